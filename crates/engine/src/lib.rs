@@ -1,0 +1,1 @@
+//! Commands, saga executor, sagas, recovery and the worker loop.

@@ -1,0 +1,1 @@
+//! Ingress: leads each app's public and internal port to its guest.

@@ -1,0 +1,2 @@
+//! The Proximity binary: commands, configuration and the wiring of roles.
+fn main() {}

@@ -1,0 +1,1 @@
+//! An HTTP server that behaves like Proxmox VE, with real LXC containers as guests.

@@ -1,0 +1,1 @@
+//! Client for the Proxmox VE API and access into guests over SSH.

@@ -1,0 +1,1 @@
+//! REST API over the engine: routes, authentication, conversion between wire and domain types.

@@ -1,0 +1,1 @@
+//! Durable state of Proximity: migrations, queries, transactions, operation queue, leases and the event log.
