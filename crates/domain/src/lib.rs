@@ -1,1 +1,18 @@
-//! Pure rules of Proximity: types, state machines, decisions and permits. No async, no IO, no clock, no randomness.
+//! Pure rules of Proximity: types, state machines, decisions and permits.
+//!
+//! Nothing here is async, does IO, reads a clock or draws a random number: whoever calls brings the
+//! observation and the time, and gets a decision. That is what lets the same rules run in the product,
+//! in a test and in a simulator.
+
+pub mod app;
+pub mod create;
+pub mod destroy;
+pub mod failure;
+pub mod guest;
+pub mod ids;
+pub mod mark;
+pub mod names;
+pub mod operation;
+pub mod ports;
+pub mod saga;
+pub mod time;

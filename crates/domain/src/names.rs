@@ -1,0 +1,252 @@
+//! Names with rules: host names of apps, PVE's node and storage names, MAC addresses, catalog ids.
+
+use std::fmt;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+/// A name that does not follow its rule; the text says which rule.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{what} {value:?} {rule}")]
+pub struct BadName {
+    /// What the name is for, e.g. `host name`.
+    pub what: &'static str,
+    /// What was given.
+    pub value: String,
+    /// The rule it breaks.
+    pub rule: &'static str,
+}
+
+macro_rules! name_type {
+    ($(#[$doc:meta])* $name:ident, $what:literal, $rule:literal, $check:expr) => {
+        $(#[$doc])*
+        #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+        #[serde(try_from = "String", into = "String")]
+        pub struct $name(String);
+
+        impl $name {
+            /// The text.
+            #[must_use]
+            pub fn as_str(&self) -> &str {
+                &self.0
+            }
+        }
+
+        impl TryFrom<String> for $name {
+            type Error = BadName;
+            fn try_from(value: String) -> Result<Self, BadName> {
+                let check: fn(&str) -> bool = $check;
+                if check(&value) { Ok(Self(value)) } else { Err(BadName { what: $what, value, rule: $rule }) }
+            }
+        }
+
+        impl FromStr for $name {
+            type Err = BadName;
+            fn from_str(s: &str) -> Result<Self, BadName> {
+                Self::try_from(s.to_owned())
+            }
+        }
+
+        impl From<$name> for String {
+            fn from(n: $name) -> String {
+                n.0
+            }
+        }
+
+        impl fmt::Display for $name {
+            fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str(&self.0)
+            }
+        }
+    };
+}
+
+name_type!(
+    /// Host name of an app, unique among live apps. The seeds' rule: 3 to 63 characters.
+    Hostname,
+    "host name",
+    "must be 3 to 63 characters: lower-case letters, digits and dashes, no dash at either end",
+    |s| (3..=63).contains(&s.len()) && is_label(s) && !s.bytes().any(|b| b.is_ascii_uppercase())
+);
+name_type!(
+    /// A PVE node's name: one DNS label.
+    NodeName,
+    "node name",
+    "must be a DNS label: letters, digits and dashes, no dash at either end, at most 63 characters",
+    |s| s.len() <= 63 && is_label(s)
+);
+name_type!(
+    /// A PVE storage's id.
+    StorageName,
+    "storage",
+    "must start with a letter and hold letters, digits, '-', '_' or '.', ending in a letter or digit",
+    |s| {
+        let b = s.as_bytes();
+        (2..=100).contains(&b.len())
+            && b[0].is_ascii_alphabetic()
+            && b[b.len() - 1].is_ascii_alphanumeric()
+            && b.iter().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(c))
+    }
+);
+name_type!(
+    /// A PVE resource pool's id, nested ones with slashes.
+    PoolName,
+    "pool",
+    "must hold letters, digits, '-', '_' or '.', parts separated by '/'",
+    |s| {
+        (1..=128).contains(&s.len())
+            && s.split('/').all(|p| {
+                !p.is_empty() && p.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+            })
+    }
+);
+name_type!(
+    /// A network bridge on the nodes, e.g. `vmbr0`.
+    BridgeName,
+    "bridge",
+    "must be 1 to 15 letters, digits, '-', '_' or '.'",
+    |s| (1..=15).contains(&s.len())
+        && s.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+);
+name_type!(
+    /// Id of a catalog entry, e.g. `nginx`.
+    CatalogId,
+    "catalog id",
+    "must be 1 to 63 characters: lower-case letters, digits and dashes, no dash at either end",
+    |s| s.len() <= 63 && is_label(s) && !s.bytes().any(|b| b.is_ascii_uppercase())
+);
+name_type!(
+    /// Name people give to a host entry (a cluster), unique.
+    HostLabel,
+    "host label",
+    "must be 1 to 63 characters: letters, digits, '-', '_' or '.', starting with a letter or digit",
+    |s| (1..=63).contains(&s.len())
+        && s.as_bytes()[0].is_ascii_alphanumeric()
+        && s.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+);
+name_type!(
+    /// A PVE volume id, e.g. `local:100/vm-100-disk-0.raw`.
+    Volid,
+    "volume id",
+    "must be STORAGE:NAME without white space, commas or control characters",
+    |s| s.len() <= 512
+        && s.split_once(':').is_some_and(|(a, b)| !a.is_empty() && !b.is_empty())
+        && !s.chars().any(|c| c.is_whitespace() || c.is_control() || c == ',')
+);
+
+fn is_label(s: &str) -> bool {
+    let b = s.as_bytes();
+    !b.is_empty()
+        && b.iter().all(|c| c.is_ascii_alphanumeric() || *c == b'-')
+        && b[0] != b'-'
+        && b[b.len() - 1] != b'-'
+}
+
+/// A MAC address, kept upper case and colon separated as PVE prints it in configurations.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Mac([u8; 6]);
+
+impl Mac {
+    /// The vendor prefix PVE itself uses for generated addresses.
+    pub const PVE_PREFIX: [u8; 3] = [0xBC, 0x24, 0x11];
+
+    /// A MAC with PVE's prefix and the given three random bytes.
+    #[must_use]
+    pub fn with_pve_prefix(tail: [u8; 3]) -> Self {
+        let [a, b, c] = Self::PVE_PREFIX;
+        Self([a, b, c, tail[0], tail[1], tail[2]])
+    }
+}
+
+impl FromStr for Mac {
+    type Err = BadName;
+    fn from_str(s: &str) -> Result<Self, BadName> {
+        let bad = || BadName {
+            what: "MAC address",
+            value: s.to_owned(),
+            rule: "must be six pairs of hex digits separated by colons",
+        };
+        let mut bytes = [0_u8; 6];
+        let mut parts = s.split(':');
+        for byte in &mut bytes {
+            let part = parts.next().filter(|p| p.len() == 2).ok_or_else(bad)?;
+            *byte = u8::from_str_radix(part, 16).map_err(|_| bad())?;
+        }
+        if parts.next().is_some() {
+            Err(bad())
+        } else {
+            Ok(Self(bytes))
+        }
+    }
+}
+
+impl TryFrom<String> for Mac {
+    type Error = BadName;
+    fn try_from(s: String) -> Result<Self, BadName> {
+        s.parse()
+    }
+}
+
+impl From<Mac> for String {
+    fn from(m: Mac) -> String {
+        m.to_string()
+    }
+}
+
+impl fmt::Display for Mac {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let [a, b, c, d, e, g] = self.0;
+        write!(f, "{a:02X}:{b:02X}:{c:02X}:{d:02X}:{e:02X}:{g:02X}")
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn host_names_follow_the_rule() {
+        for good in ["web", "a-b", "a1234567890", &"a".repeat(63)] {
+            assert!(good.parse::<Hostname>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "ab",
+            "-ab",
+            "ab-",
+            "Web",
+            "w_b",
+            "w.b",
+            "w b",
+            "wéb",
+            &"a".repeat(64),
+            "a\nb",
+        ] {
+            assert!(bad.parse::<Hostname>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn macs_are_read_in_either_case_and_printed_as_pve_does() {
+        let mac: Mac = "bc:24:11:e5:9b:83".parse().unwrap();
+        assert_eq!(mac.to_string(), "BC:24:11:E5:9B:83");
+        for bad in [
+            "",
+            "bc:24:11:e5:9b",
+            "bc:24:11:e5:9b:83:00",
+            "bc-24-11-e5-9b-83",
+            "+c:24:11:e5:9b:8",
+        ] {
+            assert!(bad.parse::<Mac>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn volume_ids_need_a_storage_and_a_name() {
+        assert!("local:100/vm-100-disk-0.raw".parse::<Volid>().is_ok());
+        for bad in ["", "local", ":x", "local:", "local:a b", "local:a,b"] {
+            assert!(bad.parse::<Volid>().is_err(), "{bad:?}");
+        }
+    }
+}

@@ -1,0 +1,129 @@
+//! The seam between the emulated cluster and its guests: what the core asks of a guest, and what comes back.
+//!
+//! The core decides, a driver acts. A driver gets [`GuestCommand`]s in the order they were decided, may run
+//! commands for different guests at the same time, and answers each with exactly one [`GuestDone`].
+//! After a restart of the emulator the core asks again (all commands are idempotent: creating a guest that is
+//! there half made starts over, killing a stopped one succeeds, destroying an absent one succeeds).
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+/// Identifies one command; the answer carries it back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct JobId(pub u64);
+
+/// A guest by its place: ids are unique in a cluster, the node says which machine's disk it lives on.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct GuestKey {
+    /// Node name, e.g. `pve1`.
+    pub node: String,
+    /// PVE's number of the guest, 100 to 999999999.
+    pub vmid: u32,
+}
+
+/// What the driver needs to make and run a guest; derived from the guest's configuration.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestSpec {
+    /// File name of the template in the node's template directory, e.g. `debian-12-standard_12.0-1_amd64.tar.zst`.
+    pub template: String,
+    /// Host name inside the guest.
+    pub hostname: String,
+    /// Memory limit in MiB.
+    pub memory_mib: u64,
+    /// CPU limit in cores; `None` means no limit.
+    pub cores: Option<u32>,
+    /// User namespace mapping on (PVE's `unprivileged`).
+    pub unprivileged: bool,
+    /// Network devices by their index (`net0` is 0).
+    pub nets: BTreeMap<u8, GuestNet>,
+}
+
+/// One network device of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestNet {
+    /// Name inside the guest, e.g. `eth0`.
+    pub name: String,
+    /// MAC, upper case, colon separated.
+    pub hwaddr: String,
+    /// Bridge named by the configuration, e.g. `vmbr0`.
+    pub bridge: String,
+    /// `ip=` as configured: `dhcp`, `manual` or CIDR; absent means none.
+    pub ip: Option<String>,
+    /// `gw=` as configured.
+    pub gw: Option<String>,
+}
+
+/// What the core asks of a guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GuestCommand {
+    /// Unpack the template and write the runtime configuration; the guest is stopped afterwards.
+    Create { job: JobId, guest: GuestKey, spec: GuestSpec },
+    /// Boot; done when the runtime says RUNNING.
+    Start { job: JobId, guest: GuestKey, spec: GuestSpec },
+    /// Ask init to halt; fails with [`GuestError::TimedOut`] when it did not within `timeout_ms`.
+    Shutdown { job: JobId, guest: GuestKey, timeout_ms: u64 },
+    /// End it at once.
+    Kill { job: JobId, guest: GuestKey },
+    /// Remove its disk and runtime configuration; it must be stopped.
+    Destroy { job: JobId, guest: GuestKey },
+    /// Read power, interfaces and usage.
+    Inspect { job: JobId, guest: GuestKey },
+}
+
+/// The one answer to a [`GuestCommand`].
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct GuestDone {
+    /// Which command.
+    pub job: JobId,
+    /// What came of it.
+    pub result: Result<GuestOutcome, GuestError>,
+}
+
+/// Success, with what was read back.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum GuestOutcome {
+    /// The command had its effect; `log` are lines for the task's log.
+    Done { log: Vec<String> },
+    /// Answer to [`GuestCommand::Inspect`].
+    Inspected(GuestLook),
+}
+
+/// A guest as it is right now.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, Default)]
+pub struct GuestLook {
+    /// Running at all; when not, everything else is empty.
+    pub running: bool,
+    /// Host pid of its init.
+    pub pid: Option<u32>,
+    /// Memory in use, bytes.
+    pub mem_bytes: u64,
+    /// CPU time used so far, nanoseconds.
+    pub cpu_ns: u64,
+    /// Bytes received and sent on all devices but `lo`.
+    pub net_in_bytes: u64,
+    /// Bytes sent on all devices but `lo`.
+    pub net_out_bytes: u64,
+    /// Interfaces in the guest's order.
+    pub interfaces: Vec<GuestInterface>,
+}
+
+/// One interface as seen inside the guest.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestInterface {
+    /// e.g. `lo`, `eth0`.
+    pub name: String,
+    /// MAC, lower case.
+    pub hwaddr: String,
+    /// Addresses as (address, prefix length).
+    pub addresses: Vec<(std::net::IpAddr, u8)>,
+}
+
+/// Why a command failed; the text becomes the task's exit status.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GuestError {
+    /// Init did not halt in time.
+    TimedOut,
+    /// The runtime refused; its message.
+    Failed(String),
+}
