@@ -1,0 +1,87 @@
+//! What a worker's commit changes besides its step: all in the same transaction.
+
+use proximity_domain::app::Status;
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::ids::GuestId;
+use proximity_domain::names::{NodeName, Volid};
+use serde::{Deserialize, Serialize};
+
+use crate::records::LogLevel;
+
+/// Changes that are committed together with a step or the end of an operation. Default: none.
+#[derive(Debug, Clone, Default)]
+pub struct Effects {
+    /// Identity rows.
+    pub guests: Vec<GuestChange>,
+    /// The app's new status.
+    pub status: Option<Status>,
+    /// The app's URL: `Some(None)` takes it away.
+    pub url: Option<Option<String>>,
+    /// The app is gone: its record, steps, guests and logs stay readable in the archive, its host name and ports are free.
+    pub archive: bool,
+    /// Progress of the operation, 0 to 100.
+    pub percent: Option<u8>,
+    /// Lines for the app's log.
+    pub log: Vec<NewLogLine>,
+    /// Events, in order.
+    pub events: Vec<NewEvent>,
+}
+
+/// A change of one identity row.
+#[derive(Debug, Clone)]
+pub enum GuestChange {
+    /// Committed with the intent, before the create call.
+    Insert(NativeGuest),
+    /// *unconfirmed* → *confirmed*: the volume is recorded, once.
+    Confirm {
+        /// Row.
+        guest: GuestId,
+        /// What was read back.
+        rootfs_volid: Volid,
+    },
+    /// Seen on another node.
+    Moved {
+        /// Row.
+        guest: GuestId,
+        /// Where it is now.
+        node: NodeName,
+    },
+    /// Proven absent (after our own destroy, or because it never came to be).
+    Gone {
+        /// Row.
+        guest: GuestId,
+    },
+}
+
+/// A line for the app's log.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct NewLogLine {
+    /// Level.
+    pub level: LogLevel,
+    /// Step.
+    pub step: Option<String>,
+    /// Text for people.
+    pub message: String,
+    /// Progress when it was written.
+    pub percent: Option<u8>,
+}
+
+/// An event: a fact that happened, written with its change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct NewEvent {
+    /// `NounVerbed`, e.g. `AppDeployed`.
+    pub kind: String,
+    /// Its fields; no secrets.
+    pub body: serde_json::Value,
+}
+
+/// One call that changes something on PVE or in a guest, written before it is sent.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct MutationAudit {
+    /// e.g. `POST /nodes/pve1/lxc` or `exec`.
+    pub call: String,
+    /// What it is done to, e.g. `lab/pve1/101`.
+    pub target: String,
+    /// Parameters without secrets.
+    pub details: serde_json::Value,
+}

@@ -1,0 +1,103 @@
+//! What can go wrong in the store.
+
+use proximity_domain::ids::{AppId, OperationId};
+
+/// An error of the store; nothing was written unless the text says otherwise.
+#[derive(Debug, thiserror::Error)]
+pub enum StoreError {
+    /// The writer's claim is stale: another holder or a newer epoch.
+    #[error("the lease on operation {operation} was lost")]
+    LeaseLost {
+        /// Which.
+        operation: OperationId,
+    },
+    /// Another live app has this host name.
+    #[error("the host name {hostname} is taken")]
+    HostnameTaken {
+        /// Which.
+        hostname: String,
+    },
+    /// No free pair.
+    #[error("no free port in {range}: {held} held, {resting} resting")]
+    PortsExhausted {
+        /// Which range, e.g. `8100-8999`.
+        range: String,
+        /// Ports held.
+        held: usize,
+        /// Ports that still rest.
+        resting: usize,
+    },
+    /// The app has a live operation.
+    #[error("app {app} is busy with operation {operation}")]
+    Busy {
+        /// The app.
+        app: AppId,
+        /// Its live operation.
+        operation: OperationId,
+    },
+    /// The state machine has no such transition.
+    #[error("{what}")]
+    IllegalTransition {
+        /// The refusal of the state machine.
+        what: String,
+    },
+    /// No such row.
+    #[error("there is no {what} {id}")]
+    NotFound {
+        /// e.g. `app`.
+        what: &'static str,
+        /// What was asked for.
+        id: String,
+    },
+    /// A name or key that must be unique is there already.
+    #[error("{what} {id} exists already")]
+    Exists {
+        /// e.g. `host`.
+        what: &'static str,
+        /// Which.
+        id: String,
+    },
+    /// The host still has apps.
+    #[error("host {label} still has {apps} app(s)")]
+    HostInUse {
+        /// Its label.
+        label: String,
+        /// How many.
+        apps: usize,
+    },
+    /// The database was written by a newer version.
+    #[error("the database is of schema {found}, this program knows {known} at most")]
+    TooNew {
+        /// In the file.
+        found: i64,
+        /// Known here.
+        known: i64,
+    },
+    /// The key file is missing, of another database, or readable by others.
+    #[error("key file {path}: {why}")]
+    Key {
+        /// Where.
+        path: String,
+        /// What is wrong.
+        why: String,
+    },
+    /// A stored value could not be read back.
+    #[error("stored {what} is damaged: {why}")]
+    Damaged {
+        /// Which value.
+        what: &'static str,
+        /// What is wrong.
+        why: String,
+    },
+    /// The database failed.
+    #[error("database: {0}")]
+    Database(#[from] sqlx::Error),
+    /// A file operation failed.
+    #[error("{path}: {source}")]
+    File {
+        /// Which file.
+        path: String,
+        /// Why.
+        source: std::io::Error,
+    },
+}

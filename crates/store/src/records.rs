@@ -1,0 +1,273 @@
+//! Rows as values: what the store gives and takes.
+
+use proximity_domain::app::Status;
+use proximity_domain::create::Resources;
+use proximity_domain::ids::{AppId, Epoch, HolderId, HostId, OperationId, TokenId};
+use proximity_domain::names::{
+    BridgeName, CatalogId, HostLabel, Hostname, NodeName, PoolName, StorageName,
+};
+use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_domain::ports::PortPair;
+use proximity_domain::time::Timestamp;
+use secrecy::SecretString;
+use serde::{Deserialize, Serialize};
+
+/// Who acts: an account's token, or the engine on behalf of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Actor {
+    /// Account name, e.g. `admin`; `system` for the engine itself.
+    pub account: String,
+    /// The token used, if one was.
+    pub token: Option<TokenId>,
+}
+
+/// How a PVE endpoint's certificate is judged. There is no way to switch it off.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "by", rename_all = "snake_case")]
+pub enum TlsTrust {
+    /// SHA-256 of the leaf certificate, as PVE prints it (32 hex pairs with colons).
+    Fingerprint {
+        /// The pairs.
+        sha256: String,
+    },
+    /// Certificates of authorities, PEM.
+    Ca {
+        /// PEM text.
+        pem: String,
+    },
+    /// The system's authorities.
+    System,
+}
+
+/// One way to reach a cluster's API.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// e.g. `https://192.0.2.10:8006`.
+    pub url: String,
+    /// The node that answers there, once known.
+    pub node: Option<NodeName>,
+    /// How its certificate is judged.
+    pub trust: TlsTrust,
+}
+
+/// One node's SSH, with its pinned host key.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshNode {
+    /// The node.
+    pub node: NodeName,
+    /// `address:port`.
+    pub address: String,
+    /// Host key in OpenSSH form, e.g. `ssh-ed25519 AAAA…`.
+    pub host_key: String,
+}
+
+/// Plain guest access over SSH ("root on the node"), opt-in.
+#[derive(Debug, Clone)]
+pub struct SshAccess {
+    /// Account on the nodes, `root`.
+    pub user: String,
+    /// Private key, OpenSSH PEM. Sealed at rest.
+    pub private_key: SecretString,
+    /// Public part, OpenSSH form.
+    pub public_key: String,
+    /// Where, with pinned host keys.
+    pub nodes: Vec<SshNode>,
+}
+
+/// A host entry: one PVE cluster.
+#[derive(Debug, Clone)]
+pub struct HostRecord {
+    /// Row id.
+    pub id: HostId,
+    /// Name people use, unique.
+    pub label: HostLabel,
+    /// What tells one cluster from another, unique: `cluster:<name>:<sorted node names>` or `node:<fingerprint>`.
+    pub cluster_key: String,
+    /// Ways to reach it, in order of preference; at least one.
+    pub endpoints: Vec<Endpoint>,
+    /// API token id, `user@realm!name`.
+    pub token_id: String,
+    /// API token secret. Sealed at rest.
+    pub token_secret: SecretString,
+    /// Plain guest access, if switched on.
+    pub ssh: Option<SshAccess>,
+    /// Pool new guests go into.
+    pub pool: Option<PoolName>,
+    /// Storage of root file systems.
+    pub storage: StorageName,
+    /// Storage of templates.
+    pub template_storage: StorageName,
+    /// Bridge of `net0`.
+    pub bridge: BridgeName,
+    /// PVE's version as read when it was added.
+    pub pve_version: String,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// A managed app as recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppRecord {
+    /// Row id.
+    pub id: AppId,
+    /// Owner account.
+    pub owner: String,
+    /// Unique among live apps.
+    pub hostname: Hostname,
+    /// Catalog entry.
+    pub catalog_id: CatalogId,
+    /// Version of the catalog entry at deploy.
+    pub catalog_version: String,
+    /// The cluster.
+    pub host: HostId,
+    /// Node chosen at deploy, changed when the guest is seen elsewhere.
+    pub node: NodeName,
+    /// Status, derived by the engine.
+    pub status: Status,
+    /// Resources asked for.
+    pub resources: Resources,
+    /// Settings given at deploy, secrets replaced by `null` (they are sealed beside).
+    pub environment: serde_json::Value,
+    /// Port pair; `None` once released.
+    pub ports: Option<PortPair>,
+    /// Port it listens on inside the guest.
+    pub guest_port: u16,
+    /// URL that was fetched with success last; never one that was only hoped for.
+    pub url: Option<String>,
+    /// The live operation, if there is one.
+    pub operation: Option<OperationId>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When the status changed last.
+    pub status_changed_at: Timestamp,
+}
+
+/// What is needed to record a new app with its deploy operation.
+#[derive(Debug, Clone)]
+pub struct NewApp {
+    /// Row id, drawn by the caller.
+    pub id: AppId,
+    /// Owner account.
+    pub owner: String,
+    /// Unique among live apps.
+    pub hostname: Hostname,
+    /// Catalog entry.
+    pub catalog_id: CatalogId,
+    /// Its version.
+    pub catalog_version: String,
+    /// The cluster.
+    pub host: HostId,
+    /// The node.
+    pub node: NodeName,
+    /// Resources.
+    pub resources: Resources,
+    /// Settings without secrets.
+    pub environment: serde_json::Value,
+    /// Settings with secrets, JSON object text. Sealed at rest.
+    pub environment_sealed: SecretString,
+    /// Port it listens on inside the guest.
+    pub guest_port: u16,
+}
+
+/// A new operation.
+#[derive(Debug, Clone)]
+pub struct NewOperation {
+    /// Row id, drawn by the caller.
+    pub id: OperationId,
+    /// What it does.
+    pub kind: OperationKind,
+    /// To which app.
+    pub app: AppId,
+    /// Parameters, e.g. `{"force": true}`.
+    pub input: serde_json::Value,
+    /// The failed operation it repeats.
+    pub retry_of: Option<OperationId>,
+}
+
+/// An operation as recorded.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperationRecord {
+    /// Row id.
+    pub id: OperationId,
+    /// What it does.
+    pub kind: OperationKind,
+    /// To which app.
+    pub app: AppId,
+    /// State.
+    pub state: OperationState,
+    /// Parameters.
+    pub input: serde_json::Value,
+    /// Who asked.
+    pub requested_by: String,
+    /// The failed operation it repeats.
+    pub retry_of: Option<OperationId>,
+    /// Progress, 0 to 100.
+    pub percent: u8,
+    /// Cancel was asked for.
+    pub cancel_requested: bool,
+    /// Fencing number of the last claim.
+    pub epoch: Epoch,
+    /// Whose lease, until when (wall clock).
+    pub lease: Option<(HolderId, Timestamp)>,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+}
+
+/// Proof of a claim; every write of a worker carries it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Fence {
+    /// The operation.
+    pub operation: OperationId,
+    /// Who claimed it.
+    pub holder: HolderId,
+    /// Under which epoch.
+    pub epoch: Epoch,
+}
+
+/// One line of an app's log.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Order; gapless per database, grows.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// `info`, `warning` or `error`.
+    pub level: LogLevel,
+    /// Step, where there is one.
+    pub step: Option<String>,
+    /// Text for people.
+    pub message: String,
+    /// The operation that wrote it.
+    pub operation: Option<OperationId>,
+    /// Progress of the operation when it was written.
+    pub percent: Option<u8>,
+}
+
+/// Level of a log line, with the seeds' labels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LogLevel {
+    /// As expected.
+    Info,
+    /// Worth a look.
+    Warning,
+    /// Failed.
+    Error,
+}
+
+/// An API token as recorded: only the hash of its secret.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TokenRecord {
+    /// Row id.
+    pub id: TokenId,
+    /// Account, e.g. `admin`.
+    pub account: String,
+    /// Scopes; `*` is all.
+    pub scopes: Vec<String>,
+    /// SHA-256 of the secret.
+    pub secret_sha256: [u8; 32],
+    /// When it was made.
+    pub created_at: Timestamp,
+}
