@@ -1,1 +1,16 @@
 //! Wire types and error codes of the REST API, and the HTTP client the CLI uses.
+//!
+//! Shapes here are promises to people's scripts: the CLI's `--json` prints exactly these types. Times are
+//! RFC 3339 in UTC, memory is in MiB, disks are in GiB, ids are UUIDs unless a field says otherwise.
+//!
+//! **Architecture invariant:** this crate uses no other crate of ours. The server converts between these
+//! types and the domain's, so that a rename inside cannot change what is on the wire.
+
+pub mod apps;
+pub mod client;
+pub mod error;
+pub mod health;
+pub mod hosts;
+pub mod logs;
+pub mod operations;
+pub mod secret;

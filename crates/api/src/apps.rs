@@ -1,0 +1,259 @@
+//! `/api/apps/`: deploying apps, looking at them, acting on them.
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+
+/// Body of `POST /api/apps/`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct CreateApp {
+    /// Entry of the catalog, e.g. `nginx`.
+    pub catalog_id: String,
+    /// Host name of the container, unique among live apps: 3 to 63 lower-case letters, digits and dashes.
+    pub hostname: String,
+    /// Resources; what is left out comes from the catalog entry.
+    #[serde(default)]
+    pub config: ResourceConfig,
+    /// Settings of the catalog entry.
+    #[serde(default)]
+    pub environment: Map<String, Value>,
+    /// Label or id of the host entry; may be left out when there is only one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host: Option<String>,
+    /// Node; left out, the online node with the most free memory is taken.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub node: Option<String>,
+}
+
+/// Resources asked for.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ResourceConfig {
+    /// Memory limit, MiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub memory: Option<u64>,
+    /// CPU cores.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub cores: Option<u32>,
+    /// Root file system, GiB.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub disk: Option<u32>,
+}
+
+/// Resources an app has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Resources {
+    /// Memory limit, MiB.
+    pub memory: u64,
+    /// CPU cores.
+    pub cores: u32,
+    /// Root file system, GiB.
+    pub disk: u32,
+}
+
+/// The app's two ports on the gateway.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ports {
+    /// For everybody.
+    pub public: u16,
+    /// For the management side.
+    pub internal: u16,
+}
+
+/// Why an app or an operation is not as it should be, with the next step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Problem {
+    /// Stable code, listed in docs/reference/errors.md.
+    pub code: String,
+    /// What happened.
+    pub message: String,
+    /// What to do next.
+    pub hint: String,
+    /// The step that failed, where there was one.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub step: Option<String>,
+}
+
+/// Why an app is in `error`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AppError {
+    /// The status it had before.
+    pub was: String,
+    /// Since when.
+    pub since: Timestamp,
+    /// Why.
+    #[serde(flatten)]
+    pub problem: Problem,
+}
+
+/// An app.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct App {
+    /// Id.
+    pub id: String,
+    /// Host name.
+    pub hostname: String,
+    /// Entry of the catalog.
+    pub catalog_id: String,
+    /// Version of the entry at deploy.
+    pub catalog_version: String,
+    /// `deploying`, `adopting`, `cloning`, `running`, `stopped`, `updating`, `removing` or `error`.
+    pub status: String,
+    /// Why it is in `error`; `null` in every other status.
+    pub error: Option<AppError>,
+    /// Host entry.
+    pub host: HostName,
+    /// Node its container is on.
+    pub node: String,
+    /// PVE's number of its container, once one was chosen.
+    pub vmid: Option<u32>,
+    /// Resources.
+    pub config: Resources,
+    /// Settings given at deploy; secret ones are `null`.
+    pub environment: Value,
+    /// Its ports on the gateway; `null` once they were given back.
+    pub ports: Option<Ports>,
+    /// Port it listens on inside the container.
+    pub container_port: u16,
+    /// URL that was fetched with success last; `null` until one was.
+    pub url: Option<String>,
+    /// Its live operation.
+    pub operation_id: Option<String>,
+    /// Owner account.
+    pub owner: String,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When the status changed last.
+    pub state_changed_at: Timestamp,
+}
+
+/// Which host entry an app is on.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostName {
+    /// Id.
+    pub id: String,
+    /// Label.
+    pub label: String,
+}
+
+/// Answer of `GET /api/apps/`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct AppList {
+    /// This page.
+    pub apps: Vec<App>,
+    /// How many apps match, on all pages.
+    pub total: usize,
+}
+
+/// Query of `GET /api/apps/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AppQuery {
+    /// Only apps of this status.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub status: Option<String>,
+    /// Only apps whose host name or catalog id holds this text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub search: Option<String>,
+    /// Page, from 1.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub page: Option<usize>,
+    /// Apps per page: 20 unless given, 200 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub per_page: Option<usize>,
+}
+
+/// What can be done to an app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ActionName {
+    /// Start its container.
+    Start,
+    /// Shut its container down.
+    Stop,
+    /// Shut down, then start.
+    Restart,
+    /// Remove the app; a container that we made is destroyed.
+    Delete,
+    /// Run its failed operation once more.
+    Retry,
+}
+
+/// Body of `POST /api/apps/{id}/action`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct ActionRequest {
+    /// What to do.
+    pub action: ActionName,
+    /// Stop without waiting for the container to shut down (`stop`, `restart`, `delete`).
+    #[serde(default)]
+    pub force: bool,
+    /// The app's host name, typed by a person who means it (`delete`).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+}
+
+/// Answer of `GET /api/apps/{id}/removal`: what a removal would do. Nothing is changed by asking.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RemovalPlan {
+    /// The app's id.
+    pub app_id: String,
+    /// Its host name.
+    pub hostname: String,
+    /// `hard`: its containers are destroyed. `soft`: they are left alone.
+    pub deletion_type: String,
+    /// Its containers as read just now.
+    pub guests: Vec<PlannedGuest>,
+    /// Ports that become free.
+    pub ports: Option<Ports>,
+    /// The steps, in order, one sentence each.
+    pub steps: Vec<String>,
+}
+
+/// One container in a [`RemovalPlan`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct PlannedGuest {
+    /// Node.
+    pub node: String,
+    /// PVE's number.
+    pub vmid: u32,
+    /// Mark, MAC, volume and number are all as recorded: a removal may destroy it.
+    pub identity_ok: bool,
+    /// What was found, one sentence.
+    pub found: String,
+}
+
+/// Names of fields and what is wrong with each, as in the `fields` of an error.
+pub type Fields = BTreeMap<String, String>;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_small_body_is_enough_to_deploy() {
+        let body: CreateApp =
+            serde_json::from_str(r#"{"catalog_id":"nginx","hostname":"web"}"#).unwrap();
+        assert_eq!(body.config, ResourceConfig::default());
+        assert!(body.environment.is_empty());
+        assert_eq!(
+            serde_json::to_string(&body).unwrap(),
+            r#"{"catalog_id":"nginx","hostname":"web","config":{},"environment":{}}"#
+        );
+    }
+
+    #[test]
+    fn unknown_fields_are_refused_at_every_level() {
+        for bad in [
+            r#"{"catalog_id":"nginx","hostname":"web","cpu":1}"#,
+            r#"{"catalog_id":"nginx","hostname":"web","config":{"ram":1}}"#,
+        ] {
+            assert!(serde_json::from_str::<CreateApp>(bad).is_err(), "{bad}");
+        }
+        assert!(serde_json::from_str::<ActionRequest>(r#"{"action":"destroy"}"#).is_err());
+        assert!(serde_json::from_str::<ActionRequest>(r#"{"action":"stop","forced":true}"#).is_err());
+    }
+}

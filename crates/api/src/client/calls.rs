@@ -1,0 +1,103 @@
+//! The calls, one per path and method.
+
+use reqwest::Method;
+
+use super::{Client, ClientError};
+use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
+use crate::health::Health;
+use crate::hosts::{AddHost, Host, HostList, HostProbe};
+use crate::logs::{LogPage, LogQuery};
+use crate::operations::{Operation, OperationList, OperationQuery};
+
+type Answer<T> = Result<T, ClientError>;
+
+const NO_QUERY: &[(); 0] = &[];
+
+impl Client {
+    /// `GET /api/health`. A degraded server (HTTP 503) is an answer too.
+    pub async fn health(&self) -> Answer<Health> {
+        let (status, body) = self
+            .exchange(self.request(Method::GET, &["health"]))
+            .await?;
+        serde_json::from_slice(&body).map_err(|e| self.bad_answer(status, e.to_string()))
+    }
+
+    /// `GET /api/apps/`.
+    pub async fn apps(&self, query: &AppQuery) -> Answer<AppList> {
+        self.get(&["apps", ""], query).await
+    }
+
+    /// `POST /api/apps/`. With the same key the same app is answered, however often it is sent.
+    pub async fn create_app(&self, body: &CreateApp, idempotency_key: &str) -> Answer<App> {
+        let request = self
+            .request(Method::POST, &["apps", ""])
+            .header("idempotency-key", idempotency_key)
+            .json(body);
+        self.send(request).await
+    }
+
+    /// `GET /api/apps/{id}`; `app` is an id or a host name.
+    pub async fn app(&self, app: &str) -> Answer<App> {
+        self.get(&["apps", app], NO_QUERY).await
+    }
+
+    /// `POST /api/apps/{id}/action`.
+    pub async fn act(&self, app: &str, body: &ActionRequest) -> Answer<Operation> {
+        self.post(&["apps", app, "action"], body).await
+    }
+
+    /// `GET /api/apps/{id}/removal`: what a removal would do.
+    pub async fn removal_plan(&self, app: &str) -> Answer<RemovalPlan> {
+        self.get(&["apps", app, "removal"], NO_QUERY).await
+    }
+
+    /// `GET /api/apps/{id}/logs`.
+    pub async fn logs(&self, app: &str, query: &LogQuery) -> Answer<LogPage> {
+        self.get(&["apps", app, "logs"], query).await
+    }
+
+    /// `GET /api/operations`.
+    pub async fn operations(&self, query: &OperationQuery) -> Answer<OperationList> {
+        self.get(&["operations"], query).await
+    }
+
+    /// `GET /api/operations/{id}`.
+    pub async fn operation(&self, id: &str) -> Answer<Operation> {
+        self.get(&["operations", id], NO_QUERY).await
+    }
+
+    /// `POST /api/operations/{id}/retry`.
+    pub async fn retry_operation(&self, id: &str) -> Answer<Operation> {
+        self.send(self.request(Method::POST, &["operations", id, "retry"])).await
+    }
+
+    /// `POST /api/operations/{id}/abandon`.
+    pub async fn abandon_operation(&self, id: &str) -> Answer<Operation> {
+        self.send(self.request(Method::POST, &["operations", id, "abandon"])).await
+    }
+
+    /// `POST /api/operations/{id}/cancel`.
+    pub async fn cancel_operation(&self, id: &str) -> Answer<Operation> {
+        self.send(self.request(Method::POST, &["operations", id, "cancel"])).await
+    }
+
+    /// `GET /api/proxmox/hosts`.
+    pub async fn hosts(&self) -> Answer<HostList> {
+        self.get(&["proxmox", "hosts"], NO_QUERY).await
+    }
+
+    /// `POST /api/proxmox/hosts/probe`: looks, stores nothing.
+    pub async fn probe_host(&self, body: &AddHost) -> Answer<HostProbe> {
+        self.post(&["proxmox", "hosts", "probe"], body).await
+    }
+
+    /// `POST /api/proxmox/hosts`.
+    pub async fn add_host(&self, body: &AddHost) -> Answer<Host> {
+        self.post(&["proxmox", "hosts"], body).await
+    }
+
+    /// `DELETE /api/proxmox/hosts/{id}`; `host` is an id or a label.
+    pub async fn remove_host(&self, host: &str) -> Answer<()> {
+        self.send(self.request(Method::DELETE, &["proxmox", "hosts", host])).await
+    }
+}

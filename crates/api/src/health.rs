@@ -1,0 +1,27 @@
+//! `/api/health`: public, without secrets and without addresses.
+
+use serde::{Deserialize, Serialize};
+
+/// Answer of `GET /api/health`. The status code is 200 when healthy and 503 when degraded.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Health {
+    /// `healthy` or `degraded`.
+    pub status: String,
+    /// `ok`, or what is wrong with the database.
+    pub database: String,
+    /// `ok`, or what is wrong with the gateway.
+    pub gateway: String,
+    /// Version of the program.
+    pub version: String,
+    /// Host entries.
+    pub hosts: Vec<HostHealth>,
+}
+
+/// One host entry's health.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostHealth {
+    /// Label.
+    pub label: String,
+    /// One of its endpoints answered.
+    pub reachable: bool,
+}

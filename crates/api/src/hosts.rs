@@ -1,0 +1,183 @@
+//! `/api/proxmox/hosts`: host entries. One entry is one PVE cluster (a standalone node is a cluster of one).
+
+use std::collections::BTreeMap;
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+use crate::secret::Secret;
+
+/// Body of `POST /api/proxmox/hosts` and of `POST /api/proxmox/hosts/probe`.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddHost {
+    /// Name people use, unique.
+    pub label: String,
+    /// e.g. `https://192.0.2.10:8006`.
+    pub url: String,
+    /// SHA-256 of the certificate as PVE prints it (32 hex pairs with colons).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub fingerprint: Option<String>,
+    /// Certificates of the authorities to trust, PEM. Without this and without a fingerprint the system's are used.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ca_pem: Option<String>,
+    /// `user@realm!name`.
+    pub token_id: String,
+    /// Secret of the token.
+    pub token_secret: Secret,
+    /// Pool new containers go into.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub pool: Option<String>,
+    /// Storage of root file systems; probed when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub storage: Option<String>,
+    /// Storage of templates; probed when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub template_storage: Option<String>,
+    /// Bridge of the containers; probed when left out.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bridge: Option<String>,
+    /// Plain guest access: root on the nodes. Off unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub ssh: Option<AddSsh>,
+}
+
+/// Plain guest access over SSH. Whoever holds this key is root on the nodes.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct AddSsh {
+    /// Account on the nodes.
+    #[serde(default = "root")]
+    pub user: String,
+    /// Private key, OpenSSH PEM. Left out, one is made; its public part is in the answer.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub private_key: Option<Secret>,
+    /// Node → `address:port`. Nodes left out are reached at the address the cluster tells, port 22.
+    #[serde(default)]
+    pub addresses: BTreeMap<String, String>,
+    /// Node → host key in OpenSSH form. Nodes left out are asked now, and what they show is pinned.
+    #[serde(default)]
+    pub host_keys: BTreeMap<String, String>,
+}
+
+fn root() -> String {
+    "root".to_owned()
+}
+
+/// A host entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Host {
+    /// Id.
+    pub id: String,
+    /// Label.
+    pub label: String,
+    /// Ways to reach its API, in order of preference.
+    pub endpoints: Vec<Endpoint>,
+    /// `user@realm!name`.
+    pub token_id: String,
+    /// Pool new containers go into.
+    pub pool: Option<String>,
+    /// Storage of root file systems.
+    pub storage: String,
+    /// Storage of templates.
+    pub template_storage: String,
+    /// Bridge of the containers.
+    pub bridge: String,
+    /// Version of PVE as read when it was added.
+    pub pve_version: String,
+    /// Plain guest access; `null` = off.
+    pub ssh: Option<Ssh>,
+    /// When it was added.
+    pub created_at: Timestamp,
+}
+
+/// One way to reach a cluster.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Endpoint {
+    /// e.g. `https://192.0.2.10:8006`.
+    pub url: String,
+    /// The node that answers there, once known.
+    pub node: Option<String>,
+    /// How its certificate is judged: `fingerprint`, `ca` or `system`.
+    pub trust: String,
+    /// The pinned fingerprint.
+    pub fingerprint: Option<String>,
+}
+
+/// Plain guest access of a host entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Ssh {
+    /// Account on the nodes.
+    pub user: String,
+    /// Public part of the key: it belongs into `/root/.ssh/authorized_keys` of each node.
+    pub public_key: String,
+    /// The nodes with their pinned host keys.
+    pub nodes: Vec<SshNode>,
+}
+
+/// One node's SSH.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshNode {
+    /// The node.
+    pub node: String,
+    /// `address:port`.
+    pub address: String,
+    /// Host key in OpenSSH form.
+    pub host_key: String,
+}
+
+/// Answer of `GET /api/proxmox/hosts`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostList {
+    /// The entries, by label.
+    pub hosts: Vec<Host>,
+}
+
+/// Answer of `POST /api/proxmox/hosts/probe`: what adding it would store. Nothing was stored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct HostProbe {
+    /// Version of PVE.
+    pub pve_version: String,
+    /// Name of the cluster; `null` for a standalone node.
+    pub cluster: Option<String>,
+    /// Its nodes.
+    pub nodes: Vec<ProbedNode>,
+    /// Bridges found.
+    pub bridges: Vec<String>,
+    /// Storages that take root file systems.
+    pub storages: Vec<String>,
+    /// Storages that take templates.
+    pub template_storages: Vec<String>,
+    /// Templates found.
+    pub templates: Vec<String>,
+    /// What would be stored.
+    pub chosen: ChosenPlaces,
+    /// SSH host keys found, where plain guest access was asked for.
+    pub ssh: Vec<SshNode>,
+    /// What is worth a look before adding it.
+    pub warnings: Vec<String>,
+}
+
+/// One node of a [`HostProbe`].
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbedNode {
+    /// Name.
+    pub name: String,
+    /// Online.
+    pub online: bool,
+    /// SHA-256 of its certificate, where it was read.
+    pub fingerprint: Option<String>,
+}
+
+/// Where new containers would go.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChosenPlaces {
+    /// Pool.
+    pub pool: Option<String>,
+    /// Storage of root file systems.
+    pub storage: String,
+    /// Storage of templates.
+    pub template_storage: String,
+    /// Bridge.
+    pub bridge: String,
+}

@@ -1,0 +1,44 @@
+//! `/api/apps/{id}/logs`: an app's log, in order.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+
+/// Query of `GET /api/apps/{id}/logs`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct LogQuery {
+    /// Only lines after this `seq`. Without it, the newest lines are given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<i64>,
+    /// How many at most: 50 unless given, 1000 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
+
+/// Answer of `GET /api/apps/{id}/logs`, oldest first.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogPage {
+    /// The lines.
+    pub lines: Vec<LogLine>,
+    /// Ask with `after` = this number for what comes next.
+    pub next_after: i64,
+}
+
+/// One line.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LogLine {
+    /// Order; grows, may skip numbers that belong to other apps.
+    pub seq: i64,
+    /// When.
+    pub at: Timestamp,
+    /// `info`, `warning` or `error`.
+    pub level: String,
+    /// Step of the operation, where there is one.
+    pub step: Option<String>,
+    /// Text for people.
+    pub message: String,
+    /// Progress of the operation when it was written, 0 to 100.
+    pub percent: Option<u8>,
+    /// The operation that wrote it.
+    pub operation_id: Option<String>,
+}

@@ -1,0 +1,88 @@
+//! `/api/operations`: durable units of work and their steps.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::apps::Problem;
+
+/// An operation.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Operation {
+    /// Id.
+    pub id: String,
+    /// `deploy`, `start`, `stop`, `restart` or `remove`.
+    pub kind: String,
+    /// The app it works on.
+    pub app_id: String,
+    /// `queued`, `running`, `unwinding`, `succeeded`, `failed`, `cancelled` or `stuck`.
+    pub state: String,
+    /// Why it is `unwinding`, `failed` or `stuck`; `null` otherwise.
+    pub problem: Option<Problem>,
+    /// Progress, 0 to 100.
+    pub percent: u8,
+    /// Parameters, e.g. `{"force": true}`.
+    pub input: Value,
+    /// Account that asked.
+    pub requested_by: String,
+    /// The failed operation it repeats.
+    pub retry_of: Option<String>,
+    /// Somebody asked to cancel it.
+    pub cancel_requested: bool,
+    /// When it was asked for.
+    pub created_at: Timestamp,
+    /// When it ended.
+    pub finished_at: Option<Timestamp>,
+    /// Its steps so far, in order; `null` in lists.
+    #[serde(default)]
+    pub steps: Option<Vec<Step>>,
+}
+
+impl Operation {
+    /// Nothing will happen to it any more without a person.
+    #[must_use]
+    pub fn is_settled(&self) -> bool {
+        matches!(self.state.as_str(), "succeeded" | "failed" | "cancelled" | "stuck")
+    }
+}
+
+/// One step of an operation.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Step {
+    /// Place in the table of steps, from 0.
+    pub index: u32,
+    /// Name.
+    pub name: String,
+    /// `started`, `succeeded`, `failed`, `undo_started`, `undo_finished` or `undo_failed`.
+    pub state: String,
+    /// PVE's task, where there was one.
+    pub upid: Option<String>,
+    /// Why it failed.
+    pub problem: Option<Problem>,
+    /// When it was begun.
+    pub started_at: Timestamp,
+    /// When its state changed last.
+    pub updated_at: Timestamp,
+}
+
+/// Answer of `GET /api/operations`, newest first.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct OperationList {
+    /// The operations.
+    pub operations: Vec<Operation>,
+}
+
+/// Query of `GET /api/operations`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct OperationQuery {
+    /// Only those of this app (id or host name).
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub app: Option<String>,
+    /// Only those in this state.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub state: Option<String>,
+    /// How many at most: 50 unless given, 500 at most.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub limit: Option<usize>,
+}
