@@ -1,1 +1,162 @@
-fn main() {}
+//! Tasks of the repository. Starts other programs; uses no crate of the product.
+
+mod clock;
+#[expect(
+    dead_code,
+    reason = "the table of figures is empty until the first one measures; then this goes"
+)]
+mod figures;
+mod gen_check;
+mod invocation;
+mod ledger;
+mod metadata;
+mod packages;
+mod place;
+mod processes;
+mod say;
+mod seed;
+mod stages;
+mod tidy;
+mod tools;
+mod try_run;
+
+use std::process::ExitCode;
+
+use anyhow::{Result, bail};
+use clap::{Args, Parser, Subcommand};
+
+use crate::figures::{Mode, Verdict};
+use crate::place::Place;
+use crate::seed::Seed;
+
+/// Tasks of the Proximity repository.
+#[derive(Parser)]
+#[command(
+    name = "cargo xtask",
+    bin_name = "cargo xtask",
+    disable_help_subcommand = true
+)]
+struct Command {
+    #[command(subcommand)]
+    task: Task,
+}
+
+#[derive(Subcommand)]
+enum Task {
+    /// Build and start everything: emulated cluster, control plane, gateway, and nginx deployed.
+    Try {
+        /// Passed on to `proximity try`, for example --once.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<String>,
+    },
+    /// Everything that has to hold, within an hour from cold.
+    #[command(visible_alias = "ci")]
+    Test(Test),
+    /// The dependency picture, lengths, leftovers, words, links.
+    Tidy,
+    /// Write the generated parts of the tree anew.
+    Gen,
+    /// Compare the generated parts of the tree with their sources.
+    CheckGen,
+    /// Name the figures, or measure all of them in full.
+    Figures {
+        /// Measure all of them.
+        #[arg(long)]
+        all: bool,
+        /// Repeat a run with the seed it printed.
+        #[arg(long)]
+        seed: Option<Seed>,
+    },
+    /// Measure one figure; its last line has the result.
+    Figure {
+        /// As `cargo xtask figures` names it.
+        id: String,
+        /// At most a minute, a part of the cases.
+        #[arg(long)]
+        quick: bool,
+        /// The control: with a guard off, the figure has to end short.
+        #[arg(long)]
+        sabotage: bool,
+        /// Repeat a run with the seed it printed.
+        #[arg(long)]
+        seed: Option<Seed>,
+    },
+}
+
+#[derive(Args)]
+struct Test {
+    /// Only this stage; may be given several times.
+    #[arg(long, value_name = "STAGE")]
+    only: Vec<String>,
+    /// Name the stages and their minutes.
+    #[arg(long)]
+    list: bool,
+}
+
+fn main() -> ExitCode {
+    match perform(Command::parse().task) {
+        Ok(true) => ExitCode::SUCCESS,
+        Ok(false) => ExitCode::FAILURE,
+        Err(error) => {
+            say::note(format!("error: {error:#}"));
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// True if what was asked for holds.
+fn perform(task: Task) -> Result<bool> {
+    let place = Place::discover()?;
+    match task {
+        Task::Try { args } => match try_run::become_try(&place, &args)? {},
+        Task::Test(Test { list: true, .. }) => {
+            say::line(stages::list());
+            Ok(true)
+        }
+        Task::Test(Test { only, .. }) => stages::run(&place, &only),
+        Task::Tidy => {
+            let report = tidy::run(&place)?;
+            report.print();
+            say::line(report.summary());
+            Ok(report.is_clean())
+        }
+        Task::Gen => {
+            let changed = gen_check::write(&place)?;
+            say::line(format!(
+                "{} of {} parts changed",
+                changed.len(),
+                gen_check::count()
+            ));
+            Ok(true)
+        }
+        Task::CheckGen => {
+            let stale = gen_check::stale(&place)?;
+            if !stale.is_empty() {
+                bail!("stale: {}; run `cargo xtask gen`", stale.join(", "));
+            }
+            say::line(format!(
+                "{} generated parts are current",
+                gen_check::count()
+            ));
+            Ok(true)
+        }
+        Task::Figures { all: false, .. } => {
+            say::line(figures::list());
+            Ok(true)
+        }
+        Task::Figures { all: true, seed } => {
+            figures::measure_all(&place, seed.unwrap_or_else(Seed::random))
+        }
+        Task::Figure {
+            id,
+            quick,
+            sabotage,
+            seed,
+        } => {
+            let seed = seed.unwrap_or_else(Seed::random);
+            let mode = Mode { quick, sabotage };
+            let verdict = figures::measure(&place, figures::find(&id)?, mode, seed)?;
+            Ok(verdict == Verdict::Pass)
+        }
+    }
+}

@@ -1,0 +1,183 @@
+//! The figures an issue promises: one file each, one table, one way to measure and to report.
+//!
+//! Adding one: write `figures/<id>.rs` with a `FIGURE` constant, then add its line to `FIGURES`.
+//! A figure is in the table only when it measures and when its control ends short.
+
+mod binary;
+mod crash_matrix;
+mod record;
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+
+pub(crate) use self::binary::Binary;
+pub(crate) use self::record::Verdict;
+
+use self::record::Record;
+use crate::clock::{Deadline, Stopwatch};
+use crate::place::Place;
+use crate::say;
+use crate::seed::Seed;
+
+/// What a quick measurement may take on built binaries.
+const QUICK_LIMIT: Duration = Duration::from_secs(60);
+
+/// Every figure there is.
+pub(crate) const FIGURES: &[Figure] = &[];
+
+/// One promised figure.
+pub(crate) struct Figure {
+    /// `R1`, `P6` …
+    pub(crate) id: &'static str,
+    /// What it measures, in one line.
+    pub(crate) shows: &'static str,
+    /// What has to be reached, as the last line shows it.
+    pub(crate) goal: &'static str,
+    /// What is built before it is measured; building is not part of its time.
+    pub(crate) binaries: &'static [Binary],
+    /// Part of the quick set that `test` measures.
+    pub(crate) in_tests: bool,
+    /// What the full measurement may take.
+    pub(crate) full_limit: Duration,
+    /// Measures it. With `mode.sabotage` one guard is off, and the result must be short.
+    pub(crate) measure: fn(&Bench<'_>) -> Result<Measured>,
+}
+
+/// How a figure is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Mode {
+    /// A part of the cases, within a minute.
+    pub(crate) quick: bool,
+    /// The control: a guard is off, and the figure has to see it.
+    pub(crate) sabotage: bool,
+}
+
+/// What a measurement gets to work with.
+pub(crate) struct Bench<'a> {
+    pub(crate) place: &'a Place,
+    pub(crate) mode: Mode,
+    /// All chance of the measurement comes from here.
+    pub(crate) seed: Seed,
+    /// Every program it starts has to be ended by then.
+    pub(crate) deadline: Deadline,
+}
+
+/// What a measurement found.
+pub(crate) struct Measured {
+    /// The figure itself, as the last line shows it.
+    pub(crate) value: String,
+    pub(crate) unit: &'static str,
+    /// The goal is reached.
+    pub(crate) reached: bool,
+    /// Everything the value was computed from.
+    pub(crate) raw: serde_json::Value,
+}
+
+/// The figure of this name, in any case.
+pub(crate) fn find(id: &str) -> Result<&'static Figure> {
+    match FIGURES
+        .iter()
+        .find(|figure| figure.id.eq_ignore_ascii_case(id))
+    {
+        Some(figure) => Ok(figure),
+        None => bail!("there is no figure {id:?}; `cargo xtask figures` names them"),
+    }
+}
+
+/// What all figures together need, each once.
+pub(crate) fn binaries() -> Vec<Binary> {
+    let mut all: Vec<Binary> = FIGURES
+        .iter()
+        .flat_map(|figure| figure.binaries.iter().copied())
+        .collect();
+    all.sort_unstable();
+    all.dedup();
+    all
+}
+
+/// The table of `cargo xtask figures`.
+pub(crate) fn list() -> String {
+    let mut text = String::new();
+    for figure in FIGURES {
+        let set = if figure.in_tests { "quick set" } else { "" };
+        text.push_str(&format!(
+            "{:<4} {:<9} {}; {}\n",
+            figure.id, set, figure.shows, figure.goal
+        ));
+    }
+    text.push_str(&format!("{} figures", FIGURES.len()));
+    text
+}
+
+/// Measures every figure in full. True if all reached their goal.
+pub(crate) fn measure_all(place: &Place, seed: Seed) -> Result<bool> {
+    let mut all_reached = true;
+    for figure in FIGURES {
+        let mode = Mode {
+            quick: false,
+            sabotage: false,
+        };
+        all_reached &= measure(place, figure, mode, seed)? == Verdict::Pass;
+    }
+    Ok(all_reached)
+}
+
+/// Builds what it needs, measures it, writes the record and prints the last line.
+pub(crate) fn measure(place: &Place, figure: &Figure, mode: Mode, seed: Seed) -> Result<Verdict> {
+    let limit = if mode.quick {
+        QUICK_LIMIT
+    } else {
+        figure.full_limit
+    };
+    for binary in figure.binaries {
+        binary.build(place, Deadline::after(Duration::from_secs(1200)))?;
+    }
+    say::line(format!("{}: {} (seed {seed})", figure.id, figure.shows));
+    let bench = Bench {
+        place,
+        mode,
+        seed,
+        deadline: Deadline::after(limit),
+    };
+    let watch = Stopwatch::start();
+    let measured = (figure.measure)(&bench);
+    let record = Record::new(figure, &bench, watch.elapsed(), limit, measured);
+    let file = place.target().join("figures").join(record.file_name());
+    record
+        .write(&file)
+        .with_context(|| format!("writing {}", file.display()))?;
+    if let Some(why) = record.complaint() {
+        say::line(format!("{}: {why}", figure.id));
+    }
+    say::line(record.last_line());
+    Ok(record.verdict())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ids_are_unique_and_every_full_limit_is_bounded() {
+        for (at, figure) in FIGURES.iter().enumerate() {
+            assert!(
+                !FIGURES
+                    .iter()
+                    .skip(at + 1)
+                    .any(|other| other.id == figure.id)
+            );
+            assert!(
+                figure.full_limit <= Duration::from_secs(1800),
+                "{}",
+                figure.id
+            );
+        }
+    }
+
+    #[test]
+    fn an_unknown_figure_is_refused() {
+        let error = find("R0").err().map(|error| error.to_string());
+        assert!(error.unwrap_or_default().contains("R0"));
+    }
+}

@@ -1,0 +1,122 @@
+//! The stages that are one call of cargo each.
+
+use anyhow::Result;
+
+use super::Stand;
+use crate::figures;
+use crate::invocation::Invocation;
+use crate::ledger::{Outcome, Tally};
+
+/// Formatting.
+pub(super) fn fmt(stand: &Stand<'_>) -> Result<Outcome> {
+    cargo(stand, &["fmt", "--all", "--check"])
+}
+
+/// Lints, warnings included.
+pub(super) fn clippy(stand: &Stand<'_>) -> Result<Outcome> {
+    cargo(
+        stand,
+        &[
+            "clippy",
+            "--quiet",
+            "--locked",
+            "--workspace",
+            "--all-targets",
+            "--",
+            "-D",
+            "warnings",
+        ],
+    )
+}
+
+/// The binary as people run it, as it is shipped without the lab, and as the figures need it.
+pub(super) fn build(stand: &Stand<'_>) -> Result<Outcome> {
+    let mut outcome = cargo(
+        stand,
+        &[
+            "check",
+            "--quiet",
+            "--locked",
+            "--package",
+            "proximity",
+            "--no-default-features",
+        ],
+    )?;
+    outcome = outcome.and(cargo(
+        stand,
+        &["build", "--quiet", "--locked", "--package", "proximity"],
+    )?);
+    for binary in figures::binaries() {
+        outcome = outcome.and(match binary.build(stand.place, stand.deadline) {
+            Ok(()) => Outcome::passed(format!("{binary:?} built")),
+            Err(error) => Outcome::failed(format!("{error:#}")),
+        });
+    }
+    Ok(outcome)
+}
+
+/// Documentation examples.
+pub(super) fn doc(stand: &Stand<'_>) -> Result<Outcome> {
+    let run = Invocation::new("cargo")
+        .args(["test", "--quiet", "--locked", "--workspace", "--doc"])
+        .variable("CARGO_TERM_COLOR", "never")
+        .until(stand.deadline)
+        .tee(stand.place.root())?;
+    let tally = count_doc_tests(&run.stdout);
+    if !run.ended.is_success() && tally.failed == 0 {
+        return Ok(Outcome::failed(format!(
+            "the documentation tests {}",
+            run.ended.describe()
+        )));
+    }
+    Ok(Outcome {
+        tally,
+        remarks: vec![format!("documentation examples: {tally}")],
+    })
+}
+
+/// Adds up the closing lines of the documentation tests of each crate.
+fn count_doc_tests(output: &str) -> Tally {
+    output
+        .lines()
+        .filter(|line| line.starts_with("test result:"))
+        .map(|line| Tally {
+            passed: number_before(line, " passed"),
+            failed: number_before(line, " failed"),
+            skipped: number_before(line, " ignored"),
+        })
+        .fold(Tally::default(), Tally::plus)
+}
+
+/// The number that stands right before `word`, or 0.
+pub(super) fn number_before(line: &str, word: &str) -> u64 {
+    line.split_once(word)
+        .and_then(|(before, _)| before.rsplit(|c: char| !c.is_ascii_digit()).next())
+        .and_then(|digits| digits.parse().ok())
+        .unwrap_or(0)
+}
+
+fn cargo(stand: &Stand<'_>, args: &[&str]) -> Result<Outcome> {
+    let run = Invocation::new("cargo").args(args).until(stand.deadline);
+    let ended = run.run(stand.place.root())?;
+    Ok(if ended.is_success() {
+        Outcome::passed(run.shown())
+    } else {
+        Outcome::failed(format!("`{}` {}", run.shown(), ended.describe()))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn doc_tests_of_all_crates_are_added_up() {
+        let output = "\
+test result: ok. 2 passed; 0 failed; 1 ignored; 0 measured; 0 filtered out; finished in 0.1s
+noise 9 passed
+test result: FAILED. 3 passed; 4 failed; 0 ignored; 0 measured; 0 filtered out\n";
+        let tally = count_doc_tests(output);
+        assert_eq!(tally.to_string(), "5 passed, 4 failed, 1 skipped");
+    }
+}

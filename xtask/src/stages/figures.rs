@@ -1,0 +1,65 @@
+//! The quick figures as a stage, and the proof that they can fail.
+
+use anyhow::Result;
+
+use super::Stand;
+use crate::figures::{self, Figure, Mode, Verdict};
+use crate::ledger::Outcome;
+use crate::seed::Seed;
+
+/// How many controls one run of the tests takes.
+const CONTROLS: usize = 3;
+
+/// Measures every figure of the quick set, then runs the control of three drawn at random.
+pub(super) fn run(stand: &Stand<'_>) -> Result<Outcome> {
+    let quick: Vec<&Figure> = figures::FIGURES
+        .iter()
+        .filter(|figure| figure.in_tests)
+        .collect();
+    if quick.is_empty() {
+        return Ok(Outcome::skipped("no figure is registered yet"));
+    }
+    let seed = Seed::random();
+    let mut outcome = Outcome::default();
+    for figure in &quick {
+        let mode = Mode {
+            quick: true,
+            sabotage: false,
+        };
+        outcome = outcome.and(match figures::measure(stand.place, figure, mode, seed)? {
+            Verdict::Pass => Outcome::passed(figure.id),
+            Verdict::Short => Outcome::failed(format!("{} is short of its goal", figure.id)),
+            Verdict::Broken => Outcome::failed(format!("{} could not be measured", figure.id)),
+        });
+    }
+    for figure in seed.draw(&quick, CONTROLS) {
+        let mode = Mode {
+            quick: true,
+            sabotage: true,
+        };
+        let verdict = figures::measure(stand.place, figure, mode, seed)?;
+        outcome = outcome.and(judge_control(figure.id, verdict));
+    }
+    Ok(outcome)
+}
+
+/// A control is good when the figure sees the sabotage. One that broke has seen nothing.
+fn judge_control(id: &str, verdict: Verdict) -> Outcome {
+    match verdict {
+        Verdict::Short => Outcome::passed(format!("{id}: its control is seen")),
+        Verdict::Pass => Outcome::failed(format!("{id} passes although it is sabotaged")),
+        Verdict::Broken => Outcome::failed(format!("{id}: its control could not be run")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn only_a_short_control_is_good() {
+        assert_eq!(judge_control("R1", Verdict::Short).tally.passed, 1);
+        assert_eq!(judge_control("R1", Verdict::Pass).tally.failed, 1);
+        assert_eq!(judge_control("R1", Verdict::Broken).tally.failed, 1);
+    }
+}

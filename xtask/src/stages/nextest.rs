@@ -1,0 +1,223 @@
+//! The tests of the workspace, in two stages: those that need real containers, and all others.
+
+use anyhow::{Context, Result};
+use serde::Deserialize;
+
+use super::Stand;
+use super::cargo_runs::number_before;
+use crate::invocation::{Captured, Invocation};
+use crate::ledger::{Outcome, Tally};
+use crate::tools::NEXTEST;
+
+/// Which tests start real containers or need root: those whose function's name, or the name of a
+/// module around it, starts with `lxc_`. The same words stand in .config/nextest.toml, where
+/// these tests are kept one at a time.
+const CONTAINERS: &str = "test(/(^|::)lxc_/)";
+
+/// All tests that need no container.
+pub(super) fn plain(stand: &Stand<'_>) -> Result<Outcome> {
+    run(stand, &format!("not ({CONTAINERS})"))
+}
+
+/// The tests with real containers. Without root they are counted as skipped, each of them.
+pub(super) fn containers(stand: &Stand<'_>) -> Result<Outcome> {
+    if stand.place.is_root {
+        return run(stand, CONTAINERS);
+    }
+    let count = count(stand)?;
+    Ok(Outcome::many_skipped(
+        count,
+        "tests with real containers need root",
+    ))
+}
+
+fn run(stand: &Stand<'_>, filter: &str) -> Result<Outcome> {
+    let run = nextest(
+        stand,
+        &["run", "--profile", "ci", "--no-tests", "warn"],
+        filter,
+    )?
+    .tee(stand.place.root())?;
+    Ok(judge(&run))
+}
+
+fn count(stand: &Stand<'_>) -> Result<u64> {
+    let listing = nextest(stand, &["list", "--message-format", "json"], CONTAINERS)?
+        .capture(stand.place.root())?
+        .expect_success("listing the tests")?;
+    let listing: Listing = serde_json::from_str(&listing).context("reading the list of tests")?;
+    Ok(listing.matching())
+}
+
+fn nextest(stand: &Stand<'_>, command: &[&str], filter: &str) -> Result<Invocation> {
+    Ok(Invocation::new(NEXTEST.path(stand.place)?)
+        .arg("nextest")
+        .args(command)
+        .args(["--locked", "--workspace", "-E", filter])
+        .variable("CARGO_TERM_COLOR", "never")
+        .until(stand.deadline))
+}
+
+/// Counts from the runner's own summary; a run without one, or with a bad code and no failed
+/// test, is a failure by itself.
+fn judge(run: &Captured) -> Outcome {
+    let Some(tally) = summary(&run.stderr) else {
+        return if run.ended.is_success() {
+            Outcome {
+                tally: Tally::default(),
+                remarks: vec!["no test here".to_owned()],
+            }
+        } else {
+            Outcome::failed(format!("the test runner {}", run.ended.describe()))
+        };
+    };
+    if tally.failed == 0 && !run.ended.is_success() {
+        return Outcome {
+            tally,
+            remarks: Vec::new(),
+        }
+        .and(Outcome::failed(format!(
+            "the test runner {}",
+            run.ended.describe()
+        )));
+    }
+    Outcome {
+        tally,
+        remarks: vec![tally.to_string()],
+    }
+}
+
+/// The runner's last summary line. What it calls skipped was left to the other stage by the
+/// filter, so it is no skipped test.
+fn summary(output: &str) -> Option<Tally> {
+    let line = output
+        .lines()
+        .rev()
+        .find(|line| line.trim_start().starts_with("Summary ["))?;
+    let failed = [" failed", " timed out", " exec failed"]
+        .iter()
+        .map(|word| number_before(line, word))
+        .sum();
+    Some(Tally {
+        passed: number_before(line, " passed"),
+        failed,
+        skipped: not_run(line),
+    })
+}
+
+/// Tests that were chosen but never started: `12/20 tests run`.
+fn not_run(line: &str) -> u64 {
+    let Some((before, _)) = line.split_once(" tests run") else {
+        return 0;
+    };
+    let counts = before.rsplit(' ').next().unwrap_or_default();
+    let Some((ran, chosen)) = counts.split_once('/') else {
+        return 0;
+    };
+    match (ran.parse::<u64>(), chosen.parse::<u64>()) {
+        (Ok(ran), Ok(chosen)) => chosen.saturating_sub(ran),
+        _ => 0,
+    }
+}
+
+/// The part of the runner's list that is needed to count.
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Listing {
+    rust_suites: std::collections::BTreeMap<String, Suite>,
+}
+
+#[derive(Deserialize)]
+struct Suite {
+    testcases: std::collections::BTreeMap<String, Case>,
+}
+
+#[derive(Deserialize)]
+#[serde(rename_all = "kebab-case")]
+struct Case {
+    filter_match: Match,
+}
+
+#[derive(Deserialize)]
+struct Match {
+    status: String,
+}
+
+impl Listing {
+    fn matching(&self) -> u64 {
+        self.rust_suites
+            .values()
+            .flat_map(|suite| suite.testcases.values())
+            .filter(|case| case.filter_match.status == "matches")
+            .map(|_| 1)
+            .sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::invocation::Ended;
+
+    fn ran(stderr: &str, code: i32) -> Captured {
+        Captured {
+            ended: Ended::Code(code),
+            stdout: String::new(),
+            stderr: stderr.to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_the_filter_left_to_the_other_stage_is_not_skipped() {
+        let run = ran(
+            "     Summary [   1.2s] 34 tests run: 34 passed (2 slow), 9 skipped\n",
+            0,
+        );
+        assert_eq!(
+            judge(&run).tally.to_string(),
+            "34 passed, 0 failed, 0 skipped"
+        );
+    }
+
+    #[test]
+    fn failures_of_every_kind_count() {
+        let line = "Summary [ 9s] 5/7 tests run: 2 passed, 1 failed, 1 timed out, 1 exec failed, 0 skipped";
+        assert_eq!(
+            judge(&ran(line, 100)).tally.to_string(),
+            "2 passed, 3 failed, 2 skipped"
+        );
+    }
+
+    #[test]
+    fn a_runner_that_could_not_build_is_a_failure() {
+        assert_eq!(judge(&ran("error: could not compile", 101)).tally.failed, 1);
+        let odd = ran("Summary [ 1s] 3 tests run: 3 passed, 0 skipped", 1);
+        assert_eq!(
+            judge(&odd).tally.to_string(),
+            "3 passed, 1 failed, 0 skipped"
+        );
+    }
+
+    #[test]
+    fn only_tests_the_filter_chose_are_counted() {
+        let listing = r#"{"rust-suites":{"a::lxc":{"testcases":{
+            "x":{"ignored":false,"filter-match":{"status":"matches"}},
+            "y":{"ignored":false,"filter-match":{"status":"mismatch","reason":"expression"}}}}}}"#;
+        let listing: Listing = serde_json::from_str(listing).unwrap();
+        assert_eq!(listing.matching(), 1);
+    }
+
+    #[test]
+    fn the_runner_keeps_the_same_tests_apart() {
+        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let config = std::fs::read_to_string(root.join(".config/nextest.toml")).unwrap();
+        assert!(
+            config.contains(&format!("filter = '{CONTAINERS}'")),
+            "{config}"
+        );
+        assert!(
+            !config.contains("retries"),
+            "a test that fails once has failed"
+        );
+    }
+}

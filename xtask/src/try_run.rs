@@ -1,0 +1,43 @@
+//! `cargo xtask try`: from an empty machine to the running product.
+
+use std::path::PathBuf;
+
+use anyhow::{Result, bail};
+
+use crate::invocation::Invocation;
+use crate::packages::{self, Packages};
+use crate::place::Place;
+use crate::say;
+
+/// Installs what is missing, builds the binary and becomes `proximity try ARGS`.
+/// Comes back only when that failed.
+pub(crate) fn become_try(place: &Place, args: &[String]) -> Result<std::convert::Infallible> {
+    match packages::ensure(place)? {
+        Packages::Present => {}
+        Packages::Installed(names) => say::note(format!("installed {}", names.join(", "))),
+        // `proximity try` itself says what it cannot do without them.
+        Packages::Missing(advice) => say::note(advice),
+    }
+    build(place)?;
+    Err(invocation(place, args).replace_process())
+}
+
+/// `proximity try ARGS` as a program to run.
+pub(crate) fn invocation(place: &Place, args: &[String]) -> Invocation {
+    Invocation::new(binary(place)).arg("try").args(args)
+}
+
+/// The binary that developers and tests run.
+pub(crate) fn binary(place: &Place) -> PathBuf {
+    place.target().join("debug").join("proximity")
+}
+
+fn build(place: &Place) -> Result<()> {
+    let ended = Invocation::new("cargo")
+        .args(["build", "--locked", "--package", "proximity"])
+        .run(place.root())?;
+    if !ended.is_success() {
+        bail!("building proximity {}", ended.describe());
+    }
+    Ok(())
+}
