@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use anyhow::Result;
+use anyhow::{Result, bail};
 
 use super::Stand;
 use crate::invocation::Invocation;
@@ -11,6 +11,7 @@ use crate::tools::DENY;
 
 /// Bans, licences and sources always; advisories when a snapshot of their database is at hand.
 pub(super) fn run(stand: &Stand<'_>) -> Result<Outcome> {
+    fetch(stand)?;
     let mut outcome = Outcome::default();
     for rule in ["bans", "licenses", "sources"] {
         outcome = outcome.and(check(stand, rule, "")?);
@@ -25,6 +26,19 @@ pub(super) fn run(stand: &Stand<'_>) -> Result<Outcome> {
         ),
     });
     Ok(outcome)
+}
+
+/// The judge reads every crate of the lock file, those of other systems too, which no build has
+/// brought here. Fetching is a step of its own, so that the judge itself never goes out.
+fn fetch(stand: &Stand<'_>) -> Result<()> {
+    let ended = Invocation::new("cargo")
+        .args(["fetch", "--quiet", "--locked"])
+        .until(stand.deadline)
+        .run(stand.place.root())?;
+    if !ended.is_success() {
+        bail!("fetching the crates of the lock file {}", ended.describe());
+    }
+    Ok(())
 }
 
 fn check(stand: &Stand<'_>, rule: &str, remark: &str) -> Result<Outcome> {
