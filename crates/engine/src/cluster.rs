@@ -1,0 +1,176 @@
+//! Clusters as the engine reaches them: one client, one task watcher and one way into guests per host entry.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+
+use proximity_domain::guest::{ContainerRef, ObservedContainer};
+use proximity_domain::ids::{HostId, Vmid};
+use proximity_domain::mark::Mark;
+use proximity_domain::names::NodeName;
+use proximity_domain::time::Clock;
+use proximity_pve::client::{Client, ReadClient};
+use proximity_pve::error::Error as PveError;
+use proximity_pve::guest::GuestAccess;
+use proximity_pve::guest::ssh::PlainSsh;
+use proximity_pve::lxc::LxcConfig;
+use proximity_pve::task::{TaskFilter, TaskWatcher};
+use proximity_pve::transport::https::{ApiToken, EndpointConfig, HttpsTransport, Trust};
+use proximity_pve::upid::Upid;
+use proximity_store::Store;
+use proximity_store::records::{HostRecord, TlsTrust};
+use tokio::sync::Mutex;
+
+use crate::error::EngineError;
+
+/// One cluster.
+#[derive(Debug)]
+pub(crate) struct Cluster {
+    host: HostRecord,
+    client: Client,
+    watcher: TaskWatcher,
+    guest_access: Option<Arc<dyn GuestAccess>>,
+    /// Held from choosing a VMID until its intent is committed.
+    pub(crate) vmid_choice: Arc<Mutex<()>>,
+}
+
+impl Cluster {
+    /// Builds client, watcher and guest access from the record. Connects lazily.
+    pub(crate) fn new(host: HostRecord, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let endpoints = endpoints(&host)?;
+        let token =
+            ApiToken { id: host.token_id.clone(), secret: host.token_secret.clone() };
+        let transport = HttpsTransport::new(endpoints, token).map_err(|e| EngineError::Upstream {
+            code: "host_unusable",
+            message: format!("host {}: {e}", host.label),
+            hint: "remove the host and add it again".to_owned(),
+        })?;
+        let client = Client::new(Arc::new(transport), clock.clone(), host.id);
+        let watcher = TaskWatcher::new(client.read().clone(), clock);
+        let guest_access = match &host.ssh {
+            None => None,
+            Some(ssh) => {
+                let nodes = ssh
+                    .nodes
+                    .iter()
+                    .map(|n| (n.node.clone(), (n.address.clone(), n.host_key.clone())))
+                    .collect();
+                let access = PlainSsh::new(&ssh.user, &ssh.private_key, nodes).map_err(|e| {
+                    EngineError::Upstream {
+                        code: "ssh_unusable",
+                        message: format!("host {}: {e}", host.label),
+                        hint: "remove the host and add it again with a working key".to_owned(),
+                    }
+                })?;
+                Some(Arc::new(access) as Arc<dyn GuestAccess>)
+            }
+        };
+        Ok(Self { host, client, watcher, guest_access, vmid_choice: Arc::default() })
+    }
+
+    pub(crate) fn label(&self) -> &str {
+        self.host.label.as_str()
+    }
+
+    pub(crate) fn host(&self) -> &HostRecord {
+        &self.host
+    }
+
+    pub(crate) fn client(&self) -> &Client {
+        &self.client
+    }
+
+    pub(crate) fn read(&self) -> &ReadClient {
+        self.client.read()
+    }
+
+    pub(crate) fn watcher(&self) -> &TaskWatcher {
+        &self.watcher
+    }
+
+    pub(crate) fn guest_access(&self) -> Option<&Arc<dyn GuestAccess>> {
+        self.guest_access.as_ref()
+    }
+
+    /// Tasks that run now on a node for one VMID.
+    pub(crate) async fn running_tasks(
+        &self,
+        node: &NodeName,
+        vmid: Vmid,
+    ) -> Result<Vec<Upid>, PveError> {
+        let filter = TaskFilter { vmid: Some(vmid), active: true, ..TaskFilter::default() };
+        let tasks = self.read().node_tasks(node, &filter).await?;
+        Ok(tasks.into_iter().filter(|t| t.is_running()).map(|t| t.upid).collect())
+    }
+}
+
+fn endpoints(host: &HostRecord) -> Result<Vec<EndpointConfig>, EngineError> {
+    host.endpoints
+        .iter()
+        .map(|e| {
+            let trust = match &e.trust {
+                TlsTrust::Fingerprint { sha256 } => {
+                    Trust::Fingerprint(sha256.parse().map_err(|err| EngineError::Invalid {
+                        field: "fingerprint".to_owned(),
+                        message: format!("the fingerprint of {} cannot be read: {err}", e.url),
+                    })?)
+                }
+                TlsTrust::Ca { pem } => Trust::CaPem(pem.clone()),
+                TlsTrust::System => Trust::System,
+            };
+            Ok(EndpointConfig { url: e.url.clone(), trust })
+        })
+        .collect()
+}
+
+/// A configuration as the domain sees it.
+pub(crate) fn observed(
+    place: ContainerRef,
+    config: &LxcConfig,
+    ha_managed: bool,
+) -> ObservedContainer {
+    ObservedContainer {
+        place,
+        mark: config.description.as_deref().and_then(Mark::find),
+        net0_mac: config.net0.as_ref().and_then(|n| n.hwaddr),
+        rootfs_volid: config.rootfs.as_ref().map(|r| r.volid.clone()),
+        lock: config.lock.clone(),
+        protection: config.protection,
+        digest: config.digest.clone(),
+        ha_managed,
+    }
+}
+
+/// The clusters in use, built from their records when first asked for.
+#[derive(Debug)]
+pub(crate) struct Clusters {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    built: Mutex<HashMap<HostId, Arc<Cluster>>>,
+}
+
+impl Clusters {
+    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
+        Self { store, clock, built: Mutex::default() }
+    }
+
+    /// The cluster of this host entry.
+    pub(crate) async fn get(&self, id: HostId) -> Result<Arc<Cluster>, EngineError> {
+        let mut built = self.built.lock().await;
+        if let Some(cluster) = built.get(&id) {
+            return Ok(cluster.clone());
+        }
+        let host = self
+            .store
+            .host(id)
+            .await?
+            .ok_or_else(|| EngineError::NotFound { what: "host", name: id.to_string() })?;
+        let cluster = Arc::new(Cluster::new(host, self.clock.clone())?);
+        built.insert(id, cluster.clone());
+        Ok(cluster)
+    }
+
+    /// Forgets what was built; the next use reads the record again.
+    pub(crate) async fn forget(&self, id: HostId) {
+        self.built.lock().await.remove(&id);
+    }
+}

@@ -1,0 +1,146 @@
+//! Actions on an app: start, stop, restart, delete, retry.
+
+use proximity_domain::app::{Status, StatusEvent, StatusLabel};
+use proximity_domain::ids::OperationId;
+use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_store::records::{Actor, AppRecord, NewOperation, OperationRecord};
+use serde_json::json;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// What to do with an app.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Start it and prove that it answers.
+    Start,
+    /// Shut it down.
+    Stop {
+        /// Kill it when it does not shut down by itself.
+        force: bool,
+    },
+    /// Shut it down and start it.
+    Restart {
+        /// Kill it when it does not shut down by itself.
+        force: bool,
+    },
+    /// Remove it: the container we created is destroyed.
+    Delete {
+        /// The host name, typed again.
+        confirm: Option<String>,
+        /// Kill it when it does not shut down by itself.
+        force_stop: bool,
+    },
+    /// Try the last operation again.
+    Retry,
+}
+
+impl Action {
+    fn label(&self) -> &'static str {
+        match self {
+            Self::Start => "start",
+            Self::Stop { .. } => "stop",
+            Self::Restart { .. } => "restart",
+            Self::Delete { .. } => "delete",
+            Self::Retry => "retry",
+        }
+    }
+}
+
+impl Engine {
+    /// Records an operation for `action` on the app with this id or host name.
+    ///
+    /// # Errors
+    /// Unknown app, busy app, a status that does not allow it, a missing confirmation.
+    pub async fn act(
+        &self,
+        actor: &Actor,
+        app: &str,
+        action: Action,
+    ) -> Result<OperationRecord, EngineError> {
+        let app = self.find_app(app).await?;
+        let (kind, input) = match &action {
+            Action::Start => (OperationKind::Start, json!({})),
+            Action::Stop { force } => (OperationKind::Stop, json!({ "force": force })),
+            Action::Restart { force } => (OperationKind::Restart, json!({ "force": force })),
+            Action::Delete { confirm, force_stop } => {
+                if confirm.as_deref() != Some(app.hostname.as_str()) {
+                    return Err(EngineError::ConfirmationNeeded {
+                        hostname: app.hostname.to_string(),
+                    });
+                }
+                (OperationKind::Remove, json!({ "force": force_stop }))
+            }
+            Action::Retry => return self.retry_app(actor, &app).await,
+        };
+        let status = status_for(&app, &action, kind)?;
+        let op = NewOperation {
+            id: OperationId(self.inner.parts.ids.uuid()),
+            kind,
+            app: app.id,
+            input,
+            retry_of: None,
+        };
+        let op = self.store().enqueue(op, status, actor, self.now()).await?;
+        self.inner.bell.notify_waiters();
+        Ok(op)
+    }
+
+    /// The app with this id or host name.
+    pub(crate) async fn find_app(&self, app: &str) -> Result<AppRecord, EngineError> {
+        let found = match app.parse() {
+            Ok(id) => self.store().app(id).await?,
+            Err(_) => self.store().app_by_hostname(app).await?,
+        };
+        found.ok_or_else(|| EngineError::NotFound { what: "app", name: app.to_owned() })
+    }
+
+    async fn retry_app(
+        &self,
+        actor: &Actor,
+        app: &AppRecord,
+    ) -> Result<OperationRecord, EngineError> {
+        if let Some(live) = app.operation {
+            return self.retry_operation(actor, live).await;
+        }
+        let last = self.last_operation(app).await?;
+        match last {
+            Some(op) if matches!(op.state, OperationState::Failed { .. } | OperationState::Cancelled) => {
+                self.retry_operation(actor, op.id).await
+            }
+            Some(_) | None => Err(EngineError::NotInState {
+                app: app.hostname.to_string(),
+                status: app.status.label().label().to_owned(),
+                action: "retry".to_owned(),
+            }),
+        }
+    }
+}
+
+/// The app's status while the operation runs, `None` = unchanged.
+fn status_for(
+    app: &AppRecord,
+    action: &Action,
+    kind: OperationKind,
+) -> Result<Option<Status>, EngineError> {
+    let refuse = || EngineError::NotInState {
+        app: app.hostname.to_string(),
+        status: app.status.label().label().to_owned(),
+        action: action.label().to_owned(),
+    };
+    let label = app.status.label();
+    match kind {
+        OperationKind::Remove => {
+            app.status.clone().next(StatusEvent::RemoveStarted).map(Some).map_err(|_| refuse())
+        }
+        OperationKind::Start | OperationKind::Stop | OperationKind::Restart => match label {
+            StatusLabel::Running | StatusLabel::Stopped | StatusLabel::Error => Ok(None),
+            StatusLabel::Deploying
+            | StatusLabel::Adopting
+            | StatusLabel::Cloning
+            | StatusLabel::Updating
+            | StatusLabel::Removing => Err(refuse()),
+        },
+        OperationKind::Deploy => Err(refuse()),
+    }
+}

@@ -1,0 +1,15 @@
+//! Commands: each authorises, looks, asks the domain, and commits once.
+
+mod act;
+mod create_app;
+mod health;
+mod hosts;
+mod operations;
+mod plan_remove;
+
+pub use act::Action;
+pub use create_app::CreateApp;
+pub(crate) use create_app::find_template;
+pub use health::{HealthView, HostHealth};
+pub use hosts::{AddHost, AddSsh, HostProbe, NodeProbe, SshProbe};
+pub use plan_remove::{PlannedGuest, RemovalPlan};

@@ -1,0 +1,156 @@
+//! Operations: retry, abandon, cancel.
+
+use proximity_domain::app::StatusEvent;
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::OperationId;
+use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_store::records::{Actor, AppRecord, NewOperation, OperationRecord};
+use proximity_store::OperationFilter;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+impl Engine {
+    /// Retries an operation: a stuck one goes on after its last finished step under a new epoch; a failed one, which was
+    /// unwound, becomes a new operation (with a new VMID and mark, where it creates a guest).
+    ///
+    /// # Errors
+    /// Unknown, in another state, or the app is busy.
+    pub async fn retry_operation(
+        &self,
+        actor: &Actor,
+        id: OperationId,
+    ) -> Result<OperationRecord, EngineError> {
+        let op = self.find_operation(id).await?;
+        let retried = match &op.state {
+            OperationState::Stuck { .. } => {
+                self.store().retry_stuck(id, actor, self.now()).await?
+            }
+            OperationState::Failed { .. } | OperationState::Cancelled => {
+                self.repeat(actor, &op).await?
+            }
+            OperationState::Queued
+            | OperationState::Running
+            | OperationState::Unwinding { .. }
+            | OperationState::Succeeded => {
+                return Err(EngineError::NotInState {
+                    app: format!("operation {id}"),
+                    status: op.state.label().to_owned(),
+                    action: "retry".to_owned(),
+                });
+            }
+        };
+        self.inner.bell.notify_waiters();
+        Ok(retried)
+    }
+
+    async fn repeat(
+        &self,
+        actor: &Actor,
+        op: &OperationRecord,
+    ) -> Result<OperationRecord, EngineError> {
+        let app = self
+            .store()
+            .app(op.app)
+            .await?
+            .ok_or_else(|| EngineError::NotFound { what: "app", name: op.app.to_string() })?;
+        if op.kind == OperationKind::Deploy {
+            self.refuse_deploy_over_a_guest(&app).await?;
+        }
+        let event = match op.kind {
+            OperationKind::Deploy => Some(StatusEvent::DeployStarted),
+            OperationKind::Remove => Some(StatusEvent::RemoveStarted),
+            OperationKind::Start | OperationKind::Stop | OperationKind::Restart => None,
+        };
+        let status = event
+            .map(|e| app.status.clone().next(e))
+            .transpose()
+            .map_err(|_| EngineError::NotInState {
+                app: app.hostname.to_string(),
+                status: app.status.label().label().to_owned(),
+                action: format!("retry of {}", op.kind.label()),
+            })?;
+        let again = NewOperation {
+            id: OperationId(self.inner.parts.ids.uuid()),
+            kind: op.kind,
+            app: op.app,
+            input: op.input.clone(),
+            retry_of: Some(op.id),
+        };
+        Ok(self.store().enqueue(again, status, actor, self.now()).await?)
+    }
+
+    /// An abandoned deploy may have left a guest: a second one beside it would be a double.
+    async fn refuse_deploy_over_a_guest(&self, app: &AppRecord) -> Result<(), EngineError> {
+        let guests = self.store().native_guests(app.id).await?;
+        match guests.first() {
+            None => Ok(()),
+            Some(guest) => Err(EngineError::NotInState {
+                app: app.hostname.to_string(),
+                status: format!("holding container {} of an abandoned deploy", guest.identity.vmid),
+                action: "retry of deploy (remove the app instead)".to_owned(),
+            }),
+        }
+    }
+
+    /// Closes a stuck operation without a call to PVE: the app goes to error, guest and ports stay recorded and reserved.
+    ///
+    /// # Errors
+    /// Unknown, or not stuck.
+    pub async fn abandon_operation(
+        &self,
+        actor: &Actor,
+        id: OperationId,
+    ) -> Result<OperationRecord, EngineError> {
+        let op = self.find_operation(id).await?;
+        let OperationState::Stuck { failure, .. } = &op.state else {
+            return Err(EngineError::NotInState {
+                app: format!("operation {id}"),
+                status: op.state.label().to_owned(),
+                action: "abandon".to_owned(),
+            });
+        };
+        let why = Failure {
+            message: format!("abandoned: {}", failure.message),
+            hint: "what it left is still recorded; remove the app when you are done with it"
+                .to_owned(),
+            ..failure.clone()
+        };
+        Ok(self.store().abandon(id, why, actor, self.now()).await?)
+    }
+
+    /// Asks a live operation to stop and undo what it began.
+    ///
+    /// # Errors
+    /// Unknown, or ended already.
+    pub async fn cancel_operation(
+        &self,
+        actor: &Actor,
+        id: OperationId,
+    ) -> Result<OperationRecord, EngineError> {
+        let op = self.find_operation(id).await?;
+        if op.state.is_final() || matches!(op.state, OperationState::Stuck { .. }) {
+            return Err(EngineError::NotInState {
+                app: format!("operation {id}"),
+                status: op.state.label().to_owned(),
+                action: "cancel".to_owned(),
+            });
+        }
+        Ok(self.store().request_cancel(id, actor, self.now()).await?)
+    }
+
+    async fn find_operation(&self, id: OperationId) -> Result<OperationRecord, EngineError> {
+        self.store()
+            .operation(id)
+            .await?
+            .ok_or_else(|| EngineError::NotFound { what: "operation", name: id.to_string() })
+    }
+
+    pub(crate) async fn last_operation(
+        &self,
+        app: &AppRecord,
+    ) -> Result<Option<OperationRecord>, EngineError> {
+        let filter = OperationFilter { app: Some(app.id), limit: 1, ..OperationFilter::default() };
+        Ok(self.store().operations(filter).await?.into_iter().next())
+    }
+}

@@ -1,0 +1,361 @@
+//! What a command refuses, with stable code, kind and next step in one table.
+
+use std::collections::BTreeMap;
+
+use proximity_domain::create::Refusal;
+use proximity_domain::failure::Failure;
+use proximity_store::error::StoreError;
+
+/// What sort of refusal it is; the API maps it to an HTTP status, the CLI to an exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum ErrorKind {
+    /// The thing named does not exist.
+    NotFound,
+    /// The request itself is wrong.
+    Invalid,
+    /// It contradicts what is there.
+    Conflict,
+    /// Something else is at work on it.
+    Busy,
+    /// Memory, ports, templates, nodes: not enough.
+    Resources,
+    /// PVE, a node or the gateway did not do as asked.
+    Upstream,
+    /// The caller may not.
+    Forbidden,
+    /// Our own fault.
+    Internal,
+}
+
+/// A refusal of the engine. Nothing half made is left.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// The thing named does not exist.
+    #[error("there is no {what} {name}")]
+    NotFound {
+        /// e.g. `app`.
+        what: &'static str,
+        /// What was asked for.
+        name: String,
+    },
+    /// A value in the request is wrong.
+    #[error("{message}")]
+    Invalid {
+        /// The field, e.g. `hostname`.
+        field: String,
+        /// Which rule it breaks.
+        message: String,
+    },
+    /// The rules for new apps say no.
+    #[error(transparent)]
+    Refused(#[from] Refusal),
+    /// The app is not in a state that allows it.
+    #[error("{app} is {status}; {action} is not possible now")]
+    NotInState {
+        /// Host name.
+        app: String,
+        /// Its status.
+        status: String,
+        /// What was asked.
+        action: String,
+    },
+    /// A removal was not confirmed.
+    #[error("removing {hostname} needs its host name as confirmation")]
+    ConfirmationNeeded {
+        /// Host name.
+        hostname: String,
+    },
+    /// The same cluster is there under another label.
+    #[error("this cluster is already known as host {label}")]
+    ClusterKnown {
+        /// Its label.
+        label: String,
+    },
+    /// Several hosts and none was named.
+    #[error("there are several hosts ({}); say which", labels.join(", "))]
+    HostAmbiguous {
+        /// Their labels.
+        labels: Vec<String>,
+    },
+    /// No host at all.
+    #[error("no host has been added yet")]
+    NoHost,
+    /// PVE's version is not supported.
+    #[error("PVE {version} is not supported")]
+    PveUnsupported {
+        /// As read.
+        version: String,
+    },
+    /// The token may not do what is needed.
+    #[error("the API token {token} lacks rights: {}", missing.join(", "))]
+    TokenTooNarrow {
+        /// Token id.
+        token: String,
+        /// `privilege on path`.
+        missing: Vec<String>,
+    },
+    /// PVE, a node's SSH or the gateway did not do as asked.
+    #[error("{message}")]
+    Upstream {
+        /// Stable code, e.g. `pve_unreachable`.
+        code: &'static str,
+        /// What happened.
+        message: String,
+        /// What to do.
+        hint: String,
+    },
+    /// The store.
+    #[error(transparent)]
+    Store(#[from] StoreError),
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ErrorRow {
+    /// Stable code.
+    pub code: &'static str,
+    /// Sort.
+    pub kind: ErrorKind,
+    /// Next step.
+    pub hint: &'static str,
+}
+
+const fn row(code: &'static str, kind: ErrorKind, hint: &'static str) -> ErrorRow {
+    ErrorRow { code, kind, hint }
+}
+
+impl EngineError {
+    /// Stable code, snake_case.
+    #[must_use]
+    pub fn code(&self) -> &'static str {
+        self.row().code
+    }
+
+    /// Sort.
+    #[must_use]
+    pub fn kind(&self) -> ErrorKind {
+        self.row().kind
+    }
+
+    /// Next step, one sentence.
+    #[must_use]
+    pub fn hint(&self) -> String {
+        match self {
+            Self::Upstream { hint, .. } => hint.clone(),
+            Self::Store(StoreError::Busy { operation, .. }) => {
+                format!("wait for it, or look at it with: proximity operations show {operation}")
+            }
+            Self::NotFound { .. }
+            | Self::Invalid { .. }
+            | Self::Refused(_)
+            | Self::NotInState { .. }
+            | Self::ConfirmationNeeded { .. }
+            | Self::ClusterKnown { .. }
+            | Self::HostAmbiguous { .. }
+            | Self::NoHost
+            | Self::PveUnsupported { .. }
+            | Self::TokenTooNarrow { .. }
+            | Self::Store(_) => self.row().hint.to_owned(),
+        }
+    }
+
+    /// Field → what is wrong with it.
+    #[must_use]
+    pub fn fields(&self) -> BTreeMap<String, String> {
+        match self {
+            Self::Invalid { field, message } => BTreeMap::from([(field.clone(), message.clone())]),
+            Self::Refused(Refusal::HostnameTaken(_)) | Self::Store(StoreError::HostnameTaken { .. }) => {
+                BTreeMap::from([("hostname".to_owned(), self.to_string())])
+            }
+            Self::Refused(Refusal::UnknownCatalogId(_)) => {
+                BTreeMap::from([("catalog_id".to_owned(), self.to_string())])
+            }
+            Self::Refused(Refusal::TooLittleMemory { .. } | Refusal::MemoryAboveNode { .. }) => {
+                BTreeMap::from([("config.memory".to_owned(), self.to_string())])
+            }
+            Self::Refused(Refusal::CoresAboveNode { .. }) => {
+                BTreeMap::from([("config.cores".to_owned(), self.to_string())])
+            }
+            Self::Refused(
+                Refusal::OutOfRange { .. } | Refusal::NoNodeOnline | Refusal::TemplateMissing(_),
+            )
+            | Self::NotFound { .. }
+            | Self::NotInState { .. }
+            | Self::ConfirmationNeeded { .. }
+            | Self::ClusterKnown { .. }
+            | Self::HostAmbiguous { .. }
+            | Self::NoHost
+            | Self::PveUnsupported { .. }
+            | Self::TokenTooNarrow { .. }
+            | Self::Upstream { .. }
+            | Self::Store(_) => BTreeMap::new(),
+        }
+    }
+
+    /// The table: code, kind and hint of each variant.
+    #[must_use]
+    pub fn row(&self) -> ErrorRow {
+        use ErrorKind as K;
+        match self {
+            Self::NotFound { what, .. } => row(
+                match *what {
+                    "app" => "app_not_found",
+                    "operation" => "operation_not_found",
+                    "host" => "host_not_found",
+                    _ => "not_found",
+                },
+                K::NotFound,
+                "list what there is with: proximity apps, proximity hosts list or proximity operations list",
+            ),
+            Self::Invalid { .. } => row("invalid_value", K::Invalid, "correct the value and try again"),
+            Self::Refused(refusal) => refusal_row(refusal),
+            Self::NotInState { .. } => row(
+                "not_in_state",
+                K::Conflict,
+                "look at the app with: proximity show HOSTNAME",
+            ),
+            Self::ConfirmationNeeded { .. } => row(
+                "confirmation_needed",
+                K::Invalid,
+                "send the app's host name as `confirm`, or use a token with the scope `destroy`",
+            ),
+            Self::ClusterKnown { .. } => row(
+                "cluster_known",
+                K::Conflict,
+                "use that host; a second entry for one cluster would make two writers",
+            ),
+            Self::HostAmbiguous { .. } => {
+                row("host_ambiguous", K::Invalid, "name one with --host or the field `host`")
+            }
+            Self::NoHost => {
+                row("no_host", K::NotFound, "add one with: proximity hosts add LABEL URL")
+            }
+            Self::PveUnsupported { .. } => row(
+                "pve_unsupported",
+                K::Conflict,
+                "Proximity deploys on PVE 9.0 to 9.2; upgrade the node first",
+            ),
+            Self::TokenTooNarrow { .. } => row(
+                "token_too_narrow",
+                K::Forbidden,
+                "give the token (and its user) these privileges in PVE under Datacenter / Permissions",
+            ),
+            Self::Upstream { code, .. } => row(code, K::Upstream, ""),
+            Self::Store(e) => store_row(e),
+        }
+    }
+
+    /// The failure as it is kept with an operation.
+    #[must_use]
+    pub fn failure(&self) -> Failure {
+        Failure::new(self.code(), self.to_string(), self.hint())
+    }
+}
+
+fn refusal_row(refusal: &Refusal) -> ErrorRow {
+    use ErrorKind as K;
+    match refusal {
+        Refusal::HostnameTaken(_) => row(
+            "hostname_taken",
+            K::Conflict,
+            "choose another host name, or remove the app that has it",
+        ),
+        Refusal::UnknownCatalogId(_) => row(
+            "catalog_unknown",
+            K::NotFound,
+            "list the catalog with: proximity catalog",
+        ),
+        Refusal::TooLittleMemory { .. } => {
+            row("memory_too_little", K::Invalid, "ask for at least what the app needs")
+        }
+        Refusal::MemoryAboveNode { .. } => row(
+            "memory_above_node",
+            K::Resources,
+            "ask for less memory, or add a node that has more",
+        ),
+        Refusal::CoresAboveNode { .. } => {
+            row("cores_above_node", K::Resources, "ask for fewer cores, or add a node that has more")
+        }
+        Refusal::OutOfRange { .. } => {
+            row("out_of_range", K::Invalid, "choose a figure within the range")
+        }
+        Refusal::NoNodeOnline => row(
+            "no_node_online",
+            K::Resources,
+            "look at the nodes in PVE; deploying needs one that is online",
+        ),
+        Refusal::TemplateMissing(_) => row(
+            "template_missing",
+            K::Resources,
+            "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME)",
+        ),
+    }
+}
+
+fn store_row(error: &StoreError) -> ErrorRow {
+    use ErrorKind as K;
+    match error {
+        StoreError::LeaseLost { .. } => {
+            row("lease_lost", K::Busy, "another process took the operation over; look at it again")
+        }
+        StoreError::HostnameTaken { .. } => row(
+            "hostname_taken",
+            K::Conflict,
+            "choose another host name, or remove the app that has it",
+        ),
+        StoreError::PortsExhausted { .. } => row(
+            "ports_exhausted",
+            K::Resources,
+            "widen the port ranges in the configuration, or remove an app",
+        ),
+        StoreError::Busy { .. } => row("busy", K::Busy, ""),
+        StoreError::IllegalTransition { .. } => {
+            row("not_in_state", K::Conflict, "look at it again; its state has changed")
+        }
+        StoreError::NotFound { what, .. } => row(
+            match *what {
+                "app" => "app_not_found",
+                "operation" => "operation_not_found",
+                "host" => "host_not_found",
+                _ => "not_found",
+            },
+            K::NotFound,
+            "list what there is with: proximity apps, proximity hosts list or proximity operations list",
+        ),
+        StoreError::Exists { .. } => row("exists", K::Conflict, "choose another name"),
+        StoreError::HostInUse { .. } => {
+            row("host_in_use", K::Conflict, "remove its apps first: proximity apps --host LABEL")
+        }
+        StoreError::TooNew { .. } => row(
+            "database_too_new",
+            K::Internal,
+            "use the newer program again, or restore the copy made before its first start",
+        ),
+        StoreError::Key { .. } => {
+            row("key_file", K::Internal, "put the right key file back, readable by its owner only")
+        }
+        StoreError::Damaged { .. } | StoreError::Database(_) | StoreError::File { .. } => row(
+            "database_error",
+            K::Internal,
+            "look at the server's log; check free space and permissions of the data directory",
+        ),
+    }
+}
+
+/// The stable code of a failure of PVE, the nodes or the gateway, as one of the known ones.
+pub(crate) fn upstream_code(code: &str) -> &'static str {
+    UPSTREAM_CODES.iter().copied().find(|c| *c == code).unwrap_or("upstream_failed")
+}
+
+/// Every code an operation or command can report about PVE, a node, the guest or the gateway.
+pub const UPSTREAM_CODES: &[&str] = &[
+    "pve_unreachable",
+    "pve_outcome_unknown",
+    "pve_node_unreachable",
+    "pve_permission_denied",
+    "pve_unreadable",
+    "pve_refused",
+    "container_locked",
+    "config_changed",
+    "permit_expired",
+];

@@ -1,0 +1,169 @@
+//! What a step may use: the operation's record, the app, the cluster, and fenced access to the store.
+
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::sync::{Arc, PoisonError, RwLock};
+
+use proximity_domain::failure::Failure;
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::saga::StepRecord;
+use proximity_domain::time::Timestamp;
+use proximity_store::Store;
+use proximity_store::effects::{Effects, MutationAudit, NewLogLine};
+use proximity_store::records::{AppRecord, Fence, LogLevel, OperationRecord};
+use serde::de::DeserializeOwned;
+use tokio_util::sync::CancellationToken;
+
+use super::crash;
+use super::step::{Halt, StepError, StepResult};
+use crate::cluster::Cluster;
+use crate::engine::{Engine, EngineLimits};
+
+/// The context of one claimed operation.
+pub(crate) struct Cx {
+    pub(crate) engine: Engine,
+    pub(crate) op: OperationRecord,
+    pub(crate) app: AppRecord,
+    pub(crate) cluster: Arc<Cluster>,
+    pub(crate) fence: Fence,
+    /// Cancelled when the lease is lost or the process shuts down.
+    pub(crate) let_go: CancellationToken,
+    /// Whether `let_go` came from a lost lease.
+    pub(crate) lease_lost: Arc<std::sync::atomic::AtomicBool>,
+    /// Whether a person asked to cancel.
+    pub(crate) cancel_requested: Arc<std::sync::atomic::AtomicBool>,
+    pub(crate) log: RwLock<Vec<StepRecord>>,
+    pub(crate) index: AtomicU32,
+    pub(crate) step_name: RwLock<&'static str>,
+}
+
+impl Cx {
+    pub(crate) fn store(&self) -> &Store {
+        self.engine.store()
+    }
+
+    pub(crate) fn limits(&self) -> &EngineLimits {
+        &self.engine.inner.parts.limits
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        self.engine.now()
+    }
+
+    pub(crate) fn step_index(&self) -> u32 {
+        self.index.load(Ordering::Relaxed)
+    }
+
+    pub(crate) fn step_name(&self) -> &'static str {
+        *self.step_name.read().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(crate) fn enter(&self, index: u32, name: &'static str) {
+        self.index.store(index, Ordering::Relaxed);
+        *self.step_name.write().unwrap_or_else(PoisonError::into_inner) = name;
+    }
+
+    /// The log of steps as last read.
+    pub(crate) fn steps(&self) -> Vec<StepRecord> {
+        self.log.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// Reads the log of steps again.
+    pub(crate) async fn reload(&self) -> Result<(), Halt> {
+        let steps = self.store().steps(self.op.id).await?;
+        *self.log.write().unwrap_or_else(PoisonError::into_inner) = steps;
+        Ok(())
+    }
+
+    /// The row of the step that is at work.
+    pub(crate) fn row(&self) -> Option<StepRecord> {
+        let index = self.step_index();
+        self.steps().into_iter().find(|r| r.index == index)
+    }
+
+    /// What an earlier step read back.
+    pub(crate) fn output<T: DeserializeOwned>(&self, step: &str) -> StepResult<T> {
+        let row = self.steps().into_iter().find(|r| r.name == step);
+        row.and_then(|r| r.output)
+            .and_then(|v| serde_json::from_value(v).ok())
+            .ok_or_else(|| {
+                StepError::Stuck(Failure::new(
+                    "step_output_missing",
+                    format!("the output of step {step} is missing or unreadable"),
+                    "report this as a bug; abandon the operation and remove the app",
+                ))
+            })
+    }
+
+    /// The app's guest as recorded, if it has one that is not gone.
+    pub(crate) async fn guest(&self) -> StepResult<Option<NativeGuest>> {
+        Ok(self.store().native_guests(self.app.id).await?.into_iter().next())
+    }
+
+    /// The app's guest; without one the step cannot work.
+    pub(crate) async fn must_have_guest(&self) -> StepResult<NativeGuest> {
+        self.guest().await?.ok_or_else(|| {
+            StepError::Failed(Failure::new(
+                "no_guest",
+                format!("{} has no container", self.app.hostname),
+                "retry the deploy, or remove the app",
+            ))
+        })
+    }
+
+    /// Writes the audit entry of a mutation; fails when the claim is stale. The call may be sent only after this.
+    pub(crate) async fn record_mutation(&self, audit: MutationAudit) -> StepResult<()> {
+        if self.let_go.is_cancelled() {
+            return Err(self.halted());
+        }
+        self.store().record_mutation(&self.fence, self.step_index(), audit, self.now()).await?;
+        Ok(())
+    }
+
+    /// Adds a line to the app's log.
+    pub(crate) async fn say(&self, level: LogLevel, message: impl Into<String>) -> StepResult<()> {
+        let effects = Effects { log: vec![self.line(level, message)], ..Effects::default() };
+        self.store().note(&self.fence, effects, self.now()).await?;
+        Ok(())
+    }
+
+    /// A log line of the step that is at work.
+    pub(crate) fn line(&self, level: LogLevel, message: impl Into<String>) -> NewLogLine {
+        NewLogLine {
+            level,
+            step: Some(self.step_name().to_owned()),
+            message: message.into(),
+            percent: None,
+        }
+    }
+
+    /// Waits, unless the worker must let go.
+    pub(crate) async fn pause_ms(&self, ms: u64) -> StepResult<()> {
+        tokio::select! {
+            () = tokio::time::sleep(std::time::Duration::from_millis(ms)) => Ok(()),
+            () = self.let_go.cancelled() => Err(self.halted()),
+        }
+    }
+
+    /// Runs `work` unless the worker must let go first.
+    pub(crate) async fn unless_halted<T>(
+        &self,
+        work: impl Future<Output = StepResult<T>>,
+    ) -> StepResult<T> {
+        tokio::select! {
+            result = work => result,
+            () = self.let_go.cancelled() => Err(self.halted()),
+        }
+    }
+
+    pub(crate) fn halted(&self) -> StepError {
+        StepError::Halt(if self.lease_lost.load(Ordering::Relaxed) {
+            Halt::LeaseLost
+        } else {
+            Halt::ShuttingDown
+        })
+    }
+
+    pub(crate) fn crash_point(&self, place: &str) {
+        crash::point(self.op.kind.label(), self.step_name(), place);
+    }
+}

@@ -1,0 +1,51 @@
+//! Places at which a crash-point build kills itself, so that every state a crash can leave is reached on purpose.
+//!
+//! In a build without the feature `crash-points` nothing of this exists but an empty function.
+
+use crate::sagas;
+
+/// Places around the commits of one step.
+#[cfg_attr(not(feature = "crash-points"), allow(dead_code))]
+pub(crate) const STEP_PLACES: &[&str] =
+    &["before_intent", "after_intent", "before_call", "after_call", "after_upid", "after_effect", "after_record"];
+
+/// All places: `saga/step/place`, from the step tables.
+#[must_use]
+pub fn crash_points() -> Vec<String> {
+    let mut all = Vec::new();
+    for (saga, steps) in sagas::tables() {
+        for row in steps {
+            for place in STEP_PLACES {
+                all.push(format!("{saga}/{}/{place}", row.name));
+            }
+        }
+    }
+    all
+}
+
+#[cfg(feature = "crash-points")]
+static TARGET: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
+/// Chooses the place (`saga/step/place`) at which this process dies, once.
+#[cfg(feature = "crash-points")]
+pub fn set_crash_point(place: String) {
+    let _already_set = TARGET.set(place);
+}
+
+/// Chooses nothing: this build has no crash points.
+#[cfg(not(feature = "crash-points"))]
+pub fn set_crash_point(_place: String) {}
+
+#[cfg(feature = "crash-points")]
+pub(crate) fn point(saga: &str, step: &str, place: &str) {
+    if TARGET.get().is_some_and(|t| *t == format!("{saga}/{step}/{place}")) {
+        // SIGKILL to ourselves: no destructor, no flush, as a power cut of the process would be.
+        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        loop {
+            std::hint::spin_loop();
+        }
+    }
+}
+
+#[cfg(not(feature = "crash-points"))]
+pub(crate) fn point(_saga: &str, _step: &str, _place: &str) {}

@@ -1,0 +1,15 @@
+//! The saga machinery: step tables, the executor that walks them, and what a step may use.
+
+mod context;
+mod crash;
+mod executor;
+mod look;
+mod pve_calls;
+mod step;
+
+pub(crate) use context::Cx;
+pub use crash::{crash_points, set_crash_point};
+pub(crate) use executor::drive;
+pub(crate) use look::{Look, confirm};
+pub(crate) use pve_calls::{absent_everywhere, pve_failure};
+pub(crate) use step::{Done, Ending, Halt, Intent, Row, Saga, StepAction, StepError, StepResult};

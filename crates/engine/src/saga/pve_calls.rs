@@ -1,0 +1,262 @@
+//! Mutating calls to PVE: each is audited under the fence before it is sent, and its task is awaited.
+
+use proximity_domain::destroy::DestroyPermit;
+use proximity_domain::failure::Failure;
+use proximity_domain::guest::ContainerRef;
+use proximity_domain::ids::Vmid;
+use proximity_domain::names::NodeName;
+use proximity_pve::error::Error as PveError;
+use proximity_pve::lxc::CreateLxc;
+use proximity_pve::task::TaskOutcome;
+use proximity_pve::upid::Upid;
+use proximity_store::effects::MutationAudit;
+use serde_json::{Value, json};
+
+use super::context::Cx;
+use super::step::{StepError, StepResult};
+
+/// What an error of the client means for a step.
+pub(crate) fn pve_failure(doing: &str, error: &PveError) -> StepError {
+    let failure = |code: &str, hint: &str| Failure::new(code, format!("{doing}: {error}"), hint);
+    match error {
+        PveError::NotSent { .. } => StepError::Transient(failure(
+            "pve_unreachable",
+            "check that the node is up and reachable, then retry",
+        )),
+        PveError::MaybeApplied { .. } => StepError::Uncertain(failure(
+            "pve_outcome_unknown",
+            "look at the task list in PVE; retry lets Proximity look again before it acts",
+        )),
+        e if e.is_node_unreachable() => StepError::Transient(failure(
+            "pve_node_unreachable",
+            "check that the node is up, then retry",
+        )),
+        e if e.is_permission_denied() => StepError::Failed(failure(
+            "pve_permission_denied",
+            "give the API token the privilege named in the message",
+        )),
+        e if e.is_locked().is_some() => StepError::Failed(failure(
+            "container_locked",
+            "another task works on the container in PVE; wait for it, or unlock it with pct unlock",
+        )),
+        e if e.is_digest_mismatch() => {
+            StepError::Transient(failure("config_changed", "somebody edited it at the same time; retry"))
+        }
+        PveError::PermitExpired => {
+            StepError::Transient(failure("permit_expired", "the node was slow; retry looks again"))
+        }
+        PveError::Unreadable { .. } => StepError::Transient(failure(
+            "pve_unreadable",
+            "PVE's answer could not be read; check its version, then retry",
+        )),
+        _ => StepError::Failed(failure("pve_refused", "read PVE's message; retry when it is mended")),
+    }
+}
+
+impl Cx {
+    fn audit(&self, call: String, place: &ContainerRef, details: Value) -> MutationAudit {
+        MutationAudit {
+            call,
+            target: format!("{}/{}/{}", self.cluster.label(), place.node, place.vmid),
+            details,
+        }
+    }
+
+    /// Audits, sends, records the task, awaits it. The identity must have been read in this step.
+    async fn task<F, Fut>(
+        &self,
+        doing: &'static str,
+        call: String,
+        place: &ContainerRef,
+        details: Value,
+        send: F,
+    ) -> StepResult<TaskOutcome>
+    where
+        F: FnOnce() -> Fut,
+        Fut: Future<Output = Result<Upid, PveError>>,
+    {
+        self.record_mutation(self.audit(call, place, details)).await?;
+        self.crash_point("before_call");
+        let upid = send().await.map_err(|e| pve_failure(doing, &e))?;
+        self.crash_point("after_call");
+        self.store().record_upid(&self.fence, self.step_index(), &upid.to_string(), self.now()).await?;
+        self.crash_point("after_upid");
+        self.await_task(doing, &upid).await
+    }
+
+    /// Waits for a task; an unknown outcome is uncertain, never a failure.
+    pub(crate) async fn await_task(&self, doing: &str, upid: &Upid) -> StepResult<TaskOutcome> {
+        let waited = self
+            .cluster
+            .watcher()
+            .wait(upid, self.limits().task_ms)
+            .await
+            .map_err(|e| pve_failure(doing, &e))?;
+        if let TaskOutcome::Unknown(why) = &waited {
+            return Err(StepError::Uncertain(Failure::new(
+                "task_outcome_unknown",
+                format!("{doing}: {why}"),
+                "look at the task in PVE; retry lets Proximity look again before it acts",
+            )));
+        }
+        Ok(waited)
+    }
+
+    /// A task that did not end well, as a failure.
+    pub(crate) fn task_failed(doing: &str, outcome: &TaskOutcome) -> Option<Failure> {
+        match outcome {
+            TaskOutcome::Ok | TaskOutcome::Warnings(_) => None,
+            TaskOutcome::Failed(text) | TaskOutcome::Unknown(text) => Some(task_failure(doing, text)),
+        }
+    }
+
+    pub(crate) async fn create_lxc(
+        &self,
+        place: &ContainerRef,
+        create: CreateLxc,
+    ) -> StepResult<TaskOutcome> {
+        let call = format!("POST /nodes/{}/lxc", place.node);
+        let details = json!({ "vmid": place.vmid, "hostname": create.hostname, "ostemplate": create.ostemplate });
+        let client = self.cluster.client();
+        self.task("creating the container", call, place, details, || async {
+            client.create_lxc(&place.node, create).await
+        })
+        .await
+    }
+
+    pub(crate) async fn start_lxc(&self, place: &ContainerRef) -> StepResult<TaskOutcome> {
+        let call = format!("POST /nodes/{}/lxc/{}/status/start", place.node, place.vmid);
+        let client = self.cluster.client();
+        self.task("starting the container", call, place, json!({}), || async {
+            client.start(&place.node, place.vmid).await
+        })
+        .await
+    }
+
+    pub(crate) async fn shutdown_lxc(&self, place: &ContainerRef) -> StepResult<TaskOutcome> {
+        let call = format!("POST /nodes/{}/lxc/{}/status/shutdown", place.node, place.vmid);
+        let timeout_s = self.limits().shutdown_s;
+        let details = json!({ "timeout": timeout_s, "forceStop": 0 });
+        let client = self.cluster.client();
+        self.task("shutting the container down", call, place, details, || async {
+            client.shutdown(&place.node, place.vmid, timeout_s).await
+        })
+        .await
+    }
+
+    /// Forced stop: only where the operation's own request covers it (doctrine: disruptive).
+    pub(crate) async fn stop_lxc(&self, place: &ContainerRef) -> StepResult<TaskOutcome> {
+        let call = format!("POST /nodes/{}/lxc/{}/status/stop", place.node, place.vmid);
+        let client = self.cluster.client();
+        self.task("stopping the container by force", call, place, json!({}), || async {
+            client.stop(&place.node, place.vmid).await
+        })
+        .await
+    }
+
+    /// Sets PVE's `protection`, only if the configuration is still the one that was read.
+    pub(crate) async fn protect_lxc(
+        &self,
+        place: &ContainerRef,
+        on: bool,
+        digest: &str,
+    ) -> StepResult<()> {
+        let call = format!("PUT /nodes/{}/lxc/{}/config", place.node, place.vmid);
+        let details = json!({ "protection": u8::from(on), "digest": digest });
+        self.record_mutation(self.audit(call, place, details)).await?;
+        self.crash_point("before_call");
+        self.cluster
+            .client()
+            .set_protection(&place.node, place.vmid, on, digest)
+            .await
+            .map_err(|e| pve_failure("changing the container's protection", &e))?;
+        self.crash_point("after_call");
+        Ok(())
+    }
+
+    /// Sends the one destroy call there is, by permit, and awaits its task.
+    pub(crate) async fn destroy_lxc(&self, permit: DestroyPermit) -> StepResult<TaskOutcome> {
+        let place = permit.place().clone();
+        let call = format!("DELETE /nodes/{}/lxc/{}", place.node, place.vmid);
+        let client = self.cluster.client();
+        self.task("destroying the container", call, &place, json!({}), || async {
+            client.destroy_lxc(permit).await
+        })
+        .await
+    }
+
+    /// A create task of this VMID that runs now, if there is one.
+    pub(crate) async fn running_create_task(
+        &self,
+        node: &NodeName,
+        vmid: Vmid,
+    ) -> StepResult<Option<Upid>> {
+        self.running_task(node, vmid, "vzcreate").await
+    }
+
+    /// A task of this kind on this VMID that runs now, if there is one.
+    pub(crate) async fn running_task(
+        &self,
+        node: &NodeName,
+        vmid: Vmid,
+        kind: &str,
+    ) -> StepResult<Option<Upid>> {
+        let tasks = self
+            .cluster
+            .running_tasks(node, vmid)
+            .await
+            .map_err(|e| pve_failure("reading the node's running tasks", &e))?;
+        Ok(tasks.into_iter().find(|t| t.kind() == kind))
+    }
+}
+
+/// Texts PVE ends a task with, made into failures with a next step.
+fn task_failure(doing: &str, text: &str) -> Failure {
+    let (code, hint) = if text.contains("container did not stop") || text.contains("timeout") {
+        ("shutdown_timed_out", "repeat with --force-stop (for stop and restart: --force)")
+    } else if text.contains("does not exist") && text.contains("vztmpl") {
+        (
+            "template_missing",
+            "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME)",
+        )
+    } else if text.contains("already exists") {
+        ("vmid_taken", "another container took the id at the same moment; retry chooses a new one")
+    } else if text.contains("CT is locked") {
+        ("container_locked", "another task works on the container in PVE; wait for it, or unlock it with pct unlock")
+    } else {
+        ("pve_task_failed", "read the task's log in PVE; retry when it is mended")
+    };
+    Failure::new(code, format!("{doing}: {text}"), hint)
+}
+
+/// Whether one complete listing and a direct read show that no guest has this VMID on the cluster.
+///
+/// Complete: quorate, every known node listed, `VM.Audit` on the guest's path. An incomplete view is an error, never absence.
+pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResult<bool> {
+    let incomplete = |what: &str| {
+        StepError::Transient(Failure::new(
+            "view_incomplete",
+            format!("cannot prove that container {} is gone: {what}", place.vmid),
+            "nothing was taken for gone; mend the cluster or the token's rights, then retry",
+        ))
+    };
+    let read = cx.cluster.read();
+    let status =
+        read.cluster_status().await.map_err(|e| pve_failure("reading the cluster's status", &e))?;
+    if !status.quorate {
+        return Err(incomplete("the cluster has no quorum"));
+    }
+    let path = format!("/vms/{}", place.vmid);
+    let permissions =
+        read.permissions(Some(&path)).await.map_err(|e| pve_failure("reading own permissions", &e))?;
+    if !permissions.get(&path).is_some_and(|p| p.contains("VM.Audit")) {
+        return Err(incomplete(&format!("the token has no VM.Audit on {path}")));
+    }
+    match read.lxc_config(&place.node, place.vmid).await {
+        Ok(_) => return Ok(false),
+        Err(e) if e.is_missing_config() => {}
+        Err(e) => return Err(pve_failure("reading the container's configuration", &e)),
+    }
+    let rows = read.resources_vm().await.map_err(|e| pve_failure("listing the guests", &e))?;
+    Ok(rows.iter().all(|row| row.vmid != place.vmid))
+}

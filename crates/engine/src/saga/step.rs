@@ -1,0 +1,146 @@
+//! What a step is: a row in a saga's table with an action that intends, acts and undoes.
+
+use async_trait::async_trait;
+use proximity_domain::failure::Failure;
+use proximity_domain::saga::StepRecord;
+use proximity_store::effects::Effects;
+use proximity_store::error::StoreError;
+use serde::Serialize;
+use serde_json::Value;
+
+use super::context::Cx;
+
+/// One row of a step table.
+pub(crate) struct Row {
+    /// Name in the log of steps; never reused for something else.
+    pub(crate) name: &'static str,
+    /// Progress of the operation when this step begins.
+    pub(crate) percent: u8,
+    /// Line in the app's log when this step begins.
+    pub(crate) log: &'static str,
+    /// Cancelling is still possible before this step.
+    pub(crate) cancellable: bool,
+    /// What it does.
+    pub(crate) action: &'static dyn StepAction,
+}
+
+/// A saga: its table, and what is committed at its end.
+pub(crate) struct Saga {
+    /// Steps in order.
+    pub(crate) steps: &'static [Row],
+    /// What its end means for the app.
+    pub(crate) ending: &'static dyn Ending,
+}
+
+/// What is committed with the end of an operation.
+#[async_trait]
+pub(crate) trait Ending: Sync {
+    /// All steps succeeded.
+    async fn succeeded(&self, cx: &Cx) -> StepResult<Effects>;
+    /// All undos are done.
+    async fn unwound(&self, cx: &Cx) -> StepResult<Effects>;
+}
+
+/// One step. Each part looks before it acts, so that each may be repeated at any point.
+#[async_trait]
+pub(crate) trait StepAction: Sync {
+    /// Reads only: chooses what the effect will use. Committed before [`StepAction::act`].
+    async fn intend(&self, _cx: &Cx) -> StepResult<Intent> {
+        Ok(Intent::none())
+    }
+
+    /// Looks, then brings about the effect if it is not there, and gives what was read back.
+    async fn act(&self, cx: &Cx, intent: &Value) -> StepResult<Done>;
+
+    /// Looks, then takes back whatever of the effect is there. The step may have run wholly, in part, or not at all.
+    async fn undo(&self, _cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
+        Ok(Effects::default())
+    }
+}
+
+/// What was decided before the effect.
+pub(crate) struct Intent {
+    /// Stored in the step's row.
+    pub(crate) value: Value,
+    /// Committed in the same transaction.
+    pub(crate) effects: Effects,
+}
+
+impl Intent {
+    pub(crate) fn none() -> Self {
+        Self { value: Value::Null, effects: Effects::default() }
+    }
+}
+
+/// What was read back after the effect.
+pub(crate) struct Done {
+    /// Stored in the step's row.
+    pub(crate) output: Value,
+    /// Committed in the same transaction.
+    pub(crate) effects: Effects,
+}
+
+impl Done {
+    /// Nothing to keep.
+    pub(crate) fn nothing() -> Self {
+        Self { output: Value::Null, effects: Effects::default() }
+    }
+
+    /// Keeps `output`.
+    pub(crate) fn with<T: Serialize>(output: &T) -> StepResult<Self> {
+        let output = serde_json::to_value(output).map_err(|e| {
+            StepError::Failed(Failure::new(
+                "internal",
+                format!("a step's output cannot be stored: {e}"),
+                "report this as a bug",
+            ))
+        })?;
+        Ok(Self { output, effects: Effects::default() })
+    }
+}
+
+pub(crate) type StepResult<T> = Result<T, StepError>;
+
+/// How a step did not succeed.
+#[derive(Debug)]
+pub(crate) enum StepError {
+    /// It will not work; unwind.
+    Failed(Failure),
+    /// It did not happen now; looking again later may help.
+    Transient(Failure),
+    /// It may have happened; look again before anything else.
+    Uncertain(Failure),
+    /// Neither forwards nor backwards is safe without a person.
+    Stuck(Failure),
+    /// The worker must let go at once.
+    Halt(Halt),
+}
+
+/// Why a worker lets go of an operation without deciding anything.
+#[derive(Debug, thiserror::Error)]
+pub(crate) enum Halt {
+    /// The claim is stale, or could not be renewed in time.
+    #[error("the lease was lost")]
+    LeaseLost,
+    /// The process shuts down; the next one takes over.
+    #[error("the worker is shutting down")]
+    ShuttingDown,
+    /// The store cannot be written.
+    #[error(transparent)]
+    Store(StoreError),
+}
+
+impl From<StoreError> for StepError {
+    fn from(e: StoreError) -> Self {
+        Self::Halt(e.into())
+    }
+}
+
+impl From<StoreError> for Halt {
+    fn from(e: StoreError) -> Self {
+        match e {
+            StoreError::LeaseLost { .. } => Self::LeaseLost,
+            other => Self::Store(other),
+        }
+    }
+}

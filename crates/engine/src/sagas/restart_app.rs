@@ -1,0 +1,23 @@
+//! Restart: shut down, then start; never PVE's reboot, which ignores lock and quorum.
+
+use super::start_app::StartEnding;
+use super::steps::health_check::CheckHealth;
+use super::steps::power::ConfirmRunning;
+use super::steps::publish_route::PublishRoute;
+use super::steps::shutdown::ShutDown;
+use super::steps::start::StartContainer;
+use super::steps::wait_network::WaitNetwork;
+use super::steps::withdraw_route::WithdrawRoute;
+use crate::saga::{Row, Saga};
+
+const STEPS: &[Row] = &[
+    Row { name: "withdraw_route", percent: 5, log: "Closing the public port", cancellable: true, action: &WithdrawRoute },
+    Row { name: "shutdown", percent: 10, log: "Shutting down container", cancellable: true, action: &ShutDown },
+    Row { name: "start", percent: 40, log: "Starting container", cancellable: false, action: &StartContainer },
+    Row { name: "wait_network", percent: 60, log: "Waiting for the network", cancellable: false, action: &WaitNetwork },
+    Row { name: "health_check", percent: 70, log: "Checking health", cancellable: false, action: &CheckHealth },
+    Row { name: "publish_route", percent: 85, log: "Opening the public port", cancellable: false, action: &PublishRoute },
+    Row { name: "mark_running", percent: 95, log: "Reading back the result", cancellable: false, action: &ConfirmRunning },
+];
+
+pub(super) static SAGA: Saga = Saga { steps: STEPS, ending: &StartEnding };

@@ -1,0 +1,50 @@
+//! Start: from a stopped container to an app that answers through its public port.
+//!
+//! Guarantees: `running` means that a real request was answered. On failure the container is left as it is, for a look; its port
+//! stays closed and the app is in `error` with the reason.
+
+use async_trait::async_trait;
+use proximity_domain::app::StatusEvent;
+use proximity_store::effects::Effects;
+use proximity_store::records::LogLevel;
+
+use super::steps::health_check::CheckHealth;
+use super::steps::power::ConfirmRunning;
+use super::steps::publish_route::PublishRoute;
+use super::steps::start::StartContainer;
+use super::steps::status::{event, failed_status, status_after};
+use super::steps::wait_network::WaitNetwork;
+use crate::saga::{Cx, Ending, Row, Saga, StepResult};
+
+const STEPS: &[Row] = &[
+    Row { name: "start", percent: 10, log: "Starting container", cancellable: true, action: &StartContainer },
+    Row { name: "wait_network", percent: 40, log: "Waiting for the network", cancellable: true, action: &WaitNetwork },
+    Row { name: "health_check", percent: 60, log: "Checking health", cancellable: true, action: &CheckHealth },
+    Row { name: "publish_route", percent: 80, log: "Opening the public port", cancellable: true, action: &PublishRoute },
+    Row { name: "mark_running", percent: 95, log: "Reading back the result", cancellable: false, action: &ConfirmRunning },
+];
+
+pub(super) static SAGA: Saga = Saga { steps: STEPS, ending: &StartEnding };
+
+pub(super) struct StartEnding;
+
+#[async_trait]
+impl Ending for StartEnding {
+    async fn succeeded(&self, cx: &Cx) -> StepResult<Effects> {
+        Ok(Effects {
+            status: Some(status_after(cx, StatusEvent::BecameRunning).await?),
+            log: vec![cx.line(LogLevel::Info, "Running")],
+            events: vec![event(cx, "AppStarted")],
+            ..Effects::default()
+        })
+    }
+
+    async fn unwound(&self, cx: &Cx) -> StepResult<Effects> {
+        Ok(Effects {
+            status: Some(failed_status(cx).await?),
+            url: Some(None),
+            events: vec![event(cx, "AppStartFailed")],
+            ..Effects::default()
+        })
+    }
+}

@@ -1,0 +1,234 @@
+//! The one place a container is destroyed: identity, quorum, permit, DELETE, proof of absence.
+
+use async_trait::async_trait;
+use proximity_domain::destroy::{DestroyIntent, NoPermit, Quorate};
+use proximity_domain::failure::Failure;
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::saga::StepRecord;
+use proximity_pve::upid::Upid;
+use proximity_store::effects::{Effects, GuestChange};
+use proximity_store::records::LogLevel;
+use serde_json::{Value, json};
+
+use crate::saga::{
+    Cx, Done, Look, StepAction, StepError, StepResult, absent_everywhere, confirm, pve_failure,
+};
+
+const DOING: &str = "destroying the container";
+
+pub(crate) struct DestroyContainer;
+
+#[async_trait]
+impl StepAction for DestroyContainer {
+    async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        let Some(guest) = cx.guest().await? else { return Ok(Done::nothing()) };
+        destroy_once(cx, &guest, Removal::Requested).await?;
+        Ok(Done {
+            output: json!({ "deletion_type": "hard", "vmid_destroyed": guest.identity.vmid }),
+            effects: gone(cx, &guest),
+        })
+    }
+
+    /// A destroy cannot be taken back. If it happened, that is recorded; if not, there is nothing to undo.
+    async fn undo(&self, cx: &Cx, row: &StepRecord) -> StepResult<Effects> {
+        let Some(guest) = cx.guest().await? else { return Ok(Effects::default()) };
+        if let Some(upid) = row.upid.as_deref().and_then(|u| u.parse::<Upid>().ok()) {
+            cx.await_task(DOING, &upid).await?;
+        }
+        match cx.look(&guest).await? {
+            Look::Absent if absent_everywhere(cx, &guest.place).await? => Ok(gone(cx, &guest)),
+            Look::Absent | Look::Ours { .. } | Look::BeingCreated | Look::Foreign(_) => {
+                Ok(Effects::default())
+            }
+        }
+    }
+}
+
+/// On whose behalf a guest is removed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Removal {
+    /// A person's removal of the app.
+    Requested,
+    /// The operation that created the guest unwinds.
+    CreatorUnwinds,
+}
+
+fn gone(cx: &Cx, guest: &NativeGuest) -> Effects {
+    Effects {
+        guests: vec![GuestChange::Gone { guest: guest.id }],
+        log: vec![cx.line(LogLevel::Info, format!("Container {} is gone", guest.identity.vmid))],
+        ..Effects::default()
+    }
+}
+
+/// Brings a guest of ours from whatever it is to proven absence: stop, unprotect, destroy.
+///
+/// A container that is not provably ours is left alone; its VMID is then no longer recorded as ours.
+pub(crate) async fn remove_guest(
+    cx: &Cx,
+    guest: NativeGuest,
+    removal: Removal,
+) -> StepResult<Effects> {
+    let mut guest = guest;
+    match cx.look(&guest).await? {
+        Look::Absent => {
+            return if absent_everywhere(cx, &guest.place).await? {
+                Ok(gone(cx, &guest))
+            } else {
+                Err(moved(&guest))
+            };
+        }
+        Look::Foreign(f) => {
+            let line = format!("{}; it was left alone", f.message);
+            return Ok(Effects {
+                guests: vec![GuestChange::Gone { guest: guest.id }],
+                log: vec![cx.line(LogLevel::Warning, line)],
+                ..Effects::default()
+            });
+        }
+        Look::BeingCreated => {
+            return Err(StepError::Stuck(Failure::new(
+                "half_created",
+                format!("container {} is locked by a create that no longer runs", guest.place.vmid),
+                format!("on node {}: pct unlock {}; then retry", guest.place.node, guest.place.vmid),
+            )));
+        }
+        Look::Ours { first_seen, .. } => {
+            if let Some(volid) = first_seen {
+                // The volume must be on record before the look that leads to a permit.
+                let effects = Effects { guests: confirm(&guest, Some(volid.clone())), ..Effects::default() };
+                cx.store().note(&cx.fence, effects, cx.now()).await?;
+                guest.identity.rootfs_volid = Some(volid);
+            }
+        }
+    }
+    if cx.is_running(&guest).await? {
+        cx.must_be_ours(&guest).await?;
+        let outcome = cx.stop_lxc(&guest.place).await?;
+        if let Some(failure) = Cx::task_failed("stopping the container", &outcome)
+            && cx.is_running(&guest).await?
+        {
+            return Err(StepError::Transient(failure));
+        }
+    }
+    lift_protection(cx, &guest).await?;
+    destroy_once(cx, &guest, removal).await?;
+    Ok(gone(cx, &guest))
+}
+
+/// PUT protection=0 with the digest of the look just made; nothing when it is not protected.
+pub(crate) async fn lift_protection(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
+    let (seen, _) = cx.must_be_ours(guest).await?;
+    if !seen.protection {
+        return Ok(false);
+    }
+    cx.protect_lxc(&guest.place, false, &seen.digest).await?;
+    let (again, _) = cx.must_be_ours(guest).await?;
+    if again.protection {
+        return Err(StepError::Transient(Failure::new(
+            "still_protected",
+            format!("container {} is still protected after the change", guest.place.vmid),
+            "somebody may be protecting it again; decide with them, then retry",
+        )));
+    }
+    Ok(true)
+}
+
+/// One attempt: await an earlier one, look, verify, permit, DELETE, await, prove absence.
+async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepResult<()> {
+    if let Some(upid) = cx.running_task(&guest.place.node, guest.place.vmid, "vzdestroy").await? {
+        cx.await_task(DOING, &upid).await?;
+    }
+    let absent = matches!(cx.look(guest).await?, Look::Absent);
+    if !absent {
+        let permit = permit(cx, guest, removal).await?;
+        let outcome = cx.destroy_lxc(permit).await?;
+        if let Some(failure) = Cx::task_failed(DOING, &outcome) {
+            // PVE may have freed the disks before it failed: a person must look.
+            return Err(StepError::Stuck(failure));
+        }
+    }
+    if absent_everywhere(cx, &guest.place).await? {
+        Ok(())
+    } else {
+        Err(moved(guest))
+    }
+}
+
+async fn permit(
+    cx: &Cx,
+    guest: &NativeGuest,
+    removal: Removal,
+) -> StepResult<proximity_domain::destroy::DestroyPermit> {
+    let place = &guest.place;
+    let read = cx.cluster.read();
+    let status = read
+        .lxc_status(&place.node, place.vmid)
+        .await
+        .map_err(|e| pve_failure("reading the container's status", &e))?;
+    if status.is_running() {
+        return Err(StepError::Failed(Failure::new(
+            "still_running",
+            format!("container {} runs again", place.vmid),
+            "somebody started it; stop it, then retry",
+        )));
+    }
+    let quorate = read
+        .cluster_status()
+        .await
+        .map_err(|e| pve_failure("reading the cluster's status", &e))?
+        .quorate;
+    let started = cx.engine.inner.parts.clock.monotonic();
+    let config = read
+        .lxc_config(&place.node, place.vmid)
+        .await
+        .map_err(|e| pve_failure("reading the container's configuration", &e))?;
+    let seen = crate::cluster::observed(place.clone(), &config, status.ha_managed);
+    let intent = match removal {
+        Removal::Requested => DestroyIntent::RemovalRequested(cx.op.id),
+        Removal::CreatorUnwinds => DestroyIntent::CreatorUnwinding(cx.op.id),
+    };
+    guest
+        .verify(&seen, started, cx.fence.epoch)
+        .and_then(|verified| verified.permit(cx.op.kind, intent, Quorate(quorate)))
+        .map_err(|e| refused(&e))
+}
+
+fn refused(why: &NoPermit) -> StepError {
+    let failure = |code: &str, hint: &str| Failure::new(code, why.to_string(), hint);
+    match why {
+        NoPermit::Conflict(_) | NoPermit::NotThisOperation { .. } | NoPermit::NotTheCreator { .. } => {
+            StepError::Failed(failure(
+                "identity_conflict",
+                "nothing was destroyed; compare the container with the app's record and decide by hand",
+            ))
+        }
+        NoPermit::HaManaged(_) => StepError::Failed(failure(
+            "ha_managed",
+            "take it out of HA in PVE first: Datacenter, HA, Resources",
+        )),
+        NoPermit::Locked { .. } => StepError::Failed(failure(
+            "container_locked",
+            "wait for the task that holds the lock, or unlock it with pct unlock",
+        )),
+        NoPermit::Protected(_) | NoPermit::BeingCreated(_) => StepError::Transient(failure(
+            "still_protected",
+            "somebody may be protecting it again; decide with them, then retry",
+        )),
+        NoPermit::NotQuorate => StepError::Failed(failure(
+            "no_quorum",
+            "bring the cluster back to quorum first; nothing was sent",
+        )),
+    }
+}
+
+fn moved(guest: &NativeGuest) -> StepError {
+    StepError::Failed(Failure::new(
+        "container_elsewhere",
+        format!(
+            "container {} is not on node {}, but the cluster still lists it",
+            guest.place.vmid, guest.place.node
+        ),
+        "it may have been migrated; move it back, then retry",
+    ))
+}

@@ -1,0 +1,16 @@
+//! Steps that sagas are made of.
+
+pub(crate) mod create_container;
+pub(crate) mod destroy;
+pub(crate) mod health_check;
+pub(crate) mod identify;
+pub(crate) mod install;
+pub(crate) mod power;
+pub(crate) mod publish_route;
+pub(crate) mod reserve_vmid;
+pub(crate) mod shutdown;
+pub(crate) mod start;
+pub(crate) mod status;
+pub(crate) mod unprotect;
+pub(crate) mod wait_network;
+pub(crate) mod withdraw_route;

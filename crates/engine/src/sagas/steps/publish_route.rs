@@ -1,0 +1,98 @@
+//! Opens the app's ports and fetches its page through the public one: a URL is one that was fetched.
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use proximity_domain::failure::Failure;
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::saga::StepRecord;
+use proximity_store::effects::Effects;
+use serde_json::{Value, json};
+
+use super::health_check::{Verdict, recipe, verdict};
+use super::wait_network::address_of;
+use super::withdraw_route::{ingress_failure, withdraw};
+use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
+use crate::seams::RouteSpec;
+
+/// How long a foreign program on a port is waited for, milliseconds.
+const LISTEN_MS: u64 = 5_000;
+const POLL_MS: u64 = 200;
+
+pub(crate) struct PublishRoute;
+
+#[async_trait]
+impl StepAction for PublishRoute {
+    async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        let guest = cx.must_have_guest().await?;
+        cx.must_be_ours(&guest).await?;
+        let url = publish(cx, &guest).await?;
+        Ok(Done {
+            output: json!({ "url": url }),
+            effects: Effects { url: Some(Some(url)), ..Effects::default() },
+        })
+    }
+
+    async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
+        withdraw(cx).await?;
+        Ok(Effects { url: Some(None), ..Effects::default() })
+    }
+}
+
+/// Sets the route, waits until it listens, fetches through the public port. Gives the URL.
+pub(crate) async fn publish(cx: &Cx, guest: &NativeGuest) -> StepResult<String> {
+    let ports = cx.app.ports.ok_or_else(|| {
+        StepError::Failed(Failure::new(
+            "no_ports",
+            format!("{} holds no port pair", cx.app.hostname),
+            "remove the app and deploy it again",
+        ))
+    })?;
+    let address = address_of(cx, guest).await?.ok_or_else(|| {
+        StepError::Transient(Failure::new(
+            "no_address",
+            format!("container {} shows no address", guest.place.vmid),
+            "check bridge and DHCP of the node's network",
+        ))
+    })?;
+    let target = SocketAddr::new(address, cx.app.guest_port);
+    let route = RouteSpec { app: cx.app.id, ports, target };
+    let ingress = &cx.engine.inner.parts.ingress;
+    let mut view = ingress.set_route(&route).await.map_err(|e| ingress_failure(&e))?;
+    let clock = &cx.engine.inner.parts.clock;
+    let deadline = clock.monotonic().plus_ms(LISTEN_MS);
+    while !view.listening {
+        if clock.monotonic() >= deadline {
+            return Err(StepError::Failed(Failure::new(
+                "port_taken",
+                format!(
+                    "the gateway cannot listen on port {} or {}: {}",
+                    ports.public,
+                    ports.internal,
+                    view.trouble.as_deref().unwrap_or("no reason given")
+                ),
+                "find the other program with: ss -ltnp; end it or change the port ranges, then retry",
+            )));
+        }
+        cx.pause_ms(POLL_MS).await?;
+        let routes = ingress.routes().await.map_err(|e| ingress_failure(&e))?;
+        if let Some(found) = routes.into_iter().find(|r| r.app == cx.app.id) {
+            view = found;
+        }
+    }
+    let gateway = SocketAddr::new(cx.limits().gateway_address, ports.public);
+    fetch_through(cx, gateway).await?;
+    Ok(format!("http://{}:{}/", cx.limits().public_host, ports.public))
+}
+
+async fn fetch_through(cx: &Cx, gateway: SocketAddr) -> StepResult<()> {
+    let recipe = recipe(cx).await?;
+    match verdict(cx, gateway, &recipe.health).await {
+        Verdict::Healthy { .. } => Ok(()),
+        Verdict::Not(why) => Err(StepError::Transient(Failure::new(
+            "public_port_dead",
+            format!("the app answers inside, but not through its public port: {why}"),
+            "check that this machine can reach the containers' network",
+        ))),
+    }
+}

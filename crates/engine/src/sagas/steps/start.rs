@@ -1,0 +1,44 @@
+//! Starts the container; `running` is read back, not assumed from the task.
+
+use async_trait::async_trait;
+use proximity_domain::failure::Failure;
+use proximity_pve::upid::Upid;
+use serde_json::{Value, json};
+use proximity_store::effects::Effects;
+
+use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
+
+const DOING: &str = "starting the container";
+
+pub(crate) struct StartContainer;
+
+#[async_trait]
+impl StepAction for StartContainer {
+    async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        let guest = cx.must_have_guest().await?;
+        cx.must_be_ours(&guest).await?;
+        let under_way = cx.running_task(&guest.place.node, guest.place.vmid, "vzstart").await?;
+        if let Some(upid) = under_way {
+            cx.await_task(DOING, &upid).await?;
+        }
+        if !cx.is_running(&guest).await? {
+            // Look once more right before the call: the identity must be read in this step.
+            cx.must_be_ours(&guest).await?;
+            let outcome = cx.start_lxc(&guest.place).await?;
+            if let Some(failure) = Cx::task_failed(DOING, &outcome)
+                && !cx.is_running(&guest).await?
+            {
+                return Err(StepError::Failed(failure));
+            }
+        }
+        if !cx.is_running(&guest).await? {
+            return Err(StepError::Failed(Failure::new(
+                "not_running_after_start",
+                "the start task ended well, but PVE says the container is stopped",
+                "read the task's log in PVE; the container may end at once",
+            )));
+        }
+        let upid = cx.row().and_then(|r| r.upid).filter(|u| u.parse::<Upid>().is_ok());
+        Ok(Done { output: json!({ "running": true, "task": upid }), effects: Effects::default() })
+    }
+}

@@ -1,0 +1,94 @@
+//! The seams of the engine: each has a real implementation and one that a test or the simulator sets.
+
+use std::fmt::Debug;
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use proximity_domain::ids::AppId;
+use proximity_domain::ports::PortPair;
+use uuid::Uuid;
+
+/// Where random numbers and ids come from.
+pub trait IdSource: Send + Sync + Debug {
+    /// A UUIDv7.
+    fn uuid(&self) -> Uuid;
+    /// 128 random bits, for marks.
+    fn nonce(&self) -> u128;
+}
+
+/// What an app's route should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteSpec {
+    /// The app.
+    pub app: AppId,
+    /// Its port pair.
+    pub ports: PortPair,
+    /// Where it leads.
+    pub target: SocketAddr,
+}
+
+/// A route as the gateway reports it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RouteView {
+    /// The app.
+    pub app: AppId,
+    /// Its port pair.
+    pub ports: PortPair,
+    /// Where it leads, if anywhere.
+    pub target: Option<SocketAddr>,
+    /// Both listeners accept connections.
+    pub listening: bool,
+    /// Why not, in the gateway's words (e.g. a foreign program holds the port).
+    pub trouble: Option<String>,
+    /// Failed dials since the target was set.
+    pub dial_failures: u64,
+}
+
+/// Why the ingress did not do as asked.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum IngressError {
+    /// The gateway cannot be reached.
+    #[error("the gateway does not answer: {0}")]
+    Unreachable(String),
+    /// It refused.
+    #[error("the gateway refused: {0}")]
+    Refused(String),
+}
+
+/// What leads traffic to the guests. Setting and withdrawing are idempotent.
+#[async_trait]
+pub trait Ingress: Send + Sync + Debug {
+    /// Makes the route so, and reports it as it is afterwards.
+    async fn set_route(&self, route: &RouteSpec) -> Result<RouteView, IngressError>;
+    /// Takes the route away; its ports are closed when this returns. No route is fine.
+    async fn withdraw(&self, app: AppId) -> Result<(), IngressError>;
+    /// All routes.
+    async fn routes(&self) -> Result<Vec<RouteView>, IngressError>;
+}
+
+/// An answer to a health request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HttpAnswer {
+    /// Status code.
+    pub status: u16,
+    /// The first bytes of the body, at most [`PROBE_BODY_BYTES`].
+    pub body: String,
+}
+
+/// How much of a body a probe reads.
+pub const PROBE_BODY_BYTES: usize = 64 * 1024;
+
+/// Looks at an app from outside.
+#[async_trait]
+pub trait Probe: Send + Sync + Debug {
+    /// GET `http://address/path`, no redirects, whole request within `timeout_ms`.
+    ///
+    /// # Errors
+    /// Why there was no answer, as a sentence.
+    async fn http_get(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        timeout_ms: u64,
+    ) -> Result<HttpAnswer, String>;
+}
