@@ -19,6 +19,8 @@ pub struct Effects {
     pub url: Option<Option<String>>,
     /// The app is gone: its record, steps, guests and logs stay readable in the archive, its host name and ports are free.
     pub archive: bool,
+    /// With `archive`: the app was an orphan, so its ports rest before they are given out again.
+    pub rest_ports: bool,
     /// Progress of the operation, 0 to 100.
     pub percent: Option<u8>,
     /// Lines for the app's log.

@@ -1,5 +1,34 @@
 //! Durable state of Proximity: migrations, queries, transactions, operation queue, leases and the event log.
+//!
+//! [`Store`] writes, [`Reader`] reads; every method is one transaction, named after what it commits.
 
+mod apply;
+mod apps;
+mod archive;
+mod create;
 pub mod effects;
 pub mod error;
+mod guests;
+mod hosts;
+mod invariants;
+mod journal;
+mod key;
+mod migrate;
+mod open;
+mod operations;
+mod options;
+mod ports;
+mod queue;
 pub mod records;
+mod requests;
+mod row;
+mod seal;
+mod steps;
+mod store;
+mod tokens;
+mod undo;
+pub mod views;
+
+pub use error::StoreError;
+pub use options::StoreOptions;
+pub use store::{Reader, Store};

@@ -1,0 +1,90 @@
+//! Applying a worker's effects inside the transaction of its step.
+
+use proximity_domain::app::StatusLabel;
+use proximity_domain::time::Timestamp;
+use sqlx::SqliteConnection;
+
+use crate::apps::{live_app, not_live, set_status};
+use crate::archive::archive;
+use crate::effects::Effects;
+use crate::error::StoreError;
+use crate::guests;
+use crate::journal::{add_event, add_log_line};
+use crate::records::OperationRecord;
+
+/// Applies `effects` of `operation` to its app. `rest_ms` is how long ports of orphans rest.
+pub(crate) async fn apply(
+    tx: &mut SqliteConnection,
+    operation: &OperationRecord,
+    effects: Effects,
+    rest_ms: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let app = operation.app;
+    for change in effects.guests {
+        guests::change(tx, change, app, operation.id, now).await?;
+    }
+    if let Some(status) = &effects.status {
+        set_status(tx, app, status, now).await?;
+    }
+    if let Some(url) = &effects.url {
+        let changed = sqlx::query("UPDATE apps SET url = $2 WHERE id = $1 AND archived_at IS NULL")
+            .bind(app.to_string())
+            .bind(url)
+            .execute(&mut *tx)
+            .await?;
+        if changed.rows_affected() == 0 {
+            return Err(not_live(app));
+        }
+    }
+    if let Some(percent) = effects.percent {
+        sqlx::query("UPDATE operations SET percent = $2 WHERE id = $1")
+            .bind(operation.id.to_string())
+            .bind(i64::from(percent.min(100)))
+            .execute(&mut *tx)
+            .await?;
+    }
+    for line in &effects.log {
+        add_log_line(tx, line, app, operation.id, now).await?;
+    }
+    for event in &effects.events {
+        add_event(tx, event, Some(app), Some(operation.id), now).await?;
+    }
+    if effects.archive {
+        let rest = effects.rest_ports.then_some(rest_ms);
+        archive(tx, app, operation.id, rest, now).await?;
+    }
+    Ok(())
+}
+
+/// Refuses to end an operation that would leave its live app on the way to somewhere, with nobody to take it there.
+pub(crate) async fn refuse_limbo(
+    tx: &mut SqliteConnection,
+    operation: &OperationRecord,
+) -> Result<(), StoreError> {
+    let Some(app) = live_app(tx, operation.app).await? else {
+        return Ok(());
+    };
+    let label = app.status.label();
+    if is_transitional(label) {
+        let what = format!(
+            "operation {} cannot end while its app is {}",
+            operation.id,
+            label.label()
+        );
+        return Err(StoreError::IllegalTransition { what });
+    }
+    Ok(())
+}
+
+/// On the way from one status to another: only while an operation lives.
+pub(crate) fn is_transitional(label: StatusLabel) -> bool {
+    match label {
+        StatusLabel::Deploying
+        | StatusLabel::Adopting
+        | StatusLabel::Cloning
+        | StatusLabel::Updating
+        | StatusLabel::Removing => true,
+        StatusLabel::Running | StatusLabel::Stopped | StatusLabel::Error => false,
+    }
+}

@@ -1,0 +1,248 @@
+//! Apps: reading live and archived ones.
+
+use proximity_domain::app::Status;
+use proximity_domain::ids::AppId;
+use proximity_domain::ports::PortPair;
+use proximity_domain::time::Timestamp;
+use secrecy::SecretString;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use crate::error::StoreError;
+use crate::records::AppRecord;
+use crate::row::{Columns, damaged, each, to_json};
+use crate::seal::Place;
+use crate::store::Reader;
+use crate::views::{AppFilter, ArchivedApp};
+
+/// An app with its ports and its live operation.
+macro_rules! select_apps {
+    ($tail:literal) => {
+        concat!(
+            "SELECT a.*, p.port AS public_port, i.port AS internal_port, o.id AS operation_id FROM apps a \
+             LEFT JOIN ports p ON p.app_id = a.id AND p.side = 'public' \
+             LEFT JOIN ports i ON i.app_id = a.id AND i.side = 'internal' \
+             LEFT JOIN operations o ON o.app_id = a.id \
+             AND o.state IN ('queued', 'running', 'unwinding', 'stuck') ",
+            $tail
+        )
+    };
+}
+
+/// Live apps that pass a filter; `$1` status, `$2` owner, `$3` pattern.
+macro_rules! where_filter {
+    () => {
+        "WHERE a.archived_at IS NULL AND ($1 IS NULL OR a.status = $1) AND ($2 IS NULL OR a.owner = $2) \
+         AND ($3 IS NULL OR LOWER(a.hostname) LIKE $3 ESCAPE '!' OR LOWER(a.catalog_id) LIKE $3 ESCAPE '!')"
+    };
+}
+
+const COUNT: &str = concat!("SELECT COUNT(*) FROM apps a ", where_filter!());
+const PAGE: &str = concat!(
+    select_apps!(""),
+    where_filter!(),
+    " ORDER BY a.created_at DESC, a.id DESC LIMIT $4 OFFSET $5"
+);
+
+impl Reader {
+    /// A live app.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn app(&self, id: AppId) -> Result<Option<AppRecord>, StoreError> {
+        self.read(async |tx| live_app(tx, id).await).await
+    }
+
+    /// The live app with this host name.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn app_by_hostname(&self, hostname: &str) -> Result<Option<AppRecord>, StoreError> {
+        let row = sqlx::query(select_apps!(
+            "WHERE a.hostname = $1 AND a.archived_at IS NULL"
+        ))
+        .bind(hostname)
+        .fetch_optional(&self.shared.readers)
+        .await?;
+        row.as_ref().map(app).transpose()
+    }
+
+    /// One page of live apps, newest first, and how many pass the filter in all.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn apps(&self, filter: AppFilter) -> Result<(Vec<AppRecord>, u64), StoreError> {
+        let status = filter.status.map(|s| s.label());
+        let pattern = filter.search.as_deref().map(contains);
+        let per_page = match filter.per_page {
+            0 => AppFilter::DEFAULT_PER_PAGE,
+            n => n.min(AppFilter::MAX_PER_PAGE),
+        };
+        let offset = i64::from(filter.page.saturating_sub(1)) * i64::from(per_page);
+        self.read(async |tx| {
+            let total: i64 = sqlx::query_scalar(COUNT)
+                .bind(status)
+                .bind(&filter.owner)
+                .bind(&pattern)
+                .fetch_one(&mut *tx)
+                .await?;
+            let rows = sqlx::query(PAGE)
+                .bind(status)
+                .bind(&filter.owner)
+                .bind(&pattern)
+                .bind(i64::from(per_page))
+                .bind(offset)
+                .fetch_all(tx)
+                .await?;
+            let total = u64::try_from(total).map_err(|e| damaged("count", e.to_string()))?;
+            Ok((each(&rows, app)?, total))
+        })
+        .await
+    }
+
+    /// Settings of a live app with their secrets, as the JSON object text given at creation.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`] for an app that is not there or archived (its secrets are gone);
+    /// [`StoreError::Damaged`] if they do not open.
+    pub async fn app_environment(&self, id: AppId) -> Result<SecretString, StoreError> {
+        let id = id.to_string();
+        let sealed: Option<String> = sqlx::query_scalar(
+            "SELECT environment_sealed FROM apps WHERE id = $1 AND archived_at IS NULL",
+        )
+        .bind(&id)
+        .fetch_optional(&self.shared.readers)
+        .await?;
+        match sealed {
+            Some(sealed) => self.shared.sealer.unseal(environment_place(&id), &sealed),
+            None => Err(StoreError::NotFound { what: "app", id }),
+        }
+    }
+
+    /// A removed app.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn archived_app(&self, id: AppId) -> Result<Option<ArchivedApp>, StoreError> {
+        let row = sqlx::query("SELECT * FROM apps WHERE id = $1 AND archived_at IS NOT NULL")
+            .bind(id.to_string())
+            .fetch_optional(&self.shared.readers)
+            .await?;
+        row.as_ref().map(archived).transpose()
+    }
+}
+
+/// A LIKE pattern for "contains this text", with `!` as escape.
+fn contains(text: &str) -> String {
+    let text = text.to_lowercase();
+    let text = text
+        .replace('!', "!!")
+        .replace('%', "!%")
+        .replace('_', "!_");
+    format!("%{text}%")
+}
+
+pub(crate) fn environment_place(app: &str) -> Place<'_> {
+    Place {
+        table: "apps",
+        id: app,
+        column: "environment_sealed",
+    }
+}
+
+/// A live app, seen from inside a transaction.
+pub(crate) async fn live_app(
+    tx: &mut SqliteConnection,
+    id: AppId,
+) -> Result<Option<AppRecord>, StoreError> {
+    let row = sqlx::query(select_apps!("WHERE a.id = $1 AND a.archived_at IS NULL"))
+        .bind(id.to_string())
+        .fetch_optional(tx)
+        .await?;
+    row.as_ref().map(app).transpose()
+}
+
+/// The app an owner asked for with this key: live, or as it was archived.
+pub(crate) async fn app_by_key(
+    tx: &mut SqliteConnection,
+    owner: &str,
+    key: &str,
+) -> Result<Option<AppRecord>, StoreError> {
+    let row = sqlx::query(select_apps!(
+        "WHERE a.owner = $1 AND a.idempotency_key = $2"
+    ))
+    .bind(owner)
+    .bind(key)
+    .fetch_optional(tx)
+    .await?;
+    let Some(row) = row else { return Ok(None) };
+    match row.json_opt::<AppRecord>("archived_record")? {
+        Some(record) => Ok(Some(record)),
+        None => app(&row).map(Some),
+    }
+}
+
+/// Writes a new status; the moment changes only if the status does.
+pub(crate) async fn set_status(
+    tx: &mut SqliteConnection,
+    id: AppId,
+    status: &Status,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query(
+        "UPDATE apps SET status = $2, status_full = $3, \
+         status_changed_at = CASE WHEN status_full = $3 THEN status_changed_at ELSE $4 END \
+         WHERE id = $1 AND archived_at IS NULL",
+    )
+    .bind(id.to_string())
+    .bind(status.label().label())
+    .bind(to_json("status", status)?)
+    .bind(now.0)
+    .execute(tx)
+    .await?;
+    match changed.rows_affected() {
+        0 => Err(not_live(id)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn not_live(id: AppId) -> StoreError {
+    let id = id.to_string();
+    StoreError::NotFound { what: "app", id }
+}
+
+pub(crate) fn app(row: &SqliteRow) -> Result<AppRecord, StoreError> {
+    let status: Status = row.json("status_full")?;
+    if status.label().label() != row.text("status")? {
+        return Err(damaged("status", "label and story differ"));
+    }
+    let public = row.number_opt::<u16>("public_port")?;
+    let internal = row.number_opt::<u16>("internal_port")?;
+    let ports = public.zip(internal);
+    Ok(AppRecord {
+        id: row.parsed("id")?,
+        owner: row.text("owner")?,
+        hostname: row.parsed("hostname")?,
+        catalog_id: row.parsed("catalog_id")?,
+        catalog_version: row.text("catalog_version")?,
+        host: row.parsed("host_id")?,
+        node: row.parsed("node")?,
+        status,
+        resources: row.json("resources")?,
+        environment: row.json("environment")?,
+        ports: ports.map(|(public, internal)| PortPair { public, internal }),
+        guest_port: row.number("guest_port")?,
+        url: row.text_opt("url")?,
+        operation: row.parsed_opt("operation_id")?,
+        created_at: row.moment("created_at")?,
+        status_changed_at: row.moment("status_changed_at")?,
+    })
+}
+
+fn archived(row: &SqliteRow) -> Result<ArchivedApp, StoreError> {
+    Ok(ArchivedApp {
+        record: row.json("archived_record")?,
+        operation: row.parsed("archived_by")?,
+        archived_at: row.moment("archived_at")?,
+    })
+}

@@ -1,0 +1,138 @@
+//! A new app: row, ports, deploy operation, event and audit entry in one commit.
+
+use proximity_domain::app::Status;
+use proximity_domain::operation::OperationKind;
+use proximity_domain::time::Timestamp;
+use secrecy::ExposeSecret;
+use serde_json::json;
+use sqlx::SqliteConnection;
+
+use crate::apps::{app_by_key, environment_place, live_app, not_live};
+use crate::effects::NewEvent;
+use crate::error::StoreError;
+use crate::journal::{Act, add_audit, add_event};
+use crate::operations::insert_operation;
+use crate::ports;
+use crate::records::{Actor, AppRecord, NewApp, NewOperation};
+use crate::row::to_json;
+use crate::seal::Sealer;
+use crate::store::Store;
+
+impl Store {
+    /// Records a new app, *deploying*, with its port pair and its queued operation.
+    ///
+    /// The same `idempotency_key` of the same owner gives the app that was made first, live or as it was archived;
+    /// then nothing is written, and the record's id differs from `app.id`.
+    ///
+    /// # Errors
+    /// [`StoreError::HostnameTaken`], [`StoreError::PortsExhausted`]; [`StoreError::NotFound`] if the host is not
+    /// there; [`StoreError::IllegalTransition`] if `operation` is no deploy of this app.
+    pub async fn create_app(
+        &self,
+        app: NewApp,
+        operation: NewOperation,
+        actor: &Actor,
+        idempotency_key: Option<String>,
+        now: Timestamp,
+    ) -> Result<AppRecord, StoreError> {
+        if operation.kind != OperationKind::Deploy || operation.app != app.id {
+            let what = "an app is created with its own deploy operation".to_owned();
+            return Err(StoreError::IllegalTransition { what });
+        }
+        let shared = &self.shared;
+        self.write(async |tx| {
+            if let Some(key) = &idempotency_key
+                && let Some(first) = app_by_key(tx, &app.owner, key).await?
+            {
+                return Ok(first);
+            }
+            refuse(tx, &app).await?;
+            insert(tx, &shared.sealer, &app, idempotency_key.as_deref(), now).await?;
+            let pair = ports::take(tx, shared, app.id, now).await?;
+            insert_operation(tx, &operation, actor, None, now).await?;
+            let body = json!({
+                "hostname": app.hostname,
+                "owner": app.owner,
+                "catalog_id": app.catalog_id,
+                "catalog_version": app.catalog_version,
+                "host": app.host,
+                "node": app.node,
+                "ports": pair,
+            });
+            let event = NewEvent {
+                kind: "AppCreated".to_owned(),
+                body: body.clone(),
+            };
+            add_event(tx, &event, Some(app.id), Some(operation.id), now).await?;
+            let target = app.id.to_string();
+            let act = Act::request("app.create", &target, body).of(operation.id);
+            add_audit(tx, actor, act, now).await?;
+            live_app(tx, app.id).await?.ok_or_else(|| not_live(app.id))
+        })
+        .await
+    }
+}
+
+async fn refuse(tx: &mut SqliteConnection, app: &NewApp) -> Result<(), StoreError> {
+    let hosts: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM hosts WHERE id = $1")
+        .bind(app.host.to_string())
+        .fetch_one(&mut *tx)
+        .await?;
+    if hosts == 0 {
+        let id = app.host.to_string();
+        return Err(StoreError::NotFound { what: "host", id });
+    }
+    let named: i64 =
+        sqlx::query_scalar("SELECT COUNT(*) FROM apps WHERE hostname = $1 AND archived_at IS NULL")
+            .bind(app.hostname.as_str())
+            .fetch_one(tx)
+            .await?;
+    if named > 0 {
+        let hostname = app.hostname.to_string();
+        return Err(StoreError::HostnameTaken { hostname });
+    }
+    Ok(())
+}
+
+async fn insert(
+    tx: &mut SqliteConnection,
+    sealer: &Sealer,
+    app: &NewApp,
+    idempotency_key: Option<&str>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = app.id.to_string();
+    let sealed = sealer.seal(
+        environment_place(&id),
+        app.environment_sealed.expose_secret(),
+    )?;
+    let status = Status::Deploying;
+    let added = sqlx::query(
+        "INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, \
+         status_full, status_changed_at, resources, environment, environment_sealed, guest_port, \
+         idempotency_key, created_at) \
+         VALUES ($1, 'native', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $10) \
+         ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(&id)
+    .bind(&app.owner)
+    .bind(app.hostname.as_str())
+    .bind(app.catalog_id.as_str())
+    .bind(&app.catalog_version)
+    .bind(app.host.to_string())
+    .bind(app.node.as_str())
+    .bind(status.label().label())
+    .bind(to_json("status", &status)?)
+    .bind(now.0)
+    .bind(to_json("resources", &app.resources)?)
+    .bind(to_json("environment", &app.environment)?)
+    .bind(sealed)
+    .bind(i64::from(app.guest_port))
+    .bind(idempotency_key)
+    .execute(tx)
+    .await?;
+    match added.rows_affected() {
+        0 => Err(StoreError::Exists { what: "app", id }),
+        _ => Ok(()),
+    }
+}

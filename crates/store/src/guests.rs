@@ -1,0 +1,204 @@
+//! Identity rows: recorded before the create call, confirmed once, never deleted.
+
+use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
+use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
+use proximity_domain::mark::Mark;
+use proximity_domain::names::{NodeName, Volid};
+use proximity_domain::time::Timestamp;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use crate::effects::GuestChange;
+use crate::error::StoreError;
+use crate::row::{Columns, damaged, each};
+use crate::store::Reader;
+
+/// Applies one change that `operation` makes to a guest of `app`.
+pub(crate) async fn change(
+    tx: &mut SqliteConnection,
+    change: GuestChange,
+    app: AppId,
+    operation: OperationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match change {
+        GuestChange::Insert(guest) => {
+            if guest.app != app || guest.created_by != operation {
+                let what = format!("guest {} is of another app or operation", guest.id);
+                return Err(StoreError::IllegalTransition { what });
+            }
+            insert(tx, &guest, now).await
+        }
+        GuestChange::Confirm {
+            guest,
+            rootfs_volid,
+        } => confirm(tx, guest, &rootfs_volid, app).await,
+        GuestChange::Moved { guest, node } => moved(tx, guest, &node, app).await,
+        GuestChange::Gone { guest } => gone(tx, guest, app, now).await,
+    }
+}
+
+async fn insert(
+    tx: &mut SqliteConnection,
+    guest: &NativeGuest,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if guest.place.vmid != guest.identity.vmid {
+        let what = format!("guest {} has two VMIDs", guest.id);
+        return Err(StoreError::IllegalTransition { what });
+    }
+    let added = sqlx::query(
+        "INSERT INTO guests (id, class, app_id, created_by, host_id, node, vmid, mark, net0_mac, \
+         rootfs_volid, recorded_at) VALUES ($1, 'native', $2, $3, $4, $5, $6, $7, $8, $9, $10) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(guest.id.to_string())
+    .bind(guest.app.to_string())
+    .bind(guest.created_by.to_string())
+    .bind(guest.place.host.to_string())
+    .bind(guest.place.node.as_str())
+    .bind(i64::from(guest.identity.vmid.get()))
+    .bind(guest.identity.mark.to_string())
+    .bind(guest.identity.net0_mac.to_string())
+    .bind(guest.identity.rootfs_volid.as_ref().map(Volid::as_str))
+    .bind(now.0)
+    .execute(tx)
+    .await?;
+    match added.rows_affected() {
+        0 => Err(StoreError::Exists {
+            what: "guest",
+            id: format!("{} (VMID {})", guest.id, guest.identity.vmid),
+        }),
+        _ => Ok(()),
+    }
+}
+
+async fn confirm(
+    tx: &mut SqliteConnection,
+    guest: GuestId,
+    volid: &Volid,
+    app: AppId,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query(
+        "UPDATE guests SET rootfs_volid = $3 WHERE id = $1 AND app_id = $2 AND gone_at IS NULL \
+         AND (rootfs_volid IS NULL OR rootfs_volid = $3)",
+    )
+    .bind(guest.to_string())
+    .bind(app.to_string())
+    .bind(volid.as_str())
+    .execute(tx)
+    .await?;
+    match changed.rows_affected() {
+        0 => Err(StoreError::IllegalTransition {
+            what: format!(
+                "guest {guest} cannot be confirmed with {volid}: it is gone, or another volume is recorded"
+            ),
+        }),
+        _ => Ok(()),
+    }
+}
+
+async fn moved(
+    tx: &mut SqliteConnection,
+    guest: GuestId,
+    node: &NodeName,
+    app: AppId,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query(
+        "UPDATE guests SET node = $3 WHERE id = $1 AND app_id = $2 AND gone_at IS NULL",
+    )
+    .bind(guest.to_string())
+    .bind(app.to_string())
+    .bind(node.as_str())
+    .execute(&mut *tx)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Err(not_found(guest));
+    }
+    sqlx::query("UPDATE apps SET node = $2 WHERE id = $1")
+        .bind(app.to_string())
+        .bind(node.as_str())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn gone(
+    tx: &mut SqliteConnection,
+    guest: GuestId,
+    app: AppId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let changed = sqlx::query(
+        "UPDATE guests SET gone_at = COALESCE(gone_at, $3) WHERE id = $1 AND app_id = $2",
+    )
+    .bind(guest.to_string())
+    .bind(app.to_string())
+    .bind(now.0)
+    .execute(tx)
+    .await?;
+    match changed.rows_affected() {
+        0 => Err(not_found(guest)),
+        _ => Ok(()),
+    }
+}
+
+fn not_found(guest: GuestId) -> StoreError {
+    let id = guest.to_string();
+    StoreError::NotFound { what: "guest", id }
+}
+
+impl Reader {
+    /// Guests of an app that are not gone, oldest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn native_guests(&self, app: AppId) -> Result<Vec<NativeGuest>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM guests WHERE app_id = $1 AND class = 'native' AND gone_at IS NULL \
+             ORDER BY recorded_at, id",
+        )
+        .bind(app.to_string())
+        .fetch_all(&self.shared.readers)
+        .await?;
+        each(&rows, guest)
+    }
+
+    /// Guests that are not gone on a cluster: every VMID we hold there.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn host_guests(&self, host: HostId) -> Result<Vec<NativeGuest>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM guests WHERE host_id = $1 AND class = 'native' AND gone_at IS NULL \
+             ORDER BY vmid",
+        )
+        .bind(host.to_string())
+        .fetch_all(&self.shared.readers)
+        .await?;
+        each(&rows, guest)
+    }
+}
+
+fn guest(row: &SqliteRow) -> Result<NativeGuest, StoreError> {
+    let vmid = row.number::<u32>("vmid")?;
+    let vmid = Vmid::try_from(vmid).map_err(|e| damaged("vmid", e.to_string()))?;
+    let mark = row.text("mark")?;
+    let mark = Mark::find(&mark).ok_or_else(|| damaged("mark", mark))?;
+    Ok(NativeGuest {
+        id: row.parsed("id")?,
+        app: row.parsed("app_id")?,
+        created_by: row.parsed("created_by")?,
+        place: ContainerRef {
+            host: row.parsed("host_id")?,
+            node: row.parsed("node")?,
+            vmid,
+        },
+        identity: ContainerIdentity {
+            vmid,
+            mark,
+            net0_mac: row.parsed("net0_mac")?,
+            rootfs_volid: row.parsed_opt("rootfs_volid")?,
+        },
+    })
+}

@@ -1,0 +1,350 @@
+//! Host entries: clusters, with their secrets sealed.
+
+use proximity_domain::ids::HostId;
+use proximity_domain::time::Timestamp;
+use secrecy::ExposeSecret;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use crate::effects::NewEvent;
+use crate::error::StoreError;
+use crate::journal::{Act, add_audit, add_event};
+use crate::records::{Actor, HostRecord, SshAccess, SshNode};
+use crate::row::{Columns, damaged, each, to_json};
+use crate::seal::{Place, Sealer};
+use crate::store::{Reader, Store};
+
+/// The open part of [`SshAccess`]; the private key is sealed beside it.
+#[derive(Serialize, Deserialize)]
+struct StoredSsh {
+    user: String,
+    public_key: String,
+    nodes: Vec<SshNode>,
+}
+
+impl Store {
+    /// Records a host.
+    ///
+    /// # Errors
+    /// [`StoreError::Exists`] if another entry has this label, or is the same cluster.
+    pub async fn add_host(
+        &self,
+        host: HostRecord,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sealer = &self.shared.sealer;
+        self.write(async |tx| {
+            refuse_twins(tx, &host).await?;
+            insert(tx, sealer, &host).await?;
+            announce(tx, "HostAdded", "host.add", &host, actor, now).await
+        })
+        .await
+    }
+
+    /// Replaces a host's record; its id stays, `created_at` too.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::Exists`] as in [`Store::add_host`].
+    pub async fn update_host(
+        &self,
+        host: HostRecord,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sealer = &self.shared.sealer;
+        self.write(async |tx| {
+            refuse_twins(tx, &host).await?;
+            update(tx, sealer, &host).await?;
+            announce(tx, "HostUpdated", "host.update", &host, actor, now).await
+        })
+        .await
+    }
+
+    /// Removes a host's record.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::HostInUse`] while live apps, guests that are not gone or unfinished
+    /// operations refer to it.
+    pub async fn remove_host(
+        &self,
+        id: HostId,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let sealer = &self.shared.sealer;
+        self.write(async |tx| {
+            let row = sqlx::query("SELECT * FROM hosts WHERE id = $1")
+                .bind(id.to_string())
+                .fetch_optional(&mut *tx)
+                .await?;
+            let host = match row {
+                Some(row) => host(sealer, &row)?,
+                None => return Err(not_found(id)),
+            };
+            let apps = users(tx, id).await?;
+            if apps > 0 {
+                let label = host.label.to_string();
+                return Err(StoreError::HostInUse { label, apps });
+            }
+            sqlx::query("DELETE FROM hosts WHERE id = $1")
+                .bind(id.to_string())
+                .execute(&mut *tx)
+                .await?;
+            announce(tx, "HostRemoved", "host.remove", &host, actor, now).await
+        })
+        .await
+    }
+}
+
+impl Reader {
+    /// All hosts, by label, with their secrets opened.
+    ///
+    /// # Errors
+    /// The database's; [`StoreError::Damaged`] if a secret does not open.
+    pub async fn hosts(&self) -> Result<Vec<HostRecord>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM hosts ORDER BY label")
+            .fetch_all(&self.shared.readers)
+            .await?;
+        each(&rows, |row| host(&self.shared.sealer, row))
+    }
+
+    /// One host.
+    ///
+    /// # Errors
+    /// As [`Reader::hosts`].
+    pub async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {
+        let row = sqlx::query("SELECT * FROM hosts WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.shared.readers)
+            .await?;
+        row.map(|row| host(&self.shared.sealer, &row)).transpose()
+    }
+
+    /// The host with this label.
+    ///
+    /// # Errors
+    /// As [`Reader::hosts`].
+    pub async fn host_by_label(&self, label: &str) -> Result<Option<HostRecord>, StoreError> {
+        let row = sqlx::query("SELECT * FROM hosts WHERE label = $1")
+            .bind(label)
+            .fetch_optional(&self.shared.readers)
+            .await?;
+        row.map(|row| host(&self.shared.sealer, &row)).transpose()
+    }
+}
+
+fn not_found(id: HostId) -> StoreError {
+    let id = id.to_string();
+    StoreError::NotFound { what: "host", id }
+}
+
+/// Refuses a second entry with the same label or for the same cluster.
+async fn refuse_twins(tx: &mut SqliteConnection, host: &HostRecord) -> Result<(), StoreError> {
+    let twin = sqlx::query(
+        "SELECT label, cluster_key FROM hosts WHERE id <> $1 AND (label = $2 OR cluster_key = $3)",
+    )
+    .bind(host.id.to_string())
+    .bind(host.label.as_str())
+    .bind(&host.cluster_key)
+    .fetch_optional(tx)
+    .await?;
+    let Some(twin) = twin else { return Ok(()) };
+    let label = twin.text("label")?;
+    let key = twin.text("cluster_key")?;
+    Err(if key == host.cluster_key {
+        let id = format!("{label} ({key})");
+        StoreError::Exists {
+            what: "cluster, as host",
+            id,
+        }
+    } else {
+        StoreError::Exists {
+            what: "host",
+            id: label,
+        }
+    })
+}
+
+async fn insert(
+    tx: &mut SqliteConnection,
+    sealer: &Sealer,
+    host: &HostRecord,
+) -> Result<(), StoreError> {
+    let id = host.id.to_string();
+    let (ssh, ssh_key) = stored_ssh(sealer, host)?;
+    let added = sqlx::query(
+        "INSERT INTO hosts (id, label, cluster_key, endpoints, token_id, token_secret_sealed, ssh, \
+         ssh_private_key_sealed, pool, storage, template_storage, bridge, pve_version, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING",
+    )
+    .bind(&id)
+    .bind(host.label.as_str())
+    .bind(&host.cluster_key)
+    .bind(to_json("endpoints", &host.endpoints)?)
+    .bind(&host.token_id)
+    .bind(sealer.seal(token_place(&id), host.token_secret.expose_secret())?)
+    .bind(ssh)
+    .bind(ssh_key)
+    .bind(host.pool.as_ref().map(|p| p.as_str()))
+    .bind(host.storage.as_str())
+    .bind(host.template_storage.as_str())
+    .bind(host.bridge.as_str())
+    .bind(&host.pve_version)
+    .bind(host.created_at.0)
+    .execute(tx)
+    .await?;
+    match added.rows_affected() {
+        0 => Err(StoreError::Exists { what: "host", id }),
+        _ => Ok(()),
+    }
+}
+
+async fn update(
+    tx: &mut SqliteConnection,
+    sealer: &Sealer,
+    host: &HostRecord,
+) -> Result<(), StoreError> {
+    let id = host.id.to_string();
+    let (ssh, ssh_key) = stored_ssh(sealer, host)?;
+    let changed = sqlx::query(
+        "UPDATE hosts SET label = $2, cluster_key = $3, endpoints = $4, token_id = $5, \
+         token_secret_sealed = $6, ssh = $7, ssh_private_key_sealed = $8, pool = $9, storage = $10, \
+         template_storage = $11, bridge = $12, pve_version = $13 WHERE id = $1",
+    )
+    .bind(&id)
+    .bind(host.label.as_str())
+    .bind(&host.cluster_key)
+    .bind(to_json("endpoints", &host.endpoints)?)
+    .bind(&host.token_id)
+    .bind(sealer.seal(token_place(&id), host.token_secret.expose_secret())?)
+    .bind(ssh)
+    .bind(ssh_key)
+    .bind(host.pool.as_ref().map(|p| p.as_str()))
+    .bind(host.storage.as_str())
+    .bind(host.template_storage.as_str())
+    .bind(host.bridge.as_str())
+    .bind(&host.pve_version)
+    .execute(tx)
+    .await?;
+    match changed.rows_affected() {
+        0 => Err(not_found(host.id)),
+        _ => Ok(()),
+    }
+}
+
+type StoredSshColumns = (Option<String>, Option<String>);
+
+fn stored_ssh(sealer: &Sealer, host: &HostRecord) -> Result<StoredSshColumns, StoreError> {
+    let Some(ssh) = &host.ssh else {
+        return Ok((None, None));
+    };
+    let open = StoredSsh {
+        user: ssh.user.clone(),
+        public_key: ssh.public_key.clone(),
+        nodes: ssh.nodes.clone(),
+    };
+    let id = host.id.to_string();
+    let key = sealer.seal(ssh_place(&id), ssh.private_key.expose_secret())?;
+    Ok((Some(to_json("ssh", &open)?), Some(key)))
+}
+
+/// How many apps still need the host.
+async fn users(tx: &mut SqliteConnection, id: HostId) -> Result<usize, StoreError> {
+    let apps: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM (\
+         SELECT id FROM apps WHERE host_id = $1 AND archived_at IS NULL \
+         UNION SELECT COALESCE(app_id, id) FROM guests WHERE host_id = $1 AND gone_at IS NULL \
+         UNION SELECT o.app_id FROM operations o JOIN apps a ON a.id = o.app_id \
+         WHERE a.host_id = $1 AND o.finished_at IS NULL) AS users",
+    )
+    .bind(id.to_string())
+    .fetch_one(tx)
+    .await?;
+    usize::try_from(apps).map_err(|e| damaged("count", e.to_string()))
+}
+
+async fn announce(
+    tx: &mut SqliteConnection,
+    kind: &str,
+    action: &str,
+    host: &HostRecord,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let body = open_part(host);
+    let event = NewEvent {
+        kind: kind.to_owned(),
+        body: body.clone(),
+    };
+    add_event(tx, &event, None, None, now).await?;
+    add_audit(
+        tx,
+        actor,
+        Act::request(action, host.label.as_str(), body),
+        now,
+    )
+    .await
+}
+
+/// What may be told of a host: nothing that opens a door.
+fn open_part(host: &HostRecord) -> Value {
+    let urls: Vec<&str> = host.endpoints.iter().map(|e| e.url.as_str()).collect();
+    json!({
+        "id": host.id,
+        "label": host.label,
+        "cluster_key": host.cluster_key,
+        "endpoints": urls,
+        "token_id": host.token_id,
+        "guest_access": host.ssh.is_some(),
+    })
+}
+
+fn token_place(id: &str) -> Place<'_> {
+    Place {
+        table: "hosts",
+        id,
+        column: "token_secret_sealed",
+    }
+}
+
+fn ssh_place(id: &str) -> Place<'_> {
+    Place {
+        table: "hosts",
+        id,
+        column: "ssh_private_key_sealed",
+    }
+}
+
+fn host(sealer: &Sealer, row: &SqliteRow) -> Result<HostRecord, StoreError> {
+    let id = row.text("id")?;
+    let token_secret = sealer.unseal(token_place(&id), &row.text("token_secret_sealed")?)?;
+    let ssh_key = row.text_opt("ssh_private_key_sealed")?;
+    let ssh = match (row.json_opt::<StoredSsh>("ssh")?, ssh_key) {
+        (Some(open), Some(sealed)) => Some(SshAccess {
+            user: open.user,
+            private_key: sealer.unseal(ssh_place(&id), &sealed)?,
+            public_key: open.public_key,
+            nodes: open.nodes,
+        }),
+        (None, None) => None,
+        (Some(_), None) | (None, Some(_)) => return Err(damaged("ssh", "one half is missing")),
+    };
+    Ok(HostRecord {
+        id: row.parsed("id")?,
+        label: row.parsed("label")?,
+        cluster_key: row.text("cluster_key")?,
+        endpoints: row.json("endpoints")?,
+        token_id: row.text("token_id")?,
+        token_secret,
+        ssh,
+        pool: row.parsed_opt("pool")?,
+        storage: row.parsed("storage")?,
+        template_storage: row.parsed("template_storage")?,
+        bridge: row.parsed("bridge")?,
+        pve_version: row.text("pve_version")?,
+        created_at: row.moment("created_at")?,
+    })
+}

@@ -1,0 +1,220 @@
+//! The checker: what must hold in every committed state, read back and said in sentences.
+
+use proximity_domain::ids::OperationId;
+use proximity_domain::operation::{OperationState, StuckWas};
+use proximity_domain::saga::{StepRecord, StepState};
+use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
+
+use crate::apply::is_transitional;
+use crate::apps::app;
+use crate::error::StoreError;
+use crate::operations::operation;
+use crate::records::OperationRecord;
+use crate::row::each;
+use crate::steps::step_log;
+use crate::store::Reader;
+
+/// A sentence, and a query whose rows (one text each) break it.
+const RULES: &[(&str, &str)] = &[
+    (
+        "a live app holds one public and one internal port",
+        "SELECT a.id FROM apps a WHERE a.archived_at IS NULL AND (\
+         (SELECT COUNT(*) FROM ports p WHERE p.app_id = a.id AND p.side = 'public') <> 1 OR \
+         (SELECT COUNT(*) FROM ports p WHERE p.app_id = a.id AND p.side = 'internal') <> 1)",
+    ),
+    (
+        "an archived app holds no port",
+        "SELECT p.app_id FROM ports p JOIN apps a ON a.id = p.app_id WHERE a.archived_at IS NOT NULL",
+    ),
+    (
+        "an archived app has no guest that is not gone",
+        "SELECT g.id FROM guests g JOIN apps a ON a.id = g.app_id \
+         WHERE a.archived_at IS NOT NULL AND g.gone_at IS NULL",
+    ),
+    (
+        "a host name belongs to one live app",
+        "SELECT hostname FROM apps WHERE archived_at IS NULL GROUP BY hostname HAVING COUNT(*) > 1",
+    ),
+    (
+        "an app has one live operation at most",
+        "SELECT app_id FROM operations WHERE finished_at IS NULL GROUP BY app_id HAVING COUNT(*) > 1",
+    ),
+    (
+        "a live app's host is recorded",
+        "SELECT a.id FROM apps a LEFT JOIN hosts h ON h.id = a.host_id \
+         WHERE a.archived_at IS NULL AND h.id IS NULL",
+    ),
+    (
+        "the host of a guest that is not gone is recorded",
+        "SELECT g.id FROM guests g LEFT JOIN hosts h ON h.id = g.host_id \
+         WHERE g.gone_at IS NULL AND h.id IS NULL",
+    ),
+    (
+        "a VMID of a cluster is held by one guest",
+        "SELECT host_id || '/' || vmid FROM guests WHERE gone_at IS NULL \
+         GROUP BY host_id, vmid HAVING COUNT(*) > 1",
+    ),
+    (
+        "a guest was created by an operation of its app",
+        "SELECT g.id FROM guests g JOIN operations o ON o.id = g.created_by \
+         WHERE g.app_id IS NOT NULL AND o.app_id <> g.app_id",
+    ),
+    (
+        "an operation that was claimed has an epoch",
+        "SELECT id FROM operations WHERE epoch = 0 AND state NOT IN ('queued', 'cancelled')",
+    ),
+    (
+        "a step was not written under an epoch that is still to come",
+        "SELECT s.operation_id FROM steps s JOIN operations o ON o.id = s.operation_id \
+         WHERE s.epoch > o.epoch",
+    ),
+    (
+        "a mutation belongs to a step and to an epoch that was claimed",
+        "SELECT 'entry ' || a.seq FROM audit a \
+         LEFT JOIN steps s ON s.operation_id = a.operation_id AND s.step_index = a.step_index \
+         LEFT JOIN operations o ON o.id = a.operation_id \
+         WHERE a.kind = 'mutation' AND (s.operation_id IS NULL OR a.epoch > o.epoch)",
+    ),
+    (
+        "log lines are numbered without gaps",
+        "SELECT 'at ' || MAX(seq) FROM log_lines HAVING MAX(seq) <> COUNT(*)",
+    ),
+    (
+        "events are numbered without gaps",
+        "SELECT 'at ' || MAX(seq) FROM events HAVING MAX(seq) <> COUNT(*)",
+    ),
+    (
+        "audit entries are numbered without gaps",
+        "SELECT 'at ' || MAX(seq) FROM audit HAVING MAX(seq) <> COUNT(*)",
+    ),
+    (
+        "rows refer to rows that are there",
+        "SELECT \"table\" FROM pragma_foreign_key_check",
+    ),
+];
+
+impl Reader {
+    /// What is wrong with the recorded state, one sentence each; empty if nothing is. Reads everything: for tests
+    /// and for diagnosis, not for the daily round.
+    ///
+    /// # Errors
+    /// The database's; [`StoreError::Damaged`] if a row does not read back.
+    pub async fn invariants(&self) -> Result<Vec<String>, StoreError> {
+        self.read(async |tx| {
+            let mut wrong = Vec::new();
+            for (rule, query) in RULES {
+                for row in sqlx::query(AssertSqlSafe(*query)).fetch_all(&mut *tx).await? {
+                    let who: String = row.try_get(0)?;
+                    wrong.push(format!("{rule}: {who}"));
+                }
+            }
+            check_statuses(tx, &mut wrong).await?;
+            check_steps(tx, &mut wrong).await?;
+            Ok(wrong)
+        })
+        .await
+    }
+}
+
+async fn check_statuses(
+    tx: &mut SqliteConnection,
+    wrong: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query(
+        "SELECT a.*, NULL AS public_port, NULL AS internal_port, o.id AS operation_id FROM apps a \
+         LEFT JOIN operations o ON o.app_id = a.id AND o.finished_at IS NULL \
+         WHERE a.archived_at IS NULL",
+    );
+    for app in each(&rows.fetch_all(tx).await?, app)? {
+        let label = app.status.label();
+        if is_transitional(label) && app.operation.is_none() {
+            let (label, id) = (label.label(), app.id);
+            wrong.push(format!("an app is on its way only while an operation lives: {id} is {label}"));
+        }
+    }
+    Ok(())
+}
+
+async fn check_steps(
+    tx: &mut SqliteConnection,
+    wrong: &mut Vec<String>,
+) -> Result<(), StoreError> {
+    let rows = sqlx::query("SELECT * FROM operations").fetch_all(&mut *tx).await?;
+    for operation in each(&rows, operation)? {
+        let abandoned = was_abandoned(tx, operation.id).await?;
+        let log = step_log(tx, operation.id).await?;
+        if let Some(what) = judge(&operation, &log, abandoned) {
+            wrong.push(format!(
+                "steps fit the state of their operation: {} is {}, {what}",
+                operation.id,
+                operation.state.label()
+            ));
+        }
+    }
+    Ok(())
+}
+
+async fn was_abandoned(tx: &mut SqliteConnection, id: OperationId) -> Result<bool, StoreError> {
+    let found: i64 = sqlx::query_scalar(
+        "SELECT COUNT(*) FROM audit WHERE operation_id = $1 AND action = 'operation.abandon'",
+    )
+    .bind(id.to_string())
+    .fetch_one(tx)
+    .await?;
+    Ok(found > 0)
+}
+
+/// What does not fit, if anything.
+fn judge(operation: &OperationRecord, log: &[StepRecord], abandoned: bool) -> Option<&'static str> {
+    if log.iter().zip(0..).any(|(step, index)| step.index != index) {
+        return Some("but its steps have a gap");
+    }
+    let states: Vec<StepState> = log.iter().map(|s| s.state).collect();
+    match &operation.state {
+        OperationState::Queued => (!states.is_empty()).then_some("but has steps"),
+        OperationState::Running => forwards(&states),
+        OperationState::Unwinding { .. } => backwards(&states),
+        OperationState::Succeeded => states
+            .iter()
+            .any(|s| *s != StepState::Succeeded)
+            .then_some("but a step has not succeeded"),
+        OperationState::Failed { .. } if abandoned => None,
+        OperationState::Failed { .. } | OperationState::Cancelled => states
+            .iter()
+            .any(|s| *s != StepState::UndoFinished)
+            .then_some("but a step is not undone"),
+        OperationState::Stuck { was, .. } => match was {
+            StuckWas::Running => forwards(&states),
+            StuckWas::Unwinding { .. } => backwards(&states),
+        },
+    }
+}
+
+/// Forwards, all steps but the last have succeeded, and none was undone.
+fn forwards(states: &[StepState]) -> Option<&'static str> {
+    let (last, before) = states.split_last()?;
+    if before.iter().any(|s| *s != StepState::Succeeded) {
+        return Some("but a step before the last has not succeeded");
+    }
+    match last {
+        StepState::Started | StepState::Succeeded | StepState::Failed => None,
+        StepState::UndoStarted | StepState::UndoFinished | StepState::UndoFailed => {
+            Some("but its last step was undone")
+        }
+    }
+}
+
+/// Backwards, the undone steps are at the end, before them at most one is being undone, before it none.
+fn backwards(states: &[StepState]) -> Option<&'static str> {
+    let mut rest = states.iter().rev().skip_while(|s| **s == StepState::UndoFinished);
+    rest.next();
+    let untouched = |s: &StepState| match s {
+        StepState::Succeeded => true,
+        StepState::Started
+        | StepState::Failed
+        | StepState::UndoStarted
+        | StepState::UndoFinished
+        | StepState::UndoFailed => false,
+    };
+    (!rest.all(untouched)).then_some("but its undos are out of order")
+}

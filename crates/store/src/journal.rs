@@ -1,0 +1,228 @@
+//! Log lines, events and audit entries: written with the change they tell of, numbered without gaps.
+
+use proximity_domain::ids::{AppId, Epoch, OperationId};
+use proximity_domain::time::Timestamp;
+use serde_json::Value;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use crate::effects::{NewEvent, NewLogLine};
+use crate::error::StoreError;
+use crate::records::{Actor, LogLevel, LogLine};
+use crate::row::{Columns, each, to_json};
+use crate::store::Reader;
+use crate::views::{AuditKind, AuditRow, EventRow};
+
+/// Most rows of one answer.
+const MAX_ROWS: u32 = 1000;
+
+/// What an audit entry says beside who and when.
+pub(crate) struct Act<'a> {
+    pub(crate) kind: AuditKind,
+    pub(crate) action: &'a str,
+    pub(crate) target: &'a str,
+    pub(crate) details: Value,
+    pub(crate) operation: Option<OperationId>,
+    pub(crate) step: Option<(u32, Epoch)>,
+}
+
+impl<'a> Act<'a> {
+    /// Somebody's request.
+    pub(crate) fn request(action: &'a str, target: &'a str, details: Value) -> Self {
+        Self {
+            kind: AuditKind::Request,
+            action,
+            target,
+            details,
+            operation: None,
+            step: None,
+        }
+    }
+
+    /// The same, about `operation`.
+    pub(crate) fn of(mut self, operation: OperationId) -> Self {
+        self.operation = Some(operation);
+        self
+    }
+}
+
+pub(crate) async fn add_audit(
+    tx: &mut SqliteConnection,
+    actor: &Actor,
+    act: Act<'_>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO audit (seq, at, account, token_id, kind, action, target, details, operation_id, \
+         step_index, epoch) SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM audit",
+    )
+    .bind(now.0)
+    .bind(&actor.account)
+    .bind(actor.token.map(|t| t.to_string()))
+    .bind(act.kind.label())
+    .bind(act.action)
+    .bind(act.target)
+    .bind(to_json("audit details", &act.details)?)
+    .bind(act.operation.map(|o| o.to_string()))
+    .bind(act.step.map(|(index, _)| i64::from(index)))
+    .bind(act.step.map(|(_, epoch)| epoch.0))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn add_event(
+    tx: &mut SqliteConnection,
+    event: &NewEvent,
+    app: Option<AppId>,
+    operation: Option<OperationId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO events (seq, at, kind, body, app_id, operation_id) \
+         SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events",
+    )
+    .bind(now.0)
+    .bind(&event.kind)
+    .bind(to_json("event body", &event.body)?)
+    .bind(app.map(|a| a.to_string()))
+    .bind(operation.map(|o| o.to_string()))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn add_log_line(
+    tx: &mut SqliteConnection,
+    line: &NewLogLine,
+    app: AppId,
+    operation: OperationId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    sqlx::query(
+        "INSERT INTO log_lines (seq, app_id, operation_id, at, level, step, message, percent) \
+         SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM log_lines",
+    )
+    .bind(app.to_string())
+    .bind(operation.to_string())
+    .bind(now.0)
+    .bind(line.level.label())
+    .bind(&line.step)
+    .bind(&line.message)
+    .bind(line.percent.map(|p| i64::from(p.min(100))))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+impl LogLevel {
+    /// All levels.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Error];
+
+    /// Stable text, as stored.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Error => "error",
+        }
+    }
+
+    /// The level with this label.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|l| l.label() == label)
+    }
+}
+
+impl Reader {
+    /// Log lines of an app, live or archived, after line `after` (0 for all), oldest first, at most 1,000.
+    ///
+    /// # Errors
+    /// The database's; none for an app that is not there.
+    pub async fn log(
+        &self,
+        app: AppId,
+        after: i64,
+        limit: u32,
+    ) -> Result<Vec<LogLine>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM log_lines WHERE app_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(app.to_string())
+        .bind(after)
+        .bind(i64::from(limit.min(MAX_ROWS)))
+        .fetch_all(&self.shared.readers)
+        .await?;
+        each(&rows, log_line)
+    }
+
+    /// Events after number `after` (0 for all), oldest first, at most 1,000.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn events(&self, after: i64, limit: u32) -> Result<Vec<EventRow>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2")
+            .bind(after)
+            .bind(i64::from(limit.min(MAX_ROWS)))
+            .fetch_all(&self.shared.readers)
+            .await?;
+        each(&rows, event_row)
+    }
+
+    /// Audit entries after number `after` (0 for all), oldest first, at most 1,000.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn audit(&self, limit: u32, after: i64) -> Result<Vec<AuditRow>, StoreError> {
+        let rows = sqlx::query("SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
+            .bind(after)
+            .bind(i64::from(limit.min(MAX_ROWS)))
+            .fetch_all(&self.shared.readers)
+            .await?;
+        each(&rows, audit_row)
+    }
+}
+
+fn log_line(row: &SqliteRow) -> Result<LogLine, StoreError> {
+    Ok(LogLine {
+        seq: row.int("seq")?,
+        at: row.moment("at")?,
+        level: row.label("level", LogLevel::parse)?,
+        step: row.text_opt("step")?,
+        message: row.text("message")?,
+        operation: row.parsed_opt("operation_id")?,
+        percent: row.number_opt("percent")?,
+    })
+}
+
+fn event_row(row: &SqliteRow) -> Result<EventRow, StoreError> {
+    let event = NewEvent {
+        kind: row.text("kind")?,
+        body: row.json("body")?,
+    };
+    Ok((
+        row.int("seq")?,
+        row.moment("at")?,
+        event,
+        row.parsed_opt("app_id")?,
+        row.parsed_opt("operation_id")?,
+    ))
+}
+
+fn audit_row(row: &SqliteRow) -> Result<AuditRow, StoreError> {
+    Ok(AuditRow {
+        seq: row.int("seq")?,
+        at: row.moment("at")?,
+        account: row.text("account")?,
+        token: row.parsed_opt("token_id")?,
+        kind: row.label("kind", AuditKind::parse)?,
+        action: row.text("action")?,
+        target: row.text("target")?,
+        details: row.json("details")?,
+        operation: row.parsed_opt("operation_id")?,
+        step: row.number_opt("step_index")?,
+        epoch: row.int_opt("epoch")?.map(Epoch),
+    })
+}

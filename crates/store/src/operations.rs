@@ -1,0 +1,284 @@
+//! Operations: asking for one, reading them, writing their state.
+
+use proximity_domain::app::{Status, StatusEvent};
+use proximity_domain::ids::{AppId, Epoch, OperationId};
+use proximity_domain::operation::{OperationEvent, OperationKind, OperationState};
+use proximity_domain::time::Timestamp;
+use serde_json::json;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use crate::apps::{live_app, not_live, set_status};
+use crate::effects::NewEvent;
+use crate::error::StoreError;
+use crate::journal::{Act, add_audit, add_event};
+use crate::records::{Actor, AppRecord, NewOperation, OperationRecord};
+use crate::row::{Columns, damaged, each, to_json};
+use crate::store::{Reader, Store};
+use crate::views::OperationFilter;
+
+impl Store {
+    /// Queues an operation for a live app; with `status`, the app takes it in the same commit.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] while the app has a live operation, a stuck one included;
+    /// [`StoreError::IllegalTransition`] if the app cannot take the status, or `retry_of` is not a failed or
+    /// cancelled operation of the app; [`StoreError::NotFound`] if the app is not live.
+    pub async fn enqueue(
+        &self,
+        operation: NewOperation,
+        status: Option<Status>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<OperationRecord, StoreError> {
+        self.write(async |tx| {
+            let app = operation.app;
+            let record = live_app(tx, app).await?.ok_or_else(|| not_live(app))?;
+            if let Some(live) = record.operation {
+                return Err(StoreError::Busy {
+                    app,
+                    operation: live,
+                });
+            }
+            refuse_retry(tx, &operation).await?;
+            let before = match &status {
+                Some(to) => change_status(tx, &record, to, now).await?,
+                None => None,
+            };
+            insert_operation(tx, &operation, actor, before, now).await?;
+            let body = json!({"kind": operation.kind, "retry_of": operation.retry_of});
+            let event = NewEvent {
+                kind: "OperationQueued".to_owned(),
+                body,
+            };
+            add_event(tx, &event, Some(app), Some(operation.id), now).await?;
+            let details = json!({"input": operation.input, "retry_of": operation.retry_of});
+            let (action, target) = (format!("app.{}", operation.kind.label()), app.to_string());
+            let act = Act::request(&action, &target, details).of(operation.id);
+            add_audit(tx, actor, act, now).await?;
+            existing(tx, operation.id).await
+        })
+        .await
+    }
+}
+
+/// Moves the app to `to`; gives what it was if that differs.
+async fn change_status(
+    tx: &mut SqliteConnection,
+    app: &AppRecord,
+    to: &Status,
+    now: Timestamp,
+) -> Result<Option<Status>, StoreError> {
+    let event = match to {
+        Status::Deploying => Some(StatusEvent::DeployStarted),
+        Status::Removing => Some(StatusEvent::RemoveStarted),
+        Status::Adopting
+        | Status::Cloning
+        | Status::Running
+        | Status::Stopped
+        | Status::Updating
+        | Status::Error { .. } => None,
+    };
+    if let Some(event) = event {
+        let next = app.status.clone().next(event);
+        next.map_err(|e| StoreError::IllegalTransition {
+            what: e.to_string(),
+        })?;
+    }
+    set_status(tx, app.id, to, now).await?;
+    Ok((app.status != *to).then(|| app.status.clone()))
+}
+
+async fn refuse_retry(
+    tx: &mut SqliteConnection,
+    operation: &NewOperation,
+) -> Result<(), StoreError> {
+    let Some(first) = operation.retry_of else {
+        return Ok(());
+    };
+    let first = existing(tx, first).await?;
+    let repeatable = match first.state {
+        OperationState::Failed { .. } | OperationState::Cancelled => first.app == operation.app,
+        OperationState::Queued
+        | OperationState::Running
+        | OperationState::Unwinding { .. }
+        | OperationState::Succeeded
+        | OperationState::Stuck { .. } => false,
+    };
+    if repeatable {
+        return Ok(());
+    }
+    let what = format!("operation {} is none that this app can repeat", first.id);
+    Err(StoreError::IllegalTransition { what })
+}
+
+pub(crate) async fn insert_operation(
+    tx: &mut SqliteConnection,
+    operation: &NewOperation,
+    actor: &Actor,
+    status_before: Option<Status>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let id = operation.id.to_string();
+    let state = OperationState::Queued;
+    let before = status_before.map(|s| to_json("status", &s)).transpose()?;
+    let added = sqlx::query(
+        "INSERT INTO operations (id, kind, app_id, state, state_full, input, requested_by, retry_of, \
+         status_before, percent, cancel_requested, epoch, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10) ON CONFLICT (id) DO NOTHING",
+    )
+    .bind(&id)
+    .bind(operation.kind.label())
+    .bind(operation.app.to_string())
+    .bind(state.label())
+    .bind(to_json("state", &state)?)
+    .bind(to_json("input", &operation.input)?)
+    .bind(&actor.account)
+    .bind(operation.retry_of.map(|o| o.to_string()))
+    .bind(before)
+    .bind(now.0)
+    .execute(tx)
+    .await?;
+    match added.rows_affected() {
+        0 => Err(StoreError::Exists {
+            what: "operation",
+            id,
+        }),
+        _ => Ok(()),
+    }
+}
+
+/// Takes `operation` through the state machine and writes the result. The lease goes unless work goes on.
+pub(crate) async fn advance(
+    tx: &mut SqliteConnection,
+    operation: &OperationRecord,
+    event: OperationEvent,
+    now: Timestamp,
+) -> Result<OperationState, StoreError> {
+    let next = operation.state.clone().next(event);
+    let next = next.map_err(|e| StoreError::IllegalTransition {
+        what: e.to_string(),
+    })?;
+    sqlx::query(
+        "UPDATE operations SET state = $2, state_full = $3, finished_at = $4, \
+         lease_holder = CASE WHEN $5 = 1 THEN lease_holder END, \
+         lease_until = CASE WHEN $5 = 1 THEN lease_until END WHERE id = $1",
+    )
+    .bind(operation.id.to_string())
+    .bind(next.label())
+    .bind(to_json("state", &next)?)
+    .bind(next.is_final().then_some(now.0))
+    .bind(i64::from(is_at_work(&next)))
+    .execute(tx)
+    .await?;
+    Ok(next)
+}
+
+/// A worker may hold it.
+pub(crate) fn is_at_work(state: &OperationState) -> bool {
+    match state {
+        OperationState::Running | OperationState::Unwinding { .. } => true,
+        OperationState::Queued
+        | OperationState::Succeeded
+        | OperationState::Failed { .. }
+        | OperationState::Cancelled
+        | OperationState::Stuck { .. } => false,
+    }
+}
+
+/// The operation with this id, seen from inside a transaction.
+pub(crate) async fn existing(
+    tx: &mut SqliteConnection,
+    id: OperationId,
+) -> Result<OperationRecord, StoreError> {
+    let row = sqlx::query("SELECT * FROM operations WHERE id = $1")
+        .bind(id.to_string())
+        .fetch_optional(tx)
+        .await?;
+    match row {
+        Some(row) => operation(&row),
+        None => Err(StoreError::NotFound {
+            what: "operation",
+            id: id.to_string(),
+        }),
+    }
+}
+
+impl Reader {
+    /// One operation.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn operation(&self, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
+        let row = sqlx::query("SELECT * FROM operations WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(&self.shared.readers)
+            .await?;
+        row.as_ref().map(operation).transpose()
+    }
+
+    /// Operations that pass the filter, newest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn operations(
+        &self,
+        filter: OperationFilter,
+    ) -> Result<Vec<OperationRecord>, StoreError> {
+        let limit = match filter.limit {
+            0 => OperationFilter::DEFAULT_LIMIT,
+            n => n.min(OperationFilter::MAX_LIMIT),
+        };
+        let rows = sqlx::query(
+            "SELECT o.* FROM operations o LEFT JOIN operations b ON b.id = $3 \
+             WHERE ($1 IS NULL OR o.app_id = $1) AND ($2 IS NULL OR o.state = $2) \
+             AND ($3 IS NULL OR o.created_at < b.created_at \
+                  OR (o.created_at = b.created_at AND o.id < b.id)) \
+             ORDER BY o.created_at DESC, o.id DESC LIMIT $4",
+        )
+        .bind(filter.app.map(|a: AppId| a.to_string()))
+        .bind(&filter.state)
+        .bind(filter.before.map(|o| o.to_string()))
+        .bind(i64::from(limit))
+        .fetch_all(&self.shared.readers)
+        .await?;
+        each(&rows, operation)
+    }
+
+    /// Every operation that is not final, oldest first; stuck ones included.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn live_operations(&self) -> Result<Vec<OperationRecord>, StoreError> {
+        let rows = sqlx::query(
+            "SELECT * FROM operations WHERE state IN ('queued', 'running', 'unwinding', 'stuck') \
+             ORDER BY created_at, id",
+        )
+        .fetch_all(&self.shared.readers)
+        .await?;
+        each(&rows, operation)
+    }
+}
+
+pub(crate) fn operation(row: &SqliteRow) -> Result<OperationRecord, StoreError> {
+    let state: OperationState = row.json("state_full")?;
+    if state.label() != row.text("state")? {
+        return Err(damaged("state", "label and story differ"));
+    }
+    let holder = row.parsed_opt("lease_holder")?;
+    Ok(OperationRecord {
+        id: row.parsed("id")?,
+        kind: row.label("kind", OperationKind::parse)?,
+        app: row.parsed("app_id")?,
+        state,
+        input: row.json("input")?,
+        requested_by: row.text("requested_by")?,
+        retry_of: row.parsed_opt("retry_of")?,
+        percent: row.number("percent")?,
+        cancel_requested: row.int("cancel_requested")? != 0,
+        epoch: Epoch(row.int("epoch")?),
+        lease: holder.zip(row.moment_opt("lease_until")?),
+        created_at: row.moment("created_at")?,
+        finished_at: row.moment_opt("finished_at")?,
+    })
+}

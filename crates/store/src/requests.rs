@@ -1,0 +1,191 @@
+//! What a person may do to an operation: cancel it, retry a stuck one, give a stuck one up.
+
+use proximity_domain::app::{Status, StatusEvent};
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::OperationId;
+use proximity_domain::operation::{OperationEvent, OperationState};
+use proximity_domain::time::Timestamp;
+use serde_json::{Value, json};
+use sqlx::SqliteConnection;
+
+use crate::apps::{live_app, set_status};
+use crate::effects::NewEvent;
+use crate::error::StoreError;
+use crate::journal::{Act, add_audit, add_event};
+use crate::operations::{advance, existing};
+use crate::records::{Actor, OperationRecord};
+use crate::row::Columns;
+use crate::steps::log_failure;
+use crate::store::Store;
+
+impl Store {
+    /// Asks to cancel. A queued operation is cancelled at once: its app is what it was before it was asked for, or
+    /// in *error* if it was to be deployed. A running one is flagged; its worker turns back at the next step.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::IllegalTransition`] if it is neither queued nor running.
+    pub async fn request_cancel(
+        &self,
+        id: OperationId,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<OperationRecord, StoreError> {
+        self.write(async |tx| {
+            let operation = existing(tx, id).await?;
+            let started = operation.state == OperationState::Running;
+            if started {
+                sqlx::query("UPDATE operations SET cancel_requested = 1 WHERE id = $1")
+                    .bind(id.to_string())
+                    .execute(&mut *tx)
+                    .await?;
+            } else {
+                cancel_queued(tx, &operation, actor, now).await?;
+            }
+            let body = json!({"started": started});
+            announce(
+                tx,
+                ("OperationCancelRequested", "operation.cancel"),
+                &operation,
+                body,
+                actor,
+                now,
+            )
+            .await?;
+            existing(tx, id).await
+        })
+        .await
+    }
+
+    /// A person retries a stuck operation: it goes on the way it was going, and waits for a claim. A cancel that
+    /// was requested before it got stuck on the way forwards is forgotten.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::IllegalTransition`] if it is not stuck.
+    pub async fn retry_stuck(
+        &self,
+        id: OperationId,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<OperationRecord, StoreError> {
+        self.write(async |tx| {
+            let operation = existing(tx, id).await?;
+            let state = advance(tx, &operation, OperationEvent::Retried, now).await?;
+            if state == OperationState::Running {
+                sqlx::query("UPDATE operations SET cancel_requested = 0 WHERE id = $1")
+                    .bind(id.to_string())
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            let body = json!({"goes_on": state.label()});
+            announce(
+                tx,
+                ("OperationRetried", "operation.retry"),
+                &operation,
+                body,
+                actor,
+                now,
+            )
+            .await?;
+            existing(tx, id).await
+        })
+        .await
+    }
+
+    /// A person gives a stuck operation up: it ends *failed*, its app is in *error* for `failure`. Guests and ports
+    /// stay recorded and reserved. No call is made by this.
+    ///
+    /// # Errors
+    /// [`StoreError::NotFound`]; [`StoreError::IllegalTransition`] if it is not stuck.
+    pub async fn abandon(
+        &self,
+        id: OperationId,
+        failure: Failure,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<OperationRecord, StoreError> {
+        self.write(async |tx| {
+            let operation = existing(tx, id).await?;
+            advance(tx, &operation, OperationEvent::Abandoned, now).await?;
+            log_failure(tx, &operation, &failure, now).await?;
+            let body = json!({"failure": failure});
+            fail_app(tx, &operation, failure, now).await?;
+            announce(
+                tx,
+                ("OperationAbandoned", "operation.abandon"),
+                &operation,
+                body,
+                actor,
+                now,
+            )
+            .await?;
+            existing(tx, id).await
+        })
+        .await
+    }
+}
+
+async fn cancel_queued(
+    tx: &mut SqliteConnection,
+    operation: &OperationRecord,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if operation.state != OperationState::Queued {
+        let what = format!("operation {} is {}", operation.id, operation.state.label());
+        return Err(StoreError::IllegalTransition { what });
+    }
+    advance(tx, operation, OperationEvent::CancelRequested, now).await?;
+    let before = sqlx::query("SELECT status_before FROM operations WHERE id = $1")
+        .bind(operation.id.to_string())
+        .fetch_one(&mut *tx)
+        .await?
+        .json_opt::<Status>("status_before")?;
+    let app = live_app(tx, operation.app).await?;
+    let deploying = app.is_some_and(|a| a.status == Status::Deploying);
+    match before {
+        // Nothing was begun, so nothing has changed since it was asked for.
+        Some(before) if !deploying => set_status(tx, operation.app, &before, now).await,
+        Some(_) | None if deploying => {
+            let message = format!("{} cancelled the deploy before it began", actor.account);
+            let hint = "Retry it, or remove the app.";
+            let why = Failure::new("cancelled", message, hint);
+            fail_app(tx, operation, why, now).await
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// The app of `operation`, if it is live, goes to *error*.
+async fn fail_app(
+    tx: &mut SqliteConnection,
+    operation: &OperationRecord,
+    why: Failure,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(app) = live_app(tx, operation.app).await? else {
+        return Ok(());
+    };
+    let status = app.status.next(StatusEvent::Failed(why, now));
+    let status = status.map_err(|e| StoreError::IllegalTransition {
+        what: e.to_string(),
+    })?;
+    set_status(tx, operation.app, &status, now).await
+}
+
+async fn announce(
+    tx: &mut SqliteConnection,
+    (kind, action): (&str, &str),
+    operation: &OperationRecord,
+    body: Value,
+    actor: &Actor,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let event = NewEvent {
+        kind: kind.to_owned(),
+        body: body.clone(),
+    };
+    add_event(tx, &event, Some(operation.app), Some(operation.id), now).await?;
+    let target = operation.id.to_string();
+    let act = Act::request(action, &target, body).of(operation.id);
+    add_audit(tx, actor, act, now).await
+}

@@ -1,0 +1,396 @@
+//! The step log forwards: intent before the effect, output after it, each under the fence.
+
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::{Epoch, OperationId};
+use proximity_domain::operation::{OperationEvent, OperationState};
+use proximity_domain::saga::{StepRecord, StepState};
+use proximity_domain::time::Timestamp;
+use serde_json::Value;
+use sqlx::SqliteConnection;
+use sqlx::sqlite::SqliteRow;
+
+use crate::apply::{apply, refuse_limbo};
+use crate::effects::{Effects, MutationAudit, NewLogLine};
+use crate::error::StoreError;
+use crate::journal::{Act, add_audit, add_log_line};
+use crate::operations::advance;
+use crate::queue::held;
+use crate::records::{Actor, Fence, LogLevel, OperationRecord};
+use crate::row::{Columns, each, to_json};
+use crate::store::{Reader, Store};
+use crate::views::AuditKind;
+
+impl Store {
+    /// Commits the intent of step `index`, before its effect.
+    ///
+    /// A step that has begun but not succeeded may begin again with another intent; its task and failure are
+    /// forgotten then.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::IllegalTransition`] if the operation does not run forwards, the step
+    /// before has not succeeded, or this one has.
+    pub async fn begin_step(
+        &self,
+        fence: &Fence,
+        index: u32,
+        name: &str,
+        intent: Value,
+        effects: Effects,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(async |tx| {
+            let operation = forwards(tx, fence).await?;
+            let log = step_log(tx, operation.id).await?;
+            let before = index.checked_sub(1).map(|i| state_of(&log, i));
+            if before.is_some_and(|b| b != Some(StepState::Succeeded)) {
+                return Err(illegal(index, "begin before the one before it succeeded"));
+            }
+            if state_of(&log, index) == Some(StepState::Succeeded) {
+                return Err(illegal(index, "begin again, it succeeded"));
+            }
+            sqlx::query(
+                "INSERT INTO steps (operation_id, step_index, name, state, epoch, intent, started_at, \
+                 changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
+                 ON CONFLICT (operation_id, step_index) DO UPDATE SET name = excluded.name, \
+                 state = excluded.state, epoch = excluded.epoch, intent = excluded.intent, upid = NULL, \
+                 failure = NULL, started_at = excluded.started_at, changed_at = excluded.changed_at",
+            )
+            .bind(operation.id.to_string())
+            .bind(i64::from(index))
+            .bind(name)
+            .bind(StepState::Started.label())
+            .bind(fence.epoch.0)
+            .bind(to_json("intent", &intent)?)
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await?;
+            apply(tx, &operation, effects, self.shared.rest_ms, now).await
+        })
+        .await
+    }
+
+    /// Records PVE's task of a step, as soon as it is known; a later one (of a repeated call or of the undo)
+    /// replaces it.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::NotFound`] if the step has not begun.
+    pub async fn record_upid(
+        &self,
+        fence: &Fence,
+        index: u32,
+        upid: &str,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(async |tx| {
+            held(tx, fence).await?;
+            let changed = sqlx::query(
+                "UPDATE steps SET upid = $3, epoch = $4, changed_at = $5 \
+                 WHERE operation_id = $1 AND step_index = $2",
+            )
+            .bind(fence.operation.to_string())
+            .bind(i64::from(index))
+            .bind(upid)
+            .bind(fence.epoch.0)
+            .bind(now.0)
+            .execute(tx)
+            .await?;
+            match changed.rows_affected() {
+                0 => Err(no_step(fence, index)),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
+    /// Writes the audit entry of a call that changes something outside, before it is sent. Its account is the one
+    /// that asked for the operation.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]: then the call must not be sent; [`StoreError::NotFound`] if the step has not begun.
+    pub async fn record_mutation(
+        &self,
+        fence: &Fence,
+        index: u32,
+        audit: MutationAudit,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(async |tx| {
+            let operation = held(tx, fence).await?;
+            let log = step_log(tx, operation.id).await?;
+            if state_of(&log, index).is_none() {
+                return Err(no_step(fence, index));
+            }
+            let actor = Actor {
+                account: operation.requested_by,
+                token: None,
+            };
+            let act = Act {
+                kind: AuditKind::Mutation,
+                action: &audit.call,
+                target: &audit.target,
+                details: audit.details.clone(),
+                operation: Some(fence.operation),
+                step: Some((index, fence.epoch)),
+            };
+            add_audit(tx, &actor, act, now).await
+        })
+        .await
+    }
+
+    /// Commits the output of a step, after its effect was read back.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::IllegalTransition`] if the operation does not run forwards, or the
+    /// step has not begun or has succeeded already.
+    pub async fn finish_step(
+        &self,
+        fence: &Fence,
+        index: u32,
+        output: Value,
+        effects: Effects,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(async |tx| {
+            let operation = forwards(tx, fence).await?;
+            let log = step_log(tx, operation.id).await?;
+            match state_of(&log, index) {
+                None => return Err(illegal(index, "finish, it has not begun")),
+                Some(StepState::Succeeded) => return Err(illegal(index, "finish twice")),
+                Some(
+                    StepState::Started
+                    | StepState::Failed
+                    | StepState::UndoStarted
+                    | StepState::UndoFinished
+                    | StepState::UndoFailed,
+                ) => {}
+            }
+            let output = to_json("output", &output)?;
+            sqlx::query(
+                "UPDATE steps SET state = $3, epoch = $4, output = $5, failure = NULL, changed_at = $6 \
+                 WHERE operation_id = $1 AND step_index = $2",
+            )
+            .bind(operation.id.to_string())
+            .bind(i64::from(index))
+            .bind(StepState::Succeeded.label())
+            .bind(fence.epoch.0)
+            .bind(output)
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await?;
+            apply(tx, &operation, effects, self.shared.rest_ms, now).await
+        })
+        .await
+    }
+
+    /// A step failed for good: the operation turns back. Writes a log line of level `error`.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::IllegalTransition`] if the operation does not run forwards, or the
+    /// step has not begun or has succeeded.
+    pub async fn fail_step(
+        &self,
+        fence: &Fence,
+        index: Option<u32>,
+        failure: Failure,
+        effects: Effects,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(async |tx| {
+            let operation = forwards(tx, fence).await?;
+            let failure = break_step(tx, fence, index, failure, StepState::Failed, now).await?;
+            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
+            log_failure(tx, &operation, &failure, now).await?;
+            advance(tx, &operation, OperationEvent::StepFailed(failure), now).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Neither forwards nor backwards is safe: a person is needed. Writes a log line of level `error`; the claim
+    /// ends.
+    ///
+    /// With `index`, that step has failed (its undo, if the operation was unwinding).
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::IllegalTransition`] if the step has not begun or has succeeded.
+    pub async fn stick(
+        &self,
+        fence: &Fence,
+        index: Option<u32>,
+        failure: Failure,
+        effects: Effects,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(async |tx| {
+            let operation = held(tx, fence).await?;
+            let to = match operation.state {
+                OperationState::Unwinding { .. } => StepState::UndoFailed,
+                OperationState::Queued
+                | OperationState::Running
+                | OperationState::Succeeded
+                | OperationState::Failed { .. }
+                | OperationState::Cancelled
+                | OperationState::Stuck { .. } => StepState::Failed,
+            };
+            let failure = break_step(tx, fence, index, failure, to, now).await?;
+            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
+            log_failure(tx, &operation, &failure, now).await?;
+            advance(tx, &operation, OperationEvent::GotStuck(failure), now).await?;
+            Ok(())
+        })
+        .await
+    }
+
+    /// Every step is done: the operation succeeds, at 100 percent.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::IllegalTransition`] if it does not run forwards, a step has not
+    /// succeeded, or its app would stay on the way to somewhere (e.g. *deploying*).
+    pub async fn complete(
+        &self,
+        fence: &Fence,
+        effects: Effects,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(async |tx| {
+            let operation = forwards(tx, fence).await?;
+            let log = step_log(tx, operation.id).await?;
+            if let Some(open) = log.iter().find(|s| s.state != StepState::Succeeded) {
+                return Err(illegal(
+                    open.index,
+                    "be left open by an operation that succeeds",
+                ));
+            }
+            let effects = Effects {
+                percent: Some(100),
+                ..effects
+            };
+            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
+            advance(tx, &operation, OperationEvent::StepsDone, now).await?;
+            refuse_limbo(tx, &operation).await
+        })
+        .await
+    }
+}
+
+impl Reader {
+    /// The step log of an operation, in order.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn steps(&self, id: OperationId) -> Result<Vec<StepRecord>, StoreError> {
+        self.read(async |tx| step_log(tx, id).await).await
+    }
+}
+
+/// The operation under the fence, running forwards.
+async fn forwards(tx: &mut SqliteConnection, fence: &Fence) -> Result<OperationRecord, StoreError> {
+    let operation = held(tx, fence).await?;
+    if operation.state == OperationState::Running {
+        return Ok(operation);
+    }
+    let what = format!("operation {} is {}", operation.id, operation.state.label());
+    Err(StoreError::IllegalTransition { what })
+}
+
+/// Writes a failure to a step that has begun and not succeeded; gives the failure with the step's name.
+async fn break_step(
+    tx: &mut SqliteConnection,
+    fence: &Fence,
+    index: Option<u32>,
+    failure: Failure,
+    to: StepState,
+    now: Timestamp,
+) -> Result<Failure, StoreError> {
+    let Some(index) = index else {
+        return Ok(failure);
+    };
+    let log = step_log(tx, fence.operation).await?;
+    let step = log.iter().find(|s| s.index == index);
+    let step = step.ok_or_else(|| no_step(fence, index))?;
+    if step.state == StepState::Succeeded && to == StepState::Failed {
+        return Err(illegal(index, "fail, it succeeded"));
+    }
+    let failure = failure.at(&step.name);
+    write_step(tx, fence, index, to, Some(&failure), now).await?;
+    Ok(failure)
+}
+
+pub(crate) async fn write_step(
+    tx: &mut SqliteConnection,
+    fence: &Fence,
+    index: u32,
+    state: StepState,
+    failure: Option<&Failure>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let failure = failure.map(|f| to_json("failure", f)).transpose()?;
+    sqlx::query(
+        "UPDATE steps SET state = $3, epoch = $4, failure = COALESCE($5, failure), changed_at = $6 \
+         WHERE operation_id = $1 AND step_index = $2",
+    )
+    .bind(fence.operation.to_string())
+    .bind(i64::from(index))
+    .bind(state.label())
+    .bind(fence.epoch.0)
+    .bind(failure)
+    .bind(now.0)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+pub(crate) async fn log_failure(
+    tx: &mut SqliteConnection,
+    operation: &OperationRecord,
+    failure: &Failure,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let line = NewLogLine {
+        level: LogLevel::Error,
+        step: failure.step.clone(),
+        message: failure.message.clone(),
+        percent: Some(operation.percent),
+    };
+    add_log_line(tx, &line, operation.app, operation.id, now).await
+}
+
+pub(crate) async fn step_log(
+    tx: &mut SqliteConnection,
+    id: OperationId,
+) -> Result<Vec<StepRecord>, StoreError> {
+    let rows = sqlx::query("SELECT * FROM steps WHERE operation_id = $1 ORDER BY step_index")
+        .bind(id.to_string())
+        .fetch_all(tx)
+        .await?;
+    each(&rows, step)
+}
+
+pub(crate) fn state_of(log: &[StepRecord], index: u32) -> Option<StepState> {
+    log.iter().find(|s| s.index == index).map(|s| s.state)
+}
+
+pub(crate) fn illegal(index: u32, what: &str) -> StoreError {
+    let what = format!("step {index} cannot {what}");
+    StoreError::IllegalTransition { what }
+}
+
+pub(crate) fn no_step(fence: &Fence, index: u32) -> StoreError {
+    let id = format!("{index} of operation {}", fence.operation);
+    StoreError::NotFound { what: "step", id }
+}
+
+fn step(row: &SqliteRow) -> Result<StepRecord, StoreError> {
+    Ok(StepRecord {
+        index: row.number("step_index")?,
+        name: row.text("name")?,
+        state: row.label("state", StepState::parse)?,
+        epoch: Epoch(row.int("epoch")?),
+        intent: row.json("intent")?,
+        upid: row.text_opt("upid")?,
+        output: row.json_opt("output")?,
+        failure: row.json_opt("failure")?,
+        started_at: row.moment("started_at")?,
+        changed_at: row.moment("changed_at")?,
+    })
+}
