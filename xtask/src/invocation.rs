@@ -186,7 +186,7 @@ impl Invocation {
     /// Waits for the end, or brings it about when the deadline has come.
     fn supervise(&self, mut child: Child) -> Result<Ended> {
         let pid = child.id();
-        let (tell, ended) = mpsc::channel();
+        let (tell, ended) = mpsc::sync_channel(1);
         std::thread::spawn(move || {
             // Nobody listens any more only after even SIGKILL did not help.
             let _ = tell.send(child.wait());
@@ -257,7 +257,7 @@ fn reader<R: Read + Send + 'static>(
     pipe: Option<R>,
     echo: Option<Stream>,
 ) -> mpsc::Receiver<std::io::Result<Vec<u8>>> {
-    let (tell, kept) = mpsc::channel();
+    let (tell, kept) = mpsc::sync_channel(1);
     std::thread::spawn(move || {
         let read = pipe.map_or(Ok(Vec::new()), |pipe| drain(pipe, echo));
         // The receiver has left when the program outlived its time; nothing is lost then.

@@ -20,6 +20,7 @@ mod tidy;
 mod tools;
 mod try_run;
 
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Result, bail};
@@ -57,7 +58,11 @@ enum Task {
     /// Write the generated parts of the tree anew.
     Gen,
     /// Compare the generated parts of the tree with their sources.
-    CheckGen,
+    CheckGen {
+        /// Proxmox VE's API schema as JSON: compare the emulator's table with it too.
+        #[arg(long, value_name = "FILE")]
+        pve_schema: Option<PathBuf>,
+    },
     /// Name the figures, or measure all of them in full.
     Figures {
         /// Measure all of them.
@@ -129,15 +134,8 @@ fn perform(task: Task) -> Result<bool> {
             ));
             Ok(true)
         }
-        Task::CheckGen => {
-            let stale = gen_check::stale(&place)?;
-            if !stale.is_empty() {
-                bail!("stale: {}; run `cargo xtask gen`", stale.join(", "));
-            }
-            say::line(format!(
-                "{} generated parts are current",
-                gen_check::count()
-            ));
+        Task::CheckGen { pve_schema } => {
+            check_generated(&place, pve_schema.as_deref())?;
             Ok(true)
         }
         Task::Figures { all: false, .. } => {
@@ -159,4 +157,26 @@ fn perform(task: Task) -> Result<bool> {
             Ok(verdict == Verdict::Pass)
         }
     }
+}
+
+fn check_generated(place: &Place, pve_schema: Option<&Path>) -> Result<()> {
+    let stale = gen_check::stale(place)?;
+    if !stale.is_empty() {
+        bail!("stale: {}; run `cargo xtask gen`", stale.join(", "));
+    }
+    say::line(format!(
+        "{} generated parts are current",
+        gen_check::count()
+    ));
+    if let Some(schema) = pve_schema {
+        if !gen_check::schema_table_is_current(place, schema)? {
+            bail!(
+                "{} is not what {} says",
+                gen_check::SCHEMA_TABLE,
+                schema.display()
+            );
+        }
+        say::line(format!("{} is current", gen_check::SCHEMA_TABLE));
+    }
+    Ok(())
 }

@@ -19,6 +19,8 @@ pub(crate) struct Metadata {
 #[derive(Debug, Clone, Deserialize)]
 pub(crate) struct Package {
     pub(crate) name: String,
+    #[serde(default)]
+    pub(crate) description: Option<String>,
     pub(crate) manifest_path: PathBuf,
     #[serde(default)]
     pub(crate) dependencies: Vec<Dependency>,

@@ -25,6 +25,7 @@ pub(crate) struct Place {
 
 impl Place {
     /// Looks once; nothing else in xtask reads the environment.
+    #[allow(clippy::disallowed_methods)] // this is the one place
     pub(crate) fn discover() -> Result<Self> {
         let home = std::env::var_os("HOME").map(PathBuf::from);
         let cargo_home = std::env::var_os("CARGO_HOME")

@@ -7,7 +7,7 @@ mod lengths;
 mod lockfile;
 mod machine;
 mod manifests;
-mod picture;
+pub(crate) mod picture;
 mod rust_text;
 mod traces;
 mod tree;

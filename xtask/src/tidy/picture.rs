@@ -6,8 +6,8 @@ use std::path::Path;
 use super::Finding;
 use crate::metadata::{Dependency, Metadata, Package};
 
-/// For each crate the crates of ours it may use in the product, with the reason of the limits.
-const MAY_USE: &[(&str, &[&str])] = &[
+/// For each crate the crates of ours it may use in the product; the reasons are in ADR 0001.
+pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("proximity-domain", &[]),
     ("proximity-pve", &["proximity-domain"]),
     ("proximity-store", &["proximity-domain"]),
@@ -207,6 +207,7 @@ mod tests {
         for (name, _) in names.chain(used) {
             packages.entry(name).or_insert_with(|| Package {
                 name: name.to_owned(),
+                description: None,
                 manifest_path: format!("/w/crates/{name}/Cargo.toml").into(),
                 dependencies: Vec::new(),
             });
