@@ -5,6 +5,7 @@
 
 mod binary;
 mod crash_matrix;
+mod lanes;
 mod record;
 
 use std::time::Duration;
@@ -16,6 +17,7 @@ pub(crate) use self::record::Verdict;
 
 use self::record::Record;
 use crate::clock::{Deadline, Stopwatch};
+use crate::invocation::Invocation;
 use crate::place::Place;
 use crate::say;
 use crate::seed::Seed;
@@ -142,7 +144,8 @@ pub(crate) fn measure(place: &Place, figure: &Figure, mode: Mode, seed: Seed) ->
     };
     let watch = Stopwatch::start();
     let measured = (figure.measure)(&bench);
-    let record = Record::new(figure, &bench, watch.elapsed(), limit, measured);
+    let mut record = Record::new(figure, &bench, watch.elapsed(), limit, measured);
+    record.commit = commit(place);
     let file = place.target().join("figures").join(record.file_name());
     record
         .write(&file)
@@ -152,6 +155,15 @@ pub(crate) fn measure(place: &Place, figure: &Figure, mode: Mode, seed: Seed) ->
     }
     say::line(record.last_line());
     Ok(record.verdict())
+}
+
+/// What was measured: the commit, and whether the files still are what it says.
+fn commit(place: &Place) -> Option<String> {
+    let answer = Invocation::new("git")
+        .args(["describe", "--always", "--dirty", "--abbrev=12"])
+        .capture(place.root());
+    let commit = answer.ok()?.expect_success("git describe").ok()?;
+    Some(commit.trim().to_owned())
 }
 
 #[cfg(test)]

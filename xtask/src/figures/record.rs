@@ -36,6 +36,8 @@ pub(crate) struct Record {
     seed: String,
     seconds: f64,
     limit_seconds: u64,
+    /// The commit that was measured, where there is one.
+    pub(crate) commit: Option<String>,
     raw: serde_json::Value,
 }
 
@@ -61,6 +63,7 @@ impl Record {
             seed: bench.seed.to_string(),
             seconds: took.as_secs_f64(),
             limit_seconds: limit.as_secs(),
+            commit: None,
             raw: serde_json::Value::Null,
         };
         match measured {

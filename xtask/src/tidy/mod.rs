@@ -9,6 +9,7 @@ mod machine;
 mod manifests;
 pub(crate) mod picture;
 mod rust_text;
+mod test_command;
 mod traces;
 mod tree;
 mod words;
@@ -116,6 +117,7 @@ pub(crate) fn run(place: &Place) -> Result<Report> {
     findings.extend(lockfile::check(&tree));
     findings.extend(manifests::check(&tree));
     findings.extend(documents::check(&tree));
+    findings.extend(test_command::check(&tree));
     findings.sort();
     Ok(Report {
         findings,
