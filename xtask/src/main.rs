@@ -6,7 +6,7 @@ mod clock;
     reason = "the table of figures is empty until the first one measures; then this goes"
 )]
 mod figures;
-mod gen_check;
+mod generated;
 mod invocation;
 mod ledger;
 mod metadata;
@@ -22,11 +22,14 @@ mod try_run;
 
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
+use std::time::Duration;
 
 use anyhow::{Result, bail};
 use clap::{Args, Parser, Subcommand};
 
-use crate::figures::{Mode, Verdict};
+use crate::clock::Deadline;
+use crate::figures::{Binary, Mode, Verdict};
+use crate::generated::schema_table;
 use crate::place::Place;
 use crate::seed::Seed;
 
@@ -55,9 +58,9 @@ enum Task {
     Test(Test),
     /// The dependency picture, lengths, leftovers, words, links.
     Tidy,
-    /// Write the generated parts of the tree anew.
+    /// Write the generated files anew.
     Gen,
-    /// Compare the generated parts of the tree with their sources.
+    /// Compare the generated files with their sources.
     CheckGen {
         /// Proxmox VE's API schema as JSON: compare the emulator's table with it too.
         #[arg(long, value_name = "FILE")]
@@ -126,11 +129,12 @@ fn perform(task: Task) -> Result<bool> {
             Ok(report.is_clean())
         }
         Task::Gen => {
-            let changed = gen_check::write(&place)?;
+            build_for_pages(&place)?;
+            let found = generated::write(&place)?;
             say::line(format!(
-                "{} of {} parts changed",
-                changed.len(),
-                gen_check::count()
+                "{} of {} files changed",
+                found.stale.len(),
+                found.count
             ));
             Ok(true)
         }
@@ -159,24 +163,27 @@ fn perform(task: Task) -> Result<bool> {
     }
 }
 
+/// Some pages are printed by the program itself.
+fn build_for_pages(place: &Place) -> Result<()> {
+    Binary::Plain.build(place, Deadline::after(Duration::from_secs(1200)))
+}
+
 fn check_generated(place: &Place, pve_schema: Option<&Path>) -> Result<()> {
-    let stale = gen_check::stale(place)?;
-    if !stale.is_empty() {
-        bail!("stale: {}; run `cargo xtask gen`", stale.join(", "));
+    build_for_pages(place)?;
+    let found = generated::compare(place)?;
+    if !found.stale.is_empty() {
+        bail!("stale: {}; run `cargo xtask gen`", found.stale.join(", "));
     }
-    say::line(format!(
-        "{} generated parts are current",
-        gen_check::count()
-    ));
+    say::line(format!("{} generated files are current", found.count));
     if let Some(schema) = pve_schema {
-        if !gen_check::schema_table_is_current(place, schema)? {
+        if !schema_table::is_current(place, schema)? {
             bail!(
                 "{} is not what {} says",
-                gen_check::SCHEMA_TABLE,
+                schema_table::FILE,
                 schema.display()
             );
         }
-        say::line(format!("{} is current", gen_check::SCHEMA_TABLE));
+        say::line(format!("{} is current", schema_table::FILE));
     }
     Ok(())
 }

@@ -11,7 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::clock::{Deadline, Stopwatch};
-use crate::gen_check;
+use crate::generated::{self, schema_table};
 use crate::ledger::{Entry, Ledger, Outcome, TOTAL_MINUTES};
 use crate::packages::{self, Packages};
 use crate::place::Place;
@@ -239,21 +239,18 @@ fn check_tidy(stand: &Stand<'_>) -> Result<Outcome> {
 }
 
 fn check_generated(stand: &Stand<'_>) -> Result<Outcome> {
-    let stale = gen_check::stale(stand.place)?;
-    let parts = if stale.is_empty() {
-        Outcome::passed(format!(
-            "{} generated parts are current",
-            gen_check::count()
-        ))
+    let found = generated::compare(stand.place)?;
+    let files = if found.stale.is_empty() {
+        Outcome::passed(format!("{} generated files are current", found.count))
     } else {
         Outcome::failed(format!(
             "stale: {}; run `cargo xtask gen`",
-            stale.join(", ")
+            found.stale.join(", ")
         ))
     };
-    Ok(parts.and(Outcome::skipped(format!(
+    Ok(files.and(Outcome::skipped(format!(
         "{} (its source is not in the repository; `cargo xtask check-gen --pve-schema FILE` compares it)",
-        gen_check::SCHEMA_TABLE
+        schema_table::FILE
     ))))
 }
 

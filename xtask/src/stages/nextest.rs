@@ -10,9 +10,9 @@ use crate::ledger::{Outcome, Tally};
 use crate::tools::NEXTEST;
 
 /// Which tests start real containers or need root: those whose function's name, or the name of a
-/// module around it, starts with `lxc_`. The same words stand in .config/nextest.toml, where
+/// module around it, starts with `real_lxc_`. The same words stand in .config/nextest.toml, where
 /// these tests are kept one at a time.
-const CONTAINERS: &str = "test(/(^|::)lxc_/)";
+const CONTAINERS: &str = "test(/(^|::)real_lxc_/)";
 
 /// All tests that need no container.
 pub(super) fn plain(stand: &Stand<'_>) -> Result<Outcome> {

@@ -1,14 +1,12 @@
-//! Generated parts of the tree: written by `gen`, compared by `check-gen`.
-//!
-//! A generated part stands between two marker lines of a document, so that the words around it
-//! can be written by hand.
+//! Generated parts of documents: a table between two marker lines, with words around it that are
+//! written by hand.
 
 use std::path::Path;
 
 use anyhow::{Context, Result, bail};
 
+use super::Generated;
 use crate::figures;
-use crate::invocation::Invocation;
 use crate::place::Place;
 use crate::stages;
 use crate::tidy::picture;
@@ -39,68 +37,23 @@ const PARTS: &[Part] = &[
     },
 ];
 
-/// The table the emulator checks requests by, derived from Proxmox VE's own API schema.
-pub(crate) const SCHEMA_TABLE: &str = "crates/pve-emulator/assets/schema-9.2.11.json";
-
-/// How many parts there are.
-pub(crate) fn count() -> usize {
-    PARTS.len()
-}
-
-/// The files whose generated parts are not what their sources say now.
-pub(crate) fn stale(place: &Place) -> Result<Vec<String>> {
-    let mut stale = Vec::new();
-    for part in PARTS {
-        let (is, should_be) = part.compare(place)?;
-        if is != should_be {
-            stale.push(part.file.to_owned());
-        }
-    }
-    Ok(stale)
-}
-
-/// Writes every generated part anew; names the files that changed.
-pub(crate) fn write(place: &Place) -> Result<Vec<String>> {
-    let stale = stale(place)?;
-    for part in PARTS {
-        let (_, should_be) = part.compare(place)?;
-        std::fs::write(place.root().join(part.file), should_be)
-            .with_context(|| format!("writing {}", part.file))?;
-    }
-    Ok(stale)
-}
-
-/// Derives the schema table anew and compares it. The schema itself belongs to Proxmox VE and is
-/// not in the repository: a node has it as `apidoc.js`, and the caller says where it lies.
-pub(crate) fn schema_table_is_current(place: &Place, schema: &Path) -> Result<bool> {
-    let schema = std::path::absolute(schema)?;
-    let derived = place.target().join("schema-table.json");
-    Invocation::new("cargo")
-        .args([
-            "run",
-            "--quiet",
-            "--locked",
-            "--package",
-            "proximity-pve-emulator",
-        ])
-        .args(["--example", "schema_table", "--"])
-        .arg(&schema)
-        .arg(&derived)
-        .capture(place.root())?
-        .expect_success("deriving the schema table")?;
-    let is = std::fs::read(place.root().join(SCHEMA_TABLE))
-        .with_context(|| format!("reading {SCHEMA_TABLE}"))?;
-    Ok(is == std::fs::read(&derived)?)
+/// All generated parts.
+pub(super) fn all(place: &Place) -> Result<Vec<Generated>> {
+    PARTS.iter().map(|part| part.generate(place)).collect()
 }
 
 impl Part {
-    /// The file as it is, and as it should be.
-    fn compare(&self, place: &Place) -> Result<(String, String)> {
+    /// The file with this part as it should be.
+    fn generate(&self, place: &Place) -> Result<Generated> {
         let is = std::fs::read_to_string(place.root().join(self.file))
             .with_context(|| format!("reading {}", self.file))?;
         let should_be = replace(&is, self.marker, &(self.text)(place))
             .with_context(|| format!("in {}", self.file))?;
-        Ok((is, should_be))
+        Ok(Generated {
+            file: self.file,
+            is,
+            should_be,
+        })
     }
 }
 
