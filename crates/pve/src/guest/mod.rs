@@ -1,0 +1,97 @@
+//! Reaching into guests: PVE's API has no exec and no file transfer for containers.
+
+mod error;
+pub mod quote;
+pub mod ssh;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use proximity_domain::ids::Vmid;
+use proximity_domain::names::NodeName;
+
+pub use error::GuestError;
+
+/// A container and the node that runs it.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub struct GuestTarget {
+    /// The node.
+    pub node: NodeName,
+    /// The container.
+    pub vmid: Vmid,
+}
+
+/// A command to run as root inside a guest, without a shell of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Exec {
+    /// Program and arguments, passed as they are. Not empty, no NUL.
+    pub argv: Vec<String>,
+    /// What it reads; `None` = nothing.
+    pub stdin: Option<Bytes>,
+    /// How long it may take.
+    pub timeout_ms: u64,
+    /// How much is kept of stdout and of stderr, each; the rest is read and dropped.
+    pub max_output_bytes: usize,
+}
+
+/// What a command did.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ExecOutput {
+    /// Its exit code.
+    pub exit_code: i32,
+    /// What it printed.
+    pub stdout: Bytes,
+    /// What it complained.
+    pub stderr: Bytes,
+    /// Whether something of either was dropped.
+    pub truncated: bool,
+}
+
+/// A file to put into a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Push {
+    /// Absolute path inside the guest; its folder must exist.
+    pub path: String,
+    /// The whole content.
+    pub content: Bytes,
+    /// Permission bits, e.g. `0o644`.
+    pub mode: u32,
+    /// Owner inside the guest: a name or a number; `None` = root.
+    pub user: Option<String>,
+    /// Group inside the guest: a name or a number; `None` = root.
+    pub group: Option<String>,
+    /// How long it may take.
+    pub timeout_ms: u64,
+}
+
+/// A file to fetch from a guest.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Pull {
+    /// Absolute path inside the guest.
+    pub path: String,
+    /// A larger file is refused.
+    pub max_bytes: u64,
+    /// How long it may take.
+    pub timeout_ms: u64,
+}
+
+/// Access into guests. Implementations do not decide whether they may: the caller checked identity and right.
+#[async_trait]
+pub trait GuestAccess: Send + Sync + std::fmt::Debug {
+    /// Runs a command. A command that fails is an `Ok` with its exit code.
+    ///
+    /// # Errors
+    /// [`GuestError`], which says whether the command may have run.
+    async fn exec(&self, target: &GuestTarget, exec: Exec) -> Result<ExecOutput, GuestError>;
+
+    /// Puts a file into the guest, replacing one that is there.
+    ///
+    /// # Errors
+    /// [`GuestError`]; after [`GuestError::MaybeApplied`] the file may be there, whole or in part.
+    async fn push(&self, target: &GuestTarget, push: Push) -> Result<(), GuestError>;
+
+    /// Fetches a file.
+    ///
+    /// # Errors
+    /// [`GuestError`].
+    async fn pull(&self, target: &GuestTarget, pull: Pull) -> Result<Bytes, GuestError>;
+}

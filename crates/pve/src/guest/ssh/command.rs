@@ -1,0 +1,356 @@
+//! What is sent to a node's shell, and what its answer means: decided purely.
+
+use bytes::Bytes;
+use proximity_domain::ids::Vmid;
+use proximity_domain::names::NodeName;
+
+use super::super::quote;
+use super::super::{Exec, ExecOutput, GuestError, Pull, Push};
+use crate::wording;
+
+/// A command line for the node, ready to be sent.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Job {
+    pub(super) line: String,
+    pub(super) stdin: Option<Bytes>,
+    pub(super) timeout_ms: u64,
+    pub(super) max_stdout_bytes: usize,
+    pub(super) max_stderr_bytes: usize,
+}
+
+/// What is kept of the messages of `pct` and of the shell.
+const MESSAGE_BYTES: usize = 16 * 1024;
+/// Linux takes no longer single argument.
+const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
+/// The whole line is one argument of the node's shell, which `sshd` starts with `-c`.
+const LONGEST_LINE_BYTES: usize = LONGEST_ARGUMENT_BYTES;
+
+/// Exit codes of the scripts below; PVE's own tools end with 255 or less than 64.
+const NODE_TROUBLE: i32 = 91;
+const CUT_SHORT: i32 = 92;
+const PCT_FAILED: i32 = 93;
+const TOO_LARGE: i32 = 94;
+
+/// `pct`'s exit code when it dies with a message.
+const DIED: i32 = 255;
+/// The shell's exit code for a program that is not there.
+const NO_SUCH_PROGRAM: i32 = 127;
+
+/// A private file that is gone when the shell ends, however it ends.
+const PRIVATE_FILE: &str = r#"umask 077
+f=$(mktemp "${TMPDIR:-/tmp}/proximity.XXXXXXXXXX") || exit 91
+trap 'rm -f -- "$f"' EXIT
+trap 'exit 91' HUP INT TERM PIPE
+"#;
+
+/// Arguments: length, VMID, path in the guest, options. A cut connection ends the input early, hence the length.
+const PUSH: &str = r#"len=$1 vmid=$2 path=$3
+shift 3
+cat > "$f" || exit 91
+[ "$(wc -c < "$f")" -eq "$len" ] || exit 92
+pct push "$vmid" "$f" "$path" "$@" < /dev/null >&2 || exit 93
+"#;
+
+/// Arguments: largest size, VMID, path in the guest. The limit of the shell keeps a huge file from filling the disk.
+const PULL: &str = r#"max=$1 vmid=$2 path=$3
+ulimit -f $((max / 512 + 2048)) || exit 91
+pct pull "$vmid" "$path" "$f" < /dev/null >&2 || exit 93
+size=$(wc -c < "$f") || exit 91
+if [ "$size" -gt "$max" ]; then echo "$size" >&2; exit 94; fi
+cat "$f"
+"#;
+
+fn impossible(why: impl Into<String>) -> GuestError {
+    GuestError::Impossible(why.into())
+}
+
+fn refuse_nul(what: &str, text: &str) -> Result<(), GuestError> {
+    if text.contains('\0') {
+        return Err(impossible(format!("{what} holds a NUL character")));
+    }
+    if text.len() > LONGEST_ARGUMENT_BYTES {
+        return Err(impossible(format!(
+            "{what} is longer than {LONGEST_ARGUMENT_BYTES} bytes"
+        )));
+    }
+    Ok(())
+}
+
+fn absolute(path: &str) -> Result<(), GuestError> {
+    refuse_nul("the path", path)?;
+    if path.starts_with('/') {
+        Ok(())
+    } else {
+        Err(impossible(format!("{path:?} is not an absolute path")))
+    }
+}
+
+fn line<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, GuestError> {
+    let line = quote::line(words);
+    if line.len() > LONGEST_LINE_BYTES {
+        return Err(impossible(format!(
+            "the command is longer than {LONGEST_LINE_BYTES} bytes"
+        )));
+    }
+    Ok(line)
+}
+
+/// `pct exec` with an environment of its own; everything after `--` is the command's.
+pub(super) fn exec(vmid: Vmid, exec: Exec) -> Result<Job, GuestError> {
+    if exec.argv.first().is_none_or(String::is_empty) {
+        return Err(impossible("there is no program to run"));
+    }
+    for word in &exec.argv {
+        refuse_nul("an argument", word)?;
+    }
+    let vmid = vmid.to_string();
+    let fixed = ["pct", "exec", &vmid, "--keep-env", "0", "--"];
+    Ok(Job {
+        line: line(
+            fixed
+                .into_iter()
+                .chain(exec.argv.iter().map(String::as_str)),
+        )?,
+        stdin: exec.stdin,
+        timeout_ms: exec.timeout_ms,
+        max_stdout_bytes: exec.max_output_bytes,
+        max_stderr_bytes: exec.max_output_bytes,
+    })
+}
+
+fn script_line(script: &str, arguments: &[&str]) -> Result<String, GuestError> {
+    let whole = format!("{PRIVATE_FILE}{script}");
+    line(
+        ["sh", "-c", &whole, "proximity"]
+            .into_iter()
+            .chain(arguments.iter().copied()),
+    )
+}
+
+pub(super) fn push(vmid: Vmid, push: Push) -> Result<Job, GuestError> {
+    absolute(&push.path)?;
+    if push.mode > 0o7777 {
+        return Err(impossible(format!("{:o} is no file mode", push.mode)));
+    }
+    let (length, vmid, mode) = (
+        push.content.len().to_string(),
+        vmid.to_string(),
+        format!("0{:o}", push.mode),
+    );
+    let mut arguments = vec![length.as_str(), &vmid, &push.path, "--perms", &mode];
+    for (option, owner) in [("--user", &push.user), ("--group", &push.group)] {
+        if let Some(owner) = owner {
+            refuse_nul("an owner", owner)?;
+            arguments.extend([option, owner.as_str()]);
+        }
+    }
+    Ok(Job {
+        line: script_line(PUSH, &arguments)?,
+        stdin: Some(push.content),
+        timeout_ms: push.timeout_ms,
+        max_stdout_bytes: 0,
+        max_stderr_bytes: MESSAGE_BYTES,
+    })
+}
+
+pub(super) fn pull(vmid: Vmid, pull: Pull) -> Result<Job, GuestError> {
+    absolute(&pull.path)?;
+    let max_stdout_bytes =
+        usize::try_from(pull.max_bytes).map_err(|_| impossible("the size limit is too large"))?;
+    Ok(Job {
+        line: script_line(
+            PULL,
+            &[&pull.max_bytes.to_string(), &vmid.to_string(), &pull.path],
+        )?,
+        stdin: None,
+        timeout_ms: pull.timeout_ms,
+        max_stdout_bytes,
+        max_stderr_bytes: MESSAGE_BYTES,
+    })
+}
+
+fn message(output: &ExecOutput) -> String {
+    String::from_utf8_lossy(&output.stderr).trim().to_owned()
+}
+
+/// What `pct`'s own message means, if it is one of those that say that nothing ran in the guest.
+fn pct_refusal(node: &NodeName, vmid: Vmid, message: &str) -> Option<GuestError> {
+    let node = node.to_string();
+    let own_message = message.to_owned();
+    let not_running = [
+        format!("container '{vmid}' not running!"),
+        "can only push files to a running container".to_owned(),
+        "can only pull files from a running container".to_owned(),
+    ];
+    if not_running.iter().any(|text| message.starts_with(text))
+        || wording::says_not_running(message)
+    {
+        return Some(GuestError::NotRunning {
+            node,
+            message: own_message,
+        });
+    }
+    if message.starts_with("Configuration file 'nodes/") && wording::says_missing_config(message) {
+        return Some(GuestError::NotThere {
+            node,
+            message: own_message,
+        });
+    }
+    None
+}
+
+/// Tells a failure of `pct` itself from one of the command, whose exit code is passed on.
+pub(super) fn judge_exec(
+    node: &NodeName,
+    vmid: Vmid,
+    output: ExecOutput,
+) -> Result<ExecOutput, GuestError> {
+    let text = message(&output);
+    if output.exit_code == DIED
+        && output.stdout.is_empty()
+        && let Some(refusal) = pct_refusal(node, vmid, &text)
+    {
+        return Err(refusal);
+    }
+    if output.exit_code == NO_SUCH_PROGRAM && text.contains("pct: ") && text.contains("not found") {
+        return Err(GuestError::Failed {
+            node: node.to_string(),
+            message: format!("it has no pct: {text}"),
+        });
+    }
+    Ok(output)
+}
+
+pub(super) fn judge_push(
+    node: &NodeName,
+    vmid: Vmid,
+    output: &ExecOutput,
+) -> Result<(), GuestError> {
+    match output.exit_code {
+        0 => Ok(()),
+        _ => Err(transfer_failure(node, vmid, output)),
+    }
+}
+
+pub(super) fn judge_pull(
+    node: &NodeName,
+    vmid: Vmid,
+    max_bytes: u64,
+    output: ExecOutput,
+) -> Result<Bytes, GuestError> {
+    match output.exit_code {
+        0 if !output.truncated => Ok(output.stdout),
+        TOO_LARGE => {
+            let size_bytes = message(&output).parse().unwrap_or(u64::MAX);
+            Err(GuestError::TooLarge {
+                size_bytes,
+                max_bytes,
+            })
+        }
+        _ => Err(transfer_failure(node, vmid, &output)),
+    }
+}
+
+fn transfer_failure(node: &NodeName, vmid: Vmid, output: &ExecOutput) -> GuestError {
+    let text = message(output);
+    if output.exit_code == PCT_FAILED
+        && let Some(refusal) = pct_refusal(node, vmid, &text)
+    {
+        return refusal;
+    }
+    let message = match output.exit_code {
+        NODE_TROUBLE => format!("no room for a temporary file: {text}"),
+        CUT_SHORT => {
+            "the content did not arrive whole, nothing was written into the guest".to_owned()
+        }
+        PCT_FAILED => format!("pct failed: {text}"),
+        code => format!("the transfer ended with exit code {code}: {text}"),
+    };
+    GuestError::Failed {
+        node: node.to_string(),
+        message,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn vmid() -> Vmid {
+        "140".parse().unwrap()
+    }
+
+    fn node() -> NodeName {
+        "pve1".parse().unwrap()
+    }
+
+    fn request(argv: &[&str]) -> Exec {
+        Exec {
+            argv: argv.iter().map(ToString::to_string).collect(),
+            stdin: None,
+            timeout_ms: 1,
+            max_output_bytes: 1,
+        }
+    }
+
+    fn ended(exit_code: i32, stdout: &'static str, stderr: &'static str) -> ExecOutput {
+        ExecOutput {
+            exit_code,
+            stdout: stdout.into(),
+            stderr: stderr.into(),
+            truncated: false,
+        }
+    }
+
+    #[test]
+    fn requests_that_no_process_could_get_are_refused() {
+        for argv in [&[][..], &[""], &["a\0b"], &["sh", "-c", "x\0"]] {
+            assert!(
+                matches!(exec(vmid(), request(argv)), Err(GuestError::Impossible(_))),
+                "{argv:?}"
+            );
+        }
+        let long = "x".repeat(LONGEST_LINE_BYTES);
+        assert!(matches!(
+            exec(vmid(), request(&["echo", &long])),
+            Err(GuestError::Impossible(_))
+        ));
+        for path in ["", "relative", "/a\0b"] {
+            let bad = Pull {
+                path: path.to_owned(),
+                max_bytes: 1,
+                timeout_ms: 1,
+            };
+            assert!(
+                matches!(pull(vmid(), bad), Err(GuestError::Impossible(_))),
+                "{path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_failure_of_pct_is_told_from_one_of_the_command() {
+        let judged = |output| judge_exec(&node(), vmid(), output);
+        assert!(matches!(
+            judged(ended(255, "", "container '140' not running!\n")),
+            Err(GuestError::NotRunning { .. })
+        ));
+        let gone = "Configuration file 'nodes/pve1/lxc/140.conf' does not exist\n";
+        assert!(matches!(
+            judged(ended(255, "", gone)),
+            Err(GuestError::NotThere { .. })
+        ));
+        assert!(matches!(
+            judged(ended(127, "", "sh: 1: pct: not found\n")),
+            Err(GuestError::Failed { .. })
+        ));
+        for own in [
+            ended(255, "", "lost"),
+            ended(1, "", gone),
+            ended(255, "out", gone),
+            ended(127, "", "sh: 1: x: not found"),
+        ] {
+            assert_eq!(judged(own.clone()), Ok(own));
+        }
+    }
+}

@@ -1,0 +1,150 @@
+//! PVE's numbers come as numbers or as strings, its booleans as 0, 1, "1" or not at all.
+
+use serde::{Deserialize, Deserializer};
+
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Scalar {
+    Flag(bool),
+    Whole(i64),
+    Fraction(f64),
+    Text(String),
+}
+
+fn bad<E: serde::de::Error>(what: &str) -> E {
+    E::custom(format!("expected {what}"))
+}
+
+impl Scalar {
+    fn as_u64(&self) -> Option<u64> {
+        match self {
+            Self::Flag(on) => Some(u64::from(*on)),
+            Self::Whole(n) => u64::try_from(*n).ok(),
+            Self::Fraction(n) => whole(*n),
+            Self::Text(text) => match text.trim().parse::<u64>() {
+                Ok(n) => Some(n),
+                Err(_) => text.trim().parse::<f64>().ok().and_then(whole),
+            },
+        }
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Usage figures: 2^53 is far beyond any of them.
+    fn as_f64(&self) -> Option<f64> {
+        match self {
+            Self::Flag(on) => Some(f64::from(u8::from(*on))),
+            Self::Whole(n) => Some(*n as f64),
+            Self::Fraction(n) => Some(*n),
+            Self::Text(text) => text.trim().parse().ok(),
+        }
+    }
+
+    fn as_flag(&self) -> Option<bool> {
+        match self {
+            Self::Flag(on) => Some(*on),
+            Self::Whole(0) => Some(false),
+            Self::Whole(1) => Some(true),
+            Self::Whole(_) | Self::Fraction(_) => None,
+            Self::Text(text) => match text.as_str() {
+                "1" | "on" | "yes" | "true" => Some(true),
+                "" | "0" | "off" | "no" | "false" => Some(false),
+                _ => None,
+            },
+        }
+    }
+
+    fn into_text(self) -> String {
+        match self {
+            Self::Flag(on) => u8::from(on).to_string(),
+            Self::Whole(n) => n.to_string(),
+            Self::Fraction(n) => n.to_string(),
+            Self::Text(text) => text,
+        }
+    }
+}
+
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)] // Checked: whole, not negative, below 2^53.
+fn whole(n: f64) -> Option<u64> {
+    (n.fract() == 0.0 && (0.0..9_007_199_254_740_992.0).contains(&n)).then_some(n as u64)
+}
+
+/// A whole number that is not negative.
+pub(crate) fn u64<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    Scalar::deserialize(d)?
+        .as_u64()
+        .ok_or_else(|| bad("a whole number"))
+}
+
+/// The same or nothing.
+pub(crate) fn opt_u64<'de, D: Deserializer<'de>>(d: D) -> Result<Option<u64>, D::Error> {
+    match Option::<Scalar>::deserialize(d)? {
+        None => Ok(None),
+        Some(scalar) => scalar
+            .as_u64()
+            .map(Some)
+            .ok_or_else(|| bad("a whole number")),
+    }
+}
+
+/// Any number or nothing; PVE's usage figures may be slightly negative.
+pub(crate) fn opt_f64<'de, D: Deserializer<'de>>(d: D) -> Result<Option<f64>, D::Error> {
+    match Option::<Scalar>::deserialize(d)? {
+        None => Ok(None),
+        Some(scalar) => scalar.as_f64().map(Some).ok_or_else(|| bad("a number")),
+    }
+}
+
+/// A boolean; null is false. Use with `default`, for missing is false too.
+pub(crate) fn flag<'de, D: Deserializer<'de>>(d: D) -> Result<bool, D::Error> {
+    match Option::<Scalar>::deserialize(d)? {
+        None => Ok(false),
+        Some(scalar) => scalar.as_flag().ok_or_else(|| bad("a boolean")),
+    }
+}
+
+/// A text, also if PVE sent a number, or nothing.
+pub(crate) fn opt_text<'de, D: Deserializer<'de>>(d: D) -> Result<Option<String>, D::Error> {
+    Ok(Option::<Scalar>::deserialize(d)?.map(Scalar::into_text))
+}
+
+/// A text that must be there, also if PVE sent a number.
+pub(crate) fn text<'de, D: Deserializer<'de>>(d: D) -> Result<String, D::Error> {
+    Scalar::deserialize(d).map(Scalar::into_text)
+}
+
+/// A VMID, as number or text.
+pub(crate) fn vmid<'de, D: Deserializer<'de>>(
+    d: D,
+) -> Result<proximity_domain::ids::Vmid, D::Error> {
+    text(d)?.parse().map_err(serde::de::Error::custom)
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn numbers_are_read_in_every_form_pve_uses() {
+        for value in [json!(7), json!("7"), json!(7.0), json!(" 7 ")] {
+            assert_eq!(u64(value.clone()).unwrap(), 7, "{value}");
+        }
+        for value in [json!(-1), json!("x"), json!(1.5), json!([]), json!(1e300)] {
+            assert!(u64(value.clone()).is_err(), "{value}");
+        }
+        assert_eq!(opt_f64(json!("0.25")).unwrap(), Some(0.25));
+        assert_eq!(opt_f64(json!(-2.2e-05)).unwrap(), Some(-2.2e-05));
+        assert_eq!(opt_u64(json!(null)).unwrap(), None);
+    }
+
+    #[test]
+    fn flags_are_read_in_every_form_pve_uses() {
+        for on in [json!(1), json!("1"), json!(true), json!("yes")] {
+            assert!(flag(on.clone()).unwrap(), "{on}");
+        }
+        for off in [json!(0), json!("0"), json!(false), json!(null), json!("")] {
+            assert!(!flag(off.clone()).unwrap(), "{off}");
+        }
+        assert!(flag(json!(2)).is_err());
+    }
+}

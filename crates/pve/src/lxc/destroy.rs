@@ -1,0 +1,48 @@
+//! The only destroy call.
+
+use proximity_domain::destroy::DestroyPermit;
+
+use super::segment;
+use crate::call::Call;
+use crate::client::Client;
+use crate::error::{Error, Result};
+use crate::upid::Upid;
+
+impl Client {
+    /// Destroys the container the permit is for: without `force`, without `purge`, once.
+    ///
+    /// Flow: the permit's time is looked at; the transport connects; the call is sent if time is left, which the
+    /// transport itself ensures up to the last byte.
+    ///
+    /// Guarantees: never sent to another cluster than the permit's; never sent after the permit expired; never retried. The permit is used up whatever happens.
+    ///
+    /// # Errors
+    /// [`Error::PermitExpired`] and other errors with [`Error::is_not_sent`]: nothing happened, look again for a new
+    /// permit. [`Error::MaybeApplied`]: look at the task list before anything else.
+    pub async fn destroy_lxc(&self, permit: DestroyPermit) -> Result<Upid> {
+        let place = permit.place();
+        let call = Call::delete(&["nodes", place.node.as_str(), "lxc", &segment(place.vmid)]);
+        if place.host != self.host() {
+            let why = format!(
+                "the permit is for a container of host {}, this is {}",
+                place.host,
+                self.host()
+            );
+            return Err(Error::NotSent {
+                call: call.name(),
+                why,
+            });
+        }
+        let left_ms = permit.expires().since_ms(self.clock().monotonic());
+        if left_ms == 0 {
+            return Err(Error::PermitExpired);
+        }
+        let outcome = self.change(call, Some(left_ms)).await;
+        match outcome {
+            Err(Error::NotSent { .. }) if self.clock().monotonic() >= permit.expires() => {
+                Err(Error::PermitExpired)
+            }
+            other => other,
+        }
+    }
+}

@@ -1,0 +1,11 @@
+//! PVE's asynchronous tasks: their state, their log, their lists, and waiting for them.
+
+mod list;
+mod outcome;
+mod status;
+mod watcher;
+
+pub use list::{TaskFilter, TaskRow, TaskSource};
+pub use outcome::TaskOutcome;
+pub use status::{LogLine, TaskStatus};
+pub use watcher::TaskWatcher;

@@ -1,0 +1,234 @@
+//! One HTTP/1.1 connection, and how far a request got on it.
+
+use std::error::Error as StdError;
+use std::sync::Arc;
+
+use bytes::Bytes;
+use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
+use http::{HeaderValue, Response};
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::body::Incoming;
+use hyper::client::conn::http1;
+use hyper::ext::ReasonPhrase;
+use hyper_util::rt::TokioIo;
+use tokio::net::TcpStream;
+use tokio::task::JoinHandle;
+use tokio::time::timeout_at;
+use tokio_rustls::TlsConnector;
+use tokio_rustls::client::TlsStream;
+
+use super::Fingerprint;
+use super::Times;
+use super::address::Address;
+use super::trust::PinMismatch;
+use super::wire::{Wire, WireState};
+use crate::percent;
+use crate::transport::{Method, RawResponse, Request, TransportError};
+
+/// The longest answer that is read. A list of 10,000 guests has about 5 MB.
+const LONGEST_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// The longest head of an answer.
+const LONGEST_HEAD_BYTES: usize = 64 * 1024;
+
+/// A request as it goes over the wire.
+pub(super) type Message = http::Request<Full<Bytes>>;
+
+/// No answer, and how far the request got.
+pub(super) type Failure = TransportError;
+
+impl TransportError {
+    pub(super) fn is_not_sent(&self) -> bool {
+        match self {
+            Self::NotSent(_) | Self::Untrusted { .. } => true,
+            Self::MaybeApplied(_) => false,
+        }
+    }
+}
+
+/// Encodes a request: parameters in the query for GET and DELETE (PVE refuses a body there), in the body otherwise.
+pub(super) fn message(
+    request: &Request,
+    address: &Address,
+    authorization: &HeaderValue,
+) -> Result<Message, Failure> {
+    let encoded = percent::pairs(&request.params);
+    let mut uri = format!("/api2/json{}", request.path);
+    let body = match request.method {
+        Method::Get | Method::Delete => {
+            if !encoded.is_empty() {
+                uri.push('?');
+                uri.push_str(&encoded);
+            }
+            None
+        }
+        Method::Post | Method::Put => Some(encoded),
+    };
+    let mut builder = http::Request::builder()
+        .method(request.method.as_str())
+        .uri(uri)
+        .header(HOST, &address.authority)
+        .header(USER_AGENT, concat!("proximity/", env!("CARGO_PKG_VERSION")))
+        .header(ACCEPT, "application/json")
+        .header(AUTHORIZATION, authorization);
+    if let Some(body) = &body {
+        builder = builder
+            .header(CONTENT_TYPE, "application/x-www-form-urlencoded")
+            .header(CONTENT_LENGTH, body.len());
+    }
+    builder
+        .body(Full::new(Bytes::from(body.unwrap_or_default())))
+        .map_err(|e| Failure::NotSent(format!("the request cannot be encoded: {e}")))
+}
+
+/// Connects and makes the TLS handshake.
+pub(super) async fn handshake(
+    address: &Address,
+    tls: &TlsConnector,
+) -> Result<TlsStream<TcpStream>, Failure> {
+    let tcp = TcpStream::connect((address.host.as_str(), address.port))
+        .await
+        .map_err(|e| Failure::NotSent(format!("cannot connect: {e}")))?;
+    tcp.set_nodelay(true)
+        .map_err(|e| Failure::NotSent(format!("cannot connect: {e}")))?;
+    tls.connect(address.server_name.clone(), tcp)
+        .await
+        .map_err(|e| tls_failure(&e))
+}
+
+fn tls_failure(error: &std::io::Error) -> Failure {
+    let rustls_error = error
+        .get_ref()
+        .and_then(|e| e.downcast_ref::<rustls::Error>());
+    let Some(rustls::Error::InvalidCertificate(reason)) = rustls_error else {
+        return Failure::NotSent(format!("no TLS connection: {error}"));
+    };
+    if let rustls::CertificateError::Other(other) = reason
+        && let Some(mismatch) = other.0.downcast_ref::<PinMismatch>()
+    {
+        return Failure::Untrusted {
+            why: mismatch.to_string(),
+            seen: Some(mismatch.seen),
+        };
+    }
+    Failure::Untrusted {
+        why: error.to_string(),
+        seen: None::<Fingerprint>,
+    }
+}
+
+/// An open connection. Dropping it hangs up.
+#[derive(Debug)]
+pub(super) struct Connection {
+    sender: http1::SendRequest<Full<Bytes>>,
+    wire: Arc<WireState>,
+    written_before: u64,
+    driver: Driver,
+}
+
+/// The task that moves the bytes.
+#[derive(Debug)]
+struct Driver(JoinHandle<()>);
+
+impl Drop for Driver {
+    fn drop(&mut self) {
+        self.0.abort();
+    }
+}
+
+impl Connection {
+    pub(super) async fn open(address: &Address, tls: &TlsConnector) -> Result<Self, Failure> {
+        let (io, wire) = Wire::new(handshake(address, tls).await?);
+        let (sender, connection) = http1::Builder::new()
+            .max_header_size(LONGEST_HEAD_BYTES)
+            .handshake(TokioIo::new(io))
+            .await
+            .map_err(|e| Failure::NotSent(format!("no HTTP connection: {e}")))?;
+        let driver = Driver(tokio::spawn(async move {
+            // Its error reaches whoever waits for an answer; without a waiter it does not matter.
+            if let Err(error) = connection.await {
+                tracing::trace!(%error, "connection to PVE ended");
+            }
+        }));
+        Ok(Self {
+            sender,
+            wire,
+            written_before: 0,
+            driver,
+        })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.sender.is_closed()
+    }
+
+    pub(super) async fn is_ready(&mut self) -> bool {
+        self.sender.ready().await.is_ok()
+    }
+
+    /// Sends one request and reads its answer whole. After an error, see [`Connection::close_and_judge`].
+    pub(super) async fn exchange(
+        &mut self,
+        message: Message,
+        times: &Times,
+    ) -> Result<RawResponse, String> {
+        self.written_before = self.wire.written_bytes();
+        self.wire.set_send_before(times.send_before);
+        let answering = async {
+            let response = self
+                .sender
+                .send_request(message)
+                .await
+                .map_err(|e| chain(&e))?;
+            read_whole(response).await
+        };
+        match timeout_at(times.end, answering).await {
+            Ok(outcome) => outcome,
+            Err(_) => Err("no answer in time".to_owned()),
+        }
+    }
+
+    /// Hangs up, and says by what was written whether the request may have arrived.
+    pub(super) async fn close_and_judge(mut self, why: String) -> Failure {
+        // The driver may be about to write: the count is final only when it has ended.
+        self.driver.0.abort();
+        let _cancelled = (&mut self.driver.0).await;
+        if self.wire.written_bytes() == self.written_before {
+            Failure::NotSent(why)
+        } else {
+            Failure::MaybeApplied(why)
+        }
+    }
+}
+
+async fn read_whole(response: Response<Incoming>) -> Result<RawResponse, String> {
+    let (head, body) = response.into_parts();
+    let reason = match head.extensions.get::<ReasonPhrase>() {
+        Some(reason) => String::from_utf8_lossy(reason.as_bytes()).into_owned(),
+        None => head
+            .status
+            .canonical_reason()
+            .unwrap_or_default()
+            .to_owned(),
+    };
+    let whole = Limited::new(body, LONGEST_ANSWER_BYTES)
+        .collect()
+        .await
+        .map_err(|e| format!("the answer broke off: {}", chain(e.as_ref())))?;
+    Ok(RawResponse {
+        status: head.status.as_u16(),
+        reason,
+        body: whole.to_bytes(),
+    })
+}
+
+/// An error with its causes, for hyper keeps the telling part there.
+fn chain(error: &dyn StdError) -> String {
+    let mut text = error.to_string();
+    let mut cause = error.source();
+    while let Some(inner) = cause {
+        text.push_str(": ");
+        text.push_str(&inner.to_string());
+        cause = inner.source();
+    }
+    text
+}

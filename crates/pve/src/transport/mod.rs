@@ -1,0 +1,109 @@
+//! The one seam to PVE: a request goes out, status, reason and bytes come back.
+
+pub mod https;
+pub mod in_process;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+
+use crate::transport::https::Fingerprint;
+
+/// HTTP methods PVE's API knows.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Method {
+    /// Reads; may be repeated.
+    Get,
+    /// Creates or triggers.
+    Post,
+    /// Changes.
+    Put,
+    /// Removes.
+    Delete,
+}
+
+impl Method {
+    /// As on the wire.
+    #[must_use]
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Get => "GET",
+            Self::Post => "POST",
+            Self::Put => "PUT",
+            Self::Delete => "DELETE",
+        }
+    }
+
+    /// Whether a repetition changes nothing.
+    #[must_use]
+    pub fn is_read(self) -> bool {
+        match self {
+            Self::Get => true,
+            Self::Post | Self::Put | Self::Delete => false,
+        }
+    }
+}
+
+impl std::fmt::Display for Method {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+/// One call of PVE's API, before any encoding of its parameters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Request {
+    /// The method.
+    pub method: Method,
+    /// Path below `/api2/json`, its segments already percent-encoded, e.g. `/nodes/pve1/lxc`.
+    pub path: String,
+    /// Parameters, not encoded; in the query for GET and DELETE, in the body otherwise.
+    pub params: Vec<(String, String)>,
+    /// How long the whole call may take.
+    pub timeout_ms: u64,
+    /// No byte of the request may be sent later than this many milliseconds from now.
+    /// A transport that cannot keep it must answer [`TransportError::NotSent`].
+    pub send_within_ms: Option<u64>,
+}
+
+/// PVE's answer as it came. Every status is one, also 595 to 599.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RawResponse {
+    /// Status code, 100 to 999.
+    pub status: u16,
+    /// Reason phrase: PVE puts the first line of its message there.
+    pub reason: String,
+    /// Body, whole.
+    pub body: Bytes,
+}
+
+/// No answer came. The variants say how far the request got.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum TransportError {
+    /// No byte of the request left this machine.
+    #[error("nothing was sent: {0}")]
+    NotSent(String),
+    /// The other side is not who it should be; no byte of the request left this machine.
+    #[error("the server is not trusted, nothing was sent: {why}")]
+    Untrusted {
+        /// What did not match.
+        why: String,
+        /// Fingerprint of the certificate the server showed, if it showed one.
+        seen: Option<Fingerprint>,
+    },
+    /// At least a part of the request was sent and the answer is missing.
+    #[error("no answer after the request was sent: {0}")]
+    MaybeApplied(String),
+}
+
+/// Carries requests to PVE. Real ones: HTTPS and in-process.
+#[async_trait]
+pub trait Transport: Send + Sync + std::fmt::Debug {
+    /// Sends one request and waits for the answer.
+    ///
+    /// Guarantees: a request that changes something is sent at most once. Reads may be sent again,
+    /// also to another endpoint of the same cluster.
+    ///
+    /// # Errors
+    /// [`TransportError`], which says how far the request got.
+    async fn send(&self, request: Request) -> Result<RawResponse, TransportError>;
+}

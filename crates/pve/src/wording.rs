@@ -1,0 +1,132 @@
+//! What PVE's messages mean. PVE has no codes for these; the texts are those of PVE 9.2, as recorded.
+//!
+//! The same texts come as an answer to a call and as the exit status of a task, hence functions on text.
+
+/// The id is taken by another guest: one of the three texts of a lost race, or `nextid`'s.
+#[must_use]
+pub fn says_vmid_taken(text: &str) -> bool {
+    let lost_rename = text.contains("close (rename) atomic file '")
+        && text.contains(".conf' failed: File exists");
+    lost_rename || names_existing_guest(text)
+}
+
+/// `CT 150 already exists` or `VM 150 already exists`, anywhere in the text.
+fn names_existing_guest(text: &str) -> bool {
+    text.match_indices(" already exists").any(|(at, _)| {
+        let before = &text[..at];
+        let word = before.trim_end_matches(|c: char| c.is_ascii_digit());
+        word.len() < before.len() && (word.ends_with("CT ") || word.ends_with("VM "))
+    })
+}
+
+/// The guest has no configuration on that node: never existed, destroyed, or moved to another node.
+#[must_use]
+pub fn says_missing_config(text: &str) -> bool {
+    text.contains("Configuration file 'nodes/") && text.contains(".conf' does not exist")
+}
+
+/// The guest is locked; gives the lock, e.g. `backup`.
+#[must_use]
+pub fn says_locked(text: &str) -> Option<String> {
+    for start in ["CT is locked (", "VM is locked ("] {
+        if let Some((_, rest)) = text.split_once(start)
+            && let Some((lock, _)) = rest.split_once(')')
+        {
+            return Some(lock.to_owned());
+        }
+    }
+    None
+}
+
+/// The configuration changed since the digest was read.
+#[must_use]
+pub fn says_digest_mismatch(text: &str) -> bool {
+    text.contains("detected modified configuration")
+}
+
+/// `protection` is on.
+#[must_use]
+pub fn says_protected(text: &str) -> bool {
+    text.contains("protection mode enabled")
+}
+
+/// The guest runs already.
+#[must_use]
+pub fn says_already_running(text: &str) -> bool {
+    let text = text.trim_end();
+    text.ends_with(" already running")
+}
+
+/// The guest does not run. Also said of guests that do not exist at all.
+#[must_use]
+pub fn says_not_running(text: &str) -> bool {
+    let text = text.trim_end().trim_end_matches('!');
+    (text.starts_with("CT ") || text.starts_with("VM ") || text.starts_with("container '"))
+        && text.ends_with(" not running")
+}
+
+/// The guest runs and must not for this call.
+#[must_use]
+pub fn says_container_runs(text: &str) -> bool {
+    text.trim_end().ends_with("container is running")
+}
+
+/// The cluster has no quorum.
+#[must_use]
+pub fn says_no_quorum(text: &str) -> bool {
+    text.contains("no quorum")
+}
+
+/// A volume, e.g. the template, does not exist.
+#[must_use]
+pub fn says_missing_volume(text: &str) -> bool {
+    text.contains("volume '") && text.contains("' does not exist")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_recorded_text_of_a_lost_race_is_known() {
+        for taken in [
+            "CT 150 already exists on node 'pve1'\n",
+            "unable to create CT 217 - CT 217 already exists on node 'pve1'\n",
+            "VM 100 already exists",
+            "close (rename) atomic file '/etc/pve/nodes/pve1/lxc/220.conf' failed: File exists\n",
+        ] {
+            assert!(says_vmid_taken(taken), "{taken}");
+        }
+        for other in [
+            "pool 'gold' already exists",
+            "CT  already exists",
+            "role 'X1' already exists",
+            "CT is locked (create)",
+            "",
+        ] {
+            assert!(!says_vmid_taken(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn the_lock_is_named() {
+        assert_eq!(
+            says_locked("CT is locked (snapshot-delete)\n").as_deref(),
+            Some("snapshot-delete")
+        );
+        assert_eq!(says_locked("CT is locked"), None);
+    }
+
+    #[test]
+    fn power_texts_are_told_apart() {
+        assert!(says_already_running("CT 140 already running\n"));
+        assert!(says_not_running("CT 140 not running\n"));
+        assert!(says_not_running("VM 140 not running\n"));
+        assert!(says_not_running("container '140' not running!"));
+        assert!(!says_not_running("CT 140 already running\n"));
+        assert!(!says_not_running("service nginx not running"));
+        assert!(says_container_runs(
+            "unable to destroy CT 145 - container is running\n"
+        ));
+    }
+}
