@@ -3,7 +3,9 @@
 //! The core decides, a driver acts. A driver gets [`GuestCommand`]s in the order they were decided, may run
 //! commands for different guests at the same time, and answers each with exactly one [`GuestDone`].
 //! After a restart of the emulator the core asks again (all commands are idempotent: creating a guest that is
-//! there half made starts over, killing a stopped one succeeds, destroying an absent one succeeds).
+//! there half made starts over, starting a running one succeeds, killing a stopped one succeeds, destroying an absent
+//! one succeeds). At most one of create, start, shutdown, destroy is under way per guest; a kill may come while a
+//! shutdown still waits (its task was killed or overruled) and must not wait for it; a look may come at any time.
 
 use std::collections::BTreeMap;
 
@@ -58,17 +60,53 @@ pub struct GuestNet {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum GuestCommand {
     /// Unpack the template and write the runtime configuration; the guest is stopped afterwards.
-    Create { job: JobId, guest: GuestKey, spec: GuestSpec },
+    Create {
+        /// To be answered under this id.
+        job: JobId,
+        /// Which guest.
+        guest: GuestKey,
+        /// What to make.
+        spec: GuestSpec,
+    },
     /// Boot; done when the runtime says RUNNING.
-    Start { job: JobId, guest: GuestKey, spec: GuestSpec },
+    Start {
+        /// To be answered under this id.
+        job: JobId,
+        /// Which guest.
+        guest: GuestKey,
+        /// Its configuration now; it may differ from the one it was made with.
+        spec: GuestSpec,
+    },
     /// Ask init to halt; fails with [`GuestError::TimedOut`] when it did not within `timeout_ms`.
-    Shutdown { job: JobId, guest: GuestKey, timeout_ms: u64 },
+    Shutdown {
+        /// To be answered under this id.
+        job: JobId,
+        /// Which guest.
+        guest: GuestKey,
+        /// How long init may take.
+        timeout_ms: u64,
+    },
     /// End it at once.
-    Kill { job: JobId, guest: GuestKey },
+    Kill {
+        /// To be answered under this id.
+        job: JobId,
+        /// Which guest.
+        guest: GuestKey,
+    },
     /// Remove its disk and runtime configuration; it must be stopped.
-    Destroy { job: JobId, guest: GuestKey },
+    Destroy {
+        /// To be answered under this id.
+        job: JobId,
+        /// Which guest.
+        guest: GuestKey,
+    },
     /// Read power, interfaces and usage.
-    Inspect { job: JobId, guest: GuestKey },
+    Inspect {
+        /// To be answered under this id.
+        job: JobId,
+        /// Which guest.
+        guest: GuestKey,
+    },
 }
 
 /// The one answer to a [`GuestCommand`].
@@ -84,7 +122,10 @@ pub struct GuestDone {
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub enum GuestOutcome {
     /// The command had its effect; `log` are lines for the task's log.
-    Done { log: Vec<String> },
+    Done {
+        /// For the task's log.
+        log: Vec<String>,
+    },
     /// Answer to [`GuestCommand::Inspect`].
     Inspected(GuestLook),
 }

@@ -1,0 +1,95 @@
+//! Puts results and refusals into the caller's format.
+
+use serde_json::{Map, Value, json};
+
+use super::error::ApiError;
+use super::request::{Handed, RequestId, Response, first_line};
+
+const JSON: &str = "application/json;charset=UTF-8";
+
+/// How the caller wants its answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Style {
+    /// `/api2/json`: status codes tell.
+    Json,
+    /// `/api2/extjs`: always 200, `success` tells.
+    Extjs,
+}
+
+impl Style {
+    /// By the path component.
+    pub(crate) fn named(name: &str) -> Option<Self> {
+        match name {
+            "json" => Some(Self::Json),
+            "extjs" => Some(Self::Extjs),
+            _ => None,
+        }
+    }
+}
+
+/// What a method gives back.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) struct Reply {
+    /// `data`.
+    pub(crate) data: Value,
+    /// `total`, left out when 0 or absent.
+    pub(crate) total: Option<u64>,
+}
+
+impl From<Value> for Reply {
+    fn from(data: Value) -> Self {
+        Self { data, total: None }
+    }
+}
+
+/// A 200.
+pub(crate) fn success(request: RequestId, style: Style, reply: Reply, handed: Handed) -> Response {
+    let mut body = Map::from_iter([("data".to_owned(), reply.data)]);
+    if let Some(total) = reply.total.filter(|total| *total > 0) {
+        body.insert("total".into(), total.into());
+    }
+    if style == Style::Extjs {
+        body.insert("success".into(), json!(1));
+    }
+    finish(request, 200, "OK", &Value::Object(body), handed)
+}
+
+/// A refusal; in extjs style a 200 that says so.
+pub(crate) fn failure(request: RequestId, style: Style, error: &ApiError, handed: Handed) -> Response {
+    let message = error.message();
+    let mut body = Map::from_iter([
+        ("data".to_owned(), Value::Null),
+        ("message".to_owned(), Value::String(message.clone())),
+    ]);
+    if let ApiError::Parameters(errors) = error {
+        body.insert("errors".into(), json!(errors));
+    }
+    match style {
+        Style::Json => finish(request, error.status(), &first_line(&message), &Value::Object(body), handed),
+        Style::Extjs => {
+            body.insert("success".into(), json!(0));
+            body.insert("status".into(), extjs_status(error));
+            finish(request, 200, "OK", &Value::Object(body), handed)
+        }
+    }
+}
+
+/// Exceptions that carry their own code show it as text, the others as number.
+fn extjs_status(error: &ApiError) -> Value {
+    match error {
+        ApiError::Parameters(_) | ApiError::Denied(_) => Value::String(error.status().to_string()),
+        ApiError::Died(_) | ApiError::NotImplemented(_) => error.status().into(),
+    }
+}
+
+fn finish(request: RequestId, status: u16, reason: &str, body: &Value, handed: Handed) -> Response {
+    Response {
+        request,
+        status,
+        reason: reason.to_owned(),
+        content_type: Some(JSON),
+        body: body.to_string().into_bytes(),
+        handed,
+        hold_ms: 0,
+    }
+}

@@ -1,0 +1,89 @@
+//! Looks at guests, and what `pvestatd` tells the cluster about them every ten seconds.
+
+use super::Effects;
+use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestLook, GuestOutcome, JobId};
+use super::park::{self, Inspect, Look};
+use super::status_row;
+use super::world::{Power, World};
+
+/// Between two broadcasts.
+pub(crate) const PERIOD_MS: u64 = 10_000;
+
+/// Begins a broadcast: stopped guests are told about at once, running ones when they were looked at.
+pub(crate) fn start(world: &mut World, now_ms: u64, effects: &mut Effects) {
+    world.next_broadcast_ms = now_ms + PERIOD_MS;
+    let guests: Vec<(GuestKey, bool)> = world
+        .guests
+        .iter()
+        .map(|(vmid, guest)| (GuestKey { node: guest.node.clone(), vmid: *vmid }, guest.is_running()))
+        .collect();
+    for (key, running) in guests {
+        if running {
+            inspect(world, &key, true, effects);
+        } else {
+            publish(world, &key, now_ms);
+        }
+    }
+}
+
+/// Asks the driver to look at a running guest; nothing to do for a stopped or absent one.
+pub(crate) fn inspect(
+    world: &mut World,
+    key: &GuestKey,
+    broadcast: bool,
+    effects: &mut Effects,
+) -> Option<JobId> {
+    let Power::Running { since_ms } = world.guest(key)?.power else { return None };
+    let job = world.allocate_job();
+    world.live.inspects.insert(job, Inspect { guest: key.clone(), since_ms, broadcast });
+    effects.commands.push(GuestCommand::Inspect { job, guest: key.clone() });
+    Some(job)
+}
+
+/// Takes in a look.
+pub(crate) fn looked(world: &mut World, done: GuestDone, inspect: Inspect, now_ms: u64) {
+    let seen = match done.result {
+        Ok(GuestOutcome::Inspected(look)) => Ok(look),
+        Ok(GuestOutcome::Done { .. }) => Err("the driver did not look".to_owned()),
+        Err(GuestError::TimedOut) => Err("looking at the container timed out".to_owned()),
+        Err(GuestError::Failed(text)) => Err(text),
+    };
+    note_death(world, &inspect, &seen);
+    let cpu = cpu_use(world.live.looks.get(&inspect.guest.vmid), &seen, now_ms);
+    world.live.looks.insert(inspect.guest.vmid, Look { seen, at_ms: now_ms, cpu });
+    if inspect.broadcast {
+        publish(world, &inspect.guest, now_ms);
+    }
+    park::look_arrived(world, done.job);
+}
+
+/// A guest that was running and is not any more ended by itself, unless a task is busy with it.
+fn note_death(world: &mut World, inspect: &Inspect, seen: &Result<GuestLook, String>) {
+    let busy = world.jobs.values().any(|job| super::jobs::target(&job.command) == &inspect.guest);
+    if busy || !matches!(seen, Ok(look) if !look.running) {
+        return;
+    }
+    if let Some(guest) = world.guest_mut(&inspect.guest)
+        && guest.power == (Power::Running { since_ms: inspect.since_ms })
+    {
+        guest.power = Power::Stopped;
+    }
+}
+
+fn cpu_use(before: Option<&Look>, seen: &Result<GuestLook, String>, now_ms: u64) -> f64 {
+    let (Some(Look { seen: Ok(before), at_ms, .. }), Ok(now)) = (before, seen) else { return 0.0 };
+    let wall_ms = now_ms.saturating_sub(*at_ms);
+    if wall_ms == 0 || now.cpu_ns < before.cpu_ns || before.pid != now.pid {
+        return 0.0;
+    }
+    #[allow(clippy::cast_precision_loss)]
+    let cores = (now.cpu_ns - before.cpu_ns) as f64 / (wall_ms as f64 * 1_000_000.0);
+    cores
+}
+
+fn publish(world: &mut World, key: &GuestKey, now_ms: u64) {
+    let Some(row) = world.guest(key).map(|guest| status_row::broadcast(world, key.vmid, guest, now_ms)) else { return };
+    if let Some(guest) = world.guest_mut(key) {
+        guest.broadcast = Some(row);
+    }
+}

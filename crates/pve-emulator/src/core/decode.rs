@@ -1,0 +1,111 @@
+//! Parameters out of queries and bodies.
+
+use serde_json::Value;
+
+use super::request::Payload;
+use crate::schema::Params;
+
+/// The 512 KiB body limit is the shell's; a query is limited by the header size.
+pub(crate) fn parameters(
+    query: &str,
+    content_type: Option<&str>,
+    payload: &Payload,
+) -> Result<Params, String> {
+    let mut params = Params::new();
+    if let Payload::Bytes(bytes) = payload {
+        params = match content_type.map(media_type) {
+            Some("application/json") => json(bytes)?,
+            Some(_) | None => urlencoded(&String::from_utf8_lossy(bytes)),
+        };
+    }
+    params.extend(urlencoded(query));
+    params.remove("_dc");
+    Ok(params)
+}
+
+/// The part of a content type before its parameters.
+pub(crate) fn media_type(content_type: &str) -> &str {
+    content_type.split([';', ',']).next().unwrap_or_default().trim()
+}
+
+fn json(bytes: &[u8]) -> Result<Params, String> {
+    match serde_json::from_slice(bytes) {
+        Ok(Value::Object(members)) => Ok(members.into_iter().collect()),
+        Ok(_) => Err("Not a HASH reference".into()),
+        Err(_) => {
+            let start: String = String::from_utf8_lossy(bytes).chars().take(24).collect();
+            Err(format!(
+                "malformed JSON string, neither tag, array, object, number, string or atom, at character offset 0 \
+                 (before \"{start}\")"
+            ))
+        }
+    }
+}
+
+/// Pairs end at `&` and at `;`. A repeated key makes a list; a key without `=` is null.
+pub(crate) fn urlencoded(text: &str) -> Params {
+    let mut params = Params::new();
+    for pair in text.split(['&', ';']).filter(|pair| !pair.is_empty()) {
+        // What follows a second "=" is lost, as in PVE.
+        let mut halves = pair.split('=');
+        let key = unescape(&halves.next().unwrap_or_default().replace('+', " "));
+        let value = halves.next().map(|v| Value::String(unescape(&v.replace('+', " "))));
+        let merged = match (params.remove(&key), value) {
+            (Some(Value::Array(mut list)), Some(value)) => {
+                list.push(value);
+                Value::Array(list)
+            }
+            (Some(Value::Null) | None, Some(value)) => value,
+            (Some(first), Some(value)) => Value::Array(vec![first, value]),
+            (_, None) if pair.ends_with('=') => Value::String(String::new()),
+            (_, None) => Value::Null,
+        };
+        params.insert(key, merged);
+    }
+    params
+}
+
+/// Percent-decoding; what is not valid UTF-8 is replaced.
+pub(crate) fn unescape(text: &str) -> String {
+    let bytes = text.as_bytes();
+    let mut out = Vec::with_capacity(bytes.len());
+    let mut at = 0;
+    while at < bytes.len() {
+        let hex = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());
+        let decoded = match (bytes[at], hex) {
+            (b'%', Some(pair)) if pair.bytes().all(|b| b.is_ascii_hexdigit()) => u8::from_str_radix(pair, 16).ok(),
+            _ => None,
+        };
+        out.push(decoded.unwrap_or(bytes[at]));
+        at += if decoded.is_some() { 3 } else { 1 };
+    }
+    String::from_utf8_lossy(&out).into_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn both_separators_end_a_pair() {
+        let params = urlencoded("tags=a;b&c=1+2%2B&d&e=");
+        assert_eq!(params["tags"], json!("a"));
+        assert_eq!(params["b"], Value::Null);
+        assert_eq!(params["c"], json!("1 2+"));
+        assert_eq!(params["d"], Value::Null);
+        assert_eq!(params["e"], json!(""));
+    }
+
+    #[test]
+    fn repeated_keys_make_a_list() {
+        assert_eq!(urlencoded("vms=100&vms=110&vms=120")["vms"], json!(["100", "110", "120"]));
+    }
+
+    #[test]
+    fn json_bodies_must_be_objects() {
+        assert!(json(b"{nope").is_err());
+        assert!(json(b"[1]").is_err());
+        assert_eq!(json(br#"{"a":1}"#).unwrap()["a"], json!(1));
+    }
+}

@@ -1,0 +1,69 @@
+//! Why a call is refused.
+
+use crate::schema::Errors;
+
+/// A refusal, before it is put into the caller's format.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum ApiError {
+    /// 400: parameters by name.
+    Parameters(Errors),
+    /// 403: what was missing; PVE names it in parentheses, or nothing at all.
+    Denied(Option<String>),
+    /// 500: PVE's code died with this message (without the final newline).
+    Died(String),
+    /// 501: no such method, or none that is emulated.
+    NotImplemented(String),
+}
+
+impl ApiError {
+    /// One refused parameter.
+    pub(crate) fn parameter(name: &str, message: impl Into<String>) -> Self {
+        Self::Parameters(Errors::from([(name.to_owned(), message.into())]))
+    }
+
+    /// A missing privilege.
+    pub(crate) fn denied(what: impl Into<String>) -> Self {
+        Self::Denied(Some(what.into()))
+    }
+
+    /// PVE's `die`.
+    pub(crate) fn died(message: impl Into<String>) -> Self {
+        Self::Died(message.into())
+    }
+
+    /// A part of PVE that is not emulated yet; says so instead of pretending.
+    pub(crate) fn not_emulated(what: impl AsRef<str>) -> Self {
+        Self::NotImplemented(format!("{} is not emulated yet", what.as_ref()))
+    }
+
+    /// The guest has no configuration on this node.
+    pub(crate) fn no_config(node: &str, vmid: u32) -> Self {
+        Self::Died(format!("Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist"))
+    }
+
+    /// HTTP status.
+    pub(crate) fn status(&self) -> u16 {
+        match self {
+            Self::Parameters(_) => 400,
+            Self::Denied(_) => 403,
+            Self::Died(_) => 500,
+            Self::NotImplemented(_) => 501,
+        }
+    }
+
+    /// The whole message as PVE puts it into the body.
+    pub(crate) fn message(&self) -> String {
+        match self {
+            Self::Parameters(_) => "Parameter verification failed.\n".into(),
+            Self::Denied(None) => "Permission check failed\n".into(),
+            Self::Denied(Some(what)) => format!("Permission check failed ({what})\n"),
+            Self::Died(message) => format!("{message}\n"),
+            Self::NotImplemented(message) => message.clone(),
+        }
+    }
+
+    /// The text alone, as a task would end with it.
+    pub(crate) fn text(&self) -> String {
+        self.message().trim_end().to_owned()
+    }
+}

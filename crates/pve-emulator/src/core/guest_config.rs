@@ -1,0 +1,254 @@
+//! A container's configuration file: keys, pending changes, digest, and the forms PVE brings values into.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::{Map, Value};
+use sha1::{Digest, Sha1};
+
+use super::guest::{GuestNet, GuestSpec};
+use super::random::Random;
+use crate::schema::{Format, Method, PropertyMap, parse_property_string, parse_size, split_list, table};
+
+/// A configuration as PVE stores it; all values are texts.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestConfig {
+    pub(crate) keys: BTreeMap<String, String>,
+    /// Changes that wait for the next start.
+    pub(crate) pending: BTreeMap<String, String>,
+    /// Keys to be removed at the next start.
+    pub(crate) pending_delete: BTreeSet<String>,
+}
+
+impl GuestConfig {
+    /// A value in force.
+    pub fn get(&self, key: &str) -> Option<&str> {
+        self.keys.get(key).map(String::as_str)
+    }
+
+    /// A number in force, e.g. `memory`.
+    pub(crate) fn number(&self, key: &str) -> Option<u64> {
+        self.get(key)?.parse().ok()
+    }
+
+    /// A switch that is on.
+    pub(crate) fn flag(&self, key: &str) -> bool {
+        self.get(key) == Some("1")
+    }
+
+    /// Size of the root file system, bytes.
+    pub(crate) fn rootfs_bytes(&self) -> u64 {
+        let size = self.get("rootfs").and_then(|text| text.split(',').find_map(|part| part.strip_prefix("size=")));
+        size.and_then(parse_size).unwrap_or_default()
+    }
+
+    /// The file's text; its SHA-1 is the digest.
+    pub(crate) fn text(&self) -> String {
+        let mut text = section(&self.keys);
+        if !self.pending.is_empty() || !self.pending_delete.is_empty() {
+            text.push_str("\n[pve:pending]\n");
+            if !self.pending_delete.is_empty() {
+                let keys: Vec<&str> = self.pending_delete.iter().map(String::as_str).collect();
+                text.push_str(&format!("delete: {}\n", keys.join(",")));
+            }
+            text.push_str(&section(&self.pending));
+        }
+        text
+    }
+
+    /// SHA-1 of the file, hex.
+    pub fn digest(&self) -> String {
+        hex::encode(Sha1::digest(self.text().as_bytes()))
+    }
+
+    /// What `GET config` shows: pending changes merged in unless `current`.
+    pub(crate) fn shown(&self, current: bool) -> Value {
+        let mut keys = self.keys.clone();
+        if !current {
+            keys.extend(self.pending.clone());
+            keys.retain(|key, _| !self.pending_delete.contains(key));
+        }
+        let mut shown: Map<String, Value> = keys.iter().map(|(key, value)| (key.clone(), typed(key, value))).collect();
+        shown.insert("digest".into(), self.digest().into());
+        Value::Object(shown)
+    }
+
+    /// What `GET pending` shows.
+    pub(crate) fn changes(&self) -> Value {
+        let names: BTreeSet<&String> = self.keys.keys().chain(self.pending.keys()).collect();
+        let mut rows: Vec<Value> = names
+            .into_iter()
+            .map(|key| {
+                let mut row = Map::from_iter([("key".to_owned(), Value::String(key.clone()))]);
+                row.extend(self.keys.get(key).map(|value| ("value".to_owned(), typed(key, value))));
+                row.extend(self.pending.get(key).map(|value| ("pending".to_owned(), typed(key, value))));
+                row.extend(self.pending_delete.contains(key).then(|| ("delete".to_owned(), 1.into())));
+                Value::Object(row)
+            })
+            .collect();
+        rows.push(serde_json::json!({"key": "digest", "value": self.digest()}));
+        Value::Array(rows)
+    }
+
+    /// Brings pending changes into force, as a start does.
+    pub(crate) fn apply_pending(&mut self) {
+        for key in std::mem::take(&mut self.pending_delete) {
+            self.keys.remove(&key);
+        }
+        self.keys.extend(std::mem::take(&mut self.pending));
+    }
+
+    /// What a driver needs to know.
+    pub(crate) fn spec(&self, template: &str) -> GuestSpec {
+        let cores = self.number("cores").and_then(|n| u32::try_from(n).ok());
+        let limit = self.get("cpulimit").and_then(|text| text.parse::<f64>().ok()).filter(|limit| *limit > 0.0);
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        let limit = limit.map(|limit| limit.ceil() as u32);
+        GuestSpec {
+            template: template.to_owned(),
+            hostname: self.get("hostname").unwrap_or_default().to_owned(),
+            memory_mib: self.number("memory").unwrap_or(512),
+            cores: cores.into_iter().chain(limit).min(),
+            unprivileged: self.flag("unprivileged"),
+            nets: self.keys.iter().filter_map(|(key, value)| net(key, value)).collect(),
+        }
+    }
+}
+
+fn section(keys: &BTreeMap<String, String>) -> String {
+    let mut text = String::new();
+    for line in keys.get("description").into_iter().flat_map(|description| description.lines()) {
+        text.push_str(&format!("#{}\n", line.replace('%', "%25").replace(':', "%3A")));
+    }
+    for (key, value) in keys.iter().filter(|(key, _)| *key != "description") {
+        text.push_str(&format!("{key}: {value}\n"));
+    }
+    text
+}
+
+fn update_method() -> Option<&'static Method> {
+    table().lookup("PUT", "/nodes/n/lxc/100/config").map(|found| found.method)
+}
+
+/// Whether a container's configuration can have this key.
+pub(crate) fn known_key(key: &str) -> bool {
+    let foreign = ["node", "vmid", "delete", "revert", "digest"];
+    !foreign.contains(&key) && update_method().is_some_and(|method| method.parameter(key).is_some())
+}
+
+/// Whole numbers and switches are shown as numbers, everything else as text.
+fn typed(key: &str, value: &str) -> Value {
+    let kind = update_method().and_then(|method| method.parameter(key)).and_then(|property| property.kind.as_deref());
+    match (kind, value.parse::<i64>()) {
+        (Some("integer" | "boolean"), Ok(number)) => number.into(),
+        _ => value.into(),
+    }
+}
+
+/// Parses a value such as `net0` with the schema's keys for it; `Err` is PVE's text.
+pub(crate) fn parse_keys(key: &str, value: &str) -> Result<PropertyMap, String> {
+    match update_method().and_then(|method| method.parameter(key)).and_then(|property| property.format.as_ref()) {
+        Some(Format::Keys(keys)) => parse_property_string(keys, value),
+        Some(Format::Named(_)) | None => Err(format!("'{key}' is no property string\n")),
+    }
+}
+
+fn print_keys(key: &str, values: &PropertyMap) -> String {
+    let format = update_method().and_then(|method| method.parameter(key)).and_then(|property| property.format.as_ref());
+    let Some(Format::Keys(keys)) = format else { return String::new() };
+    // The default key comes first and bare, then what must be there, then the rest, each in alphabetical order.
+    let rank = |name: &str| keys.get(name).map_or((false, true), |p| (!p.default_key, p.optional));
+    let mut names: Vec<&String> = values.keys().collect();
+    names.sort_by_key(|name| (rank(name), *name));
+    let parts: Vec<String> = names
+        .into_iter()
+        .map(|name| match keys.get(name) {
+            Some(property) if property.default_key => values[name].clone(),
+            Some(_) | None => format!("{name}={}", values[name]),
+        })
+        .collect();
+    parts.join(",")
+}
+
+/// A network device with address and type filled in, in PVE's order of keys.
+pub(crate) fn normal_net(key: &str, value: &str, random: &mut Random) -> Result<String, String> {
+    let mut keys = parse_keys(key, value)?;
+    keys.entry("hwaddr".into()).or_insert_with(|| {
+        let bytes = random.next().to_be_bytes();
+        format!("BC:24:11:{:02X}:{:02X}:{:02X}", bytes[0], bytes[1], bytes[2])
+    });
+    keys.entry("type".into()).or_insert_with(|| "veth".into());
+    Ok(print_keys(key, &keys))
+}
+
+/// A root file system or mount point with its volume and size.
+pub(crate) fn normal_volume(key: &str, value: &str, volid: &str, size: &str) -> Result<String, String> {
+    let mut keys = parse_keys(key, value)?;
+    keys.insert("volume".into(), volid.to_owned());
+    keys.insert("size".into(), size.to_owned());
+    Ok(print_keys(key, &keys))
+}
+
+/// Lower case, sorted, each once, joined by semicolons.
+pub(crate) fn normal_tags(value: &str) -> String {
+    let tags: BTreeSet<String> = split_list(value).into_iter().map(str::to_lowercase).collect();
+    tags.into_iter().collect::<Vec<_>>().join(";")
+}
+
+/// Each line ended by a newline, empty lines at the end dropped; empty means no description.
+pub(crate) fn normal_description(value: &str) -> String {
+    let lines = value.trim_end_matches('\n');
+    if lines.is_empty() { String::new() } else { format!("{lines}\n") }
+}
+
+fn net(key: &str, value: &str) -> Option<(u8, GuestNet)> {
+    let index = key.strip_prefix("net")?.parse().ok()?;
+    let mut keys = parse_keys(key, value).ok()?;
+    Some((
+        index,
+        GuestNet {
+            name: keys.remove("name").unwrap_or_default(),
+            hwaddr: keys.remove("hwaddr").unwrap_or_default().to_uppercase(),
+            bridge: keys.remove("bridge").unwrap_or_default(),
+            ip: keys.remove("ip"),
+            gw: keys.remove("gw"),
+        },
+    ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn nets_are_printed_in_pve_order() {
+        let net = normal_net("net0", "ip=10.0.0.2/24,gw=10.0.0.1,bridge=vmbr0,name=eth0,hwaddr=BC:24:11:00:00:01", &mut Random::seeded(1));
+        assert_eq!(net.unwrap(), "name=eth0,bridge=vmbr0,gw=10.0.0.1,hwaddr=BC:24:11:00:00:01,ip=10.0.0.2/24,type=veth");
+        let generated = normal_net("net0", "name=eth0", &mut Random::seeded(1)).unwrap();
+        assert!(generated.contains("hwaddr=BC:24:11:"), "{generated}");
+    }
+
+    #[test]
+    fn tags_and_descriptions_take_their_normal_form() {
+        assert_eq!(normal_tags("b;a;A"), "a;b");
+        assert_eq!(normal_tags("web,Blue web"), "blue;web");
+        assert_eq!(normal_description("first\nsecond"), "first\nsecond\n");
+        assert_eq!(normal_description("x\n\n"), "x\n");
+        assert_eq!(normal_description("\n"), "");
+    }
+
+    #[test]
+    fn volumes_keep_their_options() {
+        let rootfs = normal_volume("rootfs", "local:4,acl=1", "local:100/vm-100-disk-0.raw", "4G").unwrap();
+        assert_eq!(rootfs, "local:100/vm-100-disk-0.raw,acl=1,size=4G");
+    }
+
+    #[test]
+    fn the_digest_follows_every_change() {
+        let mut config = GuestConfig::default();
+        let empty = config.digest();
+        assert_eq!(empty, "da39a3ee5e6b4b0d3255bfef95601890afd80709");
+        config.pending.insert("nameserver".into(), "1.1.1.1".into());
+        assert_ne!(config.digest(), empty);
+    }
+}

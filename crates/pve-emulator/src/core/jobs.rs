@@ -1,0 +1,61 @@
+//! Commands given to the driver, and what their answers change.
+
+use serde::{Deserialize, Serialize};
+
+use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestOutcome};
+use super::upid::Upid;
+use super::world::{Power, World};
+use super::{Effects, broadcast, worker};
+
+/// A command that has not been answered; it is given again after a restart.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Job {
+    /// The task that waits for it.
+    pub(crate) task: Upid,
+    pub(crate) command: GuestCommand,
+}
+
+/// Takes in a driver's answer. Answers to unknown jobs (of an earlier process) change nothing.
+pub(crate) fn finish(world: &mut World, done: GuestDone, now_ms: u64, effects: &mut Effects) {
+    if let Some(look) = world.live.inspects.remove(&done.job) {
+        return broadcast::looked(world, done, look, now_ms);
+    }
+    let Some(job) = world.jobs.remove(&done.job) else { return };
+    note_power(world, &job.command, &done.result, now_ms);
+    worker::proceed(world, &job.task, done, now_ms, effects);
+}
+
+/// What happened to the guest holds, whatever became of the task that asked for it.
+fn note_power(
+    world: &mut World,
+    command: &GuestCommand,
+    result: &Result<GuestOutcome, GuestError>,
+    now_ms: u64,
+) {
+    if result.is_err() {
+        return;
+    }
+    let (guest, power) = match command {
+        GuestCommand::Start { guest, .. } => (guest, Power::Running { since_ms: now_ms }),
+        GuestCommand::Create { guest, .. }
+        | GuestCommand::Shutdown { guest, .. }
+        | GuestCommand::Kill { guest, .. }
+        | GuestCommand::Destroy { guest, .. } => (guest, Power::Stopped),
+        GuestCommand::Inspect { .. } => return,
+    };
+    if let Some(guest) = world.guest_mut(guest) {
+        guest.power = power;
+    }
+}
+
+/// The guest a command is for.
+pub(crate) fn target(command: &GuestCommand) -> &GuestKey {
+    match command {
+        GuestCommand::Create { guest, .. }
+        | GuestCommand::Start { guest, .. }
+        | GuestCommand::Shutdown { guest, .. }
+        | GuestCommand::Kill { guest, .. }
+        | GuestCommand::Destroy { guest, .. }
+        | GuestCommand::Inspect { guest, .. } => guest,
+    }
+}

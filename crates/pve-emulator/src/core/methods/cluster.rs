@@ -1,0 +1,124 @@
+//! `/cluster/status`, `/cluster/resources`, `/cluster/nextid`.
+
+use serde_json::{Map, Value, json};
+
+use super::super::error::ApiError;
+use super::super::pipeline::{Call, Outcome};
+use super::super::status_row;
+use super::super::world::{Reach, World};
+use super::node;
+use super::storage;
+
+const LOWEST_VMID: u32 = 100;
+
+/// Quorum and nodes; a standalone node has no cluster entry.
+pub(super) fn status(call: &mut Call<'_>) -> Outcome {
+    let world = &*call.world;
+    let mut rows = Vec::new();
+    if let Some(name) = &world.cluster_name {
+        let nodes = world.nodes().len();
+        let online = world.nodes().iter().filter(|node| node.reach == Reach::Up).count();
+        rows.push(json!({
+            "type": "cluster", "id": "cluster", "name": name, "nodes": nodes, "version": nodes,
+            "quorate": u8::from(online * 2 > nodes),
+        }));
+    }
+    rows.extend(world.nodes().iter().map(|node| {
+        json!({
+            "type": "node", "id": format!("node/{}", node.name), "name": node.name, "nodeid": node.id,
+            "ip": node.address, "level": "", "local": u8::from(node.name == call.via),
+            "online": u8::from(node.reach == Reach::Up),
+        })
+    }));
+    Ok(Value::Array(rows).into())
+}
+
+/// Everything the caller may see, or one kind of it.
+pub(super) fn resources(call: &mut Call<'_>) -> Outcome {
+    let kind = call.text("type");
+    let wanted = |name: &str| kind.as_deref().is_none_or(|kind| kind == name);
+    let mut rows = Vec::new();
+    if kind.is_none() {
+        rows.extend(pools(call));
+    }
+    if wanted("vm") {
+        let visible = call.world.guests().filter(|(vmid, _)| call.may(&format!("/vms/{vmid}"), "VM.Audit"));
+        rows.extend(visible.map(|(vmid, guest)| status_row::resource(call.world, vmid, guest)));
+    }
+    if wanted("node") {
+        rows.extend(nodes(call));
+    }
+    if wanted("storage") {
+        rows.extend(storages(call));
+    }
+    if kind.is_none() {
+        rows.extend(zones(call));
+    }
+    Ok(Value::Array(rows).into())
+}
+
+fn pools(call: &Call<'_>) -> Vec<Value> {
+    let visible = call.world.pools.keys().filter(|name| call.may(&format!("/pool/{name}"), "Pool.Audit"));
+    visible.map(|name| json!({"id": format!("/pool/{name}"), "pool": name, "type": "pool"})).collect()
+}
+
+fn nodes(call: &Call<'_>) -> Vec<Value> {
+    let row = |node| {
+        let mut row = node::row(call, node);
+        row.insert("cgroup-mode".into(), 2.into());
+        Value::Object(row)
+    };
+    call.world.nodes().iter().map(row).collect()
+}
+
+fn storages(call: &Call<'_>) -> Vec<Value> {
+    let mut rows = Vec::new();
+    for node in call.world.nodes() {
+        rows.extend(storage::visible(call, &node.name).map(|store| storage::resource(call.world, store, &node.name)));
+    }
+    rows
+}
+
+fn zones(call: &Call<'_>) -> Vec<Value> {
+    if !call.may("/sdn/zones/localnetwork", "SDN.Audit") {
+        return Vec::new();
+    }
+    let row = |name: &String| {
+        json!({
+            "id": format!("network/{name}/zone/localnetwork"), "type": "network", "network-type": "zone",
+            "network": "localnetwork", "node": name, "status": "ok",
+        })
+    };
+    call.world.nodes().iter().map(|node| row(&node.name)).collect()
+}
+
+/// The lowest free id, as text; with `vmid` whether that one is free.
+pub(super) fn next_id(call: &mut Call<'_>) -> Outcome {
+    if let Some(vmid) = call.number("vmid") {
+        let taken = u32::try_from(vmid).is_ok_and(|vmid| call.world.guests.contains_key(&vmid));
+        if taken {
+            return Err(ApiError::parameter("vmid", format!("VM {vmid} already exists")).into());
+        }
+        return Ok(Value::String(vmid.to_string()).into());
+    }
+    Ok(Value::String(lowest_free(call.world).to_string()).into())
+}
+
+fn lowest_free(world: &World) -> u32 {
+    let mut free = LOWEST_VMID;
+    for taken in world.guests.range(LOWEST_VMID..).map(|(vmid, _)| *vmid) {
+        if taken != free {
+            break;
+        }
+        free += 1;
+    }
+    free
+}
+
+/// An object's entries, for rows that are put together.
+pub(super) fn fields(value: Value) -> Map<String, Value> {
+    match value {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}

@@ -1,0 +1,60 @@
+//! What the emulated methods do. A method of the schema that is not listed here answers 501 with its name.
+
+mod access;
+mod cluster;
+mod config_rights;
+mod index;
+mod lxc_config;
+mod lxc_create;
+mod lxc_power;
+mod lxc_read;
+mod node;
+mod pools;
+mod storage;
+mod tasks;
+
+use super::pipeline::{Call, Outcome};
+
+/// Does what a method is for; its parameters are verified and its caller is admitted.
+pub(crate) type Behaviour = fn(&mut Call<'_>) -> Outcome;
+
+/// The behaviour of a method, by verb and schema path.
+pub(crate) fn behaviour(verb: &str, path: &str) -> Option<Behaviour> {
+    let behaviour: Behaviour = match (verb, path) {
+        ("GET", "/version" | "/nodes/{node}/version") => node::version,
+        ("GET", "/access/permissions") => access::permissions,
+        ("GET", "/cluster/status") => cluster::status,
+        ("GET", "/cluster/resources") => cluster::resources,
+        ("GET", "/cluster/nextid") => cluster::next_id,
+        ("GET", "/cluster/tasks") => tasks::cluster_list,
+        ("GET", "/nodes") => node::list,
+        ("GET", "/nodes/{node}/status") => node::status,
+        ("GET", "/nodes/{node}/network") => node::network,
+        ("GET", "/nodes/{node}/tasks") => tasks::node_list,
+        ("GET", "/nodes/{node}/tasks/{upid}/status") => tasks::status,
+        ("GET", "/nodes/{node}/tasks/{upid}/log") => tasks::log,
+        ("DELETE", "/nodes/{node}/tasks/{upid}") => tasks::kill,
+        ("GET", "/nodes/{node}/storage") => storage::node_list,
+        ("GET", "/nodes/{node}/storage/{storage}/status") => storage::status,
+        ("GET", "/nodes/{node}/storage/{storage}/content") => storage::content,
+        ("GET", "/storage") => storage::list,
+        ("GET", "/pools") => pools::list,
+        ("GET", "/pools/{poolid}") => pools::read,
+        ("PUT", "/pools" | "/pools/{poolid}") => pools::update,
+        ("GET", "/nodes/{node}/lxc") => lxc_read::list,
+        ("GET", "/nodes/{node}/lxc/{vmid}/status/current") => lxc_read::current,
+        ("GET", "/nodes/{node}/lxc/{vmid}/interfaces") => lxc_read::interfaces,
+        ("GET", "/nodes/{node}/lxc/{vmid}/config") => lxc_read::config,
+        ("GET", "/nodes/{node}/lxc/{vmid}/pending") => lxc_read::pending,
+        ("PUT", "/nodes/{node}/lxc/{vmid}/config") => lxc_config::update,
+        ("POST", "/nodes/{node}/lxc") => lxc_create::create,
+        ("DELETE", "/nodes/{node}/lxc/{vmid}") => lxc_power::destroy,
+        ("POST", "/nodes/{node}/lxc/{vmid}/status/start") => lxc_power::start,
+        ("POST", "/nodes/{node}/lxc/{vmid}/status/stop") => lxc_power::stop,
+        ("POST", "/nodes/{node}/lxc/{vmid}/status/shutdown") => lxc_power::shutdown,
+        ("POST", "/nodes/{node}/lxc/{vmid}/status/reboot") => lxc_power::reboot,
+        ("GET", _) => return index::behaviour(path),
+        (_, _) => return None,
+    };
+    Some(behaviour)
+}

@@ -1,0 +1,156 @@
+//! `/storage` and `/nodes/{node}/storage`.
+
+use serde_json::{Value, json};
+use sha1::{Digest, Sha1};
+
+use super::super::error::ApiError;
+use super::super::pipeline::{Call, Outcome};
+use super::super::world::{Storage, World};
+use super::cluster::fields;
+use crate::schema::split_list;
+
+/// What a call says about a storage that is not there, or not on this node.
+pub(super) fn require<'a>(world: &'a World, id: &str, node: &str) -> Result<&'a Storage, ApiError> {
+    let storage = world.storage(id).ok_or_else(|| ApiError::died(format!("storage '{id}' does not exist")))?;
+    if storage.on(node) {
+        return Ok(storage);
+    }
+    Err(ApiError::died(format!("storage '{id}' is not available on node '{node}'")))
+}
+
+/// Storages of a node the caller may see.
+pub(super) fn visible<'a>(call: &'a Call<'_>, node: &'a str) -> impl Iterator<Item = &'a Storage> + 'a {
+    let seen = |storage: &&Storage| {
+        let path = format!("/storage/{}", storage.id);
+        call.may(&path, "Datastore.Audit") || call.may(&path, "Datastore.AllocateSpace")
+    };
+    call.world.storages.iter().filter(|storage| storage.on(node)).filter(seen)
+}
+
+/// Bytes in use: the store's own and all its images.
+fn used_bytes(world: &World, storage: &Storage, node: &str) -> u64 {
+    let here = |owner: &Option<String>| storage.shared || owner.as_deref() == Some(node);
+    let images = world.volumes.iter().filter(|v| v.storage == storage.id && here(&v.node));
+    // Images are sparse: what a container writes is not known here, so only the file system's own blocks count.
+    let blocks: u64 = images.map(|volume| volume.size_bytes / 32).sum();
+    (storage.used_bytes + blocks).min(storage.total_bytes)
+}
+
+fn content_list(storage: &Storage) -> String {
+    storage.content.join(",")
+}
+
+/// A row of `/cluster/resources`.
+pub(super) fn resource(world: &World, storage: &Storage, node: &str) -> Value {
+    json!({
+        "id": format!("storage/{node}/{}", storage.id), "type": "storage", "storage": storage.id, "node": node,
+        "status": "available", "plugintype": storage.kind, "content": content_list(storage),
+        "shared": u8::from(storage.shared), "disk": used_bytes(world, storage, node), "maxdisk": storage.total_bytes,
+    })
+}
+
+pub(super) fn list(call: &mut Call<'_>) -> Outcome {
+    let digest = hex::encode(Sha1::digest(format!("{:?}", call.world.storages).as_bytes()));
+    let kind = call.text("type");
+    let rows = call.world.storages.iter().filter(|storage| {
+        let path = format!("/storage/{}", storage.id);
+        let seen = call.may(&path, "Datastore.Audit") || call.may(&path, "Datastore.AllocateSpace");
+        seen && kind.as_deref().is_none_or(|kind| kind == storage.kind)
+    });
+    let rows = rows.map(|storage| {
+        let mut row = fields(json!({
+            "storage": storage.id, "type": storage.kind, "path": storage.path, "content": content_list(storage),
+            "digest": digest,
+        }));
+        if storage.shared {
+            row.insert("shared".into(), 1.into());
+        }
+        if let Some(nodes) = &storage.nodes {
+            row.insert("nodes".into(), nodes.join(",").into());
+        }
+        row.extend(storage.options.iter().map(|(key, value)| (key.clone(), value.clone().into())));
+        Value::Object(row)
+    });
+    Ok(rows.collect::<Value>().into())
+}
+
+fn status_of(world: &World, storage: &Storage, node: &str) -> serde_json::Map<String, Value> {
+    let used = used_bytes(world, storage, node);
+    fields(json!({
+        "type": storage.kind, "content": content_list(storage), "shared": u8::from(storage.shared),
+        "active": 1, "enabled": 1, "total": storage.total_bytes, "used": used,
+        "avail": storage.total_bytes.saturating_sub(used),
+    }))
+}
+
+pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
+    let wanted_content = call.text("content");
+    let wanted_id = call.text("storage");
+    if let Some(id) = &wanted_id {
+        require(call.world, id, &call.node)?;
+    }
+    let rows = visible(call, &call.node)
+        .filter(|storage| wanted_id.as_ref().is_none_or(|id| *id == storage.id))
+        .filter(|storage| {
+            wanted_content.as_deref().is_none_or(|list| split_list(list).iter().any(|content| storage.holds(content)))
+        })
+        .map(|storage| {
+            let mut row = status_of(call.world, storage, &call.node);
+            let used = used_bytes(call.world, storage, &call.node);
+            #[allow(clippy::cast_precision_loss)]
+            let fraction = used as f64 / storage.total_bytes.max(1) as f64;
+            row.insert("used_fraction".into(), fraction.into());
+            row.insert("storage".into(), storage.id.clone().into());
+            Value::Object(row)
+        });
+    Ok(rows.collect::<Value>().into())
+}
+
+pub(super) fn status(call: &mut Call<'_>) -> Outcome {
+    let id = call.text("storage").unwrap_or_default();
+    let storage = require(call.world, &id, &call.node)?;
+    Ok(Value::Object(status_of(call.world, storage, &call.node)).into())
+}
+
+/// Images and templates; images of guests the caller may not audit are left out.
+pub(super) fn content(call: &mut Call<'_>) -> Outcome {
+    let id = call.text("storage").unwrap_or_default();
+    let storage = require(call.world, &id, &call.node)?;
+    let wanted = call.text("content");
+    let vmid = call.number("vmid");
+    let asked = |name: &str| storage.holds(name) && wanted.as_deref().is_none_or(|wanted| wanted == name);
+    let mut rows: Vec<Value> = Vec::new();
+    if asked("rootdir") {
+        let here = call.world.volumes.iter().filter(|volume| {
+            let node = storage.shared || volume.node.as_deref() == Some(call.node.as_str());
+            volume.storage == id && node && call.may(&format!("/vms/{}", volume.vmid), "VM.Audit")
+        });
+        let here = here.filter(|volume| vmid.is_none_or(|vmid| vmid == u64::from(volume.vmid)));
+        rows.extend(here.map(|volume| {
+            json!({
+                "volid": volume.volid(), "content": "rootdir", "format": "raw", "vmid": volume.vmid, "parent": null,
+                "size": volume.size_bytes, "used": volume.size_bytes / 32, "ctime": volume.ctime_s,
+            })
+        }));
+    }
+    if asked("vztmpl") && vmid.is_none() {
+        let here = call.world.templates.iter().filter(|t| t.storage == id && t.on(&call.node));
+        rows.extend(here.map(|template| {
+            json!({
+                "volid": template.volid(), "content": "vztmpl", "format": archive_format(&template.file),
+                "size": template.size_bytes, "ctime": template.ctime_s,
+            })
+        }));
+    }
+    Ok(Value::Array(rows).into())
+}
+
+fn archive_format(file: &str) -> &'static str {
+    match file.rsplit('.').next() {
+        Some("zst") => "tzst",
+        Some("gz") => "tgz",
+        Some("xz") => "txz",
+        Some("bz2") => "tbz2",
+        Some(_) | None => "tar",
+    }
+}

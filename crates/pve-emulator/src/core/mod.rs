@@ -1,0 +1,110 @@
+//! The emulated cluster as plain data and pure decisions.
+//!
+//! [`handle`] takes the world, one input and the time, and gives answers and guest commands; nothing here reads a clock, a
+//! file or a socket. A request that has to wait (for a look at a guest, a configuration lock, a point in time) is parked in
+//! [`World::live`] and answered by a later input; [`next_wakeup`] says when time alone is due to change something.
+//!
+//! Tasks survive a restart of the emulator: PVE's workers are processes of their own that outlive a restart of the API
+//! daemons, so [`resume`] issues the guest commands that were not answered again and the tasks run to their end.
+
+mod answer;
+mod broadcast;
+mod decode;
+mod error;
+mod guest_config;
+mod jobs;
+mod methods;
+mod park;
+mod pipeline;
+mod random;
+mod request;
+mod rights;
+mod seed;
+mod status_row;
+mod task;
+mod token;
+mod upid;
+mod worker;
+mod world;
+
+pub mod guest;
+
+pub use guest_config::GuestConfig;
+pub use request::{ApiRequest, Handed, Payload, RequestId, Response};
+pub use seed::{NodeSeed, TokenSeed, WorldSeed};
+pub use task::{Acting, Task, TaskState};
+pub use token::{Access, hash_secret};
+pub use upid::Upid;
+pub use world::{Bridge, Guest, Node, Pool, Power, Reach, Storage, TaskTimes, Template, World};
+
+use guest::{GuestCommand, GuestDone};
+
+/// Something that happened.
+#[derive(Debug, Clone)]
+pub enum Input {
+    /// A call arrived at a node.
+    Request(ApiRequest),
+    /// A driver finished a command.
+    GuestDone(GuestDone),
+    /// Time passed.
+    Tick,
+}
+
+/// What follows from an input.
+#[derive(Debug, Default)]
+pub struct Effects {
+    /// Answers to this or earlier requests. They may leave once the world is on disk.
+    pub responses: Vec<Response>,
+    /// Commands for the driver, in the order they were decided; likewise only after the commit.
+    pub commands: Vec<GuestCommand>,
+}
+
+/// Decides what an input does to the world. `now_ms` is Unix time and must not go backwards by much.
+pub fn handle(world: &mut World, input: Input, now_ms: u64) -> Effects {
+    let mut effects = Effects::default();
+    match input {
+        Input::Request(request) => pipeline::accept(world, request, now_ms, &mut effects),
+        Input::GuestDone(done) => jobs::finish(world, done, now_ms, &mut effects),
+        Input::Tick => {}
+    }
+    settle(world, now_ms, &mut effects);
+    effects
+}
+
+/// To be called once after loading a world: what has to be asked of the driver again.
+pub fn resume(world: &mut World, now_ms: u64) -> Effects {
+    let mut effects = Effects::default();
+    effects.commands.extend(world.jobs.values().map(|job| job.command.clone()));
+    broadcast::start(world, now_ms, &mut effects);
+    settle(world, now_ms, &mut effects);
+    effects
+}
+
+/// When a [`Input::Tick`] is due at the latest, Unix time in milliseconds.
+pub fn next_wakeup(world: &World) -> Option<u64> {
+    let tasks = world.tasks.iter().filter_map(|task| task.state.due_ms());
+    tasks.chain(park::due_ms(world)).chain([world.next_broadcast_ms]).min()
+}
+
+/// The schema's path and the guest a call is about, e.g. (`/nodes/{node}/lxc/{vmid}`, 100); for journals.
+pub fn describe(request: &ApiRequest) -> (Option<String>, Option<u32>) {
+    pipeline::describe(request)
+}
+
+/// Lets time and freed locks take effect until nothing changes any more.
+fn settle(world: &mut World, now_ms: u64, effects: &mut Effects) {
+    if now_ms >= world.next_broadcast_ms {
+        broadcast::start(world, now_ms, effects);
+    }
+    // Each round ends at least one wait; the bound only guards against a mistake.
+    for _ in 0..10_000 {
+        let moved = worker::advance(world, now_ms, effects) | park::advance(world, now_ms, effects);
+        if !moved {
+            return;
+        }
+    }
+    tracing::error!("the world does not come to rest");
+}
+
+#[cfg(test)]
+mod tests;

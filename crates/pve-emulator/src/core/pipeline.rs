@@ -1,0 +1,317 @@
+//! The way of a request: format, authentication, method, permission, proxying, verification, behaviour.
+//!
+//! The order is that of PVE: credentials are looked at before the path, permissions before parameters, and a call for another
+//! node leaves before its parameters are verified there.
+
+use serde_json::Value;
+
+use super::Effects;
+use super::answer::{self, Reply, Style};
+use super::decode;
+use super::error::ApiError;
+use super::guest::GuestKey;
+use super::methods;
+use super::park::{self, Progress, Wait};
+use super::request::{ApiRequest, Handed, Payload, RequestId, Response};
+use super::rights::Rights;
+use super::token::{self, Access, Caller};
+use super::worker;
+use super::world::{Reach, World};
+use super::broadcast;
+use crate::schema::{Method, Params, perl_text, table, verify};
+
+const BASE: &str = "/api2";
+/// PVE delays every 401 by this long.
+const UNAUTHORIZED_HOLD_MS: u64 = 3_000;
+
+/// What a behaviour may end with besides a result.
+#[derive(Debug)]
+pub(crate) enum Stop {
+    Refused(ApiError),
+    Park(Wait),
+}
+
+impl From<ApiError> for Stop {
+    fn from(error: ApiError) -> Self {
+        Self::Refused(error)
+    }
+}
+
+pub(crate) type Outcome = Result<Reply, Stop>;
+
+/// A call that passed all checks, as its behaviour sees it.
+pub(crate) struct Call<'a> {
+    pub(crate) world: &'a mut World,
+    pub(crate) now_ms: u64,
+    pub(crate) request: RequestId,
+    pub(crate) caller: &'a Caller,
+    pub(crate) params: &'a Params,
+    /// The node it runs on: named by the path, or the one that took it.
+    pub(crate) node: String,
+    /// The node that took it.
+    pub(crate) via: String,
+    pub(crate) progress: &'a mut Progress,
+    pub(crate) effects: &'a mut Effects,
+}
+
+/// A call on its way to its behaviour.
+struct Admitted {
+    style: Style,
+    method: &'static Method,
+    params: Params,
+    caller: Caller,
+    node: String,
+    handed: Handed,
+}
+
+/// Takes a new request in.
+pub(crate) fn accept(world: &mut World, request: ApiRequest, now_ms: u64, effects: &mut Effects) {
+    run(world, request, Progress { arrived_ms: now_ms, ..Progress::default() }, now_ms, effects);
+}
+
+/// Runs a request as far as it goes: to its answer, or to the next wait.
+pub(crate) fn run(
+    world: &mut World,
+    request: ApiRequest,
+    mut progress: Progress,
+    now_ms: u64,
+    effects: &mut Effects,
+) {
+    let response = match admit(world, &request) {
+        Err(response) => *response,
+        Ok(admitted) => match perform(world, &request, &admitted, &mut progress, now_ms, effects) {
+            Ok(reply) => answer::success(request.id, admitted.style, reply, admitted.handed),
+            Err(Stop::Refused(error)) => answer::failure(request.id, admitted.style, &error, admitted.handed),
+            Err(Stop::Park(wait)) => return park::park(world, request, progress, wait),
+        },
+    };
+    world.live.creating.remove(&request.id);
+    if !progress.answered {
+        effects.responses.push(response);
+    }
+}
+
+/// Path and format of a call below `/api2`.
+fn split(path: &str) -> Option<(String, String)> {
+    let rest = path.strip_prefix(BASE)?.trim_start_matches('/');
+    let at = rest.find('/').unwrap_or(rest.len());
+    let (format, relative) = rest.split_at(at);
+    let named = format.len() >= 2
+        && format.starts_with(|c: char| c.is_ascii_lowercase())
+        && format.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    named.then(|| (format.to_owned(), if relative.is_empty() { "/".to_owned() } else { relative.to_owned() }))
+}
+
+/// For the journal: the schema's path and the guest a request is about.
+pub(crate) fn describe(request: &ApiRequest) -> (Option<String>, Option<u32>) {
+    let path = decode::unescape(&request.path);
+    let Some((_, relative)) = split(&path) else { return (None, None) };
+    let Some(found) = table().lookup(&request.method, &relative) else { return (None, None) };
+    let params = decode::parameters(&request.query, request.content_type.as_deref(), &request.payload);
+    let given = params.ok().and_then(|params| perl_text(params.get("vmid")?));
+    let vmid = found.placeholders.get("vmid").cloned().or(given).and_then(|text| text.parse().ok());
+    (Some(found.method.path.clone()), vmid)
+}
+
+fn admit(world: &World, request: &ApiRequest) -> Result<Admitted, Box<Response>> {
+    let id = request.id;
+    if !matches!(request.method.as_str(), "GET" | "POST" | "PUT" | "DELETE") {
+        return Err(Box::new(Response::bare(id, 501, &format!("method '{}' not available", request.method), 0)));
+    }
+    let path = decode::unescape(&request.path);
+    if !path.starts_with(BASE) {
+        check_payload(request)?;
+        let message = format!("no such file '{path}'\n");
+        return Err(Box::new(Response::plain(id, 500, &message)));
+    }
+    let Some((format, relative)) = split(&path) else {
+        return Err(Box::new(Response::plain(id, 501, "no such uri")));
+    };
+    let caller = authenticate(world, request, &relative)?;
+    check_payload(request)?;
+    let Some(style) = Style::named(&format) else {
+        return Err(Box::new(Response::plain(id, 501, &format!("no formatter for uri {relative}, {format}"))));
+    };
+    let given = decode::parameters(&request.query, request.content_type.as_deref(), &request.payload)
+        .map_err(|message| Box::new(Response::plain(id, 500, &message)))?;
+    let (method, params, node) = route(world, request, &caller, &relative, given)
+        .map_err(|error| Box::new(answer::failure(id, style, &error, Handed::Direct)))?;
+    let handed = hand_over(world, request, method, &node)?;
+    let errors = verify(method, &params);
+    if !errors.is_empty() {
+        return Err(Box::new(answer::failure(id, style, &ApiError::Parameters(errors), handed)));
+    }
+    Ok(Admitted { style, method, params, caller, node, handed })
+}
+
+fn authenticate(world: &World, request: &ApiRequest, relative: &str) -> Result<Caller, Box<Response>> {
+    let open = match request.method.as_str() {
+        "GET" => matches!(relative, "/access/domains" | "/access/ticket"),
+        "POST" => matches!(relative, "/access/ticket" | "/access/vncticket" | "/access/openid/auth-url" | "/access/openid/login"),
+        _ => false,
+    };
+    match token::authenticate(&world.tokens, request.authorization.as_deref(), request.cookie.as_deref()) {
+        Ok(caller) => Ok(caller),
+        Err(_) if open => Ok(Caller { id: String::new(), access: Access::Empty }),
+        Err(reason) => Err(Box::new(Response::bare(request.id, 401, reason, UNAUTHORIZED_HOLD_MS))),
+    }
+}
+
+fn check_payload(request: &ApiRequest) -> Result<(), Box<Response>> {
+    let refused = |status, message: &str| Err(Box::new(Response::plain(request.id, status, message)));
+    if request.payload == Payload::None {
+        return Ok(());
+    }
+    if !matches!(request.method.as_str(), "PUT" | "POST") {
+        return refused(501, &format!("Unexpected content for method '{}'", request.method));
+    }
+    if request.payload == Payload::TooLarge {
+        return refused(501, "for data too large");
+    }
+    match request.content_type.as_deref() {
+        None => Ok(()),
+        Some(given) => match decode::media_type(given) {
+            "" | "application/x-www-form-urlencoded" | "application/json" => Ok(()),
+            _ => refused(506, &format!("upload 'Content-Type '{given}' not implemented")),
+        },
+    }
+}
+
+type Route = (&'static Method, Params, String);
+
+/// Method, parameters with those of the path, and the node the call is for.
+fn route(
+    world: &World,
+    request: &ApiRequest,
+    caller: &Caller,
+    relative: &str,
+    mut params: Params,
+) -> Result<Route, ApiError> {
+    let Some(found) = table().lookup(&request.method, relative) else {
+        return Err(ApiError::NotImplemented(format!("Method '{} {relative}' not implemented", request.method)));
+    };
+    for (name, value) in found.placeholders {
+        if params.get(&name).is_some_and(|given| perl_text(given).as_ref() != Some(&value)) {
+            return Err(ApiError::parameter(&name, "duplicate parameter (already defined in URI)"));
+        }
+        params.insert(name, Value::String(value));
+    }
+    if found.method.ticket_only && !caller.id.is_empty() {
+        let what = format!("URI '{relative}' not available with API token, need proper ticket.\n");
+        return Err(ApiError::denied(what));
+    }
+    Rights(caller).admit(found.method.permissions.as_ref(), &params)?;
+    let target = found.method.proxyto.as_ref().and_then(|name| perl_text(params.get(name)?));
+    let node = match target {
+        None => request.via.clone(),
+        Some(node) if node == "localhost" => request.via.clone(),
+        Some(node) if world.node(&node).is_some() => node,
+        Some(node) => {
+            return Err(ApiError::died(format!(
+                "hostname lookup '{node}' failed - failed to get address info for: {node}: Temporary failure in name resolution"
+            )));
+        }
+    };
+    Ok((found.method, params, node))
+}
+
+/// Who answers, or the proxy's failure to reach it.
+fn hand_over(world: &World, request: &ApiRequest, method: &Method, node: &str) -> Result<Handed, Box<Response>> {
+    let remote = node != request.via;
+    let failed = |status, reason, hold_ms| Err(Box::new(Response::bare(request.id, status, reason, hold_ms)));
+    let Some(target) = world.node(node) else { return Ok(Handed::Direct) };
+    if remote {
+        match target.reach {
+            Reach::Up => {}
+            Reach::Refused => return failed(595, "Connection refused", 0),
+            Reach::NoRoute => return failed(595, "No route to host", 3_000),
+            Reach::Silent => return failed(596, "Connection timed out", 30_000),
+        }
+    }
+    if method.protected && !target.daemon_up {
+        return failed(595, "Connection refused", 0);
+    }
+    Ok(match (remote, method.protected) {
+        (false, false) => Handed::Direct,
+        (false, true) => Handed::Daemon,
+        (true, false) => Handed::Remote,
+        (true, true) => Handed::RemoteDaemon,
+    })
+}
+
+fn perform(
+    world: &mut World,
+    request: &ApiRequest,
+    admitted: &Admitted,
+    progress: &mut Progress,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Outcome {
+    let Admitted { method, params, caller, node, .. } = admitted;
+    let Some(behaviour) = methods::behaviour(&method.verb, &method.path) else {
+        let Method { verb, path, name, .. } = method;
+        return Err(ApiError::not_emulated(format!("Method '{verb} {path}' ({name})")).into());
+    };
+    let mut call = Call {
+        world,
+        now_ms,
+        request: request.id,
+        caller,
+        params,
+        node: node.clone(),
+        via: request.via.clone(),
+        progress,
+        effects,
+    };
+    behaviour(&mut call)
+}
+
+impl Call<'_> {
+    /// A given parameter as text.
+    pub(crate) fn text(&self, name: &str) -> Option<String> {
+        perl_text(self.params.get(name)?)
+    }
+
+    /// A given switch; absent means off.
+    pub(crate) fn flag(&self, name: &str) -> bool {
+        self.text(name).as_deref() == Some("1")
+    }
+
+    /// A given whole number; negative ones count as absent.
+    pub(crate) fn number(&self, name: &str) -> Option<u64> {
+        self.text(name)?.trim_start_matches('+').parse().ok()
+    }
+
+    /// The guest the path names.
+    pub(crate) fn guest_key(&self) -> GuestKey {
+        let vmid = self.number("vmid").and_then(|vmid| u32::try_from(vmid).ok()).unwrap_or_default();
+        GuestKey { node: self.node.clone(), vmid }
+    }
+
+    /// Whether the caller holds a privilege.
+    pub(crate) fn may(&self, path: &str, privilege: &str) -> bool {
+        Rights(self.caller).has(path, privilege)
+    }
+
+    /// Makes sure that what is known about these guests is fresh: parks the request once for a look at those that run.
+    pub(crate) fn look_at(&mut self, guests: &[GuestKey]) -> Result<(), Stop> {
+        if self.progress.looked {
+            return Ok(());
+        }
+        let jobs: std::collections::BTreeSet<_> =
+            guests.iter().filter_map(|key| broadcast::inspect(self.world, key, false, self.effects)).collect();
+        if jobs.is_empty() { Ok(()) } else { Err(Stop::Park(Wait::Looks(jobs))) }
+    }
+
+    /// Waits for a guest's configuration lock, 10 s at most.
+    pub(crate) fn await_lock(&mut self, guest: &GuestKey) -> Result<(), Stop> {
+        if worker::lock_holder(self.world, guest).is_none() {
+            return Ok(());
+        }
+        let until_ms = *self.progress.lock_until_ms.get_or_insert(self.now_ms + worker::LOCK_TIMEOUT_MS);
+        if self.now_ms >= until_ms {
+            return Err(ApiError::died(worker::lock_timeout(guest.vmid)).into());
+        }
+        Err(Stop::Park(Wait::ConfigLock { guest: guest.clone(), until_ms }))
+    }
+}

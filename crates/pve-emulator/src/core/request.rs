@@ -1,0 +1,99 @@
+//! A call as it arrives, and its answer as it leaves.
+
+use serde::{Deserialize, Serialize};
+
+/// Pairs an answer with its request.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+pub struct RequestId(pub u64);
+
+/// The body of a request.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub enum Payload {
+    /// No `Content-Length`, or 0.
+    #[default]
+    None,
+    /// The bytes, at most 512 KiB.
+    Bytes(Vec<u8>),
+    /// Longer than 512 KiB; not read.
+    TooLarge,
+}
+
+/// One HTTP request, framing already taken off.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ApiRequest {
+    /// Chosen by the shell.
+    pub id: RequestId,
+    /// Node whose listener took it.
+    pub via: String,
+    /// Verb as sent.
+    pub method: String,
+    /// Path as sent (percent-encoded), without the query.
+    pub path: String,
+    /// What follows `?`, as sent.
+    pub query: String,
+    /// `Content-Type`.
+    pub content_type: Option<String>,
+    /// `Authorization`.
+    pub authorization: Option<String>,
+    /// `Cookie`.
+    pub cookie: Option<String>,
+    /// Body.
+    pub payload: Payload,
+}
+
+/// Who worked on the answer; it shows in the `Connection` headers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Handed {
+    /// The API process itself.
+    Direct,
+    /// The privileged daemon of the same node.
+    Daemon,
+    /// Another node's API process.
+    Remote,
+    /// Another node's privileged daemon.
+    RemoteDaemon,
+}
+
+/// An answer.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Response {
+    /// Which request.
+    pub request: RequestId,
+    /// Three digits; 595 and 596 occur.
+    pub status: u16,
+    /// Reason phrase: the first line of the message.
+    pub reason: String,
+    /// Absent for plain text and empty bodies.
+    pub content_type: Option<&'static str>,
+    /// Empty means no body and no `Content-Length`.
+    pub body: Vec<u8>,
+    /// For the `Connection` headers.
+    pub handed: Handed,
+    /// To be held back this long before it is sent, milliseconds.
+    pub hold_ms: u64,
+}
+
+impl Response {
+    /// A text answer of the HTTP layer; body and reason are the same.
+    pub fn plain(request: RequestId, status: u16, message: &str) -> Self {
+        Self {
+            request,
+            status,
+            reason: first_line(message),
+            content_type: None,
+            body: message.as_bytes().to_vec(),
+            handed: Handed::Direct,
+            hold_ms: 0,
+        }
+    }
+
+    /// An answer without body.
+    pub fn bare(request: RequestId, status: u16, reason: &str, hold_ms: u64) -> Self {
+        Self { body: Vec::new(), hold_ms, ..Self::plain(request, status, reason) }
+    }
+}
+
+/// The part of a message that fits into a status line.
+pub(crate) fn first_line(message: &str) -> String {
+    message.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect()
+}

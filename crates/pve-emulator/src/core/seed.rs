@@ -1,0 +1,111 @@
+//! The first state of a cluster.
+
+use std::collections::BTreeMap;
+
+use super::broadcast::PERIOD_MS;
+use super::park::Live;
+use super::random::Random;
+use super::token::{Access, Token};
+use super::world::{Bridge, Node, Pool, Reach, Storage, TaskTimes, Template, World};
+
+/// What a cluster starts with.
+#[derive(Debug, Clone)]
+pub struct WorldSeed {
+    /// Name of the cluster; `None` with exactly one node makes it standalone.
+    pub cluster_name: Option<String>,
+    /// At least one; names are DNS labels.
+    pub nodes: Vec<NodeSeed>,
+    /// Storages.
+    pub storages: Vec<Storage>,
+    /// Container templates.
+    pub templates: Vec<Template>,
+    /// Pools by name.
+    pub pools: BTreeMap<String, Pool>,
+    /// API tokens.
+    pub tokens: Vec<TokenSeed>,
+    /// Start of the arbitrary numbers (MACs, pids).
+    pub random: u64,
+    /// How long tasks take.
+    pub times: TaskTimes,
+}
+
+/// A node.
+#[derive(Debug, Clone)]
+pub struct NodeSeed {
+    /// DNS label.
+    pub name: String,
+    /// Address other nodes and `/cluster/status` see.
+    pub address: String,
+    /// CPUs.
+    pub cpus: u32,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+    /// Memory in use without guests, bytes.
+    pub memory_used_bytes: u64,
+    /// Root disk, bytes.
+    pub disk_bytes: u64,
+    /// Root disk in use, bytes.
+    pub disk_used_bytes: u64,
+    /// Bridges.
+    pub bridges: Vec<Bridge>,
+}
+
+/// An API token.
+#[derive(Debug, Clone)]
+pub struct TokenSeed {
+    /// `user@realm!name`.
+    pub id: String,
+    /// From [`super::hash_secret`].
+    pub secret_sha256: String,
+    /// Its rights.
+    pub access: Access,
+}
+
+impl World {
+    /// A cluster without guests.
+    pub fn new(seed: WorldSeed, now_ms: u64) -> Self {
+        let standalone = seed.cluster_name.is_none() && seed.nodes.len() == 1;
+        let nodes = seed.nodes.into_iter().zip(1..).map(|(node, id)| plant(node, if standalone { 0 } else { id }, now_ms));
+        let tokens = seed
+            .tokens
+            .into_iter()
+            .map(|TokenSeed { id, secret_sha256, access }| Token { id, secret_sha256, access })
+            .collect();
+        Self {
+            cluster_name: seed.cluster_name.or_else(|| (!standalone).then(|| "lab".into())),
+            nodes: nodes.collect(),
+            storages: seed.storages,
+            templates: seed.templates,
+            pools: seed.pools,
+            tokens,
+            guests: BTreeMap::new(),
+            volumes: Vec::new(),
+            tasks: Vec::new(),
+            jobs: BTreeMap::new(),
+            next_job: 0,
+            random: Random::seeded(seed.random),
+            times: seed.times,
+            next_broadcast_ms: now_ms + PERIOD_MS,
+            live: Live::default(),
+        }
+    }
+}
+
+fn plant(seed: NodeSeed, id: u32, now_ms: u64) -> Node {
+    Node {
+        name: seed.name,
+        id,
+        address: seed.address,
+        cpus: seed.cpus,
+        memory_bytes: seed.memory_bytes,
+        memory_used_bytes: seed.memory_used_bytes,
+        disk_bytes: seed.disk_bytes,
+        disk_used_bytes: seed.disk_used_bytes,
+        bridges: seed.bridges,
+        fingerprint: String::new(),
+        booted_ms: now_ms.saturating_sub(3_600_000),
+        last_pid: 1_000,
+        reach: Reach::Up,
+        daemon_up: true,
+    }
+}

@@ -1,0 +1,120 @@
+//! A guest's state in the shapes the API shows it.
+
+use std::collections::BTreeMap;
+
+use serde_json::{Map, Value, json};
+
+use super::guest::GuestLook;
+use super::world::{Guest, Power, World};
+
+const MIB: u64 = 1024 * 1024;
+const PRESSURES: [&str; 6] = [
+    "pressurecpusome",
+    "pressurecpufull",
+    "pressureiosome",
+    "pressureiofull",
+    "pressurememorysome",
+    "pressurememoryfull",
+];
+
+/// What the last look showed, if the guest runs.
+fn look<'a>(world: &'a World, vmid: u32, guest: &Guest) -> Option<(&'a GuestLook, f64)> {
+    let look = world.live.looks.get(&vmid).filter(|_| guest.is_running())?;
+    Some((look.seen.as_ref().ok()?, look.cpu))
+}
+
+fn cpus(world: &World, guest: &Guest) -> u64 {
+    let host = world.node(&guest.node).map_or(1, |node| u64::from(node.cpus));
+    guest.config.number("cores").unwrap_or(host)
+}
+
+fn uptime_s(guest: &Guest, now_ms: u64) -> u64 {
+    match guest.power {
+        Power::Running { since_ms } => now_ms.saturating_sub(since_ms) / 1000,
+        Power::Stopped => 0,
+    }
+}
+
+fn name(vmid: u32, guest: &Guest) -> String {
+    guest.config.get("hostname").map_or_else(|| format!("CT{vmid}"), str::to_owned)
+}
+
+fn status(guest: &Guest) -> &'static str {
+    if guest.is_running() { "running" } else { "stopped" }
+}
+
+/// Usage keys that both shapes have.
+fn usage(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> Map<String, Value> {
+    let look = look(world, vmid, guest);
+    let seen = look.map(|(look, _)| look);
+    let cpu = look.map_or(0.0, |(_, cpu)| cpu);
+    let fields = json!({
+        "type": "lxc",
+        "vmid": vmid,
+        "name": name(vmid, guest),
+        "status": status(guest),
+        "uptime": uptime_s(guest, now_ms),
+        "mem": seen.map_or(0, |look| look.mem_bytes),
+        "maxmem": guest.config.number("memory").unwrap_or(512) * MIB,
+        "disk": 0,
+        "maxdisk": guest.config.rootfs_bytes(),
+        "netin": seen.map_or(0, |look| look.net_in_bytes),
+        "netout": seen.map_or(0, |look| look.net_out_bytes),
+        "diskread": 0,
+        "diskwrite": 0,
+        "cpu": if cpu == 0.0 { json!(0) } else { json!(cpu) },
+    });
+    match fields {
+        Value::Object(fields) => fields,
+        _ => Map::new(),
+    }
+}
+
+/// A row of `GET /nodes/{node}/lxc`; `status/current` adds `ha`.
+pub(crate) fn current(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> Map<String, Value> {
+    let mut row = usage(world, vmid, guest, now_ms);
+    row.insert("cpus".into(), cpus(world, guest).into());
+    row.insert("swap".into(), 0.into());
+    row.insert("maxswap".into(), (guest.config.number("swap").unwrap_or(512) * MIB).into());
+    for key in ["tags", "lock"] {
+        row.extend(guest.config.get(key).map(|value| (key.to_owned(), value.into())));
+    }
+    if guest.config.flag("template") {
+        row.insert("template".into(), 1.into());
+    }
+    if guest.is_running() {
+        row.extend(PRESSURES.map(|key| (key.to_owned(), "0.00".into())));
+        row.extend(look(world, vmid, guest).and_then(|(look, _)| look.pid).map(|pid| ("pid".to_owned(), pid.into())));
+    }
+    row
+}
+
+/// What the node broadcasts about a guest; frozen until the next time.
+pub(crate) fn broadcast(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> BTreeMap<String, Value> {
+    let mut row: BTreeMap<String, Value> = usage(world, vmid, guest, now_ms).into_iter().collect();
+    for key in ["type", "vmid"] {
+        row.remove(key);
+    }
+    row.insert("maxcpu".into(), cpus(world, guest).into());
+    row.insert("template".into(), u8::from(guest.config.flag("template")).into());
+    let memory = if guest.is_running() { row.get("mem").cloned().unwrap_or(json!(0)) } else { json!(0) };
+    row.insert("memhost".into(), memory);
+    row
+}
+
+/// A row of `GET /cluster/resources`: place, lock, tags and pool are current, the rest is as last broadcast.
+pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest) -> Value {
+    let mut row = Map::from_iter([
+        ("id".to_owned(), json!(format!("lxc/{vmid}"))),
+        ("type".to_owned(), json!("lxc")),
+        ("vmid".to_owned(), json!(vmid)),
+        ("node".to_owned(), json!(guest.node)),
+        ("status".to_owned(), json!("unknown")),
+    ]);
+    row.extend(guest.broadcast.clone().unwrap_or_default());
+    for key in ["tags", "lock"] {
+        row.extend(guest.config.get(key).map(|value| (key.to_owned(), value.into())));
+    }
+    row.extend(world.pool_of(vmid).map(|pool| ("pool".to_owned(), pool.into())));
+    Value::Object(row)
+}

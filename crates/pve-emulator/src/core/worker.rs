@@ -1,0 +1,206 @@
+//! The step machine of worker tasks: lock, check, command, settle, end.
+//!
+//! A task takes the guest's configuration lock (10 s at most), checks what PVE's worker checks, gives the driver one command
+//! after the other and ends when both the driver is done and its least time has passed.
+
+mod conclude;
+mod launch;
+
+use super::Effects;
+use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestOutcome, JobId};
+use super::jobs::Job;
+use super::task::{Acting, Step, Task, TaskState, Work};
+use super::upid::Upid;
+use super::world::World;
+
+/// How long PVE waits for a guest's configuration lock.
+pub(crate) const LOCK_TIMEOUT_MS: u64 = 10_000;
+/// Until a worker that fails its checks has ended.
+const QUICK_END_MS: u64 = 50;
+/// Between TERM and KILL.
+const KILL_GRACE_MS: u64 = 5_000;
+
+/// Starts a task; it runs at once unless its guest is locked.
+pub(crate) fn spawn(
+    world: &mut World,
+    kind: &str,
+    guest: &GuestKey,
+    user: &str,
+    work: Work,
+    now_ms: u64,
+) -> Upid {
+    let (pid, pstart) = world.fork(&guest.node, now_ms);
+    let upid = Upid {
+        node: guest.node.clone(),
+        pid,
+        pstart,
+        starttime_s: now_ms / 1000,
+        kind: kind.to_owned(),
+        id: guest.vmid.to_string(),
+        user: user.to_owned(),
+    };
+    let mut log = Vec::new();
+    if lock_holder(world, guest).is_some() {
+        log.push("trying to acquire lock...".to_owned());
+    }
+    let state = TaskState::Waiting { deadline_ms: now_ms + LOCK_TIMEOUT_MS };
+    world.tasks.push(Task { upid: upid.clone(), work, log, state });
+    upid
+}
+
+/// The task that holds a guest's configuration lock.
+pub(crate) fn lock_holder<'a>(world: &'a World, guest: &GuestKey) -> Option<&'a Task> {
+    world.tasks.iter().find(|task| task.holds_lock() && task.guest() == *guest)
+}
+
+/// PVE's words for a lock that was not free in time.
+pub(crate) fn lock_timeout(vmid: u32) -> String {
+    format!("can't lock file '/run/lock/lxc/pve-config-{vmid}.lock' - got timeout")
+}
+
+/// Moves tasks that time or a free lock lets move; whether any did.
+pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> bool {
+    let mut moved = false;
+    for at in 0..world.tasks.len() {
+        let Some(task) = world.tasks.get(at) else { continue };
+        match task.state.clone() {
+            TaskState::Waiting { deadline_ms } => {
+                if lock_holder(world, &task.guest()).is_none() {
+                    enter(world, at, now_ms, effects);
+                    moved = true;
+                } else if now_ms >= deadline_ms {
+                    let error = lock_timeout(task.guest().vmid);
+                    conclude::end(world, at, Some(error), now_ms);
+                    moved = true;
+                }
+            }
+            TaskState::Settling { at_ms, error } if now_ms >= at_ms => {
+                conclude::conclude(world, at, error, now_ms);
+                moved = true;
+            }
+            TaskState::Dying { at_ms } if now_ms >= at_ms => {
+                conclude::die(world, at, now_ms);
+                moved = true;
+            }
+            TaskState::Settling { .. } | TaskState::Dying { .. } | TaskState::Acting(_) | TaskState::Stopped { .. } => {}
+        }
+    }
+    if moved {
+        conclude::forget_old(world);
+    }
+    moved
+}
+
+fn enter(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) {
+    if world.tasks[at].log.first().is_some_and(|line| line.starts_with("trying to acquire lock")) {
+        world.tasks[at].say(" OK");
+    }
+    if let Err(error) = launch::launch(world, at, now_ms, effects) {
+        settle(world, at, Some(error), now_ms + QUICK_END_MS);
+    }
+}
+
+/// Gives the driver a command on behalf of a task.
+fn issue(
+    world: &mut World,
+    at: usize,
+    step: Step,
+    not_before_ms: u64,
+    command: impl FnOnce(JobId, GuestKey) -> GuestCommand,
+    effects: &mut Effects,
+) {
+    let job = world.allocate_job();
+    let command = command(job, world.tasks[at].guest());
+    let task = world.tasks[at].upid.clone();
+    world.tasks[at].state = TaskState::Acting(Acting { job, step, not_before_ms });
+    world.jobs.insert(job, Job { task, command: command.clone() });
+    effects.commands.push(command);
+}
+
+fn settle(world: &mut World, at: usize, error: Option<String>, at_ms: u64) {
+    world.tasks[at].state = TaskState::Settling { at_ms, error };
+}
+
+/// The driver answered a command of a task: the next step, or the end.
+pub(crate) fn proceed(world: &mut World, upid: &Upid, done: GuestDone, now_ms: u64, effects: &mut Effects) {
+    let Some(at) = world.tasks.iter().position(|task| task.upid == *upid) else { return };
+    let TaskState::Acting(Acting { job, step, not_before_ms }) = world.tasks[at].state.clone() else { return };
+    if job != done.job {
+        return;
+    }
+    let end_ms = not_before_ms.max(now_ms);
+    match (step, done.result) {
+        (Step::Create, Ok(outcome)) => {
+            launch::unpacked(world, at, log_of(outcome));
+            settle(world, at, None, end_ms);
+        }
+        (Step::Create, Err(error)) => clean_up(world, at, message(error, "timed out"), not_before_ms, effects),
+        (Step::CleanUp { error }, _) => settle(world, at, Some(error), end_ms),
+        (Step::Start, Err(error)) => {
+            let vmid = world.tasks[at].guest().vmid;
+            world.tasks[at].say(message(error, "timed out"));
+            settle(world, at, Some(format!("startup for container '{vmid}' failed")), end_ms);
+        }
+        (Step::Shutdown { force: true }, Err(GuestError::TimedOut)) => kill(world, at, Step::Kill, now_ms, effects),
+        (Step::RebootDown, Err(GuestError::TimedOut)) => kill(world, at, Step::RebootKill, now_ms, effects),
+        (Step::RebootDown | Step::RebootKill, Ok(_)) => launch::reboot_up(world, at, end_ms, effects),
+        (Step::DestroyKill, Ok(_)) => {
+            issue(world, at, Step::Destroy, not_before_ms, |job, guest| GuestCommand::Destroy { job, guest }, effects);
+        }
+        (Step::Start | Step::Kill | Step::Shutdown { .. } | Step::Destroy, Ok(_)) => settle(world, at, None, end_ms),
+        (
+            Step::Kill
+            | Step::Shutdown { .. }
+            | Step::RebootDown
+            | Step::RebootKill
+            | Step::DestroyKill
+            | Step::Destroy,
+            Err(error),
+        ) => settle(world, at, Some(message(error, "container did not stop")), end_ms),
+    }
+}
+
+fn kill(world: &mut World, at: usize, step: Step, now_ms: u64, effects: &mut Effects) {
+    issue(world, at, step, now_ms, |job, guest| GuestCommand::Kill { job, guest }, effects);
+}
+
+fn clean_up(world: &mut World, at: usize, error: String, not_before_ms: u64, effects: &mut Effects) {
+    world.tasks[at].say(&error);
+    let vmid = world.tasks[at].guest().vmid;
+    let error = format!("unable to create CT {vmid} - {error}");
+    let step = Step::CleanUp { error };
+    issue(world, at, step, not_before_ms, |job, guest| GuestCommand::Destroy { job, guest }, effects);
+}
+
+fn log_of(outcome: GuestOutcome) -> Vec<String> {
+    match outcome {
+        GuestOutcome::Done { log } => log,
+        GuestOutcome::Inspected(_) => Vec::new(),
+    }
+}
+
+fn message(error: GuestError, timed_out: &str) -> String {
+    match error {
+        GuestError::TimedOut => timed_out.to_owned(),
+        GuestError::Failed(text) => text.trim().to_owned(),
+    }
+}
+
+/// `DELETE` of a task: TERM, and KILL five seconds later. Returns when it will be gone; nothing for one that has ended.
+///
+/// What the driver already does goes on, as a started `lxc-stop` would.
+pub(crate) fn terminate(world: &mut World, upid: &Upid, now_ms: u64) -> Option<u64> {
+    let at = world.tasks.iter().position(|task| task.upid == *upid && task.is_running())?;
+    if let TaskState::Dying { at_ms } = world.tasks[at].state {
+        return Some(at_ms);
+    }
+    let at_ms = now_ms + KILL_GRACE_MS;
+    let vmid = world.tasks[at].guest().vmid;
+    if let (Work::Shutdown { timeout_s, force }, TaskState::Acting(_)) = (&world.tasks[at].work, &world.tasks[at].state) {
+        let mode = if *force { "" } else { " --nokill" };
+        let line = format!("command 'lxc-stop -n {vmid}{mode} --timeout {timeout_s}' failed: received interrupt");
+        world.tasks[at].say(line);
+    }
+    world.tasks[at].state = TaskState::Dying { at_ms };
+    Some(at_ms)
+}

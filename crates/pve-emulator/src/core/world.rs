@@ -1,0 +1,317 @@
+//! Everything the emulated cluster knows; plain data that is written to disk as it is.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use super::guest::{GuestKey, JobId};
+use super::guest_config::GuestConfig;
+use super::jobs::Job;
+use super::park::Live;
+use super::random::Random;
+use super::task::Task;
+use super::token::Token;
+
+/// The cluster's state.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct World {
+    /// Name of the cluster; a standalone node has none.
+    pub(crate) cluster_name: Option<String>,
+    /// In the order of their node ids.
+    pub(crate) nodes: Vec<Node>,
+    pub(crate) storages: Vec<Storage>,
+    pub(crate) templates: Vec<Template>,
+    pub(crate) pools: BTreeMap<String, Pool>,
+    pub(crate) tokens: Vec<Token>,
+    pub(crate) guests: BTreeMap<u32, Guest>,
+    pub(crate) volumes: Vec<Volume>,
+    /// Oldest first.
+    pub(crate) tasks: Vec<Task>,
+    /// Commands the driver has not answered yet, except looks.
+    pub(crate) jobs: BTreeMap<JobId, Job>,
+    pub(crate) next_job: u64,
+    pub(crate) random: Random,
+    pub(crate) times: TaskTimes,
+    /// When usage and names are next broadcast to the cluster, Unix ms.
+    pub(crate) next_broadcast_ms: u64,
+    /// Waiting requests and looks under way; gone with the process, like the connections they belong to.
+    #[serde(skip)]
+    pub(crate) live: Live,
+}
+
+/// How long tasks take at least, milliseconds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct TaskTimes {
+    /// vzcreate.
+    pub create_ms: u64,
+    /// vzstart, and the second half of vzreboot.
+    pub start_ms: u64,
+    /// vzstop.
+    pub stop_ms: u64,
+    /// vzshutdown, and the first half of vzreboot.
+    pub shutdown_ms: u64,
+    /// vzdestroy.
+    pub destroy_ms: u64,
+}
+
+impl Default for TaskTimes {
+    /// Create 2 s, start 1 s; the others about what the recordings show at their quickest.
+    fn default() -> Self {
+        Self { create_ms: 2_000, start_ms: 1_000, stop_ms: 1_000, shutdown_ms: 1_000, destroy_ms: 300 }
+    }
+}
+
+/// Whether a node can be reached by the others.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Reach {
+    /// Answers.
+    Up,
+    /// Its address refuses connections.
+    Refused,
+    /// Nothing answers at its address.
+    NoRoute,
+    /// Takes requests and never answers them.
+    Silent,
+}
+
+/// One node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Node {
+    /// DNS label.
+    pub name: String,
+    /// Its place in the cluster, from 1; 0 when standalone.
+    pub(crate) id: u32,
+    /// Address shown in `/cluster/status`.
+    pub(crate) address: String,
+    pub(crate) cpus: u32,
+    pub(crate) memory_bytes: u64,
+    /// In use without guests.
+    pub(crate) memory_used_bytes: u64,
+    pub(crate) disk_bytes: u64,
+    pub(crate) disk_used_bytes: u64,
+    pub(crate) bridges: Vec<Bridge>,
+    /// SHA-256 of its certificate, `AA:BB:…`.
+    pub(crate) fingerprint: String,
+    /// Unix ms.
+    pub(crate) booted_ms: u64,
+    pub(crate) last_pid: u32,
+    /// As seen by the other nodes.
+    pub reach: Reach,
+    /// The privileged daemon runs.
+    pub daemon_up: bool,
+}
+
+/// A bridge of a node.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Bridge {
+    /// e.g. `vmbr0`.
+    pub name: String,
+    /// Address with prefix length, if it has one.
+    pub cidr: Option<String>,
+}
+
+/// A configured storage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Storage {
+    /// e.g. `local`.
+    pub id: String,
+    /// `dir`, `btrfs` …
+    pub kind: String,
+    /// e.g. `rootdir`, `vztmpl`.
+    pub content: Vec<String>,
+    /// One store seen by all nodes.
+    pub shared: bool,
+    /// Nodes that have it; absent means all.
+    pub nodes: Option<Vec<String>>,
+    /// Where it is mounted.
+    pub path: String,
+    /// Further keys as `/storage` shows them.
+    pub options: BTreeMap<String, String>,
+    /// Size, bytes.
+    pub total_bytes: u64,
+    /// In use without guests, bytes.
+    pub used_bytes: u64,
+}
+
+/// A container template in a storage.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Template {
+    /// Storage id.
+    pub storage: String,
+    /// Node that has it; absent means each.
+    pub node: Option<String>,
+    /// File name.
+    pub file: String,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// Unix seconds.
+    pub ctime_s: u64,
+    /// e.g. `debian`.
+    pub ostype: String,
+}
+
+/// A named set of guests and storages.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct Pool {
+    /// Shown beside the name.
+    pub comment: Option<String>,
+    /// Members.
+    pub vms: Vec<u32>,
+    /// Members.
+    pub storages: Vec<String>,
+}
+
+/// A disk image.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Volume {
+    pub(crate) storage: String,
+    /// Node whose disk holds it; absent on shared storage.
+    pub(crate) node: Option<String>,
+    pub(crate) vmid: u32,
+    /// e.g. `100/vm-100-disk-0.raw`.
+    pub(crate) name: String,
+    pub(crate) size_bytes: u64,
+    pub(crate) ctime_s: u64,
+}
+
+/// Whether a guest runs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Power {
+    /// Not running.
+    Stopped,
+    /// Running.
+    Running {
+        /// Since when, Unix ms.
+        since_ms: u64,
+    },
+}
+
+/// One container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub struct Guest {
+    /// Where its configuration lies.
+    pub node: String,
+    /// Its configuration file.
+    pub config: GuestConfig,
+    /// As last known.
+    pub power: Power,
+    /// Template it was made from, file name.
+    pub(crate) template: String,
+    /// When its configuration appeared, Unix ms.
+    pub(crate) created_ms: u64,
+    /// Its row in the last broadcast; absent until the first one.
+    pub(crate) broadcast: Option<BTreeMap<String, serde_json::Value>>,
+}
+
+impl Guest {
+    /// Running as last known.
+    pub fn is_running(&self) -> bool {
+        matches!(self.power, Power::Running { .. })
+    }
+}
+
+impl World {
+    /// Guests by vmid.
+    pub fn guests(&self) -> impl Iterator<Item = (u32, &Guest)> {
+        self.guests.iter().map(|(vmid, guest)| (*vmid, guest))
+    }
+
+    /// All remembered tasks, oldest first.
+    pub fn tasks(&self) -> &[Task] {
+        &self.tasks
+    }
+
+    /// Nodes in the order of their ids.
+    pub fn nodes(&self) -> &[Node] {
+        &self.nodes
+    }
+
+    /// A node to change, by name; for faults.
+    pub fn node_mut(&mut self, name: &str) -> Option<&mut Node> {
+        self.nodes.iter_mut().find(|node| node.name == name)
+    }
+
+    /// How long tasks take.
+    pub fn task_times(&self) -> TaskTimes {
+        self.times
+    }
+
+    /// Changes how long tasks take that start from now on.
+    pub fn set_task_times(&mut self, times: TaskTimes) {
+        self.times = times;
+    }
+
+    /// Sets the certificate fingerprint all nodes show, `AA:BB:…`.
+    pub fn set_fingerprint(&mut self, fingerprint: &str) {
+        self.nodes.iter_mut().for_each(|node| fingerprint.clone_into(&mut node.fingerprint));
+    }
+
+    /// Replaces what the template storages hold.
+    pub fn set_templates(&mut self, templates: Vec<Template>) {
+        self.templates = templates;
+    }
+
+    pub(crate) fn node(&self, name: &str) -> Option<&Node> {
+        self.nodes.iter().find(|node| node.name == name)
+    }
+
+    /// A guest by its place; one on another node is not found.
+    pub(crate) fn guest(&self, key: &GuestKey) -> Option<&Guest> {
+        self.guests.get(&key.vmid).filter(|guest| guest.node == key.node)
+    }
+
+    pub(crate) fn guest_mut(&mut self, key: &GuestKey) -> Option<&mut Guest> {
+        self.guests.get_mut(&key.vmid).filter(|guest| guest.node == key.node)
+    }
+
+    pub(crate) fn storage(&self, id: &str) -> Option<&Storage> {
+        self.storages.iter().find(|storage| storage.id == id)
+    }
+
+    pub(crate) fn pool_of(&self, vmid: u32) -> Option<&str> {
+        self.pools.iter().find(|(_, pool)| pool.vms.contains(&vmid)).map(|(name, _)| name.as_str())
+    }
+
+    pub(crate) fn allocate_job(&mut self) -> JobId {
+        self.next_job += 1;
+        JobId(self.next_job)
+    }
+
+    /// A new process on a node: pid and its start in ticks since boot.
+    pub(crate) fn fork(&mut self, node: &str, now_ms: u64) -> (u32, u64) {
+        let step = u32::try_from(1 + self.random.below(40)).unwrap_or(1);
+        let Some(node) = self.node_mut(node) else { return (1, 0) };
+        node.last_pid = if node.last_pid > 4_000_000 { 1_000 } else { node.last_pid + step };
+        (node.last_pid, now_ms.saturating_sub(node.booted_ms) / 10)
+    }
+
+}
+
+impl Storage {
+    pub(crate) fn holds(&self, content: &str) -> bool {
+        self.content.iter().any(|known| known == content)
+    }
+
+    pub(crate) fn on(&self, node: &str) -> bool {
+        self.nodes.as_ref().is_none_or(|nodes| nodes.iter().any(|name| name == node))
+    }
+}
+
+impl Template {
+    pub(crate) fn volid(&self) -> String {
+        format!("{}:vztmpl/{}", self.storage, self.file)
+    }
+
+    pub(crate) fn on(&self, node: &str) -> bool {
+        self.node.as_ref().is_none_or(|name| name == node)
+    }
+}
+
+impl Volume {
+    pub(crate) fn volid(&self) -> String {
+        format!("{}:{}", self.storage, self.name)
+    }
+}

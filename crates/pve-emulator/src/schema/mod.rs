@@ -1,0 +1,15 @@
+//! What PVE's API has and accepts: the method table, path matching and parameter verification.
+//!
+//! The table (`assets/schema-9.2.11.json`) is derived from PVE's own schema by `examples/schema_table.rs`. The order of the
+//! checks and their texts follow the answers of PVE 9.2.11.
+
+mod check;
+mod format;
+mod pattern;
+mod property_string;
+mod table;
+
+pub use check::{Errors, Params, perl_text, verify};
+pub use format::{check_named as check_format, format_size, parse_size, split_list};
+pub use property_string::{PropertyMap, parse as parse_property_string};
+pub use table::{Format, Limit, Lookup, Method, Permissions, Property, Table, table};

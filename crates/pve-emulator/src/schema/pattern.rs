@@ -1,0 +1,78 @@
+//! Perl regular expressions of the schema, as far as the schema uses them.
+
+use std::collections::HashMap;
+use std::sync::{LazyLock, Mutex, PoisonError};
+
+use regex::Regex;
+
+/// Whether the whole value matches a pattern of the schema, as PVE anchors it (`^…$`, a final newline is let through).
+pub(super) fn matches(pattern: &str, value: &str) -> bool {
+    let value = value.strip_suffix('\n').unwrap_or(value);
+    match compiled(pattern) {
+        Some(regex) => regex.is_match(value),
+        None => false,
+    }
+}
+
+fn compiled(pattern: &str) -> Option<Regex> {
+    static CACHE: LazyLock<Mutex<HashMap<String, Option<Regex>>>> = LazyLock::new(Mutex::default);
+    let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
+    if let Some(known) = cache.get(pattern) {
+        return known.clone();
+    }
+    let regex = Regex::new(&format!("^(?:{})$", translate(pattern)));
+    if let Err(error) = &regex {
+        tracing::error!(pattern, %error, "a pattern of the schema cannot be compiled; nothing matches it");
+    }
+    let regex = regex.ok();
+    cache.insert(pattern.to_owned(), regex.clone());
+    regex
+}
+
+/// Perl's `(?^i:…)` (flags from scratch) and `\0` in this crate's syntax.
+fn translate(pattern: &str) -> String {
+    let mut out = String::with_capacity(pattern.len());
+    let mut rest = pattern;
+    while let Some(start) = rest.find("(?^") {
+        out.push_str(&rest[..start]);
+        rest = &rest[start + 3..];
+        let end = rest.find(':').unwrap_or(0);
+        out.push_str(if rest[..end].contains('i') { "(?i-msx:" } else { "(?-imsx:" });
+        rest = &rest[end + 1..];
+    }
+    out.push_str(rest);
+    out.replace("\\0", "\\x00")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::table::{Format, Property, table};
+    use super::*;
+
+    fn each_pattern(property: &Property, seen: &mut Vec<String>) {
+        seen.extend(property.pattern.clone());
+        if let Some(Format::Keys(keys)) = &property.format {
+            keys.values().for_each(|key| each_pattern(key, seen));
+        }
+        property.items.iter().for_each(|item| each_pattern(item, seen));
+    }
+
+    #[test]
+    fn every_pattern_of_the_schema_compiles() {
+        let mut patterns = Vec::new();
+        for method in table().methods() {
+            method.parameters.values().for_each(|p| each_pattern(p, &mut patterns));
+        }
+        assert!(patterns.len() > 200);
+        for pattern in patterns {
+            assert!(compiled(&pattern).is_some(), "{pattern}");
+        }
+    }
+
+    #[test]
+    fn flags_start_from_scratch() {
+        assert!(matches("(?^i:[a-z]+)", "AbC"));
+        assert!(!matches("(?^:[a-z]+)", "AbC"));
+        assert!(matches(r"(?^:\w+=[^\0]*(?:\0\w+=[^\0]*)*)", "A=1\0B=2"));
+    }
+}
