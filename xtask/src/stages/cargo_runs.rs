@@ -7,9 +7,18 @@ use crate::figures;
 use crate::invocation::Invocation;
 use crate::ledger::{Outcome, Tally};
 
-/// Formatting.
+/// Formatting; names the files, the differences are for whoever runs the formatter.
 pub(super) fn fmt(stand: &Stand<'_>) -> Result<Outcome> {
-    cargo(stand, &["fmt", "--all", "--check"])
+    let mut outcome = cargo(
+        stand,
+        &["fmt", "--all", "--", "--check", "--files-with-diff"],
+    )?;
+    if outcome.tally.failed > 0 {
+        outcome
+            .remarks
+            .push("`cargo fmt --all` mends it".to_owned());
+    }
+    Ok(outcome)
 }
 
 /// Lints, warnings included.

@@ -37,7 +37,9 @@ impl TreeFile {
 
     /// Sources of tests: they may unwrap and print, but not sleep.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.contains("/tests/") || self.path.ends_with("/tests.rs")
+        self.path.contains("/tests/")
+            || self.path.ends_with("/tests.rs")
+            || self.path.ends_with("_tests.rs")
     }
 }
 
