@@ -11,13 +11,13 @@ use proximity_domain::time::Clock;
 use proximity_pve::client::{Client, ReadClient};
 use proximity_pve::error::Error as PveError;
 use proximity_pve::guest::GuestAccess;
-use proximity_pve::guest::ssh::PlainSsh;
+use proximity_pve::guest::ssh::{NodeAddress, PlainSsh};
 use proximity_pve::lxc::LxcConfig;
-use proximity_pve::task::{TaskFilter, TaskWatcher};
+use proximity_pve::task::{TaskFilter, TaskSource, TaskWatcher};
 use proximity_pve::transport::https::{ApiToken, EndpointConfig, HttpsTransport, Trust};
 use proximity_pve::upid::Upid;
 use proximity_store::Store;
-use proximity_store::records::{HostRecord, TlsTrust};
+use proximity_store::records::{HostRecord, SshAccess, TlsTrust};
 use tokio::sync::Mutex;
 
 use crate::error::EngineError;
@@ -29,31 +29,28 @@ pub(crate) struct Cluster {
     client: Client,
     watcher: TaskWatcher,
     guest_access: Option<Arc<dyn GuestAccess>>,
-    /// Held from choosing a VMID until its intent is committed.
-    pub(crate) vmid_choice: Arc<Mutex<()>>,
 }
 
 impl Cluster {
     /// Builds client, watcher and guest access from the record. Connects lazily.
     pub(crate) fn new(host: HostRecord, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
         let endpoints = endpoints(&host)?;
-        let token =
-            ApiToken { id: host.token_id.clone(), secret: host.token_secret.clone() };
-        let transport = HttpsTransport::new(endpoints, token).map_err(|e| EngineError::Upstream {
-            code: "host_unusable",
-            message: format!("host {}: {e}", host.label),
-            hint: "remove the host and add it again".to_owned(),
-        })?;
+        let token = ApiToken {
+            id: host.token_id.clone(),
+            secret: host.token_secret.clone(),
+        };
+        let transport =
+            HttpsTransport::new(endpoints, token).map_err(|e| EngineError::Upstream {
+                code: "host_unusable",
+                message: format!("host {}: {e}", host.label),
+                hint: "remove the host and add it again".to_owned(),
+            })?;
         let client = Client::new(Arc::new(transport), clock.clone(), host.id);
         let watcher = TaskWatcher::new(client.read().clone(), clock);
         let guest_access = match &host.ssh {
             None => None,
             Some(ssh) => {
-                let nodes = ssh
-                    .nodes
-                    .iter()
-                    .map(|n| (n.node.clone(), (n.address.clone(), n.host_key.clone())))
-                    .collect();
+                let nodes = ssh_nodes(&host, ssh)?;
                 let access = PlainSsh::new(&ssh.user, &ssh.private_key, nodes).map_err(|e| {
                     EngineError::Upstream {
                         code: "ssh_unusable",
@@ -64,7 +61,12 @@ impl Cluster {
                 Some(Arc::new(access) as Arc<dyn GuestAccess>)
             }
         };
-        Ok(Self { host, client, watcher, guest_access, vmid_choice: Arc::default() })
+        Ok(Self {
+            host,
+            client,
+            watcher,
+            guest_access,
+        })
     }
 
     pub(crate) fn label(&self) -> &str {
@@ -97,10 +99,41 @@ impl Cluster {
         node: &NodeName,
         vmid: Vmid,
     ) -> Result<Vec<Upid>, PveError> {
-        let filter = TaskFilter { vmid: Some(vmid), active: true, ..TaskFilter::default() };
+        let filter = TaskFilter {
+            vmid: Some(vmid),
+            source: TaskSource::Active,
+            ..TaskFilter::default()
+        };
         let tasks = self.read().node_tasks(node, &filter).await?;
-        Ok(tasks.into_iter().filter(|t| t.is_running()).map(|t| t.upid).collect())
+        Ok(tasks
+            .into_iter()
+            .filter(|t| t.is_running())
+            .map(|t| t.upid)
+            .collect())
     }
+}
+
+fn ssh_nodes(
+    host: &HostRecord,
+    ssh: &SshAccess,
+) -> Result<Vec<(NodeName, NodeAddress)>, EngineError> {
+    ssh.nodes
+        .iter()
+        .map(|n| {
+            let host_key = n.host_key.parse().map_err(|e| EngineError::Upstream {
+                code: "ssh_unusable",
+                message: format!("host {}: the SSH host key of {}: {e}", host.label, n.node),
+                hint: "remove the host and add it again".to_owned(),
+            })?;
+            Ok((
+                n.node.clone(),
+                NodeAddress {
+                    address: n.address.clone(),
+                    host_key,
+                },
+            ))
+        })
+        .collect()
 }
 
 fn endpoints(host: &HostRecord) -> Result<Vec<EndpointConfig>, EngineError> {
@@ -117,7 +150,10 @@ fn endpoints(host: &HostRecord) -> Result<Vec<EndpointConfig>, EngineError> {
                 TlsTrust::Ca { pem } => Trust::CaPem(pem.clone()),
                 TlsTrust::System => Trust::System,
             };
-            Ok(EndpointConfig { url: e.url.clone(), trust })
+            Ok(EndpointConfig {
+                url: e.url.clone(),
+                trust,
+            })
         })
         .collect()
 }
@@ -150,7 +186,11 @@ pub(crate) struct Clusters {
 
 impl Clusters {
     pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self { store, clock, built: Mutex::default() }
+        Self {
+            store,
+            clock,
+            built: Mutex::default(),
+        }
     }
 
     /// The cluster of this host entry.
@@ -163,7 +203,10 @@ impl Clusters {
             .store
             .host(id)
             .await?
-            .ok_or_else(|| EngineError::NotFound { what: "host", name: id.to_string() })?;
+            .ok_or_else(|| EngineError::NotFound {
+                what: "host",
+                name: id.to_string(),
+            })?;
         let cluster = Arc::new(Cluster::new(host, self.clock.clone())?);
         built.insert(id, cluster.clone());
         Ok(cluster)

@@ -6,6 +6,7 @@ use proximity_domain::time::{Clock, Timestamp};
 use proximity_store::Store;
 use tokio::sync::Notify;
 
+use crate::at_work::AtWork;
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
 use crate::seams::{IdSource, Ingress, Probe};
@@ -37,7 +38,7 @@ pub struct EngineLimits {
     /// How long a claim lasts without being renewed, milliseconds.
     pub lease_ms: i64,
     /// How long a guest gets to shut down, seconds.
-    pub shutdown_s: u64,
+    pub shutdown_s: u32,
     /// How long a guest gets to show an address, milliseconds.
     pub network_ms: u64,
     /// How long a PVE task may run, milliseconds.
@@ -78,6 +79,7 @@ pub struct Engine {
 pub(crate) struct Inner {
     pub(crate) parts: EngineParts,
     pub(crate) clusters: Clusters,
+    pub(crate) at_work: AtWork,
     /// Rung when there is something to claim.
     pub(crate) bell: Notify,
 }
@@ -87,7 +89,14 @@ impl Engine {
     #[must_use]
     pub fn new(parts: EngineParts) -> Self {
         let clusters = Clusters::new(parts.store.clone(), parts.clock.clone());
-        Self { inner: Arc::new(Inner { parts, clusters, bell: Notify::new() }) }
+        Self {
+            inner: Arc::new(Inner {
+                parts,
+                clusters,
+                at_work: AtWork::default(),
+                bell: Notify::new(),
+            }),
+        }
     }
 
     /// The catalog.

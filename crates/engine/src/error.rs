@@ -6,6 +6,8 @@ use proximity_domain::create::Refusal;
 use proximity_domain::failure::Failure;
 use proximity_store::error::StoreError;
 
+use crate::catalog::SettingErrors;
+
 /// What sort of refusal it is; the API maps it to an HTTP status, the CLI to an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -46,6 +48,9 @@ pub enum EngineError {
         /// Which rule it breaks.
         message: String,
     },
+    /// Settings of the catalog entry are missing or wrong.
+    #[error("{0}")]
+    Settings(SettingErrors),
     /// The rules for new apps say no.
     #[error(transparent)]
     Refused(#[from] Refusal),
@@ -147,6 +152,7 @@ impl EngineError {
             }
             Self::NotFound { .. }
             | Self::Invalid { .. }
+            | Self::Settings(_)
             | Self::Refused(_)
             | Self::NotInState { .. }
             | Self::ConfirmationNeeded { .. }
@@ -164,7 +170,13 @@ impl EngineError {
     pub fn fields(&self) -> BTreeMap<String, String> {
         match self {
             Self::Invalid { field, message } => BTreeMap::from([(field.clone(), message.clone())]),
-            Self::Refused(Refusal::HostnameTaken(_)) | Self::Store(StoreError::HostnameTaken { .. }) => {
+            Self::Settings(errors) => errors
+                .fields()
+                .iter()
+                .map(|(name, why)| (format!("environment.{name}"), why.clone()))
+                .collect(),
+            Self::Refused(Refusal::HostnameTaken(_))
+            | Self::Store(StoreError::HostnameTaken { .. }) => {
                 BTreeMap::from([("hostname".to_owned(), self.to_string())])
             }
             Self::Refused(Refusal::UnknownCatalogId(_)) => {
@@ -207,7 +219,16 @@ impl EngineError {
                 K::NotFound,
                 "list what there is with: proximity apps, proximity hosts list or proximity operations list",
             ),
-            Self::Invalid { .. } => row("invalid_value", K::Invalid, "correct the value and try again"),
+            Self::Invalid { .. } => row(
+                "invalid_value",
+                K::Invalid,
+                "correct the value and try again",
+            ),
+            Self::Settings(_) => row(
+                "setting_invalid",
+                K::Invalid,
+                "correct the settings named; proximity catalog show ID lists them",
+            ),
             Self::Refused(refusal) => refusal_row(refusal),
             Self::NotInState { .. } => row(
                 "not_in_state",
@@ -224,12 +245,16 @@ impl EngineError {
                 K::Conflict,
                 "use that host; a second entry for one cluster would make two writers",
             ),
-            Self::HostAmbiguous { .. } => {
-                row("host_ambiguous", K::Invalid, "name one with --host or the field `host`")
-            }
-            Self::NoHost => {
-                row("no_host", K::NotFound, "add one with: proximity hosts add LABEL URL")
-            }
+            Self::HostAmbiguous { .. } => row(
+                "host_ambiguous",
+                K::Invalid,
+                "name one with --host or the field `host`",
+            ),
+            Self::NoHost => row(
+                "no_host",
+                K::NotFound,
+                "add one with: proximity hosts add LABEL URL",
+            ),
             Self::PveUnsupported { .. } => row(
                 "pve_unsupported",
                 K::Conflict,
@@ -265,20 +290,26 @@ fn refusal_row(refusal: &Refusal) -> ErrorRow {
             K::NotFound,
             "list the catalog with: proximity catalog",
         ),
-        Refusal::TooLittleMemory { .. } => {
-            row("memory_too_little", K::Invalid, "ask for at least what the app needs")
-        }
+        Refusal::TooLittleMemory { .. } => row(
+            "memory_too_little",
+            K::Invalid,
+            "ask for at least what the app needs",
+        ),
         Refusal::MemoryAboveNode { .. } => row(
             "memory_above_node",
             K::Resources,
             "ask for less memory, or add a node that has more",
         ),
-        Refusal::CoresAboveNode { .. } => {
-            row("cores_above_node", K::Resources, "ask for fewer cores, or add a node that has more")
-        }
-        Refusal::OutOfRange { .. } => {
-            row("out_of_range", K::Invalid, "choose a figure within the range")
-        }
+        Refusal::CoresAboveNode { .. } => row(
+            "cores_above_node",
+            K::Resources,
+            "ask for fewer cores, or add a node that has more",
+        ),
+        Refusal::OutOfRange { .. } => row(
+            "out_of_range",
+            K::Invalid,
+            "choose a figure within the range",
+        ),
         Refusal::NoNodeOnline => row(
             "no_node_online",
             K::Resources,
@@ -295,9 +326,11 @@ fn refusal_row(refusal: &Refusal) -> ErrorRow {
 fn store_row(error: &StoreError) -> ErrorRow {
     use ErrorKind as K;
     match error {
-        StoreError::LeaseLost { .. } => {
-            row("lease_lost", K::Busy, "another process took the operation over; look at it again")
-        }
+        StoreError::LeaseLost { .. } => row(
+            "lease_lost",
+            K::Busy,
+            "another process took the operation over; look at it again",
+        ),
         StoreError::HostnameTaken { .. } => row(
             "hostname_taken",
             K::Conflict,
@@ -309,9 +342,11 @@ fn store_row(error: &StoreError) -> ErrorRow {
             "widen the port ranges in the configuration, or remove an app",
         ),
         StoreError::Busy { .. } => row("busy", K::Busy, ""),
-        StoreError::IllegalTransition { .. } => {
-            row("not_in_state", K::Conflict, "look at it again; its state has changed")
-        }
+        StoreError::IllegalTransition { .. } => row(
+            "not_in_state",
+            K::Conflict,
+            "look at it again; its state has changed",
+        ),
         StoreError::NotFound { what, .. } => row(
             match *what {
                 "app" => "app_not_found",
@@ -323,17 +358,21 @@ fn store_row(error: &StoreError) -> ErrorRow {
             "list what there is with: proximity apps, proximity hosts list or proximity operations list",
         ),
         StoreError::Exists { .. } => row("exists", K::Conflict, "choose another name"),
-        StoreError::HostInUse { .. } => {
-            row("host_in_use", K::Conflict, "remove its apps first: proximity apps --host LABEL")
-        }
+        StoreError::HostInUse { .. } => row(
+            "host_in_use",
+            K::Conflict,
+            "remove its apps first: proximity apps --host LABEL",
+        ),
         StoreError::TooNew { .. } => row(
             "database_too_new",
             K::Internal,
             "use the newer program again, or restore the copy made before its first start",
         ),
-        StoreError::Key { .. } => {
-            row("key_file", K::Internal, "put the right key file back, readable by its owner only")
-        }
+        StoreError::Key { .. } => row(
+            "key_file",
+            K::Internal,
+            "put the right key file back, readable by its owner only",
+        ),
         StoreError::Damaged { .. } | StoreError::Database(_) | StoreError::File { .. } => row(
             "database_error",
             K::Internal,
@@ -344,7 +383,11 @@ fn store_row(error: &StoreError) -> ErrorRow {
 
 /// The stable code of a failure of PVE, the nodes or the gateway, as one of the known ones.
 pub(crate) fn upstream_code(code: &str) -> &'static str {
-    UPSTREAM_CODES.iter().copied().find(|c| *c == code).unwrap_or("upstream_failed")
+    UPSTREAM_CODES
+        .iter()
+        .copied()
+        .find(|c| *c == code)
+        .unwrap_or("upstream_failed")
 }
 
 /// Every code an operation or command can report about PVE, a node, the guest or the gateway.
@@ -352,6 +395,8 @@ pub const UPSTREAM_CODES: &[&str] = &[
     "pve_unreachable",
     "pve_outcome_unknown",
     "pve_node_unreachable",
+    "fingerprint_mismatch",
+    "token_invalid",
     "pve_permission_denied",
     "pve_unreadable",
     "pve_refused",

@@ -1,11 +1,13 @@
 //! Commands, saga executor, sagas, recovery and the worker loop.
 
+mod at_work;
 pub mod catalog;
 pub mod cluster;
 pub mod commands;
 pub mod engine;
 pub mod error;
 pub mod probe;
+pub mod route_sweep;
 pub mod saga;
 pub mod sagas;
 pub mod seams;

@@ -51,7 +51,10 @@ impl Probe for HttpProbe {
                     break;
                 }
             }
-            Ok(HttpAnswer { status, body: String::from_utf8_lossy(&body).into_owned() })
+            Ok(HttpAnswer {
+                status,
+                body: String::from_utf8_lossy(&body).into_owned(),
+            })
         };
         tokio::time::timeout(Duration::from_millis(timeout_ms), asked)
             .await

@@ -1,8 +1,8 @@
 //! The worker: claims operations under a lease and drives them, several at once.
 
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::sync::RwLock;
+use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
 use std::time::Duration;
 
 use proximity_domain::failure::Failure;
@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
+use crate::at_work::AtWorkGuard;
 use crate::engine::Engine;
 use crate::saga::{Cx, Halt, drive};
 use crate::sagas::saga;
@@ -37,7 +38,11 @@ impl Worker {
     #[must_use]
     pub fn new(engine: Engine, exclusive: bool) -> Self {
         let holder = HolderId(engine.inner.parts.ids.uuid());
-        Self { engine, holder, exclusive }
+        Self {
+            engine,
+            holder,
+            exclusive,
+        }
     }
 
     /// Claims and drives until `shutdown`.
@@ -48,7 +53,9 @@ impl Worker {
         let mut running = JoinSet::new();
         while !shutdown.is_cancelled() {
             while running.try_join_next().is_some() {}
-            let Ok(slot) = slots.clone().acquire_owned().await else { break };
+            let Ok(slot) = slots.clone().acquire_owned().await else {
+                break;
+            };
             match self.claim().await {
                 Ok(Some((op, fence))) => {
                     let engine = self.engine.clone();
@@ -71,7 +78,9 @@ impl Worker {
         }
         let drained = async { while running.join_next().await.is_some() {} };
         if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            tracing::warn!("operations were still at work at shutdown; the next start takes them over");
+            tracing::warn!(
+                "operations were still at work at shutdown; the next start takes them over"
+            );
         }
     }
 
@@ -86,6 +95,7 @@ impl Worker {
 
 /// Drives one claimed operation beside its heartbeat.
 async fn work(engine: Engine, op: OperationRecord, fence: Fence, stop: CancellationToken) {
+    let _at_work = enter(&engine, &op, &stop).await;
     let id = op.id;
     let kind = op.kind.label();
     let lease_lost = Arc::new(AtomicBool::new(false));
@@ -106,9 +116,28 @@ async fn work(engine: Engine, op: OperationRecord, fence: Fence, stop: Cancellat
             }
             Err(e) => tracing::warn!(operation = %id, kind, error = %e, "operation let go"),
         },
-        Err(e) => tracing::error!(operation = %id, kind, error = %e, "operation cannot be worked on"),
+        Err(e) => {
+            tracing::error!(operation = %id, kind, error = %e, "operation cannot be worked on")
+        }
     }
     beat.abort();
+}
+
+/// Waits until no sweep is at work on the app; a sweep takes a moment at most.
+async fn enter(
+    engine: &Engine,
+    op: &OperationRecord,
+    stop: &CancellationToken,
+) -> Option<AtWorkGuard> {
+    loop {
+        if let Some(guard) = engine.inner.at_work.try_enter(op.app) {
+            return Some(guard);
+        }
+        tokio::select! {
+            () = tokio::time::sleep(Duration::from_millis(20)) => {}
+            () = stop.cancelled() => return None,
+        }
+    }
 }
 
 async fn context(
@@ -119,8 +148,15 @@ async fn context(
     lease_lost: Arc<AtomicBool>,
     cancel_requested: Arc<AtomicBool>,
 ) -> Result<Cx, Halt> {
-    let gone = |what: &str| StoreError::NotFound { what: "app", id: what.to_owned() };
-    let app = engine.store().app(op.app).await?.ok_or_else(|| gone(&op.app.to_string()))?;
+    let gone = |what: &str| StoreError::NotFound {
+        what: "app",
+        id: what.to_owned(),
+    };
+    let app = engine
+        .store()
+        .app(op.app)
+        .await?
+        .ok_or_else(|| gone(&op.app.to_string()))?;
     let cluster = match engine.inner.clusters.get(app.host).await {
         Ok(cluster) => cluster,
         Err(e) => {
@@ -159,7 +195,9 @@ async fn heartbeat(
     let lease_ms = engine.inner.parts.limits.lease_ms;
     let clock = engine.inner.parts.clock.clone();
     let beat = Duration::from_millis(u64::try_from(lease_ms / 3).unwrap_or(1_000).max(50));
-    let mut good_until = clock.monotonic().plus_ms(u64::try_from(lease_ms).unwrap_or(0));
+    let mut good_until = clock
+        .monotonic()
+        .plus_ms(u64::try_from(lease_ms).unwrap_or(0));
     loop {
         tokio::time::sleep(beat).await;
         let asked = clock.monotonic();

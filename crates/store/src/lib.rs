@@ -14,6 +14,7 @@ mod invariants;
 mod journal;
 mod key;
 mod migrate;
+mod note;
 mod open;
 mod operations;
 mod options;

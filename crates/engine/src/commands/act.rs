@@ -63,7 +63,10 @@ impl Engine {
             Action::Start => (OperationKind::Start, json!({})),
             Action::Stop { force } => (OperationKind::Stop, json!({ "force": force })),
             Action::Restart { force } => (OperationKind::Restart, json!({ "force": force })),
-            Action::Delete { confirm, force_stop } => {
+            Action::Delete {
+                confirm,
+                force_stop,
+            } => {
                 if confirm.as_deref() != Some(app.hostname.as_str()) {
                     return Err(EngineError::ConfirmationNeeded {
                         hostname: app.hostname.to_string(),
@@ -92,7 +95,10 @@ impl Engine {
             Ok(id) => self.store().app(id).await?,
             Err(_) => self.store().app_by_hostname(app).await?,
         };
-        found.ok_or_else(|| EngineError::NotFound { what: "app", name: app.to_owned() })
+        found.ok_or_else(|| EngineError::NotFound {
+            what: "app",
+            name: app.to_owned(),
+        })
     }
 
     async fn retry_app(
@@ -105,7 +111,12 @@ impl Engine {
         }
         let last = self.last_operation(app).await?;
         match last {
-            Some(op) if matches!(op.state, OperationState::Failed { .. } | OperationState::Cancelled) => {
+            Some(op)
+                if matches!(
+                    op.state,
+                    OperationState::Failed { .. } | OperationState::Cancelled
+                ) =>
+            {
                 self.retry_operation(actor, op.id).await
             }
             Some(_) | None => Err(EngineError::NotInState {
@@ -130,9 +141,12 @@ fn status_for(
     };
     let label = app.status.label();
     match kind {
-        OperationKind::Remove => {
-            app.status.clone().next(StatusEvent::RemoveStarted).map(Some).map_err(|_| refuse())
-        }
+        OperationKind::Remove => app
+            .status
+            .clone()
+            .next(StatusEvent::RemoveStarted)
+            .map(Some)
+            .map_err(|_| refuse()),
         OperationKind::Start | OperationKind::Stop | OperationKind::Restart => match label {
             StatusLabel::Running | StatusLabel::Stopped | StatusLabel::Error => Ok(None),
             StatusLabel::Deploying

@@ -5,11 +5,11 @@ use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::names::{CatalogId, Hostname, NodeName};
 use proximity_domain::operation::OperationKind;
+use proximity_pve::storage::Content;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation};
-use secrecy::SecretString;
 use serde_json::{Map, Value, json};
 
-use crate::catalog::CatalogEntry;
+use crate::catalog::{CatalogEntry, OsTemplate};
 use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -45,16 +45,20 @@ impl Engine {
         request: CreateApp,
     ) -> Result<AppRecord, EngineError> {
         let (hostname, entry) = self.names(&request)?;
-        let settings = entry.settings_from(&request.environment).map_err(|e| {
-            EngineError::Invalid { field: format!("environment.{}", e.setting), message: e.message }
-        })?;
-        let resources = create::resources(entry.id(), &entry.needs(), request.resources)?;
+        let given = request.environment.clone().into_iter().collect();
+        let recipe = entry.resolve(&given).map_err(EngineError::Settings)?;
+        let resources = create::resources(&entry.id, &entry.needs, request.resources)?;
         let host = self.choose_host(request.host.as_deref()).await?;
         let cluster = self.inner.clusters.get(host.id).await?;
-        if cluster.guest_access().is_none() && entry.needs_guest_access() {
+        if cluster.guest_access().is_none() && !recipe.steps.is_empty() {
             return Err(no_guest_access(&host));
         }
-        if self.store().app_by_hostname(hostname.as_str()).await?.is_some() {
+        if self
+            .store()
+            .app_by_hostname(hostname.as_str())
+            .await?
+            .is_some()
+        {
             // The store decides; this look only spares a question to PVE.
             if request.idempotency_key.is_none() {
                 return Err(Refusal::HostnameTaken(hostname).into());
@@ -66,14 +70,14 @@ impl Engine {
             id: AppId(ids.uuid()),
             owner: actor.account.clone(),
             hostname,
-            catalog_id: entry.id().clone(),
-            catalog_version: entry.version().to_owned(),
+            catalog_id: entry.id.clone(),
+            catalog_version: entry.version.clone(),
             host: host.id,
             node,
             resources,
-            environment: settings.public(),
-            environment_sealed: SecretString::from(settings.sealed_json()),
-            guest_port: entry.port(),
+            environment: recipe.open_settings(),
+            environment_sealed: recipe.sealed_settings(),
+            guest_port: entry.port,
         };
         let op = NewOperation {
             id: OperationId(ids.uuid()),
@@ -95,11 +99,17 @@ impl Engine {
             field: "hostname".to_owned(),
             message: format!("{e}"),
         })?;
-        let id: CatalogId = request.catalog_id.parse().map_err(|e| EngineError::Invalid {
-            field: "catalog_id".to_owned(),
-            message: format!("{e}"),
-        })?;
-        let entry = self.catalog().get(&id).ok_or(Refusal::UnknownCatalogId(id))?;
+        let id: CatalogId = request
+            .catalog_id
+            .parse()
+            .map_err(|e| EngineError::Invalid {
+                field: "catalog_id".to_owned(),
+                message: format!("{e}"),
+            })?;
+        let entry = self
+            .catalog()
+            .get(&id)
+            .ok_or(Refusal::UnknownCatalogId(id))?;
         Ok((hostname, entry))
     }
 
@@ -110,7 +120,10 @@ impl Engine {
             Some(name) => hosts
                 .into_iter()
                 .find(|h| h.label.as_str() == name || h.id.to_string() == name)
-                .ok_or_else(|| EngineError::NotFound { what: "host", name: name.to_owned() }),
+                .ok_or_else(|| EngineError::NotFound {
+                    what: "host",
+                    name: name.to_owned(),
+                }),
             None if hosts.len() > 1 => Err(EngineError::HostAmbiguous {
                 labels: hosts.iter().map(|h| h.label.to_string()).collect(),
             }),
@@ -122,7 +135,10 @@ impl Engine {
 fn no_guest_access(host: &HostRecord) -> EngineError {
     EngineError::Upstream {
         code: "no_guest_access",
-        message: format!("host {} has no way into its containers, and this app must be installed inside", host.label),
+        message: format!(
+            "host {} has no way into its containers, and this app must be installed inside",
+            host.label
+        ),
         hint: "remove the host and add it again with --ssh (root on the node)".to_owned(),
     }
 }
@@ -133,34 +149,53 @@ async fn place(
     resources: Resources,
     wanted: Option<&str>,
 ) -> Result<NodeName, EngineError> {
-    let mut nodes = capacity(cluster, entry.os_template()).await?;
+    let mut nodes = capacity(cluster, &entry.os_template).await?;
     if let Some(name) = wanted {
         nodes.retain(|n| n.node.as_str() == name);
         if nodes.is_empty() {
-            return Err(EngineError::NotFound { what: "node", name: name.to_owned() });
+            return Err(EngineError::NotFound {
+                what: "node",
+                name: name.to_owned(),
+            });
         }
     }
-    Ok(create::place(&nodes, resources, entry.os_template())?)
+    Ok(create::place(
+        &nodes,
+        resources,
+        entry.os_template.as_str(),
+    )?)
 }
 
 /// The nodes as they are now; a node that is online but cannot be asked about templates is an error, not a node without them.
-async fn capacity(cluster: &Cluster, template: &str) -> Result<Vec<NodeCapacity>, EngineError> {
+async fn capacity(
+    cluster: &Cluster,
+    template: &OsTemplate,
+) -> Result<Vec<NodeCapacity>, EngineError> {
     let upstream = |e: &proximity_pve::error::Error| upstream(cluster.label(), e);
     let rows = cluster.read().nodes().await.map_err(|e| upstream(&e))?;
     let mut nodes = Vec::with_capacity(rows.len());
     for row in rows {
         let has_template = if row.online {
-            templates(cluster, &row.node, template).await.map_err(|e| upstream(&e))?.pop().is_some()
+            templates(cluster, &row.node, template)
+                .await
+                .map_err(|e| upstream(&e))?
+                .pop()
+                .is_some()
         } else {
             false
         };
         let mib = |bytes: u64| bytes >> 20;
+        let (Some(cpus), Some(memory), Some(used)) = (row.maxcpu, row.maxmem_bytes, row.mem_bytes)
+        else {
+            // Without figures (no Sys.Audit, or a node long off) nothing can be placed there.
+            continue;
+        };
         nodes.push(NodeCapacity {
             node: row.node,
             online: row.online,
-            memory_mib: mib(row.maxmem_bytes),
-            free_memory_mib: mib(row.maxmem_bytes.saturating_sub(row.mem_bytes)),
-            cpus: row.maxcpu,
+            memory_mib: mib(memory),
+            free_memory_mib: mib(memory.saturating_sub(used)),
+            cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
             has_template,
         });
     }
@@ -190,18 +225,17 @@ pub(crate) fn upstream(label: &str, error: &proximity_pve::error::Error) -> Engi
 async fn templates(
     cluster: &Cluster,
     node: &NodeName,
-    template: &str,
+    template: &OsTemplate,
 ) -> Result<Vec<String>, proximity_pve::error::Error> {
     let storage = &cluster.host().template_storage;
-    let rows = cluster.read().storage_content(node, storage, "vztmpl").await?;
+    let rows = cluster
+        .read()
+        .storage_content(node, storage, Content::Template)
+        .await?;
     let mut found: Vec<String> = rows
         .into_iter()
         .map(|row| row.volid.to_string())
-        .filter(|volid| {
-            volid.rsplit('/').next().is_some_and(|file| {
-                file.strip_prefix(template).is_some_and(|rest| rest.starts_with(['_', '.', '-']))
-            })
-        })
+        .filter(|volid| template.matches(volid))
         .collect();
     found.sort();
     Ok(found)
@@ -214,12 +248,12 @@ pub(crate) async fn find_template(cx: &Cx) -> StepResult<String> {
             EngineError::from(Refusal::UnknownCatalogId(cx.app.catalog_id.clone())).failure(),
         )
     })?;
-    let found = templates(&cx.cluster, &cx.app.node, entry.os_template())
+    let found = templates(&cx.cluster, &cx.app.node, &entry.os_template)
         .await
         .map_err(|e| pve_failure("listing the templates", &e))?;
     found.into_iter().next_back().ok_or_else(|| {
         let failure: Failure =
-            EngineError::from(Refusal::TemplateMissing(entry.os_template().to_owned())).failure();
+            EngineError::from(Refusal::TemplateMissing(entry.os_template.to_string())).failure();
         StepError::Failed(failure)
     })
 }

@@ -43,18 +43,36 @@ impl Engine {
             Err(_) => "no answer within 2 s".to_owned(),
         };
         let hosts = futures::future::join_all(
-            self.store().hosts().await.unwrap_or_default().into_iter().map(|host| async move {
-                let look = async {
-                    let cluster = self.inner.clusters.get(host.id).await.map_err(|e| e.to_string())?;
-                    cluster.read().version().await.map(|_| ()).map_err(|e| e.to_string())
-                };
-                let api = match tokio::time::timeout(limit, look).await {
-                    Ok(Ok(())) => "ok".to_owned(),
-                    Ok(Err(e)) => e,
-                    Err(_) => "no answer within 2 s".to_owned(),
-                };
-                HostHealth { label: host.label.to_string(), api }
-            }),
+            self.store()
+                .hosts()
+                .await
+                .unwrap_or_default()
+                .into_iter()
+                .map(|host| async move {
+                    let look = async {
+                        let cluster = self
+                            .inner
+                            .clusters
+                            .get(host.id)
+                            .await
+                            .map_err(|e| e.to_string())?;
+                        cluster
+                            .read()
+                            .version()
+                            .await
+                            .map(|_| ())
+                            .map_err(|e| e.to_string())
+                    };
+                    let api = match tokio::time::timeout(limit, look).await {
+                        Ok(Ok(())) => "ok".to_owned(),
+                        Ok(Err(e)) => e,
+                        Err(_) => "no answer within 2 s".to_owned(),
+                    };
+                    HostHealth {
+                        label: host.label.to_string(),
+                        api,
+                    }
+                }),
         )
         .await;
         let ok = database == "ok" && gateway == "ok" && hosts.iter().all(|h| h.api == "ok");

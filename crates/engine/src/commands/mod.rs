@@ -9,7 +9,7 @@ mod plan_remove;
 
 pub use act::Action;
 pub use create_app::CreateApp;
-pub(crate) use create_app::find_template;
+pub(crate) use create_app::{find_template, upstream};
 pub use health::{HealthView, HostHealth};
 pub use hosts::{AddHost, AddSsh, HostProbe, NodeProbe, SshProbe};
 pub use plan_remove::{PlannedGuest, RemovalPlan};

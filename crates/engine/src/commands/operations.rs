@@ -5,7 +5,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_store::records::{Actor, AppRecord, NewOperation, OperationRecord};
-use proximity_store::OperationFilter;
+use proximity_store::views::OperationFilter;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -23,9 +23,7 @@ impl Engine {
     ) -> Result<OperationRecord, EngineError> {
         let op = self.find_operation(id).await?;
         let retried = match &op.state {
-            OperationState::Stuck { .. } => {
-                self.store().retry_stuck(id, actor, self.now()).await?
-            }
+            OperationState::Stuck { .. } => self.store().retry_stuck(id, actor, self.now()).await?,
             OperationState::Failed { .. } | OperationState::Cancelled => {
                 self.repeat(actor, &op).await?
             }
@@ -53,7 +51,10 @@ impl Engine {
             .store()
             .app(op.app)
             .await?
-            .ok_or_else(|| EngineError::NotFound { what: "app", name: op.app.to_string() })?;
+            .ok_or_else(|| EngineError::NotFound {
+                what: "app",
+                name: op.app.to_string(),
+            })?;
         if op.kind == OperationKind::Deploy {
             self.refuse_deploy_over_a_guest(&app).await?;
         }
@@ -77,7 +78,10 @@ impl Engine {
             input: op.input.clone(),
             retry_of: Some(op.id),
         };
-        Ok(self.store().enqueue(again, status, actor, self.now()).await?)
+        Ok(self
+            .store()
+            .enqueue(again, status, actor, self.now())
+            .await?)
     }
 
     /// An abandoned deploy may have left a guest: a second one beside it would be a double.
@@ -87,7 +91,10 @@ impl Engine {
             None => Ok(()),
             Some(guest) => Err(EngineError::NotInState {
                 app: app.hostname.to_string(),
-                status: format!("holding container {} of an abandoned deploy", guest.identity.vmid),
+                status: format!(
+                    "holding container {} of an abandoned deploy",
+                    guest.identity.vmid
+                ),
                 action: "retry of deploy (remove the app instead)".to_owned(),
             }),
         }
@@ -143,14 +150,21 @@ impl Engine {
         self.store()
             .operation(id)
             .await?
-            .ok_or_else(|| EngineError::NotFound { what: "operation", name: id.to_string() })
+            .ok_or_else(|| EngineError::NotFound {
+                what: "operation",
+                name: id.to_string(),
+            })
     }
 
     pub(crate) async fn last_operation(
         &self,
         app: &AppRecord,
     ) -> Result<Option<OperationRecord>, EngineError> {
-        let filter = OperationFilter { app: Some(app.id), limit: 1, ..OperationFilter::default() };
+        let filter = OperationFilter {
+            app: Some(app.id),
+            limit: 1,
+            ..OperationFilter::default()
+        };
         Ok(self.store().operations(filter).await?.into_iter().next())
     }
 }

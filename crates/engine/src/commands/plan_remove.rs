@@ -3,6 +3,7 @@
 use proximity_domain::guest::Ownership;
 use proximity_domain::ids::AppId;
 use proximity_domain::ports::PortPair;
+use proximity_pve::cluster::GuestStatus;
 use serde::Serialize;
 
 use super::create_app::upstream;
@@ -81,7 +82,7 @@ impl Engine {
                         .lxc_status(&place.node, place.vmid)
                         .await
                         .map_err(|e| upstream(cluster.label(), &e))?;
-                    planned.running = status.is_running();
+                    planned.running = status.status != GuestStatus::Stopped;
                     if status.ha_managed {
                         planned.trouble = Some("it is managed by PVE's HA".to_owned());
                     }
@@ -95,7 +96,10 @@ impl Engine {
             guests.push(planned);
         }
         if let Some(ports) = app.ports {
-            steps.push(format!("free ports {} and {}", ports.public, ports.internal));
+            steps.push(format!(
+                "free ports {} and {}",
+                ports.public, ports.internal
+            ));
         }
         steps.push("archive the app's record with its history".to_owned());
         Ok(RemovalPlan {

@@ -10,7 +10,6 @@ use proximity_domain::time::Timestamp;
 use proximity_store::Store;
 use proximity_store::effects::{Effects, MutationAudit, NewLogLine};
 use proximity_store::records::{AppRecord, Fence, LogLevel, OperationRecord};
-use serde::de::DeserializeOwned;
 use tokio_util::sync::CancellationToken;
 
 use super::crash;
@@ -54,17 +53,26 @@ impl Cx {
     }
 
     pub(crate) fn step_name(&self) -> &'static str {
-        *self.step_name.read().unwrap_or_else(PoisonError::into_inner)
+        *self
+            .step_name
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
     }
 
     pub(crate) fn enter(&self, index: u32, name: &'static str) {
         self.index.store(index, Ordering::Relaxed);
-        *self.step_name.write().unwrap_or_else(PoisonError::into_inner) = name;
+        *self
+            .step_name
+            .write()
+            .unwrap_or_else(PoisonError::into_inner) = name;
     }
 
     /// The log of steps as last read.
     pub(crate) fn steps(&self) -> Vec<StepRecord> {
-        self.log.read().unwrap_or_else(PoisonError::into_inner).clone()
+        self.log
+            .read()
+            .unwrap_or_else(PoisonError::into_inner)
+            .clone()
     }
 
     /// Reads the log of steps again.
@@ -80,23 +88,14 @@ impl Cx {
         self.steps().into_iter().find(|r| r.index == index)
     }
 
-    /// What an earlier step read back.
-    pub(crate) fn output<T: DeserializeOwned>(&self, step: &str) -> StepResult<T> {
-        let row = self.steps().into_iter().find(|r| r.name == step);
-        row.and_then(|r| r.output)
-            .and_then(|v| serde_json::from_value(v).ok())
-            .ok_or_else(|| {
-                StepError::Stuck(Failure::new(
-                    "step_output_missing",
-                    format!("the output of step {step} is missing or unreadable"),
-                    "report this as a bug; abandon the operation and remove the app",
-                ))
-            })
-    }
-
     /// The app's guest as recorded, if it has one that is not gone.
     pub(crate) async fn guest(&self) -> StepResult<Option<NativeGuest>> {
-        Ok(self.store().native_guests(self.app.id).await?.into_iter().next())
+        Ok(self
+            .store()
+            .native_guests(self.app.id)
+            .await?
+            .into_iter()
+            .next())
     }
 
     /// The app's guest; without one the step cannot work.
@@ -115,13 +114,18 @@ impl Cx {
         if self.let_go.is_cancelled() {
             return Err(self.halted());
         }
-        self.store().record_mutation(&self.fence, self.step_index(), audit, self.now()).await?;
+        self.store()
+            .record_mutation(&self.fence, self.step_index(), audit, self.now())
+            .await?;
         Ok(())
     }
 
     /// Adds a line to the app's log.
     pub(crate) async fn say(&self, level: LogLevel, message: impl Into<String>) -> StepResult<()> {
-        let effects = Effects { log: vec![self.line(level, message)], ..Effects::default() };
+        let effects = Effects {
+            log: vec![self.line(level, message)],
+            ..Effects::default()
+        };
         self.store().note(&self.fence, effects, self.now()).await?;
         Ok(())
     }

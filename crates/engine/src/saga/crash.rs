@@ -6,8 +6,15 @@ use crate::sagas;
 
 /// Places around the commits of one step.
 #[cfg_attr(not(feature = "crash-points"), allow(dead_code))]
-pub(crate) const STEP_PLACES: &[&str] =
-    &["before_intent", "after_intent", "before_call", "after_call", "after_upid", "after_effect", "after_record"];
+pub(crate) const STEP_PLACES: &[&str] = &[
+    "before_intent",
+    "after_intent",
+    "before_call",
+    "after_call",
+    "after_upid",
+    "after_effect",
+    "after_record",
+];
 
 /// All places: `saga/step/place`, from the step tables.
 #[must_use]
@@ -38,9 +45,13 @@ pub fn set_crash_point(_place: String) {}
 
 #[cfg(feature = "crash-points")]
 pub(crate) fn point(saga: &str, step: &str, place: &str) {
-    if TARGET.get().is_some_and(|t| *t == format!("{saga}/{step}/{place}")) {
+    if TARGET
+        .get()
+        .is_some_and(|t| *t == format!("{saga}/{step}/{place}"))
+    {
         // SIGKILL to ourselves: no destructor, no flush, as a power cut of the process would be.
-        let _ = rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
+        let _ =
+            rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);
         loop {
             std::hint::spin_loop();
         }

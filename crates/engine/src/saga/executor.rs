@@ -36,19 +36,27 @@ pub(crate) async fn drive(cx: &Cx, saga: &Saga) -> Result<(), Halt> {
         let count = u32::try_from(saga.steps.len()).unwrap_or(u32::MAX);
         match next(&state, count, &steps, cx.fence.epoch) {
             Next::Begin(index) => {
-                let Some(row) = row_at(saga, index) else { return Ok(()) };
+                let Some(row) = row_at(saga, index) else {
+                    return Ok(());
+                };
                 if row.cancellable && cx.cancel_requested.load(Ordering::Relaxed) {
-                    cx.store().begin_unwind_cancelled(&cx.fence, cx.now()).await?;
+                    cx.store()
+                        .begin_unwind_cancelled(&cx.fence, cx.now())
+                        .await?;
                 } else {
                     begin(cx, index, row).await?;
                 }
             }
             Next::Resume(index) => {
-                let Some(row) = row_at(saga, index) else { return Ok(()) };
+                let Some(row) = row_at(saga, index) else {
+                    return Ok(());
+                };
                 run(cx, index, row).await?;
             }
             Next::Undo(index) => {
-                let Some(row) = row_at(saga, index) else { return Ok(()) };
+                let Some(row) = row_at(saga, index) else {
+                    return Ok(());
+                };
                 undo(cx, index, row).await?;
             }
             Next::Succeed => return succeed(cx, saga).await,
@@ -110,7 +118,9 @@ async fn run(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
     match done {
         Ok(done) => {
             cx.crash_point("after_effect");
-            cx.store().finish_step(&cx.fence, index, done.output, done.effects, cx.now()).await?;
+            cx.store()
+                .finish_step(&cx.fence, index, done.output, done.effects, cx.now())
+                .await?;
             cx.crash_point("after_record");
             Ok(())
         }
@@ -123,16 +133,24 @@ async fn undo(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
     cx.enter(index, row.name);
     cx.store().begin_undo(&cx.fence, index, cx.now()).await?;
     cx.reload().await?;
-    let Some(record) = cx.row() else { return Ok(()) };
+    let Some(record) = cx.row() else {
+        return Ok(());
+    };
     match attempted(cx, || row.action.undo(cx, &record)).await {
-        Ok(effects) => Ok(cx.store().finish_undo(&cx.fence, index, effects, cx.now()).await?),
+        Ok(effects) => Ok(cx
+            .store()
+            .finish_undo(&cx.fence, index, effects, cx.now())
+            .await?),
         Err(StepError::Halt(halt)) => Err(halt),
         Err(
             StepError::Failed(f)
             | StepError::Transient(f)
             | StepError::Uncertain(f)
             | StepError::Stuck(f),
-        ) => Ok(cx.store().fail_undo(&cx.fence, index, f.at(row.name), cx.now()).await?),
+        ) => Ok(cx
+            .store()
+            .fail_undo(&cx.fence, index, f.at(row.name), cx.now())
+            .await?),
     }
 }
 
@@ -149,7 +167,8 @@ where
             Err(StepError::Transient(f) | StepError::Uncertain(f))
                 if attempt < cx.limits().attempts =>
             {
-                cx.say(LogLevel::Warning, format!("{}; looking again", f.message)).await?;
+                cx.say(LogLevel::Warning, format!("{}; looking again", f.message))
+                    .await?;
                 cx.pause_ms(500 << (attempt - 1).min(6)).await?;
                 attempt += 1;
                 cx.reload().await.map_err(StepError::Halt)?;
@@ -166,14 +185,15 @@ async fn give_up(cx: &Cx, index: Option<u32>, error: StepError) -> Result<(), Ha
         StepError::Uncertain(f) | StepError::Stuck(f) => (f, true),
     };
     let failure: Failure = failure.at(cx.step_name());
-    let effects = Effects {
-        log: vec![cx.line(LogLevel::Error, format!("{} ({})", failure.message, failure.hint))],
-        ..Effects::default()
-    };
+    let effects = Effects::default();
     if stuck {
-        cx.store().stick(&cx.fence, index, failure, effects, cx.now()).await?;
+        cx.store()
+            .stick(&cx.fence, index, failure, effects, cx.now())
+            .await?;
     } else {
-        cx.store().fail_step(&cx.fence, index, failure, effects, cx.now()).await?;
+        cx.store()
+            .fail_step(&cx.fence, index, failure, effects, cx.now())
+            .await?;
     }
     Ok(())
 }
@@ -195,7 +215,10 @@ async fn end_unwound(cx: &Cx, saga: &Saga) -> Result<(), Halt> {
             | StepError::Uncertain(f)
             | StepError::Stuck(f),
         ) => {
-            return Ok(cx.store().stick(&cx.fence, None, f, Effects::default(), cx.now()).await?);
+            return Ok(cx
+                .store()
+                .stick(&cx.fence, None, f, Effects::default(), cx.now())
+                .await?);
         }
     };
     cx.store().end_unwound(&cx.fence, effects, cx.now()).await?;

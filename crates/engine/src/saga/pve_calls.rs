@@ -23,33 +23,57 @@ pub(crate) fn pve_failure(doing: &str, error: &PveError) -> StepError {
             "pve_unreachable",
             "check that the node is up and reachable, then retry",
         )),
+        PveError::Untrusted { .. } => StepError::Failed(failure(
+            "fingerprint_mismatch",
+            "compare it with `pvenode cert info` on the node; if it was renewed, add the host again",
+        )),
+        PveError::Unauthorized { .. } => StepError::Failed(failure(
+            "token_invalid",
+            "check the API token in PVE (it may be deleted or expired), then add the host again",
+        )),
         PveError::MaybeApplied { .. } => StepError::Uncertain(failure(
             "pve_outcome_unknown",
             "look at the task list in PVE; retry lets Proximity look again before it acts",
         )),
-        e if e.is_node_unreachable() => StepError::Transient(failure(
-            "pve_node_unreachable",
-            "check that the node is up, then retry",
+        PveError::PermitExpired => StepError::Transient(failure(
+            "permit_expired",
+            "the node was slow; retry looks again",
         )),
-        e if e.is_permission_denied() => StepError::Failed(failure(
-            "pve_permission_denied",
-            "give the API token the privilege named in the message",
-        )),
-        e if e.is_locked().is_some() => StepError::Failed(failure(
-            "container_locked",
-            "another task works on the container in PVE; wait for it, or unlock it with pct unlock",
-        )),
-        e if e.is_digest_mismatch() => {
-            StepError::Transient(failure("config_changed", "somebody edited it at the same time; retry"))
-        }
-        PveError::PermitExpired => {
-            StepError::Transient(failure("permit_expired", "the node was slow; retry looks again"))
-        }
         PveError::Unreadable { .. } => StepError::Transient(failure(
             "pve_unreadable",
             "PVE's answer could not be read; check its version, then retry",
         )),
-        _ => StepError::Failed(failure("pve_refused", "read PVE's message; retry when it is mended")),
+        refused @ PveError::Refused { .. } => refusal(refused, failure),
+    }
+}
+
+/// What a refusal of PVE means for a step.
+fn refusal(refused: &PveError, failure: impl Fn(&str, &str) -> Failure) -> StepError {
+    if refused.is_node_unreachable() {
+        StepError::Transient(failure(
+            "pve_node_unreachable",
+            "check that the node is up, then retry",
+        ))
+    } else if refused.is_permission_denied() {
+        StepError::Failed(failure(
+            "pve_permission_denied",
+            "give the API token the privilege named in the message",
+        ))
+    } else if refused.is_locked().is_some() {
+        StepError::Failed(failure(
+            "container_locked",
+            "another task works on the container in PVE; wait for it, or unlock it with pct unlock",
+        ))
+    } else if refused.is_digest_mismatch() {
+        StepError::Transient(failure(
+            "config_changed",
+            "somebody edited it at the same time; retry",
+        ))
+    } else {
+        StepError::Failed(failure(
+            "pve_refused",
+            "read PVE's message; retry when it is mended",
+        ))
     }
 }
 
@@ -75,11 +99,19 @@ impl Cx {
         F: FnOnce() -> Fut,
         Fut: Future<Output = Result<Upid, PveError>>,
     {
-        self.record_mutation(self.audit(call, place, details)).await?;
+        self.record_mutation(self.audit(call, place, details))
+            .await?;
         self.crash_point("before_call");
         let upid = send().await.map_err(|e| pve_failure(doing, &e))?;
         self.crash_point("after_call");
-        self.store().record_upid(&self.fence, self.step_index(), &upid.to_string(), self.now()).await?;
+        self.store()
+            .record_upid(
+                &self.fence,
+                self.step_index(),
+                &upid.to_string(),
+                self.now(),
+            )
+            .await?;
         self.crash_point("after_upid");
         self.await_task(doing, &upid).await
     }
@@ -106,7 +138,9 @@ impl Cx {
     pub(crate) fn task_failed(doing: &str, outcome: &TaskOutcome) -> Option<Failure> {
         match outcome {
             TaskOutcome::Ok | TaskOutcome::Warnings(_) => None,
-            TaskOutcome::Failed(text) | TaskOutcome::Unknown(text) => Some(task_failure(doing, text)),
+            TaskOutcome::Failed(text) | TaskOutcome::Unknown(text) => {
+                Some(task_failure(doing, text))
+            }
         }
     }
 
@@ -134,13 +168,20 @@ impl Cx {
     }
 
     pub(crate) async fn shutdown_lxc(&self, place: &ContainerRef) -> StepResult<TaskOutcome> {
-        let call = format!("POST /nodes/{}/lxc/{}/status/shutdown", place.node, place.vmid);
+        let call = format!(
+            "POST /nodes/{}/lxc/{}/status/shutdown",
+            place.node, place.vmid
+        );
         let timeout_s = self.limits().shutdown_s;
         let details = json!({ "timeout": timeout_s, "forceStop": 0 });
         let client = self.cluster.client();
-        self.task("shutting the container down", call, place, details, || async {
-            client.shutdown(&place.node, place.vmid, timeout_s).await
-        })
+        self.task(
+            "shutting the container down",
+            call,
+            place,
+            details,
+            || async { client.shutdown(&place.node, place.vmid, timeout_s).await },
+        )
         .await
     }
 
@@ -148,9 +189,13 @@ impl Cx {
     pub(crate) async fn stop_lxc(&self, place: &ContainerRef) -> StepResult<TaskOutcome> {
         let call = format!("POST /nodes/{}/lxc/{}/status/stop", place.node, place.vmid);
         let client = self.cluster.client();
-        self.task("stopping the container by force", call, place, json!({}), || async {
-            client.stop(&place.node, place.vmid).await
-        })
+        self.task(
+            "stopping the container by force",
+            call,
+            place,
+            json!({}),
+            || async { client.stop(&place.node, place.vmid).await },
+        )
         .await
     }
 
@@ -163,7 +208,8 @@ impl Cx {
     ) -> StepResult<()> {
         let call = format!("PUT /nodes/{}/lxc/{}/config", place.node, place.vmid);
         let details = json!({ "protection": u8::from(on), "digest": digest });
-        self.record_mutation(self.audit(call, place, details)).await?;
+        self.record_mutation(self.audit(call, place, details))
+            .await?;
         self.crash_point("before_call");
         self.cluster
             .client()
@@ -179,9 +225,13 @@ impl Cx {
         let place = permit.place().clone();
         let call = format!("DELETE /nodes/{}/lxc/{}", place.node, place.vmid);
         let client = self.cluster.client();
-        self.task("destroying the container", call, &place, json!({}), || async {
-            client.destroy_lxc(permit).await
-        })
+        self.task(
+            "destroying the container",
+            call,
+            &place,
+            json!({}),
+            || async { client.destroy_lxc(permit).await },
+        )
         .await
     }
 
@@ -213,18 +263,30 @@ impl Cx {
 /// Texts PVE ends a task with, made into failures with a next step.
 fn task_failure(doing: &str, text: &str) -> Failure {
     let (code, hint) = if text.contains("container did not stop") || text.contains("timeout") {
-        ("shutdown_timed_out", "repeat with --force-stop (for stop and restart: --force)")
+        (
+            "shutdown_timed_out",
+            "repeat with --force-stop (for stop and restart: --force)",
+        )
     } else if text.contains("does not exist") && text.contains("vztmpl") {
         (
             "template_missing",
             "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME)",
         )
     } else if text.contains("already exists") {
-        ("vmid_taken", "another container took the id at the same moment; retry chooses a new one")
+        (
+            "vmid_taken",
+            "another container took the id at the same moment; retry chooses a new one",
+        )
     } else if text.contains("CT is locked") {
-        ("container_locked", "another task works on the container in PVE; wait for it, or unlock it with pct unlock")
+        (
+            "container_locked",
+            "another task works on the container in PVE; wait for it, or unlock it with pct unlock",
+        )
     } else {
-        ("pve_task_failed", "read the task's log in PVE; retry when it is mended")
+        (
+            "pve_task_failed",
+            "read the task's log in PVE; retry when it is mended",
+        )
     };
     Failure::new(code, format!("{doing}: {text}"), hint)
 }
@@ -241,15 +303,22 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
         ))
     };
     let read = cx.cluster.read();
-    let status =
-        read.cluster_status().await.map_err(|e| pve_failure("reading the cluster's status", &e))?;
+    let status = read
+        .cluster_status()
+        .await
+        .map_err(|e| pve_failure("reading the cluster's status", &e))?;
     if !status.quorate {
         return Err(incomplete("the cluster has no quorum"));
     }
     let path = format!("/vms/{}", place.vmid);
-    let permissions =
-        read.permissions(Some(&path)).await.map_err(|e| pve_failure("reading own permissions", &e))?;
-    if !permissions.get(&path).is_some_and(|p| p.contains("VM.Audit")) {
+    let permissions = read
+        .permissions(Some(&path))
+        .await
+        .map_err(|e| pve_failure("reading own permissions", &e))?;
+    if !permissions
+        .get(&path)
+        .is_some_and(|p| p.contains("VM.Audit"))
+    {
         return Err(incomplete(&format!("the token has no VM.Audit on {path}")));
     }
     match read.lxc_config(&place.node, place.vmid).await {
@@ -257,6 +326,9 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
         Err(e) if e.is_missing_config() => {}
         Err(e) => return Err(pve_failure("reading the container's configuration", &e)),
     }
-    let rows = read.resources_vm().await.map_err(|e| pve_failure("listing the guests", &e))?;
+    let rows = read
+        .resources_vm()
+        .await
+        .map_err(|e| pve_failure("listing the guests", &e))?;
     Ok(rows.iter().all(|row| row.vmid != place.vmid))
 }

@@ -68,7 +68,10 @@ pub(crate) struct Intent {
 
 impl Intent {
     pub(crate) fn none() -> Self {
-        Self { value: Value::Null, effects: Effects::default() }
+        Self {
+            value: Value::Null,
+            effects: Effects::default(),
+        }
     }
 }
 
@@ -83,7 +86,10 @@ pub(crate) struct Done {
 impl Done {
     /// Nothing to keep.
     pub(crate) fn nothing() -> Self {
-        Self { output: Value::Null, effects: Effects::default() }
+        Self {
+            output: Value::Null,
+            effects: Effects::default(),
+        }
     }
 
     /// Keeps `output`.
@@ -95,7 +101,10 @@ impl Done {
                 "report this as a bug",
             ))
         })?;
-        Ok(Self { output, effects: Effects::default() })
+        Ok(Self {
+            output,
+            effects: Effects::default(),
+        })
     }
 }
 

@@ -23,17 +23,68 @@ use super::steps::wait_network::WaitNetwork;
 use crate::saga::{Cx, Ending, Row, Saga, StepResult};
 
 const STEPS: &[Row] = &[
-    Row { name: "reserve_vmid", percent: 5, log: "Allocating VMID", cancellable: true, action: &ReserveVmid },
-    Row { name: "create_container", percent: 15, log: "Creating LXC container", cancellable: true, action: &CreateContainer },
-    Row { name: "start", percent: 35, log: "Starting container", cancellable: true, action: &StartContainer },
-    Row { name: "wait_network", percent: 45, log: "Waiting for the network", cancellable: true, action: &WaitNetwork },
-    Row { name: "install", percent: 55, log: "Configuring application", cancellable: true, action: &Install },
-    Row { name: "health_check", percent: 85, log: "Checking health", cancellable: true, action: &CheckHealth },
-    Row { name: "publish_route", percent: 92, log: "Opening the public port", cancellable: true, action: &PublishRoute },
-    Row { name: "mark_running", percent: 97, log: "Reading back the result", cancellable: false, action: &ConfirmRunning },
+    Row {
+        name: "reserve_vmid",
+        percent: 5,
+        log: "Allocating VMID",
+        cancellable: true,
+        action: &ReserveVmid,
+    },
+    Row {
+        name: "create_container",
+        percent: 15,
+        log: "Creating LXC container",
+        cancellable: true,
+        action: &CreateContainer,
+    },
+    Row {
+        name: "start",
+        percent: 35,
+        log: "Starting container",
+        cancellable: true,
+        action: &StartContainer,
+    },
+    Row {
+        name: "wait_network",
+        percent: 45,
+        log: "Waiting for the network",
+        cancellable: true,
+        action: &WaitNetwork,
+    },
+    Row {
+        name: "install",
+        percent: 55,
+        log: "Configuring application",
+        cancellable: true,
+        action: &Install,
+    },
+    Row {
+        name: "health_check",
+        percent: 85,
+        log: "Checking health",
+        cancellable: true,
+        action: &CheckHealth,
+    },
+    Row {
+        name: "publish_route",
+        percent: 92,
+        log: "Opening the public port",
+        cancellable: true,
+        action: &PublishRoute,
+    },
+    Row {
+        name: "mark_running",
+        percent: 97,
+        log: "Reading back the result",
+        cancellable: false,
+        action: &ConfirmRunning,
+    },
 ];
 
-pub(super) static SAGA: Saga = Saga { steps: STEPS, ending: &DeployEnding };
+pub(super) static SAGA: Saga = Saga {
+    steps: STEPS,
+    ending: &DeployEnding,
+};
 
 struct DeployEnding;
 
@@ -55,7 +106,10 @@ impl Ending for DeployEnding {
         Ok(Effects {
             status: Some(failed_status(cx).await?),
             url: Some(None),
-            log: vec![cx.line(LogLevel::Warning, "Deploy failed; what it had made was removed")],
+            log: vec![cx.line(
+                LogLevel::Warning,
+                "Deploy failed; what it had made was removed",
+            )],
             events: vec![event(cx, "AppDeployFailed")],
             ..Effects::default()
         })

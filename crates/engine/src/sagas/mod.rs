@@ -4,8 +4,8 @@ mod deploy_app;
 mod remove_app;
 mod restart_app;
 mod start_app;
-mod stop_app;
 pub(crate) mod steps;
+mod stop_app;
 
 use proximity_domain::operation::OperationKind;
 
@@ -24,5 +24,8 @@ pub(crate) fn saga(kind: OperationKind) -> &'static Saga {
 
 /// All step tables by the label of their operation.
 pub(crate) fn tables() -> Vec<(&'static str, &'static [Row])> {
-    OperationKind::ALL.into_iter().map(|k| (k.label(), saga(k).steps)).collect()
+    OperationKind::ALL
+        .into_iter()
+        .map(|k| (k.label(), saga(k).steps))
+        .collect()
 }

@@ -16,14 +16,47 @@ use super::steps::withdraw_route::WithdrawRoute;
 use crate::saga::{Cx, Ending, Row, Saga, StepResult};
 
 const STEPS: &[Row] = &[
-    Row { name: "identify", percent: 5, log: "HARD DELETE: Destroying container and cleaning up resources", cancellable: true, action: &Identify },
-    Row { name: "withdraw_route", percent: 10, log: "Closing the public port", cancellable: true, action: &WithdrawRoute },
-    Row { name: "shutdown", percent: 20, log: "Shutting down container", cancellable: true, action: &ShutDown },
-    Row { name: "unprotect", percent: 50, log: "Lifting the protection", cancellable: true, action: &Unprotect },
-    Row { name: "destroy", percent: 60, log: "Destroying container", cancellable: true, action: &DestroyContainer },
+    Row {
+        name: "identify",
+        percent: 5,
+        log: "HARD DELETE: Destroying container and cleaning up resources",
+        cancellable: true,
+        action: &Identify,
+    },
+    Row {
+        name: "withdraw_route",
+        percent: 10,
+        log: "Closing the public port",
+        cancellable: true,
+        action: &WithdrawRoute,
+    },
+    Row {
+        name: "shutdown",
+        percent: 20,
+        log: "Shutting down container",
+        cancellable: true,
+        action: &ShutDown,
+    },
+    Row {
+        name: "unprotect",
+        percent: 50,
+        log: "Lifting the protection",
+        cancellable: true,
+        action: &Unprotect,
+    },
+    Row {
+        name: "destroy",
+        percent: 60,
+        log: "Destroying container",
+        cancellable: true,
+        action: &DestroyContainer,
+    },
 ];
 
-pub(super) static SAGA: Saga = Saga { steps: STEPS, ending: &RemoveEnding };
+pub(super) static SAGA: Saga = Saga {
+    steps: STEPS,
+    ending: &RemoveEnding,
+};
 
 struct RemoveEnding;
 

@@ -11,13 +11,58 @@ use super::steps::withdraw_route::WithdrawRoute;
 use crate::saga::{Row, Saga};
 
 const STEPS: &[Row] = &[
-    Row { name: "withdraw_route", percent: 5, log: "Closing the public port", cancellable: true, action: &WithdrawRoute },
-    Row { name: "shutdown", percent: 10, log: "Shutting down container", cancellable: true, action: &ShutDown },
-    Row { name: "start", percent: 40, log: "Starting container", cancellable: false, action: &StartContainer },
-    Row { name: "wait_network", percent: 60, log: "Waiting for the network", cancellable: false, action: &WaitNetwork },
-    Row { name: "health_check", percent: 70, log: "Checking health", cancellable: false, action: &CheckHealth },
-    Row { name: "publish_route", percent: 85, log: "Opening the public port", cancellable: false, action: &PublishRoute },
-    Row { name: "mark_running", percent: 95, log: "Reading back the result", cancellable: false, action: &ConfirmRunning },
+    Row {
+        name: "withdraw_route",
+        percent: 5,
+        log: "Closing the public port",
+        cancellable: true,
+        action: &WithdrawRoute,
+    },
+    Row {
+        name: "shutdown",
+        percent: 10,
+        log: "Shutting down container",
+        cancellable: true,
+        action: &ShutDown,
+    },
+    Row {
+        name: "start",
+        percent: 40,
+        log: "Starting container",
+        cancellable: false,
+        action: &StartContainer,
+    },
+    Row {
+        name: "wait_network",
+        percent: 60,
+        log: "Waiting for the network",
+        cancellable: false,
+        action: &WaitNetwork,
+    },
+    Row {
+        name: "health_check",
+        percent: 70,
+        log: "Checking health",
+        cancellable: false,
+        action: &CheckHealth,
+    },
+    Row {
+        name: "publish_route",
+        percent: 85,
+        log: "Opening the public port",
+        cancellable: false,
+        action: &PublishRoute,
+    },
+    Row {
+        name: "mark_running",
+        percent: 95,
+        log: "Reading back the result",
+        cancellable: false,
+        action: &ConfirmRunning,
+    },
 ];
 
-pub(super) static SAGA: Saga = Saga { steps: STEPS, ending: &StartEnding };
+pub(super) static SAGA: Saga = Saga {
+    steps: STEPS,
+    ending: &StartEnding,
+};

@@ -17,14 +17,47 @@ use super::steps::wait_network::WaitNetwork;
 use crate::saga::{Cx, Ending, Row, Saga, StepResult};
 
 const STEPS: &[Row] = &[
-    Row { name: "start", percent: 10, log: "Starting container", cancellable: true, action: &StartContainer },
-    Row { name: "wait_network", percent: 40, log: "Waiting for the network", cancellable: true, action: &WaitNetwork },
-    Row { name: "health_check", percent: 60, log: "Checking health", cancellable: true, action: &CheckHealth },
-    Row { name: "publish_route", percent: 80, log: "Opening the public port", cancellable: true, action: &PublishRoute },
-    Row { name: "mark_running", percent: 95, log: "Reading back the result", cancellable: false, action: &ConfirmRunning },
+    Row {
+        name: "start",
+        percent: 10,
+        log: "Starting container",
+        cancellable: true,
+        action: &StartContainer,
+    },
+    Row {
+        name: "wait_network",
+        percent: 40,
+        log: "Waiting for the network",
+        cancellable: true,
+        action: &WaitNetwork,
+    },
+    Row {
+        name: "health_check",
+        percent: 60,
+        log: "Checking health",
+        cancellable: true,
+        action: &CheckHealth,
+    },
+    Row {
+        name: "publish_route",
+        percent: 80,
+        log: "Opening the public port",
+        cancellable: true,
+        action: &PublishRoute,
+    },
+    Row {
+        name: "mark_running",
+        percent: 95,
+        log: "Reading back the result",
+        cancellable: false,
+        action: &ConfirmRunning,
+    },
 ];
 
-pub(super) static SAGA: Saga = Saga { steps: STEPS, ending: &StartEnding };
+pub(super) static SAGA: Saga = Saga {
+    steps: STEPS,
+    ending: &StartEnding,
+};
 
 pub(super) struct StartEnding;
 

@@ -13,11 +13,26 @@ use super::steps::withdraw_route::WithdrawRoute;
 use crate::saga::{Cx, Ending, Row, Saga, StepResult};
 
 const STEPS: &[Row] = &[
-    Row { name: "withdraw_route", percent: 10, log: "Closing the public port", cancellable: true, action: &WithdrawRoute },
-    Row { name: "shutdown", percent: 30, log: "Shutting down container", cancellable: true, action: &ShutDown },
+    Row {
+        name: "withdraw_route",
+        percent: 10,
+        log: "Closing the public port",
+        cancellable: true,
+        action: &WithdrawRoute,
+    },
+    Row {
+        name: "shutdown",
+        percent: 30,
+        log: "Shutting down container",
+        cancellable: true,
+        action: &ShutDown,
+    },
 ];
 
-pub(super) static SAGA: Saga = Saga { steps: STEPS, ending: &StopEnding };
+pub(super) static SAGA: Saga = Saga {
+    steps: STEPS,
+    ending: &StopEnding,
+};
 
 struct StopEnding;
 

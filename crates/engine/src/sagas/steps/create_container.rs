@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
+use proximity_domain::names::Volid;
 use proximity_domain::saga::StepRecord;
 use proximity_pve::lxc::{CreateLxc, NewNet};
 use proximity_pve::upid::Upid;
@@ -10,8 +11,8 @@ use proximity_store::effects::Effects;
 use serde_json::{Value, json};
 
 use super::destroy::{Removal, remove_guest};
-use crate::saga::{Cx, Done, Intent, Look, StepAction, StepError, StepResult, absent_everywhere,
-    confirm,
+use crate::saga::{
+    Cx, Done, Intent, Look, StepAction, StepError, StepResult, absent_everywhere, confirm,
 };
 
 const DOING: &str = "creating the container";
@@ -23,7 +24,10 @@ impl StepAction for CreateContainer {
     /// Finds the template now, so that a missing one is a clear refusal before anything is sent.
     async fn intend(&self, cx: &Cx) -> StepResult<Intent> {
         let template = crate::commands::find_template(cx).await?;
-        Ok(Intent { value: json!({ "ostemplate": template }), effects: Effects::default() })
+        Ok(Intent {
+            value: json!({ "ostemplate": template }),
+            effects: Effects::default(),
+        })
     }
 
     async fn act(&self, cx: &Cx, intent: &Value) -> StepResult<Done> {
@@ -37,7 +41,10 @@ impl StepAction for CreateContainer {
         match cx.look(&guest).await? {
             Look::Ours { first_seen, .. } => Ok(Done {
                 output: json!({ "vmid": guest.identity.vmid, "node": guest.place.node }),
-                effects: Effects { guests: confirm(&guest, first_seen), ..Effects::default() },
+                effects: Effects {
+                    guests: confirm(&guest, first_seen),
+                    ..Effects::default()
+                },
             }),
             Look::BeingCreated => Err(half_created(&guest)),
             Look::Absent => Err(StepError::Failed(Failure::new(
@@ -65,7 +72,11 @@ impl StepAction for CreateContainer {
 
 /// Sends the create call, unless a create task of this VMID is already under way.
 async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<()> {
-    if let Some(upid) = cx.row().and_then(|r| r.upid).and_then(|u| u.parse::<Upid>().ok()) {
+    if let Some(upid) = cx
+        .row()
+        .and_then(|r| r.upid)
+        .and_then(|u| u.parse::<Upid>().ok())
+    {
         // An earlier attempt got its task: its verdict counts, it is never sent twice.
         let outcome = cx.await_task(DOING, &upid).await?;
         return match Cx::task_failed(DOING, &outcome) {
@@ -73,44 +84,66 @@ async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<()> 
             None => Ok(()),
         };
     }
-    if cx.running_create_task(&guest.place.node, guest.place.vmid).await?.is_some() {
+    if cx
+        .running_create_task(&guest.place.node, guest.place.vmid)
+        .await?
+        .is_some()
+    {
         wait_for_create(cx, guest).await?;
         return Ok(());
     }
     if !absent_everywhere(cx, &guest.place).await? {
-        return Err(taken(format!("VMID {} is in use elsewhere in the cluster", guest.place.vmid)));
+        return Err(taken(format!(
+            "VMID {} is in use elsewhere in the cluster",
+            guest.place.vmid
+        )));
     }
-    let outcome = cx.create_lxc(&guest.place, request(cx, guest, intent)).await?;
+    let outcome = cx
+        .create_lxc(&guest.place, request(cx, guest, intent)?)
+        .await?;
     match Cx::task_failed(DOING, &outcome) {
         Some(failure) => Err(StepError::Failed(failure)),
         None => Ok(()),
     }
 }
 
-fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> CreateLxc {
+fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc> {
     let host = cx.cluster.host();
-    let text = format!("{} ({}), deployed by Proximity", cx.app.hostname, cx.app.catalog_id);
-    CreateLxc {
+    let text = format!(
+        "{} ({}), deployed by Proximity",
+        cx.app.hostname, cx.app.catalog_id
+    );
+    let unreadable = |what: &str| {
+        StepError::Stuck(Failure::new(
+            "intent_unreadable",
+            format!("the recorded intent has no usable {what}"),
+            "report this as a bug; abandon the operation and remove the app",
+        ))
+    };
+    let ostemplate: Option<Volid> = intent["ostemplate"].as_str().and_then(|t| t.parse().ok());
+    let memory_mib =
+        u32::try_from(cx.app.resources.memory_mib).map_err(|_| unreadable("memory"))?;
+    Ok(CreateLxc {
         vmid: guest.identity.vmid,
-        ostemplate: intent["ostemplate"].as_str().unwrap_or_default().to_owned(),
-        hostname: cx.app.hostname.to_string(),
-        storage: host.storage.to_string(),
+        ostemplate: ostemplate.ok_or_else(|| unreadable("template"))?,
+        hostname: cx.app.hostname.clone(),
+        storage: host.storage.clone(),
         disk_gib: cx.app.resources.disk_gib,
-        memory_mib: cx.app.resources.memory_mib,
+        memory_mib,
         swap_mib: 0,
         cores: cx.app.resources.cores,
         net0: NewNet {
             name: "eth0".to_owned(),
-            bridge: host.bridge.to_string(),
+            bridge: host.bridge.clone(),
             hwaddr: guest.identity.net0_mac,
         },
         description: guest.identity.mark.described(&text),
-        pool: host.pool.as_ref().map(ToString::to_string),
+        pool: host.pool.clone(),
         unprivileged: true,
         onboot: true,
         protection: cx.limits().protect,
         nesting: true,
-    }
+    })
 }
 
 /// Waits while PVE's create task of this VMID runs; when none runs and the lock is still there, a person is needed.
@@ -141,7 +174,12 @@ fn half_created(guest: &NativeGuest) -> StepError {
     let vmid = guest.place.vmid;
     StepError::Stuck(Failure::new(
         "half_created",
-        format!("container {vmid} is locked by a create that no longer runs, and carries no mark yet"),
-        format!("check it on node {}; if it is this one: pct unlock {vmid} && pct destroy {vmid}, then retry", guest.place.node),
+        format!(
+            "container {vmid} is locked by a create that no longer runs, and carries no mark yet"
+        ),
+        format!(
+            "check it on node {}; if it is this one: pct unlock {vmid} && pct destroy {vmid}, then retry",
+            guest.place.node
+        ),
     ))
 }

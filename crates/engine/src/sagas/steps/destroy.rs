@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 
 use crate::saga::{
     Cx, Done, Look, StepAction, StepError, StepResult, absent_everywhere, confirm, pve_failure,
+    runs,
 };
 
 const DOING: &str = "destroying the container";
@@ -21,7 +22,9 @@ pub(crate) struct DestroyContainer;
 #[async_trait]
 impl StepAction for DestroyContainer {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
-        let Some(guest) = cx.guest().await? else { return Ok(Done::nothing()) };
+        let Some(guest) = cx.guest().await? else {
+            return Ok(Done::nothing());
+        };
         destroy_once(cx, &guest, Removal::Requested).await?;
         Ok(Done {
             output: json!({ "deletion_type": "hard", "vmid_destroyed": guest.identity.vmid }),
@@ -31,7 +34,9 @@ impl StepAction for DestroyContainer {
 
     /// A destroy cannot be taken back. If it happened, that is recorded; if not, there is nothing to undo.
     async fn undo(&self, cx: &Cx, row: &StepRecord) -> StepResult<Effects> {
-        let Some(guest) = cx.guest().await? else { return Ok(Effects::default()) };
+        let Some(guest) = cx.guest().await? else {
+            return Ok(Effects::default());
+        };
         if let Some(upid) = row.upid.as_deref().and_then(|u| u.parse::<Upid>().ok()) {
             cx.await_task(DOING, &upid).await?;
         }
@@ -56,7 +61,10 @@ pub(crate) enum Removal {
 fn gone(cx: &Cx, guest: &NativeGuest) -> Effects {
     Effects {
         guests: vec![GuestChange::Gone { guest: guest.id }],
-        log: vec![cx.line(LogLevel::Info, format!("Container {} is gone", guest.identity.vmid))],
+        log: vec![cx.line(
+            LogLevel::Info,
+            format!("Container {} is gone", guest.identity.vmid),
+        )],
         ..Effects::default()
     }
 }
@@ -89,14 +97,23 @@ pub(crate) async fn remove_guest(
         Look::BeingCreated => {
             return Err(StepError::Stuck(Failure::new(
                 "half_created",
-                format!("container {} is locked by a create that no longer runs", guest.place.vmid),
-                format!("on node {}: pct unlock {}; then retry", guest.place.node, guest.place.vmid),
+                format!(
+                    "container {} is locked by a create that no longer runs",
+                    guest.place.vmid
+                ),
+                format!(
+                    "on node {}: pct unlock {}; then retry",
+                    guest.place.node, guest.place.vmid
+                ),
             )));
         }
         Look::Ours { first_seen, .. } => {
             if let Some(volid) = first_seen {
                 // The volume must be on record before the look that leads to a permit.
-                let effects = Effects { guests: confirm(&guest, Some(volid.clone())), ..Effects::default() };
+                let effects = Effects {
+                    guests: confirm(&guest, Some(volid.clone())),
+                    ..Effects::default()
+                };
                 cx.store().note(&cx.fence, effects, cx.now()).await?;
                 guest.identity.rootfs_volid = Some(volid);
             }
@@ -127,7 +144,10 @@ pub(crate) async fn lift_protection(cx: &Cx, guest: &NativeGuest) -> StepResult<
     if again.protection {
         return Err(StepError::Transient(Failure::new(
             "still_protected",
-            format!("container {} is still protected after the change", guest.place.vmid),
+            format!(
+                "container {} is still protected after the change",
+                guest.place.vmid
+            ),
             "somebody may be protecting it again; decide with them, then retry",
         )));
     }
@@ -136,7 +156,10 @@ pub(crate) async fn lift_protection(cx: &Cx, guest: &NativeGuest) -> StepResult<
 
 /// One attempt: await an earlier one, look, verify, permit, DELETE, await, prove absence.
 async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepResult<()> {
-    if let Some(upid) = cx.running_task(&guest.place.node, guest.place.vmid, "vzdestroy").await? {
+    if let Some(upid) = cx
+        .running_task(&guest.place.node, guest.place.vmid, "vzdestroy")
+        .await?
+    {
         cx.await_task(DOING, &upid).await?;
     }
     let absent = matches!(cx.look(guest).await?, Look::Absent);
@@ -166,7 +189,7 @@ async fn permit(
         .lxc_status(&place.node, place.vmid)
         .await
         .map_err(|e| pve_failure("reading the container's status", &e))?;
-    if status.is_running() {
+    if runs(&status, place.vmid)? {
         return Err(StepError::Failed(Failure::new(
             "still_running",
             format!("container {} runs again", place.vmid),
@@ -197,12 +220,12 @@ async fn permit(
 fn refused(why: &NoPermit) -> StepError {
     let failure = |code: &str, hint: &str| Failure::new(code, why.to_string(), hint);
     match why {
-        NoPermit::Conflict(_) | NoPermit::NotThisOperation { .. } | NoPermit::NotTheCreator { .. } => {
-            StepError::Failed(failure(
-                "identity_conflict",
-                "nothing was destroyed; compare the container with the app's record and decide by hand",
-            ))
-        }
+        NoPermit::Conflict(_)
+        | NoPermit::NotThisOperation { .. }
+        | NoPermit::NotTheCreator { .. } => StepError::Failed(failure(
+            "identity_conflict",
+            "nothing was destroyed; compare the container with the app's record and decide by hand",
+        )),
         NoPermit::HaManaged(_) => StepError::Failed(failure(
             "ha_managed",
             "take it out of HA in PVE first: Datacenter, HA, Resources",

@@ -13,12 +13,18 @@ pub(crate) struct Identify;
 impl StepAction for Identify {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let Some(guest) = cx.guest().await? else {
-            return Ok(Done { output: json!({ "container": "none" }), effects: Effects::default() });
+            return Ok(Done {
+                output: json!({ "container": "none" }),
+                effects: Effects::default(),
+            });
         };
         match cx.look(&guest).await? {
             Look::Ours { first_seen, .. } => Ok(Done {
                 output: json!({ "container": "ours", "vmid": guest.identity.vmid }),
-                effects: Effects { guests: confirm(&guest, first_seen), ..Effects::default() },
+                effects: Effects {
+                    guests: confirm(&guest, first_seen),
+                    ..Effects::default()
+                },
             }),
             Look::Absent if absent_everywhere(cx, &guest.place).await? => Ok(Done {
                 output: json!({ "container": "absent", "vmid": guest.identity.vmid }),
@@ -26,13 +32,22 @@ impl StepAction for Identify {
             }),
             Look::Absent => Err(StepError::Failed(Failure::new(
                 "container_elsewhere",
-                format!("container {} is not on node {}, but the cluster still lists it", guest.place.vmid, guest.place.node),
+                format!(
+                    "container {} is not on node {}, but the cluster still lists it",
+                    guest.place.vmid, guest.place.node
+                ),
                 "it may have been migrated; move it back, then retry",
             ))),
             Look::BeingCreated => Err(StepError::Failed(Failure::new(
                 "half_created",
-                format!("container {} is locked by a create and carries no mark yet", guest.place.vmid),
-                format!("check it on node {}; if it is this one: pct unlock {1} && pct destroy {1}", guest.place.node, guest.place.vmid),
+                format!(
+                    "container {} is locked by a create and carries no mark yet",
+                    guest.place.vmid
+                ),
+                format!(
+                    "check it on node {}; if it is this one: pct unlock {1} && pct destroy {1}",
+                    guest.place.node, guest.place.vmid
+                ),
             ))),
             Look::Foreign(f) => Err(StepError::Failed(f)),
         }

@@ -2,6 +2,7 @@
 
 pub(crate) mod create_container;
 pub(crate) mod destroy;
+pub(crate) mod guest_session;
 pub(crate) mod health_check;
 pub(crate) mod identify;
 pub(crate) mod install;

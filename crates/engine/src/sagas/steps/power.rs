@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
-use serde_json::{Value, json};
 use proximity_store::effects::Effects;
+use serde_json::{Value, json};
 
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 
@@ -17,10 +17,16 @@ impl StepAction for ConfirmRunning {
         if !cx.is_running(&guest).await? {
             return Err(StepError::Failed(Failure::new(
                 "stopped_meanwhile",
-                format!("container {} answered, but is stopped now", guest.place.vmid),
+                format!(
+                    "container {} answered, but is stopped now",
+                    guest.place.vmid
+                ),
                 "look at its log in PVE, then retry",
             )));
         }
-        Ok(Done { output: json!({ "running": true }), effects: Effects::default() })
+        Ok(Done {
+            output: json!({ "running": true }),
+            effects: Effects::default(),
+        })
     }
 }

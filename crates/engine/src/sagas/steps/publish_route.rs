@@ -29,13 +29,19 @@ impl StepAction for PublishRoute {
         let url = publish(cx, &guest).await?;
         Ok(Done {
             output: json!({ "url": url }),
-            effects: Effects { url: Some(Some(url)), ..Effects::default() },
+            effects: Effects {
+                url: Some(Some(url)),
+                ..Effects::default()
+            },
         })
     }
 
     async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
         withdraw(cx).await?;
-        Ok(Effects { url: Some(None), ..Effects::default() })
+        Ok(Effects {
+            url: Some(None),
+            ..Effects::default()
+        })
     }
 }
 
@@ -56,9 +62,16 @@ pub(crate) async fn publish(cx: &Cx, guest: &NativeGuest) -> StepResult<String> 
         ))
     })?;
     let target = SocketAddr::new(address, cx.app.guest_port);
-    let route = RouteSpec { app: cx.app.id, ports, target };
+    let route = RouteSpec {
+        app: cx.app.id,
+        ports,
+        target,
+    };
     let ingress = &cx.engine.inner.parts.ingress;
-    let mut view = ingress.set_route(&route).await.map_err(|e| ingress_failure(&e))?;
+    let mut view = ingress
+        .set_route(&route)
+        .await
+        .map_err(|e| ingress_failure(&e))?;
     let clock = &cx.engine.inner.parts.clock;
     let deadline = clock.monotonic().plus_ms(LISTEN_MS);
     while !view.listening {
@@ -82,7 +95,11 @@ pub(crate) async fn publish(cx: &Cx, guest: &NativeGuest) -> StepResult<String> 
     }
     let gateway = SocketAddr::new(cx.limits().gateway_address, ports.public);
     fetch_through(cx, gateway).await?;
-    Ok(format!("http://{}:{}/", cx.limits().public_host, ports.public))
+    Ok(format!(
+        "http://{}:{}/",
+        cx.limits().public_host,
+        ports.public
+    ))
 }
 
 async fn fetch_through(cx: &Cx, gateway: SocketAddr) -> StepResult<()> {

@@ -1,9 +1,9 @@
 //! Chooses VMID, MAC and mark, and commits them as the guest's identity before anything is created.
 
 use async_trait::async_trait;
+use proximity_domain::failure::Failure;
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
 use proximity_domain::ids::{GuestId, Vmid};
-use proximity_domain::failure::Failure;
 use proximity_domain::mark::Mark;
 use proximity_domain::names::Mac;
 use proximity_domain::saga::StepRecord;
@@ -26,7 +26,11 @@ impl StepAction for ReserveVmid {
         let [.., a, b, c] = ids.nonce().to_be_bytes();
         let identity = ContainerIdentity {
             vmid,
-            mark: Mark { installation: cx.store().installation(), app: cx.app.id, nonce },
+            mark: Mark {
+                installation: cx.store().installation(),
+                app: cx.app.id,
+                nonce,
+            },
             net0_mac: Mac::with_pve_prefix([a, b, c]),
             rootfs_volid: None,
         };
@@ -34,15 +38,21 @@ impl StepAction for ReserveVmid {
             id: GuestId(ids.uuid()),
             app: cx.app.id,
             created_by: cx.op.id,
-            place: ContainerRef { host: cx.app.host, node: cx.app.node.clone(), vmid },
+            place: ContainerRef {
+                host: cx.app.host,
+                node: cx.app.node.clone(),
+                vmid,
+            },
             identity,
         };
         let value = json!({
             "guest": guest.id, "vmid": vmid, "node": guest.place.node, "mac": guest.identity.net0_mac,
             "mark": guest.identity.mark.to_string(),
         });
-        let effects =
-            Effects { guests: vec![GuestChange::Insert(guest)], ..Effects::default() };
+        let effects = Effects {
+            guests: vec![GuestChange::Insert(guest)],
+            ..Effects::default()
+        };
         Ok(Intent { value, effects })
     }
 
@@ -56,7 +66,10 @@ impl StepAction for ReserveVmid {
     async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
         let gone = cx.guest().await?.filter(|g| g.created_by == cx.op.id);
         Ok(Effects {
-            guests: gone.into_iter().map(|g| GuestChange::Gone { guest: g.id }).collect(),
+            guests: gone
+                .into_iter()
+                .map(|g| GuestChange::Gone { guest: g.id })
+                .collect(),
             ..Effects::default()
         })
     }
@@ -65,8 +78,10 @@ impl StepAction for ReserveVmid {
 /// PVE's lowest free id that no guest of ours on this cluster has reserved.
 async fn choose_vmid(cx: &Cx) -> StepResult<Vmid> {
     let read = cx.cluster.read();
-    let lowest =
-        read.next_id(None).await.map_err(|e| pve_failure("asking PVE for a free VMID", &e))?;
+    let lowest = read
+        .next_id(None)
+        .await
+        .map_err(|e| pve_failure("asking PVE for a free VMID", &e))?;
     let held: std::collections::HashSet<Vmid> = cx
         .store()
         .host_guests(cx.app.host)
@@ -75,7 +90,9 @@ async fn choose_vmid(cx: &Cx) -> StepResult<Vmid> {
         .map(|g| g.identity.vmid)
         .collect();
     for n in lowest.get()..lowest.get().saturating_add(CANDIDATES) {
-        let Ok(candidate) = Vmid::try_from(n) else { break };
+        let Ok(candidate) = Vmid::try_from(n) else {
+            break;
+        };
         if held.contains(&candidate) {
             continue;
         }

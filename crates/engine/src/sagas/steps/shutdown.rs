@@ -3,9 +3,9 @@
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
-use serde_json::{Value, json};
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
+use serde_json::{Value, json};
 
 use crate::saga::{Cx, Done, Look, StepAction, StepError, StepResult};
 
@@ -16,16 +16,26 @@ pub(crate) struct ShutDown;
 #[async_trait]
 impl StepAction for ShutDown {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
-        let Some(guest) = cx.guest().await? else { return Ok(Done::nothing()) };
+        let Some(guest) = cx.guest().await? else {
+            return Ok(Done::nothing());
+        };
         match cx.look(&guest).await? {
             // A removal goes on without it; stop and restart find out in their next step.
-            Look::Absent => return Ok(Done { output: json!({ "container": "absent" }), effects: Effects::default() }),
+            Look::Absent => {
+                return Ok(Done {
+                    output: json!({ "container": "absent" }),
+                    effects: Effects::default(),
+                });
+            }
             Look::Ours { .. } => {}
             Look::BeingCreated | Look::Foreign(_) => {
                 cx.must_be_ours(&guest).await?;
             }
         }
-        if let Some(upid) = cx.running_task(&guest.place.node, guest.place.vmid, "vzshutdown").await? {
+        if let Some(upid) = cx
+            .running_task(&guest.place.node, guest.place.vmid, "vzshutdown")
+            .await?
+        {
             cx.await_task(DOING, &upid).await?;
         }
         if cx.is_running(&guest).await? {
@@ -38,22 +48,36 @@ impl StepAction for ShutDown {
                 "repeat with --force-stop (for stop and restart: --force)",
             )));
         }
-        Ok(Done { output: json!({ "stopped": true }), effects: Effects::default() })
+        Ok(Done {
+            output: json!({ "stopped": true }),
+            effects: Effects::default(),
+        })
     }
 }
 
 async fn stop_it(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
-    let force = cx.op.input.get("force").and_then(Value::as_bool).unwrap_or(false);
+    let force = cx
+        .op
+        .input
+        .get("force")
+        .and_then(Value::as_bool)
+        .unwrap_or(false);
     cx.must_be_ours(guest).await?;
     let outcome = cx.shutdown_lxc(&guest.place).await?;
-    let Some(failure) = Cx::task_failed(DOING, &outcome) else { return Ok(()) };
+    let Some(failure) = Cx::task_failed(DOING, &outcome) else {
+        return Ok(());
+    };
     if !cx.is_running(guest).await? {
         return Ok(());
     }
     if !force {
         return Err(StepError::Failed(failure));
     }
-    cx.say(LogLevel::Warning, format!("{}; stopping it by force, as requested", failure.message)).await?;
+    cx.say(
+        LogLevel::Warning,
+        format!("{}; stopping it by force, as requested", failure.message),
+    )
+    .await?;
     cx.must_be_ours(guest).await?;
     let outcome = cx.stop_lxc(&guest.place).await?;
     match Cx::task_failed("stopping the container by force", &outcome) {

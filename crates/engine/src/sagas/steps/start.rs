@@ -3,8 +3,8 @@
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_pve::upid::Upid;
-use serde_json::{Value, json};
 use proximity_store::effects::Effects;
+use serde_json::{Value, json};
 
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 
@@ -17,7 +17,9 @@ impl StepAction for StartContainer {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let guest = cx.must_have_guest().await?;
         cx.must_be_ours(&guest).await?;
-        let under_way = cx.running_task(&guest.place.node, guest.place.vmid, "vzstart").await?;
+        let under_way = cx
+            .running_task(&guest.place.node, guest.place.vmid, "vzstart")
+            .await?;
         if let Some(upid) = under_way {
             cx.await_task(DOING, &upid).await?;
         }
@@ -38,7 +40,13 @@ impl StepAction for StartContainer {
                 "read the task's log in PVE; the container may end at once",
             )));
         }
-        let upid = cx.row().and_then(|r| r.upid).filter(|u| u.parse::<Upid>().is_ok());
-        Ok(Done { output: json!({ "running": true, "task": upid }), effects: Effects::default() })
+        let upid = cx
+            .row()
+            .and_then(|r| r.upid)
+            .filter(|u| u.parse::<Upid>().is_ok());
+        Ok(Done {
+            output: json!({ "running": true, "task": upid }),
+            effects: Effects::default(),
+        })
     }
 }

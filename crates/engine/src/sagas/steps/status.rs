@@ -25,8 +25,12 @@ pub(crate) async fn status_after(cx: &Cx, event: StatusEvent) -> StepResult<Stat
 pub(crate) async fn failed_status(cx: &Cx) -> StepResult<Status> {
     let op = cx.store().operation(cx.op.id).await?;
     let why = match op.map(|o| o.state) {
-        Some(OperationState::Unwinding { cause: UnwindCause::Failure { failure } }) => failure,
-        Some(OperationState::Unwinding { cause: UnwindCause::Cancel }) => Failure::new(
+        Some(OperationState::Unwinding {
+            cause: UnwindCause::Failure { failure },
+        }) => failure,
+        Some(OperationState::Unwinding {
+            cause: UnwindCause::Cancel,
+        }) => Failure::new(
             "cancelled",
             format!("the {} was cancelled", cx.op.kind.label()),
             "retry it, or remove the app",
@@ -39,14 +43,20 @@ pub(crate) async fn failed_status(cx: &Cx) -> StepResult<Status> {
             | OperationState::Cancelled
             | OperationState::Stuck { .. },
         )
-        | None => Failure::new("unknown", "the reason is not recorded", "look at the app's log"),
+        | None => Failure::new(
+            "unknown",
+            "the reason is not recorded",
+            "look at the app's log",
+        ),
     };
     status_after(cx, StatusEvent::Failed(why, cx.now())).await
 }
 
 /// What the guest shows now: running, stopped, or `error` when it is not there or not ours.
 pub(crate) async fn observed_status(cx: &Cx) -> StepResult<Status> {
-    let Some(guest) = cx.guest().await? else { return failed_status(cx).await };
+    let Some(guest) = cx.guest().await? else {
+        return failed_status(cx).await;
+    };
     match cx.look(&guest).await? {
         Look::Ours { .. } => {
             let event = if cx.is_running(&guest).await? {

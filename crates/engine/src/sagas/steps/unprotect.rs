@@ -14,25 +14,39 @@ pub(crate) struct Unprotect;
 impl StepAction for Unprotect {
     /// Remembers whether it was protected, so that the undo restores what was there and nothing else.
     async fn intend(&self, cx: &Cx) -> StepResult<Intent> {
-        let Some(guest) = cx.guest().await? else { return Ok(Intent::none()) };
+        let Some(guest) = cx.guest().await? else {
+            return Ok(Intent::none());
+        };
         let was = match cx.look(&guest).await? {
             Look::Ours { seen, .. } => seen.protection,
             Look::Absent | Look::BeingCreated | Look::Foreign(_) => false,
         };
-        Ok(Intent { value: json!({ "was_protected": was }), effects: Effects::default() })
+        Ok(Intent {
+            value: json!({ "was_protected": was }),
+            effects: Effects::default(),
+        })
     }
 
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
-        let Some(guest) = cx.guest().await? else { return Ok(Done::nothing()) };
+        let Some(guest) = cx.guest().await? else {
+            return Ok(Done::nothing());
+        };
         if matches!(cx.look(&guest).await?, Look::Absent) {
             return Ok(Done::nothing());
         }
         let lifted = lift_protection(cx, &guest).await?;
-        Ok(Done { output: json!({ "lifted": lifted }), effects: Effects::default() })
+        Ok(Done {
+            output: json!({ "lifted": lifted }),
+            effects: Effects::default(),
+        })
     }
 
     async fn undo(&self, cx: &Cx, row: &StepRecord) -> StepResult<Effects> {
-        let was = row.intent.get("was_protected").and_then(Value::as_bool).unwrap_or(false);
+        let was = row
+            .intent
+            .get("was_protected")
+            .and_then(Value::as_bool)
+            .unwrap_or(false);
         let Some(guest) = cx.guest().await?.filter(|_| was) else {
             return Ok(Effects::default());
         };

@@ -5,10 +5,10 @@ use std::net::IpAddr;
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
-use proximity_pve::lxc::Interface;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use crate::route_sweep::usable_address;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult, pve_failure};
 
 const POLL_MS: u64 = 300;
@@ -56,15 +56,8 @@ pub(crate) async fn address_of(cx: &Cx, guest: &NativeGuest) -> StepResult<Optio
         .lxc_interfaces(&place.node, place.vmid)
         .await
         .map_err(|e| pve_failure("reading the container's addresses", &e))?;
-    Ok(usable(interfaces.as_deref().unwrap_or_default(), guest))
-}
-
-fn usable(interfaces: &[Interface], guest: &NativeGuest) -> Option<IpAddr> {
-    let device = interfaces.iter().find(|i| i.mac == Some(guest.identity.net0_mac))?;
-    let global = |a: &&IpAddr| match a {
-        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local() && !v4.is_unspecified(),
-        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified(),
-    };
-    let addresses = || device.addresses.iter().filter(global);
-    addresses().find(|a| a.is_ipv4()).or_else(|| addresses().next()).copied()
+    Ok(usable_address(
+        interfaces.as_deref().unwrap_or_default(),
+        guest,
+    ))
 }

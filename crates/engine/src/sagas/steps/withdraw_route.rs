@@ -22,11 +22,16 @@ impl StepAction for WithdrawRoute {
     }
 
     async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
-        let Some(guest) = cx.guest().await? else { return Ok(Effects::default()) };
+        let Some(guest) = cx.guest().await? else {
+            return Ok(Effects::default());
+        };
         let ours = matches!(cx.look(&guest).await?, Look::Ours { .. });
         if ours && cx.is_running(&guest).await? {
             let url = publish(cx, &guest).await?;
-            return Ok(Effects { url: Some(Some(url)), ..Effects::default() });
+            return Ok(Effects {
+                url: Some(Some(url)),
+                ..Effects::default()
+            });
         }
         Ok(Effects::default())
     }
@@ -35,7 +40,10 @@ impl StepAction for WithdrawRoute {
 /// Takes the route away and checks that it is.
 pub(crate) async fn withdraw(cx: &Cx) -> StepResult<()> {
     let ingress = &cx.engine.inner.parts.ingress;
-    ingress.withdraw(cx.app.id).await.map_err(|e| ingress_failure(&e))?;
+    ingress
+        .withdraw(cx.app.id)
+        .await
+        .map_err(|e| ingress_failure(&e))?;
     let left = ingress.routes().await.map_err(|e| ingress_failure(&e))?;
     if left.iter().any(|r| r.app == cx.app.id) {
         return Err(StepError::Transient(Failure::new(

@@ -1,0 +1,200 @@
+//! An entry of the catalog: an app that can be deployed.
+
+use proximity_domain::create::{Needs, Resources};
+use proximity_domain::names::CatalogId;
+
+use super::escape::Escape;
+use super::format::{EntryFile, FileFile, Protocol, RunStep, ServiceStep, StepFile};
+use super::recipe::HealthCheck;
+use super::setting::Setting;
+use super::words::{GuestPath, PackageName};
+use crate::catalog::format::HttpCheck;
+
+/// An app that can be deployed, checked whole.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct CatalogEntry {
+    /// What users call it in requests.
+    pub id: CatalogId,
+    /// For people.
+    pub name: String,
+    /// Version of this recipe.
+    pub version: String,
+    /// One line.
+    pub summary: String,
+    /// As long as needed.
+    pub description: String,
+    /// One word.
+    pub category: String,
+    /// Words to find it by.
+    pub tags: Vec<String>,
+    /// Home of the project.
+    pub website: Option<String>,
+    /// What it is installed on.
+    pub os_template: OsTemplate,
+    /// What the guest gets.
+    pub needs: Needs,
+    /// TCP port the app listens on inside the guest.
+    pub port: u16,
+    /// What is spoken on the port.
+    pub protocol: Protocol,
+    /// What a user may or must choose.
+    pub settings: Vec<Setting>,
+    pub(super) install: Vec<UnresolvedStep>,
+    /// How it is known that the app works.
+    pub health: HealthCheck,
+}
+
+/// Names PVE templates by their file name up to the version, e.g. `debian-12-standard`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OsTemplate(String);
+
+impl OsTemplate {
+    /// The name.
+    #[must_use]
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+
+    /// Whether a template file (`debian-12-standard_12.7-1_amd64.tar.zst`) or volume
+    /// (`local:vztmpl/debian-12-standard_…`) is one of these.
+    #[must_use]
+    pub fn matches(&self, file_or_volume: &str) -> bool {
+        let file = file_or_volume
+            .rsplit(['/', ':'])
+            .next()
+            .unwrap_or(file_or_volume);
+        let rest = file.strip_prefix(self.0.as_str());
+        rest.is_some_and(|rest| rest.starts_with('_'))
+    }
+}
+
+impl std::fmt::Display for OsTemplate {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A step whose templates are not filled in yet.
+#[derive(Debug, Clone)]
+pub(super) enum UnresolvedStep {
+    Apt(Vec<PackageName>),
+    File(Box<UnresolvedFile>),
+    Absent(GuestPath),
+    Service(ServiceStep),
+    Run(RunStep),
+}
+
+#[derive(Debug, Clone)]
+pub(super) struct UnresolvedFile {
+    /// Everything but the content.
+    pub(super) shape: super::recipe::ResolvedFile,
+    pub(super) escape: Escape,
+    pub(super) template: String,
+}
+
+impl CatalogEntry {
+    /// From a file that was checked and the settings read from it.
+    pub(super) fn from_checked(file: EntryFile, settings: Vec<Setting>) -> Self {
+        let needs = Needs {
+            min_memory_mib: file.resources.memory_mib.min,
+            default: Resources {
+                memory_mib: file.resources.memory_mib.default,
+                cores: file.resources.cores.default,
+                disk_gib: file.resources.disk_gib.default,
+            },
+        };
+        let http = HttpCheck {
+            path: file.health.http.path,
+            port: file.health.http.port.unwrap_or(file.port),
+            expect_status: file.health.http.expect_status,
+            body_contains: file.health.http.body_contains,
+        };
+        let health = HealthCheck {
+            http,
+            timeout_ms: file.health.timeout_s * 1000,
+            interval_ms: file.health.interval_s * 1000,
+            attempts: file.health.attempts,
+        };
+        Self {
+            id: file.id,
+            name: file.name,
+            version: file.version,
+            summary: file.summary,
+            description: file.description,
+            category: file.category,
+            tags: file.tags,
+            website: file.website,
+            os_template: OsTemplate(file.os_template),
+            needs,
+            port: file.port,
+            protocol: file.protocol,
+            settings,
+            install: file.install.into_iter().map(UnresolvedStep::from).collect(),
+            health,
+        }
+    }
+}
+
+impl From<StepFile> for UnresolvedStep {
+    fn from(step: StepFile) -> Self {
+        match step {
+            StepFile::Apt(packages) => Self::Apt(packages),
+            StepFile::File(file) => Self::File(Box::new(file.into())),
+            StepFile::Absent(absent) => Self::Absent(absent.path),
+            StepFile::Service(service) => Self::Service(service),
+            StepFile::Run(run) => Self::Run(run),
+        }
+    }
+}
+
+impl From<FileFile> for UnresolvedFile {
+    fn from(file: FileFile) -> Self {
+        let FileFile {
+            path,
+            mode,
+            owner,
+            group,
+            escape,
+            content,
+        } = file;
+        let empty = super::recipe::FileContent::Open(String::new());
+        let shape = super::recipe::ResolvedFile {
+            path,
+            mode,
+            owner,
+            group,
+            content: empty,
+        };
+        Self {
+            shape,
+            escape,
+            template: content,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::OsTemplate;
+
+    #[test]
+    fn a_template_is_known_by_its_name_up_to_the_version() {
+        let template = OsTemplate("debian-12-standard".to_owned());
+        for one in [
+            "debian-12-standard_12.7-1_amd64.tar.zst",
+            "local:vztmpl/debian-12-standard_12.12-1_amd64.tar.zst",
+        ] {
+            assert!(template.matches(one), "{one}");
+        }
+        for other in [
+            "debian-12-standard",
+            "debian-12-standard-extra_1_amd64.tar.zst",
+            "my-debian-12-standard_12.7-1_amd64.tar.zst",
+            "local:vztmpl/debian-13-standard_13.1-1_amd64.tar.zst",
+            "debian-12-standard_/evil",
+        ] {
+            assert!(!template.matches(other), "{other}");
+        }
+    }
+}

@@ -1,0 +1,227 @@
+use std::collections::BTreeMap;
+use std::process::{Command, Stdio};
+
+use serde_json::{Value, json};
+
+use super::*;
+use crate::catalog::{HealthCheck, Protocol, ResolvedRecipe, Step};
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/catalog")
+}
+
+fn catalog() -> Catalog {
+    Catalog::load(&[fixtures()]).unwrap_or_else(|errors| panic!("{errors}"))
+}
+
+fn resolve(id: &str, settings: Value) -> ResolvedRecipe {
+    let settings: BTreeMap<String, Value> = serde_json::from_value(settings).unwrap();
+    let catalog = catalog();
+    catalog
+        .get(&id.parse().unwrap())
+        .unwrap()
+        .resolve(&settings)
+        .unwrap()
+}
+
+fn contents(recipe: &ResolvedRecipe) -> BTreeMap<String, String> {
+    let files = recipe.steps.iter().filter_map(|step| match step {
+        Step::File(file) => {
+            let text = String::from_utf8(file.content.expose().to_vec()).unwrap();
+            Some((file.path.to_string(), text))
+        }
+        _ => None,
+    });
+    files.collect()
+}
+
+#[test]
+fn shipped_entries_come_without_folders_and_extra_ones_are_added() {
+    let ids = |catalog: &Catalog| -> Vec<String> {
+        catalog
+            .entries()
+            .map(|entry| entry.id.to_string())
+            .collect()
+    };
+    assert_eq!(ids(&Catalog::load(&[]).unwrap()), ["nginx"]);
+    assert_eq!(ids(&catalog()), ["beacon", "nginx"]);
+}
+
+/// Every entry installs with no settings at all, its page holds what the health check looks for, and
+/// the check's port is the app's.
+#[test]
+fn every_entry_fits_its_own_health_check() {
+    for entry in catalog().entries() {
+        assert_eq!(entry.protocol, Protocol::Http);
+        let recipe = entry.resolve(&BTreeMap::new()).unwrap();
+        let HealthCheck { http, .. } = &recipe.health;
+        assert_eq!(http.port, entry.port);
+        let pages = contents(&recipe);
+        let marked = pages
+            .values()
+            .any(|page| page.contains(&http.body_contains));
+        assert!(marked, "{}: no file holds {}", entry.id, http.body_contains);
+        assert!(entry.needs.min_memory_mib <= entry.needs.default.memory_mib);
+    }
+}
+
+#[test]
+fn the_page_of_nginx_shows_title_and_message_as_text() {
+    let hostile = "<script>alert('x')</script>";
+    let recipe = resolve("nginx", json!({"SITE_TITLE": hostile, "MESSAGE": "a & b"}));
+    let page = &contents(&recipe)["/var/www/proximity/index.html"];
+    assert!(!page.contains("<script"), "{page}");
+    assert!(
+        page.contains("<h1>&lt;script&gt;alert(&#39;x&#39;)&lt;/script&gt;</h1>"),
+        "{page}"
+    );
+    assert!(page.contains("<p>a &amp; b</p>"), "{page}");
+    assert!(page.contains(&recipe.health.http.body_contains));
+}
+
+#[test]
+fn nginx_is_set_up_to_listen_on_8080_alone() {
+    let recipe = resolve("nginx", json!({"gzip": "false", "max_body_mib": 100}));
+    let config = &contents(&recipe)["/etc/nginx/conf.d/proximity.conf"];
+    assert!(config.contains("listen 8080 default_server;"), "{config}");
+    assert!(config.contains("gzip off;"), "{config}");
+    assert!(config.contains("client_max_body_size 100m;"), "{config}");
+    let place = |found: fn(&Step) -> bool| recipe.steps.iter().position(found).unwrap();
+    let installed = place(|step| matches!(step, Step::Apt(_)));
+    let disabled = place(
+        |step| matches!(step, Step::Absent(path) if path.as_str() == "/etc/nginx/sites-enabled/default"),
+    );
+    let restarted = place(|step| matches!(step, Step::Service(_)));
+    assert!(installed < disabled && disabled < restarted);
+    assert_eq!(restarted, recipe.steps.len() - 1);
+}
+
+/// What is written is a configuration nginx accepts. Skipped where there is no nginx; on the machines
+/// that run containers, the deploy itself shows it.
+#[test]
+fn nginx_accepts_its_configuration() {
+    let nginx = Path::new("/usr/sbin/nginx");
+    if !nginx.exists() {
+        return;
+    }
+    let folder = tempfile::tempdir().unwrap();
+    let recipe = resolve("nginx", json!({}));
+    let site = &contents(&recipe)["/etc/nginx/conf.d/proximity.conf"];
+    let (root, file) = (folder.path().display(), folder.path().join("nginx.conf"));
+    let whole =
+        format!("pid {root}/pid; error_log stderr; events {{}} http {{ access_log off; {site} }}");
+    std::fs::write(&file, whole).unwrap();
+    let mut command = Command::new(nginx);
+    command
+        .arg("-t")
+        .arg("-q")
+        .arg("-c")
+        .arg(&file)
+        .stdin(Stdio::null());
+    let output = command.output().unwrap();
+    assert!(
+        output.status.success(),
+        "{}",
+        String::from_utf8_lossy(&output.stderr)
+    );
+}
+
+#[test]
+fn the_beacon_runs_busybox_on_its_port() {
+    let recipe = resolve("beacon", json!({"GREETING": "<hi>"}));
+    let files = contents(&recipe);
+    let unit = &files["/etc/systemd/system/beacon.service"];
+    assert!(
+        unit.contains("ExecStart=/bin/busybox httpd -f -p 8080 -h /srv/beacon\n"),
+        "{unit}"
+    );
+    assert!(files["/srv/beacon/index.html"].contains("<p>&lt;hi&gt;</p>"));
+}
+
+/// A copy of the beacon with something changed, in a folder of a name.
+fn folder_with(name: &str, from: &str, to: &str) -> tempfile::TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    let text = std::fs::read_to_string(fixtures().join("beacon/app.yaml")).unwrap();
+    assert!(text.contains(from));
+    std::fs::create_dir(folder.path().join(name)).unwrap();
+    std::fs::write(
+        folder.path().join(name).join("app.yaml"),
+        text.replacen(from, to, 1),
+    )
+    .unwrap();
+    folder
+}
+
+fn errors_of(folders: &[PathBuf]) -> Vec<CatalogError> {
+    Catalog::load(folders).unwrap_err().0
+}
+
+#[test]
+fn an_id_is_the_name_of_its_folder_and_there_once() {
+    let wrong = folder_with("torch", "id: beacon", "id: beacon");
+    let errors = errors_of(&[wrong.path().to_owned()]);
+    assert!(
+        matches!(errors.as_slice(), [CatalogError::WrongFolder { .. }]),
+        "{errors:?}"
+    );
+    let again = folder_with("beacon", "id: beacon", "id: beacon");
+    let errors = errors_of(&[fixtures(), again.path().to_owned()]);
+    assert!(
+        matches!(errors.as_slice(), [CatalogError::Twice { .. }]),
+        "{errors:?}"
+    );
+    let shadow = folder_with("nginx", "id: beacon", "id: nginx");
+    let errors = errors_of(&[shadow.path().to_owned()]);
+    assert!(
+        matches!(errors.as_slice(), [CatalogError::Twice { .. }]),
+        "{errors:?}"
+    );
+}
+
+#[test]
+fn all_bad_files_are_told_at_once() {
+    let one = folder_with("beacon", "port: 8080", "port: 0");
+    let other = folder_with("beacon", "format: 1", "format: 2");
+    let nowhere = other.path().join("nowhere");
+    let errors = errors_of(&[one.path().to_owned(), other.path().to_owned(), nowhere]);
+    assert!(
+        matches!(
+            errors.as_slice(),
+            [
+                CatalogError::Invalid { .. },
+                CatalogError::Newer {
+                    found: 2,
+                    supported: 1,
+                    ..
+                },
+                CatalogError::Unreadable { .. }
+            ]
+        ),
+        "{errors:?}"
+    );
+    let text = CatalogErrors(errors).to_string();
+    assert!(
+        text.contains(&format!("{}/beacon/app.yaml:14:7", one.path().display())),
+        "{text}"
+    );
+}
+
+#[test]
+fn a_folder_without_a_file_and_a_huge_file_are_errors() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::create_dir(folder.path().join("empty")).unwrap();
+    std::fs::write(folder.path().join("README.md"), "not an entry").unwrap();
+    let errors = errors_of(&[folder.path().to_owned()]);
+    assert!(
+        matches!(errors.as_slice(), [CatalogError::Unreadable { .. }]),
+        "{errors:?}"
+    );
+    std::fs::write(folder.path().join("empty/app.yaml"), vec![b'#'; 300_000]).unwrap();
+    let errors = errors_of(&[folder.path().to_owned()]);
+    assert!(
+        errors[0]
+            .to_string()
+            .ends_with("it is larger than 262144 bytes"),
+        "{errors:?}"
+    );
+}

@@ -1,0 +1,32 @@
+//! The catalog: what can be deployed and how it is installed.
+//!
+//! An entry is a YAML file of a versioned format (`format.rs`, checked further by `check.rs`), read and
+//! checked whole when the catalog is loaded: a bad value is an error with file, line and column, never a
+//! surprise at deploy time. [`CatalogEntry::resolve`] turns an entry and a user's settings into concrete
+//! steps. It is pure: whoever installs gets finished file contents and argument lists, nothing to
+//! interpret and no shell text.
+//!
+//! **Architecture invariant:** nothing in this module but `load.rs` touches a file.
+
+mod check;
+mod embed;
+mod entry;
+mod error;
+mod escape;
+mod format;
+mod load;
+mod parse;
+mod recipe;
+mod resolve;
+mod setting;
+mod template;
+mod words;
+
+pub use entry::{CatalogEntry, OsTemplate};
+pub use error::{CatalogError, CatalogErrors, SettingErrors};
+pub use escape::Escape;
+pub use format::{HttpCheck, Protocol, RunStep, ServiceState, ServiceStep};
+pub use load::Catalog;
+pub use recipe::{FileContent, HealthCheck, ResolvedFile, ResolvedRecipe, ResolvedSetting, Step};
+pub use setting::{Pattern, Setting, SettingKind, SettingValue, TextRule};
+pub use words::{Account, FileMode, GuestPath, PackageName, UnitName};

@@ -1,0 +1,73 @@
+//! From the text of an entry's file to an entry. The YAML library is known here alone.
+
+use serde::Deserialize;
+use serde_saphyr::{Error, Options};
+
+use super::check::{CheckedFile, Origin};
+use super::entry::CatalogEntry;
+use super::error::CatalogError;
+use super::format::FORMAT;
+use super::setting::Setting;
+
+#[derive(Deserialize)]
+struct FormatOnly {
+    format: u64,
+}
+
+/// Reads and checks an entry; `file` is what errors call it.
+pub(super) fn entry(file: &str, text: &str, origin: Origin) -> Result<CatalogEntry, CatalogError> {
+    let invalid = |error: Error| invalid(file, &error);
+    let FormatOnly { format } =
+        serde_saphyr::from_str_with_options(text, options()).map_err(invalid)?;
+    if format > FORMAT {
+        return Err(CatalogError::Newer {
+            file: file.to_owned(),
+            found: format,
+            supported: FORMAT,
+        });
+    }
+    if format < FORMAT {
+        let text = format!("{file}: there never was a format {format}");
+        return Err(CatalogError::Invalid {
+            file: file.to_owned(),
+            line: None,
+            column: None,
+            text,
+        });
+    }
+    let CheckedFile(checked) =
+        serde_saphyr::from_str_with_options_context_valid(text, options(), &origin)
+            .map_err(invalid)?;
+    let settings: Result<Vec<Setting>, _> =
+        checked.settings.iter().map(Setting::from_file).collect();
+    let settings = settings.map_err(|problems| CatalogError::Invalid {
+        file: file.to_owned(),
+        line: None,
+        column: None,
+        text: format!("{file}: {problems:?}"),
+    })?;
+    Ok(CatalogEntry::from_checked(checked, settings))
+}
+
+fn options() -> Options {
+    serde_saphyr::options! {
+        budget: serde_saphyr::budget! { max_depth: 32, max_nodes: 20_000 },
+    }
+}
+
+fn invalid(file: &str, error: &Error) -> CatalogError {
+    let place = error.location();
+    CatalogError::Invalid {
+        file: file.to_owned(),
+        line: place.map(|place| place.line()),
+        column: place.map(|place| place.column()),
+        text: error
+            .render_with_options(serde_saphyr::render_options! { source_name: Some(file) })
+            .trim_end()
+            .to_owned(),
+    }
+}
+
+#[cfg(test)]
+#[path = "parse_tests.rs"]
+mod tests;

@@ -1,0 +1,163 @@
+//! From an entry and a user's settings to finished steps. Pure.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use serde_json::Value;
+
+use super::entry::{CatalogEntry, UnresolvedFile, UnresolvedStep};
+use super::error::SettingErrors;
+use super::recipe::{FileContent, ResolvedFile, ResolvedRecipe, ResolvedSetting, Step};
+use super::setting::{Setting, SettingValue};
+use super::template::{self, Names, Settings};
+
+impl CatalogEntry {
+    /// Fills in the recipe. Settings are given by their `env` name or by their `name`; numbers and
+    /// booleans may come as text; what is not given, or `null`, takes its default.
+    ///
+    /// # Errors
+    /// [`SettingErrors`] with every wrong, missing and unknown setting. No error repeats a value.
+    pub fn resolve(
+        &self,
+        given: &BTreeMap<String, Value>,
+    ) -> Result<ResolvedRecipe, SettingErrors> {
+        let mut errors = self.unknown(given);
+        let mut values: Vec<(&Setting, SettingValue)> = Vec::new();
+        for setting in &self.settings {
+            match pick(setting, given).and_then(|value| setting.read(value)) {
+                Ok(value) => values.push((setting, value)),
+                Err(reason) => errors.add(&setting.env, reason),
+            }
+        }
+        if errors.is_empty() {
+            errors = self.objections(&values);
+        }
+        if !errors.is_empty() {
+            return Err(errors);
+        }
+        let named = values
+            .iter()
+            .map(|(setting, value)| (setting.name.clone(), value.to_json()));
+        let names = Arc::new(Names {
+            settings: Arc::new(Settings(named.collect())),
+            port: self.port,
+        });
+        let steps: Result<Vec<Step>, SettingErrors> = self
+            .install
+            .iter()
+            .map(|step| resolve_step(step, &values, &names))
+            .collect();
+        Ok(ResolvedRecipe {
+            steps: steps?,
+            health: self.health.clone(),
+            port: self.port,
+            settings: values
+                .into_iter()
+                .map(|(setting, value)| ResolvedSetting {
+                    env: setting.env.clone(),
+                    value,
+                })
+                .collect(),
+        })
+    }
+
+    fn unknown(&self, given: &BTreeMap<String, Value>) -> SettingErrors {
+        let mut errors = SettingErrors::default();
+        let known = |key: &String| {
+            self.settings
+                .iter()
+                .any(|setting| setting.env == *key || setting.name == *key)
+        };
+        for key in given.keys().filter(|key| !known(key)) {
+            let names: Vec<&str> = self.settings.iter().map(|one| one.env.as_str()).collect();
+            errors.add(
+                key,
+                match names.as_slice() {
+                    [] => format!("is unknown; {} has no settings", self.id),
+                    names => format!("is unknown; {} has {}", self.id, names.join(", ")),
+                },
+            );
+        }
+        errors
+    }
+
+    /// Values that cannot be written into the kind of file they are meant for.
+    fn objections(&self, values: &[(&Setting, SettingValue)]) -> SettingErrors {
+        let mut errors = SettingErrors::default();
+        for file in self.files() {
+            let used = template::used_settings(&file.template).unwrap_or_default();
+            for (setting, value) in values.iter().filter(|(one, _)| used.contains(&one.name)) {
+                let text = value.to_json();
+                let objection = text.as_str().and_then(|text| file.escape.objection(text));
+                if let Some(reason) = objection {
+                    errors.add(&setting.env, reason.to_owned());
+                }
+            }
+        }
+        errors
+    }
+
+    fn files(&self) -> impl Iterator<Item = &UnresolvedFile> {
+        self.install.iter().filter_map(|step| match step {
+            UnresolvedStep::File(file) => Some(file.as_ref()),
+            UnresolvedStep::Apt(_)
+            | UnresolvedStep::Absent(_)
+            | UnresolvedStep::Service(_)
+            | UnresolvedStep::Run(_) => None,
+        })
+    }
+}
+
+fn pick<'a>(
+    setting: &Setting,
+    given: &'a BTreeMap<String, Value>,
+) -> Result<Option<&'a Value>, String> {
+    let by_name = given
+        .get(&setting.name)
+        .filter(|_| setting.name != setting.env);
+    match (given.get(&setting.env), by_name) {
+        (Some(_), Some(_)) => Err(format!("is given twice, as {} as well", setting.name)),
+        (value, None) | (None, value) => Ok(value),
+    }
+}
+
+fn resolve_step(
+    step: &UnresolvedStep,
+    values: &[(&Setting, SettingValue)],
+    names: &Arc<Names>,
+) -> Result<Step, SettingErrors> {
+    Ok(match step {
+        UnresolvedStep::Apt(packages) => Step::Apt(packages.clone()),
+        UnresolvedStep::File(file) => Step::File(resolve_file(file, values, names)?),
+        UnresolvedStep::Absent(path) => Step::Absent(path.clone()),
+        UnresolvedStep::Service(service) => Step::Service(service.clone()),
+        UnresolvedStep::Run(run) => Step::Run(run.clone()),
+    })
+}
+
+fn resolve_file(
+    file: &UnresolvedFile,
+    values: &[(&Setting, SettingValue)],
+    names: &Arc<Names>,
+) -> Result<ResolvedFile, SettingErrors> {
+    let place = file.shape.path.as_str();
+    let failed = |reason: String| SettingErrors::one(place, reason);
+    let text = template::render(&file.template, file.escape, Arc::clone(names)).map_err(failed)?;
+    let used = template::used_settings(&file.template).map_err(failed)?;
+    let secret = values
+        .iter()
+        .any(|(one, value)| value.is_secret() && used.contains(&one.name));
+    let content = if secret {
+        FileContent::Secret(text.into())
+    } else {
+        FileContent::Open(text)
+    };
+    Ok(ResolvedFile {
+        content,
+        ..file.shape.clone()
+    })
+}
+
+#[cfg(test)]
+#[path = "resolve_tests.rs"]
+mod tests;

@@ -1,0 +1,264 @@
+//! A request to add a host with every value read: what is wrong with it is refused before anything is asked.
+
+use std::collections::BTreeMap;
+
+use proximity_domain::names::{BadName, BridgeName, HostLabel, NodeName, PoolName, StorageName};
+use proximity_pve::guest::ssh::HostKey;
+use proximity_pve::transport::https::{ApiToken, Fingerprint};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::address::{Address, SSH_PORT};
+use super::{AddHost, AddSsh};
+use crate::error::EngineError;
+
+/// The longest token id or secret that is taken.
+const LONGEST_TOKEN_BYTES: usize = 256;
+/// The longest PEM that is taken: some dozens of certificates.
+const LONGEST_PEM_BYTES: usize = 256 * 1024;
+
+/// How the request wants the certificate judged.
+#[derive(Debug, Clone)]
+pub(super) enum Judge {
+    /// It is this one.
+    Pin(Fingerprint),
+    /// One of these authorities, PEM, issued it.
+    Ca(String),
+    /// Nothing was said: the system's authorities are asked.
+    System,
+}
+
+/// The request, read.
+#[derive(Debug, Clone)]
+pub(super) struct Wish {
+    pub(super) label: HostLabel,
+    pub(super) address: Address,
+    pub(super) judge: Judge,
+    pub(super) token: ApiToken,
+    pub(super) pool: Option<PoolName>,
+    pub(super) storage: Option<StorageName>,
+    pub(super) template_storage: Option<StorageName>,
+    pub(super) bridge: Option<BridgeName>,
+    pub(super) ssh: Option<SshWish>,
+}
+
+/// Plain guest access as wanted.
+#[derive(Debug, Clone)]
+pub(super) struct SshWish {
+    pub(super) user: String,
+    /// `None`: one is to be made.
+    pub(super) private_key: Option<SecretString>,
+    pub(super) addresses: BTreeMap<NodeName, Address>,
+    pub(super) host_keys: BTreeMap<NodeName, HostKey>,
+}
+
+/// A value that breaks its rule.
+pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> EngineError {
+    EngineError::Invalid { field: field.into(), message: message.into() }
+}
+
+impl Wish {
+    /// Reads a request.
+    ///
+    /// # Errors
+    /// [`EngineError::Invalid`] naming the first field that is wrong; never its value if that is a secret.
+    pub(super) fn read(request: &AddHost) -> Result<Self, EngineError> {
+        Ok(Self {
+            label: name("label", &request.label)?,
+            address: Address::from_url(&request.url)
+                .map_err(|rule| invalid("url", format!("the address of the host {rule}")))?,
+            judge: judge(request)?,
+            token: token(&request.token_id, &request.token_secret)?,
+            pool: optional("pool", request.pool.as_deref())?,
+            storage: optional("storage", request.storage.as_deref())?,
+            template_storage: optional("template_storage", request.template_storage.as_deref())?,
+            bridge: optional("bridge", request.bridge.as_deref())?,
+            ssh: request.ssh.as_ref().map(SshWish::read).transpose()?,
+        })
+    }
+}
+
+impl SshWish {
+    fn read(ssh: &AddSsh) -> Result<Self, EngineError> {
+        let mut addresses = BTreeMap::new();
+        for (node, text) in &ssh.addresses {
+            let field = format!("ssh.addresses.{node}");
+            let address = Address::from_place(text, SSH_PORT)
+                .map_err(|rule| invalid(&field, format!("the SSH address of {node} {rule}")))?;
+            addresses.insert(name(&field, node)?, address);
+        }
+        let mut host_keys = BTreeMap::new();
+        for (node, text) in &ssh.host_keys {
+            let field = format!("ssh.host_keys.{node}");
+            let key: HostKey = text.parse().map_err(|e| invalid(&field, format!("node {node}: {e}")))?;
+            host_keys.insert(name(&field, node)?, key);
+        }
+        let private_key = ssh.private_key.clone();
+        Ok(Self { user: account(&ssh.user)?, private_key, addresses, host_keys })
+    }
+}
+
+fn name<T: std::str::FromStr<Err = BadName>>(field: &str, text: &str) -> Result<T, EngineError> {
+    text.parse().map_err(|e: BadName| invalid(field, e.to_string()))
+}
+
+fn optional<T: std::str::FromStr<Err = BadName>>(
+    field: &str,
+    text: Option<&str>,
+) -> Result<Option<T>, EngineError> {
+    text.map(|text| name(field, text)).transpose()
+}
+
+fn judge(request: &AddHost) -> Result<Judge, EngineError> {
+    match (&request.fingerprint, &request.ca_pem) {
+        (None, None) => Ok(Judge::System),
+        (Some(text), None) => text
+            .parse()
+            .map(Judge::Pin)
+            .map_err(|e| invalid("fingerprint", format!("the fingerprint cannot be read: {e}"))),
+        (None, Some(pem)) if pem.len() > LONGEST_PEM_BYTES => {
+            Err(invalid("ca_pem", format!("more than {LONGEST_PEM_BYTES} bytes of certificates")))
+        }
+        (None, Some(pem)) => Ok(Judge::Ca(pem.clone())),
+        (Some(_), Some(_)) => Err(invalid(
+            "ca_pem",
+            "the certificate is judged by a fingerprint or by an authority, not by both; give one of them",
+        )),
+    }
+}
+
+fn token(id: &str, secret: &SecretString) -> Result<ApiToken, EngineError> {
+    if !is_token_id(id) {
+        let message = "the token id must be USER@REALM!NAME, e.g. root@pam!proximity";
+        return Err(invalid("token_id", message));
+    }
+    let text = secret.expose_secret();
+    let sendable = |c: u8| c.is_ascii_graphic() && c != b'=';
+    if text.is_empty() || text.len() > LONGEST_TOKEN_BYTES || !text.bytes().all(sendable) {
+        let message = "the token secret must be what PVE showed when the token was made, a UUID, and nothing else";
+        return Err(invalid("token_secret", message));
+    }
+    Ok(ApiToken { id: id.to_owned(), secret: secret.clone() })
+}
+
+/// PVE's own rule for token ids.
+fn is_token_id(id: &str) -> bool {
+    let word = |s: &str| {
+        s.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
+            && s.len() >= 2
+            && s.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
+    };
+    let user = |s: &str| {
+        !s.is_empty() && s.bytes().all(|b| b.is_ascii_graphic() && !b":/!=".contains(&b))
+    };
+    id.len() <= LONGEST_TOKEN_BYTES
+        && id.rsplit_once('!').is_some_and(|(account, token)| {
+            word(token) && account.rsplit_once('@').is_some_and(|(u, realm)| user(u) && word(realm))
+        })
+}
+
+fn account(text: &str) -> Result<String, EngineError> {
+    let first = |b: u8| b.is_ascii_lowercase() || b == b'_';
+    let rest = |b: u8| first(b) || b.is_ascii_digit() || b == b'-';
+    let good = (1..=32).contains(&text.len())
+        && text.bytes().next().is_some_and(first)
+        && text.bytes().all(rest);
+    if good {
+        Ok(text.to_owned())
+    } else {
+        Err(invalid("ssh.user", "the SSH account must be a Unix account name such as root"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn request() -> AddHost {
+        AddHost {
+            label: "home".to_owned(),
+            url: "https://192.0.2.10".to_owned(),
+            fingerprint: None,
+            ca_pem: None,
+            token_id: "root@pam!proximity".to_owned(),
+            token_secret: SecretString::from("11111111-2222-3333-4444-555555555555"),
+            pool: None,
+            storage: None,
+            template_storage: None,
+            bridge: None,
+            ssh: None,
+        }
+    }
+
+    fn field_of(request: &AddHost) -> String {
+        match Wish::read(request) {
+            Err(EngineError::Invalid { field, .. }) => field,
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn each_bad_value_is_named() {
+        let with = |change: fn(&mut AddHost)| {
+            let mut request = request();
+            change(&mut request);
+            field_of(&request)
+        };
+        assert_eq!(with(|r| r.label = "-x".to_owned()), "label");
+        assert_eq!(with(|r| r.url = "http://192.0.2.10".to_owned()), "url");
+        assert_eq!(with(|r| r.fingerprint = Some("AB:CD".to_owned())), "fingerprint");
+        assert_eq!(with(|r| r.token_id = "root@pam".to_owned()), "token_id");
+        assert_eq!(with(|r| r.token_secret = SecretString::from("a\nb")), "token_secret");
+        assert_eq!(with(|r| r.token_secret = SecretString::from("")), "token_secret");
+        assert_eq!(with(|r| r.pool = Some("a//b".to_owned())), "pool");
+        assert_eq!(with(|r| r.storage = Some("1".to_owned())), "storage");
+        assert_eq!(with(|r| r.template_storage = Some("a b".to_owned())), "template_storage");
+        assert_eq!(with(|r| r.bridge = Some(String::new())), "bridge");
+        assert_eq!(
+            with(|r| {
+                r.fingerprint = Some("00".repeat(32));
+                r.ca_pem = Some("x".to_owned());
+            }),
+            "ca_pem"
+        );
+    }
+
+    #[test]
+    fn ssh_values_are_named_with_their_node() {
+        let ssh = |user: &str, address: &str, key: Option<&str>| {
+            let mut request = request();
+            request.ssh = Some(AddSsh {
+                user: user.to_owned(),
+                private_key: None,
+                addresses: BTreeMap::from([("pve1".to_owned(), address.to_owned())]),
+                host_keys: key.map(|k| ("pve1".to_owned(), k.to_owned())).into_iter().collect(),
+            });
+            request
+        };
+        assert_eq!(field_of(&ssh("ro ot", "192.0.2.10", None)), "ssh.user");
+        assert_eq!(field_of(&ssh("-oProxyCommand", "192.0.2.10", None)), "ssh.user");
+        assert_eq!(field_of(&ssh("root", "192.0.2.10:0", None)), "ssh.addresses.pve1");
+        assert_eq!(field_of(&ssh("root", "192.0.2.10", Some("x"))), "ssh.host_keys.pve1");
+        let read = Wish::read(&ssh("root", "192.0.2.10", None)).unwrap().ssh.unwrap();
+        assert_eq!(read.addresses.values().next().unwrap().to_string(), "192.0.2.10:22");
+    }
+
+    #[test]
+    fn secrets_are_not_in_any_text() {
+        let mut request = request();
+        request.token_secret = SecretString::from("hush=hush");
+        let error = Wish::read(&request).unwrap_err();
+        assert!(!format!("{error} {error:?}").contains("hush"));
+        request.token_secret = SecretString::from("hushhush");
+        assert!(!format!("{:?}", Wish::read(&request).unwrap()).contains("hush"));
+    }
+
+    #[test]
+    fn token_ids_follow_pves_rule() {
+        for good in ["root@pam!proximity", "a.b@x@pve!t1", "me@my-realm!a_b"] {
+            assert!(is_token_id(good), "{good}");
+        }
+        for bad in ["", "root", "root@pam", "root!x1@pam", "@pam!t1", "root@!t1", "root@pam!", "a b@pam!t1"] {
+            assert!(!is_token_id(bad), "{bad}");
+        }
+    }
+}

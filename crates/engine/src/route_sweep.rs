@@ -1,0 +1,182 @@
+//! Keeps the gateway's routes true to the apps: level-triggered, no input but the world, idempotent.
+//!
+//! Flow: read apps, routes and, for apps whose route is missing or whose dials fail, the guest's own addresses; then set or
+//! withdraw. Guarantees: an app with a live operation is left to that operation; an address is used only if it is on the
+//! device with our MAC of a container that is ours; an unreadable view changes nothing.
+
+use std::collections::HashSet;
+use std::net::{IpAddr, SocketAddr};
+use std::time::Duration;
+
+use proximity_domain::app::StatusLabel;
+use proximity_domain::guest::{NativeGuest, Ownership};
+use proximity_domain::ids::AppId;
+use proximity_pve::lxc::Interface;
+use proximity_store::records::AppRecord;
+use proximity_store::views::AppFilter;
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::seams::{RouteSpec, RouteView};
+
+/// How often the sweep runs.
+const EVERY: Duration = Duration::from_secs(10);
+const PAGE: u32 = 200;
+
+/// Sweeps until `shutdown`.
+pub async fn run(engine: Engine, shutdown: CancellationToken) {
+    loop {
+        tokio::select! {
+            () = tokio::time::sleep(EVERY) => {}
+            () = shutdown.cancelled() => return,
+        }
+        if let Err(e) = sweep(&engine).await {
+            tracing::warn!(error = %e, code = e.code(), "routes could not be swept");
+        }
+    }
+}
+
+/// One sweep. Gives the number of routes changed.
+///
+/// # Errors
+/// The gateway or the store cannot be read; nothing was changed then.
+pub async fn sweep(engine: &Engine) -> Result<usize, EngineError> {
+    let ingress = &engine.inner.parts.ingress;
+    let routes = ingress.routes().await.map_err(|e| EngineError::Upstream {
+        code: "gateway_unreachable",
+        message: e.to_string(),
+        hint: "start it with: proximity gateway".to_owned(),
+    })?;
+    let apps = all_apps(engine).await?;
+    let mut changed = 0;
+    for app in &apps {
+        let Some(_at_work) = engine.inner.at_work.try_enter(app.id) else {
+            continue;
+        };
+        // Read again under the guard: the app may have changed since it was listed.
+        let Some(app) = engine.store().app(app.id).await? else {
+            continue;
+        };
+        if app.operation.is_some() {
+            continue;
+        }
+        let route = routes.iter().find(|r| r.app == app.id);
+        if app.status.label() == StatusLabel::Running {
+            changed += usize::from(mend(engine, &app, route).await);
+        }
+    }
+    let known: HashSet<AppId> = apps.iter().map(|a| a.id).collect();
+    for stray in routes.iter().filter(|r| !known.contains(&r.app)) {
+        // Only routes of apps that are archived: one that was recorded since the listing is not there yet.
+        if engine.store().app(stray.app).await?.is_none() {
+            let _ = ingress.withdraw(stray.app).await;
+            changed += 1;
+        }
+    }
+    Ok(changed)
+}
+
+async fn all_apps(engine: &Engine) -> Result<Vec<AppRecord>, EngineError> {
+    let mut all = Vec::new();
+    for page in 1.. {
+        let filter = AppFilter {
+            page,
+            per_page: PAGE,
+            ..AppFilter::default()
+        };
+        let (rows, total) = engine.store().apps(filter).await?;
+        let got = rows.len();
+        all.extend(rows);
+        if got == 0 || u64::try_from(all.len()).unwrap_or(u64::MAX) >= total {
+            break;
+        }
+    }
+    Ok(all)
+}
+
+/// Sets the route of a running app if it is missing or leads nowhere. True if it was set.
+async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> bool {
+    if route.is_some_and(|r| r.target.is_some() && r.dial_failures == 0) {
+        return false;
+    }
+    let Some(ports) = app.ports else { return false };
+    let address = match guest_address(engine, app).await {
+        Ok(Some(address)) => address,
+        Ok(None) => return false,
+        Err(e) => {
+            tracing::warn!(app = %app.hostname, error = %e, "the app's address cannot be read");
+            return false;
+        }
+    };
+    let target = SocketAddr::new(address, app.guest_port);
+    if route.and_then(|r| r.target) == Some(target) {
+        return false;
+    }
+    tracing::info!(app = %app.hostname, %target, "the app's route is set again");
+    match engine
+        .inner
+        .parts
+        .ingress
+        .set_route(&RouteSpec {
+            app: app.id,
+            ports,
+            target,
+        })
+        .await
+    {
+        Ok(_) => true,
+        Err(e) => {
+            tracing::warn!(app = %app.hostname, error = %e, "the app's route cannot be set");
+            false
+        }
+    }
+}
+
+async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr>, EngineError> {
+    let Some(guest) = engine
+        .store()
+        .native_guests(app.id)
+        .await?
+        .into_iter()
+        .next()
+    else {
+        return Ok(None);
+    };
+    let cluster = engine.inner.clusters.get(app.host).await?;
+    let place = &guest.place;
+    let upstream = |e| crate::commands::upstream(cluster.label(), &e);
+    let config = cluster
+        .read()
+        .lxc_config(&place.node, place.vmid)
+        .await
+        .map_err(upstream)?;
+    let seen = crate::cluster::observed(place.clone(), &config, false);
+    if guest.owns(&seen) != Ownership::Owned {
+        return Ok(None);
+    }
+    let interfaces = cluster
+        .read()
+        .lxc_interfaces(&place.node, place.vmid)
+        .await
+        .map_err(upstream)?;
+    Ok(usable_address(
+        interfaces.as_deref().unwrap_or_default(),
+        &guest,
+    ))
+}
+
+/// The address to use: on the device with our MAC, IPv4 first. An address of another device is never used.
+pub(crate) fn usable_address(interfaces: &[Interface], guest: &NativeGuest) -> Option<IpAddr> {
+    let device = interfaces
+        .iter()
+        .find(|i| i.mac == Some(guest.identity.net0_mac))?;
+    let global = |a: &IpAddr| match a {
+        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local() && !v4.is_unspecified(),
+        IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified(),
+    };
+    let addresses = || device.addresses.iter().copied().filter(global);
+    addresses()
+        .find(IpAddr::is_ipv4)
+        .or_else(|| addresses().next())
+}

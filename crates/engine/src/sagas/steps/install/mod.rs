@@ -1,0 +1,48 @@
+//! Carries out a recipe inside the guest. Every part looks first, so a run that was cut off is simply repeated.
+
+mod parts;
+
+use async_trait::async_trait;
+use proximity_domain::failure::Failure;
+use proximity_store::records::LogLevel;
+use serde_json::Value;
+
+use super::guest_session::GuestSession;
+use super::health_check::recipe;
+use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
+
+pub(crate) struct Install;
+
+#[async_trait]
+impl StepAction for Install {
+    async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        let recipe = recipe(cx).await?;
+        if recipe.steps.is_empty() {
+            return Ok(Done::nothing());
+        }
+        let guest = cx.must_have_guest().await?;
+        let session = GuestSession::open(cx, guest)?;
+        wait_booted(&session).await?;
+        for step in &recipe.steps {
+            cx.say(LogLevel::Info, parts::describe(step)).await?;
+            parts::carry_out(&session, step).await?;
+        }
+        Ok(Done::nothing())
+    }
+}
+
+/// Waits until the guest's init has brought everything up (or says what it could not).
+async fn wait_booted(session: &GuestSession<'_>) -> StepResult<()> {
+    let output = session
+        .look(&["systemctl", "is-system-running", "--wait"])
+        .await?;
+    let state = String::from_utf8_lossy(&output.stdout);
+    match state.trim() {
+        "running" | "degraded" => Ok(()),
+        other => Err(StepError::Transient(Failure::new(
+            "guest_not_booted",
+            format!("the container's init says {other:?}"),
+            "look into the container; retry",
+        ))),
+    }
+}
