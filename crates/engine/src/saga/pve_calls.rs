@@ -167,12 +167,15 @@ impl Cx {
         .await
     }
 
-    pub(crate) async fn shutdown_lxc(&self, place: &ContainerRef) -> StepResult<TaskOutcome> {
+    pub(crate) async fn shutdown_lxc(
+        &self,
+        place: &ContainerRef,
+        timeout_s: u32,
+    ) -> StepResult<TaskOutcome> {
         let call = format!(
             "POST /nodes/{}/lxc/{}/status/shutdown",
             place.node, place.vmid
         );
-        let timeout_s = self.limits().shutdown_s;
         let details = json!({ "timeout": timeout_s, "forceStop": 0 });
         let client = self.cluster.client();
         self.task(

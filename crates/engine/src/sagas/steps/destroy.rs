@@ -17,6 +17,9 @@ use crate::saga::{
 
 const DOING: &str = "destroying the container";
 
+/// How long a guest gets to shut down by itself when the operation that made it unwinds, seconds.
+const UNWIND_GRACE_S: u32 = 15;
+
 pub(crate) struct DestroyContainer;
 
 #[async_trait]
@@ -119,18 +122,28 @@ pub(crate) async fn remove_guest(
             }
         }
     }
-    if cx.is_running(&guest).await? {
-        cx.must_be_ours(&guest).await?;
-        let outcome = cx.stop_lxc(&guest.place).await?;
-        if let Some(failure) = Cx::task_failed("stopping the container", &outcome)
-            && cx.is_running(&guest).await?
-        {
-            return Err(StepError::Transient(failure));
-        }
-    }
+    stop_for_unwinding(cx, &guest).await?;
     lift_protection(cx, &guest).await?;
     destroy_once(cx, &guest, removal).await?;
     Ok(gone(cx, &guest))
+}
+
+/// Stops the guest of an unwinding operation: gracefully first, by force after the grace time.
+async fn stop_for_unwinding(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
+    if !cx.is_running(guest).await? {
+        return Ok(());
+    }
+    cx.must_be_ours(guest).await?;
+    cx.shutdown_lxc(&guest.place, UNWIND_GRACE_S).await?;
+    if !cx.is_running(guest).await? {
+        return Ok(());
+    }
+    cx.must_be_ours(guest).await?;
+    let outcome = cx.stop_lxc(&guest.place).await?;
+    match Cx::task_failed("stopping the container", &outcome) {
+        Some(failure) if cx.is_running(guest).await? => Err(StepError::Transient(failure)),
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// PUT protection=0 with the digest of the look just made; nothing when it is not protected.

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
+use proximity_domain::operation::OperationKind;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
@@ -16,19 +17,24 @@ pub(crate) struct ShutDown;
 #[async_trait]
 impl StepAction for ShutDown {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        // Only a removal may go on without a container; a stop that stopped nothing would be a lie.
+        let removing = cx.op.kind == OperationKind::Remove;
         let Some(guest) = cx.guest().await? else {
-            return Ok(Done::nothing());
+            return if removing {
+                Ok(Done::nothing())
+            } else {
+                cx.must_have_guest().await.map(|_| Done::nothing())
+            };
         };
         match cx.look(&guest).await? {
-            // A removal goes on without it; stop and restart find out in their next step.
-            Look::Absent => {
+            Look::Absent if removing => {
                 return Ok(Done {
                     output: json!({ "container": "absent" }),
                     effects: Effects::default(),
                 });
             }
             Look::Ours { .. } => {}
-            Look::BeingCreated | Look::Foreign(_) => {
+            Look::Absent | Look::BeingCreated | Look::Foreign(_) => {
                 cx.must_be_ours(&guest).await?;
             }
         }
@@ -63,7 +69,9 @@ async fn stop_it(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
         .and_then(Value::as_bool)
         .unwrap_or(false);
     cx.must_be_ours(guest).await?;
-    let outcome = cx.shutdown_lxc(&guest.place).await?;
+    let outcome = cx
+        .shutdown_lxc(&guest.place, cx.limits().shutdown_s)
+        .await?;
     let Some(failure) = Cx::task_failed(DOING, &outcome) else {
         return Ok(());
     };
