@@ -1,34 +1,28 @@
 //! R1: what a kill at every step leaves behind.
 //!
-//! The places are not listed here: the crash-point build is asked for them, so that a new step is
-//! a new case by itself. Each place is one deploy and one remove in a lab of its own; what the lab
-//! holds afterwards is compared with what the product says it holds. The scenario, `Found` for one
-//! place, is given to `measure_with`; the figure joins the table together with it.
+//! The places are not listed here: the crash-point build is asked for them (`crash-points --json`,
+//! names of the form `saga/step/place`), so that a new step is a new case by itself. Each place is
+//! one deploy and one remove in a lab of its own, with `serve --crash-at PLACE`; what the lab
+//! holds afterwards is compared with what the product says it holds. That scenario is given to
+//! `measure_with`; the figure joins the table together with it.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use anyhow::{Context, Result, bail};
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 
 use super::{Bench, Binary, Measured, lanes};
 use crate::invocation::Invocation;
-use crate::seed::Seed;
+use crate::seed::Draws;
 
-/// A point at which the crash-point build can kill itself.
-#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
-pub(crate) struct CrashPoint {
-    /// `deploy_app`, `remove_app` …
-    saga: String,
-    /// The step, as its table names it.
-    step: String,
-    /// Where in the step: before the effect, between effect and record, after the record.
-    moment: String,
-}
+/// How many labs run side by side: they mostly wait for tasks of the emulated cluster.
+const LANES: usize = 6;
 
-/// What one scenario left behind, counted in the lab and in the product.
+/// What one scenario saw and left behind, counted in the lab and in the product.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
 pub(crate) struct Found {
+    /// The process died at the place. False where a step never comes by it: nothing is shown then.
+    pub(crate) killed: bool,
     /// Recorded, but not in the lab.
     pub(crate) lost_guests: u32,
     /// In the lab, but not recorded.
@@ -41,141 +35,212 @@ pub(crate) struct Found {
     pub(crate) unconverged: u32,
 }
 
-impl fmt::Display for CrashPoint {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}/{}/{}", self.saga, self.step, self.moment)
-    }
+/// One step and the places in it, in the order in which they are tried.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Step {
+    name: String,
+    places: Vec<String>,
+}
+
+/// What was tried in one step.
+#[derive(Debug, Serialize)]
+struct Tried {
+    step: String,
+    places: Vec<(String, Found)>,
 }
 
 impl Found {
-    fn sum(self) -> u32 {
-        let Self {
-            lost_guests,
-            leaked_guests,
-            doubled_guests,
-            leaked_ports,
-            unconverged,
-        } = self;
-        lost_guests + leaked_guests + doubled_guests + leaked_ports + unconverged
+    fn faults(self) -> u32 {
+        self.lost_guests
+            + self.leaked_guests
+            + self.doubled_guests
+            + self.leaked_ports
+            + self.unconverged
     }
 }
 
-/// How many labs run side by side: they mostly wait for tasks of the emulated cluster.
-const LANES: usize = 6;
-
-/// Runs the scenario at every place, or at one place per step when quick, and adds up. The number
-/// given to the scenario is its lane's: no two scenarios with the same number run at a time.
+/// Runs the scenario at every place and adds up; when quick, at one place per step that really
+/// kills, in an order drawn by the seed. The number given to the scenario is its lane's: no two
+/// scenarios with the same number run at a time.
 pub(crate) fn measure_with(
     bench: &Bench<'_>,
-    scenario: impl Fn(&Bench<'_>, usize, &CrashPoint) -> Result<Found> + Sync,
+    scenario: impl Fn(&Bench<'_>, usize, &str) -> Result<Found> + Sync,
 ) -> Result<Measured> {
-    let points = choose(enumerate(bench)?, bench.mode.quick, bench.seed);
-    let found = lanes::run(LANES, &points, bench.deadline, |lane, point| {
-        scenario(bench, lane, point).with_context(|| format!("killed at {point}"))
+    let steps = steps(enumerate(bench)?, &mut bench.seed.draws())?;
+    let tried = lanes::run(LANES, &steps, bench.deadline, |lane, step| {
+        let mut places = Vec::new();
+        for place in &step.places {
+            let found = scenario(bench, lane, place).with_context(|| format!("at {place}"))?;
+            places.push((place.clone(), found));
+            if bench.mode.quick && found.killed {
+                break;
+            }
+        }
+        Ok(Tried {
+            step: step.name.clone(),
+            places,
+        })
     })?;
-    Ok(add_up(&points, &found))
+    Ok(add_up(&tried))
 }
 
-fn add_up(points: &[CrashPoint], found: &[Found]) -> Measured {
-    let faults: u32 = found.iter().map(|found| found.sum()).sum();
-    let cases = points.iter().zip(found);
-    let raw = cases.map(|(point, found)| serde_json::json!({ "point": point, "found": found }));
+/// The goal is reached when nothing was left behind, and every step was killed at least once.
+fn add_up(tried: &[Tried]) -> Measured {
+    let all = || {
+        tried
+            .iter()
+            .flat_map(|tried| &tried.places)
+            .map(|(_, found)| *found)
+    };
+    let faults: u32 = all().map(Found::faults).sum();
+    let kills = all().filter(|found| found.killed).count();
+    let spared = |tried: &&Tried| !tried.places.iter().any(|(_, found)| found.killed);
+    let spared: Vec<&str> = tried
+        .iter()
+        .filter(spared)
+        .map(|tried| tried.step.as_str())
+        .collect();
     Measured {
-        value: format!("{faults}/{}", points.len()),
+        value: format!("{faults}/{kills}"),
         unit: "faults/kills",
-        reached: faults == 0,
-        raw: raw.collect(),
+        reached: faults == 0 && kills > 0 && spared.is_empty(),
+        raw: serde_json::json!({ "steps_never_killed": spared, "tried": tried }),
     }
 }
 
 /// Asks the build where it can be killed.
-fn enumerate(bench: &Bench<'_>) -> Result<Vec<CrashPoint>> {
+fn enumerate(bench: &Bench<'_>) -> Result<Vec<String>> {
     let answer = Invocation::new(Binary::CrashPoints.path(bench.place))
         .args(["crash-points", "--json"])
         .until(bench.deadline)
         .capture(bench.place.root())?
         .expect_success("asking for the crash points")?;
-    let points: Vec<CrashPoint> =
-        serde_json::from_str(&answer).context("reading the crash points")?;
-    if points.is_empty() {
-        bail!("the build names no crash point: nothing would be shown");
-    }
-    Ok(points)
+    serde_json::from_str(&answer).context("reading the crash points")
 }
 
-/// All of them, or for each step one drawn by the seed.
-fn choose(points: Vec<CrashPoint>, quick: bool, seed: Seed) -> Vec<CrashPoint> {
-    if !quick {
-        return points;
+/// The places by step, in an order drawn for each.
+fn steps(names: Vec<String>, draws: &mut Draws) -> Result<Vec<Step>> {
+    let mut steps: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for name in names {
+        let Some((step, _)) = name.rsplit_once('/') else {
+            bail!("{name:?} is not of the form saga/step/place");
+        };
+        steps.entry(step.to_owned()).or_default().push(name);
     }
-    let mut steps: BTreeMap<(String, String), Vec<CrashPoint>> = BTreeMap::new();
-    for point in points {
-        let step = (point.saga.clone(), point.step.clone());
-        steps.entry(step).or_default().push(point);
+    if steps.is_empty() {
+        bail!("the build names no crash point: nothing would be shown");
     }
-    let mut draws = seed.draws();
-    steps
-        .into_values()
-        .map(|mut moments| moments.swap_remove(draws.below(moments.len())))
-        .collect()
+    Ok(steps
+        .into_iter()
+        .map(|(name, mut rest)| {
+            let mut places = Vec::new();
+            while !rest.is_empty() {
+                places.push(rest.swap_remove(draws.below(rest.len())));
+            }
+            Step { name, places }
+        })
+        .collect())
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::seed::Seed;
 
-    fn points() -> Vec<CrashPoint> {
-        let mut all = Vec::new();
-        for step in ["deploy_app/start", "remove_app/start", "deploy_app/install"] {
-            for moment in ["before", "inside", "after"] {
-                let (saga, step) = step.split_once('/').unwrap();
-                all.push(CrashPoint {
-                    saga: saga.to_owned(),
-                    step: step.to_owned(),
-                    moment: moment.to_owned(),
-                });
-            }
+    const KILLED: Found = Found {
+        killed: true,
+        lost_guests: 0,
+        leaked_guests: 0,
+        doubled_guests: 0,
+        leaked_ports: 0,
+        unconverged: 0,
+    };
+
+    fn draws() -> Draws {
+        "3".parse::<Seed>().unwrap().draws()
+    }
+
+    fn names() -> Vec<String> {
+        let steps = ["deploy/start", "remove/start", "deploy/install"];
+        let places = ["before_intent", "after_call", "after_record"];
+        let pairs = steps
+            .iter()
+            .flat_map(|step| places.map(|place| format!("{step}/{place}")));
+        pairs.collect()
+    }
+
+    fn tried(step: &str, found: &[Found]) -> Tried {
+        let places = found
+            .iter()
+            .map(|found| (step.to_owned(), *found))
+            .collect();
+        Tried {
+            step: step.to_owned(),
+            places,
         }
-        all
     }
 
     #[test]
-    fn quick_takes_every_step_once() {
-        let seed: Seed = "3".parse().unwrap();
-        let chosen = choose(points(), true, seed);
-        let steps: Vec<_> = chosen
-            .iter()
-            .map(|p| format!("{}/{}", p.saga, p.step))
-            .collect();
-        assert_eq!(
-            steps,
-            ["deploy_app/install", "deploy_app/start", "remove_app/start"]
-        );
-        assert_eq!(chosen, choose(points(), true, seed));
-        assert_eq!(choose(points(), false, seed).len(), 9);
+    fn every_step_has_all_its_places_in_an_order_the_seed_repeats() {
+        let found = steps(names(), &mut draws()).unwrap();
+        let shown: Vec<&str> = found.iter().map(|step| step.name.as_str()).collect();
+        assert_eq!(shown, ["deploy/install", "deploy/start", "remove/start"]);
+        assert!(found.iter().all(|step| step.places.len() == 3));
+        assert_eq!(found, steps(names(), &mut draws()).unwrap());
+        assert!(steps(Vec::new(), &mut draws()).is_err());
+        assert!(steps(vec!["odd".to_owned()], &mut draws()).is_err());
     }
 
     #[test]
     fn one_fault_anywhere_misses_the_goal() {
-        let mut found = [Found::default(); 9];
-        assert!(add_up(&points(), &found).reached);
-        found[4].doubled_guests = 1;
-        let measured = add_up(&points(), &found);
-        assert!(!measured.reached);
-        assert_eq!(measured.value, "1/9");
+        let good = [
+            tried("a", &[KILLED, Found::default()]),
+            tried("b", &[KILLED]),
+        ];
+        assert!(add_up(&good).reached);
+        assert_eq!(add_up(&good).value, "0/2");
+        let doubled = Found {
+            doubled_guests: 1,
+            ..KILLED
+        };
+        let bad = add_up(&[tried("a", &[KILLED]), tried("b", &[doubled])]);
+        assert!(!bad.reached);
+        assert_eq!(bad.value, "1/2");
+    }
+
+    #[test]
+    fn a_step_that_was_never_killed_misses_the_goal() {
+        let spared = [tried("a", &[KILLED]), tried("b", &[Found::default()])];
+        assert!(!add_up(&spared).reached);
+        assert!(!add_up(&[]).reached);
     }
 
     #[test]
     fn any_kind_of_fault_counts() {
-        assert_eq!(Found::default().sum(), 0);
-        assert_eq!(
+        assert_eq!(KILLED.faults(), 0);
+        for faulty in [
+            Found {
+                lost_guests: 1,
+                ..KILLED
+            },
+            Found {
+                leaked_guests: 1,
+                ..KILLED
+            },
+            Found {
+                doubled_guests: 1,
+                ..KILLED
+            },
             Found {
                 leaked_ports: 1,
-                lost_guests: 2,
-                ..Found::default()
-            }
-            .sum(),
-            3
-        );
+                ..KILLED
+            },
+            Found {
+                unconverged: 1,
+                ..KILLED
+            },
+        ] {
+            assert_eq!(faulty.faults(), 1);
+        }
     }
 }
