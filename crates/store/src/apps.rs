@@ -176,8 +176,8 @@ pub(crate) async fn app_by_key(
     .fetch_optional(tx)
     .await?;
     let Some(row) = row else { return Ok(None) };
-    match row.json_opt::<AppRecord>("archived_record")? {
-        Some(record) => Ok(Some(record)),
+    match row.moment_opt("archived_at")? {
+        Some(_) => Ok(Some(archived(&row)?.record)),
         None => app(&row).map(Some),
     }
 }
@@ -240,8 +240,11 @@ pub(crate) fn app(row: &SqliteRow) -> Result<AppRecord, StoreError> {
 }
 
 fn archived(row: &SqliteRow) -> Result<ArchivedApp, StoreError> {
+    let mut record: AppRecord = row.json("archived_record")?;
+    let ports = record.ports.take();
     Ok(ArchivedApp {
-        record: row.json("archived_record")?,
+        record,
+        ports,
         operation: row.parsed("archived_by")?,
         archived_at: row.moment("archived_at")?,
     })

@@ -20,9 +20,10 @@ pub(crate) async fn archive(
     rest_ms: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let Some(record) = live_app(tx, app).await? else {
+    let Some(mut record) = live_app(tx, app).await? else {
         return Ok(());
     };
+    record.operation = None;
     let guests: i64 =
         sqlx::query_scalar("SELECT COUNT(*) FROM guests WHERE app_id = $1 AND gone_at IS NULL")
             .bind(app.to_string())

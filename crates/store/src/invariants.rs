@@ -103,7 +103,10 @@ impl Reader {
         self.read(async |tx| {
             let mut wrong = Vec::new();
             for (rule, query) in RULES {
-                for row in sqlx::query(AssertSqlSafe(*query)).fetch_all(&mut *tx).await? {
+                for row in sqlx::query(AssertSqlSafe(*query))
+                    .fetch_all(&mut *tx)
+                    .await?
+                {
                     let who: String = row.try_get(0)?;
                     wrong.push(format!("{rule}: {who}"));
                 }
@@ -129,17 +132,18 @@ async fn check_statuses(
         let label = app.status.label();
         if is_transitional(label) && app.operation.is_none() {
             let (label, id) = (label.label(), app.id);
-            wrong.push(format!("an app is on its way only while an operation lives: {id} is {label}"));
+            wrong.push(format!(
+                "an app is on its way only while an operation lives: {id} is {label}"
+            ));
         }
     }
     Ok(())
 }
 
-async fn check_steps(
-    tx: &mut SqliteConnection,
-    wrong: &mut Vec<String>,
-) -> Result<(), StoreError> {
-    let rows = sqlx::query("SELECT * FROM operations").fetch_all(&mut *tx).await?;
+async fn check_steps(tx: &mut SqliteConnection, wrong: &mut Vec<String>) -> Result<(), StoreError> {
+    let rows = sqlx::query("SELECT * FROM operations")
+        .fetch_all(&mut *tx)
+        .await?;
     for operation in each(&rows, operation)? {
         let abandoned = was_abandoned(tx, operation.id).await?;
         let log = step_log(tx, operation.id).await?;
@@ -206,7 +210,10 @@ fn forwards(states: &[StepState]) -> Option<&'static str> {
 
 /// Backwards, the undone steps are at the end, before them at most one is being undone, before it none.
 fn backwards(states: &[StepState]) -> Option<&'static str> {
-    let mut rest = states.iter().rev().skip_while(|s| **s == StepState::UndoFinished);
+    let mut rest = states
+        .iter()
+        .rev()
+        .skip_while(|s| **s == StepState::UndoFinished);
     rest.next();
     let untouched = |s: &StepState| match s {
         StepState::Succeeded => true,

@@ -308,8 +308,14 @@ async fn break_step(
     let log = step_log(tx, fence.operation).await?;
     let step = log.iter().find(|s| s.index == index);
     let step = step.ok_or_else(|| no_step(fence, index))?;
-    if step.state == StepState::Succeeded && to == StepState::Failed {
+    let later_open = |s: &StepRecord| s.index > index && s.state != StepState::UndoFinished;
+    if to == StepState::Failed && step.state == StepState::Succeeded {
         return Err(illegal(index, "fail, it succeeded"));
+    }
+    if to == StepState::UndoFailed
+        && (step.state == StepState::UndoFinished || log.iter().any(later_open))
+    {
+        return Err(illegal(index, "fail to be undone, it is not its turn"));
     }
     let failure = failure.at(&step.name);
     write_step(tx, fence, index, to, Some(&failure), now).await?;

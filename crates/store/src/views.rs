@@ -54,8 +54,10 @@ impl OperationFilter {
 /// A removed app as the archive keeps it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct ArchivedApp {
-    /// The record as it was last; its ports are those it had.
+    /// The record as it was last, without ports and live operation.
     pub record: AppRecord,
+    /// The ports it had.
+    pub ports: Option<PortPair>,
     /// The operation that removed it.
     pub operation: OperationId,
     /// When.

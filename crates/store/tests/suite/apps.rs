@@ -1,0 +1,225 @@
+//! New apps and lists of them.
+
+use proximity_domain::app::{Status, StatusLabel};
+use proximity_domain::ids::HostId;
+use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_domain::ports::PortPair;
+use proximity_store::StoreError;
+use proximity_store::views::{AppFilter, AuditKind};
+use secrecy::ExposeSecret;
+
+use super::world::{Make, World};
+
+pub async fn are_created_in_one_commit(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let before = world.store.events(0, 100).await.unwrap().len();
+    let (app, operation) = world.new_app("web");
+    let made = world.store.create_app(
+        app.clone(),
+        operation.clone(),
+        &world.actor,
+        None,
+        world.at(),
+    );
+    let made = made.await.unwrap();
+    assert_eq!(made.status, Status::Deploying);
+    assert_eq!(
+        made.ports,
+        Some(PortPair {
+            public: 8100,
+            internal: 9100
+        })
+    );
+    assert_eq!(made.operation, Some(operation.id));
+    assert_eq!(made.url, None);
+    assert_eq!(made.environment, app.environment);
+    assert_eq!(world.app(app.id).await, made);
+    let by_name = world.store.app_by_hostname("web").await.unwrap().unwrap();
+    assert_eq!(by_name, made);
+    let queued = world.operation(operation.id).await;
+    assert_eq!(
+        (queued.kind, queued.state),
+        (OperationKind::Deploy, OperationState::Queued)
+    );
+    assert_eq!(queued.requested_by, "admin");
+    let events = world.store.events(0, 100).await.unwrap();
+    let (_, at, event, of_app, of_operation) = events.last().unwrap();
+    assert_eq!((event.kind.as_str(), *at), ("AppCreated", world.at()));
+    assert_eq!((*of_app, *of_operation), (Some(app.id), Some(operation.id)));
+    assert_eq!(events.len(), before + 1);
+    let audit = world.store.audit(100, 0).await.unwrap();
+    let entry = audit.last().unwrap();
+    assert_eq!(
+        (entry.kind, entry.action.as_str()),
+        (AuditKind::Request, "app.create")
+    );
+    assert_eq!(
+        (entry.token, entry.operation),
+        (world.actor.token, Some(operation.id))
+    );
+    world.assert_sound().await;
+}
+
+pub async fn keep_their_host_name_alone(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let before = world.store.audit(100, 0).await.unwrap().len();
+    let (app, operation) = world.new_app("web");
+    let refused = world
+        .store
+        .create_app(
+            app.clone(),
+            operation.clone(),
+            &world.actor,
+            None,
+            world.at(),
+        )
+        .await;
+    assert!(
+        matches!(&refused, Err(StoreError::HostnameTaken { hostname }) if hostname == "web"),
+        "{refused:?}"
+    );
+    assert!(world.store.app(app.id).await.unwrap().is_none());
+    assert!(world.store.operation(operation.id).await.unwrap().is_none());
+    assert_eq!(world.store.ports().await.unwrap().held.len(), 1);
+    assert_eq!(world.store.audit(100, 0).await.unwrap().len(), before);
+    let (app, mut operation) = world.new_app("other");
+    operation.kind = OperationKind::Start;
+    let refused = world
+        .store
+        .create_app(app, operation, &world.actor, None, world.at())
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::IllegalTransition { .. })),
+        "{refused:?}"
+    );
+    world.assert_sound().await;
+}
+
+pub async fn same_key_gives_the_first(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let key = || Some("k1".to_owned());
+    let (app, operation) = world.new_app("web");
+    let first = world
+        .store
+        .create_app(app, operation, &world.actor, key(), world.at());
+    let first = first.await.unwrap();
+    let (again, operation) = world.new_app("web");
+    let second = world
+        .store
+        .create_app(again.clone(), operation, &world.actor, key(), world.at());
+    assert_eq!(second.await.unwrap(), first);
+    assert!(world.store.app(again.id).await.unwrap().is_none());
+    let (mut foreign, operation) = world.new_app("web2");
+    foreign.owner = "other".to_owned();
+    let made = world
+        .store
+        .create_app(foreign.clone(), operation, &world.actor, key(), world.at());
+    assert_eq!(
+        made.await.unwrap().id,
+        foreign.id,
+        "another owner's key is another key"
+    );
+    assert_eq!(world.store.apps(AppFilter::default()).await.unwrap().1, 2);
+
+    let (_, fence) = world.claim().await;
+    assert_eq!(fence.operation, first.operation.unwrap());
+    let end = proximity_store::effects::Effects {
+        archive: true,
+        ..Default::default()
+    };
+    world.store.complete(&fence, end, world.at()).await.unwrap();
+    let (again, operation) = world.new_app("web");
+    let third = world
+        .store
+        .create_app(again, operation, &world.actor, key(), world.at())
+        .await
+        .unwrap();
+    assert_eq!(
+        (third.id, third.ports, third.operation),
+        (first.id, None, None),
+        "as it was archived"
+    );
+    world.assert_sound().await;
+}
+
+pub async fn of_an_unknown_host_are_refused(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (mut app, operation) = world.new_app("web");
+    app.host = HostId(world.id());
+    let refused = world
+        .store
+        .create_app(app, operation, &world.actor, None, world.at())
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::NotFound { what: "host", .. })),
+        "{refused:?}"
+    );
+    assert!(world.store.ports().await.unwrap().held.is_empty());
+}
+
+pub async fn are_listed_page_by_page(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.deployed("blog", 101).await;
+    for n in 0..4 {
+        world.pass(1);
+        world.create(&format!("shop-{n}")).await;
+    }
+    let names = async |filter: AppFilter| {
+        let (apps, total) = world.store.apps(filter).await.unwrap();
+        let names: Vec<String> = apps.iter().map(|a| a.hostname.to_string()).collect();
+        (names.join(" "), total)
+    };
+    let all = AppFilter::default();
+    assert_eq!(
+        names(all.clone()).await,
+        ("shop-3 shop-2 shop-1 shop-0 blog".to_owned(), 5)
+    );
+    let page = |page| AppFilter {
+        page,
+        per_page: 2,
+        ..AppFilter::default()
+    };
+    assert_eq!(names(page(1)).await.0, "shop-3 shop-2");
+    assert_eq!(names(page(3)).await, ("blog".to_owned(), 5));
+    assert_eq!(names(page(4)).await, (String::new(), 5));
+    let running = AppFilter {
+        status: Some(StatusLabel::Running),
+        ..all.clone()
+    };
+    assert_eq!(names(running).await, ("blog".to_owned(), 1));
+    let search = |text: &str| AppFilter {
+        search: Some(text.to_owned()),
+        ..AppFilter::default()
+    };
+    assert_eq!(names(search("OP-1")).await, ("shop-1".to_owned(), 1));
+    assert_eq!(
+        names(search("NGINX")).await.1,
+        5,
+        "the catalog id is searched too"
+    );
+    for wildcard in ["%", "_", "!", "'"] {
+        assert_eq!(
+            names(search(wildcard)).await.1,
+            0,
+            "{wildcard} is text, not a pattern"
+        );
+    }
+    let foreign = AppFilter {
+        owner: Some("other".to_owned()),
+        ..all
+    };
+    assert_eq!(names(foreign).await.1, 0);
+}
+
+pub async fn keep_their_settings_sealed(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await;
+    let settings = world.store.app_environment(app.id).await.unwrap();
+    assert_eq!(settings.expose_secret(), "{\"PASSWORD\":\"secret-of-web\"}");
+    let audit = format!("{:?}", world.store.audit(100, 0).await.unwrap());
+    let events = format!("{:?}", world.store.events(0, 100).await.unwrap());
+    for shown in [audit, events, format!("{app:?} {:?}", world.store)] {
+        assert!(!shown.contains("secret-of-"), "{shown}");
+    }
+}

@@ -1,0 +1,148 @@
+//! Identity rows.
+
+use proximity_store::StoreError;
+use proximity_store::effects::{Effects, GuestChange};
+use proximity_store::records::Fence;
+use serde_json::json;
+
+use super::world::{Make, World};
+
+async fn change(world: &World, fence: &Fence, change: GuestChange) -> Result<(), StoreError> {
+    let effects = Effects {
+        guests: vec![change],
+        ..Effects::default()
+    };
+    world
+        .store
+        .begin_step(fence, 0, "create", json!({}), effects, world.at())
+        .await
+}
+
+pub async fn are_recorded_once_per_place(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("app-a").await;
+    let (operation, fence) = world.claim().await;
+    let guest = world.guest(app.id, operation.id, 101);
+    change(&world, &fence, GuestChange::Insert(guest.clone()))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.store.native_guests(app.id).await.unwrap(),
+        vec![guest.clone()]
+    );
+    let twin = world.guest(app.id, operation.id, 101);
+    let refused = change(&world, &fence, GuestChange::Insert(twin)).await;
+    assert!(
+        matches!(refused, Err(StoreError::Exists { what: "guest", .. })),
+        "{refused:?}"
+    );
+    change(&world, &fence, GuestChange::Gone { guest: guest.id })
+        .await
+        .unwrap();
+    change(&world, &fence, GuestChange::Gone { guest: guest.id })
+        .await
+        .unwrap();
+    assert!(world.store.native_guests(app.id).await.unwrap().is_empty());
+    let next = world.guest(app.id, operation.id, 101);
+    change(&world, &fence, GuestChange::Insert(next.clone()))
+        .await
+        .unwrap();
+    let mut copied = world.guest(app.id, operation.id, 102);
+    copied.identity.mark = next.identity.mark;
+    let refused = change(&world, &fence, GuestChange::Insert(copied)).await;
+    assert!(
+        matches!(refused, Err(StoreError::Exists { what: "guest", .. })),
+        "{refused:?}"
+    );
+    world.assert_sound().await;
+}
+
+pub async fn are_confirmed_once(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("app-a").await;
+    let (operation, fence) = world.claim().await;
+    let guest = world.guest(app.id, operation.id, 101);
+    change(&world, &fence, GuestChange::Insert(guest.clone()))
+        .await
+        .unwrap();
+    let confirm = |disk: &str| GuestChange::Confirm {
+        guest: guest.id,
+        rootfs_volid: disk.parse().unwrap(),
+    };
+    change(&world, &fence, confirm("local:101/a.raw"))
+        .await
+        .unwrap();
+    change(&world, &fence, confirm("local:101/a.raw"))
+        .await
+        .unwrap();
+    let refused = change(&world, &fence, confirm("local:101/b.raw")).await;
+    assert!(
+        matches!(refused, Err(StoreError::IllegalTransition { .. })),
+        "{refused:?}"
+    );
+    let read = world.store.native_guests(app.id).await.unwrap().remove(0);
+    assert_eq!(
+        read.identity.rootfs_volid.unwrap().as_str(),
+        "local:101/a.raw"
+    );
+    world.assert_sound().await;
+}
+
+pub async fn are_followed_to_another_node(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("app-a").await;
+    let (operation, fence) = world.claim().await;
+    let guest = world.guest(app.id, operation.id, 101);
+    change(&world, &fence, GuestChange::Insert(guest.clone()))
+        .await
+        .unwrap();
+    let node = "pve2".parse().unwrap();
+    change(
+        &world,
+        &fence,
+        GuestChange::Moved {
+            guest: guest.id,
+            node,
+        },
+    )
+    .await
+    .unwrap();
+    let read = world.store.native_guests(app.id).await.unwrap().remove(0);
+    assert_eq!(read.place.node.as_str(), "pve2");
+    assert_eq!(world.app(app.id).await.node.as_str(), "pve2");
+    assert_eq!(read.identity, guest.identity);
+}
+
+pub async fn of_others_are_out_of_reach(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (other, theirs) = world.deployed("other", 101).await;
+    let app = world.create("mine").await;
+    let (operation, fence) = world.claim().await;
+    let node = "pve2".parse().unwrap();
+    for out_of_reach in [
+        GuestChange::Gone { guest: theirs.id },
+        GuestChange::Moved {
+            guest: theirs.id,
+            node,
+        },
+        GuestChange::Confirm {
+            guest: theirs.id,
+            rootfs_volid: "local:x".parse().unwrap(),
+        },
+        GuestChange::Insert(world.guest(other.id, operation.id, 102)),
+        GuestChange::Insert(world.guest(app.id, theirs.created_by, 102)),
+    ] {
+        let refused = change(&world, &fence, out_of_reach.clone()).await;
+        assert!(refused.is_err(), "{out_of_reach:?}");
+    }
+    assert_eq!(
+        world.store.native_guests(other.id).await.unwrap(),
+        vec![theirs]
+    );
+    assert!(world.store.native_guests(app.id).await.unwrap().is_empty());
+    assert!(
+        world.store.steps(operation.id).await.unwrap().is_empty(),
+        "nor was the step written"
+    );
+    world.assert_sound().await;
+}

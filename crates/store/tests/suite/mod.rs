@@ -1,0 +1,55 @@
+//! The contract of a store, for every backend: each case takes a way to make one.
+//!
+//! A backend runs all of it with `contract!(its maker)`; see `contract_sqlite.rs`.
+
+pub mod apps;
+pub mod archive;
+pub mod fencing;
+pub mod guests;
+pub mod hosts;
+pub mod ports;
+pub mod queue;
+pub mod random;
+pub mod requests;
+pub mod steps;
+pub mod undo;
+pub mod world;
+
+/// One test per case of the contract, on the stores that `$make` makes.
+#[macro_export]
+macro_rules! contract {
+    ($make:expr) => {
+        $crate::contract! { $make;
+            hosts: are_kept_with_their_secrets, second_of_a_cluster_is_refused, are_replaced_whole,
+                stay_while_something_needs_them, tokens_are_found_by_hash_alone;
+            apps: are_created_in_one_commit, keep_their_host_name_alone, same_key_gives_the_first,
+                of_an_unknown_host_are_refused, are_listed_page_by_page, keep_their_settings_sealed;
+            ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted,
+                overlapping_ranges_share_no_port;
+            queue: the_oldest_is_claimed_first, a_lease_keeps_others_away, an_expired_lease_is_taken_over,
+                a_dead_holder_is_taken_over_at_once, one_operation_per_app, statuses_follow_the_table,
+                only_a_failed_one_is_repeated, lists_are_paged;
+            fencing: every_write_of_a_stale_epoch_is_refused, every_write_of_another_holder_is_refused,
+                nothing_is_written_after_the_end;
+            steps: are_logged_intent_first, begin_in_order, may_begin_again_until_they_succeed,
+                every_mutation_has_one_entry, an_operation_ends_only_when_all_succeeded,
+                an_end_leaves_no_app_on_its_way;
+            undo: runs_from_the_last_to_the_first, cancel_turns_back, a_failed_undo_waits_for_a_person,
+                a_stuck_step_goes_on_after_retry;
+            requests: a_queued_deploy_is_cancelled_into_error, a_queued_removal_is_cancelled_without_trace,
+                only_stuck_ones_are_retried_or_abandoned, abandoned_keeps_what_is_left;
+            guests: are_recorded_once_per_place, are_confirmed_once, are_followed_to_another_node,
+                of_others_are_out_of_reach;
+            archive: keeps_history_and_frees_the_rest, waits_for_the_last_guest, ends_inside_a_step_too;
+            random: any_sequence_keeps_the_rules;
+        }
+    };
+    ($make:expr; $($part:ident: $($case:ident),+;)+) => {
+        $(mod $part {
+            $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+            async fn $case() {
+                $crate::suite::$part::$case(&$make).await;
+            })+
+        })+
+    };
+}

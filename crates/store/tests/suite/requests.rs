@@ -1,0 +1,160 @@
+//! Cancel, retry, abandon.
+
+use proximity_domain::app::{Status, StatusLabel};
+use proximity_domain::ids::OperationId;
+use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_store::StoreError;
+use proximity_store::effects::{Effects, GuestChange};
+use serde_json::json;
+
+use super::world::{LEASE_MS, Make, World, failure, with_status};
+
+pub async fn a_queued_deploy_is_cancelled_into_error(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await;
+    let ended = world
+        .store
+        .request_cancel(app.operation.unwrap(), &world.actor, world.at())
+        .await
+        .unwrap();
+    assert_eq!(
+        (ended.state, ended.finished_at),
+        (OperationState::Cancelled, Some(world.at()))
+    );
+    let Status::Error { was, why, since } = world.app(app.id).await.status else {
+        panic!("not in error");
+    };
+    assert_eq!(
+        (was, why.code.as_str(), since),
+        (StatusLabel::Deploying, "cancelled", world.at())
+    );
+    assert!(
+        world
+            .store
+            .claim(world.holder, LEASE_MS, true, world.at())
+            .await
+            .unwrap()
+            .is_none()
+    );
+    world.assert_sound().await;
+}
+
+pub async fn a_queued_removal_is_cancelled_without_trace(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, _) = world.deployed("web", 101).await;
+    let removal = world
+        .enqueue(OperationKind::Remove, app.id, Some(Status::Removing))
+        .await;
+    world
+        .store
+        .request_cancel(removal.id, &world.actor, world.at())
+        .await
+        .unwrap();
+    assert_eq!(world.app(app.id).await.status, Status::Running);
+    let stop = world.enqueue(OperationKind::Stop, app.id, None).await;
+    world
+        .store
+        .request_cancel(stop.id, &world.actor, world.at())
+        .await
+        .unwrap();
+    assert_eq!(world.app(app.id).await.status, Status::Running);
+    world.assert_sound().await;
+}
+
+pub async fn only_stuck_ones_are_retried_or_abandoned(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await;
+    let id = app.operation.unwrap();
+    let refuse = async |stage: &str| {
+        let retried = world.store.retry_stuck(id, &world.actor, world.at()).await;
+        assert!(
+            matches!(retried, Err(StoreError::IllegalTransition { .. })),
+            "{stage}: {retried:?}"
+        );
+        let abandoned = world
+            .store
+            .abandon(id, failure("x"), &world.actor, world.at())
+            .await;
+        assert!(
+            matches!(abandoned, Err(StoreError::IllegalTransition { .. })),
+            "{stage}: {abandoned:?}"
+        );
+    };
+    refuse("queued").await;
+    let (_, fence) = world.claim().await;
+    refuse("running").await;
+    world
+        .store
+        .complete(&fence, with_status(Status::Running), world.at())
+        .await
+        .unwrap();
+    refuse("succeeded").await;
+    let cancelled = world
+        .store
+        .request_cancel(id, &world.actor, world.at())
+        .await;
+    assert!(
+        matches!(cancelled, Err(StoreError::IllegalTransition { .. })),
+        "{cancelled:?}"
+    );
+    let nowhere = OperationId(uuid::Uuid::from_u128(5));
+    let unknown = world
+        .store
+        .request_cancel(nowhere, &world.actor, world.at())
+        .await;
+    assert!(
+        matches!(
+            unknown,
+            Err(StoreError::NotFound {
+                what: "operation",
+                ..
+            })
+        ),
+        "{unknown:?}"
+    );
+    world.assert_sound().await;
+}
+
+pub async fn abandoned_keeps_what_is_left(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    let guest = world.guest(app.id, operation.id, 101);
+    let effects = Effects {
+        guests: vec![GuestChange::Insert(guest.clone())],
+        ..Effects::default()
+    };
+    let begun = world
+        .store
+        .begin_step(&fence, 0, "create", json!({}), effects, world.at());
+    begun.await.unwrap();
+    let stuck = world.store.stick(
+        &fence,
+        Some(0),
+        failure("odd"),
+        Effects::default(),
+        world.at(),
+    );
+    stuck.await.unwrap();
+    let calls_before = world.store.audit(100, 0).await.unwrap().len();
+    let ended = world
+        .store
+        .abandon(operation.id, failure("given_up"), &world.actor, world.at());
+    let ended = ended.await.unwrap();
+    assert!(matches!(ended.state, OperationState::Failed { failure } if failure.code == "odd"));
+    let now = world.app(app.id).await;
+    assert!(matches!(now.status, Status::Error { why, .. } if why.code == "given_up"));
+    assert_eq!((now.ports, now.operation), (app.ports, None));
+    assert_eq!(
+        world.store.native_guests(app.id).await.unwrap(),
+        vec![guest.clone()]
+    );
+    assert_eq!(
+        world.store.host_guests(world.host).await.unwrap(),
+        vec![guest]
+    );
+    let audit = world.store.audit(100, 0).await.unwrap();
+    assert_eq!(audit.len(), calls_before + 1);
+    assert_eq!(audit.last().unwrap().action, "operation.abandon");
+    world.assert_sound().await;
+}

@@ -1,0 +1,319 @@
+//! The step log forwards.
+
+use proximity_domain::app::Status;
+use proximity_domain::ids::Epoch;
+use proximity_domain::operation::{OperationState, StuckWas};
+use proximity_domain::saga::StepState;
+use proximity_store::StoreError;
+use proximity_store::effects::{Effects, MutationAudit, NewEvent, NewLogLine};
+use proximity_store::records::LogLevel;
+use proximity_store::views::AuditKind;
+use serde_json::json;
+
+use super::world::{LEASE_MS, Make, World, failure, with_status};
+
+fn refused_as_illegal<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    assert!(
+        matches!(result, Err(StoreError::IllegalTransition { .. })),
+        "{result:?}"
+    );
+}
+
+pub async fn are_logged_intent_first(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    let line = NewLogLine {
+        level: LogLevel::Info,
+        step: Some("create".to_owned()),
+        message: "Creating LXC container".to_owned(),
+        percent: Some(30),
+    };
+    let event = NewEvent {
+        kind: "GuestCreating".to_owned(),
+        body: json!({"vmid": 101}),
+    };
+    let effects = Effects {
+        percent: Some(30),
+        log: vec![line.clone()],
+        events: vec![event.clone()],
+        ..Effects::default()
+    };
+    let begun = world.store.begin_step(
+        &fence,
+        0,
+        "create",
+        json!({"vmid": 101}),
+        effects,
+        world.at(),
+    );
+    begun.await.unwrap();
+    world
+        .store
+        .record_upid(&fence, 0, "UPID:pve1:1", world.at())
+        .await
+        .unwrap();
+    let step = world.store.steps(operation.id).await.unwrap().remove(0);
+    assert_eq!(
+        (step.index, step.name.as_str(), step.state),
+        (0, "create", StepState::Started)
+    );
+    assert_eq!((step.intent, step.epoch), (json!({"vmid": 101}), Epoch(1)));
+    assert_eq!(
+        (step.upid.as_deref(), step.output),
+        (Some("UPID:pve1:1"), None)
+    );
+    let started_at = world.at();
+    world.pass(2000);
+    let effects = Effects {
+        url: Some(Some("http://192.0.2.1:8100/".to_owned())),
+        ..with_status(Status::Running)
+    };
+    let done = world
+        .store
+        .finish_step(&fence, 0, json!({"ok": true}), effects, world.at());
+    done.await.unwrap();
+    let step = world.store.steps(operation.id).await.unwrap().remove(0);
+    assert_eq!(
+        (step.state, step.output),
+        (StepState::Succeeded, Some(json!({"ok": true})))
+    );
+    assert_eq!((step.started_at, step.changed_at), (started_at, world.at()));
+    assert_eq!(world.operation(operation.id).await.percent, 30);
+    let log = world.store.log(app.id, 0, 10).await.unwrap();
+    assert_eq!(
+        (log.len(), log[0].message.as_str(), log[0].percent),
+        (1, "Creating LXC container", Some(30))
+    );
+    assert_eq!(log[0].operation, Some(operation.id));
+    assert!(
+        world
+            .store
+            .log(app.id, log[0].seq, 10)
+            .await
+            .unwrap()
+            .is_empty()
+    );
+    let events = world.store.events(0, 100).await.unwrap();
+    assert_eq!(events.last().unwrap().2, event);
+    assert!(world.app(app.id).await.url.is_some());
+    world
+        .store
+        .complete(&fence, Effects::default(), world.at())
+        .await
+        .unwrap();
+    let ended = world.operation(operation.id).await;
+    assert_eq!(
+        (ended.state, ended.percent, ended.lease),
+        (OperationState::Succeeded, 100, None)
+    );
+    assert_eq!(ended.finished_at, Some(world.at()));
+    assert_eq!(world.app(app.id).await.operation, None);
+    world.assert_sound().await;
+}
+
+pub async fn begin_in_order(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let (_, fence) = world.claim().await;
+    let begin = async |index: u32| {
+        let begun = world.store.begin_step(
+            &fence,
+            index,
+            "s",
+            json!({}),
+            Effects::default(),
+            world.at(),
+        );
+        begun.await
+    };
+    refused_as_illegal(begin(1).await);
+    begin(0).await.unwrap();
+    refused_as_illegal(begin(1).await);
+    let unbegun = world
+        .store
+        .finish_step(&fence, 1, json!({}), Effects::default(), world.at());
+    refused_as_illegal(unbegun.await);
+    let finish = async || {
+        world
+            .store
+            .finish_step(&fence, 0, json!({}), Effects::default(), world.at())
+            .await
+    };
+    finish().await.unwrap();
+    refused_as_illegal(finish().await);
+    refused_as_illegal(begin(0).await);
+    let late = world.store.fail_step(
+        &fence,
+        Some(0),
+        failure("late"),
+        Effects::default(),
+        world.at(),
+    );
+    refused_as_illegal(late.await);
+    begin(1).await.unwrap();
+    let nowhere = world.store.record_upid(&fence, 2, "UPID", world.at()).await;
+    assert!(
+        matches!(nowhere, Err(StoreError::NotFound { what: "step", .. })),
+        "{nowhere:?}"
+    );
+    world.assert_sound().await;
+}
+
+pub async fn may_begin_again_until_they_succeed(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    let begin = async |fence: &_, vmid: u32, at| {
+        let intent = json!({"vmid": vmid});
+        world
+            .store
+            .begin_step(fence, 0, "create", intent, Effects::default(), at)
+            .await
+            .unwrap();
+    };
+    begin(&fence, 101, world.at()).await;
+    world
+        .store
+        .record_upid(&fence, 0, "UPID:1", world.at())
+        .await
+        .unwrap();
+    begin(&fence, 102, world.at()).await;
+    let step = world.store.steps(operation.id).await.unwrap().remove(0);
+    assert_eq!((step.intent, step.upid), (json!({"vmid": 102}), None));
+    world.pass(LEASE_MS);
+    let (_, fence) = world.claim().await;
+    let done = world
+        .store
+        .finish_step(&fence, 0, json!({}), Effects::default(), world.at());
+    done.await.unwrap();
+    let step = world.store.steps(operation.id).await.unwrap().remove(0);
+    assert_eq!(
+        (step.state, step.epoch),
+        (StepState::Succeeded, Epoch(2)),
+        "resumed under the new claim"
+    );
+    world.assert_sound().await;
+}
+
+pub async fn every_mutation_has_one_entry(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    let audit = MutationAudit {
+        call: "POST /nodes/pve1/lxc".to_owned(),
+        target: "lab/pve1/101".to_owned(),
+        details: json!({"hostname": "web"}),
+    };
+    let early = world
+        .store
+        .record_mutation(&fence, 0, audit.clone(), world.at())
+        .await;
+    assert!(
+        matches!(early, Err(StoreError::NotFound { what: "step", .. })),
+        "{early:?}"
+    );
+    let begun = world.store.begin_step(
+        &fence,
+        0,
+        "create",
+        json!({}),
+        Effects::default(),
+        world.at(),
+    );
+    begun.await.unwrap();
+    world
+        .store
+        .record_mutation(&fence, 0, audit, world.at())
+        .await
+        .unwrap();
+    let entries = world.store.audit(100, 0).await.unwrap();
+    let made: Vec<_> = entries
+        .iter()
+        .filter(|e| e.kind == AuditKind::Mutation)
+        .collect();
+    assert_eq!(made.len(), 1);
+    assert_eq!(
+        (made[0].action.as_str(), made[0].account.as_str()),
+        ("POST /nodes/pve1/lxc", "admin")
+    );
+    assert_eq!(
+        (made[0].operation, made[0].step),
+        (Some(operation.id), Some(0))
+    );
+    assert_eq!(made[0].epoch, Some(fence.epoch));
+    let seqs: Vec<i64> = entries.iter().map(|e| e.seq).collect();
+    assert_eq!(seqs, (1..=entries.len() as i64).collect::<Vec<_>>());
+    assert_eq!(world.store.audit(1, 1).await.unwrap()[0].seq, 2);
+    world.assert_sound().await;
+}
+
+pub async fn an_operation_ends_only_when_all_succeeded(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    let begun = world.store.begin_step(
+        &fence,
+        0,
+        "create",
+        json!({}),
+        Effects::default(),
+        world.at(),
+    );
+    begun.await.unwrap();
+    refused_as_illegal(
+        world
+            .store
+            .complete(&fence, with_status(Status::Running), world.at())
+            .await,
+    );
+    let stuck = world.store.stick(
+        &fence,
+        Some(0),
+        failure("odd"),
+        Effects::default(),
+        world.at(),
+    );
+    stuck.await.unwrap();
+    let state = world.operation(operation.id).await.state;
+    let OperationState::Stuck {
+        was: StuckWas::Running,
+        failure,
+    } = state
+    else {
+        panic!("{state:?}");
+    };
+    assert_eq!(failure.step.as_deref(), Some("create"));
+    assert!(
+        world.store.check_fence(&fence).await.is_err(),
+        "nobody works on a stuck one"
+    );
+    let none = world
+        .store
+        .claim(world.holder, LEASE_MS, true, world.at())
+        .await
+        .unwrap();
+    assert!(none.is_none());
+    world.assert_sound().await;
+}
+
+pub async fn an_end_leaves_no_app_on_its_way(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await;
+    let (_, fence) = world.claim().await;
+    world.step(&fence, 0).await;
+    refused_as_illegal(
+        world
+            .store
+            .complete(&fence, Effects::default(), world.at())
+            .await,
+    );
+    assert_eq!(world.app(app.id).await.status, Status::Deploying);
+    world.store.check_fence(&fence).await.unwrap();
+    world
+        .store
+        .complete(&fence, with_status(Status::Running), world.at())
+        .await
+        .unwrap();
+    world.assert_sound().await;
+}

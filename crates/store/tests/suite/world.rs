@@ -1,0 +1,335 @@
+//! A store with a clock, ids and names to work with.
+
+use std::any::Any;
+use std::future::Future;
+
+use proximity_domain::app::Status;
+use proximity_domain::create::Resources;
+use proximity_domain::failure::Failure;
+use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
+use proximity_domain::ids::{AppId, GuestId, HolderId, HostId, OperationId, TokenId, Vmid};
+use proximity_domain::mark::Mark;
+use proximity_domain::names::Mac;
+use proximity_domain::operation::OperationKind;
+use proximity_domain::ports::PortRange;
+use proximity_domain::time::Timestamp;
+use proximity_store::Store;
+use proximity_store::effects::{Effects, GuestChange};
+use proximity_store::records::{
+    Actor, AppRecord, Endpoint, Fence, HostRecord, NewApp, NewOperation, OperationRecord,
+    SshAccess, SshNode, TlsTrust,
+};
+use secrecy::SecretString;
+use serde_json::json;
+use uuid::Uuid;
+
+pub const LEASE_MS: i64 = 10_000;
+pub const REST_MS: i64 = 86_400_000;
+
+/// What the store is opened with, apart from where it is.
+#[derive(Debug, Clone, Copy)]
+pub struct Shape {
+    pub public: PortRange,
+    pub internal: PortRange,
+}
+
+impl Default for Shape {
+    fn default() -> Self {
+        Self {
+            public: PortRange::PUBLIC,
+            internal: PortRange::INTERNAL,
+        }
+    }
+}
+
+/// A way to make an empty store, and what must stay alive with it.
+pub trait Make: Sync {
+    fn make(&self, shape: Shape) -> impl Future<Output = (Store, Box<dyn Any + Send>)> + Send;
+}
+
+pub struct World {
+    pub store: Store,
+    pub actor: Actor,
+    pub host: HostId,
+    pub holder: HolderId,
+    ids: u128,
+    now: i64,
+    _keep: Box<dyn Any + Send>,
+}
+
+impl World {
+    /// An empty store with one host.
+    pub async fn new(make: &impl Make) -> Self {
+        Self::shaped(make, Shape::default()).await
+    }
+
+    pub async fn shaped(make: &impl Make, shape: Shape) -> Self {
+        let (store, keep) = make.make(shape).await;
+        let mut world = Self {
+            store,
+            actor: Actor {
+                account: "admin".to_owned(),
+                token: Some(TokenId(Uuid::from_u128(7))),
+            },
+            host: HostId(Uuid::from_u128(1)),
+            holder: HolderId(Uuid::from_u128(2)),
+            ids: 1000,
+            now: 1_700_000_000_000,
+            _keep: keep,
+        };
+        let host = world.host_record("lab");
+        world.host = host.id;
+        world
+            .store
+            .add_host(host, &world.actor, world.at())
+            .await
+            .unwrap();
+        world
+    }
+
+    pub fn id(&mut self) -> Uuid {
+        self.ids += 1;
+        Uuid::from_u128(self.ids)
+    }
+
+    /// The moment, the same until time passes.
+    pub fn at(&self) -> Timestamp {
+        Timestamp(self.now)
+    }
+
+    pub fn pass(&mut self, ms: i64) {
+        self.now += ms;
+    }
+
+    pub fn host_record(&mut self, label: &str) -> HostRecord {
+        HostRecord {
+            id: HostId(self.id()),
+            label: label.parse().unwrap(),
+            cluster_key: format!("cluster:{label}:pve1"),
+            endpoints: vec![Endpoint {
+                url: "https://192.0.2.10:8006".to_owned(),
+                node: Some("pve1".parse().unwrap()),
+                trust: TlsTrust::System,
+            }],
+            token_id: "root@pam!proximity".to_owned(),
+            token_secret: SecretString::from(format!("token-secret-of-{label}")),
+            ssh: Some(SshAccess {
+                user: "root".to_owned(),
+                private_key: SecretString::from(format!("private-key-of-{label}")),
+                public_key: "ssh-ed25519 AAAA".to_owned(),
+                nodes: vec![SshNode {
+                    node: "pve1".parse().unwrap(),
+                    address: "192.0.2.10:22".to_owned(),
+                    host_key: "ssh-ed25519 BBBB".to_owned(),
+                }],
+            }),
+            pool: Some("proximity".parse().unwrap()),
+            storage: "local".parse().unwrap(),
+            template_storage: "local".parse().unwrap(),
+            bridge: "vmbr0".parse().unwrap(),
+            pve_version: "9.2.11".to_owned(),
+            created_at: self.at(),
+        }
+    }
+
+    pub fn new_app(&mut self, hostname: &str) -> (NewApp, NewOperation) {
+        let app = NewApp {
+            id: AppId(self.id()),
+            owner: "admin".to_owned(),
+            hostname: hostname.parse().unwrap(),
+            catalog_id: "nginx".parse().unwrap(),
+            catalog_version: "1".to_owned(),
+            host: self.host,
+            node: "pve1".parse().unwrap(),
+            resources: Resources {
+                memory_mib: 512,
+                cores: 1,
+                disk_gib: 4,
+            },
+            environment: json!({"TITLE": "hello", "PASSWORD": null}),
+            environment_sealed: SecretString::from(format!(
+                "{{\"PASSWORD\":\"secret-of-{hostname}\"}}"
+            )),
+            guest_port: 8080,
+        };
+        let operation = self.new_operation(OperationKind::Deploy, app.id);
+        (app, operation)
+    }
+
+    pub fn new_operation(&mut self, kind: OperationKind, app: AppId) -> NewOperation {
+        NewOperation {
+            id: OperationId(self.id()),
+            kind,
+            app,
+            input: json!({}),
+            retry_of: None,
+        }
+    }
+
+    pub async fn create(&mut self, hostname: &str) -> AppRecord {
+        let (app, operation) = self.new_app(hostname);
+        let made = self
+            .store
+            .create_app(app, operation, &self.actor, None, self.at());
+        made.await.unwrap()
+    }
+
+    pub async fn enqueue(
+        &mut self,
+        kind: OperationKind,
+        app: AppId,
+        status: Option<Status>,
+    ) -> OperationRecord {
+        let operation = self.new_operation(kind, app);
+        let queued = self
+            .store
+            .enqueue(operation, status, &self.actor, self.at());
+        queued.await.unwrap()
+    }
+
+    pub async fn claim(&self) -> (OperationRecord, Fence) {
+        let claimed = self
+            .store
+            .claim(self.holder, LEASE_MS, false, self.at())
+            .await;
+        claimed.unwrap().unwrap()
+    }
+
+    pub fn guest(&mut self, app: AppId, operation: OperationId, vmid: u32) -> NativeGuest {
+        let vmid = Vmid::try_from(vmid).unwrap();
+        let [.., a, b] = vmid.get().to_be_bytes();
+        NativeGuest {
+            id: GuestId(self.id()),
+            app,
+            created_by: operation,
+            place: ContainerRef {
+                host: self.host,
+                node: "pve1".parse().unwrap(),
+                vmid,
+            },
+            identity: ContainerIdentity {
+                vmid,
+                mark: Mark {
+                    installation: self.store.installation(),
+                    app,
+                    nonce: self.id().as_u128(),
+                },
+                net0_mac: Mac::with_pve_prefix([0, a, b]),
+                rootfs_volid: None,
+            },
+        }
+    }
+
+    /// One step, begun and finished.
+    pub async fn step(&self, fence: &Fence, index: u32) {
+        let begun = self.store.begin_step(
+            fence,
+            index,
+            "step",
+            json!({}),
+            Effects::default(),
+            self.at(),
+        );
+        begun.await.unwrap();
+        let done = self
+            .store
+            .finish_step(fence, index, json!({}), Effects::default(), self.at());
+        done.await.unwrap();
+    }
+
+    /// An app that runs in the guest `vmid`, deployed in two steps.
+    pub async fn deployed(&mut self, hostname: &str, vmid: u32) -> (AppRecord, NativeGuest) {
+        let app = self.create(hostname).await;
+        let (operation, fence) = self.claim().await;
+        assert_eq!(operation.app, app.id);
+        let guest = self.guest(app.id, operation.id, vmid);
+        let effects = Effects {
+            guests: vec![GuestChange::Insert(guest.clone())],
+            ..Effects::default()
+        };
+        let begun = self.store.begin_step(
+            &fence,
+            0,
+            "create",
+            json!({"vmid": vmid}),
+            effects,
+            self.at(),
+        );
+        begun.await.unwrap();
+        let effects = Effects {
+            guests: vec![GuestChange::Confirm {
+                guest: guest.id,
+                rootfs_volid: format!("local:{vmid}/vm-{vmid}-disk-0.raw")
+                    .parse()
+                    .unwrap(),
+            }],
+            ..Effects::default()
+        };
+        let done = self
+            .store
+            .finish_step(&fence, 0, json!({}), effects, self.at());
+        done.await.unwrap();
+        self.step(&fence, 1).await;
+        let effects = Effects {
+            status: Some(Status::Running),
+            ..Effects::default()
+        };
+        self.store
+            .complete(&fence, effects, self.at())
+            .await
+            .unwrap();
+        let app = self.store.app(app.id).await.unwrap().unwrap();
+        let guests = self.store.native_guests(app.id).await.unwrap();
+        (app, guests.into_iter().next().unwrap())
+    }
+
+    /// Removes a deployed app with its guest.
+    pub async fn removed(&mut self, app: &AppRecord, guest: GuestId, rest_ports: bool) {
+        self.enqueue(OperationKind::Remove, app.id, Some(Status::Removing))
+            .await;
+        let (_, fence) = self.claim().await;
+        self.step(&fence, 0).await;
+        let effects = Effects {
+            guests: vec![GuestChange::Gone { guest }],
+            archive: true,
+            rest_ports,
+            ..Effects::default()
+        };
+        self.store
+            .complete(&fence, effects, self.at())
+            .await
+            .unwrap();
+    }
+
+    pub async fn app(&self, id: AppId) -> AppRecord {
+        self.store.app(id).await.unwrap().unwrap()
+    }
+
+    pub async fn operation(&self, id: OperationId) -> OperationRecord {
+        self.store.operation(id).await.unwrap().unwrap()
+    }
+
+    pub async fn assert_sound(&self) {
+        let wrong = self.store.invariants().await.unwrap();
+        assert!(wrong.is_empty(), "{wrong:#?}");
+    }
+}
+
+pub fn failure(code: &str) -> Failure {
+    Failure::new(code, format!("{code} happened"), "Try again.")
+}
+
+pub fn with_status(status: Status) -> Effects {
+    Effects {
+        status: Some(status),
+        ..Effects::default()
+    }
+}
+
+pub fn error_status(at: Timestamp) -> Status {
+    Status::Error {
+        was: proximity_domain::app::StatusLabel::Deploying,
+        why: failure("broken"),
+        since: at,
+    }
+}
