@@ -119,6 +119,17 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// What SQLite finds when it reads the whole file: `["ok"]`, or what is damaged.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn integrity(&self) -> Result<Vec<String>, StoreError> {
+        let check = sqlx::query_scalar("PRAGMA integrity_check");
+        Ok(check.fetch_all(&self.shared.readers).await?)
+    }
+}
+
 async fn check_statuses(
     tx: &mut SqliteConnection,
     wrong: &mut Vec<String>,

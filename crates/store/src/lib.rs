@@ -14,6 +14,8 @@ mod invariants;
 mod journal;
 mod key;
 mod migrate;
+#[cfg(test)]
+mod migration_tests;
 mod note;
 mod open;
 mod operations;

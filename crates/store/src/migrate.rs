@@ -1,5 +1,6 @@
 //! Bringing a database to the schema of this program: forwards only, after a copy.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use sqlx::migrate::Migrator;
@@ -51,7 +52,12 @@ async fn schema_version(writer: &SqlitePool) -> Result<i64, StoreError> {
 async fn copy(writer: &SqlitePool, path: &Path, pending: i64) -> Result<(), StoreError> {
     let finished = beside(path, &format!(".before-{pending}"));
     let partial = beside(path, &format!(".before-{pending}.partial"));
-    let file = private().create(true).truncate(true).open(&partial);
+    match std::fs::remove_file(&partial) {
+        Err(e) if e.kind() != ErrorKind::NotFound => return Err(at(&partial)(e)),
+        Ok(()) | Err(_) => {}
+    }
+    // VACUUM fills an empty file, so the copy is for its owner only from the first byte.
+    let file = private().create_new(true).open(&partial);
     drop(file.map_err(at(&partial))?);
     let target = partial.to_str().ok_or_else(|| StoreError::File {
         path: partial.display().to_string(),
@@ -63,7 +69,9 @@ async fn copy(writer: &SqlitePool, path: &Path, pending: i64) -> Result<(), Stor
     let written = std::fs::File::open(&partial).and_then(|f| f.sync_all());
     written.map_err(at(&partial))?;
     std::fs::rename(&partial, &finished).map_err(at(&finished))?;
-    keep_entry(&finished)
+    keep_entry(&finished)?;
+    tracing::info!(copy = %finished.display(), "copied the database before migrating it");
+    Ok(())
 }
 
 fn beside(path: &Path, suffix: &str) -> PathBuf {

@@ -93,6 +93,26 @@ impl Store {
         }
     }
 
+    /// How the writer is set: `journal_mode`, `synchronous` and `foreign_keys` as SQLite reports them. For diagnosis.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn settings(&self) -> Result<(String, i64, i64), StoreError> {
+        self.write(async |tx| {
+            let journal = sqlx::query_scalar("PRAGMA journal_mode")
+                .fetch_one(&mut *tx)
+                .await?;
+            let synchronous = sqlx::query_scalar("PRAGMA synchronous")
+                .fetch_one(&mut *tx)
+                .await?;
+            let keys = sqlx::query_scalar("PRAGMA foreign_keys")
+                .fetch_one(&mut *tx)
+                .await?;
+            Ok((journal, synchronous, keys))
+        })
+        .await
+    }
+
     /// Closes all connections; waits for those at work.
     pub async fn close(&self) {
         self.reader.shared.readers.close().await;

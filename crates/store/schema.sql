@@ -1,0 +1,245 @@
+-- The schema as all migrations together make it; a test compares the two. Change it with the migration.
+
+CREATE TABLE installation (
+    only_row BIGINT NOT NULL PRIMARY KEY CHECK (only_row = 1),
+    id TEXT NOT NULL,
+    key_check TEXT NOT NULL,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE tokens (
+    id TEXT NOT NULL PRIMARY KEY,
+    account TEXT NOT NULL,
+    scopes TEXT NOT NULL,
+    secret_sha256 TEXT NOT NULL UNIQUE,
+    created_at BIGINT NOT NULL
+);
+
+CREATE TABLE hosts (
+    id TEXT NOT NULL PRIMARY KEY,
+    label TEXT NOT NULL UNIQUE,
+    cluster_key TEXT NOT NULL UNIQUE,
+    endpoints TEXT NOT NULL,
+    token_id TEXT NOT NULL,
+    token_secret_sealed TEXT NOT NULL,
+    ssh TEXT,
+    ssh_private_key_sealed TEXT,
+    pool TEXT,
+    storage TEXT NOT NULL,
+    template_storage TEXT NOT NULL,
+    bridge TEXT NOT NULL,
+    pve_version TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    CHECK ((ssh IS NULL) = (ssh_private_key_sealed IS NULL))
+);
+
+CREATE TABLE apps (
+    id TEXT NOT NULL PRIMARY KEY,
+    class TEXT NOT NULL CHECK (class IN ('native', 'adopted')),
+    owner TEXT NOT NULL,
+    hostname TEXT NOT NULL,
+    catalog_id TEXT NOT NULL,
+    catalog_version TEXT NOT NULL,
+    host_id TEXT NOT NULL,
+    node TEXT NOT NULL,
+    status TEXT NOT NULL CHECK (status IN ('deploying', 'adopting', 'cloning', 'running', 'stopped',
+        'updating', 'removing', 'error')),
+    status_full TEXT NOT NULL,
+    status_changed_at BIGINT NOT NULL,
+    resources TEXT NOT NULL,
+    environment TEXT NOT NULL,
+    environment_sealed TEXT,
+    guest_port BIGINT NOT NULL CHECK (guest_port BETWEEN 1 AND 65535),
+    url TEXT,
+    idempotency_key TEXT,
+    created_at BIGINT NOT NULL,
+    archived_at BIGINT,
+    archived_by TEXT,
+    archived_record TEXT,
+    UNIQUE (id, class),
+    CHECK ((archived_at IS NULL) = (archived_by IS NULL)),
+    CHECK ((archived_at IS NULL) = (archived_record IS NULL)),
+    CHECK ((archived_at IS NULL) = (environment_sealed IS NOT NULL))
+);
+
+CREATE UNIQUE INDEX apps_live_hostname ON apps (hostname) WHERE archived_at IS NULL;
+
+CREATE UNIQUE INDEX apps_idempotency_key ON apps (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
+
+CREATE INDEX apps_live_status ON apps (status) WHERE archived_at IS NULL;
+
+CREATE INDEX apps_live_host ON apps (host_id) WHERE archived_at IS NULL;
+
+CREATE TABLE ports (
+    port BIGINT NOT NULL PRIMARY KEY CHECK (port BETWEEN 1 AND 65535),
+    side TEXT NOT NULL CHECK (side IN ('public', 'internal')),
+    app_id TEXT REFERENCES apps (id),
+    freed_at BIGINT,
+    rests_until BIGINT,
+    CHECK ((app_id IS NULL) = (freed_at IS NOT NULL)),
+    CHECK (rests_until IS NULL OR freed_at IS NOT NULL)
+);
+
+CREATE UNIQUE INDEX ports_held ON ports (app_id, side) WHERE app_id IS NOT NULL;
+
+CREATE TABLE operations (
+    id TEXT NOT NULL PRIMARY KEY,
+    kind TEXT NOT NULL CHECK (kind IN ('deploy', 'start', 'stop', 'restart', 'remove')),
+    app_id TEXT NOT NULL REFERENCES apps (id),
+    state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'unwinding', 'succeeded', 'failed',
+        'cancelled', 'stuck')),
+    state_full TEXT NOT NULL,
+    input TEXT NOT NULL,
+    requested_by TEXT NOT NULL,
+    retry_of TEXT REFERENCES operations (id),
+    status_before TEXT,
+    percent BIGINT NOT NULL CHECK (percent BETWEEN 0 AND 100),
+    cancel_requested BIGINT NOT NULL CHECK (cancel_requested IN (0, 1)),
+    epoch BIGINT NOT NULL CHECK (epoch >= 0),
+    lease_holder TEXT,
+    lease_until BIGINT,
+    created_at BIGINT NOT NULL,
+    finished_at BIGINT,
+    CHECK ((lease_holder IS NULL) = (lease_until IS NULL)),
+    CHECK (lease_holder IS NULL OR state IN ('running', 'unwinding')),
+    CHECK ((finished_at IS NULL) = (state IN ('queued', 'running', 'unwinding', 'stuck')))
+);
+
+CREATE UNIQUE INDEX operations_live ON operations (app_id)
+    WHERE state IN ('queued', 'running', 'unwinding', 'stuck');
+
+CREATE INDEX operations_claimable ON operations (created_at, id)
+    WHERE state IN ('queued', 'running', 'unwinding');
+
+CREATE INDEX operations_by_age ON operations (created_at, id);
+
+CREATE INDEX operations_by_app ON operations (app_id, created_at, id);
+
+CREATE TABLE steps (
+    operation_id TEXT NOT NULL REFERENCES operations (id),
+    step_index BIGINT NOT NULL CHECK (step_index >= 0),
+    name TEXT NOT NULL,
+    state TEXT NOT NULL CHECK (state IN ('started', 'succeeded', 'failed', 'undo_started',
+        'undo_finished', 'undo_failed')),
+    epoch BIGINT NOT NULL CHECK (epoch > 0),
+    intent TEXT NOT NULL,
+    upid TEXT,
+    output TEXT,
+    failure TEXT,
+    started_at BIGINT NOT NULL,
+    changed_at BIGINT NOT NULL,
+    PRIMARY KEY (operation_id, step_index)
+);
+
+CREATE TABLE guests (
+    id TEXT NOT NULL PRIMARY KEY,
+    class TEXT NOT NULL CHECK (class IN ('native', 'ephemeral', 'adopted')),
+    app_id TEXT,
+    purpose TEXT,
+    created_by TEXT NOT NULL REFERENCES operations (id),
+    host_id TEXT NOT NULL,
+    node TEXT NOT NULL,
+    vmid BIGINT NOT NULL CHECK (vmid BETWEEN 100 AND 999999999),
+    mark TEXT UNIQUE,
+    net0_mac TEXT NOT NULL,
+    rootfs_volid TEXT,
+    recorded_at BIGINT NOT NULL,
+    gone_at BIGINT,
+    FOREIGN KEY (app_id, class) REFERENCES apps (id, class),
+    CHECK ((class = 'ephemeral') = (app_id IS NULL)),
+    CHECK ((class = 'ephemeral') = (purpose IS NOT NULL)),
+    CHECK ((class = 'adopted') = (mark IS NULL))
+);
+
+CREATE UNIQUE INDEX guests_place ON guests (host_id, vmid) WHERE gone_at IS NULL;
+
+CREATE INDEX guests_by_app ON guests (app_id);
+
+CREATE TABLE log_lines (
+    seq BIGINT NOT NULL PRIMARY KEY,
+    app_id TEXT NOT NULL REFERENCES apps (id),
+    operation_id TEXT REFERENCES operations (id),
+    at BIGINT NOT NULL,
+    level TEXT NOT NULL CHECK (level IN ('info', 'warning', 'error')),
+    step TEXT,
+    message TEXT NOT NULL,
+    percent BIGINT CHECK (percent BETWEEN 0 AND 100)
+);
+
+CREATE INDEX log_lines_by_app ON log_lines (app_id, seq);
+
+CREATE TABLE events (
+    seq BIGINT NOT NULL PRIMARY KEY,
+    at BIGINT NOT NULL,
+    kind TEXT NOT NULL,
+    body TEXT NOT NULL,
+    app_id TEXT,
+    operation_id TEXT
+);
+
+CREATE TABLE audit (
+    seq BIGINT NOT NULL PRIMARY KEY,
+    at BIGINT NOT NULL,
+    account TEXT NOT NULL,
+    token_id TEXT,
+    kind TEXT NOT NULL CHECK (kind IN ('request', 'mutation')),
+    action TEXT NOT NULL,
+    target TEXT NOT NULL,
+    details TEXT NOT NULL,
+    operation_id TEXT,
+    step_index BIGINT,
+    epoch BIGINT,
+    CHECK ((kind = 'mutation') = (step_index IS NOT NULL)),
+    CHECK (kind = 'request' OR (operation_id IS NOT NULL AND epoch IS NOT NULL))
+);
+
+CREATE TRIGGER apps_class_is_fixed BEFORE UPDATE OF class ON apps
+WHEN NEW.class <> OLD.class
+BEGIN
+    SELECT RAISE(ABORT, 'the class of an app is fixed at birth');
+END;
+
+CREATE TRIGGER guests_class_is_fixed BEFORE UPDATE OF class ON guests
+WHEN NEW.class <> OLD.class
+BEGIN
+    SELECT RAISE(ABORT, 'the class of a guest is fixed at birth');
+END;
+
+CREATE TRIGGER guests_identity_is_fixed BEFORE UPDATE OF mark, net0_mac, vmid, host_id, app_id, created_by ON guests
+WHEN NEW.mark IS NOT OLD.mark OR NEW.net0_mac <> OLD.net0_mac OR NEW.vmid <> OLD.vmid
+    OR NEW.host_id <> OLD.host_id OR NEW.app_id IS NOT OLD.app_id OR NEW.created_by <> OLD.created_by
+BEGIN
+    SELECT RAISE(ABORT, 'the identity of a guest is fixed at birth');
+END;
+
+CREATE TRIGGER guests_volume_is_learned_once BEFORE UPDATE OF rootfs_volid ON guests
+WHEN OLD.rootfs_volid IS NOT NULL AND NEW.rootfs_volid IS NOT OLD.rootfs_volid
+BEGIN
+    SELECT RAISE(ABORT, 'the volume of a guest is learned once');
+END;
+
+CREATE TRIGGER guests_stay_recorded BEFORE DELETE ON guests
+BEGIN
+    SELECT RAISE(ABORT, 'identity rows are kept');
+END;
+
+CREATE TRIGGER operations_epoch_never_falls BEFORE UPDATE OF epoch ON operations
+WHEN NEW.epoch < OLD.epoch
+BEGIN
+    SELECT RAISE(ABORT, 'an epoch never falls');
+END;
+
+CREATE TRIGGER audit_is_not_altered BEFORE UPDATE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'audit entries are not altered');
+END;
+
+CREATE TRIGGER audit_is_not_removed BEFORE DELETE ON audit
+BEGIN
+    SELECT RAISE(ABORT, 'audit entries are not removed');
+END;
+
+CREATE TRIGGER events_are_not_altered BEFORE UPDATE ON events
+BEGIN
+    SELECT RAISE(ABORT, 'events are not altered');
+END;
