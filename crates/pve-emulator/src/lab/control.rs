@@ -1,0 +1,202 @@
+//! The lab's side of `pct`: answers its questions from the cluster's state, over a Unix socket in the state directory.
+
+use std::collections::BTreeMap;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use tokio::io::{AsyncBufReadExt, AsyncReadExt, AsyncWriteExt, BufReader};
+use tokio::net::{UnixListener, UnixStream};
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::error::LabError;
+use super::pct::{Answer, Ask, Question, SOCKET};
+use crate::core::guest::GuestKey;
+
+/// Most bytes of a question.
+const LIMIT_BYTES: u64 = 64 << 10;
+/// Most questions at a time.
+const MAX_CONNECTIONS: usize = 256;
+const TIMEOUT: Duration = Duration::from_secs(10);
+
+/// What `pct` needs of the cluster.
+#[async_trait]
+pub trait GuestBook: Send + Sync + 'static {
+    /// A guest's configuration as its file has it; `None` when the node has no such guest.
+    async fn config(&self, guest: &GuestKey) -> Option<BTreeMap<String, String>>;
+    /// The configurations of all guests of a node.
+    async fn guests(&self, node: &str) -> BTreeMap<u32, BTreeMap<String, String>>;
+    /// Removes a guest's lock; false when the node has no such guest.
+    async fn unlock(&self, guest: &GuestKey) -> bool;
+}
+
+/// The listening socket.
+#[derive(Debug)]
+pub(crate) struct Control {
+    listener: UnixListener,
+    exec_ms: u64,
+}
+
+impl Control {
+    /// Listens in the state directory; only root may connect.
+    ///
+    /// # Errors
+    /// The socket cannot be made.
+    pub(crate) fn listen(state: &Path, exec_ms: u64) -> Result<Self, LabError> {
+        let path = state.join(SOCKET);
+        let what = || format!("listen on {}", path.display());
+        match std::fs::remove_file(&path) {
+            Ok(()) => {}
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+            Err(error) => return Err(LabError::io(what())(error)),
+        }
+        let near = NearPath::open(state).map_err(LabError::io(what()))?;
+        let listener = UnixListener::bind(near.path(SOCKET)).map_err(LabError::io(what()))?;
+        let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+        std::fs::set_permissions(&path, private).map_err(LabError::io(what()))?;
+        Ok(Self { listener, exec_ms })
+    }
+
+    /// Answers until `stop`.
+    pub(crate) async fn serve(self, book: Arc<dyn GuestBook>, stop: CancellationToken) {
+        let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+        loop {
+            let accepted = tokio::select! {
+                () = stop.cancelled() => return,
+                accepted = self.listener.accept() => accepted,
+            };
+            match (accepted, Arc::clone(&room).try_acquire_owned()) {
+                (Ok((stream, _)), Ok(permit)) => {
+                    let (book, exec_ms) = (Arc::clone(&book), self.exec_ms);
+                    tokio::spawn(async move {
+                        let _permit = permit;
+                        let talk = tokio::time::timeout(TIMEOUT, talk(stream, &*book, exec_ms));
+                        match talk.await {
+                            Ok(Ok(())) => {}
+                            Ok(Err(error)) => tracing::debug!(%error, "a pct call broke off"),
+                            Err(_) => tracing::debug!("a pct call took too long"),
+                        }
+                    });
+                }
+                (Ok(_), Err(_)) => tracing::warn!("too many pct calls; one refused"),
+                (Err(error), _) => {
+                    tracing::warn!(%error, "a pct call could not be accepted");
+                    tokio::time::sleep(Duration::from_millis(50)).await;
+                }
+            }
+        }
+    }
+}
+
+async fn talk(mut stream: UnixStream, book: &dyn GuestBook, exec_ms: u64) -> std::io::Result<()> {
+    let (reader, mut writer) = stream.split();
+    let mut line = String::new();
+    BufReader::new(reader.take(LIMIT_BYTES))
+        .read_line(&mut line)
+        .await?;
+    let ask: Ask = serde_json::from_str(&line)?;
+    let mut answer = serde_json::to_vec(&answer(book, ask, exec_ms).await)?;
+    answer.push(b'\n');
+    writer.write_all(&answer).await
+}
+
+async fn answer(book: &dyn GuestBook, ask: Ask, exec_ms: u64) -> Answer {
+    let node = ask.node;
+    match ask.question {
+        Question::Config { vmid } => Answer::Config {
+            config: book.config(&GuestKey { node, vmid }).await,
+            exec_ms,
+        },
+        Question::List => Answer::List {
+            guests: book.guests(&node).await,
+        },
+        Question::Unlock { vmid } => Answer::Unlocked {
+            found: book.unlock(&GuestKey { node, vmid }).await,
+        },
+    }
+}
+
+/// A short name for a directory: socket addresses hold 107 bytes, and a state directory may be deeper than that.
+pub(crate) struct NearPath(OwnedFd);
+
+impl NearPath {
+    /// Opens the directory.
+    ///
+    /// # Errors
+    /// It cannot be opened.
+    pub(crate) fn open(directory: &Path) -> std::io::Result<Self> {
+        Ok(Self(std::fs::File::open(directory)?.into()))
+    }
+
+    /// Path of a file in it; good as long as `self` lives.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
+        PathBuf::from(format!("/proc/self/fd/{}/{name}", self.0.as_raw_fd()))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::lab::pct::{Site, ask};
+    use crate::lxc::Place;
+
+    struct OneGuest;
+
+    #[async_trait]
+    impl GuestBook for OneGuest {
+        async fn config(&self, guest: &GuestKey) -> Option<BTreeMap<String, String>> {
+            let there = guest.node == "pve1" && guest.vmid == 100;
+            there.then(|| BTreeMap::from([("hostname".to_owned(), "web".to_owned())]))
+        }
+        async fn guests(&self, node: &str) -> BTreeMap<u32, BTreeMap<String, String>> {
+            let guest = GuestKey {
+                node: node.to_owned(),
+                vmid: 100,
+            };
+            self.config(&guest)
+                .await
+                .map(|config| (100, config))
+                .into_iter()
+                .collect()
+        }
+        async fn unlock(&self, guest: &GuestKey) -> bool {
+            self.config(guest).await.is_some()
+        }
+    }
+
+    #[tokio::test]
+    async fn questions_are_answered_for_the_asking_node_even_from_a_deep_directory() {
+        let dir = tempfile::tempdir().unwrap();
+        let state = dir.path().join("a".repeat(100)).join("b".repeat(100));
+        std::fs::create_dir_all(&state).unwrap();
+        let stop = CancellationToken::new();
+        let control = Control::listen(&state, 200).unwrap();
+        let serving = tokio::spawn(control.serve(Arc::new(OneGuest), stop.clone()));
+        let on = |node: &str, question| {
+            let (state, node) = (state.clone(), node.to_owned());
+            let site = Site {
+                state,
+                node,
+                place: Place::new("0000", None),
+            };
+            tokio::task::spawn_blocking(move || ask(&site, &question).unwrap())
+        };
+        let asked = on("pve1", Question::Config { vmid: 100 }).await.unwrap();
+        assert!(matches!(
+            asked,
+            Answer::Config {
+                config: Some(_),
+                exec_ms: 200
+            }
+        ));
+        let asked = on("pve2", Question::Config { vmid: 100 }).await.unwrap();
+        assert!(matches!(asked, Answer::Config { config: None, .. }));
+        let asked = on("pve1", Question::Unlock { vmid: 101 }).await.unwrap();
+        assert_eq!(asked, Answer::Unlocked { found: false });
+        stop.cancel();
+        serving.await.unwrap();
+    }
+}

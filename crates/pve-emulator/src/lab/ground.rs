@@ -1,0 +1,169 @@
+//! The ground a lab stands on: lock, kernel settings, network, template, driver; and its removal.
+
+use std::fs::File;
+use std::net::Ipv4Addr;
+use std::path::{Path, PathBuf};
+
+use super::cgroup;
+use super::error::LabError;
+use super::identity::Identity;
+use super::kernel::{self, KernelHold};
+use super::lock::try_lock_exclusive;
+use super::network::Network;
+use super::program::check_programs;
+use super::template::{TEMPLATE_NAME, Template, ensure_template};
+use super::{mounts, private, resolver};
+use crate::lxc::{DriverSetup, Leases, LxcDriver, Place};
+
+/// What the guests' configurations call the lab's bridge.
+pub const BRIDGE_IN_CONFIGURATIONS: &str = "vmbr0";
+
+/// A lab's ground while it is held.
+#[derive(Debug)]
+pub(crate) struct Ground {
+    pub(crate) place: Place,
+    pub(crate) driver: LxcDriver,
+    pub(crate) template: Template,
+    pub(crate) network: Network,
+    state: PathBuf,
+    hold: Option<KernelHold>,
+    _lock: File,
+}
+
+impl Ground {
+    /// Takes the lab at `state` and makes or finds everything its guests need.
+    ///
+    /// Flow: lock, template, kernel settings (on the host) or namespaced ones (in a private namespace), bridge,
+    /// mounts. Guarantees: one holder per state directory; repeated after a kill it finds what is there.
+    /// Assumptions: root, and the process is in the lab's mount namespace ([`mounts::ensure_namespace`]).
+    ///
+    /// # Errors
+    /// Any of it failed; what was made is removed by [`clean`].
+    pub(crate) async fn take(state: &Path, template_cache: &Path) -> Result<Self, LabError> {
+        check_programs()?;
+        let lock = lock_state(state)?;
+        let template = ensure_template(template_cache).await?;
+        let identity = Identity::establish(state).await?;
+        let hold = match private::scope() {
+            Some(_) => {
+                kernel::set_namespaced()?;
+                None
+            }
+            None => Some(kernel::hold(&identity.id).await?),
+        };
+        let mtu = identity.network.up().await?;
+        let base = mounts::mount_base(&template.base).await?;
+        let place = Place::new(&identity.id, identity.scope.clone());
+        let leases = open_leases(state, identity.network.gateway)?;
+        let driver = LxcDriver::new(DriverSetup {
+            place: place.clone(),
+            base,
+            template: TEMPLATE_NAME.to_owned(),
+            bridge: identity.network.bridge.clone(),
+            bridge_in_configurations: BRIDGE_IN_CONFIGURATIONS.to_owned(),
+            mtu,
+            leases,
+            resolver: resolver::guest_resolver(identity.scope.is_some()),
+            layout: cgroup::layout(),
+            cores_there: cores_there(),
+        });
+        let (state, network) = (state.to_owned(), identity.network);
+        Ok(Self {
+            place,
+            driver,
+            template,
+            network,
+            state,
+            hold,
+            _lock: lock,
+        })
+    }
+
+    /// Ends all guests, removes network and control groups, puts kernel settings back. Disks and leases stay.
+    ///
+    /// # Errors
+    /// The first thing that could not be removed; the others are tried all the same.
+    pub(crate) async fn leave(self) -> Result<(), LabError> {
+        let guests = kill_guests(&self.driver, &self.place).await;
+        let traces = remove_traces(&self.place, &self.network).await;
+        let settings = match self.hold {
+            Some(hold) => hold.release().await,
+            None => Ok(()),
+        };
+        tracing::debug!(state = %self.state.display(), "lab left");
+        guests.and(traces).and(settings)
+    }
+}
+
+/// Removes everything the lab at `state` made on this machine, running guests and disks included; idempotent.
+///
+/// For a lab that was killed, or one that is no longer wanted. Touches only what the state directory records.
+///
+/// # Errors
+/// A lab still runs there, or something could not be removed.
+pub async fn clean(state: &Path) -> Result<(), LabError> {
+    if let Some(identity) = Identity::read(state)? {
+        mounts::ensure_namespace(state)?;
+        let _lock = lock_state(state)?;
+        let place = Place::new(&identity.id, identity.scope.clone());
+        kill_by_place(&place).await?;
+        remove_traces(&place, &identity.network).await?;
+        super::template::remove_tree(&state.join("lxc").join(&identity.id)).await?;
+        for file in ["leases.json", "identity.json"] {
+            remove_file(&state.join(file))?;
+        }
+    }
+    kernel::restore_if_unheld().await
+}
+
+async fn kill_by_place(place: &Place) -> Result<(), LabError> {
+    for guest in place.running() {
+        crate::lxc::kill(place, &guest)
+            .await
+            .map_err(|error| LabError::Refused(format!("guest {}: {error:?}", guest.vmid)))?;
+    }
+    Ok(())
+}
+
+async fn kill_guests(driver: &LxcDriver, place: &Place) -> Result<(), LabError> {
+    match driver.kill_all().await.into_iter().next() {
+        None => Ok(()),
+        Some((guest, error)) => Err(LabError::Refused(format!(
+            "guest {} of lab {} could not be ended: {error:?}",
+            guest.vmid,
+            place.id()
+        ))),
+    }
+}
+
+async fn remove_traces(place: &Place, network: &Network) -> Result<(), LabError> {
+    let network = network.down().await;
+    let groups = cgroup::remove_trees(&place.cgroup_root()).await;
+    network.and(groups)
+}
+
+fn lock_state(state: &Path) -> Result<File, LabError> {
+    std::fs::create_dir_all(state).map_err(LabError::io(format!("create {}", state.display())))?;
+    try_lock_exclusive(&state.join("lock"))?.ok_or_else(|| LabError::Busy(state.to_owned()))
+}
+
+fn open_leases(state: &Path, gateway: Ipv4Addr) -> Result<Leases, LabError> {
+    let path = state.join("leases.json");
+    Leases::open(path.clone(), gateway).map_err(|reason| LabError::BadState { path, reason })
+}
+
+fn cores_there() -> u32 {
+    let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
+    u32::try_from(cores).unwrap_or(u32::MAX)
+}
+
+fn remove_file(path: &Path) -> Result<(), LabError> {
+    match std::fs::remove_file(path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(LabError::Io {
+            what: format!("remove {}", path.display()),
+            source,
+        }),
+    }
+}

@@ -1,0 +1,95 @@
+//! A guest's directory: overlay, the files written before each start, and its removal.
+
+use std::fs::Permissions;
+use std::io::ErrorKind;
+use std::os::unix::fs::{PermissionsExt, lchown};
+use std::path::Path;
+
+use crate::lab::SHIFT;
+
+/// Makes the directories of a new guest below `directory`, which must not exist.
+///
+/// # Errors
+/// As text, with the path.
+pub(crate) fn make(directory: &Path) -> Result<(), String> {
+    for part in ["", "rootfs", "overlay", "overlay/delta", "overlay/work"] {
+        let path = directory.join(part);
+        create(&path, 0o755)?;
+    }
+    for part in ["rootfs", "overlay/delta", "overlay/work"] {
+        give(&directory.join(part))?;
+    }
+    Ok(())
+}
+
+/// Writes the files that Proxmox writes into a guest before it boots: name, hosts, resolver.
+///
+/// # Errors
+/// As text, with the path.
+pub(crate) fn write_identity(
+    directory: &Path,
+    hostname: &str,
+    resolver: &str,
+) -> Result<(), String> {
+    let etc = directory.join("overlay/delta/etc");
+    create(&etc, 0o755)?;
+    give(&etc)?;
+    let hosts = format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {hostname}\n");
+    let files = [("hostname", format!("{hostname}\n")), ("hosts", hosts)];
+    for (name, text) in files.iter().chain(&[("resolv.conf", resolver.to_owned())]) {
+        place(&etc.join(name), text)?;
+    }
+    Ok(())
+}
+
+/// Replaces a file in the guest's tree. The guest's root owns the directory, so what stands there may be a link to
+/// anywhere: it is removed, never followed, and the new file is made exclusively.
+fn place(path: &Path, text: &str) -> Result<(), String> {
+    use std::io::Write as _;
+    let failed = |error: std::io::Error| format!("write {}: {error}", path.display());
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let mut file = std::fs::OpenOptions::new()
+        .write(true)
+        .create_new(true)
+        .open(path)
+        .map_err(failed)?;
+    file.write_all(text.as_bytes()).map_err(failed)?;
+    file.set_permissions(Permissions::from_mode(0o644))
+        .map_err(failed)?;
+    give(path)
+}
+
+/// Removes a guest's directory with everything in it; one that is not there is fine.
+///
+/// # Errors
+/// As text, with the path.
+pub(crate) fn remove(directory: &Path) -> Result<(), String> {
+    match std::fs::remove_dir_all(directory) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == ErrorKind::NotFound => Ok(()),
+        Err(error) => Err(format!("remove {}: {error}", directory.display())),
+    }
+}
+
+fn create(path: &Path, mode: u32) -> Result<(), String> {
+    let failed = |error: std::io::Error| format!("create {}: {error}", path.display());
+    match std::fs::create_dir(path) {
+        Ok(()) => std::fs::set_permissions(path, Permissions::from_mode(mode)).map_err(failed),
+        Err(error) if error.kind() == ErrorKind::AlreadyExists && is_real_directory(path) => Ok(()),
+        Err(error) => Err(failed(error)),
+    }
+}
+
+fn is_real_directory(path: &Path) -> bool {
+    std::fs::symlink_metadata(path).is_ok_and(|meta| meta.is_dir())
+}
+
+/// Hands a file to the guests' root.
+fn give(path: &Path) -> Result<(), String> {
+    lchown(path, Some(SHIFT), Some(SHIFT))
+        .map_err(|error| format!("change the owner of {}: {error}", path.display()))
+}
