@@ -1,7 +1,7 @@
 //! What one field alone does not show: types of settings, use of settings, limits of origin. All of it is
 //! reported with the place in the file.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use garde::error::Path;
@@ -9,7 +9,7 @@ use garde::{Error, Report, Validate};
 use serde::Deserialize;
 use serde_json::Value;
 
-use super::format::{EntryFile, FileFile, StepFile};
+use super::format::{EntryFile, FileFile, KindFile, SettingFile};
 use super::setting::{Setting, SettingKind};
 use super::template::{self, Names, Settings};
 
@@ -56,23 +56,6 @@ impl Validate for CheckedFile {
     }
 }
 
-impl Validate for StepFile {
-    type Context = ();
-
-    fn validate_into(&self, ctx: &(), parent: &mut dyn FnMut() -> Path, report: &mut Report) {
-        match self {
-            Self::Apt(packages) => {
-                if !(1..=64).contains(&packages.len()) {
-                    report.append(parent().join("apt"), Error::new("names 1 to 64 packages"));
-                }
-            }
-            Self::File(file) => file.validate_into(ctx, &mut || parent().join("file"), report),
-            Self::Run(run) => run.validate_into(ctx, &mut || parent().join("run"), report),
-            Self::Absent(_) | Self::Service(_) => {}
-        }
-    }
-}
-
 fn check_settings(file: &EntryFile, root: &Path, report: &mut Report) {
     let mut names: BTreeMap<String, usize> = BTreeMap::new();
     for (n, written) in file.settings.iter().enumerate() {
@@ -103,7 +86,7 @@ fn check_settings(file: &EntryFile, root: &Path, report: &mut Report) {
     }
 }
 
-fn is_written(setting: &super::format::SettingFile, field: &str) -> bool {
+fn is_written(setting: &SettingFile, field: &str) -> bool {
     match field {
         "default" => setting.default.is_some(),
         "pattern" => setting.pattern.is_some(),
@@ -118,14 +101,20 @@ fn check_files(file: &EntryFile, root: &Path, report: &mut Report) {
     let samples = Arc::new(samples(file));
     let mut unused: Vec<usize> = (0..file.settings.len()).collect();
     for (n, step) in file.install.iter().enumerate() {
-        let StepFile::File(written) = step else {
-            continue;
-        };
-        let at = root.join("install").join(n).join("file");
+        let at = root.join("install").join(n);
+        if step.keys() != 1 {
+            let reason =
+                "is one of apt, file, absent, service and run; more are steps of their own";
+            report.append(at.clone(), Error::new(reason));
+        }
+        let Some(written) = &step.file else { continue };
+        let at = at.join("file");
         match template::used_settings(&written.content) {
             Ok(used) => {
                 unused.retain(|setting| !used.contains(&file.settings[*setting].name));
-                check_use(file, written, &used, &at, report);
+                if !check_use(file, written, &used, &at, report) {
+                    continue;
+                }
             }
             Err(reason) => {
                 report.append(at.join("content"), Error::new(reason));
@@ -146,27 +135,29 @@ fn check_files(file: &EntryFile, root: &Path, report: &mut Report) {
     }
 }
 
+/// Whether all settings it uses exist.
 fn check_use(
     file: &EntryFile,
     written: &FileFile,
-    used: &std::collections::BTreeSet<String>,
+    used: &BTreeSet<String>,
     at: &Path,
     report: &mut Report,
-) {
+) -> bool {
+    let mut known = true;
     for name in used {
         let Some(setting) = file.settings.iter().find(|setting| setting.name == *name) else {
             let reason = format!("uses settings.{name}, but there is no such setting");
             report.append(at.join("content"), Error::new(reason));
+            known = false;
             continue;
         };
-        let secret = setting.kind == super::format::KindFile::Secret;
+        let secret = setting.kind == KindFile::Secret;
         if secret && written.mode.is_world_readable() {
-            let reason = format!(
-                "everybody could read the secret {name} in this file: use mode \"0640\" or less"
-            );
+            let reason = format!("the mode lets everybody read the secret {name}");
             report.append(at.join("content"), Error::new(reason));
         }
     }
+    known
 }
 
 /// A value for every setting, to try the templates with.

@@ -4,11 +4,10 @@ use proximity_domain::create::{Needs, Resources};
 use proximity_domain::names::CatalogId;
 
 use super::escape::Escape;
-use super::format::{EntryFile, FileFile, Protocol, RunStep, ServiceStep, StepFile};
-use super::recipe::HealthCheck;
+use super::format::{EntryFile, FileFile, HttpCheck, Protocol, RunStep, ServiceStep, StepFile};
+use super::recipe::{FileContent, HealthCheck, ResolvedFile};
 use super::setting::Setting;
 use super::words::{GuestPath, PackageName};
-use crate::catalog::format::HttpCheck;
 
 /// An app that can be deployed, checked whole.
 #[derive(Debug, Clone)]
@@ -88,14 +87,21 @@ pub(super) enum UnresolvedStep {
 #[derive(Debug, Clone)]
 pub(super) struct UnresolvedFile {
     /// Everything but the content.
-    pub(super) shape: super::recipe::ResolvedFile,
+    pub(super) shape: ResolvedFile,
     pub(super) escape: Escape,
     pub(super) template: String,
 }
 
 impl CatalogEntry {
-    /// From a file that was checked and the settings read from it.
-    pub(super) fn from_checked(file: EntryFile, settings: Vec<Setting>) -> Self {
+    /// From a file that was checked; `None` if a setting or a step is not right all the same.
+    pub(super) fn from_checked(file: EntryFile) -> Option<Self> {
+        let settings = file
+            .settings
+            .iter()
+            .map(|setting| Setting::from_file(setting).ok());
+        let settings = settings.collect::<Option<Vec<Setting>>>()?;
+        let install = file.install.into_iter().map(UnresolvedStep::from_file);
+        let install = install.collect::<Option<Vec<UnresolvedStep>>>()?;
         let needs = Needs {
             min_memory_mib: file.resources.memory_mib.min,
             default: Resources {
@@ -116,7 +122,7 @@ impl CatalogEntry {
             interval_ms: file.health.interval_s * 1000,
             attempts: file.health.attempts,
         };
-        Self {
+        Some(Self {
             id: file.id,
             name: file.name,
             version: file.version,
@@ -130,20 +136,29 @@ impl CatalogEntry {
             port: file.port,
             protocol: file.protocol,
             settings,
-            install: file.install.into_iter().map(UnresolvedStep::from).collect(),
+            install,
             health,
-        }
+        })
     }
 }
 
-impl From<StepFile> for UnresolvedStep {
-    fn from(step: StepFile) -> Self {
-        match step {
-            StepFile::Apt(packages) => Self::Apt(packages),
-            StepFile::File(file) => Self::File(Box::new(file.into())),
-            StepFile::Absent(absent) => Self::Absent(absent.path),
-            StepFile::Service(service) => Self::Service(service),
-            StepFile::Run(run) => Self::Run(run),
+impl UnresolvedStep {
+    /// `None` unless the step has exactly one kind.
+    fn from_file(step: StepFile) -> Option<Self> {
+        let StepFile {
+            apt,
+            file,
+            absent,
+            service,
+            run,
+        } = step;
+        match (apt, file, absent, service, run) {
+            (Some(packages), None, None, None, None) => Some(Self::Apt(packages)),
+            (None, Some(file), None, None, None) => Some(Self::File(Box::new(file.into()))),
+            (None, None, Some(absent), None, None) => Some(Self::Absent(absent.path)),
+            (None, None, None, Some(service), None) => Some(Self::Service(service)),
+            (None, None, None, None, Some(run)) => Some(Self::Run(run)),
+            _ => None,
         }
     }
 }
@@ -158,8 +173,8 @@ impl From<FileFile> for UnresolvedFile {
             escape,
             content,
         } = file;
-        let empty = super::recipe::FileContent::Open(String::new());
-        let shape = super::recipe::ResolvedFile {
+        let empty = FileContent::Open(String::new());
+        let shape = ResolvedFile {
             path,
             mode,
             owner,

@@ -40,7 +40,7 @@ pub(super) struct EntryFile {
     #[garde(length(max = 16), inner(pattern(r"^[a-z0-9][a-z0-9-]{0,31}$")))]
     pub(super) tags: Vec<String>,
     /// Home of the project.
-    #[garde(inner(prefix("https://"), length(max = 256), custom(one_line)))]
+    #[garde(pattern(r"^https://[!-~]+$"), length(max = 256))]
     pub(super) website: Option<String>,
     /// Which template it is installed on: the file name of a PVE template up to its version, such as
     /// `debian-12-standard`.
@@ -122,7 +122,7 @@ pub(super) struct SettingFile {
     #[serde(rename = "type")]
     pub(super) kind: KindFile,
     /// Its name in an app's `environment`; without it, `name` in capitals.
-    #[garde(inner(pattern(r"^[A-Z][A-Z0-9_]{0,47}$")))]
+    #[garde(pattern(r"^[A-Z][A-Z0-9_]{0,47}$"))]
     pub(super) env: Option<String>,
     /// One sentence for people.
     #[garde(length(chars, min = 1, max = 200), custom(one_line))]
@@ -159,15 +159,43 @@ pub(super) enum Scalar {
     Text(String),
 }
 
-/// A step as it is written: a map with one key.
-#[derive(Debug, Deserialize)]
-#[serde(rename_all = "snake_case")]
-pub(super) enum StepFile {
-    Apt(Vec<PackageName>),
-    File(FileFile),
-    Absent(AbsentFile),
-    Service(ServiceStep),
-    Run(RunStep),
+/// A step as it is written: a map with exactly one of these keys. (Not an enum: inside of one, the
+/// YAML library does not know the places of values.)
+#[derive(Debug, Deserialize, Validate)]
+#[serde(deny_unknown_fields)]
+#[garde(allow_unvalidated)]
+pub(super) struct StepFile {
+    #[garde(length(min = 1, max = 64))]
+    pub(super) apt: Option<Vec<PackageName>>,
+    #[garde(dive)]
+    pub(super) file: Option<FileFile>,
+    pub(super) absent: Option<AbsentFile>,
+    pub(super) service: Option<ServiceStep>,
+    #[garde(dive)]
+    pub(super) run: Option<RunStep>,
+}
+
+impl StepFile {
+    /// How many of the keys are there; 1 if the step is right.
+    pub(super) fn keys(&self) -> usize {
+        let Self {
+            apt,
+            file,
+            absent,
+            service,
+            run,
+        } = self;
+        [
+            apt.is_some(),
+            file.is_some(),
+            absent.is_some(),
+            service.is_some(),
+            run.is_some(),
+        ]
+        .into_iter()
+        .filter(|there| *there)
+        .count()
+    }
 }
 
 #[derive(Debug, Deserialize, Validate)]
@@ -278,7 +306,7 @@ pub(super) struct HttpCheckFile {
     #[garde(length(bytes, min = 1, max = 1024), prefix("/"), custom(request_path))]
     pub(super) path: String,
     /// Without it, the entry's port.
-    #[garde(inner(range(min = 1)))]
+    #[garde(range(min = 1))]
     pub(super) port: Option<u16>,
     #[serde(default = "expect_ok")]
     #[garde(range(min = 100, max = 599))]

@@ -1,13 +1,12 @@
 //! From the text of an entry's file to an entry. The YAML library is known here alone.
 
 use serde::Deserialize;
-use serde_saphyr::{Error, Options};
+use serde_saphyr::{Error, Localizer, Options, UserMessageFormatter};
 
 use super::check::{CheckedFile, Origin};
 use super::entry::CatalogEntry;
 use super::error::CatalogError;
 use super::format::FORMAT;
-use super::setting::Setting;
 
 #[derive(Deserialize)]
 struct FormatOnly {
@@ -38,15 +37,15 @@ pub(super) fn entry(file: &str, text: &str, origin: Origin) -> Result<CatalogEnt
     let CheckedFile(checked) =
         serde_saphyr::from_str_with_options_context_valid(text, options(), &origin)
             .map_err(invalid)?;
-    let settings: Result<Vec<Setting>, _> =
-        checked.settings.iter().map(Setting::from_file).collect();
-    let settings = settings.map_err(|problems| CatalogError::Invalid {
-        file: file.to_owned(),
-        line: None,
-        column: None,
-        text: format!("{file}: {problems:?}"),
-    })?;
-    Ok(CatalogEntry::from_checked(checked, settings))
+    CatalogEntry::from_checked(checked).ok_or_else(|| {
+        let text = format!("{file}: its checks have passed a setting or step that is not right");
+        CatalogError::Invalid {
+            file: file.to_owned(),
+            line: None,
+            column: None,
+            text,
+        }
+    })
 }
 
 fn options() -> Options {
@@ -57,14 +56,27 @@ fn options() -> Options {
 
 fn invalid(file: &str, error: &Error) -> CatalogError {
     let place = error.location();
+    let formatter = UserMessageFormatter.with_localizer(&Wording);
     CatalogError::Invalid {
         file: file.to_owned(),
         line: place.map(|place| place.line()),
         column: place.map(|place| place.column()),
         text: error
-            .render_with_options(serde_saphyr::render_options! { source_name: Some(file) })
+            .render_with_options(serde_saphyr::render_options! {
+                source_name: Some(file),
+                formatter: &formatter,
+            })
             .trim_end()
             .to_owned(),
+    }
+}
+
+/// Says of a failed check what it is about first.
+struct Wording;
+
+impl Localizer for Wording {
+    fn validation_base_message(&self, problem: &str, path: &str) -> String {
+        format!("{path}: {problem}")
     }
 }
 

@@ -43,7 +43,7 @@ fn demo() -> CatalogEntry {
     parse::entry("demo/app.yaml", YAML, Origin::Extra).unwrap_or_else(|error| panic!("{error}"))
 }
 
-fn given(value: serde_json::Value) -> BTreeMap<String, Value> {
+fn given(value: Value) -> BTreeMap<String, Value> {
     serde_json::from_value(value).unwrap()
 }
 

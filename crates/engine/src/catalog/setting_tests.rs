@@ -114,85 +114,86 @@ fn secrets_do_not_print_and_are_never_repeated() {
     );
 }
 
+const CONTRADICTIONS: &[(&str, &str)] = &[
+    (
+        "{name: a, type: integer, default: 1, help: h, pattern: x}",
+        "pattern is only for type string or secret",
+    ),
+    (
+        "{name: a, type: boolean, default: true, help: h, min: 1}",
+        "min is only for type string, secret or integer",
+    ),
+    (
+        "{name: a, type: string, default: x, help: h, options: [a, b]}",
+        "options is only for type enum",
+    ),
+    (
+        "{name: a, type: secret, default: x, help: h}",
+        "default is only for types without secrets",
+    ),
+    (
+        "{name: a, type: string, default: 1, help: h}",
+        "default must be text",
+    ),
+    (
+        "{name: a, type: integer, default: x, help: h}",
+        "default must be a whole number",
+    ),
+    (
+        "{name: a, type: integer, default: 12, max: 9, help: h}",
+        "default must be a whole number from -9223372036854775808 to 9",
+    ),
+    (
+        "{name: a, type: integer, default: 1, min: 9, max: 8, help: h}",
+        "min is greater than max",
+    ),
+    (
+        "{name: a, type: string, default: '', min: 1, help: h}",
+        "default must have 1 to 1024 characters, has 0",
+    ),
+    (
+        "{name: a, type: string, default: '', min: -1, help: h}",
+        "min must be from 0 to 8192 characters",
+    ),
+    (
+        "{name: a, type: string, default: '', max: 9999, help: h}",
+        "max must be from 0 to 8192 characters",
+    ),
+    (
+        "{name: a, type: string, default: a, pattern: 'b', help: h}",
+        "default must match b",
+    ),
+    (
+        "{name: a, type: boolean, help: h}",
+        "required must be true where there is no default",
+    ),
+    (
+        "{name: a, type: boolean, default: true, required: true, help: h}",
+        "required has no use beside a default",
+    ),
+    (
+        "{name: a, type: enum, default: x, help: h}",
+        "options must have 2 to 32 words",
+    ),
+    (
+        "{name: a, type: enum, default: x, options: [x, x], help: h}",
+        "options must differ from each other",
+    ),
+    (
+        "{name: a, type: enum, default: x, options: [x, 'y z'], help: h}",
+        "options must be words of letters, digits, '_', '.' and '-'",
+    ),
+    (
+        "{name: a, type: enum, default: z, options: [x, y], help: h}",
+        "default must be one of x, y",
+    ),
+];
+
 #[test]
 fn contradictions_are_told_with_their_field() {
-    let table = [
-        (
-            "{name: a, type: integer, default: 1, help: h, pattern: x}",
-            "pattern is only for type string or secret",
-        ),
-        (
-            "{name: a, type: boolean, default: true, help: h, min: 1}",
-            "min is only for type string, secret or integer",
-        ),
-        (
-            "{name: a, type: string, default: x, help: h, options: [a, b]}",
-            "options is only for type enum",
-        ),
-        (
-            "{name: a, type: secret, default: x, help: h}",
-            "default is only for types without secrets",
-        ),
-        (
-            "{name: a, type: string, default: 1, help: h}",
-            "default must be text",
-        ),
-        (
-            "{name: a, type: integer, default: x, help: h}",
-            "default must be a whole number",
-        ),
-        (
-            "{name: a, type: integer, default: 12, max: 9, help: h}",
-            "default must be a whole number from -9223372036854775808 to 9",
-        ),
-        (
-            "{name: a, type: integer, default: 1, min: 9, max: 8, help: h}",
-            "min is greater than max",
-        ),
-        (
-            "{name: a, type: string, default: '', min: 1, help: h}",
-            "default must have 1 to 1024 characters, has 0",
-        ),
-        (
-            "{name: a, type: string, default: '', min: -1, help: h}",
-            "min must be from 0 to 8192 characters",
-        ),
-        (
-            "{name: a, type: string, default: '', max: 9999, help: h}",
-            "max must be from 0 to 8192 characters",
-        ),
-        (
-            "{name: a, type: string, default: a, pattern: 'b', help: h}",
-            "default must match b",
-        ),
-        (
-            "{name: a, type: boolean, help: h}",
-            "required must be true where there is no default",
-        ),
-        (
-            "{name: a, type: boolean, default: true, required: true, help: h}",
-            "required has no use beside a default",
-        ),
-        (
-            "{name: a, type: enum, default: x, help: h}",
-            "options must have 2 to 32 words",
-        ),
-        (
-            "{name: a, type: enum, default: x, options: [x, x], help: h}",
-            "options must differ from each other",
-        ),
-        (
-            "{name: a, type: enum, default: x, options: [x, 'y z'], help: h}",
-            "options must be words of letters, digits, '_', '.' and '-'",
-        ),
-        (
-            "{name: a, type: enum, default: z, options: [x, y], help: h}",
-            "default must be one of x, y",
-        ),
-    ];
-    for (yaml, problem) in table {
+    for (yaml, problem) in CONTRADICTIONS {
         assert!(
-            problems(yaml).contains(&problem.to_owned()),
+            problems(yaml).contains(&(*problem).to_owned()),
             "{yaml}: {:?}",
             problems(yaml)
         );
