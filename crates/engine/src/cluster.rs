@@ -21,6 +21,7 @@ use proximity_store::records::{HostRecord, SshAccess, TlsTrust};
 use tokio::sync::Mutex;
 
 use crate::error::EngineError;
+use crate::seams::{Connect, Connection};
 
 /// One cluster.
 #[derive(Debug)]
@@ -33,40 +34,15 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Builds client, watcher and guest access from the record. Connects lazily.
-    pub(crate) fn new(host: HostRecord, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
-        let endpoints = endpoints(&host)?;
-        let token = ApiToken {
-            id: host.token_id.clone(),
-            secret: host.token_secret.clone(),
-        };
-        let transport =
-            HttpsTransport::new(endpoints, token).map_err(|e| EngineError::Upstream {
-                code: "host_unusable",
-                message: format!("host {}: {e}", host.label),
-                hint: "remove the host and add it again".to_owned(),
-            })?;
-        let client = Client::new(Arc::new(transport), clock.clone(), host.id);
+    fn new(host: HostRecord, connect: &dyn Connect, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
+        let connection = connect.connect(&host).map_err(|why| EngineError::Upstream {
+            code: "host_unusable",
+            message: format!("host {}: {why}", host.label),
+            hint: "remove the host and add it again".to_owned(),
+        })?;
+        let client = Client::new(connection.transport, clock.clone(), host.id);
         let watcher = TaskWatcher::new(client.read().clone(), clock);
-        let guest_access = match &host.ssh {
-            None => None,
-            Some(ssh) => {
-                let nodes = ssh_nodes(&host, ssh)?;
-                let access = PlainSsh::new(&ssh.user, &ssh.private_key, nodes).map_err(|e| {
-                    EngineError::Upstream {
-                        code: "ssh_unusable",
-                        message: format!("host {}: {e}", host.label),
-                        hint: "remove the host and add it again with a working key".to_owned(),
-                    }
-                })?;
-                Some(Arc::new(access) as Arc<dyn GuestAccess>)
-            }
-        };
-        Ok(Self {
-            host,
-            client,
-            watcher,
-            guest_access,
-        })
+        Ok(Self { host, client, watcher, guest_access: connection.guest_access })
     }
 
     pub(crate) fn label(&self) -> &str {
@@ -113,47 +89,46 @@ impl Cluster {
     }
 }
 
-fn ssh_nodes(
-    host: &HostRecord,
-    ssh: &SshAccess,
-) -> Result<Vec<(NodeName, NodeAddress)>, EngineError> {
-    ssh.nodes
-        .iter()
-        .map(|n| {
-            let host_key = n.host_key.parse().map_err(|e| EngineError::Upstream {
-                code: "ssh_unusable",
-                message: format!("host {}: the SSH host key of {}: {e}", host.label, n.node),
-                hint: "remove the host and add it again".to_owned(),
-            })?;
-            Ok((
-                n.node.clone(),
-                NodeAddress {
-                    address: n.address.clone(),
-                    host_key,
-                },
-            ))
-        })
-        .collect()
+/// HTTPS to the API, plain SSH into guests where it is switched on.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct RealConnect;
+
+impl Connect for RealConnect {
+    fn connect(&self, host: &HostRecord) -> Result<Connection, String> {
+        let token = ApiToken { id: host.token_id.clone(), secret: host.token_secret.clone() };
+        let transport =
+            HttpsTransport::new(endpoints(host)?, token).map_err(|e| e.to_string())?;
+        let guest_access = host.ssh.as_ref().map(plain_ssh).transpose()?;
+        Ok(Connection { transport: Arc::new(transport), guest_access })
+    }
 }
 
-fn endpoints(host: &HostRecord) -> Result<Vec<EndpointConfig>, EngineError> {
+fn plain_ssh(ssh: &SshAccess) -> Result<Arc<dyn GuestAccess>, String> {
+    let nodes = ssh
+        .nodes
+        .iter()
+        .map(|n| {
+            let host_key =
+                n.host_key.parse().map_err(|e| format!("the SSH host key of {}: {e}", n.node))?;
+            Ok((n.node.clone(), NodeAddress { address: n.address.clone(), host_key }))
+        })
+        .collect::<Result<Vec<_>, String>>()?;
+    let access = PlainSsh::new(&ssh.user, &ssh.private_key, nodes).map_err(|e| e.to_string())?;
+    Ok(Arc::new(access))
+}
+
+fn endpoints(host: &HostRecord) -> Result<Vec<EndpointConfig>, String> {
     host.endpoints
         .iter()
         .map(|e| {
             let trust = match &e.trust {
-                TlsTrust::Fingerprint { sha256 } => {
-                    Trust::Fingerprint(sha256.parse().map_err(|err| EngineError::Invalid {
-                        field: "fingerprint".to_owned(),
-                        message: format!("the fingerprint of {} cannot be read: {err}", e.url),
-                    })?)
-                }
+                TlsTrust::Fingerprint { sha256 } => Trust::Fingerprint(
+                    sha256.parse().map_err(|err| format!("the fingerprint of {}: {err}", e.url))?,
+                ),
                 TlsTrust::Ca { pem } => Trust::CaPem(pem.clone()),
                 TlsTrust::System => Trust::System,
             };
-            Ok(EndpointConfig {
-                url: e.url.clone(),
-                trust,
-            })
+            Ok(EndpointConfig { url: e.url.clone(), trust })
         })
         .collect()
 }
@@ -180,17 +155,14 @@ pub(crate) fn observed(
 #[derive(Debug)]
 pub(crate) struct Clusters {
     store: Store,
+    connect: Arc<dyn Connect>,
     clock: Arc<dyn Clock>,
     built: Mutex<HashMap<HostId, Arc<Cluster>>>,
 }
 
 impl Clusters {
-    pub(crate) fn new(store: Store, clock: Arc<dyn Clock>) -> Self {
-        Self {
-            store,
-            clock,
-            built: Mutex::default(),
-        }
+    pub(crate) fn new(store: Store, connect: Arc<dyn Connect>, clock: Arc<dyn Clock>) -> Self {
+        Self { store, connect, clock, built: Mutex::default() }
     }
 
     /// The cluster of this host entry.
@@ -207,7 +179,7 @@ impl Clusters {
                 what: "host",
                 name: id.to_string(),
             })?;
-        let cluster = Arc::new(Cluster::new(host, self.clock.clone())?);
+        let cluster = Arc::new(Cluster::new(host, self.connect.as_ref(), self.clock.clone())?);
         built.insert(id, cluster.clone());
         Ok(cluster)
     }

@@ -9,7 +9,7 @@ use tokio::sync::Notify;
 use crate::at_work::AtWork;
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
-use crate::seams::{IdSource, Ingress, Probe};
+use crate::seams::{Connect, IdSource, Ingress, Probe};
 
 /// Everything the engine needs from outside, and what may be tuned.
 #[derive(Debug)]
@@ -20,6 +20,8 @@ pub struct EngineParts {
     pub clock: Arc<dyn Clock>,
     /// Ids and random numbers.
     pub ids: Arc<dyn IdSource>,
+    /// Ways to the clusters.
+    pub connect: Arc<dyn Connect>,
     /// Gateway.
     pub ingress: Arc<dyn Ingress>,
     /// Health requests.
@@ -88,7 +90,7 @@ impl Engine {
     /// An engine over its parts. Nothing runs until a [`crate::worker::Worker`] does.
     #[must_use]
     pub fn new(parts: EngineParts) -> Self {
-        let clusters = Clusters::new(parts.store.clone(), parts.clock.clone());
+        let clusters = Clusters::new(parts.store.clone(), parts.connect.clone(), parts.clock.clone());
         Self {
             inner: Arc::new(Inner {
                 parts,

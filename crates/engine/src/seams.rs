@@ -3,9 +3,14 @@
 use std::fmt::Debug;
 use std::net::SocketAddr;
 
+use std::sync::Arc;
+
 use async_trait::async_trait;
 use proximity_domain::ids::AppId;
 use proximity_domain::ports::PortPair;
+use proximity_pve::guest::GuestAccess;
+use proximity_pve::transport::Transport;
+use proximity_store::records::HostRecord;
 use uuid::Uuid;
 
 /// Where random numbers and ids come from.
@@ -91,4 +96,22 @@ pub trait Probe: Send + Sync + Debug {
         path: &str,
         timeout_ms: u64,
     ) -> Result<HttpAnswer, String>;
+}
+
+/// How a cluster is reached. The real one is [`crate::cluster::RealConnect`].
+pub trait Connect: Send + Sync + Debug {
+    /// API and, where it is switched on, the way into guests. Connects lazily.
+    ///
+    /// # Errors
+    /// The record cannot be used; the text says why.
+    fn connect(&self, host: &HostRecord) -> Result<Connection, String>;
+}
+
+/// What leads to a cluster.
+#[derive(Debug, Clone)]
+pub struct Connection {
+    /// The API.
+    pub transport: Arc<dyn Transport>,
+    /// Into guests.
+    pub guest_access: Option<Arc<dyn GuestAccess>>,
 }

@@ -1,12 +1,33 @@
 //! Hosts: probing, adding, removing.
 
-use std::collections::BTreeMap;
+mod address;
+mod choice;
+mod identity;
+mod inventory;
+mod look;
+mod places;
+mod public_key;
+mod refusal;
+mod rights;
+mod ssh;
+mod wish;
 
+use std::collections::BTreeMap;
+use std::time::Duration;
+
+use proximity_domain::ids::HostId;
+use proximity_domain::time::Timestamp;
+use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, HostRecord};
 use secrecy::SecretString;
 
+use self::look::{Found, Look};
+use self::wish::{Wish, invalid};
 use crate::engine::Engine;
 use crate::error::EngineError;
+
+/// How long a look at a host may take altogether; the API gives a request 60 s.
+const LOOK_S: u64 = 50;
 
 /// A request to add a host (or to look at what adding it would store).
 #[derive(Debug, Clone)]
@@ -42,14 +63,17 @@ pub struct AddSsh {
     pub user: String,
     /// OpenSSH PEM; `None` = a key is made and its public part reported.
     pub private_key: Option<SecretString>,
-    /// Node → `address:port`; nodes that are missing are reached at their cluster address, port 22.
+    /// Node → `address[:port]`; nodes that are missing are reached at their cluster address, port 22.
     pub addresses: BTreeMap<String, String>,
     /// Node → host key; nodes that are missing are scanned and pinned.
     pub host_keys: BTreeMap<String, String>,
 }
 
 /// What was found at a host, and what would be stored.
-#[derive(Debug, Clone)]
+///
+/// With `fingerprint_trusted: false` nothing was asked and all but the fingerprint is empty: the token is not sent to a
+/// server nobody vouches for. Compare the fingerprint, then probe again with it.
+#[derive(Debug, Clone, Default)]
 pub struct HostProbe {
     /// PVE's version.
     pub pve_version: String,
@@ -90,9 +114,9 @@ pub struct NodeProbe {
     pub node: String,
     /// Online.
     pub online: bool,
-    /// Memory, MiB.
+    /// Memory, MiB; 0 while PVE has no figures of the node.
     pub memory_mib: u64,
-    /// CPU threads.
+    /// CPU threads; 0 while PVE has no figures of the node.
     pub cpus: u32,
 }
 
@@ -113,28 +137,146 @@ impl Engine {
     /// Looks at a host; stores nothing.
     ///
     /// # Errors
-    /// [`EngineError`] naming what is wrong: fingerprint, token, reachability, version, names.
-    pub async fn probe_host(&self, _request: &AddHost) -> Result<HostProbe, EngineError> {
-        Err(EngineError::NoHost)
+    /// [`EngineError`] naming what is wrong: fingerprint, token, reachability, version, names, a label or cluster that
+    /// is known already.
+    pub async fn probe_host(&self, request: &AddHost) -> Result<HostProbe, EngineError> {
+        let wish = Wish::read(request)?;
+        match self.look_at(&wish).await? {
+            Look::Stranger(seen) => {
+                let unknown = refusal::certificate_unknown(&wish.address, seen);
+                Ok(HostProbe {
+                    fingerprint: seen.to_string(),
+                    pool: request.pool.clone(),
+                    warnings: vec![format!("{unknown}; {}", unknown.hint())],
+                    ..HostProbe::default()
+                })
+            }
+            Look::Found(found) => Ok(probe(*found)),
+        }
     }
 
-    /// Probes, then stores the host. The second value is the public SSH key if one was made.
+    /// Probes, then stores the host in one commit. If no SSH key was given, one is made: its public part is in the
+    /// record's `ssh.public_key`, for the nodes' `authorized_keys`.
     ///
     /// # Errors
-    /// As [`Engine::probe_host`], and when label or cluster is known already.
+    /// As [`Engine::probe_host`]; also when nobody vouches for the certificate, or when no storage, template storage or
+    /// bridge is there. Nothing is stored then.
     pub async fn add_host(
         &self,
-        _actor: &Actor,
-        _request: AddHost,
+        actor: &Actor,
+        request: AddHost,
     ) -> Result<HostRecord, EngineError> {
-        Err(EngineError::NoHost)
+        let wish = Wish::read(&request)?;
+        let found = match self.look_at(&wish).await? {
+            Look::Stranger(seen) => return Err(refusal::certificate_unknown(&wish.address, seen)),
+            Look::Found(found) => *found,
+        };
+        let id = HostId(self.inner.parts.ids.uuid());
+        let now = self.now();
+        let host = record(id, wish, found, now)?;
+        self.store().add_host(host.clone(), actor, now).await?;
+        tracing::info!(host = %host.label, cluster = %host.cluster_key, "host added");
+        Ok(host)
     }
 
-    /// Removes a host that has no apps.
+    /// Removes a host that has no apps, by label or id.
     ///
     /// # Errors
     /// Unknown, or still in use.
-    pub async fn remove_host(&self, _actor: &Actor, _host: &str) -> Result<(), EngineError> {
-        Err(EngineError::NoHost)
+    pub async fn remove_host(&self, actor: &Actor, host: &str) -> Result<(), EngineError> {
+        let host = self.choose_host(Some(host)).await?;
+        self.store().remove_host(host.id, actor, self.now()).await?;
+        self.inner.clusters.forget(host.id).await;
+        tracing::info!(host = %host.label, "host removed");
+        Ok(())
+    }
+
+    async fn look_at(&self, wish: &Wish) -> Result<Look, EngineError> {
+        let hosts = self.store().hosts().await?;
+        if hosts.iter().any(|h| h.label == wish.label) {
+            let id = wish.label.to_string();
+            return Err(StoreError::Exists { what: "host", id }.into());
+        }
+        tokio::time::timeout(Duration::from_secs(LOOK_S), look::look(wish, &hosts))
+            .await
+            .unwrap_or_else(|_| Err(refusal::too_slow(&wish.address, LOOK_S)))
     }
 }
+
+/// What was found, as the caller shows it.
+fn probe(found: Found) -> HostProbe {
+    let templates = look::templates_on(&found.survey);
+    let survey = found.survey;
+    let names = |all: &[choice::Candidate<_>]| all.iter().map(|c| String::from(c.name.clone())).collect();
+    let places = survey.places;
+    HostProbe {
+        pve_version: survey.version.to_string(),
+        cluster: survey.cluster,
+        fingerprint: found.fingerprint.to_string(),
+        fingerprint_trusted: true,
+        nodes: survey.nodes.into_iter().map(node_probe).collect(),
+        storages: names(&survey.options.roots),
+        template_storages: names(&survey.options.templates),
+        templates,
+        bridges: survey.options.bridges.into_iter().map(|c| c.name.into()).collect(),
+        storage: places.storage.map(Into::into),
+        template_storage: places.template_storage.map(Into::into),
+        bridge: places.bridge.map(Into::into),
+        pool: places.pool.map(Into::into),
+        ssh: found.ssh.into_iter().map(ssh_probe).collect(),
+        warnings: survey.warnings.into_iter().chain(found.warnings).collect(),
+    }
+}
+
+fn node_probe(node: inventory::NodeSeen) -> NodeProbe {
+    NodeProbe {
+        node: node.name.into(),
+        online: node.online,
+        memory_mib: node.memory_bytes.unwrap_or(0) >> 20,
+        cpus: u32::try_from(node.cpus.unwrap_or(0)).unwrap_or(u32::MAX),
+    }
+}
+
+fn ssh_probe(seen: ssh::SshSeen) -> SshProbe {
+    SshProbe {
+        node: seen.node.into(),
+        address: seen.address.to_string(),
+        fingerprint: seen.host_key.fingerprint(),
+        host_key: seen.host_key.to_string(),
+    }
+}
+
+/// The record to store.
+fn record(
+    id: HostId,
+    wish: Wish,
+    found: Found,
+    now: Timestamp,
+) -> Result<HostRecord, EngineError> {
+    let Found { survey, endpoints, ssh, .. } = found;
+    let places = survey.places;
+    let storage = places.storage.ok_or_else(|| invalid("storage", places::no_storage()))?;
+    let template_storage = places
+        .template_storage
+        .ok_or_else(|| invalid("template_storage", places::no_template_storage()))?;
+    let bridge = places.bridge.ok_or_else(|| invalid("bridge", places::no_bridge()))?;
+    let ssh = wish.ssh.as_ref().map(|asked| ssh::access(asked, &ssh)).transpose()?;
+    Ok(HostRecord {
+        id,
+        label: wish.label,
+        cluster_key: survey.cluster_key,
+        endpoints,
+        token_id: wish.token.id,
+        token_secret: wish.token.secret,
+        ssh,
+        pool: places.pool,
+        storage,
+        template_storage,
+        bridge,
+        pve_version: survey.version.to_string(),
+        created_at: now,
+    })
+}
+
+#[cfg(test)]
+mod tests;

@@ -20,6 +20,8 @@ pub(super) struct Candidate<N> {
     pub(super) nodes: Vec<NodeName>,
     /// Free on the node where least is free; 0 for bridges.
     pub(super) free_bytes: u64,
+    /// Its content is the same on every node.
+    pub(super) shared: bool,
 }
 
 impl<N: Display> Candidate<N> {
@@ -42,6 +44,7 @@ pub(super) fn storages(
                 name: storage.name.clone(),
                 nodes: Vec::new(),
                 free_bytes,
+                shared: storage.shared,
             });
             candidate.nodes.push(node.clone());
             candidate.free_bytes = candidate.free_bytes.min(free_bytes);
@@ -59,6 +62,7 @@ pub(super) fn bridges(seen: &[(NodeName, Vec<Bridge>)]) -> Vec<Candidate<BridgeN
                 name: bridge.name.clone(),
                 nodes: Vec::new(),
                 free_bytes: 0,
+                shared: false,
             });
             candidate.nodes.push(node.clone());
         }

@@ -25,6 +25,9 @@ pub(super) const GUESTS_PATH: &str = "/vms";
 /// Where the nodes are.
 pub(super) const NODES_PATH: &str = "/nodes";
 
+/// Where bridges that belong to no SDN zone are.
+const BRIDGES_PATH: &str = "/sdn/zones/localnetwork";
+
 /// A storage's path.
 pub(super) fn storage_path(storage: &StorageName) -> String {
     format!("/storage/{storage}")
@@ -32,7 +35,7 @@ pub(super) fn storage_path(storage: &StorageName) -> String {
 
 /// A bridge's path.
 pub(super) fn bridge_path(bridge: &BridgeName) -> String {
-    format!("/sdn/zones/localnetwork/{bridge}")
+    format!("{BRIDGES_PATH}/{bridge}")
 }
 
 /// A pool's path.
@@ -144,36 +147,41 @@ impl Rights {
         (!self.uses(bridge)).then(|| format!("SDN.Use on {}", bridge_path(bridge)))
     }
 
-    /// What to name when no storage can be seen at all, unless the rights are not the reason.
+    /// What is missing when there is no storage at all that containers may be put onto.
     pub(super) fn missing_on_any_storage(&self) -> Option<String> {
-        (!self.holds_below("/storage", "Datastore.AllocateSpace"))
-            .then(|| "Datastore.AllocateSpace on /storage/STORAGE".to_owned())
+        let privilege = "Datastore.AllocateSpace";
+        (!self.holds_somewhere("/storage", privilege))
+            .then(|| format!("{privilege} on /storage/STORAGE"))
     }
 
     /// The same for bridges.
     pub(super) fn missing_on_any_bridge(&self) -> Option<String> {
-        (!self.holds_below("/sdn/zones/localnetwork", "SDN.Use"))
-            .then(|| "SDN.Use on /sdn/zones/localnetwork/BRIDGE".to_owned())
+        let privilege = "SDN.Use";
+        (!self.holds_somewhere(BRIDGES_PATH, privilege))
+            .then(|| format!("{privilege} on {BRIDGES_PATH}/BRIDGE"))
     }
-}
 
-/// Everything a token without any right lacks.
-pub(super) fn everything(
-    pool: Option<&PoolName>,
-    storage: Option<&StorageName>,
-    bridge: Option<&BridgeName>,
-) -> Vec<String> {
-    let none = Rights::default();
-    let mut missing = none.missing_for_guests(pool);
-    missing.extend(match storage {
-        Some(storage) => none.missing_on_storage(storage),
-        None => none.missing_on_any_storage(),
-    });
-    missing.extend(match bridge {
-        Some(bridge) => none.missing_on_bridge(bridge),
-        None => none.missing_on_any_bridge(),
-    });
-    missing
+    /// Whether the privilege is held on all below the path, or on something below it.
+    fn holds_somewhere(&self, path: &str, privilege: &str) -> bool {
+        let below = format!("{path}/");
+        self.holds_below(path, privilege)
+            || self.tree.iter().any(|(p, held)| p.starts_with(&below) && held.contains(privilege))
+    }
+
+    /// Everything the token lacks, as far as it can be told before storages and bridges were seen.
+    pub(super) fn missing_at_first(
+        &self,
+        pool: Option<&PoolName>,
+        storage: Option<&StorageName>,
+    ) -> Vec<String> {
+        let mut missing = self.missing_for_guests(pool);
+        missing.extend(match storage {
+            Some(storage) => self.missing_on_storage(storage),
+            None => self.missing_on_any_storage(),
+        });
+        missing.extend(self.missing_on_any_bridge());
+        missing
+    }
 }
 
 #[cfg(test)]
@@ -272,6 +280,18 @@ mod tests {
         assert!(rights(json!({})).is_empty());
         assert!(rights(json!({ "/vms/110": {} })).is_empty());
         assert!(!rights(json!({ "/": { "Sys.Audit": 0 } })).is_empty());
-        assert!(everything(None, None, None).len() > GUESTS.len());
+    }
+
+    #[test]
+    fn a_right_on_one_storage_is_one() {
+        let rights = rights(json!({
+            "/storage/shared": { "Datastore.AllocateSpace": 0 },
+            "/sdn/zones/localnetwork/vmbr0": { "SDN.Use": 1 },
+        }));
+        assert_eq!(rights.missing_on_any_storage(), None);
+        assert_eq!(rights.missing_on_any_bridge(), None);
+        let none = Rights::default();
+        assert_eq!(none.missing_on_any_storage().as_deref(), Some("Datastore.AllocateSpace on /storage/STORAGE"));
+        assert_eq!(none.missing_at_first(None, None).len(), GUESTS.len() + 3);
     }
 }

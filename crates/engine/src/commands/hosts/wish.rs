@@ -3,11 +3,12 @@
 use std::collections::BTreeMap;
 
 use proximity_domain::names::{BadName, BridgeName, HostLabel, NodeName, PoolName, StorageName};
-use proximity_pve::guest::ssh::HostKey;
+use proximity_pve::guest::ssh::{HostKey, PlainSsh};
 use proximity_pve::transport::https::{ApiToken, Fingerprint};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::address::{Address, SSH_PORT};
+use super::public_key::public_line;
 use super::{AddHost, AddSsh};
 use crate::error::EngineError;
 
@@ -15,6 +16,8 @@ use crate::error::EngineError;
 const LONGEST_TOKEN_BYTES: usize = 256;
 /// The longest PEM that is taken: some dozens of certificates.
 const LONGEST_PEM_BYTES: usize = 256 * 1024;
+/// The longest SSH key that is taken: RSA with 16,384 bits has about 12 KiB.
+const LONGEST_KEY_BYTES: usize = 32 * 1024;
 
 /// How the request wants the certificate judged.
 #[derive(Debug, Clone)]
@@ -92,9 +95,31 @@ impl SshWish {
             let key: HostKey = text.parse().map_err(|e| invalid(&field, format!("node {node}: {e}")))?;
             host_keys.insert(name(&field, node)?, key);
         }
-        let private_key = ssh.private_key.clone();
-        Ok(Self { user: account(&ssh.user)?, private_key, addresses, host_keys })
+        let user = account(&ssh.user)?;
+        if let Some(key) = &ssh.private_key {
+            usable(&user, key)?;
+        }
+        Ok(Self { user, private_key: ssh.private_key.clone(), addresses, host_keys })
     }
+}
+
+/// Refuses a key that could never be used, without showing anything of it.
+fn usable(user: &str, key: &SecretString) -> Result<(), EngineError> {
+    if key.expose_secret().len() > LONGEST_KEY_BYTES || public_line(key).is_none() {
+        return Err(not_openssh());
+    }
+    PlainSsh::new(user, key, [])
+        .map(drop)
+        .map_err(|e| invalid("ssh.private_key", format!("the SSH key cannot be used: {e}")))
+}
+
+/// The SSH key is none.
+pub(super) fn not_openssh() -> EngineError {
+    invalid(
+        "ssh.private_key",
+        "the SSH key must be a private key in OpenSSH's own format without a passphrase, as ssh-keygen makes it; \
+         an older one is converted by ssh-keygen -p -N '' -f FILE",
+    )
 }
 
 fn name<T: std::str::FromStr<Err = BadName>>(field: &str, text: &str) -> Result<T, EngineError> {
@@ -238,6 +263,9 @@ mod tests {
         assert_eq!(field_of(&ssh("-oProxyCommand", "192.0.2.10", None)), "ssh.user");
         assert_eq!(field_of(&ssh("root", "192.0.2.10:0", None)), "ssh.addresses.pve1");
         assert_eq!(field_of(&ssh("root", "192.0.2.10", Some("x"))), "ssh.host_keys.pve1");
+        let mut keyed = ssh("root", "192.0.2.10", None);
+        keyed.ssh.as_mut().unwrap().private_key = Some(SecretString::from("hush"));
+        assert_eq!(field_of(&keyed), "ssh.private_key");
         let read = Wish::read(&ssh("root", "192.0.2.10", None)).unwrap().ssh.unwrap();
         assert_eq!(read.addresses.values().next().unwrap().to_string(), "192.0.2.10:22");
     }
