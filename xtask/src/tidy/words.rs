@@ -16,7 +16,10 @@ const AVOIDED_VERB: &str = "handle";
 /// Names that may stay, each with its reason.
 const ALLOWED: &[(&str, &str)] = &[
     ("data_dir", "the configuration key for the data directory"),
-    ("DataDir", "the data directory, as the configuration calls it"),
+    (
+        "DataDir",
+        "the data directory, as the configuration calls it",
+    ),
     ("handle", "the one entry of the emulator's pure core"),
     ("sync_all", "the standard library's word"),
     ("service_unavailable", "the name of HTTP status 503"),
