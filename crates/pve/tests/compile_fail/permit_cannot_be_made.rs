@@ -1,0 +1,16 @@
+//! A permit comes from a verification only.
+
+use proximity_domain::destroy::DestroyPermit;
+use proximity_domain::guest::ContainerRef;
+use proximity_domain::ids::Epoch;
+use proximity_domain::time::Monotonic;
+
+fn make(place: ContainerRef) -> DestroyPermit {
+    DestroyPermit { place, expires: Monotonic(0), epoch: Epoch(0) }
+}
+
+fn default() -> DestroyPermit {
+    DestroyPermit::default()
+}
+
+fn main() {}

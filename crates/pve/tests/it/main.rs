@@ -1,0 +1,13 @@
+//! Tests of the PVE client against recordings, PVE's schema, a real TLS server and a real SSH server.
+#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers of tests are no `#[test]` themselves.
+
+mod https;
+mod permit;
+mod quoting;
+mod recordings;
+mod schema;
+mod ssh;
+mod sshd;
+mod tls_server;
+mod watcher;
+mod world;

@@ -1,0 +1,116 @@
+//! The destroy call: its permit's time, its cluster, and that it is sent at most once.
+
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use bytes::Bytes;
+use proximity_domain::destroy::PERMIT_VALID_MS;
+use proximity_domain::ids::HostId;
+use proximity_domain::time::{Clock, Monotonic};
+use proximity_pve::transport::in_process::InProcess;
+use proximity_pve::transport::{RawResponse, TransportError};
+use proximity_pve::{Client, Error};
+
+use crate::world::{SetClock, host, permit};
+
+const UPID: &str = "UPID:pve1:0000205B:00085654:6B0021EC:vzdestroy:144:root@pam!gold:";
+
+/// A client whose transport counts, and answers by `answer`.
+fn client(
+    clock: Arc<SetClock>,
+    cluster: HostId,
+    answer: impl Fn() -> Result<RawResponse, TransportError> + Send + Sync + 'static,
+) -> (Client, Arc<AtomicUsize>, Arc<Mutex<Option<u64>>>) {
+    let (calls, limit) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
+    let (counted, noted) = (calls.clone(), limit.clone());
+    let transport = InProcess::new(move |request| {
+        counted.fetch_add(1, Ordering::SeqCst);
+        *noted.lock().unwrap() = request.send_within_ms;
+        let answer = answer();
+        async move { answer }
+    });
+    (
+        Client::new(Arc::new(transport), clock, cluster),
+        calls,
+        limit,
+    )
+}
+
+fn accepted() -> Result<RawResponse, TransportError> {
+    let body = Bytes::from(format!("{{\"data\":\"{UPID}\"}}"));
+    Ok(RawResponse {
+        status: 200,
+        reason: "OK".to_owned(),
+        body,
+    })
+}
+
+#[tokio::test]
+async fn the_time_that_is_left_goes_with_the_call() {
+    let clock = Arc::new(SetClock::default());
+    let (client, _, limit) = client(clock.clone(), host(), accepted);
+    let permit = permit("pve1", 144, clock.monotonic());
+    clock.advance(1_200);
+    assert_eq!(client.destroy_lxc(permit).await.unwrap().to_string(), UPID);
+    assert_eq!(*limit.lock().unwrap(), Some(PERMIT_VALID_MS - 1_200));
+}
+
+#[tokio::test]
+async fn an_expired_permit_sends_nothing() {
+    let clock = Arc::new(SetClock::default());
+    let (client, calls, _) = client(clock.clone(), host(), accepted);
+    let permit = permit("pve1", 144, clock.monotonic());
+    clock.advance(PERMIT_VALID_MS);
+    assert_eq!(client.destroy_lxc(permit).await, Err(Error::PermitExpired));
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+}
+
+#[tokio::test]
+async fn a_permit_that_expires_while_connecting_is_told_from_a_node_that_is_off() {
+    let clock = Arc::new(SetClock::default());
+    let slow = clock.clone();
+    let (client, calls, _) = client(clock.clone(), host(), move || {
+        slow.advance(PERMIT_VALID_MS);
+        Err(TransportError::NotSent("no connection in time".to_owned()))
+    });
+    assert_eq!(
+        client
+            .destroy_lxc(permit("pve1", 144, clock.monotonic()))
+            .await,
+        Err(Error::PermitExpired)
+    );
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_destroy_in_doubt_is_not_repeated() {
+    let clock = Arc::new(SetClock::default());
+    let (client, calls, _) = client(clock.clone(), host(), || {
+        Err(TransportError::MaybeApplied("cut".to_owned()))
+    });
+    let error = client
+        .destroy_lxc(permit("pve1", 144, clock.monotonic()))
+        .await
+        .unwrap_err();
+    assert!(error.is_maybe_applied(), "{error}");
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
+}
+
+#[tokio::test]
+async fn a_permit_for_another_cluster_sends_nothing() {
+    let clock = Arc::new(SetClock::default());
+    let other = "0190a000-0000-7000-8000-0000000000ff".parse().unwrap();
+    let (client, calls, _) = client(clock, other, accepted);
+    let error = client
+        .destroy_lxc(permit("pve1", 144, Monotonic(0)))
+        .await
+        .unwrap_err();
+    assert!(error.is_not_sent(), "{error}");
+    assert_eq!(calls.load(Ordering::SeqCst), 0);
+}
+
+/// Code that must not compile: copying, storing or making permits, and destroying without one.
+#[test]
+fn there_is_no_way_around_the_permit() {
+    trybuild::TestCases::new().compile_fail("tests/compile_fail/*.rs");
+}

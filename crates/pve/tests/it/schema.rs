@@ -1,0 +1,290 @@
+//! Every request this client can send is held against PVE's own schema: path, parameters, types, limits.
+
+use std::collections::BTreeSet;
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+
+use proximity_domain::time::Monotonic;
+use proximity_pve::lxc::{CreateLxc, NewNet};
+use proximity_pve::property::PropertyString;
+use proximity_pve::storage::Content;
+use proximity_pve::task::{TaskFilter, TaskSource};
+use proximity_pve::transport::in_process::InProcess;
+use proximity_pve::transport::{Request, TransportError};
+use proximity_pve::{Client, Upid};
+use serde_json::Value;
+
+use crate::world::{SetClock, host, node, permit, vmid};
+
+/// PVE's schema in the compact form the emulator checks by; made from PVE's own, independently of this client.
+fn schema() -> Value {
+    let file =
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../pve-emulator/assets/schema-9.2.11.json");
+    serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
+}
+
+/// Sends every call there is, with every parameter it has, and returns the requests.
+async fn all_requests() -> Vec<Request> {
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let log = sent.clone();
+    let transport = InProcess::new(move |request| {
+        log.lock().unwrap().push(request);
+        async { Err(TransportError::NotSent("only recorded".to_owned())) }
+    });
+    let client = Client::new(Arc::new(transport), Arc::new(SetClock::default()), host());
+    // The answers are all errors; what counts is what was sent.
+    send_reads(&client).await;
+    send_changes(&client).await;
+    drop(client);
+    Arc::try_unwrap(sent).unwrap().into_inner().unwrap()
+}
+
+async fn send_reads(client: &Client) {
+    let (read, at, id) = (client.read(), node("pve1"), vmid(100));
+    let upid: Upid = "UPID:pve1:000002F5:0006BA26:6B001DCD:vzstart:140:root@pam!gold:"
+        .parse()
+        .unwrap();
+    let filter = TaskFilter {
+        vmid: Some(id),
+        kind: Some("vzcreate".to_owned()),
+        since_s: Some(1),
+        source: TaskSource::All,
+        limit: Some(10),
+    };
+    let outcomes = [
+        read.version().await.is_err(),
+        read.cluster_status().await.is_err(),
+        read.nodes().await.is_err(),
+        read.node_status(&at).await.is_err(),
+        read.resources_vm().await.is_err(),
+        read.next_id(Some(id)).await.is_err(),
+        read.storages(&at).await.is_err(),
+        read.storage_content(&at, &"local".parse().unwrap(), Content::Template)
+            .await
+            .is_err(),
+        read.bridges(&at).await.is_err(),
+        read.permissions(Some("/vms/100")).await.is_err(),
+        read.lxc_list(&at).await.is_err(),
+        read.lxc_config(&at, id).await.is_err(),
+        read.lxc_status(&at, id).await.is_err(),
+        read.lxc_interfaces(&at, id).await.is_err(),
+        read.task_status(&upid).await.is_err(),
+        read.task_log(&upid, 0, 50).await.is_err(),
+        read.cluster_tasks().await.is_err(),
+        read.node_tasks(&at, &filter).await.is_err(),
+    ];
+    assert!(outcomes.iter().all(|failed| *failed));
+}
+
+async fn send_changes(client: &Client) {
+    let (at, id) = (node("pve1"), vmid(100));
+    let new = CreateLxc {
+        vmid: id,
+        ostemplate: "local:vztmpl/debian-13_1_amd64.tar.zst".parse().unwrap(),
+        hostname: "web".parse().unwrap(),
+        storage: "local".parse().unwrap(),
+        disk_gib: 4,
+        memory_mib: 512,
+        swap_mib: 0,
+        cores: 2,
+        net0: NewNet {
+            name: "eth0".to_owned(),
+            bridge: "vmbr0".parse().unwrap(),
+            hwaddr: "BC:24:11:00:00:01".parse().unwrap(),
+        },
+        description: "text; with = and &\nmark".to_owned(),
+        pool: Some("apps/web".parse().unwrap()),
+        unprivileged: true,
+        onboot: true,
+        protection: true,
+        nesting: true,
+    };
+    let digest = "0123456789abcdef0123456789abcdef01234567";
+    let outcomes = [
+        client.create_lxc(&at, new).await.is_err(),
+        client.start(&at, id).await.is_err(),
+        client.shutdown(&at, id, 60).await.is_err(),
+        client.stop(&at, id).await.is_err(),
+        client.set_protection(&at, id, false, digest).await.is_err(),
+        client
+            .set_tags(&at, id, &["a".to_owned(), "b".to_owned()], digest)
+            .await
+            .is_err(),
+        client.set_tags(&at, id, &[], digest).await.is_err(),
+        client
+            .destroy_lxc(permit("pve1", 100, Monotonic(0)))
+            .await
+            .is_err(),
+    ];
+    assert!(outcomes.iter().all(|failed| *failed));
+}
+
+/// The schema's method for a request, and the values its path holds.
+fn find<'a>(schema: &'a Value, request: &Request) -> (&'a Value, Vec<(String, String)>) {
+    let sent: Vec<&str> = request.path.split('/').collect();
+    let mut found = schema["methods"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .filter_map(|method| {
+            let template: Vec<&str> = method["path"].as_str()?.split('/').collect();
+            if method["method"] != request.method.as_str() || template.len() != sent.len() {
+                return None;
+            }
+            let mut values = Vec::new();
+            for (pattern, part) in template.iter().zip(&sent) {
+                match pattern.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
+                    Some(name) => values.push((name.to_owned(), part.replace("%3A", ":"))),
+                    None if pattern == part => {}
+                    None => return None,
+                }
+            }
+            Some((method, values))
+        });
+    found
+        .next()
+        .unwrap_or_else(|| panic!("PVE knows no {} {}", request.method, request.path))
+}
+
+fn check_value(what: &str, property: &Value, value: &str) {
+    let number = || {
+        value
+            .parse::<f64>()
+            .unwrap_or_else(|_| panic!("{what}: {value:?} is no number"))
+    };
+    match property["type"].as_str() {
+        Some("boolean") => assert!(["0", "1"].contains(&value), "{what}: {value:?}"),
+        Some("integer") => assert!(value.parse::<i64>().is_ok(), "{what}: {value:?}"),
+        _ => {}
+    }
+    if let Some(minimum) = property["minimum"].as_f64() {
+        assert!(number() >= minimum, "{what}: {value} < {minimum}");
+    }
+    if let Some(maximum) = property["maximum"].as_f64() {
+        assert!(number() <= maximum, "{what}: {value} > {maximum}");
+    }
+    if let Some(longest) = property["maxLength"].as_u64() {
+        assert!(
+            value.len() as u64 <= longest,
+            "{what}: {value:?} is too long"
+        );
+    }
+    if let Some(allowed) = property["enum"].as_array() {
+        assert!(
+            allowed.iter().any(|a| a == value),
+            "{what}: {value:?} is none of {allowed:?}"
+        );
+    }
+    if let Some(keys) = property["format"].as_object() {
+        check_property_string(what, keys, value);
+    }
+}
+
+fn check_property_string(what: &str, keys: &serde_json::Map<String, Value>, value: &str) {
+    let pairs = PropertyString::parse(value);
+    for part in value.split(',') {
+        let Some((key, _)) = part.split_once('=') else {
+            assert!(
+                keys.values().any(|k| k["default_key"] == 1),
+                "{what}: {part:?} has no key"
+            );
+            continue;
+        };
+        let definition = keys
+            .get(key)
+            .unwrap_or_else(|| panic!("{what} knows no {key}"));
+        check_value(
+            &format!("{what}.{key}"),
+            definition,
+            pairs.get(key).unwrap(),
+        );
+    }
+    for (key, definition) in keys {
+        let is_there = pairs.get(key).is_some() || definition["default_key"] == 1;
+        assert!(
+            definition["optional"] == 1 || is_there,
+            "{what} needs {key}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn pve_knows_every_request_and_every_parameter() {
+    let schema = schema();
+    let requests = all_requests().await;
+    let mut methods = BTreeSet::new();
+    for request in &requests {
+        let (method, from_path) = find(&schema, request);
+        methods.insert(format!(
+            "{} {}",
+            request.method,
+            method["path"].as_str().unwrap()
+        ));
+        let given: Vec<(String, String)> = from_path
+            .into_iter()
+            .chain(request.params.clone())
+            .collect();
+        let known = method["parameters"].as_object().unwrap();
+        for (name, value) in &given {
+            let indexed = format!("{}[n]", name.trim_end_matches(|c: char| c.is_ascii_digit()));
+            let index = known.get(name).or_else(|| known.get(&indexed));
+            let index = index
+                .unwrap_or_else(|| panic!("{} {} knows no {name}", request.method, request.path));
+            let property = &schema["properties"][usize::try_from(index.as_u64().unwrap()).unwrap()];
+            check_value(
+                &format!("{} {} {name}", request.method, request.path),
+                property,
+                value,
+            );
+        }
+        for (name, index) in known.iter().filter(|(name, _)| !name.ends_with("[n]")) {
+            let property = &schema["properties"][usize::try_from(index.as_u64().unwrap()).unwrap()];
+            let is_given = given.iter().any(|(n, _)| n == name);
+            assert!(
+                property["optional"] == 1 || is_given,
+                "{} {} needs {name}",
+                request.method,
+                request.path
+            );
+        }
+    }
+    assert_eq!(methods.len(), 24, "{methods:#?}");
+}
+
+#[tokio::test]
+async fn what_would_harm_is_never_sent() {
+    for request in all_requests().await {
+        for (name, value) in &request.params {
+            let harmful = [
+                "force",
+                "purge",
+                "skiplock",
+                "restore",
+                "start",
+                "destroy-unreferenced-disks",
+                "tags",
+            ];
+            let is_create = request.path.ends_with("/lxc");
+            let fine = !harmful.contains(&name.as_str())
+                || (name == "tags" && !is_create)
+                || (name == "start" && request.path.ends_with("/log"));
+            assert!(
+                fine,
+                "{} {} sends {name}={value}",
+                request.method, request.path
+            );
+            assert!(name != "forceStop" || value == "0");
+        }
+        let is_destroy = request.method == proximity_pve::transport::Method::Delete;
+        assert_eq!(
+            request.send_within_ms.is_some(),
+            is_destroy,
+            "{} {}",
+            request.method,
+            request.path
+        );
+        if is_destroy {
+            assert!(request.params.is_empty(), "{:?}", request.params);
+        }
+    }
+}

@@ -1,0 +1,222 @@
+//! OpenSSH's own server for one test, with a `pct` that acts on a folder instead of a container.
+//!
+//! Each connection gets an `sshd -i` of its own, so that the port is ours from the start and nothing stays running.
+
+use std::net::SocketAddr;
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
+
+use proximity_pve::guest::ssh::{HostKey, KeyPair, NodeAddress, PlainSsh, generate_keypair};
+use secrecy::ExposeSecret;
+use tempfile::TempDir;
+use tokio::net::TcpListener;
+use tokio::process::{Child, Command};
+use tokio::task::JoinHandle;
+
+use crate::world::node;
+
+const SSHD: &str = "/usr/sbin/sshd";
+
+/// Containers 100 and up run, 200 is stopped, 999 is none. Records its arguments, each ended by NUL.
+const PCT: &str = r#"#!/bin/sh
+for word in "$@"; do printf '%s\0' "$word" >> "$STATE/pct.log"; done
+printf '\0' >> "$STATE/pct.log"
+verb=$1 vmid=$2
+shift 2
+if [ "$vmid" = 999 ]; then
+    echo "Configuration file 'nodes/pve1/lxc/999.conf' does not exist" >&2
+    exit 255
+fi
+case $verb in
+exec)
+    if [ "$vmid" = 200 ]; then echo "container '200' not running!" >&2; exit 255; fi
+    [ "$1 $2 $3" = "--keep-env 0 --" ] || { echo "400 unexpected options: $*" >&2; exit 255; }
+    shift 3
+    exec env -i PATH="$PATH" "$@" ;;
+push)
+    if [ "$vmid" = 200 ]; then echo "can only push files to a running container" >&2; exit 255; fi
+    source=$1 target=$STATE/guest$2
+    shift 2
+    ls -l "$source" | cut -c1-10 >> "$STATE/sources"
+    cp "$source" "$target" || { echo "failed to create file" >&2; exit 255; }
+    while [ $# -gt 0 ]; do
+        if [ "$1" = --perms ]; then chmod "$2" "$target"; fi
+        shift 2
+    done ;;
+pull)
+    if [ "$vmid" = 200 ]; then echo "can only pull files from a running container" >&2; exit 255; fi
+    cp "$STATE/guest$1" "$2" || { echo "failed to open file" >&2; exit 255; } ;;
+esac
+"#;
+
+pub(crate) struct Sshd {
+    pub(crate) address: SocketAddr,
+    pub(crate) key: KeyPair,
+    host_key: HostKey,
+    folder: TempDir,
+    connections: Arc<AtomicUsize>,
+    children: Arc<Mutex<Vec<Child>>>,
+    task: JoinHandle<()>,
+}
+
+impl Drop for Sshd {
+    fn drop(&mut self) {
+        self.task.abort();
+        self.cut_all();
+    }
+}
+
+fn write(path: &Path, text: &str, mode: u32) {
+    std::fs::write(path, text).unwrap();
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+fn config(folder: &Path) -> String {
+    let at = folder.display();
+    let path = format!("{at}/bin:/usr/bin:/bin");
+    [
+        format!("HostKey {at}/host_key"),
+        format!("AuthorizedKeysFile {at}/authorized_keys"),
+        format!("SetEnv PATH={path} STATE={at}/state TMPDIR={at}/tmp"),
+        "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password"
+            .to_owned(),
+        "PrintMotd no\nPrintLastLog no\nMaxSessions 10\n".to_owned(),
+    ]
+    .join("\n")
+}
+
+pub(crate) fn user() -> String {
+    let output = std::process::Command::new("id")
+        .arg("-un")
+        .output()
+        .unwrap();
+    String::from_utf8(output.stdout).unwrap().trim().to_owned()
+}
+
+/// The server for one connection. Root's needs a folder in `/run`, given to it in a mount namespace of its own.
+fn one_connection(folder: &Path, socket: std::net::TcpStream) -> Child {
+    let script = "if [ \"$(id -u)\" = 0 ]; then mount -t tmpfs none /run && mkdir -m 755 /run/sshd; fi; exec \"$@\"";
+    let mut command = if user() == "root" {
+        Command::new("unshare")
+    } else {
+        Command::new("env")
+    };
+    if user() == "root" {
+        command.args(["--mount", "--propagation", "private"]);
+    }
+    socket.set_nonblocking(false).unwrap();
+    let reading: OwnedFd = socket.try_clone().unwrap().into();
+    let writing: OwnedFd = socket.into();
+    let log = std::fs::File::options()
+        .create(true)
+        .append(true)
+        .open(folder.join("sshd.log"))
+        .unwrap();
+    command
+        .args(["sh", "-c", script, "sh", SSHD, "-i", "-e", "-f"])
+        .arg(folder.join("sshd_config"))
+        .stdin(Stdio::from(reading))
+        .stdout(Stdio::from(writing))
+        .stderr(Stdio::from(log))
+        .kill_on_drop(true)
+        .spawn()
+        .unwrap()
+}
+
+impl Sshd {
+    /// Starts a server, or says loudly that there is none on this machine.
+    pub(crate) async fn start() -> Option<Self> {
+        if !Path::new(SSHD).exists() {
+            eprintln!("SKIPPED: {SSHD} is missing (Debian: apt-get install openssh-server)");
+            return None;
+        }
+        let folder = tempfile::tempdir().unwrap();
+        let at = folder.path();
+        for name in ["bin", "state", "state/guest", "tmp"] {
+            std::fs::create_dir(at.join(name)).unwrap();
+        }
+        let (key, host) = (generate_keypair().unwrap(), generate_keypair().unwrap());
+        write(
+            &at.join("host_key"),
+            host.private_pem.expose_secret(),
+            0o600,
+        );
+        write(&at.join("authorized_keys"), &key.public_line, 0o600);
+        write(&at.join("bin/pct"), PCT, 0o755);
+        write(&at.join("sshd_config"), &config(at), 0o644);
+
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let address = listener.local_addr().unwrap();
+        let (connections, children) = (
+            Arc::new(AtomicUsize::new(0)),
+            Arc::new(Mutex::new(Vec::new())),
+        );
+        let (counted, kept, at) = (connections.clone(), children.clone(), at.to_owned());
+        let task = tokio::spawn(async move {
+            while let Ok((socket, _)) = listener.accept().await {
+                counted.fetch_add(1, Ordering::SeqCst);
+                kept.lock()
+                    .unwrap()
+                    .push(one_connection(&at, socket.into_std().unwrap()));
+            }
+        });
+        let host_key = host.public_line.parse().unwrap();
+        Some(Self {
+            address,
+            key,
+            host_key,
+            folder,
+            connections,
+            children,
+            task,
+        })
+    }
+
+    pub(crate) fn at(&self) -> NodeAddress {
+        NodeAddress {
+            address: self.address.to_string(),
+            host_key: self.host_key.clone(),
+        }
+    }
+
+    pub(crate) fn host_key(&self) -> &HostKey {
+        &self.host_key
+    }
+
+    pub(crate) fn access(&self) -> PlainSsh {
+        PlainSsh::new(&user(), &self.key.private_pem, [(node("pve1"), self.at())]).unwrap()
+    }
+
+    /// A file of the pretended guest.
+    pub(crate) fn guest_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("state/guest").join(name)
+    }
+
+    pub(crate) fn state_file(&self, name: &str) -> PathBuf {
+        self.folder.path().join("state").join(name)
+    }
+
+    /// What is left in the folder for temporary files.
+    pub(crate) fn temporary_files(&self) -> Vec<String> {
+        let folder = std::fs::read_dir(self.folder.path().join("tmp")).unwrap();
+        folder
+            .map(|f| f.unwrap().file_name().to_string_lossy().into_owned())
+            .collect()
+    }
+
+    pub(crate) fn connections(&self) -> usize {
+        self.connections.load(Ordering::SeqCst)
+    }
+
+    /// Ends every connection from the server's side.
+    pub(crate) fn cut_all(&self) {
+        for child in self.children.lock().unwrap().iter_mut() {
+            // One that has ended already cannot be ended.
+            let _ = child.start_kill();
+        }
+    }
+}

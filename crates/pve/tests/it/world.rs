@@ -1,0 +1,118 @@
+//! Values the tests share: ids, a clock that is set, a permit made the only way there is.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use proximity_domain::destroy::{DestroyIntent, DestroyPermit, Quorate};
+use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest, ObservedContainer};
+use proximity_domain::ids::{AppId, Epoch, GuestId, HostId, InstallationId, OperationId, Vmid};
+use proximity_domain::mark::Mark;
+use proximity_domain::names::NodeName;
+use proximity_domain::operation::OperationKind;
+use proximity_domain::time::{Clock, Monotonic, Timestamp};
+
+/// A clock that stands still until it is moved.
+#[derive(Debug, Default)]
+pub(crate) struct SetClock {
+    ms: AtomicU64,
+}
+
+impl SetClock {
+    pub(crate) fn advance(&self, ms: u64) {
+        self.ms.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(self.ms.load(Ordering::SeqCst))
+    }
+}
+
+/// The clock of the runtime, which can be paused.
+#[derive(Debug)]
+pub(crate) struct RuntimeClock(tokio::time::Instant);
+
+impl RuntimeClock {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self(tokio::time::Instant::now()))
+    }
+}
+
+impl Clock for RuntimeClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(0)
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(u64::try_from(self.0.elapsed().as_millis()).unwrap())
+    }
+}
+
+pub(crate) fn vmid(n: u32) -> Vmid {
+    Vmid::try_from(n).unwrap()
+}
+
+pub(crate) fn node(name: &str) -> NodeName {
+    name.parse().unwrap()
+}
+
+pub(crate) fn host() -> HostId {
+    HostId(
+        "0190a000-0000-7000-8000-000000000001"
+            .parse::<HostId>()
+            .unwrap()
+            .0,
+    )
+}
+
+/// A permit for a container of the cluster `host()`, whose identity was read at `read_started`.
+pub(crate) fn permit(at_node: &str, id: u32, read_started: Monotonic) -> DestroyPermit {
+    let uuid = host().0;
+    let (operation, app) = (OperationId(uuid), AppId(uuid));
+    let place = ContainerRef {
+        host: host(),
+        node: node(at_node),
+        vmid: vmid(id),
+    };
+    let identity = ContainerIdentity {
+        vmid: vmid(id),
+        mark: Mark {
+            installation: InstallationId(uuid),
+            app,
+            nonce: 7,
+        },
+        net0_mac: "BC:24:11:00:00:01".parse().unwrap(),
+        rootfs_volid: Some("local:100/vm-100-disk-0.raw".parse().unwrap()),
+    };
+    let seen = ObservedContainer {
+        place: place.clone(),
+        mark: Some(identity.mark),
+        net0_mac: Some(identity.net0_mac),
+        rootfs_volid: identity.rootfs_volid.clone(),
+        lock: None,
+        protection: false,
+        digest: "d".to_owned(),
+        ha_managed: false,
+    };
+    let guest = NativeGuest {
+        id: GuestId(uuid),
+        app,
+        created_by: operation,
+        place,
+        identity,
+    };
+    guest
+        .verify(&seen, read_started, Epoch(1))
+        .unwrap()
+        .permit(
+            OperationKind::Remove,
+            DestroyIntent::RemovalRequested(operation),
+            Quorate(true),
+        )
+        .unwrap()
+}
