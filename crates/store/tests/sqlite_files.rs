@@ -132,10 +132,7 @@ async fn no_secret_is_on_the_disk_in_plain() {
     let (app, guest) = world.deployed("web", 101).await;
     world.create("shop").await;
     let (_, fence) = world.claim().await;
-    let begun = world
-        .store
-        .begin_step(&fence, 0, "x", json!({}), Effects::default(), world.at());
-    begun.await.unwrap();
+    world.begin(&fence, 0, "x").await;
     let audit = MutationAudit {
         call: "POST /nodes/pve1/lxc".to_owned(),
         target: "lab/pve1/102".to_owned(),
@@ -146,14 +143,7 @@ async fn no_secret_is_on_the_disk_in_plain() {
         .record_mutation(&fence, 0, audit, world.at())
         .await
         .unwrap();
-    let failed = world.store.fail_step(
-        &fence,
-        Some(0),
-        failure("x"),
-        Effects::default(),
-        world.at(),
-    );
-    failed.await.unwrap();
+    world.fail(&fence, Some(0), "x").await;
     let host = world.store.host(world.host).await.unwrap().unwrap();
     world
         .store

@@ -1,112 +1,81 @@
 //! What is left of a removed app.
 
 use proximity_domain::app::Status;
+use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_store::StoreError;
-use proximity_store::effects::{Effects, GuestChange, NewLogLine};
-use proximity_store::records::LogLevel;
+use proximity_store::effects::{Effects, GuestChange};
+use proximity_store::records::AppRecord;
+use proximity_store::views::OperationFilter;
 use serde_json::json;
 
 use super::world::{Make, World};
 
-pub async fn keeps_history_and_frees_the_rest(make: &impl Make) {
+/// An app that was deployed and removed; as it was, and the operations that did both.
+async fn removed(make: &impl Make) -> (World, AppRecord, [OperationId; 2]) {
     let mut world = World::new(make).await;
     let (app, guest) = world.deployed("web", 101).await;
     world.pass(10);
-    let removal = world
-        .enqueue(OperationKind::Remove, app.id, Some(Status::Removing))
-        .await;
-    let (_, fence) = world.claim().await;
-    world.step(&fence, 0).await;
-    let line = NewLogLine {
-        level: LogLevel::Info,
-        step: None,
-        message: "Removed".to_owned(),
-        percent: Some(100),
+    world.removed(&app, guest.id, false).await;
+    let filter = OperationFilter {
+        app: Some(app.id),
+        ..OperationFilter::default()
     };
-    let effects = Effects {
-        guests: vec![GuestChange::Gone { guest: guest.id }],
-        archive: true,
-        log: vec![line],
-        ..Effects::default()
+    let operations = world.store.operations(filter).await.unwrap();
+    let [removal, deploy] = operations.as_slice() else {
+        panic!("{operations:?}")
     };
-    world
-        .store
-        .complete(&fence, effects, world.at())
-        .await
-        .unwrap();
-    assert!(world.store.app(app.id).await.unwrap().is_none());
-    assert!(world.store.app_by_hostname("web").await.unwrap().is_none());
-    assert!(
-        world.store.app_environment(app.id).await.is_err(),
-        "its secrets are gone"
-    );
+    let ids = [deploy.id, removal.id];
+    (world, app, ids)
+}
+
+pub async fn keeps_history(make: &impl Make) {
+    let (world, app, [deploy, removal]) = removed(make).await;
+    assert_eq!(world.store.app(app.id).await.unwrap(), None);
     let kept = world.store.archived_app(app.id).await.unwrap().unwrap();
-    assert_eq!((kept.operation, kept.archived_at), (removal.id, world.at()));
-    assert_eq!(
-        (kept.record.status, kept.record.ports),
-        (Status::Removing, None)
-    );
-    assert_eq!(
-        (kept.ports, kept.record.created_at),
-        (app.ports, app.created_at)
-    );
+    assert_eq!((kept.operation, kept.archived_at), (removal, world.at()));
+    let last = AppRecord {
+        status: Status::Removing,
+        status_changed_at: world.at(),
+        ports: None,
+        ..app.clone()
+    };
+    assert_eq!((kept.record, kept.ports), (last, app.ports));
     let log = world.store.log(app.id, 0, 100).await.unwrap();
-    assert_eq!(log.last().unwrap().message, "Removed");
-    assert_eq!(
-        world
-            .store
-            .steps(app_deploy(&world, &app).await)
-            .await
-            .unwrap()
-            .len(),
-        2
+    let texts: Vec<&str> = log.iter().map(|l| l.message.as_str()).collect();
+    assert_eq!(texts, ["Complete!", "Removed"]);
+    assert_eq!(world.store.steps(deploy).await.unwrap().len(), 2);
+    assert_eq!(world.store.steps(removal).await.unwrap().len(), 1);
+    world.assert_sound().await;
+}
+
+pub async fn frees_name_ports_and_secrets(make: &impl Make) {
+    let (mut world, app, _) = removed(make).await;
+    assert_eq!(world.store.app_by_hostname("web").await.unwrap(), None);
+    let secrets = world.store.app_environment(app.id).await;
+    assert!(
+        matches!(secrets, Err(StoreError::NotFound { .. })),
+        "{secrets:?}"
     );
     let ports = world.store.ports().await.unwrap();
-    assert!(ports.held.is_empty());
+    assert_eq!(ports.held, []);
+    let now = world.at();
+    assert_eq!(ports.freed.len(), 2);
     assert!(
         ports
             .freed
             .iter()
-            .all(|f| f.freed_at == world.at() && f.rests_until.is_none())
+            .all(|f| f.freed_at == now && f.rests_until.is_none())
     );
-    assert!(
-        world
-            .store
-            .host_guests(world.host)
-            .await
-            .unwrap()
-            .is_empty()
-    );
+    assert_eq!(world.store.host_guests(world.host).await.unwrap(), []);
     let stop = world.new_operation(OperationKind::Stop, app.id);
-    let refused = world
-        .store
-        .enqueue(stop, None, &world.actor, world.at())
-        .await;
+    let refused = world.store.enqueue(stop, None, &world.actor, now).await;
     assert!(
         matches!(refused, Err(StoreError::NotFound { .. })),
         "{refused:?}"
     );
     world.create("web").await;
     world.assert_sound().await;
-}
-
-async fn app_deploy(
-    world: &World,
-    app: &proximity_store::records::AppRecord,
-) -> proximity_domain::ids::OperationId {
-    let filter = proximity_store::views::OperationFilter {
-        app: Some(app.id),
-        ..Default::default()
-    };
-    world
-        .store
-        .operations(filter)
-        .await
-        .unwrap()
-        .last()
-        .unwrap()
-        .id
 }
 
 pub async fn waits_for_the_last_guest(make: &impl Make) {
@@ -137,15 +106,7 @@ pub async fn ends_inside_a_step_too(make: &impl Make) {
         .enqueue(OperationKind::Remove, app.id, Some(Status::Removing))
         .await;
     let (_, fence) = world.claim().await;
-    let begun = world.store.begin_step(
-        &fence,
-        0,
-        "forget",
-        json!({}),
-        Effects::default(),
-        world.at(),
-    );
-    begun.await.unwrap();
+    world.begin(&fence, 0, "forget").await;
     let effects = Effects {
         guests: vec![GuestChange::Gone { guest: guest.id }],
         archive: true,

@@ -77,15 +77,7 @@ async fn begun(make: &impl Make) -> (World, Fence) {
     let mut world = World::new(make).await;
     world.create("web").await;
     let (_, fence) = world.claim().await;
-    let begun = world.store.begin_step(
-        &fence,
-        0,
-        "create",
-        json!({}),
-        Effects::default(),
-        world.at(),
-    );
-    begun.await.unwrap();
+    world.begin(&fence, 0, "create").await;
     (world, fence)
 }
 
@@ -129,10 +121,7 @@ pub async fn every_write_of_another_holder_is_refused(make: &impl Make) {
 
 pub async fn nothing_is_written_after_the_end(make: &impl Make) {
     let (world, fence) = begun(make).await;
-    let done = world
-        .store
-        .finish_step(&fence, 0, json!({}), Effects::default(), world.at());
-    done.await.unwrap();
+    world.finish(&fence, 0).await;
     let running = with_status(proximity_domain::app::Status::Running);
     world
         .store

@@ -31,16 +31,16 @@ macro_rules! contract {
                 only_a_failed_one_is_repeated, lists_are_paged;
             fencing: every_write_of_a_stale_epoch_is_refused, every_write_of_another_holder_is_refused,
                 nothing_is_written_after_the_end;
-            steps: are_logged_intent_first, begin_in_order, may_begin_again_until_they_succeed,
+            steps: are_logged_intent_first, carry_their_effects, begin_in_order, may_begin_again_until_they_succeed,
                 every_mutation_has_one_entry, an_operation_ends_only_when_all_succeeded,
                 an_end_leaves_no_app_on_its_way;
-            undo: runs_from_the_last_to_the_first, cancel_turns_back, a_failed_undo_waits_for_a_person,
+            undo: runs_from_the_last_to_the_first, is_refused_out_of_turn, cancel_turns_back, a_failed_undo_waits_for_a_person,
                 a_stuck_step_goes_on_after_retry;
             requests: a_queued_deploy_is_cancelled_into_error, a_queued_removal_is_cancelled_without_trace,
                 only_stuck_ones_are_retried_or_abandoned, abandoned_keeps_what_is_left;
             guests: are_recorded_once_per_place, are_confirmed_once, are_followed_to_another_node,
                 of_others_are_out_of_reach;
-            archive: keeps_history_and_frees_the_rest, waits_for_the_last_guest, ends_inside_a_step_too;
+            archive: keeps_history, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
             random: any_sequence_keeps_the_rules;
         }
     };

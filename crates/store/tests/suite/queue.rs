@@ -4,7 +4,6 @@ use proximity_domain::app::Status;
 use proximity_domain::ids::{Epoch, HolderId};
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_store::StoreError;
-use proximity_store::effects::Effects;
 use proximity_store::views::OperationFilter;
 use uuid::Uuid;
 
@@ -133,10 +132,7 @@ pub async fn one_operation_per_app(make: &impl Make) {
     refuse(&mut world, "queued").await;
     let (_, fence) = world.claim().await;
     refuse(&mut world, "running").await;
-    let stuck = world
-        .store
-        .stick(&fence, None, failure("odd"), Effects::default(), world.at());
-    stuck.await.unwrap();
+    world.stick(&fence, None, "odd").await;
     refuse(&mut world, "stuck").await;
     world
         .store
@@ -188,10 +184,7 @@ pub async fn only_a_failed_one_is_repeated(make: &impl Make) {
     let app = world.create("app-a").await;
     let first = app.operation.unwrap();
     let (_, fence) = world.claim().await;
-    let failed = world
-        .store
-        .fail_step(&fence, None, failure("x"), Effects::default(), world.at());
-    failed.await.unwrap();
+    world.fail(&fence, None, "x").await;
     let status = with_status(error_status(world.at()));
     world
         .store
@@ -207,11 +200,7 @@ pub async fn only_a_failed_one_is_repeated(make: &impl Make) {
     assert_eq!(queued.retry_of, Some(first));
     let (other, _) = {
         let (_, fence) = world.claim().await;
-        world
-            .store
-            .complete(&fence, with_status(Status::Running), world.at())
-            .await
-            .unwrap();
+        world.complete(&fence).await;
         world.deployed("app-b", 102).await
     };
     for (of, on) in [(first, other.id), (queued.id, app.id)] {

@@ -7,7 +7,7 @@ use proximity_store::StoreError;
 use proximity_store::effects::{Effects, GuestChange};
 use serde_json::json;
 
-use super::world::{LEASE_MS, Make, World, failure, with_status};
+use super::world::{LEASE_MS, Make, World, failure};
 
 pub async fn a_queued_deploy_is_cancelled_into_error(make: &impl Make) {
     let mut world = World::new(make).await;
@@ -83,11 +83,7 @@ pub async fn only_stuck_ones_are_retried_or_abandoned(make: &impl Make) {
     refuse("queued").await;
     let (_, fence) = world.claim().await;
     refuse("running").await;
-    world
-        .store
-        .complete(&fence, with_status(Status::Running), world.at())
-        .await
-        .unwrap();
+    world.complete(&fence).await;
     refuse("succeeded").await;
     let cancelled = world
         .store
@@ -128,14 +124,7 @@ pub async fn abandoned_keeps_what_is_left(make: &impl Make) {
         .store
         .begin_step(&fence, 0, "create", json!({}), effects, world.at());
     begun.await.unwrap();
-    let stuck = world.store.stick(
-        &fence,
-        Some(0),
-        failure("odd"),
-        Effects::default(),
-        world.at(),
-    );
-    stuck.await.unwrap();
+    world.stick(&fence, Some(0), "odd").await;
     let calls_before = world.store.audit(100, 0).await.unwrap().len();
     let ended = world
         .store

@@ -10,16 +10,52 @@ use proximity_store::records::LogLevel;
 use proximity_store::views::AuditKind;
 use serde_json::json;
 
-use super::world::{LEASE_MS, Make, World, failure, with_status};
-
-fn refused_as_illegal<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(
-        matches!(result, Err(StoreError::IllegalTransition { .. })),
-        "{result:?}"
-    );
-}
+use super::world::{LEASE_MS, Make, World, assert_illegal, failure, with_status};
 
 pub async fn are_logged_intent_first(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    let (intent, none) = (json!({"vmid": 101}), Effects::default());
+    let begun = world
+        .store
+        .begin_step(&fence, 0, "create", intent.clone(), none, world.at());
+    begun.await.unwrap();
+    let upid = world.store.record_upid(&fence, 0, "UPID:1", world.at());
+    upid.await.unwrap();
+    let step = world.store.steps(operation.id).await.unwrap().remove(0);
+    assert_eq!((step.index, step.name.as_str()), (0, "create"));
+    assert_eq!((step.state, step.epoch), (StepState::Started, Epoch(1)));
+    assert_eq!(
+        (step.intent, step.upid.as_deref()),
+        (intent, Some("UPID:1"))
+    );
+    assert_eq!((step.output, step.failure), (None, None));
+    let started_at = world.at();
+    world.pass(2000);
+    let (output, none) = (json!({"ok": true}), Effects::default());
+    let done = world
+        .store
+        .finish_step(&fence, 0, output.clone(), none, world.at());
+    done.await.unwrap();
+    let step = world.store.steps(operation.id).await.unwrap().remove(0);
+    assert_eq!(
+        (step.state, step.output),
+        (StepState::Succeeded, Some(output))
+    );
+    assert_eq!((step.started_at, step.changed_at), (started_at, world.at()));
+    world.complete(&fence).await;
+    let ended = world.operation(operation.id).await;
+    assert_eq!(
+        (ended.state, ended.percent),
+        (OperationState::Succeeded, 100)
+    );
+    assert_eq!((ended.finished_at, ended.lease), (Some(world.at()), None));
+    assert_eq!(world.app(operation.app).await.operation, None);
+    world.assert_sound().await;
+}
+
+pub async fn carry_their_effects(make: &impl Make) {
     let mut world = World::new(make).await;
     let app = world.create("web").await;
     let (operation, fence) = world.claim().await;
@@ -35,80 +71,37 @@ pub async fn are_logged_intent_first(make: &impl Make) {
     };
     let effects = Effects {
         percent: Some(30),
+        url: Some(Some("http://192.0.2.1:8100/".to_owned())),
         log: vec![line.clone()],
         events: vec![event.clone()],
-        ..Effects::default()
-    };
-    let begun = world.store.begin_step(
-        &fence,
-        0,
-        "create",
-        json!({"vmid": 101}),
-        effects,
-        world.at(),
-    );
-    begun.await.unwrap();
-    world
-        .store
-        .record_upid(&fence, 0, "UPID:pve1:1", world.at())
-        .await
-        .unwrap();
-    let step = world.store.steps(operation.id).await.unwrap().remove(0);
-    assert_eq!(
-        (step.index, step.name.as_str(), step.state),
-        (0, "create", StepState::Started)
-    );
-    assert_eq!((step.intent, step.epoch), (json!({"vmid": 101}), Epoch(1)));
-    assert_eq!(
-        (step.upid.as_deref(), step.output),
-        (Some("UPID:pve1:1"), None)
-    );
-    let started_at = world.at();
-    world.pass(2000);
-    let effects = Effects {
-        url: Some(Some("http://192.0.2.1:8100/".to_owned())),
         ..with_status(Status::Running)
+    };
+    let begun = world
+        .store
+        .begin_step(&fence, 0, "create", json!({}), effects, world.at());
+    begun.await.unwrap();
+    assert_eq!(world.operation(operation.id).await.percent, 30);
+    let log = world.store.log(app.id, 0, 10).await.unwrap();
+    assert_eq!((log.len(), &log[0].message), (1, &line.message));
+    assert_eq!(
+        (log[0].percent, log[0].operation),
+        (Some(30), Some(operation.id))
+    );
+    let later = world.store.log(app.id, log[0].seq, 10).await.unwrap();
+    assert_eq!(later, []);
+    let events = world.store.events(0, 100).await.unwrap();
+    assert_eq!(events.last().unwrap().2, event);
+    let now = world.app(app.id).await;
+    assert_eq!((now.status, now.url.is_some()), (Status::Running, true));
+    let effects = Effects {
+        url: Some(None),
+        ..Effects::default()
     };
     let done = world
         .store
-        .finish_step(&fence, 0, json!({"ok": true}), effects, world.at());
+        .finish_step(&fence, 0, json!({}), effects, world.at());
     done.await.unwrap();
-    let step = world.store.steps(operation.id).await.unwrap().remove(0);
-    assert_eq!(
-        (step.state, step.output),
-        (StepState::Succeeded, Some(json!({"ok": true})))
-    );
-    assert_eq!((step.started_at, step.changed_at), (started_at, world.at()));
-    assert_eq!(world.operation(operation.id).await.percent, 30);
-    let log = world.store.log(app.id, 0, 10).await.unwrap();
-    assert_eq!(
-        (log.len(), log[0].message.as_str(), log[0].percent),
-        (1, "Creating LXC container", Some(30))
-    );
-    assert_eq!(log[0].operation, Some(operation.id));
-    assert!(
-        world
-            .store
-            .log(app.id, log[0].seq, 10)
-            .await
-            .unwrap()
-            .is_empty()
-    );
-    let events = world.store.events(0, 100).await.unwrap();
-    assert_eq!(events.last().unwrap().2, event);
-    assert!(world.app(app.id).await.url.is_some());
-    world
-        .store
-        .complete(&fence, Effects::default(), world.at())
-        .await
-        .unwrap();
-    let ended = world.operation(operation.id).await;
-    assert_eq!(
-        (ended.state, ended.percent, ended.lease),
-        (OperationState::Succeeded, 100, None)
-    );
-    assert_eq!(ended.finished_at, Some(world.at()));
-    assert_eq!(world.app(app.id).await.operation, None);
+    assert_eq!(world.app(app.id).await.url, None);
     world.assert_sound().await;
 }
 
@@ -127,13 +120,13 @@ pub async fn begin_in_order(make: &impl Make) {
         );
         begun.await
     };
-    refused_as_illegal(begin(1).await);
+    assert_illegal(begin(1).await);
     begin(0).await.unwrap();
-    refused_as_illegal(begin(1).await);
+    assert_illegal(begin(1).await);
     let unbegun = world
         .store
         .finish_step(&fence, 1, json!({}), Effects::default(), world.at());
-    refused_as_illegal(unbegun.await);
+    assert_illegal(unbegun.await);
     let finish = async || {
         world
             .store
@@ -141,8 +134,8 @@ pub async fn begin_in_order(make: &impl Make) {
             .await
     };
     finish().await.unwrap();
-    refused_as_illegal(finish().await);
-    refused_as_illegal(begin(0).await);
+    assert_illegal(finish().await);
+    assert_illegal(begin(0).await);
     let late = world.store.fail_step(
         &fence,
         Some(0),
@@ -150,7 +143,7 @@ pub async fn begin_in_order(make: &impl Make) {
         Effects::default(),
         world.at(),
     );
-    refused_as_illegal(late.await);
+    assert_illegal(late.await);
     begin(1).await.unwrap();
     let nowhere = world.store.record_upid(&fence, 2, "UPID", world.at()).await;
     assert!(
@@ -183,10 +176,7 @@ pub async fn may_begin_again_until_they_succeed(make: &impl Make) {
     assert_eq!((step.intent, step.upid), (json!({"vmid": 102}), None));
     world.pass(LEASE_MS);
     let (_, fence) = world.claim().await;
-    let done = world
-        .store
-        .finish_step(&fence, 0, json!({}), Effects::default(), world.at());
-    done.await.unwrap();
+    world.finish(&fence, 0).await;
     let step = world.store.steps(operation.id).await.unwrap().remove(0);
     assert_eq!(
         (step.state, step.epoch),
@@ -213,15 +203,7 @@ pub async fn every_mutation_has_one_entry(make: &impl Make) {
         matches!(early, Err(StoreError::NotFound { what: "step", .. })),
         "{early:?}"
     );
-    let begun = world.store.begin_step(
-        &fence,
-        0,
-        "create",
-        json!({}),
-        Effects::default(),
-        world.at(),
-    );
-    begun.await.unwrap();
+    world.begin(&fence, 0, "create").await;
     world
         .store
         .record_mutation(&fence, 0, audit, world.at())
@@ -252,29 +234,14 @@ pub async fn an_operation_ends_only_when_all_succeeded(make: &impl Make) {
     let mut world = World::new(make).await;
     world.create("web").await;
     let (operation, fence) = world.claim().await;
-    let begun = world.store.begin_step(
-        &fence,
-        0,
-        "create",
-        json!({}),
-        Effects::default(),
-        world.at(),
-    );
-    begun.await.unwrap();
-    refused_as_illegal(
+    world.begin(&fence, 0, "create").await;
+    assert_illegal(
         world
             .store
             .complete(&fence, with_status(Status::Running), world.at())
             .await,
     );
-    let stuck = world.store.stick(
-        &fence,
-        Some(0),
-        failure("odd"),
-        Effects::default(),
-        world.at(),
-    );
-    stuck.await.unwrap();
+    world.stick(&fence, Some(0), "odd").await;
     let state = world.operation(operation.id).await.state;
     let OperationState::Stuck {
         was: StuckWas::Running,
@@ -302,7 +269,7 @@ pub async fn an_end_leaves_no_app_on_its_way(make: &impl Make) {
     let app = world.create("web").await;
     let (_, fence) = world.claim().await;
     world.step(&fence, 0).await;
-    refused_as_illegal(
+    assert_illegal(
         world
             .store
             .complete(&fence, Effects::default(), world.at())
@@ -310,10 +277,6 @@ pub async fn an_end_leaves_no_app_on_its_way(make: &impl Make) {
     );
     assert_eq!(world.app(app.id).await.status, Status::Deploying);
     world.store.check_fence(&fence).await.unwrap();
-    world
-        .store
-        .complete(&fence, with_status(Status::Running), world.at())
-        .await
-        .unwrap();
+    world.complete(&fence).await;
     world.assert_sound().await;
 }

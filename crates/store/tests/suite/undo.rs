@@ -4,113 +4,84 @@ use proximity_domain::app::{Status, StatusLabel};
 use proximity_domain::ids::Epoch;
 use proximity_domain::operation::{OperationState, StuckWas, UnwindCause};
 use proximity_domain::saga::{Next, StepState, next};
-use proximity_store::StoreError;
 use proximity_store::effects::Effects;
-use proximity_store::records::LogLevel;
+use proximity_store::records::{Fence, LogLevel, OperationRecord};
 use serde_json::json;
 
-use super::world::{LEASE_MS, Make, World, error_status, failure, with_status};
+use super::world::{LEASE_MS, Make, World, assert_illegal, failure, with_status};
 
-fn refused_as_illegal<T: std::fmt::Debug>(result: Result<T, StoreError>) {
-    assert!(
-        matches!(result, Err(StoreError::IllegalTransition { .. })),
-        "{result:?}"
-    );
+/// A deploy that failed in its second step.
+async fn turned_back(make: &impl Make) -> (World, OperationRecord, Fence) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    world.step(&fence, 0).await;
+    world.begin(&fence, 1, "start").await;
+    assert_illegal(world.store.begin_undo(&fence, 1, world.at()).await);
+    world.fail(&fence, Some(1), "no_start").await;
+    (world, operation, fence)
 }
 
 pub async fn runs_from_the_last_to_the_first(make: &impl Make) {
-    let mut world = World::new(make).await;
-    let app = world.create("web").await;
-    let (operation, fence) = world.claim().await;
-    world.step(&fence, 0).await;
-    let begun = world.store.begin_step(
-        &fence,
-        1,
-        "start",
-        json!({}),
-        Effects::default(),
-        world.at(),
-    );
-    begun.await.unwrap();
-    refused_as_illegal(world.store.begin_undo(&fence, 1, world.at()).await);
-    let failed = world.store.fail_step(
-        &fence,
-        Some(1),
-        failure("no_start"),
-        Effects::default(),
-        world.at(),
-    );
-    failed.await.unwrap();
-    let line = world.store.log(app.id, 0, 10).await.unwrap().remove(0);
+    let (world, operation, fence) = turned_back(make).await;
+    let line = world
+        .store
+        .log(operation.app, 0, 10)
+        .await
+        .unwrap()
+        .remove(0);
     assert_eq!(
-        (line.level, line.message.as_str()),
-        (LogLevel::Error, "no_start happened")
+        (line.level, line.step.as_deref()),
+        (LogLevel::Error, Some("start"))
     );
-    assert_eq!(line.step.as_deref(), Some("start"));
-    refused_as_illegal(world.store.begin_undo(&fence, 0, world.at()).await);
-    refused_as_illegal(
-        world
-            .store
-            .finish_undo(&fence, 1, Effects::default(), world.at())
-            .await,
-    );
-    refused_as_illegal(
-        world
-            .store
-            .complete(&fence, with_status(Status::Running), world.at())
-            .await,
-    );
+    assert_eq!(line.message, "no_start happened");
     for index in [1, 0] {
-        let ended = world
-            .store
-            .end_unwound(&fence, Effects::default(), world.at())
-            .await;
-        refused_as_illegal(ended);
-        let (state, log) = (
-            world.operation(operation.id).await.state,
-            world.store.steps(operation.id).await.unwrap(),
-        );
+        let state = world.operation(operation.id).await.state;
+        let log = world.store.steps(operation.id).await.unwrap();
         assert_eq!(next(&state, 2, &log, fence.epoch), Next::Undo(index));
         world
             .store
             .begin_undo(&fence, index, world.at())
             .await
             .unwrap();
-        world
-            .store
-            .begin_undo(&fence, index, world.at())
-            .await
-            .unwrap();
-        world
-            .store
-            .finish_undo(&fence, index, Effects::default(), world.at())
-            .await
-            .unwrap();
-        refused_as_illegal(world.store.begin_undo(&fence, index, world.at()).await);
+        // A second time, as after a crash.
+        world.undo(&fence, index).await;
     }
-    refused_as_illegal(
-        world
-            .store
-            .end_unwound(&fence, Effects::default(), world.at())
-            .await,
-    );
-    let end = world
-        .store
-        .end_unwound(&fence, with_status(error_status(world.at())), world.at());
-    let end = end.await.unwrap();
+    let end = world.end(&fence).await.unwrap();
     let OperationState::Failed { failure } = &end else {
         panic!("{end:?}")
     };
-    assert_eq!(
-        (failure.code.as_str(), failure.step.as_deref()),
-        ("no_start", Some("start"))
-    );
+    assert_eq!(failure.code, "no_start");
+    assert_eq!(failure.step.as_deref(), Some("start"));
     assert_eq!(world.operation(operation.id).await.state, end);
-    assert_eq!(world.app(app.id).await.status.label(), StatusLabel::Error);
-    assert!(
-        world.app(app.id).await.ports.is_some(),
-        "a failed app keeps its pair"
+    let app = world.app(operation.app).await;
+    assert_eq!(app.status.label(), StatusLabel::Error);
+    assert!(app.ports.is_some(), "a failed app keeps its pair");
+    world.assert_sound().await;
+}
+
+pub async fn is_refused_out_of_turn(make: &impl Make) {
+    let (world, _, fence) = turned_back(make).await;
+    let (store, at) = (&world.store, world.at());
+    let none = Effects::default;
+    assert_illegal(store.begin_undo(&fence, 0, at).await);
+    assert_illegal(store.finish_undo(&fence, 1, none(), at).await);
+    assert_illegal(store.fail_undo(&fence, 1, failure("x"), at).await);
+    assert_illegal(store.finish_step(&fence, 1, json!({}), none(), at).await);
+    assert_illegal(
+        store
+            .complete(&fence, with_status(Status::Running), at)
+            .await,
     );
+    assert_illegal(store.stick(&fence, Some(0), failure("x"), none(), at).await);
+    assert_illegal(world.end(&fence).await);
+    world.undo(&fence, 1).await;
+    assert_illegal(store.begin_undo(&fence, 1, at).await);
+    assert_illegal(world.end(&fence).await);
+    world.undo(&fence, 0).await;
+    // Its app would stay *deploying* for ever.
+    assert_illegal(store.end_unwound(&fence, none(), at).await);
+    world.end(&fence).await.unwrap();
     world.assert_sound().await;
 }
 
@@ -119,7 +90,7 @@ pub async fn cancel_turns_back(make: &impl Make) {
     let app = world.create("web").await;
     let (operation, fence) = world.claim().await;
     world.step(&fence, 0).await;
-    refused_as_illegal(world.store.begin_unwind_cancelled(&fence, world.at()).await);
+    assert_illegal(world.store.begin_unwind_cancelled(&fence, world.at()).await);
     let asked = world
         .store
         .request_cancel(operation.id, &world.actor, world.at())
@@ -146,7 +117,7 @@ pub async fn cancel_turns_back(make: &impl Make) {
         .store
         .request_cancel(operation.id, &world.actor, world.at())
         .await;
-    refused_as_illegal(again);
+    assert_illegal(again);
     let state = world.operation(operation.id).await.state;
     assert_eq!(
         state,
@@ -154,15 +125,8 @@ pub async fn cancel_turns_back(make: &impl Make) {
             cause: UnwindCause::Cancel
         }
     );
-    world.store.begin_undo(&fence, 0, world.at()).await.unwrap();
-    world
-        .store
-        .finish_undo(&fence, 0, Effects::default(), world.at())
-        .await
-        .unwrap();
-    let end = world
-        .store
-        .end_unwound(&fence, with_status(error_status(world.at())), world.at());
+    world.undo(&fence, 0).await;
+    let end = world.end(&fence);
     assert_eq!(end.await.unwrap(), OperationState::Cancelled);
     assert_eq!(world.app(app.id).await.operation, None);
     world.assert_sound().await;
@@ -173,10 +137,7 @@ pub async fn a_failed_undo_waits_for_a_person(make: &impl Make) {
     world.create("web").await;
     let (operation, fence) = world.claim().await;
     world.step(&fence, 0).await;
-    let failed = world
-        .store
-        .fail_step(&fence, None, failure("x"), Effects::default(), world.at());
-    failed.await.unwrap();
+    world.fail(&fence, None, "x").await;
     world.store.begin_undo(&fence, 0, world.at()).await.unwrap();
     world
         .store
@@ -215,15 +176,8 @@ pub async fn a_failed_undo_waits_for_a_person(make: &impl Make) {
         Next::Undo(0),
         "tried again under the new epoch"
     );
-    world.store.begin_undo(&fence, 0, world.at()).await.unwrap();
-    world
-        .store
-        .finish_undo(&fence, 0, Effects::default(), world.at())
-        .await
-        .unwrap();
-    let end = world
-        .store
-        .end_unwound(&fence, with_status(error_status(world.at())), world.at());
+    world.undo(&fence, 0).await;
+    let end = world.end(&fence);
     assert!(
         matches!(end.await.unwrap(), OperationState::Failed { failure } if failure.code == "x")
     );
@@ -235,28 +189,13 @@ pub async fn a_stuck_step_goes_on_after_retry(make: &impl Make) {
     world.create("web").await;
     let (operation, fence) = world.claim().await;
     world.step(&fence, 0).await;
-    let begun = world.store.begin_step(
-        &fence,
-        1,
-        "start",
-        json!({}),
-        Effects::default(),
-        world.at(),
-    );
-    begun.await.unwrap();
+    world.begin(&fence, 1, "start").await;
     world
         .store
         .request_cancel(operation.id, &world.actor, world.at())
         .await
         .unwrap();
-    let stuck = world.store.stick(
-        &fence,
-        Some(1),
-        failure("odd"),
-        Effects::default(),
-        world.at(),
-    );
-    stuck.await.unwrap();
+    world.stick(&fence, Some(1), "odd").await;
     let retried = world
         .store
         .retry_stuck(operation.id, &world.actor, world.at())
@@ -269,18 +208,11 @@ pub async fn a_stuck_step_goes_on_after_retry(make: &impl Make) {
     let (claimed, fence) = world.claim().await;
     let log = world.store.steps(operation.id).await.unwrap();
     assert_eq!(next(&claimed.state, 2, &log, fence.epoch), Next::Resume(1));
-    let done = world
-        .store
-        .finish_step(&fence, 1, json!({}), Effects::default(), world.at());
-    done.await.unwrap();
+    world.finish(&fence, 1).await;
     assert_eq!(
         world.store.steps(operation.id).await.unwrap()[1].failure,
         None
     );
-    world
-        .store
-        .complete(&fence, with_status(Status::Running), world.at())
-        .await
-        .unwrap();
+    world.complete(&fence).await;
     world.assert_sound().await;
 }

@@ -10,15 +10,15 @@ use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
 use proximity_domain::ids::{AppId, GuestId, HolderId, HostId, OperationId, TokenId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::Mac;
-use proximity_domain::operation::OperationKind;
+use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
-use proximity_store::Store;
-use proximity_store::effects::{Effects, GuestChange};
+use proximity_store::effects::{Effects, GuestChange, NewLogLine};
 use proximity_store::records::{
-    Actor, AppRecord, Endpoint, Fence, HostRecord, NewApp, NewOperation, OperationRecord,
+    Actor, AppRecord, Endpoint, Fence, HostRecord, LogLevel, NewApp, NewOperation, OperationRecord,
     SshAccess, SshNode, TlsTrust,
 };
+use proximity_store::{Store, StoreError};
 use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
@@ -220,21 +220,61 @@ impl World {
         }
     }
 
+    pub async fn begin(&self, fence: &Fence, index: u32, name: &str) {
+        let (none, at) = (Effects::default(), self.at());
+        let begun = self
+            .store
+            .begin_step(fence, index, name, json!({}), none, at);
+        begun.await.unwrap();
+    }
+
+    pub async fn finish(&self, fence: &Fence, index: u32) {
+        let (none, at) = (Effects::default(), self.at());
+        let finished = self.store.finish_step(fence, index, json!({}), none, at);
+        finished.await.unwrap();
+    }
+
     /// One step, begun and finished.
     pub async fn step(&self, fence: &Fence, index: u32) {
-        let begun = self.store.begin_step(
-            fence,
-            index,
-            "step",
-            json!({}),
-            Effects::default(),
-            self.at(),
-        );
-        begun.await.unwrap();
-        let done = self
-            .store
-            .finish_step(fence, index, json!({}), Effects::default(), self.at());
-        done.await.unwrap();
+        self.begin(fence, index, "step").await;
+        self.finish(fence, index).await;
+    }
+
+    pub async fn fail(&self, fence: &Fence, index: Option<u32>, code: &str) {
+        let (none, at) = (Effects::default(), self.at());
+        let failed = self.store.fail_step(fence, index, failure(code), none, at);
+        failed.await.unwrap();
+    }
+
+    pub async fn stick(&self, fence: &Fence, index: Option<u32>, code: &str) {
+        let (none, at) = (Effects::default(), self.at());
+        let stuck = self.store.stick(fence, index, failure(code), none, at);
+        stuck.await.unwrap();
+    }
+
+    /// One undo, begun and finished.
+    pub async fn undo(&self, fence: &Fence, index: u32) {
+        let (none, at) = (Effects::default(), self.at());
+        self.store.begin_undo(fence, index, at).await.unwrap();
+        self.store
+            .finish_undo(fence, index, none, at)
+            .await
+            .unwrap();
+    }
+
+    /// The operation succeeds, its app runs.
+    pub async fn complete(&self, fence: &Fence) {
+        let running = with_status(Status::Running);
+        self.store
+            .complete(fence, running, self.at())
+            .await
+            .unwrap();
+    }
+
+    /// The operation ends unwound, its app is in error.
+    pub async fn end(&self, fence: &Fence) -> Result<OperationState, StoreError> {
+        let broken = with_status(error_status(self.at()));
+        self.store.end_unwound(fence, broken, self.at()).await
     }
 
     /// An app that runs in the guest `vmid`, deployed in two steps.
@@ -271,13 +311,11 @@ impl World {
         done.await.unwrap();
         self.step(&fence, 1).await;
         let effects = Effects {
-            status: Some(Status::Running),
-            ..Effects::default()
+            log: vec![line("Complete!")],
+            ..with_status(Status::Running)
         };
-        self.store
-            .complete(&fence, effects, self.at())
-            .await
-            .unwrap();
+        let completed = self.store.complete(&fence, effects, self.at());
+        completed.await.unwrap();
         let app = self.store.app(app.id).await.unwrap().unwrap();
         let guests = self.store.native_guests(app.id).await.unwrap();
         (app, guests.into_iter().next().unwrap())
@@ -293,6 +331,7 @@ impl World {
             guests: vec![GuestChange::Gone { guest }],
             archive: true,
             rest_ports,
+            log: vec![line("Removed")],
             ..Effects::default()
         };
         self.store
@@ -315,6 +354,15 @@ impl World {
     }
 }
 
+fn line(message: &str) -> NewLogLine {
+    NewLogLine {
+        level: LogLevel::Info,
+        step: None,
+        message: message.to_owned(),
+        percent: Some(100),
+    }
+}
+
 pub fn failure(code: &str) -> Failure {
     Failure::new(code, format!("{code} happened"), "Try again.")
 }
@@ -332,4 +380,11 @@ pub fn error_status(at: Timestamp) -> Status {
         why: failure("broken"),
         since: at,
     }
+}
+
+pub fn assert_illegal<T: std::fmt::Debug>(result: Result<T, StoreError>) {
+    assert!(
+        matches!(result, Err(StoreError::IllegalTransition { .. })),
+        "{result:?}"
+    );
 }
