@@ -10,7 +10,8 @@ use tokio::net::UnixStream;
 
 use crate::lines::{Line, read_line};
 use crate::protocol::{
-    self, Answer, AnswerLine, Hello, RemovedReport, Request, RouteList, RouteReport,
+    self, Answer, AnswerLine, Hello, KnownGeneration, RemovedReport, Request, RouteList,
+    RouteReport,
 };
 use crate::refusal::{Refusal, RefusalCode};
 use crate::route::{AppId, Generation, Route};
@@ -140,6 +141,17 @@ impl GatewayClient {
     /// [`ClientError`]
     pub async fn list_routes(&self) -> Result<RouteList, ClientError> {
         self.call(&Request::ListRoutes {}).await
+    }
+
+    /// The generation the next request about this app has to exceed; `None` if any will do. Only for
+    /// callers that have no counter of their own: asking first gives up the protection from their own
+    /// delayed requests.
+    ///
+    /// # Errors
+    /// [`ClientError`]
+    pub async fn known_generation(&self, app_id: AppId) -> Result<Option<Generation>, ClientError> {
+        let known: KnownGeneration = self.call(&Request::KnownGeneration { app_id }).await?;
+        Ok(known.generation)
     }
 
     async fn call<T: DeserializeOwned>(&self, request: &Request) -> Result<T, ClientError> {

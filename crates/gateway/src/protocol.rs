@@ -47,10 +47,21 @@ pub enum Request {
     },
     /// All routes. Answered with [`RouteList`].
     ListRoutes {},
+    /// The generation an app's next request has to exceed. Answered with [`KnownGeneration`].
+    KnownGeneration {
+        /// Which app.
+        app_id: AppId,
+    },
 }
 
 /// The labels of [`Request`].
-const OPS: [&str; 4] = ["hello", "set_route", "remove_route", "list_routes"];
+const OPS: [&str; 5] = [
+    "hello",
+    "set_route",
+    "remove_route",
+    "list_routes",
+    "known_generation",
+];
 
 /// What the gateway says about itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -92,7 +103,9 @@ pub struct RouteReport {
     pub open_connections: u64,
     /// Counted since the gateway started or the route was added.
     pub totals: Totals,
-    /// The last time the guest could not be reached.
+    /// Dial failures since the route got its present target.
+    pub target_dial_failures: u64,
+    /// The last time a guest of this route could not be reached.
     pub last_dial_failure: Option<DialFailure>,
 }
 
@@ -165,6 +178,14 @@ pub struct RemovedReport {
 pub struct RouteList {
     /// The routes.
     pub routes: Vec<RouteReport>,
+}
+
+/// The answer to [`Request::KnownGeneration`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct KnownGeneration {
+    /// Generation of the app's route, or of its removal; none if the gateway never heard of it, or
+    /// so long ago that it forgot (thousands of removals).
+    pub generation: Option<Generation>,
 }
 
 #[derive(Serialize, Deserialize)]

@@ -14,6 +14,9 @@ fn requests_survive_the_wire() {
     let requests = [
         Request::Hello {},
         Request::ListRoutes {},
+        Request::KnownGeneration {
+            app_id: "a".parse().unwrap(),
+        },
         Request::SetRoute {
             route: serde_json::from_value(route).unwrap(),
         },

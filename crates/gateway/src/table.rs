@@ -127,7 +127,8 @@ impl RouteTable {
         self.removed.drain(..excess);
     }
 
-    fn known_generation(&self, app_id: &AppId) -> Option<Generation> {
+    /// The newest generation seen of an app, also after its route was removed.
+    pub(crate) fn known_generation(&self, app_id: &AppId) -> Option<Generation> {
         let live = self.get(app_id).map(|route| route.generation);
         let removed = || {
             let found = self

@@ -236,6 +236,15 @@ async fn a_guest_that_refuses_is_counted_and_the_client_let_go() {
     assert_eq!(failure.target, gone);
     assert!(failure.error.contains("refused"), "{}", failure.error);
     assert!(failure.at_unix_ms > 1_700_000_000_000);
+    assert_eq!(list.routes[0].target_dial_failures, 1);
+    let guest = Guest::echo("blue").await;
+    let found = next(&route, Some(guest.address));
+    let report = world.client.set_route(found).await.unwrap();
+    assert_eq!(
+        (report.target_dial_failures, report.totals.dial_failures),
+        (0, 1)
+    );
+    greeted_by(public(&route), "blue").await;
     world.end().await;
 }
 
@@ -271,7 +280,7 @@ async fn a_guest_that_does_not_answer_is_given_up() {
 
 #[tokio::test]
 async fn the_end_of_the_gateway_waits_for_open_connections_and_then_cuts_them() {
-    let drain = Duration::from_millis(300);
+    let drain = Duration::from_millis(1500);
     let world = World::start_with(|options| options.limits.drain = drain).await;
     let guest = Guest::echo("blue").await;
     let route = route_to("a", 1, Some(guest.address));

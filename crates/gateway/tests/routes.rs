@@ -24,7 +24,7 @@ fn code<T: std::fmt::Debug>(outcome: Result<T, ClientError>) -> RefusalCode {
 
 #[tokio::test]
 async fn a_removed_route_refuses_at_once_and_lets_open_connections_finish() {
-    let drain = Duration::from_millis(300);
+    let drain = Duration::from_millis(1500);
     let world = World::start_with(|options| options.limits.drain = drain).await;
     let guest = Guest::echo("blue").await;
     let route = route_to("a", 1, Some(guest.address));
@@ -199,6 +199,32 @@ async fn stale_generations_are_refused_and_change_nothing() {
         .unwrap();
     assert!(!again.had_route);
     assert_refused(public(&route)).await;
+    world.end().await;
+}
+
+#[tokio::test]
+async fn the_known_generation_is_told_also_after_a_removal() {
+    let world = World::start().await;
+    let app = || "a".parse().unwrap();
+    assert_eq!(world.client.known_generation(app()).await.unwrap(), None);
+    world
+        .client
+        .set_route(route_to("a", 3, None))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.client.known_generation(app()).await.unwrap(),
+        Some(Generation(3))
+    );
+    world
+        .client
+        .remove_route(app(), Generation(7))
+        .await
+        .unwrap();
+    assert_eq!(
+        world.client.known_generation(app()).await.unwrap(),
+        Some(Generation(7))
+    );
     world.end().await;
 }
 

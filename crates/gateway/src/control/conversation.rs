@@ -77,6 +77,9 @@ async fn act(core: &Core, request: Request) -> io::Result<Vec<u8>> {
         Request::RemoveRoute { app_id, generation } => {
             encode(core.ingress.remove_route(&app_id, generation).await)
         }
+        Request::KnownGeneration { app_id } => {
+            encode(Ok(core.ingress.known_generation(&app_id).await))
+        }
         Request::ListRoutes {} => encode(Ok(core.ingress.list().await)),
     }
 }

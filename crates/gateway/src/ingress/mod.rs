@@ -14,7 +14,9 @@ use tokio_util::sync::{CancellationToken, DropGuard};
 use tokio_util::task::TaskTracker;
 
 use crate::options::Limits;
-use crate::protocol::{ListenerReport, ListenerState, RemovedReport, RouteList, RouteReport};
+use crate::protocol::{
+    KnownGeneration, ListenerReport, ListenerState, RemovedReport, RouteList, RouteReport,
+};
 use crate::refusal::{Refusal, RefusalCode};
 use crate::route::{AppId, Generation, Route};
 use crate::route_file::RouteFile;
@@ -132,6 +134,14 @@ impl Ingress {
         }
     }
 
+    /// The generation an app's next request has to exceed.
+    pub(crate) async fn known_generation(&self, app_id: &AppId) -> KnownGeneration {
+        let state = self.state.lock().await;
+        KnownGeneration {
+            generation: state.table.known_generation(app_id),
+        }
+    }
+
     /// How many routes there are.
     pub(crate) async fn route_count(&self) -> usize {
         self.state.lock().await.table.routes().count()
@@ -240,6 +250,7 @@ impl Ingress {
             internal_listener: of(&running.listeners[1], internal),
             open_connections: running.upstream.open(),
             totals: running.upstream.totals(),
+            target_dial_failures: running.upstream.target_dial_failures(),
             last_dial_failure: running.upstream.last_dial_failure(),
         })
     }

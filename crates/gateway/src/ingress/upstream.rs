@@ -15,10 +15,17 @@ use crate::route::AppId;
 pub(crate) struct Upstream {
     app_id: AppId,
     /// The pointer that a change of target flips.
-    target: watch::Sender<Option<SocketAddr>>,
+    target: watch::Sender<Target>,
     slots: ConnectionSlots,
     last_dial_failure: watch::Sender<Option<DialFailure>>,
     pub(super) counters: Counters,
+}
+
+#[derive(Debug, Clone, Copy, Default)]
+struct Target {
+    address: Option<SocketAddr>,
+    /// Dial failures since it is the target.
+    dial_failures: u64,
 }
 
 #[derive(Debug, Default)]
@@ -34,7 +41,7 @@ impl Upstream {
     pub(super) fn new(app_id: AppId, max_connections: usize) -> Self {
         Self {
             app_id,
-            target: watch::Sender::new(None),
+            target: watch::Sender::new(Target::default()),
             slots: ConnectionSlots::new(max_connections),
             last_dial_failure: watch::Sender::new(None),
             counters: Counters::default(),
@@ -46,12 +53,25 @@ impl Upstream {
     }
 
     /// New connections go here from now on; open ones stay where they are.
-    pub(super) fn lead_to(&self, target: Option<SocketAddr>) {
-        self.target.send_replace(target);
+    pub(super) fn lead_to(&self, address: Option<SocketAddr>) {
+        self.target.send_if_modified(|target| {
+            let changed = target.address != address;
+            if changed {
+                *target = Target {
+                    address,
+                    dial_failures: 0,
+                };
+            }
+            changed
+        });
     }
 
     pub(super) fn target(&self) -> Option<SocketAddr> {
-        *self.target.borrow()
+        self.target.borrow().address
+    }
+
+    pub(super) fn target_dial_failures(&self) -> u64 {
+        self.target.borrow().dial_failures
     }
 
     pub(super) fn slots(&self) -> &ConnectionSlots {
@@ -74,6 +94,12 @@ impl Upstream {
 
     pub(super) fn dial_failed(&self, target: SocketAddr, error: String) {
         self.counters.dial_failures.fetch_add(1, Ordering::Relaxed);
+        self.target.send_if_modified(|now| {
+            // A dial that began before a flip says nothing about the new target.
+            let same = now.address == Some(target);
+            now.dial_failures += u64::from(same);
+            same
+        });
         let failure = DialFailure {
             at_unix_ms: clock::unix_ms(),
             target,
