@@ -16,11 +16,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proximity_domain::ids::HostId;
+use proximity_domain::names::StorageName;
 use proximity_domain::time::Timestamp;
 use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, HostRecord};
 use secrecy::SecretString;
 
+use self::choice::Candidate;
 use self::look::{Found, Look};
 use self::wish::{Wish, invalid};
 use crate::engine::Engine;
@@ -207,7 +209,7 @@ impl Engine {
 fn probe(found: Found) -> HostProbe {
     let templates = look::templates_on(&found.survey);
     let survey = found.survey;
-    let names = |all: &[choice::Candidate<_>]| all.iter().map(|c| String::from(c.name.clone())).collect();
+    let names = |all: Vec<Candidate<StorageName>>| all.into_iter().map(|c| c.name.into()).collect();
     let places = survey.places;
     HostProbe {
         pve_version: survey.version.to_string(),
@@ -215,10 +217,15 @@ fn probe(found: Found) -> HostProbe {
         fingerprint: found.fingerprint.to_string(),
         fingerprint_trusted: true,
         nodes: survey.nodes.into_iter().map(node_probe).collect(),
-        storages: names(&survey.options.roots),
-        template_storages: names(&survey.options.templates),
+        storages: names(survey.options.roots),
+        template_storages: names(survey.options.templates),
         templates,
-        bridges: survey.options.bridges.into_iter().map(|c| c.name.into()).collect(),
+        bridges: survey
+            .options
+            .bridges
+            .into_iter()
+            .map(|c| c.name.into())
+            .collect(),
         storage: places.storage.map(Into::into),
         template_storage: places.template_storage.map(Into::into),
         bridge: places.bridge.map(Into::into),
@@ -247,20 +254,28 @@ fn ssh_probe(seen: ssh::SshSeen) -> SshProbe {
 }
 
 /// The record to store.
-fn record(
-    id: HostId,
-    wish: Wish,
-    found: Found,
-    now: Timestamp,
-) -> Result<HostRecord, EngineError> {
-    let Found { survey, endpoints, ssh, .. } = found;
+fn record(id: HostId, wish: Wish, found: Found, now: Timestamp) -> Result<HostRecord, EngineError> {
+    let Found {
+        survey,
+        endpoints,
+        ssh,
+        ..
+    } = found;
     let places = survey.places;
-    let storage = places.storage.ok_or_else(|| invalid("storage", places::no_storage()))?;
+    let storage = places
+        .storage
+        .ok_or_else(|| invalid("storage", places::no_storage()))?;
     let template_storage = places
         .template_storage
         .ok_or_else(|| invalid("template_storage", places::no_template_storage()))?;
-    let bridge = places.bridge.ok_or_else(|| invalid("bridge", places::no_bridge()))?;
-    let ssh = wish.ssh.as_ref().map(|asked| ssh::access(asked, &ssh)).transpose()?;
+    let bridge = places
+        .bridge
+        .ok_or_else(|| invalid("bridge", places::no_bridge()))?;
+    let ssh = wish
+        .ssh
+        .as_ref()
+        .map(|asked| ssh::access(asked, &ssh))
+        .transpose()?;
     Ok(HostRecord {
         id,
         label: wish.label,

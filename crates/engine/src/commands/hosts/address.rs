@@ -45,7 +45,10 @@ impl Address {
             None => default_port,
             Some(digits) => port_number(digits)?,
         };
-        Ok(Self { host: host_name(host)?, port })
+        Ok(Self {
+            host: host_name(host)?,
+            port,
+        })
     }
 
     /// As PVE's API is addressed.
@@ -57,14 +60,20 @@ impl Address {
 impl fmt::Display for Address {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let Self { host, port } = self;
-        if host.contains(':') { write!(f, "[{host}]:{port}") } else { write!(f, "{host}:{port}") }
+        if host.contains(':') {
+            write!(f, "[{host}]:{port}")
+        } else {
+            write!(f, "{host}:{port}")
+        }
     }
 }
 
 /// Host and port as written.
 fn split_port(text: &str) -> Result<(&str, Option<&str>), &'static str> {
     if let Some(rest) = text.strip_prefix('[') {
-        let (host, after) = rest.split_once(']').ok_or("has an opening bracket without its end")?;
+        let (host, after) = rest
+            .split_once(']')
+            .ok_or("has an opening bracket without its end")?;
         if host.parse::<Ipv6Addr>().is_err() {
             return Err("must hold an IPv6 address between the brackets");
         }
@@ -97,7 +106,8 @@ fn host_name(host: &str) -> Result<String, &'static str> {
     }
     let label = |l: &str| {
         (1..=63).contains(&l.len())
-            && l.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
+            && l.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b == b'-' || b == b'_')
     };
     let name = host.strip_suffix('.').unwrap_or(host);
     if (1..=253).contains(&name.len()) && name.split('.').all(label) {
@@ -115,7 +125,10 @@ mod tests {
     fn urls_are_read_with_pves_port_as_default() {
         for (text, url) in [
             ("https://192.0.2.10", "https://192.0.2.10:8006"),
-            (" HTTPS://PVE1.Example.org/ ", "https://pve1.example.org:8006"),
+            (
+                " HTTPS://PVE1.Example.org/ ",
+                "https://pve1.example.org:8006",
+            ),
             ("https://pve1:443", "https://pve1:443"),
             ("https://[2001:DB8::1]", "https://[2001:db8::1]:8006"),
             ("https://[2001:db8::1]:8443/", "https://[2001:db8::1]:8443"),

@@ -27,7 +27,10 @@ pub(super) struct Candidate<N> {
 impl<N: Display> Candidate<N> {
     /// Nodes of these where it cannot be used.
     pub(super) fn absent_on<'a>(&self, nodes: impl Iterator<Item = &'a NodeName>) -> Vec<String> {
-        nodes.filter(|n| !self.nodes.contains(n)).map(ToString::to_string).collect()
+        nodes
+            .filter(|n| !self.nodes.contains(n))
+            .map(ToString::to_string)
+            .collect()
     }
 }
 
@@ -38,7 +41,10 @@ pub(super) fn storages(
 ) -> Vec<Candidate<StorageName>> {
     let mut found: BTreeMap<&StorageName, Candidate<StorageName>> = BTreeMap::new();
     for (node, storages) in seen {
-        for storage in storages.iter().filter(|s| s.enabled && s.active && s.holds(content)) {
+        for storage in storages
+            .iter()
+            .filter(|s| s.enabled && s.active && s.holds(content))
+        {
             let free_bytes = storage.available_bytes.unwrap_or(0);
             let candidate = found.entry(&storage.name).or_insert_with(|| Candidate {
                 name: storage.name.clone(),
@@ -83,7 +89,9 @@ pub(super) fn best_template_storage<'a>(
     templates: &Templates,
 ) -> Option<&'a Candidate<StorageName>> {
     let has_some = |name: &StorageName| {
-        templates.get(name).is_some_and(|nodes| nodes.values().any(|volids| !volids.is_empty()))
+        templates
+            .get(name)
+            .is_some_and(|nodes| nodes.values().any(|volids| !volids.is_empty()))
     };
     first_best(candidates, |c| {
         let usual = c.name.as_str() == USUAL_TEMPLATE_STORAGE;
@@ -103,7 +111,9 @@ fn first_best<'a, N, K: Ord>(
     candidates: impl IntoIterator<Item = &'a Candidate<N>>,
     rank: impl Fn(&Candidate<N>) -> K,
 ) -> Option<&'a Candidate<N>> {
-    candidates.into_iter().reduce(|best, next| if rank(next) > rank(best) { next } else { best })
+    candidates
+        .into_iter()
+        .reduce(|best, next| if rank(next) > rank(best) { next } else { best })
 }
 
 /// Why a storage that was named cannot be used for this.
@@ -113,13 +123,20 @@ pub(super) fn why_no_storage(
     content: Content,
     usable: &[Candidate<StorageName>],
 ) -> String {
-    let known: Vec<&Storage> =
-        seen.iter().flat_map(|(_, list)| list).filter(|s| s.name == *name).collect();
+    let known: Vec<&Storage> = seen
+        .iter()
+        .flat_map(|(_, list)| list)
+        .filter(|s| s.name == *name)
+        .collect();
     let what = match known.iter().find(|s| s.holds(content)) {
         Some(s) if !s.enabled => format!("storage {name} is switched off"),
         Some(_) => format!("storage {name} is not active on any online node"),
         None => match known.first() {
-            Some(s) => format!("storage {name} does not take {}, only {}", noun(content), s.content),
+            Some(s) => format!(
+                "storage {name} does not take {}, only {}",
+                noun(content),
+                s.content
+            ),
             None => format!("there is no storage {name} that the token may see on an online node"),
         },
     };
@@ -132,7 +149,10 @@ pub(super) fn why_no_bridge(
     seen: &[(NodeName, Vec<Bridge>)],
     usable: &[Candidate<BridgeName>],
 ) -> String {
-    let known = seen.iter().flat_map(|(_, list)| list).any(|b| b.name == *name);
+    let known = seen
+        .iter()
+        .flat_map(|(_, list)| list)
+        .any(|b| b.name == *name);
     let what = if known {
         format!("bridge {name} is not up on any online node")
     } else {
@@ -146,7 +166,11 @@ fn names<N: Display>(candidates: &[Candidate<N>]) -> String {
     if candidates.is_empty() {
         return "none".to_owned();
     }
-    candidates.iter().map(|c| c.name.to_string()).collect::<Vec<_>>().join(", ")
+    candidates
+        .iter()
+        .map(|c| c.name.to_string())
+        .collect::<Vec<_>>()
+        .join(", ")
 }
 
 fn noun(content: Content) -> &'static str {
@@ -176,7 +200,8 @@ mod tests {
     }
 
     fn bridge(name: &str, active: u8) -> Bridge {
-        serde_json::from_value(json!({ "iface": name, "type": "bridge", "active": active })).unwrap()
+        serde_json::from_value(json!({ "iface": name, "type": "bridge", "active": active }))
+            .unwrap()
     }
 
     fn chosen(candidate: Option<&Candidate<StorageName>>) -> &str {
@@ -214,7 +239,10 @@ mod tests {
         assert_eq!(chosen(best_storage(&found[..2])), "local");
         assert_eq!(chosen(best_storage(&found[..1])), "fast");
         assert_eq!(chosen(best_storage(&[])), "-");
-        assert_eq!(found[0].absent_on([node("pve1"), node("pve2")].iter()), ["pve2"]);
+        assert_eq!(
+            found[0].absent_on([node("pve1"), node("pve2")].iter()),
+            ["pve2"]
+        );
     }
 
     #[test]
@@ -233,8 +261,14 @@ mod tests {
     #[test]
     fn equal_bridges_are_decided_by_name() {
         let seen = vec![
-            (node("pve1"), vec![bridge("vmbr0", 1), bridge("vmbr1", 1), bridge("vmbr2", 1)]),
-            (node("pve2"), vec![bridge("vmbr0", 0), bridge("vmbr1", 1), bridge("vmbr2", 1)]),
+            (
+                node("pve1"),
+                vec![bridge("vmbr0", 1), bridge("vmbr1", 1), bridge("vmbr2", 1)],
+            ),
+            (
+                node("pve2"),
+                vec![bridge("vmbr0", 0), bridge("vmbr1", 1), bridge("vmbr2", 1)],
+            ),
         ];
         let found = bridges(&seen);
         assert_eq!(best_bridge(&found).unwrap().name.as_str(), "vmbr1");
@@ -245,15 +279,23 @@ mod tests {
     fn a_name_that_cannot_be_used_is_answered_with_those_that_can() {
         let seen = two_nodes();
         let usable = storages(&seen, Content::Template);
-        let why = |name: &str| why_no_storage(&name.parse().unwrap(), &seen, Content::Template, &usable);
+        let why =
+            |name: &str| why_no_storage(&name.parse().unwrap(), &seen, Content::Template, &usable);
         assert_eq!(
             why("nosuch"),
             "there is no storage nosuch that the token may see on an online node; for container templates there are: local, nas"
         );
-        assert!(why("fast").starts_with("storage fast does not take container templates, only rootdir,images;"));
+        assert!(
+            why("fast").starts_with(
+                "storage fast does not take container templates, only rootdir,images;"
+            )
+        );
         let roots = storages(&seen, Content::RootDir);
         let off = why_no_storage(&"off".parse().unwrap(), &seen, Content::RootDir, &roots);
-        assert!(off.starts_with("storage off is not active on any online node;"), "{off}");
+        assert!(
+            off.starts_with("storage off is not active on any online node;"),
+            "{off}"
+        );
         assert!(why_no_bridge(&"vmbr9".parse().unwrap(), &[], &[]).ends_with("there are: none"));
     }
 }

@@ -45,7 +45,10 @@ pub(super) fn known<'a>(
             || host.endpoints.iter().any(|e| e.url == url)
             || cluster.is_some_and(|name| {
                 host.cluster_key.starts_with(&format!("cluster:{name}:"))
-                    && host.endpoints.iter().any(|e| nodes.iter().any(|n| is_endpoint_of(e, n)))
+                    && host
+                        .endpoints
+                        .iter()
+                        .any(|e| nodes.iter().any(|n| is_endpoint_of(e, n)))
             })
     })
 }
@@ -73,23 +76,44 @@ pub(super) fn other_ways(nodes: &[NodeSeen], given: &Address) -> (Vec<OtherWay>,
     let mut warnings = Vec::new();
     for node in nodes.iter().filter(|n| !n.local) {
         let name = &node.name;
-        let without = |why: &str| format!("{}; if the node at {} fails, {name} cannot stand in for it", why, given.url());
+        let without = |why: &str| {
+            format!(
+                "{}; if the node at {} fails, {name} cannot stand in for it",
+                why,
+                given.url()
+            )
+        };
         if !node.online {
-            warnings.push(without(&format!("node {name} is off, so its API could not be tried")));
+            warnings.push(without(&format!(
+                "node {name} is off, so its API could not be tried"
+            )));
             continue;
         }
-        let ip = node.ip.as_deref().filter(|ip| ip.parse::<std::net::IpAddr>().is_ok());
+        let ip = node
+            .ip
+            .as_deref()
+            .filter(|ip| ip.parse::<std::net::IpAddr>().is_ok());
         let address = ip.and_then(|ip| Address::from_place(ip, API_PORT).ok());
         match (address, node.fingerprint) {
-            (None, _) => warnings.push(without(&format!("the cluster tells no address of node {name}"))),
+            (None, _) => warnings.push(without(&format!(
+                "the cluster tells no address of node {name}"
+            ))),
             (Some(_), None) => {
-                warnings.push(without(&format!("PVE tells no certificate fingerprint of node {name}")));
+                warnings.push(without(&format!(
+                    "PVE tells no certificate fingerprint of node {name}"
+                )));
             }
-            (Some(address), Some(_)) if address == *given || ways.iter().any(|w| w.address == address) => {
+            (Some(address), Some(_))
+                if address == *given || ways.iter().any(|w| w.address == address) =>
+            {
                 warnings.push(without(&format!("node {name} has no address of its own")));
             }
             (Some(address), Some(fingerprint)) => {
-                ways.push(OtherWay { node: name.clone(), address, fingerprint });
+                ways.push(OtherWay {
+                    node: name.clone(),
+                    address,
+                    fingerprint,
+                });
             }
         }
     }
@@ -139,46 +163,83 @@ pub(super) mod tests {
         Endpoint {
             url: url.to_owned(),
             node: Some(node.parse().unwrap()),
-            trust: TlsTrust::Fingerprint { sha256: Fingerprint([print; 32]).to_string() },
+            trust: TlsTrust::Fingerprint {
+                sha256: Fingerprint([print; 32]).to_string(),
+            },
         }
     }
 
     #[test]
     fn the_key_does_not_depend_on_the_order_of_the_nodes() {
         let nodes = [seen("pve2", false, 2), seen("pve1", true, 1)];
-        assert_eq!(cluster_key(Some("lab"), &nodes, Fingerprint([9; 32])), "cluster:lab:pve1,pve2");
+        assert_eq!(
+            cluster_key(Some("lab"), &nodes, Fingerprint([9; 32])),
+            "cluster:lab:pve1,pve2"
+        );
     }
 
     #[test]
     fn a_standalone_node_is_known_by_its_own_certificate() {
         let mut node = seen("solo", true, 7);
         let own = Fingerprint([7; 32]);
-        assert_eq!(cluster_key(None, &[node.clone()], Fingerprint([9; 32])), format!("node:solo:{own}"));
+        assert_eq!(
+            cluster_key(None, &[node.clone()], Fingerprint([9; 32])),
+            format!("node:solo:{own}")
+        );
         node.fingerprint = None;
         let shown = Fingerprint([9; 32]);
-        assert_eq!(cluster_key(None, &[node], shown), format!("node:solo:{shown}"));
+        assert_eq!(
+            cluster_key(None, &[node], shown),
+            format!("node:solo:{shown}")
+        );
     }
 
     #[test]
     fn the_same_cluster_is_found_under_another_label() {
-        let nodes = [seen("pve1", true, 1), seen("pve2", false, 2), seen("pve3", false, 3)];
+        let nodes = [
+            seen("pve1", true, 1),
+            seen("pve2", false, 2),
+            seen("pve3", false, 3),
+        ];
         let given = Address::from_url("https://192.0.2.1").unwrap();
         let key = cluster_key(Some("lab"), &nodes, Fingerprint([1; 32]));
         let find = |entry: HostRecord| known(&[entry], &key, Some("lab"), &nodes, &given).is_some();
         assert!(find(entry("a", &key, vec![])), "same key");
-        assert!(find(entry("a", "x", vec![endpoint("https://192.0.2.1:8006", "z", 9)])), "same URL");
+        assert!(
+            find(entry(
+                "a",
+                "x",
+                vec![endpoint("https://192.0.2.1:8006", "z", 9)]
+            )),
+            "same URL"
+        );
         let smaller = "cluster:lab:pve1,pve2";
         let other = "https://192.0.2.99:8006";
-        assert!(find(entry("a", smaller, vec![endpoint(other, "pve2", 2)])), "before pve3 joined");
-        assert!(!find(entry("a", smaller, vec![endpoint(other, "pve2", 9)])), "a namesake");
-        assert!(!find(entry("a", smaller, vec![endpoint(other, "pve9", 2)])), "a shared certificate");
-        assert!(!find(entry("a", "cluster:barn:pve1,pve2", vec![endpoint(other, "pve2", 2)])));
+        assert!(
+            find(entry("a", smaller, vec![endpoint(other, "pve2", 2)])),
+            "before pve3 joined"
+        );
+        assert!(
+            !find(entry("a", smaller, vec![endpoint(other, "pve2", 9)])),
+            "a namesake"
+        );
+        assert!(
+            !find(entry("a", smaller, vec![endpoint(other, "pve9", 2)])),
+            "a shared certificate"
+        );
+        assert!(!find(entry(
+            "a",
+            "cluster:barn:pve1,pve2",
+            vec![endpoint(other, "pve2", 2)]
+        )));
     }
 
     #[test]
     fn other_nodes_are_ways_only_with_address_and_fingerprint() {
         let given = Address::from_url("https://192.0.2.1").unwrap();
-        let mut nodes: Vec<NodeSeen> = (1..=6).map(|i| seen(&format!("pve{i}"), i == 1, i)).collect();
+        let mut nodes: Vec<NodeSeen> = (1..=6)
+            .map(|i| seen(&format!("pve{i}"), i == 1, i))
+            .collect();
         nodes[2].ip = None;
         nodes[3].fingerprint = None;
         nodes[4].online = false;

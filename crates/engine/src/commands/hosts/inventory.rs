@@ -46,14 +46,14 @@ pub(super) type Templates = BTreeMap<StorageName, BTreeMap<NodeName, Vec<String>
 /// Membership joined with the nodes' figures.
 pub(super) fn join(status: &ClusterStatus, rows: &[NodeRow]) -> Vec<NodeSeen> {
     let seen = status.nodes.iter().map(|member| {
-        let row = rows.iter().find(|row| row.name == member.name);
+        let row = rows.iter().find(|row| row.node == member.name);
         NodeSeen {
             name: member.name.clone(),
             online: member.online,
             local: member.local,
             ip: member.ip.clone().filter(|ip| !ip.is_empty()),
-            memory_bytes: row.and_then(|r| r.max_memory_bytes),
-            cpus: row.and_then(|r| r.max_cpu),
+            memory_bytes: row.and_then(|r| r.maxmem_bytes),
+            cpus: row.and_then(|r| r.maxcpu),
             fingerprint: row.and_then(|r| r.ssl_fingerprint.as_deref()?.parse().ok()),
         }
     });
@@ -101,7 +101,9 @@ pub(super) async fn templates(
 ) -> (Templates, Vec<String>) {
     let asked: Vec<_> = stream::iter(places)
         .map(|(storage, node)| async move {
-            let listed = read.storage_content(&node, &storage, Content::Template).await;
+            let listed = read
+                .storage_content(&node, &storage, Content::Template)
+                .await;
             (storage, node, listed)
         })
         .buffered(QUESTIONS)

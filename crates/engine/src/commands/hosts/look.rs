@@ -11,6 +11,7 @@ use futures::{StreamExt, stream};
 use proximity_pve::ReadClient;
 use proximity_pve::cluster::{ClusterStatus, Version};
 use proximity_pve::error::Error as PveError;
+use proximity_pve::storage::Content;
 use proximity_pve::transport::https::{
     ConfigError, EndpointConfig, Fingerprint, HttpsTransport, Trust, fetch_fingerprint,
 };
@@ -92,19 +93,29 @@ pub(super) async fn look(wish: &Wish, hosts: &[HostRecord]) -> Result<Look, Engi
     let ssh = reach_ssh(wish, &survey.nodes, &mut warnings).await?;
     let mut endpoints = vec![first_endpoint(wish, &survey.nodes)];
     endpoints.extend(others);
-    Ok(Look::Found(Box::new(Found { fingerprint: seen, survey, endpoints, ssh, warnings })))
+    Ok(Look::Found(Box::new(Found {
+        fingerprint: seen,
+        survey,
+        endpoints,
+        ssh,
+        warnings,
+    })))
 }
 
 /// A client of this one endpoint; none if the system has no authorities to ask.
 fn client(wish: &Wish, trust: Trust) -> Result<Option<ReadClient>, EngineError> {
-    let endpoint = EndpointConfig { url: wish.address.url(), trust };
+    let endpoint = EndpointConfig {
+        url: wish.address.url(),
+        trust,
+    };
     match HttpsTransport::new(vec![endpoint], wish.token.clone()) {
         Ok(transport) => Ok(Some(ReadClient::new(Arc::new(transport)))),
         Err(ConfigError::BadTrust(why)) => match wish.judge {
             Judge::System => Ok(None),
-            Judge::Pin(_) | Judge::Ca(_) => {
-                Err(invalid("ca_pem", format!("the authorities' certificates cannot be used: {why}")))
-            }
+            Judge::Pin(_) | Judge::Ca(_) => Err(invalid(
+                "ca_pem",
+                format!("the authorities' certificates cannot be used: {why}"),
+            )),
         },
         Err(e @ ConfigError::BadToken) => Err(invalid("token_id", e.to_string())),
         Err(e @ (ConfigError::NoEndpoint | ConfigError::BadUrl { .. })) => {
@@ -129,7 +140,9 @@ pub(super) async fn survey(
     let cluster = status.name.as_deref();
     let cluster_key = identity::cluster_key(cluster, &nodes, seen);
     if let Some(host) = identity::known(hosts, &cluster_key, cluster, &nodes, &wish.address) {
-        return Err(EngineError::ClusterKnown { label: host.label.to_string() });
+        return Err(EngineError::ClusterKnown {
+            label: host.label.to_string(),
+        });
     }
     let mut warnings = node_warnings(&status, &nodes);
     let mut found = inventory::holdings(read, &nodes).await.map_err(ask)?;
@@ -160,11 +173,16 @@ fn supported(version: &Version) -> Result<(), EngineError> {
         Some(_) => "newer than 9.2, the newest that was tested",
         None => "not a version number",
     };
-    Err(EngineError::PveUnsupported { version: format!("{version} ({why})") })
+    Err(EngineError::PveUnsupported {
+        version: format!("{version} ({why})"),
+    })
 }
 
 fn too_narrow(wish: &Wish, missing: Vec<String>) -> EngineError {
-    EngineError::TokenTooNarrow { token: wish.token.id.clone(), missing }
+    EngineError::TokenTooNarrow {
+        token: wish.token.id.clone(),
+        missing,
+    }
 }
 
 /// The rights that do not depend on storages and bridges. A token without any is refused before any list is read.
@@ -174,13 +192,16 @@ async fn first_rights(read: &ReadClient, wish: &Wish) -> Result<Rights, EngineEr
         .await
         .map_err(|e| refusal::question(&wish.address, &wish.token.id, &e))?;
     let mut rights = Rights::new(tree);
-    let missing = |rights: &Rights| {
-        rights.missing_at_first(wish.pool.as_ref(), wish.storage.as_ref())
-    };
+    let missing =
+        |rights: &Rights| rights.missing_at_first(wish.pool.as_ref(), wish.storage.as_ref());
     if rights.is_empty() {
         return Err(too_narrow(wish, missing(&Rights::default())));
     }
-    let mut paths = vec!["/".to_owned(), rights::GUESTS_PATH.to_owned(), rights::NODES_PATH.to_owned()];
+    let mut paths = vec![
+        "/".to_owned(),
+        rights::GUESTS_PATH.to_owned(),
+        rights::NODES_PATH.to_owned(),
+    ];
     paths.extend(wish.pool.as_ref().map(rights::pool_path));
     paths.extend(wish.storage.as_ref().map(rights::storage_path));
     learn(read, wish, paths, &mut rights).await?;
@@ -197,7 +218,6 @@ async fn learn_places(
     found: &Holdings,
     rights: &mut Rights,
 ) -> Result<(), EngineError> {
-    use proximity_pve::storage::Content;
     let mut paths: Vec<String> = Vec::new();
     for content in [Content::RootDir, Content::Template] {
         let storages = choice::storages(&found.storages, content);
@@ -233,15 +253,20 @@ fn node_warnings(status: &ClusterStatus, nodes: &[NodeSeen]) -> Vec<String> {
     let mut warnings = Vec::new();
     if !status.quorate {
         warnings.push(
-            "the cluster has no quorum: until it has, nothing can be deployed, started or removed".to_owned(),
+            "the cluster has no quorum: until it has, nothing can be deployed, started or removed"
+                .to_owned(),
         );
     }
     for node in nodes {
         let name = &node.name;
         if !node.online {
-            warnings.push(format!("node {name} is off; its storages and bridges were not seen"));
+            warnings.push(format!(
+                "node {name} is off; its storages and bridges were not seen"
+            ));
         } else if node.memory_bytes.is_none() || node.cpus.is_none() {
-            warnings.push(format!("PVE has no figures of node {name} yet; they come within seconds after its start"));
+            warnings.push(format!(
+                "PVE has no figures of node {name} yet; they come within seconds after its start"
+            ));
         }
     }
     warnings
@@ -252,7 +277,9 @@ fn first_endpoint(wish: &Wish, nodes: &[NodeSeen]) -> Endpoint {
         url: wish.address.url(),
         node: nodes.iter().find(|n| n.local).map(|n| n.name.clone()),
         trust: match &wish.judge {
-            Judge::Pin(pin) => TlsTrust::Fingerprint { sha256: pin.to_string() },
+            Judge::Pin(pin) => TlsTrust::Fingerprint {
+                sha256: pin.to_string(),
+            },
             Judge::Ca(pem) => TlsTrust::Ca { pem: pem.clone() },
             Judge::System => TlsTrust::System,
         },
@@ -272,7 +299,11 @@ async fn other_endpoints(wish: &Wish, nodes: &[NodeSeen]) -> (Vec<Endpoint>, Vec
         .await;
     let mut endpoints = Vec::new();
     for (way, seen) in tried {
-        let OtherWay { node, address, fingerprint } = way;
+        let OtherWay {
+            node,
+            address,
+            fingerprint,
+        } = way;
         let url = address.url();
         match seen {
             Ok(seen) if seen == fingerprint => {
@@ -314,7 +345,9 @@ async fn reach_ssh(
 pub(super) fn templates_on(survey: &Survey) -> Vec<String> {
     let none = BTreeMap::new();
     let storage = survey.places.template_storage.as_ref();
-    let listed = storage.and_then(|s| survey.templates.get(s)).unwrap_or(&none);
+    let listed = storage
+        .and_then(|s| survey.templates.get(s))
+        .unwrap_or(&none);
     let mut volids: Vec<String> = listed.values().flatten().cloned().collect();
     volids.sort_unstable();
     volids.dedup();

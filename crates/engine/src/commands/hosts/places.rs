@@ -40,17 +40,34 @@ pub(super) struct Places {
 pub(super) fn check_names(wish: &Wish, found: &Holdings) -> Result<(), EngineError> {
     let storage = |field: &str, name: &Option<StorageName>, content: Content| {
         let usable = choice::storages(&found.storages, content);
-        match name.as_ref().filter(|n| !usable.iter().any(|c| c.name == **n)) {
+        match name
+            .as_ref()
+            .filter(|n| !usable.iter().any(|c| c.name == **n))
+        {
             None => Ok(()),
-            Some(n) => Err(invalid(field, choice::why_no_storage(n, &found.storages, content, &usable))),
+            Some(n) => Err(invalid(
+                field,
+                choice::why_no_storage(n, &found.storages, content, &usable),
+            )),
         }
     };
     storage("storage", &wish.storage, Content::RootDir)?;
-    storage("template_storage", &wish.template_storage, Content::Template)?;
+    storage(
+        "template_storage",
+        &wish.template_storage,
+        Content::Template,
+    )?;
     let bridges = choice::bridges(&found.bridges);
-    match wish.bridge.as_ref().filter(|n| !bridges.iter().any(|c| c.name == **n)) {
+    match wish
+        .bridge
+        .as_ref()
+        .filter(|n| !bridges.iter().any(|c| c.name == **n))
+    {
         None => Ok(()),
-        Some(n) => Err(invalid("bridge", choice::why_no_bridge(n, &found.bridges, &bridges))),
+        Some(n) => Err(invalid(
+            "bridge",
+            choice::why_no_bridge(n, &found.bridges, &bridges),
+        )),
     }
 }
 
@@ -58,25 +75,46 @@ pub(super) fn check_names(wish: &Wish, found: &Holdings) -> Result<(), EngineErr
 ///
 /// # Errors
 /// What the token lacks for a named one, or for each one there is, as `privilege on path`.
-pub(super) fn options(wish: &Wish, found: &Holdings, rights: &Rights) -> Result<Options, Vec<String>> {
+pub(super) fn options(
+    wish: &Wish,
+    found: &Holdings,
+    rights: &Rights,
+) -> Result<Options, Vec<String>> {
     let mut missing = Vec::new();
-    let mut roots = named(choice::storages(&found.storages, Content::RootDir), wish.storage.as_ref());
+    let mut roots = named(
+        choice::storages(&found.storages, Content::RootDir),
+        wish.storage.as_ref(),
+    );
     let lacking = permitted(&mut roots, |s| rights.missing_on_storage(s));
     missing.extend(lacking.or_else(|| none_left(&roots, rights.missing_on_any_storage())));
-    let mut templates =
-        named(choice::storages(&found.storages, Content::Template), wish.template_storage.as_ref());
-    missing.extend(permitted(&mut templates, |s| rights.missing_on_template_storage(s)));
+    let mut templates = named(
+        choice::storages(&found.storages, Content::Template),
+        wish.template_storage.as_ref(),
+    );
+    missing.extend(permitted(&mut templates, |s| {
+        rights.missing_on_template_storage(s)
+    }));
     let mut bridges = named(choice::bridges(&found.bridges), wish.bridge.as_ref());
     let lacking = permitted(&mut bridges, |b| match is_vnet(b, found) {
         true => None,
         false => rights.missing_on_bridge(b),
     });
     missing.extend(lacking.or_else(|| none_left(&bridges, rights.missing_on_any_bridge())));
-    if missing.is_empty() { Ok(Options { roots, templates, bridges }) } else { Err(missing) }
+    if missing.is_empty() {
+        Ok(Options {
+            roots,
+            templates,
+            bridges,
+        })
+    } else {
+        Err(missing)
+    }
 }
 
 fn named<N: PartialEq>(all: Vec<Candidate<N>>, name: Option<&N>) -> Vec<Candidate<N>> {
-    all.into_iter().filter(|c| name.is_none_or(|n| c.name == *n)).collect()
+    all.into_iter()
+        .filter(|c| name.is_none_or(|n| c.name == *n))
+        .collect()
 }
 
 /// Keeps what the token may use. If that leaves nothing of something, what is missing for the first is returned.
@@ -102,8 +140,18 @@ fn is_vnet(bridge: &BridgeName, found: &Holdings) -> bool {
 pub(super) fn template_places(options: &Options) -> Vec<(StorageName, NodeName)> {
     let mut places = Vec::new();
     for candidate in &options.templates {
-        let nodes = if candidate.shared { 1 } else { candidate.nodes.len() };
-        places.extend(candidate.nodes.iter().take(nodes).map(|n| (candidate.name.clone(), n.clone())));
+        let nodes = if candidate.shared {
+            1
+        } else {
+            candidate.nodes.len()
+        };
+        places.extend(
+            candidate
+                .nodes
+                .iter()
+                .take(nodes)
+                .map(|n| (candidate.name.clone(), n.clone())),
+        );
     }
     places
 }
@@ -160,7 +208,10 @@ fn gap<'a, N: Display>(
     let absent = chosen.absent_on(nodes);
     (!absent.is_empty()).then(|| {
         let name = &chosen.name;
-        format!("{what} {name}, taken for {of}, cannot be used on {}; no app can go there", absent.join(", "))
+        format!(
+            "{what} {name}, taken for {of}, cannot be used on {}; no app can go there",
+            absent.join(", ")
+        )
     })
 }
 
@@ -168,16 +219,26 @@ fn template_warnings(storage: &Candidate<StorageName>, templates: &Templates) ->
     let name = &storage.name;
     let none = BTreeMap::new();
     let listed = templates.get(name).unwrap_or(&none);
-    let download = format!("download one in PVE under CT Templates, or there with: pveam update && pveam download {name} TEMPLATE");
+    let download = format!(
+        "download one in PVE under CT Templates, or there with: pveam update && pveam download {name} TEMPLATE"
+    );
     if listed.values().all(Vec::is_empty) {
-        return vec![format!("storage {name} has no container template yet; {download}")];
+        return vec![format!(
+            "storage {name} has no container template yet; {download}"
+        )];
     }
-    let without: Vec<&str> =
-        listed.iter().filter(|(_, volids)| volids.is_empty()).map(|(n, _)| n.as_str()).collect();
+    let without: Vec<&str> = listed
+        .iter()
+        .filter(|(_, volids)| volids.is_empty())
+        .map(|(n, _)| n.as_str())
+        .collect();
     if without.is_empty() {
         return Vec::new();
     }
-    vec![format!("storage {name} has no container template on {}; {download}", without.join(", "))]
+    vec![format!(
+        "storage {name} has no container template on {}; {download}",
+        without.join(", ")
+    )]
 }
 
 /// Nothing takes containers.
@@ -237,8 +298,13 @@ mod tests {
         let mut found = Holdings::default();
         for node in nodes {
             let node: NodeName = node.parse().unwrap();
-            found.storages.push((node.clone(), serde_json::from_value(storages.clone()).unwrap()));
-            found.bridges.push((node, serde_json::from_value(bridges.clone()).unwrap()));
+            found.storages.push((
+                node.clone(),
+                serde_json::from_value(storages.clone()).unwrap(),
+            ));
+            found
+                .bridges
+                .push((node, serde_json::from_value(bridges.clone()).unwrap()));
         }
         found
     }
@@ -253,7 +319,10 @@ mod tests {
 
     fn templates(nodes: &[(&str, &[&str])]) -> Templates {
         let listed = nodes.iter().map(|(node, volids)| {
-            (node.parse().unwrap(), volids.iter().map(ToString::to_string).collect())
+            (
+                node.parse().unwrap(),
+                volids.iter().map(ToString::to_string).collect(),
+            )
         });
         Templates::from([("local".parse().unwrap(), listed.collect())])
     }
@@ -268,7 +337,11 @@ mod tests {
         let (places, warnings) = choose(&wish, &options, &found, &listed);
         assert_eq!(places.storage, Some("fast".parse().unwrap()));
         assert_eq!(places.template_storage, Some("local".parse().unwrap()));
-        assert_eq!(places.bridge, Some("vmbr0".parse().unwrap()), "an SDN network only if named");
+        assert_eq!(
+            places.bridge,
+            Some("vmbr0".parse().unwrap()),
+            "an SDN network only if named"
+        );
         assert_eq!(warnings, Vec::<String>::new());
     }
 
@@ -281,13 +354,19 @@ mod tests {
         }));
         let free = wish(None, None);
         let few = options(&free, &found, &narrow).unwrap();
-        assert_eq!(choose(&free, &few, &found, &Templates::new()).0.storage, Some("local".parse().unwrap()));
+        assert_eq!(
+            choose(&free, &few, &found, &Templates::new()).0.storage,
+            Some("local".parse().unwrap())
+        );
         let missing = options(&wish(Some("fast"), None), &found, &narrow).unwrap_err();
         assert_eq!(missing, ["Datastore.AllocateSpace on /storage/fast"]);
         let missing = options(&free, &found, &Rights::default()).unwrap_err();
         assert_eq!(
             missing,
-            ["Datastore.AllocateSpace on /storage/fast", "Datastore.Audit on /storage/local"],
+            [
+                "Datastore.AllocateSpace on /storage/fast",
+                "Datastore.Audit on /storage/local"
+            ],
             "the SDN network is left, as its zone is not known"
         );
     }
@@ -298,12 +377,18 @@ mod tests {
         let missing = options(&wish(None, None), &empty, &Rights::default()).unwrap_err();
         assert_eq!(
             missing,
-            ["Datastore.AllocateSpace on /storage/STORAGE", "SDN.Use on /sdn/zones/localnetwork/BRIDGE"]
+            [
+                "Datastore.AllocateSpace on /storage/STORAGE",
+                "SDN.Use on /sdn/zones/localnetwork/BRIDGE"
+            ]
         );
         let free = wish(None, None);
         let nothing = options(&free, &empty, &all()).unwrap();
         let (places, warnings) = choose(&free, &nothing, &empty, &Templates::new());
-        assert_eq!((places.storage, places.template_storage, places.bridge), (None, None, None));
+        assert_eq!(
+            (places.storage, places.template_storage, places.bridge),
+            (None, None, None)
+        );
         assert_eq!(warnings, [no_template_storage(), no_storage(), no_bridge()]);
     }
 
@@ -316,8 +401,14 @@ mod tests {
         let some = templates(&[("pve1", &["local:vztmpl/a"]), ("pve2", &[])]);
         let warnings = choose(&wish, &options, &found, &some).1;
         assert_eq!(warnings.len(), 2, "{warnings:?}");
-        assert!(warnings[0].contains("bridge vmbr0") && warnings[0].contains("pve2"), "{warnings:?}");
-        assert!(warnings[1].contains("no container template on pve2"), "{warnings:?}");
+        assert!(
+            warnings[0].contains("bridge vmbr0") && warnings[0].contains("pve2"),
+            "{warnings:?}"
+        );
+        assert!(
+            warnings[1].contains("no container template on pve2"),
+            "{warnings:?}"
+        );
         let none = choose(&wish, &options, &found, &templates(&[("pve1", &[])])).1;
         assert!(none[1].contains("pveam download local"), "{none:?}");
     }

@@ -21,7 +21,9 @@ pub(super) fn public_line(private_pem: &SecretString) -> Option<String> {
     let rest = rest.strip_prefix(&1_u32.to_be_bytes())?;
     let (key, _) = string(rest)?;
     let (kind, _) = string(key)?;
-    let kind = std::str::from_utf8(kind).ok().filter(|k| k.bytes().all(|b| b.is_ascii_graphic()))?;
+    let kind = std::str::from_utf8(kind)
+        .ok()
+        .filter(|k| k.bytes().all(|b| b.is_ascii_graphic()))?;
     Some(format!("{kind} {}", encode(key)))
 }
 
@@ -53,8 +55,14 @@ fn encode(bytes: &[u8]) -> String {
         let byte = |i: usize| u32::from(chunk.get(i).copied().unwrap_or(0));
         let bits = byte(0) << 16 | byte(1) << 8 | byte(2);
         for place in 0..4 {
-            let digit = ALPHABET.get((bits >> (18 - 6 * place) & 0x3F) as usize).copied();
-            text.push(if place <= chunk.len() { digit.map_or('=', char::from) } else { '=' });
+            let digit = ALPHABET
+                .get((bits >> (18 - 6 * place) & 0x3F) as usize)
+                .copied();
+            text.push(if place <= chunk.len() {
+                digit.map_or('=', char::from)
+            } else {
+                '='
+            });
         }
     }
     text
@@ -62,8 +70,8 @@ fn encode(bytes: &[u8]) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proximity_pve::guest::ssh::{HostKey, generate_keypair};
     use proptest::prelude::*;
+    use proximity_pve::guest::ssh::{HostKey, generate_keypair};
 
     use super::*;
 
@@ -80,7 +88,10 @@ mod tests {
     fn other_texts_have_none() {
         let empty = format!("{BEGIN}\n{END}");
         let foreign = format!("{BEGIN}\nAAAA\n{END}");
-        let short = format!("{BEGIN}\n{}\n{END}", encode(b"openssh-key-v1\0\0\0\0\xffnone"));
+        let short = format!(
+            "{BEGIN}\n{}\n{END}",
+            encode(b"openssh-key-v1\0\0\0\0\xffnone")
+        );
         for text in ["", "ssh-ed25519 AAAA", BEGIN, &empty, &foreign, &short] {
             assert_eq!(public_line(&SecretString::from(text)), None, "{text}");
         }

@@ -8,13 +8,19 @@ use super::address::Address;
 use crate::error::EngineError;
 
 fn upstream(code: &'static str, message: String, hint: impl Into<String>) -> EngineError {
-    EngineError::Upstream { code, message, hint: hint.into() }
+    EngineError::Upstream {
+        code,
+        message,
+        hint: hint.into(),
+    }
 }
 
 /// Nobody answers there.
 pub(super) fn unreachable(address: &Address, why: &str) -> EngineError {
     // The client names the endpoint before the reason; it is named here already.
-    let why = why.strip_prefix(&format!("{}: ", address.url())).unwrap_or(why);
+    let why = why
+        .strip_prefix(&format!("{}: ", address.url()))
+        .unwrap_or(why);
     upstream(
         "host_unreachable",
         format!("the host {} cannot be reached: {why}", address.url()),
@@ -27,7 +33,10 @@ pub(super) fn unreachable(address: &Address, why: &str) -> EngineError {
 pub(super) fn too_slow(address: &Address, limit_s: u64) -> EngineError {
     upstream(
         "host_too_slow",
-        format!("the host {} did not answer all questions within {limit_s} s", address.url()),
+        format!(
+            "the host {} did not answer all questions within {limit_s} s",
+            address.url()
+        ),
         "look in PVE for a storage that hangs or a node that is overloaded, then try again",
     )
 }
@@ -40,7 +49,10 @@ pub(super) fn fingerprint_mismatch(
 ) -> EngineError {
     upstream(
         "fingerprint_mismatch",
-        format!("the host {} shows a certificate with the fingerprint {seen}, not {wanted}", address.url()),
+        format!(
+            "the host {} shows a certificate with the fingerprint {seen}, not {wanted}",
+            address.url()
+        ),
         "compare both with what the node says itself: pvenode cert info, or in PVE under Node / System / \
          Certificates; if it says neither, somebody else answers there",
     )
@@ -63,10 +75,15 @@ pub(super) fn certificate_unknown(address: &Address, seen: Fingerprint) -> Engin
 
 /// The authority that was given did not issue the certificate.
 fn certificate_untrusted(address: &Address, why: &str) -> EngineError {
-    let why = why.strip_prefix(&format!("{}: ", address.url())).unwrap_or(why);
+    let why = why
+        .strip_prefix(&format!("{}: ", address.url()))
+        .unwrap_or(why);
     upstream(
         "certificate_untrusted",
-        format!("the certificate of {} is not accepted: {why}", address.url()),
+        format!(
+            "the certificate of {} is not accepted: {why}",
+            address.url()
+        ),
         "give the authority that issued it (on a node: /etc/pve/pve-root-ca.pem) and use a name or address that \
          stands in the certificate, or give its fingerprint instead",
     )
@@ -74,7 +91,11 @@ fn certificate_untrusted(address: &Address, why: &str) -> EngineError {
 
 /// The token is unknown, expired, disabled or wrong.
 fn token_invalid(token: &str, reason: &str) -> EngineError {
-    let reason = if reason.is_empty() { "no reason given" } else { reason };
+    let reason = if reason.is_empty() {
+        "no reason given"
+    } else {
+        reason
+    };
     upstream(
         "token_invalid",
         format!("PVE does not accept the API token {token}: {reason}"),
@@ -86,7 +107,9 @@ fn token_invalid(token: &str, reason: &str) -> EngineError {
 /// The look at a certificate failed.
 pub(super) fn no_certificate(address: &Address, error: &TransportError) -> EngineError {
     match error {
-        TransportError::NotSent(why) | TransportError::MaybeApplied(why) => unreachable(address, why),
+        TransportError::NotSent(why) | TransportError::MaybeApplied(why) => {
+            unreachable(address, why)
+        }
         TransportError::Untrusted { why, .. } => certificate_untrusted(address, why),
     }
 }
@@ -94,12 +117,17 @@ pub(super) fn no_certificate(address: &Address, error: &TransportError) -> Engin
 /// A question was not answered as it should.
 pub(super) fn question(address: &Address, token: &str, error: &PveError) -> EngineError {
     match error {
-        PveError::NotSent { why, .. } | PveError::MaybeApplied { why, .. } => unreachable(address, why),
+        PveError::NotSent { why, .. } | PveError::MaybeApplied { why, .. } => {
+            unreachable(address, why)
+        }
         PveError::Untrusted { why, .. } => certificate_untrusted(address, why),
         PveError::Unauthorized { reason, .. } => token_invalid(token, reason),
         PveError::Unreadable { .. } => upstream(
             "pve_unreadable",
-            format!("the host {} gave an answer that cannot be read: {error}", address.url()),
+            format!(
+                "the host {} gave an answer that cannot be read: {error}",
+                address.url()
+            ),
             "check that this is the address of a PVE API, and that its version is 9.0 to 9.2",
         ),
         PveError::Refused { .. } if error.is_permission_denied() => upstream(
@@ -139,14 +167,24 @@ mod tests {
         let (code, text) = parts(&unreachable(&address(), why));
         assert_eq!(code, "host_unreachable");
         assert_eq!(text.matches("192.0.2.10").count(), 1, "{text}");
-        assert!(text.ends_with("Connection refused (os error 111)"), "{text}");
+        assert!(
+            text.ends_with("Connection refused (os error 111)"),
+            "{text}"
+        );
     }
 
     #[test]
     fn both_fingerprints_are_named() {
-        let (code, text) = parts(&fingerprint_mismatch(&address(), Fingerprint([0; 32]), Fingerprint([255; 32])));
+        let (code, text) = parts(&fingerprint_mismatch(
+            &address(),
+            Fingerprint([0; 32]),
+            Fingerprint([255; 32]),
+        ));
         assert_eq!(code, "fingerprint_mismatch");
-        assert!(text.contains(&["FF"; 32].join(":")) && text.contains(&["00"; 32].join(":")), "{text}");
+        assert!(
+            text.contains(&["FF"; 32].join(":")) && text.contains(&["00"; 32].join(":")),
+            "{text}"
+        );
         let unknown = certificate_unknown(&address(), Fingerprint([255; 32]));
         assert!(unknown.hint().contains(&["FF"; 32].join(":")));
     }
@@ -162,12 +200,31 @@ mod tests {
             errors: std::collections::BTreeMap::new(),
         };
         let code = |error: PveError| parts(&question(&address(), "root@pam!x1", &error)).0;
-        assert_eq!(code(PveError::NotSent { call: call(), why: "w".to_owned() }), "host_unreachable");
-        let none = PveError::Untrusted { call: call(), why: "w".to_owned(), seen: None };
+        assert_eq!(
+            code(PveError::NotSent {
+                call: call(),
+                why: "w".to_owned()
+            }),
+            "host_unreachable"
+        );
+        let none = PveError::Untrusted {
+            call: call(),
+            why: "w".to_owned(),
+            seen: None,
+        };
         assert_eq!(code(none), "certificate_untrusted");
-        let bad = PveError::Unauthorized { call: call(), reason: "Authentication failed!".to_owned() };
+        let bad = PveError::Unauthorized {
+            call: call(),
+            reason: "Authentication failed!".to_owned(),
+        };
         assert_eq!(code(bad), "token_invalid");
-        assert_eq!(code(PveError::Unreadable { call: call(), why: "w".to_owned() }), "pve_unreadable");
+        assert_eq!(
+            code(PveError::Unreadable {
+                call: call(),
+                why: "w".to_owned()
+            }),
+            "pve_unreadable"
+        );
         assert_eq!(code(refused(403)), "pve_permission_denied");
         assert_eq!(code(refused(595)), "pve_node_unreachable");
         assert_eq!(code(refused(501)), "pve_refused");

@@ -57,7 +57,8 @@ impl Rights {
 
     /// Takes in PVE's answer about one path; a path it does not list carries nothing.
     pub(super) fn learn(&mut self, path: &str, mut answer: BTreeMap<String, Privileges>) {
-        self.tree.insert(path.to_owned(), answer.remove(path).unwrap_or_default());
+        self.tree
+            .insert(path.to_owned(), answer.remove(path).unwrap_or_default());
     }
 
     /// No right anywhere: every list PVE gives to such a token is empty and proves nothing.
@@ -115,7 +116,9 @@ impl Rights {
         let mut missing = Vec::new();
         let pool = pool.map(pool_path);
         for privilege in GUESTS {
-            let by_pool = pool.as_ref().is_some_and(|path| self.holds(path, privilege));
+            let by_pool = pool
+                .as_ref()
+                .is_some_and(|path| self.holds(path, privilege));
             if !by_pool && !self.holds_below(GUESTS_PATH, privilege) {
                 let path = pool.as_deref().unwrap_or(GUESTS_PATH);
                 missing.push(format!("{privilege} on {path}"));
@@ -165,7 +168,10 @@ impl Rights {
     fn holds_somewhere(&self, path: &str, privilege: &str) -> bool {
         let below = format!("{path}/");
         self.holds_below(path, privilege)
-            || self.tree.iter().any(|(p, held)| p.starts_with(&below) && held.contains(privilege))
+            || self
+                .tree
+                .iter()
+                .any(|(p, held)| p.starts_with(&below) && held.contains(privilege))
     }
 
     /// Everything the token lacks, as far as it can be told before storages and bridges were seen.
@@ -195,7 +201,12 @@ mod tests {
     }
 
     fn all_guest_privileges(flag: u8) -> Value {
-        Value::Object(GUESTS.iter().map(|p| ((*p).to_owned(), json!(flag))).collect::<Map<_, _>>())
+        Value::Object(
+            GUESTS
+                .iter()
+                .map(|p| ((*p).to_owned(), json!(flag)))
+                .collect::<Map<_, _>>(),
+        )
     }
 
     fn name<T: std::str::FromStr<Err: std::fmt::Debug>>(text: &str) -> T {
@@ -219,7 +230,10 @@ mod tests {
         let mut rights = rights(json!({ "/": { "Datastore.AllocateSpace": 1 } }));
         assert!(rights.allocates_on(&name("fast")));
         rights.learn("/storage/fast", BTreeMap::new());
-        assert!(!rights.allocates_on(&name("fast")), "asked for by name, it carries nothing");
+        assert!(
+            !rights.allocates_on(&name("fast")),
+            "asked for by name, it carries nothing"
+        );
         assert!(rights.allocates_on(&name("slow")));
     }
 
@@ -231,7 +245,10 @@ mod tests {
         }
         let rights = rights(json!({ "/": held }));
         assert_eq!(rights.missing_for_guests(None), Vec::<String>::new());
-        assert_eq!(rights.missing_for_guests(Some(&name("apps"))), Vec::<String>::new());
+        assert_eq!(
+            rights.missing_for_guests(Some(&name("apps"))),
+            Vec::<String>::new()
+        );
         assert_eq!(rights.missing_on_storage(&name("local")), None);
         assert_eq!(rights.missing_on_template_storage(&name("local")), None);
         assert_eq!(rights.missing_on_bridge(&name("vmbr0")), None);
@@ -244,12 +261,25 @@ mod tests {
             "/pool/gold": all_guest_privileges(0),
             "/storage/shared": { "Datastore.AllocateSpace": 0 },
         }));
-        assert_eq!(rights.missing_for_guests(Some(&name("gold"))), Vec::<String>::new());
+        assert_eq!(
+            rights.missing_for_guests(Some(&name("gold"))),
+            Vec::<String>::new()
+        );
         assert_eq!(rights.missing_for_guests(None).len(), GUESTS.len());
-        assert!(rights.missing_for_guests(None).contains(&"VM.Allocate on /vms".to_owned()));
+        assert!(
+            rights
+                .missing_for_guests(None)
+                .contains(&"VM.Allocate on /vms".to_owned())
+        );
         let other = rights.missing_for_guests(Some(&name("iron")));
-        assert!(other.contains(&"VM.PowerMgmt on /pool/iron".to_owned()), "{other:?}");
-        assert!(rights.allocates_on(&name("shared")), "from the pool, without propagation");
+        assert!(
+            other.contains(&"VM.PowerMgmt on /pool/iron".to_owned()),
+            "{other:?}"
+        );
+        assert!(
+            rights.allocates_on(&name("shared")),
+            "from the pool, without propagation"
+        );
     }
 
     #[test]
@@ -291,7 +321,10 @@ mod tests {
         assert_eq!(rights.missing_on_any_storage(), None);
         assert_eq!(rights.missing_on_any_bridge(), None);
         let none = Rights::default();
-        assert_eq!(none.missing_on_any_storage().as_deref(), Some("Datastore.AllocateSpace on /storage/STORAGE"));
+        assert_eq!(
+            none.missing_on_any_storage().as_deref(),
+            Some("Datastore.AllocateSpace on /storage/STORAGE")
+        );
         assert_eq!(none.missing_at_first(None, None).len(), GUESTS.len() + 3);
     }
 }

@@ -5,9 +5,7 @@ use std::collections::BTreeMap;
 use futures::{StreamExt, stream};
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
-use proximity_pve::guest::ssh::{
-    HostKey, NodeAddress, PlainSsh, generate_keypair, scan_host_key,
-};
+use proximity_pve::guest::ssh::{HostKey, NodeAddress, PlainSsh, generate_keypair, scan_host_key};
 use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget};
 use proximity_store::records::{SshAccess, SshNode};
 
@@ -43,7 +41,10 @@ pub(super) fn places(
     for (field, name) in named.chain(wish.host_keys.keys().map(|n| ("ssh.host_keys", n))) {
         if !nodes.iter().any(|n| n.name == *name) {
             let all: Vec<&str> = nodes.iter().map(|n| n.name.as_str()).collect();
-            let message = format!("node {name} is not in this cluster; its nodes are: {}", all.join(", "));
+            let message = format!(
+                "node {name} is not in this cluster; its nodes are: {}",
+                all.join(", ")
+            );
             return Err(invalid(format!("{field}.{name}"), message));
         }
     }
@@ -58,11 +59,22 @@ pub(super) fn places(
             ));
             continue;
         }
-        let own = || node.ip.as_deref().and_then(|ip| Address::from_place(ip, SSH_PORT).ok());
-        let address = wish.addresses.get(name).cloned().or_else(own).ok_or_else(|| {
-            let message = format!("the cluster tells no address of node {name}; give the address of its SSH");
-            invalid(format!("ssh.addresses.{name}"), message)
-        })?;
+        let own = || {
+            node.ip
+                .as_deref()
+                .and_then(|ip| Address::from_place(ip, SSH_PORT).ok())
+        };
+        let address = wish
+            .addresses
+            .get(name)
+            .cloned()
+            .or_else(own)
+            .ok_or_else(|| {
+                let message = format!(
+                    "the cluster tells no address of node {name}; give the address of its SSH"
+                );
+                invalid(format!("ssh.addresses.{name}"), message)
+            })?;
         found.push((name.clone(), address));
     }
     Ok((found, warnings))
@@ -90,7 +102,11 @@ pub(super) async fn scan(
             let shown = shown.map_err(|e| refusal(&node, &address, None, &e))?;
             let host_key = pinned(wish.host_keys.get(&node), shown)
                 .map_err(|(given, seen)| mismatch(&node, &address, &given, &seen))?;
-            Ok(SshSeen { node, address, host_key })
+            Ok(SshSeen {
+                node,
+                address,
+                host_key,
+            })
         })
         .collect()
 }
@@ -121,10 +137,20 @@ pub(super) async fn log_in(wish: &SshWish, seen: &[SshSeen]) -> Result<(), Engin
     let line = public_line(key).ok_or_else(not_openssh)?;
     let nodes = seen.iter().map(|at| {
         let address = at.address.to_string();
-        (at.node.clone(), NodeAddress { address, host_key: at.host_key.clone() })
+        (
+            at.node.clone(),
+            NodeAddress {
+                address,
+                host_key: at.host_key.clone(),
+            },
+        )
     });
-    let access = PlainSsh::new(&wish.user, key, nodes)
-        .map_err(|e| invalid("ssh.private_key", format!("the SSH key cannot be used: {e}")))?;
+    let access = PlainSsh::new(&wish.user, key, nodes).map_err(|e| {
+        invalid(
+            "ssh.private_key",
+            format!("the SSH key cannot be used: {e}"),
+        )
+    })?;
     let access = &access;
     let answers: Vec<_> = stream::iter(seen)
         .map(|at| async move { (at, try_pct(access, &at.node).await) })
@@ -139,7 +165,10 @@ pub(super) async fn log_in(wish: &SshWish, seen: &[SshSeen]) -> Result<(), Engin
 
 async fn try_pct(access: &PlainSsh, node: &NodeName) -> Result<ExecOutput, GuestError> {
     let vmid = Vmid::try_from(Vmid::MAX).map_err(|e| GuestError::Impossible(e.to_string()))?;
-    let target = GuestTarget { node: node.clone(), vmid };
+    let target = GuestTarget {
+        node: node.clone(),
+        vmid,
+    };
     let exec = Exec {
         argv: vec!["true".to_owned()],
         stdin: None,
@@ -162,7 +191,11 @@ fn judge(
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
             let code = output.exit_code;
-            Err(no_pct(user, at, &format!("pct ended with exit code {code}: {said}")))
+            Err(no_pct(
+                user,
+                at,
+                &format!("pct ended with exit code {code}: {said}"),
+            ))
         }
         Err(GuestError::Failed { message, .. }) => Err(no_pct(user, at, &message)),
         Err(e) => Err(refusal(&at.node, &at.address, Some(line), &e)),
@@ -207,7 +240,12 @@ pub(super) fn access(wish: &SshWish, seen: &[SshSeen]) -> Result<SshAccess, Engi
         address: at.address.to_string(),
         host_key: at.host_key.to_string(),
     });
-    Ok(SshAccess { user: wish.user.clone(), private_key, public_key, nodes: nodes.collect() })
+    Ok(SshAccess {
+        user: wish.user.clone(),
+        private_key,
+        public_key,
+        nodes: nodes.collect(),
+    })
 }
 
 fn keys_file(user: &str) -> String {
@@ -231,8 +269,11 @@ fn no_pct(user: &str, at: &SshSeen, why: &str) -> EngineError {
     let SshSeen { node, address, .. } = at;
     EngineError::Upstream {
         code: "ssh_no_pct",
-        message: format!("account {user} on node {node} at {address} cannot work on containers: {why}"),
-        hint: "this must be a PVE node, and the account must be able to run pct there: root".to_owned(),
+        message: format!(
+            "account {user} on node {node} at {address} cannot work on containers: {why}"
+        ),
+        hint: "this must be a PVE node, and the account must be able to run pct there: root"
+            .to_owned(),
     }
 }
 
@@ -288,7 +329,11 @@ mod tests {
 
     fn at() -> SshSeen {
         let address = Address::from_place("192.0.2.1", SSH_PORT).unwrap();
-        SshSeen { node: "pve1".parse().unwrap(), address, host_key: host_key() }
+        SshSeen {
+            node: "pve1".parse().unwrap(),
+            address,
+            host_key: host_key(),
+        }
     }
 
     #[test]
@@ -296,12 +341,19 @@ mod tests {
         let mut wish = wish();
         let given = Address::from_place("gate.example.org:2201", SSH_PORT).unwrap();
         wish.addresses.insert("pve1".parse().unwrap(), given);
-        let mut nodes = [seen("pve1", true, 1), seen("pve2", false, 2), seen("pve3", false, 3)];
+        let mut nodes = [
+            seen("pve1", true, 1),
+            seen("pve2", false, 2),
+            seen("pve3", false, 3),
+        ];
         nodes[2].online = false;
         let (found, warnings) = places(&wish, &nodes).unwrap();
         let found: Vec<String> = found.iter().map(|(n, a)| format!("{n}={a}")).collect();
         assert_eq!(found, ["pve1=gate.example.org:2201", "pve2=192.0.2.2:22"]);
-        assert!(warnings.len() == 1 && warnings[0].contains("pve3"), "{warnings:?}");
+        assert!(
+            warnings.len() == 1 && warnings[0].contains("pve3"),
+            "{warnings:?}"
+        );
     }
 
     #[test]
@@ -311,7 +363,9 @@ mod tests {
             other => panic!("{other:?}"),
         };
         let mut foreign = wish();
-        foreign.host_keys.insert("pve9".parse().unwrap(), host_key());
+        foreign
+            .host_keys
+            .insert("pve9".parse().unwrap(), host_key());
         let (named, message) = field(&foreign, &[seen("pve1", true, 1), seen("pve2", false, 2)]);
         assert_eq!(named, "ssh.host_keys.pve9");
         assert!(message.ends_with("its nodes are: pve1, pve2"), "{message}");
@@ -325,7 +379,10 @@ mod tests {
         let (a, b) = (host_key(), host_key());
         assert_eq!(pinned(None, a.clone()), Ok(a.clone()));
         assert_eq!(pinned(Some(&a), a.clone()), Ok(a.clone()));
-        assert_eq!(pinned(Some(&a), b.clone()), Err((a.fingerprint(), b.fingerprint())));
+        assert_eq!(
+            pinned(Some(&a), b.clone()),
+            Err((a.fingerprint(), b.fingerprint()))
+        );
     }
 
     #[test]
@@ -339,17 +396,32 @@ mod tests {
             })
         };
         let node = || "pve1".to_owned();
-        let judged = |answer| judge("root", "ssh-ed25519 AAAA", &at(), answer).map_err(|e| (e.code(), e));
-        let gone = GuestError::NotThere { node: node(), message: "no".to_owned() };
+        let judged =
+            |answer| judge("root", "ssh-ed25519 AAAA", &at(), answer).map_err(|e| (e.code(), e));
+        let gone = GuestError::NotThere {
+            node: node(),
+            message: "no".to_owned(),
+        };
         assert!(judged(Err(gone)).is_ok());
         let (code, error) = judged(ended(255, "please run as root\n")).unwrap_err();
         assert_eq!(code, "ssh_no_pct");
         assert!(error.to_string().contains("please run as root"), "{error}");
-        let shut = GuestError::NotSent { node: node(), why: "it does not accept our key".to_owned() };
+        let shut = GuestError::NotSent {
+            node: node(),
+            why: "it does not accept our key".to_owned(),
+        };
         let (code, error) = judged(Err(shut)).unwrap_err();
         assert_eq!(code, "ssh_unreachable");
-        assert!(error.hint().ends_with("ssh-ed25519 AAAA"), "{}", error.hint());
-        let other = GuestError::Untrusted { node: node(), seen: "a".to_owned(), pinned: "b".to_owned() };
+        assert!(
+            error.hint().ends_with("ssh-ed25519 AAAA"),
+            "{}",
+            error.hint()
+        );
+        let other = GuestError::Untrusted {
+            node: node(),
+            seen: "a".to_owned(),
+            pinned: "b".to_owned(),
+        };
         assert_eq!(judged(Err(other)).unwrap_err().0, "ssh_host_key_mismatch");
     }
 
@@ -357,11 +429,17 @@ mod tests {
     fn a_key_is_made_when_none_is_given_and_kept_when_one_is() {
         let made = access(&wish(), &[at()]).unwrap();
         assert_eq!(made.nodes[0].address, "192.0.2.1:22");
-        let given = SshWish { private_key: Some(made.private_key.clone()), ..wish() };
+        let given = SshWish {
+            private_key: Some(made.private_key.clone()),
+            ..wish()
+        };
         let kept = access(&given, &[at()]).unwrap();
         assert_eq!(format!("{} proximity", kept.public_key), made.public_key);
         assert!(warnings(&wish()).len() > warnings(&given).len());
-        let none = SshWish { private_key: Some("no key".to_owned().into()), ..wish() };
+        let none = SshWish {
+            private_key: Some("no key".to_owned().into()),
+            ..wish()
+        };
         let error = access(&none, &[at()]).unwrap_err();
         assert!(!error.to_string().contains("no key"), "{error}");
     }

@@ -56,7 +56,10 @@ pub(super) struct SshWish {
 
 /// A value that breaks its rule.
 pub(super) fn invalid(field: impl Into<String>, message: impl Into<String>) -> EngineError {
-    EngineError::Invalid { field: field.into(), message: message.into() }
+    EngineError::Invalid {
+        field: field.into(),
+        message: message.into(),
+    }
 }
 
 impl Wish {
@@ -92,14 +95,21 @@ impl SshWish {
         let mut host_keys = BTreeMap::new();
         for (node, text) in &ssh.host_keys {
             let field = format!("ssh.host_keys.{node}");
-            let key: HostKey = text.parse().map_err(|e| invalid(&field, format!("node {node}: {e}")))?;
+            let key: HostKey = text
+                .parse()
+                .map_err(|e| invalid(&field, format!("node {node}: {e}")))?;
             host_keys.insert(name(&field, node)?, key);
         }
         let user = account(&ssh.user)?;
         if let Some(key) = &ssh.private_key {
             usable(&user, key)?;
         }
-        Ok(Self { user, private_key: ssh.private_key.clone(), addresses, host_keys })
+        Ok(Self {
+            user,
+            private_key: ssh.private_key.clone(),
+            addresses,
+            host_keys,
+        })
     }
 }
 
@@ -108,9 +118,12 @@ fn usable(user: &str, key: &SecretString) -> Result<(), EngineError> {
     if key.expose_secret().len() > LONGEST_KEY_BYTES || public_line(key).is_none() {
         return Err(not_openssh());
     }
-    PlainSsh::new(user, key, [])
-        .map(drop)
-        .map_err(|e| invalid("ssh.private_key", format!("the SSH key cannot be used: {e}")))
+    PlainSsh::new(user, key, []).map(drop).map_err(|e| {
+        invalid(
+            "ssh.private_key",
+            format!("the SSH key cannot be used: {e}"),
+        )
+    })
 }
 
 /// The SSH key is none.
@@ -123,7 +136,8 @@ pub(super) fn not_openssh() -> EngineError {
 }
 
 fn name<T: std::str::FromStr<Err = BadName>>(field: &str, text: &str) -> Result<T, EngineError> {
-    text.parse().map_err(|e: BadName| invalid(field, e.to_string()))
+    text.parse()
+        .map_err(|e: BadName| invalid(field, e.to_string()))
 }
 
 fn optional<T: std::str::FromStr<Err = BadName>>(
@@ -136,13 +150,16 @@ fn optional<T: std::str::FromStr<Err = BadName>>(
 fn judge(request: &AddHost) -> Result<Judge, EngineError> {
     match (&request.fingerprint, &request.ca_pem) {
         (None, None) => Ok(Judge::System),
-        (Some(text), None) => text
-            .parse()
-            .map(Judge::Pin)
-            .map_err(|e| invalid("fingerprint", format!("the fingerprint cannot be read: {e}"))),
-        (None, Some(pem)) if pem.len() > LONGEST_PEM_BYTES => {
-            Err(invalid("ca_pem", format!("more than {LONGEST_PEM_BYTES} bytes of certificates")))
-        }
+        (Some(text), None) => text.parse().map(Judge::Pin).map_err(|e| {
+            invalid(
+                "fingerprint",
+                format!("the fingerprint cannot be read: {e}"),
+            )
+        }),
+        (None, Some(pem)) if pem.len() > LONGEST_PEM_BYTES => Err(invalid(
+            "ca_pem",
+            format!("more than {LONGEST_PEM_BYTES} bytes of certificates"),
+        )),
         (None, Some(pem)) => Ok(Judge::Ca(pem.clone())),
         (Some(_), Some(_)) => Err(invalid(
             "ca_pem",
@@ -162,7 +179,10 @@ fn token(id: &str, secret: &SecretString) -> Result<ApiToken, EngineError> {
         let message = "the token secret must be what PVE showed when the token was made, a UUID, and nothing else";
         return Err(invalid("token_secret", message));
     }
-    Ok(ApiToken { id: id.to_owned(), secret: secret.clone() })
+    Ok(ApiToken {
+        id: id.to_owned(),
+        secret: secret.clone(),
+    })
 }
 
 /// PVE's own rule for token ids.
@@ -170,14 +190,20 @@ fn is_token_id(id: &str) -> bool {
     let word = |s: &str| {
         s.bytes().next().is_some_and(|b| b.is_ascii_alphabetic())
             && s.len() >= 2
-            && s.bytes().all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
+            && s.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
     };
     let user = |s: &str| {
-        !s.is_empty() && s.bytes().all(|b| b.is_ascii_graphic() && !b":/!=".contains(&b))
+        !s.is_empty()
+            && s.bytes()
+                .all(|b| b.is_ascii_graphic() && !b":/!=".contains(&b))
     };
     id.len() <= LONGEST_TOKEN_BYTES
         && id.rsplit_once('!').is_some_and(|(account, token)| {
-            word(token) && account.rsplit_once('@').is_some_and(|(u, realm)| user(u) && word(realm))
+            word(token)
+                && account
+                    .rsplit_once('@')
+                    .is_some_and(|(u, realm)| user(u) && word(realm))
         })
 }
 
@@ -190,7 +216,10 @@ fn account(text: &str) -> Result<String, EngineError> {
     if good {
         Ok(text.to_owned())
     } else {
-        Err(invalid("ssh.user", "the SSH account must be a Unix account name such as root"))
+        Err(invalid(
+            "ssh.user",
+            "the SSH account must be a Unix account name such as root",
+        ))
     }
 }
 
@@ -230,13 +259,25 @@ mod tests {
         };
         assert_eq!(with(|r| r.label = "-x".to_owned()), "label");
         assert_eq!(with(|r| r.url = "http://192.0.2.10".to_owned()), "url");
-        assert_eq!(with(|r| r.fingerprint = Some("AB:CD".to_owned())), "fingerprint");
+        assert_eq!(
+            with(|r| r.fingerprint = Some("AB:CD".to_owned())),
+            "fingerprint"
+        );
         assert_eq!(with(|r| r.token_id = "root@pam".to_owned()), "token_id");
-        assert_eq!(with(|r| r.token_secret = SecretString::from("a\nb")), "token_secret");
-        assert_eq!(with(|r| r.token_secret = SecretString::from("")), "token_secret");
+        assert_eq!(
+            with(|r| r.token_secret = SecretString::from("a\nb")),
+            "token_secret"
+        );
+        assert_eq!(
+            with(|r| r.token_secret = SecretString::from("")),
+            "token_secret"
+        );
         assert_eq!(with(|r| r.pool = Some("a//b".to_owned())), "pool");
         assert_eq!(with(|r| r.storage = Some("1".to_owned())), "storage");
-        assert_eq!(with(|r| r.template_storage = Some("a b".to_owned())), "template_storage");
+        assert_eq!(
+            with(|r| r.template_storage = Some("a b".to_owned())),
+            "template_storage"
+        );
         assert_eq!(with(|r| r.bridge = Some(String::new())), "bridge");
         assert_eq!(
             with(|r| {
@@ -255,19 +296,37 @@ mod tests {
                 user: user.to_owned(),
                 private_key: None,
                 addresses: BTreeMap::from([("pve1".to_owned(), address.to_owned())]),
-                host_keys: key.map(|k| ("pve1".to_owned(), k.to_owned())).into_iter().collect(),
+                host_keys: key
+                    .map(|k| ("pve1".to_owned(), k.to_owned()))
+                    .into_iter()
+                    .collect(),
             });
             request
         };
         assert_eq!(field_of(&ssh("ro ot", "192.0.2.10", None)), "ssh.user");
-        assert_eq!(field_of(&ssh("-oProxyCommand", "192.0.2.10", None)), "ssh.user");
-        assert_eq!(field_of(&ssh("root", "192.0.2.10:0", None)), "ssh.addresses.pve1");
-        assert_eq!(field_of(&ssh("root", "192.0.2.10", Some("x"))), "ssh.host_keys.pve1");
+        assert_eq!(
+            field_of(&ssh("-oProxyCommand", "192.0.2.10", None)),
+            "ssh.user"
+        );
+        assert_eq!(
+            field_of(&ssh("root", "192.0.2.10:0", None)),
+            "ssh.addresses.pve1"
+        );
+        assert_eq!(
+            field_of(&ssh("root", "192.0.2.10", Some("x"))),
+            "ssh.host_keys.pve1"
+        );
         let mut keyed = ssh("root", "192.0.2.10", None);
         keyed.ssh.as_mut().unwrap().private_key = Some(SecretString::from("hush"));
         assert_eq!(field_of(&keyed), "ssh.private_key");
-        let read = Wish::read(&ssh("root", "192.0.2.10", None)).unwrap().ssh.unwrap();
-        assert_eq!(read.addresses.values().next().unwrap().to_string(), "192.0.2.10:22");
+        let read = Wish::read(&ssh("root", "192.0.2.10", None))
+            .unwrap()
+            .ssh
+            .unwrap();
+        assert_eq!(
+            read.addresses.values().next().unwrap().to_string(),
+            "192.0.2.10:22"
+        );
     }
 
     #[test]
@@ -285,7 +344,16 @@ mod tests {
         for good in ["root@pam!proximity", "a.b@x@pve!t1", "me@my-realm!a_b"] {
             assert!(is_token_id(good), "{good}");
         }
-        for bad in ["", "root", "root@pam", "root!x1@pam", "@pam!t1", "root@!t1", "root@pam!", "a b@pam!t1"] {
+        for bad in [
+            "",
+            "root",
+            "root@pam",
+            "root!x1@pam",
+            "@pam!t1",
+            "root@!t1",
+            "root@pam!",
+            "a b@pam!t1",
+        ] {
             assert!(!is_token_id(bad), "{bad}");
         }
     }
