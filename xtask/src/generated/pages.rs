@@ -1,6 +1,6 @@
 //! Whole pages that the program itself prints.
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 
 use super::Generated;
 use crate::figures::Binary;
@@ -23,6 +23,9 @@ fn page(place: &Place, file: &'static str, args: &[&str]) -> Result<Generated> {
         .args(args)
         .capture(place.root())?
         .expect_success(&format!("proximity {}", args.join(" ")))?;
+    if should_be.trim().is_empty() {
+        bail!("proximity {} printed nothing", args.join(" "));
+    }
     let is = match std::fs::read_to_string(place.root().join(file)) {
         Ok(text) => text,
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),

@@ -58,33 +58,24 @@ fn nextest(stand: &Stand<'_>, command: &[&str], filter: &str) -> Result<Invocati
         .until(stand.deadline))
 }
 
-/// Counts from the runner's own summary; a run without one, or with a bad code and no failed
-/// test, is a failure by itself.
+/// Counts from the runner's own summary. A bad code without a failed test is a failure by itself,
+/// and a stage without a single test has shown nothing, however well it ended.
 fn judge(run: &Captured) -> Outcome {
-    let Some(tally) = summary(&run.stderr) else {
-        return if run.ended.is_success() {
-            Outcome {
-                tally: Tally::default(),
-                remarks: vec!["no test here".to_owned()],
-            }
-        } else {
-            Outcome::failed(format!("the test runner {}", run.ended.describe()))
-        };
+    let tally = summary(&run.stderr).unwrap_or_default();
+    let counted = Outcome {
+        tally,
+        remarks: vec![tally.to_string()],
     };
     if tally.failed == 0 && !run.ended.is_success() {
-        return Outcome {
-            tally,
-            remarks: Vec::new(),
-        }
-        .and(Outcome::failed(format!(
+        return counted.and(Outcome::failed(format!(
             "the test runner {}",
             run.ended.describe()
         )));
     }
-    Outcome {
-        tally,
-        remarks: vec![tally.to_string()],
+    if tally == Tally::default() {
+        return Outcome::skipped("there is no such test");
     }
+    counted
 }
 
 /// The runner's last summary line. What it calls skipped was left to the other stage by the
@@ -191,6 +182,13 @@ mod tests {
     #[test]
     fn a_runner_that_could_not_build_is_a_failure() {
         assert_eq!(judge(&ran("error: could not compile", 101)).tally.failed, 1);
+        assert_eq!(
+            judge(&ran("Summary [ 0s] 0 tests run: 0 passed", 0))
+                .tally
+                .skipped,
+            1
+        );
+        assert_eq!(judge(&ran("no tests to run", 0)).tally.skipped, 1);
         let odd = ran("Summary [ 1s] 3 tests run: 3 passed, 0 skipped", 1);
         assert_eq!(
             judge(&odd).tally.to_string(),
