@@ -142,10 +142,14 @@ impl Table {
 fn strip(property: &Value) -> Value {
     let mut kept = Map::new();
     for key in KEPT {
-        let Some(value) = property.get(key) else { continue };
+        let Some(value) = property.get(key) else {
+            continue;
+        };
         let value = match key {
             "format" | "properties" => match value.as_object() {
-                Some(sub) => Value::Object(sub.iter().map(|(k, v)| (k.clone(), strip(v))).collect()),
+                Some(sub) => {
+                    Value::Object(sub.iter().map(|(k, v)| (k.clone(), strip(v))).collect())
+                }
                 None => value.clone(),
             },
             "items" => strip(value),

@@ -19,7 +19,7 @@ pub enum Layout {
 }
 
 /// Finds out which layout is mounted.
-pub fn layout() -> Layout {
+pub(super) fn layout() -> Layout {
     if Path::new(ROOT).join("cgroup.controllers").exists() {
         Layout::Unified
     } else {

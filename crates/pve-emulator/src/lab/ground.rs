@@ -12,11 +12,20 @@ use super::lock::try_lock_exclusive;
 use super::network::Network;
 use super::program::check_programs;
 use super::template::{TEMPLATE_NAME, Template, ensure_template};
-use super::{mounts, private, resolver};
+use super::{mounts, resolver};
 use crate::lxc::{DriverSetup, Leases, LxcDriver, Place};
 
 /// What the guests' configurations call the lab's bridge.
 pub const BRIDGE_IN_CONFIGURATIONS: &str = "vmbr0";
+
+/// Whether settings of the whole machine may be raised.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Machine {
+    /// Yes; they are put back at the end.
+    Raise,
+    /// No: only what the network namespace has of its own.
+    LeaveAlone,
+}
 
 /// A lab's ground while it is held.
 #[derive(Debug)]
@@ -39,44 +48,45 @@ impl Ground {
     ///
     /// # Errors
     /// Any of it failed; what was made is removed by [`clean`].
-    pub(crate) async fn take(state: &Path, template_cache: &Path) -> Result<Self, LabError> {
+    pub(crate) async fn take(
+        state: &Path,
+        template_cache: &Path,
+        machine: Machine,
+    ) -> Result<Self, LabError> {
         check_programs()?;
         let lock = lock_state(state)?;
         let template = ensure_template(template_cache).await?;
         let identity = Identity::establish(state).await?;
-        let hold = match private::scope() {
-            Some(_) => {
+        let hold = match machine {
+            Machine::Raise => Some(kernel::hold(&identity.id).await?),
+            Machine::LeaveAlone => {
                 kernel::set_namespaced()?;
                 None
             }
-            None => Some(kernel::hold(&identity.id).await?),
         };
-        let mtu = identity.network.up().await?;
-        let base = mounts::mount_base(&template.base).await?;
         let place = Place::new(&identity.id, identity.scope.clone());
-        let leases = open_leases(state, identity.network.gateway)?;
-        let driver = LxcDriver::new(DriverSetup {
-            place: place.clone(),
-            base,
-            template: TEMPLATE_NAME.to_owned(),
-            bridge: identity.network.bridge.clone(),
-            bridge_in_configurations: BRIDGE_IN_CONFIGURATIONS.to_owned(),
-            mtu,
-            leases,
-            resolver: resolver::guest_resolver(identity.scope.is_some()),
-            layout: cgroup::layout(),
-            cores_there: cores_there(),
-        });
-        let (state, network) = (state.to_owned(), identity.network);
-        Ok(Self {
-            place,
-            driver,
-            template,
-            network,
-            state,
-            hold,
-            _lock: lock,
-        })
+        match prepare(state, &template, &identity, &place).await {
+            Ok(driver) => {
+                let (state, network) = (state.to_owned(), identity.network);
+                Ok(Self {
+                    place,
+                    driver,
+                    template,
+                    network,
+                    state,
+                    hold,
+                    _lock: lock,
+                })
+            }
+            Err(error) => {
+                // Guests of an earlier run may still need the network; without any it goes again.
+                if place.running().is_empty() {
+                    remove_traces(&place, &identity.network).await?;
+                }
+                release(hold).await?;
+                Err(error)
+            }
+        }
     }
 
     /// Ends all guests, removes network and control groups, puts kernel settings back. Disks and leases stay.
@@ -86,12 +96,39 @@ impl Ground {
     pub(crate) async fn leave(self) -> Result<(), LabError> {
         let guests = kill_guests(&self.driver, &self.place).await;
         let traces = remove_traces(&self.place, &self.network).await;
-        let settings = match self.hold {
-            Some(hold) => hold.release().await,
-            None => Ok(()),
-        };
+        let settings = release(self.hold).await;
         tracing::debug!(state = %self.state.display(), "lab left");
         guests.and(traces).and(settings)
+    }
+}
+
+/// Brings up network, mounts and driver.
+async fn prepare(
+    state: &Path,
+    template: &Template,
+    identity: &Identity,
+    place: &Place,
+) -> Result<LxcDriver, LabError> {
+    let mtu = identity.network.up().await?;
+    let base = mounts::mount_base(&template.base).await?;
+    Ok(LxcDriver::new(DriverSetup {
+        place: place.clone(),
+        base,
+        template: TEMPLATE_NAME.to_owned(),
+        bridge: identity.network.bridge.clone(),
+        bridge_in_configurations: BRIDGE_IN_CONFIGURATIONS.to_owned(),
+        mtu,
+        leases: open_leases(state, identity.network.gateway)?,
+        resolver: resolver::guest_resolver(identity.scope.is_some()),
+        layout: cgroup::layout(),
+        cores_there: cores_there(),
+    }))
+}
+
+async fn release(hold: Option<KernelHold>) -> Result<(), LabError> {
+    match hold {
+        Some(hold) => hold.release().await,
+        None => Ok(()),
     }
 }
 
@@ -152,12 +189,12 @@ fn open_leases(state: &Path, gateway: Ipv4Addr) -> Result<Leases, LabError> {
     Leases::open(path.clone(), gateway).map_err(|reason| LabError::BadState { path, reason })
 }
 
-fn cores_there() -> u32 {
+pub(crate) fn cores_there() -> u32 {
     let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
     u32::try_from(cores).unwrap_or(u32::MAX)
 }
 
-fn remove_file(path: &Path) -> Result<(), LabError> {
+pub(crate) fn remove_file(path: &Path) -> Result<(), LabError> {
     match std::fs::remove_file(path) {
         Ok(()) => Ok(()),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 
 use tokio::net::TcpListener;
 
+use super::announce::NodeAddress;
 use super::error::LabError;
 use super::file::write_atomically;
 use crate::lxc::Place;
@@ -24,7 +25,7 @@ pub(crate) async fn open(
     node: &str,
     place: &Place,
     address: SocketAddr,
-) -> Result<(NodeSsh, String), LabError> {
+) -> Result<(NodeSsh, NodeAddress), LabError> {
     let home = state.join("nodes").join(node);
     let shell = NodeShell {
         home: home.join("root"),
@@ -40,9 +41,14 @@ pub(crate) async fn open(
     write_pct(&shell.bin, state, node, place)?;
     let host_key = HostKey::load_or_make(&home.join("ssh_host_ed25519_key")).map_err(failed)?;
     let public = host_key.public_line().map_err(failed)?;
-    let listener = TcpListener::bind(address)
-        .await
-        .map_err(LabError::io(format!("listen for SSH on {address}")))?;
+    let taken = || LabError::io(format!("listen for SSH on {address}"));
+    let listener = TcpListener::bind(address).await.map_err(taken())?;
+    let bound = listener.local_addr().map_err(taken())?;
+    let address = NodeAddress {
+        node: node.to_owned(),
+        address: bound.to_string(),
+        host_key: public,
+    };
     let authorized_keys = state.join("authorized_keys");
     Ok((
         NodeSsh {
@@ -51,7 +57,7 @@ pub(crate) async fn open(
             authorized_keys,
             shell,
         },
-        public,
+        address,
     ))
 }
 

@@ -2,7 +2,7 @@
 
 use std::ffi::{OsStr, OsString};
 use std::os::unix::process::ExitStatusExt;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
@@ -22,7 +22,6 @@ pub(crate) struct Program {
     name: OsString,
     args: Vec<OsString>,
     stdin: Vec<u8>,
-    directory: Option<PathBuf>,
     limit: Duration,
 }
 
@@ -44,7 +43,6 @@ impl Program {
             name: name.as_ref().to_owned(),
             args: Vec::new(),
             stdin: Vec::new(),
-            directory: None,
             limit: Duration::from_secs(30),
         }
     }
@@ -59,12 +57,6 @@ impl Program {
     /// Gives it this as its whole standard input (default: nothing).
     pub(crate) fn stdin(mut self, text: impl Into<Vec<u8>>) -> Self {
         self.stdin = text.into();
-        self
-    }
-
-    /// Runs it in `directory`.
-    pub(crate) fn directory(mut self, directory: &Path) -> Self {
-        self.directory = Some(directory.to_owned());
         self
     }
 
@@ -125,9 +117,6 @@ impl Program {
             // A terminal's Ctrl-C is for the lab, which ends its programs in its own order.
             .process_group(0)
             .kill_on_drop(true);
-        if let Some(directory) = &self.directory {
-            command.current_dir(directory);
-        }
         let failed = || LabError::io(format!("run {shown}"));
         let mut child = command.spawn().map_err(failed())?;
         let stdin = child.stdin.take();

@@ -5,6 +5,7 @@
 //! whole recipe, so a changed recipe makes a new directory and running guests keep theirs.
 
 use std::fs::File;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -32,6 +33,8 @@ pub struct Template {
     pub base: PathBuf,
     /// Size of the archive, bytes.
     pub archive_bytes: u64,
+    /// When it was made, Unix seconds.
+    pub made_s: u64,
 }
 
 /// Makes the template if the cache does not hold it; a second caller waits for the first.
@@ -67,11 +70,15 @@ fn existing(directory: &Path) -> Result<Option<Template>, LabError> {
     let archive = directory.join(TEMPLATE_NAME);
     let base = directory.join("base.unpriv");
     match std::fs::metadata(&archive) {
-        Ok(meta) if base.is_dir() => Ok(Some(Template {
-            archive,
-            base,
-            archive_bytes: meta.len(),
-        })),
+        Ok(meta) if base.is_dir() => {
+            let made_s = u64::try_from(meta.mtime()).unwrap_or(0);
+            Ok(Some(Template {
+                archive,
+                base,
+                archive_bytes: meta.len(),
+                made_s,
+            }))
+        }
         Ok(_) => Ok(None),
         Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(None),
         Err(source) => Err(LabError::Io {

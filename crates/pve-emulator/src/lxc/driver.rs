@@ -5,6 +5,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
 
 use super::config::{Address, Plan, address_of};
@@ -16,6 +17,7 @@ use crate::core::guest::{
     JobId,
 };
 use crate::lab::{Layout, remove_group, write_atomically};
+use crate::shell::GuestDriver;
 
 /// What the lab prepared for its guests.
 #[derive(Debug)]
@@ -54,6 +56,13 @@ struct Inner {
     locks: Mutex<HashMap<GuestKey, Arc<AsyncMutex<()>>>>,
 }
 
+#[async_trait]
+impl GuestDriver for LxcDriver {
+    async fn run(&self, command: GuestCommand) -> GuestDone {
+        self.carry_out(command).await
+    }
+}
+
 type Log = Result<Vec<String>, GuestError>;
 
 impl LxcDriver {
@@ -71,7 +80,7 @@ impl LxcDriver {
     ///
     /// Flow: commands that change a guest wait for each other, except that `Kill` does not wait for a `Shutdown`
     /// under way. Guarantees: exactly one answer; every command may be repeated. Errors are in the answer.
-    pub async fn run(&self, command: GuestCommand) -> GuestDone {
+    pub async fn carry_out(&self, command: GuestCommand) -> GuestDone {
         match command {
             GuestCommand::Create { job, guest, spec } => {
                 done(job, self.create(&guest, &spec).await)

@@ -11,7 +11,7 @@ use super::{Died, Site};
 use crate::lab::control::NearPath;
 
 /// Name of the socket in the state directory.
-pub(crate) const SOCKET: &str = "control.sock";
+pub(crate) const SOCKET: &str = "pct.sock";
 /// Most bytes of an answer.
 const LIMIT_BYTES: u64 = 4 << 20;
 const TIMEOUT: Duration = Duration::from_secs(10);
