@@ -16,7 +16,6 @@ mod key;
 mod migrate;
 #[cfg(test)]
 mod migration_tests;
-mod note;
 mod open;
 mod operations;
 mod options;
@@ -29,6 +28,7 @@ mod seal;
 mod steps;
 mod store;
 mod tokens;
+mod turns;
 mod undo;
 pub mod views;
 

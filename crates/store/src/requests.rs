@@ -15,8 +15,8 @@ use crate::journal::{Act, add_audit, add_event};
 use crate::operations::{advance, existing};
 use crate::records::{Actor, OperationRecord};
 use crate::row::Columns;
-use crate::steps::log_failure;
 use crate::store::Store;
+use crate::turns::log_failure;
 
 impl Store {
     /// Asks to cancel. A queued operation is cancelled at once: its app is what it was before it was asked for, or

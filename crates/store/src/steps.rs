@@ -2,20 +2,19 @@
 
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{Epoch, OperationId};
-use proximity_domain::operation::{OperationEvent, OperationState};
+use proximity_domain::operation::OperationState;
 use proximity_domain::saga::{StepRecord, StepState};
 use proximity_domain::time::Timestamp;
 use serde_json::Value;
 use sqlx::SqliteConnection;
 use sqlx::sqlite::SqliteRow;
 
-use crate::apply::{apply, refuse_limbo};
-use crate::effects::{Effects, MutationAudit, NewLogLine};
+use crate::apply::apply;
+use crate::effects::{Effects, MutationAudit};
 use crate::error::StoreError;
-use crate::journal::{Act, add_audit, add_log_line};
-use crate::operations::advance;
+use crate::journal::{Act, add_audit};
 use crate::queue::held;
-use crate::records::{Actor, Fence, LogLevel, OperationRecord};
+use crate::records::{Actor, Fence, OperationRecord};
 use crate::row::{Columns, each, to_json};
 use crate::store::{Reader, Store};
 use crate::views::AuditKind;
@@ -182,92 +181,20 @@ impl Store {
         .await
     }
 
-    /// A step failed for good: the operation turns back. Writes a log line of level `error`.
+    /// Commits effects between the writes of a step: what was said or learned while it works. No step and no state
+    /// changes.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`]; [`StoreError::IllegalTransition`] if the operation does not run forwards, or the
-    /// step has not begun or has succeeded.
-    pub async fn fail_step(
+    /// [`StoreError::LeaseLost`], and those of the effects.
+    pub async fn note(
         &self,
         fence: &Fence,
-        index: Option<u32>,
-        failure: Failure,
-        effects: Effects,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.write(async |tx| {
-            let operation = forwards(tx, fence).await?;
-            let failure = break_step(tx, fence, index, failure, StepState::Failed, now).await?;
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
-            log_failure(tx, &operation, &failure, now).await?;
-            advance(tx, &operation, OperationEvent::StepFailed(failure), now).await?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Neither forwards nor backwards is safe: a person is needed. Writes a log line of level `error`; the claim
-    /// ends.
-    ///
-    /// With `index`, that step has failed (its undo, if the operation was unwinding).
-    ///
-    /// # Errors
-    /// [`StoreError::LeaseLost`]; [`StoreError::IllegalTransition`] if the step has not begun or has succeeded.
-    pub async fn stick(
-        &self,
-        fence: &Fence,
-        index: Option<u32>,
-        failure: Failure,
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
-            let to = match operation.state {
-                OperationState::Unwinding { .. } => StepState::UndoFailed,
-                OperationState::Queued
-                | OperationState::Running
-                | OperationState::Succeeded
-                | OperationState::Failed { .. }
-                | OperationState::Cancelled
-                | OperationState::Stuck { .. } => StepState::Failed,
-            };
-            let failure = break_step(tx, fence, index, failure, to, now).await?;
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
-            log_failure(tx, &operation, &failure, now).await?;
-            advance(tx, &operation, OperationEvent::GotStuck(failure), now).await?;
-            Ok(())
-        })
-        .await
-    }
-
-    /// Every step is done: the operation succeeds, at 100 percent.
-    ///
-    /// # Errors
-    /// [`StoreError::LeaseLost`]; [`StoreError::IllegalTransition`] if it does not run forwards, a step has not
-    /// succeeded, or its app would stay on the way to somewhere (e.g. *deploying*).
-    pub async fn complete(
-        &self,
-        fence: &Fence,
-        effects: Effects,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
-        self.write(async |tx| {
-            let operation = forwards(tx, fence).await?;
-            let log = step_log(tx, operation.id).await?;
-            if let Some(open) = log.iter().find(|s| s.state != StepState::Succeeded) {
-                return Err(illegal(
-                    open.index,
-                    "be left open by an operation that succeeds",
-                ));
-            }
-            let effects = Effects {
-                percent: Some(100),
-                ..effects
-            };
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
-            advance(tx, &operation, OperationEvent::StepsDone, now).await?;
-            refuse_limbo(tx, &operation).await
+            apply(tx, &operation, effects, self.shared.rest_ms, now).await
         })
         .await
     }
@@ -284,42 +211,16 @@ impl Reader {
 }
 
 /// The operation under the fence, running forwards.
-async fn forwards(tx: &mut SqliteConnection, fence: &Fence) -> Result<OperationRecord, StoreError> {
+pub(crate) async fn forwards(
+    tx: &mut SqliteConnection,
+    fence: &Fence,
+) -> Result<OperationRecord, StoreError> {
     let operation = held(tx, fence).await?;
     if operation.state == OperationState::Running {
         return Ok(operation);
     }
     let what = format!("operation {} is {}", operation.id, operation.state.label());
     Err(StoreError::IllegalTransition { what })
-}
-
-/// Writes a failure to a step that has begun and not succeeded; gives the failure with the step's name.
-async fn break_step(
-    tx: &mut SqliteConnection,
-    fence: &Fence,
-    index: Option<u32>,
-    failure: Failure,
-    to: StepState,
-    now: Timestamp,
-) -> Result<Failure, StoreError> {
-    let Some(index) = index else {
-        return Ok(failure);
-    };
-    let log = step_log(tx, fence.operation).await?;
-    let step = log.iter().find(|s| s.index == index);
-    let step = step.ok_or_else(|| no_step(fence, index))?;
-    let later_open = |s: &StepRecord| s.index > index && s.state != StepState::UndoFinished;
-    if to == StepState::Failed && step.state == StepState::Succeeded {
-        return Err(illegal(index, "fail, it succeeded"));
-    }
-    if to == StepState::UndoFailed
-        && (step.state == StepState::UndoFinished || log.iter().any(later_open))
-    {
-        return Err(illegal(index, "fail to be undone, it is not its turn"));
-    }
-    let failure = failure.at(&step.name);
-    write_step(tx, fence, index, to, Some(&failure), now).await?;
-    Ok(failure)
 }
 
 pub(crate) async fn write_step(
@@ -344,21 +245,6 @@ pub(crate) async fn write_step(
     .execute(tx)
     .await?;
     Ok(())
-}
-
-pub(crate) async fn log_failure(
-    tx: &mut SqliteConnection,
-    operation: &OperationRecord,
-    failure: &Failure,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let line = NewLogLine {
-        level: LogLevel::Error,
-        step: failure.step.clone(),
-        message: failure.message.clone(),
-        percent: Some(operation.percent),
-    };
-    add_log_line(tx, &line, operation.app, operation.id, now).await
 }
 
 pub(crate) async fn step_log(

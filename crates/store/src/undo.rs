@@ -12,8 +12,9 @@ use crate::error::StoreError;
 use crate::operations::advance;
 use crate::queue::held;
 use crate::records::{Fence, OperationRecord};
-use crate::steps::{illegal, log_failure, no_step, state_of, step_log, write_step};
+use crate::steps::{illegal, no_step, state_of, step_log, write_step};
 use crate::store::Store;
+use crate::turns::log_failure;
 
 impl Store {
     /// The operation turns back because a cancel was requested.

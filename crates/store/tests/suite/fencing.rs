@@ -42,6 +42,7 @@ async fn every_write(world: &World, fence: &Fence) -> Vec<&'static str> {
             "begin_unwind_cancelled",
             s.begin_unwind_cancelled(fence, now).await,
         ),
+        ("note", s.note(fence, loud(), now).await),
         ("begin_undo", s.begin_undo(fence, 0, now).await),
         ("finish_undo", s.finish_undo(fence, 0, loud(), now).await),
         ("fail_undo", s.fail_undo(fence, 0, failure("x"), now).await),

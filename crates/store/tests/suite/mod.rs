@@ -2,6 +2,7 @@
 //!
 //! A backend runs all of it with `contract!(its maker)`; see `contract_sqlite.rs`.
 
+pub mod acts;
 pub mod apps;
 pub mod archive;
 pub mod fencing;

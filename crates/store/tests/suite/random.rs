@@ -3,7 +3,6 @@
 use std::cell::RefCell;
 use std::collections::BTreeMap;
 
-use proptest::prelude::*;
 use proptest::test_runner::{Config, TestRunner};
 use proximity_domain::app::Status;
 use proximity_domain::ids::{AppId, HolderId, OperationId};
@@ -17,57 +16,11 @@ use proximity_store::views::{AppFilter, OperationFilter};
 use serde_json::json;
 use uuid::Uuid;
 
+use super::acts::{Act, act};
 use super::world::{LEASE_MS, Make, Shape, World, error_status, failure, with_status};
 
 const CASES: u32 = 40;
 const LENGTH: usize = 60;
-
-/// What is done next; numbers choose among what there is.
-#[derive(Debug, Clone)]
-enum Act {
-    Create(u8),
-    Enqueue(u8, u8),
-    Claim { holder: u8, exclusive: bool },
-    Pass(u16),
-    Begin { claim: u8, guest: Option<u8> },
-    Finish(u8),
-    Fail(u8),
-    Stick(u8),
-    Mutate(u8),
-    BeginUndo(u8),
-    FinishUndo(u8),
-    FailUndo(u8),
-    UnwindCancelled(u8),
-    Complete { claim: u8, archive: bool },
-    EndUnwound(u8),
-    Cancel(u8),
-    Retry(u8),
-    Abandon(u8),
-}
-
-fn act() -> impl Strategy<Value = Act> {
-    let n = any::<u8>;
-    prop_oneof![
-        3 => n().prop_map(Act::Create),
-        3 => (n(), n()).prop_map(|(a, b)| Act::Enqueue(a, b)),
-        6 => (0..2_u8, any::<bool>()).prop_map(|(holder, exclusive)| Act::Claim { holder, exclusive }),
-        2 => (0..12_000_u16).prop_map(Act::Pass),
-        8 => (n(), any::<Option<u8>>()).prop_map(|(claim, guest)| Act::Begin { claim, guest }),
-        8 => n().prop_map(Act::Finish),
-        2 => n().prop_map(Act::Fail),
-        1 => n().prop_map(Act::Stick),
-        2 => n().prop_map(Act::Mutate),
-        6 => n().prop_map(Act::BeginUndo),
-        6 => n().prop_map(Act::FinishUndo),
-        1 => n().prop_map(Act::FailUndo),
-        2 => n().prop_map(Act::UnwindCancelled),
-        4 => (n(), any::<bool>()).prop_map(|(claim, archive)| Act::Complete { claim, archive }),
-        4 => n().prop_map(Act::EndUnwound),
-        2 => n().prop_map(Act::Cancel),
-        2 => n().prop_map(Act::Retry),
-        1 => n().prop_map(Act::Abandon),
-    ]
-}
 
 /// How often an operation was seen in each state, over all cases.
 type Reached = RefCell<BTreeMap<&'static str, u32>>;
@@ -190,7 +143,13 @@ impl Play {
             | Act::UnwindCancelled(claim)
             | Act::Complete { claim, .. }
             | Act::EndUnwound(claim) => match pick(&self.claims, claim) {
-                Some(fence) => self.work(act, &fence).await,
+                Some(fence) => {
+                    let stands = self.stands(&fence).await;
+                    let result = self.work(act, &fence).await;
+                    let lost = matches!(result, Err(StoreError::LeaseLost { .. }));
+                    assert_eq!(lost, !stands, "{act:?} under {fence:?}: {result:?}");
+                    result
+                }
                 None => Ok(()),
             },
         }
@@ -280,6 +239,13 @@ impl Play {
         }
         self.claims.push(fence);
         Ok(())
+    }
+
+    /// Whether a claim is the last one of an operation at work, by what is recorded.
+    async fn stands(&self, fence: &Fence) -> bool {
+        let operation = self.world.operation(fence.operation).await;
+        let holder = operation.lease.map(|(holder, _)| holder);
+        (holder, operation.epoch) == (Some(fence.holder), fence.epoch)
     }
 
     /// What a worker does; sometimes with a claim it has lost.

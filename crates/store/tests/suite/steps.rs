@@ -102,6 +102,18 @@ pub async fn carry_their_effects(make: &impl Make) {
         .finish_step(&fence, 0, json!({}), effects, world.at());
     done.await.unwrap();
     assert_eq!(world.app(app.id).await.url, None);
+    let steps = world.store.steps(operation.id).await.unwrap();
+    let said = Effects {
+        log: vec![line],
+        ..Effects::default()
+    };
+    world.store.note(&fence, said, world.at()).await.unwrap();
+    assert_eq!(world.store.log(app.id, 0, 10).await.unwrap().len(), 2);
+    assert_eq!(
+        world.store.steps(operation.id).await.unwrap(),
+        steps,
+        "a note is no step"
+    );
     world.assert_sound().await;
 }
 
