@@ -55,7 +55,12 @@ pub(crate) fn success(request: RequestId, style: Style, reply: Reply, handed: Ha
 }
 
 /// A refusal; in extjs style a 200 that says so.
-pub(crate) fn failure(request: RequestId, style: Style, error: &ApiError, handed: Handed) -> Response {
+pub(crate) fn failure(
+    request: RequestId,
+    style: Style,
+    error: &ApiError,
+    handed: Handed,
+) -> Response {
     let message = error.message();
     let mut body = Map::from_iter([
         ("data".to_owned(), Value::Null),
@@ -65,7 +70,13 @@ pub(crate) fn failure(request: RequestId, style: Style, error: &ApiError, handed
         body.insert("errors".into(), json!(errors));
     }
     match style {
-        Style::Json => finish(request, error.status(), &first_line(&message), &Value::Object(body), handed),
+        Style::Json => finish(
+            request,
+            error.status(),
+            &first_line(&message),
+            &Value::Object(body),
+            handed,
+        ),
         Style::Extjs => {
             body.insert("success".into(), json!(0));
             body.insert("status".into(), extjs_status(error));

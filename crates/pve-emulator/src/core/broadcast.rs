@@ -15,7 +15,15 @@ pub(crate) fn start(world: &mut World, now_ms: u64, effects: &mut Effects) {
     let guests: Vec<(GuestKey, bool)> = world
         .guests
         .iter()
-        .map(|(vmid, guest)| (GuestKey { node: guest.node.clone(), vmid: *vmid }, guest.is_running()))
+        .map(|(vmid, guest)| {
+            (
+                GuestKey {
+                    node: guest.node.clone(),
+                    vmid: *vmid,
+                },
+                guest.is_running(),
+            )
+        })
         .collect();
     for (key, running) in guests {
         if running {
@@ -33,10 +41,22 @@ pub(crate) fn inspect(
     broadcast: bool,
     effects: &mut Effects,
 ) -> Option<JobId> {
-    let Power::Running { since_ms } = world.guest(key)?.power else { return None };
+    let Power::Running { since_ms } = world.guest(key)?.power else {
+        return None;
+    };
     let job = world.allocate_job();
-    world.live.inspects.insert(job, Inspect { guest: key.clone(), since_ms, broadcast });
-    effects.commands.push(GuestCommand::Inspect { job, guest: key.clone() });
+    world.live.inspects.insert(
+        job,
+        Inspect {
+            guest: key.clone(),
+            since_ms,
+            broadcast,
+        },
+    );
+    effects.commands.push(GuestCommand::Inspect {
+        job,
+        guest: key.clone(),
+    });
     Some(job)
 }
 
@@ -50,7 +70,14 @@ pub(crate) fn looked(world: &mut World, done: GuestDone, inspect: Inspect, now_m
     };
     note_death(world, &inspect, &seen);
     let cpu = cpu_use(world.live.looks.get(&inspect.guest.vmid), &seen, now_ms);
-    world.live.looks.insert(inspect.guest.vmid, Look { seen, at_ms: now_ms, cpu });
+    world.live.looks.insert(
+        inspect.guest.vmid,
+        Look {
+            seen,
+            at_ms: now_ms,
+            cpu,
+        },
+    );
     if inspect.broadcast {
         publish(world, &inspect.guest, now_ms);
     }
@@ -59,19 +86,35 @@ pub(crate) fn looked(world: &mut World, done: GuestDone, inspect: Inspect, now_m
 
 /// A guest that was running and is not any more ended by itself, unless a task is busy with it.
 fn note_death(world: &mut World, inspect: &Inspect, seen: &Result<GuestLook, String>) {
-    let busy = world.jobs.values().any(|job| super::jobs::target(&job.command) == &inspect.guest);
+    let busy = world
+        .jobs
+        .values()
+        .any(|job| *job.command.guest() == inspect.guest);
     if busy || !matches!(seen, Ok(look) if !look.running) {
         return;
     }
     if let Some(guest) = world.guest_mut(&inspect.guest)
-        && guest.power == (Power::Running { since_ms: inspect.since_ms })
+        && guest.power
+            == (Power::Running {
+                since_ms: inspect.since_ms,
+            })
     {
         guest.power = Power::Stopped;
     }
 }
 
 fn cpu_use(before: Option<&Look>, seen: &Result<GuestLook, String>, now_ms: u64) -> f64 {
-    let (Some(Look { seen: Ok(before), at_ms, .. }), Ok(now)) = (before, seen) else { return 0.0 };
+    let (
+        Some(Look {
+            seen: Ok(before),
+            at_ms,
+            ..
+        }),
+        Ok(now),
+    ) = (before, seen)
+    else {
+        return 0.0;
+    };
     let wall_ms = now_ms.saturating_sub(*at_ms);
     if wall_ms == 0 || now.cpu_ns < before.cpu_ns || before.pid != now.pid {
         return 0.0;
@@ -82,7 +125,12 @@ fn cpu_use(before: Option<&Look>, seen: &Result<GuestLook, String>, now_ms: u64)
 }
 
 fn publish(world: &mut World, key: &GuestKey, now_ms: u64) {
-    let Some(row) = world.guest(key).map(|guest| status_row::broadcast(world, key.vmid, guest, now_ms)) else { return };
+    let Some(row) = world
+        .guest(key)
+        .map(|guest| status_row::broadcast(world, key.vmid, guest, now_ms))
+    else {
+        return;
+    };
     if let Some(guest) = world.guest_mut(key) {
         guest.broadcast = Some(row);
     }

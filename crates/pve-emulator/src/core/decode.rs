@@ -25,7 +25,11 @@ pub(crate) fn parameters(
 
 /// The part of a content type before its parameters.
 pub(crate) fn media_type(content_type: &str) -> &str {
-    content_type.split([';', ',']).next().unwrap_or_default().trim()
+    content_type
+        .split([';', ','])
+        .next()
+        .unwrap_or_default()
+        .trim()
 }
 
 fn json(bytes: &[u8]) -> Result<Params, String> {
@@ -49,7 +53,9 @@ pub(crate) fn urlencoded(text: &str) -> Params {
         // What follows a second "=" is lost, as in PVE.
         let mut halves = pair.split('=');
         let key = unescape(&halves.next().unwrap_or_default().replace('+', " "));
-        let value = halves.next().map(|v| Value::String(unescape(&v.replace('+', " "))));
+        let value = halves
+            .next()
+            .map(|v| Value::String(unescape(&v.replace('+', " "))));
         let merged = match (params.remove(&key), value) {
             (Some(Value::Array(mut list)), Some(value)) => {
                 list.push(value);
@@ -71,9 +77,13 @@ pub(crate) fn unescape(text: &str) -> String {
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
     while at < bytes.len() {
-        let hex = bytes.get(at + 1..at + 3).and_then(|pair| std::str::from_utf8(pair).ok());
+        let hex = bytes
+            .get(at + 1..at + 3)
+            .and_then(|pair| std::str::from_utf8(pair).ok());
         let decoded = match (bytes[at], hex) {
-            (b'%', Some(pair)) if pair.bytes().all(|b| b.is_ascii_hexdigit()) => u8::from_str_radix(pair, 16).ok(),
+            (b'%', Some(pair)) if pair.bytes().all(|b| b.is_ascii_hexdigit()) => {
+                u8::from_str_radix(pair, 16).ok()
+            }
             _ => None,
         };
         out.push(decoded.unwrap_or(bytes[at]));
@@ -99,7 +109,10 @@ mod tests {
 
     #[test]
     fn repeated_keys_make_a_list() {
-        assert_eq!(urlencoded("vms=100&vms=110&vms=120")["vms"], json!(["100", "110", "120"]));
+        assert_eq!(
+            urlencoded("vms=100&vms=110&vms=120")["vms"],
+            json!(["100", "110", "120"])
+        );
     }
 
     #[test]

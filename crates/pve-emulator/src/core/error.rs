@@ -38,7 +38,9 @@ impl ApiError {
 
     /// The guest has no configuration on this node.
     pub(crate) fn no_config(node: &str, vmid: u32) -> Self {
-        Self::Died(format!("Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist"))
+        Self::Died(format!(
+            "Configuration file 'nodes/{node}/lxc/{vmid}.conf' does not exist"
+        ))
     }
 
     /// HTTP status.

@@ -109,6 +109,32 @@ pub enum GuestCommand {
     },
 }
 
+impl GuestCommand {
+    /// The id to answer under.
+    pub fn job(&self) -> JobId {
+        match self {
+            Self::Create { job, .. }
+            | Self::Start { job, .. }
+            | Self::Shutdown { job, .. }
+            | Self::Kill { job, .. }
+            | Self::Destroy { job, .. }
+            | Self::Inspect { job, .. } => *job,
+        }
+    }
+
+    /// The guest it is for.
+    pub fn guest(&self) -> &GuestKey {
+        match self {
+            Self::Create { guest, .. }
+            | Self::Start { guest, .. }
+            | Self::Shutdown { guest, .. }
+            | Self::Kill { guest, .. }
+            | Self::Destroy { guest, .. }
+            | Self::Inspect { guest, .. } => guest,
+        }
+    }
+}
+
 /// The one answer to a [`GuestCommand`].
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct GuestDone {

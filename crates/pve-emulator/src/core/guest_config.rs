@@ -8,7 +8,9 @@ use sha1::{Digest, Sha1};
 
 use super::guest::{GuestNet, GuestSpec};
 use super::random::Random;
-use crate::schema::{Format, Method, PropertyMap, parse_property_string, parse_size, split_list, table};
+use crate::schema::{
+    Format, Method, PropertyMap, parse_property_string, parse_size, split_list, table,
+};
 
 /// A configuration as PVE stores it; all values are texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -38,7 +40,9 @@ impl GuestConfig {
 
     /// Size of the root file system, bytes.
     pub(crate) fn rootfs_bytes(&self) -> u64 {
-        let size = self.get("rootfs").and_then(|text| text.split(',').find_map(|part| part.strip_prefix("size=")));
+        let size = self
+            .get("rootfs")
+            .and_then(|text| text.split(',').find_map(|part| part.strip_prefix("size=")));
         size.and_then(parse_size).unwrap_or_default()
     }
 
@@ -68,7 +72,10 @@ impl GuestConfig {
             keys.extend(self.pending.clone());
             keys.retain(|key, _| !self.pending_delete.contains(key));
         }
-        let mut shown: Map<String, Value> = keys.iter().map(|(key, value)| (key.clone(), typed(key, value))).collect();
+        let mut shown: Map<String, Value> = keys
+            .iter()
+            .map(|(key, value)| (key.clone(), typed(key, value)))
+            .collect();
         shown.insert("digest".into(), self.digest().into());
         Value::Object(shown)
     }
@@ -80,9 +87,21 @@ impl GuestConfig {
             .into_iter()
             .map(|key| {
                 let mut row = Map::from_iter([("key".to_owned(), Value::String(key.clone()))]);
-                row.extend(self.keys.get(key).map(|value| ("value".to_owned(), typed(key, value))));
-                row.extend(self.pending.get(key).map(|value| ("pending".to_owned(), typed(key, value))));
-                row.extend(self.pending_delete.contains(key).then(|| ("delete".to_owned(), 1.into())));
+                row.extend(
+                    self.keys
+                        .get(key)
+                        .map(|value| ("value".to_owned(), typed(key, value))),
+                );
+                row.extend(
+                    self.pending
+                        .get(key)
+                        .map(|value| ("pending".to_owned(), typed(key, value))),
+                );
+                row.extend(
+                    self.pending_delete
+                        .contains(key)
+                        .then(|| ("delete".to_owned(), 1.into())),
+                );
                 Value::Object(row)
             })
             .collect();
@@ -101,7 +120,10 @@ impl GuestConfig {
     /// What a driver needs to know.
     pub(crate) fn spec(&self, template: &str) -> GuestSpec {
         let cores = self.number("cores").and_then(|n| u32::try_from(n).ok());
-        let limit = self.get("cpulimit").and_then(|text| text.parse::<f64>().ok()).filter(|limit| *limit > 0.0);
+        let limit = self
+            .get("cpulimit")
+            .and_then(|text| text.parse::<f64>().ok())
+            .filter(|limit| *limit > 0.0);
         #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
         let limit = limit.map(|limit| limit.ceil() as u32);
         GuestSpec {
@@ -110,15 +132,26 @@ impl GuestConfig {
             memory_mib: self.number("memory").unwrap_or(512),
             cores: cores.into_iter().chain(limit).min(),
             unprivileged: self.flag("unprivileged"),
-            nets: self.keys.iter().filter_map(|(key, value)| net(key, value)).collect(),
+            nets: self
+                .keys
+                .iter()
+                .filter_map(|(key, value)| net(key, value))
+                .collect(),
         }
     }
 }
 
 fn section(keys: &BTreeMap<String, String>) -> String {
     let mut text = String::new();
-    for line in keys.get("description").into_iter().flat_map(|description| description.lines()) {
-        text.push_str(&format!("#{}\n", line.replace('%', "%25").replace(':', "%3A")));
+    for line in keys
+        .get("description")
+        .into_iter()
+        .flat_map(|description| description.lines())
+    {
+        text.push_str(&format!(
+            "#{}\n",
+            line.replace('%', "%25").replace(':', "%3A")
+        ));
     }
     for (key, value) in keys.iter().filter(|(key, _)| *key != "description") {
         text.push_str(&format!("{key}: {value}\n"));
@@ -127,7 +160,9 @@ fn section(keys: &BTreeMap<String, String>) -> String {
 }
 
 fn update_method() -> Option<&'static Method> {
-    table().lookup("PUT", "/nodes/n/lxc/100/config").map(|found| found.method)
+    table()
+        .lookup("PUT", "/nodes/n/lxc/100/config")
+        .map(|found| found.method)
 }
 
 /// Whether a container's configuration can have this key.
@@ -138,7 +173,9 @@ pub(crate) fn known_key(key: &str) -> bool {
 
 /// Whole numbers and switches are shown as numbers, everything else as text.
 fn typed(key: &str, value: &str) -> Value {
-    let kind = update_method().and_then(|method| method.parameter(key)).and_then(|property| property.kind.as_deref());
+    let kind = update_method()
+        .and_then(|method| method.parameter(key))
+        .and_then(|property| property.kind.as_deref());
     match (kind, value.parse::<i64>()) {
         (Some("integer" | "boolean"), Ok(number)) => number.into(),
         _ => value.into(),
@@ -147,17 +184,27 @@ fn typed(key: &str, value: &str) -> Value {
 
 /// Parses a value such as `net0` with the schema's keys for it; `Err` is PVE's text.
 pub(crate) fn parse_keys(key: &str, value: &str) -> Result<PropertyMap, String> {
-    match update_method().and_then(|method| method.parameter(key)).and_then(|property| property.format.as_ref()) {
+    match update_method()
+        .and_then(|method| method.parameter(key))
+        .and_then(|property| property.format.as_ref())
+    {
         Some(Format::Keys(keys)) => parse_property_string(keys, value),
         Some(Format::Named(_)) | None => Err(format!("'{key}' is no property string\n")),
     }
 }
 
 fn print_keys(key: &str, values: &PropertyMap) -> String {
-    let format = update_method().and_then(|method| method.parameter(key)).and_then(|property| property.format.as_ref());
-    let Some(Format::Keys(keys)) = format else { return String::new() };
+    let format = update_method()
+        .and_then(|method| method.parameter(key))
+        .and_then(|property| property.format.as_ref());
+    let Some(Format::Keys(keys)) = format else {
+        return String::new();
+    };
     // The default key comes first and bare, then what must be there, then the rest, each in alphabetical order.
-    let rank = |name: &str| keys.get(name).map_or((false, true), |p| (!p.default_key, p.optional));
+    let rank = |name: &str| {
+        keys.get(name)
+            .map_or((false, true), |p| (!p.default_key, p.optional))
+    };
     let mut names: Vec<&String> = values.keys().collect();
     names.sort_by_key(|name| (rank(name), *name));
     let parts: Vec<String> = names
@@ -175,14 +222,22 @@ pub(crate) fn normal_net(key: &str, value: &str, random: &mut Random) -> Result<
     let mut keys = parse_keys(key, value)?;
     keys.entry("hwaddr".into()).or_insert_with(|| {
         let bytes = random.next().to_be_bytes();
-        format!("BC:24:11:{:02X}:{:02X}:{:02X}", bytes[0], bytes[1], bytes[2])
+        format!(
+            "BC:24:11:{:02X}:{:02X}:{:02X}",
+            bytes[0], bytes[1], bytes[2]
+        )
     });
     keys.entry("type".into()).or_insert_with(|| "veth".into());
     Ok(print_keys(key, &keys))
 }
 
 /// A root file system or mount point with its volume and size.
-pub(crate) fn normal_volume(key: &str, value: &str, volid: &str, size: &str) -> Result<String, String> {
+pub(crate) fn normal_volume(
+    key: &str,
+    value: &str,
+    volid: &str,
+    size: &str,
+) -> Result<String, String> {
     let mut keys = parse_keys(key, value)?;
     keys.insert("volume".into(), volid.to_owned());
     keys.insert("size".into(), size.to_owned());
@@ -191,14 +246,21 @@ pub(crate) fn normal_volume(key: &str, value: &str, volid: &str, size: &str) -> 
 
 /// Lower case, sorted, each once, joined by semicolons.
 pub(crate) fn normal_tags(value: &str) -> String {
-    let tags: BTreeSet<String> = split_list(value).into_iter().map(str::to_lowercase).collect();
+    let tags: BTreeSet<String> = split_list(value)
+        .into_iter()
+        .map(str::to_lowercase)
+        .collect();
     tags.into_iter().collect::<Vec<_>>().join(";")
 }
 
 /// Each line ended by a newline, empty lines at the end dropped; empty means no description.
 pub(crate) fn normal_description(value: &str) -> String {
     let lines = value.trim_end_matches('\n');
-    if lines.is_empty() { String::new() } else { format!("{lines}\n") }
+    if lines.is_empty() {
+        String::new()
+    } else {
+        format!("{lines}\n")
+    }
 }
 
 fn net(key: &str, value: &str) -> Option<(u8, GuestNet)> {
@@ -222,8 +284,15 @@ mod tests {
 
     #[test]
     fn nets_are_printed_in_pve_order() {
-        let net = normal_net("net0", "ip=10.0.0.2/24,gw=10.0.0.1,bridge=vmbr0,name=eth0,hwaddr=BC:24:11:00:00:01", &mut Random::seeded(1));
-        assert_eq!(net.unwrap(), "name=eth0,bridge=vmbr0,gw=10.0.0.1,hwaddr=BC:24:11:00:00:01,ip=10.0.0.2/24,type=veth");
+        let net = normal_net(
+            "net0",
+            "ip=10.0.0.2/24,gw=10.0.0.1,bridge=vmbr0,name=eth0,hwaddr=BC:24:11:00:00:01",
+            &mut Random::seeded(1),
+        );
+        assert_eq!(
+            net.unwrap(),
+            "name=eth0,bridge=vmbr0,gw=10.0.0.1,hwaddr=BC:24:11:00:00:01,ip=10.0.0.2/24,type=veth"
+        );
         let generated = normal_net("net0", "name=eth0", &mut Random::seeded(1)).unwrap();
         assert!(generated.contains("hwaddr=BC:24:11:"), "{generated}");
     }
@@ -239,7 +308,13 @@ mod tests {
 
     #[test]
     fn volumes_keep_their_options() {
-        let rootfs = normal_volume("rootfs", "local:4,acl=1", "local:100/vm-100-disk-0.raw", "4G").unwrap();
+        let rootfs = normal_volume(
+            "rootfs",
+            "local:4,acl=1",
+            "local:100/vm-100-disk-0.raw",
+            "4G",
+        )
+        .unwrap();
         assert_eq!(rootfs, "local:100/vm-100-disk-0.raw,acl=1,size=4G");
     }
 

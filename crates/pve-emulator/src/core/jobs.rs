@@ -2,7 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestOutcome};
+use super::guest::{GuestCommand, GuestDone, GuestError, GuestOutcome};
 use super::upid::Upid;
 use super::world::{Power, World};
 use super::{Effects, broadcast, worker};
@@ -20,7 +20,9 @@ pub(crate) fn finish(world: &mut World, done: GuestDone, now_ms: u64, effects: &
     if let Some(look) = world.live.inspects.remove(&done.job) {
         return broadcast::looked(world, done, look, now_ms);
     }
-    let Some(job) = world.jobs.remove(&done.job) else { return };
+    let Some(job) = world.jobs.remove(&done.job) else {
+        return;
+    };
     note_power(world, &job.command, &done.result, now_ms);
     worker::proceed(world, &job.task, done, now_ms, effects);
 }
@@ -45,17 +47,5 @@ fn note_power(
     };
     if let Some(guest) = world.guest_mut(guest) {
         guest.power = power;
-    }
-}
-
-/// The guest a command is for.
-pub(crate) fn target(command: &GuestCommand) -> &GuestKey {
-    match command {
-        GuestCommand::Create { guest, .. }
-        | GuestCommand::Start { guest, .. }
-        | GuestCommand::Shutdown { guest, .. }
-        | GuestCommand::Kill { guest, .. }
-        | GuestCommand::Destroy { guest, .. }
-        | GuestCommand::Inspect { guest, .. } => guest,
     }
 }

@@ -37,6 +37,8 @@ pub use token::{Access, hash_secret};
 pub use upid::Upid;
 pub use world::{Bridge, Guest, Node, Pool, Power, Reach, Storage, TaskTimes, Template, World};
 
+use std::collections::BTreeMap;
+
 use guest::{GuestCommand, GuestDone};
 
 /// Something that happened.
@@ -74,7 +76,9 @@ pub fn handle(world: &mut World, input: Input, now_ms: u64) -> Effects {
 /// To be called once after loading a world: what has to be asked of the driver again.
 pub fn resume(world: &mut World, now_ms: u64) -> Effects {
     let mut effects = Effects::default();
-    effects.commands.extend(world.jobs.values().map(|job| job.command.clone()));
+    effects
+        .commands
+        .extend(world.jobs.values().map(|job| job.command.clone()));
     broadcast::start(world, now_ms, &mut effects);
     settle(world, now_ms, &mut effects);
     effects
@@ -83,12 +87,26 @@ pub fn resume(world: &mut World, now_ms: u64) -> Effects {
 /// When a [`Input::Tick`] is due at the latest, Unix time in milliseconds.
 pub fn next_wakeup(world: &World) -> Option<u64> {
     let tasks = world.tasks.iter().filter_map(|task| task.state.due_ms());
-    tasks.chain(park::due_ms(world)).chain([world.next_broadcast_ms]).min()
+    tasks
+        .chain(park::due_ms(world))
+        .chain([world.next_broadcast_ms])
+        .min()
 }
 
-/// The schema's path and the guest a call is about, e.g. (`/nodes/{node}/lxc/{vmid}`, 100); for journals.
-pub fn describe(request: &ApiRequest) -> (Option<String>, Option<u32>) {
+/// What a call is about, for journals; nothing is checked.
+pub fn describe(request: &ApiRequest) -> Description {
     pipeline::describe(request)
+}
+
+/// What a call is about.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Description {
+    /// The schema's path, e.g. `/nodes/{node}/lxc/{vmid}`.
+    pub template: Option<String>,
+    /// The guest.
+    pub vmid: Option<u32>,
+    /// Parameters of path, query and body as texts; passwords are among them.
+    pub parameters: BTreeMap<String, String>,
 }
 
 /// Lets time and freed locks take effect until nothing changes any more.
@@ -105,6 +123,3 @@ fn settle(world: &mut World, now_ms: u64, effects: &mut Effects) {
     }
     tracing::error!("the world does not come to rest");
 }
-
-#[cfg(test)]
-mod tests;

@@ -85,7 +85,16 @@ pub(crate) enum Wait {
 pub(crate) fn park(world: &mut World, request: ApiRequest, progress: Progress, wait: Wait) {
     let silent_after_ms = progress.arrived_ms + PROXY_TIMEOUT_MS;
     let answered = progress.answered;
-    world.live.parked.insert(request.id, Parked { request, progress, wait, silent_after_ms, answered });
+    world.live.parked.insert(
+        request.id,
+        Parked {
+            request,
+            progress,
+            wait,
+            silent_after_ms,
+            answered,
+        },
+    );
 }
 
 /// A look arrived: requests that waited for it do so no longer.
@@ -102,7 +111,13 @@ pub(crate) fn look_arrived(world: &mut World, job: JobId) {
 
 /// Whether a node has a daemon worker for one more create.
 pub(crate) fn worker_free(world: &World, node: &str) -> bool {
-    world.live.creating.values().filter(|name| *name == node).count() < DAEMON_WORKERS
+    world
+        .live
+        .creating
+        .values()
+        .filter(|name| *name == node)
+        .count()
+        < DAEMON_WORKERS
 }
 
 /// When time ends a wait, Unix ms.
@@ -121,8 +136,15 @@ pub(crate) fn due_ms(world: &World) -> impl Iterator<Item = u64> {
 /// Lets one request go on whose wait is over; whether there was one.
 pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> bool {
     give_up(world, now_ms, effects);
-    let ready = world.live.parked.iter().find(|(_, parked)| is_over(world, &parked.wait, now_ms)).map(|(id, _)| *id);
-    let Some(mut parked) = ready.and_then(|id| world.live.parked.remove(&id)) else { return false };
+    let ready = world
+        .live
+        .parked
+        .iter()
+        .find(|(_, parked)| is_over(world, &parked.wait, now_ms))
+        .map(|(id, _)| *id);
+    let Some(mut parked) = ready.and_then(|id| world.live.parked.remove(&id)) else {
+        return false;
+    };
     match parked.wait {
         Wait::Looks(_) => parked.progress.looked = true,
         Wait::ConfigLock { .. } | Wait::Until(_) | Wait::DaemonWorker { .. } => {}
@@ -135,7 +157,9 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
 fn is_over(world: &World, wait: &Wait, now_ms: u64) -> bool {
     match wait {
         Wait::Looks(jobs) => jobs.is_empty(),
-        Wait::ConfigLock { guest, until_ms } => now_ms >= *until_ms || worker::lock_holder(world, guest).is_none(),
+        Wait::ConfigLock { guest, until_ms } => {
+            now_ms >= *until_ms || worker::lock_holder(world, guest).is_none()
+        }
         Wait::Until(at_ms) => now_ms >= *at_ms,
         Wait::DaemonWorker { node } => worker_free(world, node),
     }
@@ -145,7 +169,9 @@ fn give_up(world: &mut World, now_ms: u64, effects: &mut Effects) {
     for (id, parked) in &mut world.live.parked {
         if !parked.answered && now_ms >= parked.silent_after_ms {
             parked.answered = true;
-            effects.responses.push(Response::bare(*id, 596, "Connection timed out", 0));
+            effects
+                .responses
+                .push(Response::bare(*id, 596, "Connection timed out", 0));
         }
     }
 }

@@ -3,10 +3,12 @@
 //! The order is that of PVE: credentials are looked at before the path, permissions before parameters, and a call for another
 //! node leaves before its parameters are verified there.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use serde_json::Value;
 
-use super::Effects;
 use super::answer::{self, Reply, Style};
+use super::broadcast;
 use super::decode;
 use super::error::ApiError;
 use super::guest::GuestKey;
@@ -17,7 +19,7 @@ use super::rights::Rights;
 use super::token::{self, Access, Caller};
 use super::worker;
 use super::world::{Reach, World};
-use super::broadcast;
+use super::{Description, Effects};
 use crate::schema::{Method, Params, perl_text, table, verify};
 
 const BASE: &str = "/api2";
@@ -66,7 +68,16 @@ struct Admitted {
 
 /// Takes a new request in.
 pub(crate) fn accept(world: &mut World, request: ApiRequest, now_ms: u64, effects: &mut Effects) {
-    run(world, request, Progress { arrived_ms: now_ms, ..Progress::default() }, now_ms, effects);
+    run(
+        world,
+        request,
+        Progress {
+            arrived_ms: now_ms,
+            ..Progress::default()
+        },
+        now_ms,
+        effects,
+    );
 }
 
 /// Runs a request as far as it goes: to its answer, or to the next wait.
@@ -81,7 +92,9 @@ pub(crate) fn run(
         Err(response) => *response,
         Ok(admitted) => match perform(world, &request, &admitted, &mut progress, now_ms, effects) {
             Ok(reply) => answer::success(request.id, admitted.style, reply, admitted.handed),
-            Err(Stop::Refused(error)) => answer::failure(request.id, admitted.style, &error, admitted.handed),
+            Err(Stop::Refused(error)) => {
+                answer::failure(request.id, admitted.style, &error, admitted.handed)
+            }
             Err(Stop::Park(wait)) => return park::park(world, request, progress, wait),
         },
     };
@@ -98,25 +111,56 @@ fn split(path: &str) -> Option<(String, String)> {
     let (format, relative) = rest.split_at(at);
     let named = format.len() >= 2
         && format.starts_with(|c: char| c.is_ascii_lowercase())
-        && format.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
-    named.then(|| (format.to_owned(), if relative.is_empty() { "/".to_owned() } else { relative.to_owned() }))
+        && format
+            .bytes()
+            .all(|b| b.is_ascii_lowercase() || b.is_ascii_digit());
+    named.then(|| {
+        (
+            format.to_owned(),
+            if relative.is_empty() {
+                "/".to_owned()
+            } else {
+                relative.to_owned()
+            },
+        )
+    })
 }
 
-/// For the journal: the schema's path and the guest a request is about.
-pub(crate) fn describe(request: &ApiRequest) -> (Option<String>, Option<u32>) {
+/// For the journal.
+pub(crate) fn describe(request: &ApiRequest) -> Description {
     let path = decode::unescape(&request.path);
-    let Some((_, relative)) = split(&path) else { return (None, None) };
-    let Some(found) = table().lookup(&request.method, &relative) else { return (None, None) };
-    let params = decode::parameters(&request.query, request.content_type.as_deref(), &request.payload);
-    let given = params.ok().and_then(|params| perl_text(params.get("vmid")?));
-    let vmid = found.placeholders.get("vmid").cloned().or(given).and_then(|text| text.parse().ok());
-    (Some(found.method.path.clone()), vmid)
+    let found = split(&path).and_then(|(_, relative)| table().lookup(&request.method, &relative));
+    let Some(found) = found else {
+        return Description::default();
+    };
+    let given = decode::parameters(
+        &request.query,
+        request.content_type.as_deref(),
+        &request.payload,
+    );
+    let given = given.unwrap_or_default().into_iter().map(|(name, value)| {
+        let text = perl_text(&value).unwrap_or_else(|| value.to_string());
+        (name, text)
+    });
+    let mut parameters: BTreeMap<String, String> = given.collect();
+    parameters.extend(found.placeholders);
+    let vmid = parameters.get("vmid").and_then(|text| text.parse().ok());
+    Description {
+        template: Some(found.method.path.clone()),
+        vmid,
+        parameters,
+    }
 }
 
 fn admit(world: &World, request: &ApiRequest) -> Result<Admitted, Box<Response>> {
     let id = request.id;
     if !matches!(request.method.as_str(), "GET" | "POST" | "PUT" | "DELETE") {
-        return Err(Box::new(Response::bare(id, 501, &format!("method '{}' not available", request.method), 0)));
+        return Err(Box::new(Response::bare(
+            id,
+            501,
+            &format!("method '{}' not available", request.method),
+            0,
+        )));
     }
     let path = decode::unescape(&request.path);
     if !path.starts_with(BASE) {
@@ -130,40 +174,86 @@ fn admit(world: &World, request: &ApiRequest) -> Result<Admitted, Box<Response>>
     let caller = authenticate(world, request, &relative)?;
     check_payload(request)?;
     let Some(style) = Style::named(&format) else {
-        return Err(Box::new(Response::plain(id, 501, &format!("no formatter for uri {relative}, {format}"))));
+        return Err(Box::new(Response::plain(
+            id,
+            501,
+            &format!("no formatter for uri {relative}, {format}"),
+        )));
     };
-    let given = decode::parameters(&request.query, request.content_type.as_deref(), &request.payload)
-        .map_err(|message| Box::new(Response::plain(id, 500, &message)))?;
+    let given = decode::parameters(
+        &request.query,
+        request.content_type.as_deref(),
+        &request.payload,
+    )
+    .map_err(|message| Box::new(Response::plain(id, 500, &message)))?;
     let (method, params, node) = route(world, request, &caller, &relative, given)
         .map_err(|error| Box::new(answer::failure(id, style, &error, Handed::Direct)))?;
     let handed = hand_over(world, request, method, &node)?;
     let errors = verify(method, &params);
     if !errors.is_empty() {
-        return Err(Box::new(answer::failure(id, style, &ApiError::Parameters(errors), handed)));
+        return Err(Box::new(answer::failure(
+            id,
+            style,
+            &ApiError::Parameters(errors),
+            handed,
+        )));
     }
-    Ok(Admitted { style, method, params, caller, node, handed })
+    Ok(Admitted {
+        style,
+        method,
+        params,
+        caller,
+        node,
+        handed,
+    })
 }
 
-fn authenticate(world: &World, request: &ApiRequest, relative: &str) -> Result<Caller, Box<Response>> {
+fn authenticate(
+    world: &World,
+    request: &ApiRequest,
+    relative: &str,
+) -> Result<Caller, Box<Response>> {
     let open = match request.method.as_str() {
         "GET" => matches!(relative, "/access/domains" | "/access/ticket"),
-        "POST" => matches!(relative, "/access/ticket" | "/access/vncticket" | "/access/openid/auth-url" | "/access/openid/login"),
+        "POST" => matches!(
+            relative,
+            "/access/ticket"
+                | "/access/vncticket"
+                | "/access/openid/auth-url"
+                | "/access/openid/login"
+        ),
         _ => false,
     };
-    match token::authenticate(&world.tokens, request.authorization.as_deref(), request.cookie.as_deref()) {
+    match token::authenticate(
+        &world.tokens,
+        request.authorization.as_deref(),
+        request.cookie.as_deref(),
+    ) {
         Ok(caller) => Ok(caller),
-        Err(_) if open => Ok(Caller { id: String::new(), access: Access::Empty }),
-        Err(reason) => Err(Box::new(Response::bare(request.id, 401, reason, UNAUTHORIZED_HOLD_MS))),
+        Err(_) if open => Ok(Caller {
+            id: String::new(),
+            access: Access::Empty,
+        }),
+        Err(reason) => Err(Box::new(Response::bare(
+            request.id,
+            401,
+            reason,
+            UNAUTHORIZED_HOLD_MS,
+        ))),
     }
 }
 
 fn check_payload(request: &ApiRequest) -> Result<(), Box<Response>> {
-    let refused = |status, message: &str| Err(Box::new(Response::plain(request.id, status, message)));
+    let refused =
+        |status, message: &str| Err(Box::new(Response::plain(request.id, status, message)));
     if request.payload == Payload::None {
         return Ok(());
     }
     if !matches!(request.method.as_str(), "PUT" | "POST") {
-        return refused(501, &format!("Unexpected content for method '{}'", request.method));
+        return refused(
+            501,
+            &format!("Unexpected content for method '{}'", request.method),
+        );
     }
     if request.payload == Payload::TooLarge {
         return refused(501, "for data too large");
@@ -172,7 +262,10 @@ fn check_payload(request: &ApiRequest) -> Result<(), Box<Response>> {
         None => Ok(()),
         Some(given) => match decode::media_type(given) {
             "" | "application/x-www-form-urlencoded" | "application/json" => Ok(()),
-            _ => refused(506, &format!("upload 'Content-Type '{given}' not implemented")),
+            _ => refused(
+                506,
+                &format!("upload 'Content-Type '{given}' not implemented"),
+            ),
         },
     }
 }
@@ -188,11 +281,20 @@ fn route(
     mut params: Params,
 ) -> Result<Route, ApiError> {
     let Some(found) = table().lookup(&request.method, relative) else {
-        return Err(ApiError::NotImplemented(format!("Method '{} {relative}' not implemented", request.method)));
+        return Err(ApiError::NotImplemented(format!(
+            "Method '{} {relative}' not implemented",
+            request.method
+        )));
     };
     for (name, value) in found.placeholders {
-        if params.get(&name).is_some_and(|given| perl_text(given).as_ref() != Some(&value)) {
-            return Err(ApiError::parameter(&name, "duplicate parameter (already defined in URI)"));
+        if params
+            .get(&name)
+            .is_some_and(|given| perl_text(given).as_ref() != Some(&value))
+        {
+            return Err(ApiError::parameter(
+                &name,
+                "duplicate parameter (already defined in URI)",
+            ));
         }
         params.insert(name, Value::String(value));
     }
@@ -201,7 +303,11 @@ fn route(
         return Err(ApiError::denied(what));
     }
     Rights(caller).admit(found.method.permissions.as_ref(), &params)?;
-    let target = found.method.proxyto.as_ref().and_then(|name| perl_text(params.get(name)?));
+    let target = found
+        .method
+        .proxyto
+        .as_ref()
+        .and_then(|name| perl_text(params.get(name)?));
     let node = match target {
         None => request.via.clone(),
         Some(node) if node == "localhost" => request.via.clone(),
@@ -216,10 +322,21 @@ fn route(
 }
 
 /// Who answers, or the proxy's failure to reach it.
-fn hand_over(world: &World, request: &ApiRequest, method: &Method, node: &str) -> Result<Handed, Box<Response>> {
+fn hand_over(
+    world: &World,
+    request: &ApiRequest,
+    method: &Method,
+    node: &str,
+) -> Result<Handed, Box<Response>> {
     let remote = node != request.via;
-    let failed = |status, reason, hold_ms| Err(Box::new(Response::bare(request.id, status, reason, hold_ms)));
-    let Some(target) = world.node(node) else { return Ok(Handed::Direct) };
+    let failed = |status, reason, hold_ms| {
+        Err(Box::new(Response::bare(
+            request.id, status, reason, hold_ms,
+        )))
+    };
+    let Some(target) = world.node(node) else {
+        return Ok(Handed::Direct);
+    };
     if remote {
         match target.reach {
             Reach::Up => {}
@@ -247,9 +364,17 @@ fn perform(
     now_ms: u64,
     effects: &mut Effects,
 ) -> Outcome {
-    let Admitted { method, params, caller, node, .. } = admitted;
+    let Admitted {
+        method,
+        params,
+        caller,
+        node,
+        ..
+    } = admitted;
     let Some(behaviour) = methods::behaviour(&method.verb, &method.path) else {
-        let Method { verb, path, name, .. } = method;
+        let Method {
+            verb, path, name, ..
+        } = method;
         return Err(ApiError::not_emulated(format!("Method '{verb} {path}' ({name})")).into());
     };
     let mut call = Call {
@@ -284,8 +409,14 @@ impl Call<'_> {
 
     /// The guest the path names.
     pub(crate) fn guest_key(&self) -> GuestKey {
-        let vmid = self.number("vmid").and_then(|vmid| u32::try_from(vmid).ok()).unwrap_or_default();
-        GuestKey { node: self.node.clone(), vmid }
+        let vmid = self
+            .number("vmid")
+            .and_then(|vmid| u32::try_from(vmid).ok())
+            .unwrap_or_default();
+        GuestKey {
+            node: self.node.clone(),
+            vmid,
+        }
     }
 
     /// Whether the caller holds a privilege.
@@ -298,9 +429,15 @@ impl Call<'_> {
         if self.progress.looked {
             return Ok(());
         }
-        let jobs: std::collections::BTreeSet<_> =
-            guests.iter().filter_map(|key| broadcast::inspect(self.world, key, false, self.effects)).collect();
-        if jobs.is_empty() { Ok(()) } else { Err(Stop::Park(Wait::Looks(jobs))) }
+        let jobs: BTreeSet<_> = guests
+            .iter()
+            .filter_map(|key| broadcast::inspect(self.world, key, false, self.effects))
+            .collect();
+        if jobs.is_empty() {
+            Ok(())
+        } else {
+            Err(Stop::Park(Wait::Looks(jobs)))
+        }
     }
 
     /// Waits for a guest's configuration lock, 10 s at most.
@@ -308,10 +445,16 @@ impl Call<'_> {
         if worker::lock_holder(self.world, guest).is_none() {
             return Ok(());
         }
-        let until_ms = *self.progress.lock_until_ms.get_or_insert(self.now_ms + worker::LOCK_TIMEOUT_MS);
+        let until_ms = *self
+            .progress
+            .lock_until_ms
+            .get_or_insert(self.now_ms + worker::LOCK_TIMEOUT_MS);
         if self.now_ms >= until_ms {
             return Err(ApiError::died(worker::lock_timeout(guest.vmid)).into());
         }
-        Err(Stop::Park(Wait::ConfigLock { guest: guest.clone(), until_ms }))
+        Err(Stop::Park(Wait::ConfigLock {
+            guest: guest.clone(),
+            until_ms,
+        }))
     }
 }

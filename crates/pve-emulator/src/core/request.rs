@@ -89,11 +89,21 @@ impl Response {
 
     /// An answer without body.
     pub fn bare(request: RequestId, status: u16, reason: &str, hold_ms: u64) -> Self {
-        Self { body: Vec::new(), hold_ms, ..Self::plain(request, status, reason) }
+        Self {
+            body: Vec::new(),
+            hold_ms,
+            ..Self::plain(request, status, reason)
+        }
     }
 }
 
 /// The part of a message that fits into a status line.
 pub(crate) fn first_line(message: &str) -> String {
-    message.lines().next().unwrap_or_default().chars().filter(|c| !c.is_control()).collect()
+    message
+        .lines()
+        .next()
+        .unwrap_or_default()
+        .chars()
+        .filter(|c| !c.is_control())
+        .collect()
 }

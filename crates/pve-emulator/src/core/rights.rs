@@ -73,9 +73,15 @@ impl Rights<'_> {
 
     /// All of the privileges, or PVE's refusal naming the first missing one.
     pub(crate) fn need(self, path: &str, privileges: &[&str]) -> Result<(), ApiError> {
-        match privileges.iter().find(|privilege| !self.has(path, privilege)) {
+        match privileges
+            .iter()
+            .find(|privilege| !self.has(path, privilege))
+        {
             None => Ok(()),
-            Some(missing) => Err(ApiError::denied(format!("{}, {missing}", normal(path).unwrap_or_default()))),
+            Some(missing) => Err(ApiError::denied(format!(
+                "{}, {missing}",
+                normal(path).unwrap_or_default()
+            ))),
         }
     }
 
@@ -84,11 +90,19 @@ impl Rights<'_> {
         if privileges.iter().any(|privilege| self.has(path, privilege)) {
             return Ok(());
         }
-        Err(ApiError::denied(format!("{}, {}", normal(path).unwrap_or_default(), privileges.join("|"))))
+        Err(ApiError::denied(format!(
+            "{}, {}",
+            normal(path).unwrap_or_default(),
+            privileges.join("|")
+        )))
     }
 
     /// A method's declared permissions.
-    pub(crate) fn admit(self, permissions: Option<&Permissions>, params: &Params) -> Result<(), ApiError> {
+    pub(crate) fn admit(
+        self,
+        permissions: Option<&Permissions>,
+        params: &Params,
+    ) -> Result<(), ApiError> {
         let user = permissions.and_then(|p| p.user.as_deref());
         if user == Some("world") {
             return Ok(());
@@ -108,41 +122,82 @@ impl Rights<'_> {
     fn evaluate(self, check: &Value, params: &Params) -> Result<(), ApiError> {
         let parts = check.as_array().map(Vec::as_slice).unwrap_or_default();
         match parts.first().and_then(Value::as_str) {
-            Some("and") => parts[1..].iter().try_for_each(|part| self.evaluate(part, params)),
-            Some("or") if parts[1..].iter().any(|part| self.evaluate(part, params).is_ok()) => Ok(()),
+            Some("and") => parts[1..]
+                .iter()
+                .try_for_each(|part| self.evaluate(part, params)),
+            Some("or")
+                if parts[1..]
+                    .iter()
+                    .any(|part| self.evaluate(part, params).is_ok()) =>
+            {
+                Ok(())
+            }
             Some("perm") => self.evaluate_perm(parts, params),
             // Checks of accounts and ACL paths: only an administrator passes.
-            Some("userid-param" | "userid-group" | "perm-modify") if self.0.access == Access::Full => Ok(()),
+            Some("userid-param" | "userid-group" | "perm-modify")
+                if self.0.access == Access::Full =>
+            {
+                Ok(())
+            }
             Some(_) | None => Err(ApiError::Denied(None)),
         }
     }
 
     fn evaluate_perm(self, parts: &[Value], params: &Params) -> Result<(), ApiError> {
-        let path = fill(parts.get(1).and_then(Value::as_str).unwrap_or_default(), params);
-        let privileges: Vec<&str> =
-            parts.get(2).and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str).collect();
-        let option = |name: &str| parts.iter().skip(3).position(|part| part == name).map(|at| at + 3);
+        let path = fill(
+            parts.get(1).and_then(Value::as_str).unwrap_or_default(),
+            params,
+        );
+        let privileges: Vec<&str> = parts
+            .get(2)
+            .and_then(Value::as_array)
+            .into_iter()
+            .flatten()
+            .filter_map(Value::as_str)
+            .collect();
+        let option = |name: &str| {
+            parts
+                .iter()
+                .skip(3)
+                .position(|part| part == name)
+                .map(|at| at + 3)
+        };
         if let Some(at) = option("require_param") {
-            let name = parts.get(at + 1).and_then(Value::as_str).unwrap_or_default();
+            let name = parts
+                .get(at + 1)
+                .and_then(Value::as_str)
+                .unwrap_or_default();
             if params.get(name).is_none_or(Value::is_null) {
                 return Err(ApiError::Denied(None));
             }
         }
-        if option("any").is_some() { self.need_any(&path, &privileges) } else { self.need(&path, &privileges) }
+        if option("any").is_some() {
+            self.need_any(&path, &privileges)
+        } else {
+            self.need(&path, &privileges)
+        }
     }
 }
 
 /// A path as the ACLs know it; nothing when it holds other characters.
 fn normal(path: &str) -> Option<String> {
-    let components: Vec<&str> = path.split('/').filter(|component| !component.is_empty()).collect();
-    let clean = path.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
+    let components: Vec<&str> = path
+        .split('/')
+        .filter(|component| !component.is_empty())
+        .collect();
+    let clean = path
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
     clean.then(|| format!("/{}", components.join("/")))
 }
 
 fn fill(template: &str, params: &Params) -> String {
     let mut path = template.to_owned();
     for (name, value) in params {
-        path = path.replace(&format!("{{{name}}}"), &perl_text(value).unwrap_or_default());
+        path = path.replace(
+            &format!("{{{name}}}"),
+            &perl_text(value).unwrap_or_default(),
+        );
     }
     path
 }

@@ -65,14 +65,30 @@ impl World {
     /// A cluster without guests.
     pub fn new(seed: WorldSeed, now_ms: u64) -> Self {
         let standalone = seed.cluster_name.is_none() && seed.nodes.len() == 1;
-        let nodes = seed.nodes.into_iter().zip(1..).map(|(node, id)| plant(node, if standalone { 0 } else { id }, now_ms));
+        let nodes = seed
+            .nodes
+            .into_iter()
+            .zip(1..)
+            .map(|(node, id)| plant(node, if standalone { 0 } else { id }, now_ms));
         let tokens = seed
             .tokens
             .into_iter()
-            .map(|TokenSeed { id, secret_sha256, access }| Token { id, secret_sha256, access })
+            .map(
+                |TokenSeed {
+                     id,
+                     secret_sha256,
+                     access,
+                 }| Token {
+                    id,
+                    secret_sha256,
+                    access,
+                },
+            )
             .collect();
         Self {
-            cluster_name: seed.cluster_name.or_else(|| (!standalone).then(|| "lab".into())),
+            cluster_name: seed
+                .cluster_name
+                .or_else(|| (!standalone).then(|| "lab".into())),
             nodes: nodes.collect(),
             storages: seed.storages,
             templates: seed.templates,

@@ -24,7 +24,9 @@ fn look<'a>(world: &'a World, vmid: u32, guest: &Guest) -> Option<(&'a GuestLook
 }
 
 fn cpus(world: &World, guest: &Guest) -> u64 {
-    let host = world.node(&guest.node).map_or(1, |node| u64::from(node.cpus));
+    let host = world
+        .node(&guest.node)
+        .map_or(1, |node| u64::from(node.cpus));
     guest.config.number("cores").unwrap_or(host)
 }
 
@@ -36,11 +38,18 @@ fn uptime_s(guest: &Guest, now_ms: u64) -> u64 {
 }
 
 fn name(vmid: u32, guest: &Guest) -> String {
-    guest.config.get("hostname").map_or_else(|| format!("CT{vmid}"), str::to_owned)
+    guest
+        .config
+        .get("hostname")
+        .map_or_else(|| format!("CT{vmid}"), str::to_owned)
 }
 
 fn status(guest: &Guest) -> &'static str {
-    if guest.is_running() { "running" } else { "stopped" }
+    if guest.is_running() {
+        "running"
+    } else {
+        "stopped"
+    }
 }
 
 /// Usage keys that both shapes have.
@@ -75,29 +84,53 @@ pub(crate) fn current(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> M
     let mut row = usage(world, vmid, guest, now_ms);
     row.insert("cpus".into(), cpus(world, guest).into());
     row.insert("swap".into(), 0.into());
-    row.insert("maxswap".into(), (guest.config.number("swap").unwrap_or(512) * MIB).into());
+    row.insert(
+        "maxswap".into(),
+        (guest.config.number("swap").unwrap_or(512) * MIB).into(),
+    );
     for key in ["tags", "lock"] {
-        row.extend(guest.config.get(key).map(|value| (key.to_owned(), value.into())));
+        row.extend(
+            guest
+                .config
+                .get(key)
+                .map(|value| (key.to_owned(), value.into())),
+        );
     }
     if guest.config.flag("template") {
         row.insert("template".into(), 1.into());
     }
     if guest.is_running() {
         row.extend(PRESSURES.map(|key| (key.to_owned(), "0.00".into())));
-        row.extend(look(world, vmid, guest).and_then(|(look, _)| look.pid).map(|pid| ("pid".to_owned(), pid.into())));
+        row.extend(
+            look(world, vmid, guest)
+                .and_then(|(look, _)| look.pid)
+                .map(|pid| ("pid".to_owned(), pid.into())),
+        );
     }
     row
 }
 
 /// What the node broadcasts about a guest; frozen until the next time.
-pub(crate) fn broadcast(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> BTreeMap<String, Value> {
+pub(crate) fn broadcast(
+    world: &World,
+    vmid: u32,
+    guest: &Guest,
+    now_ms: u64,
+) -> BTreeMap<String, Value> {
     let mut row: BTreeMap<String, Value> = usage(world, vmid, guest, now_ms).into_iter().collect();
     for key in ["type", "vmid"] {
         row.remove(key);
     }
     row.insert("maxcpu".into(), cpus(world, guest).into());
-    row.insert("template".into(), u8::from(guest.config.flag("template")).into());
-    let memory = if guest.is_running() { row.get("mem").cloned().unwrap_or(json!(0)) } else { json!(0) };
+    row.insert(
+        "template".into(),
+        u8::from(guest.config.flag("template")).into(),
+    );
+    let memory = if guest.is_running() {
+        row.get("mem").cloned().unwrap_or(json!(0))
+    } else {
+        json!(0)
+    };
     row.insert("memhost".into(), memory);
     row
 }
@@ -113,8 +146,17 @@ pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest) -> Value {
     ]);
     row.extend(guest.broadcast.clone().unwrap_or_default());
     for key in ["tags", "lock"] {
-        row.extend(guest.config.get(key).map(|value| (key.to_owned(), value.into())));
+        row.extend(
+            guest
+                .config
+                .get(key)
+                .map(|value| (key.to_owned(), value.into())),
+        );
     }
-    row.extend(world.pool_of(vmid).map(|pool| ("pool".to_owned(), pool.into())));
+    row.extend(
+        world
+            .pool_of(vmid)
+            .map(|pool| ("pool".to_owned(), pool.into())),
+    );
     Value::Object(row)
 }

@@ -55,10 +55,14 @@ pub(crate) struct CreatePlan {
 pub(crate) enum Step {
     Create,
     /// Removing what a failed create left.
-    CleanUp { error: String },
+    CleanUp {
+        error: String,
+    },
     Start,
     Kill,
-    Shutdown { force: bool },
+    Shutdown {
+        force: bool,
+    },
     RebootDown,
     RebootKill,
     DestroyKill,
@@ -114,7 +118,9 @@ impl TaskState {
     /// When time changes this state, Unix ms.
     pub(crate) fn due_ms(&self) -> Option<u64> {
         match self {
-            Self::Waiting { deadline_ms: at } | Self::Settling { at_ms: at, .. } | Self::Dying { at_ms: at } => Some(*at),
+            Self::Waiting { deadline_ms: at }
+            | Self::Settling { at_ms: at, .. }
+            | Self::Dying { at_ms: at } => Some(*at),
             Self::Acting(_) | Self::Stopped { .. } => None,
         }
     }
@@ -123,7 +129,10 @@ impl TaskState {
 impl Task {
     /// The guest it works on.
     pub(crate) fn guest(&self) -> GuestKey {
-        GuestKey { node: self.upid.node.clone(), vmid: self.upid.vmid().unwrap_or_default() }
+        GuestKey {
+            node: self.upid.node.clone(),
+            vmid: self.upid.vmid().unwrap_or_default(),
+        }
     }
 
     /// Holds the guest's configuration lock.
@@ -143,14 +152,20 @@ impl Task {
     pub fn exit(&self) -> Option<&str> {
         match &self.state {
             TaskState::Stopped { exit, .. } => Some(exit),
-            TaskState::Waiting { .. } | TaskState::Acting(_) | TaskState::Settling { .. } | TaskState::Dying { .. } => None,
+            TaskState::Waiting { .. }
+            | TaskState::Acting(_)
+            | TaskState::Settling { .. }
+            | TaskState::Dying { .. } => None,
         }
     }
 
     fn end_s(&self) -> Option<u64> {
         match &self.state {
             TaskState::Stopped { end_s, .. } => Some(*end_s),
-            TaskState::Waiting { .. } | TaskState::Acting(_) | TaskState::Settling { .. } | TaskState::Dying { .. } => None,
+            TaskState::Waiting { .. }
+            | TaskState::Acting(_)
+            | TaskState::Settling { .. }
+            | TaskState::Dying { .. } => None,
         }
     }
 
@@ -164,7 +179,13 @@ impl Task {
     }
 
     fn shared_fields(&self) -> Value {
-        let Upid { node, kind, id, starttime_s, .. } = &self.upid;
+        let Upid {
+            node,
+            kind,
+            id,
+            starttime_s,
+            ..
+        } = &self.upid;
         let (user, token) = self.upid.account();
         let mut row = json!({
             "upid": self.upid.to_string(), "node": node, "type": kind, "id": id,
@@ -181,7 +202,12 @@ impl Task {
         let mut row = self.shared_fields();
         row["pid"] = self.upid.pid.into();
         row["pstart"] = self.upid.pstart.into();
-        row["status"] = if self.is_running() { "running" } else { "stopped" }.into();
+        row["status"] = if self.is_running() {
+            "running"
+        } else {
+            "stopped"
+        }
+        .into();
         if let Some(exit) = self.exit() {
             row["exitstatus"] = exit.into();
         }

@@ -45,7 +45,10 @@ pub(crate) fn authenticate(
     cookie: Option<&str>,
 ) -> Result<Caller, &'static str> {
     // A ticket takes precedence over a token, and this emulator hands out no tickets.
-    let ticket = [cookie, authorization].into_iter().flatten().find_map(|h| credential(h, "PVEAuthCookie"));
+    let ticket = [cookie, authorization]
+        .into_iter()
+        .flatten()
+        .find_map(|h| credential(h, "PVEAuthCookie"));
     if ticket.is_some() {
         return Err("Authentication failed!");
     }
@@ -53,12 +56,18 @@ pub(crate) fn authenticate(
         return Err("No ticket");
     };
     let (id, secret) = given.split_once('=').ok_or("Authentication failed!")?;
-    let token = tokens.iter().find(|token| token.id == id).ok_or("Authentication failed!")?;
+    let token = tokens
+        .iter()
+        .find(|token| token.id == id)
+        .ok_or("Authentication failed!")?;
     // Hashes are compared, so timing tells nothing about the secret itself.
     if token.secret_sha256 != hash_secret(secret) {
         return Err("Authentication failed!");
     }
-    Ok(Caller { id: token.id.clone(), access: token.access })
+    Ok(Caller {
+        id: token.id.clone(),
+        access: token.access,
+    })
 }
 
 /// The value of `name=…` (or `name …`) in a header, percent-decoded, empty ones left out.
@@ -75,16 +84,41 @@ mod tests {
     use super::*;
 
     fn tokens() -> Vec<Token> {
-        vec![Token { id: "root@pam!t".into(), secret_sha256: hash_secret("s"), access: Access::Full }]
+        vec![Token {
+            id: "root@pam!t".into(),
+            secret_sha256: hash_secret("s"),
+            access: Access::Full,
+        }]
     }
 
     #[test]
     fn tells_missing_from_wrong_credentials() {
         assert_eq!(authenticate(&tokens(), None, None), Err("No ticket"));
-        for wrong in ["PVEAPIToken=root@pam!t=x", "PVEAPIToken=root@pam!nosuch=s", "PVEAPIToken=root", "PVEAuthCookie=PVE:x"] {
-            assert_eq!(authenticate(&tokens(), Some(wrong), None), Err("Authentication failed!"), "{wrong}");
+        for wrong in [
+            "PVEAPIToken=root@pam!t=x",
+            "PVEAPIToken=root@pam!nosuch=s",
+            "PVEAPIToken=root",
+            "PVEAuthCookie=PVE:x",
+        ] {
+            assert_eq!(
+                authenticate(&tokens(), Some(wrong), None),
+                Err("Authentication failed!"),
+                "{wrong}"
+            );
         }
-        assert_eq!(authenticate(&tokens(), Some("PVEAPIToken=root@pam!t=s"), None).unwrap().id, "root@pam!t");
-        assert_eq!(authenticate(&tokens(), Some("PVEAPIToken=root@pam!t=s"), Some("PVEAuthCookie=x")), Err("Authentication failed!"));
+        assert_eq!(
+            authenticate(&tokens(), Some("PVEAPIToken=root@pam!t=s"), None)
+                .unwrap()
+                .id,
+            "root@pam!t"
+        );
+        assert_eq!(
+            authenticate(
+                &tokens(),
+                Some("PVEAPIToken=root@pam!t=s"),
+                Some("PVEAuthCookie=x")
+            ),
+            Err("Authentication failed!")
+        );
     }
 }

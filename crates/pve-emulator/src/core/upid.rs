@@ -32,8 +32,19 @@ pub struct NoUpid;
 
 impl fmt::Display for Upid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let Self { node, pid, pstart, starttime_s, kind, id, user } = self;
-        write!(f, "UPID:{node}:{pid:08X}:{pstart:08X}:{starttime_s:08X}:{kind}:{id}:{user}:")
+        let Self {
+            node,
+            pid,
+            pstart,
+            starttime_s,
+            kind,
+            id,
+            user,
+        } = self;
+        write!(
+            f,
+            "UPID:{node}:{pid:08X}:{pstart:08X}:{starttime_s:08X}:{kind}:{id}:{user}:"
+        )
     }
 }
 
@@ -60,9 +71,15 @@ impl FromStr for Upid {
             return Err(NoUpid);
         };
         let sized = pid.len() == 8 && matches!(pstart.len(), 8 | 9) && starttime.len() == 8;
-        let named = !node.is_empty() && node.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        let named =
+            !node.is_empty() && node.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
         let clean = |text: &str| !text.contains(['/', ' ', '\t', '\n']);
-        if !sized || !named || kind.is_empty() || user.is_empty() || ![*kind, *id, *user].into_iter().all(clean) {
+        if !sized
+            || !named
+            || kind.is_empty()
+            || user.is_empty()
+            || ![*kind, *id, *user].into_iter().all(clean)
+        {
             return Err(NoUpid);
         }
         let hex = |text: &str| u64::from_str_radix(text, 16).map_err(|_| NoUpid);

@@ -43,14 +43,24 @@ pub(crate) fn spawn(
     if lock_holder(world, guest).is_some() {
         log.push("trying to acquire lock...".to_owned());
     }
-    let state = TaskState::Waiting { deadline_ms: now_ms + LOCK_TIMEOUT_MS };
-    world.tasks.push(Task { upid: upid.clone(), work, log, state });
+    let state = TaskState::Waiting {
+        deadline_ms: now_ms + LOCK_TIMEOUT_MS,
+    };
+    world.tasks.push(Task {
+        upid: upid.clone(),
+        work,
+        log,
+        state,
+    });
     upid
 }
 
 /// The task that holds a guest's configuration lock.
 pub(crate) fn lock_holder<'a>(world: &'a World, guest: &GuestKey) -> Option<&'a Task> {
-    world.tasks.iter().find(|task| task.holds_lock() && task.guest() == *guest)
+    world
+        .tasks
+        .iter()
+        .find(|task| task.holds_lock() && task.guest() == *guest)
 }
 
 /// PVE's words for a lock that was not free in time.
@@ -62,7 +72,9 @@ pub(crate) fn lock_timeout(vmid: u32) -> String {
 pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> bool {
     let mut moved = false;
     for at in 0..world.tasks.len() {
-        let Some(task) = world.tasks.get(at) else { continue };
+        let Some(task) = world.tasks.get(at) else {
+            continue;
+        };
         match task.state.clone() {
             TaskState::Waiting { deadline_ms } => {
                 if lock_holder(world, &task.guest()).is_none() {
@@ -82,7 +94,10 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
                 conclude::die(world, at, now_ms);
                 moved = true;
             }
-            TaskState::Settling { .. } | TaskState::Dying { .. } | TaskState::Acting(_) | TaskState::Stopped { .. } => {}
+            TaskState::Settling { .. }
+            | TaskState::Dying { .. }
+            | TaskState::Acting(_)
+            | TaskState::Stopped { .. } => {}
         }
     }
     if moved {
@@ -92,7 +107,11 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
 }
 
 fn enter(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) {
-    if world.tasks[at].log.first().is_some_and(|line| line.starts_with("trying to acquire lock")) {
+    if world.tasks[at]
+        .log
+        .first()
+        .is_some_and(|line| line.starts_with("trying to acquire lock"))
+    {
         world.tasks[at].say(" OK");
     }
     if let Err(error) = launch::launch(world, at, now_ms, effects) {
@@ -112,8 +131,18 @@ fn issue(
     let job = world.allocate_job();
     let command = command(job, world.tasks[at].guest());
     let task = world.tasks[at].upid.clone();
-    world.tasks[at].state = TaskState::Acting(Acting { job, step, not_before_ms });
-    world.jobs.insert(job, Job { task, command: command.clone() });
+    world.tasks[at].state = TaskState::Acting(Acting {
+        job,
+        step,
+        not_before_ms,
+    });
+    world.jobs.insert(
+        job,
+        Job {
+            task,
+            command: command.clone(),
+        },
+    );
     effects.commands.push(command);
 }
 
@@ -122,9 +151,24 @@ fn settle(world: &mut World, at: usize, error: Option<String>, at_ms: u64) {
 }
 
 /// The driver answered a command of a task: the next step, or the end.
-pub(crate) fn proceed(world: &mut World, upid: &Upid, done: GuestDone, now_ms: u64, effects: &mut Effects) {
-    let Some(at) = world.tasks.iter().position(|task| task.upid == *upid) else { return };
-    let TaskState::Acting(Acting { job, step, not_before_ms }) = world.tasks[at].state.clone() else { return };
+pub(crate) fn proceed(
+    world: &mut World,
+    upid: &Upid,
+    done: GuestDone,
+    now_ms: u64,
+    effects: &mut Effects,
+) {
+    let Some(at) = world.tasks.iter().position(|task| task.upid == *upid) else {
+        return;
+    };
+    let TaskState::Acting(Acting {
+        job,
+        step,
+        not_before_ms,
+    }) = world.tasks[at].state.clone()
+    else {
+        return;
+    };
     if job != done.job {
         return;
     }
@@ -134,20 +178,46 @@ pub(crate) fn proceed(world: &mut World, upid: &Upid, done: GuestDone, now_ms: u
             launch::unpacked(world, at, log_of(outcome));
             settle(world, at, None, end_ms);
         }
-        (Step::Create, Err(error)) => clean_up(world, at, message(error, "timed out"), not_before_ms, effects),
+        (Step::Create, Err(error)) => clean_up(
+            world,
+            at,
+            message(error, "timed out"),
+            not_before_ms,
+            effects,
+        ),
         (Step::CleanUp { error }, _) => settle(world, at, Some(error), end_ms),
         (Step::Start, Err(error)) => {
             let vmid = world.tasks[at].guest().vmid;
             world.tasks[at].say(message(error, "timed out"));
-            settle(world, at, Some(format!("startup for container '{vmid}' failed")), end_ms);
+            settle(
+                world,
+                at,
+                Some(format!("startup for container '{vmid}' failed")),
+                end_ms,
+            );
         }
-        (Step::Shutdown { force: true }, Err(GuestError::TimedOut)) => kill(world, at, Step::Kill, now_ms, effects),
-        (Step::RebootDown, Err(GuestError::TimedOut)) => kill(world, at, Step::RebootKill, now_ms, effects),
-        (Step::RebootDown | Step::RebootKill, Ok(_)) => launch::reboot_up(world, at, end_ms, effects),
+        (Step::Shutdown { force: true }, Err(GuestError::TimedOut)) => {
+            kill(world, at, Step::Kill, now_ms, effects)
+        }
+        (Step::RebootDown, Err(GuestError::TimedOut)) => {
+            kill(world, at, Step::RebootKill, now_ms, effects)
+        }
+        (Step::RebootDown | Step::RebootKill, Ok(_)) => {
+            launch::reboot_up(world, at, end_ms, effects)
+        }
         (Step::DestroyKill, Ok(_)) => {
-            issue(world, at, Step::Destroy, not_before_ms, |job, guest| GuestCommand::Destroy { job, guest }, effects);
+            issue(
+                world,
+                at,
+                Step::Destroy,
+                not_before_ms,
+                |job, guest| GuestCommand::Destroy { job, guest },
+                effects,
+            );
         }
-        (Step::Start | Step::Kill | Step::Shutdown { .. } | Step::Destroy, Ok(_)) => settle(world, at, None, end_ms),
+        (Step::Start | Step::Kill | Step::Shutdown { .. } | Step::Destroy, Ok(_)) => {
+            settle(world, at, None, end_ms)
+        }
         (
             Step::Kill
             | Step::Shutdown { .. }
@@ -156,20 +226,45 @@ pub(crate) fn proceed(world: &mut World, upid: &Upid, done: GuestDone, now_ms: u
             | Step::DestroyKill
             | Step::Destroy,
             Err(error),
-        ) => settle(world, at, Some(message(error, "container did not stop")), end_ms),
+        ) => settle(
+            world,
+            at,
+            Some(message(error, "container did not stop")),
+            end_ms,
+        ),
     }
 }
 
 fn kill(world: &mut World, at: usize, step: Step, now_ms: u64, effects: &mut Effects) {
-    issue(world, at, step, now_ms, |job, guest| GuestCommand::Kill { job, guest }, effects);
+    issue(
+        world,
+        at,
+        step,
+        now_ms,
+        |job, guest| GuestCommand::Kill { job, guest },
+        effects,
+    );
 }
 
-fn clean_up(world: &mut World, at: usize, error: String, not_before_ms: u64, effects: &mut Effects) {
+fn clean_up(
+    world: &mut World,
+    at: usize,
+    error: String,
+    not_before_ms: u64,
+    effects: &mut Effects,
+) {
     world.tasks[at].say(&error);
     let vmid = world.tasks[at].guest().vmid;
     let error = format!("unable to create CT {vmid} - {error}");
     let step = Step::CleanUp { error };
-    issue(world, at, step, not_before_ms, |job, guest| GuestCommand::Destroy { job, guest }, effects);
+    issue(
+        world,
+        at,
+        step,
+        not_before_ms,
+        |job, guest| GuestCommand::Destroy { job, guest },
+        effects,
+    );
 }
 
 fn log_of(outcome: GuestOutcome) -> Vec<String> {
@@ -190,15 +285,22 @@ fn message(error: GuestError, timed_out: &str) -> String {
 ///
 /// What the driver already does goes on, as a started `lxc-stop` would.
 pub(crate) fn terminate(world: &mut World, upid: &Upid, now_ms: u64) -> Option<u64> {
-    let at = world.tasks.iter().position(|task| task.upid == *upid && task.is_running())?;
+    let at = world
+        .tasks
+        .iter()
+        .position(|task| task.upid == *upid && task.is_running())?;
     if let TaskState::Dying { at_ms } = world.tasks[at].state {
         return Some(at_ms);
     }
     let at_ms = now_ms + KILL_GRACE_MS;
     let vmid = world.tasks[at].guest().vmid;
-    if let (Work::Shutdown { timeout_s, force }, TaskState::Acting(_)) = (&world.tasks[at].work, &world.tasks[at].state) {
+    if let (Work::Shutdown { timeout_s, force }, TaskState::Acting(_)) =
+        (&world.tasks[at].work, &world.tasks[at].state)
+    {
         let mode = if *force { "" } else { " --nokill" };
-        let line = format!("command 'lxc-stop -n {vmid}{mode} --timeout {timeout_s}' failed: received interrupt");
+        let line = format!(
+            "command 'lxc-stop -n {vmid}{mode} --timeout {timeout_s}' failed: received interrupt"
+        );
         world.tasks[at].say(line);
     }
     world.tasks[at].state = TaskState::Dying { at_ms };

@@ -9,6 +9,7 @@ use super::guest_config::GuestConfig;
 use super::jobs::Job;
 use super::park::Live;
 use super::random::Random;
+use super::seed::TokenSeed;
 use super::task::Task;
 use super::token::Token;
 
@@ -58,7 +59,13 @@ pub struct TaskTimes {
 impl Default for TaskTimes {
     /// Create 2 s, start 1 s; the others about what the recordings show at their quickest.
     fn default() -> Self {
-        Self { create_ms: 2_000, start_ms: 1_000, stop_ms: 1_000, shutdown_ms: 1_000, destroy_ms: 300 }
+        Self {
+            create_ms: 2_000,
+            start_ms: 1_000,
+            stop_ms: 1_000,
+            shutdown_ms: 1_000,
+            destroy_ms: 300,
+        }
     }
 }
 
@@ -234,6 +241,26 @@ impl World {
         self.nodes.iter_mut().find(|node| node.name == name)
     }
 
+    /// Whether a job is a look at a guest: its answer changes nothing that must survive.
+    pub fn is_look(&self, job: JobId) -> bool {
+        self.live.inspects.contains_key(&job)
+    }
+
+    /// Adds a token or changes its rights and secret.
+    pub fn put_token(&mut self, seed: TokenSeed) {
+        let TokenSeed {
+            id,
+            secret_sha256,
+            access,
+        } = seed;
+        self.tokens.retain(|token| token.id != id);
+        self.tokens.push(Token {
+            id,
+            secret_sha256,
+            access,
+        });
+    }
+
     /// How long tasks take.
     pub fn task_times(&self) -> TaskTimes {
         self.times
@@ -246,7 +273,9 @@ impl World {
 
     /// Sets the certificate fingerprint all nodes show, `AA:BB:…`.
     pub fn set_fingerprint(&mut self, fingerprint: &str) {
-        self.nodes.iter_mut().for_each(|node| fingerprint.clone_into(&mut node.fingerprint));
+        self.nodes
+            .iter_mut()
+            .for_each(|node| fingerprint.clone_into(&mut node.fingerprint));
     }
 
     /// Replaces what the template storages hold.
@@ -260,11 +289,15 @@ impl World {
 
     /// A guest by its place; one on another node is not found.
     pub(crate) fn guest(&self, key: &GuestKey) -> Option<&Guest> {
-        self.guests.get(&key.vmid).filter(|guest| guest.node == key.node)
+        self.guests
+            .get(&key.vmid)
+            .filter(|guest| guest.node == key.node)
     }
 
     pub(crate) fn guest_mut(&mut self, key: &GuestKey) -> Option<&mut Guest> {
-        self.guests.get_mut(&key.vmid).filter(|guest| guest.node == key.node)
+        self.guests
+            .get_mut(&key.vmid)
+            .filter(|guest| guest.node == key.node)
     }
 
     pub(crate) fn storage(&self, id: &str) -> Option<&Storage> {
@@ -272,7 +305,10 @@ impl World {
     }
 
     pub(crate) fn pool_of(&self, vmid: u32) -> Option<&str> {
-        self.pools.iter().find(|(_, pool)| pool.vms.contains(&vmid)).map(|(name, _)| name.as_str())
+        self.pools
+            .iter()
+            .find(|(_, pool)| pool.vms.contains(&vmid))
+            .map(|(name, _)| name.as_str())
     }
 
     pub(crate) fn allocate_job(&mut self) -> JobId {
@@ -283,11 +319,16 @@ impl World {
     /// A new process on a node: pid and its start in ticks since boot.
     pub(crate) fn fork(&mut self, node: &str, now_ms: u64) -> (u32, u64) {
         let step = u32::try_from(1 + self.random.below(40)).unwrap_or(1);
-        let Some(node) = self.node_mut(node) else { return (1, 0) };
-        node.last_pid = if node.last_pid > 4_000_000 { 1_000 } else { node.last_pid + step };
+        let Some(node) = self.node_mut(node) else {
+            return (1, 0);
+        };
+        node.last_pid = if node.last_pid > 4_000_000 {
+            1_000
+        } else {
+            node.last_pid + step
+        };
         (node.last_pid, now_ms.saturating_sub(node.booted_ms) / 10)
     }
-
 }
 
 impl Storage {
@@ -296,7 +337,9 @@ impl Storage {
     }
 
     pub(crate) fn on(&self, node: &str) -> bool {
-        self.nodes.as_ref().is_none_or(|nodes| nodes.iter().any(|name| name == node))
+        self.nodes
+            .as_ref()
+            .is_none_or(|nodes| nodes.iter().any(|name| name == node))
     }
 }
 

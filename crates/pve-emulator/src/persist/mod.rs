@@ -38,7 +38,9 @@ pub enum PersistError {
         source: serde_json::Error,
     },
     /// The file was written by another version.
-    #[error("{path} has state format {found}, this emulator reads {FORMAT}; remove the state directory to start anew")]
+    #[error(
+        "{path} has state format {found}, this emulator reads {FORMAT}; remove the state directory to start anew"
+    )]
     OtherFormat {
         /// The file.
         path: PathBuf,
@@ -72,7 +74,9 @@ pub struct StateFile {
 impl StateFile {
     /// The state of a directory, which must exist.
     pub fn in_directory(directory: &Path) -> Self {
-        Self { path: directory.join(FILE) }
+        Self {
+            path: directory.join(FILE),
+        }
     }
 
     /// The last committed world; `None` before the first commit.
@@ -85,10 +89,16 @@ impl StateFile {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
             Err(source) => return Err(self.io("read", source)),
         };
-        let unreadable = |source| PersistError::Unreadable { path: self.path.clone(), source };
+        let unreadable = |source| PersistError::Unreadable {
+            path: self.path.clone(),
+            source,
+        };
         let Format { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
         if format != FORMAT {
-            return Err(PersistError::OtherFormat { path: self.path.clone(), found: format });
+            return Err(PersistError::OtherFormat {
+                path: self.path.clone(),
+                found: format,
+            });
         }
         let read: Read = serde_json::from_slice(&bytes).map_err(unreadable)?;
         Ok(Some(read.world))
@@ -99,9 +109,14 @@ impl StateFile {
     /// # Errors
     /// When the world cannot be serialised.
     pub fn encode(&self, world: &World) -> Result<Vec<u8>, PersistError> {
-        let written = Written { format: FORMAT, world };
-        serde_json::to_vec(&written)
-            .map_err(|source| PersistError::Unreadable { path: self.path.clone(), source })
+        let written = Written {
+            format: FORMAT,
+            world,
+        };
+        serde_json::to_vec(&written).map_err(|source| PersistError::Unreadable {
+            path: self.path.clone(),
+            source,
+        })
     }
 
     /// Puts bytes from [`encode`](Self::encode) in place of the last commit; they are on disk when this returns.
@@ -113,7 +128,11 @@ impl StateFile {
     }
 
     fn io(&self, action: &'static str, source: io::Error) -> PersistError {
-        PersistError::Io { action, path: self.path.clone(), source }
+        PersistError::Io {
+            action,
+            path: self.path.clone(),
+            source,
+        }
     }
 }
 
@@ -126,8 +145,12 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temporary = directory.join(name);
-    let mut file =
-        OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&temporary)?;
+    let mut file = OpenOptions::new()
+        .write(true)
+        .create(true)
+        .truncate(true)
+        .mode(0o600)
+        .open(&temporary)?;
     file.write_all(bytes)?;
     file.sync_all()?;
     fs::rename(&temporary, path)?;

@@ -15,7 +15,8 @@ pub type Params = BTreeMap<String, Value>;
 /// Refused parameters by path, e.g. `net0` or `vms[0]`.
 pub type Errors = BTreeMap<String, String>;
 
-const UNKNOWN: &str = "property is not defined in schema and the schema does not allow additional properties";
+const UNKNOWN: &str =
+    "property is not defined in schema and the schema does not allow additional properties";
 const MISSING: &str = "property is missing and it is not optional";
 
 /// Checks all parameters of a call; empty means accepted.
@@ -23,7 +24,11 @@ pub fn verify(method: &Method, params: &Params) -> Errors {
     let mut errors = Errors::new();
     for (name, property) in &method.parameters {
         let indexed = name.ends_with("[n]");
-        if !indexed && !property.optional && given(params, name).is_none() && property.type_property.is_none() {
+        if !indexed
+            && !property.optional
+            && given(params, name).is_none()
+            && property.type_property.is_none()
+        {
             add(&mut errors, name, MISSING.to_owned());
         }
     }
@@ -35,7 +40,11 @@ pub fn verify(method: &Method, params: &Params) -> Errors {
                 if let Some(required) = &property.requires
                     && given(params, required).is_none()
                 {
-                    add(&mut errors, required, format!("missing property - '{name}' requires this property"));
+                    add(
+                        &mut errors,
+                        required,
+                        format!("missing property - '{name}' requires this property"),
+                    );
                 }
                 if !value.is_null() {
                     check_property(property, value, name, &mut errors);
@@ -123,7 +132,11 @@ fn check_type(kind: Option<&str>, value: &Value) -> Result<(), String> {
                 "number" => is_number(&text),
                 _ => true,
             };
-            if fits { Ok(()) } else { failed(&format!("'{text}'")) }
+            if fits {
+                Ok(())
+            } else {
+                failed(&format!("'{text}'"))
+            }
         }
     }
 }
@@ -134,7 +147,8 @@ fn check_text(property: &Property, text: &str, path: &str) -> Result<(), String>
             format::check_named(name, text).map_err(|e| format!("invalid format - {e}\n"))?;
         }
         Some(Format::Keys(keys)) => {
-            property_string::parse_at(keys, text, path).map_err(|e| format!("invalid format - {e}"))?;
+            property_string::parse_at(keys, text, path)
+                .map_err(|e| format!("invalid format - {e}"))?;
         }
         None => {}
     }
@@ -148,7 +162,9 @@ fn check_text(property: &Property, text: &str, path: &str) -> Result<(), String>
         let names: Vec<String> = values.iter().filter_map(perl_text).collect();
         if !names.iter().any(|name| name == text) {
             let known = names.join(", ");
-            return Err(format!("value '{text}' does not have a value in the enumeration '{known}'"));
+            return Err(format!(
+                "value '{text}' does not have a value in the enumeration '{known}'"
+            ));
         }
     }
     Ok(())
@@ -182,7 +198,9 @@ pub fn perl_text(value: &Value) -> Option<String> {
         Value::Bool(true) => Some("1".into()),
         Value::Bool(false) => Some("0".into()),
         Value::Number(number) => Some(match number.as_f64() {
-            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => format!("{float:.0}"),
+            Some(float) if number.is_f64() && float.fract() == 0.0 && float.abs() < 1e15 => {
+                format!("{float:.0}")
+            }
             _ => number.to_string(),
         }),
         Value::Null | Value::Array(_) | Value::Object(_) => None,

@@ -9,10 +9,16 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 pub fn check_named(format: &str, value: &str) -> Result<(), String> {
     // Names that end in -list by themselves.
     if let Some(single) = format.strip_suffix("-list") {
-        return split_list(value).into_iter().try_for_each(|element| check_one(single, element));
+        return split_list(value)
+            .into_iter()
+            .try_for_each(|element| check_one(single, element));
     }
     if let Some(single) = format.strip_suffix("-opt") {
-        return if value.is_empty() || value == "0" { Ok(()) } else { check_one(single, value) };
+        return if value.is_empty() || value == "0" {
+            Ok(())
+        } else {
+            check_one(single, value)
+        };
     }
     check_one(format, value)
 }
@@ -27,28 +33,76 @@ pub fn split_list(value: &str) -> Vec<&str> {
 
 fn check_one(format: &str, value: &str) -> Result<(), String> {
     let (fits, otherwise) = match format {
-        "pve-vmid" => (is_vmid(value), "value does not look like a valid VM ID".to_owned()),
-        "pve-node" => (is_label(value), "value does not look like a valid node name".into()),
-        "pve-configid" => (is_config_id(value), format!("invalid configuration ID '{value}'")),
-        "pve-storage-id" => (is_storage_id(value), format!("storage ID '{value}' contains illegal characters")),
-        "pve-poolid" => (is_pool_id(value), format!("value '{value}' does not look like a valid pool name")),
+        "pve-vmid" => (
+            is_vmid(value),
+            "value does not look like a valid VM ID".to_owned(),
+        ),
+        "pve-node" => (
+            is_label(value),
+            "value does not look like a valid node name".into(),
+        ),
+        "pve-configid" => (
+            is_config_id(value),
+            format!("invalid configuration ID '{value}'"),
+        ),
+        "pve-storage-id" => (
+            is_storage_id(value),
+            format!("storage ID '{value}' contains illegal characters"),
+        ),
+        "pve-poolid" => (
+            is_pool_id(value),
+            format!("value '{value}' does not look like a valid pool name"),
+        ),
         "pve-bridge-id" => (is_bridge(value), format!("invalid bridge ID '{value}'")),
-        "pve-iface" => (is_iface(value), format!("invalid network interface name '{value}'")),
+        "pve-iface" => (
+            is_iface(value),
+            format!("invalid network interface name '{value}'"),
+        ),
         "pve-tag" => (is_tag(value), "invalid characters in tag".into()),
         "pve-startup-order" => (is_startup(value), "unable to parse startup options".into()),
         "pve-storage-content" => (is_content(value), format!("invalid content type '{value}'")),
         "pve-task-status-type" => (is_task_status(value), format!("invalid status '{value}'")),
-        "pve-volume-id" => (is_volume(value), format!("unable to parse volume ID '{value}'")),
+        "pve-volume-id" => (
+            is_volume(value),
+            format!("unable to parse volume ID '{value}'"),
+        ),
         "pve-lxc-mp-string" => (is_mount_point(value), "invalid mount point path".into()),
-        "dns-name" => (is_dns_name(value), "value does not look like a valid DNS name".into()),
-        "mac-addr" => (is_mac(value), "value does not look like a valid unicast MAC address".into()),
-        "ip" => (value.parse::<IpAddr>().is_ok(), "value does not look like a valid IP address".into()),
-        "lxc-ip-with-ll-iface" => (is_scoped_ip(value), "value does not look like a valid IP address".into()),
-        "ipv4" => (value.parse::<Ipv4Addr>().is_ok(), "value does not look like a valid IPv4 address".into()),
-        "ipv6" => (value.parse::<Ipv6Addr>().is_ok(), "value does not look like a valid IPv6 address".into()),
-        "CIDR" => (is_cidr4(value) || is_cidr6(value), "value does not look like a valid CIDR network".into()),
-        "CIDRv4" => (is_cidr4(value), "value does not look like a valid IPv4 CIDR network".into()),
-        "CIDRv6" => (is_cidr6(value), "value does not look like a valid IPv6 CIDR network".into()),
+        "dns-name" => (
+            is_dns_name(value),
+            "value does not look like a valid DNS name".into(),
+        ),
+        "mac-addr" => (
+            is_mac(value),
+            "value does not look like a valid unicast MAC address".into(),
+        ),
+        "ip" => (
+            value.parse::<IpAddr>().is_ok(),
+            "value does not look like a valid IP address".into(),
+        ),
+        "lxc-ip-with-ll-iface" => (
+            is_scoped_ip(value),
+            "value does not look like a valid IP address".into(),
+        ),
+        "ipv4" => (
+            value.parse::<Ipv4Addr>().is_ok(),
+            "value does not look like a valid IPv4 address".into(),
+        ),
+        "ipv6" => (
+            value.parse::<Ipv6Addr>().is_ok(),
+            "value does not look like a valid IPv6 address".into(),
+        ),
+        "CIDR" => (
+            is_cidr4(value) || is_cidr6(value),
+            "value does not look like a valid CIDR network".into(),
+        ),
+        "CIDRv4" => (
+            is_cidr4(value),
+            "value does not look like a valid IPv4 CIDR network".into(),
+        ),
+        "CIDRv6" => (
+            is_cidr6(value),
+            "value does not look like a valid IPv6 CIDR network".into(),
+        ),
         "pve-ipv4-config" => (
             matches!(value, "dhcp" | "manual") || is_cidr4(value),
             "value does not look like a valid ipv4 network configuration".into(),
@@ -61,21 +115,29 @@ fn check_one(format: &str, value: &str) -> Result<(), String> {
             value.parse::<IpAddr>().is_ok() || is_dns_name(value),
             format!("value does not look like a valid address: {value}"),
         ),
-        "disk-size" => {
-            (parse_size(value).is_some(), format!("value does not look like a valid disk size: {value}"))
-        }
-        "urlencoded" => (is_urlencoded(value), format!("invalid urlencoded string: {value}")),
+        "disk-size" => (
+            parse_size(value).is_some(),
+            format!("value does not look like a valid disk size: {value}"),
+        ),
+        "urlencoded" => (
+            is_urlencoded(value),
+            format!("invalid urlencoded string: {value}"),
+        ),
         _ => (true, String::new()),
     };
     if fits { Ok(()) } else { Err(otherwise) }
 }
 
 fn is_vmid(value: &str) -> bool {
-    (3..=9).contains(&value.len()) && value.bytes().all(|b| b.is_ascii_digit()) && !value.starts_with('0')
+    (3..=9).contains(&value.len())
+        && value.bytes().all(|b| b.is_ascii_digit())
+        && !value.starts_with('0')
 }
 
 fn is_label(value: &str) -> bool {
-    let inner = value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+    let inner = value
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b == b'-');
     !value.is_empty() && inner && !value.starts_with('-') && !value.ends_with('-')
 }
 
@@ -90,30 +152,42 @@ fn starts_with_letter(value: &str) -> bool {
 fn is_config_id(value: &str) -> bool {
     value.len() >= 2
         && starts_with_letter(value)
-        && value.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b == b'_' || b == b'-')
 }
 
 fn is_storage_id(value: &str) -> bool {
     value.len() >= 2
         && starts_with_letter(value)
         && value.ends_with(|c: char| c.is_ascii_alphanumeric())
-        && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
 }
 
 fn is_pool_id(value: &str) -> bool {
     let levels: Vec<&str> = value.split('/').collect();
-    let word = |s: &&str| !s.is_empty() && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b));
+    let word = |s: &&str| {
+        !s.is_empty()
+            && s.bytes()
+                .all(|b| b.is_ascii_alphanumeric() || b"-_.".contains(&b))
+    };
     levels.len() <= 3 && levels.iter().all(word)
 }
 
 fn is_bridge(value: &str) -> bool {
-    !value.is_empty() && value.chars().all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
+    !value.is_empty()
+        && value
+            .chars()
+            .all(|c| c.is_alphanumeric() || matches!(c, '-' | '_' | '.'))
 }
 
 fn is_iface(value: &str) -> bool {
     let name = value.split([':', '.']).next().unwrap_or_default();
     let suffix = &value[name.len()..];
-    let number = suffix.is_empty() || (suffix.len() > 1 && suffix[1..].bytes().all(|b| b.is_ascii_digit()));
+    let number =
+        suffix.is_empty() || (suffix.len() > 1 && suffix[1..].bytes().all(|b| b.is_ascii_digit()));
     (2..=21).contains(&name.len())
         && starts_with_letter(name)
         && name.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
@@ -122,7 +196,10 @@ fn is_iface(value: &str) -> bool {
 
 fn is_tag(value: &str) -> bool {
     let first = value.starts_with(|c: char| c.is_ascii_alphanumeric() || c == '_');
-    first && value.bytes().all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'.'))
+    first
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'_' | b'-' | b'+' | b'.'))
 }
 
 fn is_startup(value: &str) -> bool {
@@ -131,29 +208,47 @@ fn is_startup(value: &str) -> bool {
         Some((key, value)) => matches!(key, "order" | "up" | "down") && number(value),
         None => number(part),
     };
-    !value.is_empty() && value != "0" && value.split(',').filter(|part| !part.trim().is_empty()).all(known)
+    !value.is_empty()
+        && value != "0"
+        && value
+            .split(',')
+            .filter(|part| !part.trim().is_empty())
+            .all(known)
 }
 
 fn is_content(value: &str) -> bool {
-    matches!(value, "images" | "rootdir" | "vztmpl" | "iso" | "backup" | "snippets" | "import" | "none")
+    matches!(
+        value,
+        "images" | "rootdir" | "vztmpl" | "iso" | "backup" | "snippets" | "import" | "none"
+    )
 }
 
 fn is_task_status(value: &str) -> bool {
-    matches!(value.to_ascii_lowercase().as_str(), "ok" | "error" | "warning" | "unknown")
+    matches!(
+        value.to_ascii_lowercase().as_str(),
+        "ok" | "error" | "warning" | "unknown"
+    )
 }
 
 fn is_volume(value: &str) -> bool {
-    value.split_once(':').is_some_and(|(storage, name)| is_storage_id(storage) && !name.is_empty())
+    value
+        .split_once(':')
+        .is_some_and(|(storage, name)| is_storage_id(storage) && !name.is_empty())
 }
 
 fn is_mount_point(value: &str) -> bool {
-    !value.split('/').any(|component| component == "." || component == "..")
+    !value
+        .split('/')
+        .any(|component| component == "." || component == "..")
 }
 
 fn is_mac(value: &str) -> bool {
     let octets: Vec<&str> = value.split(':').collect();
     let hex = |octet: &&str| octet.len() == 2 && octet.bytes().all(|b| b.is_ascii_hexdigit());
-    let unicast = octets.first().and_then(|first| u8::from_str_radix(first, 16).ok()).is_some_and(|b| b & 1 == 0);
+    let unicast = octets
+        .first()
+        .and_then(|first| u8::from_str_radix(first, 16).ok())
+        .is_some_and(|b| b & 1 == 0);
     octets.len() == 6 && octets.iter().all(hex) && unicast
 }
 
@@ -164,24 +259,35 @@ fn is_scoped_ip(value: &str) -> bool {
     };
     match scope {
         None => value == "host" || address.parse::<IpAddr>().is_ok(),
-        Some(scope) => address.to_ascii_lowercase().starts_with("fe80:") && is_bridge(scope) && address.parse::<Ipv6Addr>().is_ok(),
+        Some(scope) => {
+            address.to_ascii_lowercase().starts_with("fe80:")
+                && is_bridge(scope)
+                && address.parse::<Ipv6Addr>().is_ok()
+        }
     }
 }
 
 fn prefix(text: &str, longest: u8) -> bool {
-    text.bytes().all(|b| b.is_ascii_digit()) && text.parse::<u8>().is_ok_and(|n| n > 7 && n <= longest)
+    text.bytes().all(|b| b.is_ascii_digit())
+        && text.parse::<u8>().is_ok_and(|n| n > 7 && n <= longest)
 }
 
 fn is_cidr4(value: &str) -> bool {
-    value.split_once('/').is_some_and(|(address, bits)| address.parse::<Ipv4Addr>().is_ok() && prefix(bits, 32))
+    value
+        .split_once('/')
+        .is_some_and(|(address, bits)| address.parse::<Ipv4Addr>().is_ok() && prefix(bits, 32))
 }
 
 fn is_cidr6(value: &str) -> bool {
-    value.split_once('/').is_some_and(|(address, bits)| address.parse::<Ipv6Addr>().is_ok() && prefix(bits, 128))
+    value
+        .split_once('/')
+        .is_some_and(|(address, bits)| address.parse::<Ipv6Addr>().is_ok() && prefix(bits, 128))
 }
 
 fn is_urlencoded(value: &str) -> bool {
-    value.bytes().all(|b| b.is_ascii_alphanumeric() || b"-%_.!~*'()".contains(&b))
+    value
+        .bytes()
+        .all(|b| b.is_ascii_alphanumeric() || b"-%_.!~*'()".contains(&b))
 }
 
 /// A size such as `512M` or `1.5G` in bytes.
@@ -197,7 +303,11 @@ pub fn parse_size(text: &str) -> Option<u64> {
     if !digits || number.starts_with('.') || number.ends_with('.') {
         return None;
     }
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss, clippy::cast_precision_loss)]
+    #[allow(
+        clippy::cast_possible_truncation,
+        clippy::cast_sign_loss,
+        clippy::cast_precision_loss
+    )]
     let bytes = (number.parse::<f64>().ok()? * factor as f64) as u64;
     Some(bytes)
 }
@@ -230,11 +340,23 @@ mod tests {
 
     #[test]
     fn formats_refuse_in_the_recorded_words() {
-        assert_eq!(check_named("pve-vmid", "99").unwrap_err(), "value does not look like a valid VM ID");
+        assert_eq!(
+            check_named("pve-vmid", "99").unwrap_err(),
+            "value does not look like a valid VM ID"
+        );
         assert_eq!(check_named("pve-tag-list", "a;b c").ok(), Some(()));
-        assert_eq!(check_named("pve-tag-list", "bad tag!").unwrap_err(), "invalid characters in tag");
-        assert_eq!(check_named("dns-name", "bad_host!").unwrap_err(), "value does not look like a valid DNS name");
-        assert_eq!(check_named("lxc-ip-with-ll-iface-list", "not-an-ip!").unwrap_err(), "value does not look like a valid IP address");
+        assert_eq!(
+            check_named("pve-tag-list", "bad tag!").unwrap_err(),
+            "invalid characters in tag"
+        );
+        assert_eq!(
+            check_named("dns-name", "bad_host!").unwrap_err(),
+            "value does not look like a valid DNS name"
+        );
+        assert_eq!(
+            check_named("lxc-ip-with-ll-iface-list", "not-an-ip!").unwrap_err(),
+            "value does not look like a valid IP address"
+        );
         assert!(check_named("pve-startup-order", "first").is_err());
         assert!(check_named("pve-startup-order", "order=3").is_ok());
     }

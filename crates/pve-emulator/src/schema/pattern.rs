@@ -29,7 +29,7 @@ fn compiled(pattern: &str) -> Option<Regex> {
     regex
 }
 
-/// Perl's `(?^i:…)` (flags from scratch) and `\0` in this crate's syntax.
+/// Perl's `(?^i:…)` (flags from scratch), `\0` and `{,n}` in this crate's syntax.
 fn translate(pattern: &str) -> String {
     let mut out = String::with_capacity(pattern.len());
     let mut rest = pattern;
@@ -37,11 +37,15 @@ fn translate(pattern: &str) -> String {
         out.push_str(&rest[..start]);
         rest = &rest[start + 3..];
         let end = rest.find(':').unwrap_or(0);
-        out.push_str(if rest[..end].contains('i') { "(?i-msx:" } else { "(?-imsx:" });
+        out.push_str(if rest[..end].contains('i') {
+            "(?i-msx:"
+        } else {
+            "(?-imsx:"
+        });
         rest = &rest[end + 1..];
     }
     out.push_str(rest);
-    out.replace("\\0", "\\x00")
+    out.replace("\\0", "\\x00").replace("{,", "{0,")
 }
 
 #[cfg(test)]
@@ -54,14 +58,20 @@ mod tests {
         if let Some(Format::Keys(keys)) = &property.format {
             keys.values().for_each(|key| each_pattern(key, seen));
         }
-        property.items.iter().for_each(|item| each_pattern(item, seen));
+        property
+            .items
+            .iter()
+            .for_each(|item| each_pattern(item, seen));
     }
 
     #[test]
     fn every_pattern_of_the_schema_compiles() {
         let mut patterns = Vec::new();
         for method in table().methods() {
-            method.parameters.values().for_each(|p| each_pattern(p, &mut patterns));
+            method
+                .parameters
+                .values()
+                .for_each(|p| each_pattern(p, &mut patterns));
         }
         assert!(patterns.len() > 200);
         for pattern in patterns {

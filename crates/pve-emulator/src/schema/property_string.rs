@@ -19,7 +19,11 @@ pub fn parse(keys: &BTreeMap<String, Property>, text: &str) -> Result<PropertyMa
 }
 
 /// Parses and checks the value of the parameter at `path`.
-pub(super) fn parse_at(keys: &BTreeMap<String, Property>, text: &str, path: &str) -> Result<PropertyMap, String> {
+pub(super) fn parse_at(
+    keys: &BTreeMap<String, Property>,
+    text: &str,
+    path: &str,
+) -> Result<PropertyMap, String> {
     let values = split(keys, text)?;
     let errors = check(keys, &values, path);
     if errors.is_empty() {
@@ -37,15 +41,24 @@ fn split(keys: &BTreeMap<String, Property>, text: &str) -> Result<PropertyMap, S
     let mut default_seen = false;
     for part in text.split(',').filter(|part| !part.trim().is_empty()) {
         match part.split_once('=') {
-            Some((key, value)) if !key.is_empty() && !value.is_empty() => insert(keys, &mut values, key, value)?,
+            Some((key, value)) if !key.is_empty() && !value.is_empty() => {
+                insert(keys, &mut values, key, value)?
+            }
             Some(_) => return Err("missing key in comma-separated list property\n".into()),
             None => {
-                let default = keys.iter().find(|(_, property)| property.default_key).map(|(key, _)| key);
+                let default = keys
+                    .iter()
+                    .find(|(_, property)| property.default_key)
+                    .map(|(key, _)| key);
                 let Some(key) = default else {
-                    return Err("value without key, but schema does not define a default key\n".into());
+                    return Err(
+                        "value without key, but schema does not define a default key\n".into(),
+                    );
                 };
                 if default_seen || values.contains_key(key) {
-                    return Err(format!("duplicate key in comma-separated list property: {key}\n"));
+                    return Err(format!(
+                        "duplicate key in comma-separated list property: {key}\n"
+                    ));
                 }
                 default_seen = true;
                 values.insert(key.clone(), part.to_owned());
@@ -62,11 +75,16 @@ fn insert(
     value: &str,
 ) -> Result<(), String> {
     if values.contains_key(key) {
-        return Err(format!("duplicate key in comma-separated list property: {key}\n"));
+        return Err(format!(
+            "duplicate key in comma-separated list property: {key}\n"
+        ));
     }
     let mut target = key;
     if let Some(alias) = keys.get(key).and_then(|property| property.alias.as_deref()) {
-        if let Some(key_alias) = keys.get(key).and_then(|property| property.key_alias.as_deref()) {
+        if let Some(key_alias) = keys
+            .get(key)
+            .and_then(|property| property.key_alias.as_deref())
+        {
             if values.contains_key(key_alias) {
                 return Err(format!("key alias '{key_alias}' is already defined\n"));
             }
@@ -74,7 +92,10 @@ fn insert(
         }
         target = alias;
     }
-    let boolean = keys.get(target).and_then(|property| property.kind.as_deref()) == Some("boolean");
+    let boolean = keys
+        .get(target)
+        .and_then(|property| property.kind.as_deref())
+        == Some("boolean");
     let value = if boolean { switch(value) } else { value };
     values.insert(target.to_owned(), value.to_owned());
     Ok(())
@@ -89,13 +110,28 @@ fn switch(value: &str) -> &str {
 }
 
 fn check(keys: &BTreeMap<String, Property>, values: &PropertyMap, path: &str) -> Errors {
-    let place = |key: &str| if path.is_empty() { key.to_owned() } else { format!("{path}.{key}") };
+    let place = |key: &str| {
+        if path.is_empty() {
+            key.to_owned()
+        } else {
+            format!("{path}.{key}")
+        }
+    };
     let mut errors = Errors::new();
     for (key, property) in keys {
         match values.get(key) {
-            Some(value) => check_property(property, &Value::String(value.clone()), &place(key), &mut errors),
+            Some(value) => check_property(
+                property,
+                &Value::String(value.clone()),
+                &place(key),
+                &mut errors,
+            ),
             None if property.optional || property.alias.is_some() => {}
-            None => add(&mut errors, &place(key), "property is missing and it is not optional".into()),
+            None => add(
+                &mut errors,
+                &place(key),
+                "property is missing and it is not optional".into(),
+            ),
         }
     }
     for key in values.keys() {

@@ -127,7 +127,10 @@ impl<'de> Deserialize<'de> for Limit {
 }
 
 fn flag<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<bool, D::Error> {
-    Ok(matches!(Value::deserialize(deserializer)?, Value::Bool(true) | Value::Number(_)))
+    Ok(matches!(
+        Value::deserialize(deserializer)?,
+        Value::Bool(true) | Value::Number(_)
+    ))
 }
 
 #[derive(Deserialize)]
@@ -208,10 +211,17 @@ impl Table {
     fn insert(&mut self, method: Method) {
         let mut branch = &mut self.root;
         for component in method.path.split('/').filter(|c| !c.is_empty()) {
-            let name = component.strip_prefix('{').and_then(|c| c.strip_suffix('}'));
+            let name = component
+                .strip_prefix('{')
+                .and_then(|c| c.strip_suffix('}'));
             branch = match name {
                 None => branch.fixed.entry(component.to_owned()).or_default(),
-                Some(name) => &mut branch.placeholder.get_or_insert_with(|| (name.to_owned(), Box::default())).1,
+                Some(name) => {
+                    &mut branch
+                        .placeholder
+                        .get_or_insert_with(|| (name.to_owned(), Box::default()))
+                        .1
+                }
             };
         }
         branch.verbs.insert(method.verb.clone(), self.methods.len());
@@ -244,7 +254,10 @@ impl Table {
             branch = next;
         }
         let method = self.methods.get(*branch.verbs.get(verb)?)?;
-        Some(Lookup { method, placeholders })
+        Some(Lookup {
+            method,
+            placeholders,
+        })
     }
 }
 
@@ -295,16 +308,24 @@ mod tests {
 
     #[test]
     fn fixed_components_win_over_placeholders() {
-        let found = table().lookup("GET", "/nodes/pve1/lxc/100/status/current").unwrap();
+        let found = table()
+            .lookup("GET", "/nodes/pve1/lxc/100/status/current")
+            .unwrap();
         assert_eq!(found.method.name, "vm_status");
         assert_eq!(found.placeholders["vmid"], "100");
-        assert!(table().lookup("GET", "/nodes/pve1/lxc/100/nosuch").is_none());
+        assert!(
+            table()
+                .lookup("GET", "/nodes/pve1/lxc/100/nosuch")
+                .is_none()
+        );
         assert!(table().lookup("DELETE", "/nodes").is_none());
     }
 
     #[test]
     fn a_volume_takes_the_rest_of_the_path() {
-        let found = table().lookup("GET", "/nodes/a/storage/local/content/local:vztmpl/x.tar").unwrap();
+        let found = table()
+            .lookup("GET", "/nodes/a/storage/local/content/local:vztmpl/x.tar")
+            .unwrap();
         assert_eq!(found.placeholders["volume"], "local:vztmpl/x.tar");
     }
 

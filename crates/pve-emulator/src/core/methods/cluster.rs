@@ -17,7 +17,11 @@ pub(super) fn status(call: &mut Call<'_>) -> Outcome {
     let mut rows = Vec::new();
     if let Some(name) = &world.cluster_name {
         let nodes = world.nodes().len();
-        let online = world.nodes().iter().filter(|node| node.reach == Reach::Up).count();
+        let online = world
+            .nodes()
+            .iter()
+            .filter(|node| node.reach == Reach::Up)
+            .count();
         rows.push(json!({
             "type": "cluster", "id": "cluster", "name": name, "nodes": nodes, "version": nodes,
             "quorate": u8::from(online * 2 > nodes),
@@ -42,7 +46,10 @@ pub(super) fn resources(call: &mut Call<'_>) -> Outcome {
         rows.extend(pools(call));
     }
     if wanted("vm") {
-        let visible = call.world.guests().filter(|(vmid, _)| call.may(&format!("/vms/{vmid}"), "VM.Audit"));
+        let visible = call
+            .world
+            .guests()
+            .filter(|(vmid, _)| call.may(&format!("/vms/{vmid}"), "VM.Audit"));
         rows.extend(visible.map(|(vmid, guest)| status_row::resource(call.world, vmid, guest)));
     }
     if wanted("node") {
@@ -58,8 +65,14 @@ pub(super) fn resources(call: &mut Call<'_>) -> Outcome {
 }
 
 fn pools(call: &Call<'_>) -> Vec<Value> {
-    let visible = call.world.pools.keys().filter(|name| call.may(&format!("/pool/{name}"), "Pool.Audit"));
-    visible.map(|name| json!({"id": format!("/pool/{name}"), "pool": name, "type": "pool"})).collect()
+    let visible = call
+        .world
+        .pools
+        .keys()
+        .filter(|name| call.may(&format!("/pool/{name}"), "Pool.Audit"));
+    visible
+        .map(|name| json!({"id": format!("/pool/{name}"), "pool": name, "type": "pool"}))
+        .collect()
 }
 
 fn nodes(call: &Call<'_>) -> Vec<Value> {
@@ -74,7 +87,10 @@ fn nodes(call: &Call<'_>) -> Vec<Value> {
 fn storages(call: &Call<'_>) -> Vec<Value> {
     let mut rows = Vec::new();
     for node in call.world.nodes() {
-        rows.extend(storage::visible(call, &node.name).map(|store| storage::resource(call.world, store, &node.name)));
+        rows.extend(
+            storage::visible(call, &node.name)
+                .map(|store| storage::resource(call.world, store, &node.name)),
+        );
     }
     rows
 }
@@ -89,7 +105,11 @@ fn zones(call: &Call<'_>) -> Vec<Value> {
             "network": "localnetwork", "node": name, "status": "ok",
         })
     };
-    call.world.nodes().iter().map(|node| row(&node.name)).collect()
+    call.world
+        .nodes()
+        .iter()
+        .map(|node| row(&node.name))
+        .collect()
 }
 
 /// The lowest free id, as text; with `vmid` whether that one is free.

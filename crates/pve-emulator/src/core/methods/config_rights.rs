@@ -23,14 +23,22 @@ pub(super) fn check(call: &Call<'_>, change: &Change<'_>) -> Result<(), ApiError
     for key in change.new.keys() {
         check_key(call, change, key, false)?;
     }
-    change.removed.iter().try_for_each(|key| check_key(call, change, key, true))
+    change
+        .removed
+        .iter()
+        .try_for_each(|key| check_key(call, change, key, true))
 }
 
 fn family(key: &str) -> &str {
     key.trim_end_matches(|c: char| c.is_ascii_digit())
 }
 
-fn check_key(call: &Call<'_>, change: &Change<'_>, key: &str, removed: bool) -> Result<(), ApiError> {
+fn check_key(
+    call: &Call<'_>,
+    change: &Change<'_>,
+    key: &str,
+    removed: bool,
+) -> Result<(), ApiError> {
     let need = |privilege: &str| vm_privilege(call, change, privilege);
     match family(key) {
         "cores" | "cpuunits" | "cpulimit" => need("VM.Config.CPU"),
@@ -38,37 +46,60 @@ fn check_key(call: &Call<'_>, change: &Change<'_>, key: &str, removed: bool) -> 
         "net" | "nameserver" | "searchdomain" | "hostname" => need("VM.Config.Network"),
         "rootfs" | "mp" => {
             need("VM.Config.Disk")?;
-            if removed { Ok(()) } else { check_volume(call, change.new.get(key)) }
+            if removed {
+                Ok(())
+            } else {
+                check_volume(call, change.new.get(key))
+            }
         }
-        "dev" => Err(ApiError::denied("configuring device passthrough is only allowed for root@pam")),
-        "hookscript" => Err(ApiError::denied("changing the hookscript is only allowed for root@pam")),
-        "features" => check_features(change, key, removed).and_then(|nesting| {
-            if nesting { need("VM.Allocate") } else { Ok(()) }
-        }),
+        "dev" => Err(ApiError::denied(
+            "configuring device passthrough is only allowed for root@pam",
+        )),
+        "hookscript" => Err(ApiError::denied(
+            "changing the hookscript is only allowed for root@pam",
+        )),
+        "features" => check_features(change, key, removed)
+            .and_then(|nesting| if nesting { need("VM.Allocate") } else { Ok(()) }),
         // The check of tags does not know the pool.
-        "tags" => Rights(call.caller).need(&format!("/vms/{}", change.vmid), &["VM.Config.Options"]),
+        "tags" => {
+            Rights(call.caller).need(&format!("/vms/{}", change.vmid), &["VM.Config.Options"])
+        }
         _ => need("VM.Config.Options"),
     }
 }
 
 fn vm_privilege(call: &Call<'_>, change: &Change<'_>, privilege: &str) -> Result<(), ApiError> {
-    if change.pool.is_some_and(|pool| call.may(&format!("/pool/{pool}"), privilege)) {
+    if change
+        .pool
+        .is_some_and(|pool| call.may(&format!("/pool/{pool}"), privilege))
+    {
         return Ok(());
     }
     Rights(call.caller).need(&format!("/vms/{}", change.vmid), &[privilege])
 }
 
 fn check_volume(call: &Call<'_>, value: Option<&String>) -> Result<(), ApiError> {
-    let volume = value.and_then(|text| text.split(',').find(|part| !part.contains('=') || part.starts_with("volume=")));
-    let volume = volume.map(|part| part.trim_start_matches("volume=")).unwrap_or_default();
+    let volume = value.and_then(|text| {
+        text.split(',')
+            .find(|part| !part.contains('=') || part.starts_with("volume="))
+    });
+    let volume = volume
+        .map(|part| part.trim_start_matches("volume="))
+        .unwrap_or_default();
     if volume.starts_with("/dev/") {
-        return Err(ApiError::denied("mount point type device is only allowed for root@pam"));
+        return Err(ApiError::denied(
+            "mount point type device is only allowed for root@pam",
+        ));
     }
     if volume.starts_with('/') {
-        return Err(ApiError::denied("mount point type bind is only allowed for root@pam"));
+        return Err(ApiError::denied(
+            "mount point type bind is only allowed for root@pam",
+        ));
     }
     match volume.split_once(':') {
-        Some((storage, _)) => Rights(call.caller).need(&format!("/storage/{storage}"), &["Datastore.AllocateSpace"]),
+        Some((storage, _)) => {
+            Rights(call.caller).need(&format!("/storage/{storage}"), &["Datastore.AllocateSpace"])
+        }
         None => Ok(()),
     }
 }
@@ -76,14 +107,28 @@ fn check_volume(call: &Call<'_>, value: Option<&String>) -> Result<(), ApiError>
 /// Whether nesting changes; any other feature is for root@pam alone.
 fn check_features(change: &Change<'_>, key: &str, removed: bool) -> Result<bool, ApiError> {
     if !change.unprivileged {
-        return Err(ApiError::denied("changing feature flags for privileged container is only allowed for root@pam"));
+        return Err(ApiError::denied(
+            "changing feature flags for privileged container is only allowed for root@pam",
+        ));
     }
-    let parse = |text: Option<&str>| text.and_then(|text| parse_keys("features", text).ok()).unwrap_or_default();
+    let parse = |text: Option<&str>| {
+        text.and_then(|text| parse_keys("features", text).ok())
+            .unwrap_or_default()
+    };
     let old = parse(change.old.and_then(|config| config.get(key)));
-    let new = if removed { BTreeMap::default() } else { parse(change.new.get(key).map(String::as_str)) };
-    let mut changed = old.keys().chain(new.keys()).filter(|name| old.get(*name) != new.get(*name));
+    let new = if removed {
+        BTreeMap::default()
+    } else {
+        parse(change.new.get(key).map(String::as_str))
+    };
+    let mut changed = old
+        .keys()
+        .chain(new.keys())
+        .filter(|name| old.get(*name) != new.get(*name));
     if changed.clone().any(|name| name != "nesting") {
-        return Err(ApiError::denied("changing feature flags (except nesting) is only allowed for root@pam"));
+        return Err(ApiError::denied(
+            "changing feature flags (except nesting) is only allowed for root@pam",
+        ));
     }
     Ok(changed.next().is_some())
 }

@@ -14,7 +14,10 @@ const LXC_STOP_DEFAULT_S: u64 = 60;
 /// Whether the guest runs, after a fresh look.
 fn runs(call: &mut Call<'_>, key: &GuestKey) -> Result<bool, Stop> {
     call.look_at(std::slice::from_ref(key))?;
-    Ok(call.world.guest(key).is_some_and(|guest| guest.is_running()))
+    Ok(call
+        .world
+        .guest(key)
+        .is_some_and(|guest| guest.is_running()))
 }
 
 fn task(call: &mut Call<'_>, kind: &str, key: &GuestKey, work: Work) -> Outcome {
@@ -25,7 +28,10 @@ fn task(call: &mut Call<'_>, kind: &str, key: &GuestKey, work: Work) -> Outcome 
 /// No API token is root@pam itself.
 fn refuse_skiplock(call: &Call<'_>) -> Result<(), ApiError> {
     if call.flag("skiplock") {
-        return Err(ApiError::parameter("skiplock", "Only root may use this option."));
+        return Err(ApiError::parameter(
+            "skiplock",
+            "Only root may use this option.",
+        ));
     }
     Ok(())
 }
@@ -46,10 +52,22 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
     if !runs(call, &key)? {
         return Err(ApiError::died(format!("CT {} not running", key.vmid)).into());
     }
-    let overruled = if call.flag("overrule-shutdown") { overrule(call, &key) } else { Vec::new() };
+    let overruled = if call.flag("overrule-shutdown") {
+        overrule(call, &key)
+    } else {
+        Vec::new()
+    };
     let reply = task(call, "vzstop", &key, Work::Stop)?;
-    if let Some(task) = call.world.tasks.last_mut().filter(|_| !overruled.is_empty()) {
-        task.log.insert(0, format!("overruled vzshutdown tasks: {}", overruled.join(", ")));
+    if let Some(task) = call
+        .world
+        .tasks
+        .last_mut()
+        .filter(|_| !overruled.is_empty())
+    {
+        task.log.insert(
+            0,
+            format!("overruled vzshutdown tasks: {}", overruled.join(", ")),
+        );
     }
     Ok(reply)
 }
@@ -57,7 +75,8 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
 /// Kills the shutdown tasks of a guest.
 fn overrule(call: &mut Call<'_>, key: &GuestKey) -> Vec<String> {
     let tasks = call.world.tasks().iter();
-    let shutdowns = tasks.filter(|task| task.is_running() && task.upid.kind == "vzshutdown" && task.guest() == *key);
+    let shutdowns = tasks
+        .filter(|task| task.is_running() && task.upid.kind == "vzshutdown" && task.guest() == *key);
     let upids: Vec<_> = shutdowns.map(|task| task.upid.clone()).collect();
     for upid in &upids {
         worker::terminate(call.world, upid, call.now_ms);
@@ -72,7 +91,12 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
     }
     let timeout_s = call.number("timeout").unwrap_or(LXC_STOP_DEFAULT_S);
     let force = call.flag("forceStop");
-    task(call, "vzshutdown", &key, Work::Shutdown { timeout_s, force })
+    task(
+        call,
+        "vzshutdown",
+        &key,
+        Work::Shutdown { timeout_s, force },
+    )
 }
 
 pub(super) fn reboot(call: &mut Call<'_>) -> Outcome {
@@ -91,14 +115,27 @@ pub(super) fn destroy(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::no_config(&key.node, vmid).into());
     };
     if guest.config.flag("protection") {
-        return Err(ApiError::died(format!("can't remove CT {vmid} - protection mode enabled")).into());
+        return Err(
+            ApiError::died(format!("can't remove CT {vmid} - protection mode enabled")).into(),
+        );
     }
     if let Some(lock) = guest.config.get("lock") {
         return Err(ApiError::died(format!("CT is locked ({lock})")).into());
     }
     let force = call.flag("force");
     if !force && runs(call, &key)? {
-        return Err(ApiError::died(format!("unable to destroy CT {vmid} - container is running")).into());
+        return Err(ApiError::died(format!(
+            "unable to destroy CT {vmid} - container is running"
+        ))
+        .into());
     }
-    task(call, "vzdestroy", &key, Work::Destroy { force, purge: call.flag("purge") })
+    task(
+        call,
+        "vzdestroy",
+        &key,
+        Work::Destroy {
+            force,
+            purge: call.flag("purge"),
+        },
+    )
 }

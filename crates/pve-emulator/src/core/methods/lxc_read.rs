@@ -12,19 +12,32 @@ pub(super) fn list(call: &mut Call<'_>) -> Outcome {
     let keys: Vec<GuestKey> = call
         .world
         .guests()
-        .filter(|(vmid, guest)| guest.node == call.node && call.may(&format!("/vms/{vmid}"), "VM.Audit"))
-        .map(|(vmid, guest)| GuestKey { node: guest.node.clone(), vmid })
+        .filter(|(vmid, guest)| {
+            guest.node == call.node && call.may(&format!("/vms/{vmid}"), "VM.Audit")
+        })
+        .map(|(vmid, guest)| GuestKey {
+            node: guest.node.clone(),
+            vmid,
+        })
         .collect();
     call.look_at(&keys)?;
     let rows = keys.iter().filter_map(|key| {
         let guest = call.world.guest(key)?;
-        Some(Value::Object(status_row::current(call.world, key.vmid, guest, call.now_ms)))
+        Some(Value::Object(status_row::current(
+            call.world,
+            key.vmid,
+            guest,
+            call.now_ms,
+        )))
     });
     Ok(rows.collect::<Value>().into())
 }
 
 fn require(call: &Call<'_>, key: &GuestKey) -> Result<(), ApiError> {
-    call.world.guest(key).map(|_| ()).ok_or_else(|| ApiError::no_config(&key.node, key.vmid))
+    call.world
+        .guest(key)
+        .map(|_| ())
+        .ok_or_else(|| ApiError::no_config(&key.node, key.vmid))
 }
 
 pub(super) fn current(call: &mut Call<'_>) -> Outcome {
@@ -43,11 +56,20 @@ pub(super) fn current(call: &mut Call<'_>) -> Outcome {
 pub(super) fn interfaces(call: &mut Call<'_>) -> Outcome {
     let key = call.guest_key();
     call.look_at(std::slice::from_ref(&key))?;
-    if !call.world.guest(&key).is_some_and(|guest| guest.is_running()) {
+    if !call
+        .world
+        .guest(&key)
+        .is_some_and(|guest| guest.is_running())
+    {
         return Ok(Value::Null.into());
     }
     match call.world.live.looks.get(&key.vmid).map(|look| &look.seen) {
-        Some(Ok(look)) => Ok(look.interfaces.iter().map(interface).collect::<Value>().into()),
+        Some(Ok(look)) => Ok(look
+            .interfaces
+            .iter()
+            .map(interface)
+            .collect::<Value>()
+            .into()),
         Some(Err(error)) => Err(ApiError::died(error.clone()).into()),
         None => Ok(Value::Null.into()),
     }
@@ -63,7 +85,9 @@ fn interface(interface: &GuestInterface) -> Value {
     let mut addresses = Vec::new();
     for (address, prefix) in &interface.addresses {
         let kind = if address.is_ipv4() { "inet" } else { "inet6" };
-        addresses.push(json!({"ip-address": address, "prefix": prefix.to_string(), "ip-address-type": kind}));
+        addresses.push(
+            json!({"ip-address": address, "prefix": prefix.to_string(), "ip-address-type": kind}),
+        );
         // Of several addresses of a kind the last one is shown here.
         row.insert(kind.into(), format!("{address}/{prefix}").into());
     }
@@ -78,11 +102,19 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::died(format!("snapshot '{snapshot}' does not exist")).into());
     }
     let current = call.flag("current");
-    Ok(call.world.guest(&key).map_or(Value::Null, |guest| guest.config.shown(current)).into())
+    Ok(call
+        .world
+        .guest(&key)
+        .map_or(Value::Null, |guest| guest.config.shown(current))
+        .into())
 }
 
 pub(super) fn pending(call: &mut Call<'_>) -> Outcome {
     let key = call.guest_key();
     require(call, &key)?;
-    Ok(call.world.guest(&key).map_or(Value::Null, |guest| guest.config.changes()).into())
+    Ok(call
+        .world
+        .guest(&key)
+        .map_or(Value::Null, |guest| guest.config.changes())
+        .into())
 }

@@ -65,7 +65,9 @@ fn seen<'a>(world: &'a World, node: &'a Node) -> impl Iterator<Item = (u64, f64)
 }
 
 pub(super) fn status(call: &mut Call<'_>) -> Outcome {
-    let Some(node) = call.world.node(&call.node) else { return Ok(Value::Null.into()) };
+    let Some(node) = call.world.node(&call.node) else {
+        return Ok(Value::Null.into());
+    };
     let used = memory_used(call.world, node);
     let free = node.memory_bytes.saturating_sub(used);
     let disk_free = node.disk_bytes.saturating_sub(node.disk_used_bytes);
@@ -92,16 +94,27 @@ pub(super) fn status(call: &mut Call<'_>) -> Outcome {
 
 /// Bridges; to those only who may audit the node or use the bridge.
 pub(super) fn network(call: &mut Call<'_>) -> Outcome {
-    let bridges = call.world.node(&call.node).map(|node| node.bridges.clone()).unwrap_or_default();
+    let bridges = call
+        .world
+        .node(&call.node)
+        .map(|node| node.bridges.clone())
+        .unwrap_or_default();
     let kind = call.text("type");
-    let wanted = matches!(kind.as_deref(), None | Some("bridge" | "any_bridge" | "any_local_bridge" | "include_sdn"));
+    let wanted = matches!(
+        kind.as_deref(),
+        None | Some("bridge" | "any_bridge" | "any_local_bridge" | "include_sdn")
+    );
     let visible = |bridge: &&Bridge| {
         let zone = format!("/sdn/zones/localnetwork/{}", bridge.name);
         call.may(&format!("/nodes/{}", call.node), "Sys.Audit")
             || call.may(&zone, "SDN.Audit")
             || call.may(&zone, "SDN.Use")
     };
-    let rows = bridges.iter().filter(|_| wanted).filter(visible).map(bridge_row);
+    let rows = bridges
+        .iter()
+        .filter(|_| wanted)
+        .filter(visible)
+        .map(bridge_row);
     Ok(rows.collect::<Value>().into())
 }
 

@@ -17,10 +17,18 @@ pub(super) fn list(call: &mut Call<'_>) -> Outcome {
         row["poolid"] = name.into();
         return Ok(json!([row]).into());
     }
-    let visible = call.world.pools.iter().filter(|(name, _)| call.may(&format!("/pool/{name}"), "Pool.Audit"));
+    let visible = call
+        .world
+        .pools
+        .iter()
+        .filter(|(name, _)| call.may(&format!("/pool/{name}"), "Pool.Audit"));
     let rows = visible.map(|(name, pool)| {
         let mut row = fields(json!({"poolid": name}));
-        row.extend(pool.comment.clone().map(|comment| ("comment".to_owned(), comment.into())));
+        row.extend(
+            pool.comment
+                .clone()
+                .map(|comment| ("comment".to_owned(), comment.into())),
+        );
         Value::Object(row)
     });
     Ok(rows.collect::<Value>().into())
@@ -44,7 +52,9 @@ fn members(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
     let wanted = |name: &str| kind.as_deref().is_none_or(|kind| kind == name);
     let mut rows = Vec::new();
     for vmid in pool.vms.iter().filter(|_| wanted("lxc")) {
-        let Some(guest) = call.world.guests.get(vmid) else { continue };
+        let Some(guest) = call.world.guests.get(vmid) else {
+            continue;
+        };
         let mut row = fields(super::super::status_row::resource(call.world, *vmid, guest));
         for key in ["pool", "tags", "lock"] {
             row.remove(key);
@@ -53,13 +63,21 @@ fn members(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
     }
     for id in pool.storages.iter().filter(|_| wanted("storage")) {
         let on = call.world.storage(id).into_iter().flat_map(|store| {
-            let nodes = call.world.nodes().iter().filter(|node| store.on(&node.name));
+            let nodes = call
+                .world
+                .nodes()
+                .iter()
+                .filter(|node| store.on(&node.name));
             nodes.map(|node| storage::resource(call.world, store, &node.name))
         });
         rows.extend(on);
     }
     let mut shown = fields(json!({"members": rows}));
-    shown.extend(pool.comment.clone().map(|comment| ("comment".to_owned(), comment.into())));
+    shown.extend(
+        pool.comment
+            .clone()
+            .map(|comment| ("comment".to_owned(), comment.into())),
+    );
     Ok(Value::Object(shown))
 }
 
@@ -74,7 +92,10 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
         pool.comment = Some(comment);
     }
     let mut moved = Vec::new();
-    for vmid in split_list(&call.text("vms").unwrap_or_default()).into_iter().filter_map(|id| id.parse::<u32>().ok()) {
+    for vmid in split_list(&call.text("vms").unwrap_or_default())
+        .into_iter()
+        .filter_map(|id| id.parse::<u32>().ok())
+    {
         let member = pool.vms.contains(&vmid);
         let elsewhere = call.world.pool_of(vmid).filter(|other| *other != name);
         if call.flag("delete") {
@@ -85,21 +106,34 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
         } else if member {
             return Err(failed(format!("VM {vmid} is already a pool member")).into());
         } else if let Some(other) = elsewhere.filter(|_| !call.flag("allow-move")) {
-            return Err(failed(format!("VM {vmid} belongs already to pool '{other}' and 'allow-move' is not set")).into());
+            return Err(failed(format!(
+                "VM {vmid} belongs already to pool '{other}' and 'allow-move' is not set"
+            ))
+            .into());
         } else {
             moved.push(vmid);
             pool.vms.push(vmid);
         }
     }
     for id in split_list(&call.text("storage").unwrap_or_default()) {
-        match (call.flag("delete"), pool.storages.iter().any(|known| known == id)) {
-            (true, false) => return Err(failed(format!("Storage '{id}' is not a pool member")).into()),
+        match (
+            call.flag("delete"),
+            pool.storages.iter().any(|known| known == id),
+        ) {
+            (true, false) => {
+                return Err(failed(format!("Storage '{id}' is not a pool member")).into());
+            }
             (true, true) => pool.storages.retain(|known| known != id),
-            (false, true) => return Err(failed(format!("Storage '{id}' is already a pool member")).into()),
+            (false, true) => {
+                return Err(failed(format!("Storage '{id}' is already a pool member")).into());
+            }
             (false, false) => pool.storages.push(id.to_owned()),
         }
     }
-    call.world.pools.values_mut().for_each(|other| other.vms.retain(|vmid| !moved.contains(vmid)));
+    call.world
+        .pools
+        .values_mut()
+        .for_each(|other| other.vms.retain(|vmid| !moved.contains(vmid)));
     call.world.pools.insert(name, pool);
     Ok(Value::Null.into())
 }

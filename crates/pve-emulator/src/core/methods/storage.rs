@@ -11,26 +11,40 @@ use crate::schema::split_list;
 
 /// What a call says about a storage that is not there, or not on this node.
 pub(super) fn require<'a>(world: &'a World, id: &str, node: &str) -> Result<&'a Storage, ApiError> {
-    let storage = world.storage(id).ok_or_else(|| ApiError::died(format!("storage '{id}' does not exist")))?;
+    let storage = world
+        .storage(id)
+        .ok_or_else(|| ApiError::died(format!("storage '{id}' does not exist")))?;
     if storage.on(node) {
         return Ok(storage);
     }
-    Err(ApiError::died(format!("storage '{id}' is not available on node '{node}'")))
+    Err(ApiError::died(format!(
+        "storage '{id}' is not available on node '{node}'"
+    )))
 }
 
 /// Storages of a node the caller may see.
-pub(super) fn visible<'a>(call: &'a Call<'_>, node: &'a str) -> impl Iterator<Item = &'a Storage> + 'a {
+pub(super) fn visible<'a>(
+    call: &'a Call<'_>,
+    node: &'a str,
+) -> impl Iterator<Item = &'a Storage> + 'a {
     let seen = |storage: &&Storage| {
         let path = format!("/storage/{}", storage.id);
         call.may(&path, "Datastore.Audit") || call.may(&path, "Datastore.AllocateSpace")
     };
-    call.world.storages.iter().filter(|storage| storage.on(node)).filter(seen)
+    call.world
+        .storages
+        .iter()
+        .filter(|storage| storage.on(node))
+        .filter(seen)
 }
 
 /// Bytes in use: the store's own and all its images.
 fn used_bytes(world: &World, storage: &Storage, node: &str) -> u64 {
     let here = |owner: &Option<String>| storage.shared || owner.as_deref() == Some(node);
-    let images = world.volumes.iter().filter(|v| v.storage == storage.id && here(&v.node));
+    let images = world
+        .volumes
+        .iter()
+        .filter(|v| v.storage == storage.id && here(&v.node));
     // Images are sparse: what a container writes is not known here, so only the file system's own blocks count.
     let blocks: u64 = images.map(|volume| volume.size_bytes / 32).sum();
     (storage.used_bytes + blocks).min(storage.total_bytes)
@@ -50,7 +64,9 @@ pub(super) fn resource(world: &World, storage: &Storage, node: &str) -> Value {
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Outcome {
-    let digest = hex::encode(Sha1::digest(format!("{:?}", call.world.storages).as_bytes()));
+    let digest = hex::encode(Sha1::digest(
+        format!("{:?}", call.world.storages).as_bytes(),
+    ));
     let kind = call.text("type");
     let rows = call.world.storages.iter().filter(|storage| {
         let path = format!("/storage/{}", storage.id);
@@ -92,7 +108,11 @@ pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
     let rows = visible(call, &call.node)
         .filter(|storage| wanted_id.as_ref().is_none_or(|id| *id == storage.id))
         .filter(|storage| {
-            wanted_content.as_deref().is_none_or(|list| split_list(list).iter().any(|content| storage.holds(content)))
+            wanted_content.as_deref().is_none_or(|list| {
+                split_list(list)
+                    .iter()
+                    .any(|content| storage.holds(content))
+            })
         })
         .map(|storage| {
             let mut row = status_of(call.world, storage, &call.node);
@@ -118,7 +138,8 @@ pub(super) fn content(call: &mut Call<'_>) -> Outcome {
     let storage = require(call.world, &id, &call.node)?;
     let wanted = call.text("content");
     let vmid = call.number("vmid");
-    let asked = |name: &str| storage.holds(name) && wanted.as_deref().is_none_or(|wanted| wanted == name);
+    let asked =
+        |name: &str| storage.holds(name) && wanted.as_deref().is_none_or(|wanted| wanted == name);
     let mut rows: Vec<Value> = Vec::new();
     if asked("rootdir") {
         let here = call.world.volumes.iter().filter(|volume| {
@@ -134,7 +155,11 @@ pub(super) fn content(call: &mut Call<'_>) -> Outcome {
         }));
     }
     if asked("vztmpl") && vmid.is_none() {
-        let here = call.world.templates.iter().filter(|t| t.storage == id && t.on(&call.node));
+        let here = call
+            .world
+            .templates
+            .iter()
+            .filter(|t| t.storage == id && t.on(&call.node));
         rows.extend(here.map(|template| {
             json!({
                 "volid": template.volid(), "content": "vztmpl", "format": archive_format(&template.file),

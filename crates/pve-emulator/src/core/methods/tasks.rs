@@ -22,9 +22,24 @@ pub(super) fn cluster_list(call: &mut Call<'_>) -> Outcome {
     }
     let mut rows = Vec::new();
     for node in call.world.nodes() {
-        let here = || call.world.tasks().iter().rev().filter(|task| task.upid.node == node.name);
-        rows.extend(here().filter(|task| task.is_running()).map(Task::cluster_row));
-        rows.extend(here().filter(|task| !task.is_running()).take(CLUSTER_TAIL).map(Task::cluster_row));
+        let here = || {
+            call.world
+                .tasks()
+                .iter()
+                .rev()
+                .filter(|task| task.upid.node == node.name)
+        };
+        rows.extend(
+            here()
+                .filter(|task| task.is_running())
+                .map(Task::cluster_row),
+        );
+        rows.extend(
+            here()
+                .filter(|task| !task.is_running())
+                .take(CLUSTER_TAIL)
+                .map(Task::cluster_row),
+        );
     }
     Ok(Value::Array(rows).into())
 }
@@ -38,14 +53,30 @@ pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
     let source = call.text("source").unwrap_or_else(|| "archive".into());
     let start = usize::try_from(call.number("start").unwrap_or(0)).unwrap_or(usize::MAX);
     let limit = usize::try_from(call.number("limit").unwrap_or(50)).unwrap_or(usize::MAX);
-    let here: Vec<&Task> = call.world.tasks().iter().rev().filter(|task| task.upid.node == call.node).collect();
-    let running = here.iter().filter(|task| task.is_running() && source != "archive");
-    let ended = here.iter().filter(|task| !task.is_running() && source != "active");
-    let rows: Vec<Value> =
-        running.chain(ended).filter(|task| visible(call, task) && wanted(call, task)).map(|task| task.node_row()).collect();
+    let here: Vec<&Task> = call
+        .world
+        .tasks()
+        .iter()
+        .rev()
+        .filter(|task| task.upid.node == call.node)
+        .collect();
+    let running = here
+        .iter()
+        .filter(|task| task.is_running() && source != "archive");
+    let ended = here
+        .iter()
+        .filter(|task| !task.is_running() && source != "active");
+    let rows: Vec<Value> = running
+        .chain(ended)
+        .filter(|task| visible(call, task) && wanted(call, task))
+        .map(|task| task.node_row())
+        .collect();
     let total = rows.len() as u64;
     let page: Vec<Value> = rows.into_iter().skip(start).take(limit).collect();
-    Ok(Reply { data: Value::Array(page), total: Some(total) })
+    Ok(Reply {
+        data: Value::Array(page),
+        total: Some(total),
+    })
 }
 
 fn wanted(call: &Call<'_>, task: &Task) -> bool {
@@ -59,11 +90,18 @@ fn wanted(call: &Call<'_>, task: &Task) -> bool {
     };
     let failed = !matches!(task.exit(), Some("OK") | None) && state != "warning";
     let states = call.text("statusfilter").unwrap_or_default().to_lowercase();
-    call.number("vmid").is_none_or(|vmid| upid.id == vmid.to_string())
+    call.number("vmid")
+        .is_none_or(|vmid| upid.id == vmid.to_string())
         && call.text("typefilter").is_none_or(|kind| upid.kind == kind)
-        && call.text("userfilter").is_none_or(|user| upid.user.contains(&user))
-        && call.number("since").is_none_or(|since| upid.starttime_s >= since)
-        && call.number("until").is_none_or(|until| upid.starttime_s <= until)
+        && call
+            .text("userfilter")
+            .is_none_or(|user| upid.user.contains(&user))
+        && call
+            .number("since")
+            .is_none_or(|since| upid.starttime_s >= since)
+        && call
+            .number("until")
+            .is_none_or(|until| upid.starttime_s <= until)
         && (!call.flag("errors") || failed)
         && (states.is_empty() || split_list(&states).contains(&state))
 }
@@ -71,8 +109,14 @@ fn wanted(call: &Call<'_>, task: &Task) -> bool {
 /// The task the path names, if it exists on this node and the caller may see it.
 fn find(call: &Call<'_>, privilege: &str) -> Result<Task, ApiError> {
     let text = call.text("upid").unwrap_or_default();
-    let upid: Upid = text.parse().map_err(|_| ApiError::parameter("upid", "unable to parse worker upid"))?;
-    let task = call.world.tasks().iter().find(|task| task.upid == upid && upid.node == call.node);
+    let upid: Upid = text
+        .parse()
+        .map_err(|_| ApiError::parameter("upid", "unable to parse worker upid"))?;
+    let task = call
+        .world
+        .tasks()
+        .iter()
+        .find(|task| task.upid == upid && upid.node == call.node);
     let task = task.ok_or_else(|| ApiError::parameter("upid", "no such task"))?;
     let path = format!("/nodes/{}", call.node);
     if task.upid.user == call.caller.id || call.may(&path, privilege) {
@@ -93,10 +137,22 @@ pub(super) fn log(call: &mut Call<'_>) -> Outcome {
         Some(0) => usize::MAX,
         Some(limit) => usize::try_from(limit).unwrap_or(usize::MAX),
     };
-    let lines: Vec<String> = if task.log.is_empty() { vec!["no content".into()] } else { task.log };
+    let lines: Vec<String> = if task.log.is_empty() {
+        vec!["no content".into()]
+    } else {
+        task.log
+    };
     let total = lines.len() as u64;
-    let page = lines.iter().zip(1_u64..).skip(start).take(limit).map(|(text, number)| json!({"n": number, "t": text}));
-    Ok(Reply { data: page.collect(), total: Some(total) })
+    let page = lines
+        .iter()
+        .zip(1_u64..)
+        .skip(start)
+        .take(limit)
+        .map(|(text, number)| json!({"n": number, "t": text}));
+    Ok(Reply {
+        data: page.collect(),
+        total: Some(total),
+    })
 }
 
 /// Kills a running task; answers when its process is gone. An ended one is left as it is.

@@ -19,9 +19,17 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
             }
             remove_guest(world, at);
         }
-        (Work::Destroy { .. } | Work::Start | Work::Stop | Work::Shutdown { .. } | Work::Reboot { .. }, _) => {}
+        (
+            Work::Destroy { .. }
+            | Work::Start
+            | Work::Stop
+            | Work::Shutdown { .. }
+            | Work::Reboot { .. },
+            _,
+        ) => {}
     }
-    let follow_up = matches!(&world.tasks[at].work, Work::Create(plan) if plan.start) && error.is_none();
+    let follow_up =
+        matches!(&world.tasks[at].work, Work::Create(plan) if plan.start) && error.is_none();
     end(world, at, error, now_ms);
     if follow_up {
         let guest = world.tasks[at].guest();
@@ -37,7 +45,10 @@ fn created(world: &mut World, at: usize, plan: &CreatePlan) {
     if let Some(guest) = world.guest_mut(&key) {
         guest.config = config;
     }
-    if let Some(pool) = plan.pool.as_ref().and_then(|name| world.pools.get_mut(name))
+    if let Some(pool) = plan
+        .pool
+        .as_ref()
+        .and_then(|name| world.pools.get_mut(name))
         && !pool.vms.contains(&key.vmid)
     {
         pool.vms.push(key.vmid);
@@ -51,22 +62,37 @@ fn remove_guest(world: &mut World, at: usize) {
         world.live.looks.remove(&key.vmid);
     }
     world.volumes.retain(|volume| volume.vmid != key.vmid);
-    world.pools.values_mut().for_each(|pool| pool.vms.retain(|vmid| *vmid != key.vmid));
+    world
+        .pools
+        .values_mut()
+        .for_each(|pool| pool.vms.retain(|vmid| *vmid != key.vmid));
 }
 
 /// Writes the last line and the exit status.
 pub(super) fn end(world: &mut World, at: usize, error: Option<String>, now_ms: u64) {
     let task = &mut world.tasks[at];
     // Always the last line, even of a log that is full.
-    task.log.push(error.as_ref().map_or_else(|| "TASK OK".to_owned(), |text| format!("TASK ERROR: {text}")));
+    task.log.push(error.as_ref().map_or_else(
+        || "TASK OK".to_owned(),
+        |text| format!("TASK ERROR: {text}"),
+    ));
     // Exit status and last line are one line each.
-    let exit = error.map_or_else(|| "OK".to_owned(), |text| text.lines().next().unwrap_or_default().to_owned());
-    task.state = TaskState::Stopped { exit, end_s: now_ms / 1000 };
+    let exit = error.map_or_else(
+        || "OK".to_owned(),
+        |text| text.lines().next().unwrap_or_default().to_owned(),
+    );
+    task.state = TaskState::Stopped {
+        exit,
+        end_s: now_ms / 1000,
+    };
 }
 
 /// A killed process writes no last line.
 pub(super) fn die(world: &mut World, at: usize, now_ms: u64) {
-    world.tasks[at].state = TaskState::Stopped { exit: "unexpected status".into(), end_s: now_ms / 1000 };
+    world.tasks[at].state = TaskState::Stopped {
+        exit: "unexpected status".into(),
+        end_s: now_ms / 1000,
+    };
 }
 
 /// Keeps the memory of ended tasks bounded.

@@ -1,0 +1,99 @@
+//! One client connection: at most 100 requests, one after the other.
+
+use std::time::Duration;
+
+use tokio::io::{AsyncRead, AsyncWrite};
+
+use super::http::{Head, MAX_BODY_BYTES, NoHead, Reader, encode};
+use super::keeper::Door;
+use crate::core::{ApiRequest, Payload, RequestId, Response};
+
+const MAX_REQUESTS: u32 = 100;
+
+/// Serves a connection until it ends.
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, node: &str, door: &Door) {
+    let mut reader = Reader::new(stream);
+    for left in (0..MAX_REQUESTS).rev() {
+        let head = match reader.head().await {
+            Ok(head) => head,
+            Err(NoHead::Gone) => break,
+            Err(NoHead::Refused(status, text)) => {
+                let response = Response::plain(RequestId(0), status, &text);
+                reader.send(&encode(&response, 0, false, "")).await;
+                break;
+            }
+        };
+        let Some(response) = answer(&mut reader, &head, node, door).await else {
+            break;
+        };
+        if response.hold_ms > 0 {
+            tokio::time::sleep(Duration::from_millis(response.hold_ms)).await;
+        }
+        let keep_alive = left > 0 && !head.wants_close() && response.status < 400;
+        if !reader
+            .send(&encode(&response, head.minor, keep_alive, ""))
+            .await
+            || !keep_alive
+        {
+            break;
+        }
+    }
+    reader.close().await;
+}
+
+async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
+    reader: &mut Reader<S>,
+    head: &Head,
+    node: &str,
+    door: &Door,
+) -> Option<Response> {
+    if let Some(encoding) = head.header("transfer-encoding") {
+        let text = match encoding.to_ascii_lowercase().as_str() {
+            "chunked" => "chunked transfer encoding not supported".to_owned(),
+            _ => format!("Unknown transfer encoding '{encoding}'"),
+        };
+        return Some(Response::plain(RequestId(0), 501, &text));
+    }
+    let payload = match head.content_length() {
+        0 => Payload::None,
+        length if length > MAX_BODY_BYTES => Payload::TooLarge,
+        length => Payload::Bytes(reader.body(length).await?),
+    };
+    let request = ApiRequest {
+        id: door.next_request(),
+        via: node.to_owned(),
+        method: head.method.clone(),
+        path: head.path.clone(),
+        query: head.query.clone(),
+        content_type: head.header("content-type").map(str::to_owned),
+        authorization: head.header("authorization").map(str::to_owned),
+        cookie: head.header("cookie").map(str::to_owned),
+        payload,
+    };
+    // Without an answer (the state could not be committed, or the emulator stops) the connection ends unanswered.
+    door.request(request).await
+}
+
+/// Answers plain HTTP with the way to HTTPS.
+pub(super) async fn redirect<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
+    let mut reader = Reader::new(stream);
+    if let Ok(head) = reader.head().await
+        && let Some(host) = head.header("host")
+    {
+        let (status, text) = match head.method.as_str() {
+            "GET" | "HEAD" => (301, "Moved Permanently"),
+            _ => (308, "Permanent Redirect"),
+        };
+        let query = if head.query.is_empty() {
+            String::new()
+        } else {
+            format!("?{}", head.query)
+        };
+        let location = format!("Location: https://{host}{}{query}\r\n", head.path);
+        let response = Response::plain(RequestId(0), status, text);
+        reader
+            .send(&encode(&response, head.minor, false, &location))
+            .await;
+    }
+    reader.close().await;
+}

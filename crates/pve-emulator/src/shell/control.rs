@@ -1,0 +1,168 @@
+//! The control socket: `STATE/control.sock`, HTTP with JSON, for tests and tools on the same machine. No part of PVE.
+//!
+//! - `GET /journal` → `{entries, counters}`; `?mutating=1` and `?vmid=N` choose.
+//! - `GET /world/guests` → `[{vmid, node, power, lock, config, digest}]`.
+//! - `GET /world/tasks` → `[{upid, running, exit, log}]`.
+//! - `GET`/`POST /task-times` → the times in milliseconds; a POST gives those to change as JSON.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
+use serde_json::{Value, json};
+use tokio::net::{UnixListener, UnixStream};
+use tokio_util::sync::CancellationToken;
+use tokio_util::task::TaskTracker;
+
+use super::error::ShellError;
+use super::http::{Head, MAX_BODY_BYTES, Reader};
+use super::journal::Journal;
+use super::keeper::Door;
+use crate::core::{TaskTimes, World};
+
+/// What the control socket serves from.
+#[derive(Clone)]
+pub(super) struct Control {
+    pub(super) door: Door,
+    pub(super) journal: Journal,
+    pub(super) tasks: TaskTracker,
+    pub(super) stop: CancellationToken,
+}
+
+/// Opens the socket; a left-over one is replaced.
+pub(super) fn open(path: &Path) -> Result<UnixListener, ShellError> {
+    let failed = |source| ShellError::File {
+        path: path.to_owned(),
+        source,
+    };
+    match std::fs::remove_file(path) {
+        Ok(()) => {}
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
+        Err(error) => return Err(failed(error)),
+    }
+    let listener = UnixListener::bind(path).map_err(failed)?;
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(0o600)).map_err(failed)?;
+    Ok(listener)
+}
+
+/// Serves until told to stop.
+pub(super) async fn run(listener: UnixListener, control: Control) {
+    loop {
+        let accepted = tokio::select! {
+            accepted = listener.accept() => accepted,
+            () = control.stop.cancelled() => return,
+        };
+        let Ok((stream, _)) = accepted else { continue };
+        let serving = control.clone();
+        control.tasks.spawn(async move {
+            let stop = serving.stop.clone();
+            tokio::select! {
+                () = serve(stream, &serving) => {}
+                () = stop.cancelled() => {}
+            }
+        });
+    }
+}
+
+async fn serve(stream: UnixStream, control: &Control) {
+    let mut reader = Reader::new(stream);
+    if let Ok(head) = reader.head().await {
+        let length = head.content_length();
+        let body = if length <= MAX_BODY_BYTES {
+            reader.body(length).await
+        } else {
+            None
+        };
+        let (status, value) = match body {
+            Some(body) => answer(&head, &body, control).await,
+            None => (413, json!({"error": "body too large or not sent"})),
+        };
+        let text = value.to_string();
+        let length = text.len();
+        let bytes = format!(
+            "HTTP/1.1 {status} -\r\nContent-Type: application/json\r\nContent-Length: {length}\r\nConnection: close\r\n\r\n{text}"
+        );
+        reader.send(bytes.as_bytes()).await;
+    }
+    reader.close().await;
+}
+
+async fn answer(head: &Head, body: &[u8], control: &Control) -> (u16, Value) {
+    let result = match (head.method.as_str(), head.path.as_str()) {
+        ("GET", "/journal") => return (200, journal(head, &control.journal)),
+        ("GET", "/world/guests") => control.door.read(guests).await,
+        ("GET", "/world/tasks") => control.door.read(tasks).await,
+        ("GET", "/task-times") => control.door.read(|world| json!(world.task_times())).await,
+        ("POST", "/task-times") => return set_task_times(body, control).await,
+        _ => {
+            return (
+                404,
+                json!({"error": format!("no such endpoint: {} {}", head.method, head.path)}),
+            );
+        }
+    };
+    match result {
+        Ok(value) => (200, value),
+        Err(error) => (503, json!({"error": error.to_string()})),
+    }
+}
+
+fn journal(head: &Head, journal: &Journal) -> Value {
+    let parameter = |name: &str| {
+        let pairs = head
+            .query
+            .split('&')
+            .filter_map(|pair| pair.split_once('='));
+        pairs
+            .into_iter()
+            .find(|(key, _)| *key == name)
+            .map(|(_, value)| value.to_owned())
+    };
+    let mutating = parameter("mutating").as_deref() == Some("1");
+    let vmid: Option<u32> = parameter("vmid").and_then(|text| text.parse().ok());
+    let mut entries = journal.entries();
+    entries.retain(|entry| (!mutating || entry.mutating) && (vmid.is_none() || entry.vmid == vmid));
+    json!({"entries": entries, "counters": journal.counters()})
+}
+
+/// All guests with their configurations.
+pub(super) fn guests(world: &World) -> Value {
+    let rows = world.guests().map(|(vmid, guest)| {
+        json!({
+            "vmid": vmid, "node": guest.node, "running": guest.is_running(), "power": guest.power,
+            "lock": guest.config.get("lock"), "config": guest.config, "digest": guest.config.digest(),
+        })
+    });
+    rows.collect()
+}
+
+fn tasks(world: &World) -> Value {
+    let row = |task: &crate::core::Task| json!({"upid": task.upid.to_string(), "running": task.is_running(), "exit": task.exit(), "log": task.log});
+    world.tasks().iter().map(row).collect()
+}
+
+/// The given times replace the current ones; unknown names are refused.
+async fn set_task_times(body: &[u8], control: &Control) -> (u16, Value) {
+    let Ok(Value::Object(given)) = serde_json::from_slice(body) else {
+        return (400, json!({"error": "expected a JSON object"}));
+    };
+    let current = match control.door.read(|world| json!(world.task_times())).await {
+        Ok(current) => current,
+        Err(error) => return (503, json!({"error": error.to_string()})),
+    };
+    let mut merged = current;
+    for (name, value) in given {
+        merged[name.as_str()] = value;
+    }
+    let times: TaskTimes = match serde_json::from_value(merged) {
+        Ok(times) => times,
+        Err(error) => return (400, json!({"error": error.to_string()})),
+    };
+    match control
+        .door
+        .change(move |world| world.set_task_times(times))
+        .await
+    {
+        Ok(()) => (200, json!(times)),
+        Err(error) => (503, json!({"error": error.to_string()})),
+    }
+}

@@ -1,0 +1,149 @@
+//! Guests without containers: they keep state, refuse what a container would refuse, and can be told to fail.
+
+use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
+
+use proximity_pve_emulator::core::guest::{
+    GuestCommand, GuestDone, GuestError, GuestInterface, GuestKey, GuestLook, GuestNet,
+    GuestOutcome, GuestSpec,
+};
+
+/// One guest.
+#[derive(Debug, Clone)]
+pub struct Machine {
+    pub spec: GuestSpec,
+    pub running: bool,
+    /// Does not react to the halt signal.
+    pub deaf: bool,
+}
+
+/// All guests of a cluster.
+#[derive(Debug, Default)]
+pub struct Machines {
+    pub machines: BTreeMap<GuestKey, Machine>,
+    /// Messages the next creates, starts … of these kinds fail with.
+    pub fail: BTreeMap<&'static str, String>,
+    /// Commands that came, by kind.
+    pub seen: Vec<(&'static str, GuestKey)>,
+}
+
+impl Machines {
+    /// Runs a command; the second value is how long it takes, milliseconds.
+    pub fn run(&mut self, command: &GuestCommand) -> (GuestDone, u64) {
+        let kind = match command {
+            GuestCommand::Create { .. } => "create",
+            GuestCommand::Start { .. } => "start",
+            GuestCommand::Shutdown { .. } => "shutdown",
+            GuestCommand::Kill { .. } => "kill",
+            GuestCommand::Destroy { .. } => "destroy",
+            GuestCommand::Inspect { .. } => "inspect",
+        };
+        self.seen.push((kind, command.guest().clone()));
+        let (result, took_ms) = match self.fail.remove(kind) {
+            Some(message) => (Err(GuestError::Failed(message)), 10),
+            None => self.act(command),
+        };
+        (
+            GuestDone {
+                job: command.job(),
+                result,
+            },
+            took_ms,
+        )
+    }
+
+    fn act(&mut self, command: &GuestCommand) -> (Result<GuestOutcome, GuestError>, u64) {
+        let done = |log: &str| {
+            Ok(GuestOutcome::Done {
+                log: log.lines().map(str::to_owned).collect(),
+            })
+        };
+        let key = command.guest().clone();
+        match command {
+            GuestCommand::Create { spec, .. } => {
+                let deaf = spec.template.starts_with("labhttpd");
+                self.machines.insert(
+                    key,
+                    Machine {
+                        spec: spec.clone(),
+                        running: false,
+                        deaf,
+                    },
+                );
+                (done("Total bytes read: 2201600 (2.1MiB, 85MiB/s)"), 100)
+            }
+            GuestCommand::Start { spec, .. } => match self.machines.get_mut(&key) {
+                None => (Err(GuestError::Failed("no such container".into())), 10),
+                Some(machine) => {
+                    machine.running = true;
+                    machine.spec = spec.clone();
+                    (done(""), 100)
+                }
+            },
+            GuestCommand::Shutdown { timeout_ms, .. } => match self.machines.get_mut(&key) {
+                Some(machine) if machine.running && machine.deaf => {
+                    (Err(GuestError::TimedOut), *timeout_ms)
+                }
+                Some(machine) => {
+                    machine.running = false;
+                    (done(""), 100)
+                }
+                None => (done(""), 10),
+            },
+            GuestCommand::Kill { .. } => {
+                self.machines
+                    .get_mut(&key)
+                    .into_iter()
+                    .for_each(|machine| machine.running = false);
+                (done(""), 50)
+            }
+            GuestCommand::Destroy { .. } => match self.machines.get(&key) {
+                Some(machine) if machine.running => {
+                    (Err(GuestError::Failed("container is running".into())), 10)
+                }
+                Some(_) | None => {
+                    self.machines.remove(&key);
+                    (done(""), 50)
+                }
+            },
+            GuestCommand::Inspect { .. } => (Ok(GuestOutcome::Inspected(self.look(&key))), 5),
+        }
+    }
+
+    fn look(&self, key: &GuestKey) -> GuestLook {
+        let Some(machine) = self.machines.get(key).filter(|machine| machine.running) else {
+            return GuestLook::default();
+        };
+        let lo = GuestInterface {
+            name: "lo".into(),
+            hwaddr: "00:00:00:00:00:00".into(),
+            addresses: vec![
+                (IpAddr::V4(Ipv4Addr::LOCALHOST), 8),
+                (IpAddr::V6(Ipv6Addr::LOCALHOST), 128),
+            ],
+        };
+        let devices = machine.spec.nets.values().map(device);
+        GuestLook {
+            running: true,
+            pid: Some(4_242),
+            mem_bytes: 5_771_264,
+            cpu_ns: 0,
+            net_in_bytes: 110,
+            net_out_bytes: 90,
+            interfaces: std::iter::once(lo).chain(devices).collect(),
+        }
+    }
+}
+
+fn device(net: &GuestNet) -> GuestInterface {
+    let mut addresses = Vec::new();
+    if let Some((address, bits)) = net.ip.as_deref().and_then(|ip| ip.split_once('/')) {
+        addresses.push((address.parse().unwrap(), bits.parse().unwrap()));
+        addresses.push(("fe80::be24:11ff:fe0b:7882".parse().unwrap(), 64));
+    }
+    GuestInterface {
+        name: net.name.clone(),
+        hwaddr: net.hwaddr.to_lowercase(),
+        addresses,
+    }
+}
