@@ -24,6 +24,8 @@ const IN_COMMENTS: &[&str] = &["FIXME", "XXX", "HACK"];
 
 /// Ways to sleep in a test.
 const SLEEPS: &[&str] = &["thread::sleep", "time::sleep", "sleep_until"];
+/// The one that waits for real time even where the runtime's clock is paused.
+const REAL_SLEEP: &str = "thread::sleep";
 
 /// Looks through every Rust source.
 pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
@@ -86,8 +88,10 @@ fn sleeps(file: &TreeFile, rust: &RustText) -> Vec<Finding> {
                 .iter()
                 .any(|(start, end)| (*start..*end).contains(&at))
     };
+    let paused = is_paused(&rust.code);
     SLEEPS
         .iter()
+        .filter(|word| !paused || **word == REAL_SLEEP)
         .flat_map(|word| words(&rust.code, word))
         .filter(|at| is_test(*at))
         .map(|at| {
@@ -98,6 +102,17 @@ fn sleeps(file: &TreeFile, rust: &RustText) -> Vec<Finding> {
             )
         })
         .collect()
+}
+
+/// True if every asynchronous test of the file runs on a paused clock: a sleep there takes no time,
+/// it is how the clock is set.
+fn is_paused(code: &str) -> bool {
+    let mut tests = code.match_indices("#[tokio::test").peekable();
+    tests.peek().is_some()
+        && tests.all(|(at, _)| {
+            let attribute = code.get(at..).and_then(|rest| rest.split(']').next());
+            attribute.is_some_and(|attribute| attribute.contains("start_paused = true"))
+        })
 }
 
 /// The blocks behind `#[cfg(test)]`.
@@ -172,6 +187,11 @@ mod tests {
             ),
             1
         );
+        let paused = "#[tokio::test(start_paused = true)]\nasync fn f() { time::sleep(d).await }\n";
+        assert_eq!(count("crates/x/tests/a.rs", paused), 0);
+        assert_eq!(count("crates/x/tests/a.rs", &format!("{paused}{sleep}")), 1);
+        let real = format!("{paused}#[tokio::test]\nasync fn g() {{}}\n");
+        assert_eq!(count("crates/x/tests/a.rs", &real), 1);
         let before = format!("{sleep}#[cfg(test)]\nmod tests {{ fn g() {{}} }}\n");
         assert_eq!(count("crates/x/src/a.rs", &before), 0);
     }
