@@ -48,16 +48,20 @@ impl Control {
     pub(crate) fn listen(state: &Path, exec_ms: u64) -> Result<Self, LabError> {
         let path = state.join(SOCKET);
         let what = || format!("listen on {}", path.display());
-        match std::fs::remove_file(&path) {
-            Ok(()) => {}
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => {}
-            Err(error) => return Err(LabError::io(what())(error)),
-        }
+        Self::remove(state)?;
         let near = NearPath::open(state).map_err(LabError::io(what()))?;
         let listener = UnixListener::bind(near.path(SOCKET)).map_err(LabError::io(what()))?;
         let private = std::os::unix::fs::PermissionsExt::from_mode(0o600);
         std::fs::set_permissions(&path, private).map_err(LabError::io(what()))?;
         Ok(Self { listener, exec_ms })
+    }
+
+    /// Removes the socket, perhaps of an earlier run.
+    ///
+    /// # Errors
+    /// The directory cannot be written.
+    pub(crate) fn remove(state: &Path) -> Result<(), LabError> {
+        super::ground::remove_file(&state.join(SOCKET))
     }
 
     /// Answers until `stop`.

@@ -7,13 +7,13 @@ use std::path::{Path, PathBuf};
 use super::cgroup;
 use super::error::LabError;
 use super::identity::Identity;
-use super::kernel::{self, KernelHold};
+use super::kernel::{Kernel, KernelHold};
 use super::lock::try_lock_exclusive;
 use super::network::Network;
 use super::program::check_programs;
 use super::template::{TEMPLATE_NAME, Template, ensure_template};
 use super::{mounts, resolver};
-use crate::lxc::{DriverSetup, Leases, LxcDriver, Place};
+use crate::lxc::{DriverSetup, Leases, LxcDriver, Place, locks};
 
 /// What the guests' configurations call the lab's bridge.
 pub const BRIDGE_IN_CONFIGURATIONS: &str = "vmbr0";
@@ -58,9 +58,9 @@ impl Ground {
         let template = ensure_template(template_cache).await?;
         let identity = Identity::establish(state).await?;
         let hold = match machine {
-            Machine::Raise => Some(kernel::hold(&identity.id).await?),
+            Machine::Raise => Some(Kernel::of_machine().hold(&identity.id).await?),
             Machine::LeaveAlone => {
-                kernel::set_namespaced()?;
+                Kernel::of_machine().set_namespaced()?;
                 None
             }
         };
@@ -150,7 +150,7 @@ pub async fn clean(state: &Path) -> Result<(), LabError> {
             remove_file(&state.join(file))?;
         }
     }
-    kernel::restore_if_unheld().await
+    Kernel::of_machine().restore_if_unheld().await
 }
 
 async fn kill_by_place(place: &Place) -> Result<(), LabError> {
@@ -176,6 +176,7 @@ async fn kill_guests(driver: &LxcDriver, place: &Place) -> Result<(), LabError> 
 async fn remove_traces(place: &Place, network: &Network) -> Result<(), LabError> {
     let network = network.down().await;
     let groups = cgroup::remove_trees(&place.cgroup_root()).await;
+    locks::remove(place.id());
     network.and(groups)
 }
 

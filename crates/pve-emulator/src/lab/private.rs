@@ -19,6 +19,7 @@ use super::lock::try_lock_exclusive;
 use super::program::{SEARCH_PATH, check_programs};
 use super::registry::{REGISTRY, random_hex};
 use super::route;
+use crate::lxc::{Place, locks};
 
 const SCRIPT: &str = include_str!("private.sh");
 /// Present only inside a private namespace; holds its scope.
@@ -176,7 +177,15 @@ impl Space {
     }
 
     async fn remove(self) -> Result<(), LabError> {
-        cgroup::remove_trees(&format!("pxlab-{}-", self.name)).await?;
+        let prefix = Place::scope_prefix(&self.name);
+        let groups = cgroup::trees(&prefix);
+        let names = groups
+            .iter()
+            .filter_map(|group| group.file_name()?.to_str());
+        names
+            .filter_map(|name| name.strip_prefix(&prefix))
+            .for_each(locks::remove);
+        cgroup::remove_trees(&prefix).await?;
         std::fs::remove_dir_all(&self.work)
             .map_err(LabError::io(format!("remove {}", self.work.display())))?;
         super::registry::remove_if_empty();

@@ -5,6 +5,7 @@
 use std::path::Path;
 
 use super::error::LabError;
+use crate::lxc::locks;
 
 /// The directory; it exists only while something in it is needed.
 pub(crate) const REGISTRY: &str = "/run/proximity-lab";
@@ -13,7 +14,10 @@ pub(crate) const REGISTRY: &str = "/run/proximity-lab";
 pub(crate) fn remove_if_empty() {
     for part in ["scopes", "holders", ""] {
         // Not empty or not there: both are fine.
-        drop(std::fs::remove_dir(Path::new(REGISTRY).join(part)));
+        let _ = std::fs::remove_dir(Path::new(REGISTRY).join(part));
+    }
+    if !Path::new(REGISTRY).exists() {
+        locks::prune();
     }
 }
 

@@ -43,7 +43,7 @@ pub async fn run(mut options: LabOptions) -> Result<(), LabError> {
     let ground = Ground::take(&options.state_dir, &options.template_cache, machine).await?;
     LabFile::remove(&options.state_dir)?;
     let served = serve(&options, &ground, ended).await;
-    let removed = LabFile::remove(&options.state_dir);
+    let removed = LabFile::remove(&options.state_dir).and(Control::remove(&options.state_dir));
     if options.keep && served.is_ok() {
         tracing::info!("lab ended; its guests go on running");
         return removed;

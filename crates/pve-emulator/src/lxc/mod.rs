@@ -8,6 +8,7 @@ mod config;
 mod disk;
 mod driver;
 mod lease;
+pub(crate) mod locks;
 mod look;
 mod place;
 mod power;

@@ -47,9 +47,15 @@ impl Place {
     /// First part of the names of all control groups of this lab.
     pub(crate) fn cgroup_root(&self) -> String {
         match &self.scope {
-            Some(scope) => format!("pxlab-{scope}-{}", self.id),
+            Some(scope) => format!("{}{}", Self::scope_prefix(scope), self.id),
             None => format!("pxlab-{}", self.id),
         }
+    }
+
+    /// What the names of all control groups made in a private namespace start with. The `s` keeps them apart from
+    /// those of labs outside, whose ids are digits of the same kind.
+    pub(crate) fn scope_prefix(scope: &str) -> String {
+        format!("pxlab-s{scope}-")
     }
 
     /// Control group of a guest's processes, relative to each tree.
