@@ -1,1 +1,10 @@
-//! Builders for tests: a world of emulator, store, engine and server. Never a dependency of the product.
+//! Builders for tests: a world of emulator, store and engine. Never a dependency of the product.
+//!
+//! The emulated PVE is the real core of the emulator, reached in-process; its guests are only as real as [`guests`] makes
+//! them: files, units and an address. Where a real process has to answer, the tests with LXC take over.
+
+pub mod guests;
+pub mod ingress;
+pub mod pve;
+pub mod sources;
+pub mod world;

@@ -1,5 +1,4 @@
 use std::collections::BTreeMap;
-use std::process::{Command, Stdio};
 
 use serde_json::{Value, json};
 
@@ -94,36 +93,6 @@ fn nginx_is_set_up_to_listen_on_8080_alone() {
     let restarted = place(|step| matches!(step, Step::Service(_)));
     assert!(installed < disabled && disabled < restarted);
     assert_eq!(restarted, recipe.steps.len() - 1);
-}
-
-/// What is written is a configuration nginx accepts. Skipped where there is no nginx; on the machines
-/// that run containers, the deploy itself shows it.
-#[test]
-fn nginx_accepts_its_configuration() {
-    let nginx = Path::new("/usr/sbin/nginx");
-    if !nginx.exists() {
-        return;
-    }
-    let folder = tempfile::tempdir().unwrap();
-    let recipe = resolve("nginx", json!({}));
-    let site = &contents(&recipe)["/etc/nginx/conf.d/proximity.conf"];
-    let (root, file) = (folder.path().display(), folder.path().join("nginx.conf"));
-    let whole =
-        format!("pid {root}/pid; error_log stderr; events {{}} http {{ access_log off; {site} }}");
-    std::fs::write(&file, whole).unwrap();
-    let mut command = Command::new(nginx);
-    command
-        .arg("-t")
-        .arg("-q")
-        .arg("-c")
-        .arg(&file)
-        .stdin(Stdio::null());
-    let output = command.output().unwrap();
-    assert!(
-        output.status.success(),
-        "{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
 }
 
 #[test]

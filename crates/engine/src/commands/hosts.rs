@@ -294,4 +294,6 @@ fn record(id: HostId, wish: Wish, found: Found, now: Timestamp) -> Result<HostRe
 }
 
 #[cfg(test)]
+mod over_https;
+#[cfg(test)]
 mod tests;

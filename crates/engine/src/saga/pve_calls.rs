@@ -49,6 +49,14 @@ pub(crate) fn pve_failure(doing: &str, error: &PveError) -> StepError {
 
 /// What a refusal of PVE means for a step.
 fn refusal(refused: &PveError, failure: impl Fn(&str, &str) -> Failure) -> StepError {
+    if refused.is_vmid_taken() {
+        // It may be our own call that arrived late, after a crash: only a look can tell.
+        return StepError::Uncertain(failure("vmid_taken", "retry chooses a new VMID"));
+    }
+    if refused.is_already_running() || refused.is_not_running() || refused.is_missing_config() {
+        // The state changed between look and call; looking again decides.
+        return StepError::Transient(failure("state_changed", "somebody else acts on it; retry"));
+    }
     if refused.is_node_unreachable() {
         StepError::Transient(failure(
             "pve_node_unreachable",

@@ -1,0 +1,79 @@
+//! Routes in memory, and requests answered by the guests they lead to.
+
+use std::collections::BTreeMap;
+use std::net::SocketAddr;
+use std::sync::{Arc, Mutex, PoisonError};
+
+use async_trait::async_trait;
+use proximity_domain::ids::AppId;
+use proximity_engine::seams::{HttpAnswer, Ingress, IngressError, Probe, RouteSpec, RouteView};
+
+use crate::guests::Guests;
+
+/// Ingress and probe of a world.
+#[derive(Debug, Clone)]
+pub struct Routes {
+    set: Arc<Mutex<BTreeMap<AppId, RouteSpec>>>,
+    guests: Guests,
+}
+
+impl Routes {
+    /// No routes, to these guests.
+    #[must_use]
+    pub fn to(guests: Guests) -> Self {
+        Self { set: Arc::default(), guests }
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<AppId, RouteSpec>) -> T) -> T {
+        act(&mut self.set.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+}
+
+fn view(route: &RouteSpec) -> RouteView {
+    RouteView {
+        app: route.app,
+        ports: route.ports,
+        target: Some(route.target),
+        listening: true,
+        trouble: None,
+        dial_failures: 0,
+    }
+}
+
+#[async_trait]
+impl Ingress for Routes {
+    async fn set_route(&self, route: &RouteSpec) -> Result<RouteView, IngressError> {
+        self.with(|set| set.insert(route.app, route.clone()));
+        Ok(view(route))
+    }
+
+    async fn withdraw(&self, app: AppId) -> Result<(), IngressError> {
+        self.with(|set| set.remove(&app));
+        Ok(())
+    }
+
+    async fn routes(&self) -> Result<Vec<RouteView>, IngressError> {
+        Ok(self.with(|set| set.values().map(view).collect()))
+    }
+}
+
+#[async_trait]
+impl Probe for Routes {
+    async fn http_get(
+        &self,
+        address: SocketAddr,
+        _path: &str,
+        _timeout_ms: u64,
+    ) -> Result<HttpAnswer, String> {
+        let target = if address.ip().is_loopback() {
+            self.with(|set| {
+                set.values().find(|r| r.ports.public == address.port()).map(|r| r.target)
+            })
+            .ok_or_else(|| "Connection refused".to_owned())?
+        } else {
+            address
+        };
+        let body = self.guests.page_at(target.ip()).ok_or_else(|| "Connection refused".to_owned())?;
+        Ok(HttpAnswer { status: 200, body })
+    }
+}

@@ -1,0 +1,232 @@
+//! The emulator's core behind an in-process transport.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use proximity_domain::time::Clock;
+use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
+use proximity_pve_emulator::core::{
+    self, Access, ApiRequest, Bridge, Effects, Input, NodeSeed, Payload, RequestId, Response, Storage,
+    TaskTimes, Template, TokenSeed, World, WorldSeed,
+};
+use tokio::sync::oneshot;
+
+use crate::guests::Guests;
+use crate::sources::RealClock;
+
+/// A cluster of one node, `pve1`, in this process.
+#[derive(Debug, Clone)]
+pub struct Pve {
+    inner: Arc<Mutex<Inner>>,
+    /// Its guests.
+    pub guests: Guests,
+    token: String,
+}
+
+#[derive(Debug)]
+struct Inner {
+    world: World,
+    next: u64,
+    waiting: HashMap<RequestId, oneshot::Sender<Response>>,
+    /// Calls that change something: method and path, in order.
+    changes: Vec<String>,
+    /// Cut the connection after this call took effect (method and part of the path), once.
+    cut_after: Option<(Method, String)>,
+}
+
+impl Pve {
+    /// A cluster with a token that may do everything, or nothing.
+    #[must_use]
+    pub fn start(access: Access) -> Self {
+        let token = "root@pam!proximity".to_owned();
+        let secret = "in-process".to_owned();
+        let world = World::new(seed(&token, &secret, access), now());
+        let inner = Inner {
+            world,
+            next: 0,
+            waiting: HashMap::new(),
+            changes: Vec::new(),
+            cut_after: None,
+        };
+        let pve = Self {
+            inner: Arc::new(Mutex::new(inner)),
+            guests: Guests::default(),
+            token: format!("PVEAPIToken={token}={secret}"),
+        };
+        tokio::spawn(tick(pve.clone()));
+        pve
+    }
+
+    fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
+        act(&mut self.inner.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Looks at or changes the world behind the API's back.
+    pub fn meddle<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
+        self.with(|inner| act(&mut inner.world))
+    }
+
+    /// Calls that changed something, in order.
+    #[must_use]
+    pub fn changes(&self) -> Vec<String> {
+        self.with(|inner| inner.changes.clone())
+    }
+
+    /// Changes a configuration as somebody else would: not counted among [`Pve::changes`].
+    pub async fn put(&self, path: &str, params: &[(&str, &str)]) {
+        let before = self.changes();
+        let params = params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
+        let request =
+            Request { method: Method::Put, path: path.to_owned(), params, timeout_ms: 10_000, send_within_ms: None };
+        let _ = self.send(request).await;
+        self.with(|inner| inner.changes = before);
+    }
+
+    /// The next call of this method whose path ends so takes effect, and its answer is lost.
+    pub fn cut_after(&self, method: Method, path_end: &str) {
+        self.with(|inner| inner.cut_after = Some((method, path_end.to_owned())));
+    }
+
+    /// Feeds an input and everything that follows from it.
+    fn feed(&self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let effects = self.with(|inner| core::handle(&mut inner.world, input, now()));
+            self.deliver(effects, &mut inputs);
+        }
+    }
+
+    fn deliver(&self, effects: Effects, inputs: &mut Vec<Input>) {
+        for response in effects.responses {
+            if let Some(waiting) = self.with(|inner| inner.waiting.remove(&response.request)) {
+                // The asker may have gone away in the meantime.
+                let _ = waiting.send(response);
+            }
+        }
+        for command in effects.commands {
+            inputs.push(Input::GuestDone(self.guests.carry_out(&command)));
+        }
+    }
+}
+
+#[async_trait]
+impl Transport for Pve {
+    async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
+        let (sender, receiver) = oneshot::channel();
+        let (api, cut) = self.with(|inner| {
+            inner.next += 1;
+            let id = RequestId(inner.next);
+            inner.waiting.insert(id, sender);
+            if !request.method.is_read() {
+                inner.changes.push(format!("{} {}", request.method.as_str(), request.path));
+            }
+            let cut = inner
+                .cut_after
+                .take_if(|(method, end)| *method == request.method && request.path.ends_with(end.as_str()));
+            (api_request(id, &request, &self.token), cut.is_some())
+        });
+        self.feed(Input::Request(api));
+        let answered = tokio::time::timeout(Duration::from_secs(30), receiver).await;
+        if cut {
+            return Err(TransportError::MaybeApplied("connection cut by the test".to_owned()));
+        }
+        match answered {
+            Ok(Ok(response)) => Ok(RawResponse {
+                status: response.status,
+                reason: response.reason,
+                body: response.body.into(),
+            }),
+            Ok(Err(_)) | Err(_) => Err(TransportError::MaybeApplied("no answer".to_owned())),
+        }
+    }
+}
+
+fn api_request(id: RequestId, request: &Request, token: &str) -> ApiRequest {
+    let encoded = encode(&request.params);
+    let in_query = matches!(request.method, Method::Get | Method::Delete);
+    ApiRequest {
+        id,
+        via: "pve1".to_owned(),
+        method: request.method.as_str().to_owned(),
+        path: format!("/api2/json{}", request.path),
+        query: if in_query { encoded.clone() } else { String::new() },
+        content_type: (!in_query).then(|| "application/x-www-form-urlencoded".to_owned()),
+        authorization: Some(token.to_owned()),
+        cookie: None,
+        payload: if in_query || encoded.is_empty() {
+            Payload::None
+        } else {
+            Payload::Bytes(encoded.into_bytes())
+        },
+    }
+}
+
+fn encode(params: &[(String, String)]) -> String {
+    let byte = |b: u8| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(b).to_string(),
+        _ => format!("%{b:02X}"),
+    };
+    let text = |t: &str| t.bytes().map(byte).collect::<String>();
+    let pairs: Vec<String> = params.iter().map(|(k, v)| format!("{}={}", text(k), text(v))).collect();
+    pairs.join("&")
+}
+
+/// Lets time pass for the world as long as somebody else holds it.
+async fn tick(pve: Pve) {
+    while Arc::strong_count(&pve.inner) > 1 {
+        let due = pve.with(|inner| core::next_wakeup(&inner.world)).unwrap_or(u64::MAX);
+        let wait = due.saturating_sub(now()).clamp(1, 10);
+        tokio::time::sleep(Duration::from_millis(wait)).await;
+        pve.feed(Input::Tick);
+    }
+}
+
+fn now() -> u64 {
+    u64::try_from(RealClock.now().0).unwrap_or(0)
+}
+
+fn seed(token: &str, secret: &str, access: Access) -> WorldSeed {
+    let gib = 1_u64 << 30;
+    WorldSeed {
+        cluster_name: None,
+        nodes: vec![NodeSeed {
+            name: "pve1".to_owned(),
+            address: "127.0.0.1".to_owned(),
+            cpus: 4,
+            memory_bytes: 8 * gib,
+            memory_used_bytes: gib,
+            disk_bytes: 100 * gib,
+            disk_used_bytes: 10 * gib,
+            bridges: vec![Bridge { name: "vmbr0".to_owned(), cidr: Some("10.1.0.1/16".to_owned()) }],
+        }],
+        storages: vec![Storage {
+            id: "local".to_owned(),
+            kind: "dir".to_owned(),
+            content: ["rootdir", "images", "vztmpl"].map(str::to_owned).to_vec(),
+            shared: false,
+            nodes: None,
+            path: "/var/lib/vz".to_owned(),
+            options: BTreeMap::new(),
+            total_bytes: 100 * gib,
+            used_bytes: gib,
+        }],
+        templates: vec![Template {
+            storage: "local".to_owned(),
+            node: None,
+            file: "debian-12-standard_12.0-1_amd64.tar.zst".to_owned(),
+            size_bytes: 64 << 20,
+            ctime_s: 1_700_000_000,
+            ostype: "debian".to_owned(),
+        }],
+        pools: BTreeMap::new(),
+        tokens: vec![TokenSeed {
+            id: token.to_owned(),
+            secret_sha256: core::hash_secret(secret),
+            access,
+        }],
+        random: 1,
+        times: TaskTimes { create_ms: 20, start_ms: 10, stop_ms: 10, shutdown_ms: 10, destroy_ms: 10 },
+    }
+}
