@@ -21,6 +21,8 @@ use crate::store::{Reader, Shared, Store};
 
 /// How long a writer waits for another process's write.
 const BUSY: Duration = Duration::from_secs(10);
+/// How long a caller waits for its turn in this process.
+const TURN: Duration = Duration::from_secs(30);
 const READERS: u32 = 4;
 /// Sealed at birth; opens only with the right key.
 const KEY_CHECK: &str = "this key belongs to this database";
@@ -106,6 +108,7 @@ async fn connect_writer(path: &Path) -> Result<SqlitePool, StoreError> {
         .busy_timeout(BUSY);
     let pool = SqlitePoolOptions::new()
         .max_connections(1)
+        .acquire_timeout(TURN)
         .idle_timeout(None)
         .max_lifetime(None);
     Ok(pool.connect_with(options).await?)
@@ -116,7 +119,9 @@ async fn connect_readers(path: &Path) -> Result<SqlitePool, StoreError> {
         .filename(path)
         .read_only(true)
         .busy_timeout(BUSY);
-    let pool = SqlitePoolOptions::new().max_connections(READERS);
+    let pool = SqlitePoolOptions::new()
+        .max_connections(READERS)
+        .acquire_timeout(TURN);
     Ok(pool.connect_with(options).await?)
 }
 

@@ -30,8 +30,8 @@ pub(crate) struct Shared {
 /// Durable state. Cheap to clone; offers everything that [`Reader`] does.
 ///
 /// Every method is one transaction: when it returns without an error, what it says is on disk and survives kill -9
-/// and power loss; when it returns an error, nothing was written. Writes wait for each other, in this process and
-/// across processes, for 10 s at most.
+/// and power loss; when it returns an error, nothing was written. Writes wait for each other: up to 30 s for their
+/// turn in this process, up to 10 s for another process. A call that is dropped commits whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Store {
     pub(crate) reader: Reader,

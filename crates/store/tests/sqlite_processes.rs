@@ -53,22 +53,19 @@ fn main() -> ExitCode {
         ));
         return ExitCode::SUCCESS;
     }
-    let named = |name: &str| {
-        let mut filters = words.iter().filter(|w| !w.starts_with('-')).peekable();
-        filters.peek().is_none() || filters.any(|f| name.contains(f.as_str()))
-    };
-    for (name, test) in TESTS.iter().filter(|(name, _)| named(name)) {
-        match (
-            words.iter().any(|w| w == "--list"),
-            words.iter().any(|w| w == "--ignored"),
-        ) {
-            (true, false) => println!("{name}: test"),
-            (_, true) => {}
-            (false, false) => {
-                test();
-                println!("test {name} ... ok");
-            }
+    let has = |word: &str| words.iter().any(|w| w == word);
+    if has("--list") {
+        // None is ignored, so that list is empty.
+        for (name, _) in TESTS.iter().filter(|_| !has("--ignored")) {
+            println!("{name}: test");
         }
+        return ExitCode::SUCCESS;
+    }
+    let filters: Vec<&String> = words.iter().filter(|w| !w.starts_with('-')).collect();
+    let wanted = |name: &str| filters.is_empty() || filters.iter().any(|f| name.contains(*f));
+    for (name, test) in TESTS.iter().filter(|(name, _)| wanted(name)) {
+        test();
+        println!("test {name} ... ok");
     }
     ExitCode::SUCCESS
 }

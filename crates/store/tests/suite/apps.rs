@@ -1,5 +1,7 @@
 //! New apps and lists of them.
 
+use std::time::Duration;
+
 use proximity_domain::app::{Status, StatusLabel};
 use proximity_domain::ids::HostId;
 use proximity_domain::operation::{OperationKind, OperationState};
@@ -222,4 +224,29 @@ pub async fn keep_their_settings_sealed(make: &impl Make) {
     for shown in [audit, events, format!("{app:?} {:?}", world.store)] {
         assert!(!shown.contains("secret-of-"), "{shown}");
     }
+}
+
+/// A caller that goes away in the middle (a client that hangs up, a time-out) leaves a whole commit or none, and a
+/// writer that works.
+pub async fn a_dropped_write_is_whole_or_nothing(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (mut finished, mut dropped) = (0, 0);
+    for n in 0..120_u64 {
+        let (app, operation) = world.new_app(&format!("app-{n}"));
+        let (store, id) = (world.store.clone(), app.id);
+        let write = store.create_app(app, operation, &world.actor, None, world.at());
+        match tokio::time::timeout(Duration::from_micros(n * 25), write).await {
+            Ok(made) => {
+                made.unwrap();
+                finished += 1;
+                assert!(world.store.app(id).await.unwrap().is_some());
+            }
+            Err(_) => dropped += 1,
+        }
+    }
+    assert!(dropped > 0, "no write was dropped");
+    world.create("last").await;
+    let (_, total) = world.store.apps(AppFilter::default()).await.unwrap();
+    assert!((finished + 1..=finished + dropped + 1).contains(&total));
+    world.assert_sound().await;
 }

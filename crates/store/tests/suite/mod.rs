@@ -24,7 +24,8 @@ macro_rules! contract {
             hosts: are_kept_with_their_secrets, second_of_a_cluster_is_refused, are_replaced_whole,
                 stay_while_something_needs_them, tokens_are_found_by_hash_alone;
             apps: are_created_in_one_commit, keep_their_host_name_alone, same_key_gives_the_first,
-                of_an_unknown_host_are_refused, are_listed_page_by_page, keep_their_settings_sealed;
+                of_an_unknown_host_are_refused, are_listed_page_by_page, keep_their_settings_sealed,
+                a_dropped_write_is_whole_or_nothing;
             ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted,
                 overlapping_ranges_share_no_port;
             queue: the_oldest_is_claimed_first, a_lease_keeps_others_away, an_expired_lease_is_taken_over,
