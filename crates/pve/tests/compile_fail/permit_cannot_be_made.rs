@@ -9,8 +9,4 @@ fn make(place: ContainerRef) -> DestroyPermit {
     DestroyPermit { place, expires: Monotonic(0), epoch: Epoch(0) }
 }
 
-fn default() -> DestroyPermit {
-    DestroyPermit::default()
-}
-
 fn main() {}

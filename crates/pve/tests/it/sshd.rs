@@ -36,7 +36,7 @@ exec)
     if [ "$vmid" = 200 ]; then echo "container '200' not running!" >&2; exit 255; fi
     [ "$1 $2 $3" = "--keep-env 0 --" ] || { echo "400 unexpected options: $*" >&2; exit 255; }
     shift 3
-    exec env -i PATH="$PATH" "$@" ;;
+    env -i PATH="$PATH" "$@" ;;
 push)
     if [ "$vmid" = 200 ]; then echo "can only push files to a running container" >&2; exit 255; fi
     source=$1 target=$STATE/guest$2

@@ -33,9 +33,6 @@ const LONGEST_HEAD_BYTES: usize = 64 * 1024;
 /// A request as it goes over the wire.
 pub(super) type Message = http::Request<Full<Bytes>>;
 
-/// No answer, and how far the request got.
-pub(super) type Failure = TransportError;
-
 impl TransportError {
     pub(super) fn is_not_sent(&self) -> bool {
         match self {
@@ -50,7 +47,7 @@ pub(super) fn message(
     request: &Request,
     address: &Address,
     authorization: &HeaderValue,
-) -> Result<Message, Failure> {
+) -> Result<Message, TransportError> {
     let encoded = percent::pairs(&request.params);
     let mut uri = format!("/api2/json{}", request.path);
     let body = match request.method {
@@ -77,40 +74,40 @@ pub(super) fn message(
     }
     builder
         .body(Full::new(Bytes::from(body.unwrap_or_default())))
-        .map_err(|e| Failure::NotSent(format!("the request cannot be encoded: {e}")))
+        .map_err(|e| TransportError::NotSent(format!("the request cannot be encoded: {e}")))
 }
 
 /// Connects and makes the TLS handshake.
 pub(super) async fn handshake(
     address: &Address,
     tls: &TlsConnector,
-) -> Result<TlsStream<TcpStream>, Failure> {
+) -> Result<TlsStream<TcpStream>, TransportError> {
     let tcp = TcpStream::connect((address.host.as_str(), address.port))
         .await
-        .map_err(|e| Failure::NotSent(format!("cannot connect: {e}")))?;
+        .map_err(|e| TransportError::NotSent(format!("cannot connect: {e}")))?;
     tcp.set_nodelay(true)
-        .map_err(|e| Failure::NotSent(format!("cannot connect: {e}")))?;
+        .map_err(|e| TransportError::NotSent(format!("cannot connect: {e}")))?;
     tls.connect(address.server_name.clone(), tcp)
         .await
         .map_err(|e| tls_failure(&e))
 }
 
-fn tls_failure(error: &std::io::Error) -> Failure {
+fn tls_failure(error: &std::io::Error) -> TransportError {
     let rustls_error = error
         .get_ref()
         .and_then(|e| e.downcast_ref::<rustls::Error>());
     let Some(rustls::Error::InvalidCertificate(reason)) = rustls_error else {
-        return Failure::NotSent(format!("no TLS connection: {error}"));
+        return TransportError::NotSent(format!("no TLS connection: {error}"));
     };
     if let rustls::CertificateError::Other(other) = reason
         && let Some(mismatch) = other.0.downcast_ref::<PinMismatch>()
     {
-        return Failure::Untrusted {
+        return TransportError::Untrusted {
             why: mismatch.to_string(),
             seen: Some(mismatch.seen),
         };
     }
-    Failure::Untrusted {
+    TransportError::Untrusted {
         why: error.to_string(),
         seen: None::<Fingerprint>,
     }
@@ -136,13 +133,16 @@ impl Drop for Driver {
 }
 
 impl Connection {
-    pub(super) async fn open(address: &Address, tls: &TlsConnector) -> Result<Self, Failure> {
+    pub(super) async fn open(
+        address: &Address,
+        tls: &TlsConnector,
+    ) -> Result<Self, TransportError> {
         let (io, wire) = Wire::new(handshake(address, tls).await?);
         let (sender, connection) = http1::Builder::new()
             .max_header_size(LONGEST_HEAD_BYTES)
             .handshake(TokioIo::new(io))
             .await
-            .map_err(|e| Failure::NotSent(format!("no HTTP connection: {e}")))?;
+            .map_err(|e| TransportError::NotSent(format!("no HTTP connection: {e}")))?;
         let driver = Driver(tokio::spawn(async move {
             // Its error reaches whoever waits for an answer; without a waiter it does not matter.
             if let Err(error) = connection.await {
@@ -188,14 +188,14 @@ impl Connection {
     }
 
     /// Hangs up, and says by what was written whether the request may have arrived.
-    pub(super) async fn close_and_judge(mut self, why: String) -> Failure {
+    pub(super) async fn close_and_judge(mut self, why: String) -> TransportError {
         // The driver may be about to write: the count is final only when it has ended.
         self.driver.0.abort();
         let _cancelled = (&mut self.driver.0).await;
         if self.wire.written_bytes() == self.written_before {
-            Failure::NotSent(why)
+            TransportError::NotSent(why)
         } else {
-            Failure::MaybeApplied(why)
+            TransportError::MaybeApplied(why)
         }
     }
 }

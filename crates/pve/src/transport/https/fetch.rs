@@ -23,7 +23,7 @@ pub async fn fetch_fingerprint(url: &str) -> Result<Fingerprint, TransportError>
     let address = Address::parse(url).map_err(|e| not_sent(e.to_string()))?;
     let tls = looking_connector().map_err(|e| not_sent(e.to_string()))?;
     let stream = match timeout(PATIENCE, connection::handshake(&address, &tls)).await {
-        Ok(outcome) => outcome.map_err(TransportError::from)?,
+        Ok(outcome) => outcome?,
         Err(_) => return Err(not_sent(format!("{address}: no connection in time"))),
     };
     let (_, session) = stream.get_ref();

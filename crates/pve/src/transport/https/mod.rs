@@ -22,7 +22,7 @@ pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use trust::Trust;
 
 use self::address::Address;
-use self::connection::{Connection, Failure};
+use self::connection::Connection;
 use self::idle::IdleConnections;
 use super::{RawResponse, Request, Transport, TransportError};
 
@@ -120,7 +120,11 @@ impl HttpsTransport {
         })
     }
 
-    async fn failover(&self, request: &Request, times: &Times) -> Result<RawResponse, Failure> {
+    async fn failover(
+        &self,
+        request: &Request,
+        times: &Times,
+    ) -> Result<RawResponse, TransportError> {
         let mut failures = Failures::default();
         for (index, endpoint) in self.in_order() {
             match endpoint.exchange(request, &self.authorization, times).await {
@@ -209,7 +213,7 @@ impl Endpoint {
         request: &Request,
         authorization: &HeaderValue,
         times: &Times,
-    ) -> Result<RawResponse, Failure> {
+    ) -> Result<RawResponse, TransportError> {
         let message = connection::message(request, &self.address, authorization)?;
         // Only reads use kept connections: PVE closes them at any time, and a change must never be in doubt for that.
         if request.method.is_read()
@@ -225,7 +229,7 @@ impl Endpoint {
         .await
         {
             Ok(opened) => opened?,
-            Err(_) => return Err(Failure::NotSent("no connection in time".to_owned())),
+            Err(_) => return Err(TransportError::NotSent("no connection in time".to_owned())),
         };
         self.send_on(fresh, message, request, times).await
     }
@@ -236,7 +240,7 @@ impl Endpoint {
         message: connection::Message,
         request: &Request,
         times: &Times,
-    ) -> Result<RawResponse, Failure> {
+    ) -> Result<RawResponse, TransportError> {
         let outcome = connection.exchange(message, times).await;
         match outcome {
             Ok(answer) => {
@@ -252,32 +256,32 @@ impl Endpoint {
 
 /// What went wrong at each endpoint that was tried.
 #[derive(Default)]
-struct Failures(Vec<(String, Failure)>);
+struct Failures(Vec<(String, TransportError)>);
 
 impl Failures {
-    fn add(&mut self, address: &Address, failure: Failure) {
+    fn add(&mut self, address: &Address, failure: TransportError) {
         self.0.push((address.to_string(), failure));
     }
 
     /// One failure for all: in doubt if any is, untrusted if any is, else not sent.
-    fn summary(self) -> Failure {
+    fn summary(self) -> TransportError {
         let texts: Vec<String> = self
             .0
             .iter()
             .map(|(url, f)| format!("{url}: {f}"))
             .collect();
         let text = texts.join("; ");
-        let mut sum = Failure::NotSent(text.clone());
+        let mut sum = TransportError::NotSent(text.clone());
         for (_, failure) in self.0 {
             match failure {
-                Failure::MaybeApplied(_) => return Failure::MaybeApplied(text),
-                Failure::Untrusted { seen, .. } => {
-                    sum = Failure::Untrusted {
+                TransportError::MaybeApplied(_) => return TransportError::MaybeApplied(text),
+                TransportError::Untrusted { seen, .. } => {
+                    sum = TransportError::Untrusted {
                         why: text.clone(),
                         seen,
                     }
                 }
-                Failure::NotSent(_) => {}
+                TransportError::NotSent(_) => {}
             }
         }
         sum
@@ -288,13 +292,11 @@ impl Failures {
 impl Transport for HttpsTransport {
     async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
         let times = Times::of(&request);
-        let late = || Failure::NotSent("too many requests are under way".to_owned());
+        let late = || TransportError::NotSent("too many requests are under way".to_owned());
         let _slot = match timeout_at(times.end, self.slots.acquire()).await {
             Ok(Ok(slot)) => slot,
-            Ok(Err(_)) | Err(_) => return Err(late().into()),
+            Ok(Err(_)) | Err(_) => return Err(late()),
         };
-        self.failover(&request, &times)
-            .await
-            .map_err(TransportError::from)
+        self.failover(&request, &times).await
     }
 }
