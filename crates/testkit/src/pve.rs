@@ -11,7 +11,7 @@ use proximity_pve_emulator::core::{
     self, Access, ApiRequest, Bridge, Effects, Input, NodeSeed, Payload, RequestId, Response, Storage,
     TaskTimes, Template, TokenSeed, World, WorldSeed,
 };
-use tokio::sync::oneshot;
+use tokio::sync::{oneshot, watch};
 
 use crate::guests::Guests;
 use crate::sources::RealClock;
@@ -23,6 +23,7 @@ pub struct Pve {
     /// Its guests.
     pub guests: Guests,
     token: String,
+    calls: Arc<watch::Sender<u64>>,
 }
 
 #[derive(Debug)]
@@ -54,6 +55,7 @@ impl Pve {
             inner: Arc::new(Mutex::new(inner)),
             guests: Guests::default(),
             token: format!("PVEAPIToken={token}={secret}"),
+            calls: Arc::new(watch::Sender::new(0)),
         };
         tokio::spawn(tick(pve.clone()));
         pve
@@ -87,6 +89,12 @@ impl Pve {
     /// The next call of this method whose path ends so takes effect, and its answer is lost.
     pub fn cut_after(&self, method: Method, path_end: &str) {
         self.with(|inner| inner.cut_after = Some((method, path_end.to_owned())));
+    }
+
+    /// Returns when this many calls have arrived since the start.
+    pub async fn calls_arrived(&self, count: u64) {
+        // The sender lives as long as this cluster, so waiting cannot fail.
+        let _ = self.calls.subscribe().wait_for(|seen| *seen >= count).await;
     }
 
     /// Feeds an input and everything that follows from it.
@@ -127,6 +135,7 @@ impl Transport for Pve {
                 .take_if(|(method, end)| *method == request.method && request.path.ends_with(end.as_str()));
             (api_request(id, &request, &self.token), cut.is_some())
         });
+        self.calls.send_modify(|count| *count += 1);
         self.feed(Input::Request(api));
         let answered = tokio::time::timeout(Duration::from_secs(30), receiver).await;
         if cut {
