@@ -1,6 +1,12 @@
 //! Tests of the PVE client against recordings, PVE's schema, a real TLS server and a real SSH server.
-#![allow(clippy::unwrap_used, clippy::expect_used, clippy::panic)] // Helpers of tests are no `#[test]` themselves.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stderr
+)] // Helpers of tests are no `#[test]` themselves.
 
+mod details;
 mod https;
 mod permit;
 mod quoting;
