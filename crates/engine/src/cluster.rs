@@ -34,15 +34,26 @@ pub(crate) struct Cluster {
 
 impl Cluster {
     /// Builds client, watcher and guest access from the record. Connects lazily.
-    fn new(host: HostRecord, connect: &dyn Connect, clock: Arc<dyn Clock>) -> Result<Self, EngineError> {
-        let connection = connect.connect(&host).map_err(|why| EngineError::Upstream {
-            code: "host_unusable",
-            message: format!("host {}: {why}", host.label),
-            hint: "remove the host and add it again".to_owned(),
-        })?;
+    fn new(
+        host: HostRecord,
+        connect: &dyn Connect,
+        clock: Arc<dyn Clock>,
+    ) -> Result<Self, EngineError> {
+        let connection = connect
+            .connect(&host)
+            .map_err(|why| EngineError::Upstream {
+                code: "host_unusable",
+                message: format!("host {}: {why}", host.label),
+                hint: "remove the host and add it again".to_owned(),
+            })?;
         let client = Client::new(connection.transport, clock.clone(), host.id);
         let watcher = TaskWatcher::new(client.read().clone(), clock);
-        Ok(Self { host, client, watcher, guest_access: connection.guest_access })
+        Ok(Self {
+            host,
+            client,
+            watcher,
+            guest_access: connection.guest_access,
+        })
     }
 
     pub(crate) fn label(&self) -> &str {
@@ -95,11 +106,16 @@ pub struct RealConnect;
 
 impl Connect for RealConnect {
     fn connect(&self, host: &HostRecord) -> Result<Connection, String> {
-        let token = ApiToken { id: host.token_id.clone(), secret: host.token_secret.clone() };
-        let transport =
-            HttpsTransport::new(endpoints(host)?, token).map_err(|e| e.to_string())?;
+        let token = ApiToken {
+            id: host.token_id.clone(),
+            secret: host.token_secret.clone(),
+        };
+        let transport = HttpsTransport::new(endpoints(host)?, token).map_err(|e| e.to_string())?;
         let guest_access = host.ssh.as_ref().map(plain_ssh).transpose()?;
-        Ok(Connection { transport: Arc::new(transport), guest_access })
+        Ok(Connection {
+            transport: Arc::new(transport),
+            guest_access,
+        })
     }
 }
 
@@ -108,9 +124,17 @@ fn plain_ssh(ssh: &SshAccess) -> Result<Arc<dyn GuestAccess>, String> {
         .nodes
         .iter()
         .map(|n| {
-            let host_key =
-                n.host_key.parse().map_err(|e| format!("the SSH host key of {}: {e}", n.node))?;
-            Ok((n.node.clone(), NodeAddress { address: n.address.clone(), host_key }))
+            let host_key = n
+                .host_key
+                .parse()
+                .map_err(|e| format!("the SSH host key of {}: {e}", n.node))?;
+            Ok((
+                n.node.clone(),
+                NodeAddress {
+                    address: n.address.clone(),
+                    host_key,
+                },
+            ))
         })
         .collect::<Result<Vec<_>, String>>()?;
     let access = PlainSsh::new(&ssh.user, &ssh.private_key, nodes).map_err(|e| e.to_string())?;
@@ -123,12 +147,17 @@ fn endpoints(host: &HostRecord) -> Result<Vec<EndpointConfig>, String> {
         .map(|e| {
             let trust = match &e.trust {
                 TlsTrust::Fingerprint { sha256 } => Trust::Fingerprint(
-                    sha256.parse().map_err(|err| format!("the fingerprint of {}: {err}", e.url))?,
+                    sha256
+                        .parse()
+                        .map_err(|err| format!("the fingerprint of {}: {err}", e.url))?,
                 ),
                 TlsTrust::Ca { pem } => Trust::CaPem(pem.clone()),
                 TlsTrust::System => Trust::System,
             };
-            Ok(EndpointConfig { url: e.url.clone(), trust })
+            Ok(EndpointConfig {
+                url: e.url.clone(),
+                trust,
+            })
         })
         .collect()
 }
@@ -162,7 +191,12 @@ pub(crate) struct Clusters {
 
 impl Clusters {
     pub(crate) fn new(store: Store, connect: Arc<dyn Connect>, clock: Arc<dyn Clock>) -> Self {
-        Self { store, connect, clock, built: Mutex::default() }
+        Self {
+            store,
+            connect,
+            clock,
+            built: Mutex::default(),
+        }
     }
 
     /// The cluster of this host entry.
@@ -179,7 +213,11 @@ impl Clusters {
                 what: "host",
                 name: id.to_string(),
             })?;
-        let cluster = Arc::new(Cluster::new(host, self.connect.as_ref(), self.clock.clone())?);
+        let cluster = Arc::new(Cluster::new(
+            host,
+            self.connect.as_ref(),
+            self.clock.clone(),
+        )?);
         built.insert(id, cluster.clone());
         Ok(cluster)
     }

@@ -90,7 +90,11 @@ impl Engine {
     /// An engine over its parts. Nothing runs until a [`crate::worker::Worker`] does.
     #[must_use]
     pub fn new(parts: EngineParts) -> Self {
-        let clusters = Clusters::new(parts.store.clone(), parts.connect.clone(), parts.clock.clone());
+        let clusters = Clusters::new(
+            parts.store.clone(),
+            parts.connect.clone(),
+            parts.clock.clone(),
+        );
         Self {
             inner: Arc::new(Inner {
                 parts,

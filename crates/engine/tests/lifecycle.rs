@@ -25,7 +25,11 @@ async fn world() -> TestWorld {
 }
 
 async fn deploy(world: &TestWorld, hostname: &str) -> (AppRecord, OperationState) {
-    let app = world.engine.create_app(&world.actor, beacon(hostname)).await.unwrap();
+    let app = world
+        .engine
+        .create_app(&world.actor, beacon(hostname))
+        .await
+        .unwrap();
     let op = world.settled(app.operation.unwrap()).await.unwrap();
     (world.store.app(app.id).await.unwrap().unwrap(), op.state)
 }
@@ -36,11 +40,17 @@ async fn act(world: &TestWorld, app: &str, action: Action) -> OperationState {
 }
 
 fn remove(hostname: &str) -> Action {
-    Action::Delete { confirm: Some(hostname.to_owned()), force_stop: false }
+    Action::Delete {
+        confirm: Some(hostname.to_owned()),
+        force_stop: false,
+    }
 }
 
 async fn assert_sound(world: &TestWorld) {
-    assert_eq!(world.store.invariants().await.unwrap(), Vec::<String>::new());
+    assert_eq!(
+        world.store.invariants().await.unwrap(),
+        Vec::<String>::new()
+    );
 }
 
 #[tokio::test]
@@ -51,17 +61,38 @@ async fn an_app_lives_stops_starts_and_goes() {
     assert_eq!(app.status.label(), StatusLabel::Running);
     assert_eq!(app.url.as_deref(), Some("http://127.0.0.1:8100/"));
     let guest = w.store.native_guests(app.id).await.unwrap().pop().unwrap();
-    assert!(guest.identity.rootfs_volid.is_some(), "the volume was read back");
+    assert!(
+        guest.identity.rootfs_volid.is_some(),
+        "the volume was read back"
+    );
     assert_eq!(w.pve.guests.vmids(), vec![guest.identity.vmid.get()]);
 
-    assert_eq!(act(&w, "web", Action::Stop { force: false }).await, OperationState::Succeeded);
-    assert!(w.routes.routes().await.unwrap().is_empty(), "a stopped app has no route");
-    assert_eq!(w.store.app(app.id).await.unwrap().unwrap().status.label(), StatusLabel::Stopped);
-    assert_eq!(act(&w, "web", Action::Start).await, OperationState::Succeeded);
-    assert_eq!(act(&w, "web", Action::Restart { force: false }).await, OperationState::Succeeded);
+    assert_eq!(
+        act(&w, "web", Action::Stop { force: false }).await,
+        OperationState::Succeeded
+    );
+    assert!(
+        w.routes.routes().await.unwrap().is_empty(),
+        "a stopped app has no route"
+    );
+    assert_eq!(
+        w.store.app(app.id).await.unwrap().unwrap().status.label(),
+        StatusLabel::Stopped
+    );
+    assert_eq!(
+        act(&w, "web", Action::Start).await,
+        OperationState::Succeeded
+    );
+    assert_eq!(
+        act(&w, "web", Action::Restart { force: false }).await,
+        OperationState::Succeeded
+    );
     assert_eq!(w.routes.routes().await.unwrap().len(), 1);
 
-    assert_eq!(act(&w, "web", remove("web")).await, OperationState::Succeeded);
+    assert_eq!(
+        act(&w, "web", remove("web")).await,
+        OperationState::Succeeded
+    );
     assert!(w.pve.guests.vmids().is_empty());
     assert!(w.routes.routes().await.unwrap().is_empty());
     assert!(w.store.app(app.id).await.unwrap().is_none());
@@ -75,27 +106,47 @@ async fn the_log_has_the_texts_and_percentages_people_know() {
     let w = world().await;
     let (app, _) = deploy(&w, "web").await;
     let log = w.store.log(app.id, 0, 100).await.unwrap();
-    let known = ["Allocating VMID", "Creating LXC container", "Starting container", "Configuring application", "Complete!"];
-    let found: Vec<&str> =
-        log.iter().map(|l| l.message.as_str()).filter(|m| known.contains(m)).collect();
+    let known = [
+        "Allocating VMID",
+        "Creating LXC container",
+        "Starting container",
+        "Configuring application",
+        "Complete!",
+    ];
+    let found: Vec<&str> = log
+        .iter()
+        .map(|l| l.message.as_str())
+        .filter(|m| known.contains(m))
+        .collect();
     assert_eq!(found, known);
-    assert!(log.iter().filter(|l| known.contains(&l.message.as_str())).all(|l| l.percent.is_some()));
+    assert!(
+        log.iter()
+            .filter(|l| known.contains(&l.message.as_str()))
+            .all(|l| l.percent.is_some())
+    );
 }
 
 #[tokio::test]
 async fn a_failed_deploy_leaves_nothing_but_its_record_and_can_be_retried() {
     let w = world().await;
     // The template is there when the request is judged and gone when the container is made.
-    w.pve.meddle(|world| world.set_task_times(proximity_pve_emulator::core::TaskTimes {
-        create_ms: 300,
-        ..world.task_times()
-    }));
+    w.pve.meddle(|world| {
+        world.set_task_times(proximity_pve_emulator::core::TaskTimes {
+            create_ms: 300,
+            ..world.task_times()
+        })
+    });
     let limits = EngineLimits::default();
-    assert!(limits.protect, "the guest is protected, so unwinding has to lift that");
+    assert!(
+        limits.protect,
+        "the guest is protected, so unwinding has to lift that"
+    );
     let app = w.engine.create_app(&w.actor, beacon("web")).await.unwrap();
     w.pve.meddle(|world| world.set_templates(Vec::new()));
     let op = w.settled(app.operation.unwrap()).await.unwrap();
-    let OperationState::Failed { failure } = op.state else { panic!("{:?}", op.state) };
+    let OperationState::Failed { failure } = op.state else {
+        panic!("{:?}", op.state)
+    };
     assert_eq!(failure.code, "template_missing", "{failure:?}");
     assert!(w.pve.guests.vmids().is_empty());
     assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
@@ -103,7 +154,10 @@ async fn a_failed_deploy_leaves_nothing_but_its_record_and_can_be_retried() {
     assert_eq!(after.status.label(), StatusLabel::Error);
     assert_sound(&w).await;
 
-    assert_eq!(act(&w, "web", remove("web")).await, OperationState::Succeeded);
+    assert_eq!(
+        act(&w, "web", remove("web")).await,
+        OperationState::Succeeded
+    );
     assert!(w.store.ports().await.unwrap().held.is_empty());
 }
 
@@ -115,7 +169,12 @@ async fn a_cut_connection_makes_no_second_container() {
         let (app, state) = deploy(&w, "web").await;
         assert_eq!(state, OperationState::Succeeded, "cut after POST …{path}");
         assert_eq!(app.status.label(), StatusLabel::Running);
-        let creates = w.pve.changes().iter().filter(|c| c.ends_with("/lxc")).count();
+        let creates = w
+            .pve
+            .changes()
+            .iter()
+            .filter(|c| c.ends_with("/lxc"))
+            .count();
         assert_eq!(creates, 1, "created once");
         assert_eq!(w.pve.guests.vmids().len(), 1);
         assert_sound(&w).await;
@@ -126,10 +185,26 @@ async fn a_cut_connection_makes_no_second_container() {
 async fn a_cut_connection_at_destroy_is_looked_up_not_repeated() {
     let w = world().await;
     let (app, _) = deploy(&w, "web").await;
-    let vmid = w.store.native_guests(app.id).await.unwrap().pop().unwrap().identity.vmid;
+    let vmid = w
+        .store
+        .native_guests(app.id)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap()
+        .identity
+        .vmid;
     w.pve.cut_after(Method::Delete, &format!("/lxc/{vmid}"));
-    assert_eq!(act(&w, "web", remove("web")).await, OperationState::Succeeded);
-    let deletes = w.pve.changes().iter().filter(|c| c.starts_with("DELETE")).count();
+    assert_eq!(
+        act(&w, "web", remove("web")).await,
+        OperationState::Succeeded
+    );
+    let deletes = w
+        .pve
+        .changes()
+        .iter()
+        .filter(|c| c.starts_with("DELETE"))
+        .count();
     assert_eq!(deletes, 1);
     assert!(w.pve.guests.vmids().is_empty());
     assert_sound(&w).await;
@@ -143,10 +218,17 @@ async fn a_stranger_on_our_vmid_is_never_touched() {
     // Somebody destroyed ours by hand and made another container with the same number.
     let place = &guest.place;
     let path = format!("/nodes/{}/lxc/{}/config", place.node, place.vmid);
-    w.pve.put(&path, &[("description", "made by hand"), ("protection", "0")]).await;
+    w.pve
+        .put(
+            &path,
+            &[("description", "made by hand"), ("protection", "0")],
+        )
+        .await;
     let before = w.pve.changes().len();
     let state = act(&w, "web", remove("web")).await;
-    let OperationState::Failed { failure } = state else { panic!("{state:?}") };
+    let OperationState::Failed { failure } = state else {
+        panic!("{state:?}")
+    };
     assert_eq!(failure.code, "identity_conflict");
     assert_eq!(w.pve.changes().len(), before, "no mutating call was sent");
     assert_eq!(w.pve.guests.vmids(), vec![place.vmid.get()]);
@@ -157,19 +239,44 @@ async fn a_stranger_on_our_vmid_is_never_touched() {
 
 #[tokio::test]
 async fn a_container_that_does_not_stop_is_not_killed_unasked() {
-    let limits = EngineLimits { shutdown_s: 1, ..EngineLimits::default() };
+    let limits = EngineLimits {
+        shutdown_s: 1,
+        ..EngineLimits::default()
+    };
     let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
     let (app, _) = deploy(&w, "web").await;
-    let vmid = w.store.native_guests(app.id).await.unwrap().pop().unwrap().identity.vmid.get();
+    let vmid = w
+        .store
+        .native_guests(app.id)
+        .await
+        .unwrap()
+        .pop()
+        .unwrap()
+        .identity
+        .vmid
+        .get();
     w.pve.guests.ignore_shutdown(vmid);
     let state = act(&w, "web", remove("web")).await;
-    let OperationState::Failed { failure } = state else { panic!("{state:?}") };
+    let OperationState::Failed { failure } = state else {
+        panic!("{state:?}")
+    };
     assert_eq!(failure.code, "shutdown_timed_out");
     assert!(failure.hint.contains("--force-stop"));
     let after = w.store.app(app.id).await.unwrap().unwrap();
-    assert_eq!(after.status.label(), StatusLabel::Running, "it still runs, and says so");
-    assert_eq!(w.routes.routes().await.unwrap().len(), 1, "its port is open again");
-    let forced = Action::Delete { confirm: Some("web".to_owned()), force_stop: true };
+    assert_eq!(
+        after.status.label(),
+        StatusLabel::Running,
+        "it still runs, and says so"
+    );
+    assert_eq!(
+        w.routes.routes().await.unwrap().len(),
+        1,
+        "its port is open again"
+    );
+    let forced = Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: true,
+    };
     assert_eq!(act(&w, "web", forced).await, OperationState::Succeeded);
     assert!(w.pve.guests.vmids().is_empty());
     assert_sound(&w).await;
@@ -191,8 +298,22 @@ async fn what_can_be_known_before_is_refused_before() {
     let cases = [
         (beacon("web"), "hostname_taken", ErrorKind::Conflict),
         (beacon("Bad_Name"), "invalid_value", ErrorKind::Invalid),
-        (CreateApp { catalog_id: "nosuch".to_owned(), ..beacon("a-1") }, "catalog_unknown", ErrorKind::NotFound),
-        (CreateApp { host: Some("nosuch".to_owned()), ..beacon("a-1") }, "host_not_found", ErrorKind::NotFound),
+        (
+            CreateApp {
+                catalog_id: "nosuch".to_owned(),
+                ..beacon("a-1")
+            },
+            "catalog_unknown",
+            ErrorKind::NotFound,
+        ),
+        (
+            CreateApp {
+                host: Some("nosuch".to_owned()),
+                ..beacon("a-1")
+            },
+            "host_not_found",
+            ErrorKind::NotFound,
+        ),
         (memory(9 << 10), "memory_above_node", ErrorKind::Resources),
         (memory(1), "out_of_range", ErrorKind::Invalid),
         (memory(17), "memory_too_little", ErrorKind::Invalid),
@@ -204,15 +325,29 @@ async fn what_can_be_known_before_is_refused_before() {
     }
     w.pve.meddle(|world| world.set_templates(Vec::new()));
     assert_eq!(refused(beacon("a-1")).await.code(), "template_missing");
-    assert_eq!(w.store.ports().await.unwrap().held.len(), 1, "refused requests hold no ports");
+    assert_eq!(
+        w.store.ports().await.unwrap().held.len(),
+        1,
+        "refused requests hold no ports"
+    );
     assert_sound(&w).await;
 }
 
 #[tokio::test]
 async fn a_token_without_rights_makes_nothing() {
     let w = TestWorld::start(Access::Empty).await.unwrap();
-    let error = w.engine.create_app(&w.actor, beacon("web")).await.unwrap_err();
-    assert!(matches!(error.kind(), ErrorKind::Resources | ErrorKind::Upstream | ErrorKind::Forbidden), "{error}");
+    let error = w
+        .engine
+        .create_app(&w.actor, beacon("web"))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(
+            error.kind(),
+            ErrorKind::Resources | ErrorKind::Upstream | ErrorKind::Forbidden
+        ),
+        "{error}"
+    );
     assert!(w.pve.changes().is_empty());
     assert!(w.store.ports().await.unwrap().held.is_empty());
 }
@@ -237,7 +372,11 @@ async fn an_operation_survives_a_worker_that_dies_at_any_call() {
         assert_eq!(w.pve.guests.vmids().len(), 1, "cut at call {calls}");
         // A call that was on its way when the worker died may arrive late; PVE makes one container all the same.
         let created = w.pve.meddle(|world| {
-            world.tasks().iter().filter(|t| t.upid.to_string().contains(":vzcreate:")).count()
+            world
+                .tasks()
+                .iter()
+                .filter(|t| t.upid.to_string().contains(":vzcreate:"))
+                .count()
         });
         assert_eq!(created, 1, "cut at call {calls}");
         assert_sound(&w).await;

@@ -2,19 +2,37 @@
 //!
 //! In a build without the feature `crash-points` nothing of this exists but an empty function.
 
+use super::step::Calls;
 use crate::sagas;
 
-/// Places around the commits of one step.
-#[cfg_attr(not(feature = "crash-points"), allow(dead_code))]
-pub(crate) const STEP_PLACES: &[&str] = &[
-    "before_intent",
-    "after_intent",
-    "before_call",
-    "after_call",
-    "after_upid",
-    "after_effect",
-    "after_record",
-];
+/// Places of a step, by what it changes outside of our records.
+fn places(calls: Calls) -> &'static [&'static str] {
+    match calls {
+        Calls::Nothing => &[
+            "before_intent",
+            "after_intent",
+            "after_effect",
+            "after_record",
+        ],
+        Calls::Call => &[
+            "before_intent",
+            "after_intent",
+            "before_call",
+            "after_call",
+            "after_effect",
+            "after_record",
+        ],
+        Calls::Task => &[
+            "before_intent",
+            "after_intent",
+            "before_call",
+            "after_call",
+            "after_upid",
+            "after_effect",
+            "after_record",
+        ],
+    }
+}
 
 /// All places: `saga/step/place`, from the step tables.
 #[must_use]
@@ -22,7 +40,7 @@ pub fn crash_points() -> Vec<String> {
     let mut all = Vec::new();
     for (saga, steps) in sagas::tables() {
         for row in steps {
-            for place in STEP_PLACES {
+            for place in places(row.calls) {
                 all.push(format!("{saga}/{}/{place}", row.name));
             }
         }

@@ -12,4 +12,6 @@ pub use crash::{crash_points, set_crash_point};
 pub(crate) use executor::drive;
 pub(crate) use look::{Look, confirm, runs};
 pub(crate) use pve_calls::{absent_everywhere, pve_failure};
-pub(crate) use step::{Done, Ending, Halt, Intent, Row, Saga, StepAction, StepError, StepResult};
+pub(crate) use step::{
+    Calls, Done, Ending, Halt, Intent, Row, Saga, StepAction, StepError, StepResult,
+};

@@ -20,8 +20,21 @@ pub(crate) struct Row {
     pub(crate) log: &'static str,
     /// Cancelling is still possible before this step.
     pub(crate) cancellable: bool,
+    /// What it changes outside of our records.
+    pub(crate) calls: Calls,
     /// What it does.
     pub(crate) action: &'static dyn StepAction,
+}
+
+/// What a step changes outside of our records: each is a place at which a crash leaves something to look up.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Calls {
+    /// Nothing on PVE and in the guest (it may change routes).
+    Nothing,
+    /// A call that is done when it is answered.
+    Call,
+    /// A call that PVE answers with a task.
+    Task,
 }
 
 /// A saga: its table, and what is committed at its end.

@@ -20,7 +20,7 @@ use super::steps::reserve_vmid::ReserveVmid;
 use super::steps::start::StartContainer;
 use super::steps::status::{event, failed_status, status_after};
 use super::steps::wait_network::WaitNetwork;
-use crate::saga::{Cx, Ending, Row, Saga, StepResult};
+use crate::saga::{Calls, Cx, Ending, Row, Saga, StepResult};
 
 const STEPS: &[Row] = &[
     Row {
@@ -28,6 +28,7 @@ const STEPS: &[Row] = &[
         percent: 5,
         log: "Allocating VMID",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &ReserveVmid,
     },
     Row {
@@ -35,6 +36,7 @@ const STEPS: &[Row] = &[
         percent: 15,
         log: "Creating LXC container",
         cancellable: true,
+        calls: Calls::Task,
         action: &CreateContainer,
     },
     Row {
@@ -42,6 +44,7 @@ const STEPS: &[Row] = &[
         percent: 35,
         log: "Starting container",
         cancellable: true,
+        calls: Calls::Task,
         action: &StartContainer,
     },
     Row {
@@ -49,6 +52,7 @@ const STEPS: &[Row] = &[
         percent: 45,
         log: "Waiting for the network",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &WaitNetwork,
     },
     Row {
@@ -56,6 +60,7 @@ const STEPS: &[Row] = &[
         percent: 55,
         log: "Configuring application",
         cancellable: true,
+        calls: Calls::Call,
         action: &Install,
     },
     Row {
@@ -63,6 +68,7 @@ const STEPS: &[Row] = &[
         percent: 85,
         log: "Checking health",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &CheckHealth,
     },
     Row {
@@ -70,6 +76,7 @@ const STEPS: &[Row] = &[
         percent: 92,
         log: "Opening the public port",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &PublishRoute,
     },
     Row {
@@ -77,6 +84,7 @@ const STEPS: &[Row] = &[
         percent: 97,
         log: "Reading back the result",
         cancellable: false,
+        calls: Calls::Nothing,
         action: &ConfirmRunning,
     },
 ];

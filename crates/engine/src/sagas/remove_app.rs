@@ -13,7 +13,7 @@ use super::steps::shutdown::ShutDown;
 use super::steps::status::{event, observed_status};
 use super::steps::unprotect::Unprotect;
 use super::steps::withdraw_route::WithdrawRoute;
-use crate::saga::{Cx, Ending, Row, Saga, StepResult};
+use crate::saga::{Calls, Cx, Ending, Row, Saga, StepResult};
 
 const STEPS: &[Row] = &[
     Row {
@@ -21,6 +21,7 @@ const STEPS: &[Row] = &[
         percent: 5,
         log: "HARD DELETE: Destroying container and cleaning up resources",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &Identify,
     },
     Row {
@@ -28,6 +29,7 @@ const STEPS: &[Row] = &[
         percent: 10,
         log: "Closing the public port",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &WithdrawRoute,
     },
     Row {
@@ -35,6 +37,7 @@ const STEPS: &[Row] = &[
         percent: 20,
         log: "Shutting down container",
         cancellable: true,
+        calls: Calls::Task,
         action: &ShutDown,
     },
     Row {
@@ -42,6 +45,7 @@ const STEPS: &[Row] = &[
         percent: 50,
         log: "Lifting the protection",
         cancellable: true,
+        calls: Calls::Call,
         action: &Unprotect,
     },
     Row {
@@ -49,6 +53,7 @@ const STEPS: &[Row] = &[
         percent: 60,
         log: "Destroying container",
         cancellable: true,
+        calls: Calls::Task,
         action: &DestroyContainer,
     },
 ];

@@ -8,7 +8,7 @@ use super::steps::shutdown::ShutDown;
 use super::steps::start::StartContainer;
 use super::steps::wait_network::WaitNetwork;
 use super::steps::withdraw_route::WithdrawRoute;
-use crate::saga::{Row, Saga};
+use crate::saga::{Calls, Row, Saga};
 
 const STEPS: &[Row] = &[
     Row {
@@ -16,6 +16,7 @@ const STEPS: &[Row] = &[
         percent: 5,
         log: "Closing the public port",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &WithdrawRoute,
     },
     Row {
@@ -23,6 +24,7 @@ const STEPS: &[Row] = &[
         percent: 10,
         log: "Shutting down container",
         cancellable: true,
+        calls: Calls::Task,
         action: &ShutDown,
     },
     Row {
@@ -30,6 +32,7 @@ const STEPS: &[Row] = &[
         percent: 40,
         log: "Starting container",
         cancellable: false,
+        calls: Calls::Task,
         action: &StartContainer,
     },
     Row {
@@ -37,6 +40,7 @@ const STEPS: &[Row] = &[
         percent: 60,
         log: "Waiting for the network",
         cancellable: false,
+        calls: Calls::Nothing,
         action: &WaitNetwork,
     },
     Row {
@@ -44,6 +48,7 @@ const STEPS: &[Row] = &[
         percent: 70,
         log: "Checking health",
         cancellable: false,
+        calls: Calls::Nothing,
         action: &CheckHealth,
     },
     Row {
@@ -51,6 +56,7 @@ const STEPS: &[Row] = &[
         percent: 85,
         log: "Opening the public port",
         cancellable: false,
+        calls: Calls::Nothing,
         action: &PublishRoute,
     },
     Row {
@@ -58,6 +64,7 @@ const STEPS: &[Row] = &[
         percent: 95,
         log: "Reading back the result",
         cancellable: false,
+        calls: Calls::Nothing,
         action: &ConfirmRunning,
     },
 ];

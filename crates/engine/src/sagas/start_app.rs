@@ -14,7 +14,7 @@ use super::steps::publish_route::PublishRoute;
 use super::steps::start::StartContainer;
 use super::steps::status::{event, failed_status, status_after};
 use super::steps::wait_network::WaitNetwork;
-use crate::saga::{Cx, Ending, Row, Saga, StepResult};
+use crate::saga::{Calls, Cx, Ending, Row, Saga, StepResult};
 
 const STEPS: &[Row] = &[
     Row {
@@ -22,6 +22,7 @@ const STEPS: &[Row] = &[
         percent: 10,
         log: "Starting container",
         cancellable: true,
+        calls: Calls::Task,
         action: &StartContainer,
     },
     Row {
@@ -29,6 +30,7 @@ const STEPS: &[Row] = &[
         percent: 40,
         log: "Waiting for the network",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &WaitNetwork,
     },
     Row {
@@ -36,6 +38,7 @@ const STEPS: &[Row] = &[
         percent: 60,
         log: "Checking health",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &CheckHealth,
     },
     Row {
@@ -43,6 +46,7 @@ const STEPS: &[Row] = &[
         percent: 80,
         log: "Opening the public port",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &PublishRoute,
     },
     Row {
@@ -50,6 +54,7 @@ const STEPS: &[Row] = &[
         percent: 95,
         log: "Reading back the result",
         cancellable: false,
+        calls: Calls::Nothing,
         action: &ConfirmRunning,
     },
 ];

@@ -10,7 +10,7 @@ use proximity_store::records::LogLevel;
 use super::steps::shutdown::ShutDown;
 use super::steps::status::{event, observed_status, status_after};
 use super::steps::withdraw_route::WithdrawRoute;
-use crate::saga::{Cx, Ending, Row, Saga, StepResult};
+use crate::saga::{Calls, Cx, Ending, Row, Saga, StepResult};
 
 const STEPS: &[Row] = &[
     Row {
@@ -18,6 +18,7 @@ const STEPS: &[Row] = &[
         percent: 10,
         log: "Closing the public port",
         cancellable: true,
+        calls: Calls::Nothing,
         action: &WithdrawRoute,
     },
     Row {
@@ -25,6 +26,7 @@ const STEPS: &[Row] = &[
         percent: 30,
         log: "Shutting down container",
         cancellable: true,
+        calls: Calls::Task,
         action: &ShutDown,
     },
 ];

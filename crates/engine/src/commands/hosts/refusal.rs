@@ -140,7 +140,7 @@ pub(super) fn question(address: &Address, token: &str, error: &PveError) -> Engi
             format!("a node did not answer the host {}: {error}", address.url()),
             "check in PVE that the node is up and that its pvedaemon runs, then try again",
         ),
-        PveError::Refused { .. } | PveError::PermitExpired { .. } => upstream(
+        PveError::Refused { .. } | PveError::PermitExpired => upstream(
             "pve_refused",
             format!("the host {} refused a question: {error}", address.url()),
             "check that this is the address of a PVE API, and read its message",

@@ -21,6 +21,9 @@ const NODES: usize = 8;
 const LOGIN_MS: u64 = 15_000;
 const MESSAGE_BYTES: usize = 4 * 1024;
 
+/// Nodes and where their SSH is.
+pub(super) type Placed = Vec<(NodeName, Address)>;
+
 /// One node's SSH.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct SshSeen {
@@ -36,7 +39,7 @@ pub(super) struct SshSeen {
 pub(super) fn places(
     wish: &SshWish,
     nodes: &[NodeSeen],
-) -> Result<(Vec<(NodeName, Address)>, Vec<String>), EngineError> {
+) -> Result<(Placed, Vec<String>), EngineError> {
     let named = wish.addresses.keys().map(|n| ("ssh.addresses", n));
     for (field, name) in named.chain(wish.host_keys.keys().map(|n| ("ssh.host_keys", n))) {
         if !nodes.iter().any(|n| n.name == *name) {
@@ -84,10 +87,7 @@ pub(super) fn places(
 ///
 /// # Errors
 /// A node without SSH, or with another key than the given one.
-pub(super) async fn scan(
-    wish: &SshWish,
-    places: Vec<(NodeName, Address)>,
-) -> Result<Vec<SshSeen>, EngineError> {
+pub(super) async fn scan(wish: &SshWish, places: Placed) -> Result<Vec<SshSeen>, EngineError> {
     let scanned: Vec<_> = stream::iter(places)
         .map(|(node, address)| async move {
             let shown = scan_host_key(&address.to_string()).await;

@@ -71,6 +71,7 @@ impl<'a> GuestSession<'a> {
         };
         self.cx.must_be_ours(&self.guest).await?;
         self.cx.record_mutation(audited).await?;
+        self.cx.crash_point("before_call");
         let lock = format!("/run/lock/proximity-{}", self.cx.op.id);
         let wait = LOCK_WAIT_S.to_string();
         let mut locked: Vec<String> = ["flock", "--wait", &wait, &lock]
@@ -84,10 +85,13 @@ impl<'a> GuestSession<'a> {
             timeout_ms: WORK_MS,
             max_output_bytes: MAX_OUTPUT_BYTES,
         };
-        self.access
+        let output = self
+            .access
             .exec(&self.target(), exec)
             .await
-            .map_err(|e| guest_failure(&e))
+            .map_err(|e| guest_failure(&e))?;
+        self.cx.crash_point("after_call");
+        Ok(output)
     }
 
     /// As [`Self::change`]; a command that fails is a failure with the end of its output.
