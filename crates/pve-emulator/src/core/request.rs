@@ -54,6 +54,20 @@ pub enum Handed {
     RemoteDaemon,
 }
 
+impl Handed {
+    /// The `Connection` headers of an answer. An answer of the daemon carries the daemon's own `close` along, one of another
+    /// node that node's, joined into one header; the end of the connection replaces them all.
+    pub fn connection_headers(self, keep_alive: bool) -> &'static [&'static str] {
+        match (keep_alive, self) {
+            (false, _) => &["close"],
+            (true, Self::Direct) => &["Keep-Alive"],
+            (true, Self::Daemon) => &["close", "Keep-Alive"],
+            (true, Self::Remote) => &["Keep-Alive", "Keep-Alive"],
+            (true, Self::RemoteDaemon) => &["close,Keep-Alive", "Keep-Alive"],
+        }
+    }
+}
+
 /// An answer.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Response {

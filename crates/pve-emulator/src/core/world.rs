@@ -271,6 +271,17 @@ impl World {
         self.times = times;
     }
 
+    /// Sets or removes a container's lock outside of the API, as `pct set --lock` and `pct unlock` on the node do.
+    pub fn set_lock(&mut self, vmid: u32, lock: Option<&str>) {
+        let Some(guest) = self.guests.get_mut(&vmid) else {
+            return;
+        };
+        match lock {
+            Some(lock) => guest.config.keys.insert("lock".into(), lock.to_owned()),
+            None => guest.config.keys.remove("lock"),
+        };
+    }
+
     /// Sets the certificate fingerprint all nodes show, `AA:BB:…`.
     pub fn set_fingerprint(&mut self, fingerprint: &str) {
         self.nodes

@@ -6,7 +6,7 @@ use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
 use super::clock;
-use crate::core::{Handed, Response};
+use crate::core::Response;
 
 /// Silence after which a connection is closed.
 const IDLE: Duration = Duration::from_secs(5);
@@ -212,18 +212,6 @@ fn header_line(head: &mut Head, line: &str) -> Result<(), NoHead> {
     }
 }
 
-/// The `Connection` headers of an answer. An answer of the daemon carries the daemon's own `close` along, one of another node
-/// that node's, joined into one header; the end of a connection replaces them all.
-pub(super) fn connection_headers(handed: Handed, keep_alive: bool) -> &'static [&'static str] {
-    match (keep_alive, handed) {
-        (false, _) => &["close"],
-        (true, Handed::Direct) => &["Keep-Alive"],
-        (true, Handed::Daemon) => &["close", "Keep-Alive"],
-        (true, Handed::Remote) => &["Keep-Alive", "Keep-Alive"],
-        (true, Handed::RemoteDaemon) => &["close,Keep-Alive", "Keep-Alive"],
-    }
-}
-
 /// An answer as bytes. Without a body there is no length either: the end of the connection is the end of the answer.
 pub(super) fn encode(response: &Response, minor: u8, keep_alive: bool, extra: &str) -> Vec<u8> {
     let date = clock::http_date(clock::now_ms() / 1000);
@@ -235,7 +223,9 @@ pub(super) fn encode(response: &Response, minor: u8, keep_alive: bool, extra: &s
     } = response;
     let mut head = format!(
         "HTTP/1.{minor} {status} {reason}\r\nCache-Control: max-age=0\r\n{}Pragma: no-cache\r\nServer: pve-api-daemon/3.0\r\nDate: {date}\r\nExpires: {date}\r\n{extra}",
-        connection_headers(response.handed, keep_alive)
+        response
+            .handed
+            .connection_headers(keep_alive)
             .iter()
             .map(|value| format!("Connection: {value}\r\n"))
             .collect::<String>(),

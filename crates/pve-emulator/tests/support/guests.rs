@@ -128,7 +128,7 @@ impl Machines {
             pid: Some(4_242),
             mem_bytes: 5_771_264,
             cpu_ns: 0,
-            net_in_bytes: 110,
+            net_in_bytes: 0,
             net_out_bytes: 90,
             interfaces: std::iter::once(lo).chain(devices).collect(),
         }

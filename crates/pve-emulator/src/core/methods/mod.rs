@@ -41,6 +41,8 @@ pub(crate) fn behaviour(verb: &str, path: &str) -> Option<Behaviour> {
         ("GET", "/pools") => pools::list,
         ("GET", "/pools/{poolid}") => pools::read,
         ("PUT", "/pools" | "/pools/{poolid}") => pools::update,
+        ("POST", "/pools") => pools::create,
+        ("DELETE", "/pools" | "/pools/{poolid}") => pools::delete,
         ("GET", "/nodes/{node}/lxc") => lxc_read::list,
         ("GET", "/nodes/{node}/lxc/{vmid}/status/current") => lxc_read::current,
         ("GET", "/nodes/{node}/lxc/{vmid}/interfaces") => lxc_read::interfaces,

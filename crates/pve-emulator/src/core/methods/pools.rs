@@ -4,6 +4,7 @@ use serde_json::{Value, json};
 
 use super::super::error::ApiError;
 use super::super::pipeline::{Call, Outcome};
+use super::super::world::Pool;
 use super::cluster::fields;
 use super::storage;
 use crate::schema::split_list;
@@ -135,5 +136,41 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
         .values_mut()
         .for_each(|other| other.vms.retain(|vmid| !moved.contains(vmid)));
     call.world.pools.insert(name, pool);
+    Ok(Value::Null.into())
+}
+
+pub(super) fn create(call: &mut Call<'_>) -> Outcome {
+    let name = call.text("poolid").unwrap_or_default();
+    if call.world.pools.contains_key(&name) {
+        return Err(
+            ApiError::died(format!("create pool failed: pool '{name}' already exists")).into(),
+        );
+    }
+    let pool = Pool {
+        comment: call.text("comment"),
+        ..Pool::default()
+    };
+    call.world.pools.insert(name, pool);
+    Ok(Value::Null.into())
+}
+
+/// Only an empty pool goes; ids without a guest do not keep it.
+pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
+    let name = call.text("poolid").unwrap_or_default();
+    let failed = |text: String| ApiError::died(format!("delete pool failed: pool '{name}' {text}"));
+    let Some(pool) = call.world.pools.get(&name) else {
+        return Err(failed("does not exist".into()).into());
+    };
+    let mut present = pool
+        .vms
+        .iter()
+        .filter(|vmid| call.world.guests.contains_key(vmid));
+    if let Some(vmid) = present.next() {
+        return Err(failed(format!("is not empty (contains VM {vmid})")).into());
+    }
+    if let Some(storage) = pool.storages.first() {
+        return Err(failed(format!("is not empty (contains storage '{storage}')")).into());
+    }
+    call.world.pools.remove(&name);
     Ok(Value::Null.into())
 }

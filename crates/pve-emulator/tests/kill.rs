@@ -1,0 +1,182 @@
+//! What was acknowledged survives kill -9 at any moment: a real child process is killed while it acknowledges writes.
+//!
+//! This binary is its own child: the second test serves when the environment says where, and is empty otherwise.
+
+mod support;
+
+use std::io::{BufRead, BufReader};
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use support::https::{Connection, MemoryDriver, ROOT, start};
+use support::seed::{ALPINE, solo};
+
+const DIRECTORY: &str = "PVE_EMULATOR_KILL_TEST_DIRECTORY";
+const KILLS: u32 = 8;
+const GUESTS: u32 = 4;
+
+struct Served {
+    child: Child,
+    address: SocketAddr,
+    secret: String,
+}
+
+/// Starts this binary as a server on a state directory.
+fn serve(directory: &Path) -> Served {
+    let mut child = Command::new(std::env::current_exe().unwrap())
+        .args([
+            "--exact",
+            "child_serves_when_told_to",
+            "--nocapture",
+            "--test-threads=1",
+        ])
+        .env(DIRECTORY, directory)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .unwrap();
+    let lines = BufReader::new(child.stdout.take().unwrap()).lines();
+    let ready = lines
+        .map(Result::unwrap)
+        .find_map(|line| Some(line.split_once("READY ")?.1.to_owned()))
+        .unwrap();
+    let (address, secret) = ready.split_once(' ').unwrap();
+    Served {
+        child,
+        address: address.parse().unwrap(),
+        secret: secret.to_owned(),
+    }
+}
+
+#[tokio::test]
+async fn child_serves_when_told_to() {
+    #[allow(clippy::disallowed_methods)]
+    // The only way to tell a test of the same binary that it is the child.
+    let Ok(directory) = std::env::var(DIRECTORY) else {
+        return;
+    };
+    let shell = start(
+        &PathBuf::from(directory),
+        solo(),
+        Arc::new(MemoryDriver::default()),
+    )
+    .await;
+    println!(
+        "READY {} {}",
+        shell.addresses()[0].1,
+        shell.token_secret(ROOT).unwrap()
+    );
+    // Serves until it is killed, or its parent is gone.
+    let mut line = String::new();
+    tokio::task::spawn_blocking(move || std::io::stdin().read_line(&mut line))
+        .await
+        .unwrap()
+        .unwrap();
+}
+
+/// Writes ever higher numbers into a guest's description until the connection breaks; notes what was acknowledged.
+async fn write_on(
+    served: (SocketAddr, String),
+    ca: PathBuf,
+    vmid: u32,
+    sent: Arc<AtomicU32>,
+    acknowledged: Arc<AtomicU32>,
+) {
+    let mut connection = Connection::connect(served.0, &ca, ROOT, &served.1).await;
+    loop {
+        let number = sent.fetch_add(1, Ordering::SeqCst) + 1;
+        let form = format!("description={number}");
+        let answer = connection
+            .try_call("PUT", &format!("/nodes/solo/lxc/{vmid}/config"), &form)
+            .await;
+        let Some(answer) = answer else { return };
+        assert_eq!(answer.status, 200, "{answer:?}");
+        acknowledged.store(number, Ordering::SeqCst);
+        if answer.all("connection") == ["close"] {
+            connection = Connection::connect(served.0, &ca, ROOT, &served.1).await;
+        }
+    }
+}
+
+async fn description(served: &Served, ca: &Path, vmid: u32) -> u32 {
+    let mut connection = Connection::connect(served.address, ca, ROOT, &served.secret).await;
+    let config = connection
+        .call("GET", &format!("/nodes/solo/lxc/{vmid}/config"), "")
+        .await
+        .data();
+    config["description"]
+        .as_str()
+        .map_or(0, |text| text.trim().parse().unwrap())
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn acknowledged_writes_survive_being_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("pve-root-ca.pem");
+    let counters: Vec<(Arc<AtomicU32>, Arc<AtomicU32>)> =
+        (0..GUESTS).map(|_| Default::default()).collect();
+    let mut served = serve(directory.path());
+    for vmid in 100..100 + GUESTS {
+        let mut connection = Connection::connect(served.address, &ca, ROOT, &served.secret).await;
+        let form = format!("vmid={vmid}&ostemplate={ALPINE}");
+        assert_eq!(
+            connection
+                .call("POST", "/nodes/solo/lxc", &form)
+                .await
+                .status,
+            200
+        );
+    }
+    let mut total = 0;
+    for round in 0..KILLS {
+        let writers: Vec<_> = (100..)
+            .zip(&counters)
+            .map(|(vmid, (sent, acknowledged))| {
+                let to = (served.address, served.secret.clone());
+                tokio::spawn(write_on(
+                    to,
+                    ca.clone(),
+                    vmid,
+                    Arc::clone(sent),
+                    Arc::clone(acknowledged),
+                ))
+            })
+            .collect();
+        // Killed in the midst of it: after so many more acknowledgements, another number each round.
+        let goal = total + 3 + round * 7 % 40;
+        loop {
+            let now: u32 = counters
+                .iter()
+                .map(|(_, acknowledged)| acknowledged.load(Ordering::SeqCst))
+                .sum();
+            if now >= goal {
+                break;
+            }
+            tokio::task::yield_now().await;
+        }
+        served.child.kill().unwrap();
+        served.child.wait().unwrap();
+        for writer in writers {
+            writer.await.unwrap();
+        }
+        served = serve(directory.path());
+        for (vmid, (sent, acknowledged)) in (100..).zip(&counters) {
+            let found = description(&served, &ca, vmid).await;
+            let range = acknowledged.load(Ordering::SeqCst)..=sent.load(Ordering::SeqCst);
+            assert!(
+                range.contains(&found),
+                "round {round}, guest {vmid}: found {found}, allowed {range:?}"
+            );
+        }
+        total = counters
+            .iter()
+            .map(|(_, acknowledged)| acknowledged.load(Ordering::SeqCst))
+            .sum();
+    }
+    served.child.kill().unwrap();
+    served.child.wait().unwrap();
+    assert!(total >= KILLS * 3);
+}

@@ -1,0 +1,162 @@
+//! No request, however odd, breaks the core: every one is answered exactly once, in order of the API's rules.
+
+mod support;
+
+use proptest::prelude::*;
+use proximity_pve_emulator::schema::table;
+use support::seed::{ALPINE, cluster};
+use support::sim::{Request, Sim, credential};
+
+fn word() -> impl Strategy<Value = String> {
+    prop_oneof![
+        Just("100".to_owned()),
+        Just("pve1".to_owned()),
+        Just("pve2".to_owned()),
+        Just("nosuch".to_owned()),
+        Just("local".to_owned()),
+        Just(ALPINE.to_owned()),
+        Just("name=eth0,bridge=vmbr0,ip=dhcp".to_owned()),
+        Just("UPID:pve1:00000001:00000001:65000000:vzstart:100:root@pam:".to_owned()),
+        Just("-1".to_owned()),
+        Just("99999999999999999999".to_owned()),
+        "[a-z0-9:,=/;%_.-]{0,12}",
+        any::<String>(),
+    ]
+}
+
+fn path() -> impl Strategy<Value = (String, String, Vec<String>)> {
+    let known: Vec<(String, String, Vec<String>)> = table()
+        .methods()
+        .iter()
+        .map(|method| {
+            (
+                method.verb.clone(),
+                method.path.clone(),
+                method.parameters.keys().cloned().collect(),
+            )
+        })
+        .collect();
+    let emulated = known
+        .iter()
+        .filter(|(_, path, _)| path.contains("/lxc") || path.contains("/tasks"))
+        .cloned()
+        .collect::<Vec<_>>();
+    prop_oneof![
+        proptest::sample::select(known),
+        proptest::sample::select(emulated)
+    ]
+}
+
+#[derive(Debug, Clone)]
+struct Odd {
+    method: String,
+    path: String,
+    query: String,
+    body: Vec<u8>,
+    content_type: Option<String>,
+    token: u8,
+}
+
+fn odd() -> impl Strategy<Value = Odd> {
+    let content = prop_oneof![
+        Just(None),
+        Just(Some("application/x-www-form-urlencoded".to_owned())),
+        Just(Some("application/json".to_owned())),
+        Just(Some("text/plain".to_owned())),
+    ];
+    let choice = (
+        path(),
+        proptest::collection::vec((any::<prop::sample::Index>(), word()), 0..6),
+        word(),
+        content,
+        any::<u8>(),
+    );
+    choice.prop_map(|((verb, path, names), values, fill, content_type, token)| {
+        let path: String = path
+            .split('/')
+            .map(|part| {
+                if part.starts_with('{') {
+                    support::sim::escape(&fill)
+                } else {
+                    part.to_owned()
+                }
+            })
+            .collect::<Vec<_>>()
+            .join("/");
+        let pairs: Vec<(String, String)> = values
+            .into_iter()
+            .filter(|_| !names.is_empty())
+            .map(|(at, value)| (names[at.index(names.len())].replace("[n]", "0"), value))
+            .collect();
+        let form = pairs
+            .iter()
+            .map(|(name, value)| format!("{name}={}", support::sim::escape(value)))
+            .collect::<Vec<_>>()
+            .join("&");
+        let json = content_type.as_deref() == Some("application/json");
+        let object: serde_json::Map<String, serde_json::Value> = pairs
+            .into_iter()
+            .map(|(name, value)| (name, value.into()))
+            .collect();
+        let body = if json {
+            serde_json::Value::Object(object).to_string()
+        } else {
+            form.clone()
+        };
+        let reads = verb == "GET" || verb == "DELETE";
+        Odd {
+            method: verb,
+            path: if token % 5 == 0 {
+                format!("/api2/extjs{path}")
+            } else {
+                format!("/api2/json{path}")
+            },
+            query: if reads { form } else { String::new() },
+            body: if reads && token % 7 != 0 {
+                Vec::new()
+            } else {
+                body.into_bytes()
+            },
+            content_type,
+            token,
+        }
+    })
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
+
+    #[test]
+    fn every_request_is_answered(requests in proptest::collection::vec(odd(), 1..25)) {
+        let mut sim = Sim::new(cluster());
+        sim.create("pve1", 100, &[("net0", "name=eth0,bridge=vmbr0,ip=dhcp")]);
+        sim.start("pve1", 100);
+        for odd in requests {
+            let mut request = Request::new(&odd.method, &odd.path);
+            request.query = odd.query;
+            request.body = odd.body;
+            request.content_type = odd.content_type;
+            request.authorization = match odd.token % 10 {
+                0 => None,
+                1 => Some(credential("limited@pve!t1")),
+                _ => Some(credential("root@pam!gold")),
+            };
+            let answer = sim.call(request);
+            prop_assert!((200..=599).contains(&answer.status()));
+            prop_assert!(!answer.response.reason.contains(['\r', '\n']));
+            prop_assert!(answer.took_ms <= 30_000);
+        }
+        sim.pass(120_000);
+        prop_assert!(sim.world.tasks().iter().all(|task| !task.is_running()), "a task never ends");
+    }
+
+    #[test]
+    fn any_path_is_answered(method in "[A-Z]{0,8}", path in any::<String>(), query in any::<String>()) {
+        let mut sim = Sim::new(cluster());
+        let mut request = Request::new(&method, "/api2");
+        request.path = path;
+        request.query = query;
+        let answer = sim.call(request);
+        prop_assert!(answer.status() >= 400);
+    }
+}
