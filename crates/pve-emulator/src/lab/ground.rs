@@ -11,7 +11,7 @@ use super::kernel::{Kernel, KernelHold};
 use super::lock::try_lock_exclusive;
 use super::network::Network;
 use super::program::check_programs;
-use super::template::{TEMPLATE_NAME, Template, ensure_template};
+use super::template::{TEMPLATE_NAME, Template, ensure_template, remove_tree};
 use super::{mounts, resolver};
 use crate::lxc::{DriverSetup, Leases, LxcDriver, Place, locks};
 
@@ -132,25 +132,61 @@ async fn release(hold: Option<KernelHold>) -> Result<(), LabError> {
     }
 }
 
-/// Removes everything the lab at `state` made on this machine, running guests and disks included; idempotent.
+/// What a lab keeps in its state directory. `authorized_keys` is not among it: others write that.
+const OWN_FILES: [&str; 14] = [
+    "lab.json",
+    "pct.sock",
+    "control.sock",
+    "world.json",
+    "tokens.json",
+    "pve-root-ca.pem",
+    "pve-root-ca.key",
+    "pve-ssl.pem",
+    "pve-ssl.key",
+    "pve-ssl.names",
+    "subid",
+    "leases.json",
+    "identity.json",
+    "lock",
+];
+
+/// Removes everything the lab at `state` made, running guests, disks and the cluster's state included; idempotent.
 ///
-/// For a lab that was killed, or one that is no longer wanted. Touches only what the state directory records.
+/// For a lab that was killed, or one that is no longer wanted. Touches only what the state directory records and the
+/// lab's own files in it.
 ///
 /// # Errors
 /// A lab still runs there, or something could not be removed.
 pub async fn clean(state: &Path) -> Result<(), LabError> {
-    if let Some(identity) = Identity::read(state)? {
-        mounts::ensure_namespace(state)?;
-        let _lock = lock_state(state)?;
-        let place = Place::new(&identity.id, identity.scope.clone());
-        kill_by_place(&place).await?;
-        remove_traces(&place, &identity.network).await?;
-        super::template::remove_tree(&state.join("lxc").join(&identity.id)).await?;
-        for file in ["leases.json", "identity.json"] {
-            remove_file(&state.join(file))?;
+    if state.exists() {
+        let state = state
+            .canonicalize()
+            .map_err(LabError::io(state.display().to_string()))?;
+        let identity = Identity::read(&state)?;
+        if identity.is_some() {
+            mounts::ensure_namespace(&state)?;
         }
+        let _lock = lock_state(&state)?;
+        if let Some(identity) = identity {
+            let place = Place::new(&identity.id, identity.scope.clone());
+            kill_by_place(&place).await?;
+            remove_traces(&place, &identity.network).await?;
+        }
+        remove_own_files(&state).await?;
     }
     Kernel::of_machine().restore_if_unheld().await
+}
+
+async fn remove_own_files(state: &Path) -> Result<(), LabError> {
+    for directory in ["lxc", "nodes"] {
+        remove_tree(&state.join(directory)).await?;
+    }
+    for file in OWN_FILES {
+        remove_file(&state.join(file))?;
+    }
+    // Somebody else's files may be in it.
+    let _ = std::fs::remove_dir(state);
+    Ok(())
 }
 
 async fn kill_by_place(place: &Place) -> Result<(), LabError> {
