@@ -11,11 +11,11 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use crate::clock::Deadline;
-use crate::processes::{Signal, signal_tree};
+use crate::processes::{Signal, Tree};
 
 /// How much of a program's output is kept; the head is dropped first.
 const KEPT_BYTES: usize = 4 << 20;
-/// How long a program may take to end after it was asked to.
+/// How long a program may take to end after it was asked to, and its output to close after that.
 const GRACE: Duration = Duration::from_secs(15);
 /// For calls that need no limit of their own: long enough for anything, short enough to end.
 const DEFAULT_LIMIT: Duration = Duration::from_secs(3600);
@@ -27,6 +27,8 @@ pub(crate) struct Invocation {
     args: Vec<OsString>,
     variables: Vec<(OsString, OsString)>,
     deadline: Option<Deadline>,
+    /// How long it may take to end after it was asked to.
+    grace: Duration,
 }
 
 /// How a program ended.
@@ -88,6 +90,7 @@ impl Invocation {
             args: Vec::new(),
             variables: Vec::new(),
             deadline: None,
+            grace: GRACE,
         }
     }
 
@@ -197,9 +200,10 @@ impl Invocation {
         if let Ok(status) = ended.recv_timeout(limit) {
             return Ok(how(status.context("waiting for a program")?));
         }
+        let mut tree = Tree::of(pid);
         for signal in [Signal::Terminate, Signal::Kill] {
-            signal_tree(pid, signal);
-            if ended.recv_timeout(GRACE).is_ok() {
+            tree.signal(signal);
+            if tree.wait_until_gone(Deadline::after(self.grace)) {
                 return Ok(Ended::TimedOut);
             }
         }
@@ -313,20 +317,34 @@ mod tests {
         assert!(error.contains("code 3") && error.contains("two"), "{error}");
     }
 
+    /// The state letter of a process; nothing if there is none.
+    fn state(pid: &str) -> Option<char> {
+        let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
+        stat.rsplit_once(") ")?.1.chars().next()
+    }
+
+    /// Runs a script that prints the number of a child that would go on for an hour, and ends it
+    /// once the number is there. Gives the child's state afterwards.
+    fn ended_by_time(script: &str) -> Option<char> {
+        let mut run = shell(script).until(Deadline::after(Duration::from_secs(2)));
+        run.grace = Duration::from_secs(1);
+        let got = run.capture(Path::new("/")).unwrap();
+        assert_eq!(got.ended, Ended::TimedOut);
+        let child = got.stdout.trim();
+        assert!(!child.is_empty(), "the script came to nothing");
+        state(child)
+    }
+
     #[test]
     fn a_program_that_does_not_end_is_ended_with_its_children() {
-        // The child prints its own number and would go on for an hour.
-        let got = shell("sleep 3600 & echo $!; wait")
-            .until(Deadline::after(Duration::from_millis(300)))
-            .capture(Path::new("/"))
-            .unwrap();
-        assert_eq!(got.ended, Ended::TimedOut);
-        let child: u32 = got.stdout.trim().parse().unwrap();
-        let state = std::fs::read_to_string(format!("/proc/{child}/stat")).unwrap_or_default();
-        assert!(
-            state.is_empty() || state.contains(") Z "),
-            "the child still runs: {state}"
-        );
+        let left = ended_by_time("sleep 3600 & echo $!; wait");
+        assert!(matches!(left, None | Some('Z' | 'X')), "{left:?}");
+    }
+
+    #[test]
+    fn a_child_that_does_not_listen_is_killed_although_its_parent_has_gone() {
+        let left = ended_by_time("(trap '' TERM; exec sleep 3600) & echo $!; wait");
+        assert!(matches!(left, None | Some('Z' | 'X')), "{left:?}");
     }
 
     #[test]

@@ -2,6 +2,12 @@
 
 use std::collections::BTreeMap;
 use std::process::{Command, Stdio};
+use std::time::Duration;
+
+use crate::clock::Deadline;
+
+/// How often it is looked whether a process is gone: the kernel tells only a parent.
+const LOOK: Duration = Duration::from_millis(10);
 
 /// Which signal is sent.
 #[derive(Debug, Clone, Copy)]
@@ -12,26 +18,97 @@ pub(crate) enum Signal {
     Kill,
 }
 
-/// Sends a signal to the process and to all its descendants that live now.
+/// A process and all it started, by number and start time: a number that was given to somebody
+/// else meanwhile is not one of them.
 ///
-/// Only processes that hang below `pid` at this moment are reached, by their number; one that
-/// detached itself earlier is not found.
-pub(crate) fn signal_tree(pid: u32, signal: Signal) {
-    let name = match signal {
-        Signal::Terminate => "-TERM",
-        Signal::Kill => "-KILL",
-    };
-    let mut command = Command::new("kill");
-    command.arg(name).arg("--");
-    for process in descendants(pid, &parents()) {
-        command.arg(process.to_string());
-    }
-    // A process that ended in between makes kill complain; that is the wanted state.
-    let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+/// A process that detached itself before the first look is not found.
+#[derive(Debug, Clone)]
+pub(crate) struct Tree {
+    members: BTreeMap<u32, u64>,
 }
 
-/// Every process with its parent, as /proc shows it now.
-fn parents() -> BTreeMap<u32, u32> {
+/// What /proc says about one process.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+struct Seen {
+    parent: u32,
+    /// In clock ticks since boot.
+    started: u64,
+    /// Ended, and only waits for its parent to ask how.
+    ended: bool,
+}
+
+impl Tree {
+    /// The process and its descendants that live now.
+    pub(crate) fn of(pid: u32) -> Self {
+        let seen = look();
+        let mut tree = Self {
+            members: BTreeMap::new(),
+        };
+        if let Some(root) = seen.get(&pid) {
+            tree.members.insert(pid, root.started);
+        }
+        tree.grow(&seen);
+        tree
+    }
+
+    /// Sends a signal to all that live, those started since the last look too.
+    pub(crate) fn signal(&mut self, signal: Signal) {
+        let seen = look();
+        self.grow(&seen);
+        let living = self.living(&seen);
+        if living.is_empty() {
+            return;
+        }
+        let name = match signal {
+            Signal::Terminate => "-TERM",
+            Signal::Kill => "-KILL",
+        };
+        let mut command = Command::new("kill");
+        command.arg(name).arg("--");
+        command.args(living.iter().map(u32::to_string));
+        // A process that ended in between makes kill complain; that is the wanted state.
+        let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
+    }
+
+    /// Waits until none of them lives. False if some still do when the time is over.
+    pub(crate) fn wait_until_gone(&self, deadline: Deadline) -> bool {
+        loop {
+            if self.living(&look()).is_empty() {
+                return true;
+            }
+            if deadline.remaining().is_zero() {
+                return false;
+            }
+            std::thread::park_timeout(LOOK);
+        }
+    }
+
+    /// Adds what the members have started.
+    fn grow(&mut self, seen: &BTreeMap<u32, Seen>) {
+        let mut open = self.living(seen);
+        while let Some(parent) = open.pop() {
+            for (pid, child) in seen.iter().filter(|(_, child)| child.parent == parent) {
+                if self.members.insert(*pid, child.started) != Some(child.started) {
+                    open.push(*pid);
+                }
+            }
+        }
+    }
+
+    fn living(&self, seen: &BTreeMap<u32, Seen>) -> Vec<u32> {
+        self.members
+            .iter()
+            .filter(|(pid, started)| {
+                seen.get(pid)
+                    .is_some_and(|seen| seen.started == **started && !seen.ended)
+            })
+            .map(|(pid, _)| *pid)
+            .collect()
+    }
+}
+
+/// Every process, as /proc shows it now.
+fn look() -> BTreeMap<u32, Seen> {
     let Ok(entries) = std::fs::read_dir("/proc") else {
         return BTreeMap::new();
     };
@@ -40,48 +117,68 @@ fn parents() -> BTreeMap<u32, u32> {
         .filter_map(|entry| entry.file_name().to_str()?.parse::<u32>().ok())
         .filter_map(|pid| {
             let stat = std::fs::read_to_string(format!("/proc/{pid}/stat")).ok()?;
-            Some((pid, parent_of(&stat)?))
+            Some((pid, parse(&stat)?))
         })
         .collect()
 }
 
-/// The parent named in a line of /proc/PID/stat. The command name may hold spaces and brackets,
-/// so the fields are counted from the last closing bracket.
-fn parent_of(stat: &str) -> Option<u32> {
-    let after_name = stat.rsplit_once(')')?.1;
-    after_name.split_whitespace().nth(1)?.parse().ok()
-}
-
-/// The process itself and all below it, leaves last.
-fn descendants(pid: u32, parents: &BTreeMap<u32, u32>) -> Vec<u32> {
-    let mut found = vec![pid];
-    let mut next = 0;
-    while let Some(parent) = found.get(next).copied() {
-        found.extend(
-            parents
-                .iter()
-                .filter(|(child, of)| **of == parent && **child != parent)
-                .map(|(child, _)| *child),
-        );
-        next += 1;
-    }
-    found
+/// A line of /proc/PID/stat. The command name may hold spaces and brackets, so the fields are
+/// counted from the last closing bracket: state, parent, …, start time.
+fn parse(stat: &str) -> Option<Seen> {
+    let fields: Vec<&str> = stat.rsplit_once(')')?.1.split_whitespace().collect();
+    Some(Seen {
+        parent: fields.get(1)?.parse().ok()?,
+        started: fields.get(19)?.parse().ok()?,
+        ended: matches!(*fields.first()?, "Z" | "X"),
+    })
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_parent_is_read_behind_a_name_with_brackets() {
-        assert_eq!(parent_of("12 (a) b) (c) S 7 12 12 0"), Some(7));
-        assert_eq!(parent_of("12 no brackets"), None);
+    fn seen(parent: u32, started: u64) -> Seen {
+        Seen {
+            parent,
+            started,
+            ended: false,
+        }
     }
 
     #[test]
-    fn descendants_are_those_below_and_no_others() {
-        let parents = BTreeMap::from([(2, 1), (3, 2), (4, 2), (5, 1), (6, 4), (1, 0)]);
-        assert_eq!(descendants(2, &parents), vec![2, 3, 4, 6]);
-        assert_eq!(descendants(5, &parents), vec![5]);
+    fn the_fields_are_read_behind_a_name_with_brackets() {
+        let stat = "12 (a) b) (c) Z 7 1 1 0 -1 4 0 0 0 0 0 0 0 0 20 0 1 0 777 0 0";
+        let got = parse(stat).unwrap();
+        assert_eq!((got.parent, got.started, got.ended), (7, 777, true));
+        assert_eq!(parse("12 no brackets"), None);
+    }
+
+    #[test]
+    fn a_tree_has_what_is_below_and_nothing_else() {
+        let world = BTreeMap::from([
+            (2, seen(1, 20)),
+            (3, seen(2, 30)),
+            (4, seen(2, 40)),
+            (5, seen(1, 50)),
+            (6, seen(4, 60)),
+        ]);
+        let mut tree = Tree {
+            members: BTreeMap::from([(2, 20)]),
+        };
+        tree.grow(&world);
+        assert_eq!(tree.living(&world), [2, 3, 4, 6]);
+    }
+
+    #[test]
+    fn orphans_stay_members_and_reused_numbers_do_not() {
+        let tree = Tree {
+            members: BTreeMap::from([(2, 20), (3, 30), (4, 40)]),
+        };
+        let ended = Seen {
+            ended: true,
+            ..seen(1, 40)
+        };
+        let later = BTreeMap::from([(2, seen(9, 99)), (3, seen(1, 30)), (4, ended)]);
+        assert_eq!(tree.living(&later), [3]);
     }
 }
