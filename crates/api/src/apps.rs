@@ -222,8 +222,12 @@ pub struct PlannedGuest {
     pub vmid: u32,
     /// Mark, MAC, volume and number are all as recorded: a removal may destroy it.
     pub identity_ok: bool,
-    /// What was found, one sentence.
-    pub found: String,
+    /// PVE protects it now.
+    pub protected: bool,
+    /// It runs now.
+    pub running: bool,
+    /// What speaks against destroying it; `null` = nothing.
+    pub trouble: Option<String>,
 }
 
 /// Names of fields and what is wrong with each, as in the `fields` of an error.
@@ -254,6 +258,8 @@ mod tests {
             assert!(serde_json::from_str::<CreateApp>(bad).is_err(), "{bad}");
         }
         assert!(serde_json::from_str::<ActionRequest>(r#"{"action":"destroy"}"#).is_err());
-        assert!(serde_json::from_str::<ActionRequest>(r#"{"action":"stop","forced":true}"#).is_err());
+        assert!(
+            serde_json::from_str::<ActionRequest>(r#"{"action":"stop","forced":true}"#).is_err()
+        );
     }
 }

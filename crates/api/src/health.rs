@@ -3,6 +3,8 @@
 use serde::{Deserialize, Serialize};
 
 /// Answer of `GET /api/health`. The status code is 200 when healthy and 503 when degraded.
+///
+/// Without a token, what is wrong is not told (`failing`), and hosts are left out.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Health {
     /// `healthy` or `degraded`.
@@ -24,4 +26,6 @@ pub struct HostHealth {
     pub label: String,
     /// One of its endpoints answered.
     pub reachable: bool,
+    /// Why not.
+    pub problem: Option<String>,
 }

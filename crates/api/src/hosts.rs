@@ -140,6 +140,10 @@ pub struct HostProbe {
     pub pve_version: String,
     /// Name of the cluster; `null` for a standalone node.
     pub cluster: Option<String>,
+    /// SHA-256 of the certificate at the URL given.
+    pub fingerprint: String,
+    /// A pin or an authority vouched for it; `false` = it was only seen now.
+    pub fingerprint_trusted: bool,
     /// Its nodes.
     pub nodes: Vec<ProbedNode>,
     /// Bridges found.
@@ -152,8 +156,8 @@ pub struct HostProbe {
     pub templates: Vec<String>,
     /// What would be stored.
     pub chosen: ChosenPlaces,
-    /// SSH host keys found, where plain guest access was asked for.
-    pub ssh: Vec<SshNode>,
+    /// SSH of the nodes, where plain guest access was asked for.
+    pub ssh: Vec<ProbedSsh>,
     /// What is worth a look before adding it.
     pub warnings: Vec<String>,
 }
@@ -165,19 +169,34 @@ pub struct ProbedNode {
     pub name: String,
     /// Online.
     pub online: bool,
-    /// SHA-256 of its certificate, where it was read.
-    pub fingerprint: Option<String>,
+    /// Memory, MiB.
+    pub memory: u64,
+    /// CPU threads.
+    pub cpus: u32,
 }
 
-/// Where new containers would go.
+/// One node's SSH as found.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ProbedSsh {
+    /// The node.
+    pub node: String,
+    /// `address:port`.
+    pub address: String,
+    /// Host key in OpenSSH form.
+    pub host_key: String,
+    /// SHA-256 of the host key, as `ssh-keygen -l` prints it.
+    pub fingerprint: String,
+}
+
+/// Where new containers would go; `null` = nothing fits, and it must be named.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ChosenPlaces {
-    /// Pool.
+    /// Pool; `null` = none.
     pub pool: Option<String>,
     /// Storage of root file systems.
-    pub storage: String,
+    pub storage: Option<String>,
     /// Storage of templates.
-    pub template_storage: String,
+    pub template_storage: Option<String>,
     /// Bridge.
-    pub bridge: String,
+    pub bridge: Option<String>,
 }

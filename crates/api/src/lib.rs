@@ -7,6 +7,7 @@
 //! types and the domain's, so that a rename inside cannot change what is on the wire.
 
 pub mod apps;
+pub mod catalog;
 pub mod client;
 pub mod error;
 pub mod health;

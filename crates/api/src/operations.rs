@@ -15,6 +15,8 @@ pub struct Operation {
     pub kind: String,
     /// The app it works on.
     pub app_id: String,
+    /// That app's host name, also after it was removed.
+    pub hostname: Option<String>,
     /// `queued`, `running`, `unwinding`, `succeeded`, `failed`, `cancelled` or `stuck`.
     pub state: String,
     /// Why it is `unwinding`, `failed` or `stuck`; `null` otherwise.
@@ -42,7 +44,10 @@ impl Operation {
     /// Nothing will happen to it any more without a person.
     #[must_use]
     pub fn is_settled(&self) -> bool {
-        matches!(self.state.as_str(), "succeeded" | "failed" | "cancelled" | "stuck")
+        matches!(
+            self.state.as_str(),
+            "succeeded" | "failed" | "cancelled" | "stuck"
+        )
     }
 }
 
@@ -62,7 +67,7 @@ pub struct Step {
     /// When it was begun.
     pub started_at: Timestamp,
     /// When its state changed last.
-    pub updated_at: Timestamp,
+    pub changed_at: Timestamp,
 }
 
 /// Answer of `GET /api/operations`, newest first.

@@ -1,2 +1,75 @@
 //! The Proximity binary: commands, configuration and the wiring of roles.
-fn main() {}
+//!
+//! **Architecture invariant:** this crate decides nothing about apps. Commands talk to the server over its
+//! API; roles are put together from the other crates and run.
+
+mod ask;
+mod cli;
+mod commands;
+mod config;
+mod context;
+mod failed;
+mod follow;
+mod output;
+mod progress;
+mod roles;
+mod secret_input;
+mod text;
+#[cfg(feature = "lab")]
+mod trial;
+
+use std::process::ExitCode;
+
+use clap::Parser;
+
+use crate::cli::Cli;
+use crate::context::Context;
+use crate::failed::Failed;
+use crate::roles::signals;
+
+fn main() -> ExitCode {
+    #[cfg(feature = "lab")]
+    if let Some(code) = lab_pct() {
+        return code;
+    }
+    let cli = Cli::parse();
+    let context = Context::new(cli.globals.clone());
+    match start(&context, cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failed) => {
+            context.output.failure(&failed);
+            ExitCode::from(failed.exit.number())
+        }
+    }
+}
+
+/// Inside the lab's nodes this program is `pct`. Its arguments are not ours to parse, and it needs a process
+/// with one thread.
+#[cfg(feature = "lab")]
+fn lab_pct() -> Option<ExitCode> {
+    use proximity_pve_emulator::lab::{PCT_SUBCOMMAND, pct};
+    let mut args = std::env::args_os().skip(1);
+    let first = args.next()?;
+    (first == PCT_SUBCOMMAND).then(|| ExitCode::from(pct::main(args)))
+}
+
+fn start(context: &Context, cli: Cli) -> Result<(), Failed> {
+    if let Some(parent) = cli.globals.die_with_parent {
+        signals::die_with_parent(parent)?;
+    }
+    // Somebody installed one before us? Then that one is as good.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()
+        .map_err(|e| {
+            Failed::error(
+                "runtime",
+                format!("cannot start: {e}"),
+                "check limits of threads and files",
+            )
+        })?;
+    let ended = runtime.block_on(commands::run(context, cli.command));
+    runtime.shutdown_background();
+    ended
+}

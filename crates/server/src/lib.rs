@@ -1,1 +1,20 @@
 //! REST API over the engine: routes, authentication, conversion between wire and domain types.
+//!
+//! **Architecture invariant:** this crate writes only through the engine and reads through the store's
+//! read-only view. It decides nothing about apps; it decides who may ask.
+
+mod auth;
+mod convert;
+mod extract;
+mod health_cache;
+mod layers;
+mod listen;
+mod refusal;
+mod router;
+mod routes;
+mod tls;
+
+pub use auth::{Scope, token_hash};
+pub use listen::{Limits, ListenError, serve};
+pub use router::{ServerParts, router};
+pub use tls::{TlsError, TlsFiles};

@@ -4,6 +4,7 @@ use reqwest::Method;
 
 use super::{Client, ClientError};
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
+use crate::catalog::{CatalogEntry, CatalogList};
 use crate::health::Health;
 use crate::hosts::{AddHost, Host, HostList, HostProbe};
 use crate::logs::{LogPage, LogQuery};
@@ -20,6 +21,16 @@ impl Client {
             .exchange(self.request(Method::GET, &["health"]))
             .await?;
         serde_json::from_slice(&body).map_err(|e| self.bad_answer(status, e.to_string()))
+    }
+
+    /// `GET /api/catalog/`.
+    pub async fn catalog(&self) -> Answer<CatalogList> {
+        self.get(&["catalog", ""], NO_QUERY).await
+    }
+
+    /// `GET /api/catalog/{entry}`.
+    pub async fn catalog_entry(&self, entry: &str) -> Answer<CatalogEntry> {
+        self.get(&["catalog", entry], NO_QUERY).await
     }
 
     /// `GET /api/apps/`.
@@ -68,17 +79,20 @@ impl Client {
 
     /// `POST /api/operations/{id}/retry`.
     pub async fn retry_operation(&self, id: &str) -> Answer<Operation> {
-        self.send(self.request(Method::POST, &["operations", id, "retry"])).await
+        self.send(self.request(Method::POST, &["operations", id, "retry"]))
+            .await
     }
 
     /// `POST /api/operations/{id}/abandon`.
     pub async fn abandon_operation(&self, id: &str) -> Answer<Operation> {
-        self.send(self.request(Method::POST, &["operations", id, "abandon"])).await
+        self.send(self.request(Method::POST, &["operations", id, "abandon"]))
+            .await
     }
 
     /// `POST /api/operations/{id}/cancel`.
     pub async fn cancel_operation(&self, id: &str) -> Answer<Operation> {
-        self.send(self.request(Method::POST, &["operations", id, "cancel"])).await
+        self.send(self.request(Method::POST, &["operations", id, "cancel"]))
+            .await
     }
 
     /// `GET /api/proxmox/hosts`.
@@ -98,6 +112,7 @@ impl Client {
 
     /// `DELETE /api/proxmox/hosts/{id}`; `host` is an id or a label.
     pub async fn remove_host(&self, host: &str) -> Answer<()> {
-        self.send(self.request(Method::DELETE, &["proxmox", "hosts", host])).await
+        self.send(self.request(Method::DELETE, &["proxmox", "hosts", host]))
+            .await
     }
 }

@@ -81,7 +81,9 @@ fn base_url(text: &str) -> Result<Url, ClientError> {
     };
     let url = Url::parse(text).map_err(|e| bad(&e.to_string()))?;
     if !matches!(url.scheme(), "http" | "https") || url.host().is_none() {
-        return Err(bad("it must start with http:// or https:// and name a host"));
+        return Err(bad(
+            "it must start with http:// or https:// and name a host",
+        ));
     }
     if !url.username().is_empty() || url.password().is_some() {
         return Err(bad("it must not hold a user name or a password"));

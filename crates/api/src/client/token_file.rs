@@ -135,8 +135,15 @@ mod tests {
     fn a_file_open_to_others_is_refused_with_the_command_that_closes_it() {
         let (_dir, path) = file("abc123\n", 0o640);
         let error = read_token_file(&path).unwrap_err();
-        assert!(error.to_string().ends_with("is open to others (mode 0640)"), "{error}");
-        assert!(error.hint().contains(&format!("chmod 600 {}", path.display())));
+        assert!(
+            error.to_string().ends_with("is open to others (mode 0640)"),
+            "{error}"
+        );
+        assert!(
+            error
+                .hint()
+                .contains(&format!("chmod 600 {}", path.display()))
+        );
     }
 
     #[test]

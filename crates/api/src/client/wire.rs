@@ -44,7 +44,8 @@ impl Client {
         segments: &[&str],
         query: &(impl Serialize + ?Sized),
     ) -> Result<A, ClientError> {
-        self.send(self.request(Method::GET, segments).query(query)).await
+        self.send(self.request(Method::GET, segments).query(query))
+            .await
     }
 
     pub(super) async fn post<A: DeserializeOwned>(
@@ -52,7 +53,8 @@ impl Client {
         segments: &[&str],
         body: &(impl Serialize + ?Sized),
     ) -> Result<A, ClientError> {
-        self.send(self.request(Method::POST, segments).json(body)).await
+        self.send(self.request(Method::POST, segments).json(body))
+            .await
     }
 
     /// Sends, and gives the answer if it is a success.

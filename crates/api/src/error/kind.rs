@@ -61,7 +61,9 @@ impl ExitCode {
             Self::ConfigOrNotFound => {
                 "the configuration is wrong or missing, or what was asked for is not there"
             }
-            Self::Resources => "not enough memory, cores, storage or ports, or a template is missing",
+            Self::Resources => {
+                "not enough memory, cores, storage or ports, or a template is missing"
+            }
             Self::Busy => "locked or busy: somebody else is at it",
             Self::HealthFailed => "the app did not become healthy",
             Self::Cancelled => "cancelled, or nothing to do",

@@ -35,7 +35,10 @@ fn exit_codes(page: &mut String) -> std::fmt::Result {
 }
 
 fn kinds(page: &mut String) -> std::fmt::Result {
-    writeln!(page, "\n## Kinds\n\n| kind | HTTP status | exit code |\n|---|---|---|")?;
+    writeln!(
+        page,
+        "\n## Kinds\n\n| kind | HTTP status | exit code |\n|---|---|---|"
+    )?;
     for kind in ErrorKind::ALL {
         let (status, exit) = (kind.status(), kind.exit_code().number());
         writeln!(page, "| {} | {} | {exit} |", kind.label(), status.as_u16())?;
@@ -51,7 +54,13 @@ fn codes(page: &mut String) -> std::fmt::Result {
     )?;
     for row in CODES {
         let (status, exit) = (row.kind.status(), row.exit_code().number());
-        writeln!(page, "| `{}` | {} | {exit} | {} |", row.code, status.as_u16(), row.when)?;
+        writeln!(
+            page,
+            "| `{}` | {} | {exit} | {} |",
+            row.code,
+            status.as_u16(),
+            row.when
+        )?;
     }
     Ok(())
 }
@@ -62,7 +71,10 @@ mod tests {
 
     #[test]
     fn the_page_in_docs_is_the_one_made_here() {
-        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/reference/errors.md");
+        let path = concat!(
+            env!("CARGO_MANIFEST_DIR"),
+            "/../../docs/reference/errors.md"
+        );
         let page = std::fs::read_to_string(path).unwrap_or_default();
         assert!(
             page == reference_markdown(),

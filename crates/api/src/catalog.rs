@@ -1,0 +1,51 @@
+//! `/api/catalog/`: what can be deployed.
+
+use serde::{Deserialize, Serialize};
+
+/// Answer of `GET /api/catalog/`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogList {
+    /// The entries, by id.
+    pub entries: Vec<CatalogEntry>,
+}
+
+/// One entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogEntry {
+    /// Id, e.g. `nginx`.
+    pub id: String,
+    /// Name for people.
+    pub name: String,
+    /// Version of the entry.
+    pub version: String,
+    /// What it is, one sentence.
+    pub summary: String,
+    /// e.g. `web`.
+    pub category: String,
+    /// Port it listens on inside the container.
+    pub container_port: u16,
+    /// Least memory it can do with, MiB.
+    pub min_memory: u64,
+    /// Settings it takes at deploy.
+    pub settings: Vec<CatalogSetting>,
+}
+
+/// One setting of an entry.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct CatalogSetting {
+    /// Name; `environment` and `--set` take it.
+    pub name: String,
+    /// Its other name, in the form of an environment variable; taken as well.
+    pub env: String,
+    /// What it does, one sentence.
+    pub summary: String,
+    /// `text`, `secret`, `integer`, `boolean` or `choice`. A secret is sealed and never shown again.
+    pub kind: String,
+    /// Value unless given; `null` where there is none.
+    pub default: Option<String>,
+    /// The words of a choice.
+    #[serde(default)]
+    pub options: Vec<String>,
+    /// It must be given.
+    pub required: bool,
+}

@@ -1,0 +1,170 @@
+//! Commands on apps.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use clap::Args;
+
+/// `proximity catalog`.
+#[derive(Debug, Args)]
+pub(crate) struct CatalogArgs {
+    /// Show one entry with its settings
+    #[arg(value_name = "ENTRY")]
+    pub(crate) entry: Option<String>,
+}
+
+/// `proximity deploy`.
+#[derive(Debug, Args)]
+pub(crate) struct DeployArgs {
+    /// Entry of the catalog, e.g. nginx
+    #[arg(value_name = "CATALOG")]
+    pub(crate) catalog_id: String,
+    /// Host name of the new container: 3 to 63 lower-case letters, digits and dashes
+    #[arg(value_name = "HOSTNAME")]
+    pub(crate) hostname: String,
+    /// Memory limit in MiB [default: what the catalog says]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+    /// CPU cores [default: what the catalog says]
+    #[arg(long, value_name = "N")]
+    pub(crate) cores: Option<u32>,
+    /// Size of the root file system in GiB [default: what the catalog says]
+    #[arg(long, value_name = "GIB")]
+    pub(crate) disk: Option<u32>,
+    /// A setting of the catalog entry; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<Setting>,
+    /// A secret setting, read from a file; may be given several times
+    #[arg(long = "set-file", value_name = "KEY=FILE")]
+    pub(crate) setting_files: Vec<Setting>,
+    /// Host entry, by label or id [default: the only one]
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) host: Option<String>,
+    /// Node [default: the online one with the most free memory]
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Option<String>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// `KEY=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Setting {
+    pub(crate) key: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for Setting {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((key, value)) if !key.trim().is_empty() => Ok(Self {
+                key: key.trim().to_owned(),
+                value: value.to_owned(),
+            }),
+            Some(_) | None => Err("write it as KEY=VALUE".to_owned()),
+        }
+    }
+}
+
+/// Whether and how long to wait for an operation.
+#[derive(Debug, Clone, Copy, Args)]
+pub(crate) struct Waiting {
+    /// Do not wait: print what was recorded and end
+    #[arg(long)]
+    pub(crate) detach: bool,
+    /// How long to wait, in seconds; the operation goes on afterwards
+    #[arg(
+        long,
+        value_name = "SECONDS",
+        default_value_t = 900,
+        conflicts_with = "detach"
+    )]
+    pub(crate) wait_timeout: u64,
+}
+
+impl Waiting {
+    pub(crate) fn limit(self) -> Duration {
+        Duration::from_secs(self.wait_timeout)
+    }
+}
+
+/// `proximity apps`.
+#[derive(Debug, Args)]
+pub(crate) struct AppsArgs {
+    /// Only apps with this status, e.g. running
+    #[arg(long, value_name = "STATUS")]
+    pub(crate) status: Option<String>,
+    /// Only apps whose host name or catalog entry contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+    /// Only apps on this host entry
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) host: Option<String>,
+}
+
+/// `proximity show`.
+#[derive(Debug, Args)]
+pub(crate) struct ShowArgs {
+    /// Host name or id of the app
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+}
+
+/// `proximity logs`.
+#[derive(Debug, Args)]
+pub(crate) struct LogsArgs {
+    /// Host name or id of the app; a removed one by its id
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// Go on with new lines until Ctrl-C
+    #[arg(long, short)]
+    pub(crate) follow: bool,
+    /// How many of the newest lines to begin with
+    #[arg(long, short = 'n', value_name = "N", default_value_t = 50,
+          value_parser = clap::value_parser!(u16).range(1..=1000))]
+    pub(crate) lines: u16,
+}
+
+/// `proximity start`.
+#[derive(Debug, Args)]
+pub(crate) struct WaitArgs {
+    /// Host name or id of the app
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// `proximity stop`, `proximity restart`.
+#[derive(Debug, Args)]
+pub(crate) struct PowerArgs {
+    /// Host name or id of the app
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// Pull the plug instead of shutting down
+    #[arg(long)]
+    pub(crate) force: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// `proximity remove`.
+#[derive(Debug, Args)]
+pub(crate) struct RemoveArgs {
+    /// Host name or id of the app
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// Only say what would be done; changes nothing
+    #[arg(long, conflicts_with_all = ["yes", "force_stop"])]
+    pub(crate) dry_run: bool,
+    /// Do not ask for the host name
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    /// Pull the plug if the container does not shut down in time
+    #[arg(long)]
+    pub(crate) force_stop: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}

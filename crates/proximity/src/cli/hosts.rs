@@ -1,0 +1,105 @@
+//! Commands on host entries.
+
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use clap::{Args, Subcommand};
+
+/// `proximity hosts …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum HostsCommand {
+    /// Look at a cluster or node, show what was found, and add it
+    Add(Box<HostsAdd>),
+    /// List host entries
+    List,
+    /// Remove a host entry that has no apps; nothing on the host is changed
+    Remove(HostsRemove),
+}
+
+/// `proximity hosts add`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "The secret of the API token is asked for, or read from --secret-stdin or --secret-file; \
+it is never an argument, because arguments can be seen by everybody on this machine."
+)]
+pub(crate) struct HostsAdd {
+    /// Name you want to use for it, e.g. home
+    #[arg(value_name = "LABEL")]
+    pub(crate) label: String,
+    /// Any node's API, e.g. https://192.0.2.10:8006
+    #[arg(value_name = "URL")]
+    pub(crate) url: String,
+    /// API token, e.g. proximity@pve!deploy [default: asked for]
+    #[arg(long, value_name = "USER@REALM!NAME")]
+    pub(crate) token_id: Option<String>,
+    /// Read the token's secret from the first line of stdin
+    #[arg(long, conflicts_with = "secret_file")]
+    pub(crate) secret_stdin: bool,
+    /// Read the token's secret from a file
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+    /// SHA-256 fingerprint of the node's certificate (node, System, Certificates)
+    #[arg(long, value_name = "AB:CD:…", conflicts_with = "ca_file")]
+    pub(crate) fingerprint: Option<String>,
+    /// Certificate of the authority to trust, PEM (on a node: /etc/pve/pve-root-ca.pem)
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+    /// Pool for new containers [default: none]
+    #[arg(long, value_name = "POOL")]
+    pub(crate) pool: Option<String>,
+    /// Storage for root file systems, e.g. local-zfs [default: found]
+    #[arg(long, value_name = "STORAGE")]
+    pub(crate) storage: Option<String>,
+    /// Storage with the templates, e.g. local [default: found]
+    #[arg(long, value_name = "STORAGE")]
+    pub(crate) template_storage: Option<String>,
+    /// Bridge for the containers' network, e.g. vmbr0 [default: found]
+    #[arg(long, value_name = "BRIDGE")]
+    pub(crate) bridge: Option<String>,
+    /// Let Proximity log in to the nodes as root, to set apps up inside their containers. Whoever holds
+    /// its key is root on the node
+    #[arg(long)]
+    pub(crate) ssh: bool,
+    /// Private key for it, OpenSSH format without a passphrase [default: one is made, and its public
+    /// part printed]
+    #[arg(long, value_name = "FILE", requires = "ssh")]
+    pub(crate) ssh_key: Option<PathBuf>,
+    /// Where a node's SSH listens, if not at its cluster address, port 22; may be given several times
+    #[arg(long, value_name = "NODE=ADDRESS:PORT", requires = "ssh")]
+    pub(crate) ssh_address: Vec<NodeValue>,
+    /// A node's SSH host key [default: the one it shows now]; may be given several times
+    #[arg(long, value_name = "NODE=KEY", requires = "ssh")]
+    pub(crate) ssh_host_key: Vec<NodeValue>,
+    /// Do not ask whether what was found is right
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// `NODE=VALUE`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct NodeValue {
+    pub(crate) node: String,
+    pub(crate) value: String,
+}
+
+impl FromStr for NodeValue {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        match text.split_once('=') {
+            Some((node, value)) if !node.is_empty() && !value.is_empty() => Ok(Self {
+                node: node.to_owned(),
+                value: value.to_owned(),
+            }),
+            Some(_) | None => Err("write it as NODE=VALUE".to_owned()),
+        }
+    }
+}
+
+/// `proximity hosts remove`.
+#[derive(Debug, Args)]
+pub(crate) struct HostsRemove {
+    /// Label or id of the host entry
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+}

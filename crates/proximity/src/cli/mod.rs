@@ -1,0 +1,123 @@
+//! The command line: what can be typed. Doc comments are the help texts.
+
+mod apps;
+mod hosts;
+mod operations;
+mod roles;
+
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand};
+
+pub(crate) use apps::{
+    AppsArgs, CatalogArgs, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, ShowArgs,
+    WaitArgs, Waiting,
+};
+pub(crate) use hosts::{HostsAdd, HostsCommand, HostsRemove, NodeValue};
+pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
+pub(crate) use roles::{ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
+#[cfg(feature = "lab")]
+pub(crate) use roles::{LabClean, LabCommand, LabNetwork, LabRun, LabStatus, TryArgs};
+
+/// Deploys apps as Proxmox VE containers, and looks after them.
+#[derive(Debug, Parser)]
+#[command(
+    name = "proximity",
+    version,
+    propagate_version = true,
+    max_term_width = 100
+)]
+#[command(
+    after_help = "First steps: `proximity try` shows all of it on this machine. \
+For real: `proximity serve`, `proximity gateway`, `proximity hosts add LABEL URL`, `proximity deploy nginx web`."
+)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) globals: Globals,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Global options")]
+pub(crate) struct Globals {
+    /// Print the result as JSON, errors too (on stderr)
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// Configuration file [default: /etc/proximity/config.yaml, if it is there]
+    #[arg(long, global = true, value_name = "FILE", env = "PROXIMITY_CONFIG")]
+    pub(crate) config: Option<PathBuf>,
+    /// URL of the server [default: this machine at the configured port]
+    #[arg(long, global = true, value_name = "URL")]
+    pub(crate) url: Option<String>,
+    /// File with the API token [default: admin.token in the data directory]
+    #[arg(long, global = true, value_name = "FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// No progress on stderr, only results and errors
+    #[arg(long, short, global = true, conflicts_with = "verbose")]
+    pub(crate) quiet: bool,
+    /// More on stderr; twice for even more
+    #[arg(long, short, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// End when the process with this number, which must be the parent, ends
+    #[arg(long, global = true, hide = true, value_name = "PID")]
+    pub(crate) die_with_parent: Option<u32>,
+}
+
+/// What to do.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Show all of it on this machine: emulated cluster with real containers, server, gateway, one app
+    #[cfg(feature = "lab")]
+    Try(TryArgs),
+    /// Run the control plane: API and the worker that carries operations out
+    Serve(ServeArgs),
+    /// Run the gateway: it listens on the apps' ports and leads to their containers
+    Gateway(GatewayArgs),
+    /// An emulated Proxmox VE cluster with real containers, for trying and testing
+    #[cfg(feature = "lab")]
+    #[command(subcommand)]
+    Lab(LabCommand),
+    /// Proxmox VE clusters and nodes that apps are deployed on
+    #[command(subcommand)]
+    Hosts(HostsCommand),
+    /// What can be deployed
+    Catalog(CatalogArgs),
+    /// Deploy an app from the catalog, and wait until it answers
+    Deploy(DeployArgs),
+    /// List apps
+    Apps(AppsArgs),
+    /// Show one app
+    Show(ShowArgs),
+    /// Show what happened to an app
+    Logs(LogsArgs),
+    /// Start an app's container
+    Start(WaitArgs),
+    /// Shut an app's container down
+    Stop(PowerArgs),
+    /// Shut an app's container down and start it again
+    Restart(PowerArgs),
+    /// Remove an app: its container is destroyed, its ports become free, its history is kept
+    Remove(RemoveArgs),
+    /// Units of work: look at them, and decide about those that need a person
+    #[command(subcommand)]
+    Operations(OperationsCommand),
+    /// Say whether everything works
+    Health,
+    /// Configuration as it is in effect
+    #[command(subcommand)]
+    Config(ConfigCommand),
+    /// Print the version
+    Version,
+    /// Pages of the reference that are made from the program
+    #[command(subcommand, hide = true)]
+    Reference(ReferenceCommand),
+    /// The places at which this build can be made to crash
+    #[cfg(feature = "crash-points")]
+    #[command(hide = true)]
+    CrashPoints,
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,105 @@
+//! What is typed and what is understood. The help texts are files in git: a change shows in review.
+
+use clap::CommandFactory;
+
+use super::apps::Setting;
+use super::*;
+
+fn parsed(line: &str) -> Result<Cli, clap::Error> {
+    Cli::try_parse_from(std::iter::once("proximity").chain(line.split_whitespace()))
+}
+
+#[cfg(feature = "lab")]
+fn helps(command: &mut clap::Command, path: &str, all: &mut String) {
+    let help = command.render_long_help();
+    all.push_str(&format!("=== {path}\n{help}\n"));
+    let names: Vec<String> = command
+        .get_subcommands()
+        .filter(|sub| !sub.is_hide_set() && sub.get_name() != "help")
+        .map(|sub| sub.get_name().to_owned())
+        .collect();
+    for name in names {
+        if let Some(sub) = command.find_subcommand_mut(&name) {
+            helps(sub, &format!("{path} {name}"), all);
+        }
+    }
+}
+
+#[test]
+#[cfg(feature = "lab")]
+fn help_texts() {
+    let mut command = Cli::command().term_width(100);
+    command.build();
+    let mut all = String::new();
+    helps(&mut command, "proximity", &mut all);
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn the_definition_is_sound() {
+    Cli::command().debug_assert();
+}
+
+#[test]
+fn what_people_type_is_understood() {
+    let lines = [
+        "serve --log-format json",
+        "hosts add home https://192.0.2.10:8006 --token-id root@pam!x --secret-stdin --fingerprint AB:CD",
+        "hosts add home https://h:8006 --ssh --ssh-key /k --ssh-address pve1=192.0.2.10:22 --yes",
+        "hosts list --json",
+        "deploy nginx web",
+        "deploy nginx web --memory 512 --cores 2 --disk 8 --set title=a=b --set gzip=false --detach",
+        "apps --status running --json",
+        "logs web -f",
+        "logs web -n 1000",
+        "stop web --force",
+        "restart web --wait-timeout 10",
+        "remove web --dry-run",
+        "remove web --yes --force-stop",
+        "operations list --state stuck",
+        "operations retry 018f0000-0000-7000-8000-000000000001",
+        "operations abandon 018f0000-0000-7000-8000-000000000001 -q",
+        "--json version",
+        "config show",
+    ];
+    for line in lines {
+        if let Err(error) = parsed(line) {
+            panic!("{line}: {error}");
+        }
+    }
+}
+
+#[test]
+fn mistakes_are_usage_errors_with_their_reason() {
+    let lines = [
+        "",
+        "dploy nginx web",
+        "deploy nginx",
+        "deploy nginx web --memory lots",
+        "deploy nginx web --set title",
+        "deploy nginx web --detach --wait-timeout 5",
+        "hosts add home https://h --secret-stdin --secret-file /s",
+        "hosts add home https://h --ssh-key /k",
+        "hosts add home https://h --secret hunter2",
+        "logs web -n 0",
+        "remove web --dry-run --yes",
+        "apps -q -v",
+    ];
+    let mut all = String::new();
+    for line in lines {
+        let error = parsed(line).unwrap_err();
+        assert_eq!(error.exit_code(), 2, "{line}");
+        let text = error.to_string();
+        let reason = text.lines().next().unwrap_or_default();
+        all.push_str(&format!("{line}\n  {reason}\n"));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn settings_keep_everything_after_the_first_equals_sign() {
+    let setting: Setting = "a=b=c".parse().unwrap();
+    assert_eq!((setting.key.as_str(), setting.value.as_str()), ("a", "b=c"));
+    assert_eq!("a=".parse::<Setting>().unwrap().value, "");
+    assert!("=b".parse::<Setting>().is_err());
+}

@@ -1,0 +1,60 @@
+//! `proximity apps`.
+
+use proximity_api::apps::{App, AppList, AppQuery};
+
+use crate::cli::AppsArgs;
+use crate::context::Context;
+use crate::failed::Failed;
+use crate::text::{memory, or_dash, table};
+
+const PER_PAGE: usize = 200;
+
+pub(crate) async fn run(context: &Context, args: AppsArgs) -> Result<(), Failed> {
+    let client = context.client()?;
+    let mut apps = Vec::new();
+    for page in 1.. {
+        let query = AppQuery {
+            status: args.status.clone(),
+            search: args.search.clone(),
+            page: Some(page),
+            per_page: Some(PER_PAGE),
+        };
+        let list = client.apps(&query).await?;
+        let last = list.apps.len() < PER_PAGE;
+        apps.extend(list.apps);
+        if last {
+            break;
+        }
+    }
+    if let Some(host) = &args.host {
+        apps.retain(|app| app.host.label == *host || app.host.id == *host);
+    }
+    let total = apps.len();
+    context.output.result(&AppList { apps, total }, human)
+}
+
+pub(crate) fn human(list: &AppList) -> String {
+    table(
+        [
+            "HOSTNAME", "APP", "STATUS", "HOST", "NODE", "CT", "MEMORY", "PORT", "URL",
+        ],
+        list.apps.iter().map(row),
+        "no apps; deploy one with `proximity deploy nginx HOSTNAME`",
+    )
+}
+
+fn row(app: &App) -> [String; 9] {
+    let vmid = app.vmid.map(|vmid| vmid.to_string());
+    let port = app.ports.map(|ports| ports.public.to_string());
+    [
+        app.hostname.clone(),
+        app.catalog_id.clone(),
+        app.status.clone(),
+        app.host.label.clone(),
+        app.node.clone(),
+        or_dash(vmid.as_deref()),
+        memory(app.config.memory),
+        or_dash(port.as_deref()),
+        or_dash(app.url.as_deref()),
+    ]
+}

@@ -1,0 +1,71 @@
+//! `proximity deploy`.
+
+use std::path::Path;
+
+use proximity_api::apps::{CreateApp, ResourceConfig};
+use proximity_engine::seams::IdSource;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
+
+use super::show;
+use crate::cli::DeployArgs;
+use crate::context::Context;
+use crate::failed::Failed;
+use crate::follow;
+use crate::roles::ids::SystemIds;
+use crate::secret_input;
+
+pub(crate) async fn run(context: &Context, args: DeployArgs) -> Result<(), Failed> {
+    let client = context.client()?;
+    let waiting = args.waiting;
+    let body = body(args)?;
+    let key = SystemIds.uuid().to_string();
+    let app = client.create_app(&body, &key).await?;
+    let operation = match &app.operation_id {
+        Some(id) if !waiting.detach => client.operation(id).await?,
+        Some(_) | None => return context.output.result(&app, show::human),
+    };
+    context
+        .output
+        .note(&format!("deploying {} as {}", app.catalog_id, app.hostname));
+    follow::settle(context, &client, operation, waiting).await?;
+    let app = client.app(&app.id).await?;
+    context.output.result(&app, show::human)
+}
+
+fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
+    let mut environment = Map::new();
+    for setting in args.settings {
+        put(&mut environment, setting.key, setting.value)?;
+    }
+    for setting in args.setting_files {
+        let what = format!("the setting {}", setting.key);
+        let value = secret_input::first_line_of_file(Path::new(&setting.value), &what)?;
+        put(
+            &mut environment,
+            setting.key,
+            value.expose_secret().to_owned(),
+        )?;
+    }
+    Ok(CreateApp {
+        catalog_id: args.catalog_id,
+        hostname: args.hostname,
+        config: ResourceConfig {
+            memory: args.memory,
+            cores: args.cores,
+            disk: args.disk,
+        },
+        environment,
+        host: args.host,
+        node: args.node,
+    })
+}
+
+fn put(environment: &mut Map<String, Value>, key: String, value: String) -> Result<(), Failed> {
+    if environment.contains_key(&key) {
+        let message = format!("the setting {key} is given twice");
+        return Err(Failed::usage(message, "give each setting once"));
+    }
+    environment.insert(key, Value::String(value));
+    Ok(())
+}

@@ -1,0 +1,47 @@
+//! `proximity hosts list`.
+
+use proximity_api::hosts::{Host, HostList};
+
+use crate::context::Context;
+use crate::failed::Failed;
+use crate::text::{or_dash, table};
+
+pub(crate) async fn run(context: &Context) -> Result<(), Failed> {
+    let list = context.client()?.hosts().await?;
+    context.output.result(&list, human)
+}
+
+fn human(list: &HostList) -> String {
+    table(
+        [
+            "LABEL",
+            "URL",
+            "PVE",
+            "POOL",
+            "STORAGE",
+            "TEMPLATES",
+            "BRIDGE",
+            "SSH",
+        ],
+        list.hosts.iter().map(row),
+        "no hosts; add one with `proximity hosts add LABEL URL`",
+    )
+}
+
+fn row(host: &Host) -> [String; 8] {
+    let url = host.endpoints.first().map(|endpoint| endpoint.url.as_str());
+    let ssh = host
+        .ssh
+        .as_ref()
+        .map(|ssh| format!("{} on the nodes", ssh.user));
+    [
+        host.label.clone(),
+        or_dash(url),
+        host.pve_version.clone(),
+        or_dash(host.pool.as_deref()),
+        host.storage.clone(),
+        host.template_storage.clone(),
+        host.bridge.clone(),
+        ssh.unwrap_or_else(|| "off".to_owned()),
+    ]
+}

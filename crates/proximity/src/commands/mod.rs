@@ -1,0 +1,87 @@
+//! The commands, one file each. They talk to the server through `api::client` only.
+
+mod apps;
+mod catalog;
+mod config;
+mod deploy;
+mod gateway;
+mod health;
+mod hosts_add;
+mod hosts_list;
+mod hosts_remove;
+mod logs;
+mod operations_change;
+mod operations_list;
+mod operations_show;
+mod power;
+mod reference;
+mod remove;
+mod serve;
+mod show;
+mod version;
+
+#[cfg(feature = "crash-points")]
+mod crash_points;
+#[cfg(feature = "lab")]
+mod lab;
+#[cfg(feature = "lab")]
+mod try_it;
+
+#[cfg(feature = "lab")]
+pub(crate) use lab::failed as lab_failed;
+
+use proximity_api::apps::ActionName;
+
+use crate::cli::{Command, ConfigCommand, HostsCommand, OperationsCommand, ReferenceCommand};
+use crate::context::Context;
+use crate::failed::Failed;
+
+/// Runs the command to its end.
+///
+/// # Errors
+/// [`Failed`], with exit code, message and next step.
+pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Failed> {
+    match command {
+        #[cfg(feature = "lab")]
+        Command::Try(args) => Box::pin(try_it::run(context, args)).await,
+        Command::Serve(args) => Box::pin(serve::run(context, args)).await,
+        Command::Gateway(args) => gateway::run(context, args).await,
+        #[cfg(feature = "lab")]
+        Command::Lab(command) => lab::run(context, command).await,
+        Command::Hosts(command) => hosts(context, command).await,
+        Command::Catalog(args) => catalog::run(context, args).await,
+        Command::Deploy(args) => deploy::run(context, args).await,
+        Command::Apps(args) => apps::run(context, args).await,
+        Command::Show(args) => show::run(context, args).await,
+        Command::Logs(args) => logs::run(context, args).await,
+        Command::Start(args) => power::start(context, args).await,
+        Command::Stop(args) => power::run(context, ActionName::Stop, args).await,
+        Command::Restart(args) => power::run(context, ActionName::Restart, args).await,
+        Command::Remove(args) => remove::run(context, args).await,
+        Command::Operations(command) => operations(context, command).await,
+        Command::Health => health::run(context).await,
+        Command::Config(ConfigCommand::Show) => config::show(context),
+        Command::Version => version::run(context),
+        Command::Reference(ReferenceCommand::Errors) => reference::errors(context),
+        #[cfg(feature = "crash-points")]
+        Command::CrashPoints => crash_points::run(context),
+    }
+}
+
+async fn hosts(context: &Context, command: HostsCommand) -> Result<(), Failed> {
+    match command {
+        HostsCommand::Add(args) => Box::pin(hosts_add::run(context, *args)).await,
+        HostsCommand::List => hosts_list::run(context).await,
+        HostsCommand::Remove(args) => hosts_remove::run(context, args).await,
+    }
+}
+
+async fn operations(context: &Context, command: OperationsCommand) -> Result<(), Failed> {
+    match command {
+        OperationsCommand::List(args) => operations_list::run(context, args).await,
+        OperationsCommand::Show(args) => operations_show::run(context, args).await,
+        OperationsCommand::Retry(args) => operations_change::retry(context, args).await,
+        OperationsCommand::Abandon(args) => operations_change::abandon(context, args).await,
+        OperationsCommand::Cancel(args) => operations_change::cancel(context, args).await,
+    }
+}

@@ -1,0 +1,67 @@
+//! `proximity operations show`.
+
+use proximity_api::operations::{Operation, Step};
+
+use crate::cli::OperationsShow;
+use crate::context::Context;
+use crate::failed::Failed;
+use crate::text::{details, moment, or_dash, table};
+
+pub(crate) async fn run(context: &Context, args: OperationsShow) -> Result<(), Failed> {
+    let operation = context.client()?.operation(&args.id).await?;
+    context.output.result(&operation, human)
+}
+
+/// An operation for people.
+pub(crate) fn human(operation: &Operation) -> String {
+    let problem = operation.problem.as_ref();
+    let head = details([
+        ("operation", operation.id.clone()),
+        ("what", operation.kind.clone()),
+        (
+            "app",
+            operation
+                .hostname
+                .clone()
+                .unwrap_or_else(|| operation.app_id.clone()),
+        ),
+        (
+            "state",
+            format!("{}, {} %", operation.state, operation.percent),
+        ),
+        (
+            "problem",
+            problem.map(|p| p.message.clone()).unwrap_or_default(),
+        ),
+        (
+            "next step",
+            problem.map(|p| p.hint.clone()).unwrap_or_default(),
+        ),
+        ("repeats", operation.retry_of.clone().unwrap_or_default()),
+        ("asked by", operation.requested_by.clone()),
+        ("asked for", moment(operation.created_at)),
+        (
+            "ended",
+            operation.finished_at.map(moment).unwrap_or_default(),
+        ),
+    ]);
+    match &operation.steps {
+        Some(steps) if !steps.is_empty() => format!("{head}\n\n{}", table_of(steps)),
+        Some(_) | None => head,
+    }
+}
+
+fn table_of(steps: &[Step]) -> String {
+    table(
+        ["STEP", "STATE", "BEGUN", "TASK"],
+        steps.iter().map(|step| {
+            [
+                step.name.clone(),
+                step.state.clone(),
+                moment(step.started_at),
+                or_dash(step.upid.as_deref()),
+            ]
+        }),
+        "no steps",
+    )
+}

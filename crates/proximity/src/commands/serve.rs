@@ -1,0 +1,167 @@
+//! `proximity serve`: the control plane.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+
+use proximity_domain::time::Clock;
+use proximity_engine::catalog::Catalog;
+use proximity_engine::cluster::RealConnect;
+use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
+use proximity_engine::probe::HttpProbe;
+use proximity_engine::worker::Worker;
+use proximity_gateway::client::GatewayClient;
+use proximity_server::{Limits, ServerParts, TlsFiles, router};
+use proximity_store::{Store, StoreOptions};
+use tokio::net::TcpListener;
+use tokio_util::sync::CancellationToken;
+
+use super::version::VERSION;
+use crate::cli::ServeArgs;
+use crate::config::Settings;
+use crate::context::Context;
+use crate::failed::Failed;
+use crate::roles::admin_token;
+use crate::roles::clock::SystemClock;
+use crate::roles::data_dir::{DataDir, make_parent};
+use crate::roles::ids::SystemIds;
+use crate::roles::ingress::GatewayIngress;
+use crate::roles::{logging, signals};
+
+/// How long ports of orphans rest, milliseconds: a day.
+const REST_MS: i64 = 24 * 60 * 60 * 1000;
+
+pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed> {
+    let settings = context.settings()?;
+    logging::start(
+        &settings.log.filter,
+        args.log_format.unwrap_or(settings.log.format),
+    )?;
+    #[cfg(feature = "crash-points")]
+    if let Some(place) = args.crash_at {
+        proximity_engine::saga::set_crash_point(place);
+    }
+    let shutdown = signals::shutdown_token()?;
+    let held = DataDir::hold(&settings.data_dir)?;
+    let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
+    let store = open(&settings, clock.as_ref()).await?;
+    let token_file = settings.token_file();
+    let now = clock.now();
+    if admin_token::ensure(&store, &SystemIds, &token_file, args.new_admin_token, now).await? {
+        tracing::info!(file = %token_file.display(), "wrote a token of the account admin");
+    }
+    let engine = engine(&settings, store.clone(), Arc::clone(&clock))?;
+    let parts = ServerParts {
+        engine: engine.clone(),
+        clock,
+        ids: Arc::new(SystemIds),
+    };
+    let ended = work(&settings, engine, parts, shutdown).await;
+    store.close().await;
+    drop(held);
+    tracing::info!("ended");
+    ended
+}
+
+async fn open(settings: &Settings, clock: &dyn Clock) -> Result<Store, Failed> {
+    make_parent(&settings.key_file())?;
+    let options = StoreOptions {
+        path: settings.database(),
+        key_file: settings.key_file(),
+        public: settings.ports.public.0,
+        internal: settings.ports.internal.0,
+        rest_ms: REST_MS,
+    };
+    Ok(Store::open(options, clock.now()).await?)
+}
+
+fn engine(settings: &Settings, store: Store, clock: Arc<dyn Clock>) -> Result<Engine, Failed> {
+    let catalog = Catalog::load(&settings.catalog_folders).map_err(|e| {
+        Failed::config(
+            "bad_catalog",
+            e.to_string(),
+            "correct the entries, or take their folder out of catalog_folders",
+        )
+    })?;
+    let probe = HttpProbe::new().map_err(|e| {
+        Failed::error(
+            "internal",
+            format!("cannot prepare health checks: {e}"),
+            "report it",
+        )
+    })?;
+    let gateway = GatewayClient::new(settings.control_socket());
+    Ok(Engine::new(EngineParts {
+        store,
+        ids: Arc::new(SystemIds),
+        connect: Arc::new(RealConnect),
+        ingress: Arc::new(GatewayIngress::new(gateway, Arc::clone(&clock))),
+        clock,
+        probe: Arc::new(probe),
+        catalog,
+        limits: EngineLimits {
+            operations: settings.engine.operations,
+            public_host: settings.gateway.public_host.clone(),
+            gateway_address: reachable(settings.gateway.public_bind),
+            protect: settings.engine.protect,
+            ..EngineLimits::default()
+        },
+    }))
+}
+
+/// An address at which this machine itself reaches what listens on `bind`.
+fn reachable(bind: IpAddr) -> IpAddr {
+    match bind {
+        IpAddr::V4(ip) if ip.is_unspecified() => IpAddr::from([127, 0, 0, 1]),
+        IpAddr::V6(ip) if ip.is_unspecified() => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+        other => other,
+    }
+}
+
+/// API and worker side by side; when one ends, so does the other.
+async fn work(
+    settings: &Settings,
+    engine: Engine,
+    parts: ServerParts,
+    shutdown: CancellationToken,
+) -> Result<(), Failed> {
+    let tls = match (&settings.api.tls_cert_file, &settings.api.tls_key_file) {
+        (Some(cert_file), Some(key_file)) => {
+            let files = TlsFiles {
+                cert_file: cert_file.clone(),
+                key_file: key_file.clone(),
+            };
+            Some(files.acceptor().map_err(|e| {
+                Failed::config(
+                    "bad_tls",
+                    e.to_string(),
+                    "check api.tls_cert_file and api.tls_key_file",
+                )
+            })?)
+        }
+        (None, _) | (_, None) => None,
+    };
+    let address = settings.api.listen;
+    let listener = TcpListener::bind(address).await.map_err(|e| {
+        Failed::config(
+            "cannot_listen",
+            format!("cannot listen on {address}: {e}"),
+            "stop what listens there, or change api.listen",
+        )
+    })?;
+    let with_tls = tls.is_some();
+    tracing::info!(version = VERSION, %address, tls = with_tls, data = %settings.data_dir.display(), "serving");
+    let worker = tokio::spawn(Worker::new(engine, true).run(shutdown.clone()));
+    let api = proximity_server::serve(
+        listener,
+        router(parts),
+        tls,
+        Limits::default(),
+        shutdown.clone(),
+    );
+    let served = api.await;
+    shutdown.cancel();
+    let worked = worker.await;
+    served
+        .map_err(|e| Failed::error("cannot_listen", e.to_string(), "look at the system's log"))?;
+    worked.map_err(|e| Failed::error("internal", format!("the worker ended: {e}"), "report it"))
+}

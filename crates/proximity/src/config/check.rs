@@ -1,0 +1,77 @@
+//! Rules between settings. Pure.
+
+use super::Settings;
+
+/// What is wrong, one sentence with the name of the setting, and what to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wrong {
+    pub(super) message: String,
+    pub(super) hint: String,
+}
+
+fn wrong(message: impl Into<String>, hint: &str) -> Wrong {
+    Wrong {
+        message: message.into(),
+        hint: hint.to_owned(),
+    }
+}
+
+/// The first rule that is broken.
+pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
+    listener(settings)?;
+    ports(settings)?;
+    if settings.engine.operations == 0 || settings.engine.operations > 256 {
+        return Err(wrong(
+            format!("engine.operations is {}", settings.engine.operations),
+            "choose 1 to 256",
+        ));
+    }
+    Ok(())
+}
+
+fn listener(settings: &Settings) -> Result<(), Wrong> {
+    let api = &settings.api;
+    let with_tls = match (&api.tls_cert_file, &api.tls_key_file) {
+        (Some(_), Some(_)) => true,
+        (None, None) => false,
+        (Some(_), None) | (None, Some(_)) => {
+            return Err(wrong(
+                "only one of api.tls_cert_file and api.tls_key_file is set",
+                "set both, or neither",
+            ));
+        }
+    };
+    if !api.listen.ip().is_loopback() && !with_tls && !api.insecure_http {
+        return Err(wrong(
+            format!(
+                "api.listen is {}, which others can reach, but there is no TLS: tokens would cross the \
+                 network unprotected",
+                api.listen
+            ),
+            "set api.tls_cert_file and api.tls_key_file, or listen on 127.0.0.1 behind a reverse proxy, or \
+             accept the risk with api.insecure_http: true",
+        ));
+    }
+    Ok(())
+}
+
+fn ports(settings: &Settings) -> Result<(), Wrong> {
+    let (public, internal) = (settings.ports.public.0, settings.ports.internal.0);
+    if public.first <= internal.last && internal.first <= public.last {
+        return Err(wrong(
+            format!(
+                "ports.public ({}) and ports.internal ({}) overlap",
+                settings.ports.public, settings.ports.internal
+            ),
+            "choose two ranges without a common port",
+        ));
+    }
+    let api = settings.api.listen.port();
+    if public.contains(api) || internal.contains(api) {
+        return Err(wrong(
+            format!("api.listen has port {api}, which is also in a range of app ports"),
+            "move the API or the range",
+        ));
+    }
+    Ok(())
+}

@@ -1,0 +1,233 @@
+//! Configuration: environment over file over defaults.
+
+// The derive of the layers writes paths whole.
+#![allow(unused_qualifications)]
+
+mod check;
+mod load;
+mod range;
+
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use confique::Config;
+use serde::{Deserialize, Serialize};
+
+pub(crate) use load::{Loaded, load};
+pub(crate) use range::Range;
+
+/// Where the configuration file is unless named otherwise.
+pub(crate) const DEFAULT_PATH: &str = "/etc/proximity/config.yaml";
+
+/// Everything that can be configured.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct Settings {
+    /// Where the database, the first token and the gateway's files are kept.
+    #[config(default = "/var/lib/proximity", env = "PROXIMITY_DATA_DIR")]
+    pub(crate) data_dir: PathBuf,
+    /// File with the key that seals secrets. Default: `secret.key` in the data directory. Back it up apart
+    /// from the database: whoever has both can read every secret.
+    #[config(env = "PROXIMITY_KEY_FILE")]
+    pub(crate) key_file: Option<PathBuf>,
+    /// Folders with catalog entries of your own, each `FOLDER/ID/app.yaml`. In the environment separated by colons.
+    #[config(
+        default = [],
+        env = "PROXIMITY_CATALOG_FOLDERS",
+        parse_env = confique::env::parse::list_by_colon
+    )]
+    pub(crate) catalog_folders: Vec<PathBuf>,
+    /// The API.
+    #[config(nested)]
+    pub(crate) api: Api,
+    /// Port pairs of apps.
+    #[config(nested)]
+    pub(crate) ports: Ports,
+    /// The gateway.
+    #[config(nested)]
+    pub(crate) gateway: Gateway,
+    /// What the commands use to reach the API.
+    #[config(nested)]
+    pub(crate) client: ClientSettings,
+    /// Work on apps.
+    #[config(nested)]
+    pub(crate) engine: EngineSettings,
+    /// Logs of the long-running roles.
+    #[config(nested)]
+    pub(crate) log: Log,
+}
+
+/// The API.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct Api {
+    /// Address and port. Anything but this machine's own address needs TLS or `insecure_http: true`.
+    #[config(default = "127.0.0.1:7640", env = "PROXIMITY_API_LISTEN")]
+    pub(crate) listen: SocketAddr,
+    /// Certificate chain, PEM.
+    #[config(env = "PROXIMITY_API_TLS_CERT_FILE")]
+    pub(crate) tls_cert_file: Option<PathBuf>,
+    /// Private key of the certificate, PEM.
+    #[config(env = "PROXIMITY_API_TLS_KEY_FILE")]
+    pub(crate) tls_key_file: Option<PathBuf>,
+    /// Serve plain HTTP on an address others can reach. Tokens then cross the network unprotected.
+    #[config(default = false, env = "PROXIMITY_API_INSECURE_HTTP")]
+    pub(crate) insecure_http: bool,
+}
+
+/// Port pairs of apps.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct Ports {
+    /// Public ports are taken from this range.
+    #[config(default = "8100-8999", env = "PROXIMITY_PORTS_PUBLIC")]
+    pub(crate) public: Range,
+    /// Internal ports are taken from this range.
+    #[config(default = "9100-9999", env = "PROXIMITY_PORTS_INTERNAL")]
+    pub(crate) internal: Range,
+}
+
+/// The gateway.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct Gateway {
+    /// Address public ports listen on.
+    #[config(default = "0.0.0.0", env = "PROXIMITY_GATEWAY_PUBLIC_BIND")]
+    pub(crate) public_bind: IpAddr,
+    /// Address internal ports listen on.
+    #[config(default = "127.0.0.1", env = "PROXIMITY_GATEWAY_INTERNAL_BIND")]
+    pub(crate) internal_bind: IpAddr,
+    /// Host name or address under which people reach the public ports; it is the host in an app's URL.
+    #[config(default = "127.0.0.1", env = "PROXIMITY_GATEWAY_PUBLIC_HOST")]
+    pub(crate) public_host: String,
+    /// Where routes are kept. Default: `gateway/routes.json` in the data directory.
+    #[config(env = "PROXIMITY_GATEWAY_ROUTE_FILE")]
+    pub(crate) route_file: Option<PathBuf>,
+    /// Socket between control plane and gateway. Default: `gateway/control.sock` in the data directory.
+    #[config(env = "PROXIMITY_GATEWAY_CONTROL_SOCKET")]
+    pub(crate) control_socket: Option<PathBuf>,
+}
+
+/// What the commands use to reach the API.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct ClientSettings {
+    /// URL of the server. Default: this machine at the port of `api.listen`.
+    #[config(env = "PROXIMITY_URL")]
+    pub(crate) url: Option<String>,
+    /// File with the token. Default: `admin.token` in the data directory.
+    #[config(env = "PROXIMITY_TOKEN_FILE")]
+    pub(crate) token_file: Option<PathBuf>,
+    /// Certificates of the authorities to trust instead of the system's, PEM.
+    #[config(env = "PROXIMITY_CA_FILE")]
+    pub(crate) ca_file: Option<PathBuf>,
+}
+
+/// Work on apps.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct EngineSettings {
+    /// Operations worked on at the same time.
+    #[config(default = 8, env = "PROXIMITY_ENGINE_OPERATIONS")]
+    pub(crate) operations: usize,
+    /// Create containers with the protection of Proxmox VE switched on.
+    #[config(default = true, env = "PROXIMITY_ENGINE_PROTECT")]
+    pub(crate) protect: bool,
+}
+
+/// Logs of the long-running roles.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct Log {
+    /// `text` or `json`.
+    #[config(default = "text", env = "PROXIMITY_LOG_FORMAT")]
+    pub(crate) format: LogFormat,
+    /// What is logged, e.g. `info` or `info,proximity_engine=debug`.
+    #[config(default = "info", env = "PROXIMITY_LOG")]
+    pub(crate) filter: String,
+}
+
+/// How log lines look.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum LogFormat {
+    /// For people.
+    Text,
+    /// One JSON object per line.
+    Json,
+}
+
+impl Settings {
+    pub(crate) fn database(&self) -> PathBuf {
+        self.data_dir.join("proximity.db")
+    }
+
+    pub(crate) fn key_file(&self) -> PathBuf {
+        or_in(&self.key_file, &self.data_dir, "secret.key")
+    }
+
+    pub(crate) fn token_file(&self) -> PathBuf {
+        or_in(&self.client.token_file, &self.data_dir, "admin.token")
+    }
+
+    pub(crate) fn route_file(&self) -> PathBuf {
+        or_in(
+            &self.gateway.route_file,
+            &self.data_dir,
+            "gateway/routes.json",
+        )
+    }
+
+    pub(crate) fn control_socket(&self) -> PathBuf {
+        or_in(
+            &self.gateway.control_socket,
+            &self.data_dir,
+            "gateway/control.sock",
+        )
+    }
+
+    /// The URL commands use: the configured one, or this machine at the API's port.
+    pub(crate) fn url(&self) -> String {
+        if let Some(url) = &self.client.url {
+            return url.clone();
+        }
+        let scheme = if self.api.tls_cert_file.is_some() {
+            "https"
+        } else {
+            "http"
+        };
+        let mut address = self.api.listen;
+        if address.ip().is_unspecified() {
+            address.set_ip(match address {
+                SocketAddr::V4(_) => IpAddr::from([127, 0, 0, 1]),
+                SocketAddr::V6(_) => IpAddr::from([0, 0, 0, 0, 0, 0, 0, 1]),
+            });
+        }
+        format!("{scheme}://{address}")
+    }
+
+    /// The same settings with every default that depends on others written out.
+    pub(crate) fn complete(&self) -> Self {
+        let mut whole = self.clone();
+        whole.key_file = Some(self.key_file());
+        whole.gateway.route_file = Some(self.route_file());
+        whole.gateway.control_socket = Some(self.control_socket());
+        whole.client.url = Some(self.url());
+        whole.client.token_file = Some(self.token_file());
+        whole
+    }
+}
+
+fn or_in(given: &Option<PathBuf>, dir: &Path, name: &str) -> PathBuf {
+    given.clone().unwrap_or_else(|| dir.join(name))
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,120 @@
+use std::path::Path;
+
+use confique::{Config, Layer};
+
+use super::load::{merged, parse};
+use super::{Range, Settings};
+use crate::failed::Failed;
+
+fn from_file(text: &str) -> Result<Settings, Failed> {
+    let none = <Settings as Config>::Layer::empty();
+    merged(none, parse(Path::new("config.yaml"), text)?)
+}
+
+fn refused(text: &str) -> String {
+    from_file(text).unwrap_err().to_string()
+}
+
+#[test]
+fn the_defaults_are_those_of_the_documentation() {
+    let settings = from_file("").unwrap().complete();
+    insta::assert_snapshot!(serde_saphyr::to_string(&settings).unwrap());
+}
+
+#[test]
+fn an_empty_file_and_one_with_comments_only_are_fine() {
+    for text in ["", "\n", "# nothing\n", "---\n# nothing\n"] {
+        assert!(from_file(text).is_ok(), "{text:?}");
+    }
+}
+
+#[test]
+fn a_file_is_laid_over_the_defaults() {
+    let settings = from_file("data_dir: /srv/p\nports:\n  public: 20000-20099\n").unwrap();
+    assert_eq!(settings.database(), Path::new("/srv/p/proximity.db"));
+    assert_eq!(
+        settings.route_file(),
+        Path::new("/srv/p/gateway/routes.json")
+    );
+    assert_eq!(settings.ports.public.to_string(), "20000-20099");
+    assert_eq!(settings.ports.internal.to_string(), "9100-9999");
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let settings = from_file("api:\n  listen: 127.0.0.1:7000\n")
+        .unwrap()
+        .complete();
+    let text = serde_saphyr::to_string(&settings).unwrap();
+    let again = from_file(&text).unwrap();
+    assert_eq!(serde_saphyr::to_string(&again).unwrap(), text);
+}
+
+#[test]
+fn mistakes_are_named_with_their_place() {
+    let texts = [
+        "data_dri: /srv\n",
+        "api:\n  listen: 7640\n",
+        "api:\n  listn: 127.0.0.1:1\n",
+        "ports:\n  public: 9000-8000\n",
+        "log:\n  format: xml\n",
+        "engine:\n  operations: many\n",
+        "api: [\n",
+    ];
+    let mut all = String::new();
+    for text in texts {
+        all.push_str(&format!("--- {text}{}\n\n", refused(text)));
+    }
+    insta::assert_snapshot!(all);
+}
+
+#[test]
+fn settings_that_contradict_each_other_are_refused() {
+    let texts = [
+        "api:\n  listen: 0.0.0.0:7640\n",
+        "api:\n  tls_cert_file: /c.pem\n",
+        "ports:\n  public: 8100-9200\n",
+        "api:\n  listen: 127.0.0.1:8100\n",
+        "engine:\n  operations: 0\n",
+    ];
+    let mut all = String::new();
+    for text in texts {
+        all.push_str(&format!("--- {text}{}\n\n", refused(text)));
+    }
+    insta::assert_snapshot!(all);
+    for text in [
+        "api:\n  listen: 0.0.0.0:7640\n  insecure_http: true\n",
+        "api:\n  listen: 192.0.2.1:7640\n  tls_cert_file: /c.pem\n  tls_key_file: /k.pem\n",
+        "api:\n  listen: '[::1]:7640'\n",
+    ] {
+        assert!(from_file(text).is_ok(), "{text}");
+    }
+}
+
+#[test]
+fn the_url_of_the_commands_follows_the_listener() {
+    let url = |text: &str| from_file(text).unwrap().url();
+    assert_eq!(url(""), "http://127.0.0.1:7640");
+    assert_eq!(
+        url("api:\n  listen: 0.0.0.0:80\n  insecure_http: true\n"),
+        "http://127.0.0.1:80"
+    );
+    assert_eq!(
+        url("api:\n  listen: '[::]:443'\n  tls_cert_file: /c\n  tls_key_file: /k\n"),
+        "https://[::1]:443"
+    );
+    assert_eq!(
+        url("client:\n  url: https://p.example\n"),
+        "https://p.example"
+    );
+}
+
+#[test]
+fn ranges_are_written_first_to_last() {
+    for good in ["1-1", "8100-8999", " 8100 - 8999 "] {
+        assert!(good.parse::<Range>().is_ok(), "{good}");
+    }
+    for bad in ["", "8100", "0-10", "9-8", "a-b", "1-65536", "-1-5"] {
+        assert!(bad.parse::<Range>().is_err(), "{bad}");
+    }
+}

@@ -1,0 +1,92 @@
+//! Where results and progress go: results on stdout, everything else on stderr. The only place that prints.
+
+use std::io::{IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::failed::Failed;
+
+/// How this run talks.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Output {
+    pub(crate) json: bool,
+    pub(crate) quiet: bool,
+}
+
+impl Output {
+    /// Prints the result: as JSON, or in the form for people.
+    ///
+    /// # Errors
+    /// stdout cannot be written. A reader that went away is none.
+    pub(crate) fn result<T: Serialize>(
+        self,
+        value: &T,
+        human: impl FnOnce(&T) -> String,
+    ) -> Result<(), Failed> {
+        if self.json {
+            let text = serde_json::to_string_pretty(value).map_err(|e| {
+                Failed::error(
+                    "internal",
+                    format!("cannot print the result: {e}"),
+                    "report it",
+                )
+            })?;
+            self.line(&text)
+        } else {
+            self.line(&human(value))
+        }
+    }
+
+    /// Prints one line (or several) on stdout.
+    ///
+    /// # Errors
+    /// As [`Output::result`].
+    pub(crate) fn line(self, text: &str) -> Result<(), Failed> {
+        let mut stdout = std::io::stdout().lock();
+        let written = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
+        match written {
+            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failed::error(
+                "stdout",
+                format!("cannot write to stdout: {error}"),
+                "check the disk or the program behind the pipe",
+            )),
+            Ok(()) | Err(_) => Ok(()),
+        }
+    }
+
+    /// Says something on the way, unless told to be quiet.
+    pub(crate) fn note(self, text: &str) {
+        if !self.quiet {
+            to_stderr(text);
+        }
+    }
+
+    /// Says why the command failed, whatever was told.
+    pub(crate) fn failure(self, failed: &Failed) {
+        if failed.is_said() {
+            return;
+        }
+        if self.json {
+            // A struct of strings always serialises; the text form is there should that ever change.
+            let text = serde_json::to_string(&failed.envelope());
+            to_stderr(&text.unwrap_or_else(|_| failed.to_string()));
+        } else {
+            to_stderr(&failed.to_string());
+        }
+    }
+}
+
+fn to_stderr(text: &str) {
+    // When stderr is gone there is nobody left to tell.
+    drop(writeln!(std::io::stderr().lock(), "{text}"));
+}
+
+/// A person sits at the keyboard and sees what is printed.
+pub(crate) fn is_interactive() -> bool {
+    std::io::stdin().is_terminal() && std::io::stderr().is_terminal()
+}
+
+/// stderr is a terminal, so a bar can be drawn.
+pub(crate) fn draws_bars() -> bool {
+    std::io::stderr().is_terminal()
+}

@@ -1,0 +1,10 @@
+//! The long-running roles and what they stand on: the real clock, real ids, files, signals.
+
+pub(crate) mod admin_token;
+pub(crate) mod clock;
+pub(crate) mod data_dir;
+pub(crate) mod ids;
+pub(crate) mod ingress;
+pub(crate) mod logging;
+pub(crate) mod private_file;
+pub(crate) mod signals;

@@ -1,0 +1,178 @@
+//! `proximity try`: lab, gateway and server as child processes, one app deployed, everything ended again.
+
+mod checks;
+mod child;
+mod page;
+mod place;
+mod ports;
+mod previous;
+mod report;
+mod stack;
+
+use proximity_domain::time::Clock;
+use proximity_pve_emulator::lab::ensure_template;
+use tokio_util::sync::CancellationToken;
+
+use crate::cli::TryArgs;
+use crate::commands::lab_failed;
+use crate::context::Context;
+use crate::failed::Failed;
+use crate::roles::clock::SystemClock;
+use crate::roles::signals;
+use place::Place;
+use report::Report;
+use stack::Stack;
+
+/// Host name of the app that is deployed.
+const HOSTNAME: &str = "hello";
+/// The catalog entry that is deployed.
+const CATALOG_ID: &str = "nginx";
+
+/// How a run came to its end.
+enum Outcome {
+    /// `--once`: every check was made.
+    Checked(Box<Report>),
+    /// It stayed until it was asked to end.
+    Stayed,
+}
+
+/// Runs it all.
+///
+/// Guarantees: whatever happens, what was started is ended before this returns; after a kill -9 the next run does so.
+///
+/// # Errors
+/// Something could not be started or did not work; its log file is named.
+pub(crate) async fn run(context: &Context, args: TryArgs) -> Result<(), Failed> {
+    let interrupted = signals::shutdown_token()?;
+    let clock = SystemClock::new();
+    let place = Place::take(&args)?;
+    previous::clear(context.output, &place).await?;
+    let begun = clock.monotonic();
+    let template = tokio::select! {
+        made = make_template(context, &place) => made,
+        () = interrupted.cancelled() => return Err(given_up()),
+    };
+    template?;
+    let seconds_template = seconds(clock.monotonic().since_ms(begun));
+    let mut stack = Stack::new(context.output, &place);
+    let up = stack.up();
+    let outcome = tokio::select! {
+        outcome = play(context, &args, &mut stack, &clock, seconds_template, &interrupted) => outcome,
+        () = giving_up(&interrupted, &up) => Err(given_up()),
+    };
+    let left = stack.end().await;
+    conclude(context, &place, outcome, left)
+}
+
+/// Milliseconds as seconds with three digits.
+fn seconds(ms: u64) -> f64 {
+    // Runs take minutes, not centuries: the figure is exact.
+    #[allow(clippy::cast_precision_loss)]
+    let seconds = ms as f64 / 1000.0;
+    seconds
+}
+
+fn given_up() -> Failed {
+    Failed::cancelled("ended before it was ready", "")
+}
+
+async fn make_template(context: &Context, place: &Place) -> Result<(), Failed> {
+    context
+        .output
+        .note("preparing the container template (a minute or two, the first time)");
+    ensure_template(&place.template_cache)
+        .await
+        .map(drop)
+        .map_err(lab_failed)
+}
+
+/// Waits for the wish to end; once everything is up, that is how one ends it, and no giving up.
+async fn giving_up(interrupted: &CancellationToken, up: &CancellationToken) {
+    interrupted.cancelled().await;
+    if up.is_cancelled() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn play(
+    context: &Context,
+    args: &TryArgs,
+    stack: &mut Stack<'_>,
+    clock: &dyn Clock,
+    seconds_template: f64,
+    interrupted: &CancellationToken,
+) -> Result<Outcome, Failed> {
+    let world = stack.start(args).await?;
+    context.output.note("deploying nginx");
+    let deployed = checks::deploy(context, &world, clock).await?;
+    if args.once {
+        let report = checks::whole_life(context, &world, deployed, seconds_template).await?;
+        return Ok(Outcome::Checked(Box::new(report)));
+    }
+    stack.up().cancel();
+    context.output.line(&invitation(stack, &deployed))?;
+    tokio::select! {
+        () = interrupted.cancelled() => Ok(Outcome::Stayed),
+        ended = stack.first_to_end() => Err(ended),
+    }
+}
+
+fn invitation(stack: &Stack<'_>, deployed: &checks::Deployed) -> String {
+    let place = stack.place();
+    format!(
+        "\nIt is up: {url}\n\n  the app       {url}\n  the API       {api}/api/health\n  commands      {program} --config {config} apps\n  logs          {dir}/*.log\n\nCtrl-C ends everything it started.",
+        url = deployed.url,
+        api = stack.api_url(),
+        program = place.program.display(),
+        config = place.config.display(),
+        dir = place.dir.display(),
+    )
+}
+
+fn conclude(
+    context: &Context,
+    place: &Place,
+    outcome: Result<Outcome, Failed>,
+    left: Vec<String>,
+) -> Result<(), Failed> {
+    let logs = format!("look at the logs in {}", place.dir.display());
+    match outcome {
+        Err(mut failed) => {
+            for what in &left {
+                context.output.note(&format!("left behind: {what}"));
+            }
+            if failed.body.code != "cancelled" {
+                failed.body.hint = match failed.body.hint.as_str() {
+                    "" => logs,
+                    hint => format!("{hint}; {logs}"),
+                };
+            }
+            Err(failed)
+        }
+        Ok(Outcome::Stayed) if left.is_empty() => {
+            context.output.note("everything it started has ended");
+            Ok(())
+        }
+        Ok(Outcome::Stayed) => Err(Failed::error(
+            "leftovers",
+            format!("left behind: {}", left.join("; ")),
+            logs,
+        )),
+        Ok(Outcome::Checked(mut report)) => {
+            report.leftovers.extend(left);
+            let line = serde_json::to_string(&report).map_err(|e| {
+                Failed::error(
+                    "internal",
+                    format!("cannot print the report: {e}"),
+                    "report it",
+                )
+            })?;
+            context.output.line(&line)?;
+            let complaints = report.complaints();
+            if complaints.is_empty() {
+                return Ok(());
+            }
+            Err(Failed::error("try_failed", complaints.join("; "), logs))
+        }
+    }
+}

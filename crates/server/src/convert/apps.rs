@@ -1,0 +1,98 @@
+//! Apps, their logs and plans.
+
+use proximity_api::apps::{App, AppError, HostName, PlannedGuest, RemovalPlan, Resources};
+use proximity_domain::app::Status;
+use proximity_domain::guest::NativeGuest;
+use proximity_engine::commands;
+use proximity_store::records::{AppRecord, LogLevel, LogLine};
+
+use super::{moment, ports, problem};
+
+/// An app with its host's label and its guests.
+pub(crate) fn app(record: AppRecord, host_label: &str, guests: &[NativeGuest]) -> App {
+    App {
+        id: record.id.to_string(),
+        hostname: record.hostname.into(),
+        catalog_id: record.catalog_id.into(),
+        catalog_version: record.catalog_version,
+        status: record.status.label().label().to_owned(),
+        error: error(&record.status),
+        host: HostName {
+            id: record.host.to_string(),
+            label: host_label.to_owned(),
+        },
+        node: record.node.into(),
+        vmid: guests.last().map(|guest| guest.identity.vmid.get()),
+        config: Resources {
+            memory: record.resources.memory_mib,
+            cores: record.resources.cores,
+            disk: record.resources.disk_gib,
+        },
+        environment: record.environment,
+        ports: record.ports.map(ports),
+        container_port: record.guest_port,
+        url: record.url,
+        operation_id: record.operation.map(|id| id.to_string()),
+        owner: record.owner,
+        created_at: moment(record.created_at),
+        state_changed_at: moment(record.status_changed_at),
+    }
+}
+
+fn error(status: &Status) -> Option<AppError> {
+    match status {
+        Status::Error { was, why, since } => Some(AppError {
+            was: was.label().to_owned(),
+            since: moment(*since),
+            problem: problem(why),
+        }),
+        Status::Deploying
+        | Status::Adopting
+        | Status::Cloning
+        | Status::Running
+        | Status::Stopped
+        | Status::Updating
+        | Status::Removing => None,
+    }
+}
+
+/// One line of an app's log.
+pub(crate) fn log_line(line: LogLine) -> proximity_api::logs::LogLine {
+    proximity_api::logs::LogLine {
+        seq: line.seq,
+        at: moment(line.at),
+        level: match line.level {
+            LogLevel::Info => "info",
+            LogLevel::Warning => "warning",
+            LogLevel::Error => "error",
+        }
+        .to_owned(),
+        step: line.step,
+        message: line.message,
+        percent: line.percent,
+        operation_id: line.operation.map(|id| id.to_string()),
+    }
+}
+
+/// What a removal would do.
+pub(crate) fn removal_plan(plan: commands::RemovalPlan) -> RemovalPlan {
+    RemovalPlan {
+        app_id: plan.app.to_string(),
+        hostname: plan.hostname,
+        deletion_type: plan.deletion_type.to_owned(),
+        guests: plan
+            .guests
+            .into_iter()
+            .map(|guest| PlannedGuest {
+                node: guest.node,
+                vmid: guest.vmid,
+                identity_ok: guest.identity_ok,
+                protected: guest.protected,
+                running: guest.running,
+                trouble: guest.trouble,
+            })
+            .collect(),
+        ports: plan.ports.map(ports),
+        steps: plan.steps,
+    }
+}

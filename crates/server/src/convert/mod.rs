@@ -1,0 +1,57 @@
+//! Domain and store values as wire types. Pure.
+
+mod apps;
+mod catalog;
+mod hosts;
+mod operations;
+
+pub(crate) use apps::{app, log_line, removal_plan};
+pub(crate) use catalog::catalog_entry;
+pub(crate) use hosts::{add_host, host, host_probe};
+pub(crate) use operations::operation;
+
+use proximity_api::apps::{Ports, Problem};
+use proximity_domain::failure::Failure;
+use proximity_domain::ports::PortPair;
+use proximity_domain::time::Timestamp;
+
+/// A recorded moment as the wire shows it. One beyond what the calendar knows becomes its nearest end.
+pub(crate) fn moment(at: Timestamp) -> jiff::Timestamp {
+    jiff::Timestamp::from_millisecond(at.0).unwrap_or(if at.0 < 0 {
+        jiff::Timestamp::MIN
+    } else {
+        jiff::Timestamp::MAX
+    })
+}
+
+fn problem(failure: &Failure) -> Problem {
+    Problem {
+        code: failure.code.clone(),
+        message: failure.message.clone(),
+        hint: failure.hint.clone(),
+        step: failure.step.clone(),
+    }
+}
+
+fn ports(pair: PortPair) -> Ports {
+    Ports {
+        public: pair.public,
+        internal: pair.internal,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_rfc_3339_in_utc() {
+        assert_eq!(moment(Timestamp(0)).to_string(), "1970-01-01T00:00:00Z");
+        assert_eq!(
+            moment(Timestamp(1_700_000_000_123)).to_string(),
+            "2023-11-14T22:13:20.123Z"
+        );
+        assert_eq!(moment(Timestamp(i64::MAX)), jiff::Timestamp::MAX);
+        assert_eq!(moment(Timestamp(i64::MIN)), jiff::Timestamp::MIN);
+    }
+}

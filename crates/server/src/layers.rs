@@ -1,0 +1,119 @@
+//! What every request goes through: an id, a log line, a time limit, a net for panics, safe headers.
+
+use std::any::Any;
+use std::time::Duration;
+
+use axum::extract::{Request, State};
+use axum::middleware::Next;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderName, HeaderValue};
+use proximity_api::error::{ErrorBody, ErrorKind};
+use tracing::Instrument;
+
+use crate::extract::internal;
+use crate::refusal::Refusal;
+use crate::router::AppState;
+
+/// Longest time a request may take.
+const LONGEST_REQUEST: Duration = Duration::from_secs(60);
+
+const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
+
+/// On every answer. The API gives no pages, so nothing may be run, framed, guessed or kept.
+const SAFE_HEADERS: [(&str, &str); 5] = [
+    ("cache-control", "no-store"),
+    (
+        "content-security-policy",
+        "default-src 'none'; frame-ancestors 'none'",
+    ),
+    ("referrer-policy", "no-referrer"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+];
+
+/// Gives the request an id (the client's, if it sent a decent one), logs how it ended, and adds the headers.
+pub(crate) async fn observe(
+    State(state): State<AppState>,
+    mut request: Request,
+    next: Next,
+) -> Response {
+    let id = sent_id(&request).unwrap_or_else(|| state.new_request_id());
+    let (method, path) = (request.method().clone(), request.uri().path().to_owned());
+    request.headers_mut().insert(REQUEST_ID, id.clone());
+    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
+    let begun = state.clock().monotonic();
+    let mut answer = next.run(request).instrument(span.clone()).await;
+    let ms = state.clock().monotonic().since_ms(begun);
+    let status = answer.status().as_u16();
+    span.in_scope(|| tracing::info!(%method, path, status, ms, "answered"));
+    answer.headers_mut().insert(REQUEST_ID, id);
+    for (name, value) in SAFE_HEADERS {
+        let (name, value) = (
+            HeaderName::from_static(name),
+            HeaderValue::from_static(value),
+        );
+        answer.headers_mut().insert(name, value);
+    }
+    answer
+}
+
+fn sent_id(request: &Request) -> Option<HeaderValue> {
+    let value = request.headers().get(REQUEST_ID)?;
+    let text = value.to_str().ok()?;
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
+    ((1..=64).contains(&text.len()) && text.bytes().all(plain)).then(|| value.clone())
+}
+
+/// Ends a request that takes too long.
+pub(crate) async fn limit_time(request: Request, next: Next) -> Response {
+    match tokio::time::timeout(LONGEST_REQUEST, next.run(request)).await {
+        Ok(answer) => answer,
+        Err(_) => Refusal::new(
+            ErrorKind::Timeout,
+            ErrorBody::new(
+                "timeout",
+                "the request took longer than 60 s and was ended",
+                "what it asked for may still have happened: look before you repeat it",
+            ),
+        )
+        .into_response(),
+    }
+}
+
+/// The answer to a request whose code panicked.
+#[allow(clippy::needless_pass_by_value)] // the signature is the layer's
+pub(crate) fn after_panic(panic: Box<dyn Any + Send + 'static>) -> Response {
+    let text = panic
+        .downcast_ref::<String>()
+        .map(String::as_str)
+        .or_else(|| panic.downcast_ref::<&str>().copied())
+        .unwrap_or("no message");
+    tracing::error!(panic = text, "a request panicked");
+    Refusal::new(ErrorKind::Internal, internal()).into_response()
+}
+
+/// The answer on a path the API does not have.
+pub(crate) async fn no_such_path(request: Request) -> Refusal {
+    let path = request.uri().path();
+    Refusal::new(
+        ErrorKind::NotFound,
+        ErrorBody::new(
+            "no_such_path",
+            format!("the API has no path {path}"),
+            "check the path; all of them begin with /api/",
+        ),
+    )
+}
+
+/// The answer to a method the path does not take. The header `allow` says which it does.
+pub(crate) async fn method_not_allowed(request: Request) -> Refusal {
+    let (method, path) = (request.method(), request.uri().path());
+    Refusal::new(
+        ErrorKind::MethodNotAllowed,
+        ErrorBody::new(
+            "method_not_allowed",
+            format!("{path} does not take {method}"),
+            "use a method from the answer's header `allow`",
+        ),
+    )
+}

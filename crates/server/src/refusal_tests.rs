@@ -1,0 +1,147 @@
+use proximity_api::error::lookup;
+use proximity_domain::create::Refusal as No;
+use proximity_domain::ids::{AppId, OperationId};
+
+use super::*;
+
+fn every_error() -> Vec<EngineError> {
+    let text = || "x".to_owned();
+    let name = || "web".parse().unwrap();
+    let mut errors = vec![
+        EngineError::NotFound {
+            what: "app",
+            name: text(),
+        },
+        EngineError::NotFound {
+            what: "operation",
+            name: text(),
+        },
+        EngineError::NotFound {
+            what: "host",
+            name: text(),
+        },
+        EngineError::NotFound {
+            what: "node",
+            name: text(),
+        },
+        EngineError::Invalid {
+            field: "hostname".to_owned(),
+            message: text(),
+        },
+        EngineError::NotInState {
+            app: text(),
+            status: text(),
+            action: text(),
+        },
+        EngineError::ConfirmationNeeded { hostname: text() },
+        EngineError::ClusterKnown { label: text() },
+        EngineError::HostAmbiguous {
+            labels: vec![text()],
+        },
+        EngineError::NoHost,
+        EngineError::PveUnsupported { version: text() },
+        EngineError::TokenTooNarrow {
+            token: text(),
+            missing: vec![text()],
+        },
+    ];
+    errors.extend(
+        [
+            No::HostnameTaken(name()),
+            No::UnknownCatalogId("nginx".parse().unwrap()),
+            No::TooLittleMemory {
+                app: "nginx".parse().unwrap(),
+                asked: 1,
+                needed: 2,
+            },
+            No::MemoryAboveNode {
+                asked: 2,
+                largest: 1,
+            },
+            No::CoresAboveNode {
+                asked: 2,
+                largest: 1,
+            },
+            No::OutOfRange {
+                what: "cores",
+                asked: 0,
+                min: 1,
+                max: 2,
+            },
+            No::NoNodeOnline,
+            No::TemplateMissing(text()),
+        ]
+        .map(EngineError::from),
+    );
+    let app = AppId("018f0000-0000-7000-8000-000000000001".parse().unwrap());
+    let operation = OperationId("018f0000-0000-7000-8000-000000000002".parse().unwrap());
+    errors.extend(
+        [
+            StoreError::LeaseLost { operation },
+            StoreError::HostnameTaken { hostname: text() },
+            StoreError::PortsExhausted {
+                range: text(),
+                held: 1,
+                resting: 0,
+            },
+            StoreError::Busy { app, operation },
+            StoreError::IllegalTransition { what: text() },
+            StoreError::NotFound {
+                what: "app",
+                id: text(),
+            },
+            StoreError::Exists {
+                what: "host",
+                id: text(),
+            },
+            StoreError::HostInUse {
+                label: text(),
+                apps: 1,
+            },
+            StoreError::TooNew { found: 2, known: 1 },
+            StoreError::Key {
+                path: text(),
+                why: text(),
+            },
+            StoreError::Damaged {
+                what: "state",
+                why: text(),
+            },
+        ]
+        .map(EngineError::from),
+    );
+    errors
+}
+
+#[test]
+fn every_error_of_the_engine_is_in_the_reference_with_the_same_kind() {
+    for error in every_error() {
+        let row = lookup(error.code());
+        let row = row.unwrap_or_else(|| panic!("{} is not in the table of codes", error.code()));
+        assert_eq!(row.kind, kind(error.kind()), "{}", error.code());
+    }
+}
+
+#[test]
+fn every_error_of_the_engine_says_what_to_do_next() {
+    for error in every_error() {
+        assert!(!error.hint().is_empty(), "{}: {error}", error.code());
+    }
+}
+
+#[test]
+fn an_answer_is_the_envelope_with_the_kinds_status() {
+    let refusal: Refusal = EngineError::Refused(No::HostnameTaken("web".parse().unwrap())).into();
+    assert_eq!(refusal.body.fields.keys().collect::<Vec<_>>(), ["hostname"]);
+    let answer = refusal.into_response();
+    assert_eq!(answer.status(), 409);
+    assert_eq!(answer.headers()[CONTENT_TYPE], "application/json");
+    let missing = Refusal::new(
+        ErrorKind::Unauthorized,
+        ErrorBody::new("unauthorized", "m", "h"),
+    );
+    assert_eq!(
+        missing.into_response().headers()[WWW_AUTHENTICATE],
+        "Bearer"
+    );
+}

@@ -1,0 +1,200 @@
+//! `/api/apps/`.
+
+use std::collections::HashMap;
+
+use axum::Json;
+use axum::extract::{Path, State};
+use axum::response::{IntoResponse, Response};
+use http::header::LOCATION;
+use http::{HeaderMap, StatusCode};
+use proximity_api::apps::{
+    ActionName, ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan,
+};
+use proximity_api::operations::Operation;
+use proximity_domain::app::StatusLabel;
+use proximity_domain::create::ResourceRequest;
+use proximity_domain::ids::HostId;
+use proximity_engine::commands::{self, Action};
+use proximity_engine::error::EngineError;
+use proximity_store::Reader;
+use proximity_store::records::{AppRecord, OperationRecord};
+use proximity_store::views::AppFilter;
+
+use crate::auth::{Caller, Scope};
+use crate::convert;
+use crate::extract::{Body, Query, idempotency_key};
+use crate::refusal::Refusal;
+use crate::router::AppState;
+use crate::routes::lookup;
+
+const MOST_PER_PAGE: usize = 200;
+
+/// `GET /api/apps/`.
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<AppQuery>,
+) -> Result<Json<AppList>, Refusal> {
+    caller.require(Scope::Read)?;
+    let reader = state.reader();
+    let (records, total) = reader.apps(filter(query, &caller)?).await?;
+    let labels: HashMap<HostId, String> = reader
+        .hosts()
+        .await?
+        .into_iter()
+        .map(|host| (host.id, host.label.into()))
+        .collect();
+    let mut apps = Vec::with_capacity(records.len());
+    for record in records {
+        let guests = reader.native_guests(record.id).await?;
+        let label = labels.get(&record.host).map_or("", String::as_str);
+        apps.push(convert::app(record, label, &guests));
+    }
+    let total = usize::try_from(total).unwrap_or(usize::MAX);
+    Ok(Json(AppList { apps, total }))
+}
+
+fn filter(query: AppQuery, caller: &Caller) -> Result<AppFilter, Refusal> {
+    let status = query
+        .status
+        .map(|text| {
+            StatusLabel::parse(&text).ok_or_else(|| {
+                let labels = StatusLabel::ALL.map(StatusLabel::label).join(", ");
+                invalid(
+                    "status",
+                    format!("{text:?} is no status; there are {labels}"),
+                )
+            })
+        })
+        .transpose()?;
+    let page = query.page.unwrap_or(1);
+    let per_page = query.per_page.unwrap_or(20);
+    if page == 0 || per_page == 0 || per_page > MOST_PER_PAGE {
+        let message = format!("pages count from 1 and hold 1 to {MOST_PER_PAGE} apps");
+        return Err(invalid("per_page", message));
+    }
+    Ok(AppFilter {
+        status,
+        search: query.search,
+        owner: caller.sees_only().map(str::to_owned),
+        page: u32::try_from(page).unwrap_or(u32::MAX),
+        per_page: u32::try_from(per_page).unwrap_or(u32::MAX),
+    })
+}
+
+fn invalid(field: &str, message: String) -> Refusal {
+    EngineError::Invalid {
+        field: field.to_owned(),
+        message,
+    }
+    .into()
+}
+
+/// `POST /api/apps/`: 202 with the app as recorded; the work is its operation's.
+pub(crate) async fn create(
+    State(state): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(body): Body<CreateApp>,
+) -> Result<Response, Refusal> {
+    caller.require(Scope::Operate)?;
+    let request = commands::CreateApp {
+        catalog_id: body.catalog_id,
+        hostname: body.hostname,
+        resources: ResourceRequest {
+            memory_mib: body.config.memory,
+            cores: body.config.cores,
+            disk_gib: body.config.disk,
+        },
+        environment: body.environment,
+        host: body.host,
+        node: body.node,
+        idempotency_key: idempotency_key(&headers)?,
+    };
+    let record = state.engine().create_app(caller.actor(), request).await?;
+    let location = record
+        .operation
+        .map(|id| format!("/api/operations/{id}"))
+        .unwrap_or_default();
+    let app = shown(&state.reader(), record).await?;
+    Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Json(app)).into_response())
+}
+
+/// `GET /api/apps/{id}`.
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<App>, Refusal> {
+    caller.require(Scope::Read)?;
+    let reader = state.reader();
+    let record = lookup::app(&reader, &caller, &name).await?;
+    shown(&reader, record).await.map(Json)
+}
+
+async fn shown(reader: &Reader, record: AppRecord) -> Result<App, Refusal> {
+    let guests = reader.native_guests(record.id).await?;
+    let label = reader
+        .host(record.host)
+        .await?
+        .map_or_else(String::new, |host| host.label.into());
+    Ok(convert::app(record, &label, &guests))
+}
+
+/// `POST /api/apps/{id}/action`: 202 with the operation.
+pub(crate) async fn act(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(name): Path<String>,
+    Body(body): Body<ActionRequest>,
+) -> Result<Response, Refusal> {
+    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let action = action(body, &caller, &app)?;
+    let operation = state
+        .engine()
+        .act(caller.actor(), &app.id.to_string(), action)
+        .await?;
+    Ok(accepted(operation, Some(app.hostname.into())))
+}
+
+/// The action, if the caller's token has the scope for it.
+fn action(body: ActionRequest, caller: &Caller, app: &AppRecord) -> Result<Action, Refusal> {
+    let force = body.force;
+    let scope = match body.action {
+        ActionName::Delete => Scope::Destroy,
+        ActionName::Start | ActionName::Stop | ActionName::Restart | ActionName::Retry => {
+            Scope::Operate
+        }
+    };
+    caller.require(scope)?;
+    Ok(match body.action {
+        ActionName::Start => Action::Start,
+        ActionName::Stop => Action::Stop { force },
+        ActionName::Restart => Action::Restart { force },
+        ActionName::Retry => Action::Retry,
+        ActionName::Delete => Action::Delete {
+            // A token with the scope `destroy` is a confirmation in itself; a name that is sent must fit.
+            confirm: body.confirm.or_else(|| Some(app.hostname.to_string())),
+            force_stop: force,
+        },
+    })
+}
+
+/// 202 with the operation and where to follow it.
+pub(crate) fn accepted(record: OperationRecord, hostname: Option<String>) -> Response {
+    let location = format!("/api/operations/{}", record.id);
+    let body: Operation = convert::operation(record, hostname, None);
+    (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
+}
+
+/// `GET /api/apps/{id}/removal`: what a removal would do.
+pub(crate) async fn removal(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<RemovalPlan>, Refusal> {
+    caller.require(Scope::Read)?;
+    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let plan = state.engine().plan_remove(&app.id.to_string()).await?;
+    Ok(Json(convert::removal_plan(plan)))
+}

@@ -1,0 +1,45 @@
+//! `/api/catalog/`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use proximity_api::catalog::{CatalogEntry, CatalogList};
+use proximity_domain::create::Refusal as Rule;
+use proximity_domain::names::CatalogId;
+use proximity_engine::error::EngineError;
+
+use crate::auth::{Caller, Scope};
+use crate::convert;
+use crate::refusal::Refusal;
+use crate::router::AppState;
+
+/// `GET /api/catalog/`.
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<CatalogList>, Refusal> {
+    caller.require(Scope::Read)?;
+    let entries = state.engine().catalog().entries();
+    let entries = entries.map(convert::catalog_entry).collect();
+    Ok(Json(CatalogList { entries }))
+}
+
+/// `GET /api/catalog/{entry}`.
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<CatalogEntry>, Refusal> {
+    caller.require(Scope::Read)?;
+    let id: CatalogId = name.parse().map_err(|error| EngineError::Invalid {
+        field: "catalog_id".to_owned(),
+        message: format!("{error}"),
+    })?;
+    let found = state
+        .engine()
+        .catalog()
+        .get(&id)
+        .map(convert::catalog_entry);
+    found
+        .map(Json)
+        .ok_or_else(|| EngineError::Refused(Rule::UnknownCatalogId(id)).into())
+}

@@ -1,0 +1,96 @@
+//! `/api/proxmox/hosts`.
+
+use axum::Json;
+use axum::extract::{Path, State};
+use http::StatusCode;
+use proximity_api::error::ErrorKind;
+use proximity_api::hosts::{AddHost, Host, HostList, HostProbe};
+use proximity_engine::error::EngineError;
+use tokio::runtime::Handle;
+
+use crate::auth::{Caller, Scope};
+use crate::convert;
+use crate::extract::{Body, internal};
+use crate::refusal::Refusal;
+use crate::router::AppState;
+use crate::routes::lookup;
+
+/// `GET /api/proxmox/hosts`.
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+) -> Result<Json<HostList>, Refusal> {
+    caller.require(Scope::Read)?;
+    let hosts = state.reader().hosts().await?;
+    let hosts = hosts.into_iter().map(convert::host).collect();
+    Ok(Json(HostList { hosts }))
+}
+
+/// `GET /api/proxmox/hosts/{id}`.
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<Json<Host>, Refusal> {
+    caller.require(Scope::Read)?;
+    let record = lookup::host(&state.reader(), &name).await?;
+    Ok(Json(convert::host(record)))
+}
+
+/// `POST /api/proxmox/hosts/probe`: looks, stores nothing.
+pub(crate) async fn probe(
+    State(state): State<AppState>,
+    caller: Caller,
+    Body(body): Body<AddHost>,
+) -> Result<Json<HostProbe>, Refusal> {
+    caller.require(Scope::Hosts)?;
+    let request = convert::add_host(body);
+    let engine = state.engine().clone();
+    let probe = to_its_end(async move || engine.probe_host(&request).await).await?;
+    Ok(Json(convert::host_probe(probe)))
+}
+
+/// `POST /api/proxmox/hosts`: 201 with the entry as stored.
+pub(crate) async fn add(
+    State(state): State<AppState>,
+    caller: Caller,
+    Body(body): Body<AddHost>,
+) -> Result<(StatusCode, Json<Host>), Refusal> {
+    caller.require(Scope::Hosts)?;
+    let request = convert::add_host(body);
+    let engine = state.engine().clone();
+    let added = async move || engine.add_host(caller.actor(), request).await;
+    let record = to_its_end(added).await?;
+    Ok((StatusCode::CREATED, Json(convert::host(record))))
+}
+
+/// Runs the work to its end, also when the client goes away: a host is added whole or not at all.
+///
+/// The work is made and driven on a thread of its own, because it borrows in ways that the compiler cannot
+/// prove to be `Send`.
+async fn to_its_end<T, W>(work: W) -> Result<T, Refusal>
+where
+    T: Send + 'static,
+    W: AsyncFnOnce() -> Result<T, EngineError> + Send + 'static,
+{
+    let runtime = Handle::current();
+    let ended = tokio::task::spawn_blocking(move || runtime.block_on(work())).await;
+    match ended {
+        Ok(result) => Ok(result?),
+        Err(panicked) => {
+            tracing::error!(error = %panicked, "looking at a host panicked");
+            Err(Refusal::new(ErrorKind::Internal, internal()))
+        }
+    }
+}
+
+/// `DELETE /api/proxmox/hosts/{id}`: 204; refused while apps are on it.
+pub(crate) async fn remove(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path(name): Path<String>,
+) -> Result<StatusCode, Refusal> {
+    caller.require(Scope::Hosts)?;
+    state.engine().remove_host(caller.actor(), &name).await?;
+    Ok(StatusCode::NO_CONTENT)
+}

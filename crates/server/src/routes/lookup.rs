@@ -1,0 +1,61 @@
+//! Finding what a path names, and whether the caller may see it.
+
+use proximity_domain::ids::{AppId, HostId};
+use proximity_store::Reader;
+use proximity_store::records::{AppRecord, HostRecord};
+
+use crate::auth::Caller;
+use crate::refusal::Refusal;
+use proximity_engine::error::EngineError;
+
+/// The live app with this id or host name, if the caller may see it.
+pub(crate) async fn app(
+    reader: &Reader,
+    caller: &Caller,
+    name: &str,
+) -> Result<AppRecord, Refusal> {
+    let found = match name.parse::<AppId>() {
+        Ok(id) => reader.app(id).await?,
+        Err(_) => reader.app_by_hostname(name).await?,
+    };
+    seen(found, caller, name)
+}
+
+/// As [`app`], but a removed app is found by its id too: its log stays readable.
+pub(crate) async fn app_or_archived(
+    reader: &Reader,
+    caller: &Caller,
+    name: &str,
+) -> Result<AppRecord, Refusal> {
+    if let Ok(id) = name.parse::<AppId>()
+        && let Some(archived) = reader.archived_app(id).await?
+    {
+        return seen(Some(archived.record), caller, name);
+    }
+    app(reader, caller, name).await
+}
+
+fn seen(found: Option<AppRecord>, caller: &Caller, name: &str) -> Result<AppRecord, Refusal> {
+    found
+        .filter(|app| {
+            caller
+                .sees_only()
+                .is_none_or(|account| account == app.owner)
+        })
+        .ok_or_else(|| Refusal::no_app(name))
+}
+
+/// The host entry with this id or label.
+pub(crate) async fn host(reader: &Reader, name: &str) -> Result<HostRecord, Refusal> {
+    let found = match name.parse::<HostId>() {
+        Ok(id) => reader.host(id).await?,
+        Err(_) => reader.host_by_label(name).await?,
+    };
+    found.ok_or_else(|| {
+        EngineError::NotFound {
+            what: "host",
+            name: name.to_owned(),
+        }
+        .into()
+    })
+}

@@ -1,0 +1,9 @@
+//! The paths, one file per noun. Each checks the scope, converts, and calls the engine or the reader.
+
+pub(crate) mod apps;
+pub(crate) mod catalog;
+pub(crate) mod health;
+pub(crate) mod hosts;
+pub(crate) mod logs;
+pub(crate) mod lookup;
+pub(crate) mod operations;
