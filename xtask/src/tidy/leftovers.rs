@@ -180,6 +180,7 @@ mod tests {
         assert_eq!(count("crates/x/src/a.rs", &inside), 1);
         assert_eq!(count("crates/x/tests/a.rs", sleep), 1);
         assert_eq!(count("crates/x/src/a_tests.rs", sleep), 1);
+        assert_eq!(count("crates/x/src/a_tests/b.rs", sleep), 1);
         assert_eq!(
             count(
                 "crates/x/src/a/tests.rs",

@@ -35,11 +35,13 @@ impl TreeFile {
         Self { path, text, rust }
     }
 
-    /// Sources of tests: they may unwrap and print, but not sleep.
+    /// Sources of tests: a folder or file named `tests` or `…_tests`. They may unwrap and print,
+    /// but not sleep.
     pub(crate) fn is_test(&self) -> bool {
-        self.path.contains("/tests/")
-            || self.path.ends_with("/tests.rs")
-            || self.path.ends_with("_tests.rs")
+        self.path
+            .trim_end_matches(".rs")
+            .split('/')
+            .any(|part| part == "tests" || part.ends_with("_tests"))
     }
 }
 
