@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::sync::Arc;
+use std::time::Duration;
 
 use bytes::Bytes;
 use proptest::strategy::{Strategy, ValueTree};
@@ -181,6 +182,30 @@ async fn a_command_that_takes_too_long_is_in_doubt() {
         "{error:?}"
     );
     assert_eq!(run(&access, exec(&["echo", "next"])).await.stdout, "next\n");
+}
+
+#[tokio::test]
+async fn commands_given_up_free_their_place_on_the_server() {
+    let Some(sshd) = Sshd::start().await else {
+        return;
+    };
+    let access = sshd.access();
+    run(&access, exec(&["true"])).await;
+    let endless = exec(&["sh", "-c", "while echo x; do :; done"]);
+    // The server has ten places. Twice as many are given up here, by their own limit or by who waits.
+    for i in 0..20 {
+        let patience = if i % 2 == 0 { 60 } else { 10_000 };
+        let request = Exec {
+            timeout_ms: patience,
+            ..endless.clone()
+        };
+        let target = guest(100);
+        let waiting = access.exec(&target, request);
+        let outcome = tokio::time::timeout(Duration::from_millis(70), waiting).await;
+        assert!(!matches!(outcome, Ok(Ok(_))), "{outcome:?}");
+    }
+    assert_eq!(run(&access, exec(&["echo", "next"])).await.stdout, "next\n");
+    assert_eq!(sshd.connections(), 1, "places were used up");
 }
 
 #[tokio::test]

@@ -81,7 +81,8 @@ fn config(folder: &Path) -> String {
     [
         format!("HostKey {at}/host_key"),
         format!("AuthorizedKeysFile {at}/authorized_keys"),
-        format!("SetEnv PATH={path} STATE={at}/state TMPDIR={at}/tmp"),
+        // A home of its own: what the user's shell does at its start is none of the test's business.
+        format!("SetEnv HOME={at} PATH={path} STATE={at}/state TMPDIR={at}/tmp"),
         "StrictModes no\nUsePAM no\nPasswordAuthentication no\nPermitRootLogin prohibit-password"
             .to_owned(),
         "PrintMotd no\nPrintLastLog no\nMaxSessions 10\n".to_owned(),

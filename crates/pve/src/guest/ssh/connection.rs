@@ -5,12 +5,13 @@ use std::fmt;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use bytes::Bytes;
 use proximity_domain::names::NodeName;
 use russh::client::{self, AuthResult, Handle};
 use russh::keys::{PrivateKey, PrivateKeyWithHashAlg, PublicKeyOrCertificate};
-use russh::{Channel, ChannelMsg, Preferred};
+use russh::{Channel, ChannelMsg, ChannelWriteHalf, Preferred};
 use tokio::sync::Semaphore;
-use tokio::time::{Instant, timeout, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::super::{ExecOutput, GuestError};
 use super::command::Job;
@@ -20,6 +21,9 @@ use super::{BadKey, HostKey, NodeAddress};
 const CONNECT: Duration = Duration::from_secs(10);
 /// Commands at the same time; sshd takes ten sessions per connection unless told otherwise.
 const CONCURRENT_COMMANDS: usize = 8;
+/// How long a server may have no place for another command.
+const NO_PLACE: Duration = Duration::from_secs(10);
+const NO_PLACE_RETRY: Duration = Duration::from_millis(20);
 /// A connection that is silent for this long is asked whether it lives.
 const KEEPALIVE: Duration = Duration::from_secs(15);
 const UNANSWERED_KEEPALIVES: usize = 3;
@@ -184,15 +188,32 @@ impl Node {
     /// A channel on the shared connection; on a broken one, once more on a new one.
     async fn open_channel(&self) -> Result<Channel<client::Msg>, GuestError> {
         let shared = self.session(None).await?;
-        match shared.channel_open_session().await {
+        match self.open_on(&shared).await {
             Ok(channel) => Ok(channel),
+            Err(error @ russh::Error::ChannelOpenFailure(_)) => {
+                Err(self.not_sent(format!("it takes no command now: {error}")))
+            }
             Err(error) => {
                 tracing::debug!(node = %self.name, %error, "SSH connection is of no use any more");
                 let fresh = self.session(Some(&shared)).await?;
-                fresh
-                    .channel_open_session()
-                    .await
-                    .map_err(|e| self.not_sent(e.to_string()))
+                let opened = self.open_on(&fresh).await;
+                opened.map_err(|e| self.not_sent(e.to_string()))
+            }
+        }
+    }
+
+    /// Opens a channel, with patience: a server frees the place of an ended command a moment after it told us the end.
+    async fn open_on(
+        &self,
+        session: &Handle<Checker>,
+    ) -> Result<Channel<client::Msg>, russh::Error> {
+        let patience = Instant::now() + NO_PLACE;
+        loop {
+            match session.channel_open_session().await {
+                Err(russh::Error::ChannelOpenFailure(_)) if Instant::now() < patience => {
+                    sleep(NO_PLACE_RETRY).await;
+                }
+                outcome => return outcome,
             }
         }
     }
@@ -263,6 +284,7 @@ impl Node {
             .await
             .map_err(|e| self.not_sent(e.to_string()))?;
         let (mut reader, writer) = channel.split();
+        let mut writer = Hangup::new(writer);
         let mut heard = Heard::new(job);
         while heard.accepted.is_none() {
             let message = reader.wait().await;
@@ -273,18 +295,6 @@ impl Node {
         if heard.accepted == Some(false) {
             return Err(self.not_sent("it refuses to run commands for this user"));
         }
-        let feeding = async {
-            // A command that does not read its input closes it; what it says and returns is what counts.
-            if let Some(input) = &job.stdin
-                && let Err(error) = writer.data_bytes(input.clone()).await
-            {
-                tracing::debug!(node = %self.name, %error, "input was not read to its end");
-            }
-            if let Err(error) = writer.eof().await {
-                tracing::debug!(node = %self.name, %error, "input was not closed");
-            }
-            std::future::pending::<()>().await;
-        };
         let hearing = async {
             loop {
                 let message = reader.wait().await;
@@ -295,9 +305,55 @@ impl Node {
         };
         tokio::select! {
             () = hearing => {}
-            () = feeding => {}
+            () = writer.feed(job.stdin.as_ref()) => {}
         }
+        writer.has_ended();
         heard.outcome().map_err(|why| self.in_doubt(why))
+    }
+}
+
+/// The sending side of a channel. Dropped before the command ended, it closes the channel: the library does not, and
+/// a server has room for few.
+struct Hangup(Option<ChannelWriteHalf<client::Msg>>);
+
+impl Hangup {
+    fn new(writer: ChannelWriteHalf<client::Msg>) -> Self {
+        Self(Some(writer))
+    }
+
+    /// Sends the input and its end, then waits for good: what the command says is what counts.
+    async fn feed(&self, input: Option<&Bytes>) {
+        if let Some(writer) = &self.0 {
+            // A command that does not read its input closes it; that is its own business.
+            if let Some(input) = input
+                && let Err(error) = writer.data_bytes(input.clone()).await
+            {
+                tracing::debug!(%error, "input was not read to its end");
+            }
+            if let Err(error) = writer.eof().await {
+                tracing::debug!(%error, "input was not closed");
+            }
+        }
+        std::future::pending().await
+    }
+
+    /// The other side closed the channel or is gone: there is nothing to close.
+    fn has_ended(&mut self) {
+        self.0 = None;
+    }
+}
+
+impl Drop for Hangup {
+    fn drop(&mut self) {
+        if let Some(writer) = self.0.take()
+            && let Ok(runtime) = tokio::runtime::Handle::try_current()
+        {
+            runtime.spawn(async move {
+                if let Err(error) = writer.close().await {
+                    tracing::debug!(%error, "a channel was not closed");
+                }
+            });
+        }
     }
 }
 
