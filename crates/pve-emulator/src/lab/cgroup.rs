@@ -174,10 +174,11 @@ pub(crate) fn remove_group(group: &str) {
 }
 
 fn remove_once(prefix: &str) -> Option<(PathBuf, std::io::Error)> {
-    trees(prefix)
+    let failed = trees(prefix)
         .into_iter()
-        .filter_map(|tree| remove_tree(&tree))
-        .last()
+        .filter_map(|tree| remove_tree(&tree));
+    // All are tried; one failure is enough to tell.
+    failed.collect::<Vec<_>>().pop()
 }
 
 fn remove_tree(path: &Path) -> Option<(PathBuf, std::io::Error)> {

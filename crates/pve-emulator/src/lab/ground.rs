@@ -199,7 +199,7 @@ async fn kill_by_place(place: &Place) -> Result<(), LabError> {
 }
 
 async fn kill_guests(driver: &LxcDriver, place: &Place) -> Result<(), LabError> {
-    match driver.kill_all().await.into_iter().next() {
+    match driver.end_all().await.into_iter().next() {
         None => Ok(()),
         Some((guest, error)) => Err(LabError::Refused(format!(
             "guest {} of lab {} could not be ended: {error:?}",

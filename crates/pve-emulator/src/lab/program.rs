@@ -197,6 +197,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("setpriv", "util-linux"),
+    ("flock", "util-linux"),
     ("slirp4netns", "slirp4netns"),
 ];
 

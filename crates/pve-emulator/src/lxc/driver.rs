@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use tokio::sync::{Mutex as AsyncMutex, OwnedMutexGuard};
+use tokio_util::task::TaskTracker;
 
 use super::config::{Address, Plan, address_of};
 use super::lease::Leases;
@@ -53,13 +54,24 @@ pub struct LxcDriver {
 #[derive(Debug)]
 struct Inner {
     setup: DriverSetup,
+    /// Commands under way; they run to their end even if nobody waits for the answer any more.
+    commands: TaskTracker,
     locks: Mutex<HashMap<GuestKey, Arc<AsyncMutex<()>>>>,
 }
 
 #[async_trait]
 impl GuestDriver for LxcDriver {
     async fn run(&self, command: GuestCommand) -> GuestDone {
-        self.carry_out(command).await
+        let (driver, job) = (self.clone(), command.job());
+        // A task of its own: dropping the answer must not leave a start or a removal half way.
+        let work = self
+            .inner
+            .commands
+            .spawn(async move { driver.carry_out(command).await });
+        work.await.unwrap_or_else(|error| GuestDone {
+            job,
+            result: Err(GuestError::Failed(format!("the command was lost: {error}"))),
+        })
     }
 }
 
@@ -71,6 +83,7 @@ impl LxcDriver {
         Self {
             inner: Arc::new(Inner {
                 setup,
+                commands: TaskTracker::new(),
                 locks: Mutex::default(),
             }),
         }
@@ -109,8 +122,26 @@ impl LxcDriver {
         self.inner.setup.place.running()
     }
 
-    /// Ends all running guests at once; gives back those that could not be ended.
-    pub async fn kill_all(&self) -> Vec<(GuestKey, GuestError)> {
+    /// Ends all running guests and waits for the commands under way; gives back what could not be ended.
+    ///
+    /// For the end of a lab: nobody may give commands any more.
+    pub async fn end_all(&self) -> Vec<(GuestKey, GuestError)> {
+        self.inner.commands.close();
+        loop {
+            let failed = self.kill_running().await;
+            // A command under way may start a guest yet, and a shutdown waits for one to end.
+            if self.inner.commands.is_empty() || !failed.is_empty() {
+                return if self.running().is_empty() {
+                    Vec::new()
+                } else {
+                    failed
+                };
+            }
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    async fn kill_running(&self) -> Vec<(GuestKey, GuestError)> {
         let ends = self
             .running()
             .into_iter()
@@ -149,6 +180,7 @@ impl LxcDriver {
     async fn start(&self, guest: &GuestKey, spec: &GuestSpec) -> Log {
         let _turn = self.turn(guest).await;
         let setup = &self.inner.setup;
+        power::wait_for_other_start(&setup.place, guest).await?;
         if setup.place.is_running(guest) {
             return Ok(Vec::new());
         }

@@ -1,12 +1,12 @@
 //! Starting and ending a guest through LXC's own programs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::process::Stdio;
 use std::time::Duration;
 
 use super::place::Place;
 use crate::core::guest::{GuestError, GuestKey};
-use crate::lab::Program;
+use crate::lab::{Program, lock_exclusive};
 
 /// Longest time a start may take before it is given up.
 const START_LIMIT: Duration = Duration::from_secs(90);
@@ -19,6 +19,30 @@ fn lxc(name: &str, place: &Place, guest: &GuestKey) -> Program {
     Program::new(name)
         .args(["-P".as_ref(), place.lxcpath(&guest.node).as_os_str()])
         .args(["-n", &guest.vmid.to_string()])
+}
+
+/// Waits for a start that an earlier lab, killed meanwhile, left under way.
+///
+/// # Errors
+/// It takes longer than a start may.
+pub(crate) async fn wait_for_other_start(
+    place: &Place,
+    guest: &GuestKey,
+) -> Result<(), GuestError> {
+    let path = start_lock(place, guest);
+    if !path.exists() {
+        return Ok(());
+    }
+    let wait = lock_exclusive(&path, "a start from before is under way; waiting");
+    match tokio::time::timeout(START_LIMIT, wait).await {
+        Ok(Ok(_lock)) => Ok(()),
+        Ok(Err(error)) => Err(GuestError::Failed(error.to_string())),
+        Err(_) => Err(GuestError::TimedOut),
+    }
+}
+
+fn start_lock(place: &Place, guest: &GuestKey) -> PathBuf {
+    place.directory(guest).join("start.lock")
 }
 
 /// Boots the guest; done when LXC says RUNNING.
@@ -35,9 +59,12 @@ pub(crate) async fn start(place: &Place, guest: &GuestKey) -> Result<(), GuestEr
             log.display()
         )));
     }
+    // The lock is held by a process that outlives a killed lab, until the start has ended one way or the other.
     // The monitor stays behind in the background, so its streams must not be pipes somebody reads to the end.
-    let status = tokio::process::Command::new("lxc-start")
-        .arg("-P")
+    let status = tokio::process::Command::new("flock")
+        .args(["--close", "--exclusive"])
+        .arg(start_lock(place, guest))
+        .args(["lxc-start", "-P"])
         .arg(place.lxcpath(&guest.node))
         .args(["-n", &guest.vmid.to_string(), "-l", "WARN", "-o"])
         .arg(&log)

@@ -13,3 +13,6 @@ mod spool;
 pub use connection::NodeSsh;
 pub use host_key::{HostKey, KeyError};
 pub use session::NodeShell;
+
+#[cfg(test)]
+mod tests;

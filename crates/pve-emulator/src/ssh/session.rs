@@ -95,16 +95,12 @@ async fn wait_for_request(
                 variable_name,
                 variable_value,
                 ..
-            } => {
-                if accepts(&variable_name) && variables.len() < MAX_VARIABLES {
-                    variables.push((variable_name, variable_value));
-                    let _ = handle.channel_success(id).await;
-                } else {
-                    let _ = handle.channel_failure(id).await;
-                }
+            } if accepts(&variable_name) && variables.len() < MAX_VARIABLES => {
+                variables.push((variable_name, variable_value));
+                let _ = handle.channel_success(id).await;
             }
             ChannelMsg::Close => return None,
-            // Terminals, subsystems, forwarding: not offered. Data before a request has nowhere to go.
+            // Other variables, terminals, subsystems, forwarding: not offered. Data before a request has nowhere to go.
             _ => {
                 let _ = handle.channel_failure(id).await;
             }

@@ -11,25 +11,27 @@ use tokio::sync::{Semaphore, mpsc};
 /// Most bytes waiting for one command.
 const LIMIT_BYTES: u32 = 64 << 20;
 
+/// Most pieces, whatever their size.
+const LIMIT_PIECES: usize = 16 * 1024;
+
 /// The end that fills the spool.
 #[derive(Debug)]
 pub(crate) struct SpoolWriter {
     room: Arc<Semaphore>,
-    sender: mpsc::UnboundedSender<Bytes>,
+    sender: mpsc::Sender<Bytes>,
 }
 
 /// The end that empties it.
 #[derive(Debug)]
 pub(crate) struct SpoolReader {
     room: Arc<Semaphore>,
-    receiver: mpsc::UnboundedReceiver<Bytes>,
+    receiver: mpsc::Receiver<Bytes>,
 }
 
 /// An empty spool.
 pub(crate) fn spool() -> (SpoolWriter, SpoolReader) {
     let room = Arc::new(Semaphore::new(LIMIT_BYTES as usize));
-    // Unbounded in number of pieces, bounded in bytes by the semaphore.
-    let (sender, receiver) = mpsc::unbounded_channel();
+    let (sender, receiver) = mpsc::channel(LIMIT_PIECES);
     (
         SpoolWriter {
             room: Arc::clone(&room),
@@ -51,7 +53,7 @@ impl SpoolWriter {
         if let Ok(permit) = self.room.acquire_many(bytes).await {
             permit.forget();
             // A closed receiver means that the command no longer reads.
-            drop(self.sender.send(piece));
+            let _ = self.sender.send(piece).await;
         }
     }
 }

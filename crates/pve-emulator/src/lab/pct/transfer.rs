@@ -106,7 +106,7 @@ fn create(path: &Path, owner: Resolved) -> Result<File, Died> {
     let made = OpenOptions::new()
         .write(true)
         .create_new(true)
-        .mode(0)
+        .mode(0o000)
         .open(path);
     let (file, default_mode) = match made {
         Ok(file) => (file, Some(0o666 & !umask())),

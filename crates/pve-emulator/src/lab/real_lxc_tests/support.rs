@@ -18,9 +18,7 @@ const DIRECTORY: &str = "PROXIMITY_LAB_TEST_DIRECTORY";
 /// Outside, it checks afterwards that the machine is as before.
 pub(super) fn in_private_namespace(name: &str, body: impl FnOnce(&Path)) {
     if private::scope().is_some() {
-        return body(Path::new(
-            &std::env::var_os(DIRECTORY).expect("a directory"),
-        ));
+        return body(&directory_of_inner_run());
     }
     if let Some(reason) = unable() {
         println!("SKIPPED: {name}: {reason}");
@@ -38,6 +36,14 @@ pub(super) fn in_private_namespace(name: &str, body: impl FnOnce(&Path)) {
     let left = traces(directory.path());
     assert!(status.success(), "inside the namespace: {status}");
     assert_eq!(left, Vec::<String>::new(), "left on the machine");
+}
+
+#[allow(
+    clippy::disallowed_methods,
+    reason = "how the outer run tells the inner one"
+)]
+fn directory_of_inner_run() -> PathBuf {
+    std::env::var_os(DIRECTORY).expect("a directory").into()
 }
 
 pub(super) fn block_on<T>(work: impl Future<Output = T>) -> T {
@@ -284,14 +290,12 @@ impl Lab {
 
     /// Asks again until there is an answer, at most half a minute.
     fn until<T>(&self, what: &str, ask: impl Fn() -> Option<T>) -> T {
-        let (give, take) = std::sync::mpsc::channel::<()>();
         for _ in 0..600 {
             if let Some(answer) = ask() {
-                drop(give);
                 return answer;
             }
-            // Waits without a word from anybody: there is no event to wait for on the API.
-            let _ = take.recv_timeout(Duration::from_millis(50));
+            // The API tells nobody when something changes: asking again is all there is.
+            block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
         }
         panic!("waited in vain for {what}");
     }
