@@ -2,8 +2,9 @@
 //!
 //! Usage: `cargo run -p proximity-pve-emulator --example schema_table -- SCHEMA OUTPUT`
 //!
-//! Kept are the facts a server needs to check a request (names, types, limits, permissions, where a call runs);
-//! descriptions and return types are left out. Equal parameter definitions are stored once and referred to by index.
+//! Kept are the facts a server needs to check a request (names, types, limits, permissions, where a
+//! call runs); descriptions and return types are left out. Equal parameter definitions are stored
+//! once and referred to by index.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -100,8 +101,8 @@ impl Table {
         Value::Object(entry)
     }
 
-    /// Parameters by name, and whether others are allowed. Alternatives (`allOf` of one base and variants) are merged;
-    /// what not every variant demands becomes optional.
+    /// Parameters by name, and whether others are allowed. Alternatives (`allOf` of one base and
+    /// variants) are merged; what not every variant demands becomes optional.
     fn parameters(&mut self, parameters: &Value) -> (Map<String, Value>, bool) {
         let mut merged = Map::new();
         let mut open = parameters.get("additionalProperties") != Some(&json!(0));

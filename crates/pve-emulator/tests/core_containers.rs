@@ -1,5 +1,14 @@
 //! Containers through the core: create, power, configuration, locks, destroy.
 
+// Helpers of tests are tests too, though the lint sees only functions marked as such.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub
+)]
+
 mod support;
 
 use proximity_pve_emulator::core::TaskTimes;

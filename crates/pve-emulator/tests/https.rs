@@ -1,4 +1,14 @@
-//! The emulator on real sockets: transport peculiarities, a container's life, control socket, restart.
+//! The emulator on real sockets: transport peculiarities, a container's life, control socket,
+//! restart.
+
+// Helpers of tests are tests too, though the lint sees only functions marked as such.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub
+)]
 
 mod support;
 

@@ -1,6 +1,17 @@
-//! What was acknowledged survives kill -9 at any moment: a real child process is killed while it acknowledges writes.
+//! What was acknowledged survives kill -9 at any moment: a real child process is killed while it
+//! acknowledges writes.
 //!
-//! This binary is its own child: the second test serves when the environment says where, and is empty otherwise.
+//! This binary is its own child: the second test serves when the environment says where, and is
+//! empty otherwise.
+
+// Helpers of tests are tests too, though the lint sees only functions marked as such.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub
+)]
 
 mod support;
 
@@ -77,7 +88,8 @@ async fn child_serves_when_told_to() {
         .unwrap();
 }
 
-/// Writes ever higher numbers into a guest's description until the connection breaks; notes what was acknowledged.
+/// Writes ever higher numbers into a guest's description until the connection breaks; notes what
+/// was acknowledged.
 async fn write_on(
     served: (SocketAddr, String),
     ca: PathBuf,
@@ -145,7 +157,8 @@ async fn acknowledged_writes_survive_being_killed() {
                 ))
             })
             .collect();
-        // Killed in the midst of it: after so many more acknowledgements, another number each round.
+        // Killed in the midst of it: after so many more acknowledgements, another number each
+        // round.
         let goal = total + 3 + round * 7 % 40;
         loop {
             let now: u32 = counters

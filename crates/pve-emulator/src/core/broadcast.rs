@@ -9,7 +9,8 @@ use super::world::{Power, World};
 /// Between two broadcasts.
 pub(crate) const PERIOD_MS: u64 = 10_000;
 
-/// Begins a broadcast: stopped guests are told about at once, running ones when they were looked at.
+/// Begins a broadcast: stopped guests are told about at once, running ones when they were looked
+/// at.
 pub(crate) fn start(world: &mut World, now_ms: u64, effects: &mut Effects) {
     world.next_broadcast_ms = now_ms + PERIOD_MS;
     let guests: Vec<(GuestKey, bool)> = world

@@ -1,11 +1,13 @@
-//! The seam between the emulated cluster and its guests: what the core asks of a guest, and what comes back.
+//! The seam between the emulated cluster and its guests: what the core asks of a guest, and what
+//! comes back.
 //!
-//! The core decides, a driver acts. A driver gets [`GuestCommand`]s in the order they were decided, may run
-//! commands for different guests at the same time, and answers each with exactly one [`GuestDone`].
-//! After a restart of the emulator the core asks again (all commands are idempotent: creating a guest that is
-//! there half made starts over, starting a running one succeeds, killing a stopped one succeeds, destroying an absent
-//! one succeeds). At most one of create, start, shutdown, destroy is under way per guest; a kill may come while a
-//! shutdown still waits (its task was killed or overruled) and must not wait for it; a look may come at any time.
+//! The core decides, a driver acts. A driver gets [`GuestCommand`]s in the order they were decided,
+//! may run commands for different guests at the same time, and answers each with exactly one
+//! [`GuestDone`]. After a restart of the emulator the core asks again (all commands are idempotent:
+//! creating a guest that is there half made starts over, starting a running one succeeds, killing a
+//! stopped one succeeds, destroying an absent one succeeds). At most one of create, start,
+//! shutdown, destroy is under way per guest; a kill may come while a shutdown still waits (its task
+//! was killed or overruled) and must not wait for it; a look may come at any time.
 
 use std::collections::BTreeMap;
 
@@ -15,7 +17,8 @@ use serde::{Deserialize, Serialize};
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct JobId(pub u64);
 
-/// A guest by its place: ids are unique in a cluster, the node says which machine's disk it lives on.
+/// A guest by its place: ids are unique in a cluster, the node says which machine's disk it lives
+/// on.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct GuestKey {
     /// Node name, e.g. `pve1`.
@@ -27,7 +30,8 @@ pub struct GuestKey {
 /// What the driver needs to make and run a guest; derived from the guest's configuration.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct GuestSpec {
-    /// File name of the template in the node's template directory, e.g. `debian-12-standard_12.0-1_amd64.tar.zst`.
+    /// File name of the template in the node's template directory, e.g.
+    /// `debian-12-standard_12.0-1_amd64.tar.zst`.
     pub template: String,
     /// Host name inside the guest.
     pub hostname: String,

@@ -1,4 +1,5 @@
-//! A container's configuration file: keys, pending changes, digest, and the forms PVE brings values into.
+//! A container's configuration file: keys, pending changes, digest, and the forms PVE brings values
+//! into.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -200,7 +201,8 @@ fn print_keys(key: &str, values: &PropertyMap) -> String {
     let Some(Format::Keys(keys)) = format else {
         return String::new();
     };
-    // The default key comes first and bare, then what must be there, then the rest, each in alphabetical order.
+    // The default key comes first and bare, then what must be there, then the rest, each in
+    // alphabetical order.
     let rank = |name: &str| {
         keys.get(name)
             .map_or((false, true), |p| (!p.default_key, p.optional))

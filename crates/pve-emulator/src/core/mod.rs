@@ -1,14 +1,17 @@
 //! The emulated cluster as plain data and pure decisions.
 //!
-//! [`handle`] takes the world, one input and the time, and gives answers and guest commands; nothing here reads a clock, a
-//! file or a socket. A request that has to wait (for a look at a guest, a configuration lock, a point in time) is parked in
-//! [`World::live`] and answered by a later input; [`next_wakeup`] says when time alone is due to change something.
+//! [`handle`] takes the world, one input and the time, and gives answers and guest commands;
+//! nothing here reads a clock, a file or a socket. A request that has to wait (for a look at a
+//! guest, a configuration lock, a point in time) is parked in [`World::live`] and answered by a
+//! later input; [`next_wakeup`] says when time alone is due to change something.
 //!
-//! Tasks survive a restart of the emulator: PVE's workers are processes of their own that outlive a restart of the API
-//! daemons, so [`resume`] issues the guest commands that were not answered again and the tasks run to their end.
+//! Tasks survive a restart of the emulator: PVE's workers are processes of their own that outlive a
+//! restart of the API daemons, so [`resume`] issues the guest commands that were not answered again
+//! and the tasks run to their end.
 
 mod answer;
 mod broadcast;
+mod call;
 mod decode;
 mod error;
 mod guest_config;
@@ -61,7 +64,8 @@ pub struct Effects {
     pub commands: Vec<GuestCommand>,
 }
 
-/// Decides what an input does to the world. `now_ms` is Unix time and must not go backwards by much.
+/// Decides what an input does to the world. `now_ms` is Unix time and must not go backwards by
+/// much.
 pub fn handle(world: &mut World, input: Input, now_ms: u64) -> Effects {
     let mut effects = Effects::default();
     match input {

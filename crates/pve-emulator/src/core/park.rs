@@ -1,4 +1,5 @@
-//! Requests that wait: for looks at guests, a configuration lock, a point in time, or a free daemon worker.
+//! Requests that wait: for looks at guests, a configuration lock, a point in time, or a free daemon
+//! worker.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -30,7 +31,8 @@ pub(crate) struct Live {
 #[derive(Debug, Clone)]
 pub(crate) struct Inspect {
     pub(crate) guest: GuestKey,
-    /// Power-on time of the guest when the look was asked for: an answer about an earlier life is ignored.
+    /// Power-on time of the guest when the look was asked for: an answer about an earlier life is
+    /// ignored.
     pub(crate) since_ms: u64,
     /// Its result goes into the broadcast.
     pub(crate) broadcast: bool,

@@ -1,23 +1,22 @@
-//! The way of a request: format, authentication, method, permission, proxying, verification, behaviour.
+//! The way of a request: format, authentication, method, permission, proxying, verification,
+//! behaviour.
 //!
-//! The order is that of PVE: credentials are looked at before the path, permissions before parameters, and a call for another
-//! node leaves before its parameters are verified there.
+//! The order is that of PVE: credentials are looked at before the path, permissions before
+//! parameters, and a call for another node leaves before its parameters are verified there.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::answer::{self, Reply, Style};
-use super::broadcast;
+use super::answer::{self, Style};
+use super::call::{Call, Outcome, Stop};
 use super::decode;
 use super::error::ApiError;
-use super::guest::GuestKey;
 use super::methods;
-use super::park::{self, Progress, Wait};
-use super::request::{ApiRequest, Handed, Payload, RequestId, Response};
+use super::park::{self, Progress};
+use super::request::{ApiRequest, Handed, Payload, Response};
 use super::rights::Rights;
 use super::token::{self, Access, Caller};
-use super::worker;
 use super::world::{Reach, World};
 use super::{Description, Effects};
 use crate::schema::{Method, Params, perl_text, table, verify};
@@ -25,36 +24,6 @@ use crate::schema::{Method, Params, perl_text, table, verify};
 const BASE: &str = "/api2";
 /// PVE delays every 401 by this long.
 const UNAUTHORIZED_HOLD_MS: u64 = 3_000;
-
-/// What a behaviour may end with besides a result.
-#[derive(Debug)]
-pub(crate) enum Stop {
-    Refused(ApiError),
-    Park(Wait),
-}
-
-impl From<ApiError> for Stop {
-    fn from(error: ApiError) -> Self {
-        Self::Refused(error)
-    }
-}
-
-pub(crate) type Outcome = Result<Reply, Stop>;
-
-/// A call that passed all checks, as its behaviour sees it.
-pub(crate) struct Call<'a> {
-    pub(crate) world: &'a mut World,
-    pub(crate) now_ms: u64,
-    pub(crate) request: RequestId,
-    pub(crate) caller: &'a Caller,
-    pub(crate) params: &'a Params,
-    /// The node it runs on: named by the path, or the one that took it.
-    pub(crate) node: String,
-    /// The node that took it.
-    pub(crate) via: String,
-    pub(crate) progress: &'a mut Progress,
-    pub(crate) effects: &'a mut Effects,
-}
 
 /// A call on its way to its behaviour.
 struct Admitted {
@@ -389,72 +358,4 @@ fn perform(
         effects,
     };
     behaviour(&mut call)
-}
-
-impl Call<'_> {
-    /// A given parameter as text.
-    pub(crate) fn text(&self, name: &str) -> Option<String> {
-        perl_text(self.params.get(name)?)
-    }
-
-    /// A given switch; absent means off.
-    pub(crate) fn flag(&self, name: &str) -> bool {
-        self.text(name).as_deref() == Some("1")
-    }
-
-    /// A given whole number; negative ones count as absent.
-    pub(crate) fn number(&self, name: &str) -> Option<u64> {
-        self.text(name)?.trim_start_matches('+').parse().ok()
-    }
-
-    /// The guest the path names.
-    pub(crate) fn guest_key(&self) -> GuestKey {
-        let vmid = self
-            .number("vmid")
-            .and_then(|vmid| u32::try_from(vmid).ok())
-            .unwrap_or_default();
-        GuestKey {
-            node: self.node.clone(),
-            vmid,
-        }
-    }
-
-    /// Whether the caller holds a privilege.
-    pub(crate) fn may(&self, path: &str, privilege: &str) -> bool {
-        Rights(self.caller).has(path, privilege)
-    }
-
-    /// Makes sure that what is known about these guests is fresh: parks the request once for a look at those that run.
-    pub(crate) fn look_at(&mut self, guests: &[GuestKey]) -> Result<(), Stop> {
-        if self.progress.looked {
-            return Ok(());
-        }
-        let jobs: BTreeSet<_> = guests
-            .iter()
-            .filter_map(|key| broadcast::inspect(self.world, key, false, self.effects))
-            .collect();
-        if jobs.is_empty() {
-            Ok(())
-        } else {
-            Err(Stop::Park(Wait::Looks(jobs)))
-        }
-    }
-
-    /// Waits for a guest's configuration lock, 10 s at most.
-    pub(crate) fn await_lock(&mut self, guest: &GuestKey) -> Result<(), Stop> {
-        if worker::lock_holder(self.world, guest).is_none() {
-            return Ok(());
-        }
-        let until_ms = *self
-            .progress
-            .lock_until_ms
-            .get_or_insert(self.now_ms + worker::LOCK_TIMEOUT_MS);
-        if self.now_ms >= until_ms {
-            return Err(ApiError::died(worker::lock_timeout(guest.vmid)).into());
-        }
-        Err(Stop::Park(Wait::ConfigLock {
-            guest: guest.clone(),
-            until_ms,
-        }))
-    }
 }

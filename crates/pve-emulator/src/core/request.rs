@@ -55,8 +55,9 @@ pub enum Handed {
 }
 
 impl Handed {
-    /// The `Connection` headers of an answer. An answer of the daemon carries the daemon's own `close` along, one of another
-    /// node that node's, joined into one header; the end of the connection replaces them all.
+    /// The `Connection` headers of an answer. An answer of the daemon carries the daemon's own
+    /// `close` along, one of another node that node's, joined into one header; the end of the
+    /// connection replaces them all.
     pub fn connection_headers(self, keep_alive: bool) -> &'static [&'static str] {
         match (keep_alive, self) {
             (false, _) => &["close"],

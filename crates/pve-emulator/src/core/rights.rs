@@ -1,4 +1,5 @@
-//! Permission checks. [`Rights`] is the one place that knows what a caller may do; an ACL model replaces its body.
+//! Permission checks. [`Rights`] is the one place that knows what a caller may do; an ACL model
+//! replaces its body.
 
 use serde_json::Value;
 

@@ -135,7 +135,8 @@ pub(crate) fn broadcast(
     row
 }
 
-/// A row of `GET /cluster/resources`: place, lock, tags and pool are current, the rest is as last broadcast.
+/// A row of `GET /cluster/resources`: place, lock, tags and pool are current, the rest is as last
+/// broadcast.
 pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest) -> Value {
     let mut row = Map::from_iter([
         ("id".to_owned(), json!(format!("lxc/{vmid}"))),

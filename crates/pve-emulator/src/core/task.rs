@@ -214,7 +214,8 @@ impl Task {
         row
     }
 
-    /// A row of `GET /nodes/{node}/tasks`. Running ones name the user with its token and have no token field.
+    /// A row of `GET /nodes/{node}/tasks`. Running ones name the user with its token and have no
+    /// token field.
     pub(crate) fn node_row(&self) -> Value {
         let mut row = self.shared_fields();
         row["pid"] = self.upid.pid.into();

@@ -1,7 +1,8 @@
 //! The step machine of worker tasks: lock, check, command, settle, end.
 //!
-//! A task takes the guest's configuration lock (10 s at most), checks what PVE's worker checks, gives the driver one command
-//! after the other and ends when both the driver is done and its least time has passed.
+//! A task takes the guest's configuration lock (10 s at most), checks what PVE's worker checks,
+//! gives the driver one command after the other and ends when both the driver is done and its least
+//! time has passed.
 
 mod conclude;
 mod launch;
@@ -172,66 +173,95 @@ pub(crate) fn proceed(
     if job != done.job {
         return;
     }
-    let end_ms = not_before_ms.max(now_ms);
-    match (step, done.result) {
-        (Step::Create, Ok(outcome)) => {
-            launch::unpacked(world, at, log_of(outcome));
-            settle(world, at, None, end_ms);
-        }
-        (Step::Create, Err(error)) => clean_up(
-            world,
+    let turn = Turn {
+        at,
+        not_before_ms,
+        now_ms,
+    };
+    match done.result {
+        Ok(outcome) => turn.succeeded(world, step, outcome, effects),
+        Err(error) => turn.failed(world, step, error, effects),
+    }
+}
+
+/// Where a task stands when the driver answered it.
+#[derive(Clone, Copy)]
+struct Turn {
+    /// Place of the task in the list.
+    at: usize,
+    /// The task does not end before, Unix ms.
+    not_before_ms: u64,
+    now_ms: u64,
+}
+
+impl Turn {
+    fn end(self, world: &mut World, error: Option<String>) {
+        settle(world, self.at, error, self.not_before_ms.max(self.now_ms));
+    }
+
+    fn succeeded(
+        self,
+        world: &mut World,
+        step: Step,
+        outcome: GuestOutcome,
+        effects: &mut Effects,
+    ) {
+        let Self {
             at,
-            message(error, "timed out"),
             not_before_ms,
-            effects,
-        ),
-        (Step::CleanUp { error }, _) => settle(world, at, Some(error), end_ms),
-        (Step::Start, Err(error)) => {
-            let vmid = world.tasks[at].guest().vmid;
-            world.tasks[at].say(message(error, "timed out"));
-            settle(
-                world,
-                at,
-                Some(format!("startup for container '{vmid}' failed")),
-                end_ms,
-            );
+            now_ms,
+        } = self;
+        match step {
+            Step::Create => {
+                launch::unpacked(world, at, log_of(outcome));
+                self.end(world, None);
+            }
+            Step::CleanUp { error } => self.end(world, Some(error)),
+            Step::RebootDown | Step::RebootKill => {
+                launch::reboot_up(world, at, not_before_ms.max(now_ms), effects);
+            }
+            Step::DestroyKill => destroy(world, at, Step::Destroy, not_before_ms, effects),
+            Step::Start | Step::Kill | Step::Shutdown { .. } | Step::Destroy => {
+                self.end(world, None);
+            }
         }
-        (Step::Shutdown { force: true }, Err(GuestError::TimedOut)) => {
-            kill(world, at, Step::Kill, now_ms, effects)
+    }
+
+    fn failed(self, world: &mut World, step: Step, error: GuestError, effects: &mut Effects) {
+        let at = self.at;
+        let vmid = world.tasks[at].guest().vmid;
+        match (step, error) {
+            (Step::Create, error) => {
+                let error = message(error, "timed out");
+                world.tasks[at].say(&error);
+                let error = format!("unable to create CT {vmid} - {error}");
+                let step = Step::CleanUp { error };
+                destroy(world, at, step, self.not_before_ms, effects);
+            }
+            (Step::CleanUp { error }, _) => self.end(world, Some(error)),
+            (Step::Start, error) => {
+                world.tasks[at].say(message(error, "timed out"));
+                self.end(
+                    world,
+                    Some(format!("startup for container '{vmid}' failed")),
+                );
+            }
+            (Step::Shutdown { force: true }, GuestError::TimedOut) => {
+                kill(world, at, Step::Kill, self.now_ms, effects);
+            }
+            (Step::RebootDown, GuestError::TimedOut) => {
+                kill(world, at, Step::RebootKill, self.now_ms, effects);
+            }
+            (
+                Step::Kill
+                | Step::Shutdown { .. }
+                | Step::RebootDown
+                | Step::RebootKill
+                | Step::DestroyKill
+                | Step::Destroy,
+                error,
+            ) => self.end(world, Some(message(error, "container did not stop"))),
         }
-        (Step::RebootDown, Err(GuestError::TimedOut)) => {
-            kill(world, at, Step::RebootKill, now_ms, effects)
-        }
-        (Step::RebootDown | Step::RebootKill, Ok(_)) => {
-            launch::reboot_up(world, at, end_ms, effects)
-        }
-        (Step::DestroyKill, Ok(_)) => {
-            issue(
-                world,
-                at,
-                Step::Destroy,
-                not_before_ms,
-                |job, guest| GuestCommand::Destroy { job, guest },
-                effects,
-            );
-        }
-        (Step::Start | Step::Kill | Step::Shutdown { .. } | Step::Destroy, Ok(_)) => {
-            settle(world, at, None, end_ms)
-        }
-        (
-            Step::Kill
-            | Step::Shutdown { .. }
-            | Step::RebootDown
-            | Step::RebootKill
-            | Step::DestroyKill
-            | Step::Destroy,
-            Err(error),
-        ) => settle(
-            world,
-            at,
-            Some(message(error, "container did not stop")),
-            end_ms,
-        ),
     }
 }
 
@@ -246,25 +276,9 @@ fn kill(world: &mut World, at: usize, step: Step, now_ms: u64, effects: &mut Eff
     );
 }
 
-fn clean_up(
-    world: &mut World,
-    at: usize,
-    error: String,
-    not_before_ms: u64,
-    effects: &mut Effects,
-) {
-    world.tasks[at].say(&error);
-    let vmid = world.tasks[at].guest().vmid;
-    let error = format!("unable to create CT {vmid} - {error}");
-    let step = Step::CleanUp { error };
-    issue(
-        world,
-        at,
-        step,
-        not_before_ms,
-        |job, guest| GuestCommand::Destroy { job, guest },
-        effects,
-    );
+fn destroy(world: &mut World, at: usize, step: Step, not_before_ms: u64, effects: &mut Effects) {
+    let command = |job, guest| GuestCommand::Destroy { job, guest };
+    issue(world, at, step, not_before_ms, command, effects);
 }
 
 fn log_of(outcome: GuestOutcome) -> Vec<String> {
@@ -281,7 +295,8 @@ fn message(error: GuestError, timed_out: &str) -> String {
     }
 }
 
-/// `DELETE` of a task: TERM, and KILL five seconds later. Returns when it will be gone; nothing for one that has ended.
+/// `DELETE` of a task: TERM, and KILL five seconds later. Returns when it will be gone; nothing for
+/// one that has ended.
 ///
 /// What the driver already does goes on, as a started `lxc-stop` would.
 pub(crate) fn terminate(world: &mut World, upid: &Upid, now_ms: u64) -> Option<u64> {
@@ -292,7 +307,13 @@ pub(crate) fn terminate(world: &mut World, upid: &Upid, now_ms: u64) -> Option<u
     if let TaskState::Dying { at_ms } = world.tasks[at].state {
         return Some(at_ms);
     }
-    let at_ms = now_ms + KILL_GRACE_MS;
+    // One that only waits for the lock goes at once.
+    let waiting = matches!(world.tasks[at].state, TaskState::Waiting { .. });
+    let at_ms = if waiting {
+        now_ms
+    } else {
+        now_ms + KILL_GRACE_MS
+    };
     let vmid = world.tasks[at].guest().vmid;
     if let (Work::Shutdown { timeout_s, force }, TaskState::Acting(_)) =
         (&world.tasks[at].work, &world.tasks[at].state)

@@ -35,7 +35,8 @@ pub struct World {
     pub(crate) times: TaskTimes,
     /// When usage and names are next broadcast to the cluster, Unix ms.
     pub(crate) next_broadcast_ms: u64,
-    /// Waiting requests and looks under way; gone with the process, like the connections they belong to.
+    /// Waiting requests and looks under way; gone with the process, like the connections they
+    /// belong to.
     #[serde(skip)]
     pub(crate) live: Live,
 }
@@ -271,7 +272,8 @@ impl World {
         self.times = times;
     }
 
-    /// Sets or removes a container's lock outside of the API, as `pct set --lock` and `pct unlock` on the node do.
+    /// Sets or removes a container's lock outside of the API, as `pct set --lock` and `pct unlock`
+    /// on the node do.
     pub fn set_lock(&mut self, vmid: u32, lock: Option<&str>) {
         let Some(guest) = self.guests.get_mut(&vmid) else {
             return;

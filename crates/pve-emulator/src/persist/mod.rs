@@ -1,7 +1,8 @@
 //! The world on disk: one file, replaced atomically.
 //!
-//! A commit writes a temporary file, syncs it, renames it over the old one and syncs the directory. Whatever moment the process
-//! or the machine dies at, the file holds either the state before or the state after; what was acknowledged is after.
+//! A commit writes a temporary file, syncs it, renames it over the old one and syncs the directory.
+//! Whatever moment the process or the machine dies at, the file holds either the state before or
+//! the state after; what was acknowledged is after.
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Write};
@@ -119,7 +120,8 @@ impl StateFile {
         })
     }
 
-    /// Puts bytes from [`encode`](Self::encode) in place of the last commit; they are on disk when this returns.
+    /// Puts bytes from [`encode`](Self::encode) in place of the last commit; they are on disk when
+    /// this returns.
     ///
     /// # Errors
     /// When the file system refuses; the last commit is still there then.

@@ -59,7 +59,8 @@ fn given<'a>(params: &'a Params, name: &str) -> Option<&'a Value> {
     params.get(name).filter(|value| !value.is_null())
 }
 
-/// A second complaint about the same place is appended after a literal backslash and `n`, as PVE does.
+/// A second complaint about the same place is appended after a literal backslash and `n`, as PVE
+/// does.
 pub(super) fn add(errors: &mut Errors, path: &str, message: String) {
     errors
         .entry(path.to_owned())

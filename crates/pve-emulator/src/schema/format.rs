@@ -2,12 +2,12 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
-/// Checks a value against a registered format; `-list` splits first, `-opt` lets the empty value through.
+/// Checks a value against a registered format; `-list` splits first, `-opt` lets the empty value
+/// through.
 ///
 /// # Errors
 /// PVE's text without the final newline.
 pub fn check_named(format: &str, value: &str) -> Result<(), String> {
-    // Names that end in -list by themselves.
     if let Some(single) = format.strip_suffix("-list") {
         return split_list(value)
             .into_iter()
@@ -32,100 +32,84 @@ pub fn split_list(value: &str) -> Vec<&str> {
 }
 
 fn check_one(format: &str, value: &str) -> Result<(), String> {
-    let (fits, otherwise) = match format {
-        "pve-vmid" => (
-            is_vmid(value),
-            "value does not look like a valid VM ID".to_owned(),
-        ),
-        "pve-node" => (
-            is_label(value),
-            "value does not look like a valid node name".into(),
-        ),
-        "pve-configid" => (
-            is_config_id(value),
-            format!("invalid configuration ID '{value}'"),
-        ),
-        "pve-storage-id" => (
-            is_storage_id(value),
-            format!("storage ID '{value}' contains illegal characters"),
-        ),
-        "pve-poolid" => (
-            is_pool_id(value),
-            format!("value '{value}' does not look like a valid pool name"),
-        ),
-        "pve-bridge-id" => (is_bridge(value), format!("invalid bridge ID '{value}'")),
-        "pve-iface" => (
-            is_iface(value),
-            format!("invalid network interface name '{value}'"),
-        ),
-        "pve-tag" => (is_tag(value), "invalid characters in tag".into()),
-        "pve-startup-order" => (is_startup(value), "unable to parse startup options".into()),
-        "pve-storage-content" => (is_content(value), format!("invalid content type '{value}'")),
-        "pve-task-status-type" => (is_task_status(value), format!("invalid status '{value}'")),
-        "pve-volume-id" => (
-            is_volume(value),
-            format!("unable to parse volume ID '{value}'"),
-        ),
-        "pve-lxc-mp-string" => (is_mount_point(value), "invalid mount point path".into()),
-        "dns-name" => (
-            is_dns_name(value),
-            "value does not look like a valid DNS name".into(),
-        ),
-        "mac-addr" => (
-            is_mac(value),
-            "value does not look like a valid unicast MAC address".into(),
-        ),
-        "ip" => (
-            value.parse::<IpAddr>().is_ok(),
-            "value does not look like a valid IP address".into(),
-        ),
-        "lxc-ip-with-ll-iface" => (
-            is_scoped_ip(value),
-            "value does not look like a valid IP address".into(),
-        ),
-        "ipv4" => (
-            value.parse::<Ipv4Addr>().is_ok(),
-            "value does not look like a valid IPv4 address".into(),
-        ),
-        "ipv6" => (
-            value.parse::<Ipv6Addr>().is_ok(),
-            "value does not look like a valid IPv6 address".into(),
-        ),
-        "CIDR" => (
-            is_cidr4(value) || is_cidr6(value),
-            "value does not look like a valid CIDR network".into(),
-        ),
-        "CIDRv4" => (
-            is_cidr4(value),
-            "value does not look like a valid IPv4 CIDR network".into(),
-        ),
-        "CIDRv6" => (
-            is_cidr6(value),
-            "value does not look like a valid IPv6 CIDR network".into(),
-        ),
-        "pve-ipv4-config" => (
-            matches!(value, "dhcp" | "manual") || is_cidr4(value),
-            "value does not look like a valid ipv4 network configuration".into(),
-        ),
-        "pve-ipv6-config" => (
-            matches!(value, "auto" | "dhcp" | "manual") || is_cidr6(value),
-            "value does not look like a valid ipv6 network configuration".into(),
-        ),
-        "address" => (
-            value.parse::<IpAddr>().is_ok() || is_dns_name(value),
-            format!("value does not look like a valid address: {value}"),
-        ),
-        "disk-size" => (
-            parse_size(value).is_some(),
-            format!("value does not look like a valid disk size: {value}"),
-        ),
-        "urlencoded" => (
-            is_urlencoded(value),
-            format!("invalid urlencoded string: {value}"),
-        ),
-        _ => (true, String::new()),
-    };
-    if fits { Ok(()) } else { Err(otherwise) }
+    if fits(format, value) {
+        Ok(())
+    } else {
+        Err(complaint(format, value))
+    }
+}
+
+fn fits(format: &str, value: &str) -> bool {
+    let ip = || value.parse::<IpAddr>().is_ok();
+    match format {
+        "pve-vmid" => is_vmid(value),
+        "pve-node" => is_label(value),
+        "pve-configid" => is_config_id(value),
+        "pve-storage-id" => is_storage_id(value),
+        "pve-poolid" => is_pool_id(value),
+        "pve-bridge-id" => is_bridge(value),
+        "pve-iface" => is_iface(value),
+        "pve-tag" => is_tag(value),
+        "pve-startup-order" => is_startup(value),
+        "pve-storage-content" => is_content(value),
+        "pve-task-status-type" => is_task_status(value),
+        "pve-volume-id" => is_volume(value),
+        "pve-lxc-mp-string" => is_mount_point(value),
+        "dns-name" => is_dns_name(value),
+        "mac-addr" => is_mac(value),
+        "ip" => ip(),
+        "lxc-ip-with-ll-iface" => is_scoped_ip(value),
+        "ipv4" => value.parse::<Ipv4Addr>().is_ok(),
+        "ipv6" => value.parse::<Ipv6Addr>().is_ok(),
+        "CIDR" => is_cidr4(value) || is_cidr6(value),
+        "CIDRv4" => is_cidr4(value),
+        "CIDRv6" => is_cidr6(value),
+        "pve-ipv4-config" => matches!(value, "dhcp" | "manual") || is_cidr4(value),
+        "pve-ipv6-config" => matches!(value, "auto" | "dhcp" | "manual") || is_cidr6(value),
+        "address" => ip() || is_dns_name(value),
+        "disk-size" => parse_size(value).is_some(),
+        "urlencoded" => is_urlencoded(value),
+        _ => true,
+    }
+}
+
+/// PVE's words for a value that does not fit.
+fn complaint(format: &str, value: &str) -> String {
+    match format {
+        "pve-configid" => format!("invalid configuration ID '{value}'"),
+        "pve-storage-id" => format!("storage ID '{value}' contains illegal characters"),
+        "pve-poolid" => format!("value '{value}' does not look like a valid pool name"),
+        "pve-bridge-id" => format!("invalid bridge ID '{value}'"),
+        "pve-iface" => format!("invalid network interface name '{value}'"),
+        "pve-tag" => "invalid characters in tag".into(),
+        "pve-startup-order" => "unable to parse startup options".into(),
+        "pve-storage-content" => format!("invalid content type '{value}'"),
+        "pve-task-status-type" => format!("invalid status '{value}'"),
+        "pve-volume-id" => format!("unable to parse volume ID '{value}'"),
+        "pve-lxc-mp-string" => "invalid mount point path".into(),
+        "address" => format!("value does not look like a valid address: {value}"),
+        "disk-size" => format!("value does not look like a valid disk size: {value}"),
+        "urlencoded" => format!("invalid urlencoded string: {value}"),
+        _ => format!("value does not look like a valid {}", noun(format)),
+    }
+}
+
+fn noun(format: &str) -> &str {
+    match format {
+        "pve-vmid" => "VM ID",
+        "pve-node" => "node name",
+        "dns-name" => "DNS name",
+        "mac-addr" => "unicast MAC address",
+        "ip" | "lxc-ip-with-ll-iface" => "IP address",
+        "ipv4" => "IPv4 address",
+        "ipv6" => "IPv6 address",
+        "CIDR" => "CIDR network",
+        "CIDRv4" => "IPv4 CIDR network",
+        "CIDRv6" => "IPv6 CIDR network",
+        "pve-ipv4-config" => "ipv4 network configuration",
+        "pve-ipv6-config" => "ipv6 network configuration",
+        _ => "value",
+    }
 }
 
 fn is_vmid(value: &str) -> bool {
@@ -316,7 +300,7 @@ pub fn parse_size(text: &str) -> Option<u64> {
 pub fn format_size(bytes: u64) -> String {
     let mut value = bytes;
     for unit in ["", "K", "M", "G"] {
-        if value % 1024 != 0 || value == 0 {
+        if !value.is_multiple_of(1024) || value == 0 {
             return format!("{value}{unit}");
         }
         value /= 1024;

@@ -1,7 +1,8 @@
 //! What PVE's API has and accepts: the method table, path matching and parameter verification.
 //!
-//! The table (`assets/schema-9.2.11.json`) is derived from PVE's own schema by `examples/schema_table.rs`. The order of the
-//! checks and their texts follow the answers of PVE 9.2.11.
+//! The table (`assets/schema-9.2.11.json`) is derived from PVE's own schema by
+//! `examples/schema_table.rs`. The order of the checks and their texts follow the answers of PVE
+//! 9.2.11.
 
 mod check;
 mod format;

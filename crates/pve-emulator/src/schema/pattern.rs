@@ -5,7 +5,8 @@ use std::sync::{LazyLock, Mutex, PoisonError};
 
 use regex::Regex;
 
-/// Whether the whole value matches a pattern of the schema, as PVE anchors it (`^…$`, a final newline is let through).
+/// Whether the whole value matches a pattern of the schema, as PVE anchors it (`^…$`, a final
+/// newline is let through).
 pub(super) fn matches(pattern: &str, value: &str) -> bool {
     let value = value.strip_suffix('\n').unwrap_or(value);
     match compiled(pattern) {

@@ -252,7 +252,8 @@ impl Table {
         &self.methods
     }
 
-    /// The method for a decoded path such as `/nodes/pve1/lxc`; empty components are ignored as PVE does.
+    /// The method for a decoded path such as `/nodes/pve1/lxc`; empty components are ignored as PVE
+    /// does.
     pub fn lookup(&self, verb: &str, path: &str) -> Option<Lookup<'_>> {
         let components: Vec<&str> = path.split('/').filter(|c| !c.is_empty()).collect();
         let mut branch = &self.root;
@@ -263,7 +264,8 @@ impl Table {
                 continue;
             }
             let (name, next) = branch.placeholder.as_ref()?;
-            // A volume id has a slash of its own: the last placeholder of such a path takes the rest.
+            // A volume id has a slash of its own: the last placeholder of such a path takes the
+            // rest.
             if name == "volume" {
                 placeholders.insert(name.clone(), components[position..].join("/"));
                 branch = next;
@@ -299,7 +301,8 @@ impl Method {
     }
 }
 
-/// How many of an indexed parameter PVE knows (0 to this minus one); the schema's text shows only `[n]`.
+/// How many of an indexed parameter PVE knows (0 to this minus one); the schema's text shows only
+/// `[n]`.
 fn family_size(stem: &str) -> u32 {
     match stem {
         "net" | "ipconfig" => 32,

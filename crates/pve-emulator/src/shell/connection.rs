@@ -70,7 +70,8 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         cookie: head.header("cookie").map(str::to_owned),
         payload,
     };
-    // Without an answer (the state could not be committed, or the emulator stops) the connection ends unanswered.
+    // Without an answer (the state could not be committed, or the emulator stops) the connection
+    // ends unanswered.
     door.request(request).await
 }
 

@@ -1,4 +1,5 @@
-//! The control socket: `STATE/control.sock`, HTTP with JSON, for tests and tools on the same machine. No part of PVE.
+//! The control socket: `STATE/control.sock`, HTTP with JSON, for tests and tools on the same
+//! machine. No part of PVE.
 //!
 //! - `GET /journal` → `{entries, counters}`; `?mutating=1` and `?vmid=N` choose.
 //! - `GET /world/guests` → `[{vmid, node, power, lock, config, digest}]`.

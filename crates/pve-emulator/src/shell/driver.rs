@@ -6,14 +6,16 @@ use crate::core::guest::{GuestCommand, GuestDone};
 
 /// Runs guest commands; the LXC driver is one.
 ///
-/// **Flow.** The shell calls [`run`](Self::run) once per command, each call in a task of its own, and hands the answer back to the core.
+/// **Flow.** The shell calls [`run`](Self::run) once per command, each call in a task of its own,
+/// and hands the answer back to the core.
 ///
-/// **Assumptions a driver can make.** At most one of create, start, shutdown, destroy is under way per guest. `Kill` may come
-/// while a `Shutdown` of the same guest still waits (its task was killed, or overruled) and must not wait for it; `Inspect` may
-/// come at any time.
+/// **Assumptions a driver can make.** At most one of create, start, shutdown, destroy is under way
+/// per guest. `Kill` may come while a `Shutdown` of the same guest still waits (its task was
+/// killed, or overruled) and must not wait for it; `Inspect` may come at any time.
 ///
-/// **Guarantees a driver gives.** Commands are idempotent: after a restart of the emulator the unanswered ones come again.
-/// Dropping the future leaves the guest in a state from which the repeated command gets on.
+/// **Guarantees a driver gives.** Commands are idempotent: after a restart of the emulator the
+/// unanswered ones come again. Dropping the future leaves the guest in a state from which the
+/// repeated command gets on.
 #[async_trait]
 pub trait GuestDriver: Send + Sync + 'static {
     /// Runs one command to its end and answers it under the command's job id.

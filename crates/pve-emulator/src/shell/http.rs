@@ -212,7 +212,8 @@ fn header_line(head: &mut Head, line: &str) -> Result<(), NoHead> {
     }
 }
 
-/// An answer as bytes. Without a body there is no length either: the end of the connection is the end of the answer.
+/// An answer as bytes. Without a body there is no length either: the end of the connection is the
+/// end of the answer.
 pub(super) fn encode(response: &Response, minor: u8, keep_alive: bool, extra: &str) -> Vec<u8> {
     let date = clock::http_date(clock::now_ms() / 1000);
     let Response {

@@ -229,7 +229,8 @@ impl Keeper {
 
     fn decide(&mut self, input: Input, batch: &mut Batch) {
         let effects = core::handle(&mut self.world, input, clock::now_ms());
-        // A command must be known to the next start before the driver gets it; looks are simply asked for again.
+        // A command must be known to the next start before the driver gets it; looks are simply
+        // asked for again.
         batch.durable |= !effects
             .commands
             .iter()

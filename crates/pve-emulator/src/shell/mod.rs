@@ -1,9 +1,12 @@
-//! Everything around the core that acts: HTTPS listeners, commits, clock, guest driver, control socket.
+//! Everything around the core that acts: HTTPS listeners, commits, clock, guest driver, control
+//! socket.
 //!
-//! One task (the keeper) owns the world. It takes inputs in batches, lets the core decide, commits the world and only then
-//! lets answers leave and commands start; so what was acknowledged survives a kill at any moment, and many concurrent calls
-//! share one commit. The HTTP layer is written here because PVE's is peculiar: two `Connection` headers on calls handed to the
-//! daemon, answers without length, a connection that ends with its 100th request. A general server would smooth that over.
+//! One task (the keeper) owns the world. It takes inputs in batches, lets the core decide, commits
+//! the world and only then lets answers leave and commands start; so what was acknowledged survives
+//! a kill at any moment, and many concurrent calls share one commit. The HTTP layer is written here
+//! because PVE's is peculiar: two `Connection` headers on calls handed to the daemon, answers
+//! without length, a connection that ends with its 100th request. A general server would smooth
+//! that over.
 
 mod clock;
 mod connection;

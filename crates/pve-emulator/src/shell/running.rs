@@ -32,7 +32,8 @@ const CONTROL_SOCKET: &str = "control.sock";
 #[derive(Debug, Clone, Copy)]
 pub struct Shell;
 
-/// A running shell. Dropping it stops everything at once, as a kill would; [`stop`](Self::stop) waits for the end.
+/// A running shell. Dropping it stops everything at once, as a kill would; [`stop`](Self::stop)
+/// waits for the end.
 pub struct RunningShell {
     addresses: Vec<(String, SocketAddr)>,
     fingerprint: String,
@@ -50,11 +51,12 @@ pub struct RunningShell {
 impl Shell {
     /// Starts listeners and keeper on a stored world, or on the seed's at the first start.
     ///
-    /// **Flow.** State directory, secrets and certificate; world; listeners; then the driver gets again what it had not answered.
+    /// **Flow.** State directory, secrets and certificate; world; listeners; then the driver gets
+    /// again what it had not answered.
     /// **Guarantees.** When this returns all listeners accept. Nothing listens when it fails.
     ///
-    /// # Errors
-    /// When the state cannot be used, an address cannot be bound, or listeners and nodes do not match.
+    /// # Errors When the state cannot be used, an address cannot be bound, or listeners and nodes
+    /// do not match.
     pub async fn start(
         options: ShellOptions,
         driver: Arc<dyn GuestDriver>,
@@ -257,7 +259,8 @@ impl RunningShell {
         self.change(move |world| world.set_task_times(times)).await
     }
 
-    /// Hands a request in without HTTP around it; nothing when the shell has stopped. The id is chosen here.
+    /// Hands a request in without HTTP around it; nothing when the shell has stopped. The id is
+    /// chosen here.
     pub async fn request(&self, mut request: ApiRequest) -> Option<Response> {
         request.id = self.door.next_request();
         self.door.request(request).await
@@ -276,8 +279,8 @@ impl RunningShell {
         result
     }
 
-    /// Stops: no new connections, open ones are closed, the last commit is on disk. Guest commands under way are dropped; they
-    /// are given again at the next start.
+    /// Stops: no new connections, open ones are closed, the last commit is on disk. Guest commands
+    /// under way are dropped; they are given again at the next start.
     ///
     /// # Errors
     /// When the state could not be written any more and nobody was told yet.

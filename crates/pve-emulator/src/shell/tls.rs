@@ -24,7 +24,8 @@ pub(super) struct Identity {
     pub(super) ca_pem_path: PathBuf,
 }
 
-/// The stored certificate, or a new one for these names. A stored one that lacks a name is replaced; its CA stays.
+/// The stored certificate, or a new one for these names. A stored one that lacks a name is
+/// replaced; its CA stays.
 pub(super) fn load_or_make(directory: &Path, names: &[String]) -> Result<Identity, ShellError> {
     let paths = Paths::below(directory);
     let wanted = names.join("\n");

@@ -215,7 +215,8 @@ impl<'a> Replay<'a> {
                 ));
             }
             (false, true) => return self.problems.push(format!("{title}: {}", answer.message())),
-            // What is refused before the behaviour (rights, parameters) is compared like any other answer.
+            // What is refused before the behaviour (rights, parameters) is compared like any other
+            // answer.
             (true | false, false) => {}
         }
         let mut comparison = Comparison::new(&self.volatile);

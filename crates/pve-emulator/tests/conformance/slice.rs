@@ -44,7 +44,8 @@ pub const NO_BEHAVIOUR: &[(&str, &str)] = &[
     ("PUT", "/nodes/{node}/lxc/{vmid}/resize"),
 ];
 
-/// Accounts: two kinds of token exist, one with all rights and one with none. Others need ACLs, tickets need passwords.
+/// Accounts: two kinds of token exist, one with all rights and one with none. Others need ACLs,
+/// tickets need passwords.
 pub fn credential(account: &str) -> Option<&'static str> {
     match account {
         "root-token" => Some("root@pam!gold"),

@@ -1,4 +1,5 @@
-//! Guests without containers: they keep state, refuse what a container would refuse, and can be told to fail.
+//! Guests without containers: they keep state, refuse what a container would refuse, and can be
+//! told to fail.
 
 use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
@@ -23,6 +24,8 @@ pub struct Machines {
     pub machines: BTreeMap<GuestKey, Machine>,
     /// Messages the next creates, starts … of these kinds fail with.
     pub fail: BTreeMap<&'static str, String>,
+    /// How long a look takes, milliseconds, if not 5.
+    pub look_ms: Option<u64>,
     /// Commands that came, by kind.
     pub seen: Vec<(&'static str, GuestKey)>,
 }
@@ -106,7 +109,10 @@ impl Machines {
                     (done(""), 50)
                 }
             },
-            GuestCommand::Inspect { .. } => (Ok(GuestOutcome::Inspected(self.look(&key))), 5),
+            GuestCommand::Inspect { .. } => (
+                Ok(GuestOutcome::Inspected(self.look(&key))),
+                self.look_ms.unwrap_or(5),
+            ),
         }
     }
 

@@ -1,7 +1,7 @@
-//! What the emulator's tests share: a cluster on virtual time, guests that keep state and can fail, a raw HTTPS client.
+//! What the emulator's tests share: a cluster on virtual time, guests that keep state and can fail,
+//! a raw HTTPS client.
 #![allow(
     dead_code,
-    unreachable_pub,
     reason = "each test binary is a crate of its own that uses its part of this"
 )]
 

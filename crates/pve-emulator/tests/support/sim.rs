@@ -1,4 +1,5 @@
-//! A cluster on virtual time: the pure core with [`Machines`] as guests; no second passes in reality.
+//! A cluster on virtual time: the pure core with [`Machines`] as guests; no second passes in
+//! reality.
 
 use std::collections::BTreeMap;
 
@@ -81,7 +82,8 @@ impl Sim {
         }
     }
 
-    /// Goes on to the next moment something happens, at most to `limit_ms`; false when nothing does.
+    /// Goes on to the next moment something happens, at most to `limit_ms`; false when nothing
+    /// does.
     pub fn step(&mut self, limit_ms: u64) -> bool {
         let guest = self.coming.keys().next().copied();
         let core = next_wakeup(&self.world).unwrap_or(u64::MAX);
@@ -209,7 +211,8 @@ impl Sim {
         );
     }
 
-    /// The emulator is killed and started again: waiting calls and answers on their way are lost; guests live on.
+    /// The emulator is killed and started again: waiting calls and answers on their way are lost;
+    /// guests live on.
     pub fn kill_and_restart(&mut self) {
         let bytes = serde_json::to_vec(&self.world).unwrap();
         self.world = serde_json::from_slice(&bytes).unwrap();

@@ -4,8 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::json;
 
+use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::pipeline::{Call, Outcome};
 use super::super::rights::PRIVILEGES;
 
 /// Paths that exist in every cluster.
@@ -21,8 +21,8 @@ const ROOTS: [&str; 9] = [
     "/sdn/zones",
 ];
 
-/// The caller's privileges by path: those of one path, or of all paths that matter. Paths without any are left out of the
-/// full listing.
+/// The caller's privileges by path: those of one path, or of all paths that matter. Paths without
+/// any are left out of the full listing.
 pub(super) fn permissions(call: &mut Call<'_>) -> Outcome {
     if let Some(user) = call.text("userid").filter(|user| *user != call.caller.id)
         && !call.may("/access", "Sys.Audit")

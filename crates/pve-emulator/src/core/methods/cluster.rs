@@ -2,8 +2,8 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::pipeline::{Call, Outcome};
 use super::super::status_row;
 use super::super::world::{Reach, World};
 use super::node;

@@ -2,9 +2,9 @@
 
 use std::collections::BTreeMap;
 
+use super::super::call::Call;
 use super::super::error::ApiError;
 use super::super::guest_config::{GuestConfig, parse_keys};
-use super::super::pipeline::Call;
 use super::super::rights::Rights;
 
 /// A change to check: the new values and the keys to be removed.

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::pipeline::{Call, Outcome};
 use super::Behaviour;
 
 const NODE: [&str; 41] = [

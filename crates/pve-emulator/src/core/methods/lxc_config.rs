@@ -4,11 +4,11 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
+use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
 use super::super::guest_config::{
     GuestConfig, known_key, normal_description, normal_net, normal_tags,
 };
-use super::super::pipeline::{Call, Outcome};
 use super::config_rights::{self, Change};
 use crate::schema::split_list;
 

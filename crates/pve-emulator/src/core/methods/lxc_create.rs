@@ -1,20 +1,21 @@
 //! Creating a container: the checks of the call, then the task.
 //!
-//! PVE looks for the vmid twice: when the call is checked, and when the configuration file is made some tens of milliseconds
-//! later. Calls that arrive in between lose the race there, with a different message; a node's daemon has three workers, so of
-//! many calls at once three are between the two places and the others come after.
+//! PVE looks for the vmid twice: when the call is checked, and when the configuration file is made
+//! some tens of milliseconds later. Calls that arrive in between lose the race there, with a
+//! different message; a node's daemon has three workers, so of many calls at once three are between
+//! the two places and the others come after.
 
 use std::collections::BTreeMap;
 
 use serde_json::Value;
 
+use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
 use super::super::guest::GuestKey;
 use super::super::guest_config::{
     GuestConfig, normal_description, normal_net, normal_tags, parse_keys,
 };
 use super::super::park::{Wait, worker_free};
-use super::super::pipeline::{Call, Outcome, Stop};
 use super::super::rights::Rights;
 use super::super::task::{CreatePlan, Work};
 use super::super::worker;

@@ -1,10 +1,11 @@
-//! Starting, stopping and destroying containers: the checks before the task. What fails later shows in the task only.
+//! Starting, stopping and destroying containers: the checks before the task. What fails later shows
+//! in the task only.
 
 use serde_json::Value;
 
+use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
 use super::super::guest::GuestKey;
-use super::super::pipeline::{Call, Outcome, Stop};
 use super::super::task::Work;
 use super::super::worker;
 

@@ -2,9 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
 use super::super::guest::{GuestInterface, GuestKey};
-use super::super::pipeline::{Call, Outcome};
 use super::super::status_row;
 
 /// Containers of a node, with live usage; those only the caller may audit.

@@ -1,4 +1,5 @@
-//! What the emulated methods do. A method of the schema that is not listed here answers 501 with its name.
+//! What the emulated methods do. A method of the schema that is not listed here answers 501 with
+//! its name.
 
 mod access;
 mod cluster;
@@ -13,7 +14,7 @@ mod pools;
 mod storage;
 mod tasks;
 
-use super::pipeline::{Call, Outcome};
+use super::call::{Call, Outcome};
 
 /// Does what a method is for; its parameters are verified and its caller is admitted.
 pub(crate) type Behaviour = fn(&mut Call<'_>) -> Outcome;

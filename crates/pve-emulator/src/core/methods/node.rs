@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::pipeline::{Call, Outcome};
+use super::super::call::{Call, Outcome};
 use super::super::world::{Bridge, Node, Reach, World};
 use super::cluster::fields;
 

@@ -2,8 +2,8 @@
 
 use serde_json::{Value, json};
 
+use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::pipeline::{Call, Outcome};
 use super::super::world::Pool;
 use super::cluster::fields;
 use super::storage;
@@ -46,7 +46,8 @@ fn no_pool(name: &str) -> ApiError {
     ApiError::died(format!("pool '{name}' does not exist"))
 }
 
-/// Members with what the last broadcast said about them. Ids without a guest are members, but not shown.
+/// Members with what the last broadcast said about them. Ids without a guest are members, but not
+/// shown.
 fn members(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
     let pool = call.world.pools.get(name).ok_or_else(|| no_pool(name))?;
     let kind = call.text("type");

@@ -3,8 +3,8 @@
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
+use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::pipeline::{Call, Outcome};
 use super::super::world::{Storage, World};
 use super::cluster::fields;
 use crate::schema::split_list;
@@ -45,7 +45,8 @@ fn used_bytes(world: &World, storage: &Storage, node: &str) -> u64 {
         .volumes
         .iter()
         .filter(|v| v.storage == storage.id && here(&v.node));
-    // Images are sparse: what a container writes is not known here, so only the file system's own blocks count.
+    // Images are sparse: what a container writes is not known here, so only the file system's own
+    // blocks count.
     let blocks: u64 = images.map(|volume| volume.size_bytes / 32).sum();
     (storage.used_bytes + blocks).min(storage.total_bytes)
 }

@@ -3,9 +3,9 @@
 use serde_json::{Value, json};
 
 use super::super::answer::Reply;
+use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
 use super::super::park::Wait;
-use super::super::pipeline::{Call, Outcome};
 use super::super::task::Task;
 use super::super::upid::Upid;
 use super::super::worker;
@@ -14,8 +14,8 @@ use crate::schema::split_list;
 /// Ended tasks per node in `/cluster/tasks`.
 const CLUSTER_TAIL: usize = 25;
 
-/// Running tasks and the last ended ones of all nodes; others' tasks need Sys.Audit on `/`, and a token's own are not
-/// shown to it either.
+/// Running tasks and the last ended ones of all nodes; others' tasks need Sys.Audit on `/`, and a
+/// token's own are not shown to it either.
 pub(super) fn cluster_list(call: &mut Call<'_>) -> Outcome {
     if !call.may("/", "Sys.Audit") {
         return Ok(json!([]).into());
@@ -164,6 +164,6 @@ pub(super) fn kill(call: &mut Call<'_>) -> Outcome {
     call.progress.checked = true;
     match worker::terminate(call.world, &task.upid, call.now_ms) {
         None => Ok(Value::Null.into()),
-        Some(gone_ms) => Err(super::super::pipeline::Stop::Park(Wait::Until(gone_ms))),
+        Some(gone_ms) => Err(super::super::call::Stop::Park(Wait::Until(gone_ms))),
     }
 }

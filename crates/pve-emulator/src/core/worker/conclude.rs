@@ -5,7 +5,7 @@ use super::super::world::World;
 use super::{launch, spawn};
 
 /// Ended tasks that are remembered.
-const REMEMBERED: usize = 1_000;
+const REMEMBERED: usize = 400;
 
 /// The task's work is over: its lasting effects, then its end.
 pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_ms: u64) {

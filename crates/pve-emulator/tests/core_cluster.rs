@@ -1,0 +1,210 @@
+//! The cluster through the core: what lags, what is proxied and fails, who may see what, task
+//! lists.
+
+// Helpers of tests are tests too, though the lint sees only functions marked as such.
+#![allow(
+    clippy::unwrap_used,
+    clippy::expect_used,
+    clippy::panic,
+    clippy::print_stdout,
+    unreachable_pub
+)]
+
+mod support;
+
+use proximity_pve_emulator::core::Reach;
+use serde_json::json;
+use support::seed::{ALPINE, cluster, solo};
+use support::sim::{Request, Sim};
+
+fn resources(sim: &mut Sim) -> serde_json::Value {
+    sim.root("GET", "/cluster/resources", &[("type", "vm")])
+        .data()
+}
+
+#[test]
+fn name_and_power_reach_the_cluster_with_the_next_broadcast() {
+    let mut sim = Sim::new(solo());
+    sim.pass(100);
+    sim.create("solo", 100, &[("tags", "web")]);
+    let row = json!([{"id": "lxc/100", "type": "lxc", "vmid": 100, "node": "solo", "status": "unknown", "tags": "web"}]);
+    assert_eq!(resources(&mut sim), row);
+    sim.pass(10_000);
+    assert_eq!(
+        (
+            &resources(&mut sim)[0]["status"],
+            &resources(&mut sim)[0]["name"]
+        ),
+        (&json!("stopped"), &json!("CT100"))
+    );
+    sim.start("solo", 100);
+    assert_eq!(
+        resources(&mut sim)[0]["status"],
+        "stopped",
+        "the start is not broadcast yet"
+    );
+    assert_eq!(
+        sim.root("GET", "/nodes/solo/lxc/100/status/current", &[])
+            .data()["status"],
+        "running"
+    );
+    sim.pass(10_000);
+    assert_eq!(resources(&mut sim)[0]["status"], "running");
+    sim.world.set_lock(100, Some("backup"));
+    assert_eq!(
+        resources(&mut sim)[0]["lock"],
+        "backup",
+        "locks are seen at once"
+    );
+}
+
+#[test]
+fn a_node_that_cannot_be_reached_fails_in_the_proxy() {
+    let mut sim = Sim::new(cluster());
+    let call =
+        |sim: &mut Sim, via: &str| sim.call(Request::new("GET", "/nodes/pve3/status").via(via));
+    for (reach, status, reason, took_ms) in [
+        (Reach::Refused, 595, "Connection refused", 0),
+        (Reach::NoRoute, 595, "No route to host", 3_000),
+        (Reach::Silent, 596, "Connection timed out", 30_000),
+    ] {
+        sim.world.node_mut("pve3").unwrap().reach = reach;
+        let answer = call(&mut sim, "pve1");
+        assert_eq!(
+            (
+                answer.status(),
+                answer.response.reason.as_str(),
+                answer.took_ms
+            ),
+            (status, reason, took_ms)
+        );
+        assert!(answer.response.body.is_empty());
+        assert_eq!(
+            call(&mut sim, "pve3").status(),
+            200,
+            "it answers for itself"
+        );
+    }
+    assert_eq!(
+        sim.root("GET", "/nodes", &[]).data()[2]["status"],
+        "offline"
+    );
+}
+
+#[test]
+fn without_its_daemon_a_node_still_answers_what_needs_none() {
+    let mut sim = Sim::new(solo());
+    sim.world.node_mut("solo").unwrap().daemon_up = false;
+    assert_eq!(sim.root("GET", "/nodes/solo/lxc", &[]).status(), 595);
+    assert_eq!(sim.root("GET", "/cluster/resources", &[]).status(), 200);
+}
+
+#[test]
+fn the_proxy_gives_up_on_a_slow_daemon_but_the_work_goes_on() {
+    let mut sim = Sim::new(solo());
+    sim.create("solo", 100, &[]);
+    sim.start("solo", 100);
+    sim.machines.look_ms = Some(45_000);
+    let answer = sim.root("POST", "/nodes/solo/lxc/100/status/stop", &[]);
+    assert_eq!((answer.status(), answer.took_ms), (596, 30_000));
+    assert!(
+        sim.machines
+            .machines
+            .values()
+            .all(|machine| machine.running)
+    );
+    sim.pass(20_000);
+    assert!(
+        sim.machines
+            .machines
+            .values()
+            .all(|machine| !machine.running),
+        "stopped after all"
+    );
+    assert_eq!(sim.world.tasks().last().unwrap().exit(), Some("OK"));
+}
+
+#[test]
+fn freed_ids_are_given_again() {
+    let mut sim = Sim::new(solo());
+    for vmid in [100, 101, 103] {
+        sim.create("solo", vmid, &[]);
+    }
+    assert_eq!(sim.root("GET", "/cluster/nextid", &[]).data(), "102");
+    assert_eq!(sim.task("DELETE", "/nodes/solo/lxc/100", &[]), "OK");
+    assert_eq!(sim.root("GET", "/cluster/nextid", &[]).data(), "100");
+}
+
+#[test]
+fn lists_of_tasks_are_filtered_paged_and_private() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    sim.create("pve2", 101, &[]);
+    sim.start("pve1", 100);
+    sim.root("POST", "/nodes/pve1/lxc/100/status/shutdown", &[]);
+    let list =
+        |sim: &mut Sim, more: &[(&str, &str)]| sim.root("GET", "/nodes/pve1/tasks", more).body();
+    assert_eq!(list(&mut sim, &[])["total"], 2);
+    assert_eq!(
+        list(&mut sim, &[("source", "active")])["data"][0]["status"],
+        "RUNNING"
+    );
+    assert_eq!(
+        list(&mut sim, &[("source", "all"), ("limit", "1")])["data"][0]["type"],
+        "vzshutdown"
+    );
+    assert_eq!(
+        list(&mut sim, &[("typefilter", "vzcreate")])["data"]
+            .as_array()
+            .unwrap()
+            .len(),
+        1
+    );
+    let all = sim.root("GET", "/cluster/tasks", &[]).data();
+    assert_eq!(all.as_array().unwrap().len(), 4);
+    assert_eq!(
+        all.as_array()
+            .unwrap()
+            .iter()
+            .filter(|row| row.get("status").is_none())
+            .count(),
+        1
+    );
+    let nobody = sim.call(Request::new("GET", "/cluster/tasks").by("limited@pve!t1"));
+    assert_eq!(nobody.data(), json!([]));
+}
+
+#[test]
+fn a_method_without_behaviour_says_which_one_it_is() {
+    let mut sim = Sim::new(solo());
+    sim.create("solo", 100, &[]);
+    let answer = sim.root("POST", "/nodes/solo/lxc/100/clone", &[("newid", "101")]);
+    assert_eq!(answer.status(), 501);
+    assert_eq!(
+        answer.message(),
+        "Method 'POST /nodes/{node}/lxc/{vmid}/clone' (clone_vm) is not emulated yet"
+    );
+    let answer = sim.root("POST", "/nodes/solo/lxc/100/clone", &[("newid", "x")]);
+    assert_eq!(
+        answer.status(),
+        400,
+        "its parameters are verified all the same"
+    );
+}
+
+#[test]
+fn the_same_requests_give_the_same_world() {
+    let run = || {
+        let mut sim = Sim::new(solo());
+        sim.create("solo", 100, &[("net0", "name=eth0,bridge=vmbr0,ip=dhcp")]);
+        sim.start("solo", 100);
+        sim.root(
+            "POST",
+            "/nodes/solo/lxc",
+            &[("vmid", "101"), ("ostemplate", ALPINE)],
+        );
+        sim.pass(3_000);
+        serde_json::to_string(&sim.world).unwrap()
+    };
+    assert_eq!(run(), run());
+}
