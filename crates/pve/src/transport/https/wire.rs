@@ -103,3 +103,43 @@ impl<S: AsyncWrite + Unpin> AsyncWrite for Wire<S> {
         Pin::new(&mut self.stream).poll_shutdown(cx)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::time::advance;
+
+    use super::*;
+
+    #[tokio::test(start_paused = true)]
+    async fn nothing_is_written_after_the_set_moment() {
+        let (near, mut far) = tokio::io::duplex(64);
+        let (mut wire, state) = Wire::new(near);
+        state.set_send_before(Some(Instant::now() + Duration::from_millis(100)));
+        wire.write_all(b"in time").await.unwrap();
+        advance(Duration::from_millis(100)).await;
+        assert_eq!(
+            wire.write_all(b"late").await.unwrap_err().kind(),
+            io::ErrorKind::TimedOut
+        );
+        assert_eq!(state.written_bytes(), 7);
+        state.set_send_before(None);
+        wire.write_all(b"!").await.unwrap();
+        drop(wire);
+        let mut arrived = String::new();
+        far.read_to_string(&mut arrived).await.unwrap();
+        assert_eq!(arrived, "in time!");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_the_other_side_does_not_take_is_not_counted() {
+        let (near, _far) = tokio::io::duplex(4);
+        let (mut wire, state) = Wire::new(near);
+        wire.write_all(b"1234").await.unwrap();
+        let stuck = tokio::time::timeout(Duration::from_secs(1), wire.write_all(b"5678")).await;
+        assert!(stuck.is_err());
+        assert_eq!(state.written_bytes(), 4);
+    }
+}
