@@ -1,4 +1,18 @@
 //! The lab: everything on the real machine that turns the emulated cluster into one with real guests.
+//!
+//! - [`run`] is a whole lab: API, SSH, guests, until it is asked to end; [`clean`] removes what a killed one left.
+//! - [`private::enter`] gives a lab — and whatever talks to it — a namespace in which nothing touches the machine.
+//! - [`pct::main`] is `pct` on the lab's nodes; the program calls it for [`PCT_SUBCOMMAND`] before it starts a runtime.
+//! - [`ensure_template`] makes the guests' template ahead of time.
+//!
+//! **Names on the machine.** Everything a lab makes carries its id (four hex digits in `STATE/identity.json`): bridge
+//! and nft table `pxlabID`, devices `pxID…`, control groups `pxlab-ID` or `pxlab-sSCOPE-ID`, LXC's sockets below
+//! `/var/lib/lxc/ID` (a mount only the lab's processes see). `/run/proximity-lab` exists while a lab of the machine
+//! needs it.
+//!
+//! **Limits.** Guests are unprivileged; a privileged one is refused in its task. A private namespace leaves the
+//! machine's quotas of keys and inotify instances alone, which is enough for about fifteen guests at a time on a
+//! machine with default settings. A machine whose firewall drops forwarded packets keeps guests from the outside.
 
 mod announce;
 mod book;

@@ -62,7 +62,7 @@ pub(crate) async fn open(
 }
 
 fn failed(error: crate::ssh::KeyError) -> LabError {
-    LabError::Service {
+    LabError::Endpoint {
         what: "SSH".to_owned(),
         reason: error.to_string(),
     }

@@ -4,7 +4,6 @@ use std::ffi::{OsStr, OsString};
 use std::io::{BufRead, BufReader, Read, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, Command, ExitStatus, Output, Stdio};
-use std::time::Duration;
 
 use serde_json::Value;
 
@@ -288,16 +287,11 @@ impl Lab {
         })
     }
 
-    /// Asks again until there is an answer, at most half a minute.
+    /// Asks again until there is an answer. The API tells nobody when something changes; each question is a new TLS
+    /// connection, which paces the loop, and their number bounds it.
     fn until<T>(&self, what: &str, ask: impl Fn() -> Option<T>) -> T {
-        for _ in 0..600 {
-            if let Some(answer) = ask() {
-                return answer;
-            }
-            // The API tells nobody when something changes: asking again is all there is.
-            block_on(async { tokio::time::sleep(Duration::from_millis(50)).await });
-        }
-        panic!("waited in vain for {what}");
+        let answer = (0..5_000).find_map(|_| ask());
+        answer.unwrap_or_else(|| panic!("waited in vain for {what}"))
     }
 
     /// Makes a key pair that may log in, and notes the nodes' host keys.
