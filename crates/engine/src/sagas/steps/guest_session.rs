@@ -139,18 +139,17 @@ pub(crate) fn command_failed(doing: &str, output: &ExecOutput) -> StepError {
     ))
 }
 
+/// The end of what it complained and of what it printed: tools put the cause into either.
 fn last_lines(output: &ExecOutput) -> String {
-    let text = |b: &Bytes| String::from_utf8_lossy(b).trim().to_owned();
-    let stderr = text(&output.stderr);
-    let said = if stderr.is_empty() {
-        text(&output.stdout)
-    } else {
-        stderr
+    let tail = |bytes: &Bytes, count: usize| {
+        let text = String::from_utf8_lossy(bytes);
+        let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        let from = lines.len().saturating_sub(count);
+        lines.get(from..).unwrap_or_default().join(" / ")
     };
-    let lines: Vec<&str> = said.lines().collect();
-    let from = lines.len().saturating_sub(3);
-    let end = lines.get(from..).unwrap_or_default().join(" / ");
-    end.chars().take(600).collect()
+    let said = [tail(&output.stderr, 3), tail(&output.stdout, 6)];
+    let said: Vec<&str> = said.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
+    said.join(" | ").chars().take(1_000).collect()
 }
 
 /// What goes wrong on the way into a guest. Steps inside look first, so all but the impossible may be tried again.
