@@ -59,7 +59,7 @@ pub enum LabError {
     Refused(String),
     /// TLS, SSH or HTTP could not be set up.
     #[error("{what}: {reason}")]
-    Endpoint {
+    Service {
         /// Which part.
         what: String,
         /// Its message.

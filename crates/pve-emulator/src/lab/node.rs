@@ -62,7 +62,7 @@ pub(crate) async fn open(
 }
 
 fn failed(error: crate::ssh::KeyError) -> LabError {
-    LabError::Endpoint {
+    LabError::Service {
         what: "SSH".to_owned(),
         reason: error.to_string(),
     }

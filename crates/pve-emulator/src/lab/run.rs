@@ -134,7 +134,7 @@ async fn open(options: &LabOptions, ground: &Ground) -> Result<Parts, LabError> 
 }
 
 fn of_shell(error: ShellError) -> LabError {
-    LabError::Endpoint {
+    LabError::Service {
         what: "the emulated API".to_owned(),
         reason: error.to_string(),
     }
