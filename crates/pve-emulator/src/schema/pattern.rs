@@ -3,7 +3,10 @@
 use std::collections::HashMap;
 use std::sync::{LazyLock, Mutex, PoisonError};
 
-use regex::Regex;
+use regex::{Regex, RegexBuilder};
+
+/// Largest compiled pattern, bytes: some repeat Unicode classes hundreds of times.
+const COMPILED_BYTES: usize = 64 << 20;
 
 /// Whether the whole value matches a pattern of the schema, as PVE anchors it (`^…$`, a final
 /// newline is let through).
@@ -21,7 +24,10 @@ fn compiled(pattern: &str) -> Option<Regex> {
     if let Some(known) = cache.get(pattern) {
         return known.clone();
     }
-    let regex = Regex::new(&format!("^(?:{})$", translate(pattern)));
+    let anchored = format!("^(?:{})$", translate(pattern));
+    let regex = RegexBuilder::new(&anchored)
+        .size_limit(COMPILED_BYTES)
+        .build();
     if let Err(error) = &regex {
         tracing::error!(pattern, %error, "a pattern of the schema cannot be compiled; nothing matches it");
     }
