@@ -49,12 +49,15 @@ impl Plan<'_> {
 
     fn head(&self) -> String {
         let directory = self.place.directory(self.guest);
+        // The overlay is mounted from inside the user namespace, which may not set trusted.* attributes: without
+        // userxattr a new directory cannot be renamed (EXDEV), and dpkg does exactly that.
         format!(
             "lxc.include = /usr/share/lxc/config/common.conf\n\
              lxc.include = /usr/share/lxc/config/userns.conf\n\
              lxc.arch = {arch}\n\
              lxc.uts.name = {name}\n\
              lxc.rootfs.path = overlay:{base}:{dir}/overlay/delta\n\
+             lxc.rootfs.options = userxattr\n\
              lxc.rootfs.mount = {dir}/rootfs\n\
              lxc.apparmor.profile = unconfined\n\
              lxc.idmap = u 0 {SHIFT} {SHIFT_COUNT}\n\
