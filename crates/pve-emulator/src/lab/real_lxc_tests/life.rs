@@ -17,6 +17,7 @@ fn a_guest_lives_from_create_to_destroy() {
         wrong_quoting_fails_as_on_a_node(&lab);
         files_are_pushed_and_pulled(&lab);
         limits_hold(&lab);
+        directories_are_renamed_in_one_piece(&lab);
         assert_eq!(
             lab.task("POST", "/nodes/pve1/lxc/100/status/shutdown", &[]),
             "OK"
@@ -138,6 +139,14 @@ fn limits_hold(lab: &Lab) {
     let status = lab.api("GET", "/nodes/pve1/lxc/100/status/current", &[]);
     let used = status["mem"].as_u64().unwrap();
     assert!((1 << 20..256 << 20).contains(&used), "{status}");
+}
+
+/// What package managers rely on when they put a package's files in place.
+fn directories_are_renamed_in_one_piece(lab: &Lab) {
+    let rename = r#"rename("/usr/share/made", "/usr/share/moved") or die "$!""#;
+    lab.ssh_text(format!(
+        "pct exec 100 -- mkdir /usr/share/made && pct exec 100 -- perl -e '{rename}'"
+    ));
 }
 
 #[test]
