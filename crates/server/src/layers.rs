@@ -45,7 +45,14 @@ pub(crate) async fn observe(
     let mut answer = next.run(request).instrument(span.clone()).await;
     let ms = state.clock().monotonic().since_ms(begun);
     let status = answer.status().as_u16();
-    span.in_scope(|| tracing::info!(%method, path, status, ms, "answered"));
+    span.in_scope(|| {
+        // Reading is most of the traffic (who follows an operation polls) and changes nothing.
+        if method.is_safe() && status < 500 {
+            tracing::debug!(%method, path, status, ms, "answered");
+        } else {
+            tracing::info!(%method, path, status, ms, "answered");
+        }
+    });
     answer.headers_mut().insert(REQUEST_ID, id);
     for (name, value) in SAFE_HEADERS {
         let (name, value) = (

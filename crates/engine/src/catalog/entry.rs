@@ -4,7 +4,7 @@ use proximity_domain::create::{Needs, Resources};
 use proximity_domain::names::CatalogId;
 
 use super::escape::Escape;
-use super::format::{EntryFile, FileFile, HttpCheck, Protocol, RunStep, ServiceStep, StepFile};
+use super::format::{EntryFile, FileFile, HttpCheck, Protocol, RunStep, UnitStep, StepFile};
 use super::recipe::{FileContent, HealthCheck, ResolvedFile};
 use super::setting::Setting;
 use super::words::{GuestPath, PackageName};
@@ -80,7 +80,7 @@ pub(super) enum UnresolvedStep {
     Apt(Vec<PackageName>),
     File(Box<UnresolvedFile>),
     Absent(GuestPath),
-    Service(ServiceStep),
+    Service(UnitStep),
     Run(RunStep),
 }
 

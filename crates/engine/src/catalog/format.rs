@@ -170,7 +170,7 @@ pub(super) struct StepFile {
     #[garde(dive)]
     pub(super) file: Option<FileFile>,
     pub(super) absent: Option<AbsentFile>,
-    pub(super) service: Option<ServiceStep>,
+    pub(super) service: Option<UnitStep>,
     #[garde(dive)]
     pub(super) run: Option<RunStep>,
 }
@@ -229,14 +229,14 @@ pub(super) struct AbsentFile {
 /// A systemd unit brought into a state.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
-pub struct ServiceStep {
+pub struct UnitStep {
     /// The unit.
     pub name: UnitName,
     /// Starts at boot from now on.
     #[serde(default = "enabled")]
     pub enable: bool,
     /// What it does afterwards.
-    pub state: ServiceState,
+    pub state: UnitState,
 }
 
 fn enabled() -> bool {
@@ -246,7 +246,7 @@ fn enabled() -> bool {
 /// The state a service step ends in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum ServiceState {
+pub enum UnitState {
     /// Runs; left alone if it runs already.
     Started,
     /// Runs, and was started after all earlier steps.

@@ -25,7 +25,7 @@ mod words;
 pub use entry::{CatalogEntry, OsTemplate};
 pub use error::{CatalogError, CatalogErrors, SettingErrors};
 pub use escape::Escape;
-pub use format::{HttpCheck, Protocol, RunStep, ServiceState, ServiceStep};
+pub use format::{HttpCheck, Protocol, RunStep, UnitState, UnitStep};
 pub use load::Catalog;
 pub use recipe::{FileContent, HealthCheck, ResolvedFile, ResolvedRecipe, ResolvedSetting, Step};
 pub use setting::{Pattern, Setting, SettingKind, SettingValue, TextRule};

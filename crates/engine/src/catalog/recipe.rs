@@ -4,7 +4,7 @@ use std::fmt;
 
 use secrecy::{ExposeSecret, SecretString};
 
-use super::format::{HttpCheck, RunStep, ServiceStep};
+use super::format::{HttpCheck, RunStep, UnitStep};
 use super::setting::SettingValue;
 use super::words::{Account, FileMode, GuestPath, PackageName};
 
@@ -40,7 +40,7 @@ pub enum Step {
     /// There is no file or link of this path. (Never a directory: there, the step has failed.)
     Absent(GuestPath),
     /// A unit is in a state.
-    Service(ServiceStep),
+    Service(UnitStep),
     /// A program has been run.
     Run(RunStep),
 }

@@ -6,7 +6,7 @@ use proximity_pve::guest::Push;
 use sha2::{Digest, Sha256};
 
 use super::super::guest_session::{GuestSession, command_failed};
-use crate::catalog::{PackageName, ResolvedFile, RunStep, ServiceState, ServiceStep, Step};
+use crate::catalog::{PackageName, ResolvedFile, RunStep, UnitState, UnitStep, Step};
 use crate::saga::{StepError, StepResult};
 
 const PUSH_MS: u64 = 60_000;
@@ -34,7 +34,7 @@ pub(super) async fn carry_out(session: &GuestSession<'_>, step: &Step) -> StepRe
             .must("removing a file", &["rm", "-f", "--", path.as_str()])
             .await
             .map(|_| ()),
-        Step::Service(s) => service(session, s).await,
+        Step::Service(u) => unit(session, u).await,
         Step::Run(r) => run(session, r).await,
     }
 }
@@ -148,19 +148,19 @@ async fn is_as_wanted(session: &GuestSession<'_>, file: &ResolvedFile) -> StepRe
     Ok(sum.exit_code == 0 && String::from_utf8_lossy(&sum.stdout).starts_with(&hash))
 }
 
-async fn service(session: &GuestSession<'_>, service: &ServiceStep) -> StepResult<()> {
-    let name = service.name.as_str();
+async fn unit(session: &GuestSession<'_>, unit: &UnitStep) -> StepResult<()> {
+    let name = unit.name.as_str();
     session
         .must("reading the unit files", &["systemctl", "daemon-reload"])
         .await?;
-    if service.enable {
+    if unit.enable {
         session
             .must("enabling the service", &["systemctl", "enable", "--", name])
             .await?;
     }
-    let verb = match service.state {
-        ServiceState::Started => "start",
-        ServiceState::Restarted => "restart",
+    let verb = match unit.state {
+        UnitState::Started => "start",
+        UnitState::Restarted => "restart",
     };
     session
         .must("starting the service", &["systemctl", verb, "--", name])
