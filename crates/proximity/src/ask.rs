@@ -6,12 +6,12 @@ use secrecy::SecretString;
 use crate::failed::Failed;
 use crate::output::is_interactive;
 
-/// Refuses when nobody can answer; `instead` says which options make the question unnecessary.
-pub(crate) fn need_a_person(question: &str, instead: &str) -> Result<(), Failed> {
+/// Refuses when nobody can answer. `need` is a clause; `instead` says which options make it unnecessary.
+pub(crate) fn need_a_person(need: &str, instead: &str) -> Result<(), Failed> {
     if is_interactive() {
         return Ok(());
     }
-    let message = format!("{question} has to be asked, but nobody can answer here");
+    let message = format!("{need}, but there is no terminal to ask at");
     Err(Failed::usage(message, instead))
 }
 

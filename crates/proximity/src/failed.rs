@@ -94,8 +94,8 @@ impl From<ClientError> for Failed {
 
 impl From<EngineError> for Failed {
     fn from(error: EngineError) -> Self {
-        let exit = proximity_api::error::lookup(error.code())
-            .map_or(ExitCode::Error, proximity_api::error::Code::exit_code);
+        let exit =
+            proximity_api::error::lookup(error.code()).map_or(ExitCode::Error, |row| row.exit);
         let mut body = ErrorBody::new(error.code(), error.to_string(), error.hint());
         body.fields = error.fields();
         Self {

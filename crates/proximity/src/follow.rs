@@ -124,7 +124,7 @@ pub(crate) fn verdict(operation: Operation) -> Result<Operation, Failed> {
     };
     let exit = match operation.state.as_str() {
         "cancelled" => ExitCode::Cancelled,
-        _ => lookup(&problem.code).map_or(ExitCode::Error, |code| code.exit_code()),
+        _ => lookup(&problem.code).map_or(ExitCode::Error, |row| row.exit),
     };
     let step = problem
         .step

@@ -31,7 +31,7 @@ fn how_an_operation_ended_decides_the_exit_code() {
     let exit = |state, code| verdict(ended(state, code)).map_err(|failed| failed.exit);
     assert!(exit("succeeded", None).is_ok());
     assert_eq!(
-        exit("failed", Some("health_check_failed")),
+        exit("failed", Some("health_failed")),
         Err(ExitCode::HealthFailed)
     );
     assert_eq!(
@@ -50,7 +50,7 @@ fn how_an_operation_ended_decides_the_exit_code() {
 #[test]
 fn failures_say_what_happened_and_what_to_do() {
     let texts = [
-        ended("failed", Some("health_check_failed")),
+        ended("failed", Some("health_failed")),
         ended("stuck", Some("pve_unreachable")),
         ended("failed", None),
     ]

@@ -14,6 +14,9 @@ pub(crate) fn table<const N: usize>(
         .load_style(presets::NOTHING)
         .set_content_arrangement(ContentArrangement::Disabled)
         .set_header(heads);
+    for column in table.column_iter_mut() {
+        column.set_padding((0, 2));
+    }
     let mut any = false;
     for row in rows {
         any = true;

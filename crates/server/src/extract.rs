@@ -134,6 +134,13 @@ fn unreadable(status: StatusCode) -> Refusal {
 
 /// Reads JSON, and on failure says where and what.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, Refusal> {
+    // Serde would take a list of the fields' values as well; nobody should come to rely on that.
+    if body.trim_ascii_start().starts_with(b"[") {
+        let hint = "send the fields by name, between { and }";
+        let message = "the body must be a JSON object, not a list";
+        let body = ErrorBody::new("bad_field", message, hint);
+        return Err(Refusal::new(ErrorKind::Malformed, body));
+    }
     let mut reader = serde_json::Deserializer::from_slice(body);
     let value = serde_path_to_error::deserialize(&mut reader).map_err(|error| {
         let path = error.path().to_string();

@@ -123,6 +123,15 @@ fn every_error_of_the_engine_is_in_the_reference_with_the_same_kind() {
 }
 
 #[test]
+fn every_code_from_outside_is_in_the_reference() {
+    for code in proximity_engine::error::UPSTREAM_CODES {
+        let row = lookup(code);
+        let row = row.unwrap_or_else(|| panic!("{code} is not in the table of codes"));
+        assert_eq!(row.kind, ErrorKind::Upstream, "{code}");
+    }
+}
+
+#[test]
 fn every_error_of_the_engine_says_what_to_do_next() {
     for error in every_error() {
         assert!(!error.hint().is_empty(), "{}: {error}", error.code());

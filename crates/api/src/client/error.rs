@@ -28,6 +28,14 @@ pub enum ClientError {
         /// What the system said.
         why: String,
     },
+    /// There is no connection, though somebody may listen: a name, a route or a certificate is wrong.
+    #[error("cannot connect to {url}: {why}")]
+    Unreachable {
+        /// The server's URL.
+        url: String,
+        /// What is wrong.
+        why: String,
+    },
     /// The connection broke or took too long; a change may have been made.
     #[error("the connection to {url} broke: {why}")]
     Broken {
@@ -76,6 +84,11 @@ impl ClientError {
                 "start it with `proximity serve` (or `systemctl start proximity`), or name another with --url"
                     .to_owned(),
             ),
+            Self::Unreachable { .. } => (
+                "server_unreachable",
+                "check the URL; if its certificate comes from an authority of your own, name that in client.ca_file"
+                    .to_owned(),
+            ),
             Self::Broken { .. } => (
                 "connection_broken",
                 "what was asked for may still be carried out; look with `proximity operations list`"
@@ -97,9 +110,10 @@ impl ClientError {
             Self::Refused { status, body } => body.exit_code(*status),
             Self::BadUrl { .. } => ExitCode::Usage,
             Self::Setup(_) | Self::TokenFile(_) => ExitCode::ConfigOrNotFound,
-            Self::NotRunning { .. } | Self::Broken { .. } | Self::BadAnswer { .. } => {
-                ExitCode::Error
-            }
+            Self::NotRunning { .. }
+            | Self::Unreachable { .. }
+            | Self::Broken { .. }
+            | Self::BadAnswer { .. } => ExitCode::Error,
         }
     }
 }

@@ -106,8 +106,10 @@ impl Client {
 
     fn unsent(&self, error: &reqwest::Error) -> ClientError {
         let (url, why) = (self.base.to_string(), chain(error));
-        if error.is_connect() {
+        if is_refused(error) {
             ClientError::NotRunning { url, why }
+        } else if error.is_connect() {
+            ClientError::Unreachable { url, why }
         } else {
             ClientError::Broken { url, why }
         }
@@ -120,6 +122,19 @@ impl Client {
             why,
         }
     }
+}
+
+/// Nobody listens there.
+fn is_refused(error: &(dyn StdError + 'static)) -> bool {
+    let mut cause = Some(error);
+    while let Some(error) = cause {
+        let io = error.downcast_ref::<std::io::Error>();
+        if io.is_some_and(|io| io.kind() == std::io::ErrorKind::ConnectionRefused) {
+            return true;
+        }
+        cause = error.source();
+    }
+    false
 }
 
 /// The innermost cause: what the system said, without the layers in between.

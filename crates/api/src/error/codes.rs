@@ -1,5 +1,6 @@
 //! The stable codes: what each means and which kind it is.
 
+use super::kind::ErrorKind as K;
 use super::kind::{ErrorKind, ExitCode};
 
 /// One stable code.
@@ -7,24 +8,12 @@ use super::kind::{ErrorKind, ExitCode};
 pub struct Code {
     /// The code, snake_case.
     pub code: &'static str,
-    /// Its kind.
+    /// Its kind, which gives the HTTP status.
     pub kind: ErrorKind,
+    /// Exit code of a command that ends with it.
+    pub exit: ExitCode,
     /// When it is given, for the reference.
     pub when: &'static str,
-}
-
-impl Code {
-    /// Exit code of a command that ends with it.
-    ///
-    /// The kind decides; only the codes of an app's health have an exit code of their own.
-    #[must_use]
-    pub fn exit_code(&self) -> ExitCode {
-        match self.code {
-            "health_check_failed" => ExitCode::HealthFailed,
-            "cancelled" => ExitCode::Cancelled,
-            _ => self.kind.exit_code(),
-        }
-    }
 }
 
 /// The row of this code.
@@ -33,223 +22,151 @@ pub fn lookup(code: &str) -> Option<&'static Code> {
     CODES.iter().find(|row| row.code == code)
 }
 
+/// A code that ends a command as its kind does.
 const fn row(code: &'static str, kind: ErrorKind, when: &'static str) -> Code {
-    Code { code, kind, when }
+    let exit = kind.exit_code();
+    Code {
+        code,
+        kind,
+        exit,
+        when,
+    }
 }
 
-/// All codes, by part of the program, then by name.
+const fn with_exit(
+    code: &'static str,
+    kind: ErrorKind,
+    exit: ExitCode,
+    when: &'static str,
+) -> Code {
+    Code {
+        code,
+        kind,
+        exit,
+        when,
+    }
+}
+
+/// Something outside says no because what we were told of it is wrong.
+const fn wrong(code: &'static str, when: &'static str) -> Code {
+    with_exit(code, K::Upstream, ExitCode::ConfigOrNotFound, when)
+}
+
+/// Something outside says no because somebody else is at it.
+const fn locked(code: &'static str, when: &'static str) -> Code {
+    with_exit(code, K::Upstream, ExitCode::Busy, when)
+}
+
+/// All codes, by part of the program.
+#[rustfmt::skip] // one line per code is what makes it a table
 pub const CODES: &[Code] = &[
     // The API itself.
-    row("bad_json", ErrorKind::Malformed, "The body is not JSON."),
-    row(
-        "bad_field",
-        ErrorKind::Malformed,
-        "A field of the body has the wrong type or is missing.",
-    ),
-    row(
-        "unknown_field",
-        ErrorKind::Malformed,
-        "The body has a field the request does not know.",
-    ),
-    row(
-        "bad_query",
-        ErrorKind::Malformed,
-        "The part of the URL after the question mark is wrong.",
-    ),
-    row(
-        "bad_header",
-        ErrorKind::Malformed,
-        "A header of the request is wrong.",
-    ),
-    row(
-        "unauthorized",
-        ErrorKind::Unauthorized,
-        "No token was sent, or one that is not known.",
-    ),
-    row(
-        "forbidden",
-        ErrorKind::Forbidden,
-        "The token is known, but lacks the scope.",
-    ),
-    row(
-        "no_such_path",
-        ErrorKind::NotFound,
-        "The API has no such path.",
-    ),
-    row(
-        "method_not_allowed",
-        ErrorKind::MethodNotAllowed,
-        "The path does not take this method.",
-    ),
-    row(
-        "body_too_large",
-        ErrorKind::TooLarge,
-        "The body is larger than 1 MiB.",
-    ),
-    row(
-        "not_json",
-        ErrorKind::MediaType,
-        "The body does not say that it is application/json.",
-    ),
-    row(
-        "timeout",
-        ErrorKind::Timeout,
-        "The request took longer than 60 s.",
-    ),
-    row(
-        "internal",
-        ErrorKind::Internal,
-        "A fault of the program; the log has the request's id.",
-    ),
-    // Apps and operations.
-    row(
-        "app_not_found",
-        ErrorKind::NotFound,
-        "No app has this id or host name.",
-    ),
-    row(
-        "operation_not_found",
-        ErrorKind::NotFound,
-        "No operation has this id.",
-    ),
-    row(
-        "not_found",
-        ErrorKind::NotFound,
-        "What was asked for is not there.",
-    ),
-    row(
-        "invalid_value",
-        ErrorKind::Invalid,
-        "A value breaks its rule; `fields` names it.",
-    ),
-    row(
-        "hostname_taken",
-        ErrorKind::Conflict,
-        "Another live app has this host name.",
-    ),
-    row(
-        "catalog_unknown",
-        ErrorKind::NotFound,
-        "The catalog has no such entry.",
-    ),
-    row(
-        "memory_too_little",
-        ErrorKind::Invalid,
-        "Less memory than the app needs was asked for.",
-    ),
-    row(
-        "memory_above_node",
-        ErrorKind::Resources,
-        "More memory than any online node has was asked for.",
-    ),
-    row(
-        "cores_above_node",
-        ErrorKind::Resources,
-        "More cores than any online node has were asked for.",
-    ),
-    row(
-        "out_of_range",
-        ErrorKind::Invalid,
-        "A figure is outside of what Proxmox VE takes.",
-    ),
-    row(
-        "no_node_online",
-        ErrorKind::Resources,
-        "No node of the host is online.",
-    ),
-    row(
-        "template_missing",
-        ErrorKind::Resources,
-        "The template is on no online node that fits.",
-    ),
-    row(
-        "ports_exhausted",
-        ErrorKind::Resources,
-        "No port of the range is free.",
-    ),
-    row(
-        "not_in_state",
-        ErrorKind::Conflict,
-        "The app's or operation's state does not allow it.",
-    ),
-    row(
-        "confirmation_needed",
-        ErrorKind::Invalid,
-        "A removal was asked for without confirmation.",
-    ),
-    row(
-        "busy",
-        ErrorKind::Busy,
-        "Another operation works on the app.",
-    ),
-    row(
-        "lease_lost",
-        ErrorKind::Busy,
-        "Another process took the operation over.",
-    ),
-    row("exists", ErrorKind::Conflict, "The name is taken."),
-    row(
-        "cancelled",
-        ErrorKind::Conflict,
-        "The operation was cancelled.",
-    ),
-    row(
-        "health_check_failed",
-        ErrorKind::Upstream,
-        "The app did not answer as its health check wants.",
-    ),
-    // Hosts and Proxmox VE.
-    row(
-        "host_not_found",
-        ErrorKind::NotFound,
-        "No host entry has this id or label.",
-    ),
-    row(
-        "no_host",
-        ErrorKind::NotFound,
-        "There is no host entry yet.",
-    ),
-    row(
-        "host_ambiguous",
-        ErrorKind::Invalid,
-        "There are several host entries and none was named.",
-    ),
-    row(
-        "host_in_use",
-        ErrorKind::Conflict,
-        "The host entry still has apps.",
-    ),
-    row(
-        "cluster_known",
-        ErrorKind::Conflict,
-        "The cluster is there under another label.",
-    ),
-    row(
-        "pve_unsupported",
-        ErrorKind::Conflict,
-        "This version of Proxmox VE is not supported.",
-    ),
-    row(
-        "token_too_narrow",
-        ErrorKind::Forbidden,
-        "The API token lacks privileges in Proxmox VE.",
-    ),
+    row("bad_json", K::Malformed, "The body is not JSON."),
+    row("bad_field", K::Malformed, "A field of the body has the wrong type or is missing."),
+    row("unknown_field", K::Malformed, "The body has a field the request does not know."),
+    row("bad_query", K::Malformed, "The part of the URL after the question mark is wrong."),
+    row("bad_header", K::Malformed, "A header of the request is wrong."),
+    row("unauthorized", K::Unauthorized, "No token was sent, or one that is not known."),
+    row("forbidden", K::Forbidden, "The token is known, but lacks the scope."),
+    row("no_such_path", K::NotFound, "The API has no such path."),
+    row("method_not_allowed", K::MethodNotAllowed, "The path does not take this method."),
+    row("body_too_large", K::TooLarge, "The body is larger than 1 MiB."),
+    row("not_json", K::MediaType, "The body does not say that it is application/json."),
+    row("timeout", K::Timeout, "The request took longer than 60 s."),
+    row("internal", K::Internal, "A fault of the program; the log has the request's id."),
+    // Requests about apps and operations.
+    row("app_not_found", K::NotFound, "No app has this id or host name."),
+    row("operation_not_found", K::NotFound, "No operation has this id."),
+    row("not_found", K::NotFound, "What was asked for is not there."),
+    row("invalid_value", K::Invalid, "A value breaks its rule; `fields` names it."),
+    row("setting_invalid", K::Invalid, "A setting of the app is wrong, missing or unknown; `fields` names it."),
+    row("hostname_taken", K::Conflict, "Another live app has this host name."),
+    row("catalog_unknown", K::NotFound, "The catalog has no such entry."),
+    row("memory_too_little", K::Invalid, "Less memory than the app needs was asked for."),
+    row("memory_above_node", K::Resources, "More memory than any online node has was asked for."),
+    row("cores_above_node", K::Resources, "More cores than any online node has were asked for."),
+    row("out_of_range", K::Invalid, "A figure is outside of what Proxmox VE takes."),
+    row("no_node_online", K::Resources, "No node of the host is online."),
+    row("template_missing", K::Resources, "The template is on no online node that fits."),
+    row("ports_exhausted", K::Resources, "No port of the range is free."),
+    row("not_in_state", K::Conflict, "The app's or operation's state does not allow it."),
+    row("confirmation_needed", K::Invalid, "A removal was asked for without confirmation."),
+    row("busy", K::Busy, "Another operation works on the app."),
+    row("lease_lost", K::Busy, "Another process took the operation over."),
+    row("exists", K::Conflict, "The name is taken."),
+    // Hosts.
+    row("host_not_found", K::NotFound, "No host entry has this id or label."),
+    row("no_host", K::NotFound, "There is no host entry yet."),
+    row("host_ambiguous", K::Invalid, "There are several host entries and none was named."),
+    row("host_in_use", K::Conflict, "The host entry still has apps."),
+    row("cluster_known", K::Conflict, "The cluster is there under another label."),
+    row("pve_unsupported", K::Conflict, "This version of Proxmox VE is not supported."),
+    row("token_too_narrow", K::Forbidden, "The API token lacks privileges in Proxmox VE."),
+    wrong("host_unusable", "What is stored of the host cannot be used."),
+    wrong("certificate_unknown", "Nobody vouches for the node's certificate, and no fingerprint was given."),
+    wrong("certificate_untrusted", "The node's certificate is not one of the authority that was given."),
+    wrong("fingerprint_mismatch", "The node shows another certificate than the pinned one."),
+    wrong("token_invalid", "Proxmox VE does not take the API token."),
+    wrong("ssh_host_key_mismatch", "A node shows another SSH host key than the pinned one."),
+    wrong("ssh_no_pct", "The SSH account cannot run `pct` on the node."),
+    row("host_unreachable", K::Upstream, "Nothing answers at the host's address."),
+    row("host_too_slow", K::Upstream, "The host did not answer in time."),
+    row("ssh_unreachable", K::Upstream, "A node's SSH does not answer, or does not take the key."),
+    // Proxmox VE and the nodes, mostly while an operation runs.
+    row("pve_unreachable", K::Upstream, "The API of Proxmox VE does not answer; nothing was sent."),
+    row("pve_node_unreachable", K::Upstream, "The cluster does not reach the node."),
+    row("pve_outcome_unknown", K::Upstream, "The connection broke after a call was sent; it is looked up what happened."),
+    row("pve_unreadable", K::Upstream, "Proxmox VE answered something that is not understood."),
+    row("pve_refused", K::Upstream, "Proxmox VE said no; its words are in the message."),
+    wrong("pve_permission_denied", "Proxmox VE says that the token lacks a privilege."),
+    row("pve_task_failed", K::Upstream, "A task of Proxmox VE failed; its words are in the message."),
+    row("task_outcome_unknown", K::Upstream, "A task's end could not be read."),
+    row("upstream_failed", K::Upstream, "Proxmox VE, a node or the gateway failed in a way that has no code of its own."),
+    locked("container_locked", "Another task works on the container."),
+    locked("config_changed", "Somebody else changed the container's configuration in between."),
+    locked("state_changed", "What was looked at changed in between."),
+    locked("vmid_taken", "Another container took the number at the same moment."),
+    row("vmids_exhausted", K::Resources, "No number for a container is free."),
+    row("permit_expired", K::Upstream, "The right to destroy ran out before it was used; it is looked again."),
+    row("view_incomplete", K::Upstream, "Not all of the cluster was seen, so that nothing may be taken for gone."),
+    row("identity_conflict", K::Upstream, "The container is not, or no longer, the one that was made; it is left alone."),
+    row("container_missing", K::Upstream, "The container is not where it was."),
+    row("container_elsewhere", K::Upstream, "The container is on another node than it was made on."),
+    row("container_being_created", K::Upstream, "Proxmox VE is still making the container."),
+    row("half_created", K::Upstream, "Proxmox VE ended while it made the container; a person has to look."),
+    row("create_left_nothing", K::Upstream, "Proxmox VE says that it made the container, but there is none."),
+    row("intent_unreadable", K::Internal, "What a step had written down cannot be read."),
+    row("no_guest", K::Internal, "The step found no container recorded."),
+    row("power_unknown", K::Upstream, "It cannot be read whether the container runs."),
+    row("not_running_after_start", K::Upstream, "The container does not run, though its start succeeded."),
+    row("still_running", K::Upstream, "The container runs, though it was shut down."),
+    row("stopped_meanwhile", K::Upstream, "The container was stopped by somebody else."),
+    row("shutdown_timed_out", K::Upstream, "The container did not shut down in time."),
+    row("no_address", K::Upstream, "The container shows no address."),
+    wrong("no_guest_access", "There is no way into containers of this host (plain SSH is off)."),
+    wrong("ssh_node_unknown", "There is no SSH address for the node."),
+    wrong("ssh_host_key_changed", "A node shows another SSH host key than the pinned one."),
+    row("guest_request_refused", K::Upstream, "The node did not let a command into the container."),
+    row("guest_not_booted", K::Upstream, "The container's system did not come up in time."),
+    row("command_failed", K::Upstream, "A command inside the container failed; its words are in the message."),
+    row("packages_missing", K::Upstream, "Packages are not there, though their installation succeeded."),
+    row("file_differs", K::Upstream, "A file in the container is not as it was written."),
+    row("recipe_unusable", K::Internal, "The catalog entry cannot be carried out any more."),
+    // Health and the gateway.
+    with_exit("health_failed", K::Upstream, ExitCode::HealthFailed, "The app did not answer as its health check wants."),
+    with_exit("public_port_dead", K::Upstream, ExitCode::HealthFailed, "The app answers, but not through its public port."),
+    row("gateway_unreachable", K::Upstream, "The gateway does not answer."),
+    row("gateway_refused", K::Upstream, "The gateway said no; its words are in the message."),
+    row("route_still_there", K::Upstream, "The gateway still leads to the app, though the route was taken away."),
+    row("port_taken", K::Resources, "Another program listens on the app's port."),
+    row("no_ports", K::Internal, "The app has no ports recorded."),
+    with_exit("cancelled", K::Conflict, ExitCode::Cancelled, "The operation was cancelled."),
+    row("illegal_transition", K::Internal, "A status would have changed in a way that does not exist."),
     // The installation.
-    row(
-        "database_too_new",
-        ErrorKind::Internal,
-        "A newer version of the program wrote the database.",
-    ),
-    row(
-        "database_error",
-        ErrorKind::Internal,
-        "The database cannot be read or written.",
-    ),
-    row(
-        "key_file",
-        ErrorKind::Internal,
-        "The key file is missing, of another database, or open to others.",
-    ),
+    row("no_randomness", K::Upstream, "The system gives no random numbers."),
+    row("database_too_new", K::Internal, "A newer version of the program wrote the database."),
+    row("database_error", K::Internal, "The database cannot be read or written."),
+    row("key_file", K::Internal, "The key file is missing, of another database, or open to others."),
 ];
 
 #[cfg(test)]
@@ -273,9 +190,13 @@ mod tests {
 
     #[test]
     fn an_unhealthy_app_has_an_exit_code_of_its_own() {
-        let health = lookup("health_check_failed").map(Code::exit_code);
-        assert_eq!(health, Some(ExitCode::HealthFailed));
-        assert_eq!(lookup("busy").map(Code::exit_code), Some(ExitCode::Busy));
+        let exit = |code| lookup(code).map(|row| row.exit);
+        assert_eq!(exit("health_failed"), Some(ExitCode::HealthFailed));
+        assert_eq!(exit("busy"), Some(ExitCode::Busy));
+        assert_eq!(
+            exit("fingerprint_mismatch"),
+            Some(ExitCode::ConfigOrNotFound)
+        );
         assert_eq!(lookup("no_such_code"), None);
     }
 }

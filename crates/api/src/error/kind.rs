@@ -154,7 +154,7 @@ impl ErrorKind {
 
     /// Exit code of a command that ends with it.
     #[must_use]
-    pub fn exit_code(self) -> ExitCode {
+    pub const fn exit_code(self) -> ExitCode {
         match self {
             Self::Malformed | Self::TooLarge | Self::MediaType | Self::Invalid => ExitCode::Usage,
             Self::Unauthorized | Self::Forbidden | Self::NotFound => ExitCode::ConfigOrNotFound,

@@ -56,7 +56,7 @@ impl ErrorBody {
     #[must_use]
     pub fn exit_code(&self, status: u16) -> ExitCode {
         lookup(&self.code)
-            .map(|code| code.exit_code())
+            .map(|code| code.exit)
             .or_else(|| ErrorKind::from_status(status).map(ErrorKind::exit_code))
             .unwrap_or(ExitCode::Error)
     }

@@ -49,11 +49,12 @@ fn kinds(page: &mut String) -> std::fmt::Result {
 fn codes(page: &mut String) -> std::fmt::Result {
     writeln!(
         page,
-        "\n## Codes\n\nA code that is not listed has the meaning of its HTTP status.\n\n\
+        "\n## Codes\n\nCodes of requests are answered with their HTTP status; codes of operations are found in the\n\
+         operation's `problem`. A code that is not listed has the meaning of its HTTP status.\n\n\
          | code | HTTP status | exit code | when |\n|---|---|---|---|"
     )?;
     for row in CODES {
-        let (status, exit) = (row.kind.status(), row.exit_code().number());
+        let (status, exit) = (row.kind.status(), row.exit.number());
         writeln!(
             page,
             "| `{}` | {} | {exit} | {} |",

@@ -3,14 +3,26 @@
 use std::str::FromStr;
 use std::time::Duration;
 
-use clap::Args;
+use clap::{Args, Subcommand};
 
 /// `proximity catalog`.
 #[derive(Debug, Args)]
 pub(crate) struct CatalogArgs {
+    #[command(subcommand)]
+    pub(crate) command: Option<CatalogCommand>,
+}
+
+/// `proximity catalog …`.
+#[derive(Debug, Subcommand)]
+pub(crate) enum CatalogCommand {
+    /// List the entries; the same as without a word
+    List,
     /// Show one entry with its settings
-    #[arg(value_name = "ENTRY")]
-    pub(crate) entry: Option<String>,
+    Show {
+        /// Id of the entry, e.g. nginx
+        #[arg(value_name = "ENTRY")]
+        entry: String,
+    },
 }
 
 /// `proximity deploy`.

@@ -28,7 +28,7 @@ pub(crate) struct HostsAdd {
     pub(crate) label: String,
     /// Any node's API, e.g. https://192.0.2.10:8006
     #[arg(value_name = "URL")]
-    pub(crate) url: String,
+    pub(crate) api_url: String,
     /// API token, e.g. proximity@pve!deploy [default: asked for]
     #[arg(long, value_name = "USER@REALM!NAME")]
     pub(crate) token_id: Option<String>,

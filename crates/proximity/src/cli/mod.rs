@@ -10,7 +10,7 @@ use std::path::PathBuf;
 use clap::{Args, Parser, Subcommand};
 
 pub(crate) use apps::{
-    AppsArgs, CatalogArgs, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, ShowArgs,
+    AppsArgs, CatalogArgs, CatalogCommand, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, ShowArgs,
     WaitArgs, Waiting,
 };
 pub(crate) use hosts::{HostsAdd, HostsCommand, HostsRemove, NodeValue};

@@ -97,6 +97,31 @@ fn mistakes_are_usage_errors_with_their_reason() {
 }
 
 #[test]
+fn no_argument_of_a_command_is_taken_for_a_global_option() {
+    let cli = parsed("hosts add home https://192.0.2.10:8006 --ca-file /ca.pem").unwrap();
+    assert_eq!(cli.globals.url, None);
+    assert_eq!(cli.globals.token_file, None);
+    let globals = [
+        "json",
+        "config",
+        "url",
+        "token_file",
+        "quiet",
+        "verbose",
+        "die_with_parent",
+    ];
+    let root = Cli::command();
+    let mut all = vec![&root];
+    while let Some(command) = all.pop() {
+        for argument in command.get_arguments().filter(|a| !a.is_global_set()) {
+            let id = argument.get_id().as_str();
+            assert!(!globals.contains(&id), "{} {id}", command.get_name());
+        }
+        all.extend(command.get_subcommands());
+    }
+}
+
+#[test]
 fn settings_keep_everything_after_the_first_equals_sign() {
     let setting: Setting = "a=b=c".parse().unwrap();
     assert_eq!((setting.key.as_str(), setting.value.as_str()), ("a", "b=c"));

@@ -2,16 +2,16 @@
 
 use proximity_api::catalog::{CatalogEntry, CatalogList, CatalogSetting};
 
-use crate::cli::CatalogArgs;
+use crate::cli::{CatalogArgs, CatalogCommand};
 use crate::context::Context;
 use crate::failed::Failed;
 use crate::text::{details, memory, table};
 
 pub(crate) async fn run(context: &Context, args: CatalogArgs) -> Result<(), Failed> {
     let client = context.client()?;
-    match args.entry {
-        None => context.output.result(&client.catalog().await?, list),
-        Some(id) => context
+    match args.command {
+        None | Some(CatalogCommand::List) => context.output.result(&client.catalog().await?, list),
+        Some(CatalogCommand::Show { entry: id }) => context
             .output
             .result(&client.catalog_entry(&id).await?, entry),
     }

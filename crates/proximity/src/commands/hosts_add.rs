@@ -18,29 +18,47 @@ pub(crate) async fn run(context: &Context, args: HostsAdd) -> Result<(), Failed>
     let yes = args.yes;
     if !yes {
         ask::need_a_person(
-            "whether what is found is right",
+            "somebody has to say whether what is found is right",
             "give --yes to add it without being asked",
         )?;
     }
     let mut body = body(args)?;
     context.output.note(&format!("looking at {} …", body.url));
-    let probe = client.probe_host(&body).await?;
+    let mut probe = client.probe_host(&body).await?;
+    if !probe.fingerprint_trusted {
+        // The token was not sent yet: first somebody has to say that this is the node.
+        context.output.note(&unvouched(&probe));
+        if yes {
+            return Err(untrusted(&probe));
+        }
+        if !ask::yes("Is this the node's fingerprint?")? {
+            return Err(not_added());
+        }
+        body.fingerprint = Some(probe.fingerprint.clone());
+        probe = client.probe_host(&body).await?;
+    }
     context.output.note(&found(&probe));
-    if !probe.fingerprint_trusted && yes {
-        return Err(untrusted(&probe));
+    if !yes && !ask::yes(&question(&body))? {
+        return Err(not_added());
     }
-    if !yes && !ask::yes(&question(&body, &probe))? {
-        return Err(Failed::cancelled("not added; nothing was changed", ""));
-    }
-    pin(&mut body, &probe);
+    keep_what_was_shown(&mut body, &probe);
     add(context, &client, &body).await
 }
 
-/// What was shown is what is stored: the certificate and the host keys that were seen are the ones pinned.
-fn pin(body: &mut AddHost, probe: &HostProbe) {
-    if body.ca_pem.is_none() && body.fingerprint.is_none() && !probe.fingerprint_trusted {
-        body.fingerprint = Some(probe.fingerprint.clone());
-    }
+fn not_added() -> Failed {
+    Failed::cancelled("not added; nothing was changed", "")
+}
+
+fn unvouched(probe: &HostProbe) -> String {
+    format!(
+        "nobody known to this system vouches for the certificate; its SHA-256 fingerprint is\n\n  {}\n\n\
+         The node itself says it with `pvenode cert info`, or in PVE under node, System, Certificates.",
+        probe.fingerprint
+    )
+}
+
+/// What was shown is what is stored: places and host keys as seen, not as they may be a moment later.
+fn keep_what_was_shown(body: &mut AddHost, probe: &HostProbe) {
     let chosen = &probe.chosen;
     body.storage = body.storage.take().or_else(|| chosen.storage.clone());
     body.template_storage = body
@@ -87,14 +105,17 @@ fn body(args: HostsAdd) -> Result<AddHost, Failed> {
     let token_id = match args.token_id.clone() {
         Some(id) => id,
         None => {
-            ask::need_a_person("the API token", "give --token-id USER@REALM!NAME")?;
+            ask::need_a_person(
+                "the API token has to be typed",
+                "give --token-id USER@REALM!NAME",
+            )?;
             ask::text("API token (USER@REALM!NAME):")?.trim().to_owned()
         }
     };
     let token_secret = secret(&args)?;
     Ok(AddHost {
         label: args.label,
-        url: args.url,
+        url: args.api_url,
         fingerprint: args.fingerprint,
         ca_pem,
         token_id,
@@ -115,7 +136,10 @@ fn secret(args: &HostsAdd) -> Result<SecretString, Failed> {
     if let Some(path) = &args.secret_file {
         return secret_input::first_line_of_file(path, WHAT);
     }
-    ask::need_a_person(WHAT, "give --secret-stdin or --secret-file FILE")?;
+    ask::need_a_person(
+        "the token's secret has to be typed",
+        "give --secret-stdin or --secret-file FILE",
+    )?;
     ask::secret("Secret of the token:")
 }
 
@@ -147,23 +171,19 @@ fn untrusted(probe: &HostProbe) -> Failed {
         "fingerprint_untrusted",
         "nobody vouches for the certificate, and --yes does not trust what it has never seen",
         format!(
-            "compare {} with the node's (node, System, Certificates), then give it with --fingerprint",
+            "compare it with the node's, then add the host with --fingerprint {}",
             probe.fingerprint
         ),
     )
 }
 
-/// The question, with what makes a careful person think twice.
-fn question(body: &AddHost, probe: &HostProbe) -> String {
-    let mut question = String::new();
-    if !probe.fingerprint_trusted {
-        question.push_str("Is this the node's fingerprint (node, System, Certificates)? ");
-    }
+fn question(body: &AddHost) -> String {
+    let label = &body.label;
     if body.ssh.is_some() {
-        question.push_str("Proximity will be root on the node. ");
+        format!("Proximity will be root on the nodes. Add this as {label}?")
+    } else {
+        format!("Add this as {label}?")
     }
-    question.push_str(&format!("Add it as {}?", body.label));
-    question
 }
 
 /// What was found, for people.
@@ -175,11 +195,6 @@ fn found(probe: &HostProbe) -> String {
         None => none(),
     };
     let chosen = &probe.chosen;
-    let seen = if probe.fingerprint_trusted {
-        ""
-    } else {
-        " (seen now, vouched for by nobody)"
-    };
     let head = details([
         ("Proxmox VE", probe.pve_version.clone()),
         (
@@ -189,7 +204,7 @@ fn found(probe: &HostProbe) -> String {
                 .clone()
                 .unwrap_or_else(|| "none, one node".to_owned()),
         ),
-        ("fingerprint", format!("{}{seen}", probe.fingerprint)),
+        ("fingerprint", probe.fingerprint.clone()),
         (
             "pool",
             chosen.pool.clone().unwrap_or_else(|| "none".to_owned()),

@@ -16,7 +16,10 @@ pub(crate) async fn run(context: &Context, args: RemoveArgs) -> Result<(), Faile
         return context.output.result(&plan, human);
     }
     if !args.yes {
-        ask::need_a_person("the host name", "give --yes to remove without being asked")?;
+        ask::need_a_person(
+            "the host name has to be typed as confirmation",
+            "give --yes to remove without being asked",
+        )?;
     }
     let app = client.app(&args.app).await?;
     let confirm = if args.yes {

@@ -78,8 +78,9 @@ pub(super) fn parse(path: &Path, text: &str) -> Result<SettingsLayer, Failed> {
         return Ok(SettingsLayer::empty());
     }
     serde_saphyr::from_str(text).map_err(|error| {
-        let hint = "correct it; `proximity config show` prints all settings with their values";
-        bad(path, &error.to_string(), hint)
+        let why = error.to_string();
+        let why = why.strip_prefix("error: ").unwrap_or(&why);
+        bad(path, why, "correct the line; nothing was started")
     })
 }
 

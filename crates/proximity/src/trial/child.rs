@@ -42,8 +42,10 @@ impl Child {
             .open(&log)
             .map_err(|e| unusable(&log, &e))?;
         let errors = file.try_clone().map_err(|e| unusable(&log, &e))?;
-        let mut command = Command::new(&place.program);
+        // Not by its path: a build may have put another file there in the meantime.
+        let mut command = Command::new("/proc/self/exe");
         command
+            .arg0(&place.program)
             .args(args)
             .stdin(Stdio::piped())
             .stdout(file)
