@@ -14,8 +14,8 @@ use crate::try_run;
 pub(crate) enum Binary {
     /// As developers run it.
     Plain,
-    /// With the feature `crash-points`: it kills itself where it is told to. It has a build
-    /// folder of its own, so that it never takes the plain one's place.
+    /// With the feature `crash-points`: it kills itself where it is told to. Kept apart from the
+    /// plain one, which is built again afterwards; only three crates differ between the two.
     CrashPoints,
 }
 
@@ -24,26 +24,37 @@ impl Binary {
     pub(crate) fn path(self, place: &Place) -> PathBuf {
         match self {
             Self::Plain => try_run::binary(place),
-            Self::CrashPoints => folder(place).join("debug").join("proximity"),
+            Self::CrashPoints => folder(place).join("proximity"),
         }
     }
 
     /// Builds it.
     pub(crate) fn build(self, place: &Place, deadline: Deadline) -> Result<()> {
-        let build = Invocation::new("cargo").args(["build", "--quiet", "--locked"]);
-        let build = build.args(["--package", "proximity"]);
-        let build = match self {
-            Self::Plain => build,
-            Self::CrashPoints => build
-                .args(["--features", "crash-points", "--target-dir"])
-                .arg(folder(place)),
-        };
-        let ended = build.until(deadline).run(place.root())?;
-        if !ended.is_success() {
-            bail!("building {self:?} {}", ended.describe());
+        match self {
+            Self::Plain => cargo_build(place, &[], deadline),
+            Self::CrashPoints => {
+                cargo_build(place, &["--features", "crash-points"], deadline)?;
+                std::fs::create_dir_all(folder(place))?;
+                // Under another name first: a program that runs cannot be written to.
+                let new = folder(place).join("proximity.new");
+                std::fs::copy(Self::Plain.path(place), &new)?;
+                std::fs::rename(&new, self.path(place))?;
+                cargo_build(place, &[], deadline)
+            }
         }
-        Ok(())
     }
+}
+
+fn cargo_build(place: &Place, features: &[&str], deadline: Deadline) -> Result<()> {
+    let ended = Invocation::new("cargo")
+        .args(["build", "--quiet", "--locked", "--package", "proximity"])
+        .args(features)
+        .until(deadline)
+        .run(place.root())?;
+    if !ended.is_success() {
+        bail!("building proximity {}", ended.describe());
+    }
+    Ok(())
 }
 
 fn folder(place: &Place) -> PathBuf {

@@ -1,111 +1,114 @@
-//! R1: what a kill at every step leaves behind.
+//! R1: what a kill at every step of deploy and remove leaves behind.
 //!
-//! The places are not listed here: the crash-point build is asked for them (`crash-points --json`,
-//! names of the form `saga/step/place`), so that a new step is a new case by itself. Each place is
-//! one deploy and one remove in a lab of its own, with `serve --crash-at PLACE`; what the lab
-//! holds afterwards is compared with what the product says it holds. That scenario is given to
-//! `measure_with`; the figure joins the table together with it.
+//! The places are not listed here: the crash-point build is asked for them, so that a new step is a
+//! new case by itself. Lanes run side by side, each in a private namespace with a lab of real
+//! containers; in each case a server with a data directory of its own deploys one app and removes
+//! it, is killed on the way, started again, and what lab and gateway hold is compared with what is
+//! recorded.
 
-use std::collections::BTreeMap;
+mod cases;
+mod child;
+mod http;
+mod inside;
+mod lane;
+mod life;
+mod look;
+mod server;
+mod stand;
+mod verdict;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::sync::Mutex;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
-use serde::Serialize;
 
-use super::{Bench, Binary, Measured, lanes};
+use self::cases::{Case, Kill};
+use self::lane::Lane;
+use self::life::Report;
+use self::stand::Order;
+use super::{Bench, Binary, Figure, Measured, lanes};
 use crate::invocation::Invocation;
-use crate::seed::Draws;
+use crate::say;
 
-/// How many labs run side by side: they mostly wait for tasks of the emulated cluster.
-const LANES: usize = 6;
+pub(crate) use self::inside::run as run_lane;
 
-/// What one scenario saw and left behind, counted in the lab and in the product.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize)]
-pub(crate) struct Found {
-    /// The process died at the place. False where a step never comes by it: nothing is shown then.
-    pub(crate) killed: bool,
-    /// Recorded, but not in the lab.
-    pub(crate) lost_guests: u32,
-    /// In the lab, but not recorded.
-    pub(crate) leaked_guests: u32,
-    /// More than one guest for one app.
-    pub(crate) doubled_guests: u32,
-    /// Reserved for no app.
-    pub(crate) leaked_ports: u32,
-    /// Operations that neither ended nor ask for a person.
-    pub(crate) unconverged: u32,
-}
+/// The figure.
+pub(super) const FIGURE: Figure = Figure {
+    id: "R1",
+    shows: "faults after kill -9 at every step of deploy and remove, and at random moments",
+    goal: "0 faults",
+    binaries: &[Binary::CrashPoints, Binary::Plain],
+    in_tests: true,
+    full_limit: Duration::from_secs(600),
+    measure,
+};
 
-/// One step and the places in it, in the order in which they are tried.
-#[derive(Debug, Clone, PartialEq, Eq)]
-struct Step {
-    name: String,
-    places: Vec<String>,
-}
+/// How many lanes run side by side.
+const LANES: usize = 4;
 
-/// What was tried in one step.
-#[derive(Debug, Serialize)]
-struct Tried {
-    step: String,
-    places: Vec<(String, Found)>,
-}
-
-impl Found {
-    fn faults(self) -> u32 {
-        self.lost_guests
-            + self.leaked_guests
-            + self.doubled_guests
-            + self.leaked_ports
-            + self.unconverged
+fn measure(bench: &Bench<'_>) -> Result<Measured> {
+    let names = enumerate(bench)?;
+    let cases = cases::plan(&names, bench.mode.quick, &mut bench.seed.draws())?;
+    let folder = bench.place.target().join("figures").join("crash-lanes");
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
     }
-}
-
-/// Runs the scenario at every place and adds up; when quick, at one place per step that really
-/// kills, in an order drawn by the seed. The number given to the scenario is its lane's: no two
-/// scenarios with the same number run at a time.
-pub(crate) fn measure_with(
-    bench: &Bench<'_>,
-    scenario: impl Fn(&Bench<'_>, usize, &str) -> Result<Found> + Sync,
-) -> Result<Measured> {
-    let steps = steps(enumerate(bench)?, &mut bench.seed.draws())?;
-    let tried = lanes::run(LANES, &steps, bench.deadline, |lane, step| {
-        let mut places = Vec::new();
-        for place in &step.places {
-            let found = scenario(bench, lane, place).with_context(|| format!("at {place}"))?;
-            places.push((place.clone(), found));
-            if bench.mode.quick && found.killed {
-                break;
-            }
-        }
-        Ok(Tried {
-            step: step.name.clone(),
-            places,
+    let started: Result<Vec<Lane>> = (0..LANES.min(cases.len()))
+        .map(|number| {
+            let folder = folder.join(number.to_string());
+            Lane::start(&folder, &order(bench, folder.clone()))
         })
+        .collect();
+    let started: Vec<Mutex<Lane>> = started?.into_iter().map(Mutex::new).collect();
+    let reports = lanes::run(started.len(), &cases, bench.deadline, |number, case| {
+        let lane = started.get(number).context("no such lane")?;
+        let Ok(mut lane) = lane.lock() else {
+            bail!("a lane panicked");
+        };
+        let report = lane.run(case, bench.deadline)?;
+        tell(&report);
+        Ok(report)
     })?;
-    Ok(add_up(&tried))
+    let ends = end(started)?;
+    Ok(add_up(&names, &cases, &reports, &ends, bench.mode.quick))
 }
 
-/// The goal is reached when nothing was left behind, and every step was killed at least once.
-fn add_up(tried: &[Tried]) -> Measured {
-    let all = || {
-        tried
-            .iter()
-            .flat_map(|tried| &tried.places)
-            .map(|(_, found)| *found)
-    };
-    let faults: u32 = all().map(Found::faults).sum();
-    let kills = all().filter(|found| found.killed).count();
-    let spared = |tried: &&Tried| !tried.places.iter().any(|(_, found)| found.killed);
-    let spared: Vec<&str> = tried
-        .iter()
-        .filter(spared)
-        .map(|tried| tried.step.as_str())
-        .collect();
-    Measured {
-        value: format!("{faults}/{kills}"),
-        unit: "faults/kills",
-        reached: faults == 0 && kills > 0 && spared.is_empty(),
-        raw: serde_json::json!({ "steps_never_killed": spared, "tried": tried }),
+fn order(bench: &Bench<'_>, folder: PathBuf) -> Order {
+    let place = bench.place;
+    Order {
+        plain: Binary::Plain.path(place),
+        crash_points: Binary::CrashPoints.path(place),
+        templates: place.target().join("lab"),
+        catalog: place.root().join("fixtures").join("catalog"),
+        run: folder.join("run"),
+        logs: folder.join("logs"),
+        sabotage: bench.mode.sabotage,
     }
+}
+
+/// Ends the lanes side by side. Gives what was wrong at their ends.
+fn end(started: Vec<Mutex<Lane>>) -> Result<Vec<String>> {
+    let mut lanes = Vec::new();
+    for lane in started {
+        let Ok(mut lane) = lane.into_inner() else {
+            bail!("a lane panicked");
+        };
+        lane.close();
+        lanes.push(lane);
+    }
+    let mut wrong = Vec::new();
+    for (number, lane) in lanes.into_iter().enumerate() {
+        let left = lane
+            .end()
+            .with_context(|| format!("ending lane {number}"))?;
+        wrong.extend(
+            left.into_iter()
+                .map(|what| format!("lane {number}: {what}")),
+        );
+    }
+    Ok(wrong)
 }
 
 /// Asks the build where it can be killed.
@@ -118,129 +121,56 @@ fn enumerate(bench: &Bench<'_>) -> Result<Vec<String>> {
     serde_json::from_str(&answer).context("reading the crash points")
 }
 
-/// The places by step, in an order drawn for each.
-fn steps(names: Vec<String>, draws: &mut Draws) -> Result<Vec<Step>> {
-    let mut steps: BTreeMap<String, Vec<String>> = BTreeMap::new();
-    for name in names {
-        let Some((step, _)) = name.rsplit_once('/') else {
-            bail!("{name:?} is not of the form saga/step/place");
-        };
-        steps.entry(step.to_owned()).or_default().push(name);
+fn tell(report: &Report) {
+    let case = &report.case;
+    if report.faults.is_empty() {
+        say::note(format!("R1: {case}: well"));
     }
-    if steps.is_empty() {
-        bail!("the build names no crash point: nothing would be shown");
+    for fault in &report.faults {
+        say::note(format!("R1: {case}: {:?}: {}", fault.kind, fault.what));
     }
-    Ok(steps
-        .into_iter()
-        .map(|(name, mut rest)| {
-            let mut places = Vec::new();
-            while !rest.is_empty() {
-                places.push(rest.swap_remove(draws.below(rest.len())));
-            }
-            Step { name, places }
-        })
-        .collect())
 }
 
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::seed::Seed;
-
-    const KILLED: Found = Found {
-        killed: true,
-        lost_guests: 0,
-        leaked_guests: 0,
-        doubled_guests: 0,
-        leaked_ports: 0,
-        unconverged: 0,
-    };
-
-    fn draws() -> Draws {
-        "3".parse::<Seed>().unwrap().draws()
+/// The goal is reached when nothing is wrong and every kill that was planned happened.
+fn add_up(
+    names: &[String],
+    planned: &[Case],
+    reports: &[Report],
+    ends: &[String],
+    quick: bool,
+) -> Measured {
+    let wanted: usize = planned.iter().map(kills_of).sum();
+    let kills: usize = reports.iter().map(|report| report.kills as usize).sum();
+    let mut kinds: BTreeMap<String, usize> = BTreeMap::new();
+    for fault in reports.iter().flat_map(|report| &report.faults) {
+        *kinds.entry(format!("{:?}", fault.kind)).or_default() += 1;
     }
-
-    fn names() -> Vec<String> {
-        let steps = ["deploy/start", "remove/start", "deploy/install"];
-        let places = ["before_intent", "after_call", "after_record"];
-        let pairs = steps
-            .iter()
-            .flat_map(|step| places.map(|place| format!("{step}/{place}")));
-        pairs.collect()
+    let faults = kinds.values().sum::<usize>() + ends.len();
+    let mut recovered: Vec<u64> = reports
+        .iter()
+        .flat_map(|report| report.recovered_ms.clone())
+        .collect();
+    recovered.sort_unstable();
+    let places: BTreeSet<&str> = planned
+        .iter()
+        .flat_map(|case| [&case.deploy, &case.remove])
+        .filter_map(Kill::place)
+        .collect();
+    Measured {
+        value: format!("{faults}/{kills}"),
+        unit: "faults/kills",
+        reached: faults == 0 && kills == wanted && kills > 0,
+        raw: serde_json::json!({
+            "places_there_are": names.len(), "places_tried": places.len(), "kills_planned": wanted,
+            "kills": kills, "quick": quick, "faults_by_kind": kinds, "faults_at_the_end": ends,
+            "slowest_recovery_ms": recovered.last(), "reports": reports,
+        }),
     }
+}
 
-    fn tried(step: &str, found: &[Found]) -> Tried {
-        let places = found
-            .iter()
-            .map(|found| (step.to_owned(), *found))
-            .collect();
-        Tried {
-            step: step.to_owned(),
-            places,
-        }
-    }
-
-    #[test]
-    fn every_step_has_all_its_places_in_an_order_the_seed_repeats() {
-        let found = steps(names(), &mut draws()).unwrap();
-        let shown: Vec<&str> = found.iter().map(|step| step.name.as_str()).collect();
-        assert_eq!(shown, ["deploy/install", "deploy/start", "remove/start"]);
-        assert!(found.iter().all(|step| step.places.len() == 3));
-        assert_eq!(found, steps(names(), &mut draws()).unwrap());
-        assert!(steps(Vec::new(), &mut draws()).is_err());
-        assert!(steps(vec!["odd".to_owned()], &mut draws()).is_err());
-    }
-
-    #[test]
-    fn one_fault_anywhere_misses_the_goal() {
-        let good = [
-            tried("a", &[KILLED, Found::default()]),
-            tried("b", &[KILLED]),
-        ];
-        assert!(add_up(&good).reached);
-        assert_eq!(add_up(&good).value, "0/2");
-        let doubled = Found {
-            doubled_guests: 1,
-            ..KILLED
-        };
-        let bad = add_up(&[tried("a", &[KILLED]), tried("b", &[doubled])]);
-        assert!(!bad.reached);
-        assert_eq!(bad.value, "1/2");
-    }
-
-    #[test]
-    fn a_step_that_was_never_killed_misses_the_goal() {
-        let spared = [tried("a", &[KILLED]), tried("b", &[Found::default()])];
-        assert!(!add_up(&spared).reached);
-        assert!(!add_up(&[]).reached);
-    }
-
-    #[test]
-    fn any_kind_of_fault_counts() {
-        assert_eq!(KILLED.faults(), 0);
-        for faulty in [
-            Found {
-                lost_guests: 1,
-                ..KILLED
-            },
-            Found {
-                leaked_guests: 1,
-                ..KILLED
-            },
-            Found {
-                doubled_guests: 1,
-                ..KILLED
-            },
-            Found {
-                leaked_ports: 1,
-                ..KILLED
-            },
-            Found {
-                unconverged: 1,
-                ..KILLED
-            },
-        ] {
-            assert_eq!(faulty.faults(), 1);
-        }
-    }
+fn kills_of(case: &Case) -> usize {
+    [&case.deploy, &case.remove]
+        .into_iter()
+        .filter(|kill| **kill != Kill::Never)
+        .count()
 }

@@ -13,6 +13,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 pub(crate) use self::binary::Binary;
+pub(crate) use self::crash_matrix::run_lane;
 pub(crate) use self::record::Verdict;
 
 use self::record::Record;
@@ -26,7 +27,7 @@ use crate::seed::Seed;
 const QUICK_LIMIT: Duration = Duration::from_secs(60);
 
 /// Every figure there is.
-pub(crate) const FIGURES: &[Figure] = &[];
+pub(crate) const FIGURES: &[Figure] = &[crash_matrix::FIGURE];
 
 /// One promised figure.
 pub(crate) struct Figure {

@@ -8,6 +8,10 @@ mod pve_calls;
 mod step;
 
 pub(crate) use context::Cx;
+#[cfg(feature = "crash-points")]
+pub use crash::forget_creates;
+#[cfg(feature = "crash-points")]
+pub(crate) use crash::forgets_creates;
 pub use crash::{crash_points, set_crash_point};
 pub(crate) use executor::drive;
 pub(crate) use look::{Look, confirm, runs};

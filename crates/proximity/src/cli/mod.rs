@@ -1,6 +1,8 @@
 //! The command line: what can be typed. Doc comments are the help texts.
 
 mod apps;
+#[cfg(feature = "crash-points")]
+mod crash_points;
 mod hosts;
 mod operations;
 mod roles;
@@ -13,6 +15,8 @@ pub(crate) use apps::{
     AppsArgs, CatalogArgs, CatalogCommand, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, ShowArgs,
     WaitArgs, Waiting,
 };
+#[cfg(feature = "crash-points")]
+pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use hosts::{HostsAdd, HostsCommand, HostsRemove, NodeValue};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use roles::{ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
@@ -116,7 +120,7 @@ pub(crate) enum Command {
     /// The places at which this build can be made to crash
     #[cfg(feature = "crash-points")]
     #[command(hide = true)]
-    CrashPoints,
+    CrashPoints(CrashPointsArgs),
 }
 
 #[cfg(test)]

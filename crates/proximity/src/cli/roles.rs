@@ -40,6 +40,10 @@ pub(crate) struct ServeArgs {
     #[cfg(feature = "crash-points")]
     #[arg(long, hide = true, value_name = "SAGA/STEP/PLACE")]
     pub(crate) crash_at: Option<String>,
+    /// After a restart, create containers without a look at what is there (the control of figure R1)
+    #[cfg(feature = "crash-points")]
+    #[arg(long, hide = true)]
+    pub(crate) forget_creates: bool,
 }
 
 /// `proximity gateway`.

@@ -2,6 +2,7 @@
 //!
 //! Reads beside a server that runs; changes nothing.
 
+use proximity_domain::operation::OperationState;
 use proximity_domain::time::Clock;
 use proximity_store::views::{AppFilter, OperationFilter};
 use proximity_store::{Store, StoreOptions};
@@ -69,17 +70,29 @@ pub(crate) async fn run(context: &Context) -> Result<(), Failed> {
     // Opening makes a database where there is none, and a check must not.
     if !options.path.exists() {
         let message = format!("there is no database {}", options.path.display());
-        return Err(Failed::config("no_database", message, "name the data directory of a server"));
+        return Err(Failed::config(
+            "no_database",
+            message,
+            "name the data directory of a server",
+        ));
     }
     let store = Store::open(options, SystemClock::new().now()).await?;
     let read = records(&store).await;
     store.close().await;
-    context.output.result(&read?, |records| format!("{records:#?}"))
+    context
+        .output
+        .result(&read?, |records| format!("{records:#?}"))
 }
 
 async fn records(store: &Store) -> Result<Records, Failed> {
     let mut broken = store.invariants().await?;
-    broken.extend(store.integrity().await?.into_iter().filter(|line| line != "ok"));
+    broken.extend(
+        store
+            .integrity()
+            .await?
+            .into_iter()
+            .filter(|line| line != "ok"),
+    );
     let filter = AppFilter {
         per_page: AppFilter::MAX_PER_PAGE,
         ..AppFilter::default()
@@ -123,8 +136,21 @@ async fn records(store: &Store) -> Result<Records, Failed> {
                 kind: operation.kind.label().to_owned(),
                 state: operation.state.label().to_owned(),
                 ended: operation.state.is_final(),
-                problem: operation.state.failure().map(ToString::to_string),
+                problem: problem(&operation.state),
             })
             .collect(),
     })
+}
+
+fn problem(state: &OperationState) -> Option<String> {
+    match state {
+        OperationState::Unwinding { .. }
+        | OperationState::Queued
+        | OperationState::Running
+        | OperationState::Succeeded
+        | OperationState::Cancelled => None,
+        OperationState::Failed { failure } | OperationState::Stuck { failure, .. } => {
+            Some(format!("{}: {}", failure.code, failure.message))
+        }
+    }
 }

@@ -21,6 +21,8 @@ mod show;
 mod version;
 
 #[cfg(feature = "crash-points")]
+mod crash_check;
+#[cfg(feature = "crash-points")]
 mod crash_points;
 #[cfg(feature = "lab")]
 mod lab;
@@ -64,7 +66,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Version => version::run(context),
         Command::Reference(ReferenceCommand::Errors) => reference::errors(context),
         #[cfg(feature = "crash-points")]
-        Command::CrashPoints => crash_points::run(context),
+        Command::CrashPoints(args) => crash_points::run(context, args).await,
     }
 }
 

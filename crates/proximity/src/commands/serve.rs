@@ -40,6 +40,10 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
     if let Some(place) = args.crash_at {
         proximity_engine::saga::set_crash_point(place);
     }
+    #[cfg(feature = "crash-points")]
+    if args.forget_creates {
+        proximity_engine::saga::forget_creates();
+    }
     let shutdown = signals::shutdown_token()?;
     let held = DataDir::hold(&settings.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());

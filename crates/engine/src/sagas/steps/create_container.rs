@@ -32,6 +32,10 @@ impl StepAction for CreateContainer {
 
     async fn act(&self, cx: &Cx, intent: &Value) -> StepResult<Done> {
         let guest = cx.must_have_guest().await?;
+        #[cfg(feature = "crash-points")]
+        if crate::saga::forgets_creates() && cx.fence.epoch.0 > 1 {
+            return create_once_more(cx, guest, intent).await;
+        }
         match cx.look(&guest).await? {
             Look::Ours { .. } | Look::BeingCreated => wait_for_create(cx, &guest).await?,
             Look::Foreign(f) => return Err(taken(f.message)),
@@ -68,6 +72,17 @@ impl StepAction for CreateContainer {
         }
         remove_guest(cx, guest, Removal::CreatorUnwinds).await
     }
+}
+
+/// What a recovery would do that trusts neither the record nor a look: figure R1 must see it.
+#[cfg(feature = "crash-points")]
+async fn create_once_more(cx: &Cx, mut guest: NativeGuest, intent: &Value) -> StepResult<Done> {
+    let vmid = super::reserve_vmid::choose_vmid(cx).await?;
+    guest.identity.vmid = vmid;
+    guest.place.vmid = vmid;
+    cx.create_lxc(&guest.place, request(cx, &guest, intent)?)
+        .await?;
+    Ok(Done::nothing())
 }
 
 /// Sends the create call, unless a create task of this VMID is already under way.

@@ -76,7 +76,7 @@ impl StepAction for ReserveVmid {
 }
 
 /// PVE's lowest free id that no guest of ours on this cluster has reserved.
-async fn choose_vmid(cx: &Cx) -> StepResult<Vmid> {
+pub(super) async fn choose_vmid(cx: &Cx) -> StepResult<Vmid> {
     let read = cx.cluster.read();
     let lowest = read
         .next_id(None)

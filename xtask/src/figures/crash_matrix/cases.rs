@@ -1,0 +1,209 @@
+//! What is tried: where the server is killed during one app's deploy and remove.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use anyhow::{Result, bail};
+use serde::{Deserialize, Serialize};
+
+use crate::seed::Draws;
+
+/// Kills of the plain binary at random moments, two in each case.
+const RANDOM_CASES: usize = 25;
+const DEPLOY: &str = "deploy/";
+const REMOVE: &str = "remove/";
+
+/// One app's life with two kills at most.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Case {
+    /// Its place in the plan, from 0.
+    pub(super) number: usize,
+    pub(super) deploy: Kill,
+    pub(super) remove: Kill,
+}
+
+/// When the server is killed.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum Kill {
+    Never,
+    /// By itself, at this place (`saga/step/place`).
+    At(String),
+    /// From outside, when this many thousandths of the time an undisturbed run takes are over.
+    AfterPermille(u16),
+}
+
+impl Case {
+    /// Whether it needs the build that can be made to crash; the random kills are of the plain one.
+    pub(super) fn needs_crash_build(&self) -> bool {
+        [&self.deploy, &self.remove]
+            .into_iter()
+            .any(|kill| matches!(kill, Kill::At(_)))
+    }
+}
+
+impl Kill {
+    /// The place at which the process is told to die.
+    pub(super) fn place(&self) -> Option<&str> {
+        match self {
+            Self::At(place) => Some(place),
+            Self::Never | Self::AfterPermille(_) => None,
+        }
+    }
+}
+
+impl fmt::Display for Case {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "#{} ({}, {})", self.number, self.deploy, self.remove)
+    }
+}
+
+impl fmt::Display for Kill {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Never => f.write_str("no kill"),
+            Self::At(place) => f.write_str(place),
+            Self::AfterPermille(share) => write!(f, "killed after {share} ‰"),
+        }
+    }
+}
+
+/// The plan: every place of both sagas, and random kills; when quick, one place of each step.
+///
+/// # Errors
+/// A name is not of the form `saga/step/place`, or a saga has no place: nothing would be shown.
+pub(super) fn plan(names: &[String], quick: bool, draws: &mut Draws) -> Result<Vec<Case>> {
+    let deploys = chosen(of_saga(names, DEPLOY)?, quick, draws);
+    let removes = shuffled(chosen(of_saga(names, REMOVE)?, quick, draws), draws);
+    let mut pairs = Vec::new();
+    let (mut deploys, mut removes) = (deploys.into_iter(), removes.into_iter());
+    loop {
+        let pair = (deploys.next(), removes.next());
+        if pair == (None, None) {
+            break;
+        }
+        let kill = |place: Option<String>| place.map_or(Kill::Never, Kill::At);
+        pairs.push((kill(pair.0), kill(pair.1)));
+    }
+    if !quick {
+        let mut moment = || Kill::AfterPermille(u16::try_from(draws.below(1000)).unwrap_or(0));
+        pairs.extend((0..RANDOM_CASES).map(|_| (moment(), moment())));
+    }
+    let cases = pairs.into_iter().enumerate();
+    Ok(cases
+        .map(|(number, (deploy, remove))| Case {
+            number,
+            deploy,
+            remove,
+        })
+        .collect())
+}
+
+/// The places of a saga by step, in the order of its table.
+fn of_saga(names: &[String], saga: &str) -> Result<Vec<Vec<String>>> {
+    let mut order = Vec::new();
+    let mut steps: BTreeMap<&str, Vec<String>> = BTreeMap::new();
+    for name in names.iter().filter(|name| name.starts_with(saga)) {
+        let Some((step, _)) = name.rsplit_once('/').filter(|(step, _)| step.contains('/')) else {
+            bail!("{name:?} is not of the form saga/step/place");
+        };
+        if !steps.contains_key(step) {
+            order.push(step);
+        }
+        steps.entry(step).or_default().push(name.clone());
+    }
+    if order.is_empty() {
+        bail!("the build names no crash point of {saga}: nothing would be shown");
+    }
+    Ok(order
+        .into_iter()
+        .filter_map(|step| steps.remove(step))
+        .collect())
+}
+
+fn chosen(steps: Vec<Vec<String>>, quick: bool, draws: &mut Draws) -> Vec<String> {
+    let one = |mut places: Vec<String>, draws: &mut Draws| {
+        let at = draws.below(places.len());
+        vec![places.swap_remove(at)]
+    };
+    steps
+        .into_iter()
+        .flat_map(|places| if quick { one(places, draws) } else { places })
+        .collect()
+}
+
+fn shuffled(mut rest: Vec<String>, draws: &mut Draws) -> Vec<String> {
+    let mut out = Vec::new();
+    while !rest.is_empty() {
+        out.push(rest.swap_remove(draws.below(rest.len())));
+    }
+    out
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::seed::Seed;
+
+    fn draws() -> Draws {
+        "3".parse::<Seed>().unwrap().draws()
+    }
+
+    fn names() -> Vec<String> {
+        let steps = [
+            "deploy/start",
+            "deploy/install",
+            "remove/start",
+            "stop/down",
+        ];
+        let places = ["before_intent", "after_call", "after_record"];
+        let names = steps
+            .iter()
+            .flat_map(|step| places.map(|place| format!("{step}/{place}")));
+        names.collect()
+    }
+
+    fn killed_at(cases: &[Case]) -> Vec<&str> {
+        let kills = cases.iter().flat_map(|case| [&case.deploy, &case.remove]);
+        kills.filter_map(Kill::place).collect()
+    }
+
+    #[test]
+    fn the_full_plan_has_every_place_of_both_sagas_once_and_fifty_random_kills() {
+        let cases = plan(&names(), false, &mut draws()).unwrap();
+        let mut at = killed_at(&cases);
+        at.sort_unstable();
+        let mut all = names();
+        all.retain(|name| !name.starts_with("stop/"));
+        all.sort();
+        assert_eq!(at, all);
+        let random = cases.iter().flat_map(|case| [&case.deploy, &case.remove]);
+        let random =
+            random.filter(|kill| matches!(kill, Kill::AfterPermille(share) if *share < 1000));
+        assert_eq!(random.count(), 50);
+        assert_eq!(cases.len(), 6 + RANDOM_CASES);
+        assert!(cases.iter().enumerate().all(|(at, case)| case.number == at));
+        assert_eq!(cases, plan(&names(), false, &mut draws()).unwrap());
+    }
+
+    #[test]
+    fn the_quick_plan_has_each_step_once() {
+        let cases = plan(&names(), true, &mut draws()).unwrap();
+        let mut steps: Vec<&str> = killed_at(&cases)
+            .into_iter()
+            .map(|name| name.rsplit_once('/').unwrap().0)
+            .collect();
+        steps.sort_unstable();
+        assert_eq!(steps, ["deploy/install", "deploy/start", "remove/start"]);
+        assert!(cases.iter().all(Case::needs_crash_build));
+    }
+
+    #[test]
+    fn a_build_that_names_nothing_is_refused() {
+        assert!(plan(&[], true, &mut draws()).is_err());
+        let one_saga = ["deploy/start/after_call".to_owned()];
+        assert!(plan(&one_saga, true, &mut draws()).is_err());
+        let odd = ["deploy/start".to_owned(), "remove/a/b".to_owned()];
+        assert!(plan(&odd, true, &mut draws()).is_err());
+    }
+}
