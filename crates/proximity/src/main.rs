@@ -23,9 +23,10 @@ use std::process::ExitCode;
 use clap::Parser;
 
 use crate::cli::Cli;
+use crate::config::LogFormat;
 use crate::context::Context;
 use crate::failed::Failed;
-use crate::roles::signals;
+use crate::roles::{logging, signals};
 
 fn main() -> ExitCode {
     #[cfg(feature = "lab")]
@@ -56,6 +57,11 @@ fn lab_pct() -> Option<ExitCode> {
 fn start(context: &Context, cli: Cli) -> Result<(), Failed> {
     if let Some(parent) = cli.globals.die_with_parent {
         signals::die_with_parent(parent)?;
+    }
+    if let Some(filter) = logging::filter_of(cli.globals.verbose)
+        && !cli.command.is_role()
+    {
+        logging::start(filter, LogFormat::Text)?;
     }
     // Somebody installed one before us? Then that one is as good.
     drop(rustls::crypto::aws_lc_rs::default_provider().install_default());

@@ -64,6 +64,30 @@ impl<S: Send + Sync, T: DeserializeOwned> FromRequestParts<S> for Query<T> {
     }
 }
 
+/// What a path names: an id, a host name or a label.
+#[derive(Debug)]
+pub(crate) struct Name(pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Name {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        let named = axum::extract::Path::<String>::from_request_parts(parts, state).await;
+        named
+            .map(|axum::extract::Path(name)| Self(name))
+            .map_err(|_| {
+                Refusal::new(
+                    ErrorKind::Malformed,
+                    ErrorBody::new(
+                        "bad_path",
+                        "the path is not text in UTF-8",
+                        "percent-encode what is not a letter, a digit or a dash",
+                    ),
+                )
+            })
+    }
+}
+
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
     type Rejection = Refusal;
 

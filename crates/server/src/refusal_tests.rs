@@ -4,6 +4,8 @@ use proximity_domain::ids::{AppId, OperationId};
 
 use super::*;
 
+#[allow(clippy::too_many_lines)] // one line per error
+#[rustfmt::skip]
 fn every_error() -> Vec<EngineError> {
     let text = || "x".to_owned();
     let name = || "web".parse().unwrap();

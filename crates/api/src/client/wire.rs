@@ -78,7 +78,9 @@ impl Client {
     ) -> Result<(u16, Vec<u8>), ClientError> {
         let answer = request.send().await.map_err(|e| self.unsent(&e))?;
         let status = answer.status().as_u16();
+        let path = answer.url().path().to_owned();
         let body = self.read(answer).await?;
+        tracing::debug!(%path, status, bytes = body.len(), "answered");
         Ok((status, body))
     }
 

@@ -65,6 +65,7 @@ pub const CODES: &[Code] = &[
     row("bad_field", K::Malformed, "A field of the body has the wrong type or is missing."),
     row("unknown_field", K::Malformed, "The body has a field the request does not know."),
     row("bad_query", K::Malformed, "The part of the URL after the question mark is wrong."),
+    row("bad_path", K::Malformed, "The path is not text in UTF-8."),
     row("bad_header", K::Malformed, "A header of the request is wrong."),
     row("unauthorized", K::Unauthorized, "No token was sent, or one that is not known."),
     row("forbidden", K::Forbidden, "The token is known, but lacks the scope."),

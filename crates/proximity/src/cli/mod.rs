@@ -25,12 +25,7 @@ pub(crate) use roles::{LabClean, LabCommand, LabNetwork, LabRun, LabStatus, TryA
 
 /// Deploys apps as Proxmox VE containers, and looks after them.
 #[derive(Debug, Parser)]
-#[command(
-    name = "proximity",
-    version,
-    propagate_version = true,
-    max_term_width = 100
-)]
+#[command(name = "proximity", version, max_term_width = 100)]
 #[command(
     after_help = "First steps: `proximity try` shows all of it on this machine. \
 For real: `proximity serve`, `proximity gateway`, `proximity hosts add LABEL URL`, `proximity deploy nginx web`."
@@ -61,7 +56,7 @@ pub(crate) struct Globals {
     /// No progress on stderr, only results and errors
     #[arg(long, short, global = true, conflicts_with = "verbose")]
     pub(crate) quiet: bool,
-    /// More on stderr; twice for even more
+    /// Say on stderr what is done; twice for more
     #[arg(long, short, global = true, action = clap::ArgAction::Count)]
     pub(crate) verbose: u8,
     /// End when the process with this number, which must be the parent, ends
@@ -121,6 +116,17 @@ pub(crate) enum Command {
     #[cfg(feature = "crash-points")]
     #[command(hide = true)]
     CrashPoints(CrashPointsArgs),
+}
+
+impl Command {
+    /// It runs until it is ended, and logs as configured.
+    pub(crate) fn is_role(&self) -> bool {
+        #[cfg(feature = "lab")]
+        if matches!(self, Self::Lab(LabCommand::Run(_))) {
+            return true;
+        }
+        matches!(self, Self::Serve(_) | Self::Gateway(_))
+    }
 }
 
 #[cfg(test)]

@@ -12,7 +12,7 @@ use crate::roles::{logging, signals};
 pub(crate) async fn run(context: &Context, args: GatewayArgs) -> Result<(), Failed> {
     let settings = context.settings()?;
     logging::start(
-        &settings.log.filter,
+        logging::filter_of(context.globals.verbose).unwrap_or(&settings.log.filter),
         args.log_format.unwrap_or(settings.log.format),
     )?;
     let shutdown = signals::shutdown_token()?;

@@ -16,14 +16,15 @@ use crate::text::details;
 
 pub(crate) async fn run(context: &Context, command: LabCommand) -> Result<(), Failed> {
     match command {
-        LabCommand::Run(args) => start(args).await,
+        LabCommand::Run(args) => start(context, args).await,
         LabCommand::Clean(args) => clean(context, args).await,
         LabCommand::Status(args) => status(context, &args),
     }
 }
 
-async fn start(args: LabRun) -> Result<(), Failed> {
-    logging::start("info", args.log_format.unwrap_or(LogFormat::Text))?;
+async fn start(context: &Context, args: LabRun) -> Result<(), Failed> {
+    let filter = logging::filter_of(context.globals.verbose).unwrap_or("info");
+    logging::start(filter, args.log_format.unwrap_or(LogFormat::Text))?;
     let options = options(args)?;
     lab::run(options).await.map_err(failed)
 }

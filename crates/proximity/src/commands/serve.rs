@@ -33,7 +33,7 @@ const REST_MS: i64 = 24 * 60 * 60 * 1000;
 pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed> {
     let settings = context.settings()?;
     logging::start(
-        &settings.log.filter,
+        logging::filter_of(context.globals.verbose).unwrap_or(&settings.log.filter),
         args.log_format.unwrap_or(settings.log.format),
     )?;
     #[cfg(feature = "crash-points")]

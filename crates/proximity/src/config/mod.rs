@@ -4,6 +4,8 @@
 #![allow(unused_qualifications)]
 
 mod check;
+#[cfg(feature = "lab")]
+pub(crate) mod env;
 mod load;
 mod range;
 

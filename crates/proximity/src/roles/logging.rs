@@ -6,6 +6,17 @@ use tracing_subscriber::util::SubscriberInitExt;
 use crate::config::LogFormat;
 use crate::failed::Failed;
 
+/// What `-v` and `-vv` let through; without them, nothing but what is configured.
+pub(crate) fn filter_of(verbose: u8) -> Option<&'static str> {
+    match verbose {
+        0 => None,
+        1 => Some(
+            "info,proximity=debug,proximity_api=debug,proximity_engine=debug,proximity_pve=debug",
+        ),
+        _ => Some("debug"),
+    }
+}
+
 /// Starts logging. Once per process.
 ///
 /// # Errors

@@ -9,6 +9,7 @@ use rustix::process::{Pid, Signal, kill_process};
 use tokio::process::{ChildStdin, Command};
 
 use super::place::{Place, unusable};
+use crate::config::env;
 use crate::failed::Failed;
 
 /// A role as a process of its own.
@@ -53,10 +54,8 @@ impl Child {
             .process_group(0)
             .kill_on_drop(true);
         // What is set for the commands of this account must not reach into the trial.
-        for (variable, _) in std::env::vars_os() {
-            if variable.to_string_lossy().starts_with("PROXIMITY_") {
-                command.env_remove(variable);
-            }
+        for variable in env::own_variables() {
+            command.env_remove(variable);
         }
         let mut process = command.spawn().map_err(|e| {
             let message = format!("cannot start {}: {e}", place.program.display());

@@ -8,6 +8,7 @@ use proximity_api::error::ExitCode;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::cli::TryArgs;
+use crate::config::env;
 use crate::failed::Failed;
 use crate::roles::private_file;
 
@@ -89,13 +90,8 @@ fn gone(path: &Path, removed: std::io::Result<()>) -> Result<(), Failed> {
 
 /// `$XDG_STATE_HOME/proximity/try`, or the same below `~/.local/state`.
 fn default_dir() -> Result<PathBuf, Failed> {
-    let named = |name: &str| {
-        std::env::var_os(name)
-            .map(PathBuf::from)
-            .filter(|p| p.is_absolute())
-    };
-    named("XDG_STATE_HOME")
-        .or_else(|| named("HOME").map(|home| home.join(".local").join("state")))
+    env::directory("XDG_STATE_HOME")
+        .or_else(|| env::directory("HOME").map(|home| home.join(".local").join("state")))
         .map(|state| state.join("proximity").join("try"))
         .ok_or_else(|| {
             Failed::usage(

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
@@ -22,7 +22,7 @@ use proximity_store::views::AppFilter;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::{Body, Query, idempotency_key};
+use crate::extract::{Body, Name, Query, idempotency_key};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::lookup;
@@ -124,7 +124,7 @@ pub(crate) async fn create(
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Json<App>, Refusal> {
     caller.require(Scope::Read)?;
     let reader = state.reader();
@@ -145,7 +145,7 @@ async fn shown(reader: &Reader, record: AppRecord) -> Result<App, Refusal> {
 pub(crate) async fn act(
     State(state): State<AppState>,
     caller: Caller,
-    Path(name): Path<String>,
+    Name(name): Name,
     Body(body): Body<ActionRequest>,
 ) -> Result<Response, Refusal> {
     let app = lookup::app(&state.reader(), &caller, &name).await?;
@@ -191,7 +191,7 @@ pub(crate) fn accepted(record: OperationRecord, hostname: Option<String>) -> Res
 pub(crate) async fn removal(
     State(state): State<AppState>,
     caller: Caller,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Json<RemovalPlan>, Refusal> {
     caller.require(Scope::Read)?;
     let app = lookup::app(&state.reader(), &caller, &name).await?;

@@ -1,7 +1,7 @@
 //! `/api/catalog/`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use proximity_api::catalog::{CatalogEntry, CatalogList};
 use proximity_domain::create::Refusal as Rule;
 use proximity_domain::names::CatalogId;
@@ -9,6 +9,7 @@ use proximity_engine::error::EngineError;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
+use crate::extract::Name;
 use crate::refusal::Refusal;
 use crate::router::AppState;
 
@@ -27,7 +28,7 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Json<CatalogEntry>, Refusal> {
     caller.require(Scope::Read)?;
     let id: CatalogId = name.parse().map_err(|error| EngineError::Invalid {

@@ -1,7 +1,7 @@
 //! `/api/proxmox/hosts`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::StatusCode;
 use proximity_api::error::ErrorKind;
 use proximity_api::hosts::{AddHost, Host, HostList, HostProbe};
@@ -10,7 +10,7 @@ use tokio::runtime::Handle;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::{Body, internal};
+use crate::extract::{Body, Name, internal};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::lookup;
@@ -30,7 +30,7 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<Json<Host>, Refusal> {
     caller.require(Scope::Read)?;
     let record = lookup::host(&state.reader(), &name).await?;
@@ -88,7 +88,7 @@ where
 pub(crate) async fn remove(
     State(state): State<AppState>,
     caller: Caller,
-    Path(name): Path<String>,
+    Name(name): Name,
 ) -> Result<StatusCode, Refusal> {
     caller.require(Scope::Hosts)?;
     state.engine().remove_host(caller.actor(), &name).await?;

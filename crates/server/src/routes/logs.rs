@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use proximity_api::logs::{LogPage, LogQuery};
 use proximity_domain::ids::AppId;
 use proximity_store::records::LogLine;
@@ -11,7 +11,7 @@ use proximity_store::{Reader, StoreError};
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::Query;
+use crate::extract::{Name, Query};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::lookup;
@@ -22,7 +22,7 @@ const MOST_LINES: usize = 1000;
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
-    Path(name): Path<String>,
+    Name(name): Name,
     Query(query): Query<LogQuery>,
 ) -> Result<Json<LogPage>, Refusal> {
     caller.require(Scope::Read)?;

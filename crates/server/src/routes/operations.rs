@@ -1,7 +1,7 @@
 //! `/api/operations`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use axum::response::Response;
 use proximity_api::operations::{Operation, OperationList, OperationQuery};
 use proximity_domain::ids::{AppId, OperationId};
@@ -12,7 +12,7 @@ use proximity_store::views::OperationFilter;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::Query;
+use crate::extract::{Name, Query};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::apps::accepted;
@@ -53,7 +53,7 @@ pub(crate) async fn list(
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Json<Operation>, Refusal> {
     caller.require(Scope::Read)?;
     let reader = state.reader();
@@ -66,7 +66,7 @@ pub(crate) async fn show(
 pub(crate) async fn retry(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
     let (record, hostname) = find(&state.reader(), &caller, &id).await?;
@@ -81,7 +81,7 @@ pub(crate) async fn retry(
 pub(crate) async fn abandon(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
     let (record, hostname) = find(&state.reader(), &caller, &id).await?;
@@ -96,7 +96,7 @@ pub(crate) async fn abandon(
 pub(crate) async fn cancel(
     State(state): State<AppState>,
     caller: Caller,
-    Path(id): Path<String>,
+    Name(id): Name,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
     let (record, hostname) = find(&state.reader(), &caller, &id).await?;

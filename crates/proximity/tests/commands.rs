@@ -1,0 +1,280 @@
+//! The binary from outside: a server and a gateway without a cluster, and the commands against them.
+#![allow(clippy::unwrap_used)] // helpers of tests may fail the test
+
+use std::io::{BufRead, BufReader};
+use std::net::TcpListener;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Output, Stdio};
+
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+
+struct World {
+    dir: tempfile::TempDir,
+    config: PathBuf,
+}
+
+/// A role that runs; it is ended when dropped.
+struct Role(Child);
+
+impl Drop for Role {
+    fn drop(&mut self) {
+        // It may have ended by itself.
+        let _ = self.0.kill();
+        let _ = self.0.wait();
+    }
+}
+
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0")
+        .unwrap()
+        .local_addr()
+        .unwrap()
+        .port()
+}
+
+impl World {
+    fn new() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let config = dir.path().join("config.yaml");
+        let text = format!(
+            "data_dir: {}\napi:\n  listen: 127.0.0.1:{}\n",
+            dir.path().join("data").display(),
+            free_port()
+        );
+        std::fs::write(&config, text).unwrap();
+        Self { dir, config }
+    }
+
+    fn data(&self, name: &str) -> PathBuf {
+        self.dir.path().join("data").join(name)
+    }
+
+    fn command(&self, line: &str) -> Command {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_proximity"));
+        command
+            .arg("--config")
+            .arg(&self.config)
+            .args(line.split_whitespace());
+        command.stdin(Stdio::null()).env_remove("PROXIMITY_URL");
+        command
+    }
+
+    fn run(&self, line: &str) -> Output {
+        self.command(line).output().unwrap()
+    }
+
+    /// Starts a role and waits for its log to say `ready`.
+    fn start(&self, line: &str, ready: &str) -> Role {
+        let mut child = self.command(line).stderr(Stdio::piped()).spawn().unwrap();
+        let lines = BufReader::new(child.stderr.take().unwrap());
+        let role = Role(child);
+        let mut lines = lines.lines();
+        let seen = lines.by_ref().any(|line| line.unwrap().contains(ready));
+        assert!(seen, "{line} never said {ready:?}");
+        // Somebody has to read on, or the role would stop at a full pipe.
+        std::thread::spawn(move || lines.for_each(drop));
+        role
+    }
+
+    fn serve(&self) -> Role {
+        self.start("serve", "serving")
+    }
+
+    fn gateway(&self) -> Role {
+        let gateway = Role(
+            self.command("gateway")
+                .stderr(Stdio::null())
+                .spawn()
+                .unwrap(),
+        );
+        let socket = self.data("gateway/control.sock");
+        while std::os::unix::net::UnixStream::connect(&socket).is_err() {
+            std::thread::yield_now();
+        }
+        gateway
+    }
+}
+
+fn code(output: &Output) -> i32 {
+    output.status.code().unwrap()
+}
+
+fn stderr(output: &Output) -> String {
+    String::from_utf8(output.stderr.clone()).unwrap()
+}
+
+fn stdout(output: &Output) -> String {
+    String::from_utf8(output.stdout.clone()).unwrap()
+}
+
+fn mode(path: &Path) -> u32 {
+    std::fs::metadata(path).unwrap().mode() & 0o777
+}
+
+#[test]
+fn without_a_server_the_next_command_is_named() {
+    let world = World::new();
+    let apps = world.run("apps");
+    assert_eq!(code(&apps), 3, "{}", stderr(&apps));
+    assert!(
+        stderr(&apps).contains("run `proximity serve` first"),
+        "{}",
+        stderr(&apps)
+    );
+    let health = world.run("health --json");
+    assert_eq!(code(&health), 1);
+    let error: Value = serde_json::from_str(&stderr(&health)).unwrap();
+    assert_eq!(error["error"]["code"], "not_running");
+    assert!(stdout(&health).is_empty());
+}
+
+#[test]
+fn a_server_from_its_first_start_to_its_end() {
+    let world = World::new();
+    let mut server = world.serve();
+    assert_eq!(mode(&world.data("admin.token")), 0o600);
+    assert_eq!(mode(&world.data("secret.key")), 0o600);
+    assert_eq!(mode(world.data("admin.token").parent().unwrap()), 0o700);
+
+    let degraded = world.run("health");
+    assert_eq!(code(&degraded), 10, "{}", stderr(&degraded));
+    assert!(
+        stderr(&degraded).contains("the gateway: "),
+        "{}",
+        stderr(&degraded)
+    );
+    let gateway = world.gateway();
+    drop(gateway);
+
+    let apps = world.run("apps");
+    assert_eq!(code(&apps), 0, "{}", stderr(&apps));
+    assert!(
+        stdout(&apps).contains("proximity deploy"),
+        "{}",
+        stdout(&apps)
+    );
+    let apps: Value = serde_json::from_str(&stdout(&world.run("apps --json"))).unwrap();
+    assert_eq!(apps["total"], 0);
+    for (line, exit, says) in [
+        ("show nope", 3, "there is no app nope"),
+        ("deploy nginx web", 3, "no host has been added yet"),
+        ("deploy nginx Web_1", 2, "host name \"Web_1\" must be"),
+        ("deploy nope web", 3, "there is no app nope in the catalog"),
+        ("remove web", 2, "there is no terminal to ask at"),
+        ("hosts remove nope", 3, "there is no host nope"),
+        ("operations show nope", 3, "there is no operation nope"),
+        ("apps --status flying", 2, "there are deploying"),
+    ] {
+        let output = world.run(line);
+        assert_eq!(code(&output), exit, "{line}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains(says),
+            "{line}: {}",
+            stderr(&output)
+        );
+        assert!(
+            stderr(&output).contains("hint: "),
+            "{line}: {}",
+            stderr(&output)
+        );
+    }
+
+    let second = world.run("serve");
+    assert_eq!(code(&second), 5, "{}", stderr(&second));
+    let pid = server.0.id();
+    assert!(
+        stderr(&second).contains(&format!("(process {pid})")),
+        "{}",
+        stderr(&second)
+    );
+
+    let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
+    kill_process(pid, Signal::TERM).unwrap();
+    assert!(server.0.wait().unwrap().success());
+    let token = std::fs::read_to_string(world.data("admin.token")).unwrap();
+    let again = world.serve();
+    assert_eq!(
+        std::fs::read_to_string(world.data("admin.token")).unwrap(),
+        token
+    );
+    assert_eq!(code(&world.run("apps")), 0, "the token holds across starts");
+    drop(again);
+}
+
+#[test]
+fn a_token_that_others_can_read_is_not_used() {
+    let world = World::new();
+    let _server = world.serve();
+    let open = std::fs::Permissions::from_mode(0o644);
+    std::fs::set_permissions(world.data("admin.token"), open).unwrap();
+    let apps = world.run("apps");
+    assert_eq!(code(&apps), 3);
+    assert!(stderr(&apps).contains("chmod 600"), "{}", stderr(&apps));
+}
+
+#[test]
+fn a_new_admin_token_can_be_made_when_the_first_is_lost() {
+    let world = World::new();
+    drop(world.serve());
+    std::fs::remove_file(world.data("admin.token")).unwrap();
+    let server = world.serve();
+    assert_eq!(code(&world.run("apps")), 3, "no token is made unasked");
+    drop(server);
+    let _server = world.start("serve --new-admin-token", "serving");
+    assert_eq!(code(&world.run("apps")), 0);
+}
+
+#[test]
+fn with_a_gateway_it_is_healthy() {
+    let world = World::new();
+    let _gateway = world.gateway();
+    let _server = world.serve();
+    let health = world.run("health");
+    assert_eq!(code(&health), 0, "{}", stderr(&health));
+    let second = world.run("gateway");
+    assert_eq!(code(&second), 5, "{}", stderr(&second));
+}
+
+#[test]
+fn mistakes_in_the_configuration_end_every_command_that_needs_it() {
+    let world = World::new();
+    std::fs::write(&world.config, "api:\n  listn: 127.0.0.1:1\n").unwrap();
+    for line in ["serve", "gateway", "apps", "config show"] {
+        let output = world.run(line);
+        assert_eq!(code(&output), 3, "{line}: {}", stderr(&output));
+        assert!(
+            stderr(&output).contains("line 2 column 3"),
+            "{line}: {}",
+            stderr(&output)
+        );
+    }
+    assert_eq!(code(&world.run("version")), 0);
+    let mut exposed = world.command("serve");
+    std::fs::write(&world.config, "").unwrap();
+    let output = exposed
+        .env("PROXIMITY_API_LISTEN", "0.0.0.0:7640")
+        .output()
+        .unwrap();
+    assert_eq!(code(&output), 3);
+    assert!(
+        stderr(&output).contains("there is no TLS"),
+        "{}",
+        stderr(&output)
+    );
+}
+
+#[test]
+fn the_environment_is_laid_over_the_file() {
+    let world = World::new();
+    let mut show = world.command("config show --json --quiet");
+    let output = show
+        .env("PROXIMITY_PORTS_PUBLIC", "20000-20009")
+        .output()
+        .unwrap();
+    let settings: Value = serde_json::from_str(&stdout(&output)).unwrap();
+    assert_eq!(settings["ports"]["public"], "20000-20009");
+    assert_eq!(settings["ports"]["internal"], "9100-9999");
+    assert!(stderr(&output).is_empty());
+}

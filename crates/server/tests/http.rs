@@ -1,0 +1,230 @@
+//! The API's manners: who is let in, and what an error looks like, whatever went wrong.
+#![allow(clippy::unwrap_used)] // helpers of tests may fail the test
+
+mod support;
+
+use support::world;
+
+const PROTECTED: [(&str, &str); 16] = [
+    ("GET", "/api/apps/"),
+    ("POST", "/api/apps/"),
+    ("GET", "/api/apps/web"),
+    ("POST", "/api/apps/web/action"),
+    ("GET", "/api/apps/web/removal"),
+    ("GET", "/api/apps/web/logs"),
+    ("GET", "/api/catalog/"),
+    ("GET", "/api/operations"),
+    ("GET", "/api/operations/x"),
+    ("POST", "/api/operations/x/retry"),
+    ("POST", "/api/operations/x/abandon"),
+    ("POST", "/api/operations/x/cancel"),
+    ("GET", "/api/proxmox/hosts"),
+    ("POST", "/api/proxmox/hosts"),
+    ("POST", "/api/proxmox/hosts/probe"),
+    ("DELETE", "/api/proxmox/hosts/x"),
+];
+
+#[tokio::test]
+async fn nothing_but_health_is_told_to_strangers() {
+    let world = world().await;
+    for (method, path) in PROTECTED {
+        for headers in [
+            &[][..],
+            &[("authorization", "Bearer wrong")],
+            &[("authorization", "Basic all")],
+        ] {
+            let answer = world.send_with(method, path, "", headers).await;
+            assert_eq!(answer.status, 401, "{method} {path}");
+            assert_eq!(answer.code(), "unauthorized");
+            assert_eq!(answer.headers["www-authenticate"], "Bearer");
+        }
+    }
+    let health = world.send_with("GET", "/api/health", "", &[]).await;
+    assert_eq!(health.status, 503, "there is no gateway");
+    assert_eq!(health.body["status"], "degraded");
+    assert_eq!(health.body["gateway"], "failing");
+    let told = world.send("GET", "/api/health", "").await;
+    assert!(
+        told.body["gateway"]
+            .as_str()
+            .unwrap()
+            .contains("gateway.sock")
+    );
+}
+
+#[tokio::test]
+async fn a_token_does_what_its_scopes_say_and_no_more() {
+    let world = world().await;
+    world.add_token("reader", &["read"]).await;
+    world.add_token("operator", &["read", "operate"]).await;
+    let app = r#"{"catalog_id":"nginx","hostname":"web"}"#;
+    let host =
+        r#"{"label":"x","url":"https://192.0.2.1:8006","token_id":"a@pam!b","token_secret":"s"}"#;
+    let as_reader = &[("authorization", "Bearer reader")][..];
+    let as_operator = &[("authorization", "Bearer operator")][..];
+    assert_eq!(
+        world
+            .send_with("GET", "/api/apps/", "", as_reader)
+            .await
+            .status,
+        200
+    );
+    let refused = world.send_with("POST", "/api/apps/", app, as_reader).await;
+    assert_eq!(
+        (refused.status.as_u16(), refused.code()),
+        (403, "forbidden")
+    );
+    // The operator gets further: to the engine, which has no host.
+    let no_host = world
+        .send_with("POST", "/api/apps/", app, as_operator)
+        .await;
+    assert_eq!((no_host.status.as_u16(), no_host.code()), (404, "no_host"));
+    for path in ["/api/proxmox/hosts", "/api/proxmox/hosts/probe"] {
+        let refused = world.send_with("POST", path, host, as_operator).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (403, "forbidden"),
+            "{path}"
+        );
+    }
+    let refused = world
+        .send_with("DELETE", "/api/proxmox/hosts/x", "", as_operator)
+        .await;
+    assert_eq!(refused.status, 403);
+}
+
+#[tokio::test]
+async fn every_error_is_the_same_envelope() {
+    let world = world().await;
+    let large = format!("{{\"hostname\":\"{}\"}}", "x".repeat(2 << 20));
+    let bad_app = r#"{"catalog_id":"nginx","hostname":"web","cpu":1}"#;
+    let cases = [
+        ("GET", "/", "", 404, "no_such_path"),
+        ("GET", "/api/nope", "", 404, "no_such_path"),
+        ("PUT", "/api/apps/", "", 405, "method_not_allowed"),
+        ("DELETE", "/api/health", "", 405, "method_not_allowed"),
+        ("POST", "/api/apps/", "{", 400, "bad_json"),
+        ("POST", "/api/apps/", "[]", 400, "bad_field"),
+        ("POST", "/api/apps/", bad_app, 400, "unknown_field"),
+        ("POST", "/api/apps/", &large, 413, "body_too_large"),
+        ("POST", "/api/apps/", "", 415, "not_json"),
+        ("GET", "/api/apps/?per_page=0", "", 422, "invalid_value"),
+        ("GET", "/api/apps/?status=flying", "", 422, "invalid_value"),
+        ("GET", "/api/apps/?pages=2", "", 400, "bad_query"),
+        ("GET", "/api/apps/web", "", 404, "app_not_found"),
+        ("GET", "/api/apps/web/logs", "", 404, "app_not_found"),
+        ("GET", "/api/apps/%ff", "", 400, "bad_path"),
+        ("GET", "/api/catalog/nope", "", 404, "catalog_unknown"),
+        (
+            "GET",
+            "/api/operations/nope",
+            "",
+            404,
+            "operation_not_found",
+        ),
+        (
+            "POST",
+            "/api/operations/nope/retry",
+            "",
+            404,
+            "operation_not_found",
+        ),
+        ("GET", "/api/proxmox/hosts/nope", "", 404, "host_not_found"),
+        (
+            "DELETE",
+            "/api/proxmox/hosts/nope",
+            "",
+            404,
+            "host_not_found",
+        ),
+    ];
+    for (method, path, body, status, code) in cases {
+        let answer = world.send(method, path, body).await;
+        let short = &body[..body.len().min(50)];
+        assert_eq!(answer.status, status, "{method} {path} {short}");
+        assert_eq!(answer.code(), code, "{method} {path} {short}");
+        let error = &answer.body["error"];
+        for part in ["message", "hint"] {
+            assert!(
+                error[part].as_str().is_some_and(|t| !t.is_empty()),
+                "{method} {path}: {part}"
+            );
+        }
+        assert!(error["fields"].is_object(), "{method} {path}");
+        assert_eq!(
+            answer.headers["content-type"], "application/json",
+            "{method} {path}"
+        );
+    }
+}
+
+#[tokio::test]
+async fn answers_carry_an_id_and_headers_that_keep_them_where_they_belong() {
+    let world = world().await;
+    for path in ["/api/apps/", "/api/nope", "/api/health"] {
+        let answer = world.send("GET", path, "").await;
+        assert_eq!(answer.headers["cache-control"], "no-store", "{path}");
+        assert_eq!(
+            answer.headers["x-content-type-options"], "nosniff",
+            "{path}"
+        );
+        assert_eq!(answer.headers["x-frame-options"], "DENY", "{path}");
+        assert!(!answer.headers["x-request-id"].is_empty(), "{path}");
+    }
+    let sent = [
+        ("authorization", "Bearer all"),
+        ("x-request-id", "deploy-7"),
+    ];
+    let answer = world.send_with("GET", "/api/apps/", "", &sent).await;
+    assert_eq!(answer.headers["x-request-id"], "deploy-7");
+    let odd = [
+        ("authorization", "Bearer all"),
+        ("x-request-id", "a b<script>"),
+    ];
+    let answer = world.send_with("GET", "/api/apps/", "", &odd).await;
+    assert_ne!(answer.headers["x-request-id"], "a b<script>");
+}
+
+#[tokio::test]
+async fn lists_are_empty_but_there() {
+    let world = world().await;
+    let apps = world.send("GET", "/api/apps", "").await;
+    assert_eq!(apps.body, serde_json::json!({ "apps": [], "total": 0 }));
+    let hosts = world.send("GET", "/api/proxmox/hosts", "").await;
+    assert_eq!(hosts.body, serde_json::json!({ "hosts": [] }));
+    let operations = world.send("GET", "/api/operations", "").await;
+    assert_eq!(operations.body, serde_json::json!({ "operations": [] }));
+    let catalog = world.send("GET", "/api/catalog/", "").await;
+    assert_eq!(catalog.body["entries"][0]["id"], "nginx");
+}
+
+#[tokio::test]
+async fn wrong_requests_for_apps_name_the_field() {
+    let world = world().await;
+    let cases = [
+        (
+            r#"{"catalog_id":"nginx","hostname":"Web_1"}"#,
+            422,
+            "hostname",
+        ),
+        (
+            r#"{"catalog_id":"No Such","hostname":"web"}"#,
+            422,
+            "catalog_id",
+        ),
+        (
+            r#"{"catalog_id":"nope","hostname":"web"}"#,
+            404,
+            "catalog_id",
+        ),
+    ];
+    for (body, status, field) in cases {
+        let answer = world.send("POST", "/api/apps/", body).await;
+        assert_eq!(answer.status, status, "{body}: {}", answer.body);
+        assert!(
+            answer.body["error"]["fields"][field].is_string(),
+            "{body}: {}",
+            answer.body
+        );
+    }
+}

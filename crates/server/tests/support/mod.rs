@@ -1,0 +1,194 @@
+//! A server over a real store and a real engine, without a cluster.
+
+use std::net::SocketAddr;
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use axum::Router;
+use axum::body::Body;
+use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
+use proximity_domain::ids::{AppId, TokenId};
+use proximity_domain::ports::PortRange;
+use proximity_domain::time::{Clock, Monotonic, Timestamp};
+use proximity_engine::catalog::Catalog;
+use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
+use proximity_engine::seams::{
+    Connect, Connection, HttpAnswer, IdSource, Ingress, IngressError, Probe, RouteSpec, RouteView,
+};
+use proximity_server::{ServerParts, router, token_hash};
+use proximity_store::records::{Actor, HostRecord, TokenRecord};
+use proximity_store::{Store, StoreOptions};
+use serde_json::Value;
+use tower::ServiceExt;
+use uuid::Uuid;
+
+#[derive(Debug)]
+struct SetClock;
+
+impl Clock for SetClock {
+    fn now(&self) -> Timestamp {
+        Timestamp(1_700_000_000_000)
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        Monotonic(0)
+    }
+}
+
+#[derive(Debug)]
+struct Ids;
+
+impl IdSource for Ids {
+    #[allow(clippy::disallowed_methods)] // a seam of the tests
+    fn uuid(&self) -> Uuid {
+        Uuid::now_v7()
+    }
+
+    fn nonce(&self) -> u128 {
+        1
+    }
+}
+
+/// No cluster, no gateway, no guest.
+#[derive(Debug)]
+struct Nothing;
+
+impl Connect for Nothing {
+    fn connect(&self, _: &HostRecord) -> Result<Connection, String> {
+        Err("there is no cluster here".to_owned())
+    }
+}
+
+#[async_trait]
+impl Ingress for Nothing {
+    async fn set_route(&self, _: &RouteSpec) -> Result<RouteView, IngressError> {
+        Err(IngressError::Unreachable(
+            "socket /run/gateway.sock".to_owned(),
+        ))
+    }
+
+    async fn withdraw(&self, _: AppId) -> Result<(), IngressError> {
+        Err(IngressError::Unreachable(
+            "socket /run/gateway.sock".to_owned(),
+        ))
+    }
+
+    async fn routes(&self) -> Result<Vec<RouteView>, IngressError> {
+        Err(IngressError::Unreachable(
+            "socket /run/gateway.sock".to_owned(),
+        ))
+    }
+}
+
+#[async_trait]
+impl Probe for Nothing {
+    async fn http_get(&self, _: SocketAddr, _: &str, _: u64) -> Result<HttpAnswer, String> {
+        Err("there is no guest here".to_owned())
+    }
+}
+
+pub(crate) struct World {
+    _dir: tempfile::TempDir,
+    pub(crate) router: Router,
+    pub(crate) store: Store,
+}
+
+pub(crate) struct Answer {
+    pub(crate) status: StatusCode,
+    pub(crate) headers: HeaderMap,
+    pub(crate) body: Value,
+}
+
+impl Answer {
+    pub(crate) fn code(&self) -> &str {
+        self.body["error"]["code"].as_str().unwrap_or("no code")
+    }
+}
+
+pub(crate) async fn world() -> World {
+    let dir = tempfile::tempdir().unwrap();
+    let options = StoreOptions {
+        path: dir.path().join("proximity.db"),
+        key_file: dir.path().join("secret.key"),
+        public: PortRange::PUBLIC,
+        internal: PortRange::INTERNAL,
+        rest_ms: 0,
+    };
+    let store = Store::open(options, SetClock.now()).await.unwrap();
+    let engine = Engine::new(EngineParts {
+        store: store.clone(),
+        clock: Arc::new(SetClock),
+        ids: Arc::new(Ids),
+        connect: Arc::new(Nothing),
+        ingress: Arc::new(Nothing),
+        probe: Arc::new(Nothing),
+        catalog: Catalog::load(&[]).unwrap(),
+        limits: EngineLimits::default(),
+    });
+    let parts = ServerParts {
+        engine,
+        clock: Arc::new(SetClock),
+        ids: Arc::new(Ids),
+    };
+    let world = World {
+        _dir: dir,
+        router: router(parts),
+        store,
+    };
+    world.add_token("all", &["*"]).await;
+    world
+}
+
+impl World {
+    /// Adds a token with this text and these scopes.
+    pub(crate) async fn add_token(&self, text: &str, scopes: &[&str]) {
+        let token = TokenRecord {
+            id: TokenId(Ids.uuid()),
+            account: if scopes == ["*"] { "admin" } else { "robot" }.to_owned(),
+            scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
+            secret_sha256: token_hash(text),
+            created_at: SetClock.now(),
+        };
+        let actor = Actor {
+            account: "system".to_owned(),
+            token: None,
+        };
+        self.store
+            .add_token(token, &actor, SetClock.now())
+            .await
+            .unwrap();
+    }
+
+    /// Sends a request with the token `all`.
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send_with(method, path, body, &[("authorization", "Bearer all")])
+            .await
+    }
+
+    pub(crate) async fn send_with(
+        &self,
+        method: &str,
+        path: &str,
+        body: &str,
+        headers: &[(&str, &str)],
+    ) -> Answer {
+        let mut request = Request::builder().method(method).uri(path);
+        if !body.is_empty() {
+            request = request.header("content-type", "application/json");
+        }
+        for (name, value) in headers {
+            request = request.header(*name, *value);
+        }
+        let request = request.body(Body::from(body.to_owned())).unwrap();
+        let answer = self.router.clone().oneshot(request).await.unwrap();
+        let (parts, body) = answer.into_parts();
+        let bytes = body.collect().await.unwrap().to_bytes();
+        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
+        Answer {
+            status: parts.status,
+            headers: parts.headers,
+            body,
+        }
+    }
+}
