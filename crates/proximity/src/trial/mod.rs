@@ -110,17 +110,23 @@ async fn play(
         return Ok(Outcome::Checked(Box::new(report)));
     }
     stack.up().cancel();
-    context.output.line(&invitation(stack, &deployed))?;
+    context.output.line(&invitation(args, stack, &deployed))?;
     tokio::select! {
         () = interrupted.cancelled() => Ok(Outcome::Stayed),
         ended = stack.first_to_end() => Err(ended),
     }
 }
 
-fn invitation(stack: &Stack<'_>, deployed: &checks::Deployed) -> String {
+fn invitation(args: &TryArgs, stack: &Stack<'_>, deployed: &checks::Deployed) -> String {
     let place = stack.place();
+    let inside = if args.private {
+        "\nThese addresses are inside the private namespace: enter it with `nsenter --net --target PID`, PID\n\
+         being that of the gateway."
+    } else {
+        ""
+    };
     format!(
-        "\nIt is up: {url}\n\n  the app       {url}\n  the API       {api}/api/health\n  commands      {program} --config {config} apps\n  logs          {dir}/*.log\n\nCtrl-C ends everything it started.",
+        "\nIt is up: {url}\n\n  the app       {url}\n  the API       {api}/api/health\n  commands      {program} --config {config} apps\n  logs          {dir}/*.log\n{inside}\nCtrl-C ends everything it started.",
         url = deployed.url,
         api = stack.api_url(),
         program = place.program.display(),
