@@ -19,7 +19,7 @@ use support::sim::{Request, Sim};
 
 fn resources(sim: &mut Sim) -> serde_json::Value {
     sim.root("GET", "/cluster/resources", &[("type", "vm")])
-        .data()
+        .payload()
 }
 
 #[test]
@@ -45,7 +45,7 @@ fn name_and_power_reach_the_cluster_with_the_next_broadcast() {
     );
     assert_eq!(
         sim.root("GET", "/nodes/solo/lxc/100/status/current", &[])
-            .data()["status"],
+            .payload()["status"],
         "running"
     );
     sim.pass(10_000);
@@ -86,7 +86,7 @@ fn a_node_that_cannot_be_reached_fails_in_the_proxy() {
         );
     }
     assert_eq!(
-        sim.root("GET", "/nodes", &[]).data()[2]["status"],
+        sim.root("GET", "/nodes", &[]).payload()[2]["status"],
         "offline"
     );
 }
@@ -130,9 +130,9 @@ fn freed_ids_are_given_again() {
     for vmid in [100, 101, 103] {
         sim.create("solo", vmid, &[]);
     }
-    assert_eq!(sim.root("GET", "/cluster/nextid", &[]).data(), "102");
+    assert_eq!(sim.root("GET", "/cluster/nextid", &[]).payload(), "102");
     assert_eq!(sim.task("DELETE", "/nodes/solo/lxc/100", &[]), "OK");
-    assert_eq!(sim.root("GET", "/cluster/nextid", &[]).data(), "100");
+    assert_eq!(sim.root("GET", "/cluster/nextid", &[]).payload(), "100");
 }
 
 #[test]
@@ -160,7 +160,7 @@ fn lists_of_tasks_are_filtered_paged_and_private() {
             .len(),
         1
     );
-    let all = sim.root("GET", "/cluster/tasks", &[]).data();
+    let all = sim.root("GET", "/cluster/tasks", &[]).payload();
     assert_eq!(all.as_array().unwrap().len(), 4);
     assert_eq!(
         all.as_array()
@@ -171,7 +171,7 @@ fn lists_of_tasks_are_filtered_paged_and_private() {
         1
     );
     let nobody = sim.call(Request::new("GET", "/cluster/tasks").by("limited@pve!t1"));
-    assert_eq!(nobody.data(), json!([]));
+    assert_eq!(nobody.payload(), json!([]));
 }
 
 #[test]

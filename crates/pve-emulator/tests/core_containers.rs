@@ -29,7 +29,7 @@ fn a_container_lives_and_is_gone_afterwards() {
             ("description", "one\ntwo"),
         ],
     );
-    let config = sim.root("GET", "/nodes/solo/lxc/101/config", &[]).data();
+    let config = sim.root("GET", "/nodes/solo/lxc/101/config", &[]).payload();
     assert_eq!(config["tags"], "a;b");
     assert_eq!(config["description"], "one\ntwo\n");
     assert_eq!(config["rootfs"], "local:101/vm-101-disk-0.raw,size=1G");
@@ -43,7 +43,7 @@ fn a_container_lives_and_is_gone_afterwards() {
     sim.start("solo", 101);
     assert_eq!(
         sim.root("GET", "/nodes/solo/lxc/101/status/current", &[])
-            .data()["status"],
+            .payload()["status"],
         "running"
     );
     assert_eq!(
@@ -58,10 +58,10 @@ fn a_container_lives_and_is_gone_afterwards() {
             "/nodes/solo/storage/local/content",
             &[("content", "rootdir")]
         )
-        .data(),
+        .payload(),
         serde_json::json!([])
     );
-    assert_eq!(sim.root("GET", "/cluster/nextid", &[]).data(), "100");
+    assert_eq!(sim.root("GET", "/cluster/nextid", &[]).payload(), "100");
 }
 
 #[test]
@@ -72,9 +72,9 @@ fn while_it_is_made_the_configuration_says_only_create() {
         ("ostemplate", ALPINE),
         ("description", "mark"),
     ];
-    let upid = sim.root("POST", "/nodes/solo/lxc", &create).data();
+    let upid = sim.root("POST", "/nodes/solo/lxc", &create).payload();
     sim.pass(1_000);
-    let config = sim.root("GET", "/nodes/solo/lxc/100/config", &[]).data();
+    let config = sim.root("GET", "/nodes/solo/lxc/100/config", &[]).payload();
     assert_eq!(config["lock"], "create");
     assert!(config.get("description").is_none(), "{config}");
     assert_eq!(
@@ -83,7 +83,7 @@ fn while_it_is_made_the_configuration_says_only_create() {
     );
     assert_eq!(sim.finish(upid.as_str().unwrap()), "OK");
     assert_eq!(
-        sim.root("GET", "/nodes/solo/lxc/100/config", &[]).data()["description"],
+        sim.root("GET", "/nodes/solo/lxc/100/config", &[]).payload()["description"],
         "mark\n"
     );
 }
@@ -138,7 +138,7 @@ fn a_failed_create_leaves_nothing() {
             "/nodes/solo/storage/local/content",
             &[("content", "rootdir")]
         )
-        .data(),
+        .payload(),
         serde_json::json!([])
     );
     let kinds: Vec<_> = sim.machines.seen.iter().map(|(kind, _)| *kind).collect();
@@ -151,7 +151,7 @@ fn a_failed_start_says_so_in_its_task_only() {
     sim.create("solo", 100, &[]);
     sim.machines.fail.insert("start", "lxc_start: no".into());
     let answer = sim.root("POST", "/nodes/solo/lxc/100/status/start", &[]);
-    let upid = answer.data().as_str().unwrap().to_owned();
+    let upid = answer.payload().as_str().unwrap().to_owned();
     assert_eq!(sim.finish(&upid), "startup for container '100' failed");
     assert_eq!(
         sim.log(&upid),
@@ -162,7 +162,7 @@ fn a_failed_start_says_so_in_its_task_only() {
     );
     assert_eq!(
         sim.root("GET", "/nodes/solo/lxc/100/status/current", &[])
-            .data()["status"],
+            .payload()["status"],
         "stopped"
     );
 }
@@ -183,7 +183,7 @@ fn a_guest_that_ignores_the_halt_signal_is_killed_only_on_request() {
     );
     assert_eq!(
         sim.root("GET", "/nodes/solo/lxc/100/status/current", &[])
-            .data()["status"],
+            .payload()["status"],
         "running"
     );
     assert_eq!(
@@ -192,7 +192,7 @@ fn a_guest_that_ignores_the_halt_signal_is_killed_only_on_request() {
     );
     assert_eq!(
         sim.root("GET", "/nodes/solo/lxc/100/status/current", &[])
-            .data()["status"],
+            .payload()["status"],
         "stopped"
     );
 }
@@ -212,7 +212,7 @@ fn a_stop_during_a_long_shutdown_gives_up_on_the_lock_or_overrules_it() {
             "/nodes/solo/lxc/100/status/shutdown",
             &[("timeout", "60")],
         )
-        .data();
+        .payload();
     let before = sim.now_ms;
     let exit = sim.task("POST", "/nodes/solo/lxc/100/status/stop", &[]);
     assert_eq!(
@@ -270,13 +270,18 @@ fn configuration_changes_of_a_running_guest_wait_for_its_restart() {
         .status(),
         200
     );
-    let shown = sim.root("GET", config, &[("current", "1")]).data();
+    let shown = sim.root("GET", config, &[("current", "1")]).payload();
     assert_eq!(
         (shown["hostname"].as_str(), shown.get("nameserver")),
         (Some("new"), None)
     );
-    assert_eq!(sim.root("GET", config, &[]).data()["nameserver"], "1.1.1.1");
-    let pending = sim.root("GET", "/nodes/solo/lxc/100/pending", &[]).data();
+    assert_eq!(
+        sim.root("GET", config, &[]).payload()["nameserver"],
+        "1.1.1.1"
+    );
+    let pending = sim
+        .root("GET", "/nodes/solo/lxc/100/pending", &[])
+        .payload();
     assert!(
         pending
             .as_array()
@@ -289,7 +294,7 @@ fn configuration_changes_of_a_running_guest_wait_for_its_restart() {
         "OK"
     );
     assert_eq!(
-        sim.root("GET", config, &[("current", "1")]).data()["nameserver"],
+        sim.root("GET", config, &[("current", "1")]).payload()["nameserver"],
         "1.1.1.1"
     );
 }
@@ -397,22 +402,22 @@ fn tasks_survive_a_restart_of_the_emulator() {
             "/nodes/solo/lxc",
             &[("vmid", "100"), ("ostemplate", ALPINE), ("hostname", "x")],
         )
-        .data();
+        .payload();
     sim.kill_and_restart();
     assert_eq!(sim.finish(upid.as_str().unwrap()), "OK");
     assert_eq!(
-        sim.root("GET", "/nodes/solo/lxc/100/config", &[]).data()["hostname"],
+        sim.root("GET", "/nodes/solo/lxc/100/config", &[]).payload()["hostname"],
         "x"
     );
     let upid = sim
         .root("POST", "/nodes/solo/lxc/100/status/start", &[])
-        .data();
+        .payload();
     sim.pass(500);
     sim.kill_and_restart();
     assert_eq!(sim.finish(upid.as_str().unwrap()), "OK");
     assert_eq!(
         sim.root("GET", "/nodes/solo/lxc/100/status/current", &[])
-            .data()["status"],
+            .payload()["status"],
         "running"
     );
 }
@@ -426,13 +431,13 @@ fn a_killed_create_leaves_its_lock() {
             "/nodes/solo/lxc",
             &[("vmid", "100"), ("ostemplate", ALPINE)],
         )
-        .data();
+        .payload();
     let upid = upid.as_str().unwrap();
     let killed = sim.root("DELETE", &format!("/nodes/solo/tasks/{upid}"), &[]);
     assert_eq!((killed.status(), killed.took_ms), (200, 5_000));
     assert_eq!(sim.finish(upid), "unexpected status");
     assert_eq!(
-        sim.root("GET", "/nodes/solo/lxc/100/config", &[]).data()["lock"],
+        sim.root("GET", "/nodes/solo/lxc/100/config", &[]).payload()["lock"],
         "create"
     );
     assert_eq!(

@@ -36,7 +36,7 @@ async fn a_container_lives_over_https() {
     );
     let interfaces = call(&shell, "GET", "/nodes/solo/lxc/100/interfaces", "")
         .await
-        .data();
+        .payload();
     assert_eq!(interfaces[1]["inet"], "10.0.0.2/24");
     assert_eq!(
         task(&shell, "POST", "/nodes/solo/lxc/100/status/shutdown", "").await,
@@ -47,7 +47,7 @@ async fn a_container_lives_over_https() {
         "OK"
     );
     assert_eq!(
-        call(&shell, "GET", "/nodes/solo/lxc", "").await.data(),
+        call(&shell, "GET", "/nodes/solo/lxc", "").await.payload(),
         serde_json::json!([])
     );
     shell.stop().await.unwrap();
@@ -211,14 +211,14 @@ async fn the_empty_token_sees_nothing_and_may_nothing() {
         connection
             .call("GET", "/cluster/resources?type=vm", "")
             .await
-            .data(),
+            .payload(),
         serde_json::json!([])
     );
     assert_eq!(
         connection
             .call("GET", "/access/permissions", "")
             .await
-            .data(),
+            .payload(),
         serde_json::json!({})
     );
     assert_eq!(
@@ -291,7 +291,7 @@ async fn certificate_secrets_and_world_outlive_the_process() {
     task(&shell, "POST", "/nodes/solo/lxc", &form).await;
     let upid = call(&shell, "POST", "/nodes/solo/lxc/100/status/start", "")
         .await
-        .data();
+        .payload();
     let known = (
         shell.fingerprint_sha256().to_owned(),
         shell.token_secret(ROOT).unwrap().to_owned(),
@@ -306,13 +306,13 @@ async fn certificate_secrets_and_world_outlive_the_process() {
         known
     );
     let path = format!("/nodes/solo/tasks/{}/status", upid.as_str().unwrap());
-    let mut status = call(&shell, "GET", &path, "").await.data();
+    let mut status = call(&shell, "GET", &path, "").await.payload();
     while status["status"] == "running" {
-        status = call(&shell, "GET", &path, "").await.data();
+        status = call(&shell, "GET", &path, "").await.payload();
     }
     assert_eq!(status["exitstatus"], "OK");
     assert_eq!(
-        call(&shell, "GET", "/nodes", "").await.data()[0]["ssl_fingerprint"],
+        call(&shell, "GET", "/nodes", "").await.payload()[0]["ssl_fingerprint"],
         known.0.as_str()
     );
 }

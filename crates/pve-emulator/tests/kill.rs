@@ -118,7 +118,7 @@ async fn description(served: &Served, ca: &Path, vmid: u32) -> u32 {
     let config = connection
         .call("GET", &format!("/nodes/solo/lxc/{vmid}/config"), "")
         .await
-        .data();
+        .payload();
     config["description"]
         .as_str()
         .map_or(0, |text| text.trim().parse().unwrap())

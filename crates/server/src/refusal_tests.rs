@@ -4,12 +4,19 @@ use proximity_domain::ids::{AppId, OperationId};
 
 use super::*;
 
-#[allow(clippy::too_many_lines)] // one line per error
-#[rustfmt::skip]
+fn text() -> String {
+    "x".to_owned()
+}
+
 fn every_error() -> Vec<EngineError> {
-    let text = || "x".to_owned();
-    let name = || "web".parse().unwrap();
-    let mut errors = vec![
+    let mut errors = own_errors();
+    errors.extend(refusals().into_iter().map(EngineError::from));
+    errors.extend(store_errors().into_iter().map(EngineError::from));
+    errors
+}
+
+fn own_errors() -> Vec<EngineError> {
+    vec![
         EngineError::NotFound {
             what: "app",
             name: text(),
@@ -46,73 +53,72 @@ fn every_error() -> Vec<EngineError> {
             token: text(),
             missing: vec![text()],
         },
-    ];
-    errors.extend(
-        [
-            No::HostnameTaken(name()),
-            No::UnknownCatalogId("nginx".parse().unwrap()),
-            No::TooLittleMemory {
-                app: "nginx".parse().unwrap(),
-                asked: 1,
-                needed: 2,
-            },
-            No::MemoryAboveNode {
-                asked: 2,
-                largest: 1,
-            },
-            No::CoresAboveNode {
-                asked: 2,
-                largest: 1,
-            },
-            No::OutOfRange {
-                what: "cores",
-                asked: 0,
-                min: 1,
-                max: 2,
-            },
-            No::NoNodeOnline,
-            No::TemplateMissing(text()),
-        ]
-        .map(EngineError::from),
-    );
+    ]
+}
+
+fn refusals() -> Vec<No> {
+    vec![
+        No::HostnameTaken("web".parse().unwrap()),
+        No::UnknownCatalogId("nginx".parse().unwrap()),
+        No::TooLittleMemory {
+            app: "nginx".parse().unwrap(),
+            asked: 1,
+            needed: 2,
+        },
+        No::MemoryAboveNode {
+            asked: 2,
+            largest: 1,
+        },
+        No::CoresAboveNode {
+            asked: 2,
+            largest: 1,
+        },
+        No::OutOfRange {
+            what: "cores",
+            asked: 0,
+            min: 1,
+            max: 2,
+        },
+        No::NoNodeOnline,
+        No::TemplateMissing(text()),
+    ]
+}
+
+fn store_errors() -> Vec<StoreError> {
     let app = AppId("018f0000-0000-7000-8000-000000000001".parse().unwrap());
     let operation = OperationId("018f0000-0000-7000-8000-000000000002".parse().unwrap());
-    errors.extend(
-        [
-            StoreError::LeaseLost { operation },
-            StoreError::HostnameTaken { hostname: text() },
-            StoreError::PortsExhausted {
-                range: text(),
-                held: 1,
-                resting: 0,
-            },
-            StoreError::Busy { app, operation },
-            StoreError::IllegalTransition { what: text() },
-            StoreError::NotFound {
-                what: "app",
-                id: text(),
-            },
-            StoreError::Exists {
-                what: "host",
-                id: text(),
-            },
-            StoreError::HostInUse {
-                label: text(),
-                apps: 1,
-            },
-            StoreError::TooNew { found: 2, known: 1 },
-            StoreError::Key {
-                path: text(),
-                why: text(),
-            },
-            StoreError::Damaged {
-                what: "state",
-                why: text(),
-            },
-        ]
-        .map(EngineError::from),
-    );
-    errors
+    vec![
+        StoreError::LeaseLost { operation },
+        StoreError::HostnameTaken { hostname: text() },
+        StoreError::PortsExhausted {
+            range: text(),
+            held: 1,
+            resting: 0,
+        },
+        StoreError::Busy { app, operation },
+        StoreError::IllegalTransition { what: text() },
+        StoreError::NotFound {
+            what: "app",
+            id: text(),
+        },
+        StoreError::Exists {
+            what: "host",
+            id: text(),
+        },
+        StoreError::HostInUse {
+            label: text(),
+            apps: 1,
+        },
+        StoreError::TooNew { found: 2, known: 1 },
+        StoreError::Key {
+            path: text(),
+            why: text(),
+        },
+        StoreError::Damaged {
+            what: "state",
+            why: text(),
+        },
+    ]
 }
 
 #[test]

@@ -21,7 +21,7 @@ const TLS_HANDSHAKE: u8 = 0x16;
 
 /// What serves one node.
 #[derive(Clone)]
-pub(super) struct Service {
+pub(super) struct NodeListener {
     pub(super) node: String,
     pub(super) tls: TlsAcceptor,
     pub(super) door: Door,
@@ -30,7 +30,7 @@ pub(super) struct Service {
 }
 
 /// Accepts until told to stop.
-pub(super) async fn run(listener: TcpListener, service: Service) {
+pub(super) async fn run(listener: TcpListener, service: NodeListener) {
     let slots = Arc::new(Semaphore::new(MAX_CONNECTIONS));
     loop {
         let Ok(slot) = Arc::clone(&slots).acquire_owned().await else {
@@ -60,7 +60,7 @@ pub(super) async fn run(listener: TcpListener, service: Service) {
     }
 }
 
-async fn talk(stream: TcpStream, service: &Service) {
+async fn talk(stream: TcpStream, service: &NodeListener) {
     // Small answers must not wait for acknowledgements; when it cannot be set they are only slower.
     let _ = stream.set_nodelay(true);
     let mut first = [0_u8; 1];

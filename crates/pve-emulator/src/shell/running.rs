@@ -19,7 +19,7 @@ use super::driver::GuestDriver;
 use super::error::ShellError;
 use super::journal::Journal;
 use super::keeper::{Door, Keeper};
-use super::listener::{self, Service};
+use super::listener::{self, NodeListener};
 use super::options::ShellOptions;
 use super::secrets::{self, Secrets};
 use super::tls::{self, Identity};
@@ -107,14 +107,14 @@ impl Shell {
         for (node, address, listener) in listeners {
             running.addresses.push((node.clone(), address));
             let tls = TlsAcceptor::from(Arc::clone(&identity.server));
-            let service = Service {
+            let at = NodeListener {
                 node,
                 tls,
                 door: door.clone(),
                 tasks: tasks.clone(),
                 stop: stop.clone(),
             };
-            tasks.spawn(listener::run(listener, service));
+            tasks.spawn(listener::run(listener, at));
         }
         tasks.spawn(control::run(
             control,

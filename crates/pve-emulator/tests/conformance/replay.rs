@@ -119,7 +119,7 @@ impl<'a> Replay<'a> {
     /// A call whose answer is not compared; one without behaviour is noted.
     fn unrecorded(&mut self, event: &Value) {
         let answer = self.send(event);
-        match answer.data().as_str() {
+        match answer.payload().as_str() {
             Some(upid) if upid.starts_with("UPID:") => {
                 let upid = upid.to_owned();
                 self.sim.finish(&upid);
@@ -254,7 +254,7 @@ impl<'a> Replay<'a> {
     fn task(&mut self, at: usize, step: &Value, answer: &Answer) -> Vec<String> {
         let (Some(recorded), Some(upid)) = (
             step["task"].as_object(),
-            answer.data().as_str().map(str::to_owned),
+            answer.payload().as_str().map(str::to_owned),
         ) else {
             return Vec::new();
         };
@@ -280,7 +280,7 @@ impl<'a> Replay<'a> {
             upid.split(':').nth(1).unwrap(),
             escape(&upid)
         );
-        let status = self.sim.root("GET", &path, &[]).data();
+        let status = self.sim.root("GET", &path, &[]).payload();
         for key in ["type", "id", "user", "tokenid", "status"] {
             comparison.text(
                 &format!("/steps/{at}/task/{key}"),

@@ -46,7 +46,7 @@ impl Answer {
         })
     }
 
-    pub fn data(&self) -> Value {
+    pub fn payload(&self) -> Value {
         self.body()["data"].clone()
     }
 
@@ -154,7 +154,7 @@ impl Sim {
     pub fn task(&mut self, method: &str, path: &str, parameters: &[(&str, &str)]) -> String {
         let answer = self.root(method, path, parameters);
         assert_eq!(answer.status(), 200, "{}", answer.message());
-        self.finish(answer.data().as_str().unwrap())
+        self.finish(answer.payload().as_str().unwrap())
     }
 
     /// Waits for a task; its exit status.
