@@ -29,7 +29,10 @@ use self::lane::Lane;
 use self::life::Report;
 use self::stand::Order;
 use super::{Bench, Binary, Figure, Measured, lanes};
+use crate::clock::Deadline;
 use crate::invocation::Invocation;
+use crate::packages::{self, Packages};
+use crate::place::Place;
 use crate::say;
 
 pub(crate) use self::inside::run as run_lane;
@@ -40,6 +43,7 @@ pub(super) const FIGURE: Figure = Figure {
     shows: "faults after kill -9 at every step of deploy and remove, and at random moments",
     goal: "0 faults",
     binaries: &[Binary::CrashPoints, Binary::Plain],
+    prepare,
     in_tests: true,
     full_limit: Duration::from_secs(600),
     measure,
@@ -47,6 +51,32 @@ pub(super) const FIGURE: Figure = Figure {
 
 /// How many lanes run side by side.
 const LANES: usize = 4;
+
+/// Real containers need root, some packages, and a template, which takes a minute the first time.
+fn prepare(place: &Place) -> Result<()> {
+    if !place.is_root {
+        bail!("it starts real containers, and that needs root");
+    }
+    match packages::ensure(place)? {
+        Packages::Present => {}
+        Packages::Installed(names) => say::note(format!("installed {}", names.join(", "))),
+        Packages::Missing(advice) => bail!("{advice}"),
+    }
+    let ended = Invocation::new(Binary::CrashPoints.path(place))
+        .args(["crash-points", "template"])
+        .arg(templates(place))
+        .until(Deadline::after(Duration::from_secs(900)))
+        .run(place.root())?;
+    if !ended.is_success() {
+        bail!("making the container template {}", ended.describe());
+    }
+    Ok(())
+}
+
+/// Where the template is kept; the tests of the lab use the same.
+fn templates(place: &Place) -> PathBuf {
+    place.target().join("lab")
+}
 
 fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let names = enumerate(bench)?;
@@ -80,7 +110,7 @@ fn order(bench: &Bench<'_>, folder: PathBuf) -> Order {
     Order {
         plain: Binary::Plain.path(place),
         crash_points: Binary::CrashPoints.path(place),
-        templates: place.target().join("lab"),
+        templates: templates(place),
         catalog: place.root().join("fixtures").join("catalog"),
         run: folder.join("run"),
         logs: folder.join("logs"),

@@ -39,6 +39,8 @@ pub(crate) struct Figure {
     pub(crate) goal: &'static str,
     /// What is built before it is measured; building is not part of its time.
     pub(crate) binaries: &'static [Binary],
+    /// Sees to what else has to be there, or says what is missing; not part of its time either.
+    pub(crate) prepare: fn(&Place) -> Result<()>,
     /// Part of the quick set that `test` measures.
     pub(crate) in_tests: bool,
     /// What the full measurement may take.
@@ -136,6 +138,7 @@ pub(crate) fn measure(place: &Place, figure: &Figure, mode: Mode, seed: Seed) ->
     for binary in figure.binaries {
         binary.build(place, Deadline::after(Duration::from_secs(1200)))?;
     }
+    (figure.prepare)(place).with_context(|| format!("preparing {}", figure.id))?;
     say::line(format!("{}: {} (seed {seed})", figure.id, figure.shows));
     let bench = Bench {
         place,

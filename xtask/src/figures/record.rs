@@ -142,6 +142,7 @@ mod tests {
         shows: "a sample",
         goal: "<= 3",
         binaries: &[],
+        prepare: |_| Ok(()),
         in_tests: false,
         full_limit: Duration::from_secs(9),
         measure: |_| bail!("not called"),

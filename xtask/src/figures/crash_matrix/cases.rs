@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 use crate::seed::Draws;
 
 /// Kills of the plain binary at random moments, two in each case.
-const RANDOM_CASES: usize = 25;
+const RANDOM_CASES: usize = 100;
 const DEPLOY: &str = "deploy/";
 const REMOVE: &str = "remove/";
 
@@ -169,7 +169,7 @@ mod tests {
     }
 
     #[test]
-    fn the_full_plan_has_every_place_of_both_sagas_once_and_fifty_random_kills() {
+    fn the_full_plan_has_every_place_of_both_sagas_once_and_two_hundred_random_kills() {
         let cases = plan(&names(), false, &mut draws()).unwrap();
         let mut at = killed_at(&cases);
         at.sort_unstable();
@@ -180,7 +180,7 @@ mod tests {
         let random = cases.iter().flat_map(|case| [&case.deploy, &case.remove]);
         let random =
             random.filter(|kill| matches!(kill, Kill::AfterPermille(share) if *share < 1000));
-        assert_eq!(random.count(), 50);
+        assert_eq!(random.count(), 200);
         assert_eq!(cases.len(), 6 + RANDOM_CASES);
         assert!(cases.iter().enumerate().all(|(at, case)| case.number == at));
         assert_eq!(cases, plan(&names(), false, &mut draws()).unwrap());

@@ -71,7 +71,7 @@ pub(super) fn run(
         stand,
         case,
         program: program.clone(),
-        dir: order.new_data(&format!("case-{number}"), number)?,
+        dir: order.fresh_directory(&format!("case-{number}"), number)?,
         log: order.logs.join(format!("case-{number}.log")),
         hostname: format!("app-{number}"),
         before: look::snapshot(order)?,

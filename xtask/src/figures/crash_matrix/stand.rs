@@ -63,7 +63,7 @@ impl Order {
     }
 
     /// A data directory as it is before any app: the lab is its host.
-    pub(super) fn new_data(&self, name: &str, number: u16) -> Result<PathBuf> {
+    pub(super) fn fresh_directory(&self, name: &str, number: u16) -> Result<PathBuf> {
         let dir = self.run.join(name);
         std::fs::create_dir_all(&dir)?;
         copy(&self.run.join("base").join("data"), &dir.join("data"))?;
@@ -225,7 +225,7 @@ fn make_base(order: &Order, lab: &Value) -> Result<()> {
 
 /// Deploys an app of another data directory. Gives how long that took.
 fn deploy_neighbour(order: &Order) -> Result<Duration> {
-    let dir = order.new_data("neighbour", NEIGHBOUR)?;
+    let dir = order.fresh_directory("neighbour", NEIGHBOUR)?;
     let server = Server::start(&order.plain_start(&dir, &order.log("neighbour")))?;
     let watch = Stopwatch::start();
     server.ask("POST /api/apps/", Some(&wish("neighbour")))?;
