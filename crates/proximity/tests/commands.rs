@@ -47,7 +47,7 @@ impl World {
         Self { dir, config }
     }
 
-    fn data(&self, name: &str) -> PathBuf {
+    fn kept(&self, name: &str) -> PathBuf {
         self.dir.path().join("data").join(name)
     }
 
@@ -89,7 +89,7 @@ impl World {
                 .spawn()
                 .unwrap(),
         );
-        let socket = self.data("gateway/control.sock");
+        let socket = self.kept("gateway/control.sock");
         while std::os::unix::net::UnixStream::connect(&socket).is_err() {
             std::thread::yield_now();
         }
@@ -134,9 +134,9 @@ fn without_a_server_the_next_command_is_named() {
 fn a_server_from_its_first_start_to_its_end() {
     let world = World::new();
     let mut server = world.serve();
-    assert_eq!(mode(&world.data("admin.token")), 0o600);
-    assert_eq!(mode(&world.data("secret.key")), 0o600);
-    assert_eq!(mode(world.data("admin.token").parent().unwrap()), 0o700);
+    assert_eq!(mode(&world.kept("admin.token")), 0o600);
+    assert_eq!(mode(&world.kept("secret.key")), 0o600);
+    assert_eq!(mode(world.kept("admin.token").parent().unwrap()), 0o700);
 
     let degraded = world.run("health");
     assert_eq!(code(&degraded), 10, "{}", stderr(&degraded));
@@ -193,10 +193,10 @@ fn a_server_from_its_first_start_to_its_end() {
     let pid = Pid::from_raw(i32::try_from(pid).unwrap()).unwrap();
     kill_process(pid, Signal::TERM).unwrap();
     assert!(server.0.wait().unwrap().success());
-    let token = std::fs::read_to_string(world.data("admin.token")).unwrap();
+    let token = std::fs::read_to_string(world.kept("admin.token")).unwrap();
     let again = world.serve();
     assert_eq!(
-        std::fs::read_to_string(world.data("admin.token")).unwrap(),
+        std::fs::read_to_string(world.kept("admin.token")).unwrap(),
         token
     );
     assert_eq!(code(&world.run("apps")), 0, "the token holds across starts");
@@ -208,7 +208,7 @@ fn a_token_that_others_can_read_is_not_used() {
     let world = World::new();
     let _server = world.serve();
     let open = std::fs::Permissions::from_mode(0o644);
-    std::fs::set_permissions(world.data("admin.token"), open).unwrap();
+    std::fs::set_permissions(world.kept("admin.token"), open).unwrap();
     let apps = world.run("apps");
     assert_eq!(code(&apps), 3);
     assert!(stderr(&apps).contains("chmod 600"), "{}", stderr(&apps));
@@ -218,7 +218,7 @@ fn a_token_that_others_can_read_is_not_used() {
 fn a_new_admin_token_can_be_made_when_the_first_is_lost() {
     let world = World::new();
     drop(world.serve());
-    std::fs::remove_file(world.data("admin.token")).unwrap();
+    std::fs::remove_file(world.kept("admin.token")).unwrap();
     let server = world.serve();
     assert_eq!(code(&world.run("apps")), 3, "no token is made unasked");
     drop(server);
