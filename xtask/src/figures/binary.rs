@@ -2,7 +2,7 @@
 
 use std::path::PathBuf;
 
-use anyhow::{Result, bail};
+use anyhow::{Context, Result, bail};
 
 use crate::clock::Deadline;
 use crate::invocation::Invocation;
@@ -37,8 +37,10 @@ impl Binary {
                 std::fs::create_dir_all(folder(place))?;
                 // Under another name first: a program that runs cannot be written to.
                 let new = folder(place).join("proximity.new");
-                std::fs::copy(Self::Plain.path(place), &new)?;
-                std::fs::rename(&new, self.path(place))?;
+                let built = Self::Plain.path(place);
+                std::fs::copy(&built, &new)
+                    .and_then(|_| std::fs::rename(&new, self.path(place)))
+                    .with_context(|| format!("keeping {}", built.display()))?;
                 cargo_build(place, &[], deadline)
             }
         }

@@ -41,6 +41,8 @@ pub(crate) struct Figure {
     pub(crate) binaries: &'static [Binary],
     /// Sees to what else has to be there, or says what is missing; not part of its time either.
     pub(crate) prepare: fn(&Place) -> Result<()>,
+    /// It starts real containers.
+    pub(crate) needs_root: bool,
     /// Part of the quick set that `test` measures.
     pub(crate) in_tests: bool,
     /// What the full measurement may take.
@@ -137,6 +139,9 @@ pub(crate) fn measure(place: &Place, figure: &Figure, mode: Mode, seed: Seed) ->
     };
     for binary in figure.binaries {
         binary.build(place, Deadline::after(Duration::from_secs(1200)))?;
+    }
+    if figure.needs_root && !place.is_root {
+        bail!("{} starts real containers and needs root", figure.id);
     }
     (figure.prepare)(place).with_context(|| format!("preparing {}", figure.id))?;
     say::line(format!("{}: {} (seed {seed})", figure.id, figure.shows));

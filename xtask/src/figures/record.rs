@@ -143,6 +143,7 @@ mod tests {
         goal: "<= 3",
         binaries: &[],
         prepare: |_| Ok(()),
+        needs_root: false,
         in_tests: false,
         full_limit: Duration::from_secs(9),
         measure: |_| bail!("not called"),

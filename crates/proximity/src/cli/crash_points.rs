@@ -17,6 +17,13 @@ pub(crate) struct CrashPointsArgs {
 pub(crate) enum CrashPointsCommand {
     /// Print what the data directory records, and what is wrong with it
     Check,
+    /// Make the containers' OS template, if it is not there
+    #[cfg(feature = "lab")]
+    Template {
+        /// Where templates are kept
+        #[arg(value_name = "DIR")]
+        dir: std::path::PathBuf,
+    },
     /// Run a program in a private network, mount and process namespace
     #[cfg(feature = "lab")]
     Enter {

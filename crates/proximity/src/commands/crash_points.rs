@@ -13,6 +13,11 @@ pub(crate) async fn run(context: &Context, args: CrashPointsArgs) -> Result<(), 
         }
         Some(CrashPointsCommand::Check) => crash_check::run(context).await,
         #[cfg(feature = "lab")]
+        Some(CrashPointsCommand::Template { dir }) => {
+            let made = proximity_pve_emulator::lab::ensure_template(&dir).await;
+            made.map(drop).map_err(super::lab_failed)
+        }
+        #[cfg(feature = "lab")]
         Some(CrashPointsCommand::Enter { argv }) => enter(argv).await,
     }
 }
