@@ -24,6 +24,8 @@ struct Guest {
     enabled: Vec<String>,
     active: Vec<String>,
     ignores_shutdown: bool,
+    cannot_be_destroyed: bool,
+    has_no_address: bool,
 }
 
 impl Guests {
@@ -58,6 +60,12 @@ impl Guests {
                 done(*job, fine)
             }
             GuestCommand::Destroy { job, guest } => {
+                let stuck = self
+                    .with(|all| all.get(&guest.vmid).is_some_and(|g| g.cannot_be_destroyed));
+                if stuck {
+                    let text = "unable to free the root volume".to_owned();
+                    return done(*job, Err(CommandError::Failed(text)));
+                }
                 self.with(|all| all.remove(&guest.vmid));
                 done(*job, fine)
             }
@@ -86,7 +94,7 @@ impl Guests {
                 interfaces: vec![GuestInterface {
                     name: "eth0".to_owned(),
                     hwaddr: guest.mac.to_lowercase(),
-                    addresses: vec![(address(vmid), 24)],
+                    addresses: if guest.has_no_address { Vec::new() } else { vec![(address(vmid), 24)] },
                 }],
                 ..GuestLook::default()
             },
@@ -99,6 +107,24 @@ impl Guests {
         self.with(|all| {
             if let Some(guest) = all.get_mut(&vmid) {
                 guest.ignores_shutdown = true;
+            }
+        });
+    }
+
+    /// Makes the destroy task of a guest fail, or no longer.
+    pub fn refuse_destroy(&self, vmid: u32, refuse: bool) {
+        self.with(|all| {
+            if let Some(guest) = all.get_mut(&vmid) {
+                guest.cannot_be_destroyed = refuse;
+            }
+        });
+    }
+
+    /// From now on the guest gets no address.
+    pub fn lose_address(&self, vmid: u32) {
+        self.with(|all| {
+            if let Some(guest) = all.get_mut(&vmid) {
+                guest.has_no_address = true;
             }
         });
     }

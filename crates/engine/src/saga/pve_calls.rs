@@ -135,11 +135,22 @@ impl Cx {
         if let TaskOutcome::Unknown(why) = &waited {
             return Err(StepError::Uncertain(Failure::new(
                 "task_outcome_unknown",
-                format!("{doing}: {why}"),
+                format!("{doing}: {why} ({upid})"),
                 "look at the task in PVE; retry lets Proximity look again before it acts",
             )));
         }
         Ok(waited)
+    }
+
+    /// The task of this kind that the step has started before, as long as its verdict counts: once a failure named it, a
+    /// person has seen how it ended, and their retry goes by a new look.
+    pub(crate) fn earlier_task(&self, kind: &str) -> Option<Upid> {
+        let row = self.row()?;
+        let upid: Upid = row.upid?.parse().ok()?;
+        let seen = row
+            .failure
+            .is_some_and(|f| f.message.contains(upid.as_str()));
+        (upid.kind() == kind && !seen).then_some(upid)
     }
 
     /// A task that did not end well, as a failure.

@@ -6,11 +6,10 @@ use proximity_domain::guest::NativeGuest;
 use proximity_domain::names::Volid;
 use proximity_domain::saga::StepRecord;
 use proximity_pve::lxc::{CreateLxc, NewNet};
-use proximity_pve::upid::Upid;
 use proximity_store::effects::Effects;
 use serde_json::{Value, json};
 
-use super::destroy::{Removal, remove_guest};
+use super::destroy::remove_guest;
 use crate::saga::{
     Cx, Done, Intent, Look, StepAction, StepError, StepResult, absent_everywhere, confirm,
 };
@@ -60,17 +59,22 @@ impl StepAction for CreateContainer {
         }
     }
 
-    async fn undo(&self, cx: &Cx, row: &StepRecord) -> StepResult<Effects> {
+    async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
         let Some(guest) = cx.guest().await?.filter(|g| g.created_by == cx.op.id) else {
             return Ok(Effects::default());
         };
-        if let Some(upid) = row.upid.as_deref().and_then(|u| u.parse::<Upid>().ok()) {
-            cx.await_task(DOING, &upid).await?;
+        let mut earlier = cx.earlier_task("vzcreate");
+        if earlier.is_none() && matches!(cx.look(&guest).await?, Look::BeingCreated) {
+            let place = &guest.place;
+            earlier = cx.running_create_task(&place.node, place.vmid).await?;
         }
-        if matches!(cx.look(&guest).await?, Look::BeingCreated) {
-            wait_for_create(cx, &guest).await?;
-        }
-        remove_guest(cx, guest, Removal::CreatorUnwinds).await
+        let made = match earlier {
+            Some(upid) => cx.await_task(DOING, &upid).await?.is_success(),
+            None => false,
+        };
+        // A confirmed volume says so as well, also when the row's task is by now one of the undo's own.
+        let made = made || guest.identity.rootfs_volid.is_some();
+        remove_guest(cx, guest, made).await
     }
 }
 
@@ -87,12 +91,8 @@ async fn create_once_more(cx: &Cx, mut guest: NativeGuest, intent: &Value) -> St
 
 /// Sends the create call, unless a create task of this VMID is already under way.
 async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<()> {
-    if let Some(upid) = cx
-        .row()
-        .and_then(|r| r.upid)
-        .and_then(|u| u.parse::<Upid>().ok())
-    {
-        // An earlier attempt got its task: its verdict counts, it is never sent twice.
+    if let Some(upid) = cx.earlier_task("vzcreate") {
+        // An earlier attempt got its task: its verdict counts, it is not sent again.
         let outcome = cx.await_task(DOING, &upid).await?;
         return match Cx::task_failed(DOING, &outcome) {
             Some(failure) => Err(StepError::Failed(failure)),

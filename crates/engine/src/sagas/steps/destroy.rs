@@ -5,7 +5,6 @@ use proximity_domain::destroy::{DestroyIntent, NoPermit, Quorate};
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::saga::StepRecord;
-use proximity_pve::upid::Upid;
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
@@ -36,11 +35,11 @@ impl StepAction for DestroyContainer {
     }
 
     /// A destroy cannot be taken back. If it happened, that is recorded; if not, there is nothing to undo.
-    async fn undo(&self, cx: &Cx, row: &StepRecord) -> StepResult<Effects> {
+    async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
         let Some(guest) = cx.guest().await? else {
             return Ok(Effects::default());
         };
-        if let Some(upid) = row.upid.as_deref().and_then(|u| u.parse::<Upid>().ok()) {
+        if let Some(upid) = cx.earlier_task("vzdestroy") {
             cx.await_task(DOING, &upid).await?;
         }
         match cx.look(&guest).await? {
@@ -54,7 +53,7 @@ impl StepAction for DestroyContainer {
 
 /// On whose behalf a guest is removed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Removal {
+enum Removal {
     /// A person's removal of the app.
     Requested,
     /// The operation that created the guest unwinds.
@@ -72,14 +71,11 @@ fn gone(cx: &Cx, guest: &NativeGuest) -> Effects {
     }
 }
 
-/// Brings a guest of ours from whatever it is to proven absence: stop, unprotect, destroy.
+/// Brings the guest of an unwinding operation from whatever it is to proven absence: stop, unprotect, destroy.
 ///
-/// A container that is not provably ours is left alone; its VMID is then no longer recorded as ours.
-pub(crate) async fn remove_guest(
-    cx: &Cx,
-    guest: NativeGuest,
-    removal: Removal,
-) -> StepResult<Effects> {
+/// A container that is not provably ours is left alone. If ours was never `made`, its VMID is then no longer recorded as
+/// ours; if it was, it may be this very one with a factor changed, so a person chooses.
+pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, made: bool) -> StepResult<Effects> {
     let mut guest = guest;
     match cx.look(&guest).await? {
         Look::Absent => {
@@ -89,6 +85,7 @@ pub(crate) async fn remove_guest(
                 Err(moved(&guest))
             };
         }
+        Look::Foreign(f) if made => return Err(StepError::Stuck(f)),
         Look::Foreign(f) => {
             let line = format!("{}; it was left alone", f.message);
             return Ok(Effects {
@@ -104,8 +101,9 @@ pub(crate) async fn remove_guest(
                     "container {} is locked by a create that no longer runs",
                     guest.place.vmid
                 ),
+                // Unlocked alone it would carry no mark, so nothing could tell any more that it is ours.
                 format!(
-                    "on node {}: pct unlock {}; then retry",
+                    "check it on node {0}; if it is this one: pct unlock {1} && pct destroy {1}, then retry",
                     guest.place.node, guest.place.vmid
                 ),
             )));
@@ -124,7 +122,7 @@ pub(crate) async fn remove_guest(
     }
     stop_for_unwinding(cx, &guest).await?;
     lift_protection(cx, &guest).await?;
-    destroy_once(cx, &guest, removal).await?;
+    destroy_once(cx, &guest, Removal::CreatorUnwinds).await?;
     Ok(gone(cx, &guest))
 }
 
@@ -169,19 +167,15 @@ pub(crate) async fn lift_protection(cx: &Cx, guest: &NativeGuest) -> StepResult<
 
 /// One attempt: await an earlier one, look, verify, permit, DELETE, await, prove absence.
 async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepResult<()> {
-    if let Some(upid) = cx
-        .running_task(&guest.place.node, guest.place.vmid, "vzdestroy")
-        .await?
-    {
-        cx.await_task(DOING, &upid).await?;
-    }
+    settle_earlier(cx, guest).await?;
     let absent = matches!(cx.look(guest).await?, Look::Absent);
     if !absent {
         let permit = permit(cx, guest, removal).await?;
         let outcome = cx.destroy_lxc(permit).await?;
         if let Some(failure) = Cx::task_failed(DOING, &outcome) {
-            // PVE may have freed the disks before it failed: a person must look.
-            return Err(StepError::Stuck(failure));
+            cx.reload().await.map_err(StepError::Halt)?;
+            let task = cx.row().and_then(|r| r.upid).unwrap_or_default();
+            return Err(half_destroyed(failure, &task));
         }
     }
     if absent_everywhere(cx, &guest.place).await? {
@@ -189,6 +183,35 @@ async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepRes
     } else {
         Err(moved(guest))
     }
+}
+
+/// Awaits a destroy that was sent before: by a worker that died, or by a call whose answer was lost. Its verdict counts; a
+/// second DELETE goes out only after a person has seen how the first one failed.
+async fn settle_earlier(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
+    let place = &guest.place;
+    let earlier = match cx.earlier_task("vzdestroy") {
+        Some(upid) => Some(upid),
+        None => {
+            cx.running_task(&place.node, place.vmid, "vzdestroy")
+                .await?
+        }
+    };
+    let Some(upid) = earlier else {
+        return Ok(());
+    };
+    let outcome = cx.await_task(DOING, &upid).await?;
+    match Cx::task_failed(DOING, &outcome) {
+        Some(failure) => Err(half_destroyed(failure, upid.as_str())),
+        None => Ok(()),
+    }
+}
+
+/// PVE may have freed the disks before it failed: a person must look. The failure names the task.
+fn half_destroyed(failure: Failure, task: &str) -> StepError {
+    StepError::Stuck(Failure {
+        message: format!("{} ({task})", failure.message),
+        ..failure
+    })
 }
 
 async fn permit(

@@ -1,0 +1,184 @@
+//! When a destroy may be sent, and when a guest may be forgotten.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
+
+use std::time::Duration;
+
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::ids::OperationId;
+use proximity_domain::operation::OperationState;
+use proximity_domain::saga::StepState;
+use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::engine::EngineLimits;
+use proximity_pve_emulator::core::{Access, TaskState, TaskTimes};
+use proximity_store::records::{AppRecord, OperationRecord};
+use proximity_testkit::world::TestWorld;
+
+async fn world_with(limits: EngineLimits) -> (TestWorld, AppRecord, NativeGuest) {
+    let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "web".to_owned(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let op = w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(op.state, OperationState::Succeeded);
+    let guest = w.store.native_guests(app.id).await.unwrap().pop().unwrap();
+    let app = w.store.app(app.id).await.unwrap().unwrap();
+    (w, app, guest)
+}
+
+async fn act(w: &TestWorld, action: Action) -> OperationRecord {
+    let op = w.engine.act(&w.actor, "web", action).await.unwrap();
+    w.settled(op.id).await.unwrap()
+}
+
+/// Returns when `there` holds; it is asked after each turn of the other tasks.
+async fn until<F: Future<Output = bool>>(what: &str, there: impl Fn() -> F) {
+    let looking = async {
+        while !there().await {
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(Duration::from_secs(20), looking)
+        .await
+        .unwrap_or_else(|_| panic!("never: {what}"));
+}
+
+async fn tasks_ended(w: &TestWorld) {
+    until("all tasks ended", || async {
+        w.pve.meddle(|world| {
+            world
+                .tasks()
+                .iter()
+                .all(|t| matches!(t.state, TaskState::Stopped { .. }))
+        })
+    })
+    .await;
+}
+
+fn removal() -> Action {
+    Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+    }
+}
+
+fn deletes(w: &TestWorld) -> usize {
+    let changes = w.pve.changes();
+    changes.iter().filter(|c| c.starts_with("DELETE")).count()
+}
+
+/// PVE may have freed the disks of a destroy that failed: whether or not the worker lived to hear of it, only a person's
+/// retry sends a second one.
+#[tokio::test]
+async fn a_destroy_that_failed_unseen_is_not_sent_again_unasked() {
+    let (mut w, _, guest) = world_with(EngineLimits::default()).await;
+    let vmid = guest.identity.vmid.get();
+    w.pve.guests.refuse_destroy(vmid, true);
+    w.pve.meddle(|world| {
+        world.set_task_times(TaskTimes {
+            destroy_ms: 300,
+            ..world.task_times()
+        });
+    });
+    let op = w.engine.act(&w.actor, "web", removal()).await.unwrap().id;
+    until("the destroy's task is recorded", || async {
+        let steps = w.store.steps(op).await.unwrap();
+        steps
+            .iter()
+            .any(|s| s.upid.as_deref().is_some_and(|u| u.contains("vzdestroy")))
+    })
+    .await;
+    w.crash_worker().await;
+    tasks_ended(&w).await;
+    w.start_worker();
+    let stuck = w.settled(op).await.unwrap();
+    assert!(
+        matches!(stuck.state, OperationState::Stuck { .. }),
+        "{:?}",
+        stuck.state
+    );
+    assert_eq!(deletes(&w), 1, "the first one's verdict counts");
+
+    w.pve.guests.refuse_destroy(vmid, false);
+    w.engine.retry_operation(&w.actor, op).await.unwrap();
+    let done = w.settled(op).await.unwrap();
+    assert_eq!(done.state, OperationState::Succeeded);
+    assert_eq!(deletes(&w), 2);
+    assert!(w.pve.guests.vmids().is_empty());
+    assert!(w.store.ports().await.unwrap().held.is_empty());
+}
+
+/// The same when the worker hears of it: stuck, and the retry is a new attempt.
+#[tokio::test]
+async fn a_destroy_that_failed_is_tried_again_by_a_persons_retry() {
+    let (w, _, guest) = world_with(EngineLimits::default()).await;
+    let vmid = guest.identity.vmid.get();
+    w.pve.guests.refuse_destroy(vmid, true);
+    for expected in 1..=2 {
+        let op = match w.store.live_operations().await.unwrap().pop() {
+            None => act(&w, removal()).await,
+            Some(op) => {
+                w.engine.retry_operation(&w.actor, op.id).await.unwrap();
+                w.settled(op.id).await.unwrap()
+            }
+        };
+        assert!(
+            matches!(op.state, OperationState::Stuck { .. }),
+            "{:?}",
+            op.state
+        );
+        assert_eq!(deletes(&w), expected);
+    }
+}
+
+/// Somebody edits the description while a deploy is at work: unwinding may not destroy it, and may not forget it either.
+#[tokio::test]
+async fn a_guest_whose_mark_was_edited_is_neither_destroyed_nor_forgotten() {
+    let mut w = TestWorld::start(Access::Full).await.unwrap();
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "web".to_owned(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let op: OperationId = app.operation.unwrap();
+    until("the container is made", || async {
+        let steps = w.store.steps(op).await.unwrap();
+        steps
+            .iter()
+            .any(|s| s.name == "create_container" && s.state == StepState::Succeeded)
+    })
+    .await;
+    w.crash_worker().await;
+    tasks_ended(&w).await;
+    let guest = w.store.native_guests(app.id).await.unwrap().pop().unwrap();
+    let place = &guest.place;
+    let path = format!("/nodes/{}/lxc/{}/config", place.node, place.vmid);
+    w.pve.put(&path, &[("description", "my notes")]).await;
+    w.start_worker();
+    let stuck = w.settled(op).await.unwrap();
+    let OperationState::Stuck { failure, .. } = &stuck.state else {
+        panic!("{:?}", stuck.state)
+    };
+    assert_eq!(failure.code, "identity_conflict");
+    assert_eq!(deletes(&w), 0);
+    assert_eq!(
+        w.store.native_guests(app.id).await.unwrap().len(),
+        1,
+        "still recorded"
+    );
+
+    let mark = guest.identity.mark.described("my notes");
+    w.pve.put(&path, &[("description", &mark)]).await;
+    w.engine.retry_operation(&w.actor, op).await.unwrap();
+    let ended = w.settled(op).await.unwrap();
+    assert!(
+        matches!(ended.state, OperationState::Failed { .. }),
+        "{:?}",
+        ended.state
+    );
+    assert!(w.pve.guests.vmids().is_empty());
+    assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
+}
