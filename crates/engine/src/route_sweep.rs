@@ -1,7 +1,8 @@
 //! Keeps the gateway's routes true to the apps: level-triggered, no input but the world, idempotent.
 //!
 //! Flow: read apps, routes and, for apps whose route is missing or whose dials fail, the guest's own addresses; then set or
-//! withdraw. Guarantees: an app with a live operation is left to that operation; an address is used only if it is on the
+//! withdraw (of an archived app; of a stopped or failed one without a URL).
+//! Guarantees: an app with a live operation is left to that operation; an address is used only if it is on the
 //! device with our MAC of a container that is ours; an unreadable view changes nothing.
 
 use std::collections::HashSet;
@@ -62,19 +63,40 @@ pub async fn sweep(engine: &Engine) -> Result<usize, EngineError> {
             continue;
         }
         let route = routes.iter().find(|r| r.app == app.id);
-        if app.status.label() == StatusLabel::Running {
-            changed += usize::from(mend(engine, &app, route).await);
+        match app.status.label() {
+            StatusLabel::Running => changed += usize::from(mend(engine, &app, route).await),
+            // Nothing was fetched from it since it stopped or failed.
+            StatusLabel::Stopped | StatusLabel::Error if app.url.is_none() && route.is_some() => {
+                changed += usize::from(close(engine, app.id).await);
+            }
+            StatusLabel::Stopped
+            | StatusLabel::Error
+            | StatusLabel::Deploying
+            | StatusLabel::Adopting
+            | StatusLabel::Cloning
+            | StatusLabel::Updating
+            | StatusLabel::Removing => {}
         }
     }
     let known: HashSet<AppId> = apps.iter().map(|a| a.id).collect();
     for stray in routes.iter().filter(|r| !known.contains(&r.app)) {
         // Only routes of apps that are archived: one that was recorded since the listing is not there yet.
         if engine.store().app(stray.app).await?.is_none() {
-            let _ = ingress.withdraw(stray.app).await;
-            changed += 1;
+            changed += usize::from(close(engine, stray.app).await);
         }
     }
     Ok(changed)
+}
+
+/// Takes a route away that should not be there. True if it went.
+async fn close(engine: &Engine, app: AppId) -> bool {
+    match engine.inner.parts.ingress.withdraw(app).await {
+        Ok(()) => true,
+        Err(e) => {
+            tracing::warn!(%app, error = %e, "a route that should not be there cannot be withdrawn");
+            false
+        }
+    }
 }
 
 async fn all_apps(engine: &Engine) -> Result<Vec<AppRecord>, EngineError> {

@@ -1,14 +1,21 @@
 //! Restart: shut down, then start; never PVE's reboot, which ignores lock and quorum.
+//!
+//! Guarantees: as for start, once the container was shut down. When it was not, nothing but its ports was touched: they are
+//! opened again, and the app shows what it is.
+
+use async_trait::async_trait;
+use proximity_store::effects::Effects;
 
 use super::start_app::StartEnding;
 use super::steps::health_check::CheckHealth;
 use super::steps::power::ConfirmRunning;
 use super::steps::publish_route::PublishRoute;
-use super::steps::shutdown::ShutDown;
+use super::steps::shutdown::{ShutDown, was_shut_down};
 use super::steps::start::StartContainer;
+use super::steps::status::{event, observed_status};
 use super::steps::wait_network::WaitNetwork;
 use super::steps::withdraw_route::WithdrawRoute;
-use crate::saga::{Calls, Row, Saga};
+use crate::saga::{Calls, Cx, Ending, Row, Saga, StepResult};
 
 const STEPS: &[Row] = &[
     Row {
@@ -71,5 +78,25 @@ const STEPS: &[Row] = &[
 
 pub(super) static SAGA: Saga = Saga {
     steps: STEPS,
-    ending: &StartEnding,
+    ending: &RestartEnding,
 };
+
+struct RestartEnding;
+
+#[async_trait]
+impl Ending for RestartEnding {
+    async fn succeeded(&self, cx: &Cx) -> StepResult<Effects> {
+        StartEnding.succeeded(cx).await
+    }
+
+    async fn unwound(&self, cx: &Cx) -> StepResult<Effects> {
+        if was_shut_down(cx) {
+            return StartEnding.unwound(cx).await;
+        }
+        Ok(Effects {
+            status: Some(observed_status(cx).await?),
+            events: vec![event(cx, "AppRestartFailed")],
+            ..Effects::default()
+        })
+    }
+}

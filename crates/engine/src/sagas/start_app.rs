@@ -78,6 +78,13 @@ impl Ending for StartEnding {
     }
 
     async fn unwound(&self, cx: &Cx) -> StepResult<Effects> {
+        if cx.steps().is_empty() {
+            // Cancelled before anything was begun: the app is what it was.
+            return Ok(Effects {
+                events: vec![event(cx, "AppStartFailed")],
+                ..Effects::default()
+            });
+        }
         Ok(Effects {
             status: Some(failed_status(cx).await?),
             url: Some(None),

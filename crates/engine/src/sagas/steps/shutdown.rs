@@ -61,6 +61,13 @@ impl StepAction for ShutDown {
     }
 }
 
+/// Whether this operation has shut its container down: the step's output outlives its undo.
+pub(crate) fn was_shut_down(cx: &Cx) -> bool {
+    cx.steps()
+        .iter()
+        .any(|row| row.name == "shutdown" && row.output.is_some())
+}
+
 async fn stop_it(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     let force = cx
         .op

@@ -1,14 +1,21 @@
-//! Closes the app's ports; the undo opens them again if the guest still runs.
+//! Closes the app's ports; the undo opens them again if the guest still runs and was not restarted.
 
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::operation::OperationKind;
 use proximity_domain::saga::StepRecord;
 use proximity_store::effects::Effects;
+use proximity_store::records::LogLevel;
 use serde_json::Value;
 
 use super::publish_route::publish;
+use super::shutdown::was_shut_down;
 use crate::saga::{Cx, Done, Look, StepAction, StepError, StepResult};
 use crate::seams::IngressError;
+
+/// Between two tries to open the ports again, milliseconds.
+const REOPEN_PAUSE_MS: u64 = 500;
 
 pub(crate) struct WithdrawRoute;
 
@@ -22,18 +29,50 @@ impl StepAction for WithdrawRoute {
     }
 
     async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
+        if cx.op.kind == OperationKind::Restart && was_shut_down(cx) {
+            // It came up again, if at all, without proof of health: its ports stay closed.
+            return Ok(Effects::default());
+        }
         let Some(guest) = cx.guest().await? else {
             return Ok(Effects::default());
         };
         let ours = matches!(cx.look(&guest).await?, Look::Ours { .. });
         if ours && cx.is_running(&guest).await? {
-            let url = publish(cx, &guest).await?;
+            return reopen(cx, &guest).await;
+        }
+        Ok(Effects::default())
+    }
+}
+
+/// Opens the ports again, as well as it goes: an app that does not answer, or a gateway that is away, is no reason to leave
+/// the operation open. The log says so, and the sweep sets the route of a running app again.
+async fn reopen(cx: &Cx, guest: &NativeGuest) -> StepResult<Effects> {
+    let mut attempt = 1;
+    loop {
+        let failure = match publish(cx, guest).await {
+            Ok(url) => {
+                return Ok(Effects {
+                    url: Some(Some(url)),
+                    ..Effects::default()
+                });
+            }
+            Err(StepError::Halt(halt)) => return Err(StepError::Halt(halt)),
+            Err(
+                StepError::Failed(f)
+                | StepError::Transient(f)
+                | StepError::Uncertain(f)
+                | StepError::Stuck(f),
+            ) => f,
+        };
+        if attempt >= cx.limits().attempts {
+            let line = format!("its port could not be opened again: {}", failure.message);
             return Ok(Effects {
-                url: Some(Some(url)),
+                log: vec![cx.line(LogLevel::Warning, line)],
                 ..Effects::default()
             });
         }
-        Ok(Effects::default())
+        attempt += 1;
+        cx.pause_ms(REOPEN_PAUSE_MS).await?;
     }
 }
 

@@ -1,0 +1,149 @@
+//! What failing and cancelled operations leave: app, route, guest and records agree.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
+
+use proximity_domain::app::StatusLabel;
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::ids::HolderId;
+use proximity_domain::operation::OperationState;
+use proximity_domain::time::Timestamp;
+use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::engine::EngineLimits;
+use proximity_engine::route_sweep::sweep;
+use proximity_engine::seams::{Ingress, RouteSpec};
+use proximity_pve_emulator::core::Access;
+use proximity_store::records::{AppRecord, OperationRecord};
+use proximity_testkit::world::TestWorld;
+use uuid::Uuid;
+
+async fn world_with(limits: EngineLimits) -> (TestWorld, AppRecord, NativeGuest) {
+    let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "web".to_owned(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let op = w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(op.state, OperationState::Succeeded);
+    let guest = w.store.native_guests(app.id).await.unwrap().pop().unwrap();
+    let app = w.store.app(app.id).await.unwrap().unwrap();
+    (w, app, guest)
+}
+
+async fn act(w: &TestWorld, action: Action) -> OperationRecord {
+    let op = w.engine.act(&w.actor, "web", action).await.unwrap();
+    w.settled(op.id).await.unwrap()
+}
+
+async fn now_is(w: &TestWorld, app: &AppRecord) -> AppRecord {
+    w.store.app(app.id).await.unwrap().unwrap()
+}
+
+async fn routes(w: &TestWorld) -> usize {
+    w.routes.routes().await.unwrap().len()
+}
+
+#[tokio::test]
+async fn a_restart_that_does_not_come_up_ends_with_its_ports_closed() {
+    let (w, app, guest) = world_with(EngineLimits {
+        network_ms: 300,
+        ..EngineLimits::default()
+    })
+    .await;
+    w.pve.guests.lose_address(guest.identity.vmid.get());
+    let op = act(&w, Action::Restart { force: false }).await;
+    assert!(
+        matches!(op.state, OperationState::Failed { .. }),
+        "{:?}",
+        op.state
+    );
+    let after = now_is(&w, &app).await;
+    assert_eq!(
+        (after.status.label(), after.url),
+        (StatusLabel::Error, None)
+    );
+    assert_eq!(routes(&w).await, 0);
+}
+
+#[tokio::test]
+async fn a_restart_that_could_not_stop_its_container_leaves_the_app_serving() {
+    let (w, app, guest) = world_with(EngineLimits {
+        shutdown_s: 1,
+        ..EngineLimits::default()
+    })
+    .await;
+    w.pve.guests.ignore_shutdown(guest.identity.vmid.get());
+    let op = act(&w, Action::Restart { force: false }).await;
+    assert!(
+        matches!(op.state, OperationState::Failed { .. }),
+        "{:?}",
+        op.state
+    );
+    let after = now_is(&w, &app).await;
+    assert_eq!(
+        (after.status.label(), after.url),
+        (StatusLabel::Running, app.url)
+    );
+    assert_eq!(routes(&w).await, 1);
+}
+
+/// The container neither stops nor answers any more: the stop has failed, and that is all there is to say.
+#[tokio::test]
+async fn a_failed_stop_of_an_app_that_does_not_answer_is_failed_not_stuck() {
+    let (w, app, guest) = world_with(EngineLimits {
+        shutdown_s: 1,
+        ..EngineLimits::default()
+    })
+    .await;
+    let vmid = guest.identity.vmid.get();
+    w.pve.guests.ignore_shutdown(vmid);
+    w.pve.guests.lose_address(vmid);
+    let op = act(&w, Action::Stop { force: false }).await;
+    let OperationState::Failed { failure } = &op.state else {
+        panic!("{:?}", op.state)
+    };
+    assert_eq!(failure.code, "shutdown_timed_out");
+    assert_eq!(now_is(&w, &app).await.status.label(), StatusLabel::Running);
+    let log = w.store.log(app.id, 0, 1_000).await.unwrap();
+    assert!(
+        log.iter()
+            .any(|l| l.message.contains("not be opened again"))
+    );
+}
+
+#[tokio::test]
+async fn a_start_cancelled_before_its_first_step_changes_nothing() {
+    let (mut w, app, _) = world_with(EngineLimits::default()).await;
+    act(&w, Action::Stop { force: false }).await;
+    w.crash_worker().await;
+    let op = w.engine.act(&w.actor, "web", Action::Start).await.unwrap();
+    // A worker claims it and dies at once.
+    let holder = HolderId(Uuid::from_u128(77));
+    let claimed = w.store.claim(holder, 60_000, true, Timestamp(0)).await;
+    assert_eq!(claimed.unwrap().unwrap().0.id, op.id);
+    w.engine.cancel_operation(&w.actor, op.id).await.unwrap();
+    w.start_worker();
+    let op = w.settled(op.id).await.unwrap();
+    assert_eq!(op.state, OperationState::Cancelled);
+    assert_eq!(now_is(&w, &app).await.status.label(), StatusLabel::Stopped);
+}
+
+#[tokio::test]
+async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
+    let (w, app, guest) = world_with(EngineLimits::default()).await;
+    assert_eq!(sweep(&w.engine).await.unwrap(), 0, "nothing to do");
+    w.routes.withdraw(app.id).await.unwrap();
+    assert_eq!(sweep(&w.engine).await.unwrap(), 1);
+    assert_eq!(routes(&w).await, 1, "a running app's route is set again");
+
+    act(&w, Action::Stop { force: false }).await;
+    let vmid = guest.identity.vmid.get();
+    let route = RouteSpec {
+        app: app.id,
+        ports: app.ports.unwrap(),
+        target: (proximity_testkit::guests::address(vmid), 8080).into(),
+    };
+    w.routes.set_route(&route).await.unwrap();
+    assert_eq!(sweep(&w.engine).await.unwrap(), 1);
+    assert_eq!(routes(&w).await, 0, "a stopped app's route is closed");
+}
