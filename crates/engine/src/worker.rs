@@ -13,6 +13,7 @@ use proximity_store::records::{Fence, OperationRecord};
 use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
+use tokio_util::task::AbortOnDropHandle;
 
 use crate::at_work::AtWorkGuard;
 use crate::engine::Engine;
@@ -100,13 +101,14 @@ async fn work(engine: Engine, op: OperationRecord, fence: Fence, stop: Cancellat
     let kind = op.kind.label();
     let lease_lost = Arc::new(AtomicBool::new(false));
     let cancel_requested = Arc::new(AtomicBool::new(op.cancel_requested));
-    let beat = tokio::spawn(heartbeat(
+    // Aborted with this work, also when the work is dropped: a claim nobody works on must run out.
+    let _beat = AbortOnDropHandle::new(tokio::spawn(heartbeat(
         engine.clone(),
         fence,
         stop.clone(),
         lease_lost.clone(),
         cancel_requested.clone(),
-    ));
+    )));
     tracing::info!(operation = %id, kind, epoch = fence.epoch.0, "operation claimed");
     match context(engine, op, fence, stop, lease_lost, cancel_requested).await {
         Ok(cx) => match drive(&cx, saga(cx.op.kind)).await {
@@ -120,7 +122,6 @@ async fn work(engine: Engine, op: OperationRecord, fence: Fence, stop: Cancellat
             tracing::error!(operation = %id, kind, error = %e, "operation cannot be worked on")
         }
     }
-    beat.abort();
 }
 
 /// Waits until no sweep is at work on the app; a sweep takes a moment at most.
