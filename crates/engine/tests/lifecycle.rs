@@ -1,4 +1,5 @@
 //! The life of an app on the emulated PVE: what is there afterwards, not what was called.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::ids::OperationId;
