@@ -43,10 +43,8 @@ impl Child {
             .open(&log)
             .map_err(|e| unusable(&log, &e))?;
         let errors = file.try_clone().map_err(|e| unusable(&log, &e))?;
-        // Not by its path: a build may have put another file there in the meantime.
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = Command::new(&place.kept_program);
         command
-            .arg0(&place.program)
             .args(args)
             .stdin(Stdio::piped())
             .stdout(file)
@@ -58,7 +56,7 @@ impl Child {
             command.env_remove(variable);
         }
         let mut process = command.spawn().map_err(|e| {
-            let message = format!("cannot start {}: {e}", place.program.display());
+            let message = format!("cannot start {}: {e}", place.kept_program.display());
             Failed::error("start", message, "check that the file can be run")
         })?;
         let stdin = process.stdin.take();

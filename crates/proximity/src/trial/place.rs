@@ -16,8 +16,10 @@ use crate::roles::private_file;
 #[derive(Debug)]
 pub(crate) struct Place {
     pub(crate) dir: PathBuf,
-    /// This program's own file.
+    /// This program's own file, as people know it.
     pub(crate) program: PathBuf,
+    /// The same file under a name that no build replaces: the lab starts itself by its path later on.
+    pub(crate) kept_program: PathBuf,
     /// The lab's state.
     pub(crate) lab: PathBuf,
     /// The server's data directory.
@@ -43,6 +45,8 @@ impl Place {
         let dir = dir.canonicalize().map_err(|e| unusable(&dir, &e))?;
         let lock = lock(&dir)?;
         let program = std::env::current_exe().map_err(|e| unusable(&dir, &e))?;
+        let kept_program = dir.join("proximity");
+        keep(&program, &kept_program).map_err(|e| unusable(&kept_program, &e))?;
         let template_cache = args
             .template_cache
             .clone()
@@ -50,6 +54,7 @@ impl Place {
         private_file::make_dir(&template_cache).map_err(|e| unusable(&template_cache, &e))?;
         Ok(Self {
             program,
+            kept_program,
             lab: dir.join("lab"),
             data: dir.join("data"),
             config: dir.join("config.yaml"),
@@ -79,6 +84,18 @@ impl Place {
         }
         Ok(())
     }
+}
+
+/// A second name for the program's file; a copy where that cannot be.
+fn keep(program: &Path, kept: &Path) -> std::io::Result<()> {
+    match std::fs::remove_file(kept) {
+        Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
+        Ok(()) | Err(_) => {}
+    }
+    if std::fs::hard_link(program, kept).is_ok() {
+        return Ok(());
+    }
+    std::fs::copy("/proc/self/exe", kept).map(drop)
 }
 
 fn gone(path: &Path, removed: std::io::Result<()>) -> Result<(), Failed> {
