@@ -12,10 +12,11 @@ use crate::error::EngineError;
 
 impl Engine {
     /// Retries an operation: a stuck one goes on after its last finished step under a new epoch; a failed one, which was
-    /// unwound, becomes a new operation (with a new VMID and mark, where it creates a guest).
+    /// unwound, becomes a new operation (with a new VMID and mark, where it creates a guest). Only the app's last operation is
+    /// repeated: an older one, a removal above all, was asked for in other circumstances.
     ///
     /// # Errors
-    /// Unknown, in another state, or the app is busy.
+    /// Unknown, in another state, not the last one, or the app is busy.
     pub async fn retry_operation(
         &self,
         actor: &Actor,
@@ -55,6 +56,17 @@ impl Engine {
                 what: "app",
                 name: op.app.to_string(),
             })?;
+        if self
+            .last_operation(&app)
+            .await?
+            .is_some_and(|o| o.id != op.id)
+        {
+            return Err(EngineError::NotInState {
+                app: app.hostname.to_string(),
+                status: "past that operation".to_owned(),
+                action: format!("retry of an older {}", op.kind.label()),
+            });
+        }
         if op.kind == OperationKind::Deploy {
             self.refuse_deploy_over_a_guest(&app).await?;
         }
