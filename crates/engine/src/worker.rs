@@ -116,11 +116,39 @@ async fn work(engine: Engine, op: OperationRecord, fence: Fence, stop: Cancellat
             Err(Halt::ShuttingDown) => {
                 tracing::info!(operation = %id, kind, "operation left for the next start");
             }
+            Err(Halt::Store(e)) if is_refusal(&e) => stick_refused(&cx, &e).await,
             Err(e) => tracing::warn!(operation = %id, kind, error = %e, "operation let go"),
         },
         Err(e) => {
             tracing::error!(operation = %id, kind, error = %e, "operation cannot be worked on")
         }
+    }
+}
+
+/// Refused by a rule of the store, not by its disk: every take-over would be refused the same way.
+fn is_refusal(error: &StoreError) -> bool {
+    matches!(
+        error,
+        StoreError::IllegalTransition { .. }
+            | StoreError::Exists { .. }
+            | StoreError::NotFound { .. }
+    )
+}
+
+/// A commit was refused by rule: a person is needed, or the operation would be taken over and refused for ever.
+async fn stick_refused(cx: &Cx, error: &StoreError) {
+    let failure = Failure::new(
+        "record_refused",
+        format!("what was done cannot be recorded: {error}"),
+        "look at the app's containers and its log, then retry; if it happens again, report it as a bug",
+    )
+    .at(cx.step_name());
+    let stuck = cx
+        .store()
+        .stick(&cx.fence, None, failure, Effects::default(), cx.now())
+        .await;
+    if let Err(e) = stuck {
+        tracing::warn!(operation = %cx.op.id, error = %e, "operation let go");
     }
 }
 

@@ -3,7 +3,7 @@
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::NativeGuest;
-use proximity_domain::ids::HolderId;
+use proximity_domain::ids::{GuestId, HolderId, Vmid};
 use proximity_domain::operation::OperationState;
 use proximity_domain::time::Timestamp;
 use proximity_engine::commands::{Action, CreateApp};
@@ -11,6 +11,7 @@ use proximity_engine::engine::EngineLimits;
 use proximity_engine::route_sweep::sweep;
 use proximity_engine::seams::{Ingress, RouteSpec};
 use proximity_pve_emulator::core::Access;
+use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_testkit::world::TestWorld;
 use uuid::Uuid;
@@ -146,4 +147,68 @@ async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
     w.routes.set_route(&route).await.unwrap();
     assert_eq!(sweep(&w.engine).await.unwrap(), 1);
     assert_eq!(routes(&w).await, 0, "a stopped app's route is closed");
+}
+
+/// A removal that failed once is not carried out later by a retry of its id: that would be a removal without confirmation.
+#[tokio::test]
+async fn an_old_removal_is_not_repeated() {
+    let limits = EngineLimits {
+        shutdown_s: 1,
+        ..EngineLimits::default()
+    };
+    let (w, app, guest) = world_with(limits).await;
+    w.pve.guests.ignore_shutdown(guest.identity.vmid.get());
+    let removal = act(
+        &w,
+        Action::Delete {
+            confirm: Some("web".to_owned()),
+            force_stop: false,
+        },
+    )
+    .await;
+    assert!(matches!(removal.state, OperationState::Failed { .. }));
+    act(&w, Action::Stop { force: true }).await;
+    let refused = w.engine.retry_operation(&w.actor, removal.id).await;
+    assert!(refused.is_err(), "{refused:?}");
+    assert_eq!(now_is(&w, &app).await.status.label(), StatusLabel::Stopped);
+}
+
+/// A commit the store refuses by rule is refused by every take-over as well: the operation is stuck, it does not go round.
+#[tokio::test]
+async fn an_operation_whose_end_cannot_be_recorded_is_stuck() {
+    let (mut w, app, guest) = world_with(EngineLimits::default()).await;
+    w.crash_worker().await;
+    let action = Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+    };
+    let op = w.engine.act(&w.actor, "web", action).await.unwrap();
+    let holder = HolderId(Uuid::from_u128(77));
+    let now = Timestamp(0);
+    let (_, fence) = w
+        .store
+        .claim(holder, 60_000, true, now)
+        .await
+        .unwrap()
+        .unwrap();
+    // A second guest of the app, which this removal does not know what to do with.
+    let mut second = guest.clone();
+    second.id = GuestId(Uuid::from_u128(78));
+    second.created_by = op.id;
+    second.identity.vmid = Vmid::try_from(900).unwrap();
+    second.identity.mark.nonce = 79;
+    second.place.vmid = second.identity.vmid;
+    second.identity.rootfs_volid = None;
+    let effects = Effects {
+        guests: vec![GuestChange::Insert(second)],
+        ..Effects::default()
+    };
+    w.store.note(&fence, effects, now).await.unwrap();
+    w.start_worker();
+    let op = w.settled(op.id).await.unwrap();
+    let OperationState::Stuck { failure, .. } = &op.state else {
+        panic!("{:?}", op.state)
+    };
+    assert_eq!(failure.code, "record_refused");
+    assert!(w.store.app(app.id).await.unwrap().is_some(), "not archived");
 }
