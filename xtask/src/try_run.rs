@@ -22,9 +22,16 @@ pub(crate) fn become_try(place: &Place, args: &[String]) -> Result<std::convert:
     Err(invocation(place, args).replace_process())
 }
 
-/// `proximity try ARGS` as a program to run.
+/// `proximity try ARGS` as a program to run. Its files and the template stay in the build folder.
 pub(crate) fn invocation(place: &Place, args: &[String]) -> Invocation {
-    Invocation::new(binary(place)).arg("try").args(args)
+    let given = |name: &str| args.iter().any(|a| a == name || a.starts_with(&format!("{name}=")));
+    let mut invocation = Invocation::new(binary(place)).arg("try");
+    for (name, folder) in [("--dir", "try"), ("--template-cache", "lab")] {
+        if !given(name) {
+            invocation = invocation.arg(name).arg(place.target().join(folder));
+        }
+    }
+    invocation.args(args)
 }
 
 /// The binary that developers and tests run.

@@ -6,7 +6,7 @@ use proximity_pve::guest::Push;
 use sha2::{Digest, Sha256};
 
 use super::super::guest_session::{GuestSession, command_failed};
-use crate::catalog::{PackageName, ResolvedFile, RunStep, UnitState, UnitStep, Step};
+use crate::catalog::{PackageName, ResolvedFile, RunStep, Step, UnitState, UnitStep};
 use crate::saga::{StepError, StepResult};
 
 const PUSH_MS: u64 = 60_000;
@@ -44,26 +44,17 @@ async fn apt(session: &GuestSession<'_>, packages: &[&str]) -> StepResult<()> {
         return Ok(());
     }
     const QUIET: [&str; 2] = ["env", "DEBIAN_FRONTEND=noninteractive"];
-    // A run that was cut off may have left packages half configured.
-    let configure = [&QUIET[..], &["dpkg", "--configure", "-a"]].concat();
-    session
-        .must("finishing interrupted installations", &configure)
-        .await?;
     let update = [&QUIET[..], &["apt-get", "-q", "update"]].concat();
-    session
-        .must("refreshing the package lists", &update)
-        .await?;
+    session.must("refreshing the package lists", &update).await?;
     let mut install = QUIET.to_vec();
-    install.extend([
-        "apt-get",
-        "-q",
-        "-y",
-        "--no-install-recommends",
-        "install",
-        "--",
-    ]);
+    install.extend(["apt-get", "-q", "-y", "--no-install-recommends", "install", "--"]);
     install.extend(packages);
-    session.must("installing packages", &install).await?;
+    if session.change(&install).await?.exit_code != 0 {
+        // A run that was cut off may have left packages half configured.
+        let configure = [&QUIET[..], &["dpkg", "--configure", "-a"]].concat();
+        session.must("finishing interrupted installations", &configure).await?;
+        session.must("installing packages", &install).await?;
+    }
     if installed(session, packages).await? {
         Ok(())
     } else {
@@ -126,36 +117,29 @@ async fn file(session: &GuestSession<'_>, file: &ResolvedFile) -> StepResult<()>
 
 /// Content, mode, owner and group as read back from the guest.
 async fn is_as_wanted(session: &GuestSession<'_>, file: &ResolvedFile) -> StepResult<bool> {
-    let stat = session
-        .look(&["stat", "--format=%a %U %G", "--", file.path.as_str()])
-        .await?;
-    if stat.exit_code != 0 {
-        return Ok(false);
-    }
-    let wanted = format!(
-        "{:o} {} {}",
-        file.mode.bits(),
-        file.owner.as_str(),
-        file.group.as_str()
-    );
-    if String::from_utf8_lossy(&stat.stdout).trim() != wanted {
-        return Ok(false);
-    }
-    let sum = session
-        .look(&["sha256sum", "--", file.path.as_str()])
-        .await?;
+    // One way into the guest instead of two; the script is fixed, the path is its argument.
+    const LOOK: &str = r#"stat --format='%a %U %G' -- "$1" && sha256sum -- "$1""#;
+    let seen = session.look(&["/bin/sh", "-c", LOOK, "look", file.path.as_str()]).await?;
     let hash = hex::encode(Sha256::digest(file.content.expose()));
-    Ok(sum.exit_code == 0 && String::from_utf8_lossy(&sum.stdout).starts_with(&hash))
+    let wanted =
+        format!("{:o} {} {}", file.mode.bits(), file.owner.as_str(), file.group.as_str());
+    let text = String::from_utf8_lossy(&seen.stdout);
+    let mut lines = text.lines();
+    Ok(seen.exit_code == 0
+        && lines.next() == Some(wanted.as_str())
+        && lines.next().is_some_and(|sum| sum.starts_with(&hash)))
 }
 
 async fn unit(session: &GuestSession<'_>, unit: &UnitStep) -> StepResult<()> {
     let name = unit.name.as_str();
-    session
-        .must("reading the unit files", &["systemctl", "daemon-reload"])
-        .await?;
     if unit.enable {
+        // Reads the unit files again as well.
         session
             .must("enabling the service", &["systemctl", "enable", "--", name])
+            .await?;
+    } else {
+        session
+            .must("reading the unit files", &["systemctl", "daemon-reload"])
             .await?;
     }
     let verb = match unit.state {
