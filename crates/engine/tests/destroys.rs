@@ -182,3 +182,41 @@ async fn a_guest_whose_mark_was_edited_is_neither_destroyed_nor_forgotten() {
     assert!(w.pve.guests.vmids().is_empty());
     assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
 }
+
+/// As for a deploy: cut off at ever later calls, a removal ends with one destroy task and nothing left.
+#[tokio::test]
+async fn a_removal_survives_a_worker_that_dies_at_any_call() {
+    for more in 1_u64.. {
+        let (mut w, _, _) = world_with(EngineLimits::default()).await;
+        let before = w.pve.calls();
+        let op = w.engine.act(&w.actor, "web", removal()).await.unwrap().id;
+        let finished = tokio::select! {
+            biased;
+            () = w.pve.calls_arrived(before + more) => false,
+            settled = w.settled(op) => settled.is_ok(),
+        };
+        w.crash_worker().await;
+        w.start_worker();
+        let ended = w.settled(op).await.unwrap();
+        assert_eq!(ended.state, OperationState::Succeeded, "cut at call {more}");
+        let destroyed = w.pve.meddle(|world| {
+            world
+                .tasks()
+                .iter()
+                .filter(|t| t.upid.to_string().contains(":vzdestroy:"))
+                .count()
+        });
+        assert_eq!(destroyed, 1, "cut at call {more}");
+        assert!(w.pve.guests.vmids().is_empty(), "cut at call {more}");
+        assert!(w.store.ports().await.unwrap().held.is_empty());
+        assert_eq!(
+            w.store.invariants().await.unwrap(),
+            Vec::<String>::new(),
+            "cut at call {more}"
+        );
+        if finished {
+            assert!(more > 12, "a removal takes more calls than that");
+            return;
+        }
+    }
+}

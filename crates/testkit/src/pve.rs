@@ -91,6 +91,12 @@ impl Pve {
         self.with(|inner| inner.cut_after = Some((method, path_end.to_owned())));
     }
 
+    /// How many calls have arrived since the start.
+    #[must_use]
+    pub fn calls(&self) -> u64 {
+        *self.calls.borrow()
+    }
+
     /// Returns when this many calls have arrived since the start.
     pub async fn calls_arrived(&self, count: u64) {
         // The sender lives as long as this cluster, so waiting cannot fail.
