@@ -220,3 +220,48 @@ async fn a_removal_survives_a_worker_that_dies_at_any_call() {
         }
     }
 }
+
+/// And an unwinding deploy: cancelled while its container starts, cut off at ever later calls.
+#[tokio::test]
+async fn an_unwinding_survives_a_worker_that_dies_at_any_call() {
+    for more in 1_u64.. {
+        let mut w = TestWorld::start(Access::Full).await.unwrap();
+        let request = CreateApp {
+            catalog_id: "beacon".to_owned(),
+            hostname: "web".to_owned(),
+            ..CreateApp::default()
+        };
+        let app = w.engine.create_app(&w.actor, request).await.unwrap();
+        let op: OperationId = app.operation.unwrap();
+        until("the container is being started", || async {
+            let steps = w.store.steps(op).await.unwrap();
+            steps.iter().any(|s| s.name == "start")
+        })
+        .await;
+        w.engine.cancel_operation(&w.actor, op).await.unwrap();
+        // The flag reaches a worker with its next claim.
+        w.crash_worker().await;
+        let before = w.pve.calls();
+        w.start_worker();
+        let finished = tokio::select! {
+            biased;
+            () = w.pve.calls_arrived(before + more) => false,
+            settled = w.settled(op) => settled.is_ok(),
+        };
+        w.crash_worker().await;
+        w.start_worker();
+        let ended = w.settled(op).await.unwrap();
+        assert_eq!(ended.state, OperationState::Cancelled, "cut at call {more}");
+        assert!(w.pve.guests.vmids().is_empty(), "cut at call {more}");
+        assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
+        assert_eq!(
+            w.store.invariants().await.unwrap(),
+            Vec::<String>::new(),
+            "cut at call {more}"
+        );
+        if finished {
+            assert!(more > 12, "start and unwinding take more calls than that");
+            return;
+        }
+    }
+}
