@@ -10,7 +10,7 @@ use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::route_sweep::sweep;
 use proximity_engine::seams::{Ingress, RouteSpec};
-use proximity_pve_emulator::core::Access;
+use proximity_pve_emulator::core::{Access, TaskTimes};
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_testkit::world::TestWorld;
@@ -211,4 +211,34 @@ async fn an_operation_whose_end_cannot_be_recorded_is_stuck() {
     };
     assert_eq!(failure.code, "record_refused");
     assert!(w.store.app(app.id).await.unwrap().is_some(), "not archived");
+}
+
+/// A cancel takes effect at the next step, not at the next heartbeat.
+#[tokio::test]
+async fn a_cancel_turns_the_operation_back_at_its_next_step() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    w.pve.meddle(|world| {
+        world.set_task_times(TaskTimes {
+            start_ms: 300,
+            ..world.task_times()
+        });
+    });
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "web".to_owned(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let op = app.operation.unwrap();
+    let starting = async {
+        while w.store.steps(op).await.unwrap().len() < 3 {
+            tokio::task::yield_now().await;
+        }
+    };
+    let limit = std::time::Duration::from_secs(20);
+    tokio::time::timeout(limit, starting).await.unwrap();
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    let ended = w.settled(op).await.unwrap();
+    assert_eq!(ended.state, OperationState::Cancelled);
+    assert!(w.pve.guests.vmids().is_empty());
 }

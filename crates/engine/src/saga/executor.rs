@@ -74,7 +74,12 @@ fn row_at(saga: &Saga, index: u32) -> Option<&'static Row> {
 async fn current_state(cx: &Cx) -> Result<OperationState, Halt> {
     cx.store().check_fence(&cx.fence).await?;
     let op = cx.store().operation(cx.op.id).await?;
-    op.map(|o| o.state).ok_or(Halt::LeaseLost)
+    let op = op.ok_or(Halt::LeaseLost)?;
+    if op.cancel_requested {
+        // Seen here at once; the heartbeat sees it only at its next beat.
+        cx.cancel_requested.store(true, Ordering::Relaxed);
+    }
+    Ok(op.state)
 }
 
 /// Chooses and commits the intent, then runs the step.
