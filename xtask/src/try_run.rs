@@ -24,7 +24,10 @@ pub(crate) fn become_try(place: &Place, args: &[String]) -> Result<std::convert:
 
 /// `proximity try ARGS` as a program to run. Its files and the template stay in the build folder.
 pub(crate) fn invocation(place: &Place, args: &[String]) -> Invocation {
-    let given = |name: &str| args.iter().any(|a| a == name || a.starts_with(&format!("{name}=")));
+    let given = |name: &str| {
+        args.iter()
+            .any(|a| a == name || a.starts_with(&format!("{name}=")))
+    };
     let mut invocation = Invocation::new(binary(place)).arg("try");
     for (name, folder) in [("--dir", "try"), ("--template-cache", "lab")] {
         if !given(name) {

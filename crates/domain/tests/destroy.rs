@@ -1,5 +1,7 @@
 //! The way to a permit: every factor counts, every obstacle refuses, and only the right operation gets one.
 
+#![allow(clippy::unwrap_used)] // helpers of tests are not test functions to clippy
+
 use proptest::prelude::*;
 use proximity_domain::destroy::{DestroyIntent, NoPermit, PERMIT_VALID_MS, Quorate, may_destroy};
 use proximity_domain::guest::{

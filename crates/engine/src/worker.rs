@@ -17,11 +17,14 @@ use tokio_util::task::AbortOnDropHandle;
 
 use crate::at_work::AtWorkGuard;
 use crate::engine::Engine;
+use crate::error::EngineError;
 use crate::saga::{Cx, Halt, drive};
 use crate::sagas::saga;
 
 /// How often the queue is looked at when nobody rings.
 const POLL: Duration = Duration::from_millis(250);
+/// How often it is looked at while the store cannot be used.
+const POLL_IN_TROUBLE: Duration = Duration::from_secs(5);
 /// How long operations in flight may finish their current step at shutdown.
 const DRAIN: Duration = Duration::from_secs(10);
 
@@ -57,6 +60,7 @@ impl Worker {
             let Ok(slot) = slots.clone().acquire_owned().await else {
                 break;
             };
+            let mut pause = POLL;
             match self.claim().await {
                 Ok(Some((op, fence))) => {
                     let engine = self.engine.clone();
@@ -68,12 +72,15 @@ impl Worker {
                     continue;
                 }
                 Ok(None) => {}
-                Err(e) => tracing::error!(error = %e, "cannot claim operations"),
+                Err(e) => {
+                    tracing::error!(error = %e, "cannot claim operations");
+                    pause = POLL_IN_TROUBLE;
+                }
             }
             drop(slot);
             tokio::select! {
                 () = self.engine.inner.bell.notified() => {}
-                () = tokio::time::sleep(POLL) => {}
+                () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
         }
@@ -188,6 +195,9 @@ async fn context(
         .ok_or_else(|| gone(&op.app.to_string()))?;
     let cluster = match engine.inner.clusters.get(app.host).await {
         Ok(cluster) => cluster,
+        Err(EngineError::Store(e)) if !matches!(e, StoreError::NotFound { .. }) => {
+            return Err(e.into());
+        }
         Err(e) => {
             // Without its host nothing can be looked at: a person must mend the entry, then retry.
             let failure: Failure = e.failure();

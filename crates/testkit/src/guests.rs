@@ -40,28 +40,47 @@ impl Guests {
         let fine = Ok(GuestOutcome::Done { log: Vec::new() });
         match command {
             GuestCommand::Create { job, guest, spec } => {
-                let mac = spec.nets.values().next().map(|n| n.hwaddr.clone()).unwrap_or_default();
-                self.with(|all| all.insert(guest.vmid, Guest { mac, ..Guest::default() }));
+                let mac = spec
+                    .nets
+                    .values()
+                    .next()
+                    .map(|n| n.hwaddr.clone())
+                    .unwrap_or_default();
+                self.with(|all| {
+                    all.insert(
+                        guest.vmid,
+                        Guest {
+                            mac,
+                            ..Guest::default()
+                        },
+                    )
+                });
                 done(*job, fine)
             }
-            GuestCommand::Start { job, guest, .. } => {
-                done(*job, self.power(guest.vmid, true).map(|()| GuestOutcome::Done { log: Vec::new() }))
-            }
+            GuestCommand::Start { job, guest, .. } => done(
+                *job,
+                self.power(guest.vmid, true)
+                    .map(|()| GuestOutcome::Done { log: Vec::new() }),
+            ),
             GuestCommand::Shutdown { job, guest, .. } => {
                 let stubborn =
                     self.with(|all| all.get(&guest.vmid).is_some_and(|g| g.ignores_shutdown));
                 if stubborn {
                     return done(*job, Err(CommandError::TimedOut));
                 }
-                done(*job, self.power(guest.vmid, false).map(|()| GuestOutcome::Done { log: Vec::new() }))
+                done(
+                    *job,
+                    self.power(guest.vmid, false)
+                        .map(|()| GuestOutcome::Done { log: Vec::new() }),
+                )
             }
             GuestCommand::Kill { job, guest } => {
                 let _ = self.power(guest.vmid, false);
                 done(*job, fine)
             }
             GuestCommand::Destroy { job, guest } => {
-                let stuck = self
-                    .with(|all| all.get(&guest.vmid).is_some_and(|g| g.cannot_be_destroyed));
+                let stuck =
+                    self.with(|all| all.get(&guest.vmid).is_some_and(|g| g.cannot_be_destroyed));
                 if stuck {
                     let text = "unable to free the root volume".to_owned();
                     return done(*job, Err(CommandError::Failed(text)));
@@ -80,7 +99,11 @@ impl Guests {
             None => Err(CommandError::Failed(format!("no guest {vmid}"))),
             Some(guest) => {
                 guest.running = on;
-                guest.active = if on { guest.enabled.clone() } else { Vec::new() };
+                guest.active = if on {
+                    guest.enabled.clone()
+                } else {
+                    Vec::new()
+                };
                 Ok(())
             }
         })
@@ -94,7 +117,11 @@ impl Guests {
                 interfaces: vec![GuestInterface {
                     name: "eth0".to_owned(),
                     hwaddr: guest.mac.to_lowercase(),
-                    addresses: if guest.has_no_address { Vec::new() } else { vec![(address(vmid), 24)] },
+                    addresses: if guest.has_no_address {
+                        Vec::new()
+                    } else {
+                        vec![(address(vmid), 24)]
+                    },
                 }],
                 ..GuestLook::default()
             },
@@ -143,7 +170,11 @@ impl Guests {
             if !guest.running || guest.active.is_empty() {
                 return None;
             }
-            let (page, _) = guest.files.iter().find(|(path, _)| path.ends_with("index.html"))?.1;
+            let (page, _) = guest
+                .files
+                .iter()
+                .find(|(path, _)| path.ends_with("index.html"))?
+                .1;
             Some(String::from_utf8_lossy(page).into_owned())
         })
     }
@@ -166,19 +197,29 @@ impl GuestAccess for Guests {
         };
         self.running(target, |guest| {
             let (exit_code, stdout) = run(guest, argv);
-            ExecOutput { exit_code, stdout: stdout.into(), stderr: Bytes::new(), truncated: false }
+            ExecOutput {
+                exit_code,
+                stdout: stdout.into(),
+                stderr: Bytes::new(),
+                truncated: false,
+            }
         })
     }
 
     async fn push(&self, target: &GuestTarget, push: Push) -> Result<(), GuestError> {
         self.running(target, |guest| {
-            guest.files.insert(push.path.clone(), (push.content.to_vec(), push.mode));
+            guest
+                .files
+                .insert(push.path.clone(), (push.content.to_vec(), push.mode));
         })
     }
 
     async fn pull(&self, target: &GuestTarget, pull: Pull) -> Result<Bytes, GuestError> {
         let found = self.running(target, |guest| {
-            guest.files.get(&pull.path).map(|(content, _)| Bytes::from(content.clone()))
+            guest
+                .files
+                .get(&pull.path)
+                .map(|(content, _)| Bytes::from(content.clone()))
         })?;
         found.ok_or_else(|| GuestError::Failed {
             node: target.node.to_string(),
@@ -196,8 +237,14 @@ impl Guests {
         let node = target.node.to_string();
         self.with(|all| match all.get_mut(&target.vmid.get()) {
             Some(guest) if guest.running => Ok(act(guest)),
-            Some(_) => Err(GuestError::NotRunning { node, message: "container not running".to_owned() }),
-            None => Err(GuestError::NotThere { node, message: "no such container".to_owned() }),
+            Some(_) => Err(GuestError::NotRunning {
+                node,
+                message: "container not running".to_owned(),
+            }),
+            None => Err(GuestError::NotThere {
+                node,
+                message: "no such container".to_owned(),
+            }),
         })
     }
 }
@@ -206,8 +253,7 @@ impl Guests {
 fn run(guest: &mut Guest, argv: &[&str]) -> (i32, String) {
     match argv {
         ["systemctl", "is-system-running", "--wait"] => (0, "running\n".to_owned()),
-        ["systemctl", "daemon-reload"]
-        | ["mkdir", "-p", "--", _] => (0, String::new()),
+        ["systemctl", "daemon-reload"] | ["mkdir", "-p", "--", _] => (0, String::new()),
         ["systemctl", "enable", "--", unit] => {
             guest.enabled.push((*unit).to_owned());
             (0, String::new())
@@ -218,7 +264,10 @@ fn run(guest: &mut Guest, argv: &[&str]) -> (i32, String) {
         }
         ["systemctl", "is-active", "--", unit] => {
             let active = guest.active.iter().any(|u| u == unit);
-            (if active { 0 } else { 3 }, if active { "active\n" } else { "inactive\n" }.to_owned())
+            (
+                if active { 0 } else { 3 },
+                if active { "active\n" } else { "inactive\n" }.to_owned(),
+            )
         }
         ["/bin/sh", "-c", script, "look", path] if script.starts_with("stat ") => {
             match guest.files.get(*path) {

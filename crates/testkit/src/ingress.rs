@@ -21,7 +21,10 @@ impl Routes {
     /// No routes, to these guests.
     #[must_use]
     pub fn to(guests: Guests) -> Self {
-        Self { set: Arc::default(), guests }
+        Self {
+            set: Arc::default(),
+            guests,
+        }
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<AppId, RouteSpec>) -> T) -> T {
@@ -67,13 +70,18 @@ impl Probe for Routes {
     ) -> Result<HttpAnswer, String> {
         let target = if address.ip().is_loopback() {
             self.with(|set| {
-                set.values().find(|r| r.ports.public == address.port()).map(|r| r.target)
+                set.values()
+                    .find(|r| r.ports.public == address.port())
+                    .map(|r| r.target)
             })
             .ok_or_else(|| "Connection refused".to_owned())?
         } else {
             address
         };
-        let body = self.guests.page_at(target.ip()).ok_or_else(|| "Connection refused".to_owned())?;
+        let body = self
+            .guests
+            .page_at(target.ip())
+            .ok_or_else(|| "Connection refused".to_owned())?;
         Ok(HttpAnswer { status: 200, body })
     }
 }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use proximity_domain::time::Clock;
 use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
 use proximity_pve_emulator::core::{
-    self, Access, ApiRequest, Bridge, Effects, Input, NodeSeed, Payload, RequestId, Response, Storage,
-    TaskTimes, Template, TokenSeed, World, WorldSeed,
+    self, Access, ApiRequest, Bridge, Effects, Input, NodeSeed, Payload, RequestId, Response,
+    Storage, TaskTimes, Template, TokenSeed, World, WorldSeed,
 };
 use tokio::sync::{oneshot, watch};
 
@@ -79,9 +79,17 @@ impl Pve {
     /// Changes a configuration as somebody else would: not counted among [`Pve::changes`].
     pub async fn put(&self, path: &str, params: &[(&str, &str)]) {
         let before = self.changes();
-        let params = params.iter().map(|(k, v)| ((*k).to_owned(), (*v).to_owned())).collect();
-        let request =
-            Request { method: Method::Put, path: path.to_owned(), params, timeout_ms: 10_000, send_within_ms: None };
+        let params = params
+            .iter()
+            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
+            .collect();
+        let request = Request {
+            method: Method::Put,
+            path: path.to_owned(),
+            params,
+            timeout_ms: 10_000,
+            send_within_ms: None,
+        };
         let _ = self.send(request).await;
         self.with(|inner| inner.changes = before);
     }
@@ -134,18 +142,22 @@ impl Transport for Pve {
             let id = RequestId(inner.next);
             inner.waiting.insert(id, sender);
             if !request.method.is_read() {
-                inner.changes.push(format!("{} {}", request.method.as_str(), request.path));
+                inner
+                    .changes
+                    .push(format!("{} {}", request.method.as_str(), request.path));
             }
-            let cut = inner
-                .cut_after
-                .take_if(|(method, end)| *method == request.method && request.path.ends_with(end.as_str()));
+            let cut = inner.cut_after.take_if(|(method, end)| {
+                *method == request.method && request.path.ends_with(end.as_str())
+            });
             (api_request(id, &request, &self.token), cut.is_some())
         });
         self.calls.send_modify(|count| *count += 1);
         self.feed(Input::Request(api));
         let answered = tokio::time::timeout(Duration::from_secs(30), receiver).await;
         if cut {
-            return Err(TransportError::MaybeApplied("connection cut by the test".to_owned()));
+            return Err(TransportError::MaybeApplied(
+                "connection cut by the test".to_owned(),
+            ));
         }
         match answered {
             Ok(Ok(response)) => Ok(RawResponse {
@@ -166,7 +178,11 @@ fn api_request(id: RequestId, request: &Request, token: &str) -> ApiRequest {
         via: "pve1".to_owned(),
         method: request.method.as_str().to_owned(),
         path: format!("/api2/json{}", request.path),
-        query: if in_query { encoded.clone() } else { String::new() },
+        query: if in_query {
+            encoded.clone()
+        } else {
+            String::new()
+        },
         content_type: (!in_query).then(|| "application/x-www-form-urlencoded".to_owned()),
         authorization: Some(token.to_owned()),
         cookie: None,
@@ -184,14 +200,19 @@ fn encode(params: &[(String, String)]) -> String {
         _ => format!("%{b:02X}"),
     };
     let text = |t: &str| t.bytes().map(byte).collect::<String>();
-    let pairs: Vec<String> = params.iter().map(|(k, v)| format!("{}={}", text(k), text(v))).collect();
+    let pairs: Vec<String> = params
+        .iter()
+        .map(|(k, v)| format!("{}={}", text(k), text(v)))
+        .collect();
     pairs.join("&")
 }
 
 /// Lets time pass for the world as long as somebody else holds it.
 async fn tick(pve: Pve) {
     while Arc::strong_count(&pve.inner) > 1 {
-        let due = pve.with(|inner| core::next_wakeup(&inner.world)).unwrap_or(u64::MAX);
+        let due = pve
+            .with(|inner| core::next_wakeup(&inner.world))
+            .unwrap_or(u64::MAX);
         let wait = due.saturating_sub(now()).clamp(1, 10);
         tokio::time::sleep(Duration::from_millis(wait)).await;
         pve.feed(Input::Tick);
@@ -214,7 +235,10 @@ fn seed(token: &str, secret: &str, access: Access) -> WorldSeed {
             memory_used_bytes: gib,
             disk_bytes: 100 * gib,
             disk_used_bytes: 10 * gib,
-            bridges: vec![Bridge { name: "vmbr0".to_owned(), cidr: Some("10.1.0.1/16".to_owned()) }],
+            bridges: vec![Bridge {
+                name: "vmbr0".to_owned(),
+                cidr: Some("10.1.0.1/16".to_owned()),
+            }],
         }],
         storages: vec![Storage {
             id: "local".to_owned(),
@@ -242,6 +266,12 @@ fn seed(token: &str, secret: &str, access: Access) -> WorldSeed {
             access,
         }],
         random: 1,
-        times: TaskTimes { create_ms: 20, start_ms: 10, stop_ms: 10, shutdown_ms: 10, destroy_ms: 10 },
+        times: TaskTimes {
+            create_ms: 20,
+            start_ms: 10,
+            stop_ms: 10,
+            shutdown_ms: 10,
+            destroy_ms: 10,
+        },
     }
 }

@@ -72,11 +72,19 @@ impl TestWorld {
         let options = StoreOptions {
             path: folder.path().join("proximity.db"),
             key_file: folder.path().join("key"),
-            public: PortRange { first: 8100, last: 8103 },
-            internal: PortRange { first: 9100, last: 9103 },
+            public: PortRange {
+                first: 8100,
+                last: 8103,
+            },
+            internal: PortRange {
+                first: 9100,
+                last: 9103,
+            },
             rest_ms: 86_400_000,
         };
-        let store = Store::open(options, clock.now()).await.map_err(|e| e.to_string())?;
+        let store = Store::open(options, clock.now())
+            .await
+            .map_err(|e| e.to_string())?;
         let pve = Pve::start(access);
         let routes = Routes::to(pve.guests.clone());
         let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/catalog");
@@ -91,10 +99,23 @@ impl TestWorld {
             catalog,
             limits,
         });
-        let actor = Actor { account: "admin".to_owned(), token: None };
-        store.add_host(host(clock.now()), &actor, clock.now()).await.map_err(|e| e.to_string())?;
-        let mut world =
-            Self { pve, routes, store, engine, actor, worker: None, _folder: folder };
+        let actor = Actor {
+            account: "admin".to_owned(),
+            token: None,
+        };
+        store
+            .add_host(host(clock.now()), &actor, clock.now())
+            .await
+            .map_err(|e| e.to_string())?;
+        let mut world = Self {
+            pve,
+            routes,
+            store,
+            engine,
+            actor,
+            worker: None,
+            _folder: folder,
+        };
         world.start_worker();
         Ok(world)
     }

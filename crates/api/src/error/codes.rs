@@ -136,6 +136,7 @@ pub const CODES: &[Code] = &[
     row("container_being_created", K::Upstream, "Proxmox VE is still making the container."),
     row("half_created", K::Upstream, "Proxmox VE ended while it made the container; a person has to look."),
     row("create_left_nothing", K::Upstream, "Proxmox VE says that it made the container, but there is none."),
+    row("record_refused", K::Internal, "The records refused a change that contradicts them; the operation waits for a person."),
     row("intent_unreadable", K::Internal, "What a step had written down cannot be read."),
     row("no_guest", K::Internal, "The step found no container recorded."),
     row("guest_outcome_unknown", K::Upstream, "The connection into the container broke; it is looked up what happened."),

@@ -4,7 +4,7 @@ use proximity_domain::create::{Needs, Resources};
 use proximity_domain::names::CatalogId;
 
 use super::escape::Escape;
-use super::format::{EntryFile, FileFile, HttpCheck, Protocol, RunStep, UnitStep, StepFile};
+use super::format::{EntryFile, FileFile, HttpCheck, Protocol, RunStep, StepFile, UnitStep};
 use super::recipe::{FileContent, HealthCheck, ResolvedFile};
 use super::setting::Setting;
 use super::words::{GuestPath, PackageName};

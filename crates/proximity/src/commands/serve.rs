@@ -8,6 +8,7 @@ use proximity_engine::catalog::Catalog;
 use proximity_engine::cluster::RealConnect;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::probe::HttpProbe;
+use proximity_engine::route_sweep;
 use proximity_engine::worker::Worker;
 use proximity_gateway::client::GatewayClient;
 use proximity_server::{Limits, ServerParts, TlsFiles, router};
@@ -154,7 +155,8 @@ async fn work(
     })?;
     let with_tls = tls.is_some();
     tracing::info!(version = VERSION, %address, tls = with_tls, data = %settings.data_dir.display(), "serving");
-    let worker = tokio::spawn(Worker::new(engine, true).run(shutdown.clone()));
+    let sweep = tokio::spawn(route_sweep::run(engine.clone(), shutdown.clone()));
+    let mut worker = tokio::spawn(Worker::new(engine, true).run(shutdown.clone()));
     let api = proximity_server::serve(
         listener,
         router(parts),
@@ -162,10 +164,21 @@ async fn work(
         Limits::default(),
         shutdown.clone(),
     );
-    let served = api.await;
-    shutdown.cancel();
-    let worked = worker.await;
+    tokio::pin!(api);
+    // Whichever ends first ends the other: an API without a worker would acknowledge what nobody carries out.
+    let (served, worked) = tokio::select! {
+        served = &mut api => {
+            shutdown.cancel();
+            (served, worker.await)
+        }
+        worked = &mut worker => {
+            shutdown.cancel();
+            (api.await, worked)
+        }
+    };
+    let swept = sweep.await;
     served
         .map_err(|e| Failed::error("cannot_listen", e.to_string(), "look at the system's log"))?;
+    swept.map_err(|e| Failed::error("internal", format!("the sweep ended: {e}"), "report it"))?;
     worked.map_err(|e| Failed::error("internal", format!("the worker ended: {e}"), "report it"))
 }

@@ -122,7 +122,7 @@ fn view(report: &RouteReport) -> Result<RouteView, IngressError> {
         target: route.target,
         listening: troubles.is_empty(),
         trouble: (!troubles.is_empty()).then(|| troubles.join("; ")),
-        dial_failures: report.totals.dial_failures,
+        dial_failures: report.target_dial_failures,
     })
 }
 

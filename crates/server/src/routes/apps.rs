@@ -14,11 +14,13 @@ use proximity_api::operations::Operation;
 use proximity_domain::app::StatusLabel;
 use proximity_domain::create::ResourceRequest;
 use proximity_domain::ids::HostId;
+use proximity_domain::operation::OperationKind;
 use proximity_engine::commands::{self, Action};
 use proximity_engine::error::EngineError;
 use proximity_store::Reader;
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_store::views::AppFilter;
+use proximity_store::views::OperationFilter;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
@@ -150,6 +152,18 @@ pub(crate) async fn act(
 ) -> Result<Response, Refusal> {
     let app = lookup::app(&state.reader(), &caller, &name).await?;
     let action = action(body, &caller, &app)?;
+    if action == Action::Retry {
+        let last = OperationFilter {
+            app: Some(app.id),
+            limit: 1,
+            ..OperationFilter::default()
+        };
+        let last = state.reader().operations(last).await?;
+        if last.iter().any(|op| op.kind == OperationKind::Remove) {
+            // Repeating a removal removes: it needs what the removal itself needs.
+            caller.require(Scope::Destroy)?;
+        }
+    }
     let operation = state
         .engine()
         .act(caller.actor(), &app.id.to_string(), action)

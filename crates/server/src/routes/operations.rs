@@ -5,6 +5,7 @@ use axum::extract::State;
 use axum::response::Response;
 use proximity_api::operations::{Operation, OperationList, OperationQuery};
 use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::operation::OperationKind;
 use proximity_engine::error::EngineError;
 use proximity_store::Reader;
 use proximity_store::records::{AppRecord, OperationRecord};
@@ -70,6 +71,10 @@ pub(crate) async fn retry(
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
     let (record, hostname) = find(&state.reader(), &caller, &id).await?;
+    if record.kind == OperationKind::Remove {
+        // Repeating a removal removes: it needs what the removal itself needs.
+        caller.require(Scope::Destroy)?;
+    }
     let retried = state
         .engine()
         .retry_operation(caller.actor(), record.id)

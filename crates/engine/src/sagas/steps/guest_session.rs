@@ -143,12 +143,20 @@ pub(crate) fn command_failed(doing: &str, output: &ExecOutput) -> StepError {
 fn last_lines(output: &ExecOutput) -> String {
     let tail = |bytes: &Bytes, count: usize| {
         let text = String::from_utf8_lossy(bytes);
-        let lines: Vec<&str> = text.lines().map(str::trim).filter(|l| !l.is_empty()).collect();
+        let lines: Vec<&str> = text
+            .lines()
+            .map(str::trim)
+            .filter(|l| !l.is_empty())
+            .collect();
         let from = lines.len().saturating_sub(count);
         lines.get(from..).unwrap_or_default().join(" / ")
     };
     let said = [tail(&output.stderr, 3), tail(&output.stdout, 6)];
-    let said: Vec<&str> = said.iter().map(String::as_str).filter(|s| !s.is_empty()).collect();
+    let said: Vec<&str> = said
+        .iter()
+        .map(String::as_str)
+        .filter(|s| !s.is_empty())
+        .collect();
     said.join(" | ").chars().take(1_000).collect()
 }
 

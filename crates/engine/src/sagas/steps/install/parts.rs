@@ -45,14 +45,25 @@ async fn apt(session: &GuestSession<'_>, packages: &[&str]) -> StepResult<()> {
     }
     const QUIET: [&str; 2] = ["env", "DEBIAN_FRONTEND=noninteractive"];
     let update = [&QUIET[..], &["apt-get", "-q", "update"]].concat();
-    session.must("refreshing the package lists", &update).await?;
+    session
+        .must("refreshing the package lists", &update)
+        .await?;
     let mut install = QUIET.to_vec();
-    install.extend(["apt-get", "-q", "-y", "--no-install-recommends", "install", "--"]);
+    install.extend([
+        "apt-get",
+        "-q",
+        "-y",
+        "--no-install-recommends",
+        "install",
+        "--",
+    ]);
     install.extend(packages);
     if session.change(&install).await?.exit_code != 0 {
         // A run that was cut off may have left packages half configured.
         let configure = [&QUIET[..], &["dpkg", "--configure", "-a"]].concat();
-        session.must("finishing interrupted installations", &configure).await?;
+        session
+            .must("finishing interrupted installations", &configure)
+            .await?;
         session.must("installing packages", &install).await?;
     }
     if installed(session, packages).await? {
@@ -119,10 +130,16 @@ async fn file(session: &GuestSession<'_>, file: &ResolvedFile) -> StepResult<()>
 async fn is_as_wanted(session: &GuestSession<'_>, file: &ResolvedFile) -> StepResult<bool> {
     // One way into the guest instead of two; the script is fixed, the path is its argument.
     const LOOK: &str = r#"stat --format='%a %U %G' -- "$1" && sha256sum -- "$1""#;
-    let seen = session.look(&["/bin/sh", "-c", LOOK, "look", file.path.as_str()]).await?;
+    let seen = session
+        .look(&["/bin/sh", "-c", LOOK, "look", file.path.as_str()])
+        .await?;
     let hash = hex::encode(Sha256::digest(file.content.expose()));
-    let wanted =
-        format!("{:o} {} {}", file.mode.bits(), file.owner.as_str(), file.group.as_str());
+    let wanted = format!(
+        "{:o} {} {}",
+        file.mode.bits(),
+        file.owner.as_str(),
+        file.group.as_str()
+    );
     let text = String::from_utf8_lossy(&seen.stdout);
     let mut lines = text.lines();
     Ok(seen.exit_code == 0
