@@ -5,6 +5,7 @@
 
 use std::ffi::OsString;
 use std::fs::File;
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
@@ -50,18 +51,42 @@ pub async fn enter(
     }
     check_programs()?;
     let scopes = Path::new(REGISTRY).join("scopes");
+    // One at a time: a scope that is being made has no lock yet, and would look dead to another's sweep.
+    let turn = await_turn().await?;
     std::fs::create_dir_all(&scopes)
         .map_err(LabError::io(format!("create {}", scopes.display())))?;
     remove_dead_scopes(&scopes).await?;
     let space = Space::make(&scopes)?;
+    drop(turn);
     let ended = space.run(argv, env).await;
     space.remove().await?;
     ended
 }
 
+/// Waits until nobody else on this machine makes or sweeps scopes. The lock is on the directory above the registry, so that
+/// no file is left for it; it ends with the returned value.
+async fn await_turn() -> Result<File, LabError> {
+    let above = Path::new(REGISTRY).parent().unwrap_or(Path::new("/"));
+    let locked = tokio::task::spawn_blocking(move || {
+        let directory = File::open(above)?;
+        rustix::fs::flock(&directory, rustix::fs::FlockOperation::LockExclusive)?;
+        Ok(directory)
+    });
+    let locked: std::io::Result<File> = match locked.await {
+        Ok(locked) => locked,
+        Err(ended) => Err(std::io::Error::other(ended)),
+    };
+    locked.map_err(LabError::io(format!("lock {}", above.display())))
+}
+
 /// Removes what namespaces left whose outer process was killed.
 async fn remove_dead_scopes(scopes: &Path) -> Result<(), LabError> {
-    let entries = std::fs::read_dir(scopes).map_err(LabError::io(scopes.display().to_string()))?;
+    let entries = match std::fs::read_dir(scopes) {
+        Ok(entries) => entries,
+        // Whoever left last took the empty directory away.
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(()),
+        Err(error) => return Err(LabError::io(scopes.display().to_string())(error)),
+    };
     for entry in entries {
         let work = entry
             .map_err(LabError::io(scopes.display().to_string()))?
@@ -84,6 +109,17 @@ async fn remove_dead_scopes(scopes: &Path) -> Result<(), LabError> {
     Ok(())
 }
 
+/// As `create_dir_all`, also while somebody who leaves takes an empty directory above away.
+fn make_directories(path: &Path) -> std::io::Result<()> {
+    for _ in 0..100 {
+        match std::fs::create_dir_all(path) {
+            Err(error) if error.kind() == ErrorKind::NotFound => {}
+            made => return made,
+        }
+    }
+    std::fs::create_dir_all(path)
+}
+
 /// One private namespace's place on the host.
 struct Space {
     name: String,
@@ -96,7 +132,7 @@ impl Space {
         let name = random_hex(3)?;
         let work = scopes.join(&name);
         let what = || format!("create {}", work.display());
-        std::fs::create_dir_all(work.join("run")).map_err(LabError::io(what()))?;
+        make_directories(&work.join("run")).map_err(LabError::io(what()))?;
         std::fs::write(work.join("run").join(MARKER), &name).map_err(LabError::io(what()))?;
         let lock =
             try_lock_exclusive(&work.join("lock"))?.ok_or_else(|| LabError::Busy(work.clone()))?;
