@@ -313,9 +313,10 @@ fn task_failure(doing: &str, text: &str) -> Failure {
     Failure::new(code, format!("{doing}: {text}"), hint)
 }
 
-/// Whether one complete listing and a direct read show that no guest has this VMID on the cluster.
+/// Whether a direct read and one listing of the cluster show that no guest has this VMID.
 ///
-/// Complete: quorate, every known node listed, `VM.Audit` on the guest's path. An incomplete view is an error, never absence.
+/// Checked: quorum, and `VM.Audit` on the guest's path. Not checked: that no fewer nodes are listed than are known, because
+/// the host record keeps no list of them (see docs/plan.md). A view that lacks what is checked is an error, never absence.
 pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResult<bool> {
     let incomplete = |what: &str| {
         StepError::Transient(Failure::new(
