@@ -2,7 +2,6 @@
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::time::Timestamp;
-use sqlx::SqliteConnection;
 
 use crate::apps::{live_app, not_live, set_status};
 use crate::archive::archive;
@@ -11,10 +10,11 @@ use crate::error::StoreError;
 use crate::guests;
 use crate::journal::{add_event, add_log_line};
 use crate::records::OperationRecord;
+use crate::sql::{Tx, query};
 
 /// Applies `effects` of `operation` to its app. `rest_ms` is how long ports of orphans rest.
 pub(crate) async fn apply(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     operation: &OperationRecord,
     effects: Effects,
     rest_ms: i64,
@@ -28,7 +28,7 @@ pub(crate) async fn apply(
         set_status(tx, app, status, now).await?;
     }
     if let Some(url) = &effects.url {
-        let changed = sqlx::query("UPDATE apps SET url = $2 WHERE id = $1 AND archived_at IS NULL")
+        let changed = query("UPDATE apps SET url = $2 WHERE id = $1 AND archived_at IS NULL")
             .bind(app.to_string())
             .bind(url)
             .execute(&mut *tx)
@@ -38,7 +38,7 @@ pub(crate) async fn apply(
         }
     }
     if let Some(percent) = effects.percent {
-        sqlx::query("UPDATE operations SET percent = $2 WHERE id = $1")
+        query("UPDATE operations SET percent = $2 WHERE id = $1")
             .bind(operation.id.to_string())
             .bind(i64::from(percent.min(100)))
             .execute(&mut *tx)
@@ -59,7 +59,7 @@ pub(crate) async fn apply(
 
 /// Refuses to end an operation that would leave its live app on the way to somewhere, with nobody to take it there.
 pub(crate) async fn refuse_limbo(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     operation: &OperationRecord,
 ) -> Result<(), StoreError> {
     let Some(app) = live_app(tx, operation.app).await? else {

@@ -5,13 +5,12 @@ use proximity_domain::ids::AppId;
 use proximity_domain::ports::PortPair;
 use proximity_domain::time::Timestamp;
 use secrecy::SecretString;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::error::StoreError;
 use crate::records::AppRecord;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::seal::Place;
+use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::Reader;
 use crate::views::{AppFilter, ArchivedApp};
 
@@ -58,11 +57,11 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn app_by_hostname(&self, hostname: &str) -> Result<Option<AppRecord>, StoreError> {
-        let row = sqlx::query(select_apps!(
+        let row = query(select_apps!(
             "WHERE a.hostname = $1 AND a.archived_at IS NULL"
         ))
         .bind(hostname)
-        .fetch_optional(&self.shared.readers)
+        .fetch_optional(self)
         .await?;
         row.as_ref().map(app).transpose()
     }
@@ -80,13 +79,13 @@ impl Reader {
         };
         let offset = i64::from(filter.page.saturating_sub(1)) * i64::from(per_page);
         self.read(async |tx| {
-            let total: i64 = sqlx::query_scalar(COUNT)
+            let total: i64 = query_scalar(COUNT)
                 .bind(status)
                 .bind(&filter.owner)
                 .bind(&pattern)
                 .fetch_one(&mut *tx)
                 .await?;
-            let rows = sqlx::query(PAGE)
+            let rows = query(PAGE)
                 .bind(status)
                 .bind(&filter.owner)
                 .bind(&pattern)
@@ -107,11 +106,11 @@ impl Reader {
     /// [`StoreError::Damaged`] if they do not open.
     pub async fn app_environment(&self, id: AppId) -> Result<SecretString, StoreError> {
         let id = id.to_string();
-        let sealed: Option<String> = sqlx::query_scalar(
+        let sealed: Option<String> = query_scalar(
             "SELECT environment_sealed FROM apps WHERE id = $1 AND archived_at IS NULL",
         )
         .bind(&id)
-        .fetch_optional(&self.shared.readers)
+        .fetch_optional(self)
         .await?;
         match sealed {
             Some(sealed) => self.shared.sealer.unseal(environment_place(&id), &sealed),
@@ -124,9 +123,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn archived_app(&self, id: AppId) -> Result<Option<ArchivedApp>, StoreError> {
-        let row = sqlx::query("SELECT * FROM apps WHERE id = $1 AND archived_at IS NOT NULL")
+        let row = query("SELECT * FROM apps WHERE id = $1 AND archived_at IS NOT NULL")
             .bind(id.to_string())
-            .fetch_optional(&self.shared.readers)
+            .fetch_optional(self)
             .await?;
         row.as_ref().map(archived).transpose()
     }
@@ -151,11 +150,8 @@ pub(crate) fn environment_place(app: &str) -> Place<'_> {
 }
 
 /// A live app, seen from inside a transaction.
-pub(crate) async fn live_app(
-    tx: &mut SqliteConnection,
-    id: AppId,
-) -> Result<Option<AppRecord>, StoreError> {
-    let row = sqlx::query(select_apps!("WHERE a.id = $1 AND a.archived_at IS NULL"))
+pub(crate) async fn live_app(tx: &mut Tx, id: AppId) -> Result<Option<AppRecord>, StoreError> {
+    let row = query(select_apps!("WHERE a.id = $1 AND a.archived_at IS NULL"))
         .bind(id.to_string())
         .fetch_optional(tx)
         .await?;
@@ -164,11 +160,11 @@ pub(crate) async fn live_app(
 
 /// The app an owner asked for with this key: live, or as it was archived.
 pub(crate) async fn app_by_key(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     owner: &str,
     key: &str,
 ) -> Result<Option<AppRecord>, StoreError> {
-    let row = sqlx::query(select_apps!(
+    let row = query(select_apps!(
         "WHERE a.owner = $1 AND a.idempotency_key = $2"
     ))
     .bind(owner)
@@ -184,12 +180,12 @@ pub(crate) async fn app_by_key(
 
 /// Writes a new status; the moment changes only if the status does.
 pub(crate) async fn set_status(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     id: AppId,
     status: &Status,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let changed = sqlx::query(
+    let changed = query(
         "UPDATE apps SET status = $2, status_full = $3, \
          status_changed_at = CASE WHEN status_full = $3 THEN status_changed_at ELSE $4 END \
          WHERE id = $1 AND archived_at IS NULL",
@@ -211,7 +207,7 @@ pub(crate) fn not_live(id: AppId) -> StoreError {
     StoreError::NotFound { what: "app", id }
 }
 
-pub(crate) fn app(row: &SqliteRow) -> Result<AppRecord, StoreError> {
+pub(crate) fn app(row: &Row) -> Result<AppRecord, StoreError> {
     let status: Status = row.json("status_full")?;
     if status.label().label() != row.text("status")? {
         return Err(damaged("status", "label and story differ"));
@@ -239,7 +235,7 @@ pub(crate) fn app(row: &SqliteRow) -> Result<AppRecord, StoreError> {
     })
 }
 
-fn archived(row: &SqliteRow) -> Result<ArchivedApp, StoreError> {
+fn archived(row: &Row) -> Result<ArchivedApp, StoreError> {
     let mut record: AppRecord = row.json("archived_record")?;
     let ports = record.ports.take();
     Ok(ArchivedApp {

@@ -2,19 +2,19 @@
 
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::time::Timestamp;
-use sqlx::SqliteConnection;
 
 use crate::apps::live_app;
 use crate::error::StoreError;
 use crate::ports;
 use crate::row::to_json;
+use crate::sql::{Tx, query, query_scalar};
 
 /// Moves `app` to the archive. Nothing happens if it is there already.
 ///
 /// # Errors
 /// [`StoreError::IllegalTransition`] while a guest of it is not gone: archiving would lose a container.
 pub(crate) async fn archive(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     app: AppId,
     operation: OperationId,
     rest_ms: Option<i64>,
@@ -25,7 +25,7 @@ pub(crate) async fn archive(
     };
     record.operation = None;
     let guests: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM guests WHERE app_id = $1 AND gone_at IS NULL")
+        query_scalar("SELECT COUNT(*) FROM guests WHERE app_id = $1 AND gone_at IS NULL")
             .bind(app.to_string())
             .fetch_one(&mut *tx)
             .await?;
@@ -34,7 +34,7 @@ pub(crate) async fn archive(
         return Err(StoreError::IllegalTransition { what });
     }
     ports::free(tx, app, rest_ms, now).await?;
-    sqlx::query(
+    query(
         "UPDATE apps SET archived_at = $2, archived_by = $3, archived_record = $4, \
          environment_sealed = NULL WHERE id = $1",
     )

@@ -5,7 +5,6 @@ use proximity_domain::operation::OperationKind;
 use proximity_domain::time::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::json;
-use sqlx::SqliteConnection;
 
 use crate::apps::{app_by_key, environment_place, live_app, not_live};
 use crate::effects::NewEvent;
@@ -16,6 +15,7 @@ use crate::ports;
 use crate::records::{Actor, AppRecord, NewApp, NewOperation};
 use crate::row::to_json;
 use crate::seal::Sealer;
+use crate::sql::{Tx, query, query_scalar};
 use crate::store::Store;
 
 impl Store {
@@ -73,8 +73,8 @@ impl Store {
     }
 }
 
-async fn refuse(tx: &mut SqliteConnection, app: &NewApp) -> Result<(), StoreError> {
-    let hosts: i64 = sqlx::query_scalar("SELECT COUNT(*) FROM hosts WHERE id = $1")
+async fn refuse(tx: &mut Tx, app: &NewApp) -> Result<(), StoreError> {
+    let hosts: i64 = query_scalar("SELECT COUNT(*) FROM hosts WHERE id = $1")
         .bind(app.host.to_string())
         .fetch_one(&mut *tx)
         .await?;
@@ -83,7 +83,7 @@ async fn refuse(tx: &mut SqliteConnection, app: &NewApp) -> Result<(), StoreErro
         return Err(StoreError::NotFound { what: "host", id });
     }
     let named: i64 =
-        sqlx::query_scalar("SELECT COUNT(*) FROM apps WHERE hostname = $1 AND archived_at IS NULL")
+        query_scalar("SELECT COUNT(*) FROM apps WHERE hostname = $1 AND archived_at IS NULL")
             .bind(app.hostname.as_str())
             .fetch_one(tx)
             .await?;
@@ -95,7 +95,7 @@ async fn refuse(tx: &mut SqliteConnection, app: &NewApp) -> Result<(), StoreErro
 }
 
 async fn insert(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     sealer: &Sealer,
     app: &NewApp,
     idempotency_key: Option<&str>,
@@ -107,7 +107,7 @@ async fn insert(
         app.environment_sealed.expose_secret(),
     )?;
     let status = Status::Deploying;
-    let added = sqlx::query(
+    let added = query(
         "INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, \
          status_full, status_changed_at, resources, environment, environment_sealed, guest_port, \
          idempotency_key, created_at) \

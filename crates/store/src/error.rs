@@ -2,6 +2,8 @@
 
 use proximity_domain::ids::{AppId, OperationId};
 
+use crate::sql::DatabaseError;
+
 /// An error of the store; nothing was written unless the text says otherwise.
 #[derive(Debug, thiserror::Error)]
 pub enum StoreError {
@@ -91,7 +93,7 @@ pub enum StoreError {
     },
     /// The database failed.
     #[error("database: {0}")]
-    Database(#[from] sqlx::Error),
+    Database(#[from] DatabaseError),
     /// A file operation failed.
     #[error("{path}: {source}")]
     File {

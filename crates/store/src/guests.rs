@@ -5,17 +5,16 @@ use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::{NodeName, Volid};
 use proximity_domain::time::Timestamp;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::effects::GuestChange;
 use crate::error::StoreError;
 use crate::row::{Columns, damaged, each};
+use crate::sql::{Row, Tx, query};
 use crate::store::Reader;
 
 /// Applies one change that `operation` makes to a guest of `app`.
 pub(crate) async fn change(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     change: GuestChange,
     app: AppId,
     operation: OperationId,
@@ -38,16 +37,12 @@ pub(crate) async fn change(
     }
 }
 
-async fn insert(
-    tx: &mut SqliteConnection,
-    guest: &NativeGuest,
-    now: Timestamp,
-) -> Result<(), StoreError> {
+async fn insert(tx: &mut Tx, guest: &NativeGuest, now: Timestamp) -> Result<(), StoreError> {
     if guest.place.vmid != guest.identity.vmid {
         let what = format!("guest {} has two VMIDs", guest.id);
         return Err(StoreError::IllegalTransition { what });
     }
-    let added = sqlx::query(
+    let added = query(
         "INSERT INTO guests (id, class, app_id, created_by, host_id, node, vmid, mark, net0_mac, \
          rootfs_volid, recorded_at) VALUES ($1, 'native', $2, $3, $4, $5, $6, $7, $8, $9, $10) \
          ON CONFLICT DO NOTHING",
@@ -73,13 +68,8 @@ async fn insert(
     }
 }
 
-async fn confirm(
-    tx: &mut SqliteConnection,
-    guest: GuestId,
-    volid: &Volid,
-    app: AppId,
-) -> Result<(), StoreError> {
-    let changed = sqlx::query(
+async fn confirm(tx: &mut Tx, guest: GuestId, volid: &Volid, app: AppId) -> Result<(), StoreError> {
+    let changed = query(
         "UPDATE guests SET rootfs_volid = $3 WHERE id = $1 AND app_id = $2 AND gone_at IS NULL \
          AND (rootfs_volid IS NULL OR rootfs_volid = $3)",
     )
@@ -98,24 +88,18 @@ async fn confirm(
     }
 }
 
-async fn moved(
-    tx: &mut SqliteConnection,
-    guest: GuestId,
-    node: &NodeName,
-    app: AppId,
-) -> Result<(), StoreError> {
-    let changed = sqlx::query(
-        "UPDATE guests SET node = $3 WHERE id = $1 AND app_id = $2 AND gone_at IS NULL",
-    )
-    .bind(guest.to_string())
-    .bind(app.to_string())
-    .bind(node.as_str())
-    .execute(&mut *tx)
-    .await?;
+async fn moved(tx: &mut Tx, guest: GuestId, node: &NodeName, app: AppId) -> Result<(), StoreError> {
+    let changed =
+        query("UPDATE guests SET node = $3 WHERE id = $1 AND app_id = $2 AND gone_at IS NULL")
+            .bind(guest.to_string())
+            .bind(app.to_string())
+            .bind(node.as_str())
+            .execute(&mut *tx)
+            .await?;
     if changed.rows_affected() == 0 {
         return Err(not_found(guest));
     }
-    sqlx::query("UPDATE apps SET node = $2 WHERE id = $1")
+    query("UPDATE apps SET node = $2 WHERE id = $1")
         .bind(app.to_string())
         .bind(node.as_str())
         .execute(tx)
@@ -123,20 +107,14 @@ async fn moved(
     Ok(())
 }
 
-async fn gone(
-    tx: &mut SqliteConnection,
-    guest: GuestId,
-    app: AppId,
-    now: Timestamp,
-) -> Result<(), StoreError> {
-    let changed = sqlx::query(
-        "UPDATE guests SET gone_at = COALESCE(gone_at, $3) WHERE id = $1 AND app_id = $2",
-    )
-    .bind(guest.to_string())
-    .bind(app.to_string())
-    .bind(now.0)
-    .execute(tx)
-    .await?;
+async fn gone(tx: &mut Tx, guest: GuestId, app: AppId, now: Timestamp) -> Result<(), StoreError> {
+    let changed =
+        query("UPDATE guests SET gone_at = COALESCE(gone_at, $3) WHERE id = $1 AND app_id = $2")
+            .bind(guest.to_string())
+            .bind(app.to_string())
+            .bind(now.0)
+            .execute(tx)
+            .await?;
     match changed.rows_affected() {
         0 => Err(not_found(guest)),
         _ => Ok(()),
@@ -154,12 +132,12 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn native_guests(&self, app: AppId) -> Result<Vec<NativeGuest>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM guests WHERE app_id = $1 AND class = 'native' AND gone_at IS NULL \
              ORDER BY recorded_at, id",
         )
         .bind(app.to_string())
-        .fetch_all(&self.shared.readers)
+        .fetch_all(self)
         .await?;
         each(&rows, guest)
     }
@@ -169,18 +147,18 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn host_guests(&self, host: HostId) -> Result<Vec<NativeGuest>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM guests WHERE host_id = $1 AND class = 'native' AND gone_at IS NULL \
              ORDER BY vmid",
         )
         .bind(host.to_string())
-        .fetch_all(&self.shared.readers)
+        .fetch_all(self)
         .await?;
         each(&rows, guest)
     }
 }
 
-fn guest(row: &SqliteRow) -> Result<NativeGuest, StoreError> {
+fn guest(row: &Row) -> Result<NativeGuest, StoreError> {
     let vmid = row.number::<u32>("vmid")?;
     let vmid = Vmid::try_from(vmid).map_err(|e| damaged("vmid", e.to_string()))?;
     let mark = row.text("mark")?;

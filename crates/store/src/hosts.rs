@@ -5,8 +5,6 @@ use proximity_domain::time::Timestamp;
 use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::effects::NewEvent;
 use crate::error::StoreError;
@@ -14,6 +12,7 @@ use crate::journal::{Act, add_audit, add_event};
 use crate::records::{Actor, HostRecord, SshAccess, SshNode};
 use crate::row::{Columns, damaged, each, to_json};
 use crate::seal::{Place, Sealer};
+use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::{Reader, Store};
 
 /// The open part of [`SshAccess`]; the private key is sealed beside it.
@@ -76,7 +75,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         let sealer = &self.shared.sealer;
         self.write(async |tx| {
-            let row = sqlx::query("SELECT * FROM hosts WHERE id = $1")
+            let row = query("SELECT * FROM hosts WHERE id = $1")
                 .bind(id.to_string())
                 .fetch_optional(&mut *tx)
                 .await?;
@@ -89,7 +88,7 @@ impl Store {
                 let label = host.label.to_string();
                 return Err(StoreError::HostInUse { label, apps });
             }
-            sqlx::query("DELETE FROM hosts WHERE id = $1")
+            query("DELETE FROM hosts WHERE id = $1")
                 .bind(id.to_string())
                 .execute(&mut *tx)
                 .await?;
@@ -105,8 +104,8 @@ impl Reader {
     /// # Errors
     /// The database's; [`StoreError::Damaged`] if a secret does not open.
     pub async fn hosts(&self) -> Result<Vec<HostRecord>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM hosts ORDER BY label")
-            .fetch_all(&self.shared.readers)
+        let rows = query("SELECT * FROM hosts ORDER BY label")
+            .fetch_all(self)
             .await?;
         each(&rows, |row| host(&self.shared.sealer, row))
     }
@@ -116,9 +115,9 @@ impl Reader {
     /// # Errors
     /// As [`Reader::hosts`].
     pub async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM hosts WHERE id = $1")
+        let row = query("SELECT * FROM hosts WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(&self.shared.readers)
+            .fetch_optional(self)
             .await?;
         row.map(|row| host(&self.shared.sealer, &row)).transpose()
     }
@@ -128,9 +127,9 @@ impl Reader {
     /// # Errors
     /// As [`Reader::hosts`].
     pub async fn host_by_label(&self, label: &str) -> Result<Option<HostRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM hosts WHERE label = $1")
+        let row = query("SELECT * FROM hosts WHERE label = $1")
             .bind(label)
-            .fetch_optional(&self.shared.readers)
+            .fetch_optional(self)
             .await?;
         row.map(|row| host(&self.shared.sealer, &row)).transpose()
     }
@@ -142,8 +141,8 @@ fn not_found(id: HostId) -> StoreError {
 }
 
 /// Refuses a second entry with the same label or for the same cluster.
-async fn refuse_twins(tx: &mut SqliteConnection, host: &HostRecord) -> Result<(), StoreError> {
-    let twin = sqlx::query(
+async fn refuse_twins(tx: &mut Tx, host: &HostRecord) -> Result<(), StoreError> {
+    let twin = query(
         "SELECT label, cluster_key FROM hosts WHERE id <> $1 AND (label = $2 OR cluster_key = $3)",
     )
     .bind(host.id.to_string())
@@ -168,14 +167,10 @@ async fn refuse_twins(tx: &mut SqliteConnection, host: &HostRecord) -> Result<()
     })
 }
 
-async fn insert(
-    tx: &mut SqliteConnection,
-    sealer: &Sealer,
-    host: &HostRecord,
-) -> Result<(), StoreError> {
+async fn insert(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), StoreError> {
     let id = host.id.to_string();
     let (ssh, ssh_key) = stored_ssh(sealer, host)?;
-    let added = sqlx::query(
+    let added = query(
         "INSERT INTO hosts (id, label, cluster_key, endpoints, token_id, token_secret_sealed, ssh, \
          ssh_private_key_sealed, pool, storage, template_storage, bridge, pve_version, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING",
@@ -202,14 +197,10 @@ async fn insert(
     }
 }
 
-async fn update(
-    tx: &mut SqliteConnection,
-    sealer: &Sealer,
-    host: &HostRecord,
-) -> Result<(), StoreError> {
+async fn update(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), StoreError> {
     let id = host.id.to_string();
     let (ssh, ssh_key) = stored_ssh(sealer, host)?;
-    let changed = sqlx::query(
+    let changed = query(
         "UPDATE hosts SET label = $2, cluster_key = $3, endpoints = $4, token_id = $5, \
          token_secret_sealed = $6, ssh = $7, ssh_private_key_sealed = $8, pool = $9, storage = $10, \
          template_storage = $11, bridge = $12, pve_version = $13 WHERE id = $1",
@@ -252,8 +243,8 @@ fn stored_ssh(sealer: &Sealer, host: &HostRecord) -> Result<StoredSshColumns, St
 }
 
 /// How many apps still need the host.
-async fn users(tx: &mut SqliteConnection, id: HostId) -> Result<usize, StoreError> {
-    let apps: i64 = sqlx::query_scalar(
+async fn users(tx: &mut Tx, id: HostId) -> Result<usize, StoreError> {
+    let apps: i64 = query_scalar(
         "SELECT COUNT(*) FROM (\
          SELECT id FROM apps WHERE host_id = $1 AND archived_at IS NULL \
          UNION SELECT COALESCE(app_id, id) FROM guests WHERE host_id = $1 AND gone_at IS NULL \
@@ -267,7 +258,7 @@ async fn users(tx: &mut SqliteConnection, id: HostId) -> Result<usize, StoreErro
 }
 
 async fn announce(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     kind: &str,
     action: &str,
     host: &HostRecord,
@@ -318,7 +309,7 @@ fn ssh_place(id: &str) -> Place<'_> {
     }
 }
 
-fn host(sealer: &Sealer, row: &SqliteRow) -> Result<HostRecord, StoreError> {
+fn host(sealer: &Sealer, row: &Row) -> Result<HostRecord, StoreError> {
     let id = row.text("id")?;
     let token_secret = sealer.unseal(token_place(&id), &row.text("token_secret_sealed")?)?;
     let ssh_key = row.text_opt("ssh_private_key_sealed")?;

@@ -3,7 +3,6 @@
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationState, StuckWas};
 use proximity_domain::saga::{StepRecord, StepState};
-use sqlx::{AssertSqlSafe, Row as _, SqliteConnection};
 
 use crate::apply::is_transitional;
 use crate::apps::app;
@@ -11,8 +10,9 @@ use crate::error::StoreError;
 use crate::operations::operation;
 use crate::records::OperationRecord;
 use crate::row::each;
+use crate::sql::{Tx, query, query_scalar};
 use crate::steps::step_log;
-use crate::store::Reader;
+use crate::store::{Reader, aside};
 
 /// A sentence, and a query whose rows (one text each) break it.
 const RULES: &[(&str, &str)] = &[
@@ -100,22 +100,8 @@ impl Reader {
     /// # Errors
     /// The database's; [`StoreError::Damaged`] if a row does not read back.
     pub async fn invariants(&self) -> Result<Vec<String>, StoreError> {
-        self.read(async |tx| {
-            let mut wrong = Vec::new();
-            for (rule, query) in RULES {
-                for row in sqlx::query(AssertSqlSafe(*query))
-                    .fetch_all(&mut *tx)
-                    .await?
-                {
-                    let who: String = row.try_get(0)?;
-                    wrong.push(format!("{rule}: {who}"));
-                }
-            }
-            check_statuses(tx, &mut wrong).await?;
-            check_steps(tx, &mut wrong).await?;
-            Ok(wrong)
-        })
-        .await
+        let reader = self.clone();
+        aside(async move { reader.read(broken_rules).await }).await
     }
 }
 
@@ -125,16 +111,28 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn integrity(&self) -> Result<Vec<String>, StoreError> {
-        let check = sqlx::query_scalar("PRAGMA integrity_check");
-        Ok(check.fetch_all(&self.shared.readers).await?)
+        let reader = self.clone();
+        aside(async move {
+            let check = query_scalar("PRAGMA integrity_check");
+            check.fetch_all(&reader).await
+        })
+        .await
     }
 }
 
-async fn check_statuses(
-    tx: &mut SqliteConnection,
-    wrong: &mut Vec<String>,
-) -> Result<(), StoreError> {
-    let rows = sqlx::query(
+async fn broken_rules(tx: &mut Tx) -> Result<Vec<String>, StoreError> {
+    let mut wrong = Vec::new();
+    for (rule, sql) in RULES {
+        let broken = query_scalar::<String>(sql).fetch_all(&mut *tx).await?;
+        wrong.extend(broken.iter().map(|who| format!("{rule}: {who}")));
+    }
+    check_statuses(tx, &mut wrong).await?;
+    check_steps(tx, &mut wrong).await?;
+    Ok(wrong)
+}
+
+async fn check_statuses(tx: &mut Tx, wrong: &mut Vec<String>) -> Result<(), StoreError> {
+    let rows = query(
         "SELECT a.*, NULL AS public_port, NULL AS internal_port, o.id AS operation_id FROM apps a \
          LEFT JOIN operations o ON o.app_id = a.id AND o.finished_at IS NULL \
          WHERE a.archived_at IS NULL",
@@ -151,8 +149,8 @@ async fn check_statuses(
     Ok(())
 }
 
-async fn check_steps(tx: &mut SqliteConnection, wrong: &mut Vec<String>) -> Result<(), StoreError> {
-    let rows = sqlx::query("SELECT * FROM operations")
+async fn check_steps(tx: &mut Tx, wrong: &mut Vec<String>) -> Result<(), StoreError> {
+    let rows = query("SELECT * FROM operations")
         .fetch_all(&mut *tx)
         .await?;
     for operation in each(&rows, operation)? {
@@ -169,8 +167,8 @@ async fn check_steps(tx: &mut SqliteConnection, wrong: &mut Vec<String>) -> Resu
     Ok(())
 }
 
-async fn was_abandoned(tx: &mut SqliteConnection, id: OperationId) -> Result<bool, StoreError> {
-    let found: i64 = sqlx::query_scalar(
+async fn was_abandoned(tx: &mut Tx, id: OperationId) -> Result<bool, StoreError> {
+    let found: i64 = query_scalar(
         "SELECT COUNT(*) FROM audit WHERE operation_id = $1 AND action = 'operation.abandon'",
     )
     .bind(id.to_string())

@@ -3,13 +3,12 @@
 use proximity_domain::ids::{AppId, Epoch, OperationId};
 use proximity_domain::time::Timestamp;
 use serde_json::Value;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::effects::{NewEvent, NewLogLine};
 use crate::error::StoreError;
 use crate::records::{Actor, LogLevel, LogLine};
 use crate::row::{Columns, each, to_json};
+use crate::sql::{Row, Tx, query};
 use crate::store::Reader;
 use crate::views::{AuditKind, AuditRow, EventRow};
 
@@ -47,12 +46,12 @@ impl<'a> Act<'a> {
 }
 
 pub(crate) async fn add_audit(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     actor: &Actor,
     act: Act<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO audit (seq, at, account, token_id, kind, action, target, details, operation_id, \
          step_index, epoch) SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM audit",
     )
@@ -72,13 +71,13 @@ pub(crate) async fn add_audit(
 }
 
 pub(crate) async fn add_event(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     event: &NewEvent,
     app: Option<AppId>,
     operation: Option<OperationId>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO events (seq, at, kind, body, app_id, operation_id) \
          SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events",
     )
@@ -93,13 +92,13 @@ pub(crate) async fn add_event(
 }
 
 pub(crate) async fn add_log_line(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     line: &NewLogLine,
     app: AppId,
     operation: OperationId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
+    query(
         "INSERT INTO log_lines (seq, app_id, operation_id, at, level, step, message, percent) \
          SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM log_lines",
     )
@@ -147,14 +146,13 @@ impl Reader {
         after: i64,
         limit: u32,
     ) -> Result<Vec<LogLine>, StoreError> {
-        let rows = sqlx::query(
-            "SELECT * FROM log_lines WHERE app_id = $1 AND seq > $2 ORDER BY seq LIMIT $3",
-        )
-        .bind(app.to_string())
-        .bind(after)
-        .bind(i64::from(limit.min(MAX_ROWS)))
-        .fetch_all(&self.shared.readers)
-        .await?;
+        let rows =
+            query("SELECT * FROM log_lines WHERE app_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
+                .bind(app.to_string())
+                .bind(after)
+                .bind(i64::from(limit.min(MAX_ROWS)))
+                .fetch_all(self)
+                .await?;
         each(&rows, log_line)
     }
 
@@ -163,10 +161,10 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn events(&self, after: i64, limit: u32) -> Result<Vec<EventRow>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2")
+        let rows = query("SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2")
             .bind(after)
             .bind(i64::from(limit.min(MAX_ROWS)))
-            .fetch_all(&self.shared.readers)
+            .fetch_all(self)
             .await?;
         each(&rows, event_row)
     }
@@ -176,16 +174,16 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn audit(&self, limit: u32, after: i64) -> Result<Vec<AuditRow>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
+        let rows = query("SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
             .bind(after)
             .bind(i64::from(limit.min(MAX_ROWS)))
-            .fetch_all(&self.shared.readers)
+            .fetch_all(self)
             .await?;
         each(&rows, audit_row)
     }
 }
 
-fn log_line(row: &SqliteRow) -> Result<LogLine, StoreError> {
+fn log_line(row: &Row) -> Result<LogLine, StoreError> {
     Ok(LogLine {
         seq: row.int("seq")?,
         at: row.moment("at")?,
@@ -197,7 +195,7 @@ fn log_line(row: &SqliteRow) -> Result<LogLine, StoreError> {
     })
 }
 
-fn event_row(row: &SqliteRow) -> Result<EventRow, StoreError> {
+fn event_row(row: &Row) -> Result<EventRow, StoreError> {
     let event = NewEvent {
         kind: row.text("kind")?,
         body: row.json("body")?,
@@ -211,7 +209,7 @@ fn event_row(row: &SqliteRow) -> Result<EventRow, StoreError> {
     ))
 }
 
-fn audit_row(row: &SqliteRow) -> Result<AuditRow, StoreError> {
+fn audit_row(row: &Row) -> Result<AuditRow, StoreError> {
     Ok(AuditRow {
         seq: row.int("seq")?,
         at: row.moment("at")?,

@@ -25,6 +25,7 @@ pub mod records;
 mod requests;
 mod row;
 mod seal;
+mod sql;
 mod steps;
 mod store;
 mod tokens;
@@ -34,4 +35,5 @@ pub mod views;
 
 pub use error::StoreError;
 pub use options::StoreOptions;
+pub use sql::DatabaseError;
 pub use store::{Reader, Store};

@@ -3,53 +3,205 @@
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use sqlx::migrate::Migrator;
-use sqlx::{AssertSqlSafe, SqlitePool};
+use proximity_domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
+use sha2::{Digest, Sha256, Sha384};
 
 use crate::error::StoreError;
 use crate::key::{at, keep_entry, private};
+use crate::row::damaged;
+use crate::sql::DatabaseError;
 
-/// The migrations, embedded.
-pub(crate) static MIGRATOR: Migrator = sqlx::migrate!();
+/// One step of the schema. What was published is never changed: its checksum is recorded where it was applied.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Migration {
+    pub(crate) version: i64,
+    name: &'static str,
+    pub(crate) sql: &'static str,
+}
 
-/// Applies what is missing. The caller holds the opening lock.
+macro_rules! migration {
+    ($version:literal, $name:literal) => {
+        Migration {
+            version: $version,
+            name: $name,
+            sql: include_str!(concat!("../migrations/", $name, ".sql")),
+        }
+    };
+}
+
+/// All of them, in order.
+pub(crate) const MIGRATIONS: &[Migration] =
+    &[migration!(1, "0001_first"), migration!(2, "0002_guards")];
+
+const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \
+     name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";
+
+impl Migration {
+    fn checksum(&self) -> String {
+        hex::encode(Sha256::digest(self.sql.as_bytes()))
+    }
+}
+
+/// Applies what is missing. The caller holds the opening lock and is on a thread that may block.
 ///
 /// A database with content is copied first, to `<path>.before-<version>`, where the version is the first one that
-/// was missing.
+/// was missing. Each migration is one transaction with its record, so a cut anywhere leaves it done or not begun.
 ///
 /// # Errors
-/// [`StoreError::TooNew`] if the database knows a later migration than this program.
-pub(crate) async fn bring_up(
-    writer: &SqlitePool,
+/// [`StoreError::TooNew`] if the database knows a later migration than this program; [`StoreError::Damaged`] if one
+/// was applied with another text.
+pub(crate) fn bring_up(
+    connection: &mut Connection,
     path: &Path,
-    migrator: &Migrator,
+    migrations: &[Migration],
+    now: Timestamp,
 ) -> Result<(), StoreError> {
-    let known = migrator.iter().map(|m| m.version).max().unwrap_or(0);
-    let found = schema_version(writer).await?;
+    let known = migrations.last().map_or(0, |m| m.version);
+    adopt(connection, migrations, now)?;
+    let applied = applied(connection)?;
+    let found = applied.last().map_or(0, |(version, _)| *version);
     if found > known {
         return Err(StoreError::TooNew { found, known });
     }
-    let pending = migrator.iter().map(|m| m.version).find(|v| *v > found);
-    if let (Some(pending), true) = (pending, found > 0) {
-        copy(writer, path, pending).await?;
+    for (version, checksum) in &applied {
+        let same = |m: &Migration| m.version == *version && m.checksum() == *checksum;
+        if !migrations.iter().any(same) {
+            return Err(changed(*version));
+        }
     }
-    migrator.run(writer).await.map_err(sqlx::Error::from)?;
+    let pending: Vec<_> = migrations.iter().filter(|m| m.version > found).collect();
+    if let (Some(first), true) = (pending.first(), found > 0) {
+        copy(connection, path, first.version)?;
+    }
+    for migration in pending {
+        apply(connection, migration, now)?;
+    }
     Ok(())
 }
 
-/// Version of the last migration in the file, 0 for an empty one.
-async fn schema_version(writer: &SqlitePool) -> Result<i64, StoreError> {
-    let tables = "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'";
-    let tables: i64 = sqlx::query_scalar(tables).fetch_one(writer).await?;
-    if tables == 0 {
-        return Ok(0);
+fn changed(version: i64) -> StoreError {
+    damaged(
+        "schema",
+        format!("migration {version} was applied with another text than this program has"),
+    )
+}
+
+/// Versions and checksums, in order; none for an empty file.
+fn applied(connection: &Connection) -> Result<Vec<(i64, String)>, DatabaseError> {
+    if !has_table(connection, "migrations")? {
+        return Ok(Vec::new());
     }
-    let last = "SELECT COALESCE(MAX(version), 0) FROM _sqlx_migrations";
-    Ok(sqlx::query_scalar(last).fetch_one(writer).await?)
+    let mut rows =
+        connection.prepare("SELECT version, checksum FROM migrations ORDER BY version")?;
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    Ok(rows.collect::<Result<_, _>>()?)
+}
+
+fn has_table(connection: &Connection, name: &str) -> Result<bool, DatabaseError> {
+    let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
+    let found = connection.query_row(sql, [name], |_| Ok(()));
+    Ok(found.optional()?.is_some())
+}
+
+fn apply(
+    connection: &mut Connection,
+    migration: &Migration,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    // A table that others refer to is rebuilt with the references switched off, and they are checked at the end:
+    // https://www.sqlite.org/lang_altertable.html, section 7. Inside of a transaction the switch has no effect.
+    let switch = |on| connection.pragma_update(None, "foreign_keys", on);
+    switch(false).map_err(DatabaseError::from)?;
+    let result = apply_whole(connection, migration, now);
+    let back = connection.pragma_update(None, "foreign_keys", true);
+    back.map_err(DatabaseError::from)?;
+    result
+}
+
+fn apply_whole(
+    connection: &mut Connection,
+    migration: &Migration,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let whole = |connection: &mut Connection| -> rusqlite::Result<bool> {
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(migration.sql)?;
+        tx.execute_batch(RECORD)?;
+        record(&tx, migration, now)?;
+        let broken = tx.prepare("PRAGMA foreign_key_check")?.exists([])?;
+        if !broken {
+            tx.commit()?;
+        }
+        Ok(broken)
+    };
+    if whole(connection).map_err(DatabaseError::from)? {
+        let why = format!("migration {} leaves rows without owner", migration.version);
+        return Err(damaged("schema", why));
+    }
+    tracing::info!(
+        version = migration.version,
+        name = migration.name,
+        "migrated the database"
+    );
+    Ok(())
+}
+
+fn record(tx: &Connection, migration: &Migration, now: Timestamp) -> rusqlite::Result<()> {
+    let insert =
+        "INSERT INTO migrations (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)";
+    let (name, checksum) = (migration.name, migration.checksum());
+    tx.execute(insert, params![migration.version, name, checksum, now.0])?;
+    Ok(())
+}
+
+/// Takes over the records of the library that migrated before: table `_sqlx_migrations`, checksums in SHA-384.
+fn adopt(
+    connection: &mut Connection,
+    migrations: &[Migration],
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if !has_table(connection, "_sqlx_migrations")? {
+        return Ok(());
+    }
+    let known = migrations.last().map_or(0, |m| m.version);
+    let found = old_records(connection).map_err(DatabaseError::from)?;
+    for (version, checksum) in &found {
+        if *version > known {
+            let found = *version;
+            return Err(StoreError::TooNew { found, known });
+        }
+        let same = |m: &&Migration| {
+            m.version == *version && Sha384::digest(m.sql.as_bytes()).as_slice() == checksum
+        };
+        migrations
+            .iter()
+            .find(same)
+            .ok_or_else(|| changed(*version))?;
+    }
+    let taken = |connection: &mut Connection| -> rusqlite::Result<()> {
+        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+        tx.execute_batch(RECORD)?;
+        for (version, _) in &found {
+            for migration in migrations.iter().filter(|m| m.version == *version) {
+                record(&tx, migration, now)?;
+            }
+        }
+        tx.execute_batch("DROP TABLE _sqlx_migrations")?;
+        tx.commit()
+    };
+    Ok(taken(connection).map_err(DatabaseError::from)?)
+}
+
+fn old_records(connection: &Connection) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
+    let old = "SELECT version, checksum FROM _sqlx_migrations ORDER BY version";
+    let mut rows = connection.prepare(old)?;
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    rows.collect()
 }
 
 /// Writes a whole copy under its name, or none: a copy cut off by a crash keeps its other name and is overwritten.
-async fn copy(writer: &SqlitePool, path: &Path, pending: i64) -> Result<(), StoreError> {
+fn copy(connection: &Connection, path: &Path, pending: i64) -> Result<(), StoreError> {
     let finished = beside(path, &format!(".before-{pending}"));
     let partial = beside(path, &format!(".before-{pending}.partial"));
     match std::fs::remove_file(&partial) {
@@ -63,9 +215,8 @@ async fn copy(writer: &SqlitePool, path: &Path, pending: i64) -> Result<(), Stor
         path: partial.display().to_string(),
         source: std::io::Error::other("the path is not UTF-8"),
     })?;
-    // VACUUM takes no bound parameter in every version; the quotes are doubled as SQL demands.
-    let vacuum = format!("VACUUM INTO '{}'", target.replace('\'', "''"));
-    sqlx::query(AssertSqlSafe(vacuum)).execute(writer).await?;
+    let vacuumed = connection.execute("VACUUM INTO ?1", [target]);
+    vacuumed.map_err(DatabaseError::from)?;
     let written = std::fs::File::open(&partial).and_then(|f| f.sync_all());
     written.map_err(at(&partial))?;
     std::fs::rename(&partial, &finished).map_err(at(&finished))?;

@@ -5,12 +5,11 @@ use std::path::Path;
 
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
-use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{Row, SqlitePool};
+use rusqlite::Connection;
+use sha2::{Digest, Sha384};
 
 use crate::error::StoreError;
-use crate::migrate::MIGRATOR;
+use crate::migrate::{MIGRATIONS, Migration, bring_up};
 use crate::open::open_with;
 use crate::options::StoreOptions;
 use crate::store::Store;
@@ -28,63 +27,152 @@ fn options(dir: &Path) -> StoreOptions {
 }
 
 /// The first `count` migrations.
-fn older(count: usize) -> Migrator {
-    Migrator::with_migrations(MIGRATOR.iter().take(count).cloned().collect())
+fn older(count: usize) -> &'static [Migration] {
+    &MIGRATIONS[..count]
 }
 
-async fn raw(path: &Path) -> SqlitePool {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .create_if_missing(true);
-    let pool = SqlitePoolOptions::new().max_connections(1);
-    pool.connect_with(options).await.unwrap()
+fn raw(path: &Path) -> Connection {
+    Connection::open(path).unwrap()
+}
+
+/// The first column of the first row.
+fn value<T: rusqlite::types::FromSql>(connection: &Connection, sql: &str) -> T {
+    connection.query_row(sql, [], |row| row.get(0)).unwrap()
+}
+
+fn migrate(connection: &mut Connection, path: &Path, to: &[Migration]) {
+    bring_up(connection, path, to, NOW).unwrap();
 }
 
 /// Name and text of everything in a schema, without comments and white space.
-async fn schema(pool: &SqlitePool) -> Vec<(String, String)> {
-    let rows = sqlx::query(
-        "SELECT type || ' ' || name AS name, sql FROM sqlite_master \
-         WHERE sql IS NOT NULL AND name NOT LIKE '\\_sqlx%' ESCAPE '\\' ORDER BY 1",
-    );
-    let rows = rows.fetch_all(pool).await.unwrap();
+fn schema(connection: &Connection) -> Vec<(String, String)> {
+    let sql = "SELECT type || ' ' || name AS name, sql FROM sqlite_master \
+         WHERE sql IS NOT NULL AND name <> 'migrations' ORDER BY 1";
     let text = |sql: String| {
         let lines = sql.lines().map(|l| l.split("--").next().unwrap_or(""));
         let joined = lines.collect::<Vec<_>>().join(" ");
         joined.split_whitespace().collect::<String>()
     };
-    rows.iter()
-        .map(|r| (r.get("name"), text(r.get("sql"))))
-        .collect()
+    let mut rows = connection.prepare(sql).unwrap();
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, text(row.get(1)?))));
+    rows.unwrap().map(Result::unwrap).collect()
 }
 
-#[tokio::test]
-async fn all_migrations_make_the_fresh_schema() {
+#[test]
+fn every_file_is_a_migration_and_they_are_in_order() {
+    let dir = Path::new(env!("CARGO_MANIFEST_DIR")).join("migrations");
+    let files = std::fs::read_dir(dir).unwrap();
+    let files = files.filter(|f| f.as_ref().unwrap().path().extension() == Some("sql".as_ref()));
+    assert_eq!(files.count(), MIGRATIONS.len());
+    let versions: Vec<i64> = MIGRATIONS.iter().map(|m| m.version).collect();
+    let expected: Vec<i64> = (1..).take(MIGRATIONS.len()).collect();
+    assert_eq!(versions, expected);
+}
+
+#[test]
+fn all_migrations_make_the_fresh_schema() {
     let dir = tempfile::tempdir().unwrap();
-    let fresh = raw(&dir.path().join("fresh.db")).await;
-    sqlx::raw_sql(include_str!("../schema.sql"))
-        .execute(&fresh)
-        .await
-        .unwrap();
-    let fresh = schema(&fresh).await;
+    let fresh = raw(&dir.path().join("fresh.db"));
+    fresh.execute_batch(include_str!("../schema.sql")).unwrap();
+    let fresh = schema(&fresh);
     assert!(fresh.len() > 30, "{fresh:?}");
-    for count in 0..=MIGRATOR.iter().count() {
-        let grown = raw(&dir.path().join(format!("grown-{count}.db"))).await;
-        older(count).run(&grown).await.unwrap();
-        MIGRATOR.run(&grown).await.unwrap();
-        assert_eq!(
-            schema(&grown).await,
-            fresh,
-            "migrated after version {count}"
-        );
+    for count in 0..=MIGRATIONS.len() {
+        let path = dir.path().join(format!("grown-{count}.db"));
+        let mut grown = raw(&path);
+        migrate(&mut grown, &path, older(count));
+        migrate(&mut grown, &path, MIGRATIONS);
+        assert_eq!(schema(&grown), fresh, "migrated after version {count}");
     }
+}
+
+/// The process dies after every single statement of every migration; the next one opens the file.
+#[test]
+fn a_migration_that_was_cut_off_is_done_whole_the_next_time() {
+    let dir = tempfile::tempdir().unwrap();
+    let fresh = dir.path().join("fresh.db");
+    let mut connection = raw(&fresh);
+    migrate(&mut connection, &fresh, MIGRATIONS);
+    let whole = schema(&connection);
+    for (done, migration) in MIGRATIONS.iter().enumerate() {
+        let path = dir.path().join(format!("cut-{done}.db"));
+        let mut connection = raw(&path);
+        migrate(&mut connection, &path, older(done));
+        let before = schema(&connection);
+        for cut in 1..=migration.sql.matches(";\n").count() {
+            let connection = raw(&path);
+            connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+            for statement in migration.sql.split_inclusive(";\n").take(cut) {
+                // A trigger holds semicolons of its own; its beginning alone is refused, which is a cut as well.
+                let _ = connection.execute_batch(statement);
+            }
+            drop(connection);
+            assert_eq!(schema(&raw(&path)), before, "{done} {cut}");
+        }
+        migrate(&mut connection, &path, MIGRATIONS);
+        assert_eq!(schema(&connection), whole);
+    }
+}
+
+#[test]
+fn records_of_the_library_before_are_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("old.db");
+    let mut old = raw(&path);
+    old.execute_batch(MIGRATIONS[0].sql).unwrap();
+    old.execute_batch(
+        "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
+         installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
+         checksum BLOB NOT NULL, execution_time BIGINT NOT NULL)",
+    )
+    .unwrap();
+    let insert = "INSERT INTO _sqlx_migrations (version, description, success, checksum, execution_time) \
+         VALUES (1, 'first', TRUE, ?1, 0)";
+    old.execute(insert, [vec![0_u8; 48]]).unwrap();
+    let refused = bring_up(&mut old, &path, MIGRATIONS, NOW);
+    assert!(
+        matches!(refused, Err(StoreError::Damaged { what: "schema", .. })),
+        "{refused:?}"
+    );
+    let text = Sha384::digest(MIGRATIONS[0].sql.as_bytes());
+    old.execute(
+        "UPDATE _sqlx_migrations SET checksum = ?1",
+        [text.as_slice()],
+    )
+    .unwrap();
+    migrate(&mut old, &path, MIGRATIONS);
+    let count: i64 = value(&old, "SELECT COUNT(*) FROM migrations");
+    assert_eq!(usize::try_from(count).unwrap(), MIGRATIONS.len());
+    let gone: i64 = value(
+        &old,
+        "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
+    );
+    assert_eq!(gone, 0);
+    assert!(dir.path().join("old.db.before-2").exists());
+}
+
+#[test]
+fn a_migration_with_another_text_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("proximity.db");
+    let mut connection = raw(&path);
+    migrate(&mut connection, &path, MIGRATIONS);
+    connection
+        .execute(
+            "UPDATE migrations SET checksum = 'other' WHERE version = 1",
+            [],
+        )
+        .unwrap();
+    let refused = bring_up(&mut connection, &path, MIGRATIONS, NOW);
+    assert!(
+        matches!(refused, Err(StoreError::Damaged { what: "schema", .. })),
+        "{refused:?}"
+    );
 }
 
 #[tokio::test]
 async fn a_copy_is_made_before_migrating() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_with(options(dir.path()), NOW, &older(1))
-        .await
-        .unwrap();
+    let store = open_with(options(dir.path()), NOW, older(1)).await.unwrap();
     let installation = store.installation();
     store.close().await;
     let copy = dir.path().join("proximity.db.before-2");
@@ -97,13 +185,12 @@ async fn a_copy_is_made_before_migrating() {
     assert!(copy.exists() && !partial.exists());
     let mode = std::fs::metadata(&copy).unwrap().permissions().mode();
     assert_eq!(mode & 0o777, 0o600);
-    let old = raw(&copy).await;
-    let version = sqlx::query_scalar::<_, i64>("SELECT MAX(version) FROM _sqlx_migrations");
-    assert_eq!(version.fetch_one(&old).await.unwrap(), 1);
-    let id = sqlx::query_scalar::<_, String>("SELECT id FROM installation");
-    assert_eq!(id.fetch_one(&old).await.unwrap(), installation.to_string());
-    let sound = sqlx::query_scalar::<_, String>("PRAGMA integrity_check");
-    assert_eq!(sound.fetch_one(&old).await.unwrap(), "ok");
+    let old = raw(&copy);
+    assert_eq!(value::<i64>(&old, "SELECT MAX(version) FROM migrations"), 1);
+    let id: String = value(&old, "SELECT id FROM installation");
+    assert_eq!(id, installation.to_string());
+    let sound: String = value(&old, "PRAGMA integrity_check");
+    assert_eq!(sound, "ok");
     store.close().await;
     std::fs::remove_file(&copy).unwrap();
 
@@ -118,7 +205,7 @@ async fn a_copy_is_made_before_migrating() {
 #[tokio::test]
 async fn a_copy_that_cannot_be_made_stops_the_migration() {
     let dir = tempfile::tempdir().unwrap();
-    open_with(options(dir.path()), NOW, &older(1))
+    open_with(options(dir.path()), NOW, older(1))
         .await
         .unwrap()
         .close()
@@ -129,9 +216,11 @@ async fn a_copy_that_cannot_be_made_stops_the_migration() {
         matches!(refused, Err(StoreError::File { .. })),
         "{refused:?}"
     );
-    let still = raw(&dir.path().join("proximity.db")).await;
-    let version = sqlx::query_scalar::<_, i64>("SELECT MAX(version) FROM _sqlx_migrations");
-    assert_eq!(version.fetch_one(&still).await.unwrap(), 1);
+    let still = raw(&dir.path().join("proximity.db"));
+    assert_eq!(
+        value::<i64>(&still, "SELECT MAX(version) FROM migrations"),
+        1
+    );
 }
 
 #[tokio::test]
@@ -142,8 +231,8 @@ async fn a_newer_database_is_refused_and_left_alone() {
         .unwrap()
         .close()
         .await;
-    let known = MIGRATOR.iter().map(|m| m.version).max().unwrap();
-    let refused = open_with(options(dir.path()), NOW, &older(1)).await;
+    let known = MIGRATIONS.iter().map(|m| m.version).max().unwrap();
+    let refused = open_with(options(dir.path()), NOW, older(1)).await;
     assert!(
         matches!(refused, Err(StoreError::TooNew { found, known: 1 }) if found == known),
         "{refused:?}"

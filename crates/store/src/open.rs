@@ -1,29 +1,21 @@
 //! Opening: key file, database file, migrations, installation.
 
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
+use std::path::Path;
 
 use proximity_domain::ids::InstallationId;
 use proximity_domain::time::Timestamp;
+use rusqlite::{Connection, OptionalExtension, params};
 use secrecy::ExposeSecret;
-use sqlx::SqlitePool;
-use sqlx::migrate::Migrator;
-use sqlx::sqlite::{SqliteConnectOptions, SqliteJournalMode, SqlitePoolOptions, SqliteSynchronous};
 
 use crate::error::StoreError;
 use crate::key::{KeyFile, at, keep_entry, private, random, refused};
-use crate::migrate::{MIGRATOR, bring_up};
+use crate::migrate::{MIGRATIONS, Migration, bring_up};
 use crate::options::StoreOptions;
-use crate::row::Columns;
+use crate::row::damaged;
 use crate::seal::{Place, Sealer};
-use crate::store::{Reader, Shared, Store};
+use crate::sql::{DatabaseError, Readers, Writer, sqlite};
+use crate::store::{Shared, Store};
 
-/// How long a writer waits for another process's write.
-const BUSY: Duration = Duration::from_secs(10);
-/// How long a caller waits for its turn in this process.
-const TURN: Duration = Duration::from_secs(30);
-const READERS: u32 = 4;
 /// Sealed at birth; opens only with the right key.
 const KEY_CHECK: &str = "this key belongs to this database";
 
@@ -39,118 +31,99 @@ impl Store {
     /// [`StoreError::TooNew`] if a newer program wrote it; [`StoreError::Key`] if the key file is missing beside an
     /// existing database, belongs to another one, or is readable by group or others.
     pub async fn open(options: StoreOptions, now: Timestamp) -> Result<Self, StoreError> {
-        open_with(options, now, &MIGRATOR).await
+        open_with(options, now, MIGRATIONS).await
     }
 }
 
 pub(crate) async fn open_with(
     options: StoreOptions,
     now: Timestamp,
-    migrator: &Migrator,
+    migrations: &'static [Migration],
 ) -> Result<Store, StoreError> {
-    let key = prepare(options.path.clone(), options.key_file.clone()).await?;
+    let (path, key_file) = (options.path.clone(), options.key_file.clone());
+    let key = blocking(move || prepare(&path, &key_file)).await?;
     key.lock().await?;
-    let writer = connect_writer(&options.path).await?;
     let sealer = Sealer::new(&key.key);
-    let installation = match settle(&writer, &options, migrator, &sealer, now).await {
-        Ok(installation) => installation,
-        Err(error) => {
-            writer.close().await;
-            return Err(error);
-        }
-    };
-    let readers = connect_readers(&options.path).await?;
+    let (path, readers) = (options.path.clone(), options.path.clone());
+    let (public, internal, rest_ms) = (options.public, options.internal, options.rest_ms);
+    let (desk, installation, sealer) = blocking(move || {
+        let mut writer = sqlite::connect_writer(&path)?;
+        bring_up(&mut writer, &path, migrations, now)?;
+        let installation = settle(&writer, &options.key_file, &sealer, now)?;
+        let desk = sqlite::Desk::new(path, writer)?;
+        Ok((desk, installation, sealer))
+    })
+    .await?;
+    drop(key);
     let shared = Shared {
-        readers,
         sealer,
         installation,
-        public: options.public,
-        internal: options.internal,
-        rest_ms: options.rest_ms,
+        public,
+        internal,
+        rest_ms,
     };
-    let reader = Reader {
-        shared: Arc::new(shared),
-    };
-    Ok(Store { reader, writer })
+    let readers = Readers::Sqlite(sqlite::Readers::new(readers));
+    let writer = Writer::Sqlite(sqlite::Writer::new(desk));
+    Ok(Store::on_sql(shared, readers, writer))
 }
 
-/// Key file and database file, made where both are absent.
-async fn prepare(path: PathBuf, key_file: PathBuf) -> Result<KeyFile, StoreError> {
-    let work = move || {
-        // The database is looked at first: a process that is making both makes the key first.
-        let has_content = match std::fs::metadata(&path) {
-            Ok(found) => found.len() > 0,
-            Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
-            Err(e) => return Err(at(&path)(e)),
-        };
-        let key = KeyFile::load(&key_file, !has_content)?;
-        match private().create_new(true).open(&path) {
-            Ok(_) => keep_entry(&path)?,
-            Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
-            Err(e) => return Err(at(&path)(e)),
-        }
-        Ok(key)
-    };
+/// Files and locks wait; this runs `work` where that holds nobody up.
+async fn blocking<T: Send + 'static>(
+    work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
+) -> Result<T, StoreError> {
     match tokio::task::spawn_blocking(work).await {
         Ok(result) => result,
-        Err(e) => Err(StoreError::Database(sqlx::Error::Io(
-            std::io::Error::other(e),
-        ))),
+        Err(e) => Err(StoreError::File {
+            path: "a thread for opening the store".to_owned(),
+            source: std::io::Error::other(e),
+        }),
     }
 }
 
-async fn connect_writer(path: &Path) -> Result<SqlitePool, StoreError> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .journal_mode(SqliteJournalMode::Wal)
-        .synchronous(SqliteSynchronous::Full)
-        .foreign_keys(true)
-        .busy_timeout(BUSY);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(1)
-        .acquire_timeout(TURN)
-        .idle_timeout(None)
-        .max_lifetime(None);
-    Ok(pool.connect_with(options).await?)
+/// Key file and database file, made where both are absent.
+fn prepare(path: &Path, key_file: &Path) -> Result<KeyFile, StoreError> {
+    // The database is looked at first: a process that is making both makes the key first.
+    let has_content = match std::fs::metadata(path) {
+        Ok(found) => found.len() > 0,
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => false,
+        Err(e) => return Err(at(path)(e)),
+    };
+    let key = KeyFile::load(key_file, !has_content)?;
+    match private().create_new(true).open(path) {
+        Ok(_) => keep_entry(path)?,
+        Err(e) if e.kind() == std::io::ErrorKind::AlreadyExists => {}
+        Err(e) => return Err(at(path)(e)),
+    }
+    Ok(key)
 }
 
-async fn connect_readers(path: &Path) -> Result<SqlitePool, StoreError> {
-    let options = SqliteConnectOptions::new()
-        .filename(path)
-        .read_only(true)
-        .busy_timeout(BUSY);
-    let pool = SqlitePoolOptions::new()
-        .max_connections(READERS)
-        .acquire_timeout(TURN);
-    Ok(pool.connect_with(options).await?)
-}
-
-async fn settle(
-    writer: &SqlitePool,
-    options: &StoreOptions,
-    migrator: &Migrator,
+fn settle(
+    writer: &Connection,
+    key_file: &Path,
     sealer: &Sealer,
     now: Timestamp,
 ) -> Result<InstallationId, StoreError> {
-    bring_up(writer, &options.path, migrator).await?;
-    let row = sqlx::query("SELECT id, key_check FROM installation");
-    let Some(row) = row.fetch_optional(writer).await? else {
-        return found(writer, sealer, now).await;
+    let row = writer.query_row("SELECT id, key_check FROM installation", [], |row| {
+        Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
+    });
+    let Some((id, check)) = row.optional().map_err(DatabaseError::from)? else {
+        return found(writer, sealer, now);
     };
-    let id: InstallationId = row.parsed("id")?;
-    let opened = sealer.unseal(check_place(&id.to_string()), &row.text("key_check")?);
-    match opened {
+    let id: InstallationId = id
+        .parse()
+        .map_err(|e: <InstallationId as std::str::FromStr>::Err| damaged("id", e.to_string()))?;
+    match sealer.unseal(check_place(&id.to_string()), &check) {
         Ok(text) if text.expose_secret() == KEY_CHECK => Ok(id),
         Ok(_) | Err(_) => Err(refused(
-            &options.key_file,
+            key_file,
             "it belongs to another database; put the right one back from a backup",
         )),
     }
 }
 
 /// A new installation: its id and the proof of its key, in one commit.
-async fn found(
-    writer: &SqlitePool,
+fn found(
+    writer: &Connection,
     sealer: &Sealer,
     now: Timestamp,
 ) -> Result<InstallationId, StoreError> {
@@ -158,14 +131,10 @@ async fn found(
     let id = uuid::Builder::from_unix_timestamp_millis(millis, &random::<10>()?).into_uuid();
     let id = InstallationId(id);
     let check = sealer.seal(check_place(&id.to_string()), KEY_CHECK)?;
-    sqlx::query(
-        "INSERT INTO installation (only_row, id, key_check, created_at) VALUES (1, $1, $2, $3)",
-    )
-    .bind(id.to_string())
-    .bind(check)
-    .bind(now.0)
-    .execute(writer)
-    .await?;
+    let insert =
+        "INSERT INTO installation (only_row, id, key_check, created_at) VALUES (1, ?1, ?2, ?3)";
+    let added = writer.execute(insert, params![id.to_string(), check, now.0]);
+    added.map_err(DatabaseError::from)?;
     Ok(id)
 }
 

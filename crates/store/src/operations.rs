@@ -5,8 +5,6 @@ use proximity_domain::ids::{AppId, Epoch, OperationId};
 use proximity_domain::operation::{OperationEvent, OperationKind, OperationState};
 use proximity_domain::time::Timestamp;
 use serde_json::json;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::apps::{live_app, not_live, set_status};
 use crate::effects::NewEvent;
@@ -14,6 +12,7 @@ use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::records::{Actor, AppRecord, NewOperation, OperationRecord};
 use crate::row::{Columns, damaged, each, to_json};
+use crate::sql::{Row, Tx, query};
 use crate::store::{Reader, Store};
 use crate::views::OperationFilter;
 
@@ -64,7 +63,7 @@ impl Store {
 
 /// Moves the app to `to`; gives what it was if that differs.
 async fn change_status(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     app: &AppRecord,
     to: &Status,
     now: Timestamp,
@@ -89,10 +88,7 @@ async fn change_status(
     Ok((app.status != *to).then(|| app.status.clone()))
 }
 
-async fn refuse_retry(
-    tx: &mut SqliteConnection,
-    operation: &NewOperation,
-) -> Result<(), StoreError> {
+async fn refuse_retry(tx: &mut Tx, operation: &NewOperation) -> Result<(), StoreError> {
     let Some(first) = operation.retry_of else {
         return Ok(());
     };
@@ -113,7 +109,7 @@ async fn refuse_retry(
 }
 
 pub(crate) async fn insert_operation(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     operation: &NewOperation,
     actor: &Actor,
     status_before: Option<Status>,
@@ -122,7 +118,7 @@ pub(crate) async fn insert_operation(
     let id = operation.id.to_string();
     let state = OperationState::Queued;
     let before = status_before.map(|s| to_json("status", &s)).transpose()?;
-    let added = sqlx::query(
+    let added = query(
         "INSERT INTO operations (id, kind, app_id, state, state_full, input, requested_by, retry_of, \
          status_before, percent, cancel_requested, epoch, created_at) \
          VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10) ON CONFLICT (id) DO NOTHING",
@@ -150,7 +146,7 @@ pub(crate) async fn insert_operation(
 
 /// Takes `operation` through the state machine and writes the result. The lease goes unless work goes on.
 pub(crate) async fn advance(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     operation: &OperationRecord,
     event: OperationEvent,
     now: Timestamp,
@@ -159,7 +155,7 @@ pub(crate) async fn advance(
     let next = next.map_err(|e| StoreError::IllegalTransition {
         what: e.to_string(),
     })?;
-    sqlx::query(
+    query(
         "UPDATE operations SET state = $2, state_full = $3, finished_at = $4, \
          lease_holder = CASE WHEN $5 = 1 THEN lease_holder END, \
          lease_until = CASE WHEN $5 = 1 THEN lease_until END WHERE id = $1",
@@ -187,11 +183,8 @@ pub(crate) fn is_at_work(state: &OperationState) -> bool {
 }
 
 /// The operation with this id, seen from inside a transaction.
-pub(crate) async fn existing(
-    tx: &mut SqliteConnection,
-    id: OperationId,
-) -> Result<OperationRecord, StoreError> {
-    let row = sqlx::query("SELECT * FROM operations WHERE id = $1")
+pub(crate) async fn existing(tx: &mut Tx, id: OperationId) -> Result<OperationRecord, StoreError> {
+    let row = query("SELECT * FROM operations WHERE id = $1")
         .bind(id.to_string())
         .fetch_optional(tx)
         .await?;
@@ -210,9 +203,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn operation(&self, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM operations WHERE id = $1")
+        let row = query("SELECT * FROM operations WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(&self.shared.readers)
+            .fetch_optional(self)
             .await?;
         row.as_ref().map(operation).transpose()
     }
@@ -229,7 +222,7 @@ impl Reader {
             0 => OperationFilter::DEFAULT_LIMIT,
             n => n.min(OperationFilter::MAX_LIMIT),
         };
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT o.* FROM operations o LEFT JOIN operations b ON b.id = $3 \
              WHERE ($1 IS NULL OR o.app_id = $1) AND ($2 IS NULL OR o.state = $2) \
              AND ($3 IS NULL OR o.created_at < b.created_at \
@@ -240,7 +233,7 @@ impl Reader {
         .bind(&filter.state)
         .bind(filter.before.map(|o| o.to_string()))
         .bind(i64::from(limit))
-        .fetch_all(&self.shared.readers)
+        .fetch_all(self)
         .await?;
         each(&rows, operation)
     }
@@ -250,17 +243,17 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn live_operations(&self) -> Result<Vec<OperationRecord>, StoreError> {
-        let rows = sqlx::query(
+        let rows = query(
             "SELECT * FROM operations WHERE state IN ('queued', 'running', 'unwinding', 'stuck') \
              ORDER BY created_at, id",
         )
-        .fetch_all(&self.shared.readers)
+        .fetch_all(self)
         .await?;
         each(&rows, operation)
     }
 }
 
-pub(crate) fn operation(row: &SqliteRow) -> Result<OperationRecord, StoreError> {
+pub(crate) fn operation(row: &Row) -> Result<OperationRecord, StoreError> {
     let state: OperationState = row.json("state_full")?;
     if state.label() != row.text("state")? {
         return Err(damaged("state", "label and story differ"));

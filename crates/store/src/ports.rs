@@ -3,12 +3,11 @@
 use proximity_domain::ids::AppId;
 use proximity_domain::ports::{FreedAt, PortPair, PortRange, choose};
 use proximity_domain::time::Timestamp;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::error::StoreError;
 use crate::row::{Columns, each};
-use crate::store::{Reader, Shared};
+use crate::sql::{Row, Tx, query};
+use crate::store::{Reader, Shared, aside};
 use crate::views::{FreedPort, PortSide, PortsView};
 
 /// A port that was ever given out.
@@ -31,20 +30,18 @@ impl PortRow {
 /// # Errors
 /// [`StoreError::PortsExhausted`] if a range has no port that is neither held nor resting.
 pub(crate) async fn take(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     shared: &Shared,
     app: AppId,
     now: Timestamp,
 ) -> Result<PortPair, StoreError> {
-    let known = sqlx::query("SELECT * FROM ports")
-        .fetch_all(&mut *tx)
-        .await?;
+    let known = query("SELECT * FROM ports").fetch_all(&mut *tx).await?;
     let known = each(&known, port_row)?;
     let public = pick(shared.public, &known, None, now)?;
     // Ranges may overlap: what was just picked is out for the other side.
     let internal = pick(shared.internal, &known, Some(public), now)?;
     for (port, side) in [(public, PortSide::Public), (internal, PortSide::Internal)] {
-        sqlx::query(
+        query(
             "INSERT INTO ports (port, side, app_id) VALUES ($1, $2, $3) ON CONFLICT (port) DO UPDATE \
              SET side = excluded.side, app_id = excluded.app_id, freed_at = NULL, rests_until = NULL",
         )
@@ -82,20 +79,30 @@ fn pick(
 
 /// Gives the pair of `app` back; with `rest_ms`, it is not given out again before that time is over.
 pub(crate) async fn free(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     app: AppId,
     rest_ms: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    sqlx::query(
-        "UPDATE ports SET app_id = NULL, freed_at = $2, rests_until = $3 WHERE app_id = $1",
-    )
-    .bind(app.to_string())
-    .bind(now.0)
-    .bind(rest_ms.map(|rest| now.0.saturating_add(rest)))
-    .execute(tx)
-    .await?;
+    query("UPDATE ports SET app_id = NULL, freed_at = $2, rests_until = $3 WHERE app_id = $1")
+        .bind(app.to_string())
+        .bind(now.0)
+        .bind(rest_ms.map(|rest| now.0.saturating_add(rest)))
+        .execute(tx)
+        .await?;
     Ok(())
+}
+
+/// Held pairs and free ports.
+async fn all(tx: &mut Tx) -> Result<(Vec<(AppId, PortPair)>, Vec<PortRow>), StoreError> {
+    let held = query(
+        "SELECT p.app_id, p.port AS public_port, i.port AS internal_port FROM ports p \
+         JOIN ports i ON i.app_id = p.app_id AND i.side = 'internal' \
+         WHERE p.side = 'public' ORDER BY p.port",
+    );
+    let held = each(&held.fetch_all(&mut *tx).await?, held_pair)?;
+    let freed = query("SELECT * FROM ports WHERE app_id IS NULL ORDER BY freed_at, port");
+    Ok((held, each(&freed.fetch_all(tx).await?, port_row)?))
 }
 
 impl Reader {
@@ -104,19 +111,8 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn ports(&self) -> Result<PortsView, StoreError> {
-        let (held, freed) = self
-            .read(async |tx| {
-                let held = sqlx::query(
-                    "SELECT p.app_id, p.port AS public_port, i.port AS internal_port FROM ports p \
-                     JOIN ports i ON i.app_id = p.app_id AND i.side = 'internal' \
-                     WHERE p.side = 'public' ORDER BY p.port",
-                );
-                let held = each(&held.fetch_all(&mut *tx).await?, held_pair)?;
-                let freed = "SELECT * FROM ports WHERE app_id IS NULL ORDER BY freed_at, port";
-                let freed = sqlx::query(freed).fetch_all(&mut *tx).await?;
-                Ok((held, each(&freed, port_row)?))
-            })
-            .await?;
+        let reader = self.clone();
+        let (held, freed) = aside(async move { reader.read(all).await }).await?;
         let freed = freed.into_iter().filter_map(|row| {
             Some(FreedPort {
                 port: row.port,
@@ -134,7 +130,7 @@ impl Reader {
     }
 }
 
-fn held_pair(row: &SqliteRow) -> Result<(AppId, PortPair), StoreError> {
+fn held_pair(row: &Row) -> Result<(AppId, PortPair), StoreError> {
     let pair = PortPair {
         public: row.number("public_port")?,
         internal: row.number("internal_port")?,
@@ -142,7 +138,7 @@ fn held_pair(row: &SqliteRow) -> Result<(AppId, PortPair), StoreError> {
     Ok((row.parsed("app_id")?, pair))
 }
 
-fn port_row(row: &SqliteRow) -> Result<PortRow, StoreError> {
+fn port_row(row: &Row) -> Result<PortRow, StoreError> {
     Ok(PortRow {
         port: row.number("port")?,
         side: row.label("side", PortSide::parse)?,

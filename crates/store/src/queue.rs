@@ -3,13 +3,12 @@
 use proximity_domain::ids::{Epoch, HolderId};
 use proximity_domain::operation::OperationEvent;
 use proximity_domain::time::Timestamp;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::error::StoreError;
 use crate::operations::{advance, existing, operation};
 use crate::records::{Fence, OperationRecord};
 use crate::row::Columns;
+use crate::sql::{Row, Tx, query};
 use crate::store::{Reader, Store};
 
 impl Store {
@@ -38,7 +37,7 @@ impl Store {
                 return Ok(None);
             };
             advance(tx, &found, OperationEvent::Claimed, now).await?;
-            sqlx::query(
+            query(
                 "UPDATE operations SET epoch = epoch + 1, lease_holder = $2, lease_until = $3 \
                  WHERE id = $1",
             )
@@ -72,7 +71,7 @@ impl Store {
     ) -> Result<bool, StoreError> {
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
-            sqlx::query("UPDATE operations SET lease_until = $2 WHERE id = $1")
+            query("UPDATE operations SET lease_until = $2 WHERE id = $1")
                 .bind(fence.operation.to_string())
                 .bind(now.0.saturating_add(lease_ms))
                 .execute(tx)
@@ -89,16 +88,16 @@ impl Reader {
     /// # Errors
     /// [`StoreError::LeaseLost`] if it does not, or the operation has ended or is stuck.
     pub async fn check_fence(&self, fence: &Fence) -> Result<(), StoreError> {
-        let row = sqlx::query(
+        let row = query(
             "SELECT epoch FROM operations WHERE id = $1 AND epoch = $2 AND lease_holder = $3 \
              AND state IN ('running', 'unwinding')",
         )
         .bind(fence.operation.to_string())
         .bind(fence.epoch.0)
         .bind(fence.holder.to_string())
-        .fetch_optional(&self.shared.readers)
+        .fetch_optional(self)
         .await?;
-        let epoch = row.map(|row: SqliteRow| row.int("epoch")).transpose()?;
+        let epoch = row.map(|row: Row| row.int("epoch")).transpose()?;
         match epoch.map(Epoch) {
             Some(epoch) if epoch == fence.epoch => Ok(()),
             Some(_) | None => Err(lost(fence)),
@@ -109,11 +108,8 @@ impl Reader {
 /// Compare-and-swap on the claim: the first statement of every write of a worker.
 ///
 /// It is an update, so that it also takes the row's lock where rows have one.
-pub(crate) async fn held(
-    tx: &mut SqliteConnection,
-    fence: &Fence,
-) -> Result<OperationRecord, StoreError> {
-    let row = sqlx::query(
+pub(crate) async fn held(tx: &mut Tx, fence: &Fence) -> Result<OperationRecord, StoreError> {
+    let row = query(
         "UPDATE operations SET epoch = epoch WHERE id = $1 AND epoch = $2 AND lease_holder = $3 \
          AND state IN ('running', 'unwinding') RETURNING *",
     )
@@ -135,12 +131,12 @@ fn lost(fence: &Fence) -> StoreError {
 }
 
 async fn next(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     holder: HolderId,
     exclusive: bool,
     now: Timestamp,
 ) -> Result<Option<OperationRecord>, StoreError> {
-    let row = sqlx::query(
+    let row = query(
         "SELECT * FROM operations WHERE state IN ('queued', 'running', 'unwinding') \
          AND (lease_holder IS NULL OR lease_until <= $1 OR ($2 = 1 AND lease_holder <> $3)) \
          ORDER BY created_at, id LIMIT 1",

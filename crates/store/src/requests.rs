@@ -6,7 +6,6 @@ use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationEvent, OperationState};
 use proximity_domain::time::Timestamp;
 use serde_json::{Value, json};
-use sqlx::SqliteConnection;
 
 use crate::apps::{live_app, set_status};
 use crate::effects::NewEvent;
@@ -15,6 +14,7 @@ use crate::journal::{Act, add_audit, add_event};
 use crate::operations::{advance, existing};
 use crate::records::{Actor, OperationRecord};
 use crate::row::Columns;
+use crate::sql::{Tx, query};
 use crate::store::Store;
 use crate::turns::log_failure;
 
@@ -34,7 +34,7 @@ impl Store {
             let operation = existing(tx, id).await?;
             let started = operation.state == OperationState::Running;
             if started {
-                sqlx::query("UPDATE operations SET cancel_requested = 1 WHERE id = $1")
+                query("UPDATE operations SET cancel_requested = 1 WHERE id = $1")
                     .bind(id.to_string())
                     .execute(&mut *tx)
                     .await?;
@@ -71,7 +71,7 @@ impl Store {
             let operation = existing(tx, id).await?;
             let state = advance(tx, &operation, OperationEvent::Retried, now).await?;
             if state == OperationState::Running {
-                sqlx::query("UPDATE operations SET cancel_requested = 0 WHERE id = $1")
+                query("UPDATE operations SET cancel_requested = 0 WHERE id = $1")
                     .bind(id.to_string())
                     .execute(&mut *tx)
                     .await?;
@@ -125,7 +125,7 @@ impl Store {
 }
 
 async fn cancel_queued(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     operation: &OperationRecord,
     actor: &Actor,
     now: Timestamp,
@@ -135,7 +135,7 @@ async fn cancel_queued(
         return Err(StoreError::IllegalTransition { what });
     }
     advance(tx, operation, OperationEvent::CancelRequested, now).await?;
-    let before = sqlx::query("SELECT status_before FROM operations WHERE id = $1")
+    let before = query("SELECT status_before FROM operations WHERE id = $1")
         .bind(operation.id.to_string())
         .fetch_one(&mut *tx)
         .await?
@@ -157,7 +157,7 @@ async fn cancel_queued(
 
 /// The app of `operation`, if it is live, goes to *error*.
 async fn fail_app(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     operation: &OperationRecord,
     why: Failure,
     now: Timestamp,
@@ -173,7 +173,7 @@ async fn fail_app(
 }
 
 async fn announce(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     (kind, action): (&str, &str),
     operation: &OperationRecord,
     body: Value,

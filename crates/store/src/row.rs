@@ -6,10 +6,9 @@ use std::str::FromStr;
 use proximity_domain::time::Timestamp;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sqlx::Row as _;
-use sqlx::sqlite::SqliteRow;
 
 use crate::error::StoreError;
+use crate::sql::{Row, Value};
 
 /// Typed access to the columns of a row.
 pub(crate) trait Columns {
@@ -72,28 +71,38 @@ pub(crate) trait Columns {
     }
 }
 
-impl Columns for SqliteRow {
+impl Columns for Row {
     fn text(&self, column: &'static str) -> Result<String, StoreError> {
-        Ok(self.try_get(column)?)
+        let text = self.text_opt(column)?;
+        text.ok_or_else(|| damaged(column, "it is NULL"))
     }
 
     fn text_opt(&self, column: &'static str) -> Result<Option<String>, StoreError> {
-        Ok(self.try_get(column)?)
+        match self.value(column)? {
+            Value::Null => Ok(None),
+            Value::Text(text) => Ok(Some(text.clone().into_owned())),
+            Value::Int(n) => Err(damaged(column, format!("{n} is no text"))),
+        }
     }
 
     fn int(&self, column: &'static str) -> Result<i64, StoreError> {
-        Ok(self.try_get(column)?)
+        let int = self.int_opt(column)?;
+        int.ok_or_else(|| damaged(column, "it is NULL"))
     }
 
     fn int_opt(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
-        Ok(self.try_get(column)?)
+        match self.value(column)? {
+            Value::Null => Ok(None),
+            Value::Int(n) => Ok(Some(*n)),
+            Value::Text(_) => Err(damaged(column, "text where a number belongs")),
+        }
     }
 }
 
 /// Reads every row with `read`.
 pub(crate) fn each<T>(
-    rows: &[SqliteRow],
-    read: impl Fn(&SqliteRow) -> Result<T, StoreError>,
+    rows: &[Row],
+    read: impl Fn(&Row) -> Result<T, StoreError>,
 ) -> Result<Vec<T>, StoreError> {
     rows.iter().map(read).collect()
 }

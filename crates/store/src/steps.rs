@@ -6,8 +6,6 @@ use proximity_domain::operation::OperationState;
 use proximity_domain::saga::{StepRecord, StepState};
 use proximity_domain::time::Timestamp;
 use serde_json::Value;
-use sqlx::SqliteConnection;
-use sqlx::sqlite::SqliteRow;
 
 use crate::apply::apply;
 use crate::effects::{Effects, MutationAudit};
@@ -16,6 +14,7 @@ use crate::journal::{Act, add_audit};
 use crate::queue::held;
 use crate::records::{Actor, Fence, OperationRecord};
 use crate::row::{Columns, each, to_json};
+use crate::sql::{Row, Tx, query};
 use crate::store::{Reader, Store};
 use crate::views::AuditKind;
 
@@ -47,7 +46,7 @@ impl Store {
             if state_of(&log, index) == Some(StepState::Succeeded) {
                 return Err(illegal(index, "begin again, it succeeded"));
             }
-            sqlx::query(
+            query(
                 "INSERT INTO steps (operation_id, step_index, name, state, epoch, intent, started_at, \
                  changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
                  ON CONFLICT (operation_id, step_index) DO UPDATE SET name = excluded.name, \
@@ -82,7 +81,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |tx| {
             held(tx, fence).await?;
-            let changed = sqlx::query(
+            let changed = query(
                 "UPDATE steps SET upid = $3, epoch = $4, changed_at = $5 \
                  WHERE operation_id = $1 AND step_index = $2",
             )
@@ -164,7 +163,7 @@ impl Store {
                 ) => {}
             }
             let output = to_json("output", &output)?;
-            sqlx::query(
+            query(
                 "UPDATE steps SET state = $3, epoch = $4, output = $5, failure = NULL, changed_at = $6 \
                  WHERE operation_id = $1 AND step_index = $2",
             )
@@ -211,10 +210,7 @@ impl Reader {
 }
 
 /// The operation under the fence, running forwards.
-pub(crate) async fn forwards(
-    tx: &mut SqliteConnection,
-    fence: &Fence,
-) -> Result<OperationRecord, StoreError> {
+pub(crate) async fn forwards(tx: &mut Tx, fence: &Fence) -> Result<OperationRecord, StoreError> {
     let operation = held(tx, fence).await?;
     if operation.state == OperationState::Running {
         return Ok(operation);
@@ -224,7 +220,7 @@ pub(crate) async fn forwards(
 }
 
 pub(crate) async fn write_step(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     fence: &Fence,
     index: u32,
     state: StepState,
@@ -232,7 +228,7 @@ pub(crate) async fn write_step(
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let failure = failure.map(|f| to_json("failure", f)).transpose()?;
-    sqlx::query(
+    query(
         "UPDATE steps SET state = $3, epoch = $4, failure = COALESCE($5, failure), changed_at = $6 \
          WHERE operation_id = $1 AND step_index = $2",
     )
@@ -247,11 +243,8 @@ pub(crate) async fn write_step(
     Ok(())
 }
 
-pub(crate) async fn step_log(
-    tx: &mut SqliteConnection,
-    id: OperationId,
-) -> Result<Vec<StepRecord>, StoreError> {
-    let rows = sqlx::query("SELECT * FROM steps WHERE operation_id = $1 ORDER BY step_index")
+pub(crate) async fn step_log(tx: &mut Tx, id: OperationId) -> Result<Vec<StepRecord>, StoreError> {
+    let rows = query("SELECT * FROM steps WHERE operation_id = $1 ORDER BY step_index")
         .bind(id.to_string())
         .fetch_all(tx)
         .await?;
@@ -272,7 +265,7 @@ pub(crate) fn no_step(fence: &Fence, index: u32) -> StoreError {
     StoreError::NotFound { what: "step", id }
 }
 
-fn step(row: &SqliteRow) -> Result<StepRecord, StoreError> {
+fn step(row: &Row) -> Result<StepRecord, StoreError> {
     Ok(StepRecord {
         index: row.number("step_index")?,
         name: row.text("name")?,

@@ -5,26 +5,39 @@ use std::sync::Arc;
 
 use proximity_domain::ids::InstallationId;
 use proximity_domain::ports::PortRange;
-use sqlx::{SqliteConnection, SqlitePool};
 
 use crate::error::StoreError;
 use crate::seal::Sealer;
+use crate::sql;
+use crate::sql::{Answer, On, Tx, Value, query_scalar};
 
-/// Reads what is committed. Cheap to clone; cannot write: its connections are opened read-only.
+/// Reads what is committed. Cheap to clone; cannot write: it has no connection that could.
 #[derive(Debug, Clone)]
 pub struct Reader {
     pub(crate) shared: Arc<Shared>,
+    source: Source,
 }
 
 /// What readers and the writer have in common.
 #[derive(Debug)]
 pub(crate) struct Shared {
-    pub(crate) readers: SqlitePool,
     pub(crate) sealer: Sealer,
     pub(crate) installation: InstallationId,
     pub(crate) public: PortRange,
     pub(crate) internal: PortRange,
     pub(crate) rest_ms: i64,
+}
+
+/// Where a reader reads.
+#[derive(Debug, Clone)]
+enum Source {
+    Sql(sql::Readers),
+}
+
+/// Where the store writes.
+#[derive(Debug, Clone)]
+enum Backend {
+    Sql(sql::Writer),
 }
 
 /// Durable state. Cheap to clone; offers everything that [`Reader`] does.
@@ -34,8 +47,8 @@ pub(crate) struct Shared {
 /// turn in this process, up to 10 s for another process. A call that is dropped commits whole or not at all.
 #[derive(Debug, Clone)]
 pub struct Store {
-    pub(crate) reader: Reader,
-    pub(crate) writer: SqlitePool,
+    reader: Reader,
+    backend: Backend,
 }
 
 impl Deref for Store {
@@ -56,16 +69,36 @@ impl Reader {
     /// Runs `work` on one snapshot of the database.
     pub(crate) async fn read<T>(
         &self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let mut tx = self.shared.readers.begin().await?;
-        let result = work(&mut tx).await;
-        tx.rollback().await?;
-        result
+        match &self.source {
+            Source::Sql(readers) => readers.read(work).await,
+        }
+    }
+}
+
+/// A single statement on a snapshot of its own.
+impl On for &Reader {
+    async fn run(self, sql: &'static str, values: &[Value<'_>]) -> Result<Answer, StoreError> {
+        match &self.source {
+            Source::Sql(readers) => readers.run(sql, values).await,
+        }
     }
 }
 
 impl Store {
+    /// A store on a database that is ready.
+    pub(crate) fn on_sql(shared: Shared, readers: sql::Readers, writer: sql::Writer) -> Self {
+        let reader = Reader {
+            shared: Arc::new(shared),
+            source: Source::Sql(readers),
+        };
+        Self {
+            reader,
+            backend: Backend::Sql(writer),
+        }
+    }
+
     /// A view that cannot write.
     #[must_use]
     pub fn reader(&self) -> Reader {
@@ -74,22 +107,14 @@ impl Store {
 
     /// The one way to write: `work` runs alone among all writers and is committed whole or not at all.
     ///
-    /// Nothing but the database is awaited inside. If the future is dropped, the transaction is rolled back.
+    /// Nothing but the database is awaited inside. If the future is dropped, its part of the transaction is rolled
+    /// back, unless it was whole already.
     pub(crate) async fn write<T>(
         &self,
-        work: impl AsyncFnOnce(&mut SqliteConnection) -> Result<T, StoreError>,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        // IMMEDIATE takes the write lock at once: a transaction that begins as a reader cannot wait for it later.
-        let mut tx = self.writer.begin_with("BEGIN IMMEDIATE").await?;
-        match work(&mut tx).await {
-            Ok(value) => {
-                tx.commit().await?;
-                Ok(value)
-            }
-            Err(error) => {
-                tx.rollback().await?;
-                Err(error)
-            }
+        match &self.backend {
+            Backend::Sql(writer) => writer.write(work).await,
         }
     }
 
@@ -99,15 +124,11 @@ impl Store {
     /// The database's.
     pub async fn settings(&self) -> Result<(String, i64, i64), StoreError> {
         self.write(async |tx| {
-            let journal = sqlx::query_scalar("PRAGMA journal_mode")
-                .fetch_one(&mut *tx)
-                .await?;
-            let synchronous = sqlx::query_scalar("PRAGMA synchronous")
-                .fetch_one(&mut *tx)
-                .await?;
-            let keys = sqlx::query_scalar("PRAGMA foreign_keys")
-                .fetch_one(&mut *tx)
-                .await?;
+            let journal = query_scalar("PRAGMA journal_mode");
+            let journal = journal.fetch_one(&mut *tx).await?;
+            let synchronous = query_scalar("PRAGMA synchronous");
+            let synchronous = synchronous.fetch_one(&mut *tx).await?;
+            let keys = query_scalar("PRAGMA foreign_keys").fetch_one(tx).await?;
             Ok((journal, synchronous, keys))
         })
         .await
@@ -115,7 +136,25 @@ impl Store {
 
     /// Closes all connections; waits for those at work.
     pub async fn close(&self) {
-        self.reader.shared.readers.close().await;
-        self.writer.close().await;
+        match &self.reader.source {
+            Source::Sql(readers) => readers.close().await,
+        }
+        match &self.backend {
+            Backend::Sql(writer) => writer.close().await,
+        }
     }
+}
+
+/// Runs a read of unbounded size on a thread that may block, so that the tasks of this one are not held up.
+pub(crate) async fn aside<T: Send + 'static>(
+    work: impl Future<Output = Result<T, StoreError>> + Send + 'static,
+) -> Result<T, StoreError> {
+    let runtime = tokio::runtime::Handle::current();
+    let done = tokio::task::spawn_blocking(move || runtime.block_on(work)).await;
+    done.unwrap_or_else(|error| {
+        Err(StoreError::File {
+            path: "a thread for reading".to_owned(),
+            source: std::io::Error::other(error),
+        })
+    })
 }

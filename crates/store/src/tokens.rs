@@ -2,12 +2,12 @@
 
 use proximity_domain::time::Timestamp;
 use serde_json::json;
-use sqlx::sqlite::SqliteRow;
 
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit};
 use crate::records::{Actor, TokenRecord};
 use crate::row::{Columns, damaged, each, to_json};
+use crate::sql::{Row, query};
 use crate::store::{Reader, Store};
 
 impl Store {
@@ -23,7 +23,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |tx| {
             let id = token.id.to_string();
-            let added = sqlx::query(
+            let added = query(
                 "INSERT INTO tokens (id, account, scopes, secret_sha256, created_at) \
                  VALUES ($1, $2, $3, $4, $5) ON CONFLICT DO NOTHING",
             )
@@ -53,9 +53,9 @@ impl Reader {
         &self,
         sha256: &[u8; 32],
     ) -> Result<Option<TokenRecord>, StoreError> {
-        let row = sqlx::query("SELECT * FROM tokens WHERE secret_sha256 = $1")
+        let row = query("SELECT * FROM tokens WHERE secret_sha256 = $1")
             .bind(hex::encode(sha256))
-            .fetch_optional(&self.shared.readers)
+            .fetch_optional(self)
             .await?;
         row.as_ref().map(token).transpose()
     }
@@ -65,14 +65,14 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
-        let rows = sqlx::query("SELECT * FROM tokens ORDER BY created_at, id")
-            .fetch_all(&self.shared.readers)
+        let rows = query("SELECT * FROM tokens ORDER BY created_at, id")
+            .fetch_all(self)
             .await?;
         each(&rows, token)
     }
 }
 
-fn token(row: &SqliteRow) -> Result<TokenRecord, StoreError> {
+fn token(row: &Row) -> Result<TokenRecord, StoreError> {
     let mut secret_sha256 = [0; 32];
     hex::decode_to_slice(row.text("secret_sha256")?, &mut secret_sha256)
         .map_err(|e| damaged("secret_sha256", e.to_string()))?;

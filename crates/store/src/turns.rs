@@ -4,7 +4,6 @@ use proximity_domain::failure::Failure;
 use proximity_domain::operation::{OperationEvent, OperationState};
 use proximity_domain::saga::{StepRecord, StepState};
 use proximity_domain::time::Timestamp;
-use sqlx::SqliteConnection;
 
 use crate::apply::{apply, refuse_limbo};
 use crate::effects::{Effects, NewLogLine};
@@ -13,6 +12,7 @@ use crate::journal::add_log_line;
 use crate::operations::advance;
 use crate::queue::held;
 use crate::records::{Fence, LogLevel, OperationRecord};
+use crate::sql::Tx;
 use crate::steps::{forwards, illegal, no_step, step_log, write_step};
 use crate::store::Store;
 
@@ -110,7 +110,7 @@ impl Store {
 
 /// Writes a failure to a step that has begun and not succeeded; gives the failure with the step's name.
 async fn break_step(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     fence: &Fence,
     index: Option<u32>,
     failure: Failure,
@@ -138,7 +138,7 @@ async fn break_step(
 }
 
 pub(crate) async fn log_failure(
-    tx: &mut SqliteConnection,
+    tx: &mut Tx,
     operation: &OperationRecord,
     failure: &Failure,
     now: Timestamp,

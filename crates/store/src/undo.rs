@@ -4,7 +4,6 @@ use proximity_domain::failure::Failure;
 use proximity_domain::operation::{OperationEvent, OperationState};
 use proximity_domain::saga::{StepRecord, StepState};
 use proximity_domain::time::Timestamp;
-use sqlx::SqliteConnection;
 
 use crate::apply::{apply, refuse_limbo};
 use crate::effects::Effects;
@@ -12,6 +11,7 @@ use crate::error::StoreError;
 use crate::operations::advance;
 use crate::queue::held;
 use crate::records::{Fence, OperationRecord};
+use crate::sql::Tx;
 use crate::steps::{illegal, no_step, state_of, step_log, write_step};
 use crate::store::Store;
 use crate::turns::log_failure;
@@ -143,10 +143,7 @@ impl Store {
 }
 
 /// The operation under the fence, unwinding.
-async fn backwards(
-    tx: &mut SqliteConnection,
-    fence: &Fence,
-) -> Result<OperationRecord, StoreError> {
+async fn backwards(tx: &mut Tx, fence: &Fence) -> Result<OperationRecord, StoreError> {
     let operation = held(tx, fence).await?;
     match operation.state {
         OperationState::Unwinding { .. } => Ok(operation),
@@ -163,11 +160,7 @@ async fn backwards(
 }
 
 /// The same, with the undo of `index` begun.
-async fn undoing(
-    tx: &mut SqliteConnection,
-    fence: &Fence,
-    index: u32,
-) -> Result<OperationRecord, StoreError> {
+async fn undoing(tx: &mut Tx, fence: &Fence, index: u32) -> Result<OperationRecord, StoreError> {
     let operation = backwards(tx, fence).await?;
     let log = step_log(tx, operation.id).await?;
     match state_of(&log, index) {

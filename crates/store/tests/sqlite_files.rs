@@ -15,9 +15,8 @@ use proximity_domain::saga::StepState;
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, MutationAudit};
 use proximity_store::{Store, StoreError, StoreOptions};
+use rusqlite::Connection;
 use serde_json::json;
-use sqlx::sqlite::{SqliteConnectOptions, SqlitePoolOptions};
-use sqlx::{AssertSqlSafe, SqlitePool};
 use suite::world::{Make, Shape, World, failure};
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -42,10 +41,12 @@ fn options(dir: &Path) -> StoreOptions {
     }
 }
 
-async fn raw(dir: &Path) -> SqlitePool {
-    let options = SqliteConnectOptions::new().filename(dir.join("proximity.db"));
-    let pool = SqlitePoolOptions::new().max_connections(1);
-    pool.connect_with(options).await.unwrap()
+fn raw(dir: &Path) -> Connection {
+    let connection = Connection::open(dir.join("proximity.db")).unwrap();
+    connection
+        .pragma_update(None, "foreign_keys", true)
+        .unwrap();
+    connection
 }
 
 fn mode(path: &Path) -> u32 {
@@ -190,7 +191,7 @@ async fn what_no_program_may_do_is_refused_by_the_database() {
     let (web, _) = world.deployed("web", 101).await;
     world.deployed("shop", 102).await;
     world.enqueue(OperationKind::Stop, web.id, None).await;
-    let db = raw(dir.path()).await;
+    let db = raw(dir.path());
     for (act, refused_with) in [
         ("UPDATE apps SET class = 'adopted'", "fixed at birth"),
         ("UPDATE guests SET class = 'ephemeral'", "fixed at birth"),
@@ -228,7 +229,7 @@ async fn what_no_program_may_do_is_refused_by_the_database() {
         ("UPDATE operations SET state = 'running'", "CHECK"),
         ("UPDATE steps SET state = 'done'", "CHECK"),
     ] {
-        let error = sqlx::query(act).execute(&db).await.unwrap_err().to_string();
+        let error = db.execute(act, []).unwrap_err().to_string();
         assert!(error.contains(refused_with), "{act}: {error}");
     }
     world.assert_sound().await;
@@ -239,7 +240,7 @@ async fn the_database_knows_every_label() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::new(&Inside(dir.path().to_owned())).await;
     world.deployed("web", 101).await;
-    let db = raw(dir.path()).await;
+    let db = raw(dir.path());
     let kinds = OperationKind::ALL.map(OperationKind::label);
     let statuses = StatusLabel::ALL.map(StatusLabel::label);
     let steps = StepState::ALL.map(StepState::label);
@@ -247,10 +248,7 @@ async fn the_database_knows_every_label() {
     let all = all.chain(statuses.iter().map(|l| ("apps", "status", *l)));
     for (table, column, label) in all.chain(steps.iter().map(|l| ("steps", "state", *l))) {
         let update = format!("UPDATE {table} SET {column} = '{label}'");
-        sqlx::query(AssertSqlSafe(update))
-            .execute(&db)
-            .await
-            .unwrap();
+        db.execute(&update, []).unwrap();
     }
 }
 
@@ -259,10 +257,8 @@ async fn a_damaged_row_is_named_not_guessed() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::new(&Inside(dir.path().to_owned())).await;
     let (app, _) = world.deployed("web", 101).await;
-    let db = raw(dir.path()).await;
-    sqlx::query("UPDATE apps SET status = 'stopped'")
-        .execute(&db)
-        .await
+    let db = raw(dir.path());
+    db.execute("UPDATE apps SET status = 'stopped'", [])
         .unwrap();
     let read = world.store.app(app.id).await;
     assert!(
@@ -270,7 +266,7 @@ async fn a_damaged_row_is_named_not_guessed() {
         "{read:?}"
     );
     let moved = "UPDATE hosts SET token_secret_sealed = ssh_private_key_sealed";
-    sqlx::query(moved).execute(&db).await.unwrap();
+    db.execute(moved, []).unwrap();
     let read = world.store.hosts().await;
     assert!(
         matches!(read, Err(StoreError::Damaged { what: "secret", .. })),

@@ -1,0 +1,48 @@
+//! What a database says when it fails.
+
+/// Why the database did not do what it was asked for.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DatabaseError {
+    /// SQLite failed or refused; nothing of the transaction is there.
+    #[error("{message} (SQLite code {code})")]
+    Sqlite {
+        /// Its extended result code.
+        code: i32,
+        /// What it says.
+        message: String,
+    },
+    /// The turn to write or a connection to read did not come in time; nothing was done.
+    #[error("no turn within {waited_s} s")]
+    NoTurn {
+        /// How long was waited, seconds.
+        waited_s: u64,
+    },
+    /// The store was closed.
+    #[error("the store is closed")]
+    Closed,
+    /// A statement that gives a row in any case gave none.
+    #[error("a row was expected and there is none")]
+    NoRow,
+    /// A statement of ours does not fit its arguments or its columns: a fault of this program.
+    #[error("statement and values do not fit: {0}")]
+    Misfit(String),
+    /// Nobody could say whether the commit took place: look before doing it again.
+    #[error("the outcome of a commit is unknown")]
+    Unknown,
+}
+
+impl From<rusqlite::Error> for DatabaseError {
+    fn from(error: rusqlite::Error) -> Self {
+        let code = error.sqlite_error().map(|e| e.extended_code);
+        match (code, error) {
+            (Some(code), rusqlite::Error::SqliteFailure(_, Some(message))) => {
+                Self::Sqlite { code, message }
+            }
+            (Some(code), other) => Self::Sqlite {
+                code,
+                message: other.to_string(),
+            },
+            (None, other) => Self::Misfit(other.to_string()),
+        }
+    }
+}

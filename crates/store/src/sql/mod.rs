@@ -1,0 +1,17 @@
+//! The SQL side of the store: one way to say a statement, whatever database runs it.
+//!
+//! Above this module nobody knows which database it is. A statement is text with `$1`, `$2` … as parameters; its
+//! arguments and columns are text, 64-bit integers or NULL.
+
+mod error;
+mod query;
+mod row;
+pub(crate) mod sqlite;
+mod tx;
+mod value;
+
+pub use error::DatabaseError;
+pub(crate) use query::{Answer, On, query, query_scalar};
+pub(crate) use row::Row;
+pub(crate) use tx::{Readers, Tx, Writer};
+pub(crate) use value::Value;

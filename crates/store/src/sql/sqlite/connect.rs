@@ -1,0 +1,36 @@
+//! Connections as they have to be set.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::sql::DatabaseError;
+
+/// How long a process waits for another one's write.
+pub(crate) const BUSY: Duration = Duration::from_secs(10);
+/// More than the store has different statements, so that each is prepared once per connection.
+const STATEMENTS: usize = 256;
+
+/// A connection that writes. Waits for other processes, so it belongs on a thread that may block.
+pub(crate) fn connect_writer(path: &Path) -> Result<Connection, DatabaseError> {
+    let connection = open(path, OpenFlags::SQLITE_OPEN_READ_WRITE)?;
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "FULL")?;
+    connection.pragma_update(None, "foreign_keys", true)?;
+    Ok(connection)
+}
+
+/// A connection that cannot write.
+pub(crate) fn connect_reader(path: &Path) -> Result<Connection, DatabaseError> {
+    open(path, OpenFlags::SQLITE_OPEN_READ_ONLY)
+}
+
+fn open(path: &Path, access: OpenFlags) -> Result<Connection, DatabaseError> {
+    // Each connection is used by one thread at a time, which the compiler sees to.
+    let flags = access | OpenFlags::SQLITE_OPEN_NO_MUTEX;
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(BUSY)?;
+    connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    Ok(connection)
+}

@@ -1,0 +1,216 @@
+//! The one connection that writes, and the turns at it.
+
+use std::path::PathBuf;
+
+use rusqlite::{Connection, ErrorCode};
+use tokio::sync::OwnedMutexGuard;
+
+use crate::sql::DatabaseError;
+use crate::sql::sqlite::batch::{Batch, Outcome};
+use crate::sql::sqlite::connect::connect_writer;
+use crate::sql::sqlite::statement::run;
+
+/// Connection and open transaction.
+#[derive(Debug)]
+pub(crate) struct Desk {
+    path: PathBuf,
+    /// None when it was closed, or was lost and could not be opened again.
+    connection: Option<Connection>,
+    pub(crate) batch: Option<Batch>,
+    /// How many writers the last commit had: tells whether others are to be expected.
+    pub(crate) last: u32,
+    closed: bool,
+}
+
+/// Somebody's time at the desk. Whatever happens to its owner, no half of a part stays in the transaction.
+#[derive(Debug)]
+pub(crate) struct Turn {
+    pub(crate) desk: OwnedMutexGuard<Desk>,
+    stage: Stage,
+}
+
+/// What a turn that ends unexpectedly has to take back.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Stage {
+    Idle,
+    /// A writer's part is open.
+    Part,
+    /// The whole transaction is to be committed.
+    Commit,
+}
+
+impl Desk {
+    pub(crate) fn new(path: PathBuf, connection: Connection) -> Result<Self, DatabaseError> {
+        never_wait(&connection)?;
+        Ok(Self {
+            path,
+            connection: Some(connection),
+            batch: None,
+            last: 1,
+            closed: false,
+        })
+    }
+
+    fn connection(&self) -> Result<&Connection, DatabaseError> {
+        self.connection.as_ref().ok_or(DatabaseError::Closed)
+    }
+
+    fn command(&self, sql: &'static str) -> Result<(), DatabaseError> {
+        run(self.connection()?, sql, &[]).map(drop)
+    }
+
+    /// Opens a transaction unless one is open; `false` while another process writes.
+    fn begin(&mut self) -> Result<bool, DatabaseError> {
+        if self.batch.is_some() {
+            return Ok(true);
+        }
+        if self.connection.is_none() && !self.closed {
+            self.connect()?;
+        }
+        // IMMEDIATE takes the write lock at once: a transaction that begins as a reader cannot wait for it later.
+        let begun = try_run(self.connection()?, "BEGIN IMMEDIATE")?;
+        if begun {
+            self.batch = Some(Batch::new());
+        }
+        Ok(begun)
+    }
+
+    fn connect(&mut self) -> Result<(), DatabaseError> {
+        let connection = connect_writer(&self.path)?;
+        never_wait(&connection)?;
+        self.connection = Some(connection);
+        Ok(())
+    }
+
+    /// Ends the transaction without a trace and tells everybody in it why.
+    fn fail(&mut self, why: &DatabaseError) {
+        self.clean();
+        if let Some(batch) = self.batch.take() {
+            batch.end(Err(why.clone()));
+        }
+    }
+
+    /// No transaction afterwards. A connection that cannot be brought there is given up, which ends it as well.
+    fn clean(&mut self) {
+        let open = |c: &Connection| !c.is_autocommit();
+        if self.connection.as_ref().is_some_and(open) && self.command("ROLLBACK").is_err() {
+            tracing::warn!("could not roll back; opening the database anew");
+            self.connection = None;
+        }
+    }
+
+    /// Commits the open transaction. Waits for the disk.
+    fn commit(&mut self) {
+        let Some(batch) = self.batch.take() else {
+            return;
+        };
+        self.last = batch.writers;
+        let verdict = self.command("COMMIT");
+        self.clean();
+        batch.end(verdict);
+    }
+
+    /// Closes the connection for good.
+    pub(crate) fn close(&mut self) {
+        self.commit();
+        self.connection = None;
+        self.closed = true;
+    }
+}
+
+impl Turn {
+    pub(crate) fn new(desk: OwnedMutexGuard<Desk>) -> Self {
+        let stage = Stage::Idle;
+        Self { desk, stage }
+    }
+
+    pub(crate) fn connection(&self) -> Result<&Connection, DatabaseError> {
+        self.desk.connection()
+    }
+
+    /// Opens a transaction unless one is open; `false` while another process writes.
+    pub(crate) fn begin(&mut self) -> Result<bool, DatabaseError> {
+        self.desk.begin()
+    }
+
+    /// Begins a writer's part of the open transaction.
+    pub(crate) fn begin_part(&mut self) -> Result<Outcome, DatabaseError> {
+        self.desk.command("SAVEPOINT part")?;
+        self.stage = Stage::Part;
+        let batch = self.desk.batch.as_ref().ok_or(DatabaseError::Closed)?;
+        Ok(batch.outcome())
+    }
+
+    /// Keeps what the writer did, or takes it back and only that. `cause` is what the database said to it.
+    pub(crate) fn end_part(&mut self, keep: bool, cause: Option<&DatabaseError>) {
+        self.stage = Stage::Idle;
+        let lost = match self.connection() {
+            Ok(connection) => connection.is_autocommit(),
+            Err(_) => true,
+        };
+        let ended = if lost {
+            Err(cause.cloned().unwrap_or_else(ended_early))
+        } else if keep {
+            self.desk.command("RELEASE part")
+        } else {
+            let back = self.desk.command("ROLLBACK TO part");
+            back.and_then(|()| self.desk.command("RELEASE part"))
+        };
+        match (ended, &mut self.desk.batch) {
+            (Ok(()), Some(batch)) => batch.writers += 1,
+            (Ok(()), None) => {}
+            (Err(why), _) => self.desk.fail(&why),
+        }
+    }
+
+    /// The turn of somebody who commits: unless [`Turn::commit`] follows, the transaction is rolled back.
+    pub(crate) fn committing(mut self) -> Self {
+        self.stage = Stage::Commit;
+        self
+    }
+
+    /// Commits the open transaction and tells everybody in it. Waits for the disk: on a thread that may block.
+    pub(crate) fn commit(mut self) {
+        self.stage = Stage::Idle;
+        self.desk.commit();
+    }
+}
+
+impl Drop for Turn {
+    fn drop(&mut self) {
+        match self.stage {
+            Stage::Idle => {}
+            Stage::Part => self.end_part(false, None),
+            Stage::Commit => self.desk.fail(&DatabaseError::Closed),
+        }
+        // Nobody else is in it, so nobody is there to end it.
+        let alone = |batch: &Batch| !batch.has_committer();
+        if self.desk.batch.as_ref().is_some_and(alone) {
+            self.desk.fail(&DatabaseError::Closed);
+        }
+    }
+}
+
+/// The desk is used on threads that must not wait; who waits does so outside.
+fn never_wait(connection: &Connection) -> Result<(), DatabaseError> {
+    Ok(connection.busy_timeout(std::time::Duration::ZERO)?)
+}
+
+fn ended_early() -> DatabaseError {
+    DatabaseError::Sqlite {
+        code: rusqlite::ffi::SQLITE_ABORT,
+        message: "an error ended the transaction, and with it every write in it".to_owned(),
+    }
+}
+
+/// Runs a statement; `false` if another process holds the lock it needs.
+fn try_run(connection: &Connection, sql: &'static str) -> Result<bool, DatabaseError> {
+    let begun = connection
+        .prepare_cached(sql)
+        .and_then(|mut s| s.raw_execute());
+    match begun {
+        Ok(_) => Ok(true),
+        Err(e) if e.sqlite_error_code() == Some(ErrorCode::DatabaseBusy) => Ok(false),
+        Err(e) => Err(e.into()),
+    }
+}

@@ -1,0 +1,100 @@
+//! A few connections that read, each with a snapshot of its own.
+
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use rusqlite::Connection;
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+
+use crate::sql::DatabaseError;
+use crate::sql::sqlite::Tx;
+use crate::sql::sqlite::connect::connect_reader;
+use crate::sql::sqlite::statement::run;
+
+/// Connections at most.
+const READERS: u32 = 4;
+/// How long a caller waits for a connection.
+const TURN: Duration = Duration::from_secs(30);
+
+/// The pool. Connections are opened when they are needed and kept.
+#[derive(Debug, Clone)]
+pub(crate) struct Readers {
+    path: Arc<PathBuf>,
+    free: Arc<Semaphore>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+}
+
+/// A connection with a snapshot; ends the one and gives back the other when dropped.
+#[derive(Debug)]
+pub(crate) struct Snapshot {
+    /// Always there until the drop.
+    connection: Option<Connection>,
+    idle: Arc<Mutex<Vec<Connection>>>,
+    _permit: OwnedSemaphorePermit,
+}
+
+impl Readers {
+    pub(crate) fn new(path: PathBuf) -> Self {
+        let free = usize::try_from(READERS).unwrap_or(1);
+        Self {
+            path: Arc::new(path),
+            free: Arc::new(Semaphore::new(free)),
+            idle: Arc::default(),
+        }
+    }
+
+    pub(crate) async fn begin(&self) -> Result<Tx, DatabaseError> {
+        let permit = tokio::time::timeout(TURN, Arc::clone(&self.free).acquire_owned());
+        let permit = match permit.await {
+            Ok(Ok(permit)) => permit,
+            Ok(Err(_)) => return Err(DatabaseError::Closed),
+            Err(_) => {
+                let waited_s = TURN.as_secs();
+                return Err(DatabaseError::NoTurn { waited_s });
+            }
+        };
+        let idle = lock(&self.idle).pop();
+        let connection = match idle {
+            Some(connection) => connection,
+            None => connect_reader(&self.path)?,
+        };
+        run(&connection, "BEGIN", &[])?;
+        Ok(Tx::reading(Snapshot {
+            connection: Some(connection),
+            idle: Arc::clone(&self.idle),
+            _permit: permit,
+        }))
+    }
+
+    /// Waits for those at work, then closes all.
+    pub(crate) async fn close(&self) {
+        let all = self.free.acquire_many(READERS).await;
+        self.free.close();
+        drop(all);
+        lock(&self.idle).clear();
+    }
+}
+
+impl Snapshot {
+    pub(crate) fn connection(&self) -> Result<&Connection, DatabaseError> {
+        self.connection.as_ref().ok_or(DatabaseError::Closed)
+    }
+}
+
+impl Drop for Snapshot {
+    fn drop(&mut self) {
+        let Some(connection) = self.connection.take() else {
+            return;
+        };
+        // One that cannot end its snapshot is closed instead, which ends it, too.
+        if run(&connection, "ROLLBACK", &[]).is_ok() {
+            lock(&self.idle).push(connection);
+        }
+    }
+}
+
+/// The list is whole whatever happened while it was locked.
+fn lock(idle: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+    idle.lock().unwrap_or_else(PoisonError::into_inner)
+}
