@@ -5,20 +5,27 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
+use utoipa::{IntoParams, ToSchema};
+
+use crate::labels::{AppStatus, DeletionType};
 
 /// Body of `POST /api/apps/`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct CreateApp {
     /// Entry of the catalog, e.g. `nginx`.
+    #[schema(pattern = "^[a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?$", example = "nginx")]
     pub catalog_id: String,
     /// Host name of the container, unique among live apps: 3 to 63 lower-case letters, digits and dashes.
+    #[schema(pattern = "^[a-z0-9][a-z0-9-]{1,61}[a-z0-9]$", example = "web")]
     pub hostname: String,
     /// Resources; what is left out comes from the catalog entry.
     #[serde(default)]
+    #[schema(required = false)]
     pub config: ResourceConfig,
     /// Settings of the catalog entry.
     #[serde(default)]
+    #[schema(example = json!({"title": "Hello"}))]
     pub environment: Map<String, Value>,
     /// Label or id of the host entry; may be left out when there is only one.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -29,22 +36,25 @@ pub struct CreateApp {
 }
 
 /// Resources asked for.
-#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ResourceConfig {
     /// Memory limit, MiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 16, maximum = 16_777_216, example = 512)]
     pub memory: Option<u64>,
     /// CPU cores.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 8192, example = 1)]
     pub cores: Option<u32>,
     /// Root file system, GiB.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(minimum = 1, maximum = 131_072, example = 8)]
     pub disk: Option<u32>,
 }
 
 /// Resources an app has.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Resources {
     /// Memory limit, MiB.
     pub memory: u64,
@@ -55,7 +65,7 @@ pub struct Resources {
 }
 
 /// The app's two ports on the gateway.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ports {
     /// For everybody.
     pub public: u16,
@@ -64,7 +74,7 @@ pub struct Ports {
 }
 
 /// Why an app or an operation is not as it should be, with the next step.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Problem {
     /// Stable code, listed in docs/reference/errors.md.
     pub code: String,
@@ -78,9 +88,10 @@ pub struct Problem {
 }
 
 /// Why an app is in `error`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct AppError {
     /// The status it had before.
+    #[schema(value_type = AppStatus)]
     pub was: String,
     /// Since when.
     pub since: Timestamp,
@@ -90,9 +101,10 @@ pub struct AppError {
 }
 
 /// An app.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct App {
     /// Id.
+    #[schema(format = "uuid")]
     pub id: String,
     /// Host name.
     pub hostname: String,
@@ -101,6 +113,7 @@ pub struct App {
     /// Version of the entry at deploy.
     pub catalog_version: String,
     /// `deploying`, `adopting`, `cloning`, `running`, `stopped`, `updating`, `removing` or `error`.
+    #[schema(value_type = AppStatus)]
     pub status: String,
     /// Why it is in `error`; `null` in every other status.
     pub error: Option<AppError>,
@@ -113,6 +126,7 @@ pub struct App {
     /// Resources.
     pub config: Resources,
     /// Settings given at deploy; secret ones are `null`.
+    #[schema(value_type = Object)]
     pub environment: Value,
     /// Its ports on the gateway; `null` once they were given back.
     pub ports: Option<Ports>,
@@ -121,6 +135,7 @@ pub struct App {
     /// URL that was fetched with success last; `null` until one was.
     pub url: Option<String>,
     /// Its live operation.
+    #[schema(format = "uuid")]
     pub operation_id: Option<String>,
     /// Owner account.
     pub owner: String,
@@ -131,16 +146,17 @@ pub struct App {
 }
 
 /// Which host entry an app is on.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostName {
     /// Id.
+    #[schema(format = "uuid")]
     pub id: String,
     /// Label.
     pub label: String,
 }
 
 /// Answer of `GET /api/apps/`.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct AppList {
     /// This page.
     pub apps: Vec<App>,
@@ -149,25 +165,29 @@ pub struct AppList {
 }
 
 /// Query of `GET /api/apps/`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct AppQuery {
     /// Only apps of this status.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<AppStatus>)]
     pub status: Option<String>,
     /// Only apps whose host name or catalog id holds this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub search: Option<String>,
     /// Page, from 1.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 1_000_000)]
     pub page: Option<usize>,
     /// Apps per page: 20 unless given, 200 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 200)]
     pub per_page: Option<usize>,
 }
 
 /// What can be done to an app.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(rename_all = "snake_case")]
 pub enum ActionName {
     /// Start its container.
@@ -183,7 +203,7 @@ pub enum ActionName {
 }
 
 /// Body of `POST /api/apps/{id}/action`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct ActionRequest {
     /// What to do.
@@ -197,13 +217,15 @@ pub struct ActionRequest {
 }
 
 /// Answer of `GET /api/apps/{id}/removal`: what a removal would do. Nothing is changed by asking.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct RemovalPlan {
     /// The app's id.
+    #[schema(format = "uuid")]
     pub app_id: String,
     /// Its host name.
     pub hostname: String,
     /// `hard`: its containers are destroyed. `soft`: they are left alone.
+    #[schema(value_type = DeletionType)]
     pub deletion_type: String,
     /// Its containers as read just now.
     pub guests: Vec<PlannedGuest>,
@@ -214,7 +236,7 @@ pub struct RemovalPlan {
 }
 
 /// One container in a [`RemovalPlan`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct PlannedGuest {
     /// Node.
     pub node: String,

@@ -1,16 +1,19 @@
 //! `/api/catalog/`: what can be deployed.
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::labels::SettingKind;
 
 /// Answer of `GET /api/catalog/`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CatalogList {
     /// The entries, by id.
     pub entries: Vec<CatalogEntry>,
 }
 
 /// One entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CatalogEntry {
     /// Id, e.g. `nginx`.
     pub id: String,
@@ -31,7 +34,7 @@ pub struct CatalogEntry {
 }
 
 /// One setting of an entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CatalogSetting {
     /// Name; `environment` and `--set` take it.
     pub name: String,
@@ -40,6 +43,7 @@ pub struct CatalogSetting {
     /// What it does, one sentence.
     pub summary: String,
     /// `text`, `secret`, `integer`, `boolean` or `choice`. A secret is sealed and never shown again.
+    #[schema(value_type = SettingKind)]
     pub kind: String,
     /// Value unless given; `null` where there is none.
     pub default: Option<String>,

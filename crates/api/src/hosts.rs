@@ -4,16 +4,24 @@ use std::collections::BTreeMap;
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
+use crate::labels::Trust;
 use crate::secret::Secret;
 
 /// Body of `POST /api/proxmox/hosts` and of `POST /api/proxmox/hosts/probe`.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddHost {
     /// Name people use, unique.
+    #[schema(pattern = "^[A-Za-z0-9][A-Za-z0-9_.-]{0,62}$", example = "home")]
     pub label: String,
     /// e.g. `https://192.0.2.10:8006`.
+    #[schema(
+        format = "uri",
+        pattern = "^https://",
+        example = "https://192.0.2.10:8006"
+    )]
     pub url: String,
     /// SHA-256 of the certificate as PVE prints it (32 hex pairs with colons).
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -22,8 +30,10 @@ pub struct AddHost {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub ca_pem: Option<String>,
     /// `user@realm!name`.
+    #[schema(example = "proximity@pve!deploy")]
     pub token_id: String,
     /// Secret of the token.
+    #[schema(value_type = String, format = Password, write_only)]
     pub token_secret: Secret,
     /// Pool new containers go into.
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -43,7 +53,7 @@ pub struct AddHost {
 }
 
 /// Plain guest access over SSH. Whoever holds this key is root on the nodes.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct AddSsh {
     /// Account on the nodes.
@@ -51,6 +61,7 @@ pub struct AddSsh {
     pub user: String,
     /// Private key, OpenSSH PEM. Left out, one is made; its public part is in the answer.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(value_type = Option<String>, format = Password, write_only)]
     pub private_key: Option<Secret>,
     /// Node → `address:port`. Nodes left out are reached at the address the cluster tells, port 22.
     #[serde(default)]
@@ -65,9 +76,10 @@ fn root() -> String {
 }
 
 /// A host entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Host {
     /// Id.
+    #[schema(format = "uuid")]
     pub id: String,
     /// Label.
     pub label: String,
@@ -92,20 +104,21 @@ pub struct Host {
 }
 
 /// One way to reach a cluster.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Endpoint {
     /// e.g. `https://192.0.2.10:8006`.
     pub url: String,
     /// The node that answers there, once known.
     pub node: Option<String>,
     /// How its certificate is judged: `fingerprint`, `ca` or `system`.
+    #[schema(value_type = Trust)]
     pub trust: String,
     /// The pinned fingerprint.
     pub fingerprint: Option<String>,
 }
 
 /// Plain guest access of a host entry.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ssh {
     /// Account on the nodes.
     pub user: String,
@@ -116,7 +129,7 @@ pub struct Ssh {
 }
 
 /// One node's SSH.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct SshNode {
     /// The node.
     pub node: String,
@@ -127,14 +140,14 @@ pub struct SshNode {
 }
 
 /// Answer of `GET /api/proxmox/hosts`.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostList {
     /// The entries, by label.
     pub hosts: Vec<Host>,
 }
 
 /// Answer of `POST /api/proxmox/hosts/probe`: what adding it would store. Nothing was stored.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct HostProbe {
     /// Version of PVE.
     pub pve_version: String,
@@ -163,7 +176,7 @@ pub struct HostProbe {
 }
 
 /// One node of a [`HostProbe`].
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProbedNode {
     /// Name.
     pub name: String,
@@ -176,7 +189,7 @@ pub struct ProbedNode {
 }
 
 /// One node's SSH as found.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ProbedSsh {
     /// The node.
     pub node: String,
@@ -189,7 +202,7 @@ pub struct ProbedSsh {
 }
 
 /// Where new containers would go; `null` = nothing fits, and it must be named.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ChosenPlaces {
     /// Pool; `null` = none.
     pub pool: Option<String>,

@@ -12,6 +12,7 @@ pub mod client;
 pub mod error;
 pub mod health;
 pub mod hosts;
+pub mod labels;
 pub mod logs;
 pub mod operations;
 pub mod secret;

@@ -3,31 +3,40 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::apps::Problem;
+use crate::labels::{OperationKind, OperationState, StepState};
 
 /// An operation.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Operation {
     /// Id.
+    #[schema(format = "uuid")]
     pub id: String,
     /// `deploy`, `start`, `stop`, `restart` or `remove`.
+    #[schema(value_type = OperationKind)]
     pub kind: String,
     /// The app it works on.
+    #[schema(format = "uuid")]
     pub app_id: String,
     /// That app's host name, also after it was removed.
     pub hostname: Option<String>,
     /// `queued`, `running`, `unwinding`, `succeeded`, `failed`, `cancelled` or `stuck`.
+    #[schema(value_type = OperationState)]
     pub state: String,
     /// Why it is `unwinding`, `failed` or `stuck`; `null` otherwise.
     pub problem: Option<Problem>,
     /// Progress, 0 to 100.
+    #[schema(maximum = 100)]
     pub percent: u8,
     /// Parameters, e.g. `{"force": true}`.
+    #[schema(value_type = Object)]
     pub input: Value,
     /// Account that asked.
     pub requested_by: String,
     /// The failed operation it repeats.
+    #[schema(format = "uuid")]
     pub retry_of: Option<String>,
     /// Somebody asked to cancel it.
     pub cancel_requested: bool,
@@ -52,13 +61,14 @@ impl Operation {
 }
 
 /// One step of an operation.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Step {
     /// Place in the table of steps, from 0.
     pub index: u32,
     /// Name.
     pub name: String,
     /// `started`, `succeeded`, `failed`, `undo_started`, `undo_finished` or `undo_failed`.
+    #[schema(value_type = StepState)]
     pub state: String,
     /// PVE's task, where there was one.
     pub upid: Option<String>,
@@ -71,23 +81,26 @@ pub struct Step {
 }
 
 /// Answer of `GET /api/operations`, newest first.
-#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct OperationList {
     /// The operations.
     pub operations: Vec<Operation>,
 }
 
 /// Query of `GET /api/operations`.
-#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
 #[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
 pub struct OperationQuery {
     /// Only those of this app (id or host name).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,
     /// Only those in this state.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(value_type = Option<OperationState>)]
     pub state: Option<String>,
     /// How many at most: 50 unless given, 500 at most.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 500)]
     pub limit: Option<usize>,
 }

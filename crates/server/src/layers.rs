@@ -19,6 +19,9 @@ const LONGEST_REQUEST: Duration = Duration::from_secs(60);
 
 const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 
+/// Registered with a slash at the end.
+const COLLECTIONS: [&str; 2] = ["/api/apps/", "/api/catalog/"];
+
 /// On every answer. The API gives no pages, so nothing may be run, framed, guessed or kept.
 const SAFE_HEADERS: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
@@ -69,6 +72,28 @@ fn sent_id(request: &Request) -> Option<HeaderValue> {
     let text = value.to_str().ok()?;
     let plain = |b: u8| b.is_ascii_alphanumeric() || b"-_.".contains(&b);
     ((1..=64).contains(&text.len()) && text.bytes().all(plain)).then(|| value.clone())
+}
+
+/// A slash at the end makes no difference: a path without it becomes the one that is registered.
+pub(crate) fn without_last_slash(mut request: Request) -> Request {
+    let uri = request.uri();
+    let path = uri.path().trim_end_matches('/');
+    let path = COLLECTIONS
+        .iter()
+        .copied()
+        .find(|collection| collection.trim_end_matches('/') == path)
+        .unwrap_or(path);
+    if path.is_empty() || path == uri.path() {
+        return request;
+    }
+    let text = uri
+        .query()
+        .map_or_else(|| path.to_owned(), |query| format!("{path}?{query}"));
+    // A part of a URI that was parsed already.
+    if let Ok(shorter) = text.parse() {
+        *request.uri_mut() = shorter;
+    }
+    request
 }
 
 /// Ends a request that takes too long.

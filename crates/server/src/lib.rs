@@ -5,6 +5,7 @@
 
 mod auth;
 mod convert;
+mod document;
 mod extract;
 mod health_cache;
 mod layers;
@@ -15,6 +16,7 @@ mod routes;
 mod tls;
 
 pub use auth::{Scope, token_hash};
+pub use document::openapi_document;
 pub use listen::{Limits, ListenError, serve};
 pub use router::{ServerParts, router};
 pub use tls::{TlsError, TlsFiles};

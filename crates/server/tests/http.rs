@@ -186,6 +186,48 @@ async fn answers_carry_an_id_and_headers_that_keep_them_where_they_belong() {
 }
 
 #[tokio::test]
+async fn a_slash_at_the_end_makes_no_difference() {
+    let world = world().await;
+    for (with, without) in [
+        ("/api/apps/", "/api/apps"),
+        ("/api/catalog/?", "/api/catalog?"),
+        ("/api/operations/?limit=3", "/api/operations?limit=3"),
+        ("/api/catalog/nginx/", "/api/catalog/nginx"),
+        ("/api/health/", "/api/health"),
+    ] {
+        let (long, short) = (
+            world.send("GET", with, "").await,
+            world.send("GET", without, "").await,
+        );
+        assert_eq!(long.status, short.status, "{with}");
+        assert_ne!(long.status, 404, "{with}");
+        assert_eq!(long.body, short.body, "{with}");
+    }
+}
+
+#[tokio::test]
+async fn every_path_takes_the_methods_of_the_document_and_no_other() {
+    let world = world().await;
+    let document = world.send_with("GET", "/api/openapi.json", "", &[]).await;
+    let paths = document.body["paths"].as_object().unwrap();
+    for (path, item) in paths {
+        let path = path.replace(['{', '}'], "");
+        for method in ["GET", "POST", "PUT", "PATCH", "DELETE"] {
+            let documented = item.get(method.to_lowercase()).is_some();
+            let answer = world.send(method, &path, "").await;
+            let taken = answer.status != 405 && answer.code() != "no_such_path";
+            assert_eq!(taken, documented, "{method} {path}: {}", answer.body);
+        }
+        let head = world.send("HEAD", &path, "").await;
+        assert_eq!(head.status != 405, item.get("get").is_some(), "HEAD {path}");
+        assert!(head.body.is_null(), "HEAD {path}");
+        let options = world.send("OPTIONS", &path, "").await;
+        assert_eq!(options.status, 405, "OPTIONS {path}");
+        assert!(!options.headers["allow"].is_empty(), "OPTIONS {path}");
+    }
+}
+
+#[tokio::test]
 async fn lists_are_empty_but_there() {
     let world = world().await;
     let apps = world.send("GET", "/api/apps", "").await;

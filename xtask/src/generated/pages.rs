@@ -8,7 +8,10 @@ use crate::invocation::Invocation;
 use crate::place::Place;
 
 /// Each page and the command that prints it.
-const PAGES: &[(&str, &[&str])] = &[("docs/reference/errors.md", &["reference", "errors"])];
+const PAGES: &[(&str, &[&str])] = &[
+    ("docs/reference/errors.md", &["reference", "errors"]),
+    ("docs/reference/openapi.json", &["reference", "openapi"]),
+];
 
 /// All pages, as the binary that is built now prints them.
 pub(super) fn all(place: &Place) -> Result<Vec<Generated>> {

@@ -7,20 +7,21 @@ mod reference;
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
 
 pub use codes::{CODES, Code, lookup};
 pub use kind::{ErrorKind, ExitCode};
 pub use reference::reference_markdown;
 
 /// Every answer of the API that is not a success.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorEnvelope {
     /// The error.
     pub error: ErrorBody,
 }
 
 /// An error for programs (code, fields) and for people (message, hint).
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct ErrorBody {
     /// Stable, snake_case; listed in docs/reference/errors.md.
     pub code: String,

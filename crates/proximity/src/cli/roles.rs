@@ -66,6 +66,8 @@ pub(crate) enum ConfigCommand {
 pub(crate) enum ReferenceCommand {
     /// docs/reference/errors.md
     Errors,
+    /// docs/reference/openapi.json
+    Openapi,
 }
 
 /// `proximity lab …`.

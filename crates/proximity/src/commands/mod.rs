@@ -34,7 +34,7 @@ pub(crate) use lab::failed as lab_failed;
 
 use proximity_api::apps::ActionName;
 
-use crate::cli::{Command, ConfigCommand, HostsCommand, OperationsCommand, ReferenceCommand};
+use crate::cli::{Command, ConfigCommand, HostsCommand, OperationsCommand};
 use crate::context::Context;
 use crate::failed::Failed;
 
@@ -64,7 +64,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),
         Command::Version => version::run(context),
-        Command::Reference(ReferenceCommand::Errors) => reference::errors(context),
+        Command::Reference(page) => reference::print(context, &page),
         #[cfg(feature = "crash-points")]
         Command::CrashPoints(args) => crash_points::run(context, args).await,
     }

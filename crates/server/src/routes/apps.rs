@@ -31,7 +31,13 @@ use crate::routes::lookup;
 
 const MOST_PER_PAGE: usize = 200;
 
-/// `GET /api/apps/`.
+/// List apps
+///
+/// Newest first, a page at a time.
+#[utoipa::path(get, path = "/api/apps/", tag = "apps", operation_id = "list_apps",
+    params(AppQuery),
+    responses((status = 200, description = "One page.", body = AppList)),
+    extensions(("x-codes" = json!(["invalid_value"]))))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -92,7 +98,14 @@ fn invalid(field: &str, message: String) -> Refusal {
     .into()
 }
 
-/// `POST /api/apps/`: 202 with the app as recorded; the work is its operation's.
+/// Deploy an app
+///
+/// The answer is the app as recorded; the work is its operation's.
+#[utoipa::path(post, path = "/api/apps/", tag = "apps", operation_id = "create_app",
+    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 128, pattern = "^[!-~]+$", description = "The same key with the same body gives the same answer.")),
+    request_body = CreateApp,
+    responses((status = 202, description = "Recorded; the work follows.", body = App, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
+    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "host_ambiguous", "catalog_unknown", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "memory_above_node", "cores_above_node", "no_node_online", "template_missing", "ports_exhausted", "no_guest_access", "@cluster"]))))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -122,7 +135,11 @@ pub(crate) async fn create(
     Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Json(app)).into_response())
 }
 
-/// `GET /api/apps/{id}`.
+/// Show an app
+#[utoipa::path(get, path = "/api/apps/{app}", tag = "apps", operation_id = "show_app",
+    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    responses((status = 200, description = "The app.", body = App)),
+    extensions(("x-codes" = json!(["app_not_found"]))))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -143,7 +160,14 @@ async fn shown(reader: &Reader, record: AppRecord) -> Result<App, Refusal> {
     Ok(convert::app(record, &label, &guests))
 }
 
-/// `POST /api/apps/{id}/action`: 202 with the operation.
+/// Act on an app
+///
+/// Start, stop, restart or delete it, or repeat its failed operation. Deleting needs the scope `destroy`.
+#[utoipa::path(post, path = "/api/apps/{app}/action", tag = "apps", operation_id = "act_on_app",
+    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    request_body = ActionRequest,
+    responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
+    extensions(("x-codes" = json!(["app_not_found", "operation_not_found", "not_in_state", "confirmation_needed", "busy"]))))]
 pub(crate) async fn act(
     State(state): State<AppState>,
     caller: Caller,
@@ -201,7 +225,13 @@ pub(crate) fn accepted(record: OperationRecord, hostname: Option<String>) -> Res
     (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
 }
 
-/// `GET /api/apps/{id}/removal`: what a removal would do.
+/// Show what a removal would do
+///
+/// Nothing is changed by asking.
+#[utoipa::path(get, path = "/api/apps/{app}/removal", tag = "apps", operation_id = "plan_removal",
+    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    responses((status = 200, description = "The plan.", body = RemovalPlan)),
+    extensions(("x-codes" = json!(["app_not_found", "host_not_found", "@cluster"]))))]
 pub(crate) async fn removal(
     State(state): State<AppState>,
     caller: Caller,

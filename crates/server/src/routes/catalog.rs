@@ -13,7 +13,9 @@ use crate::extract::Name;
 use crate::refusal::Refusal;
 use crate::router::AppState;
 
-/// `GET /api/catalog/`.
+/// List the catalog
+#[utoipa::path(get, path = "/api/catalog/", tag = "catalog", operation_id = "list_catalog",
+    responses((status = 200, description = "The entries.", body = CatalogList)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -24,7 +26,11 @@ pub(crate) async fn list(
     Ok(Json(CatalogList { entries }))
 }
 
-/// `GET /api/catalog/{entry}`.
+/// Show an entry of the catalog
+#[utoipa::path(get, path = "/api/catalog/{entry}", tag = "catalog", operation_id = "show_catalog_entry",
+    params(("entry" = String, Path, description = "Id of the entry.", example = "nginx")),
+    responses((status = 200, description = "The entry.", body = CatalogEntry)),
+    extensions(("x-codes" = json!(["invalid_value", "catalog_unknown"]))))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,

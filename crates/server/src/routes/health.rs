@@ -9,7 +9,15 @@ use proximity_engine::commands::HealthView;
 use crate::auth::{self, Scope};
 use crate::router::AppState;
 
-/// `GET /api/health`: public; the reasons are for callers with a token.
+/// Say whether everything works
+///
+/// Public; the reasons are told to callers with a token only.
+#[utoipa::path(get, path = "/api/health", tag = "installation", operation_id = "show_health",
+    security((), ("token" = [])),
+    responses(
+        (status = 200, description = "Healthy.", body = Health),
+        (status = 503, description = "Degraded.", body = Health)
+    ))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     headers: HeaderMap,

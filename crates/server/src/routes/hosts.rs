@@ -15,7 +15,9 @@ use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::lookup;
 
-/// `GET /api/proxmox/hosts`.
+/// List host entries
+#[utoipa::path(get, path = "/api/proxmox/hosts", tag = "hosts", operation_id = "list_hosts",
+    responses((status = 200, description = "The entries, by label.", body = HostList)))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -26,7 +28,11 @@ pub(crate) async fn list(
     Ok(Json(HostList { hosts }))
 }
 
-/// `GET /api/proxmox/hosts/{id}`.
+/// Show a host entry
+#[utoipa::path(get, path = "/api/proxmox/hosts/{host}", tag = "hosts", operation_id = "show_host",
+    params(("host" = String, Path, description = "Id or label.", example = "home")),
+    responses((status = 200, description = "The entry.", body = Host)),
+    extensions(("x-codes" = json!(["host_not_found"]))))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -37,7 +43,13 @@ pub(crate) async fn show(
     Ok(Json(convert::host(record)))
 }
 
-/// `POST /api/proxmox/hosts/probe`: looks, stores nothing.
+/// Look at a cluster or node
+///
+/// Says what adding it would store; nothing is stored.
+#[utoipa::path(post, path = "/api/proxmox/hosts/probe", tag = "hosts", operation_id = "probe_host",
+    request_body = AddHost,
+    responses((status = 200, description = "What was found.", body = HostProbe)),
+    extensions(("x-codes" = json!(["invalid_value", "exists", "cluster_known", "pve_unsupported", "token_too_narrow", "@host"]))))]
 pub(crate) async fn probe(
     State(state): State<AppState>,
     caller: Caller,
@@ -50,7 +62,13 @@ pub(crate) async fn probe(
     Ok(Json(convert::host_probe(probe)))
 }
 
-/// `POST /api/proxmox/hosts`: 201 with the entry as stored.
+/// Add a host entry
+///
+/// One entry is one cluster; a node of its own is a cluster of one.
+#[utoipa::path(post, path = "/api/proxmox/hosts", tag = "hosts", operation_id = "add_host",
+    request_body = AddHost,
+    responses((status = 201, description = "The entry as stored.", body = Host)),
+    extensions(("x-codes" = json!(["invalid_value", "exists", "cluster_known", "pve_unsupported", "token_too_narrow", "@host"]))))]
 pub(crate) async fn add(
     State(state): State<AppState>,
     caller: Caller,
@@ -84,7 +102,13 @@ where
     }
 }
 
-/// `DELETE /api/proxmox/hosts/{id}`: 204; refused while apps are on it.
+/// Remove a host entry
+///
+/// Refused while apps are on it. Nothing on the host is changed.
+#[utoipa::path(delete, path = "/api/proxmox/hosts/{host}", tag = "hosts", operation_id = "remove_host",
+    params(("host" = String, Path, description = "Id or label.", example = "home")),
+    responses((status = 204, description = "Removed.")),
+    extensions(("x-codes" = json!(["host_not_found", "host_in_use"]))))]
 pub(crate) async fn remove(
     State(state): State<AppState>,
     caller: Caller,

@@ -18,7 +18,13 @@ use crate::routes::lookup;
 
 const MOST_LINES: usize = 1000;
 
-/// `GET /api/apps/{id}/logs`: what comes after `after`, or else the newest lines.
+/// Show what happened to an app
+///
+/// What comes after `after`, or else the newest lines, oldest first. The log of a removed app is there by its id.
+#[utoipa::path(get, path = "/api/apps/{app}/logs", tag = "apps", operation_id = "list_log",
+    params(("app" = String, Path, description = "Id or host name.", example = "web"), LogQuery),
+    responses((status = 200, description = "The lines.", body = LogPage)),
+    extensions(("x-codes" = json!(["app_not_found"]))))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,

@@ -7,3 +7,4 @@ pub(crate) mod hosts;
 pub(crate) mod logs;
 pub(crate) mod lookup;
 pub(crate) mod operations;
+pub(crate) mod reference;

@@ -21,7 +21,13 @@ use crate::routes::lookup;
 
 const MOST: usize = 500;
 
-/// `GET /api/operations`, newest first.
+/// List operations
+///
+/// Newest first.
+#[utoipa::path(get, path = "/api/operations", tag = "operations", operation_id = "list_operations",
+    params(OperationQuery),
+    responses((status = 200, description = "The operations.", body = OperationList)),
+    extensions(("x-codes" = json!(["app_not_found"]))))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -50,7 +56,13 @@ pub(crate) async fn list(
     Ok(Json(OperationList { operations }))
 }
 
-/// `GET /api/operations/{id}`, with its steps.
+/// Show an operation
+///
+/// With its steps.
+#[utoipa::path(get, path = "/api/operations/{id}", tag = "operations", operation_id = "show_operation",
+    params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001")),
+    responses((status = 200, description = "The operation.", body = Operation)),
+    extensions(("x-codes" = json!(["operation_not_found"]))))]
 pub(crate) async fn show(
     State(state): State<AppState>,
     caller: Caller,
@@ -63,7 +75,13 @@ pub(crate) async fn show(
     Ok(Json(convert::operation(record, hostname, Some(steps))))
 }
 
-/// `POST /api/operations/{id}/retry`.
+/// Repeat an operation
+///
+/// A stuck one goes on after its last finished step; a failed one begins anew. Repeating a removal needs the scope `destroy`.
+#[utoipa::path(post, path = "/api/operations/{id}/retry", tag = "operations", operation_id = "retry_operation",
+    params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001")),
+    responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
+    extensions(("x-codes" = json!(["operation_not_found", "app_not_found", "not_in_state", "busy"]))))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
     caller: Caller,
@@ -82,7 +100,13 @@ pub(crate) async fn retry(
     Ok(accepted(retried, hostname))
 }
 
-/// `POST /api/operations/{id}/abandon`.
+/// Give a stuck operation up
+///
+/// Nothing more is done; what it left stays recorded and reserved.
+#[utoipa::path(post, path = "/api/operations/{id}/abandon", tag = "operations", operation_id = "abandon_operation",
+    params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001")),
+    responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
+    extensions(("x-codes" = json!(["operation_not_found", "app_not_found", "not_in_state"]))))]
 pub(crate) async fn abandon(
     State(state): State<AppState>,
     caller: Caller,
@@ -97,7 +121,13 @@ pub(crate) async fn abandon(
     Ok(accepted(abandoned, hostname))
 }
 
-/// `POST /api/operations/{id}/cancel`.
+/// Cancel an operation
+///
+/// It stops at the next step and undoes what it began.
+#[utoipa::path(post, path = "/api/operations/{id}/cancel", tag = "operations", operation_id = "cancel_operation",
+    params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001")),
+    responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
+    extensions(("x-codes" = json!(["operation_not_found", "app_not_found", "not_in_state"]))))]
 pub(crate) async fn cancel(
     State(state): State<AppState>,
     caller: Caller,

@@ -1,0 +1,110 @@
+//! The closed lists of words in answers, for the document.
+//!
+//! Answers carry them as text: a client shows a word it does not know as it is. What a list may hold is
+//! documented here, and the server's tests compare it with the domain's labels.
+
+use utoipa::ToSchema;
+
+/// What an app is doing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // the words are the documentation
+pub enum AppStatus {
+    Deploying,
+    Adopting,
+    Cloning,
+    Running,
+    Stopped,
+    Updating,
+    Removing,
+    Error,
+}
+
+/// What an operation does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum OperationKind {
+    Deploy,
+    Start,
+    Stop,
+    Restart,
+    Remove,
+}
+
+/// Where an operation stands. `succeeded`, `failed` and `cancelled` are final; `stuck` waits for a person.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum OperationState {
+    Queued,
+    Running,
+    Unwinding,
+    Succeeded,
+    Failed,
+    Cancelled,
+    Stuck,
+}
+
+/// Where a step of an operation stands.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum StepState {
+    Started,
+    Succeeded,
+    Failed,
+    UndoStarted,
+    UndoFinished,
+    UndoFailed,
+}
+
+/// Weight of a log line.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum LogLevel {
+    Info,
+    Warning,
+    Error,
+}
+
+/// What kind of value a setting takes. A secret is sealed and never shown again.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum SettingKind {
+    Text,
+    Secret,
+    Integer,
+    Boolean,
+    Choice,
+}
+
+/// How a certificate is judged.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum Trust {
+    Fingerprint,
+    Ca,
+    System,
+}
+
+/// `hard`: the containers are destroyed. `soft`: they are left alone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum DeletionType {
+    Hard,
+    Soft,
+}
+
+/// Whether everything works.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum HealthStatus {
+    Healthy,
+    Degraded,
+}

@@ -1,0 +1,65 @@
+//! The OpenAPI document: what the routes declare, completed with what all of them share.
+
+mod complete;
+mod refusals;
+
+use std::sync::LazyLock;
+
+use proximity_api::error::ErrorEnvelope;
+use serde_json::Value;
+use utoipa::OpenApi;
+use utoipa::openapi::security::{HttpAuthScheme, HttpBuilder, SecurityScheme};
+
+use crate::router;
+
+/// The whole document, completed.
+pub(crate) static DOCUMENT: LazyLock<Value> =
+    LazyLock::new(|| complete::complete(router::declared()));
+
+/// The document as it is served and kept in git: JSON, indented, one line end at the end.
+pub(crate) static TEXT: LazyLock<String> = LazyLock::new(|| format!("{:#}\n", &*DOCUMENT));
+
+/// The text of docs/reference/openapi.json, which `GET /api/openapi.json` serves.
+#[must_use]
+pub fn openapi_document() -> &'static str {
+    &TEXT
+}
+
+/// What stands above the paths.
+#[derive(OpenApi)]
+#[openapi(
+    info(
+        title = "Proximity",
+        description = include_str!("about.md"),
+        license(name = "Apache-2.0", identifier = "Apache-2.0"),
+        contact()
+    ),
+    components(schemas(ErrorEnvelope)),
+    security(("token" = [])),
+    tags(
+        (name = "apps", description = "Deploying apps, looking at them, acting on them."),
+        (name = "operations", description = "Durable units of work: following them, and deciding about those that need a person."),
+        (name = "catalog", description = "What can be deployed."),
+        (name = "hosts", description = "Proxmox VE clusters and nodes that apps are deployed on."),
+        (name = "installation", description = "This server: health, and this document.")
+    )
+)]
+struct Head;
+
+/// An empty document with everything that stands above the paths.
+pub(crate) fn head() -> utoipa::openapi::OpenApi {
+    let mut head = Head::openapi();
+    let scheme = HttpBuilder::new()
+        .scheme(HttpAuthScheme::Bearer)
+        .description(Some(
+            "A token of this installation. The first one is in the file `admin.token` of the data directory.",
+        ))
+        .build();
+    head.components
+        .get_or_insert_default()
+        .add_security_scheme("token", SecurityScheme::Http(scheme));
+    head
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,106 @@
+//! The error answers of an operation, made from the codes it declares.
+
+use std::collections::BTreeMap;
+
+use proximity_api::error::{CODES, Code};
+use serde_json::{Value, json};
+
+/// Codes that come together. A declaration names them by the word with the `@`.
+const SETS: &[(&str, &[&str])] = &[
+    // A cluster was asked something.
+    (
+        "@cluster",
+        &[
+            "pve_unreachable",
+            "pve_node_unreachable",
+            "pve_outcome_unknown",
+            "pve_unreadable",
+            "pve_refused",
+            "pve_permission_denied",
+            "pve_task_failed",
+            "fingerprint_mismatch",
+            "certificate_untrusted",
+            "token_invalid",
+            "host_unusable",
+            "upstream_failed",
+        ],
+    ),
+    // The host named in the request was looked at.
+    (
+        "@host",
+        &[
+            "host_unreachable",
+            "host_too_slow",
+            "certificate_unknown",
+            "certificate_untrusted",
+            "fingerprint_mismatch",
+            "token_invalid",
+            "pve_unreadable",
+            "pve_permission_denied",
+            "pve_node_unreachable",
+            "pve_refused",
+            "ssh_unreachable",
+            "ssh_host_key_mismatch",
+            "ssh_no_pct",
+            "no_randomness",
+        ],
+    ),
+];
+
+/// The rows of the codes declared; sets are resolved, each code is there once.
+pub(super) fn rows<'a>(declared: impl IntoIterator<Item = &'a str>) -> Vec<&'static Code> {
+    let mut names: Vec<&str> = Vec::new();
+    for name in declared {
+        match SETS.iter().find(|(set, _)| *set == name) {
+            Some((_, set)) => names.extend(*set),
+            None => names.push(name),
+        }
+    }
+    let known = CODES.iter().filter(|row| names.contains(&row.code));
+    known.collect()
+}
+
+/// One error answer of an operation.
+pub(super) struct Refused {
+    /// HTTP status.
+    pub(super) status: String,
+    /// Its codes, in the order of the table.
+    pub(super) codes: Vec<&'static str>,
+    /// The response object.
+    pub(super) answer: Value,
+}
+
+/// One answer for each HTTP status.
+pub(super) fn responses(rows: &[&'static Code]) -> Vec<Refused> {
+    let mut by_status: BTreeMap<u16, Vec<&'static Code>> = BTreeMap::new();
+    for row in rows {
+        by_status
+            .entry(row.kind.status().as_u16())
+            .or_default()
+            .push(row);
+    }
+    by_status
+        .into_iter()
+        .map(|(status, rows)| Refused {
+            status: status.to_string(),
+            codes: rows.iter().map(|row| row.code).collect(),
+            answer: answer(&rows),
+        })
+        .collect()
+}
+
+fn answer(rows: &[&Code]) -> Value {
+    let told: Vec<String> = rows
+        .iter()
+        .map(|row| format!("`{}`: {}", row.code, row.when))
+        .collect();
+    let codes: Vec<&str> = rows.iter().map(|row| row.code).collect();
+    let one_of_these =
+        json!({ "properties": { "error": { "properties": { "code": { "enum": codes } } } } });
+    let schema =
+        json!({ "allOf": [{ "$ref": "#/components/schemas/ErrorEnvelope" }, one_of_these] });
+    json!({
+        "description": told.join("\n\n"),
+        "content": { "application/json": { "schema": schema } },
+    })
+}
