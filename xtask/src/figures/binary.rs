@@ -9,7 +9,7 @@ use crate::invocation::Invocation;
 use crate::place::Place;
 use crate::try_run;
 
-/// One build of the product.
+/// One build of the product, or of what figures run beside it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Binary {
     /// As developers run it.
@@ -17,6 +17,8 @@ pub(crate) enum Binary {
     /// With the feature `crash-points`: it kills itself where it is told to. Kept apart from the
     /// plain one, which is built again afterwards; only three crates differ between the two.
     CrashPoints,
+    /// Programs over the real store that are no part of the product.
+    Figures,
 }
 
 impl Binary {
@@ -25,15 +27,26 @@ impl Binary {
         match self {
             Self::Plain => try_run::binary(place),
             Self::CrashPoints => folder(place).join("proximity"),
+            Self::Figures => place.target().join("debug").join("proximity-figures"),
         }
     }
 
     /// Builds it.
     pub(crate) fn build(self, place: &Place, deadline: Deadline) -> Result<()> {
         match self {
-            Self::Plain => cargo_build(place, &[], deadline),
+            Self::Plain => cargo_build(place, &PRODUCT, deadline),
+            Self::Figures => {
+                let programs = [
+                    "--package",
+                    "proximity-testkit",
+                    "--bin",
+                    "proximity-figures",
+                ];
+                cargo_build(place, &programs, deadline)
+            }
             Self::CrashPoints => {
-                cargo_build(place, &["--features", "crash-points"], deadline)?;
+                let product = [PRODUCT[0], PRODUCT[1], "--features", "crash-points"];
+                cargo_build(place, &product, deadline)?;
                 std::fs::create_dir_all(folder(place))?;
                 // Under another name first: a program that runs cannot be written to.
                 let new = folder(place).join("proximity.new");
@@ -41,20 +54,23 @@ impl Binary {
                 std::fs::copy(&built, &new)
                     .and_then(|_| std::fs::rename(&new, self.path(place)))
                     .with_context(|| format!("keeping {}", built.display()))?;
-                cargo_build(place, &[], deadline)
+                cargo_build(place, &PRODUCT, deadline)
             }
         }
     }
 }
 
-fn cargo_build(place: &Place, features: &[&str], deadline: Deadline) -> Result<()> {
+/// The product, for cargo.
+const PRODUCT: [&str; 2] = ["--package", "proximity"];
+
+fn cargo_build(place: &Place, what: &[&str], deadline: Deadline) -> Result<()> {
     let ended = Invocation::new("cargo")
-        .args(["build", "--quiet", "--locked", "--package", "proximity"])
-        .args(features)
+        .args(["build", "--quiet", "--locked"])
+        .args(what)
         .until(deadline)
         .run(place.root())?;
     if !ended.is_success() {
-        bail!("building proximity {}", ended.describe());
+        bail!("building {} {}", what.join(" "), ended.describe());
     }
     Ok(())
 }

@@ -5,8 +5,11 @@
 
 mod binary;
 mod crash_matrix;
+mod disk_shim;
 mod lanes;
+mod power_cut;
 mod record;
+mod scratch;
 
 use std::time::Duration;
 
@@ -27,7 +30,7 @@ use crate::seed::Seed;
 const QUICK_LIMIT: Duration = Duration::from_secs(60);
 
 /// Every figure there is.
-pub(crate) const FIGURES: &[Figure] = &[crash_matrix::FIGURE];
+pub(crate) const FIGURES: &[Figure] = &[crash_matrix::FIGURE, power_cut::FIGURE];
 
 /// One promised figure.
 pub(crate) struct Figure {
