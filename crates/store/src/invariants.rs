@@ -27,6 +27,11 @@ const RULES: &[(&str, &str)] = &[
         "SELECT p.app_id FROM ports p JOIN apps a ON a.id = p.app_id WHERE a.archived_at IS NOT NULL",
     ),
     (
+        "a port that was given out is not among the unused ones",
+        "SELECT 'port ' || p.port FROM ports p \
+         JOIN unused_ports u ON p.port BETWEEN u.first_port AND u.last_port",
+    ),
+    (
         "an archived app has no guest that is not gone",
         "SELECT g.id FROM guests g JOIN apps a ON a.id = g.app_id \
          WHERE a.archived_at IS NOT NULL AND g.gone_at IS NULL",

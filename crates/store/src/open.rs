@@ -11,6 +11,7 @@ use crate::error::StoreError;
 use crate::key::{KeyFile, at, keep_entry, private, random, refused};
 use crate::migrate::{MIGRATIONS, Migration, bring_up};
 use crate::options::StoreOptions;
+use crate::ports::prepare as prepare_ports;
 use crate::row::damaged;
 use crate::seal::{Place, Sealer};
 use crate::sql::{DatabaseError, Readers, Writer, sqlite};
@@ -31,7 +32,10 @@ impl Store {
     /// [`StoreError::TooNew`] if a newer program wrote it; [`StoreError::Key`] if the key file is missing beside an
     /// existing database, belongs to another one, or is readable by group or others.
     pub async fn open(options: StoreOptions, now: Timestamp) -> Result<Self, StoreError> {
-        open_with(options, now, MIGRATIONS).await
+        let store = open_with(options, now, MIGRATIONS).await?;
+        let ready = store.write(async |tx| prepare_ports(tx, &store.shared).await);
+        ready.await?;
+        Ok(store)
     }
 }
 
@@ -54,7 +58,6 @@ pub(crate) async fn open_with(
         Ok((desk, installation, sealer))
     })
     .await?;
-    drop(key);
     let shared = Shared {
         sealer,
         installation,
@@ -64,6 +67,8 @@ pub(crate) async fn open_with(
     };
     let readers = Readers::Sqlite(sqlite::Readers::new(readers));
     let writer = Writer::Sqlite(sqlite::Writer::new(desk));
+    // Until here other processes that open the same database waited.
+    drop(key);
     Ok(Store::on_sql(shared, readers, writer))
 }
 

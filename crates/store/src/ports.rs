@@ -1,12 +1,14 @@
 //! Port pairs: taken with the app's row, given back with its archive.
 
+use std::collections::BTreeSet;
+
 use proximity_domain::ids::AppId;
-use proximity_domain::ports::{FreedAt, PortPair, PortRange, choose};
+use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::time::Timestamp;
 
 use crate::error::StoreError;
 use crate::row::{Columns, each};
-use crate::sql::{Row, Tx, query};
+use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::{Reader, Shared, aside};
 use crate::views::{FreedPort, PortSide, PortsView};
 
@@ -14,18 +16,75 @@ use crate::views::{FreedPort, PortSide, PortsView};
 struct PortRow {
     port: u16,
     side: PortSide,
-    app: Option<AppId>,
     freed_at: Option<Timestamp>,
     rests_until: Option<Timestamp>,
 }
 
-impl PortRow {
-    fn rests(&self, now: Timestamp) -> bool {
-        self.rests_until.is_some_and(|until| until > now)
+/// A port that may be taken, by what decides between several.
+type Candidate = (Timestamp, u16);
+
+/// Makes the spans of unused ports fit the configured ranges. Reads all ports, but only when the ranges are others
+/// than the last time.
+pub(crate) async fn prepare(tx: &mut Tx, shared: &Shared) -> Result<(), StoreError> {
+    let ranges = [
+        (PortSide::Public, shared.public),
+        (PortSide::Internal, shared.internal),
+    ];
+    let mut same = true;
+    for (side, range) in ranges {
+        let known: i64 = query_scalar(
+            "SELECT COUNT(*) FROM port_ranges WHERE side = $1 AND first_port = $2 AND last_port = $3",
+        )
+        .bind(side.label())
+        .bind(i64::from(range.first))
+        .bind(i64::from(range.last))
+        .fetch_one(&mut *tx)
+        .await?;
+        same &= known == 1;
     }
+    if same {
+        return Ok(());
+    }
+    for (side, range) in ranges {
+        query(
+            "INSERT INTO port_ranges (side, first_port, last_port) VALUES ($1, $2, $3) \
+             ON CONFLICT (side) DO UPDATE SET first_port = excluded.first_port, \
+             last_port = excluded.last_port",
+        )
+        .bind(side.label())
+        .bind(i64::from(range.first))
+        .bind(i64::from(range.last))
+        .execute(&mut *tx)
+        .await?;
+    }
+    let given = query_scalar::<i64>("SELECT port FROM ports ORDER BY port");
+    let given: BTreeSet<i64> = given.fetch_all(&mut *tx).await?.into_iter().collect();
+    query("DELETE FROM unused_ports").execute(&mut *tx).await?;
+    let ranges = ranges.map(|(_, range)| range);
+    let unused = (1..=u16::MAX).filter(|port| ranges.iter().any(|r| r.contains(*port)));
+    let unused = unused
+        .map(i64::from)
+        .filter(|port| !given.contains(port))
+        .collect::<Vec<_>>();
+    for span in unused.chunk_by(|a, b| a + 1 == *b) {
+        if let (Some(first), Some(last)) = (span.first(), span.last()) {
+            add_span(tx, *first, *last).await?;
+        }
+    }
+    Ok(())
 }
 
-/// Takes a pair for `app`.
+async fn add_span(tx: &mut Tx, first: i64, last: i64) -> Result<(), StoreError> {
+    query("INSERT INTO unused_ports (first_port, last_port) VALUES ($1, $2)")
+        .bind(first)
+        .bind(last)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Takes a pair for `app`: of each range a port that was never used, the lowest first, else the one that has been
+/// free the longest and does not rest.
 ///
 /// # Errors
 /// [`StoreError::PortsExhausted`] if a range has no port that is neither held nor resting.
@@ -35,45 +94,164 @@ pub(crate) async fn take(
     app: AppId,
     now: Timestamp,
 ) -> Result<PortPair, StoreError> {
-    let known = query("SELECT * FROM ports").fetch_all(&mut *tx).await?;
-    let known = each(&known, port_row)?;
-    let public = pick(shared.public, &known, None, now)?;
-    // Ranges may overlap: what was just picked is out for the other side.
-    let internal = pick(shared.internal, &known, Some(public), now)?;
-    for (port, side) in [(public, PortSide::Public), (internal, PortSide::Internal)] {
-        query(
-            "INSERT INTO ports (port, side, app_id) VALUES ($1, $2, $3) ON CONFLICT (port) DO UPDATE \
-             SET side = excluded.side, app_id = excluded.app_id, freed_at = NULL, rests_until = NULL",
-        )
-        .bind(i64::from(port))
-        .bind(side.label())
-        .bind(app.to_string())
-        .execute(&mut *tx)
-        .await?;
-    }
+    let (public, internal) = (shared.public, shared.internal);
+    let overlap = PortRange {
+        first: public.first.max(internal.first),
+        last: public.last.min(internal.last),
+    };
+    // Ranges may overlap: what is taken for one side is gone for the other.
+    let public = take_one(tx, PortSide::Public, public, overlap, app, now).await?;
+    let internal = take_one(tx, PortSide::Internal, internal, overlap, app, now).await?;
     Ok(PortPair { public, internal })
 }
 
-fn pick(
+async fn take_one(
+    tx: &mut Tx,
+    side: PortSide,
     range: PortRange,
-    known: &[PortRow],
-    picked: Option<u16>,
+    overlap: PortRange,
+    app: AppId,
     now: Timestamp,
 ) -> Result<u16, StoreError> {
-    let taken = |row: &&PortRow| row.app.is_some() || row.rests(now);
-    let mut out: Vec<u16> = known.iter().filter(taken).map(|row| row.port).collect();
-    out.extend(picked);
-    let freed: FreedAt = known
-        .iter()
-        .filter_map(|row| Some((row.port, row.freed_at?)))
-        .collect();
-    choose(range, &out, &freed).ok_or_else(|| {
-        let inside = || known.iter().filter(|row| range.contains(row.port));
-        StoreError::PortsExhausted {
-            range: format!("{}-{}", range.first, range.last),
-            held: inside().filter(|row| row.app.is_some()).count(),
-            resting: inside().filter(|row| row.rests(now)).count(),
-        }
+    let port = match take_unused(tx, range).await? {
+        Some(port) => port,
+        None => match freed(tx, side, range, overlap, now).await? {
+            Some(port) => port,
+            None => return Err(exhausted(tx, range, now).await?),
+        },
+    };
+    query(
+        "INSERT INTO ports (port, side, app_id) VALUES ($1, $2, $3) ON CONFLICT (port) DO UPDATE \
+         SET side = excluded.side, app_id = excluded.app_id, freed_at = NULL, rests_until = NULL",
+    )
+    .bind(i64::from(port))
+    .bind(side.label())
+    .bind(app.to_string())
+    .execute(tx)
+    .await?;
+    Ok(port)
+}
+
+/// The lowest port of the range that was never given out; it is out of its span afterwards.
+async fn take_unused(tx: &mut Tx, range: PortRange) -> Result<Option<u16>, StoreError> {
+    let span = query(
+        "SELECT first_port, last_port FROM unused_ports WHERE last_port >= $1 AND first_port <= $2 \
+         ORDER BY first_port LIMIT 1",
+    )
+    .bind(i64::from(range.first))
+    .bind(i64::from(range.last))
+    .fetch_optional(&mut *tx)
+    .await?;
+    let Some(span) = span else { return Ok(None) };
+    let (first, last) = (
+        span.number::<u16>("first_port")?,
+        span.number::<u16>("last_port")?,
+    );
+    let port = first.max(range.first);
+    query("DELETE FROM unused_ports WHERE first_port = $1")
+        .bind(i64::from(first))
+        .execute(&mut *tx)
+        .await?;
+    if first < port {
+        add_span(tx, i64::from(first), i64::from(port) - 1).await?;
+    }
+    if port < last {
+        add_span(tx, i64::from(port) + 1, i64::from(last)).await?;
+    }
+    Ok(Some(port))
+}
+
+/// The port of the range that has been free the longest. Ports are found by the side they served last; those of the
+/// other side count where the ranges overlap.
+async fn freed(
+    tx: &mut Tx,
+    side: PortSide,
+    range: PortRange,
+    overlap: PortRange,
+    now: Timestamp,
+) -> Result<Option<u16>, StoreError> {
+    let mut best = longest_free(tx, side, range, now).await?;
+    if !overlap.is_empty() {
+        let other = match side {
+            PortSide::Public => PortSide::Internal,
+            PortSide::Internal => PortSide::Public,
+        };
+        best = older(best, longest_free(tx, other, overlap, now).await?);
+    }
+    Ok(best.map(|(_, port)| port))
+}
+
+fn older(a: Option<Candidate>, b: Option<Candidate>) -> Option<Candidate> {
+    a.into_iter().chain(b).min()
+}
+
+/// Of the ports that served `side` last: the longest-free one that never rested, or has rested enough.
+///
+/// The `+` keeps the planner from an index that would not give them in this order: they would all be sorted.
+async fn longest_free(
+    tx: &mut Tx,
+    side: PortSide,
+    range: PortRange,
+    now: Timestamp,
+) -> Result<Option<Candidate>, StoreError> {
+    let plain = query(
+        "SELECT port, freed_at FROM ports WHERE app_id IS NULL AND rests_until IS NULL AND side = $1 \
+         AND +port BETWEEN $2 AND $3 ORDER BY freed_at, port LIMIT 1",
+    )
+    .bind(side.label())
+    .bind(i64::from(range.first))
+    .bind(i64::from(range.last))
+    .fetch_optional(&mut *tx)
+    .await?;
+    let plain = plain.as_ref().map(candidate).transpose()?;
+    // Asked first, because looking through those that still rest would grow with their number.
+    let rested: i64 = query_scalar(
+        "SELECT COUNT(*) FROM (SELECT port FROM ports WHERE rests_until IS NOT NULL AND side = $1 \
+         AND rests_until <= $2 LIMIT 1) AS rested",
+    )
+    .bind(side.label())
+    .bind(now.0)
+    .fetch_one(&mut *tx)
+    .await?;
+    if rested == 0 {
+        return Ok(plain);
+    }
+    let rested = query(
+        "SELECT port, freed_at FROM ports WHERE rests_until IS NOT NULL AND side = $1 \
+         AND +port BETWEEN $2 AND $3 AND +rests_until <= $4 ORDER BY freed_at, port LIMIT 1",
+    )
+    .bind(side.label())
+    .bind(i64::from(range.first))
+    .bind(i64::from(range.last))
+    .bind(now.0)
+    .fetch_optional(tx)
+    .await?;
+    Ok(older(plain, rested.as_ref().map(candidate).transpose()?))
+}
+
+fn candidate(row: &Row) -> Result<Candidate, StoreError> {
+    Ok((row.moment("freed_at")?, row.number("port")?))
+}
+
+/// The refusal, with exact counts: they are counted only then.
+async fn exhausted(
+    tx: &mut Tx,
+    range: PortRange,
+    now: Timestamp,
+) -> Result<StoreError, StoreError> {
+    let counts = query(
+        "SELECT COUNT(app_id) AS held, COUNT(CASE WHEN rests_until > $3 THEN 1 END) AS resting \
+         FROM ports WHERE port BETWEEN $1 AND $2",
+    )
+    .bind(i64::from(range.first))
+    .bind(i64::from(range.last))
+    .bind(now.0)
+    .fetch_one(tx)
+    .await?;
+    Ok(StoreError::PortsExhausted {
+        range: format!("{}-{}", range.first, range.last),
+        held: counts.number("held")?,
+        resting: counts.number("resting")?,
     })
 }
 
@@ -142,7 +320,6 @@ fn port_row(row: &Row) -> Result<PortRow, StoreError> {
     Ok(PortRow {
         port: row.number("port")?,
         side: row.label("side", PortSide::parse)?,
-        app: row.parsed_opt("app_id")?,
         freed_at: row.moment_opt("freed_at")?,
         rests_until: row.moment_opt("rests_until")?,
     })

@@ -253,6 +253,33 @@ async fn the_database_knows_every_label() {
 }
 
 #[tokio::test]
+async fn other_ranges_take_effect_when_it_is_opened() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(&Inside(dir.path().to_owned())).await;
+    let first = world.create("web").await.ports.unwrap();
+    assert_eq!((first.public, first.internal), (8100, 9100));
+    world.store.close().await;
+    let range = |first, last| PortRange { first, last };
+    for (public, internal, expected) in [
+        (range(8099, 8101), range(9100, 9102), (8099, 9101)),
+        (range(8100, 8102), range(9100, 9102), (8101, 9102)),
+        (range(8100, 8102), range(9099, 9102), (8102, 9099)),
+    ] {
+        let options = StoreOptions {
+            public,
+            internal,
+            ..options(dir.path())
+        };
+        world.store = Store::open(options, NOW).await.unwrap();
+        let name = format!("app-{}", expected.0);
+        let pair = world.create(&name).await.ports.unwrap();
+        assert_eq!((pair.public, pair.internal), expected);
+        world.assert_sound().await;
+        world.store.close().await;
+    }
+}
+
+#[tokio::test]
 async fn a_damaged_row_is_named_not_guessed() {
     let dir = tempfile::tempdir().unwrap();
     let mut world = World::new(&Inside(dir.path().to_owned())).await;

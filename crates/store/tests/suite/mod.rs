@@ -27,7 +27,7 @@ macro_rules! contract {
                 of_an_unknown_host_are_refused, are_listed_page_by_page, keep_their_settings_sealed,
                 a_dropped_write_is_whole_or_nothing;
             ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted,
-                overlapping_ranges_share_no_port;
+                overlapping_ranges_share_no_port, any_sequence_follows_the_rule;
             queue: the_oldest_is_claimed_first, a_lease_keeps_others_away, an_expired_lease_is_taken_over,
                 a_dead_holder_is_taken_over_at_once, one_operation_per_app, statuses_follow_the_table,
                 only_a_failed_one_is_repeated, lists_are_paged;

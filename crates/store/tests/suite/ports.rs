@@ -1,7 +1,11 @@
 //! Who gets which ports, and when one is free again.
 
-use proximity_domain::ports::{PortPair, PortRange};
+use std::collections::BTreeMap;
+
+use proximity_domain::ids::GuestId;
+use proximity_domain::ports::{FreedAt, PortPair, PortRange, choose};
 use proximity_store::StoreError;
+use proximity_store::records::AppRecord;
 
 use super::world::{Make, REST_MS, Shape, World};
 
@@ -111,4 +115,106 @@ pub async fn overlapping_ranges_share_no_port(make: &impl Make) {
     all.sort_unstable();
     assert_eq!(all, [10, 11, 12, 13]);
     world.assert_sound().await;
+}
+
+/// Any sequence of taking, giving back, giving back to rest and passing time takes the ports that the rule of the domain
+/// takes, on ranges that are apart, overlap, or are the same; and a store that is opened again goes on.
+pub async fn any_sequence_follows_the_rule(make: &impl Make) {
+    for (round, (public, internal)) in [
+        ((10, 14), (20, 24)),
+        ((10, 16), (13, 19)),
+        ((13, 19), (10, 14)),
+        ((10, 15), (10, 15)),
+    ]
+    .into_iter()
+    .enumerate()
+    {
+        let shape = shape(public, internal);
+        let mut world = World::shaped(make, shape).await;
+        let mut model = Model::default();
+        let mut draw = 0x9E37_79B9_u64.wrapping_mul(round as u64 + 1);
+        for n in 0..60_u32 {
+            draw = draw.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            world.pass(1);
+            match (draw >> 33) % 5 {
+                0..=2 => model.take(&mut world, shape, n).await,
+                what => {
+                    model
+                        .give_back(&mut world, (draw >> 40) as usize, what == 4)
+                        .await
+                }
+            }
+            if (draw >> 50).is_multiple_of(4) {
+                world.pass(REST_MS / 2);
+            }
+        }
+        world.assert_sound().await;
+    }
+}
+
+/// What the domain's rule says.
+#[derive(Default)]
+struct Model {
+    live: Vec<(AppRecord, GuestId)>,
+    freed: FreedAt,
+    rests_until: BTreeMap<u16, i64>,
+}
+
+impl Model {
+    fn pick(&self, range: PortRange, also: Option<u16>, now: i64) -> Option<u16> {
+        let pairs = self.live.iter().filter_map(|(app, _)| app.ports);
+        let mut out: Vec<u16> = pairs.flat_map(|p| [p.public, p.internal]).collect();
+        out.extend(also);
+        out.extend(
+            self.rests_until
+                .iter()
+                .filter(|(_, until)| **until > now)
+                .map(|(p, _)| *p),
+        );
+        choose(range, &out, &self.freed)
+    }
+
+    async fn take(&mut self, world: &mut World, shape: Shape, n: u32) {
+        let now = world.at().0;
+        let public = self.pick(shape.public, None, now);
+        let pair = public.and_then(|public| {
+            let internal = self.pick(shape.internal, Some(public), now)?;
+            Some(PortPair { public, internal })
+        });
+        let name = format!("app-{n}");
+        let Some(pair) = pair else {
+            let (app, operation) = world.new_app(&name);
+            let refused = world
+                .store
+                .create_app(app, operation, &world.actor, None, world.at())
+                .await;
+            assert!(
+                matches!(refused, Err(StoreError::PortsExhausted { .. })),
+                "{refused:?}"
+            );
+            return;
+        };
+        let (app, guest) = world.deployed(&name, 101 + n).await;
+        assert_eq!(app.ports, Some(pair), "{n}");
+        for port in [pair.public, pair.internal] {
+            self.freed.remove(&port);
+            self.rests_until.remove(&port);
+        }
+        self.live.push((app, guest.id));
+    }
+
+    async fn give_back(&mut self, world: &mut World, which: usize, rest: bool) {
+        if self.live.is_empty() {
+            return;
+        }
+        let (app, guest) = self.live.swap_remove(which % self.live.len());
+        world.removed(&app, guest, rest).await;
+        let pair = app.ports.unwrap();
+        for port in [pair.public, pair.internal] {
+            self.freed.insert(port, world.at());
+            if rest {
+                self.rests_until.insert(port, world.at().0 + REST_MS);
+            }
+        }
+    }
 }
