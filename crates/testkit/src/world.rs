@@ -127,6 +127,14 @@ impl TestWorld {
         self.worker = Some((stop.clone(), tokio::spawn(worker.run(stop))));
     }
 
+    /// Ends the worker in order: it has let go of every app afterwards.
+    pub async fn stop_worker(&mut self) {
+        if let Some((stop, task)) = self.worker.take() {
+            stop.cancel();
+            let _ = task.await;
+        }
+    }
+
     /// Ends the worker in the middle of whatever it does, without a chance to finish: as a crash would.
     pub async fn crash_worker(&mut self) {
         if let Some((_, task)) = self.worker.take() {
