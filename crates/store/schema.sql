@@ -64,7 +64,6 @@ CREATE TABLE apps (
 
 CREATE UNIQUE INDEX apps_live_hostname ON apps (hostname) WHERE archived_at IS NULL;
 
-CREATE UNIQUE INDEX apps_idempotency_key ON apps (owner, idempotency_key) WHERE idempotency_key IS NOT NULL;
 
 CREATE INDEX apps_live_status ON apps (status) WHERE archived_at IS NULL;
 
@@ -184,6 +183,18 @@ CREATE TABLE log_lines (
 );
 
 CREATE INDEX log_lines_by_app ON log_lines (app_id, seq);
+
+-- The keys under which requests were made once, each with a hash of its request and what came of it.
+CREATE TABLE request_keys (
+    account TEXT NOT NULL,
+    request_key TEXT NOT NULL,
+    fingerprint TEXT NOT NULL,
+    resource TEXT NOT NULL,
+    created_at BIGINT NOT NULL,
+    PRIMARY KEY (account, request_key)
+);
+
+CREATE INDEX request_keys_by_age ON request_keys (created_at);
 
 CREATE TABLE events (
     seq BIGINT NOT NULL PRIMARY KEY,

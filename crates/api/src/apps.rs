@@ -161,7 +161,9 @@ pub struct AppList {
     /// This page.
     pub apps: Vec<App>,
     /// How many apps match, on all pages.
-    pub total: usize,
+    pub total: u64,
+    /// Ask with `after` = this for the next page; `null` on the last one.
+    pub next: Option<String>,
 }
 
 /// Query of `GET /api/apps/`.
@@ -175,15 +177,15 @@ pub struct AppQuery {
     pub status: Option<String>,
     /// Only apps whose host name or catalog id holds this text.
     #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(max_length = 200)]
     pub search: Option<String>,
-    /// Page, from 1.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 1_000_000)]
-    pub page: Option<usize>,
-    /// Apps per page: 20 unless given, 200 at most.
+    /// How many at most: 50 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 200)]
-    pub per_page: Option<usize>,
+    pub limit: Option<u32>,
+    /// `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
 }
 
 /// What can be done to an app.

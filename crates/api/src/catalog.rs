@@ -1,15 +1,31 @@
 //! `/api/catalog/`: what can be deployed.
 
 use serde::{Deserialize, Serialize};
-use utoipa::ToSchema;
+use utoipa::{IntoParams, ToSchema};
 
 use crate::labels::SettingKind;
 
 /// Answer of `GET /api/catalog/`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct CatalogList {
-    /// The entries, by id.
+    /// The entries that match, by id.
     pub entries: Vec<CatalogEntry>,
+    /// Categories of the whole catalog, by name.
+    pub categories: Vec<String>,
+}
+
+/// Query of `GET /api/catalog/`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct CatalogQuery {
+    /// Only entries whose id, name, summary or category holds this text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(max_length = 200, example = "web")]
+    pub q: Option<String>,
+    /// Only entries of this category.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub category: Option<String>,
 }
 
 /// One entry.

@@ -16,3 +16,4 @@ pub mod labels;
 pub mod logs;
 pub mod operations;
 pub mod secret;
+pub mod stats;

@@ -15,10 +15,10 @@ pub struct LogQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(minimum = 0)]
     pub after: Option<i64>,
-    /// How many at most: 50 unless given, 1000 at most.
+    /// How many at most: 50 unless given.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
+    pub limit: Option<u32>,
 }
 
 /// Answer of `GET /api/apps/{id}/logs`, oldest first.

@@ -85,6 +85,8 @@ pub struct Step {
 pub struct OperationList {
     /// The operations.
     pub operations: Vec<Operation>,
+    /// Ask with `after` = this for the next page; `null` on the last one.
+    pub next: Option<String>,
 }
 
 /// Query of `GET /api/operations`.
@@ -99,8 +101,19 @@ pub struct OperationQuery {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(value_type = Option<OperationState>)]
     pub state: Option<String>,
-    /// How many at most: 50 unless given, 500 at most.
+    /// Only those of this kind.
     #[serde(default, skip_serializing_if = "Option::is_none")]
-    #[param(minimum = 1, maximum = 500)]
-    pub limit: Option<usize>,
+    #[param(value_type = Option<OperationKind>)]
+    pub kind: Option<String>,
+    /// Only those of apps whose host name holds this text.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(max_length = 200)]
+    pub search: Option<String>,
+    /// `next` of the page before.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub after: Option<String>,
+    /// How many at most: 50 unless given.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(minimum = 1, maximum = 499)]
+    pub limit: Option<u32>,
 }

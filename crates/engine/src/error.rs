@@ -357,6 +357,11 @@ fn store_row(error: &StoreError) -> ErrorRow {
             K::NotFound,
             "list what there is with: proximity apps, proximity hosts list or proximity operations list",
         ),
+        StoreError::KeyReused { .. } => row(
+            "idempotency_conflict",
+            K::Conflict,
+            "send a new key with a new request, and the old one only with the very same request",
+        ),
         StoreError::Exists { .. } => row("exists", K::Conflict, "choose another name"),
         StoreError::HostInUse { .. } => row(
             "host_in_use",

@@ -33,6 +33,9 @@ fn main() -> ExitCode {
     if let Some(code) = lab_pct() {
         return code;
     }
+    if let Some(code) = version_alone() {
+        return code;
+    }
     let cli = Cli::parse();
     let context = Context::new(cli.globals.clone());
     match start(&context, cli) {
@@ -52,6 +55,17 @@ fn lab_pct() -> Option<ExitCode> {
     let mut args = std::env::args_os().skip(1);
     let first = args.next()?;
     (first == PCT_SUBCOMMAND).then(|| ExitCode::from(pct::main(args)))
+}
+
+/// `--version` alone is answered before the command line is put together: scripts ask it often.
+fn version_alone() -> Option<ExitCode> {
+    let mut args = std::env::args_os().skip(1);
+    let first = args.next()?;
+    let asked = (first == "--version" || first == "-V") && args.next().is_none();
+    asked.then(|| match output::to_stdout(commands::VERSION_LINE) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(_) => ExitCode::FAILURE,
+    })
 }
 
 fn start(context: &Context, cli: Cli) -> Result<(), Failed> {

@@ -42,9 +42,7 @@ impl Output {
     /// # Errors
     /// As [`Output::result`].
     pub(crate) fn line(self, text: &str) -> Result<(), Failed> {
-        let mut stdout = std::io::stdout().lock();
-        let written = writeln!(stdout, "{}", text.trim_end()).and_then(|()| stdout.flush());
-        match written {
+        match to_stdout(text.trim_end()) {
             Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failed::error(
                 "stdout",
                 format!("cannot write to stdout: {error}"),
@@ -74,6 +72,15 @@ impl Output {
             to_stderr(&failed.to_string());
         }
     }
+}
+
+/// One line on stdout.
+///
+/// # Errors
+/// What the system says.
+pub(crate) fn to_stdout(text: &str) -> std::io::Result<()> {
+    let mut stdout = std::io::stdout().lock();
+    writeln!(stdout, "{text}").and_then(|()| stdout.flush())
 }
 
 fn to_stderr(text: &str) {

@@ -1,8 +1,10 @@
 //! The binary from outside: a server and a gateway without a cluster, and the commands against them.
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
+mod support;
+
 use std::io::{BufRead, BufReader};
-use std::net::TcpListener;
+use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -10,9 +12,20 @@ use std::process::{Child, Command, Output, Stdio};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 
+use support::Door;
+
 struct World {
     dir: tempfile::TempDir,
     config: PathBuf,
+    door: Door,
+}
+
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            assert_eq!(self.door.complaints(), Vec::<String>::new());
+        }
+    }
 }
 
 /// A role that runs; it is ended when dropped.
@@ -38,13 +51,14 @@ impl World {
     fn new() -> Self {
         let dir = tempfile::tempdir().unwrap();
         let config = dir.path().join("config.yaml");
+        let server = SocketAddr::from(([127, 0, 0, 1], free_port()));
         let text = format!(
-            "data_dir: {}\napi:\n  listen: 127.0.0.1:{}\n",
+            "data_dir: {}\napi:\n  listen: {server}\n",
             dir.path().join("data").display(),
-            free_port()
         );
         std::fs::write(&config, text).unwrap();
-        Self { dir, config }
+        let door = Door::to(server);
+        Self { dir, config, door }
     }
 
     fn kept(&self, name: &str) -> PathBuf {
@@ -65,6 +79,17 @@ impl World {
         self.command(line).output().unwrap()
     }
 
+    /// From now on the commands go through the door.
+    fn serve(&self) -> Role {
+        let role = self.start("serve", "serving");
+        let text = std::fs::read_to_string(&self.config).unwrap();
+        if !text.contains("client:") {
+            let client = format!("client:\n  url: http://{}\n", self.door.address);
+            std::fs::write(&self.config, text + &client).unwrap();
+        }
+        role
+    }
+
     /// Starts a role and waits for its log to say `ready`.
     fn start(&self, line: &str, ready: &str) -> Role {
         let mut child = self.command(line).stderr(Stdio::piped()).spawn().unwrap();
@@ -76,10 +101,6 @@ impl World {
         // Somebody has to read on, or the role would stop at a full pipe.
         std::thread::spawn(move || lines.for_each(drop));
         role
-    }
-
-    fn serve(&self) -> Role {
-        self.start("serve", "serving")
     }
 
     fn gateway(&self) -> Role {
@@ -201,6 +222,44 @@ fn a_server_from_its_first_start_to_its_end() {
     );
     assert_eq!(code(&world.run("apps")), 0, "the token holds across starts");
     drop(again);
+}
+
+#[test]
+fn the_version_is_the_same_however_it_is_asked_for() {
+    let asked = |args: &[&str]| {
+        let output = Command::new(env!("CARGO_BIN_EXE_proximity"))
+            .args(args)
+            .output()
+            .unwrap();
+        assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
+        stdout(&output)
+    };
+    let version = asked(&["version"]);
+    for args in [&["--version"][..], &["-V"], &["--quiet", "--version"]] {
+        assert_eq!(asked(args), version, "{args:?}");
+    }
+}
+
+#[test]
+fn completion_scripts_and_manual_pages_know_every_command() {
+    let world = World::new();
+    for shell in ["bash", "zsh", "fish", "elvish", "powershell"] {
+        let script = world.run(&format!("completion {shell}"));
+        assert_eq!(code(&script), 0, "{shell}");
+        for word in ["deploy", "operations", "token-file"] {
+            assert!(stdout(&script).contains(word), "{shell}: {word}");
+        }
+    }
+    let pages = world.kept("man");
+    let missing = world.run(&format!("reference man {}", pages.display()));
+    assert_eq!(code(&missing), 1, "{}", stderr(&missing));
+    std::fs::create_dir_all(&pages).unwrap();
+    let made = world.run(&format!("reference man {}", pages.display()));
+    assert_eq!(code(&made), 0, "{}", stderr(&made));
+    for page in ["proximity.1", "proximity-deploy.1", "proximity-hosts-add.1"] {
+        let text = std::fs::read_to_string(pages.join(page)).unwrap();
+        assert!(text.contains(".SH"), "{page}");
+    }
 }
 
 #[test]

@@ -6,7 +6,11 @@ use http::header::CONTENT_TYPE;
 use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use proximity_api::error::{ErrorBody, ErrorKind};
+use proximity_engine::error::EngineError;
+use proximity_store::records::RequestKey;
+use serde::Serialize;
 use serde::de::DeserializeOwned;
+use sha2::{Digest, Sha256};
 
 use crate::auth::Caller;
 use crate::refusal::Refusal;
@@ -101,6 +105,31 @@ impl<S: Send + Sync> FromRequestParts<S> for Caller {
     }
 }
 
+/// How many rows are asked for, within the documented bounds.
+pub(crate) fn limit(asked: Option<u32>, default: u32, most: u32) -> Result<u32, Refusal> {
+    let limit = asked.unwrap_or(default);
+    if (1..=most).contains(&limit) {
+        Ok(limit)
+    } else {
+        Err(invalid("limit", format!("{limit} is not 1 to {most}")))
+    }
+}
+
+/// Where a page begins: the `next` of the one before.
+pub(crate) fn cursor<T: std::str::FromStr>(after: Option<&str>) -> Result<Option<T>, Refusal> {
+    let wrong = |_| invalid("after", "it is no `next` of a page of this list".to_owned());
+    after.map(|text| text.parse().map_err(wrong)).transpose()
+}
+
+/// A value that breaks its rule.
+pub(crate) fn invalid(field: &str, message: String) -> Refusal {
+    EngineError::Invalid {
+        field: field.to_owned(),
+        message,
+    }
+    .into()
+}
+
 /// The error of a fault of ours.
 pub(crate) fn internal() -> ErrorBody {
     ErrorBody::new(
@@ -110,8 +139,26 @@ pub(crate) fn internal() -> ErrorBody {
     )
 }
 
-/// The key under which a repeated request gives the same answer, if one was sent.
-pub(crate) fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
+/// The key under which the request may come twice, if one was sent, with a hash of what is asked for.
+pub(crate) fn request_key(
+    headers: &HeaderMap,
+    what: &str,
+    body: &impl Serialize,
+) -> Result<Option<RequestKey>, Refusal> {
+    let Some(key) = idempotency_key(headers)? else {
+        return Ok(None);
+    };
+    // What was read from JSON can be written as JSON.
+    let body = serde_json::to_vec(body).unwrap_or_default();
+    let hash = Sha256::new()
+        .chain_update(what)
+        .chain_update([0])
+        .chain_update(body);
+    let fingerprint = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    Ok(Some(RequestKey { key, fingerprint }))
+}
+
+fn idempotency_key(headers: &HeaderMap) -> Result<Option<String>, Refusal> {
     let Some(value) = headers.get("idempotency-key") else {
         return Ok(None);
     };
@@ -271,6 +318,17 @@ mod tests {
             error.code, error.message
         ));
         insta::assert_snapshot!(text);
+    }
+
+    #[test]
+    fn a_key_stands_for_what_is_asked_of_whom() {
+        let mut headers = HeaderMap::new();
+        headers.insert("idempotency-key", "k".parse().unwrap());
+        let of = |what, body: &str| request_key(&headers, what, &body).unwrap().unwrap();
+        assert_eq!(of("a", "1"), of("a", "1"));
+        assert_ne!(of("a", "1"), of("a", "2"));
+        assert_ne!(of("a", "1"), of("b", "1"));
+        assert_eq!(request_key(&HeaderMap::new(), "a", &"1").unwrap(), None);
     }
 
     #[test]

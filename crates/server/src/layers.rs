@@ -22,7 +22,7 @@ const REQUEST_ID: HeaderName = HeaderName::from_static("x-request-id");
 /// Registered with a slash at the end.
 const COLLECTIONS: [&str; 2] = ["/api/apps/", "/api/catalog/"];
 
-/// On every answer. The API gives no pages, so nothing may be run, framed, guessed or kept.
+/// On every answer: nothing may be run, framed, guessed or kept.
 const SAFE_HEADERS: [(&str, &str); 5] = [
     ("cache-control", "no-store"),
     (
@@ -62,7 +62,8 @@ pub(crate) async fn observe(
             HeaderName::from_static(name),
             HeaderValue::from_static(value),
         );
-        answer.headers_mut().insert(name, value);
+        // A page that says itself what it may do is left as it is.
+        answer.headers_mut().entry(name).or_insert(value);
     }
     answer
 }

@@ -3,7 +3,7 @@
 use axum::response::{IntoResponse, Response};
 use http::HeaderValue;
 use http::header::{CONTENT_TYPE, WWW_AUTHENTICATE};
-use proximity_api::error::{ErrorBody, ErrorEnvelope, ErrorKind};
+use proximity_api::error::{ErrorBody, ErrorEnvelope, ErrorKind, lookup};
 use proximity_engine::error::{EngineError, ErrorKind as EngineKind};
 use proximity_store::StoreError;
 
@@ -17,6 +17,26 @@ pub(crate) struct Refusal {
 impl Refusal {
     pub(crate) fn new(kind: ErrorKind, body: ErrorBody) -> Self {
         Self { kind, body }
+    }
+
+    /// The host that a request names does not do what is needed of it: that is the request's mistake, not a
+    /// failure of a cluster of ours.
+    pub(crate) fn of_named_host(error: EngineError) -> Self {
+        let is_outside = error.kind() == EngineKind::Upstream;
+        let mut refusal = Self::from(error);
+        if is_outside {
+            refusal.kind = ErrorKind::Invalid;
+        }
+        refusal
+    }
+
+    /// No operation with this id, or none the caller may see.
+    pub(crate) fn no_operation(id: &str) -> Self {
+        EngineError::NotFound {
+            what: "operation",
+            name: id.to_owned(),
+        }
+        .into()
     }
 
     /// No app with this id or host name, or none the caller may see.
@@ -45,7 +65,8 @@ pub(crate) fn kind(kind: EngineKind) -> ErrorKind {
 
 impl From<EngineError> for Refusal {
     fn from(error: EngineError) -> Self {
-        let kind = kind(error.kind());
+        // The table of codes is what clients are told; it knows more kinds than the engine.
+        let kind = lookup(error.code()).map_or(kind(error.kind()), |row| row.kind);
         if kind == ErrorKind::Internal {
             tracing::error!(code = error.code(), error = %error, "the request failed inside");
         }

@@ -97,6 +97,7 @@ fn public() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(routes::health::show))
         .routes(routes!(routes::reference::openapi))
+        .routes(routes!(routes::reference::docs))
 }
 
 /// Paths that need a token.
@@ -107,6 +108,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::apps::act))
         .routes(routes!(routes::apps::removal))
         .routes(routes!(routes::logs::list))
+        .routes(routes!(routes::stats::show))
         .routes(routes!(routes::catalog::list))
         .routes(routes!(routes::catalog::show))
         .routes(routes!(routes::operations::list))

@@ -38,9 +38,10 @@ macro_rules! where_filter {
 
 const COUNT: &str = concat!("SELECT COUNT(*) FROM apps a ", where_filter!());
 const PAGE: &str = concat!(
-    select_apps!(""),
+    select_apps!("LEFT JOIN apps b ON b.id = $6 "),
     where_filter!(),
-    " ORDER BY a.created_at DESC, a.id DESC LIMIT $4 OFFSET $5"
+    " AND ($6 IS NULL OR a.created_at < b.created_at OR (a.created_at = b.created_at AND a.id < b.id)) \
+      ORDER BY a.created_at DESC, a.id DESC LIMIT $4 OFFSET $5"
 );
 
 impl Reader {
@@ -91,6 +92,7 @@ impl Reader {
                 .bind(&pattern)
                 .bind(i64::from(per_page))
                 .bind(offset)
+                .bind(filter.after.map(|a| a.to_string()))
                 .fetch_all(tx)
                 .await?;
             let total = u64::try_from(total).map_err(|e| damaged("count", e.to_string()))?;
@@ -132,7 +134,7 @@ impl Reader {
 }
 
 /// A LIKE pattern for "contains this text", with `!` as escape.
-fn contains(text: &str) -> String {
+pub(crate) fn contains(text: &str) -> String {
     let text = text.to_lowercase();
     let text = text
         .replace('!', "!!")
@@ -158,23 +160,16 @@ pub(crate) async fn live_app(tx: &mut Tx, id: AppId) -> Result<Option<AppRecord>
     row.as_ref().map(app).transpose()
 }
 
-/// The app an owner asked for with this key: live, or as it was archived.
-pub(crate) async fn app_by_key(
-    tx: &mut Tx,
-    owner: &str,
-    key: &str,
-) -> Result<Option<AppRecord>, StoreError> {
-    let row = query(select_apps!(
-        "WHERE a.owner = $1 AND a.idempotency_key = $2"
-    ))
-    .bind(owner)
-    .bind(key)
-    .fetch_optional(tx)
-    .await?;
-    let Some(row) = row else { return Ok(None) };
+/// An app, live or as it was archived.
+pub(crate) async fn live_or_archived(tx: &mut Tx, id: AppId) -> Result<AppRecord, StoreError> {
+    let row = query(select_apps!("WHERE a.id = $1"))
+        .bind(id.to_string())
+        .fetch_optional(tx)
+        .await?;
+    let row = row.ok_or_else(|| not_live(id))?;
     match row.moment_opt("archived_at")? {
-        Some(_) => Ok(Some(archived(&row)?.record)),
-        None => app(&row).map(Some),
+        Some(_) => Ok(archived(&row)?.record),
+        None => app(&row),
     }
 }
 

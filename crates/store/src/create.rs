@@ -6,14 +6,15 @@ use proximity_domain::time::Timestamp;
 use secrecy::ExposeSecret;
 use serde_json::json;
 
-use crate::apps::{app_by_key, environment_place, live_app, not_live};
+use crate::apps::{environment_place, live_app, live_or_archived, not_live};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::operations::insert_operation;
 use crate::ports;
-use crate::records::{Actor, AppRecord, NewApp, NewOperation};
-use crate::row::to_json;
+use crate::records::{Actor, AppRecord, NewApp, NewOperation, RequestKey};
+use crate::request_keys::claim;
+use crate::row::{damaged, to_json};
 use crate::seal::Sealer;
 use crate::sql::{Tx, query, query_scalar};
 use crate::store::Store;
@@ -21,7 +22,7 @@ use crate::store::Store;
 impl Store {
     /// Records a new app, *deploying*, with its port pair and its queued operation.
     ///
-    /// The same `idempotency_key` of the same owner gives the app that was made first, live or as it was archived;
+    /// The same `key` of the same owner gives the app that was made first, live or as it was archived;
     /// then nothing is written, and the record's id differs from `app.id`.
     ///
     /// # Errors
@@ -32,7 +33,7 @@ impl Store {
         app: NewApp,
         operation: NewOperation,
         actor: &Actor,
-        idempotency_key: Option<String>,
+        key: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<AppRecord, StoreError> {
         if operation.kind != OperationKind::Deploy || operation.app != app.id {
@@ -41,13 +42,13 @@ impl Store {
         }
         let shared = &self.shared;
         self.write(async |tx| {
-            if let Some(key) = &idempotency_key
-                && let Some(first) = app_by_key(tx, &app.owner, key).await?
-            {
-                return Ok(first);
+            let id = app.id.to_string();
+            if let Some(first) = claim(tx, &app.owner, key.as_ref(), &id, now).await? {
+                let first = first.parse().map_err(|_| damaged("resource", first))?;
+                return live_or_archived(tx, first).await;
             }
             refuse(tx, &app).await?;
-            insert(tx, &shared.sealer, &app, idempotency_key.as_deref(), now).await?;
+            insert(tx, &shared.sealer, &app, now).await?;
             let pair = ports::take(tx, shared, app.id, now).await?;
             insert_operation(tx, &operation, actor, None, now).await?;
             let body = json!({
@@ -98,7 +99,6 @@ async fn insert(
     tx: &mut Tx,
     sealer: &Sealer,
     app: &NewApp,
-    idempotency_key: Option<&str>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let id = app.id.to_string();
@@ -110,8 +110,8 @@ async fn insert(
     let added = query(
         "INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, \
          status_full, status_changed_at, resources, environment, environment_sealed, guest_port, \
-         idempotency_key, created_at) \
-         VALUES ($1, 'native', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $10) \
+         created_at) \
+         VALUES ($1, 'native', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $10) \
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(&id)
@@ -128,7 +128,6 @@ async fn insert(
     .bind(to_json("environment", &app.environment)?)
     .bind(sealed)
     .bind(i64::from(app.guest_port))
-    .bind(idempotency_key)
     .execute(tx)
     .await?;
     match added.rows_affected() {

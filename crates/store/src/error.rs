@@ -59,6 +59,12 @@ pub enum StoreError {
         /// Which.
         id: String,
     },
+    /// An earlier request under the same key was another one.
+    #[error("the key {key:?} was used for another request")]
+    KeyReused {
+        /// Which.
+        key: String,
+    },
     /// The host still has apps.
     #[error("host {label} still has {apps} app(s)")]
     HostInUse {

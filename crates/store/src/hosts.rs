@@ -9,7 +9,8 @@ use serde_json::{Value, json};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
-use crate::records::{Actor, HostRecord, SshAccess, SshNode};
+use crate::records::{Actor, HostRecord, RequestKey, SshAccess, SshNode};
+use crate::request_keys::claim;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::seal::{Place, Sealer};
 use crate::sql::{Row, Tx, query, query_scalar};
@@ -34,11 +35,32 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.add_host_once(host, None, actor, now).await?;
+        Ok(())
+    }
+
+    /// As [`Store::add_host`]; gives the host's id. The same key of the same account writes nothing the second time,
+    /// and gives the id of the first.
+    ///
+    /// # Errors
+    /// Those of [`Store::add_host`], and [`StoreError::KeyReused`].
+    pub async fn add_host_once(
+        &self,
+        host: HostRecord,
+        key: Option<RequestKey>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<HostId, StoreError> {
         let sealer = &self.shared.sealer;
         self.write(async |tx| {
+            let id = host.id.to_string();
+            if let Some(first) = claim(tx, &actor.account, key.as_ref(), &id, now).await? {
+                return first.parse().map_err(|_| damaged("resource", first));
+            }
             refuse_twins(tx, &host).await?;
             insert(tx, sealer, &host).await?;
-            announce(tx, "HostAdded", "host.add", &host, actor, now).await
+            announce(tx, "HostAdded", "host.add", &host, actor, now).await?;
+            Ok(host.id)
         })
         .await
     }

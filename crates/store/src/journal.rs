@@ -156,6 +156,21 @@ impl Reader {
         each(&rows, log_line)
     }
 
+    /// The newest log lines of an app, oldest first, at most 1,000.
+    ///
+    /// # Errors
+    /// The database's; none for an app that is not there.
+    pub async fn log_tail(&self, app: AppId, limit: u32) -> Result<Vec<LogLine>, StoreError> {
+        let rows = query("SELECT * FROM log_lines WHERE app_id = $1 ORDER BY seq DESC LIMIT $2")
+            .bind(app.to_string())
+            .bind(i64::from(limit.min(MAX_ROWS)))
+            .fetch_all(self)
+            .await?;
+        let mut lines = each(&rows, log_line)?;
+        lines.reverse();
+        Ok(lines)
+    }
+
     /// Events after number `after` (0 for all), oldest first, at most 1,000.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 mod apply;
 mod apps;
 mod archive;
+mod counts;
 mod create;
 pub mod effects;
 pub mod error;
@@ -22,6 +23,7 @@ mod options;
 mod ports;
 mod queue;
 pub mod records;
+mod request_keys;
 mod requests;
 mod row;
 mod seal;

@@ -6,18 +6,20 @@ use proximity_domain::operation::{OperationEvent, OperationKind, OperationState}
 use proximity_domain::time::Timestamp;
 use serde_json::json;
 
-use crate::apps::{live_app, not_live, set_status};
+use crate::apps::{contains, live_app, not_live, set_status};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::records::{Actor, AppRecord, NewOperation, OperationRecord};
+use crate::request_keys::claim;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::sql::{Row, Tx, query};
 use crate::store::{Reader, Store};
 use crate::views::OperationFilter;
 
 impl Store {
-    /// Queues an operation for a live app; with `status`, the app takes it in the same commit.
+    /// Queues an operation for a live app; with `status`, the app takes it in the same commit. The same key of the
+    /// same account gives the operation that was queued first.
     ///
     /// # Errors
     /// [`StoreError::Busy`] while the app has a live operation, a stuck one included;
@@ -32,6 +34,12 @@ impl Store {
     ) -> Result<OperationRecord, StoreError> {
         self.write(async |tx| {
             let app = operation.app;
+            let id = operation.id.to_string();
+            let key = operation.key.as_ref();
+            if let Some(first) = claim(tx, &actor.account, key, &id, now).await? {
+                let first = first.parse().map_err(|_| damaged("resource", first))?;
+                return existing(tx, first).await;
+            }
             let record = live_app(tx, app).await?.ok_or_else(|| not_live(app))?;
             if let Some(live) = record.operation {
                 return Err(StoreError::Busy {
@@ -223,16 +231,22 @@ impl Reader {
             n => n.min(OperationFilter::MAX_LIMIT),
         };
         let rows = query(
-            "SELECT o.* FROM operations o LEFT JOIN operations b ON b.id = $3 \
+            "SELECT o.* FROM operations o JOIN apps a ON a.id = o.app_id \
+             LEFT JOIN operations b ON b.id = $3 \
              WHERE ($1 IS NULL OR o.app_id = $1) AND ($2 IS NULL OR o.state = $2) \
              AND ($3 IS NULL OR o.created_at < b.created_at \
                   OR (o.created_at = b.created_at AND o.id < b.id)) \
+             AND ($5 IS NULL OR o.kind = $5) AND ($6 IS NULL OR a.owner = $6) \
+             AND ($7 IS NULL OR LOWER(a.hostname) LIKE $7 ESCAPE '!') \
              ORDER BY o.created_at DESC, o.id DESC LIMIT $4",
         )
         .bind(filter.app.map(|a: AppId| a.to_string()))
         .bind(&filter.state)
         .bind(filter.before.map(|o| o.to_string()))
         .bind(i64::from(limit))
+        .bind(filter.kind.map(OperationKind::label))
+        .bind(&filter.owner)
+        .bind(filter.search.as_deref().map(contains))
         .fetch_all(self)
         .await?;
         each(&rows, operation)

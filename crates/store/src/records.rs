@@ -182,6 +182,17 @@ pub struct NewOperation {
     pub input: serde_json::Value,
     /// The failed operation it repeats.
     pub retry_of: Option<OperationId>,
+    /// The request that asks for it, if it may come twice.
+    pub key: Option<RequestKey>,
+}
+
+/// The name a client gives to a request, so that it may come twice and count once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RequestKey {
+    /// As the client sent it; each account has keys of its own.
+    pub key: String,
+    /// Hash of the request: the same key with another one is a mistake.
+    pub fingerprint: String,
 }
 
 /// An operation as recorded.

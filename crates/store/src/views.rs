@@ -2,6 +2,7 @@
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::ids::{AppId, Epoch, OperationId, TokenId};
+use proximity_domain::operation::OperationKind;
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::time::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -18,7 +19,9 @@ pub struct AppFilter {
     pub search: Option<String>,
     /// Only of this account.
     pub owner: Option<String>,
-    /// Page, from 1 (0 is taken for 1).
+    /// Only apps after this one in the order of the list; it may have been removed since.
+    pub after: Option<AppId>,
+    /// Page, from 1 (0 is taken for 1), of what is left.
     pub page: u32,
     /// Apps per page; 0 means [`AppFilter::DEFAULT_PER_PAGE`], more than [`AppFilter::MAX_PER_PAGE`] means that.
     pub per_page: u32,
@@ -42,6 +45,12 @@ pub struct OperationFilter {
     pub limit: u32,
     /// Only older ones than this operation.
     pub before: Option<OperationId>,
+    /// Only of this kind.
+    pub kind: Option<OperationKind>,
+    /// Only those whose app's host name contains this text, whatever its case.
+    pub search: Option<String>,
+    /// Only those of apps of this account.
+    pub owner: Option<String>,
 }
 
 impl OperationFilter {
@@ -49,6 +58,23 @@ impl OperationFilter {
     pub const DEFAULT_LIMIT: u32 = 50;
     /// Most rows of one answer.
     pub const MAX_LIMIT: u32 = 500;
+}
+
+/// How many live apps are alike in all of this.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AppCount {
+    /// `native` or `adopted`.
+    pub class: String,
+    /// Label of the status.
+    pub status: String,
+    /// Label of the host entry.
+    pub host: String,
+    /// Node.
+    pub node: String,
+    /// Entry of the catalog.
+    pub catalog_id: String,
+    /// How many.
+    pub apps: u64,
 }
 
 /// A removed app as the archive keeps it.

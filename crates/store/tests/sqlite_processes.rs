@@ -182,6 +182,7 @@ async fn create(store: &Store, n: u128) -> AppId {
         app: app.id,
         input: json!({}),
         retry_of: None,
+        key: None,
     };
     store
         .create_app(app, operation, &actor(), None, NOW)

@@ -3,6 +3,7 @@
 //! The emulated PVE is the real core of the emulator, reached in-process; its guests are only as real as [`guests`] makes
 //! them: files, units and an address. Where a real process has to answer, the tests with LXC take over.
 
+pub mod contract;
 pub mod guests;
 pub mod ingress;
 pub mod pve;

@@ -16,6 +16,24 @@ use tokio::sync::{oneshot, watch};
 use crate::guests::Guests;
 use crate::sources::RealClock;
 
+/// What a node has.
+#[derive(Debug, Clone, Copy)]
+pub struct NodeRoom {
+    /// CPU threads.
+    pub cpus: u32,
+    /// Memory, bytes.
+    pub memory_bytes: u64,
+}
+
+impl Default for NodeRoom {
+    fn default() -> Self {
+        Self {
+            cpus: 4,
+            memory_bytes: 8 << 30,
+        }
+    }
+}
+
 /// A cluster of one node, `pve1`, in this process.
 #[derive(Debug, Clone)]
 pub struct Pve {
@@ -41,9 +59,15 @@ impl Pve {
     /// A cluster with a token that may do everything, or nothing.
     #[must_use]
     pub fn start(access: Access) -> Self {
+        Self::start_in(access, NodeRoom::default())
+    }
+
+    /// As [`Pve::start`], with a node of this size.
+    #[must_use]
+    pub fn start_in(access: Access, room: NodeRoom) -> Self {
         let token = "root@pam!proximity".to_owned();
         let secret = "in-process".to_owned();
-        let world = World::new(seed(&token, &secret, access), now());
+        let world = World::new(seed(&token, &secret, access, room), now());
         let inner = Inner {
             world,
             next: 0,
@@ -223,15 +247,17 @@ fn now() -> u64 {
     u64::try_from(RealClock.now().0).unwrap_or(0)
 }
 
-fn seed(token: &str, secret: &str, access: Access) -> WorldSeed {
+/// A cluster of one node, `pve1`, of this size.
+#[must_use]
+pub fn seed(token: &str, secret: &str, access: Access, room: NodeRoom) -> WorldSeed {
     let gib = 1_u64 << 30;
     WorldSeed {
         cluster_name: None,
         nodes: vec![NodeSeed {
             name: "pve1".to_owned(),
             address: "127.0.0.1".to_owned(),
-            cpus: 4,
-            memory_bytes: 8 * gib,
+            cpus: room.cpus,
+            memory_bytes: room.memory_bytes,
             memory_used_bytes: gib,
             disk_bytes: 100 * gib,
             disk_used_bytes: 10 * gib,

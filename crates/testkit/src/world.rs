@@ -9,6 +9,7 @@ use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::{Clock, Timestamp};
 use proximity_engine::catalog::Catalog;
+use proximity_engine::cluster::RealConnect;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::seams::{Connect, Connection};
 use proximity_engine::worker::Worker;
@@ -21,8 +22,29 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::ingress::Routes;
-use crate::pve::Pve;
+use crate::pve::{NodeRoom, Pve};
 use crate::sources::{CountedIds, RealClock};
+
+/// The host whose cluster is in this process; others are reached as their records say.
+const LAB: &str = "lab";
+
+/// How large a world is.
+#[derive(Debug, Clone, Copy)]
+pub struct Room {
+    /// How many pairs of ports there are.
+    pub pairs: u16,
+    /// The node.
+    pub node: NodeRoom,
+}
+
+impl Default for Room {
+    fn default() -> Self {
+        Self {
+            pairs: 4,
+            node: NodeRoom::default(),
+        }
+    }
+}
 
 /// Everything a test of the engine needs. The worker runs until [`TestWorld::stop_worker`] or drop.
 #[derive(Debug)]
@@ -45,7 +67,10 @@ pub struct TestWorld {
 struct InProcess(Pve);
 
 impl Connect for InProcess {
-    fn connect(&self, _host: &HostRecord) -> Result<Connection, String> {
+    fn connect(&self, host: &HostRecord) -> Result<Connection, String> {
+        if host.label.as_str() != LAB {
+            return RealConnect.connect(host);
+        }
         Ok(Connection {
             transport: Arc::new(self.0.clone()),
             guest_access: Some(Arc::new(self.0.guests.clone())),
@@ -67,25 +92,38 @@ impl TestWorld {
     /// # Errors
     /// Whatever could not be made, as text.
     pub async fn start_with(access: Access, limits: EngineLimits) -> Result<Self, String> {
+        Self::start_in(access, limits, Room::default()).await
+    }
+
+    /// As [`TestWorld::start_with`], in a room of this size.
+    ///
+    /// # Errors
+    /// Whatever could not be made, as text.
+    pub async fn start_in(
+        access: Access,
+        limits: EngineLimits,
+        room: Room,
+    ) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|e| e.to_string())?;
         let clock: Arc<dyn Clock> = Arc::new(RealClock);
+        let internal = (8100 + room.pairs).max(9100);
         let options = StoreOptions {
             path: folder.path().join("proximity.db"),
             key_file: folder.path().join("key"),
             public: PortRange {
                 first: 8100,
-                last: 8103,
+                last: 8099 + room.pairs,
             },
             internal: PortRange {
-                first: 9100,
-                last: 9103,
+                first: internal,
+                last: internal - 1 + room.pairs,
             },
             rest_ms: 86_400_000,
         };
         let store = Store::open(options, clock.now())
             .await
             .map_err(|e| e.to_string())?;
-        let pve = Pve::start(access);
+        let pve = Pve::start_in(access, room.node);
         let routes = Routes::to(pve.guests.clone());
         let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/catalog");
         let catalog = Catalog::load(&[fixtures]).map_err(|e| e.to_string())?;
@@ -176,7 +214,7 @@ impl Drop for TestWorld {
 fn host(now: Timestamp) -> HostRecord {
     HostRecord {
         id: HostId(Uuid::from_u128(5)),
-        label: "lab".parse().unwrap(),
+        label: LAB.parse().unwrap(),
         cluster_key: "node:pve1".to_owned(),
         endpoints: vec![Endpoint {
             url: "https://in-process".to_owned(),

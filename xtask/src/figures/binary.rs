@@ -19,6 +19,8 @@ pub(crate) enum Binary {
     CrashPoints,
     /// Programs over the real store that are no part of the product.
     Figures,
+    /// The API over a world that has everything in it, from the test kit.
+    ApiWorld,
 }
 
 impl Binary {
@@ -28,6 +30,7 @@ impl Binary {
             Self::Plain => try_run::binary(place),
             Self::CrashPoints => folder(place).join("proximity"),
             Self::Figures => place.target().join("debug").join("proximity-figures"),
+            Self::ApiWorld => place.target().join("debug").join("api-world"),
         }
     }
 
@@ -43,6 +46,10 @@ impl Binary {
                     "proximity-figures",
                 ];
                 cargo_build(place, &programs, deadline)
+            }
+            Self::ApiWorld => {
+                let program = ["--package", "proximity-testkit", "--bin", "api-world"];
+                cargo_build(place, &program, deadline)
             }
             Self::CrashPoints => {
                 let product = [PRODUCT[0], PRODUCT[1], "--features", "crash-points"];

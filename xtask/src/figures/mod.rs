@@ -3,7 +3,9 @@
 //! Adding one: write `figures/<id>.rs` with a `FIGURE` constant, then add its line to `FIGURES`.
 //! A figure is in the table only when it measures and when its control ends short.
 
+mod api_fuzz;
 mod binary;
+mod cli_start;
 mod crash_matrix;
 mod disk_shim;
 mod lanes;
@@ -30,7 +32,12 @@ use crate::seed::Seed;
 const QUICK_LIMIT: Duration = Duration::from_secs(60);
 
 /// Every figure there is.
-pub(crate) const FIGURES: &[Figure] = &[crash_matrix::FIGURE, power_cut::FIGURE];
+pub(crate) const FIGURES: &[Figure] = &[
+    crash_matrix::FIGURE,
+    power_cut::FIGURE,
+    api_fuzz::FIGURE,
+    cli_start::FIGURE,
+];
 
 /// One promised figure.
 pub(crate) struct Figure {

@@ -4,11 +4,12 @@ use reqwest::Method;
 
 use super::{Client, ClientError};
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
-use crate::catalog::{CatalogEntry, CatalogList};
+use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::health::Health;
 use crate::hosts::{AddHost, Host, HostList, HostProbe};
 use crate::logs::{LogPage, LogQuery};
 use crate::operations::{Operation, OperationList, OperationQuery};
+use crate::stats::Stats;
 
 type Answer<T> = Result<T, ClientError>;
 
@@ -23,9 +24,14 @@ impl Client {
         serde_json::from_slice(&body).map_err(|e| self.bad_answer(status, e.to_string()))
     }
 
+    /// `GET /api/stats`.
+    pub async fn stats(&self) -> Answer<Stats> {
+        self.get(&["stats"], NO_QUERY).await
+    }
+
     /// `GET /api/catalog/`.
-    pub async fn catalog(&self) -> Answer<CatalogList> {
-        self.get(&["catalog", ""], NO_QUERY).await
+    pub async fn catalog(&self, query: &CatalogQuery) -> Answer<CatalogList> {
+        self.get(&["catalog", ""], query).await
     }
 
     /// `GET /api/catalog/{entry}`.

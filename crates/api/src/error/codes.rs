@@ -94,6 +94,7 @@ pub const CODES: &[Code] = &[
     row("confirmation_needed", K::Invalid, "A removal was asked for without confirmation."),
     row("busy", K::Busy, "Another operation works on the app."),
     row("lease_lost", K::Busy, "Another process took the operation over."),
+    row("idempotency_conflict", K::Conflict, "The `Idempotency-Key` was used for another request within the last day."),
     row("exists", K::Conflict, "The name is taken."),
     // Hosts.
     row("host_not_found", K::NotFound, "No host entry has this id or label."),
@@ -149,7 +150,7 @@ pub const CODES: &[Code] = &[
     row("stopped_meanwhile", K::Upstream, "The container was stopped by somebody else."),
     row("shutdown_timed_out", K::Upstream, "The container did not shut down in time."),
     row("no_address", K::Upstream, "The container shows no address."),
-    wrong("no_guest_access", "There is no way into containers of this host (plain SSH is off)."),
+    with_exit("no_guest_access", K::Conflict, ExitCode::ConfigOrNotFound, "There is no way into containers of this host (plain SSH is off)."),
     wrong("ssh_node_unknown", "There is no SSH address for the node."),
     wrong("ssh_host_key_changed", "A node shows another SSH host key than the pinned one."),
     row("guest_request_refused", K::Upstream, "The node did not let a command into the container."),

@@ -3,7 +3,7 @@
 use proximity_domain::app::{Status, StatusEvent, StatusLabel};
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationKind, OperationState};
-use proximity_store::records::{Actor, AppRecord, NewOperation, OperationRecord};
+use proximity_store::records::{Actor, AppRecord, NewOperation, OperationRecord, RequestKey};
 use serde_json::json;
 
 use crate::engine::Engine;
@@ -58,6 +58,20 @@ impl Engine {
         app: &str,
         action: Action,
     ) -> Result<OperationRecord, EngineError> {
+        self.act_once(actor, app, action, None).await
+    }
+
+    /// As [`Engine::act`]; the same key gives the same operation.
+    ///
+    /// # Errors
+    /// Those of [`Engine::act`], and a key that was used for another request.
+    pub async fn act_once(
+        &self,
+        actor: &Actor,
+        app: &str,
+        action: Action,
+        key: Option<RequestKey>,
+    ) -> Result<OperationRecord, EngineError> {
         let app = self.find_app(app).await?;
         let (kind, input) = match &action {
             Action::Start => (OperationKind::Start, json!({})),
@@ -74,7 +88,7 @@ impl Engine {
                 }
                 (OperationKind::Remove, json!({ "force": force_stop }))
             }
-            Action::Retry => return self.retry_app(actor, &app).await,
+            Action::Retry => return self.retry_app(actor, &app, key).await,
         };
         let status = status_for(&app, &action, kind)?;
         let op = NewOperation {
@@ -83,6 +97,7 @@ impl Engine {
             app: app.id,
             input,
             retry_of: None,
+            key,
         };
         let op = self.store().enqueue(op, status, actor, self.now()).await?;
         self.inner.bell.notify_waiters();
@@ -105,9 +120,10 @@ impl Engine {
         &self,
         actor: &Actor,
         app: &AppRecord,
+        key: Option<RequestKey>,
     ) -> Result<OperationRecord, EngineError> {
         if let Some(live) = app.operation {
-            return self.retry_operation(actor, live).await;
+            return self.retry_operation_once(actor, live, key).await;
         }
         let last = self.last_operation(app).await?;
         match last {
@@ -117,7 +133,7 @@ impl Engine {
                     OperationState::Failed { .. } | OperationState::Cancelled
                 ) =>
             {
-                self.retry_operation(actor, op.id).await
+                self.retry_operation_once(actor, op.id, key).await
             }
             Some(_) | None => Err(EngineError::NotInState {
                 app: app.hostname.to_string(),

@@ -6,7 +6,7 @@ use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::names::{CatalogId, Hostname, NodeName};
 use proximity_domain::operation::OperationKind;
 use proximity_pve::storage::Content;
-use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation};
+use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
 use serde_json::{Map, Value, json};
 
 use crate::catalog::{CatalogEntry, OsTemplate};
@@ -31,7 +31,7 @@ pub struct CreateApp {
     /// Node; chosen when absent.
     pub node: Option<String>,
     /// The same key gives the same app.
-    pub idempotency_key: Option<String>,
+    pub key: Option<RequestKey>,
 }
 
 impl Engine {
@@ -60,7 +60,7 @@ impl Engine {
             .is_some()
         {
             // The store decides; this look only spares a question to PVE.
-            if request.idempotency_key.is_none() {
+            if request.key.is_none() {
                 return Err(Refusal::HostnameTaken(hostname).into());
             }
         }
@@ -85,10 +85,11 @@ impl Engine {
             app: app.id,
             input: json!({}),
             retry_of: None,
+            key: None,
         };
         let created = self
             .store()
-            .create_app(app, op, actor, request.idempotency_key, self.now())
+            .create_app(app, op, actor, request.key, self.now())
             .await?;
         self.inner.bell.notify_waiters();
         Ok(created)

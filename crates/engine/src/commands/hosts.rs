@@ -19,7 +19,7 @@ use proximity_domain::ids::HostId;
 use proximity_domain::names::StorageName;
 use proximity_domain::time::Timestamp;
 use proximity_store::error::StoreError;
-use proximity_store::records::{Actor, HostRecord};
+use proximity_store::records::{Actor, HostRecord, RequestKey};
 use secrecy::SecretString;
 
 use self::choice::Candidate;
@@ -168,6 +168,19 @@ impl Engine {
         actor: &Actor,
         request: AddHost,
     ) -> Result<HostRecord, EngineError> {
+        self.add_host_once(actor, request, None).await
+    }
+
+    /// As [`Engine::add_host`]; the key is kept with the host.
+    ///
+    /// # Errors
+    /// Those of [`Engine::add_host`], and a key that was used for another request.
+    pub async fn add_host_once(
+        &self,
+        actor: &Actor,
+        request: AddHost,
+        key: Option<RequestKey>,
+    ) -> Result<HostRecord, EngineError> {
         let wish = Wish::read(&request)?;
         let found = match self.look_at(&wish).await? {
             Look::Stranger(seen) => return Err(refusal::certificate_unknown(&wish.address, seen)),
@@ -176,7 +189,14 @@ impl Engine {
         let id = HostId(self.inner.parts.ids.uuid());
         let now = self.now();
         let host = record(id, wish, found, now)?;
-        self.store().add_host(host.clone(), actor, now).await?;
+        let stored = self
+            .store()
+            .add_host_once(host.clone(), key, actor, now)
+            .await?;
+        if stored != id {
+            // The same request came twice at the same time, and the other was first.
+            return self.choose_host(Some(&stored.to_string())).await;
+        }
         tracing::info!(host = %host.label, cluster = %host.cluster_key, "host added");
         Ok(host)
     }

@@ -4,7 +4,7 @@ use proximity_domain::app::StatusEvent;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationKind, OperationState};
-use proximity_store::records::{Actor, AppRecord, NewOperation, OperationRecord};
+use proximity_store::records::{Actor, AppRecord, NewOperation, OperationRecord, RequestKey};
 use proximity_store::views::OperationFilter;
 
 use crate::engine::Engine;
@@ -22,11 +22,33 @@ impl Engine {
         actor: &Actor,
         id: OperationId,
     ) -> Result<OperationRecord, EngineError> {
+        self.retry_operation_once(actor, id, None).await
+    }
+
+    /// As [`Engine::retry_operation`]; the same key gives the same operation.
+    ///
+    /// # Errors
+    /// Those of [`Engine::retry_operation`], and a key that was used for another request.
+    pub async fn retry_operation_once(
+        &self,
+        actor: &Actor,
+        id: OperationId,
+        key: Option<RequestKey>,
+    ) -> Result<OperationRecord, EngineError> {
         let op = self.find_operation(id).await?;
         let retried = match &op.state {
-            OperationState::Stuck { .. } => self.store().retry_stuck(id, actor, self.now()).await?,
+            OperationState::Stuck { .. } => {
+                let goes_on = self.store().retry_stuck(id, actor, self.now()).await?;
+                // It is one operation however often it is let go on, so its key may be kept after the fact.
+                if let Some(key) = &key {
+                    self.store()
+                        .remember_request(key, &id.to_string(), actor, self.now())
+                        .await?;
+                }
+                goes_on
+            }
             OperationState::Failed { .. } | OperationState::Cancelled => {
-                self.repeat(actor, &op).await?
+                self.repeat(actor, &op, key).await?
             }
             OperationState::Queued
             | OperationState::Running
@@ -47,6 +69,7 @@ impl Engine {
         &self,
         actor: &Actor,
         op: &OperationRecord,
+        key: Option<RequestKey>,
     ) -> Result<OperationRecord, EngineError> {
         let app = self
             .store()
@@ -89,6 +112,7 @@ impl Engine {
             app: op.app,
             input: op.input.clone(),
             retry_of: Some(op.id),
+            key,
         };
         Ok(self
             .store()

@@ -16,7 +16,14 @@ pub(crate) struct CatalogArgs {
 #[derive(Debug, Subcommand)]
 pub(crate) enum CatalogCommand {
     /// List the entries; the same as without a word
-    List,
+    List {
+        /// Only entries whose id, name, summary or category holds this text
+        #[arg(long, value_name = "TEXT")]
+        search: Option<String>,
+        /// Only entries of this category
+        #[arg(long, value_name = "CATEGORY")]
+        category: Option<String>,
+    },
     /// Show one entry with its settings
     Show {
         /// Id of the entry, e.g. nginx

@@ -19,7 +19,7 @@ pub(crate) use apps::{
 pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use hosts::{HostsAdd, HostsCommand, HostsRemove, NodeValue};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
-pub(crate) use roles::{ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
+pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
 #[cfg(feature = "lab")]
 pub(crate) use roles::{LabClean, LabCommand, LabNetwork, LabRun, LabStatus, TryArgs};
 
@@ -47,10 +47,10 @@ pub(crate) struct Globals {
     /// Configuration file [default: /etc/proximity/config.yaml, if it is there]
     #[arg(long, global = true, value_name = "FILE", env = "PROXIMITY_CONFIG")]
     pub(crate) config: Option<PathBuf>,
-    /// URL of the server [default: this machine at the configured port]
-    #[arg(long, global = true, value_name = "URL")]
+    /// URL of the server [default: $PROXIMITY_URL, client.url of the configuration, or this machine]
+    #[arg(long, visible_alias = "server", global = true, value_name = "URL")]
     pub(crate) url: Option<String>,
-    /// File with the API token [default: admin.token in the data directory]
+    /// File with the API token [default: client.token_file of the configuration, or admin.token in the data directory]
     #[arg(long, global = true, value_name = "FILE")]
     pub(crate) token_file: Option<PathBuf>,
     /// No progress on stderr, only results and errors
@@ -104,11 +104,15 @@ pub(crate) enum Command {
     Operations(OperationsCommand),
     /// Say whether everything works
     Health,
+    /// How many apps there are, by kind, status, node and type
+    Stats,
     /// Configuration as it is in effect
     #[command(subcommand)]
     Config(ConfigCommand),
     /// Print the version
     Version,
+    /// Print a completion script for a shell
+    Completion(CompletionArgs),
     /// Pages of the reference that are made from the program
     #[command(subcommand, hide = true)]
     Reference(ReferenceCommand),

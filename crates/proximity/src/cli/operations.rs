@@ -28,9 +28,18 @@ pub(crate) struct OperationsList {
     /// Only those in this state, e.g. stuck
     #[arg(long, value_name = "STATE")]
     pub(crate) state: Option<String>,
+    /// Only those of this kind, e.g. deploy
+    #[arg(long, value_name = "KIND")]
+    pub(crate) kind: Option<String>,
+    /// Only those of apps whose host name contains this text
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) search: Option<String>,
+    /// Only older ones than this: the id of the last one of a list, or its `next`
+    #[arg(long, value_name = "ID")]
+    pub(crate) after: Option<String>,
     /// How many at most
     #[arg(long, short = 'n', value_name = "N", default_value_t = 20,
-          value_parser = clap::value_parser!(u16).range(1..=500))]
+          value_parser = clap::value_parser!(u16).range(1..=499))]
     pub(crate) limit: u16,
 }
 

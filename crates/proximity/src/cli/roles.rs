@@ -2,7 +2,6 @@
 
 #[cfg(feature = "lab")]
 use std::net::SocketAddr;
-#[cfg(feature = "lab")]
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
@@ -61,6 +60,19 @@ pub(crate) enum ConfigCommand {
     Show,
 }
 
+/// `proximity completion`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "bash: proximity completion bash > /etc/bash_completion.d/proximity\n\
+zsh:  proximity completion zsh > \"${fpath[1]}/_proximity\"\n\
+fish: proximity completion fish > ~/.config/fish/completions/proximity.fish"
+)]
+pub(crate) struct CompletionArgs {
+    /// The shell
+    #[arg(value_name = "SHELL")]
+    pub(crate) shell: clap_complete::Shell,
+}
+
 /// `proximity reference …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReferenceCommand {
@@ -68,6 +80,12 @@ pub(crate) enum ReferenceCommand {
     Errors,
     /// docs/reference/openapi.json
     Openapi,
+    /// Manual pages, one file for each command
+    Man {
+        /// Where to write them; the folder has to be there
+        #[arg(value_name = "DIR")]
+        dir: PathBuf,
+    },
 }
 
 /// `proximity lab …`.

@@ -7,30 +7,36 @@ use crate::context::Context;
 use crate::failed::Failed;
 use crate::text::{memory, or_dash, table};
 
-const PER_PAGE: usize = 200;
+const LARGEST_PAGE: u32 = 200;
 
 pub(crate) async fn run(context: &Context, args: AppsArgs) -> Result<(), Failed> {
     let client = context.client()?;
     let mut apps = Vec::new();
-    for page in 1.. {
+    let mut after = None;
+    loop {
         let query = AppQuery {
             status: args.status.clone(),
             search: args.search.clone(),
-            page: Some(page),
-            per_page: Some(PER_PAGE),
+            limit: Some(LARGEST_PAGE),
+            after,
         };
         let list = client.apps(&query).await?;
-        let last = list.apps.len() < PER_PAGE;
         apps.extend(list.apps);
-        if last {
+        after = list.next;
+        if after.is_none() {
             break;
         }
     }
     if let Some(host) = &args.host {
         apps.retain(|app| app.host.label == *host || app.host.id == *host);
     }
-    let total = apps.len();
-    context.output.result(&AppList { apps, total }, human)
+    let total = apps.len() as u64;
+    let all = AppList {
+        apps,
+        total,
+        next: None,
+    };
+    context.output.result(&all, human)
 }
 
 pub(crate) fn human(list: &AppList) -> String {

@@ -1,6 +1,6 @@
 //! `proximity catalog`.
 
-use proximity_api::catalog::{CatalogEntry, CatalogList, CatalogSetting};
+use proximity_api::catalog::{CatalogEntry, CatalogList, CatalogQuery, CatalogSetting};
 
 use crate::cli::{CatalogArgs, CatalogCommand};
 use crate::context::Context;
@@ -10,7 +10,17 @@ use crate::text::{details, memory, table};
 pub(crate) async fn run(context: &Context, args: CatalogArgs) -> Result<(), Failed> {
     let client = context.client()?;
     match args.command {
-        None | Some(CatalogCommand::List) => context.output.result(&client.catalog().await?, list),
+        None => {
+            let all = client.catalog(&CatalogQuery::default()).await?;
+            context.output.result(&all, list)
+        }
+        Some(CatalogCommand::List { search, category }) => {
+            let query = CatalogQuery {
+                q: search,
+                category,
+            };
+            context.output.result(&client.catalog(&query).await?, list)
+        }
         Some(CatalogCommand::Show { entry: id }) => context
             .output
             .result(&client.catalog_entry(&id).await?, entry),
@@ -19,15 +29,16 @@ pub(crate) async fn run(context: &Context, args: CatalogArgs) -> Result<(), Fail
 
 fn list(list: &CatalogList) -> String {
     table(
-        ["APP", "VERSION", "SUMMARY"],
+        ["APP", "VERSION", "CATEGORY", "SUMMARY"],
         list.entries.iter().map(|entry| {
             [
                 entry.id.clone(),
                 entry.version.clone(),
+                entry.category.clone(),
                 entry.summary.clone(),
             ]
         }),
-        "the catalog is empty",
+        "no entry matches",
     )
 }
 

@@ -18,7 +18,7 @@ pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<(), Failed>
     let client = context.client()?;
     let first = LogQuery {
         after: None,
-        limit: Some(usize::from(args.lines)),
+        limit: Some(u32::from(args.lines)),
     };
     let page = client.logs(&args.app, &first).await?;
     if !args.follow {

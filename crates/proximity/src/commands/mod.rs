@@ -2,6 +2,7 @@
 
 mod apps;
 mod catalog;
+mod completion;
 mod config;
 mod deploy;
 mod gateway;
@@ -18,6 +19,7 @@ mod reference;
 mod remove;
 mod serve;
 mod show;
+mod stats;
 mod version;
 
 #[cfg(feature = "crash-points")]
@@ -31,6 +33,8 @@ mod try_it;
 
 #[cfg(feature = "lab")]
 pub(crate) use lab::failed as lab_failed;
+
+pub(crate) use version::LINE as VERSION_LINE;
 
 use proximity_api::apps::ActionName;
 
@@ -63,7 +67,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Operations(command) => operations(context, command).await,
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),
+        Command::Stats => stats::run(context).await,
         Command::Version => version::run(context),
+        Command::Completion(args) => completion::run(context, &args),
         Command::Reference(page) => reference::print(context, &page),
         #[cfg(feature = "crash-points")]
         Command::CrashPoints(args) => crash_points::run(context, args).await,

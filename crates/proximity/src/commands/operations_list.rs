@@ -11,7 +11,10 @@ pub(crate) async fn run(context: &Context, args: OperationsList) -> Result<(), F
     let query = OperationQuery {
         app: args.app,
         state: args.state,
-        limit: Some(usize::from(args.limit)),
+        kind: args.kind,
+        search: args.search,
+        after: args.after,
+        limit: Some(u32::from(args.limit)),
     };
     let list = context.client()?.operations(&query).await?;
     context.output.result(&list, human)

@@ -261,7 +261,8 @@ async fn rows_left(world: &World, app: &str) -> Result<Vec<String>, Failed> {
     let query = OperationQuery {
         app: Some(app.to_owned()),
         state: None,
-        limit: Some(500),
+        limit: Some(499),
+        ..OperationQuery::default()
     };
     for operation in world.client.operations(&query).await?.operations {
         if operation.state != "succeeded" {

@@ -4,11 +4,13 @@ mod apps;
 mod catalog;
 mod hosts;
 mod operations;
+mod stats;
 
 pub(crate) use apps::{app, log_line, removal_plan};
 pub(crate) use catalog::catalog_entry;
 pub(crate) use hosts::{add_host, host, host_probe};
 pub(crate) use operations::operation;
+pub(crate) use stats::stats;
 
 use proximity_api::apps::{Ports, Problem};
 use proximity_domain::failure::Failure;

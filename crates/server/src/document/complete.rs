@@ -4,7 +4,7 @@ use proximity_api::error::ErrorKind;
 use serde_json::{Map, Value, json};
 use utoipa::openapi::OpenApi;
 
-use super::refusals;
+use super::{links, refusals};
 
 /// Where a route declares its own codes; it is taken out again.
 const DECLARED: &str = "x-codes";
@@ -27,6 +27,7 @@ pub(super) fn complete(declared: OpenApi) -> Value {
         complete_operation(operation, &mut common);
     }
     document["components"]["responses"] = Value::Object(common);
+    links::add(&mut document);
     let header = json!({
         "description": "The request's id, as in the server's log.",
         "schema": { "type": "string", "minLength": 1, "maxLength": 64 },

@@ -1,6 +1,8 @@
 //! The OpenAPI document: what the routes declare, completed with what all of them share.
 
 mod complete;
+mod links;
+pub(crate) mod page;
 mod refusals;
 
 use std::sync::LazyLock;

@@ -2,8 +2,17 @@
 
 use std::collections::BTreeMap;
 
-use proximity_api::error::{CODES, Code};
+use proximity_api::error::{CODES, Code, ErrorKind};
 use serde_json::{Value, json};
+
+/// The set whose codes are answered as *invalid*, whatever they are elsewhere.
+const HOST: &str = "@host";
+
+/// A code as an operation answers it.
+pub(super) struct Declared {
+    row: &'static Code,
+    status: u16,
+}
 
 /// Codes that come together. A declaration names them by the word with the `@`.
 const SETS: &[(&str, &[&str])] = &[
@@ -25,9 +34,9 @@ const SETS: &[(&str, &[&str])] = &[
             "upstream_failed",
         ],
     ),
-    // The host named in the request was looked at.
+    // The host named in the request was looked at; all of them are its mistakes.
     (
-        "@host",
+        HOST,
         &[
             "host_unreachable",
             "host_too_slow",
@@ -47,16 +56,21 @@ const SETS: &[(&str, &[&str])] = &[
     ),
 ];
 
-/// The rows of the codes declared; sets are resolved, each code is there once.
-pub(super) fn rows<'a>(declared: impl IntoIterator<Item = &'a str>) -> Vec<&'static Code> {
-    let mut names: Vec<&str> = Vec::new();
+/// The codes declared, in the order of the table; sets are resolved, each code is there once.
+pub(super) fn rows<'a>(declared: impl IntoIterator<Item = &'a str>) -> Vec<Declared> {
+    let mut names: Vec<(&str, Option<ErrorKind>)> = Vec::new();
     for name in declared {
+        let kind = (name == HOST).then_some(ErrorKind::Invalid);
         match SETS.iter().find(|(set, _)| *set == name) {
-            Some((_, set)) => names.extend(*set),
-            None => names.push(name),
+            Some((_, set)) => names.extend(set.iter().map(|name| (*name, kind))),
+            None => names.push((name, None)),
         }
     }
-    let known = CODES.iter().filter(|row| names.contains(&row.code));
+    let known = CODES.iter().filter_map(|row| {
+        let (_, kind) = names.iter().find(|(name, _)| *name == row.code)?;
+        let status = kind.unwrap_or(row.kind).status().as_u16();
+        Some(Declared { row, status })
+    });
     known.collect()
 }
 
@@ -71,13 +85,10 @@ pub(super) struct Refused {
 }
 
 /// One answer for each HTTP status.
-pub(super) fn responses(rows: &[&'static Code]) -> Vec<Refused> {
+pub(super) fn responses(declared: &[Declared]) -> Vec<Refused> {
     let mut by_status: BTreeMap<u16, Vec<&'static Code>> = BTreeMap::new();
-    for row in rows {
-        by_status
-            .entry(row.kind.status().as_u16())
-            .or_default()
-            .push(row);
+    for code in declared {
+        by_status.entry(code.status).or_default().push(code.row);
     }
     by_status
         .into_iter()

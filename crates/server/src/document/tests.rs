@@ -119,5 +119,6 @@ fn the_words_of_the_document_are_the_domains() {
         words("OperationKind"),
         OperationKind::ALL.map(OperationKind::label)
     );
+    assert_eq!(words("OperationState"), crate::routes::operations::STATES);
     assert_eq!(words("StepState"), StepState::ALL.map(StepState::label));
 }

@@ -13,10 +13,9 @@ use proximity_api::apps::{
 use proximity_api::operations::Operation;
 use proximity_domain::app::StatusLabel;
 use proximity_domain::create::ResourceRequest;
-use proximity_domain::ids::HostId;
+use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::operation::OperationKind;
 use proximity_engine::commands::{self, Action};
-use proximity_engine::error::EngineError;
 use proximity_store::Reader;
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_store::views::AppFilter;
@@ -24,12 +23,13 @@ use proximity_store::views::OperationFilter;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::{Body, Name, Query, idempotency_key};
+use crate::extract::{Body, Name, Query, cursor, invalid, limit};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::lookup;
+use crate::routes::once::{IdempotencyKey, Once, once};
 
-const MOST_PER_PAGE: usize = 200;
+const MOST: u32 = 200;
 
 /// List apps
 ///
@@ -45,7 +45,18 @@ pub(crate) async fn list(
 ) -> Result<Json<AppList>, Refusal> {
     caller.require(Scope::Read)?;
     let reader = state.reader();
-    let (records, total) = reader.apps(filter(query, &caller)?).await?;
+    let filter = filter(query, &caller)?;
+    let limit = filter.per_page;
+    // One more than asked for tells whether there is a next page.
+    let one_more = AppFilter {
+        per_page: limit + 1,
+        ..filter
+    };
+    let (mut records, total) = reader.apps(one_more).await?;
+    let is_last = records.len() <= limit as usize;
+    records.truncate(limit as usize);
+    let last = records.last().map(|app| app.id.to_string());
+    let next = last.filter(|_| !is_last);
     let labels: HashMap<HostId, String> = reader
         .hosts()
         .await?
@@ -58,8 +69,7 @@ pub(crate) async fn list(
         let label = labels.get(&record.host).map_or("", String::as_str);
         apps.push(convert::app(record, label, &guests));
     }
-    let total = usize::try_from(total).unwrap_or(usize::MAX);
-    Ok(Json(AppList { apps, total }))
+    Ok(Json(AppList { apps, total, next }))
 }
 
 fn filter(query: AppQuery, caller: &Caller) -> Result<AppFilter, Refusal> {
@@ -75,37 +85,24 @@ fn filter(query: AppQuery, caller: &Caller) -> Result<AppFilter, Refusal> {
             })
         })
         .transpose()?;
-    let page = query.page.unwrap_or(1);
-    let per_page = query.per_page.unwrap_or(20);
-    if page == 0 || per_page == 0 || per_page > MOST_PER_PAGE {
-        let message = format!("pages count from 1 and hold 1 to {MOST_PER_PAGE} apps");
-        return Err(invalid("per_page", message));
-    }
     Ok(AppFilter {
         status,
         search: query.search,
         owner: caller.sees_only().map(str::to_owned),
-        page: u32::try_from(page).unwrap_or(u32::MAX),
-        per_page: u32::try_from(per_page).unwrap_or(u32::MAX),
+        after: cursor(query.after.as_deref())?,
+        page: 1,
+        per_page: limit(query.limit, 50, MOST)?,
     })
-}
-
-fn invalid(field: &str, message: String) -> Refusal {
-    EngineError::Invalid {
-        field: field.to_owned(),
-        message,
-    }
-    .into()
 }
 
 /// Deploy an app
 ///
 /// The answer is the app as recorded; the work is its operation's.
 #[utoipa::path(post, path = "/api/apps/", tag = "apps", operation_id = "create_app",
-    params(("idempotency-key" = Option<String>, Header, min_length = 1, max_length = 128, pattern = "^[!-~]+$", description = "The same key with the same body gives the same answer.")),
+    params(IdempotencyKey),
     request_body = CreateApp,
     responses((status = 202, description = "Recorded; the work follows.", body = App, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "host_ambiguous", "catalog_unknown", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "memory_above_node", "cores_above_node", "no_node_online", "template_missing", "ports_exhausted", "no_guest_access", "@cluster"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "setting_invalid", "memory_too_little", "out_of_range", "host_ambiguous", "catalog_unknown", "no_host", "host_not_found", "not_found", "hostname_taken", "exists", "busy", "idempotency_conflict", "memory_above_node", "cores_above_node", "no_node_online", "template_missing", "ports_exhausted", "no_guest_access", "@cluster"]))))]
 pub(crate) async fn create(
     State(state): State<AppState>,
     caller: Caller,
@@ -113,6 +110,14 @@ pub(crate) async fn create(
     Body(body): Body<CreateApp>,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
+    let key = match once::<AppId>(&state, &caller, &headers, "create_app", &body).await? {
+        Once::New(key) => key,
+        Once::Before(id) => {
+            let id = id.to_string();
+            let record = lookup::app_or_archived(&state.reader(), &caller, &id).await?;
+            return recorded(&state, record).await;
+        }
+    };
     let request = commands::CreateApp {
         catalog_id: body.catalog_id,
         hostname: body.hostname,
@@ -124,15 +129,34 @@ pub(crate) async fn create(
         environment: body.environment,
         host: body.host,
         node: body.node,
-        idempotency_key: idempotency_key(&headers)?,
+        key,
     };
     let record = state.engine().create_app(caller.actor(), request).await?;
-    let location = record
-        .operation
-        .map(|id| format!("/api/operations/{id}"))
-        .unwrap_or_default();
+    recorded(&state, record).await
+}
+
+/// 202 with the app, and where to follow its operation as long as it has one.
+async fn recorded(state: &AppState, record: AppRecord) -> Result<Response, Refusal> {
+    let operation = match record.operation {
+        Some(live) => Some(live),
+        // It is done already; the newest operation is the one to look at.
+        None => newest_operation(&state.reader(), record.id)
+            .await?
+            .map(|operation| operation.id),
+    };
+    let location = operation.map(|id| format!("/api/operations/{id}"));
     let app = shown(&state.reader(), record).await?;
-    Ok((StatusCode::ACCEPTED, [(LOCATION, location)], Json(app)).into_response())
+    let location = [(LOCATION, location.unwrap_or_default())];
+    Ok((StatusCode::ACCEPTED, location, Json(app)).into_response())
+}
+
+async fn newest_operation(reader: &Reader, app: AppId) -> Result<Option<OperationRecord>, Refusal> {
+    let filter = OperationFilter {
+        app: Some(app),
+        limit: 1,
+        ..OperationFilter::default()
+    };
+    Ok(reader.operations(filter).await?.pop())
 }
 
 /// Show an app
@@ -164,33 +188,40 @@ async fn shown(reader: &Reader, record: AppRecord) -> Result<App, Refusal> {
 ///
 /// Start, stop, restart or delete it, or repeat its failed operation. Deleting needs the scope `destroy`.
 #[utoipa::path(post, path = "/api/apps/{app}/action", tag = "apps", operation_id = "act_on_app",
-    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    params(("app" = String, Path, description = "Id or host name.", example = "web"), IdempotencyKey),
     request_body = ActionRequest,
     responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["app_not_found", "operation_not_found", "not_in_state", "confirmation_needed", "busy"]))))]
+    extensions(("x-codes" = json!(["app_not_found", "operation_not_found", "not_in_state", "confirmation_needed", "busy", "idempotency_conflict"]))))]
 pub(crate) async fn act(
     State(state): State<AppState>,
     caller: Caller,
     Name(name): Name,
+    headers: HeaderMap,
     Body(body): Body<ActionRequest>,
 ) -> Result<Response, Refusal> {
-    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let app = lookup::app_or_archived(&state.reader(), &caller, &name).await?;
+    let what = format!("act_on_app {}", app.id);
+    let once = once::<OperationId>(&state, &caller, &headers, &what, &body).await?;
     let action = action(body, &caller, &app)?;
+    let key = match once {
+        Once::New(key) => key,
+        Once::Before(id) => {
+            let reader = state.reader();
+            let record = reader.operation(id).await?;
+            let record = record.ok_or_else(|| Refusal::no_operation(&id.to_string()))?;
+            return Ok(accepted(record, Some(app.hostname.into())));
+        }
+    };
     if action == Action::Retry {
-        let last = OperationFilter {
-            app: Some(app.id),
-            limit: 1,
-            ..OperationFilter::default()
-        };
-        let last = state.reader().operations(last).await?;
-        if last.iter().any(|op| op.kind == OperationKind::Remove) {
+        let last = newest_operation(&state.reader(), app.id).await?;
+        if last.is_some_and(|op| op.kind == OperationKind::Remove) {
             // Repeating a removal removes: it needs what the removal itself needs.
             caller.require(Scope::Destroy)?;
         }
     }
     let operation = state
         .engine()
-        .act(caller.actor(), &app.id.to_string(), action)
+        .act_once(caller.actor(), &app.id.to_string(), action, key)
         .await?;
     Ok(accepted(operation, Some(app.hostname.into())))
 }

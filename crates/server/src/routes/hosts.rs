@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use http::StatusCode;
+use http::{HeaderMap, StatusCode};
 use proximity_api::error::ErrorKind;
 use proximity_api::hosts::{AddHost, Host, HostList, HostProbe};
+use proximity_domain::ids::HostId;
 use proximity_engine::error::EngineError;
 use tokio::runtime::Handle;
 
@@ -14,6 +15,7 @@ use crate::extract::{Body, Name, internal};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::lookup;
+use crate::routes::once::{IdempotencyKey, Once, once};
 
 /// List host entries
 #[utoipa::path(get, path = "/api/proxmox/hosts", tag = "hosts", operation_id = "list_hosts",
@@ -66,18 +68,27 @@ pub(crate) async fn probe(
 ///
 /// One entry is one cluster; a node of its own is a cluster of one.
 #[utoipa::path(post, path = "/api/proxmox/hosts", tag = "hosts", operation_id = "add_host",
+    params(IdempotencyKey),
     request_body = AddHost,
     responses((status = 201, description = "The entry as stored.", body = Host)),
-    extensions(("x-codes" = json!(["invalid_value", "exists", "cluster_known", "pve_unsupported", "token_too_narrow", "@host"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "exists", "idempotency_conflict", "host_not_found", "cluster_known", "pve_unsupported", "token_too_narrow", "@host"]))))]
 pub(crate) async fn add(
     State(state): State<AppState>,
     caller: Caller,
+    headers: HeaderMap,
     Body(body): Body<AddHost>,
 ) -> Result<(StatusCode, Json<Host>), Refusal> {
     caller.require(Scope::Hosts)?;
+    let key = match once::<HostId>(&state, &caller, &headers, "add_host", &body).await? {
+        Once::New(key) => key,
+        Once::Before(id) => {
+            let record = lookup::host(&state.reader(), &id.to_string()).await?;
+            return Ok((StatusCode::CREATED, Json(convert::host(record))));
+        }
+    };
     let request = convert::add_host(body);
     let engine = state.engine().clone();
-    let added = async move || engine.add_host(caller.actor(), request).await;
+    let added = async move || engine.add_host_once(caller.actor(), request, key).await;
     let record = to_its_end(added).await?;
     Ok((StatusCode::CREATED, Json(convert::host(record))))
 }
@@ -94,7 +105,7 @@ where
     let runtime = Handle::current();
     let ended = tokio::task::spawn_blocking(move || runtime.block_on(work())).await;
     match ended {
-        Ok(result) => Ok(result?),
+        Ok(result) => result.map_err(Refusal::of_named_host),
         Err(panicked) => {
             tracing::error!(error = %panicked, "looking at a host panicked");
             Err(Refusal::new(ErrorKind::Internal, internal()))

@@ -3,23 +3,35 @@
 use axum::Json;
 use axum::extract::State;
 use axum::response::Response;
+use http::HeaderMap;
 use proximity_api::operations::{Operation, OperationList, OperationQuery};
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::operation::OperationKind;
-use proximity_engine::error::EngineError;
 use proximity_store::Reader;
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_store::views::OperationFilter;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::{Name, Query};
+use crate::extract::{Name, Query, cursor, invalid, limit};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::apps::accepted;
 use crate::routes::lookup;
+use crate::routes::once::{IdempotencyKey, Once, once};
 
-const MOST: usize = 500;
+const MOST: u32 = 499;
+
+/// The states an operation can be in, by label.
+pub(crate) const STATES: [&str; 7] = [
+    "queued",
+    "running",
+    "unwinding",
+    "succeeded",
+    "failed",
+    "cancelled",
+    "stuck",
+];
 
 /// List operations
 ///
@@ -27,7 +39,7 @@ const MOST: usize = 500;
 #[utoipa::path(get, path = "/api/operations", tag = "operations", operation_id = "list_operations",
     params(OperationQuery),
     responses((status = 200, description = "The operations.", body = OperationList)),
-    extensions(("x-codes" = json!(["app_not_found"]))))]
+    extensions(("x-codes" = json!(["app_not_found", "invalid_value"]))))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -39,21 +51,47 @@ pub(crate) async fn list(
         Some(name) => Some(lookup::app_or_archived(&reader, &caller, name).await?.id),
         None => None,
     };
+    let most = limit(query.limit, 50, MOST)?;
     let filter = OperationFilter {
         app,
-        state: query.state,
-        limit: u32::try_from(query.limit.unwrap_or(50).clamp(1, MOST)).unwrap_or(u32::MAX),
-        before: None,
+        state: query.state.map(|state| known(&state)).transpose()?,
+        kind: query.kind.map(|kind| known_kind(&kind)).transpose()?,
+        search: query.search,
+        owner: caller.sees_only().map(str::to_owned),
+        before: cursor(query.after.as_deref())?,
+        // One more than asked for tells whether there is a next page.
+        limit: most + 1,
     };
-    let mut operations = Vec::new();
-    for record in reader.operations(filter).await? {
+    let mut records = reader.operations(filter).await?;
+    let is_last = records.len() <= most as usize;
+    records.truncate(most as usize);
+    let last = records.last().map(|record| record.id.to_string());
+    let next = last.filter(|_| !is_last);
+    let mut operations = Vec::with_capacity(records.len());
+    for record in records {
         let app = app_of(&reader, record.app).await?;
-        if sees(&caller, app.as_ref()) {
-            let hostname = app.map(|app| app.hostname.into());
-            operations.push(convert::operation(record, hostname, None));
-        }
+        let hostname = app.map(|app| app.hostname.into());
+        operations.push(convert::operation(record, hostname, None));
     }
-    Ok(Json(OperationList { operations }))
+    Ok(Json(OperationList { operations, next }))
+}
+
+fn known(state: &str) -> Result<String, Refusal> {
+    if STATES.contains(&state) {
+        return Ok(state.to_owned());
+    }
+    let labels = STATES.join(", ");
+    Err(invalid(
+        "state",
+        format!("{state:?} is no state; there are {labels}"),
+    ))
+}
+
+fn known_kind(kind: &str) -> Result<OperationKind, Refusal> {
+    OperationKind::parse(kind).ok_or_else(|| {
+        let labels = OperationKind::ALL.map(OperationKind::label).join(", ");
+        invalid("kind", format!("{kind:?} is no kind; there are {labels}"))
+    })
 }
 
 /// Show an operation
@@ -79,13 +117,14 @@ pub(crate) async fn show(
 ///
 /// A stuck one goes on after its last finished step; a failed one begins anew. Repeating a removal needs the scope `destroy`.
 #[utoipa::path(post, path = "/api/operations/{id}/retry", tag = "operations", operation_id = "retry_operation",
-    params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001")),
+    params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001"), IdempotencyKey),
     responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["operation_not_found", "app_not_found", "not_in_state", "busy"]))))]
+    extensions(("x-codes" = json!(["operation_not_found", "app_not_found", "not_in_state", "busy", "idempotency_conflict"]))))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
     caller: Caller,
     Name(id): Name,
+    headers: HeaderMap,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
     let (record, hostname) = find(&state.reader(), &caller, &id).await?;
@@ -93,9 +132,17 @@ pub(crate) async fn retry(
         // Repeating a removal removes: it needs what the removal itself needs.
         caller.require(Scope::Destroy)?;
     }
+    let what = format!("retry_operation {}", record.id);
+    let key = match once::<OperationId>(&state, &caller, &headers, &what, &()).await? {
+        Once::New(key) => key,
+        Once::Before(id) => {
+            let (record, hostname) = find(&state.reader(), &caller, &id.to_string()).await?;
+            return Ok(accepted(record, hostname));
+        }
+    };
     let retried = state
         .engine()
-        .retry_operation(caller.actor(), record.id)
+        .retry_operation_once(caller.actor(), record.id, key)
         .await?;
     Ok(accepted(retried, hostname))
 }
@@ -147,15 +194,12 @@ async fn find(
     caller: &Caller,
     id: &str,
 ) -> Result<(OperationRecord, Option<String>), Refusal> {
-    let none = || EngineError::NotFound {
-        what: "operation",
-        name: id.to_owned(),
-    };
+    let none = || Refusal::no_operation(id);
     let parsed: OperationId = id.parse().map_err(|_| none())?;
     let record = reader.operation(parsed).await?.ok_or_else(none)?;
     let app = app_of(reader, record.app).await?;
     if !sees(caller, app.as_ref()) {
-        return Err(none().into());
+        return Err(none());
     }
     Ok((record, app.map(|app| app.hostname.into())))
 }

@@ -10,7 +10,7 @@ use proximity_store::StoreError;
 use proximity_store::views::{AppFilter, AuditKind};
 use secrecy::ExposeSecret;
 
-use super::world::{Make, World};
+use super::world::{Make, World, request_key};
 
 pub async fn are_created_in_one_commit(make: &impl Make) {
     let mut world = World::new(make).await;
@@ -100,7 +100,7 @@ pub async fn keep_their_host_name_alone(make: &impl Make) {
 
 pub async fn same_key_gives_the_first(make: &impl Make) {
     let mut world = World::new(make).await;
-    let key = || Some("k1".to_owned());
+    let key = || Some(request_key("k1"));
     let (app, operation) = world.new_app("web");
     let first = world
         .store

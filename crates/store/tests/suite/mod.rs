@@ -11,6 +11,7 @@ pub mod hosts;
 pub mod ports;
 pub mod queue;
 pub mod random;
+pub mod request_keys;
 pub mod requests;
 pub mod steps;
 pub mod undo;
@@ -43,6 +44,7 @@ macro_rules! contract {
             guests: are_recorded_once_per_place, are_confirmed_once, are_followed_to_another_node,
                 of_others_are_out_of_reach;
             archive: keeps_history, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
+            request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day;
             random: any_sequence_keeps_the_rules;
         }
     };

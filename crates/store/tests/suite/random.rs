@@ -17,7 +17,7 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::acts::{Act, act};
-use super::world::{LEASE_MS, Make, Shape, World, error_status, failure, with_status};
+use super::world::{LEASE_MS, Make, Shape, World, error_status, failure, request_key, with_status};
 
 const CASES: u32 = 40;
 const LENGTH: usize = 60;
@@ -103,6 +103,7 @@ fn assert_refusal(error: &StoreError) {
         | StoreError::IllegalTransition { .. }
         | StoreError::NotFound { .. }
         | StoreError::Exists { .. }
+        | StoreError::KeyReused { .. }
         | StoreError::HostInUse { .. } => true,
         StoreError::TooNew { .. }
         | StoreError::Key { .. }
@@ -165,7 +166,7 @@ impl Play {
             Act::Create(n) => {
                 let (app, operation) = self.world.new_app(&format!("app-{}", n % 6));
                 let id = app.id;
-                let key = (n % 5 == 0).then(|| format!("key-{}", n % 3));
+                let key = (n % 5 == 0).then(|| request_key(&format!("key-{}", n % 3)));
                 self.world
                     .store
                     .create_app(app, operation, &actor, key, at)

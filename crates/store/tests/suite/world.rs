@@ -16,7 +16,7 @@ use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, GuestChange, NewLogLine};
 use proximity_store::records::{
     Actor, AppRecord, Endpoint, Fence, HostRecord, LogLevel, NewApp, NewOperation, OperationRecord,
-    SshAccess, SshNode, TlsTrust,
+    RequestKey, SshAccess, SshNode, TlsTrust,
 };
 use proximity_store::{Store, StoreError};
 use secrecy::SecretString;
@@ -25,6 +25,14 @@ use uuid::Uuid;
 
 pub const LEASE_MS: i64 = 10_000;
 pub const REST_MS: i64 = 86_400_000;
+
+/// A key, always of the same request.
+pub fn request_key(key: &str) -> RequestKey {
+    RequestKey {
+        key: key.to_owned(),
+        fingerprint: "f".to_owned(),
+    }
+}
 
 /// What the store is opened with, apart from where it is.
 #[derive(Debug, Clone, Copy)]
@@ -163,6 +171,7 @@ impl World {
             app,
             input: json!({}),
             retry_of: None,
+            key: None,
         }
     }
 

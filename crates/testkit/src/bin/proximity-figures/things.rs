@@ -126,6 +126,7 @@ impl Things {
             app,
             input: json!({}),
             retry_of: None,
+            key: None,
         }
     }
 

@@ -11,7 +11,7 @@ use proximity_domain::operation::OperationKind;
 use proximity_domain::ports::PortRange;
 use proximity_store::Store;
 use proximity_store::effects::{Effects, GuestChange, MutationAudit, NewLogLine};
-use proximity_store::records::{AppRecord, Fence, LogLevel, TlsTrust};
+use proximity_store::records::{AppRecord, Fence, LogLevel, RequestKey, TlsTrust};
 use serde_json::json;
 
 use super::acks::{Ack, AppAck};
@@ -127,7 +127,10 @@ impl Bench {
     async fn create(&mut self, hostname: &str, host: HostId) -> Result<AppRecord> {
         let (app, operation) = self.things.app(hostname, host)?;
         let at = self.things.now();
-        let key = Some(format!("key-{hostname}"));
+        let key = Some(RequestKey {
+            key: format!("key-{hostname}"),
+            fingerprint: hostname.to_owned(),
+        });
         let made = self
             .store
             .create_app(app, operation, &self.things.actor, key, at);

@@ -1,4 +1,6 @@
-//! A server over a real store and a real engine, without a cluster.
+//! A server over a real store and a real engine, without a cluster; [`live`] has one.
+
+pub(crate) mod live;
 
 use std::net::SocketAddr;
 use std::sync::Arc;
@@ -16,9 +18,10 @@ use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::seams::{
     Connect, Connection, HttpAnswer, IdSource, Ingress, IngressError, Probe, RouteSpec, RouteView,
 };
-use proximity_server::{ServerParts, router, token_hash};
+use proximity_server::{ServerParts, openapi_document, router, token_hash};
 use proximity_store::records::{Actor, HostRecord, TokenRecord};
 use proximity_store::{Store, StoreOptions};
+use proximity_testkit::contract::{Contract, Exchange};
 use serde_json::Value;
 use tower::ServiceExt;
 use uuid::Uuid;
@@ -90,7 +93,8 @@ impl Probe for Nothing {
 
 pub(crate) struct World {
     _dir: tempfile::TempDir,
-    pub(crate) router: Router,
+    router: Router,
+    contract: Contract,
     pub(crate) store: Store,
 }
 
@@ -134,6 +138,7 @@ pub(crate) async fn world() -> World {
     let world = World {
         _dir: dir,
         router: router(parts),
+        contract: Contract::new(openapi_document()).unwrap(),
         store,
     };
     world.add_token("all", &["*"]).await;
@@ -173,22 +178,41 @@ impl World {
         body: &str,
         headers: &[(&str, &str)],
     ) -> Answer {
-        let mut request = Request::builder().method(method).uri(path);
-        if !body.is_empty() {
-            request = request.header("content-type", "application/json");
-        }
-        for (name, value) in headers {
-            request = request.header(*name, *value);
-        }
-        let request = request.body(Body::from(body.to_owned())).unwrap();
-        let answer = self.router.clone().oneshot(request).await.unwrap();
-        let (parts, body) = answer.into_parts();
-        let bytes = body.collect().await.unwrap().to_bytes();
-        let body = serde_json::from_slice(&bytes).unwrap_or(Value::Null);
-        Answer {
-            status: parts.status,
-            headers: parts.headers,
-            body,
-        }
+        exchange(&self.router, &self.contract, method, path, body, headers).await
+    }
+}
+
+/// Sends, and holds the answer against the document.
+pub(crate) async fn exchange(
+    router: &Router,
+    contract: &Contract,
+    method: &str,
+    path: &str,
+    body: &str,
+    headers: &[(&str, &str)],
+) -> Answer {
+    let mut request = Request::builder().method(method).uri(path);
+    if !body.is_empty() {
+        request = request.header("content-type", "application/json");
+    }
+    for (name, value) in headers {
+        request = request.header(*name, *value);
+    }
+    let request = request.body(Body::from(body.to_owned())).unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
+    let (parts, body) = answer.into_parts();
+    let bytes = body.collect().await.unwrap().to_bytes();
+    let complaints = contract.complaints(&Exchange {
+        method,
+        target: path,
+        status: parts.status.as_u16(),
+        headers: &parts.headers,
+        body: &bytes,
+    });
+    assert_eq!(complaints, Vec::<String>::new());
+    Answer {
+        status: parts.status,
+        headers: parts.headers,
+        body: serde_json::from_slice(&bytes).unwrap_or(Value::Null),
     }
 }

@@ -1,0 +1,6 @@
+//! The API over HTTP, without a socket. Every answer is held against the OpenAPI document.
+#![allow(clippy::unwrap_used)] // helpers of tests may fail the test
+
+mod contract;
+mod http;
+mod support;

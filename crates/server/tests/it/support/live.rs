@@ -1,0 +1,109 @@
+//! A server over a whole world: emulated PVE, worker, routes.
+
+use std::sync::Arc;
+
+use axum::Router;
+use proximity_domain::ids::{HostId, TokenId};
+use proximity_domain::time::Clock;
+use proximity_pve_emulator::core::Access;
+use proximity_server::{ServerParts, openapi_document, router, token_hash};
+use proximity_store::records::{HostRecord, TokenRecord};
+use proximity_testkit::contract::Contract;
+use proximity_testkit::sources::{CountedIds, RealClock};
+use proximity_testkit::world::TestWorld;
+use uuid::Uuid;
+
+use super::{Answer, exchange};
+
+/// Tokens: `all` may everything, `reader` may look (both of the account admin), `stranger` is somebody else's.
+pub(crate) struct Live {
+    pub(crate) world: TestWorld,
+    pub(crate) contract: Contract,
+    router: Router,
+}
+
+pub(crate) async fn live() -> Live {
+    let world = TestWorld::start(Access::Full).await.unwrap();
+    let tokens = [
+        ("all", "admin", "*"),
+        ("reader", "admin", "read"),
+        ("stranger", "somebody", "read"),
+    ];
+    for (number, (text, account, scope)) in tokens.into_iter().enumerate() {
+        let token = TokenRecord {
+            id: TokenId(Uuid::from_u128(900 + number as u128)),
+            account: account.to_owned(),
+            scopes: vec![scope.to_owned()],
+            secret_sha256: token_hash(text),
+            created_at: RealClock.now(),
+        };
+        world
+            .store
+            .add_token(token, &world.actor, RealClock.now())
+            .await
+            .unwrap();
+    }
+    let router = router(ServerParts {
+        engine: world.engine.clone(),
+        clock: Arc::new(RealClock),
+        ids: Arc::new(CountedIds::seeded(1_000_000)),
+    });
+    Live {
+        world,
+        contract: Contract::new(openapi_document()).unwrap(),
+        router,
+    }
+}
+
+impl Live {
+    pub(crate) async fn send_as(
+        &self,
+        token: Option<&str>,
+        method: &str,
+        path: &str,
+        body: &str,
+    ) -> Answer {
+        let value = token.map(|token| format!("Bearer {token}"));
+        let headers: Vec<(&str, &str)> = value
+            .iter()
+            .map(|value| ("authorization", value.as_str()))
+            .collect();
+        exchange(&self.router, &self.contract, method, path, body, &headers).await
+    }
+
+    /// A POST under an `Idempotency-Key`.
+    pub(crate) async fn send_keyed(&self, key: &str, path: &str, body: &str) -> Answer {
+        let headers = [("authorization", "Bearer all"), ("idempotency-key", key)];
+        exchange(&self.router, &self.contract, "POST", path, body, &headers).await
+    }
+
+    pub(crate) async fn send(&self, method: &str, path: &str, body: &str) -> Answer {
+        self.send_as(Some("all"), method, path, body).await
+    }
+
+    /// Asks for a change, and waits for its operation to come to rest.
+    pub(crate) async fn settled(&self, method: &str, path: &str, body: &str) -> Answer {
+        let answer = self.send(method, path, body).await;
+        assert_eq!(answer.status, 202, "{method} {path}: {}", answer.body);
+        let location = answer.headers["location"].to_str().unwrap().to_owned();
+        let id = location.rsplit('/').next().unwrap().parse().unwrap();
+        self.world.settled(id).await.unwrap();
+        self.send("GET", &location, "").await
+    }
+
+    /// Another entry, without apps.
+    pub(crate) async fn add_spare_host(&self) {
+        let lab = self.world.store.hosts().await.unwrap().remove(0);
+        let spare = HostRecord {
+            id: HostId(Uuid::from_u128(77)),
+            label: "spare".parse().unwrap(),
+            cluster_key: "node:elsewhere".to_owned(),
+            ..lab
+        };
+        self.world
+            .store
+            .add_host(spare, &self.world.actor, RealClock.now())
+            .await
+            .unwrap();
+    }
+}
