@@ -64,6 +64,12 @@ impl Cluster {
         &self.host
     }
 
+    /// Its API is reached over loopback, all of it: an emulated cluster on this machine (or a tunnel).
+    pub(crate) fn is_on_this_machine(&self) -> bool {
+        let mut endpoints = self.host.endpoints.iter();
+        !self.host.endpoints.is_empty() && endpoints.all(|endpoint| is_loopback(&endpoint.url))
+    }
+
     pub(crate) fn client(&self) -> &Client {
         &self.client
     }
@@ -97,6 +103,18 @@ impl Cluster {
             .filter(|t| t.is_running())
             .map(|t| t.upid)
             .collect())
+    }
+}
+
+/// Whether a URL names a loopback address; names are never taken for one.
+fn is_loopback(url: &str) -> bool {
+    let authority = url.split("://").nth(1).unwrap_or(url);
+    let authority = authority.split('/').next().unwrap_or_default();
+    match authority.parse::<std::net::SocketAddr>() {
+        Ok(address) => address.ip().is_loopback(),
+        Err(_) => authority
+            .parse::<std::net::IpAddr>()
+            .is_ok_and(|ip| ip.is_loopback()),
     }
 }
 

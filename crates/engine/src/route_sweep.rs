@@ -185,16 +185,24 @@ async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr
     Ok(usable_address(
         interfaces.as_deref().unwrap_or_default(),
         &guest,
+        cluster.is_on_this_machine(),
     ))
 }
 
-/// The address to use: on the device with our MAC, IPv4 first. An address of another device is never used.
-pub(crate) fn usable_address(interfaces: &[Interface], guest: &NativeGuest) -> Option<IpAddr> {
+/// The address to use: on the device with our MAC, IPv4 first. An address of another device is never used. A loopback
+/// address leads to this machine and not to a guest, whatever the guest says of itself; only a cluster emulated on this
+/// machine gives its guests some, out of 127.64.0.0/10.
+pub(crate) fn usable_address(
+    interfaces: &[Interface],
+    guest: &NativeGuest,
+    on_this_machine: bool,
+) -> Option<IpAddr> {
     let device = interfaces
         .iter()
         .find(|i| i.mac == Some(guest.identity.net0_mac))?;
     let global = |a: &IpAddr| match a {
-        IpAddr::V4(v4) => !v4.is_loopback() && !v4.is_link_local() && !v4.is_unspecified(),
+        IpAddr::V4(v4) if v4.is_loopback() => on_this_machine && v4.octets()[1] & 0xc0 == 64,
+        IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_unspecified(),
         IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified(),
     };
     let addresses = || device.addresses.iter().copied().filter(global);

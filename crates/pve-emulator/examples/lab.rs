@@ -1,6 +1,6 @@
 //! A lab by hand and for the tests of this crate:
 //!
-//! `lab run STATE CACHE [--network bridge|private|existing] [--nodes a,b] [--keep] [--die-with-parent]` ·
+//! `lab run STATE CACHE [--network bridge|private|existing] [--nodes a,b] [--keep] [--simulated] [--die-with-parent]` ·
 //! `lab clean STATE` · `lab template CACHE` · `lab private COMMAND…`
 
 use std::ffi::OsString;
@@ -77,7 +77,11 @@ fn options(rest: &[OsString]) -> Result<LabOptions, LabError> {
         listen: free,
         ssh_listen: free,
         nodes: nodes.split(',').map(str::to_owned).collect(),
-        guests: Guests::Lxc,
+        guests: if flags.iter().any(|flag| flag == "--simulated") {
+            Guests::Simulated
+        } else {
+            Guests::Lxc
+        },
         network,
         template_cache: cache.into(),
         task_times: Some(quick()),

@@ -11,4 +11,5 @@ pub mod lxc;
 pub mod persist;
 pub mod schema;
 pub mod shell;
+pub mod sim;
 pub mod ssh;

@@ -1,159 +1,150 @@
-//! Guests without a kernel: power, an address, files and units. They answer the emulator's commands and guest access.
+//! Guests in this process: the emulator's simulated guests without listeners. They answer the emulator's commands, guest
+//! access, and requests to their addresses.
 
-use std::collections::BTreeMap;
-use std::net::{IpAddr, Ipv4Addr};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use proximity_domain::time::Clock;
 use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Pull, Push};
 use proximity_pve_emulator::core::guest::{
     GuestCommand, GuestDone, GuestError as CommandError, GuestInterface, GuestLook, GuestOutcome,
+    GuestSpec,
 };
-use sha2::{Digest, Sha256};
+use proximity_pve_emulator::sim::guest::{
+    self, Answer, Ended, Exec as Command, Guest, HttpRequest, Image, Net, Outcome, Shape, Wish,
+    World,
+};
+
+use crate::sources::RealClock;
+
+#[allow(clippy::expect_used)] // a constant of the emulator's crate, tested there
+static IMAGE: LazyLock<Image> = LazyLock::new(|| Image::shipped().expect("the guests' image"));
 
 /// All guests of a world, by VMID.
 #[derive(Debug, Clone, Default)]
-pub struct Guests(Arc<Mutex<BTreeMap<u32, Guest>>>);
+pub struct Guests(Arc<Mutex<BTreeMap<u32, Resident>>>);
 
-#[derive(Debug, Default)]
-struct Guest {
-    running: bool,
-    mac: String,
-    files: BTreeMap<String, (Vec<u8>, u32)>,
-    enabled: Vec<String>,
-    active: Vec<String>,
-    ignores_shutdown: bool,
-    cannot_be_destroyed: bool,
+#[derive(Debug)]
+struct Resident {
+    guest: Guest,
     has_no_address: bool,
 }
 
+type Done = Result<(), CommandError>;
+
 impl Guests {
-    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<u32, Guest>) -> T) -> T {
+    fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<u32, Resident>) -> T) -> T {
         act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    fn at<T>(&self, vmid: u32, act: impl FnOnce(&mut Resident) -> T) -> Option<T> {
+        self.with(|all| all.get_mut(&vmid).map(act))
     }
 
     /// Carries out a command of the emulator's core.
     #[must_use]
     pub fn carry_out(&self, command: &GuestCommand) -> GuestDone {
-        let done = |job, result| GuestDone { job, result };
-        let fine = Ok(GuestOutcome::Done { log: Vec::new() });
-        match command {
-            GuestCommand::Create { job, guest, spec } => {
-                let mac = spec
-                    .nets
-                    .values()
-                    .next()
-                    .map(|n| n.hwaddr.clone())
-                    .unwrap_or_default();
-                self.with(|all| {
-                    all.insert(
-                        guest.vmid,
-                        Guest {
-                            mac,
-                            ..Guest::default()
-                        },
-                    )
-                });
-                done(*job, fine)
+        let vmid = command.guest().vmid;
+        let result = match command {
+            GuestCommand::Inspect { .. } => {
+                return GuestDone {
+                    job: command.job(),
+                    result: Ok(GuestOutcome::Inspected(self.look(vmid))),
+                };
             }
-            GuestCommand::Start { job, guest, .. } => done(
-                *job,
-                self.power(guest.vmid, true)
-                    .map(|()| GuestOutcome::Done { log: Vec::new() }),
-            ),
-            GuestCommand::Shutdown { job, guest, .. } => {
-                let stubborn =
-                    self.with(|all| all.get(&guest.vmid).is_some_and(|g| g.ignores_shutdown));
-                if stubborn {
-                    return done(*job, Err(CommandError::TimedOut));
-                }
-                done(
-                    *job,
-                    self.power(guest.vmid, false)
-                        .map(|()| GuestOutcome::Done { log: Vec::new() }),
-                )
+            GuestCommand::Create { spec, .. } => {
+                let guest = Guest::new(&IMAGE, shape(vmid, spec));
+                let resident = Resident {
+                    guest,
+                    has_no_address: false,
+                };
+                self.with(|all| all.insert(vmid, resident));
+                Ok(())
             }
-            GuestCommand::Kill { job, guest } => {
-                let _ = self.power(guest.vmid, false);
-                done(*job, fine)
+            GuestCommand::Start { spec, .. } => self.start(vmid, spec),
+            GuestCommand::Shutdown { .. } => self.shutdown(vmid),
+            GuestCommand::Kill { .. } => {
+                self.at(vmid, |resident| resident.guest.halt());
+                Ok(())
             }
-            GuestCommand::Destroy { job, guest } => {
-                let stuck =
-                    self.with(|all| all.get(&guest.vmid).is_some_and(|g| g.cannot_be_destroyed));
-                if stuck {
-                    let text = "unable to free the root volume".to_owned();
-                    return done(*job, Err(CommandError::Failed(text)));
-                }
-                self.with(|all| all.remove(&guest.vmid));
-                done(*job, fine)
-            }
-            GuestCommand::Inspect { job, guest } => {
-                done(*job, Ok(GuestOutcome::Inspected(self.look(guest.vmid))))
-            }
+            GuestCommand::Destroy { .. } => self.destroy(vmid),
+        };
+        GuestDone {
+            job: command.job(),
+            result: result.map(|()| GuestOutcome::Done { log: Vec::new() }),
         }
     }
 
-    fn power(&self, vmid: u32, on: bool) -> Result<(), CommandError> {
-        self.with(|all| match all.get_mut(&vmid) {
-            None => Err(CommandError::Failed(format!("no guest {vmid}"))),
-            Some(guest) => {
-                guest.running = on;
-                guest.active = if on {
-                    guest.enabled.clone()
-                } else {
-                    Vec::new()
-                };
-                Ok(())
+    fn start(&self, vmid: u32, spec: &GuestSpec) -> Done {
+        let booted = self.at(vmid, |resident| {
+            in_world(|world| resident.guest.boot(world, shape(vmid, spec)));
+        });
+        booted.ok_or_else(|| CommandError::Failed(format!("no guest {vmid}")))
+    }
+
+    fn shutdown(&self, vmid: u32) -> Done {
+        let halted = self.at(vmid, |resident| {
+            if resident.guest.faults.ignores_shutdown {
+                return Err(CommandError::TimedOut);
             }
-        })
+            resident.guest.halt();
+            Ok(())
+        });
+        halted.unwrap_or_else(|| Err(CommandError::Failed(format!("no guest {vmid}"))))
+    }
+
+    fn destroy(&self, vmid: u32) -> Done {
+        let stuck = self.at(vmid, |resident| resident.guest.faults.keeps_disk);
+        if stuck == Some(true) {
+            let text = "unable to free the root volume".to_owned();
+            return Err(CommandError::Failed(text));
+        }
+        self.with(|all| all.remove(&vmid));
+        Ok(())
     }
 
     fn look(&self, vmid: u32) -> GuestLook {
-        self.with(|all| match all.get(&vmid) {
-            Some(guest) if guest.running => GuestLook {
+        let looked = self.at(vmid, |resident| {
+            if !resident.guest.running {
+                return GuestLook::default();
+            }
+            let nets = resident.guest.shape.nets.iter();
+            let shown = |net: &Net| GuestInterface {
+                name: net.name.clone(),
+                hwaddr: net.hwaddr.clone(),
+                addresses: net
+                    .address
+                    .filter(|_| !resident.has_no_address)
+                    .map(|(address, prefix)| (address.into(), prefix))
+                    .into_iter()
+                    .collect(),
+            };
+            GuestLook {
                 running: true,
                 pid: Some(1_000 + vmid),
-                interfaces: vec![GuestInterface {
-                    name: "eth0".to_owned(),
-                    hwaddr: guest.mac.to_lowercase(),
-                    addresses: if guest.has_no_address {
-                        Vec::new()
-                    } else {
-                        vec![(address(vmid), 24)]
-                    },
-                }],
+                interfaces: nets.map(shown).collect(),
                 ..GuestLook::default()
-            },
-            Some(_) | None => GuestLook::default(),
-        })
+            }
+        });
+        looked.unwrap_or_default()
     }
 
     /// Makes a guest ignore its halt signal.
     pub fn ignore_shutdown(&self, vmid: u32) {
-        self.with(|all| {
-            if let Some(guest) = all.get_mut(&vmid) {
-                guest.ignores_shutdown = true;
-            }
-        });
+        self.at(vmid, |resident| resident.guest.faults.ignores_shutdown = true);
     }
 
     /// Makes the destroy task of a guest fail, or no longer.
     pub fn refuse_destroy(&self, vmid: u32, refuse: bool) {
-        self.with(|all| {
-            if let Some(guest) = all.get_mut(&vmid) {
-                guest.cannot_be_destroyed = refuse;
-            }
-        });
+        self.at(vmid, |resident| resident.guest.faults.keeps_disk = refuse);
     }
 
     /// From now on the guest gets no address.
     pub fn lose_address(&self, vmid: u32) {
-        self.with(|all| {
-            if let Some(guest) = all.get_mut(&vmid) {
-                guest.has_no_address = true;
-            }
-        });
+        self.at(vmid, |resident| resident.has_no_address = true);
     }
 
     /// VMIDs of the guests that exist.
@@ -162,69 +153,119 @@ impl Guests {
         self.with(|all| all.keys().copied().collect())
     }
 
-    /// What the guest at this address serves: its page, if it runs and a unit was started.
+    /// Status and page of whoever listens at this address; `None` when the connection is refused.
     #[must_use]
-    pub fn page_at(&self, ip: IpAddr) -> Option<String> {
-        self.with(|all| {
-            let (_, guest) = all.iter().find(|(vmid, _)| address(**vmid) == ip)?;
-            if !guest.running || guest.active.is_empty() {
-                return None;
+    pub fn fetch(&self, at: SocketAddr, path: &str) -> Option<(u16, String)> {
+        let request = HttpRequest {
+            method: "GET".to_owned(),
+            target: path.to_owned(),
+            host: Some(at.to_string()),
+        };
+        let answer = self.with(|all| {
+            let (_, resident) = all.iter().find(|(vmid, _)| address(**vmid) == at.ip())?;
+            guest::respond(&resident.guest, at, &request)
+        })?;
+        match answer {
+            Answer::Http(response) => {
+                let body = String::from_utf8_lossy(&response.body).into_owned();
+                Some((response.status, body))
             }
-            let (page, _) = guest
-                .files
-                .iter()
-                .find(|(path, _)| path.ends_with("index.html"))?
-                .1;
-            Some(String::from_utf8_lossy(page).into_owned())
-        })
+            Answer::Nothing | Answer::Closed => None,
+        }
     }
+}
+
+fn in_world<T>(act: impl FnOnce(&World<'_>) -> T) -> T {
+    act(&World {
+        image: &IMAGE,
+        now_s: u64::try_from(RealClock.now().0 / 1_000).unwrap_or(0),
+        taken: &BTreeSet::new(),
+    })
+}
+
+fn shape(vmid: u32, spec: &GuestSpec) -> Shape {
+    let nets = spec.nets.values().map(|net| Net {
+        name: net.name.clone(),
+        hwaddr: net.hwaddr.to_lowercase(),
+        address: Some((v4(vmid), 24)),
+    });
+    Shape {
+        hostname: spec.hostname.clone(),
+        memory_mib: spec.memory_mib,
+        cores: spec.cores.unwrap_or(1),
+        nets: nets.collect(),
+    }
+}
+
+fn v4(vmid: u32) -> Ipv4Addr {
+    let [_, _, c, d] = vmid.to_be_bytes();
+    Ipv4Addr::new(10, 1, c, d)
 }
 
 /// The address of a guest.
 #[must_use]
 pub fn address(vmid: u32) -> IpAddr {
-    let [_, _, c, d] = vmid.to_be_bytes();
-    IpAddr::V4(Ipv4Addr::new(10, 1, c, d))
+    IpAddr::V4(v4(vmid))
 }
 
 #[async_trait]
 impl GuestAccess for Guests {
     async fn exec(&self, target: &GuestTarget, exec: Exec) -> Result<ExecOutput, GuestError> {
-        let argv: Vec<&str> = exec.argv.iter().map(String::as_str).collect();
-        let argv = match argv.as_slice() {
-            ["flock", "--wait", _, _, rest @ ..] => rest,
-            all => all,
+        let command = Command {
+            argv: exec.argv,
+            stdin: Some(exec.stdin.unwrap_or_default().to_vec()),
+            ..Command::default()
         };
-        self.running(target, |guest| {
-            let (exit_code, stdout) = run(guest, argv);
-            ExecOutput {
-                exit_code,
-                stdout: stdout.into(),
-                stderr: Bytes::new(),
-                truncated: false,
+        let ended = self.running(target, |guest| {
+            match in_world(|world| guest::exec(guest, world, &command)) {
+                Outcome::Ended(ended) => Some(ended),
+                // Time that passes only in the guest is none here.
+                Outcome::Later { pid, ended, .. } => {
+                    guest.end_process(pid);
+                    Some(ended)
+                }
+                Outcome::Blocked { .. } => Some(Ended {
+                    exit: 1,
+                    ..Ended::default()
+                }),
+                Outcome::Hangs { .. } | Outcome::NeedsInput => None,
             }
+        })?;
+        let ended = ended.ok_or_else(|| GuestError::MaybeApplied {
+            node: target.node.to_string(),
+            why: "it does not end".to_owned(),
+        })?;
+        Ok(ExecOutput {
+            exit_code: i32::from(ended.exit),
+            stdout: ended.stdout.into(),
+            stderr: ended.stderr.into(),
+            truncated: false,
         })
     }
 
     async fn push(&self, target: &GuestTarget, push: Push) -> Result<(), GuestError> {
-        self.running(target, |guest| {
-            guest
-                .files
-                .insert(push.path.clone(), (push.content.to_vec(), push.mode));
-        })
+        let wish = Wish {
+            user: push.user,
+            group: push.group,
+            mode: Some(push.mode),
+        };
+        let pushed = self.running(target, |guest| {
+            let content = push.content.to_vec();
+            in_world(|world| guest::push(guest, &push.path, content, &wish, world.now_s))
+        })?;
+        pushed.map_err(|message| failed(target, message))
     }
 
     async fn pull(&self, target: &GuestTarget, pull: Pull) -> Result<Bytes, GuestError> {
-        let found = self.running(target, |guest| {
-            guest
-                .files
-                .get(&pull.path)
-                .map(|(content, _)| Bytes::from(content.clone()))
-        })?;
-        found.ok_or_else(|| GuestError::Failed {
-            node: target.node.to_string(),
-            message: format!("no file {}", pull.path),
-        })
+        let pulled = self.running(target, |guest| guest::pull(guest, &pull.path))?;
+        pulled.map(Bytes::from).map_err(|message| failed(target, message))
+    }
+}
+
+fn failed(target: &GuestTarget, message: String) -> GuestError {
+    GuestError::Failed {
+        node: target.node.to_string(),
+        message,
     }
 }
 
@@ -236,7 +277,7 @@ impl Guests {
     ) -> Result<T, GuestError> {
         let node = target.node.to_string();
         self.with(|all| match all.get_mut(&target.vmid.get()) {
-            Some(guest) if guest.running => Ok(act(guest)),
+            Some(resident) if resident.guest.running => Ok(act(&mut resident.guest)),
             Some(_) => Err(GuestError::NotRunning {
                 node,
                 message: "container not running".to_owned(),
@@ -246,38 +287,5 @@ impl Guests {
                 message: "no such container".to_owned(),
             }),
         })
-    }
-}
-
-/// The commands these guests know; all others are exit 127, as a shell says it.
-fn run(guest: &mut Guest, argv: &[&str]) -> (i32, String) {
-    match argv {
-        ["systemctl", "is-system-running", "--wait"] => (0, "running\n".to_owned()),
-        ["systemctl", "daemon-reload"] | ["mkdir", "-p", "--", _] => (0, String::new()),
-        ["systemctl", "enable", "--", unit] => {
-            guest.enabled.push((*unit).to_owned());
-            (0, String::new())
-        }
-        ["systemctl", "start" | "restart", "--", unit] => {
-            guest.active.push((*unit).to_owned());
-            (0, String::new())
-        }
-        ["systemctl", "is-active", "--", unit] => {
-            let active = guest.active.iter().any(|u| u == unit);
-            (
-                if active { 0 } else { 3 },
-                if active { "active\n" } else { "inactive\n" }.to_owned(),
-            )
-        }
-        ["/bin/sh", "-c", script, "look", path] if script.starts_with("stat ") => {
-            match guest.files.get(*path) {
-                Some((content, mode)) => {
-                    let hash = hex::encode(Sha256::digest(content));
-                    (0, format!("{mode:o} root root\n{hash}  {path}\n"))
-                }
-                None => (1, String::new()),
-            }
-        }
-        _ => (127, String::new()),
     }
 }

@@ -65,7 +65,7 @@ impl Probe for Routes {
     async fn http_get(
         &self,
         address: SocketAddr,
-        _path: &str,
+        path: &str,
         _timeout_ms: u64,
     ) -> Result<HttpAnswer, String> {
         let target = if address.ip().is_loopback() {
@@ -78,10 +78,10 @@ impl Probe for Routes {
         } else {
             address
         };
-        let body = self
+        let (status, body) = self
             .guests
-            .page_at(target.ip())
+            .fetch(target, path)
             .ok_or_else(|| "Connection refused".to_owned())?;
-        Ok(HttpAnswer { status: 200, body })
+        Ok(HttpAnswer { status, body })
     }
 }

@@ -1,7 +1,7 @@
 //! Builders for tests: a world of emulator, store and engine. Never a dependency of the product.
 //!
-//! The emulated PVE is the real core of the emulator, reached in-process; its guests are only as real as [`guests`] makes
-//! them: files, units and an address. Where a real process has to answer, the tests with LXC take over.
+//! The emulated PVE is the real core of the emulator, reached in-process; its guests are the emulator's simulated ones,
+//! without listeners ([`guests`]). Where a real process has to answer, the tests with LXC take over.
 
 pub mod contract;
 pub mod guests;

@@ -21,7 +21,9 @@ pub(crate) use hosts::{HostsAdd, HostsCommand, HostsRemove, NodeValue};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
 #[cfg(feature = "lab")]
-pub(crate) use roles::{LabClean, LabCommand, LabNetwork, LabRun, LabStatus, TryArgs};
+pub(crate) use roles::{
+    LabClean, LabCommand, LabControl, LabGuests, LabNetwork, LabRun, LabStatus, TryArgs,
+};
 
 /// Deploys apps as Proxmox VE containers, and looks after them.
 #[derive(Debug, Parser)]

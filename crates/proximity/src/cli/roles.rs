@@ -15,6 +15,9 @@ pub(crate) struct TryArgs {
     /// Deploy, check, remove, print a JSON report as the last line, and end
     #[arg(long)]
     pub(crate) once: bool,
+    /// What the containers are: real ones as root, or simulated ones as any user
+    #[arg(long, value_name = "WHAT", default_value = "lxc")]
+    pub(crate) guests: LabGuests,
     /// Keep everything in a network and process namespace of its own; nothing of this machine is changed
     #[arg(long)]
     pub(crate) private: bool,
@@ -98,6 +101,8 @@ pub(crate) enum LabCommand {
     Clean(LabClean),
     /// Say whether a lab runs, and how to reach it
     Status(LabStatus),
+    /// Look at or break what a running lab emulates, over its control socket
+    Control(LabControl),
 }
 
 /// `proximity lab run`.
@@ -121,6 +126,9 @@ pub(crate) struct LabRun {
         default_value = "pve1"
     )]
     pub(crate) nodes: Vec<String>,
+    /// What the containers are: real ones as root, or simulated ones as any user
+    #[arg(long, value_name = "WHAT", default_value = "lxc")]
+    pub(crate) guests: LabGuests,
     /// Where the OS template is kept; labs may share it [default: `templates` in the directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) template_cache: Option<PathBuf>,
@@ -142,6 +150,27 @@ pub(crate) struct LabRun {
     /// How log lines look [default: as configured]
     #[arg(long, value_name = "FORMAT")]
     pub(crate) log_format: Option<LogFormat>,
+}
+
+/// What the containers of a lab are.
+#[cfg(feature = "lab")]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum LabGuests {
+    /// Real LXC containers; needs root
+    Lxc,
+    /// Simulated, answering on loopback addresses; nothing of this machine is changed
+    Simulated,
+}
+
+#[cfg(feature = "lab")]
+impl LabGuests {
+    pub(crate) fn of_lab(self) -> proximity_pve_emulator::lab::Guests {
+        use proximity_pve_emulator::lab::Guests;
+        match self {
+            Self::Lxc => Guests::Lxc,
+            Self::Simulated => Guests::Simulated,
+        }
+    }
 }
 
 /// Where the containers' network is.
@@ -172,4 +201,27 @@ pub(crate) struct LabStatus {
     /// Its directory
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
+}
+
+/// `proximity lab control`.
+#[cfg(feature = "lab")]
+#[derive(Debug, Args)]
+#[command(
+    after_help = "GET /world/guests, GET /world/tasks, GET /journal, POST /task-times JSON, POST /guests/NODE/VMID JSON with any of \
+{\"faults\": {\"exec_hangs\": true, \"never_answers\": true, \"ignores_shutdown\": true, \"keeps_disk\": true, \"hogged_mib\": 200}, \
+\"crash_unit\": \"nginx\", \"die\": true}. Faults that are not named are mended."
+)]
+pub(crate) struct LabControl {
+    /// Its directory
+    #[arg(long, value_name = "DIR")]
+    pub(crate) dir: PathBuf,
+    /// GET or POST
+    #[arg(value_name = "METHOD")]
+    pub(crate) method: String,
+    /// What of it, e.g. /world/guests
+    #[arg(value_name = "PATH")]
+    pub(crate) path: String,
+    /// The body of a POST
+    #[arg(value_name = "JSON")]
+    pub(crate) body: Option<String>,
 }

@@ -4,10 +4,10 @@ use std::path::PathBuf;
 
 use proximity_api::error::ExitCode;
 use proximity_pve_emulator::core::TaskTimes;
-use proximity_pve_emulator::lab::{self, Guests, LabError, LabFile, LabOptions, NetworkMode};
+use proximity_pve_emulator::lab::{self, LabError, LabFile, LabOptions, NetworkMode};
 use serde::Serialize;
 
-use crate::cli::{LabClean, LabCommand, LabNetwork, LabRun, LabStatus};
+use crate::cli::{LabClean, LabCommand, LabControl, LabNetwork, LabRun, LabStatus};
 use crate::config::LogFormat;
 use crate::context::Context;
 use crate::failed::Failed;
@@ -19,6 +19,7 @@ pub(crate) async fn run(context: &Context, command: LabCommand) -> Result<(), Fa
         LabCommand::Run(args) => start(context, args).await,
         LabCommand::Clean(args) => clean(context, args).await,
         LabCommand::Status(args) => status(context, &args),
+        LabCommand::Control(args) => control(context, args).await,
     }
 }
 
@@ -48,7 +49,7 @@ fn options(args: LabRun) -> Result<LabOptions, Failed> {
         listen: args.listen,
         ssh_listen: args.ssh_listen,
         nodes: args.nodes,
-        guests: Guests::Lxc,
+        guests: args.guests.of_lab(),
         network: match args.network {
             LabNetwork::Bridge => NetworkMode::Bridge,
             LabNetwork::Private => NetworkMode::Private,
@@ -74,6 +75,7 @@ async fn clean(context: &Context, args: LabClean) -> Result<(), Failed> {
 #[derive(Debug, Serialize)]
 struct Status {
     running: bool,
+    guests: Option<&'static str>,
     api: Vec<String>,
     ssh: Vec<String>,
     fingerprint_sha256: Option<String>,
@@ -90,6 +92,7 @@ fn status(context: &Context, args: &LabStatus) -> Result<(), Failed> {
     let running = file.is_some();
     let status = Status {
         running,
+        guests: file.as_ref().map(|f| f.guests.word()),
         api: file
             .iter()
             .flat_map(|f| f.api.iter().map(|n| n.url.clone()))
@@ -131,6 +134,7 @@ fn human(status: &Status) -> String {
             }
             .to_owned(),
         ),
+        ("guests", status.guests.unwrap_or_default().to_owned()),
         ("API", status.api.join(", ")),
         ("SSH", status.ssh.join(", ")),
         ("fingerprint", text(&status.fingerprint_sha256)),
@@ -151,6 +155,24 @@ fn human(status: &Status) -> String {
     ])
 }
 
+/// Asks the lab's control socket and prints its answer.
+async fn control(context: &Context, args: LabControl) -> Result<(), Failed> {
+    let body = args.body.unwrap_or_default();
+    let answer = lab::ask_control(&args.dir, &args.method, &args.path, body).await;
+    let (status, text) = answer.map_err(failed)?;
+    let value: serde_json::Value = serde_json::from_str(&text).unwrap_or_else(|_| text.into());
+    if status == 200 {
+        return context.output.result(&value, |value| {
+            serde_json::to_string_pretty(value).unwrap_or_default()
+        });
+    }
+    let message = value["error"]
+        .as_str()
+        .unwrap_or("the lab refused")
+        .to_owned();
+    Err(Failed::usage(message, "see `proximity lab control --help`"))
+}
+
 /// An error of the lab as a command's failure.
 pub(crate) fn failed(error: LabError) -> Failed {
     let message = error.to_string();
@@ -158,7 +180,7 @@ pub(crate) fn failed(error: LabError) -> Failed {
         LabError::NotRoot => (
             ExitCode::ConfigOrNotFound,
             "needs_root",
-            "run it as root, e.g. with sudo",
+            "run it as root, e.g. with sudo, or as you are with --guests simulated",
         ),
         LabError::MissingPackages { .. } => (ExitCode::ConfigOrNotFound, "missing_packages", ""),
         LabError::Busy(_) => (

@@ -6,17 +6,24 @@ use proximity_api::error::ExitCode;
 use proximity_pve_emulator::lab::{check_programs, private};
 
 use super::lab;
-use crate::cli::TryArgs;
+use crate::cli::{LabGuests, TryArgs};
 use crate::context::Context;
 use crate::failed::Failed;
 use crate::trial;
 
 pub(crate) async fn run(context: &Context, args: TryArgs) -> Result<(), Failed> {
+    if args.guests == LabGuests::Simulated {
+        if args.private {
+            let hint = "leave --private out: simulated guests change nothing of this machine";
+            return Err(Failed::usage("--private is for real containers", hint));
+        }
+        return Box::pin(trial::run(context, args)).await;
+    }
     if !rustix::process::geteuid().is_root() {
         return Err(Failed::config(
             "needs_root",
             "`try` starts real containers, and that needs root",
-            "run it as root, e.g. with sudo",
+            "run it as you are with simulated ones: `proximity try --guests simulated`; or as root, e.g. with sudo",
         ));
     }
     check_programs().map_err(lab::failed)?;

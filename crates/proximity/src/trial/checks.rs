@@ -13,6 +13,7 @@ use proximity_engine::catalog::Catalog;
 use proximity_engine::seams::IdSource;
 use proximity_pve::ReadClient;
 use proximity_pve::transport::https::{ApiToken, EndpointConfig, HttpsTransport, Trust};
+use proximity_pve_emulator::lab::Guests;
 use secrecy::SecretString;
 use serde_json::Map;
 
@@ -137,7 +138,7 @@ pub(crate) async fn whole_life(
     leftovers.extend(routes_left(world).await?);
     leftovers.extend(rows_left(world, &deployed.app.id).await?);
     Ok(Report {
-        guests: "lxc",
+        guests: world.lab.guests.word(),
         app: deployed.app.catalog_id,
         url: deployed.url,
         http_status: deployed.status,
@@ -197,7 +198,10 @@ async fn containers_left(world: &World) -> Result<Vec<String>, Failed> {
         .map(|row| format!("container {} in the cluster", row.vmid))
         .collect();
     for node in &lab.api {
-        left.extend(on_disk(lab.pid, &node.node)?);
+        left.extend(match lab.guests {
+            Guests::Lxc => on_disk(lab.pid, &node.node)?,
+            Guests::Simulated => simulated_on_disk(&world.lab_dir, &node.node)?,
+        });
     }
     Ok(left)
 }
@@ -223,6 +227,18 @@ fn on_disk(lab_pid: u32, node: &str) -> Result<Vec<String>, Failed> {
         }
     }
     Ok(left)
+}
+
+/// Files of simulated containers on a node.
+fn simulated_on_disk(lab: &Path, node: &str) -> Result<Vec<String>, Failed> {
+    let folder = lab.join("guests").join(node);
+    if !folder.is_dir() {
+        return Ok(Vec::new());
+    }
+    let files = entries(&folder)?.into_iter();
+    Ok(files
+        .map(|file| format!("{} on the disk of {node}", file.display()))
+        .collect())
 }
 
 fn entries(dir: &Path) -> Result<Vec<std::path::PathBuf>, Failed> {

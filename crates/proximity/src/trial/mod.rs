@@ -13,7 +13,7 @@ use proximity_domain::time::Clock;
 use proximity_pve_emulator::lab::ensure_template;
 use tokio_util::sync::CancellationToken;
 
-use crate::cli::TryArgs;
+use crate::cli::{LabGuests, TryArgs};
 use crate::commands::lab_failed;
 use crate::context::Context;
 use crate::failed::Failed;
@@ -49,7 +49,7 @@ pub(crate) async fn run(context: &Context, args: TryArgs) -> Result<(), Failed> 
     previous::clear(context.output, &place).await?;
     let begun = clock.monotonic();
     let template = tokio::select! {
-        made = make_template(context, &place) => made,
+        made = make_template(context, &args, &place) => made,
         () = interrupted.cancelled() => return Err(given_up()),
     };
     template?;
@@ -76,7 +76,10 @@ fn given_up() -> Failed {
     Failed::cancelled("ended before it was ready", "")
 }
 
-async fn make_template(context: &Context, place: &Place) -> Result<(), Failed> {
+async fn make_template(context: &Context, args: &TryArgs, place: &Place) -> Result<(), Failed> {
+    if args.guests == LabGuests::Simulated {
+        return Ok(());
+    }
     context
         .output
         .note("preparing the container template (a minute or two, the first time)");

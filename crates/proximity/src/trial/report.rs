@@ -5,7 +5,7 @@ use serde::Serialize;
 /// The report. Its shape is a promise: figures are taken from it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(crate) struct Report {
-    /// What the guests are: `lxc`.
+    /// What the guests are: `lxc` or `simulated`.
     pub(crate) guests: &'static str,
     /// The catalog entry.
     pub(crate) app: String,

@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::net::{Ipv4Addr, SocketAddr};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use confique::{Config, Layer};
@@ -49,6 +49,7 @@ pub(crate) struct Stack<'a> {
 #[derive(Debug)]
 pub(crate) struct World {
     pub(crate) lab: LabFile,
+    pub(crate) lab_dir: PathBuf,
     pub(crate) client: Client,
     pub(crate) gateway: GatewayClient,
 }
@@ -94,6 +95,7 @@ impl<'a> Stack<'a> {
         let client = self.start_server(&settings).await?;
         let world = World {
             lab,
+            lab_dir: self.place.lab.clone(),
             client,
             gateway,
         };
@@ -135,6 +137,7 @@ impl<'a> Stack<'a> {
         let place = self.place;
         let network = if args.private { "private" } else { "bridge" };
         let mut command = words(&["lab", "run", "--end-with-stdin", "--network", network]);
+        command.extend(words(&["--guests", args.guests.of_lab().word()]));
         command.extend(words(&[
             "--listen",
             "127.0.0.1:0",

@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::error::LabError;
 use super::file::write_atomically;
+use super::options::Guests;
 
 /// Name of the file in the state directory.
 pub const LAB_FILE: &str = "lab.json";
@@ -13,6 +14,9 @@ pub const LAB_FILE: &str = "lab.json";
 /// Everything a client needs to know of a running lab.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct LabFile {
+    /// What the guests are.
+    #[serde(default)]
+    pub guests: Guests,
     /// HTTPS of each node.
     pub api: Vec<NodeUrl>,
     /// SSH of each node.
@@ -25,7 +29,7 @@ pub struct LabFile {
     pub tokens: Tokens,
     /// What configurations call the guests' bridge.
     pub bridge: String,
-    /// The bridge's name on this machine.
+    /// The bridge's name on this machine; for simulated guests their block of loopback addresses.
     pub machine_bridge: String,
     /// Storage for guests' disks.
     pub storage: String,

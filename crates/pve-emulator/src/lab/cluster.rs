@@ -17,6 +17,23 @@ pub const FULL_TOKEN: &str = "root@pam!proximity";
 /// A token without any right.
 pub const EMPTY_TOKEN: &str = "nobody@pve!empty";
 
+/// The template's archive as the storage lists it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct OsTemplateFile {
+    pub(crate) bytes: u64,
+    /// Unix seconds.
+    pub(crate) made_s: u64,
+}
+
+impl OsTemplateFile {
+    pub(crate) fn of(template: &OsTemplate) -> Self {
+        Self {
+            bytes: template.archive_bytes,
+            made_s: template.made_s,
+        }
+    }
+}
+
 /// Size of the machine, as the nodes show it.
 #[derive(Debug, Clone, Copy)]
 struct Machine {
@@ -33,7 +50,7 @@ struct Machine {
 /// The machine's size cannot be read.
 pub(crate) fn shell_options(
     options: &LabOptions,
-    template: &OsTemplate,
+    template: OsTemplateFile,
     gateway: std::net::Ipv4Addr,
 ) -> Result<ShellOptions, LabError> {
     let machine = Machine::read(&options.state_dir)?;
@@ -113,12 +130,12 @@ fn storage(machine: Machine) -> Storage {
     }
 }
 
-fn os_template(template: &OsTemplate) -> Template {
+fn os_template(template: OsTemplateFile) -> Template {
     Template {
         storage: STORAGE.to_owned(),
         node: None,
         file: TEMPLATE_NAME.to_owned(),
-        size_bytes: template.archive_bytes,
+        size_bytes: template.bytes,
         ctime_s: template.made_s,
         ostype: "debian".to_owned(),
     }

@@ -13,11 +13,12 @@ use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
 use super::error::LabError;
-use super::pct::{Answer, Ask, Question, SOCKET};
+use super::pct::{Answer, Ask, Given, Question, SOCKET};
 use crate::core::guest::GuestKey;
+use crate::sim::SimDriver;
 
-/// Most bytes of a question.
-const LIMIT_BYTES: u64 = 64 << 10;
+/// Most bytes of a question: a file for a simulated guest may be in it.
+const LIMIT_BYTES: u64 = 72 << 20;
 /// Most questions at a time.
 const MAX_CONNECTIONS: usize = 256;
 const TIMEOUT: Duration = Duration::from_secs(10);
@@ -64,8 +65,13 @@ impl Control {
         super::ground::remove_file(&state.join(SOCKET))
     }
 
-    /// Answers until `stop`.
-    pub(crate) async fn serve(self, book: Arc<dyn GuestBook>, stop: CancellationToken) {
+    /// Answers until `stop`; `inside` leads into simulated guests.
+    pub(crate) async fn serve(
+        self,
+        book: Arc<dyn GuestBook>,
+        inside: Option<SimDriver>,
+        stop: CancellationToken,
+    ) {
         let room = Arc::new(Semaphore::new(MAX_CONNECTIONS));
         loop {
             let accepted = tokio::select! {
@@ -74,14 +80,19 @@ impl Control {
             };
             match (accepted, Arc::clone(&room).try_acquire_owned()) {
                 (Ok((stream, _)), Ok(permit)) => {
-                    let (book, exec_ms) = (Arc::clone(&book), self.exec_ms);
+                    let answering = Answering {
+                        book: Arc::clone(&book),
+                        inside: inside.clone(),
+                        exec_ms: self.exec_ms,
+                    };
+                    let stop = stop.clone();
                     tokio::spawn(async move {
                         let _permit = permit;
-                        let talk = tokio::time::timeout(TIMEOUT, talk(stream, &*book, exec_ms));
-                        match talk.await {
-                            Ok(Ok(())) => {}
-                            Ok(Err(error)) => tracing::debug!(%error, "a pct call broke off"),
-                            Err(_) => tracing::debug!("a pct call took too long"),
+                        tokio::select! {
+                            () = stop.cancelled() => {}
+                            talked = answering.talk(stream) => if let Err(error) = talked {
+                                tracing::debug!(%error, "a pct call broke off");
+                            },
                         }
                     });
                 }
@@ -95,31 +106,51 @@ impl Control {
     }
 }
 
-async fn talk(mut stream: UnixStream, book: &dyn GuestBook, exec_ms: u64) -> std::io::Result<()> {
-    let (reader, mut writer) = stream.split();
-    let mut line = String::new();
-    BufReader::new(reader.take(LIMIT_BYTES))
-        .read_line(&mut line)
-        .await?;
-    let ask: Ask = serde_json::from_str(&line)?;
-    let mut answer = serde_json::to_vec(&answer(book, ask, exec_ms).await)?;
-    answer.push(b'\n');
-    writer.write_all(&answer).await
+/// What questions are answered from.
+struct Answering {
+    book: Arc<dyn GuestBook>,
+    inside: Option<SimDriver>,
+    exec_ms: u64,
 }
 
-async fn answer(book: &dyn GuestBook, ask: Ask, exec_ms: u64) -> Answer {
-    let node = ask.node;
-    match ask.question {
-        Question::Config { vmid } => Answer::Config {
-            config: book.config(&GuestKey { node, vmid }).await,
-            exec_ms,
-        },
-        Question::List => Answer::List {
-            guests: book.guests(&node).await,
-        },
-        Question::Unlock { vmid } => Answer::Unlocked {
-            found: book.unlock(&GuestKey { node, vmid }).await,
-        },
+impl Answering {
+    /// One question, one answer. An answer may take as long as the command does; who no longer waits gets none.
+    async fn talk(&self, mut stream: UnixStream) -> std::io::Result<()> {
+        let (reader, mut writer) = stream.split();
+        let mut reader = BufReader::new(reader.take(LIMIT_BYTES));
+        let mut line = String::new();
+        tokio::time::timeout(TIMEOUT, reader.read_line(&mut line)).await??;
+        let ask: Ask = serde_json::from_str(&line)?;
+        let mut gone = [0];
+        let answer = tokio::select! {
+            answer = self.answer(ask) => answer,
+            _ = reader.read(&mut gone) => return Ok(()),
+        };
+        let mut answer = serde_json::to_vec(&answer)?;
+        answer.push(b'\n');
+        tokio::time::timeout(TIMEOUT, writer.write_all(&answer)).await?
+    }
+
+    async fn answer(&self, ask: Ask) -> Answer {
+        let node = ask.node;
+        match ask.question {
+            Question::Config { vmid } => Answer::Config {
+                config: self.book.config(&GuestKey { node, vmid }).await,
+                exec_ms: self.exec_ms,
+            },
+            Question::List => Answer::List {
+                guests: self.book.guests(&node).await,
+            },
+            Question::Unlock { vmid } => Answer::Unlocked {
+                found: self.book.unlock(&GuestKey { node, vmid }).await,
+            },
+            Question::Inside { vmid, wish } => match &self.inside {
+                Some(inside) => Answer::Inside(wish.fulfil(inside, &GuestKey { node, vmid }).await),
+                None => Answer::Inside(Given::Failed {
+                    text: "this lab's guests are real".to_owned(),
+                }),
+            },
+        }
     }
 }
 
@@ -144,6 +175,7 @@ impl NearPath {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::lab::Guests;
     use crate::lab::pct::{Site, ask};
     use crate::lxc::Place;
 
@@ -178,13 +210,14 @@ mod tests {
         std::fs::create_dir_all(&state).unwrap();
         let stop = CancellationToken::new();
         let control = Control::listen(&state, 200).unwrap();
-        let serving = tokio::spawn(control.serve(Arc::new(OneGuest), stop.clone()));
+        let serving = tokio::spawn(control.serve(Arc::new(OneGuest), None, stop.clone()));
         let on = |node: &str, question| {
             let (state, node) = (state.clone(), node.to_owned());
             let site = Site {
                 state,
                 node,
                 place: Place::new("0000", None),
+                guests: Guests::Lxc,
             };
             tokio::task::spawn_blocking(move || ask(&site, &question).unwrap())
         };

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 #[derive(Debug, thiserror::Error)]
 pub enum LabError {
     /// Containers, bridges and namespaces need root.
-    #[error("the lab needs root: real LXC guests, a bridge and mounts")]
+    #[error("real containers need root: a bridge, mounts, namespaces")]
     NotRoot,
     /// Programs are missing; the packages that hold them on Debian are named.
     #[error("missing on this machine; run: apt-get install -y --no-install-recommends {packages}")]

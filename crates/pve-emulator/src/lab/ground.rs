@@ -11,9 +11,11 @@ use super::kernel::{Kernel, KernelHold};
 use super::lock::try_lock_exclusive;
 use super::network::Network;
 use super::program::check_programs;
+use super::sim_ground::GUESTS;
 use super::template::{TEMPLATE_NAME, Template, ensure_template, remove_tree};
 use super::{mounts, resolver};
 use crate::lxc::{DriverSetup, Leases, LxcDriver, Place, locks};
+use crate::sim::Block;
 
 /// What the guests' configurations call the lab's bridge.
 pub const BRIDGE_IN_CONFIGURATIONS: &str = "vmbr0";
@@ -133,7 +135,8 @@ async fn release(hold: Option<KernelHold>) -> Result<(), LabError> {
 }
 
 /// What a lab keeps in its state directory. `authorized_keys` is not among it: others write that.
-const OWN_FILES: [&str; 14] = [
+const OWN_FILES: [&str; 15] = [
+    "block.json",
     "lab.json",
     "pct.sock",
     "control.sock",
@@ -158,6 +161,7 @@ const OWN_FILES: [&str; 14] = [
 /// # Errors
 /// A lab still runs there, or something could not be removed.
 pub async fn clean(state: &Path) -> Result<(), LabError> {
+    let mut real = true;
     if state.exists() {
         let state = state
             .canonicalize()
@@ -167,6 +171,7 @@ pub async fn clean(state: &Path) -> Result<(), LabError> {
             mounts::ensure_namespace(&state)?;
         }
         let _lock = lock_state(&state)?;
+        real = !Block::is_noted(&state);
         if let Some(identity) = identity {
             let place = Place::new(&identity.id, identity.scope.clone());
             kill_by_place(&place).await?;
@@ -174,11 +179,14 @@ pub async fn clean(state: &Path) -> Result<(), LabError> {
         }
         remove_own_files(&state).await?;
     }
-    Kernel::of_machine().restore_if_unheld().await
+    if real {
+        Kernel::of_machine().restore_if_unheld().await?;
+    }
+    Ok(())
 }
 
 async fn remove_own_files(state: &Path) -> Result<(), LabError> {
-    for directory in ["lxc", "nodes"] {
+    for directory in ["lxc", "nodes", GUESTS] {
         remove_tree(&state.join(directory)).await?;
     }
     for file in OWN_FILES {
@@ -216,12 +224,12 @@ async fn remove_traces(place: &Place, network: &Network) -> Result<(), LabError>
     network.and(groups)
 }
 
-fn lock_state(state: &Path) -> Result<File, LabError> {
+pub(super) fn lock_state(state: &Path) -> Result<File, LabError> {
     std::fs::create_dir_all(state).map_err(LabError::io(format!("create {}", state.display())))?;
     try_lock_exclusive(&state.join("lock"))?.ok_or_else(|| LabError::Busy(state.to_owned()))
 }
 
-fn open_leases(state: &Path, gateway: Ipv4Addr) -> Result<Leases, LabError> {
+pub(super) fn open_leases(state: &Path, gateway: Ipv4Addr) -> Result<Leases, LabError> {
     let path = state.join("leases.json");
     Leases::open(path.clone(), gateway).map_err(|reason| LabError::BadState { path, reason })
 }

@@ -10,6 +10,7 @@ use tokio::net::TcpListener;
 use super::announce::NodeAddress;
 use super::error::LabError;
 use super::file::write_atomically;
+use super::options::Guests;
 use crate::lxc::Place;
 use crate::ssh::{HostKey, NodeShell, NodeSsh};
 
@@ -24,6 +25,7 @@ pub(crate) async fn open(
     state: &Path,
     node: &str,
     place: &Place,
+    guests: Guests,
     address: SocketAddr,
 ) -> Result<(NodeSsh, NodeAddress), LabError> {
     let home = state.join("nodes").join(node);
@@ -38,7 +40,7 @@ pub(crate) async fn open(
         std::fs::set_permissions(directory, Permissions::from_mode(0o700))
             .map_err(LabError::io(what()))?;
     }
-    write_pct(&shell.bin, state, node, place)?;
+    write_pct(&shell.bin, state, node, place, guests)?;
     let host_key = HostKey::load_or_make(&home.join("ssh_host_ed25519_key")).map_err(failed)?;
     let public = host_key.public_line().map_err(failed)?;
     let taken = || LabError::io(format!("listen for SSH on {address}"));
@@ -69,18 +71,27 @@ fn failed(error: crate::ssh::KeyError) -> LabError {
 }
 
 /// Writes the `pct` script: it calls this very program back with the lab's and the node's names.
-fn write_pct(bin: &Path, state: &Path, node: &str, place: &Place) -> Result<(), LabError> {
+fn write_pct(
+    bin: &Path,
+    state: &Path,
+    node: &str,
+    place: &Place,
+    guests: Guests,
+) -> Result<(), LabError> {
     let program = std::env::current_exe().map_err(LabError::io("find this program's file"))?;
-    let text = pct_script(&program, state, node, place);
+    let text = pct_script(&program, state, node, place, guests);
     let path = bin.join("pct");
     write_atomically(&path, text.as_bytes(), 0o755)
         .map_err(LabError::io(format!("write {}", path.display())))
 }
 
-fn pct_script(program: &Path, state: &Path, node: &str, place: &Place) -> String {
+fn pct_script(program: &Path, state: &Path, node: &str, place: &Place, guests: Guests) -> String {
     let mut words: Vec<PathBuf> = vec![program.into(), PCT_SUBCOMMAND.into()];
     words.extend(["--state".into(), state.into(), "--node".into(), node.into()]);
     words.extend(["--lab".into(), place.id().into()]);
+    if guests == Guests::Simulated {
+        words.extend(["--guests".into(), guests.word().into()]);
+    }
     if let Some(scope) = place.scope() {
         words.extend(["--scope".into(), scope.into()]);
     }
@@ -103,7 +114,13 @@ mod tests {
     #[test]
     fn the_script_calls_back_with_any_path() {
         let place = Place::new("a1b2", Some("ffee00".to_owned()));
-        let text = pct_script(Path::new("/x/my 'lab'"), Path::new("/st"), "pve1", &place);
+        let text = pct_script(
+            Path::new("/x/my 'lab'"),
+            Path::new("/st"),
+            "pve1",
+            &place,
+            Guests::Lxc,
+        );
         assert_eq!(
             text,
             "#!/bin/sh\nexec '/x/my '\\''lab'\\''' 'lab-pct' '--state' '/st' '--node' 'pve1' \

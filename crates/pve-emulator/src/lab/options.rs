@@ -3,6 +3,8 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use crate::core::TaskTimes;
 
 /// Everything [`super::run`] needs.
@@ -18,9 +20,9 @@ pub struct LabOptions {
     pub nodes: Vec<String>,
     /// What the guests are.
     pub guests: Guests,
-    /// Where the guests' network is.
+    /// Where the guests' network is; simulated guests have none but loopback.
     pub network: NetworkMode,
-    /// Where the OS template is kept; several labs may share it.
+    /// Where the OS template is kept; several labs may share it. Simulated guests need none.
     pub template_cache: PathBuf,
     /// How long PVE's tasks take at least; `None` keeps what the state has, or the defaults.
     pub task_times: Option<TaskTimes>,
@@ -33,10 +35,24 @@ pub struct LabOptions {
 }
 
 /// What the guests are.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Guests {
     /// Real LXC containers, unprivileged; needs root.
+    #[default]
     Lxc,
+    /// Simulated, listening on loopback addresses; as any user, and nothing outside the state directory.
+    Simulated,
+}
+
+impl Guests {
+    /// As it is written: `lxc`, `simulated`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Lxc => "lxc",
+            Self::Simulated => "simulated",
+        }
+    }
 }
 
 /// Where the guests' network is.

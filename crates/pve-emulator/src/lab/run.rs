@@ -1,7 +1,8 @@
 //! A whole lab, from its start to its end.
 
+use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use tokio::signal::unix::{SignalKind, signal};
@@ -10,15 +11,19 @@ use tokio_util::task::TaskTracker;
 
 use super::announce::{LabFile, NodeAddress, NodeUrl, Token, Tokens};
 use super::book::{self, ShellBook};
-use super::cluster::{EMPTY_TOKEN, FULL_TOKEN, STORAGE, shell_options};
+use super::cluster::{EMPTY_TOKEN, FULL_TOKEN, OsTemplateFile, STORAGE, shell_options};
 use super::control::Control;
 use super::error::LabError;
 use super::ground::{BRIDGE_IN_CONFIGURATIONS, Ground, Machine};
+use super::identity::Identity;
 use super::node;
 use super::options::{Guests, LabOptions, NetworkMode};
+use super::sim_ground::SimGround;
 use super::template::TEMPLATE_NAME;
 use super::{mounts, private};
-use crate::shell::{RunningShell, Shell, ShellError};
+use crate::lxc::Place;
+use crate::shell::{GuestDriver, RunningShell, Shell, ShellError};
+use crate::sim::{Block, SimDriver};
 use crate::ssh::NodeSsh;
 
 /// Runs a lab until SIGTERM, SIGINT or (with `die_with_parent`) the end of standard input.
@@ -26,7 +31,8 @@ use crate::ssh::NodeSsh;
 /// Flow: the process moves into a mount namespace of its own (it replaces itself once, same arguments, same id); it
 /// takes the state directory, makes what the guests need, starts API, SSH and `pct`, and writes `lab.json`. Guarantees:
 /// one lab per state directory; a lab that was killed is taken up again with its guests running; at the end guests are
-/// killed and network, control groups and kernel settings are as before, unless `keep`. Assumptions: root; called by
+/// killed and network, control groups and kernel settings are as before, unless `keep`. With simulated guests any user
+/// may run it, and nothing but the state directory is touched. Assumptions: root for real guests; called by
 /// a program that dispatches [`super::PCT_SUBCOMMAND`] to [`super::pct::main`] and starts the same lab when run again
 /// with the same arguments.
 ///
@@ -34,6 +40,9 @@ use crate::ssh::NodeSsh;
 /// What could not be set up, served or removed; nothing half made is left then.
 pub async fn run(mut options: LabOptions) -> Result<(), LabError> {
     options.state_dir = prepare_state(&options)?;
+    if options.guests == Guests::Simulated {
+        return run_simulated(&options).await;
+    }
     mounts::ensure_namespace(&options.state_dir)?;
     let ended = ended_by(&options)?;
     let machine = match options.network {
@@ -42,7 +51,15 @@ pub async fn run(mut options: LabOptions) -> Result<(), LabError> {
     };
     let ground = Ground::take(&options.state_dir, &options.template_cache, machine).await?;
     LabFile::remove(&options.state_dir)?;
-    let served = serve(&options, &ground, ended).await;
+    let standing = Standing {
+        place: ground.place.clone(),
+        gateway: ground.network.gateway,
+        machine_bridge: ground.network.bridge.clone(),
+        template: OsTemplateFile::of(&ground.template),
+        driver: Arc::new(ground.driver.clone()),
+        inside: None,
+    };
+    let served = serve(&options, &standing, ended).await;
     let removed = LabFile::remove(&options.state_dir).and(Control::remove(&options.state_dir));
     if options.keep && served.is_ok() {
         tracing::info!("lab ended; its guests go on running");
@@ -52,27 +69,73 @@ pub async fn run(mut options: LabOptions) -> Result<(), LabError> {
     served.and(removed).and(left)
 }
 
+/// The same with simulated guests: nothing but the state directory and loopback addresses is touched.
+async fn run_simulated(options: &LabOptions) -> Result<(), LabError> {
+    let ended = ended_by(options)?;
+    let ground = SimGround::take(&options.state_dir).await?;
+    LabFile::remove(&options.state_dir)?;
+    let standing = Standing {
+        place: Place::new(SIMULATED_ID, None),
+        gateway: ground.block.gateway,
+        machine_bridge: ground.range(),
+        template: ground.template,
+        driver: Arc::new(ground.driver.clone()),
+        inside: Some(ground.driver.clone()),
+    };
+    let served = serve(options, &standing, ended).await;
+    let removed = LabFile::remove(&options.state_dir).and(Control::remove(&options.state_dir));
+    if options.keep && served.is_ok() {
+        return removed;
+    }
+    let left = ground.driver.end_all().await.map_err(LabError::Refused);
+    served.and(removed).and(left)
+}
+
+/// The place of a lab whose guests have none on the machine.
+const SIMULATED_ID: &str = "0000";
+
+/// What a lab serves from, whatever its guests are.
+struct Standing {
+    place: Place,
+    gateway: Ipv4Addr,
+    machine_bridge: String,
+    template: OsTemplateFile,
+    driver: Arc<dyn GuestDriver>,
+    /// The way into simulated guests; `pct` goes into real ones by itself.
+    inside: Option<SimDriver>,
+}
+
 fn prepare_state(options: &LabOptions) -> Result<PathBuf, LabError> {
     use std::os::unix::fs::PermissionsExt as _;
-    if !rustix::process::geteuid().is_root() {
-        return Err(LabError::NotRoot);
-    }
+    let state = &options.state_dir;
     match options.guests {
-        Guests::Lxc => {}
+        Guests::Lxc if !rustix::process::geteuid().is_root() => return Err(LabError::NotRoot),
+        Guests::Lxc if Block::is_noted(state) => return Err(other_guests(state, "simulated")),
+        Guests::Simulated if Identity::read(state)?.is_some() => {
+            return Err(other_guests(state, "real"));
+        }
+        Guests::Lxc | Guests::Simulated => {}
     }
     if options.nodes.is_empty() {
         return Err(LabError::Refused("a lab has at least one node".to_owned()));
     }
-    if options.network == NetworkMode::Private && private::scope().is_none() {
+    let real = options.guests == Guests::Lxc;
+    if real && options.network == NetworkMode::Private && private::scope().is_none() {
         let text = "this process is in no private namespace; start it through one";
         return Err(LabError::Refused(text.to_owned()));
     }
-    let state = &options.state_dir;
     let what = || format!("prepare {}", state.display());
     std::fs::create_dir_all(state).map_err(LabError::io(what()))?;
     std::fs::set_permissions(state, std::fs::Permissions::from_mode(0o700))
         .map_err(LabError::io(what()))?;
     state.canonicalize().map_err(LabError::io(what()))
+}
+
+fn other_guests(state: &Path, kind: &str) -> LabError {
+    LabError::BadState {
+        path: state.to_owned(),
+        reason: format!("it holds a lab with {kind} guests"),
+    }
 }
 
 /// The lab's parts while it serves.
@@ -84,14 +147,14 @@ struct Parts {
 
 async fn serve(
     options: &LabOptions,
-    ground: &Ground,
+    standing: &Standing,
     ended: CancellationToken,
 ) -> Result<(), LabError> {
     let Parts {
         shell,
         nodes,
         control,
-    } = open(options, ground).await?;
+    } = open(options, standing).await?;
     let (book, questions) = book::book();
     let stop = CancellationToken::new();
     let tasks = TaskTracker::new();
@@ -100,8 +163,10 @@ async fn serve(
         ssh.push(address);
         tasks.spawn(server.serve(stop.clone()));
     }
-    tasks.spawn(control.serve(Arc::<ShellBook>::new(book), stop.clone()));
-    let announced = announce(ground, &shell, ssh).and_then(|file| file.write(&options.state_dir));
+    let inside = standing.inside.clone();
+    tasks.spawn(control.serve(Arc::<ShellBook>::new(book), inside, stop.clone()));
+    let announced = announce(options.guests, standing, &shell, ssh)
+        .and_then(|file| file.write(&options.state_dir));
     tracing::info!(state = %options.state_dir.display(), "lab ready");
     let served = match announced {
         Ok(()) => answer_until(shell, questions, ended).await,
@@ -113,17 +178,16 @@ async fn serve(
     served
 }
 
-async fn open(options: &LabOptions, ground: &Ground) -> Result<Parts, LabError> {
+async fn open(options: &LabOptions, standing: &Standing) -> Result<Parts, LabError> {
     let state = &options.state_dir;
     let control = Control::listen(state, options.exec_ms)?;
     let mut nodes = Vec::new();
     for (place, name) in options.nodes.iter().enumerate() {
         let address = LabOptions::address(options.ssh_listen, place);
-        nodes.push(node::open(state, name, &ground.place, address).await?);
+        nodes.push(node::open(state, name, &standing.place, options.guests, address).await?);
     }
-    let shell_options = shell_options(options, &ground.template, ground.network.gateway)?;
-    let driver = Arc::new(ground.driver.clone());
-    let shell = Shell::start(shell_options, driver)
+    let shell_options = shell_options(options, standing.template, standing.gateway)?;
+    let shell = Shell::start(shell_options, Arc::clone(&standing.driver))
         .await
         .map_err(of_shell)?;
     Ok(Parts {
@@ -161,7 +225,8 @@ async fn answer_until(
 }
 
 fn announce(
-    ground: &Ground,
+    guests: Guests,
+    standing: &Standing,
     shell: &RunningShell,
     ssh: Vec<NodeAddress>,
 ) -> Result<LabFile, LabError> {
@@ -177,6 +242,7 @@ fn announce(
         url: format!("https://{address}"),
     };
     Ok(LabFile {
+        guests,
         api: shell.addresses().iter().map(url).collect(),
         ssh,
         fingerprint_sha256: shell.fingerprint_sha256().to_owned(),
@@ -186,7 +252,7 @@ fn announce(
             empty: token(EMPTY_TOKEN)?,
         },
         bridge: BRIDGE_IN_CONFIGURATIONS.to_owned(),
-        machine_bridge: ground.network.bridge.clone(),
+        machine_bridge: standing.machine_bridge.clone(),
         storage: STORAGE.to_owned(),
         template_storage: STORAGE.to_owned(),
         template: format!("{STORAGE}:vztmpl/{TEMPLATE_NAME}"),

@@ -4,20 +4,26 @@
 //! - `GET /journal` → `{entries, counters}`; `?mutating=1` and `?vmid=N` choose.
 //! - `GET /world/guests` → `[{vmid, node, power, lock, config, digest}]`.
 //! - `GET /world/tasks` → `[{upid, running, exit, log}]`.
+//! - `POST /guests/NODE/VMID` breaks or mends a simulated guest and gives how it stands: any of `{"faults": {"exec_hangs",
+//!   "never_answers", "ignores_shutdown", "keeps_disk": bool, "hogged_mib": MiB}, "crash_unit": UNIT, "die": true}`.
+//!   Faults that are not named are mended.
 //! - `GET`/`POST /task-times` → the times in milliseconds; a POST gives those to change as JSON.
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
+use std::sync::Arc;
 
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use super::driver::GuestDriver;
 use super::error::ShellError;
 use super::http::{Head, MAX_BODY_BYTES, Reader};
 use super::journal::Journal;
 use super::keeper::Door;
+use crate::core::guest::GuestKey;
 use crate::core::{TaskTimes, World};
 
 /// What the control socket serves from.
@@ -25,6 +31,7 @@ use crate::core::{TaskTimes, World};
 pub(super) struct Control {
     pub(super) door: Door,
     pub(super) journal: Journal,
+    pub(super) driver: Arc<dyn GuestDriver>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
@@ -94,6 +101,9 @@ async fn answer(head: &Head, body: &[u8], control: &Control) -> (u16, Value) {
         ("GET", "/world/tasks") => control.door.read(tasks).await,
         ("GET", "/task-times") => control.door.read(|world| json!(world.task_times())).await,
         ("POST", "/task-times") => return set_task_times(body, control).await,
+        ("POST", path) if path.starts_with("/guests/") => {
+            return meddle(path, body, control).await;
+        }
         _ => {
             return (
                 404,
@@ -104,6 +114,29 @@ async fn answer(head: &Head, body: &[u8], control: &Control) -> (u16, Value) {
     match result {
         Ok(value) => (200, value),
         Err(error) => (503, json!({"error": error.to_string()})),
+    }
+}
+
+/// `/guests/NODE/VMID`.
+async fn meddle(path: &str, body: &[u8], control: &Control) -> (u16, Value) {
+    let mut parts = path.split('/').skip(2);
+    let (node, vmid) = (
+        parts.next(),
+        parts.next().and_then(|vmid| vmid.parse().ok()),
+    );
+    let (Some(node), Some(vmid), None) = (node, vmid, parts.next()) else {
+        return (404, json!({"error": "expected /guests/NODE/VMID"}));
+    };
+    let Ok(order) = serde_json::from_slice::<Value>(body) else {
+        return (400, json!({"error": "expected a JSON object"}));
+    };
+    let key = GuestKey {
+        node: node.to_owned(),
+        vmid,
+    };
+    match control.driver.meddle(&key, order).await {
+        Ok(stands) => (200, stands),
+        Err(error) => (400, json!({"error": error})),
     }
 }
 

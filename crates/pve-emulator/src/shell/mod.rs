@@ -22,6 +22,7 @@ mod running;
 mod secrets;
 mod tls;
 
+pub(crate) use clock::now_ms;
 pub use driver::GuestDriver;
 pub use error::ShellError;
 pub use journal::{Counters, Entry, Journal};

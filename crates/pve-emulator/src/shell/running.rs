@@ -62,14 +62,7 @@ impl Shell {
         driver: Arc<dyn GuestDriver>,
     ) -> Result<RunningShell, ShellError> {
         let directory = options.state_dir.clone();
-        DirBuilder::new()
-            .recursive(true)
-            .mode(0o700)
-            .create(&directory)
-            .map_err(|source| ShellError::File {
-                path: directory.clone(),
-                source,
-            })?;
+        make_directory(&directory)?;
         let secrets = secrets::load_or_make(&directory, &options.tokens)?;
         let identity = tls::load_or_make(&directory, &certificate_names(&options))?;
         let file = StateFile::in_directory(&directory);
@@ -90,7 +83,13 @@ impl Shell {
         let control = control::open(&control_socket)?;
         let stop = CancellationToken::new();
         let journal = Journal::default();
-        let (keeper, door) = Keeper::new(world, file, driver, journal.clone(), stop.clone());
+        let (keeper, door) = Keeper::new(
+            world,
+            file,
+            Arc::clone(&driver),
+            journal.clone(),
+            stop.clone(),
+        );
         let mut running = RunningShell {
             addresses: Vec::new(),
             fingerprint: identity.fingerprint,
@@ -121,12 +120,24 @@ impl Shell {
             Control {
                 door,
                 journal,
+                driver,
                 tasks: tasks.clone(),
                 stop,
             },
         ));
         Ok(running)
     }
+}
+
+fn make_directory(directory: &std::path::Path) -> Result<(), ShellError> {
+    let made = DirBuilder::new()
+        .recursive(true)
+        .mode(0o700)
+        .create(directory);
+    made.map_err(|source| ShellError::File {
+        path: directory.to_owned(),
+        source,
+    })
 }
 
 fn certificate_names(options: &ShellOptions) -> Vec<String> {

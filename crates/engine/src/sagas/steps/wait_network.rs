@@ -59,5 +59,6 @@ pub(crate) async fn address_of(cx: &Cx, guest: &NativeGuest) -> StepResult<Optio
     Ok(usable_address(
         interfaces.as_deref().unwrap_or_default(),
         guest,
+        cx.cluster.is_on_this_machine(),
     ))
 }

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::inside::{Given, Wish};
 use super::{Died, Site};
 use crate::lab::control::NearPath;
 
 /// Name of the socket in the state directory.
 pub(crate) const SOCKET: &str = "pct.sock";
 /// Most bytes of an answer.
-const LIMIT_BYTES: u64 = 4 << 20;
+const LIMIT_BYTES: u64 = 160 << 20;
 const TIMEOUT: Duration = Duration::from_secs(10);
 
 /// A question with the node it is asked on.
@@ -33,6 +34,8 @@ pub(crate) enum Question {
     List,
     /// Remove a guest's lock.
     Unlock { vmid: u32 },
+    /// Do something with a simulated guest.
+    Inside { vmid: u32, wish: Wish },
 }
 
 /// The lab's answer.
@@ -51,6 +54,8 @@ pub(crate) enum Answer {
     },
     /// Whether there was such a guest.
     Unlocked { found: bool },
+    /// What came of a wish.
+    Inside(Given),
 }
 
 /// Asks the lab.
@@ -60,7 +65,12 @@ pub(crate) enum Answer {
 pub(crate) fn ask(site: &Site, question: &Question) -> Result<Answer, Died> {
     let talk = || -> std::io::Result<String> {
         let mut stream = UnixStream::connect(NearPath::open(&site.state)?.path(SOCKET))?;
-        stream.set_read_timeout(Some(TIMEOUT))?;
+        // A command inside takes as long as it takes.
+        let patience = match question {
+            Question::Inside { .. } => None,
+            Question::Config { .. } | Question::List | Question::Unlock { .. } => Some(TIMEOUT),
+        };
+        stream.set_read_timeout(patience)?;
         stream.set_write_timeout(Some(TIMEOUT))?;
         let ask = Ask {
             node: site.node.clone(),

@@ -4,7 +4,7 @@ use std::os::unix::process::CommandExt;
 use std::process::Command;
 use std::time::Duration;
 
-use super::{Answer, Call, Died, Question, ask};
+use super::{Answer, Call, Died, Question, ask, inside};
 use crate::lab::SEARCH_PATH;
 
 /// What the real tool leaves in the command's environment, whatever the caller's path was.
@@ -24,7 +24,7 @@ pub(super) fn exec(call: Call) -> Result<u8, Died> {
             exec_ms,
         } => exec_ms,
         Answer::Config { config: None, .. } => return Err(Died::not_found(&call.guest)),
-        Answer::List { .. } | Answer::Unlocked { .. } => {
+        Answer::List { .. } | Answer::Unlocked { .. } | Answer::Inside(_) => {
             return Err(Died::new("unexpected answer"));
         }
     };
@@ -41,6 +41,9 @@ pub(super) fn exec(call: Call) -> Result<u8, Died> {
     }
     pause(Duration::from_millis(exec_ms));
     let keep = call.parsed.flag("keep-env").unwrap_or(true);
+    if call.is_simulated() {
+        return inside::exec(&call, keep);
+    }
     let failed = Command::new(find_attach())
         .arg("-P")
         .arg(call.site.place.lxcpath(&call.guest.node))

@@ -5,12 +5,14 @@
 mod ask;
 mod exec;
 mod getopt;
+mod inside;
 mod namespaces;
 mod owner;
 mod show;
 mod transfer;
 
 pub(crate) use ask::{Answer, Ask, Question, SOCKET, ask};
+pub(crate) use inside::Given;
 
 use std::ffi::OsString;
 use std::io::Write as _;
@@ -19,6 +21,7 @@ use std::path::PathBuf;
 use getopt::{Kind, Parsed, Spec};
 
 use crate::core::guest::GuestKey;
+use crate::lab::Guests;
 use crate::lxc::Place;
 
 /// What a real `pct` ends with when it gives up without a more precise number.
@@ -57,6 +60,24 @@ pub(crate) struct Site {
     pub(crate) state: PathBuf,
     pub(crate) node: String,
     pub(crate) place: Place,
+    pub(crate) guests: Guests,
+}
+
+impl Site {
+    /// Whether the guest runs. A lab that does not answer runs no simulated guest.
+    fn is_running(&self, guest: &GuestKey) -> bool {
+        match self.guests {
+            Guests::Lxc => self.place.is_running(guest),
+            Guests::Simulated => {
+                let question = Question::Inside {
+                    vmid: guest.vmid,
+                    wish: inside::Wish::Running,
+                };
+                let running = Given::Running { running: true };
+                ask(self, &question).is_ok_and(|answer| answer == Answer::Inside(running))
+            }
+        }
+    }
 }
 
 /// The arguments of one command, checked.
@@ -89,6 +110,7 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
 fn site_of(args: impl IntoIterator<Item = OsString>) -> Result<(Site, Vec<OsString>), Died> {
     let mut args = args.into_iter();
     let (mut state, mut node, mut lab, mut scope) = (None, None, None, None);
+    let mut guests = Guests::Lxc;
     let bad = || Died::new("pct: the lab's own arguments are damaged");
     loop {
         let name = args.next().ok_or_else(bad)?;
@@ -101,6 +123,7 @@ fn site_of(args: impl IntoIterator<Item = OsString>) -> Result<(Site, Vec<OsStri
             Some("--state") => state = Some(PathBuf::from(value)),
             Some("--node") => node = Some(text()?),
             Some("--lab") => lab = Some(text()?),
+            Some("--guests") if text()? == Guests::Simulated.word() => guests = Guests::Simulated,
             Some("--scope") => scope = Some(text()?),
             Some(_) | None => return Err(bad()),
         }
@@ -113,6 +136,7 @@ fn site_of(args: impl IntoIterator<Item = OsString>) -> Result<(Site, Vec<OsStri
             state,
             node,
             place: Place::new(lab, scope),
+            guests,
         },
         args.collect(),
     ))
@@ -235,11 +259,17 @@ impl Call {
                 ..
             } => Ok(config),
             Answer::Config { config: None, .. } => Err(Died::not_found(&self.guest)),
-            Answer::List { .. } | Answer::Unlocked { .. } => Err(Died::new("unexpected answer")),
+            Answer::List { .. } | Answer::Unlocked { .. } | Answer::Inside(_) => {
+                Err(Died::new("unexpected answer"))
+            }
         }
     }
 
     fn is_running(&self) -> bool {
-        self.site.place.is_running(&self.guest)
+        self.site.is_running(&self.guest)
+    }
+
+    fn is_simulated(&self) -> bool {
+        self.site.guests == Guests::Simulated
     }
 }

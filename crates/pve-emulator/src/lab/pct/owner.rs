@@ -4,6 +4,7 @@ use std::ffi::OsStr;
 
 use super::Died;
 use super::getopt::Parsed;
+use crate::sim::guest::Wish;
 
 /// What a file gets; names are looked up where the file is made.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -33,6 +34,18 @@ impl Ownership {
             group: text("group"),
             mode: text("perms"),
         }
+    }
+
+    /// With its mode as a number; names are looked up by who has the guest's files.
+    ///
+    /// # Errors
+    /// The mode is no number.
+    pub(super) fn unresolved(&self) -> Result<Wish, Died> {
+        Ok(Wish {
+            user: self.user.clone(),
+            group: self.group.clone(),
+            mode: self.mode.as_deref().map(mode_of).transpose()?,
+        })
     }
 
     /// Looks names up in the `/etc` that is visible now.

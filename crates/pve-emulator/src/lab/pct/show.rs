@@ -41,7 +41,9 @@ pub(super) fn unlock(call: Call) -> Result<u8, Died> {
     )? {
         Answer::Unlocked { found: true } => Ok(0),
         Answer::Unlocked { found: false } => Err(Died::not_found(&call.guest)),
-        Answer::Config { .. } | Answer::List { .. } => Err(Died::new("unexpected answer")),
+        Answer::Config { .. } | Answer::List { .. } | Answer::Inside(_) => {
+            Err(Died::new("unexpected answer"))
+        }
     }
 }
 
@@ -63,7 +65,7 @@ pub(super) fn list(site: &Site) -> Result<u8, Died> {
             vmid: *vmid,
         };
         let value = |key: &str| config.get(key).map_or("", String::as_str);
-        let status = word(site.place.is_running(&guest));
+        let status = word(site.is_running(&guest));
         table.push_str(&row(
             &vmid.to_string(),
             status,

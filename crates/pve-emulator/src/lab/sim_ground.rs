@@ -1,0 +1,64 @@
+//! What a lab with simulated guests stands on: its lock, its block of addresses, its guests.
+
+use std::fs::File;
+use std::path::Path;
+
+use super::cluster::OsTemplateFile;
+use super::error::LabError;
+use super::ground::{BRIDGE_IN_CONFIGURATIONS, lock_state, open_leases};
+use super::template::TEMPLATE_NAME;
+use crate::sim::guest::Image;
+use crate::sim::{Block, SimDriver, SimSetup};
+
+/// Directory of the guests in the state directory.
+pub(super) const GUESTS: &str = "guests";
+
+/// The ground while it is held.
+#[derive(Debug)]
+pub(super) struct SimGround {
+    pub(super) block: Block,
+    pub(super) driver: SimDriver,
+    pub(super) template: OsTemplateFile,
+    _lock: File,
+}
+
+impl SimGround {
+    /// Takes the lab at `state`; guests that ran before listen again when this returns.
+    ///
+    /// # Errors
+    /// Another lab holds the state, no addresses are free, or the state cannot be read.
+    pub(super) async fn take(state: &Path) -> Result<Self, LabError> {
+        let lock = lock_state(state)?;
+        let block = Block::take(state)?;
+        let image = Image::shipped().map_err(|error| LabError::Refused(error.to_string()))?;
+        let template = OsTemplateFile {
+            bytes: image.archive_bytes,
+            made_s: image.made_s,
+        };
+        let guests = state.join(GUESTS);
+        let setup = SimSetup {
+            guests: guests.clone(),
+            image,
+            template: TEMPLATE_NAME.to_owned(),
+            bridge_in_configurations: BRIDGE_IN_CONFIGURATIONS.to_owned(),
+            leases: open_leases(state, block.gateway)?,
+        };
+        let driver = SimDriver::open(setup).await;
+        let driver = driver.map_err(|reason| LabError::BadState {
+            path: guests,
+            reason,
+        })?;
+        Ok(Self {
+            block,
+            driver,
+            template,
+            _lock: lock,
+        })
+    }
+
+    /// The block as it is written.
+    pub(super) fn range(&self) -> String {
+        let [a, b, c, _] = self.block.gateway.octets();
+        format!("{a}.{b}.{c}.0/24")
+    }
+}

@@ -1,0 +1,113 @@
+//! Power: boot, halt, and what the machine around a guest does to it.
+
+use super::exec::{Run, World};
+use super::machine::{Faults, Guest, Shape};
+use super::processes::Process;
+use super::units::{self, Verdict};
+
+/// Which units a boot starts.
+const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
+
+impl Guest {
+    /// Boots with this shape; a guest that runs goes on.
+    pub fn boot(&mut self, world: &World<'_>, shape: Shape) {
+        if self.running {
+            return;
+        }
+        self.shape = shape;
+        self.halt();
+        self.running = true;
+        self.write_identity(world.now_s);
+        for (program, memory_mib) in world.image.base_programs() {
+            let argv = [format!("/lib/systemd/{program}")];
+            let argv = if program == "systemd" {
+                ["/sbin/init".to_owned()]
+            } else {
+                argv
+            };
+            self.add_process(Process::of(&argv, *memory_mib, None));
+        }
+        let mut run = Run::new(self, world);
+        let wanted: Vec<String> = run
+            .guest
+            .files
+            .children(WANTS)
+            .map(|(name, _)| name.to_owned())
+            .collect();
+        for unit in wanted {
+            // A unit that does not come up is in the journal and makes the system degraded.
+            let _ = units::start(&mut run, &unit);
+        }
+    }
+
+    /// Everything in memory is gone.
+    pub fn halt(&mut self) {
+        self.running = false;
+        self.units.clear();
+        self.processes.clear();
+        self.next_pid = 1;
+        self.faults.exec_hangs = false;
+        self.faults.hogged_mib = 0;
+        for volatile in ["/run", "/tmp"] {
+            let names: Vec<String> = self
+                .files
+                .children(volatile)
+                .map(|(name, _)| format!("{volatile}/{name}"))
+                .filter(|path| path != "/run/lock")
+                .collect();
+            for path in names {
+                // They were just listed.
+                let _ = self.files.remove_tree(&path);
+            }
+        }
+        let locks: Vec<String> = self
+            .files
+            .children("/run/lock")
+            .map(|(name, _)| format!("/run/lock/{name}"))
+            .collect();
+        for path in locks {
+            let _ = self.files.remove_tree(&path);
+        }
+    }
+
+    /// What Proxmox writes into a guest before it boots.
+    fn write_identity(&mut self, now_s: u64) {
+        let name = self.shape.hostname.clone();
+        let hosts = format!("127.0.0.1 localhost\n::1 localhost\n127.0.1.1 {name}\n");
+        // A guest whose /etc was destroyed boots without them.
+        let _ = self
+            .files
+            .write("/etc/hostname", format!("{name}\n").into_bytes(), now_s);
+        let _ = self.files.write("/etc/hosts", hosts.into_bytes(), now_s);
+    }
+
+    /// Breaks or mends it. Memory that is taken away ends processes at once.
+    pub fn set_faults(&mut self, world: &World<'_>, faults: Faults) {
+        self.faults = faults;
+        if self.running {
+            Run::new(self, world).relieve_memory();
+        }
+    }
+
+    /// The machine around the guest no longer lets it have this port: whoever listens there ends.
+    pub fn lose_port(&mut self, world: &World<'_>, port: u16) {
+        let listeners = self
+            .listening()
+            .into_iter()
+            .filter(|open| open.port == port);
+        let pids: Vec<u32> = listeners.map(|open| open.pid).collect();
+        for pid in pids {
+            units::end_process(&mut Run::new(self, world), pid, Verdict::ExitCode);
+        }
+    }
+
+    /// Kills the main process of a unit, as SIGKILL from nowhere would. False when it has none.
+    pub fn crash_unit(&mut self, world: &World<'_>, unit: &str) -> bool {
+        let name = units::full_name(unit);
+        let pid = self.units.get(&name).and_then(|state| state.main_pid);
+        if let Some(pid) = pid {
+            units::end_process(&mut Run::new(self, world), pid, Verdict::Signal);
+        }
+        pid.is_some()
+    }
+}

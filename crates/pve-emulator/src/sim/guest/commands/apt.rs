@@ -1,0 +1,291 @@
+//! `apt-get update|install|remove|purge|clean`.
+
+use super::super::exec::{Ended, Run};
+use super::super::machine::PackageState;
+use super::super::options::Options;
+use super::super::units;
+use super::systemctl;
+
+/// What `update` leaves, and `install` needs.
+const LISTS: &str = "/var/lib/apt/lists";
+
+const OPTIONS: Options = Options {
+    short: "qyso:t:",
+    long: &[
+        "quiet=?",
+        "yes",
+        "assume-yes",
+        "no-install-recommends",
+        "install-recommends",
+        "purge",
+        "option=",
+        "reinstall",
+        "allow-downgrades",
+        "simulate",
+        "no-upgrade",
+        "auto-remove",
+        "autoremove",
+    ],
+};
+
+/// The command.
+pub(crate) fn apt_get(run: &mut Run<'_>, args: &[String]) -> Ended {
+    let given = match OPTIONS.read("apt-get", args) {
+        Ok(given) => given,
+        Err(_) => {
+            let bad = args.iter().find(|arg| arg.starts_with('-'));
+            let bad = bad.map_or("", String::as_str);
+            let text = format!(
+                "E: Command line option {bad} is not understood in combination with the other options"
+            );
+            return Ended::failed(100, text);
+        }
+    };
+    let Some((verb, names)) = given.rest.split_first() else {
+        return Ended::ok();
+    };
+    match verb.as_str() {
+        "update" => update(run),
+        "install" => Apt { run }.install(names),
+        "remove" => Apt { run }.remove(names, given.has(&["purge"])),
+        "purge" => Apt { run }.remove(names, true),
+        "clean" | "autoclean" | "autoremove" | "upgrade" | "dist-upgrade" => head(""),
+        other => Ended::failed(100, format!("E: Invalid operation {other}")),
+    }
+}
+
+fn head(more: &str) -> Ended {
+    Ended::said(format!("Reading package lists...\n{more}"))
+}
+
+fn update(run: &mut Run<'_>) -> Ended {
+    let suite = &run.world.image.suite;
+    let list = format!("{LISTS}/deb.debian.org_debian_dists_{suite}_main_binary-amd64_Packages");
+    let now_s = run.world.now_s;
+    if let Err(error) = run.guest.files.write(&list, b"".to_vec(), now_s) {
+        return Ended::failed(
+            100,
+            format!("E: Could not open file {list} - open ({error})"),
+        );
+    }
+    Ended::said(format!(
+        "Get:1 http://deb.debian.org/debian {suite} InRelease\nGet:2 http://deb.debian.org/debian {suite}/main amd64 Packages\nReading package lists...\n"
+    ))
+}
+
+struct Apt<'a, 'b> {
+    run: &'a mut Run<'b>,
+}
+
+impl Apt<'_, '_> {
+    fn install(&mut self, names: &[String]) -> Ended {
+        let mut report = head("Building dependency tree...\nReading state information...\n");
+        for name in names {
+            if !self.is_known(name) {
+                report.complain(100, &format!("E: Unable to locate package {name}"));
+            }
+        }
+        if report.exit != 0 {
+            return report;
+        }
+        let mut wanted = Vec::new();
+        for name in names {
+            if self.run.guest.is_installed(name) {
+                let version = self.run.guest.packages.get(name).map(|s| s.version.clone());
+                let version = version.unwrap_or_default();
+                report = report.stdout(format!(
+                    "{name} is already the newest version ({version}).\n"
+                ));
+            }
+            self.collect(name, &mut wanted);
+        }
+        let in_the_way = self.conflicts(&wanted);
+        let count = wanted.len();
+        let removed = in_the_way.len();
+        if count > 0 {
+            let names = wanted.join(" ");
+            report = report.stdout(format!(
+                "The following NEW packages will be installed:\n  {names}\n"
+            ));
+        }
+        report = report.stdout(format!(
+            "0 upgraded, {count} newly installed, {removed} to remove and 0 not upgraded.\n"
+        ));
+        for name in in_the_way {
+            let ended = self.take_away(&name, false);
+            report = report.then(ended);
+        }
+        for name in &wanted {
+            let ended = self.unpack(name);
+            report = report.then(ended);
+            if report.exit != 0 {
+                return report;
+            }
+        }
+        for name in &wanted {
+            let ended = self.configure(name);
+            report = report.then(ended);
+        }
+        report
+    }
+
+    /// The archive's packages are known once the lists are there; installed ones always.
+    fn is_known(&self, name: &str) -> bool {
+        let files = &self.run.guest.files;
+        let has_lists = files.children(LISTS).next().is_some();
+        self.run.guest.is_installed(name) || has_lists && self.run.world.image.has(name)
+    }
+
+    /// The package with what it needs, dependencies first.
+    fn collect(&self, name: &str, into: &mut Vec<String>) {
+        if self.run.guest.is_installed(name) || into.iter().any(|known| known == name) {
+            return;
+        }
+        if let Some(package) = self.run.world.image.package(name) {
+            for needed in &package.depends {
+                self.collect(needed, into);
+            }
+        }
+        into.push(name.to_owned());
+    }
+
+    fn conflicts(&self, wanted: &[String]) -> Vec<String> {
+        let image = self.run.world.image;
+        let packages = wanted.iter().filter_map(|name| image.package(name));
+        let mut found: Vec<String> = packages
+            .flat_map(|package| package.conflicts.iter().cloned())
+            .filter(|name| self.run.guest.is_installed(name))
+            .collect();
+        found.dedup();
+        found
+    }
+
+    fn unpack(&mut self, name: &str) -> Ended {
+        let now_s = self.run.world.now_s;
+        let Some(package) = self.run.world.image.package(name) else {
+            return Ended::ok();
+        };
+        for file in &package.files {
+            // A configuration file that is there, or was taken away on purpose, stays as the user left it.
+            let known = self.run.guest.packages.contains_key(name);
+            let kept = file.is_configuration() && !file.is_dir() && known;
+            if !kept {
+                file.place(&mut self.run.guest.files, now_s);
+            }
+        }
+        let state = PackageState {
+            version: package.version.clone(),
+            installed: true,
+        };
+        self.run.guest.packages.insert(name.to_owned(), state);
+        let (version, kib) = (&package.version, package.kib);
+        Ended::said(format!(
+            "Get:1 http://deb.debian.org/debian bookworm/main amd64 {name} amd64 {version} [{kib} kB]\nUnpacking {name} ({version}) ...\n"
+        ))
+    }
+
+    fn configure(&mut self, name: &str) -> Ended {
+        let Some(package) = self.run.world.image.package(name) else {
+            return Ended::ok();
+        };
+        let mut report = Ended::said(format!("Setting up {name} ({}) ...\n", package.version));
+        for unit in self.units_ready(name) {
+            let enabled = systemctl::enable(self.run, &unit);
+            report.stdout.extend(enabled.stderr);
+            let started = units::start(self.run, &unit);
+            if started.exit != 0 {
+                // As Debian's scripts do: a unit that does not start leaves the package half configured.
+                report = report.then(started);
+                report.complain(
+                    100,
+                    &format!("E: Sub-process /usr/bin/dpkg returned an error code (1) ({name})"),
+                );
+            }
+        }
+        report
+    }
+
+    /// Units of packages that are complete with this one: a unit may come with another package than its program.
+    fn units_ready(&self, name: &str) -> Vec<String> {
+        let image = self.run.world.image;
+        let Some(package) = image.package(name) else {
+            return Vec::new();
+        };
+        let own = std::iter::once(package);
+        let needed = package
+            .depends
+            .iter()
+            .filter_map(|name| image.package(name));
+        let units = own.chain(needed).flat_map(|package| package.units.iter());
+        let runnable = |unit: &&String| {
+            let program = units::load(self.run, unit)
+                .and_then(|(_, file)| file.one("Service", "ExecStart").map(str::to_owned));
+            let program = program.unwrap_or_default();
+            let program = program.split_whitespace().next().unwrap_or_default();
+            self.run.find(program).is_ok()
+        };
+        units.filter(runnable).cloned().collect()
+    }
+
+    fn remove(&mut self, names: &[String], purge: bool) -> Ended {
+        let mut report = head("Building dependency tree...\nReading state information...\n");
+        for name in names {
+            if !self.is_known(name) && !self.run.guest.packages.contains_key(name) {
+                report.complain(100, &format!("E: Unable to locate package {name}"));
+            }
+        }
+        if report.exit != 0 {
+            return report;
+        }
+        for name in names {
+            if !self.run.guest.is_installed(name) && !purge {
+                report = report.stdout(format!(
+                    "Package '{name}' is not installed, so not removed\n"
+                ));
+                continue;
+            }
+            for dependent in self.dependents(name) {
+                let ended = self.take_away(&dependent, purge);
+                report = report.then(ended);
+            }
+            let ended = self.take_away(name, purge);
+            report = report.then(ended);
+        }
+        report
+    }
+
+    fn dependents(&self, name: &str) -> Vec<String> {
+        let installed = self.run.guest.packages.keys();
+        let needs = |other: &&String| {
+            let package = self.run.world.image.package(other);
+            self.run.guest.is_installed(other)
+                && package.is_some_and(|package| package.depends.iter().any(|n| n == name))
+        };
+        installed.filter(needs).cloned().collect()
+    }
+
+    fn take_away(&mut self, name: &str, purge: bool) -> Ended {
+        let Some(state) = self.run.guest.packages.get(name).cloned() else {
+            return Ended::ok();
+        };
+        let Some(package) = self.run.world.image.package(name) else {
+            let text =
+                format!("E: Removing essential system-critical packages is not permitted: {name}");
+            return Ended::failed(100, text);
+        };
+        for unit in self.units_ready(name) {
+            let _ = units::stop(self.run, &unit);
+        }
+        let files = package.files.iter().filter(|file| !file.is_dir());
+        for file in files.filter(|file| purge || !file.is_configuration()) {
+            // Somebody may have removed it before.
+            let _ = self.run.guest.files.unlink(&file.path);
+        }
+        if purge {
+            self.run.guest.packages.remove(name);
+        } else if let Some(state) = self.run.guest.packages.get_mut(name) {
+            state.installed = false;
+        }
+        Ended::said(format!("Removing {name} ({}) ...\n", state.version))
+    }
+}
