@@ -12,7 +12,12 @@ use crate::say;
 /// Installs what is missing, builds the binary and becomes `proximity try ARGS`.
 /// Comes back only when that failed.
 pub(crate) fn become_try(place: &Place, args: &[String]) -> Result<std::convert::Infallible> {
+    let simulated = args
+        .iter()
+        .any(|arg| arg == "simulated" || arg == "--guests=simulated");
     match packages::ensure(place)? {
+        // Simulated containers need none of them.
+        Packages::Missing(_) if simulated => {}
         Packages::Present => {}
         Packages::Installed(names) => say::note(format!("installed {}", names.join(", "))),
         // `proximity try` itself says what it cannot do without them.

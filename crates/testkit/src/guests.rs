@@ -134,7 +134,9 @@ impl Guests {
 
     /// Makes a guest ignore its halt signal.
     pub fn ignore_shutdown(&self, vmid: u32) {
-        self.at(vmid, |resident| resident.guest.faults.ignores_shutdown = true);
+        self.at(vmid, |resident| {
+            resident.guest.faults.ignores_shutdown = true
+        });
     }
 
     /// Makes the destroy task of a guest fail, or no longer.
@@ -258,7 +260,9 @@ impl GuestAccess for Guests {
 
     async fn pull(&self, target: &GuestTarget, pull: Pull) -> Result<Bytes, GuestError> {
         let pulled = self.running(target, |guest| guest::pull(guest, &pull.path))?;
-        pulled.map(Bytes::from).map_err(|message| failed(target, message))
+        pulled
+            .map(Bytes::from)
+            .map_err(|message| failed(target, message))
     }
 }
 

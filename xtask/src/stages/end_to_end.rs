@@ -1,9 +1,14 @@
 //! `proximity try --once` as a stage: its report is read and judged field by field.
 
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
 use super::Stand;
+use crate::invocation::{Captured, Invocation};
 use crate::ledger::Outcome;
 use crate::try_run;
 
@@ -23,38 +28,84 @@ struct Report {
     leftovers: Vec<serde_json::Value>,
 }
 
-/// Runs it as root; without root it is skipped, because the guests are real containers.
+/// Runs it with simulated containers as an ordinary user, then, as root, with real ones.
 pub(super) fn run(stand: &Stand<'_>) -> Result<Outcome> {
+    let simulated = simulated(stand)?;
     if !stand.place.is_root {
-        return Ok(Outcome::skipped(
-            "`try` starts real containers and needs root",
-        ));
+        let skipped = Outcome::skipped("`try` with real containers needs root");
+        return Ok(simulated.and(skipped));
     }
     let run = try_run::invocation(stand.place, &["--once".to_owned()])
         .until(stand.deadline)
         .tee(stand.place.root())?;
+    Ok(simulated.and(outcome(&run, "lxc")?))
+}
+
+/// User and group of nobody: what it may do, everybody may.
+const NOBODY: u32 = 65_534;
+
+fn simulated(stand: &Stand<'_>) -> Result<Outcome> {
+    let args = ["--guests", "simulated", "--once"];
+    if !stand.place.is_root {
+        let run = try_run::invocation(stand.place, &args.map(str::to_owned))
+            .until(stand.deadline)
+            .tee(stand.place.root())?;
+        return outcome(&run, "simulated");
+    }
+    // The checkout may be closed to others, so the program comes along to where they may be.
+    let name = format!("proximity-try-{}", std::process::id());
+    let folder = std::env::temp_dir().join(name);
+    std::fs::create_dir_all(&folder)?;
+    let run = as_nobody(stand, &folder, &args);
+    std::fs::remove_dir_all(&folder)?;
+    outcome(&run?, "simulated")
+}
+
+fn as_nobody(stand: &Stand<'_>, folder: &Path, args: &[&str]) -> Result<Captured> {
+    let program = folder.join("proximity");
+    std::fs::copy(try_run::binary(stand.place), &program)?;
+    std::fs::set_permissions(folder, Permissions::from_mode(0o755))?;
+    std::fs::set_permissions(&program, Permissions::from_mode(0o755))?;
+    let state = folder.join("try");
+    std::fs::create_dir(&state)?;
+    std::os::unix::fs::chown(&state, Some(NOBODY), Some(NOBODY))?;
+    let id = NOBODY.to_string();
+    Invocation::new("setpriv")
+        .args(["--reuid", &id, "--regid", &id, "--clear-groups", "--"])
+        .arg(program)
+        .arg("try")
+        .args(args)
+        .arg("--dir")
+        .arg(state)
+        .until(stand.deadline)
+        .tee(folder)
+}
+
+fn outcome(run: &Captured, guests: &str) -> Result<Outcome> {
     if !run.ended.is_success() {
         return Ok(Outcome::failed(format!(
-            "`proximity try --once` {}",
+            "`proximity try --guests {guests} --once` {}",
             run.ended.describe()
         )));
     }
-    let complaints = judge(run.stdout.lines().last().unwrap_or_default())?;
+    let complaints = judge(run.stdout.lines().last().unwrap_or_default(), guests)?;
     Ok(if complaints.is_empty() {
-        Outcome::passed("deployed, served, stopped, started and removed; nothing left behind")
+        Outcome::passed(format!(
+            "{guests}: deployed, served, stopped, started and removed; nothing left behind"
+        ))
     } else {
-        Outcome::failed(complaints.join("; "))
+        Outcome::failed(format!("{guests}: {}", complaints.join("; ")))
     })
 }
 
 /// What is wrong with a report; nothing if all is as promised.
-fn judge(line: &str) -> Result<Vec<String>> {
+fn judge(line: &str, guests: &str) -> Result<Vec<String>> {
     let report: Report = serde_json::from_str(line)
         .with_context(|| format!("the last line of `try --once` is no report: {line:?}"))?;
     let promises = [
         (
-            report.guests == "lxc",
-            format!("guests are {:?}, not real containers", report.guests),
+            report.guests == guests,
+            format!("guests are {:?}, not {guests}", report.guests),
         ),
         (
             report.http_status == 200,
@@ -105,7 +156,7 @@ mod tests {
 
     #[test]
     fn a_good_report_has_no_complaint() {
-        assert_eq!(judge(GOOD).unwrap(), Vec::<String>::new());
+        assert_eq!(judge(GOOD, "lxc").unwrap(), Vec::<String>::new());
     }
 
     #[test]
@@ -120,13 +171,17 @@ mod tests {
             (r#""removed":true"#, r#""removed":false"#),
             (r#""leftovers":[]"#, r#""leftovers":["bridge proxbr0"]"#),
         ] {
-            assert_eq!(judge(&GOOD.replace(good, bad)).unwrap().len(), 1, "{bad}");
+            assert_eq!(
+                judge(&GOOD.replace(good, bad), "lxc").unwrap().len(),
+                1,
+                "{bad}"
+            );
         }
     }
 
     #[test]
     fn something_else_on_the_last_line_is_an_error() {
-        assert!(judge("done").is_err());
-        assert!(judge("{}").is_err());
+        assert!(judge("done", "lxc").is_err());
+        assert!(judge("{}", "lxc").is_err());
     }
 }

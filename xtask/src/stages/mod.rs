@@ -128,7 +128,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "try",
         minutes: 5,
-        shows: "`try --once`: from nothing to a page served by a real container, and back",
+        shows: "`try --once`: from nothing to a served page and back, simulated as nobody and real as root",
         needs: &["packages", "build"],
         run: end_to_end::run,
     },

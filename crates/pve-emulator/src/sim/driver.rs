@@ -419,3 +419,7 @@ fn cores_there() -> u32 {
 pub(super) fn now_s() -> u64 {
     now_ms() / 1_000
 }
+
+#[cfg(test)]
+#[path = "driver_tests.rs"]
+mod tests;

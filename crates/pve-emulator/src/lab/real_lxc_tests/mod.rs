@@ -1,6 +1,7 @@
 //! Tests with real containers: each runs this very test again inside a private namespace, and afterwards checks from
 //! outside that nothing of it is left on the machine.
 
+mod alike;
 mod driver;
 mod ending;
 mod life;

@@ -5,6 +5,8 @@ use super::machine::{Faults, Guest, Shape};
 use super::processes::Process;
 use super::units::{self, Verdict};
 
+/// The first program.
+const INIT: &str = "systemd";
 /// Which units a boot starts.
 const WANTS: &str = "/etc/systemd/system/multi-user.target.wants";
 
@@ -18,13 +20,11 @@ impl Guest {
         self.halt();
         self.running = true;
         self.write_identity(world.now_s);
-        for (program, memory_mib) in world.image.base_programs() {
+        let programs = world.image.base_programs();
+        let init = programs.get(INIT).copied().unwrap_or(1);
+        self.add_process(Process::of(&["/sbin/init".to_owned()], init, None));
+        for (program, memory_mib) in programs.iter().filter(|(name, _)| *name != INIT) {
             let argv = [format!("/lib/systemd/{program}")];
-            let argv = if program == "systemd" {
-                ["/sbin/init".to_owned()]
-            } else {
-                argv
-            };
             self.add_process(Process::of(&argv, *memory_mib, None));
         }
         let mut run = Run::new(self, world);

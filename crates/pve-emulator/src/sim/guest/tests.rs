@@ -247,10 +247,11 @@ fn memory_has_a_limit() {
 fn memory_taken_away_ends_the_largest_process() {
     let mut room = with_site();
     let faults = Faults {
-        hogged_mib: 240,
+        hogged_mib: 239,
         ..Faults::default()
     };
     room.with(|guest, world| guest.set_faults(world, faults.clone()));
+    assert!(room.guest.used_mib() <= 256, "{:?}", room.guest.processes);
     assert_eq!(room.fetch(8080, "/"), None);
     assert_eq!(room.run(&["systemctl", "is-active", "nginx"]).1, "failed\n");
 }

@@ -95,7 +95,10 @@ impl Parser {
                 Some(Token::Mark("||")) => After::Failure,
                 Some(Token::Mark("&")) => return Err("jobs (&) are beyond this shell".to_owned()),
                 Some(Token::Mark(";")) => After::Any,
-                _ => continue,
+                _ => {
+                    after = After::Any;
+                    continue;
+                }
             };
             self.tokens.next();
         }
