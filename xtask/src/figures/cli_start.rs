@@ -29,7 +29,7 @@ pub(crate) const FIGURE: Figure = Figure {
     binaries: &[Binary::Plain, Binary::ApiWorld],
     prepare,
     needs_root: false,
-    in_tests: true,
+    in_tests: false,
     full_limit: Duration::from_secs(120),
     measure,
 };
@@ -74,20 +74,25 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     }
     let [bare, version, script] = taken.map(median);
     let times = version / bare;
-    let list = list(bench, &proximity)?;
     say::note(format!(
-        "P10: completion {:.1}x a bare start; list of {APPS} apps {:.0} ms, {:.0}x",
-        script / bare,
-        list,
-        list / bare
+        "P10: completion {:.1}x a bare start",
+        script / bare
     ));
+    // Recording so many apps takes longer than a quick measurement may.
+    let list = (!bench.mode.quick)
+        .then(|| list(bench, &proximity))
+        .transpose()?;
+    if let Some(ms) = list {
+        let times = ms / bare;
+        say::note(format!("P10: list of {APPS} apps {ms:.0} ms, {times:.0}x"));
+    }
     Ok(Measured {
         value: format!("{times:.2}"),
         unit: "x bare start",
         reached: times <= MOST,
         raw: serde_json::json!({
             "rounds": rounds, "bare_ms": bare, "version_ms": version, "completion_ms": script,
-            "version_times": times, "completion_times": script / bare, "list_ms": list, "list_times": list / bare,
+            "version_times": times, "completion_times": script / bare, "list_ms": list,
             "listed_apps": APPS,
         }),
     })
