@@ -7,6 +7,7 @@
 pub mod app;
 pub mod create;
 pub mod destroy;
+pub mod event;
 pub mod failure;
 pub mod guest;
 pub mod ids;

@@ -1,11 +1,13 @@
 //! Applying a worker's effects inside the transaction of its step.
 
 use proximity_domain::app::StatusLabel;
+use proximity_domain::event::EventKind;
 use proximity_domain::time::Timestamp;
+use serde_json::json;
 
 use crate::apps::{live_app, not_live, set_status};
 use crate::archive::archive;
-use crate::effects::Effects;
+use crate::effects::{Effects, NewEvent, NewLogLine};
 use crate::error::StoreError;
 use crate::guests;
 use crate::journal::{add_event, add_log_line};
@@ -25,7 +27,7 @@ pub(crate) async fn apply(
         guests::change(tx, change, app, operation.id, now).await?;
     }
     if let Some(status) = &effects.status {
-        set_status(tx, app, status, now).await?;
+        set_status(tx, app, status, Some(operation.id), now).await?;
     }
     if let Some(url) = &effects.url {
         let changed = query("UPDATE apps SET url = $2 WHERE id = $1 AND archived_at IS NULL")
@@ -47,6 +49,10 @@ pub(crate) async fn apply(
     for line in &effects.log {
         add_log_line(tx, line, app, operation.id, now).await?;
     }
+    if effects.percent.is_some() || !effects.log.is_empty() {
+        let event = progressed(operation, effects.percent, effects.log.last());
+        add_event(tx, &event, Some(app), Some(operation.id), now).await?;
+    }
     for event in &effects.events {
         add_event(tx, event, Some(app), Some(operation.id), now).await?;
     }
@@ -55,6 +61,24 @@ pub(crate) async fn apply(
         archive(tx, app, operation.id, rest, now).await?;
     }
     Ok(())
+}
+
+/// One event per commit that moves or says something, however many lines it says.
+fn progressed(
+    operation: &OperationRecord,
+    percent: Option<u8>,
+    newest: Option<&NewLogLine>,
+) -> NewEvent {
+    let percent = percent.unwrap_or(operation.percent).min(100);
+    NewEvent {
+        kind: EventKind::OperationProgressed,
+        body: json!({
+            "kind": operation.kind,
+            "percent": percent,
+            "step": newest.and_then(|line| line.step.as_deref()),
+            "message": newest.map(|line| line.message.as_str()),
+        }),
+    }
 }
 
 /// Refuses to end an operation that would leave its live app on the way to somewhere, with nobody to take it there.

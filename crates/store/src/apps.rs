@@ -1,12 +1,16 @@
 //! Apps: reading live and archived ones.
 
 use proximity_domain::app::Status;
-use proximity_domain::ids::AppId;
+use proximity_domain::event::EventKind;
+use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::ports::PortPair;
 use proximity_domain::time::Timestamp;
 use secrecy::SecretString;
+use serde_json::json;
 
+use crate::effects::NewEvent;
 use crate::error::StoreError;
+use crate::journal::add_event;
 use crate::records::AppRecord;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::seal::Place;
@@ -178,8 +182,14 @@ pub(crate) async fn set_status(
     tx: &mut Tx,
     id: AppId,
     status: &Status,
+    operation: Option<OperationId>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let before = live_app(tx, id).await?.ok_or_else(|| not_live(id))?;
+    if before.status != *status {
+        let event = status_changed(&before.status, status);
+        add_event(tx, &event, Some(id), operation.or(before.operation), now).await?;
+    }
     let changed = query(
         "UPDATE apps SET status = $2, status_full = $3, \
          status_changed_at = CASE WHEN status_full = $3 THEN status_changed_at ELSE $4 END \
@@ -194,6 +204,27 @@ pub(crate) async fn set_status(
     match changed.rows_affected() {
         0 => Err(not_live(id)),
         _ => Ok(()),
+    }
+}
+
+fn status_changed(from: &Status, to: &Status) -> NewEvent {
+    let problem = match to {
+        Status::Error { why, .. } => Some(why),
+        Status::Deploying
+        | Status::Adopting
+        | Status::Cloning
+        | Status::Running
+        | Status::Stopped
+        | Status::Updating
+        | Status::Removing => None,
+    };
+    NewEvent {
+        kind: EventKind::AppStatusChanged,
+        body: json!({
+            "from": from.label().label(),
+            "to": to.label().label(),
+            "problem": problem,
+        }),
     }
 }
 

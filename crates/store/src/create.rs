@@ -1,6 +1,7 @@
 //! A new app: row, ports, deploy operation, event and audit entry in one commit.
 
 use proximity_domain::app::Status;
+use proximity_domain::event::EventKind;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::time::Timestamp;
 use secrecy::ExposeSecret;
@@ -50,7 +51,6 @@ impl Store {
             refuse(tx, &app).await?;
             insert(tx, &shared.sealer, &app, now).await?;
             let pair = ports::take(tx, shared, app.id, now).await?;
-            insert_operation(tx, &operation, actor, None, now).await?;
             let body = json!({
                 "hostname": app.hostname,
                 "owner": app.owner,
@@ -61,10 +61,11 @@ impl Store {
                 "ports": pair,
             });
             let event = NewEvent {
-                kind: "AppCreated".to_owned(),
+                kind: EventKind::AppCreated,
                 body: body.clone(),
             };
             add_event(tx, &event, Some(app.id), Some(operation.id), now).await?;
+            insert_operation(tx, &operation, actor, None, now).await?;
             let target = app.id.to_string();
             let act = Act::request("app.create", &target, body).of(operation.id);
             add_audit(tx, actor, act, now).await?;

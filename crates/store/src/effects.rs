@@ -1,6 +1,7 @@
 //! What a worker's commit changes besides its step: all in the same transaction.
 
 use proximity_domain::app::Status;
+use proximity_domain::event::EventKind;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::ids::GuestId;
 use proximity_domain::names::{NodeName, Volid};
@@ -71,9 +72,9 @@ pub struct NewLogLine {
 /// An event: a fact that happened, written with its change.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct NewEvent {
-    /// `NounVerbed`, e.g. `AppDeployed`.
-    pub kind: String,
-    /// Its fields; no secrets.
+    /// What happened.
+    pub kind: EventKind,
+    /// The fields its kind lists; no secrets.
     pub body: serde_json::Value,
 }
 

@@ -1,5 +1,6 @@
 //! Host entries: clusters, with their secrets sealed.
 
+use proximity_domain::event::EventKind;
 use proximity_domain::ids::HostId;
 use proximity_domain::time::Timestamp;
 use secrecy::ExposeSecret;
@@ -59,7 +60,7 @@ impl Store {
             }
             refuse_twins(tx, &host).await?;
             insert(tx, sealer, &host).await?;
-            announce(tx, "HostAdded", "host.add", &host, actor, now).await?;
+            announce(tx, EventKind::HostAdded, "host.add", &host, actor, now).await?;
             Ok(host.id)
         })
         .await
@@ -79,7 +80,7 @@ impl Store {
         self.write(async |tx| {
             refuse_twins(tx, &host).await?;
             update(tx, sealer, &host).await?;
-            announce(tx, "HostUpdated", "host.update", &host, actor, now).await
+            announce(tx, EventKind::HostUpdated, "host.update", &host, actor, now).await
         })
         .await
     }
@@ -114,7 +115,7 @@ impl Store {
                 .bind(id.to_string())
                 .execute(&mut *tx)
                 .await?;
-            announce(tx, "HostRemoved", "host.remove", &host, actor, now).await
+            announce(tx, EventKind::HostRemoved, "host.remove", &host, actor, now).await
         })
         .await
     }
@@ -281,7 +282,7 @@ async fn users(tx: &mut Tx, id: HostId) -> Result<usize, StoreError> {
 
 async fn announce(
     tx: &mut Tx,
-    kind: &str,
+    kind: EventKind,
     action: &str,
     host: &HostRecord,
     actor: &Actor,
@@ -289,7 +290,7 @@ async fn announce(
 ) -> Result<(), StoreError> {
     let body = open_part(host);
     let event = NewEvent {
-        kind: kind.to_owned(),
+        kind,
         body: body.clone(),
     };
     add_event(tx, &event, None, None, now).await?;

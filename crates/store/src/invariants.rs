@@ -106,7 +106,39 @@ impl Reader {
     /// The database's; [`StoreError::Damaged`] if a row does not read back.
     pub async fn invariants(&self) -> Result<Vec<String>, StoreError> {
         let reader = self.clone();
-        aside(async move { reader.read(broken_rules).await }).await
+        aside(async move {
+            let mut wrong = reader.read(broken_rules).await?;
+            check_events(&reader, &mut wrong).await?;
+            Ok(wrong)
+        })
+        .await
+    }
+}
+
+/// Every event has the fields that its kind lists, and no others.
+async fn check_events(reader: &Reader, wrong: &mut Vec<String>) -> Result<(), StoreError> {
+    let mut after = 0;
+    loop {
+        let page = reader.events(after, 1000).await?;
+        let Some(last) = page.last() else {
+            return Ok(());
+        };
+        after = last.0;
+        for (seq, _, event, _, _) in &page {
+            let mut listed = event.kind.spec().fields.to_vec();
+            listed.sort_unstable();
+            let body = event.body.as_object();
+            let mut found: Vec<&str> = body
+                .map(|fields| fields.keys().map(String::as_str).collect())
+                .unwrap_or_default();
+            found.sort_unstable();
+            if listed != found {
+                let kind = event.kind.label();
+                wrong.push(format!(
+                    "an event has the fields of its kind: {seq} is {kind} with {found:?}"
+                ));
+            }
+        }
     }
 }
 

@@ -1,5 +1,6 @@
 //! Log lines, events and audit entries: written with the change they tell of, numbered without gaps.
 
+use proximity_domain::event::EventKind;
 use proximity_domain::ids::{AppId, Epoch, OperationId};
 use proximity_domain::time::Timestamp;
 use serde_json::Value;
@@ -82,7 +83,7 @@ pub(crate) async fn add_event(
          SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events",
     )
     .bind(now.0)
-    .bind(&event.kind)
+    .bind(event.kind.label())
     .bind(to_json("event body", &event.body)?)
     .bind(app.map(|a| a.to_string()))
     .bind(operation.map(|o| o.to_string()))
@@ -212,7 +213,7 @@ fn log_line(row: &Row) -> Result<LogLine, StoreError> {
 
 fn event_row(row: &Row) -> Result<EventRow, StoreError> {
     let event = NewEvent {
-        kind: row.text("kind")?,
+        kind: row.label("kind", EventKind::parse)?,
         body: row.json("body")?,
     };
     Ok((

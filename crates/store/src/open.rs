@@ -7,6 +7,8 @@ use proximity_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, params};
 use secrecy::ExposeSecret;
 
+use tokio::sync::watch;
+
 use crate::error::StoreError;
 use crate::key::{KeyFile, at, keep_entry, private, random, refused};
 use crate::migrate::{MIGRATIONS, Migration, bring_up};
@@ -64,6 +66,7 @@ pub(crate) async fn open_with(
         public,
         internal,
         rest_ms,
+        commits: watch::Sender::new(0),
     };
     let readers = Readers::Sqlite(sqlite::Readers::new(readers));
     let writer = Writer::Sqlite(sqlite::Writer::new(desk));

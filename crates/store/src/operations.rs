@@ -1,8 +1,10 @@
 //! Operations: asking for one, reading them, writing their state.
 
 use proximity_domain::app::{Status, StatusEvent};
+use proximity_domain::event::EventKind;
+use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, Epoch, OperationId};
-use proximity_domain::operation::{OperationEvent, OperationKind, OperationState};
+use proximity_domain::operation::{OperationEvent, OperationKind, OperationState, UnwindCause};
 use proximity_domain::time::Timestamp;
 use serde_json::json;
 
@@ -53,12 +55,6 @@ impl Store {
                 None => None,
             };
             insert_operation(tx, &operation, actor, before, now).await?;
-            let body = json!({"kind": operation.kind, "retry_of": operation.retry_of});
-            let event = NewEvent {
-                kind: "OperationQueued".to_owned(),
-                body,
-            };
-            add_event(tx, &event, Some(app), Some(operation.id), now).await?;
             let details = json!({"input": operation.input, "retry_of": operation.retry_of});
             let (action, target) = (format!("app.{}", operation.kind.label()), app.to_string());
             let act = Act::request(&action, &target, details).of(operation.id);
@@ -92,7 +88,7 @@ async fn change_status(
             what: e.to_string(),
         })?;
     }
-    set_status(tx, app.id, to, now).await?;
+    set_status(tx, app.id, to, None, now).await?;
     Ok((app.status != *to).then(|| app.status.clone()))
 }
 
@@ -141,14 +137,20 @@ pub(crate) async fn insert_operation(
     .bind(operation.retry_of.map(|o| o.to_string()))
     .bind(before)
     .bind(now.0)
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
     match added.rows_affected() {
         0 => Err(StoreError::Exists {
             what: "operation",
             id,
         }),
-        _ => Ok(()),
+        _ => {
+            let event = NewEvent {
+                kind: EventKind::OperationQueued,
+                body: json!({"kind": operation.kind, "retry_of": operation.retry_of}),
+            };
+            add_event(tx, &event, Some(operation.app), Some(operation.id), now).await
+        }
     }
 }
 
@@ -159,7 +161,7 @@ pub(crate) async fn advance(
     event: OperationEvent,
     now: Timestamp,
 ) -> Result<OperationState, StoreError> {
-    let next = operation.state.clone().next(event);
+    let next = operation.state.clone().next(event.clone());
     let next = next.map_err(|e| StoreError::IllegalTransition {
         what: e.to_string(),
     })?;
@@ -173,9 +175,36 @@ pub(crate) async fn advance(
     .bind(to_json("state", &next)?)
     .bind(next.is_final().then_some(now.0))
     .bind(i64::from(is_at_work(&next)))
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    if let Some(kind) = EventKind::of_change(&operation.state, &event, &next) {
+        let body = json!({
+            "kind": operation.kind,
+            "state": next.label(),
+            "problem": problem(&next),
+        });
+        let event = NewEvent { kind, body };
+        add_event(tx, &event, Some(operation.app), Some(operation.id), now).await?;
+    }
     Ok(next)
+}
+
+/// Why an operation is in this state, if something went wrong.
+fn problem(state: &OperationState) -> Option<&Failure> {
+    match state {
+        OperationState::Failed { failure }
+        | OperationState::Stuck { failure, .. }
+        | OperationState::Unwinding {
+            cause: UnwindCause::Failure { failure },
+        } => Some(failure),
+        OperationState::Queued
+        | OperationState::Running
+        | OperationState::Unwinding {
+            cause: UnwindCause::Cancel,
+        }
+        | OperationState::Succeeded
+        | OperationState::Cancelled => None,
+    }
 }
 
 /// A worker may hold it.

@@ -1,6 +1,7 @@
 //! What a person may do to an operation: cancel it, retry a stuck one, give a stuck one up.
 
 use proximity_domain::app::{Status, StatusEvent};
+use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationEvent, OperationState};
@@ -44,7 +45,7 @@ impl Store {
             let body = json!({"started": started});
             announce(
                 tx,
-                ("OperationCancelRequested", "operation.cancel"),
+                (EventKind::OperationCancelRequested, "operation.cancel"),
                 &operation,
                 body,
                 actor,
@@ -79,7 +80,7 @@ impl Store {
             let body = json!({"goes_on": state.label()});
             announce(
                 tx,
-                ("OperationRetried", "operation.retry"),
+                (EventKind::OperationRetried, "operation.retry"),
                 &operation,
                 body,
                 actor,
@@ -111,7 +112,7 @@ impl Store {
             fail_app(tx, &operation, failure, now).await?;
             announce(
                 tx,
-                ("OperationAbandoned", "operation.abandon"),
+                (EventKind::OperationAbandoned, "operation.abandon"),
                 &operation,
                 body,
                 actor,
@@ -144,7 +145,9 @@ async fn cancel_queued(
     let deploying = app.is_some_and(|a| a.status == Status::Deploying);
     match before {
         // Nothing was begun, so nothing has changed since it was asked for.
-        Some(before) if !deploying => set_status(tx, operation.app, &before, now).await,
+        Some(before) if !deploying => {
+            set_status(tx, operation.app, &before, Some(operation.id), now).await
+        }
         Some(_) | None if deploying => {
             let message = format!("{} cancelled the deploy before it began", actor.account);
             let hint = "Retry it, or remove the app.";
@@ -169,19 +172,19 @@ async fn fail_app(
     let status = status.map_err(|e| StoreError::IllegalTransition {
         what: e.to_string(),
     })?;
-    set_status(tx, operation.app, &status, now).await
+    set_status(tx, operation.app, &status, Some(operation.id), now).await
 }
 
 async fn announce(
     tx: &mut Tx,
-    (kind, action): (&str, &str),
+    (kind, action): (EventKind, &str),
     operation: &OperationRecord,
     body: Value,
     actor: &Actor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let event = NewEvent {
-        kind: kind.to_owned(),
+        kind,
         body: body.clone(),
     };
     add_event(tx, &event, Some(operation.app), Some(operation.id), now).await?;

@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proximity_domain::ids::InstallationId;
 use proximity_domain::ports::PortRange;
+use tokio::sync::watch;
 
 use crate::error::StoreError;
 use crate::seal::Sealer;
@@ -26,6 +27,8 @@ pub(crate) struct Shared {
     pub(crate) public: PortRange,
     pub(crate) internal: PortRange,
     pub(crate) rest_ms: i64,
+    /// Moved on by every commit of this process.
+    pub(crate) commits: watch::Sender<u64>,
 }
 
 /// Where a reader reads.
@@ -64,6 +67,14 @@ impl Reader {
     #[must_use]
     pub fn installation(&self) -> InstallationId {
         self.shared.installation
+    }
+
+    /// Moves on with every commit of this process: the moment to look for what is new. Commits of other processes
+    /// do not show here, and on some databases an event is numbered after its commit: whoever must not miss one looks
+    /// now and then as well.
+    #[must_use]
+    pub fn commits(&self) -> watch::Receiver<u64> {
+        self.shared.commits.subscribe()
     }
 
     /// Runs `work` on one snapshot of the database.
@@ -113,9 +124,14 @@ impl Store {
         &self,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        match &self.backend {
+        let written = match &self.backend {
             Backend::Sql(writer) => writer.write(work).await,
+        };
+        if written.is_ok() {
+            let commits = &self.shared.commits;
+            commits.send_modify(|commits| *commits = commits.wrapping_add(1));
         }
+        written
     }
 
     /// How the writer is set: `journal_mode`, `synchronous` and `foreign_keys` as SQLite reports them. For diagnosis.

@@ -8,6 +8,7 @@
 
 use async_trait::async_trait;
 use proximity_domain::app::StatusEvent;
+use proximity_domain::event::EventKind;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 
@@ -104,7 +105,7 @@ impl Ending for DeployEnding {
         Ok(Effects {
             status: Some(status_after(cx, StatusEvent::BecameRunning).await?),
             log: vec![line],
-            events: vec![event(cx, "AppDeployed")],
+            events: vec![event(cx, EventKind::AppDeployed)],
             percent: Some(100),
             ..Effects::default()
         })
@@ -118,7 +119,7 @@ impl Ending for DeployEnding {
                 LogLevel::Warning,
                 "Deploy failed; what it had made was removed",
             )],
-            events: vec![event(cx, "AppDeployFailed")],
+            events: vec![event(cx, EventKind::AppDeployFailed)],
             ..Effects::default()
         })
     }

@@ -4,6 +4,7 @@
 //! container was proven absent. Errors: before the destroy everything is put back (protection, route) and the app shows what it is.
 
 use async_trait::async_trait;
+use proximity_domain::event::EventKind;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 
@@ -72,7 +73,7 @@ impl Ending for RemoveEnding {
             archive: true,
             url: Some(None),
             log: vec![cx.line(LogLevel::Info, "Removed")],
-            events: vec![event(cx, "AppRemoved")],
+            events: vec![event(cx, EventKind::AppRemoved)],
             percent: Some(100),
             ..Effects::default()
         })
@@ -81,7 +82,7 @@ impl Ending for RemoveEnding {
     async fn unwound(&self, cx: &Cx) -> StepResult<Effects> {
         Ok(Effects {
             status: Some(observed_status(cx).await?),
-            events: vec![event(cx, "AppRemoveFailed")],
+            events: vec![event(cx, EventKind::AppRemoveFailed)],
             ..Effects::default()
         })
     }

@@ -4,6 +4,7 @@
 //! opened again, and the app shows what it is.
 
 use async_trait::async_trait;
+use proximity_domain::event::EventKind;
 use proximity_store::effects::Effects;
 
 use super::start_app::StartEnding;
@@ -95,7 +96,7 @@ impl Ending for RestartEnding {
         }
         Ok(Effects {
             status: Some(observed_status(cx).await?),
-            events: vec![event(cx, "AppRestartFailed")],
+            events: vec![event(cx, EventKind::AppRestartFailed)],
             ..Effects::default()
         })
     }

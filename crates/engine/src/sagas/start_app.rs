@@ -5,6 +5,7 @@
 
 use async_trait::async_trait;
 use proximity_domain::app::StatusEvent;
+use proximity_domain::event::EventKind;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 
@@ -72,7 +73,7 @@ impl Ending for StartEnding {
         Ok(Effects {
             status: Some(status_after(cx, StatusEvent::BecameRunning).await?),
             log: vec![cx.line(LogLevel::Info, "Running")],
-            events: vec![event(cx, "AppStarted")],
+            events: vec![event(cx, EventKind::AppStarted)],
             ..Effects::default()
         })
     }
@@ -81,14 +82,14 @@ impl Ending for StartEnding {
         if cx.steps().is_empty() {
             // Cancelled before anything was begun: the app is what it was.
             return Ok(Effects {
-                events: vec![event(cx, "AppStartFailed")],
+                events: vec![event(cx, EventKind::AppStartFailed)],
                 ..Effects::default()
             });
         }
         Ok(Effects {
             status: Some(failed_status(cx).await?),
             url: Some(None),
-            events: vec![event(cx, "AppStartFailed")],
+            events: vec![event(cx, EventKind::AppStartFailed)],
             ..Effects::default()
         })
     }

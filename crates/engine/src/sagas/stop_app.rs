@@ -4,6 +4,7 @@
 
 use async_trait::async_trait;
 use proximity_domain::app::StatusEvent;
+use proximity_domain::event::EventKind;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 
@@ -45,7 +46,7 @@ impl Ending for StopEnding {
             status: Some(status_after(cx, StatusEvent::BecameStopped).await?),
             url: Some(None),
             log: vec![cx.line(LogLevel::Info, "Stopped")],
-            events: vec![event(cx, "AppStopped")],
+            events: vec![event(cx, EventKind::AppStopped)],
             ..Effects::default()
         })
     }
@@ -53,7 +54,7 @@ impl Ending for StopEnding {
     async fn unwound(&self, cx: &Cx) -> StepResult<Effects> {
         Ok(Effects {
             status: Some(observed_status(cx).await?),
-            events: vec![event(cx, "AppStopFailed")],
+            events: vec![event(cx, EventKind::AppStopFailed)],
             ..Effects::default()
         })
     }

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use proximity_domain::app::{Status, StatusLabel};
+use proximity_domain::event::EventKind;
 use proximity_domain::ids::HostId;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortPair;
@@ -45,10 +46,16 @@ pub async fn are_created_in_one_commit(make: &impl Make) {
     );
     assert_eq!(queued.requested_by, "admin");
     let events = world.store.events(0, 100).await.unwrap();
-    let (_, at, event, of_app, of_operation) = events.last().unwrap();
-    assert_eq!((event.kind.as_str(), *at), ("AppCreated", world.at()));
-    assert_eq!((*of_app, *of_operation), (Some(app.id), Some(operation.id)));
-    assert_eq!(events.len(), before + 1);
+    let [first, second] = &events[before..] else {
+        panic!("two events: {events:?}");
+    };
+    for ((_, at, event, of_app, of_operation), kind) in [
+        (first, EventKind::AppCreated),
+        (second, EventKind::OperationQueued),
+    ] {
+        assert_eq!((event.kind, *at), (kind, world.at()));
+        assert_eq!((*of_app, *of_operation), (Some(app.id), Some(operation.id)));
+    }
     let audit = world.store.audit(100, 0).await.unwrap();
     let entry = audit.last().unwrap();
     assert_eq!(

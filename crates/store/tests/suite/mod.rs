@@ -5,6 +5,7 @@
 pub mod acts;
 pub mod apps;
 pub mod archive;
+pub mod events;
 pub mod fencing;
 pub mod guests;
 pub mod hosts;
@@ -45,6 +46,7 @@ macro_rules! contract {
                 of_others_are_out_of_reach;
             archive: keeps_history, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day;
+            events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then;
             random: any_sequence_keeps_the_rules;
         }
     };

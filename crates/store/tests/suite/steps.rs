@@ -1,6 +1,7 @@
 //! The step log forwards.
 
 use proximity_domain::app::Status;
+use proximity_domain::event::EventKind;
 use proximity_domain::ids::Epoch;
 use proximity_domain::operation::{OperationState, StuckWas};
 use proximity_domain::saga::StepState;
@@ -66,8 +67,8 @@ pub async fn carry_their_effects(make: &impl Make) {
         percent: Some(30),
     };
     let event = NewEvent {
-        kind: "GuestCreating".to_owned(),
-        body: json!({"vmid": 101}),
+        kind: EventKind::AppStarted,
+        body: json!({"app": app.id, "hostname": "web", "operation": operation.id}),
     };
     let effects = Effects {
         percent: Some(30),

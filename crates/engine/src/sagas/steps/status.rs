@@ -1,6 +1,7 @@
 //! What the end of an operation means for the app's status.
 
 use proximity_domain::app::{Status, StatusEvent};
+use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::operation::{OperationState, UnwindCause};
 use proximity_store::effects::NewEvent;
@@ -71,9 +72,9 @@ pub(crate) async fn observed_status(cx: &Cx) -> StepResult<Status> {
 }
 
 /// An event about the app.
-pub(crate) fn event(cx: &Cx, kind: &str) -> NewEvent {
+pub(crate) fn event(cx: &Cx, kind: EventKind) -> NewEvent {
     NewEvent {
-        kind: kind.to_owned(),
+        kind,
         body: json!({
             "app": cx.app.id,
             "hostname": cx.app.hostname,

@@ -1,0 +1,208 @@
+//! What can be told as an event: one table of kinds, with the fields of each. A kind that is not here cannot be written.
+
+use serde::{Deserialize, Serialize};
+
+use crate::operation::{OperationEvent, OperationState};
+
+/// What happened. The label is the variant's name; a label is never given another meaning.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[allow(missing_docs)] // the table below says it
+pub enum EventKind {
+    AppCreated,
+    AppStatusChanged,
+    AppDeployed,
+    AppDeployFailed,
+    AppStarted,
+    AppStartFailed,
+    AppStopped,
+    AppStopFailed,
+    AppRestartFailed,
+    AppRemoved,
+    AppRemoveFailed,
+    OperationQueued,
+    OperationStarted,
+    OperationTakenOver,
+    OperationProgressed,
+    OperationTurnedBack,
+    OperationSucceeded,
+    OperationFailed,
+    OperationCancelled,
+    OperationGotStuck,
+    OperationCancelRequested,
+    OperationRetried,
+    OperationAbandoned,
+    HostAdded,
+    HostUpdated,
+    HostRemoved,
+}
+
+/// One row of the table.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct EventSpec {
+    /// Stable label.
+    pub label: &'static str,
+    /// Fields of the body. All are there, `null` where there is nothing to say.
+    pub fields: &'static [&'static str],
+    /// When it is written, one sentence.
+    pub when: &'static str,
+}
+
+/// Fields of what an operation's end means for its app.
+const OF_APP: &[&str] = &["app", "hostname", "operation"];
+/// Fields of an operation's change of state.
+const OF_STATE: &[&str] = &["kind", "state", "problem"];
+/// Fields of a host entry, as far as they open no door.
+const OF_HOST: &[&str] = &[
+    "id",
+    "label",
+    "cluster_key",
+    "endpoints",
+    "token_id",
+    "guest_access",
+];
+const OF_NEW_APP: &[&str] = &[
+    "hostname",
+    "owner",
+    "catalog_id",
+    "catalog_version",
+    "host",
+    "node",
+    "ports",
+];
+
+impl EventKind {
+    /// All kinds, in the order of the reference.
+    pub const ALL: [Self; 26] = [
+        Self::AppCreated,
+        Self::AppStatusChanged,
+        Self::AppDeployed,
+        Self::AppDeployFailed,
+        Self::AppStarted,
+        Self::AppStartFailed,
+        Self::AppStopped,
+        Self::AppStopFailed,
+        Self::AppRestartFailed,
+        Self::AppRemoved,
+        Self::AppRemoveFailed,
+        Self::OperationQueued,
+        Self::OperationStarted,
+        Self::OperationTakenOver,
+        Self::OperationProgressed,
+        Self::OperationTurnedBack,
+        Self::OperationSucceeded,
+        Self::OperationFailed,
+        Self::OperationCancelled,
+        Self::OperationGotStuck,
+        Self::OperationCancelRequested,
+        Self::OperationRetried,
+        Self::OperationAbandoned,
+        Self::HostAdded,
+        Self::HostUpdated,
+        Self::HostRemoved,
+    ];
+
+    /// The row of this kind.
+    #[must_use]
+    #[rustfmt::skip] // one line per kind is what makes it a table
+    pub fn spec(self) -> EventSpec {
+        let row = |label, fields, when| EventSpec { label, fields, when };
+        match self {
+            Self::AppCreated => row("AppCreated", OF_NEW_APP, "An app was recorded, with its ports and its deploy operation."),
+            Self::AppStatusChanged => row("AppStatusChanged", &["from", "to", "problem"], "An app's status changed."),
+            Self::AppDeployed => row("AppDeployed", OF_APP, "A deploy succeeded: the app was read back as running."),
+            Self::AppDeployFailed => row("AppDeployFailed", OF_APP, "A deploy failed or was cancelled, and what it had made is gone."),
+            Self::AppStarted => row("AppStarted", OF_APP, "A start or restart succeeded."),
+            Self::AppStartFailed => row("AppStartFailed", OF_APP, "A start failed or was cancelled, or a restart did after the shutdown."),
+            Self::AppStopped => row("AppStopped", OF_APP, "A stop succeeded."),
+            Self::AppStopFailed => row("AppStopFailed", OF_APP, "A stop failed or was cancelled."),
+            Self::AppRestartFailed => row("AppRestartFailed", OF_APP, "A restart failed or was cancelled before the shutdown."),
+            Self::AppRemoved => row("AppRemoved", OF_APP, "A removal succeeded: the container is proven absent and the record archived."),
+            Self::AppRemoveFailed => row("AppRemoveFailed", OF_APP, "A removal failed or was cancelled."),
+            Self::OperationQueued => row("OperationQueued", &["kind", "retry_of"], "An operation was asked for."),
+            Self::OperationStarted => row("OperationStarted", OF_STATE, "A worker claimed a queued operation."),
+            Self::OperationTakenOver => row("OperationTakenOver", OF_STATE, "A worker claimed an operation that another one had left."),
+            Self::OperationProgressed => row("OperationProgressed", &["kind", "percent", "step", "message"], "A step began, or said something: `step` and `message` are those of the newest log line."),
+            Self::OperationTurnedBack => row("OperationTurnedBack", OF_STATE, "A step failed for good or a cancel was seen; what was done is being undone."),
+            Self::OperationSucceeded => row("OperationSucceeded", OF_STATE, "Every step is done."),
+            Self::OperationFailed => row("OperationFailed", OF_STATE, "It failed, and everything is undone; or it was abandoned."),
+            Self::OperationCancelled => row("OperationCancelled", OF_STATE, "It was cancelled, and everything is undone."),
+            Self::OperationGotStuck => row("OperationGotStuck", OF_STATE, "Neither forwards nor backwards is safe: a person is needed."),
+            Self::OperationCancelRequested => row("OperationCancelRequested", &["started"], "Somebody asked to cancel an operation."),
+            Self::OperationRetried => row("OperationRetried", &["goes_on"], "Somebody let a stuck operation go on, in the state `goes_on`."),
+            Self::OperationAbandoned => row("OperationAbandoned", &["failure"], "Somebody gave a stuck operation up."),
+            Self::HostAdded => row("HostAdded", OF_HOST, "A host entry was added."),
+            Self::HostUpdated => row("HostUpdated", OF_HOST, "A host entry was changed."),
+            Self::HostRemoved => row("HostRemoved", OF_HOST, "A host entry was removed."),
+        }
+    }
+
+    /// Stable label, as stored and sent.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        self.spec().label
+    }
+
+    /// The kind with this label.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|kind| kind.label() == label)
+    }
+
+    /// What an operation's change of state is told as. `None`: whoever asked for it tells more (a retry).
+    #[must_use]
+    pub fn of_change(
+        from: &OperationState,
+        event: &OperationEvent,
+        to: &OperationState,
+    ) -> Option<Self> {
+        match event {
+            OperationEvent::Claimed if *from == OperationState::Queued => {
+                Some(Self::OperationStarted)
+            }
+            OperationEvent::Claimed => Some(Self::OperationTakenOver),
+            OperationEvent::Retried => None,
+            OperationEvent::StepsDone
+            | OperationEvent::StepFailed(_)
+            | OperationEvent::CancelRequested
+            | OperationEvent::UndosDone
+            | OperationEvent::GotStuck(_)
+            | OperationEvent::Abandoned => match to {
+                OperationState::Queued | OperationState::Running => None,
+                OperationState::Unwinding { .. } => Some(Self::OperationTurnedBack),
+                OperationState::Succeeded => Some(Self::OperationSucceeded),
+                OperationState::Failed { .. } => Some(Self::OperationFailed),
+                OperationState::Cancelled => Some(Self::OperationCancelled),
+                OperationState::Stuck { .. } => Some(Self::OperationGotStuck),
+            },
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_unique_and_read_back() {
+        let mut seen = std::collections::BTreeSet::new();
+        for kind in EventKind::ALL {
+            let spec = kind.spec();
+            assert!(seen.insert(spec.label), "{} is there twice", spec.label);
+            assert_eq!(EventKind::parse(spec.label), Some(kind));
+            assert_eq!(format!("{kind:?}"), spec.label);
+            assert!(spec.when.ends_with('.') && !spec.fields.is_empty());
+        }
+        assert_eq!(EventKind::parse("AppExploded"), None);
+    }
+
+    #[test]
+    fn a_claim_tells_whether_somebody_had_begun() {
+        let (queued, running) = (OperationState::Queued, OperationState::Running);
+        let claimed = OperationEvent::Claimed;
+        let kind = |from| EventKind::of_change(from, &claimed, &running);
+        assert_eq!(kind(&queued), Some(EventKind::OperationStarted));
+        assert_eq!(kind(&running), Some(EventKind::OperationTakenOver));
+        let retried = EventKind::of_change(&running, &OperationEvent::Retried, &running);
+        assert_eq!(retried, None);
+    }
+}
