@@ -10,6 +10,7 @@ pub mod apps;
 pub mod catalog;
 pub mod client;
 pub mod error;
+pub mod events;
 pub mod health;
 pub mod hosts;
 pub mod labels;

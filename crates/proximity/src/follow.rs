@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use proximity_api::client::{Client, ClientError};
 use proximity_api::error::{ErrorBody, ExitCode, lookup};
+use proximity_api::events::EventQuery;
 use proximity_api::logs::LogQuery;
 use proximity_api::operations::Operation;
 
@@ -12,8 +13,12 @@ use crate::context::Context;
 use crate::failed::Failed;
 use crate::progress::Progress;
 
-/// Pause between two looks.
+/// Pause between two looks where events cannot be followed.
 const PAUSE: Duration = Duration::from_millis(200);
+/// How long the stream of events may take to open.
+const FIRST_WORD: Duration = Duration::from_secs(5);
+/// How often in a row it may fail to open again, about a second apart: a server that is started anew is waited for.
+const MOST_FAILURES: u32 = 30;
 
 /// Waits for the operation to settle, showing its log on stderr.
 ///
@@ -37,22 +42,70 @@ pub(crate) async fn settle(
     verdict(settled?)
 }
 
+/// Looks whenever an event of the operation tells that there is something to see. Where events cannot be followed
+/// (an older server, too many clients, a proxy that holds them back), it looks now and then.
 async fn watch(
     client: &Client,
     app: &str,
     id: &str,
     progress: &Progress,
 ) -> Result<Operation, ClientError> {
+    let query = EventQuery {
+        operation: Some(id.to_owned()),
+        ..EventQuery::default()
+    };
+    let mut events = client.follow_events(query).give_up_after(MOST_FAILURES);
     let mut after = 0;
+    let mut told = match tokio::time::timeout(FIRST_WORD, events.next()).await {
+        Ok(told) => told.map(|_| ()),
+        Err(_) => return poll(client, app, id, after, progress).await,
+    };
     loop {
-        // The state first: lines written before it was read are then all there to be shown.
-        let operation = client.operation(id).await?;
-        after = show_new_lines(client, app, id, after, progress).await?;
-        if operation.is_settled() {
+        match told {
+            Ok(()) => {}
+            Err(ClientError::Refused { .. } | ClientError::BadAnswer { .. }) => {
+                return poll(client, app, id, after, progress).await;
+            }
+            Err(error) => return Err(error),
+        }
+        match look(client, app, id, &mut after, progress).await {
+            Ok(Some(operation)) => return Ok(operation),
+            Ok(None) => {}
+            // The server went away: the stream comes back when it does, and says so.
+            Err(ClientError::NotRunning { .. } | ClientError::Broken { .. }) => {}
+            Err(error) => return Err(error),
+        }
+        told = events.next().await.map(|_| ());
+    }
+}
+
+async fn poll(
+    client: &Client,
+    app: &str,
+    id: &str,
+    mut after: i64,
+    progress: &Progress,
+) -> Result<Operation, ClientError> {
+    loop {
+        if let Some(operation) = look(client, app, id, &mut after, progress).await? {
             return Ok(operation);
         }
         tokio::time::sleep(PAUSE).await;
     }
+}
+
+/// Shows what is new; gives the operation once it has settled.
+async fn look(
+    client: &Client,
+    app: &str,
+    id: &str,
+    after: &mut i64,
+    progress: &Progress,
+) -> Result<Option<Operation>, ClientError> {
+    // The state first: lines written before it was read are then all there to be shown.
+    let operation = client.operation(id).await?;
+    *after = show_new_lines(client, app, id, *after, progress).await?;
+    Ok(operation.is_settled().then_some(operation))
 }
 
 async fn show_new_lines(

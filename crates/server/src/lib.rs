@@ -6,6 +6,7 @@
 mod auth;
 mod convert;
 mod document;
+mod events;
 mod extract;
 mod health_cache;
 mod layers;
@@ -13,10 +14,12 @@ mod listen;
 mod refusal;
 mod router;
 mod routes;
+mod stall;
 mod tls;
 
 pub use auth::{Scope, token_hash};
 pub use document::openapi_document;
+pub use events::EventLimits;
 pub use listen::{Limits, ListenError, serve};
 pub use router::{ServerParts, router};
 pub use tls::{TlsError, TlsFiles};

@@ -15,6 +15,8 @@ use tokio_rustls::TlsAcceptor;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
+use crate::stall::StallLimit;
+
 /// Bounds of the listener.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Limits {
@@ -22,6 +24,8 @@ pub struct Limits {
     pub connections: usize,
     /// How long a client may take for a TLS handshake or for the head of a request, idle time included.
     pub head: Duration,
+    /// How long a client may take nothing of what it is sent.
+    pub stall: Duration,
     /// How long requests may go on after the end was asked for.
     pub drain: Duration,
 }
@@ -31,6 +35,7 @@ impl Default for Limits {
         Self {
             connections: 512,
             head: Duration::from_secs(30),
+            stall: Duration::from_secs(60),
             drain: Duration::from_secs(10),
         }
     }
@@ -152,7 +157,10 @@ where
         .timer(TokioTimer::new())
         .header_read_timeout(limits.head)
         .max_buf_size(64 * 1024)
-        .serve_connection(TokioIo::new(stream), TowerToHyperService::new(router));
+        .serve_connection(
+            TokioIo::new(StallLimit::new(stream, limits.stall)),
+            TowerToHyperService::new(router),
+        );
     let mut connection = std::pin::pin!(connection);
     let ended = tokio::select! {
         ended = connection.as_mut() => ended,

@@ -10,12 +10,14 @@ use proximity_domain::time::Clock;
 use proximity_engine::engine::Engine;
 use proximity_engine::seams::IdSource;
 use proximity_store::Reader;
+use tokio_util::sync::CancellationToken;
 use tower::util::MapRequest;
 use tower_http::catch_panic::CatchPanicLayer;
 use utoipa::openapi::OpenApi;
 use utoipa_axum::router::OpenApiRouter;
 use utoipa_axum::routes;
 
+use crate::events::{EventFeed, EventLimits};
 use crate::extract::LARGEST_BODY_BYTES;
 use crate::health_cache::HealthCache;
 use crate::{auth, document, layers, routes};
@@ -29,6 +31,10 @@ pub struct ServerParts {
     pub clock: Arc<dyn Clock>,
     /// Ids of requests.
     pub ids: Arc<dyn IdSource>,
+    /// Bounds of the streams of events.
+    pub events: EventLimits,
+    /// Cancelled when the server ends: streams have no end of their own.
+    pub closing: CancellationToken,
 }
 
 /// The parts, and what is shared between requests.
@@ -36,6 +42,7 @@ pub struct ServerParts {
 pub(crate) struct AppState {
     parts: ServerParts,
     health: Arc<HealthCache>,
+    feed: Arc<EventFeed>,
 }
 
 impl AppState {
@@ -55,16 +62,23 @@ impl AppState {
         &self.health
     }
 
+    pub(crate) fn feed(&self) -> Arc<EventFeed> {
+        Arc::clone(&self.feed)
+    }
+
     pub(crate) fn new_request_id(&self) -> HeaderValue {
         let id = self.parts.ids.uuid().to_string();
         HeaderValue::from_str(&id).unwrap_or_else(|_| HeaderValue::from_static("none"))
     }
 }
 
-/// The whole API.
+/// The whole API. Needs a runtime: it begins to follow the log of events.
 pub fn router(parts: ServerParts) -> Router {
+    let reader = parts.engine.reader();
+    let feed = EventFeed::start(reader, parts.events, parts.closing.clone());
     let state = AppState {
         parts,
+        feed: Arc::new(feed),
         health: Arc::default(),
     };
     let (paths, _) = protected()
@@ -111,6 +125,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::stats::show))
         .routes(routes!(routes::catalog::list))
         .routes(routes!(routes::catalog::show))
+        .routes(routes!(routes::events::list))
         .routes(routes!(routes::operations::list))
         .routes(routes!(routes::operations::show))
         .routes(routes!(routes::operations::retry))

@@ -9,7 +9,7 @@ use crate::effects::{NewEvent, NewLogLine};
 use crate::error::StoreError;
 use crate::records::{Actor, LogLevel, LogLine};
 use crate::row::{Columns, each, to_json};
-use crate::sql::{Row, Tx, query};
+use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::Reader;
 use crate::views::{AuditKind, AuditRow, EventRow};
 
@@ -183,6 +183,15 @@ impl Reader {
             .fetch_all(self)
             .await?;
         each(&rows, event_row)
+    }
+
+    /// Number of the newest event that can be read; 0 when there is none.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn newest_event(&self) -> Result<i64, StoreError> {
+        let newest = query_scalar("SELECT COALESCE(MAX(seq), 0) FROM events");
+        newest.fetch_one(self).await
     }
 
     /// Audit entries after number `after` (0 for all), oldest first, at most 1,000.

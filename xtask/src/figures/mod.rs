@@ -8,6 +8,7 @@ mod binary;
 mod cli_start;
 mod crash_matrix;
 mod disk_shim;
+mod event_clients;
 mod lanes;
 mod power_cut;
 mod record;
@@ -37,6 +38,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     power_cut::FIGURE,
     api_fuzz::FIGURE,
     cli_start::FIGURE,
+    event_clients::FIGURE,
 ];
 
 /// One promised figure.

@@ -11,6 +11,7 @@ use crate::place::Place;
 const PAGES: &[(&str, &[&str])] = &[
     ("docs/reference/errors.md", &["reference", "errors"]),
     ("docs/reference/openapi.json", &["reference", "openapi"]),
+    ("docs/reference/events.md", &["reference", "events"]),
 ];
 
 /// All pages, as the binary that is built now prints them.

@@ -2,10 +2,13 @@
 
 mod calls;
 mod error;
+mod events;
+mod sse;
 mod token_file;
 mod wire;
 
 pub use error::ClientError;
+pub use events::{EventStream, Told};
 pub use token_file::{TokenFileError, read_token_file};
 
 use std::time::Duration;

@@ -84,7 +84,7 @@ impl Client {
         Ok((status, body))
     }
 
-    async fn read(&self, mut answer: Response) -> Result<Vec<u8>, ClientError> {
+    pub(super) async fn read(&self, mut answer: Response) -> Result<Vec<u8>, ClientError> {
         let status = answer.status().as_u16();
         let mut body = Vec::new();
         while let Some(chunk) = answer.chunk().await.map_err(|e| self.unsent(&e))? {
@@ -96,7 +96,7 @@ impl Client {
         Ok(body)
     }
 
-    fn refusal(&self, status: u16, body: &[u8]) -> ClientError {
+    pub(super) fn refusal(&self, status: u16, body: &[u8]) -> ClientError {
         match serde_json::from_slice::<ErrorEnvelope>(body) {
             Ok(envelope) => ClientError::Refused {
                 status,
@@ -106,7 +106,7 @@ impl Client {
         }
     }
 
-    fn unsent(&self, error: &reqwest::Error) -> ClientError {
+    pub(super) fn unsent(&self, error: &reqwest::Error) -> ClientError {
         let (url, why) = (self.base.to_string(), chain(error));
         if is_refused(error) {
             ClientError::NotRunning { url, why }
@@ -114,6 +114,13 @@ impl Client {
             ClientError::Unreachable { url, why }
         } else {
             ClientError::Broken { url, why }
+        }
+    }
+
+    pub(super) fn broken(&self, why: &str) -> ClientError {
+        ClientError::Broken {
+            url: self.base.to_string(),
+            why: why.to_owned(),
         }
     }
 

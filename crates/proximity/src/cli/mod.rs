@@ -3,6 +3,7 @@
 mod apps;
 #[cfg(feature = "crash-points")]
 mod crash_points;
+mod events;
 mod hosts;
 mod operations;
 mod roles;
@@ -17,6 +18,7 @@ pub(crate) use apps::{
 };
 #[cfg(feature = "crash-points")]
 pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
+pub(crate) use events::EventsArgs;
 pub(crate) use hosts::{HostsAdd, HostsCommand, HostsRemove, NodeValue};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
@@ -93,6 +95,8 @@ pub(crate) enum Command {
     Show(ShowArgs),
     /// Show what happened to an app
     Logs(LogsArgs),
+    /// Show what happened everywhere: apps, operations, hosts
+    Events(EventsArgs),
     /// Start an app's container
     Start(WaitArgs),
     /// Shut an app's container down

@@ -89,6 +89,8 @@ pub(crate) enum ReferenceCommand {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
+    /// docs/reference/events.md
+    Events,
 }
 
 /// `proximity lab …`.

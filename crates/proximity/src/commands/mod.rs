@@ -5,6 +5,7 @@ mod catalog;
 mod completion;
 mod config;
 mod deploy;
+mod events;
 mod gateway;
 mod health;
 mod hosts_add;
@@ -60,6 +61,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Apps(args) => apps::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
+        Command::Events(args) => events::run(context, args).await,
         Command::Start(args) => power::start(context, args).await,
         Command::Stop(args) => power::run(context, ActionName::Stop, args).await,
         Command::Restart(args) => power::run(context, ActionName::Restart, args).await,

@@ -11,7 +11,7 @@ use proximity_engine::probe::HttpProbe;
 use proximity_engine::route_sweep;
 use proximity_engine::worker::Worker;
 use proximity_gateway::client::GatewayClient;
-use proximity_server::{Limits, ServerParts, TlsFiles, router};
+use proximity_server::{EventLimits, Limits, ServerParts, TlsFiles, router};
 use proximity_store::{Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -59,6 +59,8 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
         engine: engine.clone(),
         clock,
         ids: Arc::new(SystemIds),
+        events: EventLimits::default(),
+        closing: shutdown.clone(),
     };
     let ended = work(&settings, engine, parts, shutdown).await;
     store.close().await;

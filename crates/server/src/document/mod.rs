@@ -41,6 +41,7 @@ pub fn openapi_document() -> &'static str {
     tags(
         (name = "apps", description = "Deploying apps, looking at them, acting on them."),
         (name = "operations", description = "Durable units of work: following them, and deciding about those that need a person."),
+        (name = "events", description = "What happened, in order: as pages, and as a stream."),
         (name = "catalog", description = "What can be deployed."),
         (name = "hosts", description = "Proxmox VE clusters and nodes that apps are deployed on."),
         (name = "installation", description = "This server: health, and this document.")

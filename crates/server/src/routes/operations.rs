@@ -189,7 +189,7 @@ pub(crate) async fn cancel(
     Ok(accepted(cancelled, hostname))
 }
 
-async fn find(
+pub(crate) async fn find(
     reader: &Reader,
     caller: &Caller,
     id: &str,

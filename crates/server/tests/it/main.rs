@@ -2,5 +2,6 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
 mod contract;
+mod events;
 mod http;
 mod support;

@@ -10,7 +10,9 @@ use axum::Router;
 use axum::body::Body;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
-use proximity_domain::ids::{AppId, TokenId};
+use proximity_domain::create::Resources;
+use proximity_domain::ids::{AppId, HostId, OperationId, TokenId};
+use proximity_domain::operation::OperationKind;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::{Clock, Monotonic, Timestamp};
 use proximity_engine::catalog::Catalog;
@@ -18,11 +20,12 @@ use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::seams::{
     Connect, Connection, HttpAnswer, IdSource, Ingress, IngressError, Probe, RouteSpec, RouteView,
 };
-use proximity_server::{ServerParts, openapi_document, router, token_hash};
-use proximity_store::records::{Actor, HostRecord, TokenRecord};
+use proximity_server::{EventLimits, ServerParts, openapi_document, router, token_hash};
+use proximity_store::records::{Actor, HostRecord, NewApp, NewOperation, TokenRecord};
 use proximity_store::{Store, StoreOptions};
 use proximity_testkit::contract::{Contract, Exchange};
 use serde_json::Value;
+use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 use uuid::Uuid;
 
@@ -91,13 +94,16 @@ impl Probe for Nothing {
     }
 }
 
+#[allow(dead_code)] // not every test needs all of it
 pub(crate) struct World {
-    _dir: tempfile::TempDir,
-    router: Router,
+    dir: tempfile::TempDir,
+    pub(crate) router: Router,
     contract: Contract,
     pub(crate) store: Store,
+    pub(crate) closing: CancellationToken,
 }
 
+#[allow(dead_code)] // not every test needs all of it
 pub(crate) struct Answer {
     pub(crate) status: StatusCode,
     pub(crate) headers: HeaderMap,
@@ -111,15 +117,13 @@ impl Answer {
 }
 
 pub(crate) async fn world() -> World {
+    world_with(EventLimits::default()).await
+}
+
+pub(crate) async fn world_with(events: EventLimits) -> World {
+    let closing = CancellationToken::new();
     let dir = tempfile::tempdir().unwrap();
-    let options = StoreOptions {
-        path: dir.path().join("proximity.db"),
-        key_file: dir.path().join("secret.key"),
-        public: PortRange::PUBLIC,
-        internal: PortRange::INTERNAL,
-        rest_ms: 0,
-    };
-    let store = Store::open(options, SetClock.now()).await.unwrap();
+    let store = Store::open(options(&dir), SetClock.now()).await.unwrap();
     let engine = Engine::new(EngineParts {
         store: store.clone(),
         clock: Arc::new(SetClock),
@@ -134,18 +138,112 @@ pub(crate) async fn world() -> World {
         engine,
         clock: Arc::new(SetClock),
         ids: Arc::new(Ids),
+        events,
+        closing: closing.clone(),
     };
     let world = World {
-        _dir: dir,
+        dir,
         router: router(parts),
         contract: Contract::new(openapi_document()).unwrap(),
         store,
+        closing,
     };
     world.add_token("all", &["*"]).await;
     world
 }
 
+fn options(dir: &tempfile::TempDir) -> StoreOptions {
+    StoreOptions {
+        path: dir.path().join("proximity.db"),
+        key_file: dir.path().join("secret.key"),
+        public: PortRange::PUBLIC,
+        internal: PortRange::INTERNAL,
+        rest_ms: 0,
+    }
+}
+
+/// A host entry that nobody can reach.
+#[allow(dead_code)] // not every test needs it
+pub(crate) async fn add_host_to(store: &Store, number: u16) -> HostId {
+    let host = HostRecord {
+        id: HostId(Ids.uuid()),
+        label: format!("host{number}").parse().unwrap(),
+        cluster_key: format!("key{number}"),
+        endpoints: Vec::new(),
+        token_id: "proximity@pve!test".to_owned(),
+        token_secret: "secret".into(),
+        ssh: None,
+        pool: None,
+        storage: "local".parse().unwrap(),
+        template_storage: "local".parse().unwrap(),
+        bridge: "vmbr0".parse().unwrap(),
+        pve_version: "9.2".to_owned(),
+        created_at: SetClock.now(),
+    };
+    let id = host.id;
+    store
+        .add_host(host, &system(), SetClock.now())
+        .await
+        .unwrap();
+    id
+}
+
+fn system() -> Actor {
+    Actor {
+        account: "system".to_owned(),
+        token: None,
+    }
+}
+
+#[allow(dead_code)] // not every test needs all of it
 impl World {
+    pub(crate) async fn add_host(&self, number: u16) -> HostId {
+        add_host_to(&self.store, number).await
+    }
+
+    /// Records an app of this account, with its queued deploy. There must be a host.
+    pub(crate) async fn add_app(&self, hostname: &str, owner: &str) -> (AppId, OperationId) {
+        let host = self.store.hosts().await.unwrap().remove(0).id;
+        let app = NewApp {
+            id: AppId(Ids.uuid()),
+            owner: owner.to_owned(),
+            hostname: hostname.parse().unwrap(),
+            catalog_id: "nginx".parse().unwrap(),
+            catalog_version: "1".to_owned(),
+            host,
+            node: "pve1".parse().unwrap(),
+            resources: Resources {
+                memory_mib: 512,
+                cores: 1,
+                disk_gib: 4,
+            },
+            environment: Value::Null,
+            environment_sealed: "{}".into(),
+            guest_port: 8080,
+        };
+        let operation = NewOperation {
+            id: OperationId(Ids.uuid()),
+            kind: OperationKind::Deploy,
+            app: app.id,
+            input: Value::Null,
+            retry_of: None,
+        };
+        let ids = (app.id, operation.id);
+        let system = system();
+        let made = self
+            .store
+            .create_app(app, operation, &system, None, SetClock.now());
+        made.await.unwrap();
+        ids
+    }
+
+    /// The same database, as another process has it.
+    pub(crate) async fn open_again(&self) -> Store {
+        Store::open(options(&self.dir), SetClock.now())
+            .await
+            .unwrap()
+    }
+
     /// Adds a token with this text and these scopes.
     pub(crate) async fn add_token(&self, text: &str, scopes: &[&str]) {
         let token = TokenRecord {

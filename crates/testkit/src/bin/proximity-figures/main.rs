@@ -5,6 +5,7 @@
 mod draw;
 mod power_cut;
 mod say;
+mod sse;
 mod things;
 
 use clap::{Parser, Subcommand};
@@ -21,10 +22,13 @@ enum Command {
     /// R17: the work that is cut off, and the judgement of what a cut leaves.
     #[command(subcommand)]
     PowerCut(power_cut::Command),
+    /// SSE: many clients that follow the events of a server which is killed again and again.
+    Sse(sse::Args),
 }
 
 fn main() -> Result<(), anyhow::Error> {
     match Cli::parse().command {
         Command::PowerCut(command) => power_cut::run(command),
+        Command::Sse(args) => sse::run(args),
     }
 }

@@ -1,0 +1,231 @@
+//! `/api/events`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::header::{ACCEPT, CACHE_CONTROL, CONTENT_TYPE, RETRY_AFTER};
+use http::{HeaderMap, HeaderName, HeaderValue};
+use proximity_api::error::{ErrorBody, ErrorKind};
+use proximity_api::events::{EventPage, EventQuery};
+use proximity_domain::event::EventKind;
+
+use crate::auth::{Caller, Scope};
+use crate::events::{self, EventFilter, NoStream};
+use crate::extract::Query;
+use crate::refusal::Refusal;
+use crate::router::AppState;
+use crate::routes::{lookup, operations};
+
+const MOST: usize = 1000;
+/// Seconds after which a client that found no place may ask again.
+const COME_BACK: HeaderValue = HeaderValue::from_static("5");
+/// Proxies pass a stream on as it comes.
+const UNBUFFERED: [(HeaderName, HeaderValue); 3] = [
+    (CONTENT_TYPE, HeaderValue::from_static("text/event-stream")),
+    (
+        CACHE_CONTROL,
+        HeaderValue::from_static("no-store, no-transform"),
+    ),
+    (
+        HeaderName::from_static("x-accel-buffering"),
+        HeaderValue::from_static("no"),
+    ),
+];
+
+/// List events, or follow them
+///
+/// With `Accept: text/event-stream` a stream of Server-Sent Events: everything after the place named, then what happens,
+/// in order, each once. `Last-Event-ID` (or `after`) resumes without loss. Otherwise a page.
+#[utoipa::path(get, path = "/api/events", tag = "events", operation_id = "list_events",
+    params(EventQuery,
+        ("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that was received.")),
+    responses((status = 200, description = "The events.",
+        content((EventPage = "application/json"), (String = "text/event-stream",
+            extensions(("x-item-schema" = json!({"$ref": "#/components/schemas/Event"}))))))),
+    extensions(("x-codes" = json!(["app_not_found", "operation_not_found", "event_ahead",
+        "events_unavailable", "too_many_streams"]))))]
+pub(crate) async fn list(
+    State(state): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    Query(query): Query<EventQuery>,
+) -> Result<Response, Refusal> {
+    caller.require(Scope::Read)?;
+    let filter = filter(&state, &caller, &query).await?;
+    let after = position(&headers, query.after)?;
+    if wants_stream(&headers) {
+        return match events::stream(state.feed(), filter, after).await {
+            Ok(body) => Ok((UNBUFFERED, body).into_response()),
+            Err(NoStream::Ahead(newest)) => Err(ahead(newest)),
+            Err(NoStream::Closed) => Err(closed()),
+            Err(NoStream::Unreadable(error)) => Err(error.into()),
+            Err(NoStream::Full) => Ok(full()),
+        };
+    }
+    let feed = state.feed();
+    let newest = feed.newest().await?;
+    if after.is_some_and(|after| after > newest) {
+        return Err(ahead(newest));
+    }
+    let limit = query.limit.unwrap_or(50).clamp(1, MOST);
+    let page = events::page(&feed, &filter, after, limit, newest).await?;
+    Ok(Json(page).into_response())
+}
+
+async fn filter(
+    state: &AppState,
+    caller: &Caller,
+    query: &EventQuery,
+) -> Result<EventFilter, Refusal> {
+    let reader = state.reader();
+    let app = match &query.app {
+        Some(name) => Some(lookup::app_or_archived(&reader, caller, name).await?.id),
+        None => None,
+    };
+    let operation = match &query.operation {
+        Some(id) => Some(operations::find(&reader, caller, id).await?.0.id),
+        None => None,
+    };
+    Ok(EventFilter {
+        app,
+        operation,
+        kinds: query.kind.as_deref().map_or(Ok(Vec::new()), kinds)?,
+        account: caller.sees_only().map(str::to_owned),
+    })
+}
+
+fn kinds(text: &str) -> Result<Vec<EventKind>, Refusal> {
+    let parse = |name: &str| {
+        EventKind::parse(name.trim()).ok_or_else(|| {
+            malformed(
+                "bad_query",
+                format!("there is no event of the kind {name:?}"),
+                "docs/reference/events.md lists the kinds; separate several by commas",
+            )
+        })
+    };
+    text.split(',').map(parse).collect()
+}
+
+/// Where to begin. What a client had last goes before what its URL said at first.
+fn position(headers: &HeaderMap, after: Option<i64>) -> Result<Option<i64>, Refusal> {
+    let Some(value) = headers.get("last-event-id") else {
+        return match after {
+            Some(after) if after < 0 => Err(malformed(
+                "bad_query",
+                "`after` must be 0 or the number of an event".to_owned(),
+                "0 begins with the first event",
+            )),
+            other => Ok(other),
+        };
+    };
+    let text = value.to_str().unwrap_or_default();
+    let digits = !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    match text.parse() {
+        Ok(seq) if digits => Ok(Some(seq)),
+        Ok(_) | Err(_) => Err(malformed(
+            "bad_header",
+            "the header `Last-Event-ID` must be the id of an event, which is a number".to_owned(),
+            "send the id of the last event that was received, or leave the header out",
+        )),
+    }
+}
+
+fn wants_stream(headers: &HeaderMap) -> bool {
+    let accepted = headers.get_all(ACCEPT).into_iter();
+    accepted
+        .filter_map(|value| value.to_str().ok())
+        .flat_map(|text| text.split(','))
+        .filter_map(|range| range.split(';').next())
+        .any(|kind| kind.trim().eq_ignore_ascii_case("text/event-stream"))
+}
+
+fn malformed(code: &str, message: String, hint: &str) -> Refusal {
+    Refusal::new(ErrorKind::Malformed, ErrorBody::new(code, message, hint))
+}
+
+fn ahead(newest: i64) -> Refusal {
+    Refusal::new(
+        ErrorKind::Conflict,
+        ErrorBody::new(
+            "event_ahead",
+            format!(
+                "the log of events ends with {newest}; the number sent is of another log, or of a later state of it"
+            ),
+            "begin anew: without `Last-Event-ID` and `after`, or with `after=0` for everything",
+        ),
+    )
+}
+
+fn closed() -> Refusal {
+    Refusal::new(
+        ErrorKind::Unavailable,
+        ErrorBody::new(
+            "events_unavailable",
+            "events cannot be followed now: the server is ending, or cannot read its database",
+            "come back in a moment; nothing is lost",
+        ),
+    )
+}
+
+fn full() -> Response {
+    let refusal = Refusal::new(
+        ErrorKind::Unavailable,
+        ErrorBody::new(
+            "too_many_streams",
+            "as many clients follow events as this server takes",
+            "come back later, or read pages: the same URL without `Accept: text/event-stream`",
+        ),
+    );
+    let mut answer = refusal.into_response();
+    answer.headers_mut().insert(RETRY_AFTER, COME_BACK);
+    answer
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn headers(name: &'static str, value: &str) -> HeaderMap {
+        HeaderMap::from_iter([(HeaderName::from_static(name), value.parse().unwrap())])
+    }
+
+    #[test]
+    fn the_last_id_goes_before_the_url() {
+        let last = headers("last-event-id", "7");
+        assert_eq!(position(&last, Some(3)).unwrap(), Some(7));
+        assert_eq!(position(&HeaderMap::new(), Some(3)).unwrap(), Some(3));
+        assert_eq!(position(&HeaderMap::new(), None).unwrap(), None);
+    }
+
+    #[test]
+    fn what_is_no_number_of_an_event_is_refused() {
+        for bad in ["", "x", "-1", "+1", "1.5", " 1", "99999999999999999999"] {
+            let refusal = position(&headers("last-event-id", bad), None).unwrap_err();
+            assert_eq!(refusal.body.code, "bad_header", "{bad:?}");
+        }
+        assert!(position(&HeaderMap::new(), Some(-1)).is_err());
+    }
+
+    #[test]
+    fn only_who_accepts_a_stream_gets_one() {
+        for yes in [
+            "text/event-stream",
+            "Text/Event-Stream; q=1",
+            "a/b, text/event-stream",
+        ] {
+            assert!(wants_stream(&headers("accept", yes)), "{yes}");
+        }
+        for no in ["*/*", "application/json", "text/*"] {
+            assert!(!wants_stream(&headers("accept", no)), "{no}");
+        }
+    }
+
+    #[test]
+    fn kinds_are_known_ones() {
+        let two = kinds("AppStarted, HostAdded").unwrap();
+        assert_eq!(two, [EventKind::AppStarted, EventKind::HostAdded]);
+        assert!(kinds("AppExploded").is_err());
+        assert!(kinds("").is_err());
+    }
+}
