@@ -18,7 +18,7 @@ pub struct EventQuery {
     /// How many at most: 50 unless given, 1000 at most. A stream takes no notice of it.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[param(minimum = 1, maximum = 1000)]
-    pub limit: Option<usize>,
+    pub limit: Option<u32>,
     /// Only those of this app: its id, also after it was removed, or its host name.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub app: Option<String>,

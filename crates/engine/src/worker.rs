@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
+use tracing::Instrument;
 
 use crate::at_work::AtWorkGuard;
 use crate::engine::Engine;
@@ -65,10 +66,12 @@ impl Worker {
                 Ok(Some((op, fence))) => {
                     let engine = self.engine.clone();
                     let stop = shutdown.child_token();
-                    running.spawn(async move {
+                    let span = tracing::info_span!("operation", operation = %op.id, app = %op.app, kind = op.kind.label());
+                    let work = async move {
                         work(engine, op, fence, stop).await;
                         drop(slot);
-                    });
+                    };
+                    running.spawn(work.instrument(span));
                     continue;
                 }
                 Ok(None) => {}

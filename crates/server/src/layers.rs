@@ -3,7 +3,7 @@
 use std::any::Any;
 use std::time::Duration;
 
-use axum::extract::{Request, State};
+use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderName, HeaderValue};
@@ -43,11 +43,14 @@ pub(crate) async fn observe(
     let id = sent_id(&request).unwrap_or_else(|| state.new_request_id());
     let (method, path) = (request.method().clone(), request.uri().path().to_owned());
     request.headers_mut().insert(REQUEST_ID, id.clone());
-    let span = tracing::info_span!("request", id = id.to_str().unwrap_or_default());
+    let span = tracing::info_span!("request", request_id = id.to_str().unwrap_or_default());
+    let matched = request.extensions().get::<MatchedPath>().cloned();
     let begun = state.clock().monotonic();
     let mut answer = next.run(request).instrument(span.clone()).await;
     let ms = state.clock().monotonic().since_ms(begun);
     let status = answer.status().as_u16();
+    let route = matched.as_ref().map_or("none", MatchedPath::as_str);
+    state.metrics().request(route, method.as_str(), status, ms);
     span.in_scope(|| {
         // Reading is most of the traffic (who follows an operation polls) and changes nothing.
         if method.is_safe() && status < 500 {

@@ -20,6 +20,7 @@ use utoipa_axum::routes;
 use crate::events::{EventFeed, EventLimits};
 use crate::extract::LARGEST_BODY_BYTES;
 use crate::health_cache::HealthCache;
+use crate::metrics::Metrics;
 use crate::{auth, document, layers, routes};
 
 /// What the routes stand on.
@@ -31,6 +32,8 @@ pub struct ServerParts {
     pub clock: Arc<dyn Clock>,
     /// Ids of requests.
     pub ids: Arc<dyn IdSource>,
+    /// Figures.
+    pub metrics: Metrics,
     /// Bounds of the streams of events.
     pub events: EventLimits,
     /// Cancelled when the server ends: streams have no end of their own.
@@ -62,6 +65,10 @@ impl AppState {
         &self.health
     }
 
+    pub(crate) fn metrics(&self) -> &Metrics {
+        &self.parts.metrics
+    }
+
     pub(crate) fn feed(&self) -> Arc<EventFeed> {
         Arc::clone(&self.feed)
     }
@@ -75,7 +82,8 @@ impl AppState {
 /// The whole API. Needs a runtime: it begins to follow the log of events.
 pub fn router(parts: ServerParts) -> Router {
     let reader = parts.engine.reader();
-    let feed = EventFeed::start(reader, parts.events, parts.closing.clone());
+    let (metrics, closing) = (parts.metrics.clone(), parts.closing.clone());
+    let feed = EventFeed::start(reader, parts.events, metrics, closing);
     let state = AppState {
         parts,
         feed: Arc::new(feed),
@@ -126,6 +134,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::catalog::list))
         .routes(routes!(routes::catalog::show))
         .routes(routes!(routes::events::list))
+        .routes(routes!(routes::metrics::show))
         .routes(routes!(routes::operations::list))
         .routes(routes!(routes::operations::show))
         .routes(routes!(routes::operations::retry))

@@ -17,7 +17,7 @@ use crate::ports::prepare as prepare_ports;
 use crate::row::damaged;
 use crate::seal::{Place, Sealer};
 use crate::sql::{DatabaseError, Readers, Writer, sqlite};
-use crate::store::{Shared, Store};
+use crate::store::{Shared, Stopwatch, Store};
 
 /// Sealed at birth; opens only with the right key.
 const KEY_CHECK: &str = "this key belongs to this database";
@@ -67,6 +67,7 @@ pub(crate) async fn open_with(
         internal,
         rest_ms,
         commits: watch::Sender::new(0),
+        stopwatch: Stopwatch::default(),
     };
     let readers = Readers::Sqlite(sqlite::Readers::new(readers));
     let writer = Writer::Sqlite(sqlite::Writer::new(desk));

@@ -1,11 +1,13 @@
 //! The store: one writer, many readers.
 
 use std::ops::{AsyncFnOnce, Deref};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
+use std::time::Duration;
 
 use proximity_domain::ids::InstallationId;
 use proximity_domain::ports::PortRange;
 use tokio::sync::watch;
+use tokio::time::Instant;
 
 use crate::error::StoreError;
 use crate::seal::Sealer;
@@ -29,6 +31,17 @@ pub(crate) struct Shared {
     pub(crate) rest_ms: i64,
     /// Moved on by every commit of this process.
     pub(crate) commits: watch::Sender<u64>,
+    pub(crate) stopwatch: Stopwatch,
+}
+
+/// Who is told how long each commit took.
+#[derive(Default)]
+pub(crate) struct Stopwatch(OnceLock<Box<dyn Fn(Duration) + Send + Sync>>);
+
+impl std::fmt::Debug for Stopwatch {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Stopwatch")
+    }
 }
 
 /// Where a reader reads.
@@ -110,6 +123,13 @@ impl Store {
         }
     }
 
+    /// From now on `told` is told how long each commit of this store took, waiting for its turn included. The first
+    /// one that is set stays.
+    pub fn observe_commits(&self, told: impl Fn(Duration) + Send + Sync + 'static) {
+        // A second one is not wanted and changes nothing.
+        drop(self.shared.stopwatch.0.set(Box::new(told)));
+    }
+
     /// A view that cannot write.
     #[must_use]
     pub fn reader(&self) -> Reader {
@@ -124,10 +144,14 @@ impl Store {
         &self,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
+        let begun = Instant::now();
         let written = match &self.backend {
             Backend::Sql(writer) => writer.write(work).await,
         };
         if written.is_ok() {
+            if let Some(told) = self.shared.stopwatch.0.get() {
+                told(begun.elapsed());
+            }
             let commits = &self.shared.commits;
             commits.send_modify(|commits| *commits = commits.wrapping_add(1));
         }

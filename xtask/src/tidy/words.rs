@@ -25,6 +25,15 @@ const ALLOWED: &[(&str, &str)] = &[
     ("service_unavailable", "the name of HTTP status 503"),
 ];
 
+/// Fields that may keep such a name: it is another's word.
+const ALLOWED_FIELDS: &[(&str, &str)] = &[
+    (
+        "data",
+        "PVE's envelope of every answer, the payload of a Server-Sent Event, and the folder of data_dir",
+    ),
+    ("service", "the catalog's word for a systemd unit"),
+];
+
 /// What introduces a name in Rust.
 const KEYWORDS: &[&str] = &[
     "fn", "struct", "enum", "trait", "type", "mod", "const", "static",
@@ -51,8 +60,32 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
                 );
             }
         }
+        for (at, name) in fields(&rust.code) {
+            if !ALLOWED_FIELDS.iter().any(|(allowed, _)| *allowed == name) {
+                findings.extend(
+                    judge(name, false)
+                        .map(|text| Finding::fault(&file.path, line_of(&rust.code, at), text)),
+                );
+            }
+        }
     }
     findings
+}
+
+/// Fields that others see: settings, options of the command line, fields of requests and answers among them.
+fn fields(code: &str) -> impl Iterator<Item = (usize, &str)> {
+    words(code, "pub").filter_map(move |at| {
+        let rest = code.get(at + "pub".len()..)?;
+        let rest = match rest.strip_prefix('(') {
+            Some(inner) => inner.split_once(')')?.1,
+            None => rest,
+        };
+        let rest = rest.strip_prefix(char::is_whitespace)?.trim_start();
+        let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_')?;
+        let (name, after) = rest.split_at(end);
+        let after = after.trim_start();
+        (after.starts_with(':') && !after.starts_with("::")).then_some((at, name))
+    })
 }
 
 /// The identifier that follows, or nothing.
@@ -124,6 +157,9 @@ mod tests {
             "mod util;",
             "const MAX_INFO: u8 = 1;",
             "trait Cleanup {}",
+            "struct A { pub info: u8 }",
+            "struct A { pub(crate) sync_mode: u8 }",
+            "struct A { pub(in crate::b) service_name: u8 }",
         ] {
             assert_eq!(count("crates/x/src/a.rs", text), 1, "{text}");
         }
@@ -141,6 +177,9 @@ mod tests {
             "file.sync_data();",
             "fn handle(x: u8) {}",
             "fn data_dir() {}",
+            "struct A { pub data: u8, info: u8 }",
+            "pub use info::x;",
+            "fn f(pub_info: u8) {}",
         ] {
             assert_eq!(count("crates/x/src/a.rs", text), 0, "{text}");
         }

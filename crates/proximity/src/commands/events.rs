@@ -17,7 +17,7 @@ pub(crate) async fn run(context: &Context, args: EventsArgs) -> Result<(), Faile
     let client = context.client()?;
     let query = EventQuery {
         after: args.after,
-        limit: Some(usize::from(args.lines)),
+        limit: Some(u32::from(args.lines)),
         app: args.app,
         operation: args.operation,
         kind: (!args.kinds.is_empty()).then(|| args.kinds.join(",")),

@@ -11,10 +11,7 @@ use crate::roles::{logging, signals};
 
 pub(crate) async fn run(context: &Context, args: GatewayArgs) -> Result<(), Failed> {
     let settings = context.settings()?;
-    logging::start(
-        logging::filter_of(context.globals.verbose).unwrap_or(&settings.log.filter),
-        args.log_format.unwrap_or(settings.log.format),
-    )?;
+    logging::start_role(&settings.log, context.globals.verbose, args.log_format)?;
     let shutdown = signals::shutdown_token()?;
     let (route_file, control_socket) = (settings.route_file(), settings.control_socket());
     make_parent(&route_file)?;

@@ -5,13 +5,12 @@ use std::sync::Arc;
 
 use proximity_domain::time::Clock;
 use proximity_engine::catalog::Catalog;
-use proximity_engine::cluster::RealConnect;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::probe::HttpProbe;
 use proximity_engine::route_sweep;
 use proximity_engine::worker::Worker;
 use proximity_gateway::client::GatewayClient;
-use proximity_server::{EventLimits, Limits, ServerParts, TlsFiles, router};
+use proximity_server::{EventLimits, Limits, Metrics, ServerParts, TlsFiles, router};
 use proximity_store::{Store, StoreOptions};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -26,6 +25,7 @@ use crate::roles::clock::SystemClock;
 use crate::roles::data_dir::{DataDir, make_parent};
 use crate::roles::ids::SystemIds;
 use crate::roles::ingress::GatewayIngress;
+use crate::roles::observed::ObservedConnect;
 use crate::roles::{logging, signals};
 
 /// How long ports of orphans rest, milliseconds: a day.
@@ -33,10 +33,7 @@ const REST_MS: i64 = 24 * 60 * 60 * 1000;
 
 pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed> {
     let settings = context.settings()?;
-    logging::start(
-        logging::filter_of(context.globals.verbose).unwrap_or(&settings.log.filter),
-        args.log_format.unwrap_or(settings.log.format),
-    )?;
+    logging::start_role(&settings.log, context.globals.verbose, args.log_format)?;
     #[cfg(feature = "crash-points")]
     if let Some(place) = args.crash_at {
         proximity_engine::saga::set_crash_point(place);
@@ -54,11 +51,20 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
     if admin_token::ensure(&store, &SystemIds, &token_file, args.new_admin_token, now).await? {
         tracing::info!(file = %token_file.display(), "wrote a token of the account admin");
     }
-    let engine = engine(&settings, store.clone(), Arc::clone(&clock))?;
+    let metrics = Metrics::new(VERSION);
+    let observed = metrics.clone();
+    store.observe_commits(move |took| observed.commit(took));
+    let engine = engine(
+        &settings,
+        store.clone(),
+        Arc::clone(&clock),
+        metrics.clone(),
+    )?;
     let parts = ServerParts {
         engine: engine.clone(),
         clock,
         ids: Arc::new(SystemIds),
+        metrics,
         events: EventLimits::default(),
         closing: shutdown.clone(),
     };
@@ -81,7 +87,12 @@ async fn open(settings: &Settings, clock: &dyn Clock) -> Result<Store, Failed> {
     Ok(Store::open(options, clock.now()).await?)
 }
 
-fn engine(settings: &Settings, store: Store, clock: Arc<dyn Clock>) -> Result<Engine, Failed> {
+fn engine(
+    settings: &Settings,
+    store: Store,
+    clock: Arc<dyn Clock>,
+    metrics: Metrics,
+) -> Result<Engine, Failed> {
     let catalog = Catalog::load(&settings.catalog_folders).map_err(|e| {
         Failed::config(
             "bad_catalog",
@@ -100,7 +111,7 @@ fn engine(settings: &Settings, store: Store, clock: Arc<dyn Clock>) -> Result<En
     Ok(Engine::new(EngineParts {
         store,
         ids: Arc::new(SystemIds),
-        connect: Arc::new(RealConnect),
+        connect: Arc::new(ObservedConnect(metrics)),
         ingress: Arc::new(GatewayIngress::new(gateway, Arc::clone(&clock))),
         clock,
         probe: Arc::new(probe),

@@ -26,6 +26,26 @@ pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
             "choose 1 to 256",
         ));
     }
+    log(settings)
+}
+
+fn log(settings: &Settings) -> Result<(), Wrong> {
+    let log = &settings.log;
+    for (name, value, most) in [
+        ("log.size_mib", log.size_mib, 1 << 20),
+        ("log.age_hours", u64::from(log.age_hours), 24 * 3660),
+    ] {
+        if value == 0 || value > most {
+            let hint = format!("choose 1 to {most}");
+            return Err(wrong(format!("{name} is {value}"), &hint));
+        }
+    }
+    if log.keep > 1000 {
+        return Err(wrong(
+            format!("log.keep is {}", log.keep),
+            "choose 0 to 1000",
+        ));
+    }
     Ok(())
 }
 

@@ -154,6 +154,18 @@ pub(crate) struct Log {
     /// What is logged, e.g. `info` or `info,proximity_engine=debug`.
     #[config(default = "info", env = "PROXIMITY_LOG")]
     pub(crate) filter: String,
+    /// File that is written instead of stderr. One that is moved away is opened anew, without a signal.
+    #[config(env = "PROXIMITY_LOG_FILE")]
+    pub(crate) file: Option<PathBuf>,
+    /// The file is turned over when it reaches this size, MiB.
+    #[config(default = 64, env = "PROXIMITY_LOG_SIZE_MIB")]
+    pub(crate) size_mib: u64,
+    /// The file is turned over when it is this old, hours.
+    #[config(default = 168, env = "PROXIMITY_LOG_AGE_HOURS")]
+    pub(crate) age_hours: u32,
+    /// So many older files are kept: `FILE.1` is the newest of them.
+    #[config(default = 5, env = "PROXIMITY_LOG_KEEP")]
+    pub(crate) keep: u32,
 }
 
 /// How log lines look.

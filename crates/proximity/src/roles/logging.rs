@@ -1,9 +1,17 @@
-//! Logs of the long-running roles, on stderr.
+//! Logs of the long-running roles: on stderr, or in a file.
+
+use std::io::Write;
+use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
+use tracing_subscriber::fmt::MakeWriter;
+use tracing_subscriber::fmt::format::JsonFields;
 use tracing_subscriber::util::SubscriberInitExt;
 
-use crate::config::LogFormat;
+use super::clock::SystemClock;
+use super::log_file::{LogFile, Turnover};
+use super::log_line::{JsonLine, OneLine};
+use crate::config::{Log, LogFormat};
 use crate::failed::Failed;
 
 /// What `-v` and `-vv` let through; without them, nothing but what is configured.
@@ -17,11 +25,46 @@ pub(crate) fn filter_of(verbose: u8) -> Option<&'static str> {
     }
 }
 
-/// Starts logging. Once per process.
+/// Starts the log of a role as it is configured; the command line goes before.
+///
+/// # Errors
+/// The filter is not understood, or the file cannot be opened.
+pub(crate) fn start_role(log: &Log, verbose: u8, format: Option<LogFormat>) -> Result<(), Failed> {
+    let filter = filter_of(verbose).unwrap_or(&log.filter);
+    let format = format.unwrap_or(log.format);
+    let Some(path) = &log.file else {
+        return start(filter, format);
+    };
+    let turnover = Turnover {
+        size_bytes: log.size_mib << 20,
+        age_ms: i64::from(log.age_hours) * 3_600_000,
+        keep: log.keep,
+    };
+    let clock = Arc::new(SystemClock::new());
+    let file = LogFile::open(path, turnover, clock).map_err(|e| {
+        Failed::config(
+            "bad_config",
+            format!("cannot write log.file {}: {e}", path.display()),
+            "check the path and its permissions, or remove the setting to log on stderr",
+        )
+    })?;
+    begin(filter, format, false, move || OneLine(file.clone()))
+}
+
+/// Starts logging on stderr. Once per process.
 ///
 /// # Errors
 /// The filter is not understood.
 pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), Failed> {
+    let ansi = crate::output::draws_bars();
+    begin(filter, format, ansi, || OneLine(std::io::stderr()))
+}
+
+fn begin<M, W>(filter: &str, format: LogFormat, ansi: bool, writer: M) -> Result<(), Failed>
+where
+    M: Fn() -> W + for<'a> MakeWriter<'a> + Send + Sync + 'static,
+    W: Write,
+{
     let parsed = EnvFilter::try_new(filter).map_err(|e| {
         let message = format!("log.filter {filter:?} is not understood: {e}");
         Failed::config(
@@ -32,13 +75,14 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), Failed> {
     })?;
     let builder = tracing_subscriber::fmt()
         .with_env_filter(parsed)
-        .with_writer(std::io::stderr);
+        .with_writer(writer);
     let started = match format {
-        LogFormat::Text => builder
-            .with_ansi(crate::output::draws_bars())
+        LogFormat::Text => builder.with_ansi(ansi).finish().try_init(),
+        LogFormat::Json => builder
+            .fmt_fields(JsonFields::new())
+            .event_format(JsonLine(SystemClock::new()))
             .finish()
             .try_init(),
-        LogFormat::Json => builder.json().flatten_event(true).finish().try_init(),
     };
     started.map_err(|e| Failed::error("logging", format!("cannot log: {e}"), "report it"))
 }

@@ -13,6 +13,7 @@ use tokio_util::task::AbortOnDropHandle;
 
 use super::EventLimits;
 use super::told::ToldEvent;
+use crate::metrics::Metrics;
 
 /// Events kept for everybody.
 const WINDOW_EVENTS: usize = 1024;
@@ -45,6 +46,7 @@ pub(crate) struct EventFeed {
 #[derive(Debug)]
 struct Log {
     reader: Reader,
+    metrics: Metrics,
     window: RwLock<Window>,
     owners: Mutex<HashMap<AppId, Arc<str>>>,
     replays: Semaphore,
@@ -58,9 +60,15 @@ struct Window {
 
 impl EventFeed {
     /// Starts to follow the log. Needs a runtime; ends when dropped, or with `closing`.
-    pub(crate) fn start(reader: Reader, limits: EventLimits, closing: CancellationToken) -> Self {
+    pub(crate) fn start(
+        reader: Reader,
+        limits: EventLimits,
+        metrics: Metrics,
+        closing: CancellationToken,
+    ) -> Self {
         let log = Arc::new(Log {
             reader,
+            metrics,
             window: RwLock::default(),
             owners: Mutex::default(),
             replays: Semaphore::new(REPLAYS),
@@ -89,6 +97,12 @@ impl EventFeed {
     /// The newest number in the log, which the feed may not have seen yet.
     pub(crate) async fn newest(&self) -> Result<i64, StoreError> {
         self.log.reader.newest_event().await
+    }
+
+    /// Clients that follow now.
+    pub(crate) fn followers(&self) -> usize {
+        let free = self.places.available_permits();
+        self.limits.clients.saturating_sub(free)
     }
 
     /// A place for one more client; given back when dropped.
@@ -219,6 +233,9 @@ async fn catch_up(log: &Log, publish: &watch::Sender<Option<i64>>) -> Result<(),
             return Ok(());
         };
         head = last.seq;
+        for event in &events {
+            log.metrics.operations().take(event.kind, &event.wire);
+        }
         log.keep(&events);
         publish.send_replace(Some(head));
     }

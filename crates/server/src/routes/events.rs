@@ -11,12 +11,12 @@ use proximity_domain::event::EventKind;
 
 use crate::auth::{Caller, Scope};
 use crate::events::{self, EventFilter, NoStream};
-use crate::extract::Query;
+use crate::extract::{Query, limit};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::{lookup, operations};
 
-const MOST: usize = 1000;
+const MOST: u32 = 1000;
 /// Seconds after which a client that found no place may ask again.
 const COME_BACK: HeaderValue = HeaderValue::from_static("5");
 /// Proxies pass a stream on as it comes.
@@ -42,7 +42,7 @@ const UNBUFFERED: [(HeaderName, HeaderValue); 3] = [
     responses((status = 200, description = "The events.",
         content((EventPage = "application/json"), (String = "text/event-stream",
             extensions(("x-item-schema" = json!({"$ref": "#/components/schemas/Event"}))))))),
-    extensions(("x-codes" = json!(["app_not_found", "operation_not_found", "event_ahead",
+    extensions(("x-codes" = json!(["invalid_value", "app_not_found", "operation_not_found", "event_ahead",
         "events_unavailable", "too_many_streams"]))))]
 pub(crate) async fn list(
     State(state): State<AppState>,
@@ -51,6 +51,7 @@ pub(crate) async fn list(
     Query(query): Query<EventQuery>,
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Read)?;
+    let limit = limit(query.limit, 50, MOST)?;
     let filter = filter(&state, &caller, &query).await?;
     let after = position(&headers, query.after)?;
     if wants_stream(&headers) {
@@ -67,8 +68,7 @@ pub(crate) async fn list(
     if after.is_some_and(|after| after > newest) {
         return Err(ahead(newest));
     }
-    let limit = query.limit.unwrap_or(50).clamp(1, MOST);
-    let page = events::page(&feed, &filter, after, limit, newest).await?;
+    let page = events::page(&feed, &filter, after, limit as usize, newest).await?;
     Ok(Json(page).into_response())
 }
 

@@ -7,6 +7,7 @@ pub(crate) mod health;
 pub(crate) mod hosts;
 pub(crate) mod logs;
 pub(crate) mod lookup;
+pub(crate) mod metrics;
 pub(crate) mod once;
 pub(crate) mod operations;
 pub(crate) mod reference;

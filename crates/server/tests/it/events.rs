@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
+use crate::support::{self, World, world, world_with};
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt;
 use http::{HeaderMap, Request, StatusCode};
 use proximity_server::EventLimits;
-use crate::support::{self, World, world, world_with};
 use tower::ServiceExt;
 
 /// Long enough that only a broken stream reaches it.

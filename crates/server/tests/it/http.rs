@@ -1,7 +1,7 @@
 //! The API's manners: who is let in, and what an error looks like, whatever went wrong.
 use crate::support::world;
 
-const PROTECTED: [(&str, &str); 17] = [
+const PROTECTED: [(&str, &str); 18] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),
@@ -10,6 +10,7 @@ const PROTECTED: [(&str, &str); 17] = [
     ("GET", "/api/apps/web/logs"),
     ("GET", "/api/catalog/"),
     ("GET", "/api/events"),
+    ("GET", "/metrics"),
     ("GET", "/api/operations"),
     ("GET", "/api/operations/x"),
     ("POST", "/api/operations/x/retry"),

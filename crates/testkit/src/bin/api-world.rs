@@ -22,7 +22,9 @@ use proximity_pve_emulator::core::{Access, TaskTimes};
 use proximity_pve_emulator::shell::{
     GuestDriver, NodeListen, RunningShell, Shell, ShellOptions, TokenWish,
 };
-use proximity_server::{Limits, ServerParts, openapi_document, router, serve, token_hash};
+use proximity_server::{
+    EventLimits, Limits, Metrics, ServerParts, openapi_document, router, serve, token_hash,
+};
 use proximity_store::records::{NewApp, NewOperation, OperationRecord, TokenRecord};
 use proximity_testkit::guests::Guests;
 use proximity_testkit::pve::{NodeRoom, seed};
@@ -77,12 +79,15 @@ async fn run() -> Outcome<()> {
     seeded["url"] = json!(format!("http://{}", listener.local_addr()?));
     seeded["token"] = json!(TOKEN);
     seeded["document"] = serde_json::from_str(openapi_document())?;
+    let stop = CancellationToken::new();
     let parts = ServerParts {
         engine: world.engine.clone(),
         clock: Arc::new(RealClock),
         ids: Arc::new(CountedIds::seeded(1 << 40)),
+        metrics: Metrics::new("test"),
+        events: EventLimits::default(),
+        closing: stop.clone(),
     };
-    let stop = CancellationToken::new();
     let served = serve(
         listener,
         router(parts),

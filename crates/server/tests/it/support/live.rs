@@ -6,11 +6,12 @@ use axum::Router;
 use proximity_domain::ids::{HostId, TokenId};
 use proximity_domain::time::Clock;
 use proximity_pve_emulator::core::Access;
-use proximity_server::{ServerParts, openapi_document, router, token_hash};
+use proximity_server::{EventLimits, Metrics, ServerParts, openapi_document, router, token_hash};
 use proximity_store::records::{HostRecord, TokenRecord};
 use proximity_testkit::contract::Contract;
 use proximity_testkit::sources::{CountedIds, RealClock};
 use proximity_testkit::world::TestWorld;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Answer, exchange};
@@ -47,6 +48,9 @@ pub(crate) async fn live() -> Live {
         engine: world.engine.clone(),
         clock: Arc::new(RealClock),
         ids: Arc::new(CountedIds::seeded(1_000_000)),
+        metrics: Metrics::new("test"),
+        events: EventLimits::default(),
+        closing: CancellationToken::new(),
     });
     Live {
         world,

@@ -20,7 +20,7 @@ use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::seams::{
     Connect, Connection, HttpAnswer, IdSource, Ingress, IngressError, Probe, RouteSpec, RouteView,
 };
-use proximity_server::{EventLimits, ServerParts, openapi_document, router, token_hash};
+use proximity_server::{EventLimits, Metrics, ServerParts, openapi_document, router, token_hash};
 use proximity_store::records::{Actor, HostRecord, NewApp, NewOperation, TokenRecord};
 use proximity_store::{Store, StoreOptions};
 use proximity_testkit::contract::{Contract, Exchange};
@@ -138,6 +138,7 @@ pub(crate) async fn world_with(events: EventLimits) -> World {
         engine,
         clock: Arc::new(SetClock),
         ids: Arc::new(Ids),
+        metrics: Metrics::new("test"),
         events,
         closing: closing.clone(),
     };
@@ -227,6 +228,7 @@ impl World {
             app: app.id,
             input: Value::Null,
             retry_of: None,
+            key: None,
         };
         let ids = (app.id, operation.id);
         let system = system();

@@ -3,6 +3,7 @@
 use std::fmt::Write;
 
 use anyhow::Result;
+use proximity_domain::event::EventKind;
 use proximity_domain::ids::AppId;
 use proximity_store::Store;
 use proximity_store::views::{AppFilter, OperationFilter};
@@ -52,7 +53,7 @@ pub(crate) async fn created(store: &Store) -> Result<Vec<AppId>> {
         after = last;
         let made = events
             .into_iter()
-            .filter(|(_, _, e, ..)| e.kind == "AppCreated");
+            .filter(|(_, _, e, ..)| e.kind == EventKind::AppCreated);
         apps.extend(made.filter_map(|(_, _, _, app, _)| app));
     }
 }

@@ -43,7 +43,7 @@ pub(super) async fn end(child: Option<Child>, head: i64) -> Result<Value> {
     let read = async {
         while let Some(line) = lines.next_line().await? {
             events.push(line.trim().parse()?);
-            if events.last() == Some(&head) {
+            if events.last() >= Some(&head) {
                 break;
             }
         }

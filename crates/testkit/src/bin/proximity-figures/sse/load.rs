@@ -192,6 +192,7 @@ fn app(number: u128, host: &HostRecord) -> Result<(NewApp, NewOperation)> {
         app: app.id,
         input: json!({}),
         retry_of: None,
+        key: None,
     };
     Ok((app, operation))
 }

@@ -139,7 +139,7 @@ async fn wait_for_all_open(clients: &[Arc<Client>]) -> Result<()> {
 /// Waits until all clients are at the end of the log; gives how long it took, milliseconds.
 async fn catch_up(clients: &[Arc<Client>], head: i64) -> u128 {
     let begun = Instant::now();
-    while begun.elapsed() < CATCH_UP && clients.iter().any(|client| client.last() != Some(head)) {
+    while begun.elapsed() < CATCH_UP && clients.iter().any(|client| client.last() < Some(head)) {
         sleep(Duration::from_millis(20)).await;
     }
     begun.elapsed().as_millis()

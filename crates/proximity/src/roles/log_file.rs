@@ -1,0 +1,196 @@
+//! The log's file: turned over by size and age, a bounded number kept. Whatever fails here, the program goes on.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Write};
+use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+
+use proximity_domain::time::Clock;
+use tracing_subscriber::fmt::MakeWriter;
+
+/// How often it is looked whether somebody moved the file away, milliseconds.
+const LOOK_MS: u64 = 1_000;
+
+/// When a file is turned over, and how many are kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Turnover {
+    /// A file grows to this size, bytes.
+    pub(crate) size_bytes: u64,
+    /// A file is written to for so long, milliseconds.
+    pub(crate) age_ms: i64,
+    /// Older files beside the one that is written: `NAME.1` is the newest of them.
+    pub(crate) keep: u32,
+}
+
+/// A log file. Cheap to clone.
+///
+/// Guarantees: a line is in one file, whole; a file that was moved away (by logrotate, say) is opened anew within a
+/// second, without a signal; a disk that is full or gone costs lines, nothing else.
+#[derive(Debug, Clone)]
+pub(crate) struct LogFile(Arc<Mutex<Inner>>);
+
+#[derive(Debug)]
+struct Inner {
+    path: PathBuf,
+    turnover: Turnover,
+    clock: Arc<dyn Clock>,
+    file: Option<File>,
+    size_bytes: u64,
+    begun_at_ms: i64,
+    looked_at_ms: u64,
+    lost: u64,
+}
+
+impl LogFile {
+    /// Opens the file, or makes it for its owner only.
+    ///
+    /// # Errors
+    /// It cannot be opened now; later failures are none.
+    pub(crate) fn open(path: &Path, turnover: Turnover, clock: Arc<dyn Clock>) -> io::Result<Self> {
+        let mut inner = Inner {
+            path: path.to_owned(),
+            turnover,
+            clock,
+            file: None,
+            size_bytes: 0,
+            begun_at_ms: 0,
+            looked_at_ms: 0,
+            lost: 0,
+        };
+        inner.reopen()?;
+        Ok(Self(Arc::new(Mutex::new(inner))))
+    }
+}
+
+impl Write for LogFile {
+    /// Takes the line whole, whatever becomes of it.
+    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
+        let mut inner = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        inner.write(line);
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+impl<'a> MakeWriter<'a> for LogFile {
+    type Writer = Self;
+
+    fn make_writer(&'a self) -> Self {
+        self.clone()
+    }
+}
+
+impl Inner {
+    fn write(&mut self, line: &[u8]) {
+        self.look_again();
+        let grown = self.size_bytes + line.len() as u64;
+        let aged = self.clock.now().0.saturating_sub(self.begun_at_ms) >= self.turnover.age_ms;
+        if self.size_bytes > 0 && (grown > self.turnover.size_bytes || aged) {
+            self.turn_over();
+        }
+        if self.file.is_none() && self.reopen().is_err() {
+            self.lost += 1;
+            return;
+        }
+        if self.lost > 0 {
+            let told = format!(
+                "{{\"message\":\"log lines were lost, the disk took none\",\"lost\":{}}}\n",
+                self.lost
+            );
+            if self.put(told.as_bytes()).is_ok() {
+                self.lost = 0;
+            }
+        }
+        if self.put(line).is_err() {
+            self.lost += 1;
+        }
+    }
+
+    fn put(&mut self, line: &[u8]) -> io::Result<()> {
+        let Some(file) = &mut self.file else {
+            return Err(io::ErrorKind::NotFound.into());
+        };
+        let put = file.write_all(line);
+        if put.is_ok() {
+            self.size_bytes += line.len() as u64;
+        } else {
+            // Half a line must not run into the next one.
+            file.set_len(self.size_bytes)?;
+        }
+        put
+    }
+
+    /// Looks now and then whether the name still leads to the file that is open.
+    fn look_again(&mut self) {
+        let now = self.clock.monotonic().0;
+        if now.saturating_sub(self.looked_at_ms) < LOOK_MS {
+            return;
+        }
+        self.looked_at_ms = now;
+        let same =
+            |file: &File| Some(file.metadata().ok()?.ino() == fs::metadata(&self.path).ok()?.ino());
+        if self.file.as_ref().and_then(same) != Some(true) {
+            self.file = None;
+        }
+    }
+
+    fn reopen(&mut self) -> io::Result<()> {
+        let file = OpenOptions::new()
+            .create(true)
+            .append(true)
+            .mode(0o600)
+            .open(&self.path)?;
+        let found = file.metadata()?;
+        self.size_bytes = found.len();
+        // Where the file system does not know when a file was made, its age counts from now.
+        let made = found.created().ok();
+        let made = made.and_then(|at| at.duration_since(std::time::UNIX_EPOCH).ok());
+        let made = made.and_then(|since| i64::try_from(since.as_millis()).ok());
+        self.begun_at_ms = made.unwrap_or_else(|| self.clock.now().0);
+        self.file = Some(file);
+        Ok(())
+    }
+
+    /// `NAME` becomes `NAME.1`, and so on; the oldest goes. Where that fails, the file is written on.
+    fn turn_over(&mut self) {
+        let turned = (|| {
+            for number in (1..self.turnover.keep).rev() {
+                rename_if_there(&self.numbered(number), &self.numbered(number + 1))?;
+            }
+            if self.turnover.keep == 0 {
+                fs::remove_file(&self.path)
+            } else {
+                fs::rename(&self.path, self.numbered(1))
+            }
+        })();
+        match turned {
+            Ok(()) => self.file = None,
+            // Not at every line again.
+            Err(_) => {
+                self.size_bytes = 0;
+                self.begun_at_ms = self.clock.now().0;
+            }
+        }
+    }
+
+    fn numbered(&self, number: u32) -> PathBuf {
+        let mut name = self.path.clone().into_os_string();
+        name.push(format!(".{number}"));
+        name.into()
+    }
+}
+
+fn rename_if_there(from: &Path, to: &Path) -> io::Result<()> {
+    match fs::rename(from, to) {
+        Err(error) if error.kind() != io::ErrorKind::NotFound => Err(error),
+        Ok(()) | Err(_) => Ok(()),
+    }
+}
+
+#[cfg(test)]
+#[path = "log_file_tests.rs"]
+mod tests;

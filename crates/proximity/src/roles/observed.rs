@@ -1,0 +1,59 @@
+//! Ways to clusters whose calls are counted.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use proximity_engine::cluster::RealConnect;
+use proximity_engine::seams::{Connect, Connection};
+use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
+use proximity_server::Metrics;
+use proximity_store::records::HostRecord;
+use tokio::time::Instant;
+
+/// The real way, observed.
+#[derive(Debug)]
+pub(crate) struct ObservedConnect(pub(crate) Metrics);
+
+impl Connect for ObservedConnect {
+    fn connect(&self, host: &HostRecord) -> Result<Connection, String> {
+        let real = RealConnect.connect(host)?;
+        Ok(Connection {
+            transport: Arc::new(Observed {
+                inner: real.transport,
+                host: host.label.to_string(),
+                metrics: self.0.clone(),
+            }),
+            guest_access: real.guest_access,
+        })
+    }
+}
+
+#[derive(Debug)]
+struct Observed {
+    inner: Arc<dyn Transport>,
+    host: String,
+    metrics: Metrics,
+}
+
+#[async_trait]
+impl Transport for Observed {
+    async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
+        let method = match request.method {
+            Method::Get => "GET",
+            Method::Post => "POST",
+            Method::Put => "PUT",
+            Method::Delete => "DELETE",
+        };
+        let begun = Instant::now();
+        let answer = self.inner.send(request).await;
+        let status = match &answer {
+            Ok(answer) => answer.status.to_string(),
+            Err(TransportError::NotSent(_)) => "not_sent".to_owned(),
+            Err(TransportError::Untrusted { .. }) => "untrusted".to_owned(),
+            Err(TransportError::MaybeApplied(_)) => "maybe_applied".to_owned(),
+        };
+        self.metrics
+            .pve_call(&self.host, method, &status, begun.elapsed());
+        answer
+    }
+}

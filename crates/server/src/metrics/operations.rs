@@ -1,0 +1,177 @@
+//! Figures of operations: those that live from the records, those that ended from their events.
+
+use std::collections::{BTreeSet, HashMap};
+use std::sync::{Mutex, PoisonError};
+
+use jiff::Timestamp;
+use prometheus_client::metrics::counter::Counter;
+use prometheus_client::metrics::family::Family;
+use prometheus_client::metrics::gauge::Gauge;
+use prometheus_client::metrics::histogram::Histogram;
+use prometheus_client::registry::Registry;
+use proximity_api::events::Event;
+use proximity_domain::event::EventKind;
+use proximity_store::{Reader, StoreError};
+
+use super::labels::{Failed, Operation};
+
+/// Codes that get a series of their own; the rest is `other`.
+const CODES: usize = 100;
+/// Operations whose beginning is remembered.
+const BEGINNINGS: usize = 4096;
+
+/// Counters of operations.
+#[derive(Debug)]
+pub(crate) struct OperationMetrics {
+    live: Family<Operation, Gauge>,
+    ended: Family<Operation, Counter>,
+    times: Family<Operation, Histogram, fn() -> Histogram>,
+    failures: Family<Failed, Counter>,
+    taken_over: Counter,
+    memory: Mutex<Memory>,
+}
+
+#[derive(Debug, Default)]
+struct Memory {
+    queued_at: HashMap<String, Timestamp>,
+    codes: BTreeSet<String>,
+}
+
+impl Default for OperationMetrics {
+    fn default() -> Self {
+        Self {
+            live: Family::default(),
+            ended: Family::default(),
+            times: Family::new_with_constructor(minutes),
+            failures: Family::default(),
+            taken_over: Counter::default(),
+            memory: Mutex::default(),
+        }
+    }
+}
+
+impl OperationMetrics {
+    pub(super) fn register(&self, registry: &mut Registry) {
+        registry.register(
+            "operations_live",
+            "Operations that have not ended, by kind and state; `queued` is the queue",
+            self.live.clone(),
+        );
+        registry.register(
+            "operations_ended",
+            "Operations that ended, by kind and state",
+            self.ended.clone(),
+        );
+        registry.register(
+            "operation_seconds",
+            "From being asked for to the end",
+            self.times.clone(),
+        );
+        registry.register(
+            "step_failures",
+            "Steps that failed for good, by code",
+            self.failures.clone(),
+        );
+        registry.register(
+            "operations_taken_over",
+            "Operations claimed from a worker whose lease was lost",
+            self.taken_over.clone(),
+        );
+    }
+
+    /// Counts those that live.
+    pub(super) async fn look(&self, reader: &Reader) -> Result<(), StoreError> {
+        let live = reader.live_operations().await?;
+        self.live.clear();
+        for operation in live {
+            let labels = Operation {
+                kind: operation.kind.label().to_owned(),
+                state: operation.state.label().to_owned(),
+            };
+            self.live.get_or_create(&labels).inc();
+        }
+        Ok(())
+    }
+
+    /// Takes note of an event, once.
+    pub(crate) fn take(&self, kind: EventKind, event: &Event) {
+        match kind {
+            EventKind::OperationQueued => self.begin(event),
+            EventKind::OperationTakenOver => {
+                self.taken_over.inc();
+            }
+            EventKind::OperationTurnedBack | EventKind::OperationGotStuck => self.fail(event),
+            EventKind::OperationSucceeded
+            | EventKind::OperationFailed
+            | EventKind::OperationCancelled => self.end(event),
+            EventKind::AppCreated
+            | EventKind::AppStatusChanged
+            | EventKind::AppDeployed
+            | EventKind::AppDeployFailed
+            | EventKind::AppStarted
+            | EventKind::AppStartFailed
+            | EventKind::AppStopped
+            | EventKind::AppStopFailed
+            | EventKind::AppRestartFailed
+            | EventKind::AppRemoved
+            | EventKind::AppRemoveFailed
+            | EventKind::OperationStarted
+            | EventKind::OperationProgressed
+            | EventKind::OperationCancelRequested
+            | EventKind::OperationRetried
+            | EventKind::OperationAbandoned
+            | EventKind::HostAdded
+            | EventKind::HostUpdated
+            | EventKind::HostRemoved => {}
+        }
+    }
+
+    fn begin(&self, event: &Event) {
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        if memory.queued_at.len() >= BEGINNINGS {
+            memory.queued_at.clear();
+        }
+        if let Some(id) = &event.operation_id {
+            memory.queued_at.insert(id.clone(), event.at);
+        }
+    }
+
+    fn fail(&self, event: &Event) {
+        let Some(code) = event.body["problem"]["code"].as_str() else {
+            return;
+        };
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let known = memory.codes.contains(code);
+        let code = if known || memory.codes.len() < CODES {
+            memory.codes.insert(code.to_owned());
+            code
+        } else {
+            "other"
+        };
+        let labels = Failed {
+            code: code.to_owned(),
+        };
+        self.failures.get_or_create(&labels).inc();
+    }
+
+    fn end(&self, event: &Event) {
+        let text = |name: &str| event.body[name].as_str().unwrap_or_default().to_owned();
+        let labels = Operation {
+            kind: text("kind"),
+            state: text("state"),
+        };
+        self.ended.get_or_create(&labels).inc();
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = event.operation_id.as_ref();
+        let Some(begun) = id.and_then(|id| memory.queued_at.remove(id)) else {
+            return;
+        };
+        let took = event.at.duration_since(begun).as_secs_f64();
+        self.times.get_or_create(&labels).observe(took.max(0.0));
+    }
+}
+
+/// From a tenth of a second to an hour.
+fn minutes() -> Histogram {
+    Histogram::new([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0])
+}
