@@ -238,16 +238,32 @@ fn list(run: &Run<'_>) -> Ended {
     Ended::said(rows.collect::<String>())
 }
 
+/// Properties in the order systemd prints them, whatever they are asked for in.
+const PROPERTIES: [&str; 11] = [
+    "MainPID",
+    "Result",
+    "NRestarts",
+    "ExecMainStatus",
+    "Id",
+    "Description",
+    "LoadState",
+    "ActiveState",
+    "SubState",
+    "FragmentPath",
+    "UnitFileState",
+];
+
 fn show(run: &Run<'_>, given: &Given, names: &[String]) -> Ended {
-    const ALL: &str =
-        "Id,LoadState,ActiveState,SubState,UnitFileState,Result,MainPID,NRestarts,ExecMainStatus";
-    let wanted = given.value(&["p", "property"]).unwrap_or(ALL);
+    let wanted = given.value(&["p", "property"]);
+    let is_wanted = |property: &&str| {
+        wanted.is_none_or(|wanted| wanted.split(',').any(|name| name == *property))
+    };
     let mut text = String::new();
     for (at, name) in names.iter().enumerate() {
         if at > 0 {
             text.push('\n');
         }
-        for property in wanted.split(',') {
+        for property in PROPERTIES.iter().copied().filter(is_wanted) {
             let Some(value) = property_of(run, name, property) else {
                 continue;
             };
