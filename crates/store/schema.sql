@@ -116,6 +116,11 @@ CREATE TABLE operations (
     lease_until BIGINT,
     created_at BIGINT NOT NULL,
     finished_at BIGINT,
+    lease_ms BIGINT,
+    attempt BIGINT NOT NULL DEFAULT 1 CHECK (attempt >= 1),
+    due_at BIGINT,
+    waits_because TEXT,
+    log_lines BIGINT NOT NULL DEFAULT 0,
     CHECK ((lease_holder IS NULL) = (lease_until IS NULL)),
     CHECK (lease_holder IS NULL OR state IN ('running', 'unwinding')),
     CHECK ((finished_at IS NULL) = (state IN ('queued', 'running', 'unwinding', 'stuck')))

@@ -40,6 +40,15 @@ pub struct Operation {
     pub retry_of: Option<String>,
     /// Somebody asked to cancel it.
     pub cancel_requested: bool,
+    /// Which attempt at the step that is at work is made or waited for, from 1.
+    #[serde(default = "first")]
+    pub attempt: u32,
+    /// It waits: when the next attempt is due.
+    #[serde(default)]
+    pub next_attempt_at: Option<Timestamp>,
+    /// Why it waits.
+    #[serde(default)]
+    pub waits_because: Option<Problem>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it ended.
@@ -47,6 +56,10 @@ pub struct Operation {
     /// Its steps so far, in order; `null` in lists.
     #[serde(default)]
     pub steps: Option<Vec<Step>>,
+}
+
+fn first() -> u32 {
+    1
 }
 
 impl Operation {

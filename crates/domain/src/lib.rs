@@ -15,5 +15,6 @@ pub mod mark;
 pub mod names;
 pub mod operation;
 pub mod ports;
+pub mod retry;
 pub mod saga;
 pub mod time;

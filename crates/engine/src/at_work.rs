@@ -1,9 +1,11 @@
-//! Who is at work on which app in this process: an operation, or a sweep. Never both.
+//! Who is at work on which app in this process: an operation, or a sweep. Never both. And which operations those are.
 
-use std::collections::HashSet;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::collections::{HashMap, HashSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
-use proximity_domain::ids::AppId;
+use proximity_domain::ids::{AppId, HostId, OperationId};
+use tokio::sync::Notify;
+use tokio_util::sync::CancellationToken;
 
 /// The apps somebody is at work on.
 #[derive(Debug, Clone, Default)]
@@ -38,6 +40,76 @@ impl Drop for AtWorkGuard {
     }
 }
 
+/// The operations this process is at work on: at most as many as its limits allow.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct InFlight {
+    operations: Arc<Mutex<HashMap<OperationId, Flight>>>,
+    /// Rung when one ends.
+    landed: Arc<Notify>,
+}
+
+#[derive(Debug)]
+struct Flight {
+    host: HostId,
+    cancel: CancellationToken,
+}
+
+/// Held while at work on an operation.
+#[derive(Debug)]
+pub(crate) struct InFlightGuard {
+    all: InFlight,
+    id: OperationId,
+    /// Fired when a person cancels it in this process.
+    pub(crate) cancel: CancellationToken,
+}
+
+impl InFlight {
+    fn lock(&self) -> MutexGuard<'_, HashMap<OperationId, Flight>> {
+        self.operations
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Notes that work on it begins.
+    pub(crate) fn enter(&self, id: OperationId, host: HostId) -> InFlightGuard {
+        let cancel = CancellationToken::new();
+        let flight = Flight {
+            host,
+            cancel: cancel.clone(),
+        };
+        self.lock().insert(id, flight);
+        InFlightGuard {
+            all: self.clone(),
+            id,
+            cancel,
+        }
+    }
+
+    /// Tells whoever is at work on it that a person cancelled it.
+    pub(crate) fn cancel(&self, id: OperationId) {
+        if let Some(flight) = self.lock().get(&id) {
+            flight.cancel.cancel();
+        }
+    }
+
+    /// All of them, with their hosts.
+    pub(crate) fn hosts(&self) -> HashMap<OperationId, HostId> {
+        self.lock().iter().map(|(id, f)| (*id, f.host)).collect()
+    }
+
+    /// Returns when one has ended since this was asked last.
+    pub(crate) async fn landed(&self) {
+        self.landed.notified().await;
+    }
+}
+
+impl Drop for InFlightGuard {
+    fn drop(&mut self) {
+        self.all.lock().remove(&self.id);
+        self.all.landed.notify_one();
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -52,5 +124,19 @@ mod tests {
         assert!(at_work.try_enter(app).is_none());
         drop(first);
         assert!(at_work.try_enter(app).is_some());
+    }
+
+    #[tokio::test]
+    async fn an_operation_is_in_flight_as_long_as_its_guard_lives() {
+        let all = InFlight::default();
+        let (id, host) = (OperationId(Uuid::from_u128(1)), HostId(Uuid::from_u128(2)));
+        let guard = all.enter(id, host);
+        assert_eq!(all.hosts(), HashMap::from([(id, host)]));
+        assert!(!guard.cancel.is_cancelled());
+        all.cancel(id);
+        assert!(guard.cancel.is_cancelled());
+        drop(guard);
+        all.landed().await;
+        assert!(all.hosts().is_empty());
     }
 }

@@ -8,12 +8,14 @@ use proximity_domain::ids::{HostId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::NodeName;
 use proximity_domain::time::Clock;
+use proximity_pve::Warrant;
 use proximity_pve::client::{Client, ReadClient};
 use proximity_pve::error::Error as PveError;
 use proximity_pve::guest::GuestAccess;
 use proximity_pve::guest::ssh::{NodeAddress, PlainSsh};
 use proximity_pve::lxc::LxcConfig;
 use proximity_pve::task::{TaskFilter, TaskSource, TaskWatcher};
+use proximity_pve::transport::Transport;
 use proximity_pve::transport::https::{ApiToken, EndpointConfig, HttpsTransport, Trust};
 use proximity_pve::upid::Upid;
 use proximity_store::Store;
@@ -27,7 +29,9 @@ use crate::seams::{Connect, Connection};
 #[derive(Debug)]
 pub(crate) struct Cluster {
     host: HostRecord,
-    client: Client,
+    transport: Arc<dyn Transport>,
+    clock: Arc<dyn Clock>,
+    read: ReadClient,
     watcher: TaskWatcher,
     guest_access: Option<Arc<dyn GuestAccess>>,
 }
@@ -46,11 +50,13 @@ impl Cluster {
                 message: format!("host {}: {why}", host.label),
                 hint: "remove the host and add it again".to_owned(),
             })?;
-        let client = Client::new(connection.transport, clock.clone(), host.id);
-        let watcher = TaskWatcher::new(client.read().clone(), clock);
+        let read = ReadClient::new(connection.transport.clone());
+        let watcher = TaskWatcher::new(read.clone(), clock.clone());
         Ok(Self {
             host,
-            client,
+            transport: connection.transport,
+            clock,
+            read,
             watcher,
             guest_access: connection.guest_access,
         })
@@ -70,12 +76,18 @@ impl Cluster {
         !self.host.endpoints.is_empty() && endpoints.all(|endpoint| is_loopback(&endpoint.url))
     }
 
-    pub(crate) fn client(&self) -> &Client {
-        &self.client
+    /// What changes things, as long as the warrant allows.
+    pub(crate) fn client(&self, warrant: Warrant) -> Client {
+        Client::new(
+            self.transport.clone(),
+            self.clock.clone(),
+            self.host.id,
+            warrant,
+        )
     }
 
     pub(crate) fn read(&self) -> &ReadClient {
-        self.client.read()
+        &self.read
     }
 
     pub(crate) fn watcher(&self) -> &TaskWatcher {

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use proximity_domain::retry::RetryPolicy;
 use proximity_domain::time::{Clock, Timestamp};
 use proximity_store::Store;
 use tokio::sync::Notify;
 
-use crate::at_work::AtWork;
+use crate::at_work::{AtWork, InFlight};
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
 use crate::seams::{Connect, IdSource, Ingress, Probe};
@@ -35,8 +36,12 @@ pub struct EngineParts {
 /// Tunables, with the defaults of the architecture.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct EngineLimits {
-    /// Operations worked on at the same time.
+    /// Operations worked on at the same time. Each host may have one beyond.
     pub operations: usize,
+    /// Of these, per host.
+    pub operations_per_host: usize,
+    /// How long operations in flight may take to reach a safe point at shutdown, milliseconds.
+    pub drain_ms: u64,
     /// How long a claim lasts without being renewed, milliseconds.
     pub lease_ms: i64,
     /// How long a guest gets to shut down, seconds.
@@ -45,8 +50,8 @@ pub struct EngineLimits {
     pub network_ms: u64,
     /// How long a PVE task may run, milliseconds.
     pub task_ms: u64,
-    /// How often a call whose outcome is unknown or that was not sent is looked at again.
-    pub attempts: u32,
+    /// How often, and after which waits, what did not work is tried again where looking shows that it is safe.
+    pub retry: RetryPolicy,
     /// Address people reach public ports under; the host in `url`.
     pub public_host: String,
     /// Address at which this process itself reaches the gateway's public ports.
@@ -55,15 +60,25 @@ pub struct EngineLimits {
     pub protect: bool,
 }
 
+const OPERATIONS: usize = 32;
+const OPERATIONS_PER_HOST: usize = 4;
+const DRAIN_MS: u64 = 10_000;
+const LEASE_MS: i64 = 30_000;
+const SHUTDOWN_S: u32 = 60;
+const NETWORK_MS: u64 = 60_000;
+const TASK_MS: u64 = 900_000;
+
 impl Default for EngineLimits {
     fn default() -> Self {
         Self {
-            operations: 8,
-            lease_ms: 30_000,
-            shutdown_s: 60,
-            network_ms: 60_000,
-            task_ms: 900_000,
-            attempts: 3,
+            operations: OPERATIONS,
+            operations_per_host: OPERATIONS_PER_HOST,
+            drain_ms: DRAIN_MS,
+            lease_ms: LEASE_MS,
+            shutdown_s: SHUTDOWN_S,
+            network_ms: NETWORK_MS,
+            task_ms: TASK_MS,
+            retry: RetryPolicy::DEFAULT,
             public_host: "127.0.0.1".to_owned(),
             gateway_address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             protect: true,
@@ -82,6 +97,7 @@ pub(crate) struct Inner {
     pub(crate) parts: EngineParts,
     pub(crate) clusters: Clusters,
     pub(crate) at_work: AtWork,
+    pub(crate) in_flight: InFlight,
     /// Rung when there is something to claim.
     pub(crate) bell: Notify,
 }
@@ -100,6 +116,7 @@ impl Engine {
                 parts,
                 clusters,
                 at_work: AtWork::default(),
+                in_flight: InFlight::default(),
                 bell: Notify::new(),
             }),
         }

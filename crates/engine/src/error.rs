@@ -342,6 +342,11 @@ fn store_row(error: &StoreError) -> ErrorRow {
             "widen the port ranges in the configuration, or remove an app",
         ),
         StoreError::Busy { .. } => row("busy", K::Busy, ""),
+        StoreError::QueueFull { .. } => row(
+            "queue_full",
+            K::Busy,
+            "wait until some of them are done: proximity operations list",
+        ),
         StoreError::IllegalTransition { .. } => row(
             "not_in_state",
             K::Conflict,

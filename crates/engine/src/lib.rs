@@ -2,6 +2,7 @@
 
 mod at_work;
 pub mod catalog;
+mod claims;
 pub mod cluster;
 pub mod commands;
 pub mod engine;

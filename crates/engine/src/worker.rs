@@ -1,8 +1,7 @@
 //! The worker: claims operations under a lease and drives them, several at once.
 
-use std::sync::Arc;
 use std::sync::RwLock;
-use std::sync::atomic::{AtomicBool, AtomicU32, Ordering};
+use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use proximity_domain::failure::Failure;
@@ -10,128 +9,196 @@ use proximity_domain::ids::HolderId;
 use proximity_store::effects::Effects;
 use proximity_store::error::StoreError;
 use proximity_store::records::{Fence, OperationRecord};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 use tracing::Instrument;
 
-use crate::at_work::AtWorkGuard;
+use crate::at_work::{AtWorkGuard, InFlightGuard};
+use crate::claims::{Lookout, Moment, Slots, next};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::saga::{Cx, Halt, drive};
+use crate::saga::{Cuts, Cx, Halt, LeaseTime, Reins, drive};
 use crate::sagas::saga;
 
 /// How often the queue is looked at when nobody rings.
 const POLL: Duration = Duration::from_millis(250);
 /// How often it is looked at while the store cannot be used.
 const POLL_IN_TROUBLE: Duration = Duration::from_secs(5);
-/// How long operations in flight may finish their current step at shutdown.
-const DRAIN: Duration = Duration::from_secs(10);
+/// How long work may take to be dropped and its claim to be given back, once it must let go.
+const LET_GO: Duration = Duration::from_secs(5);
 
 /// Works on operations until it is told to stop.
 #[derive(Debug)]
 pub struct Worker {
     engine: Engine,
     holder: HolderId,
-    /// This process holds the data directory's lock: every other holder is proven dead.
-    exclusive: bool,
+    lookout: Lookout,
 }
 
 impl Worker {
-    /// A worker. `exclusive` may be true only while this process holds the lock of the data directory.
+    /// A worker. `exclusive` may be true only while this process holds the lock of the data directory: every other holder
+    /// is proven dead.
     #[must_use]
     pub fn new(engine: Engine, exclusive: bool) -> Self {
-        let holder = HolderId(engine.inner.parts.ids.uuid());
+        let parts = &engine.inner.parts;
+        let holder = HolderId(parts.ids.uuid());
+        let longest = parts.limits.retry.bound_ms();
         Self {
-            engine,
             holder,
-            exclusive,
+            lookout: Lookout::new(holder, exclusive, longest),
+            engine,
         }
     }
 
     /// Claims and drives until `shutdown`.
     ///
-    /// Guarantees: at most `limits.operations` at once; an operation left at shutdown is taken over by the next worker.
-    pub async fn run(self, shutdown: CancellationToken) {
-        let slots = Arc::new(Semaphore::new(self.engine.inner.parts.limits.operations));
+    /// Guarantees: at most `limits.operations` at once and `limits.operations_per_host` of one host, in turn, and always
+    /// one of each host. At shutdown nothing more is claimed; what is in flight has `limits.drain_ms` to come to a safe
+    /// point and is then dropped; either way its claim is given back, so that the next worker takes over at once.
+    pub async fn run(mut self, shutdown: CancellationToken) {
+        let let_go = CancellationToken::new();
         let mut running = JoinSet::new();
         while !shutdown.is_cancelled() {
             while running.try_join_next().is_some() {}
-            let Ok(slot) = slots.clone().acquire_owned().await else {
-                break;
-            };
-            let mut pause = POLL;
-            match self.claim().await {
-                Ok(Some((op, fence))) => {
-                    let engine = self.engine.clone();
-                    let stop = shutdown.child_token();
-                    let span = tracing::info_span!("operation", operation = %op.id, app = %op.app, kind = op.kind.label());
-                    let work = async move {
-                        work(engine, op, fence, stop).await;
-                        drop(slot);
-                    };
-                    running.spawn(work.instrument(span));
-                    continue;
-                }
-                Ok(None) => {}
+            let pause = match self.claim_all(&mut running, &let_go, &shutdown).await {
+                Ok(()) => POLL,
                 Err(e) => {
                     tracing::error!(error = %e, "cannot claim operations");
-                    pause = POLL_IN_TROUBLE;
+                    POLL_IN_TROUBLE
                 }
-            }
-            drop(slot);
+            };
             tokio::select! {
                 () = self.engine.inner.bell.notified() => {}
+                () = self.engine.inner.in_flight.landed() => {}
                 () = tokio::time::sleep(pause) => {}
                 () = shutdown.cancelled() => {}
             }
         }
-        let drained = async { while running.join_next().await.is_some() {} };
-        if tokio::time::timeout(DRAIN, drained).await.is_err() {
-            tracing::warn!(
-                "operations were still at work at shutdown; the next start takes them over"
-            );
+        let drain = Duration::from_millis(self.engine.inner.parts.limits.drain_ms);
+        if !all_done(&mut running, drain).await {
+            tracing::warn!(left = running.len(), "operations are cut off in their step");
+            let_go.cancel();
+            if !all_done(&mut running, LET_GO).await {
+                tracing::warn!(left = running.len(), "operations could not be given back");
+            }
         }
     }
 
-    async fn claim(&self) -> Result<Option<(OperationRecord, Fence)>, StoreError> {
-        let lease_ms = self.engine.inner.parts.limits.lease_ms;
-        self.engine
-            .store()
-            .claim(self.holder, lease_ms, self.exclusive, self.engine.now())
-            .await
+    /// Claims as much as there are slots for, and puts it to work.
+    async fn claim_all(
+        &mut self,
+        running: &mut JoinSet<()>,
+        let_go: &CancellationToken,
+        shutdown: &CancellationToken,
+    ) -> Result<(), StoreError> {
+        let inner = self.engine.inner.clone();
+        let now = Moment {
+            monotonic: inner.parts.clock.monotonic(),
+            wall: inner.parts.clock.now(),
+        };
+        let rows = self.engine.store().claimable().await?;
+        let mut free = self.lookout.free(rows, &inner.in_flight.hosts(), now);
+        let limits = &inner.parts.limits;
+        let slots = Slots {
+            total: limits.operations,
+            per_host: limits.operations_per_host,
+        };
+        while let Some(chosen) = next(&free, &inner.in_flight.hosts(), slots).cloned() {
+            if shutdown.is_cancelled() {
+                return Ok(());
+            }
+            free.retain(|row| row.id != chosen.id);
+            // Entered before it is claimed: no later look takes it for a claim that was given up.
+            let flight = inner.in_flight.enter(chosen.id, chosen.host);
+            let asked = inner.parts.clock.monotonic();
+            let claimed = self
+                .engine
+                .store()
+                .claim_as_seen(&chosen, self.holder, limits.lease_ms, self.engine.now())
+                .await?;
+            let Some((op, fence)) = claimed else {
+                continue;
+            };
+            let reins = Reins::new(
+                let_go.child_token(),
+                shutdown.clone(),
+                flight.cancel.clone(),
+                LeaseTime::new(asked, limits.lease_ms),
+            );
+            let span = tracing::info_span!("operation", operation = %op.id, app = %op.app, kind = op.kind.label());
+            let work = work(self.engine.clone(), op, fence, reins, flight);
+            running.spawn(work.instrument(span));
+        }
+        Ok(())
     }
 }
 
+/// Whether all ended in time.
+async fn all_done(running: &mut JoinSet<()>, time: Duration) -> bool {
+    let done = async { while running.join_next().await.is_some() {} };
+    tokio::time::timeout(time, done).await.is_ok()
+}
+
 /// Drives one claimed operation beside its heartbeat.
-async fn work(engine: Engine, op: OperationRecord, fence: Fence, stop: CancellationToken) {
-    let _at_work = enter(&engine, &op, &stop).await;
+async fn work(
+    engine: Engine,
+    op: OperationRecord,
+    fence: Fence,
+    reins: Reins,
+    _flight: InFlightGuard,
+) {
+    if op.cancel_requested {
+        reins.cancel.cancel();
+    }
     let id = op.id;
     let kind = op.kind.label();
-    let lease_lost = Arc::new(AtomicBool::new(false));
-    let cancel_requested = Arc::new(AtomicBool::new(op.cancel_requested));
     // Aborted with this work, also when the work is dropped: a claim nobody works on must run out.
-    let _beat = AbortOnDropHandle::new(tokio::spawn(heartbeat(
+    let beat = AbortOnDropHandle::new(tokio::spawn(heartbeat(
         engine.clone(),
         fence,
-        stop.clone(),
-        lease_lost.clone(),
-        cancel_requested.clone(),
+        reins.clone(),
     )));
-    tracing::info!(operation = %id, kind, epoch = fence.epoch.0, "operation claimed");
-    match context(engine, op, fence, stop, lease_lost, cancel_requested).await {
-        Ok(cx) => match drive(&cx, saga(cx.op.kind)).await {
-            Ok(()) => tracing::info!(operation = %id, kind, "operation let go"),
-            Err(Halt::ShuttingDown) => {
-                tracing::info!(operation = %id, kind, "operation left for the next start");
-            }
-            Err(Halt::Store(e)) if is_refusal(&e) => stick_refused(&cx, &e).await,
-            Err(e) => tracing::warn!(operation = %id, kind, error = %e, "operation let go"),
-        },
-        Err(e) => {
-            tracing::error!(operation = %id, kind, error = %e, "operation cannot be worked on")
+    tracing::info!(operation = %id, kind, epoch = fence.epoch.0, attempt = op.attempt, "operation claimed");
+    let ended = carry_out(&engine, op, fence, &reins).await;
+    drop(beat);
+    match ended {
+        Ok(()) => tracing::info!(operation = %id, kind, "operation let go"),
+        Err(Halt::Waits) => tracing::info!(operation = %id, kind, "operation waits"),
+        Err(Halt::ShuttingDown) => {
+            tracing::info!(operation = %id, kind, "operation left for the next start");
+            give_back(&engine, &fence).await;
         }
+        Err(Halt::LeaseLost) => tracing::warn!(operation = %id, kind, "lease lost"),
+        Err(Halt::Store(e)) => {
+            tracing::warn!(operation = %id, kind, error = %e, "operation let go");
+        }
+    }
+}
+
+/// Its claim ends now, so nobody has to wait until it has run out.
+async fn give_back(engine: &Engine, fence: &Fence) {
+    if let Err(e) = engine.store().release(fence).await {
+        tracing::warn!(operation = %fence.operation, error = %e, "cannot give the operation back");
+    }
+}
+
+async fn carry_out(
+    engine: &Engine,
+    op: OperationRecord,
+    fence: Fence,
+    reins: &Reins,
+) -> Result<(), Halt> {
+    let Some(_at_work) = enter(engine, &op, reins).await else {
+        return Err(reins.halt().unwrap_or(Halt::ShuttingDown));
+    };
+    let cx = context(engine.clone(), op, fence, reins.clone()).await?;
+    match drive(&cx, saga(cx.op.kind)).await {
+        Err(Halt::Store(e)) if is_refusal(&e) => {
+            stick_refused(&cx, &e).await;
+            Ok(())
+        }
+        ended => ended,
     }
 }
 
@@ -163,18 +230,15 @@ async fn stick_refused(cx: &Cx, error: &StoreError) {
 }
 
 /// Waits until no sweep is at work on the app; a sweep takes a moment at most.
-async fn enter(
-    engine: &Engine,
-    op: &OperationRecord,
-    stop: &CancellationToken,
-) -> Option<AtWorkGuard> {
+async fn enter(engine: &Engine, op: &OperationRecord, reins: &Reins) -> Option<AtWorkGuard> {
     loop {
         if let Some(guard) = engine.inner.at_work.try_enter(op.app) {
             return Some(guard);
         }
         tokio::select! {
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
-            () = stop.cancelled() => return None,
+            () = reins.stop.cancelled() => return None,
+            () = reins.let_go.cancelled() => return None,
         }
     }
 }
@@ -183,9 +247,7 @@ async fn context(
     engine: Engine,
     op: OperationRecord,
     fence: Fence,
-    let_go: CancellationToken,
-    lease_lost: Arc<AtomicBool>,
-    cancel_requested: Arc<AtomicBool>,
+    reins: Reins,
 ) -> Result<Cx, Halt> {
     let gone = |what: &str| StoreError::NotFound {
         what: "app",
@@ -217,9 +279,8 @@ async fn context(
         app,
         cluster,
         fence,
-        let_go,
-        lease_lost,
-        cancel_requested,
+        reins,
+        cuts: Cuts::default(),
         log: RwLock::default(),
         index: AtomicU32::new(0),
         step_name: RwLock::new(""),
@@ -227,38 +288,28 @@ async fn context(
 }
 
 /// Renews the lease at a third of its time; when it is lost, or cannot be renewed before it ends, the work is cut off.
-async fn heartbeat(
-    engine: Engine,
-    fence: Fence,
-    stop: CancellationToken,
-    lease_lost: Arc<AtomicBool>,
-    cancel_requested: Arc<AtomicBool>,
-) {
+async fn heartbeat(engine: Engine, fence: Fence, reins: Reins) {
     let lease_ms = engine.inner.parts.limits.lease_ms;
     let clock = engine.inner.parts.clock.clone();
     let beat = Duration::from_millis(u64::try_from(lease_ms / 3).unwrap_or(1_000).max(50));
-    let mut good_until = clock
-        .monotonic()
-        .plus_ms(u64::try_from(lease_ms).unwrap_or(0));
     loop {
         tokio::time::sleep(beat).await;
         let asked = clock.monotonic();
         match engine.store().renew(&fence, lease_ms, engine.now()).await {
             Ok(cancel) => {
-                good_until = asked.plus_ms(u64::try_from(lease_ms).unwrap_or(0));
+                reins.lease.renewed(asked);
                 if cancel {
-                    cancel_requested.store(true, Ordering::Relaxed);
+                    reins.cancel.cancel();
                 }
             }
             Err(StoreError::LeaseLost { .. }) => break,
             Err(e) => {
                 tracing::warn!(operation = %fence.operation, error = %e, "cannot renew the lease");
-                if clock.monotonic() >= good_until {
+                if clock.monotonic() >= reins.lease.good_until() {
                     break;
                 }
             }
         }
     }
-    lease_lost.store(true, Ordering::Relaxed);
-    stop.cancel();
+    reins.lose();
 }

@@ -133,7 +133,7 @@ async fn a_start_cancelled_before_its_first_step_changes_nothing() {
 async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
     let (mut w, app, guest) = world_with(EngineLimits::default()).await;
     // An operation is seen to have ended before its worker has let go of the app; the sweep leaves such an app alone.
-    w.stop_worker().await;
+    w.stop_worker().await.unwrap();
     assert_eq!(sweep(&w.engine).await.unwrap(), 0, "nothing to do");
     w.routes.withdraw(app.id).await.unwrap();
     assert_eq!(sweep(&w.engine).await.unwrap(), 1);
@@ -141,7 +141,7 @@ async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
 
     w.start_worker();
     act(&w, Action::Stop { force: false }).await;
-    w.stop_worker().await;
+    w.stop_worker().await.unwrap();
     let vmid = guest.identity.vmid.get();
     let route = RouteSpec {
         app: app.id,

@@ -2,6 +2,8 @@
 
 use std::fmt::Display;
 
+use tokio::time::Instant;
+
 use crate::percent::encode;
 use crate::transport::{Method, Request};
 
@@ -84,13 +86,24 @@ impl Call {
         self.method.is_read()
     }
 
-    pub(crate) fn into_request(self, send_within_ms: Option<u64>) -> Request {
+    /// A request that reads.
+    pub(crate) fn into_read(self) -> Request {
+        self.into_request(None, None)
+    }
+
+    /// A request that changes something, under its warrant.
+    pub(crate) fn into_change(self, send_before: Instant, reference: &str) -> Request {
+        self.into_request(Some(send_before), Some(reference.to_owned()))
+    }
+
+    fn into_request(self, send_before: Option<Instant>, reference: Option<String>) -> Request {
         Request {
             method: self.method,
             path: self.path,
             params: self.params,
             timeout_ms: self.timeout_ms,
-            send_within_ms,
+            send_before,
+            reference,
         }
     }
 }

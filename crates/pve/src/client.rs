@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use proximity_domain::ids::HostId;
-use proximity_domain::time::Clock;
+use proximity_domain::time::{Clock, Monotonic};
 use serde::de::DeserializeOwned;
 
 use crate::answer;
@@ -11,27 +11,42 @@ use crate::call::Call;
 use crate::error::{Error, Result};
 pub use crate::read::ReadClient;
 use crate::transport::Transport;
+use crate::warrant::{self, Warrant};
 
 /// Reads and changes one PVE cluster.
 ///
 /// There is no generic request: what is not a method here cannot be sent. Nothing is retried: after
-/// [`Error::MaybeApplied`] one must look.
+/// [`Error::MaybeApplied`] one must look. A client is made for one warrant: when its time is over, it sends nothing.
 #[derive(Debug, Clone)]
 pub struct Client {
     read: ReadClient,
     clock: Arc<dyn Clock>,
     host: HostId,
+    warrant: Warrant,
 }
 
 impl Client {
-    /// A client of the cluster `host`. The clock is the one the permits were made with.
+    /// A client of the cluster `host`, for changes under `warrant`. The clock is the one the permits and the warrant were
+    /// made with.
     #[must_use]
-    pub fn new(transport: Arc<dyn Transport>, clock: Arc<dyn Clock>, host: HostId) -> Self {
+    pub fn new(
+        transport: Arc<dyn Transport>,
+        clock: Arc<dyn Clock>,
+        host: HostId,
+        warrant: Warrant,
+    ) -> Self {
         Self {
             read: ReadClient::new(transport),
             clock,
             host,
+            warrant,
         }
+    }
+
+    /// The same client under another warrant.
+    #[must_use]
+    pub fn under(self, warrant: Warrant) -> Self {
+        Self { warrant, ..self }
     }
 
     /// The reading half.
@@ -48,18 +63,27 @@ impl Client {
         self.clock.as_ref()
     }
 
-    /// Sends a change, once. `send_within_ms`: no byte may be sent later than that from now.
-    pub(crate) async fn change<T: DeserializeOwned>(
+    /// Sends a change, once, as long as the warrant allows.
+    pub(crate) async fn change<T: DeserializeOwned>(&self, call: Call) -> Result<T> {
+        self.change_by(call, self.warrant.send_by).await
+    }
+
+    /// The same with a moment of its own, if that is earlier than the warrant's.
+    pub(crate) async fn change_by<T: DeserializeOwned>(
         &self,
         call: Call,
-        send_within_ms: Option<u64>,
+        send_by: Monotonic,
     ) -> Result<T> {
         let name = call.name();
-        let sent = self
-            .read
-            .transport()
-            .send(call.into_request(send_within_ms))
-            .await;
+        let send_by = send_by.min(self.warrant.send_by);
+        let Some(send_before) = warrant::send_before(send_by, self.clock()) else {
+            return Err(Error::NotSent {
+                call: name,
+                why: "the time in which it might be sent is over".to_owned(),
+            });
+        };
+        let request = call.into_change(send_before, &self.warrant.reference);
+        let sent = self.read.transport().send(request).await;
         let outcome = match sent {
             Ok(answer) => answer::read(&name, false, &answer),
             Err(e) => Err(Error::from_transport(&name, false, e)),

@@ -21,6 +21,7 @@ pub mod storage;
 pub mod task;
 pub mod transport;
 pub mod upid;
+pub mod warrant;
 pub mod wording;
 
 mod answer;
@@ -32,3 +33,4 @@ pub use client::Client;
 pub use error::{Error, Result};
 pub use read::ReadClient;
 pub use upid::Upid;
+pub use warrant::Warrant;

@@ -32,7 +32,7 @@ impl ReadClient {
     pub(crate) async fn get<T: DeserializeOwned>(&self, call: Call) -> Result<T> {
         let name = call.name();
         debug_assert!(call.is_read(), "{name} is no read");
-        match self.transport.send(call.into_request(None)).await {
+        match self.transport.send(call.into_read()).await {
             Ok(answer) => answer::read(&name, true, &answer),
             Err(e) => Err(Error::from_transport(&name, true, e)),
         }

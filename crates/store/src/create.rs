@@ -11,7 +11,7 @@ use crate::apps::{environment_place, live_app, live_or_archived, not_live};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
-use crate::operations::insert_operation;
+use crate::operations::{insert_operation, refuse_beyond_queue};
 use crate::ports;
 use crate::records::{Actor, AppRecord, NewApp, NewOperation, RequestKey};
 use crate::request_keys::claim;
@@ -49,6 +49,7 @@ impl Store {
                 return live_or_archived(tx, first).await;
             }
             refuse(tx, &app).await?;
+            refuse_beyond_queue(tx).await?;
             insert(tx, &shared.sealer, &app, now).await?;
             let pair = ports::take(tx, shared, app.id, now).await?;
             let body = json!({

@@ -37,6 +37,12 @@ pub enum StoreError {
         /// Its live operation.
         operation: OperationId,
     },
+    /// As many operations wait as may.
+    #[error("{limit} operations wait already")]
+    QueueFull {
+        /// How many may.
+        limit: i64,
+    },
     /// The state machine has no such transition.
     #[error("{what}")]
     IllegalTransition {

@@ -92,6 +92,12 @@ pub(crate) async fn add_event(
     Ok(())
 }
 
+/// Log lines of one operation, at most. Errors are always kept.
+pub const LOG_LINES_PER_OPERATION: i64 = 1_000;
+
+/// Longest text of a log line, characters.
+pub const LOG_LINE_CHARS: usize = 2_000;
+
 pub(crate) async fn add_log_line(
     tx: &mut Tx,
     line: &NewLogLine,
@@ -99,6 +105,19 @@ pub(crate) async fn add_log_line(
     operation: OperationId,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let said: i64 =
+        query("UPDATE operations SET log_lines = log_lines + 1 WHERE id = $1 RETURNING log_lines")
+            .bind(operation.to_string())
+            .fetch_one(&mut *tx)
+            .await?
+            .int("log_lines")?;
+    let mut message: String = line.message.chars().take(LOG_LINE_CHARS).collect();
+    if said > LOG_LINES_PER_OPERATION && line.level != LogLevel::Error {
+        if said > LOG_LINES_PER_OPERATION + 1 {
+            return Ok(());
+        }
+        message = "Further lines of this operation are left out".to_owned();
+    }
     query(
         "INSERT INTO log_lines (seq, app_id, operation_id, at, level, step, message, percent) \
          SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM log_lines",
@@ -108,7 +127,7 @@ pub(crate) async fn add_log_line(
     .bind(now.0)
     .bind(line.level.label())
     .bind(&line.step)
-    .bind(&line.message)
+    .bind(message)
     .bind(line.percent.map(|p| i64::from(p.min(100))))
     .execute(tx)
     .await?;

@@ -36,6 +36,8 @@ mod undo;
 pub mod views;
 
 pub use error::StoreError;
+pub use journal::{LOG_LINE_CHARS, LOG_LINES_PER_OPERATION};
+pub use operations::QUEUED_OPERATIONS;
 pub use options::StoreOptions;
 pub use sql::DatabaseError;
 pub use store::{Reader, Store};

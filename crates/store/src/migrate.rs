@@ -36,6 +36,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(2, "0002_guards"),
     migration!(3, "0003_ports"),
     migration!(4, "0004_request_keys"),
+    migration!(5, "0005_waits"),
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

@@ -12,7 +12,7 @@ use crate::apps::{contains, live_app, not_live, set_status};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
-use crate::records::{Actor, AppRecord, NewOperation, OperationRecord};
+use crate::records::{Actor, AppRecord, NewOperation, OperationRecord, Wait};
 use crate::request_keys::claim;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::sql::{Row, Tx, query};
@@ -50,6 +50,7 @@ impl Store {
                 });
             }
             refuse_retry(tx, &operation).await?;
+            refuse_beyond_queue(tx).await?;
             let before = match &status {
                 Some(to) => change_status(tx, &record, to, now).await?,
                 None => None,
@@ -112,6 +113,23 @@ async fn refuse_retry(tx: &mut Tx, operation: &NewOperation) -> Result<(), Store
     Err(StoreError::IllegalTransition { what })
 }
 
+/// Operations that wait for a worker, at most. Beyond, requests are refused rather than acknowledged and never begun.
+pub const QUEUED_OPERATIONS: i64 = 1_000;
+
+/// Refuses one more than [`QUEUED_OPERATIONS`].
+pub(crate) async fn refuse_beyond_queue(tx: &mut Tx) -> Result<(), StoreError> {
+    let queued: i64 = query("SELECT COUNT(*) AS queued FROM operations WHERE state = 'queued'")
+        .fetch_one(tx)
+        .await?
+        .int("queued")?;
+    if queued < QUEUED_OPERATIONS {
+        return Ok(());
+    }
+    Err(StoreError::QueueFull {
+        limit: QUEUED_OPERATIONS,
+    })
+}
+
 pub(crate) async fn insert_operation(
     tx: &mut Tx,
     operation: &NewOperation,
@@ -165,16 +183,21 @@ pub(crate) async fn advance(
     let next = next.map_err(|e| StoreError::IllegalTransition {
         what: e.to_string(),
     })?;
+    let goes_on = next == operation.state;
     query(
         "UPDATE operations SET state = $2, state_full = $3, finished_at = $4, \
          lease_holder = CASE WHEN $5 = 1 THEN lease_holder END, \
-         lease_until = CASE WHEN $5 = 1 THEN lease_until END WHERE id = $1",
+         lease_until = CASE WHEN $5 = 1 THEN lease_until END, \
+         lease_ms = CASE WHEN $5 = 1 THEN lease_ms END, \
+         attempt = CASE WHEN $6 = 1 THEN attempt ELSE 1 END, \
+         due_at = NULL, waits_because = NULL WHERE id = $1",
     )
     .bind(operation.id.to_string())
     .bind(next.label())
     .bind(to_json("state", &next)?)
     .bind(next.is_final().then_some(now.0))
     .bind(i64::from(is_at_work(&next)))
+    .bind(i64::from(goes_on))
     .execute(&mut *tx)
     .await?;
     if let Some(kind) = EventKind::of_change(&operation.state, &event, &next) {
@@ -296,6 +319,14 @@ impl Reader {
     }
 }
 
+fn wait(row: &Row) -> Result<Option<Wait>, StoreError> {
+    let due_at = row.moment_opt("due_at")?;
+    let because = row.json_opt("waits_because")?;
+    Ok(due_at
+        .zip(because)
+        .map(|(due_at, because)| Wait { due_at, because }))
+}
+
 pub(crate) fn operation(row: &Row) -> Result<OperationRecord, StoreError> {
     let state: OperationState = row.json("state_full")?;
     if state.label() != row.text("state")? {
@@ -314,6 +345,8 @@ pub(crate) fn operation(row: &Row) -> Result<OperationRecord, StoreError> {
         cancel_requested: row.int("cancel_requested")? != 0,
         epoch: Epoch(row.int("epoch")?),
         lease: holder.zip(row.moment_opt("lease_until")?),
+        attempt: row.number("attempt")?,
+        wait: wait(row)?,
         created_at: row.moment("created_at")?,
         finished_at: row.moment_opt("finished_at")?,
     })

@@ -2,6 +2,7 @@
 
 use proximity_domain::app::Status;
 use proximity_domain::create::Resources;
+use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, Epoch, HolderId, HostId, OperationId, TokenId};
 use proximity_domain::names::{
     BridgeName, CatalogId, HostLabel, Hostname, NodeName, PoolName, StorageName,
@@ -218,12 +219,51 @@ pub struct OperationRecord {
     pub cancel_requested: bool,
     /// Fencing number of the last claim.
     pub epoch: Epoch,
-    /// Whose lease, until when (wall clock).
+    /// Whose lease, until when (wall clock, for people; nobody ends a claim by it).
     pub lease: Option<(HolderId, Timestamp)>,
+    /// The attempt that is made or waited for, from 1: of the step, undo or end that is at work.
+    pub attempt: u32,
+    /// It waits for the next attempt.
+    pub wait: Option<Wait>,
     /// When it was asked for.
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+}
+
+/// A wait for the next attempt. Nobody holds the operation meanwhile.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Wait {
+    /// When the next attempt is due (wall clock).
+    pub due_at: Timestamp,
+    /// What went wrong in the last one.
+    pub because: Failure,
+}
+
+/// A live operation as one who looks for work sees it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Claimable {
+    /// Row id.
+    pub id: OperationId,
+    /// The cluster of its app.
+    pub host: HostId,
+    /// Fencing number of the last claim; 0 before the first.
+    pub epoch: Epoch,
+    /// Who holds it.
+    pub lease: Option<Lease>,
+    /// It waits until then.
+    pub due_at: Option<Timestamp>,
+}
+
+/// A claim as its holder renews it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Lease {
+    /// Who.
+    pub holder: HolderId,
+    /// Grows with each renewal.
+    pub until: Timestamp,
+    /// How long the holder may be silent before it has lost the claim, milliseconds. The holder sends nothing later.
+    pub lease_ms: i64,
 }
 
 /// Proof of a claim; every write of a worker carries it.

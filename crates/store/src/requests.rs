@@ -13,6 +13,7 @@ use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::operations::{advance, existing};
+use crate::queue::end_wait;
 use crate::records::{Actor, OperationRecord};
 use crate::row::Columns;
 use crate::sql::{Tx, query};
@@ -21,7 +22,8 @@ use crate::turns::log_failure;
 
 impl Store {
     /// Asks to cancel. A queued operation is cancelled at once: its app is what it was before it was asked for, or
-    /// in *error* if it was to be deployed. A running one is flagged; its worker turns back at the next step.
+    /// in *error* if it was to be deployed. A running one is flagged, and a wait for its next attempt ends; its worker turns back
+    /// as soon as that is safe.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::IllegalTransition`] if it is neither queued nor running.
@@ -39,6 +41,7 @@ impl Store {
                     .bind(id.to_string())
                     .execute(&mut *tx)
                     .await?;
+                end_wait(tx, id).await?;
             } else {
                 cancel_queued(tx, &operation, actor, now).await?;
             }

@@ -11,7 +11,7 @@ use crate::apply::apply;
 use crate::effects::{Effects, MutationAudit};
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit};
-use crate::queue::held;
+use crate::queue::{count_anew, held};
 use crate::records::{Actor, Fence, OperationRecord};
 use crate::row::{Columns, each, to_json};
 use crate::sql::{Row, Tx, query};
@@ -62,6 +62,7 @@ impl Store {
             .bind(now.0)
             .execute(&mut *tx)
             .await?;
+            count_anew(tx, fence).await?;
             apply(tx, &operation, effects, self.shared.rest_ms, now).await
         })
         .await
@@ -175,6 +176,7 @@ impl Store {
             .bind(now.0)
             .execute(&mut *tx)
             .await?;
+            count_anew(tx, fence).await?;
             apply(tx, &operation, effects, self.shared.rest_ms, now).await
         })
         .await

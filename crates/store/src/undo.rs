@@ -9,7 +9,7 @@ use crate::apply::{apply, refuse_limbo};
 use crate::effects::Effects;
 use crate::error::StoreError;
 use crate::operations::advance;
-use crate::queue::held;
+use crate::queue::{count_anew, held};
 use crate::records::{Fence, OperationRecord};
 use crate::sql::Tx;
 use crate::steps::{illegal, no_step, state_of, step_log, write_step};
@@ -85,6 +85,7 @@ impl Store {
         self.write(async |tx| {
             let operation = undoing(tx, fence, index).await?;
             write_step(tx, fence, index, StepState::UndoFinished, None, now).await?;
+            count_anew(tx, fence).await?;
             apply(tx, &operation, effects, self.shared.rest_ms, now).await
         })
         .await

@@ -18,6 +18,8 @@ use proximity_pve_emulator::sim::guest::{
     World,
 };
 
+use tokio::sync::watch;
+
 use crate::sources::RealClock;
 
 #[allow(clippy::expect_used)] // a constant of the emulator's crate, tested there
@@ -31,6 +33,10 @@ pub struct Guests(Arc<Mutex<BTreeMap<u32, Resident>>>);
 struct Resident {
     guest: Guest,
     has_no_address: bool,
+    /// A command that begins so runs until it is ended.
+    hangs: Option<String>,
+    /// A command that hangs runs now.
+    hung: Arc<watch::Sender<bool>>,
 }
 
 type Done = Result<(), CommandError>;
@@ -60,6 +66,8 @@ impl Guests {
                 let resident = Resident {
                     guest,
                     has_no_address: false,
+                    hangs: None,
+                    hung: Arc::new(watch::Sender::new(false)),
                 };
                 self.with(|all| all.insert(vmid, resident));
                 Ok(())
@@ -149,6 +157,21 @@ impl Guests {
         self.at(vmid, |resident| resident.has_no_address = true);
     }
 
+    /// Commands of the guest that begin with this program run until they are ended.
+    pub fn hang(&self, vmid: u32, program: &str) {
+        self.with(|all| {
+            if let Some(guest) = all.get_mut(&vmid) {
+                guest.hangs = Some(program.to_owned());
+            }
+        });
+    }
+
+    /// Whether a command that hangs runs in the guest; `None` if there is no guest.
+    #[must_use]
+    pub fn is_hung(&self, vmid: u32) -> Option<bool> {
+        self.with(|all| all.get(&vmid).map(|g| *g.hung.borrow()))
+    }
+
     /// VMIDs of the guests that exist.
     #[must_use]
     pub fn vmids(&self) -> Vec<u32> {
@@ -213,6 +236,10 @@ pub fn address(vmid: u32) -> IpAddr {
 #[async_trait]
 impl GuestAccess for Guests {
     async fn exec(&self, target: &GuestTarget, exec: Exec) -> Result<ExecOutput, GuestError> {
+        if let ["/bin/sh", "-c", _, "end", _] = words(&exec.argv).as_slice() {
+            return self.end_hung(target);
+        }
+        self.hang_if_told(target, &exec.argv).await?;
         let command = Command {
             argv: exec.argv,
             stdin: Some(exec.stdin.unwrap_or_default().to_vec()),
@@ -273,7 +300,47 @@ fn failed(target: &GuestTarget, message: String) -> GuestError {
     }
 }
 
+/// An argument list as a pattern matches it.
+fn words(argv: &[String]) -> Vec<&str> {
+    argv.iter().map(String::as_str).collect()
+}
+
 impl Guests {
+    /// Waits, if the guest was told to hang in a command that begins so, until it is ended.
+    async fn hang_if_told(&self, target: &GuestTarget, argv: &[String]) -> Result<(), GuestError> {
+        let words = words(argv);
+        let ["flock", "--wait", _, _, program, ..] = words.as_slice() else {
+            return Ok(());
+        };
+        self.running(target, |_| ())?;
+        let hung = self.with(|all| {
+            let resident = all.get(&target.vmid.get())?;
+            (resident.hangs.as_deref() == Some(program)).then(|| resident.hung.clone())
+        });
+        if let Some(hung) = hung {
+            hung.send_replace(true);
+            // Ended by the engine, or left running by whoever goes away.
+            let _ = hung.subscribe().wait_for(|runs| !runs).await;
+        }
+        Ok(())
+    }
+
+    /// Ends a command that hangs, as the engine's script does.
+    fn end_hung(&self, target: &GuestTarget) -> Result<ExecOutput, GuestError> {
+        self.running(target, |_| ())?;
+        self.with(|all| {
+            if let Some(resident) = all.get(&target.vmid.get()) {
+                resident.hung.send_replace(false);
+            }
+        });
+        Ok(ExecOutput {
+            exit_code: 0,
+            stdout: Bytes::new(),
+            stderr: Bytes::new(),
+            truncated: false,
+        })
+    }
+
     fn running<T>(
         &self,
         target: &GuestTarget,

@@ -12,6 +12,7 @@ use proximity_pve_emulator::core::{
     Storage, TaskTimes, Template, TokenSeed, World, WorldSeed,
 };
 use tokio::sync::{oneshot, watch};
+use tokio::time::Instant;
 
 use crate::guests::Guests;
 use crate::sources::RealClock;
@@ -53,6 +54,10 @@ struct Inner {
     changes: Vec<String>,
     /// Cut the connection after this call took effect (method and part of the path), once.
     cut_after: Option<(Method, String)>,
+    /// Calls that are not sent any more: method, end of the path, how many times.
+    unreachable: Option<(Method, String, u32)>,
+    /// Calls that are not answered before this is told to go on: method and end of the path.
+    held: Option<(Method, String, watch::Receiver<bool>)>,
 }
 
 impl Pve {
@@ -74,6 +79,8 @@ impl Pve {
             waiting: HashMap::new(),
             changes: Vec::new(),
             cut_after: None,
+            unreachable: None,
+            held: None,
         };
         let pve = Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -112,7 +119,8 @@ impl Pve {
             path: path.to_owned(),
             params,
             timeout_ms: 10_000,
-            send_within_ms: None,
+            send_before: None,
+            reference: None,
         };
         let _ = self.send(request).await;
         self.with(|inner| inner.changes = before);
@@ -121,6 +129,44 @@ impl Pve {
     /// The next call of this method whose path ends so takes effect, and its answer is lost.
     pub fn cut_after(&self, method: Method, path_end: &str) {
         self.with(|inner| inner.cut_after = Some((method, path_end.to_owned())));
+    }
+
+    /// The next `times` calls of this method whose path ends so are not sent.
+    pub fn lose(&self, method: Method, path_end: &str, times: u32) {
+        self.with(|inner| inner.unreachable = Some((method, path_end.to_owned(), times)));
+    }
+
+    /// Calls of this method whose path ends so hang from now on, until `true` is sent.
+    #[must_use]
+    pub fn hold(&self, method: Method, path_end: &str) -> watch::Sender<bool> {
+        let (go_on, held) = watch::channel(false);
+        self.with(|inner| inner.held = Some((method, path_end.to_owned(), held)));
+        go_on
+    }
+
+    fn is_lost(&self, request: &Request) -> bool {
+        self.with(|inner| match &mut inner.unreachable {
+            Some((method, end, left))
+                if *left > 0
+                    && *method == request.method
+                    && request.path.ends_with(end.as_str()) =>
+            {
+                *left -= 1;
+                true
+            }
+            Some(_) | None => false,
+        })
+    }
+
+    async fn pass_hold(&self, request: &Request) {
+        let held = self.with(|inner| inner.held.clone());
+        if let Some((method, end, mut held)) = held
+            && method == request.method
+            && request.path.ends_with(&end)
+        {
+            // A sender that is gone holds nothing any more.
+            let _ = held.wait_for(|go_on| *go_on).await;
+        }
     }
 
     /// How many calls have arrived since the start.
@@ -160,6 +206,16 @@ impl Pve {
 #[async_trait]
 impl Transport for Pve {
     async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
+        if request
+            .send_before
+            .is_some_and(|limit| Instant::now() >= limit)
+        {
+            return Err(TransportError::NotSent("too late".to_owned()));
+        }
+        if self.is_lost(&request) {
+            return Err(TransportError::NotSent("lost by the test".to_owned()));
+        }
+        self.pass_hold(&request).await;
         let (sender, receiver) = oneshot::channel();
         let (api, cut) = self.with(|inner| {
             inner.next += 1;
@@ -210,6 +266,7 @@ fn api_request(id: RequestId, request: &Request, token: &str) -> ApiRequest {
         content_type: (!in_query).then(|| "application/x-www-form-urlencoded".to_owned()),
         authorization: Some(token.to_owned()),
         cookie: None,
+        user_agent: request.reference.clone(),
         payload: if in_query || encoded.is_empty() {
             Payload::None
         } else {

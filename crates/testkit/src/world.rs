@@ -165,12 +165,33 @@ impl TestWorld {
         self.worker = Some((stop.clone(), tokio::spawn(worker.run(stop))));
     }
 
-    /// Ends the worker in order: it has let go of every app afterwards.
-    pub async fn stop_worker(&mut self) {
-        if let Some((stop, task)) = self.worker.take() {
-            stop.cancel();
-            let _ = task.await;
+    /// Ends the worker as a shutdown does; returns when it has ended.
+    ///
+    /// # Errors
+    /// It panicked.
+    pub async fn stop_worker(&mut self) -> Result<(), String> {
+        match self.worker.take() {
+            Some((stop, task)) => {
+                stop.cancel();
+                task.await.map_err(|e| e.to_string())
+            }
+            None => Ok(()),
         }
+    }
+
+    /// Waits until `what` is so, looking again and again.
+    ///
+    /// # Errors
+    /// It was not within 20 s.
+    pub async fn until(&self, what: impl AsyncFn() -> bool) -> Result<(), String> {
+        let looking = async {
+            while !what().await {
+                tokio::time::sleep(Duration::from_millis(5)).await;
+            }
+        };
+        tokio::time::timeout(Duration::from_secs(20), looking)
+            .await
+            .map_err(|_| "it did not come to be".to_owned())
     }
 
     /// Ends the worker in the middle of whatever it does, without a chance to finish: as a crash would.

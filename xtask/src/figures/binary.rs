@@ -1,6 +1,6 @@
 //! The builds a figure may be measured on.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use anyhow::{Context, Result, bail};
 
@@ -21,6 +21,8 @@ pub(crate) enum Binary {
     Figures,
     /// The API over a world that has everything in it, from the test kit.
     ApiWorld,
+    /// The programs of figures, with crash points in their engines. Kept apart as well.
+    Programs,
 }
 
 impl Binary {
@@ -31,6 +33,7 @@ impl Binary {
             Self::CrashPoints => folder(place).join("proximity"),
             Self::Figures => place.target().join("debug").join("proximity-figures"),
             Self::ApiWorld => place.target().join("debug").join("api-world"),
+            Self::Programs => folder(place).join("proximity-figures"),
         }
     }
 
@@ -54,17 +57,34 @@ impl Binary {
             Self::CrashPoints => {
                 let product = [PRODUCT[0], PRODUCT[1], "--features", "crash-points"];
                 cargo_build(place, &product, deadline)?;
-                std::fs::create_dir_all(folder(place))?;
-                // Under another name first: a program that runs cannot be written to.
-                let new = folder(place).join("proximity.new");
-                let built = Self::Plain.path(place);
-                std::fs::copy(&built, &new)
-                    .and_then(|_| std::fs::rename(&new, self.path(place)))
-                    .with_context(|| format!("keeping {}", built.display()))?;
+                keep(place, &Self::Plain.path(place), &self.path(place))?;
                 cargo_build(place, &PRODUCT, deadline)
+            }
+            Self::Programs => {
+                let programs = [
+                    "--package",
+                    "proximity-testkit",
+                    "--bin",
+                    "proximity-figures",
+                    "--features",
+                    "crash-points",
+                ];
+                cargo_build(place, &programs, deadline)?;
+                let built = Self::Figures.path(place);
+                keep(place, &built, &self.path(place))
             }
         }
     }
+}
+
+/// Copies a build to where the next one does not replace it.
+fn keep(place: &Place, built: &Path, kept: &Path) -> Result<()> {
+    std::fs::create_dir_all(folder(place))?;
+    // Under another name first: a program that runs cannot be written to.
+    let new = kept.with_extension("new");
+    std::fs::copy(built, &new)
+        .and_then(|_| std::fs::rename(&new, kept))
+        .with_context(|| format!("keeping {}", built.display()))
 }
 
 /// The product, for cargo.

@@ -13,6 +13,7 @@ mod lanes;
 mod power_cut;
 mod record;
 mod scratch;
+mod two_engines;
 
 use std::time::Duration;
 
@@ -39,6 +40,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     api_fuzz::FIGURE,
     cli_start::FIGURE,
     event_clients::FIGURE,
+    two_engines::FIGURE,
 ];
 
 /// One promised figure.

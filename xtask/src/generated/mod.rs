@@ -1,5 +1,6 @@
 //! What is generated: written by `gen`, compared by `check-gen`.
 
+mod limits;
 mod pages;
 mod parts;
 pub(crate) mod schema_table;
@@ -43,6 +44,7 @@ pub(crate) fn write(place: &Place) -> Result<Comparison> {
 
 fn all(place: &Place) -> Result<Vec<Generated>> {
     let mut all = parts::all(place)?;
+    all.push(limits::page(place)?);
     all.extend(pages::all(place)?);
     Ok(all)
 }

@@ -205,6 +205,11 @@ async fn capacity(
 
 /// An error of PVE outside of an operation.
 pub(crate) fn upstream(label: &str, error: &proximity_pve::error::Error) -> EngineError {
+    let internal = |message| EngineError::Upstream {
+        code: "internal",
+        message,
+        hint: "look at the server's log".to_owned(),
+    };
     match pve_failure(&format!("host {label}"), error) {
         StepError::Failed(f)
         | StepError::Transient(f)
@@ -214,11 +219,8 @@ pub(crate) fn upstream(label: &str, error: &proximity_pve::error::Error) -> Engi
             message: f.message,
             hint: f.hint,
         },
-        StepError::Halt(h) => EngineError::Upstream {
-            code: "internal",
-            message: h.to_string(),
-            hint: "look at the server's log".to_owned(),
-        },
+        StepError::Cancelled => internal("cancelled".to_owned()),
+        StepError::Halt(h) => internal(h.to_string()),
     }
 }
 

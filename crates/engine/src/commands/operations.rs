@@ -179,7 +179,11 @@ impl Engine {
                 action: "cancel".to_owned(),
             });
         }
-        Ok(self.store().request_cancel(id, actor, self.now()).await?)
+        let asked = self.store().request_cancel(id, actor, self.now()).await?;
+        // Whoever is at work on it here need not look at the record to know.
+        self.inner.in_flight.cancel(id);
+        self.inner.bell.notify_waiters();
+        Ok(asked)
     }
 
     async fn find_operation(&self, id: OperationId) -> Result<OperationRecord, EngineError> {

@@ -7,12 +7,14 @@ use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::saga::StepRecord;
 use proximity_domain::time::Timestamp;
+use proximity_pve::{Client, Warrant};
 use proximity_store::Store;
 use proximity_store::effects::{Effects, MutationAudit, NewLogLine};
 use proximity_store::records::{AppRecord, Fence, LogLevel, OperationRecord};
-use tokio_util::sync::CancellationToken;
 
 use super::crash;
+use super::cut::Cuts;
+use super::reins::Reins;
 use super::step::{Halt, StepError, StepResult};
 use crate::cluster::Cluster;
 use crate::engine::{Engine, EngineLimits};
@@ -24,12 +26,10 @@ pub(crate) struct Cx {
     pub(crate) app: AppRecord,
     pub(crate) cluster: Arc<Cluster>,
     pub(crate) fence: Fence,
-    /// Cancelled when the lease is lost or the process shuts down.
-    pub(crate) let_go: CancellationToken,
-    /// Whether `let_go` came from a lost lease.
-    pub(crate) lease_lost: Arc<std::sync::atomic::AtomicBool>,
-    /// Whether a person asked to cancel.
-    pub(crate) cancel_requested: Arc<std::sync::atomic::AtomicBool>,
+    /// What the outside wants of the work, and until when it may act.
+    pub(crate) reins: Reins,
+    /// Whether it may be cut off now.
+    pub(crate) cuts: Cuts,
     pub(crate) log: RwLock<Vec<StepRecord>>,
     pub(crate) index: AtomicU32,
     pub(crate) step_name: RwLock<&'static str>,
@@ -111,8 +111,8 @@ impl Cx {
 
     /// Writes the audit entry of a mutation; fails when the claim is stale. The call may be sent only after this.
     pub(crate) async fn record_mutation(&self, audit: MutationAudit) -> StepResult<()> {
-        if self.let_go.is_cancelled() {
-            return Err(self.halted());
+        if let Some(halt) = self.reins.halt() {
+            return Err(StepError::Halt(halt));
         }
         self.store()
             .record_mutation(&self.fence, self.step_index(), audit, self.now())
@@ -140,31 +140,34 @@ impl Cx {
         }
     }
 
-    /// Waits, unless the worker must let go.
-    pub(crate) async fn pause_ms(&self, ms: u64) -> StepResult<()> {
-        tokio::select! {
-            () = tokio::time::sleep(std::time::Duration::from_millis(ms)) => Ok(()),
-            () = self.let_go.cancelled() => Err(self.halted()),
-        }
+    /// Waits. Like everything in a step it is cut off when the worker must let go, or a person cancels.
+    pub(crate) async fn pause_ms(&self, ms: u64) {
+        tokio::time::sleep(std::time::Duration::from_millis(ms)).await;
     }
 
-    /// Runs `work` unless the worker must let go first.
-    pub(crate) async fn unless_halted<T>(
+    /// Runs `work` until it is done, or until it is to be cut off and stands at a safe point.
+    pub(crate) async fn until_cut<T>(
         &self,
         work: impl Future<Output = StepResult<T>>,
     ) -> StepResult<T> {
         tokio::select! {
+            biased;
             result = work => result,
-            () = self.let_go.cancelled() => Err(self.halted()),
+            why = self.cuts.cut(&self.reins) => Err(why),
         }
     }
 
-    pub(crate) fn halted(&self) -> StepError {
-        StepError::Halt(if self.lease_lost.load(Ordering::Relaxed) {
-            Halt::LeaseLost
-        } else {
-            Halt::ShuttingDown
-        })
+    /// Under what a change is sent now: until shortly before others may take the operation over.
+    pub(crate) fn warrant(&self) -> Warrant {
+        Warrant {
+            send_by: crash::send_by(self.reins.lease.good_until()),
+            reference: format!("operation {}; epoch {}", self.op.id, self.fence.epoch.0),
+        }
+    }
+
+    /// The client for one change.
+    pub(crate) fn changes(&self) -> Client {
+        self.cluster.client(self.warrant())
     }
 
     pub(crate) fn crash_point(&self, place: &str) {

@@ -2,6 +2,8 @@
 //!
 //! In a build without the feature `crash-points` nothing of this exists but an empty function.
 
+use proximity_domain::time::Monotonic;
+
 use super::step::Calls;
 use crate::sagas;
 
@@ -77,11 +79,58 @@ pub(crate) fn forgets_creates() -> bool {
 }
 
 #[cfg(feature = "crash-points")]
+static STOPS: std::sync::OnceLock<String> = std::sync::OnceLock::new();
+
+/// Chooses the place at which this process stops itself, once, until it is told to go on: a process that is suspended
+/// between its look at the record and the call.
+#[cfg(feature = "crash-points")]
+pub fn stop_at_crash_point(place: String) {
+    let _already_set = STOPS.set(place);
+}
+
+#[cfg(feature = "crash-points")]
+static SENDS_LATE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+
+/// Takes a guard off, for the control of figure R20: changes are sent however late it is.
+#[cfg(feature = "crash-points")]
+pub fn ignore_send_deadlines() {
+    SENDS_LATE.store(true, std::sync::atomic::Ordering::Relaxed);
+}
+
+/// Until when a change may be sent under a lease that is good until then: not later.
+#[cfg(feature = "crash-points")]
+pub(crate) fn send_by(good_until: Monotonic) -> Monotonic {
+    if SENDS_LATE.load(std::sync::atomic::Ordering::Relaxed) {
+        Monotonic(u64::MAX)
+    } else {
+        good_until
+    }
+}
+
+/// Until when a change may be sent under a lease that is good until then: not later.
+#[cfg(not(feature = "crash-points"))]
+pub(crate) fn send_by(good_until: Monotonic) -> Monotonic {
+    good_until
+}
+
+#[cfg(feature = "crash-points")]
+fn stop_once(here: &str) {
+    static STOPPED: std::sync::Once = std::sync::Once::new();
+    if STOPS.get().is_some_and(|place| place == here) {
+        STOPPED.call_once(|| {
+            let _ = rustix::process::kill_process(
+                rustix::process::getpid(),
+                rustix::process::Signal::STOP,
+            );
+        });
+    }
+}
+
+#[cfg(feature = "crash-points")]
 pub(crate) fn point(saga: &str, step: &str, place: &str) {
-    if TARGET
-        .get()
-        .is_some_and(|t| *t == format!("{saga}/{step}/{place}"))
-    {
+    let here = format!("{saga}/{step}/{place}");
+    stop_once(&here);
+    if TARGET.get().is_some_and(|target| *target == here) {
         // SIGKILL to ourselves: no destructor, no flush, as a power cut of the process would be.
         let _ =
             rustix::process::kill_process(rustix::process::getpid(), rustix::process::Signal::KILL);

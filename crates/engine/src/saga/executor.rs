@@ -1,13 +1,14 @@
 //! The thin executor: asks the domain what is next, carries it out, commits, asks again.
 
-use std::sync::atomic::Ordering;
+use std::time::Duration;
 
 use proximity_domain::failure::Failure;
 use proximity_domain::operation::OperationState;
 use proximity_domain::saga::{Next, next};
+use proximity_domain::time::Timestamp;
 use proximity_store::effects::Effects;
 use proximity_store::error::StoreError;
-use proximity_store::records::LogLevel;
+use proximity_store::records::{LogLevel, Wait};
 use serde_json::Value;
 
 use super::context::Cx;
@@ -16,20 +17,17 @@ use super::step::{Done, Halt, Row, Saga, StepError, StepResult};
 /// How often an intent is chosen anew because another operation took the same VMID in the meantime.
 const INTENT_ATTEMPTS: u32 = 8;
 
-/// Walks the operation until it ends, is stuck, or must be let go.
+/// Walks the operation until it ends, is stuck, waits for its next attempt, or must be let go.
 ///
 /// Flow: read state and log → decide → carry out one step or undo → commit → again.
-/// Guarantees: the intent is committed before the effect; after a crash the same decision comes out of the same log.
+/// Guarantees: the intent is committed before the effect; after a crash the same decision comes out of the same log; what did
+/// not work is tried again by the same number of attempts, however often the process ends in between.
 /// Errors: [`Halt`] when nothing more may be written by this worker.
 pub(crate) async fn drive(cx: &Cx, saga: &Saga) -> Result<(), Halt> {
     let mut state = cx.op.state.clone();
     loop {
-        if cx.let_go.is_cancelled() {
-            return Err(if cx.lease_lost.load(Ordering::Relaxed) {
-                Halt::LeaseLost
-            } else {
-                Halt::ShuttingDown
-            });
+        if let Some(halt) = cx.reins.halt() {
+            return Err(halt);
         }
         cx.reload().await?;
         let steps = cx.steps();
@@ -39,10 +37,8 @@ pub(crate) async fn drive(cx: &Cx, saga: &Saga) -> Result<(), Halt> {
                 let Some(row) = row_at(saga, index) else {
                     return Ok(());
                 };
-                if row.cancellable && cx.cancel_requested.load(Ordering::Relaxed) {
-                    cx.store()
-                        .begin_unwind_cancelled(&cx.fence, cx.now())
-                        .await?;
+                if row.cancellable && cx.reins.cancel.is_cancelled() {
+                    turn_back(cx).await?;
                 } else {
                     begin(cx, index, row).await?;
                 }
@@ -77,7 +73,7 @@ async fn current_state(cx: &Cx) -> Result<OperationState, Halt> {
     let op = op.ok_or(Halt::LeaseLost)?;
     if op.cancel_requested {
         // Seen here at once; the heartbeat sees it only at its next beat.
-        cx.cancel_requested.store(true, Ordering::Relaxed);
+        cx.reins.cancel.cancel();
     }
     Ok(op.state)
 }
@@ -85,11 +81,12 @@ async fn current_state(cx: &Cx) -> Result<OperationState, Halt> {
 /// Chooses and commits the intent, then runs the step.
 async fn begin(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
     cx.enter(index, row.name);
+    cx.cuts.begin(row.cancellable);
     cx.crash_point("before_intent");
     for attempt in 1..=INTENT_ATTEMPTS {
-        let intent = match attempted(cx, || row.action.intend(cx)).await {
+        let intent = match cx.until_cut(row.action.intend(cx)).await {
             Ok(intent) => intent,
-            Err(e) => return give_up(cx, None, e).await,
+            Err(e) => return did_not_work(cx, None, e).await,
         };
         let mut effects = intent.effects;
         effects.percent = Some(row.percent);
@@ -118,8 +115,9 @@ async fn begin(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
 /// Acts on a committed intent and records what was read back.
 async fn run(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
     cx.enter(index, row.name);
+    cx.cuts.begin(row.cancellable);
     let intent = cx.row().map_or(Value::Null, |r| r.intent);
-    let done: StepResult<Done> = attempted(cx, || row.action.act(cx, &intent)).await;
+    let done: StepResult<Done> = cx.until_cut(row.action.act(cx, &intent)).await;
     match done {
         Ok(done) => {
             cx.crash_point("after_effect");
@@ -129,7 +127,7 @@ async fn run(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
             cx.crash_point("after_record");
             Ok(())
         }
-        Err(e) => give_up(cx, Some(index), e).await,
+        Err(e) => did_not_work(cx, Some(index), e).await,
     }
 }
 
@@ -141,88 +139,124 @@ async fn undo(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
     let Some(record) = cx.row() else {
         return Ok(());
     };
-    match attempted(cx, || row.action.undo(cx, &record)).await {
+    cx.cuts.begin(false);
+    match cx.until_cut(row.action.undo(cx, &record)).await {
         Ok(effects) => Ok(cx
             .store()
             .finish_undo(&cx.fence, index, effects, cx.now())
             .await?),
-        Err(StepError::Halt(halt)) => Err(halt),
-        Err(
-            StepError::Failed(f)
-            | StepError::Transient(f)
-            | StepError::Uncertain(f)
-            | StepError::Stuck(f),
-        ) => Ok(cx
-            .store()
-            .fail_undo(&cx.fence, index, f.at(row.name), cx.now())
-            .await?),
-    }
-}
-
-/// Tries again where looking again may help, a bounded number of times.
-async fn attempted<T, F, Fut>(cx: &Cx, mut work: F) -> StepResult<T>
-where
-    F: FnMut() -> Fut,
-    Fut: Future<Output = StepResult<T>>,
-{
-    let mut attempt = 1;
-    loop {
-        let result = cx.unless_halted(work()).await;
-        match result {
-            Err(StepError::Transient(f) | StepError::Uncertain(f))
-                if attempt < cx.limits().attempts =>
-            {
-                cx.say(LogLevel::Warning, format!("{}; looking again", f.message))
-                    .await?;
-                cx.pause_ms(500 << (attempt - 1).min(6)).await?;
-                attempt += 1;
-                cx.reload().await.map_err(StepError::Halt)?;
-            }
-            other => return other,
+        Err(e) => {
+            let (failure, _) = unless_again(cx, e).await?;
+            let failure = failure.at(row.name);
+            Ok(cx
+                .store()
+                .fail_undo(&cx.fence, index, failure, cx.now())
+                .await?)
         }
     }
 }
 
-async fn give_up(cx: &Cx, index: Option<u32>, error: StepError) -> Result<(), Halt> {
-    let (failure, stuck) = match error {
+/// A person cancelled it.
+async fn turn_back(cx: &Cx) -> Result<(), Halt> {
+    Ok(cx
+        .store()
+        .begin_unwind_cancelled(&cx.fence, cx.now())
+        .await?)
+}
+
+/// Whether it is certain that it did not work, or a person is needed to say so.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Verdict {
+    Failed,
+    Stuck,
+}
+
+/// The failure for good; or, where looking again may help and attempts are left, a recorded wait and [`Halt::Waits`].
+async fn unless_again(cx: &Cx, error: StepError) -> Result<(Failure, Verdict), Halt> {
+    let (failure, verdict, again) = match error {
         StepError::Halt(halt) => return Err(halt),
-        StepError::Failed(f) | StepError::Transient(f) => (f, false),
-        StepError::Uncertain(f) | StepError::Stuck(f) => (f, true),
+        // Only forwards, where it is seen to before.
+        StepError::Cancelled => return Err(Halt::ShuttingDown),
+        StepError::Failed(f) => (f, Verdict::Failed, false),
+        StepError::Stuck(f) => (f, Verdict::Stuck, false),
+        StepError::Transient(f) => (f, Verdict::Failed, true),
+        StepError::Uncertain(f) => (f, Verdict::Stuck, true),
     };
-    let failure: Failure = failure.at(cx.step_name());
+    let failure = failure.at(cx.step_name());
+    if again {
+        wait(cx, &failure).await?;
+    }
+    Ok((failure, verdict))
+}
+
+/// Records the wait before the next attempt and gives the claim back; returns when there are no attempts left.
+async fn wait(cx: &Cx, failure: &Failure) -> Result<(), Halt> {
+    let op = cx.store().operation(cx.op.id).await?;
+    let attempt = op.ok_or(Halt::LeaseLost)?.attempt;
+    let policy = cx.limits().retry;
+    let random = cx.engine.inner.parts.ids.nonce() % u128::from(u64::MAX);
+    let Some(wait_ms) = policy.wait_ms(attempt, u64::try_from(random).unwrap_or(0)) else {
+        return Ok(());
+    };
+    let next = attempt.saturating_add(1);
+    let text = format!(
+        "{}; attempt {next} of {} in {:.1} s",
+        failure.message,
+        policy.attempts,
+        Duration::from_millis(wait_ms).as_secs_f64()
+    );
+    let effects = Effects {
+        log: vec![cx.line(LogLevel::Warning, text)],
+        ..Effects::default()
+    };
+    let now = cx.now();
+    let wait = Wait {
+        due_at: Timestamp(now.0.saturating_add_unsigned(wait_ms)),
+        because: failure.clone(),
+    };
+    cx.store().wait(&cx.fence, next, wait, effects, now).await?;
+    Err(Halt::Waits)
+}
+
+/// A step, or the end, did not work: wait for the next attempt, turn back, or ask a person.
+async fn did_not_work(cx: &Cx, index: Option<u32>, error: StepError) -> Result<(), Halt> {
+    if matches!(error, StepError::Cancelled) {
+        return turn_back(cx).await;
+    }
+    let (failure, verdict) = unless_again(cx, error).await?;
     let effects = Effects::default();
-    if stuck {
-        cx.store()
-            .stick(&cx.fence, index, failure, effects, cx.now())
-            .await?;
-    } else {
-        cx.store()
-            .fail_step(&cx.fence, index, failure, effects, cx.now())
-            .await?;
+    match verdict {
+        Verdict::Stuck => {
+            cx.store()
+                .stick(&cx.fence, index, failure, effects, cx.now())
+                .await?;
+        }
+        Verdict::Failed => {
+            cx.store()
+                .fail_step(&cx.fence, index, failure, effects, cx.now())
+                .await?;
+        }
     }
     Ok(())
 }
 
 async fn succeed(cx: &Cx, saga: &Saga) -> Result<(), Halt> {
-    match attempted(cx, || saga.ending.succeeded(cx)).await {
+    cx.cuts.begin(false);
+    match cx.until_cut(saga.ending.succeeded(cx)).await {
         Ok(effects) => Ok(cx.store().complete(&cx.fence, effects, cx.now()).await?),
-        Err(e) => give_up(cx, None, e).await,
+        Err(e) => did_not_work(cx, None, e).await,
     }
 }
 
 async fn end_unwound(cx: &Cx, saga: &Saga) -> Result<(), Halt> {
-    let effects = match attempted(cx, || saga.ending.unwound(cx)).await {
+    cx.cuts.begin(false);
+    let effects = match cx.until_cut(saga.ending.unwound(cx)).await {
         Ok(effects) => effects,
-        Err(StepError::Halt(halt)) => return Err(halt),
-        Err(
-            StepError::Failed(f)
-            | StepError::Transient(f)
-            | StepError::Uncertain(f)
-            | StepError::Stuck(f),
-        ) => {
+        Err(e) => {
+            let (failure, _) = unless_again(cx, e).await?;
             return Ok(cx
                 .store()
-                .stick(&cx.fence, None, f, Effects::default(), cx.now())
+                .stick(&cx.fence, None, failure, Effects::default(), cx.now())
                 .await?);
         }
     };

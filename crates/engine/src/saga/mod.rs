@@ -2,20 +2,24 @@
 
 mod context;
 mod crash;
+mod cut;
 mod executor;
 mod look;
 mod pve_calls;
+mod reins;
 mod step;
 
 pub(crate) use context::Cx;
 #[cfg(feature = "crash-points")]
-pub use crash::forget_creates;
-#[cfg(feature = "crash-points")]
 pub(crate) use crash::forgets_creates;
 pub use crash::{crash_points, set_crash_point};
+#[cfg(feature = "crash-points")]
+pub use crash::{forget_creates, ignore_send_deadlines, stop_at_crash_point};
+pub(crate) use cut::Cuts;
 pub(crate) use executor::drive;
 pub(crate) use look::{Look, confirm, runs};
 pub(crate) use pve_calls::{absent_everywhere, pve_failure};
+pub(crate) use reins::{LeaseTime, Reins};
 pub(crate) use step::{
     Calls, Done, Ending, Halt, Intent, Row, Saga, StepAction, StepError, StepResult,
 };

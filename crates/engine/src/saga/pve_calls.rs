@@ -5,6 +5,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
+use proximity_pve::Client;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::lxc::CreateLxc;
 use proximity_pve::task::TaskOutcome;
@@ -104,13 +105,16 @@ impl Cx {
         send: F,
     ) -> StepResult<TaskOutcome>
     where
-        F: FnOnce() -> Fut,
+        F: FnOnce(Client) -> Fut,
         Fut: Future<Output = Result<Upid, PveError>>,
     {
+        let sending = self.cuts.call();
         self.record_mutation(self.audit(call, place, details))
             .await?;
         self.crash_point("before_call");
-        let upid = send().await.map_err(|e| pve_failure(doing, &e))?;
+        let upid = send(self.changes())
+            .await
+            .map_err(|e| pve_failure(doing, &e))?;
         self.crash_point("after_call");
         self.store()
             .record_upid(
@@ -121,11 +125,16 @@ impl Cx {
             )
             .await?;
         self.crash_point("after_upid");
+        drop(sending);
         self.await_task(doing, &upid).await
     }
 
     /// Waits for a task; an unknown outcome is uncertain, never a failure.
+    ///
+    /// A cancel does not stop the task: PVE would leave a half made container or one half shut down. A create is awaited by
+    /// its undo, so the operation turns back at once; every other task is awaited first.
     pub(crate) async fn await_task(&self, doing: &str, upid: &Upid) -> StepResult<TaskOutcome> {
+        let _settling = (upid.kind() != "vzcreate").then(|| self.cuts.settle());
         let waited = self
             .cluster
             .watcher()
@@ -170,19 +179,25 @@ impl Cx {
     ) -> StepResult<TaskOutcome> {
         let call = format!("POST /nodes/{}/lxc", place.node);
         let details = json!({ "vmid": place.vmid, "hostname": create.hostname, "ostemplate": create.ostemplate });
-        let client = self.cluster.client();
-        self.task("creating the container", call, place, details, || async {
-            client.create_lxc(&place.node, create).await
-        })
+        self.task(
+            "creating the container",
+            call,
+            place,
+            details,
+            |client| async move { client.create_lxc(&place.node, create).await },
+        )
         .await
     }
 
     pub(crate) async fn start_lxc(&self, place: &ContainerRef) -> StepResult<TaskOutcome> {
         let call = format!("POST /nodes/{}/lxc/{}/status/start", place.node, place.vmid);
-        let client = self.cluster.client();
-        self.task("starting the container", call, place, json!({}), || async {
-            client.start(&place.node, place.vmid).await
-        })
+        self.task(
+            "starting the container",
+            call,
+            place,
+            json!({}),
+            |client| async move { client.start(&place.node, place.vmid).await },
+        )
         .await
     }
 
@@ -196,13 +211,12 @@ impl Cx {
             place.node, place.vmid
         );
         let details = json!({ "timeout": timeout_s, "forceStop": 0 });
-        let client = self.cluster.client();
         self.task(
             "shutting the container down",
             call,
             place,
             details,
-            || async { client.shutdown(&place.node, place.vmid, timeout_s).await },
+            |client| async move { client.shutdown(&place.node, place.vmid, timeout_s).await },
         )
         .await
     }
@@ -210,13 +224,12 @@ impl Cx {
     /// Forced stop: only where the operation's own request covers it (doctrine: disruptive).
     pub(crate) async fn stop_lxc(&self, place: &ContainerRef) -> StepResult<TaskOutcome> {
         let call = format!("POST /nodes/{}/lxc/{}/status/stop", place.node, place.vmid);
-        let client = self.cluster.client();
         self.task(
             "stopping the container by force",
             call,
             place,
             json!({}),
-            || async { client.stop(&place.node, place.vmid).await },
+            |client| async move { client.stop(&place.node, place.vmid).await },
         )
         .await
     }
@@ -230,11 +243,11 @@ impl Cx {
     ) -> StepResult<()> {
         let call = format!("PUT /nodes/{}/lxc/{}/config", place.node, place.vmid);
         let details = json!({ "protection": u8::from(on), "digest": digest });
+        let _sending = self.cuts.call();
         self.record_mutation(self.audit(call, place, details))
             .await?;
         self.crash_point("before_call");
-        self.cluster
-            .client()
+        self.changes()
             .set_protection(&place.node, place.vmid, on, digest)
             .await
             .map_err(|e| pve_failure("changing the container's protection", &e))?;
@@ -246,13 +259,12 @@ impl Cx {
     pub(crate) async fn destroy_lxc(&self, permit: DestroyPermit) -> StepResult<TaskOutcome> {
         let place = permit.place().clone();
         let call = format!("DELETE /nodes/{}/lxc/{}", place.node, place.vmid);
-        let client = self.cluster.client();
         self.task(
             "destroying the container",
             call,
             &place,
             json!({}),
-            || async { client.destroy_lxc(permit).await },
+            |client| async move { client.destroy_lxc(permit).await },
         )
         .await
     }

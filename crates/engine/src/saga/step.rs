@@ -134,6 +134,8 @@ pub(crate) enum StepError {
     Uncertain(Failure),
     /// Neither forwards nor backwards is safe without a person.
     Stuck(Failure),
+    /// A person cancelled it, and it was cut off at a safe point; turn back.
+    Cancelled,
     /// The worker must let go at once.
     Halt(Halt),
 }
@@ -147,6 +149,9 @@ pub(crate) enum Halt {
     /// The process shuts down; the next one takes over.
     #[error("the worker is shutting down")]
     ShuttingDown,
+    /// The next attempt is due later; the claim is given back.
+    #[error("it waits for its next attempt")]
+    Waits,
     /// The store cannot be written.
     #[error(transparent)]
     Store(StoreError),

@@ -12,7 +12,7 @@ use crate::roles::{logging, signals};
 pub(crate) async fn run(context: &Context, args: GatewayArgs) -> Result<(), Failed> {
     let settings = context.settings()?;
     logging::start_role(&settings.log, context.globals.verbose, args.log_format)?;
-    let shutdown = signals::shutdown_token()?;
+    let shutdown = signals::shutdown_token(signals::Again::Waits)?;
     let (route_file, control_socket) = (settings.route_file(), settings.control_socket());
     make_parent(&route_file)?;
     make_parent(&control_socket)?;

@@ -29,6 +29,7 @@ pub(crate) fn human(operation: &Operation) -> String {
             "state",
             format!("{}, {} %", operation.state, operation.percent),
         ),
+        ("waits", waits(operation)),
         (
             "problem",
             problem.map(|p| p.message.clone()).unwrap_or_default(),
@@ -49,6 +50,20 @@ pub(crate) fn human(operation: &Operation) -> String {
         Some(steps) if !steps.is_empty() => format!("{head}\n\n{}", table_of(steps)),
         Some(_) | None => head,
     }
+}
+
+/// Until when, for which attempt, and why.
+fn waits(operation: &Operation) -> String {
+    let Some(due) = operation.next_attempt_at else {
+        return String::new();
+    };
+    let why = operation.waits_because.as_ref();
+    let why = why.map_or_else(String::new, |p| format!(": {}", p.message));
+    format!(
+        "until {}, for attempt {}{why}",
+        moment(due),
+        operation.attempt
+    )
 }
 
 fn table_of(steps: &[Step]) -> String {

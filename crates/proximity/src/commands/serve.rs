@@ -42,7 +42,7 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
     if args.forget_creates {
         proximity_engine::saga::forget_creates();
     }
-    let shutdown = signals::shutdown_token()?;
+    let shutdown = signals::shutdown_token(signals::Again::Ends)?;
     let held = DataDir::hold(&settings.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = open(&settings, clock.as_ref()).await?;
@@ -118,6 +118,7 @@ fn engine(
         catalog,
         limits: EngineLimits {
             operations: settings.engine.operations,
+            operations_per_host: settings.engine.operations_per_host,
             public_host: settings.gateway.public_host.clone(),
             gateway_address: reachable(settings.gateway.public_bind),
             protect: settings.engine.protect,

@@ -26,6 +26,13 @@ pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
             "choose 1 to 256",
         ));
     }
+    let per_host = settings.engine.operations_per_host;
+    if per_host == 0 || per_host > settings.engine.operations {
+        return Err(wrong(
+            format!("engine.operations_per_host is {per_host}"),
+            "choose 1 to engine.operations",
+        ));
+    }
     log(settings)
 }
 

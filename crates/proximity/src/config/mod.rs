@@ -136,8 +136,11 @@ pub(crate) struct ClientSettings {
 #[config(layer_attr(derive(Debug)))]
 pub(crate) struct EngineSettings {
     /// Operations worked on at the same time.
-    #[config(default = 8, env = "PROXIMITY_ENGINE_OPERATIONS")]
+    #[config(default = 32, env = "PROXIMITY_ENGINE_OPERATIONS")]
     pub(crate) operations: usize,
+    /// Of these, per host. Each host may always have one.
+    #[config(default = 4, env = "PROXIMITY_ENGINE_OPERATIONS_PER_HOST")]
+    pub(crate) operations_per_host: usize,
     /// Create containers with the protection of Proxmox VE switched on.
     #[config(default = true, env = "PROXIMITY_ENGINE_PROTECT")]
     pub(crate) protect: bool,

@@ -1,16 +1,27 @@
 //! SIGTERM and SIGINT as a cancelled token; the end of the parent as SIGTERM.
 
-use rustix::process::{Pid, Signal, getppid, set_parent_process_death_signal};
+use rustix::process::{
+    Pid, Signal, getpid, getppid, kill_process, set_parent_process_death_signal,
+};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use crate::failed::Failed;
 
+/// What a second SIGTERM or SIGINT means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Again {
+    /// Nothing: what is being taken down has to be taken down.
+    Waits,
+    /// The process ends at once: whoever sends it does not want to wait for work in flight.
+    Ends,
+}
+
 /// A token that is cancelled at the first SIGTERM, SIGINT or SIGHUP.
 ///
 /// # Errors
 /// The system takes no handlers.
-pub(crate) fn shutdown_token() -> Result<CancellationToken, Failed> {
+pub(crate) fn shutdown_token(again: Again) -> Result<CancellationToken, Failed> {
     let token = CancellationToken::new();
     for kind in [
         SignalKind::terminate(),
@@ -26,13 +37,24 @@ pub(crate) fn shutdown_token() -> Result<CancellationToken, Failed> {
         })?;
         let token = token.clone();
         tokio::spawn(async move {
-            if arrived.recv().await.is_some() {
+            while arrived.recv().await.is_some() {
+                if token.is_cancelled() && again == Again::Ends && kind != SignalKind::hangup() {
+                    end_at_once();
+                }
                 tracing::info!("asked to end");
                 token.cancel();
             }
         });
     }
     Ok(token)
+}
+
+/// What is in flight is found by the next start, as after any other kill.
+fn end_at_once() {
+    tracing::warn!("asked to end again: ending at once");
+    if let Err(error) = kill_process(getpid(), Signal::KILL) {
+        tracing::error!(%error, "cannot end at once");
+    }
 }
 
 /// From here on the kernel asks this process to end when its parent ends.

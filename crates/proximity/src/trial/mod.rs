@@ -43,7 +43,7 @@ enum Outcome {
 /// # Errors
 /// Something could not be started or did not work; its log file is named.
 pub(crate) async fn run(context: &Context, args: TryArgs) -> Result<(), Failed> {
-    let interrupted = signals::shutdown_token()?;
+    let interrupted = signals::shutdown_token(signals::Again::Waits)?;
     let clock = SystemClock::new();
     let place = Place::take(&args)?;
     previous::clear(context.output, &place).await?;

@@ -37,6 +37,8 @@ pub struct ApiRequest {
     pub authorization: Option<String>,
     /// `Cookie`.
     pub cookie: Option<String>,
+    /// `User-Agent`; PVE ignores it, the journal keeps it.
+    pub user_agent: Option<String>,
     /// Body.
     pub payload: Payload,
 }

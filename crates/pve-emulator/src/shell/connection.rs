@@ -68,6 +68,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         content_type: head.header("content-type").map(str::to_owned),
         authorization: head.header("authorization").map(str::to_owned),
         cookie: head.header("cookie").map(str::to_owned),
+        user_agent: head.header("user-agent").map(str::to_owned),
         payload,
     };
     // Without an answer (the state could not be committed, or the emulator stops) the connection

@@ -37,6 +37,8 @@ pub struct Entry {
     pub vmid: Option<u32>,
     /// Token id it came with; not checked.
     pub account: Option<String>,
+    /// `User-Agent`, cut to a bounded length: a client may say there on whose behalf it calls.
+    pub agent: Option<String>,
     /// Parameters, secrets redacted.
     pub parameters: BTreeMap<String, String>,
     /// Not a GET.
@@ -111,6 +113,10 @@ impl Journal {
             template: described.template,
             vmid: described.vmid,
             account: account(request.authorization.as_deref()),
+            agent: request
+                .user_agent
+                .as_ref()
+                .map(|agent| agent.chars().take(VALUE_CHARS).collect()),
             parameters: described.parameters.into_iter().map(redact).collect(),
             mutating,
             status: None,

@@ -297,6 +297,7 @@ impl Request {
             content_type: self.content_type,
             authorization: self.authorization,
             cookie: self.cookie,
+            user_agent: None,
             payload: if self.body.is_empty() {
                 Payload::None
             } else {

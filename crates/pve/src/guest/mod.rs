@@ -8,6 +8,7 @@ use async_trait::async_trait;
 use bytes::Bytes;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
+use tokio::time::Instant;
 
 pub use error::GuestError;
 
@@ -31,6 +32,8 @@ pub struct Exec {
     pub timeout_ms: u64,
     /// How much is kept of stdout and of stderr, each; the rest is read and dropped.
     pub max_output_bytes: usize,
+    /// It is not sent from this moment on; a command that changes something has one, see [`crate::Warrant`].
+    pub send_before: Option<Instant>,
 }
 
 /// What a command did.
@@ -61,6 +64,8 @@ pub struct Push {
     pub group: Option<String>,
     /// How long it may take.
     pub timeout_ms: u64,
+    /// It is not sent from this moment on, see [`crate::Warrant`].
+    pub send_before: Option<Instant>,
 }
 
 /// A file to fetch from a guest.

@@ -156,7 +156,7 @@ impl Client {
         digest: &str,
     ) -> Result<()> {
         let call = change_call(node, vmid, digest).with_flag("protection", on);
-        self.change(call, None).await
+        self.change(call).await
     }
 
     /// Replaces the tags, if the configuration is still the one the digest was read from.
@@ -178,7 +178,7 @@ impl Client {
         } else {
             call.with("tags", tags.join(";"))
         };
-        self.change(call, None).await
+        self.change(call).await
     }
 }
 

@@ -94,6 +94,6 @@ impl Client {
     /// # Errors
     /// [`crate::Error::is_vmid_taken`] when the id was lost to somebody else; otherwise see [`crate::Error`].
     pub async fn create_lxc(&self, node: &NodeName, new: CreateLxc) -> Result<Upid> {
-        self.change(new.call(node), None).await
+        self.change(new.call(node)).await
     }
 }

@@ -14,7 +14,8 @@ impl Client {
     /// Flow: the permit's time is looked at; the transport connects; the call is sent if time is left, which the
     /// transport itself ensures up to the last byte.
     ///
-    /// Guarantees: never sent to another cluster than the permit's; never sent after the permit expired; never retried. The permit is used up whatever happens.
+    /// Guarantees: never sent to another cluster than the permit's; never sent after the permit or the warrant expired;
+    /// never retried. The permit is used up whatever happens.
     ///
     /// # Errors
     /// [`Error::PermitExpired`] and other errors with [`Error::is_not_sent`]: nothing happened, look again for a new
@@ -33,11 +34,10 @@ impl Client {
                 why,
             });
         }
-        let left_ms = permit.expires().since_ms(self.clock().monotonic());
-        if left_ms == 0 {
+        if self.clock().monotonic() >= permit.expires() {
             return Err(Error::PermitExpired);
         }
-        let outcome = self.change(call, Some(left_ms)).await;
+        let outcome = self.change_by(call, permit.expires()).await;
         match outcome {
             Err(Error::NotSent { .. }) if self.clock().monotonic() >= permit.expires() => {
                 Err(Error::PermitExpired)

@@ -15,7 +15,7 @@ impl Client {
     /// # Errors
     /// [`crate::Error::is_already_running`] if it runs; otherwise see [`crate::Error`].
     pub async fn start(&self, node: &NodeName, vmid: Vmid) -> Result<Upid> {
-        self.change(power_call(node, vmid, "start"), None).await
+        self.change(power_call(node, vmid, "start")).await
     }
 
     /// Asks the container to shut down and waits up to `timeout_s` in the task. Never kills it.
@@ -26,7 +26,7 @@ impl Client {
         let call = power_call(node, vmid, "shutdown")
             .with("timeout", timeout_s)
             .with_flag("forceStop", false);
-        self.change(call, None).await
+        self.change(call).await
     }
 
     /// Kills every process of the container at once. Disruptive: its programs cannot save anything.
@@ -34,7 +34,7 @@ impl Client {
     /// # Errors
     /// [`crate::Error::is_not_running`] if it does not run, or does not exist.
     pub async fn stop(&self, node: &NodeName, vmid: Vmid) -> Result<Upid> {
-        self.change(power_call(node, vmid, "stop"), None).await
+        self.change(power_call(node, vmid, "stop")).await
     }
 }
 

@@ -5,6 +5,7 @@ pub mod in_process;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use tokio::time::Instant;
 
 use crate::transport::https::Fingerprint;
 
@@ -60,9 +61,11 @@ pub struct Request {
     pub params: Vec<(String, String)>,
     /// How long the whole call may take.
     pub timeout_ms: u64,
-    /// No byte of the request may be sent later than this many milliseconds from now.
+    /// No byte of the request may be sent from this moment on; every change has one.
     /// A transport that cannot keep it must answer [`TransportError::NotSent`].
-    pub send_within_ms: Option<u64>,
+    pub send_before: Option<Instant>,
+    /// On whose behalf, as part of the `User-Agent`.
+    pub reference: Option<String>,
 }
 
 /// PVE's answer as it came. Every status is one, also 595 to 599.

@@ -2,6 +2,8 @@
 
 use std::time::Duration;
 
+use tokio::time::Instant;
+
 use proximity_pve::transport::https::{
     ApiToken, ConfigError, EndpointConfig, HttpsTransport, Trust, fetch_fingerprint,
 };
@@ -31,7 +33,8 @@ fn request(method: Method, params: &[(&str, &str)]) -> Request {
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
             .collect(),
         timeout_ms: 10_000,
-        send_within_ms: None,
+        send_before: None,
+        reference: None,
     }
 }
 
@@ -382,7 +385,7 @@ async fn an_endless_answer_is_given_up() {
 async fn no_byte_is_sent_after_the_time_set_for_it() {
     let server = TlsServer::start(Script::Answer(good())).await;
     let late = Request {
-        send_within_ms: Some(0),
+        send_before: Some(Instant::now()),
         ..request(Method::Delete, &[])
     };
     let error = send(&server, late).await.unwrap_err();
@@ -390,7 +393,7 @@ async fn no_byte_is_sent_after_the_time_set_for_it() {
 
     let slow = TlsServer::start(Script::Mute).await;
     let soon = Request {
-        send_within_ms: Some(150),
+        send_before: Some(Instant::now() + Duration::from_millis(150)),
         ..request(Method::Delete, &[])
     };
     let error = send(&slow, soon).await.unwrap_err();
@@ -401,7 +404,7 @@ async fn no_byte_is_sent_after_the_time_set_for_it() {
     );
 
     let soon = Request {
-        send_within_ms: Some(5_000),
+        send_before: Some(Instant::now() + Duration::from_secs(5)),
         ..request(Method::Delete, &[])
     };
     send(&server, soon).await.unwrap();

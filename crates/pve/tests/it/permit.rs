@@ -9,9 +9,10 @@ use proximity_domain::ids::HostId;
 use proximity_domain::time::{Clock, Monotonic};
 use proximity_pve::transport::in_process::InProcess;
 use proximity_pve::transport::{RawResponse, TransportError};
-use proximity_pve::{Client, Error};
+use proximity_pve::{Client, Error, Warrant};
+use tokio::time::{Duration, Instant};
 
-use crate::world::{SetClock, host, permit};
+use crate::world::{SetClock, host, permit, warrant};
 
 const UPID: &str = "UPID:pve1:0000205B:00085654:6B0021EC:vzdestroy:144:root@pam!gold:";
 
@@ -20,17 +21,17 @@ fn client(
     clock: Arc<SetClock>,
     cluster: HostId,
     answer: impl Fn() -> Result<RawResponse, TransportError> + Send + Sync + 'static,
-) -> (Client, Arc<AtomicUsize>, Arc<Mutex<Option<u64>>>) {
+) -> (Client, Arc<AtomicUsize>, Arc<Mutex<Option<Instant>>>) {
     let (calls, limit) = (Arc::new(AtomicUsize::new(0)), Arc::new(Mutex::new(None)));
     let (counted, noted) = (calls.clone(), limit.clone());
     let transport = InProcess::new(move |request| {
         counted.fetch_add(1, Ordering::SeqCst);
-        *noted.lock().unwrap() = request.send_within_ms;
+        *noted.lock().unwrap() = request.send_before;
         let answer = answer();
         async move { answer }
     });
     (
-        Client::new(Arc::new(transport), clock, cluster),
+        Client::new(Arc::new(transport), clock, cluster, warrant()),
         calls,
         limit,
     )
@@ -45,14 +46,45 @@ fn accepted() -> Result<RawResponse, TransportError> {
     })
 }
 
-#[tokio::test]
+#[tokio::test(start_paused = true)]
 async fn the_time_that_is_left_goes_with_the_call() {
     let clock = Arc::new(SetClock::default());
     let (client, _, limit) = client(clock.clone(), host(), accepted);
     let permit = permit("pve1", 144, clock.monotonic());
     clock.advance(1_200);
+    let before = Instant::now();
     assert_eq!(client.destroy_lxc(permit).await.unwrap().to_string(), UPID);
-    assert_eq!(*limit.lock().unwrap(), Some(PERMIT_VALID_MS - 1_200));
+    let left = Duration::from_millis(PERMIT_VALID_MS - 1_200);
+    assert_eq!(*limit.lock().unwrap(), Some(before + left));
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_earlier_of_permit_and_warrant_counts() {
+    let clock = Arc::new(SetClock::default());
+    let (mut client, calls, limit) = client(clock.clone(), host(), accepted);
+    client = client.under(Warrant {
+        send_by: Monotonic(300),
+        reference: "test".to_owned(),
+    });
+    let before = Instant::now();
+    client
+        .destroy_lxc(permit("pve1", 144, clock.monotonic()))
+        .await
+        .unwrap();
+    assert_eq!(
+        *limit.lock().unwrap(),
+        Some(before + Duration::from_millis(300))
+    );
+    // The permit is good for seconds; the warrant is over.
+    let permit = permit("pve1", 144, clock.monotonic());
+    clock.advance(300);
+    let error = client.destroy_lxc(permit).await.unwrap_err();
+    assert!(error.is_not_sent(), "{error}");
+    let error = client
+        .start(&"pve1".parse().unwrap(), "144".parse().unwrap())
+        .await;
+    assert!(error.unwrap_err().is_not_sent());
+    assert_eq!(calls.load(Ordering::SeqCst), 1);
 }
 
 #[tokio::test]

@@ -14,7 +14,7 @@ use proximity_pve::transport::{Method, RawResponse};
 use proximity_pve::{Client, Error, ReadClient, Upid};
 use serde_json::Value;
 
-use crate::world::{SetClock, host, permit, vmid};
+use crate::world::{SetClock, host, permit, vmid, warrant};
 
 pub(crate) struct Step {
     pub(crate) id: String,
@@ -86,7 +86,12 @@ pub(crate) fn client(step: &Step) -> Client {
         let answer = answer.clone();
         async move { Ok(answer) }
     });
-    Client::new(Arc::new(transport), Arc::new(SetClock::default()), host())
+    Client::new(
+        Arc::new(transport),
+        Arc::new(SetClock::default()),
+        host(),
+        warrant(),
+    )
 }
 
 /// What a typed call made of a recorded answer: its result as text for comparing, or the error.

@@ -14,7 +14,7 @@ use proximity_pve::transport::{Request, TransportError};
 use proximity_pve::{Client, Upid};
 use serde_json::Value;
 
-use crate::world::{SetClock, host, node, permit, vmid};
+use crate::world::{SetClock, host, node, permit, vmid, warrant};
 
 /// PVE's schema in the compact form the emulator checks by; made from PVE's own, independently of this client.
 fn schema() -> Value {
@@ -31,7 +31,12 @@ async fn all_requests() -> Vec<Request> {
         log.lock().unwrap().push(request);
         async { Err(TransportError::NotSent("only recorded".to_owned())) }
     });
-    let client = Client::new(Arc::new(transport), Arc::new(SetClock::default()), host());
+    let client = Client::new(
+        Arc::new(transport),
+        Arc::new(SetClock::default()),
+        host(),
+        warrant(),
+    );
     // The answers are all errors; what counts is what was sent.
     send_reads(&client).await;
     send_changes(&client).await;
@@ -277,8 +282,8 @@ async fn what_would_harm_is_never_sent() {
         }
         let is_destroy = request.method == proximity_pve::transport::Method::Delete;
         assert_eq!(
-            request.send_within_ms.is_some(),
-            is_destroy,
+            request.send_before.is_some(),
+            !request.method.is_read(),
             "{} {}",
             request.method,
             request.path

@@ -26,6 +26,7 @@ fn exec(argv: &[&str]) -> Exec {
         stdin: None,
         timeout_ms: 20_000,
         max_output_bytes: 1024 * 1024,
+        send_before: None,
     }
 }
 
@@ -37,6 +38,7 @@ fn push(path: &str, content: Bytes, mode: u32) -> Push {
         user: None,
         group: None,
         timeout_ms: 20_000,
+        send_before: None,
     }
 }
 

@@ -10,6 +10,7 @@ use proximity_domain::mark::Mark;
 use proximity_domain::names::NodeName;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::time::{Clock, Monotonic, Timestamp};
+use proximity_pve::Warrant;
 
 /// A clock that stands still until it is moved.
 #[derive(Debug, Default)]
@@ -50,6 +51,14 @@ impl Clock for RuntimeClock {
 
     fn monotonic(&self) -> Monotonic {
         Monotonic(u64::try_from(self.0.elapsed().as_millis()).unwrap())
+    }
+}
+
+/// A warrant that lasts.
+pub(crate) fn warrant() -> Warrant {
+    Warrant {
+        send_by: Monotonic(60_000),
+        reference: "test".to_owned(),
     }
 }
 

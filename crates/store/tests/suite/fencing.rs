@@ -85,7 +85,7 @@ async fn begun(make: &impl Make) -> (World, Fence) {
 pub async fn every_write_of_a_stale_epoch_is_refused(make: &impl Make) {
     let (mut world, old) = begun(make).await;
     world.pass(LEASE_MS);
-    let (_, new) = world.claim().await;
+    let (_, new) = world.claim_again().await;
     assert_eq!(
         (old.holder, new.epoch),
         (new.holder, Epoch(2)),

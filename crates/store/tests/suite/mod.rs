@@ -30,8 +30,10 @@ macro_rules! contract {
                 a_dropped_write_is_whole_or_nothing;
             ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted,
                 overlapping_ranges_share_no_port, any_sequence_follows_the_rule;
-            queue: the_oldest_is_claimed_first, a_lease_keeps_others_away, an_expired_lease_is_taken_over,
-                a_dead_holder_is_taken_over_at_once, one_operation_per_app, statuses_follow_the_table,
+            queue: the_oldest_is_claimed_first, a_lease_keeps_others_away,
+                a_silent_holder_is_taken_over_as_seen, a_wait_gives_the_claim_back,
+                a_released_claim_is_free_at_once, the_queue_has_an_end,
+                an_operation_that_talks_without_end_is_cut_short, a_dead_holder_is_taken_over_at_once, one_operation_per_app, statuses_follow_the_table,
                 only_a_failed_one_is_repeated, lists_are_paged;
             fencing: every_write_of_a_stale_epoch_is_refused, every_write_of_another_holder_is_refused,
                 nothing_is_written_after_the_end;

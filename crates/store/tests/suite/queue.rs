@@ -3,11 +3,16 @@
 use proximity_domain::app::Status;
 use proximity_domain::ids::{Epoch, HolderId};
 use proximity_domain::operation::{OperationKind, OperationState};
-use proximity_store::StoreError;
+use proximity_domain::ports::PortRange;
+use proximity_domain::time::Timestamp;
+use proximity_store::effects::{Effects, NewLogLine};
+use proximity_store::records::{LogLevel, Wait};
 use proximity_store::views::OperationFilter;
+use proximity_store::{LOG_LINE_CHARS, LOG_LINES_PER_OPERATION, QUEUED_OPERATIONS, StoreError};
+use tokio::task::JoinSet;
 use uuid::Uuid;
 
-use super::world::{LEASE_MS, Make, World, error_status, failure, with_status};
+use super::world::{LEASE_MS, Make, Shape, World, error_status, failure, with_status};
 
 fn other() -> HolderId {
     HolderId(Uuid::from_u128(99))
@@ -66,16 +71,36 @@ pub async fn a_lease_keeps_others_away(make: &impl Make) {
     world.store.check_fence(&fence).await.unwrap();
 }
 
-pub async fn an_expired_lease_is_taken_over(make: &impl Make) {
+/// The clock alone ends no claim; one who has seen that the holder is silent takes over what it saw.
+pub async fn a_silent_holder_is_taken_over_as_seen(make: &impl Make) {
     let mut world = World::new(make).await;
     world.create("app-a").await;
     let (_, old) = world.claim().await;
     world.step(&old, 0).await;
-    world.pass(LEASE_MS);
-    world.store.check_fence(&old).await.unwrap();
-    let taken = world
+    world.pass(1_000 * LEASE_MS);
+    let by_clock = world
         .store
         .claim(other(), LEASE_MS, false, world.at())
+        .await
+        .unwrap();
+    assert!(by_clock.is_none(), "{by_clock:?}");
+    let seen = world.store.claimable().await.unwrap().pop().unwrap();
+    let lease = seen.lease.unwrap();
+    assert_eq!((lease.holder, lease.lease_ms), (world.holder, LEASE_MS));
+    // A renewal is seen even if the clock has gone back in the meantime.
+    world.pass(-2_000 * LEASE_MS);
+    world.store.renew(&old, LEASE_MS, world.at()).await.unwrap();
+    let refused = world
+        .store
+        .claim_as_seen(&seen, other(), LEASE_MS, world.at())
+        .await
+        .unwrap();
+    assert!(refused.is_none(), "it was renewed since: {refused:?}");
+    let seen = world.store.claimable().await.unwrap().pop().unwrap();
+    assert!(seen.lease.unwrap().until > lease.until);
+    let taken = world
+        .store
+        .claim_as_seen(&seen, other(), LEASE_MS, world.at())
         .await
         .unwrap();
     let (operation, new) = taken.unwrap();
@@ -93,6 +118,131 @@ pub async fn an_expired_lease_is_taken_over(make: &impl Make) {
         "{refused:?}"
     );
     world.assert_sound().await;
+}
+
+/// A wait is kept with its number and its reason, is over when due, and ends at once with a cancel.
+pub async fn a_wait_gives_the_claim_back(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("app-a").await;
+    let (operation, fence) = world.claim().await;
+    world.begin(&fence, 0, "create").await;
+    let due_at = Timestamp(world.at().0 + 4_000);
+    let wait = Wait {
+        due_at,
+        because: failure("pve_unreachable"),
+    };
+    let none = Effects::default;
+    world
+        .store
+        .wait(&fence, 2, wait.clone(), none(), world.at())
+        .await
+        .unwrap();
+    let waits = world.operation(operation.id).await;
+    assert_eq!((waits.state, waits.lease), (OperationState::Running, None));
+    assert_eq!((waits.attempt, waits.wait), (2, Some(wait.clone())));
+    let refused = world.store.check_fence(&fence).await;
+    assert!(
+        matches!(refused, Err(StoreError::LeaseLost { .. })),
+        "{refused:?}"
+    );
+    let claim = async |world: &World| {
+        let claimed = world
+            .store
+            .claim(world.holder, LEASE_MS, false, world.at())
+            .await;
+        claimed.unwrap()
+    };
+    world.pass(3_999);
+    assert!(claim(&world).await.is_none(), "not due yet");
+    world.pass(1);
+    let (again, fence) = claim(&world).await.unwrap();
+    assert_eq!((again.attempt, again.wait), (2, None));
+    // The next step counts anew.
+    world.finish(&fence, 0).await;
+    assert_eq!(world.operation(operation.id).await.attempt, 1);
+    world
+        .store
+        .wait(&fence, 3, wait, none(), world.at())
+        .await
+        .unwrap();
+    world
+        .store
+        .request_cancel(operation.id, &world.actor, world.at())
+        .await
+        .unwrap();
+    let (cancelled, _) = claim(&world).await.unwrap();
+    assert!(cancelled.cancel_requested);
+    world.assert_sound().await;
+}
+
+pub async fn a_released_claim_is_free_at_once(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("app-a").await;
+    let (_, fence) = world.claim().await;
+    world.store.release(&fence).await.unwrap();
+    assert!(world.store.release(&fence).await.is_err());
+    let (_, again) = world.claim().await;
+    assert_eq!(again.epoch, Epoch(2));
+}
+
+pub async fn the_queue_has_an_end(make: &impl Make) {
+    let range = |first| PortRange {
+        first,
+        last: first + 2_000,
+    };
+    let shape = Shape {
+        public: range(10_000),
+        internal: range(20_000),
+    };
+    let mut world = World::shaped(make, shape).await;
+    let room = usize::try_from(QUEUED_OPERATIONS).unwrap();
+    let mut asking = JoinSet::new();
+    for n in 0..room {
+        let (app, operation) = world.new_app(&format!("app-{n}"));
+        let (store, actor, at) = (world.store.clone(), world.actor.clone(), world.at());
+        asking.spawn(async move { store.create_app(app, operation, &actor, None, at).await });
+    }
+    for asked in asking.join_all().await {
+        asked.unwrap();
+    }
+    let (app, operation) = world.new_app("one-too-many");
+    let refused = world
+        .store
+        .create_app(app, operation, &world.actor, None, world.at())
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::QueueFull { .. })),
+        "{refused:?}"
+    );
+    world.claim().await;
+    world.create("has-room").await;
+}
+
+pub async fn an_operation_that_talks_without_end_is_cut_short(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("app-a").await;
+    let (_, fence) = world.claim().await;
+    let line = |level, message: String| NewLogLine {
+        level,
+        step: None,
+        message,
+        percent: None,
+    };
+    let room = usize::try_from(LOG_LINES_PER_OPERATION).unwrap();
+    let effects = Effects {
+        log: (0..room + 50)
+            .map(|n| line(LogLevel::Info, format!("{n}")))
+            .chain([line(LogLevel::Error, "x".repeat(3 * LOG_LINE_CHARS))])
+            .collect(),
+        ..Effects::default()
+    };
+    world.store.note(&fence, effects, world.at()).await.unwrap();
+    let mut lines = world.store.log(app.id, 0, 1_000).await.unwrap();
+    let last = lines.last().unwrap().seq;
+    lines.extend(world.store.log(app.id, last, 1_000).await.unwrap());
+    assert_eq!(lines.len(), room + 2);
+    assert!(lines[room].message.contains("left out"));
+    assert_eq!(lines[room + 1].message.chars().count(), LOG_LINE_CHARS);
 }
 
 pub async fn a_dead_holder_is_taken_over_at_once(make: &impl Make) {

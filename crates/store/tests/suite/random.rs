@@ -100,6 +100,7 @@ fn assert_refusal(error: &StoreError) {
         | StoreError::HostnameTaken { .. }
         | StoreError::PortsExhausted { .. }
         | StoreError::Busy { .. }
+        | StoreError::QueueFull { .. }
         | StoreError::IllegalTransition { .. }
         | StoreError::NotFound { .. }
         | StoreError::Exists { .. }

@@ -188,7 +188,7 @@ pub async fn may_begin_again_until_they_succeed(make: &impl Make) {
     let step = world.store.steps(operation.id).await.unwrap().remove(0);
     assert_eq!((step.intent, step.upid), (json!({"vmid": 102}), None));
     world.pass(LEASE_MS);
-    let (_, fence) = world.claim().await;
+    let (_, fence) = world.claim_again().await;
     world.finish(&fence, 0).await;
     let step = world.store.steps(operation.id).await.unwrap().remove(0);
     assert_eq!(

@@ -204,6 +204,16 @@ impl World {
         claimed.unwrap().unwrap()
     }
 
+    /// Claims what it has claimed before, as one does who has lost sight of it.
+    pub async fn claim_again(&self) -> (OperationRecord, Fence) {
+        let seen = self.store.claimable().await.unwrap().pop().unwrap();
+        let claimed = self
+            .store
+            .claim_as_seen(&seen, self.holder, LEASE_MS, self.at())
+            .await;
+        claimed.unwrap().unwrap()
+    }
+
     pub fn guest(&mut self, app: AppId, operation: OperationId, vmid: u32) -> NativeGuest {
         let vmid = Vmid::try_from(vmid).unwrap();
         let [.., a, b] = vmid.get().to_be_bytes();

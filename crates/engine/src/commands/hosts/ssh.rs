@@ -174,6 +174,7 @@ async fn try_pct(access: &PlainSsh, node: &NodeName) -> Result<ExecOutput, Guest
         stdin: None,
         timeout_ms: LOGIN_MS,
         max_output_bytes: MESSAGE_BYTES,
+        send_before: None,
     };
     access.exec(&target, exec).await
 }

@@ -27,6 +27,8 @@ impl StepAction for DestroyContainer {
         let Some(guest) = cx.guest().await? else {
             return Ok(Done::nothing());
         };
+        // What may be destroyed already is not turned back in the middle.
+        let _settling = cx.cuts.settle();
         destroy_once(cx, &guest, Removal::Requested).await?;
         Ok(Done {
             output: json!({ "deletion_type": "hard", "vmid_destroyed": guest.identity.vmid }),

@@ -8,6 +8,7 @@ use proximity_domain::guest::NativeGuest;
 use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Push};
 use proximity_store::effects::MutationAudit;
 use serde_json::json;
+use tokio::time::Instant;
 
 use crate::saga::{Cx, StepError, StepResult};
 
@@ -19,6 +20,28 @@ const LOOK_MS: u64 = 60_000;
 const WORK_MS: u64 = 1_200_000;
 /// How long a command of a worker that died is awaited.
 const LOCK_WAIT_S: u64 = 900;
+
+/// How long ending a cancelled command may take.
+const END_MS: u64 = 20_000;
+
+/// Ends every process that has the file `$1` open: a command, its children, and `flock` itself. First by TERM; what is
+/// still there after five seconds by KILL. Looks only into `/proc`, for a small guest has no `fuser`.
+const END_HOLDERS: &str = r#"
+holders() {
+  for fd in /proc/[0-9]*/fd/*; do
+    [ "$(readlink "$fd")" = "$1" ] || continue
+    pid=${fd#/proc/}; pid=${pid%%/*}
+    [ "$pid" = "$$" ] || echo "$pid"
+  done | sort -u
+}
+for try in 1 2 3 4 5 6 7 8 9 10; do
+  left=$(holders "$1")
+  [ -n "$left" ] || exit 0
+  if [ "$try" -lt 6 ]; then kill -TERM $left; else kill -KILL $left; fi
+  sleep 1
+done
+[ -z "$(holders "$1")" ]
+"#;
 
 /// A way into one guest, for one operation.
 pub(crate) struct GuestSession<'a> {
@@ -54,6 +77,7 @@ impl<'a> GuestSession<'a> {
             stdin: None,
             timeout_ms: LOOK_MS,
             max_output_bytes: MAX_OUTPUT_BYTES,
+            send_before: None,
         };
         self.access
             .exec(&self.target(), exec)
@@ -70,9 +94,10 @@ impl<'a> GuestSession<'a> {
             details: json!({ "argv": argv }),
         };
         self.cx.must_be_ours(&self.guest).await?;
+        let _calling = self.cx.cuts.call();
         self.cx.record_mutation(audited).await?;
         self.cx.crash_point("before_call");
-        let lock = format!("/run/lock/proximity-{}", self.cx.op.id);
+        let lock = self.lock();
         let wait = LOCK_WAIT_S.to_string();
         let mut locked: Vec<String> = ["flock", "--wait", &wait, &lock]
             .into_iter()
@@ -84,14 +109,69 @@ impl<'a> GuestSession<'a> {
             stdin: None,
             timeout_ms: WORK_MS,
             max_output_bytes: MAX_OUTPUT_BYTES,
+            send_before: Some(self.send_before()?),
         };
-        let output = self
-            .access
-            .exec(&self.target(), exec)
-            .await
-            .map_err(|e| guest_failure(&e))?;
+        let target = self.target();
+        let output = tokio::select! {
+            biased;
+            output = self.access.exec(&target, exec) => output.map_err(|e| guest_failure(&e))?,
+            () = self.cx.cuts.cancelled(&self.cx.reins) => return Err(self.end_command().await),
+        };
         self.cx.crash_point("after_call");
         Ok(output)
+    }
+
+    /// The operation's lock in the guest. Every process of a command holds it open.
+    fn lock(&self) -> String {
+        format!("/run/lock/proximity-{}", self.cx.op.id)
+    }
+
+    /// From when on nothing that changes the guest is sent any more.
+    fn send_before(&self) -> StepResult<Instant> {
+        let clock = &self.cx.engine.inner.parts.clock;
+        let warrant = self.cx.warrant();
+        warrant.send_before(clock.as_ref()).ok_or_else(|| {
+            StepError::Transient(Failure::new(
+                "lease_ending",
+                "the time in which the command might be sent was over",
+                "it is looked at again before it is repeated",
+            ))
+        })
+    }
+
+    /// Ends what runs in the guest under the operation's lock: a person cancelled it. Gives what the step ends with.
+    async fn end_command(&self) -> StepError {
+        let audited = MutationAudit {
+            call: "exec".to_owned(),
+            target: self.audit_target(),
+            details: json!({ "argv": ["end what holds", self.lock()] }),
+        };
+        if let Err(e) = self.cx.record_mutation(audited).await {
+            return e;
+        }
+        let send_before = match self.send_before() {
+            Ok(limit) => Some(limit),
+            Err(e) => return e,
+        };
+        let argv = ["/bin/sh", "-c", END_HOLDERS, "end", &self.lock()];
+        let exec = Exec {
+            argv: argv.map(str::to_owned).to_vec(),
+            stdin: None,
+            timeout_ms: END_MS,
+            max_output_bytes: MAX_OUTPUT_BYTES,
+            send_before,
+        };
+        // If it cannot be ended, the lock keeps a later run waiting, and unwinding stops the container.
+        match self.access.exec(&self.target(), exec).await {
+            Ok(ended) if ended.exit_code == 0 => {}
+            Ok(ended) => {
+                tracing::warn!(operation = %self.cx.op.id, code = ended.exit_code, "a cancelled command was not ended");
+            }
+            Err(error) => {
+                tracing::warn!(operation = %self.cx.op.id, %error, "a cancelled command was not ended");
+            }
+        }
+        StepError::Cancelled
     }
 
     /// As [`Self::change`]; a command that fails is a failure with the end of its output.
@@ -107,6 +187,7 @@ impl<'a> GuestSession<'a> {
     /// Puts a file there.
     pub(crate) async fn push(&self, push: Push) -> StepResult<()> {
         self.cx.must_be_ours(&self.guest).await?;
+        let _calling = self.cx.cuts.call();
         self.cx
             .record_mutation(MutationAudit {
                 call: "push".to_owned(),
@@ -114,6 +195,10 @@ impl<'a> GuestSession<'a> {
                 details: json!({ "path": push.path, "mode": format!("{:o}", push.mode), "bytes": push.content.len() }),
             })
             .await?;
+        let push = Push {
+            send_before: Some(self.send_before()?),
+            ..push
+        };
         self.access
             .push(&self.target(), push)
             .await

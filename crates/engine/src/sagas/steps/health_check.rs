@@ -35,7 +35,7 @@ impl StepAction for CheckHealth {
                     Verdict::Not(why) => last = why,
                 }
             }
-            cx.pause_ms(recipe.health.interval_ms).await?;
+            cx.pause_ms(recipe.health.interval_ms).await;
         }
         Err(StepError::Failed(Failure::new(
             "health_failed",

@@ -87,7 +87,7 @@ pub(crate) async fn publish(cx: &Cx, guest: &NativeGuest) -> StepResult<String> 
                 "find the other program with: ss -ltnp; end it or change the port ranges, then retry",
             )));
         }
-        cx.pause_ms(POLL_MS).await?;
+        cx.pause_ms(POLL_MS).await;
         let routes = ingress.routes().await.map_err(|e| ingress_failure(&e))?;
         if let Some(found) = routes.into_iter().find(|r| r.app == cx.app.id) {
             view = found;

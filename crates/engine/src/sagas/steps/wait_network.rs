@@ -42,7 +42,7 @@ impl StepAction for WaitNetwork {
                     "check bridge and DHCP of the node's network, then retry",
                 )));
             }
-            cx.pause_ms(POLL_MS).await?;
+            cx.pause_ms(POLL_MS).await;
         }
     }
 }

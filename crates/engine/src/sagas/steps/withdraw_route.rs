@@ -56,7 +56,7 @@ async fn reopen(cx: &Cx, guest: &NativeGuest) -> StepResult<Effects> {
                     ..Effects::default()
                 });
             }
-            Err(StepError::Halt(halt)) => return Err(StepError::Halt(halt)),
+            Err(e @ (StepError::Halt(_) | StepError::Cancelled)) => return Err(e),
             Err(
                 StepError::Failed(f)
                 | StepError::Transient(f)
@@ -64,7 +64,7 @@ async fn reopen(cx: &Cx, guest: &NativeGuest) -> StepResult<Effects> {
                 | StepError::Stuck(f),
             ) => f,
         };
-        if attempt >= cx.limits().attempts {
+        if attempt >= cx.limits().retry.attempts {
             let line = format!("its port could not be opened again: {}", failure.message);
             return Ok(Effects {
                 log: vec![cx.line(LogLevel::Warning, line)],
@@ -72,7 +72,7 @@ async fn reopen(cx: &Cx, guest: &NativeGuest) -> StepResult<Effects> {
             });
         }
         attempt += 1;
-        cx.pause_ms(REOPEN_PAUSE_MS).await?;
+        cx.pause_ms(REOPEN_PAUSE_MS).await;
     }
 }
 

@@ -3,6 +3,7 @@
 use bytes::Bytes;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
+use tokio::time::Instant;
 
 use super::super::quote;
 use super::super::{Exec, ExecOutput, GuestError, Pull, Push};
@@ -14,6 +15,7 @@ pub(super) struct Job {
     pub(super) line: String,
     pub(super) stdin: Option<Bytes>,
     pub(super) timeout_ms: u64,
+    pub(super) send_before: Option<Instant>,
     pub(super) max_stdout_bytes: usize,
     pub(super) max_stderr_bytes: usize,
 }
@@ -113,6 +115,7 @@ pub(super) fn exec(vmid: Vmid, exec: Exec) -> Result<Job, GuestError> {
         )?,
         stdin: exec.stdin,
         timeout_ms: exec.timeout_ms,
+        send_before: exec.send_before,
         max_stdout_bytes: exec.max_output_bytes,
         max_stderr_bytes: exec.max_output_bytes,
     })
@@ -148,6 +151,7 @@ pub(super) fn push(vmid: Vmid, push: Push) -> Result<Job, GuestError> {
         line: script_line(PUSH, &arguments)?,
         stdin: Some(push.content),
         timeout_ms: push.timeout_ms,
+        send_before: push.send_before,
         max_stdout_bytes: 0,
         max_stderr_bytes: MESSAGE_BYTES,
     })
@@ -164,6 +168,7 @@ pub(super) fn pull(vmid: Vmid, pull: Pull) -> Result<Job, GuestError> {
         )?,
         stdin: None,
         timeout_ms: pull.timeout_ms,
+        send_before: None,
         max_stdout_bytes,
         max_stderr_bytes: MESSAGE_BYTES,
     })
@@ -290,6 +295,7 @@ mod tests {
             stdin: None,
             timeout_ms: 1,
             max_output_bytes: 1,
+            send_before: None,
         }
     }
 

@@ -175,7 +175,8 @@ impl Node {
                 .map_err(|e| self.not_sent(e.to_string()))?;
             Ok::<_, GuestError>((slot, self.open_channel().await?))
         };
-        let (_slot, channel) = match timeout_at(end, before_sending).await {
+        let begin = job.send_before.map_or(end, |limit| limit.min(end));
+        let (_slot, channel) = match timeout_at(begin, before_sending).await {
             Ok(opened) => opened?,
             Err(_) => return Err(self.not_sent("no connection in time")),
         };
@@ -279,6 +280,10 @@ impl Node {
         channel: Channel<client::Msg>,
         job: &Job,
     ) -> Result<ExecOutput, GuestError> {
+        // Looked at last: the process may have been stopped while the channel was opened.
+        if job.send_before.is_some_and(|limit| Instant::now() >= limit) {
+            return Err(self.not_sent("the time in which it might be sent is over"));
+        }
         channel
             .exec(true, job.line.as_bytes())
             .await

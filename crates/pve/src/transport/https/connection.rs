@@ -48,6 +48,11 @@ pub(super) fn message(
     address: &Address,
     authorization: &HeaderValue,
 ) -> Result<Message, TransportError> {
+    const AGENT: &str = concat!("proximity/", env!("CARGO_PKG_VERSION"));
+    let agent = match &request.reference {
+        Some(reference) => format!("{AGENT} ({reference})"),
+        None => AGENT.to_owned(),
+    };
     let encoded = percent::pairs(&request.params);
     let mut uri = format!("/api2/json{}", request.path);
     let body = match request.method {
@@ -64,7 +69,7 @@ pub(super) fn message(
         .method(request.method.as_str())
         .uri(uri)
         .header(HOST, &address.authority)
-        .header(USER_AGENT, concat!("proximity/", env!("CARGO_PKG_VERSION")))
+        .header(USER_AGENT, agent)
         .header(ACCEPT, "application/json")
         .header(AUTHORIZATION, authorization);
     if let Some(body) = &body {

@@ -6,6 +6,7 @@ mod fetch;
 mod fingerprint;
 mod idle;
 mod trust;
+mod turns;
 mod wire;
 
 use std::sync::atomic::{AtomicUsize, Ordering};
@@ -14,20 +15,19 @@ use std::time::Duration;
 use async_trait::async_trait;
 use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
-use tokio::sync::Semaphore;
 use tokio::time::{Instant, timeout_at};
 
 pub use fetch::fetch_fingerprint;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use trust::Trust;
+pub use turns::{CALLS_PER_CLUSTER, CALLS_PER_NODE};
 
 use self::address::Address;
 use self::connection::Connection;
 use self::idle::IdleConnections;
+use self::turns::Turns;
 use super::{RawResponse, Request, Transport, TransportError};
 
-/// Requests under way at the same time; PVE's proxy has three workers.
-const CONCURRENT_REQUESTS: usize = 16;
 /// How long one endpoint may take to connect before the next one is tried.
 const CONNECT: Duration = Duration::from_secs(5);
 
@@ -81,7 +81,7 @@ pub struct HttpsTransport {
     authorization: HeaderValue,
     /// The endpoint that answered last.
     preferred: AtomicUsize,
-    slots: Semaphore,
+    turns: Turns,
 }
 
 struct Endpoint {
@@ -106,7 +106,7 @@ impl HttpsTransport {
             endpoints,
             authorization: authorization(&token)?,
             preferred: AtomicUsize::new(0),
-            slots: Semaphore::new(CONCURRENT_REQUESTS),
+            turns: Turns::new(),
         })
     }
 
@@ -185,17 +185,19 @@ impl Times {
         let now = Instant::now();
         Self {
             end: now + Duration::from_millis(request.timeout_ms),
-            send_before: request
-                .send_within_ms
-                .map(|ms| now + Duration::from_millis(ms)),
+            send_before: request.send_before,
         }
+    }
+
+    /// Until when waiting for a turn makes sense.
+    fn begin_before(&self) -> Instant {
+        self.send_before
+            .map_or(self.end, |limit| limit.min(self.end))
     }
 
     /// Until when connecting makes sense.
     fn connect_before(&self) -> Instant {
-        let patience = (Instant::now() + CONNECT).min(self.end);
-        self.send_before
-            .map_or(patience, |limit| limit.min(patience))
+        (Instant::now() + CONNECT).min(self.begin_before())
     }
 }
 
@@ -292,11 +294,7 @@ impl Failures {
 impl Transport for HttpsTransport {
     async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
         let times = Times::of(&request);
-        let late = || TransportError::NotSent("too many requests are under way".to_owned());
-        let _slot = match timeout_at(times.end, self.slots.acquire()).await {
-            Ok(Ok(slot)) => slot,
-            Ok(Err(_)) | Err(_) => return Err(late()),
-        };
+        let _turn = self.turns.take(&request.path, times.begin_before()).await?;
         self.failover(&request, &times).await
     }
 }

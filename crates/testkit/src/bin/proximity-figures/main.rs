@@ -1,4 +1,4 @@
-//! What figures measure that is no figure of the product binary: programs over the real store.
+//! What figures measure that is no figure of the product binary: programs over the real store and the real engine.
 //!
 //! `xtask` starts it, one subcommand per figure; its last line on standard output is the result, as JSON.
 
@@ -7,6 +7,8 @@ mod power_cut;
 mod say;
 mod sse;
 mod things;
+#[cfg(feature = "crash-points")]
+mod two_engines;
 
 use clap::{Parser, Subcommand};
 
@@ -24,11 +26,38 @@ enum Command {
     PowerCut(power_cut::Command),
     /// SSE: many clients that follow the events of a server which is killed again and again.
     Sse(sse::Args),
+    /// R20: two engines on one database, one of them suspended. Takes `name=value` words.
+    #[cfg(feature = "crash-points")]
+    TwoEngines {
+        /// See the module.
+        words: Vec<String>,
+    },
+    /// R20: one of its engines.
+    #[cfg(feature = "crash-points")]
+    Engine {
+        /// See the module.
+        words: Vec<String>,
+    },
 }
 
 fn main() -> Result<(), anyhow::Error> {
     match Cli::parse().command {
         Command::PowerCut(command) => power_cut::run(command),
         Command::Sse(args) => sse::run(args),
+        #[cfg(feature = "crash-points")]
+        Command::TwoEngines { words } => on_runtime(two_engines::run(&words)),
+        #[cfg(feature = "crash-points")]
+        Command::Engine { words } => on_runtime(two_engines::engine(&words)),
     }
+}
+
+#[cfg(feature = "crash-points")]
+fn on_runtime(work: impl Future<Output = Result<(), String>>) -> Result<(), anyhow::Error> {
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    let ended = runtime.block_on(work).map_err(anyhow::Error::msg);
+    // A read of standard input that nobody ends must not hold the process.
+    runtime.shutdown_background();
+    ended
 }

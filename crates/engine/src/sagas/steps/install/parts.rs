@@ -113,6 +113,7 @@ async fn file(session: &GuestSession<'_>, file: &ResolvedFile) -> StepResult<()>
             user: Some(file.owner.as_str().to_owned()),
             group: Some(file.group.as_str().to_owned()),
             timeout_ms: PUSH_MS,
+            send_before: None,
         })
         .await?;
     if is_as_wanted(session, file).await? {

@@ -1,0 +1,331 @@
+//! The page of all limits: read from the constants that enforce them, so that page and code cannot differ.
+
+use anyhow::{Context, Result, bail};
+
+use super::Generated;
+use crate::place::Place;
+
+const FILE: &str = "docs/reference/limits.md";
+
+/// A limit: what it limits, the file and the constant that holds it, and what happens beyond.
+struct Limit(&'static str, &'static str, &'static str, &'static str);
+
+/// All of them, by what they protect.
+const LIMITS: &[(&str, &[Limit])] = &[
+    (
+        "Operations",
+        &[
+            Limit(
+                "queued operations",
+                "crates/store/src/operations.rs",
+                "QUEUED_OPERATIONS",
+                "refused: `queue_full`",
+            ),
+            Limit(
+                "operations at work (`engine.operations`)",
+                "crates/engine/src/engine.rs",
+                "OPERATIONS",
+                "they wait; each host may have one beyond",
+            ),
+            Limit(
+                "operations at work per host (`engine.operations_per_host`)",
+                "crates/engine/src/engine.rs",
+                "OPERATIONS_PER_HOST",
+                "they wait",
+            ),
+            Limit(
+                "silence of a claim's holder, ms",
+                "crates/engine/src/engine.rs",
+                "LEASE_MS",
+                "another worker may take over; the holder sends nothing any more",
+            ),
+            Limit(
+                "time to a safe point at shutdown, ms",
+                "crates/engine/src/engine.rs",
+                "DRAIN_MS",
+                "cut off, found by looking at the next start",
+            ),
+            Limit(
+                "attempts at a step, waits in between",
+                "crates/domain/src/retry.rs",
+                "DEFAULT",
+                "turned back, or a person is asked",
+            ),
+            Limit(
+                "VMIDs chosen anew for one intent",
+                "crates/engine/src/saga/executor.rs",
+                "INTENT_ATTEMPTS",
+                "the step is tried again later",
+            ),
+            Limit(
+                "log lines of an operation",
+                "crates/store/src/journal.rs",
+                "LOG_LINES_PER_OPERATION",
+                "left out, said once; errors are kept",
+            ),
+            Limit(
+                "characters of a log line",
+                "crates/store/src/journal.rs",
+                "LOG_LINE_CHARS",
+                "cut",
+            ),
+        ],
+    ),
+    (
+        "Calls to Proxmox VE",
+        &[
+            Limit(
+                "calls under way to one node",
+                "crates/pve/src/transport/https/turns.rs",
+                "CALLS_PER_NODE",
+                "they wait; not sent when their time is over",
+            ),
+            Limit(
+                "calls under way to one cluster",
+                "crates/pve/src/transport/https/turns.rs",
+                "CALLS_PER_CLUSTER",
+                "they wait; not sent when their time is over",
+            ),
+            Limit(
+                "connecting to an endpoint",
+                "crates/pve/src/transport/https/mod.rs",
+                "CONNECT",
+                "the next endpoint, or not sent",
+            ),
+            Limit(
+                "a call answered by the asked node, ms",
+                "crates/pve/src/call.rs",
+                "QUICK_MS",
+                "outcome unknown: looked for",
+            ),
+            Limit(
+                "a call that may be proxied, ms",
+                "crates/pve/src/call.rs",
+                "PROXIED_MS",
+                "outcome unknown: looked for",
+            ),
+            Limit(
+                "bytes of an answer",
+                "crates/pve/src/transport/https/connection.rs",
+                "LONGEST_ANSWER_BYTES",
+                "given up",
+            ),
+            Limit(
+                "bytes of an answer's head",
+                "crates/pve/src/transport/https/connection.rs",
+                "LONGEST_HEAD_BYTES",
+                "given up",
+            ),
+            Limit(
+                "a task, ms",
+                "crates/engine/src/engine.rs",
+                "TASK_MS",
+                "outcome unknown: looked for",
+            ),
+        ],
+    ),
+    (
+        "Commands in guests",
+        &[
+            Limit(
+                "commands at a node at the same time",
+                "crates/pve/src/guest/ssh/connection.rs",
+                "CONCURRENT_COMMANDS",
+                "they wait",
+            ),
+            Limit(
+                "letting us in",
+                "crates/pve/src/guest/ssh/connection.rs",
+                "CONNECT",
+                "not sent",
+            ),
+            Limit(
+                "a command that only looks, ms",
+                "crates/engine/src/sagas/steps/guest_session.rs",
+                "LOOK_MS",
+                "tried again",
+            ),
+            Limit(
+                "a command that installs, ms",
+                "crates/engine/src/sagas/steps/guest_session.rs",
+                "WORK_MS",
+                "tried again, after what is left of it",
+            ),
+            Limit(
+                "ending a cancelled command, ms",
+                "crates/engine/src/sagas/steps/guest_session.rs",
+                "END_MS",
+                "the container is stopped with it",
+            ),
+            Limit(
+                "waiting for a command of a worker that died, s",
+                "crates/engine/src/sagas/steps/guest_session.rs",
+                "LOCK_WAIT_S",
+                "tried again",
+            ),
+            Limit(
+                "kept bytes of stdout and of stderr",
+                "crates/engine/src/sagas/steps/guest_session.rs",
+                "MAX_OUTPUT_BYTES",
+                "read and dropped",
+            ),
+            Limit(
+                "bytes of a command line",
+                "crates/pve/src/guest/ssh/command.rs",
+                "LONGEST_ARGUMENT_BYTES",
+                "refused",
+            ),
+            Limit(
+                "putting a file, ms",
+                "crates/engine/src/sagas/steps/install/parts.rs",
+                "PUSH_MS",
+                "looked at and tried again",
+            ),
+            Limit(
+                "an address to show, ms",
+                "crates/engine/src/engine.rs",
+                "NETWORK_MS",
+                "the step fails",
+            ),
+            Limit(
+                "a graceful shutdown, s",
+                "crates/engine/src/engine.rs",
+                "SHUTDOWN_S",
+                "the step fails, unless force was asked for",
+            ),
+            Limit(
+                "bytes of a health page",
+                "crates/engine/src/seams.rs",
+                "PROBE_BODY_BYTES",
+                "not read",
+            ),
+        ],
+    ),
+    (
+        "The API",
+        &[
+            Limit(
+                "bytes of a request's body",
+                "crates/server/src/extract.rs",
+                "LARGEST_BODY_BYTES",
+                "413",
+            ),
+            Limit(
+                "a request",
+                "crates/server/src/layers.rs",
+                "LONGEST_REQUEST",
+                "504",
+            ),
+            Limit(
+                "rows of an answer of the store",
+                "crates/store/src/journal.rs",
+                "MAX_ROWS",
+                "the next page",
+            ),
+        ],
+    ),
+    (
+        "The database",
+        &[Limit(
+            "bytes of a key file",
+            "crates/store/src/key.rs",
+            "MAX_FILE_BYTES",
+            "refused",
+        )],
+    ),
+    (
+        "The catalog",
+        &[
+            Limit(
+                "entries",
+                "crates/engine/src/catalog/load.rs",
+                "MAX_ENTRIES",
+                "refused at start",
+            ),
+            Limit(
+                "bytes of an entry",
+                "crates/engine/src/catalog/load.rs",
+                "MAX_FILE_BYTES",
+                "refused at start",
+            ),
+            Limit(
+                "bytes of a written file",
+                "crates/engine/src/catalog/template.rs",
+                "MAX_BYTES",
+                "the step fails",
+            ),
+        ],
+    ),
+];
+
+const HEAD: &str = "# Limits
+
+Everything that could grow without end has an end. This page is made from the constants that enforce the limits
+(`cargo xtask gen`); the last column says what happens beyond.
+";
+
+pub(super) fn page(place: &Place) -> Result<Generated> {
+    let mut should_be = HEAD.to_owned();
+    for (title, limits) in LIMITS {
+        should_be.push_str(&format!(
+            "\n## {title}\n\n| what | limit | where | beyond |\n|---|---|---|---|\n"
+        ));
+        for Limit(what, file, name, beyond) in *limits {
+            let source = std::fs::read_to_string(place.root().join(file))
+                .with_context(|| format!("reading {file}"))?;
+            let value = value_of(&source, name).with_context(|| format!("{name} in {file}"))?;
+            should_be.push_str(&format!(
+                "| {what} | {value} | [`{name}`](../../{file}) | {beyond} |\n"
+            ));
+        }
+    }
+    let is = match std::fs::read_to_string(place.root().join(FILE)) {
+        Ok(text) => text,
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => String::new(),
+        Err(error) => return Err(error).with_context(|| format!("reading {FILE}")),
+    };
+    Ok(Generated {
+        file: FILE,
+        is,
+        should_be,
+    })
+}
+
+/// What a constant is set to, as it is written, in one line.
+fn value_of(source: &str, name: &str) -> Result<String> {
+    let declared = format!("const {name}: ");
+    let mut found = source.split(&declared).skip(1);
+    let Some(rest) = found.next() else {
+        bail!("there is no such constant");
+    };
+    if found.next().is_some() {
+        bail!("there are several constants of this name");
+    }
+    let value = rest
+        .split_once("= ")
+        .and_then(|(_, value)| value.split_once(';'))
+        .map(|(value, _)| value);
+    let Some(value) = value else {
+        bail!("it has no value");
+    };
+    let words: Vec<&str> = value
+        .lines()
+        .map(|line| line.split("//").next().unwrap_or_default().trim())
+        .collect();
+    Ok(words.join(" ").trim().to_owned())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn values_are_read_as_they_are_written() {
+        let source =
+            "pub const A: usize = 4 * 1024;\nconst B: Policy = Policy {\n    x: 1, // one\n};\n";
+        assert_eq!(value_of(source, "A").unwrap(), "4 * 1024");
+        assert_eq!(value_of(source, "B").unwrap(), "Policy { x: 1, }");
+        assert!(value_of(source, "C").is_err());
+        assert!(value_of(&source.repeat(2), "A").is_err());
+    }
+}
