@@ -30,6 +30,8 @@ CREATE TABLE hosts (
     bridge TEXT NOT NULL,
     pve_version TEXT NOT NULL,
     created_at BIGINT NOT NULL,
+    placement TEXT NOT NULL DEFAULT '{}',
+    known_nodes TEXT NOT NULL DEFAULT '[]',
     CHECK ((ssh IS NULL) = (ssh_private_key_sealed IS NULL))
 );
 

@@ -27,7 +27,7 @@ pub struct CreateApp {
     #[serde(default)]
     #[schema(example = json!({"title": "Hello"}))]
     pub environment: Map<String, Value>,
-    /// Label or id of the host entry; may be left out when there is only one.
+    /// Label or id of the host entry; left out, the best node of all hosts is taken.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host: Option<String>,
     /// Node; left out, the online node with the most free memory is taken.

@@ -95,12 +95,40 @@ pub struct Host {
     pub template_storage: String,
     /// Bridge of the containers.
     pub bridge: String,
-    /// Version of PVE as read when it was added.
+    /// Numbers new containers get, `FIRST-LAST`; `null` = as Proxmox VE chooses.
+    pub vmids: Option<String>,
+    /// Nodes that get no new apps.
+    pub excluded_nodes: Vec<String>,
+    /// Nodes the cluster was ever seen to have; a listing without one of them is not complete.
+    pub known_nodes: Vec<String>,
+    /// Version of PVE as read last.
     pub pve_version: String,
     /// Plain guest access; `null` = off.
     pub ssh: Option<Ssh>,
     /// When it was added.
     pub created_at: Timestamp,
+}
+
+/// Body of `PATCH /api/proxmox/hosts/{id}`: what is left out stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct ChangeHost {
+    /// Numbers new containers get, `FIRST-LAST`; `null` = as Proxmox VE chooses.
+    #[serde(
+        default,
+        skip_serializing_if = "Option::is_none",
+        deserialize_with = "given"
+    )]
+    #[schema(value_type = Option<String>, example = "5000-5999")]
+    pub vmids: Option<Option<String>>,
+    /// All nodes that get no new apps.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub excluded_nodes: Option<Vec<String>>,
+}
+
+/// Tells `null` from nothing.
+fn given<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<String>>, D::Error> {
+    Option::<String>::deserialize(d).map(Some)
 }
 
 /// One way to reach a cluster.

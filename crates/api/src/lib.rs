@@ -15,6 +15,8 @@ pub mod health;
 pub mod hosts;
 pub mod labels;
 pub mod logs;
+pub mod nodes;
 pub mod operations;
+pub mod ports;
 pub mod secret;
 pub mod stats;

@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::names::{CatalogId, Hostname, NodeName};
+use crate::place::NoPlace;
 
 /// Resources of a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
@@ -35,23 +36,6 @@ pub struct Needs {
     pub default: Resources,
 }
 
-/// A node as seen just now.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct NodeCapacity {
-    /// Name.
-    pub node: NodeName,
-    /// Online.
-    pub online: bool,
-    /// Physical memory, MiB.
-    pub memory_mib: u64,
-    /// Free memory, MiB.
-    pub free_memory_mib: u64,
-    /// CPU threads.
-    pub cpus: u32,
-    /// The template is there.
-    pub has_template: bool,
-}
-
 /// Why a new app is refused; nothing was made.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum Refusal {
@@ -71,22 +55,6 @@ pub enum Refusal {
         /// Needed.
         needed: u64,
     },
-    /// More memory than any node has.
-    #[error("{asked} MiB of memory is more than any online node has ({largest} MiB at most)")]
-    MemoryAboveNode {
-        /// Asked for.
-        asked: u64,
-        /// The largest node's memory.
-        largest: u64,
-    },
-    /// More cores than any node has.
-    #[error("{asked} cores are more than any online node has ({largest} at most)")]
-    CoresAboveNode {
-        /// Asked for.
-        asked: u32,
-        /// The largest node's CPU threads.
-        largest: u32,
-    },
     /// A figure outside of what PVE takes.
     #[error("{what} must be {min} to {max}, got {asked}")]
     OutOfRange {
@@ -99,12 +67,17 @@ pub enum Refusal {
         /// Most.
         max: u64,
     },
-    /// No node is online.
-    #[error("no node of the host is online")]
-    NoNodeOnline,
-    /// The template is on none of the nodes that fit.
-    #[error("the template {0} is on no online node of the host")]
-    TemplateMissing(String),
+    /// No node can take it.
+    #[error("{0}")]
+    NoPlace(NoPlace),
+    /// The template was on the app's node when it was placed, and is not any more.
+    #[error("the template {template} is not on node {node} any more")]
+    TemplateMissing {
+        /// As the catalog names it.
+        template: String,
+        /// The app's node.
+        node: NodeName,
+    },
 }
 
 /// Fills in and checks the resources.
@@ -145,115 +118,4 @@ pub fn resources(
         });
     }
     Ok(got)
-}
-
-/// The online node with the most free memory that can hold `resources` and has the template.
-///
-/// # Errors
-/// [`Refusal`] naming the first thing no node has.
-pub fn place(
-    nodes: &[NodeCapacity],
-    resources: Resources,
-    template: &str,
-) -> Result<NodeName, Refusal> {
-    let online: Vec<&NodeCapacity> = nodes.iter().filter(|n| n.online).collect();
-    let Some(largest) = online.iter().map(|n| n.memory_mib).max() else {
-        return Err(Refusal::NoNodeOnline);
-    };
-    if resources.memory_mib > largest {
-        return Err(Refusal::MemoryAboveNode {
-            asked: resources.memory_mib,
-            largest,
-        });
-    }
-    let cpus = online.iter().map(|n| n.cpus).max().unwrap_or(0);
-    if resources.cores > cpus {
-        return Err(Refusal::CoresAboveNode {
-            asked: resources.cores,
-            largest: cpus,
-        });
-    }
-    let fits = |n: &&&NodeCapacity| {
-        n.memory_mib >= resources.memory_mib && n.cpus >= resources.cores && n.has_template
-    };
-    online
-        .iter()
-        .filter(fits)
-        .max_by(|a, b| {
-            a.free_memory_mib
-                .cmp(&b.free_memory_mib)
-                .then_with(|| b.node.cmp(&a.node))
-        })
-        .map(|n| n.node.clone())
-        .ok_or_else(|| Refusal::TemplateMissing(template.to_owned()))
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn node(
-        name: &str,
-        online: bool,
-        memory_mib: u64,
-        free: u64,
-        has_template: bool,
-    ) -> NodeCapacity {
-        NodeCapacity {
-            node: name.parse().unwrap(),
-            online,
-            memory_mib,
-            free_memory_mib: free,
-            cpus: 4,
-            has_template,
-        }
-    }
-
-    const ASK: Resources = Resources {
-        memory_mib: 512,
-        cores: 1,
-        disk_gib: 4,
-    };
-
-    #[test]
-    fn the_freest_online_node_with_the_template_is_taken() {
-        let nodes = [
-            node("a", true, 4096, 1000, true),
-            node("b", true, 4096, 3000, false),
-            node("c", true, 4096, 2000, true),
-            node("d", false, 4096, 4000, true),
-        ];
-        assert_eq!(place(&nodes, ASK, "t").unwrap().as_str(), "c");
-    }
-
-    #[test]
-    fn each_lack_has_its_own_refusal() {
-        assert_eq!(place(&[], ASK, "t"), Err(Refusal::NoNodeOnline));
-        assert_eq!(
-            place(&[node("a", false, 4096, 1, true)], ASK, "t"),
-            Err(Refusal::NoNodeOnline)
-        );
-        assert!(matches!(
-            place(&[node("a", true, 256, 1, true)], ASK, "t"),
-            Err(Refusal::MemoryAboveNode {
-                asked: 512,
-                largest: 256
-            })
-        ));
-        assert!(matches!(
-            place(
-                &[node("a", true, 4096, 1, true)],
-                Resources { cores: 5, ..ASK },
-                "t"
-            ),
-            Err(Refusal::CoresAboveNode {
-                asked: 5,
-                largest: 4
-            })
-        ));
-        assert!(matches!(
-            place(&[node("a", true, 4096, 1, false)], ASK, "t"),
-            Err(Refusal::TemplateMissing(_))
-        ));
-    }
 }

@@ -34,6 +34,10 @@ pub enum EventKind {
     HostAdded,
     HostUpdated,
     HostRemoved,
+    HostLearned,
+    HostNodeForgotten,
+    GuestMoved,
+    PortsFreed,
 }
 
 /// One row of the table.
@@ -59,6 +63,8 @@ const OF_HOST: &[&str] = &[
     "endpoints",
     "token_id",
     "guest_access",
+    "placement",
+    "known_nodes",
 ];
 const OF_NEW_APP: &[&str] = &[
     "hostname",
@@ -72,7 +78,7 @@ const OF_NEW_APP: &[&str] = &[
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 26] = [
+    pub const ALL: [Self; 30] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -99,6 +105,10 @@ impl EventKind {
         Self::HostAdded,
         Self::HostUpdated,
         Self::HostRemoved,
+        Self::HostLearned,
+        Self::HostNodeForgotten,
+        Self::GuestMoved,
+        Self::PortsFreed,
     ];
 
     /// The row of this kind.
@@ -133,6 +143,10 @@ impl EventKind {
             Self::HostAdded => row("HostAdded", OF_HOST, "A host entry was added."),
             Self::HostUpdated => row("HostUpdated", OF_HOST, "A host entry was changed."),
             Self::HostRemoved => row("HostRemoved", OF_HOST, "A host entry was removed."),
+            Self::HostLearned => row("HostLearned", OF_HOST, "A host entry learned nodes, addresses, certificates or a version from its cluster."),
+            Self::HostNodeForgotten => row("HostNodeForgotten", OF_HOST, "Somebody said that a node has left its cluster for good."),
+            Self::GuestMoved => row("GuestMoved", &["app", "host", "vmid", "from", "to"], "An app's container was found on another node, and followed."),
+            Self::PortsFreed => row("PortsFreed", &["ports"], "Somebody ended the rest of ports of orphans."),
         }
     }
 

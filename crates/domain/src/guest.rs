@@ -174,6 +174,14 @@ impl NativeGuest {
             })
         }
     }
+
+    /// Neither the mark nor the MAC that were drawn for this guest is on `seen`: it is somebody else's, for both are random.
+    ///
+    /// A container that is still being created shows neither yet, so this says nothing about one.
+    #[must_use]
+    pub fn shares_nothing_with(&self, seen: &ObservedContainer) -> bool {
+        seen.mark != Some(self.identity.mark) && seen.net0_mac != Some(self.identity.net0_mac)
+    }
 }
 
 /// Power as observed. `Unknown` is never taken for `Missing`.

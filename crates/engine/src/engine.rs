@@ -98,6 +98,10 @@ pub(crate) struct Inner {
     pub(crate) clusters: Clusters,
     pub(crate) at_work: AtWork,
     pub(crate) in_flight: InFlight,
+    /// Held from reading a host entry to the commit of its change.
+    pub(crate) host_changes: tokio::sync::Mutex<()>,
+    /// Held from reading what is promised to the commit of a new promise.
+    pub(crate) placing: tokio::sync::Mutex<()>,
     /// Rung when there is something to claim.
     pub(crate) bell: Notify,
 }
@@ -117,6 +121,8 @@ impl Engine {
                 clusters,
                 at_work: AtWork::default(),
                 in_flight: InFlight::default(),
+                host_changes: tokio::sync::Mutex::default(),
+                placing: tokio::sync::Mutex::default(),
                 bell: Notify::new(),
             }),
         }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proximity_domain::create::Refusal;
 use proximity_domain::failure::Failure;
+use proximity_domain::place::{self, NoPlace};
 use proximity_store::error::StoreError;
 
 use crate::catalog::SettingErrors;
@@ -76,11 +77,13 @@ pub enum EngineError {
         /// Its label.
         label: String,
     },
-    /// Several hosts and none was named.
-    #[error("there are several hosts ({}); say which", labels.join(", "))]
-    HostAmbiguous {
-        /// Their labels.
-        labels: Vec<String>,
+    /// The node cannot be forgotten.
+    #[error("node {node} cannot be forgotten: {why}")]
+    NodeInUse {
+        /// Its name.
+        node: String,
+        /// Why not.
+        why: String,
     },
     /// No host at all.
     #[error("no host has been added yet")]
@@ -157,7 +160,7 @@ impl EngineError {
             | Self::NotInState { .. }
             | Self::ConfirmationNeeded { .. }
             | Self::ClusterKnown { .. }
-            | Self::HostAmbiguous { .. }
+            | Self::NodeInUse { .. }
             | Self::NoHost
             | Self::PveUnsupported { .. }
             | Self::TokenTooNarrow { .. }
@@ -182,20 +185,16 @@ impl EngineError {
             Self::Refused(Refusal::UnknownCatalogId(_)) => {
                 BTreeMap::from([("catalog_id".to_owned(), self.to_string())])
             }
-            Self::Refused(Refusal::TooLittleMemory { .. } | Refusal::MemoryAboveNode { .. }) => {
+            Self::Refused(Refusal::TooLittleMemory { .. }) => {
                 BTreeMap::from([("config.memory".to_owned(), self.to_string())])
             }
-            Self::Refused(Refusal::CoresAboveNode { .. }) => {
-                BTreeMap::from([("config.cores".to_owned(), self.to_string())])
-            }
-            Self::Refused(
-                Refusal::OutOfRange { .. } | Refusal::NoNodeOnline | Refusal::TemplateMissing(_),
-            )
+            Self::Refused(Refusal::NoPlace(none)) => lacking(none),
+            Self::Refused(Refusal::OutOfRange { .. } | Refusal::TemplateMissing { .. })
             | Self::NotFound { .. }
             | Self::NotInState { .. }
             | Self::ConfirmationNeeded { .. }
             | Self::ClusterKnown { .. }
-            | Self::HostAmbiguous { .. }
+            | Self::NodeInUse { .. }
             | Self::NoHost
             | Self::PveUnsupported { .. }
             | Self::TokenTooNarrow { .. }
@@ -245,10 +244,10 @@ impl EngineError {
                 K::Conflict,
                 "use that host; a second entry for one cluster would make two writers",
             ),
-            Self::HostAmbiguous { .. } => row(
-                "host_ambiguous",
-                K::Invalid,
-                "name one with --host or the field `host`",
+            Self::NodeInUse { .. } => row(
+                "node_in_use",
+                K::Conflict,
+                "take it out of its cluster first (pvecm delnode), and move or remove the apps on it",
             ),
             Self::NoHost => row(
                 "no_host",
@@ -295,32 +294,55 @@ fn refusal_row(refusal: &Refusal) -> ErrorRow {
             K::Invalid,
             "ask for at least what the app needs",
         ),
-        Refusal::MemoryAboveNode { .. } => row(
-            "memory_above_node",
-            K::Resources,
-            "ask for less memory, or add a node that has more",
-        ),
-        Refusal::CoresAboveNode { .. } => row(
-            "cores_above_node",
-            K::Resources,
-            "ask for fewer cores, or add a node that has more",
-        ),
         Refusal::OutOfRange { .. } => row(
             "out_of_range",
             K::Invalid,
             "choose a figure within the range",
         ),
-        Refusal::NoNodeOnline => row(
-            "no_node_online",
-            K::Resources,
-            "look at the nodes in PVE; deploying needs one that is online",
-        ),
-        Refusal::TemplateMissing(_) => row(
-            "template_missing",
-            K::Resources,
-            "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME)",
-        ),
+        Refusal::NoPlace(none) => no_place_row(none.code()),
+        Refusal::TemplateMissing { .. } => no_place_row("template_missing"),
     }
+}
+
+/// The field of the request that is too large, and each node with what it lacks.
+fn lacking(none: &NoPlace) -> BTreeMap<String, String> {
+    let mut fields: BTreeMap<String, String> = none
+        .nodes
+        .iter()
+        .map(|(node, lacks)| (format!("nodes.{node}"), place::sentence(lacks)))
+        .collect();
+    let asked = match none.code() {
+        "memory_above_node" | "memory_short" => "config.memory",
+        "cores_above_node" => "config.cores",
+        "storage_full" => "config.disk",
+        _ => "node",
+    };
+    fields.insert(asked.to_owned(), none.to_string());
+    fields
+}
+
+fn no_place_row(code: &'static str) -> ErrorRow {
+    let hint = match code {
+        "no_node_online" => {
+            "look at the nodes with: proximity nodes; deploying needs one that is online"
+        }
+        "nodes_excluded" => "let one in again with: proximity hosts set LABEL --include NODE",
+        "memory_above_node" => "ask for less memory, or add a node that has more",
+        "memory_short" => "ask for less memory, wait for the deploys under way, or stop something",
+        "cores_above_node" => "ask for fewer cores, or add a node that has more",
+        "template_missing" => {
+            "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME)"
+        }
+        "storage_missing" => {
+            "look at the storage in PVE (Datacenter, Storage): it must be active and hold containers"
+        }
+        "storage_full" => "ask for a smaller disk, or free space on the storage",
+        "bridge_missing" => {
+            "look at the node's network in PVE, or add the host again with --bridge"
+        }
+        _ => "compare the nodes with: proximity nodes; each lacks something else",
+    };
+    row(code, ErrorKind::Resources, hint)
 }
 
 fn store_row(error: &StoreError) -> ErrorRow {
@@ -339,7 +361,7 @@ fn store_row(error: &StoreError) -> ErrorRow {
         StoreError::PortsExhausted { .. } => row(
             "ports_exhausted",
             K::Resources,
-            "widen the port ranges in the configuration, or remove an app",
+            "end the rest of ports with: proximity ports free --now; or widen the ranges in the configuration, or remove an app",
         ),
         StoreError::Busy { .. } => row("busy", K::Busy, ""),
         StoreError::QueueFull { .. } => row(

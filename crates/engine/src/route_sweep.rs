@@ -156,7 +156,7 @@ async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> bo
 }
 
 async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr>, EngineError> {
-    let Some(guest) = engine
+    let Some(mut guest) = engine
         .store()
         .native_guests(app.id)
         .await?
@@ -166,17 +166,27 @@ async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr
         return Ok(None);
     };
     let cluster = engine.inner.clusters.get(app.host).await?;
-    let place = &guest.place;
     let upstream = |e| crate::commands::upstream(cluster.label(), &e);
-    let config = cluster
-        .read()
-        .lxc_config(&place.node, place.vmid)
+    let Some(seen) = crate::whereabouts::now(&cluster, &guest)
         .await
-        .map_err(upstream)?;
-    let seen = crate::cluster::observed(place.clone(), &config, false);
+        .map_err(upstream)?
+    else {
+        return Ok(None);
+    };
     if guest.owns(&seen) != Ownership::Owned {
         return Ok(None);
     }
+    if seen.place != guest.place {
+        let node = &seen.place.node;
+        tracing::info!(app = %app.hostname, "{}", crate::whereabouts::moved_text(&guest, node));
+        let event = crate::whereabouts::moved_event(&guest, node);
+        engine
+            .store()
+            .guest_moved(app.id, guest.id, node, event, engine.now())
+            .await?;
+        guest.place = seen.place;
+    }
+    let place = &guest.place;
     let interfaces = cluster
         .read()
         .lxc_interfaces(&place.node, place.vmid)

@@ -10,6 +10,7 @@ use proximity_domain::ids::AppId;
 use proximity_domain::ports::PortPair;
 use proximity_pve::guest::GuestAccess;
 use proximity_pve::transport::Transport;
+use proximity_pve::transport::https::{Fingerprint, fetch_fingerprint};
 use proximity_store::records::HostRecord;
 use uuid::Uuid;
 
@@ -99,12 +100,21 @@ pub trait Probe: Send + Sync + Debug {
 }
 
 /// How a cluster is reached. The real one is [`crate::cluster::RealConnect`].
+#[async_trait]
 pub trait Connect: Send + Sync + Debug {
     /// API and, where it is switched on, the way into guests. Connects lazily.
     ///
     /// # Errors
     /// The record cannot be used; the text says why.
     fn connect(&self, host: &HostRecord) -> Result<Connection, String>;
+
+    /// SHA-256 of the certificate that is shown at this URL. No token is sent.
+    ///
+    /// # Errors
+    /// Nobody answers there, as a sentence.
+    async fn fingerprint(&self, url: &str) -> Result<Fingerprint, String> {
+        fetch_fingerprint(url).await.map_err(|e| e.to_string())
+    }
 }
 
 /// What leads to a cluster.

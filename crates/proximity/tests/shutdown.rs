@@ -18,7 +18,9 @@ use proximity_pve_emulator::core::{Access, TaskTimes};
 use proximity_pve_emulator::shell::{
     GuestDriver, NodeListen, RunningShell, Shell, ShellOptions, TokenWish,
 };
-use proximity_store::records::{Actor, Endpoint, HostRecord, OperationRecord, TlsTrust};
+use proximity_store::records::{
+    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, TlsTrust,
+};
 use proximity_store::views::OperationFilter;
 use proximity_store::{Store, StoreOptions};
 use proximity_testkit::guests::Guests;
@@ -146,6 +148,8 @@ impl World {
             storage: "local".parse().unwrap(),
             template_storage: "local".parse().unwrap(),
             bridge: "vmbr0".parse().unwrap(),
+            placement: HostPlacement::default(),
+            known_nodes: Vec::new(),
             pve_version: "9.2.11".to_owned(),
             created_at: Timestamp(0),
         };

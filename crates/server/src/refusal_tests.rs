@@ -1,5 +1,6 @@
-use proximity_domain::create::Refusal as No;
+use proximity_domain::create::{Refusal as No, Resources};
 use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::place::{Lack, NoPlace};
 
 use super::*;
 
@@ -43,8 +44,9 @@ fn own_errors() -> Vec<EngineError> {
         },
         EngineError::ConfirmationNeeded { hostname: text() },
         EngineError::ClusterKnown { label: text() },
-        EngineError::HostAmbiguous {
-            labels: vec![text()],
+        EngineError::NodeInUse {
+            node: text(),
+            why: text(),
         },
         EngineError::NoHost,
         EngineError::PveUnsupported { version: text() },
@@ -55,7 +57,54 @@ fn own_errors() -> Vec<EngineError> {
     ]
 }
 
+fn no_places() -> impl Iterator<Item = No> {
+    let lacks = [
+        Lack::Offline,
+        Lack::Silent(text()),
+        Lack::Excluded,
+        Lack::MemoryInAll { has_mib: 1 },
+        Lack::MemoryFree {
+            free_mib: 1,
+            promised_mib: 0,
+        },
+        Lack::Cores { has: 1 },
+        Lack::Template(text()),
+        Lack::StorageAbsent,
+        Lack::StorageInactive,
+        Lack::StorageFull {
+            free_gib: 1,
+            promised_gib: 0,
+        },
+        Lack::Bridge,
+    ];
+    let of = |nodes| {
+        No::NoPlace(NoPlace {
+            resources: Resources {
+                memory_mib: 2,
+                cores: 2,
+                disk_gib: 2,
+            },
+            nodes,
+        })
+    };
+    let node = |i: usize, lack: Lack| (format!("lab/pve{i}"), vec![lack]);
+    let mixed = of(lacks
+        .iter()
+        .cloned()
+        .enumerate()
+        .map(|(i, l)| node(i, l))
+        .collect());
+    let each = lacks.map(|lack| of(vec![node(1, lack)]));
+    each.into_iter().chain([mixed])
+}
+
 fn refusals() -> Vec<No> {
+    let mut refusals = other_refusals();
+    refusals.extend(no_places());
+    refusals
+}
+
+fn other_refusals() -> Vec<No> {
     vec![
         No::HostnameTaken("web".parse().unwrap()),
         No::UnknownCatalogId("nginx".parse().unwrap()),
@@ -64,22 +113,16 @@ fn refusals() -> Vec<No> {
             asked: 1,
             needed: 2,
         },
-        No::MemoryAboveNode {
-            asked: 2,
-            largest: 1,
-        },
-        No::CoresAboveNode {
-            asked: 2,
-            largest: 1,
-        },
         No::OutOfRange {
             what: "cores",
             asked: 0,
             min: 1,
             max: 2,
         },
-        No::NoNodeOnline,
-        No::TemplateMissing(text()),
+        No::TemplateMissing {
+            template: text(),
+            node: "pve1".parse().unwrap(),
+        },
     ]
 }
 
@@ -92,7 +135,7 @@ fn store_errors() -> Vec<StoreError> {
         StoreError::PortsExhausted {
             range: text(),
             held: 1,
-            resting: 0,
+            resting: vec![8101],
         },
         StoreError::Busy { app, operation },
         StoreError::IllegalTransition { what: text() },

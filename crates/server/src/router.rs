@@ -142,5 +142,13 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::operations::cancel))
         .routes(routes!(routes::hosts::list, routes::hosts::add))
         .routes(routes!(routes::hosts::probe))
-        .routes(routes!(routes::hosts::show, routes::hosts::remove))
+        .routes(routes!(
+            routes::hosts::show,
+            routes::hosts::change,
+            routes::hosts::remove
+        ))
+        .routes(routes!(routes::hosts::forget_node))
+        .routes(routes!(routes::nodes::list))
+        .routes(routes!(routes::ports::list))
+        .routes(routes!(routes::ports::free))
 }

@@ -20,14 +20,14 @@ pub enum StoreError {
         hostname: String,
     },
     /// No free pair.
-    #[error("no free port in {range}: {held} held, {resting} resting")]
+    #[error("no free port in {range}: {held} held, {} resting{}", resting.len(), listed(resting))]
     PortsExhausted {
         /// Which range, e.g. `8100-8999`.
         range: String,
         /// Ports held.
         held: usize,
         /// Ports that still rest.
-        resting: usize,
+        resting: Vec<u16>,
     },
     /// The app has a live operation.
     #[error("app {app} is busy with operation {operation}")]
@@ -114,4 +114,15 @@ pub enum StoreError {
         /// Why.
         source: std::io::Error,
     },
+}
+
+/// The ports in brackets; nothing for none, and the first twenty of many.
+fn listed(ports: &[u16]) -> String {
+    const NAMED: usize = 20;
+    if ports.is_empty() {
+        return String::new();
+    }
+    let named: Vec<String> = ports.iter().take(NAMED).map(u16::to_string).collect();
+    let more = if ports.len() > NAMED { ", …" } else { "" };
+    format!(" ({}{more})", named.join(", "))
 }

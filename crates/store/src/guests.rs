@@ -6,11 +6,13 @@ use proximity_domain::mark::Mark;
 use proximity_domain::names::{NodeName, Volid};
 use proximity_domain::time::Timestamp;
 
-use crate::effects::GuestChange;
+use crate::apps::{live_app, not_live};
+use crate::effects::{GuestChange, NewEvent};
 use crate::error::StoreError;
+use crate::journal::add_event;
 use crate::row::{Columns, damaged, each};
 use crate::sql::{Row, Tx, query};
-use crate::store::Reader;
+use crate::store::{Reader, Store};
 
 /// Applies one change that `operation` makes to a guest of `app`.
 pub(crate) async fn change(
@@ -124,6 +126,31 @@ async fn gone(tx: &mut Tx, guest: GuestId, app: AppId, now: Timestamp) -> Result
 fn not_found(guest: GuestId) -> StoreError {
     let id = guest.to_string();
     StoreError::NotFound { what: "guest", id }
+}
+
+impl Store {
+    /// Records that a guest was seen on another node, while no operation works on its app.
+    ///
+    /// # Errors
+    /// [`StoreError::Busy`] while one does: then it is that operation's to say; [`StoreError::NotFound`].
+    pub async fn guest_moved(
+        &self,
+        app: AppId,
+        guest: GuestId,
+        node: &NodeName,
+        event: NewEvent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.write(async |tx| {
+            let live = live_app(tx, app).await?.ok_or_else(|| not_live(app))?;
+            if let Some(operation) = live.operation {
+                return Err(StoreError::Busy { app, operation });
+            }
+            moved(tx, guest, node, app).await?;
+            add_event(tx, &event, Some(app), None, now).await
+        })
+        .await
+    }
 }
 
 impl Reader {

@@ -76,11 +76,27 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        self.change_host(host, EventKind::HostUpdated, "host.update", actor, now)
+            .await
+    }
+
+    /// As [`Store::update_host`], with the event's kind and the audit entry's action.
+    ///
+    /// # Errors
+    /// As [`Store::update_host`].
+    pub async fn change_host(
+        &self,
+        host: HostRecord,
+        event: EventKind,
+        action: &str,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let sealer = &self.shared.sealer;
         self.write(async |tx| {
             refuse_twins(tx, &host).await?;
             update(tx, sealer, &host).await?;
-            announce(tx, EventKind::HostUpdated, "host.update", &host, actor, now).await
+            announce(tx, event, action, &host, actor, now).await
         })
         .await
     }
@@ -195,8 +211,9 @@ async fn insert(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), S
     let (ssh, ssh_key) = stored_ssh(sealer, host)?;
     let added = query(
         "INSERT INTO hosts (id, label, cluster_key, endpoints, token_id, token_secret_sealed, ssh, \
-         ssh_private_key_sealed, pool, storage, template_storage, bridge, pve_version, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14) ON CONFLICT DO NOTHING",
+         ssh_private_key_sealed, pool, storage, template_storage, bridge, pve_version, created_at, \
+         placement, known_nodes) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING",
     )
     .bind(&id)
     .bind(host.label.as_str())
@@ -212,6 +229,8 @@ async fn insert(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), S
     .bind(host.bridge.as_str())
     .bind(&host.pve_version)
     .bind(host.created_at.0)
+    .bind(to_json("placement", &host.placement)?)
+    .bind(to_json("known_nodes", &host.known_nodes)?)
     .execute(tx)
     .await?;
     match added.rows_affected() {
@@ -226,7 +245,8 @@ async fn update(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), S
     let changed = query(
         "UPDATE hosts SET label = $2, cluster_key = $3, endpoints = $4, token_id = $5, \
          token_secret_sealed = $6, ssh = $7, ssh_private_key_sealed = $8, pool = $9, storage = $10, \
-         template_storage = $11, bridge = $12, pve_version = $13 WHERE id = $1",
+         template_storage = $11, bridge = $12, pve_version = $13, placement = $14, known_nodes = $15 \
+         WHERE id = $1",
     )
     .bind(&id)
     .bind(host.label.as_str())
@@ -241,6 +261,8 @@ async fn update(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), S
     .bind(host.template_storage.as_str())
     .bind(host.bridge.as_str())
     .bind(&host.pve_version)
+    .bind(to_json("placement", &host.placement)?)
+    .bind(to_json("known_nodes", &host.known_nodes)?)
     .execute(tx)
     .await?;
     match changed.rows_affected() {
@@ -313,6 +335,8 @@ fn open_part(host: &HostRecord) -> Value {
         "endpoints": urls,
         "token_id": host.token_id,
         "guest_access": host.ssh.is_some(),
+        "placement": host.placement,
+        "known_nodes": host.known_nodes,
     })
 }
 
@@ -358,6 +382,8 @@ fn host(sealer: &Sealer, row: &Row) -> Result<HostRecord, StoreError> {
         storage: row.parsed("storage")?,
         template_storage: row.parsed("template_storage")?,
         bridge: row.parsed("bridge")?,
+        placement: row.json("placement")?,
+        known_nodes: row.json("known_nodes")?,
         pve_version: row.text("pve_version")?,
         created_at: row.moment("created_at")?,
     })

@@ -225,6 +225,26 @@ impl Reader {
             .await?;
         each(&rows, audit_row)
     }
+
+    /// Calls one step of an operation has audited before sending them, oldest first, at most 1,000.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn mutations(
+        &self,
+        operation: OperationId,
+        step: u32,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        let rows = query(
+            "SELECT * FROM audit WHERE operation_id = $1 AND step_index = $2 ORDER BY seq LIMIT $3",
+        )
+        .bind(operation.to_string())
+        .bind(i64::from(step))
+        .bind(i64::from(MAX_ROWS))
+        .fetch_all(self)
+        .await?;
+        each(&rows, audit_row)
+    }
 }
 
 fn log_line(row: &Row) -> Result<LogLine, StoreError> {

@@ -37,6 +37,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(3, "0003_ports"),
     migration!(4, "0004_request_keys"),
     migration!(5, "0005_waits"),
+    migration!(6, "0006_placement"),
 ];
 
 const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

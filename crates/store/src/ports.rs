@@ -2,14 +2,19 @@
 
 use std::collections::BTreeSet;
 
+use proximity_domain::event::EventKind;
 use proximity_domain::ids::AppId;
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::time::Timestamp;
+use serde_json::json;
 
+use crate::effects::NewEvent;
 use crate::error::StoreError;
+use crate::journal::{Act, add_audit, add_event};
+use crate::records::Actor;
 use crate::row::{Columns, each};
 use crate::sql::{Row, Tx, query, query_scalar};
-use crate::store::{Reader, Shared, aside};
+use crate::store::{Reader, Shared, Store, aside};
 use crate::views::{FreedPort, PortSide, PortsView};
 
 /// A port that was ever given out.
@@ -239,19 +244,23 @@ async fn exhausted(
     range: PortRange,
     now: Timestamp,
 ) -> Result<StoreError, StoreError> {
-    let counts = query(
-        "SELECT COUNT(app_id) AS held, COUNT(CASE WHEN rests_until > $3 THEN 1 END) AS resting \
-         FROM ports WHERE port BETWEEN $1 AND $2",
+    let counts = query("SELECT COUNT(app_id) AS held FROM ports WHERE port BETWEEN $1 AND $2")
+        .bind(i64::from(range.first))
+        .bind(i64::from(range.last))
+        .fetch_one(&mut *tx)
+        .await?;
+    let resting = query(
+        "SELECT port FROM ports WHERE rests_until > $3 AND port BETWEEN $1 AND $2 ORDER BY port",
     )
     .bind(i64::from(range.first))
     .bind(i64::from(range.last))
     .bind(now.0)
-    .fetch_one(tx)
+    .fetch_all(tx)
     .await?;
     Ok(StoreError::PortsExhausted {
         range: format!("{}-{}", range.first, range.last),
         held: counts.number("held")?,
-        resting: counts.number("resting")?,
+        resting: each(&resting, |row| row.number("port"))?,
     })
 }
 
@@ -269,6 +278,46 @@ pub(crate) async fn free(
         .execute(tx)
         .await?;
     Ok(())
+}
+
+impl Store {
+    /// Ends the rest of all ports of orphans, or of one; gives those whose rest has ended.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn end_port_rest(
+        &self,
+        port: Option<u16>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<Vec<u16>, StoreError> {
+        self.write(async |tx| {
+            let resting = query("SELECT port FROM ports WHERE rests_until > $1 ORDER BY port")
+                .bind(now.0)
+                .fetch_all(&mut *tx)
+                .await?;
+            let mut freed: Vec<u16> = each(&resting, |row| row.number("port"))?;
+            freed.retain(|p| port.is_none_or(|wanted| wanted == *p));
+            if freed.is_empty() {
+                return Ok(freed);
+            }
+            for port in &freed {
+                query("UPDATE ports SET rests_until = NULL WHERE port = $1 AND app_id IS NULL")
+                    .bind(i64::from(*port))
+                    .execute(&mut *tx)
+                    .await?;
+            }
+            let body = json!({ "ports": freed });
+            let event = NewEvent {
+                kind: EventKind::PortsFreed,
+                body: body.clone(),
+            };
+            add_event(tx, &event, None, None, now).await?;
+            add_audit(tx, actor, Act::request("ports.free", "ports", body), now).await?;
+            Ok(freed)
+        })
+        .await
+    }
 }
 
 /// Held pairs and free ports.

@@ -10,6 +10,7 @@ use proximity_domain::names::{
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortPair;
 use proximity_domain::time::Timestamp;
+use proximity_domain::vmids::VmidRange;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
@@ -75,6 +76,16 @@ pub struct SshAccess {
     pub nodes: Vec<SshNode>,
 }
 
+/// What a host entry says about where new guests go.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default)]
+pub struct HostPlacement {
+    /// Numbers to choose from; `None` = PVE's own choice.
+    pub vmids: Option<VmidRange>,
+    /// Nodes that get no new guests.
+    pub excluded_nodes: Vec<NodeName>,
+}
+
 /// A host entry: one PVE cluster.
 #[derive(Debug, Clone)]
 pub struct HostRecord {
@@ -100,7 +111,11 @@ pub struct HostRecord {
     pub template_storage: StorageName,
     /// Bridge of `net0`.
     pub bridge: BridgeName,
-    /// PVE's version as read when it was added.
+    /// What limits where new guests go.
+    pub placement: HostPlacement,
+    /// Nodes the cluster was seen to have, sorted. A listing that lacks one of them is not complete.
+    pub known_nodes: Vec<NodeName>,
+    /// PVE's version as read last.
     pub pve_version: String,
     /// When it was added.
     pub created_at: Timestamp,

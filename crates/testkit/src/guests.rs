@@ -25,9 +25,15 @@ use crate::sources::RealClock;
 #[allow(clippy::expect_used)] // a constant of the emulator's crate, tested there
 static IMAGE: LazyLock<Image> = LazyLock::new(|| Image::shipped().expect("the guests' image"));
 
-/// All guests of a world, by VMID.
+/// All guests of a cluster, by VMID.
 #[derive(Debug, Clone, Default)]
-pub struct Guests(Arc<Mutex<BTreeMap<u32, Resident>>>);
+pub struct Guests {
+    all: Arc<Mutex<BTreeMap<u32, Resident>>>,
+    /// What the next create task fails with, once.
+    create_fails: Arc<Mutex<Option<String>>>,
+    /// Which cluster of the world it is: guests of several must not share addresses.
+    cluster: u8,
+}
 
 #[derive(Debug)]
 struct Resident {
@@ -42,8 +48,53 @@ struct Resident {
 type Done = Result<(), CommandError>;
 
 impl Guests {
+    /// No guests yet, of the cluster with this number in its world.
+    #[must_use]
+    pub fn of_cluster(cluster: u8) -> Self {
+        Self {
+            cluster,
+            ..Self::default()
+        }
+    }
+
     fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<u32, Resident>) -> T) -> T {
-        act(&mut self.0.lock().unwrap_or_else(PoisonError::into_inner))
+        act(&mut self.all.lock().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// The next create task ends with this text, and makes nothing.
+    pub fn fail_next_create(&self, text: &str) {
+        let fails = &self.create_fails;
+        *fails.lock().unwrap_or_else(PoisonError::into_inner) = Some(text.to_owned());
+    }
+
+    fn create(&self, vmid: u32, spec: &GuestSpec) -> Done {
+        let fails = &self.create_fails;
+        let fails = fails.lock().unwrap_or_else(PoisonError::into_inner).take();
+        if let Some(text) = fails {
+            return Err(CommandError::Failed(text));
+        }
+        let resident = Resident {
+            guest: Guest::new(&IMAGE, self.shape(vmid, spec)),
+            has_no_address: false,
+            hangs: None,
+            hung: Arc::new(watch::Sender::new(false)),
+        };
+        self.with(|all| all.insert(vmid, resident));
+        Ok(())
+    }
+
+    fn shape(&self, vmid: u32, spec: &GuestSpec) -> Shape {
+        let nets = spec.nets.values().map(|net| Net {
+            name: net.name.clone(),
+            hwaddr: net.hwaddr.to_lowercase(),
+            address: Some((v4(self.cluster, vmid), 24)),
+        });
+        Shape {
+            hostname: spec.hostname.clone(),
+            memory_mib: spec.memory_mib,
+            cores: spec.cores.unwrap_or(1),
+            nets: nets.collect(),
+        }
     }
 
     fn at<T>(&self, vmid: u32, act: impl FnOnce(&mut Resident) -> T) -> Option<T> {
@@ -61,17 +112,7 @@ impl Guests {
                     result: Ok(GuestOutcome::Inspected(self.look(vmid))),
                 };
             }
-            GuestCommand::Create { spec, .. } => {
-                let guest = Guest::new(&IMAGE, shape(vmid, spec));
-                let resident = Resident {
-                    guest,
-                    has_no_address: false,
-                    hangs: None,
-                    hung: Arc::new(watch::Sender::new(false)),
-                };
-                self.with(|all| all.insert(vmid, resident));
-                Ok(())
-            }
+            GuestCommand::Create { spec, .. } => self.create(vmid, spec),
             GuestCommand::Start { spec, .. } => self.start(vmid, spec),
             GuestCommand::Shutdown { .. } => self.shutdown(vmid),
             GuestCommand::Kill { .. } => {
@@ -87,8 +128,9 @@ impl Guests {
     }
 
     fn start(&self, vmid: u32, spec: &GuestSpec) -> Done {
+        let shape = self.shape(vmid, spec);
         let booted = self.at(vmid, |resident| {
-            in_world(|world| resident.guest.boot(world, shape(vmid, spec)));
+            in_world(|world| resident.guest.boot(world, shape));
         });
         booted.ok_or_else(|| CommandError::Failed(format!("no guest {vmid}")))
     }
@@ -187,7 +229,9 @@ impl Guests {
             host: Some(at.to_string()),
         };
         let answer = self.with(|all| {
-            let (_, resident) = all.iter().find(|(vmid, _)| address(**vmid) == at.ip())?;
+            let (_, resident) = all
+                .iter()
+                .find(|(vmid, _)| IpAddr::V4(v4(self.cluster, **vmid)) == at.ip())?;
             guest::respond(&resident.guest, at, &request)
         })?;
         match answer {
@@ -208,29 +252,15 @@ fn in_world<T>(act: impl FnOnce(&World<'_>) -> T) -> T {
     })
 }
 
-fn shape(vmid: u32, spec: &GuestSpec) -> Shape {
-    let nets = spec.nets.values().map(|net| Net {
-        name: net.name.clone(),
-        hwaddr: net.hwaddr.to_lowercase(),
-        address: Some((v4(vmid), 24)),
-    });
-    Shape {
-        hostname: spec.hostname.clone(),
-        memory_mib: spec.memory_mib,
-        cores: spec.cores.unwrap_or(1),
-        nets: nets.collect(),
-    }
-}
-
-fn v4(vmid: u32) -> Ipv4Addr {
+fn v4(cluster: u8, vmid: u32) -> Ipv4Addr {
     let [_, _, c, d] = vmid.to_be_bytes();
-    Ipv4Addr::new(10, 1, c, d)
+    Ipv4Addr::new(10, 1 + cluster, c, d)
 }
 
-/// The address of a guest.
+/// The address of a guest of a world's first cluster.
 #[must_use]
 pub fn address(vmid: u32) -> IpAddr {
-    IpAddr::V4(v4(vmid))
+    IpAddr::V4(v4(0, vmid))
 }
 
 #[async_trait]

@@ -14,13 +14,13 @@ use crate::guests::Guests;
 #[derive(Debug, Clone)]
 pub struct Routes {
     set: Arc<Mutex<BTreeMap<AppId, RouteSpec>>>,
-    guests: Guests,
+    guests: Vec<Guests>,
 }
 
 impl Routes {
-    /// No routes, to these guests.
+    /// No routes, to the guests of these clusters.
     #[must_use]
-    pub fn to(guests: Guests) -> Self {
+    pub fn to(guests: Vec<Guests>) -> Self {
         Self {
             set: Arc::default(),
             guests,
@@ -80,7 +80,8 @@ impl Probe for Routes {
         };
         let (status, body) = self
             .guests
-            .fetch(target, path)
+            .iter()
+            .find_map(|guests| guests.fetch(target, path))
             .ok_or_else(|| "Connection refused".to_owned())?;
         Ok(HttpAnswer { status, body })
     }

@@ -8,8 +8,8 @@ use async_trait::async_trait;
 use proximity_domain::time::Clock;
 use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
 use proximity_pve_emulator::core::{
-    self, Access, ApiRequest, Bridge, Effects, Input, NodeSeed, Payload, RequestId, Response,
-    Storage, TaskTimes, Template, TokenSeed, World, WorldSeed,
+    self, Access, ApiRequest, Bridge, Effects, Input, Node, NodeSeed, Payload, Reach, RequestId,
+    Response, Storage, TaskTimes, Template, TokenSeed, World, WorldSeed,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -35,7 +35,7 @@ impl Default for NodeRoom {
     }
 }
 
-/// A cluster of one node, `pve1`, in this process.
+/// A cluster in this process.
 #[derive(Debug, Clone)]
 pub struct Pve {
     inner: Arc<Mutex<Inner>>,
@@ -58,10 +58,14 @@ struct Inner {
     unreachable: Option<(Method, String, u32)>,
     /// Calls that are not answered before this is told to go on: method and end of the path.
     held: Option<(Method, String, watch::Receiver<bool>)>,
+    /// Somebody else's calls that take effect right before one of ours (method and part of the path), each once.
+    before: Vec<(Method, String, Request)>,
+    /// Nodes at whose address somebody else answers.
+    impersonated: Vec<String>,
 }
 
 impl Pve {
-    /// A cluster with a token that may do everything, or nothing.
+    /// A standalone node, `pve1`, with a token that may do everything, or nothing.
     #[must_use]
     pub fn start(access: Access) -> Self {
         Self::start_in(access, NodeRoom::default())
@@ -70,9 +74,24 @@ impl Pve {
     /// As [`Pve::start`], with a node of this size.
     #[must_use]
     pub fn start_in(access: Access, room: NodeRoom) -> Self {
+        Self::cluster_in(0, &["pve1"], access, room)
+    }
+
+    /// A cluster of these nodes; `number` tells the clusters of one world apart. One node is a standalone one.
+    #[must_use]
+    pub fn cluster(number: u8, nodes: &[&str], access: Access) -> Self {
+        Self::cluster_in(number, nodes, access, NodeRoom::default())
+    }
+
+    fn cluster_in(number: u8, nodes: &[&str], access: Access, room: NodeRoom) -> Self {
         let token = "root@pam!proximity".to_owned();
         let secret = "in-process".to_owned();
-        let world = World::new(seed(&token, &secret, access, room), now());
+        let mut world = World::new(seed_of(&token, &secret, access, number, nodes, room), now());
+        for (name, i) in nodes.iter().zip(1_u8..) {
+            if let Some(node) = world.node_mut(name) {
+                node.fingerprint = fingerprint(i);
+            }
+        }
         let inner = Inner {
             world,
             next: 0,
@@ -81,10 +100,12 @@ impl Pve {
             cut_after: None,
             unreachable: None,
             held: None,
+            before: Vec::new(),
+            impersonated: Vec::new(),
         };
         let pve = Self {
             inner: Arc::new(Mutex::new(inner)),
-            guests: Guests::default(),
+            guests: Guests::of_cluster(number),
             token: format!("PVEAPIToken={token}={secret}"),
             calls: Arc::new(watch::Sender::new(0)),
         };
@@ -99,6 +120,25 @@ impl Pve {
     /// Looks at or changes the world behind the API's back.
     pub fn meddle<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
         self.with(|inner| act(&mut inner.world))
+    }
+
+    /// From now on somebody else answers at the node's address, with a certificate of their own.
+    pub fn impersonate(&self, node: &str) {
+        self.with(|inner| inner.impersonated.push(node.to_owned()));
+    }
+
+    /// The certificate's fingerprint at this URL, if a node that is up has the address.
+    #[must_use]
+    pub fn fingerprint_at(&self, url: &str) -> Option<String> {
+        self.with(|inner| {
+            let has =
+                |n: &&Node| n.reach == Reach::Up && url == format!("https://{}:8006", n.address);
+            let node = inner.world.nodes().iter().find(has)?;
+            if inner.impersonated.contains(&node.name) {
+                return Some(fingerprint(0xEE));
+            }
+            Some(node.fingerprint.clone())
+        })
     }
 
     /// Calls that changed something, in order.
@@ -124,6 +164,31 @@ impl Pve {
         };
         let _ = self.send(request).await;
         self.with(|inner| inner.changes = before);
+    }
+
+    /// Somebody else creates a container right before our next call of this method whose path ends so takes effect.
+    pub fn taken_before(&self, method: Method, path_end: &str, node: &str, vmid: u32) {
+        let request = stranger(node, vmid);
+        self.with(|inner| inner.before.push((method, path_end.to_owned(), request)));
+    }
+
+    /// Somebody else creates a container; returns when its task has ended.
+    pub async fn stranger_creates(&self, node: &str, vmid: u32) -> RawResponse {
+        let before = self.changes();
+        let made = self.send_as_it_is(stranger(node, vmid)).await;
+        self.with(|inner| inner.changes = before);
+        let made = made.unwrap_or_else(|e| RawResponse {
+            status: 0,
+            reason: e.to_string(),
+            body: Vec::new().into(),
+        });
+        while self.meddle(|world| {
+            let lock = |g: &core::Guest| g.config.get("lock").is_some();
+            world.guests().any(|(id, g)| id == vmid && lock(g))
+        }) {
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        made
     }
 
     /// The next call of this method whose path ends so takes effect, and its answer is lost.
@@ -216,8 +281,25 @@ impl Transport for Pve {
             return Err(TransportError::NotSent("lost by the test".to_owned()));
         }
         self.pass_hold(&request).await;
+        let first = self.with(|inner| {
+            let found = inner.before.iter().position(|(method, end, _)| {
+                *method == request.method && request.path.ends_with(end.as_str())
+            });
+            found.map(|at| inner.before.remove(at).2)
+        });
+        if let Some(first) = first {
+            let before = self.changes();
+            let _ = self.send_as_it_is(first).await;
+            self.with(|inner| inner.changes = before);
+        }
+        self.send_as_it_is(request).await
+    }
+}
+
+impl Pve {
+    async fn send_as_it_is(&self, request: Request) -> Result<RawResponse, TransportError> {
         let (sender, receiver) = oneshot::channel();
-        let (api, cut) = self.with(|inner| {
+        let sent = self.with(|inner| {
             inner.next += 1;
             let id = RequestId(inner.next);
             inner.waiting.insert(id, sender);
@@ -229,8 +311,15 @@ impl Transport for Pve {
             let cut = inner.cut_after.take_if(|(method, end)| {
                 *method == request.method && request.path.ends_with(end.as_str())
             });
-            (api_request(id, &request, &self.token), cut.is_some())
+            // As a client does that goes on to the next endpoint when one does not answer.
+            let up = inner.world.nodes().iter().find(|n| n.reach == Reach::Up);
+            let via = up.map(|n| n.name.clone())?;
+            Some((api_request(id, &request, &self.token, via), cut.is_some()))
         });
+        let Some((api, cut)) = sent else {
+            let why = "no node answers".to_owned();
+            return Err(TransportError::NotSent(why));
+        };
         self.calls.send_modify(|count| *count += 1);
         self.feed(Input::Request(api));
         let answered = tokio::time::timeout(Duration::from_secs(30), receiver).await;
@@ -250,12 +339,31 @@ impl Transport for Pve {
     }
 }
 
-fn api_request(id: RequestId, request: &Request, token: &str) -> ApiRequest {
+/// Somebody else's create call.
+fn stranger(node: &str, vmid: u32) -> Request {
+    let param = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+    Request {
+        method: Method::Post,
+        path: format!("/nodes/{node}/lxc"),
+        params: vec![
+            param("vmid", &vmid.to_string()),
+            param("ostemplate", &format!("local:vztmpl/{TEMPLATE}")),
+            param("rootfs", "local:1"),
+            param("hostname", "stranger"),
+            param("net0", "name=eth0,bridge=vmbr0,ip=dhcp"),
+        ],
+        timeout_ms: 10_000,
+        send_before: None,
+        reference: None,
+    }
+}
+
+fn api_request(id: RequestId, request: &Request, token: &str, via: String) -> ApiRequest {
     let encoded = encode(&request.params);
     let in_query = matches!(request.method, Method::Get | Method::Delete);
     ApiRequest {
         id,
-        via: "pve1".to_owned(),
+        via,
         method: request.method.as_str().to_owned(),
         path: format!("/api2/json{}", request.path),
         query: if in_query {
@@ -304,25 +412,47 @@ fn now() -> u64 {
     u64::try_from(RealClock.now().0).unwrap_or(0)
 }
 
-/// A cluster of one node, `pve1`, of this size.
+/// As PVE prints it.
+fn fingerprint(byte: u8) -> String {
+    vec![format!("{byte:02X}"); 32].join(":")
+}
+
+const TEMPLATE: &str = "debian-12-standard_12.0-1_amd64.tar.zst";
+
+/// A standalone node, `pve1`, of this size.
 #[must_use]
 pub fn seed(token: &str, secret: &str, access: Access, room: NodeRoom) -> WorldSeed {
+    seed_of(token, secret, access, 0, &["pve1"], room)
+}
+
+fn seed_of(
+    token: &str,
+    secret: &str,
+    access: Access,
+    number: u8,
+    nodes: &[&str],
+    room: NodeRoom,
+) -> WorldSeed {
     let gib = 1_u64 << 30;
     WorldSeed {
-        cluster_name: None,
-        nodes: vec![NodeSeed {
-            name: "pve1".to_owned(),
-            address: "127.0.0.1".to_owned(),
-            cpus: room.cpus,
-            memory_bytes: room.memory_bytes,
-            memory_used_bytes: gib,
-            disk_bytes: 100 * gib,
-            disk_used_bytes: 10 * gib,
-            bridges: vec![Bridge {
-                name: "vmbr0".to_owned(),
-                cidr: Some("10.1.0.1/16".to_owned()),
-            }],
-        }],
+        cluster_name: (nodes.len() > 1).then(|| format!("cluster{number}")),
+        nodes: nodes
+            .iter()
+            .zip(1..)
+            .map(|(name, i)| NodeSeed {
+                name: (*name).to_owned(),
+                address: format!("192.0.2.{i}"),
+                cpus: room.cpus,
+                memory_bytes: room.memory_bytes,
+                memory_used_bytes: gib,
+                disk_bytes: 100 * gib,
+                disk_used_bytes: 10 * gib,
+                bridges: vec![Bridge {
+                    name: "vmbr0".to_owned(),
+                    cidr: Some("10.1.0.1/16".to_owned()),
+                }],
+            })
+            .collect(),
         storages: vec![Storage {
             id: "local".to_owned(),
             kind: "dir".to_owned(),
@@ -337,7 +467,7 @@ pub fn seed(token: &str, secret: &str, access: Access, room: NodeRoom) -> WorldS
         templates: vec![Template {
             storage: "local".to_owned(),
             node: None,
-            file: "debian-12-standard_12.0-1_amd64.tar.zst".to_owned(),
+            file: TEMPLATE.to_owned(),
             size_bytes: 64 << 20,
             ctime_s: 1_700_000_000,
             ostype: "debian".to_owned(),
@@ -348,7 +478,7 @@ pub fn seed(token: &str, secret: &str, access: Access, room: NodeRoom) -> WorldS
             secret_sha256: core::hash_secret(secret),
             access,
         }],
-        random: 1,
+        random: u64::from(number) + 1,
         times: TaskTimes {
             create_ms: 20,
             start_ms: 10,

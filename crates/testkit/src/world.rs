@@ -4,7 +4,9 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use async_trait::async_trait;
 use proximity_domain::ids::{HostId, OperationId};
+use proximity_domain::names::NodeName;
 use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::{Clock, Timestamp};
@@ -13,8 +15,11 @@ use proximity_engine::cluster::RealConnect;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::seams::{Connect, Connection};
 use proximity_engine::worker::Worker;
+use proximity_pve::transport::https::Fingerprint;
 use proximity_pve_emulator::core::Access;
-use proximity_store::records::{Actor, Endpoint, HostRecord, OperationRecord, TlsTrust};
+use proximity_store::records::{
+    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, TlsTrust,
+};
 use proximity_store::{Store, StoreOptions};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -24,9 +29,6 @@ use uuid::Uuid;
 use crate::ingress::Routes;
 use crate::pve::{NodeRoom, Pve};
 use crate::sources::{CountedIds, RealClock};
-
-/// The host whose cluster is in this process; others are reached as their records say.
-const LAB: &str = "lab";
 
 /// How large a world is.
 #[derive(Debug, Clone, Copy)]
@@ -49,7 +51,7 @@ impl Default for Room {
 /// Everything a test of the engine needs. The worker runs until [`TestWorld::stop_worker`] or drop.
 #[derive(Debug)]
 pub struct TestWorld {
-    /// The emulated PVE.
+    /// The emulated PVE of the first host entry.
     pub pve: Pve,
     /// Routes and probe.
     pub routes: Routes,
@@ -63,18 +65,41 @@ pub struct TestWorld {
     _folder: TempDir,
 }
 
-#[derive(Debug)]
-struct InProcess(Pve);
+/// What a world is made of.
+#[derive(Debug, Default)]
+pub struct WorldParts {
+    /// Host entries: the first is called `lab`, the others `lab2`, `lab3`, …
+    pub clusters: Vec<Pve>,
+    /// Tunables of the engine.
+    pub limits: EngineLimits,
+    /// Where its random numbers start; worlds that share a cluster need different ones.
+    pub seed: u64,
+    /// Limits of where new guests go, on every host entry.
+    pub placement: HostPlacement,
+    /// How many pairs of ports there are; 4 if 0.
+    pub pairs: u16,
+}
 
+#[derive(Debug)]
+struct InProcess(Vec<(HostId, Pve)>);
+
+#[async_trait]
 impl Connect for InProcess {
     fn connect(&self, host: &HostRecord) -> Result<Connection, String> {
-        if host.label.as_str() != LAB {
+        // Other hosts are reached as their records say.
+        let Some((_, pve)) = self.0.iter().find(|(id, _)| *id == host.id) else {
             return RealConnect.connect(host);
-        }
+        };
         Ok(Connection {
-            transport: Arc::new(self.0.clone()),
-            guest_access: Some(Arc::new(self.0.guests.clone())),
+            transport: Arc::new(pve.clone()),
+            guest_access: Some(Arc::new(pve.guests.clone())),
         })
+    }
+
+    async fn fingerprint(&self, url: &str) -> Result<Fingerprint, String> {
+        let shown = self.0.iter().find_map(|(_, pve)| pve.fingerprint_at(url));
+        let shown = shown.ok_or("nobody answers there")?;
+        shown.parse().map_err(|e| format!("{e}"))
     }
 }
 
@@ -104,49 +129,54 @@ impl TestWorld {
         limits: EngineLimits,
         room: Room,
     ) -> Result<Self, String> {
+        Self::start_of(WorldParts {
+            clusters: vec![Pve::start_in(access, room.node)],
+            limits,
+            pairs: room.pairs,
+            ..WorldParts::default()
+        })
+        .await
+    }
+
+    /// A world of these parts, with a worker at work.
+    ///
+    /// # Errors
+    /// Whatever could not be made, as text.
+    pub async fn start_of(parts: WorldParts) -> Result<Self, String> {
         let folder = TempDir::new().map_err(|e| e.to_string())?;
         let clock: Arc<dyn Clock> = Arc::new(RealClock);
-        let internal = (8100 + room.pairs).max(9100);
-        let options = StoreOptions {
-            path: folder.path().join("proximity.db"),
-            key_file: folder.path().join("key"),
-            public: PortRange {
-                first: 8100,
-                last: 8099 + room.pairs,
-            },
-            internal: PortRange {
-                first: internal,
-                last: internal - 1 + room.pairs,
-            },
-            rest_ms: 86_400_000,
+        let store = open(&folder, clock.now(), parts.pairs).await?;
+        let actor = Actor {
+            account: "admin".to_owned(),
+            token: None,
         };
-        let store = Store::open(options, clock.now())
-            .await
-            .map_err(|e| e.to_string())?;
-        let pve = Pve::start_in(access, room.node);
-        let routes = Routes::to(pve.guests.clone());
+        let mut hosts = Vec::new();
+        for (pve, i) in parts.clusters.iter().zip(0_u8..) {
+            let mut record = host(clock.now(), i, pve);
+            record.placement = parts.placement.clone();
+            hosts.push((record.id, pve.clone()));
+            store
+                .add_host(record, &actor, clock.now())
+                .await
+                .map_err(|e| e.to_string())?;
+        }
+        let guests = parts.clusters.iter().map(|p| p.guests.clone()).collect();
+        let routes = Routes::to(guests);
         let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/catalog");
         let catalog = Catalog::load(&[fixtures]).map_err(|e| e.to_string())?;
         let engine = Engine::new(EngineParts {
             store: store.clone(),
             clock: clock.clone(),
-            ids: Arc::new(CountedIds::seeded(1_000)),
-            connect: Arc::new(InProcess(pve.clone())),
+            ids: Arc::new(CountedIds::seeded(1_000 + parts.seed * 1_000_000)),
+            connect: Arc::new(InProcess(hosts)),
             ingress: Arc::new(routes.clone()),
             probe: Arc::new(routes.clone()),
             catalog,
-            limits,
+            limits: parts.limits,
         });
-        let actor = Actor {
-            account: "admin".to_owned(),
-            token: None,
-        };
-        store
-            .add_host(host(clock.now()), &actor, clock.now())
-            .await
-            .map_err(|e| e.to_string())?;
+        let pve = parts.clusters.into_iter().next();
         let mut world = Self {
-            pve,
+            pve: pve.ok_or("a world needs a cluster")?,
             routes,
             store,
             engine,
@@ -231,12 +261,41 @@ impl Drop for TestWorld {
     }
 }
 
+async fn open(folder: &TempDir, now: Timestamp, pairs: u16) -> Result<Store, String> {
+    let pairs = match pairs {
+        0 => Room::default().pairs,
+        some => some,
+    };
+    let internal = (8100 + pairs).max(9100);
+    let options = StoreOptions {
+        path: folder.path().join("proximity.db"),
+        key_file: folder.path().join("key"),
+        public: PortRange {
+            first: 8100,
+            last: 8099 + pairs,
+        },
+        internal: PortRange {
+            first: internal,
+            last: internal - 1 + pairs,
+        },
+        rest_ms: 86_400_000,
+    };
+    Store::open(options, now).await.map_err(|e| e.to_string())
+}
+
 #[allow(clippy::unwrap_used)] // constants
-fn host(now: Timestamp) -> HostRecord {
+fn host(now: Timestamp, number: u8, pve: &Pve) -> HostRecord {
+    let label = match number {
+        0 => "lab".to_owned(),
+        n => format!("lab{}", n + 1),
+    };
+    let mut known_nodes: Vec<NodeName> =
+        pve.meddle(|w| w.nodes().iter().map(|n| n.name.parse().unwrap()).collect());
+    known_nodes.sort_unstable();
     HostRecord {
-        id: HostId(Uuid::from_u128(5)),
-        label: LAB.parse().unwrap(),
-        cluster_key: "node:pve1".to_owned(),
+        id: HostId(Uuid::from_u128(5 + u128::from(number))),
+        label: label.parse().unwrap(),
+        cluster_key: format!("node:pve{number}"),
         endpoints: vec![Endpoint {
             url: "https://in-process".to_owned(),
             node: None,
@@ -249,6 +308,8 @@ fn host(now: Timestamp) -> HostRecord {
         storage: "local".parse().unwrap(),
         template_storage: "local".parse().unwrap(),
         bridge: "vmbr0".parse().unwrap(),
+        placement: HostPlacement::default(),
+        known_nodes,
         pve_version: "9.2.11".to_owned(),
         created_at: now,
     }

@@ -6,9 +6,11 @@ use super::{Client, ClientError};
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::health::Health;
-use crate::hosts::{AddHost, Host, HostList, HostProbe};
+use crate::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe};
 use crate::logs::{LogPage, LogQuery};
+use crate::nodes::{NodeList, NodeQuery};
 use crate::operations::{Operation, OperationList, OperationQuery};
+use crate::ports::{FreePorts, FreedPorts, PortList, PortQuery};
 use crate::stats::Stats;
 
 type Answer<T> = Result<T, ClientError>;
@@ -101,6 +103,16 @@ impl Client {
             .await
     }
 
+    /// `GET /api/ports`.
+    pub async fn ports(&self, query: &PortQuery) -> Answer<PortList> {
+        self.get(&["ports"], query).await
+    }
+
+    /// `POST /api/ports/free`: ends the rest of ports of orphans.
+    pub async fn free_ports(&self, body: &FreePorts) -> Answer<FreedPorts> {
+        self.post(&["ports", "free"], body).await
+    }
+
     /// `GET /api/proxmox/hosts`.
     pub async fn hosts(&self) -> Answer<HostList> {
         self.get(&["proxmox", "hosts"], NO_QUERY).await
@@ -114,6 +126,31 @@ impl Client {
     /// `POST /api/proxmox/hosts`.
     pub async fn add_host(&self, body: &AddHost) -> Answer<Host> {
         self.post(&["proxmox", "hosts"], body).await
+    }
+
+    /// `GET /api/proxmox/hosts/{id}`; `host` is an id or a label.
+    pub async fn host(&self, host: &str) -> Answer<Host> {
+        self.get(&["proxmox", "hosts", host], NO_QUERY).await
+    }
+
+    /// `PATCH /api/proxmox/hosts/{id}`.
+    pub async fn change_host(&self, host: &str, body: &ChangeHost) -> Answer<Host> {
+        self.send(
+            self.request(Method::PATCH, &["proxmox", "hosts", host])
+                .json(body),
+        )
+        .await
+    }
+
+    /// `DELETE /api/proxmox/hosts/{id}/nodes/{node}`.
+    pub async fn forget_node(&self, host: &str, node: &str) -> Answer<Host> {
+        let path = ["proxmox", "hosts", host, "nodes", node];
+        self.send(self.request(Method::DELETE, &path)).await
+    }
+
+    /// `GET /api/proxmox/nodes`.
+    pub async fn nodes(&self, query: &NodeQuery) -> Answer<NodeList> {
+        self.get(&["proxmox", "nodes"], query).await
     }
 
     /// `DELETE /api/proxmox/hosts/{id}`; `host` is an id or a label.

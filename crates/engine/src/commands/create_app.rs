@@ -1,18 +1,19 @@
 //! `POST /api/apps/`: authorise, look at capacity, ask the domain, commit once.
 
-use proximity_domain::create::{self, NodeCapacity, Refusal, ResourceRequest, Resources};
+use futures::future::join_all;
+use proximity_domain::create::{self, Refusal, ResourceRequest};
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::names::{CatalogId, Hostname, NodeName};
 use proximity_domain::operation::OperationKind;
-use proximity_pve::storage::Content;
+use proximity_domain::place::{self, Lack, Need};
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
 use serde_json::{Map, Value, json};
 
-use crate::catalog::{CatalogEntry, OsTemplate};
-use crate::cluster::Cluster;
+use crate::catalog::CatalogEntry;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::nodes::{NodeLook, Promises, look, templates};
 use crate::saga::{Cx, StepError, StepResult, pve_failure};
 
 /// A request for a new app.
@@ -26,7 +27,7 @@ pub struct CreateApp {
     pub resources: ResourceRequest,
     /// Settings of the catalog entry.
     pub environment: Map<String, Value>,
-    /// Host label or id; may be absent when there is one host.
+    /// Host label or id; absent = the best node of all hosts.
     pub host: Option<String>,
     /// Node; chosen when absent.
     pub node: Option<String>,
@@ -37,7 +38,9 @@ pub struct CreateApp {
 impl Engine {
     /// Records a new app with its deploy operation; the answer comes at once, the work follows.
     ///
-    /// Flow: names → settings → host → capacity → one commit (app, port pair, operation, event, audit).
+    /// Flow: names → settings → hosts → their nodes as they are now → placement → one commit (app, port pair, operation,
+    /// event, audit). Placement and commit of one request follow those of another, so that each sees what the others were
+    /// promised; the questions to PVE come before that and wait for nobody.
     /// Errors: everything that can be known before the commit is refused here and leaves nothing.
     pub async fn create_app(
         &self,
@@ -48,11 +51,7 @@ impl Engine {
         let given = request.environment.clone().into_iter().collect();
         let recipe = entry.resolve(&given).map_err(EngineError::Settings)?;
         let resources = create::resources(&entry.id, &entry.needs, request.resources)?;
-        let host = self.choose_host(request.host.as_deref()).await?;
-        let cluster = self.inner.clusters.get(host.id).await?;
-        if cluster.guest_access().is_none() && !recipe.steps.is_empty() {
-            return Err(no_guest_access(&host));
-        }
+        let hosts = self.candidate_hosts(request.host.as_deref()).await?;
         if self
             .store()
             .app_by_hostname(hostname.as_str())
@@ -64,7 +63,20 @@ impl Engine {
                 return Err(Refusal::HostnameTaken(hostname).into());
             }
         }
-        let node = place(&cluster, entry, resources, request.node.as_deref()).await?;
+        let needs_guest_access = !recipe.steps.is_empty();
+        let seen = join_all(
+            hosts
+                .iter()
+                .map(|host| self.see(host, entry, needs_guest_access)),
+        )
+        .await;
+        let placing = self.inner.placing.lock().await;
+        let promised = Promises::read(self.store()).await?;
+        let need = Need {
+            resources,
+            template: entry.os_template.to_string(),
+        };
+        let (host, node) = choose(&hosts, seen, &promised, &need, request.node.as_deref())?;
         let ids = &self.inner.parts.ids;
         let app = NewApp {
             id: AppId(ids.uuid()),
@@ -91,6 +103,7 @@ impl Engine {
             .store()
             .create_app(app, op, actor, request.key, self.now())
             .await?;
+        drop(placing);
         self.inner.bell.notify_waiters();
         Ok(created)
     }
@@ -114,21 +127,101 @@ impl Engine {
         Ok((hostname, entry))
     }
 
-    /// The host named, or the only one there is.
-    pub(crate) async fn choose_host(&self, host: Option<&str>) -> Result<HostRecord, EngineError> {
+    /// The host named (label or id), or all there are; never none.
+    pub(crate) async fn candidate_hosts(
+        &self,
+        host: Option<&str>,
+    ) -> Result<Vec<HostRecord>, EngineError> {
         let mut hosts = self.store().hosts().await?;
-        match host {
-            Some(name) => hosts
-                .into_iter()
-                .find(|h| h.label.as_str() == name || h.id.to_string() == name)
-                .ok_or_else(|| EngineError::NotFound {
+        if let Some(name) = host {
+            hosts.retain(|h| h.label.as_str() == name || h.id.to_string() == name);
+            if hosts.is_empty() {
+                return Err(EngineError::NotFound {
                     what: "host",
                     name: name.to_owned(),
-                }),
-            None if hosts.len() > 1 => Err(EngineError::HostAmbiguous {
-                labels: hosts.iter().map(|h| h.label.to_string()).collect(),
-            }),
-            None => hosts.pop().ok_or(EngineError::NoHost),
+                });
+            }
+        }
+        if hosts.is_empty() {
+            return Err(EngineError::NoHost);
+        }
+        Ok(hosts)
+    }
+
+    /// The host with this label or id.
+    pub(crate) async fn named_host(&self, host: &str) -> Result<HostRecord, EngineError> {
+        let hosts = self.candidate_hosts(Some(host)).await?;
+        hosts.into_iter().next().ok_or(EngineError::NoHost)
+    }
+
+    /// The nodes of one host, or why it is out of the question.
+    async fn see(
+        &self,
+        host: &HostRecord,
+        entry: &CatalogEntry,
+        needs_guest_access: bool,
+    ) -> Result<Vec<NodeLook>, EngineError> {
+        let cluster = self.inner.clusters.get(host.id).await?;
+        if needs_guest_access && cluster.guest_access().is_none() {
+            return Err(no_guest_access(host));
+        }
+        look(&cluster, Some(&entry.os_template))
+            .await
+            .map_err(|e| upstream(cluster.label(), &e))
+    }
+}
+
+/// The best node of the hosts that could be asked. Those that could not be are passed over, with a line in the log, and
+/// are named when nobody else can take the app.
+fn choose<'h>(
+    hosts: &'h [HostRecord],
+    seen: Vec<Result<Vec<NodeLook>, EngineError>>,
+    promised: &Promises,
+    need: &Need,
+    wanted: Option<&str>,
+) -> Result<(&'h HostRecord, NodeName), EngineError> {
+    let mut nodes = Vec::new();
+    let mut owners = Vec::new();
+    let mut out = Vec::new();
+    for (host, seen) in hosts.iter().zip(seen) {
+        match seen {
+            Ok(looks) => {
+                for look in looks
+                    .iter()
+                    .filter(|l| wanted.is_none_or(|w| l.node.as_str() == w))
+                {
+                    nodes.push(look.capacity(host, promised));
+                    owners.push(host);
+                }
+            }
+            Err(e) => {
+                tracing::warn!(host = %host.label, error = %e, code = e.code(), "a host is passed over");
+                out.push((host, e));
+            }
+        }
+    }
+    if nodes.is_empty() {
+        let first = out.into_iter().next().map(|(_, e)| e);
+        return Err(match (first, wanted) {
+            (Some(e), _) => e,
+            (None, Some(name)) => EngineError::NotFound {
+                what: "node",
+                name: name.to_owned(),
+            },
+            (None, None) => EngineError::NoHost,
+        });
+    }
+    match place::place(&nodes, need) {
+        Ok(best) => match (owners.get(best), nodes.into_iter().nth(best)) {
+            (Some(host), Some(node)) => Ok((host, node.node)),
+            _ => Err(EngineError::NoHost),
+        },
+        Err(mut none) => {
+            let silent = |(host, e): &(&HostRecord, EngineError)| {
+                (host.label.to_string(), vec![Lack::Silent(e.to_string())])
+            };
+            none.nodes.extend(out.iter().map(silent));
+            Err(Refusal::NoPlace(none).into())
         }
     }
 }
@@ -142,65 +235,6 @@ fn no_guest_access(host: &HostRecord) -> EngineError {
         ),
         hint: "remove the host and add it again with --ssh (root on the node)".to_owned(),
     }
-}
-
-async fn place(
-    cluster: &Cluster,
-    entry: &CatalogEntry,
-    resources: Resources,
-    wanted: Option<&str>,
-) -> Result<NodeName, EngineError> {
-    let mut nodes = capacity(cluster, &entry.os_template).await?;
-    if let Some(name) = wanted {
-        nodes.retain(|n| n.node.as_str() == name);
-        if nodes.is_empty() {
-            return Err(EngineError::NotFound {
-                what: "node",
-                name: name.to_owned(),
-            });
-        }
-    }
-    Ok(create::place(
-        &nodes,
-        resources,
-        entry.os_template.as_str(),
-    )?)
-}
-
-/// The nodes as they are now; a node that is online but cannot be asked about templates is an error, not a node without them.
-async fn capacity(
-    cluster: &Cluster,
-    template: &OsTemplate,
-) -> Result<Vec<NodeCapacity>, EngineError> {
-    let upstream = |e: &proximity_pve::error::Error| upstream(cluster.label(), e);
-    let rows = cluster.read().nodes().await.map_err(|e| upstream(&e))?;
-    let mut nodes = Vec::with_capacity(rows.len());
-    for row in rows {
-        let has_template = if row.online {
-            templates(cluster, &row.node, template)
-                .await
-                .map_err(|e| upstream(&e))?
-                .pop()
-                .is_some()
-        } else {
-            false
-        };
-        let mib = |bytes: u64| bytes >> 20;
-        let (Some(cpus), Some(memory), Some(used)) = (row.maxcpu, row.maxmem_bytes, row.mem_bytes)
-        else {
-            // Without figures (no Sys.Audit, or a node long off) nothing can be placed there.
-            continue;
-        };
-        nodes.push(NodeCapacity {
-            node: row.node,
-            online: row.online,
-            memory_mib: mib(memory),
-            free_memory_mib: mib(memory.saturating_sub(used)),
-            cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
-            has_template,
-        });
-    }
-    Ok(nodes)
 }
 
 /// An error of PVE outside of an operation.
@@ -225,25 +259,6 @@ pub(crate) fn upstream(label: &str, error: &proximity_pve::error::Error) -> Engi
 }
 
 /// Volume ids of the templates on `node` whose name begins with `template`, oldest name first.
-async fn templates(
-    cluster: &Cluster,
-    node: &NodeName,
-    template: &OsTemplate,
-) -> Result<Vec<String>, proximity_pve::error::Error> {
-    let storage = &cluster.host().template_storage;
-    let rows = cluster
-        .read()
-        .storage_content(node, storage, Content::Template)
-        .await?;
-    let mut found: Vec<String> = rows
-        .into_iter()
-        .map(|row| row.volid.to_string())
-        .filter(|volid| template.matches(volid))
-        .collect();
-    found.sort();
-    Ok(found)
-}
-
 /// The newest matching template on the app's node.
 pub(crate) async fn find_template(cx: &Cx) -> StepResult<String> {
     let entry = cx.engine.catalog().get(&cx.app.catalog_id).ok_or_else(|| {
@@ -255,8 +270,11 @@ pub(crate) async fn find_template(cx: &Cx) -> StepResult<String> {
         .await
         .map_err(|e| pve_failure("listing the templates", &e))?;
     found.into_iter().next_back().ok_or_else(|| {
-        let failure: Failure =
-            EngineError::from(Refusal::TemplateMissing(entry.os_template.to_string())).failure();
+        let missing = Refusal::TemplateMissing {
+            template: entry.os_template.to_string(),
+            node: cx.app.node.clone(),
+        };
+        let failure: Failure = EngineError::from(missing).failure();
         StepError::Failed(failure)
     })
 }

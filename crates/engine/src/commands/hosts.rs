@@ -1,9 +1,11 @@
 //! Hosts: probing, adding, removing.
 
 mod address;
+mod change;
 mod choice;
 mod identity;
 mod inventory;
+mod learn;
 mod look;
 mod places;
 mod public_key;
@@ -16,12 +18,13 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use proximity_domain::ids::HostId;
-use proximity_domain::names::StorageName;
+use proximity_domain::names::{NodeName, StorageName};
 use proximity_domain::time::Timestamp;
 use proximity_store::error::StoreError;
-use proximity_store::records::{Actor, HostRecord, RequestKey};
+use proximity_store::records::{Actor, HostPlacement, HostRecord, RequestKey};
 use secrecy::SecretString;
 
+pub use self::change::ChangeHost;
 use self::choice::Candidate;
 use self::look::{Found, Look};
 use self::wish::{Wish, invalid};
@@ -195,7 +198,7 @@ impl Engine {
             .await?;
         if stored != id {
             // The same request came twice at the same time, and the other was first.
-            return self.choose_host(Some(&stored.to_string())).await;
+            return self.named_host(&stored.to_string()).await;
         }
         tracing::info!(host = %host.label, cluster = %host.cluster_key, "host added");
         Ok(host)
@@ -206,7 +209,7 @@ impl Engine {
     /// # Errors
     /// Unknown, or still in use.
     pub async fn remove_host(&self, actor: &Actor, host: &str) -> Result<(), EngineError> {
-        let host = self.choose_host(Some(host)).await?;
+        let host = self.named_host(host).await?;
         self.store().remove_host(host.id, actor, self.now()).await?;
         self.inner.clusters.forget(host.id).await;
         tracing::info!(host = %host.label, "host removed");
@@ -296,6 +299,8 @@ fn record(id: HostId, wish: Wish, found: Found, now: Timestamp) -> Result<HostRe
         .as_ref()
         .map(|asked| ssh::access(asked, &ssh))
         .transpose()?;
+    let mut known_nodes: Vec<NodeName> = survey.nodes.iter().map(|n| n.name.clone()).collect();
+    known_nodes.sort_unstable();
     Ok(HostRecord {
         id,
         label: wish.label,
@@ -308,6 +313,8 @@ fn record(id: HostId, wish: Wish, found: Found, now: Timestamp) -> Result<HostRe
         storage,
         template_storage,
         bridge,
+        placement: HostPlacement::default(),
+        known_nodes,
         pve_version: survey.version.to_string(),
         created_at: now,
     })

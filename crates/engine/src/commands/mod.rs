@@ -4,12 +4,16 @@ mod act;
 mod create_app;
 mod health;
 mod hosts;
+mod nodes;
 mod operations;
 mod plan_remove;
+mod ports;
 
 pub use act::Action;
 pub use create_app::CreateApp;
 pub(crate) use create_app::{find_template, upstream};
 pub use health::{HealthView, HostHealth};
-pub use hosts::{AddHost, AddSsh, HostProbe, NodeProbe, SshProbe};
+pub use hosts::{AddHost, AddSsh, ChangeHost, HostProbe, NodeProbe, SshProbe};
+pub use nodes::{NodeStorageView, NodeView, NodesView};
 pub use plan_remove::{PlannedGuest, RemovalPlan};
+pub use ports::{PortReason, PortVerdict, PortsReport, RangeView, UsedPorts};

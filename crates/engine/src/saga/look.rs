@@ -7,16 +7,18 @@ use proximity_domain::names::Volid;
 use proximity_domain::time::Monotonic;
 use proximity_pve::cluster::GuestStatus;
 use proximity_pve::lxc::LxcStatus;
-use proximity_store::effects::GuestChange;
+use proximity_store::effects::{Effects, GuestChange};
+use proximity_store::records::LogLevel;
 
 use super::context::Cx;
 use super::pve_calls::pve_failure;
 use super::step::{StepError, StepResult};
+use crate::whereabouts::Elsewhere;
 
 /// What a look at our guest's VMID showed.
 #[derive(Debug)]
 pub(crate) enum Look {
-    /// PVE says that the configuration does not exist on that node.
+    /// PVE says that the configuration does not exist on that node, and the cluster lists no such number elsewhere.
     Absent,
     /// It is ours.
     Ours {
@@ -29,12 +31,16 @@ pub(crate) enum Look {
     },
     /// PVE is still creating it.
     BeingCreated,
-    /// It is not (provably) ours.
+    /// It carries our mark or our MAC, and something else differs: it may be ours, altered.
     Foreign(Failure),
+    /// Nothing that was drawn for ours is on it: another guest has the number.
+    Stranger(Failure),
 }
 
 impl Cx {
     /// Reads the guest's configuration (no power, no HA state) and compares it with the record.
+    ///
+    /// A guest that is not on its node but elsewhere in the cluster is recorded there first; the step then starts anew.
     pub(crate) async fn look(&self, guest: &NativeGuest) -> StepResult<Look> {
         let read_started = self.engine.inner.parts.clock.monotonic();
         let place = &guest.place;
@@ -45,28 +51,68 @@ impl Cx {
             .await
         {
             Ok(config) => config,
-            Err(e) if e.is_missing_config() => return Ok(Look::Absent),
+            Err(e) if e.is_missing_config() || e.is_node_unreachable() => {
+                return match (self.follow(guest).await?, e) {
+                    (Some(there), _) => Ok(there),
+                    (None, e) if e.is_missing_config() => Ok(Look::Absent),
+                    (None, e) => Err(pve_failure("reading the container's configuration", &e)),
+                };
+            }
             Err(e) => return Err(pve_failure("reading the container's configuration", &e)),
         };
         let seen = crate::cluster::observed(place.clone(), &config, false);
-        Ok(match guest.owns(&seen) {
-            Ownership::Owned => Look::Ours {
-                seen,
-                read_started,
-                first_seen: None,
-            },
-            Ownership::OwnedUnconfirmed { rootfs_volid } => Look::Ours {
-                seen,
-                read_started,
-                first_seen: Some(rootfs_volid),
-            },
-            Ownership::BeingCreated => Look::BeingCreated,
-            Ownership::Conflict(c) => Look::Foreign(Failure::new(
+        Ok(judge(guest, seen, read_started))
+    }
+
+    /// What the cluster lists under the guest's number on another node than the recorded one; `None` if nothing.
+    ///
+    /// If it is ours, its new place is committed and the step has to start anew: that is an error, which is tried again.
+    async fn follow(&self, guest: &NativeGuest) -> StepResult<Option<Look>> {
+        let read_started = self.engine.inner.parts.clock.monotonic();
+        let found = crate::whereabouts::elsewhere(&self.cluster, guest)
+            .await
+            .map_err(|e| pve_failure("looking for the container on the other nodes", &e))?;
+        match found {
+            Elsewhere::Nowhere => Ok(None),
+            Elsewhere::Machine { node } => Ok(Some(Look::Stranger(Failure::new(
                 "identity_conflict",
-                c.to_string(),
-                "nothing was done to it; compare the container with the app's record and decide by hand",
-            )),
-        })
+                format!(
+                    "number {} belongs to a virtual machine on node {node}",
+                    guest.place.vmid
+                ),
+                "nothing was done to it; remove the app if its container is gone for good",
+            )))),
+            Elsewhere::Container(seen) => match judge(guest, *seen, read_started) {
+                Look::Ours { seen, .. } => {
+                    let node = seen.place.node;
+                    let from = &guest.place.node;
+                    let effects = Effects {
+                        log: vec![self.line(
+                            LogLevel::Warning,
+                            crate::whereabouts::moved_text(guest, &node),
+                        )],
+                        ..crate::whereabouts::moved(guest, &node)
+                    };
+                    self.store().note(&self.fence, effects, self.now()).await?;
+                    tracing::info!(app = %self.app.hostname, vmid = %guest.place.vmid, %from, %node, "a container was followed");
+                    Err(StepError::Transient(Failure::new(
+                        "container_elsewhere",
+                        crate::whereabouts::moved_text(guest, &node),
+                        "the new place is recorded; retry goes on there",
+                    )))
+                }
+                // Ours would be made on its own node.
+                Look::BeingCreated => Ok(Some(Look::Stranger(Failure::new(
+                    "identity_conflict",
+                    format!(
+                        "container {} is being created on another node by somebody else",
+                        guest.place.vmid
+                    ),
+                    "nothing was done to it",
+                )))),
+                other @ (Look::Absent | Look::Foreign(_) | Look::Stranger(_)) => Ok(Some(other)),
+            },
+        }
     }
 
     /// The guest must be there and ours.
@@ -91,7 +137,7 @@ impl Cx {
                 format!("container {} is still being created", guest.place.vmid),
                 "wait for PVE's create task to end",
             ))),
-            Look::Foreign(f) => Err(StepError::Failed(f)),
+            Look::Foreign(f) | Look::Stranger(f) => Err(StepError::Failed(f)),
         }
     }
 
@@ -105,6 +151,35 @@ impl Cx {
             .await
             .map_err(|e| pve_failure("reading the container's status", &e))?;
         runs(&status, place.vmid)
+    }
+}
+
+/// What an observed container is to the record.
+fn judge(guest: &NativeGuest, seen: ObservedContainer, read_started: Monotonic) -> Look {
+    match guest.owns(&seen) {
+        Ownership::Owned => Look::Ours {
+            seen,
+            read_started,
+            first_seen: None,
+        },
+        Ownership::OwnedUnconfirmed { rootfs_volid } => Look::Ours {
+            seen,
+            read_started,
+            first_seen: Some(rootfs_volid),
+        },
+        Ownership::BeingCreated => Look::BeingCreated,
+        Ownership::Conflict(c) => {
+            let failure = Failure::new(
+                "identity_conflict",
+                c.to_string(),
+                "nothing was done to it; compare the container with the app's record and decide by hand",
+            );
+            if guest.shares_nothing_with(&seen) {
+                Look::Stranger(failure)
+            } else {
+                Look::Foreign(failure)
+            }
+        }
     }
 }
 

@@ -6,6 +6,7 @@ use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_pve::Client;
+use proximity_pve::cluster::ClusterStatus;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::lxc::CreateLxc;
 use proximity_pve::task::TaskOutcome;
@@ -306,7 +307,7 @@ fn task_failure(doing: &str, text: &str) -> Failure {
             "template_missing",
             "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME)",
         )
-    } else if text.contains("already exists") {
+    } else if proximity_pve::wording::says_vmid_taken(text) {
         (
             "vmid_taken",
             "another container took the id at the same moment; retry chooses a new one",
@@ -327,8 +328,8 @@ fn task_failure(doing: &str, text: &str) -> Failure {
 
 /// Whether a direct read and one listing of the cluster show that no guest has this VMID.
 ///
-/// Checked: quorum, and `VM.Audit` on the guest's path. Not checked: that no fewer nodes are listed than are known, because
-/// the host record keeps no list of them (see docs/plan.md). A view that lacks what is checked is an error, never absence.
+/// Checked: quorum, that every node we know of is listed, and `VM.Audit` on the guest's path. A view that lacks one of
+/// them is an error, never absence.
 pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResult<bool> {
     let incomplete = |what: &str| {
         StepError::Transient(Failure::new(
@@ -344,6 +345,14 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
         .map_err(|e| pve_failure("reading the cluster's status", &e))?;
     if !status.quorate {
         return Err(incomplete("the cluster has no quorum"));
+    }
+    let unlisted = unlisted(cx, place, &status).await?;
+    if !unlisted.is_empty() {
+        return Err(incomplete(&format!(
+            "the cluster does not list {}, which it had before (if it was removed for good: proximity hosts forget-node {} NODE)",
+            unlisted.join(", "),
+            cx.cluster.label()
+        )));
     }
     let path = format!("/vms/{}", place.vmid);
     let permissions = read
@@ -366,4 +375,19 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
         .await
         .map_err(|e| pve_failure("listing the guests", &e))?;
     Ok(rows.iter().all(|row| row.vmid != place.vmid))
+}
+
+/// Nodes we know of that the cluster does not list.
+async fn unlisted(
+    cx: &Cx,
+    place: &ContainerRef,
+    status: &ClusterStatus,
+) -> StepResult<Vec<String>> {
+    // Read again: the record may have learned nodes since this operation began.
+    let Some(host) = cx.store().host(place.host).await? else {
+        return Ok(Vec::new());
+    };
+    let listed = |node: &NodeName| status.nodes.iter().any(|n| n.name == *node);
+    let missing = host.known_nodes.iter().filter(|node| !listed(node));
+    Ok(missing.map(ToString::to_string).collect())
 }

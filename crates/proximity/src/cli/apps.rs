@@ -56,10 +56,10 @@ pub(crate) struct DeployArgs {
     /// A secret setting, read from a file; may be given several times
     #[arg(long = "set-file", value_name = "KEY=FILE")]
     pub(crate) setting_files: Vec<Setting>,
-    /// Host entry, by label or id [default: the only one]
+    /// Host entry, by label or id [default: the best node of all]
     #[arg(long, value_name = "LABEL")]
     pub(crate) host: Option<String>,
-    /// Node [default: the online one with the most free memory]
+    /// Node [default: the online one with the most free memory that fits]
     #[arg(long, value_name = "NODE")]
     pub(crate) node: Option<String>,
     #[command(flatten)]

@@ -12,6 +12,10 @@ pub(crate) enum HostsCommand {
     Add(Box<HostsAdd>),
     /// List host entries
     List,
+    /// Change where new containers go
+    Set(HostsSet),
+    /// Say that a node has left its cluster for good, so that it is no longer waited for
+    ForgetNode(HostsForgetNode),
     /// Remove a host entry that has no apps; nothing on the host is changed
     Remove(HostsRemove),
 }
@@ -94,6 +98,43 @@ impl FromStr for NodeValue {
             Some(_) | None => Err("write it as NODE=VALUE".to_owned()),
         }
     }
+}
+
+/// `proximity hosts set`.
+#[derive(Debug, Args)]
+#[command(group = clap::ArgGroup::new("change").required(true).multiple(true))]
+pub(crate) struct HostsSet {
+    /// Label or id of the host entry
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    /// Numbers for new containers, e.g. 5000-5999; "pve" lets PVE choose. Existing ones keep theirs
+    #[arg(long, value_name = "FIRST-LAST", group = "change")]
+    pub(crate) vmids: Option<String>,
+    /// Keep new apps off this node; may be given several times
+    #[arg(long, value_name = "NODE", group = "change")]
+    pub(crate) exclude: Vec<String>,
+    /// Let new apps onto this node again; may be given several times
+    #[arg(long, value_name = "NODE", group = "change")]
+    pub(crate) include: Vec<String>,
+}
+
+/// `proximity hosts forget-node`.
+#[derive(Debug, Args)]
+pub(crate) struct HostsForgetNode {
+    /// Label or id of the host entry
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    /// The node; its cluster must not list it any more
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+}
+
+/// `proximity nodes`.
+#[derive(Debug, Args)]
+pub(crate) struct NodesArgs {
+    /// Only of this host entry (label or id)
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
 }
 
 /// `proximity hosts remove`.

@@ -6,6 +6,7 @@ mod crash_points;
 mod events;
 mod hosts;
 mod operations;
+mod ports;
 mod roles;
 
 use std::path::PathBuf;
@@ -19,8 +20,11 @@ pub(crate) use apps::{
 #[cfg(feature = "crash-points")]
 pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use events::EventsArgs;
-pub(crate) use hosts::{HostsAdd, HostsCommand, HostsRemove, NodeValue};
+pub(crate) use hosts::{
+    HostsAdd, HostsCommand, HostsForgetNode, HostsRemove, HostsSet, NodeValue, NodesArgs,
+};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
+pub(crate) use ports::{PortsCommand, PortsFree, PortsList};
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
 #[cfg(feature = "lab")]
 pub(crate) use roles::{
@@ -85,6 +89,11 @@ pub(crate) enum Command {
     /// Proxmox VE clusters and nodes that apps are deployed on
     #[command(subcommand)]
     Hosts(HostsCommand),
+    /// Show the nodes of the clusters as they are now, and which of them can take new apps
+    Nodes(NodesArgs),
+    /// Ports apps are reached at
+    #[command(subcommand)]
+    Ports(PortsCommand),
     /// What can be deployed
     Catalog(CatalogArgs),
     /// Deploy an app from the catalog, and wait until it answers

@@ -9,12 +9,15 @@ mod events;
 mod gateway;
 mod health;
 mod hosts_add;
+mod hosts_change;
 mod hosts_list;
 mod hosts_remove;
 mod logs;
+mod nodes;
 mod operations_change;
 mod operations_list;
 mod operations_show;
+mod ports;
 mod power;
 mod reference;
 mod remove;
@@ -39,7 +42,7 @@ pub(crate) use version::LINE as VERSION_LINE;
 
 use proximity_api::apps::ActionName;
 
-use crate::cli::{Command, ConfigCommand, HostsCommand, OperationsCommand};
+use crate::cli::{Command, ConfigCommand, HostsCommand, OperationsCommand, PortsCommand};
 use crate::context::Context;
 use crate::failed::Failed;
 
@@ -56,6 +59,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         #[cfg(feature = "lab")]
         Command::Lab(command) => lab::run(context, command).await,
         Command::Hosts(command) => hosts(context, command).await,
+        Command::Ports(PortsCommand::List(args)) => ports::list(context, args).await,
+        Command::Ports(PortsCommand::Free(args)) => ports::free(context, args).await,
+        Command::Nodes(args) => nodes::run(context, args).await,
         Command::Catalog(args) => catalog::run(context, args).await,
         Command::Deploy(args) => deploy::run(context, args).await,
         Command::Apps(args) => apps::run(context, args).await,
@@ -82,6 +88,8 @@ async fn hosts(context: &Context, command: HostsCommand) -> Result<(), Failed> {
     match command {
         HostsCommand::Add(args) => Box::pin(hosts_add::run(context, *args)).await,
         HostsCommand::List => hosts_list::run(context).await,
+        HostsCommand::Set(args) => hosts_change::set(context, args).await,
+        HostsCommand::ForgetNode(args) => hosts_change::forget_node(context, args).await,
         HostsCommand::Remove(args) => hosts_remove::run(context, args).await,
     }
 }

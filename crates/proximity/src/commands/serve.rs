@@ -170,6 +170,7 @@ async fn work(
     let with_tls = tls.is_some();
     tracing::info!(version = VERSION, %address, tls = with_tls, data = %settings.data_dir.display(), "serving");
     let sweep = tokio::spawn(route_sweep::run(engine.clone(), shutdown.clone()));
+    let hosts = tokio::spawn(engine.clone().keep_hosts_true(shutdown.clone()));
     let mut worker = tokio::spawn(Worker::new(engine, true).run(shutdown.clone()));
     let api = proximity_server::serve(
         listener,
@@ -190,7 +191,7 @@ async fn work(
             (api.await, worked)
         }
     };
-    let swept = sweep.await;
+    let swept = sweep.await.and(hosts.await);
     served
         .map_err(|e| Failed::error("cannot_listen", e.to_string(), "look at the system's log"))?;
     swept.map_err(|e| Failed::error("internal", format!("the sweep ended: {e}"), "report it"))?;

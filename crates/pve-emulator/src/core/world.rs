@@ -92,16 +92,17 @@ pub struct Node {
     /// Its place in the cluster, from 1; 0 when standalone.
     pub(crate) id: u32,
     /// Address shown in `/cluster/status`.
-    pub(crate) address: String,
+    pub address: String,
     pub(crate) cpus: u32,
     pub(crate) memory_bytes: u64,
     /// In use without guests.
-    pub(crate) memory_used_bytes: u64,
+    pub memory_used_bytes: u64,
     pub(crate) disk_bytes: u64,
     pub(crate) disk_used_bytes: u64,
-    pub(crate) bridges: Vec<Bridge>,
+    /// What guests can be attached to.
+    pub bridges: Vec<Bridge>,
     /// SHA-256 of its certificate, `AA:BB:…`.
-    pub(crate) fingerprint: String,
+    pub fingerprint: String,
     /// Unix ms.
     pub(crate) booted_ms: u64,
     pub(crate) last_pid: u32,
@@ -282,6 +283,31 @@ impl World {
             Some(lock) => guest.config.keys.insert("lock".into(), lock.to_owned()),
             None => guest.config.keys.remove("lock"),
         };
+    }
+
+    /// Takes a node out of the cluster with everything on it, as `pvecm delnode` of a dead one does.
+    pub fn remove_node(&mut self, name: &str) {
+        self.nodes.retain(|node| node.name != name);
+        self.guests.retain(|_, guest| guest.node != name);
+    }
+
+    /// Takes a container away as if it had never been, without a task.
+    pub fn forget_guest(&mut self, vmid: u32) {
+        self.guests.remove(&vmid);
+        self.volumes.retain(|volume| volume.vmid != vmid);
+    }
+
+    /// Puts a container's configuration and its volumes on another node, as HA and migrations do in the end.
+    pub fn move_guest(&mut self, vmid: u32, node: &str) {
+        let Some(guest) = self.guests.get_mut(&vmid) else {
+            return;
+        };
+        node.clone_into(&mut guest.node);
+        for volume in &mut self.volumes {
+            if volume.vmid == vmid && volume.node.is_some() {
+                volume.node = Some(node.to_owned());
+            }
+        }
     }
 
     /// Sets the certificate fingerprint all nodes show, `AA:BB:…`.

@@ -3,6 +3,7 @@
 use proximity_api::hosts::{
     AddHost, AddSsh, ChosenPlaces, Endpoint, Host, HostProbe, ProbedNode, ProbedSsh, Ssh, SshNode,
 };
+use proximity_domain::names::NodeName;
 use proximity_engine::commands;
 use proximity_store::records::{HostRecord, SshAccess, TlsTrust};
 
@@ -63,10 +64,17 @@ pub(crate) fn host(record: HostRecord) -> Host {
         storage: record.storage.into(),
         template_storage: record.template_storage.into(),
         bridge: record.bridge.into(),
+        vmids: record.placement.vmids.map(String::from),
+        excluded_nodes: names(record.placement.excluded_nodes),
+        known_nodes: names(record.known_nodes),
         pve_version: record.pve_version,
         ssh: record.ssh.map(ssh),
         created_at: moment(record.created_at),
     }
+}
+
+fn names(nodes: Vec<NodeName>) -> Vec<String> {
+    nodes.into_iter().map(String::from).collect()
 }
 
 fn ssh(access: SshAccess) -> Ssh {

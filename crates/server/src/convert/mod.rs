@@ -3,13 +3,17 @@
 mod apps;
 mod catalog;
 mod hosts;
+mod nodes;
 mod operations;
+mod ports;
 mod stats;
 
 pub(crate) use apps::{app, log_line, removal_plan};
 pub(crate) use catalog::catalog_entry;
 pub(crate) use hosts::{add_host, host, host_probe};
+pub(crate) use nodes::node_list;
 pub(crate) use operations::operation;
+pub(crate) use ports::port_list;
 pub(crate) use stats::stats;
 
 use proximity_api::apps::{Ports, Problem};

@@ -122,7 +122,11 @@ impl OperationMetrics {
             | EventKind::OperationAbandoned
             | EventKind::HostAdded
             | EventKind::HostUpdated
-            | EventKind::HostRemoved => {}
+            | EventKind::HostRemoved
+            | EventKind::HostLearned
+            | EventKind::HostNodeForgotten
+            | EventKind::GuestMoved
+            | EventKind::PortsFreed => {}
         }
     }
 

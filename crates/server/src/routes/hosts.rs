@@ -1,11 +1,12 @@
 //! `/api/proxmox/hosts`.
 
 use axum::Json;
-use axum::extract::State;
+use axum::extract::{Path, State};
 use http::{HeaderMap, StatusCode};
 use proximity_api::error::ErrorKind;
-use proximity_api::hosts::{AddHost, Host, HostList, HostProbe};
+use proximity_api::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe};
 use proximity_domain::ids::HostId;
+use proximity_engine::commands;
 use proximity_engine::error::EngineError;
 use tokio::runtime::Handle;
 
@@ -91,6 +92,49 @@ pub(crate) async fn add(
     let added = async move || engine.add_host_once(caller.actor(), request, key).await;
     let record = to_its_end(added).await?;
     Ok((StatusCode::CREATED, Json(convert::host(record))))
+}
+
+/// Change a host entry
+///
+/// What is left out stays. Containers that exist stay where they are, and keep their numbers.
+#[utoipa::path(patch, path = "/api/proxmox/hosts/{host}", tag = "hosts", operation_id = "change_host",
+    params(("host" = String, Path, description = "Id or label.", example = "home")),
+    request_body = ChangeHost,
+    responses((status = 200, description = "The entry as stored.", body = Host)),
+    extensions(("x-codes" = json!(["host_not_found", "invalid_value"]))))]
+pub(crate) async fn change(
+    State(state): State<AppState>,
+    caller: Caller,
+    Name(name): Name,
+    Body(body): Body<ChangeHost>,
+) -> Result<Json<Host>, Refusal> {
+    caller.require(Scope::Hosts)?;
+    let request = commands::ChangeHost {
+        vmids: body.vmids,
+        excluded_nodes: body.excluded_nodes,
+    };
+    let engine = state.engine();
+    let record = engine.change_host(caller.actor(), &name, request).await?;
+    Ok(Json(convert::host(record)))
+}
+
+/// Forget a node
+///
+/// The node has left its cluster for good: it is no longer expected in listings, and what was on it may be taken for gone.
+#[utoipa::path(delete, path = "/api/proxmox/hosts/{host}/nodes/{node}", tag = "hosts", operation_id = "forget_node",
+    params(("host" = String, Path, description = "Id or label.", example = "home"),
+        ("node" = String, Path, description = "Name of the node.", example = "pve3")),
+    responses((status = 200, description = "The entry without it.", body = Host)),
+    extensions(("x-codes" = json!(["host_not_found", "not_found", "node_in_use", "@cluster"]))))]
+pub(crate) async fn forget_node(
+    State(state): State<AppState>,
+    caller: Caller,
+    Path((host, node)): Path<(String, String)>,
+) -> Result<Json<Host>, Refusal> {
+    caller.require(Scope::Hosts)?;
+    let engine = state.engine();
+    let record = engine.forget_node(caller.actor(), &host, &node).await?;
+    Ok(Json(convert::host(record)))
 }
 
 /// Runs the work to its end, also when the client goes away: a host is added whole or not at all.

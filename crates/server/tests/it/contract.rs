@@ -34,6 +34,8 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
         "/api/catalog/beacon",
         "/api/proxmox/hosts",
         "/api/proxmox/hosts/lab",
+        "/api/proxmox/nodes",
+        "/api/ports?port=8100",
         "/api/health",
         "/api/events",
         "/metrics",
@@ -51,6 +53,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
         assert_eq!(done.body["state"], "succeeded", "{name}: {}", done.body);
     }
     decisions(&mut live, &id).await;
+    places(&live).await;
     live.add_spare_host().await;
     let removed = live.send("DELETE", "/api/proxmox/hosts/spare", "").await;
     assert_eq!(removed.status, 204);
@@ -62,6 +65,37 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     let mut missing: BTreeSet<String> = live.contract.operations();
     missing.retain(|id| !live.contract.succeeded().contains(id) && !ELSEWHERE.contains(&&**id));
     assert_eq!(missing, BTreeSet::new());
+}
+
+/// Where new apps may go, and the ports they get.
+async fn places(live: &Live) {
+    let freed = live.send("POST", "/api/ports/free", "{}").await;
+    assert_eq!(freed.body, json!({ "freed": [] }));
+    live.know_node("pve9").await;
+    let path = "/api/proxmox/hosts/lab";
+    let body = r#"{"vmids":"5000-5999","excluded_nodes":["pve9"]}"#;
+    let changed = live.send("PATCH", path, body).await;
+    assert_eq!(changed.status, 200, "{}", changed.body);
+    assert_eq!(changed.body["vmids"], "5000-5999");
+    let wrong = live.send("PATCH", path, r#"{"vmids":"9-1"}"#).await;
+    assert_eq!(
+        (wrong.status.as_u16(), wrong.code()),
+        (422, "invalid_value")
+    );
+    let forgotten = live
+        .send("DELETE", "/api/proxmox/hosts/lab/nodes/pve9", "")
+        .await;
+    assert_eq!(forgotten.body["known_nodes"], json!(["pve1"]));
+    assert_eq!(forgotten.body["excluded_nodes"], json!([]));
+    let kept = live.send("PATCH", path, r#"{"vmids":null}"#).await;
+    assert_eq!(kept.body["vmids"], Value::Null);
+    let listed = live
+        .send("DELETE", "/api/proxmox/hosts/lab/nodes/pve1", "")
+        .await;
+    assert_eq!(
+        (listed.status.as_u16(), listed.code()),
+        (409, "node_in_use")
+    );
 }
 
 #[tokio::test]
@@ -195,12 +229,15 @@ async fn who_may_not_is_refused_on_every_operation() {
             let method = method.to_uppercase();
             let path = path.replace("{app}", "web").replace("{host}", "lab");
             let path = path.replace("{entry}", "beacon").replace("{id}", "x");
+            let path = path.replace("{node}", "pve1");
             let body = match path.as_str() {
                 "/api/apps/" if method == "POST" => APP.to_owned(),
                 "/api/apps/web/action" => action("stop"),
                 "/api/proxmox/hosts" | "/api/proxmox/hosts/probe" if method == "POST" => {
                     HOST.to_owned()
                 }
+                "/api/ports/free" => "{}".to_owned(),
+                "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
                 _ => String::new(),
             };
             for token in [None, Some("wrong")] {

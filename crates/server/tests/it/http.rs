@@ -1,7 +1,7 @@
 //! The API's manners: who is let in, and what an error looks like, whatever went wrong.
-use crate::support::world;
+use crate::support::{World, world};
 
-const PROTECTED: [(&str, &str); 18] = [
+const PROTECTED: [(&str, &str); 23] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),
@@ -20,6 +20,11 @@ const PROTECTED: [(&str, &str); 18] = [
     ("POST", "/api/proxmox/hosts"),
     ("POST", "/api/proxmox/hosts/probe"),
     ("DELETE", "/api/proxmox/hosts/x"),
+    ("PATCH", "/api/proxmox/hosts/x"),
+    ("DELETE", "/api/proxmox/hosts/x/nodes/y"),
+    ("GET", "/api/proxmox/nodes"),
+    ("GET", "/api/ports"),
+    ("POST", "/api/ports/free"),
 ];
 
 #[tokio::test]
@@ -134,24 +139,84 @@ async fn every_error_is_the_same_envelope() {
             "host_not_found",
         ),
     ];
-    for (method, path, body, status, code) in cases {
-        let answer = world.send(method, path, body).await;
-        let short = &body[..body.len().min(50)];
-        assert_eq!(answer.status, status, "{method} {path} {short}");
-        assert_eq!(answer.code(), code, "{method} {path} {short}");
-        let error = &answer.body["error"];
-        for part in ["message", "hint"] {
-            assert!(
-                error[part].as_str().is_some_and(|t| !t.is_empty()),
-                "{method} {path}: {part}"
-            );
-        }
-        assert!(error["fields"].is_object(), "{method} {path}");
-        assert_eq!(
-            answer.headers["content-type"], "application/json",
-            "{method} {path}"
+    for case in cases {
+        assert_envelope(&world, case).await;
+    }
+}
+
+#[tokio::test]
+async fn errors_about_hosts_and_nodes_name_what_is_not_there() {
+    let world = world().await;
+    let cases = [
+        ("GET", "/api/proxmox/nodes", "", 404, "no_host"),
+        (
+            "GET",
+            "/api/proxmox/nodes?host=nope",
+            "",
+            404,
+            "host_not_found",
+        ),
+        ("GET", "/api/proxmox/nodes?node=x", "", 400, "bad_query"),
+        ("GET", "/api/ports?port=x", "", 400, "bad_query"),
+        (
+            "POST",
+            "/api/ports/free",
+            r#"{"port":8100}"#,
+            404,
+            "not_found",
+        ),
+        (
+            "POST",
+            "/api/ports/free",
+            r#"{"now":true}"#,
+            400,
+            "unknown_field",
+        ),
+        (
+            "PATCH",
+            "/api/proxmox/hosts/nope",
+            r#"{"vmids":null}"#,
+            404,
+            "host_not_found",
+        ),
+        (
+            "PATCH",
+            "/api/proxmox/hosts/nope",
+            r#"{"label":"x"}"#,
+            400,
+            "unknown_field",
+        ),
+        (
+            "DELETE",
+            "/api/proxmox/hosts/nope/nodes/pve1",
+            "",
+            404,
+            "host_not_found",
+        ),
+    ];
+    for case in cases {
+        assert_envelope(&world, case).await;
+    }
+}
+
+async fn assert_envelope(world: &World, case: (&str, &str, &str, u16, &str)) {
+    let (method, path, body, status, code) = case;
+    let answer = world.send(method, path, body).await;
+    let short = &body[..body.len().min(50)];
+    assert_eq!(answer.status, status, "{method} {path} {short}");
+    assert_eq!(answer.code(), code, "{method} {path} {short}");
+    let error = &answer.body["error"];
+    for part in ["message", "hint"] {
+        assert!(
+            error[part].as_str().is_some_and(|t| !t.is_empty()),
+            "{method} {path}: {part}"
         );
     }
+    assert!(error["fields"].is_object(), "{method} {path}");
+    assert_eq!(
+        answer.headers["content-type"], "application/json",
+        "{method} {path}"
+    );
 }
 
 #[tokio::test]
@@ -306,4 +371,31 @@ async fn wrong_requests_for_apps_name_the_field() {
             answer.body
         );
     }
+}
+
+#[tokio::test]
+async fn ports_are_counted_and_one_can_be_asked_about() {
+    let world = world().await;
+    let list = world.send("GET", "/api/ports?port=8100", "").await;
+    assert_eq!(list.status, 200);
+    let public = &list.body["public"];
+    assert_eq!(
+        (&public["used"], &public["resting"]),
+        (&0.into(), &0.into())
+    );
+    let (first, last) = (
+        public["first"].as_u64().unwrap(),
+        public["last"].as_u64().unwrap(),
+    );
+    assert_eq!(public["free"], last - first + 1);
+    assert_eq!(list.body["asked"]["available"], true);
+    assert!(
+        list.body["gateway_error"].is_string(),
+        "there is no gateway"
+    );
+    let outside = world.send("GET", "/api/ports?port=22", "").await;
+    assert_eq!(outside.body["asked"]["available"], false);
+    assert_eq!(outside.body["asked"]["reason"], "it lies in neither range");
+    let freed = world.send("POST", "/api/ports/free", "{}").await;
+    assert_eq!(freed.body, serde_json::json!({ "freed": [] }));
 }

@@ -28,7 +28,7 @@ macro_rules! contract {
             apps: are_created_in_one_commit, keep_their_host_name_alone, same_key_gives_the_first,
                 of_an_unknown_host_are_refused, are_listed_page_by_page, keep_their_settings_sealed,
                 a_dropped_write_is_whole_or_nothing;
-            ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted,
+            ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted, rest_ends_when_a_person_says_so,
                 overlapping_ranges_share_no_port, any_sequence_follows_the_rule;
             queue: the_oldest_is_claimed_first, a_lease_keeps_others_away,
                 a_silent_holder_is_taken_over_as_seen, a_wait_gives_the_claim_back,

@@ -15,8 +15,8 @@ use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, GuestChange, NewLogLine};
 use proximity_store::records::{
-    Actor, AppRecord, Endpoint, Fence, HostRecord, LogLevel, NewApp, NewOperation, OperationRecord,
-    RequestKey, SshAccess, SshNode, TlsTrust,
+    Actor, AppRecord, Endpoint, Fence, HostPlacement, HostRecord, LogLevel, NewApp, NewOperation,
+    OperationRecord, RequestKey, SshAccess, SshNode, TlsTrust,
 };
 use proximity_store::{Store, StoreError};
 use secrecy::SecretString;
@@ -135,6 +135,8 @@ impl World {
             storage: "local".parse().unwrap(),
             template_storage: "local".parse().unwrap(),
             bridge: "vmbr0".parse().unwrap(),
+            placement: HostPlacement::default(),
+            known_nodes: Vec::new(),
             pve_version: "9.2.11".to_owned(),
             created_at: self.at(),
         }

@@ -124,6 +124,7 @@ pub(super) fn other_ways(nodes: &[NodeSeen], given: &Address) -> (Vec<OtherWay>,
 pub(super) mod tests {
     use proximity_domain::ids::HostId;
     use proximity_domain::time::Timestamp;
+    use proximity_store::records::HostPlacement;
     use secrecy::SecretString;
     use uuid::Uuid;
 
@@ -154,6 +155,8 @@ pub(super) mod tests {
             storage: "local".parse().unwrap(),
             template_storage: "local".parse().unwrap(),
             bridge: "vmbr0".parse().unwrap(),
+            placement: HostPlacement::default(),
+            known_nodes: Vec::new(),
             pve_version: "9.2.11".to_owned(),
             created_at: Timestamp(0),
         }

@@ -46,9 +46,11 @@ impl StepAction for DestroyContainer {
         }
         match cx.look(&guest).await? {
             Look::Absent if absent_everywhere(cx, &guest.place).await? => Ok(gone(cx, &guest)),
-            Look::Absent | Look::Ours { .. } | Look::BeingCreated | Look::Foreign(_) => {
-                Ok(Effects::default())
-            }
+            Look::Absent
+            | Look::Ours { .. }
+            | Look::BeingCreated
+            | Look::Foreign(_)
+            | Look::Stranger(_) => Ok(Effects::default()),
         }
     }
 }
@@ -87,8 +89,10 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, made: bool) -> Ste
                 Err(moved(&guest))
             };
         }
-        Look::Foreign(f) if made => return Err(StepError::Stuck(f)),
-        Look::Foreign(f) => {
+        // With our mark or MAC on it, it may be this very one with a factor changed.
+        Look::Foreign(f) => return Err(StepError::Stuck(f)),
+        Look::Stranger(f) if made => return Err(StepError::Stuck(f)),
+        Look::Stranger(f) => {
             let line = format!("{}; it was left alone", f.message);
             return Ok(Effects {
                 guests: vec![GuestChange::Gone { guest: guest.id }],

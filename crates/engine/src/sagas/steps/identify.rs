@@ -49,7 +49,7 @@ impl StepAction for Identify {
                     guest.place.node, guest.place.vmid
                 ),
             ))),
-            Look::Foreign(f) => Err(StepError::Failed(f)),
+            Look::Foreign(f) | Look::Stranger(f) => Err(StepError::Failed(f)),
         }
     }
 }

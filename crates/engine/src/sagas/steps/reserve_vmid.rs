@@ -1,5 +1,7 @@
 //! Chooses VMID, MAC and mark, and commits them as the guest's identity before anything is created.
 
+use std::collections::HashSet;
+
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
@@ -7,12 +9,13 @@ use proximity_domain::ids::{GuestId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::Mac;
 use proximity_domain::saga::StepRecord;
+use proximity_domain::vmids::VmidRange;
 use proximity_store::effects::{Effects, GuestChange};
 use serde_json::{Value, json};
 
 use crate::saga::{Cx, Done, Intent, StepAction, StepError, StepResult, pve_failure};
 
-/// How many ids are tried upwards from PVE's lowest free one.
+/// How many ids are tried upwards from PVE's lowest free one, or asked about in a range.
 const CANDIDATES: u32 = 1_000;
 
 pub(crate) struct ReserveVmid;
@@ -20,31 +23,8 @@ pub(crate) struct ReserveVmid;
 #[async_trait]
 impl StepAction for ReserveVmid {
     async fn intend(&self, cx: &Cx) -> StepResult<Intent> {
-        let vmid = choose_vmid(cx).await?;
-        let ids = &cx.engine.inner.parts.ids;
-        let nonce = ids.nonce();
-        let [.., a, b, c] = ids.nonce().to_be_bytes();
-        let identity = ContainerIdentity {
-            vmid,
-            mark: Mark {
-                installation: cx.store().installation(),
-                app: cx.app.id,
-                nonce,
-            },
-            net0_mac: Mac::with_pve_prefix([a, b, c]),
-            rootfs_volid: None,
-        };
-        let guest = NativeGuest {
-            id: GuestId(ids.uuid()),
-            app: cx.app.id,
-            created_by: cx.op.id,
-            place: ContainerRef {
-                host: cx.app.host,
-                node: cx.app.node.clone(),
-                vmid,
-            },
-            identity,
-        };
+        let vmid = choose_vmid(cx, &[]).await?;
+        let guest = new_guest(cx, vmid);
         let value = json!({
             "guest": guest.id, "vmid": vmid, "node": guest.place.node, "mac": guest.identity.net0_mac,
             "mark": guest.identity.mark.to_string(),
@@ -75,25 +55,104 @@ impl StepAction for ReserveVmid {
     }
 }
 
-/// PVE's lowest free id that no guest of ours on this cluster has reserved.
-pub(super) async fn choose_vmid(cx: &Cx) -> StepResult<Vmid> {
-    let read = cx.cluster.read();
-    let lowest = read
-        .next_id(None)
-        .await
-        .map_err(|e| pve_failure("asking PVE for a free VMID", &e))?;
-    let held: std::collections::HashSet<Vmid> = cx
+/// An identity for a container that does not exist yet: mark and MAC are drawn at random.
+pub(super) fn new_guest(cx: &Cx, vmid: Vmid) -> NativeGuest {
+    let ids = &cx.engine.inner.parts.ids;
+    let nonce = ids.nonce();
+    let [.., a, b, c] = ids.nonce().to_be_bytes();
+    NativeGuest {
+        id: GuestId(ids.uuid()),
+        app: cx.app.id,
+        created_by: cx.op.id,
+        place: ContainerRef {
+            host: cx.app.host,
+            node: cx.app.node.clone(),
+            vmid,
+        },
+        identity: ContainerIdentity {
+            vmid,
+            mark: Mark {
+                installation: cx.store().installation(),
+                app: cx.app.id,
+                nonce,
+            },
+            net0_mac: Mac::with_pve_prefix([a, b, c]),
+            rootfs_volid: None,
+        },
+    }
+}
+
+/// A VMID that is free now, that no guest of ours on this cluster has reserved, and that is not among `avoid`: the lowest of
+/// the host's range, or of PVE's own if it has none. Only the create call makes it ours.
+pub(super) async fn choose_vmid(cx: &Cx, avoid: &[Vmid]) -> StepResult<Vmid> {
+    let held: HashSet<Vmid> = cx
         .store()
         .host_guests(cx.app.host)
         .await?
         .into_iter()
         .map(|g| g.identity.vmid)
         .collect();
+    match cx.cluster.host().placement.vmids {
+        Some(range) => from_range(cx, range, &held, avoid).await,
+        None => from_pve(cx, &held, avoid).await,
+    }
+}
+
+async fn from_range(
+    cx: &Cx,
+    range: VmidRange,
+    held: &HashSet<Vmid>,
+    avoid: &[Vmid],
+) -> StepResult<Vmid> {
+    let read = cx.cluster.read();
+    let rows = read.resources_vm().await;
+    let rows = rows.map_err(|e| pve_failure("listing the guests", &e))?;
+    // What the token may not see is not listed; asking about the very number tells.
+    let mut used: HashSet<Vmid> = rows.into_iter().map(|row| row.vmid).collect();
+    used.extend(avoid);
+    for _ in 0..CANDIDATES {
+        let out = used.union(held).copied().collect();
+        let Some(candidate) = range.lowest_free(&out) else {
+            break;
+        };
+        match read.next_id(Some(candidate)).await {
+            Ok(free) => return Ok(free),
+            Err(e) if e.is_vmid_taken() => used.insert(candidate),
+            Err(e) => return Err(pve_failure("asking PVE for a free VMID", &e)),
+        };
+    }
+    // The number that was just lost to somebody else is still on our record, but not ours.
+    let ours: HashSet<Vmid> = held
+        .iter()
+        .filter(|v| !avoid.contains(v))
+        .copied()
+        .collect();
+    let count = |all: &HashSet<Vmid>| all.iter().filter(|v| range.contains(**v)).count();
+    Err(StepError::Failed(Failure::new(
+        "vmids_exhausted",
+        format!(
+            "no VMID of {range} is free: {} in use in the cluster, {} held by Proximity's own apps",
+            count(&used),
+            count(&ours),
+        ),
+        format!(
+            "widen it with: proximity hosts set {} --vmids FIRST-LAST, or remove containers",
+            cx.cluster.label()
+        ),
+    )))
+}
+
+async fn from_pve(cx: &Cx, held: &HashSet<Vmid>, avoid: &[Vmid]) -> StepResult<Vmid> {
+    let read = cx.cluster.read();
+    let lowest = read
+        .next_id(None)
+        .await
+        .map_err(|e| pve_failure("asking PVE for a free VMID", &e))?;
     for n in lowest.get()..lowest.get().saturating_add(CANDIDATES) {
         let Ok(candidate) = Vmid::try_from(n) else {
             break;
         };
-        if held.contains(&candidate) {
+        if held.contains(&candidate) || avoid.contains(&candidate) {
             continue;
         }
         if candidate == lowest {

@@ -34,7 +34,7 @@ impl StepAction for ShutDown {
                 });
             }
             Look::Ours { .. } => {}
-            Look::Absent | Look::BeingCreated | Look::Foreign(_) => {
+            Look::Absent | Look::BeingCreated | Look::Foreign(_) | Look::Stranger(_) => {
                 cx.must_be_ours(&guest).await?;
             }
         }

@@ -67,7 +67,9 @@ pub(crate) async fn observed_status(cx: &Cx) -> StepResult<Status> {
             };
             status_after(cx, event).await
         }
-        Look::Absent | Look::BeingCreated | Look::Foreign(_) => failed_status(cx).await,
+        Look::Absent | Look::BeingCreated | Look::Foreign(_) | Look::Stranger(_) => {
+            failed_status(cx).await
+        }
     }
 }
 

@@ -19,7 +19,7 @@ impl StepAction for Unprotect {
         };
         let was = match cx.look(&guest).await? {
             Look::Ours { seen, .. } => seen.protection,
-            Look::Absent | Look::BeingCreated | Look::Foreign(_) => false,
+            Look::Absent | Look::BeingCreated | Look::Foreign(_) | Look::Stranger(_) => false,
         };
         Ok(Intent {
             value: json!({ "was_protected": was }),

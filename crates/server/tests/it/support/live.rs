@@ -95,6 +95,15 @@ impl Live {
         self.send("GET", &location, "").await
     }
 
+    /// The lab is remembered to have had this node as well.
+    pub(crate) async fn know_node(&self, node: &str) {
+        let mut lab = self.world.store.hosts().await.unwrap().remove(0);
+        lab.known_nodes.push(node.parse().unwrap());
+        let actor = &self.world.actor;
+        let now = RealClock.now();
+        self.world.store.update_host(lab, actor, now).await.unwrap();
+    }
+
     /// Another entry, without apps.
     pub(crate) async fn add_spare_host(&self) {
         let lab = self.world.store.hosts().await.unwrap().remove(0);

@@ -21,7 +21,9 @@ use proximity_engine::seams::{
     Connect, Connection, HttpAnswer, IdSource, Ingress, IngressError, Probe, RouteSpec, RouteView,
 };
 use proximity_server::{EventLimits, Metrics, ServerParts, openapi_document, router, token_hash};
-use proximity_store::records::{Actor, HostRecord, NewApp, NewOperation, TokenRecord};
+use proximity_store::records::{
+    Actor, HostPlacement, HostRecord, NewApp, NewOperation, TokenRecord,
+};
 use proximity_store::{Store, StoreOptions};
 use proximity_testkit::contract::{Contract, Exchange};
 use serde_json::Value;
@@ -178,6 +180,8 @@ pub(crate) async fn add_host_to(store: &Store, number: u16) -> HostId {
         storage: "local".parse().unwrap(),
         template_storage: "local".parse().unwrap(),
         bridge: "vmbr0".parse().unwrap(),
+        placement: HostPlacement::default(),
+        known_nodes: Vec::new(),
         pve_version: "9.2".to_owned(),
         created_at: SetClock.now(),
     };

@@ -12,7 +12,7 @@ use proximity_domain::operation::OperationKind;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::records::{
-    Actor, Endpoint, HostRecord, NewApp, NewOperation, SshAccess, SshNode, TlsTrust,
+    Actor, Endpoint, HostPlacement, HostRecord, NewApp, NewOperation, SshAccess, SshNode, TlsTrust,
 };
 use proximity_store::{Store, StoreOptions};
 use serde_json::json;
@@ -92,6 +92,8 @@ impl Things {
             storage: "local".parse()?,
             template_storage: "local".parse()?,
             bridge: "vmbr0".parse()?,
+            placement: HostPlacement::default(),
+            known_nodes: Vec::new(),
             pve_version: "9.2.11".to_owned(),
             created_at: self.now(),
         })

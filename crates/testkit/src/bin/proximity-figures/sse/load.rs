@@ -12,7 +12,9 @@ use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
-use proximity_store::records::{Actor, Endpoint, HostRecord, NewApp, NewOperation, TlsTrust};
+use proximity_store::records::{
+    Actor, Endpoint, HostPlacement, HostRecord, NewApp, NewOperation, TlsTrust,
+};
 use proximity_store::{Store, StoreOptions};
 use secrecy::SecretString;
 use serde_json::{Value, json};
@@ -163,6 +165,8 @@ fn host() -> Result<HostRecord> {
         storage: "local".parse()?,
         template_storage: "local".parse()?,
         bridge: "vmbr0".parse()?,
+        placement: HostPlacement::default(),
+        known_nodes: Vec::new(),
         pve_version: "9.2.11".to_owned(),
         created_at: NOW,
     })

@@ -1,0 +1,222 @@
+use super::*;
+
+const ASK: Resources = Resources {
+    memory_mib: 512,
+    cores: 2,
+    disk_gib: 4,
+};
+
+fn need() -> Need {
+    Need {
+        resources: ASK,
+        template: "debian-12".to_owned(),
+    }
+}
+
+fn figures(free_memory_mib: u64) -> Figures {
+    Figures {
+        memory_mib: 4096,
+        free_memory_mib,
+        cpus: 4,
+        storage: StorageState::Usable { free_gib: 50 },
+        has_bridge: true,
+        has_template: true,
+    }
+}
+
+fn node(name: &str, free_memory_mib: u64) -> NodeCapacity {
+    NodeCapacity {
+        host: "home".parse().unwrap(),
+        node: name.parse().unwrap(),
+        state: NodeState::Up(figures(free_memory_mib)),
+        excluded: false,
+        promised_memory_mib: 0,
+        promised_disk_gib: 0,
+    }
+}
+
+fn with(change: impl FnOnce(&mut Figures)) -> NodeCapacity {
+    let mut figures = figures(2000);
+    change(&mut figures);
+    NodeCapacity {
+        state: NodeState::Up(figures),
+        ..node("a", 0)
+    }
+}
+
+fn promised(name: &str, free: u64, promised_memory_mib: u64) -> NodeCapacity {
+    NodeCapacity {
+        promised_memory_mib,
+        ..node(name, free)
+    }
+}
+
+#[test]
+fn the_freest_node_after_promises_is_taken() {
+    let cases: &[(&str, Vec<NodeCapacity>, usize)] = &[
+        ("most free", vec![node("a", 1000), node("b", 3000)], 1),
+        ("first of equals", vec![node("b", 900), node("a", 900)], 1),
+        (
+            "promises count",
+            vec![promised("a", 3000, 2500), node("b", 1000)],
+            1,
+        ),
+        (
+            "a fuller one that fits before a freer one that lacks something",
+            vec![with(|f| f.has_template = false), node("b", 600)],
+            1,
+        ),
+        (
+            "nodes of other clusters are nodes as well",
+            vec![
+                node("a", 1000),
+                NodeCapacity {
+                    host: "work".parse().unwrap(),
+                    ..node("a", 2000)
+                },
+            ],
+            1,
+        ),
+        ("exactly enough", vec![node("a", 512)], 0),
+        (
+            "exactly enough after promises",
+            vec![promised("a", 1024, 512)],
+            0,
+        ),
+    ];
+    for (what, nodes, expected) in cases {
+        assert_eq!(place(nodes, &need()), Ok(*expected), "{what}");
+    }
+}
+
+/// A deploy after the other, none of which PVE shows yet: they spread.
+#[test]
+fn deploys_under_way_spread_over_the_nodes() {
+    let mut nodes = [node("a", 4000), node("b", 4000), node("c", 4000)];
+    for _ in 0..21 {
+        let chosen = place(&nodes, &need()).unwrap();
+        nodes[chosen].promised_memory_mib += ASK.memory_mib;
+    }
+    let promised: Vec<u64> = nodes.iter().map(|n| n.promised_memory_mib).collect();
+    assert_eq!(promised, [7 * 512; 3]);
+    let full = place(&nodes, &need()).unwrap_err();
+    assert_eq!(full.code(), "memory_short");
+}
+
+fn each_lack() -> Vec<(NodeCapacity, &'static str, &'static str)> {
+    let state = |state| NodeCapacity {
+        state,
+        ..node("a", 0)
+    };
+    let disk = |free_gib, promised_disk_gib| NodeCapacity {
+        promised_disk_gib,
+        ..with(|f| f.storage = StorageState::Usable { free_gib })
+    };
+    vec![
+        (state(NodeState::Offline), "no_node_online", "is offline"),
+        (
+            state(NodeState::Silent("no answer".to_owned())),
+            "no_node_online",
+            "could not be read: no answer",
+        ),
+        (
+            NodeCapacity {
+                excluded: true,
+                ..node("a", 2000)
+            },
+            "nodes_excluded",
+            "is excluded from new apps",
+        ),
+        (
+            with(|f| f.memory_mib = 256),
+            "memory_above_node",
+            "has 256 MiB of memory in all",
+        ),
+        (node("a", 511), "memory_short", "has 511 MiB of memory free"),
+        (
+            promised("a", 1023, 512),
+            "memory_short",
+            "has 1023 MiB of memory free, 512 of them promised to deploys under way",
+        ),
+        (
+            with(|f| f.cpus = 1),
+            "cores_above_node",
+            "has 1 CPU threads",
+        ),
+        (
+            with(|f| f.has_template = false),
+            "template_missing",
+            "does not have the template debian-12",
+        ),
+        (
+            with(|f| f.storage = StorageState::Absent),
+            "storage_missing",
+            "does not have the storage",
+        ),
+        (
+            with(|f| f.storage = StorageState::Inactive),
+            "storage_missing",
+            "cannot use the storage now",
+        ),
+        (disk(3, 0), "storage_full", "has 3 GiB free on the storage"),
+        (
+            disk(7, 4),
+            "storage_full",
+            "has 7 GiB free on the storage, 4 of them promised to deploys under way",
+        ),
+        (
+            with(|f| f.has_bridge = false),
+            "bridge_missing",
+            "does not have the bridge, or it is down",
+        ),
+    ]
+}
+
+#[test]
+fn each_lack_is_named_and_has_a_code() {
+    for (node, code, text) in each_lack() {
+        let refusal = place(&[node], &need()).unwrap_err();
+        assert_eq!(refusal.code(), code);
+        assert!(Lack::ALL_CODES.contains(&code));
+        let said = refusal.to_string();
+        assert_eq!(
+            said,
+            format!("no node can take 512 MiB of memory, 2 cores and 4 GiB of disk: home/a {text}")
+        );
+    }
+}
+
+#[test]
+fn nodes_that_are_off_do_not_hide_what_the_others_lack() {
+    let off = NodeCapacity {
+        state: NodeState::Offline,
+        ..node("z", 0)
+    };
+    let mixed = |nodes: &[NodeCapacity]| place(nodes, &need()).unwrap_err().code();
+    assert_eq!(mixed(&[off.clone(), node("a", 1)]), "memory_short");
+    assert_eq!(
+        mixed(&[off, node("a", 1), with(|f| f.has_bridge = false)]),
+        "no_node_fits"
+    );
+    assert_eq!(mixed(&[]), "no_node_online");
+}
+
+#[test]
+fn a_node_says_everything_it_lacks() {
+    let poor = with(|f| {
+        f.cpus = 1;
+        f.has_bridge = false;
+    });
+    assert_eq!(
+        sentence(&lacks(&poor, &need())),
+        "has 1 CPU threads and does not have the bridge, or it is down"
+    );
+}
+
+#[test]
+fn a_long_refusal_is_cut() {
+    let nodes: Vec<NodeCapacity> = (0..12).map(|i| node(&format!("n{i}"), 1)).collect();
+    let said = place(&nodes, &need()).unwrap_err();
+    assert_eq!(said.nodes.len(), 12);
+    assert!(said.to_string().ends_with("; and 4 more"), "{said}");
+}

@@ -1,0 +1,137 @@
+//! Changing where a host entry lets new containers go, and forgetting a node that left its cluster.
+
+use proximity_domain::event::EventKind;
+use proximity_domain::names::NodeName;
+use proximity_domain::vmids::VmidRange;
+use proximity_store::records::{Actor, HostRecord};
+
+use super::wish::invalid;
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// What to change of a host entry; what is absent stays.
+#[derive(Debug, Clone, Default)]
+pub struct ChangeHost {
+    /// `Some(None)`: PVE chooses the numbers again.
+    pub vmids: Option<Option<String>>,
+    /// All nodes that get no new containers.
+    pub excluded_nodes: Option<Vec<String>>,
+}
+
+impl Engine {
+    /// Changes a host entry, by label or id. Containers that exist stay where they are, and keep their numbers.
+    ///
+    /// # Errors
+    /// No such host; a value that breaks its rule; a node the cluster is not known to have.
+    pub async fn change_host(
+        &self,
+        actor: &Actor,
+        host: &str,
+        request: ChangeHost,
+    ) -> Result<HostRecord, EngineError> {
+        let _one_at_a_time = self.inner.host_changes.lock().await;
+        let mut record = self.named_host(host).await?;
+        if let Some(vmids) = request.vmids {
+            let range = vmids.map(|text| text.parse::<VmidRange>()).transpose();
+            record.placement.vmids = range.map_err(|e| invalid("vmids", e.to_string()))?;
+        }
+        if let Some(names) = request.excluded_nodes {
+            record.placement.excluded_nodes = excluded(&record, &names)?;
+        }
+        self.store()
+            .change_host(
+                record.clone(),
+                EventKind::HostUpdated,
+                "host.update",
+                actor,
+                self.now(),
+            )
+            .await?;
+        self.inner.clusters.forget(record.id).await;
+        Ok(record)
+    }
+
+    /// Says that a node has left its cluster for good: from then on a listing without it is complete again, and what was on
+    /// it may be taken for gone.
+    ///
+    /// # Errors
+    /// No such host or node; the cluster cannot be asked, or still lists the node; containers of ours are recorded there.
+    pub async fn forget_node(
+        &self,
+        actor: &Actor,
+        host: &str,
+        node: &str,
+    ) -> Result<HostRecord, EngineError> {
+        let _one_at_a_time = self.inner.host_changes.lock().await;
+        let mut record = self.named_host(host).await?;
+        if !record.known_nodes.iter().any(|n| n.as_str() == node) {
+            return Err(EngineError::NotFound {
+                what: "node",
+                name: node.to_owned(),
+            });
+        }
+        let cluster = self.inner.clusters.get(record.id).await?;
+        let status = cluster
+            .read()
+            .cluster_status()
+            .await
+            .map_err(|e| crate::commands::upstream(cluster.label(), &e))?;
+        if status.nodes.iter().any(|n| n.name.as_str() == node) {
+            return Err(EngineError::NodeInUse {
+                node: node.to_owned(),
+                why: "its cluster still lists it".to_owned(),
+            });
+        }
+        let guests = self.store().host_guests(record.id).await?;
+        let there = guests.iter().filter(|g| g.place.node.as_str() == node);
+        match there.count() {
+            0 => {}
+            count => {
+                return Err(EngineError::NodeInUse {
+                    node: node.to_owned(),
+                    why: format!("{count} container(s) of Proximity are recorded on it"),
+                });
+            }
+        }
+        record.known_nodes.retain(|n| n.as_str() != node);
+        record
+            .placement
+            .excluded_nodes
+            .retain(|n| n.as_str() != node);
+        self.store()
+            .change_host(
+                record.clone(),
+                EventKind::HostNodeForgotten,
+                "host.forget_node",
+                actor,
+                self.now(),
+            )
+            .await?;
+        self.inner.clusters.forget(record.id).await;
+        Ok(record)
+    }
+}
+
+fn excluded(host: &HostRecord, names: &[String]) -> Result<Vec<NodeName>, EngineError> {
+    let mut nodes = Vec::with_capacity(names.len());
+    for name in names {
+        let node: NodeName = name
+            .parse()
+            .map_err(|e| invalid("excluded_nodes", format!("{e}")))?;
+        if !host.known_nodes.contains(&node) {
+            let known: Vec<&str> = host.known_nodes.iter().map(NodeName::as_str).collect();
+            return Err(invalid(
+                "excluded_nodes",
+                format!(
+                    "host {} has no node {node}; it has {}",
+                    host.label,
+                    known.join(", ")
+                ),
+            ));
+        }
+        nodes.push(node);
+    }
+    nodes.sort_unstable();
+    nodes.dedup();
+    Ok(nodes)
+}

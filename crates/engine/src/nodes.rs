@@ -1,0 +1,248 @@
+//! The nodes of a cluster as they are right now, and what deploys under way have been promised there.
+//!
+//! Nothing here is kept: a decision about placement reads again. PVE's own list of nodes lags up to 10 s behind, so each
+//! node that is online is asked itself.
+
+use std::collections::HashMap;
+
+use futures::{StreamExt, stream};
+use proximity_domain::app::StatusLabel;
+use proximity_domain::ids::HostId;
+use proximity_domain::names::NodeName;
+use proximity_domain::place::{Figures, NodeCapacity, NodeState, StorageState};
+use proximity_pve::error::Error as PveError;
+use proximity_pve::node::NodeRow;
+use proximity_pve::storage::{Content, Storage};
+use proximity_store::Store;
+use proximity_store::error::StoreError;
+use proximity_store::records::HostRecord;
+use proximity_store::views::AppFilter;
+
+use crate::catalog::OsTemplate;
+use crate::cluster::Cluster;
+
+/// Nodes of one cluster asked at the same time: PVE's proxy has three workers, and others need them too.
+const QUESTIONS: usize = 3;
+/// Apps read at once.
+const PAGE: u32 = 500;
+const GIB: u64 = 1 << 30;
+
+/// One node as seen now.
+#[derive(Debug, Clone)]
+pub(crate) struct NodeLook {
+    pub(crate) node: NodeName,
+    pub(crate) online: bool,
+    /// What it told, or why it did not; nothing if it is off.
+    pub(crate) told: Option<Result<Told, String>>,
+}
+
+/// What an online node told of itself.
+#[derive(Debug, Clone)]
+pub(crate) struct Told {
+    /// e.g. `9.2.11`.
+    pub(crate) pve_version: Option<String>,
+    pub(crate) memory_bytes: u64,
+    pub(crate) memory_used_bytes: u64,
+    pub(crate) cpus: u32,
+    /// Fraction of its CPUs in use; from PVE's list, up to 10 s old.
+    pub(crate) cpu: Option<f64>,
+    /// The host entry's storage, if the node has it for containers.
+    pub(crate) storage: Option<Storage>,
+    pub(crate) has_bridge: bool,
+    /// Templates on the host entry's template storage that match; all of them if none was asked for.
+    pub(crate) templates: Vec<String>,
+}
+
+/// Asks the cluster for its nodes, and each online one for what it has.
+///
+/// # Errors
+/// The list of nodes could not be read. A node that does not answer is in the list, with the reason.
+pub(crate) async fn look(
+    cluster: &Cluster,
+    template: Option<&OsTemplate>,
+) -> Result<Vec<NodeLook>, PveError> {
+    let rows = cluster.read().nodes().await?;
+    Ok(stream::iter(rows)
+        .map(|row| async move {
+            let told = if row.online {
+                Some(
+                    ask(cluster, &row, template)
+                        .await
+                        .map_err(|e| e.to_string()),
+                )
+            } else {
+                None
+            };
+            NodeLook {
+                node: row.node,
+                online: row.online,
+                told,
+            }
+        })
+        .buffered(QUESTIONS)
+        .collect()
+        .await)
+}
+
+async fn ask(
+    cluster: &Cluster,
+    row: &NodeRow,
+    template: Option<&OsTemplate>,
+) -> Result<Told, PveError> {
+    let (read, host, node) = (cluster.read(), cluster.host(), &row.node);
+    let status = read.node_status(node).await?;
+    let storages = read.storages(node).await?;
+    let bridges = read.bridges(node).await?;
+    let templates = match template {
+        Some(wanted) => templates(cluster, node, wanted).await?,
+        None => Vec::new(),
+    };
+    Ok(Told {
+        pve_version: status.pve_version.as_deref().map(short_version),
+        memory_bytes: status.memory.total_bytes,
+        memory_used_bytes: status.memory.used_bytes,
+        cpus: u32::try_from(status.cpus.threads).unwrap_or(u32::MAX),
+        cpu: row.cpu,
+        storage: storages
+            .into_iter()
+            .find(|s| s.name == host.storage && s.holds(Content::RootDir)),
+        has_bridge: bridges.iter().any(|b| b.name == host.bridge && b.active),
+        templates,
+    })
+}
+
+/// `pve-manager/9.2.11/14a22df` → `9.2.11`.
+fn short_version(text: &str) -> String {
+    let mut parts = text.split('/');
+    match (parts.next(), parts.next()) {
+        (Some("pve-manager"), Some(version)) => version.to_owned(),
+        _ => text.to_owned(),
+    }
+}
+
+/// Matching templates on the host entry's template storage of one node, by name.
+pub(crate) async fn templates(
+    cluster: &Cluster,
+    node: &NodeName,
+    template: &OsTemplate,
+) -> Result<Vec<String>, PveError> {
+    let storage = &cluster.host().template_storage;
+    let rows = cluster
+        .read()
+        .storage_content(node, storage, Content::Template)
+        .await?;
+    let mut found: Vec<String> = rows
+        .into_iter()
+        .map(|row| row.volid.to_string())
+        .filter(|volid| template.matches(volid))
+        .collect();
+    found.sort();
+    Ok(found)
+}
+
+impl NodeLook {
+    /// As the rule of placement takes it.
+    pub(crate) fn capacity(&self, host: &HostRecord, promised: &Promises) -> NodeCapacity {
+        let state = match &self.told {
+            None => NodeState::Offline,
+            Some(Err(why)) => NodeState::Silent(why.clone()),
+            Some(Ok(told)) => NodeState::Up(told.figures()),
+        };
+        let shared = match &self.told {
+            Some(Ok(told)) => told.storage.as_ref().is_some_and(|s| s.shared),
+            Some(Err(_)) | None => false,
+        };
+        NodeCapacity {
+            host: host.label.clone(),
+            node: self.node.clone(),
+            state,
+            excluded: host.placement.excluded_nodes.contains(&self.node),
+            promised_memory_mib: promised.memory_mib(host.id, &self.node),
+            promised_disk_gib: promised.disk_gib(host.id, (!shared).then_some(&self.node)),
+        }
+    }
+}
+
+impl Told {
+    fn figures(&self) -> Figures {
+        let mib = |bytes: u64| bytes >> 20;
+        Figures {
+            memory_mib: mib(self.memory_bytes),
+            free_memory_mib: mib(self.memory_bytes.saturating_sub(self.memory_used_bytes)),
+            cpus: self.cpus,
+            storage: match &self.storage {
+                None => StorageState::Absent,
+                Some(s) if !s.active || !s.enabled => StorageState::Inactive,
+                Some(s) => StorageState::Usable {
+                    free_gib: s.available_bytes.unwrap_or(0) / GIB,
+                },
+            },
+            has_bridge: self.has_bridge,
+            has_template: !self.templates.is_empty(),
+        }
+    }
+}
+
+/// What deploys under way take when they are done, and PVE does not show yet.
+#[derive(Debug, Default)]
+pub(crate) struct Promises(HashMap<(HostId, NodeName), Promised>);
+
+#[derive(Debug, Default, Clone, Copy)]
+struct Promised {
+    memory_mib: u64,
+    disk_gib: u64,
+}
+
+impl Promises {
+    /// Reads the apps that are being deployed.
+    pub(crate) async fn read(store: &Store) -> Result<Self, StoreError> {
+        let mut all = Self::default();
+        for page in 1.. {
+            let filter = AppFilter {
+                status: Some(StatusLabel::Deploying),
+                page,
+                per_page: PAGE,
+                ..AppFilter::default()
+            };
+            let (apps, _) = store.apps(filter).await?;
+            let last = apps.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
+            for app in apps {
+                let there = all.0.entry((app.host, app.node)).or_default();
+                there.memory_mib += app.resources.memory_mib;
+                there.disk_gib += u64::from(app.resources.disk_gib);
+            }
+            if last {
+                break;
+            }
+        }
+        Ok(all)
+    }
+
+    pub(crate) fn memory_mib(&self, host: HostId, node: &NodeName) -> u64 {
+        let there = self.0.get(&(host, node.clone()));
+        there.map_or(0, |p| p.memory_mib)
+    }
+
+    /// On one node, or on all of a cluster: a shared storage is the same for all its nodes.
+    fn disk_gib(&self, host: HostId, node: Option<&NodeName>) -> u64 {
+        let counts = |place: &(HostId, NodeName)| {
+            place.0 == host && node.is_none_or(|node| place.1 == *node)
+        };
+        let there = self.0.iter().filter(|(place, _)| counts(place));
+        there.map(|(_, p)| p.disk_gib).sum()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_version_is_cut_out_of_the_packages_name() {
+        assert_eq!(
+            short_version("pve-manager/9.2.11/14a22df35955d97d"),
+            "9.2.11"
+        );
+        assert_eq!(short_version("something else"), "something else");
+    }
+}

@@ -1,0 +1,183 @@
+//! Containers that HA or a person moved to another node, and nodes that are gone.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
+
+use proximity_domain::event::EventKind;
+use proximity_domain::operation::OperationState;
+use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::route_sweep::sweep;
+use proximity_engine::seams::Ingress;
+use proximity_pve_emulator::core::{Access, Reach};
+use proximity_store::records::AppRecord;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::world::{TestWorld, WorldParts};
+
+async fn deployed() -> (TestWorld, AppRecord, u32) {
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full)],
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "web".to_owned(),
+        node: Some("pve2".to_owned()),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let op = w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(op.state, OperationState::Succeeded);
+    let guest = w.store.native_guests(app.id).await.unwrap().pop().unwrap();
+    let app = w.store.app(app.id).await.unwrap().unwrap();
+    (w, app, guest.identity.vmid.get())
+}
+
+async fn act(w: &TestWorld, action: Action) -> OperationState {
+    let op = w.engine.act(&w.actor, "web", action).await.unwrap();
+    w.settled(op.id).await.unwrap().state
+}
+
+async fn node_of(w: &TestWorld, app: &AppRecord) -> (String, String) {
+    let guest = w.store.native_guests(app.id).await.unwrap().pop().unwrap();
+    let app = w.store.app(app.id).await.unwrap().unwrap();
+    (guest.place.node.to_string(), app.node.to_string())
+}
+
+async fn moves(w: &TestWorld) -> Vec<serde_json::Value> {
+    let events = w.store.events(0, 1_000).await.unwrap();
+    let moved = events
+        .into_iter()
+        .filter(|(_, _, e, _, _)| e.kind == EventKind::GuestMoved);
+    moved.map(|(_, _, e, _, _)| e.body).collect()
+}
+
+fn remove() -> Action {
+    Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+    }
+}
+
+#[tokio::test]
+async fn a_moved_container_is_followed_by_every_kind_of_act() {
+    let (w, app, vmid) = deployed().await;
+    let acts = [
+        (Action::Stop { force: false }, "pve3"),
+        (Action::Start, "pve1"),
+        (Action::Restart { force: false }, "pve2"),
+    ];
+    for (i, (action, node)) in acts.into_iter().enumerate() {
+        w.pve.meddle(|world| world.move_guest(vmid, node));
+        assert_eq!(
+            act(&w, action).await,
+            OperationState::Succeeded,
+            "to {node}"
+        );
+        assert_eq!(node_of(&w, &app).await, (node.to_owned(), node.to_owned()));
+        let moves = moves(&w).await;
+        assert_eq!(moves.len(), i + 1, "one event per move");
+        assert_eq!(moves[i]["to"], *node);
+    }
+    w.pve.meddle(|world| world.move_guest(vmid, "pve3"));
+    assert_eq!(act(&w, remove()).await, OperationState::Succeeded);
+    assert!(w.pve.guests.vmids().is_empty());
+    assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
+}
+
+/// The node is dead, and HA has brought its container up elsewhere: reading from the dead node fails, the list tells.
+#[tokio::test]
+async fn a_container_of_a_dead_node_is_followed_where_ha_put_it() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| {
+        world.node_mut("pve2").unwrap().reach = Reach::Refused;
+        world.move_guest(vmid, "pve3");
+    });
+    assert_eq!(
+        act(&w, Action::Restart { force: false }).await,
+        OperationState::Succeeded
+    );
+    assert_eq!(node_of(&w, &app).await.0, "pve3");
+}
+
+/// The node is dead and nothing was moved: unknown, never missing. Not even what to call the app's status can be read.
+#[tokio::test]
+async fn a_container_of_a_dead_node_is_not_taken_for_gone() {
+    let (w, app, _) = deployed().await;
+    w.pve
+        .meddle(|world| world.node_mut("pve2").unwrap().reach = Reach::Refused);
+    let state = act(&w, remove()).await;
+    let OperationState::Stuck { failure, .. } = state else {
+        panic!("{state:?}")
+    };
+    assert_eq!(failure.code, "pve_node_unreachable");
+    assert_eq!(w.store.native_guests(app.id).await.unwrap().len(), 1);
+    let changes = w.pve.changes();
+    assert!(
+        !changes.iter().any(|c| c.starts_with("DELETE")),
+        "{changes:?}"
+    );
+}
+
+/// Another container has our number on another node: not ours, no call.
+#[tokio::test]
+async fn a_stranger_elsewhere_with_our_number_is_not_followed() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| world.forget_guest(vmid));
+    w.pve.stranger_creates("pve3", vmid).await;
+    let before = w.pve.changes().len();
+    let state = act(&w, Action::Stop { force: true }).await;
+    let OperationState::Failed { failure } = state else {
+        panic!("{state:?}")
+    };
+    assert_eq!(failure.code, "identity_conflict");
+    assert_eq!(w.pve.changes().len(), before);
+    assert_eq!(node_of(&w, &app).await.0, "pve2");
+    assert!(moves(&w).await.is_empty());
+}
+
+/// The sweep finds the address of a moved container as well.
+#[tokio::test]
+async fn the_route_of_a_moved_container_is_kept() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| world.move_guest(vmid, "pve1"));
+    w.routes.withdraw(app.id).await.unwrap();
+    assert_eq!(sweep(&w.engine).await.unwrap(), 1);
+    assert_eq!(w.routes.routes().await.unwrap().len(), 1);
+    assert_eq!(node_of(&w, &app).await.0, "pve1");
+    assert_eq!(moves(&w).await.len(), 1);
+}
+
+/// A listing that lacks a node we know of proves nothing, until a person says that the node is gone for good.
+#[tokio::test]
+async fn absence_needs_every_node_we_know_of() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| {
+        world.forget_guest(vmid);
+        world.remove_node("pve3");
+    });
+    let state = act(&w, remove()).await;
+    let OperationState::Failed { failure } = state else {
+        panic!("{state:?}")
+    };
+    assert_eq!(failure.code, "view_incomplete");
+    assert!(
+        failure.message.contains("does not list pve3"),
+        "{failure:?}"
+    );
+    assert!(w.store.app(app.id).await.unwrap().is_some());
+
+    let listed = w.engine.forget_node(&w.actor, "lab", "pve1").await;
+    assert_eq!(listed.unwrap_err().code(), "node_in_use");
+    let unknown = w.engine.forget_node(&w.actor, "lab", "pve9").await;
+    assert_eq!(unknown.unwrap_err().code(), "not_found");
+    let host = w.engine.forget_node(&w.actor, "lab", "pve3").await.unwrap();
+    assert_eq!(host.known_nodes.len(), 2);
+    let audit = w.store.audit(1_000, 0).await.unwrap();
+    assert!(
+        audit
+            .iter()
+            .any(|a| a.action == "host.forget_node" && a.account == "admin")
+    );
+    assert_eq!(act(&w, remove()).await, OperationState::Succeeded);
+    assert!(w.store.app(app.id).await.unwrap().is_none());
+}
