@@ -1,6 +1,7 @@
 //! Tasks of the repository. Starts other programs; uses no crate of the product.
 
 mod clock;
+mod conformance;
 mod figures;
 mod generated;
 mod invocation;
@@ -16,6 +17,7 @@ mod tidy;
 mod tools;
 mod try_run;
 
+use std::ffi::OsString;
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 use std::time::Duration;
@@ -85,6 +87,14 @@ enum Task {
         #[arg(long)]
         seed: Option<Seed>,
     },
+    /// Replay recordings of a real Proxmox VE and compare the answers; the last line counts.
+    Conformance {
+        /// Holds the recordings and the fixtures they build on.
+        folder: PathBuf,
+        /// Passed on, for example `--only clone` or `--verbose`.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        args: Vec<OsString>,
+    },
     /// A lane of figure R1, which starts it in a namespace of its own.
     #[command(hide = true)]
     CrashLane { folder: PathBuf },
@@ -147,6 +157,7 @@ fn perform(task: Task) -> Result<bool> {
             check_generated(&place, pve_schema.as_deref())?;
             Ok(true)
         }
+        Task::Conformance { folder, args } => conformance::run(&place, &folder, &args),
         Task::Figures { all: false, .. } => {
             say::line(figures::list());
             Ok(true)

@@ -375,6 +375,7 @@ fn api_request(id: RequestId, request: &Request, token: &str, via: String) -> Ap
         authorization: Some(token.to_owned()),
         cookie: None,
         user_agent: request.reference.clone(),
+        csrf: None,
         payload: if in_query || encoded.is_empty() {
             Payload::None
         } else {

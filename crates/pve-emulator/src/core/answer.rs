@@ -5,6 +5,8 @@ use serde_json::{Map, Value, json};
 use super::error::ApiError;
 use super::request::{Handed, RequestId, Response, first_line};
 
+/// PVE delays every 401 by this long.
+pub(crate) const UNAUTHORIZED_HOLD_MS: u64 = 3_000;
 const JSON: &str = "application/json;charset=UTF-8";
 
 /// How the caller wants its answer.
@@ -66,17 +68,25 @@ pub(crate) fn failure(
         ("data".to_owned(), Value::Null),
         ("message".to_owned(), Value::String(message.clone())),
     ]);
-    if let ApiError::Parameters(errors) = error {
+    if let Some(errors) = error.errors() {
         body.insert("errors".into(), json!(errors));
     }
     match style {
-        Style::Json => finish(
-            request,
-            error.status(),
-            &first_line(&message),
-            &Value::Object(body),
-            handed,
-        ),
+        Style::Json => Response {
+            // Every 401 is held back, whoever decided it.
+            hold_ms: if error.status() == 401 {
+                UNAUTHORIZED_HOLD_MS
+            } else {
+                0
+            },
+            ..finish(
+                request,
+                error.status(),
+                &first_line(&message),
+                &Value::Object(body),
+                handed,
+            )
+        },
         Style::Extjs => {
             body.insert("success".into(), json!(0));
             body.insert("status".into(), extjs_status(error));
@@ -88,7 +98,9 @@ pub(crate) fn failure(
 /// Exceptions that carry their own code show it as text, the others as number.
 fn extjs_status(error: &ApiError) -> Value {
     match error {
-        ApiError::Parameters(_) | ApiError::Denied(_) => Value::String(error.status().to_string()),
+        ApiError::Parameters(_) | ApiError::Denied(_) | ApiError::Raised { .. } => {
+            Value::String(error.status().to_string())
+        }
         ApiError::Died(_) | ApiError::NotImplemented(_) => error.status().into(),
     }
 }

@@ -8,6 +8,8 @@ use super::world::{Power, World};
 
 /// Between two broadcasts.
 pub(crate) const PERIOD_MS: u64 = 10_000;
+/// A row that is older is not shown any more.
+pub(crate) const STALE_MS: u64 = 300_000;
 
 /// Begins a broadcast: stopped guests are told about at once, running ones when they were looked
 /// at.
@@ -16,6 +18,7 @@ pub(crate) fn start(world: &mut World, now_ms: u64, effects: &mut Effects) {
     let guests: Vec<(GuestKey, bool)> = world
         .guests
         .iter()
+        .filter(|(_, guest)| world.node(&guest.node).is_some_and(|node| node.powered))
         .map(|(vmid, guest)| {
             (
                 GuestKey {
@@ -134,5 +137,6 @@ fn publish(world: &mut World, key: &GuestKey, now_ms: u64) {
     };
     if let Some(guest) = world.guest_mut(key) {
         guest.broadcast = Some(row);
+        guest.broadcast_ms = now_ms;
     }
 }

@@ -2,13 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use super::access::Caller;
 use super::answer::Reply;
 use super::error::ApiError;
 use super::guest::GuestKey;
 use super::park::{Progress, Wait};
 use super::request::RequestId;
 use super::rights::Rights;
-use super::token::Caller;
 use super::world::World;
 use super::{Effects, broadcast, worker};
 use crate::schema::{Params, perl_text};
@@ -73,7 +73,20 @@ impl Call<'_> {
 
     /// Whether the caller holds a privilege.
     pub(crate) fn may(&self, path: &str, privilege: &str) -> bool {
-        Rights(self.caller).has(path, privilege)
+        self.rights().has(path, privilege)
+    }
+
+    /// What the caller may do.
+    pub(crate) fn rights(&self) -> Rights<'_> {
+        Rights {
+            world: self.world,
+            caller: self.caller,
+        }
+    }
+
+    /// The time, Unix seconds.
+    pub(crate) fn now_s(&self) -> u64 {
+        self.now_ms / 1000
     }
 
     /// Makes sure that what is known about these guests is fresh: parks the request once for a look

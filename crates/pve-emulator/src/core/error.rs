@@ -13,6 +13,15 @@ pub(crate) enum ApiError {
     Died(String),
     /// 501: no such method, or none that is emulated.
     NotImplemented(String),
+    /// An exception with a code and texts of its own.
+    Raised {
+        /// HTTP status.
+        status: u16,
+        /// Without the final newline.
+        message: String,
+        /// Refused parameters, if any.
+        errors: Errors,
+    },
 }
 
 impl ApiError {
@@ -29,6 +38,15 @@ impl ApiError {
     /// PVE's `die`.
     pub(crate) fn died(message: impl Into<String>) -> Self {
         Self::Died(message.into())
+    }
+
+    /// An exception with a code of its own.
+    pub(crate) fn raised(status: u16, message: impl Into<String>) -> Self {
+        Self::Raised {
+            status,
+            message: message.into(),
+            errors: Errors::new(),
+        }
     }
 
     /// A part of PVE that is not emulated yet; says so instead of pretending.
@@ -50,6 +68,16 @@ impl ApiError {
             Self::Denied(_) => 403,
             Self::Died(_) => 500,
             Self::NotImplemented(_) => 501,
+            Self::Raised { status, .. } => *status,
+        }
+    }
+
+    /// Refused parameters by name.
+    pub(crate) fn errors(&self) -> Option<&Errors> {
+        match self {
+            Self::Parameters(errors) => Some(errors),
+            Self::Raised { errors, .. } => Some(errors).filter(|errors| !errors.is_empty()),
+            Self::Denied(_) | Self::Died(_) | Self::NotImplemented(_) => None,
         }
     }
 
@@ -59,7 +87,7 @@ impl ApiError {
             Self::Parameters(_) => "Parameter verification failed.\n".into(),
             Self::Denied(None) => "Permission check failed\n".into(),
             Self::Denied(Some(what)) => format!("Permission check failed ({what})\n"),
-            Self::Died(message) => format!("{message}\n"),
+            Self::Died(message) | Self::Raised { message, .. } => format!("{message}\n"),
             Self::NotImplemented(message) => message.clone(),
         }
     }

@@ -9,6 +9,7 @@
 //! restart of the API daemons, so [`resume`] issues the guest commands that were not answered again
 //! and the tasks run to their end.
 
+mod access;
 mod answer;
 mod broadcast;
 mod call;
@@ -16,6 +17,7 @@ mod decode;
 mod error;
 mod guest_config;
 mod jobs;
+mod membership;
 mod methods;
 mod park;
 mod pipeline;
@@ -25,20 +27,21 @@ mod rights;
 mod seed;
 mod status_row;
 mod task;
-mod token;
 mod upid;
 mod worker;
 mod world;
 
 pub mod guest;
 
+pub use access::{Access, hash_secret};
 pub use guest_config::GuestConfig;
 pub use request::{ApiRequest, Handed, Payload, RequestId, Response};
 pub use seed::{NodeSeed, TokenSeed, WorldSeed};
 pub use task::{Acting, Task, TaskState};
-pub use token::{Access, hash_secret};
 pub use upid::Upid;
-pub use world::{Bridge, Guest, Node, Pool, Power, Reach, Storage, TaskTimes, Template, World};
+pub use world::{
+    Bridge, Guest, Node, OciImage, Pool, Power, Reach, Storage, TaskTimes, Template, World,
+};
 
 use std::collections::BTreeMap;
 

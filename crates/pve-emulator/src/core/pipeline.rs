@@ -8,7 +8,8 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::answer::{self, Style};
+use super::access::{self, Caller};
+use super::answer::{self, Style, UNAUTHORIZED_HOLD_MS};
 use super::call::{Call, Outcome, Stop};
 use super::decode;
 use super::error::ApiError;
@@ -16,14 +17,11 @@ use super::methods;
 use super::park::{self, Progress};
 use super::request::{ApiRequest, Handed, Payload, Response};
 use super::rights::Rights;
-use super::token::{self, Access, Caller};
 use super::world::{Reach, World};
 use super::{Description, Effects};
 use crate::schema::{Method, Params, perl_text, table, verify};
 
 const BASE: &str = "/api2";
-/// PVE delays every 401 by this long.
-const UNAUTHORIZED_HOLD_MS: u64 = 3_000;
 
 /// A call on its way to its behaviour.
 struct Admitted {
@@ -57,7 +55,7 @@ pub(crate) fn run(
     now_ms: u64,
     effects: &mut Effects,
 ) {
-    let response = match admit(world, &request) {
+    let response = match admit(world, &request, now_ms) {
         Err(response) => *response,
         Ok(admitted) => match perform(world, &request, &admitted, &mut progress, now_ms, effects) {
             Ok(reply) => answer::success(request.id, admitted.style, reply, admitted.handed),
@@ -121,7 +119,7 @@ pub(crate) fn describe(request: &ApiRequest) -> Description {
     }
 }
 
-fn admit(world: &World, request: &ApiRequest) -> Result<Admitted, Box<Response>> {
+fn admit(world: &World, request: &ApiRequest, now_ms: u64) -> Result<Admitted, Box<Response>> {
     let id = request.id;
     if !matches!(request.method.as_str(), "GET" | "POST" | "PUT" | "DELETE") {
         return Err(Box::new(Response::bare(
@@ -140,7 +138,7 @@ fn admit(world: &World, request: &ApiRequest) -> Result<Admitted, Box<Response>>
     let Some((format, relative)) = split(&path) else {
         return Err(Box::new(Response::plain(id, 501, "no such uri")));
     };
-    let caller = authenticate(world, request, &relative)?;
+    let caller = authenticate(world, request, &relative, now_ms)?;
     check_payload(request)?;
     let Some(style) = Style::named(&format) else {
         return Err(Box::new(Response::plain(
@@ -181,6 +179,7 @@ fn authenticate(
     world: &World,
     request: &ApiRequest,
     relative: &str,
+    now_ms: u64,
 ) -> Result<Caller, Box<Response>> {
     let open = match request.method.as_str() {
         "GET" => matches!(relative, "/access/domains" | "/access/ticket"),
@@ -193,16 +192,18 @@ fn authenticate(
         ),
         _ => false,
     };
-    match token::authenticate(
-        &world.tokens,
-        request.authorization.as_deref(),
-        request.cookie.as_deref(),
-    ) {
+    if open {
+        let token = request
+            .authorization
+            .as_ref()
+            .is_some_and(|header| header.contains("PVEAPIToken"));
+        return Ok(Caller {
+            token,
+            ..Caller::default()
+        });
+    }
+    match access::authenticate(world, request, now_ms) {
         Ok(caller) => Ok(caller),
-        Err(_) if open => Ok(Caller {
-            id: String::new(),
-            access: Access::Empty,
-        }),
         Err(reason) => Err(Box::new(Response::bare(
             request.id,
             401,
@@ -267,11 +268,11 @@ fn route(
         }
         params.insert(name, Value::String(value));
     }
-    if found.method.ticket_only && !caller.id.is_empty() {
+    if found.method.ticket_only && caller.token {
         let what = format!("URI '{relative}' not available with API token, need proper ticket.\n");
         return Err(ApiError::denied(what));
     }
-    Rights(caller).admit(found.method.permissions.as_ref(), &params)?;
+    Rights { world, caller }.admit(found.method.permissions.as_ref(), &params)?;
     let target = found
         .method
         .proxyto

@@ -39,6 +39,8 @@ pub struct ApiRequest {
     pub cookie: Option<String>,
     /// `User-Agent`; PVE ignores it, the journal keeps it.
     pub user_agent: Option<String>,
+    /// `CSRFPreventionToken`.
+    pub csrf: Option<String>,
     /// Body.
     pub payload: Payload,
 }

@@ -1,75 +1,40 @@
-//! Permission checks. [`Rights`] is the one place that knows what a caller may do; an ACL model
-//! replaces its body.
+//! Permission checks of calls: one privilege, several, or what a method declares.
 
 use serde_json::Value;
 
+use super::access::{Caller, PRIVILEGES, normal_path, permissions, realm_of};
 use super::error::ApiError;
-use super::token::{Access, Caller};
-use crate::schema::{Params, Permissions, perl_text};
-
-/// The privileges of PVE 9.2, as `GET /access/permissions` lists them for an administrator.
-pub(crate) const PRIVILEGES: [&str; 47] = [
-    "Datastore.Allocate",
-    "Datastore.AllocateSpace",
-    "Datastore.AllocateTemplate",
-    "Datastore.Audit",
-    "Group.Allocate",
-    "Mapping.Audit",
-    "Mapping.Modify",
-    "Mapping.Use",
-    "Permissions.Modify",
-    "Pool.Allocate",
-    "Pool.Audit",
-    "Realm.Allocate",
-    "Realm.AllocateUser",
-    "SDN.Allocate",
-    "SDN.Audit",
-    "SDN.Use",
-    "Sys.AccessNetwork",
-    "Sys.Audit",
-    "Sys.Console",
-    "Sys.Incoming",
-    "Sys.Modify",
-    "Sys.PowerMgmt",
-    "Sys.Syslog",
-    "User.Modify",
-    "VM.Allocate",
-    "VM.Audit",
-    "VM.Backup",
-    "VM.Clone",
-    "VM.Config.CDROM",
-    "VM.Config.CPU",
-    "VM.Config.Cloudinit",
-    "VM.Config.Disk",
-    "VM.Config.HWType",
-    "VM.Config.Memory",
-    "VM.Config.Network",
-    "VM.Config.Options",
-    "VM.Console",
-    "VM.GuestAgent.Audit",
-    "VM.GuestAgent.FileRead",
-    "VM.GuestAgent.FileSystemMgmt",
-    "VM.GuestAgent.FileWrite",
-    "VM.GuestAgent.Unrestricted",
-    "VM.Migrate",
-    "VM.PowerMgmt",
-    "VM.Replicate",
-    "VM.Snapshot",
-    "VM.Snapshot.Rollback",
-];
+use super::world::World;
+use crate::schema::{Params, Permissions, perl_text, split_list};
 
 /// What one caller may do.
-#[derive(Debug, Clone, Copy)]
-pub(crate) struct Rights<'a>(pub(crate) &'a Caller);
+#[derive(Clone, Copy)]
+pub(crate) struct Rights<'a> {
+    pub(crate) world: &'a World,
+    pub(crate) caller: &'a Caller,
+}
 
 impl Rights<'_> {
+    /// Everything is allowed: root, and tokens of root without privilege separation.
+    fn is_unlimited(self) -> bool {
+        self.caller.is_root()
+            || (self.caller.user() == "root@pam"
+                && self
+                    .world
+                    .accounts
+                    .token(&self.caller.id)
+                    .is_some_and(|token| !token.privsep))
+    }
+
     /// Whether the caller holds a privilege on a path such as `/vms/100`.
     pub(crate) fn has(self, path: &str, privilege: &str) -> bool {
-        normal(path).is_some()
-            && match self.0.access {
-                Access::Full => PRIVILEGES.contains(&privilege),
-                Access::Empty => false,
-            }
+        let Some(path) = normal_path(path) else {
+            return false;
+        };
+        if self.is_unlimited() {
+            return PRIVILEGES.contains(&privilege);
+        }
+        permissions(self.world, &self.caller.id, &path).contains_key(privilege)
     }
 
     /// All of the privileges, or PVE's refusal naming the first missing one.
@@ -81,7 +46,7 @@ impl Rights<'_> {
             None => Ok(()),
             Some(missing) => Err(ApiError::denied(format!(
                 "{}, {missing}",
-                normal(path).unwrap_or_default()
+                normal_path(path).unwrap_or_default()
             ))),
         }
     }
@@ -93,9 +58,23 @@ impl Rights<'_> {
         }
         Err(ApiError::denied(format!(
             "{}, {}",
-            normal(path).unwrap_or_default(),
+            normal_path(path).unwrap_or_default(),
             privileges.join("|")
         )))
+    }
+
+    /// Whether the caller may change grants on a path.
+    pub(crate) fn may_grant(self, path: &str) -> Result<(), ApiError> {
+        let below = |root: &str| path.strip_prefix(root).is_some_and(|rest| !rest.is_empty());
+        let mut privileges = vec!["Permissions.Modify"];
+        if below("/storage/") {
+            privileges.push("Datastore.Allocate");
+        } else if below("/vms/") {
+            privileges.push("VM.Allocate");
+        } else if below("/pool/") {
+            privileges.push("Pool.Allocate");
+        }
+        self.need_any(path, &privileges)
     }
 
     /// A method's declared permissions.
@@ -105,13 +84,19 @@ impl Rights<'_> {
         params: &Params,
     ) -> Result<(), ApiError> {
         let user = permissions.and_then(|p| p.user.as_deref());
-        if user == Some("world") {
+        if self.caller.id.is_empty() {
+            return match user {
+                Some("world") => Ok(()),
+                _ => Err(ApiError::denied("user != null")),
+            };
+        }
+        if self.caller.is_root() {
             return Ok(());
         }
         let Some(permissions) = permissions else {
             return Err(ApiError::denied("user != root@pam"));
         };
-        if user == Some("all") {
+        if matches!(user, Some("all" | "world")) {
             return Ok(());
         }
         match &permissions.check {
@@ -134,14 +119,62 @@ impl Rights<'_> {
                 Ok(())
             }
             Some("perm") => self.evaluate_perm(parts, params),
-            // Checks of accounts and ACL paths: only an administrator passes.
-            Some("userid-param" | "userid-group" | "perm-modify")
-                if self.0.access == Access::Full =>
-            {
-                Ok(())
+            Some("userid-param") => self.evaluate_user(parts, params),
+            Some("userid-group") => self.evaluate_groups(parts, params),
+            Some("perm-modify") => {
+                let path = parts.get(1).and_then(Value::as_str).unwrap_or_default();
+                match normal_path(&fill(path, params)) {
+                    Some(path) => self.may_grant(&path),
+                    None => Ok(()),
+                }
             }
             Some(_) | None => Err(ApiError::Denied(None)),
         }
+    }
+
+    fn evaluate_user(self, parts: &[Value], params: &Params) -> Result<(), ApiError> {
+        let user = params.get("userid").and_then(perl_text).unwrap_or_default();
+        let Some(realm) = realm_of(&user) else {
+            return Err(bad_user_name(&user));
+        };
+        if parts.get(1).and_then(Value::as_str) == Some("self") {
+            return if self.caller.id == user && self.world.accounts.users.contains_key(&user) {
+                Ok(())
+            } else {
+                Err(ApiError::Denied(None))
+            };
+        }
+        self.need(&format!("/access/realm/{realm}"), &["Realm.AllocateUser"])
+    }
+
+    fn evaluate_groups(self, parts: &[Value], params: &Params) -> Result<(), ApiError> {
+        let user = params.get("userid").and_then(perl_text).unwrap_or_default();
+        let privileges = texts(parts.get(1));
+        let mode = parts.get(3).and_then(Value::as_str);
+        if mode != Some("create") && !self.world.accounts.users.contains_key(&user) {
+            return Err(ApiError::died(format!("no such user ('{user}')")));
+        }
+        let Err(refusal) = self.need_any("/access/groups", &privileges) else {
+            return Ok(());
+        };
+        if mode.is_some() {
+            let wanted = params.get("groups").and_then(perl_text).unwrap_or_default();
+            let wanted = split_list(&wanted);
+            if wanted.is_empty() {
+                return Err(refusal);
+            }
+            for group in wanted {
+                self.need_any(&format!("/access/groups/{group}"), &privileges)?;
+            }
+        }
+        let over = |group: &&str| {
+            self.need_any(&format!("/access/groups/{group}"), &privileges)
+                .is_ok()
+        };
+        if mode != Some("create") && !self.world.accounts.groups_of(&user).iter().any(over) {
+            return Err(ApiError::Denied(None));
+        }
+        Ok(())
     }
 
     fn evaluate_perm(self, parts: &[Value], params: &Params) -> Result<(), ApiError> {
@@ -149,13 +182,7 @@ impl Rights<'_> {
             parts.get(1).and_then(Value::as_str).unwrap_or_default(),
             params,
         );
-        let privileges: Vec<&str> = parts
-            .get(2)
-            .and_then(Value::as_array)
-            .into_iter()
-            .flatten()
-            .filter_map(Value::as_str)
-            .collect();
+        let privileges = texts(parts.get(2));
         let option = |name: &str| {
             parts
                 .iter()
@@ -180,16 +207,16 @@ impl Rights<'_> {
     }
 }
 
-/// A path as the ACLs know it; nothing when it holds other characters.
-fn normal(path: &str) -> Option<String> {
-    let components: Vec<&str> = path
-        .split('/')
-        .filter(|component| !component.is_empty())
-        .collect();
-    let clean = path
-        .bytes()
-        .all(|b| b.is_ascii_alphanumeric() || b"._-/".contains(&b));
-    clean.then(|| format!("/{}", components.join("/")))
+/// PVE's words for what is no user name.
+pub(crate) fn bad_user_name(user: &str) -> ApiError {
+    ApiError::died(format!(
+        "value '{user}' does not look like a valid user name"
+    ))
+}
+
+fn texts(list: Option<&Value>) -> Vec<&str> {
+    let list = list.and_then(Value::as_array).into_iter().flatten();
+    list.filter_map(Value::as_str).collect()
 }
 
 fn fill(template: &str, params: &Params) -> String {

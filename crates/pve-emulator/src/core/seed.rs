@@ -2,10 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::access::{Access, Accounts, Holder, Keys, Token, User, split_token_id};
 use super::broadcast::PERIOD_MS;
 use super::park::Live;
 use super::random::Random;
-use super::token::{Access, Token};
 use super::world::{Bridge, Node, Pool, Reach, Storage, TaskTimes, Template, World};
 
 /// What a cluster starts with.
@@ -61,6 +61,35 @@ pub struct TokenSeed {
     pub access: Access,
 }
 
+impl TokenSeed {
+    /// Brings the token into the accounts, replacing one of this id.
+    pub(crate) fn plant(self, accounts: &mut Accounts) {
+        let Some((user, name)) = split_token_id(&self.id) else {
+            return;
+        };
+        let full = self.access == Access::Full;
+        let token = Token {
+            secret_sha256: self.secret_sha256,
+            privsep: !full,
+            expire_s: 0,
+            comment: None,
+        };
+        let entry = accounts
+            .users
+            .entry(user.to_owned())
+            .or_insert_with(|| User {
+                enabled: true,
+                ..User::default()
+            });
+        entry.tokens.insert(name.to_owned(), token);
+        if full && user != "root@pam" {
+            accounts
+                .grants
+                .add("/", Holder::User, user, "Administrator", true);
+        }
+    }
+}
+
 impl World {
     /// A cluster without guests.
     pub fn new(seed: WorldSeed, now_ms: u64) -> Self {
@@ -70,21 +99,10 @@ impl World {
             .into_iter()
             .zip(1..)
             .map(|(node, id)| plant(node, if standalone { 0 } else { id }, now_ms));
-        let tokens = seed
-            .tokens
-            .into_iter()
-            .map(
-                |TokenSeed {
-                     id,
-                     secret_sha256,
-                     access,
-                 }| Token {
-                    id,
-                    secret_sha256,
-                    access,
-                },
-            )
-            .collect();
+        let mut accounts = Accounts::default();
+        for token in seed.tokens {
+            token.plant(&mut accounts);
+        }
         Self {
             cluster_name: seed
                 .cluster_name
@@ -93,7 +111,8 @@ impl World {
             storages: seed.storages,
             templates: seed.templates,
             pools: seed.pools,
-            tokens,
+            accounts,
+            keys: Keys::new(format!("{:x}", seed.random)),
             guests: BTreeMap::new(),
             volumes: Vec::new(),
             tasks: Vec::new(),
@@ -101,6 +120,7 @@ impl World {
             next_job: 0,
             random: Random::seeded(seed.random),
             times: seed.times,
+            images: BTreeMap::new(),
             next_broadcast_ms: now_ms + PERIOD_MS,
             live: Live::default(),
         }
@@ -123,5 +143,8 @@ fn plant(seed: NodeSeed, id: u32, now_ms: u64) -> Node {
         last_pid: 1_000,
         reach: Reach::Up,
         daemon_up: true,
+        powered: true,
+        partitioned: false,
+        gone_ms: None,
     }
 }

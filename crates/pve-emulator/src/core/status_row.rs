@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use super::broadcast::STALE_MS;
 use super::guest::GuestLook;
 use super::world::{Guest, Power, World};
 
@@ -137,7 +138,7 @@ pub(crate) fn broadcast(
 
 /// A row of `GET /cluster/resources`: place, lock, tags and pool are current, the rest is as last
 /// broadcast.
-pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest) -> Value {
+pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> Value {
     let mut row = Map::from_iter([
         ("id".to_owned(), json!(format!("lxc/{vmid}"))),
         ("type".to_owned(), json!("lxc")),
@@ -145,7 +146,9 @@ pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest) -> Value {
         ("node".to_owned(), json!(guest.node)),
         ("status".to_owned(), json!("unknown")),
     ]);
-    row.extend(guest.broadcast.clone().unwrap_or_default());
+    if now_ms < guest.broadcast_ms + STALE_MS {
+        row.extend(guest.broadcast.clone().unwrap_or_default());
+    }
     for key in ["tags", "lock"] {
         row.extend(
             guest

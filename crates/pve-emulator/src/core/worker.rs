@@ -12,7 +12,7 @@ use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestOutcome, 
 use super::jobs::Job;
 use super::task::{Acting, Step, Task, TaskState, Work};
 use super::upid::Upid;
-use super::world::World;
+use super::world::{Power, World};
 
 /// How long PVE waits for a guest's configuration lock.
 pub(crate) const LOCK_TIMEOUT_MS: u64 = 10_000;
@@ -292,6 +292,31 @@ fn message(error: GuestError, timed_out: &str) -> String {
     match error {
         GuestError::TimedOut => timed_out.to_owned(),
         GuestError::Failed(text) => text.trim().to_owned(),
+    }
+}
+
+impl World {
+    /// What a power cut does to a node's guests and tasks.
+    pub(crate) fn drop_node(&mut self, name: &str, now_ms: u64) {
+        for guest in self.guests.values_mut().filter(|guest| guest.node == name) {
+            guest.power = Power::Stopped;
+        }
+        for at in 0..self.tasks.len() {
+            if self.tasks[at].is_running() && self.tasks[at].upid.node == name {
+                conclude::die(self, at, now_ms);
+            }
+        }
+        self.jobs.retain(|_, job| job.command.guest().node != name);
+        let looks = &mut self.live.inspects;
+        let lost: Vec<JobId> = looks
+            .iter()
+            .filter(|(_, look)| look.guest.node == name)
+            .map(|(job, _)| *job)
+            .collect();
+        for job in lost {
+            self.live.inspects.remove(&job);
+            super::park::look_arrived(self, job);
+        }
     }
 }
 

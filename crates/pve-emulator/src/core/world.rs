@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::{Accounts, Keys, Password, User};
 use super::guest::{GuestKey, JobId};
 use super::guest_config::GuestConfig;
 use super::jobs::Job;
@@ -11,7 +12,6 @@ use super::park::Live;
 use super::random::Random;
 use super::seed::TokenSeed;
 use super::task::Task;
-use super::token::Token;
 
 /// The cluster's state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -23,7 +23,9 @@ pub struct World {
     pub(crate) storages: Vec<Storage>,
     pub(crate) templates: Vec<Template>,
     pub(crate) pools: BTreeMap<String, Pool>,
-    pub(crate) tokens: Vec<Token>,
+    pub(crate) accounts: Accounts,
+    /// Where secrets of the API come from.
+    pub(crate) keys: Keys,
     pub(crate) guests: BTreeMap<u32, Guest>,
     pub(crate) volumes: Vec<Volume>,
     /// Oldest first.
@@ -33,6 +35,8 @@ pub struct World {
     pub(crate) next_job: u64,
     pub(crate) random: Random,
     pub(crate) times: TaskTimes,
+    /// What OCI archives among the templates say about themselves, by volume id.
+    pub(crate) images: BTreeMap<String, OciImage>,
     /// When usage and names are next broadcast to the cluster, Unix ms.
     pub(crate) next_broadcast_ms: u64,
     /// Waiting requests and looks under way; gone with the process, like the connections they
@@ -110,6 +114,12 @@ pub struct Node {
     pub reach: Reach,
     /// The privileged daemon runs.
     pub daemon_up: bool,
+    /// Has power.
+    pub(crate) powered: bool,
+    /// Runs, cut off from all others.
+    pub(crate) partitioned: bool,
+    /// Since when the others cannot talk to it, Unix ms.
+    pub(crate) gone_ms: Option<u64>,
 }
 
 /// A bridge of a node.
@@ -159,6 +169,15 @@ pub struct Template {
     pub ctime_s: u64,
     /// e.g. `debian`.
     pub ostype: String,
+}
+
+/// What an OCI image says about the container it wants to be.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub struct OciImage {
+    /// Command line: the image's entrypoint and arguments.
+    pub entrypoint: Option<String>,
+    /// `NAME=VALUE`.
+    pub env: Vec<String>,
 }
 
 /// A named set of guests and storages.
@@ -213,6 +232,8 @@ pub struct Guest {
     pub(crate) created_ms: u64,
     /// Its row in the last broadcast; absent until the first one.
     pub(crate) broadcast: Option<BTreeMap<String, serde_json::Value>>,
+    /// When that was, Unix ms.
+    pub(crate) broadcast_ms: u64,
 }
 
 impl Guest {
@@ -248,19 +269,28 @@ impl World {
         self.live.inspects.contains_key(&job)
     }
 
-    /// Adds a token or changes its rights and secret.
+    /// Adds a token (and its user) or changes its rights and secret.
     pub fn put_token(&mut self, seed: TokenSeed) {
-        let TokenSeed {
-            id,
-            secret_sha256,
-            access,
-        } = seed;
-        self.tokens.retain(|token| token.id != id);
-        self.tokens.push(Token {
-            id,
-            secret_sha256,
-            access,
-        });
+        seed.plant(&mut self.accounts);
+    }
+
+    /// Sets a user's password; the user is made when there is none.
+    pub fn set_password(&mut self, user: &str, password: &str) {
+        let salt = self.keys.secret();
+        let user = self
+            .accounts
+            .users
+            .entry(user.to_owned())
+            .or_insert_with(|| User {
+                enabled: true,
+                ..User::default()
+            });
+        user.password = Some(Password::new(password, salt));
+    }
+
+    /// Secrets made from now on, and tickets, follow from this key alone.
+    pub fn set_key(&mut self, key: String) {
+        self.keys = Keys::new(key);
     }
 
     /// How long tasks take.
@@ -315,6 +345,11 @@ impl World {
         self.nodes
             .iter_mut()
             .for_each(|node| fingerprint.clone_into(&mut node.fingerprint));
+    }
+
+    /// Says that a template is an OCI archive, and what it contains.
+    pub fn set_image(&mut self, volid: &str, image: OciImage) {
+        self.images.insert(volid.to_owned(), image);
     }
 
     /// Replaces what the template storages hold.

@@ -14,7 +14,7 @@ use serde::{Deserialize, Serialize};
 use crate::core::World;
 
 /// Written into the file; another number is refused.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 const FILE: &str = "world.json";
 
 /// Why the state cannot be read or written.

@@ -69,6 +69,7 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         authorization: head.header("authorization").map(str::to_owned),
         cookie: head.header("cookie").map(str::to_owned),
         user_agent: head.header("user-agent").map(str::to_owned),
+        csrf: head.header("csrfpreventiontoken").map(str::to_owned),
         payload,
     };
     // Without an answer (the state could not be committed, or the emulator stops) the connection

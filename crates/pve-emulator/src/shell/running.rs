@@ -176,7 +176,9 @@ fn prepare(
         None => {
             let mut seed = options.seed.clone();
             seed.random ^= secrets::random_seed()?;
-            World::new(seed, clock::now_ms())
+            let mut world = World::new(seed, clock::now_ms());
+            world.set_key(secrets::random_key()?);
+            world
         }
     };
     for token in secrets::seeds(&options.tokens, secrets) {

@@ -68,6 +68,13 @@ fn new_secret() -> Result<String, ShellError> {
     .join("-"))
 }
 
+/// A key for the world's tickets and secrets.
+pub(super) fn random_key() -> Result<String, ShellError> {
+    let mut bytes = [0_u8; 32];
+    getrandom::fill(&mut bytes).map_err(|error| ShellError::Random(error.to_string()))?;
+    Ok(hex::encode(bytes))
+}
+
 /// A seed for the world's arbitrary numbers.
 pub(super) fn random_seed() -> Result<u64, ShellError> {
     let mut bytes = [0_u8; 8];

@@ -26,6 +26,8 @@ pub struct Machines {
     pub fail: BTreeMap<&'static str, String>,
     /// How long a look takes, milliseconds, if not 5.
     pub look_ms: Option<u64>,
+    /// Files of templates whose init does not react to the halt signal.
+    pub deaf: Vec<String>,
     /// Commands that came, by kind.
     pub seen: Vec<(&'static str, GuestKey)>,
 }
@@ -55,6 +57,12 @@ impl Machines {
         )
     }
 
+    /// Nothing on a node runs any more.
+    pub fn power_off(&mut self, node: &str) {
+        let there = self.machines.iter_mut().filter(|(key, _)| key.node == node);
+        there.for_each(|(_, machine)| machine.running = false);
+    }
+
     fn act(&mut self, command: &GuestCommand) -> (Result<GuestOutcome, GuestError>, u64) {
         let done = |log: &str| {
             Ok(GuestOutcome::Done {
@@ -64,7 +72,7 @@ impl Machines {
         let key = command.guest().clone();
         match command {
             GuestCommand::Create { spec, .. } => {
-                let deaf = spec.template.starts_with("labhttpd");
+                let deaf = self.deaf.contains(&spec.template);
                 self.machines.insert(
                     key,
                     Machine {

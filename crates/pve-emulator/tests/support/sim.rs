@@ -63,7 +63,10 @@ impl Sim {
         Self {
             world: World::new(seed, START_MS),
             now_ms: START_MS,
-            machines: Machines::default(),
+            machines: Machines {
+                deaf: vec!["labhttpd_1.0.tar".into()],
+                ..Machines::default()
+            },
             coming: BTreeMap::new(),
             responses: BTreeMap::new(),
             next: 0,
@@ -233,6 +236,9 @@ pub struct Request {
     pub body: Vec<u8>,
     pub authorization: Option<String>,
     pub cookie: Option<String>,
+    pub csrf: Option<String>,
+    /// Further headers; only a real server sees them.
+    pub headers: Vec<(String, String)>,
     pub via: Option<String>,
 }
 
@@ -243,19 +249,25 @@ pub fn credential(id: &str) -> String {
 impl Request {
     /// `path` without `/api2/json`, unless it starts with `/api`.
     pub fn new(method: &str, path: &str) -> Self {
-        let path = if path.starts_with("/api") {
+        let path = if path.starts_with("/api") || path == "/" || path.starts_with("//") {
             path.to_owned()
         } else {
             format!("/api2/json{path}")
         };
+        let (path, query) = match path.split_once('?') {
+            Some((path, query)) => (path.to_owned(), query.to_owned()),
+            None => (path, String::new()),
+        };
         Self {
             method: method.to_owned(),
             path,
-            query: String::new(),
+            query,
             content_type: None,
             body: Vec::new(),
             authorization: Some(credential("root@pam!gold")),
             cookie: None,
+            csrf: None,
+            headers: Vec::new(),
             via: None,
         }
     }
@@ -298,8 +310,11 @@ impl Request {
             authorization: self.authorization,
             cookie: self.cookie,
             user_agent: None,
+            csrf: self.csrf,
             payload: if self.body.is_empty() {
                 Payload::None
+            } else if self.body.len() > 512 * 1024 {
+                Payload::TooLarge
             } else {
                 Payload::Bytes(self.body)
             },

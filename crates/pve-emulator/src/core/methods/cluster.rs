@@ -5,7 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
 use super::super::status_row;
-use super::super::world::{Reach, World};
+use super::super::world::World;
 use super::node;
 use super::storage;
 
@@ -17,21 +17,16 @@ pub(super) fn status(call: &mut Call<'_>) -> Outcome {
     let mut rows = Vec::new();
     if let Some(name) = &world.cluster_name {
         let nodes = world.nodes().len();
-        let online = world
-            .nodes()
-            .iter()
-            .filter(|node| node.reach == Reach::Up)
-            .count();
         rows.push(json!({
             "type": "cluster", "id": "cluster", "name": name, "nodes": nodes, "version": nodes,
-            "quorate": u8::from(online * 2 > nodes),
+            "quorate": u8::from(world.is_quorate(&call.via, call.now_ms)),
         }));
     }
     rows.extend(world.nodes().iter().map(|node| {
         json!({
             "type": "node", "id": format!("node/{}", node.name), "name": node.name, "nodeid": node.id,
             "ip": node.address, "level": "", "local": u8::from(node.name == call.via),
-            "online": u8::from(node.reach == Reach::Up),
+            "online": u8::from(world.sees(&call.via, node, call.now_ms)),
         })
     }));
     Ok(Value::Array(rows).into())
@@ -50,7 +45,9 @@ pub(super) fn resources(call: &mut Call<'_>) -> Outcome {
             .world
             .guests()
             .filter(|(vmid, _)| call.may(&format!("/vms/{vmid}"), "VM.Audit"));
-        rows.extend(visible.map(|(vmid, guest)| status_row::resource(call.world, vmid, guest)));
+        rows.extend(
+            visible.map(|(vmid, guest)| status_row::resource(call.world, vmid, guest, call.now_ms)),
+        );
     }
     if wanted("node") {
         rows.extend(nodes(call));

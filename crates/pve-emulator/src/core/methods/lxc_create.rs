@@ -16,7 +16,6 @@ use super::super::guest_config::{
     GuestConfig, normal_description, normal_net, normal_tags, parse_keys,
 };
 use super::super::park::{Wait, worker_free};
-use super::super::rights::Rights;
 use super::super::task::{CreatePlan, Work};
 use super::super::worker;
 use super::super::world::{Guest, Power, World};
@@ -80,6 +79,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
             template: file,
             created_ms: call.now_ms,
             broadcast: None,
+            broadcast_ms: 0,
         },
     );
     let upid = worker::spawn(
@@ -117,7 +117,7 @@ fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
     refuse_unemulated(call)?;
     let unprivileged = call.text("unprivileged").as_deref() != Some("0");
     if !unprivileged {
-        Rights(call.caller).need("/", &["Sys.Modify"])?;
+        call.rights().need("/", &["Sys.Modify"])?;
     }
     if let Some(taken) = call.world.guests.get(&key.vmid) {
         return Err(ApiError::died(format!(
@@ -230,7 +230,7 @@ fn template(call: &Call<'_>) -> Result<String, ApiError> {
             "unable to parse directory volume name '{name}'"
         )));
     }
-    Rights(call.caller).need_any(
+    call.rights().need_any(
         &format!("/storage/{id}"),
         &["Datastore.AllocateSpace", "Datastore.Audit"],
     )?;
@@ -262,7 +262,8 @@ fn root_file_system(call: &Call<'_>, key: &GuestKey) -> Result<(String, String, 
             format!("storage '{id}' does not support container directories"),
         ));
     }
-    Rights(call.caller).need(&format!("/storage/{id}"), &["Datastore.AllocateSpace"])?;
+    call.rights()
+        .need(&format!("/storage/{id}"), &["Datastore.AllocateSpace"])?;
     let Ok(gib) = size.parse::<f64>() else {
         return Err(ApiError::not_emulated("a container on an existing volume"));
     };

@@ -23,7 +23,6 @@ pub(crate) type Behaviour = fn(&mut Call<'_>) -> Outcome;
 pub(crate) fn behaviour(verb: &str, path: &str) -> Option<Behaviour> {
     let behaviour: Behaviour = match (verb, path) {
         ("GET", "/version" | "/nodes/{node}/version") => node::version,
-        ("GET", "/access/permissions") => access::permissions,
         ("GET", "/cluster/status") => cluster::status,
         ("GET", "/cluster/resources") => cluster::resources,
         ("GET", "/cluster/nextid") => cluster::next_id,
@@ -56,7 +55,49 @@ pub(crate) fn behaviour(verb: &str, path: &str) -> Option<Behaviour> {
         ("POST", "/nodes/{node}/lxc/{vmid}/status/stop") => lxc_power::stop,
         ("POST", "/nodes/{node}/lxc/{vmid}/status/shutdown") => lxc_power::shutdown,
         ("POST", "/nodes/{node}/lxc/{vmid}/status/reboot") => lxc_power::reboot,
-        ("GET", _) => return index::behaviour(path),
+        ("GET", _) => return access_behaviour(verb, path).or_else(|| index::behaviour(path)),
+        (_, _) => return access_behaviour(verb, path),
+    };
+    Some(behaviour)
+}
+
+fn access_behaviour(verb: &str, path: &str) -> Option<Behaviour> {
+    use access::{acl, domains, groups, permissions, roles, tfa, ticket, tokens, users};
+    let behaviour: Behaviour = match (verb, path.strip_prefix("/access")?) {
+        ("GET", "/permissions") => permissions::read,
+        ("GET", "/acl") => acl::read,
+        ("PUT", "/acl") => acl::update,
+        ("GET", "/domains") => domains::list,
+        ("GET", "/groups") => groups::list,
+        ("POST", "/groups") => groups::create,
+        ("GET", "/groups/{groupid}") => groups::read,
+        ("PUT", "/groups/{groupid}") => groups::update,
+        ("DELETE", "/groups/{groupid}") => groups::delete,
+        ("PUT", "/password") => users::change_password,
+        ("GET", "/roles") => roles::list,
+        ("POST", "/roles") => roles::create,
+        ("GET", "/roles/{roleid}") => roles::read,
+        ("PUT", "/roles/{roleid}") => roles::update,
+        ("DELETE", "/roles/{roleid}") => roles::delete,
+        ("GET", "/tfa") => tfa::list,
+        ("GET", "/tfa/{userid}") => tfa::of_user,
+        ("POST", "/tfa/{userid}") => tfa::add,
+        ("GET", "/tfa/{userid}/{id}") => tfa::read,
+        ("PUT", "/tfa/{userid}/{id}") => tfa::update,
+        ("DELETE", "/tfa/{userid}/{id}") => tfa::delete,
+        ("GET", "/ticket") => ticket::read,
+        ("POST", "/ticket") => ticket::create,
+        ("GET", "/users") => users::list,
+        ("POST", "/users") => users::create,
+        ("GET", "/users/{userid}") => users::read,
+        ("PUT", "/users/{userid}") => users::update,
+        ("DELETE", "/users/{userid}") => users::delete,
+        ("PUT", "/users/{userid}/unlock-tfa") => tfa::unlock,
+        ("GET", "/users/{userid}/token") => tokens::list,
+        ("GET", "/users/{userid}/token/{tokenid}") => tokens::read,
+        ("POST", "/users/{userid}/token/{tokenid}") => tokens::create,
+        ("PUT", "/users/{userid}/token/{tokenid}") => tokens::update,
+        ("DELETE", "/users/{userid}/token/{tokenid}") => tokens::delete,
         (_, _) => return None,
     };
     Some(behaviour)

@@ -2,8 +2,9 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::broadcast::STALE_MS;
 use super::super::call::{Call, Outcome};
-use super::super::world::{Bridge, Node, Reach, World};
+use super::super::world::{Bridge, Node, World};
 use super::cluster::fields;
 
 const VERSION: &str = "9.2.11";
@@ -25,17 +26,24 @@ pub(super) fn list(call: &mut Call<'_>) -> Outcome {
 
 /// A node as lists show it: usage only to those who may audit it, and only while it is online.
 pub(super) fn row(call: &Call<'_>, node: &Node) -> Map<String, Value> {
-    let online = node.reach == Reach::Up;
+    let online = call.world.sees(&call.via, node, call.now_ms);
     let mut row = fields(json!({
         "id": format!("node/{}", node.name), "type": "node", "node": node.name, "level": "",
         "status": if online { "online" } else { "offline" },
     }));
-    if call.may(&format!("/nodes/{}", node.name), "Sys.Audit") && online {
+    if !call.may(&format!("/nodes/{}", node.name), "Sys.Audit") {
+        return row;
+    }
+    let stale = node.gone_ms.is_some_and(|at| call.now_ms >= at + STALE_MS);
+    if !stale {
+        let sizes =
+            json!({"maxcpu": node.cpus, "maxmem": node.memory_bytes, "maxdisk": node.disk_bytes});
+        row.extend(fields(sizes));
+    }
+    if online {
         row.extend(fields(json!({
-            "cpu": cpu(call.world, node), "maxcpu": node.cpus,
-            "mem": memory_used(call.world, node), "maxmem": node.memory_bytes,
-            "disk": node.disk_used_bytes, "maxdisk": node.disk_bytes,
-            "uptime": uptime_s(call, node),
+            "cpu": cpu(call.world, node), "mem": memory_used(call.world, node),
+            "disk": node.disk_used_bytes, "uptime": uptime_s(call, node),
         })));
     }
     row

@@ -57,7 +57,12 @@ fn members(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
         let Some(guest) = call.world.guests.get(vmid) else {
             continue;
         };
-        let mut row = fields(super::super::status_row::resource(call.world, *vmid, guest));
+        let mut row = fields(super::super::status_row::resource(
+            call.world,
+            *vmid,
+            guest,
+            call.now_ms,
+        ));
         for key in ["pool", "tags", "lock"] {
             row.remove(key);
         }

@@ -44,9 +44,20 @@ pub(super) fn cluster_list(call: &mut Call<'_>) -> Outcome {
     Ok(Value::Array(rows).into())
 }
 
+/// A user's tasks are those of his tokens too.
+fn is_own(call: &Call<'_>, task: &Task) -> bool {
+    let owner = &task.upid.user;
+    let of_token = || {
+        owner
+            .strip_prefix(&call.caller.id)
+            .is_some_and(|rest| rest.starts_with('!'))
+    };
+    *owner == call.caller.id || of_token()
+}
+
 /// A task is shown to its own account and to auditors of its node.
 fn visible(call: &Call<'_>, task: &Task) -> bool {
-    task.upid.user == call.caller.id || call.may(&format!("/nodes/{}", call.node), "Sys.Audit")
+    is_own(call, task) || call.may(&format!("/nodes/{}", call.node), "Sys.Audit")
 }
 
 pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
@@ -119,7 +130,7 @@ fn find(call: &Call<'_>, privilege: &str) -> Result<Task, ApiError> {
         .find(|task| task.upid == upid && upid.node == call.node);
     let task = task.ok_or_else(|| ApiError::parameter("upid", "no such task"))?;
     let path = format!("/nodes/{}", call.node);
-    if task.upid.user == call.caller.id || call.may(&path, privilege) {
+    if is_own(call, task) || call.may(&path, privilege) {
         return Ok(task.clone());
     }
     Err(ApiError::denied(format!("{path}, {privilege}")))

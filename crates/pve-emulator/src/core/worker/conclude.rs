@@ -66,6 +66,10 @@ fn remove_guest(world: &mut World, at: usize) {
         .pools
         .values_mut()
         .for_each(|pool| pool.vms.retain(|vmid| *vmid != key.vmid));
+    world
+        .accounts
+        .grants
+        .forget_path(&format!("/vms/{}", key.vmid));
 }
 
 /// Writes the last line and the exit status.

@@ -1,0 +1,134 @@
+//! The privileges and the roles every PVE 9.2 has.
+
+/// As `GET /access/permissions` lists them for an administrator.
+pub(crate) const PRIVILEGES: [&str; 47] = [
+    "Datastore.Allocate",
+    "Datastore.AllocateSpace",
+    "Datastore.AllocateTemplate",
+    "Datastore.Audit",
+    "Group.Allocate",
+    "Mapping.Audit",
+    "Mapping.Modify",
+    "Mapping.Use",
+    "Permissions.Modify",
+    "Pool.Allocate",
+    "Pool.Audit",
+    "Realm.Allocate",
+    "Realm.AllocateUser",
+    "SDN.Allocate",
+    "SDN.Audit",
+    "SDN.Use",
+    "Sys.AccessNetwork",
+    "Sys.Audit",
+    "Sys.Console",
+    "Sys.Incoming",
+    "Sys.Modify",
+    "Sys.PowerMgmt",
+    "Sys.Syslog",
+    "User.Modify",
+    "VM.Allocate",
+    "VM.Audit",
+    "VM.Backup",
+    "VM.Clone",
+    "VM.Config.CDROM",
+    "VM.Config.CPU",
+    "VM.Config.Cloudinit",
+    "VM.Config.Disk",
+    "VM.Config.HWType",
+    "VM.Config.Memory",
+    "VM.Config.Network",
+    "VM.Config.Options",
+    "VM.Console",
+    "VM.GuestAgent.Audit",
+    "VM.GuestAgent.FileRead",
+    "VM.GuestAgent.FileSystemMgmt",
+    "VM.GuestAgent.FileWrite",
+    "VM.GuestAgent.Unrestricted",
+    "VM.Migrate",
+    "VM.PowerMgmt",
+    "VM.Replicate",
+    "VM.Snapshot",
+    "VM.Snapshot.Rollback",
+];
+
+/// What only the administrator role has.
+const ROOT_ONLY: [&str; 7] = [
+    "Mapping.Modify",
+    "Permissions.Modify",
+    "Realm.Allocate",
+    "Sys.AccessNetwork",
+    "Sys.Incoming",
+    "Sys.Modify",
+    "Sys.PowerMgmt",
+];
+
+/// Role ids that exist everywhere and cannot be changed.
+pub(crate) const SPECIAL_ROLES: [&str; 17] = [
+    "Administrator",
+    "NoAccess",
+    "PVEAdmin",
+    "PVEAuditor",
+    "PVEDatastoreAdmin",
+    "PVEDatastoreUser",
+    "PVEMappingAdmin",
+    "PVEMappingUser",
+    "PVEPoolAdmin",
+    "PVEPoolUser",
+    "PVESDNAdmin",
+    "PVESDNUser",
+    "PVESysAdmin",
+    "PVETemplateUser",
+    "PVEUserAdmin",
+    "PVEVMAdmin",
+    "PVEVMUser",
+];
+
+/// The privileges of a special role.
+pub(super) fn of_special_role(role: &str) -> Option<Vec<&'static str>> {
+    let of = |prefix: &str| -> Vec<&'static str> {
+        let all = PRIVILEGES.iter().copied();
+        all.filter(|name| name.starts_with(prefix)).collect()
+    };
+    Some(match role {
+        "Administrator" => PRIVILEGES.to_vec(),
+        "NoAccess" => Vec::new(),
+        "PVEAdmin" => {
+            let all = PRIVILEGES.iter().copied();
+            all.filter(|name| !ROOT_ONLY.contains(name)).collect()
+        }
+        "PVEAuditor" => {
+            let all = PRIVILEGES.iter().copied();
+            all.filter(|name| name.ends_with(".Audit")).collect()
+        }
+        "PVEDatastoreAdmin" => of("Datastore."),
+        "PVEDatastoreUser" => vec!["Datastore.AllocateSpace", "Datastore.Audit"],
+        "PVEMappingAdmin" => of("Mapping."),
+        "PVEMappingUser" => vec!["Mapping.Audit", "Mapping.Use"],
+        "PVEPoolAdmin" => of("Pool."),
+        "PVEPoolUser" => vec!["Pool.Audit"],
+        "PVESDNAdmin" => of("SDN."),
+        "PVESDNUser" => vec!["SDN.Audit", "SDN.Use"],
+        "PVESysAdmin" => vec!["Sys.Audit", "Sys.Console", "Sys.Syslog"],
+        "PVETemplateUser" => vec!["VM.Audit", "VM.Clone"],
+        "PVEUserAdmin" => vec!["Group.Allocate", "Realm.AllocateUser", "User.Modify"],
+        "PVEVMAdmin" => of("VM."),
+        "PVEVMUser" => vec![
+            "VM.Audit",
+            "VM.Backup",
+            "VM.Config.CDROM",
+            "VM.Config.Cloudinit",
+            "VM.Console",
+            "VM.GuestAgent.Audit",
+            "VM.GuestAgent.FileRead",
+            "VM.GuestAgent.FileSystemMgmt",
+            "VM.GuestAgent.FileWrite",
+            "VM.PowerMgmt",
+        ],
+        _ => return None,
+    })
+}
+
+/// The name in the list, if there is such a privilege.
+pub(super) fn known(privilege: &str) -> Option<&'static str> {
+    PRIVILEGES.into_iter().find(|name| *name == privilege)
+}

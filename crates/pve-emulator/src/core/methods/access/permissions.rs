@@ -1,0 +1,69 @@
+//! `/access/permissions`.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::{Map, Value};
+
+use super::super::super::access::{permissions as held, split_token_id};
+use super::super::super::call::{Call, Outcome};
+
+/// Paths that are always looked at.
+const ROOTS: [&str; 8] = [
+    "/",
+    "/access",
+    "/access/groups",
+    "/nodes",
+    "/pool",
+    "/sdn",
+    "/storage",
+    "/vms",
+];
+
+/// An account's privileges by path, each with whether it is inherited below: those of one path, or
+/// of all paths that matter. Paths without any are left out of the full listing.
+pub(in super::super) fn read(call: &mut Call<'_>) -> Outcome {
+    let own = call.caller.id.clone();
+    let id = call.text("userid").unwrap_or_else(|| own.clone());
+    let owned = split_token_id(&id).is_some_and(|(user, _)| user == own);
+    if id != own && !owned {
+        call.rights().need("/access", &["Sys.Audit"])?;
+    }
+    if let Some(path) = call.text("path").filter(|path| !path.is_empty()) {
+        return Ok(Value::Object(Map::from_iter([(path.clone(), row(call, &id, &path))])).into());
+    }
+    let rows = known_paths(call).into_iter().map(|path| {
+        let row = row(call, &id, &path);
+        (path, row)
+    });
+    let rows: BTreeMap<String, Value> = rows
+        .filter(|(_, row)| row != &Value::Object(Map::new()))
+        .collect();
+    Ok(Value::Object(rows.into_iter().collect()).into())
+}
+
+fn row(call: &Call<'_>, id: &str, path: &str) -> Value {
+    let privileges = held(call.world, id, path);
+    let row = privileges
+        .into_iter()
+        .map(|(name, inherited)| (name.to_owned(), u8::from(inherited).into()));
+    Value::Object(row.collect())
+}
+
+fn known_paths(call: &Call<'_>) -> BTreeSet<String> {
+    let mut paths: BTreeSet<String> = ROOTS.iter().map(|path| (*path).to_owned()).collect();
+    for path in call.world.accounts.grants.paths() {
+        // A grant makes all paths above it known too.
+        let above = path.match_indices('/').filter(|(at, _)| *at > 0);
+        paths.extend(above.map(|(at, _)| path[..at].to_owned()));
+        paths.insert(path.to_owned());
+    }
+    for pool in call.world.pools.values() {
+        paths.extend(pool.vms.iter().map(|vmid| format!("/vms/{vmid}")));
+        paths.extend(
+            pool.storages
+                .iter()
+                .map(|storage| format!("/storage/{storage}")),
+        );
+    }
+    paths
+}
