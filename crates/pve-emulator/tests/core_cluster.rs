@@ -178,13 +178,13 @@ fn lists_of_tasks_are_filtered_paged_and_private() {
 fn a_method_without_behaviour_says_which_one_it_is() {
     let mut sim = Sim::new(solo());
     sim.create("solo", 100, &[]);
-    let answer = sim.root("POST", "/nodes/solo/lxc/100/clone", &[("newid", "101")]);
+    let answer = sim.root("POST", "/nodes/solo/lxc/100/vncproxy", &[("width", "640")]);
     assert_eq!(answer.status(), 501);
     assert_eq!(
         answer.message(),
-        "Method 'POST /nodes/{node}/lxc/{vmid}/clone' (clone_vm) is not emulated yet"
+        "Method 'POST /nodes/{node}/lxc/{vmid}/vncproxy' (vncproxy) is not emulated yet"
     );
-    let answer = sim.root("POST", "/nodes/solo/lxc/100/clone", &[("newid", "x")]);
+    let answer = sim.root("POST", "/nodes/solo/lxc/100/vncproxy", &[("width", "x")]);
     assert_eq!(
         answer.status(),
         400,

@@ -120,6 +120,9 @@ impl Guests {
                 Ok(())
             }
             GuestCommand::Destroy { .. } => self.destroy(vmid),
+            GuestCommand::Change { .. } => Err(CommandError::Failed(
+                "these guests cannot be copied, kept or changed".into(),
+            )),
         };
         GuestDone {
             job: command.job(),

@@ -2,10 +2,11 @@
 
 use serde_json::{Map, Value};
 
-/// Keys that identify a list's elements, in the order they are tried.
-const IDENTITIES: [&str; 13] = [
-    "vmid", "id", "volid", "upid", "key", "userid", "poolid", "storage", "node", "iface", "name",
-    "subdir", "n",
+/// Keys that identify a list's elements.
+const IDENTITIES: [&str; 22] = [
+    "vmid", "id", "volid", "upid", "key", "userid", "poolid", "roleid", "groupid", "tokenid",
+    "realm", "sid", "ugid", "path", "metric", "storage", "node", "iface", "name", "subdir", "type",
+    "n",
 ];
 /// Stand for values of the recorded cluster that are not in the recording.
 const PLACEHOLDERS: [&str; 7] = [
@@ -23,6 +24,8 @@ const PROMPT: [&str; 7] = ["id", "type", "vmid", "node", "pool", "tags", "lock"]
 /// Differences in one step's answer.
 pub struct Comparison<'a> {
     volatile: &'a [String],
+    /// Lists were cut while recording: only the shapes of rows count.
+    pub rows_only: bool,
     pub differences: Vec<String>,
 }
 
@@ -30,6 +33,7 @@ impl<'a> Comparison<'a> {
     pub fn new(volatile: &'a [String]) -> Self {
         Self {
             volatile,
+            rows_only: false,
             differences: Vec::new(),
         }
     }
@@ -115,7 +119,7 @@ impl<'a> Comparison<'a> {
     }
 
     fn array(&mut self, place: &str, recorded: &[Value], ours: &[Value]) {
-        if self.is_volatile(place, "#len") {
+        if self.rows_only || self.is_volatile(place, "#len") {
             return self.rows_alike(place, recorded, ours);
         }
         if recorded.len() != ours.len() {
@@ -149,7 +153,8 @@ impl<'a> Comparison<'a> {
         self.is_volatile(place, "#lag") || self.is_volatile(above, "#lag")
     }
 
-    /// Our row for a recorded one: the one with the same identity, or the one at the same place.
+    /// Our row for a recorded one: the one that shares most of what identifies it; of several the one
+    /// at the same place.
     fn partner<'v>(
         &self,
         place: &str,
@@ -157,16 +162,18 @@ impl<'a> Comparison<'a> {
         ours: &'v [Value],
         at: usize,
     ) -> Option<&'v Value> {
-        let identity = IDENTITIES.into_iter().find(|key| {
-            row.get(*key).is_some() && !self.is_volatile(&format!("{place}/{key}"), "")
-        });
-        match identity {
-            // Tasks of one guest share its id: those stay in their order.
-            Some(key) if ours.iter().filter(|o| o[key] == row[key]).count() == 1 => {
-                ours.iter().find(|other| other[key] == row[key])
-            }
-            Some(_) | None => ours.get(at),
+        let steady = |key: &&&str| {
+            row.get(**key).is_some() && !self.is_volatile(&format!("{place}/{key}"), "")
+        };
+        let keys: Vec<&&str> = IDENTITIES.iter().filter(steady).collect();
+        let score = |other: &Value| keys.iter().filter(|key| other[**key] == row[**key]).count();
+        let best = ours.iter().map(score).max().unwrap_or_default();
+        if best == 0 && !keys.is_empty() {
+            return None;
         }
+        ours.get(at)
+            .filter(|other| score(other) == best)
+            .or_else(|| ours.iter().find(|other| score(other) == best))
     }
 
     fn prompt(&mut self, place: &str, recorded: &Value, ours: &Value) {
@@ -180,14 +187,6 @@ impl<'a> Comparison<'a> {
         let named = ours.get("name").is_some();
         if named == (ours["status"] == "unknown") {
             self.differ(place, "an unknown guest has no name, any other has one");
-        }
-    }
-
-    /// A list that was cut while recording: rows must have a recorded shape.
-    pub fn shapes(&mut self, place: &str, recorded: &Value, ours: &Value) {
-        match (recorded, ours) {
-            (Value::Array(recorded), Value::Array(ours)) => self.rows_alike(place, recorded, ours),
-            _ => self.value(place, recorded, ours),
         }
     }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proximity_pve_emulator::core::{
-    Bridge, NodeSeed, OciImage, Reach, Storage, TaskTimes, Template, World, WorldSeed,
+    Bridge, Environment, NodeSeed, OciImage, Reach, Storage, TaskTimes, Template, World, WorldSeed,
 };
 use serde_json::Value;
 
@@ -41,6 +41,15 @@ impl Emulated {
                 sim.machines.deaf.push(file.to_owned());
             }
         }
+        // The recorded machines had no control groups.
+        sim.world.set_environment(Environment {
+            limits_change: false,
+        });
+        let state = &scenario.fixture["ha_state"];
+        let active = texts(&state["lrm_active"]);
+        let now_ms = sim.now_ms;
+        sim.world
+            .set_ha_history(state["master"].as_str(), &active, now_ms);
         sim.world.set_fingerprint("31:3B:4B");
         Self { sim }
     }
@@ -210,6 +219,12 @@ fn image(config: &Value) -> OciImage {
     OciImage {
         entrypoint: config["entrypoint"].as_str().map(str::to_owned),
         env: texts(&config["env"]),
+        // What the recorded image says about it is not in the fixture: it starts where its web server
+        // has its pages.
+        folder: config["entrypoint"]
+            .as_str()
+            .and_then(|line| line.split(" -h ").nth(1))
+            .map(str::to_owned),
     }
 }
 

@@ -61,6 +61,9 @@ pub fn prepare(server: &mut dyn Server, scenario: &Scenario) -> Result<Prepared,
 
 /// Parameters as `a=b&c=d`; nested values as JSON.
 pub fn parameters(object: &Value) -> String {
+    if let Some(raw) = object["_raw"].as_str() {
+        return raw.to_owned();
+    }
     let mut pairs = Vec::new();
     for (name, value) in object.as_object().into_iter().flatten() {
         let one = |value: &Value| match value {

@@ -104,6 +104,16 @@ pub enum GuestCommand {
         /// Which guest.
         guest: GuestKey,
     },
+    /// Copy, keep, roll back, move or change a guest; [`GuestChange`] says what. A driver that cannot
+    /// answers with [`GuestError::Failed`], and the task fails.
+    Change {
+        /// To be answered under this id.
+        job: JobId,
+        /// Which guest.
+        guest: GuestKey,
+        /// What to do.
+        change: GuestChange,
+    },
     /// Read power, interfaces and usage.
     Inspect {
         /// To be answered under this id.
@@ -122,6 +132,7 @@ impl GuestCommand {
             | Self::Shutdown { job, .. }
             | Self::Kill { job, .. }
             | Self::Destroy { job, .. }
+            | Self::Change { job, .. }
             | Self::Inspect { job, .. } => *job,
         }
     }
@@ -134,9 +145,73 @@ impl GuestCommand {
             | Self::Shutdown { guest, .. }
             | Self::Kill { guest, .. }
             | Self::Destroy { guest, .. }
+            | Self::Change { guest, .. }
             | Self::Inspect { guest, .. } => guest,
         }
     }
+}
+
+/// What can be done with a guest beyond its power. All are idempotent, like the commands.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GuestChange {
+    /// Make it from another guest or from what was kept of one; it is stopped afterwards. A guest that
+    /// is there (a restore over it) is replaced.
+    Copy {
+        /// Where its files come from.
+        from: GuestSource,
+        /// What to make.
+        spec: GuestSpec,
+    },
+    /// Keep its files as they are now.
+    Keep {
+        /// Under which name.
+        kept: Kept,
+    },
+    /// Give its files the state of one of its snapshots; it must be stopped.
+    Rollback {
+        /// The snapshot's name.
+        snapshot: String,
+    },
+    /// Remove what was kept; nothing there is fine.
+    Drop {
+        /// What to remove.
+        kept: Kept,
+    },
+    /// Take a stopped guest to another node. Answers come under the old key.
+    Move {
+        /// Node name.
+        to: String,
+    },
+    /// Bring a changed configuration into force while it runs.
+    Apply {
+        /// Its configuration now.
+        spec: GuestSpec,
+    },
+}
+
+/// Where a copy's files come from.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum GuestSource {
+    /// A guest as it is.
+    Guest(GuestKey),
+    /// A snapshot of a guest.
+    Snapshot(GuestKey, String),
+    /// A backup, by its volume id and the node it lies on.
+    Backup {
+        /// Node name; of shared storage any.
+        node: String,
+        /// e.g. `local:backup/vzdump-lxc-100-2026_11_20-10_20_15.tar.zst`.
+        volid: String,
+    },
+}
+
+/// A copy of a guest's files that is kept.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Kept {
+    /// In the guest's own storage, under this name.
+    Snapshot(String),
+    /// As an archive under this volume id, on the guest's node.
+    Backup(String),
 }
 
 /// The one answer to a [`GuestCommand`].

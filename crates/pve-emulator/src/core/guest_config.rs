@@ -21,6 +21,8 @@ pub struct GuestConfig {
     pub(crate) pending: BTreeMap<String, String>,
     /// Keys to be removed at the next start.
     pub(crate) pending_delete: BTreeSet<String>,
+    /// Lines for the container runtime itself.
+    pub(crate) raw: Vec<(String, String)>,
 }
 
 impl GuestConfig {
@@ -47,9 +49,34 @@ impl GuestConfig {
         size.and_then(parse_size).unwrap_or_default()
     }
 
+    /// Volumes in force: key and value, the root file system first.
+    pub(crate) fn volumes(&self) -> Vec<(String, String)> {
+        let mut found: Vec<(String, String)> = self
+            .keys
+            .iter()
+            .filter(|(key, value)| is_volume_key(key) && !value.starts_with('/'))
+            .map(|(key, value)| (key.clone(), value.clone()))
+            .collect();
+        found.sort_by_key(|(key, _)| (key != "rootfs", key.clone()));
+        found
+    }
+
+    /// Notes a volume nothing refers to any more.
+    pub(crate) fn add_unused(&mut self, volid: &str) {
+        let free = (0..256)
+            .map(|index| format!("unused{index}"))
+            .find(|key| !self.keys.contains_key(key));
+        if let Some(key) = free.filter(|_| !self.keys.values().any(|value| value == volid)) {
+            self.keys.insert(key, volid.to_owned());
+        }
+    }
+
     /// The file's text; its SHA-1 is the digest.
     pub(crate) fn text(&self) -> String {
         let mut text = section(&self.keys);
+        for (key, value) in &self.raw {
+            text.push_str(&format!("{key}: {value}\n"));
+        }
         if !self.pending.is_empty() || !self.pending_delete.is_empty() {
             text.push_str("\n[pve:pending]\n");
             if !self.pending_delete.is_empty() {
@@ -77,6 +104,9 @@ impl GuestConfig {
             .iter()
             .map(|(key, value)| (key.clone(), typed(key, value)))
             .collect();
+        if !self.raw.is_empty() {
+            shown.insert("lxc".into(), serde_json::json!(self.raw));
+        }
         shown.insert("digest".into(), self.digest().into());
         Value::Object(shown)
     }
@@ -158,6 +188,20 @@ fn section(keys: &BTreeMap<String, String>) -> String {
         text.push_str(&format!("{key}: {value}\n"));
     }
     text
+}
+
+/// `rootfs` and `mp0` … name volumes.
+pub(crate) fn is_volume_key(key: &str) -> bool {
+    let index = key.strip_prefix("mp");
+    key == "rootfs"
+        || index.is_some_and(|index| !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The volume a value such as `local:100/vm-100-disk-0.raw,size=1G` names.
+pub(crate) fn volume_of(value: &str) -> &str {
+    let mut parts = value.split(',');
+    let named = parts.clone().find_map(|part| part.strip_prefix("volume="));
+    named.unwrap_or_else(|| parts.next().unwrap_or_default())
 }
 
 fn update_method() -> Option<&'static Method> {

@@ -2,10 +2,10 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::guest::{GuestCommand, GuestDone, GuestError, GuestOutcome};
+use super::guest::{GuestChange, GuestCommand, GuestDone, GuestError, GuestOutcome};
 use super::upid::Upid;
 use super::world::{Power, World};
-use super::{Effects, broadcast, worker};
+use super::{Effects, broadcast, park, worker};
 
 /// A command that has not been answered; it is given again after a restart.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -19,6 +19,13 @@ pub(crate) struct Job {
 pub(crate) fn finish(world: &mut World, done: GuestDone, now_ms: u64, effects: &mut Effects) {
     if let Some(look) = world.live.inspects.remove(&done.job) {
         return broadcast::looked(world, done, look, now_ms);
+    }
+    if world.live.applies.contains_key(&done.job) {
+        let result = done.result.map(|_| ()).map_err(|error| match error {
+            GuestError::TimedOut => "timed out".to_owned(),
+            GuestError::Failed(text) => text,
+        });
+        return park::applied(world, done.job, result);
     }
     let Some(job) = world.jobs.remove(&done.job) else {
         return;
@@ -43,6 +50,13 @@ fn note_power(
         | GuestCommand::Shutdown { guest, .. }
         | GuestCommand::Kill { guest, .. }
         | GuestCommand::Destroy { guest, .. } => (guest, Power::Stopped),
+        GuestCommand::Change { guest, change, .. } => match change {
+            GuestChange::Copy { .. } | GuestChange::Rollback { .. } => (guest, Power::Stopped),
+            GuestChange::Keep { .. }
+            | GuestChange::Drop { .. }
+            | GuestChange::Move { .. }
+            | GuestChange::Apply { .. } => return,
+        },
         GuestCommand::Inspect { .. } => return,
     };
     if let Some(guest) = world.guest_mut(guest) {

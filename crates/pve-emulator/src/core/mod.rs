@@ -13,9 +13,12 @@ mod access;
 mod answer;
 mod broadcast;
 mod call;
+mod dates;
 mod decode;
+mod disks;
 mod error;
 mod guest_config;
+mod ha;
 mod jobs;
 mod membership;
 mod methods;
@@ -40,7 +43,8 @@ pub use seed::{NodeSeed, TokenSeed, WorldSeed};
 pub use task::{Acting, Task, TaskState};
 pub use upid::Upid;
 pub use world::{
-    Bridge, Guest, Node, OciImage, Pool, Power, Reach, Storage, TaskTimes, Template, World,
+    Bridge, Environment, Guest, Node, OciImage, Pool, Power, Reach, Storage, TaskTimes, Template,
+    World,
 };
 
 use std::collections::BTreeMap;
@@ -97,7 +101,17 @@ pub fn next_wakeup(world: &World) -> Option<u64> {
     tasks
         .chain(park::due_ms(world))
         .chain([world.next_broadcast_ms])
+        .chain(ha::due_ms(world))
         .min()
+}
+
+/// Methods of PVE's API that have a behaviour here, as verb and schema path, in the schema's order.
+pub fn emulated_methods() -> Vec<(&'static str, &'static str)> {
+    let methods = crate::schema::table().methods().iter();
+    methods
+        .map(|method| (method.verb.as_str(), method.path.as_str()))
+        .filter(|(verb, path)| methods::behaviour(verb, path).is_some())
+        .collect()
 }
 
 /// What a call is about, for journals; nothing is checked.
@@ -121,6 +135,7 @@ fn settle(world: &mut World, now_ms: u64, effects: &mut Effects) {
     if now_ms >= world.next_broadcast_ms {
         broadcast::start(world, now_ms, effects);
     }
+    ha::advance(world, now_ms);
     // Each round ends at least one wait; the bound only guards against a mistake.
     for _ in 0..10_000 {
         let moved = worker::advance(world, now_ms, effects) | park::advance(world, now_ms, effects);

@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::Effects;
 use super::guest::{GuestKey, GuestLook, JobId};
+use super::guest_config::GuestConfig;
 use super::pipeline;
 use super::request::{ApiRequest, RequestId, Response};
 use super::worker;
@@ -23,6 +24,8 @@ pub(crate) struct Live {
     pub(crate) inspects: BTreeMap<JobId, Inspect>,
     /// The last look at each guest.
     pub(crate) looks: BTreeMap<u32, Look>,
+    /// Changes of running guests the driver works on, with the calls that wait for them.
+    pub(crate) applies: BTreeMap<JobId, RequestId>,
     /// Creates between their check and their configuration file, with their node.
     pub(crate) creating: BTreeMap<RequestId, String>,
 }
@@ -70,6 +73,10 @@ pub(crate) struct Progress {
     pub(crate) lock_until_ms: Option<u64>,
     /// Its first checks are behind it.
     pub(crate) checked: bool,
+    /// The configuration it wants, while the driver brings it into force.
+    pub(crate) wanted: Option<Box<GuestConfig>>,
+    /// What the driver said to that.
+    pub(crate) applied: Option<Result<(), String>>,
     /// The proxy has given up on it.
     pub(crate) answered: bool,
 }
@@ -109,6 +116,15 @@ pub(crate) fn look_arrived(world: &mut World, job: JobId) {
             Wait::ConfigLock { .. } | Wait::Until(_) | Wait::DaemonWorker { .. } => {}
         }
     }
+}
+
+/// The driver answered about a change of a running guest.
+pub(crate) fn applied(world: &mut World, job: JobId, result: Result<(), String>) {
+    let request = world.live.applies.remove(&job);
+    if let Some(parked) = request.and_then(|id| world.live.parked.get_mut(&id)) {
+        parked.progress.applied = Some(result);
+    }
+    look_arrived(world, job);
 }
 
 /// Whether a node has a daemon worker for one more create.

@@ -14,7 +14,7 @@ use super::call::{Call, Outcome, Stop};
 use super::decode;
 use super::error::ApiError;
 use super::methods;
-use super::park::{self, Progress};
+use super::park::{self, Progress, Wait};
 use super::request::{ApiRequest, Handed, Payload, Response};
 use super::rights::Rights;
 use super::world::{Reach, World};
@@ -22,6 +22,8 @@ use super::{Description, Effects};
 use crate::schema::{Method, Params, perl_text, table, verify};
 
 const BASE: &str = "/api2";
+/// How long a change waits for a majority before it gives up.
+const CLUSTER_LOCK_MS: u64 = 9_900;
 
 /// A call on its way to its behaviour.
 struct Admitted {
@@ -321,6 +323,8 @@ fn hand_over(
     Ok(match (remote, method.protected) {
         (false, false) => Handed::Direct,
         (false, true) => Handed::Daemon,
+        // A POST goes to the other node over a connection of its own, which ends with it.
+        (true, _) if request.method == "POST" => Handed::Daemon,
         (true, false) => Handed::Remote,
         (true, true) => Handed::RemoteDaemon,
     })
@@ -347,6 +351,16 @@ fn perform(
         } = method;
         return Err(ApiError::not_emulated(format!("Method '{verb} {path}' ({name})")).into());
     };
+    if let Some(failed) = methods::user_config_writer(&method.verb, &method.path)
+        && !world.is_quorate(node, now_ms)
+    {
+        let until_ms = progress.arrived_ms + CLUSTER_LOCK_MS;
+        if now_ms < until_ms {
+            return Err(Stop::Park(Wait::Until(until_ms)));
+        }
+        let text = format!("{failed}: cfs-lock 'file-user_cfg' error: no quorum!");
+        return Err(ApiError::died(text).into());
+    }
     let mut call = Call {
         world,
         now_ms,

@@ -219,13 +219,16 @@ fn texts(list: Option<&Value>) -> Vec<&str> {
     list.filter_map(Value::as_str).collect()
 }
 
+/// A path with its parameters filled in; one that is not given leaves nothing.
 fn fill(template: &str, params: &Params) -> String {
-    let mut path = template.to_owned();
-    for (name, value) in params {
-        path = path.replace(
-            &format!("{{{name}}}"),
-            &perl_text(value).unwrap_or_default(),
-        );
+    let mut path = String::new();
+    let mut rest = template;
+    while let Some((before, after)) = rest.split_once('{') {
+        let (name, after) = after.split_once('}').unwrap_or((after, ""));
+        path.push_str(before);
+        path.push_str(&params.get(name).and_then(perl_text).unwrap_or_default());
+        rest = after;
     }
+    path.push_str(rest);
     path
 }

@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::access::{Access, Accounts, Holder, Keys, Token, User, split_token_id};
 use super::broadcast::PERIOD_MS;
+use super::ha::Ha;
 use super::park::Live;
 use super::random::Random;
-use super::world::{Bridge, Node, Pool, Reach, Storage, TaskTimes, Template, World};
+use super::world::{Bridge, Environment, Node, Pool, Reach, Storage, TaskTimes, Template, World};
 
 /// What a cluster starts with.
 #[derive(Debug, Clone)]
@@ -120,6 +121,12 @@ impl World {
             next_job: 0,
             random: Random::seeded(seed.random),
             times: seed.times,
+            backups: Vec::new(),
+            converting: BTreeMap::new(),
+            moving: BTreeMap::new(),
+            backup_jobs: BTreeMap::new(),
+            ha: Ha::default(),
+            environment: Environment::default(),
             images: BTreeMap::new(),
             next_broadcast_ms: now_ms + PERIOD_MS,
             live: Live::default(),

@@ -157,6 +157,11 @@ pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> 
                 .map(|value| (key.to_owned(), value.into())),
         );
     }
+    let managed = world
+        .ha
+        .of(vmid)
+        .and_then(|resource| resource.current.clone());
+    row.extend(managed.map(|state| ("hastate".to_owned(), state.into())));
     row.extend(
         world
             .pool_of(vmid)

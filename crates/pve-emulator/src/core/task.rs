@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::guest::{GuestKey, JobId};
+use super::guest_config::GuestConfig;
 use super::upid::Upid;
 
 /// Longest kept line of a log, characters; and most lines.
@@ -18,6 +19,10 @@ pub struct Task {
     /// Its id.
     pub upid: Upid,
     pub(crate) work: Work,
+    /// The guest whose configuration lock it takes, if any.
+    pub(crate) lock: Option<GuestKey>,
+    /// Its checks went well and it has begun its work.
+    pub(crate) began: bool,
     /// Log lines so far.
     pub log: Vec<String>,
     /// Where it is.
@@ -30,30 +35,174 @@ pub(crate) enum Work {
     Create(Box<CreatePlan>),
     Start,
     Stop,
-    Shutdown { timeout_s: u64, force: bool },
-    Reboot { timeout_s: u64 },
-    Destroy { force: bool, purge: bool },
+    Shutdown {
+        timeout_s: u64,
+        force: bool,
+    },
+    Reboot {
+        timeout_s: u64,
+    },
+    Destroy {
+        force: bool,
+        purge: bool,
+    },
+    Resume,
+    Suspend,
+    Template,
+    Clone(Box<ClonePlan>),
+    Snapshot {
+        name: String,
+        description: String,
+    },
+    Rollback {
+        name: String,
+        start: bool,
+    },
+    DeleteSnapshot {
+        name: String,
+        force: bool,
+    },
+    Resize {
+        disk: String,
+        size_bytes: u64,
+    },
+    MoveVolume {
+        disk: String,
+        storage: String,
+        delete: bool,
+    },
+    Migrate {
+        target: String,
+        restart: bool,
+        timeout_s: u64,
+    },
+    Backup(Box<BackupPlan>),
+    DeleteVolume {
+        node: String,
+        volid: String,
+    },
+    /// A request to the HA manager; it acts later.
+    Request {
+        line: String,
+    },
+    Bulk(Box<BulkPlan>),
+    /// Fails with this message, after these lines of log.
+    Fail {
+        log: Vec<String>,
+        error: String,
+    },
+}
+
+/// A container to be copied.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct ClonePlan {
+    pub(crate) new: GuestKey,
+    /// Configuration of the copy, volumes still those of the source.
+    pub(crate) config: GuestConfig,
+    pub(crate) snapshot: Option<String>,
+    pub(crate) storage: Option<String>,
+    pub(crate) full: bool,
+    pub(crate) pool: Option<String>,
+    /// Node the copy ends up on.
+    pub(crate) target: String,
+}
+
+/// A backup to be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BackupPlan {
+    pub(crate) vmids: Vec<u32>,
+    /// As in the log's first line.
+    pub(crate) command: String,
+    pub(crate) storage: String,
+    pub(crate) mode: String,
+    /// Ending of the archive, e.g. `.zst`.
+    pub(crate) extension: String,
+    pub(crate) notes: Option<String>,
+    pub(crate) protected: bool,
+    /// Where in `vmids` it is.
+    pub(crate) at: usize,
+    /// Archive under way.
+    pub(crate) volid: Option<String>,
+    pub(crate) failed: bool,
+    /// The guest has to be started again.
+    pub(crate) restart: bool,
+}
+
+/// Several guests to be started, stopped or moved, one task each.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BulkPlan {
+    pub(crate) first_line: Option<String>,
+    /// Not begun yet.
+    pub(crate) waiting: Vec<BulkItem>,
+    pub(crate) workers: usize,
+    pub(crate) running: Vec<(u32, Upid)>,
+    pub(crate) failed: Vec<u32>,
+    /// What a failure is called, e.g. `start`; absent: failures do not count.
+    pub(crate) verb: Option<String>,
+}
+
+/// One guest's part of a bulk task.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct BulkItem {
+    pub(crate) guest: GuestKey,
+    pub(crate) line: String,
+    pub(crate) kind: String,
+    pub(crate) work: Work,
+    /// Fails at once with this message.
+    pub(crate) error: Option<String>,
 }
 
 /// A container to be made.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct CreatePlan {
-    /// Volume id of the template.
+    /// Volume id of the template or backup.
     pub(crate) template_volid: String,
-    /// Keys of the configuration, without `rootfs`.
+    /// Keys of the configuration, without volumes.
     pub(crate) keys: BTreeMap<String, String>,
-    /// `rootfs` as given or defaulted, e.g. `local:4`.
-    pub(crate) rootfs: String,
+    /// Volumes, the root file system first; a restore may take them from its backup.
+    pub(crate) disks: Vec<NewDisk>,
+    /// For volumes that do not say.
     pub(crate) storage: String,
-    pub(crate) size_bytes: u64,
     pub(crate) pool: Option<String>,
     pub(crate) start: bool,
+    pub(crate) ha_managed: bool,
+    pub(crate) restore: Option<Restore>,
+}
+
+/// How a container is restored.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Restore {
+    /// New network addresses.
+    pub(crate) unique: bool,
+    /// The container that is written over, if it was there.
+    pub(crate) over: Option<GuestConfig>,
+    /// `unprivileged` was given.
+    pub(crate) keeps_privileges: bool,
+}
+
+/// A volume to be made.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct NewDisk {
+    /// `rootfs` or `mp0` ….
+    pub(crate) key: String,
+    /// As given or defaulted, e.g. `local:4`.
+    pub(crate) value: String,
+    pub(crate) storage: String,
+    pub(crate) size_bytes: u64,
+    /// Once it is there; given at first when it exists already.
+    pub(crate) volid: Option<String>,
 }
 
 /// Which half of a task the driver works on.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) enum Step {
     Create,
+    /// The one command of a task.
+    Main,
+    /// Stopping the guest before the main command.
+    StopFirst,
+    /// Starting it again after it.
+    StartAgain,
     /// Removing what a failed create left.
     CleanUp {
         error: String,
@@ -89,6 +238,9 @@ pub enum TaskState {
         /// The error it ends with.
         error: Option<String>,
     },
+    /// Waits for tasks of its own.
+    #[serde(rename = "bulk")]
+    Bulk,
     /// Killed; the process needs a moment to go.
     #[serde(rename = "dying")]
     Dying {
@@ -121,7 +273,7 @@ impl TaskState {
             Self::Waiting { deadline_ms: at }
             | Self::Settling { at_ms: at, .. }
             | Self::Dying { at_ms: at } => Some(*at),
-            Self::Acting(_) | Self::Stopped { .. } => None,
+            Self::Acting(_) | Self::Bulk | Self::Stopped { .. } => None,
         }
     }
 }
@@ -129,16 +281,49 @@ impl TaskState {
 impl Task {
     /// The guest it works on.
     pub(crate) fn guest(&self) -> GuestKey {
+        if let Some(guest) = &self.lock {
+            return guest.clone();
+        }
         GuestKey {
             node: self.upid.node.clone(),
             vmid: self.upid.vmid().unwrap_or_default(),
         }
     }
 
-    /// Holds the guest's configuration lock.
+    /// Holds the guest's configuration lock. Work that marks the configuration (`lock: snapshot` …) lets
+    /// go of it meanwhile.
     pub(crate) fn holds_lock(&self) -> bool {
+        let marks = match self.work {
+            Work::Clone(_)
+            | Work::Snapshot { .. }
+            | Work::Rollback { .. }
+            | Work::DeleteSnapshot { .. }
+            | Work::MoveVolume { .. }
+            | Work::Migrate { .. }
+            | Work::Backup(_)
+            | Work::Bulk(_)
+            | Work::Request { .. }
+            | Work::DeleteVolume { .. }
+            | Work::Fail { .. }
+            | Work::Resume
+            | Work::Suspend => true,
+            Work::Create(_)
+            | Work::Start
+            | Work::Stop
+            | Work::Shutdown { .. }
+            | Work::Reboot { .. }
+            | Work::Destroy { .. }
+            | Work::Template
+            | Work::Resize { .. } => false,
+        };
+        if marks || self.lock.is_none() {
+            return false;
+        }
         match self.state {
-            TaskState::Acting(_) | TaskState::Settling { .. } | TaskState::Dying { .. } => true,
+            TaskState::Acting(_)
+            | TaskState::Settling { .. }
+            | TaskState::Dying { .. }
+            | TaskState::Bulk => true,
             TaskState::Waiting { .. } | TaskState::Stopped { .. } => false,
         }
     }
@@ -155,6 +340,7 @@ impl Task {
             TaskState::Waiting { .. }
             | TaskState::Acting(_)
             | TaskState::Settling { .. }
+            | TaskState::Bulk
             | TaskState::Dying { .. } => None,
         }
     }
@@ -165,6 +351,7 @@ impl Task {
             TaskState::Waiting { .. }
             | TaskState::Acting(_)
             | TaskState::Settling { .. }
+            | TaskState::Bulk
             | TaskState::Dying { .. } => None,
         }
     }

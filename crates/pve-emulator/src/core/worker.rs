@@ -4,8 +4,16 @@
 //! gives the driver one command after the other and ends when both the driver is done and its least
 //! time has passed.
 
+mod backups;
+mod bulk;
 mod conclude;
+mod copies;
+mod create;
 mod launch;
+mod migrate;
+mod snapshots;
+
+pub(crate) use create::new_addresses;
 
 use super::Effects;
 use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestOutcome, JobId};
@@ -21,7 +29,7 @@ const QUICK_END_MS: u64 = 50;
 /// Between TERM and KILL.
 const KILL_GRACE_MS: u64 = 5_000;
 
-/// Starts a task; it runs at once unless its guest is locked.
+/// Starts a task on a guest; it runs at once unless its guest is locked.
 pub(crate) fn spawn(
     world: &mut World,
     kind: &str,
@@ -30,18 +38,35 @@ pub(crate) fn spawn(
     work: Work,
     now_ms: u64,
 ) -> Upid {
-    let (pid, pstart) = world.fork(&guest.node, now_ms);
+    let (node, id) = (guest.node.clone(), guest.vmid.to_string());
+    let lock = Some(guest.clone());
+    spawn_on(world, (&node, kind, &id), lock, user, work, now_ms)
+}
+
+/// Starts a task on a node: kind and id as its UPID shows them, the lock it needs if any.
+pub(crate) fn spawn_on(
+    world: &mut World,
+    (node, kind, id): (&str, &str, &str),
+    lock: Option<GuestKey>,
+    user: &str,
+    work: Work,
+    now_ms: u64,
+) -> Upid {
+    let (pid, pstart) = world.fork(node, now_ms);
     let upid = Upid {
-        node: guest.node.clone(),
+        node: node.to_owned(),
         pid,
         pstart,
         starttime_s: now_ms / 1000,
         kind: kind.to_owned(),
-        id: guest.vmid.to_string(),
+        id: id.to_owned(),
         user: user.to_owned(),
     };
     let mut log = Vec::new();
-    if lock_holder(world, guest).is_some() {
+    if lock
+        .as_ref()
+        .is_some_and(|guest| lock_holder(world, guest).is_some())
+    {
         log.push("trying to acquire lock...".to_owned());
     }
     let state = TaskState::Waiting {
@@ -50,6 +75,8 @@ pub(crate) fn spawn(
     world.tasks.push(Task {
         upid: upid.clone(),
         work,
+        lock,
+        began: false,
         log,
         state,
     });
@@ -78,7 +105,11 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
         };
         match task.state.clone() {
             TaskState::Waiting { deadline_ms } => {
-                if lock_holder(world, &task.guest()).is_none() {
+                let free = task
+                    .lock
+                    .as_ref()
+                    .is_none_or(|guest| lock_holder(world, guest).is_none());
+                if free {
                     enter(world, at, now_ms, effects);
                     moved = true;
                 } else if now_ms >= deadline_ms {
@@ -91,6 +122,7 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
                 conclude::conclude(world, at, error, now_ms);
                 moved = true;
             }
+            TaskState::Bulk => moved |= bulk::advance(world, at, now_ms),
             TaskState::Dying { at_ms } if now_ms >= at_ms => {
                 conclude::die(world, at, now_ms);
                 moved = true;
@@ -117,6 +149,8 @@ fn enter(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) {
     }
     if let Err(error) = launch::launch(world, at, now_ms, effects) {
         settle(world, at, Some(error), now_ms + QUICK_END_MS);
+    } else if let Some(task) = world.tasks.get_mut(at) {
+        task.began = true;
     }
 }
 
@@ -213,9 +247,18 @@ impl Turn {
         } = self;
         match step {
             Step::Create => {
-                launch::unpacked(world, at, log_of(outcome));
+                create::unpacked(world, at, log_of(outcome));
                 self.end(world, None);
             }
+            Step::StopFirst => self.stopped(world, effects),
+            Step::StartAgain => backups::go_on(world, at, false, now_ms, effects),
+            Step::Main if matches!(world.tasks[at].work, Work::Backup(_)) => {
+                log_of(outcome)
+                    .into_iter()
+                    .for_each(|line| world.tasks[at].say(line));
+                backups::archived(world, at, None, now_ms, effects);
+            }
+            Step::Main => self.end(world, None),
             Step::CleanUp { error } => self.end(world, Some(error)),
             Step::RebootDown | Step::RebootKill => {
                 launch::reboot_up(world, at, not_before_ms.max(now_ms), effects);
@@ -227,6 +270,19 @@ impl Turn {
         }
     }
 
+    /// The guest was stopped so that the main work can be done.
+    fn stopped(self, world: &mut World, effects: &mut Effects) {
+        let Self { at, now_ms, .. } = self;
+        match world.tasks[at].work.clone() {
+            Work::Rollback { name, .. } => {
+                snapshots::main_rollback(world, at, &name, now_ms, effects);
+            }
+            Work::Migrate { target, .. } => migrate::carry(world, at, &target, now_ms, effects),
+            Work::Backup(_) => backups::archive(world, at, now_ms, effects),
+            _ => self.end(world, None),
+        }
+    }
+
     fn failed(self, world: &mut World, step: Step, error: GuestError, effects: &mut Effects) {
         let at = self.at;
         let vmid = world.tasks[at].guest().vmid;
@@ -234,9 +290,22 @@ impl Turn {
             (Step::Create, error) => {
                 let error = message(error, "timed out");
                 world.tasks[at].say(&error);
-                let error = format!("unable to create CT {vmid} - {error}");
+                let restored =
+                    matches!(&world.tasks[at].work, Work::Create(plan) if plan.restore.is_some());
+                let verb = if restored { "restore" } else { "create" };
+                let error = format!("unable to {verb} CT {vmid} - {error}");
                 let step = Step::CleanUp { error };
                 destroy(world, at, step, self.not_before_ms, effects);
+            }
+            (Step::Main | Step::StopFirst, error)
+                if matches!(world.tasks[at].work, Work::Backup(_)) =>
+            {
+                let error = Some(message(error, "timed out"));
+                backups::archived(world, at, error, self.now_ms, effects);
+            }
+            (Step::StartAgain, error) => {
+                world.tasks[at].say(message(error, "timed out"));
+                backups::go_on(world, at, true, self.now_ms, effects);
             }
             (Step::CleanUp { error }, _) => self.end(world, Some(error)),
             (Step::Start, error) => {
@@ -253,7 +322,9 @@ impl Turn {
                 kill(world, at, Step::RebootKill, self.now_ms, effects);
             }
             (
-                Step::Kill
+                Step::Main
+                | Step::StopFirst
+                | Step::Kill
                 | Step::Shutdown { .. }
                 | Step::RebootDown
                 | Step::RebootKill

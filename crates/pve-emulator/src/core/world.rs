@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::access::{Accounts, Keys, Password, User};
 use super::guest::{GuestKey, JobId};
 use super::guest_config::GuestConfig;
+use super::ha::Ha;
 use super::jobs::Job;
 use super::park::Live;
 use super::random::Random;
@@ -35,6 +36,16 @@ pub struct World {
     pub(crate) next_job: u64,
     pub(crate) random: Random,
     pub(crate) times: TaskTimes,
+    pub(crate) backups: Vec<Backup>,
+    /// Configurations that are written when a conversion to a template ends, by guest.
+    pub(crate) converting: BTreeMap<u32, GuestConfig>,
+    /// Copies of volumes that are being moved, by guest.
+    pub(crate) moving: BTreeMap<u32, String>,
+    /// Backup jobs by id.
+    pub(crate) backup_jobs: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) ha: Ha,
+    /// What the machines below the cluster can do.
+    pub(crate) environment: Environment,
     /// What OCI archives among the templates say about themselves, by volume id.
     pub(crate) images: BTreeMap<String, OciImage>,
     /// When usage and names are next broadcast to the cluster, Unix ms.
@@ -178,6 +189,8 @@ pub struct OciImage {
     pub entrypoint: Option<String>,
     /// `NAME=VALUE`.
     pub env: Vec<String>,
+    /// Folder the command is started in.
+    pub folder: Option<String>,
 }
 
 /// A named set of guests and storages.
@@ -204,6 +217,57 @@ pub(crate) struct Volume {
     pub(crate) ctime_s: u64,
 }
 
+/// A backup of a container.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Backup {
+    pub(crate) storage: String,
+    /// Node whose disk holds it; absent on shared storage.
+    pub(crate) node: Option<String>,
+    /// File name, e.g. `vzdump-lxc-100-2026_11_20-10_20_15.tar.zst`.
+    pub(crate) file: String,
+    pub(crate) vmid: u32,
+    pub(crate) ctime_s: u64,
+    pub(crate) size_bytes: u64,
+    pub(crate) notes: Option<String>,
+    pub(crate) protected: bool,
+    /// The configuration that is in it.
+    pub(crate) config: GuestConfig,
+    /// Template the container was made from.
+    pub(crate) template: String,
+}
+
+impl Backup {
+    pub(crate) fn volid(&self) -> String {
+        format!("{}:backup/{}", self.storage, self.file)
+    }
+}
+
+/// What the machines below the cluster can do.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Environment {
+    /// Memory and CPU limits of running containers can be changed.
+    pub limits_change: bool,
+}
+
+impl Default for Environment {
+    fn default() -> Self {
+        Self {
+            limits_change: true,
+        }
+    }
+}
+
+/// A state a container can be brought back to.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+pub(crate) struct Snapshot {
+    pub(crate) keys: BTreeMap<String, String>,
+    pub(crate) raw: Vec<(String, String)>,
+    pub(crate) description: String,
+    /// Unix seconds.
+    pub(crate) time_s: u64,
+    pub(crate) parent: Option<String>,
+}
+
 /// Whether a guest runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -226,6 +290,7 @@ pub struct Guest {
     pub config: GuestConfig,
     /// As last known.
     pub power: Power,
+    pub(crate) snapshots: BTreeMap<String, Snapshot>,
     /// Template it was made from, file name.
     pub(crate) template: String,
     /// When its configuration appeared, Unix ms.
@@ -301,6 +366,11 @@ impl World {
     /// Changes how long tasks take that start from now on.
     pub fn set_task_times(&mut self, times: TaskTimes) {
         self.times = times;
+    }
+
+    /// What the machines below the cluster can do from now on.
+    pub fn set_environment(&mut self, environment: Environment) {
+        self.environment = environment;
     }
 
     /// Sets or removes a container's lock outside of the API, as `pct set --lock` and `pct unlock`

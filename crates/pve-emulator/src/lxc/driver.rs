@@ -110,6 +110,12 @@ impl LxcDriver {
             ),
             GuestCommand::Kill { job, guest } => done(job, self.kill(&guest).await),
             GuestCommand::Destroy { job, guest } => done(job, self.destroy(&guest).await),
+            GuestCommand::Change { job, .. } => GuestDone {
+                job,
+                result: Err(GuestError::Failed(
+                    "this is not emulated with real containers yet".to_owned(),
+                )),
+            },
             GuestCommand::Inspect { job, guest } => {
                 let result = self.inspect(&guest).await.map(GuestOutcome::Inspected);
                 GuestDone { job, result }

@@ -79,6 +79,13 @@ pub(super) fn check_property(property: &Property, value: &Value, path: &str, err
     if !property.one_of.is_empty() {
         return check_alternatives(property, value, path, errors);
     }
+    // One value where a list is wanted is a list of one.
+    if property.kind.as_deref() == Some("array")
+        && matches!(value, Value::String(_) | Value::Number(_))
+        && let Some(items) = &property.items
+    {
+        return check_property(items, value, &format!("{path}[0]"), errors);
+    }
     if let Err(message) = check_type(property.kind.as_deref(), value) {
         return add(errors, path, message);
     }

@@ -2,6 +2,8 @@
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
+use super::privileges::PRIVILEGES;
+
 /// Checks a value against a registered format; `-list` splits first, `-opt` lets the empty value
 /// through.
 ///
@@ -45,6 +47,10 @@ fn fits(format: &str, value: &str) -> bool {
         "pve-vmid" => is_vmid(value),
         "pve-node" => is_label(value),
         "pve-configid" => is_config_id(value),
+        "pve-priv" => PRIVILEGES.contains(&value),
+        "pve-userid" => is_user(value),
+        "pve-tokenid" => value.split_once('!').is_some_and(|(user, _)| is_user(user)),
+        "pve-roleid" | "pve-groupid" => is_plain_name(value),
         "pve-storage-id" => is_storage_id(value),
         "pve-poolid" => is_pool_id(value),
         "pve-bridge-id" => is_bridge(value),
@@ -77,6 +83,11 @@ fn fits(format: &str, value: &str) -> bool {
 fn complaint(format: &str, value: &str) -> String {
     match format {
         "pve-configid" => format!("invalid configuration ID '{value}'"),
+        "pve-priv" => format!("invalid privilege '{value}'"),
+        "pve-userid" => format!("value '{value}' does not look like a valid user name"),
+        "pve-tokenid" => format!("value '{value}' does not look like a valid token ID"),
+        "pve-roleid" => format!("role name '{value}' contains invalid characters"),
+        "pve-groupid" => format!("group name '{value}' contains invalid characters"),
         "pve-storage-id" => format!("storage ID '{value}' contains illegal characters"),
         "pve-poolid" => format!("value '{value}' does not look like a valid pool name"),
         "pve-bridge-id" => format!("invalid bridge ID '{value}'"),
@@ -110,6 +121,27 @@ fn noun(format: &str) -> &str {
         "pve-ipv6-config" => "ipv6 network configuration",
         _ => "value",
     }
+}
+
+/// `name@realm`.
+fn is_user(value: &str) -> bool {
+    let Some((name, realm)) = value.rsplit_once('@') else {
+        return false;
+    };
+    let clean = |c: char| !c.is_whitespace() && c != ':' && c != '/';
+    (3..=64).contains(&value.len())
+        && !name.is_empty()
+        && name.chars().all(clean)
+        && realm.len() >= 2
+        && starts_with_letter(realm)
+        && is_plain_name(realm)
+}
+
+fn is_plain_name(value: &str) -> bool {
+    !value.is_empty()
+        && value
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
 }
 
 fn is_vmid(value: &str) -> bool {

@@ -145,6 +145,12 @@ impl SimDriver {
             } => done(job, self.shutdown(&guest, timeout_ms).await),
             GuestCommand::Kill { job, guest } => done(job, self.halt(&guest).await),
             GuestCommand::Destroy { job, guest } => done(job, self.destroy(&guest).await),
+            GuestCommand::Change { job, .. } => done(
+                job,
+                Err(GuestError::Failed(
+                    "this is not emulated with simulated containers yet".to_owned(),
+                )),
+            ),
             GuestCommand::Inspect { job, guest } => GuestDone {
                 job,
                 result: Ok(GuestOutcome::Inspected(self.inspect(&guest).await)),

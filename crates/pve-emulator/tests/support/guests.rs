@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use proximity_pve_emulator::core::guest::{
-    GuestCommand, GuestDone, GuestError, GuestInterface, GuestKey, GuestLook, GuestNet,
-    GuestOutcome, GuestSpec,
+    GuestChange, GuestCommand, GuestDone, GuestError, GuestInterface, GuestKey, GuestLook,
+    GuestNet, GuestOutcome, GuestSpec,
 };
 
 /// One guest.
@@ -41,6 +41,7 @@ impl Machines {
             GuestCommand::Shutdown { .. } => "shutdown",
             GuestCommand::Kill { .. } => "kill",
             GuestCommand::Destroy { .. } => "destroy",
+            GuestCommand::Change { .. } => "change",
             GuestCommand::Inspect { .. } => "inspect",
         };
         self.seen.push((kind, command.guest().clone()));
@@ -83,7 +84,7 @@ impl Machines {
                 );
                 (done("Total bytes read: 2201600 (2.1MiB, 85MiB/s)"), 100)
             }
-            GuestCommand::Start { spec, .. } => match self.machines.get_mut(&key) {
+            GuestCommand::Start { spec, .. } => match self.adopted(&key) {
                 None => (Err(GuestError::Failed("no such container".into())), 10),
                 Some(machine) => {
                     machine.running = true;
@@ -117,11 +118,66 @@ impl Machines {
                     (done(""), 50)
                 }
             },
+            GuestCommand::Change { change, .. } => self.change(&key, change),
             GuestCommand::Inspect { .. } => (
                 Ok(GuestOutcome::Inspected(self.look(&key))),
                 self.look_ms.unwrap_or(5),
             ),
         }
+    }
+
+    /// The guest, also when its shared disk was on another node before.
+    fn adopted(&mut self, key: &GuestKey) -> Option<&mut Machine> {
+        if !self.machines.contains_key(key) {
+            let other = self
+                .machines
+                .keys()
+                .find(|other| other.vmid == key.vmid)?
+                .clone();
+            let machine = self.machines.remove(&other)?;
+            self.machines.insert(key.clone(), machine);
+        }
+        self.machines.get_mut(key)
+    }
+
+    fn change(
+        &mut self,
+        key: &GuestKey,
+        change: &GuestChange,
+    ) -> (Result<GuestOutcome, GuestError>, u64) {
+        let done = Ok(GuestOutcome::Done { log: Vec::new() });
+        match change {
+            GuestChange::Copy { spec, .. } => {
+                let deaf = self.deaf.contains(&spec.template);
+                let machine = Machine {
+                    spec: spec.clone(),
+                    running: false,
+                    deaf,
+                };
+                self.machines.insert(key.clone(), machine);
+            }
+            GuestChange::Rollback { .. } => {
+                if let Some(machine) = self.machines.get_mut(key) {
+                    machine.running = false;
+                }
+            }
+            GuestChange::Apply { spec } => {
+                if let Some(machine) = self.machines.get_mut(key) {
+                    machine.spec = spec.clone();
+                }
+            }
+            GuestChange::Move { to } => {
+                if let Some(machine) = self.machines.remove(key) {
+                    let there = GuestKey {
+                        node: to.clone(),
+                        vmid: key.vmid,
+                    };
+                    self.machines.insert(there, machine);
+                }
+            }
+            GuestChange::Keep { .. } | GuestChange::Drop { .. } => {}
+        }
+        (done, 50)
     }
 
     fn look(&self, key: &GuestKey) -> GuestLook {

@@ -76,6 +76,14 @@ fn nodes(call: &Call<'_>) -> Vec<Value> {
     let row = |node| {
         let mut row = node::row(call, node);
         row.insert("cgroup-mode".into(), 2.into());
+        if call.world.ha.master.is_some() {
+            let state = if node::is_lost(node, call.now_ms) {
+                "unknown"
+            } else {
+                "online"
+            };
+            row.insert("hastate".into(), state.into());
+        }
         Value::Object(row)
     };
     call.world.nodes().iter().map(row).collect()
@@ -84,10 +92,10 @@ fn nodes(call: &Call<'_>) -> Vec<Value> {
 fn storages(call: &Call<'_>) -> Vec<Value> {
     let mut rows = Vec::new();
     for node in call.world.nodes() {
-        rows.extend(
-            storage::visible(call, &node.name)
-                .map(|store| storage::resource(call.world, store, &node.name)),
-        );
+        rows.extend(storage::visible(call, &node.name).map(|store| {
+            let fresh = node::is_fresh(node, call.now_ms);
+            storage::resource(call.world, store, &node.name, fresh)
+        }));
     }
     rows
 }

@@ -46,6 +46,7 @@ fn check_key(
         "cores" | "cpuunits" | "cpulimit" => need("VM.Config.CPU"),
         "memory" | "swap" => need("VM.Config.Memory"),
         "net" | "nameserver" | "searchdomain" | "hostname" => need("VM.Config.Network"),
+        "disk" => need("VM.Config.Disk"),
         "rootfs" | "mp" => {
             need("VM.Config.Disk")?;
             if removed {

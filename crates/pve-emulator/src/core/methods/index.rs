@@ -113,6 +113,16 @@ pub(super) fn behaviour(path: &str) -> Option<Behaviour> {
             )
             .into())
         },
+        "/access" => |_| {
+            Ok(listing(
+                "subdir",
+                &[
+                    "users", "groups", "roles", "acl", "domains", "openid", "tfa", "ticket",
+                    "password",
+                ],
+            )
+            .into())
+        },
         "/cluster" => |_| Ok(listing("name", &CLUSTER).into()),
         "/nodes/{node}" => |_| Ok(listing("name", &NODE).into()),
         "/nodes/{node}/tasks/{upid}" => |_| Ok(listing("name", &["log", "status"]).into()),

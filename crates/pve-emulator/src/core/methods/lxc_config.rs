@@ -4,13 +4,15 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::Value;
 
-use super::super::call::{Call, Outcome};
+use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
+use super::super::guest::{GuestChange, GuestCommand, GuestKey};
 use super::super::guest_config::{
-    GuestConfig, known_key, normal_description, normal_net, normal_tags,
+    GuestConfig, known_key, normal_description, normal_net, normal_tags, normal_volume, parse_keys,
 };
+use super::super::park::Wait;
 use super::config_rights::{self, Change};
-use crate::schema::split_list;
+use crate::schema::{Errors, format_size, split_list};
 
 /// Keys that change a running container's configuration at once, without touching the container.
 const FASTPLUG: [&str; 9] = [
@@ -74,12 +76,52 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
         .guest(&key)
         .is_some_and(|guest| guest.is_running());
     let mut config = guest.config;
+    if let Some(result) = call.progress.applied.clone() {
+        if let Err(why) = result {
+            return Err(
+                ApiError::died(format!("unable to change the running container: {why}")).into(),
+            );
+        }
+        config = call.progress.wanted.take().map_or(config, |wanted| *wanted);
+        return write(call, &key, config);
+    }
     let touched = queue(call, key.vmid, &mut config, &request)?;
-    apply(&mut config, running, &touched)?;
-    if let Some(guest) = call.world.guest_mut(&key) {
+    let live = apply(call, &mut config, running, &touched)?;
+    if live {
+        return Err(apply_live(call, &key, config));
+    }
+    write(call, &key, config)
+}
+
+/// Writes the configuration, if this part of the cluster can.
+fn write(call: &mut Call<'_>, key: &GuestKey, config: GuestConfig) -> Outcome {
+    if !call.world.is_quorate(&key.node, call.now_ms) {
+        let pid = call.world.node(&key.node).map_or(0, |node| node.last_pid);
+        let GuestKey { node, vmid } = key;
+        let text = format!(
+            "unable to open file '/etc/pve/nodes/{node}/lxc/{vmid}.conf.tmp.{pid}' - Permission denied"
+        );
+        return Err(ApiError::died(text).into());
+    }
+    if let Some(guest) = call.world.guest_mut(key) {
         guest.config = config;
     }
     Ok(Value::Null.into())
+}
+
+/// Has the driver change the running container; the call goes on when it has.
+fn apply_live(call: &mut Call<'_>, key: &GuestKey, config: GuestConfig) -> Stop {
+    let template = call.world.guest(key).map(|guest| guest.template.clone());
+    let spec = config.spec(&template.unwrap_or_default());
+    let job = call.world.allocate_job();
+    call.progress.wanted = Some(Box::new(config));
+    call.world.live.applies.insert(job, call.request);
+    call.effects.commands.push(GuestCommand::Change {
+        job,
+        guest: key.clone(),
+        change: GuestChange::Apply { spec },
+    });
+    Stop::Park(Wait::Looks(BTreeSet::from([job])))
 }
 
 fn read(call: &Call<'_>) -> Result<Request, ApiError> {
@@ -215,6 +257,7 @@ fn queue(
         keys,
         pending,
         pending_delete,
+        ..
     } = config;
     pending.retain(|key, value| keys.get(key) != Some(value));
     pending_delete.retain(|key| keys.contains_key(key));
@@ -236,9 +279,7 @@ fn accept(
         "rootfs" | "mp" if config.flag("protection") => Err(ApiError::died(format!(
             "can't update CT {vmid} drive '{key}' - protection mode enabled"
         ))),
-        "rootfs" | "mp" | "unused" | "dev" | "template" => {
-            Err(ApiError::not_emulated(format!("changing '{key}'")))
-        }
+        "rootfs" | "mp" if !value.starts_with('/') => accept_volume(call, vmid, key, value),
         "net" => normal_net(key, value, &mut call.world.random)
             .map_err(|text| ApiError::died(text.trim_end())),
         "tags" => Ok(normal_tags(value)),
@@ -247,24 +288,80 @@ fn accept(
     }
 }
 
-/// Brings the touched changes into force as far as the container's state lets them.
+/// A volume by its id, or one to be made: `local:4`.
+fn accept_volume(
+    call: &mut Call<'_>,
+    vmid: u32,
+    key: &str,
+    value: &str,
+) -> Result<String, ApiError> {
+    let keys = parse_keys(key, value).map_err(|text| ApiError::died(text.trim_end()))?;
+    let volume = keys.get("volume").cloned().unwrap_or_default();
+    let Some((id, size)) = volume.split_once(':') else {
+        return Err(ApiError::died(format!(
+            "unable to parse volume ID '{volume}'"
+        )));
+    };
+    let node = call.node.clone();
+    super::storage::require(call.world, id, &node)?;
+    let guest = GuestKey { node, vmid };
+    let (volid, size_bytes) = match size.parse::<f64>() {
+        Ok(gib) => {
+            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+            let size_bytes = ((gib * 1024.0 * 1024.0) as u64).saturating_mul(1024);
+            (
+                call.world.make_volume(id, &guest, size_bytes, call.now_ms),
+                size_bytes,
+            )
+        }
+        Err(_) => {
+            let known = call
+                .world
+                .volume(&volume, &guest.node)
+                .map(|volume| volume.size_bytes);
+            let bytes =
+                known.ok_or_else(|| ApiError::died(format!("no such volume '{volume}'")))?;
+            (volume, bytes)
+        }
+    };
+    normal_volume(key, value, &volid, &format_size(size_bytes))
+        .map_err(|text| ApiError::died(text.trim_end()))
+}
+
+/// Brings the touched changes into force as far as the container's state lets them; whether the running
+/// container has to be changed too.
 fn apply(
+    call: &Call<'_>,
     config: &mut GuestConfig,
     running: bool,
     touched: &BTreeSet<String>,
-) -> Result<(), ApiError> {
+) -> Result<bool, ApiError> {
+    let mut errors = Errors::new();
+    let mut live = false;
     for key in touched {
+        let changed = config.pending.contains_key(key) || config.pending_delete.contains(key);
         if !running || FASTPLUG.contains(&key.as_str()) {
             bring_into_force(config, key);
-        } else if hotplugs(key)
-            && (config.pending.contains_key(key) || config.pending_delete.contains(key))
-        {
-            return Err(ApiError::not_emulated(format!(
-                "changing '{key}' of a running container"
-            )));
+        } else if limits(key) && changed && !call.world.environment.limits_change {
+            let text = format!(
+                "unable to hotplug {key}: trying to change {key} cgroup values: container not running\n"
+            );
+            errors.insert(key.clone(), text);
+        } else if hotplugs(key) && changed {
+            bring_into_force(config, key);
+            live = true;
         }
     }
-    Ok(())
+    if errors.is_empty() {
+        Ok(live)
+    } else {
+        Err(ApiError::Parameters(errors))
+    }
+}
+
+/// Limits PVE changes for the running container.
+fn limits(key: &str) -> bool {
+    matches!(key, "memory" | "swap" | "cpulimit" | "cpuunits")
 }
 
 fn bring_into_force(config: &mut GuestConfig, key: &str) {
@@ -283,5 +380,5 @@ fn bring_into_force(config: &mut GuestConfig, key: &str) {
 /// Keys PVE changes inside the running container.
 fn hotplugs(key: &str) -> bool {
     let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    matches!(stem, "memory" | "swap" | "cpulimit" | "cpuunits" | "net")
+    limits(key) || stem == "net"
 }

@@ -13,12 +13,13 @@ use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
 use super::super::guest::GuestKey;
 use super::super::guest_config::{
-    GuestConfig, normal_description, normal_net, normal_tags, parse_keys,
+    GuestConfig, is_volume_key, normal_description, normal_net, normal_tags, parse_keys,
 };
 use super::super::park::{Wait, worker_free};
-use super::super::task::{CreatePlan, Work};
+use super::super::task::{CreatePlan, NewDisk, Restore, Work};
 use super::super::worker;
 use super::super::world::{Guest, Power, World};
+use super::check_quorum;
 use super::config_rights::{self, Change};
 use super::storage;
 
@@ -57,7 +58,10 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
         call.world.live.creating.insert(call.request, key.node);
         return Err(Stop::Park(Wait::Until(call.now_ms + RACE_WINDOW_MS)));
     }
-    claim(call.world, &key, call.now_ms)?;
+    let over = call.flag("restore") && call.flag("force");
+    if !over {
+        claim(call.world, &key, call.now_ms)?;
+    }
     let mut plan = plan(call, &key)?;
     fill_nets(call, &mut plan)?;
     let file = plan
@@ -78,13 +82,19 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
             power: Power::Stopped,
             template: file,
             created_ms: call.now_ms,
+            snapshots: BTreeMap::new(),
             broadcast: None,
             broadcast_ms: 0,
         },
     );
+    let kind = if plan.restore.is_some() {
+        "vzrestore"
+    } else {
+        "vzcreate"
+    };
     let upid = worker::spawn(
         call.world,
-        "vzcreate",
+        kind,
         &key,
         &call.caller.id,
         Work::Create(Box::new(plan)),
@@ -114,17 +124,20 @@ fn claim(world: &World, key: &GuestKey, now_ms: u64) -> Result<(), ApiError> {
 
 /// All checks of the call, in PVE's order. The second time the vmid has just been claimed.
 fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
+    check_quorum(call)?;
     refuse_unemulated(call)?;
-    let unprivileged = call.text("unprivileged").as_deref() != Some("0");
-    if !unprivileged {
+    let restore = call.flag("restore");
+    let unprivileged = match call.text("unprivileged") {
+        Some(text) => text == "1",
+        None => !restore,
+    };
+    if !restore && !unprivileged {
         call.rights().need("/", &["Sys.Modify"])?;
     }
-    if let Some(taken) = call.world.guests.get(&key.vmid) {
-        return Err(ApiError::died(format!(
-            "CT {} already exists on node '{}'",
-            key.vmid, taken.node
-        )));
+    if call.flag("ha-managed") {
+        call.rights().need("/", &["Sys.Console"])?;
     }
+    let over = existing(call, key, restore && call.flag("force"))?;
     let pool = call.text("pool");
     if let Some(name) = pool
         .as_ref()
@@ -132,20 +145,12 @@ fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
     {
         return Err(ApiError::denied(format!("pool '{name}' does not exist")));
     }
-    let allowed = call.may(&format!("/vms/{}", key.vmid), "VM.Allocate")
-        || pool
-            .as_ref()
-            .is_some_and(|name| call.may(&format!("/pool/{name}"), "VM.Allocate"));
-    if !allowed {
-        return Err(ApiError::Denied(None));
-    }
+    check_allowed(call, key, pool.as_deref(), over.is_some())?;
     let keys = config_keys(call, unprivileged);
     let mut checked = keys.clone();
     checked.remove("unprivileged");
-    checked.extend(
-        call.text("rootfs")
-            .map(|value| ("rootfs".to_owned(), value)),
-    );
+    let volumes = call.params.keys().filter(|name| is_volume_key(name));
+    checked.extend(volumes.filter_map(|name| Some((name.clone(), call.text(name)?))));
     let change = Change {
         vmid: key.vmid,
         pool: pool.as_deref(),
@@ -155,39 +160,74 @@ fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
         unprivileged,
     };
     config_rights::check(call, &change)?;
-    let template_volid = template(call)?;
-    let (rootfs, storage, size_bytes) = root_file_system(call, key)?;
+    let template_volid = archive(call, restore)?;
+    let storage = call.text("storage").unwrap_or_else(|| "local".into());
+    let disks = disks(call, key, &storage, restore)?;
     Ok(CreatePlan {
         template_volid,
         keys,
-        rootfs,
+        disks,
         storage,
-        size_bytes,
         pool,
         start: call.flag("start"),
+        ha_managed: call.flag("ha-managed"),
+        restore: restore.then(|| Restore {
+            unique: call.flag("unique"),
+            over,
+            keeps_privileges: call.text("unprivileged").is_none(),
+        }),
     })
+}
+
+/// The id must be free; a restore by force may write over a stopped container on this node.
+fn existing(call: &Call<'_>, key: &GuestKey, force: bool) -> Result<Option<GuestConfig>, ApiError> {
+    let Some(taken) = call.world.guests.get(&key.vmid) else {
+        return Ok(None);
+    };
+    if !force || taken.node != key.node {
+        return Err(ApiError::died(format!(
+            "CT {} already exists on node '{}'",
+            key.vmid, taken.node
+        )));
+    }
+    if taken.is_running() {
+        return Err(ApiError::died("can't overwrite running container"));
+    }
+    if taken.config.flag("protection") {
+        let text = format!(
+            "unable to restore CT {} - protection mode enabled",
+            key.vmid
+        );
+        return Err(ApiError::died(text));
+    }
+    Ok(Some(taken.config.clone()))
+}
+
+fn check_allowed(
+    call: &Call<'_>,
+    key: &GuestKey,
+    pool: Option<&str>,
+    over: bool,
+) -> Result<(), ApiError> {
+    let place = format!("/vms/{}", key.vmid);
+    let allowed = call.may(&place, "VM.Allocate")
+        || pool.is_some_and(|name| call.may(&format!("/pool/{name}"), "VM.Allocate"))
+        || (over && call.may(&place, "VM.Backup"));
+    if allowed {
+        Ok(())
+    } else {
+        Err(ApiError::Denied(None))
+    }
 }
 
 /// What this emulator does not do is refused, not ignored.
 fn refuse_unemulated(call: &Call<'_>) -> Result<(), ApiError> {
-    for name in ["restore", "force", "unique", "ha-managed", "template"] {
-        if call.flag(name) {
-            return Err(ApiError::not_emulated(format!("'{name}' at create")));
-        }
-    }
     for name in ["password", "ssh-public-keys"] {
         if call.text(name).is_some() {
             return Err(ApiError::not_emulated(format!("'{name}' at create")));
         }
     }
-    let volume = |name: &&String| {
-        let stem = name.trim_end_matches(|c: char| c.is_ascii_digit());
-        stem == "mp" && !call.text(name).unwrap_or_default().starts_with('/')
-    };
-    match call.params.keys().find(volume) {
-        Some(name) => Err(ApiError::not_emulated(format!("mount point '{name}'"))),
-        None => Ok(()),
-    }
+    Ok(())
 }
 
 fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> {
@@ -196,6 +236,9 @@ fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> 
         .params
         .keys()
         .filter(|name| !NOT_CONFIG.contains(&name.as_str()))
+        .filter(|name| {
+            !is_volume_key(name) || call.text(name).is_some_and(|value| value.starts_with('/'))
+        })
     {
         let Some(value) = call.text(name) else {
             continue;
@@ -216,8 +259,8 @@ fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> 
     keys
 }
 
-/// The template's storage must be there and readable; whether the file is there shows in the task.
-fn template(call: &Call<'_>) -> Result<String, ApiError> {
+/// The archive's storage must be there and readable; whether the file is there shows in the task.
+fn archive(call: &Call<'_>, restore: bool) -> Result<String, ApiError> {
     let volid = call.text("ostemplate").unwrap_or_default();
     let Some((id, name)) = volid.split_once(':') else {
         return Err(ApiError::died(format!(
@@ -225,51 +268,113 @@ fn template(call: &Call<'_>) -> Result<String, ApiError> {
         )));
     };
     storage::require(call.world, id, &call.node)?;
-    if !name.starts_with("vztmpl/") {
+    let known = ["vztmpl/", "backup/", "iso/", "snippets/"]
+        .iter()
+        .any(|kind| name.starts_with(kind));
+    let image = name
+        .split('/')
+        .next()
+        .is_some_and(|owner| owner.parse::<u32>().is_ok());
+    if !known && !image {
         return Err(ApiError::died(format!(
             "unable to parse directory volume name '{name}'"
         )));
     }
-    call.rights().need_any(
-        &format!("/storage/{id}"),
-        &["Datastore.AllocateSpace", "Datastore.Audit"],
-    )?;
+    let wanted = if restore { "backup" } else { "vztmpl" };
+    if !name.starts_with(wanted) {
+        let kind = if image {
+            "images"
+        } else {
+            name.split('/').next().unwrap_or_default()
+        };
+        let text = format!(
+            "unable to use volume {volid} - content type needs to be '{wanted}', but is '{kind}'"
+        );
+        return Err(ApiError::parameter("volid", text));
+    }
+    super::volumes::check_access(call.rights(), &volid)?;
     Ok(volid)
 }
 
-/// `rootfs` with its storage and size in bytes.
-fn root_file_system(call: &Call<'_>, key: &GuestKey) -> Result<(String, String, u64), ApiError> {
-    let default = call.text("storage").unwrap_or_else(|| "local".into());
-    let given = call
-        .text("rootfs")
-        .unwrap_or_else(|| format!("{default}:{DEFAULT_ROOTFS_GIB}"));
-    let given = if given.parse::<f64>().is_ok() {
-        format!("{default}:{given}")
-    } else {
-        given
-    };
-    let keys = parse_keys("rootfs", &given).map_err(|text| ApiError::died(text.trim_end()))?;
-    let volume = keys.get("volume").cloned().unwrap_or_default();
-    let Some((id, size)) = volume.split_once(':') else {
-        return Err(ApiError::died(format!(
-            "unable to parse volume ID '{volume}'"
-        )));
-    };
-    let storage = storage::require(call.world, id, &key.node)?;
-    if !storage.holds("rootdir") {
+/// Volumes to be made, the root file system first.
+fn disks(
+    call: &Call<'_>,
+    key: &GuestKey,
+    storage: &str,
+    restore: bool,
+) -> Result<Vec<NewDisk>, ApiError> {
+    let mut given: Vec<(String, String)> = call
+        .params
+        .keys()
+        .filter(|name| is_volume_key(name))
+        .filter_map(|name| Some((name.clone(), call.text(name)?)))
+        .filter(|(_, value)| !value.starts_with('/'))
+        .collect();
+    given.sort_by_key(|(name, _)| (name != "rootfs", name.clone()));
+    if given.is_empty() {
+        check_storage(call, key, storage)?;
+        if restore {
+            return Ok(Vec::new());
+        }
+        given.push(("rootfs".into(), format!("{storage}:{DEFAULT_ROOTFS_GIB}")));
+    } else if given[0].0 != "rootfs" {
+        return Err(ApiError::died(
+            "mount points configured, but 'rootfs' not set - aborting",
+        ));
+    }
+    given
+        .into_iter()
+        .map(|(name, value)| disk(call, key, storage, name, value))
+        .collect()
+}
+
+fn check_storage(call: &Call<'_>, key: &GuestKey, id: &str) -> Result<(), ApiError> {
+    let found = storage::require(call.world, id, &key.node)?;
+    if !found.holds("rootdir") {
         return Err(ApiError::parameter(
             "storage",
             format!("storage '{id}' does not support container directories"),
         ));
     }
     call.rights()
-        .need(&format!("/storage/{id}"), &["Datastore.AllocateSpace"])?;
-    let Ok(gib) = size.parse::<f64>() else {
-        return Err(ApiError::not_emulated("a container on an existing volume"));
+        .need(&format!("/storage/{id}"), &["Datastore.AllocateSpace"])
+}
+
+fn disk(
+    call: &Call<'_>,
+    key: &GuestKey,
+    default: &str,
+    name: String,
+    value: String,
+) -> Result<NewDisk, ApiError> {
+    let value = if value.parse::<f64>().is_ok() {
+        format!("{default}:{value}")
+    } else {
+        value
     };
+    let keys = parse_keys(&name, &value).map_err(|text| ApiError::died(text.trim_end()))?;
+    let volume = keys.get("volume").cloned().unwrap_or_default();
+    let Some((id, size)) = volume.split_once(':') else {
+        return Err(ApiError::died(format!(
+            "unable to parse volume ID '{volume}'"
+        )));
+    };
+    check_storage(call, key, id)?;
+    let existing = call.world.volume(&volume, &key.node);
     #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let kib = (gib * 1024.0 * 1024.0) as u64;
-    Ok((given.clone(), id.to_owned(), kib.saturating_mul(1024)))
+    let size_bytes = match (size.parse::<f64>(), existing) {
+        (Ok(gib), _) => ((gib * 1024.0 * 1024.0) as u64).saturating_mul(1024),
+        (Err(_), Some(volume)) => volume.size_bytes,
+        (Err(_), None) => return Err(ApiError::died(format!("no such volume '{volume}'"))),
+    };
+    let volid = size.parse::<f64>().is_err().then(|| volume.clone());
+    Ok(NewDisk {
+        key: name,
+        storage: id.to_owned(),
+        value,
+        size_bytes,
+        volid,
+    })
 }
 
 fn fill_nets(call: &mut Call<'_>, plan: &mut CreatePlan) -> Result<(), ApiError> {

@@ -8,6 +8,7 @@ use super::super::error::ApiError;
 use super::super::guest::GuestKey;
 use super::super::task::Work;
 use super::super::worker;
+use super::check_quorum;
 
 /// What lxc-stop waits for when it is given no timeout, seconds.
 const LXC_STOP_DEFAULT_S: u64 = 60;
@@ -44,6 +45,10 @@ pub(super) fn start(call: &mut Call<'_>) -> Outcome {
     if runs(call, &key)? {
         return Err(ApiError::died(format!("CT {} already running", key.vmid)).into());
     }
+    check_quorum(call)?;
+    if managed(call, key.vmid) {
+        return request(call, "hastart", &key, "start", "started");
+    }
     task(call, "vzstart", &key, Work::Start)
 }
 
@@ -52,6 +57,9 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
     let key = call.guest_key();
     if !runs(call, &key)? {
         return Err(ApiError::died(format!("CT {} not running", key.vmid)).into());
+    }
+    if managed(call, key.vmid) {
+        return request(call, "hastop", &key, "stop", "stopped");
     }
     let overruled = if call.flag("overrule-shutdown") {
         overrule(call, &key)
@@ -90,6 +98,9 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
     if !runs(call, &key)? {
         return Err(ApiError::died(format!("CT {} not running", key.vmid)).into());
     }
+    if managed(call, key.vmid) {
+        return request(call, "hastop", &key, "stop", "stopped");
+    }
     let timeout_s = call.number("timeout").unwrap_or(LXC_STOP_DEFAULT_S);
     let force = call.flag("forceStop");
     task(
@@ -98,6 +109,37 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
         &key,
         Work::Shutdown { timeout_s, force },
     )
+}
+
+/// The HA manager decides about the guest's power.
+fn managed(call: &Call<'_>, vmid: u32) -> bool {
+    call.world
+        .ha
+        .of(vmid)
+        .is_some_and(|resource| resource.state != "ignored")
+}
+
+/// Only asks the HA manager, which acts later or never.
+fn request(call: &mut Call<'_>, kind: &str, key: &GuestKey, verb: &str, state: &str) -> Outcome {
+    call.world.request_state(key.vmid, state, call.now_ms);
+    let line = format!("Requesting HA {verb} for CT {}", key.vmid);
+    task(call, kind, key, Work::Request { line })
+}
+
+pub(super) fn suspend(call: &mut Call<'_>) -> Outcome {
+    let key = call.guest_key();
+    if !runs(call, &key)? {
+        return Err(ApiError::died(format!("CT {} not running", key.vmid)).into());
+    }
+    task(call, "vzsuspend", &key, Work::Suspend)
+}
+
+pub(super) fn resume(call: &mut Call<'_>) -> Outcome {
+    let key = call.guest_key();
+    if runs(call, &key)? {
+        return Err(ApiError::died(format!("CT {} already running", key.vmid)).into());
+    }
+    task(call, "vzresume", &key, Work::Resume)
 }
 
 pub(super) fn reboot(call: &mut Call<'_>) -> Outcome {
@@ -124,6 +166,12 @@ pub(super) fn destroy(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::died(format!("CT is locked ({lock})")).into());
     }
     let force = call.flag("force");
+    if call.world.ha.of(vmid).is_some() && !call.flag("purge") {
+        let text = format!(
+            "unable to remove CT {vmid} - used in HA resources and purge parameter not set."
+        );
+        return Err(ApiError::died(text).into());
+    }
     if !force && runs(call, &key)? {
         return Err(ApiError::died(format!(
             "unable to destroy CT {vmid} - container is running"

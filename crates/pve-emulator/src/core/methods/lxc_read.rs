@@ -48,7 +48,11 @@ pub(super) fn current(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::no_config(&key.node, key.vmid).into());
     };
     let mut row = status_row::current(call.world, key.vmid, guest, call.now_ms);
-    row.insert("ha".into(), json!({"managed": 0}));
+    let ha = match call.world.ha.of(key.vmid) {
+        Some(resource) => json!({"managed": 1, "state": resource.current}),
+        None => json!({"managed": 0}),
+    };
+    row.insert("ha".into(), ha);
     Ok(Value::Object(row).into())
 }
 
@@ -98,8 +102,9 @@ fn interface(interface: &GuestInterface) -> Value {
 pub(super) fn config(call: &mut Call<'_>) -> Outcome {
     let key = call.guest_key();
     require(call, &key)?;
-    if let Some(snapshot) = call.text("snapshot") {
-        return Err(ApiError::died(format!("snapshot '{snapshot}' does not exist")).into());
+    if let Some(name) = call.text("snapshot") {
+        let guest = super::require_guest(call, &key)?;
+        return Ok(super::lxc_snapshot::shown(super::lxc_snapshot::find(guest, &name)?).into());
     }
     let current = call.flag("current");
     Ok(call

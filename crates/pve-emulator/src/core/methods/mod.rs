@@ -2,103 +2,66 @@
 //! its name.
 
 mod access;
+mod backup;
+mod bulk;
 mod cluster;
 mod config_rights;
+mod ha;
 mod index;
 mod lxc_config;
+mod lxc_copy;
 mod lxc_create;
+mod lxc_disk;
 mod lxc_power;
 mod lxc_read;
+mod lxc_snapshot;
+mod metrics;
 mod node;
 mod pools;
+mod settings;
 mod storage;
+mod table;
 mod tasks;
+mod volumes;
+
+use serde_json::Value;
 
 use super::call::{Call, Outcome};
+use super::error::ApiError;
+use super::guest::GuestKey;
+use super::task::Work;
+use super::worker;
+use super::world::Guest;
+
+pub(crate) use table::{behaviour, user_config_writer};
 
 /// Does what a method is for; its parameters are verified and its caller is admitted.
 pub(crate) type Behaviour = fn(&mut Call<'_>) -> Outcome;
 
-/// The behaviour of a method, by verb and schema path.
-pub(crate) fn behaviour(verb: &str, path: &str) -> Option<Behaviour> {
-    let behaviour: Behaviour = match (verb, path) {
-        ("GET", "/version" | "/nodes/{node}/version") => node::version,
-        ("GET", "/cluster/status") => cluster::status,
-        ("GET", "/cluster/resources") => cluster::resources,
-        ("GET", "/cluster/nextid") => cluster::next_id,
-        ("GET", "/cluster/tasks") => tasks::cluster_list,
-        ("GET", "/nodes") => node::list,
-        ("GET", "/nodes/{node}/status") => node::status,
-        ("GET", "/nodes/{node}/network") => node::network,
-        ("GET", "/nodes/{node}/tasks") => tasks::node_list,
-        ("GET", "/nodes/{node}/tasks/{upid}/status") => tasks::status,
-        ("GET", "/nodes/{node}/tasks/{upid}/log") => tasks::log,
-        ("DELETE", "/nodes/{node}/tasks/{upid}") => tasks::kill,
-        ("GET", "/nodes/{node}/storage") => storage::node_list,
-        ("GET", "/nodes/{node}/storage/{storage}/status") => storage::status,
-        ("GET", "/nodes/{node}/storage/{storage}/content") => storage::content,
-        ("GET", "/storage") => storage::list,
-        ("GET", "/pools") => pools::list,
-        ("GET", "/pools/{poolid}") => pools::read,
-        ("PUT", "/pools" | "/pools/{poolid}") => pools::update,
-        ("POST", "/pools") => pools::create,
-        ("DELETE", "/pools" | "/pools/{poolid}") => pools::delete,
-        ("GET", "/nodes/{node}/lxc") => lxc_read::list,
-        ("GET", "/nodes/{node}/lxc/{vmid}/status/current") => lxc_read::current,
-        ("GET", "/nodes/{node}/lxc/{vmid}/interfaces") => lxc_read::interfaces,
-        ("GET", "/nodes/{node}/lxc/{vmid}/config") => lxc_read::config,
-        ("GET", "/nodes/{node}/lxc/{vmid}/pending") => lxc_read::pending,
-        ("PUT", "/nodes/{node}/lxc/{vmid}/config") => lxc_config::update,
-        ("POST", "/nodes/{node}/lxc") => lxc_create::create,
-        ("DELETE", "/nodes/{node}/lxc/{vmid}") => lxc_power::destroy,
-        ("POST", "/nodes/{node}/lxc/{vmid}/status/start") => lxc_power::start,
-        ("POST", "/nodes/{node}/lxc/{vmid}/status/stop") => lxc_power::stop,
-        ("POST", "/nodes/{node}/lxc/{vmid}/status/shutdown") => lxc_power::shutdown,
-        ("POST", "/nodes/{node}/lxc/{vmid}/status/reboot") => lxc_power::reboot,
-        ("GET", _) => return access_behaviour(verb, path).or_else(|| index::behaviour(path)),
-        (_, _) => return access_behaviour(verb, path),
-    };
-    Some(behaviour)
+/// The guest a call is about, which must be on its node.
+fn require_guest<'a>(call: &'a Call<'_>, key: &GuestKey) -> Result<&'a Guest, ApiError> {
+    call.world
+        .guest(key)
+        .ok_or_else(|| ApiError::no_config(&key.node, key.vmid))
 }
 
-fn access_behaviour(verb: &str, path: &str) -> Option<Behaviour> {
-    use access::{acl, domains, groups, permissions, roles, tfa, ticket, tokens, users};
-    let behaviour: Behaviour = match (verb, path.strip_prefix("/access")?) {
-        ("GET", "/permissions") => permissions::read,
-        ("GET", "/acl") => acl::read,
-        ("PUT", "/acl") => acl::update,
-        ("GET", "/domains") => domains::list,
-        ("GET", "/groups") => groups::list,
-        ("POST", "/groups") => groups::create,
-        ("GET", "/groups/{groupid}") => groups::read,
-        ("PUT", "/groups/{groupid}") => groups::update,
-        ("DELETE", "/groups/{groupid}") => groups::delete,
-        ("PUT", "/password") => users::change_password,
-        ("GET", "/roles") => roles::list,
-        ("POST", "/roles") => roles::create,
-        ("GET", "/roles/{roleid}") => roles::read,
-        ("PUT", "/roles/{roleid}") => roles::update,
-        ("DELETE", "/roles/{roleid}") => roles::delete,
-        ("GET", "/tfa") => tfa::list,
-        ("GET", "/tfa/{userid}") => tfa::of_user,
-        ("POST", "/tfa/{userid}") => tfa::add,
-        ("GET", "/tfa/{userid}/{id}") => tfa::read,
-        ("PUT", "/tfa/{userid}/{id}") => tfa::update,
-        ("DELETE", "/tfa/{userid}/{id}") => tfa::delete,
-        ("GET", "/ticket") => ticket::read,
-        ("POST", "/ticket") => ticket::create,
-        ("GET", "/users") => users::list,
-        ("POST", "/users") => users::create,
-        ("GET", "/users/{userid}") => users::read,
-        ("PUT", "/users/{userid}") => users::update,
-        ("DELETE", "/users/{userid}") => users::delete,
-        ("PUT", "/users/{userid}/unlock-tfa") => tfa::unlock,
-        ("GET", "/users/{userid}/token") => tokens::list,
-        ("GET", "/users/{userid}/token/{tokenid}") => tokens::read,
-        ("POST", "/users/{userid}/token/{tokenid}") => tokens::create,
-        ("PUT", "/users/{userid}/token/{tokenid}") => tokens::update,
-        ("DELETE", "/users/{userid}/token/{tokenid}") => tokens::delete,
-        (_, _) => return None,
-    };
-    Some(behaviour)
+/// The refusal a guest's lock makes, if it has one.
+fn guest_lock(guest: &Guest) -> Option<ApiError> {
+    let lock = guest.config.get("lock")?;
+    Some(ApiError::died(format!("CT is locked ({lock})")))
+}
+
+/// Most of what changes a guest needs a majority.
+fn check_quorum(call: &Call<'_>) -> Result<(), ApiError> {
+    if call.world.is_quorate(&call.node, call.now_ms) {
+        return Ok(());
+    }
+    Err(ApiError::died("cluster not ready - no quorum?"))
+}
+
+/// Starts a task on the guest the path names; the answer is its UPID.
+fn start_task(call: &mut Call<'_>, kind: &str, work: Work) -> Outcome {
+    let key = call.guest_key();
+    let upid = worker::spawn(call.world, kind, &key, &call.caller.id, work, call.now_ms);
+    Ok(Value::String(upid.to_string()).into())
 }

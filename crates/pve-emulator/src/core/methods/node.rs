@@ -7,6 +7,8 @@ use super::super::call::{Call, Outcome};
 use super::super::world::{Bridge, Node, World};
 use super::cluster::fields;
 
+/// Until the HA manager no longer counts on a silent node.
+const LOST_MS: u64 = 60_000;
 const VERSION: &str = "9.2.11";
 const RELEASE: &str = "9.2";
 const REPO_ID: &str = "14a22df35955d97d";
@@ -34,8 +36,9 @@ pub(super) fn row(call: &Call<'_>, node: &Node) -> Map<String, Value> {
     if !call.may(&format!("/nodes/{}", node.name), "Sys.Audit") {
         return row;
     }
-    let stale = node.gone_ms.is_some_and(|at| call.now_ms >= at + STALE_MS);
-    if !stale {
+    if !is_fresh(node, call.now_ms) {
+        row.remove("level");
+    } else {
         let sizes =
             json!({"maxcpu": node.cpus, "maxmem": node.memory_bytes, "maxdisk": node.disk_bytes});
         row.extend(fields(sizes));
@@ -47,6 +50,16 @@ pub(super) fn row(call: &Call<'_>, node: &Node) -> Map<String, Value> {
         })));
     }
     row
+}
+
+/// What the node last told about itself is still shown.
+pub(super) fn is_fresh(node: &Node, now_ms: u64) -> bool {
+    node.gone_ms.is_none_or(|at| now_ms < at + STALE_MS)
+}
+
+/// The HA manager has given the node up.
+pub(super) fn is_lost(node: &Node, now_ms: u64) -> bool {
+    node.gone_ms.is_some_and(|at| now_ms >= at + LOST_MS)
 }
 
 fn uptime_s(call: &Call<'_>, node: &Node) -> u64 {

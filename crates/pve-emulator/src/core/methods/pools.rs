@@ -75,7 +75,14 @@ fn members(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
                 .nodes()
                 .iter()
                 .filter(|node| store.on(&node.name));
-            nodes.map(|node| storage::resource(call.world, store, &node.name))
+            nodes.map(|node| {
+                storage::resource(
+                    call.world,
+                    store,
+                    &node.name,
+                    super::node::is_fresh(node, call.now_ms),
+                )
+            })
         });
         rows.extend(on);
     }

@@ -5,8 +5,9 @@ use sha1::{Digest, Sha1};
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::world::{Storage, World};
+use super::super::world::{Backup, Storage, World};
 use super::cluster::fields;
+use super::volumes;
 use crate::schema::split_list;
 
 /// What a call says about a storage that is not there, or not on this node.
@@ -47,7 +48,7 @@ fn used_bytes(world: &World, storage: &Storage, node: &str) -> u64 {
         .filter(|v| v.storage == storage.id && here(&v.node));
     // Images are sparse: what a container writes is not known here, so only the file system's own
     // blocks count.
-    let blocks: u64 = images.map(|volume| volume.size_bytes / 32).sum();
+    let blocks: u64 = images.map(|volume| image_used(volume.size_bytes)).sum();
     (storage.used_bytes + blocks).min(storage.total_bytes)
 }
 
@@ -56,12 +57,29 @@ fn content_list(storage: &Storage) -> String {
 }
 
 /// A row of `/cluster/resources`.
-pub(super) fn resource(world: &World, storage: &Storage, node: &str) -> Value {
-    json!({
+pub(super) fn resource(world: &World, storage: &Storage, node: &str, fresh: bool) -> Value {
+    let mut row = json!({
         "id": format!("storage/{node}/{}", storage.id), "type": "storage", "storage": storage.id, "node": node,
         "status": "available", "plugintype": storage.kind, "content": content_list(storage),
-        "shared": u8::from(storage.shared), "disk": used_bytes(world, storage, node), "maxdisk": storage.total_bytes,
-    })
+        "shared": u8::from(storage.shared),
+    });
+    if fresh {
+        row["disk"] = used_bytes(world, storage, node).into();
+        row["maxdisk"] = storage.total_bytes.into();
+    } else {
+        row["status"] = "unknown".into();
+    }
+    row
+}
+
+/// What an image takes on its disk: the file system's own blocks; what a container writes is not
+/// known here.
+pub(super) fn image_used(size_bytes: u64) -> u64 {
+    if size_bytes < 64 << 20 {
+        4096
+    } else {
+        size_bytes / 32
+    }
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Outcome {
@@ -142,26 +160,40 @@ pub(super) fn content(call: &mut Call<'_>) -> Outcome {
     let asked =
         |name: &str| storage.holds(name) && wanted.as_deref().is_none_or(|wanted| wanted == name);
     let mut rows: Vec<Value> = Vec::new();
+    let here = |node: &Option<String>| node.as_deref().is_none_or(|name| name == call.node);
+    let of = |owner: u32| vmid.is_none_or(|vmid| vmid == u64::from(owner));
+    let seen = |volid: &str| volumes::may_see(call.world, call.caller, volid);
+    // Images of containers are never listed as images of machines.
     if asked("rootdir") {
-        let here = call.world.volumes.iter().filter(|volume| {
-            let node = storage.shared || volume.node.as_deref() == Some(call.node.as_str());
-            volume.storage == id && node && call.may(&format!("/vms/{}", volume.vmid), "VM.Audit")
-        });
-        let here = here.filter(|volume| vmid.is_none_or(|vmid| vmid == u64::from(volume.vmid)));
-        rows.extend(here.map(|volume| {
+        let images = call
+            .world
+            .volumes
+            .iter()
+            .filter(|volume| volume.storage == id && here(&volume.node));
+        let images = images.filter(|volume| of(volume.vmid) && seen(&volume.volid()));
+        rows.extend(images.map(|volume| {
             json!({
                 "volid": volume.volid(), "content": "rootdir", "format": "raw", "vmid": volume.vmid, "parent": null,
-                "size": volume.size_bytes, "used": volume.size_bytes / 32, "ctime": volume.ctime_s,
+                "size": volume.size_bytes, "used": image_used(volume.size_bytes), "ctime": volume.ctime_s,
             })
         }));
     }
+    if asked("backup") {
+        let backups = call
+            .world
+            .backups
+            .iter()
+            .filter(|b| b.storage == id && here(&b.node));
+        let backups = backups.filter(|backup| of(backup.vmid) && seen(&backup.volid()));
+        rows.extend(backups.map(backup_row));
+    }
     if asked("vztmpl") && vmid.is_none() {
-        let here = call
+        let templates = call
             .world
             .templates
             .iter()
             .filter(|t| t.storage == id && t.on(&call.node));
-        rows.extend(here.map(|template| {
+        rows.extend(templates.filter(|t| seen(&t.volid())).map(|template| {
             json!({
                 "volid": template.volid(), "content": "vztmpl", "format": archive_format(&template.file),
                 "size": template.size_bytes, "ctime": template.ctime_s,
@@ -169,6 +201,25 @@ pub(super) fn content(call: &mut Call<'_>) -> Outcome {
         }));
     }
     Ok(Value::Array(rows).into())
+}
+
+/// A list shows the first line of the notes, and protection only where there is some.
+fn backup_row(backup: &Backup) -> Value {
+    let format = backup
+        .file
+        .find(".tar")
+        .map_or("tar", |at| &backup.file[at + 1..]);
+    let mut row = json!({
+        "volid": backup.volid(), "content": "backup", "subtype": "lxc", "format": format, "vmid": backup.vmid,
+        "size": backup.size_bytes, "ctime": backup.ctime_s,
+    });
+    if let Some(line) = backup.notes.as_ref().and_then(|notes| notes.lines().next()) {
+        row["notes"] = line.into();
+    }
+    if backup.protected {
+        row["protected"] = 1.into();
+    }
+    row
 }
 
 fn archive_format(file: &str) -> &'static str {

@@ -1,46 +1,101 @@
 //! How a task ends and what it leaves.
 
+use super::super::guest_config::volume_of;
 use super::super::task::{CreatePlan, TaskState, Work};
 use super::super::world::World;
-use super::{launch, spawn};
+use super::{copies, create, launch, migrate, snapshots, spawn};
 
 /// Ended tasks that are remembered.
 const REMEMBERED: usize = 400;
 
 /// The task's work is over: its lasting effects, then its end.
 pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_ms: u64) {
-    match (world.tasks[at].work.clone(), &error) {
-        (Work::Create(plan), None) => created(world, at, &plan),
-        (Work::Create(_), Some(_)) => remove_guest(world, at),
-        (Work::Destroy { purge, .. }, None) => {
-            if purge {
-                let vmid = world.tasks[at].guest().vmid;
-                world.tasks[at].say(format!("purging CT {vmid} from related configurations.."));
-            }
-            remove_guest(world, at);
+    let failed = error.is_some();
+    let mut error = error;
+    let mut follow_up = None;
+    match world.tasks[at].work.clone() {
+        Work::Create(plan) if failed => undo_create(world, at, &plan),
+        Work::Create(plan) => {
+            created(world, at, &plan, now_ms);
+            follow_up = plan.start.then(|| world.tasks[at].guest());
         }
-        (
-            Work::Destroy { .. }
-            | Work::Start
-            | Work::Stop
-            | Work::Shutdown { .. }
-            | Work::Reboot { .. },
-            _,
-        ) => {}
+        Work::Destroy { purge, .. } if !failed => match launch::check_write(world, at, now_ms) {
+            Ok(()) => destroyed(world, at, purge),
+            Err(refused) => {
+                free_volumes(world, at);
+                error = Some(refused);
+            }
+        },
+        Work::Template if !failed => copies::converted(world, at),
+        Work::Clone(plan) => copies::cloned(world, at, &plan, failed),
+        Work::Snapshot { name, description } if !failed => {
+            snapshots::taken(world, at, &name, &description, now_ms);
+        }
+        Work::Rollback { name, start } if !failed => {
+            snapshots::gone_back(world, at, &name);
+            follow_up = start.then(|| world.tasks[at].guest());
+        }
+        Work::DeleteSnapshot { name, .. } if !failed => snapshots::removed(world, at, &name),
+        Work::MoveVolume { disk, delete, .. } => {
+            copies::volume_moved(world, at, &disk, delete, failed);
+        }
+        Work::Migrate { target, .. } if !failed => {
+            follow_up = migrate::arrived(world, at, &target, now_ms);
+        }
+        Work::Snapshot { .. }
+        | Work::Rollback { .. }
+        | Work::DeleteSnapshot { .. }
+        | Work::Migrate { .. } => let_go(world, at),
+        Work::Destroy { .. }
+        | Work::Start
+        | Work::Stop
+        | Work::Shutdown { .. }
+        | Work::Reboot { .. }
+        | Work::Resume
+        | Work::Suspend
+        | Work::Template
+        | Work::Resize { .. }
+        | Work::Backup(_)
+        | Work::DeleteVolume { .. }
+        | Work::Request { .. }
+        | Work::Bulk(_)
+        | Work::Fail { .. } => {}
     }
-    let follow_up =
-        matches!(&world.tasks[at].work, Work::Create(plan) if plan.start) && error.is_none();
     end(world, at, error, now_ms);
-    if follow_up {
-        let guest = world.tasks[at].guest();
+    if let Some(guest) = follow_up {
         let user = world.tasks[at].upid.user.clone();
         spawn(world, "vzstart", &guest, &user, Work::Start, now_ms);
     }
 }
 
+/// Takes away the mark this task itself has set; one of somebody else made it fail and stays.
+fn let_go(world: &mut World, at: usize) {
+    let own = match &world.tasks[at].work {
+        Work::Snapshot { .. } => "snapshot",
+        Work::Rollback { .. } => "rollback",
+        Work::DeleteSnapshot { .. } => "snapshot-delete",
+        Work::Migrate { .. } => "migrate",
+        _ => return,
+    };
+    let began = world.tasks[at].began;
+    let key = world.tasks[at].guest();
+    if began
+        && let Some(guest) = world.guest_mut(&key)
+        && guest.config.get("lock") == Some(own)
+    {
+        guest.config.keys.remove("lock");
+    }
+}
+
 /// Only now does the configuration say more than `lock: create`.
-fn created(world: &mut World, at: usize, plan: &CreatePlan) {
-    let config = launch::final_config(world, at, plan);
+fn created(world: &mut World, at: usize, plan: &CreatePlan, now_ms: u64) {
+    if plan.ha_managed {
+        let vmid = world.tasks[at].guest().vmid;
+        let state = if plan.start { "started" } else { "stopped" };
+        world.tasks[at].say("Add as HA resource");
+        world.manage(vmid, state, now_ms);
+    }
+    let config = create::final_config(world, at, plan);
     let key = world.tasks[at].guest();
     if let Some(guest) = world.guest_mut(&key) {
         guest.config = config;
@@ -55,13 +110,62 @@ fn created(world: &mut World, at: usize, plan: &CreatePlan) {
     }
 }
 
+/// A failed create leaves nothing; a failed restore over a container that was not touched yet leaves it
+/// as it was.
+fn undo_create(world: &mut World, at: usize, plan: &CreatePlan) {
+    let key = world.tasks[at].guest();
+    let made: Vec<String> = plan
+        .disks
+        .iter()
+        .filter_map(|disk| disk.volid.clone())
+        .collect();
+    for volid in &made {
+        world.free_volume(volid, &key.node);
+    }
+    let over = plan
+        .restore
+        .as_ref()
+        .and_then(|restore| restore.over.clone());
+    match (over, world.guest_mut(&key)) {
+        (Some(config), Some(guest)) if made.is_empty() => guest.config = config,
+        _ => remove_guest(world, at),
+    }
+}
+
+fn destroyed(world: &mut World, at: usize, purge: bool) {
+    let vmid = world.tasks[at].guest().vmid;
+    if purge {
+        world.tasks[at].say(format!("purging CT {vmid} from related configurations.."));
+        world.ha.resources.remove(&format!("ct:{vmid}"));
+        for job in world.backup_jobs.values_mut() {
+            if let Some(list) = job.get_mut("vmid") {
+                let id = vmid.to_string();
+                let left: Vec<&str> = list.split(',').filter(|found| *found != id).collect();
+                *list = left.join(",");
+            }
+        }
+    }
+    remove_guest(world, at);
+}
+
+fn free_volumes(world: &mut World, at: usize) {
+    let key = world.tasks[at].guest();
+    let volumes = world
+        .guest(&key)
+        .map(|guest| guest.config.volumes())
+        .unwrap_or_default();
+    for (_, value) in volumes {
+        world.free_volume(volume_of(&value), &key.node);
+    }
+}
+
 fn remove_guest(world: &mut World, at: usize) {
     let key = world.tasks[at].guest();
+    free_volumes(world, at);
     if world.guest(&key).is_some() {
         world.guests.remove(&key.vmid);
         world.live.looks.remove(&key.vmid);
     }
-    world.volumes.retain(|volume| volume.vmid != key.vmid);
     world
         .pools
         .values_mut()

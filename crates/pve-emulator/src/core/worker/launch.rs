@@ -2,15 +2,11 @@
 
 use super::super::Effects;
 use super::super::error::ApiError;
-use super::super::guest::GuestCommand;
-use super::super::task::{CreatePlan, Step, Work};
-use super::super::world::{Guest, Volume, World};
-use super::{issue, settle};
-
-/// Largest raw image qemu-img makes here, bytes.
-const LARGEST_IMAGE_BYTES: u64 = 1 << 56;
-/// How long making a file system takes before a template turns out to be missing.
-const FORMAT_MS: u64 = 700;
+use super::super::guest::{GuestCommand, GuestKey};
+use super::super::guest_config::volume_of;
+use super::super::task::{Step, Work};
+use super::super::world::{Guest, World};
+use super::{backups, bulk, copies, create, issue, migrate, settle, snapshots};
 
 /// Starts the work; `Err` is what the task ends with.
 pub(super) fn launch(
@@ -20,7 +16,7 @@ pub(super) fn launch(
     effects: &mut Effects,
 ) -> Result<(), String> {
     match world.tasks[at].work.clone() {
-        Work::Create(plan) => create(world, at, &plan, now_ms, effects),
+        Work::Create(plan) => create::launch(world, at, &plan, now_ms, effects),
         Work::Start => start(world, at, now_ms, effects),
         Work::Stop => stop(world, at, now_ms, effects),
         Work::Shutdown { timeout_s, force } => {
@@ -50,10 +46,80 @@ pub(super) fn launch(
             Ok(())
         }
         Work::Destroy { force, .. } => destroy(world, at, force, now_ms, effects),
+        Work::Resume => Err(restore_state(world, at)),
+        Work::Suspend => Err(save_state(world, at)),
+        Work::Template => copies::template(world, at, now_ms),
+        Work::Clone(plan) => copies::clone(world, at, &plan, now_ms, effects),
+        Work::Snapshot { name, .. } => snapshots::take(world, at, &name, now_ms, effects),
+        Work::Rollback { name, .. } => snapshots::go_back(world, at, &name, now_ms, effects),
+        Work::DeleteSnapshot { name, .. } => snapshots::remove(world, at, &name, now_ms, effects),
+        Work::Resize { disk, size_bytes } => copies::resize(world, at, &disk, size_bytes, now_ms),
+        Work::MoveVolume { disk, storage, .. } => {
+            copies::move_volume(world, at, &disk, &storage, now_ms)
+        }
+        Work::Migrate {
+            target,
+            restart,
+            timeout_s,
+        } => migrate::launch(world, at, &target, (restart, timeout_s), now_ms, effects),
+        Work::Backup(_) => backups::launch(world, at, now_ms, effects),
+        Work::DeleteVolume { node, volid } => backups::delete(world, at, &node, &volid, now_ms),
+        Work::Request { line } => {
+            world.tasks[at].say(line);
+            settle(world, at, None, now_ms + super::QUICK_END_MS);
+            Ok(())
+        }
+        Work::Bulk(_) => {
+            bulk::launch(world, at, now_ms);
+            Ok(())
+        }
+        Work::Fail { log, error } => {
+            log.iter().for_each(|line| world.tasks[at].say(line));
+            Err(error)
+        }
     }
 }
 
-fn guest_of(world: &World, at: usize) -> Result<Guest, String> {
+/// There is nothing that saves and restores running processes here.
+fn restore_state(world: &mut World, at: usize) -> String {
+    let vmid = world.tasks[at].guest().vmid;
+    let task = &mut world.tasks[at];
+    task.say(format!("lxc-checkpoint: {vmid}: ../src/lxc/criu.c: criu_version_ok: 767 Connection refused - execing criu failed, is it installed?"));
+    task.say(format!("lxc-checkpoint: {vmid}: ../src/lxc/tools/lxc_checkpoint.c: restore_finalize: 203 Restoring {vmid} failed"));
+    format!(
+        "command 'lxc-checkpoint -n {vmid} -r --foreground -D /var/lib/vz/dump' failed: exit code 1"
+    )
+}
+
+fn save_state(world: &mut World, at: usize) -> String {
+    let vmid = world.tasks[at].guest().vmid;
+    if let Ok(Err(error)) = guest_of(world, at).map(|guest| check_lock(&guest)) {
+        return error;
+    }
+    let task = &mut world.tasks[at];
+    task.say(format!("lxc-checkpoint: {vmid}: ../src/lxc/criu.c: criu_version_ok: 767 Connection refused - execing criu failed, is it installed?"));
+    task.say(format!("lxc-checkpoint: {vmid}: ../src/lxc/tools/lxc_checkpoint.c: checkpoint: 147 Checkpointing {vmid} failed"));
+    format!("command 'lxc-checkpoint -n {vmid} -s -D /var/lib/vz/dump' failed: exit code 1")
+}
+
+/// Whether a node's part of the cluster can write configurations.
+pub(super) fn check_quorum_write(world: &World, key: &GuestKey, now_ms: u64) -> Result<(), String> {
+    if world.is_quorate(&key.node, now_ms) {
+        return Ok(());
+    }
+    let pid = world.node(&key.node).map_or(0, |node| node.last_pid);
+    let GuestKey { node, vmid } = key;
+    Err(format!(
+        "unable to open file '/etc/pve/nodes/{node}/lxc/{vmid}.conf.tmp.{pid}' - Permission denied"
+    ))
+}
+
+/// The same for a task's guest.
+pub(super) fn check_write(world: &World, at: usize, now_ms: u64) -> Result<(), String> {
+    check_quorum_write(world, &world.tasks[at].guest(), now_ms)
+}
+
+pub(super) fn guest_of(world: &World, at: usize) -> Result<Guest, String> {
     let key = world.tasks[at].guest();
     world
         .guest(&key)
@@ -61,141 +127,11 @@ fn guest_of(world: &World, at: usize) -> Result<Guest, String> {
         .ok_or_else(|| ApiError::no_config(&key.node, key.vmid).text())
 }
 
-fn check_lock(guest: &Guest) -> Result<(), String> {
+pub(super) fn check_lock(guest: &Guest) -> Result<(), String> {
     match guest.config.get("lock") {
         None => Ok(()),
         Some(lock) => Err(format!("CT is locked ({lock})")),
     }
-}
-
-fn create(
-    world: &mut World,
-    at: usize,
-    plan: &CreatePlan,
-    now_ms: u64,
-    effects: &mut Effects,
-) -> Result<(), String> {
-    let key = world.tasks[at].guest();
-    let vmid = key.vmid;
-    let refused = |text: String| format!("unable to create CT {vmid} - {text}");
-    let (base, shared) = world
-        .storage(&plan.storage)
-        .map(|s| (s.path.clone(), s.shared))
-        .unwrap_or_default();
-    let image = format!("{base}/images/{vmid}/vm-{vmid}-disk-0.raw");
-    world.tasks[at].say(format!(
-        "Formatting '{image}', fmt=raw size={} preallocation=off",
-        plan.size_bytes
-    ));
-    if plan.size_bytes > LARGEST_IMAGE_BYTES {
-        let text = format!(
-            "unable to create image: qemu-img: {image}: The image size is too large for file format 'raw'"
-        );
-        return Err(refused(text));
-    }
-    world.volumes.push(Volume {
-        storage: plan.storage.clone(),
-        node: (!shared).then(|| key.node.clone()),
-        vmid,
-        name: format!("{vmid}/vm-{vmid}-disk-0.raw"),
-        size_bytes: plan.size_bytes,
-        ctime_s: now_ms / 1000,
-    });
-    let blocks = plan.size_bytes / 4096;
-    let uuid = (world.random.next(), world.random.next());
-    world.tasks[at].say(format!(
-        "Creating filesystem with {blocks} 4k blocks and {} inodes",
-        blocks / 4
-    ));
-    world.tasks[at].say(format!("Filesystem UUID: {}", uuid_text(uuid)));
-    let template = world
-        .templates
-        .iter()
-        .find(|t| t.volid() == plan.template_volid && t.on(&key.node))
-        .cloned();
-    let Some(template) = template else {
-        let text = format!("volume '{}' does not exist", plan.template_volid);
-        world.tasks[at].say(&text);
-        settle(
-            world,
-            at,
-            Some(refused(text)),
-            now_ms + FORMAT_MS.min(world.times.create_ms),
-        );
-        return Ok(());
-    };
-    let archive = world
-        .storage(&template.storage)
-        .map(|s| format!("{}/template/cache/{}", s.path, template.file));
-    world.tasks[at].say(format!(
-        "extracting archive '{}'",
-        archive.unwrap_or_default()
-    ));
-    let spec = final_config(world, at, plan).spec(&template.file);
-    let end_ms = now_ms + world.times.create_ms;
-    issue(
-        world,
-        at,
-        Step::Create,
-        end_ms,
-        |job, guest| GuestCommand::Create { job, guest, spec },
-        effects,
-    );
-    Ok(())
-}
-
-/// The configuration a finished create leaves.
-pub(super) fn final_config(
-    world: &World,
-    at: usize,
-    plan: &CreatePlan,
-) -> super::super::guest_config::GuestConfig {
-    use super::super::guest_config::{GuestConfig, normal_volume};
-    let vmid = world.tasks[at].guest().vmid;
-    let mut config = GuestConfig {
-        keys: plan.keys.clone(),
-        ..GuestConfig::default()
-    };
-    let volid = format!("{}:{vmid}/vm-{vmid}-disk-0.raw", plan.storage);
-    let size = crate::schema::format_size(plan.size_bytes);
-    // The value was verified when the call was accepted.
-    let rootfs = normal_volume("rootfs", &plan.rootfs, &volid, &size)
-        .unwrap_or_else(|_| format!("{volid},size={size}"));
-    config.keys.insert("rootfs".into(), rootfs);
-    let ostype = world
-        .templates
-        .iter()
-        .find(|t| t.volid() == plan.template_volid)
-        .map(|t| t.ostype.clone());
-    for (key, value) in [
-        ("arch", "amd64".to_owned()),
-        ("ostype", ostype.unwrap_or_else(|| "unmanaged".into())),
-        ("hostname", format!("CT{vmid}")),
-        ("memory", "512".to_owned()),
-        ("swap", "512".to_owned()),
-    ] {
-        config.keys.entry(key.into()).or_insert(value);
-    }
-    config
-}
-
-/// The template is unpacked: what PVE's worker says then.
-pub(super) fn unpacked(world: &mut World, at: usize, log: Vec<String>) {
-    let task = &mut world.tasks[at];
-    log.into_iter().for_each(|line| task.say(line));
-    task.say("Detected container architecture: amd64");
-}
-
-fn uuid_text((high, low): (u64, u64)) -> String {
-    let hex = format!("{high:016x}{low:016x}");
-    let parts = [
-        &hex[..8],
-        &hex[8..12],
-        &hex[12..16],
-        &hex[16..20],
-        &hex[20..],
-    ];
-    parts.join("-")
 }
 
 fn start(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> Result<(), String> {
@@ -210,6 +146,10 @@ fn start(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> Re
     if guest.is_running() {
         settle(world, at, None, now_ms);
         return Ok(());
+    }
+    let node = guest.node.clone();
+    if let Some(volid) = world.missing_volume(&guest.config, &node) {
+        return Err(format!("volume '{volid}' does not exist"));
     }
     boot(world, at, now_ms + world.times.start_ms, effects);
     Ok(())
@@ -237,11 +177,15 @@ fn boot(world: &mut World, at: usize, end_ms: u64, effects: &mut Effects) {
 pub(super) fn reboot_up(world: &mut World, at: usize, not_before_ms: u64, effects: &mut Effects) {
     let vmid = world.tasks[at].guest().vmid;
     let end_ms = not_before_ms + world.times.start_ms;
-    match guest_of(world, at).map(|guest| check_lock(&guest)) {
+    let writable = check_write(world, at, not_before_ms);
+    let script_status = if writable.is_err() { 2 } else { 255 };
+    match guest_of(world, at).map(|guest| writable.and(check_lock(&guest))) {
         Ok(Ok(())) => boot(world, at, end_ms, effects),
         Ok(Err(_)) => {
             let task = &mut world.tasks[at];
-            task.say("run_buffer: 571 Script exited with status 255");
+            task.say(format!(
+                "run_buffer: 571 Script exited with status {script_status}"
+            ));
             task.say(format!(
                 "lxc_init: 845 Failed to run lxc.hook.pre-start for container \"{vmid}\""
             ));
@@ -318,6 +262,15 @@ fn destroy(
     }
     check_lock(&guest)?;
     let end_ms = now_ms + world.times.destroy_ms;
+    // The data goes first; only then does it show that nothing can be written.
+    if let Err(error) = check_write(world, at, now_ms)
+        && !guest.is_running()
+    {
+        for (_, value) in guest.config.volumes() {
+            world.free_volume(volume_of(&value), &guest.node);
+        }
+        return Err(error);
+    }
     if !guest.is_running() {
         issue(
             world,

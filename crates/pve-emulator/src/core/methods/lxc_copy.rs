@@ -1,0 +1,356 @@
+//! Clones, templates, features and migration of containers.
+
+use serde_json::{Map, Value, json};
+
+use super::super::call::{Call, Outcome};
+use super::super::error::ApiError;
+use super::super::guest::GuestKey;
+use super::super::guest_config::{GuestConfig, normal_description, volume_of};
+use super::super::task::{ClonePlan, Work};
+use super::super::worker;
+use super::super::world::{Guest, Power};
+use super::{check_quorum, guest_lock, require_guest, start_task};
+
+/// Whether a container's storage can do something.
+pub(super) fn feature(call: &mut Call<'_>) -> Outcome {
+    let key = call.guest_key();
+    let guest = require_guest(call, &key)?;
+    let config = match call.text("snapname") {
+        None => guest.config.clone(),
+        Some(name) => GuestConfig {
+            keys: super::lxc_snapshot::find(guest, &name)?.keys.clone(),
+            ..GuestConfig::default()
+        },
+    };
+    let able = match call.text("feature").as_deref() {
+        Some("snapshot") => call.world.can_snapshot(&config),
+        Some("clone") => config.volumes().iter().all(|(_, value)| {
+            let base = volume_of(value).contains("/base-");
+            let id = volume_of(value).split(':').next().unwrap_or_default();
+            base && call
+                .world
+                .storage(id)
+                .is_some_and(|storage| storage.has_linked_clones())
+        }),
+        Some("copy") => true,
+        _ => false,
+    };
+    Ok(json!({"hasFeature": u8::from(able)}).into())
+}
+
+/// The answer comes at once, the conversion goes on as a task of its own.
+pub(super) fn template(call: &mut Call<'_>) -> Outcome {
+    let key = call.guest_key();
+    call.await_lock(&key)?;
+    require_guest(call, &key)?;
+    call.look_at(std::slice::from_ref(&key))?;
+    let guest = require_guest(call, &key)?;
+    if let Some(lock) = guest.config.get("lock") {
+        return Err(ApiError::died(format!("CT is locked ({lock})")).into());
+    }
+    if guest.config.flag("template") {
+        return Err(ApiError::died("you can't convert a template to a template").into());
+    }
+    if guest.is_running() {
+        return Err(
+            ApiError::died("you can't convert a CT to template if the CT is running").into(),
+        );
+    }
+    if !guest.snapshots.is_empty() {
+        let text = "unable to create template, because CT contains snapshots";
+        return Err(ApiError::died(text).into());
+    }
+    start_task(call, "vztemplate", Work::Template)?;
+    Ok(Value::Null.into())
+}
+
+/// The pool and the node a copy goes to, if given and if they exist.
+fn destination(call: &Call<'_>, node: &str) -> Result<(Option<String>, Option<String>), ApiError> {
+    let pool = call.text("pool");
+    if let Some(name) = pool
+        .as_ref()
+        .filter(|name| !call.world.pools.contains_key(*name))
+    {
+        return Err(ApiError::denied(format!("pool '{name}' does not exist")));
+    }
+    let target = call
+        .text("target")
+        .filter(|name| *name != node && name != "localhost");
+    if let Some(name) = target
+        .as_ref()
+        .filter(|name| call.world.node(name).is_none())
+    {
+        return Err(ApiError::died(format!("no such cluster node '{name}'")));
+    }
+    Ok((pool, target))
+}
+
+/// The source, not locked, and the id of the copy, not taken.
+fn source(call: &mut Call<'_>, key: &GuestKey) -> Result<(Guest, u32), super::super::call::Stop> {
+    call.await_lock(key)?;
+    require_guest(call, key)?;
+    call.look_at(std::slice::from_ref(key))?;
+    let guest = require_guest(call, key)?.clone();
+    if let Some(lock) = guest_lock(&guest) {
+        return Err(lock.into());
+    }
+    let newid = call
+        .number("newid")
+        .and_then(|id| u32::try_from(id).ok())
+        .unwrap_or_default();
+    match call.world.guests.get(&newid) {
+        Some(taken) => {
+            let text = format!("CT {newid} already exists on node '{}'", taken.node);
+            Err(ApiError::died(text).into())
+        }
+        None => Ok((guest, newid)),
+    }
+}
+
+pub(super) fn clone(call: &mut Call<'_>) -> Outcome {
+    let key = call.guest_key();
+    let (pool, target) = destination(call, &key.node)?;
+    let storage = call.text("storage");
+    check_target_storage(call, storage.as_deref(), &key.node, target.as_deref())?;
+    check_quorum(call)?;
+    let (guest, newid) = source(call, &key)?;
+    let snapshot = call.text("snapname");
+    let template = guest.config.flag("template");
+    let full = call.text("full").map_or(!template, |text| text == "1");
+    if storage.is_some() && !full {
+        let text = "parameter 'storage' not allowed for linked clones";
+        return Err(ApiError::died(text).into());
+    }
+    let keys = match &snapshot {
+        Some(name) => super::lxc_snapshot::find(&guest, name)?.keys.clone(),
+        None => guest.config.keys.clone(),
+    };
+    let config = GuestConfig {
+        keys,
+        raw: guest.config.raw.clone(),
+        ..GuestConfig::default()
+    };
+    let places = (storage.as_deref(), target.as_deref());
+    check_volumes(call, &config, &guest, (full, snapshot.is_some()), places)?;
+    let config = copied(call, config);
+    let new = GuestKey {
+        node: key.node.clone(),
+        vmid: newid,
+    };
+    reserve(call, &key, &new, &guest);
+    let plan = ClonePlan {
+        new,
+        config,
+        snapshot,
+        storage,
+        full,
+        pool,
+        target: target.unwrap_or_else(|| key.node.clone()),
+    };
+    let id = key.vmid.to_string();
+    let work = Work::Clone(Box::new(plan));
+    let place = (key.node.as_str(), "vzclone", id.as_str());
+    let source = Some(key.clone());
+    let upid = worker::spawn_on(
+        call.world,
+        place,
+        source,
+        &call.caller.id,
+        work,
+        call.now_ms,
+    );
+    Ok(Value::String(upid.to_string()).into())
+}
+
+fn check_target_storage(
+    call: &Call<'_>,
+    storage: Option<&str>,
+    node: &str,
+    target: Option<&str>,
+) -> Result<(), ApiError> {
+    let Some(id) = storage else { return Ok(()) };
+    let found = super::storage::require(call.world, id, node)?;
+    if let Some(target) = target {
+        super::storage::require(call.world, id, target)?;
+        if !found.shared {
+            return Err(ApiError::died(format!(
+                "can't clone to non-shared storage '{id}'"
+            )));
+        }
+    }
+    Ok(())
+}
+
+fn check_volumes(
+    call: &Call<'_>,
+    config: &GuestConfig,
+    guest: &Guest,
+    (full, of_snapshot): (bool, bool),
+    (storage, target): (Option<&str>, Option<&str>),
+) -> Result<(), ApiError> {
+    let mut all_shared = true;
+    for (_, value) in config.volumes() {
+        let volid = volume_of(&value);
+        let own = volid.split(':').next().unwrap_or_default();
+        let id = storage.unwrap_or(own);
+        let found = call.world.storage(id);
+        all_shared &= found.is_some_and(|storage| storage.shared);
+        call.rights()
+            .need(&format!("/storage/{id}"), &["Datastore.AllocateSpace"])?;
+        if full && guest.is_running() && !of_snapshot {
+            let text = "Full clone of a running container is only possible from a snapshot";
+            return Err(ApiError::died(text));
+        }
+        let linked = found.is_some_and(|storage| storage.has_linked_clones());
+        if !full && !(linked && (volid.contains("/base-") || of_snapshot)) {
+            return Err(ApiError::died(format!(
+                "Linked clone feature for '{volid}' is not available"
+            )));
+        }
+    }
+    match target.filter(|_| !all_shared) {
+        Some(target) => Err(ApiError::died(format!(
+            "can't clone CT to node '{target}' (CT uses local storage)"
+        ))),
+        None => Ok(()),
+    }
+}
+
+/// The copy's configuration: other network addresses, name and description as given, nothing of the
+/// source's snapshots.
+fn copied(call: &mut Call<'_>, mut config: GuestConfig) -> GuestConfig {
+    config.keys.retain(|key, _| {
+        !matches!(key.as_str(), "lock" | "parent" | "template") && !key.starts_with("unused")
+    });
+    worker::new_addresses(call.world, &mut config.keys);
+    if let Some(name) = call.text("hostname").filter(|name| !name.is_empty()) {
+        config.keys.insert("hostname".into(), name);
+    }
+    if let Some(text) = call.text("description").filter(|text| !text.is_empty()) {
+        config
+            .keys
+            .insert("description".into(), normal_description(&text));
+    }
+    config
+}
+
+/// Both configurations are marked before the call is answered.
+fn reserve(call: &mut Call<'_>, key: &GuestKey, new: &GuestKey, guest: &Guest) {
+    if let Some(source) = call.world.guest_mut(key) {
+        source.config.keys.insert("lock".into(), "disk".into());
+    }
+    let config = GuestConfig {
+        keys: [("lock".to_owned(), "create".to_owned())].into(),
+        ..GuestConfig::default()
+    };
+    call.world.guests.insert(
+        new.vmid,
+        Guest {
+            node: new.node.clone(),
+            config,
+            power: Power::Stopped,
+            snapshots: std::collections::BTreeMap::new(),
+            template: guest.template.clone(),
+            created_ms: call.now_ms,
+            broadcast: None,
+            broadcast_ms: 0,
+        },
+    );
+}
+
+/// Where a container can go.
+pub(super) fn migrate_targets(call: &mut Call<'_>) -> Outcome {
+    check_quorum(call)?;
+    let key = call.guest_key();
+    require_guest(call, &key)?;
+    call.look_at(std::slice::from_ref(&key))?;
+    let guest = require_guest(call, &key)?;
+    if let Some(lock) = guest_lock(guest) {
+        return Err(lock.into());
+    }
+    let target = call.text("target");
+    let (mut allowed, mut others) = (Vec::new(), Map::new());
+    for node in call
+        .world
+        .nodes()
+        .iter()
+        .filter(|node| node.name != key.node)
+    {
+        if target.as_ref().is_some_and(|name| *name != node.name) {
+            continue;
+        }
+        let missing: Vec<String> = guest
+            .config
+            .volumes()
+            .iter()
+            .map(|(_, value)| {
+                volume_of(value)
+                    .split(':')
+                    .next()
+                    .unwrap_or_default()
+                    .to_owned()
+            })
+            .filter(|id| {
+                !call
+                    .world
+                    .storage(id)
+                    .is_some_and(|storage| storage.on(&node.name))
+            })
+            .collect();
+        if missing.is_empty() {
+            allowed.push(node.name.clone());
+        } else {
+            others.insert(node.name.clone(), json!({"unavailable-storages": missing}));
+        }
+    }
+    let running = u8::from(guest.is_running());
+    Ok(json!({"running": running, "allowed-nodes": allowed, "not-allowed-nodes": others}).into())
+}
+
+pub(super) fn migrate(call: &mut Call<'_>) -> Outcome {
+    let key = call.guest_key();
+    let target = call.text("target").unwrap_or_default();
+    if target == key.node {
+        return Err(ApiError::parameter("target", "target is local node.").into());
+    }
+    check_quorum(call)?;
+    if call.world.node(&target).is_none() {
+        return Err(ApiError::died(format!("no such cluster node '{target}'")).into());
+    }
+    require_guest(call, &key)?;
+    call.look_at(std::slice::from_ref(&key))?;
+    let guest = require_guest(call, &key)?;
+    let restart = call.flag("restart");
+    if guest.is_running() && !restart && !call.flag("online") {
+        let text = "can't migrate running container without --online or --restart";
+        return Err(ApiError::died(text).into());
+    }
+    if guest.is_running() && !restart {
+        return Err(ApiError::died("lxc live migration is currently not implemented").into());
+    }
+    if call.world.ha.of(key.vmid).is_some() {
+        let line = format!(
+            "Requesting HA migration for CT {} to node {target}",
+            key.vmid
+        );
+        let reply = start_task(call, "hamigrate", Work::Request { line })?;
+        let timeout_s = call.number("timeout").unwrap_or(180);
+        let work = Work::Migrate {
+            target,
+            restart: true,
+            timeout_s,
+        };
+        worker::spawn(call.world, "vzmigrate", &key, "root@pam", work, call.now_ms);
+        return Ok(reply);
+    }
+    let timeout_s = call.number("timeout").unwrap_or(180);
+    start_task(
+        call,
+        "vzmigrate",
+        Work::Migrate {
+            target,
+            restart,
+            timeout_s,
+        },
+    )
+}

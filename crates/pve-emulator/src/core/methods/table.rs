@@ -1,0 +1,226 @@
+//! Which method has which behaviour.
+
+use super::{
+    Behaviour, access, backup, bulk, cluster, ha, index, lxc_config, lxc_copy, lxc_create,
+    lxc_disk, lxc_power, lxc_read, lxc_snapshot, metrics, node, pools, settings, storage, tasks,
+    volumes,
+};
+
+/// The behaviour of a method, by verb and schema path.
+pub(crate) fn behaviour(verb: &str, path: &str) -> Option<Behaviour> {
+    if let Some(rest) = path.strip_prefix("/nodes/{node}/lxc") {
+        return of_guests(verb, rest).or_else(|| listing(verb, path));
+    }
+    if let Some(rest) = path.strip_prefix("/nodes/{node}/storage") {
+        return of_storage(verb, rest).or_else(|| listing(verb, path));
+    }
+    if let Some(rest) = path.strip_prefix("/nodes/{node}") {
+        return of_node(verb, rest).or_else(|| listing(verb, path));
+    }
+    if let Some(rest) = path.strip_prefix("/cluster") {
+        return of_cluster(verb, rest).or_else(|| listing(verb, path));
+    }
+    if let Some(rest) = path.strip_prefix("/access") {
+        return of_access(verb, rest).or_else(|| listing(verb, path));
+    }
+    let behaviour: Behaviour = match (verb, path) {
+        ("GET", "/version") => node::version,
+        ("GET", "/nodes") => node::list,
+        ("GET", "/storage") => storage::list,
+        ("GET", "/pools") => pools::list,
+        ("GET", "/pools/{poolid}") => pools::read,
+        ("PUT", "/pools" | "/pools/{poolid}") => pools::update,
+        ("POST", "/pools") => pools::create,
+        ("DELETE", "/pools" | "/pools/{poolid}") => pools::delete,
+        (_, _) => return listing(verb, path),
+    };
+    Some(behaviour)
+}
+
+fn listing(verb: &str, path: &str) -> Option<Behaviour> {
+    index::behaviour(path).filter(|_| verb == "GET")
+}
+
+fn of_guests(verb: &str, rest: &str) -> Option<Behaviour> {
+    let Some(rest) = rest.strip_prefix("/{vmid}") else {
+        return match (verb, rest) {
+            ("GET", "") => Some(lxc_read::list),
+            ("POST", "") => Some(lxc_create::create),
+            (_, _) => None,
+        };
+    };
+    let behaviour: Behaviour = match (verb, rest) {
+        ("DELETE", "") => lxc_power::destroy,
+        ("GET", "/status/current") => lxc_read::current,
+        ("POST", "/status/start") => lxc_power::start,
+        ("POST", "/status/stop") => lxc_power::stop,
+        ("POST", "/status/shutdown") => lxc_power::shutdown,
+        ("POST", "/status/reboot") => lxc_power::reboot,
+        ("POST", "/status/suspend") => lxc_power::suspend,
+        ("POST", "/status/resume") => lxc_power::resume,
+        ("GET", "/interfaces") => lxc_read::interfaces,
+        ("GET", "/config") => lxc_read::config,
+        ("PUT", "/config") => lxc_config::update,
+        ("GET", "/pending") => lxc_read::pending,
+        ("GET", "/feature") => lxc_copy::feature,
+        ("POST", "/template") => lxc_copy::template,
+        ("POST", "/clone") => lxc_copy::clone,
+        ("GET", "/migrate") => lxc_copy::migrate_targets,
+        ("POST", "/migrate") => lxc_copy::migrate,
+        ("PUT", "/resize") => lxc_disk::resize,
+        ("POST", "/move_volume") => lxc_disk::move_volume,
+        ("GET", "/rrddata") => metrics::guest_points,
+        ("GET", "/snapshot") => lxc_snapshot::list,
+        ("POST", "/snapshot") => lxc_snapshot::create,
+        ("GET", "/snapshot/{snapname}") => lxc_snapshot::index,
+        ("DELETE", "/snapshot/{snapname}") => lxc_snapshot::delete,
+        ("POST", "/snapshot/{snapname}/rollback") => lxc_snapshot::rollback,
+        ("GET", "/snapshot/{snapname}/config") => lxc_snapshot::read_config,
+        ("PUT", "/snapshot/{snapname}/config") => lxc_snapshot::update_config,
+        (_, _) => return None,
+    };
+    Some(behaviour)
+}
+
+fn of_storage(verb: &str, rest: &str) -> Option<Behaviour> {
+    let behaviour: Behaviour = match (verb, rest) {
+        ("GET", "") => storage::node_list,
+        ("GET", "/{storage}/status") => storage::status,
+        ("GET", "/{storage}/content") => storage::content,
+        ("POST", "/{storage}/content") => volumes::allocate,
+        ("GET", "/{storage}/content/{volume}") => volumes::read,
+        ("PUT", "/{storage}/content/{volume}") => volumes::update,
+        ("DELETE", "/{storage}/content/{volume}") => volumes::delete,
+        ("GET", "/{storage}/prunebackups") => volumes::prune_preview,
+        ("DELETE", "/{storage}/prunebackups") => volumes::prune,
+        ("GET", "/{storage}/rrddata") => metrics::storage_points,
+        (_, _) => return None,
+    };
+    Some(behaviour)
+}
+
+fn of_node(verb: &str, rest: &str) -> Option<Behaviour> {
+    let behaviour: Behaviour = match (verb, rest) {
+        ("GET", "/version") => node::version,
+        ("GET", "/status") => node::status,
+        ("GET", "/network") => node::network,
+        ("GET", "/time") => settings::time,
+        ("GET", "/dns") => settings::dns,
+        ("GET", "/aplinfo") => settings::appliances,
+        ("GET", "/qemu" | "/replication") => settings::none,
+        ("GET", "/rrddata") => metrics::node_points,
+        ("GET", "/tasks") => tasks::node_list,
+        ("GET", "/tasks/{upid}/status") => tasks::status,
+        ("GET", "/tasks/{upid}/log") => tasks::log,
+        ("DELETE", "/tasks/{upid}") => tasks::kill,
+        ("POST", "/vzdump") => backup::vzdump,
+        ("POST", "/startall") => bulk::start_all,
+        ("POST", "/stopall") => bulk::stop_all,
+        ("POST", "/migrateall") => bulk::migrate_all,
+        (_, _) => return None,
+    };
+    Some(behaviour)
+}
+
+fn of_cluster(verb: &str, rest: &str) -> Option<Behaviour> {
+    let behaviour: Behaviour = match (verb, rest) {
+        ("GET", "/status") => cluster::status,
+        ("GET", "/resources") => cluster::resources,
+        ("GET", "/nextid") => cluster::next_id,
+        ("GET", "/tasks") => tasks::cluster_list,
+        ("GET", "/options") => settings::options,
+        ("GET", "/config/nodes") => settings::members,
+        ("GET", "/replication" | "/ha/groups" | "/ha/rules") => settings::none,
+        ("GET", "/backup") => backup::jobs,
+        ("POST", "/backup") => backup::create_job,
+        ("GET", "/backup/{id}") => backup::read_job,
+        ("PUT", "/backup/{id}") => backup::update_job,
+        ("DELETE", "/backup/{id}") => backup::delete_job,
+        ("GET", "/backup-info/not-backed-up") => backup::not_backed_up,
+        ("GET", "/bulk-action") => bulk::index,
+        ("GET", "/bulk-action/guest") => bulk::guest_index,
+        ("POST", "/bulk-action/guest/start") => bulk::start,
+        ("POST", "/bulk-action/guest/shutdown") => bulk::shutdown,
+        ("POST", "/bulk-action/guest/suspend") => bulk::suspend,
+        ("POST", "/bulk-action/guest/migrate") => bulk::migrate,
+        ("GET", "/ha") => ha::index,
+        ("GET", "/ha/status") => ha::status_index,
+        ("GET", "/ha/status/current") => ha::current,
+        ("GET", "/ha/resources") => ha::resources,
+        ("POST", "/ha/resources") => ha::create,
+        ("GET", "/ha/resources/{sid}") => ha::read,
+        ("PUT", "/ha/resources/{sid}") => ha::update,
+        ("DELETE", "/ha/resources/{sid}") => ha::delete,
+        ("GET", "/metrics") => metrics::index,
+        ("GET", "/metrics/server") => metrics::servers,
+        ("GET", "/metrics/export") => metrics::export,
+        (_, _) => return None,
+    };
+    Some(behaviour)
+}
+
+fn of_access(verb: &str, rest: &str) -> Option<Behaviour> {
+    use access::{acl, domains, groups, permissions, roles, tfa, ticket, tokens, users};
+    let behaviour: Behaviour = match (verb, rest) {
+        ("GET", "/permissions") => permissions::read,
+        ("GET", "/acl") => acl::read,
+        ("PUT", "/acl") => acl::update,
+        ("GET", "/domains") => domains::list,
+        ("GET", "/groups") => groups::list,
+        ("POST", "/groups") => groups::create,
+        ("GET", "/groups/{groupid}") => groups::read,
+        ("PUT", "/groups/{groupid}") => groups::update,
+        ("DELETE", "/groups/{groupid}") => groups::delete,
+        ("PUT", "/password") => users::change_password,
+        ("GET", "/roles") => roles::list,
+        ("POST", "/roles") => roles::create,
+        ("GET", "/roles/{roleid}") => roles::read,
+        ("PUT", "/roles/{roleid}") => roles::update,
+        ("DELETE", "/roles/{roleid}") => roles::delete,
+        ("GET", "/tfa") => tfa::list,
+        ("GET", "/tfa/{userid}") => tfa::of_user,
+        ("POST", "/tfa/{userid}") => tfa::add,
+        ("GET", "/tfa/{userid}/{id}") => tfa::read,
+        ("PUT", "/tfa/{userid}/{id}") => tfa::update,
+        ("DELETE", "/tfa/{userid}/{id}") => tfa::delete,
+        ("GET", "/ticket") => ticket::read,
+        ("POST", "/ticket") => ticket::create,
+        ("GET", "/users") => users::list,
+        ("POST", "/users") => users::create,
+        ("GET", "/users/{userid}") => users::read,
+        ("PUT", "/users/{userid}") => users::update,
+        ("DELETE", "/users/{userid}") => users::delete,
+        ("PUT", "/users/{userid}/unlock-tfa") => tfa::unlock,
+        ("GET", "/users/{userid}/token") => tokens::list,
+        ("GET", "/users/{userid}/token/{tokenid}") => tokens::read,
+        ("POST", "/users/{userid}/token/{tokenid}") => tokens::create,
+        ("PUT", "/users/{userid}/token/{tokenid}") => tokens::update,
+        ("DELETE", "/users/{userid}/token/{tokenid}") => tokens::delete,
+        (_, _) => return None,
+    };
+    Some(behaviour)
+}
+
+/// What a method that writes accounts, grants or pools says first when it cannot: those lie in one
+/// file, which needs a majority.
+pub(crate) fn user_config_writer(verb: &str, path: &str) -> Option<&'static str> {
+    Some(match (verb, path) {
+        ("POST", "/pools") => "create pool failed",
+        ("PUT", "/pools" | "/pools/{poolid}") => "update pools failed",
+        ("DELETE", "/pools" | "/pools/{poolid}") => "delete pool failed",
+        ("PUT", "/access/acl") => "ACL update failed",
+        ("POST", "/access/groups") => "create group failed",
+        ("PUT", "/access/groups/{groupid}") => "update group failed",
+        ("DELETE", "/access/groups/{groupid}") => "delete group failed",
+        ("POST", "/access/roles") => "create role failed",
+        ("PUT", "/access/roles/{roleid}") => "update role failed",
+        ("DELETE", "/access/roles/{roleid}") => "delete role failed",
+        ("POST", "/access/users") => "create user failed",
+        ("PUT", "/access/users/{userid}") => "update user failed",
+        ("DELETE", "/access/users/{userid}") => "delete user failed",
+        ("POST", "/access/users/{userid}/token/{tokenid}") => "generating token failed",
+        ("PUT", "/access/users/{userid}/token/{tokenid}") => "updating token info failed",
+        ("DELETE", "/access/users/{userid}/token/{tokenid}") => "deleting token failed",
+        (_, _) => return None,
+    })
+}

@@ -1,0 +1,288 @@
+//! Single volumes of a storage: images, templates, backups.
+
+use serde_json::{Value, json};
+
+use super::super::access::Caller;
+use super::super::call::{Call, Outcome};
+use super::super::error::ApiError;
+use super::super::rights::Rights;
+use super::super::task::Work;
+use super::super::worker;
+use super::super::world::{Volume, World};
+use super::storage;
+use crate::schema::{parse_size, split_list};
+
+/// The guest a volume belongs to, by its name.
+fn owner(name: &str) -> Option<u32> {
+    if let Some(file) = name.strip_prefix("backup/") {
+        return file.split('-').nth(2)?.parse().ok();
+    }
+    name.split('/').next()?.parse().ok()
+}
+
+/// Whether a caller may look into a volume.
+pub(super) fn check_access(rights: Rights<'_>, volid: &str) -> Result<(), ApiError> {
+    let (storage, name) = volid.split_once(':').unwrap_or_default();
+    let place = format!("/storage/{storage}");
+    if rights.has(&place, "Datastore.Allocate") {
+        return Ok(());
+    }
+    let kind = name.split('/').next().unwrap_or_default();
+    if matches!(kind, "vztmpl" | "iso" | "import") {
+        return rights.need_any(&place, &["Datastore.AllocateSpace", "Datastore.Audit"]);
+    }
+    match owner(name) {
+        Some(vmid) if kind == "backup" => {
+            rights.need(&place, &["Datastore.AllocateSpace"])?;
+            rights.need(&format!("/vms/{vmid}"), &["VM.Backup"])
+        }
+        Some(vmid) => {
+            rights.need(&place, &["Datastore.Audit"])?;
+            rights.need(&format!("/vms/{vmid}"), &["VM.Config.Disk"])
+        }
+        None => Err(ApiError::died(format!(
+            "missing privileges to access {volid}"
+        ))),
+    }
+}
+
+/// For lists, which leave out what may not be seen.
+pub(super) fn may_see(world: &World, caller: &Caller, volid: &str) -> bool {
+    check_access(Rights { world, caller }, volid).is_ok()
+}
+
+/// The volume the path names, with its storage.
+fn named(call: &Call<'_>) -> Result<String, ApiError> {
+    let storage = call.text("storage").unwrap_or_default();
+    let volume = call.text("volume").unwrap_or_default();
+    match volume.split_once(':') {
+        Some((other, _)) if other != storage => Err(ApiError::parameter(
+            "volume",
+            format!("storage ID mismatch ({other} != {storage})\n"),
+        )),
+        Some(_) => Ok(volume),
+        None => Ok(format!("{storage}:{volume}")),
+    }
+}
+
+/// Makes an image under a given name.
+pub(super) fn allocate(call: &mut Call<'_>) -> Outcome {
+    let id = call.text("storage").unwrap_or_default();
+    let found = storage::require(call.world, &id, &call.node)?;
+    let (shared, kind) = (found.shared, found.kind.clone());
+    let vmid = call
+        .number("vmid")
+        .and_then(|id| u32::try_from(id).ok())
+        .unwrap_or_default();
+    let file = call.text("filename").unwrap_or_default();
+    let format = file.rsplit_once('.').map(|(_, ending)| ending.to_owned());
+    if let (Some(given), Some(named)) = (
+        call.text("format"),
+        format.filter(|f| matches!(f.as_str(), "raw" | "qcow2" | "vmdk")),
+    ) && given != named
+    {
+        let text = format!("different storage formats ({given} != {named})");
+        return Err(ApiError::parameter("format", text).into());
+    }
+    let prefixes = [
+        format!("vm-{vmid}-"),
+        format!("base-{vmid}-"),
+        format!("subvol-{vmid}-"),
+    ];
+    if !prefixes.iter().any(|prefix| file.starts_with(prefix))
+        && matches!(kind.as_str(), "dir" | "btrfs")
+    {
+        return Err(
+            ApiError::died(format!("illegal name '{file}' - should be 'vm-{vmid}-*'")).into(),
+        );
+    }
+    let text = call.text("size").unwrap_or_default();
+    let digits = text.bytes().all(|b| b.is_ascii_digit());
+    let size_bytes =
+        parse_size(&if digits { format!("{text}K") } else { text }).unwrap_or_default();
+    let name = format!("{vmid}/{file}");
+    let volid = format!("{id}:{name}");
+    if call.world.volume(&volid, &call.node).is_some() {
+        let path = call
+            .world
+            .storage(&id)
+            .map(|storage| storage.volume_path(&name))
+            .unwrap_or_default();
+        return Err(ApiError::died(format!("disk image '{path}' already exists")).into());
+    }
+    call.world.volumes.push(Volume {
+        storage: id,
+        node: (!shared).then(|| call.node.clone()),
+        vmid,
+        name,
+        size_bytes,
+        ctime_s: call.now_ms / 1000,
+    });
+    Ok(Value::String(volid).into())
+}
+
+pub(super) fn read(call: &mut Call<'_>) -> Outcome {
+    let volid = named(call)?;
+    check_access(call.rights(), &volid)?;
+    let (id, name) = volid.split_once(':').unwrap_or_default();
+    let store = storage::require(call.world, id, &call.node)?;
+    let path = store.volume_path(name);
+    let whole = |bytes: u64| bytes.div_ceil(4096) * 4096;
+    if let Some(volume) = call.world.volume(&volid, &call.node) {
+        let used = storage::image_used(volume.size_bytes);
+        return Ok(
+            json!({"path": path, "size": volume.size_bytes, "used": used, "format": "raw"}).into(),
+        );
+    }
+    let here = |node: &Option<String>| node.as_ref().is_none_or(|name| *name == call.node);
+    let backup = call
+        .world
+        .backups
+        .iter()
+        .find(|backup| backup.volid() == volid && here(&backup.node));
+    if let Some(backup) = backup {
+        let size = backup.size_bytes;
+        let mut row = json!({
+            "path": path, "size": size.div_ceil(512) * 512, "used": whole(size), "format": "raw",
+            "protected": u8::from(backup.protected),
+        });
+        if let Some(notes) = &backup.notes {
+            row["notes"] = notes.clone().into();
+        }
+        return Ok(row.into());
+    }
+    let template = call
+        .world
+        .templates
+        .iter()
+        .find(|t| t.volid() == volid && t.on(&call.node));
+    match template {
+        Some(template) => {
+            let size = template.size_bytes;
+            Ok(json!({"path": path, "size": size.div_ceil(512) * 512, "used": whole(size), "format": "raw"}).into())
+        }
+        None => {
+            Err(ApiError::died(format!("volume_size_info on '{volid}' failed - no format")).into())
+        }
+    }
+}
+
+/// Changes a backup's notes and protection.
+pub(super) fn update(call: &mut Call<'_>) -> Outcome {
+    let volid = named(call)?;
+    check_access(call.rights(), &volid)?;
+    let (notes, protected) = (call.text("notes"), call.text("protected"));
+    let node = call.node.clone();
+    let here = |backup: &&mut super::super::world::Backup| {
+        backup.volid() == volid && backup.node.as_ref().is_none_or(|name| *name == node)
+    };
+    let found = call.world.backups.iter_mut().find(here);
+    let Some(backup) = found else {
+        let text = format!("attribute 'notes' is not supported for storage type of '{volid}'");
+        return Err(ApiError::died(text).into());
+    };
+    if let Some(notes) = notes {
+        backup.notes = Some(notes).filter(|text| !text.is_empty());
+    }
+    if let Some(protected) = protected {
+        backup.protected = protected == "1";
+    }
+    Ok(Value::Null.into())
+}
+
+pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
+    let volid = named(call)?;
+    let (id, name) = volid.split_once(':').unwrap_or_default();
+    storage::require(call.world, id, &call.node)?;
+    let place = format!("/storage/{id}");
+    let vmid = owner(name);
+    match vmid.filter(|_| name.starts_with("backup/")) {
+        Some(vmid) => {
+            call.rights().need(&place, &["Datastore.AllocateSpace"])?;
+            call.rights()
+                .need(&format!("/vms/{vmid}"), &["VM.Backup"])?;
+        }
+        None => call.rights().need(&place, &["Datastore.Allocate"])?,
+    }
+    let shown = vmid.map_or_else(|| id.to_owned(), |vmid| format!("{vmid}@{id}"));
+    let node = call.node.clone();
+    let work = Work::DeleteVolume {
+        node: node.clone(),
+        volid,
+    };
+    let place = (node.as_str(), "imgdel", shown.as_str());
+    let upid = worker::spawn_on(call.world, place, None, &call.caller.id, work, call.now_ms);
+    Ok(Value::String(upid.to_string()).into())
+}
+
+/// Which backups a rule would keep and which not.
+fn judged(call: &Call<'_>) -> Result<Vec<Value>, ApiError> {
+    let id = call.text("storage").unwrap_or_default();
+    let store = storage::require(call.world, &id, &call.node)?;
+    let rule = call
+        .text("prune-backups")
+        .or_else(|| store.options.get("prune-backups").cloned());
+    let Some(rule) = rule else {
+        return Err(ApiError::died("no prune options configured"));
+    };
+    let keep: Vec<(String, usize)> = split_list(&rule)
+        .iter()
+        .filter_map(|part| part.split_once('='))
+        .filter_map(|(key, count)| Some((key.to_owned(), count.parse().ok()?)))
+        .collect();
+    let count = |name: &str| {
+        keep.iter()
+            .find(|(key, _)| key == name)
+            .map(|(_, count)| *count)
+    };
+    let vmid = call.number("vmid");
+    let mut backups: Vec<_> = call
+        .world
+        .backups
+        .iter()
+        .filter(|b| b.storage == id && b.node.as_ref().is_none_or(|name| *name == call.node))
+        .filter(|b| vmid.is_none_or(|vmid| vmid == u64::from(b.vmid)))
+        .filter(|b| may_see(call.world, call.caller, &b.volid()))
+        .collect();
+    backups.sort_by_key(|backup| std::cmp::Reverse(backup.ctime_s));
+    let mut seen = std::collections::BTreeMap::<u32, usize>::new();
+    let rows = backups.into_iter().map(|backup| {
+        let place = seen.entry(backup.vmid).or_default();
+        let kept = count("keep-all").is_some_and(|n| n > 0) || count("keep-last").is_some_and(|n| *place < n);
+        if !backup.protected {
+            *place += 1;
+        }
+        let mark = if backup.protected { "protected" } else if kept { "keep" } else { "remove" };
+        json!({"volid": backup.volid(), "ctime": backup.ctime_s, "vmid": backup.vmid, "type": "lxc", "mark": mark})
+    });
+    Ok(rows.collect())
+}
+
+pub(super) fn prune_preview(call: &mut Call<'_>) -> Outcome {
+    Ok(Value::Array(judged(call)?).into())
+}
+
+pub(super) fn prune(call: &mut Call<'_>) -> Outcome {
+    let rows = judged(call)?;
+    let node = call.node.clone();
+    let mut log = Vec::new();
+    for row in rows.iter().filter(|row| row["mark"] == "remove") {
+        let volid = row["volid"].as_str().unwrap_or_default().to_owned();
+        call.world.backups.retain(|backup| {
+            backup.volid() != volid || backup.node.as_ref().is_some_and(|name| *name != node)
+        });
+        log.push(format!("Removed volume '{volid}'"));
+    }
+    let work = Work::Request {
+        line: log.join("\n"),
+    };
+    let id = call.text("vmid").unwrap_or_default();
+    let id = if id.is_empty() {
+        call.text("storage").unwrap_or_default()
+    } else {
+        format!("{id}@{}", call.text("storage").unwrap_or_default())
+    };
+    let place = (node.as_str(), "prunebackups", id.as_str());
+    let upid = worker::spawn_on(call.world, place, None, &call.caller.id, work, call.now_ms);
+    Ok(Value::String(upid.to_string()).into())
+}

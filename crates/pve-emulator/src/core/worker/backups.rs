@@ -1,0 +1,371 @@
+//! Backups: one guest after the other, each marked while its archive is made.
+
+use super::super::Effects;
+use super::super::dates;
+use super::super::guest::{GuestChange, GuestCommand, GuestKey, Kept};
+use super::super::task::{BackupPlan, Step, Work};
+use super::super::world::{Backup, World};
+use super::{issue, settle};
+
+/// What is said at the end as long as nobody has an e-mail address.
+const NO_MAIL: [&str; 2] = [
+    "WARN: 'root@pam' does not have a configured email address in the user configuration - not sending an email to this user",
+    "ERROR: could not notify via target `mail-to-root`: could not notify via endpoint(s): mail-to-root: no recipients provided for the mail, cannot send it.",
+];
+/// How long a small archive takes, milliseconds.
+const ARCHIVE_MS: u64 = 500;
+
+fn plan_of(world: &World, at: usize) -> Option<BackupPlan> {
+    match &world.tasks[at].work {
+        Work::Backup(plan) => Some((**plan).clone()),
+        _ => None,
+    }
+}
+
+fn set_plan(world: &mut World, at: usize, plan: BackupPlan) {
+    world.tasks[at].work = Work::Backup(Box::new(plan));
+}
+
+/// Looks at the storage, then begins with the first guest.
+pub(super) fn launch(
+    world: &mut World,
+    at: usize,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<(), String> {
+    let Some(plan) = plan_of(world, at) else {
+        return Ok(());
+    };
+    let id = &plan.storage;
+    let node = world.tasks[at].upid.node.clone();
+    let refused = match world.storage(id) {
+        None => Some(format!(
+            "could not activate storage '{id}': storage '{id}' does not exist could not get storage information for '{id}': storage '{id}' does not exist"
+        )),
+        Some(storage) if !storage.on(&node) => Some(format!(
+            "could not activate storage '{id}': storage '{id}' is not available on node '{node}'"
+        )),
+        Some(storage) if !storage.holds("backup") => Some(format!(
+            "could not get storage information for '{id}': can't use storage '{id}' for backups - wrong content type"
+        )),
+        Some(_) => None,
+    };
+    if let Some(error) = refused {
+        NO_MAIL.iter().for_each(|line| world.tasks[at].say(line));
+        return Err(error);
+    }
+    world.tasks[at].say(format!("INFO: starting new backup job: {}", plan.command));
+    next(world, at, now_ms, effects);
+    Ok(())
+}
+
+/// Begins with the next guest, or ends.
+fn next(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) {
+    loop {
+        let Some(plan) = plan_of(world, at) else {
+            return;
+        };
+        let Some(vmid) = plan.vmids.get(plan.at).copied() else {
+            return finish(world, at, &plan, now_ms);
+        };
+        match begin(world, at, vmid, now_ms, effects) {
+            Ok(()) => return,
+            Err(why) => {
+                let task = &mut world.tasks[at];
+                task.say(format!("ERROR: Backup of VM {vmid} failed - {why}"));
+                task.say(format!("INFO: Failed at {}", dates::stamp(now_ms / 1000)));
+                let at_next = plan.at + 1;
+                set_plan(
+                    world,
+                    at,
+                    BackupPlan {
+                        failed: true,
+                        at: at_next,
+                        volid: None,
+                        ..plan
+                    },
+                );
+            }
+        }
+    }
+}
+
+fn finish(world: &mut World, at: usize, plan: &BackupPlan, now_ms: u64) {
+    let line = if plan.failed {
+        "INFO: Backup job finished with errors"
+    } else {
+        "INFO: Backup job finished successfully"
+    };
+    world.tasks[at].say(line);
+    NO_MAIL.iter().for_each(|line| world.tasks[at].say(line));
+    let error = plan.failed.then(|| "job errors".to_owned());
+    settle(world, at, error, now_ms);
+}
+
+fn begin(
+    world: &mut World,
+    at: usize,
+    vmid: u32,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<(), String> {
+    let Some(mut plan) = plan_of(world, at) else {
+        return Ok(());
+    };
+    let node = world.tasks[at].upid.node.clone();
+    let key = GuestKey { node, vmid };
+    let Some(guest) = world.guest(&key).cloned() else {
+        return Err(format!("unable to find VM '{vmid}'"));
+    };
+    let now_s = now_ms / 1000;
+    let status = if guest.is_running() {
+        "running"
+    } else {
+        "stopped"
+    };
+    let name = guest.config.get("hostname").unwrap_or_default().to_owned();
+    let task = &mut world.tasks[at];
+    task.say(format!("INFO: Starting Backup of VM {vmid} (lxc)"));
+    task.say(format!("INFO: Backup started at {}", dates::stamp(now_s)));
+    task.say(format!("INFO: status = {status}"));
+    if let Some(lock) = guest.config.get("lock") {
+        return Err(format!("CT is locked ({lock})"));
+    }
+    super::launch::check_quorum_write(world, &key, now_ms)?;
+    let file = format!(
+        "vzdump-lxc-{vmid}-{}.tar{}",
+        dates::file_stamp(now_s),
+        plan.extension
+    );
+    let path = world
+        .storage(&plan.storage)
+        .map(|storage| storage.volume_path(&format!("backup/{file}")));
+    let task = &mut world.tasks[at];
+    let mode = if guest.is_running() {
+        plan.mode.as_str()
+    } else {
+        "stop"
+    };
+    task.say(format!("INFO: backup mode: {mode}"));
+    task.say("INFO: ionice priority: 7");
+    task.say(format!("INFO: CT Name: {name}"));
+    task.say("INFO: including mount point rootfs ('/') in backup");
+    task.say(format!(
+        "INFO: creating vzdump archive '{}'",
+        path.unwrap_or_default()
+    ));
+    plan.volid = Some(format!("{}:backup/{file}", plan.storage));
+    plan.restart = guest.is_running() && plan.mode == "stop";
+    let restart = plan.restart;
+    set_plan(world, at, plan);
+    if let Some(guest) = world.guest_mut(&key) {
+        guest.config.keys.insert("lock".into(), "backup".into());
+    }
+    if restart {
+        let command = |job, _| GuestCommand::Shutdown {
+            job,
+            guest: key,
+            timeout_ms: 600_000,
+        };
+        let end_ms = now_ms + world.times.shutdown_ms;
+        issue(world, at, Step::StopFirst, end_ms, command, effects);
+    } else {
+        archive(world, at, now_ms, effects);
+    }
+    Ok(())
+}
+
+/// The guest is as the mode wants it: the archive is made.
+pub(super) fn archive(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) {
+    let Some(plan) = plan_of(world, at) else {
+        return;
+    };
+    let Some(key) = current(world, at, &plan) else {
+        return;
+    };
+    let kept = Kept::Backup(plan.volid.unwrap_or_default());
+    let end_ms = now_ms + ARCHIVE_MS.min(world.times.create_ms);
+    let command = |job, _| GuestCommand::Change {
+        job,
+        guest: key,
+        change: GuestChange::Keep { kept },
+    };
+    issue(world, at, Step::Main, end_ms, command, effects);
+}
+
+fn current(world: &World, at: usize, plan: &BackupPlan) -> Option<GuestKey> {
+    Some(GuestKey {
+        node: world.tasks[at].upid.node.clone(),
+        vmid: *plan.vmids.get(plan.at)?,
+    })
+}
+
+/// An archive is there, or could not be made; the guest is let go and started again if it ran.
+pub(super) fn archived(
+    world: &mut World,
+    at: usize,
+    error: Option<String>,
+    now_ms: u64,
+    effects: &mut Effects,
+) {
+    let Some(plan) = plan_of(world, at) else {
+        return;
+    };
+    let Some(key) = current(world, at, &plan) else {
+        return;
+    };
+    let Some(guest) = world.guest_mut(&key) else {
+        return;
+    };
+    guest.config.keys.remove("lock");
+    let guest = guest.clone();
+    match &error {
+        None => store(world, at, &plan, &key, &guest, now_ms),
+        Some(why) => {
+            let task = &mut world.tasks[at];
+            task.say(format!("ERROR: Backup of VM {} failed - {why}", key.vmid));
+            task.say(format!("INFO: Failed at {}", dates::stamp(now_ms / 1000)));
+        }
+    }
+    let failed = plan.failed || error.is_some();
+    if plan.restart {
+        set_plan(world, at, BackupPlan { failed, ..plan });
+        let spec = guest.config.spec(&guest.template);
+        let command = |job, _| GuestCommand::Start {
+            job,
+            guest: key,
+            spec,
+        };
+        let end_ms = now_ms + world.times.start_ms;
+        return issue(world, at, Step::StartAgain, end_ms, command, effects);
+    }
+    go_on(world, at, failed, now_ms, effects);
+}
+
+/// One guest is done with.
+pub(super) fn go_on(
+    world: &mut World,
+    at: usize,
+    failed: bool,
+    now_ms: u64,
+    effects: &mut Effects,
+) {
+    let Some(plan) = plan_of(world, at) else {
+        return;
+    };
+    let at_next = plan.at + 1;
+    let failed = plan.failed || failed;
+    set_plan(
+        world,
+        at,
+        BackupPlan {
+            failed,
+            at: at_next,
+            volid: None,
+            restart: false,
+            ..plan
+        },
+    );
+    next(world, at, now_ms, effects);
+}
+
+fn store(
+    world: &mut World,
+    at: usize,
+    plan: &BackupPlan,
+    key: &GuestKey,
+    guest: &super::super::world::Guest,
+    now_ms: u64,
+) {
+    let volid = plan.volid.clone().unwrap_or_default();
+    let file = volid.rsplit('/').next().unwrap_or_default().to_owned();
+    let shared = world
+        .storage(&plan.storage)
+        .is_some_and(|storage| storage.shared);
+    let mut config = guest.config.clone();
+    config.apply_pending();
+    let notes = plan
+        .notes
+        .as_ref()
+        .map(|template| notes(world, template, key, &config));
+    if notes.is_some() {
+        world.tasks[at].say("INFO: adding notes to backup");
+    }
+    let started_s = world.tasks[at].upid.starttime_s;
+    world.backups.push(Backup {
+        storage: plan.storage.clone(),
+        node: (!shared).then(|| key.node.clone()),
+        file,
+        vmid: key.vmid,
+        ctime_s: started_s,
+        size_bytes: 1_111_199,
+        notes,
+        protected: plan.protected,
+        config,
+        template: guest.template.clone(),
+    });
+    let now_s = now_ms / 1000;
+    let took_s = now_s.saturating_sub(started_s);
+    let task = &mut world.tasks[at];
+    task.say("INFO: archive file size: 1MB");
+    task.say(format!(
+        "INFO: Finished Backup of VM {} (00:00:{took_s:02})",
+        key.vmid
+    ));
+    task.say(format!("INFO: Backup finished at {}", dates::stamp(now_s)));
+}
+
+/// Fills `{{guestname}}` and its like in.
+fn notes(
+    world: &World,
+    template: &str,
+    key: &GuestKey,
+    config: &super::super::guest_config::GuestConfig,
+) -> String {
+    let name = config.get("hostname").unwrap_or_default();
+    let cluster = world.cluster_name.as_deref().unwrap_or("standalone node");
+    template
+        .replace("\\n", "\n")
+        .replace("{{guestname}}", name)
+        .replace("{{node}}", &key.node)
+        .replace("{{vmid}}", &key.vmid.to_string())
+        .replace("{{cluster}}", cluster)
+}
+
+/// Removes a backup or an image; one in use is removed too.
+pub(super) fn delete(
+    world: &mut World,
+    at: usize,
+    node: &str,
+    volid: &str,
+    now_ms: u64,
+) -> Result<(), String> {
+    let (storage, name) = volid.split_once(':').unwrap_or_default();
+    let here = |backup: &Backup| {
+        backup.volid() == volid && backup.node.as_deref().is_none_or(|found| found == node)
+    };
+    if world
+        .backups
+        .iter()
+        .any(|backup| here(backup) && backup.protected)
+    {
+        return Err(format!(
+            "cannot remove protected volume '{name}' on '{storage}'"
+        ));
+    }
+    if !world.volume_exists(volid, node) {
+        let path = world.storage(storage).map(|found| found.volume_path(name));
+        world.tasks[at].say(format!(
+            "disk image '{}' does not exist",
+            path.unwrap_or_default()
+        ));
+    }
+    world.backups.retain(|backup| !here(backup));
+    world.free_volume(volid, node);
+    world
+        .templates
+        .retain(|template| template.volid() != volid || !template.on(node));
+    world.tasks[at].say(format!("Removed volume '{volid}'"));
+    settle(world, at, None, now_ms + super::QUICK_END_MS);
+    Ok(())
+}

@@ -1,0 +1,257 @@
+//! Clones, templates, and changes of volumes.
+
+use super::super::Effects;
+use super::super::disks::with_volume;
+use super::super::guest::{GuestChange, GuestCommand, GuestKey, GuestSource};
+use super::super::guest_config::{GuestConfig, volume_of};
+use super::super::task::{ClonePlan, Step, TaskState, Work};
+use super::super::world::World;
+use super::launch::{check_write, guest_of};
+use super::{issue, settle, snapshots};
+use crate::schema::parse_size;
+
+fn size_of(value: &str) -> u64 {
+    let size = value.split(',').find_map(|part| part.strip_prefix("size="));
+    size.and_then(parse_size).unwrap_or_default()
+}
+
+fn note_image(world: &mut World, at: usize, volid: &str, size_bytes: u64) {
+    let (storage, name) = volid.split_once(':').unwrap_or_default();
+    let path = world
+        .storage(storage)
+        .map(|found| found.volume_path(name))
+        .unwrap_or_default();
+    let line = format!("Formatting '{path}', fmt=raw size={size_bytes} preallocation=off");
+    world.tasks[at].say(line);
+}
+
+/// Copies the volumes; the source was marked and the new configuration made by the call.
+pub(super) fn clone(
+    world: &mut World,
+    at: usize,
+    plan: &ClonePlan,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<(), String> {
+    let source = world.tasks[at].guest();
+    let new = plan.new.clone();
+    world.tasks[at].say(format!(
+        "creating a clone of container {} with ID {}",
+        source.vmid, new.vmid
+    ));
+    let mut config = plan.config.clone();
+    for (key, value) in plan.config.volumes() {
+        let old = volume_of(&value).to_owned();
+        let line = if plan.full {
+            format!("create full clone of mountpoint {key} ({old})")
+        } else {
+            format!("create linked clone of mount point {key} ({old})")
+        };
+        world.tasks[at].say(line);
+        if world.volume(&old, &source.node).is_none() {
+            let error = format!("clone failed: volume '{old}' does not exist");
+            return Err(error);
+        }
+        let own = old.split(':').next().unwrap_or_default().to_owned();
+        let storage = plan.storage.clone().unwrap_or(own);
+        let volid = world.make_volume(&storage, &new, size_of(&value), now_ms);
+        if plan.full {
+            note_image(world, at, &volid, size_of(&value));
+        }
+        config
+            .keys
+            .insert(key, with_volume(&value, &volid, size_of(&value)));
+    }
+    let template = guest_of(world, at)?.template;
+    let spec = config.spec(&template);
+    let from = match &plan.snapshot {
+        Some(name) => GuestSource::Snapshot(source, name.clone()),
+        None => GuestSource::Guest(source),
+    };
+    world.tasks[at].work = Work::Clone(Box::new(ClonePlan {
+        config,
+        ..plan.clone()
+    }));
+    let share = if plan.full { 1 } else { 4 };
+    let end_ms = now_ms + world.times.create_ms / share;
+    let change = GuestChange::Copy { from, spec };
+    let command = |job, _| GuestCommand::Change {
+        job,
+        guest: new,
+        change,
+    };
+    issue(world, at, Step::Main, end_ms, command, effects);
+    Ok(())
+}
+
+/// The copy is there, or nothing of it.
+pub(super) fn cloned(world: &mut World, at: usize, plan: &ClonePlan, failed: bool) {
+    snapshots::unmark(world, at);
+    let ClonePlan {
+        new,
+        config,
+        pool,
+        target,
+        ..
+    } = plan;
+    if failed {
+        for (_, value) in config.volumes() {
+            let volid = volume_of(&value);
+            if world
+                .volume(volid, &new.node)
+                .is_some_and(|volume| volume.vmid == new.vmid)
+            {
+                world.free_volume(volid, &new.node);
+            }
+        }
+        world.guests.remove(&new.vmid);
+        return;
+    }
+    if let Some(guest) = world.guest_mut(new) {
+        guest.config = config.clone();
+        guest.config.keys.remove("lock");
+        guest.node.clone_from(target);
+    }
+    if let Some(pool) = pool.as_ref().and_then(|name| world.pools.get_mut(name))
+        && !pool.vms.contains(&new.vmid)
+    {
+        pool.vms.push(new.vmid);
+    }
+}
+
+/// Gives the volumes their new names; the configuration follows when the task ends.
+pub(super) fn template(world: &mut World, at: usize, now_ms: u64) -> Result<(), String> {
+    let guest = guest_of(world, at)?;
+    let end_ms = now_ms + world.times.destroy_ms;
+    let mut config = guest.config;
+    for (key, value) in config.volumes() {
+        let base = world.make_base(volume_of(&value), &world.tasks[at].upid.node.clone());
+        config
+            .keys
+            .insert(key, with_volume(&value, &base, size_of(&value)));
+    }
+    config.keys.insert("template".into(), "1".into());
+    if let Err(error) = check_write(world, at, now_ms) {
+        settle(world, at, Some(error), end_ms);
+        return Ok(());
+    }
+    world.tasks[at].state = TaskState::Settling {
+        at_ms: end_ms,
+        error: None,
+    };
+    world.tasks[at].work = Work::Template;
+    stash(world, at, config);
+    Ok(())
+}
+
+/// The configuration a task writes when it ends is kept with the guest's pending converting.
+fn stash(world: &mut World, at: usize, config: GuestConfig) {
+    let key = world.tasks[at].guest();
+    world.converting.insert(key.vmid, config);
+}
+
+/// The configuration says what the volumes are called now.
+pub(super) fn converted(world: &mut World, at: usize) {
+    let key = world.tasks[at].guest();
+    let stashed = world.converting.remove(&key.vmid);
+    if let (Some(config), Some(guest)) = (stashed, world.guest_mut(&key)) {
+        guest.config = config;
+    }
+}
+
+pub(super) fn resize(
+    world: &mut World,
+    at: usize,
+    disk: &str,
+    size_bytes: u64,
+    now_ms: u64,
+) -> Result<(), String> {
+    let guest = guest_of(world, at)?;
+    super::launch::check_lock(&guest)?;
+    let value = guest.config.get(disk).unwrap_or_default().to_owned();
+    let volid = volume_of(&value).to_owned();
+    let (storage, name) = volid.split_once(':').unwrap_or_default();
+    let path = world
+        .storage(storage)
+        .map(|found| found.volume_path(name))
+        .unwrap_or_default();
+    if name.contains("/base-") {
+        world.tasks[at].say(format!(
+            "qemu-img: Could not open '{path}': Could not open '{path}': Operation not permitted"
+        ));
+        return Err(format!(
+            "command '/usr/bin/qemu-img resize '--preallocation=off' -f raw {path} {size_bytes}' failed: exit code 1"
+        ));
+    }
+    let node = guest.node.clone();
+    for volume in &mut world.volumes {
+        if volume.volid() == volid && volume.node.as_ref().is_none_or(|found| *found == node) {
+            volume.size_bytes = size_bytes;
+        }
+    }
+    world.tasks[at].say("Image resized.");
+    check_write(world, at, now_ms)?;
+    let key = world.tasks[at].guest();
+    if let Some(guest) = world.guest_mut(&key) {
+        let resized = with_volume(&value, &volid, size_bytes);
+        guest.config.keys.insert(disk.to_owned(), resized);
+    }
+    let end_ms = now_ms + world.times.destroy_ms;
+    settle(world, at, None, end_ms);
+    Ok(())
+}
+
+/// Copies a volume to another storage; the configuration was marked by the call.
+pub(super) fn move_volume(
+    world: &mut World,
+    at: usize,
+    disk: &str,
+    storage: &str,
+    now_ms: u64,
+) -> Result<(), String> {
+    let guest = guest_of(world, at)?;
+    let key = GuestKey {
+        node: guest.node.clone(),
+        vmid: world.tasks[at].guest().vmid,
+    };
+    let value = guest.config.get(disk).unwrap_or_default().to_owned();
+    let old = volume_of(&value).to_owned();
+    if world.volume(&old, &key.node).is_none() {
+        return Err(format!("volume '{old}' does not exist"));
+    }
+    let volid = world.make_volume(storage, &key, size_of(&value), now_ms);
+    note_image(world, at, &volid, size_of(&value));
+    world.moving.insert(key.vmid, volid);
+    let end_ms = now_ms + world.times.create_ms;
+    settle(world, at, None, end_ms);
+    Ok(())
+}
+
+pub(super) fn volume_moved(world: &mut World, at: usize, disk: &str, delete: bool, failed: bool) {
+    snapshots::unmark(world, at);
+    let key = world.tasks[at].guest();
+    let Some(volid) = world.moving.remove(&key.vmid) else {
+        return;
+    };
+    if failed {
+        return world.free_volume(&volid, &key.node);
+    }
+    let Some(value) = world
+        .guest(&key)
+        .and_then(|guest| guest.config.get(disk))
+        .map(str::to_owned)
+    else {
+        return;
+    };
+    let old = volume_of(&value).to_owned();
+    if let Some(guest) = world.guest_mut(&key) {
+        let moved = with_volume(&value, &volid, size_of(&value));
+        guest.config.keys.insert(disk.to_owned(), moved);
+        if !delete {
+            guest.config.add_unused(&old);
+        }
+    }
+    if delete {
+        world.free_volume(&old, &key.node);
+    }
+}

@@ -1,0 +1,181 @@
+//! Snapshots: taking, going back, removing.
+
+use super::super::Effects;
+use super::super::guest::{GuestChange, GuestCommand, Kept};
+use super::super::task::Step;
+use super::super::world::{Snapshot, World};
+use super::issue;
+use super::launch::{check_lock, check_write, guest_of};
+
+/// Marks the configuration while the work lasts.
+pub(super) fn mark(world: &mut World, at: usize, lock: &str) {
+    let key = world.tasks[at].guest();
+    if let Some(guest) = world.guest_mut(&key) {
+        guest.config.keys.insert("lock".into(), lock.to_owned());
+    }
+}
+
+/// Takes the mark away again.
+pub(super) fn unmark(world: &mut World, at: usize) {
+    let key = world.tasks[at].guest();
+    if let Some(guest) = world.guest_mut(&key) {
+        guest.config.keys.remove("lock");
+    }
+}
+
+pub(super) fn take(
+    world: &mut World,
+    at: usize,
+    name: &str,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<(), String> {
+    let guest = guest_of(world, at)?;
+    check_lock(&guest)?;
+    if guest.snapshots.contains_key(name) {
+        return Err(format!("snapshot name '{name}' already used"));
+    }
+    if !world.can_snapshot(&guest.config) {
+        return Err("snapshot feature is not available".into());
+    }
+    check_write(world, at, now_ms)?;
+    mark(world, at, "snapshot");
+    let kept = Kept::Snapshot(name.to_owned());
+    change(world, at, GuestChange::Keep { kept }, now_ms, effects);
+    Ok(())
+}
+
+fn change(world: &mut World, at: usize, change: GuestChange, now_ms: u64, effects: &mut Effects) {
+    let end_ms = now_ms + world.times.destroy_ms;
+    let command = |job, guest| GuestCommand::Change { job, guest, change };
+    issue(world, at, Step::Main, end_ms, command, effects);
+}
+
+pub(super) fn taken(world: &mut World, at: usize, name: &str, description: &str, now_ms: u64) {
+    unmark(world, at);
+    let key = world.tasks[at].guest();
+    let Some(guest) = world.guest_mut(&key) else {
+        return;
+    };
+    let mut keys = guest.config.keys.clone();
+    let parent = keys.remove("parent");
+    keys.retain(|key, _| key != "description" && !key.starts_with("unused"));
+    let snapshot = Snapshot {
+        keys,
+        raw: guest.config.raw.clone(),
+        description: description.to_owned(),
+        time_s: now_ms / 1000,
+        parent,
+    };
+    guest.snapshots.insert(name.to_owned(), snapshot);
+    guest.config.keys.insert("parent".into(), name.to_owned());
+}
+
+pub(super) fn go_back(
+    world: &mut World,
+    at: usize,
+    name: &str,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<(), String> {
+    let guest = guest_of(world, at)?;
+    if guest.config.flag("template") {
+        return Err("you can't rollback if CT is a template".into());
+    }
+    if !guest.snapshots.contains_key(name) {
+        return Err(format!("snapshot '{name}' does not exist"));
+    }
+    check_lock(&guest)?;
+    check_write(world, at, now_ms)?;
+    mark(world, at, "rollback");
+    if guest.is_running() {
+        let command = |job, guest| GuestCommand::Kill { job, guest };
+        issue(world, at, Step::StopFirst, now_ms, command, effects);
+    } else {
+        main_rollback(world, at, name, now_ms, effects);
+    }
+    Ok(())
+}
+
+/// The guest is stopped: its files go back.
+pub(super) fn main_rollback(
+    world: &mut World,
+    at: usize,
+    name: &str,
+    now_ms: u64,
+    effects: &mut Effects,
+) {
+    let snapshot = name.to_owned();
+    change(
+        world,
+        at,
+        GuestChange::Rollback { snapshot },
+        now_ms,
+        effects,
+    );
+}
+
+/// The configuration of the snapshot is in force again; description and unused volumes stay as they
+/// were.
+pub(super) fn gone_back(world: &mut World, at: usize, name: &str) {
+    let key = world.tasks[at].guest();
+    let Some(guest) = world.guest_mut(&key) else {
+        return;
+    };
+    let Some(snapshot) = guest.snapshots.get(name).cloned() else {
+        return;
+    };
+    let kept: Vec<(String, String)> = guest
+        .config
+        .keys
+        .iter()
+        .filter(|(key, _)| *key == "description" || key.starts_with("unused"))
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    guest.config.keys = snapshot.keys;
+    guest.config.keys.extend(kept);
+    guest.config.raw = snapshot.raw;
+    guest.config.pending.clear();
+    guest.config.pending_delete.clear();
+    guest.config.keys.insert("parent".into(), name.to_owned());
+}
+
+pub(super) fn remove(
+    world: &mut World,
+    at: usize,
+    name: &str,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<(), String> {
+    let guest = guest_of(world, at)?;
+    if !guest.snapshots.contains_key(name) {
+        return Err(format!("snapshot '{name}' does not exist"));
+    }
+    check_lock(&guest)?;
+    check_write(world, at, now_ms)?;
+    mark(world, at, "snapshot-delete");
+    let kept = Kept::Snapshot(name.to_owned());
+    change(world, at, GuestChange::Drop { kept }, now_ms, effects);
+    Ok(())
+}
+
+/// Children of the removed one become children of its parent.
+pub(super) fn removed(world: &mut World, at: usize, name: &str) {
+    unmark(world, at);
+    let key = world.tasks[at].guest();
+    let Some(guest) = world.guest_mut(&key) else {
+        return;
+    };
+    let parent = guest.snapshots.remove(name).and_then(|gone| gone.parent);
+    for snapshot in guest.snapshots.values_mut() {
+        if snapshot.parent.as_deref() == Some(name) {
+            snapshot.parent.clone_from(&parent);
+        }
+    }
+    if guest.config.get("parent") == Some(name) {
+        match parent {
+            Some(parent) => guest.config.keys.insert("parent".into(), parent),
+            None => guest.config.keys.remove("parent"),
+        };
+    }
+}
