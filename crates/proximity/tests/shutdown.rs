@@ -13,13 +13,14 @@ use proximity_domain::ids::HostId;
 use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
+use proximity_pve::guest::ssh::generate_keypair;
 use proximity_pve_emulator::core::guest::{GuestCommand, GuestDone};
 use proximity_pve_emulator::core::{Access, TaskTimes};
 use proximity_pve_emulator::shell::{
     GuestDriver, NodeListen, RunningShell, Shell, ShellOptions, TokenWish,
 };
 use proximity_store::records::{
-    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, TlsTrust,
+    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, SshAccess, SshNode, TlsTrust,
 };
 use proximity_store::views::OperationFilter;
 use proximity_store::{Store, StoreOptions};
@@ -130,6 +131,7 @@ impl World {
             account: "admin".to_owned(),
             token: None,
         };
+        let key = generate_keypair().unwrap();
         let host = HostRecord {
             id: HostId(Uuid::from_u128(5)),
             label: "lab".parse().unwrap(),
@@ -143,7 +145,17 @@ impl World {
             }],
             token_id: TOKEN.to_owned(),
             token_secret: self.pve.token_secret(TOKEN).unwrap().to_owned().into(),
-            ssh: None,
+            // A way into guests that leads nowhere: the operation never gets that far.
+            ssh: Some(SshAccess {
+                user: "root".to_owned(),
+                private_key: key.private_pem,
+                nodes: vec![SshNode {
+                    node: "pve1".parse().unwrap(),
+                    address: "127.0.0.1:9".to_owned(),
+                    host_key: key.public_line.clone(),
+                }],
+                public_key: key.public_line,
+            }),
             pool: None,
             storage: "local".parse().unwrap(),
             template_storage: "local".parse().unwrap(),
