@@ -38,12 +38,12 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |tx| {
             let operation = forwards(tx, fence).await?;
-            let log = step_log(tx, operation.id).await?;
-            let before = index.checked_sub(1).map(|i| state_of(&log, i));
-            if before.is_some_and(|b| b != Some(StepState::Succeeded)) {
+            if let Some(before) = index.checked_sub(1)
+                && state_at(tx, fence, before).await? != Some(StepState::Succeeded)
+            {
                 return Err(illegal(index, "begin before the one before it succeeded"));
             }
-            if state_of(&log, index) == Some(StepState::Succeeded) {
+            if state_at(tx, fence, index).await? == Some(StepState::Succeeded) {
                 return Err(illegal(index, "begin again, it succeeded"));
             }
             query(
@@ -63,7 +63,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             count_anew(tx, fence).await?;
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await
+            apply(tx, &operation, &effects, self.shared.rest_ms, now).await
         })
         .await
     }
@@ -115,8 +115,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
-            let log = step_log(tx, operation.id).await?;
-            if state_of(&log, index).is_none() {
+            if state_at(tx, fence, index).await?.is_none() {
                 return Err(no_step(fence, index));
             }
             let actor = Actor {
@@ -151,8 +150,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |tx| {
             let operation = forwards(tx, fence).await?;
-            let log = step_log(tx, operation.id).await?;
-            match state_of(&log, index) {
+            match state_at(tx, fence, index).await? {
                 None => return Err(illegal(index, "finish, it has not begun")),
                 Some(StepState::Succeeded) => return Err(illegal(index, "finish twice")),
                 Some(
@@ -177,7 +175,7 @@ impl Store {
             .execute(&mut *tx)
             .await?;
             count_anew(tx, fence).await?;
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await
+            apply(tx, &operation, &effects, self.shared.rest_ms, now).await
         })
         .await
     }
@@ -195,7 +193,7 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await
+            apply(tx, &operation, &effects, self.shared.rest_ms, now).await
         })
         .await
     }
@@ -251,6 +249,17 @@ pub(crate) async fn step_log(tx: &mut Tx, id: OperationId) -> Result<Vec<StepRec
         .fetch_all(tx)
         .await?;
     each(&rows, step)
+}
+
+/// The state of one step, without its log.
+async fn state_at(tx: &mut Tx, fence: &Fence, index: u32) -> Result<Option<StepState>, StoreError> {
+    let row = query("SELECT state FROM steps WHERE operation_id = $1 AND step_index = $2")
+        .bind(fence.operation.to_string())
+        .bind(i64::from(index))
+        .fetch_optional(tx)
+        .await?;
+    row.map(|row| row.label("state", StepState::parse))
+        .transpose()
 }
 
 pub(crate) fn state_of(log: &[StepRecord], index: u32) -> Option<StepState> {

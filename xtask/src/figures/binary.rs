@@ -23,6 +23,8 @@ pub(crate) enum Binary {
     ApiWorld,
     /// The programs of figures, with crash points in their engines. Kept apart as well.
     Programs,
+    /// The store alone, optimised, with the loops it is compared with.
+    StoreFigures,
 }
 
 impl Binary {
@@ -34,6 +36,11 @@ impl Binary {
             Self::Figures => place.target().join("debug").join("proximity-figures"),
             Self::ApiWorld => place.target().join("debug").join("api-world"),
             Self::Programs => folder(place).join("proximity-figures"),
+            Self::StoreFigures => place
+                .target()
+                .join("release")
+                .join("examples")
+                .join("store-figures"),
         }
     }
 
@@ -41,6 +48,16 @@ impl Binary {
     pub(crate) fn build(self, place: &Place, deadline: Deadline) -> Result<()> {
         match self {
             Self::Plain => cargo_build(place, &PRODUCT, deadline),
+            Self::StoreFigures => {
+                let program = [
+                    "--release",
+                    "--package",
+                    "proximity-store",
+                    "--example",
+                    "store-figures",
+                ];
+                cargo_build(place, &program, deadline)
+            }
             Self::Figures => {
                 let programs = [
                     "--package",

@@ -4,6 +4,7 @@
 //! A figure is in the table only when it measures and when its control ends short.
 
 mod api_fuzz;
+mod beside_bare;
 mod binary;
 mod cli_start;
 mod crash_matrix;
@@ -41,6 +42,8 @@ pub(crate) const FIGURES: &[Figure] = &[
     cli_start::FIGURE,
     event_clients::FIGURE,
     two_engines::FIGURE,
+    beside_bare::STEPS,
+    beside_bare::PORTS,
 ];
 
 /// One promised figure.

@@ -1,0 +1,248 @@
+//! P7: durable step commits, alone and by many at once, beside bare commits; with and without a long history.
+
+use std::path::Path;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use proximity_domain::time::Timestamp;
+use proximity_store::Store;
+use proximity_store::effects::Effects;
+use proximity_store::records::Fence;
+use rusqlite::Connection;
+use serde_json::{Value, json};
+use tokio::sync::Mutex;
+
+use crate::bare::Bare;
+use crate::times::Times;
+use crate::world::{LEASE_MS, Shape, World};
+use crate::{Inside, Mode};
+
+/// Steps of an operation, as many as a real one has.
+const STEPS: u32 = 10;
+/// Operations that are at work at once.
+const MANY: usize = 256;
+const FEW: usize = 8;
+/// Rows of one bare transaction.
+const BATCH: u32 = 100;
+
+/// A store with claimed operations to work on.
+struct Bench {
+    store: Store,
+    fences: Arc<Mutex<Vec<Fence>>>,
+    world: World,
+    /// The control: one caller at a time, so nothing is committed together.
+    one_at_a_time: Option<Arc<Mutex<()>>>,
+}
+
+impl Bench {
+    async fn new(folder: &Path, history: u64, mode: Mode) -> Self {
+        std::fs::create_dir_all(folder).unwrap();
+        let range = |first, last| proximity_domain::ports::PortRange { first, last };
+        let shape = Shape {
+            public: range(1024, 32_000),
+            internal: range(32_001, 65_000),
+        };
+        let world = World::shaped(&Inside(folder.to_owned()), shape).await;
+        if history > 0 {
+            age(folder, history);
+        }
+        Self {
+            store: world.store.clone(),
+            fences: Arc::default(),
+            world,
+            one_at_a_time: mode.sabotage.then(Arc::default),
+        }
+    }
+
+    /// Makes so many operations ready, untimed.
+    async fn stock(&mut self, operations: usize) {
+        let missing = operations.saturating_sub(self.fences.lock().await.len());
+        let mut making = tokio::task::JoinSet::new();
+        for _ in 0..missing {
+            let name = format!("app-{}", self.world.id().as_u128());
+            let (app, operation) = self.world.new_app(&name);
+            let (store, actor) = (self.store.clone(), self.world.actor.clone());
+            making.spawn(async move {
+                store
+                    .create_app(app, operation, &actor, None, Timestamp(1))
+                    .await
+                    .unwrap();
+            });
+        }
+        while making.join_next().await.is_some() {}
+        let mut claiming = tokio::task::JoinSet::new();
+        for _ in 0..missing {
+            let (store, holder) = (self.store.clone(), self.world.holder);
+            claiming.spawn(async move {
+                let claimed = store.claim(holder, LEASE_MS, false, Timestamp(2)).await;
+                claimed.unwrap().map(|(_, fence)| fence)
+            });
+        }
+        while let Some(claimed) = claiming.join_next().await {
+            self.fences.lock().await.extend(claimed.unwrap());
+        }
+    }
+
+    /// `tasks` of them walk through the steps of one operation after the other, for that long.
+    async fn run(&mut self, tasks: usize, time: Duration) -> (f64, Times) {
+        let stop = Arc::new(AtomicBool::new(false));
+        let start = Instant::now();
+        let mut working = tokio::task::JoinSet::new();
+        for _ in 0..tasks {
+            let (store, fences) = (self.store.clone(), Arc::clone(&self.fences));
+            let (stop, gate) = (Arc::clone(&stop), self.one_at_a_time.clone());
+            working.spawn(async move {
+                let mut times = Times::default();
+                'all: loop {
+                    let fence = fences.lock().await.pop().expect("enough operations");
+                    for commit in 0..2 * STEPS {
+                        if stop.load(Ordering::Relaxed) {
+                            break 'all;
+                        }
+                        let _turn = match &gate {
+                            Some(gate) => Some(gate.lock().await),
+                            None => None,
+                        };
+                        let begun = Instant::now();
+                        step(&store, &fence, commit).await;
+                        times.add(begun.elapsed());
+                    }
+                }
+                times
+            });
+        }
+        tokio::time::sleep(time).await;
+        stop.store(true, Ordering::Relaxed);
+        let mut all = Times::default();
+        while let Some(times) = working.join_next().await {
+            all.extend(times.unwrap());
+        }
+        let commits = u32::try_from(all.len()).unwrap();
+        (f64::from(commits) / start.elapsed().as_secs_f64(), all)
+    }
+}
+
+async fn step(store: &Store, fence: &Fence, commit: u32) {
+    let (index, none, now) = (commit / 2, Effects::default(), Timestamp(i64::from(commit)));
+    let done = if commit.is_multiple_of(2) {
+        let intent = json!({"vmid": 100});
+        store
+            .begin_step(fence, index, "create", intent, none, now)
+            .await
+    } else {
+        store.finish_step(fence, index, json!({}), none, now).await
+    };
+    done.unwrap();
+}
+
+/// Rows of operations that ended long ago: nine steps and one operation in ten rows.
+fn age(folder: &Path, rows: u64) {
+    let connection = Connection::open(folder.join("proximity.db")).unwrap();
+    let operations = rows / 10;
+    connection
+        .execute_batch(&format!(
+            "PRAGMA synchronous = OFF;
+             BEGIN IMMEDIATE;
+             INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status,
+                 status_full, status_changed_at, resources, environment, guest_port, created_at, archived_at,
+                 archived_by, archived_record)
+                 SELECT '11111111-0000-0000-0000-000000000000', 'native', 'admin', 'old', 'nginx', '1', id, 'pve1',
+                     'removing', '\"removing\"', 0, '{{}}', '{{}}', 80, 0, 0, 'x', '{{}}' FROM hosts;
+             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {operations})
+             INSERT INTO operations (id, kind, app_id, state, state_full, input, requested_by, percent,
+                 cancel_requested, epoch, created_at, finished_at)
+                 SELECT printf('11111111-0000-0000-0000-%012d', i), 'start',
+                     '11111111-0000-0000-0000-000000000000', 'succeeded', '{{}}', '{{}}', 'admin', 100, 0, 1, i - 1000000000, i
+                 FROM n;
+             WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i + 1 < {operations} * 9)
+             INSERT INTO steps (operation_id, step_index, name, state, epoch, intent, output, started_at, changed_at)
+                 SELECT printf('11111111-0000-0000-0000-%012d', i / 9), i % 9, 'create', 'succeeded', 1,
+                     '{{\"vmid\":100}}', '{{}}', i, i FROM n;
+             COMMIT;
+             PRAGMA wal_checkpoint(TRUNCATE);"
+        ))
+        .unwrap();
+}
+
+/// Rates and times of one side, added up over the rounds.
+#[derive(Default)]
+struct Side {
+    rates: Vec<f64>,
+    times: Times,
+}
+
+impl Side {
+    fn add(&mut self, (rate, times): (f64, Times)) {
+        self.rates.push(rate);
+        self.times.extend(times);
+    }
+
+    fn rate(&self) -> f64 {
+        let mut sorted = self.rates.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted[sorted.len() / 2]
+    }
+
+    fn told(&self) -> Value {
+        let p99 = self.times.percentile_us(9900);
+        json!({"rates_per_s": self.rates, "rate_per_s": self.rate(), "p50_us": self.times.percentile_us(5000), "p99_us": p99,
+            "samples": self.times.len()})
+    }
+}
+
+pub async fn measure(folder: &Path, mode: Mode) -> Value {
+    let history = if mode.quick { 1_000_000 } else { 10_000_000 };
+    let (rounds, time) = if mode.quick { (5, 400) } else { (10, 1000) };
+    let time = Duration::from_millis(time);
+    let mut bare = Bare::new(&folder.join("bare"));
+    let mut young = Bench::new(&folder.join("young"), 0, mode).await;
+    let mut old = Bench::new(&folder.join("old"), history, mode).await;
+    let names = [
+        "bare_alone",
+        "alone",
+        "few",
+        "bare_batched",
+        "many",
+        "many_old",
+        "alone_old",
+    ];
+    let mut sides = names.map(|_| Side::default());
+    for _ in 0..rounds {
+        // Each in turn, so that what else the machine does meets all of them.
+        let enough = usize::try_from(time.as_millis()).unwrap() * 60 / 20 + 2 * MANY;
+        young.stock(enough).await;
+        old.stock(enough).await;
+        sides[0].add(bare.run(1, time));
+        sides[1].add(young.run(1, time).await);
+        sides[2].add(young.run(FEW, time).await);
+        sides[3].add(bare.run(BATCH, time));
+        sides[4].add(young.run(MANY, time).await);
+        sides[5].add(old.run(MANY, time).await);
+        sides[6].add(old.run(1, time).await);
+    }
+    let [
+        bare_alone,
+        alone,
+        few,
+        bare_batched,
+        many,
+        many_old,
+        alone_old,
+    ] = &sides;
+    let p99 = |side: &Side| side.times.percentile_us(9900);
+    let raw: serde_json::Map<String, Value> = names
+        .iter()
+        .zip(&sides)
+        .map(|(name, side)| ((*name).to_owned(), side.told()))
+        .collect();
+    json!({
+        "alone_of_bare": alone.rate() / bare_alone.rate(),
+        "many_of_batched": many.rate() / bare_batched.rate(),
+        "alone_p99_of_bare": p99(alone) / p99(bare_alone),
+        "few_p99_of_bare": p99(few) / p99(bare_alone),
+        "slower_with_history": (many.rate() / many_old.rate()).max(alone.rate() / alone_old.rate()),
+        "history_rows": history,
+        "raw": raw,
+    })
+}
