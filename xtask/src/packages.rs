@@ -29,6 +29,7 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
         "openssh-client",
         "reaching a lab node the way a person would",
     ),
+    ("postgresql", "the store's contract on a real server"),
     (
         "slirp4netns",
         "a network for tests that touches nothing of the host",

@@ -18,12 +18,12 @@ use crate::sql::{Tx, query};
 pub(crate) async fn apply(
     tx: &mut Tx,
     operation: &OperationRecord,
-    effects: Effects,
+    effects: &Effects,
     rest_ms: i64,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let app = operation.app;
-    for change in effects.guests {
+    for change in &effects.guests {
         guests::change(tx, change, app, operation.id, now).await?;
     }
     if let Some(status) = &effects.status {

@@ -17,7 +17,7 @@ use crate::store::{Reader, Store};
 /// Applies one change that `operation` makes to a guest of `app`.
 pub(crate) async fn change(
     tx: &mut Tx,
-    change: GuestChange,
+    change: &GuestChange,
     app: AppId,
     operation: OperationId,
     now: Timestamp,
@@ -28,14 +28,14 @@ pub(crate) async fn change(
                 let what = format!("guest {} is of another app or operation", guest.id);
                 return Err(StoreError::IllegalTransition { what });
             }
-            insert(tx, &guest, now).await
+            insert(tx, guest, now).await
         }
         GuestChange::Confirm {
             guest,
             rootfs_volid,
-        } => confirm(tx, guest, &rootfs_volid, app).await,
-        GuestChange::Moved { guest, node } => moved(tx, guest, &node, app).await,
-        GuestChange::Gone { guest } => gone(tx, guest, app, now).await,
+        } => confirm(tx, *guest, rootfs_volid, app).await,
+        GuestChange::Moved { guest, node } => moved(tx, *guest, node, app).await,
+        GuestChange::Gone { guest } => gone(tx, *guest, app, now).await,
     }
 }
 

@@ -9,7 +9,7 @@ use crate::effects::{NewEvent, NewLogLine};
 use crate::error::StoreError;
 use crate::records::{Actor, LogLevel, LogLine};
 use crate::row::{Columns, each, to_json};
-use crate::sql::{Row, Tx, query, query_scalar};
+use crate::sql::{Row, Sql, Tx, query, query_scalar};
 use crate::store::Reader;
 use crate::views::{AuditKind, AuditRow, EventRow};
 
@@ -46,28 +46,44 @@ impl<'a> Act<'a> {
     }
 }
 
+// On PostgreSQL no transaction waits for another at a counter: a sequencer numbers what is committed.
+const ADD_AUDIT: Sql = Sql::each(
+    "INSERT INTO audit (seq, at, account, token_id, kind, action, target, details, operation_id, \
+     step_index, epoch) SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM audit",
+    "INSERT INTO audit (at, account, token_id, kind, action, target, details, operation_id, \
+     step_index, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
+);
+const ADD_EVENT: Sql = Sql::each(
+    "INSERT INTO events (seq, at, kind, body, app_id, operation_id) \
+     SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events",
+    "INSERT INTO events (at, kind, body, app_id, operation_id) VALUES ($1, $2, $3, $4, $5)",
+);
+const ADD_LOG_LINE: Sql = Sql::each(
+    "INSERT INTO log_lines (seq, app_id, operation_id, at, level, step, message, percent) \
+     SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM log_lines",
+    "INSERT INTO log_lines (app_id, operation_id, at, level, step, message, percent) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7)",
+);
+
 pub(crate) async fn add_audit(
     tx: &mut Tx,
     actor: &Actor,
     act: Act<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    query(
-        "INSERT INTO audit (seq, at, account, token_id, kind, action, target, details, operation_id, \
-         step_index, epoch) SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM audit",
-    )
-    .bind(now.0)
-    .bind(&actor.account)
-    .bind(actor.token.map(|t| t.to_string()))
-    .bind(act.kind.label())
-    .bind(act.action)
-    .bind(act.target)
-    .bind(to_json("audit details", &act.details)?)
-    .bind(act.operation.map(|o| o.to_string()))
-    .bind(act.step.map(|(index, _)| i64::from(index)))
-    .bind(act.step.map(|(_, epoch)| epoch.0))
-    .execute(tx)
-    .await?;
+    query(ADD_AUDIT)
+        .bind(now.0)
+        .bind(&actor.account)
+        .bind(actor.token.map(|t| t.to_string()))
+        .bind(act.kind.label())
+        .bind(act.action)
+        .bind(act.target)
+        .bind(to_json("audit details", &act.details)?)
+        .bind(act.operation.map(|o| o.to_string()))
+        .bind(act.step.map(|(index, _)| i64::from(index)))
+        .bind(act.step.map(|(_, epoch)| epoch.0))
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -78,17 +94,14 @@ pub(crate) async fn add_event(
     operation: Option<OperationId>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    query(
-        "INSERT INTO events (seq, at, kind, body, app_id, operation_id) \
-         SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events",
-    )
-    .bind(now.0)
-    .bind(event.kind.label())
-    .bind(to_json("event body", &event.body)?)
-    .bind(app.map(|a| a.to_string()))
-    .bind(operation.map(|o| o.to_string()))
-    .execute(tx)
-    .await?;
+    query(ADD_EVENT)
+        .bind(now.0)
+        .bind(event.kind.label())
+        .bind(to_json("event body", &event.body)?)
+        .bind(app.map(|a| a.to_string()))
+        .bind(operation.map(|o| o.to_string()))
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -118,19 +131,16 @@ pub(crate) async fn add_log_line(
         }
         message = "Further lines of this operation are left out".to_owned();
     }
-    query(
-        "INSERT INTO log_lines (seq, app_id, operation_id, at, level, step, message, percent) \
-         SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM log_lines",
-    )
-    .bind(app.to_string())
-    .bind(operation.to_string())
-    .bind(now.0)
-    .bind(line.level.label())
-    .bind(&line.step)
-    .bind(message)
-    .bind(line.percent.map(|p| i64::from(p.min(100))))
-    .execute(tx)
-    .await?;
+    query(ADD_LOG_LINE)
+        .bind(app.to_string())
+        .bind(operation.to_string())
+        .bind(now.0)
+        .bind(line.level.label())
+        .bind(&line.step)
+        .bind(message)
+        .bind(line.percent.map(|p| i64::from(p.min(100))))
+        .execute(tx)
+        .await?;
     Ok(())
 }
 
@@ -181,11 +191,13 @@ impl Reader {
     /// # Errors
     /// The database's; none for an app that is not there.
     pub async fn log_tail(&self, app: AppId, limit: u32) -> Result<Vec<LogLine>, StoreError> {
-        let rows = query("SELECT * FROM log_lines WHERE app_id = $1 ORDER BY seq DESC LIMIT $2")
-            .bind(app.to_string())
-            .bind(i64::from(limit.min(MAX_ROWS)))
-            .fetch_all(self)
-            .await?;
+        let rows = query(
+            "SELECT * FROM log_lines WHERE app_id = $1 AND seq > 0 ORDER BY seq DESC LIMIT $2",
+        )
+        .bind(app.to_string())
+        .bind(i64::from(limit.min(MAX_ROWS)))
+        .fetch_all(self)
+        .await?;
         let mut lines = each(&rows, log_line)?;
         lines.reverse();
         Ok(lines)

@@ -18,6 +18,7 @@ mod migrate;
 #[cfg(test)]
 mod migration_tests;
 mod open;
+mod open_postgres;
 mod operations;
 mod options;
 mod ports;
@@ -38,6 +39,6 @@ pub mod views;
 pub use error::StoreError;
 pub use journal::{LOG_LINE_CHARS, LOG_LINES_PER_OPERATION};
 pub use operations::QUEUED_OPERATIONS;
-pub use options::StoreOptions;
+pub use options::{PostgresOptions, StoreOptions};
 pub use sql::DatabaseError;
-pub use store::{Reader, Store};
+pub use store::{Alone, Reader, Store};

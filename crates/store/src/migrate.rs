@@ -16,16 +16,21 @@ use crate::sql::DatabaseError;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Migration {
     pub(crate) version: i64,
-    name: &'static str,
-    pub(crate) sql: &'static str,
+    pub(crate) name: &'static str,
+    pub(crate) sqlite: &'static str,
+    pub(crate) postgres: &'static str,
 }
 
 macro_rules! migration {
     ($version:literal, $name:literal) => {
+        migration!($version, $name, "")
+    };
+    ($version:literal, $name:literal, $postgres:literal) => {
         Migration {
             version: $version,
             name: $name,
-            sql: include_str!(concat!("../migrations/", $name, ".sql")),
+            sqlite: include_str!(concat!("../migrations/", $name, ".sql")),
+            postgres: include_str!(concat!("../migrations/", $postgres, $name, ".sql")),
         }
     };
 }
@@ -33,19 +38,20 @@ macro_rules! migration {
 /// All of them, in order.
 pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(1, "0001_first"),
-    migration!(2, "0002_guards"),
+    migration!(2, "0002_guards", "postgres/"),
     migration!(3, "0003_ports"),
     migration!(4, "0004_request_keys"),
     migration!(5, "0005_waits"),
     migration!(6, "0006_placement"),
 ];
 
-const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \
+pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \
      name TEXT NOT NULL, checksum TEXT NOT NULL, applied_at BIGINT NOT NULL)";
 
 impl Migration {
-    fn checksum(&self) -> String {
-        hex::encode(Sha256::digest(self.sql.as_bytes()))
+    /// What is recorded of a text.
+    pub(crate) fn checksum(text: &str) -> String {
+        hex::encode(Sha256::digest(text.as_bytes()))
     }
 }
 
@@ -71,7 +77,8 @@ pub(crate) fn bring_up(
         return Err(StoreError::TooNew { found, known });
     }
     for (version, checksum) in &applied {
-        let same = |m: &Migration| m.version == *version && m.checksum() == *checksum;
+        let same =
+            |m: &Migration| m.version == *version && Migration::checksum(m.sqlite) == *checksum;
         if !migrations.iter().any(same) {
             return Err(changed(*version));
         }
@@ -86,7 +93,7 @@ pub(crate) fn bring_up(
     Ok(())
 }
 
-fn changed(version: i64) -> StoreError {
+pub(crate) fn changed(version: i64) -> StoreError {
     damaged(
         "schema",
         format!("migration {version} was applied with another text than this program has"),
@@ -132,7 +139,7 @@ fn apply_whole(
 ) -> Result<(), StoreError> {
     let whole = |connection: &mut Connection| -> rusqlite::Result<bool> {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute_batch(migration.sql)?;
+        tx.execute_batch(migration.sqlite)?;
         tx.execute_batch(RECORD)?;
         record(&tx, migration, now)?;
         let broken = tx.prepare("PRAGMA foreign_key_check")?.exists([])?;
@@ -156,7 +163,7 @@ fn apply_whole(
 fn record(tx: &Connection, migration: &Migration, now: Timestamp) -> rusqlite::Result<()> {
     let insert =
         "INSERT INTO migrations (version, name, checksum, applied_at) VALUES (?1, ?2, ?3, ?4)";
-    let (name, checksum) = (migration.name, migration.checksum());
+    let (name, checksum) = (migration.name, Migration::checksum(migration.sqlite));
     tx.execute(insert, params![migration.version, name, checksum, now.0])?;
     Ok(())
 }
@@ -178,7 +185,7 @@ fn adopt(
             return Err(StoreError::TooNew { found, known });
         }
         let same = |m: &&Migration| {
-            m.version == *version && Sha384::digest(m.sql.as_bytes()).as_slice() == checksum
+            m.version == *version && Sha384::digest(m.sqlite.as_bytes()).as_slice() == checksum
         };
         migrations
             .iter()

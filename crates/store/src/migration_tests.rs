@@ -98,10 +98,10 @@ fn a_migration_that_was_cut_off_is_done_whole_the_next_time() {
         let mut connection = raw(&path);
         migrate(&mut connection, &path, older(done));
         let before = schema(&connection);
-        for cut in 1..=migration.sql.matches(";\n").count() {
+        for cut in 1..=migration.sqlite.matches(";\n").count() {
             let connection = raw(&path);
             connection.execute_batch("BEGIN IMMEDIATE").unwrap();
-            for statement in migration.sql.split_inclusive(";\n").take(cut) {
+            for statement in migration.sqlite.split_inclusive(";\n").take(cut) {
                 // A trigger holds semicolons of its own; its beginning alone is refused, which is a cut as well.
                 let _ = connection.execute_batch(statement);
             }
@@ -118,7 +118,7 @@ fn records_of_the_library_before_are_taken_over() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("old.db");
     let mut old = raw(&path);
-    old.execute_batch(MIGRATIONS[0].sql).unwrap();
+    old.execute_batch(MIGRATIONS[0].sqlite).unwrap();
     old.execute_batch(
         "CREATE TABLE _sqlx_migrations (version BIGINT PRIMARY KEY, description TEXT NOT NULL, \
          installed_on TIMESTAMP NOT NULL DEFAULT CURRENT_TIMESTAMP, success BOOLEAN NOT NULL, \
@@ -133,7 +133,7 @@ fn records_of_the_library_before_are_taken_over() {
         matches!(refused, Err(StoreError::Damaged { what: "schema", .. })),
         "{refused:?}"
     );
-    let text = Sha384::digest(MIGRATIONS[0].sql.as_bytes());
+    let text = Sha384::digest(MIGRATIONS[0].sqlite.as_bytes());
     old.execute(
         "UPDATE _sqlx_migrations SET checksum = ?1",
         [text.as_slice()],

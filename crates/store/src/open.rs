@@ -20,7 +20,7 @@ use crate::sql::{DatabaseError, Readers, Writer, sqlite};
 use crate::store::{Shared, Stopwatch, Store};
 
 /// Sealed at birth; opens only with the right key.
-const KEY_CHECK: &str = "this key belongs to this database";
+pub(crate) const KEY_CHECK: &str = "this key belongs to this database";
 
 impl Store {
     /// Opens the database, made new with its key when both are absent.
@@ -77,7 +77,7 @@ pub(crate) async fn open_with(
 }
 
 /// Files and locks wait; this runs `work` where that holds nobody up.
-async fn blocking<T: Send + 'static>(
+pub(crate) async fn blocking<T: Send + 'static>(
     work: impl FnOnce() -> Result<T, StoreError> + Send + 'static,
 ) -> Result<T, StoreError> {
     match tokio::task::spawn_blocking(work).await {
@@ -147,7 +147,7 @@ fn found(
     Ok(id)
 }
 
-fn check_place(id: &str) -> Place<'_> {
+pub(crate) fn check_place(id: &str) -> Place<'_> {
     Place {
         table: "installation",
         id,

@@ -112,7 +112,7 @@ impl Store {
             advance(tx, &operation, OperationEvent::Abandoned, now).await?;
             log_failure(tx, &operation, &failure, now).await?;
             let body = json!({"failure": failure});
-            fail_app(tx, &operation, failure, now).await?;
+            fail_app(tx, &operation, failure.clone(), now).await?;
             announce(
                 tx,
                 (EventKind::OperationAbandoned, "operation.abandon"),

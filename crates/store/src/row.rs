@@ -79,7 +79,7 @@ impl Columns for Row {
 
     fn text_opt(&self, column: &'static str) -> Result<Option<String>, StoreError> {
         match self.value(column)? {
-            Value::Null => Ok(None),
+            Value::Null(_) => Ok(None),
             Value::Text(text) => Ok(Some(text.clone().into_owned())),
             Value::Int(n) => Err(damaged(column, format!("{n} is no text"))),
         }
@@ -92,7 +92,7 @@ impl Columns for Row {
 
     fn int_opt(&self, column: &'static str) -> Result<Option<i64>, StoreError> {
         match self.value(column)? {
-            Value::Null => Ok(None),
+            Value::Null(_) => Ok(None),
             Value::Int(n) => Ok(Some(*n)),
             Value::Text(_) => Err(damaged(column, "text where a number belongs")),
         }

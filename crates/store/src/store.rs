@@ -12,7 +12,7 @@ use tokio::time::Instant;
 use crate::error::StoreError;
 use crate::seal::Sealer;
 use crate::sql;
-use crate::sql::{Answer, On, Tx, Value, query_scalar};
+use crate::sql::{Answer, DatabaseError, On, Sql, Tx, Value, postgres, query_scalar};
 
 /// Reads what is committed. Cheap to clone; cannot write: it has no connection that could.
 #[derive(Debug, Clone)]
@@ -103,7 +103,7 @@ impl Reader {
 
 /// A single statement on a snapshot of its own.
 impl On for &Reader {
-    async fn run(self, sql: &'static str, values: &[Value<'_>]) -> Result<Answer, StoreError> {
+    async fn run(self, sql: Sql, values: &[Value<'_>]) -> Result<Answer, StoreError> {
         match &self.source {
             Source::Sql(readers) => readers.run(sql, values).await,
         }
@@ -142,7 +142,7 @@ impl Store {
     /// back, unless it was whole already.
     pub(crate) async fn write<T>(
         &self,
-        work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError> + Clone,
     ) -> Result<T, StoreError> {
         let begun = Instant::now();
         let written = match &self.backend {
@@ -158,11 +158,42 @@ impl Store {
         written
     }
 
+    /// Waits until every log line, event and audit entry that is committed has its number and can be read. On
+    /// PostgreSQL that takes up to a second by itself; elsewhere they are numbered as they are written.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn journal_numbered(&self) -> Result<(), StoreError> {
+        match &self.backend {
+            Backend::Sql(writer) => writer.number().await,
+        }
+    }
+
+    /// The right to work on this database as its only server; `None` while another one does.
+    ///
+    /// On a file the lock on the data directory is that right, and nothing more is taken.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn serve_alone(&self) -> Result<Option<Alone>, StoreError> {
+        match &self.backend {
+            Backend::Sql(sql::Writer::Sqlite(_)) => Ok(Some(Alone(None))),
+            Backend::Sql(sql::Writer::Postgres(writer)) => {
+                let session = postgres::Alone::take(writer.target()).await?;
+                Ok(session.map(|session| Alone(Some(session))))
+            }
+        }
+    }
+
     /// How the writer is set: `journal_mode`, `synchronous` and `foreign_keys` as SQLite reports them. For diagnosis.
     ///
     /// # Errors
     /// The database's.
     pub async fn settings(&self) -> Result<(String, i64, i64), StoreError> {
+        if let Backend::Sql(sql::Writer::Postgres(_)) = &self.backend {
+            let what = "PostgreSQL has no such settings".to_owned();
+            return Err(DatabaseError::Misfit(what).into());
+        }
         self.write(async |tx| {
             let journal = query_scalar("PRAGMA journal_mode");
             let journal = journal.fetch_one(&mut *tx).await?;
@@ -181,6 +212,20 @@ impl Store {
         }
         match &self.backend {
             Backend::Sql(writer) => writer.close().await,
+        }
+    }
+}
+
+/// See [`Store::serve_alone`]; given back when dropped.
+#[derive(Debug)]
+pub struct Alone(Option<postgres::Alone>);
+
+impl Alone {
+    /// Returns when the right is lost: the database ended the session. Then others may serve, so work has to stop.
+    pub async fn lost(&mut self) -> StoreError {
+        match &mut self.0 {
+            Some(session) => session.lost().await.into(),
+            None => std::future::pending().await,
         }
     }
 }

@@ -32,8 +32,9 @@ impl Store {
     ) -> Result<(), StoreError> {
         self.write(async |tx| {
             let operation = forwards(tx, fence).await?;
-            let failure = break_step(tx, fence, index, failure, StepState::Failed, now).await?;
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
+            let failure =
+                break_step(tx, fence, index, failure.clone(), StepState::Failed, now).await?;
+            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
             log_failure(tx, &operation, &failure, now).await?;
             advance(tx, &operation, OperationEvent::StepFailed(failure), now).await?;
             Ok(())
@@ -67,8 +68,8 @@ impl Store {
                 | OperationState::Cancelled
                 | OperationState::Stuck { .. } => StepState::Failed,
             };
-            let failure = break_step(tx, fence, index, failure, to, now).await?;
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
+            let failure = break_step(tx, fence, index, failure.clone(), to, now).await?;
+            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
             log_failure(tx, &operation, &failure, now).await?;
             advance(tx, &operation, OperationEvent::GotStuck(failure), now).await?;
             Ok(())
@@ -87,6 +88,10 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let effects = Effects {
+            percent: Some(100),
+            ..effects
+        };
         self.write(async |tx| {
             let operation = forwards(tx, fence).await?;
             let log = step_log(tx, operation.id).await?;
@@ -96,11 +101,7 @@ impl Store {
                     "be left open by an operation that succeeds",
                 ));
             }
-            let effects = Effects {
-                percent: Some(100),
-                ..effects
-            };
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
+            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
             advance(tx, &operation, OperationEvent::StepsDone, now).await?;
             refuse_limbo(tx, &operation).await
         })

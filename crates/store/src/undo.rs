@@ -86,7 +86,7 @@ impl Store {
             let operation = undoing(tx, fence, index).await?;
             write_step(tx, fence, index, StepState::UndoFinished, None, now).await?;
             count_anew(tx, fence).await?;
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await
+            apply(tx, &operation, &effects, self.shared.rest_ms, now).await
         })
         .await
     }
@@ -108,7 +108,7 @@ impl Store {
             let log = step_log(tx, operation.id).await?;
             let step = log.iter().find(|s| s.index == index);
             let step = step.ok_or_else(|| no_step(fence, index))?;
-            let failure = failure.at(&step.name);
+            let failure = failure.clone().at(&step.name);
             write_step(tx, fence, index, StepState::UndoFailed, Some(&failure), now).await?;
             log_failure(tx, &operation, &failure, now).await?;
             advance(tx, &operation, OperationEvent::GotStuck(failure), now).await?;
@@ -134,7 +134,7 @@ impl Store {
             if let Some(open) = log.iter().find(|s| s.state != StepState::UndoFinished) {
                 return Err(illegal(open.index, "be left behind, it is not undone"));
             }
-            apply(tx, &operation, effects, self.shared.rest_ms, now).await?;
+            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
             let end = advance(tx, &operation, OperationEvent::UndosDone, now).await?;
             refuse_limbo(tx, &operation).await?;
             Ok(end)

@@ -19,7 +19,7 @@ use suite::world::{Make, REST_MS, Shape};
 struct Sqlite;
 
 impl Make for Sqlite {
-    async fn make(&self, shape: Shape) -> (Store, Box<dyn Any + Send>) {
+    async fn make(&self, shape: Shape) -> (Store, Box<dyn Any + Send + Sync>) {
         let dir = tempfile::tempdir().unwrap();
         let options = StoreOptions {
             path: dir.path().join("proximity.db"),

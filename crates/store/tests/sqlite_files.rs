@@ -25,7 +25,7 @@ const NOW: Timestamp = Timestamp(1_700_000_000_000);
 struct Inside(PathBuf);
 
 impl Make for Inside {
-    async fn make(&self, _: Shape) -> (Store, Box<dyn Any + Send>) {
+    async fn make(&self, _: Shape) -> (Store, Box<dyn Any + Send + Sync>) {
         let store = Store::open(options(&self.0), NOW).await.unwrap();
         (store, Box::new(()))
     }

@@ -77,7 +77,7 @@ fn block_on<T>(work: impl Future<Output = T>) -> T {
 struct Inside(PathBuf);
 
 impl Make for Inside {
-    async fn make(&self, _: Shape) -> (Store, Box<dyn Any + Send>) {
+    async fn make(&self, _: Shape) -> (Store, Box<dyn Any + Send + Sync>) {
         (open(&self.0).await, Box::new(()))
     }
 }

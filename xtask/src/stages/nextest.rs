@@ -1,5 +1,7 @@
 //! The tests of the workspace, in two stages: those that need real containers, and all others.
 
+use std::path::Path;
+
 use anyhow::{Context, Result};
 use serde::Deserialize;
 
@@ -14,9 +16,21 @@ use crate::tools::NEXTEST;
 /// these tests are kept one at a time.
 const CONTAINERS: &str = "test(/(^|::)real_lxc_/)";
 
-/// All tests that need no container.
+/// Which tests start a PostgreSQL server. The same words stand in .config/nextest.toml.
+const SERVERS: &str = "test(/(^|::)real_postgres_/)";
+/// Where Debian's packages put it, whatever the version.
+const POSTGRES: &str = "/usr/lib/postgresql";
+
+/// All tests that need no container. Without PostgreSQL, those that need it are counted as skipped, each of them.
 pub(super) fn plain(stand: &Stand<'_>) -> Result<Outcome> {
-    run(stand, &format!("not ({CONTAINERS})"))
+    if Path::new(POSTGRES).is_dir() {
+        return run(stand, &format!("not ({CONTAINERS})"));
+    }
+    let skipped = Outcome::many_skipped(
+        count(stand, SERVERS)?,
+        "tests with a database server need PostgreSQL: apt-get install postgresql",
+    );
+    Ok(run(stand, &format!("not ({CONTAINERS} or {SERVERS})"))?.and(skipped))
 }
 
 /// The tests with real containers. Without root they are counted as skipped, each of them.
@@ -24,7 +38,7 @@ pub(super) fn containers(stand: &Stand<'_>) -> Result<Outcome> {
     if stand.place.is_root {
         return run(stand, CONTAINERS);
     }
-    let count = count(stand)?;
+    let count = count(stand, CONTAINERS)?;
     Ok(Outcome::many_skipped(
         count,
         "tests with real containers need root",
@@ -41,8 +55,8 @@ fn run(stand: &Stand<'_>, filter: &str) -> Result<Outcome> {
     Ok(judge(&run))
 }
 
-fn count(stand: &Stand<'_>) -> Result<u64> {
-    let listing = nextest(stand, &["list", "--message-format", "json"], CONTAINERS)?
+fn count(stand: &Stand<'_>, filter: &str) -> Result<u64> {
+    let listing = nextest(stand, &["list", "--message-format", "json"], filter)?
         .capture(stand.place.root())?
         .expect_success("listing the tests")?;
     let listing: Listing = serde_json::from_str(&listing).context("reading the list of tests")?;
@@ -207,7 +221,7 @@ mod tests {
 
     #[test]
     fn the_runner_keeps_the_same_tests_apart() {
-        let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
+        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("..");
         let config = std::fs::read_to_string(root.join(".config/nextest.toml")).unwrap();
         assert!(
             config.contains(&format!("filter = '{CONTAINERS}'")),

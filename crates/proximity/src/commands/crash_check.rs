@@ -61,7 +61,7 @@ struct Operation {
 pub(crate) async fn run(context: &Context) -> Result<(), Failed> {
     let settings = context.settings()?;
     let options = StoreOptions {
-        path: settings.database(),
+        path: settings.database_file(),
         key_file: settings.key_file(),
         public: settings.ports.public.0,
         internal: settings.ports.internal.0,

@@ -11,7 +11,8 @@ use proximity_engine::route_sweep;
 use proximity_engine::worker::Worker;
 use proximity_gateway::client::GatewayClient;
 use proximity_server::{EventLimits, Limits, Metrics, ServerParts, TlsFiles, router};
-use proximity_store::{Store, StoreOptions};
+use proximity_store::{Alone, PostgresOptions, Store, StoreError, StoreOptions};
+use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
 
@@ -27,6 +28,7 @@ use crate::roles::ids::SystemIds;
 use crate::roles::ingress::GatewayIngress;
 use crate::roles::observed::ObservedConnect;
 use crate::roles::{logging, signals};
+use crate::secret_input;
 
 /// How long ports of orphans rest, milliseconds: a day.
 const REST_MS: i64 = 24 * 60 * 60 * 1000;
@@ -46,6 +48,7 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
     let held = DataDir::hold(&settings.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = open(&settings, clock.as_ref()).await?;
+    let mut alone = alone(&store).await?;
     let token_file = settings.token_file();
     let now = clock.now();
     if admin_token::ensure(&store, &SystemIds, &token_file, args.new_admin_token, now).await? {
@@ -68,7 +71,7 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
         events: EventLimits::default(),
         closing: shutdown.clone(),
     };
-    let ended = work(&settings, engine, parts, shutdown).await;
+    let ended = work_alone(&settings, engine, parts, shutdown, &mut alone).await;
     store.close().await;
     drop(held);
     tracing::info!("ended");
@@ -77,14 +80,79 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
 
 async fn open(settings: &Settings, clock: &dyn Clock) -> Result<Store, Failed> {
     make_parent(&settings.key_file())?;
+    if settings.database.url != "sqlite" {
+        return open_postgres(settings, clock).await;
+    }
     let options = StoreOptions {
-        path: settings.database(),
+        path: settings.database_file(),
         key_file: settings.key_file(),
         public: settings.ports.public.0,
         internal: settings.ports.internal.0,
         rest_ms: REST_MS,
     };
     Ok(Store::open(options, clock.now()).await?)
+}
+
+async fn open_postgres(settings: &Settings, clock: &dyn Clock) -> Result<Store, Failed> {
+    let password = match &settings.database.password_file {
+        Some(path) => Some(secret_input::first_line_of_file(
+            path,
+            "the password of the database",
+        )?),
+        None => None,
+    };
+    let options = PostgresOptions {
+        url: SecretString::from(settings.database.url.clone()),
+        password,
+        key_file: settings.key_file(),
+        public: settings.ports.public.0,
+        internal: settings.ports.internal.0,
+        rest_ms: REST_MS,
+    };
+    match Store::open_postgres(options, clock.now()).await {
+        Err(StoreError::Database(error)) => Err(Failed::config(
+            "bad_database",
+            format!("the database cannot be used: {error}"),
+            "check database.url and database.password_file, that the server runs, and that the user owns the database",
+        )),
+        other => Ok(other?),
+    }
+}
+
+/// The right to be the only server of this database.
+async fn alone(store: &Store) -> Result<Alone, Failed> {
+    store.serve_alone().await?.ok_or_else(|| {
+        Failed::config(
+            "database_in_use",
+            "another server works on this database",
+            "stop that one, or give this one a database of its own; several servers on one database are not supported yet",
+        )
+    })
+}
+
+/// Works as long as this is the only server. Losing that right ends the work as a shutdown does; what is still on its way
+/// is fenced off by the next server's claims.
+async fn work_alone(
+    settings: &Settings,
+    engine: Engine,
+    parts: ServerParts,
+    shutdown: CancellationToken,
+    alone: &mut Alone,
+) -> Result<(), Failed> {
+    let work = work(settings, engine, parts, shutdown.clone());
+    tokio::pin!(work);
+    let why = tokio::select! {
+        ended = &mut work => return ended,
+        why = alone.lost() => why,
+    };
+    tracing::error!(%why, "lost the session that keeps other servers away; ending");
+    shutdown.cancel();
+    work.await?;
+    Err(Failed::error(
+        "database_lost",
+        format!("the database ended the session that keeps other servers away: {why}"),
+        "look at the database server's log, then start this server again",
+    ))
 }
 
 fn engine(

@@ -1,6 +1,6 @@
 //! Rules between settings. Pure.
 
-use super::Settings;
+use super::{Database, Settings};
 
 /// What is wrong, one sentence with the name of the setting, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -19,6 +19,7 @@ fn wrong(message: impl Into<String>, hint: &str) -> Wrong {
 /// The first rule that is broken.
 pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
     listener(settings)?;
+    database(&settings.database)?;
     ports(settings)?;
     if settings.engine.operations == 0 || settings.engine.operations > 256 {
         return Err(wrong(
@@ -80,6 +81,44 @@ fn listener(settings: &Settings) -> Result<(), Wrong> {
         ));
     }
     Ok(())
+}
+
+/// The messages never repeat the URL: it could hold a password.
+fn database(database: &Database) -> Result<(), Wrong> {
+    let url = database.url.as_str();
+    if url == "sqlite" {
+        return match database.password_file {
+            None => Ok(()),
+            Some(_) => Err(wrong(
+                "database.password_file is set, but the database is a file",
+                "remove it, or set database.url to postgres://USER@HOST/NAME",
+            )),
+        };
+    }
+    let rest = url
+        .strip_prefix("postgres://")
+        .or_else(|| url.strip_prefix("postgresql://"));
+    let Some(rest) = rest else {
+        return Err(wrong(
+            "database.url is neither sqlite nor the URL of a PostgreSQL database",
+            "set it to sqlite, or to postgres://USER@HOST/NAME",
+        ));
+    };
+    let (place, _) = rest.split_once('?').unwrap_or((rest, ""));
+    let (user, host) = place.split_once('@').unwrap_or(("", place));
+    if user.contains(':') || url.contains("password=") {
+        return Err(wrong(
+            "database.url holds a password",
+            "put it on the first line of a file and name that in database.password_file",
+        ));
+    }
+    match host.split_once('/') {
+        Some((_, name)) if !name.is_empty() && !user.is_empty() => Ok(()),
+        Some(_) | None => Err(wrong(
+            "database.url names no user or no database",
+            "write it as postgres://USER@HOST/NAME",
+        )),
+    }
 }
 
 fn ports(settings: &Settings) -> Result<(), Wrong> {

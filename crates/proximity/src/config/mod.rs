@@ -40,6 +40,9 @@ pub(crate) struct Settings {
         parse_env = confique::env::parse::list_by_colon
     )]
     pub(crate) catalog_folders: Vec<PathBuf>,
+    /// The database.
+    #[config(nested)]
+    pub(crate) database: Database,
     /// The API.
     #[config(nested)]
     pub(crate) api: Api,
@@ -58,6 +61,20 @@ pub(crate) struct Settings {
     /// Logs of the long-running roles.
     #[config(nested)]
     pub(crate) log: Log,
+}
+
+/// The database.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct Database {
+    /// `sqlite`: a file in the data directory. Or PostgreSQL 15 or later: `postgres://USER@HOST:PORT/NAME`, without a
+    /// password; `?sslmode=verify-full&sslrootcert=FILE` checks the server's certificate.
+    #[config(default = "sqlite", env = "PROXIMITY_DATABASE_URL")]
+    pub(crate) url: String,
+    /// File with the password for PostgreSQL, on its first line.
+    #[config(env = "PROXIMITY_DATABASE_PASSWORD_FILE")]
+    pub(crate) password_file: Option<PathBuf>,
 }
 
 /// The API.
@@ -182,7 +199,8 @@ pub(crate) enum LogFormat {
 }
 
 impl Settings {
-    pub(crate) fn database(&self) -> PathBuf {
+    /// Where the database is when it is a file.
+    pub(crate) fn database_file(&self) -> PathBuf {
         self.data_dir.join("proximity.db")
     }
 

@@ -31,7 +31,7 @@ fn an_empty_file_and_one_with_comments_only_are_fine() {
 #[test]
 fn a_file_is_laid_over_the_defaults() {
     let settings = from_file("data_dir: /srv/p\nports:\n  public: 20000-20099\n").unwrap();
-    assert_eq!(settings.database(), Path::new("/srv/p/proximity.db"));
+    assert_eq!(settings.database_file(), Path::new("/srv/p/proximity.db"));
     assert_eq!(
         settings.route_file(),
         Path::new("/srv/p/gateway/routes.json")
@@ -63,7 +63,10 @@ fn mistakes_are_named_with_their_place() {
     ];
     let mut all = String::new();
     for text in texts {
-        all.push_str(&format!("--- {text}{}\n\n", refused(text)));
+        let said = refused(text);
+        let database = text.starts_with("database");
+        assert!(!database || !said.contains("swordfish"), "{said}");
+        all.push_str(&format!("--- {text}{said}\n\n"));
     }
     insta::assert_snapshot!(all);
 }
@@ -76,16 +79,27 @@ fn settings_that_contradict_each_other_are_refused() {
         "ports:\n  public: 8100-9200\n",
         "api:\n  listen: 127.0.0.1:8100\n",
         "engine:\n  operations: 0\n",
+        "database:\n  url: mysql://a@b/c\n",
+        "database:\n  url: postgres://a:swordfish@b/c\n",
+        "database:\n  url: postgres://a@b/c?password=swordfish\n",
+        "database:\n  url: postgres://b/c\n",
+        "database:\n  url: postgres://a@b\n",
+        "database:\n  password_file: /p\n",
     ];
     let mut all = String::new();
     for text in texts {
-        all.push_str(&format!("--- {text}{}\n\n", refused(text)));
+        let said = refused(text);
+        let database = text.starts_with("database");
+        assert!(!database || !said.contains("swordfish"), "{said}");
+        all.push_str(&format!("--- {text}{said}\n\n"));
     }
     insta::assert_snapshot!(all);
     for text in [
         "api:\n  listen: 0.0.0.0:7640\n  insecure_http: true\n",
         "api:\n  listen: 192.0.2.1:7640\n  tls_cert_file: /c.pem\n  tls_key_file: /k.pem\n",
         "api:\n  listen: '[::1]:7640'\n",
+        "database:\n  url: postgres://a@b:5433/c?sslmode=verify-full\n  password_file: /p\n",
+        "database:\n  url: sqlite\n",
     ] {
         assert!(from_file(text).is_ok(), "{text}");
     }

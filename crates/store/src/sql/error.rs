@@ -11,6 +11,28 @@ pub enum DatabaseError {
         /// What it says.
         message: String,
     },
+    /// PostgreSQL failed or refused; nothing of the transaction is there.
+    #[error("{message} (PostgreSQL code {code})")]
+    Postgres {
+        /// Its SQLSTATE.
+        code: String,
+        /// What it says.
+        message: String,
+    },
+    /// Others wrote the same at the same time, again and again; nothing of the transaction is there.
+    #[error("writers beside each other: {message} (PostgreSQL code {code})")]
+    Conflict {
+        /// Its SQLSTATE.
+        code: String,
+        /// What it says.
+        message: String,
+    },
+    /// The connection failed; nothing of the transaction is there.
+    #[error("connection to the database: {message}")]
+    Connection {
+        /// What is known.
+        message: String,
+    },
     /// The turn to write or a connection to read did not come in time; nothing was done.
     #[error("no turn within {waited_s} s")]
     NoTurn {
@@ -43,6 +65,26 @@ impl From<rusqlite::Error> for DatabaseError {
                 message: other.to_string(),
             },
             (None, other) => Self::Misfit(other.to_string()),
+        }
+    }
+}
+
+impl From<sqlx::Error> for DatabaseError {
+    fn from(error: sqlx::Error) -> Self {
+        let Some(said) = error.as_database_error() else {
+            return match error {
+                sqlx::Error::PoolClosed => Self::Closed,
+                other => Self::Connection {
+                    message: other.to_string(),
+                },
+            };
+        };
+        let code = said.code().unwrap_or_default().into_owned();
+        let message = said.message().to_owned();
+        match code.as_str() {
+            // Serialization failure, deadlock, and a key that another transaction wrote since this one looked.
+            "40001" | "40P01" | "23505" => Self::Conflict { code, message },
+            _ => Self::Postgres { code, message },
         }
     }
 }

@@ -4,14 +4,17 @@
 //! arguments and columns are text, 64-bit integers or NULL.
 
 mod error;
+pub(crate) mod postgres;
 mod query;
 mod row;
 pub(crate) mod sqlite;
+mod text;
 mod tx;
 mod value;
 
 pub use error::DatabaseError;
 pub(crate) use query::{Answer, On, query, query_scalar};
 pub(crate) use row::Row;
+pub(crate) use text::Sql;
 pub(crate) use tx::{Readers, Tx, Writer};
-pub(crate) use value::Value;
+pub(crate) use value::{Kind, Value};

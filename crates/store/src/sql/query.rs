@@ -4,7 +4,7 @@ use std::marker::PhantomData;
 
 use crate::error::StoreError;
 use crate::row::damaged;
-use crate::sql::{DatabaseError, Row, Value};
+use crate::sql::{DatabaseError, Row, Sql, Value};
 
 /// What a statement that gives no rows did.
 #[derive(Debug, Clone, Copy)]
@@ -30,7 +30,7 @@ pub(crate) struct Answer {
 pub(crate) trait On {
     fn run(
         self,
-        sql: &'static str,
+        sql: Sql,
         values: &[Value<'_>],
     ) -> impl Future<Output = Result<Answer, StoreError>> + Send;
 }
@@ -38,20 +38,20 @@ pub(crate) trait On {
 /// A statement being made ready. Only text of the program itself gets here, never text put together.
 #[derive(Debug)]
 pub(crate) struct Query<'q> {
-    sql: &'static str,
+    sql: Sql,
     values: Vec<Value<'q>>,
 }
 
 /// A statement; bind its `$1`, `$2` … in order.
-pub(crate) fn query<'q>(sql: &'static str) -> Query<'q> {
+pub(crate) fn query<'q>(sql: impl Into<Sql>) -> Query<'q> {
     Query {
-        sql,
+        sql: sql.into(),
         values: Vec::new(),
     }
 }
 
 /// A statement of which only the first column of a row is wanted.
-pub(crate) fn query_scalar<'q, T: Scalar>(sql: &'static str) -> QueryScalar<'q, T> {
+pub(crate) fn query_scalar<'q, T: Scalar>(sql: impl Into<Sql>) -> QueryScalar<'q, T> {
     QueryScalar {
         query: query(sql),
         scalar: PhantomData,
@@ -99,7 +99,7 @@ impl Scalar for i64 {
     fn read(value: &Value<'static>) -> Option<Self> {
         match value {
             Value::Int(n) => Some(*n),
-            Value::Text(_) | Value::Null => None,
+            Value::Text(_) | Value::Null(_) => None,
         }
     }
 }
@@ -108,7 +108,7 @@ impl Scalar for String {
     fn read(value: &Value<'static>) -> Option<Self> {
         match value {
             Value::Text(text) => Some(text.clone().into_owned()),
-            Value::Int(_) | Value::Null => None,
+            Value::Int(_) | Value::Null(_) => None,
         }
     }
 }

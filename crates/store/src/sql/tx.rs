@@ -4,18 +4,20 @@ use std::ops::AsyncFnOnce;
 
 use crate::error::StoreError;
 use crate::sql::query::{Answer, On};
-use crate::sql::{Value, sqlite};
+use crate::sql::{Sql, Value, postgres, sqlite};
 
 /// An open transaction: what statements run on.
 #[derive(Debug)]
 pub(crate) enum Tx {
     Sqlite(sqlite::Tx),
+    Postgres(postgres::Tx),
 }
 
 impl On for &mut Tx {
-    async fn run(self, sql: &'static str, values: &[Value<'_>]) -> Result<Answer, StoreError> {
+    async fn run(self, sql: Sql, values: &[Value<'_>]) -> Result<Answer, StoreError> {
         match self {
-            Tx::Sqlite(tx) => Ok(tx.run(sql, values)?),
+            Tx::Sqlite(tx) => Ok(tx.run(sql.sqlite, values)?),
+            Tx::Postgres(tx) => Ok(tx.run(sql.postgres, values).await?),
         }
     }
 }
@@ -24,6 +26,7 @@ impl On for &mut Tx {
 #[derive(Debug, Clone)]
 pub(crate) enum Readers {
     Sqlite(sqlite::Readers),
+    Postgres(postgres::Readers),
 }
 
 impl Readers {
@@ -32,25 +35,26 @@ impl Readers {
         &self,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        match self {
-            Self::Sqlite(readers) => {
-                let mut tx = Tx::Sqlite(readers.begin().await?);
-                work(&mut tx).await
-            }
-        }
+        let mut tx = match self {
+            Self::Sqlite(readers) => Tx::Sqlite(readers.begin().await?),
+            Self::Postgres(readers) => Tx::Postgres(readers.begin().await?),
+        };
+        work(&mut tx).await
     }
 
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(readers) => readers.close().await,
+            Self::Postgres(readers) => readers.close().await,
         }
     }
 }
 
 impl On for &Readers {
-    async fn run(self, sql: &'static str, values: &[Value<'_>]) -> Result<Answer, StoreError> {
+    async fn run(self, sql: Sql, values: &[Value<'_>]) -> Result<Answer, StoreError> {
         match self {
-            Readers::Sqlite(readers) => Ok(readers.begin().await?.run(sql, values)?),
+            Readers::Sqlite(readers) => Ok(readers.begin().await?.run(sql.sqlite, values)?),
+            Readers::Postgres(readers) => Ok(readers.run(sql.postgres, values).await?),
         }
     }
 }
@@ -59,22 +63,35 @@ impl On for &Readers {
 #[derive(Debug, Clone)]
 pub(crate) enum Writer {
     Sqlite(sqlite::Writer),
+    Postgres(postgres::Writer),
 }
 
 impl Writer {
-    /// Runs `work` alone among all writers; gives its result when it is committed.
+    /// Runs `work` as if alone among all writers; gives its result when it is committed. On PostgreSQL it may run
+    /// several times: only the last one counts.
     pub(crate) async fn write<T>(
         &self,
-        work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError> + Clone,
     ) -> Result<T, StoreError> {
         match self {
             Self::Sqlite(writer) => writer.write(work).await,
+            Self::Postgres(writer) => writer.write(work).await,
+        }
+    }
+
+    /// Waits until everything that is committed has its number and can be read.
+    pub(crate) async fn number(&self) -> Result<(), StoreError> {
+        match self {
+            // Numbered as it is written.
+            Self::Sqlite(_) => Ok(()),
+            Self::Postgres(writer) => Ok(writer.number().await?),
         }
     }
 
     pub(crate) async fn close(&self) {
         match self {
             Self::Sqlite(writer) => writer.close().await,
+            Self::Postgres(writer) => writer.close().await,
         }
     }
 }

@@ -5,9 +5,38 @@ use std::borrow::Cow;
 /// Text, integer or NULL: the only types in columns.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Value<'v> {
-    Null,
+    /// Of which type matters to PostgreSQL; what was read has the type [`Kind::Text`] always.
+    Null(Kind),
     Int(i64),
     Text(Cow<'v, str>),
+}
+
+/// The types of columns and arguments.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    Int,
+    Text,
+}
+
+/// Has a kind also when it is absent.
+pub(crate) trait HasKind {
+    const KIND: Kind;
+}
+
+impl HasKind for i64 {
+    const KIND: Kind = Kind::Int;
+}
+
+impl HasKind for String {
+    const KIND: Kind = Kind::Text;
+}
+
+impl HasKind for &str {
+    const KIND: Kind = Kind::Text;
+}
+
+impl HasKind for &String {
+    const KIND: Kind = Kind::Text;
 }
 
 impl From<i64> for Value<'_> {
@@ -34,9 +63,9 @@ impl<'v> From<&'v String> for Value<'v> {
     }
 }
 
-impl<'v, T: Into<Value<'v>>> From<Option<T>> for Value<'v> {
+impl<'v, T: Into<Value<'v>> + HasKind> From<Option<T>> for Value<'v> {
     fn from(value: Option<T>) -> Self {
-        value.map_or(Self::Null, Into::into)
+        value.map_or(Self::Null(T::KIND), Into::into)
     }
 }
 

@@ -15,7 +15,7 @@ use super::world::{Make, World, request_key};
 
 pub async fn are_created_in_one_commit(make: &impl Make) {
     let mut world = World::new(make).await;
-    let before = world.store.events(0, 100).await.unwrap().len();
+    let before = world.events(0, 100).await.len();
     let (app, operation) = world.new_app("web");
     let made = world.store.create_app(
         app.clone(),
@@ -45,7 +45,7 @@ pub async fn are_created_in_one_commit(make: &impl Make) {
         (OperationKind::Deploy, OperationState::Queued)
     );
     assert_eq!(queued.requested_by, "admin");
-    let events = world.store.events(0, 100).await.unwrap();
+    let events = world.events(0, 100).await;
     let [first, second] = &events[before..] else {
         panic!("two events: {events:?}");
     };
@@ -56,7 +56,7 @@ pub async fn are_created_in_one_commit(make: &impl Make) {
         assert_eq!((event.kind, *at), (kind, world.at()));
         assert_eq!((*of_app, *of_operation), (Some(app.id), Some(operation.id)));
     }
-    let audit = world.store.audit(100, 0).await.unwrap();
+    let audit = world.audit(100, 0).await;
     let entry = audit.last().unwrap();
     assert_eq!(
         (entry.kind, entry.action.as_str()),
@@ -72,7 +72,7 @@ pub async fn are_created_in_one_commit(make: &impl Make) {
 pub async fn keep_their_host_name_alone(make: &impl Make) {
     let mut world = World::new(make).await;
     world.create("web").await;
-    let before = world.store.audit(100, 0).await.unwrap().len();
+    let before = world.audit(100, 0).await.len();
     let (app, operation) = world.new_app("web");
     let refused = world
         .store
@@ -91,7 +91,7 @@ pub async fn keep_their_host_name_alone(make: &impl Make) {
     assert!(world.store.app(app.id).await.unwrap().is_none());
     assert!(world.store.operation(operation.id).await.unwrap().is_none());
     assert_eq!(world.store.ports().await.unwrap().held.len(), 1);
-    assert_eq!(world.store.audit(100, 0).await.unwrap().len(), before);
+    assert_eq!(world.audit(100, 0).await.len(), before);
     let (app, mut operation) = world.new_app("other");
     operation.kind = OperationKind::Start;
     let refused = world
@@ -226,8 +226,8 @@ pub async fn keep_their_settings_sealed(make: &impl Make) {
     let app = world.create("web").await;
     let settings = world.store.app_environment(app.id).await.unwrap();
     assert_eq!(settings.expose_secret(), "{\"PASSWORD\":\"secret-of-web\"}");
-    let audit = format!("{:?}", world.store.audit(100, 0).await.unwrap());
-    let events = format!("{:?}", world.store.events(0, 100).await.unwrap());
+    let audit = format!("{:?}", world.audit(100, 0).await);
+    let events = format!("{:?}", world.events(0, 100).await);
     for shown in [audit, events, format!("{app:?} {:?}", world.store)] {
         assert!(!shown.contains("secret-of-"), "{shown}");
     }

@@ -41,7 +41,7 @@ pub async fn keeps_history(make: &impl Make) {
         ..app.clone()
     };
     assert_eq!((kept.record, kept.ports), (last, app.ports));
-    let log = world.store.log(app.id, 0, 100).await.unwrap();
+    let log = world.log(app.id, 0, 100).await;
     let texts: Vec<&str> = log.iter().map(|l| l.message.as_str()).collect();
     assert_eq!(texts, ["Complete!", "Removed"]);
     assert_eq!(world.store.steps(deploy).await.unwrap().len(), 2);

@@ -9,7 +9,7 @@ use proximity_domain::app::Status;
 
 /// Kinds and bodies after `seq`.
 async fn told(world: &World, seq: i64) -> Vec<(EventKind, Value)> {
-    let events = world.store.events(seq, 1000).await.unwrap();
+    let events = world.events(seq, 1000).await;
     events
         .into_iter()
         .map(|(_, _, e, _, _)| (e.kind, e.body))
@@ -17,7 +17,7 @@ async fn told(world: &World, seq: i64) -> Vec<(EventKind, Value)> {
 }
 
 async fn newest(world: &World) -> i64 {
-    world.store.events(0, 1000).await.unwrap().last().unwrap().0
+    world.events(0, 1000).await.last().unwrap().0
 }
 
 pub async fn tell_of_each_change_once(make: &impl Make) {
@@ -81,6 +81,8 @@ pub async fn tell_why_it_turned_back(make: &impl Make) {
 pub async fn ring_with_a_commit_and_only_then(make: &impl Make) {
     let mut world = World::new(make).await;
     let mut commits = world.store.commits();
+    // Where numbers come later, they ring as well.
+    world.journal_numbered().await;
     commits.mark_unchanged();
     let (app, operation) = world.new_app("web");
     let refused = world

@@ -68,9 +68,9 @@ async fn trace(world: &World, fence: &Fence) -> String {
     let operation = world.operation(fence.operation).await;
     let app = world.app(operation.app).await;
     let steps = world.store.steps(operation.id).await.unwrap();
-    let log = world.store.log(operation.app, 0, 1000).await.unwrap();
-    let audit = world.store.audit(1000, 0).await.unwrap();
-    let events = world.store.events(0, 1000).await.unwrap();
+    let log = world.log(operation.app, 0, 1000).await;
+    let audit = world.audit(1000, 0).await;
+    let events = world.events(0, 1000).await;
     format!("{operation:?} {app:?} {steps:?} {log:?} {audit:?} {events:?}")
 }
 

@@ -212,7 +212,7 @@ pub async fn tokens_are_found_by_hash_alone(make: &impl Make) {
         matches!(refused, Err(StoreError::Exists { .. })),
         "{refused:?}"
     );
-    let entries = world.store.audit(100, 0).await.unwrap();
+    let entries = world.audit(100, 0).await;
     assert_eq!(
         entries.iter().filter(|e| e.action == "token.add").count(),
         1

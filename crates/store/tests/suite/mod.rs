@@ -18,11 +18,11 @@ pub mod steps;
 pub mod undo;
 pub mod world;
 
-/// One test per case of the contract, on the stores that `$make` makes.
+/// Hands all cases to the macro `$then`, with `$make`.
 #[macro_export]
-macro_rules! contract {
-    ($make:expr) => {
-        $crate::contract! { $make;
+macro_rules! with_cases {
+    ($then:ident, $make:expr) => {
+        $crate::$then! { $make;
             hosts: are_kept_with_their_secrets, second_of_a_cluster_is_refused, are_replaced_whole,
                 stay_while_something_needs_them, tokens_are_found_by_hash_alone;
             apps: are_created_in_one_commit, keep_their_host_name_alone, same_key_gives_the_first,
@@ -52,6 +52,14 @@ macro_rules! contract {
             random: any_sequence_keeps_the_rules;
         }
     };
+}
+
+/// One test per case of the contract, on the stores that `$make` makes.
+#[macro_export]
+macro_rules! contract {
+    ($make:expr) => {
+        $crate::with_cases! { contract, $make }
+    };
     ($make:expr; $($part:ident: $($case:ident),+;)+) => {
         $(mod $part {
             $(#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
@@ -59,5 +67,23 @@ macro_rules! contract {
                 $crate::suite::$part::$case(&$make).await;
             })+
         })+
+    };
+}
+
+/// Name and future of every case, for a backend whose cases share a server.
+#[macro_export]
+macro_rules! cases {
+    ($make:expr) => {
+        $crate::with_cases! { cases, $make }
+    };
+    ($make:expr; $($part:ident: $($case:ident),+;)+) => {
+        [$($((
+            concat!(stringify!($part), "::", stringify!($case)),
+            {
+                let make = $make.clone();
+                Box::pin(async move { $crate::suite::$part::$case(&make).await })
+                    as std::pin::Pin<Box<dyn Future<Output = ()> + Send>>
+            },
+        )),+),+]
     };
 }

@@ -96,7 +96,7 @@ pub async fn rest_ends_when_a_person_says_so(make: &impl Make) {
     assert_eq!(end(Some(10)).await.unwrap(), [10]);
     assert_eq!(end(None).await.unwrap(), [20]);
     assert_eq!(end(None).await.unwrap(), Vec::<u16>::new());
-    let audit = world.store.audit(1_000, 0).await.unwrap();
+    let audit = world.audit(1_000, 0).await;
     let ended = audit.iter().filter(|a| a.action == "ports.free").count();
     assert_eq!(ended, 2, "what ended nothing is not on record");
     assert!(world.create("app-b").await.ports.is_some());

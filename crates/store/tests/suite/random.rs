@@ -17,10 +17,10 @@ use serde_json::json;
 use uuid::Uuid;
 
 use super::acts::{Act, act};
-use super::world::{LEASE_MS, Make, Shape, World, error_status, failure, request_key, with_status};
+use super::world::{
+    LEASE_MS, Make, SEQUENCES, Shape, World, error_status, failure, request_key, with_status,
+};
 
-/// Sequences that are always played.
-const CASES: u32 = 40;
 /// How often as many again are played until every state was seen; a state that rarely is reached by chance is no fault.
 const ROUNDS: u32 = 25;
 /// The states that have to be seen, or the sequences would show little.
@@ -48,7 +48,7 @@ struct Play {
 
 pub async fn any_sequence_keeps_the_rules(make: &impl Make) {
     let config = Config {
-        cases: CASES,
+        cases: make.sequences(),
         failure_persistence: None,
         ..Config::default()
     };
@@ -63,7 +63,8 @@ pub async fn any_sequence_keeps_the_rules(make: &impl Make) {
             })
         });
         result.unwrap();
-        if missing(&reached).is_empty() {
+        // Where few are played, they may miss one by chance.
+        if make.sequences() < SEQUENCES || missing(&reached).is_empty() {
             return;
         }
     }

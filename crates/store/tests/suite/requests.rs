@@ -125,7 +125,7 @@ pub async fn abandoned_keeps_what_is_left(make: &impl Make) {
         .begin_step(&fence, 0, "create", json!({}), effects, world.at());
     begun.await.unwrap();
     world.stick(&fence, Some(0), "odd").await;
-    let calls_before = world.store.audit(100, 0).await.unwrap().len();
+    let calls_before = world.audit(100, 0).await.len();
     let ended = world
         .store
         .abandon(operation.id, failure("given_up"), &world.actor, world.at());
@@ -142,7 +142,7 @@ pub async fn abandoned_keeps_what_is_left(make: &impl Make) {
         world.store.host_guests(world.host).await.unwrap(),
         vec![guest]
     );
-    let audit = world.store.audit(100, 0).await.unwrap();
+    let audit = world.audit(100, 0).await;
     assert_eq!(audit.len(), calls_before + 1);
     assert_eq!(audit.last().unwrap().action, "operation.abandon");
     world.assert_sound().await;

@@ -82,15 +82,15 @@ pub async fn carry_their_effects(make: &impl Make) {
         .begin_step(&fence, 0, "create", json!({}), effects, world.at());
     begun.await.unwrap();
     assert_eq!(world.operation(operation.id).await.percent, 30);
-    let log = world.store.log(app.id, 0, 10).await.unwrap();
+    let log = world.log(app.id, 0, 10).await;
     assert_eq!((log.len(), &log[0].message), (1, &line.message));
     assert_eq!(
         (log[0].percent, log[0].operation),
         (Some(30), Some(operation.id))
     );
-    let later = world.store.log(app.id, log[0].seq, 10).await.unwrap();
+    let later = world.log(app.id, log[0].seq, 10).await;
     assert_eq!(later, []);
-    let events = world.store.events(0, 100).await.unwrap();
+    let events = world.events(0, 100).await;
     assert_eq!(events.last().unwrap().2, event);
     let now = world.app(app.id).await;
     assert_eq!((now.status, now.url.is_some()), (Status::Running, true));
@@ -109,7 +109,7 @@ pub async fn carry_their_effects(make: &impl Make) {
         ..Effects::default()
     };
     world.store.note(&fence, said, world.at()).await.unwrap();
-    assert_eq!(world.store.log(app.id, 0, 10).await.unwrap().len(), 2);
+    assert_eq!(world.log(app.id, 0, 10).await.len(), 2);
     assert_eq!(
         world.store.steps(operation.id).await.unwrap(),
         steps,
@@ -222,7 +222,7 @@ pub async fn every_mutation_has_one_entry(make: &impl Make) {
         .record_mutation(&fence, 0, audit, world.at())
         .await
         .unwrap();
-    let entries = world.store.audit(100, 0).await.unwrap();
+    let entries = world.audit(100, 0).await;
     let made: Vec<_> = entries
         .iter()
         .filter(|e| e.kind == AuditKind::Mutation)
@@ -239,7 +239,7 @@ pub async fn every_mutation_has_one_entry(make: &impl Make) {
     assert_eq!(made[0].epoch, Some(fence.epoch));
     let seqs: Vec<i64> = entries.iter().map(|e| e.seq).collect();
     assert_eq!(seqs, (1..=entries.len() as i64).collect::<Vec<_>>());
-    assert_eq!(world.store.audit(1, 1).await.unwrap()[0].seq, 2);
+    assert_eq!(world.audit(1, 1).await[0].seq, 2);
     world.assert_sound().await;
 }
 

@@ -24,12 +24,7 @@ async fn turned_back(make: &impl Make) -> (World, OperationRecord, Fence) {
 
 pub async fn runs_from_the_last_to_the_first(make: &impl Make) {
     let (world, operation, fence) = turned_back(make).await;
-    let line = world
-        .store
-        .log(operation.app, 0, 10)
-        .await
-        .unwrap()
-        .remove(0);
+    let line = world.log(operation.app, 0, 10).await.remove(0);
     assert_eq!(
         (line.level, line.step.as_deref()),
         (LogLevel::Error, Some("start"))

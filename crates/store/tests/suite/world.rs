@@ -15,9 +15,10 @@ use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, GuestChange, NewLogLine};
 use proximity_store::records::{
-    Actor, AppRecord, Endpoint, Fence, HostPlacement, HostRecord, LogLevel, NewApp, NewOperation,
-    OperationRecord, RequestKey, SshAccess, SshNode, TlsTrust,
+    Actor, AppRecord, Endpoint, Fence, HostPlacement, HostRecord, LogLevel, LogLine, NewApp,
+    NewOperation, OperationRecord, RequestKey, SshAccess, SshNode, TlsTrust,
 };
+use proximity_store::views::{AuditRow, EventRow};
 use proximity_store::{Store, StoreError};
 use secrecy::SecretString;
 use serde_json::json;
@@ -50,9 +51,20 @@ impl Default for Shape {
     }
 }
 
+/// Random sequences, each with a look at everything after each act.
+pub const SEQUENCES: u32 = 40;
+
 /// A way to make an empty store, and what must stay alive with it.
 pub trait Make: Sync {
-    fn make(&self, shape: Shape) -> impl Future<Output = (Store, Box<dyn Any + Send>)> + Send;
+    fn make(
+        &self,
+        shape: Shape,
+    ) -> impl Future<Output = (Store, Box<dyn Any + Send + Sync>)> + Send;
+
+    /// How many random sequences; fewer where each statement is a way to a server.
+    fn sequences(&self) -> u32 {
+        SEQUENCES
+    }
 }
 
 pub struct World {
@@ -62,7 +74,7 @@ pub struct World {
     pub holder: HolderId,
     ids: u128,
     now: i64,
-    _keep: Box<dyn Any + Send>,
+    _keep: Box<dyn Any + Send + Sync>,
 }
 
 impl World {
@@ -367,6 +379,26 @@ impl World {
 
     pub async fn operation(&self, id: OperationId) -> OperationRecord {
         self.store.operation(id).await.unwrap().unwrap()
+    }
+
+    /// What was committed can be read, also where numbers come later.
+    pub async fn journal_numbered(&self) {
+        self.store.journal_numbered().await.unwrap();
+    }
+
+    pub async fn log(&self, app: AppId, after: i64, limit: u32) -> Vec<LogLine> {
+        self.journal_numbered().await;
+        self.store.log(app, after, limit).await.unwrap()
+    }
+
+    pub async fn events(&self, after: i64, limit: u32) -> Vec<EventRow> {
+        self.journal_numbered().await;
+        self.store.events(after, limit).await.unwrap()
+    }
+
+    pub async fn audit(&self, limit: u32, after: i64) -> Vec<AuditRow> {
+        self.journal_numbered().await;
+        self.store.audit(limit, after).await.unwrap()
     }
 
     pub async fn assert_sound(&self) {

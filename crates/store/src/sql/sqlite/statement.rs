@@ -6,12 +6,12 @@ use rusqlite::types::{ToSqlOutput, ValueRef};
 use rusqlite::{Connection, Statement, ToSql};
 
 use crate::sql::query::Answer;
-use crate::sql::{DatabaseError, Row, Value};
+use crate::sql::{DatabaseError, Kind, Row, Value};
 
 impl ToSql for Value<'_> {
     fn to_sql(&self) -> rusqlite::Result<ToSqlOutput<'_>> {
         Ok(ToSqlOutput::Borrowed(match self {
-            Self::Null => ValueRef::Null,
+            Self::Null(_) => ValueRef::Null,
             Self::Int(n) => ValueRef::Integer(*n),
             Self::Text(text) => ValueRef::Text(text.as_bytes()),
         }))
@@ -62,7 +62,7 @@ fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> Result<(), Datab
 
 fn read(value: ValueRef<'_>) -> Result<Value<'static>, DatabaseError> {
     match value {
-        ValueRef::Null => Ok(Value::Null),
+        ValueRef::Null => Ok(Value::Null(Kind::Text)),
         ValueRef::Integer(n) => Ok(Value::Int(n)),
         ValueRef::Text(text) => match std::str::from_utf8(text) {
             Ok(text) => Ok(Value::from(text.to_owned())),

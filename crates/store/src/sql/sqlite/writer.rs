@@ -91,8 +91,11 @@ impl Writer {
 
     /// Ends the part; commits, or leaves that to a committer behind those who wait already.
     fn hand_on<T>(&self, tx: Tx, result: &Result<T, StoreError>) -> Result<(), DatabaseError> {
-        let Tx::Sqlite(tx) = tx;
-        let mut turn = tx.into_turn().ok_or(DatabaseError::Unknown)?;
+        let turn = match tx {
+            Tx::Sqlite(tx) => tx.into_turn(),
+            Tx::Postgres(_) => None,
+        };
+        let mut turn = turn.ok_or(DatabaseError::Unknown)?;
         let cause = match result {
             Err(StoreError::Database(cause)) => Some(cause),
             Ok(_) | Err(_) => None,

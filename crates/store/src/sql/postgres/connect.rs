@@ -1,0 +1,57 @@
+//! Where the database is and how connections to it are set.
+
+use std::str::FromStr;
+use std::time::Duration;
+
+use secrecy::{ExposeSecret, SecretString};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+
+use crate::sql::DatabaseError;
+
+/// Connections of one process at most. PostgreSQL's own limit is 100 unless set otherwise.
+const CONNECTIONS: u32 = 16;
+/// How long a caller waits for one.
+pub(crate) const TURN: Duration = Duration::from_secs(30);
+/// Statements kept prepared per connection.
+const STATEMENTS: usize = 256;
+
+/// URL of a database, with the password beside it.
+#[derive(Debug, Clone)]
+pub(crate) struct Target {
+    pub(crate) options: PgConnectOptions,
+}
+
+impl Target {
+    /// # Errors
+    /// [`DatabaseError::Misfit`] for a URL that is none of PostgreSQL.
+    pub(crate) fn new(
+        url: &SecretString,
+        password: Option<&SecretString>,
+    ) -> Result<Self, DatabaseError> {
+        let options = PgConnectOptions::from_str(url.expose_secret());
+        // The error could repeat the URL, and with it a password.
+        let options = options.map_err(|_| {
+            DatabaseError::Misfit("the URL is not of the form postgres://USER@HOST/NAME".to_owned())
+        })?;
+        let options = match password {
+            Some(password) => options.password(password.expose_secret()),
+            None => options,
+        };
+        let options = options
+            .application_name("proximity")
+            .statement_cache_capacity(STATEMENTS)
+            .options([
+                ("lock_timeout", "10000"),
+                ("idle_in_transaction_session_timeout", "60000"),
+            ]);
+        Ok(Self { options })
+    }
+}
+
+/// A pool with at least one connection that works.
+pub(crate) async fn connect(target: &Target) -> Result<PgPool, DatabaseError> {
+    let pool = PgPoolOptions::new()
+        .max_connections(CONNECTIONS)
+        .acquire_timeout(TURN);
+    Ok(pool.connect_with(target.options.clone()).await?)
+}

@@ -1,0 +1,156 @@
+//! A real PostgreSQL for one test process: Debian's, in a directory of its own, ended with the test.
+
+use std::io::{BufRead, BufReader};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::atomic::{AtomicU32, Ordering};
+
+use secrecy::SecretString;
+use sqlx::{ConnectOptions, Connection, Executor};
+use tempfile::TempDir;
+
+/// Where Debian keeps the programs, by major version.
+const PLACE: &str = "/usr/lib/postgresql";
+
+/// A running server; each test makes databases of its own in it.
+pub struct Cluster {
+    server: Child,
+    made: AtomicU32,
+    folder: TempDir,
+}
+
+impl Cluster {
+    pub fn start() -> Self {
+        let programs = programs().unwrap_or_else(|| {
+            panic!(
+                "PostgreSQL is not here: apt-get install postgresql, or leave out real_postgres_…"
+            )
+        });
+        let folder = tempfile::tempdir().unwrap();
+        std::fs::set_permissions(folder.path(), PermissionsExt::from_mode(0o711)).unwrap();
+        let data = folder.path().join("data");
+        // PostgreSQL refuses to run as root.
+        let root =
+            std::fs::metadata("/proc/self").map(|me| std::os::unix::fs::MetadataExt::uid(&me) == 0);
+        let root = root.unwrap();
+        if root {
+            let owned = Command::new("install")
+                .args(["-d", "-o", "postgres", "-m", "700"])
+                .arg(&data)
+                .status();
+            assert!(owned.unwrap().success());
+        }
+        let made = as_user(root, &programs.join("initdb"))
+            .arg("-D")
+            .arg(&data)
+            .args([
+                "-A",
+                "trust",
+                "-U",
+                "proximity",
+                "--no-sync",
+                "--locale=C.UTF-8",
+            ])
+            .stdout(Stdio::null())
+            .status();
+        assert!(made.unwrap().success(), "initdb failed");
+        let mut server = as_user(root, &programs.join("postgres"))
+            .arg("-D")
+            .arg(&data)
+            .arg("-k")
+            .arg(&data)
+            .args([
+                "-c",
+                "listen_addresses=",
+                "-c",
+                "fsync=off",
+                "-c",
+                "full_page_writes=off",
+            ])
+            .args(["-c", "max_connections=200", "-c", "log_min_messages=log"])
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap();
+        let mut lines = BufReader::new(server.stderr.take().unwrap()).lines();
+        let ready = lines
+            .by_ref()
+            .map_while(Result::ok)
+            .any(|l| l.contains("ready to accept connections"));
+        assert!(ready, "PostgreSQL did not start");
+        // Read on, or the server waits when the pipe is full.
+        std::thread::spawn(move || lines.for_each(drop));
+        Self {
+            server,
+            made: AtomicU32::new(0),
+            folder,
+        }
+    }
+
+    fn socket(&self) -> PathBuf {
+        self.folder.path().join("data")
+    }
+
+    /// Where a key file can be.
+    pub fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    pub fn url(&self, database: &str) -> SecretString {
+        let socket = self.socket().display().to_string().replace('/', "%2F");
+        SecretString::from(format!("postgres://proximity@{socket}/{database}"))
+    }
+
+    /// A new, empty database; gives its name.
+    pub async fn database(&self) -> String {
+        let name = format!("test_{}", self.made.fetch_add(1, Ordering::Relaxed));
+        self.execute("postgres", &format!("CREATE DATABASE {name}"))
+            .await
+            .unwrap();
+        name
+    }
+
+    /// Runs a statement as the database's owner.
+    pub async fn execute(&self, database: &str, sql: &str) -> Result<u64, sqlx::Error> {
+        let options = sqlx::postgres::PgConnectOptions::new_without_pgpass()
+            .socket(self.socket())
+            .username("proximity")
+            .database(database);
+        let mut connection = options.connect().await?;
+        let done = connection
+            .execute(sqlx::AssertSqlSafe(sql.to_owned()))
+            .await?;
+        connection.close().await?;
+        Ok(done.rows_affected())
+    }
+}
+
+impl Drop for Cluster {
+    fn drop(&mut self) {
+        // Immediate: nothing of it is needed again. The server ends its own children.
+        let signal = Command::new("kill")
+            .args(["-QUIT", &self.server.id().to_string()])
+            .status();
+        assert!(signal.unwrap().success());
+        self.server.wait().unwrap();
+    }
+}
+
+/// The programs of the newest version that is here.
+fn programs() -> Option<PathBuf> {
+    let versions = std::fs::read_dir(PLACE).ok()?;
+    let versions = versions.filter_map(|v| v.ok()?.file_name().to_str()?.parse::<u32>().ok());
+    let newest = versions.max()?;
+    Some(Path::new(PLACE).join(newest.to_string()).join("bin"))
+}
+
+/// The program as somebody who may run it; it ends when this process does.
+fn as_user(root: bool, program: &Path) -> Command {
+    let mut command = Command::new("setpriv");
+    command.args(["--pdeathsig", "QUIT"]);
+    if root {
+        command.args(["--reuid=postgres", "--regid=postgres", "--init-groups"]);
+    }
+    command.arg(program).current_dir("/");
+    command
+}
