@@ -23,6 +23,7 @@ const ALLOWED: &[(&str, &str)] = &[
     ("handle", "the one entry of the emulator's pure core"),
     ("sync_all", "the standard library's word"),
     ("service_unavailable", "the name of HTTP status 503"),
+    ("type_info", "a method of the PostgreSQL driver's trait"),
 ];
 
 /// Fields that may keep such a name: it is another's word.
