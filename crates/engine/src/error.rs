@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proximity_domain::create::Refusal;
 use proximity_domain::failure::Failure;
 use proximity_domain::place::{self, NoPlace};
+use proximity_store::Trouble;
 use proximity_store::error::StoreError;
 
 use crate::catalog::SettingErrors;
@@ -26,6 +27,8 @@ pub enum ErrorKind {
     Upstream,
     /// The caller may not.
     Forbidden,
+    /// We cannot right now; it may pass by itself.
+    Unavailable,
     /// Our own fault.
     Internal,
 }
@@ -405,10 +408,31 @@ fn store_row(error: &StoreError) -> ErrorRow {
             K::Internal,
             "put the right key file back, readable by its owner only",
         ),
-        StoreError::Damaged { .. } | StoreError::Database(_) | StoreError::File { .. } => row(
+        StoreError::Damaged { .. } | StoreError::Database(_) | StoreError::File { .. } => {
+            trouble_row(error.trouble())
+        }
+    }
+}
+
+/// Trouble with the database itself.
+fn trouble_row(trouble: Option<Trouble>) -> ErrorRow {
+    use ErrorKind as K;
+    match trouble {
+        Some(Trouble::Full) => row(
+            "disk_full",
+            K::Resources,
+            "free space where the data directory is; work goes on by itself, nothing has to be started again",
+        ),
+        Some(Trouble::Passing) => row(
+            "database_unavailable",
+            K::Unavailable,
+            "look whether it was done before asking again (the same Idempotency-Key is safe), and check the disk of \
+             the data directory",
+        ),
+        Some(Trouble::Lasting) | None => row(
             "database_error",
             K::Internal,
-            "look at the server's log; check free space and permissions of the data directory",
+            "look at the server's log; check the disk and the permissions of the data directory",
         ),
     }
 }

@@ -24,7 +24,7 @@ use crate::sagas::saga;
 /// How often the queue is looked at when nobody rings.
 const POLL: Duration = Duration::from_millis(250);
 /// How often it is looked at while the store cannot be used.
-const POLL_IN_TROUBLE: Duration = Duration::from_secs(5);
+const POLL_IN_TROUBLE: Duration = Duration::from_secs(2);
 /// How long work may take to be dropped and its claim to be given back, once it must let go.
 const LET_GO: Duration = Duration::from_secs(5);
 

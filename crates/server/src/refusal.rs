@@ -59,6 +59,7 @@ pub(crate) fn kind(kind: EngineKind) -> ErrorKind {
         EngineKind::Resources => ErrorKind::Resources,
         EngineKind::Upstream => ErrorKind::Upstream,
         EngineKind::Forbidden => ErrorKind::Forbidden,
+        EngineKind::Unavailable => ErrorKind::Unavailable,
         EngineKind::Internal => ErrorKind::Internal,
     }
 }
@@ -67,7 +68,8 @@ impl From<EngineError> for Refusal {
     fn from(error: EngineError) -> Self {
         // The table of codes is what clients are told; it knows more kinds than the engine.
         let kind = lookup(error.code()).map_or(kind(error.kind()), |row| row.kind);
-        if kind == ErrorKind::Internal {
+        let trouble = matches!(&error, EngineError::Store(e) if e.trouble().is_some());
+        if kind == ErrorKind::Internal || trouble {
             tracing::error!(code = error.code(), error = %error, "the request failed inside");
         }
         let mut body = ErrorBody::new(error.code(), error.to_string(), error.hint());

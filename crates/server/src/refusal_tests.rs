@@ -1,6 +1,7 @@
 use proximity_domain::create::{Refusal as No, Resources};
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::place::{Lack, NoPlace};
+use proximity_store::DatabaseError;
 
 use super::*;
 
@@ -161,7 +162,34 @@ fn store_errors() -> Vec<StoreError> {
             what: "state",
             why: text(),
         },
+        sqlite(FULL),
+        sqlite(IO_ERROR_AT_FSYNC),
     ]
+}
+
+/// SQLite's result codes.
+const FULL: i32 = 13;
+const IO_ERROR_AT_FSYNC: i32 = 1034;
+
+fn sqlite(code: i32) -> StoreError {
+    let message = text();
+    StoreError::Database(DatabaseError::Sqlite { code, message })
+}
+
+#[test]
+fn a_full_or_broken_disk_is_no_fault_of_the_program() {
+    let told = |code| {
+        let refusal = Refusal::from(sqlite(code));
+        (
+            refusal.body.code.clone(),
+            refusal.into_response().status().as_u16(),
+        )
+    };
+    assert_eq!(told(FULL), ("disk_full".to_owned(), 507));
+    assert_eq!(
+        told(IO_ERROR_AT_FSYNC),
+        ("database_unavailable".to_owned(), 503)
+    );
 }
 
 #[test]

@@ -34,6 +34,7 @@ impl StoreError {
             | Self::HostnameTaken { .. }
             | Self::PortsExhausted { .. }
             | Self::Busy { .. }
+            | Self::QueueFull { .. }
             | Self::IllegalTransition { .. }
             | Self::NotFound { .. }
             | Self::Exists { .. }

@@ -182,6 +182,8 @@ pub const CODES: &[Code] = &[
     // The installation.
     row("no_randomness", K::Upstream, "The system gives no random numbers."),
     row("database_too_new", K::Internal, "A newer version of the program wrote the database."),
+    row("disk_full", K::Resources, "There is no space left where the server keeps its data."),
+    row("database_unavailable", K::Unavailable, "The database cannot be used right now; what became of the request is not known until it is read."),
     row("database_error", K::Internal, "The database cannot be read or written."),
     row("key_file", K::Internal, "The key file is missing, of another database, or open to others."),
 ];

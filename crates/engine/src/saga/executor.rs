@@ -16,15 +16,42 @@ use super::step::{Done, Halt, Row, Saga, StepError, StepResult};
 
 /// How often an intent is chosen anew because another operation took the same VMID in the meantime.
 const INTENT_ATTEMPTS: u32 = 8;
+/// How long to wait while the store cannot be used, e.g. for want of space.
+const TROUBLE_PAUSE_MS: u64 = 1_000;
 
 /// Walks the operation until it ends, is stuck, waits for its next attempt, or must be let go.
 ///
 /// Flow: read state and log → decide → carry out one step or undo → commit → again.
 /// Guarantees: the intent is committed before the effect; after a crash the same decision comes out of the same log; what did
 /// not work is tried again by the same number of attempts, however often the process ends in between.
+/// While the store cannot be used it waits, and goes on from what is recorded, as long as the claim stands.
 /// Errors: [`Halt`] when nothing more may be written by this worker.
 pub(crate) async fn drive(cx: &Cx, saga: &Saga) -> Result<(), Halt> {
-    let mut state = cx.op.state.clone();
+    let mut ended = drive_from(cx, saga, cx.op.state.clone()).await;
+    while let Err(Halt::Store(error)) = &ended {
+        if !error.may_pass() {
+            break;
+        }
+        tracing::warn!(operation = %cx.op.id, error = %error, "the store cannot be used; trying again");
+        // What became of the last commit is known when it has been read, and not before.
+        ended = match after_trouble(cx).await {
+            Ok(state) => drive_from(cx, saga, state).await,
+            Err(halt) => Err(halt),
+        };
+    }
+    ended
+}
+
+/// Waits a moment, then reads the state, if the claim still stands.
+async fn after_trouble(cx: &Cx) -> Result<OperationState, Halt> {
+    match cx.pause_ms(TROUBLE_PAUSE_MS).await {
+        Err(StepError::Halt(halt)) => Err(halt),
+        Ok(()) | Err(_) => current_state(cx).await,
+    }
+}
+
+async fn drive_from(cx: &Cx, saga: &Saga, from: OperationState) -> Result<(), Halt> {
+    let mut state = from;
     loop {
         if let Some(halt) = cx.reins.halt() {
             return Err(halt);

@@ -80,7 +80,8 @@ fn shared(operation: &Map<String, Value>) -> Vec<&'static str> {
     let mut codes = vec!["internal", "timeout"];
     // An operation that says nothing of its own needs a token, as the document says above all paths.
     if !operation.contains_key("security") {
-        codes.extend(["unauthorized", "forbidden", "database_error"]);
+        codes.extend(["unauthorized", "forbidden"]);
+        codes.extend(["disk_full", "database_unavailable", "database_error"]);
     }
     if operation.contains_key("requestBody") {
         codes.extend(["bad_json", "bad_field", "unknown_field"]);
