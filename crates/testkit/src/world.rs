@@ -1,6 +1,6 @@
 //! A whole world: emulated PVE, store on disk, engine, worker.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,7 +62,8 @@ pub struct TestWorld {
     /// An administrator.
     pub actor: Actor,
     worker: Option<(CancellationToken, JoinHandle<()>)>,
-    _folder: TempDir,
+    /// Removed with the world, unless it was given.
+    _folder: Option<TempDir>,
 }
 
 /// What a world is made of.
@@ -78,6 +79,8 @@ pub struct WorldParts {
     pub placement: HostPlacement,
     /// How many pairs of ports there are; 4 if 0.
     pub pairs: u16,
+    /// Where the store is, which stays there; a temporary directory if there is none.
+    pub folder: Option<PathBuf>,
 }
 
 #[derive(Debug)]
@@ -143,9 +146,16 @@ impl TestWorld {
     /// # Errors
     /// Whatever could not be made, as text.
     pub async fn start_of(parts: WorldParts) -> Result<Self, String> {
-        let folder = TempDir::new().map_err(|e| e.to_string())?;
         let clock: Arc<dyn Clock> = Arc::new(RealClock);
-        let store = open(&folder, clock.now(), parts.pairs).await?;
+        let (folder, path) = match parts.folder {
+            Some(path) => (None, path),
+            None => {
+                let folder = TempDir::new().map_err(|e| e.to_string())?;
+                let path = folder.path().to_owned();
+                (Some(folder), path)
+            }
+        };
+        let store = open(&path, clock.now(), parts.pairs).await?;
         let actor = Actor {
             account: "admin".to_owned(),
             token: None,
@@ -261,15 +271,15 @@ impl Drop for TestWorld {
     }
 }
 
-async fn open(folder: &TempDir, now: Timestamp, pairs: u16) -> Result<Store, String> {
+async fn open(folder: &Path, now: Timestamp, pairs: u16) -> Result<Store, String> {
     let pairs = match pairs {
         0 => Room::default().pairs,
         some => some,
     };
     let internal = (8100 + pairs).max(9100);
     let options = StoreOptions {
-        path: folder.path().join("proximity.db"),
-        key_file: folder.path().join("key"),
+        path: folder.join("proximity.db"),
+        key_file: folder.join("key"),
         public: PortRange {
             first: 8100,
             last: 8099 + pairs,

@@ -8,9 +8,11 @@ mod beside_bare;
 mod binary;
 mod cli_start;
 mod crash_matrix;
+mod disk_full;
 mod disk_shim;
 mod event_clients;
 mod lanes;
+mod port_allocator;
 mod power_cut;
 mod record;
 mod scratch;
@@ -37,7 +39,9 @@ const QUICK_LIMIT: Duration = Duration::from_secs(60);
 /// Every figure there is.
 pub(crate) const FIGURES: &[Figure] = &[
     crash_matrix::FIGURE,
+    port_allocator::FIGURE,
     power_cut::FIGURE,
+    disk_full::FIGURE,
     api_fuzz::FIGURE,
     cli_start::FIGURE,
     event_clients::FIGURE,

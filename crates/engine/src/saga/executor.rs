@@ -44,9 +44,10 @@ pub(crate) async fn drive(cx: &Cx, saga: &Saga) -> Result<(), Halt> {
 
 /// Waits a moment, then reads the state, if the claim still stands.
 async fn after_trouble(cx: &Cx) -> Result<OperationState, Halt> {
-    match cx.pause_ms(TROUBLE_PAUSE_MS).await {
-        Err(StepError::Halt(halt)) => Err(halt),
-        Ok(()) | Err(_) => current_state(cx).await,
+    cx.pause_ms(TROUBLE_PAUSE_MS).await;
+    match cx.reins.halt() {
+        Some(halt) => Err(halt),
+        None => current_state(cx).await,
     }
 }
 

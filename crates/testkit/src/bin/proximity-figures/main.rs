@@ -2,7 +2,9 @@
 //!
 //! `xtask` starts it, one subcommand per figure; its last line on standard output is the result, as JSON.
 
+mod disk;
 mod draw;
+mod ports;
 mod power_cut;
 mod say;
 mod sse;
@@ -21,6 +23,9 @@ struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// R16: many tasks in several processes that take port pairs and give them back.
+    #[command(subcommand)]
+    Ports(ports::Command),
     /// R17: the work that is cut off, and the judgement of what a cut leaves.
     #[command(subcommand)]
     PowerCut(power_cut::Command),
@@ -38,10 +43,15 @@ enum Command {
         /// See the module.
         words: Vec<String>,
     },
+    /// R18: a server whose disk is full or broken.
+    #[command(subcommand)]
+    Disk(disk::Command),
 }
 
 fn main() -> Result<(), anyhow::Error> {
     match Cli::parse().command {
+        Command::Ports(command) => ports::run(command),
+        Command::Disk(command) => disk::run(command),
         Command::PowerCut(command) => power_cut::run(command),
         Command::Sse(args) => sse::run(args),
         #[cfg(feature = "crash-points")]

@@ -9,6 +9,8 @@ use crate::say;
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(tag = "ack", rename_all = "snake_case")]
 pub(crate) enum Ack {
+    /// What the work begins with is there; nothing is cut before.
+    Ready,
     /// The store was opened; from here on one transaction follows the other.
     Opened {
         installation: String,
@@ -63,6 +65,7 @@ pub(crate) fn expected(before: &[Ack], next: Option<&Ack>) -> Expected {
                 expected.installation = Some(installation.clone());
                 expected.states = vec![state.clone()];
             }
+            Ack::Ready => {}
             Ack::Committed { state } => expected.states = vec![state.clone()],
             Ack::Apart => {
                 apart = true;

@@ -13,13 +13,14 @@ const BESIDE: usize = 7;
 /// One cut: after how many records, and what becomes of the rest.
 pub(crate) type Cut = (usize, Fate);
 
-/// `count` cuts in the order of the journal, or all there are.
+/// `count` cuts in the order of the journal from place `from` on, or all there are.
 ///
 /// # Errors
 /// The journal contradicts itself.
 pub(crate) fn choose(
     mut disk: Disk,
     records: &[Record],
+    from: usize,
     count: usize,
     draw: &mut Draw,
 ) -> Result<Vec<Cut>> {
@@ -27,6 +28,9 @@ pub(crate) fn choose(
     for place in 0..=records.len() {
         if let Some(record) = place.checked_sub(1).and_then(|last| records.get(last)) {
             disk.take(record)?;
+        }
+        if place < from {
+            continue;
         }
         let writes = |at: Option<usize>| {
             let record = at.and_then(|at| records.get(at));
@@ -84,10 +88,10 @@ mod tests {
             Record::SyncNames,
         ];
         let disk = Disk::default();
-        let all = choose(disk, &records, 1000, &mut Draw::seeded(1)).unwrap();
+        let all = choose(disk, &records, 0, 1000, &mut Draw::seeded(1)).unwrap();
         let at = |place| all.iter().filter(|(p, _)| *p == place).count();
         assert_eq!([0, 1, 2, 3, 4, 5].map(at), [1, 6, 6, 6, 6, 1]);
-        let some = choose(Disk::default(), &records, 10, &mut Draw::seeded(1)).unwrap();
+        let some = choose(Disk::default(), &records, 0, 10, &mut Draw::seeded(1)).unwrap();
         assert_eq!(some.len(), 10);
     }
 }

@@ -4,8 +4,6 @@
 //! sync of the directory. Everything later may be there or not, in any order and in part.
 
 use std::collections::BTreeMap;
-use std::os::unix::fs::MetadataExt;
-use std::path::Path;
 
 use anyhow::{Context, Result};
 
@@ -53,24 +51,6 @@ pub(crate) struct Disk {
 }
 
 impl Disk {
-    /// A directory whose content is promised.
-    ///
-    /// # Errors
-    /// It cannot be read.
-    pub(crate) fn holding(dir: &Path) -> Result<Self> {
-        let mut disk = Self::default();
-        for entry in std::fs::read_dir(dir).with_context(|| format!("{}", dir.display()))? {
-            let entry = entry?;
-            let key = disk.add_file(entry.metadata()?.ino());
-            if let Some(file) = disk.files.get_mut(key) {
-                file.kept = std::fs::read(entry.path())?;
-            }
-            let name = entry.file_name().to_string_lossy().into_owned();
-            disk.names.insert(name, key);
-        }
-        Ok(disk)
-    }
-
     /// Nothing is on its way.
     pub(crate) fn is_calm(&self) -> bool {
         self.coming.is_empty() && self.files.iter().all(|file| file.coming.is_empty())

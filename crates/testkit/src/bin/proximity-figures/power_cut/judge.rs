@@ -39,12 +39,9 @@ struct Case {
 /// The journal cannot be used. A fault of the store is no error: it is counted.
 pub(crate) fn run(judge: &Judge) -> Result<()> {
     let records = journal::read(&judge.journal)?;
-    let start = || match &judge.start {
-        Some(dir) => Disk::holding(dir),
-        None => Ok(Disk::default()),
-    };
     let mut draw = Draw::seeded(judge.seed);
-    let cuts = cuts::choose(start()?, &records, judge.images, &mut draw)?;
+    let from = ready(&records)?;
+    let cuts = cuts::choose(Disk::default(), &records, from, judge.images, &mut draw)?;
     let verdict = Mutex::new(Verdict {
         records: records.len(),
         ..Verdict::default()
@@ -60,13 +57,14 @@ pub(crate) fn run(judge: &Judge) -> Result<()> {
         }
         let mut seen = BTreeSet::new();
         each_case(
-            start()?,
+            Disk::default(),
             &records,
             &cuts,
             &mut draw,
             |case, acknowledged| {
                 if seen.insert((case.image.number(), acknowledged)) {
-                    locked(&verdict)?.image(case.cut.0, case.cut.1, acknowledged);
+                    let opened = case.expected.installation.is_some();
+                    locked(&verdict)?.image(case.cut, acknowledged, opened);
                     send.send(case).context("no lane is left")?;
                 }
                 Ok(())
@@ -121,6 +119,13 @@ fn each_case(
         }
     }
     Ok(())
+}
+
+/// The place after which the work begins.
+fn ready(records: &[Record]) -> Result<usize> {
+    let ready = serde_json::to_string(&Ack::Ready)?;
+    let said = |record: &Record| matches!(record, Record::Ack { line } if *line == ready);
+    Ok(records.iter().position(said).map_or(0, |place| place + 1))
 }
 
 fn acks(records: &[Record]) -> Result<Vec<Ack>> {

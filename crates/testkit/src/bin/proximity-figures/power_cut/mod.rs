@@ -9,6 +9,7 @@ mod disk;
 mod image;
 mod journal;
 mod judge;
+mod old;
 mod state;
 mod verdict;
 mod work;
@@ -38,9 +39,6 @@ pub(crate) struct Judge {
     /// Journal of the shim.
     #[arg(long)]
     journal: PathBuf,
-    /// What the directory held before the journal began; absent for nothing.
-    #[arg(long)]
-    start: Option<PathBuf>,
     /// An empty directory for the images, best in memory.
     #[arg(long)]
     scratch: PathBuf,

@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use serde::Serialize;
 
+use super::cuts::Cut;
 use super::image::Fate;
 
 /// Faults that are told in full.
@@ -31,9 +32,9 @@ pub(crate) struct Verdict {
 }
 
 impl Verdict {
-    pub(crate) fn image(&mut self, place: usize, fate: Fate, acknowledged: usize) {
+    pub(crate) fn image(&mut self, (place, fate): Cut, acknowledged: usize, opened: bool) {
         self.images += 1;
-        self.while_opening += usize::from(acknowledged == 0);
+        self.while_opening += usize::from(!opened);
         self.acknowledged += acknowledged;
         *self.by_fate.entry(format!("{fate:?}")).or_default() += 1;
         self.seen_places.insert(place);

@@ -15,6 +15,7 @@ use proximity_store::records::{AppRecord, Fence, LogLevel, RequestKey, TlsTrust}
 use serde_json::json;
 
 use super::acks::{Ack, AppAck};
+use super::old;
 use super::state::digest;
 use crate::things::{LEASE_MS, Things, options};
 
@@ -33,6 +34,10 @@ pub(crate) enum Part {
     First,
     /// Opens what the first left behind.
     Second,
+    /// Makes a database of version 1 of the schema.
+    Old,
+    /// Opens it, which migrates it.
+    Upgrade,
 }
 
 /// The store, and what gives it work.
@@ -62,6 +67,8 @@ pub(crate) fn run(dir: &Path, part: Part) -> Result<()> {
         match part {
             Part::First => first(dir).await,
             Part::Second => second(dir).await,
+            Part::Old => old::make(dir),
+            Part::Upgrade => upgrade(dir).await,
         }
     })
 }
@@ -102,6 +109,16 @@ async fn second(dir: &Path) -> Result<()> {
     for n in 0..4 {
         bench.create(&format!("later-{n}"), host).await?;
     }
+    bench.store.close().await;
+    Ok(())
+}
+
+async fn upgrade(dir: &Path) -> Result<()> {
+    let mut bench = Bench::open(dir, Things::from(3)).await?;
+    let host = bench.things.host("lab")?;
+    let at = bench.things.now();
+    bench.store.add_host(host, &bench.things.actor, at).await?;
+    bench.committed().await?;
     bench.store.close().await;
     Ok(())
 }

@@ -1,0 +1,48 @@
+//! Whether what was acknowledged is on the disk: read from a copy of the files, without the process that wrote them.
+
+use std::path::Path;
+
+use anyhow::{Result, ensure};
+use proximity_domain::ids::AppId;
+use proximity_domain::ports::PortRange;
+use proximity_domain::time::Clock;
+use proximity_store::Store;
+use proximity_testkit::sources::RealClock;
+
+use super::world::Verdict;
+use crate::things::options;
+
+/// Files of the store that a crash leaves behind.
+const FILES: [&str; 3] = ["proximity.db", "proximity.db-wal", "key"];
+
+/// Looks for every acknowledged app in a copy of `dir`.
+pub(super) async fn look(dir: &Path, acknowledged: &[String], verdict: &mut Verdict) -> Result<()> {
+    let copy = tempfile::tempdir()?;
+    for file in FILES {
+        let from = dir.join(file);
+        if from.exists() {
+            std::fs::copy(&from, copy.path().join(file))?;
+        }
+    }
+    if let Err(why) = compare(copy.path(), acknowledged).await {
+        verdict.fault(format!("what a crash would leave: {why:#}"));
+    }
+    Ok(())
+}
+
+async fn compare(dir: &Path, acknowledged: &[String]) -> Result<()> {
+    let store = Store::open(
+        options(dir, PortRange::PUBLIC, PortRange::INTERNAL),
+        RealClock.now(),
+    );
+    let store = store.await?;
+    let integrity = store.integrity().await?;
+    ensure!(integrity == ["ok"], "integrity_check: {integrity:?}");
+    for id in acknowledged {
+        let app = AppId(id.parse()?);
+        let there = store.app(app).await?.is_some() || store.archived_app(app).await?.is_some();
+        ensure!(there, "app {id} was acknowledged and is gone");
+    }
+    store.close().await;
+    Ok(())
+}
