@@ -53,9 +53,12 @@ impl StoreError {
 fn database(error: &DatabaseError) -> Trouble {
     match error {
         DatabaseError::Sqlite { code, .. } => sqlite(*code),
-        DatabaseError::NoTurn { .. } | DatabaseError::Closed | DatabaseError::Unknown => {
-            Trouble::Passing
-        }
+        DatabaseError::Postgres { code, .. } => postgres(code),
+        DatabaseError::Conflict { .. }
+        | DatabaseError::Connection { .. }
+        | DatabaseError::NoTurn { .. }
+        | DatabaseError::Closed
+        | DatabaseError::Unknown => Trouble::Passing,
         DatabaseError::NoRow | DatabaseError::Misfit(_) => Trouble::Lasting,
     }
 }
@@ -72,6 +75,23 @@ fn sqlite(code: i32) -> Trouble {
         | ffi::SQLITE_PROTOCOL
         | ffi::SQLITE_ABORT
         | ffi::SQLITE_INTERRUPT => Trouble::Passing,
+        _ => Trouble::Lasting,
+    }
+}
+
+/// By SQLSTATE: <https://www.postgresql.org/docs/15/errcodes-appendix.html>. Classes 08 (connection), 53 (resources) and
+/// 57 (an administrator's doing) pass, and so do a lock not had in time, an error of reading or writing, and a server
+/// that takes no writes for now.
+fn postgres(code: &str) -> Trouble {
+    match code {
+        "53100" => Trouble::Full,
+        "25006" | "55P03" | "58030" => Trouble::Passing,
+        _ if ["08", "53", "57"]
+            .iter()
+            .any(|class| code.starts_with(class)) =>
+        {
+            Trouble::Passing
+        }
         _ => Trouble::Lasting,
     }
 }
@@ -110,6 +130,15 @@ mod tests {
             source: std::io::Error::from_raw_os_error(28),
         };
         assert_eq!(full.trouble(), Some(Trouble::Full));
+    }
+
+    #[test]
+    fn a_server_that_is_full_or_going_down_is_told_from_a_fault_of_ours() {
+        assert_eq!(postgres("53100"), Trouble::Full);
+        assert_eq!(postgres("53300"), Trouble::Passing);
+        assert_eq!(postgres("57P01"), Trouble::Passing);
+        assert_eq!(postgres("42601"), Trouble::Lasting);
+        assert_eq!(postgres("23505"), Trouble::Lasting);
     }
 
     #[test]
