@@ -13,7 +13,7 @@ use proximity_pve_emulator::shell::{
     GuestDriver, NodeListen, RunningShell, Shell, ShellOptions, TokenWish,
 };
 use proximity_store::Store;
-use proximity_store::records::{Actor, AppRecord, Endpoint, HostRecord, TlsTrust};
+use proximity_store::records::{Actor, AppRecord, Endpoint, HostPlacement, HostRecord, TlsTrust};
 use proximity_testkit::guests::Guests;
 use proximity_testkit::pve::{NodeRoom, seed};
 use proximity_testkit::sources::RealClock;
@@ -142,6 +142,8 @@ fn host(pve: &RunningShell) -> Result<HostRecord, String> {
         template_storage: "local".parse().map_err(|_| name("storage"))?,
         bridge: "vmbr0".parse().map_err(|_| name("bridge"))?,
         pve_version: "9.2.11".to_owned(),
+        known_nodes: Vec::new(),
+        placement: HostPlacement::default(),
         created_at: RealClock.now(),
     })
 }
