@@ -60,7 +60,7 @@ fn head(more: &str) -> Ended {
 
 fn update(run: &mut Run<'_>) -> Ended {
     let suite = &run.world.image.suite;
-    let list = format!("{LISTS}/deb.debian.org_debian_dists_{suite}_main_binary-amd64_Packages");
+    let list = format!("{LISTS}/packages.example_debian_dists_{suite}_main_binary-amd64_Packages");
     let now_s = run.world.now_s;
     if let Err(error) = run.guest.files.write(&list, b"".to_vec(), now_s) {
         return Ended::failed(
@@ -69,7 +69,7 @@ fn update(run: &mut Run<'_>) -> Ended {
         );
     }
     Ended::said(format!(
-        "Get:1 http://deb.debian.org/debian {suite} InRelease\nGet:2 http://deb.debian.org/debian {suite}/main amd64 Packages\nReading package lists...\n"
+        "Get:1 http://packages.example/debian {suite} InRelease\nGet:2 http://packages.example/debian {suite}/main amd64 Packages\nReading package lists...\n"
     ))
 }
 
@@ -180,7 +180,7 @@ impl Apt<'_, '_> {
         self.run.guest.packages.insert(name.to_owned(), state);
         let (version, kib) = (&package.version, package.kib);
         Ended::said(format!(
-            "Get:1 http://deb.debian.org/debian bookworm/main amd64 {name} amd64 {version} [{kib} kB]\nUnpacking {name} ({version}) ...\n"
+            "Get:1 http://packages.example/debian bookworm/main amd64 {name} amd64 {version} [{kib} kB]\nUnpacking {name} ({version}) ...\n"
         ))
     }
 
