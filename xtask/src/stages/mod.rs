@@ -78,8 +78,8 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "build",
-        minutes: 10,
-        shows: "the binary, with and without the lab, and what the figures need",
+        minutes: 12,
+        shows: "the binary, with and without the lab, and what the quick figures need",
         needs: &[],
         run: cargo_runs::build,
     },
@@ -92,7 +92,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "lxc",
-        minutes: 6,
+        minutes: 5,
         shows: "the tests with real containers, one at a time",
         needs: &["packages", "tools"],
         run: nextest::containers,
