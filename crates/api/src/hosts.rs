@@ -150,7 +150,7 @@ pub struct Endpoint {
 pub struct Ssh {
     /// Account on the nodes.
     pub user: String,
-    /// Public part of the key: it belongs into `/root/.ssh/authorized_keys` of each node.
+    /// Public part of the key: it belongs into `.ssh/authorized_keys` of that account on each node.
     pub public_key: String,
     /// The nodes with their pinned host keys.
     pub nodes: Vec<SshNode>,

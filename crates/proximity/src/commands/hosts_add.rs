@@ -243,9 +243,9 @@ fn added(host: &Host, made_a_key: bool) -> String {
     let mut text = format!("{} is added", host.label);
     if let Some(ssh) = host.ssh.as_ref().filter(|_| made_a_key) {
         text.push_str(&format!(
-            "\n\nPut this line into /root/.ssh/authorized_keys of each node; whoever holds the private part, \
+            "\n\nPut this line into ~{}/.ssh/authorized_keys of each node; whoever holds the private part, \
              which is sealed in the database, is root on the node:\n{}",
-            ssh.public_key
+            ssh.user, ssh.public_key
         ));
     }
     text

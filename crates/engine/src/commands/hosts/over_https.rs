@@ -448,7 +448,7 @@ async fn a_key_that_was_made_is_reported_with_what_to_do() {
     let told = probe
         .warnings
         .iter()
-        .any(|w| w.contains("/root/.ssh/authorized_keys"));
+        .any(|w| w.contains("~root/.ssh/authorized_keys"));
     assert!(told, "{:?}", probe.warnings);
     let host = world.engine.add_host(&admin(), request).await.unwrap();
     assert!(host.ssh.unwrap().public_key.starts_with("ssh-ed25519 "));

@@ -250,10 +250,7 @@ pub(super) fn access(wish: &SshWish, seen: &[SshSeen]) -> Result<SshAccess, Engi
 }
 
 fn keys_file(user: &str) -> String {
-    match user {
-        "root" => "/root/.ssh/authorized_keys".to_owned(),
-        other => format!("~{other}/.ssh/authorized_keys"),
-    }
+    format!("~{user}/.ssh/authorized_keys")
 }
 
 fn mismatch(node: &NodeName, address: &Address, given: &str, seen: &str) -> EngineError {
