@@ -47,15 +47,21 @@ pub(super) async fn run_case(
     stand
         .plan
         .arm(mode, at, if lasting { u64::MAX } else { 1 })?;
+    let refused_before = verdict.refused();
     let asked = ask(stand, &hostname, verdict).await?;
     wait_for_trouble(stand, asked.as_ref()).await?;
-    let reached = stand.plan.hits()? > 0;
-    verdict.reached += usize::from(reached);
-    if reached && lasting {
+    let hit = stand.plan.hits()? > 0;
+    if hit && lasting {
         // While nothing works the API still answers, and does not lie.
         ask(stand, &other, verdict).await?;
         tokio::time::sleep(TROUBLE).await;
     }
+    // A full file system counts no calls: that one was refused shows that it was full.
+    let reached = match mode {
+        Mode::Filled => verdict.refused() > refused_before,
+        Mode::NoSpace | Mode::WriteError | Mode::SyncError | Mode::Pretend => hit,
+    };
+    verdict.reached += usize::from(reached);
     stand.plan.disarm()?;
     let app = go_on(stand, &hostname, asked, verdict).await?;
     if stand.client.app(&other).await.is_ok() {

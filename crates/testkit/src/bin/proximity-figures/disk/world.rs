@@ -43,6 +43,12 @@ pub(super) struct Verdict {
 }
 
 impl Verdict {
+    /// Answers that were refusals.
+    pub(super) fn refused(&self) -> usize {
+        let refusals = self.answers.iter().filter(|(status, _)| **status >= 400);
+        refusals.map(|(_, count)| count).sum()
+    }
+
     pub(super) fn fault(&mut self, why: String) {
         self.faults += 1;
         if self.told.len() < TOLD {

@@ -47,6 +47,9 @@ async fn work(order: &Crowd) -> Result<u64> {
         tokio::time::sleep(pause).await;
         let victim = draw.below(crowd.len());
         let child = crowd.get_mut(victim).context("nobody to kill")?;
+        if let Some(ended) = child.try_wait()? {
+            anyhow::bail!("a process ended before it was killed: {ended}");
+        }
         // kill() is SIGKILL, and waits until the process is gone.
         child.kill().await?;
         *child = start(order, &mut started)?;

@@ -44,7 +44,7 @@ pub(super) struct Client {
 
 #[derive(Debug, Default)]
 struct Seen {
-    /// The place its first stream began after.
+    /// The place its first stream has to begin after.
     start: Option<i64>,
     /// What it has to send to resume.
     last_id: Option<i64>,
@@ -125,7 +125,11 @@ impl Client {
         };
         self.seen(|seen| {
             seen.last_id = Some(id);
-            seen.start.get_or_insert(id);
+            // What it asked for, not what it was given: a lost beginning is a gap.
+            seen.start.get_or_insert(match self.begin {
+                Begin::AtTheBeginning => 0,
+                Begin::Now => id,
+            });
             if let Some(event) = event {
                 // What it was told, not what the block is called.
                 seen.events.push(event["seq"].as_i64().unwrap_or(-1));
