@@ -182,13 +182,22 @@ impl Pve {
             reason: e.to_string(),
             body: Vec::new().into(),
         });
+        self.unlocked(|id| id == vmid).await;
+        made
+    }
+
+    /// Returns when no guest is being created or changed any more.
+    pub async fn quiet(&self) {
+        self.unlocked(|_| true).await;
+    }
+
+    async fn unlocked(&self, of: impl Fn(u32) -> bool) {
         while self.meddle(|world| {
             let lock = |g: &core::Guest| g.config.get("lock").is_some();
-            world.guests().any(|(id, g)| id == vmid && lock(g))
+            world.guests().any(|(id, g)| of(id) && lock(g))
         }) {
             tokio::time::sleep(Duration::from_millis(2)).await;
         }
-        made
     }
 
     /// The next call of this method whose path ends so takes effect, and its answer is lost.
