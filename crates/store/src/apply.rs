@@ -64,7 +64,7 @@ pub(crate) async fn apply(
 }
 
 /// One event per commit that moves or says something, however many lines it says.
-fn progressed(
+pub(crate) fn progressed(
     operation: &OperationRecord,
     percent: Option<u8>,
     newest: Option<&NewLogLine>,

@@ -54,6 +54,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn app(&self, id: AppId) -> Result<Option<AppRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.live_app(id)));
+        }
         self.read(async |tx| live_app(tx, id).await).await
     }
 
@@ -62,6 +65,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn app_by_hostname(&self, hostname: &str) -> Result<Option<AppRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.app_by_hostname(hostname)));
+        }
         let row = query(select_apps!(
             "WHERE a.hostname = $1 AND a.archived_at IS NULL"
         ))
@@ -76,6 +82,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn apps(&self, filter: AppFilter) -> Result<(Vec<AppRecord>, u64), StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.list_apps(&filter)));
+        }
         let status = filter.status.map(|s| s.label());
         let pattern = filter.search.as_deref().map(contains);
         let per_page = match filter.per_page {
@@ -111,6 +120,9 @@ impl Reader {
     /// [`StoreError::NotFound`] for an app that is not there or archived (its secrets are gone);
     /// [`StoreError::Damaged`] if they do not open.
     pub async fn app_environment(&self, id: AppId) -> Result<SecretString, StoreError> {
+        if let Some(model) = self.model() {
+            return model.read(|state| state.environment_of(id));
+        }
         let id = id.to_string();
         let sealed: Option<String> = query_scalar(
             "SELECT environment_sealed FROM apps WHERE id = $1 AND archived_at IS NULL",
@@ -129,6 +141,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn archived_app(&self, id: AppId) -> Result<Option<ArchivedApp>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.archived_app(id)));
+        }
         let row = query("SELECT * FROM apps WHERE id = $1 AND archived_at IS NOT NULL")
             .bind(id.to_string())
             .fetch_optional(self)

@@ -12,6 +12,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn app_counts(&self, owner: Option<&str>) -> Result<Vec<AppCount>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.app_counts(owner)));
+        }
         let rows = query(
             "SELECT a.class, a.status, a.node, a.catalog_id, h.label, COUNT(*) AS apps \
              FROM apps a JOIN hosts h ON h.id = a.host_id \

@@ -37,6 +37,10 @@ impl Store {
         key: Option<RequestKey>,
         now: Timestamp,
     ) -> Result<AppRecord, StoreError> {
+        if let Some(model) = self.model() {
+            return model
+                .write(|state| state.create_app(app, &operation, actor, key.as_ref(), now));
+        }
         if operation.kind != OperationKind::Deploy || operation.app != app.id {
             let what = "an app is created with its own deploy operation".to_owned();
             return Err(StoreError::IllegalTransition { what });

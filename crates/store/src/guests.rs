@@ -141,6 +141,9 @@ impl Store {
         event: NewEvent,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.guest_moved(app, guest, node, &event, now));
+        }
         self.write(async |tx| {
             let live = live_app(tx, app).await?.ok_or_else(|| not_live(app))?;
             if let Some(operation) = live.operation {
@@ -159,6 +162,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn native_guests(&self, app: AppId) -> Result<Vec<NativeGuest>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.guests_of_app(app)));
+        }
         let rows = query(
             "SELECT * FROM guests WHERE app_id = $1 AND class = 'native' AND gone_at IS NULL \
              ORDER BY recorded_at, id",
@@ -174,6 +180,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn host_guests(&self, host: HostId) -> Result<Vec<NativeGuest>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.guests_on_host(host)));
+        }
         let rows = query(
             "SELECT * FROM guests WHERE host_id = $1 AND class = 'native' AND gone_at IS NULL \
              ORDER BY vmid",

@@ -52,6 +52,9 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<HostId, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.add_host(host, key.as_ref(), actor, now));
+        }
         let sealer = &self.shared.sealer;
         self.write(async |tx| {
             let id = host.id.to_string();
@@ -92,6 +95,9 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.change_host(host, event, action, actor, now));
+        }
         let sealer = &self.shared.sealer;
         self.write(async |tx| {
             refuse_twins(tx, &host).await?;
@@ -112,6 +118,9 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.remove_host(id, actor, now));
+        }
         let sealer = &self.shared.sealer;
         self.write(async |tx| {
             let row = query("SELECT * FROM hosts WHERE id = $1")
@@ -143,6 +152,9 @@ impl Reader {
     /// # Errors
     /// The database's; [`StoreError::Damaged`] if a secret does not open.
     pub async fn hosts(&self) -> Result<Vec<HostRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.all_hosts()));
+        }
         let rows = query("SELECT * FROM hosts ORDER BY label")
             .fetch_all(self)
             .await?;
@@ -154,6 +166,9 @@ impl Reader {
     /// # Errors
     /// As [`Reader::hosts`].
     pub async fn host(&self, id: HostId) -> Result<Option<HostRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.host_by_id(id)));
+        }
         let row = query("SELECT * FROM hosts WHERE id = $1")
             .bind(id.to_string())
             .fetch_optional(self)
@@ -166,6 +181,9 @@ impl Reader {
     /// # Errors
     /// As [`Reader::hosts`].
     pub async fn host_by_label(&self, label: &str) -> Result<Option<HostRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.host_by_label(label)));
+        }
         let row = query("SELECT * FROM hosts WHERE label = $1")
             .bind(label)
             .fetch_optional(self)
@@ -326,7 +344,7 @@ async fn announce(
 }
 
 /// What may be told of a host: nothing that opens a door.
-fn open_part(host: &HostRecord) -> Value {
+pub(crate) fn open_part(host: &HostRecord) -> Value {
     let urls: Vec<&str> = host.endpoints.iter().map(|e| e.url.as_str()).collect();
     json!({
         "id": host.id,

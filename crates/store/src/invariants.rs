@@ -109,7 +109,10 @@ impl Reader {
     pub async fn invariants(&self) -> Result<Vec<String>, StoreError> {
         let reader = self.clone();
         aside(async move {
-            let mut wrong = reader.read(broken_rules).await?;
+            let mut wrong = match reader.model() {
+                Some(model) => model.read(|state| state.broken_rules()),
+                None => reader.read(broken_rules).await?,
+            };
             check_events(&reader, &mut wrong).await?;
             Ok(wrong)
         })
@@ -148,7 +151,7 @@ impl Reader {
     /// What SQLite finds when it reads the whole file: `["ok"]`, or what is damaged.
     ///
     /// # Errors
-    /// The database's; PostgreSQL looks after its files itself and refuses.
+    /// The database's; PostgreSQL looks after its files itself and refuses, and in memory there is none.
     pub async fn integrity(&self) -> Result<Vec<String>, StoreError> {
         let reader = self.clone();
         aside(async move {
@@ -222,7 +225,11 @@ async fn was_abandoned(tx: &mut Tx, id: OperationId) -> Result<bool, StoreError>
 }
 
 /// What does not fit, if anything.
-fn judge(operation: &OperationRecord, log: &[StepRecord], abandoned: bool) -> Option<&'static str> {
+pub(crate) fn judge(
+    operation: &OperationRecord,
+    log: &[StepRecord],
+    abandoned: bool,
+) -> Option<&'static str> {
     if log.iter().zip(0..).any(|(step, index)| step.index != index) {
         return Some("but its steps have a gap");
     }

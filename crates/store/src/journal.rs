@@ -14,7 +14,7 @@ use crate::store::Reader;
 use crate::views::{AuditKind, AuditRow, EventRow};
 
 /// Most rows of one answer.
-const MAX_ROWS: u32 = 1000;
+pub(crate) const MAX_ROWS: u32 = 1000;
 
 /// What an audit entry says beside who and when.
 pub(crate) struct Act<'a> {
@@ -176,6 +176,9 @@ impl Reader {
         after: i64,
         limit: u32,
     ) -> Result<Vec<LogLine>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.log_after(app, after, limit)));
+        }
         let rows =
             query("SELECT * FROM log_lines WHERE app_id = $1 AND seq > $2 ORDER BY seq LIMIT $3")
                 .bind(app.to_string())
@@ -191,6 +194,9 @@ impl Reader {
     /// # Errors
     /// The database's; none for an app that is not there.
     pub async fn log_tail(&self, app: AppId, limit: u32) -> Result<Vec<LogLine>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.log_tail(app, limit)));
+        }
         let rows = query(
             "SELECT * FROM log_lines WHERE app_id = $1 AND seq > 0 ORDER BY seq DESC LIMIT $2",
         )
@@ -208,6 +214,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn events(&self, after: i64, limit: u32) -> Result<Vec<EventRow>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.events_after(after, limit)));
+        }
         let rows = query("SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2")
             .bind(after)
             .bind(i64::from(limit.min(MAX_ROWS)))
@@ -221,6 +230,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn newest_event(&self) -> Result<i64, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.newest_event()));
+        }
         let newest = query_scalar("SELECT COALESCE(MAX(seq), 0) FROM events");
         newest.fetch_one(self).await
     }
@@ -230,6 +242,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn audit(&self, limit: u32, after: i64) -> Result<Vec<AuditRow>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.audit_after(limit, after)));
+        }
         let rows = query("SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
             .bind(after)
             .bind(i64::from(limit.min(MAX_ROWS)))
@@ -247,6 +262,9 @@ impl Reader {
         operation: OperationId,
         step: u32,
     ) -> Result<Vec<AuditRow>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.mutations_of(operation, step)));
+        }
         let rows = query(
             "SELECT * FROM audit WHERE operation_id = $1 AND step_index = $2 ORDER BY seq LIMIT $3",
         )

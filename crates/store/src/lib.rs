@@ -14,6 +14,7 @@ mod hosts;
 mod invariants;
 mod journal;
 mod key;
+mod memory;
 mod migrate;
 #[cfg(test)]
 mod migration_tests;
@@ -39,6 +40,7 @@ pub mod views;
 
 pub use error::StoreError;
 pub use journal::{LOG_LINE_CHARS, LOG_LINES_PER_OPERATION};
+pub use memory::MemoryOptions;
 pub use operations::QUEUED_OPERATIONS;
 pub use options::{PostgresOptions, StoreOptions};
 pub use sql::DatabaseError;

@@ -34,6 +34,9 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<OperationRecord, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.enqueue(&operation, status, actor, now));
+        }
         self.write(async |tx| {
             let app = operation.app;
             let id = operation.id.to_string();
@@ -213,7 +216,7 @@ pub(crate) async fn advance(
 }
 
 /// Why an operation is in this state, if something went wrong.
-fn problem(state: &OperationState) -> Option<&Failure> {
+pub(crate) fn problem(state: &OperationState) -> Option<&Failure> {
     match state {
         OperationState::Failed { failure }
         | OperationState::Stuck { failure, .. }
@@ -263,6 +266,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn operation(&self, id: OperationId) -> Result<Option<OperationRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.operation(id)));
+        }
         let row = query("SELECT * FROM operations WHERE id = $1")
             .bind(id.to_string())
             .fetch_optional(self)
@@ -278,6 +284,9 @@ impl Reader {
         &self,
         filter: OperationFilter,
     ) -> Result<Vec<OperationRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.list_operations(&filter)));
+        }
         let limit = match filter.limit {
             0 => OperationFilter::DEFAULT_LIMIT,
             n => n.min(OperationFilter::MAX_LIMIT),
@@ -309,6 +318,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn live_operations(&self) -> Result<Vec<OperationRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.live_operations()));
+        }
         let rows = query(
             "SELECT * FROM operations WHERE state IN ('queued', 'running', 'unwinding', 'stuck') \
              ORDER BY created_at, id",

@@ -291,6 +291,9 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<Vec<u16>, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| Ok(state.end_port_rest(port, actor, now)));
+        }
         self.write(async |tx| {
             let resting = query("SELECT port FROM ports WHERE rests_until > $1 ORDER BY port")
                 .bind(now.0)
@@ -338,6 +341,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn ports(&self) -> Result<PortsView, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.ports_view()));
+        }
         let reader = self.clone();
         let (held, freed) = aside(async move { reader.read(all).await }).await?;
         let freed = freed.into_iter().filter_map(|row| {

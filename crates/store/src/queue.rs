@@ -28,6 +28,9 @@ impl Store {
         lease_ms: i64,
         now: Timestamp,
     ) -> Result<Option<(OperationRecord, Fence)>, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.claim_as_seen(seen, holder, lease_ms, now));
+        }
         self.write(async |tx| claim(tx, seen, holder, lease_ms, now).await)
             .await
     }
@@ -44,6 +47,9 @@ impl Store {
         exclusive: bool,
         now: Timestamp,
     ) -> Result<Option<(OperationRecord, Fence)>, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.claim(holder, lease_ms, exclusive, now));
+        }
         self.write(async |tx| {
             let all = claimable(tx).await?;
             let free = |c: &&Claimable| match c.lease {
@@ -71,6 +77,9 @@ impl Store {
         lease_ms: i64,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.renew(fence, lease_ms, now));
+        }
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
             let last = operation.lease.map_or(0, |(_, until)| until.0);
@@ -91,6 +100,9 @@ impl Store {
     /// # Errors
     /// [`StoreError::LeaseLost`].
     pub async fn release(&self, fence: &Fence) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.release(fence));
+        }
         self.write(async |tx| {
             held(tx, fence).await?;
             give_back(tx, fence).await
@@ -111,6 +123,9 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.wait(fence, attempt, wait, effects, now));
+        }
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
             apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
@@ -207,6 +222,9 @@ impl Reader {
     /// # Errors
     /// [`StoreError::LeaseLost`] if it does not, or the operation has ended or is stuck.
     pub async fn check_fence(&self, fence: &Fence) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.read(|state| state.held(fence).map(|_| ()));
+        }
         let row = query(
             "SELECT epoch FROM operations WHERE id = $1 AND epoch = $2 AND lease_holder = $3 \
              AND state IN ('running', 'unwinding')",
@@ -255,6 +273,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn claimable(&self) -> Result<Vec<Claimable>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.claimable()));
+        }
         self.read(async |tx| claimable(tx).await).await
     }
 }

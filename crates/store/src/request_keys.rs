@@ -9,7 +9,7 @@ use crate::sql::{Tx, query};
 use crate::store::{Reader, Store};
 
 /// How long a key is kept, milliseconds: a day.
-const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
+pub(crate) const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl Reader {
     /// What came of an earlier request of this account under this key: the id it was claimed for.
@@ -22,6 +22,9 @@ impl Reader {
         key: &RequestKey,
         now: Timestamp,
     ) -> Result<Option<String>, StoreError> {
+        if let Some(model) = self.model() {
+            return model.read(|state| state.find_key(account, key, now));
+        }
         self.read(async |tx| find(tx, account, key, now).await)
             .await
     }
@@ -39,6 +42,13 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| {
+                state
+                    .claim_key(&actor.account, Some(key), resource, now)
+                    .map(|_| ())
+            });
+        }
         self.write(async |tx| {
             claim(tx, &actor.account, Some(key), resource, now).await?;
             Ok(())

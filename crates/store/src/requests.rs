@@ -33,6 +33,9 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<OperationRecord, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.request_cancel(id, actor, now));
+        }
         self.write(async |tx| {
             let operation = existing(tx, id).await?;
             let started = operation.state == OperationState::Running;
@@ -71,6 +74,9 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<OperationRecord, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.retry_stuck(id, actor, now));
+        }
         self.write(async |tx| {
             let operation = existing(tx, id).await?;
             let state = advance(tx, &operation, OperationEvent::Retried, now).await?;
@@ -107,6 +113,9 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<OperationRecord, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.abandon(id, failure, actor, now));
+        }
         self.write(async |tx| {
             let operation = existing(tx, id).await?;
             advance(tx, &operation, OperationEvent::Abandoned, now).await?;

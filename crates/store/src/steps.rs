@@ -36,6 +36,10 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model
+                .write(|state| state.begin_step(fence, (index, name), intent, effects, now));
+        }
         self.write(async |tx| {
             let operation = forwards(tx, fence).await?;
             if let Some(before) = index.checked_sub(1)
@@ -80,6 +84,9 @@ impl Store {
         upid: &str,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.record_upid(fence, index, upid, now));
+        }
         self.write(async |tx| {
             held(tx, fence).await?;
             let changed = query(
@@ -113,6 +120,9 @@ impl Store {
         audit: MutationAudit,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.record_mutation(fence, index, &audit, now));
+        }
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
             if state_at(tx, fence, index).await?.is_none() {
@@ -148,6 +158,9 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.finish_step(fence, index, output, effects, now));
+        }
         self.write(async |tx| {
             let operation = forwards(tx, fence).await?;
             match state_at(tx, fence, index).await? {
@@ -191,6 +204,9 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.note(fence, effects, now));
+        }
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
             apply(tx, &operation, &effects, self.shared.rest_ms, now).await
@@ -205,6 +221,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn steps(&self, id: OperationId) -> Result<Vec<StepRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.step_log(id)));
+        }
         self.read(async |tx| step_log(tx, id).await).await
     }
 }

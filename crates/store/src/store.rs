@@ -10,6 +10,7 @@ use tokio::sync::watch;
 use tokio::time::Instant;
 
 use crate::error::StoreError;
+use crate::memory::{Model, State};
 use crate::seal::Sealer;
 use crate::sql;
 use crate::sql::{Answer, DatabaseError, On, Sql, Tx, Value, postgres, query_scalar};
@@ -34,6 +35,16 @@ pub(crate) struct Shared {
     pub(crate) stopwatch: Stopwatch,
 }
 
+impl Shared {
+    fn committed(&self, took: Duration) {
+        if let Some(told) = self.stopwatch.0.get() {
+            told(took);
+        }
+        self.commits
+            .send_modify(|commits| *commits = commits.wrapping_add(1));
+    }
+}
+
 /// Who is told how long each commit took.
 #[derive(Default)]
 pub(crate) struct Stopwatch(OnceLock<Box<dyn Fn(Duration) + Send + Sync>>);
@@ -48,12 +59,32 @@ impl std::fmt::Debug for Stopwatch {
 #[derive(Debug, Clone)]
 enum Source {
     Sql(sql::Readers),
+    Memory(Model),
 }
 
 /// Where the store writes.
 #[derive(Debug, Clone)]
 enum Backend {
     Sql(sql::Writer),
+    Memory(Model),
+}
+
+/// Changes the model behind a store, and says so.
+pub(crate) struct Changing<'a> {
+    model: &'a Model,
+    shared: &'a Shared,
+}
+
+impl Changing<'_> {
+    /// The one way to write in memory: whole, or not at all when `change` fails.
+    pub(crate) fn write<T>(
+        &self,
+        change: impl FnOnce(&mut State) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let written = self.model.write(change)?;
+        self.shared.committed(Duration::ZERO);
+        Ok(written)
+    }
 }
 
 /// Durable state. Cheap to clone; offers everything that [`Reader`] does.
@@ -97,6 +128,15 @@ impl Reader {
     ) -> Result<T, StoreError> {
         match &self.source {
             Source::Sql(readers) => readers.read(work).await,
+            Source::Memory(_) => Err(no_statements()),
+        }
+    }
+
+    /// The model to look at, if one stands behind this reader instead of a database.
+    pub(crate) fn model(&self) -> Option<&Model> {
+        match &self.source {
+            Source::Sql(_) => None,
+            Source::Memory(model) => Some(model),
         }
     }
 }
@@ -106,6 +146,7 @@ impl On for &Reader {
     async fn run(self, sql: Sql, values: &[Value<'_>]) -> Result<Answer, StoreError> {
         match &self.source {
             Source::Sql(readers) => readers.run(sql, values).await,
+            Source::Memory(_) => Err(no_statements()),
         }
     }
 }
@@ -120,6 +161,29 @@ impl Store {
         Self {
             reader,
             backend: Backend::Sql(writer),
+        }
+    }
+
+    /// A store that keeps nothing.
+    pub(crate) fn on_model(shared: Shared, model: Model) -> Self {
+        let reader = Reader {
+            shared: Arc::new(shared),
+            source: Source::Memory(model.clone()),
+        };
+        Self {
+            reader,
+            backend: Backend::Memory(model),
+        }
+    }
+
+    /// The model to change, if one stands behind this store instead of a database.
+    pub(crate) fn model(&self) -> Option<Changing<'_>> {
+        match &self.backend {
+            Backend::Sql(_) => None,
+            Backend::Memory(model) => Some(Changing {
+                model,
+                shared: &self.shared,
+            }),
         }
     }
 
@@ -147,13 +211,10 @@ impl Store {
         let begun = Instant::now();
         let written = match &self.backend {
             Backend::Sql(writer) => writer.write(work).await,
+            Backend::Memory(_) => Err(no_statements()),
         };
         if written.is_ok() {
-            if let Some(told) = self.shared.stopwatch.0.get() {
-                told(begun.elapsed());
-            }
-            let commits = &self.shared.commits;
-            commits.send_modify(|commits| *commits = commits.wrapping_add(1));
+            self.shared.committed(begun.elapsed());
         }
         written
     }
@@ -166,18 +227,19 @@ impl Store {
     pub async fn journal_numbered(&self) -> Result<(), StoreError> {
         match &self.backend {
             Backend::Sql(writer) => writer.number().await,
+            Backend::Memory(_) => Ok(()),
         }
     }
 
     /// The right to work on this database as its only server; `None` while another one does.
     ///
-    /// On a file the lock on the data directory is that right, and nothing more is taken.
+    /// On a file the lock on the data directory is that right, and nothing more is taken; in memory nobody else is.
     ///
     /// # Errors
     /// The database's.
     pub async fn serve_alone(&self) -> Result<Option<Alone>, StoreError> {
         match &self.backend {
-            Backend::Sql(sql::Writer::Sqlite(_)) => Ok(Some(Alone(None))),
+            Backend::Sql(sql::Writer::Sqlite(_)) | Backend::Memory(_) => Ok(Some(Alone(None))),
             Backend::Sql(sql::Writer::Postgres(writer)) => {
                 let session = postgres::Alone::take(writer.target()).await?;
                 Ok(session.map(|session| Alone(Some(session))))
@@ -188,7 +250,7 @@ impl Store {
     /// How the writer is set: `journal_mode`, `synchronous` and `foreign_keys` as SQLite reports them. For diagnosis.
     ///
     /// # Errors
-    /// The database's.
+    /// The database's; there are none on PostgreSQL and in memory.
     pub async fn settings(&self) -> Result<(String, i64, i64), StoreError> {
         if let Backend::Sql(sql::Writer::Postgres(_)) = &self.backend {
             let what = "PostgreSQL has no such settings".to_owned();
@@ -209,11 +271,19 @@ impl Store {
     pub async fn close(&self) {
         match &self.reader.source {
             Source::Sql(readers) => readers.close().await,
+            Source::Memory(_) => {}
         }
         match &self.backend {
             Backend::Sql(writer) => writer.close().await,
+            Backend::Memory(_) => {}
         }
     }
+}
+
+/// A method that the model does not have, or one that only a database has.
+fn no_statements() -> StoreError {
+    let what = "a store in memory runs no statements".to_owned();
+    DatabaseError::Misfit(what).into()
 }
 
 /// See [`Store::serve_alone`]; given back when dropped.

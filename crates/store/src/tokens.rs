@@ -21,6 +21,9 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.add_token(token, actor, now));
+        }
         self.write(async |tx| {
             let id = token.id.to_string();
             let added = query(
@@ -53,6 +56,9 @@ impl Reader {
         &self,
         sha256: &[u8; 32],
     ) -> Result<Option<TokenRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.token_by_hash(sha256)));
+        }
         let row = query("SELECT * FROM tokens WHERE secret_sha256 = $1")
             .bind(hex::encode(sha256))
             .fetch_optional(self)
@@ -65,6 +71,9 @@ impl Reader {
     /// # Errors
     /// The database's.
     pub async fn tokens(&self) -> Result<Vec<TokenRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.all_tokens()));
+        }
         let rows = query("SELECT * FROM tokens ORDER BY created_at, id")
             .fetch_all(self)
             .await?;

@@ -30,6 +30,9 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.fail_step(fence, index, failure, effects, now));
+        }
         self.write(async |tx| {
             let operation = forwards(tx, fence).await?;
             let failure =
@@ -57,6 +60,9 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.stick(fence, index, failure, effects, now));
+        }
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
             let to = match operation.state {
@@ -88,6 +94,9 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.complete(fence, effects, now));
+        }
         let effects = Effects {
             percent: Some(100),
             ..effects

@@ -26,6 +26,9 @@ impl Store {
         fence: &Fence,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.begin_unwind_cancelled(fence, now));
+        }
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
             if !operation.cancel_requested {
@@ -49,6 +52,9 @@ impl Store {
         index: u32,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.begin_undo(fence, index, now));
+        }
         self.write(async |tx| {
             let operation = backwards(tx, fence).await?;
             let log = step_log(tx, operation.id).await?;
@@ -82,6 +88,9 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.finish_undo(fence, index, effects, now));
+        }
         self.write(async |tx| {
             let operation = undoing(tx, fence, index).await?;
             write_step(tx, fence, index, StepState::UndoFinished, None, now).await?;
@@ -103,6 +112,9 @@ impl Store {
         failure: Failure,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.fail_undo(fence, index, failure, now));
+        }
         self.write(async |tx| {
             let operation = undoing(tx, fence, index).await?;
             let log = step_log(tx, operation.id).await?;
@@ -128,6 +140,9 @@ impl Store {
         effects: Effects,
         now: Timestamp,
     ) -> Result<OperationState, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.end_unwound(fence, effects, now));
+        }
         self.write(async |tx| {
             let operation = backwards(tx, fence).await?;
             let log = step_log(tx, operation.id).await?;

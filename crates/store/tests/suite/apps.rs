@@ -251,7 +251,7 @@ pub async fn a_dropped_write_is_whole_or_nothing(make: &impl Make) {
             Err(_) => dropped += 1,
         }
     }
-    assert!(dropped > 0, "no write was dropped");
+    assert_eq!(dropped > 0, make.waits(), "{dropped} writes were dropped");
     world.create("last").await;
     let (_, total) = world.store.apps(AppFilter::default()).await.unwrap();
     assert!((finished + 1..=finished + dropped + 1).contains(&total));

@@ -61,6 +61,11 @@ pub trait Make: Sync {
         shape: Shape,
     ) -> impl Future<Output = (Store, Box<dyn Any + Send + Sync>)> + Send;
 
+    /// Whether a write may be dropped before it is done.
+    fn waits(&self) -> bool {
+        true
+    }
+
     /// How many random sequences; fewer where each statement is a way to a server.
     fn sequences(&self) -> u32 {
         SEQUENCES

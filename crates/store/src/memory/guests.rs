@@ -1,0 +1,141 @@
+//! Identity rows: recorded before the create call, confirmed once, never deleted.
+
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::ids::{AppId, GuestId, HostId, OperationId};
+use proximity_domain::names::{NodeName, Volid};
+use proximity_domain::time::Timestamp;
+
+use super::apps::no_app;
+use super::state::{Guest, State};
+use crate::effects::{GuestChange, NewEvent};
+use crate::error::StoreError;
+
+impl State {
+    /// Applies one change that `operation` makes to a guest of `app`.
+    pub(crate) fn change_guest(
+        &mut self,
+        change: GuestChange,
+        app: AppId,
+        operation: OperationId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match change {
+            GuestChange::Insert(guest) => {
+                if guest.app != app || guest.created_by != operation {
+                    let what = format!("guest {} is of another app or operation", guest.id);
+                    return Err(StoreError::IllegalTransition { what });
+                }
+                self.insert_guest(guest, now)
+            }
+            GuestChange::Confirm {
+                guest,
+                rootfs_volid,
+            } => self.confirm_guest(guest, rootfs_volid, app),
+            GuestChange::Moved { guest, node } => self.move_guest(guest, node, app),
+            GuestChange::Gone { guest } => {
+                let found = self.guest_row(guest, app).ok_or_else(|| no_guest(guest))?;
+                found.gone_at.get_or_insert(now);
+                Ok(())
+            }
+        }
+    }
+
+    /// A guest was seen on another node, while no operation works on its app.
+    pub(crate) fn guest_moved(
+        &mut self,
+        app: AppId,
+        guest: GuestId,
+        node: &NodeName,
+        event: &NewEvent,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let live = self.live_app(app).ok_or_else(|| no_app(app))?;
+        if let Some(operation) = live.operation {
+            return Err(StoreError::Busy { app, operation });
+        }
+        self.move_guest(guest, node.clone(), app)?;
+        self.add_event(event, Some(app), None, now);
+        Ok(())
+    }
+
+    fn insert_guest(&mut self, guest: NativeGuest, now: Timestamp) -> Result<(), StoreError> {
+        if guest.place.vmid != guest.identity.vmid {
+            let what = format!("guest {} has two VMIDs", guest.id);
+            return Err(StoreError::IllegalTransition { what });
+        }
+        let twin = self.guests.values().any(|known| {
+            let place = &known.guest.place;
+            let same_place = (place.host, place.vmid) == (guest.place.host, guest.place.vmid);
+            known.guest.id == guest.id
+                || known.guest.identity.mark == guest.identity.mark
+                || (same_place && known.gone_at.is_none())
+        });
+        if twin {
+            let id = format!("{} (VMID {})", guest.id, guest.identity.vmid);
+            return Err(StoreError::Exists { what: "guest", id });
+        }
+        let fresh = Guest {
+            recorded_at: now,
+            gone_at: None,
+            guest,
+        };
+        self.guests.put(fresh.guest.id, fresh);
+        Ok(())
+    }
+
+    fn confirm_guest(&mut self, id: GuestId, volid: Volid, app: AppId) -> Result<(), StoreError> {
+        let refused = StoreError::IllegalTransition {
+            what: format!(
+                "guest {id} cannot be confirmed with {volid}: it is gone, or another volume is recorded"
+            ),
+        };
+        let Some(found) = self.guest_row(id, app) else {
+            return Err(refused);
+        };
+        let known = &mut found.guest.identity.rootfs_volid;
+        if found.gone_at.is_some() || known.as_ref().is_some_and(|known| *known != volid) {
+            return Err(refused);
+        }
+        *known = Some(volid);
+        Ok(())
+    }
+
+    fn move_guest(&mut self, id: GuestId, node: NodeName, app: AppId) -> Result<(), StoreError> {
+        let found = self.guest_row(id, app).filter(|g| g.gone_at.is_none());
+        let found = found.ok_or_else(|| no_guest(id))?;
+        found.guest.place.node = node.clone();
+        if let Some(app) = self.apps.row(&app) {
+            app.asked.node = node;
+        }
+        Ok(())
+    }
+
+    /// A guest of `app`, to change.
+    fn guest_row(&mut self, id: GuestId, app: AppId) -> Option<&mut Guest> {
+        let guest = self.guests.row(&id)?;
+        (guest.guest.app == app).then_some(guest)
+    }
+
+    pub(crate) fn guests_of_app(&self, app: AppId) -> Vec<NativeGuest> {
+        let mut found: Vec<&Guest> = self.present().filter(|g| g.guest.app == app).collect();
+        found.sort_by_key(|guest| (guest.recorded_at, guest.guest.id));
+        found.into_iter().map(|guest| guest.guest.clone()).collect()
+    }
+
+    pub(crate) fn guests_on_host(&self, host: HostId) -> Vec<NativeGuest> {
+        let on_host = self.present().filter(|g| g.guest.place.host == host);
+        let mut found: Vec<NativeGuest> = on_host.map(|guest| guest.guest.clone()).collect();
+        found.sort_by_key(|guest| guest.place.vmid);
+        found
+    }
+
+    /// Guests that are not gone.
+    pub(crate) fn present(&self) -> impl Iterator<Item = &Guest> {
+        self.guests.values().filter(|guest| guest.gone_at.is_none())
+    }
+}
+
+fn no_guest(guest: GuestId) -> StoreError {
+    let id = guest.to_string();
+    StoreError::NotFound { what: "guest", id }
+}

@@ -1,0 +1,126 @@
+//! Log lines, events and audit entries, numbered without gaps.
+
+use std::ops::Bound;
+
+use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::time::Timestamp;
+
+use super::state::{AppLine, State};
+use super::table::Table;
+use crate::effects::{NewEvent, NewLogLine};
+use crate::journal::{Act, LOG_LINE_CHARS, LOG_LINES_PER_OPERATION, MAX_ROWS};
+use crate::records::{Actor, LogLevel, LogLine};
+use crate::views::{AuditRow, EventRow};
+
+impl State {
+    pub(crate) fn add_audit(&mut self, actor: &Actor, act: Act<'_>, now: Timestamp) {
+        let seq = self.audit.next_number();
+        let entry = AuditRow {
+            seq,
+            at: now,
+            account: actor.account.clone(),
+            token: actor.token,
+            kind: act.kind,
+            action: act.action.to_owned(),
+            target: act.target.to_owned(),
+            details: act.details,
+            operation: act.operation,
+            step: act.step.map(|(index, _)| index),
+            epoch: act.step.map(|(_, epoch)| epoch),
+        };
+        self.audit.put(seq, entry);
+    }
+
+    pub(crate) fn add_event(
+        &mut self,
+        event: &NewEvent,
+        app: Option<AppId>,
+        operation: Option<OperationId>,
+        now: Timestamp,
+    ) {
+        let seq = self.events.next_number();
+        let row = (seq, now, event.clone(), app, operation);
+        self.events.put(seq, row);
+    }
+
+    /// Beyond the limit of its operation one line says that others are left out; errors are always kept.
+    pub(crate) fn add_log_line(
+        &mut self,
+        line: &NewLogLine,
+        app: AppId,
+        operation: OperationId,
+        now: Timestamp,
+    ) {
+        let said = match self.operations.row(&operation) {
+            Some(operation) => {
+                operation.lines_said += 1;
+                operation.lines_said
+            }
+            None => 0,
+        };
+        let message = match said - LOG_LINES_PER_OPERATION {
+            ..=0 => None,
+            _ if line.level == LogLevel::Error => None,
+            1 => Some("Further lines of this operation are left out".to_owned()),
+            2.. => return,
+        };
+        let seq = self.log.next_number();
+        let line = LogLine {
+            seq,
+            at: now,
+            level: line.level,
+            step: line.step.clone(),
+            message: message.unwrap_or_else(|| line.message.chars().take(LOG_LINE_CHARS).collect()),
+            operation: Some(operation),
+            percent: line.percent.map(|percent| percent.min(100)),
+        };
+        self.log.put(seq, AppLine { app, line });
+    }
+
+    pub(crate) fn log_after(&self, app: AppId, after: i64, limit: u32) -> Vec<LogLine> {
+        let of_app = later(&self.log, after).filter(|line| line.app == app);
+        of_app
+            .take(most(limit))
+            .map(|line| line.line.clone())
+            .collect()
+    }
+
+    pub(crate) fn log_tail(&self, app: AppId, limit: u32) -> Vec<LogLine> {
+        let of_app = self.log.values().rev().filter(|line| line.app == app);
+        let newest = of_app.take(most(limit)).map(|line| line.line.clone());
+        let mut lines: Vec<LogLine> = newest.collect();
+        lines.reverse();
+        lines
+    }
+
+    pub(crate) fn events_after(&self, after: i64, limit: u32) -> Vec<EventRow> {
+        let events = later(&self.events, after);
+        events.take(most(limit)).cloned().collect()
+    }
+
+    pub(crate) fn newest_event(&self) -> i64 {
+        self.events.last_key_value().map_or(0, |(seq, _)| *seq)
+    }
+
+    /// Calls that one step has audited before sending them.
+    pub(crate) fn mutations_of(&self, operation: OperationId, step: u32) -> Vec<AuditRow> {
+        let of_step =
+            |entry: &&AuditRow| (entry.operation, entry.step) == (Some(operation), Some(step));
+        let entries = self.audit.values().filter(of_step);
+        entries.take(most(MAX_ROWS)).cloned().collect()
+    }
+
+    pub(crate) fn audit_after(&self, limit: u32, after: i64) -> Vec<AuditRow> {
+        let entries = later(&self.audit, after);
+        entries.take(most(limit)).cloned().collect()
+    }
+}
+
+fn most(limit: u32) -> usize {
+    usize::try_from(limit.min(MAX_ROWS)).unwrap_or(usize::MAX)
+}
+
+fn later<V>(table: &Table<i64, V>, after: i64) -> impl Iterator<Item = &V> {
+    let range = (Bound::Excluded(after), Bound::Unbounded);
+    table.range(range).map(|(_, row)| row)
+}

@@ -1,0 +1,129 @@
+//! What a person may do to an operation: cancel it, retry a stuck one, give a stuck one up.
+
+use proximity_domain::app::{Status, StatusEvent};
+use proximity_domain::event::EventKind;
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::OperationId;
+use proximity_domain::operation::{OperationEvent, OperationState};
+use proximity_domain::time::Timestamp;
+use serde_json::{Value, json};
+
+use super::operations::illegal;
+use super::state::State;
+use crate::effects::NewEvent;
+use crate::error::StoreError;
+use crate::journal::Act;
+use crate::records::{Actor, OperationRecord};
+
+impl State {
+    pub(crate) fn request_cancel(
+        &mut self,
+        id: OperationId,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<OperationRecord, StoreError> {
+        let operation = self.existing(id)?;
+        let started = operation.state == OperationState::Running;
+        if started {
+            let record = &mut self.operation_row(id)?.record;
+            record.cancel_requested = true;
+            record.wait = None;
+        } else {
+            self.cancel_queued(&operation, actor, now)?;
+        }
+        let names = (EventKind::OperationCancelRequested, "operation.cancel");
+        self.announce_request(names, &operation, json!({"started": started}), actor, now);
+        self.existing(id)
+    }
+
+    pub(crate) fn retry_stuck(
+        &mut self,
+        id: OperationId,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<OperationRecord, StoreError> {
+        let operation = self.existing(id)?;
+        let state = self.advance(&operation, OperationEvent::Retried, now)?;
+        if state == OperationState::Running {
+            self.operation_row(id)?.record.cancel_requested = false;
+        }
+        let names = (EventKind::OperationRetried, "operation.retry");
+        let body = json!({"goes_on": state.label()});
+        self.announce_request(names, &operation, body, actor, now);
+        self.existing(id)
+    }
+
+    pub(crate) fn abandon(
+        &mut self,
+        id: OperationId,
+        failure: Failure,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<OperationRecord, StoreError> {
+        let operation = self.existing(id)?;
+        self.advance(&operation, OperationEvent::Abandoned, now)?;
+        self.log_failure(&operation, &failure, now);
+        let body = json!({"failure": failure});
+        self.fail_app(&operation, failure, now)?;
+        let names = (EventKind::OperationAbandoned, "operation.abandon");
+        self.announce_request(names, &operation, body, actor, now);
+        self.existing(id)
+    }
+
+    fn cancel_queued(
+        &mut self,
+        operation: &OperationRecord,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if operation.state != OperationState::Queued {
+            let state = operation.state.label();
+            return Err(illegal(format!("operation {} is {state}", operation.id)));
+        }
+        self.advance(operation, OperationEvent::CancelRequested, now)?;
+        let before = self.operation_row(operation.id)?.status_before.clone();
+        let app = self.live_app(operation.app);
+        if app.is_some_and(|app| app.status == Status::Deploying) {
+            let message = format!("{} cancelled the deploy before it began", actor.account);
+            let why = Failure::new("cancelled", message, "Retry it, or remove the app.");
+            return self.fail_app(operation, why, now);
+        }
+        match before {
+            Some(before) => self.set_status(operation.app, &before, Some(operation.id), now),
+            None => Ok(()),
+        }
+    }
+
+    /// The app of `operation`, if it is live, goes to *error*.
+    fn fail_app(
+        &mut self,
+        operation: &OperationRecord,
+        why: Failure,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(app) = self.live_app(operation.app) else {
+            return Ok(());
+        };
+        let status = app.status.next(StatusEvent::Failed(why, now));
+        let status = status.map_err(|e| illegal(e.to_string()))?;
+        self.set_status(operation.app, &status, Some(operation.id), now)
+    }
+
+    fn announce_request(
+        &mut self,
+        (kind, action): (EventKind, &str),
+        operation: &OperationRecord,
+        body: Value,
+        actor: &Actor,
+        now: Timestamp,
+    ) {
+        let event = NewEvent {
+            kind,
+            body: body.clone(),
+        };
+        self.add_event(&event, Some(operation.app), Some(operation.id), now);
+        let target = operation.id.to_string();
+        let act = Act::request(action, &target, body).of(operation.id);
+        self.add_audit(actor, act, now);
+    }
+}

@@ -1,0 +1,206 @@
+//! What is recorded: plain maps.
+
+use std::collections::BTreeMap;
+
+use proximity_domain::app::Status;
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId};
+use proximity_domain::ports::{PortPair, PortRange};
+use proximity_domain::saga::StepRecord;
+use proximity_domain::time::Timestamp;
+
+use super::MemoryOptions;
+use super::table::Table;
+use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
+use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
+
+/// An app, live or archived.
+#[derive(Debug, Clone)]
+pub(crate) struct App {
+    /// As it was asked for; the node follows the guest.
+    pub(crate) asked: NewApp,
+    pub(crate) status: Status,
+    pub(crate) status_changed_at: Timestamp,
+    pub(crate) url: Option<String>,
+    /// What it holds.
+    pub(crate) ports: Option<PortPair>,
+    pub(crate) created_at: Timestamp,
+    pub(crate) archived: Option<ArchivedApp>,
+}
+
+/// A port that was ever given out.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Port {
+    pub(crate) side: PortSide,
+    pub(crate) use_of: PortUse,
+}
+
+/// Who has it.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum PortUse {
+    Held(AppId),
+    Free {
+        since: Timestamp,
+        rests_until: Option<Timestamp>,
+    },
+}
+
+/// An operation and what is kept beside its record.
+#[derive(Debug, Clone)]
+pub(crate) struct Operation {
+    pub(crate) record: OperationRecord,
+    /// How long the holder of the lease may be silent.
+    pub(crate) lease_ms: i64,
+    /// What the app was before it was asked for, if asking changed it.
+    pub(crate) status_before: Option<Status>,
+    /// How many lines it has said, those included that were left out.
+    pub(crate) lines_said: i64,
+    /// By index.
+    pub(crate) steps: BTreeMap<u32, StepRecord>,
+}
+
+/// An identity row.
+#[derive(Debug, Clone)]
+pub(crate) struct Guest {
+    pub(crate) guest: NativeGuest,
+    pub(crate) recorded_at: Timestamp,
+    pub(crate) gone_at: Option<Timestamp>,
+}
+
+/// What came of a request that may come twice.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptKey {
+    pub(crate) fingerprint: String,
+    pub(crate) resource: String,
+    pub(crate) created_at: Timestamp,
+}
+
+/// One line of an app's log.
+#[derive(Debug, Clone)]
+pub(crate) struct AppLine {
+    pub(crate) app: AppId,
+    pub(crate) line: LogLine,
+}
+
+/// Everything.
+#[derive(Debug)]
+pub(crate) struct State {
+    pub(crate) public: PortRange,
+    pub(crate) internal: PortRange,
+    pub(crate) rest_ms: i64,
+    pub(crate) hosts: Table<HostId, HostRecord>,
+    pub(crate) tokens: Table<TokenId, TokenRecord>,
+    pub(crate) apps: Table<AppId, App>,
+    pub(crate) ports: Table<u16, Port>,
+    pub(crate) operations: Table<OperationId, Operation>,
+    /// The operation of each app that is not final.
+    pub(crate) live: Table<AppId, OperationId>,
+    pub(crate) guests: Table<GuestId, Guest>,
+    /// By account and key.
+    pub(crate) keys: Table<(String, String), KeptKey>,
+    pub(crate) log: Table<i64, AppLine>,
+    pub(crate) events: Table<i64, EventRow>,
+    pub(crate) audit: Table<i64, AuditRow>,
+}
+
+/// What every table can do at the end of a write, whatever is in it.
+trait Undecided {
+    fn keep(&mut self);
+    fn take_back(&mut self);
+}
+
+impl<K: Ord + Clone, V: Clone> Undecided for Table<K, V> {
+    fn keep(&mut self) {
+        Self::keep(self);
+    }
+
+    fn take_back(&mut self) {
+        Self::take_back(self);
+    }
+}
+
+impl State {
+    pub(crate) fn new(options: &MemoryOptions) -> Self {
+        Self {
+            public: options.public,
+            internal: options.internal,
+            rest_ms: options.rest_ms,
+            hosts: Table::default(),
+            tokens: Table::default(),
+            apps: Table::default(),
+            ports: Table::default(),
+            operations: Table::default(),
+            live: Table::default(),
+            guests: Table::default(),
+            keys: Table::default(),
+            log: Table::default(),
+            events: Table::default(),
+            audit: Table::default(),
+        }
+    }
+    /// What was changed stays.
+    pub(crate) fn keep(&mut self) {
+        for table in self.tables() {
+            table.keep();
+        }
+    }
+
+    /// What was changed and not kept is as it was.
+    pub(crate) fn take_back(&mut self) {
+        for table in self.tables() {
+            table.take_back();
+        }
+    }
+
+    /// All tables; one that is forgotten here does not compile.
+    fn tables(&mut self) -> [&mut dyn Undecided; 11] {
+        let Self {
+            public: _,
+            internal: _,
+            rest_ms: _,
+            hosts,
+            tokens,
+            apps,
+            ports,
+            operations,
+            live,
+            guests,
+            keys,
+            log,
+            events,
+            audit,
+        } = self;
+        [
+            hosts, tokens, apps, ports, operations, live, guests, keys, log, events, audit,
+        ]
+    }
+}
+
+impl App {
+    pub(crate) fn is_live(&self) -> bool {
+        self.archived.is_none()
+    }
+
+    /// What is told of it, with the live operation it has.
+    pub(crate) fn record(&self, operation: Option<OperationId>) -> AppRecord {
+        let asked = &self.asked;
+        AppRecord {
+            id: asked.id,
+            owner: asked.owner.clone(),
+            hostname: asked.hostname.clone(),
+            catalog_id: asked.catalog_id.clone(),
+            catalog_version: asked.catalog_version.clone(),
+            host: asked.host,
+            node: asked.node.clone(),
+            status: self.status.clone(),
+            resources: asked.resources,
+            environment: asked.environment.clone(),
+            ports: self.ports,
+            guest_port: asked.guest_port,
+            url: self.url.clone(),
+            operation,
+            created_at: self.created_at,
+            status_changed_at: self.status_changed_at,
+        }
+    }
+}
