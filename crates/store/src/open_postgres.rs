@@ -23,13 +23,14 @@ use crate::store::{Shared, Stopwatch, Store};
 impl Store {
     /// Opens a database on PostgreSQL 15 or later; an empty one is set up, and its key made when it is absent.
     ///
-    /// **Guarantees.** Safe when several processes open at once. Migrations are one transaction each.
+    /// **Guarantees.** The store has the right to be the only one ([`Store::serve_alone`] gives it out) from before its
+    /// first write on: who is refused has changed nothing. Migrations are one transaction each.
     ///
     /// **Assumptions.** The database is for Proximity alone; its user may create tables, functions and triggers. Backups
     /// are the server's: no copy is made before migrating.
     ///
     /// # Errors
-    /// As [`Store::open`], and the connection's.
+    /// [`DatabaseError::InUse`] while another server works on it; else as [`Store::open`], and the connection's.
     pub async fn open_postgres(
         options: PostgresOptions,
         now: Timestamp,
@@ -37,14 +38,24 @@ impl Store {
         let target = postgres::Target::new(&options.url, options.password.as_ref())?;
         let connecting = target.options.connect().await;
         let mut connection = connecting.map_err(DatabaseError::from)?;
-        // Lives as long as this session: others that open the same database wait.
+        let alone = postgres::Alone::take(&target).await?;
+        let alone = alone.ok_or(DatabaseError::InUse)?;
+        // Programs of earlier versions hold this one while they open; it lives as long as this session.
         let lock = "SELECT pg_advisory_lock(7640, 0)::text";
         postgres::run(&mut connection, lock, &[]).await?;
-        postgres::bring_up(&mut connection, MIGRATIONS, now).await?;
-        let (sealer, installation) = settle(&mut connection, &options.key_file, now).await?;
+        let pending = postgres::pending(&mut connection, MIGRATIONS).await?;
+        let known = known(&mut connection, &options.key_file).await?;
+        postgres::bring_up(&mut connection, pending, now).await?;
+        let (sealer, installation) = match known {
+            (sealer, Some(installation)) => (sealer, installation),
+            (sealer, None) => {
+                let installation = found(&mut connection, &sealer, now).await?;
+                (sealer, installation)
+            }
+        };
         let pool = postgres::connect(&target).await?;
         let commits = watch::Sender::new(0);
-        let writer = postgres::Writer::new(pool.clone(), target, commits.clone());
+        let writer = postgres::Writer::new(pool.clone(), target, alone, commits.clone());
         let shared = Shared {
             sealer,
             installation,
@@ -63,25 +74,27 @@ impl Store {
     }
 }
 
-/// The key and the installation it belongs to, both made when the database is new.
-async fn settle(
+/// The key, and the installation it belongs to unless the database is new. Only then is a key made.
+async fn known(
     connection: &mut PgConnection,
     key_file: &Path,
-    now: Timestamp,
-) -> Result<(Sealer, InstallationId), StoreError> {
-    let sql = "SELECT id, key_check FROM installation";
-    let known = first(postgres::run(connection, sql, &[]).await?);
+) -> Result<(Sealer, Option<InstallationId>), StoreError> {
+    let known = if postgres::has_table(connection, "installation").await? {
+        let sql = "SELECT id, key_check FROM installation";
+        first(postgres::run(connection, sql, &[]).await?)
+    } else {
+        None
+    };
     let (path, may_make) = (key_file.to_owned(), known.is_none());
     let key = blocking(move || KeyFile::load(&path, may_make)).await?;
     let sealer = Sealer::new(&key.key);
     let Some(known) = known else {
-        let id = found(connection, &sealer, now).await?;
-        return Ok((sealer, id));
+        return Ok((sealer, None));
     };
     let id: InstallationId = known.parsed("id")?;
     let check = known.text("key_check")?;
     match sealer.unseal(check_place(&id.to_string()), &check) {
-        Ok(text) if text.expose_secret() == KEY_CHECK => Ok((sealer, id)),
+        Ok(text) if text.expose_secret() == KEY_CHECK => Ok((sealer, Some(id))),
         Ok(_) | Err(_) => Err(refused(
             key_file,
             "it belongs to another database; put the right one back from a backup",

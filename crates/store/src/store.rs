@@ -233,7 +233,8 @@ impl Store {
 
     /// The right to work on this database as its only server; `None` while another one does.
     ///
-    /// On a file the lock on the data directory is that right, and nothing more is taken; in memory nobody else is.
+    /// On a file the lock on the data directory is that right, and nothing more is taken; in memory nobody else is. On
+    /// PostgreSQL it was taken when the database was opened, and the first call gives it out.
     ///
     /// # Errors
     /// The database's.
@@ -241,7 +242,7 @@ impl Store {
         match &self.backend {
             Backend::Sql(sql::Writer::Sqlite(_)) | Backend::Memory(_) => Ok(Some(Alone(None))),
             Backend::Sql(sql::Writer::Postgres(writer)) => {
-                let session = postgres::Alone::take(writer.target()).await?;
+                let session = writer.alone().await?;
                 Ok(session.map(|session| Alone(Some(session))))
             }
         }

@@ -59,7 +59,7 @@ fn database(error: &DatabaseError) -> Trouble {
         | DatabaseError::NoTurn { .. }
         | DatabaseError::Closed
         | DatabaseError::Unknown => Trouble::Passing,
-        DatabaseError::NoRow | DatabaseError::Misfit(_) => Trouble::Lasting,
+        DatabaseError::InUse | DatabaseError::NoRow | DatabaseError::Misfit(_) => Trouble::Lasting,
     }
 }
 

@@ -8,7 +8,7 @@
     clippy::panic
 )]
 
-#[path = "support/postgres.rs"]
+#[path = "../../testkit/src/postgres.rs"]
 mod postgres;
 mod suite;
 
@@ -16,8 +16,9 @@ use std::any::Any;
 use std::sync::Arc;
 
 use postgres::Cluster;
+use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
-use proximity_store::{PostgresOptions, Store, StoreError};
+use proximity_store::{DatabaseError, PostgresOptions, Store, StoreError};
 use suite::world::{Make, REST_MS, Shape, World};
 use tokio::sync::Semaphore;
 
@@ -74,23 +75,83 @@ async fn real_postgres_the_contract_holds() {
     assert!(failed.is_empty(), "{failed:?}");
 }
 
+fn in_use(opened: Result<Store, StoreError>) -> bool {
+    matches!(opened, Err(StoreError::Database(DatabaseError::InUse)))
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_postgres_one_server_at_a_time() {
     let cluster = Cluster::start();
     let database = cluster.database().await;
     let open =
         || Store::open_postgres(options(&cluster, &database, Shape::default()), Timestamp(0));
-    let (first, second) = (open().await.unwrap(), open().await.unwrap());
+    let first = open().await.unwrap();
+    assert!(in_use(open().await), "opened, but not asked for alone");
     let mut alone = first.serve_alone().await.unwrap().unwrap();
-    assert!(second.serve_alone().await.unwrap().is_none());
+    assert!(in_use(open().await));
+    assert!(first.serve_alone().await.unwrap().is_none());
     let kill =
         "SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' AND objid = 2";
     cluster.execute(&database, kill).await.unwrap();
     let told = alone.lost().await;
     assert!(matches!(told, StoreError::Database(_)), "{told:?}");
-    assert!(second.serve_alone().await.unwrap().is_some());
-    first.close().await;
+    let second = open().await.unwrap();
+    assert!(first.serve_alone().await.unwrap().is_none());
     second.close().await;
+    let third = open().await.unwrap();
+    first.close().await;
+    third.close().await;
+}
+
+/// Who is refused, because another server is there or for its key, has not brought the schema up, nor made the ports fit its
+/// own ranges, nor made a key.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_who_is_refused_has_changed_nothing() {
+    let cluster = Cluster::start();
+    let database = cluster.database().await;
+    let own = options(&cluster, &database, Shape::default());
+    let first = Store::open_postgres(own.clone(), Timestamp(0))
+        .await
+        .unwrap();
+    // As an older program left it: a newer one would make the last migration again.
+    let forget = "DELETE FROM migrations WHERE version = (SELECT MAX(version) FROM migrations)";
+    assert_eq!(cluster.execute(&database, forget).await.unwrap(), 1);
+    let state = || async {
+        let all = "SELECT 'm' || version AS v FROM migrations \
+             UNION ALL SELECT side || first_port || '-' || last_port FROM port_ranges \
+             UNION ALL SELECT 'u' || first_port || '-' || last_port FROM unused_ports ORDER BY v";
+        cluster.texts(&database, all).await.unwrap()
+    };
+    let before = state().await;
+    assert!(before.len() > 5, "{before:?}");
+    let other = PostgresOptions {
+        public: PortRange {
+            first: 10,
+            last: 20,
+        },
+        key_file: cluster.folder().join("other.key"),
+        ..own
+    };
+    assert!(in_use(
+        Store::open_postgres(other.clone(), Timestamp(1)).await
+    ));
+    assert!(!other.key_file.exists());
+    assert_eq!(state().await, before);
+
+    first.close().await;
+    for text in [None, Some("ab".repeat(32))] {
+        if let Some(text) = text {
+            std::fs::write(&other.key_file, text).unwrap();
+            let owner_only = std::os::unix::fs::PermissionsExt::from_mode(0o600);
+            std::fs::set_permissions(&other.key_file, owner_only).unwrap();
+        }
+        let refused = Store::open_postgres(other.clone(), Timestamp(1)).await;
+        assert!(
+            matches!(refused, Err(StoreError::Key { .. })),
+            "{refused:?}"
+        );
+        assert_eq!(state().await, before);
+    }
 }
 
 /// Guards that SQLite has are there as well, in this dialect.

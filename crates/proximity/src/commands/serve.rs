@@ -11,7 +11,7 @@ use proximity_engine::route_sweep;
 use proximity_engine::worker::Worker;
 use proximity_gateway::client::GatewayClient;
 use proximity_server::{EventLimits, Limits, Metrics, ServerParts, TlsFiles, router};
-use proximity_store::{Alone, PostgresOptions, Store, StoreError, StoreOptions};
+use proximity_store::{Alone, DatabaseError, PostgresOptions, Store, StoreError, StoreOptions};
 use secrecy::SecretString;
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
@@ -110,6 +110,7 @@ async fn open_postgres(settings: &Settings, clock: &dyn Clock) -> Result<Store, 
         rest_ms: REST_MS,
     };
     match Store::open_postgres(options, clock.now()).await {
+        Err(StoreError::Database(DatabaseError::InUse)) => Err(in_use()),
         Err(StoreError::Database(error)) => Err(Failed::config(
             "bad_database",
             format!("the database cannot be used: {error}"),
@@ -121,13 +122,15 @@ async fn open_postgres(settings: &Settings, clock: &dyn Clock) -> Result<Store, 
 
 /// The right to be the only server of this database.
 async fn alone(store: &Store) -> Result<Alone, Failed> {
-    store.serve_alone().await?.ok_or_else(|| {
-        Failed::config(
-            "database_in_use",
-            "another server works on this database",
-            "stop that one, or give this one a database of its own; several servers on one database are not supported yet",
-        )
-    })
+    store.serve_alone().await?.ok_or_else(in_use)
+}
+
+fn in_use() -> Failed {
+    Failed::config(
+        "database_in_use",
+        "another server works on this database",
+        "stop that one, or give this one a database of its own; several servers on one database are not supported yet",
+    )
 }
 
 /// Works as long as this is the only server. Losing that right ends the work as a shutdown does; what is still on its way

@@ -39,6 +39,9 @@ pub enum DatabaseError {
         /// How long was waited, seconds.
         waited_s: u64,
     },
+    /// Another server works on this database; nothing was done.
+    #[error("another server works on this database")]
+    InUse,
     /// The store was closed.
     #[error("the store is closed")]
     Closed,

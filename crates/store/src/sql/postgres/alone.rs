@@ -28,6 +28,13 @@ impl Alone {
         Ok((taken == Some(&Value::Int(1))).then_some(Self(connection)))
     }
 
+    /// Gives the lock back; when this returns, another server can have it.
+    pub(crate) async fn close(self) {
+        if let Err(error) = self.0.close().await {
+            tracing::debug!(%error, "the session that keeps other servers away had ended");
+        }
+    }
+
     /// Returns when the session, and with it the lock, is gone.
     pub(crate) async fn lost(&mut self) -> DatabaseError {
         loop {

@@ -10,26 +10,16 @@ use crate::row::{Columns, each};
 use crate::sql::postgres::statement::run;
 use crate::sql::{DatabaseError, Value};
 
-/// Applies what is missing; the caller holds the opening lock. Each migration is one transaction with its record.
+/// What is missing of `migrations`; nothing is changed.
 ///
 /// # Errors
 /// As for a file: too new, or another text.
-pub(crate) async fn bring_up(
+pub(crate) async fn pending(
     connection: &mut PgConnection,
-    migrations: &[Migration],
-    now: Timestamp,
-) -> Result<(), StoreError> {
+    migrations: &'static [Migration],
+) -> Result<Vec<&'static Migration>, StoreError> {
     let known = migrations.last().map_or(0, |m| m.version);
-    let created = connection.execute(RECORD).await;
-    created.map_err(DatabaseError::from)?;
-    let applied = run(
-        connection,
-        "SELECT version, checksum FROM migrations ORDER BY version",
-        &[],
-    );
-    let applied = each(&applied.await?.rows, |row| {
-        Ok((row.int("version")?, row.text("checksum")?))
-    })?;
+    let applied = applied(connection).await?;
     let found = applied.last().map_or(0, |(version, _)| *version);
     if found > known {
         return Err(StoreError::TooNew { found, known });
@@ -41,7 +31,42 @@ pub(crate) async fn bring_up(
             return Err(changed(*version));
         }
     }
-    for migration in migrations.iter().filter(|m| m.version > found) {
+    Ok(migrations.iter().filter(|m| m.version > found).collect())
+}
+
+/// Versions and checksums, in order; none for an empty database.
+async fn applied(connection: &mut PgConnection) -> Result<Vec<(i64, String)>, StoreError> {
+    if !has_table(connection, "migrations").await? {
+        return Ok(Vec::new());
+    }
+    let sql = "SELECT version, checksum FROM migrations ORDER BY version";
+    let applied = run(connection, sql, &[]).await?;
+    each(&applied.rows, |row| {
+        Ok((row.int("version")?, row.text("checksum")?))
+    })
+}
+
+pub(crate) async fn has_table(
+    connection: &mut PgConnection,
+    name: &'static str,
+) -> Result<bool, StoreError> {
+    let sql = "SELECT to_regclass($1)::text AS name";
+    let found = run(connection, sql, &[Value::from(name)]).await?;
+    let row = found.rows.first().ok_or(DatabaseError::NoRow)?;
+    Ok(row.text_opt("name")?.is_some())
+}
+
+/// Applies them; the caller is alone. Each migration is one transaction with its record.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn bring_up(
+    connection: &mut PgConnection,
+    pending: Vec<&Migration>,
+    now: Timestamp,
+) -> Result<(), DatabaseError> {
+    connection.execute(RECORD).await?;
+    for migration in pending {
         apply(connection, migration, now).await?;
         tracing::info!(version = migration.version, "migrated the database");
     }

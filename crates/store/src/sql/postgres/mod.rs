@@ -10,6 +10,6 @@ mod statement;
 pub(crate) use alone::Alone;
 pub(crate) use connect::{Target, connect};
 use journal::Sequencer;
-pub(crate) use migrate::bring_up;
+pub(crate) use migrate::{bring_up, has_table, pending};
 pub(crate) use pool::{Readers, Tx, Writer};
 pub(crate) use statement::run;

@@ -9,10 +9,10 @@ use std::time::Duration;
 
 use sqlx::Transaction;
 use sqlx::postgres::{PgPool, Postgres};
-use tokio::sync::{Notify, watch};
+use tokio::sync::{Mutex, Notify, watch};
 
 use crate::error::StoreError;
-use crate::sql::postgres::{Sequencer, Target, statement};
+use crate::sql::postgres::{Alone, Sequencer, Target, statement};
 use crate::sql::query::Answer;
 use crate::sql::{self, DatabaseError, Value};
 
@@ -69,25 +69,37 @@ impl Readers {
 pub(crate) struct Writer {
     pool: PgPool,
     target: Arc<Target>,
+    /// The right to be the only server, until it is given out.
+    alone: Arc<Mutex<Option<Alone>>>,
     /// Rung after each commit: there may be something to number.
     committed: Arc<Notify>,
     sequencer: Sequencer,
 }
 
 impl Writer {
-    pub(crate) fn new(pool: PgPool, target: Target, numbered: watch::Sender<u64>) -> Self {
+    pub(crate) fn new(
+        pool: PgPool,
+        target: Target,
+        alone: Alone,
+        numbered: watch::Sender<u64>,
+    ) -> Self {
         let committed = Arc::new(Notify::new());
         let sequencer = Sequencer::start(pool.clone(), Arc::clone(&committed), numbered);
         Self {
             pool,
             target: Arc::new(target),
+            alone: Arc::new(Mutex::new(Some(alone))),
             committed,
             sequencer,
         }
     }
 
-    pub(crate) fn target(&self) -> &Target {
-        &self.target
+    /// The right taken when the database was opened; when that was given out, another one, if there is one.
+    pub(crate) async fn alone(&self) -> Result<Option<Alone>, DatabaseError> {
+        match self.alone.lock().await.take() {
+            Some(taken) => Ok(Some(taken)),
+            None => Alone::take(&self.target).await,
+        }
     }
 
     pub(crate) async fn number(&self) -> Result<(), DatabaseError> {
@@ -179,6 +191,9 @@ impl Writer {
 
     pub(crate) async fn close(&self) {
         self.pool.close().await;
+        if let Some(alone) = self.alone.lock().await.take() {
+            alone.close().await;
+        }
     }
 }
 

@@ -1,4 +1,8 @@
 //! A real PostgreSQL for one test process: Debian's, in a directory of its own, ended with the test.
+//!
+//! Tests that start one are named `real_postgres_…`; where it is not installed they are counted as skipped. The store's
+//! own tests have this file as a module of theirs.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 use std::io::{BufRead, BufReader};
 use std::os::unix::fs::PermissionsExt;
@@ -7,6 +11,7 @@ use std::process::{Child, Command, Stdio};
 use std::sync::atomic::{AtomicU32, Ordering};
 
 use secrecy::SecretString;
+use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Connection, Executor};
 use tempfile::TempDir;
 
@@ -14,6 +19,7 @@ use tempfile::TempDir;
 const PLACE: &str = "/usr/lib/postgresql";
 
 /// A running server; each test makes databases of its own in it.
+#[derive(Debug)]
 pub struct Cluster {
     server: Child,
     made: AtomicU32,
@@ -21,6 +27,11 @@ pub struct Cluster {
 }
 
 impl Cluster {
+    /// A server that listens on a socket in its folder.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    #[must_use]
     pub fn start() -> Self {
         let programs = programs().unwrap_or_else(|| {
             panic!(
@@ -87,21 +98,29 @@ impl Cluster {
         }
     }
 
-    fn socket(&self) -> PathBuf {
+    /// The folder of its socket.
+    #[must_use]
+    pub fn socket(&self) -> PathBuf {
         self.folder.path().join("data")
     }
 
     /// Where a key file can be.
+    #[must_use]
     pub fn folder(&self) -> &Path {
         self.folder.path()
     }
 
+    /// The URL of a database in it.
+    #[must_use]
     pub fn url(&self, database: &str) -> SecretString {
         let socket = self.socket().display().to_string().replace('/', "%2F");
         SecretString::from(format!("postgres://proximity@{socket}/{database}"))
     }
 
     /// A new, empty database; gives its name.
+    ///
+    /// # Panics
+    /// When the server cannot make it.
     pub async fn database(&self) -> String {
         let name = format!("test_{}", self.made.fetch_add(1, Ordering::Relaxed));
         self.execute("postgres", &format!("CREATE DATABASE {name}"))
@@ -111,17 +130,35 @@ impl Cluster {
     }
 
     /// Runs a statement as the database's owner.
+    ///
+    /// # Errors
+    /// The server's.
     pub async fn execute(&self, database: &str, sql: &str) -> Result<u64, sqlx::Error> {
+        let mut connection = self.connect(database).await?;
+        let sql = sqlx::AssertSqlSafe(sql.to_owned());
+        let done = connection.execute(sql).await?;
+        connection.close().await?;
+        Ok(done.rows_affected())
+    }
+
+    /// The first column of every row, which is text.
+    ///
+    /// # Errors
+    /// The server's.
+    pub async fn texts(&self, database: &str, sql: &str) -> Result<Vec<String>, sqlx::Error> {
+        let mut connection = self.connect(database).await?;
+        let query = sqlx::query_scalar(sqlx::AssertSqlSafe(sql.to_owned()));
+        let found = query.fetch_all(&mut connection).await?;
+        connection.close().await?;
+        Ok(found)
+    }
+
+    async fn connect(&self, database: &str) -> Result<PgConnection, sqlx::Error> {
         let options = sqlx::postgres::PgConnectOptions::new_without_pgpass()
             .socket(self.socket())
             .username("proximity")
             .database(database);
-        let mut connection = options.connect().await?;
-        let done = connection
-            .execute(sqlx::AssertSqlSafe(sql.to_owned()))
-            .await?;
-        connection.close().await?;
-        Ok(done.rows_affected())
+        options.connect().await
     }
 }
 
