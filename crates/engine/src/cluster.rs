@@ -24,6 +24,7 @@ use tokio::sync::Mutex;
 
 use crate::error::EngineError;
 use crate::seams::{Connect, Connection};
+use crate::vmids::InChoice;
 
 /// One cluster.
 #[derive(Debug)]
@@ -34,6 +35,7 @@ pub(crate) struct Cluster {
     read: ReadClient,
     watcher: TaskWatcher,
     guest_access: Option<Arc<dyn GuestAccess>>,
+    vmids: InChoice,
 }
 
 impl Cluster {
@@ -59,11 +61,17 @@ impl Cluster {
             read,
             watcher,
             guest_access: connection.guest_access,
+            vmids: InChoice::default(),
         })
     }
 
     pub(crate) fn label(&self) -> &str {
         self.host.label.as_str()
+    }
+
+    /// The numbers that operations of this process are about to commit.
+    pub(crate) fn vmids(&self) -> &InChoice {
+        &self.vmids
     }
 
     pub(crate) fn host(&self) -> &HostRecord {

@@ -13,5 +13,6 @@ pub mod route_sweep;
 pub mod saga;
 pub mod sagas;
 pub mod seams;
+mod vmids;
 mod whereabouts;
 pub mod worker;

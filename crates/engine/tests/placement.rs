@@ -15,10 +15,16 @@ use proximity_testkit::world::{TestWorld, WorldParts};
 const NODES: [&str; 3] = ["pve1", "pve2", "pve3"];
 
 async fn world_of(clusters: Vec<Pve>) -> TestWorld {
+    let per_host = EngineLimits::default().operations_per_host;
+    world_with(clusters, per_host).await
+}
+
+async fn world_with(clusters: Vec<Pve>, operations_per_host: usize) -> TestWorld {
     TestWorld::start_of(WorldParts {
         clusters,
         limits: EngineLimits {
-            operations: 16,
+            operations: operations_per_host.max(16),
+            operations_per_host,
             ..EngineLimits::default()
         },
         pairs: 60,
@@ -57,11 +63,11 @@ fn excluding(nodes: &[&str]) -> ChangeHost {
     }
 }
 
-/// Fifty requests at the same moment: each sees what the others were promised, so they spread; all run, with numbers and
-/// ports of their own.
+/// Fifty requests at the same moment, all of them at work at once: each sees what the others were promised, so they spread;
+/// all run, with numbers and ports of their own.
 #[tokio::test]
 async fn fifty_parallel_deploys_spread_over_three_nodes() {
-    let w = three_nodes().await;
+    let w = world_with(vec![Pve::cluster(0, &NODES, Access::Full)], 50).await;
     let asked = (0..50).map(|n| ask(&w, with_memory(&format!("web-{n}"), 256)));
     let apps = futures::future::join_all(asked).await;
     let mut per_node: BTreeMap<String, usize> = BTreeMap::new();

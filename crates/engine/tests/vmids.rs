@@ -293,3 +293,44 @@ async fn many_deploys_at_once_get_different_numbers_of_one_range() {
     );
     assert_sound(&w).await;
 }
+
+/// Many deploys of one engine ask for a number in the same moment, and PVE names the same one to all of them: each gets one
+/// of its own without losing a turn to another.
+#[tokio::test]
+async fn deploys_of_one_engine_do_not_take_numbers_from_each_other() {
+    let pve = Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full);
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![pve.clone()],
+        limits: EngineLimits {
+            operations: 30,
+            operations_per_host: 30,
+            ..EngineLimits::default()
+        },
+        pairs: 40,
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    let go_on = pve.hold(Method::Get, "/nextid");
+    let mut apps = Vec::new();
+    for n in 0..30 {
+        apps.push(ask(&w, &format!("web{n}")).await);
+    }
+    w.until(async || {
+        let live = w.store.claimable().await.unwrap();
+        live.len() == 30 && live.iter().all(|row| row.lease.is_some())
+    })
+    .await
+    .unwrap();
+    go_on.send(true).unwrap();
+    let mut numbers = Vec::new();
+    for app in &apps {
+        let op = w.settled(app.operation.unwrap()).await.unwrap();
+        assert_eq!(op.state, OperationState::Succeeded);
+        assert_eq!(warnings(&w, app).await, Vec::<String>::new());
+        numbers.extend(held(&w, app).await);
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, (100..130).collect::<Vec<u32>>());
+    assert_sound(&w).await;
+}

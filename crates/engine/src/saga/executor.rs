@@ -14,7 +14,7 @@ use serde_json::Value;
 use super::context::Cx;
 use super::step::{Done, Halt, Row, Saga, StepError, StepResult};
 
-/// How often an intent is chosen anew because another operation took the same VMID in the meantime.
+/// How often an intent is chosen anew because an operation of another process took the same VMID in the meantime.
 const INTENT_ATTEMPTS: u32 = 8;
 /// How long to wait while the store cannot be used, e.g. for want of space.
 const TROUBLE_PAUSE_MS: u64 = 1_000;
@@ -111,11 +111,13 @@ async fn begin(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
     cx.enter(index, row.name);
     cx.cuts.begin(row.cancellable);
     cx.crash_point("before_intent");
-    for attempt in 1..=INTENT_ATTEMPTS {
+    for _ in 0..INTENT_ATTEMPTS {
         let intent = match cx.until_cut(row.action.intend(cx)).await {
             Ok(intent) => intent,
             Err(e) => return did_not_work(cx, None, e).await,
         };
+        // Let go of when the commit is known.
+        let _chosen = intent.chosen;
         let mut effects = intent.effects;
         effects.percent = Some(row.percent);
         if !row.log.is_empty() {
@@ -133,11 +135,20 @@ async fn begin(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
                 cx.reload().await?;
                 return run(cx, index, row).await;
             }
-            Err(StoreError::Exists { .. }) if attempt < INTENT_ATTEMPTS => {}
+            Err(StoreError::Exists { .. }) => {}
             Err(e) => return Err(e.into()),
         }
     }
-    Ok(())
+    did_not_work(cx, None, StepError::Transient(crowded())).await
+}
+
+/// Whatever number was chosen, somebody else's operation had reserved it by the time it was to be committed.
+pub(crate) fn crowded() -> Failure {
+    Failure::new(
+        "vmid_taken",
+        "other operations reserved every number that was chosen",
+        "retry when fewer deploys are under way",
+    )
 }
 
 /// Acts on a committed intent and records what was read back.

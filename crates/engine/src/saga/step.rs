@@ -9,6 +9,7 @@ use serde::Serialize;
 use serde_json::Value;
 
 use super::context::Cx;
+use crate::vmids::Chosen;
 
 /// One row of a step table.
 pub(crate) struct Row {
@@ -77,6 +78,8 @@ pub(crate) struct Intent {
     pub(crate) value: Value,
     /// Committed in the same transaction.
     pub(crate) effects: Effects,
+    /// A VMID that is kept from this process's other operations until the intent is committed.
+    pub(crate) chosen: Option<Chosen>,
 }
 
 impl Intent {
@@ -84,6 +87,7 @@ impl Intent {
         Self {
             value: Value::Null,
             effects: Effects::default(),
+            chosen: None,
         }
     }
 }

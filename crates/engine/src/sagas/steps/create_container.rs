@@ -19,7 +19,7 @@ use serde_json::{Value, json};
 use super::destroy::remove_guest;
 use super::reserve_vmid::{choose_vmid, new_guest};
 use crate::saga::{
-    Cx, Done, Intent, Look, StepAction, StepError, StepResult, absent_everywhere, confirm,
+    Cx, Done, Intent, Look, StepAction, StepError, StepResult, absent_everywhere, confirm, crowded,
 };
 
 const DOING: &str = "creating the container";
@@ -45,7 +45,7 @@ impl StepAction for CreateContainer {
         let template = crate::commands::find_template(cx).await?;
         Ok(Intent {
             value: json!({ "ostemplate": template, "taken": [] }),
-            effects: Effects::default(),
+            ..Intent::none()
         })
     }
 
@@ -185,7 +185,8 @@ async fn reserve(cx: &Cx, intent: &Value, taken: &[Vmid], effects: &Effects) -> 
         )));
     }
     for _ in 0..RESERVATIONS {
-        let guest = new_guest(cx, choose_vmid(cx, taken).await?);
+        let chosen = choose_vmid(cx, taken).await?;
+        let guest = new_guest(cx, chosen.vmid());
         let next =
             json!({ "ostemplate": intent["ostemplate"], "taken": taken, "vmid": guest.place.vmid });
         let mut effects = effects.clone();
@@ -210,17 +211,13 @@ async fn reserve(cx: &Cx, intent: &Value, taken: &[Vmid], effects: &Effects) -> 
             Err(e) => return Err(e.into()),
         }
     }
-    Err(StepError::Transient(Failure::new(
-        "vmid_taken",
-        "other operations reserved every number that was chosen",
-        "retry when fewer deploys are under way",
-    )))
+    Err(StepError::Transient(crowded()))
 }
 
 /// What a recovery would do that trusts neither the record nor a look: figure R1 must see it.
 #[cfg(feature = "crash-points")]
 async fn create_once_more(cx: &Cx, mut guest: NativeGuest, intent: &Value) -> StepResult<Done> {
-    let vmid = choose_vmid(cx, &[]).await?;
+    let vmid = choose_vmid(cx, &[]).await?.vmid();
     guest.identity.vmid = vmid;
     guest.place.vmid = vmid;
     cx.create_lxc(&guest.place, request(cx, &guest, intent)?)

@@ -14,6 +14,7 @@ use proximity_store::effects::{Effects, GuestChange};
 use serde_json::{Value, json};
 
 use crate::saga::{Cx, Done, Intent, StepAction, StepError, StepResult, pve_failure};
+use crate::vmids::Chosen;
 
 /// How many ids are tried upwards from PVE's lowest free one, or asked about in a range.
 const CANDIDATES: u32 = 1_000;
@@ -23,17 +24,21 @@ pub(crate) struct ReserveVmid;
 #[async_trait]
 impl StepAction for ReserveVmid {
     async fn intend(&self, cx: &Cx) -> StepResult<Intent> {
-        let vmid = choose_vmid(cx, &[]).await?;
-        let guest = new_guest(cx, vmid);
+        let chosen = choose_vmid(cx, &[]).await?;
+        let guest = new_guest(cx, chosen.vmid());
         let value = json!({
-            "guest": guest.id, "vmid": vmid, "node": guest.place.node, "mac": guest.identity.net0_mac,
+            "guest": guest.id, "vmid": chosen.vmid(), "node": guest.place.node, "mac": guest.identity.net0_mac,
             "mark": guest.identity.mark.to_string(),
         });
         let effects = Effects {
             guests: vec![GuestChange::Insert(guest)],
             ..Effects::default()
         };
-        Ok(Intent { value, effects })
+        Ok(Intent {
+            value,
+            effects,
+            chosen: Some(chosen),
+        })
     }
 
     /// The reservation is the committed identity row itself.
@@ -83,19 +88,29 @@ pub(super) fn new_guest(cx: &Cx, vmid: Vmid) -> NativeGuest {
 }
 
 /// A VMID that is free now, that no guest of ours on this cluster has reserved, and that is not among `avoid`: the lowest of
-/// the host's range, or of PVE's own if it has none. Only the create call makes it ours.
-pub(super) async fn choose_vmid(cx: &Cx, avoid: &[Vmid]) -> StepResult<Vmid> {
-    let held: HashSet<Vmid> = cx
-        .store()
-        .host_guests(cx.app.host)
-        .await?
-        .into_iter()
-        .map(|g| g.identity.vmid)
-        .collect();
+/// the host's range, or of PVE's own if it has none. No other operation of this process is given it until the answer is
+/// dropped, which is to be after it was committed. Only the create call makes it ours.
+pub(super) async fn choose_vmid(cx: &Cx, avoid: &[Vmid]) -> StepResult<Chosen> {
+    let held = held(cx).await?;
     match cx.cluster.host().placement.vmids {
         Some(range) => from_range(cx, range, &held, avoid).await,
         None => from_pve(cx, &held, avoid).await,
     }
+}
+
+/// What our record says is taken.
+async fn held(cx: &Cx) -> StepResult<HashSet<Vmid>> {
+    let guests = cx.store().host_guests(cx.app.host).await?;
+    Ok(guests.into_iter().map(|g| g.identity.vmid).collect())
+}
+
+/// The candidate for us alone, unless another operation is about to commit it, or did since the record was read.
+async fn for_us(cx: &Cx, candidate: Vmid) -> StepResult<Option<Chosen>> {
+    let Some(chosen) = cx.cluster.vmids().choose(candidate) else {
+        return Ok(None);
+    };
+    // Whoever had chosen it before has committed it, or given it up: the record tells.
+    Ok((!held(cx).await?.contains(&candidate)).then_some(chosen))
 }
 
 async fn from_range(
@@ -103,7 +118,7 @@ async fn from_range(
     range: VmidRange,
     held: &HashSet<Vmid>,
     avoid: &[Vmid],
-) -> StepResult<Vmid> {
+) -> StepResult<Chosen> {
     let read = cx.cluster.read();
     let rows = read.resources_vm().await;
     let rows = rows.map_err(|e| pve_failure("listing the guests", &e))?;
@@ -115,11 +130,15 @@ async fn from_range(
         let Some(candidate) = range.lowest_free(&out) else {
             break;
         };
-        match read.next_id(Some(candidate)).await {
-            Ok(free) => return Ok(free),
-            Err(e) if e.is_vmid_taken() => used.insert(candidate),
-            Err(e) => return Err(pve_failure("asking PVE for a free VMID", &e)),
+        used.insert(candidate);
+        let Some(chosen) = for_us(cx, candidate).await? else {
+            continue;
         };
+        match read.next_id(Some(candidate)).await {
+            Ok(_) => return Ok(chosen),
+            Err(e) if e.is_vmid_taken() => {}
+            Err(e) => return Err(pve_failure("asking PVE for a free VMID", &e)),
+        }
     }
     // The number that was just lost to somebody else is still on our record, but not ours.
     let ours: HashSet<Vmid> = held
@@ -142,7 +161,7 @@ async fn from_range(
     )))
 }
 
-async fn from_pve(cx: &Cx, held: &HashSet<Vmid>, avoid: &[Vmid]) -> StepResult<Vmid> {
+async fn from_pve(cx: &Cx, held: &HashSet<Vmid>, avoid: &[Vmid]) -> StepResult<Chosen> {
     let read = cx.cluster.read();
     let lowest = read
         .next_id(None)
@@ -155,12 +174,15 @@ async fn from_pve(cx: &Cx, held: &HashSet<Vmid>, avoid: &[Vmid]) -> StepResult<V
         if held.contains(&candidate) || avoid.contains(&candidate) {
             continue;
         }
+        let Some(chosen) = for_us(cx, candidate).await? else {
+            continue;
+        };
         if candidate == lowest {
-            return Ok(candidate);
+            return Ok(chosen);
         }
         // Above PVE's answer: ask whether this very id is free.
         match read.next_id(Some(candidate)).await {
-            Ok(free) => return Ok(free),
+            Ok(_) => return Ok(chosen),
             Err(e) if e.is_vmid_taken() => {}
             Err(e) => return Err(pve_failure("asking PVE for a free VMID", &e)),
         }

@@ -23,7 +23,7 @@ impl StepAction for Unprotect {
         };
         Ok(Intent {
             value: json!({ "was_protected": was }),
-            effects: Effects::default(),
+            ..Intent::none()
         })
     }
 
