@@ -197,10 +197,11 @@ fn not_found(id: HostId) -> StoreError {
     StoreError::NotFound { what: "host", id }
 }
 
-/// Refuses a second entry with the same label or for the same cluster.
+/// Refuses a second entry with the same label or for the same cluster; where both are there, by the cluster.
 async fn refuse_twins(tx: &mut Tx, host: &HostRecord) -> Result<(), StoreError> {
     let twin = query(
-        "SELECT label, cluster_key FROM hosts WHERE id <> $1 AND (label = $2 OR cluster_key = $3)",
+        "SELECT label, cluster_key FROM hosts WHERE id <> $1 AND (label = $2 OR cluster_key = $3) \
+         ORDER BY CASE WHEN cluster_key = $3 THEN 0 ELSE 1 END LIMIT 1",
     )
     .bind(host.id.to_string())
     .bind(host.label.as_str())

@@ -223,7 +223,6 @@ impl State {
             kind: EventKind::AppStatusChanged,
             body: json!({"from": from, "to": to, "problem": problem}),
         };
-        let operation = operation.or_else(|| self.live.get(&id).copied());
         self.add_event(&event, Some(id), operation, now);
         Ok(())
     }

@@ -67,6 +67,22 @@ pub async fn second_of_a_cluster_is_refused(make: &impl Make) {
         panic!("{refused:?}");
     };
     assert!(id.contains("lab"), "the entry that is there is named: {id}");
+    // Where one entry has the label and another one is the cluster, the cluster counts, whichever came first.
+    let other = world.host_record("other");
+    let added = world.store.add_host(other, &world.actor, world.at());
+    added.await.unwrap();
+    for (label, cluster) in [("lab", "other"), ("other", "lab")] {
+        let mut twin_of_both = world.host_record(label);
+        twin_of_both.cluster_key = format!("cluster:{cluster}:pve1");
+        let refused = world
+            .store
+            .add_host(twin_of_both, &world.actor, world.at())
+            .await;
+        let Err(StoreError::Exists { id, .. }) = refused else {
+            panic!("{refused:?}");
+        };
+        assert_eq!(id, format!("{cluster} (cluster:{cluster}:pve1)"));
+    }
     let mut same_id = world.host_record("third");
     same_id.id = world.host;
     let refused = world
@@ -77,7 +93,7 @@ pub async fn second_of_a_cluster_is_refused(make: &impl Make) {
         matches!(refused, Err(StoreError::Exists { .. })),
         "{refused:?}"
     );
-    assert_eq!(world.store.hosts().await.unwrap().len(), 1);
+    assert_eq!(world.store.hosts().await.unwrap().len(), 2);
 }
 
 pub async fn are_replaced_whole(make: &impl Make) {

@@ -1,0 +1,106 @@
+//! Everything that can be read.
+
+use proximity_domain::ids::{AppId, HostId, OperationId};
+use proximity_domain::time::Timestamp;
+use proximity_store::StoreError;
+use proximity_store::records::HostRecord;
+use proximity_store::views::{AppFilter, OperationFilter};
+use secrecy::ExposeSecret;
+
+use super::pair::{Pair, both};
+use super::people::{key_of, secret_of};
+
+/// What was ever made, to ask for.
+#[derive(Debug, Default)]
+pub struct Known {
+    pub hosts: Vec<HostId>,
+    pub apps: Vec<AppId>,
+    pub operations: Vec<OperationId>,
+}
+
+/// The whole readable state of both, compared.
+pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
+    at_what_is_live(pair).await;
+    at_hosts(pair, known, now).await;
+    at_apps(pair, known).await;
+    at_operations(pair, known).await;
+    both!(pair, store => store.events(0, 1000)).unwrap();
+    both!(pair, store => store.newest_event()).unwrap();
+    both!(pair, store => store.audit(1000, 0)).unwrap();
+    let wrong = both!(pair, store => store.invariants()).unwrap();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+}
+
+/// The part that changes most, looked at after every call.
+pub async fn at_what_is_live(pair: &Pair) {
+    both!(pair, store => store.apps(AppFilter::default())).unwrap();
+    both!(pair, store => store.live_operations()).unwrap();
+    both!(pair, store => store.claimable()).unwrap();
+    both!(pair, store => store.ports()).unwrap();
+}
+
+async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
+    let hosts = both!(pair, store => store.hosts()).unwrap();
+    for label in hosts.iter().map(|host| host.label.to_string()) {
+        both!(pair, store => store.host_by_label(&label)).unwrap();
+    }
+    for id in &known.hosts {
+        both!(pair, store => store.host(*id)).unwrap();
+        both!(pair, store => store.host_guests(*id)).unwrap();
+    }
+    let secrets = |hosts: Result<Vec<HostRecord>, StoreError>| {
+        let secrets = |host: &HostRecord| {
+            let ssh = host.ssh.as_ref();
+            let key = ssh.map(|ssh| ssh.private_key.expose_secret().to_owned());
+            (host.token_secret.expose_secret().to_owned(), key)
+        };
+        hosts.unwrap().iter().map(secrets).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        secrets(pair.sqlite.hosts().await),
+        secrets(pair.memory.hosts().await)
+    );
+    both!(pair, store => store.tokens()).unwrap();
+    for n in 0..4 {
+        both!(pair, store => store.token_by_hash(&secret_of(n))).unwrap();
+        let key = key_of(n);
+        // Refused where the key was used for another request.
+        let _ = both!(pair, store => store.request("admin", &key, now));
+    }
+}
+
+async fn at_apps(pair: &Pair, known: &Known) {
+    both!(pair, store => store.app_counts(None)).unwrap();
+    both!(pair, store => store.app_counts(Some("someone"))).unwrap();
+    for id in &known.apps {
+        both!(pair, store => store.app(*id)).unwrap();
+        both!(pair, store => store.archived_app(*id)).unwrap();
+        both!(pair, store => store.native_guests(*id)).unwrap();
+        both!(pair, store => store.log(*id, 0, 1000)).unwrap();
+        both!(pair, store => store.log_tail(*id, 3)).unwrap();
+        let left = both!(pair, store => store.app_environment(*id));
+        if let Ok(left) = left {
+            let right = pair.sqlite.app_environment(*id).await.unwrap();
+            assert_eq!(left.expose_secret(), right.expose_secret());
+        }
+    }
+    for n in 0..5 {
+        let name = format!("app-{n}");
+        both!(pair, store => store.app_by_hostname(&name)).unwrap();
+    }
+}
+
+async fn at_operations(pair: &Pair, known: &Known) {
+    let filter = OperationFilter {
+        limit: OperationFilter::MAX_LIMIT,
+        ..Default::default()
+    };
+    both!(pair, store => store.operations(filter.clone())).unwrap();
+    for id in &known.operations {
+        both!(pair, store => store.operation(*id)).unwrap();
+        both!(pair, store => store.steps(*id)).unwrap();
+        for step in 0..3 {
+            both!(pair, store => store.mutations(*id, step)).unwrap();
+        }
+    }
+}

@@ -1,0 +1,345 @@
+//! What people ask for, and what is read with arguments.
+
+use proximity_domain::app::{Status, StatusLabel};
+use proximity_domain::create::Resources;
+use proximity_domain::event::EventKind;
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId, Vmid};
+use proximity_domain::operation::OperationKind;
+use proximity_domain::vmids::VmidRange;
+use proximity_store::effects::NewEvent;
+use proximity_store::records::{
+    Endpoint, HostPlacement, HostRecord, NewApp, NewOperation, RequestKey, SshAccess, TlsTrust,
+    TokenRecord,
+};
+use proximity_store::views::{AppFilter, OperationFilter};
+use serde_json::json;
+use uuid::Uuid;
+
+use super::calls::Call;
+use super::pair::both;
+use super::play::{Play, Told, pick};
+
+/// One of four keys; sometimes of another request.
+pub fn key_of(n: u8) -> RequestKey {
+    let fingerprint = if n >= 200 { "other" } else { "same" };
+    RequestKey {
+        key: format!("key-{}", n % 4),
+        fingerprint: fingerprint.to_owned(),
+    }
+}
+
+pub fn secret_of(n: u8) -> [u8; 32] {
+    [n % 4; 32]
+}
+
+/// An event with the fields of its kind.
+pub fn event(kind: EventKind, n: u8) -> NewEvent {
+    let fields = kind.spec().fields.iter();
+    let body = fields.map(|field| ((*field).to_owned(), json!(n)));
+    NewEvent {
+        kind,
+        body: body.collect(),
+    }
+}
+
+fn owner(n: u8) -> String {
+    let owner = if n.is_multiple_of(3) {
+        "someone"
+    } else {
+        "admin"
+    };
+    owner.to_owned()
+}
+
+impl Play {
+    /// `None` if this is nothing that people do.
+    pub async fn people(&mut self, call: &Call) -> Option<Told> {
+        let (actor, at) = (self.actor(), self.at());
+        let refused = match *call {
+            Call::AddHost { .. } | Call::ChangeHost { .. } | Call::RemoveHost(_) => {
+                return Some(self.hosts(call).await);
+            }
+            Call::Create { name, host, key } => return Some(self.create(name, host, key).await),
+            Call::Enqueue { .. } => return Some(self.enqueue(call).await),
+            Call::Cancel(_) | Call::Retry(_) | Call::Abandon(_) => {
+                return Some(self.of_operation(call).await);
+            }
+            Call::GuestMoved { app, node } => return Some(self.guest_moved(app, node).await),
+            Call::AddToken(n) => {
+                let id = if n.is_multiple_of(8) {
+                    Uuid::nil()
+                } else {
+                    self.id()
+                };
+                let token = TokenRecord {
+                    id: TokenId(id),
+                    account: owner(n),
+                    scopes: vec!["*".to_owned()],
+                    secret_sha256: secret_of(n),
+                    created_at: at,
+                };
+                both!(self.pair, store => store.add_token(token.clone(), &actor, at)).is_err()
+            }
+            Call::Remember(n) => {
+                let (key, resource) = (key_of(n), Uuid::from_u128(n.into()).to_string());
+                both!(self.pair, store => store.remember_request(&key, &resource, &actor, at))
+                    .is_err()
+            }
+            Call::EndPortRest(n) => {
+                let port = n.map(|n| 10 + u16::from(n % 8));
+                both!(self.pair, store => store.end_port_rest(port, &actor, at)).is_err()
+            }
+            Call::ListApps { .. } | Call::ListOperations { .. } | Call::Journals { .. } => {
+                self.list(call).await
+            }
+            _ => return None,
+        };
+        Some(Some(refused))
+    }
+
+    fn host_record(&self, id: HostId, n: u8) -> HostRecord {
+        let name = |n: &str| n.parse().unwrap();
+        let vmid = |n: u32| Vmid::try_from(n).unwrap();
+        let ssh = SshAccess {
+            user: "root".to_owned(),
+            private_key: format!("private-{n}").into(),
+            public_key: "ssh-ed25519 AAAA".to_owned(),
+            nodes: Vec::new(),
+        };
+        HostRecord {
+            id,
+            label: format!("lab{}", n % 3).parse().unwrap(),
+            cluster_key: format!("cluster-{}", n / 3 % 3),
+            endpoints: vec![Endpoint {
+                url: format!("https://192.0.2.{n}:8006"),
+                node: n.is_multiple_of(2).then(|| name("pve1")),
+                trust: TlsTrust::System,
+            }],
+            token_id: "root@pam!proximity".to_owned(),
+            token_secret: format!("secret-{n}").into(),
+            ssh: n.is_multiple_of(2).then_some(ssh),
+            pool: n.is_multiple_of(3).then(|| "pool".parse().unwrap()),
+            storage: "local".parse().unwrap(),
+            template_storage: "local".parse().unwrap(),
+            bridge: "vmbr0".parse().unwrap(),
+            placement: HostPlacement {
+                vmids: VmidRange::new(vmid(u32::from(n) + 100), vmid(1000)).ok(),
+                excluded_nodes: vec![name("pve2")],
+            },
+            known_nodes: vec![name("pve1"), name("pve2")],
+            pve_version: format!("9.{n}"),
+            created_at: self.at(),
+        }
+    }
+
+    async fn hosts(&mut self, call: &Call) -> Told {
+        let (actor, at) = (self.actor(), self.at());
+        let refused = match *call {
+            Call::AddHost { host, key } => {
+                let known = if host >= 240 { self.host(host) } else { None };
+                let id = known.unwrap_or(HostId(self.id()));
+                let (record, key) = (self.host_record(id, host), key.map(key_of));
+                let added = both!(self.pair, store =>
+                    store.add_host_once(record.clone(), key.clone(), &actor, at));
+                if added.is_ok() && known.is_none() {
+                    self.known.hosts.push(id);
+                }
+                added.is_err()
+            }
+            Call::ChangeHost { host, to } => {
+                let record = self.host_record(self.host(host)?, to);
+                let kinds = [
+                    EventKind::HostUpdated,
+                    EventKind::HostLearned,
+                    EventKind::HostNodeForgotten,
+                ];
+                let kind = kinds[usize::from(host) % kinds.len()];
+                both!(self.pair, store =>
+                    store.change_host(record.clone(), kind, "host.change", &actor, at))
+                .is_err()
+            }
+            Call::RemoveHost(n) => {
+                let id = self.host(n)?;
+                both!(self.pair, store => store.remove_host(id, &actor, at)).is_err()
+            }
+            _ => unreachable!("only host entries come here"),
+        };
+        Some(refused)
+    }
+
+    async fn create(&mut self, name: u8, host: u8, key: Option<u8>) -> Told {
+        let known = if name >= 250 { self.app(name) } else { None };
+        let id = known.unwrap_or(AppId(self.id()));
+        let app = NewApp {
+            id,
+            owner: owner(name),
+            hostname: format!("app-{}", name % 5).parse().unwrap(),
+            catalog_id: ["nginx", "redis"][usize::from(name % 2)].parse().unwrap(),
+            catalog_version: "1".to_owned(),
+            host: self.host(host)?,
+            node: format!("pve{}", 1 + host % 2).parse().unwrap(),
+            resources: Resources {
+                memory_mib: 512,
+                cores: 1,
+                disk_gib: u32::from(name) + 1,
+            },
+            environment: json!({"TITLE": "größer", "N": 1.5, "PASSWORD": null}),
+            environment_sealed: format!("{{\"PASSWORD\":\"{name}\"}}").into(),
+            guest_port: 8080,
+        };
+        let kind = match name {
+            245.. => OperationKind::Start,
+            _ => OperationKind::Deploy,
+        };
+        let repeated = if (240..245).contains(&name) {
+            pick(&self.known.operations, name)
+        } else {
+            None
+        };
+        let operation = NewOperation {
+            id: repeated.unwrap_or(OperationId(self.id())),
+            kind,
+            app: id,
+            input: json!({"n": name}),
+            retry_of: None,
+            key: None,
+        };
+        let (actor, at, key) = (self.actor(), self.at(), key.map(key_of));
+        let made = both!(self.pair, store =>
+            store.create_app(app.clone(), operation.clone(), &actor, key.clone(), at));
+        if made.as_ref().is_ok_and(|made| made.id == id) {
+            self.known.apps.push(id);
+            self.known.operations.push(operation.id);
+        }
+        Some(made.is_err())
+    }
+
+    async fn enqueue(&mut self, call: &Call) -> Told {
+        let Call::Enqueue {
+            app,
+            kind,
+            status,
+            retry,
+            key,
+        } = *call
+        else {
+            unreachable!("only requests for operations come here");
+        };
+        let retry_of = retry.and_then(|n| pick(&self.known.operations, n));
+        let mut app = self.app(app)?;
+        if let (Some(first), 0..=200) = (retry_of, status) {
+            let first = both!(self.pair, store => store.operation(first)).unwrap();
+            app = first.map_or(app, |first| first.app);
+        }
+        // Removals are what makes room.
+        let kind = *OperationKind::ALL
+            .get(usize::from(kind % 8))
+            .unwrap_or(&OperationKind::Remove);
+        let status = match (status % 8, kind) {
+            (0, _) => None,
+            (1, _) => Some(Status::Stopped),
+            (2, _) => Some(Status::Updating),
+            (3.., OperationKind::Deploy) => Some(Status::Deploying),
+            (3.., OperationKind::Remove) => Some(Status::Removing),
+            (3.., _) => None,
+        };
+        let operation = NewOperation {
+            id: OperationId(self.id()),
+            kind,
+            app,
+            input: json!({}),
+            retry_of,
+            key: key.map(key_of),
+        };
+        let (actor, at) = (self.actor(), self.at());
+        let queued = both!(self.pair, store =>
+            store.enqueue(operation.clone(), status.clone(), &actor, at));
+        if queued.as_ref().is_ok_and(|o| o.id == operation.id) {
+            self.known.operations.push(operation.id);
+        }
+        Some(queued.is_err())
+    }
+
+    async fn of_operation(&mut self, call: &Call) -> Told {
+        let (actor, at) = (self.actor(), self.at());
+        let (Call::Cancel(n) | Call::Retry(n) | Call::Abandon(n)) = *call else {
+            unreachable!("only what is asked of an operation comes here");
+        };
+        let id = self.operation(n).await?;
+        let answer = match *call {
+            Call::Cancel(_) => both!(self.pair, store => store.request_cancel(id, &actor, at)),
+            Call::Retry(_) => both!(self.pair, store => store.retry_stuck(id, &actor, at)),
+            _ => {
+                let why = Failure::new("given_up", "given up", "Look.");
+                both!(self.pair, store => store.abandon(id, why.clone(), &actor, at))
+            }
+        };
+        Some(answer.is_err())
+    }
+
+    async fn guest_moved(&mut self, app: u8, node: u8) -> Told {
+        let (app, at) = (self.app(app)?, self.at());
+        let guests = both!(self.pair, store => store.native_guests(app)).unwrap();
+        let guest = match guests.first() {
+            Some(guest) => guest.id,
+            None => GuestId(self.id()),
+        };
+        let event = event(EventKind::GuestMoved, node);
+        let node = format!("pve{}", 1 + node % 3).parse().unwrap();
+        let moved = both!(self.pair, store =>
+            store.guest_moved(app, guest, &node, event.clone(), at));
+        Some(moved.is_err())
+    }
+
+    async fn list(&mut self, call: &Call) -> bool {
+        match *call {
+            Call::ListApps {
+                filter: n,
+                after,
+                page,
+            } => {
+                let filter = AppFilter {
+                    status: n.is_multiple_of(4).then_some(StatusLabel::Running),
+                    search: search(n),
+                    owner: n.is_multiple_of(5).then(|| owner(n)),
+                    after: after.and_then(|n| self.app(n)),
+                    page: u32::from(page % 3),
+                    per_page: u32::from(page / 3 % 3),
+                };
+                both!(self.pair, store => store.apps(filter.clone())).is_err()
+            }
+            Call::ListOperations { filter: n, before } => {
+                let states = ["running", "failed", "stuck"];
+                let filter = OperationFilter {
+                    app: n.is_multiple_of(7).then(|| self.app(n)).flatten(),
+                    state: n
+                        .is_multiple_of(2)
+                        .then(|| states[usize::from(n / 2 % 3)].to_owned()),
+                    limit: u32::from(n % 6),
+                    before: before.and_then(|n| pick(&self.known.operations, n)),
+                    kind: n.is_multiple_of(3).then_some(OperationKind::Deploy),
+                    search: search(n),
+                    owner: n.is_multiple_of(5).then(|| owner(n)),
+                };
+                both!(self.pair, store => store.operations(filter.clone())).is_err()
+            }
+            Call::Journals { after, limit } => {
+                let (after, limit) = (i64::from(after), u32::from(limit));
+                if let Some(app) = self.app(0) {
+                    both!(self.pair, store => store.log(app, after, limit)).unwrap();
+                    both!(self.pair, store => store.log_tail(app, limit)).unwrap();
+                }
+                both!(self.pair, store => store.events(after, limit)).is_err()
+            }
+            _ => unreachable!("only lists come here"),
+        }
+    }
+}
+
+/// Some of these are signs of a pattern elsewhere.
+fn search(n: u8) -> Option<String> {
+    let texts = ["APP", "p-1", "%", "_", "!", "ngin", ""];
+    let text = texts.get(usize::from(n % 16))?;
+    Some((*text).to_owned())
+}
