@@ -1,14 +1,15 @@
 //! The worker: claims operations under a lease and drives them, several at once.
 
+use std::collections::HashMap;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
 use proximity_domain::failure::Failure;
-use proximity_domain::ids::HolderId;
+use proximity_domain::ids::{HolderId, OperationId};
 use proximity_store::effects::Effects;
 use proximity_store::error::StoreError;
-use proximity_store::records::{Fence, OperationRecord};
+use proximity_store::records::{Claimable, Fence, OperationRecord};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
@@ -25,6 +26,8 @@ use crate::sagas::saga;
 const POLL: Duration = Duration::from_millis(250);
 /// How often it is looked at while the store cannot be used.
 const POLL_IN_TROUBLE: Duration = Duration::from_secs(2);
+/// How many are claimed in one commit: after a restart many wait, and the first of them should not wait for the last.
+const CLAIMS: usize = 64;
 /// How long work may take to be dropped and its claim to be given back, once it must let go.
 const LET_GO: Duration = Duration::from_secs(5);
 
@@ -104,33 +107,51 @@ impl Worker {
             total: limits.operations,
             per_host: limits.operations_per_host,
         };
-        while let Some(chosen) = next(&free, &inner.in_flight.hosts(), slots).cloned() {
-            if shutdown.is_cancelled() {
+        loop {
+            let (chosen, mut flights) = self.choose(&mut free, slots);
+            if chosen.is_empty() || shutdown.is_cancelled() {
                 return Ok(());
             }
-            free.retain(|row| row.id != chosen.id);
-            // Entered before it is claimed: no later look takes it for a claim that was given up.
-            let flight = inner.in_flight.enter(chosen.id, chosen.host);
             let asked = inner.parts.clock.monotonic();
             let claimed = self
                 .engine
                 .store()
-                .claim_as_seen(&chosen, self.holder, limits.lease_ms, self.engine.now())
+                .claim_all_as_seen(&chosen, self.holder, limits.lease_ms, self.engine.now())
                 .await?;
-            let Some((op, fence)) = claimed else {
-                continue;
-            };
-            let reins = Reins::new(
-                let_go.child_token(),
-                shutdown.clone(),
-                flight.cancel.clone(),
-                LeaseTime::new(asked, limits.lease_ms),
-            );
-            let span = tracing::info_span!("operation", operation = %op.id, app = %op.app, kind = op.kind.label());
-            let work = work(self.engine.clone(), op, fence, reins, flight);
-            running.spawn(work.instrument(span));
+            for (op, fence) in claimed {
+                let Some(flight) = flights.remove(&op.id) else {
+                    continue;
+                };
+                let reins = Reins::new(
+                    let_go.child_token(),
+                    shutdown.clone(),
+                    flight.cancel.clone(),
+                    LeaseTime::new(asked, limits.lease_ms),
+                );
+                let span = tracing::info_span!("operation", operation = %op.id, app = %op.app, kind = op.kind.label());
+                let work = work(self.engine.clone(), op, fence, reins, flight);
+                running.spawn(work.instrument(span));
+            }
         }
-        Ok(())
+    }
+
+    /// Takes the next ones out of `free`, as many as there are slots for and as one commit claims. They count as in flight
+    /// before they are claimed: no later look takes one for a claim that was given up.
+    fn choose(
+        &self,
+        free: &mut Vec<Claimable>,
+        slots: Slots,
+    ) -> (Vec<Claimable>, HashMap<OperationId, InFlightGuard>) {
+        let in_flight = &self.engine.inner.in_flight;
+        let (mut chosen, mut flights) = (Vec::new(), HashMap::new());
+        while chosen.len() < CLAIMS
+            && let Some(row) = next(free, &in_flight.hosts(), slots).cloned()
+        {
+            free.retain(|other| other.id != row.id);
+            flights.insert(row.id, in_flight.enter(row.id, row.host));
+            chosen.push(row);
+        }
+        (chosen, flights)
     }
 }
 

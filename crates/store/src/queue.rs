@@ -28,11 +28,38 @@ impl Store {
         lease_ms: i64,
         now: Timestamp,
     ) -> Result<Option<(OperationRecord, Fence)>, StoreError> {
+        let one = std::slice::from_ref(seen);
+        let mut claimed = self.claim_all_as_seen(one, holder, lease_ms, now).await?;
+        Ok(claimed.pop())
+    }
+
+    /// As [`Store::claim_as_seen`], of several in one commit; gives those that still are as they were seen, in order.
+    ///
+    /// # Errors
+    /// The database's; none is claimed then.
+    pub async fn claim_all_as_seen(
+        &self,
+        seen: &[Claimable],
+        holder: HolderId,
+        lease_ms: i64,
+        now: Timestamp,
+    ) -> Result<Vec<(OperationRecord, Fence)>, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| state.claim_as_seen(seen, holder, lease_ms, now));
+            return model.write(|state| {
+                let each = seen.iter().filter_map(|seen| {
+                    state.claim_as_seen(seen, holder, lease_ms, now).transpose()
+                });
+                each.collect()
+            });
         }
-        self.write(async |tx| claim(tx, seen, holder, lease_ms, now).await)
-            .await
+        self.write(async |tx| {
+            let mut claimed = Vec::with_capacity(seen.len());
+            for seen in seen {
+                claimed.extend(claim(tx, seen, holder, lease_ms, now).await?);
+            }
+            Ok(claimed)
+        })
+        .await
     }
 
     /// Claims the oldest operation that nobody holds and that does not wait; with `exclusive` (the caller holds the lock

@@ -1,12 +1,12 @@
 //! Asking for operations, claiming them, leases.
 
 use proximity_domain::app::Status;
-use proximity_domain::ids::{Epoch, HolderId};
+use proximity_domain::ids::{Epoch, HolderId, OperationId};
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, NewLogLine};
-use proximity_store::records::{LogLevel, Wait};
+use proximity_store::records::{Claimable, LogLevel, Wait};
 use proximity_store::views::OperationFilter;
 use proximity_store::{LOG_LINE_CHARS, LOG_LINES_PER_OPERATION, QUEUED_OPERATIONS, StoreError};
 use tokio::task::JoinSet;
@@ -69,6 +69,60 @@ pub async fn a_lease_keeps_others_away(make: &impl Make) {
             .is_none()
     );
     world.store.check_fence(&fence).await.unwrap();
+}
+
+/// Many are claimed at once, in the order given; one that was renewed since it was seen is left to its holder, and one that
+/// is not there at all leaves everything as it was.
+pub async fn many_are_claimed_in_one_commit(make: &impl Make) {
+    let mut world = World::new(make).await;
+    for name in ["app-a", "app-b", "app-c"] {
+        world.create(name).await;
+    }
+    let (_, alive) = world.claim().await;
+    let (_, dead) = world.claim().await;
+    let mut seen = world.store.claimable().await.unwrap();
+    world
+        .store
+        .renew(&alive, LEASE_MS, world.at())
+        .await
+        .unwrap();
+    seen.reverse();
+    let strange = Claimable {
+        id: OperationId(world.id()),
+        ..seen[0].clone()
+    };
+    let mut with_strange = seen.clone();
+    with_strange.push(strange);
+    let refused = world
+        .store
+        .claim_all_as_seen(&with_strange, other(), LEASE_MS, world.at())
+        .await;
+    assert!(
+        matches!(refused, Err(StoreError::NotFound { .. })),
+        "{refused:?}"
+    );
+    world.store.check_fence(&dead).await.unwrap();
+    let claimed = world
+        .store
+        .claim_all_as_seen(&seen, other(), LEASE_MS, world.at())
+        .await
+        .unwrap();
+    let got: Vec<_> = claimed
+        .iter()
+        .map(|(_, f)| (f.operation, f.epoch))
+        .collect();
+    assert_eq!(got, [(seen[0].id, Epoch(1)), (dead.operation, Epoch(2))]);
+    world.store.check_fence(&alive).await.unwrap();
+    assert!(world.store.check_fence(&dead).await.is_err());
+    for (_, fence) in &claimed {
+        world.store.check_fence(fence).await.unwrap();
+    }
+    let none = world
+        .store
+        .claim_all_as_seen(&[], other(), LEASE_MS, world.at())
+        .await;
+    assert!(none.unwrap().is_empty());
+    world.assert_sound().await;
 }
 
 /// The clock alone ends no claim; one who has seen that the holder is silent takes over what it saw.
