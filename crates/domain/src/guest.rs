@@ -175,12 +175,16 @@ impl NativeGuest {
         }
     }
 
-    /// Neither the mark nor the MAC that were drawn for this guest is on `seen`: it is somebody else's, for both are random.
+    /// Neither the mark nor the MAC that were drawn for this guest is on `seen`, and another mark or MAC is: it is somebody
+    /// else's, for both are random.
     ///
-    /// A container that is still being created shows neither yet, so this says nothing about one.
+    /// A container that shows no mark and no MAC at all may be ours, stripped of both.
     #[must_use]
     pub fn shares_nothing_with(&self, seen: &ObservedContainer) -> bool {
-        seen.mark != Some(self.identity.mark) && seen.net0_mac != Some(self.identity.net0_mac)
+        let bare = seen.mark.is_none() && seen.net0_mac.is_none();
+        !bare
+            && seen.mark != Some(self.identity.mark)
+            && seen.net0_mac != Some(self.identity.net0_mac)
     }
 }
 

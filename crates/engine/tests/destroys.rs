@@ -6,9 +6,11 @@ use std::time::Duration;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::OperationState;
+use proximity_domain::retry::RetryPolicy;
 use proximity_domain::saga::StepState;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
+use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::{Access, TaskState, TaskTimes};
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_testkit::world::TestWorld;
@@ -187,7 +189,7 @@ async fn a_guest_whose_mark_was_edited_is_neither_destroyed_nor_forgotten() {
 #[tokio::test]
 async fn a_removal_survives_a_worker_that_dies_at_any_call() {
     for more in 1_u64.. {
-        let (mut w, _, _) = world_with(EngineLimits::default()).await;
+        let (mut w, _, _) = world_with(late(20)).await;
         let before = w.pve.calls();
         let op = w.engine.act(&w.actor, "web", removal()).await.unwrap().id;
         let finished = tokio::select! {
@@ -225,7 +227,7 @@ async fn a_removal_survives_a_worker_that_dies_at_any_call() {
 #[tokio::test]
 async fn an_unwinding_survives_a_worker_that_dies_at_any_call() {
     for more in 1_u64.. {
-        let mut w = TestWorld::start(Access::Full).await.unwrap();
+        let mut w = TestWorld::start_with(Access::Full, late(20)).await.unwrap();
         let request = CreateApp {
             catalog_id: "beacon".to_owned(),
             hostname: "web".to_owned(),
@@ -264,4 +266,68 @@ async fn an_unwinding_survives_a_worker_that_dies_at_any_call() {
             return;
         }
     }
+}
+
+fn late(late_ms: u64) -> EngineLimits {
+    EngineLimits {
+        late_ms,
+        retry: RetryPolicy {
+            first_ms: 50,
+            ..RetryPolicy::DEFAULT
+        },
+        ..EngineLimits::default()
+    }
+}
+
+/// The answer to a DELETE is lost, and its task has failed before anybody looks: found among the tasks that ended, it is a
+/// person's to see before a second one goes out.
+#[tokio::test]
+async fn a_destroy_that_failed_without_an_answer_is_not_sent_again_unasked() {
+    let (w, _, guest) = world_with(late(60_000)).await;
+    let vmid = guest.identity.vmid.get();
+    w.pve.guests.refuse_destroy(vmid, true);
+    w.pve.cut_after(Method::Delete, "/lxc/100");
+    let op = act(&w, removal()).await;
+    let OperationState::Stuck { failure, .. } = &op.state else {
+        panic!("{:?}", op.state)
+    };
+    assert!(failure.message.contains(":vzdestroy:"), "{failure:?}");
+    assert_eq!(deletes(&w), 1);
+
+    w.pve.guests.refuse_destroy(vmid, false);
+    w.engine.retry_operation(&w.actor, op.id).await.unwrap();
+    let done = w.settled(op.id).await.unwrap();
+    assert_eq!(done.state, OperationState::Succeeded);
+    assert_eq!(
+        deletes(&w),
+        2,
+        "nothing is waited for that a person has seen"
+    );
+    assert!(w.pve.guests.vmids().is_empty());
+}
+
+/// The DELETE is still under way when its answer is given up: it is waited for, not sent a second time.
+#[tokio::test]
+async fn a_destroy_that_arrives_late_is_waited_for() {
+    let (w, _, _) = world_with(late(20_000)).await;
+    let mut looks = 0;
+    w.pve.delay(Method::Delete, "/lxc/100", move |r| {
+        looks += u32::from(r.path == "/nodes/pve1/lxc/100/config");
+        looks == 2
+    });
+    let op = act(&w, removal()).await;
+    assert_eq!(op.state, OperationState::Succeeded);
+    assert_eq!((w.pve.under_way(), deletes(&w)), (0, 1));
+    assert!(w.pve.guests.vmids().is_empty());
+}
+
+/// It never arrives: after the time in which it could, the next one goes out.
+#[tokio::test]
+async fn a_destroy_that_never_arrived_is_sent_again_in_the_end() {
+    let (w, _, _) = world_with(late(20)).await;
+    w.pve.delay(Method::Delete, "/lxc/100", |_| false);
+    let op = act(&w, removal()).await;
+    assert_eq!(op.state, OperationState::Succeeded);
+    assert_eq!((w.pve.under_way(), deletes(&w)), (1, 2));
+    assert!(w.pve.guests.vmids().is_empty());
 }

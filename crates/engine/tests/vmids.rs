@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 use proximity_domain::operation::OperationState;
+use proximity_domain::retry::RetryPolicy;
+use proximity_domain::saga::StepState;
 use proximity_engine::commands::CreateApp;
 use proximity_engine::engine::EngineLimits;
 use proximity_pve::transport::Method;
@@ -333,4 +335,170 @@ async fn deploys_of_one_engine_do_not_take_numbers_from_each_other() {
     numbers.sort_unstable();
     assert_eq!(numbers, (100..130).collect::<Vec<u32>>());
     assert_sound(&w).await;
+}
+
+/// Looks again soon, and believes soon that nothing arrives any more.
+fn quick() -> EngineLimits {
+    EngineLimits {
+        late_ms: 20,
+        retry: RetryPolicy {
+            first_ms: 10,
+            ..RetryPolicy::DEFAULT
+        },
+        ..EngineLimits::default()
+    }
+}
+
+async fn quick_world(pve: &Pve, limits: EngineLimits) -> TestWorld {
+    TestWorld::start_of(WorldParts {
+        clusters: vec![pve.clone()],
+        limits,
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap()
+}
+
+/// The answer to a create call is lost, and the call itself is so late that it arrives between two looks of the next
+/// attempt, or while the next call loses the race to it: what is there is ours, and is neither given up nor made twice.
+#[tokio::test]
+async fn a_create_call_that_arrives_late_is_ours_whenever_it_arrives() {
+    type When = fn(&str) -> bool;
+    let cases: [(&str, When, Option<&str>); 3] = [
+        (
+            "before the proof of absence",
+            |path| path == "/access/permissions",
+            None,
+        ),
+        (
+            "before the next call",
+            |path| path == "/nodes/pve1/lxc",
+            None,
+        ),
+        (
+            "while the next one's task loses the race",
+            |path| path.contains("/tasks/UPID"),
+            Some(
+                "close (rename) atomic file '/etc/pve/nodes/pve1/lxc/100.conf' failed: File exists",
+            ),
+        ),
+    ];
+    for (when, arrives, fails) in cases {
+        let pve = Pve::start(Access::Full);
+        let w = quick_world(&pve, quick()).await;
+        pve.delay(Method::Post, "/nodes/pve1/lxc", move |r| arrives(&r.path));
+        if let Some(text) = fails {
+            pve.guests.fail_next_create(text);
+        }
+        let (app, op) = deploy(&w).await;
+        assert_eq!(op.state, OperationState::Succeeded, "{when}");
+        assert_eq!(pve.under_way(), 0, "{when}: it arrived");
+        assert_eq!(held(&w, &app).await, vec![100], "{when}");
+        assert_eq!(pve.guests.vmids(), vec![100], "{when}");
+        assert_sound(&w).await;
+    }
+}
+
+/// Cancelled while nothing is known of the create call: it arrives after the first look of the unwinding, and is removed.
+#[tokio::test]
+async fn unwinding_waits_for_a_create_call_that_may_arrive_late() {
+    let pve = Pve::start(Access::Full);
+    let w = quick_world(
+        &pve,
+        EngineLimits {
+            retry: RetryPolicy {
+                first_ms: 60_000,
+                ..RetryPolicy::DEFAULT
+            },
+            ..quick()
+        },
+    )
+    .await;
+    // Each proof of absence asks once: the unwinding's own, and that of the first look after it.
+    let mut proofs = 0;
+    pve.delay(Method::Post, "/nodes/pve1/lxc", move |r| {
+        proofs += u32::from(r.path == "/access/permissions");
+        proofs == 3
+    });
+    let app = ask(&w, "web").await;
+    let op = app.operation.unwrap();
+    w.until(async || w.store.operation(op).await.unwrap().unwrap().wait.is_some())
+        .await
+        .unwrap();
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    let op = w.settled(op).await.unwrap();
+    assert_eq!(op.state, OperationState::Cancelled);
+    assert_eq!(
+        pve.under_way(),
+        0,
+        "it arrived before the number was given up"
+    );
+    assert!(pve.guests.vmids().is_empty(), "and was removed");
+    assert!(held(&w, &app).await.is_empty());
+    assert_sound(&w).await;
+}
+
+/// A create call that was not sent leaves no doubt: its number is given up without waiting for anything.
+#[tokio::test]
+async fn a_create_call_that_was_not_sent_is_not_waited_for() {
+    let pve = Pve::start(Access::Full);
+    let w = quick_world(
+        &pve,
+        EngineLimits {
+            late_ms: 3_600_000,
+            ..quick()
+        },
+    )
+    .await;
+    pve.lose(Method::Post, "/nodes/pve1/lxc", 3);
+    let (app, op) = deploy(&w).await;
+    let OperationState::Failed { failure } = op.state else {
+        panic!("{:?}", op.state)
+    };
+    assert_eq!(failure.code, "pve_unreachable");
+    assert!(held(&w, &app).await.is_empty());
+}
+
+/// The container was made, and then its mark and MAC changed or went: it may be this very one, so no second one is made.
+#[tokio::test]
+async fn a_container_that_was_made_is_not_given_up_when_it_shows_nothing_of_ours() {
+    let others = [
+        (
+            "net0",
+            "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=dhcp",
+        ),
+        ("description", "not ours"),
+    ];
+    let bare = [("delete", "net0"), ("description", "notes")];
+    for change in [others, bare] {
+        let pve = Pve::start(Access::Full);
+        pve.meddle(|world| {
+            let mut times = world.task_times();
+            times.create_ms = 300;
+            world.set_task_times(times);
+        });
+        let mut w = quick_world(&pve, quick()).await;
+        let app = ask(&w, "web").await;
+        let op = app.operation.unwrap();
+        w.until(async || {
+            let steps = w.store.steps(op).await.unwrap();
+            let made = |s: &proximity_domain::saga::StepRecord| {
+                s.name == "create_container" && s.state == StepState::Started && s.upid.is_some()
+            };
+            steps.iter().any(made)
+        })
+        .await
+        .unwrap();
+        w.crash_worker().await;
+        pve.quiet().await;
+        pve.put("/nodes/pve1/lxc/100/config", &change).await;
+        w.start_worker();
+        let op = w.settled(op).await.unwrap();
+        let OperationState::Stuck { failure, .. } = &op.state else {
+            panic!("{change:?}: {:?}", op.state)
+        };
+        assert_eq!(failure.code, "identity_conflict");
+        assert_eq!(held(&w, &app).await, vec![100], "{change:?}");
+        assert_eq!(pve.guests.vmids(), vec![100], "{change:?}");
+    }
 }

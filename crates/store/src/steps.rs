@@ -108,6 +108,42 @@ impl Store {
         .await
     }
 
+    /// Replaces the intent of a step that has begun, for what was learned while it acts or is undone; nothing else of it
+    /// changes.
+    ///
+    /// # Errors
+    /// [`StoreError::LeaseLost`]; [`StoreError::NotFound`] if the step has not begun.
+    pub async fn amend_intent(
+        &self,
+        fence: &Fence,
+        index: u32,
+        intent: Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| state.amend_intent(fence, index, intent, now));
+        }
+        self.write(async |tx| {
+            held(tx, fence).await?;
+            let changed = query(
+                "UPDATE steps SET intent = $3, epoch = $4, changed_at = $5 \
+                 WHERE operation_id = $1 AND step_index = $2",
+            )
+            .bind(fence.operation.to_string())
+            .bind(i64::from(index))
+            .bind(to_json("intent", &intent)?)
+            .bind(fence.epoch.0)
+            .bind(now.0)
+            .execute(tx)
+            .await?;
+            match changed.rows_affected() {
+                0 => Err(no_step(fence, index)),
+                _ => Ok(()),
+            }
+        })
+        .await
+    }
+
     /// Writes the audit entry of a call that changes something outside, before it is sent. Its account is the one
     /// that asked for the operation.
     ///

@@ -62,6 +62,19 @@ struct Inner {
     before: Vec<(Method, String, Request)>,
     /// Nodes at whose address somebody else answers.
     impersonated: Vec<String>,
+    /// The next call of this method whose path ends so gets no answer and arrives later.
+    delayed: Option<(Method, String, Arrival)>,
+    /// Calls of ours that have not arrived yet.
+    under_way: Vec<(Arrival, Request)>,
+}
+
+/// Right before which later call a delayed one arrives.
+struct Arrival(Box<dyn FnMut(&Request) -> bool + Send>);
+
+impl std::fmt::Debug for Arrival {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Arrival")
+    }
 }
 
 impl Pve {
@@ -102,6 +115,8 @@ impl Pve {
             held: None,
             before: Vec::new(),
             impersonated: Vec::new(),
+            delayed: None,
+            under_way: Vec::new(),
         };
         let pve = Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -205,6 +220,57 @@ impl Pve {
         self.with(|inner| inner.cut_after = Some((method, path_end.to_owned())));
     }
 
+    /// The next call of this method whose path ends so gets no answer, and takes effect right before the first later call
+    /// that `before` says.
+    pub fn delay(
+        &self,
+        method: Method,
+        path_end: &str,
+        before: impl FnMut(&Request) -> bool + Send + 'static,
+    ) {
+        let arrival = Arrival(Box::new(before));
+        self.with(|inner| inner.delayed = Some((method, path_end.to_owned(), arrival)));
+    }
+
+    /// How many delayed calls have not arrived yet.
+    #[must_use]
+    pub fn under_way(&self) -> usize {
+        self.with(|inner| inner.under_way.len())
+    }
+
+    /// Whether this call gets no answer now, and arrives later.
+    fn is_delayed(&self, request: &Request) -> bool {
+        self.with(|inner| {
+            let delayed = inner.delayed.take_if(|(method, end, _)| {
+                *method == request.method && request.path.ends_with(end.as_str())
+            });
+            let Some((method, _, arrival)) = delayed else {
+                return false;
+            };
+            let name = format!("{} {}", method.as_str(), request.path);
+            inner.changes.push(name);
+            inner.under_way.push((arrival, request.clone()));
+            true
+        })
+    }
+
+    /// What was delayed until right before this call arrives.
+    async fn let_arrive(&self, next: &Request) {
+        loop {
+            let arrived = self.with(|inner| {
+                let calls = &mut inner.under_way;
+                let at = calls.iter_mut().position(|(arrival, _)| arrival.0(next))?;
+                Some(calls.remove(at).1)
+            });
+            let Some(request) = arrived else {
+                return;
+            };
+            let before = self.changes();
+            let _ = self.send_as_it_is(request).await;
+            self.with(|inner| inner.changes = before);
+        }
+    }
+
     /// The next `times` calls of this method whose path ends so are not sent.
     pub fn lose(&self, method: Method, path_end: &str, times: u32) {
         self.with(|inner| inner.unreachable = Some((method, path_end.to_owned(), times)));
@@ -288,6 +354,12 @@ impl Transport for Pve {
         }
         if self.is_lost(&request) {
             return Err(TransportError::NotSent("lost by the test".to_owned()));
+        }
+        self.let_arrive(&request).await;
+        if self.is_delayed(&request) {
+            return Err(TransportError::MaybeApplied(
+                "delayed by the test".to_owned(),
+            ));
         }
         self.pass_hold(&request).await;
         let first = self.with(|inner| {

@@ -122,6 +122,12 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "TASK_MS",
                 "outcome unknown: looked for",
             ),
+            Limit(
+                "how late a call without an answer may arrive, ms",
+                "crates/engine/src/engine.rs",
+                "LATE_MS",
+                "a create counts as never arrived after three looks so far apart; a destroy is sent again",
+            ),
         ],
     ),
     (

@@ -31,9 +31,9 @@ pub(crate) enum Look {
     },
     /// PVE is still creating it.
     BeingCreated,
-    /// It carries our mark or our MAC, and something else differs: it may be ours, altered.
+    /// It carries our mark or our MAC, and something else differs, or no mark and no MAC at all: it may be ours, altered.
     Foreign(Failure),
-    /// Nothing that was drawn for ours is on it: another guest has the number.
+    /// Another mark or MAC is on it, and nothing that was drawn for ours: another guest has the number.
     Stranger(Failure),
 }
 

@@ -9,7 +9,7 @@ use proximity_pve::Client;
 use proximity_pve::cluster::ClusterStatus;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::lxc::CreateLxc;
-use proximity_pve::task::TaskOutcome;
+use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
 use proximity_pve::upid::Upid;
 use proximity_store::effects::MutationAudit;
 use serde_json::{Value, json};
@@ -110,12 +110,19 @@ impl Cx {
         Fut: Future<Output = Result<Upid, PveError>>,
     {
         let sending = self.cuts.call();
-        self.record_mutation(self.audit(call, place, details))
-            .await?;
+        let audit = self.audit(call, place, details);
+        let (call, target) = (audit.call.clone(), audit.target.clone());
+        self.record_mutation(audit).await?;
         self.crash_point("before_call");
-        let upid = send(self.changes())
-            .await
-            .map_err(|e| pve_failure(doing, &e))?;
+        let upid = match send(self.changes()).await {
+            Ok(upid) => upid,
+            Err(e) => {
+                if !e.is_maybe_applied() {
+                    self.settle(call, target, None).await?;
+                }
+                return Err(pve_failure(doing, &e));
+            }
+        };
         self.crash_point("after_call");
         self.store()
             .record_upid(
@@ -135,7 +142,8 @@ impl Cx {
     /// A cancel does not stop the task: PVE would leave a half made container or one half shut down. A create is awaited by
     /// its undo, so the operation turns back at once; every other task is awaited first.
     pub(crate) async fn await_task(&self, doing: &str, upid: &Upid) -> StepResult<TaskOutcome> {
-        let _settling = (upid.kind() != "vzcreate").then(|| self.cuts.settle());
+        let makes = ["vzcreate", "vzrestore"].contains(&upid.kind());
+        let _settling = (!makes).then(|| self.cuts.settle());
         let waited = self
             .cluster
             .watcher()
@@ -155,12 +163,14 @@ impl Cx {
     /// The task of this kind that the step has started before, as long as its verdict counts: once a failure named it, a
     /// person has seen how it ended, and their retry goes by a new look.
     pub(crate) fn earlier_task(&self, kind: &str) -> Option<Upid> {
-        let row = self.row()?;
-        let upid: Upid = row.upid?.parse().ok()?;
-        let seen = row
-            .failure
-            .is_some_and(|f| f.message.contains(upid.as_str()));
-        (upid.kind() == kind && !seen).then_some(upid)
+        let upid: Upid = self.row()?.upid?.parse().ok()?;
+        (upid.kind() == kind && !self.was_seen(&upid)).then_some(upid)
+    }
+
+    /// A failure of the step named this task, so a person has seen how it ended.
+    pub(crate) fn was_seen(&self, upid: &Upid) -> bool {
+        let failure = self.row().and_then(|row| row.failure);
+        failure.is_some_and(|f| f.message.contains(upid.as_str()))
     }
 
     /// A task that did not end well, as a failure.
@@ -259,7 +269,7 @@ impl Cx {
     /// Sends the one destroy call there is, by permit, and awaits its task.
     pub(crate) async fn destroy_lxc(&self, permit: DestroyPermit) -> StepResult<TaskOutcome> {
         let place = permit.place().clone();
-        let call = format!("DELETE /nodes/{}/lxc/{}", place.node, place.vmid);
+        let call = delete(&place);
         self.task(
             "destroying the container",
             call,
@@ -270,13 +280,20 @@ impl Cx {
         .await
     }
 
-    /// A create task of this VMID that runs now, if there is one.
-    pub(crate) async fn running_create_task(
+    /// Notes that a destroy call of this step had this task, and that a person has seen how it ended.
+    pub(crate) async fn settle_destroy(&self, place: &ContainerRef, upid: &Upid) -> StepResult<()> {
+        let sent = self.audit(delete(place), place, Value::Null);
+        self.settle(sent.call, sent.target, Some(upid)).await
+    }
+
+    /// A task on this VMID that runs now, if there is one: a create of ours, or whatever else makes or changes a container
+    /// there, e.g. somebody's restore.
+    pub(crate) async fn running_any(
         &self,
         node: &NodeName,
         vmid: Vmid,
     ) -> StepResult<Option<Upid>> {
-        self.running_task(node, vmid, "vzcreate").await
+        Ok(self.running(node, vmid).await?.into_iter().next())
     }
 
     /// A task of this kind on this VMID that runs now, if there is one.
@@ -286,13 +303,44 @@ impl Cx {
         vmid: Vmid,
         kind: &str,
     ) -> StepResult<Option<Upid>> {
-        let tasks = self
-            .cluster
-            .running_tasks(node, vmid)
-            .await
-            .map_err(|e| pve_failure("reading the node's running tasks", &e))?;
+        let tasks = self.running(node, vmid).await?;
         Ok(tasks.into_iter().find(|t| t.kind() == kind))
     }
+
+    async fn running(&self, node: &NodeName, vmid: Vmid) -> StepResult<Vec<Upid>> {
+        self.cluster
+            .running_tasks(node, vmid)
+            .await
+            .map_err(|e| pve_failure("reading the node's running tasks", &e))
+    }
+
+    /// Tasks of this kind on this VMID that have ended, of those started since then by the node's clock.
+    pub(crate) async fn ended_tasks(
+        &self,
+        place: &ContainerRef,
+        kind: &str,
+        since_s: Option<u64>,
+    ) -> StepResult<Vec<Upid>> {
+        let filter = TaskFilter {
+            vmid: Some(place.vmid),
+            kind: Some(kind.to_owned()),
+            since_s,
+            source: TaskSource::All,
+            limit: None,
+        };
+        let tasks = self
+            .cluster
+            .read()
+            .node_tasks(&place.node, &filter)
+            .await
+            .map_err(|e| pve_failure("reading the node's tasks", &e))?;
+        let ended = tasks.into_iter().filter(TaskRow::has_ended);
+        Ok(ended.map(|task| task.upid).collect())
+    }
+}
+
+fn delete(place: &ContainerRef) -> String {
+    format!("DELETE /nodes/{}/lxc/{}", place.node, place.vmid)
 }
 
 /// Texts PVE ends a task with, made into failures with a next step.

@@ -67,6 +67,18 @@ impl State {
         Ok(())
     }
 
+    pub(crate) fn amend_intent(
+        &mut self,
+        fence: &Fence,
+        index: u32,
+        intent: Value,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        self.held(fence)?;
+        self.touch_step(fence, index, now)?.intent = intent;
+        Ok(())
+    }
+
     pub(crate) fn record_mutation(
         &mut self,
         fence: &Fence,

@@ -27,6 +27,10 @@ async fn every_write(world: &World, fence: &Fence) -> Vec<&'static str> {
         ),
         ("record_upid", s.record_upid(fence, 0, "UPID", now).await),
         (
+            "amend_intent",
+            s.amend_intent(fence, 0, json!({}), now).await,
+        ),
+        (
             "record_mutation",
             s.record_mutation(fence, 0, audit, now).await,
         ),

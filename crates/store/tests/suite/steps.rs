@@ -163,6 +163,14 @@ pub async fn begin_in_order(make: &impl Make) {
         matches!(nowhere, Err(StoreError::NotFound { what: "step", .. })),
         "{nowhere:?}"
     );
+    let nowhere = world
+        .store
+        .amend_intent(&fence, 2, json!({}), world.at())
+        .await;
+    assert!(
+        matches!(nowhere, Err(StoreError::NotFound { what: "step", .. })),
+        "{nowhere:?}"
+    );
     world.assert_sound().await;
 }
 
@@ -184,6 +192,14 @@ pub async fn may_begin_again_until_they_succeed(make: &impl Make) {
         .record_upid(&fence, 0, "UPID:1", world.at())
         .await
         .unwrap();
+    world
+        .store
+        .amend_intent(&fence, 0, json!({"vmid": 101, "n": 1}), world.at())
+        .await
+        .unwrap();
+    let step = world.store.steps(operation.id).await.unwrap().remove(0);
+    assert_eq!(step.intent, json!({"vmid": 101, "n": 1}));
+    assert_eq!(step.upid.as_deref(), Some("UPID:1"), "nothing else changed");
     begin(&fence, 102, world.at()).await;
     let step = world.store.steps(operation.id).await.unwrap().remove(0);
     assert_eq!((step.intent, step.upid), (json!({"vmid": 102}), None));

@@ -16,15 +16,18 @@ use proximity_store::error::StoreError;
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
-use super::destroy::remove_guest;
+use super::destroy::{Trace, half_created, remove_guest};
 use super::reserve_vmid::{choose_vmid, new_guest};
 use crate::saga::{
-    Cx, Done, Intent, Look, StepAction, StepError, StepResult, absent_everywhere, confirm, crowded,
+    Change, Cx, Done, Intent, Look, StepAction, StepError, StepResult, absent_everywhere, confirm,
+    crowded,
 };
 
 const DOING: &str = "creating the container";
 /// How many numbers in a row may be lost to somebody else.
 const NUMBERS: usize = 8;
+/// How many looks in a row prove an absence that nothing else explains (doctrine: proof of absence).
+const OBSERVATIONS: u32 = 3;
 /// How often a number is chosen anew because another operation of ours reserved it in the meantime.
 const RESERVATIONS: u32 = 16;
 
@@ -68,74 +71,157 @@ impl StepAction for CreateContainer {
         }
     }
 
+    /// Flow: wait for what still runs → remove what is there → where an answer was lost, make sure that its call does not
+    /// arrive later: as long as it might, the number stays on record.
     async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
-        let Some(guest) = cx.guest().await?.filter(|g| g.created_by == cx.op.id) else {
-            return Ok(Effects::default());
-        };
-        let made = match cx.earlier_task("vzcreate") {
-            Some(upid) => cx.await_task(DOING, &upid).await?.is_success(),
-            None => {
-                if matches!(cx.look(&guest).await?, Look::BeingCreated) {
-                    let place = &guest.place;
-                    if let Some(upid) = cx.running_create_task(&place.node, place.vmid).await? {
-                        cx.await_task(DOING, &upid).await?;
-                    }
-                }
-                // Whose task that was, only the look afterwards tells.
-                false
+        loop {
+            let Some(guest) = cx.guest().await?.filter(|g| g.created_by == cx.op.id) else {
+                return Ok(Effects::default());
+            };
+            let task = settle_create(cx, &guest).await?;
+            let sent = cx.sent(Change::Create, guest.place.vmid).await?;
+            // A confirmed volume says so as well, also when the row's task is by now one of the undo's own.
+            let made = task == Some(true) || guest.identity.rootfs_volid.is_some();
+            let trace = match (made, sent.did_nothing()) {
+                (true, _) => Trace::Made,
+                (false, true) => Trace::None,
+                (false, false) => Trace::Sent,
+            };
+            let in_doubt = sent.is_in_doubt(usize::from(made || task.is_some()));
+            let effects = remove_guest(cx, guest.clone(), trace).await?;
+            if !in_doubt || stays_absent(cx, &guest).await? {
+                return Ok(effects);
             }
-        };
-        // A confirmed volume says so as well, also when the row's task is by now one of the undo's own.
-        let made = made || guest.identity.rootfs_volid.is_some();
-        remove_guest(cx, guest, made).await
+        }
     }
+}
+
+/// Waits for the create that is under way. Says whether ours made a container, if there is a task to tell.
+async fn settle_create(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<bool>> {
+    if let Some(upid) = cx.earlier_task("vzcreate") {
+        return Ok(Some(cx.await_task(DOING, &upid).await?.is_success()));
+    }
+    if matches!(cx.look(guest).await?, Look::BeingCreated) {
+        let place = &guest.place;
+        if let Some(upid) = cx.running_any(&place.node, place.vmid).await? {
+            // Whose task that is, only the look afterwards tells.
+            cx.await_task(DOING, &upid).await?;
+        }
+    }
+    Ok(None)
+}
+
+/// Whether nothing of ours comes to the number any more: absent in so many complete observations, so far apart.
+async fn stays_absent(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
+    let late_ms = cx.limits().late_ms;
+    let text = format!(
+        "The answer to a create call was lost; making sure that container {} does not appear later",
+        guest.place.vmid
+    );
+    cx.say(LogLevel::Info, text).await?;
+    for observation in 0..OBSERVATIONS {
+        if observation > 0 {
+            cx.pause_ms(late_ms).await;
+        }
+        match cx.look(guest).await? {
+            Look::Absent if absent_everywhere(cx, &guest.place).await? => {}
+            // A create call for a number that is taken makes nothing.
+            Look::Stranger(_) => return Ok(true),
+            Look::Absent | Look::Ours { .. } | Look::BeingCreated | Look::Foreign(_) => {
+                return Ok(false);
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// One attempt with the guest's number: look, create if nothing is there, look again.
 async fn attempt(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Attempt> {
-    match cx.look(guest).await? {
-        Look::Ours { .. } => wait_for_create(cx, guest).await?,
-        Look::BeingCreated if !was_sent(cx, guest.place.vmid).await? => {
+    let nothing_sent = async || -> StepResult<bool> {
+        let sent = cx.sent(Change::Create, guest.place.vmid).await?;
+        Ok(sent.did_nothing())
+    };
+    let lost = match cx.look(guest).await? {
+        Look::BeingCreated if nothing_sent().await? => {
             return Ok(Attempt::Taken(
                 "it is being created by somebody else".to_owned(),
             ));
         }
-        Look::BeingCreated => wait_for_create(cx, guest).await?,
-        Look::Foreign(f) => return Err(StepError::Failed(f)),
-        Look::Stranger(f) => return Ok(Attempt::Taken(f.message)),
-        Look::Absent => {
-            if let Sent::Lost(how) = create(cx, guest, intent).await? {
-                return Ok(Attempt::Taken(how));
-            }
+        Look::Ours { .. } | Look::BeingCreated => {
+            wait_for_create(cx, guest).await?;
+            None
         }
+        Look::Foreign(f) => return altered(cx, guest, f).await,
+        Look::Stranger(f) => return strangers(cx, guest, f).await,
+        Look::Absent => match create(cx, guest, intent).await? {
+            Sent::Done => None,
+            Sent::Lost(lost) => Some(lost),
+        },
+    };
+    read_back(cx, guest, lost).await
+}
+
+/// Looks again: what counts is what is read back now.
+async fn read_back(cx: &Cx, guest: &NativeGuest, lost: Option<Lost>) -> StepResult<Attempt> {
+    let mut look = cx.look(guest).await?;
+    if lost.is_some() && matches!(look, Look::Ours { .. }) {
+        // An earlier call of ours arrived late, and took the number from the later one.
+        wait_for_create(cx, guest).await?;
+        look = cx.look(guest).await?;
     }
-    // Look again: what counts is what is read back now.
-    match cx.look(guest).await? {
-        Look::Ours { first_seen, .. } => Ok(Attempt::Made(Box::new(Done {
+    match (look, lost) {
+        (Look::Ours { first_seen, .. }, _) => Ok(Attempt::Made(Box::new(Done {
             output: json!({ "vmid": guest.identity.vmid, "node": guest.place.node }),
             effects: Effects {
                 guests: confirm(guest, first_seen),
                 ..Effects::default()
             },
         }))),
-        Look::BeingCreated => Err(half_created(guest)),
-        Look::Absent => Err(StepError::Failed(Failure::new(
+        (Look::Foreign(f), _) => altered(cx, guest, f).await,
+        (Look::Stranger(f), _) => strangers(cx, guest, f).await,
+        (Look::BeingCreated | Look::Absent, Some(lost)) => {
+            let sent = cx.sent(Change::Create, guest.place.vmid).await?;
+            if sent.is_in_doubt(usize::from(lost.by_task)) {
+                return Err(StepError::Uncertain(Failure::new(
+                    "pve_outcome_unknown",
+                    format!(
+                        "{DOING}: {}; the answer to an earlier call was lost, and what is there may be ours",
+                        lost.how
+                    ),
+                    "retry looks again before it acts",
+                )));
+            }
+            Ok(Attempt::Taken(lost.how))
+        }
+        (Look::BeingCreated, None) => Err(half_created(guest)),
+        (Look::Absent, None) => Err(StepError::Failed(Failure::new(
             "create_left_nothing",
             "PVE's create task ended, but the container is not there",
             "read the task's log in PVE, then retry",
         ))),
-        Look::Foreign(f) => Err(StepError::Failed(f)),
-        Look::Stranger(f) => Ok(Attempt::Taken(f.message)),
     }
 }
 
-/// Whether a create call for this number has ever left for PVE: it is audited before it is sent. Without one, nothing that
-/// is there can be ours.
-async fn was_sent(cx: &Cx, vmid: Vmid) -> StepResult<bool> {
-    let sent = cx.store().mutations(cx.op.id, cx.step_index()).await?;
-    Ok(sent
-        .iter()
-        .any(|call| call.action.ends_with("/lxc") && call.details["vmid"] == json!(vmid)))
+/// What has the number may be ours, altered. Where no call of ours can have made anything it is somebody else's.
+async fn altered(cx: &Cx, guest: &NativeGuest, failure: Failure) -> StepResult<Attempt> {
+    let sent = cx.sent(Change::Create, guest.place.vmid).await?;
+    if sent.did_nothing() {
+        return Ok(Attempt::Taken(failure.message));
+    }
+    Err(StepError::Stuck(failure))
+}
+
+/// What has the number is somebody else's: it is given up, unless our container was made. Then that one has been replaced,
+/// or both its mark and its MAC were changed, and a person decides.
+async fn strangers(cx: &Cx, guest: &NativeGuest, failure: Failure) -> StepResult<Attempt> {
+    let task = match cx.earlier_task("vzcreate") {
+        Some(upid) => cx.await_task(DOING, &upid).await?.is_success(),
+        None => false,
+    };
+    if task || guest.identity.rootfs_volid.is_some() {
+        return Err(StepError::Stuck(failure));
+    }
+    Ok(Attempt::Taken(failure.message))
 }
 
 /// Gives up the number of `lost`, commits another one as the step's intent, and gives that intent.
@@ -229,8 +315,24 @@ async fn create_once_more(cx: &Cx, mut guest: NativeGuest, intent: &Value) -> St
 enum Sent {
     /// A task of ours made it, or is said to have.
     Done,
-    /// The number is somebody else's; nothing of ours is there.
-    Lost(String),
+    /// The number is somebody else's, as far as this call tells.
+    Lost(Lost),
+}
+
+/// How it was seen that somebody else has the number.
+struct Lost {
+    how: String,
+    /// A task of ours ended so; else the call was refused, or not sent.
+    by_task: bool,
+}
+
+impl Sent {
+    fn lost(how: impl Into<String>) -> Self {
+        Self::Lost(Lost {
+            how: how.into(),
+            by_task: false,
+        })
+    }
 }
 
 /// Sends the create call, unless a create task of this VMID is already under way.
@@ -238,45 +340,43 @@ async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Sent
     if let Some(upid) = cx.earlier_task("vzcreate") {
         // An earlier attempt got its task: its verdict counts, it is not sent again.
         let outcome = cx.await_task(DOING, &upid).await?;
-        return judge(Cx::task_failed(DOING, &outcome));
+        return judge(cx, Cx::task_failed(DOING, &outcome));
     }
-    let sent_before = was_sent(cx, guest.place.vmid).await?;
-    if cx
-        .running_create_task(&guest.place.node, guest.place.vmid)
-        .await?
-        .is_some()
-    {
-        if !sent_before {
-            return Ok(Sent::Lost(
-                "it is being created by somebody else".to_owned(),
-            ));
+    let place = &guest.place;
+    if cx.running_any(&place.node, place.vmid).await?.is_some() {
+        if cx.sent(Change::Create, place.vmid).await?.did_nothing() {
+            return Ok(Sent::lost("it is being created by somebody else"));
         }
         wait_for_create(cx, guest).await?;
         return Ok(Sent::Done);
     }
-    if !absent_everywhere(cx, &guest.place).await? {
-        return Ok(Sent::Lost("the cluster lists another guest".to_owned()));
+    if !absent_everywhere(cx, place).await? {
+        return Ok(Sent::lost("the cluster lists another guest"));
     }
-    match cx
-        .create_lxc(&guest.place, request(cx, guest, intent)?)
-        .await
-    {
-        Ok(outcome) => judge(Cx::task_failed(DOING, &outcome)),
-        // The only call there ever was was refused: what has the number is not ours. Had there been an earlier one, it
-        // may be its container, and the step has to look again.
-        Err(StepError::Uncertain(f)) if f.code == "vmid_taken" && !sent_before => {
-            Ok(Sent::Lost(f.message))
+    match cx.create_lxc(place, request(cx, guest, intent)?).await {
+        Ok(outcome) => {
+            cx.reload().await.map_err(StepError::Halt)?;
+            judge(cx, Cx::task_failed(DOING, &outcome))
         }
+        // Whether what has the number is ours, by an earlier call, the next look tells.
+        Err(StepError::Uncertain(f)) if f.code == "vmid_taken" => Ok(Sent::lost(f.message)),
         Err(e) => Err(e),
     }
 }
 
 /// The verdict of our own create task. One that lost the race for the configuration file has made nothing, and PVE has
 /// freed its volumes.
-fn judge(failure: Option<Failure>) -> StepResult<Sent> {
+fn judge(cx: &Cx, failure: Option<Failure>) -> StepResult<Sent> {
     match failure {
         None => Ok(Sent::Done),
-        Some(f) if f.code == "vmid_taken" => Ok(Sent::Lost(f.message)),
+        // Named, so that a person's retry goes by a new look.
+        Some(f) if f.code == "vmid_taken" => Ok(Sent::Lost(Lost {
+            how: match cx.row().and_then(|row| row.upid) {
+                Some(upid) => format!("{} ({upid})", f.message),
+                None => f.message,
+            },
+            by_task: true,
+        })),
         Some(f) => Err(StepError::Failed(f)),
     }
 }
@@ -320,12 +420,12 @@ fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc
     })
 }
 
-/// Waits while PVE's create task of this VMID runs; when none runs and the lock is still there, a person is needed.
+/// Waits while a task of this VMID runs; when none runs and the lock is still there, a person is needed.
 ///
 /// The task may be somebody else's, so only one that is on our record fails the step; else the next look decides.
 async fn wait_for_create(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     let place = &guest.place;
-    if let Some(upid) = cx.running_create_task(&place.node, place.vmid).await? {
+    if let Some(upid) = cx.running_any(&place.node, place.vmid).await? {
         let ours = cx.earlier_task("vzcreate").as_ref() == Some(&upid);
         let outcome = cx.await_task(DOING, &upid).await?;
         return match Cx::task_failed(DOING, &outcome) {
@@ -338,18 +438,4 @@ async fn wait_for_create(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
         Look::BeingCreated => Err(half_created(guest)),
         Look::Ours { .. } | Look::Absent | Look::Foreign(_) | Look::Stranger(_) => Ok(()),
     }
-}
-
-fn half_created(guest: &NativeGuest) -> StepError {
-    let vmid = guest.place.vmid;
-    StepError::Stuck(Failure::new(
-        "half_created",
-        format!(
-            "container {vmid} is locked by a create that no longer runs, and carries no mark yet"
-        ),
-        format!(
-            "check it on node {}; if it is this one: pct unlock {vmid} && pct destroy {vmid}, then retry",
-            guest.place.node
-        ),
-    ))
 }

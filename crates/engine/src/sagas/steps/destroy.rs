@@ -5,16 +5,20 @@ use proximity_domain::destroy::{DestroyIntent, NoPermit, Quorate};
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::saga::StepRecord;
+use proximity_pve::upid::Upid;
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
 use crate::saga::{
-    Cx, Done, Look, StepAction, StepError, StepResult, absent_everywhere, confirm, pve_failure,
-    runs,
+    Change, Cx, Done, Look, StepAction, StepError, StepResult, absent_everywhere, confirm,
+    pve_failure, runs,
 };
 
 const DOING: &str = "destroying the container";
+const TASK: &str = "vzdestroy";
+/// How often it is looked whether a call whose answer was lost has arrived.
+const LOOK_EVERY_MS: u64 = 1_000;
 
 /// How long a guest gets to shut down by itself when the operation that made it unwinds, seconds.
 const UNWIND_GRACE_S: u32 = 15;
@@ -41,7 +45,7 @@ impl StepAction for DestroyContainer {
         let Some(guest) = cx.guest().await? else {
             return Ok(Effects::default());
         };
-        if let Some(upid) = cx.earlier_task("vzdestroy") {
+        if let Some(upid) = cx.earlier_task(TASK) {
             cx.await_task(DOING, &upid).await?;
         }
         match cx.look(&guest).await? {
@@ -75,11 +79,22 @@ fn gone(cx: &Cx, guest: &NativeGuest) -> Effects {
     }
 }
 
+/// What may be there of a guest that an unwinding operation was to create.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Trace {
+    /// No call of ours can have made anything.
+    None,
+    /// A create call was sent.
+    Sent,
+    /// It was made.
+    Made,
+}
+
 /// Brings the guest of an unwinding operation from whatever it is to proven absence: stop, unprotect, destroy.
 ///
-/// A container that is not provably ours is left alone. If ours was never `made`, its VMID is then no longer recorded as
+/// A container that is not provably ours is left alone. If ours was never made, its VMID is then no longer recorded as
 /// ours; if it was, it may be this very one with a factor changed, so a person chooses.
-pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, made: bool) -> StepResult<Effects> {
+pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> StepResult<Effects> {
     let mut guest = guest;
     match cx.look(&guest).await? {
         Look::Absent => {
@@ -89,31 +104,18 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, made: bool) -> Ste
                 Err(moved(&guest))
             };
         }
-        // With our mark or MAC on it, it may be this very one with a factor changed.
-        Look::Foreign(f) => return Err(StepError::Stuck(f)),
-        Look::Stranger(f) if made => return Err(StepError::Stuck(f)),
-        Look::Stranger(f) => {
-            let line = format!("{}; it was left alone", f.message);
-            return Ok(Effects {
-                guests: vec![GuestChange::Gone { guest: guest.id }],
-                log: vec![cx.line(LogLevel::Warning, line)],
-                ..Effects::default()
-            });
+        Look::BeingCreated if trace == Trace::None => {
+            return Ok(left_alone(
+                cx,
+                &guest,
+                "it is being created by somebody else",
+            ));
         }
-        Look::BeingCreated => {
-            return Err(StepError::Stuck(Failure::new(
-                "half_created",
-                format!(
-                    "container {} is locked by a create that no longer runs",
-                    guest.place.vmid
-                ),
-                // Unlocked alone it would carry no mark, so nothing could tell any more that it is ours.
-                format!(
-                    "check it on node {0}; if it is this one: pct unlock {1} && pct destroy {1}, then retry",
-                    guest.place.node, guest.place.vmid
-                ),
-            )));
-        }
+        // With our mark or MAC on it, or none at all, it may be this very one with a factor changed.
+        Look::Foreign(f) if trace != Trace::None => return Err(StepError::Stuck(f)),
+        Look::Stranger(f) if trace == Trace::Made => return Err(StepError::Stuck(f)),
+        Look::Foreign(f) | Look::Stranger(f) => return Ok(left_alone(cx, &guest, &f.message)),
+        Look::BeingCreated => return Err(half_created(&guest)),
         Look::Ours { first_seen, .. } => {
             if let Some(volid) = first_seen {
                 // The volume must be on record before the look that leads to a permit.
@@ -130,6 +132,31 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, made: bool) -> Ste
     lift_protection(cx, &guest).await?;
     destroy_once(cx, &guest, Removal::CreatorUnwinds).await?;
     Ok(gone(cx, &guest))
+}
+
+/// What has the number is not ours.
+fn left_alone(cx: &Cx, guest: &NativeGuest, why: &str) -> Effects {
+    let line = format!("VMID {}: {why}; it was left alone", guest.place.vmid);
+    Effects {
+        guests: vec![GuestChange::Gone { guest: guest.id }],
+        log: vec![cx.line(LogLevel::Warning, line)],
+        ..Effects::default()
+    }
+}
+
+/// Locked by a create, and no task of its number runs.
+pub(crate) fn half_created(guest: &NativeGuest) -> StepError {
+    let (node, vmid) = (&guest.place.node, guest.place.vmid);
+    StepError::Stuck(Failure::new(
+        "half_created",
+        format!(
+            "container {vmid} is locked by a create that no longer runs, and carries no mark yet"
+        ),
+        // Unlocked alone it would carry no mark, so nothing could tell any more that it is ours.
+        format!(
+            "check it on node {node}; if it is this one: pct unlock {vmid} && pct destroy {vmid}, then retry"
+        ),
+    ))
 }
 
 /// Stops the guest of an unwinding operation: gracefully first, by force after the grace time.
@@ -173,9 +200,7 @@ pub(crate) async fn lift_protection(cx: &Cx, guest: &NativeGuest) -> StepResult<
 
 /// One attempt: await an earlier one, look, verify, permit, DELETE, await, prove absence.
 async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepResult<()> {
-    settle_earlier(cx, guest).await?;
-    let absent = matches!(cx.look(guest).await?, Look::Absent);
-    if !absent {
+    if still_there(cx, guest).await? {
         let permit = permit(cx, guest, removal).await?;
         let outcome = cx.destroy_lxc(permit).await?;
         if let Some(failure) = Cx::task_failed(DOING, &outcome) {
@@ -191,16 +216,38 @@ async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepRes
     }
 }
 
+/// Whether there is something to destroy, once everything sent before has ended or can no longer arrive.
+async fn still_there(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
+    let clock = &cx.engine.inner.parts.clock;
+    let began = clock.monotonic();
+    loop {
+        settle_earlier(cx, guest).await?;
+        if matches!(cx.look(guest).await?, Look::Absent) {
+            return Ok(false);
+        }
+        let sent = cx.sent(Change::Destroy, guest.place.vmid).await?;
+        let late_ms = cx.limits().late_ms;
+        let left_ms = sent.late_for_ms(cx.now(), late_ms);
+        let waited_ms = clock.monotonic().since_ms(began);
+        if !sent.is_in_doubt(0) || left_ms == 0 || waited_ms >= late_ms {
+            return Ok(true);
+        }
+        // The answer to a DELETE was lost, and no task shows that it arrived: it may still.
+        cx.pause_ms(left_ms.min(LOOK_EVERY_MS)).await;
+    }
+}
+
 /// Awaits a destroy that was sent before: by a worker that died, or by a call whose answer was lost. Its verdict counts; a
 /// second DELETE goes out only after a person has seen how the first one failed.
 async fn settle_earlier(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     let place = &guest.place;
-    let earlier = match cx.earlier_task("vzdestroy") {
+    let earlier = match cx.earlier_task(TASK) {
         Some(upid) => Some(upid),
-        None => {
-            cx.running_task(&place.node, place.vmid, "vzdestroy")
-                .await?
-        }
+        None => cx.running_task(&place.node, place.vmid, TASK).await?,
+    };
+    let earlier = match earlier {
+        Some(upid) => Some(upid),
+        None => ended_unseen(cx, guest).await?,
     };
     let Some(upid) = earlier else {
         return Ok(());
@@ -210,6 +257,23 @@ async fn settle_earlier(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
         Some(failure) => Err(half_destroyed(failure, upid.as_str())),
         None => Ok(()),
     }
+}
+
+/// The task of a DELETE whose answer was lost, if it has ended since, and no person has seen how.
+async fn ended_unseen(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<Upid>> {
+    let place = &guest.place;
+    let sent = cx.sent(Change::Destroy, place.vmid).await?;
+    if !sent.is_in_doubt(0) {
+        return Ok(None);
+    }
+    let tasks = cx.ended_tasks(place, TASK, sent.since_s()).await?;
+    for upid in tasks.into_iter().filter(|upid| !sent.knows(upid)) {
+        if !cx.was_seen(&upid) {
+            return Ok(Some(upid));
+        }
+        cx.settle_destroy(place, &upid).await?;
+    }
+    Ok(None)
 }
 
 /// PVE may have freed the disks before it failed: a person must look. The failure names the task.
@@ -294,6 +358,6 @@ fn moved(guest: &NativeGuest) -> StepError {
             "container {} is not on node {}, but the cluster still lists it",
             guest.place.vmid, guest.place.node
         ),
-        "it may have been migrated; move it back, then retry",
+        "it may have been migrated in this moment; retry looks for it and goes on where it is",
     ))
 }

@@ -1,0 +1,191 @@
+//! What became of the calls a step has sent to make or destroy a container: an answer may be lost, and the call arrive
+//! later all the same.
+//!
+//! Each call is audited before it is sent. Those of which it is known how they ended are noted in the step's intent; of
+//! the others a container may still come, or go.
+
+use proximity_domain::ids::Vmid;
+use proximity_domain::time::Timestamp;
+use proximity_pve::upid::Upid;
+use serde::{Deserialize, Serialize};
+use serde_json::{Value, json};
+
+use super::context::Cx;
+use super::step::StepResult;
+
+/// The key of the step's intent that holds them.
+const SETTLED: &str = "settled";
+/// How far the clock of a node may be behind ours, seconds.
+const CLOCKS_APART_S: i64 = 300;
+
+/// A kind of call that is not sent again as if nothing had been.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Change {
+    Create,
+    Destroy,
+}
+
+impl Change {
+    /// Whether the call is of this kind and for this number, on any node.
+    fn is(self, call: &str, target: &str, vmid: Vmid) -> bool {
+        let for_number = target.ends_with(&format!("/{vmid}"));
+        for_number
+            && match self {
+                Self::Create => call.starts_with("POST ") && call.ends_with("/lxc"),
+                Self::Destroy => {
+                    call.starts_with("DELETE ") && call.ends_with(&format!("/lxc/{vmid}"))
+                }
+            }
+    }
+}
+
+/// A call of which it is known how it ended.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+struct Settled {
+    call: String,
+    target: String,
+    /// Its task, if it got one; without one it did nothing.
+    upid: Option<String>,
+}
+
+/// The calls of one kind that a step has sent for one number.
+#[derive(Debug, Clone)]
+pub(crate) struct Sent {
+    /// When each was audited, oldest first.
+    at: Vec<Timestamp>,
+    settled: Vec<Settled>,
+}
+
+impl Sent {
+    /// None has left, or each was refused: what has the number cannot come from us.
+    pub(crate) fn did_nothing(&self) -> bool {
+        let void = self.settled.iter().filter(|call| call.upid.is_none());
+        self.at.len() <= void.count()
+    }
+
+    /// Whether there is a call of which nothing is known, when `more` are known to have ended beside those on record.
+    pub(crate) fn is_in_doubt(&self, more: usize) -> bool {
+        self.at.len() > self.settled.len().saturating_add(more)
+    }
+
+    /// From when on its tasks are to be looked for, seconds since 1970 by a node's clock.
+    pub(crate) fn since_s(&self) -> Option<u64> {
+        let first = self.at.first()?;
+        u64::try_from(first.0 / 1_000 - CLOCKS_APART_S).ok()
+    }
+
+    /// How long the last call may still be under way, if a call can be for `late_ms`.
+    pub(crate) fn late_for_ms(&self, now: Timestamp, late_ms: u64) -> u64 {
+        let Some(last) = self.at.last() else {
+            return 0;
+        };
+        // A clock that was set back makes no wait longer.
+        let passed = u64::try_from(now.0.saturating_sub(last.0)).unwrap_or(0);
+        late_ms.saturating_sub(passed)
+    }
+
+    pub(crate) fn knows(&self, upid: &Upid) -> bool {
+        let known = |call: &Settled| call.upid.as_deref() == Some(upid.as_str());
+        self.settled.iter().any(known)
+    }
+}
+
+impl Cx {
+    /// What this step has sent of this kind for this number.
+    pub(crate) async fn sent(&self, change: Change, vmid: Vmid) -> StepResult<Sent> {
+        let audited = self
+            .store()
+            .mutations(self.op.id, self.step_index())
+            .await?;
+        let ours = audited
+            .iter()
+            .filter(|a| change.is(&a.action, &a.target, vmid));
+        let settled = self.settled();
+        Ok(Sent {
+            at: ours.map(|a| a.at).collect(),
+            settled: settled
+                .into_iter()
+                .filter(|s| change.is(&s.call, &s.target, vmid))
+                .collect(),
+        })
+    }
+
+    fn settled(&self) -> Vec<Settled> {
+        let intent = self.row().map_or(Value::Null, |row| row.intent);
+        serde_json::from_value(intent[SETTLED].clone()).unwrap_or_default()
+    }
+
+    /// Notes that the call just sent did nothing, or how the one ended that got this task.
+    pub(crate) async fn settle(
+        &self,
+        call: String,
+        target: String,
+        upid: Option<&Upid>,
+    ) -> StepResult<()> {
+        let mut settled = self.settled();
+        let upid = upid.map(ToString::to_string);
+        if upid.is_some() && settled.iter().any(|s| s.upid == upid) {
+            return Ok(());
+        }
+        settled.push(Settled { call, target, upid });
+        let mut intent = self.row().map_or(Value::Null, |row| row.intent);
+        if !intent.is_object() {
+            intent = json!({});
+        }
+        intent[SETTLED] = json!(settled);
+        self.store()
+            .amend_intent(&self.fence, self.step_index(), intent, self.now())
+            .await?;
+        self.reload().await.map_err(super::step::StepError::Halt)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sent(at: &[i64], refused: usize) -> Sent {
+        let call = Settled {
+            call: "POST /nodes/pve1/lxc".to_owned(),
+            target: "lab/pve1/100".to_owned(),
+            upid: None,
+        };
+        Sent {
+            at: at.iter().copied().map(Timestamp).collect(),
+            settled: vec![call; refused],
+        }
+    }
+
+    #[test]
+    fn a_call_without_an_answer_may_have_worked_and_a_refused_one_may_not() {
+        assert!(sent(&[], 0).did_nothing());
+        assert!(sent(&[1], 1).did_nothing());
+        assert!(!sent(&[1], 0).did_nothing());
+        assert!(!sent(&[1, 2], 1).did_nothing());
+        assert!(sent(&[1, 2], 1).is_in_doubt(0));
+        assert!(!sent(&[1, 2], 1).is_in_doubt(1));
+    }
+
+    #[test]
+    fn a_call_may_be_late_for_so_long_and_no_clock_makes_it_longer() {
+        let calls = sent(&[1_000, 5_000], 0);
+        assert_eq!(calls.late_for_ms(Timestamp(5_400), 1_000), 600);
+        assert_eq!(calls.late_for_ms(Timestamp(6_000), 1_000), 0);
+        assert_eq!(calls.late_for_ms(Timestamp(-9_000_000), 1_000), 1_000);
+        assert_eq!(sent(&[], 0).late_for_ms(Timestamp(0), 1_000), 0);
+    }
+
+    #[test]
+    fn kinds_and_numbers_are_told_apart() {
+        let vmid = Vmid::try_from(100).unwrap();
+        let is = |change: Change, call: &str, target: &str| change.is(call, target, vmid);
+        let make = "POST /nodes/pve1/lxc";
+        assert!(is(Change::Create, make, "lab/pve1/100"));
+        assert!(!is(Change::Create, make, "lab/pve1/1100"));
+        assert!(!is(Change::Destroy, make, "lab/pve1/100"));
+        let start = "POST /nodes/pve1/lxc/100/status/start";
+        assert!(!is(Change::Create, start, "lab/pve1/100"));
+        let delete = "DELETE /nodes/pve2/lxc/100";
+        assert!(is(Change::Destroy, delete, "lab/pve2/100"));
+    }
+}
