@@ -44,11 +44,7 @@ fn prepare(_: &Place) -> Result<()> {
 
 fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let (kills, life_ms) = if bench.mode.quick { QUICK } else { FULL };
-    let dir = bench.place.target().join("figures").join("event-clients");
-    if dir.exists() {
-        std::fs::remove_dir_all(&dir)?;
-    }
-    std::fs::create_dir_all(&dir)?;
+    let dir = bench.folder("event-clients")?;
     let mut program = Invocation::new(Binary::Figures.path(bench.place))
         .args(["sse", "--program"])
         .arg(Binary::Plain.path(bench.place))

@@ -8,6 +8,7 @@ mod beside_bare;
 mod binary;
 mod cli_start;
 mod crash_matrix;
+mod deploys;
 mod disk_full;
 mod disk_shim;
 mod event_clients;
@@ -15,9 +16,11 @@ mod lanes;
 mod port_allocator;
 mod power_cut;
 mod record;
+mod restart;
 mod scratch;
 mod two_engines;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
@@ -45,6 +48,8 @@ pub(crate) const FIGURES: &[Figure] = &[
     api_fuzz::FIGURE,
     cli_start::FIGURE,
     event_clients::FIGURE,
+    deploys::FIGURE,
+    restart::FIGURE,
     two_engines::FIGURE,
     beside_bare::STEPS,
     beside_bare::PORTS,
@@ -89,6 +94,18 @@ pub(crate) struct Bench<'a> {
     pub(crate) seed: Seed,
     /// Every program it starts has to be ended by then.
     pub(crate) deadline: Deadline,
+}
+
+impl Bench<'_> {
+    /// The figure's folder of this name, empty; it stays for whoever wants to look afterwards.
+    fn folder(&self, name: &str) -> Result<PathBuf> {
+        let folder = self.place.target().join("figures").join(name);
+        if folder.exists() {
+            std::fs::remove_dir_all(&folder)?;
+        }
+        std::fs::create_dir_all(&folder)?;
+        Ok(folder)
+    }
 }
 
 /// What a measurement found.

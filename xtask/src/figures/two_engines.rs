@@ -68,11 +68,7 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     } else {
         ROUNDS
     };
-    let folder = bench.place.target().join("figures").join("two-engines");
-    if folder.exists() {
-        std::fs::remove_dir_all(&folder)?;
-    }
-    std::fs::create_dir_all(&folder)?;
+    let folder = bench.folder("two-engines")?;
     let mut run = Invocation::new(Binary::Programs.path(bench.place))
         .args(["two-engines"])
         .args([

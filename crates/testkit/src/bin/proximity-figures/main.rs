@@ -2,15 +2,20 @@
 //!
 //! `xtask` starts it, one subcommand per figure; its last line on standard output is the result, as JSON.
 
+mod deploys;
 mod disk;
 mod draw;
+mod flight;
 mod ports;
 mod power_cut;
+mod restart;
 mod say;
 mod sse;
+mod stack;
 mod things;
 #[cfg(feature = "crash-points")]
 mod two_engines;
+mod verdict;
 
 use clap::{Parser, Subcommand};
 
@@ -43,6 +48,10 @@ enum Command {
         /// See the module.
         words: Vec<String>,
     },
+    /// P13: a server with many operations at work is killed and started again.
+    Restart(restart::Args),
+    /// deploys: many at the same time, and several servers that want the same VMID.
+    Deploys(deploys::Args),
     /// R18: a server whose disk is full or broken.
     #[command(subcommand)]
     Disk(disk::Command),
@@ -54,11 +63,22 @@ fn main() -> Result<(), anyhow::Error> {
         Command::Disk(command) => disk::run(command),
         Command::PowerCut(command) => power_cut::run(command),
         Command::Sse(args) => sse::run(args),
+        Command::Restart(args) => with_tls(restart::run(args)),
+        Command::Deploys(args) => with_tls(deploys::run(args)),
         #[cfg(feature = "crash-points")]
         Command::TwoEngines { words } => on_runtime(two_engines::run(&words)),
         #[cfg(feature = "crash-points")]
         Command::Engine { words } => on_runtime(two_engines::engine(&words)),
     }
+}
+
+fn with_tls(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    // Once per process; a second call would be refused, and there is none.
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
 }
 
 #[cfg(feature = "crash-points")]

@@ -1,0 +1,140 @@
+//! The emulated cluster, and what is seen of it behind the API's back.
+
+use std::collections::BTreeMap;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use proximity_api::hosts::{AddHost, AddSsh};
+use proximity_pve_emulator::lab::{LabFile, NodeAddress, ask_control};
+use secrecy::SecretString;
+use serde_json::Value;
+
+use super::process::{Process, words};
+use super::{READY, eventually};
+
+/// A lab of simulated guests.
+#[derive(Debug)]
+pub(crate) struct Lab {
+    process: Process,
+    dir: PathBuf,
+    file: LabFile,
+    keys: Vec<String>,
+}
+
+/// A container, as the world itself has it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Guest {
+    pub(crate) vmid: u64,
+    pub(crate) node: String,
+    pub(crate) hostname: String,
+    pub(crate) running: bool,
+}
+
+impl Lab {
+    /// Starts it in `dir/lab` with these nodes.
+    pub(crate) async fn start(program: &Path, dir: &Path, nodes: &str) -> Result<Self> {
+        let state = dir.join("lab");
+        let mut args = words(&["lab", "run", "--end-with-stdin", "--guests", "simulated"]);
+        args.extend(words(&[
+            "--listen",
+            "127.0.0.1:0",
+            "--ssh-listen",
+            "127.0.0.1:0",
+        ]));
+        args.extend(words(&["--nodes", nodes, "--dir"]));
+        args.push(state.display().to_string());
+        let mut process = Process::start(program, dir, "lab", &args)?;
+        let file = eventually("the lab", READY, Duration::from_millis(50), async || {
+            process.must_run()?;
+            Ok(LabFile::read(&state).ok().flatten())
+        })
+        .await?;
+        Ok(Self {
+            process,
+            dir: state,
+            file,
+            keys: Vec::new(),
+        })
+    }
+
+    /// How a server adds it, with plain access to its nodes.
+    pub(crate) fn as_host(&self) -> Result<AddHost> {
+        let lab = &self.file;
+        let node = lab.api.first().context("the lab has no node")?;
+        let by_node = |value: fn(&NodeAddress) -> String| {
+            let pairs = lab.ssh.iter().map(|ssh| (ssh.node.clone(), value(ssh)));
+            pairs.collect()
+        };
+        Ok(AddHost {
+            label: "lab".to_owned(),
+            url: node.url.clone(),
+            fingerprint: Some(lab.fingerprint_sha256.clone()),
+            ca_pem: None,
+            token_id: lab.tokens.full.id.clone(),
+            token_secret: SecretString::from(lab.tokens.full.secret.clone()).into(),
+            pool: None,
+            storage: Some(lab.storage.clone()),
+            template_storage: Some(lab.template_storage.clone()),
+            bridge: Some(lab.bridge.clone()),
+            ssh: Some(AddSsh {
+                user: "root".to_owned(),
+                private_key: None,
+                addresses: by_node(|ssh| ssh.address.clone()),
+                host_keys: by_node(|ssh| ssh.host_key.clone()),
+            }),
+        })
+    }
+
+    /// Lets one more key in.
+    pub(crate) fn let_in(&mut self, public_key: &str) -> Result<()> {
+        self.keys.push(public_key.trim().to_owned());
+        let text = format!("{}\n", self.keys.join("\n"));
+        Ok(std::fs::write(self.dir.join("authorized_keys"), text)?)
+    }
+
+    /// All containers there are.
+    pub(crate) async fn guests(&self) -> Result<Vec<Guest>> {
+        let rows = self.ask("/world/guests").await?;
+        let rows = rows.as_array().context("the guests are no list")?;
+        rows.iter()
+            .map(|row| {
+                let hostname = row["config"]["keys"]["hostname"].as_str();
+                Ok(Guest {
+                    vmid: row["vmid"].as_u64().context("a guest has no number")?,
+                    node: row["node"].as_str().unwrap_or_default().to_owned(),
+                    hostname: hostname.unwrap_or_default().to_owned(),
+                    running: row["running"].as_bool().unwrap_or(false),
+                })
+            })
+            .collect()
+    }
+
+    /// How many create tasks ended well, by VMID.
+    pub(crate) async fn created(&self) -> Result<BTreeMap<String, usize>> {
+        let rows = self.ask("/world/tasks").await?;
+        let rows = rows.as_array().context("the tasks are no list")?;
+        let mut by_vmid = BTreeMap::new();
+        for row in rows {
+            let upid = row["upid"].as_str().unwrap_or_default();
+            let mut parts = upid.split(':').skip(5);
+            let (kind, vmid) = (parts.next(), parts.next().unwrap_or_default());
+            if kind == Some("vzcreate") && row["exit"].as_str() == Some("OK") {
+                *by_vmid.entry(vmid.to_owned()).or_default() += 1;
+            }
+        }
+        Ok(by_vmid)
+    }
+
+    async fn ask(&self, path: &str) -> Result<Value> {
+        let (status, text) = ask_control(&self.dir, "GET", path, String::new()).await?;
+        if status != 200 {
+            bail!("the lab says {status}: {text}");
+        }
+        Ok(serde_json::from_str(&text)?)
+    }
+
+    pub(crate) async fn end(self) -> Result<()> {
+        self.process.end().await
+    }
+}

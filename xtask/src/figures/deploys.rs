@@ -1,0 +1,67 @@
+//! deploys: fifty at the same time on three nodes, and three servers that want one VMID; with the real programs.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result, bail};
+use serde_json::Value;
+
+use super::{Bench, Binary, Figure, Measured};
+use crate::invocation::Invocation;
+use crate::place::Place;
+use crate::say;
+
+/// The figure.
+pub(super) const FIGURE: Figure = Figure {
+    id: "deploys",
+    shows: "apps of 50 deployed at once that do not run alone with VMID, ports and page of their own; VMIDs not won by one of three",
+    goal: "0 faults",
+    binaries: &[Binary::Plain, Binary::Figures],
+    prepare,
+    needs_root: false,
+    in_tests: true,
+    full_limit: Duration::from_secs(600),
+    measure,
+};
+
+const APPS: u64 = 50;
+/// How often three servers want one VMID.
+const RACES: u64 = 20;
+const QUICK_RACES: u64 = 2;
+
+fn prepare(_: &Place) -> Result<()> {
+    Ok(())
+}
+
+fn measure(bench: &Bench<'_>) -> Result<Measured> {
+    let races = if bench.mode.quick { QUICK_RACES } else { RACES };
+    let dir = bench.folder("deploys")?;
+    let mut program = Invocation::new(Binary::Figures.path(bench.place))
+        .args(["deploys", "--program"])
+        .arg(Binary::Plain.path(bench.place))
+        .arg("--dir")
+        .arg(&dir)
+        .args(["--apps", &APPS.to_string()])
+        .args(["--races", &races.to_string()])
+        .until(bench.deadline);
+    if bench.mode.sabotage {
+        program = program.arg("--copied-record");
+    }
+    let answer = program
+        .capture(bench.place.root())?
+        .expect_success("deploying side by side")?;
+    let last = answer.lines().last().unwrap_or_default();
+    let result: Value = serde_json::from_str(last).context("reading the verdict")?;
+    let faults = result["faults"].as_u64().context("no number of faults")?;
+    if result["races"].as_u64() != Some(races) {
+        bail!("not every race was run");
+    }
+    for fault in result["told"].as_array().into_iter().flatten() {
+        say::note(format!("deploys: {fault}"));
+    }
+    Ok(Measured {
+        value: format!("{faults}/{}", APPS + races),
+        unit: "faults/apps and races",
+        reached: faults == 0,
+        raw: result,
+    })
+}
