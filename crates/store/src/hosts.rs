@@ -7,6 +7,7 @@ use secrecy::ExposeSecret;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use crate::apps::is_no_name;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
@@ -183,6 +184,9 @@ impl Reader {
     pub async fn host_by_label(&self, label: &str) -> Result<Option<HostRecord>, StoreError> {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.host_by_label(label)));
+        }
+        if is_no_name(label) {
+            return Ok(None);
         }
         let row = query("SELECT * FROM hosts WHERE label = $1")
             .bind(label)

@@ -3,7 +3,7 @@
 use proximity_domain::time::Timestamp;
 
 use crate::error::StoreError;
-use crate::records::{Actor, RequestKey};
+use crate::records::RequestKey;
 use crate::row::Columns;
 use crate::sql::{Tx, query};
 use crate::store::{Reader, Store};
@@ -12,6 +12,15 @@ use crate::store::{Reader, Store};
 pub(crate) const KEPT_MS: i64 = 24 * 60 * 60 * 1000;
 
 impl Reader {
+    /// Stands for a request of which `parts` is all that is asked for, to tell it from another one under the same key.
+    ///
+    /// A request may hold secrets, so this is no plain hash that guesses could be held against: without the key of
+    /// this store it tells nothing.
+    #[must_use]
+    pub fn fingerprint(&self, parts: &[&[u8]]) -> String {
+        self.shared.sealer.fingerprint(parts)
+    }
+
     /// What came of an earlier request of this account under this key: the id it was claimed for.
     ///
     /// # Errors
@@ -31,29 +40,16 @@ impl Reader {
 }
 
 impl Store {
-    /// Keeps the key of a request that has taken place already and does no harm when it is repeated.
+    /// Forgets the keys whose day is over; gives their number. Also done whenever a key is taken, but nobody may take
+    /// another one for long.
     ///
     /// # Errors
-    /// [`StoreError::KeyReused`] if the key was used for another request.
-    pub async fn remember_request(
-        &self,
-        key: &RequestKey,
-        resource: &str,
-        actor: &Actor,
-        now: Timestamp,
-    ) -> Result<(), StoreError> {
+    /// The database's.
+    pub async fn forget_old_requests(&self, now: Timestamp) -> Result<u64, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| {
-                state
-                    .claim_key(&actor.account, Some(key), resource, now)
-                    .map(|_| ())
-            });
+            return model.write(|state| Ok(state.forget_keys(now)));
         }
-        self.write(async |tx| {
-            claim(tx, &actor.account, Some(key), resource, now).await?;
-            Ok(())
-        })
-        .await
+        self.write(async |tx| forget(tx, now).await).await
     }
 }
 
@@ -66,10 +62,7 @@ pub(crate) async fn claim(
     now: Timestamp,
 ) -> Result<Option<String>, StoreError> {
     let Some(key) = key else { return Ok(None) };
-    query("DELETE FROM request_keys WHERE created_at < $1")
-        .bind(now.0 - KEPT_MS)
-        .execute(&mut *tx)
-        .await?;
+    forget(tx, now).await?;
     if let Some(first) = find(tx, account, key, now).await? {
         return Ok(Some(first));
     }
@@ -85,6 +78,14 @@ pub(crate) async fn claim(
     .execute(tx)
     .await?;
     Ok(None)
+}
+
+async fn forget(tx: &mut Tx, now: Timestamp) -> Result<u64, StoreError> {
+    let gone = query("DELETE FROM request_keys WHERE created_at < $1")
+        .bind(now.0 - KEPT_MS)
+        .execute(tx)
+        .await?;
+    Ok(gone.rows_affected())
 }
 
 async fn find(

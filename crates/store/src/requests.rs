@@ -14,8 +14,9 @@ use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::operations::{advance, existing};
 use crate::queue::end_wait;
-use crate::records::{Actor, OperationRecord};
-use crate::row::Columns;
+use crate::records::{Actor, OperationRecord, RequestKey};
+use crate::request_keys::claim;
+use crate::row::{Columns, damaged};
 use crate::sql::{Tx, query};
 use crate::store::Store;
 use crate::turns::log_failure;
@@ -74,10 +75,30 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<OperationRecord, StoreError> {
+        self.retry_stuck_once(id, None, actor, now).await
+    }
+
+    /// As [`Store::retry_stuck`]. The same key of the same account does nothing the second time, whatever has become
+    /// of the operation, and gives the operation as it is.
+    ///
+    /// # Errors
+    /// Those of [`Store::retry_stuck`], and [`StoreError::KeyReused`]; the key is not taken then.
+    pub async fn retry_stuck_once(
+        &self,
+        id: OperationId,
+        key: Option<RequestKey>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<OperationRecord, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| state.retry_stuck(id, actor, now));
+            return model.write(|state| state.retry_stuck(id, key.as_ref(), actor, now));
         }
         self.write(async |tx| {
+            let resource = id.to_string();
+            if let Some(first) = claim(tx, &actor.account, key.as_ref(), &resource, now).await? {
+                let first = first.parse().map_err(|_| damaged("resource", first))?;
+                return existing(tx, first).await;
+            }
             let operation = existing(tx, id).await?;
             let state = advance(tx, &operation, OperationEvent::Retried, now).await?;
             if state == OperationState::Running {

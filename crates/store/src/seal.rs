@@ -2,7 +2,9 @@
 
 use chacha20poly1305::aead::{Aead, Payload};
 use chacha20poly1305::{Key, KeyInit, XChaCha20Poly1305, XNonce};
+use hmac::{Hmac, Mac};
 use secrecy::SecretString;
+use sha2::Sha256;
 use zeroize::Zeroizing;
 
 use crate::error::StoreError;
@@ -11,6 +13,8 @@ use crate::key::random;
 /// Names the format, so that another one can come beside it.
 const PREFIX: &str = "x1:";
 const NONCE_BYTES: usize = 24;
+/// What a subkey is for is part of it.
+const FINGERPRINTS: &[u8] = b"proximity: fingerprints of requests";
 
 /// Where a sealed value is stored. It is authenticated with the value: a sealed text moved to another row or
 /// column does not open.
@@ -30,9 +34,10 @@ impl Place<'_> {
     }
 }
 
-/// Seals and opens with one key.
+/// Seals and opens with one key, and makes fingerprints with a key made from it.
 pub(crate) struct Sealer {
     cipher: XChaCha20Poly1305,
+    fingerprints: Zeroizing<[u8; 32]>,
 }
 
 impl std::fmt::Debug for Sealer {
@@ -45,7 +50,13 @@ impl Sealer {
     pub(crate) fn new(key: &[u8; 32]) -> Self {
         Self {
             cipher: XChaCha20Poly1305::new(&Key::from(*key)),
+            fingerprints: Zeroizing::new(authenticate(key, &[FINGERPRINTS])),
         }
+    }
+
+    /// Tells lists of texts apart, and nothing else about them: not even a right guess shows without the key.
+    pub(crate) fn fingerprint(&self, parts: &[&[u8]]) -> String {
+        hex::encode(authenticate(&self.fingerprints, parts))
     }
 
     /// The text to store for `secret` at `place`.
@@ -91,6 +102,19 @@ impl Sealer {
         let text = std::str::from_utf8(&plain).map_err(|_| damaged(place, "it is not text"))?;
         Ok(SecretString::from(text))
     }
+}
+
+/// HMAC-SHA-256 over the parts, each after its length, so that no two lists run together to the same bytes.
+fn authenticate(key: &[u8; 32], parts: &[&[u8]]) -> [u8; 32] {
+    // A key shorter than the block is filled up with zeros; so says RFC 2104.
+    let mut block = Zeroizing::new([0; 64]);
+    block[..32].copy_from_slice(key);
+    let mut mac = Hmac::<Sha256>::new(&(*block).into());
+    for part in parts {
+        mac.update(&(part.len() as u64).to_be_bytes());
+        mac.update(part);
+    }
+    mac.finalize().into_bytes().into()
 }
 
 fn damaged(place: Place<'_>, why: &str) -> StoreError {
@@ -155,6 +179,36 @@ mod tests {
             let altered = String::from_utf8(bytes).unwrap();
             assert!(sealer.unseal(HERE, &altered).is_err(), "digit {at}");
         }
+    }
+
+    #[test]
+    fn a_fingerprint_depends_on_the_key_and_on_every_part() {
+        let sealer = Sealer::new(&[7; 32]);
+        let of = |parts: &[&str]| {
+            let parts: Vec<&[u8]> = parts.iter().map(|part| part.as_bytes()).collect();
+            sealer.fingerprint(&parts)
+        };
+        assert_eq!(of(&["a", "b"]), of(&["a", "b"]));
+        for other in [
+            &["a", "c"][..],
+            &["ab", ""],
+            &["", "ab"],
+            &["ab"],
+            &["b", "a"],
+        ] {
+            assert_ne!(of(&["a", "b"]), of(other), "{other:?}");
+        }
+        let parts: &[&[u8]] = &[b"a", b"b"];
+        assert_ne!(of(&["a", "b"]), Sealer::new(&[8; 32]).fingerprint(parts));
+    }
+
+    #[test]
+    fn filling_the_key_up_is_what_the_library_does_with_a_short_one() {
+        let mut short = Hmac::<Sha256>::new_from_slice(&[7; 32]).unwrap();
+        short.update(&4_u64.to_be_bytes());
+        short.update(b"what");
+        let expected: [u8; 32] = short.finalize().into_bytes().into();
+        assert_eq!(authenticate(&[7; 32], &[b"what"]), expected);
     }
 
     #[test]

@@ -38,14 +38,9 @@ impl Engine {
         let op = self.find_operation(id).await?;
         let retried = match &op.state {
             OperationState::Stuck { .. } => {
-                let goes_on = self.store().retry_stuck(id, actor, self.now()).await?;
-                // It is one operation however often it is let go on, so its key may be kept after the fact.
-                if let Some(key) = &key {
-                    self.store()
-                        .remember_request(key, &id.to_string(), actor, self.now())
-                        .await?;
-                }
-                goes_on
+                self.store()
+                    .retry_stuck_once(id, key, actor, self.now())
+                    .await?
             }
             OperationState::Failed { .. } | OperationState::Cancelled => {
                 self.repeat(actor, &op, key).await?

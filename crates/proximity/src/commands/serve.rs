@@ -7,8 +7,8 @@ use proximity_domain::time::Clock;
 use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::probe::HttpProbe;
-use proximity_engine::route_sweep;
 use proximity_engine::worker::Worker;
+use proximity_engine::{housekeeping, route_sweep};
 use proximity_gateway::client::GatewayClient;
 use proximity_server::{EventLimits, Limits, Metrics, ServerParts, TlsFiles, router};
 use proximity_store::{Alone, DatabaseError, PostgresOptions, Store, StoreError, StoreOptions};
@@ -241,6 +241,7 @@ async fn work(
     let with_tls = tls.is_some();
     tracing::info!(version = VERSION, %address, tls = with_tls, data = %settings.data_dir.display(), "serving");
     let sweep = tokio::spawn(route_sweep::run(engine.clone(), shutdown.clone()));
+    let house = tokio::spawn(housekeeping::run(engine.clone(), shutdown.clone()));
     let hosts = tokio::spawn(engine.clone().keep_hosts_true(shutdown.clone()));
     let mut worker = tokio::spawn(Worker::new(engine, true).run(shutdown.clone()));
     let api = proximity_server::serve(
@@ -262,7 +263,7 @@ async fn work(
             (api.await, worked)
         }
     };
-    let swept = sweep.await.and(hosts.await);
+    let swept = sweep.await.and(hosts.await).and(house.await);
     served
         .map_err(|e| Failed::error("cannot_listen", e.to_string(), "look at the system's log"))?;
     swept.map_err(|e| Failed::error("internal", format!("the sweep ended: {e}"), "report it"))?;

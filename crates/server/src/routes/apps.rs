@@ -23,11 +23,11 @@ use proximity_store::views::OperationFilter;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::{Body, Name, Query, cursor, invalid, limit};
+use crate::extract::{Body, Name, Query, cursor, invalid, limit, search};
 use crate::refusal::Refusal;
 use crate::router::AppState;
-use crate::routes::lookup;
 use crate::routes::once::{IdempotencyKey, Once, once};
+use crate::routes::{lookup, operations};
 
 const MOST: u32 = 200;
 
@@ -87,7 +87,7 @@ fn filter(query: AppQuery, caller: &Caller) -> Result<AppFilter, Refusal> {
         .transpose()?;
     Ok(AppFilter {
         status,
-        search: query.search,
+        search: search("search", query.search)?,
         owner: caller.sees_only().map(str::to_owned),
         after: cursor(query.after.as_deref())?,
         page: 1,
@@ -199,19 +199,19 @@ pub(crate) async fn act(
     headers: HeaderMap,
     Body(body): Body<ActionRequest>,
 ) -> Result<Response, Refusal> {
-    let app = lookup::app_or_archived(&state.reader(), &caller, &name).await?;
-    let what = format!("act_on_app {}", app.id);
-    let once = once::<OperationId>(&state, &caller, &headers, &what, &body).await?;
-    let action = action(body, &caller, &app)?;
-    let key = match once {
+    caller.require(scope(body.action))?;
+    // Before the app is looked up: once it is removed nothing has its name, and the answer is still the first one's.
+    let what = format!("act_on_app {name}");
+    let key = match once::<OperationId>(&state, &caller, &headers, &what, &body).await? {
         Once::New(key) => key,
         Once::Before(id) => {
-            let reader = state.reader();
-            let record = reader.operation(id).await?;
-            let record = record.ok_or_else(|| Refusal::no_operation(&id.to_string()))?;
-            return Ok(accepted(record, Some(app.hostname.into())));
+            let (record, hostname) =
+                operations::find(&state.reader(), &caller, &id.to_string()).await?;
+            return Ok(accepted(record, hostname));
         }
     };
+    let app = lookup::app_or_archived(&state.reader(), &caller, &name).await?;
+    let action = action(body, &app);
     if action == Action::Retry {
         let last = newest_operation(&state.reader(), app.id).await?;
         if last.is_some_and(|op| op.kind == OperationKind::Remove) {
@@ -226,17 +226,19 @@ pub(crate) async fn act(
     Ok(accepted(operation, Some(app.hostname.into())))
 }
 
-/// The action, if the caller's token has the scope for it.
-fn action(body: ActionRequest, caller: &Caller, app: &AppRecord) -> Result<Action, Refusal> {
-    let force = body.force;
-    let scope = match body.action {
+/// What a token needs for it.
+fn scope(action: ActionName) -> Scope {
+    match action {
         ActionName::Delete => Scope::Destroy,
         ActionName::Start | ActionName::Stop | ActionName::Restart | ActionName::Retry => {
             Scope::Operate
         }
-    };
-    caller.require(scope)?;
-    Ok(match body.action {
+    }
+}
+
+fn action(body: ActionRequest, app: &AppRecord) -> Action {
+    let force = body.force;
+    match body.action {
         ActionName::Start => Action::Start,
         ActionName::Stop => Action::Stop { force },
         ActionName::Restart => Action::Restart { force },
@@ -246,7 +248,7 @@ fn action(body: ActionRequest, caller: &Caller, app: &AppRecord) -> Result<Actio
             confirm: body.confirm.or_else(|| Some(app.hostname.to_string())),
             force_stop: force,
         },
-    })
+    }
 }
 
 /// 202 with the operation and where to follow it.

@@ -11,20 +11,25 @@ use proximity_engine::error::EngineError;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::{Name, Query};
+use crate::extract::{Name, Query, search};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 
 /// List the catalog
 #[utoipa::path(get, path = "/api/catalog/", tag = "catalog", operation_id = "list_catalog",
     params(CatalogQuery),
-    responses((status = 200, description = "The entries.", body = CatalogList)))]
+    responses((status = 200, description = "The entries.", body = CatalogList)),
+    extensions(("x-codes" = json!(["invalid_value"]))))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
     Query(query): Query<CatalogQuery>,
 ) -> Result<Json<CatalogList>, Refusal> {
     caller.require(Scope::Read)?;
+    let query = CatalogQuery {
+        q: search("q", query.q)?,
+        ..query
+    };
     let all = || state.engine().catalog().entries();
     let categories: BTreeSet<String> = all().map(|entry| entry.category.clone()).collect();
     let entries = all().map(convert::catalog_entry);

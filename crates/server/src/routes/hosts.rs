@@ -1,7 +1,7 @@
 //! `/api/proxmox/hosts`.
 
 use axum::Json;
-use axum::extract::{Path, State};
+use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use proximity_api::error::ErrorKind;
 use proximity_api::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe};
@@ -12,7 +12,7 @@ use tokio::runtime::Handle;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::{Body, Name, internal};
+use crate::extract::{Body, Name, Names, internal};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::lookup;
@@ -129,7 +129,7 @@ pub(crate) async fn change(
 pub(crate) async fn forget_node(
     State(state): State<AppState>,
     caller: Caller,
-    Path((host, node)): Path<(String, String)>,
+    Names(host, node): Names,
 ) -> Result<Json<Host>, Refusal> {
     caller.require(Scope::Hosts)?;
     let engine = state.engine();

@@ -46,12 +46,13 @@ pub(crate) async fn once<T: FromStr>(
     what: &str,
     body: &impl Serialize,
 ) -> Result<Once<T>, Refusal> {
-    let Some(key) = request_key(headers, what, body)? else {
+    let reader = state.reader();
+    let Some(key) = request_key(&reader, headers, what, body)? else {
         return Ok(Once::New(None));
     };
     let now = state.clock().now();
     let account = &caller.actor().account;
-    match state.reader().request(account, &key, now).await? {
+    match reader.request(account, &key, now).await? {
         None => Ok(Once::New(Some(key))),
         Some(made) => match made.parse() {
             Ok(made) => Ok(Once::Before(made)),

@@ -13,7 +13,7 @@ use proximity_store::views::OperationFilter;
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
-use crate::extract::{Name, Query, cursor, invalid, limit};
+use crate::extract::{Name, Query, cursor, invalid, limit, search};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::apps::accepted;
@@ -56,7 +56,7 @@ pub(crate) async fn list(
         app,
         state: query.state.map(|state| known(&state)).transpose()?,
         kind: query.kind.map(|kind| known_kind(&kind)).transpose()?,
-        search: query.search,
+        search: search("search", query.search)?,
         owner: caller.sees_only().map(str::to_owned),
         before: cursor(query.after.as_deref())?,
         // One more than asked for tells whether there is a next page.

@@ -2,7 +2,13 @@
 
 use std::collections::BTreeSet;
 
+use proximity_api::apps::CreateApp;
+use proximity_domain::time::Clock;
+use proximity_store::StoreError;
+use proximity_store::records::RequestKey;
+use proximity_testkit::sources::RealClock;
 use serde_json::{Value, json};
+use sha2::{Digest, Sha256};
 
 use crate::support::live::{Live, live};
 
@@ -185,6 +191,57 @@ async fn a_request_with_a_key_counts_once() {
     );
     let list = live.send("GET", "/api/operations", "").await;
     assert_eq!(list.body["operations"].as_array().unwrap().len(), 4);
+}
+
+#[tokio::test]
+async fn a_removal_with_a_key_is_answered_the_same_when_the_app_is_gone() {
+    let live = live().await;
+    live.settled("POST", "/api/apps/", APP).await;
+    let at = "/api/apps/web/action";
+    let first = live.send_keyed("k", at, &action("delete")).await;
+    assert_eq!(first.status, 202, "{}", first.body);
+    let id = first.body["id"].as_str().unwrap();
+    live.world.settled(id.parse().unwrap()).await.unwrap();
+    let gone = live.send("POST", at, &action("delete")).await;
+    assert_eq!(gone.code(), "app_not_found");
+    let again = live.send_keyed("k", at, &action("delete")).await;
+    assert_eq!(again.status, 202, "{}", again.body);
+    assert_eq!(
+        (&again.body["id"], &again.body["hostname"]),
+        (&first.body["id"], &json!("web"))
+    );
+    assert_eq!(again.body["state"], "succeeded");
+    let other = live.send_keyed("k", at, &action("stop")).await;
+    assert_eq!(other.code(), "idempotency_conflict");
+}
+
+/// The body of a request may hold secrets: a hash that anybody can make would tell which guess is right.
+#[tokio::test]
+async fn what_is_kept_of_a_request_is_no_plain_hash() {
+    let live = live().await;
+    let made = live.send_keyed("k", "/api/apps/", APP).await;
+    assert_eq!(made.status, 202, "{}", made.body);
+    let body: CreateApp = serde_json::from_str(APP).unwrap();
+    let body = serde_json::to_vec(&body).unwrap();
+    let store = &live.world.store;
+    let ask = async |fingerprint: String| {
+        let key = RequestKey {
+            key: "k".to_owned(),
+            fingerprint,
+        };
+        store.request("admin", &key, RealClock.now()).await
+    };
+    let plain = Sha256::new().chain_update("create_app").chain_update([0]);
+    let plain = plain.chain_update(&body).finalize();
+    let plain = ask(plain.iter().map(|b| format!("{b:02x}")).collect()).await;
+    assert!(
+        matches!(plain, Err(StoreError::KeyReused { .. })),
+        "{plain:?}"
+    );
+    let ours = ask(store.fingerprint(&[b"create_app", &body]))
+        .await
+        .unwrap();
+    assert_eq!(ours.as_deref(), made.body["id"].as_str());
 }
 
 /// Cancels an operation while no worker is there, repeats it; lets a removal get stuck, and gives it up.

@@ -94,6 +94,15 @@ async fn a_token_does_what_its_scopes_say_and_no_more() {
         .send_with("DELETE", "/api/proxmox/hosts/x", "", as_operator)
         .await;
     assert_eq!(refused.status, 403);
+    // Ports that rest are nobody's: who looks after some apps does not end their rest for all.
+    world.add_token("keeper", &["hosts"]).await;
+    let as_keeper = &[("authorization", "Bearer keeper")][..];
+    let mut statuses = Vec::new();
+    for who in [as_operator, as_keeper] {
+        let free = world.send_with("POST", "/api/ports/free", "{}", who).await;
+        statuses.push(free.status.as_u16());
+    }
+    assert_eq!(statuses, [403, 200]);
 }
 
 #[tokio::test]
@@ -115,6 +124,13 @@ async fn every_error_is_the_same_envelope() {
         ("GET", "/api/apps/web", "", 404, "app_not_found"),
         ("GET", "/api/apps/web/logs", "", 404, "app_not_found"),
         ("GET", "/api/apps/%ff", "", 400, "bad_path"),
+        (
+            "DELETE",
+            "/api/proxmox/hosts/x/nodes/%ff",
+            "",
+            400,
+            "bad_path",
+        ),
         ("GET", "/api/catalog/nope", "", 404, "catalog_unknown"),
         (
             "GET",
@@ -141,6 +157,47 @@ async fn every_error_is_the_same_envelope() {
     ];
     for case in cases {
         assert_envelope(&world, case).await;
+    }
+}
+
+#[tokio::test]
+async fn a_search_has_bounds_and_no_nul() {
+    let world = world().await;
+    for path in [
+        "/api/apps/?search=",
+        "/api/operations?search=",
+        "/api/catalog/?q=",
+    ] {
+        let longest = world
+            .send("GET", &format!("{path}{}", "%C3%A4".repeat(200)), "")
+            .await;
+        assert_eq!(longest.status, 200, "{path}: {}", longest.body);
+        for wrong in ["x".repeat(201), "a%00b".to_owned()] {
+            let answer = world.send("GET", &format!("{path}{wrong}"), "").await;
+            let told = (answer.status.as_u16(), answer.code());
+            assert_eq!(told, (422, "invalid_value"), "{path}{wrong}");
+        }
+    }
+}
+
+#[tokio::test]
+async fn nothing_is_called_by_a_name_with_a_nul() {
+    let world = world().await;
+    for (method, path, code) in [
+        ("GET", "/api/apps/a%00b", "app_not_found"),
+        ("GET", "/api/apps/a%00b/logs", "app_not_found"),
+        ("GET", "/api/operations?app=a%00b", "app_not_found"),
+        ("GET", "/api/operations/a%00b", "operation_not_found"),
+        ("GET", "/api/events?app=a%00b", "app_not_found"),
+        ("GET", "/api/proxmox/hosts/a%00b", "host_not_found"),
+        ("DELETE", "/api/proxmox/hosts/a%00b", "host_not_found"),
+        (
+            "DELETE",
+            "/api/proxmox/hosts/a%00b/nodes/x",
+            "host_not_found",
+        ),
+    ] {
+        assert_envelope(&world, (method, path, "", 404, code)).await;
     }
 }
 

@@ -17,11 +17,7 @@ impl State {
         now: Timestamp,
     ) -> Result<Option<String>, StoreError> {
         let Some(key) = key else { return Ok(None) };
-        let old = self.keys.iter().filter(|(_, kept)| !kept.is_kept(now));
-        let old: Vec<(String, String)> = old.map(|(name, _)| name.clone()).collect();
-        for name in &old {
-            self.keys.remove(name);
-        }
+        self.forget_keys(now);
         if let Some(first) = self.find_key(account, key, now)? {
             return Ok(Some(first));
         }
@@ -32,6 +28,16 @@ impl State {
         };
         self.keys.put((account.to_owned(), key.key.clone()), kept);
         Ok(None)
+    }
+
+    /// Forgets those whose day is over; gives their number.
+    pub(crate) fn forget_keys(&mut self, now: Timestamp) -> u64 {
+        let old = self.keys.iter().filter(|(_, kept)| !kept.is_kept(now));
+        let old: Vec<(String, String)> = old.map(|(name, _)| name.clone()).collect();
+        for name in &old {
+            self.keys.remove(name);
+        }
+        old.len() as u64
     }
 
     pub(crate) fn find_key(

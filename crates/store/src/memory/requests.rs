@@ -13,7 +13,8 @@ use super::state::State;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
-use crate::records::{Actor, OperationRecord};
+use crate::records::{Actor, OperationRecord, RequestKey};
+use crate::row::damaged;
 
 impl State {
     pub(crate) fn request_cancel(
@@ -39,9 +40,13 @@ impl State {
     pub(crate) fn retry_stuck(
         &mut self,
         id: OperationId,
+        key: Option<&RequestKey>,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<OperationRecord, StoreError> {
+        if let Some(first) = self.claim_key(&actor.account, key, &id.to_string(), now)? {
+            return self.existing(first.parse().map_err(|_| damaged("resource", first))?);
+        }
         let operation = self.existing(id)?;
         let state = self.advance(&operation, OperationEvent::Retried, now)?;
         if state == OperationState::Running {

@@ -257,3 +257,12 @@ pub async fn a_dropped_write_is_whole_or_nothing(make: &impl Make) {
     assert!((finished + 1..=finished + dropped + 1).contains(&total));
     world.assert_sound().await;
 }
+
+pub async fn have_no_name_that_no_database_takes(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    for name in ["web\0", "\0"] {
+        assert!(world.store.app_by_hostname(name).await.unwrap().is_none());
+        assert!(world.store.host_by_label(name).await.unwrap().is_none());
+    }
+}

@@ -27,7 +27,7 @@ macro_rules! with_cases {
                 stay_while_something_needs_them, tokens_are_found_by_hash_alone;
             apps: are_created_in_one_commit, keep_their_host_name_alone, same_key_gives_the_first,
                 of_an_unknown_host_are_refused, are_listed_page_by_page, keep_their_settings_sealed,
-                a_dropped_write_is_whole_or_nothing;
+                have_no_name_that_no_database_takes, a_dropped_write_is_whole_or_nothing;
             ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted, rest_ends_when_a_person_says_so,
                 overlapping_ranges_share_no_port, any_sequence_follows_the_rule;
             queue: the_oldest_is_claimed_first, a_lease_keeps_others_away,
@@ -47,7 +47,8 @@ macro_rules! with_cases {
             guests: are_recorded_once_per_place, are_confirmed_once, are_followed_to_another_node,
                 of_others_are_out_of_reach;
             archive: keeps_history, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
-            request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day;
+            request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
+                are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
             events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then;
             random: any_sequence_keeps_the_rules;
         }

@@ -1,6 +1,8 @@
 //! Requests that come twice.
 
-use proximity_domain::operation::OperationKind;
+use proximity_domain::ids::HostId;
+use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
 use proximity_store::records::RequestKey;
 
@@ -77,14 +79,6 @@ pub async fn refuse_another_request(make: &impl Make) {
         matches!(asked, Err(StoreError::KeyReused { .. })),
         "{asked:?}"
     );
-    let remembered = world
-        .store
-        .remember_request(&other, "x", &world.actor, world.at())
-        .await;
-    assert!(
-        matches!(remembered, Err(StoreError::KeyReused { .. })),
-        "{remembered:?}"
-    );
     let stranger = world.store.request("other", &other, world.at()).await;
     assert_eq!(
         stranger.unwrap(),
@@ -93,16 +87,24 @@ pub async fn refuse_another_request(make: &impl Make) {
     );
 }
 
+/// A host entry under a label of its own, added under the key.
+async fn add_host(world: &mut World, label: &str, key: RequestKey, now: Timestamp) -> HostId {
+    let host = world.host_record(label);
+    let added = world
+        .store
+        .add_host_once(host, Some(key), &world.actor, now);
+    added.await.unwrap()
+}
+
 pub async fn are_kept_for_a_day(make: &impl Make) {
-    let world = World::new(make).await;
+    let mut world = World::new(make).await;
     let (key, account) = (request_key("k"), world.actor.account.clone());
     let now = world.at();
-    let kept = world.store.remember_request(&key, "x", &world.actor, now);
-    kept.await.unwrap();
+    let first = add_host(&mut world, "a", key.clone(), now).await;
     let mut later = now;
     later.0 += DAY_MS;
     let asked = world.store.request(&account, &key, later).await.unwrap();
-    assert_eq!(asked.as_deref(), Some("x"));
+    assert_eq!(asked, Some(first.to_string()));
     later.0 += 1;
     assert_eq!(
         world.store.request(&account, &key, later).await.unwrap(),
@@ -112,10 +114,49 @@ pub async fn are_kept_for_a_day(make: &impl Make) {
         fingerprint: "g".to_owned(),
         ..key
     };
-    let kept = world
-        .store
-        .remember_request(&anew, "y", &world.actor, later);
-    kept.await.unwrap();
+    let second = add_host(&mut world, "b", anew.clone(), later).await;
     let asked = world.store.request(&account, &anew, later).await.unwrap();
-    assert_eq!(asked.as_deref(), Some("y"));
+    assert_eq!(asked, Some(second.to_string()));
+}
+
+pub async fn are_forgotten_though_no_other_comes(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let now = world.at();
+    add_host(&mut world, "a", request_key("k"), now).await;
+    let mut later = now;
+    later.0 += DAY_MS;
+    assert_eq!(world.store.forget_old_requests(later).await.unwrap(), 0);
+    later.0 += 1;
+    assert_eq!(world.store.forget_old_requests(later).await.unwrap(), 1);
+    assert_eq!(world.store.forget_old_requests(later).await.unwrap(), 0);
+}
+
+pub async fn let_a_stuck_operation_go_on_once(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    world.begin(&fence, 0, "start").await;
+    let (id, key) = (operation.id, Some(request_key("k")));
+    let retry = async |world: &World| {
+        let retried = world
+            .store
+            .retry_stuck_once(id, key.clone(), &world.actor, world.at());
+        retried.await
+    };
+    let early = retry(&world).await;
+    assert!(
+        matches!(early, Err(StoreError::IllegalTransition { .. })),
+        "{early:?}"
+    );
+    world.stick(&fence, Some(0), "odd").await;
+    let first = retry(&world).await.unwrap();
+    assert_eq!(first.state, OperationState::Running, "no key was taken");
+    let (_, fence) = world.claim().await;
+    world.stick(&fence, Some(0), "odd").await;
+    let again = retry(&world).await.unwrap();
+    assert!(
+        matches!(again.state, OperationState::Stuck { .. }),
+        "it was let go on once, and got stuck again: {again:?}"
+    );
+    world.assert_sound().await;
 }
