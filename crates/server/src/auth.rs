@@ -26,7 +26,7 @@ pub enum Scope {
     Operate,
     /// Remove apps.
     Destroy,
-    /// Add and remove host entries.
+    /// Add and remove host entries; end the rest of ports, which is everybody's.
     Hosts,
 }
 

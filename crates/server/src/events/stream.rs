@@ -52,14 +52,15 @@ pub(crate) async fn stream(
     if position > newest {
         return Err(NoStream::Ahead(newest));
     }
-    let ends = Instant::now() + feed.limits.life;
+    let now = Instant::now();
     let client = Client {
+        ends: now + feed.limits.life,
+        quiet_until: now + feed.limits.silence,
         feed,
         filter,
         head,
         position,
         told: None,
-        ends,
         _place: place,
     };
     Ok(Body::from_stream(stream::unfold(client, next)))
@@ -74,43 +75,51 @@ struct Client {
     /// The last id the client was given.
     told: Option<i64>,
     ends: Instant,
+    /// When it is told that it lives, unless something else is told before.
+    quiet_until: Instant,
     _place: OwnedSemaphorePermit,
 }
 
 type Piece = Result<Bytes, std::convert::Infallible>;
 
 async fn next(mut client: Client) -> Option<(Piece, Client)> {
-    if client.told.is_none() {
-        client.told = Some(client.position);
-        let opening = format!("retry: {RETRY_MS}\nid: {}\n\n", client.position);
-        return Some((Ok(opening.into()), client));
-    }
-    loop {
-        if client.feed.closing.is_cancelled() {
-            return None;
-        }
-        let head = (*client.head.borrow_and_update())?;
-        if client.position < head {
-            let piece = client.read(head).await?;
-            if !piece.is_empty() {
-                return Some((Ok(piece), client));
-            }
-            continue;
-        }
-        let silence = client.feed.limits.silence;
-        tokio::select! {
-            changed = client.head.changed() => changed.ok()?,
-            () = client.feed.closing.cancelled() => return None,
-            () = tokio::time::sleep_until(client.ends) => return None,
-            () = tokio::time::sleep(silence) => {
-                let alive = client.alive();
-                return Some((Ok(alive), client));
-            }
-        }
-    }
+    let piece = client.piece().await?;
+    client.quiet_until = Instant::now() + client.feed.limits.silence;
+    Some((Ok(piece), client))
 }
 
 impl Client {
+    /// What is told next; `None` when the stream ends.
+    async fn piece(&mut self) -> Option<Bytes> {
+        if self.told.is_none() {
+            self.told = Some(self.position);
+            return Some(format!("retry: {RETRY_MS}\nid: {}\n\n", self.position).into());
+        }
+        loop {
+            if self.feed.closing.is_cancelled() || Instant::now() >= self.ends {
+                return None;
+            }
+            let head = (*self.head.borrow_and_update())?;
+            if self.position < head {
+                let piece = self.read(head).await?;
+                if !piece.is_empty() {
+                    return Some(piece);
+                }
+                // Much happens, and the filter holds all of it back: that is silence too.
+                if Instant::now() >= self.quiet_until {
+                    return Some(self.alive());
+                }
+                continue;
+            }
+            tokio::select! {
+                changed = self.head.changed() => changed.ok()?,
+                () = self.feed.closing.cancelled() => return None,
+                () = tokio::time::sleep_until(self.ends) => return None,
+                () = tokio::time::sleep_until(self.quiet_until) => return Some(self.alive()),
+            }
+        }
+    }
+
     /// The next piece of what passes; empty when nothing of a page does. `None`: the log cannot be read, so the stream
     /// ends here, and the client comes back to the same place.
     async fn read(&mut self, head: i64) -> Option<Bytes> {

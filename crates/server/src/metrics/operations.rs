@@ -1,6 +1,6 @@
 //! Figures of operations: those that live from the records, those that ended from their events.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
@@ -35,6 +35,7 @@ pub(crate) struct OperationMetrics {
 struct Memory {
     queued_at: HashMap<String, Timestamp>,
     codes: BTreeSet<String>,
+    seen_live: HashSet<Operation>,
 }
 
 impl Default for OperationMetrics {
@@ -82,15 +83,26 @@ impl OperationMetrics {
     /// Counts those that live.
     pub(super) async fn look(&self, reader: &Reader) -> Result<(), StoreError> {
         let live = reader.live_operations().await?;
-        self.live.clear();
-        for operation in live {
-            let labels = Operation {
-                kind: operation.kind.label().to_owned(),
-                state: operation.state.label().to_owned(),
-            };
-            self.live.get_or_create(&labels).inc();
-        }
+        self.show(live.iter().map(|operation| Operation {
+            kind: operation.kind.label().to_owned(),
+            state: operation.state.label().to_owned(),
+        }));
         Ok(())
+    }
+
+    /// Sets each figure to what is counted here, those of which there are none any more to 0. Several may look at once:
+    /// nothing is taken away in between, and nothing added up in place.
+    fn show(&self, live: impl Iterator<Item = Operation>) {
+        let mut counts: HashMap<Operation, i64> = HashMap::new();
+        for labels in live {
+            *counts.entry(labels).or_default() += 1;
+        }
+        let mut memory = self.memory.lock().unwrap_or_else(PoisonError::into_inner);
+        memory.seen_live.extend(counts.keys().cloned());
+        for labels in &memory.seen_live {
+            let count = counts.get(labels).copied().unwrap_or_default();
+            self.live.get_or_create(labels).set(count);
+        }
     }
 
     /// Takes note of an event, once.
@@ -178,4 +190,40 @@ impl OperationMetrics {
 /// From a tenth of a second to an hour.
 fn minutes() -> Histogram {
     Histogram::new([0.1, 0.3, 1.0, 3.0, 10.0, 30.0, 60.0, 300.0, 900.0, 3600.0])
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn queued() -> Operation {
+        Operation {
+            kind: "deploy".to_owned(),
+            state: "queued".to_owned(),
+        }
+    }
+
+    #[test]
+    fn what_has_ended_is_counted_no_more() {
+        let metrics = OperationMetrics::default();
+        metrics.show([queued(), queued()].into_iter());
+        assert_eq!(metrics.live.get_or_create(&queued()).get(), 2);
+        metrics.show([].into_iter());
+        assert_eq!(metrics.live.get_or_create(&queued()).get(), 0);
+    }
+
+    #[test]
+    fn two_that_look_at_once_count_nothing_twice() {
+        let metrics = OperationMetrics::default();
+        let look = || {
+            for _ in 0..20_000 {
+                metrics.show([queued(), queued()].into_iter());
+                assert_eq!(metrics.live.get_or_create(&queued()).get(), 2);
+            }
+        };
+        std::thread::scope(|threads| {
+            threads.spawn(look);
+            threads.spawn(look);
+        });
+    }
 }

@@ -28,7 +28,8 @@ pub(crate) async fn list(
 
 /// Free resting ports
 ///
-/// Ends the rest of ports of orphans, so that they may be given out at once.
+/// Ends the rest of ports of orphans, so that they may be given out at once. Ports that rest belong to no account, so
+/// this needs the scope `hosts`.
 #[utoipa::path(post, path = "/api/ports/free", tag = "apps", operation_id = "free_ports",
     request_body = FreePorts,
     responses((status = 200, description = "Ports that may be given out from now on.", body = FreedPorts)),
@@ -38,7 +39,7 @@ pub(crate) async fn free(
     caller: Caller,
     Body(body): Body<FreePorts>,
 ) -> Result<Json<FreedPorts>, Refusal> {
-    caller.require(Scope::Operate)?;
+    caller.require(Scope::Hosts)?;
     let engine = state.engine();
     let freed = engine.end_port_rest(caller.actor(), body.port).await?;
     Ok(Json(FreedPorts { freed }))

@@ -276,6 +276,43 @@ async fn a_silent_stream_shows_that_it_lives_and_moves_on_past_what_is_filtered(
 }
 
 #[tokio::test]
+async fn a_busy_stream_of_which_nothing_passes_shows_that_it_lives() {
+    let limits = EventLimits {
+        silence: Duration::ZERO,
+        ..EventLimits::default()
+    };
+    let world = world_with(limits).await;
+    for number in 0..600 {
+        world.add_host(number).await;
+    }
+    let path = "/api/events?after=0&kind=HostRemoved";
+    let mut stream = Stream::open(&world, "all", path, None).await;
+    assert_eq!(stream.block().await.unwrap(), "retry: 1000\nid: 0");
+    let mut places = Vec::new();
+    while places.last() != Some(&600) {
+        let block = stream.block().await.unwrap();
+        assert!(block.starts_with(": alive"), "{block}");
+        if block.contains("id: ") {
+            places.push(id(&block));
+        }
+    }
+    assert!(places.len() > 1, "it was silent all the way: {places:?}");
+}
+
+#[tokio::test]
+async fn a_busy_stream_ends_with_its_time_as_well() {
+    let limits = EventLimits {
+        life: Duration::ZERO,
+        ..EventLimits::default()
+    };
+    let world = world_with(limits).await;
+    world.add_host(0).await;
+    let mut stream = Stream::open(&world, "all", "/api/events?after=0", None).await;
+    assert_eq!(stream.block().await.unwrap(), "retry: 1000\nid: 0");
+    assert_eq!(stream.block().await, None);
+}
+
+#[tokio::test]
 async fn streams_end_with_the_server_and_with_their_time() {
     let world = world().await;
     let mut stream = Stream::open(&world, "all", "/api/events", None).await;
