@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proximity_api::client::{Client, ClientError};
+use proximity_api::client::{Client, ClientError, EventStream, Told};
 use proximity_api::error::{ErrorBody, ExitCode, lookup};
 use proximity_api::events::EventQuery;
 use proximity_api::logs::LogQuery;
@@ -56,8 +56,8 @@ async fn watch(
     };
     let mut events = client.follow_events(query).give_up_after(MOST_FAILURES);
     let mut after = 0;
-    let mut told = match tokio::time::timeout(FIRST_WORD, events.next()).await {
-        Ok(told) => told.map(|_| ()),
+    let mut told = match tokio::time::timeout(FIRST_WORD, word(&mut events)).await {
+        Ok(told) => told,
         Err(_) => return poll(client, app, id, after, progress).await,
     };
     loop {
@@ -75,7 +75,17 @@ async fn watch(
             Err(ClientError::NotRunning { .. } | ClientError::Broken { .. }) => {}
             Err(error) => return Err(error),
         }
-        told = events.next().await.map(|_| ());
+        told = word(&mut events).await;
+    }
+}
+
+/// Returns when there may be something to see.
+async fn word(events: &mut EventStream) -> Result<(), ClientError> {
+    loop {
+        match events.next().await? {
+            Told::Open(_) | Told::Event(_) => return Ok(()),
+            Told::Lost(_) => {}
+        }
     }
 }
 

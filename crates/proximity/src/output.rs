@@ -1,8 +1,11 @@
 //! Where results and progress go: results on stdout, everything else on stderr. The only place that prints.
 
 use std::io::{IsTerminal, Write};
+use std::os::fd::AsFd;
 
 use serde::Serialize;
+use tokio::io::Interest;
+use tokio::net::unix::pipe::Sender;
 
 use crate::failed::Failed;
 
@@ -42,13 +45,22 @@ impl Output {
     /// # Errors
     /// As [`Output::result`].
     pub(crate) fn line(self, text: &str) -> Result<(), Failed> {
+        self.tell(text).map(drop)
+    }
+
+    /// As [`Output::line`], for who would go on for ever.
+    ///
+    /// # Errors
+    /// As [`Output::result`].
+    pub(crate) fn tell(self, text: &str) -> Result<Reader, Failed> {
         match to_stdout(text.trim_end()) {
-            Err(error) if error.kind() != std::io::ErrorKind::BrokenPipe => Err(Failed::error(
+            Ok(()) => Ok(Reader::Listens),
+            Err(error) if error.kind() == std::io::ErrorKind::BrokenPipe => Ok(Reader::Gone),
+            Err(error) => Err(Failed::error(
                 "stdout",
                 format!("cannot write to stdout: {error}"),
                 "check the disk or the program behind the pipe",
             )),
-            Ok(()) | Err(_) => Ok(()),
         }
     }
 
@@ -72,6 +84,28 @@ impl Output {
             to_stderr(&failed.to_string());
         }
     }
+}
+
+/// Whether anybody takes what is printed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Reader {
+    Listens,
+    /// It closed the pipe, as `head` does when it has enough.
+    Gone,
+}
+
+/// Returns when whoever reads stdout has gone away, also while nothing is printed. Never where stdout is no pipe.
+pub(crate) async fn reader_gone() {
+    if watch_stdout().await.is_err() {
+        std::future::pending::<()>().await;
+    }
+}
+
+async fn watch_stdout() -> std::io::Result<()> {
+    let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
+    // Unchecked leaves the pipe as it is: writing to it still waits. What cannot be watched, such as a file, is an error.
+    let stdout = Sender::from_owned_fd_unchecked(stdout)?;
+    stdout.ready(Interest::ERROR).await.map(drop)
 }
 
 /// One line on stdout.

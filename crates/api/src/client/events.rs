@@ -26,6 +26,9 @@ pub enum Told {
     Open(i64),
     /// An event.
     Event(Box<Event>),
+    /// The stream broke and could not be opened again at once, for this reason. It is tried again, at the place where
+    /// it was; this is told once, and [`Told::Open`] when it succeeds.
+    Lost(String),
 }
 
 impl Client {
@@ -44,6 +47,8 @@ impl Client {
             open: None,
             retry_ms: RETRY_MS,
             patience: None,
+            failures: 0,
+            pauses: false,
         }
     }
 }
@@ -56,8 +61,12 @@ pub struct EventStream {
     position: Option<i64>,
     open: Option<OpenStream>,
     retry_ms: u64,
-    /// How often a connection may fail in a row; `None`: for ever.
+    /// How often a connection may fail in a row; `None`: for ever once there was one, but not before.
     patience: Option<u32>,
+    /// How often it has failed in a row.
+    failures: u32,
+    /// It has failed, and the pause before the next one is not over.
+    pauses: bool,
 }
 
 #[derive(Debug)]
@@ -84,24 +93,38 @@ impl EventStream {
     /// What comes next. A break is waited out; no event is given twice and none is left out.
     ///
     /// # Errors
-    /// The server refuses (token, filter, position), is not to be reached for too long, or does not speak this
-    /// protocol.
+    /// The server refuses (token, filter, position), is not to be reached for too long, was never reached (unless that
+    /// is [waited for](Self::give_up_after)), or does not speak this protocol.
     pub async fn next(&mut self) -> Result<Told, ClientError> {
-        let mut failures = 0;
         loop {
+            if self.pauses {
+                tokio::time::sleep(Duration::from_millis(self.retry_ms)).await;
+                self.pauses = false;
+            }
             let error = match self.step().await {
-                Ok(Some(told)) => return Ok(told),
+                Ok(Some(told)) => {
+                    self.failures = 0;
+                    return Ok(told);
+                }
                 Ok(None) => continue,
                 Err(error) => error,
             };
             self.open = None;
-            failures += 1;
-            let given_up = self.patience.is_some_and(|most| failures > most);
+            self.failures += 1;
+            let given_up = match self.patience {
+                Some(most) => self.failures > most,
+                // Nothing was followed yet that could be lost: whoever asks can ask again.
+                None => self.position.is_none(),
+            };
             if given_up || !may_pass(&error) {
                 return Err(error);
             }
+            self.pauses = true;
             tracing::debug!(%error, position = self.position, "the stream of events broke");
-            tokio::time::sleep(Duration::from_millis(self.retry_ms)).await;
+            // The first is the break itself: the server ends each stream after an hour.
+            if self.failures == 2 {
+                return Ok(Told::Lost(error.to_string()));
+            }
         }
     }
 

@@ -7,7 +7,7 @@ use serde_json::Value;
 use crate::cli::EventsArgs;
 use crate::context::Context;
 use crate::failed::Failed;
-use crate::output::Output;
+use crate::output::{Output, Reader, reader_gone};
 use crate::text::moment;
 
 /// Longest value that is shown to people, characters.
@@ -28,25 +28,44 @@ pub(crate) async fn run(context: &Context, args: EventsArgs) -> Result<(), Faile
     }
     let mut stream = client.follow_events(query);
     let follow = async {
+        let mut is_lost = false;
         loop {
-            if let Told::Event(event) = stream.next().await? {
-                print(context.output, &event)?;
+            match stream.next().await? {
+                Told::Event(event) => {
+                    if print(context.output, &event)? == Reader::Gone {
+                        return Ok(());
+                    }
+                }
+                Told::Lost(why) => {
+                    is_lost = true;
+                    context
+                        .output
+                        .note(&format!("events are not followed for now: {why}"));
+                }
+                Told::Open(_) if is_lost => {
+                    is_lost = false;
+                    context
+                        .output
+                        .note("events are followed again, from where they were");
+                }
+                Told::Open(_) => {}
             }
         }
     };
     tokio::select! {
         ended = follow => ended,
+        () = reader_gone() => Ok(()),
         // Ctrl-C is how one ends it.
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }
 
-fn print(output: Output, event: &Event) -> Result<(), Failed> {
+fn print(output: Output, event: &Event) -> Result<Reader, Failed> {
     if output.json {
         let text = serde_json::to_string(event).unwrap_or_default();
-        return output.line(&text);
+        return output.tell(&text);
     }
-    output.line(&one(event))
+    output.tell(&one(event))
 }
 
 fn human(page: &EventPage) -> String {

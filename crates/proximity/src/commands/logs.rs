@@ -7,7 +7,7 @@ use proximity_api::logs::{LogLine, LogPage, LogQuery};
 use crate::cli::LogsArgs;
 use crate::context::Context;
 use crate::failed::Failed;
-use crate::output::Output;
+use crate::output::{Output, Reader, reader_gone};
 use crate::progress;
 use crate::text::moment;
 
@@ -29,7 +29,9 @@ pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<(), Failed>
     let follow = async {
         let mut page = page;
         loop {
-            print(context.output, &page)?;
+            if print(context.output, &page)? == Reader::Gone {
+                return Ok(());
+            }
             tokio::time::sleep(PAUSE).await;
             let query = LogQuery {
                 after: Some(page.next_after),
@@ -40,21 +42,24 @@ pub(crate) async fn run(context: &Context, args: LogsArgs) -> Result<(), Failed>
     };
     tokio::select! {
         ended = follow => ended,
+        () = reader_gone() => Ok(()),
         // Ctrl-C is how one ends it.
         _ = tokio::signal::ctrl_c() => Ok(()),
     }
 }
 
-fn print(output: Output, page: &LogPage) -> Result<(), Failed> {
+fn print(output: Output, page: &LogPage) -> Result<Reader, Failed> {
     for line in &page.lines {
-        if output.json {
-            let text = serde_json::to_string(line).unwrap_or_default();
-            output.line(&text)?;
+        let text = if output.json {
+            serde_json::to_string(line).unwrap_or_default()
         } else {
-            output.line(&one(line))?;
+            one(line)
+        };
+        if output.tell(&text)? == Reader::Gone {
+            return Ok(Reader::Gone);
         }
     }
-    Ok(())
+    Ok(Reader::Listens)
 }
 
 fn human(page: &LogPage) -> String {

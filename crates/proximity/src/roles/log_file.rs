@@ -1,6 +1,6 @@
 //! The log's file: turned over by size and age, a bounded number kept. Whatever fails here, the program goes on.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
@@ -36,6 +36,7 @@ struct Inner {
     turnover: Turnover,
     clock: Arc<dyn Clock>,
     file: Option<File>,
+    /// How much it has grown, for turning it over.
     size_bytes: u64,
     begun_at_ms: i64,
     looked_at_ms: u64,
@@ -46,7 +47,7 @@ impl LogFile {
     /// Opens the file, or makes it for its owner only.
     ///
     /// # Errors
-    /// It cannot be opened now; later failures are none.
+    /// It cannot be opened now, or another process writes it; later failures are none.
     pub(crate) fn open(path: &Path, turnover: Turnover, clock: Arc<dyn Clock>) -> io::Result<Self> {
         let mut inner = Inner {
             path: path.to_owned(),
@@ -114,12 +115,14 @@ impl Inner {
         let Some(file) = &mut self.file else {
             return Err(io::ErrorKind::NotFound.into());
         };
+        // Not `size_bytes`: that begins anew where a file could not be turned over.
+        let whole_bytes = file.metadata()?.len();
         let put = file.write_all(line);
         if put.is_ok() {
             self.size_bytes += line.len() as u64;
         } else {
             // Half a line must not run into the next one.
-            file.set_len(self.size_bytes)?;
+            file.set_len(whole_bytes)?;
         }
         put
     }
@@ -144,6 +147,11 @@ impl Inner {
             .append(true)
             .mode(0o600)
             .open(&self.path)?;
+        // Two that turn one file over would each take the other's away.
+        file.try_lock().map_err(|error| match error {
+            TryLockError::WouldBlock => io::Error::other("another process writes this file"),
+            TryLockError::Error(error) => error,
+        })?;
         let found = file.metadata()?;
         self.size_bytes = found.len();
         // Where the file system does not know when a file was made, its age counts from now.

@@ -2,6 +2,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 use proximity_domain::time::{Monotonic, Timestamp};
+use rustix::fs::{MemfdFlags, SealFlags, fcntl_add_seals, memfd_create};
 
 use super::*;
 
@@ -75,6 +76,7 @@ fn a_file_that_is_old_is_turned_over() {
     let bench = Bench::new();
     let mut log = bench.open(1000, i64::MAX, 1);
     log.write_all(b"one\n").unwrap();
+    drop(log);
     let mut log = bench.open(1000, 60_000, 1);
     log.write_all(b"two\n").unwrap();
     assert_eq!(
@@ -111,6 +113,45 @@ fn a_disk_that_takes_nothing_costs_lines_and_they_are_counted() {
         "{}",
         bench.text("")
     );
+}
+
+/// A file that takes nothing more, as on a full disk: writing fails, cutting it off does not.
+fn full_disk(holds: &str) -> File {
+    let file = memfd_create("log", MemfdFlags::ALLOW_SEALING).unwrap();
+    let mut file = File::from(file);
+    file.write_all(holds.as_bytes()).unwrap();
+    fcntl_add_seals(&file, SealFlags::GROW).unwrap();
+    file
+}
+
+#[test]
+fn a_disk_that_is_full_while_the_file_cannot_be_turned_over_costs_no_line_that_is_there() {
+    let bench = Bench::new();
+    let mut log = bench.open(10, i64::MAX, 1);
+    log.write_all(b"first\n").unwrap();
+    // A folder in its way: the file cannot be turned over.
+    fs::create_dir(bench.path(".1")).unwrap();
+    let full = full_disk("first\n");
+    log.0.lock().unwrap().file = Some(full.try_clone().unwrap());
+    log.write_all(b"second\n").unwrap();
+    assert_eq!(log.0.lock().unwrap().lost, 1);
+    assert_eq!(full.metadata().unwrap().len(), 6, "what was there is kept");
+}
+
+#[test]
+fn one_process_at_a_time_writes_a_file() {
+    let bench = Bench::new();
+    let mut first = bench.open(10, i64::MAX, 1);
+    let turnover = first.0.lock().unwrap().turnover;
+    let again = || LogFile::open(&bench.path(""), turnover, bench.clock.clone());
+    assert!(again().unwrap_err().to_string().contains("another process"));
+    for line in ["first\n", "second\n"] {
+        first.write_all(line.as_bytes()).unwrap();
+    }
+    assert_eq!(bench.text(".1"), "first\n", "it was turned over");
+    assert!(again().is_err(), "the new one is held too");
+    drop(first);
+    assert!(again().is_ok());
 }
 
 #[test]

@@ -45,7 +45,7 @@ pub(crate) fn start_role(log: &Log, verbose: u8, format: Option<LogFormat>) -> R
         Failed::config(
             "bad_config",
             format!("cannot write log.file {}: {e}", path.display()),
-            "check the path and its permissions, or remove the setting to log on stderr",
+            "check the path and its permissions, give each server and gateway a file of its own, or remove the setting to log on stderr",
         )
     })?;
     begin(filter, format, false, move || OneLine(file.clone()))
