@@ -183,7 +183,7 @@ pub(crate) async fn end_wait(tx: &mut Tx, id: OperationId) -> Result<(), StoreEr
     Ok(())
 }
 
-/// The next step, undo or end counts its attempts anew.
+/// The next undo, or the end, counts its attempts anew.
 pub(crate) async fn count_anew(tx: &mut Tx, fence: &Fence) -> Result<(), StoreError> {
     query("UPDATE operations SET attempt = 1 WHERE id = $1")
         .bind(fence.operation.to_string())
@@ -273,15 +273,37 @@ impl Reader {
 ///
 /// It is an update, so that it also takes the row's lock where rows have one.
 pub(crate) async fn held(tx: &mut Tx, fence: &Fence) -> Result<OperationRecord, StoreError> {
-    let row = query(
+    swap(
+        tx,
+        fence,
         "UPDATE operations SET epoch = epoch WHERE id = $1 AND epoch = $2 AND lease_holder = $3 \
          AND state IN ('running', 'unwinding') RETURNING *",
     )
-    .bind(fence.operation.to_string())
-    .bind(fence.epoch.0)
-    .bind(fence.holder.to_string())
-    .fetch_optional(tx)
-    .await?;
+    .await
+}
+
+/// As [`held`], by a write with which a step begins or is over: what comes next counts its attempts anew.
+pub(crate) async fn held_anew(tx: &mut Tx, fence: &Fence) -> Result<OperationRecord, StoreError> {
+    swap(
+        tx,
+        fence,
+        "UPDATE operations SET attempt = 1 WHERE id = $1 AND epoch = $2 AND lease_holder = $3 \
+         AND state IN ('running', 'unwinding') RETURNING *",
+    )
+    .await
+}
+
+async fn swap(
+    tx: &mut Tx,
+    fence: &Fence,
+    sql: &'static str,
+) -> Result<OperationRecord, StoreError> {
+    let row = query(sql)
+        .bind(fence.operation.to_string())
+        .bind(fence.epoch.0)
+        .bind(fence.holder.to_string())
+        .fetch_optional(tx)
+        .await?;
     row.as_ref()
         .map(operation)
         .transpose()?

@@ -11,7 +11,7 @@ use crate::apply::apply;
 use crate::effects::{Effects, MutationAudit};
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit};
-use crate::queue::{count_anew, held};
+use crate::queue::{held, held_anew};
 use crate::records::{Actor, Fence, OperationRecord};
 use crate::row::{Columns, each, to_json};
 use crate::sql::{Row, Tx, query};
@@ -41,21 +41,19 @@ impl Store {
                 .write(|state| state.begin_step(fence, (index, name), intent, effects, now));
         }
         self.write(async |tx| {
-            let operation = forwards(tx, fence).await?;
+            let operation = running(held_anew(tx, fence).await?)?;
             if let Some(before) = index.checked_sub(1)
                 && state_at(tx, fence, before).await? != Some(StepState::Succeeded)
             {
                 return Err(illegal(index, "begin before the one before it succeeded"));
             }
-            if state_at(tx, fence, index).await? == Some(StepState::Succeeded) {
-                return Err(illegal(index, "begin again, it succeeded"));
-            }
-            query(
+            let begun = query(
                 "INSERT INTO steps (operation_id, step_index, name, state, epoch, intent, started_at, \
                  changed_at) VALUES ($1, $2, $3, $4, $5, $6, $7, $7) \
                  ON CONFLICT (operation_id, step_index) DO UPDATE SET name = excluded.name, \
                  state = excluded.state, epoch = excluded.epoch, intent = excluded.intent, upid = NULL, \
-                 failure = NULL, started_at = excluded.started_at, changed_at = excluded.changed_at",
+                 failure = NULL, started_at = excluded.started_at, changed_at = excluded.changed_at \
+                 WHERE steps.state <> 'succeeded'",
             )
             .bind(operation.id.to_string())
             .bind(i64::from(index))
@@ -66,7 +64,9 @@ impl Store {
             .bind(now.0)
             .execute(&mut *tx)
             .await?;
-            count_anew(tx, fence).await?;
+            if begun.rows_affected() == 0 {
+                return Err(illegal(index, "begin again, it succeeded"));
+            }
             apply(tx, &operation, &effects, self.shared.rest_ms, now).await
         })
         .await
@@ -198,22 +198,11 @@ impl Store {
             return model.write(|state| state.finish_step(fence, index, output, effects, now));
         }
         self.write(async |tx| {
-            let operation = forwards(tx, fence).await?;
-            match state_at(tx, fence, index).await? {
-                None => return Err(illegal(index, "finish, it has not begun")),
-                Some(StepState::Succeeded) => return Err(illegal(index, "finish twice")),
-                Some(
-                    StepState::Started
-                    | StepState::Failed
-                    | StepState::UndoStarted
-                    | StepState::UndoFinished
-                    | StepState::UndoFailed,
-                ) => {}
-            }
+            let operation = running(held_anew(tx, fence).await?)?;
             let output = to_json("output", &output)?;
-            query(
+            let finished = query(
                 "UPDATE steps SET state = $3, epoch = $4, output = $5, failure = NULL, changed_at = $6 \
-                 WHERE operation_id = $1 AND step_index = $2",
+                 WHERE operation_id = $1 AND step_index = $2 AND state <> 'succeeded'",
             )
             .bind(operation.id.to_string())
             .bind(i64::from(index))
@@ -223,7 +212,13 @@ impl Store {
             .bind(now.0)
             .execute(&mut *tx)
             .await?;
-            count_anew(tx, fence).await?;
+            if finished.rows_affected() == 0 {
+                let why = match state_at(tx, fence, index).await? {
+                    None => "finish, it has not begun",
+                    Some(_) => "finish twice",
+                };
+                return Err(illegal(index, why));
+            }
             apply(tx, &operation, &effects, self.shared.rest_ms, now).await
         })
         .await
@@ -266,7 +261,10 @@ impl Reader {
 
 /// The operation under the fence, running forwards.
 pub(crate) async fn forwards(tx: &mut Tx, fence: &Fence) -> Result<OperationRecord, StoreError> {
-    let operation = held(tx, fence).await?;
+    running(held(tx, fence).await?)
+}
+
+fn running(operation: OperationRecord) -> Result<OperationRecord, StoreError> {
     if operation.state == OperationState::Running {
         return Ok(operation);
     }

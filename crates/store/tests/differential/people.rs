@@ -81,10 +81,8 @@ impl Play {
                 };
                 both!(self.pair, store => store.add_token(token.clone(), &actor, at)).is_err()
             }
-            Call::Remember(n) => {
-                let (key, resource) = (key_of(n), Uuid::from_u128(n.into()).to_string());
-                both!(self.pair, store => store.remember_request(&key, &resource, &actor, at))
-                    .is_err()
+            Call::ForgetRequests => {
+                both!(self.pair, store => store.forget_old_requests(at)).is_err()
             }
             Call::EndPortRest(n) => {
                 let port = n.map(|n| 10 + u16::from(n % 8));
@@ -269,7 +267,10 @@ impl Play {
         let id = self.operation(n).await?;
         let answer = match *call {
             Call::Cancel(_) => both!(self.pair, store => store.request_cancel(id, &actor, at)),
-            Call::Retry(_) => both!(self.pair, store => store.retry_stuck(id, &actor, at)),
+            Call::Retry(_) => {
+                let key = n.is_multiple_of(3).then(|| key_of(n));
+                both!(self.pair, store => store.retry_stuck_once(id, key.clone(), &actor, at))
+            }
             _ => {
                 let why = Failure::new("given_up", "given up", "Look.");
                 both!(self.pair, store => store.abandon(id, why.clone(), &actor, at))

@@ -11,6 +11,11 @@ use crate::sql::DatabaseError;
 pub(crate) const BUSY: Duration = Duration::from_secs(10);
 /// More than the store has different statements, so that each is prepared once per connection.
 const STATEMENTS: usize = 256;
+/// Pages in the log after which a commit also carries them over to the file: seldom enough that not one commit in a
+/// hundred takes so long (a page has 4 KiB, a commit some ten of them).
+const CHECKPOINT_PAGES: i64 = 4_000;
+/// Pages that the writer keeps, so that a long history does not make it read for each commit: 32 MiB at most.
+const WRITER_CACHE_PAGES: i64 = 8_192;
 
 /// A connection that writes. Waits for other processes, so it belongs on a thread that may block.
 pub(crate) fn connect_writer(path: &Path) -> Result<Connection, DatabaseError> {
@@ -18,6 +23,8 @@ pub(crate) fn connect_writer(path: &Path) -> Result<Connection, DatabaseError> {
     connection.pragma_update(None, "journal_mode", "WAL")?;
     connection.pragma_update(None, "synchronous", "FULL")?;
     connection.pragma_update(None, "foreign_keys", true)?;
+    connection.pragma_update(None, "wal_autocheckpoint", CHECKPOINT_PAGES)?;
+    connection.pragma_update(None, "cache_size", WRITER_CACHE_PAGES)?;
     Ok(connection)
 }
 

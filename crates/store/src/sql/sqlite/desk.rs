@@ -8,14 +8,14 @@ use tokio::sync::OwnedMutexGuard;
 use crate::sql::DatabaseError;
 use crate::sql::sqlite::batch::{Batch, Outcome};
 use crate::sql::sqlite::connect::connect_writer;
-use crate::sql::sqlite::statement::run;
+use crate::sql::sqlite::statement::Session;
 
 /// Connection and open transaction.
 #[derive(Debug)]
 pub(crate) struct Desk {
     path: PathBuf,
     /// None when it was closed, or was lost and could not be opened again.
-    connection: Option<Connection>,
+    connection: Option<Session>,
     pub(crate) batch: Option<Batch>,
     /// How many writers the last commit had: tells whether others are to be expected.
     pub(crate) last: u32,
@@ -44,19 +44,19 @@ impl Desk {
         never_wait(&connection)?;
         Ok(Self {
             path,
-            connection: Some(connection),
+            connection: Some(Session::new(connection)),
             batch: None,
             last: 1,
             closed: false,
         })
     }
 
-    fn connection(&self) -> Result<&Connection, DatabaseError> {
+    fn connection(&self) -> Result<&Session, DatabaseError> {
         self.connection.as_ref().ok_or(DatabaseError::Closed)
     }
 
     fn command(&self, sql: &'static str) -> Result<(), DatabaseError> {
-        run(self.connection()?, sql, &[]).map(drop)
+        self.connection()?.run(sql, &[]).map(drop)
     }
 
     /// Opens a transaction unless one is open; `false` while another process writes.
@@ -78,7 +78,7 @@ impl Desk {
     fn connect(&mut self) -> Result<(), DatabaseError> {
         let connection = connect_writer(&self.path)?;
         never_wait(&connection)?;
-        self.connection = Some(connection);
+        self.connection = Some(Session::new(connection));
         Ok(())
     }
 
@@ -92,7 +92,7 @@ impl Desk {
 
     /// No transaction afterwards. A connection that cannot be brought there is given up, which ends it as well.
     fn clean(&mut self) {
-        let open = |c: &Connection| !c.is_autocommit();
+        let open = |c: &Session| !c.is_autocommit();
         if self.connection.as_ref().is_some_and(open) && self.command("ROLLBACK").is_err() {
             tracing::warn!("could not roll back; opening the database anew");
             self.connection = None;
@@ -124,7 +124,7 @@ impl Turn {
         Self { desk, stage }
     }
 
-    pub(crate) fn connection(&self) -> Result<&Connection, DatabaseError> {
+    pub(crate) fn connection(&self) -> Result<&Session, DatabaseError> {
         self.desk.connection()
     }
 

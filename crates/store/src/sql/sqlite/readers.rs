@@ -4,13 +4,12 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
-use rusqlite::Connection;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use crate::sql::DatabaseError;
 use crate::sql::sqlite::Tx;
 use crate::sql::sqlite::connect::connect_reader;
-use crate::sql::sqlite::statement::run;
+use crate::sql::sqlite::statement::Session;
 
 /// Connections at most.
 const READERS: u32 = 4;
@@ -22,15 +21,15 @@ const TURN: Duration = Duration::from_secs(30);
 pub(crate) struct Readers {
     path: Arc<PathBuf>,
     free: Arc<Semaphore>,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    idle: Arc<Mutex<Vec<Session>>>,
 }
 
 /// A connection with a snapshot; ends the one and gives back the other when dropped.
 #[derive(Debug)]
 pub(crate) struct Snapshot {
     /// Always there until the drop.
-    connection: Option<Connection>,
-    idle: Arc<Mutex<Vec<Connection>>>,
+    connection: Option<Session>,
+    idle: Arc<Mutex<Vec<Session>>>,
     _permit: OwnedSemaphorePermit,
 }
 
@@ -57,9 +56,9 @@ impl Readers {
         let idle = lock(&self.idle).pop();
         let connection = match idle {
             Some(connection) => connection,
-            None => connect_reader(&self.path)?,
+            None => Session::new(connect_reader(&self.path)?),
         };
-        run(&connection, "BEGIN", &[])?;
+        connection.run("BEGIN", &[])?;
         Ok(Tx::reading(Snapshot {
             connection: Some(connection),
             idle: Arc::clone(&self.idle),
@@ -77,7 +76,7 @@ impl Readers {
 }
 
 impl Snapshot {
-    pub(crate) fn connection(&self) -> Result<&Connection, DatabaseError> {
+    pub(crate) fn connection(&self) -> Result<&Session, DatabaseError> {
         self.connection.as_ref().ok_or(DatabaseError::Closed)
     }
 }
@@ -88,13 +87,13 @@ impl Drop for Snapshot {
             return;
         };
         // One that cannot end its snapshot is closed instead, which ends it, too.
-        if run(&connection, "ROLLBACK", &[]).is_ok() {
+        if connection.run("ROLLBACK", &[]).is_ok() {
             lock(&self.idle).push(connection);
         }
     }
 }
 
 /// The list is whole whatever happened while it was locked.
-fn lock(idle: &Mutex<Vec<Connection>>) -> std::sync::MutexGuard<'_, Vec<Connection>> {
+fn lock(idle: &Mutex<Vec<Session>>) -> std::sync::MutexGuard<'_, Vec<Session>> {
     idle.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -1,5 +1,8 @@
 //! One statement on one connection.
 
+use std::cell::RefCell;
+use std::collections::HashMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use rusqlite::types::{ToSqlOutput, ValueRef};
@@ -18,44 +21,97 @@ impl ToSql for Value<'_> {
     }
 }
 
-/// Runs a statement to its end; it is prepared once per connection.
-pub(crate) fn run(
-    connection: &Connection,
-    sql: &'static str,
-    values: &[Value<'_>],
-) -> Result<Answer, DatabaseError> {
-    let mut statement = connection.prepare_cached(sql)?;
-    bind(&mut statement, values)?;
-    if statement.column_count() == 0 {
-        let changed = statement.raw_execute()?;
-        return Ok(Answer {
-            rows: Vec::new(),
-            changed: u64::try_from(changed).unwrap_or(u64::MAX),
-        });
-    }
-    let names: Arc<[String]> = statement.column_names().map(str::to_owned).collect();
-    let mut rows = Vec::new();
-    let mut found = statement.raw_query();
-    while let Some(row) = found.next()? {
-        let values = (0..names.len()).map(|i| read(row.get_ref(i)?));
-        let values = values.collect::<Result<_, DatabaseError>>()?;
-        rows.push(Row::new(Arc::clone(&names), values));
-    }
-    let changed = u64::try_from(rows.len()).unwrap_or(u64::MAX);
-    Ok(Answer { rows, changed })
+/// A connection that remembers of each statement what its text says anyway.
+#[derive(Debug)]
+pub(crate) struct Session {
+    connection: Connection,
+    /// By the address of the text, which is part of the program and stays where it is.
+    shapes: RefCell<HashMap<(usize, usize), Shape>>,
 }
 
-/// The first value to `$1`, the second to `$2` …: SQLite itself numbers them as they come in the text.
-fn bind(statement: &mut Statement<'_>, values: &[Value<'_>]) -> Result<(), DatabaseError> {
-    if statement.parameter_count() != values.len() {
-        let (has, given) = (statement.parameter_count(), values.len());
+/// What a statement takes and gives.
+#[derive(Debug, Clone)]
+struct Shape {
+    columns: Arc<[String]>,
+    /// Where `$1`, `$2` … are bound: SQLite itself numbers them as they come in the text.
+    parameters: Arc<[usize]>,
+}
+
+impl Session {
+    pub(crate) fn new(connection: Connection) -> Self {
+        Self {
+            connection,
+            shapes: RefCell::default(),
+        }
+    }
+
+    /// Runs a statement to its end; it is prepared once per connection.
+    pub(crate) fn run(
+        &self,
+        sql: &'static str,
+        values: &[Value<'_>],
+    ) -> Result<Answer, DatabaseError> {
+        let mut statement = self.connection.prepare_cached(sql)?;
+        let shape = self.shape(sql, &statement)?;
+        bind(&mut statement, &shape.parameters, values)?;
+        if statement.column_count() == 0 {
+            let changed = statement.raw_execute()?;
+            return Ok(Answer {
+                rows: Vec::new(),
+                changed: u64::try_from(changed).unwrap_or(u64::MAX),
+            });
+        }
+        let mut rows = Vec::new();
+        let mut found = statement.raw_query();
+        while let Some(row) = found.next()? {
+            let values = (0..shape.columns.len()).map(|i| read(row.get_ref(i)?));
+            let values = values.collect::<Result<_, DatabaseError>>()?;
+            rows.push(Row::new(Arc::clone(&shape.columns), values));
+        }
+        let changed = u64::try_from(rows.len()).unwrap_or(u64::MAX);
+        Ok(Answer { rows, changed })
+    }
+
+    fn shape(&self, sql: &'static str, statement: &Statement<'_>) -> Result<Shape, DatabaseError> {
+        let address = (sql.as_ptr().addr(), sql.len());
+        if let Some(known) = self.shapes.borrow().get(&address)
+            && known.columns.len() == statement.column_count()
+        {
+            return Ok(known.clone());
+        }
+        let parameters = (1..=statement.parameter_count()).map(|n| {
+            let index = statement.parameter_index(&format!("${n}"))?;
+            index.ok_or_else(|| DatabaseError::Misfit(format!("it has no ${n}")))
+        });
+        let shape = Shape {
+            columns: statement.column_names().map(str::to_owned).collect(),
+            parameters: parameters.collect::<Result<_, _>>()?,
+        };
+        self.shapes.borrow_mut().insert(address, shape.clone());
+        Ok(shape)
+    }
+}
+
+impl Deref for Session {
+    type Target = Connection;
+
+    fn deref(&self) -> &Connection {
+        &self.connection
+    }
+}
+
+fn bind(
+    statement: &mut Statement<'_>,
+    parameters: &[usize],
+    values: &[Value<'_>],
+) -> Result<(), DatabaseError> {
+    if parameters.len() != values.len() {
+        let (has, given) = (parameters.len(), values.len());
         let what = format!("it has {has} parameters, {given} are given");
         return Err(DatabaseError::Misfit(what));
     }
-    for (n, value) in (1..).zip(values) {
-        let index = statement.parameter_index(&format!("${n}"))?;
-        let index = index.ok_or_else(|| DatabaseError::Misfit(format!("it has no ${n}")))?;
-        statement.raw_bind_parameter(index, value)?;
+    for (index, value) in parameters.iter().zip(values) {
+        statement.raw_bind_parameter(*index, value)?;
     }
     Ok(())
 }

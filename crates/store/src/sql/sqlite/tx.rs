@@ -3,7 +3,6 @@
 use crate::sql::query::Answer;
 use crate::sql::sqlite::desk::Turn;
 use crate::sql::sqlite::readers::Snapshot;
-use crate::sql::sqlite::statement::run;
 use crate::sql::{DatabaseError, Value};
 
 /// What statements run on.
@@ -50,6 +49,6 @@ impl Tx {
                 message,
             });
         }
-        run(connection, sql, values)
+        connection.run(sql, values)
     }
 }
