@@ -5,7 +5,7 @@ use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
 use std::process::{Child, ChildStdout, Command, Stdio};
-use std::sync::mpsc::{Receiver, channel};
+use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 const STREAM: &str =
     "HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\nretry: 1\nid: 0\n\n";
@@ -90,8 +90,8 @@ fn event(seq: i64) -> String {
 }
 
 /// A server that streams one event, and then is silent until the test is over.
-fn quiet_server() -> (SocketAddr, std::sync::mpsc::Sender<()>) {
-    let (over, ended): (_, Receiver<()>) = channel();
+fn quiet_server() -> (SocketAddr, SyncSender<()>) {
+    let (over, ended): (_, Receiver<()>) = sync_channel(0);
     let address = server(move |_, client| {
         client
             .write_all((STREAM.to_owned() + &event(1)).as_bytes())
