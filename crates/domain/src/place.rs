@@ -192,7 +192,7 @@ impl NoPlace {
     pub fn code(&self) -> &'static str {
         let codes = |counts: fn(&Lack) -> bool| {
             let all = self.nodes.iter().filter_map(|(_, lacks)| lacks.first());
-            let mut codes: Vec<&str> = all.filter(|l| counts(l)).map(Lack::code).collect();
+            let mut codes: Vec<&'static str> = all.filter(|l| counts(l)).map(Lack::code).collect();
             codes.sort_unstable();
             codes.dedup();
             codes
@@ -201,29 +201,10 @@ impl NoPlace {
         let up = codes(|l| !matches!(l, Lack::Offline | Lack::Silent(_)));
         match up.as_slice() {
             [] => "no_node_online",
-            [code] => Lack::ALL_CODES
-                .iter()
-                .find(|c| *c == code)
-                .copied()
-                .unwrap_or("no_node_fits"),
+            [code] => code,
             _ => "no_node_fits",
         }
     }
-}
-
-impl Lack {
-    /// Every code [`Lack::code`] gives.
-    pub const ALL_CODES: &'static [&'static str] = &[
-        "no_node_online",
-        "nodes_excluded",
-        "memory_above_node",
-        "memory_short",
-        "cores_above_node",
-        "template_missing",
-        "storage_missing",
-        "storage_full",
-        "bridge_missing",
-    ];
 }
 
 impl fmt::Display for NoPlace {

@@ -29,10 +29,14 @@ struct Silence {
     since: Monotonic,
 }
 
-/// The moment of a look, on both clocks. `monotonic` was read before the record.
+/// The moment of a look at the record, on both clocks.
+///
+/// What was read may be as old as `before` and as new as `after`. A silence is therefore counted from the `after` of the
+/// look that began it to the `before` of a later one.
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Moment {
-    pub(crate) monotonic: Monotonic,
+    pub(crate) before: Monotonic,
+    pub(crate) after: Monotonic,
     pub(crate) wall: Timestamp,
 }
 
@@ -80,14 +84,14 @@ impl Lookout {
         let first = Silence {
             epoch: row.epoch,
             until: lease.until,
-            since: now.monotonic,
+            since: now.after,
         };
         let seen = self.silent.entry(row.id).or_insert(first);
         if (seen.epoch, seen.until) != (first.epoch, first.until) {
             *seen = first;
         }
         let lease_ms = u64::try_from(lease.lease_ms).unwrap_or(0);
-        now.monotonic.since_ms(seen.since) >= lease_ms
+        now.before.since_ms(seen.since) >= lease_ms
     }
 }
 
@@ -141,7 +145,8 @@ mod tests {
 
     fn at(monotonic: u64, wall: i64) -> Moment {
         Moment {
-            monotonic: Monotonic(monotonic),
+            before: Monotonic(monotonic),
+            after: Monotonic(monotonic),
             wall: Timestamp(wall),
         }
     }
@@ -172,6 +177,24 @@ mod tests {
         assert!(lookout.free(rows.clone(), &none, at(1_010, 0)).is_empty());
         assert!(lookout.free(rows.clone(), &none, at(2_009, 0)).is_empty());
         assert_eq!(ids(&lookout.free(rows, &none, at(2_010, 0))), [1]);
+    }
+
+    /// The record was read slowly: the lease may have been renewed right before it was read.
+    #[test]
+    fn the_time_a_look_takes_is_no_silence() {
+        let mut lookout = Lookout::new(me(), false, 60_000);
+        let (none, rows) = (HashMap::new(), vec![row(1, 1, Some(other()))]);
+        let slow = Moment {
+            after: Monotonic(500),
+            ..at(0, 0)
+        };
+        assert!(lookout.free(rows.clone(), &none, slow).is_empty());
+        let slow = Moment {
+            after: Monotonic(9_000),
+            ..at(1_499, 0)
+        };
+        assert!(lookout.free(rows.clone(), &none, slow).is_empty());
+        assert_eq!(ids(&lookout.free(rows, &none, at(1_500, 0))), [1]);
     }
 
     #[test]

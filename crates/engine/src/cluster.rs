@@ -80,8 +80,8 @@ impl Cluster {
 
     /// Its API is reached over loopback, all of it: an emulated cluster on this machine (or a tunnel).
     pub(crate) fn is_on_this_machine(&self) -> bool {
-        let mut endpoints = self.host.endpoints.iter();
-        !self.host.endpoints.is_empty() && endpoints.all(|endpoint| is_loopback(&endpoint.url))
+        let endpoints = &self.host.endpoints;
+        all_loopback(endpoints.iter().map(|endpoint| endpoint.url.as_str()))
     }
 
     /// What changes things, as long as the warrant allows.
@@ -126,16 +126,21 @@ impl Cluster {
     }
 }
 
+/// Whether there is a URL, and each one names a loopback address.
+fn all_loopback<'a>(urls: impl Iterator<Item = &'a str>) -> bool {
+    let mut urls = urls.peekable();
+    urls.peek().is_some() && urls.all(is_loopback)
+}
+
 /// Whether a URL names a loopback address; names are never taken for one.
 fn is_loopback(url: &str) -> bool {
     let authority = url.split("://").nth(1).unwrap_or(url);
     let authority = authority.split('/').next().unwrap_or_default();
-    match authority.parse::<std::net::SocketAddr>() {
-        Ok(address) => address.ip().is_loopback(),
-        Err(_) => authority
-            .parse::<std::net::IpAddr>()
-            .is_ok_and(|ip| ip.is_loopback()),
-    }
+    let ip = match authority.parse::<std::net::SocketAddr>() {
+        Ok(address) => Some(address.ip()),
+        Err(_) => authority.trim_matches(['[', ']']).parse().ok(),
+    };
+    ip.is_some_and(|ip: std::net::IpAddr| ip.to_canonical().is_loopback())
 }
 
 /// HTTPS to the API, plain SSH into guests where it is switched on.
@@ -263,5 +268,39 @@ impl Clusters {
     /// Forgets what was built; the next use reads the record again.
     pub(crate) async fn forget(&self, id: HostId) {
         self.built.lock().await.remove(&id);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_cluster_is_on_this_machine_only_if_every_way_to_it_is_a_loopback_address() {
+        let here = |urls: &[&str]| all_loopback(urls.iter().copied());
+        for url in [
+            "https://127.0.0.1:8006",
+            "https://127.3.2.1",
+            "https://[::1]:8006",
+            "https://[::1]",
+            "https://[::ffff:127.0.0.1]:8006",
+            "https://127.0.0.1:8006/api2/json",
+        ] {
+            assert!(here(&[url]), "{url}");
+        }
+        for url in [
+            "https://192.0.2.1:8006",
+            "https://localhost:8006",
+            "https://127.0.0.1.example.com:8006",
+            "https://pve.example/127.0.0.1",
+            "https://[::ffff:192.0.2.1]:8006",
+            "https://[fd00::1]:8006",
+            "",
+        ] {
+            assert!(!here(&[url]), "{url}");
+        }
+        assert!(!here(&[]));
+        assert!(!here(&["https://127.0.0.1:8006", "https://192.0.2.1:8006"]));
+        assert!(here(&["https://127.0.0.1:8006", "https://127.0.0.1:8007"]));
     }
 }

@@ -215,8 +215,106 @@ pub(crate) fn usable_address(
         IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_unspecified(),
         IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified(),
     };
-    let addresses = || device.addresses.iter().copied().filter(global);
+    // An IPv4 address in the clothes of an IPv6 one is the IPv4 address.
+    let plain = device.addresses.iter().map(IpAddr::to_canonical);
+    let addresses = || plain.clone().filter(global);
     addresses()
         .find(IpAddr::is_ipv4)
         .or_else(|| addresses().next())
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::guest::{ContainerIdentity, ContainerRef};
+    use proximity_domain::ids::{GuestId, HostId, InstallationId, OperationId, Vmid};
+    use proximity_domain::mark::Mark;
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn guest() -> NativeGuest {
+        let id = Uuid::from_u128;
+        let vmid = Vmid::try_from(100).unwrap();
+        NativeGuest {
+            id: GuestId(id(1)),
+            app: AppId(id(2)),
+            created_by: OperationId(id(3)),
+            place: ContainerRef {
+                host: HostId(id(4)),
+                node: "pve1".parse().unwrap(),
+                vmid,
+            },
+            identity: ContainerIdentity {
+                vmid,
+                mark: Mark {
+                    installation: InstallationId(id(5)),
+                    app: AppId(id(2)),
+                    nonce: 6,
+                },
+                net0_mac: "BC:24:11:00:00:01".parse().unwrap(),
+                rootfs_volid: None,
+            },
+        }
+    }
+
+    /// What is used of a device of ours with these addresses.
+    fn used(addresses: &[&str], on_this_machine: bool) -> Option<String> {
+        let device = Interface {
+            name: "eth0".to_owned(),
+            mac: Some(guest().identity.net0_mac),
+            addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
+        };
+        let address = usable_address(&[device], &guest(), on_this_machine);
+        address.map(|a| a.to_string())
+    }
+
+    #[test]
+    fn no_loopback_address_is_used_whatever_it_is_written_as() {
+        for address in [
+            "127.0.0.1",
+            "127.64.0.1",
+            "::1",
+            "::ffff:127.0.0.1",
+            "::ffff:127.64.0.1",
+            "0.0.0.0",
+            "::ffff:0.0.0.0",
+            "::",
+            "169.254.1.1",
+            "::ffff:169.254.1.1",
+            "fe80::1",
+        ] {
+            assert_eq!(used(&[address], false), None, "{address}");
+        }
+    }
+
+    #[test]
+    fn a_cluster_on_this_machine_gives_its_guests_a_part_of_the_loopback_network() {
+        for (address, usable) in [
+            ("127.64.0.1", true),
+            ("127.127.255.254", true),
+            ("::ffff:127.64.0.1", true),
+            ("127.63.255.255", false),
+            ("127.128.0.1", false),
+            ("127.0.0.1", false),
+            ("::ffff:127.0.0.1", false),
+            ("::1", false),
+        ] {
+            assert_eq!(used(&[address], true).is_some(), usable, "{address}");
+        }
+    }
+
+    #[test]
+    fn the_address_is_ipv4_first_and_of_our_device() {
+        let both = ["fd00::5", "fe80::1", "10.1.0.5"];
+        assert_eq!(used(&both, false).as_deref(), Some("10.1.0.5"));
+        assert_eq!(used(&both[..2], false).as_deref(), Some("fd00::5"));
+        let mapped = used(&["::ffff:10.1.0.6"], false);
+        assert_eq!(mapped.as_deref(), Some("10.1.0.6"));
+        let other = Interface {
+            name: "eth1".to_owned(),
+            mac: Some("BC:24:11:00:00:02".parse().unwrap()),
+            addresses: vec!["10.1.0.7".parse().unwrap()],
+        };
+        assert_eq!(usable_address(&[other], &guest(), false), None);
+    }
 }

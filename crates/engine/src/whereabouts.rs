@@ -19,6 +19,8 @@ pub(crate) enum Elsewhere {
     Container(Box<ObservedContainer>),
     /// A virtual machine.
     Machine { node: NodeName },
+    /// Not to be told: the node that answers has no quorum, and its list may be old.
+    Unknown,
 }
 
 /// Looks for the guest's number in the cluster's list, and reads what has it.
@@ -30,6 +32,9 @@ pub(crate) async fn elsewhere(
     guest: &NativeGuest,
 ) -> Result<Elsewhere, PveError> {
     let vmid = guest.place.vmid;
+    if !cluster.read().cluster_status().await?.quorate {
+        return Ok(Elsewhere::Unknown);
+    }
     let rows = cluster.read().resources_vm().await?;
     let Some(row) = rows
         .into_iter()
@@ -72,7 +77,7 @@ pub(crate) async fn now(
     match elsewhere(cluster, guest).await? {
         Elsewhere::Container(seen) => Ok(Some(*seen)),
         Elsewhere::Nowhere | Elsewhere::Machine { .. } if missing.is_missing_config() => Ok(None),
-        Elsewhere::Nowhere | Elsewhere::Machine { .. } => Err(missing),
+        Elsewhere::Nowhere | Elsewhere::Machine { .. } | Elsewhere::Unknown => Err(missing),
     }
 }
 

@@ -96,11 +96,13 @@ impl Worker {
         shutdown: &CancellationToken,
     ) -> Result<(), StoreError> {
         let inner = self.engine.inner.clone();
+        let before = inner.parts.clock.monotonic();
+        let rows = self.engine.store().claimable().await?;
         let now = Moment {
-            monotonic: inner.parts.clock.monotonic(),
+            before,
+            after: inner.parts.clock.monotonic(),
             wall: inner.parts.clock.now(),
         };
-        let rows = self.engine.store().claimable().await?;
         let mut free = self.lookout.free(rows, &inner.in_flight.hosts(), now);
         let limits = &inner.parts.limits;
         let slots = Slots {

@@ -1,8 +1,11 @@
 //! Host entries follow their clusters.
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
+use proximity_domain::event::EventKind;
 use proximity_engine::commands::CreateApp;
+use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::{Access, Reach};
+use proximity_store::records::{Endpoint, HostRecord};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{TestWorld, WorldParts};
 
@@ -81,4 +84,93 @@ async fn one_cluster_has_one_entry() {
     let refused = w.store.add_host(twin, &w.actor, at).await;
     assert!(refused.is_err());
     assert_eq!(w.store.hosts().await.unwrap().len(), 1);
+}
+
+async fn learned() -> (TestWorld, HostRecord) {
+    let w = three_nodes().await;
+    let host = w.store.hosts().await.unwrap().pop().unwrap();
+    w.engine.learn_host(host.id).await.unwrap();
+    let host = w.store.host(host.id).await.unwrap().unwrap();
+    (w, host)
+}
+
+async fn change(w: &TestWorld, host: HostRecord) {
+    let at = proximity_domain::time::Timestamp(0);
+    w.store
+        .change_host(host, EventKind::HostUpdated, "host.update", &w.actor, at)
+        .await
+        .unwrap();
+}
+
+/// A node that has left may live on, as one of its own: nothing more is asked there.
+#[tokio::test]
+async fn a_forgotten_node_is_no_way_to_the_cluster_any_more() {
+    let (w, mut host) = learned().await;
+    w.pve.meddle(|world| world.remove_node("pve3"));
+    let host_after = w.engine.forget_node(&w.actor, "lab", "pve3").await.unwrap();
+    let of_pve3 = |e: &Endpoint| e.node.as_ref().is_some_and(|n| n.as_str() == "pve3");
+    assert!(host.endpoints.iter().any(of_pve3));
+    assert!(!host_after.endpoints.iter().any(of_pve3));
+    assert_eq!(host_after.endpoints.len(), host.endpoints.len() - 1);
+
+    host.endpoints.retain(of_pve3);
+    change(&w, host).await;
+    let refused = w.engine.forget_node(&w.actor, "lab", "pve3").await;
+    let refused = refused.unwrap_err();
+    assert_eq!(refused.code(), "node_in_use");
+    assert!(
+        refused.to_string().contains("through it alone"),
+        "{refused}"
+    );
+}
+
+/// Only the cluster itself says who has left: not a node without quorum, and not one that is in another cluster by now.
+#[tokio::test]
+async fn a_node_is_forgotten_only_by_the_word_of_its_own_quorate_cluster() {
+    let (w, host) = learned().await;
+    w.pve.meddle(|world| {
+        world.remove_node("pve3");
+        world.node_mut("pve2").unwrap().reach = Reach::Refused;
+    });
+    let alone = w.engine.forget_node(&w.actor, "lab", "pve3").await;
+    assert!(alone.unwrap_err().to_string().contains("no quorum"));
+    w.pve
+        .meddle(|world| world.node_mut("pve2").unwrap().reach = Reach::Up);
+
+    let mut other = host.clone();
+    other.cluster_key = "cluster:other:pve1,pve2,pve3".to_owned();
+    change(&w, other).await;
+    let elsewhere = w.engine.forget_node(&w.actor, "lab", "pve3").await;
+    let elsewhere = elsewhere.unwrap_err().to_string();
+    assert!(elsewhere.contains("in the cluster cluster0"), "{elsewhere}");
+    assert_eq!(
+        w.store.host(host.id).await.unwrap().unwrap().known_nodes,
+        host.known_nodes
+    );
+
+    change(&w, host).await;
+    w.engine.forget_node(&w.actor, "lab", "pve3").await.unwrap();
+}
+
+/// What a look was told before a node was forgotten does not bring the node back.
+#[tokio::test]
+async fn a_node_forgotten_during_a_look_does_not_come_back() {
+    let (w, mut host) = learned().await;
+    // Something to write: the look is to end with a change.
+    host.pve_version = "9.0.0".to_owned();
+    change(&w, host.clone()).await;
+    // The look has been told of three nodes, and hangs; then one leaves for good.
+    let go_on = w.pve.hold(Method::Get, "/version");
+    let engine = w.engine.clone();
+    let looking = tokio::spawn(async move { engine.learn_host(host.id).await });
+    let asked = w.pve.calls() + 2;
+    w.pve.calls_arrived(asked).await;
+    w.pve.meddle(|world| world.remove_node("pve3"));
+    let host = w.engine.forget_node(&w.actor, "lab", "pve3").await.unwrap();
+    assert_eq!(host.known_nodes.len(), 2);
+    go_on.send(true).unwrap();
+    assert!(looking.await.unwrap().unwrap(), "it wrote what it learned");
+    let host = w.store.host(host.id).await.unwrap().unwrap();
+    assert_eq!(host.known_nodes.len(), 2);
+    assert_ne!(host.pve_version, "9.0.0");
 }

@@ -3,7 +3,9 @@
 
 use proximity_domain::event::EventKind;
 use proximity_domain::operation::OperationState;
+use proximity_domain::retry::RetryPolicy;
 use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::engine::EngineLimits;
 use proximity_engine::route_sweep::sweep;
 use proximity_engine::seams::Ingress;
 use proximity_pve_emulator::core::{Access, Reach};
@@ -14,6 +16,13 @@ use proximity_testkit::world::{TestWorld, WorldParts};
 async fn deployed() -> (TestWorld, AppRecord, u32) {
     let w = TestWorld::start_of(WorldParts {
         clusters: vec![Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full)],
+        limits: EngineLimits {
+            retry: RetryPolicy {
+                first_ms: 20,
+                ..RetryPolicy::DEFAULT
+            },
+            ..EngineLimits::default()
+        },
         ..WorldParts::default()
     })
     .await
@@ -110,6 +119,12 @@ async fn a_container_of_a_dead_node_is_not_taken_for_gone() {
         panic!("{state:?}")
     };
     assert_eq!(failure.code, "pve_node_unreachable");
+    let said = "the remove of web turned back, and whether its container 100 runs on node pve2 cannot be read (";
+    assert!(failure.message.starts_with(said), "{failure:?}");
+    assert!(
+        failure.hint.starts_with("bring node pve2 back"),
+        "{failure:?}"
+    );
     assert_eq!(w.store.native_guests(app.id).await.unwrap().len(), 1);
     let changes = w.pve.changes();
     assert!(
@@ -141,7 +156,10 @@ async fn the_route_of_a_moved_container_is_kept() {
     let (w, app, vmid) = deployed().await;
     w.pve.meddle(|world| world.move_guest(vmid, "pve1"));
     w.routes.withdraw(app.id).await.unwrap();
-    assert_eq!(sweep(&w.engine).await.unwrap(), 1);
+    // Right after its operation the app may still be at work for a moment.
+    w.until(async || sweep(&w.engine).await.unwrap() == 1)
+        .await
+        .unwrap();
     assert_eq!(w.routes.routes().await.unwrap().len(), 1);
     assert_eq!(node_of(&w, &app).await.0, "pve1");
     assert_eq!(moves(&w).await.len(), 1);
@@ -166,6 +184,8 @@ async fn absence_needs_every_node_we_know_of() {
     );
     assert!(w.store.app(app.id).await.unwrap().is_some());
 
+    let host = w.store.hosts().await.unwrap().pop().unwrap();
+    w.engine.learn_host(host.id).await.unwrap();
     let listed = w.engine.forget_node(&w.actor, "lab", "pve1").await;
     assert_eq!(listed.unwrap_err().code(), "node_in_use");
     let unknown = w.engine.forget_node(&w.actor, "lab", "pve9").await;
@@ -180,4 +200,49 @@ async fn absence_needs_every_node_we_know_of() {
     );
     assert_eq!(act(&w, remove()).await, OperationState::Succeeded);
     assert!(w.store.app(app.id).await.unwrap().is_none());
+}
+
+fn cut_off(w: &TestWorld, nodes: &[&str]) {
+    w.pve.meddle(|world| {
+        for node in nodes {
+            world.node_mut(node).unwrap().reach = Reach::Refused;
+        }
+    });
+}
+
+/// The node that answers is cut off from the others: its list may be old, and nobody is followed by it.
+#[tokio::test]
+async fn nobody_is_followed_by_the_list_of_a_node_without_quorum() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| world.move_guest(vmid, "pve1"));
+    cut_off(&w, &["pve2", "pve3"]);
+    w.routes.withdraw(app.id).await.unwrap();
+    assert_eq!(sweep(&w.engine).await.unwrap(), 0);
+    let state = act(&w, Action::Restart { force: false }).await;
+    let OperationState::Stuck { failure, .. } = state else {
+        panic!("{state:?}")
+    };
+    assert_eq!(failure.code, "no_quorum");
+    assert_eq!(node_of(&w, &app).await.0, "pve2");
+    assert!(moves(&w).await.is_empty());
+}
+
+/// A view that lacks the record of what the cluster had is not complete.
+#[tokio::test]
+async fn absence_needs_a_record_of_the_nodes() {
+    let (w, app, vmid) = deployed().await;
+    let mut host = w.store.hosts().await.unwrap().pop().unwrap();
+    host.known_nodes.clear();
+    let at = proximity_domain::time::Timestamp(0);
+    w.store
+        .change_host(host, EventKind::HostUpdated, "host.update", &w.actor, at)
+        .await
+        .unwrap();
+    w.pve.meddle(|world| world.forget_guest(vmid));
+    let state = act(&w, remove()).await;
+    let OperationState::Failed { failure } = state else {
+        panic!("{state:?}")
+    };
+    assert_eq!(failure.code, "view_incomplete");
+    assert!(w.store.app(app.id).await.unwrap().is_some());
 }

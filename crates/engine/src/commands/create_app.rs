@@ -258,7 +258,6 @@ pub(crate) fn upstream(label: &str, error: &proximity_pve::error::Error) -> Engi
     }
 }
 
-/// Volume ids of the templates on `node` whose name begins with `template`, oldest name first.
 /// The newest matching template on the app's node.
 pub(crate) async fn find_template(cx: &Cx) -> StepResult<String> {
     let entry = cx.engine.catalog().get(&cx.app.catalog_id).ok_or_else(|| {

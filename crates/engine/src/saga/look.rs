@@ -74,6 +74,14 @@ impl Cx {
             .map_err(|e| pve_failure("looking for the container on the other nodes", &e))?;
         match found {
             Elsewhere::Nowhere => Ok(None),
+            Elsewhere::Unknown => Err(StepError::Transient(Failure::new(
+                "no_quorum",
+                format!(
+                    "container {} is not on node {}, and the cluster has no quorum to say where it is",
+                    guest.place.vmid, guest.place.node
+                ),
+                "bring the cluster back to quorum first; nothing was sent",
+            ))),
             Elsewhere::Machine { node } => Ok(Some(Look::Stranger(Failure::new(
                 "identity_conflict",
                 format!(

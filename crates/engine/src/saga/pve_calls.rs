@@ -394,7 +394,11 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
     if !status.quorate {
         return Err(incomplete("the cluster has no quorum"));
     }
-    let unlisted = unlisted(cx, place, &status).await?;
+    let known = known_nodes(cx, place).await?;
+    if known.is_empty() {
+        return Err(incomplete("no node of the cluster is on record"));
+    }
+    let unlisted = unlisted(&known, &status);
     if !unlisted.is_empty() {
         return Err(incomplete(&format!(
             "the cluster does not list {}, which it had before (if it was removed for good: proximity hosts forget-node {} NODE)",
@@ -425,17 +429,15 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
     Ok(rows.iter().all(|row| row.vmid != place.vmid))
 }
 
+/// The nodes on record; none if the record is gone. Read again: it may have learned nodes since this operation began.
+async fn known_nodes(cx: &Cx, place: &ContainerRef) -> StepResult<Vec<NodeName>> {
+    let host = cx.store().host(place.host).await?;
+    Ok(host.map(|host| host.known_nodes).unwrap_or_default())
+}
+
 /// Nodes we know of that the cluster does not list.
-async fn unlisted(
-    cx: &Cx,
-    place: &ContainerRef,
-    status: &ClusterStatus,
-) -> StepResult<Vec<String>> {
-    // Read again: the record may have learned nodes since this operation began.
-    let Some(host) = cx.store().host(place.host).await? else {
-        return Ok(Vec::new());
-    };
+fn unlisted(known: &[NodeName], status: &ClusterStatus) -> Vec<String> {
     let listed = |node: &NodeName| status.nodes.iter().any(|n| n.name == *node);
-    let missing = host.known_nodes.iter().filter(|node| !listed(node));
-    Ok(missing.map(ToString::to_string).collect())
+    let missing = known.iter().filter(|node| !listed(node));
+    missing.map(ToString::to_string).collect()
 }

@@ -3,8 +3,10 @@
 use proximity_domain::event::EventKind;
 use proximity_domain::names::NodeName;
 use proximity_domain::vmids::VmidRange;
+use proximity_pve::cluster::ClusterStatus;
 use proximity_store::records::{Actor, HostRecord};
 
+use super::identity;
 use super::wish::invalid;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -55,7 +57,8 @@ impl Engine {
     /// it may be taken for gone.
     ///
     /// # Errors
-    /// No such host or node; the cluster cannot be asked, or still lists the node; containers of ours are recorded there.
+    /// No such host or node; the cluster cannot be asked, has no quorum, is another one by now, or still lists the node;
+    /// containers of ours are recorded there; there is no other way to the cluster.
     pub async fn forget_node(
         &self,
         actor: &Actor,
@@ -70,28 +73,37 @@ impl Engine {
                 name: node.to_owned(),
             });
         }
+        let in_use = |why: String| EngineError::NodeInUse {
+            node: node.to_owned(),
+            why,
+        };
         let cluster = self.inner.clusters.get(record.id).await?;
         let status = cluster
             .read()
             .cluster_status()
             .await
             .map_err(|e| crate::commands::upstream(cluster.label(), &e))?;
-        if status.nodes.iter().any(|n| n.name.as_str() == node) {
-            return Err(EngineError::NodeInUse {
-                node: node.to_owned(),
-                why: "its cluster still lists it".to_owned(),
-            });
-        }
+        may_forget(&record, &status, node).map_err(in_use)?;
         let guests = self.store().host_guests(record.id).await?;
         let there = guests.iter().filter(|g| g.place.node.as_str() == node);
         match there.count() {
             0 => {}
             count => {
-                return Err(EngineError::NodeInUse {
-                    node: node.to_owned(),
-                    why: format!("{count} container(s) of Proximity are recorded on it"),
-                });
+                return Err(in_use(format!(
+                    "{count} container(s) of Proximity are recorded on it"
+                )));
             }
+        }
+        // It may live on, as a node of its own: what it says is not the cluster's word any more.
+        record
+            .endpoints
+            .retain(|e| e.node.as_ref().is_none_or(|n| n.as_str() != node));
+        if record.endpoints.is_empty() {
+            return Err(in_use(
+                "the cluster is reached through it alone; once another node answers, its address is learned within a \
+                 minute, else remove the host and add it by another node"
+                    .to_owned(),
+            ));
         }
         record.known_nodes.retain(|n| n.as_str() != node);
         record
@@ -110,6 +122,27 @@ impl Engine {
         self.inner.clusters.forget(record.id).await;
         Ok(record)
     }
+}
+
+/// Whether this answer shows that the node is not in the cluster of this entry; else why not.
+fn may_forget(host: &HostRecord, status: &ClusterStatus, node: &str) -> Result<(), String> {
+    if !status.quorate {
+        return Err("the node that answers has no quorum, and cannot say who has left".to_owned());
+    }
+    if identity::cluster_name(&host.cluster_key) != status.name.as_deref() {
+        return Err(format!(
+            "the node that answers is not in the cluster of this entry ({}), but {}",
+            host.cluster_key,
+            status.name.as_ref().map_or_else(
+                || "in none".to_owned(),
+                |name| format!("in the cluster {name}")
+            )
+        ));
+    }
+    if status.nodes.iter().any(|n| n.name.as_str() == node) {
+        return Err("its cluster still lists it".to_owned());
+    }
+    Ok(())
 }
 
 fn excluded(host: &HostRecord, names: &[String]) -> Result<Vec<NodeName>, EngineError> {

@@ -64,26 +64,27 @@ impl Engine {
     /// # Errors
     /// The cluster cannot be asked; nothing was changed then.
     pub async fn learn_host(&self, id: HostId) -> Result<bool, EngineError> {
-        let cluster = self.inner.clusters.get(id).await?;
-        let upstream = |e| crate::commands::upstream(cluster.label(), &e);
-        let status = cluster.read().cluster_status().await.map_err(upstream)?;
-        if !status.quorate {
-            // What a node without quorum tells may be old.
+        let Some(told) = self.ask_cluster(id).await? else {
             return Ok(false);
-        }
-        let rows = cluster.read().nodes().await.map_err(upstream)?;
-        let told = Told {
-            nodes: inventory::join(&status, &rows),
-            name: status.name,
-            version: cluster.read().version().await.map_err(upstream)?,
         };
-        let shown = self
-            .try_endpoints(candidates(cluster.host(), &told.nodes))
-            .await;
-        let _one_at_a_time = self.inner.host_changes.lock().await;
         let Some(record) = self.store().host(id).await? else {
             return Ok(false);
         };
+        let tried = candidates(&record, &told.nodes);
+        if tried.is_empty() && same(&record, &learned(record.clone(), told, Vec::new())) {
+            return Ok(false);
+        }
+        let shown = self.try_endpoints(tried).await;
+        let _one_at_a_time = self.inner.host_changes.lock().await;
+        // Asked again: a node may have been forgotten since, and must not come back by an answer from before.
+        let Some(told) = self.ask_cluster(id).await? else {
+            return Ok(false);
+        };
+        let Some(record) = self.store().host(id).await? else {
+            return Ok(false);
+        };
+        let still = candidates(&record, &told.nodes);
+        let shown = shown.into_iter().filter(|e| still.contains(e)).collect();
         let learned = learned(record.clone(), told, shown);
         if same(&record, &learned) {
             return Ok(false);
@@ -104,6 +105,22 @@ impl Engine {
             .await?;
         self.inner.clusters.forget(id).await;
         Ok(true)
+    }
+
+    /// What the cluster says of itself; `None` from a node without quorum, for that may be old.
+    async fn ask_cluster(&self, id: HostId) -> Result<Option<Told>, EngineError> {
+        let cluster = self.inner.clusters.get(id).await?;
+        let upstream = |e| crate::commands::upstream(cluster.label(), &e);
+        let status = cluster.read().cluster_status().await.map_err(upstream)?;
+        if !status.quorate {
+            return Ok(None);
+        }
+        let rows = cluster.read().nodes().await.map_err(upstream)?;
+        Ok(Some(Told {
+            nodes: inventory::join(&status, &rows),
+            name: status.name,
+            version: cluster.read().version().await.map_err(upstream)?,
+        }))
     }
 
     /// Those that show the certificate PVE tells of.

@@ -274,7 +274,7 @@ fn guest_failure(error: &GuestError) -> StepError {
         }
         GuestError::NotThere { .. } => StepError::Failed(failure(
             "container_elsewhere",
-            "it may have been migrated; move it back, then retry",
+            "it may have been migrated; retry looks for it and goes on where it is",
         )),
         GuestError::Failed { .. } => {
             StepError::Transient(failure("guest_access_failed", "look at the node's log"))

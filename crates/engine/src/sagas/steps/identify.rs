@@ -36,7 +36,7 @@ impl StepAction for Identify {
                     "container {} is not on node {}, but the cluster still lists it",
                     guest.place.vmid, guest.place.node
                 ),
-                "it may have been migrated; move it back, then retry",
+                "it may have been migrated in this moment; retry looks for it and goes on where it is",
             ))),
             Look::BeingCreated => Err(StepError::Failed(Failure::new(
                 "half_created",

@@ -3,6 +3,7 @@
 use proximity_domain::app::{Status, StatusEvent};
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
+use proximity_domain::guest::NativeGuest;
 use proximity_domain::operation::{OperationState, UnwindCause};
 use proximity_store::effects::NewEvent;
 use serde_json::json;
@@ -58,9 +59,10 @@ pub(crate) async fn observed_status(cx: &Cx) -> StepResult<Status> {
     let Some(guest) = cx.guest().await? else {
         return failed_status(cx).await;
     };
-    match cx.look(&guest).await? {
+    let unread = |e| unread(cx, &guest, e);
+    match cx.look(&guest).await.map_err(unread)? {
         Look::Ours { .. } => {
-            let event = if cx.is_running(&guest).await? {
+            let event = if cx.is_running(&guest).await.map_err(unread)? {
                 StatusEvent::BecameRunning
             } else {
                 StatusEvent::BecameStopped
@@ -70,6 +72,33 @@ pub(crate) async fn observed_status(cx: &Cx) -> StepResult<Status> {
         Look::Absent | Look::BeingCreated | Look::Foreign(_) | Look::Stranger(_) => {
             failed_status(cx).await
         }
+    }
+}
+
+/// The app's container cannot be read, so nobody can say what the app is now: the failure says how to go on.
+fn unread(cx: &Cx, guest: &NativeGuest, error: StepError) -> StepError {
+    let failure = |f: Failure| Failure {
+        message: format!(
+            "the {} of {} turned back, and whether its container {} runs on node {} cannot be read ({})",
+            cx.op.kind.label(),
+            cx.app.hostname,
+            guest.place.vmid,
+            guest.place.node,
+            f.message
+        ),
+        hint: format!(
+            "bring node {} back, then retry this operation, and repeat the {} after that; nothing on a node that is \
+             down is taken for gone",
+            guest.place.node,
+            cx.op.kind.label()
+        ),
+        ..f
+    };
+    match error {
+        StepError::Transient(f) if f.code == "pve_node_unreachable" => {
+            StepError::Transient(failure(f))
+        }
+        other => other,
     }
 }
 
