@@ -11,7 +11,8 @@ use proximity_engine::seams::Ingress;
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::Access;
 use proximity_store::records::AppRecord;
-use proximity_testkit::world::TestWorld;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::world::{Place, TestWorld, WorldParts};
 
 fn beacon(hostname: &str) -> CreateApp {
     CreateApp {
@@ -23,6 +24,16 @@ fn beacon(hostname: &str) -> CreateApp {
 
 async fn world() -> TestWorld {
     TestWorld::start(Access::Full).await.unwrap()
+}
+
+async fn world_at(place: Place) -> TestWorld {
+    TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::start(Access::Full)],
+        place,
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap()
 }
 
 async fn deploy(world: &TestWorld, hostname: &str) -> (AppRecord, OperationState) {
@@ -56,7 +67,16 @@ async fn assert_sound(world: &TestWorld) {
 
 #[tokio::test]
 async fn an_app_lives_stops_starts_and_goes() {
-    let w = world().await;
+    lives_and_goes(Place::Temporary).await;
+}
+
+#[tokio::test]
+async fn an_app_lives_and_goes_on_a_store_in_memory() {
+    lives_and_goes(Place::Memory).await;
+}
+
+async fn lives_and_goes(place: Place) {
+    let w = world_at(place).await;
     let (app, state) = deploy(&w, "web").await;
     assert_eq!(state, OperationState::Succeeded);
     assert_eq!(app.status.label(), StatusLabel::Running);
@@ -355,10 +375,19 @@ async fn a_token_without_rights_makes_nothing() {
 
 #[tokio::test]
 async fn an_operation_survives_a_worker_that_dies_at_any_call() {
+    survives_a_dying_worker(Place::Temporary).await;
+}
+
+#[tokio::test]
+async fn an_operation_survives_a_worker_that_dies_on_a_store_in_memory() {
+    survives_a_dying_worker(Place::Memory).await;
+}
+
+async fn survives_a_dying_worker(place: Place) {
     // The worker is cut off at ever later calls to PVE, until one deploy goes through before the cut; the next worker
     // takes over from the log.
     for calls in 4_u64.. {
-        let mut w = world().await;
+        let mut w = world_at(place.clone()).await;
         let app = w.engine.create_app(&w.actor, beacon("web")).await.unwrap();
         let op: OperationId = app.operation.unwrap();
         let finished = tokio::select! {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use proximity_domain::ids::{HostId, OperationId};
+use proximity_domain::ids::{HostId, InstallationId, OperationId};
 use proximity_domain::names::NodeName;
 use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
@@ -20,7 +20,7 @@ use proximity_pve_emulator::core::Access;
 use proximity_store::records::{
     Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, TlsTrust,
 };
-use proximity_store::{Store, StoreOptions};
+use proximity_store::{MemoryOptions, Store, StoreOptions};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -79,8 +79,20 @@ pub struct WorldParts {
     pub placement: HostPlacement,
     /// How many pairs of ports there are; 4 if 0.
     pub pairs: u16,
-    /// Where the store is, which stays there; a temporary directory if there is none.
-    pub folder: Option<PathBuf>,
+    /// Where the store is.
+    pub place: Place,
+}
+
+/// Where the store of a world is.
+#[derive(Debug, Clone, Default)]
+pub enum Place {
+    /// In a directory that goes with the world.
+    #[default]
+    Temporary,
+    /// In this one, where it stays.
+    Folder(PathBuf),
+    /// In memory.
+    Memory,
 }
 
 #[derive(Debug)]
@@ -147,15 +159,7 @@ impl TestWorld {
     /// Whatever could not be made, as text.
     pub async fn start_of(parts: WorldParts) -> Result<Self, String> {
         let clock: Arc<dyn Clock> = Arc::new(RealClock);
-        let (folder, path) = match parts.folder {
-            Some(path) => (None, path),
-            None => {
-                let folder = TempDir::new().map_err(|e| e.to_string())?;
-                let path = folder.path().to_owned();
-                (Some(folder), path)
-            }
-        };
-        let store = open(&path, clock.now(), parts.pairs).await?;
+        let (store, folder) = open(parts.place, clock.now(), parts.pairs).await?;
         let actor = Actor {
             account: "admin".to_owned(),
             token: None,
@@ -271,15 +275,43 @@ impl Drop for TestWorld {
     }
 }
 
-async fn open(folder: &Path, now: Timestamp, pairs: u16) -> Result<Store, String> {
+/// The store at its place, and the directory that goes with it.
+async fn open(
+    place: Place,
+    now: Timestamp,
+    pairs: u16,
+) -> Result<(Store, Option<TempDir>), String> {
+    let (path, folder) = match place {
+        Place::Memory => return Ok((Store::in_memory(&options(pairs)), None)),
+        Place::Folder(path) => (path, None),
+        Place::Temporary => {
+            let folder = TempDir::new().map_err(|e| e.to_string())?;
+            (folder.path().to_owned(), Some(folder))
+        }
+    };
+    let options = on_disk(&path, options(pairs));
+    let store = Store::open(options, now).await.map_err(|e| e.to_string())?;
+    Ok((store, folder))
+}
+
+fn on_disk(folder: &Path, options: MemoryOptions) -> StoreOptions {
+    StoreOptions {
+        path: folder.join("proximity.db"),
+        key_file: folder.join("key"),
+        public: options.public,
+        internal: options.internal,
+        rest_ms: options.rest_ms,
+    }
+}
+
+fn options(pairs: u16) -> MemoryOptions {
     let pairs = match pairs {
         0 => Room::default().pairs,
         some => some,
     };
     let internal = (8100 + pairs).max(9100);
-    let options = StoreOptions {
-        path: folder.join("proximity.db"),
-        key_file: folder.join("key"),
+    MemoryOptions {
+        installation: InstallationId(Uuid::from_u128(1)),
         public: PortRange {
             first: 8100,
             last: 8099 + pairs,
@@ -289,8 +321,7 @@ async fn open(folder: &Path, now: Timestamp, pairs: u16) -> Result<Store, String
             last: internal - 1 + pairs,
         },
         rest_ms: 86_400_000,
-    };
-    Store::open(options, now).await.map_err(|e| e.to_string())
+    }
 }
 
 #[allow(clippy::unwrap_used)] // constants

@@ -13,7 +13,7 @@ use proximity_server::{EventLimits, Limits, Metrics, ServerParts, router, serve,
 use proximity_store::records::TokenRecord;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::sources::{CountedIds, RealClock};
-use proximity_testkit::world::{TestWorld, WorldParts};
+use proximity_testkit::world::{Place, TestWorld, WorldParts};
 use serde::Serialize;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
@@ -62,7 +62,7 @@ pub(super) async fn run(order: &World) -> Result<()> {
     let plan = Plan::open(&order.plan, &order.dir)?;
     let parts = WorldParts {
         clusters: vec![Pve::start(Access::Full)],
-        folder: Some(order.dir.clone()),
+        place: Place::Folder(order.dir.clone()),
         ..WorldParts::default()
     };
     let world = TestWorld::start_of(parts).await.map_err(|e| anyhow!(e))?;
