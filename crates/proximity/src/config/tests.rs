@@ -80,6 +80,7 @@ fn settings_that_contradict_each_other_are_refused() {
         "api:\n  listen: 127.0.0.1:8100\n",
         "engine:\n  operations: 0\n",
         "database:\n  url: mysql://a@b/c\n",
+        "database:\n  url: memory\n",
         "database:\n  url: postgres://a:swordfish@b/c\n",
         "database:\n  url: postgres://a@b/c?password=swordfish\n",
         "database:\n  url: postgres://b/c\n",
