@@ -92,6 +92,7 @@ impl Changing<'_> {
 /// Every method is one transaction: when it returns without an error, what it says is on disk and survives kill -9
 /// and power loss; when it returns an error, nothing was written. Writes wait for each other: up to 30 s for their
 /// turn in this process, up to 10 s for another process. A call that is dropped commits whole or not at all.
+/// A store in memory ([`Store::in_memory`]) is whole or nothing in the same way, waits for nobody, and keeps nothing.
 #[derive(Debug, Clone)]
 pub struct Store {
     reader: Reader,

@@ -9,6 +9,8 @@ mod effects;
 mod guests;
 mod hosts;
 mod invariants;
+#[cfg(test)]
+mod invariants_tests;
 mod journal;
 mod model;
 mod operations;

@@ -255,7 +255,7 @@ fn of_people() -> impl Strategy<Value = Call> {
     prop_oneof![
         2 => (n(), seldom()).prop_map(|(host, key)| Call::AddHost { host, key }),
         1 => (n(), n()).prop_map(|(host, to)| Call::ChangeHost { host, to }),
-        1 => n().prop_map(Call::RemoveHost),
+        2 => n().prop_map(Call::RemoveHost),
         2 => n().prop_map(Call::AddToken),
         8 => (n(), n(), seldom()).prop_map(|(name, host, key)| Call::Create { name, host, key }),
         8 => (n(), n(), n(), seldom(), seldom()).prop_map(|(app, kind, status, retry, key)|
@@ -276,7 +276,7 @@ fn of_people() -> impl Strategy<Value = Call> {
 fn of_workers() -> impl Strategy<Value = Call> {
     prop_oneof![
         9 => (0..2_u8, any::<bool>()).prop_map(|(holder, exclusive)| Call::Claim { holder, exclusive }),
-        2 => (n(), 0..2_u8).prop_map(|(seen, holder)| Call::ClaimAsSeen { seen, holder }),
+        4 => (n(), 0..2_u8).prop_map(|(seen, holder)| Call::ClaimAsSeen { seen, holder }),
         1 => n().prop_map(Call::Renew),
         1 => n().prop_map(Call::Release),
         4 => (n(), n(), change()).prop_map(|(claim, attempt, change)|
