@@ -21,21 +21,29 @@ pub(super) fn fmt(stand: &Stand<'_>) -> Result<Outcome> {
     Ok(outcome)
 }
 
-/// Lints, warnings included.
+/// Lints, warnings included: of everything, and of what only a build that crashes where it is told to has.
 pub(super) fn clippy(stand: &Stand<'_>) -> Result<Outcome> {
-    cargo(
+    let all = cargo(stand, &clippy_args(&["--workspace", "--all-targets"]))?;
+    let crashing = cargo(
         stand,
-        &[
-            "clippy",
-            "--quiet",
-            "--locked",
-            "--workspace",
-            "--all-targets",
-            "--",
-            "-D",
-            "warnings",
-        ],
-    )
+        &clippy_args(&[
+            "--package",
+            "proximity",
+            "--package",
+            "proximity-testkit",
+            "--features",
+            "proximity/crash-points,proximity-testkit/crash-points",
+            "--bins",
+        ]),
+    )?;
+    Ok(all.and(crashing))
+}
+
+fn clippy_args<'a>(of: &[&'a str]) -> Vec<&'a str> {
+    let mut args = vec!["clippy", "--quiet", "--locked"];
+    args.extend(of);
+    args.extend(["--", "-D", "warnings"]);
+    args
 }
 
 /// The binary as people run it, as it is shipped without the lab, and as the figures need it.
