@@ -138,6 +138,7 @@ fn store_errors() -> Vec<StoreError> {
             held: 1,
             resting: vec![8101],
         },
+        StoreError::QueueFull { limit: 1 },
         StoreError::Busy { app, operation },
         StoreError::IllegalTransition { what: text() },
         StoreError::NotFound {
@@ -170,6 +171,7 @@ fn store_errors() -> Vec<StoreError> {
 /// SQLite's result codes.
 const FULL: i32 = 13;
 const IO_ERROR_AT_FSYNC: i32 = 1034;
+const CORRUPT: i32 = 11;
 
 fn sqlite(code: i32) -> StoreError {
     let message = text();
@@ -189,6 +191,37 @@ fn a_full_or_broken_disk_is_no_fault_of_the_program() {
     assert_eq!(
         told(IO_ERROR_AT_FSYNC),
         ("database_unavailable".to_owned(), 503)
+    );
+}
+
+#[test]
+fn what_the_store_refuses_has_codes_of_its_own() {
+    let named = store_errors();
+    let mut codes: Vec<String> = named
+        .into_iter()
+        .map(|e| Refusal::from(e).body.code)
+        .collect();
+    codes.push(Refusal::from(sqlite(CORRUPT)).body.code);
+    assert_eq!(
+        codes,
+        [
+            "lease_lost",
+            "hostname_taken",
+            "ports_exhausted",
+            "queue_full",
+            "busy",
+            "not_in_state",
+            "app_not_found",
+            "exists",
+            "idempotency_conflict",
+            "host_in_use",
+            "database_too_new",
+            "key_file",
+            "database_error",
+            "disk_full",
+            "database_unavailable",
+            "database_error",
+        ]
     );
 }
 

@@ -65,7 +65,7 @@ pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "tidy",
         minutes: 1,
-        shows: "the dependency picture, lengths, leftovers, words, links",
+        shows: "the dependency picture, lengths, leftovers, words, links, error codes",
         needs: &[],
         run: check_tidy,
     },

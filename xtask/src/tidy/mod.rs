@@ -1,5 +1,6 @@
 //! What compiler and linter cannot see: the shape of the repository.
 
+mod codes;
 mod contents;
 mod documents;
 mod leftovers;
@@ -118,6 +119,7 @@ pub(crate) fn run(place: &Place) -> Result<Report> {
     findings.extend(manifests::check(&tree));
     findings.extend(documents::check(&tree));
     findings.extend(test_command::check(&tree));
+    findings.extend(codes::check(&tree));
     findings.sort();
     Ok(Report {
         findings,

@@ -244,6 +244,25 @@ async fn what_is_kept_of_a_request_is_no_plain_hash() {
     assert_eq!(ours.as_deref(), made.body["id"].as_str());
 }
 
+#[tokio::test]
+async fn refusals_about_apps_and_hosts_have_codes_of_their_own() {
+    let live = live().await;
+    live.settled("POST", "/api/apps/", APP).await;
+    let act = "/api/apps/web/action";
+    let setting = r#"{"catalog_id":"beacon","hostname":"web2","environment":{"NOPE":"x"}}"#;
+    let wrong_name = r#"{"action":"delete","confirm":"other"}"#;
+    for (method, path, body, status, code) in [
+        ("POST", "/api/apps/", setting, 422, "setting_invalid"),
+        ("POST", act, wrong_name, 422, "confirmation_needed"),
+        ("POST", act, &action("retry"), 409, "not_in_state"),
+        ("DELETE", "/api/proxmox/hosts/lab", "", 409, "host_in_use"),
+    ] {
+        let answer = live.send(method, path, body).await;
+        let told = (answer.status.as_u16(), answer.code());
+        assert_eq!(told, (status, code), "{}", answer.body);
+    }
+}
+
 /// Cancels an operation while no worker is there, repeats it; lets a removal get stuck, and gives it up.
 async fn decisions(live: &mut Live, deploy: &str) {
     let retry = format!("/api/operations/{deploy}/retry");

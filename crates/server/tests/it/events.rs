@@ -6,7 +6,9 @@ use crate::support::{self, World, world, world_with};
 use axum::body::{Body, BodyDataStream};
 use futures::StreamExt;
 use http::{HeaderMap, Request, StatusCode};
+use http_body_util::BodyExt;
 use proximity_server::EventLimits;
+use serde_json::Value;
 use tower::ServiceExt;
 
 /// Long enough that only a broken stream reaches it.
@@ -244,11 +246,14 @@ async fn one_client_too_many_is_told_when_to_come_back() {
     };
     let world = world_with(limits).await;
     let first = ask(&world, "all", "/api/events", None).await;
-    let (status, headers, _) = ask(&world, "all", "/api/events", None).await;
+    let (status, headers, body) = ask(&world, "all", "/api/events", None).await;
     assert_eq!(
         (status.as_u16(), headers["retry-after"].as_bytes()),
         (503, &b"5"[..])
     );
+    let body = body.collect().await.unwrap().to_bytes();
+    let body: Value = serde_json::from_slice(&body).unwrap();
+    assert_eq!(body["error"]["code"], "too_many_streams");
     drop(first);
     let (status, _, _) = ask(&world, "all", "/api/events", None).await;
     assert_eq!(status, 200, "the place is free again");
