@@ -58,6 +58,10 @@ pub enum Call {
         seen: u8,
         holder: u8,
     },
+    ClaimAllAsSeen {
+        seen: u8,
+        holder: u8,
+    },
     /// What is next for an operation that is held; it becomes one of the others.
     Next {
         n: u8,
@@ -76,6 +80,10 @@ pub enum Call {
         change: Change,
     },
     Upid {
+        claim: u8,
+        index: u8,
+    },
+    Amend {
         claim: u8,
         index: u8,
     },
@@ -158,12 +166,14 @@ impl Call {
             Self::EndPortRest(_) => "EndPortRest",
             Self::Claim { .. } => "Claim",
             Self::ClaimAsSeen { .. } => "ClaimAsSeen",
+            Self::ClaimAllAsSeen { .. } => "ClaimAllAsSeen",
             Self::Next { .. } => "Next",
             Self::Renew(_) => "Renew",
             Self::Release(_) => "Release",
             Self::Wait { .. } => "Wait",
             Self::Begin { .. } => "Begin",
             Self::Upid { .. } => "Upid",
+            Self::Amend { .. } => "Amend",
             Self::Mutate { .. } => "Mutate",
             Self::Finish { .. } => "Finish",
             Self::Note { .. } => "Note",
@@ -198,11 +208,13 @@ pub const NAMES: &[(&str, bool)] = &[
     ("EndPortRest", false),
     ("Claim", false),
     ("ClaimAsSeen", false),
+    ("ClaimAllAsSeen", false),
     ("Renew", true),
     ("Release", true),
     ("Wait", true),
     ("Begin", true),
     ("Upid", true),
+    ("Amend", true),
     ("Mutate", true),
     ("Finish", true),
     ("Note", true),
@@ -225,7 +237,7 @@ fn n() -> impl Strategy<Value = u8> {
 
 /// Seldom something.
 fn seldom() -> impl Strategy<Value = Option<u8>> {
-    proptest::option::weighted(0.2, n())
+    proptest::option::weighted(0.3, n())
 }
 
 fn change() -> impl Strategy<Value = Change> {
@@ -260,7 +272,7 @@ fn of_people() -> impl Strategy<Value = Call> {
         8 => (n(), n(), seldom()).prop_map(|(name, host, key)| Call::Create { name, host, key }),
         8 => (n(), n(), n(), seldom(), seldom()).prop_map(|(app, kind, status, retry, key)|
             Call::Enqueue { app, kind, status, retry, key }),
-        4 => Just(Call::ForgetRequests),
+        2 => Just(Call::ForgetRequests),
         4 => n().prop_map(Call::Cancel),
         3 => n().prop_map(Call::Retry),
         2 => n().prop_map(Call::Abandon),
@@ -276,7 +288,8 @@ fn of_people() -> impl Strategy<Value = Call> {
 fn of_workers() -> impl Strategy<Value = Call> {
     prop_oneof![
         9 => (0..2_u8, any::<bool>()).prop_map(|(holder, exclusive)| Call::Claim { holder, exclusive }),
-        4 => (n(), 0..2_u8).prop_map(|(seen, holder)| Call::ClaimAsSeen { seen, holder }),
+        3 => (n(), 0..2_u8).prop_map(|(seen, holder)| Call::ClaimAsSeen { seen, holder }),
+        3 => (n(), 0..2_u8).prop_map(|(seen, holder)| Call::ClaimAllAsSeen { seen, holder }),
         1 => n().prop_map(Call::Renew),
         1 => n().prop_map(Call::Release),
         4 => (n(), n(), change()).prop_map(|(claim, attempt, change)|
@@ -284,6 +297,7 @@ fn of_workers() -> impl Strategy<Value = Call> {
         10 => (n(), n(), change()).prop_map(|(claim, index, change)|
             Call::Begin { claim, index, change }),
         3 => (n(), n()).prop_map(|(claim, index)| Call::Upid { claim, index }),
+        3 => (n(), n()).prop_map(|(claim, index)| Call::Amend { claim, index }),
         3 => (n(), n()).prop_map(|(claim, index)| Call::Mutate { claim, index }),
         9 => (n(), n(), change()).prop_map(|(claim, index, change)|
             Call::Finish { claim, index, change }),

@@ -22,7 +22,7 @@ use super::play::{Play, Told, pick};
 
 /// One of four keys; sometimes of another request.
 pub fn key_of(n: u8) -> RequestKey {
-    let fingerprint = if n >= 200 { "other" } else { "same" };
+    let fingerprint = if n >= 180 { "other" } else { "same" };
     RequestKey {
         key: format!("key-{}", n % 4),
         fingerprint: fingerprint.to_owned(),

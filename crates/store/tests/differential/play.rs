@@ -57,6 +57,7 @@ impl Play {
                 None
             }
             Call::Claim { .. } | Call::ClaimAsSeen { .. } => self.claim(call).await,
+            Call::ClaimAllAsSeen { seen, holder } => self.claim_all(seen, holder).await,
             Call::Next { n, change } => {
                 let next = self.next(n, change).await;
                 // One level deep: what is next is never `Next`.
@@ -129,7 +130,6 @@ impl Play {
 
     async fn claim(&mut self, call: &Call) -> Told {
         let (at, lease_ms) = (self.at(), 10_000);
-        let holder = |n: u8| HolderId(Uuid::from_u128(u128::from(n) + 1));
         let looked = both!(self.pair, store => store.claimable()).unwrap();
         self.looked.extend(looked);
         let claimed = match *call {
@@ -149,6 +149,25 @@ impl Play {
         self.claims.push(fence);
         Some(false)
     }
+
+    /// Several in one commit, some of them as they were a while ago.
+    async fn claim_all(&mut self, seen: u8, n: u8) -> Told {
+        let at = self.at();
+        let looked = both!(self.pair, store => store.claimable()).unwrap();
+        self.looked.extend(looked);
+        let newest = self.looked.iter().rev().take(usize::from(seen % 6));
+        let newest: Vec<Claimable> = newest.cloned().collect();
+        let claimed = both!(self.pair, store =>
+            store.claim_all_as_seen(&newest, holder(n), 10_000, at));
+        let claimed = claimed.unwrap();
+        let fences = claimed.iter().map(|(_, fence)| *fence);
+        self.claims.extend(fences);
+        (!claimed.is_empty()).then_some(false)
+    }
+}
+
+fn holder(n: u8) -> HolderId {
+    HolderId(Uuid::from_u128(u128::from(n) + 1))
 }
 
 /// One of a list, counted from the newest, which is the likeliest to be alive.

@@ -32,6 +32,7 @@ impl Call {
                 (claim, 1, None)
             }
             Self::Upid { claim, index }
+            | Self::Amend { claim, index }
             | Self::Mutate { claim, index }
             | Self::BeginUndo { claim, index }
             | Self::FailUndo { claim, index } => (claim, index, None),
@@ -96,7 +97,8 @@ fn forwards_from(log: &[StepRecord], n: u8, cancelled: bool, change: Change) -> 
             attempt: n,
             change,
         },
-        226..236 if open => Call::Mutate { claim, index },
+        231..236 if open => Call::Amend { claim, index },
+        226..231 if open => Call::Mutate { claim, index },
         216..226 if open => Call::Upid { claim, index },
         206..216 => Call::Note { claim, change },
         0..20 if open => Call::Fail {
@@ -160,6 +162,7 @@ impl Play {
             | Call::Release(_)
             | Call::Wait { .. }
             | Call::Upid { .. }
+            | Call::Amend { .. }
             | Call::Mutate { .. }
             | Call::Note { .. } => self.between(call, &fence, index, effects).await,
             Call::Begin { .. }
@@ -238,6 +241,12 @@ impl Play {
             Call::Upid { claim, .. } => {
                 let upid = format!("UPID:{claim}");
                 both!(self.pair, store => store.record_upid(fence, index, &upid, at)).is_err()
+            }
+            Call::Amend { claim, .. } => {
+                let intent = json!({"learned": claim});
+                both!(self.pair, store =>
+                    store.amend_intent(fence, index, intent.clone(), at))
+                .is_err()
             }
             Call::Mutate { claim, .. } => {
                 let audit = MutationAudit {
