@@ -272,7 +272,7 @@ fn of_people() -> impl Strategy<Value = Call> {
         8 => (n(), n(), seldom()).prop_map(|(name, host, key)| Call::Create { name, host, key }),
         8 => (n(), n(), n(), seldom(), seldom()).prop_map(|(app, kind, status, retry, key)|
             Call::Enqueue { app, kind, status, retry, key }),
-        2 => Just(Call::ForgetRequests),
+        3 => Just(Call::ForgetRequests),
         4 => n().prop_map(Call::Cancel),
         3 => n().prop_map(Call::Retry),
         2 => n().prop_map(Call::Abandon),
@@ -325,6 +325,8 @@ pub fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         // Sometimes the clock goes back; sometimes keys grow old.
         2 => (-3_000..12_000_i32).prop_map(Call::Pass),
+        // A day, to the millisecond, and one that is over for certain.
+        1 => Just(Call::Pass(86_400_000)),
         1 => Just(Call::Pass(90_000_000)),
         16 => of_people(),
         10 => of_workers(),
