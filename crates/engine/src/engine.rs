@@ -50,9 +50,12 @@ pub struct EngineLimits {
     pub network_ms: u64,
     /// How long a PVE task may run, milliseconds.
     pub task_ms: u64,
-    /// How long a call whose answer was lost may still arrive, and how far apart the looks are that together prove an
-    /// absence nothing else explains, milliseconds.
+    /// How far apart the looks are that together prove an absence nothing else explains, milliseconds: as long as that a
+    /// create call whose answer was lost may still arrive.
     pub late_ms: u64,
+    /// How long after a destroy call whose answer was lost, and of which no task is seen, no other one is sent,
+    /// milliseconds.
+    pub destroy_late_ms: u64,
     /// How often, and after which waits, what did not work is tried again where looking shows that it is safe.
     pub retry: RetryPolicy,
     /// Address people reach public ports under; the host in `url`.
@@ -71,6 +74,7 @@ const SHUTDOWN_S: u32 = 60;
 const NETWORK_MS: u64 = 60_000;
 const TASK_MS: u64 = 900_000;
 const LATE_MS: u64 = 30_000;
+const DESTROY_LATE_MS: u64 = 10_000;
 
 impl Default for EngineLimits {
     fn default() -> Self {
@@ -83,6 +87,7 @@ impl Default for EngineLimits {
             network_ms: NETWORK_MS,
             task_ms: TASK_MS,
             late_ms: LATE_MS,
+            destroy_late_ms: DESTROY_LATE_MS,
             retry: RetryPolicy::DEFAULT,
             public_host: "127.0.0.1".to_owned(),
             gateway_address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),

@@ -271,6 +271,7 @@ async fn an_unwinding_survives_a_worker_that_dies_at_any_call() {
 fn late(late_ms: u64) -> EngineLimits {
     EngineLimits {
         late_ms,
+        destroy_late_ms: late_ms,
         retry: RetryPolicy {
             first_ms: 50,
             ..RetryPolicy::DEFAULT

@@ -502,3 +502,24 @@ async fn a_container_that_was_made_is_not_given_up_when_it_shows_nothing_of_ours
         assert_eq!(pve.guests.vmids(), vec![100], "{change:?}");
     }
 }
+
+/// Somebody restores a backup under our number while it is not known what became of our own call: that task is waited for
+/// like a create, and nobody is told to destroy what it makes.
+#[tokio::test]
+async fn a_strangers_restore_is_waited_for_and_left_alone() {
+    let pve = Pve::start(Access::Full);
+    pve.show_creates_as_restores();
+    pve.meddle(|world| {
+        let mut times = world.task_times();
+        times.create_ms = 500;
+        world.set_task_times(times);
+    });
+    let w = quick_world(&pve, quick()).await;
+    pve.delay(Method::Post, "/nodes/pve1/lxc", |_| false);
+    pve.taken_before(Method::Post, "/nodes/pve1/lxc", "pve1", 100);
+    let (app, op) = deploy(&w).await;
+    assert_eq!(op.state, OperationState::Succeeded, "{:?}", op.state);
+    assert_eq!(held(&w, &app).await, vec![101]);
+    assert_eq!(hostname_of(&pve, 100).as_deref(), Some("stranger"));
+    assert_sound(&w).await;
+}

@@ -66,6 +66,8 @@ struct Inner {
     delayed: Option<(Method, String, Arrival)>,
     /// Calls of ours that have not arrived yet.
     under_way: Vec<(Arrival, Request)>,
+    /// Lists of tasks call each create a restore.
+    restores: bool,
 }
 
 /// Right before which later call a delayed one arrives.
@@ -117,6 +119,7 @@ impl Pve {
             impersonated: Vec::new(),
             delayed: None,
             under_way: Vec::new(),
+            restores: false,
         };
         let pve = Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -230,6 +233,11 @@ impl Pve {
     ) {
         let arrival = Arrival(Box::new(before));
         self.with(|inner| inner.delayed = Some((method, path_end.to_owned(), arrival)));
+    }
+
+    /// From now on lists of tasks call each create a restore, as somebody's restore of a backup is.
+    pub fn show_creates_as_restores(&self) {
+        self.with(|inner| inner.restores = true);
     }
 
     /// How many delayed calls have not arrived yet.
@@ -356,6 +364,9 @@ impl Transport for Pve {
             return Err(TransportError::NotSent("lost by the test".to_owned()));
         }
         self.let_arrive(&request).await;
+        if self.with(|inner| inner.restores) && request.path.contains("/tasks") {
+            return self.send_about_restores(request).await;
+        }
         if self.is_delayed(&request) {
             return Err(TransportError::MaybeApplied(
                 "delayed by the test".to_owned(),
@@ -378,6 +389,17 @@ impl Transport for Pve {
 }
 
 impl Pve {
+    async fn send_about_restores(
+        &self,
+        mut request: Request,
+    ) -> Result<RawResponse, TransportError> {
+        request.path = request.path.replace("vzrestore", "vzcreate");
+        let mut answer = self.send_as_it_is(request).await?;
+        let body = String::from_utf8_lossy(&answer.body).replace("vzcreate", "vzrestore");
+        answer.body = body.into_bytes().into();
+        Ok(answer)
+    }
+
     async fn send_as_it_is(&self, request: Request) -> Result<RawResponse, TransportError> {
         let (sender, receiver) = oneshot::channel();
         let sent = self.with(|inner| {

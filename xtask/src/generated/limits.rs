@@ -123,10 +123,16 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "outcome unknown: looked for",
             ),
             Limit(
-                "how late a call without an answer may arrive, ms",
+                "how late a create without an answer may arrive, ms",
                 "crates/engine/src/engine.rs",
                 "LATE_MS",
-                "a create counts as never arrived after three looks so far apart; a destroy is sent again",
+                "after three looks so far apart it counts as never arrived",
+            ),
+            Limit(
+                "how late a destroy without an answer and a task may arrive, ms",
+                "crates/engine/src/engine.rs",
+                "DESTROY_LATE_MS",
+                "another one is sent, after a new look",
             ),
         ],
     ),

@@ -226,7 +226,7 @@ async fn still_there(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
             return Ok(false);
         }
         let sent = cx.sent(Change::Destroy, guest.place.vmid).await?;
-        let late_ms = cx.limits().late_ms;
+        let late_ms = cx.limits().destroy_late_ms;
         let left_ms = sent.late_for_ms(cx.now(), late_ms);
         let waited_ms = clock.monotonic().since_ms(began);
         if !sent.is_in_doubt(0) || left_ms == 0 || waited_ms >= late_ms {
