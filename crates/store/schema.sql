@@ -264,6 +264,8 @@ BEGIN
     SELECT RAISE(ABORT, 'an epoch never falls');
 END;
 
+CREATE INDEX audit_by_step ON audit (operation_id, step_index) WHERE step_index IS NOT NULL;
+
 CREATE TRIGGER audit_is_not_altered BEFORE UPDATE ON audit
 BEGIN
     SELECT RAISE(ABORT, 'audit entries are not altered');

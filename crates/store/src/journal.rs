@@ -58,6 +58,13 @@ const ADD_EVENT: Sql = Sql::each(
      SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events",
     "INSERT INTO events (at, kind, body, app_id, operation_id) VALUES ($1, $2, $3, $4, $5)",
 );
+// What has no number yet was written after all that have one.
+const MUTATIONS: Sql = Sql::each(
+    "SELECT * FROM audit WHERE operation_id = $1 AND step_index = $2 ORDER BY seq LIMIT $3",
+    "SELECT COALESCE(a.seq, 9223372036854775807) AS seq, a.at, a.account, a.token_id, a.kind, a.action, \
+     a.target, a.details, a.operation_id, a.step_index, a.epoch FROM audit a \
+     WHERE a.operation_id = $1 AND a.step_index = $2 ORDER BY a.seq, a.id LIMIT $3",
+);
 const ADD_LOG_LINE: Sql = Sql::each(
     "INSERT INTO log_lines (seq, app_id, operation_id, at, level, step, message, percent) \
      SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM log_lines",
@@ -253,7 +260,8 @@ impl Reader {
         each(&rows, audit_row)
     }
 
-    /// Calls one step of an operation has audited before sending them, oldest first, at most 1,000.
+    /// Calls one step of an operation has audited before sending them, oldest first, at most 1,000. One that has no
+    /// number yet is there as well, with the highest number there is.
     ///
     /// # Errors
     /// The database's.
@@ -265,14 +273,12 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.mutations_of(operation, step)));
         }
-        let rows = query(
-            "SELECT * FROM audit WHERE operation_id = $1 AND step_index = $2 ORDER BY seq LIMIT $3",
-        )
-        .bind(operation.to_string())
-        .bind(i64::from(step))
-        .bind(i64::from(MAX_ROWS))
-        .fetch_all(self)
-        .await?;
+        let rows = query(MUTATIONS)
+            .bind(operation.to_string())
+            .bind(i64::from(step))
+            .bind(i64::from(MAX_ROWS))
+            .fetch_all(self)
+            .await?;
         each(&rows, audit_row)
     }
 }

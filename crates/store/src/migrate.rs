@@ -43,6 +43,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(4, "0004_request_keys"),
     migration!(5, "0005_waits"),
     migration!(6, "0006_placement"),
+    migration!(7, "0007_audit_by_step"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \
@@ -58,7 +59,7 @@ impl Migration {
 /// Applies what is missing. The caller holds the opening lock and is on a thread that may block.
 ///
 /// A database with content is copied first, to `<path>.before-<version>`, where the version is the first one that
-/// was missing. Each migration is one transaction with its record, so a cut anywhere leaves it done or not begun.
+/// was missing; whatever is changed, be it only the records, is changed afterwards. Each migration is one transaction with its record, so a cut anywhere leaves it done or not begun.
 ///
 /// # Errors
 /// [`StoreError::TooNew`] if the database knows a later migration than this program; [`StoreError::Damaged`] if one
@@ -69,23 +70,15 @@ pub(crate) fn bring_up(
     migrations: &[Migration],
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    let known = migrations.last().map_or(0, |m| m.version);
-    adopt(connection, migrations, now)?;
     let applied = applied(connection)?;
-    let found = applied.last().map_or(0, |(version, _)| *version);
-    if found > known {
-        return Err(StoreError::TooNew { found, known });
-    }
-    for (version, checksum) in &applied {
-        let same =
-            |m: &Migration| m.version == *version && Migration::checksum(m.sqlite) == *checksum;
-        if !migrations.iter().any(same) {
-            return Err(changed(*version));
-        }
-    }
+    let found = applied.records.last().map_or(0, |(version, _)| *version);
+    applied.verify(migrations)?;
     let pending: Vec<_> = migrations.iter().filter(|m| m.version > found).collect();
     if let (Some(first), true) = (pending.first(), found > 0) {
         copy(connection, path, first.version)?;
+    }
+    if applied.by == By::Library {
+        adopt(connection, &applied, migrations, now)?;
     }
     for migration in pending {
         apply(connection, migration, now)?;
@@ -100,18 +93,73 @@ pub(crate) fn changed(version: i64) -> StoreError {
     )
 }
 
-/// Versions and checksums, in order; none for an empty file.
-fn applied(connection: &Connection) -> Result<Vec<(i64, String)>, DatabaseError> {
-    if !has_table(connection, "migrations")? {
-        return Ok(Vec::new());
-    }
-    let mut rows =
-        connection.prepare("SELECT version, checksum FROM migrations ORDER BY version")?;
-    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    Ok(rows.collect::<Result<_, _>>()?)
+/// What was applied: versions and checksums, in order; none for an empty file.
+struct Applied {
+    records: Vec<(i64, Vec<u8>)>,
+    by: By,
 }
 
-fn has_table(connection: &Connection, name: &str) -> Result<bool, DatabaseError> {
+/// Who keeps the records.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum By {
+    /// This program, in `migrations`: SHA-256 as text.
+    Us,
+    /// The library that migrated before, in `_sqlx_migrations`: SHA-384.
+    Library,
+}
+
+impl By {
+    fn checksum(self, text: &str) -> Vec<u8> {
+        match self {
+            Self::Us => Migration::checksum(text).into_bytes(),
+            Self::Library => Sha384::digest(text.as_bytes()).to_vec(),
+        }
+    }
+}
+
+impl Applied {
+    /// Nothing is there that this program does not know, or knows with another text.
+    fn verify(&self, migrations: &[Migration]) -> Result<(), StoreError> {
+        let known = migrations.last().map_or(0, |m| m.version);
+        match self.records.last() {
+            Some((found, _)) if *found > known => {
+                let found = *found;
+                return Err(StoreError::TooNew { found, known });
+            }
+            Some(_) | None => {}
+        }
+        for (version, checksum) in &self.records {
+            let same =
+                |m: &Migration| m.version == *version && self.by.checksum(m.sqlite) == *checksum;
+            if !migrations.iter().any(same) {
+                return Err(changed(*version));
+            }
+        }
+        Ok(())
+    }
+}
+
+fn applied(connection: &Connection) -> Result<Applied, DatabaseError> {
+    let (by, sql) = if has_table(connection, "_sqlx_migrations")? {
+        let sql = "SELECT version, checksum FROM _sqlx_migrations ORDER BY version";
+        (By::Library, sql)
+    } else if has_table(connection, "migrations")? {
+        let sql = "SELECT version, CAST(checksum AS BLOB) FROM migrations ORDER BY version";
+        (By::Us, sql)
+    } else {
+        let records = Vec::new();
+        return Ok(Applied {
+            records,
+            by: By::Us,
+        });
+    };
+    let mut rows = connection.prepare(sql)?;
+    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
+    let records = rows.collect::<Result<_, _>>()?;
+    Ok(Applied { records, by })
+}
+
+pub(crate) fn has_table(connection: &Connection, name: &str) -> Result<bool, DatabaseError> {
     let sql = "SELECT 1 FROM sqlite_master WHERE type = 'table' AND name = ?1";
     let found = connection.query_row(sql, [name], |_| Ok(()));
     Ok(found.optional()?.is_some())
@@ -168,49 +216,22 @@ fn record(tx: &Connection, migration: &Migration, now: Timestamp) -> rusqlite::R
     Ok(())
 }
 
-/// Takes over the records of the library that migrated before: table `_sqlx_migrations`, checksums in SHA-384.
+/// Takes over the records of the library that migrated before; they were verified.
 fn adopt(
     connection: &mut Connection,
+    applied: &Applied,
     migrations: &[Migration],
     now: Timestamp,
-) -> Result<(), StoreError> {
-    if !has_table(connection, "_sqlx_migrations")? {
-        return Ok(());
-    }
-    let known = migrations.last().map_or(0, |m| m.version);
-    let found = old_records(connection).map_err(DatabaseError::from)?;
-    for (version, checksum) in &found {
-        if *version > known {
-            let found = *version;
-            return Err(StoreError::TooNew { found, known });
+) -> Result<(), DatabaseError> {
+    let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
+    tx.execute_batch(RECORD)?;
+    for (version, _) in &applied.records {
+        for migration in migrations.iter().filter(|m| m.version == *version) {
+            record(&tx, migration, now)?;
         }
-        let same = |m: &&Migration| {
-            m.version == *version && Sha384::digest(m.sqlite.as_bytes()).as_slice() == checksum
-        };
-        migrations
-            .iter()
-            .find(same)
-            .ok_or_else(|| changed(*version))?;
     }
-    let taken = |connection: &mut Connection| -> rusqlite::Result<()> {
-        let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
-        tx.execute_batch(RECORD)?;
-        for (version, _) in &found {
-            for migration in migrations.iter().filter(|m| m.version == *version) {
-                record(&tx, migration, now)?;
-            }
-        }
-        tx.execute_batch("DROP TABLE _sqlx_migrations")?;
-        tx.commit()
-    };
-    Ok(taken(connection).map_err(DatabaseError::from)?)
-}
-
-fn old_records(connection: &Connection) -> rusqlite::Result<Vec<(i64, Vec<u8>)>> {
-    let old = "SELECT version, checksum FROM _sqlx_migrations ORDER BY version";
-    let mut rows = connection.prepare(old)?;
-    let rows = rows.query_map([], |row| Ok((row.get(0)?, row.get(1)?)))?;
-    rows.collect()
+    tx.execute_batch("DROP TABLE _sqlx_migrations")?;
+    Ok(tx.commit()?)
 }
 
 /// Writes a whole copy under its name, or none: a copy cut off by a crash keeps its other name and is overwritten.

@@ -147,7 +147,13 @@ fn records_of_the_library_before_are_taken_over() {
         "SELECT COUNT(*) FROM sqlite_master WHERE name = '_sqlx_migrations'",
     );
     assert_eq!(gone, 0);
-    assert!(dir.path().join("old.db.before-2").exists());
+    let copy = raw(&dir.path().join("old.db.before-2"));
+    let records = "SELECT group_concat(name) FROM sqlite_master WHERE name LIKE '%migrations'";
+    assert_eq!(
+        value::<String>(&copy, records),
+        "_sqlx_migrations",
+        "the copy is of what was there, for the program that was there"
+    );
 }
 
 #[test]

@@ -11,7 +11,7 @@ use tokio::sync::watch;
 
 use crate::error::StoreError;
 use crate::key::{KeyFile, at, keep_entry, private, random, refused};
-use crate::migrate::{MIGRATIONS, Migration, bring_up};
+use crate::migrate::{MIGRATIONS, Migration, bring_up, has_table};
 use crate::options::StoreOptions;
 use crate::ports::prepare as prepare_ports;
 use crate::row::damaged;
@@ -52,11 +52,18 @@ pub(crate) async fn open_with(
     let sealer = Sealer::new(&key.key);
     let (path, readers) = (options.path.clone(), options.path.clone());
     let (public, internal, rest_ms) = (options.public, options.internal, options.rest_ms);
+    let commits = watch::Sender::new(0);
+    let rung = commits.clone();
     let (desk, installation, sealer) = blocking(move || {
         let mut writer = sqlite::connect_writer(&path)?;
+        // A program with the key of another database changes nothing.
+        let known = known(&writer, &options.key_file, &sealer)?;
         bring_up(&mut writer, &path, migrations, now)?;
-        let installation = settle(&writer, &options.key_file, &sealer, now)?;
-        let desk = sqlite::Desk::new(path, writer)?;
+        let installation = match known {
+            Some(installation) => installation,
+            None => found(&writer, &sealer, now)?,
+        };
+        let desk = sqlite::Desk::new(path, writer, rung)?;
         Ok((desk, installation, sealer))
     })
     .await?;
@@ -66,7 +73,7 @@ pub(crate) async fn open_with(
         public,
         internal,
         rest_ms,
-        commits: watch::Sender::new(0),
+        commits,
         stopwatch: Stopwatch::default(),
     };
     let readers = Readers::Sqlite(sqlite::Readers::new(readers));
@@ -106,23 +113,26 @@ fn prepare(path: &Path, key_file: &Path) -> Result<KeyFile, StoreError> {
     Ok(key)
 }
 
-fn settle(
+/// The installation the key belongs to; none in a new database.
+fn known(
     writer: &Connection,
     key_file: &Path,
     sealer: &Sealer,
-    now: Timestamp,
-) -> Result<InstallationId, StoreError> {
+) -> Result<Option<InstallationId>, StoreError> {
+    if !has_table(writer, "installation")? {
+        return Ok(None);
+    }
     let row = writer.query_row("SELECT id, key_check FROM installation", [], |row| {
         Ok((row.get::<_, String>(0)?, row.get::<_, String>(1)?))
     });
     let Some((id, check)) = row.optional().map_err(DatabaseError::from)? else {
-        return found(writer, sealer, now);
+        return Ok(None);
     };
     let id: InstallationId = id
         .parse()
         .map_err(|e: <InstallationId as std::str::FromStr>::Err| damaged("id", e.to_string()))?;
     match sealer.unseal(check_place(&id.to_string()), &check) {
-        Ok(text) if text.expose_secret() == KEY_CHECK => Ok(id),
+        Ok(text) if text.expose_secret() == KEY_CHECK => Ok(Some(id)),
         Ok(_) | Err(_) => Err(refused(
             key_file,
             "it belongs to another database; put the right one back from a backup",

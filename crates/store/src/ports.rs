@@ -25,6 +25,14 @@ struct PortRow {
     rests_until: Option<Timestamp>,
 }
 
+/// The side of the one range that a port is in; in both or none, the side it has served last.
+macro_rules! own_side {
+    () => {
+        "side = COALESCE((SELECT MIN(r.side) FROM port_ranges r \
+         WHERE ports.port BETWEEN r.first_port AND r.last_port HAVING COUNT(*) = 1), side)"
+    };
+}
+
 /// A port that may be taken, by what decides between several.
 type Candidate = (Timestamp, u16);
 
@@ -62,6 +70,14 @@ pub(crate) async fn prepare(tx: &mut Tx, shared: &Shared) -> Result<(), StoreErr
         .execute(&mut *tx)
         .await?;
     }
+    // Free ports are looked for by their side, and may have served the other one under other ranges.
+    query(concat!(
+        "UPDATE ports SET ",
+        own_side!(),
+        " WHERE app_id IS NULL"
+    ))
+    .execute(&mut *tx)
+    .await?;
     let given = query_scalar::<i64>("SELECT port FROM ports ORDER BY port");
     let given: BTreeSet<i64> = given.fetch_all(&mut *tx).await?.into_iter().collect();
     query("DELETE FROM unused_ports").execute(&mut *tx).await?;
@@ -271,12 +287,16 @@ pub(crate) async fn free(
     rest_ms: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    query("UPDATE ports SET app_id = NULL, freed_at = $2, rests_until = $3 WHERE app_id = $1")
-        .bind(app.to_string())
-        .bind(now.0)
-        .bind(rest_ms.map(|rest| now.0.saturating_add(rest)))
-        .execute(tx)
-        .await?;
+    query(concat!(
+        "UPDATE ports SET app_id = NULL, freed_at = $2, rests_until = $3, ",
+        own_side!(),
+        " WHERE app_id = $1"
+    ))
+    .bind(app.to_string())
+    .bind(now.0)
+    .bind(rest_ms.map(|rest| now.0.saturating_add(rest)))
+    .execute(tx)
+    .await?;
     Ok(())
 }
 

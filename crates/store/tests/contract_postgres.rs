@@ -8,6 +8,8 @@
     clippy::panic
 )]
 
+#[path = "support/cut.rs"]
+mod cut;
 #[path = "../../testkit/src/postgres.rs"]
 mod postgres;
 mod suite;
@@ -15,11 +17,12 @@ mod suite;
 use std::any::Any;
 use std::sync::Arc;
 
+use cut::{Cut, How};
 use postgres::Cluster;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::{DatabaseError, PostgresOptions, Store, StoreError};
-use suite::world::{Make, REST_MS, Shape, World};
+use suite::world::{Make, REST_MS, Shape, World, at_most};
 use tokio::sync::Semaphore;
 
 /// Each store in a database of its own.
@@ -73,6 +76,143 @@ async fn real_postgres_the_contract_holds() {
         }
     }
     assert!(failed.is_empty(), "{failed:?}");
+}
+
+/// The same database each time.
+struct Same(Arc<Cluster>, String);
+
+impl Make for Same {
+    async fn make(&self, shape: Shape) -> (Store, Box<dyn Any + Send + Sync>) {
+        let options = options(&self.0, &self.1, shape);
+        let store = Store::open_postgres(options, Timestamp(0)).await.unwrap();
+        (store, Box::new(Arc::clone(&self.0)))
+    }
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_changed_ranges_lose_no_port() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    suite::ports::changed_ranges_lose_no_port(&Same(cluster, database)).await;
+}
+
+/// Another process numbers one event while this one waits for its turn to number.
+const ANOTHER_NUMBERS: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
+     SELECT pg_advisory_xact_lock(7640, 1); \
+     INSERT INTO events (at, kind, body) VALUES (0, 'AppCreated', '{}'); \
+     DO $$ BEGIN WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 \
+     AND NOT granted) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; \
+     UPDATE events SET seq = 45001 WHERE seq IS NULL; COMMIT";
+const NUMBERS: &str =
+    "SELECT 'held' FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND granted";
+
+/// However many rows wait, and whatever isolation the database has by default: when it says that all are numbered, they are.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_everything_is_numbered_without_gaps() {
+    let cluster = Arc::new(Cluster::start());
+    let database = cluster.database().await;
+    let level =
+        format!("ALTER DATABASE {database} SET default_transaction_isolation TO 'repeatable read'");
+    cluster.execute(&database, &level).await.unwrap();
+    let options = options(&cluster, &database, Shape::default());
+    let store = Store::open_postgres(options, Timestamp(0)).await.unwrap();
+    store.journal_numbered().await.unwrap();
+    let many = "INSERT INTO events (at, kind, body) \
+         SELECT 0, 'AppCreated', '{}' FROM generate_series(1, 45000)";
+    assert_eq!(cluster.execute(&database, many).await.unwrap(), 45_000);
+    store.journal_numbered().await.unwrap();
+    assert_eq!(store.newest_event().await.unwrap(), 45_000);
+
+    let waiting = async {
+        while cluster.texts(&database, NUMBERS).await.unwrap().is_empty() {}
+        store.journal_numbered().await
+    };
+    let (numbered, told) = tokio::join!(cluster.execute(&database, ANOTHER_NUMBERS), waiting);
+    numbered.unwrap();
+    told.unwrap();
+    assert_eq!(store.newest_event().await.unwrap(), 45_001);
+    store.close().await;
+}
+
+/// A database behind a way that breaks.
+struct Behind(Arc<Cluster>, Cut);
+
+impl Make for Behind {
+    async fn make(&self, shape: Shape) -> (Store, Box<dyn Any + Send + Sync>) {
+        let database = self.0.database().await;
+        let url = format!(
+            "postgres://proximity@{}/{database}?sslmode=disable",
+            self.1.address
+        );
+        let options = PostgresOptions {
+            url: url.into(),
+            ..options(&self.0, &database, shape)
+        };
+        let store = Store::open_postgres(options, Timestamp(0)).await.unwrap();
+        (store, Box::new(Arc::clone(&self.0)))
+    }
+}
+
+/// A commit whose answer does not come: who asked is told what happened, and it happened once or not at all.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_a_lost_answer_doubles_nothing_and_loses_nothing() {
+    let cluster = Arc::new(Cluster::start());
+    let cut = Cut::before(&cluster.socket()).await;
+    let behind = Behind(Arc::clone(&cluster), cut);
+    let mut world = World::new(&behind).await;
+    let kinds = [How::Swallowed, How::Sent, How::Answered, How::GivenUp];
+    let mut there = 0;
+    for n in 0..32 {
+        let how = kinds[n % kinds.len()];
+        let name = format!("app-{n}");
+        let (app, operation) = world.new_app(&name);
+        behind.1.arm(how);
+        let made = world
+            .store
+            .create_app(app, operation, &world.actor, None, world.at());
+        let made = made.await;
+        assert!(behind.1.is_spent(), "the commit went another way");
+        let found = format!("SELECT id FROM apps WHERE hostname = '{name}'");
+        let found = cluster.texts("test_0", &found).await.unwrap().len();
+        match (how, &made) {
+            (How::Swallowed, Err(_)) => assert_eq!(found, 0),
+            (How::Sent, Err(_)) => assert_eq!(found, 0, "{made:?}"),
+            (How::Sent | How::Answered | How::GivenUp, Ok(_)) => assert_eq!(found, 1),
+            (_, other) => panic!("{how:?}: {other:?}"),
+        }
+        let unknown = matches!(made, Err(StoreError::Database(DatabaseError::Unknown)));
+        assert!(!unknown, "{how:?}: the server could have said");
+        there += found;
+    }
+    let told = "SELECT body FROM events WHERE kind = 'AppCreated'";
+    let told = cluster.texts("test_0", told).await.unwrap().len();
+    assert_eq!(told, there);
+    behind.1.arm(How::Answered);
+    let (operation, fence) = world.claim().await;
+    assert!(behind.1.is_spent());
+    assert_eq!(world.operation(operation.id).await.epoch, fence.epoch);
+    world.journal_numbered().await;
+    world.assert_sound().await;
+}
+
+/// Whoever goes away while it reads, writes or numbers leaves no open transaction on a connection for the next one to be in.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_who_goes_away_leaves_no_transaction_behind() {
+    let cluster = Arc::new(Cluster::start());
+    let mut world = World::new(&Postgres(Arc::clone(&cluster))).await;
+    let app = world.create("first").await.id;
+    for n in 0..60 {
+        let polls = 1 + n % 6;
+        let store = world.store.clone();
+        at_most(polls, store.app(app)).await;
+        at_most(polls, store.journal_numbered()).await;
+        let (new, operation) = world.new_app(&format!("gone-{n}"));
+        let write = store.create_app(new, operation, &world.actor, None, world.at());
+        at_most(polls, write).await;
+        world.create(&format!("app-{n}")).await;
+        assert!(world.app(app).await.ports.is_some());
+    }
+    world.assert_sound().await;
 }
 
 fn in_use(opened: Result<Store, StoreError>) -> bool {

@@ -105,20 +105,22 @@ fn database(database: &Database) -> Result<(), Wrong> {
         ));
     };
     let (place, _) = rest.split_once('?').unwrap_or((rest, ""));
-    let (user, host) = place.split_once('@').unwrap_or(("", place));
+    // As a URL is read: the path begins at the first slash, and before it the last @ ends the user.
+    let (server, name) = place.split_once('/').unwrap_or((place, ""));
+    let user = server.rsplit_once('@').map_or("", |(user, _)| user);
     if user.contains(':') || url.contains("password=") {
         return Err(wrong(
             "database.url holds a password",
             "put it on the first line of a file and name that in database.password_file",
         ));
     }
-    match host.split_once('/') {
-        Some((_, name)) if !name.is_empty() && !user.is_empty() => Ok(()),
-        Some(_) | None => Err(wrong(
+    if name.is_empty() || user.is_empty() {
+        return Err(wrong(
             "database.url names no user or no database",
             "write it as postgres://USER@HOST/NAME",
-        )),
+        ));
     }
+    Ok(())
 }
 
 fn ports(settings: &Settings) -> Result<(), Wrong> {

@@ -83,6 +83,7 @@ fn settings_that_contradict_each_other_are_refused() {
         "database:\n  url: memory\n",
         "database:\n  url: postgres://a:swordfish@b/c\n",
         "database:\n  url: postgres://a@b/c?password=swordfish\n",
+        "database:\n  url: postgres://a@corp:swordfish@b/c\n",
         "database:\n  url: postgres://b/c\n",
         "database:\n  url: postgres://a@b\n",
         "database:\n  password_file: /p\n",

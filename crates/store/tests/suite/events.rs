@@ -1,10 +1,13 @@
 //! Events: each change tells of itself, once, in the commit that makes it.
 
+use std::time::Duration;
+
 use proximity_domain::event::EventKind;
 use proximity_domain::event::EventKind as K;
+use proximity_domain::ids::AppId;
 use serde_json::{Value, json};
 
-use super::world::{Make, World, failure, with_status};
+use super::world::{Make, World, at_most, failure, with_status};
 use proximity_domain::app::Status;
 
 /// Kinds and bodies after `seq`.
@@ -96,4 +99,44 @@ pub async fn ring_with_a_commit_and_only_then(make: &impl Make) {
         .create_app(app, operation, &world.actor, None, world.at());
     made.await.unwrap();
     assert!(commits.has_changed().unwrap());
+}
+
+/// Who went away before hearing of its commit has committed all the same, and who follows the events is told.
+pub async fn ring_for_a_caller_that_went_away(make: &impl Make) {
+    let mut world = World::new(make).await;
+    // Polled once more each time, until it is dropped while the commit is on its way.
+    let (mut polls, mut alone) = (1_u32, false);
+    for n in 0..600 {
+        if alone {
+            break;
+        }
+        // What was numbered late rings late.
+        world.journal_numbered().await;
+        let mut commits = world.store.commits();
+        commits.mark_unchanged();
+        let (app, operation) = world.new_app(&format!("app-{n}"));
+        let (id, store) = (app.id, world.store.clone());
+        let write = store.create_app(app, operation, &world.actor, None, world.at());
+        let made = at_most(polls, write).await;
+        let dropped = made.map(Result::unwrap).is_none();
+        polls += 1;
+        if dropped && !becomes_there(&world, id).await {
+            continue;
+        }
+        let rung = tokio::time::timeout(Duration::from_secs(10), commits.changed());
+        rung.await.expect("nobody was told").unwrap();
+        alone = dropped || !make.waits();
+        polls = polls.saturating_sub(10).max(1);
+    }
+    assert!(alone, "no commit was left alone");
+}
+
+/// Whether the app is there within a moment; nobody else writes.
+async fn becomes_there(world: &World, id: AppId) -> bool {
+    let looked = tokio::time::timeout(Duration::from_millis(50), async {
+        while world.store.app(id).await.unwrap().is_none() {
+            tokio::task::yield_now().await;
+        }
+    });
+    looked.await.is_ok()
 }

@@ -38,7 +38,7 @@ macro_rules! with_cases {
             fencing: every_write_of_a_stale_epoch_is_refused, every_write_of_another_holder_is_refused,
                 nothing_is_written_after_the_end;
             steps: are_logged_intent_first, carry_their_effects, begin_in_order, may_begin_again_until_they_succeed,
-                every_mutation_has_one_entry, an_operation_ends_only_when_all_succeeded,
+                every_mutation_has_one_entry, a_mutation_is_there_as_soon_as_it_was_recorded, an_operation_ends_only_when_all_succeeded,
                 an_end_leaves_no_app_on_its_way;
             undo: runs_from_the_last_to_the_first, is_refused_out_of_turn, cancel_turns_back, a_failed_undo_waits_for_a_person,
                 a_stuck_step_goes_on_after_retry;
@@ -49,7 +49,8 @@ macro_rules! with_cases {
             archive: keeps_history, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
-            events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then;
+            events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then,
+                ring_for_a_caller_that_went_away;
             random: any_sequence_keeps_the_rules;
         }
     };

@@ -215,6 +215,33 @@ pub async fn may_begin_again_until_they_succeed(make: &impl Make) {
     world.assert_sound().await;
 }
 
+/// Recovery asks right after: it does not wait for numbers.
+pub async fn a_mutation_is_there_as_soon_as_it_was_recorded(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    world.begin(&fence, 0, "create").await;
+    let mut recorded = Vec::new();
+    for n in 0..40 {
+        let call = format!("POST /{n}");
+        let audit = MutationAudit {
+            call: call.clone(),
+            target: "lab/pve1/101".to_owned(),
+            details: json!({}),
+        };
+        let done = world
+            .store
+            .record_mutation(&fence, 0, audit, world.at())
+            .await;
+        done.unwrap();
+        recorded.push(call);
+        let found = world.store.mutations(operation.id, 0).await.unwrap();
+        let calls: Vec<String> = found.into_iter().map(|m| m.action).collect();
+        assert_eq!(calls, recorded);
+    }
+    world.assert_sound().await;
+}
+
 pub async fn every_mutation_has_one_entry(make: &impl Make) {
     let mut world = World::new(make).await;
     world.create("web").await;

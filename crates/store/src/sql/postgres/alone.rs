@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Connection};
+use tokio::time::Instant;
 
 use crate::sql::postgres::Target;
 use crate::sql::postgres::statement::run;
@@ -14,6 +15,10 @@ const EVERY: Duration = Duration::from_secs(2);
 /// A server that does not answer for that long may have given the lock to another.
 const ANSWER: Duration = Duration::from_secs(5);
 
+/// The database server takes a moment to see that a process has died: one that is started again at once waits for that.
+const PATIENCE: Duration = Duration::from_secs(1);
+const AGAIN: Duration = Duration::from_millis(50);
+
 /// The lock, until dropped or lost.
 #[derive(Debug)]
 pub(crate) struct Alone(PgConnection);
@@ -22,10 +27,14 @@ impl Alone {
     /// The lock, or `None` while another server has it.
     pub(crate) async fn take(target: &Target) -> Result<Option<Self>, DatabaseError> {
         let mut connection = target.options.connect().await?;
-        let sql = "SELECT CASE WHEN pg_try_advisory_lock(7640, 2) THEN 1 ELSE 0 END AS taken";
-        let answer = run(&mut connection, sql, &[]).await?;
-        let taken = answer.rows.first().and_then(|row| row.first().ok());
-        Ok((taken == Some(&Value::Int(1))).then_some(Self(connection)))
+        let since = Instant::now();
+        while !try_lock(&mut connection).await? {
+            if since.elapsed() >= PATIENCE {
+                return Ok(None);
+            }
+            tokio::time::sleep(AGAIN).await;
+        }
+        Ok(Some(Self(connection)))
     }
 
     /// Gives the lock back; when this returns, another server can have it.
@@ -49,4 +58,11 @@ impl Alone {
             }
         }
     }
+}
+
+async fn try_lock(connection: &mut PgConnection) -> Result<bool, DatabaseError> {
+    let sql = "SELECT CASE WHEN pg_try_advisory_lock(7640, 2) THEN 1 ELSE 0 END AS taken";
+    let answer = run(connection, sql, &[]).await?;
+    let taken = answer.rows.first().and_then(|row| row.first().ok());
+    Ok(taken == Some(&Value::Int(1)))
 }

@@ -1,5 +1,6 @@
 //! Where the database is and how connections to it are set.
 
+use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
 
@@ -16,9 +17,19 @@ pub(crate) const TURN: Duration = Duration::from_secs(30);
 const STATEMENTS: usize = 256;
 
 /// URL of a database, with the password beside it.
-#[derive(Debug, Clone)]
+#[derive(Clone)]
 pub(crate) struct Target {
     pub(crate) options: PgConnectOptions,
+}
+
+/// Without the password.
+impl fmt::Debug for Target {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Target")
+            .field("host", &self.options.get_host())
+            .field("database", &self.options.get_database())
+            .finish_non_exhaustive()
+    }
 }
 
 impl Target {
@@ -54,4 +65,20 @@ pub(crate) async fn connect(target: &Target) -> Result<PgPool, DatabaseError> {
         .max_connections(CONNECTIONS)
         .acquire_timeout(TURN);
     Ok(pool.connect_with(target.options.clone()).await?)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn no_password_is_printed() {
+        let url = SecretString::from("postgres://me:in-the-url@db.example/apps");
+        for password in [None, Some(SecretString::from("beside-the-url"))] {
+            let target = Target::new(&url, password.as_ref()).unwrap();
+            let printed = format!("{target:?}");
+            assert!(printed.contains("db.example") && printed.contains("apps"));
+            assert!(!printed.contains("the-url"), "{printed}");
+        }
+    }
 }

@@ -10,11 +10,21 @@ use sqlx::postgres::PgPool;
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::sql::DatabaseError;
+use crate::sql::postgres::pool::begin;
 use crate::sql::postgres::statement::run;
 
 /// Also without having heard of a commit: another process may have written and died.
 const EVERY: Duration = Duration::from_millis(500);
 const LOCK: &str = "SELECT pg_advisory_xact_lock(7640, 1)::text";
+
+macro_rules! at_once {
+    () => {
+        10_000
+    };
+}
+
+/// How many rows one statement numbers.
+const AT_ONCE: u64 = at_once!();
 
 macro_rules! number {
     ($table:literal) => {
@@ -25,7 +35,9 @@ macro_rules! number {
             $table,
             ") + ROW_NUMBER() OVER (ORDER BY id) AS seq FROM ",
             $table,
-            " WHERE seq IS NULL ORDER BY id LIMIT 10000) AS n WHERE t.id = n.id"
+            " WHERE seq IS NULL ORDER BY id LIMIT ",
+            at_once!(),
+            ") AS n WHERE t.id = n.id"
         )
     };
 }
@@ -107,12 +119,19 @@ async fn keep_on(numberer: Arc<Numberer>, committed: Arc<Notify>) {
 
 /// Gives how many rows got their number.
 async fn number(pool: &PgPool) -> Result<u64, DatabaseError> {
-    // Each statement sees what was committed when it began: the lock comes first.
-    let mut tx = pool.begin().await?;
+    // Each statement sees what was committed when it began: the lock comes first. That is so at this level alone, and the
+    // database's own default may be another one.
+    let mut tx = begin(pool, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     run(&mut tx, LOCK, &[]).await?;
     let mut rows = 0;
     for sql in NUMBER {
-        rows += run(&mut tx, sql, &[]).await?.changed;
+        loop {
+            let numbered = run(&mut tx, sql, &[]).await?.changed;
+            rows += numbered;
+            if numbered < AT_ONCE {
+                break;
+            }
+        }
     }
     tx.commit().await?;
     Ok(rows)

@@ -8,7 +8,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use sqlx::Transaction;
-use sqlx::postgres::{PgPool, Postgres};
+use sqlx::postgres::{PgDatabaseError, PgPool, PgSeverity, Postgres};
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::error::StoreError;
@@ -21,6 +21,9 @@ const BESIDE: u32 = 1;
 /// Tries in all.
 const TRIES: u32 = 6;
 const PAUSE: Duration = Duration::from_millis(5);
+/// For how long a commit is looked up whose answer was lost.
+const LOOK: Duration = Duration::from_secs(10);
+const LOOK_AGAIN: Duration = Duration::from_millis(50);
 
 /// An open transaction.
 #[derive(Debug)]
@@ -36,6 +39,17 @@ impl Tx {
     }
 }
 
+/// Begins a transaction. A caller that goes away meanwhile has it ended after it has begun: the driver forgets one that is
+/// given up halfway, and what comes next on that connection would be inside of it.
+pub(crate) async fn begin(
+    pool: &PgPool,
+    how: &'static str,
+) -> Result<Transaction<'static, Postgres>, DatabaseError> {
+    let pool = pool.clone();
+    let beginning = tokio::spawn(async move { pool.begin_with(how).await });
+    Ok(beginning.await.map_err(|_| DatabaseError::Closed)??)
+}
+
 /// Reads snapshots.
 #[derive(Debug, Clone)]
 pub(crate) struct Readers(PgPool);
@@ -46,8 +60,8 @@ impl Readers {
     }
 
     pub(crate) async fn begin(&self) -> Result<Tx, DatabaseError> {
-        let begin = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
-        Ok(Tx(self.0.begin_with(begin).await?))
+        let how = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY";
+        Ok(Tx(begin(&self.0, how).await?))
     }
 
     /// One statement, which is a snapshot of its own.
@@ -73,6 +87,8 @@ pub(crate) struct Writer {
     alone: Arc<Mutex<Option<Alone>>>,
     /// Rung after each commit: there may be something to number.
     committed: Arc<Notify>,
+    /// Moved on by each commit, and by numbers that were given.
+    commits: watch::Sender<u64>,
     sequencer: Sequencer,
 }
 
@@ -81,15 +97,16 @@ impl Writer {
         pool: PgPool,
         target: Target,
         alone: Alone,
-        numbered: watch::Sender<u64>,
+        commits: watch::Sender<u64>,
     ) -> Self {
         let committed = Arc::new(Notify::new());
-        let sequencer = Sequencer::start(pool.clone(), Arc::clone(&committed), numbered);
+        let sequencer = Sequencer::start(pool.clone(), Arc::clone(&committed), commits.clone());
         Self {
             pool,
             target: Arc::new(target),
             alone: Arc::new(Mutex::new(Some(alone))),
             committed,
+            commits,
             sequencer,
         }
     }
@@ -127,9 +144,7 @@ impl Writer {
         work: impl AsyncFnOnce(&mut sql::Tx) -> Result<T, StoreError>,
         alone: bool,
     ) -> Result<T, StoreError> {
-        let begin = "BEGIN ISOLATION LEVEL SERIALIZABLE";
-        let tx = self.pool.begin_with(begin).await;
-        let mut tx = Tx(tx.map_err(DatabaseError::from)?);
+        let mut tx = Tx(begin(&self.pool, "BEGIN ISOLATION LEVEL SERIALIZABLE").await?);
         // LOCK takes no snapshot: who waits here sees afterwards what the others have done.
         let gate = if alone {
             "LOCK TABLE write_gate IN EXCLUSIVE MODE"
@@ -147,8 +162,7 @@ impl Writer {
                 let named = tx
                     .run("SELECT pg_current_xact_id()::text AS id", &[])
                     .await?;
-                self.commit(tx, &named).await?;
-                self.committed.notify_one();
+                self.commit_aside(tx, named).await?;
                 Ok(value)
             }
             Err(error) => {
@@ -161,14 +175,26 @@ impl Writer {
         }
     }
 
+    /// Commits and tells of it, also to nobody: a caller that is dropped takes back neither.
+    async fn commit_aside(&self, tx: Tx, named: Answer) -> Result<(), DatabaseError> {
+        let writer = self.clone();
+        let committing = tokio::spawn(async move {
+            writer.commit(tx, &named).await?;
+            writer
+                .commits
+                .send_modify(|commits| *commits = commits.wrapping_add(1));
+            writer.committed.notify_one();
+            Ok(())
+        });
+        committing.await.unwrap_or(Err(DatabaseError::Unknown))
+    }
+
     /// A commit whose answer was lost is looked up by its number, never sent again.
     async fn commit(&self, tx: Tx, named: &Answer) -> Result<(), DatabaseError> {
         let Err(error) = tx.0.commit().await else {
             return Ok(());
         };
-        if let sqlx::Error::Database(_) = &error
-            && !is_end_of_session(&error)
-        {
+        if is_refusal(&error) {
             return Err(error.into());
         }
         tracing::warn!(%error, "the answer to a commit was lost; looking it up");
@@ -176,16 +202,29 @@ impl Writer {
         let Some(Value::Text(id)) = id else {
             return Err(DatabaseError::Unknown);
         };
+        match tokio::time::timeout(LOOK, self.became_of(id)).await {
+            Ok(Became::Committed) => Ok(()),
+            Ok(Became::Aborted) => Err(error.into()),
+            Ok(Became::Forgotten) | Err(_) => Err(DatabaseError::Unknown),
+        }
+    }
+
+    /// What became of a transaction, asked until it has ended and the server says so.
+    async fn became_of(&self, id: &str) -> Became {
         let sql = "SELECT pg_xact_status($1::text::xid8) AS status";
-        let looked = Readers(self.pool.clone())
-            .run(sql, &[Value::from(id.as_ref())])
-            .await;
-        let status = looked.map_err(|_| DatabaseError::Unknown)?;
-        match status.rows.first().and_then(|row| row.first().ok()) {
-            Some(Value::Text(status)) if status == "committed" => Ok(()),
-            Some(Value::Text(status)) if status == "aborted" => Err(error.into()),
-            // Still under way, or too old to be known.
-            Some(_) | None => Err(DatabaseError::Unknown),
+        let readers = Readers(self.pool.clone());
+        loop {
+            match readers.run(sql, &[Value::from(id)]).await {
+                Ok(answer) => match answer.rows.first().and_then(|row| row.first().ok()) {
+                    Some(Value::Text(status)) if status == "committed" => return Became::Committed,
+                    Some(Value::Text(status)) if status == "aborted" => return Became::Aborted,
+                    // The server has not yet seen that nobody waits for its answer any more.
+                    Some(Value::Text(_)) => {}
+                    Some(_) | None => return Became::Forgotten,
+                },
+                Err(error) => tracing::warn!(%error, "could not look a commit up; trying again"),
+            }
+            tokio::time::sleep(LOOK_AGAIN).await;
         }
     }
 
@@ -197,8 +236,17 @@ impl Writer {
     }
 }
 
-/// Class 57: the server ends the session, and says so in place of an answer.
-fn is_end_of_session(error: &sqlx::Error) -> bool {
-    let code = error.as_database_error().and_then(|e| e.code());
-    code.is_some_and(|code| code.starts_with("57"))
+/// What became of a transaction.
+enum Became {
+    Committed,
+    Aborted,
+    /// It is too old to be known.
+    Forgotten,
+}
+
+/// The server's no, after which the session goes on. What ends the session may have come after the commit was done.
+fn is_refusal(error: &sqlx::Error) -> bool {
+    let said = error.as_database_error();
+    let said = said.and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
+    said.is_some_and(|e| !matches!(e.severity(), PgSeverity::Fatal | PgSeverity::Panic))
 }

@@ -23,6 +23,8 @@ pub(crate) struct Batch {
     opened: Instant,
     /// Writers whose part is in it.
     pub(crate) writers: u32,
+    /// Something of it is kept when it is committed: not all were refused.
+    pub(crate) keeps: bool,
     /// The task that will commit it, if others may come before.
     pub(crate) committer: Option<AbortHandle>,
 }
@@ -38,6 +40,7 @@ impl Batch {
             verdict,
             opened: Instant::now(),
             writers: 0,
+            keeps: false,
             committer: None,
         }
     }

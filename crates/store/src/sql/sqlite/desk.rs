@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 use rusqlite::{Connection, ErrorCode};
-use tokio::sync::OwnedMutexGuard;
+use tokio::sync::{OwnedMutexGuard, watch};
 
 use crate::sql::DatabaseError;
 use crate::sql::sqlite::batch::{Batch, Outcome};
@@ -19,6 +19,8 @@ pub(crate) struct Desk {
     pub(crate) batch: Option<Batch>,
     /// How many writers the last commit had: tells whether others are to be expected.
     pub(crate) last: u32,
+    /// Moved on by each commit that keeps something, whether or not its writers still wait for it.
+    commits: watch::Sender<u64>,
     closed: bool,
 }
 
@@ -40,13 +42,18 @@ enum Stage {
 }
 
 impl Desk {
-    pub(crate) fn new(path: PathBuf, connection: Connection) -> Result<Self, DatabaseError> {
+    pub(crate) fn new(
+        path: PathBuf,
+        connection: Connection,
+        commits: watch::Sender<u64>,
+    ) -> Result<Self, DatabaseError> {
         never_wait(&connection)?;
         Ok(Self {
             path,
             connection: Some(Session::new(connection)),
             batch: None,
             last: 1,
+            commits,
             closed: false,
         })
     }
@@ -107,6 +114,10 @@ impl Desk {
         self.last = batch.writers;
         let verdict = self.command("COMMIT");
         self.clean();
+        if verdict.is_ok() && batch.keeps {
+            self.commits
+                .send_modify(|commits| *commits = commits.wrapping_add(1));
+        }
         batch.end(verdict);
     }
 
@@ -157,7 +168,10 @@ impl Turn {
             back.and_then(|()| self.desk.command("RELEASE part"))
         };
         match (ended, &mut self.desk.batch) {
-            (Ok(()), Some(batch)) => batch.writers += 1,
+            (Ok(()), Some(batch)) => {
+                batch.writers += 1;
+                batch.keeps |= keep;
+            }
             (Ok(()), None) => {}
             (Err(why), _) => self.desk.fail(&why),
         }

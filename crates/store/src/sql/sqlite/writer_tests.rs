@@ -10,6 +10,7 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
+use tokio::sync::watch;
 
 use crate::error::StoreError;
 use crate::sql::sqlite::{Desk, Writer, connect_writer};
@@ -34,7 +35,8 @@ impl Bench {
                  CREATE TABLE children (parent BIGINT REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED);",
             )
             .unwrap();
-        let writer = Writer::new(Desk::new(path.clone(), connection).unwrap());
+        let writer =
+            Writer::new(Desk::new(path.clone(), connection, watch::Sender::new(0)).unwrap());
         Self {
             writer,
             path,
