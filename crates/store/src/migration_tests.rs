@@ -209,6 +209,43 @@ async fn a_copy_is_made_before_migrating() {
 }
 
 #[tokio::test]
+async fn a_program_with_another_key_migrates_nothing() {
+    let dir = tempfile::tempdir().unwrap();
+    let own = options(dir.path());
+    let store = open_with(own.clone(), NOW, older(1)).await.unwrap();
+    store.close().await;
+    let other = StoreOptions {
+        key_file: dir.path().join("other"),
+        ..own
+    };
+    std::fs::write(&other.key_file, "ab".repeat(32)).unwrap();
+    std::fs::set_permissions(&other.key_file, PermissionsExt::from_mode(0o600)).unwrap();
+    let refused = Store::open(other, NOW).await;
+    assert!(
+        matches!(refused, Err(StoreError::Key { .. })),
+        "{refused:?}"
+    );
+    let still = raw(&dir.path().join("proximity.db"));
+    assert_eq!(
+        value::<i64>(&still, "SELECT MAX(version) FROM migrations"),
+        1
+    );
+}
+
+/// What recovery asks of a long audit is a look-up.
+#[test]
+fn the_calls_of_a_step_are_found_by_an_index() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("fresh.db");
+    let mut connection = raw(&path);
+    migrate(&mut connection, &path, MIGRATIONS);
+    let sql = "EXPLAIN QUERY PLAN SELECT * FROM audit WHERE operation_id = 'x' AND step_index = ?1 \
+         ORDER BY seq LIMIT 9";
+    let plan: String = connection.query_row(sql, [0], |row| row.get(3)).unwrap();
+    assert!(plan.contains("audit_by_step"), "{plan}");
+}
+
+#[tokio::test]
 async fn a_copy_that_cannot_be_made_stops_the_migration() {
     let dir = tempfile::tempdir().unwrap();
     open_with(options(dir.path()), NOW, older(1))

@@ -272,8 +272,11 @@ const LIMITS: &[(&str, &[Limit])] = &[
 
 const HEAD: &str = "# Limits
 
-Everything that could grow without end has an end. This page is made from the constants that enforce the limits
-(`cargo xtask gen`); the last column says what happens beyond.
+What waits, is held or is under way has an end. What has happened is kept: nothing prunes the journals yet (log lines,
+events, audit) nor archived apps and operations that have ended, so the database grows with use, at most 1,000 log lines
+and about as many events per operation. Each is read by an index, page by page, so that old rows cost room, not time.
+Request keys go after a day. This page is made from the constants that enforce the limits (`cargo xtask gen`); the last
+column says what happens beyond.
 ";
 
 pub(super) fn page(place: &Place) -> Result<Generated> {
