@@ -123,6 +123,7 @@ CREATE TABLE operations (
     due_at BIGINT,
     waits_because TEXT,
     log_lines BIGINT NOT NULL DEFAULT 0,
+    request_id TEXT,
     CHECK ((lease_holder IS NULL) = (lease_until IS NULL)),
     CHECK (lease_holder IS NULL OR state IN ('running', 'unwinding')),
     CHECK ((finished_at IS NULL) = (state IN ('queued', 'running', 'unwinding', 'stuck')))

@@ -35,6 +35,9 @@ pub struct Operation {
     pub input: Value,
     /// Account that asked.
     pub requested_by: String,
+    /// The `x-request-id` of the request that asked; the server's log lines about the operation carry it.
+    #[serde(default)]
+    pub request_id: Option<String>,
     /// The failed operation it repeats.
     #[schema(format = "uuid")]
     pub retry_of: Option<String>,

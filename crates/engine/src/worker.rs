@@ -130,7 +130,7 @@ impl Worker {
                     flight.cancel.clone(),
                     LeaseTime::new(asked, limits.lease_ms),
                 );
-                let span = tracing::info_span!("operation", operation = %op.id, app = %op.app, kind = op.kind.label());
+                let span = span_of(&op);
                 let work = work(self.engine.clone(), op, fence, reins, flight);
                 running.spawn(work.instrument(span));
             }
@@ -155,6 +155,17 @@ impl Worker {
         }
         (chosen, flights)
     }
+}
+
+/// What every log line of the work says beside its own.
+fn span_of(op: &OperationRecord) -> tracing::Span {
+    tracing::info_span!(
+        "operation",
+        operation = %op.id,
+        app = %op.app,
+        kind = op.kind.label(),
+        request_id = op.request_id.as_deref(),
+    )
 }
 
 /// Whether all ended in time.

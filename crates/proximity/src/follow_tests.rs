@@ -18,6 +18,7 @@ fn ended(state: &str, code: Option<&str>) -> Operation {
         percent: 90,
         input: serde_json::json!({}),
         requested_by: "admin".to_owned(),
+        request_id: None,
         retry_of: None,
         cancel_requested: false,
         attempt: 1,

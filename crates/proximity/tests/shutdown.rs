@@ -130,6 +130,7 @@ impl World {
         let actor = Actor {
             account: "admin".to_owned(),
             token: None,
+            request: None,
         };
         let key = generate_keypair().unwrap();
         let host = HostRecord {

@@ -11,6 +11,7 @@ use proximity_store::records::{Actor, TokenRecord};
 use sha2::{Digest, Sha256};
 use subtle::ConstantTimeEq;
 
+use crate::layers::request_id;
 use crate::refusal::Refusal;
 use crate::router::AppState;
 
@@ -62,6 +63,7 @@ impl Caller {
             actor: Actor {
                 account: token.account,
                 token: Some(token.id),
+                request: None,
             },
             scopes: token.scopes,
         }
@@ -108,7 +110,8 @@ pub(crate) async fn authenticate(
     next: Next,
 ) -> Result<Response, Refusal> {
     let token = bearer(request.headers())?;
-    let caller = find(&state.reader(), token).await?.ok_or_else(unknown)?;
+    let mut caller = find(&state.reader(), token).await?.ok_or_else(unknown)?;
+    caller.actor.request = request_id(request.headers());
     request.extensions_mut().insert(caller);
     Ok(next.run(request).await)
 }
@@ -179,6 +182,7 @@ mod tests {
             actor: Actor {
                 account: "robot".to_owned(),
                 token: None,
+                request: None,
             },
             scopes: scopes.iter().map(|s| (*s).to_owned()).collect(),
         }

@@ -6,7 +6,7 @@ use std::time::Duration;
 use axum::extract::{MatchedPath, Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderName, HeaderValue};
+use http::{HeaderMap, HeaderName, HeaderValue};
 use proximity_api::error::{ErrorBody, ErrorKind};
 use tracing::Instrument;
 
@@ -69,6 +69,12 @@ pub(crate) async fn observe(
         answer.headers_mut().entry(name).or_insert(value);
     }
     answer
+}
+
+/// The id of a request that has gone through [`observe`].
+pub(crate) fn request_id(headers: &HeaderMap) -> Option<String> {
+    let id = headers.get(REQUEST_ID)?.to_str().ok()?;
+    Some(id.to_owned())
 }
 
 fn sent_id(request: &Request) -> Option<HeaderValue> {

@@ -144,9 +144,9 @@ pub(crate) async fn insert_operation(
     let state = OperationState::Queued;
     let before = status_before.map(|s| to_json("status", &s)).transpose()?;
     let added = query(
-        "INSERT INTO operations (id, kind, app_id, state, state_full, input, requested_by, retry_of, \
-         status_before, percent, cancel_requested, epoch, created_at) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, 0, 0, 0, $10) ON CONFLICT (id) DO NOTHING",
+        "INSERT INTO operations (id, kind, app_id, state, state_full, input, requested_by, request_id, \
+         retry_of, status_before, percent, cancel_requested, epoch, created_at) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, 0, 0, 0, $11) ON CONFLICT (id) DO NOTHING",
     )
     .bind(&id)
     .bind(operation.kind.label())
@@ -155,6 +155,7 @@ pub(crate) async fn insert_operation(
     .bind(to_json("state", &state)?)
     .bind(to_json("input", &operation.input)?)
     .bind(&actor.account)
+    .bind(&actor.request)
     .bind(operation.retry_of.map(|o| o.to_string()))
     .bind(before)
     .bind(now.0)
@@ -351,6 +352,7 @@ pub(crate) fn operation(row: &Row) -> Result<OperationRecord, StoreError> {
         app: row.parsed("app_id")?,
         state,
         input: row.json("input")?,
+        request_id: row.text_opt("request_id")?,
         requested_by: row.text("requested_by")?,
         retry_of: row.parsed_opt("retry_of")?,
         percent: row.number("percent")?,

@@ -21,6 +21,9 @@ pub struct Actor {
     pub account: String,
     /// The token used, if one was.
     pub token: Option<TokenId>,
+    /// The id of the request it comes with, kept with the operation that is asked for; it need not be unique.
+    #[serde(default)]
+    pub request: Option<String>,
 }
 
 /// How a PVE endpoint's certificate is judged. There is no way to switch it off.
@@ -226,6 +229,8 @@ pub struct OperationRecord {
     pub input: serde_json::Value,
     /// Who asked.
     pub requested_by: String,
+    /// The id of the request that asked; the log lines of the work carry it.
+    pub request_id: Option<String>,
     /// The failed operation it repeats.
     pub retry_of: Option<OperationId>,
     /// Progress, 0 to 100.

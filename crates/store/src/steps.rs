@@ -167,6 +167,7 @@ impl Store {
             let actor = Actor {
                 account: operation.requested_by,
                 token: None,
+                request: None,
             };
             let act = Act {
                 kind: AuditKind::Mutation,

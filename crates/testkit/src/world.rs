@@ -163,6 +163,7 @@ impl TestWorld {
         let actor = Actor {
             account: "admin".to_owned(),
             token: None,
+            request: None,
         };
         let mut hosts = Vec::new();
         for (pve, i) in parts.clusters.iter().zip(0_u8..) {

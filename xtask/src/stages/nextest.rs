@@ -23,7 +23,7 @@ const POSTGRES: &str = "/usr/lib/postgresql";
 
 /// All tests that need no container. Without PostgreSQL, those that need it are counted as skipped, each of them.
 pub(super) fn plain(stand: &Stand<'_>) -> Result<Outcome> {
-    if Path::new(POSTGRES).is_dir() {
+    if has_server(Path::new(POSTGRES)) {
         return run(stand, &format!("not ({CONTAINERS})"));
     }
     let skipped = Outcome::many_skipped(
@@ -31,6 +31,13 @@ pub(super) fn plain(stand: &Stand<'_>) -> Result<Outcome> {
         "tests with a database server need PostgreSQL: apt-get install postgresql",
     );
     Ok(run(stand, &format!("not ({CONTAINERS} or {SERVERS})"))?.and(skipped))
+}
+
+/// A server of some version: its clients alone have a folder there as well.
+fn has_server(place: &Path) -> bool {
+    let versions = std::fs::read_dir(place).into_iter().flatten().flatten();
+    let mut programs = versions.map(|version| version.path().join("bin"));
+    programs.any(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
 }
 
 /// The tests with real containers. Without root they are counted as skipped, each of them.
@@ -208,6 +215,23 @@ mod tests {
             judge(&odd).tally.to_string(),
             "3 passed, 1 failed, 0 skipped"
         );
+    }
+
+    #[test]
+    fn a_server_is_more_than_its_clients() {
+        let name = format!("xtask-server-{}", std::process::id());
+        let place = std::env::temp_dir().join(name);
+        let absent = has_server(&place);
+        let bin = place.join("15/bin");
+        std::fs::create_dir_all(&bin).unwrap();
+        std::fs::write(bin.join("psql"), "").unwrap();
+        let clients = has_server(&place);
+        for program in ["initdb", "postgres"] {
+            std::fs::write(bin.join(program), "").unwrap();
+        }
+        let server = has_server(&place);
+        std::fs::remove_dir_all(&place).unwrap();
+        assert_eq!((absent, clients, server), (false, false, true));
     }
 
     #[test]

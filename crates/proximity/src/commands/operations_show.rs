@@ -40,6 +40,7 @@ pub(crate) fn human(operation: &Operation) -> String {
         ),
         ("repeats", operation.retry_of.clone().unwrap_or_default()),
         ("asked by", operation.requested_by.clone()),
+        ("request", operation.request_id.clone().unwrap_or_default()),
         ("asked for", moment(operation.created_at)),
         (
             "ended",

@@ -53,6 +53,7 @@ pub(crate) async fn ensure(
     let actor = Actor {
         account: "system".to_owned(),
         token: None,
+        request: None,
     };
     store.add_token(record, &actor, now).await?;
     Ok(true)

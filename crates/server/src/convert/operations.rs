@@ -24,6 +24,7 @@ pub(crate) fn operation(
         percent: record.percent,
         input: record.input,
         requested_by: record.requested_by,
+        request_id: record.request_id,
         retry_of: record.retry_of.map(|id| id.to_string()),
         cancel_requested: record.cancel_requested,
         attempt: record.attempt,

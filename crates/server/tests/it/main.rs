@@ -4,4 +4,5 @@
 mod contract;
 mod events;
 mod http;
+mod request_ids;
 mod support;

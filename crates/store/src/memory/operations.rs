@@ -127,6 +127,7 @@ impl State {
             state: OperationState::Queued,
             input: operation.input.clone(),
             requested_by: actor.account.clone(),
+            request_id: actor.request.clone(),
             retry_of: operation.retry_of,
             percent: 0,
             cancel_requested: false,

@@ -93,6 +93,7 @@ impl State {
         let actor = Actor {
             account: operation.requested_by,
             token: None,
+            request: None,
         };
         let act = Act {
             kind: AuditKind::Mutation,

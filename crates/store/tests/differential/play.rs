@@ -107,6 +107,7 @@ impl Play {
         Actor {
             account: "admin".to_owned(),
             token: None,
+            request: None,
         }
     }
 

@@ -6,7 +6,7 @@ use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, NewLogLine};
-use proximity_store::records::{Claimable, LogLevel, Wait};
+use proximity_store::records::{Actor, Claimable, LogLevel, Wait};
 use proximity_store::views::OperationFilter;
 use proximity_store::{LOG_LINE_CHARS, LOG_LINES_PER_OPERATION, QUEUED_OPERATIONS, StoreError};
 use tokio::task::JoinSet;
@@ -476,4 +476,27 @@ pub async fn lists_are_paged(make: &impl Make) {
         .map(|o| o.id)
         .collect();
     assert_eq!(live, [ids[2], ids[1], ids[0]], "oldest first");
+}
+
+/// What is logged of the work can be found by what was logged of the request.
+pub async fn keep_the_id_of_their_request(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, operation) = world.new_app("web");
+    let id = operation.id;
+    let asked = Actor {
+        request: Some("deploy-7".to_owned()),
+        ..world.actor.clone()
+    };
+    world
+        .store
+        .create_app(app, operation, &asked, None, world.at())
+        .await
+        .unwrap();
+    let kept = world.operation(id).await.request_id;
+    assert_eq!(kept.as_deref(), Some("deploy-7"));
+    let (claimed, _) = world.claim().await;
+    assert_eq!(claimed.request_id, kept);
+    world.create("without").await;
+    assert_eq!(world.claim().await.0.request_id, None);
+    world.assert_sound().await;
 }

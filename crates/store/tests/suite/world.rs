@@ -96,6 +96,7 @@ impl World {
             actor: Actor {
                 account: "admin".to_owned(),
                 token: Some(TokenId(Uuid::from_u128(7))),
+                request: None,
             },
             host: HostId(Uuid::from_u128(1)),
             holder: HolderId(Uuid::from_u128(2)),

@@ -93,6 +93,7 @@ impl Engine {
         let system = Actor {
             account: "system".to_owned(),
             token: None,
+            request: None,
         };
         self.store()
             .change_host(

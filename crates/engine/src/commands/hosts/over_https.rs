@@ -231,6 +231,7 @@ fn admin() -> Actor {
     Actor {
         account: "admin".to_owned(),
         token: None,
+        request: None,
     }
 }
 

@@ -20,7 +20,7 @@ use super::{Answer, exchange};
 pub(crate) struct Live {
     pub(crate) world: TestWorld,
     pub(crate) contract: Contract,
-    router: Router,
+    pub(crate) router: Router,
 }
 
 pub(crate) async fn live() -> Live {

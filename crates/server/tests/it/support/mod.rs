@@ -197,6 +197,7 @@ fn system() -> Actor {
     Actor {
         account: "system".to_owned(),
         token: None,
+        request: None,
     }
 }
 
@@ -262,6 +263,7 @@ impl World {
         let actor = Actor {
             account: "system".to_owned(),
             token: None,
+            request: None,
         };
         self.store
             .add_token(token, &actor, SetClock.now())

@@ -50,6 +50,7 @@ impl Things {
             actor: Actor {
                 account: "admin".to_owned(),
                 token: None,
+                request: None,
             },
             holder: HolderId(Uuid::from_u128(first)),
         }

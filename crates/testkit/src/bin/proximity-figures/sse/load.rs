@@ -145,6 +145,7 @@ fn actor() -> Actor {
     Actor {
         account: "admin".to_owned(),
         token: None,
+        request: None,
     }
 }
 

@@ -63,6 +63,7 @@ impl Lane {
         let actor = Actor {
             account: "admin".to_owned(),
             token: None,
+            request: None,
         };
         store
             .add_host(host(&pve)?, &actor, clock.now())
