@@ -104,6 +104,7 @@ fn sound() -> State {
     let actor = Actor {
         account: "admin".to_owned(),
         token: None,
+        request: None,
     };
     state.add_host(host(), None, &actor, NOW).unwrap();
     let operation = NewOperation {
