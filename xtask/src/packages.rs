@@ -31,6 +31,10 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ),
     ("postgresql", "the store's contract on a real server"),
     (
+        "python3-prometheus-client",
+        "the reference parser reads the server's figures",
+    ),
+    (
         "slirp4netns",
         "a network for tests that touches nothing of the host",
     ),

@@ -250,6 +250,15 @@ fn completion_scripts_and_manual_pages_know_every_command() {
             assert!(stdout(&script).contains(word), "{shell}: {word}");
         }
     }
+    let script = world.kept("proximity.bash");
+    std::fs::create_dir_all(script.parent().unwrap()).unwrap();
+    std::fs::write(&script, stdout(&world.run("completion bash"))).unwrap();
+    let read = Command::new("bash")
+        .arg("-n")
+        .arg(&script)
+        .output()
+        .unwrap();
+    assert_eq!((code(&read), stderr(&read)), (0, String::new()));
     let pages = world.kept("man");
     let missing = world.run(&format!("reference man {}", pages.display()));
     assert_eq!(code(&missing), 1, "{}", stderr(&missing));
@@ -259,6 +268,14 @@ fn completion_scripts_and_manual_pages_know_every_command() {
     for page in ["proximity.1", "proximity-deploy.1", "proximity-hosts-add.1"] {
         let text = std::fs::read_to_string(pages.join(page)).unwrap();
         assert!(text.contains(".SH"), "{page}");
+    }
+    // Each page that one refers to is there.
+    for entry in std::fs::read_dir(&pages).unwrap() {
+        let text = std::fs::read_to_string(entry.unwrap().path()).unwrap();
+        let named = text.lines().filter_map(|line| line.strip_suffix("(1)"));
+        for name in named.map(|name| name.replace('\\', "")) {
+            assert!(pages.join(format!("{name}.1")).exists(), "{name}");
+        }
     }
 }
 

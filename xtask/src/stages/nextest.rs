@@ -16,21 +16,45 @@ use crate::tools::NEXTEST;
 /// these tests are kept one at a time.
 const CONTAINERS: &str = "test(/(^|::)real_lxc_/)";
 
-/// Which tests start a PostgreSQL server. The same words stand in .config/nextest.toml.
-const SERVERS: &str = "test(/(^|::)real_postgres_/)";
 /// Where Debian's packages put it, whatever the version.
 const POSTGRES: &str = "/usr/lib/postgresql";
+/// The same, of the reference parser.
+const OPENMETRICS: &str = "/usr/lib/python3/dist-packages/prometheus_client";
 
-/// All tests that need no container. Without PostgreSQL, those that need it are counted as skipped, each of them.
+/// Tests that need a program of others.
+struct Foreign {
+    /// Which they are. The same words stand in .config/nextest.toml where they have rules of their own.
+    tests: &'static str,
+    is_here: fn() -> bool,
+    /// What is said when it is not there.
+    advice: &'static str,
+}
+
+const FOREIGN: &[Foreign] = &[
+    Foreign {
+        tests: "test(/(^|::)real_postgres_/)",
+        is_here: || has_server(Path::new(POSTGRES)),
+        advice: "tests with a database server need PostgreSQL: apt-get install postgresql",
+    },
+    Foreign {
+        tests: "test(/(^|::)real_openmetrics_/)",
+        is_here: || Path::new(OPENMETRICS).is_dir(),
+        advice: "tests with the reference parser need it: apt-get install python3-prometheus-client",
+    },
+];
+
+/// All tests that need no container. Those that need what is not here are counted as skipped, each of them.
 pub(super) fn plain(stand: &Stand<'_>) -> Result<Outcome> {
-    if has_server(Path::new(POSTGRES)) {
-        return run(stand, &format!("not ({CONTAINERS})"));
+    let mut left_out = CONTAINERS.to_owned();
+    let mut skipped = Outcome::default();
+    for foreign in FOREIGN {
+        if !(foreign.is_here)() {
+            let count = count(stand, foreign.tests)?;
+            skipped = skipped.and(Outcome::many_skipped(count, foreign.advice));
+            left_out = format!("{left_out} or {}", foreign.tests);
+        }
     }
-    let skipped = Outcome::many_skipped(
-        count(stand, SERVERS)?,
-        "tests with a database server need PostgreSQL: apt-get install postgresql",
-    );
-    Ok(run(stand, &format!("not ({CONTAINERS} or {SERVERS})"))?.and(skipped))
+    Ok(run(stand, &format!("not ({left_out})"))?.and(skipped))
 }
 
 /// A server of some version: its clients alone have a folder there as well.

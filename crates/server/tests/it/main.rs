@@ -4,5 +4,6 @@
 mod contract;
 mod events;
 mod http;
+mod openmetrics;
 mod request_ids;
 mod support;
