@@ -93,6 +93,8 @@ pub enum Place {
     Folder(PathBuf),
     /// In memory.
     Memory,
+    /// Where this one is.
+    Opened(Store),
 }
 
 #[derive(Debug)]
@@ -283,6 +285,7 @@ async fn open(
     pairs: u16,
 ) -> Result<(Store, Option<TempDir>), String> {
     let (path, folder) = match place {
+        Place::Opened(store) => return Ok((store, None)),
         Place::Memory => return Ok((Store::in_memory(&options(pairs)), None)),
         Place::Folder(path) => (path, None),
         Place::Temporary => {

@@ -1,0 +1,151 @@
+//! The engine on a database of PostgreSQL: deploys, and a worker that dies in the middle of one.
+#![allow(clippy::unwrap_used)] // helpers of tests may fail the test
+
+use proximity_domain::app::StatusLabel;
+use proximity_domain::operation::OperationState;
+use proximity_domain::ports::PortRange;
+use proximity_domain::time::Clock;
+use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::seams::Ingress;
+use proximity_pve_emulator::core::Access;
+use proximity_store::{PostgresOptions, Store};
+use proximity_testkit::postgres::Cluster;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::sources::RealClock;
+use proximity_testkit::world::{Place, TestWorld, WorldParts};
+
+/// A world on a database of its own.
+async fn world(cluster: &Cluster) -> TestWorld {
+    let database = cluster.database().await;
+    let options = PostgresOptions {
+        url: cluster.url(&database),
+        password: None,
+        key_file: cluster.folder().join(format!("{database}.key")),
+        public: PortRange {
+            first: 8100,
+            last: 8103,
+        },
+        internal: PortRange {
+            first: 9100,
+            last: 9103,
+        },
+        rest_ms: 86_400_000,
+    };
+    let store = Store::open_postgres(options, RealClock.now())
+        .await
+        .unwrap();
+    TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::start(Access::Full)],
+        place: Place::Opened(store),
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap()
+}
+
+fn beacon(hostname: &str) -> CreateApp {
+    CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: hostname.to_owned(),
+        ..CreateApp::default()
+    }
+}
+
+async fn act(world: &TestWorld, action: Action) -> OperationState {
+    let acted = world.engine.act(&world.actor, "web", action).await;
+    world.settled(acted.unwrap().id).await.unwrap().state
+}
+
+async fn assert_sound(world: &TestWorld) {
+    world.store.journal_numbered().await.unwrap();
+    assert_eq!(
+        world.store.invariants().await.unwrap(),
+        Vec::<String>::new()
+    );
+}
+
+#[tokio::test]
+async fn real_postgres_an_app_lives_stops_starts_and_goes() {
+    let cluster = Cluster::start();
+    let w = world(&cluster).await;
+    let app = w.engine.create_app(&w.actor, beacon("web")).await.unwrap();
+    let deployed = w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(deployed.state, OperationState::Succeeded);
+    let running = w.store.app(app.id).await.unwrap().unwrap();
+    assert_eq!(running.status.label(), StatusLabel::Running);
+    assert_eq!(w.routes.routes().await.unwrap().len(), 1);
+    for action in [
+        Action::Stop { force: false },
+        Action::Start,
+        Action::Restart { force: false },
+    ] {
+        let name = format!("{action:?}");
+        assert_eq!(act(&w, action).await, OperationState::Succeeded, "{name}");
+    }
+    let remove = Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+    };
+    assert_eq!(act(&w, remove).await, OperationState::Succeeded);
+    assert!(w.pve.guests.vmids().is_empty());
+    assert!(w.store.ports().await.unwrap().held.is_empty());
+    assert_sound(&w).await;
+    // Everything was told, in order and without gaps.
+    let events = w.store.events(0, 1_000).await.unwrap();
+    let seqs: Vec<i64> = events.iter().map(|(seq, ..)| *seq).collect();
+    let expected: Vec<i64> = (1..).take(seqs.len()).collect();
+    assert_eq!(seqs, expected);
+    assert!(seqs.len() > 20, "{seqs:?}");
+    w.store.close().await;
+}
+
+/// Many at once: what one transaction could not know of another is tried again inside, and nobody hears of it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_deploys_beside_each_other_all_succeed() {
+    let cluster = Cluster::start();
+    let w = world(&cluster).await;
+    let names = ["one", "two", "three", "four"];
+    let asked = names.map(|name| w.engine.create_app(&w.actor, beacon(name)));
+    for app in futures::future::join_all(asked).await {
+        let operation = app.unwrap().operation.unwrap();
+        let deployed = w.settled(operation).await.unwrap();
+        assert_eq!(deployed.state, OperationState::Succeeded);
+    }
+    assert_eq!(w.pve.guests.vmids().len(), names.len());
+    assert_sound(&w).await;
+    w.store.close().await;
+}
+
+#[tokio::test]
+async fn real_postgres_an_operation_survives_a_worker_that_dies() {
+    let cluster = Cluster::start();
+    // Cut off at ever later calls to PVE, until one deploy goes through before the cut.
+    let mut taken_over = 0;
+    for calls in (4_u64..).step_by(3) {
+        let mut w = world(&cluster).await;
+        let app = w.engine.create_app(&w.actor, beacon("web")).await.unwrap();
+        let op = app.operation.unwrap();
+        let finished = tokio::select! {
+            biased;
+            () = w.pve.calls_arrived(calls) => false,
+            settled = w.settled(op) => settled.is_ok(),
+        };
+        w.crash_worker().await;
+        w.start_worker();
+        let op = w.settled(op).await.unwrap();
+        assert_eq!(op.state, OperationState::Succeeded, "cut at call {calls}");
+        // The first calls are the look for a place, before there is anything to take over.
+        taken_over += u32::from(op.epoch.0 > 1);
+        assert_eq!(w.pve.guests.vmids().len(), 1, "cut at call {calls}");
+        assert_sound(&w).await;
+        w.store.close().await;
+        if finished {
+            assert!(calls > 20, "a deploy takes more calls than that");
+            assert!(
+                taken_over > 3,
+                "cut off before there was work: {taken_over}"
+            );
+            return;
+        }
+    }
+}
