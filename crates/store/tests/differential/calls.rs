@@ -274,8 +274,8 @@ fn of_people() -> impl Strategy<Value = Call> {
             Call::Enqueue { app, kind, status, retry, key }),
         3 => Just(Call::ForgetRequests),
         4 => n().prop_map(Call::Cancel),
-        3 => n().prop_map(Call::Retry),
-        2 => n().prop_map(Call::Abandon),
+        4 => n().prop_map(Call::Retry),
+        4 => n().prop_map(Call::Abandon),
         2 => (n(), n()).prop_map(|(app, node)| Call::GuestMoved { app, node }),
         2 => seldom().prop_map(Call::EndPortRest),
         2 => (n(), seldom(), n()).prop_map(|(filter, after, page)|
@@ -321,7 +321,47 @@ fn of_turns() -> impl Strategy<Value = Call> {
     ]
 }
 
-pub fn call() -> impl Strategy<Value = Call> {
+/// An app that lives and is removed as an orphan: its ports rest.
+fn orphan() -> Vec<Call> {
+    let change = Change {
+        guest: None,
+        status: None,
+        url: None,
+        percent: None,
+        lines: 40,
+        event: false,
+        archive: true,
+    };
+    let claim = Call::Claim {
+        holder: 0,
+        exclusive: false,
+    };
+    let complete = Call::Complete { claim: 0, change };
+    let create = Call::Create {
+        name: 1,
+        host: 0,
+        key: None,
+    };
+    let remove = Call::Enqueue {
+        app: 0,
+        kind: 7,
+        status: 3,
+        retry: None,
+        key: None,
+    };
+    vec![create, claim, complete, remove, claim, complete]
+}
+
+/// A sequence of `length` calls; half of them begin with a port that rests, which chance seldom brings about.
+pub fn sequence(length: usize) -> impl Strategy<Value = Vec<Call>> {
+    let rests = proptest::bool::ANY;
+    (rests, proptest::collection::vec(call(), length)).prop_map(|(rests, calls)| {
+        let before = if rests { orphan() } else { Vec::new() };
+        before.into_iter().chain(calls).collect()
+    })
+}
+
+fn call() -> impl Strategy<Value = Call> {
     prop_oneof![
         // Sometimes the clock goes back; sometimes keys grow old.
         2 => (-3_000..12_000_i32).prop_map(Call::Pass),

@@ -18,7 +18,7 @@ mod work;
 use std::cell::RefCell;
 use std::collections::{BTreeMap, BTreeSet};
 
-use calls::{Call, NAMES, call};
+use calls::{Call, NAMES, sequence};
 use pair::REFUSALS;
 use play::Play;
 use proptest::test_runner::{Config, TestRunner};
@@ -28,7 +28,7 @@ const CASES: u32 = 16;
 const LENGTH: usize = 90;
 /// Rounds that are played at most until every call was seen to succeed and, where it can be, to be refused, and
 /// every sort of refusal was seen.
-const ROUNDS: u32 = 8;
+const ROUNDS: u32 = 16;
 
 #[derive(Debug, Default)]
 pub struct Seen {
@@ -77,7 +77,7 @@ async fn both_give_the_same_answers() {
     };
     let seen = RefCell::new(Seen::default());
     let runtime = tokio::runtime::Handle::current();
-    let strategy = proptest::collection::vec(call(), LENGTH);
+    let strategy = sequence(LENGTH);
     for _ in 0..ROUNDS {
         let result = tokio::task::block_in_place(|| {
             TestRunner::new(config.clone()).run(&strategy, |calls: Vec<Call>| {

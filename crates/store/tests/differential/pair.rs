@@ -18,8 +18,8 @@ const INTERNAL: PortRange = PortRange {
     first: 12,
     last: 14,
 };
-/// So short that it ends within a sequence.
-const REST_MS: i64 = 20_000;
+/// More than a day and less than two, which both pass in many sequences.
+const REST_MS: i64 = 100_000_000;
 
 /// SQLite on the left, memory on the right.
 pub struct Pair {

@@ -90,23 +90,23 @@ fn forwards_from(log: &[StepRecord], n: u8, cancelled: bool, change: Change) -> 
     let (claim, index) = (0, 1);
     let open = log.last().is_some_and(|s| s.state != StepState::Succeeded);
     match n {
-        250.. => Call::Renew(claim),
-        246..250 => Call::Release(claim),
-        236..246 => Call::Wait {
+        248.. => Call::Renew(claim),
+        240..248 => Call::Release(claim),
+        228..240 => Call::Wait {
             claim,
             attempt: n,
             change,
         },
-        231..236 if open => Call::Amend { claim, index },
-        226..231 if open => Call::Mutate { claim, index },
-        216..226 if open => Call::Upid { claim, index },
-        206..216 => Call::Note { claim, change },
+        224..228 if open => Call::Amend { claim, index },
+        220..224 if open => Call::Mutate { claim, index },
+        216..220 if open => Call::Upid { claim, index },
+        208..216 => Call::Note { claim, change },
         0..20 if open => Call::Fail {
             claim,
             index,
             change,
         },
-        20..28 if open => Call::Stick {
+        20..44 if open => Call::Stick {
             claim,
             index,
             change,
@@ -233,7 +233,7 @@ impl Play {
                     due_at: Timestamp(at.0 + i64::from(n) * 40),
                     because: failure(n),
                 };
-                let attempt = u32::from(n % 6);
+                let attempt = u32::from(n % 4);
                 both!(self.pair, store =>
                     store.wait(fence, attempt, wait.clone(), effects.clone(), at))
                 .is_err()
