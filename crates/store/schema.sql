@@ -135,6 +135,8 @@ CREATE UNIQUE INDEX operations_live ON operations (app_id)
 CREATE INDEX operations_claimable ON operations (created_at, id)
     WHERE state IN ('queued', 'running', 'unwinding');
 
+CREATE INDEX operations_queued ON operations (id) WHERE state = 'queued';
+
 CREATE INDEX operations_by_age ON operations (created_at, id);
 
 CREATE INDEX operations_by_app ON operations (app_id, created_at, id);

@@ -45,6 +45,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(6, "0006_placement"),
     migration!(7, "0007_audit_by_step"),
     migration!(8, "0008_request_ids"),
+    migration!(9, "0009_queued"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

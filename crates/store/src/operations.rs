@@ -119,12 +119,12 @@ async fn refuse_retry(tx: &mut Tx, operation: &NewOperation) -> Result<(), Store
 /// Operations that wait for a worker, at most. Beyond, requests are refused rather than acknowledged and never begun.
 pub const QUEUED_OPERATIONS: i64 = 1_000;
 
+pub(crate) const COUNT_QUEUED: &str =
+    "SELECT COUNT(*) AS queued FROM operations WHERE state = 'queued'";
+
 /// Refuses one more than [`QUEUED_OPERATIONS`].
 pub(crate) async fn refuse_beyond_queue(tx: &mut Tx) -> Result<(), StoreError> {
-    let queued: i64 = query("SELECT COUNT(*) AS queued FROM operations WHERE state = 'queued'")
-        .fetch_one(tx)
-        .await?
-        .int("queued")?;
+    let queued: i64 = query(COUNT_QUEUED).fetch_one(tx).await?.int("queued")?;
     if queued < QUEUED_OPERATIONS {
         return Ok(());
     }

@@ -329,14 +329,12 @@ impl Reader {
     }
 }
 
-async fn claimable(tx: &mut Tx) -> Result<Vec<Claimable>, StoreError> {
-    let rows = query(
-        "SELECT o.id, a.host_id, o.epoch, o.lease_holder, o.lease_until, o.lease_ms, o.due_at \
+pub(crate) const CLAIMABLE: &str = "SELECT o.id, a.host_id, o.epoch, o.lease_holder, o.lease_until, o.lease_ms, o.due_at \
          FROM operations o JOIN apps a ON a.id = o.app_id \
-         WHERE o.state IN ('queued', 'running', 'unwinding') ORDER BY o.created_at, o.id",
-    )
-    .fetch_all(tx)
-    .await?;
+         WHERE o.state IN ('queued', 'running', 'unwinding') ORDER BY o.created_at, o.id";
+
+async fn claimable(tx: &mut Tx) -> Result<Vec<Claimable>, StoreError> {
+    let rows = query(CLAIMABLE).fetch_all(tx).await?;
     each(&rows, |row| {
         let holder = row.parsed_opt("lease_holder")?;
         let until = row.moment_opt("lease_until")?;
