@@ -23,6 +23,8 @@ pub(crate) enum Binary {
     ApiWorld,
     /// The programs of figures, with crash points in their engines. Kept apart as well.
     Programs,
+    /// As it is shipped: optimised, without symbols.
+    Optimised,
     /// The store alone, optimised, with the loops it is compared with.
     StoreFigures,
 }
@@ -36,6 +38,7 @@ impl Binary {
             Self::Figures => place.target().join("debug").join("proximity-figures"),
             Self::ApiWorld => place.target().join("debug").join("api-world"),
             Self::Programs => folder(place).join("proximity-figures"),
+            Self::Optimised => place.target().join("release").join("proximity"),
             Self::StoreFigures => place
                 .target()
                 .join("release")
@@ -48,6 +51,10 @@ impl Binary {
     pub(crate) fn build(self, place: &Place, deadline: Deadline) -> Result<()> {
         match self {
             Self::Plain => cargo_build(place, &PRODUCT, deadline),
+            Self::Optimised => {
+                let product = ["--release", PRODUCT[0], PRODUCT[1]];
+                cargo_build(place, &product, deadline)
+            }
             Self::StoreFigures => {
                 let program = [
                     "--release",

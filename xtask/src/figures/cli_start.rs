@@ -26,7 +26,7 @@ pub(crate) const FIGURE: Figure = Figure {
     id: "P10",
     shows: "start of `proximity --version`, as a multiple of a bare program built the same way (medians, in rotation)",
     goal: "<= 3",
-    binaries: &[Binary::Plain, Binary::ApiWorld],
+    binaries: &[Binary::Optimised, Binary::ApiWorld],
     prepare,
     needs_root: false,
     in_tests: false,
@@ -38,7 +38,7 @@ fn bare(place: &Place) -> PathBuf {
     place.target().join("figures").join("bare")
 }
 
-/// Builds the bare program with the settings of the profile `dev`.
+/// Builds the bare program with the settings of the profile `release`.
 fn prepare(place: &Place) -> Result<()> {
     let program = bare(place);
     let source = program.with_extension("rs");
@@ -51,7 +51,9 @@ fn prepare(place: &Place) -> Result<()> {
             "--edition",
             "2024",
             "-C",
-            "debuginfo=line-tables-only",
+            "opt-level=3",
+            "-C",
+            "strip=symbols",
             "-o",
         ])
         .arg(&program)
@@ -62,7 +64,7 @@ fn prepare(place: &Place) -> Result<()> {
 }
 
 fn measure(bench: &Bench<'_>) -> Result<Measured> {
-    let proximity = Binary::Plain.path(bench.place);
+    let proximity = Binary::Optimised.path(bench.place);
     let bare = bare(bench.place);
     let rounds = if bench.mode.quick { 60 } else { 400 };
     let mut taken: [Vec<f64>; 3] = Default::default();
