@@ -21,10 +21,10 @@ pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
     listener(settings)?;
     database(&settings.database)?;
     ports(settings)?;
-    if settings.engine.operations == 0 || settings.engine.operations > 256 {
+    if settings.engine.operations == 0 || settings.engine.operations > 1_000 {
         return Err(wrong(
             format!("engine.operations is {}", settings.engine.operations),
-            "choose 1 to 256",
+            "choose 1 to 1000",
         ));
     }
     let per_host = settings.engine.operations_per_host;
