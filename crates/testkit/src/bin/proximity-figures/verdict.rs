@@ -89,11 +89,14 @@ pub(crate) async fn faults(deployed: &Deployed, lab: &Lab) -> Result<Vec<String>
         }
     }
     faults.extend(doubled(&deployed.apps));
+    for (vmid, times) in created.iter().filter(|(_, times)| **times > 1) {
+        faults.push(format!("container {vmid} was made {times} times"));
+    }
     let expected = deployed.apps.len();
-    let (there, made) = (guests.len(), created.values().sum::<usize>());
-    if there != expected || made != expected {
+    let (there, calls) = (guests.len(), lab.create_calls().await?);
+    if there != expected || calls != u64::try_from(expected)? {
         faults.push(format!(
-            "{made} containers were made and {there} are there for {expected} apps"
+            "{calls} create calls came and {there} containers are there for {expected} apps"
         ));
     }
     Ok(faults)
