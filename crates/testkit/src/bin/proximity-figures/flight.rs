@@ -56,7 +56,7 @@ pub(crate) struct Watch {
     pub(crate) started: BTreeSet<String>,
     pub(crate) taken_over: BTreeSet<String>,
     pub(crate) ended: BTreeSet<String>,
-    /// Take-overs in all: one operation may be taken over twice.
+    /// Take-overs in all: one that waited for its next attempt is taken over once more.
     pub(crate) take_overs: usize,
 }
 

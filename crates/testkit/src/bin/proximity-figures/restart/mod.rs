@@ -90,18 +90,12 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let ended = begun.elapsed();
     let hostnames: Vec<&str> = apps.iter().map(|app| app.hostname.as_str()).collect();
     let deployed = Deployed::read(site.client(), &hostnames).await?;
-    let mut faults = verdict::faults(&deployed, &lab).await?;
-    if watch.take_overs > all {
-        faults.push(format!(
-            "{} take-overs of {all} operations",
-            watch.take_overs
-        ));
-    }
+    let faults = verdict::faults(&deployed, &lab).await?;
     site.end().await?;
     lab.end().await?;
     say::line(&result(&restart, &faults, &json!({
         "apps": args.apps, "at_work": all, "created_before_kill": created, "seeded_ms": ms(seeded),
-        "before_kill_ms": ms(before_kill), "ended_ms": ms(ended),
+        "take_overs": watch.take_overs, "before_kill_ms": ms(before_kill), "ended_ms": ms(ended),
     })).to_string())?;
     Ok(())
 }
