@@ -208,9 +208,9 @@ async fn containers_left(world: &World) -> Result<Vec<String>, Failed> {
 
 /// LXC's directories of containers on a node, in the lab's own mount namespace.
 fn on_disk(lab_pid: u32, node: &str) -> Result<Vec<String>, Failed> {
-    let root = format!("/proc/{lab_pid}/root/var/lib/lxc");
+    let seen_by_lab = Path::new("/proc").join(lab_pid.to_string()).join("root");
     let mut left = Vec::new();
-    for lab in entries(Path::new(&root))? {
+    for lab in entries(&seen_by_lab.join("var/lib/lxc"))? {
         let node_dir = lab.join(node);
         if !node_dir.is_dir() {
             continue;

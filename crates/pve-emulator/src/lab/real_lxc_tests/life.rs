@@ -110,23 +110,23 @@ fn files_are_pushed_and_pulled(lab: &Lab) {
     let put = lab.ssh_on(0, "cat > \"$TMPDIR/in put\"", &content);
     assert!(put.status.success(), "{put:?}");
     lab.ssh_text(
-        "pct push 100 \"$TMPDIR/in put\" '/root/a b' --perms 4750 --user 33 --group www-data",
+        "pct push 100 \"$TMPDIR/in put\" '/srv/a b' --perms 4750 --user 33 --group www-data",
     );
     // The owner is changed after the mode, which takes the set-uid bit away: so it is on a node.
-    let stat = lab.ssh_text("pct exec 100 -- stat -c '%a %U %G %s' '/root/a b'");
+    let stat = lab.ssh_text("pct exec 100 -- stat -c '%a %U %G %s' '/srv/a b'");
     assert_eq!(stat, "750 www-data www-data 100000\n");
-    lab.ssh_text("pct pull 100 '/root/a b' \"$TMPDIR/back\" --perms 0x180");
+    lab.ssh_text("pct pull 100 '/srv/a b' \"$TMPDIR/back\" --perms 0x180");
     let mode = lab.ssh_text("stat -c %a \"$TMPDIR/back\"");
     assert_eq!(mode, "600\n");
     assert!(lab.ssh("cat \"$TMPDIR/back\"").stdout == content);
     // A failed copy is told on standard error and nowhere else, as by the real tool.
-    let lost = lab.ssh("pct push 100 /nonexistent /root/x");
+    let lost = lab.ssh("pct push 100 /nonexistent /srv/x");
     assert_eq!(lost.status.code(), Some(0));
     assert_eq!(lost.stderr, b"failed to open /nonexistent for reading\n");
     // A link in the guest leads nowhere but into the guest.
-    lab.ssh_text("pct exec 100 -- ln -s /etc/hostname /root/link");
+    lab.ssh_text("pct exec 100 -- ln -s /etc/hostname /srv/link");
     assert_eq!(
-        lab.ssh_text("pct pull 100 /root/link \"$TMPDIR/l\" && cat \"$TMPDIR/l\""),
+        lab.ssh_text("pct pull 100 /srv/link \"$TMPDIR/l\" && cat \"$TMPDIR/l\""),
         "web\n"
     );
 }

@@ -303,14 +303,14 @@ fn a_port_is_held_once() {
 #[test]
 fn the_shell_runs_what_it_knows_and_refuses_the_rest() {
     let mut room = room(256);
-    room.write("/root/x", "abc");
+    room.write("/srv/x", "abc");
     let look = r#"stat --format='%a %U %G' -- "$1" && sha256sum -- "$1""#;
-    let seen = room.must(&["/bin/sh", "-c", look, "look", "/root/x"]);
+    let seen = room.must(&["/bin/sh", "-c", look, "look", "/srv/x"]);
     assert_eq!(
         seen,
-        "644 root root\nba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  /root/x\n"
+        "644 root root\nba7816bf8f01cfea414140de5dae2223b00361a396177a9cb410ff61f20015ad  /srv/x\n"
     );
-    assert_eq!(room.run(&["/bin/sh", "-c", look, "look", "/root/y"]).0, 1);
+    assert_eq!(room.run(&["/bin/sh", "-c", look, "look", "/srv/y"]).0, 1);
     let cases: [(&str, u8, &str); 9] = [
         ("echo a; echo b >&2; exit 42", 42, "a\n"),
         ("false || echo c && ! false", 0, "c\n"),
@@ -385,9 +385,9 @@ fn people_and_files_are_what_their_commands_make_them() {
         "uid=999(app) gid=999(app) groups=999(app)\n"
     );
     assert_eq!(room.run(&["useradd", "app"]).0, 9);
-    room.write("/root/x", "abc");
+    room.write("/srv/x", "abc");
     room.must(&[
-        "install", "-D", "-m", "640", "-o", "app", "-g", "www-data", "/root/x", "/opt/a/b",
+        "install", "-D", "-m", "640", "-o", "app", "-g", "www-data", "/srv/x", "/opt/a/b",
     ]);
     assert_eq!(
         room.must(&["stat", "-c", "%a %U %G %s", "/opt/a/b"]),
