@@ -109,17 +109,18 @@ impl Worker {
             total: limits.operations,
             per_host: limits.operations_per_host,
         };
+        let mut refused = Ok(());
         loop {
             let (chosen, mut flights) = self.choose(&mut free, slots);
             if chosen.is_empty() || shutdown.is_cancelled() {
-                return Ok(());
+                return refused;
             }
             let asked = inner.parts.clock.monotonic();
-            let claimed = self
-                .engine
-                .store()
-                .claim_all_as_seen(&chosen, self.holder, limits.lease_ms, self.engine.now())
-                .await?;
+            let claimed = match self.claim(&chosen).await {
+                Ok(claimed) => claimed,
+                Err(e) if e.may_pass() => return Err(e),
+                Err(_) => self.claim_one_by_one(&chosen, &mut refused).await,
+            };
             for (op, fence) in claimed {
                 let Some(flight) = flights.remove(&op.id) else {
                     continue;
@@ -135,6 +136,36 @@ impl Worker {
                 running.spawn(work.instrument(span));
             }
         }
+    }
+
+    async fn claim(
+        &self,
+        chosen: &[Claimable],
+    ) -> Result<Vec<(OperationRecord, Fence)>, StoreError> {
+        let lease_ms = self.engine.inner.parts.limits.lease_ms;
+        self.engine
+            .store()
+            .claim_all_as_seen(chosen, self.holder, lease_ms, self.engine.now())
+            .await
+    }
+
+    /// One whose record is damaged holds up nobody else; what was said of it goes into `refused`.
+    async fn claim_one_by_one(
+        &self,
+        chosen: &[Claimable],
+        refused: &mut Result<(), StoreError>,
+    ) -> Vec<(OperationRecord, Fence)> {
+        let mut claimed = Vec::with_capacity(chosen.len());
+        for one in chosen {
+            match self.claim(std::slice::from_ref(one)).await {
+                Ok(found) => claimed.extend(found),
+                Err(e) => {
+                    tracing::error!(operation = %one.id, error = %e, "an operation cannot be claimed");
+                    *refused = Err(e);
+                }
+            }
+        }
+        claimed
     }
 
     /// Takes the next ones out of `free`, as many as there are slots for and as one commit claims. They count as in flight

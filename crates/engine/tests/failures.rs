@@ -13,7 +13,8 @@ use proximity_engine::seams::{Ingress, RouteSpec};
 use proximity_pve_emulator::core::{Access, TaskTimes};
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::{AppRecord, OperationRecord};
-use proximity_testkit::world::TestWorld;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::world::{Place, TestWorld, WorldParts, damage};
 use uuid::Uuid;
 
 async fn world_with(limits: EngineLimits) -> (TestWorld, AppRecord, NativeGuest) {
@@ -245,4 +246,37 @@ async fn a_cancel_turns_the_operation_back_at_its_next_step() {
     let ended = w.settled(op).await.unwrap();
     assert_eq!(ended.state, OperationState::Cancelled);
     assert!(w.pve.guests.vmids().is_empty());
+}
+
+/// Many operations are claimed in one commit; one of which the record cannot be read holds up none of the others.
+#[tokio::test]
+async fn a_damaged_operation_holds_up_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::start(Access::Full)],
+        place: Place::Folder(folder.path().to_owned()),
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    w.crash_worker().await;
+    let mut asked = Vec::new();
+    for name in ["one", "damaged", "other"] {
+        let request = CreateApp {
+            catalog_id: "beacon".to_owned(),
+            hostname: name.to_owned(),
+            ..CreateApp::default()
+        };
+        let app = w.engine.create_app(&w.actor, request).await.unwrap();
+        asked.push(app.operation.unwrap());
+    }
+    let id = asked.remove(1);
+    let sql = format!("UPDATE operations SET state_full = 'x' WHERE id = '{id}'");
+    damage(folder.path(), &sql).unwrap();
+    w.start_worker();
+    for id in asked {
+        let op = w.settled(id).await.unwrap();
+        assert_eq!(op.state, OperationState::Succeeded);
+    }
+    assert!(w.store.operation(id).await.is_err(), "nobody repaired it");
 }

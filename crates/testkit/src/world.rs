@@ -278,6 +278,14 @@ impl Drop for TestWorld {
     }
 }
 
+/// Changes the record in this folder behind the store's back, as damage does.
+///
+/// # Errors
+/// SQLite's.
+pub fn damage(folder: &Path, sql: &str) -> rusqlite::Result<()> {
+    rusqlite::Connection::open(folder.join("proximity.db"))?.execute_batch(sql)
+}
+
 /// The store at its place, and the directory that goes with it.
 async fn open(
     place: Place,
