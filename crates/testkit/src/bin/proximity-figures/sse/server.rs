@@ -2,13 +2,13 @@
 
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
-use anyhow::{Context, Result, bail};
+use anyhow::{Context, Result};
 use serde_json::json;
-use tokio::process::{Child, Command};
-use tokio::time::{Instant, sleep};
+use tokio::time::sleep;
+
+use crate::stack::{Process, eventually, words};
 
 /// How long it may take to answer.
 const READY: Duration = Duration::from_secs(40);
@@ -21,7 +21,8 @@ pub(super) struct Server {
     port: u16,
     token: String,
     http: reqwest::Client,
-    child: Child,
+    /// None while it is killed.
+    process: Option<Process>,
 }
 
 impl Server {
@@ -38,7 +39,7 @@ impl Server {
             port,
             token: String::new(),
             http: reqwest::Client::new(),
-            child: spawn(program, dir)?,
+            process: Some(spawn(program, dir)?),
         };
         server.ready().await?;
         let token = std::fs::read_to_string(dir.join("data").join("admin.token"))
@@ -49,32 +50,26 @@ impl Server {
 
     /// The same again, after a kill.
     pub(super) async fn start_again(&mut self) -> Result<()> {
-        self.child = spawn(&self.program, &self.dir)?;
+        self.process = Some(spawn(&self.program, &self.dir)?);
         self.ready().await
     }
 
     /// SIGKILL.
     pub(super) async fn kill(&mut self) -> Result<()> {
-        self.child.kill().await.context("killing the server")
+        match self.process.take() {
+            Some(process) => process.kill().await,
+            None => Ok(()),
+        }
     }
 
     async fn ready(&mut self) -> Result<()> {
-        let begun = Instant::now();
-        loop {
-            if self.http.get(self.url("/api/health")).send().await.is_ok() {
-                return Ok(());
-            }
-            if let Some(status) = self.child.try_wait()? {
-                bail!(
-                    "the server ended with {status}; see its log in {}",
-                    self.dir.display()
-                );
-            }
-            if begun.elapsed() > READY {
-                bail!("the server was not ready in time");
-            }
-            sleep(Duration::from_millis(20)).await;
-        }
+        let (http, url) = (self.http.clone(), self.url("/api/health"));
+        eventually("the server", READY, Duration::from_millis(20), async || {
+            self.process.as_mut().context("it was killed")?.must_run()?;
+            Ok(http.get(&url).send().await.ok())
+        })
+        .await?;
+        Ok(())
     }
 
     /// Waits a little for the work in flight: what it still tells is told to all.
@@ -96,7 +91,8 @@ impl Server {
 
     /// The most memory it ever held, KiB.
     pub(super) fn peak_rss_kib(&self) -> Result<u64> {
-        let pid = self.child.id().context("the server has ended")?;
+        let pid = self.process.as_ref().and_then(Process::id);
+        let pid = pid.context("the server has ended")?;
         let status = std::fs::read_to_string(format!("/proc/{pid}/status"))?;
         let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
         let number = line.and_then(|line| line.split_whitespace().next());
@@ -104,19 +100,9 @@ impl Server {
     }
 }
 
-fn spawn(program: &Path, dir: &Path) -> Result<Child> {
-    let log = std::fs::File::options()
-        .create(true)
-        .append(true)
-        .open(dir.join("server.log"))?;
-    Command::new(program)
-        .args(["serve", "--config"])
-        .arg(dir.join("config.json"))
-        .args(["--die-with-parent", &std::process::id().to_string()])
-        .stdin(Stdio::null())
-        .stdout(log.try_clone()?)
-        .stderr(log)
-        .kill_on_drop(true)
-        .spawn()
-        .with_context(|| format!("starting {}", program.display()))
+fn spawn(program: &Path, dir: &Path) -> Result<Process> {
+    let own = std::process::id().to_string();
+    let mut args = words(&["serve", "--die-with-parent", &own, "--config"]);
+    args.push(dir.join("config.json").display().to_string());
+    Process::start(program, dir, "server", &args)
 }

@@ -5,6 +5,7 @@ mod process;
 mod site;
 
 pub(crate) use self::lab::Lab;
+pub(crate) use self::process::{Process, words};
 pub(crate) use self::site::{Plan, Site};
 
 use std::time::Duration;

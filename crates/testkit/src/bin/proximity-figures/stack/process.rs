@@ -11,9 +11,12 @@ use tokio::process::{Child, ChildStdin, Command};
 /// How long a program may take to end when it is asked to.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// What a program gets of our environment is where programs are: nothing that configures a real one reaches it.
+const SEARCH_PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
 /// A running program. It is killed when this is dropped.
 #[derive(Debug)]
-pub(super) struct Process {
+pub(crate) struct Process {
     name: String,
     child: Child,
     /// A lab ends when this is closed, whatever happens to us.
@@ -22,13 +25,15 @@ pub(super) struct Process {
 
 impl Process {
     /// Starts `program args`, with its output at the end of `DIR/NAME.log`.
-    pub(super) fn start(program: &Path, dir: &Path, name: &str, args: &[String]) -> Result<Self> {
+    pub(crate) fn start(program: &Path, dir: &Path, name: &str, args: &[String]) -> Result<Self> {
         let log = std::fs::File::options()
             .create(true)
             .append(true)
             .open(dir.join(format!("{name}.log")))?;
         let mut child = Command::new(program)
             .args(args)
+            .env_clear()
+            .env("PATH", SEARCH_PATH)
             .stdin(Stdio::piped())
             .stdout(log.try_clone()?)
             .stderr(log)
@@ -43,8 +48,13 @@ impl Process {
         })
     }
 
+    /// Its number, while it runs.
+    pub(crate) fn id(&self) -> Option<u32> {
+        self.child.id()
+    }
+
     /// Refuses when it ended by itself.
-    pub(super) fn must_run(&mut self) -> Result<()> {
+    pub(crate) fn must_run(&mut self) -> Result<()> {
         match self.child.try_wait()? {
             Some(status) => bail!("{} ended with {status}; see its log", self.name),
             None => Ok(()),
@@ -52,7 +62,7 @@ impl Process {
     }
 
     /// SIGKILL.
-    pub(super) async fn kill(mut self) -> Result<()> {
+    pub(crate) async fn kill(mut self) -> Result<()> {
         let name = &self.name;
         self.child
             .kill()
@@ -61,7 +71,7 @@ impl Process {
     }
 
     /// Asks it to end and waits.
-    pub(super) async fn end(mut self) -> Result<()> {
+    pub(crate) async fn end(mut self) -> Result<()> {
         let raw = self.child.id().and_then(|id| i32::try_from(id).ok());
         if let Some(pid) = raw.and_then(Pid::from_raw) {
             kill_process(pid, Signal::TERM)?;
@@ -76,6 +86,6 @@ impl Process {
 }
 
 /// Words of a command line.
-pub(super) fn words(words: &[&str]) -> Vec<String> {
+pub(crate) fn words(words: &[&str]) -> Vec<String> {
     words.iter().map(|word| (*word).to_owned()).collect()
 }
