@@ -44,24 +44,35 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
         .args(["--races", &races.to_string()])
         .until(bench.deadline);
     if bench.mode.sabotage {
-        program = program.arg("--copied-record");
+        program = program.arg("--sabotage");
     }
     let answer = program
         .capture(bench.place.root())?
         .expect_success("deploying side by side")?;
     let last = answer.lines().last().unwrap_or_default();
     let result: Value = serde_json::from_str(last).context("reading the verdict")?;
-    let faults = result["faults"].as_u64().context("no number of faults")?;
-    if result["races"].as_u64() != Some(races) {
-        bail!("not every race was run");
+    let number = |value: &Value, name: &str| {
+        let found = value.as_u64();
+        found.with_context(|| format!("the verdict has no {name}"))
+    };
+    let of_apps = number(&result["faults"]["apps"], "faults of apps")?;
+    let of_races = number(&result["faults"]["races"], "faults of races")?;
+    let contested = number(&result["contested"], "contested races")?;
+    if result["races"].as_u64() != Some(races) || (!bench.mode.sabotage && contested * 2 < races) {
+        bail!("{contested} of {races} races were contested");
     }
     for fault in result["told"].as_array().into_iter().flatten() {
         say::note(format!("deploys: {fault}"));
     }
     Ok(Measured {
-        value: format!("{faults}/{}", APPS + races),
+        value: format!("{}/{}", of_apps + of_races, APPS + races),
         unit: "faults/apps and races",
-        reached: faults == 0,
+        // The control has to be seen by either half.
+        reached: if bench.mode.sabotage {
+            of_apps == 0 || of_races == 0
+        } else {
+            of_apps + of_races == 0
+        },
         raw: result,
     })
 }

@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use futures::StreamExt;
+use jiff::Timestamp;
 use proximity_api::apps::{App, CreateApp, ResourceConfig};
 use proximity_api::client::{Client, Told};
 use proximity_api::events::EventQuery;
@@ -48,16 +49,24 @@ pub(crate) fn body(hostname: &str) -> CreateApp {
 }
 
 /// Operations of which an event was told, by what it was.
-#[derive(Debug)]
-pub(crate) struct Watch {
-    client: Client,
-    /// Where the next look begins.
-    pub(crate) position: i64,
+#[derive(Debug, Default)]
+pub(crate) struct Seen {
+    /// Take-overs before this moment do not count.
+    from: Option<Timestamp>,
     pub(crate) started: BTreeSet<String>,
     pub(crate) taken_over: BTreeSet<String>,
     pub(crate) ended: BTreeSet<String>,
     /// Take-overs in all: one that waited for its next attempt is taken over once more.
     pub(crate) take_overs: usize,
+}
+
+/// Follows what a server tells.
+#[derive(Debug)]
+pub(crate) struct Watch {
+    client: Client,
+    /// Where the next look begins.
+    position: i64,
+    pub(crate) seen: Seen,
 }
 
 impl Watch {
@@ -67,10 +76,7 @@ impl Watch {
         Ok(Self {
             client: client.clone(),
             position: newest,
-            started: BTreeSet::new(),
-            taken_over: BTreeSet::new(),
-            ended: BTreeSet::new(),
-            take_overs: 0,
+            seen: Seen::default(),
         })
     }
 
@@ -79,7 +85,7 @@ impl Watch {
         &mut self,
         what: &str,
         patience: Duration,
-        enough: impl Fn(&Self) -> bool,
+        enough: impl Fn(&Seen) -> bool,
     ) -> Result<()> {
         let query = EventQuery {
             after: Some(self.position),
@@ -87,13 +93,13 @@ impl Watch {
         };
         let mut stream = self.client.follow_events(query).give_up_after(20);
         let following = async {
-            while !enough(self) {
+            while !enough(&self.seen) {
                 if let Told::Event(event) = stream.next().await? {
                     self.position = event.seq;
                     let Some(operation) = event.operation_id else {
                         continue;
                     };
-                    self.take(&event.kind, operation);
+                    self.seen.take(&event.kind, event.at, operation);
                 }
             }
             anyhow::Ok(())
@@ -102,21 +108,30 @@ impl Watch {
             Ok(followed) => followed,
             Err(_) => bail!(
                 "{what}: {} started, {} taken over, {} ended within {} s",
-                self.started.len(),
-                self.taken_over.len(),
-                self.ended.len(),
+                self.seen.started.len(),
+                self.seen.taken_over.len(),
+                self.seen.ended.len(),
                 patience.as_secs()
             ),
         }
         .context("following the events")
     }
+}
 
-    fn take(&mut self, kind: &str, operation: String) {
+impl Seen {
+    /// Take-overs count from this moment on, not those that an operation had before, after a wait of its own.
+    pub(crate) fn count_take_overs_from(&mut self, moment: Timestamp) {
+        self.from = Some(moment);
+        self.taken_over.clear();
+        self.take_overs = 0;
+    }
+
+    fn take(&mut self, kind: &str, at: Timestamp, operation: String) {
         match kind {
             "OperationStarted" => {
                 self.started.insert(operation);
             }
-            "OperationTakenOver" => {
+            "OperationTakenOver" if self.from.is_none_or(|from| at >= from) => {
                 self.take_overs += 1;
                 self.taken_over.insert(operation);
             }
@@ -126,5 +141,23 @@ impl Watch {
             }
             _ => {}
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn take_overs_from_before_do_not_count() {
+        let at = |second| Timestamp::from_second(second).unwrap();
+        let mut seen = Seen::default();
+        seen.take("OperationTakenOver", at(5), "a".to_owned());
+        assert_eq!((seen.taken_over.len(), seen.take_overs), (1, 1));
+        seen.count_take_overs_from(at(10));
+        seen.take("OperationTakenOver", at(9), "a".to_owned());
+        assert_eq!((seen.taken_over.len(), seen.take_overs), (0, 0));
+        seen.take("OperationTakenOver", at(10), "a".to_owned());
+        assert_eq!((seen.taken_over.len(), seen.take_overs), (1, 1));
     }
 }

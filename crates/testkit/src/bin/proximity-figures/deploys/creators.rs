@@ -22,8 +22,10 @@ pub(super) struct Race {
     vmid: u32,
     /// State and code of each server's operation.
     ended: Vec<(String, Option<String>)>,
-    /// Host names of the containers that have the number.
+    /// Host names of the containers that run under the number.
     holders: Vec<String>,
+    /// Create calls that came in the meantime: more than one, or nobody raced.
+    calls: u64,
 }
 
 impl Race {
@@ -34,6 +36,11 @@ impl Race {
             .filter(|(_, (state, _))| state == "succeeded")
             .map(|(server, _)| server)
             .collect()
+    }
+
+    /// Several asked PVE for it. A server that came late sees the number in the list and does not ask.
+    pub(super) fn is_contested(&self) -> bool {
+        self.calls > 1
     }
 
     /// What is not as it should be.
@@ -54,7 +61,7 @@ impl Race {
             .collect();
         if self.holders != expected {
             faults.push(format!(
-                "VMID {} belongs to {:?}, not to {expected:?}",
+                "VMID {} runs as {:?}, not as {expected:?}",
                 self.vmid, self.holders
             ));
         }
@@ -76,12 +83,13 @@ fn hostname(server: usize, vmid: u32) -> String {
     format!("race{vmid}-{server}")
 }
 
-/// Starts the servers and plays `count` races.
+/// Starts the servers and plays `count` races. The control: with `apart` each server has a number of its own.
 pub(super) async fn race(
     program: &Path,
     dir: &Path,
     lab: &mut Lab,
     count: u32,
+    apart: bool,
 ) -> Result<Vec<Race>> {
     let mut sites = Vec::new();
     for number in 0..SERVERS {
@@ -91,8 +99,8 @@ pub(super) async fn race(
         sites.push(site);
     }
     let mut races = Vec::new();
-    for vmid in (FIRST_VMID..).take(usize::try_from(count)?) {
-        races.push(one(&sites, lab, vmid).await?);
+    for vmid in (FIRST_VMID..).step_by(10).take(usize::try_from(count)?) {
+        races.push(one(&sites, lab, vmid, apart).await?);
     }
     for site in sites {
         site.end().await?;
@@ -100,25 +108,30 @@ pub(super) async fn race(
     Ok(races)
 }
 
-async fn one(sites: &[Site], lab: &Lab, vmid: u32) -> Result<Race> {
-    let only = ChangeHost {
-        vmids: Some(Some(format!("{vmid}-{vmid}"))),
-        excluded_nodes: None,
-    };
-    for site in sites {
+async fn one(sites: &[Site], lab: &Lab, vmid: u32, apart: bool) -> Result<Race> {
+    for (site, number) in sites.iter().zip(vmid..) {
+        let number = if apart { number } else { vmid };
+        let only = ChangeHost {
+            vmids: Some(Some(format!("{number}-{number}"))),
+            excluded_nodes: None,
+        };
         site.client().change_host("lab", &only).await?;
     }
+    let before = lab.create_calls().await?;
     let runs = sites
         .iter()
         .enumerate()
         .map(|(server, site)| run(site, hostname(server, vmid)));
     let ended = futures::future::try_join_all(runs).await?;
     let guests = lab.guests().await?;
-    let of_number = guests.iter().filter(|guest| guest.vmid == u64::from(vmid));
+    let of_number = guests
+        .iter()
+        .filter(|guest| guest.vmid == u64::from(vmid) && guest.running);
     Ok(Race {
         vmid,
         ended,
         holders: of_number.map(|guest| guest.hostname.clone()).collect(),
+        calls: lab.create_calls().await? - before,
     })
 }
 

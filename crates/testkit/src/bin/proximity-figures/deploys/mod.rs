@@ -11,6 +11,7 @@ use proximity_domain::ports::PortRange;
 use serde_json::json;
 use tokio::time::Instant;
 
+use self::creators::Race;
 use crate::flight::{self, Watch};
 use crate::say;
 use crate::stack::{Lab, Plan, Site};
@@ -34,9 +35,10 @@ pub(crate) struct Args {
     /// How often three servers want the same VMID
     #[arg(long)]
     races: u32,
-    /// The control: half of the deploys go to a second server, on a copy of the first one's record
+    /// The control: half of the deploys go to a second server, on a copy of the first one's record, and in the races each
+    /// server has a VMID of its own
     #[arg(long)]
-    copied_record: bool,
+    sabotage: bool,
 }
 
 /// The installation of this number; none shares a port with another.
@@ -60,7 +62,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     let plan = plan(0, "site", args.apps + 8);
     let mut site = Site::start(&args.program, &args.dir, &plan).await?;
     site.add_host(&mut lab).await?;
-    let copy = if args.copied_record {
+    let copy = if args.sabotage {
         Some(copied(&args, &plan, &mut site).await?)
     } else {
         None
@@ -89,16 +91,22 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         copy.end().await?;
     }
     site.end().await?;
-    let races = creators::race(&args.program, &args.dir, &mut lab, args.races).await?;
-    let doubled = races
-        .iter()
-        .flat_map(|race| race.faults())
-        .collect::<Vec<_>>();
-    faults.extend(doubled);
+    let races = creators::race(
+        &args.program,
+        &args.dir,
+        &mut lab,
+        args.races,
+        args.sabotage,
+    )
+    .await?;
+    let of_races: Vec<String> = races.iter().flat_map(Race::faults).collect();
     lab.end().await?;
+    let told = [verdict::told(&faults), verdict::told(&of_races)].concat();
+    let winners: Vec<Vec<usize>> = races.iter().map(Race::winners).collect();
     let result = json!({
-        "apps": args.apps, "races": races.len(), "faults": faults.len(), "told": verdict::told(&faults),
-        "deployed_ms": took.as_millis(), "nodes": nodes, "winners": races.iter().map(|r| r.winners()).collect::<Vec<_>>(),
+        "apps": args.apps, "races": races.len(), "contested": races.iter().filter(|r| r.is_contested()).count(),
+        "faults": { "apps": faults.len(), "races": of_races.len() }, "told": told,
+        "deployed_ms": took.as_millis(), "nodes": nodes, "winners": winners,
     });
     say::line(&result.to_string())?;
     Ok(())

@@ -7,7 +7,10 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use jiff::Timestamp;
 use proximity_domain::ports::PortRange;
+use proximity_domain::time::Clock;
+use proximity_testkit::sources::RealClock;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
@@ -95,7 +98,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     lab.end().await?;
     say::line(&result(&restart, &faults, &json!({
         "apps": args.apps, "at_work": all, "created_before_kill": created, "seeded_ms": ms(seeded),
-        "take_overs": watch.take_overs, "before_kill_ms": ms(before_kill), "ended_ms": ms(ended),
+        "take_overs": watch.seen.take_overs, "before_kill_ms": ms(before_kill), "ended_ms": ms(ended),
     })).to_string())?;
     Ok(())
 }
@@ -129,7 +132,10 @@ async fn start_again(
     args: &Args,
     all: usize,
 ) -> Result<Restart> {
-    let before = watch.ended.len();
+    let before = watch.seen.ended.len();
+    watch
+        .seen
+        .count_take_overs_from(Timestamp::from_millisecond(RealClock.now().0)?);
     let begun = Instant::now();
     match &args.forgetful {
         Some(program) => site.begin_again(program, &["--forget-creates"])?,
@@ -153,10 +159,10 @@ async fn start_again(
         })
         .await?;
     let all_resumed = begun.elapsed();
-    if watch.taken_over.len() < all {
+    if watch.seen.taken_over.len() < all {
         bail!(
             "only {} of {all} were at work when the server was killed",
-            watch.taken_over.len()
+            watch.seen.taken_over.len()
         );
     }
     Ok(Restart {

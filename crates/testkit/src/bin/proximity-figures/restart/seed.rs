@@ -41,6 +41,7 @@ pub(super) async fn seed(
         node: Some("pve1".parse()?),
         trust: TlsTrust::System,
     }];
+    host.ssh = None;
     let (id, at) = (host.id, things.now());
     store.add_host(host, &things.actor, at).await?;
     let mut writers = JoinSet::new();
