@@ -118,6 +118,16 @@ pub const LOG_LINES_PER_OPERATION: i64 = 1_000;
 /// Longest text of a log line, characters.
 pub const LOG_LINE_CHARS: usize = 2_000;
 
+/// What is kept of a line's text. A guest may say anything, and a text of PostgreSQL holds no NUL.
+pub(crate) fn shown(message: &str) -> String {
+    let kept = message.chars().take(LOG_LINE_CHARS);
+    let kept = kept.map(|c| match c {
+        '\0' => char::REPLACEMENT_CHARACTER,
+        other => other,
+    });
+    kept.collect()
+}
+
 pub(crate) async fn add_log_line(
     tx: &mut Tx,
     line: &NewLogLine,
@@ -131,7 +141,7 @@ pub(crate) async fn add_log_line(
             .fetch_one(&mut *tx)
             .await?
             .int("log_lines")?;
-    let mut message: String = line.message.chars().take(LOG_LINE_CHARS).collect();
+    let mut message = shown(&line.message);
     if said > LOG_LINES_PER_OPERATION && line.level != LogLevel::Error {
         if said > LOG_LINES_PER_OPERATION + 1 {
             return Ok(());

@@ -8,7 +8,7 @@ use proximity_domain::time::Timestamp;
 use super::state::{AppLine, State};
 use super::table::Table;
 use crate::effects::{NewEvent, NewLogLine};
-use crate::journal::{Act, LOG_LINE_CHARS, LOG_LINES_PER_OPERATION, MAX_ROWS};
+use crate::journal::{Act, LOG_LINES_PER_OPERATION, MAX_ROWS, shown};
 use crate::records::{Actor, LogLevel, LogLine};
 use crate::views::{AuditRow, EventRow};
 
@@ -70,7 +70,7 @@ impl State {
             at: now,
             level: line.level,
             step: line.step.clone(),
-            message: message.unwrap_or_else(|| line.message.chars().take(LOG_LINE_CHARS).collect()),
+            message: message.unwrap_or_else(|| shown(&line.message)),
             operation: Some(operation),
             percent: line.percent.map(|percent| percent.min(100)),
         };

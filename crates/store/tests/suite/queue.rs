@@ -1,6 +1,7 @@
 //! Asking for operations, claiming them, leases.
 
 use proximity_domain::app::Status;
+use proximity_domain::failure::Failure;
 use proximity_domain::ids::{Epoch, HolderId, OperationId};
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortRange;
@@ -301,6 +302,51 @@ pub async fn an_operation_that_talks_without_end_is_cut_short(make: &impl Make) 
     assert_eq!(lines.len(), room + 2);
     assert!(lines[room].message.contains("left out"));
     assert_eq!(lines[room + 1].message.chars().count(), LOG_LINE_CHARS);
+}
+
+/// PostgreSQL's text holds no NUL: what was said is told all the same, and the work that said it goes on.
+pub async fn what_a_guest_says_is_kept_whatever_it_is(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("app-a").await;
+    let (_, fence) = world.claim().await;
+    world.begin(&fence, 0, "install").await;
+    let said = |message: &str| Effects {
+        log: vec![NewLogLine {
+            level: LogLevel::Info,
+            step: Some("install".to_owned()),
+            message: message.to_owned(),
+            percent: None,
+        }],
+        ..Effects::default()
+    };
+    let because = || Failure::new("exec_failed", "failed: a\0b".to_owned(), "Look at it: \0.");
+    let noted = world.store.note(&fence, said("noted: a\0b"), world.at());
+    noted.await.unwrap();
+    let wait = Wait {
+        due_at: world.at(),
+        because: because(),
+    };
+    let waits = world
+        .store
+        .wait(&fence, 2, wait, said("waits: a\0b"), world.at());
+    waits.await.unwrap();
+    let (operation, fence) = world.claim().await;
+    assert_eq!(operation.attempt, 2);
+    let failed = world
+        .store
+        .fail_step(&fence, Some(0), because(), said("\0"), world.at());
+    failed.await.unwrap();
+    let lines = world.log(app.id, 0, 10).await;
+    let messages: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
+    let replaced = [
+        "noted: a\u{fffd}b",
+        "waits: a\u{fffd}b",
+        "\u{fffd}",
+        "failed: a\u{fffd}b",
+    ];
+    assert_eq!(messages, replaced);
+    let step = world.store.steps(operation.id).await.unwrap().remove(0);
+    assert_eq!(step.failure, Some(because().at("install")));
 }
 
 pub async fn a_dead_holder_is_taken_over_at_once(make: &impl Make) {
