@@ -117,6 +117,7 @@ async fn real_postgres_a_second_server_is_refused_before_it_changes_anything() {
         let said =
             String::from_utf8_lossy(&refused.stdout) + String::from_utf8_lossy(&refused.stderr);
         assert!(said.contains("database_in_use"), "{said}");
+        assert!(said.contains("pg_terminate_backend"), "{said}");
         assert_eq!(refused.status.code(), Some(3), "{said}");
         assert_eq!(state(&cluster, &database).await, before);
         assert_eq!(second.key().exists(), with_key);

@@ -243,6 +243,32 @@ async fn real_postgres_one_server_at_a_time() {
     third.close().await;
 }
 
+/// Notes what the session that asks for the lock is set to, then asks for it.
+const SPY: &str = "CREATE SCHEMA spy; CREATE TABLE spy.seen (said TEXT NOT NULL); \
+     CREATE FUNCTION spy.pg_try_advisory_lock(a INT, b INT) RETURNS BOOL LANGUAGE sql AS $$ \
+     INSERT INTO spy.seen SELECT current_setting('tcp_keepalives_idle') || ' ' || \
+     current_setting('tcp_keepalives_interval') || ' ' || current_setting('tcp_keepalives_count'); \
+     SELECT pg_catalog.pg_try_advisory_lock(a, b) $$";
+
+/// A server whose machine lost its power says no farewell. The database notices within half a minute, and another server
+/// may have the lock then.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_a_machine_that_is_gone_is_noticed_within_half_a_minute() {
+    let cluster = Cluster::start_on_tcp();
+    let database = cluster.database().await;
+    cluster.execute(&database, SPY).await.unwrap();
+    let first = format!("ALTER DATABASE {database} SET search_path TO spy, pg_catalog");
+    cluster.execute(&database, &first).await.unwrap();
+    let options = PostgresOptions {
+        url: cluster.url_on_tcp(&database),
+        ..options(&cluster, &database, Shape::default())
+    };
+    let store = Store::open_postgres(options, Timestamp(0)).await.unwrap();
+    let seen = cluster.texts(&database, "SELECT said FROM seen");
+    assert_eq!(seen.await.unwrap(), ["10 5 3"]);
+    store.close().await;
+}
+
 /// Who is refused, because another server is there or for its key, has not brought the schema up, nor made the ports fit its
 /// own ranges, nor made a key.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

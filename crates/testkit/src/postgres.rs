@@ -5,6 +5,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 use std::io::{BufRead, BufReader};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -18,10 +19,14 @@ use tempfile::TempDir;
 /// Where Debian keeps the programs, by major version.
 const PLACE: &str = "/usr/lib/postgresql";
 
+/// In the name of the socket; PostgreSQL's own choice.
+const SOCKET_PORT: u16 = 5432;
+
 /// A running server; each test makes databases of its own in it.
 #[derive(Debug)]
 pub struct Cluster {
     server: Child,
+    listens: Option<SocketAddr>,
     made: AtomicU32,
     folder: TempDir,
 }
@@ -33,6 +38,22 @@ impl Cluster {
     /// When PostgreSQL is not installed or does not start.
     #[must_use]
     pub fn start() -> Self {
+        Self::listening(None)
+    }
+
+    /// A server that is reached over TCP as well.
+    ///
+    /// # Panics
+    /// When PostgreSQL is not installed or does not start.
+    #[must_use]
+    pub fn start_on_tcp() -> Self {
+        // No other process has this address, so none takes the port meanwhile.
+        let own = Ipv4Addr::from_bits(0x7f00_0000 | (std::process::id() & 0x3f_ffff));
+        let free = TcpListener::bind((own, 0)).and_then(|l| l.local_addr());
+        Self::listening(Some(free.unwrap()))
+    }
+
+    fn listening(listens: Option<SocketAddr>) -> Self {
         let programs = programs().unwrap_or_else(|| {
             panic!(
                 "PostgreSQL is not here: apt-get install postgresql, or leave out real_postgres_…"
@@ -66,19 +87,17 @@ impl Cluster {
             .stdout(Stdio::null())
             .status();
         assert!(made.unwrap().success(), "initdb failed");
+        let (address, port) = listens.map_or((String::new(), SOCKET_PORT), |at| {
+            (at.ip().to_string(), at.port())
+        });
         let mut server = as_user(root, &programs.join("postgres"))
             .arg("-D")
             .arg(&data)
             .arg("-k")
             .arg(&data)
-            .args([
-                "-c",
-                "listen_addresses=",
-                "-c",
-                "fsync=off",
-                "-c",
-                "full_page_writes=off",
-            ])
+            .args(["-c", &format!("listen_addresses={address}")])
+            .args(["-c", &format!("port={port}")])
+            .args(["-c", "fsync=off", "-c", "full_page_writes=off"])
             .args(["-c", "max_connections=200", "-c", "log_min_messages=log"])
             .stderr(Stdio::piped())
             .spawn()
@@ -93,6 +112,7 @@ impl Cluster {
         std::thread::spawn(move || lines.for_each(drop));
         Self {
             server,
+            listens,
             made: AtomicU32::new(0),
             folder,
         }
@@ -115,6 +135,18 @@ impl Cluster {
     pub fn url(&self, database: &str) -> SecretString {
         let socket = self.socket().display().to_string().replace('/', "%2F");
         SecretString::from(format!("postgres://proximity@{socket}/{database}"))
+    }
+
+    /// The same over TCP.
+    ///
+    /// # Panics
+    /// For a server that was not started on TCP.
+    #[must_use]
+    pub fn url_on_tcp(&self, database: &str) -> SecretString {
+        let at = self.listens.unwrap();
+        SecretString::from(format!(
+            "postgres://proximity@{at}/{database}?sslmode=disable"
+        ))
     }
 
     /// A new, empty database; gives its name.
@@ -156,6 +188,7 @@ impl Cluster {
     async fn connect(&self, database: &str) -> Result<PgConnection, sqlx::Error> {
         let options = sqlx::postgres::PgConnectOptions::new_without_pgpass()
             .socket(self.socket())
+            .port(self.listens.map_or(SOCKET_PORT, |at| at.port()))
             .username("proximity")
             .database(database);
         options.connect().await

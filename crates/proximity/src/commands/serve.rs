@@ -129,7 +129,10 @@ fn in_use() -> Failed {
     Failed::config(
         "database_in_use",
         "another server works on this database",
-        "stop that one, or give this one a database of its own; several servers on one database are not supported yet",
+        "stop that one, or give this one a database of its own; several servers on one database are not supported yet. \
+         If none runs, its machine has lost its power or network: try again in half a minute, when the database has \
+         noticed, or end its session there: SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
+         AND classid = 7640 AND objid = 2",
     )
 }
 
