@@ -142,12 +142,13 @@ impl Applied {
 }
 
 fn applied(connection: &Connection) -> Result<Applied, DatabaseError> {
-    let (by, sql) = if has_table(connection, "_sqlx_migrations")? {
-        let sql = "SELECT version, checksum FROM _sqlx_migrations ORDER BY version";
-        (By::Library, sql)
-    } else if has_table(connection, "migrations")? {
+    // A program of before that was started on this file has left the library's table empty beside ours.
+    let (by, sql) = if has_table(connection, "migrations")? {
         let sql = "SELECT version, CAST(checksum AS BLOB) FROM migrations ORDER BY version";
         (By::Us, sql)
+    } else if has_table(connection, "_sqlx_migrations")? {
+        let sql = "SELECT version, checksum FROM _sqlx_migrations ORDER BY version";
+        (By::Library, sql)
     } else {
         let records = Vec::new();
         return Ok(Applied {
@@ -191,6 +192,7 @@ fn apply_whole(
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute_batch(migration.sqlite)?;
         tx.execute_batch(RECORD)?;
+        tx.execute_batch("DROP TABLE IF EXISTS _sqlx_migrations")?;
         record(&tx, migration, now)?;
         let broken = tx.prepare("PRAGMA foreign_key_check")?.exists([])?;
         if !broken {

@@ -176,6 +176,27 @@ fn a_migration_with_another_text_is_refused() {
 }
 
 #[tokio::test]
+/// As a program of before leaves it that was started on a newer file: it makes its table, and goes no further.
+#[test]
+fn an_empty_table_of_the_library_before_hides_no_records() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("proximity.db");
+    let mut connection = raw(&path);
+    let newest = MIGRATIONS.len();
+    let left = "CREATE TABLE IF NOT EXISTS _sqlx_migrations (version BIGINT PRIMARY KEY, checksum BLOB NOT NULL)";
+    migrate(&mut connection, &path, older(newest - 1));
+    for _ in 0..2 {
+        connection.execute_batch(left).unwrap();
+        migrate(&mut connection, &path, older(newest - 1));
+    }
+    migrate(&mut connection, &path, MIGRATIONS);
+    let tables = "SELECT group_concat(name) FROM sqlite_master WHERE name LIKE '%migrations'";
+    assert_eq!(value::<String>(&connection, tables), "migrations");
+    let versions = "SELECT group_concat(version) FROM (SELECT version FROM migrations ORDER BY 1)";
+    let all: Vec<String> = (1..=newest).map(|version| version.to_string()).collect();
+    assert_eq!(value::<String>(&connection, versions), all.join(","));
+}
+
 async fn a_copy_is_made_before_migrating() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_with(options(dir.path()), NOW, older(1)).await.unwrap();
