@@ -3,7 +3,8 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use proximity_domain::ports::PortRange;
+use proximity_domain::ids::AppId;
+use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::time::Timestamp;
 use rusqlite::Connection;
 use sha2::{Digest, Sha384};
@@ -13,6 +14,7 @@ use crate::migrate::{MIGRATIONS, Migration, bring_up, has_table};
 use crate::open::open_with;
 use crate::options::StoreOptions;
 use crate::store::Store;
+use crate::ports::take;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -289,6 +291,42 @@ fn what_is_asked_often_is_found_by_an_index_however_long_the_history() {
         let plan: String = connection.query_row(&sql, [], |row| row.get(3)).unwrap();
         assert!(plan.contains(index), "{sql}: {plan}");
     }
+}
+
+/// Before version 7 a change of the ranges left free ports on the side they had served, where nobody looks for them: they
+/// are found again though the ranges have not changed since.
+#[tokio::test]
+async fn free_ports_that_were_left_on_the_wrong_side_are_given_out_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let one = |port| PortRange {
+        first: port,
+        last: port,
+    };
+    let own = StoreOptions {
+        public: one(10),
+        internal: one(20),
+        ..options(dir.path())
+    };
+    let old = open_with(own.clone(), NOW, older(6)).await.unwrap();
+    old.close().await;
+    let app = AppId(uuid::Uuid::from_u128(1));
+    let left = format!(
+        "INSERT INTO port_ranges VALUES ('public', 10, 10), ('internal', 20, 20); \
+         INSERT INTO ports (port, side, freed_at) VALUES (10, 'internal', 1), (20, 'public', 1); \
+         INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, \
+         status_full, status_changed_at, resources, environment, environment_sealed, guest_port, created_at) \
+         VALUES ('{app}', 'native', 'admin', 'web', 'nginx', '1', 'lab', 'pve1', 'deploying', '\"deploying\"', 1, \
+         '{{}}', '{{}}', 'sealed', 80, 1)"
+    );
+    raw(&own.path).execute_batch(&left).unwrap();
+    let store = Store::open(own, NOW).await.unwrap();
+    let taken = store.write(async |tx| take(tx, &store.shared, app, NOW).await);
+    let pair = PortPair {
+        public: 10,
+        internal: 20,
+    };
+    assert_eq!(taken.await.unwrap(), pair);
+    store.close().await;
 }
 
 #[tokio::test]
