@@ -59,7 +59,7 @@ const ADD_EVENT: Sql = Sql::each(
     "INSERT INTO events (at, kind, body, app_id, operation_id) VALUES ($1, $2, $3, $4, $5)",
 );
 // What has no number yet was written after all that have one.
-const MUTATIONS: Sql = Sql::each(
+pub(crate) const MUTATIONS: Sql = Sql::each(
     "SELECT * FROM audit WHERE operation_id = $1 AND step_index = $2 ORDER BY seq LIMIT $3",
     "SELECT COALESCE(a.seq, 9223372036854775807) AS seq, a.at, a.account, a.token_id, a.kind, a.action, \
      a.target, a.details, a.operation_id, a.step_index, a.epoch FROM audit a \

@@ -10,11 +10,12 @@ use rusqlite::Connection;
 use sha2::{Digest, Sha384};
 
 use crate::error::StoreError;
+use crate::journal::MUTATIONS;
 use crate::migrate::{MIGRATIONS, Migration, bring_up, has_table};
 use crate::open::open_with;
 use crate::options::StoreOptions;
-use crate::store::Store;
 use crate::ports::take;
+use crate::store::Store;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
 
@@ -175,26 +176,6 @@ fn records_of_the_library_before_are_taken_over() {
     );
 }
 
-#[test]
-fn a_migration_with_another_text_is_refused() {
-    let dir = tempfile::tempdir().unwrap();
-    let path = dir.path().join("proximity.db");
-    let mut connection = raw(&path);
-    migrate(&mut connection, &path, MIGRATIONS);
-    connection
-        .execute(
-            "UPDATE migrations SET checksum = 'other' WHERE version = 1",
-            [],
-        )
-        .unwrap();
-    let refused = bring_up(&mut connection, &path, MIGRATIONS, NOW);
-    assert!(
-        matches!(refused, Err(StoreError::Damaged { what: "schema", .. })),
-        "{refused:?}"
-    );
-}
-
-#[tokio::test]
 /// As a program of before leaves it that was started on a newer file: it makes its table, and goes no further.
 #[test]
 fn an_empty_table_of_the_library_before_hides_no_records() {
@@ -216,6 +197,26 @@ fn an_empty_table_of_the_library_before_hides_no_records() {
     assert_eq!(value::<String>(&connection, versions), all.join(","));
 }
 
+#[test]
+fn a_migration_with_another_text_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("proximity.db");
+    let mut connection = raw(&path);
+    migrate(&mut connection, &path, MIGRATIONS);
+    connection
+        .execute(
+            "UPDATE migrations SET checksum = 'other' WHERE version = 1",
+            [],
+        )
+        .unwrap();
+    let refused = bring_up(&mut connection, &path, MIGRATIONS, NOW);
+    assert!(
+        matches!(refused, Err(StoreError::Damaged { what: "schema", .. })),
+        "{refused:?}"
+    );
+}
+
+#[tokio::test]
 async fn a_copy_is_made_before_migrating() {
     let dir = tempfile::tempdir().unwrap();
     let store = open_with(options(dir.path()), NOW, older(1)).await.unwrap();
@@ -280,15 +281,14 @@ fn what_is_asked_often_is_found_by_an_index_however_long_the_history() {
     let mut connection = raw(&path);
     migrate(&mut connection, &path, MIGRATIONS);
     for (sql, index) in [
-        (
-            "SELECT * FROM audit WHERE operation_id = 'x' AND step_index = 1 ORDER BY seq LIMIT 9",
-            "audit_by_step",
-        ),
+        (MUTATIONS.sqlite, "audit_by_step"),
         (crate::operations::COUNT_QUEUED, "operations_queued"),
         (crate::queue::CLAIMABLE, "operations_claimable"),
     ] {
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
-        let plan: String = connection.query_row(&sql, [], |row| row.get(3)).unwrap();
+        let mut plan = connection.prepare(&sql).unwrap();
+        let mut plan = plan.raw_query();
+        let plan: String = plan.next().unwrap().unwrap().get(3).unwrap();
         assert!(plan.contains(index), "{sql}: {plan}");
     }
 }
