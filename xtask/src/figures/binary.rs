@@ -23,8 +23,8 @@ pub(crate) enum Binary {
     ApiWorld,
     /// The programs of figures, with crash points in their engines. Kept apart as well.
     Programs,
-    /// As it is shipped: optimised, without symbols.
-    Optimised,
+    /// As it is shipped: optimised by the profile `dist`, without the lab. In a folder of its own.
+    Shipped,
     /// The store alone, optimised, with the loops it is compared with.
     StoreFigures,
 }
@@ -38,7 +38,7 @@ impl Binary {
             Self::Figures => place.target().join("debug").join("proximity-figures"),
             Self::ApiWorld => place.target().join("debug").join("api-world"),
             Self::Programs => folder(place).join("proximity-figures"),
-            Self::Optimised => place.target().join("release").join("proximity"),
+            Self::Shipped => place.target().join("dist").join("proximity"),
             Self::StoreFigures => place
                 .target()
                 .join("release")
@@ -51,10 +51,7 @@ impl Binary {
     pub(crate) fn build(self, place: &Place, deadline: Deadline) -> Result<()> {
         match self {
             Self::Plain => cargo_build(place, &PRODUCT, deadline),
-            Self::Optimised => {
-                let product = ["--release", PRODUCT[0], PRODUCT[1]];
-                cargo_build(place, &product, deadline)
-            }
+            Self::Shipped => cargo_build(place, &SHIPPED, deadline),
             Self::StoreFigures => {
                 let program = [
                     "--release",
@@ -114,6 +111,23 @@ fn keep(place: &Place, built: &Path, kept: &Path) -> Result<()> {
 /// The product, for cargo.
 const PRODUCT: [&str; 2] = ["--package", "proximity"];
 
+/// The product as it is shipped, for cargo.
+const SHIPPED: [&str; 5] = [
+    PRODUCT[0],
+    PRODUCT[1],
+    "--profile",
+    "dist",
+    "--no-default-features",
+];
+
+/// What the profile `dist` says, for a bare program to be built with by rustc.
+pub(super) const SHIPPED_CODEGEN: [&str; 4] = [
+    "opt-level=3",
+    "strip=symbols",
+    "lto=thin",
+    "codegen-units=4",
+];
+
 fn cargo_build(place: &Place, what: &[&str], deadline: Deadline) -> Result<()> {
     let ended = Invocation::new("cargo")
         .args(["build", "--quiet", "--locked"])
@@ -128,4 +142,51 @@ fn cargo_build(place: &Place, what: &[&str], deadline: Deadline) -> Result<()> {
 
 fn folder(place: &Place) -> PathBuf {
     place.target().join("crash-points")
+}
+
+#[cfg(test)]
+mod tests {
+    use std::collections::BTreeMap;
+
+    use super::*;
+
+    /// The settings of a profile in the workspace's manifest, without quotes.
+    fn profile(name: &str) -> BTreeMap<&'static str, &'static str> {
+        let manifest = include_str!("../../../Cargo.toml");
+        manifest
+            .lines()
+            .skip_while(|line| *line != format!("[profile.{name}]"))
+            .skip(1)
+            .take_while(|line| !line.starts_with('['))
+            .filter_map(|line| line.split_once('='))
+            .map(|(key, value)| (key.trim(), value.trim().trim_matches('"')))
+            .collect()
+    }
+
+    #[test]
+    fn a_bare_program_has_the_settings_of_the_shipped_one() {
+        let mut dist = profile("dist");
+        assert_eq!(dist.remove("inherits"), Some("release"));
+        // What cargo's own `release` says where the manifest is silent.
+        let mut settings = BTreeMap::from([("opt-level", "3")]);
+        settings.extend(profile("release"));
+        settings.extend(dist);
+        let bare: BTreeMap<&str, &str> = SHIPPED_CODEGEN
+            .iter()
+            .filter_map(|setting| setting.split_once('='))
+            .collect();
+        assert_eq!(bare, settings);
+    }
+
+    #[test]
+    fn the_shipped_program_is_of_the_profile_dist_and_has_no_lab() {
+        let place = Place::discover().expect("the workspace");
+        let built = Binary::Shipped.path(&place);
+        let [.., profile_flag, profile, features] = SHIPPED;
+        assert_eq!(
+            (profile_flag, features),
+            ("--profile", "--no-default-features")
+        );
+        assert_eq!(built, place.target().join(profile).join("proximity"));
+    }
 }

@@ -10,6 +10,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 
 use super::api_fuzz::world::World;
+use super::binary::SHIPPED_CODEGEN;
 use super::{Bench, Binary, Figure, Measured};
 use crate::clock::Stopwatch;
 use crate::invocation::Invocation;
@@ -26,7 +27,7 @@ pub(crate) const FIGURE: Figure = Figure {
     id: "P10",
     shows: "start of `proximity --version`, as a multiple of a bare program built the same way (medians, in rotation)",
     goal: "<= 3",
-    binaries: &[Binary::Optimised, Binary::ApiWorld],
+    binaries: &[Binary::Shipped, Binary::ApiWorld],
     prepare,
     needs_root: false,
     in_tests: false,
@@ -38,7 +39,7 @@ fn bare(place: &Place) -> PathBuf {
     place.target().join("figures").join("bare")
 }
 
-/// Builds the bare program with the settings of the profile `release`.
+/// Builds the bare program with the settings of the shipped one.
 fn prepare(place: &Place) -> Result<()> {
     let program = bare(place);
     let source = program.with_extension("rs");
@@ -47,15 +48,9 @@ fn prepare(place: &Place) -> Result<()> {
     }
     std::fs::write(&source, "fn main() {\n    println!(\"bare 0.1.0\");\n}\n")?;
     Invocation::new("rustc")
-        .args([
-            "--edition",
-            "2024",
-            "-C",
-            "opt-level=3",
-            "-C",
-            "strip=symbols",
-            "-o",
-        ])
+        .args(["--edition", "2024"])
+        .args(SHIPPED_CODEGEN.iter().flat_map(|setting| ["-C", setting]))
+        .arg("-o")
         .arg(&program)
         .arg(&source)
         .capture(place.root())?
@@ -64,7 +59,7 @@ fn prepare(place: &Place) -> Result<()> {
 }
 
 fn measure(bench: &Bench<'_>) -> Result<Measured> {
-    let proximity = Binary::Optimised.path(bench.place);
+    let proximity = Binary::Shipped.path(bench.place);
     let bare = bare(bench.place);
     let rounds = if bench.mode.quick { 60 } else { 400 };
     let mut taken: [Vec<f64>; 3] = Default::default();
