@@ -1,6 +1,8 @@
 //! The binary from outside: a server and a gateway without a cluster, and the commands against them.
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
+#[path = "support/program.rs"]
+mod program;
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -66,12 +68,11 @@ impl World {
     }
 
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_proximity"));
+        let mut command = program::proximity();
         command
             .arg("--config")
             .arg(&self.config)
             .args(line.split_whitespace());
-        command.stdin(Stdio::null()).env_remove("PROXIMITY_URL");
         command
     }
 
@@ -151,6 +152,18 @@ fn without_a_server_the_next_command_is_named() {
     assert!(stdout(&health).is_empty());
 }
 
+/// The test above, by somebody whose commands log in a form that does not exist.
+#[test]
+fn what_is_set_for_the_commands_of_this_account_is_no_part_of_a_test() {
+    let again = Command::new(std::env::current_exe().unwrap())
+        .args(["--exact", "without_a_server_the_next_command_is_named"])
+        .env("PROXIMITY_LOG_FORMAT", "of no kind")
+        .output()
+        .unwrap();
+    assert!(again.status.success(), "{}", stdout(&again));
+    assert!(stdout(&again).contains("1 passed"), "{}", stdout(&again));
+}
+
 #[test]
 fn a_server_from_its_first_start_to_its_end() {
     let world = World::new();
@@ -227,10 +240,7 @@ fn a_server_from_its_first_start_to_its_end() {
 #[test]
 fn the_version_is_the_same_however_it_is_asked_for() {
     let asked = |args: &[&str]| {
-        let output = Command::new(env!("CARGO_BIN_EXE_proximity"))
-            .args(args)
-            .output()
-            .unwrap();
+        let output = program::proximity().args(args).output().unwrap();
         assert_eq!(code(&output), 0, "{args:?}: {}", stderr(&output));
         stdout(&output)
     };

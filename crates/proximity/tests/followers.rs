@@ -1,10 +1,13 @@
 //! Commands that follow end with whoever reads them, and say when there is nothing to follow.
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::os::unix::fs::OpenOptionsExt;
-use std::process::{Child, ChildStdout, Command, Stdio};
+use std::process::{Child, ChildStdout, Stdio};
 use std::sync::mpsc::{Receiver, SyncSender, sync_channel};
 
 const STREAM: &str =
@@ -31,7 +34,7 @@ impl Follower {
         file.unwrap().write_all(b"t\n").unwrap();
         let config = dir.path().join("config.yaml");
         std::fs::write(&config, "").unwrap();
-        let mut command = Command::new(env!("CARGO_BIN_EXE_proximity"));
+        let mut command = program::proximity();
         command
             .arg("--config")
             .arg(&config)
@@ -39,7 +42,6 @@ impl Follower {
             .arg(&token)
             .args(["--url", &format!("http://{server}")])
             .args(line.split_whitespace())
-            .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .stderr(Stdio::piped());
         (Self(command.spawn().unwrap()), dir)

@@ -1,6 +1,9 @@
 //! Servers on a database of PostgreSQL.
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::io::{BufRead, BufReader};
 use std::net::TcpListener;
 use std::path::Path;
@@ -44,13 +47,11 @@ impl Place {
     }
 
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_proximity"));
+        let mut command = program::proximity();
         command
             .arg("--config")
             .arg(self.dir.path().join("config.yaml"))
-            .args(line.split_whitespace())
-            .stdin(Stdio::null())
-            .env_remove("PROXIMITY_URL");
+            .args(line.split_whitespace());
         command
     }
 

@@ -1,6 +1,9 @@
 //! The end of a real server with an operation in flight, against an emulated PVE behind HTTPS.
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
+#[path = "support/program.rs"]
+mod program;
+
 use std::net::TcpListener;
 use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
@@ -93,13 +96,11 @@ impl World {
     }
 
     fn command(&self, line: &str) -> Command {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_proximity"));
+        let mut command = Command::from(program::proximity());
         command
             .arg("--config")
             .arg(&self.config)
             .args(line.split_whitespace())
-            .stdin(Stdio::null())
-            .env_remove("PROXIMITY_URL")
             .kill_on_drop(true);
         command
     }
