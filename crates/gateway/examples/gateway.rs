@@ -7,7 +7,7 @@ use std::io::Write;
 use std::process::ExitCode;
 
 use proximity_gateway::client::GatewayClient;
-use proximity_gateway::{GatewayOptions, run};
+use proximity_gateway::{GatewayOptions, Held};
 use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
@@ -47,7 +47,8 @@ async fn serve(route_file: &str, socket: &str) -> Result<(), AnyError> {
         }
         asked.cancel();
     });
-    Ok(run(GatewayOptions::new(route_file, socket, shutdown)).await?)
+    let options = GatewayOptions::new(route_file, socket, shutdown);
+    Ok(Held::take(options)?.run().await?)
 }
 
 async fn list(socket: &str) -> Result<(), AnyError> {

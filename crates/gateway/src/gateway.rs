@@ -7,28 +7,16 @@ use rustix::process::{Resource, Rlimit, getrlimit, setrlimit};
 use tokio_util::sync::CancellationToken;
 
 use crate::clock;
-use crate::control::{ControlServer, ControlSocket};
+use crate::control::ControlServer;
 use crate::error::GatewayError;
+use crate::held::Held;
 use crate::ingress::Ingress;
 use crate::options::{GatewayOptions, Limits};
 use crate::protocol::{Hello, VERSION};
-use crate::route_file::RouteFile;
 use crate::table::DefaultBinds;
 
 /// Open files the gateway needs beside its connections.
 const OTHER_FILES: u64 = 256;
-
-/// Runs the gateway until its shutdown token is cancelled: [`Gateway::start`], then
-/// [`Gateway::serve`]. Before, it raises the process's limit of open files as far as it may.
-///
-/// # Errors
-/// [`GatewayError`] if it cannot start: another gateway has the route file, the file is of a newer
-/// version, or a path cannot be used. Once it serves, nothing ends it but the token.
-pub async fn run(options: GatewayOptions) -> Result<(), GatewayError> {
-    raise_open_files(options.limits);
-    Gateway::start(options).await?.serve().await;
-    Ok(())
-}
 
 /// A gateway that has read its routes and opened its listeners and its control socket.
 #[derive(Debug)]
@@ -48,36 +36,39 @@ pub(crate) struct Core {
 }
 
 impl Gateway {
-    /// Takes the route file's lock, reads it, opens the listeners (those it can; the others are
-    /// tried again in the background) and then the control socket.
+    /// Takes the route file and the control socket ([`Held::take`]), reads the routes, opens the
+    /// listeners (those it can; the others are tried again in the background) and then the socket.
     ///
     /// # Errors
-    /// As for [`run`].
+    /// [`GatewayError`]: another gateway has the route file, the file is of a newer version, or a
+    /// path cannot be used.
     pub async fn start(options: GatewayOptions) -> Result<Self, GatewayError> {
-        let GatewayOptions {
-            route_file,
-            control_socket,
-            public_bind,
-            internal_bind,
-            ..
-        } = options;
-        let (file, table) = RouteFile::open(&route_file)?;
-        let socket = ControlSocket::claim(&control_socket)?;
+        Self::of(Held::take(options)?).await
+    }
+
+    /// The rest of [`Gateway::start`].
+    pub(crate) async fn of(held: Held) -> Result<Self, GatewayError> {
+        let Held {
+            options,
+            file,
+            socket,
+        } = held;
+        let table = file.load()?;
         let limits = within_open_files(options.limits);
         let binds = DefaultBinds {
-            public: public_bind,
-            internal: internal_bind,
+            public: options.public_bind,
+            internal: options.internal_bind,
         };
         let ingress = Ingress::start(file, table, binds, limits).await;
         let core = Arc::new(Core {
             ingress,
             limits,
-            route_file,
+            route_file: options.route_file,
             started_at_unix_ms: clock::unix_ms(),
         });
         let control = ControlServer::open(socket, Arc::clone(&core))?;
         let routes = core.ingress.route_count().await;
-        tracing::info!(routes, socket = %control_socket.display(), "the gateway serves");
+        tracing::info!(routes, socket = %options.control_socket.display(), "the gateway serves");
         Ok(Self {
             core,
             control,
@@ -119,7 +110,7 @@ fn files_for(connections: usize) -> u64 {
         .saturating_add(OTHER_FILES)
 }
 
-fn raise_open_files(limits: Limits) {
+pub(crate) fn raise_open_files(limits: Limits) {
     let Rlimit { current, maximum } = getrlimit(Resource::Nofile);
     let wanted = files_for(limits.connections);
     let raised = maximum.map_or(wanted, |maximum| maximum.min(wanted));

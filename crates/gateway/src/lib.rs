@@ -14,6 +14,7 @@ mod clock;
 mod control;
 mod error;
 mod gateway;
+mod held;
 mod ingress;
 mod lines;
 mod options;
@@ -24,7 +25,8 @@ mod route_file;
 mod table;
 
 pub use error::GatewayError;
-pub use gateway::{Gateway, run};
+pub use gateway::Gateway;
+pub use held::Held;
 pub use options::{GatewayOptions, Limits};
 pub use refusal::{Refusal, RefusalCode};
 pub use route::{AppId, Endpoint, Generation, InvalidAppId, Route};

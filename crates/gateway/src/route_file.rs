@@ -43,23 +43,18 @@ pub(crate) struct RouteFile {
 }
 
 impl RouteFile {
-    /// Takes the file's lock and reads the routes; no file means no routes.
-    ///
-    /// A file that cannot be understood is moved aside to `<name>.damaged-<milliseconds>` and
-    /// reported, and the table starts empty; a file of a newer format is an error.
-    pub(crate) fn open(path: &Path) -> Result<(Self, RouteTable), GatewayError> {
+    /// Takes the file's lock.
+    pub(crate) fn claim(path: &Path) -> Result<Self, GatewayError> {
         if let Some(folder) = path
             .parent()
             .filter(|folder| !folder.as_os_str().is_empty())
         {
             std::fs::create_dir_all(folder).map_err(GatewayError::file("create", folder))?;
         }
-        let file = Self {
+        Ok(Self {
             path: path.to_owned(),
             _lock: lock(path)?,
-        };
-        let table = file.load()?;
-        Ok((file, table))
+        })
     }
 
     /// Replaces the file's content. When this returns, the new content is on disk; when it fails,
@@ -105,7 +100,11 @@ impl RouteFile {
         found
     }
 
-    fn load(&self) -> Result<RouteTable, GatewayError> {
+    /// Reads the routes; no file means no routes.
+    ///
+    /// A file that cannot be understood is moved aside to `<name>.damaged-<milliseconds>` and
+    /// reported, and the table starts empty; a file of a newer format is an error.
+    pub(crate) fn load(&self) -> Result<RouteTable, GatewayError> {
         let bytes = match read_bounded(&self.path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == io::ErrorKind::NotFound => {

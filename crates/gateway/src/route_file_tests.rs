@@ -30,16 +30,22 @@ fn table() -> RouteTable {
         .0
 }
 
+fn open(path: &Path) -> Result<(RouteFile, RouteTable), GatewayError> {
+    let file = RouteFile::claim(path)?;
+    let table = file.load()?;
+    Ok((file, table))
+}
+
 #[test]
 fn what_is_saved_is_loaded() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("deep/routes.json");
     {
-        let (file, empty) = RouteFile::open(&path).unwrap();
+        let (file, empty) = open(&path).unwrap();
         assert_eq!(empty, RouteTable::default());
         file.save(&table()).unwrap();
     }
-    let (file, loaded) = RouteFile::open(&path).unwrap();
+    let (file, loaded) = open(&path).unwrap();
     assert_eq!(loaded, table());
     assert_eq!(file.damaged(), Vec::<PathBuf>::new());
     assert!(!with_suffix(&path, ".tmp").exists());
@@ -50,17 +56,17 @@ fn a_half_written_draft_is_no_obstacle() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.json");
     std::fs::write(with_suffix(&path, ".tmp"), "{\"format\":1,\"rou").unwrap();
-    let (file, _) = RouteFile::open(&path).unwrap();
+    let (file, _) = open(&path).unwrap();
     file.save(&table()).unwrap();
     drop(file);
-    assert_eq!(RouteFile::open(&path).unwrap().1, table());
+    assert_eq!(open(&path).unwrap().1, table());
 }
 
 #[test]
 fn the_format_on_disk_is_this() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.json");
-    RouteFile::open(&path).unwrap().0.save(&table()).unwrap();
+    open(&path).unwrap().0.save(&table()).unwrap();
     let value: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let expected = serde_json::json!({
         "format": 1,
@@ -91,7 +97,7 @@ fn damage_of_any_kind_is_kept_and_reported() {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join("routes.json");
         std::fs::write(&path, damage).unwrap();
-        let (file, table) = RouteFile::open(&path).unwrap();
+        let (file, table) = open(&path).unwrap();
         assert_eq!(table, RouteTable::default());
         assert!(!path.exists());
         let kept = file.damaged();
@@ -106,9 +112,9 @@ fn two_damaged_files_in_a_row_are_both_kept() {
     let path = folder.path().join("routes.json");
     for damage in ["one", "two"] {
         std::fs::write(&path, damage).unwrap();
-        drop(RouteFile::open(&path).unwrap());
+        drop(open(&path).unwrap());
     }
-    assert_eq!(RouteFile::open(&path).unwrap().0.damaged().len(), 2);
+    assert_eq!(open(&path).unwrap().0.damaged().len(), 2);
 }
 
 #[test]
@@ -117,7 +123,7 @@ fn a_newer_format_is_refused_and_left_alone() {
     let path = folder.path().join("routes.json");
     let newer = "{\"format\":2,\"anything\":{}}";
     std::fs::write(&path, newer).unwrap();
-    let refused = RouteFile::open(&path).unwrap_err();
+    let refused = open(&path).unwrap_err();
     assert!(matches!(
         refused,
         GatewayError::NewerRouteFile {
@@ -133,11 +139,11 @@ fn a_newer_format_is_refused_and_left_alone() {
 fn a_file_has_one_owner_and_the_second_learns_who() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.json");
-    let first = RouteFile::open(&path).unwrap();
-    let GatewayError::AlreadyRunning { pid, .. } = RouteFile::open(&path).unwrap_err() else {
+    let first = open(&path).unwrap();
+    let GatewayError::AlreadyRunning { pid, .. } = open(&path).unwrap_err() else {
         panic!("the second was let in, or refused for another reason");
     };
     assert_eq!(pid, std::process::id().to_string());
     drop(first);
-    RouteFile::open(&path).unwrap();
+    open(&path).unwrap();
 }

@@ -323,6 +323,44 @@ fn with_a_gateway_it_is_healthy() {
     assert_eq!(code(&second), 5, "{}", stderr(&second));
 }
 
+/// One configuration for both, with a log file: each role has its own, and says on stderr only why it does not start.
+#[test]
+fn roles_with_one_log_file_in_their_configuration_write_one_each() {
+    let world = World::new();
+    let file = |name: &str| world.dir.path().join(name);
+    let text = std::fs::read_to_string(&world.config).unwrap();
+    let log = format!("log:\n  file: {}\n", file("p.log").display());
+    std::fs::write(&world.config, text + &log).unwrap();
+    let mut gateway = world.gateway();
+    let mut server = Role(world.command("serve").spawn().unwrap());
+    let written = |name: &str| std::fs::read_to_string(file(name)).unwrap_or_default();
+    while !written("p.log").contains("serving") {
+        assert!(server.0.try_wait().unwrap().is_none(), "the server ended");
+        std::thread::yield_now();
+    }
+    for (line, pid) in [("serve", server.0.id()), ("gateway", gateway.0.id())] {
+        let before = (written("p.log"), written("p-gateway.log"));
+        let second = world.run(&format!("{line} --json"));
+        assert_eq!(code(&second), 5, "{line}: {}", stderr(&second));
+        let error: Value = serde_json::from_str(&stderr(&second)).unwrap();
+        assert_eq!(error["error"]["code"], "already_running", "{line}");
+        let message = error["error"]["message"].as_str().unwrap();
+        assert!(message.contains(&pid.to_string()), "{line}: {message}");
+        assert_eq!((written("p.log"), written("p-gateway.log")), before);
+    }
+    for role in [&mut server, &mut gateway] {
+        let pid = Pid::from_raw(i32::try_from(role.0.id()).unwrap()).unwrap();
+        kill_process(pid, Signal::TERM).unwrap();
+        assert!(role.0.wait().unwrap().success());
+    }
+    let (server, gateway) = (written("p.log"), written("p-gateway.log"));
+    assert!(server.contains(" serving "), "{server}");
+    assert!(!server.contains("the gateway serves"), "{server}");
+    assert!(gateway.contains("the gateway serves"), "{gateway}");
+    assert!(gateway.contains("the gateway has ended"), "{gateway}");
+    assert!(!gateway.contains(" serving "), "{gateway}");
+}
+
 #[test]
 fn mistakes_in_the_configuration_end_every_command_that_needs_it() {
     let world = World::new();

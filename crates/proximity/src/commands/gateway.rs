@@ -1,7 +1,7 @@
 //! `proximity gateway`: listens on the apps' ports.
 
 use proximity_api::error::ExitCode;
-use proximity_gateway::{GatewayError, GatewayOptions};
+use proximity_gateway::{GatewayError, GatewayOptions, Held};
 
 use crate::cli::GatewayArgs;
 use crate::context::Context;
@@ -11,7 +11,6 @@ use crate::roles::{logging, signals};
 
 pub(crate) async fn run(context: &Context, args: GatewayArgs) -> Result<(), Failed> {
     let settings = context.settings()?;
-    logging::start_role(&settings.log, context.globals.verbose, args.log_format)?;
     let shutdown = signals::shutdown_token(signals::Again::Waits)?;
     let (route_file, control_socket) = (settings.route_file(), settings.control_socket());
     make_parent(&route_file)?;
@@ -19,7 +18,13 @@ pub(crate) async fn run(context: &Context, args: GatewayArgs) -> Result<(), Fail
     let mut options = GatewayOptions::new(route_file, control_socket, shutdown);
     options.public_bind = settings.gateway.public_bind;
     options.internal_bind = settings.gateway.internal_bind;
-    proximity_gateway::run(options).await.map_err(failed)
+    // Before the log is opened: a second gateway is told what it is, not that the file is taken.
+    let held = Held::take(options).map_err(failed)?;
+    let file = settings.gateway_log_file();
+    let (log, verbose) = (&settings.log, context.globals.verbose);
+    let named = ("gateway.log_file", file.as_deref());
+    logging::start_role(log, named, verbose, args.log_format)?;
+    held.run().await.map_err(failed)
 }
 
 fn failed(error: GatewayError) -> Failed {

@@ -35,7 +35,11 @@ const REST_MS: i64 = 24 * 60 * 60 * 1000;
 
 pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed> {
     let settings = context.settings()?;
-    logging::start_role(&settings.log, context.globals.verbose, args.log_format)?;
+    // Before the log is opened: a second server is told what it is, not that the file is taken.
+    let held = DataDir::hold(&settings.data_dir)?;
+    let (log, verbose) = (&settings.log, context.globals.verbose);
+    let named = ("log.file", log.file.as_deref());
+    logging::start_role(log, named, verbose, args.log_format)?;
     #[cfg(feature = "crash-points")]
     if let Some(place) = args.crash_at {
         proximity_engine::saga::set_crash_point(place);
@@ -45,7 +49,6 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
         proximity_engine::saga::forget_creates();
     }
     let shutdown = signals::shutdown_token(signals::Again::Ends)?;
-    let held = DataDir::hold(&settings.data_dir)?;
     let clock: Arc<dyn Clock> = Arc::new(SystemClock::new());
     let store = open(&settings, clock.as_ref()).await?;
     let mut alone = alone(&store).await?;

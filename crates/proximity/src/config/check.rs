@@ -39,6 +39,12 @@ pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
 
 fn log(settings: &Settings) -> Result<(), Wrong> {
     let log = &settings.log;
+    if log.file.is_some() && settings.gateway.log_file == log.file {
+        return Err(wrong(
+            "gateway.log_file and log.file are the same file, and one process writes a file",
+            "name another file, or remove gateway.log_file to have one named after log.file",
+        ));
+    }
     for (name, value, most) in [
         ("log.size_mib", log.size_mib, 1 << 20),
         ("log.age_hours", u64::from(log.age_hours), 24 * 3660),

@@ -129,6 +129,10 @@ pub(crate) struct Gateway {
     /// Socket between control plane and gateway. Default: `gateway/control.sock` in the data directory.
     #[config(env = "PROXIMITY_GATEWAY_CONTROL_SOCKET")]
     pub(crate) control_socket: Option<PathBuf>,
+    /// File that the gateway logs to, as `log.file` is the server's. Default: `log.file` with `-gateway` before its
+    /// extension; without `log.file`, stderr.
+    #[config(env = "PROXIMITY_GATEWAY_LOG_FILE")]
+    pub(crate) log_file: Option<PathBuf>,
 }
 
 /// What the commands use to reach the API.
@@ -174,13 +178,14 @@ pub(crate) struct Log {
     /// What is logged, e.g. `info` or `info,proximity_engine=debug`.
     #[config(default = "info", env = "PROXIMITY_LOG")]
     pub(crate) filter: String,
-    /// File that is written instead of stderr. One that is moved away is opened anew, without a signal.
+    /// File that the server writes instead of stderr; the gateway has `gateway.log_file`. One that is moved away is
+    /// opened anew, without a signal.
     #[config(env = "PROXIMITY_LOG_FILE")]
     pub(crate) file: Option<PathBuf>,
-    /// The file is turned over when it reaches this size, MiB.
+    /// A file is turned over when it reaches this size, MiB.
     #[config(default = 64, env = "PROXIMITY_LOG_SIZE_MIB")]
     pub(crate) size_mib: u64,
-    /// The file is turned over when it is this old, hours.
+    /// A file is turned over when it is this old, hours.
     #[config(default = 168, env = "PROXIMITY_LOG_AGE_HOURS")]
     pub(crate) age_hours: u32,
     /// So many older files are kept: `FILE.1` is the newest of them.
@@ -228,6 +233,12 @@ impl Settings {
         )
     }
 
+    /// The file the gateway logs to; `None` = stderr.
+    pub(crate) fn gateway_log_file(&self) -> Option<PathBuf> {
+        let derived = || self.log.file.as_deref().map(beside_the_servers);
+        self.gateway.log_file.clone().or_else(derived)
+    }
+
     /// The URL commands use: the configured one, or this machine at the API's port.
     pub(crate) fn url(&self) -> String {
         if let Some(url) = &self.client.url {
@@ -254,6 +265,7 @@ impl Settings {
         whole.key_file = Some(self.key_file());
         whole.gateway.route_file = Some(self.route_file());
         whole.gateway.control_socket = Some(self.control_socket());
+        whole.gateway.log_file = self.gateway_log_file();
         whole.client.url = Some(self.url());
         whole.client.token_file = Some(self.token_file());
         whole
@@ -262,6 +274,17 @@ impl Settings {
 
 fn or_in(given: &Option<PathBuf>, dir: &Path, name: &str) -> PathBuf {
     given.clone().unwrap_or_else(|| dir.join(name))
+}
+
+/// The server's log file, with `-gateway` before its extension.
+fn beside_the_servers(log: &Path) -> PathBuf {
+    let mut name = log.file_stem().unwrap_or_default().to_owned();
+    name.push("-gateway");
+    if let Some(extension) = log.extension() {
+        name.push(".");
+        name.push(extension);
+    }
+    log.with_file_name(name)
 }
 
 #[cfg(test)]

@@ -87,6 +87,7 @@ fn settings_that_contradict_each_other_are_refused() {
         "database:\n  url: postgres://b/c\n",
         "database:\n  url: postgres://a@b\n",
         "database:\n  password_file: /p\n",
+        "log:\n  file: /l/p.log\ngateway:\n  log_file: /l//p.log\n",
     ];
     let mut all = String::new();
     for text in texts {
@@ -105,6 +106,33 @@ fn settings_that_contradict_each_other_are_refused() {
     ] {
         assert!(from_file(text).is_ok(), "{text}");
     }
+}
+
+/// Two processes must not write to one file.
+#[test]
+fn the_gateway_logs_beside_the_server() {
+    let file = |text: &str| {
+        let whole = from_file(text).unwrap().complete();
+        whole
+            .gateway
+            .log_file
+            .map(|file| file.display().to_string())
+    };
+    for (server, gateway) in [
+        ("/l/proximity.log", "/l/proximity-gateway.log"),
+        ("/l/proximity.json.log", "/l/proximity.json-gateway.log"),
+        ("/l/proximity", "/l/proximity-gateway"),
+        ("/l/.log", "/l/.log-gateway"),
+        ("p.log", "p-gateway.log"),
+    ] {
+        let text = format!("log:\n  file: {server}\n");
+        assert_eq!(file(&text).as_deref(), Some(gateway), "{server}");
+    }
+    let named = "gateway:\n  log_file: /g.log\n";
+    assert_eq!(file(named).as_deref(), Some("/g.log"));
+    let both = format!("log:\n  file: /l/p.log\n{named}");
+    assert_eq!(file(&both).as_deref(), Some("/g.log"));
+    assert_eq!(file(""), None);
 }
 
 #[test]

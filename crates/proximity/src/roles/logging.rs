@@ -1,6 +1,7 @@
 //! Logs of the long-running roles: on stderr, or in a file.
 
 use std::io::Write;
+use std::path::Path;
 use std::sync::Arc;
 
 use tracing_subscriber::EnvFilter;
@@ -25,14 +26,19 @@ pub(crate) fn filter_of(verbose: u8) -> Option<&'static str> {
     }
 }
 
-/// Starts the log of a role as it is configured; the command line goes before.
+/// Starts the log of a role as it is configured, in the file that the named setting gives it; the command line goes before.
 ///
 /// # Errors
 /// The filter is not understood, or the file cannot be opened.
-pub(crate) fn start_role(log: &Log, verbose: u8, format: Option<LogFormat>) -> Result<(), Failed> {
+pub(crate) fn start_role(
+    log: &Log,
+    (setting, file): (&str, Option<&Path>),
+    verbose: u8,
+    format: Option<LogFormat>,
+) -> Result<(), Failed> {
     let filter = filter_of(verbose).unwrap_or(&log.filter);
     let format = format.unwrap_or(log.format);
-    let Some(path) = &log.file else {
+    let Some(path) = file else {
         return start(filter, format);
     };
     let turnover = Turnover {
@@ -44,8 +50,8 @@ pub(crate) fn start_role(log: &Log, verbose: u8, format: Option<LogFormat>) -> R
     let file = LogFile::open(path, turnover, clock).map_err(|e| {
         Failed::config(
             "bad_config",
-            format!("cannot write log.file {}: {e}", path.display()),
-            "check the path and its permissions, give each server and gateway a file of its own, or remove the setting to log on stderr",
+            format!("cannot write {setting} {}: {e}", path.display()),
+            "check the path and its permissions, give each server and gateway a file of its own, or remove log.file to log on stderr",
         )
     })?;
     begin(filter, format, false, move || OneLine(file.clone()))
