@@ -4,7 +4,7 @@ use std::io::{IsTerminal, Write};
 use std::os::fd::AsFd;
 
 use serde::Serialize;
-use tokio::io::Interest;
+use tokio::io::{Interest, Ready};
 use tokio::net::unix::pipe::Sender;
 
 use crate::failed::Failed;
@@ -94,7 +94,8 @@ pub(crate) enum Reader {
     Gone,
 }
 
-/// Returns when whoever reads stdout has gone away, also while nothing is printed. Never where stdout is no pipe.
+/// Returns when whoever reads stdout has gone away, also while nothing is printed. Never where the system does not tell of
+/// it, as for a file; it does for a pipe, and may for a terminal or a socket.
 pub(crate) async fn reader_gone() {
     if watch_stdout().await.is_err() {
         std::future::pending::<()>().await;
@@ -105,7 +106,16 @@ async fn watch_stdout() -> std::io::Result<()> {
     let stdout = std::io::stdout().as_fd().try_clone_to_owned()?;
     // Unchecked leaves the pipe as it is: writing to it still waits. What cannot be watched, such as a file, is an error.
     let stdout = Sender::from_owned_fd_unchecked(stdout)?;
-    stdout.ready(Interest::ERROR).await.map(drop)
+    until_error(|| stdout.ready(Interest::ERROR)).await
+}
+
+/// Asks again while it is woken for nothing: a readiness may turn out to be empty.
+async fn until_error<F>(mut ready: impl FnMut() -> F) -> std::io::Result<()>
+where
+    F: Future<Output = std::io::Result<Ready>>,
+{
+    while !ready().await?.is_error() {}
+    Ok(())
 }
 
 /// One line on stdout.
@@ -130,4 +140,26 @@ pub(crate) fn is_interactive() -> bool {
 /// stderr is a terminal, so a bar can be drawn.
 pub(crate) fn draws_bars() -> bool {
     std::io::stderr().is_terminal()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How often a readiness was asked for, given what it is each time, and what came of it.
+    async fn asked(answers: [std::io::Result<Ready>; 3]) -> (usize, std::io::Result<()>) {
+        let mut left = answers.into_iter();
+        let ended = until_error(|| std::future::ready(left.next().unwrap())).await;
+        (3 - left.len(), ended)
+    }
+
+    #[tokio::test]
+    async fn a_reader_is_gone_when_the_readiness_says_so_and_not_at_any_wake_up() {
+        let gone = Ready::ERROR | Ready::WRITABLE;
+        let (times, ended) = asked([Ok(Ready::EMPTY), Ok(Ready::WRITABLE), Ok(gone)]).await;
+        assert_eq!((times, ended.is_ok()), (3, true));
+        let unwatched = Err(std::io::ErrorKind::Other.into());
+        let (times, ended) = asked([Ok(Ready::EMPTY), unwatched, Ok(gone)]).await;
+        assert_eq!((times, ended.is_err()), (2, true));
+    }
 }
