@@ -6,6 +6,7 @@ use std::path::Path;
 use super::error::LabError;
 use super::ground::BRIDGE_IN_CONFIGURATIONS;
 use super::options::LabOptions;
+use super::route::Ipv4Net;
 use super::template::{TEMPLATE_NAME, Template as OsTemplate};
 use crate::core::{Access, Bridge, NodeSeed, Storage, Template, WorldSeed};
 use crate::shell::{NodeListen, ShellOptions, TokenWish};
@@ -51,7 +52,7 @@ struct Machine {
 pub(crate) fn shell_options(
     options: &LabOptions,
     template: OsTemplateFile,
-    gateway: std::net::Ipv4Addr,
+    net: Ipv4Net,
 ) -> Result<ShellOptions, LabError> {
     let machine = Machine::read(&options.state_dir)?;
     let listen = options
@@ -71,7 +72,7 @@ pub(crate) fn shell_options(
         state_dir: options.state_dir.clone(),
         listen: listen.collect(),
         certificate_names: Vec::new(),
-        seed: seed(options, machine, gateway, templates.clone()),
+        seed: seed(options, machine, net, templates.clone()),
         tokens: vec![
             token(FULL_TOKEN, Access::Full),
             token(EMPTY_TOKEN, Access::Empty),
@@ -84,12 +85,12 @@ pub(crate) fn shell_options(
 fn seed(
     options: &LabOptions,
     machine: Machine,
-    gateway: std::net::Ipv4Addr,
+    net: Ipv4Net,
     templates: Vec<Template>,
 ) -> WorldSeed {
     let bridge = Bridge {
         name: BRIDGE_IN_CONFIGURATIONS.to_owned(),
-        cidr: Some(format!("{gateway}/24")),
+        cidr: Some(format!("{}/{}", net.gateway(), net.prefix())),
     };
     let node = |name: &String| NodeSeed {
         name: name.clone(),

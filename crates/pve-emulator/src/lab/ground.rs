@@ -1,7 +1,6 @@
 //! The ground a lab stands on: lock, kernel settings, network, template, driver; and its removal.
 
 use std::fs::File;
-use std::net::Ipv4Addr;
 use std::path::{Path, PathBuf};
 
 use super::cgroup;
@@ -11,6 +10,7 @@ use super::kernel::{Kernel, KernelHold};
 use super::lock::try_lock_exclusive;
 use super::network::Network;
 use super::program::check_programs;
+use super::route::Ipv4Net;
 use super::sim_ground::GUESTS;
 use super::template::{TEMPLATE_NAME, Template, ensure_template, remove_tree};
 use super::{mounts, resolver};
@@ -120,7 +120,7 @@ async fn prepare(
         bridge: identity.network.bridge.clone(),
         bridge_in_configurations: BRIDGE_IN_CONFIGURATIONS.to_owned(),
         mtu,
-        leases: open_leases(state, identity.network.gateway)?,
+        leases: open_leases(state, identity.network.net())?,
         resolver: resolver::guest_resolver(identity.scope.is_some()),
         layout: cgroup::layout(),
         cores_there: cores_there(),
@@ -229,9 +229,9 @@ pub(super) fn lock_state(state: &Path) -> Result<File, LabError> {
     try_lock_exclusive(&state.join("lock"))?.ok_or_else(|| LabError::Busy(state.to_owned()))
 }
 
-pub(super) fn open_leases(state: &Path, gateway: Ipv4Addr) -> Result<Leases, LabError> {
+pub(super) fn open_leases(state: &Path, net: Ipv4Net) -> Result<Leases, LabError> {
     let path = state.join("leases.json");
-    Leases::open(path.clone(), gateway).map_err(|reason| LabError::BadState { path, reason })
+    Leases::open(path.clone(), net).map_err(|reason| LabError::BadState { path, reason })
 }
 
 pub(crate) fn cores_there() -> u32 {

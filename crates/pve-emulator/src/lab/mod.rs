@@ -59,6 +59,7 @@ pub(crate) use cgroup::{remove_group, usage};
 pub(crate) use file::write_atomically;
 pub(crate) use lock::lock_exclusive;
 pub(crate) use program::{Program, SEARCH_PATH};
+pub(crate) use route::Ipv4Net;
 
 #[cfg(test)]
 mod real_lxc_tests;

@@ -39,12 +39,17 @@ impl Network {
         })
     }
 
+    /// Its addresses.
+    pub(crate) fn net(&self) -> Ipv4Net {
+        Ipv4Net::new(self.gateway, 24)
+    }
+
     /// Whether nobody else uses these addresses here.
     ///
     /// # Errors
     /// `ip` failed.
     pub(crate) async fn is_free(&self) -> Result<bool, LabError> {
-        let own = Ipv4Net::new(self.gateway, 24);
+        let own = self.net();
         Ok(!used_networks().await?.iter().any(|net| net.overlaps(own)))
     }
 

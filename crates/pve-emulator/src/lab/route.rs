@@ -1,5 +1,6 @@
 //! What the machine's own network looks like: its way out and the addresses it uses.
 
+use std::fmt;
 use std::net::Ipv4Addr;
 
 use serde::Deserialize;
@@ -30,10 +31,42 @@ impl Ipv4Net {
         Some(Self::new(address.parse().ok()?, prefix.parse().ok()?))
     }
 
+    /// The address of this number in it; 1 is the gateway's in every network of a lab.
+    pub(crate) fn host(self, number: u32) -> Ipv4Addr {
+        Ipv4Addr::from(self.address | (number & !mask(self.prefix)))
+    }
+
+    /// The number of an address in it; `None` if it is of another network.
+    pub(crate) fn number(self, address: Ipv4Addr) -> Option<u32> {
+        let own = Self::new(address, self.prefix) == self;
+        own.then_some(u32::from(address) & !mask(self.prefix))
+    }
+
+    /// The lab's own address in it.
+    pub(crate) fn gateway(self) -> Ipv4Addr {
+        self.host(1)
+    }
+
+    /// Length of its prefix.
+    pub(crate) fn prefix(self) -> u8 {
+        self.prefix
+    }
+
+    /// The number behind its last address.
+    pub(crate) fn end(self) -> u32 {
+        (!mask(self.prefix)).saturating_add(1)
+    }
+
     /// Whether the two share any address.
     pub(crate) fn overlaps(self, other: Self) -> bool {
         let shorter = mask(self.prefix.min(other.prefix));
         self.address & shorter == other.address & shorter
+    }
+}
+
+impl fmt::Display for Ipv4Net {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}/{}", Ipv4Addr::from(self.address), self.prefix)
     }
 }
 

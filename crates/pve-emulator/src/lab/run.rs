@@ -1,6 +1,5 @@
 //! A whole lab, from its start to its end.
 
-use std::net::Ipv4Addr;
 use std::os::fd::AsFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -18,6 +17,7 @@ use super::ground::{BRIDGE_IN_CONFIGURATIONS, Ground, Machine};
 use super::identity::Identity;
 use super::node;
 use super::options::{Guests, LabOptions, NetworkMode};
+use super::route::Ipv4Net;
 use super::sim_ground::SimGround;
 use super::template::TEMPLATE_NAME;
 use super::{mounts, private};
@@ -53,7 +53,7 @@ pub async fn run(mut options: LabOptions) -> Result<(), LabError> {
     LabFile::remove(&options.state_dir)?;
     let standing = Standing {
         place: ground.place.clone(),
-        gateway: ground.network.gateway,
+        net: ground.network.net(),
         machine_bridge: ground.network.bridge.clone(),
         template: OsTemplateFile::of(&ground.template),
         driver: Arc::new(ground.driver.clone()),
@@ -76,8 +76,8 @@ async fn run_simulated(options: &LabOptions) -> Result<(), LabError> {
     LabFile::remove(&options.state_dir)?;
     let standing = Standing {
         place: Place::new(SIMULATED_ID, None),
-        gateway: ground.block.gateway,
-        machine_bridge: ground.range(),
+        net: ground.block.net,
+        machine_bridge: ground.block.net.to_string(),
         template: ground.template,
         driver: Arc::new(ground.driver.clone()),
         inside: Some(ground.driver.clone()),
@@ -97,7 +97,7 @@ const SIMULATED_ID: &str = "0000";
 /// What a lab serves from, whatever its guests are.
 struct Standing {
     place: Place,
-    gateway: Ipv4Addr,
+    net: Ipv4Net,
     machine_bridge: String,
     template: OsTemplateFile,
     driver: Arc<dyn GuestDriver>,
@@ -186,7 +186,7 @@ async fn open(options: &LabOptions, standing: &Standing) -> Result<Parts, LabErr
         let address = LabOptions::address(options.ssh_listen, place);
         nodes.push(node::open(state, name, &standing.place, options.guests, address).await?);
     }
-    let shell_options = shell_options(options, standing.template, standing.gateway)?;
+    let shell_options = shell_options(options, standing.template, standing.net)?;
     let shell = Shell::start(shell_options, Arc::clone(&standing.driver))
         .await
         .map_err(of_shell)?;

@@ -41,7 +41,7 @@ impl SimGround {
             image,
             template: TEMPLATE_NAME.to_owned(),
             bridge_in_configurations: BRIDGE_IN_CONFIGURATIONS.to_owned(),
-            leases: open_leases(state, block.gateway)?,
+            leases: open_leases(state, block.net)?,
         };
         let driver = SimDriver::open(setup).await;
         let driver = driver.map_err(|reason| LabError::BadState {
@@ -54,11 +54,5 @@ impl SimGround {
             template,
             _lock: lock,
         })
-    }
-
-    /// The block as it is written.
-    pub(super) fn range(&self) -> String {
-        let [a, b, c, _] = self.block.gateway.octets();
-        format!("{a}.{b}.{c}.0/24")
     }
 }

@@ -328,7 +328,7 @@ impl Inner {
         let leases = &self.setup.leases;
         let mut addresses = BTreeMap::new();
         for (index, net) in &spec.nets {
-            let lease = || Ok((leases.lease(guest, *index)?, leases.gateway()));
+            let lease = || Ok((leases.lease(guest, *index)?, leases.net().gateway()));
             let address = address_of(net, lease)?;
             if let Address::Static { address, .. } = &address {
                 leases.note(guest, *index, *address)?;

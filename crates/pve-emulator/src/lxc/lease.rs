@@ -1,6 +1,6 @@
 //! Addresses of guests that ask for `ip=dhcp`: leased by the lab from its own range, kept across restarts.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::net::Ipv4Addr;
 use std::path::PathBuf;
 use std::sync::{Mutex, PoisonError};
@@ -8,33 +8,34 @@ use std::sync::{Mutex, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use crate::core::guest::GuestKey;
-use crate::lab::write_atomically;
+use crate::lab::{Ipv4Net, write_atomically};
 
-/// First and last host number of the range inside the lab's /24.
-const RANGE: std::ops::RangeInclusive<u8> = 10..=249;
+/// First number that is leased, and how many at the end of the network are not: room for addresses configured by hand.
+const FIRST: u32 = 10;
+const LEFT_FREE: u32 = 6;
 
 /// The address book of a lab, on disk.
 #[derive(Debug)]
 pub struct Leases {
     path: PathBuf,
-    gateway: Ipv4Addr,
+    net: Ipv4Net,
     book: Mutex<Book>,
 }
 
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Book {
     /// Last host number given; the next search starts behind it, so that a freed address rests.
-    last: u8,
+    last: u32,
     /// `NODE/VMID/INDEX` → address.
     held: BTreeMap<String, Ipv4Addr>,
 }
 
 impl Leases {
-    /// Opens the book at `path`; `gateway` is the lab's own address, whose /24 is leased from.
+    /// Opens the book at `path`; `net` is the lab's own network, which is leased from.
     ///
     /// # Errors
     /// The book is there but cannot be read.
-    pub fn open(path: PathBuf, gateway: Ipv4Addr) -> Result<Self, String> {
+    pub(crate) fn open(path: PathBuf, net: Ipv4Net) -> Result<Self, String> {
         let mut book: Book = match std::fs::read(&path) {
             Ok(bytes) => serde_json::from_slice(&bytes).map_err(|error| error.to_string())?,
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => Book::default(),
@@ -42,17 +43,17 @@ impl Leases {
         };
         // A lab that had to move to another network leases anew; addresses of the old one lead nowhere.
         book.held
-            .retain(|_, address| address.octets()[..3] == gateway.octets()[..3]);
+            .retain(|_, address| net.number(*address).is_some());
         Ok(Self {
             path,
-            gateway,
+            net,
             book: Mutex::new(book),
         })
     }
 
-    /// The lab's own address, the guests' gateway.
-    pub fn gateway(&self) -> Ipv4Addr {
-        self.gateway
+    /// The network; its gateway is the guests'.
+    pub(crate) fn net(&self) -> Ipv4Net {
+        self.net
     }
 
     /// The address leased to this device of the guest; the same one until the guest is destroyed.
@@ -65,8 +66,9 @@ impl Leases {
             if let Some(address) = book.held.get(&key) {
                 return Ok(*address);
             }
-            let address = next_free(book, self.gateway).ok_or("no free address left in the lab")?;
-            book.last = address.octets()[3];
+            let number = next_free(book, self.net).ok_or("no free address left in the lab")?;
+            let address = self.net.host(number);
+            book.last = number;
             book.held.insert(key, address);
             Ok(address)
         })
@@ -112,14 +114,15 @@ fn key(guest: &GuestKey, index: u8) -> String {
     format!("{}/{}/{index}", guest.node, guest.vmid)
 }
 
-fn next_free(book: &Book, gateway: Ipv4Addr) -> Option<Ipv4Addr> {
-    let [a, b, c, _] = gateway.octets();
-    let behind = RANGE.filter(|host| *host > book.last);
-    let around = RANGE.filter(|host| *host <= book.last);
+/// The number of the first free address behind the last one given.
+fn next_free(book: &Book, net: Ipv4Net) -> Option<u32> {
+    let end = net.end() - LEFT_FREE;
+    let behind = book.last.saturating_add(1).max(FIRST)..end;
+    let around = FIRST..book.last.saturating_add(1).min(end);
+    let held: HashSet<&Ipv4Addr> = book.held.values().collect();
     behind
         .chain(around)
-        .map(|host| Ipv4Addr::new(a, b, c, host))
-        .find(|address| !book.held.values().any(|held| held == address))
+        .find(|number| !held.contains(&net.host(*number)))
 }
 
 #[cfg(test)]
@@ -134,7 +137,8 @@ mod tests {
     }
 
     fn open(dir: &tempfile::TempDir) -> Leases {
-        Leases::open(dir.path().join("leases.json"), Ipv4Addr::new(10, 77, 5, 1)).unwrap()
+        let net = Ipv4Net::parse("10.77.5.0/24").unwrap();
+        Leases::open(dir.path().join("leases.json"), net).unwrap()
     }
 
     #[test]
@@ -170,5 +174,23 @@ mod tests {
             assert_ne!(leases.lease(&guest(vmid), 0).unwrap().octets()[3], 10);
         }
         assert!(leases.lease(&guest(999), 0).is_err());
+    }
+
+    #[test]
+    fn a_larger_network_has_room_for_more() {
+        let net = Ipv4Net::parse("127.64.8.0/22").unwrap();
+        let mut book = Book::default();
+        let mut given = Vec::new();
+        while let Some(number) = next_free(&book, net) {
+            book.last = number;
+            book.held
+                .insert(format!("pve1/{number}/0"), net.host(number));
+            given.push(number);
+        }
+        assert_eq!(given, (10..1018).collect::<Vec<u32>>());
+        assert_eq!(net.host(10), Ipv4Addr::new(127, 64, 8, 10));
+        assert_eq!(net.host(1017), Ipv4Addr::new(127, 64, 11, 249));
+        book.held.remove("pve1/13/0");
+        assert_eq!(next_free(&book, net), Some(13), "the search begins anew");
     }
 }

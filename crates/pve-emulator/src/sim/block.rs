@@ -1,15 +1,19 @@
-//! A lab's addresses: one /24 out of 127.64.0.0/10 that no other lab of the machine has.
+//! A lab's addresses: one /22 out of 127.64.0.0/10 that no other lab of the machine has, room for a thousand guests.
 
 use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 
 use sha2::{Digest, Sha256};
 
-use crate::lab::{LabError, write_atomically};
+use crate::lab::{Ipv4Net, LabError, write_atomically};
 
 const FILE: &str = "block.json";
-/// How many /24 there are in 127.64.0.0/10.
-const BLOCKS: u16 = 1 << 14;
+/// First address of all blocks.
+const FIRST: Ipv4Addr = Ipv4Addr::new(127, 64, 0, 0);
+/// Length of a block's prefix.
+const PREFIX: u8 = 22;
+/// How many of them there are in 127.64.0.0/10.
+const BLOCKS: u16 = 1 << (PREFIX - 10);
 /// Blocks tried before it is given up.
 const TRIES: u16 = 256;
 /// The port on the block's first address that says that the block is taken.
@@ -18,8 +22,8 @@ const GUARD_PORT: u16 = 1064;
 /// A block while it is held.
 #[derive(Debug)]
 pub(crate) struct Block {
-    /// The block's first address: the guests' gateway.
-    pub(crate) gateway: Ipv4Addr,
+    /// Its addresses.
+    pub(crate) net: Ipv4Net,
     /// Bound as long as the block is held; the kernel lets go of it when the lab dies.
     _guard: TcpListener,
 }
@@ -44,22 +48,20 @@ impl Block {
             Err(error) if error.kind() == std::io::ErrorKind::NotFound => None,
             Err(error) => return Err(LabError::io(format!("read {}", path.display()))(error)),
         };
+        let known = known.map(|address| Ipv4Net::new(address, PREFIX));
         let first = known.map_or_else(|| derived(state), number);
         let taken = (0..TRIES).find_map(|step| {
-            let gateway = address((first + step) % BLOCKS);
-            let guard = TcpListener::bind((gateway, GUARD_PORT)).ok()?;
-            Some(Self {
-                gateway,
-                _guard: guard,
-            })
+            let net = net_of((first + step) % BLOCKS);
+            let guard = TcpListener::bind((net.gateway(), GUARD_PORT)).ok()?;
+            Some(Self { net, _guard: guard })
         });
         let Some(block) = taken else {
             let text =
                 format!("{TRIES} blocks of 127.64.0.0/10 are taken, or port {GUARD_PORT} is");
             return Err(LabError::Network(text));
         };
-        if known != Some(block.gateway) {
-            let text = serde_json::json!(block.gateway).to_string();
+        if known != Some(block.net) {
+            let text = serde_json::json!(block.net.gateway()).to_string();
             write_atomically(&path, text.as_bytes(), 0o600)
                 .map_err(LabError::io(format!("write {}", path.display())))?;
         }
@@ -77,15 +79,15 @@ fn derived(state: &Path) -> u16 {
     u16::from_be_bytes([digest[0], digest[1]]) % BLOCKS
 }
 
-/// First address of the block of this number.
-fn address(block: u16) -> Ipv4Addr {
-    let [high, low] = block.to_be_bytes();
-    Ipv4Addr::new(127, 64 + high, low, 1)
+/// The block of this number.
+fn net_of(block: u16) -> Ipv4Net {
+    let first = u32::from(FIRST) | u32::from(block) << (32 - PREFIX);
+    Ipv4Net::new(Ipv4Addr::from(first), PREFIX)
 }
 
-fn number(gateway: Ipv4Addr) -> u16 {
-    let [_, high, low, _] = gateway.octets();
-    u16::from_be_bytes([high.wrapping_sub(64), low]) % BLOCKS
+fn number(net: Ipv4Net) -> u16 {
+    let offset = u32::from(net.gateway()).saturating_sub(u32::from(FIRST)) >> (32 - PREFIX);
+    u16::try_from(offset).unwrap_or(0) % BLOCKS
 }
 
 #[cfg(test)]
@@ -95,9 +97,11 @@ mod tests {
     #[test]
     fn blocks_stay_in_their_range() {
         for block in [0, 255, 256, BLOCKS - 1] {
-            let address = address(block);
-            assert_eq!(number(address), block);
-            assert!((64..128).contains(&address.octets()[1]), "{address}");
+            let net = net_of(block);
+            assert_eq!(number(net), block);
+            assert!((64..128).contains(&net.gateway().octets()[1]), "{net}");
+            let all = Ipv4Net::parse("127.64.0.0/10").unwrap();
+            assert!(all.overlaps(net) && !net.overlaps(net_of((block + 1) % BLOCKS)));
         }
     }
 
@@ -107,9 +111,9 @@ mod tests {
         let held = Block::take(one.path()).unwrap();
         std::fs::copy(one.path().join(FILE), other.path().join(FILE)).unwrap();
         let second = Block::take(other.path()).unwrap();
-        assert_ne!(second.gateway, held.gateway);
-        let before = second.gateway;
+        assert_ne!(second.net, held.net);
+        let before = second.net;
         drop(second);
-        assert_eq!(Block::take(other.path()).unwrap().gateway, before);
+        assert_eq!(Block::take(other.path()).unwrap().net, before);
     }
 }

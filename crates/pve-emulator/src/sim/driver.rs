@@ -125,7 +125,8 @@ impl SimDriver {
     fn readdress(&self, key: &GuestKey, guest: &mut Guest) -> Result<(), String> {
         for (index, net) in (0_u8..).zip(guest.shape.nets.iter_mut()) {
             if net.address.is_some() {
-                net.address = Some((self.inner.leases.lease(key, index)?, 24));
+                let leases = &self.inner.leases;
+                net.address = Some((leases.lease(key, index)?, leases.net().prefix()));
             }
         }
         Ok(())
@@ -308,7 +309,10 @@ impl SimDriver {
             }
             let address = match net.ip.as_deref() {
                 None | Some("manual" | "") => None,
-                Some("dhcp") => Some((self.inner.leases.lease(key, *index)?, 24)),
+                Some("dhcp") => {
+                    let leases = &self.inner.leases;
+                    Some((leases.lease(key, *index)?, leases.net().prefix()))
+                }
                 Some(text) => Some(self.own_address(key, *index, text)?),
             };
             nets.push(Net {
@@ -335,10 +339,10 @@ impl SimDriver {
             .ok()
             .filter(|prefix| *prefix <= 32)
             .ok_or_else(bad)?;
-        let gateway = self.inner.leases.gateway();
-        if address.octets()[..3] != gateway.octets()[..3] {
+        let net = self.inner.leases.net();
+        if net.number(address).is_none() {
             return Err(format!(
-                "a simulated guest takes ip=dhcp or an address beside {gateway}, not {address}"
+                "a simulated guest takes ip=dhcp or an address of {net}, not {address}"
             ));
         }
         self.inner.leases.note(key, index, address)?;

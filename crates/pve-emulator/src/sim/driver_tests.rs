@@ -21,7 +21,7 @@ struct Stand {
 
 async fn stand(state: &Path) -> Stand {
     let block = Block::take(state).unwrap();
-    let leases = Leases::open(state.join("leases.json"), block.gateway).unwrap();
+    let leases = Leases::open(state.join("leases.json"), block.net).unwrap();
     let setup = SimSetup {
         guests: state.join("guests"),
         image: Image::shipped().unwrap(),
@@ -102,7 +102,7 @@ impl Stand {
             .unwrap();
         assert_eq!(device.hwaddr, "bc:24:11:00:00:01");
         match device.addresses[..] {
-            [(std::net::IpAddr::V4(address), 24)] => address,
+            [(std::net::IpAddr::V4(address), 22)] => address,
             ref other => panic!("{other:?}"),
         }
     }
@@ -177,10 +177,10 @@ async fn a_unit_really_listens_until_it_or_its_guest_stops() {
     let state = tempfile::tempdir().unwrap();
     let stand = stand(state.path()).await;
     let at = stand.serving().await;
-    assert_eq!(at.ip().to_string().rsplit_once('.').unwrap().0, {
-        let text = stand.block.gateway.to_string();
-        text.rsplit_once('.').unwrap().0.to_owned()
-    });
+    let std::net::IpAddr::V4(address) = at.ip() else {
+        panic!("{at}")
+    };
+    assert!(stand.block.net.number(address).is_some(), "{address}");
     let answer = talk(at, TWICE).await.unwrap();
     assert!(
         answer.starts_with("HTTP/1.1 200 OK\r\nContent-Type: text/html\r\nContent-Length: 5\r\n")
