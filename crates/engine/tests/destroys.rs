@@ -1,8 +1,11 @@
 //! When a destroy may be sent, and when a guest may be forgotten.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
+use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::OperationState;
@@ -331,4 +334,51 @@ async fn a_destroy_that_never_arrived_is_sent_again_in_the_end() {
     assert_eq!(op.state, OperationState::Succeeded);
     assert_eq!((w.pve.under_way(), deletes(&w)), (1, 2));
     assert!(w.pve.guests.vmids().is_empty());
+}
+
+/// A removal fails while its DELETE is still under way: it turns back when that has come to something, and as what it was.
+#[tokio::test]
+async fn a_removal_that_fails_in_doubt_waits_for_its_destroy_before_it_turns_back() {
+    let limits = EngineLimits {
+        retry: RetryPolicy {
+            first_ms: 600_000,
+            longest_ms: 600_000,
+            ..RetryPolicy::DEFAULT
+        },
+        ..late(20_000)
+    };
+    let (w, app, _) = world_with(limits).await;
+    let readable = Arc::new(AtomicBool::new(false));
+    let (again, mut looks) = (Arc::clone(&readable), 0);
+    w.pve.delay(Method::Delete, "/lxc/100", move |r| {
+        let look = r.path == "/nodes/pve1/lxc/100/config" && again.load(Ordering::Relaxed);
+        looks += u32::from(look);
+        looks == 2
+    });
+    let op = w.engine.act(&w.actor, "web", removal()).await.unwrap().id;
+    until("it waits for its next attempt", || async {
+        let now = w.store.operation(op).await.unwrap().unwrap();
+        now.wait.is_some()
+    })
+    .await;
+    // Nothing can be read, so the step fails, and so does turning back.
+    w.pve.allow(Access::Empty);
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    let stuck = w.settled(op).await.unwrap();
+    assert!(
+        matches!(stuck.state, OperationState::Stuck { .. }),
+        "{:?}",
+        stuck.state
+    );
+    w.pve.allow(Access::Full);
+    readable.store(true, Ordering::Relaxed);
+    w.engine.retry_operation(&w.actor, op).await.unwrap();
+    let ended = w.settled(op).await.unwrap();
+    assert!(ended.state.is_final(), "{:?}", ended.state);
+    assert_eq!((w.pve.under_way(), deletes(&w)), (0, 1));
+    assert!(w.pve.guests.vmids().is_empty());
+    assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
+    let shown = w.store.app(app.id).await.unwrap().unwrap().status;
+    assert_eq!(shown.label(), StatusLabel::Error);
+    assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
 }

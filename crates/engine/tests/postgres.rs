@@ -4,10 +4,13 @@
 use proximity_domain::app::StatusLabel;
 use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
+use proximity_domain::retry::RetryPolicy;
 use proximity_domain::time::Clock;
 use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::engine::EngineLimits;
 use proximity_engine::seams::Ingress;
-use proximity_pve_emulator::core::Access;
+use proximity_pve::transport::Method;
+use proximity_pve_emulator::core::{Access, TaskTimes};
 use proximity_store::{PostgresOptions, Store};
 use proximity_testkit::postgres::Cluster;
 use proximity_testkit::pve::Pve;
@@ -16,6 +19,10 @@ use proximity_testkit::world::{Place, TestWorld, WorldParts};
 
 /// A world on a database of its own.
 async fn world(cluster: &Cluster) -> TestWorld {
+    world_with(cluster, EngineLimits::default()).await
+}
+
+async fn world_with(cluster: &Cluster, limits: EngineLimits) -> TestWorld {
     let database = cluster.database().await;
     let options = PostgresOptions {
         url: cluster.url(&database),
@@ -37,6 +44,7 @@ async fn world(cluster: &Cluster) -> TestWorld {
     TestWorld::start_of(WorldParts {
         clusters: vec![Pve::start(Access::Full)],
         place: Place::Opened(store),
+        limits,
         ..WorldParts::default()
     })
     .await
@@ -148,4 +156,48 @@ async fn real_postgres_an_operation_survives_a_worker_that_dies() {
             return;
         }
     }
+}
+
+/// The answer to a DELETE is lost, and a person cancels while its task still runs. Here the record itself is waited for, so
+/// the cancel is there before the first look: what was sent is seen to its end all the same.
+#[tokio::test]
+async fn real_postgres_a_removal_cancelled_while_its_destroy_runs_ends_as_what_it_did() {
+    let cluster = Cluster::start();
+    let limits = EngineLimits {
+        retry: RetryPolicy {
+            first_ms: 600_000,
+            longest_ms: 600_000,
+            ..RetryPolicy::DEFAULT
+        },
+        ..EngineLimits::default()
+    };
+    let w = world_with(&cluster, limits).await;
+    let app = w.engine.create_app(&w.actor, beacon("web")).await.unwrap();
+    let deployed = w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(deployed.state, OperationState::Succeeded);
+    w.pve.meddle(|world| {
+        world.set_task_times(TaskTimes {
+            destroy_ms: 1_500,
+            ..world.task_times()
+        });
+    });
+    w.pve.cut_after(Method::Delete, "/lxc/100");
+    let remove = Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+    };
+    let op = w.engine.act(&w.actor, "web", remove).await.unwrap().id;
+    w.until(async || {
+        let now = w.store.operation(op).await.unwrap().unwrap();
+        now.wait.is_some()
+    })
+    .await
+    .unwrap();
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    let ended = w.settled(op).await.unwrap();
+    assert_eq!(ended.state, OperationState::Succeeded);
+    assert!(w.pve.guests.vmids().is_empty());
+    assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
+    assert_sound(&w).await;
+    w.store.close().await;
 }

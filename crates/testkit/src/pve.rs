@@ -45,6 +45,11 @@ pub struct Pve {
     calls: Arc<watch::Sender<u64>>,
 }
 
+/// The token by which the cluster is reached.
+const TOKEN: &str = "root@pam!proximity";
+/// Its secret.
+const SECRET: &str = "in-process";
+
 #[derive(Debug)]
 struct Inner {
     world: World,
@@ -99,9 +104,9 @@ impl Pve {
     }
 
     fn cluster_in(number: u8, nodes: &[&str], access: Access, room: NodeRoom) -> Self {
-        let token = "root@pam!proximity".to_owned();
-        let secret = "in-process".to_owned();
-        let mut world = World::new(seed_of(&token, &secret, access, number, nodes, room), now());
+        let token = TOKEN;
+        let seed = seed_of(token, SECRET, access, number, nodes, room);
+        let mut world = World::new(seed, now());
         for (name, i) in nodes.iter().zip(1_u8..) {
             if let Some(node) = world.node_mut(name) {
                 node.fingerprint = fingerprint(i);
@@ -124,7 +129,7 @@ impl Pve {
         let pve = Self {
             inner: Arc::new(Mutex::new(inner)),
             guests: Guests::of_cluster(number),
-            token: format!("PVEAPIToken={token}={secret}"),
+            token: format!("PVEAPIToken={token}={SECRET}"),
             calls: Arc::new(watch::Sender::new(0)),
         };
         tokio::spawn(tick(pve.clone()));
@@ -138,6 +143,19 @@ impl Pve {
     /// Looks at or changes the world behind the API's back.
     pub fn meddle<T>(&self, act: impl FnOnce(&mut World) -> T) -> T {
         self.with(|inner| act(&mut inner.world))
+    }
+
+    /// From now on the token may do everything, or nothing.
+    pub fn allow(&self, access: Access) {
+        let id = TOKEN.to_owned();
+        let secret_sha256 = core::hash_secret(SECRET);
+        self.meddle(|world| {
+            world.put_token(TokenSeed {
+                id,
+                secret_sha256,
+                access,
+            });
+        });
     }
 
     /// From now on somebody else answers at the node's address, with a certificate of their own.

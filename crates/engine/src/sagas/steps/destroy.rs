@@ -28,11 +28,11 @@ pub(crate) struct DestroyContainer;
 #[async_trait]
 impl StepAction for DestroyContainer {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        // What may be destroyed already is not turned back in the middle, from the first read on.
+        let _settling = cx.cuts.settle();
         let Some(guest) = cx.guest().await? else {
             return Ok(Done::nothing());
         };
-        // What may be destroyed already is not turned back in the middle.
-        let _settling = cx.cuts.settle();
         destroy_once(cx, &guest, Removal::Requested).await?;
         Ok(Done {
             output: json!({ "deletion_type": "hard", "vmid_destroyed": guest.identity.vmid }),
@@ -40,22 +40,16 @@ impl StepAction for DestroyContainer {
         })
     }
 
-    /// A destroy cannot be taken back. If it happened, that is recorded; if not, there is nothing to undo.
+    /// A destroy cannot be taken back. If it happened, that is recorded; if not, there is nothing to undo. Which of the two
+    /// is known only when nothing that was sent runs, or can still arrive.
     async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
         let Some(guest) = cx.guest().await? else {
             return Ok(Effects::default());
         };
-        if let Some(upid) = cx.earlier_task(TASK) {
-            cx.await_task(DOING, &upid).await?;
+        if !still_there(cx, &guest).await? && absent_everywhere(cx, &guest.place).await? {
+            return Ok(gone(cx, &guest));
         }
-        match cx.look(&guest).await? {
-            Look::Absent if absent_everywhere(cx, &guest.place).await? => Ok(gone(cx, &guest)),
-            Look::Absent
-            | Look::Ours { .. }
-            | Look::BeingCreated
-            | Look::Foreign(_)
-            | Look::Stranger(_) => Ok(Effects::default()),
-        }
+        Ok(Effects::default())
     }
 }
 
@@ -199,8 +193,13 @@ pub(crate) async fn lift_protection(cx: &Cx, guest: &NativeGuest) -> StepResult<
 }
 
 /// One attempt: await an earlier one, look, verify, permit, DELETE, await, prove absence.
+///
+/// A removal that a person cancelled meanwhile sends nothing any more: it is turned back here.
 async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepResult<()> {
     if still_there(cx, guest).await? {
+        if removal == Removal::Requested && cx.reins.cancel.is_cancelled() {
+            return Err(StepError::Cancelled);
+        }
         let permit = permit(cx, guest, removal).await?;
         let outcome = cx.destroy_lxc(permit).await?;
         if let Some(failure) = Cx::task_failed(DOING, &outcome) {
