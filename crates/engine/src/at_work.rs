@@ -44,7 +44,7 @@ impl Drop for AtWorkGuard {
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InFlight {
     operations: Arc<Mutex<HashMap<OperationId, Flight>>>,
-    /// Rung when one ends.
+    /// Rung when one ends that was claimed.
     landed: Arc<Notify>,
 }
 
@@ -54,11 +54,12 @@ struct Flight {
     cancel: CancellationToken,
 }
 
-/// Held while at work on an operation.
+/// Held while an operation is being claimed, and while at work on it.
 #[derive(Debug)]
 pub(crate) struct InFlightGuard {
     all: InFlight,
     id: OperationId,
+    claimed: bool,
     /// Fired when a person cancels it in this process.
     pub(crate) cancel: CancellationToken,
 }
@@ -70,7 +71,7 @@ impl InFlight {
             .unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Notes that work on it begins.
+    /// Notes that it is about to be claimed and worked on.
     pub(crate) fn enter(&self, id: OperationId, host: HostId) -> InFlightGuard {
         let cancel = CancellationToken::new();
         let flight = Flight {
@@ -81,6 +82,7 @@ impl InFlight {
         InFlightGuard {
             all: self.clone(),
             id,
+            claimed: false,
             cancel,
         }
     }
@@ -97,22 +99,34 @@ impl InFlight {
         self.lock().iter().map(|(id, f)| (*id, f.host)).collect()
     }
 
-    /// Returns when one has ended since this was asked last.
+    /// Returns when one that was claimed has ended since this was asked last.
     pub(crate) async fn landed(&self) {
         self.landed.notified().await;
+    }
+}
+
+impl InFlightGuard {
+    /// It is claimed. One that could not be claimed leaves no slot that another was kept from, so its end rings for nobody:
+    /// whoever waits would try the same claim again at once.
+    pub(crate) fn claimed(mut self) -> Self {
+        self.claimed = true;
+        self
     }
 }
 
 impl Drop for InFlightGuard {
     fn drop(&mut self) {
         self.all.lock().remove(&self.id);
-        self.all.landed.notify_one();
+        if self.claimed {
+            self.all.landed.notify_one();
+        }
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use futures::FutureExt;
     use uuid::Uuid;
 
     #[test]
@@ -131,6 +145,9 @@ mod tests {
         let all = InFlight::default();
         let (id, host) = (OperationId(Uuid::from_u128(1)), HostId(Uuid::from_u128(2)));
         let guard = all.enter(id, host);
+        drop(guard);
+        assert!(all.landed().now_or_never().is_none(), "it was not claimed");
+        let guard = all.enter(id, host).claimed();
         assert_eq!(all.hosts(), HashMap::from([(id, host)]));
         assert!(!guard.cancel.is_cancelled());
         all.cancel(id);

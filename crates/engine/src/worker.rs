@@ -122,7 +122,7 @@ impl Worker {
                 Err(_) => self.claim_one_by_one(&chosen, &mut refused).await,
             };
             for (op, fence) in claimed {
-                let Some(flight) = flights.remove(&op.id) else {
+                let Some(flight) = flights.remove(&op.id).map(InFlightGuard::claimed) else {
                     continue;
                 };
                 let reins = Reins::new(

@@ -1,9 +1,14 @@
 //! What failing and cancelled operations leave: app, route, guest and records agree.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+use std::io::Write;
+use std::path::Path;
+use std::sync::Arc;
+use std::time::Duration;
+
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::NativeGuest;
-use proximity_domain::ids::{GuestId, HolderId, Vmid};
+use proximity_domain::ids::{GuestId, HolderId, OperationId, Vmid};
 use proximity_domain::operation::OperationState;
 use proximity_domain::time::Timestamp;
 use proximity_engine::commands::{Action, CreateApp};
@@ -15,6 +20,8 @@ use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{Place, TestWorld, WorldParts, damage};
+use tokio::sync::watch;
+use tokio::time::Instant;
 use uuid::Uuid;
 
 async fn world_with(limits: EngineLimits) -> (TestWorld, AppRecord, NativeGuest) {
@@ -240,7 +247,7 @@ async fn a_cancel_turns_the_operation_back_at_its_next_step() {
             tokio::task::yield_now().await;
         }
     };
-    let limit = std::time::Duration::from_secs(20);
+    let limit = Duration::from_secs(20);
     tokio::time::timeout(limit, starting).await.unwrap();
     w.engine.cancel_operation(&w.actor, op).await.unwrap();
     let ended = w.settled(op).await.unwrap();
@@ -248,35 +255,88 @@ async fn a_cancel_turns_the_operation_back_at_its_next_step() {
     assert!(w.pve.guests.vmids().is_empty());
 }
 
-/// Many operations are claimed in one commit; one of which the record cannot be read holds up none of the others.
-#[tokio::test]
-async fn a_damaged_operation_holds_up_nobody_else() {
-    let folder = tempfile::tempdir().unwrap();
+/// A world in which the record of one of these apps' operations cannot be read, and no worker is at work. Gives the other
+/// operations first.
+async fn damaged_world(
+    folder: &Path,
+    names: &[&str],
+    damaged: usize,
+) -> (TestWorld, Vec<OperationId>, OperationId) {
     let mut w = TestWorld::start_of(WorldParts {
         clusters: vec![Pve::start(Access::Full)],
-        place: Place::Folder(folder.path().to_owned()),
+        place: Place::Folder(folder.to_owned()),
         ..WorldParts::default()
     })
     .await
     .unwrap();
     w.crash_worker().await;
     let mut asked = Vec::new();
-    for name in ["one", "damaged", "other"] {
-        let request = CreateApp {
-            catalog_id: "beacon".to_owned(),
-            hostname: name.to_owned(),
-            ..CreateApp::default()
-        };
-        let app = w.engine.create_app(&w.actor, request).await.unwrap();
-        asked.push(app.operation.unwrap());
+    for name in names {
+        asked.push(ask(&w, name).await);
     }
-    let id = asked.remove(1);
+    let id = asked.remove(damaged);
     let sql = format!("UPDATE operations SET state_full = 'x' WHERE id = '{id}'");
-    damage(folder.path(), &sql).unwrap();
+    damage(folder, &sql).unwrap();
+    (w, asked, id)
+}
+
+async fn ask(w: &TestWorld, name: &str) -> OperationId {
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: name.to_owned(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    app.operation.unwrap()
+}
+
+/// Many operations are claimed in one commit; one of which the record cannot be read holds up none of the others.
+#[tokio::test]
+async fn a_damaged_operation_holds_up_nobody_else() {
+    let folder = tempfile::tempdir().unwrap();
+    let (mut w, asked, id) = damaged_world(folder.path(), &["one", "damaged", "other"], 1).await;
     w.start_worker();
     for id in asked {
         let op = w.settled(id).await.unwrap();
         assert_eq!(op.state, OperationState::Succeeded);
     }
     assert!(w.store.operation(id).await.is_err(), "nobody repaired it");
+}
+
+/// When each line of the log that names a claim that failed was written.
+#[derive(Debug, Clone)]
+struct FailedClaims(Arc<watch::Sender<Vec<Instant>>>);
+
+impl Write for FailedClaims {
+    fn write(&mut self, line: &[u8]) -> std::io::Result<usize> {
+        if String::from_utf8_lossy(line).contains("an operation cannot be claimed") {
+            self.0.send_modify(|seen| seen.push(Instant::now()));
+        }
+        Ok(line.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// A claim that fails is tried again after a pause, however often; a request that comes meanwhile is taken up all the same.
+#[tokio::test]
+async fn a_claim_that_fails_is_not_tried_again_without_a_pause() {
+    let failed = FailedClaims(Arc::default());
+    let written = failed.clone();
+    let log = tracing_subscriber::fmt().with_writer(move || written.clone());
+    let _log = tracing::subscriber::set_default(log.finish());
+    let folder = tempfile::tempdir().unwrap();
+    let (mut w, ..) = damaged_world(folder.path(), &["damaged"], 0).await;
+    w.start_worker();
+    let mut seen = failed.0.subscribe();
+    let at = seen.wait_for(|at| at.len() >= 3).await.unwrap().clone();
+    for (one, next) in at.iter().zip(&at[1..]) {
+        let apart = next.duration_since(*one);
+        assert!(apart >= Duration::from_secs(2), "{apart:?} apart");
+    }
+    let other = ask(&w, "other").await;
+    let other = w.settled(other).await.unwrap();
+    assert_eq!(other.state, OperationState::Succeeded);
 }
