@@ -23,6 +23,7 @@ use proximity_store::records::{HostRecord, SshAccess, TlsTrust};
 use tokio::sync::Mutex;
 
 use crate::error::EngineError;
+use crate::nodes::Looks;
 use crate::seams::{Connect, Connection};
 use crate::vmids::InChoice;
 
@@ -36,6 +37,7 @@ pub(crate) struct Cluster {
     watcher: TaskWatcher,
     guest_access: Option<Arc<dyn GuestAccess>>,
     vmids: InChoice,
+    looks: Looks,
 }
 
 impl Cluster {
@@ -62,6 +64,7 @@ impl Cluster {
             watcher,
             guest_access: connection.guest_access,
             vmids: InChoice::default(),
+            looks: Looks::default(),
         })
     }
 
@@ -72,6 +75,11 @@ impl Cluster {
     /// The numbers that operations of this process are about to commit.
     pub(crate) fn vmids(&self) -> &InChoice {
         &self.vmids
+    }
+
+    /// Looks at its nodes that are under way.
+    pub(crate) fn looks(&self) -> &Looks {
+        &self.looks
     }
 
     pub(crate) fn host(&self) -> &HostRecord {

@@ -14,6 +14,7 @@ pub mod route_sweep;
 pub mod saga;
 pub mod sagas;
 pub mod seams;
+mod together;
 mod vmids;
 mod whereabouts;
 pub mod worker;

@@ -1,12 +1,12 @@
 //! The nodes of a cluster as they are right now, and what deploys under way have been promised there.
 //!
-//! Nothing here is kept: a decision about placement reads again. PVE's own list of nodes lags up to 10 s behind, so each
+//! Nothing here is kept for later: a decision about placement reads again, or shares a reading that began after it. PVE's own list of nodes lags up to 10 s behind, so each
 //! node that is online is asked itself.
 
 use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use futures::{StreamExt, stream};
-use proximity_domain::app::StatusLabel;
 use proximity_domain::ids::HostId;
 use proximity_domain::names::NodeName;
 use proximity_domain::place::{Figures, NodeCapacity, NodeState, StorageState};
@@ -16,15 +16,13 @@ use proximity_pve::storage::{Content, Storage};
 use proximity_store::Store;
 use proximity_store::error::StoreError;
 use proximity_store::records::HostRecord;
-use proximity_store::views::AppFilter;
 
 use crate::catalog::OsTemplate;
 use crate::cluster::Cluster;
+use crate::together::Together;
 
 /// Nodes of one cluster asked at the same time: PVE's proxy has three workers, and others need them too.
 const QUESTIONS: usize = 3;
-/// Apps read at once.
-const PAGE: u32 = 500;
 const GIB: u64 = 1 << 30;
 
 /// One node as seen now.
@@ -53,11 +51,37 @@ pub(crate) struct Told {
     pub(crate) templates: Vec<String>,
 }
 
-/// Asks the cluster for its nodes, and each online one for what it has.
+/// What a look at a cluster gives, kept by nobody but those who asked for it at the same time.
+#[derive(Debug, Default)]
+pub(crate) struct Looks(Mutex<HashMap<Option<String>, Arc<Look>>>);
+
+type Look = Together<Result<Vec<NodeLook>, PveError>>;
+
+impl Looks {
+    /// The look with these templates; there are as many as the catalog names.
+    fn with(&self, template: Option<&OsTemplate>) -> Arc<Look> {
+        let name = template.map(|wanted| wanted.as_str().to_owned());
+        let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        looks.entry(name).or_default().clone()
+    }
+}
+
+/// Asks the cluster for its nodes, and each online one for what it has. Many who ask at the same time share the answers: a
+/// crowd of deploys does not become a crowd of questions.
 ///
 /// # Errors
 /// The list of nodes could not be read. A node that does not answer is in the list, with the reason.
 pub(crate) async fn look(
+    cluster: &Cluster,
+    template: Option<&OsTemplate>,
+) -> Result<Vec<NodeLook>, PveError> {
+    let together = cluster.looks().with(template);
+    together
+        .ask(async || look_now(cluster, template).await)
+        .await
+}
+
+async fn look_now(
     cluster: &Cluster,
     template: Option<&OsTemplate>,
 ) -> Result<Vec<NodeLook>, PveError> {
@@ -185,10 +209,10 @@ impl Told {
 
 /// What deploys under way take when they are done, and PVE does not show yet.
 #[derive(Debug, Default)]
-pub(crate) struct Promises(HashMap<(HostId, NodeName), Promised>);
+pub(crate) struct Promises(HashMap<(HostId, NodeName), Sums>);
 
 #[derive(Debug, Default, Clone, Copy)]
-struct Promised {
+struct Sums {
     memory_mib: u64,
     disk_gib: u64,
 }
@@ -196,26 +220,15 @@ struct Promised {
 impl Promises {
     /// Reads the apps that are being deployed.
     pub(crate) async fn read(store: &Store) -> Result<Self, StoreError> {
-        let mut all = Self::default();
-        for page in 1.. {
-            let filter = AppFilter {
-                status: Some(StatusLabel::Deploying),
-                page,
-                per_page: PAGE,
-                ..AppFilter::default()
+        let promised = store.promised().await?;
+        let by_place = promised.into_iter().map(|there| {
+            let sums = Sums {
+                memory_mib: there.memory_mib,
+                disk_gib: there.disk_gib,
             };
-            let (apps, _) = store.apps(filter).await?;
-            let last = apps.len() < usize::try_from(PAGE).unwrap_or(usize::MAX);
-            for app in apps {
-                let there = all.0.entry((app.host, app.node)).or_default();
-                there.memory_mib += app.resources.memory_mib;
-                there.disk_gib += u64::from(app.resources.disk_gib);
-            }
-            if last {
-                break;
-            }
-        }
-        Ok(all)
+            ((there.host, there.node), sums)
+        });
+        Ok(Self(by_place.collect()))
     }
 
     pub(crate) fn memory_mib(&self, host: HostId, node: &NodeName) -> u64 {

@@ -7,10 +7,11 @@ use proximity_domain::operation::OperationState;
 use proximity_engine::commands::{ChangeHost, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::error::EngineError;
+use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::{Access, Reach};
 use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
-use proximity_testkit::world::{TestWorld, WorldParts};
+use proximity_testkit::world::{Place, TestWorld, WorldParts};
 
 const NODES: [&str; 3] = ["pve1", "pve2", "pve3"];
 
@@ -94,6 +95,35 @@ async fn fifty_parallel_deploys_spread_over_three_nodes() {
         assert_eq!((all.len(), different.len()), (50, 50));
     }
     assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
+}
+
+/// A crowd of deploys does not become a crowd of questions to PVE: those who wait for a look at the nodes share the next.
+#[tokio::test]
+async fn deploys_that_are_asked_for_together_look_at_the_nodes_together() {
+    let mut w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::cluster(0, &NODES, Access::Full)],
+        pairs: 60,
+        place: Place::Memory,
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    w.crash_worker().await;
+    let before = w.pve.calls();
+    let go_on = w.pve.hold(Method::Get, "/nodes");
+    let asked = (0..20).map(|n| ask(&w, with_memory(&format!("web-{n}"), 256)));
+    let release = async { go_on.send(true).unwrap() };
+    let (apps, ()) = futures::future::join(futures::future::join_all(asked), release).await;
+    let mut per_node: BTreeMap<String, usize> = BTreeMap::new();
+    for app in apps {
+        *per_node.entry(app.unwrap().node.to_string()).or_default() += 1;
+    }
+    // The list, and four questions to each of three nodes: once for the first, once for all others.
+    assert_eq!(w.pve.calls() - before, 2 * (1 + 3 * 4));
+    assert!(
+        per_node.values().all(|n| (6..=7).contains(n)),
+        "{per_node:?}"
+    );
 }
 
 /// What is promised counts until PVE shows it: memory is not given out twice.

@@ -1,7 +1,8 @@
 //! What reading gives beyond plain rows, and what it can be narrowed by.
 
 use proximity_domain::app::StatusLabel;
-use proximity_domain::ids::{AppId, Epoch, OperationId, TokenId};
+use proximity_domain::ids::{AppId, Epoch, HostId, OperationId, TokenId};
+use proximity_domain::names::NodeName;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::time::Timestamp;
@@ -75,6 +76,19 @@ pub struct AppCount {
     pub catalog_id: String,
     /// How many.
     pub apps: u64,
+}
+
+/// What apps that are being deployed take on one node when they are done.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Promised {
+    /// Host entry.
+    pub host: HostId,
+    /// Node.
+    pub node: NodeName,
+    /// Memory of all of them.
+    pub memory_mib: u64,
+    /// Root disks of all of them.
+    pub disk_gib: u64,
 }
 
 /// A removed app as the archive keeps it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proximity_domain::app::Status;
+use proximity_domain::app::{Status, StatusLabel};
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::operation::OperationKind;
@@ -11,12 +11,13 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::state::{App, State};
+use crate::counts::sum;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
 use crate::records::{Actor, AppRecord, NewApp, NewOperation, RequestKey};
 use crate::row::damaged;
-use crate::views::{AppCount, AppFilter, ArchivedApp};
+use crate::views::{AppCount, AppFilter, ArchivedApp, Promised};
 
 impl State {
     pub(crate) fn create_app(
@@ -181,6 +182,17 @@ impl State {
             }
         });
         counts.collect()
+    }
+
+    pub(crate) fn promised(&self) -> Vec<Promised> {
+        let deploying = self
+            .apps
+            .values()
+            .filter(|app| app.is_live() && app.status.label() == StatusLabel::Deploying);
+        sum(deploying.map(|app| {
+            let place = (app.asked.host, app.asked.node.clone());
+            (place, app.asked.resources, 1)
+        }))
     }
 
     pub(crate) fn environment_of(&self, id: AppId) -> Result<SecretString, StoreError> {

@@ -72,6 +72,7 @@ async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
 async fn at_apps(pair: &Pair, known: &Known) {
     both!(pair, store => store.app_counts(None)).unwrap();
     both!(pair, store => store.app_counts(Some("someone"))).unwrap();
+    both!(pair, store => store.promised()).unwrap();
     for id in &known.apps {
         both!(pair, store => store.app(*id)).unwrap();
         both!(pair, store => store.archived_app(*id)).unwrap();

@@ -266,3 +266,36 @@ pub async fn have_no_name_that_no_database_takes(make: &impl Make) {
         assert!(world.store.host_by_label(name).await.unwrap().is_none());
     }
 }
+
+/// Running and removed apps take what PVE shows; only what is still being made is promised.
+pub async fn are_promised_while_they_are_made(make: &impl Make) {
+    let mut world = World::new(make).await;
+    assert_eq!(world.store.promised().await.unwrap(), Vec::new());
+    let (blog, guest) = world.deployed("blog", 101).await;
+    world.removed(&blog, guest.id, false).await;
+    world.deployed("shop", 102).await;
+    let mut nodes = Vec::new();
+    for (name, node, memory_mib, disk_gib) in [
+        ("one", "pve2", 512, 4),
+        ("two", "pve1", 1024, 8),
+        ("three", "pve2", 512, 4),
+        ("four", "pve2", 256, 2),
+    ] {
+        let (mut app, operation) = world.new_app(name);
+        app.node = node.parse().unwrap();
+        app.resources.memory_mib = memory_mib;
+        app.resources.disk_gib = disk_gib;
+        nodes.push((app.host, app.node.clone()));
+        let asked = world
+            .store
+            .create_app(app, operation, &world.actor, None, world.at());
+        asked.await.unwrap();
+    }
+    let promised = world.store.promised().await.unwrap();
+    let sums: Vec<_> = promised
+        .iter()
+        .map(|there| (there.node.as_str(), there.memory_mib, there.disk_gib))
+        .collect();
+    assert_eq!(sums, [("pve1", 1024, 8), ("pve2", 1280, 10)]);
+    assert!(promised.iter().all(|there| there.host == nodes[0].0));
+}

@@ -27,7 +27,8 @@ macro_rules! with_cases {
                 stay_while_something_needs_them, tokens_are_found_by_hash_alone;
             apps: are_created_in_one_commit, keep_their_host_name_alone, same_key_gives_the_first,
                 of_an_unknown_host_are_refused, are_listed_page_by_page, keep_their_settings_sealed,
-                have_no_name_that_no_database_takes, a_dropped_write_is_whole_or_nothing;
+                have_no_name_that_no_database_takes, a_dropped_write_is_whole_or_nothing,
+                are_promised_while_they_are_made;
             ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted, rest_ends_when_a_person_says_so,
                 overlapping_ranges_share_no_port, any_sequence_follows_the_rule;
             queue: the_oldest_is_claimed_first, a_lease_keeps_others_away,
