@@ -15,6 +15,7 @@ pub mod saga;
 pub mod sagas;
 pub mod seams;
 mod together;
+mod view;
 mod vmids;
 mod whereabouts;
 pub mod worker;

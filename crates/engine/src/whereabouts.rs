@@ -9,6 +9,7 @@ use proximity_store::effects::{Effects, GuestChange, NewEvent};
 use serde_json::json;
 
 use crate::cluster::{Cluster, observed};
+use crate::view::{Gap, is_whole, is_word_of};
 
 /// What the cluster lists under a guest's number on another node than the recorded one.
 #[derive(Debug)]
@@ -19,21 +20,23 @@ pub(crate) enum Elsewhere {
     Container(Box<ObservedContainer>),
     /// A virtual machine.
     Machine { node: NodeName },
-    /// Not to be told: the node that answers has no quorum, and its list may be old.
-    Unknown,
+    /// Not to be told: the list of the node that answers may be old, or another cluster's.
+    Unknown(Gap),
 }
 
 /// Looks for the guest's number in the cluster's list, and reads what has it.
 ///
-/// The list says which node holds the configuration, current on a quorate node; whether the container there is ours only
-/// the identity read tells.
+/// The list says which node holds the configuration, current on a quorate node of the entry's cluster; whether the container
+/// there is ours only the identity read tells. Nobody is followed by a list that lacks a node on record: a part that was
+/// split off may be quorate by itself, with a copy of what was there before.
 pub(crate) async fn elsewhere(
     cluster: &Cluster,
     guest: &NativeGuest,
 ) -> Result<Elsewhere, PveError> {
     let vmid = guest.place.vmid;
-    if !cluster.read().cluster_status().await?.quorate {
-        return Ok(Elsewhere::Unknown);
+    let status = cluster.read().cluster_status().await?;
+    if let Err(gap) = is_word_of(cluster.host(), &status) {
+        return Ok(Elsewhere::Unknown(gap));
     }
     let rows = cluster.read().resources_vm().await?;
     let Some(row) = rows
@@ -42,6 +45,9 @@ pub(crate) async fn elsewhere(
     else {
         return Ok(Elsewhere::Nowhere);
     };
+    if let Err(gap) = is_whole(cluster.host(), &status) {
+        return Ok(Elsewhere::Unknown(gap));
+    }
     match row.kind {
         GuestKind::Qemu => Ok(Elsewhere::Machine { node: row.node }),
         GuestKind::Lxc => match cluster.read().lxc_config(&row.node, vmid).await {
@@ -77,7 +83,7 @@ pub(crate) async fn now(
     match elsewhere(cluster, guest).await? {
         Elsewhere::Container(seen) => Ok(Some(*seen)),
         Elsewhere::Nowhere | Elsewhere::Machine { .. } if missing.is_missing_config() => Ok(None),
-        Elsewhere::Nowhere | Elsewhere::Machine { .. } | Elsewhere::Unknown => Err(missing),
+        Elsewhere::Nowhere | Elsewhere::Machine { .. } | Elsewhere::Unknown(_) => Err(missing),
     }
 }
 

@@ -152,6 +152,27 @@ async fn a_node_is_forgotten_only_by_the_word_of_its_own_quorate_cluster() {
     w.engine.forget_node(&w.actor, "lab", "pve3").await.unwrap();
 }
 
+/// The node that is asked is in another cluster by now: that one's nodes get no token of this entry's.
+#[tokio::test]
+async fn nothing_is_learned_from_another_cluster() {
+    let w = three_nodes().await;
+    let mut host = w.store.hosts().await.unwrap().pop().unwrap();
+    host.cluster_key = "cluster:other:pve1".to_owned();
+    host.known_nodes.truncate(1);
+    change(&w, host.clone()).await;
+    assert!(!w.engine.learn_host(host.id).await.unwrap());
+    let after = w.store.host(host.id).await.unwrap().unwrap();
+    assert_eq!(after.endpoints, host.endpoints);
+    assert_eq!(after.known_nodes, host.known_nodes);
+    assert_eq!(after.cluster_key, host.cluster_key);
+
+    host.cluster_key = "cluster:cluster0:pve1".to_owned();
+    change(&w, host.clone()).await;
+    assert!(w.engine.learn_host(host.id).await.unwrap());
+    let after = w.store.host(host.id).await.unwrap().unwrap();
+    assert_eq!(after.known_nodes.len(), 3, "nodes that joined its own");
+}
+
 /// What a look was told before a node was forgotten does not bring the node back.
 #[tokio::test]
 async fn a_node_forgotten_during_a_look_does_not_come_back() {

@@ -4,7 +4,7 @@
 use proximity_domain::event::EventKind;
 use proximity_domain::operation::OperationState;
 use proximity_domain::retry::RetryPolicy;
-use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::commands::{Action, ChangeHost, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::route_sweep::sweep;
 use proximity_engine::seams::Ingress;
@@ -225,6 +225,60 @@ async fn nobody_is_followed_by_the_list_of_a_node_without_quorum() {
     assert_eq!(failure.code, "no_quorum");
     assert_eq!(node_of(&w, &app).await.0, "pve2");
     assert!(moves(&w).await.is_empty());
+}
+
+/// The node that answers may be one that was split off, with a list from before: nobody is followed by it until a person
+/// says that those it lacks are gone for good.
+#[tokio::test]
+async fn nobody_is_followed_by_a_list_that_lacks_a_node() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| {
+        world.move_guest(vmid, "pve1");
+        world.remove_node("pve3");
+    });
+    let restart = Action::Restart { force: false };
+    let op = w.engine.act(&w.actor, "web", restart.clone()).await;
+    let op = op.unwrap().id;
+    assert_untold(&w.settled(op).await.unwrap().state, "does not list pve3");
+    assert_eq!(node_of(&w, &app).await.0, "pve2");
+    assert!(moves(&w).await.is_empty());
+
+    w.engine.forget_node(&w.actor, "lab", "pve3").await.unwrap();
+    w.engine.retry_operation(&w.actor, op).await.unwrap();
+    assert!(w.settled(op).await.unwrap().state.is_final());
+    assert_eq!(act(&w, restart).await, OperationState::Succeeded);
+    assert_eq!(node_of(&w, &app).await.0, "pve1");
+    assert_eq!(moves(&w).await.len(), 1);
+}
+
+/// The node that answers is in another cluster by now: a container of that one's is nobody we follow.
+#[tokio::test]
+async fn nobody_is_followed_by_the_list_of_another_cluster() {
+    let (w, app, vmid) = deployed().await;
+    let mut host = w.store.hosts().await.unwrap().pop().unwrap();
+    host.cluster_key = "cluster:other:pve1,pve2,pve3".to_owned();
+    let at = proximity_domain::time::Timestamp(0);
+    w.store
+        .change_host(host, EventKind::HostUpdated, "host.update", &w.actor, at)
+        .await
+        .unwrap();
+    // The entry is read again.
+    let unchanged = ChangeHost::default();
+    let changed = w.engine.change_host(&w.actor, "lab", unchanged).await;
+    assert!(changed.unwrap().cluster_key.starts_with("cluster:other:"));
+    w.pve.meddle(|world| world.move_guest(vmid, "pve1"));
+    let restart = Action::Restart { force: false };
+    assert_untold(&act(&w, restart).await, "but in the cluster cluster0");
+    assert_eq!(node_of(&w, &app).await.0, "pve2");
+    assert!(moves(&w).await.is_empty());
+}
+
+fn assert_untold(state: &OperationState, why: &str) {
+    let OperationState::Stuck { failure, .. } = state else {
+        panic!("{state:?}")
+    };
+    assert_eq!(failure.code, "view_incomplete");
+    assert!(failure.message.contains(why), "{failure:?}");
 }
 
 /// A view that lacks the record of what the cluster had is not complete.

@@ -13,6 +13,7 @@ use proximity_store::records::LogLevel;
 use super::context::Cx;
 use super::pve_calls::pve_failure;
 use super::step::{StepError, StepResult};
+use crate::view::Gap;
 use crate::whereabouts::Elsewhere;
 
 /// What a look at our guest's VMID showed.
@@ -74,14 +75,7 @@ impl Cx {
             .map_err(|e| pve_failure("looking for the container on the other nodes", &e))?;
         match found {
             Elsewhere::Nowhere => Ok(None),
-            Elsewhere::Unknown => Err(StepError::Transient(Failure::new(
-                "no_quorum",
-                format!(
-                    "container {} is not on node {}, and the cluster has no quorum to say where it is",
-                    guest.place.vmid, guest.place.node
-                ),
-                "bring the cluster back to quorum first; nothing was sent",
-            ))),
+            Elsewhere::Unknown(gap) => Err(StepError::Transient(self.untold(guest, &gap))),
             Elsewhere::Machine { node } => Ok(Some(Look::Stranger(Failure::new(
                 "identity_conflict",
                 format!(
@@ -120,6 +114,28 @@ impl Cx {
                 )))),
                 other @ (Look::Absent | Look::Foreign(_) | Look::Stranger(_)) => Ok(Some(other)),
             },
+        }
+    }
+
+    /// The guest is not on its node, and the answer does not say where it is.
+    fn untold(&self, guest: &NativeGuest, gap: &Gap) -> Failure {
+        let (vmid, node) = (guest.place.vmid, &guest.place.node);
+        match gap {
+            Gap::NoQuorum => Failure::new(
+                "no_quorum",
+                format!(
+                    "container {vmid} is not on node {node}, and the cluster has no quorum to say where it is"
+                ),
+                "bring the cluster back to quorum first; nothing was sent",
+            ),
+            Gap::OtherCluster { .. } | Gap::Unlisted(_) => Failure::new(
+                "view_incomplete",
+                format!(
+                    "container {vmid} is not on node {node}, and where it is cannot be told: {}",
+                    gap.text(self.cluster.label())
+                ),
+                "nothing was sent, and nobody was followed; mend the cluster, then retry",
+            ),
         }
     }
 

@@ -6,7 +6,6 @@ use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_pve::Client;
-use proximity_pve::cluster::ClusterStatus;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::lxc::CreateLxc;
 use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
@@ -16,6 +15,7 @@ use serde_json::{Value, json};
 
 use super::context::Cx;
 use super::step::{StepError, StepResult};
+use crate::view::is_whole;
 
 /// What an error of the client means for a step.
 pub(crate) fn pve_failure(doing: &str, error: &PveError) -> StepError {
@@ -376,7 +376,7 @@ fn task_failure(doing: &str, text: &str) -> Failure {
 
 /// Whether a direct read and one listing of the cluster show that no guest has this VMID.
 ///
-/// Checked: quorum, that every node we know of is listed, and `VM.Audit` on the guest's path. A view that lacks one of
+/// Checked: quorum, the cluster's name, that every node we know of is listed, and `VM.Audit` on the guest's path. A view that lacks one of
 /// them is an error, never absence.
 pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResult<bool> {
     let incomplete = |what: &str| {
@@ -391,21 +391,12 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
         .cluster_status()
         .await
         .map_err(|e| pve_failure("reading the cluster's status", &e))?;
-    if !status.quorate {
-        return Err(incomplete("the cluster has no quorum"));
-    }
-    let known = known_nodes(cx, place).await?;
-    if known.is_empty() {
+    // Read again: it may have learned nodes since this operation began.
+    let host = cx.store().host(place.host).await?;
+    let Some(host) = host.filter(|host| !host.known_nodes.is_empty()) else {
         return Err(incomplete("no node of the cluster is on record"));
-    }
-    let unlisted = unlisted(&known, &status);
-    if !unlisted.is_empty() {
-        return Err(incomplete(&format!(
-            "the cluster does not list {}, which it had before (if it was removed for good: proximity hosts forget-node {} NODE)",
-            unlisted.join(", "),
-            cx.cluster.label()
-        )));
-    }
+    };
+    is_whole(&host, &status).map_err(|gap| incomplete(&gap.text(cx.cluster.label())))?;
     let path = format!("/vms/{}", place.vmid);
     let permissions = read
         .permissions(Some(&path))
@@ -427,17 +418,4 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
         .await
         .map_err(|e| pve_failure("listing the guests", &e))?;
     Ok(rows.iter().all(|row| row.vmid != place.vmid))
-}
-
-/// The nodes on record; none if the record is gone. Read again: it may have learned nodes since this operation began.
-async fn known_nodes(cx: &Cx, place: &ContainerRef) -> StepResult<Vec<NodeName>> {
-    let host = cx.store().host(place.host).await?;
-    Ok(host.map(|host| host.known_nodes).unwrap_or_default())
-}
-
-/// Nodes we know of that the cluster does not list.
-fn unlisted(known: &[NodeName], status: &ClusterStatus) -> Vec<String> {
-    let listed = |node: &NodeName| status.nodes.iter().any(|n| n.name == *node);
-    let missing = known.iter().filter(|node| !listed(node));
-    missing.map(ToString::to_string).collect()
 }

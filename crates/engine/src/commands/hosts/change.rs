@@ -6,10 +6,10 @@ use proximity_domain::vmids::VmidRange;
 use proximity_pve::cluster::ClusterStatus;
 use proximity_store::records::{Actor, HostRecord};
 
-use super::identity;
 use super::wish::invalid;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::view::{Gap, is_word_of};
 
 /// What to change of a host entry; what is absent stays.
 #[derive(Debug, Clone, Default)]
@@ -126,19 +126,12 @@ impl Engine {
 
 /// Whether this answer shows that the node is not in the cluster of this entry; else why not.
 fn may_forget(host: &HostRecord, status: &ClusterStatus, node: &str) -> Result<(), String> {
-    if !status.quorate {
-        return Err("the node that answers has no quorum, and cannot say who has left".to_owned());
-    }
-    if identity::cluster_name(&host.cluster_key) != status.name.as_deref() {
-        return Err(format!(
-            "the node that answers is not in the cluster of this entry ({}), but {}",
-            host.cluster_key,
-            status.name.as_ref().map_or_else(
-                || "in none".to_owned(),
-                |name| format!("in the cluster {name}")
-            )
-        ));
-    }
+    is_word_of(host, status).map_err(|gap| match gap {
+        Gap::NoQuorum => {
+            "the node that answers has no quorum, and cannot say who has left".to_owned()
+        }
+        Gap::OtherCluster { .. } | Gap::Unlisted(_) => gap.text(host.label.as_str()),
+    })?;
     if status.nodes.iter().any(|n| n.name.as_str() == node) {
         return Err("its cluster still lists it".to_owned());
     }

@@ -27,12 +27,6 @@ pub(super) fn cluster_key(cluster: Option<&str>, nodes: &[NodeSeen], seen: Finge
     }
 }
 
-/// The cluster's name in a key of [`cluster_key`]; `None` for a standalone node.
-pub(super) fn cluster_name(key: &str) -> Option<&str> {
-    let name = key.strip_prefix("cluster:")?;
-    name.split(':').next()
-}
-
 /// The host entry that is this cluster, under whatever label.
 ///
 /// Beside the key, two signs count: the same URL; and, for a cluster of the same name (nodes may have come and gone

@@ -18,6 +18,7 @@ use super::identity;
 use super::inventory::{self, NodeSeen};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::view::{Gap, is_word_of};
 
 /// How often each cluster is looked at.
 const EVERY: Duration = Duration::from_secs(60);
@@ -108,13 +109,23 @@ impl Engine {
         Ok(true)
     }
 
-    /// What the cluster says of itself; `None` from a node without quorum, for that may be old.
+    /// What the cluster says of itself; `None` from a node without quorum, for that may be old, and from one that is in
+    /// another cluster by now: its nodes and addresses are not this entry's.
     async fn ask_cluster(&self, id: HostId) -> Result<Option<Told>, EngineError> {
         let cluster = self.inner.clusters.get(id).await?;
         let upstream = |e| crate::commands::upstream(cluster.label(), &e);
         let status = cluster.read().cluster_status().await.map_err(upstream)?;
-        if !status.quorate {
+        let Some(record) = self.store().host(id).await? else {
             return Ok(None);
+        };
+        match is_word_of(&record, &status) {
+            Ok(()) => {}
+            Err(Gap::NoQuorum) => return Ok(None),
+            Err(gap @ (Gap::OtherCluster { .. } | Gap::Unlisted(_))) => {
+                let why = gap.text(cluster.label());
+                tracing::warn!(host = %cluster.label(), "nothing is learned from this host: {why}");
+                return Ok(None);
+            }
         }
         let rows = cluster.read().nodes().await.map_err(upstream)?;
         Ok(Some(Told {

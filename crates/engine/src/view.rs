@@ -1,0 +1,78 @@
+//! What a cluster's answer is worth: whether it is the word of the entry's own cluster, and whether it is whole.
+
+use proximity_domain::names::NodeName;
+use proximity_pve::cluster::ClusterStatus;
+use proximity_store::records::HostRecord;
+
+/// Why an answer is believed in nothing, or not in what it lacks.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Gap {
+    /// The node that answers has no quorum: what it says may be old.
+    NoQuorum,
+    /// The node that answers is in another cluster, or in none, by now.
+    OtherCluster {
+        entry: String,
+        answers: Option<String>,
+    },
+    /// Nodes on record that the answer does not list: they may have left for good, or the one that answers has.
+    Unlisted(Vec<NodeName>),
+}
+
+/// The cluster's name in the key of a host entry; `None` for a standalone node.
+pub(crate) fn cluster_name(key: &str) -> Option<&str> {
+    let name = key.strip_prefix("cluster:")?;
+    name.split(':').next()
+}
+
+/// Whether this is the word of the entry's cluster: from a node with quorum, in a cluster of that name. A standalone node
+/// may have made or joined one since.
+pub(crate) fn is_word_of(host: &HostRecord, status: &ClusterStatus) -> Result<(), Gap> {
+    if !status.quorate {
+        return Err(Gap::NoQuorum);
+    }
+    match cluster_name(&host.cluster_key) {
+        Some(name) if status.name.as_deref() != Some(name) => Err(Gap::OtherCluster {
+            entry: host.cluster_key.clone(),
+            answers: status.name.clone(),
+        }),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// As [`is_word_of`], and of all of it: every node on record is listed.
+pub(crate) fn is_whole(host: &HostRecord, status: &ClusterStatus) -> Result<(), Gap> {
+    is_word_of(host, status)?;
+    let listed = |node: &NodeName| status.nodes.iter().any(|n| n.name == *node);
+    let known = host.known_nodes.iter();
+    let missing: Vec<NodeName> = known.filter(|node| !listed(node)).cloned().collect();
+    if missing.is_empty() {
+        Ok(())
+    } else {
+        Err(Gap::Unlisted(missing))
+    }
+}
+
+impl Gap {
+    /// For people; `label` is the entry's.
+    pub(crate) fn text(&self, label: &str) -> String {
+        match self {
+            Self::NoQuorum => "the cluster has no quorum".to_owned(),
+            Self::OtherCluster { entry, answers } => {
+                let is_in = match answers {
+                    Some(name) => format!("in the cluster {name}"),
+                    None => "in none".to_owned(),
+                };
+                format!(
+                    "the node that answers is not in the cluster of this entry ({entry}), but {is_in}"
+                )
+            }
+            Self::Unlisted(nodes) => {
+                let nodes: Vec<String> = nodes.iter().map(ToString::to_string).collect();
+                format!(
+                    "the cluster does not list {}, which it had before (if it was removed for good: proximity hosts forget-node {label} NODE)",
+                    nodes.join(", ")
+                )
+            }
+        }
+    }
+}
