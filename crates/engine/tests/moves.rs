@@ -222,7 +222,28 @@ async fn nobody_is_followed_by_the_list_of_a_node_without_quorum() {
     let OperationState::Stuck { failure, .. } = state else {
         panic!("{state:?}")
     };
+    // Its own node was not reached, so nobody can say that it is not there.
+    assert_eq!(failure.code, "pve_node_unreachable");
+    assert!(!failure.message.contains("is not on node"), "{failure:?}");
+    assert_eq!(node_of(&w, &app).await.0, "pve2");
+    assert!(moves(&w).await.is_empty());
+}
+
+/// The same when it is the container's own node that answers: there it is not any more.
+#[tokio::test]
+async fn nobody_is_followed_when_its_own_node_has_no_quorum() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| world.move_guest(vmid, "pve1"));
+    cut_off(&w, &["pve1", "pve3"]);
+    let state = act(&w, Action::Restart { force: false }).await;
+    let OperationState::Stuck { failure, .. } = state else {
+        panic!("{state:?}")
+    };
     assert_eq!(failure.code, "no_quorum");
+    assert!(
+        failure.message.contains("is not on node pve2"),
+        "{failure:?}"
+    );
     assert_eq!(node_of(&w, &app).await.0, "pve2");
     assert!(moves(&w).await.is_empty());
 }

@@ -6,6 +6,7 @@ use proximity_domain::ids::Vmid;
 use proximity_domain::names::Volid;
 use proximity_domain::time::Monotonic;
 use proximity_pve::cluster::GuestStatus;
+use proximity_pve::error::Error as PveError;
 use proximity_pve::lxc::LxcStatus;
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::LogLevel;
@@ -15,6 +16,8 @@ use super::pve_calls::pve_failure;
 use super::step::{StepError, StepResult};
 use crate::view::Gap;
 use crate::whereabouts::Elsewhere;
+
+const READING: &str = "reading the container's configuration";
 
 /// What a look at our guest's VMID showed.
 #[derive(Debug)]
@@ -53,28 +56,33 @@ impl Cx {
         {
             Ok(config) => config,
             Err(e) if e.is_missing_config() || e.is_node_unreachable() => {
-                return match (self.follow(guest).await?, e) {
+                return match (self.follow(guest, &e).await?, e) {
                     (Some(there), _) => Ok(there),
                     (None, e) if e.is_missing_config() => Ok(Look::Absent),
-                    (None, e) => Err(pve_failure("reading the container's configuration", &e)),
+                    (None, e) => Err(pve_failure(READING, &e)),
                 };
             }
-            Err(e) => return Err(pve_failure("reading the container's configuration", &e)),
+            Err(e) => return Err(pve_failure(READING, &e)),
         };
         let seen = crate::cluster::observed(place.clone(), &config, false);
         Ok(judge(guest, seen, read_started))
     }
 
-    /// What the cluster lists under the guest's number on another node than the recorded one; `None` if nothing.
+    /// What the cluster lists under the guest's number on another node than the recorded one; `None` if nothing. `missing` is
+    /// what reading it on its own node said.
     ///
     /// If it is ours, its new place is committed and the step has to start anew: that is an error, which is tried again.
-    async fn follow(&self, guest: &NativeGuest) -> StepResult<Option<Look>> {
+    async fn follow(&self, guest: &NativeGuest, missing: &PveError) -> StepResult<Option<Look>> {
         let read_started = self.engine.inner.parts.clock.monotonic();
         let found = crate::whereabouts::elsewhere(&self.cluster, guest)
             .await
             .map_err(|e| pve_failure("looking for the container on the other nodes", &e))?;
         match found {
             Elsewhere::Nowhere => Ok(None),
+            // Its own node says nothing either: that it is not there would be too much to say.
+            Elsewhere::Unknown(_) if !missing.is_missing_config() => {
+                Err(pve_failure(READING, missing))
+            }
             Elsewhere::Unknown(gap) => Err(StepError::Transient(self.untold(guest, &gap))),
             Elsewhere::Machine { node } => Ok(Some(Look::Stranger(Failure::new(
                 "identity_conflict",
