@@ -1,6 +1,7 @@
 //! Nothing reserves a number but the create call: what happens when somebody else is faster.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+use proximity_domain::ids::OperationId;
 use proximity_domain::operation::OperationState;
 use proximity_domain::retry::RetryPolicy;
 use proximity_domain::saga::StepState;
@@ -480,15 +481,7 @@ async fn a_container_that_was_made_is_not_given_up_when_it_shows_nothing_of_ours
         let mut w = quick_world(&pve, quick()).await;
         let app = ask(&w, "web").await;
         let op = app.operation.unwrap();
-        w.until(async || {
-            let steps = w.store.steps(op).await.unwrap();
-            let made = |s: &proximity_domain::saga::StepRecord| {
-                s.name == "create_container" && s.state == StepState::Started && s.upid.is_some()
-            };
-            steps.iter().any(made)
-        })
-        .await
-        .unwrap();
+        creating(&w, op).await;
         w.crash_worker().await;
         pve.quiet().await;
         pve.put("/nodes/pve1/lxc/100/config", &change).await;
@@ -501,6 +494,57 @@ async fn a_container_that_was_made_is_not_given_up_when_it_shows_nothing_of_ours
         assert_eq!(held(&w, &app).await, vec![100], "{change:?}");
         assert_eq!(pve.guests.vmids(), vec![100], "{change:?}");
     }
+}
+
+/// Our create lost the number in its task, and what has it shows neither a mark nor our MAC: nothing of ours can be there, so
+/// it is somebody else's, on the way forwards and on the way back.
+#[tokio::test]
+async fn a_bare_taker_of_a_number_lost_in_the_task_is_left_alone() {
+    let text = "close (rename) atomic file '/etc/pve/nodes/pve1/lxc/100.conf' failed: File exists";
+    for cancelled in [false, true] {
+        let pve = Pve::start(Access::Full);
+        pve.meddle(|world| {
+            let mut times = world.task_times();
+            times.create_ms = 300;
+            world.set_task_times(times);
+        });
+        pve.guests.fail_next_create(text);
+        let mut w = quick_world(&pve, quick()).await;
+        let app = ask(&w, "web").await;
+        let op = app.operation.unwrap();
+        creating(&w, op).await;
+        w.crash_worker().await;
+        pve.quiet().await;
+        pve.stranger_creates("pve1", 100).await;
+        let bare = [("delete", "net0"), ("description", "notes")];
+        pve.put("/nodes/pve1/lxc/100/config", &bare).await;
+        if cancelled {
+            w.engine.cancel_operation(&w.actor, op).await.unwrap();
+        }
+        w.start_worker();
+        let op = w.settled(op).await.unwrap();
+        let (state, ours) = if cancelled {
+            (OperationState::Cancelled, vec![])
+        } else {
+            (OperationState::Succeeded, vec![101])
+        };
+        assert_eq!(op.state, state);
+        assert_eq!(held(&w, &app).await, ours);
+        assert_eq!(hostname_of(&pve, 100).as_deref(), Some("stranger"));
+        assert_sound(&w).await;
+    }
+}
+
+/// Returns when the create's task is on record.
+async fn creating(w: &TestWorld, op: OperationId) {
+    w.until(async || {
+        let steps = w.store.steps(op).await.unwrap();
+        steps.iter().any(|s| {
+            s.name == "create_container" && s.state == StepState::Started && s.upid.is_some()
+        })
+    })
+    .await
+    .unwrap();
 }
 
 /// Somebody restores a backup under our number while it is not known what became of our own call: that task is waited for

@@ -21,7 +21,7 @@ pub(crate) use executor::{crowded, drive};
 pub(crate) use look::{Look, confirm, runs};
 pub(crate) use pve_calls::{absent_everywhere, pve_failure};
 pub(crate) use reins::{LeaseTime, Reins};
-pub(crate) use sent::Change;
+pub(crate) use sent::{Change, Sent};
 pub(crate) use step::{
     Calls, Done, Ending, Halt, Intent, Row, Saga, StepAction, StepError, StepResult,
 };

@@ -19,8 +19,8 @@ use serde_json::{Value, json};
 use super::destroy::{Trace, half_created, remove_guest};
 use super::reserve_vmid::{choose_vmid, new_guest};
 use crate::saga::{
-    Change, Cx, Done, Intent, Look, StepAction, StepError, StepResult, absent_everywhere, confirm,
-    crowded,
+    Change, Cx, Done, Intent, Look, Sent as Calls, StepAction, StepError, StepResult,
+    absent_everywhere, confirm, crowded,
 };
 
 const DOING: &str = "creating the container";
@@ -81,8 +81,8 @@ impl StepAction for CreateContainer {
             let task = settle_create(cx, &guest).await?;
             let sent = cx.sent(Change::Create, guest.place.vmid).await?;
             // A confirmed volume says so as well, also when the row's task is by now one of the undo's own.
-            let made = task == Some(true) || guest.identity.rootfs_volid.is_some();
-            let trace = match (made, sent.did_nothing()) {
+            let made = task == Some(OwnTask::Made) || guest.identity.rootfs_volid.is_some();
+            let trace = match (made, made_nothing(&sent, task)) {
                 (true, _) => Trace::Made,
                 (false, true) => Trace::None,
                 (false, false) => Trace::Sent,
@@ -96,10 +96,39 @@ impl StepAction for CreateContainer {
     }
 }
 
-/// Waits for the create that is under way. Says whether ours made a container, if there is a task to tell.
-async fn settle_create(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<bool>> {
-    if let Some(upid) = cx.earlier_task("vzcreate") {
-        return Ok(Some(cx.await_task(DOING, &upid).await?.is_success()));
+/// How the create task ended that is on our record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum OwnTask {
+    /// It made our container.
+    Made,
+    /// It lost the number to somebody else, and made nothing.
+    Lost,
+    /// It failed, and may have left something.
+    Failed,
+}
+
+/// Waits for the create task that is on our record, if there is one.
+async fn own_task(cx: &Cx) -> StepResult<Option<OwnTask>> {
+    let Some(upid) = cx.earlier_task("vzcreate") else {
+        return Ok(None);
+    };
+    let outcome = cx.await_task(DOING, &upid).await?;
+    Ok(Some(match Cx::task_failed(DOING, &outcome) {
+        None => OwnTask::Made,
+        Some(failure) if failure.code == "vmid_taken" => OwnTask::Lost,
+        Some(_) => OwnTask::Failed,
+    }))
+}
+
+/// Whether none of our calls can have made anything, nor still will: each was refused, but for one whose task lost the number.
+fn made_nothing(sent: &Calls, task: Option<OwnTask>) -> bool {
+    sent.did_nothing() || (task == Some(OwnTask::Lost) && !sent.is_in_doubt(1))
+}
+
+/// Waits for the create that is under way. Says what became of ours, if there is a task to tell.
+async fn settle_create(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<OwnTask>> {
+    if let Some(task) = own_task(cx).await? {
+        return Ok(Some(task));
     }
     if matches!(cx.look(guest).await?, Look::BeingCreated) {
         let place = &guest.place;
@@ -204,8 +233,9 @@ async fn read_back(cx: &Cx, guest: &NativeGuest, lost: Option<Lost>) -> StepResu
 
 /// What has the number may be ours, altered. Where no call of ours can have made anything it is somebody else's.
 async fn altered(cx: &Cx, guest: &NativeGuest, failure: Failure) -> StepResult<Attempt> {
+    let task = own_task(cx).await?;
     let sent = cx.sent(Change::Create, guest.place.vmid).await?;
-    if sent.did_nothing() {
+    if made_nothing(&sent, task) {
         return Ok(Attempt::Taken(failure.message));
     }
     Err(StepError::Stuck(failure))
@@ -214,11 +244,8 @@ async fn altered(cx: &Cx, guest: &NativeGuest, failure: Failure) -> StepResult<A
 /// What has the number is somebody else's: it is given up, unless our container was made. Then that one has been replaced,
 /// or both its mark and its MAC were changed, and a person decides.
 async fn strangers(cx: &Cx, guest: &NativeGuest, failure: Failure) -> StepResult<Attempt> {
-    let task = match cx.earlier_task("vzcreate") {
-        Some(upid) => cx.await_task(DOING, &upid).await?.is_success(),
-        None => false,
-    };
-    if task || guest.identity.rootfs_volid.is_some() {
+    let task = own_task(cx).await?;
+    if task == Some(OwnTask::Made) || guest.identity.rootfs_volid.is_some() {
         return Err(StepError::Stuck(failure));
     }
     Ok(Attempt::Taken(failure.message))
