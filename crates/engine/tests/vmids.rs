@@ -496,6 +496,21 @@ async fn a_container_that_was_made_is_not_given_up_when_it_shows_nothing_of_ours
     }
 }
 
+/// Somebody keeps a console open on our number: that makes nothing, so neither is the number given up for it, nor is its end
+/// waited for when the answer to our call is lost.
+#[tokio::test]
+async fn a_task_that_makes_no_guest_is_not_waited_for() {
+    let pve = Pve::start(Access::Full);
+    pve.open_console("pve1", 100);
+    let w = quick_world(&pve, quick()).await;
+    pve.cut_after(Method::Post, "/nodes/pve1/lxc");
+    let (app, op) = deploy(&w).await;
+    assert_eq!(op.state, OperationState::Succeeded);
+    assert_eq!(held(&w, &app).await, vec![100]);
+    assert_eq!(pve.guests.vmids(), vec![100]);
+    assert_sound(&w).await;
+}
+
 /// Our create lost the number in its task, and what has it shows neither a mark nor our MAC: nothing of ours can be there, so
 /// it is somebody else's, on the way forwards and on the way back.
 #[tokio::test]

@@ -73,6 +73,8 @@ struct Inner {
     under_way: Vec<(Arrival, Request)>,
     /// Lists of tasks call each create a restore.
     restores: bool,
+    /// Somebody keeps a console of this number open, on this node.
+    console: Option<(String, u32)>,
 }
 
 /// Right before which later call a delayed one arrives.
@@ -125,6 +127,7 @@ impl Pve {
             delayed: None,
             under_way: Vec::new(),
             restores: false,
+            console: None,
         };
         let pve = Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -258,6 +261,11 @@ impl Pve {
         self.with(|inner| inner.restores = true);
     }
 
+    /// From now on the lists of what runs on this number show a console that somebody keeps open.
+    pub fn open_console(&self, node: &str, vmid: u32) {
+        self.with(|inner| inner.console = Some((node.to_owned(), vmid)));
+    }
+
     /// How many delayed calls have not arrived yet.
     #[must_use]
     pub fn under_way(&self) -> usize {
@@ -385,6 +393,17 @@ impl Transport for Pve {
         if self.with(|inner| inner.restores) && request.path.contains("/tasks") {
             return self.send_about_restores(request).await;
         }
+        if let Some(console) = self.with(|inner| inner.console.clone())
+            && request.path == format!("/nodes/{}/tasks", console.0)
+            && request
+                .params
+                .contains(&("source".to_owned(), "active".to_owned()))
+            && request
+                .params
+                .contains(&("vmid".to_owned(), console.1.to_string()))
+        {
+            return self.send_about_console(request, console).await;
+        }
         if self.is_delayed(&request) {
             return Err(TransportError::MaybeApplied(
                 "delayed by the test".to_owned(),
@@ -415,6 +434,23 @@ impl Pve {
         let mut answer = self.send_as_it_is(request).await?;
         let body = String::from_utf8_lossy(&answer.body).replace("vzcreate", "vzrestore");
         answer.body = body.into_bytes().into();
+        Ok(answer)
+    }
+
+    /// A list of what runs on its number, with the console among it that somebody keeps open.
+    async fn send_about_console(
+        &self,
+        request: Request,
+        (node, vmid): (String, u32),
+    ) -> Result<RawResponse, TransportError> {
+        let mut answer = self.send_as_it_is(request).await?;
+        let at_s = now() / 1_000;
+        let row = format!(
+            r#"{{"upid":"UPID:{node}:0000FFFF:0000FFFF:{at_s:08X}:vncproxy:{vmid}:root@pam:","node":"{node}","pid":65535,"pstart":65535,"starttime":{at_s},"type":"vncproxy","id":"{vmid}","user":"root@pam","status":"RUNNING"}}"#
+        );
+        let body = String::from_utf8_lossy(&answer.body);
+        let body = body.replacen(r#""data":["#, &format!(r#""data":[{row},"#), 1);
+        answer.body = body.replacen("},]", "}]", 1).into_bytes().into();
         Ok(answer)
     }
 

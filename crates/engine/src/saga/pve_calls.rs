@@ -87,6 +87,9 @@ fn refusal(refused: &PveError, failure: impl Fn(&str, &str) -> Failure) -> StepE
     }
 }
 
+/// Kinds of tasks that make a guest under the number they name. A clone names the number of what it copies.
+const MAKERS: [&str; 4] = ["vzcreate", "vzrestore", "qmcreate", "qmrestore"];
+
 impl Cx {
     fn audit(&self, call: String, place: &ContainerRef, details: Value) -> MutationAudit {
         MutationAudit {
@@ -286,14 +289,15 @@ impl Cx {
         self.settle(sent.call, sent.target, Some(upid)).await
     }
 
-    /// A task on this VMID that runs now, if there is one: a create of ours, or whatever else makes or changes a container
-    /// there, e.g. somebody's restore.
-    pub(crate) async fn running_any(
+    /// A task that makes a guest under this VMID now, if there is one: a create of ours, or somebody's create or restore. What
+    /// else runs there (a console, a backup) is not waited for.
+    pub(crate) async fn running_create(
         &self,
         node: &NodeName,
         vmid: Vmid,
     ) -> StepResult<Option<Upid>> {
-        Ok(self.running(node, vmid).await?.into_iter().next())
+        let tasks = self.running(node, vmid).await?;
+        Ok(tasks.into_iter().find(|t| MAKERS.contains(&t.kind())))
     }
 
     /// A task of this kind on this VMID that runs now, if there is one.

@@ -132,7 +132,7 @@ async fn settle_create(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<OwnTas
     }
     if matches!(cx.look(guest).await?, Look::BeingCreated) {
         let place = &guest.place;
-        if let Some(upid) = cx.running_any(&place.node, place.vmid).await? {
+        if let Some(upid) = cx.running_create(&place.node, place.vmid).await? {
             // Whose task that is, only the look afterwards tells.
             cx.await_task(DOING, &upid).await?;
         }
@@ -370,7 +370,7 @@ async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Sent
         return judge(cx, Cx::task_failed(DOING, &outcome));
     }
     let place = &guest.place;
-    if cx.running_any(&place.node, place.vmid).await?.is_some() {
+    if cx.running_create(&place.node, place.vmid).await?.is_some() {
         if cx.sent(Change::Create, place.vmid).await?.did_nothing() {
             return Ok(Sent::lost("it is being created by somebody else"));
         }
@@ -452,7 +452,7 @@ fn request(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<CreateLxc
 /// The task may be somebody else's, so only one that is on our record fails the step; else the next look decides.
 async fn wait_for_create(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     let place = &guest.place;
-    if let Some(upid) = cx.running_any(&place.node, place.vmid).await? {
+    if let Some(upid) = cx.running_create(&place.node, place.vmid).await? {
         let ours = cx.earlier_task("vzcreate").as_ref() == Some(&upid);
         let outcome = cx.await_task(DOING, &upid).await?;
         return match Cx::task_failed(DOING, &outcome) {
