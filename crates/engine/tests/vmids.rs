@@ -1,6 +1,9 @@
 //! Nothing reserves a number but the create call: what happens when somebody else is faster.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::OperationState;
 use proximity_domain::retry::RetryPolicy;
@@ -227,7 +230,7 @@ async fn three_engines_race_for_one_number_and_one_gets_it() {
 async fn a_lost_number_survives_a_worker_that_dies_at_any_call() {
     for calls in 4_u64.. {
         let pve = Pve::start(Access::Full);
-        let mut w = world_on(&pve, None, 0).await;
+        let mut w = quick_world(&pve, quick()).await;
         pve.taken_before(Method::Post, "/nodes/pve1/lxc", "pve1", 100);
         let app = ask(&w, "web").await;
         let op = app.operation.unwrap();
@@ -494,6 +497,53 @@ async fn a_container_that_was_made_is_not_given_up_when_it_shows_nothing_of_ours
         assert_eq!(held(&w, &app).await, vec![100], "{change:?}");
         assert_eq!(pve.guests.vmids(), vec![100], "{change:?}");
     }
+}
+
+/// A stranger has our number while our own call may still arrive, and goes before it does: what the call makes is ours, and
+/// on record.
+#[tokio::test]
+async fn a_number_is_not_given_up_to_a_taker_who_goes_before_our_call_arrives() {
+    let pve = Pve::start(Access::Full);
+    let limits = EngineLimits {
+        late_ms: 4_000,
+        retry: RetryPolicy {
+            first_ms: 1_000,
+            ..RetryPolicy::DEFAULT
+        },
+        ..EngineLimits::default()
+    };
+    let w = quick_world(&pve, limits).await;
+    let (taken, gone, looked) = (flag(), flag(), flag());
+    let (is_taken, is_gone, has_looked) = (taken.clone(), gone.clone(), looked.clone());
+    pve.delay(Method::Post, "/nodes/pve1/lxc", move |r| {
+        if is_taken.load(Ordering::Relaxed) && r.path == "/nodes/pve1/lxc/100/config" {
+            has_looked.store(true, Ordering::Relaxed);
+        }
+        is_gone.load(Ordering::Relaxed)
+    });
+    let app = ask(&w, "web").await;
+    let op = app.operation.unwrap();
+    w.until(async || w.store.operation(op).await.unwrap().unwrap().wait.is_some())
+        .await
+        .unwrap();
+    pve.stranger_creates("pve1", 100).await;
+    taken.store(true, Ordering::Relaxed);
+    w.until(async || looked.load(Ordering::Relaxed))
+        .await
+        .unwrap();
+    pve.meddle(|world| world.forget_guest(100));
+    gone.store(true, Ordering::Relaxed);
+    let op = w.settled(op).await.unwrap();
+    assert_eq!(op.state, OperationState::Succeeded);
+    assert_eq!(pve.under_way(), 0, "it arrived");
+    pve.quiet().await;
+    assert_eq!(held(&w, &app).await, vec![100]);
+    assert_eq!(pve.guests.vmids(), vec![100]);
+    assert_sound(&w).await;
+}
+
+fn flag() -> Arc<AtomicBool> {
+    Arc::new(AtomicBool::new(false))
 }
 
 /// Somebody keeps a console open on our number: that makes nothing, so neither is the number given up for it, nor is its end

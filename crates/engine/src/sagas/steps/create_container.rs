@@ -140,7 +140,8 @@ async fn settle_create(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<OwnTas
     Ok(None)
 }
 
-/// Whether nothing of ours comes to the number any more: absent in so many complete observations, so far apart.
+/// Whether nothing of ours comes to the number any more: absent, or somebody else's, in so many complete observations, so far
+/// apart.
 async fn stays_absent(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
     let late_ms = cx.limits().late_ms;
     let text = format!(
@@ -154,8 +155,8 @@ async fn stays_absent(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
         }
         match cx.look(guest).await? {
             Look::Absent if absent_everywhere(cx, &guest.place).await? => {}
-            // A create call for a number that is taken makes nothing.
-            Look::Stranger(_) => return Ok(true),
+            // A create call for a number that is taken makes nothing, as long as its taker stays.
+            Look::Stranger(_) => {}
             Look::Absent | Look::Ours { .. } | Look::BeingCreated | Look::Foreign(_) => {
                 return Ok(false);
             }
@@ -211,14 +212,7 @@ async fn read_back(cx: &Cx, guest: &NativeGuest, lost: Option<Lost>) -> StepResu
         (Look::BeingCreated | Look::Absent, Some(lost)) => {
             let sent = cx.sent(Change::Create, guest.place.vmid).await?;
             if sent.is_in_doubt(usize::from(lost.by_task)) {
-                return Err(StepError::Uncertain(Failure::new(
-                    "pve_outcome_unknown",
-                    format!(
-                        "{DOING}: {}; the answer to an earlier call was lost, and what is there may be ours",
-                        lost.how
-                    ),
-                    "retry looks again before it acts",
-                )));
+                return Err(in_doubt(&lost.how));
             }
             Ok(Attempt::Taken(lost.how))
         }
@@ -229,6 +223,17 @@ async fn read_back(cx: &Cx, guest: &NativeGuest, lost: Option<Lost>) -> StepResu
             "read the task's log in PVE, then retry",
         ))),
     }
+}
+
+/// A call of ours had no answer, and what is there may be of it.
+fn in_doubt(seen: &str) -> StepError {
+    StepError::Uncertain(Failure::new(
+        "pve_outcome_unknown",
+        format!(
+            "{DOING}: {seen}; the answer to an earlier call was lost, and what is there may be ours"
+        ),
+        "retry looks again before it acts",
+    ))
 }
 
 /// What has the number may be ours, altered. Where no call of ours can have made anything it is somebody else's.
@@ -242,11 +247,23 @@ async fn altered(cx: &Cx, guest: &NativeGuest, failure: Failure) -> StepResult<A
 }
 
 /// What has the number is somebody else's: it is given up, unless our container was made. Then that one has been replaced,
-/// or both its mark and its MAC were changed, and a person decides.
+/// or both its mark and its MAC were changed, and a person decides. As long as a call of ours may still arrive the number is
+/// kept: should its taker go first, the call makes our container there.
 async fn strangers(cx: &Cx, guest: &NativeGuest, failure: Failure) -> StepResult<Attempt> {
     let task = own_task(cx).await?;
     if task == Some(OwnTask::Made) || guest.identity.rootfs_volid.is_some() {
         return Err(StepError::Stuck(failure));
+    }
+    let sent = cx.sent(Change::Create, guest.place.vmid).await?;
+    let left_ms = sent.late_for_ms(cx.now(), cx.limits().late_ms);
+    if sent.is_in_doubt(usize::from(task.is_some())) && left_ms > 0 {
+        cx.pause_ms(left_ms).await;
+        return match cx.look(guest).await? {
+            Look::Stranger(failure) => Ok(Attempt::Taken(failure.message)),
+            Look::Absent | Look::Ours { .. } | Look::BeingCreated | Look::Foreign(_) => {
+                Err(in_doubt("what had the number is not there any more"))
+            }
+        };
     }
     Ok(Attempt::Taken(failure.message))
 }
