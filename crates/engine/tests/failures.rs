@@ -19,7 +19,7 @@ use proximity_pve_emulator::core::{Access, TaskTimes};
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_testkit::pve::Pve;
-use proximity_testkit::world::{Place, TestWorld, WorldParts, damage};
+use proximity_testkit::world::{Place, TestWorld, WorldParts, damage, fixtures};
 use tokio::sync::watch;
 use tokio::time::Instant;
 use uuid::Uuid;
@@ -339,4 +339,42 @@ async fn a_claim_that_fails_is_not_tried_again_without_a_pause() {
     let other = ask(&w, "other").await;
     let other = w.settled(other).await.unwrap();
     assert_eq!(other.state, OperationState::Succeeded);
+}
+
+/// Everything was set up, and another page answers than the app's own.
+#[tokio::test]
+async fn an_app_that_does_not_become_healthy_is_taken_back() {
+    let entries = tempfile::tempdir().unwrap();
+    let beacon = std::fs::read_to_string(fixtures().join("beacon/app.yaml")).unwrap();
+    let (before, health) = beacon.split_once("\nhealth:\n").unwrap();
+    let health = health
+        .replace("proximity-app-beacon", "something else")
+        .replace("attempts: 20", "attempts: 1");
+    std::fs::create_dir(entries.path().join("beacon")).unwrap();
+    let entry = format!("{before}\nhealth:\n{health}");
+    std::fs::write(entries.path().join("beacon/app.yaml"), entry).unwrap();
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::start(Access::Full)],
+        catalog: Some(entries.path().to_owned()),
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "web".to_owned(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let op = w.settled(app.operation.unwrap()).await.unwrap();
+    let OperationState::Failed { failure } = &op.state else {
+        panic!("{:?}", op.state)
+    };
+    assert_eq!(failure.code, "health_failed", "{failure:?}");
+    assert!(
+        failure.message.contains("its marker is missing"),
+        "{failure:?}"
+    );
+    assert_eq!(now_is(&w, &app).await.status.label(), StatusLabel::Error);
+    assert_eq!((routes(&w).await, w.pve.guests.vmids()), (0, vec![]));
 }

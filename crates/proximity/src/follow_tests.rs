@@ -61,3 +61,13 @@ fn failures_say_what_happened_and_what_to_do() {
     .map(|operation| verdict(operation).unwrap_err().to_string());
     insta::assert_snapshot!(texts.join("\n\n"));
 }
+
+#[test]
+fn whoever_stops_waiting_is_told_that_the_work_goes_on() {
+    let failed = interrupted("018f", Ok(()));
+    assert_eq!(
+        (failed.exit, &*failed.body.code),
+        (ExitCode::Cancelled, "cancelled")
+    );
+    assert!(failed.body.message.contains("goes on"), "{failed}");
+}

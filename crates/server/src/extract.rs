@@ -341,14 +341,17 @@ mod tests {
         let mut text = String::new();
         for body in bodies {
             let error = refused::<CreateApp>(body);
-            text.push_str(&format!("{body}\n  {}: {}\n", error.code, error.message));
+            text.push_str(&format!(
+                "{body}\n  error[{}]: {}\n",
+                error.code, error.message
+            ));
             for (field, wrong) in &error.fields {
                 text.push_str(&format!("    {field}: {wrong}\n"));
             }
         }
         let error = refused::<ActionRequest>(r#"{"action":"explode"}"#);
         text.push_str(&format!(
-            "action explode\n  {}: {}\n",
+            "action explode\n  error[{}]: {}\n",
             error.code, error.message
         ));
         insta::assert_snapshot!(text);

@@ -159,3 +159,48 @@ pub(crate) async fn method_not_allowed(request: Request) -> Refusal {
         ),
     )
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::handler::Handler;
+    use axum::middleware::from_fn;
+    use http_body_util::BodyExt;
+    use proximity_api::error::ErrorEnvelope;
+    use tower::ServiceExt;
+    use tower_http::catch_panic::CatchPanicLayer;
+
+    use super::*;
+
+    /// What a request is answered that goes through the time limit and the net for panics.
+    async fn answer<T: 'static>(handler: impl Handler<T, ()>) -> (u16, String) {
+        let router = Router::new()
+            .fallback(handler)
+            .layer(CatchPanicLayer::custom(after_panic))
+            .layer(from_fn(limit_time));
+        let answer = router.oneshot(Request::new(Body::empty())).await.unwrap();
+        let status = answer.status().as_u16();
+        let body = answer.into_body().collect().await.unwrap().to_bytes();
+        let told: ErrorEnvelope = serde_json::from_slice(&body).unwrap();
+        (status, told.error.code)
+    }
+
+    #[allow(clippy::panic)] // this is what it is for
+    async fn panics() {
+        panic!("a secret")
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn a_request_that_hangs_is_ended_after_a_minute() {
+        let begun = tokio::time::Instant::now();
+        let hangs = std::future::pending::<()>;
+        assert_eq!(answer(hangs).await, (504, "timeout".to_owned()));
+        assert_eq!(begun.elapsed().as_secs(), 60);
+    }
+
+    #[tokio::test]
+    async fn a_request_that_panics_is_told_of_a_mistake_of_ours() {
+        assert_eq!(answer(panics).await, (500, "internal".to_owned()));
+    }
+}

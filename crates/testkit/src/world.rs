@@ -81,6 +81,8 @@ pub struct WorldParts {
     pub pairs: u16,
     /// Where the store is.
     pub place: Place,
+    /// The folder of the catalog's extra entries; those of the fixtures if `None`.
+    pub catalog: Option<PathBuf>,
 }
 
 /// Where the store of a world is.
@@ -179,8 +181,8 @@ impl TestWorld {
         }
         let guests = parts.clusters.iter().map(|p| p.guests.clone()).collect();
         let routes = Routes::to(guests);
-        let fixtures = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/catalog");
-        let catalog = Catalog::load(&[fixtures]).map_err(|e| e.to_string())?;
+        let folder_of_entries = parts.catalog.unwrap_or_else(fixtures);
+        let catalog = Catalog::load(&[folder_of_entries]).map_err(|e| e.to_string())?;
         let engine = Engine::new(EngineParts {
             store: store.clone(),
             clock: clock.clone(),
@@ -284,6 +286,12 @@ impl Drop for TestWorld {
 /// SQLite's.
 pub fn damage(folder: &Path, sql: &str) -> rusqlite::Result<()> {
     rusqlite::Connection::open(folder.join("proximity.db"))?.execute_batch(sql)
+}
+
+/// The folder of the catalog entries for tests.
+#[must_use]
+pub fn fixtures() -> PathBuf {
+    PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/catalog")
 }
 
 /// The store at its place, and the directory that goes with it.
