@@ -54,7 +54,7 @@ impl Cluster {
     }
 
     fn listening(listens: Option<SocketAddr>) -> Self {
-        let programs = programs().unwrap_or_else(|| {
+        let programs = newest_in(Path::new(PLACE)).unwrap_or_else(|| {
             panic!(
                 "PostgreSQL is not here: apt-get install postgresql, or leave out real_postgres_…"
             )
@@ -206,12 +206,18 @@ impl Drop for Cluster {
     }
 }
 
-/// The programs of the newest version that is here.
-fn programs() -> Option<PathBuf> {
-    let versions = std::fs::read_dir(PLACE).ok()?;
-    let versions = versions.filter_map(|v| v.ok()?.file_name().to_str()?.parse::<u32>().ok());
-    let newest = versions.max()?;
-    Some(Path::new(PLACE).join(newest.to_string()).join("bin"))
+/// The programs of the newest server in a place like Debian's. A version of which only the clients are here has none;
+/// `cargo xtask test` decides by the same rule whether a server is here.
+fn newest_in(place: &Path) -> Option<PathBuf> {
+    let versions = std::fs::read_dir(place).ok()?;
+    let servers = versions.filter_map(|version| {
+        let version = version.ok()?;
+        let number: u32 = version.file_name().to_str()?.parse().ok()?;
+        let bin = version.path().join("bin");
+        let is_server = bin.join("initdb").is_file() && bin.join("postgres").is_file();
+        is_server.then_some((number, bin))
+    });
+    servers.max().map(|(_, bin)| bin)
 }
 
 /// The program as somebody who may run it; it ends when this process does.
@@ -223,4 +229,29 @@ fn as_user(root: bool, program: &Path) -> Command {
     }
     command.arg(program).current_dir("/");
     command
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_newest_server_is_taken_and_clients_are_none() {
+        let place = TempDir::new().unwrap();
+        let install = |version: &str, programs: &[&str]| {
+            let bin = place.path().join(version).join("bin");
+            std::fs::create_dir_all(&bin).unwrap();
+            for program in programs {
+                std::fs::write(bin.join(program), "").unwrap();
+            }
+            newest_in(place.path())
+        };
+        let of = |version: &str| Some(place.path().join(version).join("bin"));
+        assert_eq!(newest_in(&place.path().join("absent")), None);
+        assert_eq!(install("17", &["psql"]), None);
+        assert_eq!(install("18", &["psql", "initdb"]), None);
+        assert_eq!(install("9", &["initdb", "postgres"]), of("9"));
+        assert_eq!(install("15", &["psql", "initdb", "postgres"]), of("15"));
+        assert_eq!(install("20-old", &["initdb", "postgres"]), of("15"));
+    }
 }

@@ -57,11 +57,13 @@ pub(super) fn plain(stand: &Stand<'_>) -> Result<Outcome> {
     Ok(run(stand, &format!("not ({left_out})"))?.and(skipped))
 }
 
-/// A server of some version: its clients alone have a folder there as well.
+/// A server of some version: its clients alone have a folder there as well. Tests take the newest one by the same rule.
 fn has_server(place: &Path) -> bool {
     let versions = std::fs::read_dir(place).into_iter().flatten().flatten();
-    let mut programs = versions.map(|version| version.path().join("bin"));
-    programs.any(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
+    versions
+        .filter(|version| version.file_name().to_string_lossy().parse::<u32>().is_ok())
+        .map(|version| version.path().join("bin"))
+        .any(|bin| bin.join("initdb").is_file() && bin.join("postgres").is_file())
 }
 
 /// The tests with real containers. Without root they are counted as skipped, each of them.
@@ -246,16 +248,22 @@ mod tests {
         let name = format!("xtask-server-{}", std::process::id());
         let place = std::env::temp_dir().join(name);
         let absent = has_server(&place);
-        let bin = place.join("15/bin");
-        std::fs::create_dir_all(&bin).unwrap();
-        std::fs::write(bin.join("psql"), "").unwrap();
-        let clients = has_server(&place);
-        for program in ["initdb", "postgres"] {
-            std::fs::write(bin.join(program), "").unwrap();
-        }
-        let server = has_server(&place);
+        let install = |version: &str, programs: &[&str]| {
+            let bin = place.join(version).join("bin");
+            std::fs::create_dir_all(&bin).unwrap();
+            for program in programs {
+                std::fs::write(bin.join(program), "").unwrap();
+            }
+            has_server(&place)
+        };
+        let clients = install("17", &["psql"]);
+        let of_no_version = install("20-old", &["initdb", "postgres"]);
+        let server = install("15", &["initdb", "postgres"]);
         std::fs::remove_dir_all(&place).unwrap();
-        assert_eq!((absent, clients, server), (false, false, true));
+        assert_eq!(
+            (absent, clients, of_no_version, server),
+            (false, false, false, true)
+        );
     }
 
     #[test]
