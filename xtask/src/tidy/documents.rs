@@ -1,4 +1,6 @@
-//! Documents: links lead somewhere, decisions stay short and whole.
+//! Documents: links lead somewhere, no section is there twice, decisions stay short and whole.
+
+use std::collections::BTreeSet;
 
 use super::Finding;
 use super::tree::{Tree, TreeFile};
@@ -19,6 +21,7 @@ pub(crate) fn check(tree: &Tree) -> Vec<Finding> {
     let mut findings = Vec::new();
     for file in tree.markdown() {
         findings.extend(links(tree, file));
+        findings.extend(repeated_sections(file));
         if file.path.starts_with(ADR_FOLDER) && !file.path.ends_with("README.md") {
             findings.extend(decision(file));
         }
@@ -45,16 +48,36 @@ fn decision(file: &TreeFile) -> Vec<Finding> {
     findings
 }
 
+/// Two sections of one name in one place: a reader of the first does not look for a second.
+fn repeated_sections(file: &TreeFile) -> Vec<Finding> {
+    let mut findings = Vec::new();
+    // The headings around the one that is looked at, outermost first, and all whole ways to a heading so far.
+    let (mut around, mut seen) = (Vec::<(usize, &str)>::new(), BTreeSet::new());
+    for (at, line) in prose(file).filter(|(_, line)| line.starts_with('#')) {
+        let depth = line.chars().take_while(|c| *c == '#').count();
+        around.retain(|(outer, _)| *outer < depth);
+        around.push((depth, line.trim_end()));
+        if !seen.insert(around.clone()) {
+            let text = format!("{line} is there twice; make one section of them");
+            findings.push(Finding::fault(&file.path, at + 1, text));
+        }
+    }
+    findings
+}
+
+/// The lines outside of fences, with their places.
+fn prose(file: &TreeFile) -> impl Iterator<Item = (usize, &str)> {
+    let mut in_fence = false;
+    file.text.lines().enumerate().filter(move |(_, line)| {
+        let is_fence = line.trim_start().starts_with("```");
+        in_fence ^= is_fence;
+        !in_fence && !is_fence
+    })
+}
+
 fn links(tree: &Tree, file: &TreeFile) -> Vec<Finding> {
     let mut findings = Vec::new();
-    let mut in_fence = false;
-    for (at, line) in file.text.lines().enumerate() {
-        if line.trim_start().starts_with("```") {
-            in_fence = !in_fence;
-        }
-        if in_fence {
-            continue;
-        }
+    for (at, line) in prose(file) {
         for target in targets(line) {
             if let Some(why) = broken(tree, file, target) {
                 findings.push(Finding::fault(
@@ -166,6 +189,15 @@ mod tests {
         ] {
             assert!(count(bad) > 0, "{bad}");
         }
+    }
+
+    #[test]
+    fn no_section_is_there_twice_in_one_place() {
+        let versions = "# All\n## 2\n### Fixed\n### Added\n## 1\n### Fixed\n";
+        assert_eq!(count(versions), 0);
+        assert_eq!(count("```\n# a\n# a\n```\n# a\n"), 0);
+        assert_eq!(count(&format!("{versions}### Added\n### Fixed\n")), 1);
+        assert_eq!(count("# A\n## Same\ntext\n## Same \n"), 1);
     }
 
     #[test]
