@@ -46,6 +46,7 @@ impl Cluster {
         host: HostRecord,
         connect: &dyn Connect,
         clock: Arc<dyn Clock>,
+        vmids: InChoice,
     ) -> Result<Self, EngineError> {
         let connection = connect
             .connect(&host)
@@ -63,7 +64,7 @@ impl Cluster {
             read,
             watcher,
             guest_access: connection.guest_access,
-            vmids: InChoice::default(),
+            vmids,
             looks: Looks::default(),
         })
     }
@@ -238,6 +239,8 @@ pub(crate) struct Clusters {
     connect: Arc<dyn Connect>,
     clock: Arc<dyn Clock>,
     built: Mutex<HashMap<HostId, Arc<Cluster>>>,
+    /// Kept when a cluster is forgotten: whoever chose a number before goes on with the cluster that was built before.
+    vmids: Mutex<HashMap<HostId, InChoice>>,
 }
 
 impl Clusters {
@@ -247,6 +250,7 @@ impl Clusters {
             connect,
             clock,
             built: Mutex::default(),
+            vmids: Mutex::default(),
         }
     }
 
@@ -268,12 +272,13 @@ impl Clusters {
             host,
             self.connect.as_ref(),
             self.clock.clone(),
+            self.vmids.lock().await.entry(id).or_default().clone(),
         )?);
         built.insert(id, cluster.clone());
         Ok(cluster)
     }
 
-    /// Forgets what was built; the next use reads the record again.
+    /// Forgets what was built; the next use reads the record again. Numbers in choice stay in choice.
     pub(crate) async fn forget(&self, id: HostId) {
         self.built.lock().await.remove(&id);
     }
@@ -281,7 +286,84 @@ impl Clusters {
 
 #[cfg(test)]
 mod tests {
+    use proximity_domain::ids::InstallationId;
+    use proximity_domain::ports::PortRange;
+    use proximity_domain::time::{Monotonic, Timestamp};
+    use proximity_store::MemoryOptions;
+    use proximity_store::records::{Actor, Endpoint, HostPlacement};
+    use uuid::Uuid;
+
     use super::*;
+
+    #[derive(Debug)]
+    struct NoTime;
+
+    impl Clock for NoTime {
+        fn now(&self) -> Timestamp {
+            Timestamp(0)
+        }
+
+        fn monotonic(&self) -> Monotonic {
+            Monotonic(0)
+        }
+    }
+
+    fn host() -> HostRecord {
+        HostRecord {
+            id: HostId(Uuid::from_u128(2)),
+            label: "lab".parse().unwrap(),
+            cluster_key: "node:pve1".to_owned(),
+            endpoints: vec![Endpoint {
+                url: "https://192.0.2.1:8006".to_owned(),
+                node: None,
+                trust: TlsTrust::System,
+            }],
+            token_id: "root@pam!proximity".to_owned(),
+            token_secret: "secret".to_owned().into(),
+            ssh: None,
+            pool: None,
+            storage: "local".parse().unwrap(),
+            template_storage: "local".parse().unwrap(),
+            bridge: "vmbr0".parse().unwrap(),
+            placement: HostPlacement::default(),
+            known_nodes: Vec::new(),
+            pve_version: "9.2.11".to_owned(),
+            created_at: Timestamp(0),
+        }
+    }
+
+    #[tokio::test]
+    async fn a_number_stays_in_choice_when_its_cluster_is_forgotten() {
+        let ports = |first| PortRange {
+            first,
+            last: first + 1,
+        };
+        let store = Store::in_memory(&MemoryOptions {
+            installation: InstallationId(Uuid::from_u128(1)),
+            public: ports(8100),
+            internal: ports(9100),
+            rest_ms: 0,
+        });
+        let actor = Actor {
+            account: "admin".to_owned(),
+            token: None,
+            request: None,
+        };
+        let host = host();
+        let id = host.id;
+        store.add_host(host, &actor, Timestamp(0)).await.unwrap();
+        let clusters = Clusters::new(store, Arc::new(RealConnect), Arc::new(NoTime));
+        let number = Vmid::try_from(100).unwrap();
+        let before = clusters.get(id).await.unwrap();
+        let chosen = before.vmids().choose(number);
+        assert!(chosen.is_some());
+        clusters.forget(id).await;
+        let after = clusters.get(id).await.unwrap();
+        assert!(!Arc::ptr_eq(&before, &after), "it was built anew");
+        assert!(after.vmids().choose(number).is_none());
+        drop(chosen);
+        assert!(after.vmids().choose(number).is_some());
+    }
 
     #[test]
     fn a_cluster_is_on_this_machine_only_if_every_way_to_it_is_a_loopback_address() {
