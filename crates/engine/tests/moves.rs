@@ -302,6 +302,24 @@ fn assert_untold(state: &OperationState, why: &str) {
     assert!(failure.message.contains(why), "{failure:?}");
 }
 
+/// What a refused start leaves in its step is what it intended: nobody asks later what became of it.
+#[tokio::test]
+async fn a_start_that_is_refused_changes_no_intent() {
+    let (w, _, _) = deployed().await;
+    let stop = Action::Stop { force: false };
+    assert_eq!(act(&w, stop).await, OperationState::Succeeded);
+    cut_off(&w, &["pve1", "pve3"]);
+    let op = w.engine.act(&w.actor, "web", Action::Start).await.unwrap();
+    let op = w.settled(op.id).await.unwrap();
+    let OperationState::Failed { failure } = &op.state else {
+        panic!("{:?}", op.state)
+    };
+    assert!(failure.message.contains("no quorum"), "{failure:?}");
+    let steps = w.store.steps(op.id).await.unwrap();
+    let start = steps.iter().find(|s| s.name == "start").unwrap();
+    assert_eq!(start.intent, serde_json::Value::Null);
+}
+
 /// A view that lacks the record of what the cluster had is not complete.
 #[tokio::test]
 async fn absence_needs_a_record_of_the_nodes() {

@@ -14,6 +14,7 @@ use proximity_store::effects::MutationAudit;
 use serde_json::{Value, json};
 
 use super::context::Cx;
+use super::sent::Change;
 use super::step::{StepError, StepResult};
 use crate::view::is_whole;
 
@@ -99,10 +100,12 @@ impl Cx {
         }
     }
 
-    /// Audits, sends, records the task, awaits it. The identity must have been read in this step.
+    /// Audits, sends, records the task, awaits it. The identity must have been read in this step. A refusal is noted where the
+    /// call is a `change` of which it is asked later what became of it.
     async fn task<F, Fut>(
         &self,
         doing: &'static str,
+        change: Option<Change>,
         call: String,
         place: &ContainerRef,
         details: Value,
@@ -120,7 +123,7 @@ impl Cx {
         let upid = match send(self.changes()).await {
             Ok(upid) => upid,
             Err(e) => {
-                if !e.is_maybe_applied() {
+                if change.is_some() && !e.is_maybe_applied() {
                     self.settle(call, target, None).await?;
                 }
                 return Err(pve_failure(doing, &e));
@@ -195,6 +198,7 @@ impl Cx {
         let details = json!({ "vmid": place.vmid, "hostname": create.hostname, "ostemplate": create.ostemplate });
         self.task(
             "creating the container",
+            Some(Change::Create),
             call,
             place,
             details,
@@ -207,6 +211,7 @@ impl Cx {
         let call = format!("POST /nodes/{}/lxc/{}/status/start", place.node, place.vmid);
         self.task(
             "starting the container",
+            None,
             call,
             place,
             json!({}),
@@ -227,6 +232,7 @@ impl Cx {
         let details = json!({ "timeout": timeout_s, "forceStop": 0 });
         self.task(
             "shutting the container down",
+            None,
             call,
             place,
             details,
@@ -240,6 +246,7 @@ impl Cx {
         let call = format!("POST /nodes/{}/lxc/{}/status/stop", place.node, place.vmid);
         self.task(
             "stopping the container by force",
+            None,
             call,
             place,
             json!({}),
@@ -275,6 +282,7 @@ impl Cx {
         let call = delete(&place);
         self.task(
             "destroying the container",
+            Some(Change::Destroy),
             call,
             &place,
             json!({}),
