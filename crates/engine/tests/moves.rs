@@ -150,6 +150,30 @@ async fn a_stranger_elsewhere_with_our_number_is_not_followed() {
     assert!(moves(&w).await.is_empty());
 }
 
+/// A virtual machine has our number on another node: the hint leads out of it.
+#[tokio::test]
+async fn an_app_whose_number_a_machine_has_is_removed_when_that_has_another_one() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| world.forget_guest(vmid));
+    w.pve.stranger_creates("pve3", vmid).await;
+    w.pve.show_guests_as_machines();
+    let before = w.pve.changes().len();
+    let state = act(&w, remove()).await;
+    let OperationState::Failed { failure } = state else {
+        panic!("{state:?}")
+    };
+    assert_eq!(failure.code, "identity_conflict");
+    assert!(failure.message.contains("virtual machine on node pve3"));
+    let hint = &failure.hint;
+    assert!(hint.contains("give that machine another number"), "{hint}");
+    assert_eq!(w.pve.changes().len(), before);
+
+    w.pve.meddle(|world| world.forget_guest(vmid));
+    w.pve.stranger_creates("pve3", vmid + 1).await;
+    assert_eq!(act(&w, remove()).await, OperationState::Succeeded);
+    assert!(w.store.app(app.id).await.unwrap().is_none());
+}
+
 /// The sweep finds the address of a moved container as well.
 #[tokio::test]
 async fn the_route_of_a_moved_container_is_kept() {

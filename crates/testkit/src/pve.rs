@@ -73,6 +73,8 @@ struct Inner {
     under_way: Vec<(Arrival, Request)>,
     /// Lists of tasks call each create a restore.
     restores: bool,
+    /// The cluster's list calls each container a virtual machine.
+    machines: bool,
     /// Somebody keeps a console of this number open, on this node.
     console: Option<(String, u32)>,
 }
@@ -127,6 +129,7 @@ impl Pve {
             delayed: None,
             under_way: Vec::new(),
             restores: false,
+            machines: false,
             console: None,
         };
         let pve = Self {
@@ -266,6 +269,11 @@ impl Pve {
         self.with(|inner| inner.console = Some((node.to_owned(), vmid)));
     }
 
+    /// From now on the cluster's list calls each container a virtual machine.
+    pub fn show_guests_as_machines(&self) {
+        self.with(|inner| inner.machines = true);
+    }
+
     /// How many delayed calls have not arrived yet.
     #[must_use]
     pub fn under_way(&self) -> usize {
@@ -392,6 +400,12 @@ impl Transport for Pve {
         self.let_arrive(&request).await;
         if self.with(|inner| inner.restores) && request.path.contains("/tasks") {
             return self.send_about_restores(request).await;
+        }
+        if self.with(|inner| inner.machines) && request.path == "/cluster/resources" {
+            let mut answer = self.send_as_it_is(request).await?;
+            let body = String::from_utf8_lossy(&answer.body).replace("lxc", "qemu");
+            answer.body = body.into_bytes().into();
+            return Ok(answer);
         }
         if let Some(console) = self.with(|inner| inner.console.clone())
             && request.path == format!("/nodes/{}/tasks", console.0)

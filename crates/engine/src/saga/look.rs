@@ -90,7 +90,9 @@ impl Cx {
                     "number {} belongs to a virtual machine on node {node}",
                     guest.place.vmid
                 ),
-                "nothing was done to it; remove the app if its container is gone for good",
+                // As long as it has the number not even a removal goes on: it cannot prove that ours is gone.
+                "nothing was done to it; give that machine another number in PVE (back it up, restore it under a free \
+                 one, remove the first), then repeat this, or remove the app if its container is gone for good",
             )))),
             Elsewhere::Container(seen) => match judge(guest, *seen, read_started) {
                 Look::Ours { seen, .. } => {
