@@ -194,6 +194,28 @@ impl Reader {
     }
 }
 
+/// Every choice of a number asks this: it looks at that number alone.
+pub(crate) const HELD: &str =
+    "SELECT COUNT(*) AS held FROM guests WHERE host_id = $1 AND vmid = $2 AND gone_at IS NULL";
+
+impl Reader {
+    /// Whether a guest that is not gone holds this number on a cluster.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn is_held(&self, host: HostId, vmid: Vmid) -> Result<bool, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.is_held(host, vmid)));
+        }
+        let row = query(HELD)
+            .bind(host.to_string())
+            .bind(i64::from(vmid.get()))
+            .fetch_one(self)
+            .await?;
+        Ok(row.int("held")? > 0)
+    }
+}
+
 fn guest(row: &Row) -> Result<NativeGuest, StoreError> {
     let vmid = row.number::<u32>("vmid")?;
     let vmid = Vmid::try_from(vmid).map_err(|e| damaged("vmid", e.to_string()))?;

@@ -285,6 +285,7 @@ fn what_is_asked_often_is_found_by_an_index_however_long_the_history() {
         (crate::operations::COUNT_QUEUED, "operations_queued"),
         (crate::queue::CLAIMABLE, "operations_claimable"),
         (crate::counts::PROMISED, "apps_live_status"),
+        (crate::guests::HELD, "guests_place"),
     ] {
         let sql = format!("EXPLAIN QUERY PLAN {sql}");
         let mut plan = connection.prepare(&sql).unwrap();

@@ -1,7 +1,7 @@
 //! Identity rows: recorded before the create call, confirmed once, never deleted.
 
 use proximity_domain::guest::NativeGuest;
-use proximity_domain::ids::{AppId, GuestId, HostId, OperationId};
+use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
 use proximity_domain::names::{NodeName, Volid};
 use proximity_domain::time::Timestamp;
 
@@ -127,6 +127,11 @@ impl State {
         let mut found: Vec<NativeGuest> = on_host.map(|guest| guest.guest.clone()).collect();
         found.sort_by_key(|guest| guest.place.vmid);
         found
+    }
+
+    pub(crate) fn is_held(&self, host: HostId, vmid: Vmid) -> bool {
+        self.present()
+            .any(|g| g.guest.place.host == host && g.guest.place.vmid == vmid)
     }
 
     /// Guests that are not gone.

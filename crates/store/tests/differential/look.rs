@@ -1,6 +1,6 @@
 //! Everything that can be read.
 
-use proximity_domain::ids::{AppId, HostId, OperationId};
+use proximity_domain::ids::{AppId, HostId, OperationId, Vmid};
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
 use proximity_store::records::HostRecord;
@@ -46,7 +46,14 @@ async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
     }
     for id in &known.hosts {
         both!(pair, store => store.host(*id)).unwrap();
-        both!(pair, store => store.host_guests(*id)).unwrap();
+        let held = both!(pair, store => store.host_guests(*id)).unwrap();
+        for vmid in held.iter().map(|guest| guest.place.vmid) {
+            assert!(both!(pair, store => store.is_held(*id, vmid)).unwrap());
+        }
+        for n in 100..110 {
+            let vmid = Vmid::try_from(n).unwrap();
+            both!(pair, store => store.is_held(*id, vmid)).unwrap();
+        }
     }
     let secrets = |hosts: Result<Vec<HostRecord>, StoreError>| {
         let secrets = |host: &HostRecord| {

@@ -1,9 +1,11 @@
 //! Identity rows.
 
+use proximity_domain::ids::{HostId, Vmid};
 use proximity_store::StoreError;
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::Fence;
 use serde_json::json;
+use uuid::Uuid;
 
 use super::world::{Make, World};
 
@@ -145,4 +147,19 @@ pub async fn of_others_are_out_of_reach(make: &impl Make) {
         "nor was the step written"
     );
     world.assert_sound().await;
+}
+
+/// On their own cluster, wherever there: another cluster has numbers of its own.
+pub async fn hold_their_number_until_they_are_gone(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let other = HostId(Uuid::from_u128(9_999));
+    let number = |n: u32| Vmid::try_from(n).unwrap();
+    let held = async |world: &World, host, n| world.store.is_held(host, number(n)).await.unwrap();
+    assert!(!held(&world, world.host, 101).await);
+    let (app, guest) = world.deployed("blog", 101).await;
+    assert!(held(&world, world.host, 101).await);
+    assert!(!held(&world, world.host, 102).await);
+    assert!(!held(&world, other, 101).await);
+    world.removed(&app, guest.id, false).await;
+    assert!(!held(&world, world.host, 101).await);
 }

@@ -110,7 +110,8 @@ async fn for_us(cx: &Cx, candidate: Vmid) -> StepResult<Option<Chosen>> {
         return Ok(None);
     };
     // Whoever had chosen it before has committed it, or given it up: the record tells.
-    Ok((!held(cx).await?.contains(&candidate)).then_some(chosen))
+    let held = cx.store().is_held(cx.app.host, candidate).await?;
+    Ok((!held).then_some(chosen))
 }
 
 async fn from_range(
@@ -125,11 +126,12 @@ async fn from_range(
     // What the token may not see is not listed; asking about the very number tells.
     let mut used: HashSet<Vmid> = rows.into_iter().map(|row| row.vmid).collect();
     used.extend(avoid);
+    let mut out: HashSet<Vmid> = used.union(held).copied().collect();
     for _ in 0..CANDIDATES {
-        let out = used.union(held).copied().collect();
         let Some(candidate) = range.lowest_free(&out) else {
             break;
         };
+        out.insert(candidate);
         used.insert(candidate);
         let Some(chosen) = for_us(cx, candidate).await? else {
             continue;
