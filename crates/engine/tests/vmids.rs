@@ -442,6 +442,38 @@ async fn unwinding_waits_for_a_create_call_that_may_arrive_late() {
     assert_sound(&w).await;
 }
 
+/// One of two calls made the container, and the other one arrives when that has been unwound: what it makes is removed as
+/// well, though another volume was on record.
+#[tokio::test]
+async fn unwinding_removes_what_a_late_call_makes_after_the_first_container_is_gone() {
+    let pve = Pve::start(Access::Full);
+    pve.meddle(|world| {
+        let mut times = world.task_times();
+        (times.create_ms, times.start_ms) = (300, 300);
+        world.set_task_times(times);
+    });
+    let w = quick_world(&pve, quick()).await;
+    // The proof of the destroy's own, then that of the first look after it.
+    let (mut destroyed, mut proofs) = (false, 0);
+    pve.delay(Method::Post, "/nodes/pve1/lxc", move |r| {
+        destroyed |= r.method == Method::Delete;
+        proofs += u32::from(destroyed && r.path == "/access/permissions");
+        proofs == 2
+    });
+    let app = ask(&w, "web").await;
+    let op = app.operation.unwrap();
+    w.until(async || w.store.steps(op).await.unwrap().len() > 2)
+        .await
+        .unwrap();
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    let op = w.settled(op).await.unwrap();
+    assert_eq!(op.state, OperationState::Cancelled);
+    assert_eq!(pve.under_way(), 0, "it arrived");
+    assert!(pve.guests.vmids().is_empty(), "and was removed");
+    assert!(held(&w, &app).await.is_empty());
+    assert_sound(&w).await;
+}
+
 /// A create call that was not sent leaves no doubt: its number is given up without waiting for anything.
 #[tokio::test]
 async fn a_create_call_that_was_not_sent_is_not_waited_for() {

@@ -16,7 +16,7 @@ use proximity_store::error::StoreError;
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
-use super::destroy::{Trace, half_created, remove_guest};
+use super::destroy::{DOING as DESTROYING, Trace, half_created, remove_guest};
 use super::reserve_vmid::{choose_vmid, new_guest};
 use crate::saga::{
     Change, Cx, Done, Intent, Look, Sent as Calls, StepAction, StepError, StepResult,
@@ -75,9 +75,14 @@ impl StepAction for CreateContainer {
     /// arrive later: as long as it might, the number stays on record.
     async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
         loop {
-            let Some(guest) = cx.guest().await?.filter(|g| g.created_by == cx.op.id) else {
+            cx.reload().await.map_err(StepError::Halt)?;
+            let Some(mut guest) = cx.guest().await?.filter(|g| g.created_by == cx.op.id) else {
                 return Ok(Effects::default());
             };
+            if was_destroyed(cx).await? {
+                // What was confirmed is gone by our own hand. What comes now is of another call, with a volume of its own.
+                guest.identity.rootfs_volid = None;
+            }
             let task = settle_create(cx, &guest).await?;
             let sent = cx.sent(Change::Create, guest.place.vmid).await?;
             // A confirmed volume says so as well, also when the row's task is by now one of the undo's own.
@@ -93,6 +98,14 @@ impl StepAction for CreateContainer {
                 return Ok(effects);
             }
         }
+    }
+}
+
+/// Whether this undo has destroyed the container that was made.
+async fn was_destroyed(cx: &Cx) -> StepResult<bool> {
+    match cx.earlier_task("vzdestroy") {
+        Some(upid) => Ok(cx.await_task(DESTROYING, &upid).await?.is_success()),
+        None => Ok(false),
     }
 }
 

@@ -15,7 +15,7 @@ use crate::saga::{
     pve_failure, runs,
 };
 
-const DOING: &str = "destroying the container";
+pub(super) const DOING: &str = "destroying the container";
 const TASK: &str = "vzdestroy";
 /// How often it is looked whether a call whose answer was lost has arrived.
 const LOOK_EVERY_MS: u64 = 1_000;
@@ -226,9 +226,11 @@ async fn still_there(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
         }
         let sent = cx.sent(Change::Destroy, guest.place.vmid).await?;
         let late_ms = cx.limits().destroy_late_ms;
+        // The one on record has ended, and what is there is there all the same.
+        let ended = cx.earlier_task(TASK).filter(|upid| !sent.knows(upid));
         let left_ms = sent.late_for_ms(cx.now(), late_ms);
         let waited_ms = clock.monotonic().since_ms(began);
-        if !sent.is_in_doubt(0) || left_ms == 0 || waited_ms >= late_ms {
+        if !sent.is_in_doubt(usize::from(ended.is_some())) || left_ms == 0 || waited_ms >= late_ms {
             return Ok(true);
         }
         // The answer to a DELETE was lost, and no task shows that it arrived: it may still.
