@@ -2,11 +2,14 @@
 
 use std::io;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::de::DeserializeOwned;
 use tokio::io::{AsyncWriteExt, BufReader};
 use tokio::net::UnixStream;
+use tokio::sync::Semaphore;
+use tokio::time::{Instant, timeout};
 
 use crate::lines::{Line, read_line};
 use crate::protocol::{
@@ -21,12 +24,16 @@ const MAX_ANSWER_BYTES: usize = 16 * 1024 * 1024;
 /// How long a call may take from connecting to the whole answer.
 const PATIENCE: Duration = Duration::from_secs(10);
 
+/// Calls of one client that are under way at the same time: a gateway has 32 places, and others want to see it too.
+const CALLS: usize = 8;
+
 /// Speaks to a gateway. Every call makes its own connection, so a client needs no repair after the
-/// gateway was restarted.
+/// gateway was restarted. A client and its clones have eight calls under way at most; others wait for their turn.
 #[derive(Debug, Clone)]
 pub struct GatewayClient {
     socket: PathBuf,
     patience: Duration,
+    turns: Arc<Semaphore>,
 }
 
 /// Why a call gave no answer. All requests may safely be repeated.
@@ -48,6 +55,12 @@ pub enum ClientError {
         socket: PathBuf,
         /// What the system said.
         source: io::Error,
+    },
+    /// The calls before took all the time there was; nothing was sent.
+    #[error("{CALLS} calls to the gateway were under way for {} ms", patience.as_millis())]
+    NoTurn {
+        /// How long the call may take.
+        patience: Duration,
     },
     /// The gateway said no; nothing was changed.
     #[error("the gateway refused: {message} ({code})")]
@@ -76,7 +89,10 @@ impl ClientError {
     #[must_use]
     pub fn may_have_applied(&self) -> bool {
         match self {
-            Self::NotRunning { .. } | Self::Unusable { .. } | Self::Refused { .. } => false,
+            Self::NotRunning { .. }
+            | Self::Unusable { .. }
+            | Self::NoTurn { .. }
+            | Self::Refused { .. } => false,
             Self::NoAnswer { .. } | Self::Protocol { .. } => true,
         }
     }
@@ -89,6 +105,7 @@ impl GatewayClient {
         Self {
             socket: socket.into(),
             patience: PATIENCE,
+            turns: Arc::new(Semaphore::new(CALLS)),
         }
     }
 
@@ -158,12 +175,18 @@ impl GatewayClient {
         let line = protocol::encode_request(request).map_err(|error| ClientError::Protocol {
             reason: error.to_string(),
         })?;
+        let begun = Instant::now();
+        let Ok(Ok(_turn)) = timeout(self.patience, self.turns.acquire()).await else {
+            return Err(ClientError::NoTurn {
+                patience: self.patience,
+            });
+        };
         let exchange = async {
             let stream = self.connect().await?;
             let answer = exchange(stream, &line).await?;
             understand(&answer)
         };
-        match tokio::time::timeout(self.patience, exchange).await {
+        match timeout(self.patience.saturating_sub(begun.elapsed()), exchange).await {
             Ok(outcome) => outcome,
             Err(_) => Err(ClientError::NoAnswer {
                 reason: format!("nothing within {} ms", self.patience.as_millis()),

@@ -133,6 +133,38 @@ async fn control_clients_beyond_the_limit_are_told_so_and_places_come_back() {
     world.end().await;
 }
 
+/// A crowd of operations asks through one client: it waits for its turns instead of taking all places.
+#[tokio::test]
+async fn one_client_leaves_places_to_others_however_many_ask_through_it() {
+    let world = World::start_with(|options| options.limits.control_clients = 9).await;
+    let mut other = connect(&world).await;
+    say(&mut other, b"{\"v\":1,\"op\":\"hello\"}\n").await;
+    let asked = (0..200).map(|_| world.client.hello());
+    for answer in futures::future::join_all(asked).await {
+        answer.unwrap();
+    }
+    world.end().await;
+}
+
+/// Who got no turn in time has sent nothing.
+#[tokio::test]
+async fn calls_that_hang_take_the_turns_of_others_who_are_told_so() {
+    let folder = tempfile::tempdir().unwrap();
+    let socket = folder.path().join("control.sock");
+    let silent = UnixListener::bind(&socket).unwrap();
+    let client = GatewayClient::new(&socket).with_patience(Duration::from_secs(1));
+    let hasty = client.clone().with_patience(Duration::from_millis(100));
+    let first = futures::future::join_all((0..8).map(|_| client.hello()));
+    let (first, ninth) = futures::future::join(first, hasty.hello()).await;
+    assert!(!ninth.unwrap_err().may_have_applied());
+    assert!(
+        first
+            .into_iter()
+            .all(|answer| answer.unwrap_err().may_have_applied())
+    );
+    drop(silent);
+}
+
 #[tokio::test]
 async fn the_end_closes_silent_clients_and_takes_the_socket_away() {
     let world = World::start().await;

@@ -11,7 +11,7 @@ use proximity_domain::time::Clock;
 use proximity_engine::seams::{Ingress, IngressError, RouteSpec, RouteView};
 use proximity_gateway::client::{ClientError, GatewayClient};
 use proximity_gateway::protocol::{ListenerReport, ListenerState, RouteReport};
-use proximity_gateway::{Endpoint, Generation, Route};
+use proximity_gateway::{Endpoint, Generation, RefusalCode, Route};
 
 /// Speaks to one gateway.
 #[derive(Debug)]
@@ -52,13 +52,8 @@ impl GatewayIngress {
     }
 
     async fn known(&self, app: AppId) -> Result<Option<Generation>, IngressError> {
-        let list = self.client.list_routes().await.map_err(refused)?;
-        let name = app.to_string();
-        Ok(list
-            .routes
-            .iter()
-            .find(|report| report.route.app_id.as_str() == name)
-            .map(|report| report.route.generation))
+        let known = self.client.known_generation(wire_id(app)?).await;
+        known.map_err(refused)
     }
 }
 
@@ -142,6 +137,11 @@ fn trouble(listener: &ListenerReport) -> Option<String> {
 
 fn refused(error: ClientError) -> IngressError {
     match error {
+        // It has no time now, or not any more: asking again later helps.
+        ClientError::Refused {
+            code: RefusalCode::TooManyClients | RefusalCode::ShuttingDown,
+            message,
+        } => IngressError::Unreachable(message),
         ClientError::Refused { code, message } => {
             IngressError::Refused(format!("{message} ({code})"))
         }

@@ -54,12 +54,17 @@ struct World {
 }
 
 async fn world() -> World {
+    world_with(|_| ()).await
+}
+
+async fn world_with(change: impl FnOnce(&mut GatewayOptions)) -> World {
     let dir = tempfile::tempdir().unwrap();
     let shutdown = CancellationToken::new();
     let socket = dir.path().join("control.sock");
     let mut options =
         GatewayOptions::new(dir.path().join("routes.json"), &socket, shutdown.clone());
     options.public_bind = "127.0.0.1".parse().unwrap();
+    change(&mut options);
     let gateway = tokio::spawn(Gateway::start(options).await.unwrap().serve());
     let clock = Arc::new(SetClock(AtomicI64::new(1_000)));
     let ingress = GatewayIngress::new(GatewayClient::new(socket), clock.clone());
@@ -132,4 +137,31 @@ async fn without_a_gateway_it_is_unreachable() {
     let ingress = GatewayIngress::new(GatewayClient::new(dir.path().join("none")), clock);
     let error = ingress.routes().await.unwrap_err();
     assert!(matches!(error, IngressError::Unreachable(_)), "{error}");
+}
+
+/// A gateway whose places are taken says so; that passes, so it is no refusal of the route.
+#[tokio::test]
+async fn a_gateway_without_a_free_place_may_be_asked_again() {
+    let world = world_with(|options| options.limits.control_clients = 0).await;
+    let told = world
+        .ingress
+        .set_route(&spec("127.0.0.1:9"))
+        .await
+        .unwrap_err();
+    assert!(matches!(told, IngressError::Unreachable(_)), "{told}");
+    world.end().await;
+}
+
+/// What was removed is remembered: a wall clock that was set back does not keep the app from being led to again.
+#[tokio::test]
+async fn a_route_is_set_again_after_its_removal_though_the_clock_went_back() {
+    let world = world().await;
+    let route = spec("127.0.0.1:9");
+    world.ingress.set_route(&route).await.unwrap();
+    world.ingress.withdraw(app()).await.unwrap();
+    world.clock.0.store(10, Ordering::Release);
+    let restarted = GatewayIngress::new(world.ingress.client.clone(), world.clock.clone());
+    let seen = restarted.set_route(&route).await.unwrap();
+    assert!(seen.listening, "{seen:?}");
+    world.end().await;
 }
