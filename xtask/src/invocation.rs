@@ -88,7 +88,8 @@ impl Invocation {
         Self {
             program: program.as_ref().to_owned(),
             args: Vec::new(),
-            variables: Vec::new(),
+            // A trace would push the cause of an error out of the lines that are shown.
+            variables: vec![("RUST_LIB_BACKTRACE".into(), "0".into())],
             deadline: None,
             grace: GRACE,
         }

@@ -5,7 +5,7 @@ use std::path::Path;
 
 use super::error::LabError;
 use super::ground::BRIDGE_IN_CONFIGURATIONS;
-use super::options::LabOptions;
+use super::options::{Guests, LabOptions};
 use super::route::Ipv4Net;
 use super::template::{TEMPLATE_NAME, Template as OsTemplate};
 use crate::core::{Access, Bridge, NodeSeed, Storage, Template, WorldSeed};
@@ -45,6 +45,15 @@ struct Machine {
     disk_used_bytes: u64,
 }
 
+/// The machine of a node whose guests are simulated: they take nothing of the one that the lab runs on.
+const SIMULATED: Machine = Machine {
+    cpus: 16,
+    memory_bytes: 64 << 30,
+    memory_used_bytes: 4 << 30,
+    disk_bytes: 1 << 40,
+    disk_used_bytes: 16 << 30,
+};
+
 /// What the shell is started with.
 ///
 /// # Errors
@@ -54,7 +63,10 @@ pub(crate) fn shell_options(
     template: OsTemplateFile,
     net: Ipv4Net,
 ) -> Result<ShellOptions, LabError> {
-    let machine = Machine::read(&options.state_dir)?;
+    let machine = match options.guests {
+        Guests::Lxc => Machine::read(&options.state_dir)?,
+        Guests::Simulated => SIMULATED,
+    };
     let listen = options
         .nodes
         .iter()

@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use self::creators::Race;
 use crate::flight::{self, Watch};
 use crate::say;
-use crate::stack::{Lab, Plan, Site};
+use crate::stack::{CREATE_MS, Lab, Plan, Site};
 use crate::verdict::{self, Deployed};
 
 /// How long all may take to end.
@@ -58,7 +58,7 @@ fn plan(number: u16, name: &str, operations: usize) -> Plan {
 
 /// Runs it and prints the verdict.
 pub(crate) async fn run(args: Args) -> Result<()> {
-    let mut lab = Lab::start(&args.program, &args.dir, "pve1,pve2,pve3").await?;
+    let mut lab = Lab::start(&args.program, &args.dir, CREATE_MS).await?;
     let plan = plan(0, "site", args.apps + 8);
     let mut site = Site::start(&args.program, &args.dir, &plan).await?;
     site.add_host(&mut lab).await?;

@@ -8,10 +8,14 @@ use anyhow::{Context, Result, bail};
 use proximity_api::hosts::{AddHost, AddSsh};
 use proximity_pve_emulator::lab::{LabFile, NodeAddress, ask_control};
 use secrecy::SecretString;
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use super::process::{Process, words};
 use super::{READY, eventually};
+
+const NODES: &str = "pve1,pve2,pve3";
+/// How long a lab takes to make a container unless it is told otherwise.
+pub(crate) const CREATE_MS: u64 = 2_000;
 
 /// A lab of simulated guests.
 #[derive(Debug)]
@@ -32,8 +36,8 @@ pub(crate) struct Guest {
 }
 
 impl Lab {
-    /// Starts it in `dir/lab` with these nodes.
-    pub(crate) async fn start(program: &Path, dir: &Path, nodes: &str) -> Result<Self> {
+    /// Starts it in `dir/lab` with three nodes, where a container is made in `create_ms`.
+    pub(crate) async fn start(program: &Path, dir: &Path, create_ms: u64) -> Result<Self> {
         let state = dir.join("lab");
         let mut args = words(&["lab", "run", "--end-with-stdin", "--guests", "simulated"]);
         args.extend(words(&[
@@ -42,7 +46,8 @@ impl Lab {
             "--ssh-listen",
             "127.0.0.1:0",
         ]));
-        args.extend(words(&["--nodes", nodes, "--dir"]));
+        let times = json!({ "create_ms": create_ms }).to_string();
+        args.extend(words(&["--nodes", NODES, "--task-times", &times, "--dir"]));
         args.push(state.display().to_string());
         let mut process = Process::start(program, dir, "lab", &args)?;
         let file = eventually("the lab", READY, Duration::from_millis(50), async || {

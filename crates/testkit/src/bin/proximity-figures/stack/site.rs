@@ -8,7 +8,7 @@ use proximity_api::client::{Client, ClientOptions, read_token_file};
 use proximity_api::hosts::Host;
 use proximity_domain::ports::PortRange;
 use secrecy::SecretString;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::lab::Lab;
 use super::process::{Process, words};
@@ -61,11 +61,15 @@ impl Plan {
                 "public_bind": self.bind, "internal_bind": self.bind, "public_host": self.bind,
                 "control_socket": dir.join("gateway.sock"),
             },
-            "engine": { "operations": self.operations, "operations_per_host": self.operations },
+            "engine": limits(self.operations),
         });
         std::fs::write(dir.join("config.json"), config.to_string())?;
         Ok(format!("http://127.0.0.1:{port}"))
     }
+}
+
+fn limits(operations: usize) -> Value {
+    json!({ "operations": operations, "operations_per_host": operations })
 }
 
 fn range(range: PortRange) -> String {
@@ -109,6 +113,14 @@ impl Site {
     pub(crate) fn begin_again(&mut self, program: &Path, more: &[&str]) -> Result<()> {
         self.server = Some(role(program, &self.dir, "serve", more)?);
         Ok(())
+    }
+
+    /// Lets the servers that are started from now on have so many operations at work.
+    pub(crate) fn allow(&self, operations: usize) -> Result<()> {
+        let path = self.dir.join("config.json");
+        let mut config: Value = serde_json::from_slice(&std::fs::read(&path)?)?;
+        config["engine"] = limits(operations);
+        Ok(std::fs::write(path, config.to_string())?)
     }
 
     /// Refuses when the server ended by itself.
