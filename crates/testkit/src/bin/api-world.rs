@@ -10,8 +10,9 @@ use std::sync::Arc;
 
 use async_trait::async_trait;
 use futures::{StreamExt, TryStreamExt};
+use proximity_domain::app::Status;
 use proximity_domain::create::Resources;
-use proximity_domain::ids::{AppId, HostId, OperationId, TokenId};
+use proximity_domain::ids::{AppId, HolderId, HostId, OperationId, TokenId};
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::time::Clock;
 use proximity_engine::commands::{Action, CreateApp};
@@ -25,6 +26,7 @@ use proximity_pve_emulator::shell::{
 use proximity_server::{
     EventLimits, Limits, Metrics, ServerParts, openapi_document, router, serve, token_hash,
 };
+use proximity_store::effects::Effects;
 use proximity_store::records::{NewApp, NewOperation, OperationRecord, TokenRecord};
 use proximity_testkit::guests::Guests;
 use proximity_testkit::pve::{NodeRoom, seed};
@@ -40,6 +42,8 @@ const TOKEN: &str = "api-world";
 const PVE_TOKEN: &str = "root@pam!proximity";
 /// As many as there are in a new installation.
 const PAIRS: u16 = 900;
+/// How long an ended deploy is claimed at most, milliseconds.
+const LEASE_MS: i64 = 60_000;
 /// How many of each kind there are: requests use them up.
 const OF_EACH: usize = 3;
 
@@ -181,7 +185,7 @@ async fn inhabit(world: &TestWorld) -> Outcome<Value> {
     Ok(json!({ "apps": apps, "failed": failed, "stuck": stuck, "running": running }))
 }
 
-/// So many apps, recorded by many at once, and nobody who carries their deploys out.
+/// So many apps, recorded by many at once; their deploys ended, and nobody is at work.
 async fn crowded(world: &mut TestWorld, apps: u16) -> Outcome<Value> {
     world.crash_worker().await;
     let host = world.store.hosts().await?.first().ok_or("no host")?.id;
@@ -190,9 +194,21 @@ async fn crowded(world: &mut TestWorld, apps: u16) -> Outcome<Value> {
         let (store, actor, ids) = (world.store.clone(), world.actor.clone(), Arc::clone(&ids));
         async move {
             let (app, operation) = recorded(host, number, &ids)?;
+            let id = operation.id;
             store
                 .create_app(app, operation, &actor, None, RealClock.now())
                 .await?;
+            let seen = store.claimable().await?;
+            let seen = seen.iter().find(|row| row.id == id).ok_or("not queued")?;
+            let claimed = store
+                .claim_as_seen(seen, HolderId(ids.uuid()), LEASE_MS, RealClock.now())
+                .await?;
+            let (_, fence) = claimed.ok_or("claimed by somebody else")?;
+            let deployed = Effects {
+                status: Some(Status::Running),
+                ..Effects::default()
+            };
+            store.complete(&fence, deployed, RealClock.now()).await?;
             Outcome::Ok(())
         }
     });
