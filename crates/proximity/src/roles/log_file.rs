@@ -1,5 +1,6 @@
 //! The log's file: turned over by size and age, a bounded number kept. Whatever fails here, the program goes on.
 
+use std::fmt;
 use std::fs::{self, File, OpenOptions, TryLockError};
 use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, OpenOptionsExt};
@@ -11,6 +12,8 @@ use tracing_subscriber::fmt::MakeWriter;
 
 /// How often it is looked whether somebody moved the file away, milliseconds.
 const LOOK_MS: u64 = 1_000;
+/// Trouble that comes and goes is told on stderr once in so long, milliseconds.
+const TOLD_MS: u64 = 600_000;
 
 /// When a file is turned over, and how many are kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -26,7 +29,7 @@ pub(crate) struct Turnover {
 /// A log file. Cheap to clone.
 ///
 /// Guarantees: a line is in one file, whole; a file that was moved away (by logrotate, say) is opened anew within a
-/// second, without a signal; a disk that is full or gone costs lines, nothing else.
+/// second, without a signal; a disk that is full or gone costs new lines, nothing else, and stderr is told of it once.
 #[derive(Debug, Clone)]
 pub(crate) struct LogFile(Arc<Mutex<Inner>>);
 
@@ -41,6 +44,18 @@ struct Inner {
     begun_at_ms: i64,
     looked_at_ms: u64,
     lost: u64,
+    beside: Beside,
+    /// When `beside` was last told of lines that were lost.
+    told_at_ms: Option<u64>,
+}
+
+/// Where it is told that the file takes no lines: stderr.
+struct Beside(Box<dyn Write + Send>);
+
+impl fmt::Debug for Beside {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("Beside")
+    }
 }
 
 impl LogFile {
@@ -58,6 +73,8 @@ impl LogFile {
             begun_at_ms: 0,
             looked_at_ms: 0,
             lost: 0,
+            beside: Beside(Box::new(io::stderr())),
+            told_at_ms: None,
         };
         inner.reopen()?;
         Ok(Self(Arc::new(Mutex::new(inner))))
@@ -87,15 +104,20 @@ impl<'a> MakeWriter<'a> for LogFile {
 
 impl Inner {
     fn write(&mut self, line: &[u8]) {
+        if let Err(error) = self.try_write(line) {
+            self.lose(&error);
+        }
+    }
+
+    fn try_write(&mut self, line: &[u8]) -> io::Result<()> {
         self.look_again();
+        // Before it is asked whether to turn over: what is not there cannot be, and older files must not move for it.
+        self.have_file()?;
         let grown = self.size_bytes + line.len() as u64;
         let aged = self.clock.now().0.saturating_sub(self.begun_at_ms) >= self.turnover.age_ms;
         if self.size_bytes > 0 && (grown > self.turnover.size_bytes || aged) {
             self.turn_over();
-        }
-        if self.file.is_none() && self.reopen().is_err() {
-            self.lost += 1;
-            return;
+            self.have_file()?;
         }
         if self.lost > 0 {
             let told = format!(
@@ -106,9 +128,31 @@ impl Inner {
                 self.lost = 0;
             }
         }
-        if self.put(line).is_err() {
-            self.lost += 1;
+        self.put(line)
+    }
+
+    fn have_file(&mut self) -> io::Result<()> {
+        if self.file.is_some() {
+            return Ok(());
         }
+        self.reopen()
+    }
+
+    /// Counts a line that is lost; tells of it once, where the file itself cannot.
+    fn lose(&mut self, error: &io::Error) {
+        self.lost += 1;
+        let now = self.clock.monotonic().0;
+        let told_lately = |at: u64| now.saturating_sub(at) < TOLD_MS;
+        if self.lost > 1 || self.told_at_ms.is_some_and(told_lately) {
+            return;
+        }
+        self.told_at_ms = Some(now);
+        let path = self.path.display();
+        let told = format!(
+            "cannot write the log {path}: {error}; lines are lost and counted until it takes some\n"
+        );
+        // With stderr gone too there is nobody left to tell.
+        drop(self.beside.0.write_all(told.as_bytes()));
     }
 
     fn put(&mut self, line: &[u8]) -> io::Result<()> {
@@ -121,8 +165,8 @@ impl Inner {
         if put.is_ok() {
             self.size_bytes += line.len() as u64;
         } else {
-            // Half a line must not run into the next one.
-            file.set_len(whole_bytes)?;
+            // Half a line must not run into the next one. What is told is why it was not written whole.
+            drop(file.set_len(whole_bytes));
         }
         put
     }

@@ -115,6 +115,85 @@ fn a_disk_that_takes_nothing_costs_lines_and_they_are_counted() {
     );
 }
 
+/// Stderr of a log, to read.
+#[derive(Debug, Default, Clone)]
+struct Heard(Arc<Mutex<Vec<u8>>>);
+
+impl Heard {
+    fn of(log: &LogFile) -> Self {
+        let heard = Self::default();
+        log.0.lock().unwrap().beside = Beside(Box::new(heard.clone()));
+        heard
+    }
+
+    fn text(&self) -> String {
+        String::from_utf8(self.0.lock().unwrap().clone()).unwrap()
+    }
+}
+
+impl Write for Heard {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.0.lock().unwrap().write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
+    }
+}
+
+#[test]
+fn a_disk_that_takes_nothing_is_told_on_stderr_once() {
+    let bench = Bench::new();
+    let mut log = bench.open(1000, i64::MAX, 1);
+    let heard = Heard::of(&log);
+    let break_it = |log: &LogFile| {
+        log.0.lock().unwrap().file = Some(File::options().write(true).open("/dev/full").unwrap());
+    };
+    log.write_all(b"kept\n").unwrap();
+    assert_eq!(heard.text(), "", "nothing to tell while all is well");
+    break_it(&log);
+    log.write_all(b"lost\n").unwrap();
+    log.write_all(b"lost too\n").unwrap();
+    let told = heard.text();
+    let path = bench.path("").display().to_string();
+    assert!(
+        told.contains(&path) && told.contains("No space left"),
+        "{told}"
+    );
+    assert_eq!(told.lines().count(), 1, "{told}");
+    // Trouble that comes and goes is the same trouble; hours later it is not.
+    bench.clock.0.fetch_add(2_000, Ordering::Relaxed);
+    log.write_all(b"kept\n").unwrap();
+    break_it(&log);
+    log.write_all(b"lost\n").unwrap();
+    assert_eq!(heard.text(), told);
+    bench.clock.0.fetch_add(3_600_000, Ordering::Relaxed);
+    log.write_all(b"kept\n").unwrap();
+    break_it(&log);
+    log.write_all(b"lost\n").unwrap();
+    assert_eq!(heard.text().lines().count(), 2, "{}", heard.text());
+}
+
+#[test]
+fn older_files_stay_where_they_are_while_there_is_none_to_turn_over() {
+    let bench = Bench::new();
+    let mut log = bench.open(10, i64::MAX, 2);
+    let heard = Heard::of(&log);
+    for line in ["first\n", "second\n", "third\n"] {
+        log.write_all(line.as_bytes()).unwrap();
+    }
+    // Moved away, and no new one can be made: a folder has its name.
+    fs::rename(bench.path(""), bench.path(".moved")).unwrap();
+    fs::create_dir(bench.path("")).unwrap();
+    bench.clock.0.fetch_add(2_000, Ordering::Relaxed);
+    log.write_all(b"fourth\n").unwrap();
+    assert_eq!(
+        (bench.text(".1"), bench.text(".2")),
+        ("second\n".to_owned(), "first\n".to_owned())
+    );
+    assert_eq!(heard.text().lines().count(), 1, "{}", heard.text());
+}
+
 /// A file that takes nothing more, as on a full disk: writing fails, cutting it off does not.
 fn full_disk(holds: &str) -> File {
     let file = memfd_create("log", MemfdFlags::ALLOW_SEALING).unwrap();
