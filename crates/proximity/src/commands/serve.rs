@@ -27,7 +27,7 @@ use crate::roles::data_dir::{DataDir, make_parent};
 use crate::roles::ids::SystemIds;
 use crate::roles::ingress::GatewayIngress;
 use crate::roles::observed::ObservedConnect;
-use crate::roles::{logging, signals};
+use crate::roles::{logging, open_files, signals};
 use crate::secret_input;
 
 /// How long ports of orphans rest, milliseconds: a day.
@@ -246,17 +246,16 @@ async fn work(
     })?;
     let with_tls = tls.is_some();
     tracing::info!(version = VERSION, %address, tls = with_tls, data = %settings.data_dir.display(), "serving");
+    let wanted = Limits::default();
+    let limits = Limits {
+        connections: open_files::connections(wanted.connections, settings.engine.operations),
+        ..wanted
+    };
     let sweep = tokio::spawn(route_sweep::run(engine.clone(), shutdown.clone()));
     let house = tokio::spawn(housekeeping::run(engine.clone(), shutdown.clone()));
     let hosts = tokio::spawn(engine.clone().keep_hosts_true(shutdown.clone()));
     let mut worker = tokio::spawn(Worker::new(engine, true).run(shutdown.clone()));
-    let api = proximity_server::serve(
-        listener,
-        router(parts),
-        tls,
-        Limits::default(),
-        shutdown.clone(),
-    );
+    let api = proximity_server::serve(listener, router(parts), tls, limits, shutdown.clone());
     tokio::pin!(api);
     // Whichever ends first ends the other: an API without a worker would acknowledge what nobody carries out.
     let (served, worked) = tokio::select! {

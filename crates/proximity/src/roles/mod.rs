@@ -9,5 +9,6 @@ pub(crate) mod log_file;
 pub(crate) mod log_line;
 pub(crate) mod logging;
 pub(crate) mod observed;
+pub(crate) mod open_files;
 pub(crate) mod private_file;
 pub(crate) mod signals;
