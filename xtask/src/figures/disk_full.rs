@@ -8,7 +8,7 @@ use anyhow::{Context, Result};
 use serde_json::Value;
 
 use super::scratch::Scratch;
-use super::{Bench, Binary, Figure, Measured, disk_shim, lanes};
+use super::{Bench, Binary, Figure, Measured, disk_product, disk_shim, lanes};
 use crate::invocation::Invocation;
 use crate::say;
 use crate::seed::Draws;
@@ -16,13 +16,13 @@ use crate::seed::Draws;
 /// The figure.
 pub(super) const FIGURE: Figure = Figure {
     id: "R18",
-    shows: "faults of a server whose disk is full or fails at write k",
+    shows: "faults of a server whose disk is full or fails at write k, whose log has no space, or that may open 32 files",
     goal: "0 faults",
-    binaries: &[Binary::Figures],
+    binaries: &[Binary::Figures, Binary::Plain],
     prepare: disk_shim::build,
     needs_root: false,
     in_tests: false,
-    full_limit: Duration::from_secs(420),
+    full_limit: Duration::from_secs(600),
     measure,
 };
 
@@ -33,9 +33,9 @@ const QUICK: u64 = 12;
 /// So many writes, and so many syncs, a request has in any case.
 const EARLY: usize = 5;
 /// Servers side by side.
-const LANES: usize = 4;
+const LANES: usize = 6;
 /// Bytes of the plan that the shim maps: `struct plan` of the shim.
-const PLAN_BYTES: usize = 40;
+pub(super) const PLAN_BYTES: usize = 40;
 
 const MODES: [&str; 3] = ["no-space", "write-error", "sync-error"];
 /// What a full file system is tried with, and how often.
@@ -54,7 +54,10 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let wanted: usize = numbered.iter().map(|(_, lane)| lane.at.len()).sum();
     let verdicts = lanes::run(LANES, &numbered, bench.deadline, |_, (number, lane)| {
         let folder = scratch.folder(&number.to_string())?;
-        run(bench, &folder, lane)
+        match disk_product::Trouble::of(lane.mode) {
+            Some(trouble) => trouble.measure(bench, &folder, *number, lane.at.len()),
+            None => run(bench, &folder, lane),
+        }
     })?;
     let sum = |name: &str| {
         verdicts
@@ -114,6 +117,10 @@ fn plan(bench: &Bench<'_>) -> Result<Vec<Lane>> {
     }
     let mut draws = bench.seed.draws();
     let mut lanes = Vec::new();
+    for (mode, count) in disk_product::cases(bench.mode.quick, bench.place.is_root) {
+        let at = (1..=count).collect();
+        lanes.push(Lane { mode, at });
+    }
     for mode in MODES {
         let all: Vec<u64> = if bench.mode.quick {
             // The first one early, where every mode is certain to come by.
@@ -146,6 +153,14 @@ fn within(draws: &mut Draws) -> u64 {
     draws.below(below) as u64 + 1
 }
 
+/// What begins a program to which `folder` is a file system of this size: a mount of its own, gone with the process.
+pub(super) fn on_small_disk(size: &str, folder: &Path) -> Invocation {
+    let mount = format!("mount -t tmpfs -o size={size} tmpfs \"$0\" && exec \"$@\"");
+    Invocation::new("unshare")
+        .args(["--mount", "sh", "-c", &mount])
+        .arg(folder)
+}
+
 fn run(bench: &Bench<'_>, folder: &Path, lane: &Lane) -> Result<Value> {
     let data = folder.join("data");
     std::fs::create_dir(&data)?;
@@ -154,12 +169,7 @@ fn run(bench: &Bench<'_>, folder: &Path, lane: &Lane) -> Result<Value> {
     let at: Vec<String> = lane.at.iter().map(u64::to_string).collect();
     let binary = Binary::Figures.path(bench.place);
     let program = if lane.mode == FILLED.0 {
-        // A mount of its own, gone with the process.
-        let mount = "mount -t tmpfs -o size=24m tmpfs \"$0\" && exec \"$@\"";
-        Invocation::new("unshare")
-            .args(["--mount", "sh", "-c", mount])
-            .arg(&data)
-            .arg(binary)
+        on_small_disk("24m", &data).arg(binary)
     } else {
         disk_shim::before(bench.place, Invocation::new(binary), &data)
             .variable("DISK_SHIM_PLAN", &plan)

@@ -10,6 +10,7 @@ mod cli_start;
 mod crash_matrix;
 mod deploys;
 mod disk_full;
+mod disk_product;
 mod disk_shim;
 mod event_clients;
 mod lanes;

@@ -7,6 +7,7 @@ use std::time::Duration;
 use anyhow::{Context, Result, anyhow};
 use proximity_api::client::{Client, ClientOptions};
 use proximity_domain::ids::TokenId;
+use proximity_domain::ports::PortRange;
 use proximity_domain::time::Clock;
 use proximity_pve_emulator::core::Access;
 use proximity_server::{EventLimits, Limits, Metrics, ServerParts, router, serve, token_hash};
@@ -85,7 +86,8 @@ pub(super) async fn run(order: &World) -> Result<()> {
         verdict.cases += 1;
     }
     stop.cancel();
-    loss::look(&order.dir, &acknowledged, &mut verdict).await?;
+    let ports = (PortRange::PUBLIC, PortRange::INTERNAL);
+    loss::look(&order.dir, ports, &acknowledged, &mut verdict).await?;
     drop(world);
     for panic in panics.lock().unwrap_or_else(PoisonError::into_inner).iter() {
         verdict.fault(format!("panic: {panic}"));

@@ -6,7 +6,7 @@ mod site;
 
 pub(crate) use self::lab::{CREATE_MS, Lab};
 pub(crate) use self::process::{Process, words};
-pub(crate) use self::site::{Plan, Site};
+pub(crate) use self::site::{Around, Plan, Site};
 
 use std::time::Duration;
 

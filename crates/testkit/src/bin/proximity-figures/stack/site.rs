@@ -32,10 +32,20 @@ pub(crate) struct Plan {
     pub(crate) operations: usize,
 }
 
+/// What is around a server, beyond its plan.
+#[derive(Debug, Clone, Default)]
+pub(crate) struct Around {
+    /// Words before the server's command line: a program that sets something up and becomes the server.
+    pub(crate) before: Vec<String>,
+    /// Where it logs, one JSON object a line, instead of on stderr.
+    pub(crate) log_file: Option<PathBuf>,
+}
+
 /// An installation that runs.
 #[derive(Debug)]
 pub(crate) struct Site {
     program: PathBuf,
+    around: Around,
     dir: PathBuf,
     url: String,
     gateway: Process,
@@ -50,10 +60,10 @@ impl Plan {
     }
 
     /// Writes the configuration; gives the API's URL.
-    fn write(&self, dir: &Path) -> Result<String> {
+    fn write(&self, dir: &Path, log_file: Option<&Path>) -> Result<String> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
-        let config = json!({
+        let mut config = json!({
             "data_dir": dir.join("data"),
             "api": { "listen": format!("127.0.0.1:{port}") },
             "ports": { "public": range(self.public), "internal": range(self.internal) },
@@ -63,6 +73,9 @@ impl Plan {
             },
             "engine": limits(self.operations),
         });
+        if let Some(file) = log_file {
+            config["log"] = json!({ "file": file, "format": "json" });
+        }
         std::fs::write(dir.join("config.json"), config.to_string())?;
         Ok(format!("http://127.0.0.1:{port}"))
     }
@@ -79,21 +92,52 @@ fn range(range: PortRange) -> String {
 impl Site {
     /// Starts gateway and server in `dir/NAME`.
     pub(crate) async fn start(program: &Path, dir: &Path, plan: &Plan) -> Result<Self> {
+        Self::start_in(program, dir, plan, Around::default()).await
+    }
+
+    /// The same, with something around the server.
+    pub(crate) async fn start_in(
+        program: &Path,
+        dir: &Path,
+        plan: &Plan,
+        around: Around,
+    ) -> Result<Self> {
         let dir = dir.join(&plan.name);
         std::fs::create_dir_all(&dir)?;
-        let url = plan.write(&dir)?;
+        let url = plan.write(&dir, around.log_file.as_deref())?;
         let mut site = Self {
-            gateway: role(program, &dir, "gateway", &[])?,
-            server: Some(role(program, &dir, "serve", &[])?),
+            gateway: role(program, &dir, "gateway", &[], &[])?,
+            server: Some(role(program, &dir, "serve", &[], &around.before)?),
+            around,
             client: client(&url, None)?,
             program: program.to_owned(),
             dir,
             url,
         };
         site.ready().await?;
-        let token = read_token_file(&site.dir.join("data").join("admin.token"))?;
-        site.client = client(&site.url, Some(token))?;
+        site.client = site.another_client()?;
         Ok(site)
+    }
+
+    /// Where its API is.
+    pub(crate) fn url(&self) -> &str {
+        &self.url
+    }
+
+    /// Another client of it, with connections of its own.
+    pub(crate) fn another_client(&self) -> Result<Client> {
+        let token = read_token_file(&self.dir.join("data").join("admin.token"))?;
+        client(&self.url, Some(token))
+    }
+
+    /// The process of its server.
+    pub(crate) fn server_id(&self) -> Option<u32> {
+        self.server.as_ref().and_then(Process::id)
+    }
+
+    /// What its server wrote on stdout and stderr.
+    pub(crate) fn output(&self) -> Result<String> {
+        Ok(std::fs::read_to_string(self.dir.join("serve.log"))?)
     }
 
     /// The way to its API, with the administrator's token.
@@ -111,7 +155,13 @@ impl Site {
 
     /// Starts a server on what the last one left; does not wait for it.
     pub(crate) fn begin_again(&mut self, program: &Path, more: &[&str]) -> Result<()> {
-        self.server = Some(role(program, &self.dir, "serve", more)?);
+        self.server = Some(role(
+            program,
+            &self.dir,
+            "serve",
+            more,
+            &self.around.before,
+        )?);
         Ok(())
     }
 
@@ -163,12 +213,24 @@ impl Site {
     }
 }
 
-fn role(program: &Path, dir: &Path, name: &str, more: &[&str]) -> Result<Process> {
+fn role(
+    program: &Path,
+    dir: &Path,
+    name: &str,
+    more: &[&str],
+    before: &[String],
+) -> Result<Process> {
     let own = std::process::id().to_string();
     let mut args = words(&[name, "--die-with-parent", &own, "--config"]);
     args.push(dir.join("config.json").display().to_string());
     args.extend(words(more));
-    Process::start(program, dir, name, &args)
+    let Some((first, others)) = before.split_first() else {
+        return Process::start(program, dir, name, &args);
+    };
+    let mut all = others.to_vec();
+    all.push(program.display().to_string());
+    all.extend(args);
+    Process::start(Path::new(first), dir, name, &all)
 }
 
 fn client(url: &str, token: Option<SecretString>) -> Result<Client> {
