@@ -4,6 +4,7 @@ use std::path::Path;
 use std::time::Instant;
 
 use proximity_domain::app::Status;
+use proximity_domain::ids::AppId;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::ports::PortRange;
 use proximity_store::effects::Effects;
@@ -47,8 +48,9 @@ pub async fn measure(folder: &Path, mode: Mode) -> Value {
             let begun = Instant::now();
             bare.commit(1);
             commits.add(begun.elapsed());
+            deploy(&world, made.id).await;
             if full {
-                give_back(&mut world, made.id).await;
+                remove(&mut world, made.id).await;
             }
         }
         let ratio = taking.percentile_us(9900) / commits.percentile_us(9900);
@@ -74,9 +76,8 @@ fn shape() -> Shape {
     }
 }
 
-/// The app is deployed and removed, so its pair is free again.
-async fn give_back(world: &mut World, app: proximity_domain::ids::AppId) {
-    world.pass(1);
+/// The app's deploy ends: only so many may wait.
+async fn deploy(world: &World, app: AppId) {
     let (operation, fence) = world.claim().await;
     assert_eq!(operation.app, app);
     let running = with_status(Status::Running);
@@ -85,6 +86,11 @@ async fn give_back(world: &mut World, app: proximity_domain::ids::AppId) {
         .complete(&fence, running, world.at())
         .await
         .unwrap();
+}
+
+/// The app is removed, so its pair is free again.
+async fn remove(world: &mut World, app: AppId) {
+    world.pass(1);
     world
         .enqueue(OperationKind::Remove, app, Some(Status::Removing))
         .await;

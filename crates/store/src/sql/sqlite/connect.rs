@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
 use crate::sql::DatabaseError;
@@ -39,5 +40,33 @@ fn open(path: &Path, access: OpenFlags) -> Result<Connection, DatabaseError> {
     let connection = Connection::open_with_flags(path, flags)?;
     connection.busy_timeout(BUSY)?;
     connection.set_prepared_statement_cache_capacity(STATEMENTS);
+    // A plan may not depend on what is bound: SQLite would make it anew for other values.
+    connection.set_db_config(DbConfig::SQLITE_DBCONFIG_ENABLE_QPSG, true)?;
     Ok(connection)
+}
+
+#[cfg(test)]
+mod tests {
+    use rusqlite::StatementStatus;
+
+    use super::*;
+
+    /// A value that is compared with what an index is limited to would otherwise be part of the plan.
+    #[test]
+    fn a_statement_is_prepared_once_whatever_is_bound() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("a.db");
+        drop(Connection::open(&path).unwrap());
+        let connection = connect_writer(&path).unwrap();
+        connection
+            .execute_batch("CREATE TABLE a (b, c); CREATE INDEX d ON a (b) WHERE c = 'x'")
+            .unwrap();
+        let mut statement = connection
+            .prepare("SELECT b FROM a WHERE b = ?1 AND c = ?2")
+            .unwrap();
+        for c in ["x", "y", "x", "z"] {
+            assert!(!statement.exists((1, c)).unwrap());
+        }
+        assert_eq!(statement.get_status(StatementStatus::RePrepare), 0);
+    }
 }

@@ -35,7 +35,9 @@ pub(crate) struct Turn {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Stage {
     Idle,
-    /// A writer's part is open.
+    /// The first part of a transaction is open: the transaction is all there is of it.
+    First,
+    /// A later part is open, inside a savepoint.
     Part,
     /// The whole transaction is to be committed.
     Commit,
@@ -97,6 +99,14 @@ impl Desk {
         }
     }
 
+    /// Ends a transaction whose one writer was refused.
+    fn forget(&mut self) {
+        self.clean();
+        if let Some(batch) = self.batch.take() {
+            batch.end(Ok(()));
+        }
+    }
+
     /// No transaction afterwards. A connection that cannot be brought there is given up, which ends it as well.
     fn clean(&mut self) {
         let open = |c: &Session| !c.is_autocommit();
@@ -144,23 +154,34 @@ impl Turn {
         self.desk.begin()
     }
 
-    /// Begins a writer's part of the open transaction.
+    /// Begins a writer's part of the open transaction. The first one needs no savepoint, which keeps a copy of each page
+    /// that is changed: what is taken back then is the transaction.
     pub(crate) fn begin_part(&mut self) -> Result<Outcome, DatabaseError> {
-        self.desk.command("SAVEPOINT part")?;
-        self.stage = Stage::Part;
         let batch = self.desk.batch.as_ref().ok_or(DatabaseError::Closed)?;
-        Ok(batch.outcome())
+        let outcome = batch.outcome();
+        if batch.writers == 0 {
+            self.stage = Stage::First;
+        } else {
+            self.desk.command("SAVEPOINT part")?;
+            self.stage = Stage::Part;
+        }
+        Ok(outcome)
     }
 
     /// Keeps what the writer did, or takes it back and only that. `cause` is what the database said to it.
     pub(crate) fn end_part(&mut self, keep: bool, cause: Option<&DatabaseError>) {
-        self.stage = Stage::Idle;
+        let first = std::mem::replace(&mut self.stage, Stage::Idle) == Stage::First;
         let lost = match self.connection() {
             Ok(connection) => connection.is_autocommit(),
             Err(_) => true,
         };
         let ended = if lost {
             Err(cause.cloned().unwrap_or_else(ended_early))
+        } else if first {
+            if !keep {
+                return self.desk.forget();
+            }
+            Ok(())
         } else if keep {
             self.desk.command("RELEASE part")
         } else {
@@ -194,7 +215,7 @@ impl Drop for Turn {
     fn drop(&mut self) {
         match self.stage {
             Stage::Idle => {}
-            Stage::Part => self.end_part(false, None),
+            Stage::First | Stage::Part => self.end_part(false, None),
             Stage::Commit => self.desk.fail(&DatabaseError::Closed),
         }
         // Nobody else is in it, so nobody is there to end it.

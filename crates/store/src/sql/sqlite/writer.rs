@@ -1,8 +1,9 @@
 //! Writing with group commit.
 //!
-//! Writers take turns at one connection, first come, first served. Each does its part inside a savepoint of the open
-//! transaction and then waits; whoever finds nobody behind commits for all. While a commit is on its way to the
-//! disk the next writers gather. A lone writer commits at once. Nobody hears of success before the commit is there.
+//! Writers take turns at one connection, first come, first served. Each does its part of the open transaction, all but
+//! the first inside a savepoint, and then waits; whoever finds nobody behind commits for all. While a commit is on its
+//! way to the disk the next writers gather. A lone writer commits at once. Nobody hears of success before the commit is
+//! there.
 
 use std::ops::AsyncFnOnce;
 use std::sync::Arc;
