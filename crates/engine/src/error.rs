@@ -4,7 +4,8 @@ use std::collections::BTreeMap;
 
 use proximity_domain::create::Refusal;
 use proximity_domain::failure::Failure;
-use proximity_domain::place::{self, NoPlace};
+use proximity_domain::place::{self, Lack, NoPlace};
+use proximity_pve::transport::says_out_of_files;
 use proximity_store::Trouble;
 use proximity_store::error::StoreError;
 
@@ -151,6 +152,9 @@ impl EngineError {
     /// Next step, one sentence.
     #[must_use]
     pub fn hint(&self) -> String {
+        if self.is_out_of_files() {
+            return OUT_OF_FILES_HINT.to_owned();
+        }
         match self {
             Self::Upstream { hint, .. } => hint.clone(),
             Self::Store(StoreError::Busy { operation, .. }) => {
@@ -210,6 +214,9 @@ impl EngineError {
     #[must_use]
     pub fn row(&self) -> ErrorRow {
         use ErrorKind as K;
+        if self.is_out_of_files() {
+            return row("out_of_files", K::Unavailable, OUT_OF_FILES_HINT);
+        }
         match self {
             Self::NotFound { what, .. } => row(
                 match *what {
@@ -272,12 +279,38 @@ impl EngineError {
         }
     }
 
+    /// A cluster could not be asked, or a node not looked at, for want of files in this process.
+    fn is_out_of_files(&self) -> bool {
+        match self {
+            Self::Upstream { code, .. } => *code == "out_of_files",
+            Self::Refused(Refusal::NoPlace(none)) => {
+                let mut lacks = none.nodes.iter().flat_map(|(_, lacks)| lacks);
+                lacks.any(|lack| matches!(lack, Lack::Silent(why) if says_out_of_files(why)))
+            }
+            Self::Refused(_)
+            | Self::NotFound { .. }
+            | Self::Invalid { .. }
+            | Self::Settings(_)
+            | Self::NotInState { .. }
+            | Self::ConfirmationNeeded { .. }
+            | Self::ClusterKnown { .. }
+            | Self::NodeInUse { .. }
+            | Self::NoHost
+            | Self::PveUnsupported { .. }
+            | Self::TokenTooNarrow { .. }
+            | Self::Store(_) => false,
+        }
+    }
+
     /// The failure as it is kept with an operation.
     #[must_use]
     pub fn failure(&self) -> Failure {
         Failure::new(self.code(), self.to_string(), self.hint())
     }
 }
+
+/// What helps a server that may open no more files.
+pub(crate) const OUT_OF_FILES_HINT: &str = "ask again when there are fewer callers, or give the server more open files (LimitNOFILE= in its unit, ulimit -n)";
 
 fn refusal_row(refusal: &Refusal) -> ErrorRow {
     use ErrorKind as K;
@@ -448,6 +481,7 @@ pub(crate) fn upstream_code(code: &str) -> &'static str {
 
 /// Every code an operation or command can report about PVE, a node, the guest or the gateway.
 pub const UPSTREAM_CODES: &[&str] = &[
+    "out_of_files",
     "pve_unreachable",
     "pve_outcome_unknown",
     "pve_node_unreachable",
@@ -472,3 +506,37 @@ pub const UPSTREAM_CODES: &[&str] = &[
     "state_changed",
     "vmid_taken",
 ];
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::create::Resources;
+    use proximity_pve::transport::OUT_OF_FILES;
+
+    use super::*;
+
+    fn silent(why: &str) -> EngineError {
+        let lack = Lack::Silent(format!("GET /nodes/pve1/status: not sent: {why}"));
+        let resources = Resources {
+            memory_mib: 64,
+            cores: 1,
+            disk_gib: 1,
+        };
+        let nodes = vec![("lab/pve1".to_owned(), vec![lack])];
+        EngineError::from(Refusal::NoPlace(NoPlace { resources, nodes }))
+    }
+
+    #[test]
+    fn a_node_that_was_not_looked_at_for_want_of_files_here_is_not_offline() {
+        let short = silent(OUT_OF_FILES);
+        assert_eq!(
+            (short.code(), short.kind()),
+            ("out_of_files", ErrorKind::Unavailable)
+        );
+        assert!(short.hint().contains("ulimit -n"), "{}", short.hint());
+        let down = silent("cannot connect: Connection refused");
+        assert_eq!(
+            (down.code(), down.kind()),
+            ("no_node_online", ErrorKind::Resources)
+        );
+    }
+}

@@ -125,6 +125,7 @@ pub const CODES: &[Code] = &[
     row("host_too_slow", K::Upstream, "The host did not answer in time."),
     row("ssh_unreachable", K::Upstream, "A node's SSH does not answer, or does not take the key."),
     // Proxmox VE and the nodes, mostly while an operation runs.
+    row("out_of_files", K::Unavailable, "The server has as many files open as it may, so that it could not ask a cluster; nothing was sent."),
     row("pve_unreachable", K::Upstream, "The API of Proxmox VE does not answer; nothing was sent."),
     row("pve_node_unreachable", K::Upstream, "The cluster does not reach the node."),
     row("pve_outcome_unknown", K::Upstream, "The connection broke after a call was sent; it is looked up what happened."),

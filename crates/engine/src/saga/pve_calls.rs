@@ -9,6 +9,7 @@ use proximity_pve::Client;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::lxc::CreateLxc;
 use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
+use proximity_pve::transport::says_out_of_files;
 use proximity_pve::upid::Upid;
 use proximity_store::effects::MutationAudit;
 use serde_json::{Value, json};
@@ -16,12 +17,16 @@ use serde_json::{Value, json};
 use super::context::Cx;
 use super::sent::Change;
 use super::step::{StepError, StepResult};
+use crate::error::OUT_OF_FILES_HINT;
 use crate::view::is_whole;
 
 /// What an error of the client means for a step.
 pub(crate) fn pve_failure(doing: &str, error: &PveError) -> StepError {
     let failure = |code: &str, hint: &str| Failure::new(code, format!("{doing}: {error}"), hint);
     match error {
+        PveError::NotSent { why, .. } if says_out_of_files(why) => {
+            StepError::Transient(failure("out_of_files", OUT_OF_FILES_HINT))
+        }
         PveError::NotSent { .. } => StepError::Transient(failure(
             "pve_unreachable",
             "check that the node is up and reachable, then retry",
@@ -430,4 +435,22 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
         .await
         .map_err(|e| pve_failure("listing the guests", &e))?;
     Ok(rows.iter().all(|row| row.vmid != place.vmid))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_want_of_files_here_is_not_the_nodes_fault_and_is_tried_again() {
+        let of = |why: &str| {
+            let (call, why) = ("GET /nodes".to_owned(), why.to_owned());
+            match pve_failure("looking", &PveError::NotSent { call, why }) {
+                StepError::Transient(failure) => failure.code,
+                other => panic!("{other:?}"),
+            }
+        };
+        assert_eq!(of(proximity_pve::transport::OUT_OF_FILES), "out_of_files");
+        assert_eq!(of("no connection in time"), "pve_unreachable");
+    }
 }

@@ -98,6 +98,15 @@ pub enum TransportError {
     MaybeApplied(String),
 }
 
+/// What a failure says when it is this process that may open no more files.
+pub const OUT_OF_FILES: &str = "this process has as many files open as it may";
+
+/// Whether a failure, as text, is for want of files here: nothing was sent, and the other side is not to blame.
+#[must_use]
+pub fn says_out_of_files(text: &str) -> bool {
+    text.contains(OUT_OF_FILES)
+}
+
 /// Carries requests to PVE. Real ones: HTTPS and in-process.
 #[async_trait]
 pub trait Transport: Send + Sync + std::fmt::Debug {

@@ -20,6 +20,7 @@ const SETS: &[(&str, &[&str])] = &[
     (
         "@cluster",
         &[
+            "out_of_files",
             "pve_unreachable",
             "pve_node_unreachable",
             "pve_outcome_unknown",

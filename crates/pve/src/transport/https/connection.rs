@@ -23,7 +23,7 @@ use super::address::Address;
 use super::trust::PinMismatch;
 use super::wire::{Wire, WireState};
 use crate::percent;
-use crate::transport::{Method, RawResponse, Request, TransportError};
+use crate::transport::{Method, OUT_OF_FILES, RawResponse, Request, TransportError};
 
 /// The longest answer that is read. A list of 10,000 guests has about 5 MB.
 const LONGEST_ANSWER_BYTES: usize = 32 * 1024 * 1024;
@@ -89,12 +89,21 @@ pub(super) async fn handshake(
 ) -> Result<TlsStream<TcpStream>, TransportError> {
     let tcp = TcpStream::connect((address.host.as_str(), address.port))
         .await
-        .map_err(|e| TransportError::NotSent(format!("cannot connect: {e}")))?;
-    tcp.set_nodelay(true)
-        .map_err(|e| TransportError::NotSent(format!("cannot connect: {e}")))?;
+        .map_err(|e| cannot_connect(&e))?;
+    tcp.set_nodelay(true).map_err(|e| cannot_connect(&e))?;
     tls.connect(address.server_name.clone(), tcp)
         .await
         .map_err(|e| tls_failure(&e))
+}
+
+fn cannot_connect(error: &std::io::Error) -> TransportError {
+    const ENFILE: i32 = 23;
+    const EMFILE: i32 = 24;
+    let why = match error.raw_os_error() {
+        Some(ENFILE | EMFILE) => format!("cannot connect: {OUT_OF_FILES}: {error}"),
+        Some(_) | None => format!("cannot connect: {error}"),
+    };
+    TransportError::NotSent(why)
 }
 
 fn tls_failure(error: &std::io::Error) -> TransportError {
@@ -236,4 +245,21 @@ fn chain(error: &dyn StdError) -> String {
         cause = inner.source();
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::transport::says_out_of_files;
+
+    #[test]
+    fn a_want_of_files_here_is_told_from_a_node_that_is_down() {
+        let of = |number| cannot_connect(&std::io::Error::from_raw_os_error(number)).to_string();
+        assert!(says_out_of_files(&of(24)) && says_out_of_files(&of(23)));
+        let refused = of(111);
+        assert!(
+            !says_out_of_files(&refused) && refused.contains("refused"),
+            "{refused}"
+        );
+    }
 }

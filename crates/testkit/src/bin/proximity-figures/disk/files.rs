@@ -26,11 +26,7 @@ const DEPLOY_MS: u64 = 4_500;
 /// How long no file can be opened.
 const TROUBLE_MS: u64 = 1_500;
 /// What may be said while no file can be opened.
-const OF_FILES: Allowed = &[
-    (502, "pve_unreachable", "Too many open files"),
-    (507, "no_node_online", "Too many open files"),
-    (503, "database_unavailable", ""),
-];
+const OF_FILES: Allowed = &[(503, "out_of_files"), (503, "database_unavailable")];
 
 pub(super) async fn run(args: &Args) -> Result<()> {
     let shell = format!("ulimit -n {LIMIT}; exec \"$0\" \"$@\"");
