@@ -1,11 +1,16 @@
 //! One question for all who ask at the same time.
 
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::sync::Mutex;
+use tokio::time::timeout;
+
+/// How long somebody waits for others' answers before asking alone: one that hangs must not hold up a crowd.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// Shares answers among those who asked before the question was put: nobody gets an answer older than their asking, and
-/// however many ask at once, two questions answer them.
+/// however many ask at once, two questions answer them, unless answers take long.
 #[derive(Debug)]
 pub(crate) struct Together<T> {
     /// How many have asked.
@@ -24,12 +29,15 @@ impl<T> Default for Together<T> {
 }
 
 impl<T: Clone> Together<T> {
-    /// Puts the question, or waits for somebody else's that was put after this call.
+    /// Puts the question, or waits for somebody else's that was put after this call. Who has waited five seconds asks
+    /// alone.
     ///
     /// Whoever is dropped while putting the question leaves it to the next one who waits.
     pub(crate) async fn ask(&self, question: impl AsyncFnOnce() -> T) -> T {
         let before_me = self.asked.fetch_add(1, Ordering::SeqCst);
-        let mut newest = self.newest.lock().await;
+        let Ok(mut newest) = timeout(PATIENCE, self.newest.lock()).await else {
+            return question().await;
+        };
         if let Some((asked, answer)) = &*newest
             && *asked > before_me
         {
@@ -74,8 +82,8 @@ mod tests {
         future.poll(&mut Context::from_waker(Waker::noop()))
     }
 
-    #[test]
-    fn those_who_ask_while_it_is_put_share_the_next_one() {
+    #[tokio::test(start_paused = true)]
+    async fn those_who_ask_while_it_is_put_share_the_next_one() {
         let world = World::default();
         let mut first = pin!(world.ask());
         assert_eq!(poll(first.as_mut()), Poll::Pending);
@@ -95,8 +103,8 @@ mod tests {
         assert_eq!(poll(late.as_mut()), Poll::Ready(3));
     }
 
-    #[test]
-    fn one_who_goes_away_leaves_the_question_to_the_next() {
+    #[tokio::test(start_paused = true)]
+    async fn one_who_goes_away_leaves_the_question_to_the_next() {
         let world = World::default();
         let mut gone = Box::pin(world.ask());
         assert_eq!(poll(gone.as_mut()), Poll::Pending);
@@ -106,5 +114,18 @@ mod tests {
         assert_eq!(poll(next.as_mut()), Poll::Pending);
         world.answer.notify_one();
         assert_eq!(poll(next.as_mut()), Poll::Ready(2));
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_that_does_not_come_holds_up_nobody_else() {
+        let world = World::default();
+        let mut hangs = pin!(world.ask());
+        assert_eq!(poll(hangs.as_mut()), Poll::Pending);
+        let mut waits = pin!(world.ask());
+        assert_eq!(poll(waits.as_mut()), Poll::Pending);
+        assert_eq!(world.put.load(Ordering::SeqCst), 1);
+        tokio::time::advance(PATIENCE + Duration::from_millis(1)).await;
+        assert_eq!(poll(waits.as_mut()), Poll::Pending);
+        assert_eq!(world.put.load(Ordering::SeqCst), 2, "it asks alone");
     }
 }
