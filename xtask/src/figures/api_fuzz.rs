@@ -121,7 +121,7 @@ fn run(
     streams: &[String],
 ) -> Result<()> {
     // Random ones of each operation; the coverage phase and the chains come on top.
-    let examples = if bench.mode.quick { "6" } else { "160" };
+    let examples = if bench.mode.quick { "6" } else { "240" };
     let inside = world.inside();
     let (enter, rest) = inside.split_first().context("no way into the world")?;
     let mut invocation = Invocation::new(enter)
