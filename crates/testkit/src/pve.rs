@@ -24,6 +24,8 @@ pub struct NodeRoom {
     pub cpus: u32,
     /// Memory, bytes.
     pub memory_bytes: u64,
+    /// Of the storage for containers, bytes.
+    pub disk_bytes: u64,
 }
 
 impl Default for NodeRoom {
@@ -31,6 +33,7 @@ impl Default for NodeRoom {
         Self {
             cpus: 4,
             memory_bytes: 8 << 30,
+            disk_bytes: 100 << 30,
         }
     }
 }
@@ -617,7 +620,7 @@ fn seed_of(
                 cpus: room.cpus,
                 memory_bytes: room.memory_bytes,
                 memory_used_bytes: gib,
-                disk_bytes: 100 * gib,
+                disk_bytes: room.disk_bytes,
                 disk_used_bytes: 10 * gib,
                 bridges: vec![Bridge {
                     name: "vmbr0".to_owned(),
@@ -633,7 +636,7 @@ fn seed_of(
             nodes: None,
             path: "/var/lib/vz".to_owned(),
             options: BTreeMap::new(),
-            total_bytes: 100 * gib,
+            total_bytes: room.disk_bytes,
             used_bytes: gib,
         }],
         templates: vec![Template {

@@ -121,13 +121,14 @@ fn limits() -> EngineLimits {
     }
 }
 
-/// Room for all that the document lets a request ask for.
+/// Room for all that the document lets requests ask for, many times over.
 fn room() -> Room {
     Room {
         pairs: PAIRS,
         node: NodeRoom {
             cpus: 8192,
-            memory_bytes: 16 << 40,
+            memory_bytes: 1 << 50,
+            disk_bytes: 1 << 50,
         },
     }
 }
