@@ -51,7 +51,7 @@ pub(crate) struct Told {
     pub(crate) templates: Vec<String>,
 }
 
-/// What a look at a cluster gives, kept by nobody but those who asked for it at the same time.
+/// Looks at a cluster. What one gave is for those who asked for it at the same time; nobody who comes later is given it.
 #[derive(Debug, Default)]
 pub(crate) struct Looks(Mutex<HashMap<Option<String>, Arc<Look>>>);
 
@@ -72,12 +72,13 @@ impl Looks {
 /// # Errors
 /// The list of nodes could not be read. A node that does not answer is in the list, with the reason.
 pub(crate) async fn look(
-    cluster: &Cluster,
+    cluster: &Arc<Cluster>,
     template: Option<&OsTemplate>,
 ) -> Result<Vec<NodeLook>, PveError> {
     let together = cluster.looks().with(template);
+    let (cluster, template) = (Arc::clone(cluster), template.cloned());
     together
-        .ask(async || look_now(cluster, template).await)
+        .ask(|| async move { look_now(&cluster, template.as_ref()).await })
         .await
 }
 

@@ -99,6 +99,29 @@ fn copy_key(from: &Place, to: &Place) {
     std::fs::copy(from.key(), to.key()).unwrap();
 }
 
+/// What the refusal says to run ends the session of this database's server, and nobody else's of the same PostgreSQL.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_the_hint_ends_the_session_of_this_database_alone() {
+    let cluster = Cluster::start();
+    let (one, other) = (cluster.database().await, cluster.database().await);
+    let first = Place::new(&cluster, &one, "8100-8199");
+    let stranger = Place::new(&cluster, &other, "8300-8399");
+    let (server, _other_server) = (first.serve(), stranger.serve());
+    let second = Place::new(&cluster, &one, "8500-8599");
+    let refused = second.refused();
+    let said = String::from_utf8_lossy(&refused.stdout) + String::from_utf8_lossy(&refused.stderr);
+    let told = said.find("SELECT").map(|at| &said[at..]).unwrap();
+    let statement = told.split('"').next().unwrap();
+    assert_eq!(
+        cluster.execute(&one, statement).await.unwrap(),
+        1,
+        "{statement}"
+    );
+    assert_eq!(cluster.execute(&one, statement).await.unwrap(), 0);
+    assert_eq!(cluster.execute(&other, statement).await.unwrap(), 1);
+    drop(server);
+}
+
 /// With a key of its own to make, or with the right one: the second server is told that it is the second, and neither the
 /// database nor its folder shows that it was there. When the first has ended, it may.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

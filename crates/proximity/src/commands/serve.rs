@@ -134,8 +134,9 @@ fn in_use() -> Failed {
         "another server works on this database",
         "stop that one, or give this one a database of its own; several servers on one database are not supported yet. \
          If none runs, its machine has lost its power or network: try again in half a minute, when the database has \
-         noticed, or end its session there: SELECT pg_terminate_backend(pid) FROM pg_locks WHERE locktype = 'advisory' \
-         AND classid = 7640 AND objid = 2",
+         noticed, or end its session, connected to this database: SELECT pg_terminate_backend(pid) FROM pg_locks \
+         WHERE locktype = 'advisory' AND classid = 7640 AND objid = 2 \
+         AND database = (SELECT oid FROM pg_database WHERE datname = current_database())",
     )
 }
 
@@ -217,7 +218,7 @@ fn reachable(bind: IpAddr) -> IpAddr {
 async fn work(
     settings: &Settings,
     engine: Engine,
-    parts: ServerParts,
+    mut parts: ServerParts,
     shutdown: CancellationToken,
 ) -> Result<(), Failed> {
     let tls = match (&settings.api.tls_cert_file, &settings.api.tls_key_file) {
@@ -251,6 +252,7 @@ async fn work(
         connections: open_files::connections(wanted.connections, settings.engine.operations),
         ..wanted
     };
+    parts.events.clients = open_files::followers(parts.events.clients, limits.connections);
     let sweep = tokio::spawn(route_sweep::run(engine.clone(), shutdown.clone()));
     let house = tokio::spawn(housekeeping::run(engine.clone(), shutdown.clone()));
     let hosts = tokio::spawn(engine.clone().keep_hosts_true(shutdown.clone()));

@@ -22,6 +22,11 @@ pub(crate) fn connections(wanted: usize, operations: usize) -> usize {
     connections
 }
 
+/// How many of `connections` may follow events, `wanted` at most: half of them stay for requests that end.
+pub(crate) fn followers(wanted: usize, connections: usize) -> usize {
+    wanted.min(connections / 2).max(1)
+}
+
 fn within(files: Option<u64>, wanted: usize, operations: usize) -> usize {
     let Some(files) = files else {
         return wanted;
@@ -38,6 +43,14 @@ fn within(files: Option<u64>, wanted: usize, operations: usize) -> usize {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn followers_leave_connections_to_others() {
+        assert_eq!(followers(256, 512), 256);
+        assert_eq!(followers(256, 188), 94);
+        assert_eq!(followers(256, 8), 4);
+        assert_eq!(followers(256, 1), 1, "or nobody could follow");
+    }
 
     #[test]
     fn callers_leave_files_for_the_work() {
