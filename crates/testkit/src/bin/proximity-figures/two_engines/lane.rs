@@ -143,7 +143,7 @@ fn host(pve: &RunningShell) -> Result<HostRecord, String> {
         template_storage: "local".parse().map_err(|_| name("storage"))?,
         bridge: "vmbr0".parse().map_err(|_| name("bridge"))?,
         pve_version: "9.2.11".to_owned(),
-        known_nodes: Vec::new(),
+        known_nodes: vec!["pve1".parse().map_err(|_| name("node"))?],
         placement: HostPlacement::default(),
         created_at: RealClock.now(),
     })
