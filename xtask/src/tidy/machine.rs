@@ -5,8 +5,8 @@ use super::rust_text::line_of;
 use super::tree::Tree;
 use crate::place::Place;
 
-/// Folders that are the same on every machine, so that naming them tells nothing.
-const EVERYWHERE: &[&str] = &["/", "/root/", "/tmp/", "/srv/", "/opt/", "/home/", "/mnt/"];
+/// Folders right below the root that are the same on every machine, so that naming them tells nothing.
+const EVERYWHERE: &[&str] = &["", "root", "tmp", "srv", "opt", "home", "mnt"];
 
 /// The paths that would tell where this checkout lies, and whose home this is.
 pub(crate) fn telling_paths(place: &Place) -> Vec<String> {
@@ -15,7 +15,7 @@ pub(crate) fn telling_paths(place: &Place) -> Vec<String> {
         .into_iter()
         .chain(place.home.clone())
         .map(|path| format!("{}/", path.display().to_string().trim_end_matches('/')))
-        .filter(|path| !EVERYWHERE.contains(&path.as_str()))
+        .filter(|path| !EVERYWHERE.contains(&path.trim_matches('/')))
         .collect()
 }
 
