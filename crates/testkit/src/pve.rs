@@ -1,6 +1,6 @@
 //! The emulator's core behind an in-process transport.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -8,8 +8,7 @@ use async_trait::async_trait;
 use proximity_domain::time::Clock;
 use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
 use proximity_pve_emulator::core::{
-    self, Access, ApiRequest, Bridge, Effects, Input, Node, NodeSeed, Payload, Reach, RequestId,
-    Response, Storage, TaskTimes, Template, TokenSeed, World, WorldSeed,
+    self, Access, Effects, Input, Node, Reach, RequestId, Response, TokenSeed, World,
 };
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
@@ -17,26 +16,12 @@ use tokio::time::Instant;
 use crate::guests::Guests;
 use crate::sources::RealClock;
 
-/// What a node has.
-#[derive(Debug, Clone, Copy)]
-pub struct NodeRoom {
-    /// CPU threads.
-    pub cpus: u32,
-    /// Memory, bytes.
-    pub memory_bytes: u64,
-    /// Of the storage for containers, bytes.
-    pub disk_bytes: u64,
-}
+mod requests;
+mod seed;
 
-impl Default for NodeRoom {
-    fn default() -> Self {
-        Self {
-            cpus: 4,
-            memory_bytes: 8 << 30,
-            disk_bytes: 100 << 30,
-        }
-    }
-}
+use requests::{api_request, stranger};
+use seed::seed_of;
+pub use seed::{NodeRoom, seed};
 
 /// A cluster in this process.
 #[derive(Debug, Clone)]
@@ -513,64 +498,6 @@ impl Pve {
     }
 }
 
-/// Somebody else's create call.
-fn stranger(node: &str, vmid: u32) -> Request {
-    let param = |k: &str, v: &str| (k.to_owned(), v.to_owned());
-    Request {
-        method: Method::Post,
-        path: format!("/nodes/{node}/lxc"),
-        params: vec![
-            param("vmid", &vmid.to_string()),
-            param("ostemplate", &format!("local:vztmpl/{TEMPLATE}")),
-            param("rootfs", "local:1"),
-            param("hostname", "stranger"),
-            param("net0", "name=eth0,bridge=vmbr0,ip=dhcp"),
-        ],
-        timeout_ms: 10_000,
-        send_before: None,
-        reference: None,
-    }
-}
-
-fn api_request(id: RequestId, request: &Request, token: &str, via: String) -> ApiRequest {
-    let encoded = encode(&request.params);
-    let in_query = matches!(request.method, Method::Get | Method::Delete);
-    ApiRequest {
-        id,
-        via,
-        method: request.method.as_str().to_owned(),
-        path: format!("/api2/json{}", request.path),
-        query: if in_query {
-            encoded.clone()
-        } else {
-            String::new()
-        },
-        content_type: (!in_query).then(|| "application/x-www-form-urlencoded".to_owned()),
-        authorization: Some(token.to_owned()),
-        cookie: None,
-        user_agent: request.reference.clone(),
-        csrf: None,
-        payload: if in_query || encoded.is_empty() {
-            Payload::None
-        } else {
-            Payload::Bytes(encoded.into_bytes())
-        },
-    }
-}
-
-fn encode(params: &[(String, String)]) -> String {
-    let byte = |b: u8| match b {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(b).to_string(),
-        _ => format!("%{b:02X}"),
-    };
-    let text = |t: &str| t.bytes().map(byte).collect::<String>();
-    let pairs: Vec<String> = params
-        .iter()
-        .map(|(k, v)| format!("{}={}", text(k), text(v)))
-        .collect();
-    pairs.join("&")
-}
-
 /// Lets time pass for the world as long as somebody else holds it.
 async fn tick(pve: Pve) {
     while Arc::strong_count(&pve.inner) > 1 {
@@ -590,76 +517,4 @@ fn now() -> u64 {
 /// As PVE prints it.
 fn fingerprint(byte: u8) -> String {
     vec![format!("{byte:02X}"); 32].join(":")
-}
-
-const TEMPLATE: &str = "debian-12-standard_12.0-1_amd64.tar.zst";
-
-/// A standalone node, `pve1`, of this size.
-#[must_use]
-pub fn seed(token: &str, secret: &str, access: Access, room: NodeRoom) -> WorldSeed {
-    seed_of(token, secret, access, 0, &["pve1"], room)
-}
-
-fn seed_of(
-    token: &str,
-    secret: &str,
-    access: Access,
-    number: u8,
-    nodes: &[&str],
-    room: NodeRoom,
-) -> WorldSeed {
-    let gib = 1_u64 << 30;
-    WorldSeed {
-        cluster_name: (nodes.len() > 1).then(|| format!("cluster{number}")),
-        nodes: nodes
-            .iter()
-            .zip(1..)
-            .map(|(name, i)| NodeSeed {
-                name: (*name).to_owned(),
-                address: format!("192.0.2.{i}"),
-                cpus: room.cpus,
-                memory_bytes: room.memory_bytes,
-                memory_used_bytes: gib,
-                disk_bytes: room.disk_bytes,
-                disk_used_bytes: 10 * gib,
-                bridges: vec![Bridge {
-                    name: "vmbr0".to_owned(),
-                    cidr: Some("10.1.0.1/16".to_owned()),
-                }],
-            })
-            .collect(),
-        storages: vec![Storage {
-            id: "local".to_owned(),
-            kind: "dir".to_owned(),
-            content: ["rootdir", "images", "vztmpl"].map(str::to_owned).to_vec(),
-            shared: false,
-            nodes: None,
-            path: "/var/lib/vz".to_owned(),
-            options: BTreeMap::new(),
-            total_bytes: room.disk_bytes,
-            used_bytes: gib,
-        }],
-        templates: vec![Template {
-            storage: "local".to_owned(),
-            node: None,
-            file: TEMPLATE.to_owned(),
-            size_bytes: 64 << 20,
-            ctime_s: 1_700_000_000,
-            ostype: "debian".to_owned(),
-        }],
-        pools: BTreeMap::new(),
-        tokens: vec![TokenSeed {
-            id: token.to_owned(),
-            secret_sha256: core::hash_secret(secret),
-            access,
-        }],
-        random: u64::from(number) + 1,
-        times: TaskTimes {
-            create_ms: 20,
-            start_ms: 10,
-            stop_ms: 10,
-            shutdown_ms: 10,
-            destroy_ms: 10,
-        },
-    }
 }

@@ -1,0 +1,69 @@
+//! What is sent to the core: calls as its HTTP layer would hand them on, and those of somebody else.
+
+use proximity_pve::transport::{Method, Request};
+use proximity_pve_emulator::core::{ApiRequest, Payload, RequestId};
+
+use super::seed::TEMPLATE;
+
+/// Somebody else's create call.
+pub(super) fn stranger(node: &str, vmid: u32) -> Request {
+    let param = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+    Request {
+        method: Method::Post,
+        path: format!("/nodes/{node}/lxc"),
+        params: vec![
+            param("vmid", &vmid.to_string()),
+            param("ostemplate", &format!("local:vztmpl/{TEMPLATE}")),
+            param("rootfs", "local:1"),
+            param("hostname", "stranger"),
+            param("net0", "name=eth0,bridge=vmbr0,ip=dhcp"),
+        ],
+        timeout_ms: 10_000,
+        send_before: None,
+        reference: None,
+    }
+}
+
+pub(super) fn api_request(
+    id: RequestId,
+    request: &Request,
+    token: &str,
+    via: String,
+) -> ApiRequest {
+    let encoded = encode(&request.params);
+    let in_query = matches!(request.method, Method::Get | Method::Delete);
+    ApiRequest {
+        id,
+        via,
+        method: request.method.as_str().to_owned(),
+        path: format!("/api2/json{}", request.path),
+        query: if in_query {
+            encoded.clone()
+        } else {
+            String::new()
+        },
+        content_type: (!in_query).then(|| "application/x-www-form-urlencoded".to_owned()),
+        authorization: Some(token.to_owned()),
+        cookie: None,
+        user_agent: request.reference.clone(),
+        csrf: None,
+        payload: if in_query || encoded.is_empty() {
+            Payload::None
+        } else {
+            Payload::Bytes(encoded.into_bytes())
+        },
+    }
+}
+
+fn encode(params: &[(String, String)]) -> String {
+    let byte = |b: u8| match b {
+        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(b).to_string(),
+        _ => format!("%{b:02X}"),
+    };
+    let text = |t: &str| t.bytes().map(byte).collect::<String>();
+    let pairs: Vec<String> = params
+        .iter()
+        .map(|(k, v)| format!("{}={}", text(k), text(v)))
+        .collect();
+    pairs.join("&")
+}
