@@ -81,16 +81,22 @@ async fn unwinding_waits_for_a_create_call_that_may_arrive_late() {
     assert_sound(&w).await;
 }
 
-/// One of two calls made the container, and the other one arrives when that has been unwound: what it makes is removed as
-/// well, though another volume was on record.
-#[tokio::test]
-async fn unwinding_removes_what_a_late_call_makes_after_the_first_container_is_gone() {
+/// A cluster that takes a while to make a container and to start it.
+fn slow() -> Pve {
     let pve = Pve::start(Access::Full);
     pve.meddle(|world| {
         let mut times = world.task_times();
         (times.create_ms, times.start_ms) = (300, 300);
         world.set_task_times(times);
     });
+    pve
+}
+
+/// One of two calls made the container, and the other one arrives when that has been unwound: what it makes is removed as
+/// well.
+#[tokio::test]
+async fn unwinding_removes_what_a_late_call_makes_after_the_first_container_is_gone() {
+    let pve = slow();
     let w = quick_world(&pve, quick()).await;
     // The proof of the destroy's own, then that of the first look after it.
     let (mut destroyed, mut proofs) = (false, 0);
@@ -111,6 +117,48 @@ async fn unwinding_removes_what_a_late_call_makes_after_the_first_container_is_g
     assert!(pve.guests.vmids().is_empty(), "and was removed");
     assert!(held(&w, &app).await.is_empty());
     assert_sound(&w).await;
+}
+
+/// The container was destroyed by the unwinding, whose worker died before it said so, and somebody restores it from a backup:
+/// with our mark and MAC, and a volume of its own. No call of ours can have made it, so it is not destroyed again.
+#[tokio::test]
+async fn a_container_that_was_restored_after_its_destroy_is_left_alone() {
+    let pve = slow();
+    let mut w = quick_world(&pve, quick()).await;
+    let app = ask(&w, "web").await;
+    let op = app.operation.unwrap();
+    w.until(async || w.store.steps(op).await.unwrap().len() > 2)
+        .await
+        .unwrap();
+    let ours = pve.meddle(|world| {
+        let guest = world.guests().find(|(id, _)| *id == 100).unwrap().1.clone();
+        ["description", "net0"].map(|key| guest.config.get(key).unwrap().to_owned())
+    });
+    // The destroy's own proof of absence.
+    let go_on = pve.hold(Method::Get, "/access/permissions");
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    w.until(async || pve.meddle(|world| world.guests().next().is_none()))
+        .await
+        .unwrap();
+    w.crash_worker().await;
+    go_on.send(true).unwrap();
+    assert_eq!(pve.stranger_creates("pve1", 100).await.status, 200);
+    let [description, net0] = &ours;
+    let as_ours = [("description", description.as_str()), ("net0", net0)];
+    pve.put("/nodes/pve1/lxc/100/config", &as_ours).await;
+    pve.meddle(|world| {
+        let text = serde_json::to_string(world).unwrap();
+        *world = serde_json::from_str(&text.replace("vm-100-disk-0", "vm-100-disk-7")).unwrap();
+    });
+    w.start_worker();
+    let op = w.settled(op).await.unwrap();
+    assert!(
+        matches!(&op.state, OperationState::Stuck { failure, .. } if failure.code == "identity_conflict"),
+        "{:?}",
+        op.state
+    );
+    assert_eq!(pve.guests.vmids(), vec![100]);
+    assert_eq!(held(&w, &app).await, vec![100]);
 }
 
 /// A create call that was not sent leaves no doubt: its number is given up without waiting for anything.
@@ -146,12 +194,7 @@ async fn a_container_that_was_made_is_not_given_up_when_it_shows_nothing_of_ours
     ];
     let bare = [("delete", "net0"), ("description", "notes")];
     for change in [others, bare] {
-        let pve = Pve::start(Access::Full);
-        pve.meddle(|world| {
-            let mut times = world.task_times();
-            times.create_ms = 300;
-            world.set_task_times(times);
-        });
+        let pve = slow();
         let mut w = quick_world(&pve, quick()).await;
         let app = ask(&w, "web").await;
         let op = app.operation.unwrap();
@@ -238,12 +281,7 @@ async fn a_task_that_makes_no_guest_is_not_waited_for() {
 async fn a_bare_taker_of_a_number_lost_in_the_task_is_left_alone() {
     let text = "close (rename) atomic file '/etc/pve/nodes/pve1/lxc/100.conf' failed: File exists";
     for cancelled in [false, true] {
-        let pve = Pve::start(Access::Full);
-        pve.meddle(|world| {
-            let mut times = world.task_times();
-            times.create_ms = 300;
-            world.set_task_times(times);
-        });
+        let pve = slow();
         pve.guests.fail_next_create(text);
         let mut w = quick_world(&pve, quick()).await;
         let app = ask(&w, "web").await;
