@@ -79,23 +79,23 @@ impl StepAction for CreateContainer {
             let Some(mut guest) = cx.guest().await?.filter(|g| g.created_by == cx.op.id) else {
                 return Ok(Effects::default());
             };
+            let vmid = guest.place.vmid;
             let destroyed = was_destroyed(cx).await?;
-            let task = settle_create(cx, &guest).await?;
-            let sent = cx.sent(Change::Create, guest.place.vmid).await?;
-            // A confirmed volume says so as well, also when the row's task is by now one of the undo's own.
-            let confirmed = guest.identity.rootfs_volid.is_some();
-            let in_doubt = sent.is_in_doubt(usize::from(confirmed || task.is_some()));
-            if destroyed && in_doubt {
+            if destroyed && cx.sent(Change::Create, vmid).await?.is_in_doubt(1) {
                 // What was confirmed is gone by our own hand, and another call may still make one with a volume of its own.
                 // Without such a call nothing that comes is ours, whatever it shows.
                 guest.identity.rootfs_volid = None;
             }
+            let task = settle_create(cx, &guest).await?;
+            let sent = cx.sent(Change::Create, vmid).await?;
+            // A confirmed volume says so as well, also when the row's task is by now one of the undo's own.
             let made = task == Some(OwnTask::Made) || guest.identity.rootfs_volid.is_some();
             let trace = match (made, made_nothing(&sent, task)) {
                 (true, _) => Trace::Made,
                 (false, true) => Trace::None,
                 (false, false) => Trace::Sent,
             };
+            let in_doubt = sent.is_in_doubt(usize::from(made || destroyed || task.is_some()));
             let effects = remove_guest(cx, guest.clone(), trace).await?;
             if !in_doubt || stays_absent(cx, &guest).await? {
                 return Ok(effects);
