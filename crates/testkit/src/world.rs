@@ -63,7 +63,7 @@ pub struct TestWorld {
     pub actor: Actor,
     worker: Option<(CancellationToken, JoinHandle<()>)>,
     /// Removed with the world, unless it was given.
-    _folder: Option<TempDir>,
+    folder: Option<TempDir>,
 }
 
 /// What a world is made of.
@@ -201,10 +201,16 @@ impl TestWorld {
             engine,
             actor,
             worker: None,
-            _folder: folder,
+            folder,
         };
         world.start_worker();
         Ok(world)
+    }
+
+    /// The folder it made for its record; none in memory, or where it was given one.
+    #[must_use]
+    pub fn folder(&self) -> Option<&Path> {
+        self.folder.as_ref().map(TempDir::path)
     }
 
     /// Puts a worker to work.

@@ -7,6 +7,7 @@ use proximity_domain::time::Clock;
 use proximity_store::StoreError;
 use proximity_store::records::RequestKey;
 use proximity_testkit::sources::RealClock;
+use proximity_testkit::world::damage;
 use serde_json::{Value, json};
 use sha2::{Digest, Sha256};
 
@@ -262,6 +263,42 @@ async fn refusals_about_apps_and_hosts_have_codes_of_their_own() {
         assert_eq!(told, (status, code), "{}", answer.body);
     }
 }
+
+/// As many operations wait as may: everything that asks for one more is told so, as documented.
+#[tokio::test]
+async fn a_full_queue_refuses_as_documented() {
+    let mut live = live().await;
+    live.settled("POST", "/api/apps/", APP).await;
+    live.world.crash_worker().await;
+    let act = "/api/apps/web/action";
+    let stop = live.send("POST", act, &action("stop")).await;
+    let at = stop.headers["location"].to_str().unwrap().to_owned();
+    live.send("POST", &format!("{at}/cancel"), "").await;
+    damage(live.world.folder().unwrap(), QUEUE).unwrap();
+    let retry = format!("{at}/retry");
+    let other = APP.replace("web", "other");
+    for (path, body) in [
+        ("/api/apps/", other),
+        (act, action("stop")),
+        (&retry, String::new()),
+    ] {
+        let answer = live.send("POST", path, &body).await;
+        let told = (answer.status.as_u16(), answer.code());
+        assert_eq!(told, (423, "queue_full"), "{path}: {}", answer.body);
+    }
+}
+
+/// A thousand apps whose deploys wait.
+const QUEUE: &str = "BEGIN; \
+    WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < 999) \
+    INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, status_full, \
+    status_changed_at, resources, environment, environment_sealed, guest_port, created_at) \
+    SELECT printf('22222222-0000-0000-0000-%012d', i), 'native', 'admin', 'waits-' || i, 'beacon', '1', h.id, 'pve1', \
+    'deploying', '{\"status\":\"deploying\"}', 0, '{\"memory_mib\":1,\"cores\":1,\"disk_gib\":0}', '{}', 'x', 80, 0 \
+    FROM n, hosts h; \
+    INSERT INTO operations (id, kind, app_id, state, state_full, input, requested_by, percent, cancel_requested, epoch, \
+    created_at) SELECT '3' || SUBSTR(id, 2), 'deploy', id, 'queued', '{\"state\":\"queued\"}', '{}', 'admin', 0, 0, 0, 0 \
+    FROM apps WHERE hostname LIKE 'waits-%'; COMMIT";
 
 /// Cancels an operation while no worker is there, repeats it; lets a removal get stuck, and gives it up.
 async fn decisions(live: &mut Live, deploy: &str) {
