@@ -247,7 +247,8 @@ async fn real_postgres_one_server_at_a_time() {
 const SPY: &str = "CREATE SCHEMA spy; CREATE TABLE spy.seen (said TEXT NOT NULL); \
      CREATE FUNCTION spy.pg_try_advisory_lock(a INT, b INT) RETURNS BOOL LANGUAGE sql AS $$ \
      INSERT INTO spy.seen SELECT current_setting('tcp_keepalives_idle') || ' ' || \
-     current_setting('tcp_keepalives_interval') || ' ' || current_setting('tcp_keepalives_count'); \
+     current_setting('tcp_keepalives_interval') || ' ' || current_setting('tcp_keepalives_count') || ' ' || \
+     current_setting('tcp_user_timeout'); \
      SELECT pg_catalog.pg_try_advisory_lock(a, b) $$";
 
 /// A server whose machine lost its power says no farewell. The database notices within half a minute, and another server
@@ -265,7 +266,7 @@ async fn real_postgres_a_machine_that_is_gone_is_noticed_within_half_a_minute() 
     };
     let store = Store::open_postgres(options, Timestamp(0)).await.unwrap();
     let seen = cluster.texts(&database, "SELECT said FROM seen");
-    assert_eq!(seen.await.unwrap(), ["10 5 3"]);
+    assert_eq!(seen.await.unwrap(), ["10 5 3 25000"]);
     store.close().await;
 }
 

@@ -18,12 +18,14 @@ const STATEMENTS: usize = 256;
 /// What each session is set to. When this machine loses its power or its network, the database ends our sessions within
 /// half a minute, and with them the lock that keeps other servers away; a kernel's own choice is two hours. Over a Unix
 /// socket there is nothing to keep alive.
-const SETTINGS: [(&str, &str); 5] = [
+const SETTINGS: [(&str, &str); 6] = [
     ("lock_timeout", "10000"),
     ("idle_in_transaction_session_timeout", "60000"),
     ("tcp_keepalives_idle", "10"),
     ("tcp_keepalives_interval", "5"),
     ("tcp_keepalives_count", "3"),
+    // What was sent and is not acknowledged is sent again for a quarter of an hour otherwise, and no keepalive goes out.
+    ("tcp_user_timeout", "25000"),
 ];
 
 /// URL of a database, with the password beside it.
