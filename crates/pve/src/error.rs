@@ -166,6 +166,12 @@ impl Error {
         }
     }
 
+    /// The guest's configuration was not free in time; nothing was done.
+    #[must_use]
+    pub fn is_lock_timeout(&self) -> bool {
+        self.refused_with(wording::says_lock_timeout)
+    }
+
     /// The configuration was changed by somebody since it was read.
     #[must_use]
     pub fn is_digest_mismatch(&self) -> bool {

@@ -38,6 +38,14 @@ pub fn says_locked(text: &str) -> Option<String> {
     None
 }
 
+/// The guest's configuration was worked on by somebody else for so long (10 s) that nothing was done.
+#[must_use]
+pub fn says_lock_timeout(text: &str) -> bool {
+    text.contains("can't lock file '")
+        && text.contains("/pve-config-")
+        && text.contains("got timeout")
+}
+
 /// The configuration changed since the digest was read.
 #[must_use]
 pub fn says_digest_mismatch(text: &str) -> bool {
@@ -115,6 +123,15 @@ mod tests {
             Some("snapshot-delete")
         );
         assert_eq!(says_locked("CT is locked"), None);
+    }
+
+    #[test]
+    fn a_lock_that_was_not_free_is_no_other_timeout() {
+        let text = "can't lock file '/run/lock/lxc/pve-config-110.lock' - got timeout\n";
+        assert!(says_lock_timeout(text));
+        for other in ["command 'lxc-stop' failed: timeout", "got timeout", ""] {
+            assert!(!says_lock_timeout(other), "{other}");
+        }
     }
 
     #[test]

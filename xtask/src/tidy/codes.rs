@@ -32,7 +32,6 @@ const WITHOUT_TEST: &[&str] = &[
     "pve_task_failed",
     "task_outcome_unknown",
     "upstream_failed",
-    "container_locked",
     "config_changed",
     "state_changed",
     "permit_expired",

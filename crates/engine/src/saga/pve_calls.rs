@@ -55,6 +55,8 @@ pub(crate) fn pve_failure(doing: &str, error: &PveError) -> StepError {
     }
 }
 
+const LOCK_TIMEOUT_HINT: &str = "another task worked on the container for so long that nothing was done; wait for it, then retry";
+
 /// What a refusal of PVE means for a step.
 fn refusal(refused: &PveError, failure: impl Fn(&str, &str) -> Failure) -> StepError {
     if refused.is_vmid_taken() {
@@ -80,6 +82,9 @@ fn refusal(refused: &PveError, failure: impl Fn(&str, &str) -> Failure) -> StepE
             "container_locked",
             "another task works on the container in PVE; wait for it, or unlock it with pct unlock",
         ))
+    } else if refused.is_lock_timeout() {
+        // PVE says so before it does anything.
+        StepError::Transient(failure("container_locked", LOCK_TIMEOUT_HINT))
     } else if refused.is_digest_mismatch() {
         StepError::Transient(failure(
             "config_changed",
@@ -362,7 +367,9 @@ fn delete(place: &ContainerRef) -> String {
 
 /// Texts PVE ends a task with, made into failures with a next step.
 fn task_failure(doing: &str, text: &str) -> Failure {
-    let (code, hint) = if text.contains("container did not stop") || text.contains("timeout") {
+    let (code, hint) = if proximity_pve::wording::says_lock_timeout(text) {
+        ("container_locked", LOCK_TIMEOUT_HINT)
+    } else if text.contains("container did not stop") || text.contains("timeout") {
         (
             "shutdown_timed_out",
             "repeat with --force-stop (for stop and restart: --force)",
@@ -452,5 +459,25 @@ mod tests {
         };
         assert_eq!(of(proximity_pve::transport::OUT_OF_FILES), "out_of_files");
         assert_eq!(of("no connection in time"), "pve_unreachable");
+    }
+
+    /// PVE waits 10 s for a configuration that somebody else works on, and has done nothing then: no reason to force anything.
+    #[test]
+    fn a_configuration_that_was_not_free_is_locked_and_no_shutdown_that_took_too_long() {
+        let text = "can't lock file '/run/lock/lxc/pve-config-110.lock' - got timeout\n";
+        assert_eq!(task_failure("starting", text).code, "container_locked");
+        let refused = PveError::Refused {
+            call: "PUT /nodes/pve1/lxc/110/config".to_owned(),
+            status: 500,
+            reason: "Internal Server Error".to_owned(),
+            message: text.trim_end().to_owned(),
+            errors: std::collections::BTreeMap::new(),
+        };
+        let StepError::Transient(failure) = pve_failure("changing it", &refused) else {
+            panic!("nothing was done, so it is tried again")
+        };
+        assert_eq!(failure.code, "container_locked");
+        let slow = "command 'lxc-stop -n 110 --timeout 60' failed: got timeout";
+        assert_eq!(task_failure("stopping", slow).code, "shutdown_timed_out");
     }
 }
