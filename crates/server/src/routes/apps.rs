@@ -26,7 +26,7 @@ use crate::convert;
 use crate::extract::{Body, Name, Query, cursor, invalid, limit, search};
 use crate::refusal::Refusal;
 use crate::router::AppState;
-use crate::routes::once::{IdempotencyKey, Once, once};
+use crate::routes::once::{IdempotencyKey, Once, once, unless_made};
 use crate::routes::{lookup, operations};
 
 const MOST: u32 = 200;
@@ -112,11 +112,7 @@ pub(crate) async fn create(
     caller.require(Scope::Operate)?;
     let key = match once::<AppId>(&state, &caller, &headers, "create_app", &body).await? {
         Once::New(key) => key,
-        Once::Before(id) => {
-            let id = id.to_string();
-            let record = lookup::app_or_archived(&state.reader(), &caller, &id).await?;
-            return recorded(&state, record).await;
-        }
+        Once::Before(id) => return recorded_before(&state, &caller, id).await,
     };
     let request = commands::CreateApp {
         catalog_id: body.catalog_id,
@@ -129,10 +125,25 @@ pub(crate) async fn create(
         environment: body.environment,
         host: body.host,
         node: body.node,
-        key,
+        key: key.clone(),
     };
-    let record = state.engine().create_app(caller.actor(), request).await?;
-    recorded(&state, record).await
+    match state.engine().create_app(caller.actor(), request).await {
+        Ok(record) => recorded(&state, record).await,
+        Err(e) => {
+            let id = unless_made(&state, &caller, key.as_ref(), e).await?;
+            recorded_before(&state, &caller, id).await
+        }
+    }
+}
+
+/// As [`recorded`], for an app that the same request has made before; it may be removed by now.
+async fn recorded_before(
+    state: &AppState,
+    caller: &Caller,
+    id: AppId,
+) -> Result<Response, Refusal> {
+    let record = lookup::app_or_archived(&state.reader(), caller, &id.to_string()).await?;
+    recorded(state, record).await
 }
 
 /// 202 with the app, and where to follow its operation as long as it has one.
@@ -204,11 +215,7 @@ pub(crate) async fn act(
     let what = format!("act_on_app {name}");
     let key = match once::<OperationId>(&state, &caller, &headers, &what, &body).await? {
         Once::New(key) => key,
-        Once::Before(id) => {
-            let (record, hostname) =
-                operations::find(&state.reader(), &caller, &id.to_string()).await?;
-            return Ok(accepted(record, hostname));
-        }
+        Once::Before(id) => return accepted_before(&state, &caller, id).await,
     };
     let app = lookup::app_or_archived(&state.reader(), &caller, &name).await?;
     let action = action(body, &app);
@@ -219,11 +226,17 @@ pub(crate) async fn act(
             caller.require(Scope::Destroy)?;
         }
     }
-    let operation = state
+    let asked = state
         .engine()
-        .act_once(caller.actor(), &app.id.to_string(), action, key)
-        .await?;
-    Ok(accepted(operation, Some(app.hostname.into())))
+        .act_once(caller.actor(), &app.id.to_string(), action, key.clone())
+        .await;
+    match asked {
+        Ok(operation) => Ok(accepted(operation, Some(app.hostname.into()))),
+        Err(e) => {
+            let id = unless_made(&state, &caller, key.as_ref(), e).await?;
+            accepted_before(&state, &caller, id).await
+        }
+    }
 }
 
 /// What a token needs for it.
@@ -256,6 +269,16 @@ pub(crate) fn accepted(record: OperationRecord, hostname: Option<String>) -> Res
     let location = format!("/api/operations/{}", record.id);
     let body: Operation = convert::operation(record, hostname, None);
     (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
+}
+
+/// As [`accepted`], for an operation that the same request has made before.
+pub(crate) async fn accepted_before(
+    state: &AppState,
+    caller: &Caller,
+    id: OperationId,
+) -> Result<Response, Refusal> {
+    let (record, hostname) = operations::find(&state.reader(), caller, &id.to_string()).await?;
+    Ok(accepted(record, hostname))
 }
 
 /// Show what a removal would do

@@ -8,6 +8,7 @@ use proximity_api::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe};
 use proximity_domain::ids::HostId;
 use proximity_engine::commands;
 use proximity_engine::error::EngineError;
+use proximity_store::records::HostRecord;
 use tokio::runtime::Handle;
 
 use crate::auth::{Caller, Scope};
@@ -16,7 +17,7 @@ use crate::extract::{Body, Name, Names, internal};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::lookup;
-use crate::routes::once::{IdempotencyKey, Once, once};
+use crate::routes::once::{IdempotencyKey, Once, once, unless_made};
 
 /// List host entries
 #[utoipa::path(get, path = "/api/proxmox/hosts", tag = "hosts", operation_id = "list_hosts",
@@ -82,16 +83,27 @@ pub(crate) async fn add(
     caller.require(Scope::Hosts)?;
     let key = match once::<HostId>(&state, &caller, &headers, "add_host", &body).await? {
         Once::New(key) => key,
-        Once::Before(id) => {
-            let record = lookup::host(&state.reader(), &id.to_string()).await?;
-            return Ok((StatusCode::CREATED, Json(convert::host(record))));
-        }
+        Once::Before(id) => return Ok(created(stored(&state, id).await?)),
     };
     let request = convert::add_host(body);
     let engine = state.engine().clone();
-    let added = async move || engine.add_host_once(caller.actor(), request, key).await;
-    let record = to_its_end(added).await?;
-    Ok((StatusCode::CREATED, Json(convert::host(record))))
+    let (actor, again) = (caller.actor().clone(), key.clone());
+    let added = async move || engine.add_host_once(&actor, request, key).await;
+    match to_its_end(added).await {
+        Ok(record) => Ok(created(record)),
+        Err(refusal) => {
+            let id = unless_made(&state, &caller, again.as_ref(), refusal).await?;
+            Ok(created(stored(&state, id).await?))
+        }
+    }
+}
+
+async fn stored(state: &AppState, id: HostId) -> Result<HostRecord, Refusal> {
+    lookup::host(&state.reader(), &id.to_string()).await
+}
+
+fn created(record: HostRecord) -> (StatusCode, Json<Host>) {
+    (StatusCode::CREATED, Json(convert::host(record)))
 }
 
 /// Change a host entry

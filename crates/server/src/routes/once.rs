@@ -50,18 +50,43 @@ pub(crate) async fn once<T: FromStr>(
     let Some(key) = request_key(&reader, headers, what, body)? else {
         return Ok(Once::New(None));
     };
+    match made(state, caller, &key).await? {
+        None => Ok(Once::New(Some(key))),
+        Some(made) => Ok(Once::Before(made)),
+    }
+}
+
+/// The answer to a request that is refused: the same one may have been carried out beside it, and the refusal may come of
+/// that (the name is taken, the app is busy, the queue is full). What that one made is the answer then.
+pub(crate) async fn unless_made<T: FromStr>(
+    state: &AppState,
+    caller: &Caller,
+    key: Option<&RequestKey>,
+    refusal: impl Into<Refusal>,
+) -> Result<T, Refusal> {
+    let made = match key {
+        // Whatever it is refused for, it was committed before that, so that it is seen now.
+        Some(key) => made(state, caller, key).await?,
+        None => None,
+    };
+    made.ok_or_else(|| refusal.into())
+}
+
+/// What this caller's request under this key made.
+async fn made<T: FromStr>(
+    state: &AppState,
+    caller: &Caller,
+    key: &RequestKey,
+) -> Result<Option<T>, Refusal> {
     let now = state.clock().now();
     let account = &caller.actor().account;
-    match reader.request(account, &key, now).await? {
-        None => Ok(Once::New(Some(key))),
-        Some(made) => match made.parse() {
-            Ok(made) => Ok(Once::Before(made)),
-            // The fingerprint tells requests apart, so that what is kept is always of the kind asked for.
-            Err(_) => Err(StoreError::Damaged {
-                what: "resource",
-                why: "it is of another kind than the request".to_owned(),
-            }
-            .into()),
-        },
-    }
+    let Some(made) = state.reader().request(account, key, now).await? else {
+        return Ok(None);
+    };
+    // The fingerprint tells requests apart, so that what is kept is always of the kind asked for.
+    let other_kind = |_| StoreError::Damaged {
+        what: "resource",
+        why: "it is of another kind than the request".to_owned(),
+    };
+    Ok(Some(made.parse().map_err(other_kind)?))
 }

@@ -16,9 +16,9 @@ use crate::convert;
 use crate::extract::{Name, Query, cursor, invalid, limit, search};
 use crate::refusal::Refusal;
 use crate::router::AppState;
-use crate::routes::apps::accepted;
+use crate::routes::apps::{accepted, accepted_before};
 use crate::routes::lookup;
-use crate::routes::once::{IdempotencyKey, Once, once};
+use crate::routes::once::{IdempotencyKey, Once, once, unless_made};
 
 const MOST: u32 = 499;
 
@@ -135,16 +135,19 @@ pub(crate) async fn retry(
     let what = format!("retry_operation {}", record.id);
     let key = match once::<OperationId>(&state, &caller, &headers, &what, &()).await? {
         Once::New(key) => key,
-        Once::Before(id) => {
-            let (record, hostname) = find(&state.reader(), &caller, &id.to_string()).await?;
-            return Ok(accepted(record, hostname));
-        }
+        Once::Before(id) => return accepted_before(&state, &caller, id).await,
     };
     let retried = state
         .engine()
-        .retry_operation_once(caller.actor(), record.id, key)
-        .await?;
-    Ok(accepted(retried, hostname))
+        .retry_operation_once(caller.actor(), record.id, key.clone())
+        .await;
+    match retried {
+        Ok(retried) => Ok(accepted(retried, hostname)),
+        Err(e) => {
+            let id = unless_made(&state, &caller, key.as_ref(), e).await?;
+            accepted_before(&state, &caller, id).await
+        }
+    }
 }
 
 /// Give a stuck operation up
