@@ -1,7 +1,9 @@
 //! The HTTPS transport against a real TLS server.
 
+use std::sync::Arc;
 use std::time::Duration;
 
+use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use proximity_pve::transport::https::{
@@ -318,6 +320,80 @@ async fn a_read_goes_to_another_endpoint_and_stays_there() {
     assert_eq!(
         (first.seen.requests().len(), second.seen.requests().len()),
         (1, 3)
+    );
+}
+
+fn hasty(method: Method) -> Request {
+    Request {
+        timeout_ms: 1_500,
+        ..request(method, &[])
+    }
+}
+
+/// As a node whose API hangs: the system accepts, and nobody says anything.
+#[tokio::test]
+async fn an_endpoint_that_accepts_and_says_nothing_costs_its_share_once() {
+    let silent = TlsServer::start(Script::Mute).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    for method in [Method::Get, Method::Post] {
+        let both = transport([silent.pinned(), second.pinned()]);
+        let before = silent.seen.connections();
+        for _ in 0..3 {
+            both.send(hasty(method)).await.unwrap();
+        }
+        assert_eq!(silent.seen.connections(), before + 1, "{method}");
+    }
+    assert_eq!(second.seen.requests().len(), 6);
+}
+
+#[tokio::test]
+async fn a_read_that_stays_without_an_answer_is_answered_by_the_next_endpoint() {
+    let silent = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    let both = transport([silent.pinned(), second.pinned()]);
+    for _ in 0..3 {
+        both.send(hasty(Method::Get)).await.unwrap();
+    }
+    assert_eq!(
+        (silent.seen.requests().len(), second.seen.requests().len()),
+        (1, 3)
+    );
+}
+
+#[tokio::test]
+async fn a_change_without_an_answer_is_sent_once_and_the_next_one_goes_elsewhere() {
+    let silent = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    let both = transport([silent.pinned(), second.pinned()]);
+    let error = both.send(hasty(Method::Post)).await.unwrap_err();
+    assert!(
+        matches!(error, TransportError::MaybeApplied(_)),
+        "{error:?}"
+    );
+    assert_eq!(
+        (silent.seen.requests().len(), second.seen.requests().len()),
+        (1, 0)
+    );
+    both.send(hasty(Method::Post)).await.unwrap();
+    assert_eq!(
+        (silent.seen.requests().len(), second.seen.requests().len()),
+        (1, 1)
+    );
+}
+
+/// PVE says that it gives a node up after half a minute: no other endpoint would say it sooner.
+#[tokio::test]
+async fn the_first_endpoint_may_still_answer_when_the_next_one_is_asked() {
+    let bell = Arc::new(Notify::new());
+    let gives_up = answer("596 Connection timed out", "");
+    let first = TlsServer::start(Script::AnswerWhenRung(bell.clone(), gives_up)).await;
+    let second = TlsServer::start(Script::RingAndStall(bell)).await;
+    let both = transport([first.pinned(), second.pinned()]);
+    let got = both.send(hasty(Method::Get)).await.unwrap();
+    assert_eq!(got.status, 596);
+    assert_eq!(
+        (first.seen.requests().len(), second.seen.requests().len()),
+        (1, 1)
     );
 }
 

@@ -13,6 +13,7 @@ use rustls::sign::CertifiedKey;
 use sha2::{Digest, Sha256};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::Notify;
 use tokio::task::JoinHandle;
 use tokio_rustls::TlsAcceptor;
 use tokio_rustls::server::TlsStream;
@@ -34,6 +35,10 @@ pub(crate) enum Script {
     ReadAndHangUp,
     /// Reads the request and sends these bytes, then nothing more.
     AnswerAndStall(Vec<u8>),
+    /// Reads the request and rings, then nothing more.
+    RingAndStall(Arc<Notify>),
+    /// Reads the request, and answers with these bytes when it is rung for.
+    AnswerWhenRung(Arc<Notify>, Vec<u8>),
     /// Sends a head, then this many bytes of body.
     Flood(usize),
 }
@@ -188,6 +193,14 @@ async fn converse(tcp: TcpStream, tls: TlsAcceptor, script: Script, seen: Arc<Se
                 stream.write_all(bytes).await.unwrap();
                 stream.flush().await.unwrap();
                 return std::future::pending().await;
+            }
+            Script::RingAndStall(bell) => {
+                bell.notify_one();
+                return std::future::pending().await;
+            }
+            Script::AnswerWhenRung(bell, bytes) => {
+                bell.notified().await;
+                stream.write_all(bytes).await.unwrap();
             }
             Script::Flood(bytes) => return flood(&mut stream, *bytes).await,
             Script::ReadAndHangUp | Script::RefuseTls | Script::Mute | Script::HangUpAtOnce => {

@@ -2,6 +2,7 @@
 
 mod address;
 mod connection;
+mod failover;
 mod fetch;
 mod fingerprint;
 mod idle;
@@ -9,7 +10,7 @@ mod trust;
 mod turns;
 mod wire;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::AtomicUsize;
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -28,8 +29,8 @@ use self::idle::IdleConnections;
 use self::turns::Turns;
 use super::{RawResponse, Request, Transport, TransportError};
 
-/// How long one endpoint may take to connect before the next one is tried.
-const CONNECT: Duration = Duration::from_secs(5);
+/// The most one endpoint may take to connect, and a read be without an answer, before the next one is asked.
+const SHARE: Duration = Duration::from_secs(5);
 
 /// One node's API and how its certificate is trusted.
 #[derive(Debug, Clone)]
@@ -74,12 +75,13 @@ pub enum ConfigError {
 /// HTTPS to the nodes of one cluster.
 ///
 /// Guarantees: a request that changes something goes out at most once, on a connection of its own, and is passed on to
-/// another endpoint only when nothing of it was sent. Reads may be repeated, elsewhere too. Redirects are not followed.
+/// another endpoint only when nothing of it was sent. Reads may be repeated, elsewhere too. An endpoint that fails or keeps
+/// silent for its share of a call's time is asked last by the calls that follow. Redirects are not followed.
 /// The certificate is always verified, by pin or by chain.
 pub struct HttpsTransport {
     endpoints: Vec<Endpoint>,
     authorization: HeaderValue,
-    /// The endpoint that answered last.
+    /// The endpoint that is asked first.
     preferred: AtomicUsize,
     turns: Turns,
 }
@@ -108,44 +110,6 @@ impl HttpsTransport {
             preferred: AtomicUsize::new(0),
             turns: Turns::new(),
         })
-    }
-
-    /// The endpoints, the one that answered last first.
-    fn in_order(&self) -> impl Iterator<Item = (usize, &Endpoint)> {
-        let first = self.preferred.load(Ordering::Relaxed);
-        let count = self.endpoints.len();
-        (0..count).filter_map(move |i| {
-            let index = (first + i) % count;
-            self.endpoints.get(index).map(|endpoint| (index, endpoint))
-        })
-    }
-
-    async fn failover(
-        &self,
-        request: &Request,
-        times: &Times,
-    ) -> Result<RawResponse, TransportError> {
-        let mut failures = Failures::default();
-        for (index, endpoint) in self.in_order() {
-            match endpoint.exchange(request, &self.authorization, times).await {
-                Ok(answer) => {
-                    self.preferred.store(index, Ordering::Relaxed);
-                    return Ok(answer);
-                }
-                Err(failure) => {
-                    tracing::debug!(endpoint = %endpoint.address, call = %request.path, %failure, "no answer");
-                    let goes_on = request.method.is_read() || failure.is_not_sent();
-                    failures.add(&endpoint.address, failure);
-                    if !goes_on {
-                        break;
-                    }
-                }
-            }
-            if Instant::now() >= times.end {
-                break;
-            }
-        }
-        Err(failures.summary())
     }
 }
 
@@ -178,6 +142,8 @@ fn authorization(token: &ApiToken) -> Result<HeaderValue, ConfigError> {
 struct Times {
     end: Instant,
     send_before: Option<Instant>,
+    /// What one endpoint gets of it before the next one is asked.
+    share: Duration,
 }
 
 impl Times {
@@ -186,6 +152,19 @@ impl Times {
         Self {
             end: now + Duration::from_millis(request.timeout_ms),
             send_before: request.send_before,
+            share: SHARE,
+        }
+    }
+
+    /// What is left is for so many endpoints.
+    fn shared_by(self, endpoints: usize) -> Self {
+        let left = self
+            .begin_before()
+            .saturating_duration_since(Instant::now());
+        let endpoints = u32::try_from(endpoints.max(1)).unwrap_or(u32::MAX);
+        Self {
+            share: SHARE.min(left / endpoints),
+            ..self
         }
     }
 
@@ -195,9 +174,9 @@ impl Times {
             .map_or(self.end, |limit| limit.min(self.end))
     }
 
-    /// Until when connecting makes sense.
-    fn connect_before(&self) -> Instant {
-        (Instant::now() + CONNECT).min(self.begin_before())
+    /// When the share of an endpoint ends that is asked now.
+    fn share_end(&self) -> Instant {
+        (Instant::now() + self.share).min(self.begin_before())
     }
 }
 
@@ -225,7 +204,7 @@ impl Endpoint {
             return Ok(answer);
         }
         let fresh = match timeout_at(
-            times.connect_before(),
+            times.share_end(),
             Connection::open(&self.address, &self.tls),
         )
         .await
@@ -256,45 +235,16 @@ impl Endpoint {
     }
 }
 
-/// What went wrong at each endpoint that was tried.
-#[derive(Default)]
-struct Failures(Vec<(String, TransportError)>);
-
-impl Failures {
-    fn add(&mut self, address: &Address, failure: TransportError) {
-        self.0.push((address.to_string(), failure));
-    }
-
-    /// One failure for all: in doubt if any is, untrusted if any is, else not sent.
-    fn summary(self) -> TransportError {
-        let texts: Vec<String> = self
-            .0
-            .iter()
-            .map(|(url, f)| format!("{url}: {f}"))
-            .collect();
-        let text = texts.join("; ");
-        let mut sum = TransportError::NotSent(text.clone());
-        for (_, failure) in self.0 {
-            match failure {
-                TransportError::MaybeApplied(_) => return TransportError::MaybeApplied(text),
-                TransportError::Untrusted { seen, .. } => {
-                    sum = TransportError::Untrusted {
-                        why: text.clone(),
-                        seen,
-                    }
-                }
-                TransportError::NotSent(_) => {}
-            }
-        }
-        sum
-    }
-}
-
 #[async_trait]
 impl Transport for HttpsTransport {
     async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
         let times = Times::of(&request);
         let _turn = self.turns.take(&request.path, times.begin_before()).await?;
-        self.failover(&request, &times).await
+        let times = times.shared_by(self.endpoints.len());
+        if request.method.is_read() {
+            self.read(&request, &times).await
+        } else {
+            self.change(&request, &times).await
+        }
     }
 }
