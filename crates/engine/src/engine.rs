@@ -50,6 +50,8 @@ pub struct EngineLimits {
     pub network_ms: u64,
     /// How long a PVE task may run, milliseconds.
     pub task_ms: u64,
+    /// How long one node is waited for when a place for a new guest is looked for, milliseconds.
+    pub node_ms: u64,
     /// How far apart the looks are that together prove an absence nothing else explains, milliseconds: as long as that a
     /// create call whose answer was lost may still arrive.
     pub late_ms: u64,
@@ -73,6 +75,7 @@ const LEASE_MS: i64 = 30_000;
 const SHUTDOWN_S: u32 = 60;
 const NETWORK_MS: u64 = 60_000;
 const TASK_MS: u64 = 900_000;
+const NODE_MS: u64 = 5_000;
 const LATE_MS: u64 = 30_000;
 const DESTROY_LATE_MS: u64 = 10_000;
 
@@ -86,6 +89,7 @@ impl Default for EngineLimits {
             shutdown_s: SHUTDOWN_S,
             network_ms: NETWORK_MS,
             task_ms: TASK_MS,
+            node_ms: NODE_MS,
             late_ms: LATE_MS,
             destroy_late_ms: DESTROY_LATE_MS,
             retry: RetryPolicy::DEFAULT,

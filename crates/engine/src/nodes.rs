@@ -5,6 +5,7 @@
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
 use futures::{StreamExt, stream};
 use proximity_domain::ids::HostId;
@@ -16,6 +17,7 @@ use proximity_pve::storage::{Content, Storage};
 use proximity_store::Store;
 use proximity_store::error::StoreError;
 use proximity_store::records::HostRecord;
+use tokio::time::timeout;
 
 use crate::catalog::OsTemplate;
 use crate::cluster::Cluster;
@@ -51,18 +53,31 @@ pub(crate) struct Told {
     pub(crate) templates: Vec<String>,
 }
 
+/// What is asked of a cluster's nodes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Question<'q> {
+    /// Which templates are looked for; all of them without.
+    pub(crate) template: Option<&'q OsTemplate>,
+    /// The one node that is asked; all of them without.
+    pub(crate) node: Option<&'q str>,
+    /// How long one node is waited for.
+    pub(crate) patience: Duration,
+}
+
 /// Looks at a cluster. What one gave is for those who asked for it at the same time; nobody who comes later is given it.
 #[derive(Debug, Default)]
-pub(crate) struct Looks(Mutex<HashMap<Option<String>, Arc<Look>>>);
+pub(crate) struct Looks(Mutex<HashMap<Key, Arc<Look>>>);
+
+/// Name of the template, name of the node.
+type Key = (Option<String>, Option<String>);
 
 type Look = Together<Result<Vec<NodeLook>, PveError>>;
 
 impl Looks {
-    /// The look with these templates; there are as many as the catalog names.
-    fn with(&self, template: Option<&OsTemplate>) -> Arc<Look> {
-        let name = template.map(|wanted| wanted.as_str().to_owned());
+    /// The look at this node, or at all; there are as many as the catalog names templates and the cluster has nodes.
+    fn with(&self, key: Key) -> Arc<Look> {
         let mut looks = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        looks.entry(name).or_default().clone()
+        looks.entry(key).or_default().clone()
     }
 }
 
@@ -73,40 +88,74 @@ impl Looks {
 /// The list of nodes could not be read. A node that does not answer is in the list, with the reason.
 pub(crate) async fn look(
     cluster: &Arc<Cluster>,
-    template: Option<&OsTemplate>,
+    question: Question<'_>,
 ) -> Result<Vec<NodeLook>, PveError> {
-    let together = cluster.looks().with(template);
-    let (cluster, template) = (Arc::clone(cluster), template.cloned());
-    together
-        .ask(|| async move { look_now(&cluster, template.as_ref()).await })
-        .await
+    let template = question.template.cloned();
+    let node = question.node.map(str::to_owned);
+    let patience = question.patience;
+    let known = |name: &String| {
+        cluster
+            .host()
+            .known_nodes
+            .iter()
+            .any(|n| n.as_str() == name)
+    };
+    let shared = node.as_ref().is_none_or(known);
+    let key = (
+        template.as_ref().map(|t| t.as_str().to_owned()),
+        node.clone(),
+    );
+    let asked = Arc::clone(cluster);
+    let put = || async move {
+        let question = Question {
+            template: template.as_ref(),
+            node: node.as_deref(),
+            patience,
+        };
+        look_now(&asked, question).await
+    };
+    if shared {
+        cluster.looks().with(key).ask(put).await
+    } else {
+        put().await
+    }
 }
 
-async fn look_now(
-    cluster: &Cluster,
-    template: Option<&OsTemplate>,
-) -> Result<Vec<NodeLook>, PveError> {
-    let rows = cluster.read().nodes().await?;
-    Ok(stream::iter(rows)
-        .map(|row| async move {
-            let told = if row.online {
-                Some(
-                    ask(cluster, &row, template)
-                        .await
-                        .map_err(|e| e.to_string()),
-                )
-            } else {
-                None
-            };
-            NodeLook {
-                node: row.node,
-                online: row.online,
-                told,
-            }
-        })
-        .buffered(QUESTIONS)
+async fn look_now(cluster: &Cluster, question: Question<'_>) -> Result<Vec<NodeLook>, PveError> {
+    let mut rows = cluster.read().nodes().await?;
+    rows.retain(|row| {
+        question
+            .node
+            .is_none_or(|wanted| row.node.as_str() == wanted)
+    });
+    let mut looks: Vec<NodeLook> = stream::iter(rows)
+        .map(|row| look_at(cluster, row, question))
+        .buffer_unordered(QUESTIONS)
         .collect()
-        .await)
+        .await;
+    looks.sort_by(|a, b| a.node.cmp(&b.node));
+    Ok(looks)
+}
+
+/// One node. For one that hangs the others do not wait long: PVE itself would say so only after half a minute.
+async fn look_at(cluster: &Cluster, row: NodeRow, question: Question<'_>) -> NodeLook {
+    let told = if row.online {
+        let asking = ask(cluster, &row, question.template);
+        Some(match timeout(question.patience, asking).await {
+            Ok(answer) => answer.map_err(|e| e.to_string()),
+            Err(_) => Err(format!(
+                "it has not answered within {} s",
+                question.patience.as_secs_f32()
+            )),
+        })
+    } else {
+        None
+    };
+    NodeLook {
+        node: row.node,
+        online: row.online,
+        told,
+    }
 }
 
 async fn ask(

@@ -126,6 +126,54 @@ async fn deploys_that_are_asked_for_together_look_at_the_nodes_together() {
     );
 }
 
+/// A node that PVE calls online and that answers nobody costs the others a moment, and is said to be silent.
+#[tokio::test]
+async fn a_node_that_hangs_is_passed_over() {
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::cluster(0, &NODES, Access::Full)],
+        limits: EngineLimits {
+            node_ms: 1_000,
+            ..EngineLimits::default()
+        },
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    let _hangs = w.pve.hold(Method::Get, "/nodes/pve1/storage");
+    let app = ask(&w, beacon("a")).await.unwrap();
+    assert_ne!(app.node.as_str(), "pve1");
+    let view = w.engine.nodes(None).await.unwrap();
+    let names: Vec<&str> = view.nodes.iter().map(|n| n.node.as_str()).collect();
+    assert_eq!(names, NODES);
+    let silent = "could not be read: it has not answered within 1 s";
+    assert_eq!(view.nodes[0].why_not.as_deref(), Some(silent));
+    assert_eq!(view.nodes[1].why_not, None);
+    let pinned = CreateApp {
+        node: Some("pve1".to_owned()),
+        ..beacon("b")
+    };
+    let refused = ask(&w, pinned).await.unwrap_err();
+    assert_eq!(refused.code(), "no_node_online");
+    assert_eq!(refused.fields()["nodes.lab/pve1"], silent);
+}
+
+/// Whoever names a node waits for no other.
+#[tokio::test]
+async fn only_the_named_node_is_asked() {
+    let mut w = three_nodes().await;
+    w.crash_worker().await;
+    let _hangs = w.pve.hold(Method::Get, "/nodes/pve1/status");
+    let before = w.pve.calls();
+    let pinned = CreateApp {
+        node: Some("pve2".to_owned()),
+        ..beacon("a")
+    };
+    let app = ask(&w, pinned).await.unwrap();
+    assert_eq!(app.node.as_str(), "pve2");
+    // The list, and four questions to the node.
+    assert_eq!(w.pve.calls() - before, 1 + 4);
+}
+
 /// What is promised counts until PVE shows it: memory is not given out twice.
 #[tokio::test]
 async fn memory_promised_to_deploys_under_way_is_not_given_out_again() {

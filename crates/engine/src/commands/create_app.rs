@@ -13,7 +13,7 @@ use serde_json::{Map, Value, json};
 use crate::catalog::CatalogEntry;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::nodes::{NodeLook, Promises, look, templates};
+use crate::nodes::{NodeLook, Promises, Question, look, templates};
 use crate::saga::{Cx, StepError, StepResult, pve_failure};
 
 /// A request for a new app.
@@ -67,7 +67,7 @@ impl Engine {
         let seen = join_all(
             hosts
                 .iter()
-                .map(|host| self.see(host, entry, needs_guest_access)),
+                .map(|host| self.see(host, entry, needs_guest_access, request.node.as_deref())),
         )
         .await;
         let placing = self.inner.placing.lock().await;
@@ -154,18 +154,24 @@ impl Engine {
         hosts.into_iter().next().ok_or(EngineError::NoHost)
     }
 
-    /// The nodes of one host, or why it is out of the question.
+    /// The nodes of one host, or the one that is named, or why it is out of the question.
     async fn see(
         &self,
         host: &HostRecord,
         entry: &CatalogEntry,
         needs_guest_access: bool,
+        node: Option<&str>,
     ) -> Result<Vec<NodeLook>, EngineError> {
         let cluster = self.inner.clusters.get(host.id).await?;
         if needs_guest_access && cluster.guest_access().is_none() {
             return Err(no_guest_access(host));
         }
-        look(&cluster, Some(&entry.os_template))
+        let question = Question {
+            template: Some(&entry.os_template),
+            node,
+            patience: self.node_patience(),
+        };
+        look(&cluster, question)
             .await
             .map_err(|e| upstream(cluster.label(), &e))
     }

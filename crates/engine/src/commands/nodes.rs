@@ -1,5 +1,7 @@
 //! The nodes of all clusters as they are now, and which of them could take a new app.
 
+use std::time::Duration;
+
 use futures::future::join_all;
 use proximity_domain::create::Resources;
 use proximity_domain::place::{self, Need, NodeState};
@@ -7,7 +9,7 @@ use proximity_store::records::HostRecord;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::nodes::{NodeLook, Promises, look};
+use crate::nodes::{NodeLook, Promises, Question, look};
 
 /// The smallest guest there is: what cannot take this one takes none.
 const SMALLEST: Resources = Resources {
@@ -91,9 +93,19 @@ impl Engine {
         Ok(view)
     }
 
+    /// How long one node is waited for when it is looked at.
+    pub(crate) fn node_patience(&self) -> Duration {
+        Duration::from_millis(self.inner.parts.limits.node_ms)
+    }
+
     async fn look_at_nodes(&self, host: &HostRecord) -> Result<Vec<NodeLook>, EngineError> {
         let cluster = self.inner.clusters.get(host.id).await?;
-        look(&cluster, None)
+        let question = Question {
+            template: None,
+            node: None,
+            patience: self.node_patience(),
+        };
+        look(&cluster, question)
             .await
             .map_err(|e| super::upstream(host.label.as_str(), &e))
     }
