@@ -72,7 +72,7 @@ CREATE INDEX apps_live_status ON apps (status) WHERE archived_at IS NULL;
 CREATE INDEX apps_live_host ON apps (host_id) WHERE archived_at IS NULL;
 
 CREATE TABLE ports (
-    port BIGINT NOT NULL PRIMARY KEY CHECK (port BETWEEN 1 AND 65535),
+    port INTEGER NOT NULL PRIMARY KEY CHECK (port BETWEEN 1 AND 65535),
     side TEXT NOT NULL CHECK (side IN ('public', 'internal')),
     app_id TEXT REFERENCES apps (id),
     freed_at BIGINT,
@@ -85,7 +85,7 @@ CREATE UNIQUE INDEX ports_held ON ports (app_id, side) WHERE app_id IS NOT NULL;
 
 -- Ports of the ranges that were never given out, as spans that do not touch what is in "ports".
 CREATE TABLE unused_ports (
-    first_port BIGINT NOT NULL PRIMARY KEY CHECK (first_port BETWEEN 1 AND 65535),
+    first_port INTEGER NOT NULL PRIMARY KEY CHECK (first_port BETWEEN 1 AND 65535),
     last_port BIGINT NOT NULL CHECK (last_port BETWEEN first_port AND 65535)
 );
 
@@ -155,7 +155,7 @@ CREATE TABLE steps (
     started_at BIGINT NOT NULL,
     changed_at BIGINT NOT NULL,
     PRIMARY KEY (operation_id, step_index)
-);
+) WITHOUT ROWID;
 
 CREATE TABLE guests (
     id TEXT NOT NULL PRIMARY KEY,
@@ -182,7 +182,7 @@ CREATE UNIQUE INDEX guests_place ON guests (host_id, vmid) WHERE gone_at IS NULL
 CREATE INDEX guests_by_app ON guests (app_id);
 
 CREATE TABLE log_lines (
-    seq BIGINT NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL PRIMARY KEY,
     app_id TEXT NOT NULL REFERENCES apps (id),
     operation_id TEXT REFERENCES operations (id),
     at BIGINT NOT NULL,
@@ -207,7 +207,7 @@ CREATE TABLE request_keys (
 CREATE INDEX request_keys_by_age ON request_keys (created_at);
 
 CREATE TABLE events (
-    seq BIGINT NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL PRIMARY KEY,
     at BIGINT NOT NULL,
     kind TEXT NOT NULL,
     body TEXT NOT NULL,
@@ -216,7 +216,7 @@ CREATE TABLE events (
 );
 
 CREATE TABLE audit (
-    seq BIGINT NOT NULL PRIMARY KEY,
+    seq INTEGER NOT NULL PRIMARY KEY,
     at BIGINT NOT NULL,
     account TEXT NOT NULL,
     token_id TEXT,

@@ -46,6 +46,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(7, "0007_audit_by_step"),
     migration!(8, "0008_request_ids"),
     migration!(9, "0009_queued"),
+    migration!(10, "0010_one_tree", "postgres/"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

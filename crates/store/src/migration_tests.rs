@@ -249,6 +249,67 @@ async fn a_copy_is_made_before_migrating() {
     assert!(!copy.exists(), "nothing to migrate, nothing to copy");
 }
 
+/// Version 10 makes tables anew: what was in them is in them afterwards, and is still referred to and guarded.
+#[test]
+fn rows_are_the_same_in_tables_that_were_made_anew() {
+    const FILL: &str = r"
+        INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, status_full,
+            status_changed_at, resources, environment, environment_sealed, guest_port, created_at)
+            VALUES ('a', 'native', 'admin', 'web', 'nginx', '1', 'h', 'pve1', 'running', '', 1, '', '', 'x', 80, 1);
+        INSERT INTO operations (id, kind, app_id, state, state_full, input, requested_by, percent, cancel_requested,
+            epoch, created_at, finished_at)
+            VALUES ('o', 'deploy', 'a', 'succeeded', '', '', 'admin', 100, 0, 1, 1, 2);
+        INSERT INTO ports VALUES (80, 'public', 'a', NULL, NULL), (30000, 'internal', 'a', NULL, NULL),
+            (81, 'public', NULL, 5, 9);
+        INSERT INTO unused_ports VALUES (82, 90), (30001, 30009);
+        INSERT INTO steps VALUES ('o', 1, 'second', 'failed', 1, '{}', NULL, NULL, 'why', 3, 4),
+            ('o', 0, 'first', 'succeeded', 1, '{}', 'UPID', 'done', NULL, 1, 2);
+        INSERT INTO log_lines VALUES (2, 'a', NULL, 7, 'info', NULL, 'later', NULL), (1, 'a', 'o', 6, 'error', 'first', 'text', 50);
+        INSERT INTO events VALUES (7, 8, 'app_created', '{}', 'a', 'o'), (9, 8, 'other', '{}', NULL, NULL);
+        INSERT INTO audit VALUES (4, 1, 'admin', NULL, 'request', 'app.create', 'a', '{}', 'o', NULL, NULL),
+            (5, 2, 'admin', 't', 'mutation', 'POST', 'x', '{}', 'o', 0, 1);";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.db");
+    let mut connection = raw(&path);
+    migrate(&mut connection, &path, older(9));
+    connection.execute_batch(FILL).unwrap();
+    let tables = [
+        "ports",
+        "unused_ports",
+        "steps",
+        "log_lines",
+        "events",
+        "audit",
+    ];
+    let rows = |connection: &Connection| tables.map(|table| all_rows(connection, table));
+    let before = rows(&connection);
+    migrate(&mut connection, &path, MIGRATIONS);
+    assert_eq!(rows(&connection), before);
+    assert!(before.iter().all(|rows| rows.len() > 1), "{before:?}");
+    let dangling: i64 = value(&connection, "SELECT COUNT(*) FROM pragma_foreign_key_check");
+    assert_eq!(dangling, 0);
+    for forbidden in [
+        "DELETE FROM audit",
+        "UPDATE audit SET at = 9",
+        "UPDATE events SET at = 9",
+    ] {
+        connection.execute(forbidden, []).unwrap_err();
+    }
+}
+
+/// Every row of a table as one text, by its first columns.
+fn all_rows(connection: &Connection, table: &str) -> Vec<String> {
+    let sql = format!("SELECT * FROM {table} ORDER BY 1, 2");
+    let mut statement = connection.prepare(&sql).unwrap();
+    let width = statement.column_count();
+    let text = |row: &rusqlite::Row<'_>| {
+        let columns = (0..width).map(|n| row.get::<_, rusqlite::types::Value>(n));
+        Ok(format!("{:?}", columns.collect::<Result<Vec<_>, _>>()?))
+    };
+    let rows = statement.query_map([], text).unwrap();
+    rows.map(Result::unwrap).collect()
+}
+
 #[tokio::test]
 async fn a_program_with_another_key_migrates_nothing() {
     let dir = tempfile::tempdir().unwrap();

@@ -1,0 +1,1 @@
+-- Nothing: a table of PostgreSQL is one heap, whatever its key is.
