@@ -1,7 +1,8 @@
 //! The nodes of a cluster as they are right now, and what deploys under way have been promised there.
 //!
-//! Nothing here is kept for later: a decision about placement reads again, or shares a reading that began after it. PVE's own list of nodes lags up to 10 s behind, so each
-//! node that is online is asked itself.
+//! Nothing here is kept for later: a decision about placement reads again, or shares a reading that began after it. PVE's
+//! own list of nodes lags up to 10 s behind, so each node that is online is asked itself; which ones are, only a node with
+//! quorum knows.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -11,8 +12,8 @@ use futures::{StreamExt, stream};
 use proximity_domain::ids::HostId;
 use proximity_domain::names::NodeName;
 use proximity_domain::place::{Figures, NodeCapacity, NodeState, StorageState};
+use proximity_pve::cluster::ClusterNode;
 use proximity_pve::error::Error as PveError;
-use proximity_pve::node::NodeRow;
 use proximity_pve::storage::{Content, Storage};
 use proximity_store::Store;
 use proximity_store::error::StoreError;
@@ -21,7 +22,10 @@ use tokio::time::timeout;
 
 use crate::catalog::OsTemplate;
 use crate::cluster::Cluster;
+use crate::commands::upstream;
+use crate::error::EngineError;
 use crate::together::Together;
+use crate::view::{Gap, is_word_of, status};
 
 /// Nodes of one cluster asked at the same time: PVE's proxy has three workers, and others need them too.
 const QUESTIONS: usize = 3;
@@ -44,7 +48,7 @@ pub(crate) struct Told {
     pub(crate) memory_bytes: u64,
     pub(crate) memory_used_bytes: u64,
     pub(crate) cpus: u32,
-    /// Fraction of its CPUs in use; from PVE's list, up to 10 s old.
+    /// Fraction of its CPUs in use; from PVE's list, up to 10 s old. Placement does not ask for it.
     pub(crate) cpu: Option<f64>,
     /// The host entry's storage, if the node has it for containers.
     pub(crate) storage: Option<Storage>,
@@ -71,7 +75,42 @@ pub(crate) struct Looks(Mutex<HashMap<Key, Arc<Look>>>);
 /// Name of the template, name of the node.
 type Key = (Option<String>, Option<String>);
 
-type Look = Together<Result<Vec<NodeLook>, PveError>>;
+type Look = Together<Result<Vec<NodeLook>, LookError>>;
+
+/// A cluster could not be looked at.
+#[derive(Debug, Clone)]
+pub(crate) enum LookError {
+    /// It was not asked, or its answer is none.
+    Pve(PveError),
+    /// No endpoint gives the word of the entry's cluster: what one without quorum says of the others is old, and by it they
+    /// would all be off.
+    NotItsWord(Gap),
+}
+
+impl LookError {
+    /// For whoever asked about this host entry.
+    pub(crate) fn of_host(&self, label: &str) -> EngineError {
+        let (code, message, hint) = match self {
+            Self::Pve(error) => return upstream(label, error),
+            Self::NotItsWord(gap @ Gap::NoQuorum) => (
+                "no_quorum",
+                gap.text(label),
+                "no node that could be asked has quorum; bring the cluster back to it first (pvecm status on a node)"
+                    .to_owned(),
+            ),
+            Self::NotItsWord(gap @ (Gap::OtherCluster { .. } | Gap::Unlisted(_))) => (
+                "view_incomplete",
+                gap.text(label),
+                format!("if the node has left its cluster: proximity hosts forget-node {label} NODE"),
+            ),
+        };
+        EngineError::Upstream {
+            code,
+            message: format!("host {label}: {message}"),
+            hint,
+        }
+    }
+}
 
 impl Looks {
     /// The look at this node, or at all; there are as many as the catalog names templates and the cluster has nodes.
@@ -89,7 +128,7 @@ impl Looks {
 pub(crate) async fn look(
     cluster: &Arc<Cluster>,
     question: Question<'_>,
-) -> Result<Vec<NodeLook>, PveError> {
+) -> Result<Vec<NodeLook>, LookError> {
     let template = question.template.cloned();
     let node = question.node.map(str::to_owned);
     let patience = question.patience;
@@ -121,12 +160,14 @@ pub(crate) async fn look(
     }
 }
 
-async fn look_now(cluster: &Cluster, question: Question<'_>) -> Result<Vec<NodeLook>, PveError> {
-    let mut rows = cluster.read().nodes().await?;
+async fn look_now(cluster: &Cluster, question: Question<'_>) -> Result<Vec<NodeLook>, LookError> {
+    let status = status(cluster).await.map_err(LookError::Pve)?;
+    is_word_of(cluster.host(), &status).map_err(LookError::NotItsWord)?;
+    let mut rows = status.nodes;
     rows.retain(|row| {
         question
             .node
-            .is_none_or(|wanted| row.node.as_str() == wanted)
+            .is_none_or(|wanted| row.name.as_str() == wanted)
     });
     let mut looks: Vec<NodeLook> = stream::iter(rows)
         .map(|row| look_at(cluster, row, question))
@@ -134,13 +175,26 @@ async fn look_now(cluster: &Cluster, question: Question<'_>) -> Result<Vec<NodeL
         .collect()
         .await;
     looks.sort_by(|a, b| a.node.cmp(&b.node));
+    if question.template.is_none() {
+        add_cpu(cluster, &mut looks).await.map_err(LookError::Pve)?;
+    }
     Ok(looks)
 }
 
+async fn add_cpu(cluster: &Cluster, looks: &mut [NodeLook]) -> Result<(), PveError> {
+    for row in cluster.read().nodes().await? {
+        let same = looks.iter_mut().find(|look| look.node == row.node);
+        if let Some(Ok(told)) = same.and_then(|look| look.told.as_mut()) {
+            told.cpu = row.cpu;
+        }
+    }
+    Ok(())
+}
+
 /// One node. For one that hangs the others do not wait long: PVE itself would say so only after half a minute.
-async fn look_at(cluster: &Cluster, row: NodeRow, question: Question<'_>) -> NodeLook {
+async fn look_at(cluster: &Cluster, row: ClusterNode, question: Question<'_>) -> NodeLook {
     let told = if row.online {
-        let asking = ask(cluster, &row, question.template);
+        let asking = ask(cluster, &row.name, question.template);
         Some(match timeout(question.patience, asking).await {
             Ok(answer) => answer.map_err(|e| e.to_string()),
             Err(_) => Err(format!(
@@ -152,7 +206,7 @@ async fn look_at(cluster: &Cluster, row: NodeRow, question: Question<'_>) -> Nod
         None
     };
     NodeLook {
-        node: row.node,
+        node: row.name,
         online: row.online,
         told,
     }
@@ -160,10 +214,10 @@ async fn look_at(cluster: &Cluster, row: NodeRow, question: Question<'_>) -> Nod
 
 async fn ask(
     cluster: &Cluster,
-    row: &NodeRow,
+    node: &NodeName,
     template: Option<&OsTemplate>,
 ) -> Result<Told, PveError> {
-    let (read, host, node) = (cluster.read(), cluster.host(), &row.node);
+    let (read, host) = (cluster.read(), cluster.host());
     let status = read.node_status(node).await?;
     let storages = read.storages(node).await?;
     let bridges = read.bridges(node).await?;
@@ -176,7 +230,7 @@ async fn ask(
         memory_bytes: status.memory.total_bytes,
         memory_used_bytes: status.memory.used_bytes,
         cpus: u32::try_from(status.cpus.threads).unwrap_or(u32::MAX),
-        cpu: row.cpu,
+        cpu: None,
         storage: storages
             .into_iter()
             .find(|s| s.name == host.storage && s.holds(Content::RootDir)),

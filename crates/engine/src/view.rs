@@ -2,7 +2,10 @@
 
 use proximity_domain::names::NodeName;
 use proximity_pve::cluster::ClusterStatus;
+use proximity_pve::error::Error as PveError;
 use proximity_store::records::HostRecord;
+
+use crate::cluster::Cluster;
 
 /// Why an answer is believed in nothing, or not in what it lacks.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -37,6 +40,13 @@ pub(crate) fn is_word_of(host: &HostRecord, status: &ClusterStatus) -> Result<()
         }),
         Some(_) | None => Ok(()),
     }
+}
+
+/// Membership by the word of the entry's cluster if any endpoint gives it, whichever is asked first; else by what the first
+/// one says.
+pub(crate) async fn status(cluster: &Cluster) -> Result<ClusterStatus, PveError> {
+    let is_word = |status: &ClusterStatus| is_word_of(cluster.host(), status).is_ok();
+    cluster.read().cluster_status_by(is_word).await
 }
 
 /// As [`is_word_of`], and of all of it: every node on record is listed.

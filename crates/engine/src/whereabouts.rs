@@ -9,7 +9,7 @@ use proximity_store::effects::{Effects, GuestChange, NewEvent};
 use serde_json::json;
 
 use crate::cluster::{Cluster, observed};
-use crate::view::{Gap, is_whole, is_word_of};
+use crate::view::{Gap, is_whole, is_word_of, status};
 
 /// What the cluster lists under a guest's number on another node than the recorded one.
 #[derive(Debug)]
@@ -34,7 +34,7 @@ pub(crate) async fn elsewhere(
     guest: &NativeGuest,
 ) -> Result<Elsewhere, PveError> {
     let vmid = guest.place.vmid;
-    let status = cluster.read().cluster_status().await?;
+    let status = status(cluster).await?;
     if let Err(gap) = is_word_of(cluster.host(), &status) {
         return Ok(Elsewhere::Unknown(gap));
     }

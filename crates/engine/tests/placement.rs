@@ -110,7 +110,7 @@ async fn deploys_that_are_asked_for_together_look_at_the_nodes_together() {
     .unwrap();
     w.crash_worker().await;
     let before = w.pve.calls();
-    let go_on = w.pve.hold(Method::Get, "/nodes");
+    let go_on = w.pve.hold(Method::Get, "/cluster/status");
     let asked = (0..20).map(|n| ask(&w, with_memory(&format!("web-{n}"), 256)));
     let release = async { go_on.send(true).unwrap() };
     let (apps, ()) = futures::future::join(futures::future::join_all(asked), release).await;
@@ -155,6 +155,29 @@ async fn a_node_that_hangs_is_passed_over() {
     let refused = ask(&w, pinned).await.unwrap_err();
     assert_eq!(refused.code(), "no_node_online");
     assert_eq!(refused.fields()["nodes.lab/pve1"], silent);
+}
+
+/// The node that is asked first is cut off from the others: to it they are all off, and it does not know better.
+#[tokio::test]
+async fn a_node_without_quorum_does_not_say_where_apps_go() {
+    let w = three_nodes().await;
+    w.pve.meddle(|world| world.partition("pve1", 0));
+    let app = ask(&w, beacon("a")).await.unwrap();
+    assert_ne!(app.node.as_str(), "pve1");
+    let op = w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(op.state, OperationState::Succeeded);
+    let view = w.engine.nodes(None).await.unwrap();
+    let online: Vec<bool> = view.nodes.iter().map(|n| n.online).collect();
+    assert_eq!(online, [false, true, true]);
+
+    w.pve.meddle(|world| world.partition("pve2", 0));
+    let refused = ask(&w, beacon("b")).await.unwrap_err();
+    assert_eq!(refused.code(), "no_quorum");
+    assert_eq!(
+        refused.to_string(),
+        "host lab: the cluster has no quorum",
+        "{refused:?}"
+    );
 }
 
 /// Whoever names a node waits for no other.

@@ -1,15 +1,22 @@
 //! The cluster as a whole: version, membership, its guests.
 
 use std::fmt;
+use std::time::Duration;
 
+use futures::StreamExt;
+use futures::stream::FuturesUnordered;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use serde::Deserialize;
+use tokio::time::{Instant, timeout_at};
 
 use crate::call::Call;
 use crate::error::{Error, Result};
 use crate::lenient;
 use crate::read::ReadClient;
+
+/// How long the other endpoints are waited for when the word of the first one is worth nothing.
+const OTHERS: Duration = Duration::from_secs(5);
 
 /// PVE's version on the node that answered.
 #[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
@@ -47,6 +54,45 @@ pub struct ClusterStatus {
     pub quorate: bool,
     /// All nodes, also those that are off.
     pub nodes: Vec<ClusterNode>,
+}
+
+impl ClusterStatus {
+    fn of(call: String, rows: Vec<StatusRow>) -> Result<Self> {
+        let mut status = Self {
+            name: None,
+            quorate: true,
+            nodes: Vec::new(),
+        };
+        for row in rows {
+            match row {
+                StatusRow::Cluster { name, quorate } => {
+                    status.name = Some(name);
+                    status.quorate = quorate;
+                }
+                StatusRow::Node {
+                    name,
+                    online,
+                    ip,
+                    local,
+                } => {
+                    status.nodes.push(ClusterNode {
+                        name,
+                        online,
+                        ip,
+                        local,
+                    });
+                }
+            }
+        }
+        if status.nodes.is_empty() {
+            return Err(Error::Unreadable {
+                call,
+                why: "it lists no node".to_owned(),
+            });
+        }
+        status.nodes.sort_by(|a, b| a.name.cmp(&b.name));
+        Ok(status)
+    }
 }
 
 /// One member.
@@ -177,40 +223,47 @@ impl ReadClient {
     pub async fn cluster_status(&self) -> Result<ClusterStatus> {
         let call = Call::get(&["cluster", "status"]);
         let name = call.name();
-        let mut status = ClusterStatus {
-            name: None,
-            quorate: true,
-            nodes: Vec::new(),
-        };
-        for row in self.get::<Vec<StatusRow>>(call).await? {
-            match row {
-                StatusRow::Cluster { name, quorate } => {
-                    status.name = Some(name);
-                    status.quorate = quorate;
+        ClusterStatus::of(name, self.get(call).await?)
+    }
+
+    /// The same by the word of an endpoint that is worth something: if the one that is asked first gives an answer that
+    /// is not, the others are asked, and the first of them whose answer is will be asked first from then on. If none is,
+    /// the answer is that of the first.
+    ///
+    /// # Errors
+    /// See [`Error`].
+    pub async fn cluster_status_by(
+        &self,
+        is_worth: impl Fn(&ClusterStatus) -> bool,
+    ) -> Result<ClusterStatus> {
+        let first = self.cluster_status().await?;
+        if is_worth(&first) {
+            return Ok(first);
+        }
+        let transport = self.transport();
+        let mut asked: FuturesUnordered<_> = (0..transport.endpoints())
+            .map(|endpoint| async move {
+                let call = Call::get(&["cluster", "status"]);
+                let name = call.name();
+                let rows = self.get_from(endpoint, call).await;
+                (
+                    endpoint,
+                    rows.and_then(|rows| ClusterStatus::of(name, rows)),
+                )
+            })
+            .collect();
+        let end = Instant::now() + OTHERS;
+        while let Ok(Some((endpoint, answer))) = timeout_at(end, asked.next()).await {
+            match answer {
+                Ok(status) if is_worth(&status) => {
+                    transport.prefer(endpoint);
+                    return Ok(status);
                 }
-                StatusRow::Node {
-                    name,
-                    online,
-                    ip,
-                    local,
-                } => {
-                    status.nodes.push(ClusterNode {
-                        name,
-                        online,
-                        ip,
-                        local,
-                    });
-                }
+                Ok(_) => {}
+                Err(error) => tracing::debug!(endpoint, %error, "no other word of the cluster"),
             }
         }
-        if status.nodes.is_empty() {
-            return Err(Error::Unreadable {
-                call: name,
-                why: "it lists no node".to_owned(),
-            });
-        }
-        status.nodes.sort_by(|a, b| a.name.cmp(&b.name));
-        Ok(status)
+        Ok(first)
     }
 
     /// All guests the token may see (`VM.Audit`), also those of nodes that are off.

@@ -37,4 +37,18 @@ impl ReadClient {
             Err(e) => Err(Error::from_transport(&name, true, e)),
         }
     }
+
+    /// Sends a read to one endpoint and to no other.
+    pub(crate) async fn get_from<T: DeserializeOwned>(
+        &self,
+        endpoint: usize,
+        call: Call,
+    ) -> Result<T> {
+        let name = call.name();
+        debug_assert!(call.is_read(), "{name} is no read");
+        match self.transport.read_from(endpoint, call.into_read()).await {
+            Ok(answer) => answer::read(&name, true, &answer),
+            Err(e) => Err(Error::from_transport(&name, true, e)),
+        }
+    }
 }

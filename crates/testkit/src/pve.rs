@@ -63,6 +63,8 @@ struct Inner {
     restores: bool,
     /// The cluster's list calls each container a virtual machine.
     machines: bool,
+    /// The node that is asked first, if it answers.
+    preferred: usize,
     /// Somebody keeps a console of this number open, on this node.
     console: Option<(String, u32)>,
 }
@@ -118,6 +120,7 @@ impl Pve {
             under_way: Vec::new(),
             restores: false,
             machines: false,
+            preferred: 0,
             console: None,
         };
         let pve = Self {
@@ -425,6 +428,26 @@ impl Transport for Pve {
         }
         self.send_as_it_is(request).await
     }
+
+    fn endpoints(&self) -> usize {
+        self.meddle(|world| world.nodes().len())
+    }
+
+    async fn read_from(
+        &self,
+        endpoint: usize,
+        request: Request,
+    ) -> Result<RawResponse, TransportError> {
+        let via = self.meddle(|world| {
+            let node = world.nodes().get(endpoint)?;
+            world.serves(&node.name).then(|| node.name.clone())
+        });
+        self.send_via(via, request).await
+    }
+
+    fn prefer(&self, endpoint: usize) {
+        self.with(|inner| inner.preferred = endpoint);
+    }
 }
 
 impl Pve {
@@ -456,7 +479,24 @@ impl Pve {
         Ok(answer)
     }
 
+    /// As a client does that goes on to the next endpoint when one does not answer.
     async fn send_as_it_is(&self, request: Request) -> Result<RawResponse, TransportError> {
+        let via = self.with(|inner| {
+            let nodes = inner.world.nodes().iter();
+            let after = nodes.clone().skip(inner.preferred);
+            let mut in_order = after.chain(nodes.take(inner.preferred));
+            in_order
+                .find(|n| inner.world.serves(&n.name))
+                .map(|n| n.name.clone())
+        });
+        self.send_via(via, request).await
+    }
+
+    async fn send_via(
+        &self,
+        via: Option<String>,
+        request: Request,
+    ) -> Result<RawResponse, TransportError> {
         let (sender, receiver) = oneshot::channel();
         let sent = self.with(|inner| {
             inner.next += 1;
@@ -470,10 +510,7 @@ impl Pve {
             let cut = inner.cut_after.take_if(|(method, end)| {
                 *method == request.method && request.path.ends_with(end.as_str())
             });
-            // As a client does that goes on to the next endpoint when one does not answer.
-            let up = inner.world.nodes().iter().find(|n| n.reach == Reach::Up);
-            let via = up.map(|n| n.name.clone())?;
-            Some((api_request(id, &request, &self.token, via), cut.is_some()))
+            Some((api_request(id, &request, &self.token, via?), cut.is_some()))
         });
         let Some((api, cut)) = sent else {
             let why = "no node answers".to_owned();

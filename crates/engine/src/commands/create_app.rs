@@ -173,7 +173,7 @@ impl Engine {
         };
         look(&cluster, question)
             .await
-            .map_err(|e| upstream(cluster.label(), &e))
+            .map_err(|e| e.of_host(host.label.as_str()))
     }
 }
 

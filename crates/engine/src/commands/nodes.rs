@@ -107,7 +107,7 @@ impl Engine {
         };
         look(&cluster, question)
             .await
-            .map_err(|e| super::upstream(host.label.as_str(), &e))
+            .map_err(|e| e.of_host(host.label.as_str()))
     }
 }
 

@@ -38,22 +38,43 @@ struct Observed {
 #[async_trait]
 impl Transport for Observed {
     async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
-        let method = match request.method {
-            Method::Get => "GET",
-            Method::Post => "POST",
-            Method::Put => "PUT",
-            Method::Delete => "DELETE",
-        };
+        let method = request.method;
         let begun = Instant::now();
         let answer = self.inner.send(request).await;
-        let status = match &answer {
+        self.count(method, begun, &answer);
+        answer
+    }
+
+    fn endpoints(&self) -> usize {
+        self.inner.endpoints()
+    }
+
+    async fn read_from(
+        &self,
+        endpoint: usize,
+        request: Request,
+    ) -> Result<RawResponse, TransportError> {
+        let method = request.method;
+        let begun = Instant::now();
+        let answer = self.inner.read_from(endpoint, request).await;
+        self.count(method, begun, &answer);
+        answer
+    }
+
+    fn prefer(&self, endpoint: usize) {
+        self.inner.prefer(endpoint);
+    }
+}
+
+impl Observed {
+    fn count(&self, method: Method, begun: Instant, answer: &Result<RawResponse, TransportError>) {
+        let status = match answer {
             Ok(answer) => answer.status.to_string(),
             Err(TransportError::NotSent(_)) => "not_sent".to_owned(),
             Err(TransportError::Untrusted { .. }) => "untrusted".to_owned(),
             Err(TransportError::MaybeApplied(_)) => "maybe_applied".to_owned(),
         };
         self.metrics
-            .pve_call(&self.host, method, &status, begun.elapsed());
-        answer
+            .pve_call(&self.host, method.as_str(), &status, begun.elapsed());
     }
 }

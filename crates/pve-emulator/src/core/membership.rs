@@ -56,6 +56,13 @@ impl World {
         }
     }
 
+    /// Whether clients get an answer from a node: one that is cut off from the others goes on answering.
+    #[must_use]
+    pub fn serves(&self, name: &str) -> bool {
+        let node = self.node(name).filter(|node| node.powered);
+        node.is_some_and(|node| node.reach == Reach::Up || node.partitioned)
+    }
+
     /// Whether `from` counts `other` among the members of the cluster.
     pub(crate) fn sees(&self, from: &str, other: &Node, now_ms: u64) -> bool {
         if from == other.name {

@@ -107,6 +107,12 @@ pub fn says_out_of_files(text: &str) -> bool {
     text.contains(OUT_OF_FILES)
 }
 
+/// What is said of an endpoint that is none.
+#[must_use]
+pub fn no_endpoint(endpoint: usize) -> TransportError {
+    TransportError::NotSent(format!("there is no endpoint {endpoint}"))
+}
+
 /// Carries requests to PVE. Real ones: HTTPS and in-process.
 #[async_trait]
 pub trait Transport: Send + Sync + std::fmt::Debug {
@@ -118,4 +124,27 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`TransportError`], which says how far the request got.
     async fn send(&self, request: Request) -> Result<RawResponse, TransportError>;
+
+    /// How many endpoints there are that may say different things of the cluster.
+    fn endpoints(&self) -> usize {
+        1
+    }
+
+    /// Sends a read to this endpoint and to no other; they are counted from zero.
+    ///
+    /// # Errors
+    /// [`TransportError`], also when there is no such endpoint.
+    async fn read_from(
+        &self,
+        endpoint: usize,
+        request: Request,
+    ) -> Result<RawResponse, TransportError> {
+        match endpoint {
+            0 => self.send(request).await,
+            _ => Err(no_endpoint(endpoint)),
+        }
+    }
+
+    /// From now on this endpoint is asked first.
+    fn prefer(&self, _endpoint: usize) {}
 }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use proximity_pve::client::ReadClient;
 use proximity_pve::transport::https::{
     ApiToken, ConfigError, EndpointConfig, HttpsTransport, Trust, fetch_fingerprint,
 };
@@ -395,6 +396,41 @@ async fn the_first_endpoint_may_still_answer_when_the_next_one_is_asked() {
         (first.seen.requests().len(), second.seen.requests().len()),
         (1, 1)
     );
+}
+
+fn status_answer(quorate: u8) -> Vec<u8> {
+    let body = format!(
+        r#"{{"data":[{{"type":"cluster","name":"lab","quorate":{quorate}}},{{"type":"node","name":"pve1","online":1}}]}}"#
+    );
+    answer("200 OK", &body)
+}
+
+/// An endpoint that answers, but is cut off from the others, does not speak for the cluster.
+#[tokio::test]
+async fn the_word_of_a_quorate_endpoint_is_taken_and_it_is_asked_first_from_then_on() {
+    let alone = TlsServer::start(Script::Answer(status_answer(0))).await;
+    let silent = TlsServer::start(Script::Mute).await;
+    let quorate = TlsServer::start(Script::Answer(status_answer(1))).await;
+    let ways = [alone.pinned(), silent.pinned(), quorate.pinned()];
+    let read = ReadClient::new(Arc::new(transport(ways)));
+    let status = read.cluster_status_by(|s| s.quorate).await.unwrap();
+    assert!(status.quorate);
+    assert!(read.cluster_status().await.unwrap().quorate);
+    assert_eq!(
+        quorate.seen.requests().len(),
+        2,
+        "nobody else is asked any more"
+    );
+}
+
+#[tokio::test]
+async fn where_no_endpoint_is_quorate_the_first_ones_word_is_all_there_is() {
+    let first = TlsServer::start(Script::Answer(status_answer(0))).await;
+    let second = TlsServer::start(Script::Answer(status_answer(0))).await;
+    let read = ReadClient::new(Arc::new(transport([first.pinned(), second.pinned()])));
+    let status = read.cluster_status_by(|s| s.quorate).await.unwrap();
+    assert!(!status.quorate);
+    assert_eq!(second.seen.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -16,7 +16,7 @@ use crate::router::AppState;
 #[utoipa::path(get, path = "/api/proxmox/nodes", tag = "hosts", operation_id = "list_nodes",
     params(NodeQuery),
     responses((status = 200, description = "The nodes as they are now.", body = NodeList)),
-    extensions(("x-codes" = json!(["host_not_found", "no_host", "@cluster"]))))]
+    extensions(("x-codes" = json!(["host_not_found", "no_host", "no_quorum", "view_incomplete", "@cluster"]))))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,

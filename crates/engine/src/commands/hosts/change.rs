@@ -9,7 +9,7 @@ use proximity_store::records::{Actor, HostRecord};
 use super::wish::invalid;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::view::{Gap, is_word_of};
+use crate::view::{Gap, is_word_of, status};
 
 /// What to change of a host entry; what is absent stays.
 #[derive(Debug, Clone, Default)]
@@ -78,9 +78,7 @@ impl Engine {
             why,
         };
         let cluster = self.inner.clusters.get(record.id).await?;
-        let status = cluster
-            .read()
-            .cluster_status()
+        let status = status(&cluster)
             .await
             .map_err(|e| crate::commands::upstream(cluster.label(), &e))?;
         may_forget(&record, &status, node).map_err(in_use)?;

@@ -18,7 +18,7 @@ use super::identity;
 use super::inventory::{self, NodeSeen};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::view::{Gap, is_word_of};
+use crate::view::{Gap, is_word_of, status};
 
 /// How often each cluster is looked at.
 const EVERY: Duration = Duration::from_secs(60);
@@ -114,7 +114,7 @@ impl Engine {
     async fn ask_cluster(&self, id: HostId) -> Result<Option<Told>, EngineError> {
         let cluster = self.inner.clusters.get(id).await?;
         let upstream = |e| crate::commands::upstream(cluster.label(), &e);
-        let status = cluster.read().cluster_status().await.map_err(upstream)?;
+        let status = status(&cluster).await.map_err(upstream)?;
         let Some(record) = self.store().host(id).await? else {
             return Ok(None);
         };

@@ -10,7 +10,7 @@ mod trust;
 mod turns;
 mod wire;
 
-use std::sync::atomic::AtomicUsize;
+use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -27,7 +27,7 @@ use self::address::Address;
 use self::connection::Connection;
 use self::idle::IdleConnections;
 use self::turns::Turns;
-use super::{RawResponse, Request, Transport, TransportError};
+use super::{RawResponse, Request, Transport, TransportError, no_endpoint};
 
 /// The most one endpoint may take to connect, and a read be without an answer, before the next one is asked.
 const SHARE: Duration = Duration::from_secs(5);
@@ -245,6 +245,29 @@ impl Transport for HttpsTransport {
             self.read(&request, &times).await
         } else {
             self.change(&request, &times).await
+        }
+    }
+
+    fn endpoints(&self) -> usize {
+        self.endpoints.len()
+    }
+
+    async fn read_from(
+        &self,
+        endpoint: usize,
+        request: Request,
+    ) -> Result<RawResponse, TransportError> {
+        let Some(asked) = self.endpoints.get(endpoint) else {
+            return Err(no_endpoint(endpoint));
+        };
+        let times = Times::of(&request);
+        let _turn = self.turns.take(&request.path, times.begin_before()).await?;
+        asked.exchange(&request, &self.authorization, &times).await
+    }
+
+    fn prefer(&self, endpoint: usize) {
+        if endpoint < self.endpoints.len() {
+            self.preferred.store(endpoint, Ordering::Relaxed);
         }
     }
 }
