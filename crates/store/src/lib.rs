@@ -44,5 +44,6 @@ pub use memory::MemoryOptions;
 pub use operations::QUEUED_OPERATIONS;
 pub use options::{PostgresOptions, StoreOptions};
 pub use sql::DatabaseError;
+pub use sql::postgres::leaves_encryption_open;
 pub use store::{Alone, Reader, Store};
 pub use trouble::Trouble;

@@ -87,10 +87,10 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "they wait; not sent when their time is over",
             ),
             Limit(
-                "connecting to an endpoint",
+                "connecting to an endpoint; a read without an answer while there is another endpoint",
                 "crates/pve/src/transport/https/mod.rs",
-                "CONNECT",
-                "the next endpoint, or not sent",
+                "SHARE",
+                "the next endpoint; a change that may have been sent is not sent to another",
             ),
             Limit(
                 "a call answered by the asked node, ms",
@@ -229,10 +229,182 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "504",
             ),
             Limit(
+                "connections at the same time",
+                "crates/server/src/listen.rs",
+                "connections",
+                "they wait; fewer where the process may open few files",
+            ),
+            Limit(
+                "a TLS handshake, the head of a request, silence between two",
+                "crates/server/src/listen.rs",
+                "head",
+                "closed",
+            ),
+            Limit(
+                "a client that takes nothing of its answer",
+                "crates/server/src/listen.rs",
+                "stall",
+                "closed",
+            ),
+            Limit(
+                "requests under way at shutdown",
+                "crates/server/src/listen.rs",
+                "drain",
+                "cut off",
+            ),
+            Limit(
+                "bytes of a token",
+                "crates/server/src/auth.rs",
+                "LONGEST_TOKEN_BYTES",
+                "401",
+            ),
+            Limit(
+                "characters of a search",
+                "crates/server/src/extract.rs",
+                "LONGEST_SEARCH",
+                "422",
+            ),
+            Limit(
+                "apps of a page",
+                "crates/server/src/routes/apps.rs",
+                "MOST",
+                "422; the next page",
+            ),
+            Limit(
+                "operations of a page",
+                "crates/server/src/routes/operations.rs",
+                "MOST",
+                "422; the next page",
+            ),
+            Limit(
+                "log lines of a page",
+                "crates/server/src/routes/logs.rs",
+                "MOST_LINES",
+                "422; the next page",
+            ),
+            Limit(
+                "events of a page",
+                "crates/server/src/routes/events.rs",
+                "MOST",
+                "422; the next page",
+            ),
+            Limit(
+                "age of what the health page says, ms",
+                "crates/server/src/health_cache.rs",
+                "FRESH_MS",
+                "looked at anew",
+            ),
+            Limit(
                 "rows of an answer of the store",
                 "crates/store/src/journal.rs",
                 "MAX_ROWS",
                 "the next page",
+            ),
+        ],
+    ),
+    (
+        "Live events",
+        &[
+            Limit(
+                "streams at the same time",
+                "crates/server/src/events/mod.rs",
+                "clients",
+                "503 `too_many_streams`, with `retry-after`",
+            ),
+            Limit(
+                "a stream",
+                "crates/server/src/events/mod.rs",
+                "life",
+                "it ends; `Last-Event-ID` goes on without a gap",
+            ),
+            Limit(
+                "silence of a stream",
+                "crates/server/src/events/mod.rs",
+                "silence",
+                "a comment shows that it lives",
+            ),
+            Limit(
+                "events kept for all streams together",
+                "crates/server/src/events/feed.rs",
+                "WINDOW_EVENTS",
+                "read from the database",
+            ),
+            Limit(
+                "bytes kept for all streams together",
+                "crates/server/src/events/feed.rs",
+                "WINDOW_BYTES",
+                "read from the database",
+            ),
+            Limit(
+                "streams that read the database at the same time",
+                "crates/server/src/events/feed.rs",
+                "REPLAYS",
+                "they wait",
+            ),
+        ],
+    ),
+    (
+        "The gateway",
+        &[
+            Limit(
+                "routes",
+                "crates/gateway/src/options.rs",
+                "routes",
+                "refused",
+            ),
+            Limit(
+                "connections to one app",
+                "crates/gateway/src/options.rs",
+                "connections_per_route",
+                "closed at once",
+            ),
+            Limit(
+                "connections to all apps",
+                "crates/gateway/src/options.rs",
+                "connections",
+                "closed at once; fewer where the process may open few files",
+            ),
+            Limit(
+                "connecting to a container",
+                "crates/gateway/src/options.rs",
+                "dial_timeout",
+                "the caller's connection is closed",
+            ),
+            Limit(
+                "connections at its end",
+                "crates/gateway/src/options.rs",
+                "drain",
+                "cut off",
+            ),
+            Limit(
+                "callers at its control socket",
+                "crates/gateway/src/options.rs",
+                "control_clients",
+                "told that there is no place; servers ask again",
+            ),
+            Limit(
+                "bytes of a control line",
+                "crates/gateway/src/options.rs",
+                "control_line_bytes",
+                "refused",
+            ),
+            Limit(
+                "silence of a control caller",
+                "crates/gateway/src/options.rs",
+                "control_idle",
+                "closed",
+            ),
+            Limit(
+                "calls of one server under way",
+                "crates/gateway/src/client.rs",
+                "CALLS",
+                "they wait",
+            ),
+            Limit(
+                "an answer of the gateway",
+                "crates/gateway/src/client.rs",
+                "PATIENCE",
+                "outcome unknown: looked for",
             ),
         ],
     ),
@@ -306,8 +478,11 @@ pub(super) fn page(place: &Place) -> Result<Generated> {
     })
 }
 
-/// What a constant is set to, as it is written, in one line.
+/// What a constant is set to, as it is written, in one line. A name in small letters is a field of the file's defaults.
 fn value_of(source: &str, name: &str) -> Result<String> {
+    if name.starts_with(|c: char| c.is_ascii_lowercase()) {
+        return default_of(source, name);
+    }
     let declared = format!("const {name}: ");
     let mut found = source.split(&declared).skip(1);
     let Some(rest) = found.next() else {
@@ -330,9 +505,30 @@ fn value_of(source: &str, name: &str) -> Result<String> {
     Ok(words.join(" ").trim().to_owned())
 }
 
+fn default_of(source: &str, field: &str) -> Result<String> {
+    let mut defaults = source.split("fn default() -> Self {").skip(1);
+    let (Some(defaults), None) = (defaults.next(), defaults.next()) else {
+        bail!("the file has no defaults, or several");
+    };
+    let value = defaults
+        .lines()
+        .take_while(|line| *line != "}")
+        .find_map(|line| line.trim().strip_prefix(field)?.strip_prefix(": "));
+    let value = value.context("no default has this name")?;
+    Ok(value.trim_end_matches(',').to_owned())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn defaults_are_read_as_they_are_written() {
+        let source = "impl Default for A {\n    fn default() -> Self {\n        Self {\n            most: 4 * 2,\n        }\n    }\n}\nlet a = B { other: 1 };";
+        assert_eq!(value_of(source, "most").unwrap(), "4 * 2");
+        assert!(value_of(source, "other").is_err());
+        assert!(value_of("", "most").is_err());
+    }
 
     #[test]
     fn values_are_read_as_they_are_written() {

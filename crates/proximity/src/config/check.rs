@@ -126,6 +126,13 @@ fn database(database: &Database) -> Result<(), Wrong> {
             "write it as postgres://USER@HOST/NAME",
         ));
     }
+    if proximity_store::leaves_encryption_open(&url.into()) {
+        return Err(wrong(
+            "database.url names another machine and does not say how the connection is protected: without a word \
+             PostgreSQL's clients go on in clear text when anybody on the way says so",
+            "add ?sslmode=verify-full&sslrootcert=FILE, or accept the risk with ?sslmode=disable",
+        ));
+    }
     Ok(())
 }
 

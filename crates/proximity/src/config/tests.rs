@@ -86,6 +86,7 @@ fn settings_that_contradict_each_other_are_refused() {
         "database:\n  url: postgres://a@corp:swordfish@b/c\n",
         "database:\n  url: postgres://b/c\n",
         "database:\n  url: postgres://a@b\n",
+        "database:\n  url: postgres://a@b/c\n",
         "database:\n  password_file: /p\n",
         "log:\n  file: /l/p.log\ngateway:\n  log_file: /l//p.log\n",
     ];
@@ -103,6 +104,8 @@ fn settings_that_contradict_each_other_are_refused() {
         "api:\n  listen: '[::1]:7640'\n",
         "database:\n  url: postgres://a@b:5433/c?sslmode=verify-full\n  password_file: /p\n",
         "database:\n  url: sqlite\n",
+        "database:\n  url: postgres://a@127.0.0.1/c\n",
+        "database:\n  url: postgres://a@b/c?sslmode=disable\n",
     ] {
         assert!(from_file(text).is_ok(), "{text}");
     }

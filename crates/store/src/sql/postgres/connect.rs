@@ -1,11 +1,12 @@
 //! Where the database is and how connections to it are set.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::str::FromStr;
 use std::time::Duration;
 
 use secrecy::{ExposeSecret, SecretString};
-use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions};
+use sqlx::postgres::{PgConnectOptions, PgPool, PgPoolOptions, PgSslMode};
 
 use crate::sql::DatabaseError;
 
@@ -66,6 +67,30 @@ impl Target {
             .options(SETTINGS);
         Ok(Self { options })
     }
+
+    /// Other machines are on the way to the server, and whoever is among them decides whether TLS is used: the driver
+    /// asks for it, and goes on in clear text when it is told no.
+    fn lets_others_choose_clear_text(&self) -> bool {
+        let host = self.options.get_host();
+        let own = host == "localhost"
+            || host
+                .trim_matches(['[', ']'])
+                .parse::<IpAddr>()
+                .is_ok_and(|ip| ip.is_loopback());
+        let open = matches!(
+            self.options.get_ssl_mode(),
+            PgSslMode::Allow | PgSslMode::Prefer
+        );
+        let over_socket = self.options.get_socket().is_some() || host.starts_with('/');
+        open && !own && !over_socket
+    }
+}
+
+/// Whether the URL of a database leaves it to the network whether what is said is encrypted: it names another machine,
+/// and its `sslmode` is neither given nor decides. Never of a URL that cannot be read.
+#[must_use]
+pub fn leaves_encryption_open(url: &SecretString) -> bool {
+    Target::new(url, None).is_ok_and(|target| target.lets_others_choose_clear_text())
 }
 
 /// A pool with at least one connection that works.
@@ -88,6 +113,34 @@ mod tests {
             let printed = format!("{target:?}");
             assert!(printed.contains("db.example") && printed.contains("apps"));
             assert!(!printed.contains("the-url"), "{printed}");
+        }
+    }
+
+    #[test]
+    fn only_a_url_to_another_machine_has_to_say_how_it_is_encrypted() {
+        let open = |url: &str| leaves_encryption_open(&SecretString::from(url));
+        for url in [
+            "postgres://me@db.example/apps",
+            "postgres://me@192.0.2.7:5433/apps",
+            "postgres://me@db.example/apps?sslmode=prefer",
+            "postgres://me@db.example/apps?sslmode=allow",
+            "postgres://me@localhost/apps?host=db.example",
+            "postgres://me@localhost.example/apps",
+        ] {
+            assert!(open(url), "{url}");
+        }
+        for url in [
+            "postgres://me@db.example/apps?sslmode=verify-full&sslrootcert=/ca.pem",
+            "postgres://me@db.example/apps?sslmode=require",
+            "postgres://me@db.example/apps?sslmode=disable",
+            "postgres://me@localhost/apps",
+            "postgres://me@127.0.0.1:5433/apps",
+            "postgres://me@[::1]/apps",
+            "postgres://me@%2Frun%2Fpostgresql/apps",
+            "postgres://me@/apps?host=/run/postgresql",
+            "no URL",
+        ] {
+            assert!(!open(url), "{url}");
         }
     }
 }

@@ -8,6 +8,7 @@ mod pool;
 mod statement;
 
 pub(crate) use alone::Alone;
+pub use connect::leaves_encryption_open;
 pub(crate) use connect::{Target, connect};
 use journal::Sequencer;
 pub(crate) use migrate::{bring_up, has_table, pending};
