@@ -98,5 +98,6 @@ fn quick() -> TaskTimes {
         stop_ms: 1,
         shutdown_ms: 1,
         destroy_ms: 1,
+        ..TaskTimes::default()
     }
 }

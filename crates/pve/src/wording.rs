@@ -46,6 +46,18 @@ pub fn says_lock_timeout(text: &str) -> bool {
         && text.contains("got timeout")
 }
 
+/// This, and nothing else, is how a task ended: its guest was not free. PVE looks at that before it does anything.
+#[must_use]
+pub fn says_guest_was_not_free(text: &str) -> bool {
+    let text = text.trim();
+    let lock = text
+        .strip_prefix("CT is locked (")
+        .and_then(|rest| rest.strip_suffix(')'));
+    let named = |name: &str| name.bytes().all(|b| b.is_ascii_lowercase() || b == b'-');
+    let timed_out = text.starts_with("can't lock file '") && text.ends_with("got timeout");
+    lock.is_some_and(named) || (timed_out && says_lock_timeout(text))
+}
+
 /// The configuration changed since the digest was read.
 #[must_use]
 pub fn says_digest_mismatch(text: &str) -> bool {
@@ -131,6 +143,24 @@ mod tests {
         assert!(says_lock_timeout(text));
         for other in ["command 'lxc-stop' failed: timeout", "got timeout", ""] {
             assert!(!says_lock_timeout(other), "{other}");
+        }
+    }
+
+    #[test]
+    fn a_guest_that_was_not_free_is_all_that_a_task_says() {
+        let timeout = "can't lock file '/run/lock/lxc/pve-config-110.lock' - got timeout";
+        for text in [
+            timeout,
+            "CT is locked (backup)",
+            "CT is locked (snapshot-delete)\n",
+        ] {
+            assert!(says_guest_was_not_free(text), "{text}");
+        }
+        let storage = "can't lock file '/var/lock/pve-manager/pve-storage-local' - got timeout";
+        let more = format!("lvremove failed - {timeout}");
+        let then = "CT is locked (backup) - error removing (x)";
+        for text in [storage, &more, then, "CT is locked", "OK", ""] {
+            assert!(!says_guest_was_not_free(text), "{text}");
         }
     }
 

@@ -165,7 +165,8 @@ impl Store {
             .bind(to_json("failure", &wait.because)?)
             .execute(&mut *tx)
             .await?;
-            if operation.cancel_requested {
+            // Turning back is what was asked for, so that its undos wait like any other.
+            if operation.cancel_requested && operation.state == OperationState::Running {
                 end_wait(tx, fence.operation).await?;
             }
             give_back(tx, fence).await

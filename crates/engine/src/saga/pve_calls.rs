@@ -11,6 +11,7 @@ use proximity_pve::lxc::CreateLxc;
 use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
 use proximity_pve::transport::says_out_of_files;
 use proximity_pve::upid::Upid;
+use proximity_pve::wording::says_guest_was_not_free;
 use proximity_store::effects::MutationAudit;
 use serde_json::{Value, json};
 
@@ -189,6 +190,22 @@ impl Cx {
         failure.is_some_and(|f| f.message.contains(upid.as_str()))
     }
 
+    /// A task that did not end well, as the end of its step: to be tried again where its guest was not free, for then
+    /// nothing was done.
+    pub(crate) fn unless_ended_well(doing: &str, outcome: &TaskOutcome) -> Option<StepError> {
+        let failure = Self::task_failed(doing, outcome)?;
+        Some(if Self::did_nothing(outcome) {
+            StepError::Transient(failure)
+        } else {
+            StepError::Failed(failure)
+        })
+    }
+
+    /// The guest was not free, which PVE finds out before it does anything.
+    pub(crate) fn did_nothing(outcome: &TaskOutcome) -> bool {
+        matches!(outcome, TaskOutcome::Failed(text) if says_guest_was_not_free(text))
+    }
+
     /// A task that did not end well, as a failure.
     pub(crate) fn task_failed(doing: &str, outcome: &TaskOutcome) -> Option<Failure> {
         match outcome {
@@ -301,7 +318,8 @@ impl Cx {
         .await
     }
 
-    /// Notes that a destroy call of this step had this task, and that a person has seen how it ended.
+    /// Notes that a destroy call of this step had this task, and that it is known how it ended: a person has seen it, or it
+    /// did nothing.
     pub(crate) async fn settle_destroy(&self, place: &ContainerRef, upid: &Upid) -> StepResult<()> {
         let sent = self.audit(delete(place), place, Value::Null);
         self.settle(sent.call, sent.target, Some(upid)).await

@@ -106,15 +106,15 @@ impl Call<'_> {
         }
     }
 
-    /// Waits for a guest's configuration lock, 10 s at most.
+    /// Waits for a guest's configuration lock, for as long as PVE does (10 s).
     pub(crate) fn await_lock(&mut self, guest: &GuestKey) -> Result<(), Stop> {
-        if worker::lock_holder(self.world, guest).is_none() {
+        if !worker::is_held(self.world, guest) {
             return Ok(());
         }
         let until_ms = *self
             .progress
             .lock_until_ms
-            .get_or_insert(self.now_ms + worker::LOCK_TIMEOUT_MS);
+            .get_or_insert(self.now_ms + self.world.times.lock_ms);
         if self.now_ms >= until_ms {
             return Err(ApiError::died(worker::lock_timeout(guest.vmid)).into());
         }

@@ -176,7 +176,7 @@ fn is_over(world: &World, wait: &Wait, now_ms: u64) -> bool {
     match wait {
         Wait::Looks(jobs) => jobs.is_empty(),
         Wait::ConfigLock { guest, until_ms } => {
-            now_ms >= *until_ms || worker::lock_holder(world, guest).is_none()
+            now_ms >= *until_ms || !worker::is_held(world, guest)
         }
         Wait::Until(at_ms) => now_ms >= *at_ms,
         Wait::DaemonWorker { node } => worker_free(world, node),

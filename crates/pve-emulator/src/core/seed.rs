@@ -1,6 +1,6 @@
 //! The first state of a cluster.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::access::{Access, Accounts, Holder, Keys, Token, User, split_token_id};
 use super::broadcast::PERIOD_MS;
@@ -129,6 +129,7 @@ impl World {
             environment: Environment::default(),
             images: BTreeMap::new(),
             next_broadcast_ms: now_ms + PERIOD_MS,
+            held: BTreeSet::new(),
             live: Live::default(),
         }
     }

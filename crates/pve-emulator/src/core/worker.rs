@@ -22,8 +22,6 @@ use super::task::{Acting, Step, Task, TaskState, Work};
 use super::upid::Upid;
 use super::world::{Power, World};
 
-/// How long PVE waits for a guest's configuration lock.
-pub(crate) const LOCK_TIMEOUT_MS: u64 = 10_000;
 /// Until a worker that fails its checks has ended.
 const QUICK_END_MS: u64 = 50;
 /// Between TERM and KILL.
@@ -63,14 +61,11 @@ pub(crate) fn spawn_on(
         user: user.to_owned(),
     };
     let mut log = Vec::new();
-    if lock
-        .as_ref()
-        .is_some_and(|guest| lock_holder(world, guest).is_some())
-    {
+    if lock.as_ref().is_some_and(|guest| is_held(world, guest)) {
         log.push("trying to acquire lock...".to_owned());
     }
     let state = TaskState::Waiting {
-        deadline_ms: now_ms + LOCK_TIMEOUT_MS,
+        deadline_ms: now_ms + world.times.lock_ms,
     };
     world.tasks.push(Task {
         upid: upid.clone(),
@@ -83,12 +78,10 @@ pub(crate) fn spawn_on(
     upid
 }
 
-/// The task that holds a guest's configuration lock.
-pub(crate) fn lock_holder<'a>(world: &'a World, guest: &GuestKey) -> Option<&'a Task> {
-    world
-        .tasks
-        .iter()
-        .find(|task| task.holds_lock() && task.guest() == *guest)
+/// Whether a task, or a command in the node's shell, holds a guest's configuration lock.
+pub(crate) fn is_held(world: &World, guest: &GuestKey) -> bool {
+    let by = |task: &Task| task.holds_lock() && task.guest() == *guest;
+    world.held.contains(&guest.vmid) || world.tasks.iter().any(by)
 }
 
 /// PVE's words for a lock that was not free in time.
@@ -108,7 +101,7 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
                 let free = task
                     .lock
                     .as_ref()
-                    .is_none_or(|guest| lock_holder(world, guest).is_none());
+                    .is_none_or(|guest| !is_held(world, guest));
                 if free {
                     enter(world, at, now_ms, effects);
                     moved = true;

@@ -1,6 +1,6 @@
 //! Everything the emulated cluster knows; plain data that is written to disk as it is.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde::{Deserialize, Serialize};
 
@@ -50,13 +50,16 @@ pub struct World {
     pub(crate) images: BTreeMap<String, OciImage>,
     /// When usage and names are next broadcast to the cluster, Unix ms.
     pub(crate) next_broadcast_ms: u64,
+    /// Guests whose configuration is held by something that is no task: a command in the shell of its node.
+    #[serde(skip)]
+    pub(crate) held: BTreeSet<u32>,
     /// Waiting requests and looks under way; gone with the process, like the connections they
     /// belong to.
     #[serde(skip)]
     pub(crate) live: Live,
 }
 
-/// How long tasks take at least, milliseconds.
+/// How long tasks take at least, and wait at most, milliseconds.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskTimes {
@@ -70,6 +73,8 @@ pub struct TaskTimes {
     pub shutdown_ms: u64,
     /// vzdestroy.
     pub destroy_ms: u64,
+    /// How long a task, or a call, waits for a guest's configuration.
+    pub lock_ms: u64,
 }
 
 impl Default for TaskTimes {
@@ -81,6 +86,7 @@ impl Default for TaskTimes {
             stop_ms: 1_000,
             shutdown_ms: 1_000,
             destroy_ms: 300,
+            lock_ms: 10_000,
         }
     }
 }
@@ -366,6 +372,15 @@ impl World {
     /// Changes how long tasks take that start from now on.
     pub fn set_task_times(&mut self, times: TaskTimes) {
         self.times = times;
+    }
+
+    /// From now on something in the shell of its node holds the guest's configuration, or no longer.
+    pub fn hold_config(&mut self, vmid: u32, hold: bool) {
+        if hold {
+            self.held.insert(vmid);
+        } else {
+            self.held.remove(&vmid);
+        }
     }
 
     /// What the machines below the cluster can do from now on.

@@ -47,6 +47,7 @@ pub fn quick() -> TaskTimes {
         stop_ms: 30,
         shutdown_ms: 30,
         destroy_ms: 30,
+        ..TaskTimes::default()
     }
 }
 

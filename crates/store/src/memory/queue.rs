@@ -115,9 +115,11 @@ impl State {
             let what = "attempts are counted from 1".to_owned();
             return Err(DatabaseError::Misfit(what).into());
         }
+        // Turning back is what was asked for, so that its undos wait like any other.
+        let turns_now = held.cancel_requested && held.state == OperationState::Running;
         let record = &mut self.operation_row(held.id)?.record;
         record.attempt = attempt;
-        record.wait = (!held.cancel_requested).then_some(wait);
+        record.wait = (!turns_now).then_some(wait);
         record.lease = None;
         Ok(())
     }

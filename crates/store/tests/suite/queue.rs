@@ -217,7 +217,7 @@ pub async fn a_wait_gives_the_claim_back(make: &impl Make) {
     assert_eq!(world.operation(operation.id).await.attempt, 1);
     world
         .store
-        .wait(&fence, 3, wait, none(), world.at())
+        .wait(&fence, 3, wait.clone(), none(), world.at())
         .await
         .unwrap();
     world
@@ -225,8 +225,20 @@ pub async fn a_wait_gives_the_claim_back(make: &impl Make) {
         .request_cancel(operation.id, &world.actor, world.at())
         .await
         .unwrap();
-    let (cancelled, _) = claim(&world).await.unwrap();
+    let (cancelled, fence) = claim(&world).await.unwrap();
     assert!(cancelled.cancel_requested);
+    let store = &world.store;
+    store
+        .begin_unwind_cancelled(&fence, world.at())
+        .await
+        .unwrap();
+    let waits = store.wait(&fence, 2, wait.clone(), none(), world.at());
+    waits.await.unwrap();
+    assert_eq!(
+        world.operation(operation.id).await.wait,
+        Some(wait),
+        "it turns back already"
+    );
     world.assert_sound().await;
 }
 

@@ -316,6 +316,7 @@ async fn cluster(folder: &std::path::Path) -> Outcome<RunningShell> {
             stop_ms: 1,
             shutdown_ms: 1,
             destroy_ms: 1,
+            ..TaskTimes::default()
         }),
     };
     Ok(Shell::start(options, Arc::new(InMemory(Guests::default()))).await?)

@@ -95,6 +95,7 @@ pub(super) fn seed_of(
             stop_ms: 10,
             shutdown_ms: 10,
             destroy_ms: 10,
+            ..TaskTimes::default()
         },
     }
 }

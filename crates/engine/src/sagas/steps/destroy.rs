@@ -159,9 +159,15 @@ async fn stop_for_unwinding(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
         return Ok(());
     }
     cx.must_be_ours(guest).await?;
-    cx.shutdown_lxc(&guest.place, UNWIND_GRACE_S).await?;
+    let outcome = cx.shutdown_lxc(&guest.place, UNWIND_GRACE_S).await?;
     if !cx.is_running(guest).await? {
         return Ok(());
+    }
+    if let Some(failure) = Cx::task_failed("shutting the container down", &outcome)
+        && Cx::did_nothing(&outcome)
+    {
+        // It had no time to shut down by itself yet.
+        return Err(StepError::Transient(failure));
     }
     cx.must_be_ours(guest).await?;
     let outcome = cx.stop_lxc(&guest.place).await?;
@@ -205,6 +211,12 @@ async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepRes
         if let Some(failure) = Cx::task_failed(DOING, &outcome) {
             cx.reload().await.map_err(StepError::Halt)?;
             let task = cx.row().and_then(|r| r.upid).unwrap_or_default();
+            if Cx::did_nothing(&outcome) {
+                if let Ok(upid) = task.parse() {
+                    cx.settle_destroy(&guest.place, &upid).await?;
+                }
+                return Err(StepError::Transient(failure));
+            }
             return Err(half_destroyed(failure, &task));
         }
     }
@@ -239,10 +251,12 @@ async fn still_there(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
 }
 
 /// Awaits a destroy that was sent before: by a worker that died, or by a call whose answer was lost. Its verdict counts; a
-/// second DELETE goes out only after a person has seen how the first one failed.
+/// second DELETE goes out only after a person has seen how the first one failed, or if it found the guest not free: PVE
+/// says so before it does anything.
 async fn settle_earlier(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     let place = &guest.place;
-    let earlier = match cx.earlier_task(TASK) {
+    let sent = cx.sent(Change::Destroy, place.vmid).await?;
+    let earlier = match cx.earlier_task(TASK).filter(|upid| !sent.knows(upid)) {
         Some(upid) => Some(upid),
         None => cx.running_task(&place.node, place.vmid, TASK).await?,
     };
@@ -255,6 +269,7 @@ async fn settle_earlier(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     };
     let outcome = cx.await_task(DOING, &upid).await?;
     match Cx::task_failed(DOING, &outcome) {
+        Some(_) if Cx::did_nothing(&outcome) => cx.settle_destroy(place, &upid).await,
         Some(failure) => Err(half_destroyed(failure, upid.as_str())),
         None => Ok(()),
     }

@@ -85,6 +85,10 @@ async fn stop_it(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     if !cx.is_running(guest).await? {
         return Ok(());
     }
+    if Cx::did_nothing(&outcome) {
+        // It was not even asked to shut down: no reason for force.
+        return Err(StepError::Transient(failure));
+    }
     if !force {
         return Err(StepError::Failed(failure));
     }
@@ -95,8 +99,8 @@ async fn stop_it(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     .await?;
     cx.must_be_ours(guest).await?;
     let outcome = cx.stop_lxc(&guest.place).await?;
-    match Cx::task_failed("stopping the container by force", &outcome) {
-        Some(failure) if cx.is_running(guest).await? => Err(StepError::Failed(failure)),
+    match Cx::unless_ended_well("stopping the container by force", &outcome) {
+        Some(error) if cx.is_running(guest).await? => Err(error),
         Some(_) | None => Ok(()),
     }
 }

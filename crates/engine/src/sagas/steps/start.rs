@@ -27,10 +27,10 @@ impl StepAction for StartContainer {
             // Look once more right before the call: the identity must be read in this step.
             cx.must_be_ours(&guest).await?;
             let outcome = cx.start_lxc(&guest.place).await?;
-            if let Some(failure) = Cx::task_failed(DOING, &outcome)
+            if let Some(error) = Cx::unless_ended_well(DOING, &outcome)
                 && !cx.is_running(&guest).await?
             {
-                return Err(StepError::Failed(failure));
+                return Err(error);
             }
         }
         if !cx.is_running(&guest).await? {

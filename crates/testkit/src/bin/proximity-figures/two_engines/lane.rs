@@ -100,6 +100,7 @@ async fn emulated(dir: &std::path::Path, guests: Guests) -> Result<RunningShell,
         stop_ms: 20,
         shutdown_ms: 40,
         destroy_ms: 40,
+        ..TaskTimes::default()
     };
     let options = ShellOptions {
         state_dir: dir.join("pve"),
