@@ -1,10 +1,13 @@
 //! The worker: claims operations under a lease and drives them, several at once.
 
+use std::any::Any;
 use std::collections::HashMap;
+use std::panic::AssertUnwindSafe;
 use std::sync::RwLock;
 use std::sync::atomic::AtomicU32;
 use std::time::Duration;
 
+use futures::FutureExt;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{HolderId, OperationId};
 use proximity_store::effects::Effects;
@@ -19,7 +22,7 @@ use crate::at_work::{AtWorkGuard, InFlightGuard};
 use crate::claims::{Lookout, Moment, Slots, next};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::saga::{Cuts, Cx, Halt, LeaseTime, Reins, drive};
+use crate::saga::{Cuts, Cx, Halt, LeaseTime, Reins, drive, panicked};
 use crate::sagas::saga;
 
 /// How often the queue is looked at when nobody rings.
@@ -258,13 +261,30 @@ async fn carry_out(
         return Err(reins.halt().unwrap_or(Halt::ShuttingDown));
     };
     let cx = context(engine.clone(), op, fence, reins.clone()).await?;
-    match drive(&cx, saga(cx.op.kind)).await {
+    // What it leaves is records and guards, which hold at any point at which a crash may come.
+    let driven = AssertUnwindSafe(drive(&cx, saga(cx.op.kind))).catch_unwind();
+    let ended = match driven.await {
+        Ok(ended) => ended,
+        Err(panic) => {
+            let (step, text) = (cx.step_name(), text_of(panic.as_ref()));
+            tracing::error!(operation = %cx.op.id, step, panic = text, "the work on an operation panicked");
+            panicked(&cx).await
+        }
+    };
+    match ended {
         Err(Halt::Store(e)) if is_refusal(&e) => {
             stick_refused(&cx, &e).await;
             Ok(())
         }
         ended => ended,
     }
+}
+
+/// What was said with a panic.
+fn text_of(panic: &(dyn Any + Send)) -> &str {
+    let text = panic.downcast_ref::<&str>().copied();
+    text.or_else(|| panic.downcast_ref::<String>().map(String::as_str))
+        .unwrap_or("no text")
 }
 
 /// Refused by a rule of the store, not by its disk: every take-over would be refused the same way.

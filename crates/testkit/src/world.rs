@@ -13,7 +13,7 @@ use proximity_domain::time::{Clock, Timestamp};
 use proximity_engine::catalog::Catalog;
 use proximity_engine::cluster::RealConnect;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
-use proximity_engine::seams::{Connect, Connection};
+use proximity_engine::seams::{Connect, Connection, Probe};
 use proximity_engine::worker::Worker;
 use proximity_pve::transport::https::Fingerprint;
 use proximity_pve_emulator::core::Access;
@@ -83,6 +83,8 @@ pub struct WorldParts {
     pub place: Place,
     /// The folder of the catalog's extra entries; those of the fixtures if `None`.
     pub catalog: Option<PathBuf>,
+    /// What looks at apps from outside; the world's routes if `None`.
+    pub probe: Option<Arc<dyn Probe>>,
 }
 
 /// Where the store of a world is.
@@ -189,7 +191,7 @@ impl TestWorld {
             ids: Arc::new(CountedIds::seeded(1_000 + parts.seed * 1_000_000)),
             connect: Arc::new(InProcess(hosts)),
             ingress: Arc::new(routes.clone()),
-            probe: Arc::new(routes.clone()),
+            probe: parts.probe.unwrap_or_else(|| Arc::new(routes.clone())),
             catalog,
             limits: parts.limits,
         });

@@ -51,6 +51,22 @@ async fn after_trouble(cx: &Cx) -> Result<OperationState, Halt> {
     }
 }
 
+/// A fault of the program came to light in a step, or between two. What it was doing may have happened, so the next attempt
+/// looks first, as after a crash; and it counts as one, or it would be claimed and panic again for ever.
+pub(crate) async fn panicked(cx: &Cx) -> Result<(), Halt> {
+    let failure = Failure::new(
+        "internal",
+        "a fault of the program stopped the work on it",
+        "retry; if it happens again, report it as a bug, with the server's log of that moment",
+    )
+    .at(cx.step_name());
+    wait(cx, &failure).await?;
+    cx.store()
+        .stick(&cx.fence, None, failure, Effects::default(), cx.now())
+        .await?;
+    Ok(())
+}
+
 async fn drive_from(cx: &Cx, saga: &Saga, from: OperationState) -> Result<(), Halt> {
     let mut state = from;
     loop {

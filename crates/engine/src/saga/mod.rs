@@ -17,7 +17,7 @@ pub use crash::{crash_points, set_crash_point};
 #[cfg(feature = "crash-points")]
 pub use crash::{forget_creates, ignore_send_deadlines, stop_at_crash_point};
 pub(crate) use cut::Cuts;
-pub(crate) use executor::{crowded, drive};
+pub(crate) use executor::{crowded, drive, panicked};
 pub(crate) use look::{Look, confirm, runs};
 pub(crate) use pve_calls::{absent_everywhere, pve_failure};
 pub(crate) use reins::{LeaseTime, Reins};
