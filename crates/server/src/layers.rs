@@ -8,7 +8,8 @@ use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, HeaderName, HeaderValue};
 use proximity_api::error::{ErrorBody, ErrorKind};
-use tracing::Instrument;
+use proximity_domain::ids::{AppId, OperationId};
+use tracing::{Instrument, field};
 
 use crate::extract::internal;
 use crate::refusal::Refusal;
@@ -51,12 +52,16 @@ pub(crate) async fn observe(
     let status = answer.status().as_u16();
     let route = matched.as_ref().map_or("none", MatchedPath::as_str);
     state.metrics().request(route, method.as_str(), status, ms);
+    let about = answer.extensions_mut().remove::<About>();
+    let app = about.as_ref().map(|about| field::display(about.app));
+    let operation = about.as_ref().and_then(|about| about.operation);
+    let operation = operation.map(field::display);
     span.in_scope(|| {
         // Reading is most of the traffic (who follows an operation polls) and changes nothing.
         if method.is_safe() && status < 500 {
-            tracing::debug!(%method, path, status, ms, "answered");
+            tracing::debug!(%method, path, status, ms, app, operation, "answered");
         } else {
-            tracing::info!(%method, path, status, ms, "answered");
+            tracing::info!(%method, path, status, ms, app, operation, "answered");
         }
     });
     answer.headers_mut().insert(REQUEST_ID, id);
@@ -69,6 +74,15 @@ pub(crate) async fn observe(
         answer.headers_mut().entry(name).or_insert(value);
     }
     answer
+}
+
+/// What a request asked for: goes with the answer as far as the log line that tells of it.
+#[derive(Debug, Clone)]
+pub(crate) struct About {
+    /// The app it is about.
+    pub(crate) app: AppId,
+    /// The operation it asked for, or found.
+    pub(crate) operation: Option<OperationId>,
 }
 
 /// The id of a request that has gone through [`observe`].

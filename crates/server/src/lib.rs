@@ -22,6 +22,6 @@ pub use auth::{Scope, token_hash};
 pub use document::openapi_document;
 pub use events::EventLimits;
 pub use listen::{Limits, ListenError, serve};
-pub use metrics::Metrics;
+pub use metrics::{Metrics, metrics_markdown};
 pub use router::{ServerParts, router};
 pub use tls::{TlsError, TlsFiles};

@@ -12,6 +12,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("docs/reference/errors.md", &["reference", "errors"]),
     ("docs/reference/openapi.json", &["reference", "openapi"]),
     ("docs/reference/events.md", &["reference", "events"]),
+    ("docs/reference/metrics.md", &["reference", "metrics"]),
 ];
 
 /// All pages, as the binary that is built now prints them.

@@ -128,8 +128,8 @@ pub(crate) enum Command {
     Version,
     /// Print a completion script for a shell
     Completion(CompletionArgs),
-    /// Pages of the reference that are made from the program
-    #[command(subcommand, hide = true)]
+    /// Print what the program knows of itself: manual pages, error codes, events, metrics, the API
+    #[command(subcommand)]
     Reference(ReferenceCommand),
     /// The places at which this build can be made to crash
     #[cfg(feature = "crash-points")]

@@ -79,9 +79,9 @@ pub(crate) struct CompletionArgs {
 /// `proximity reference …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ReferenceCommand {
-    /// docs/reference/errors.md
+    /// Error codes, and what to do (Markdown)
     Errors,
-    /// docs/reference/openapi.json
+    /// The REST API (OpenAPI 3.1, JSON)
     Openapi,
     /// Manual pages, one file for each command
     Man {
@@ -89,8 +89,10 @@ pub(crate) enum ReferenceCommand {
         #[arg(value_name = "DIR")]
         dir: PathBuf,
     },
-    /// docs/reference/events.md
+    /// Kinds of events and their fields (Markdown)
     Events,
+    /// Figures of a running server (Markdown)
+    Metrics,
 }
 
 /// `proximity lab …`.

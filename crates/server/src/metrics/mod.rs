@@ -5,9 +5,11 @@
 
 mod labels;
 mod operations;
+mod page;
 mod process;
 
 pub(crate) use operations::OperationMetrics;
+pub use page::metrics_markdown;
 
 use std::sync::Arc;
 use std::time::Duration;

@@ -65,7 +65,7 @@ impl OperationMetrics {
         );
         registry.register(
             "operation_seconds",
-            "From being asked for to the end",
+            "How long operations took, from being asked for to the end",
             self.times.clone(),
         );
         registry.register(
@@ -78,6 +78,19 @@ impl OperationMetrics {
             "Operations claimed from a worker whose lease was lost",
             self.taken_over.clone(),
         );
+    }
+
+    /// One series of each figure: without any a figure is not told.
+    pub(super) fn show_all(&self) {
+        let operation = Operation {
+            kind: String::new(),
+            state: String::new(),
+        };
+        drop(self.live.get_or_create(&operation));
+        drop(self.ended.get_or_create(&operation));
+        drop(self.times.get_or_create(&operation));
+        let code = String::new();
+        drop(self.failures.get_or_create(&Failed { code }));
     }
 
     /// Counts those that live.

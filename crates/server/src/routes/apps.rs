@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
+use axum::{Extension, Json};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use proximity_api::apps::{
@@ -24,6 +24,7 @@ use proximity_store::views::OperationFilter;
 use crate::auth::{Caller, Scope};
 use crate::convert;
 use crate::extract::{Body, Name, Query, cursor, invalid, limit, search};
+use crate::layers::About;
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::once::{IdempotencyKey, Once, once, unless_made};
@@ -156,9 +157,13 @@ async fn recorded(state: &AppState, record: AppRecord) -> Result<Response, Refus
             .map(|operation| operation.id),
     };
     let location = operation.map(|id| format!("/api/operations/{id}"));
+    let about = About {
+        app: record.id,
+        operation,
+    };
     let app = shown(&state.reader(), record).await?;
     let location = [(LOCATION, location.unwrap_or_default())];
-    Ok((StatusCode::ACCEPTED, location, Json(app)).into_response())
+    Ok((StatusCode::ACCEPTED, location, Extension(about), Json(app)).into_response())
 }
 
 async fn newest_operation(reader: &Reader, app: AppId) -> Result<Option<OperationRecord>, Refusal> {
@@ -267,8 +272,13 @@ fn action(body: ActionRequest, app: &AppRecord) -> Action {
 /// 202 with the operation and where to follow it.
 pub(crate) fn accepted(record: OperationRecord, hostname: Option<String>) -> Response {
     let location = format!("/api/operations/{}", record.id);
+    let about = About {
+        app: record.app,
+        operation: Some(record.id),
+    };
     let body: Operation = convert::operation(record, hostname, None);
-    (StatusCode::ACCEPTED, [(LOCATION, location)], Json(body)).into_response()
+    let location = [(LOCATION, location)];
+    (StatusCode::ACCEPTED, location, Extension(about), Json(body)).into_response()
 }
 
 /// As [`accepted`], for an operation that the same request has made before.

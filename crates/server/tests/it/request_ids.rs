@@ -12,7 +12,7 @@ use crate::support::live::live;
 
 const APP: &str = r#"{"catalog_id":"beacon","hostname":"web","host":"lab"}"#;
 
-/// Keeps the fields of the spans called `operation`.
+/// Keeps the fields of the spans called `operation`, and of events.
 #[derive(Clone, Default)]
 struct Spans(Arc<Mutex<Vec<String>>>);
 
@@ -42,7 +42,11 @@ impl Subscriber for Spans {
 
     fn record_follows_from(&self, _: &Id, _: &Id) {}
 
-    fn event(&self, _: &Event<'_>) {}
+    fn event(&self, event: &Event<'_>) {
+        let mut fields = Fields(String::new());
+        event.record(&mut fields);
+        self.0.lock().unwrap().push(fields.0);
+    }
 
     fn enter(&self, _: &Id) {}
 
@@ -73,6 +77,14 @@ async fn an_operation_and_its_log_lines_carry_the_id_of_the_request() {
             .any(|s| s.contains(&id) && s.contains("request_id=\"deploy-7\"")),
         "{of_it:?}"
     );
+    let told = |line: &String| line.contains("message=answered") && line.contains("method=POST");
+    let answered: Vec<_> = of_it.iter().filter(|line| told(line)).collect();
+    let app = asked.body["id"].as_str().unwrap();
+    let names = |line: &str| {
+        line.contains(&format!("operation={id} ")) && line.contains(&format!("app={app} "))
+    };
+    assert_eq!(answered.len(), 1, "{of_it:?}");
+    assert!(names(answered[0]), "{answered:?}");
 
     // Who sends none is given one, and the answer tells it.
     let stop = r#"{"action":"stop"}"#;
