@@ -394,10 +394,14 @@ fn store_row(error: &StoreError) -> ErrorRow {
             K::Conflict,
             "choose another host name, or remove the app that has it",
         ),
-        StoreError::PortsExhausted { .. } => row(
+        StoreError::PortsExhausted { resting, .. } => row(
             "ports_exhausted",
             K::Resources,
-            "end the rest of ports with: proximity ports free --now; or widen the ranges in the configuration, or remove an app",
+            if resting.is_empty() {
+                "widen the range in the configuration, or remove an app"
+            } else {
+                "end the rest of ports with: proximity ports free --now; or widen the range in the configuration, or remove an app"
+            },
         ),
         StoreError::Busy { .. } => row("busy", K::Busy, ""),
         StoreError::QueueFull { .. } => row(
@@ -523,6 +527,23 @@ mod tests {
         };
         let nodes = vec![("lab/pve1".to_owned(), vec![lack])];
         EngineError::from(Refusal::NoPlace(NoPlace { resources, nodes }))
+    }
+
+    /// A command that finds nothing to end would be no help.
+    #[test]
+    fn the_rest_of_ports_is_spoken_of_only_where_some_rest() {
+        let hint = |resting: Vec<u16>| {
+            let range = "8100-8999".to_owned();
+            let held = 900 - resting.len();
+            let error = StoreError::PortsExhausted {
+                range,
+                held,
+                resting,
+            };
+            EngineError::from(error).hint()
+        };
+        assert!(!hint(vec![]).contains("ports free"));
+        assert!(hint(vec![8101]).contains("ports free"));
     }
 
     #[test]
