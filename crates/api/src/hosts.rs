@@ -126,6 +126,18 @@ pub struct ChangeHost {
     pub excluded_nodes: Option<Vec<String>>,
 }
 
+/// Body of `PUT /api/proxmox/hosts/{id}/nodes/{node}/ssh`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetSsh {
+    /// `address:port`; left out, the one that is known, else the one the cluster tells, port 22.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<String>,
+    /// Host key in OpenSSH form; left out, the one that is pinned, else what the node shows now is pinned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub host_key: Option<String>,
+}
+
 /// Tells `null` from nothing.
 fn given<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(d).map(Some)

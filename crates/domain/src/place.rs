@@ -18,6 +18,8 @@ pub struct NodeCapacity {
     pub state: NodeState,
     /// The host entry keeps new guests off it.
     pub excluded: bool,
+    /// There is no way into its guests, though into those of other nodes there may be: its SSH is not known.
+    pub shut: bool,
     /// Memory that deploys under way were promised and PVE does not show yet, MiB.
     pub promised_memory_mib: u64,
     /// Disk that deploys under way were promised and PVE does not show yet, GiB.
@@ -73,6 +75,8 @@ pub struct Need {
     pub resources: Resources,
     /// The template, as the catalog names it.
     pub template: String,
+    /// It is set up inside.
+    pub inside: bool,
 }
 
 /// Why a node cannot take a guest.
@@ -84,6 +88,8 @@ pub enum Lack {
     Silent(String),
     /// Kept free of new guests.
     Excluded,
+    /// No SSH entry, which what is set up inside needs.
+    Shut,
     /// Less memory than asked for, even when empty.
     MemoryInAll {
         /// Built in, MiB.
@@ -125,6 +131,7 @@ impl Lack {
         match self {
             Self::Offline | Self::Silent(_) => "no_node_online",
             Self::Excluded => "nodes_excluded",
+            Self::Shut => "nodes_without_ssh",
             Self::MemoryInAll { .. } => "memory_above_node",
             Self::MemoryFree { .. } => "memory_short",
             Self::Cores { .. } => "cores_above_node",
@@ -142,6 +149,9 @@ impl fmt::Display for Lack {
             Self::Offline => f.write_str("is offline"),
             Self::Silent(why) => write!(f, "could not be read: {why}"),
             Self::Excluded => f.write_str("is excluded from new apps"),
+            Self::Shut => {
+                f.write_str("has no SSH entry, and the app is set up inside its container")
+            }
             Self::MemoryInAll { has_mib } => write!(f, "has {has_mib} MiB of memory in all"),
             Self::MemoryFree {
                 free_mib,
@@ -289,6 +299,9 @@ pub fn lacks(node: &NodeCapacity, need: &Need) -> Vec<Lack> {
     let mut lacks = Vec::new();
     if node.excluded {
         lacks.push(Lack::Excluded);
+    }
+    if node.shut && need.inside {
+        lacks.push(Lack::Shut);
     }
     if figures.memory_mib < asked.memory_mib {
         lacks.push(Lack::MemoryInAll {

@@ -10,6 +10,7 @@ fn need() -> Need {
     Need {
         resources: ASK,
         template: "debian-12".to_owned(),
+        inside: false,
     }
 }
 
@@ -30,6 +31,7 @@ fn node(name: &str, free_memory_mib: u64) -> NodeCapacity {
         node: name.parse().unwrap(),
         state: NodeState::Up(figures(free_memory_mib)),
         excluded: false,
+        shut: false,
         promised_memory_mib: 0,
         promised_disk_gib: 0,
     }
@@ -49,6 +51,28 @@ fn promised(name: &str, free: u64, promised_memory_mib: u64) -> NodeCapacity {
         promised_memory_mib,
         ..node(name, free)
     }
+}
+
+#[test]
+fn a_node_whose_ssh_is_not_known_takes_only_what_is_not_set_up_inside() {
+    let shut = NodeCapacity {
+        shut: true,
+        ..node("a", 3000)
+    };
+    let inside = Need {
+        inside: true,
+        ..need()
+    };
+    let nodes = [shut.clone(), node("b", 1000)];
+    assert_eq!(place(&nodes, &need()), Ok(0));
+    assert_eq!(place(&nodes, &inside), Ok(1));
+    let none = place(&[shut], &inside).unwrap_err();
+    assert_eq!(none.code(), "nodes_without_ssh");
+    assert!(
+        none.to_string()
+            .ends_with("home/a has no SSH entry, and the app is set up inside its container"),
+        "{none}"
+    );
 }
 
 #[test]

@@ -363,6 +363,9 @@ fn no_place_row(code: &'static str) -> ErrorRow {
             "look at the nodes with: proximity nodes; deploying needs one that is online"
         }
         "nodes_excluded" => "let one in again with: proximity hosts set LABEL --include NODE",
+        "nodes_without_ssh" => {
+            "a node that joined later has none yet; let Proximity into it with: proximity hosts ssh LABEL NODE"
+        }
         "memory_above_node" => "ask for less memory, or add a node that has more",
         "memory_short" => "ask for less memory, wait for the deploys under way, or stop something",
         "cores_above_node" => "ask for fewer cores, or add a node that has more",

@@ -285,6 +285,10 @@ impl NodeLook {
             node: self.node.clone(),
             state,
             excluded: host.placement.excluded_nodes.contains(&self.node),
+            shut: host
+                .ssh
+                .as_ref()
+                .is_some_and(|ssh| ssh.nodes.iter().all(|known| known.node != self.node)),
             promised_memory_mib: promised.memory_mib(host.id, &self.node),
             promised_disk_gib: promised.disk_gib(host.id, (!shared).then_some(&self.node)),
         }

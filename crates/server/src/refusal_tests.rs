@@ -63,6 +63,7 @@ fn no_places() -> impl Iterator<Item = No> {
         Lack::Offline,
         Lack::Silent(text()),
         Lack::Excluded,
+        Lack::Shut,
         Lack::MemoryInAll { has_mib: 1 },
         Lack::MemoryFree {
             free_mib: 1,

@@ -148,6 +148,7 @@ fn protected() -> OpenApiRouter<AppState> {
             routes::hosts::remove
         ))
         .routes(routes!(routes::hosts::forget_node))
+        .routes(routes!(routes::hosts::set_ssh))
         .routes(routes!(routes::nodes::list))
         .routes(routes!(routes::ports::list))
         .routes(routes!(routes::ports::free))

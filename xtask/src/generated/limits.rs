@@ -123,6 +123,12 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "outcome unknown: looked for",
             ),
             Limit(
+                "one node when a place for an app is looked for, ms",
+                "crates/engine/src/engine.rs",
+                "NODE_MS",
+                "it has not answered: another node is taken",
+            ),
+            Limit(
                 "how late a create without an answer may arrive, ms",
                 "crates/engine/src/engine.rs",
                 "LATE_MS",

@@ -6,7 +6,7 @@ use super::{Client, ClientError};
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::health::Health;
-use crate::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe};
+use crate::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe, SetSsh};
 use crate::logs::{LogPage, LogQuery};
 use crate::nodes::{NodeList, NodeQuery};
 use crate::operations::{Operation, OperationList, OperationQuery};
@@ -146,6 +146,12 @@ impl Client {
     pub async fn forget_node(&self, host: &str, node: &str) -> Answer<Host> {
         let path = ["proxmox", "hosts", host, "nodes", node];
         self.send(self.request(Method::DELETE, &path)).await
+    }
+
+    /// `PUT /api/proxmox/hosts/{id}/nodes/{node}/ssh`.
+    pub async fn set_host_ssh(&self, host: &str, node: &str, body: &SetSsh) -> Answer<Host> {
+        let path = ["proxmox", "hosts", host, "nodes", node, "ssh"];
+        self.send(self.request(Method::PUT, &path).json(body)).await
     }
 
     /// `GET /api/proxmox/nodes`.

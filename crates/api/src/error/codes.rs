@@ -93,6 +93,7 @@ pub const CODES: &[Code] = &[
     row("out_of_range", K::Invalid, "A figure is outside of what Proxmox VE takes."),
     row("no_node_online", K::Resources, "No node is online, or none could be read."),
     row("nodes_excluded", K::Resources, "All nodes that could take the app are excluded from new apps."),
+    row("nodes_without_ssh", K::Resources, "The app is set up inside its container, and no node that could take it has an SSH entry."),
     row("no_node_fits", K::Resources, "Each node lacks something; `fields` says what."),
     row("storage_missing", K::Resources, "The host entry's storage is not there or not active on any node that fits."),
     row("storage_full", K::Resources, "The storage has too little space on every node that fits."),

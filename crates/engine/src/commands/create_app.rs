@@ -75,6 +75,7 @@ impl Engine {
         let need = Need {
             resources,
             template: entry.os_template.to_string(),
+            inside: needs_guest_access,
         };
         let (host, node) = choose(&hosts, seen, &promised, &need, request.node.as_deref())?;
         let ids = &self.inner.parts.ids;
@@ -232,7 +233,8 @@ fn choose<'h>(
     }
 }
 
-fn no_guest_access(host: &HostRecord) -> EngineError {
+/// The host entry has no plain guest access.
+pub(crate) fn no_guest_access(host: &HostRecord) -> EngineError {
     EngineError::Upstream {
         code: "no_guest_access",
         message: format!(

@@ -12,6 +12,7 @@ mod public_key;
 mod refusal;
 mod rights;
 mod ssh;
+mod ssh_entry;
 mod wish;
 
 use std::collections::BTreeMap;
@@ -27,6 +28,7 @@ use secrecy::SecretString;
 pub use self::change::ChangeHost;
 use self::choice::Candidate;
 use self::look::{Found, Look};
+pub use self::ssh_entry::SshEntry;
 use self::wish::{Wish, invalid};
 use crate::engine::Engine;
 use crate::error::EngineError;

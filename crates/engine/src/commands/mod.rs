@@ -11,9 +11,9 @@ mod ports;
 
 pub use act::Action;
 pub use create_app::CreateApp;
-pub(crate) use create_app::{find_template, upstream};
+pub(crate) use create_app::{find_template, no_guest_access, upstream};
 pub use health::{HealthView, HostHealth};
-pub use hosts::{AddHost, AddSsh, ChangeHost, HostProbe, NodeProbe, SshProbe};
+pub use hosts::{AddHost, AddSsh, ChangeHost, HostProbe, NodeProbe, SshEntry, SshProbe};
 pub use nodes::{NodeStorageView, NodeView, NodesView};
 pub use plan_remove::{PlannedGuest, RemovalPlan};
 pub use ports::{PortReason, PortVerdict, PortsReport, RangeView, UsedPorts};

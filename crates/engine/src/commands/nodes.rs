@@ -120,6 +120,7 @@ fn node_view(seen: &NodeLook, host: &HostRecord, promised: &Promises) -> NodeVie
     let need = Need {
         resources: SMALLEST,
         template: String::new(),
+        inside: false,
     };
     let lacks = place::lacks(&capacity, &need);
     let told = match &seen.told {

@@ -14,6 +14,8 @@ pub(crate) enum HostsCommand {
     List,
     /// Change where new containers go
     Set(HostsSet),
+    /// Let Proximity into the containers of a node that joined later, or has a new SSH host key
+    Ssh(HostsSsh),
     /// Say that a node has left its cluster for good, so that it is no longer waited for
     ForgetNode(HostsForgetNode),
     /// Remove a host entry that has no apps; nothing on the host is changed
@@ -127,6 +129,23 @@ pub(crate) struct HostsForgetNode {
     /// The node; its cluster must not list it any more
     #[arg(value_name = "NODE")]
     pub(crate) node: String,
+}
+
+/// `proximity hosts ssh`.
+#[derive(Debug, Args)]
+pub(crate) struct HostsSsh {
+    /// Label or id of the host entry; it must have been added with --ssh
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    /// The node
+    #[arg(value_name = "NODE")]
+    pub(crate) node: String,
+    /// Where its SSH listens [default: as before; at first its cluster address, port 22]
+    #[arg(long, value_name = "ADDRESS:PORT")]
+    pub(crate) address: Option<String>,
+    /// Its SSH host key [default: the pinned one; at first the one it shows now]
+    #[arg(long, value_name = "KEY")]
+    pub(crate) host_key: Option<String>,
 }
 
 /// `proximity nodes`.

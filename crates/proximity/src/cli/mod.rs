@@ -21,7 +21,7 @@ pub(crate) use apps::{
 pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use events::EventsArgs;
 pub(crate) use hosts::{
-    HostsAdd, HostsCommand, HostsForgetNode, HostsRemove, HostsSet, NodeValue, NodesArgs,
+    HostsAdd, HostsCommand, HostsForgetNode, HostsRemove, HostsSet, HostsSsh, NodeValue, NodesArgs,
 };
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use ports::{PortsCommand, PortsFree, PortsList};

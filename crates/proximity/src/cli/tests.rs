@@ -50,6 +50,8 @@ fn what_people_type_is_understood() {
         "hosts set home --vmids 5000-5999 --exclude pve2 --include pve3",
         "hosts set home --vmids pve",
         "hosts forget-node home pve3",
+        "hosts ssh home pve4",
+        "hosts ssh home pve4 --address 192.0.2.14:2222 --host-key ssh-ed25519-AAAA",
         "nodes --host home",
         "ports list --port 8100",
         "ports free --now --port 8100",

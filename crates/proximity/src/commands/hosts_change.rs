@@ -1,8 +1,8 @@
-//! `proximity hosts set` and `proximity hosts forget-node`.
+//! `proximity hosts set`, `proximity hosts ssh` and `proximity hosts forget-node`.
 
-use proximity_api::hosts::{ChangeHost, Host};
+use proximity_api::hosts::{ChangeHost, Host, SetSsh};
 
-use crate::cli::{HostsForgetNode, HostsSet};
+use crate::cli::{HostsForgetNode, HostsSet, HostsSsh};
 use crate::context::Context;
 use crate::failed::Failed;
 
@@ -31,6 +31,24 @@ pub(crate) async fn forget_node(context: &Context, args: HostsForgetNode) -> Res
             args.node,
             host.label,
             host.known_nodes.join(", ")
+        )
+    })
+}
+
+pub(crate) async fn ssh(context: &Context, args: HostsSsh) -> Result<(), Failed> {
+    let client = context.client()?;
+    let body = SetSsh {
+        address: args.address,
+        host_key: args.host_key,
+    };
+    let host = client.set_host_ssh(&args.host, &args.node, &body).await?;
+    context.output.result(&host, |host| {
+        let nodes = host.ssh.iter().flat_map(|ssh| &ssh.nodes);
+        let entry = nodes.into_iter().find(|known| known.node == args.node);
+        let (address, key) = entry.map_or(("-", "-"), |e| (&e.address, &e.host_key));
+        format!(
+            "{}: containers on {} are reached over {address}, whose host key has to be {key}",
+            host.label, args.node
         )
     })
 }

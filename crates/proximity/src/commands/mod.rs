@@ -89,6 +89,7 @@ async fn hosts(context: &Context, command: HostsCommand) -> Result<(), Failed> {
         HostsCommand::Add(args) => Box::pin(hosts_add::run(context, *args)).await,
         HostsCommand::List => hosts_list::run(context).await,
         HostsCommand::Set(args) => hosts_change::set(context, args).await,
+        HostsCommand::Ssh(args) => hosts_change::ssh(context, args).await,
         HostsCommand::ForgetNode(args) => hosts_change::forget_node(context, args).await,
         HostsCommand::Remove(args) => hosts_remove::run(context, args).await,
     }

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use http::{HeaderMap, StatusCode};
 use proximity_api::error::ErrorKind;
-use proximity_api::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe};
+use proximity_api::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe, SetSsh};
 use proximity_domain::ids::HostId;
 use proximity_engine::commands;
 use proximity_engine::error::EngineError;
@@ -149,6 +149,33 @@ pub(crate) async fn forget_node(
     Ok(Json(convert::host(record)))
 }
 
+/// Let Proximity into a node's containers
+///
+/// For a node that joined its cluster later, was off when the host was added, or has a new host key. The account and the key
+/// are those of the entry; the login is tried, and nothing is stored if it fails.
+#[utoipa::path(put, path = "/api/proxmox/hosts/{host}/nodes/{node}/ssh", tag = "hosts", operation_id = "set_host_ssh",
+    params(("host" = String, Path, description = "Id or label.", example = "home"),
+        ("node" = String, Path, description = "Name of the node.", example = "pve3")),
+    request_body = SetSsh,
+    responses((status = 200, description = "The entry as stored.", body = Host)),
+    extensions(("x-codes" = json!(["host_not_found", "invalid_value", "no_guest_access", "ssh_unreachable", "ssh_host_key_mismatch", "ssh_no_pct", "no_quorum", "view_incomplete", "@cluster"]))))]
+pub(crate) async fn set_ssh(
+    State(state): State<AppState>,
+    caller: Caller,
+    Names(host, node): Names,
+    Body(body): Body<SetSsh>,
+) -> Result<Json<Host>, Refusal> {
+    caller.require(Scope::Hosts)?;
+    let entry = commands::SshEntry {
+        address: body.address,
+        host_key: body.host_key,
+    };
+    let (engine, actor) = (state.engine().clone(), caller.actor().clone());
+    let set = async move || engine.set_host_ssh(&actor, &host, &node, entry).await;
+    let record = on_its_own_thread(set).await?.map_err(Refusal::from)?;
+    Ok(Json(convert::host(record)))
+}
+
 /// Runs the work to its end, also when the client goes away: a host is added whole or not at all.
 ///
 /// The work is made and driven on a thread of its own, because it borrows in ways that the compiler cannot
@@ -158,10 +185,20 @@ where
     T: Send + 'static,
     W: AsyncFnOnce() -> Result<T, EngineError> + Send + 'static,
 {
+    on_its_own_thread(work)
+        .await?
+        .map_err(Refusal::of_named_host)
+}
+
+async fn on_its_own_thread<T, W>(work: W) -> Result<Result<T, EngineError>, Refusal>
+where
+    T: Send + 'static,
+    W: AsyncFnOnce() -> Result<T, EngineError> + Send + 'static,
+{
     let runtime = Handle::current();
     let ended = tokio::task::spawn_blocking(move || runtime.block_on(work())).await;
     match ended {
-        Ok(result) => result.map_err(Refusal::of_named_host),
+        Ok(result) => Ok(result),
         Err(panicked) => {
             tracing::error!(error = %panicked, "looking at a host panicked");
             Err(Refusal::new(ErrorKind::Internal, internal()))

@@ -21,8 +21,9 @@ fn action(action: &str) -> String {
     json!({ "action": action }).to_string()
 }
 
-/// Needs a PVE behind HTTPS, which the world in this process is not; figure R25 has one.
-const ELSEWHERE: [&str; 2] = ["add_host", "probe_host"];
+/// Needs a PVE behind HTTPS, or a node's SSH, which the world in this process is not; figure R25 has the first, and the
+/// engine's tests of hosts have both.
+const ELSEWHERE: [&str; 3] = ["add_host", "probe_host", "set_host_ssh"];
 
 #[tokio::test]
 async fn every_operation_answers_as_documented_when_it_succeeds() {
@@ -76,6 +77,10 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
 
 /// Where new apps may go, and the ports they get.
 async fn places(live: &Live) {
+    let ssh = "/api/proxmox/hosts/lab/nodes/pve1/ssh";
+    let shut = live.send("PUT", ssh, "{}").await;
+    assert_eq!(shut.status, 409, "{}", shut.body);
+    assert_eq!(shut.body["error"]["code"], "no_guest_access");
     let freed = live.send("POST", "/api/ports/free", "{}").await;
     assert_eq!(freed.body, json!({ "freed": [] }));
     live.know_node("pve9").await;
@@ -351,6 +356,7 @@ async fn who_may_not_is_refused_on_every_operation() {
                 }
                 "/api/ports/free" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
+                "/api/proxmox/hosts/lab/nodes/pve1/ssh" => "{}".to_owned(),
                 _ => String::new(),
             };
             for token in [None, Some("wrong")] {

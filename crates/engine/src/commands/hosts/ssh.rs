@@ -57,8 +57,8 @@ pub(super) fn places(
         let name = &node.name;
         if !node.online {
             warnings.push(format!(
-                "node {name} is off, so there will be no way into containers on it; remove the host and add it \
-                 again when the node is up"
+                "node {name} is off, so there will be no way into containers on it; when it is up, let Proximity in \
+                 with: proximity hosts ssh LABEL {name}"
             ));
             continue;
         }
@@ -236,17 +236,23 @@ pub(super) fn access(wish: &SshWish, seen: &[SshSeen]) -> Result<SshAccess, Engi
         }
     };
     let nodes: BTreeMap<&NodeName, &SshSeen> = seen.iter().map(|at| (&at.node, at)).collect();
-    let nodes = nodes.into_values().map(|at| SshNode {
-        node: at.node.clone(),
-        address: at.address.to_string(),
-        host_key: at.host_key.to_string(),
-    });
+    let nodes = nodes.into_values().map(SshNode::from);
     Ok(SshAccess {
         user: wish.user.clone(),
         private_key,
         public_key,
         nodes: nodes.collect(),
     })
+}
+
+impl From<&SshSeen> for SshNode {
+    fn from(at: &SshSeen) -> Self {
+        Self {
+            node: at.node.clone(),
+            address: at.address.to_string(),
+            host_key: at.host_key.to_string(),
+        }
+    }
 }
 
 fn keys_file(user: &str) -> String {

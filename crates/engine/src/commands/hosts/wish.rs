@@ -84,7 +84,7 @@ impl Wish {
 }
 
 impl SshWish {
-    fn read(ssh: &AddSsh) -> Result<Self, EngineError> {
+    pub(super) fn read(ssh: &AddSsh) -> Result<Self, EngineError> {
         let mut addresses = BTreeMap::new();
         for (node, text) in &ssh.addresses {
             let field = format!("ssh.addresses.{node}");
