@@ -19,6 +19,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::sagas::steps::withdraw_route::code_and_hint;
 use crate::seams::{RouteSpec, RouteView};
 
 /// How often the sweep runs.
@@ -44,10 +45,13 @@ pub async fn run(engine: Engine, shutdown: CancellationToken) {
 /// The gateway or the store cannot be read; nothing was changed then.
 pub async fn sweep(engine: &Engine) -> Result<usize, EngineError> {
     let ingress = &engine.inner.parts.ingress;
-    let routes = ingress.routes().await.map_err(|e| EngineError::Upstream {
-        code: "gateway_unreachable",
-        message: e.to_string(),
-        hint: "start it with: proximity gateway".to_owned(),
+    let routes = ingress.routes().await.map_err(|e| {
+        let (code, hint) = code_and_hint(&e);
+        EngineError::Upstream {
+            code,
+            message: e.to_string(),
+            hint: hint.to_owned(),
+        }
     })?;
     let apps = all_apps(engine).await?;
     let mut changed = 0;

@@ -56,6 +56,9 @@ pub enum IngressError {
     /// The gateway cannot be reached.
     #[error("the gateway does not answer: {0}")]
     Unreachable(String),
+    /// It has no place for another call now; nothing was sent, or nothing done.
+    #[error("the gateway is busy: {0}")]
+    Busy(String),
     /// It refused.
     #[error("the gateway refused: {0}")]
     Refused(String),

@@ -59,8 +59,6 @@ const WITHOUT_TEST: &[&str] = &[
     "file_differs",
     "recipe_unusable",
     "public_port_dead",
-    "gateway_unreachable",
-    "gateway_refused",
     "route_still_there",
     "port_taken",
     "no_ports",

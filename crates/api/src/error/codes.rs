@@ -175,6 +175,7 @@ pub const CODES: &[Code] = &[
     with_exit("health_failed", K::Upstream, ExitCode::HealthFailed, "The app did not answer as its health check wants."),
     with_exit("public_port_dead", K::Upstream, ExitCode::HealthFailed, "The app answers, but not through its public port."),
     row("gateway_unreachable", K::Upstream, "The gateway does not answer."),
+    row("gateway_busy", K::Upstream, "The gateway has no place for another call now."),
     row("gateway_refused", K::Upstream, "The gateway said no; its words are in the message."),
     row("route_still_there", K::Upstream, "The gateway still leads to the app, though the route was taken away."),
     row("port_taken", K::Resources, "Another program listens on the app's port."),

@@ -139,7 +139,12 @@ fn refused(error: ClientError) -> IngressError {
     match error {
         // It has no time now, or not any more: asking again later helps.
         ClientError::Refused {
-            code: RefusalCode::TooManyClients | RefusalCode::ShuttingDown,
+            code: RefusalCode::TooManyClients,
+            message,
+        } => IngressError::Busy(message),
+        error @ ClientError::NoTurn { .. } => IngressError::Busy(error.to_string()),
+        ClientError::Refused {
+            code: RefusalCode::ShuttingDown,
             message,
         } => IngressError::Unreachable(message),
         ClientError::Refused { code, message } => {

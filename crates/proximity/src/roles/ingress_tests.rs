@@ -148,8 +148,16 @@ async fn a_gateway_without_a_free_place_may_be_asked_again() {
         .set_route(&spec("127.0.0.1:9"))
         .await
         .unwrap_err();
-    assert!(matches!(told, IngressError::Unreachable(_)), "{told}");
+    assert!(matches!(told, IngressError::Busy(_)), "{told}");
     world.end().await;
+}
+
+/// The calls before this one take all its time here: the gateway is there.
+#[test]
+fn what_waited_for_its_turn_in_vain_says_that_the_gateway_is_busy() {
+    let patience = std::time::Duration::from_secs(10);
+    let told = refused(ClientError::NoTurn { patience });
+    assert!(matches!(told, IngressError::Busy(_)), "{told}");
 }
 
 /// What was removed is remembered: a wall clock that was set back does not keep the app from being led to again.

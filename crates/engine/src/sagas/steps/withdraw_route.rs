@@ -95,16 +95,46 @@ pub(crate) async fn withdraw(cx: &Cx) -> StepResult<()> {
 }
 
 pub(crate) fn ingress_failure(error: &IngressError) -> StepError {
+    let (code, hint) = code_and_hint(error);
+    let failure = Failure::new(code, error.to_string(), hint);
     match error {
-        IngressError::Unreachable(_) => StepError::Transient(Failure::new(
-            "gateway_unreachable",
-            error.to_string(),
-            "start it with: proximity gateway",
-        )),
-        IngressError::Refused(_) => StepError::Failed(Failure::new(
-            "gateway_refused",
-            error.to_string(),
-            "look at the gateway's log",
-        )),
+        IngressError::Unreachable(_) | IngressError::Busy(_) => StepError::Transient(failure),
+        IngressError::Refused(_) => StepError::Failed(failure),
+    }
+}
+
+/// How the gateway's trouble is told.
+pub(crate) fn code_and_hint(error: &IngressError) -> (&'static str, &'static str) {
+    match error {
+        IngressError::Unreachable(_) => ("gateway_unreachable", "start it with: proximity gateway"),
+        IngressError::Busy(_) => (
+            "gateway_busy",
+            "it runs and has much to do; try again in a moment",
+        ),
+        IngressError::Refused(_) => ("gateway_refused", "look at the gateway's log"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_busy_gateway_is_asked_again_and_not_said_to_be_away() {
+        let busy = IngressError::Busy("8 calls were under way".to_owned());
+        let StepError::Transient(failure) = ingress_failure(&busy) else {
+            panic!("{busy}")
+        };
+        assert_eq!(failure.code, "gateway_busy");
+        let away = IngressError::Unreachable("no socket".to_owned());
+        let StepError::Transient(failure) = ingress_failure(&away) else {
+            panic!("{away}")
+        };
+        assert_eq!(failure.code, "gateway_unreachable");
+        let no = IngressError::Refused("no".to_owned());
+        let StepError::Failed(failure) = ingress_failure(&no) else {
+            panic!("{no}")
+        };
+        assert_eq!(failure.code, "gateway_refused");
     }
 }
