@@ -130,7 +130,7 @@ impl EventKind {
             Self::AppRemoveFailed => row("AppRemoveFailed", OF_APP, "A removal failed or was cancelled."),
             Self::OperationQueued => row("OperationQueued", &["kind", "retry_of"], "An operation was asked for."),
             Self::OperationStarted => row("OperationStarted", OF_STATE, "A worker claimed a queued operation."),
-            Self::OperationTakenOver => row("OperationTakenOver", OF_STATE, "A worker claimed an operation that is under way already: after a wait, a restart, or in place of a silent one."),
+            Self::OperationTakenOver => row("OperationTakenOver", &["kind", "state", "problem", "silent"], "A worker claimed an operation that is under way already: in place of one that died or fell `silent`, or of nobody, after a wait or an orderly end."),
             Self::OperationProgressed => row("OperationProgressed", &["kind", "percent", "step", "message"], "A step began, or said something: `step` and `message` are those of the newest log line."),
             Self::OperationTurnedBack => row("OperationTurnedBack", OF_STATE, "A step failed for good or a cancel was seen; what was done is being undone."),
             Self::OperationSucceeded => row("OperationSucceeded", OF_STATE, "Every step is done."),

@@ -6,7 +6,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, Epoch, OperationId};
 use proximity_domain::operation::{OperationEvent, OperationKind, OperationState, UnwindCause};
 use proximity_domain::time::Timestamp;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::apps::{contains, live_app, not_live, set_status};
 use crate::effects::NewEvent;
@@ -205,15 +205,25 @@ pub(crate) async fn advance(
     .execute(&mut *tx)
     .await?;
     if let Some(kind) = EventKind::of_change(&operation.state, &event, &next) {
-        let body = json!({
-            "kind": operation.kind,
-            "state": next.label(),
-            "problem": problem(&next),
-        });
+        let body = told(operation, kind, &next);
         let event = NewEvent { kind, body };
         add_event(tx, &event, Some(operation.app), Some(operation.id), now).await?;
     }
     Ok(next)
+}
+
+/// What is told of an operation's change of state.
+pub(crate) fn told(operation: &OperationRecord, kind: EventKind, next: &OperationState) -> Value {
+    let mut body = json!({
+        "kind": operation.kind,
+        "state": next.label(),
+        "problem": problem(next),
+    });
+    if kind == EventKind::OperationTakenOver {
+        // Whoever lets go in time gives the claim back.
+        body["silent"] = json!(operation.lease.is_some());
+    }
+    body
 }
 
 /// Why an operation is in this state, if something went wrong.

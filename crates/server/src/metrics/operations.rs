@@ -75,7 +75,7 @@ impl OperationMetrics {
         );
         registry.register(
             "operations_taken_over",
-            "Operations claimed from a worker whose lease was lost",
+            "Operations claimed in place of a worker that died or fell silent",
             self.taken_over.clone(),
         );
     }
@@ -122,9 +122,7 @@ impl OperationMetrics {
     pub(crate) fn take(&self, kind: EventKind, event: &Event) {
         match kind {
             EventKind::OperationQueued => self.begin(event),
-            EventKind::OperationTakenOver => {
-                self.taken_over.inc();
-            }
+            EventKind::OperationTakenOver => self.take_over(event),
             EventKind::OperationTurnedBack | EventKind::OperationGotStuck => self.fail(event),
             EventKind::OperationSucceeded
             | EventKind::OperationFailed
@@ -152,6 +150,13 @@ impl OperationMetrics {
             | EventKind::HostNodeForgotten
             | EventKind::GuestMoved
             | EventKind::PortsFreed => {}
+        }
+    }
+
+    /// A claim after a wait, or after a worker has ended in good order, takes nothing from anybody.
+    fn take_over(&self, event: &Event) {
+        if event.body["silent"].as_bool() == Some(true) {
+            self.taken_over.inc();
         }
     }
 
@@ -207,6 +212,8 @@ fn minutes() -> Histogram {
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
 
     fn queued() -> Operation {
@@ -214,6 +221,24 @@ mod tests {
             kind: "deploy".to_owned(),
             state: "queued".to_owned(),
         }
+    }
+
+    #[test]
+    fn only_what_a_silent_worker_had_is_counted_as_taken_over() {
+        let metrics = OperationMetrics::default();
+        for body in [json!({"silent": false}), json!({"silent": true}), json!({})] {
+            let kind = EventKind::OperationTakenOver;
+            let event = Event {
+                seq: 1,
+                at: Timestamp::UNIX_EPOCH,
+                kind: kind.label().to_owned(),
+                app_id: None,
+                operation_id: None,
+                body,
+            };
+            metrics.take(kind, &event);
+        }
+        assert_eq!(metrics.taken_over.get(), 1);
     }
 
     #[test]

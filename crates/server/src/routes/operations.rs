@@ -152,10 +152,10 @@ pub(crate) async fn retry(
 
 /// Give a stuck operation up
 ///
-/// Nothing more is done; what it left stays recorded and reserved.
+/// Nothing more is done: it ends as failed, its app is in error, and what it left stays recorded and reserved.
 #[utoipa::path(post, path = "/api/operations/{id}/abandon", tag = "operations", operation_id = "abandon_operation",
     params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001")),
-    responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
+    responses((status = 202, description = "Given up; no work follows.", body = Operation, headers(("location" = String, description = "The operation: `/api/operations/{id}`.")))),
     extensions(("x-codes" = json!(["operation_not_found", "app_not_found", "not_in_state"]))))]
 pub(crate) async fn abandon(
     State(state): State<AppState>,
@@ -173,7 +173,9 @@ pub(crate) async fn abandon(
 
 /// Cancel an operation
 ///
-/// It stops at the next step and undoes what it began.
+/// It turns back as soon as that is safe: at once while it waits, else when the call or the task in PVE that is under way
+/// has ended. What it began is undone. Once a restart starts its container again, and in the last step of a deploy or a
+/// start, it is too late: then the operation goes on to its end.
 #[utoipa::path(post, path = "/api/operations/{id}/cancel", tag = "operations", operation_id = "cancel_operation",
     params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001")),
     responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),

@@ -14,7 +14,7 @@ use super::state::{Operation, State};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
-use crate::operations::{QUEUED_OPERATIONS, is_at_work, problem};
+use crate::operations::{QUEUED_OPERATIONS, is_at_work, told};
 use crate::records::{Actor, AppRecord, NewOperation, OperationRecord};
 use crate::row::damaged;
 use crate::views::OperationFilter;
@@ -178,8 +178,7 @@ impl State {
             self.live.remove(&operation.app);
         }
         if let Some(kind) = EventKind::of_change(&operation.state, &event, &next) {
-            let state = next.label();
-            let body = json!({"kind": operation.kind, "state": state, "problem": problem(&next)});
+            let body = told(operation, kind, &next);
             let event = NewEvent { kind, body };
             self.add_event(&event, Some(operation.app), Some(operation.id), now);
         }

@@ -33,7 +33,8 @@ macro_rules! with_cases {
                 overlapping_ranges_share_no_port, any_sequence_follows_the_rule;
             queue: the_oldest_is_claimed_first, a_lease_keeps_others_away,
                 a_silent_holder_is_taken_over_as_seen, many_are_claimed_in_one_commit, a_wait_gives_the_claim_back,
-                a_released_claim_is_free_at_once, the_queue_has_an_end,
+                a_released_claim_is_free_at_once,
+                a_claim_tells_whether_it_is_in_place_of_a_silent_worker, the_queue_has_an_end,
                 an_operation_that_talks_without_end_is_cut_short, what_a_guest_says_is_kept_whatever_it_is,
                 a_dead_holder_is_taken_over_at_once, one_operation_per_app, statuses_follow_the_table,
                 only_a_failed_one_is_repeated, lists_are_paged, keep_the_id_of_their_request;

@@ -1,6 +1,7 @@
 //! Asking for operations, claiming them, leases.
 
 use proximity_domain::app::Status;
+use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{Epoch, HolderId, OperationId};
 use proximity_domain::operation::{OperationKind, OperationState};
@@ -250,6 +251,26 @@ pub async fn a_released_claim_is_free_at_once(make: &impl Make) {
     assert!(world.store.release(&fence).await.is_err());
     let (_, again) = world.claim().await;
     assert_eq!(again.epoch, Epoch(2));
+}
+
+/// Whose claim it was is told with the next one: nobody's any more, or that of a worker that has not given it back.
+pub async fn a_claim_tells_whether_it_is_in_place_of_a_silent_worker(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("app-a").await;
+    let (_, fence) = world.claim().await;
+    world.store.release(&fence).await.unwrap();
+    world.claim().await;
+    let successor = HolderId(Uuid::from_u128(4_711));
+    let claimed = world.store.claim(successor, LEASE_MS, true, world.at());
+    claimed.await.unwrap().unwrap();
+    let events = world.events(0, 100).await;
+    let told: Vec<bool> = events
+        .iter()
+        .filter(|(_, _, event, ..)| event.kind == EventKind::OperationTakenOver)
+        .map(|(_, _, event, ..)| event.body["silent"].as_bool().unwrap())
+        .collect();
+    assert_eq!(told, [false, true]);
+    world.assert_sound().await;
 }
 
 pub async fn the_queue_has_an_end(make: &impl Make) {
