@@ -8,6 +8,7 @@ use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
+use super::turns::node_of;
 use super::{Endpoint, HttpsTransport, Times};
 use crate::transport::{RawResponse, Request, TransportError};
 
@@ -33,10 +34,22 @@ impl HttpsTransport {
         }
     }
 
-    /// Sends something that changes nothing: to the next endpoint as well when one fails or is silent for its share.
+    /// Takes note that `index` was silent for its share.
+    ///
+    /// What is passed on to a node is answered when that node answers, or when PVE gives it up: the silence may be the
+    /// node's, and says nothing about the endpoint. Else a healthy endpoint would be left for the very node that hangs.
+    fn was_silent(&self, index: usize, request: &Request) {
+        if node_of(&request.path).is_none() {
+            self.move_on_from(index);
+        }
+    }
+
+    /// Sends something that changes nothing: to the next endpoint as well when one fails or is silent for its share. Who
+    /// answered first, of several, is asked first from then on.
     ///
     /// The first one is not hung up on for its silence: what PVE passes on to another node is answered only when PVE gives
-    /// that node up, whichever endpoint is asked, and that answer is worth having.
+    /// that node up, whichever endpoint is asked, and that answer is worth having. A further copy of such a call has to have
+    /// a turn of its own at its node; without one it is not sent.
     pub(super) async fn read(
         &self,
         request: &Request,
@@ -44,8 +57,17 @@ impl HttpsTransport {
     ) -> Result<RawResponse, TransportError> {
         let mut left = self.in_order().peekable();
         let mut asked = FuturesUnordered::new();
+        let mut turns = Vec::new();
+        let first = self.preferred.load(Ordering::Relaxed);
         let mut failures = Failures::default();
         while let Some((index, endpoint)) = left.next() {
+            if !asked.is_empty() && node_of(&request.path).is_some() {
+                match self.turns.take(&request.path, Instant::now()).await {
+                    Ok(turn) => turns.push(turn),
+                    // Enough calls are under way there.
+                    Err(_) => break,
+                }
+            }
             let share_end = times.share_end();
             let to_the_end = asked.is_empty() || left.peek().is_none();
             let until = if asked.is_empty() {
@@ -62,11 +84,11 @@ impl HttpsTransport {
                 (index, outcome.await)
             });
             match timeout_at(until, asked.next()).await {
-                Ok(Some((_, Ok(answer)))) => return Ok(answer),
+                Ok(Some((index, Ok(answer)))) => return Ok(self.answered(first, index, answer)),
                 Ok(Some((index, Err(failure)))) => {
                     self.failed(index, request, failure, &mut failures)
                 }
-                Ok(None) | Err(_) => self.move_on_from(index),
+                Ok(None) | Err(_) => self.was_silent(index, request),
             }
             if Instant::now() >= times.end {
                 break;
@@ -74,7 +96,7 @@ impl HttpsTransport {
         }
         while let Some((index, outcome)) = asked.next().await {
             match outcome {
-                Ok(answer) => return Ok(answer),
+                Ok(answer) => return Ok(self.answered(first, index, answer)),
                 Err(failure) => self.failed(index, request, failure, &mut failures),
             }
         }
@@ -94,7 +116,7 @@ impl HttpsTransport {
                 Ok(outcome) => outcome,
                 Err(_) => {
                     // Its answer is waited for, but not by the calls that follow.
-                    self.move_on_from(index);
+                    self.was_silent(index, request);
                     exchange.await
                 }
             };
@@ -113,6 +135,15 @@ impl HttpsTransport {
             }
         }
         Err(failures.summary())
+    }
+
+    /// Whoever answers while the one that was asked `first` is silent is asked first from now on, if that one still is.
+    fn answered(&self, first: usize, index: usize, answer: RawResponse) -> RawResponse {
+        // Where it was moved on from already, that stays as it is.
+        let _ = self
+            .preferred
+            .compare_exchange(first, index, Ordering::Relaxed, Ordering::Relaxed);
+        answer
     }
 
     fn failed(

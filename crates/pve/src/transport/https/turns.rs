@@ -72,7 +72,7 @@ async fn turn(of: Arc<Semaphore>, limit: Instant) -> Result<OwnedSemaphorePermit
 }
 
 /// The node that carries the call out, whoever is asked.
-fn node_of(path: &str) -> Option<&str> {
+pub(super) fn node_of(path: &str) -> Option<&str> {
     path.strip_prefix("/nodes/")?
         .split('/')
         .next()
