@@ -136,6 +136,9 @@ pub struct SetSsh {
     /// Host key in OpenSSH form; left out, the one that is pinned, else what the node shows now is pinned.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub host_key: Option<String>,
+    /// Look and log in only: the answer is the entry as it would be, and nothing is stored.
+    #[serde(default)]
+    pub dry_run: bool,
 }
 
 /// Tells `null` from nothing.

@@ -146,6 +146,9 @@ pub(crate) struct HostsSsh {
     /// Its SSH host key [default: the pinned one; at first the one it shows now]
     #[arg(long, value_name = "KEY")]
     pub(crate) host_key: Option<String>,
+    /// Do not ask whether the host key is the node's
+    #[arg(long, short)]
+    pub(crate) yes: bool,
 }
 
 /// `proximity nodes`.

@@ -1,7 +1,8 @@
 //! `proximity hosts set`, `proximity hosts ssh` and `proximity hosts forget-node`.
 
-use proximity_api::hosts::{ChangeHost, Host, SetSsh};
+use proximity_api::hosts::{ChangeHost, Host, SetSsh, SshNode};
 
+use crate::ask;
 use crate::cli::{HostsForgetNode, HostsSet, HostsSsh};
 use crate::context::Context;
 use crate::failed::Failed;
@@ -35,22 +36,59 @@ pub(crate) async fn forget_node(context: &Context, args: HostsForgetNode) -> Res
     })
 }
 
+/// Looks, shows, asks, and pins what was shown: whoever has the key of a node that is somebody else's gives him the root's
+/// commands.
 pub(crate) async fn ssh(context: &Context, args: HostsSsh) -> Result<(), Failed> {
     let client = context.client()?;
-    let body = SetSsh {
+    let asks = !args.yes && args.host_key.is_none();
+    if asks {
+        ask::need_a_person(
+            "somebody has to say whether the host key is the node's",
+            "give the key with --host-key, or --yes to take the one that is shown",
+        )?;
+    }
+    let mut body = SetSsh {
         address: args.address,
         host_key: args.host_key,
+        dry_run: asks,
     };
+    if asks {
+        let would_be = client.set_host_ssh(&args.host, &args.node, &body).await?;
+        let Some(seen) = entry_of(&would_be, &args.node) else {
+            return Err(Failed::error(
+                "internal",
+                "the server does not say what it has seen",
+                "give the key with --host-key",
+            ));
+        };
+        context.output.note(&format!(
+            "the SSH of {} at {} shows the host key\n\n  {}\n\n\
+             The node itself says it with `cat /etc/ssh/ssh_host_*_key.pub`.",
+            args.node, seen.address, seen.host_key
+        ));
+        if !ask::yes("Is this the node's host key?")? {
+            return Err(Failed::cancelled("nothing was changed", ""));
+        }
+        body = SetSsh {
+            address: Some(seen.address.clone()),
+            host_key: Some(seen.host_key.clone()),
+            dry_run: false,
+        };
+    }
     let host = client.set_host_ssh(&args.host, &args.node, &body).await?;
     context.output.result(&host, |host| {
-        let nodes = host.ssh.iter().flat_map(|ssh| &ssh.nodes);
-        let entry = nodes.into_iter().find(|known| known.node == args.node);
-        let (address, key) = entry.map_or(("-", "-"), |e| (&e.address, &e.host_key));
+        let (address, key) = entry_of(host, &args.node)
+            .map_or(("-", "-"), |entry| (&entry.address, &entry.host_key));
         format!(
             "{}: containers on {} are reached over {address}, whose host key has to be {key}",
             host.label, args.node
         )
     })
+}
+
+fn entry_of<'a>(host: &'a Host, node: &str) -> Option<&'a SshNode> {
+    let nodes = host.ssh.iter().flat_map(|ssh| &ssh.nodes);
+    nodes.into_iter().find(|known| known.node == node)
 }
 
 fn human(host: &Host) -> String {

@@ -152,12 +152,13 @@ pub(crate) async fn forget_node(
 /// Let Proximity into a node's containers
 ///
 /// For a node that joined its cluster later, was off when the host was added, or has a new host key. The account and the key
-/// are those of the entry; the login is tried, and nothing is stored if it fails.
+/// are those of the entry; the login is tried, and nothing is stored if it fails. With `dry_run` the answer tells what would be
+/// stored, so that somebody can compare the host key with the node's.
 #[utoipa::path(put, path = "/api/proxmox/hosts/{host}/nodes/{node}/ssh", tag = "hosts", operation_id = "set_host_ssh",
     params(("host" = String, Path, description = "Id or label.", example = "home"),
         ("node" = String, Path, description = "Name of the node.", example = "pve3")),
     request_body = SetSsh,
-    responses((status = 200, description = "The entry as stored.", body = Host)),
+    responses((status = 200, description = "The entry as stored, or as it would be.", body = Host)),
     extensions(("x-codes" = json!(["host_not_found", "invalid_value", "no_guest_access", "ssh_unreachable", "ssh_host_key_mismatch", "ssh_no_pct", "no_quorum", "view_incomplete", "@cluster"]))))]
 pub(crate) async fn set_ssh(
     State(state): State<AppState>,
@@ -169,6 +170,7 @@ pub(crate) async fn set_ssh(
     let entry = commands::SshEntry {
         address: body.address,
         host_key: body.host_key,
+        dry_run: body.dry_run,
     };
     let (engine, actor) = (state.engine().clone(), caller.actor().clone());
     let set = async move || engine.set_host_ssh(&actor, &host, &node, entry).await;

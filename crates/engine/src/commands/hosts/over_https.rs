@@ -527,16 +527,26 @@ async fn a_node_that_joined_later_gets_its_ssh_entry() {
 
     let entry = SshEntry {
         address: Some(node.address.to_string()),
-        host_key: None,
+        ..SshEntry::default()
     };
     let set = |name: &'static str, entry: SshEntry| {
         let engine = world.engine.clone();
         async move { engine.set_host_ssh(&admin(), "home", name, entry).await }
     };
+    let only_look = SshEntry {
+        dry_run: true,
+        ..entry.clone()
+    };
+    let would_be = set("pve1", only_look).await.unwrap();
+    let would_be = would_be.ssh.unwrap().nodes;
+    let untouched = world.engine.named_host("home").await.unwrap();
+    assert_eq!(untouched.ssh.unwrap().nodes, []);
+
     let host = set("pve1", entry.clone()).await.unwrap();
     let known = &host.ssh.as_ref().unwrap().nodes;
     assert_eq!(known.len(), 1);
     assert_eq!(known[0].host_key, node.host_key);
+    assert_eq!(*known, would_be);
     let stored = world.engine.named_host("home").await.unwrap();
     assert_eq!(stored.ssh.unwrap().nodes, *known);
     set("pve1", SshEntry::default()).await.unwrap();
@@ -547,6 +557,25 @@ async fn a_node_that_joined_later_gets_its_ssh_entry() {
     let unknown = set("pve9", entry).await.unwrap_err();
     assert_eq!(unknown.code(), "invalid_value");
     assert!(unknown.to_string().ends_with("its nodes are: pve1"));
+    let nowhere = SshEntry {
+        address: Some("not an address".to_owned()),
+        ..SshEntry::default()
+    };
+    let fields = set("pve1", nowhere).await.unwrap_err().fields();
+    assert_eq!(fields.keys().collect::<Vec<_>>(), ["address"]);
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = SshEntry {
+        address: Some(closed.local_addr().unwrap().to_string()),
+        ..SshEntry::default()
+    };
+    drop(closed);
+    let refused = set("pve1", nobody).await.unwrap_err();
+    assert_eq!(refused.code(), "ssh_unreachable");
+    assert!(
+        refused.hint().ends_with("--address HOST:PORT"),
+        "{}",
+        refused.hint()
+    );
 }
 
 /// What is pinned is not given up for what somebody shows.
@@ -558,6 +587,7 @@ async fn a_pinned_host_key_is_only_replaced_by_one_that_is_given() {
     let entry = |host_key: &str| SshEntry {
         address: Some(node.address.to_string()),
         host_key: Some(host_key.to_owned()),
+        dry_run: false,
     };
     let set = |entry: SshEntry| {
         let engine = world.engine.clone();
@@ -566,6 +596,7 @@ async fn a_pinned_host_key_is_only_replaced_by_one_that_is_given() {
     let other = generate_keypair().unwrap().public_line;
     let refused = set(entry(&other)).await.unwrap_err();
     assert_eq!(refused.code(), "ssh_host_key_mismatch");
+    assert!(refused.hint().contains("--host-key"), "{}", refused.hint());
 
     let mut host = set(entry(&node.host_key)).await.unwrap();
     let ssh = host.ssh.as_mut().unwrap();

@@ -22,12 +22,14 @@ pub struct SshEntry {
     pub address: Option<String>,
     /// Absent: the one the entry has; for a node without an entry the one it shows now, which is pinned.
     pub host_key: Option<String>,
+    /// Look and log in only; nothing is stored.
+    pub dry_run: bool,
 }
 
 impl Engine {
     /// Lets us into the containers of a node, with the account and the key of the host entry; replaces what the entry says
     /// of this node. Its host key is judged as when a host is added, and one that is pinned is only replaced by one that is
-    /// given.
+    /// given. Gives the entry as it is then, or would be after a dry run, which lets somebody compare the key first.
     ///
     /// # Errors
     /// No such host, or one without guest access; the cluster cannot be asked, or its word is not to be had; the node is
@@ -41,12 +43,10 @@ impl Engine {
     ) -> Result<HostRecord, EngineError> {
         let record = self.named_host(host).await?;
         let node: NodeName = node.parse().map_err(|e| invalid("node", format!("{e}")))?;
-        let wish = wish(access(&record)?, &node, entry)?;
+        let dry_run = entry.dry_run;
+        let wish = wish(access(&record)?, &node, entry).map_err(of_one_node)?;
         let seen = self.member(&record, &node).await?;
-        let (places, _) = ssh::places(&wish, &[seen])?;
-        let seen = ssh::scan(&wish, places).await?;
-        ssh::log_in(&wish, &seen).await?;
-        let reached: Vec<SshNode> = seen.iter().map(SshNode::from).collect();
+        let reached = reach(&wish, seen).await.map_err(of_one_node)?;
 
         let _one_at_a_time = self.inner.host_changes.lock().await;
         let mut record = self.named_host(&record.id.to_string()).await?;
@@ -55,6 +55,9 @@ impl Engine {
             ssh.nodes.retain(|known| known.node != node);
             ssh.nodes.extend(reached);
             ssh.nodes.sort_by(|a, b| a.node.cmp(&b.node));
+        }
+        if dry_run {
+            return Ok(record);
         }
         self.store()
             .change_host(
@@ -94,6 +97,49 @@ impl Engine {
                 ),
             )),
         }
+    }
+}
+
+async fn reach(wish: &SshWish, node: NodeSeen) -> Result<Vec<SshNode>, EngineError> {
+    let (places, _) = ssh::places(wish, &[node])?;
+    let seen = ssh::scan(wish, places).await?;
+    ssh::log_in(wish, &seen).await?;
+    Ok(seen.iter().map(SshNode::from).collect())
+}
+
+/// Names fields and options as they are called where one node's SSH is asked for, not a whole host's.
+fn of_one_node(error: EngineError) -> EngineError {
+    match error {
+        EngineError::Invalid { field, message } => EngineError::Invalid {
+            field: match field.split('.').nth(1) {
+                Some("addresses") => "address".to_owned(),
+                Some("host_keys") => "host_key".to_owned(),
+                _ => field,
+            },
+            message,
+        },
+        EngineError::Upstream {
+            code: code @ "ssh_unreachable",
+            message,
+            hint,
+        } => EngineError::Upstream {
+            code,
+            message,
+            hint: match hint.split_once("--ssh-address ") {
+                Some((before, _)) => format!("{before}--address HOST:PORT"),
+                None => hint,
+            },
+        },
+        EngineError::Upstream {
+            code: code @ "ssh_host_key_mismatch",
+            message,
+            hint,
+        } => EngineError::Upstream {
+            code,
+            message,
+            hint: format!("{hint}. If the node itself has a new key, give it with --host-key"),
+        },
+        other => other,
     }
 }
 
