@@ -1,7 +1,7 @@
 //! What a cluster's answer is worth: whether it is the word of the entry's own cluster, and whether it is whole.
 
 use proximity_domain::names::NodeName;
-use proximity_pve::cluster::ClusterStatus;
+use proximity_pve::cluster::{ClusterNode, ClusterStatus};
 use proximity_pve::error::Error as PveError;
 use proximity_store::records::HostRecord;
 
@@ -49,6 +49,13 @@ pub(crate) async fn status(cluster: &Cluster) -> Result<ClusterStatus, PveError>
     cluster.read().cluster_status_by(is_word).await
 }
 
+/// Whether a node can change the cluster's configuration: the answer has quorum, and the node is among those that make it.
+/// A destroy at one that was cut off frees the volumes before it fails.
+pub(crate) fn has_quorum(status: &ClusterStatus, node: &NodeName) -> bool {
+    let there = |n: &ClusterNode| n.name == *node && n.online;
+    status.quorate && status.nodes.iter().any(there)
+}
+
 /// As [`is_word_of`], and of all of it: every node on record is listed.
 pub(crate) fn is_whole(host: &HostRecord, status: &ClusterStatus) -> Result<(), Gap> {
     is_word_of(host, status)?;
@@ -84,5 +91,30 @@ impl Gap {
                 )
             }
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quorum_is_had_by_those_who_make_it() {
+        let node = |name: &str, online| ClusterNode {
+            name: name.parse().unwrap(),
+            online,
+            ip: None,
+            local: false,
+        };
+        let mut status = ClusterStatus {
+            name: Some("lab".to_owned()),
+            quorate: true,
+            nodes: vec![node("pve1", true), node("pve2", false)],
+        };
+        let has = |status: &ClusterStatus, name: &str| has_quorum(status, &name.parse().unwrap());
+        assert!(has(&status, "pve1"));
+        assert!(!has(&status, "pve2") && !has(&status, "pve3"));
+        status.quorate = false;
+        assert!(!has(&status, "pve1"));
     }
 }

@@ -5,7 +5,7 @@ use proximity_domain::event::EventKind;
 use proximity_engine::commands::CreateApp;
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::{Access, Reach};
-use proximity_store::records::{Endpoint, HostRecord};
+use proximity_store::records::{Endpoint, HostRecord, SshAccess, SshNode};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{TestWorld, WorldParts};
 
@@ -106,12 +106,28 @@ async fn change(w: &TestWorld, host: HostRecord) {
 #[tokio::test]
 async fn a_forgotten_node_is_no_way_to_the_cluster_any_more() {
     let (w, mut host) = learned().await;
+    let ssh_at = |name: &str| SshNode {
+        node: name.parse().unwrap(),
+        address: format!("{name}:22"),
+        host_key: String::new(),
+    };
+    host.ssh = Some(SshAccess {
+        user: "root".to_owned(),
+        private_key: "never used".into(),
+        public_key: String::new(),
+        nodes: vec![ssh_at("pve1"), ssh_at("pve3")],
+    });
+    change(&w, host.clone()).await;
     w.pve.meddle(|world| world.remove_node("pve3"));
     let host_after = w.engine.forget_node(&w.actor, "lab", "pve3").await.unwrap();
     let of_pve3 = |e: &Endpoint| e.node.as_ref().is_some_and(|n| n.as_str() == "pve3");
     assert!(host.endpoints.iter().any(of_pve3));
     assert!(!host_after.endpoints.iter().any(of_pve3));
     assert_eq!(host_after.endpoints.len(), host.endpoints.len() - 1);
+    // Another node may join under its name, with another host key.
+    let into: Vec<_> = host_after.ssh.unwrap().nodes;
+    let into: Vec<&str> = into.iter().map(|n| n.node.as_str()).collect();
+    assert_eq!(into, ["pve1"]);
 
     host.endpoints.retain(of_pve3);
     change(&w, host).await;

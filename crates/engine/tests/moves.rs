@@ -363,3 +363,16 @@ async fn absence_needs_a_record_of_the_nodes() {
     assert_eq!(failure.code, "view_incomplete");
     assert!(w.store.app(app.id).await.unwrap().is_some());
 }
+
+/// The node that is asked first is cut off from the others; they have quorum, and the container is on one of them.
+#[tokio::test]
+async fn a_removal_goes_by_the_word_of_a_node_with_quorum() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| world.partition("pve1", 0));
+    assert_eq!(act(&w, remove()).await, OperationState::Succeeded);
+    assert!(w.store.app(app.id).await.unwrap().is_none());
+    assert!(
+        w.pve
+            .meddle(|world| world.guests().all(|(id, _)| id != vmid))
+    );
+}

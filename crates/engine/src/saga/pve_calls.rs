@@ -19,7 +19,7 @@ use super::context::Cx;
 use super::sent::Change;
 use super::step::{StepError, StepResult};
 use crate::error::OUT_OF_FILES_HINT;
-use crate::view::is_whole;
+use crate::view::{self, is_whole};
 
 /// What an error of the client means for a step.
 pub(crate) fn pve_failure(doing: &str, error: &PveError) -> StepError {
@@ -429,8 +429,7 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
         ))
     };
     let read = cx.cluster.read();
-    let status = read
-        .cluster_status()
+    let status = view::status(&cx.cluster)
         .await
         .map_err(|e| pve_failure("reading the cluster's status", &e))?;
     // Read again: it may have learned nodes since this operation began.

@@ -104,6 +104,10 @@ impl Engine {
             ));
         }
         record.known_nodes.retain(|n| n.as_str() != node);
+        // Another one may join under its name, with another host key.
+        if let Some(ssh) = &mut record.ssh {
+            ssh.nodes.retain(|known| known.node.as_str() != node);
+        }
         record
             .placement
             .excluded_nodes

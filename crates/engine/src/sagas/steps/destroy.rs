@@ -14,6 +14,7 @@ use crate::saga::{
     Change, Cx, Done, Look, StepAction, StepError, StepResult, absent_everywhere, confirm,
     pve_failure, runs,
 };
+use crate::view;
 
 pub(super) const DOING: &str = "destroying the container";
 const TASK: &str = "vzdestroy";
@@ -318,11 +319,10 @@ async fn permit(
             "somebody started it; stop it, then retry",
         )));
     }
-    let quorate = read
-        .cluster_status()
+    let membership = view::status(&cx.cluster)
         .await
-        .map_err(|e| pve_failure("reading the cluster's status", &e))?
-        .quorate;
+        .map_err(|e| pve_failure("reading the cluster's status", &e))?;
+    let quorate = view::has_quorum(&membership, &place.node);
     let started = cx.engine.inner.parts.clock.monotonic();
     let config = read
         .lxc_config(&place.node, place.vmid)
