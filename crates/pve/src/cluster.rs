@@ -227,8 +227,8 @@ impl ReadClient {
     }
 
     /// The same by the word of an endpoint that is worth something: if the one that is asked first gives an answer that
-    /// is not, the others are asked, and the first of them whose answer is will be asked first from then on. If none is,
-    /// the answer is that of the first.
+    /// is not, or refuses, the others are asked, and the first of them whose answer is will be asked first from then on. If
+    /// none is, the answer is that of the first.
     ///
     /// # Errors
     /// See [`Error`].
@@ -236,9 +236,15 @@ impl ReadClient {
         &self,
         is_worth: impl Fn(&ClusterStatus) -> bool,
     ) -> Result<ClusterStatus> {
-        let first = self.cluster_status().await?;
-        if is_worth(&first) {
-            return Ok(first);
+        let first = self.cluster_status().await;
+        match &first {
+            Ok(status) if is_worth(status) => return first,
+            // It is the answer of one endpoint, whose node may be the only one in trouble.
+            Ok(_)
+            | Err(Error::Refused { .. } | Error::Unauthorized { .. } | Error::Unreadable { .. }) => {
+            }
+            // All were asked, or there is no word to be had at all.
+            Err(_) => return first,
         }
         let transport = self.transport();
         let mut asked: FuturesUnordered<_> = (0..transport.endpoints())
@@ -263,7 +269,7 @@ impl ReadClient {
                 Err(error) => tracing::debug!(endpoint, %error, "no other word of the cluster"),
             }
         }
-        Ok(first)
+        first
     }
 
     /// All guests the token may see (`VM.Audit`), also those of nodes that are off.

@@ -7,6 +7,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use proximity_pve::client::ReadClient;
+use proximity_pve::error::Error;
 use proximity_pve::transport::https::{
     ApiToken, ConfigError, EndpointConfig, HttpsTransport, Trust, fetch_fingerprint,
 };
@@ -438,6 +439,21 @@ async fn the_word_of_a_quorate_endpoint_is_taken_and_it_is_asked_first_from_then
         2,
         "nobody else is asked any more"
     );
+}
+
+/// As a node that lost the cluster's file system: its API runs, and fails at everything.
+#[tokio::test]
+async fn an_endpoint_that_refuses_does_not_speak_for_the_cluster() {
+    let failing = TlsServer::start(Script::Answer(answer("500 ipcc_send_rec failed", ""))).await;
+    let quorate = TlsServer::start(Script::Answer(status_answer(1))).await;
+    let read = ReadClient::new(Arc::new(transport([failing.pinned(), quorate.pinned()])));
+    assert!(read.cluster_status_by(|s| s.quorate).await.unwrap().quorate);
+    assert!(read.cluster_status().await.unwrap().quorate);
+
+    let also = TlsServer::start(Script::Answer(answer("401 No ticket", ""))).await;
+    let read = ReadClient::new(Arc::new(transport([failing.pinned(), also.pinned()])));
+    let error = read.cluster_status_by(|s| s.quorate).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
 }
 
 #[tokio::test]
