@@ -84,8 +84,9 @@ pub async fn sweep(engine: &Engine) -> Result<usize, EngineError> {
     }
     let known: HashSet<AppId> = apps.iter().map(|a| a.id).collect();
     for stray in routes.iter().filter(|r| !known.contains(&r.app)) {
-        // Only routes of apps that are archived: one that was recorded since the listing is not there yet.
-        if engine.store().app(stray.app).await?.is_none() {
+        // Only routes of apps that are archived: one may have been recorded since the listing, and one that is nowhere on
+        // record is not ours; another server may have it at this gateway.
+        if engine.store().archived_app(stray.app).await?.is_some() {
             changed += usize::from(close(engine, stray.app).await);
         }
     }

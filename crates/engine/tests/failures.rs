@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::NativeGuest;
-use proximity_domain::ids::{GuestId, HolderId, OperationId, Vmid};
+use proximity_domain::ids::{AppId, GuestId, HolderId, OperationId, Vmid};
 use proximity_domain::operation::OperationState;
 use proximity_domain::time::Timestamp;
 use proximity_engine::commands::{Action, CreateApp};
@@ -159,6 +159,30 @@ async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
     w.routes.set_route(&route).await.unwrap();
     assert_eq!(sweep(&w.engine).await.unwrap(), 1);
     assert_eq!(routes(&w).await, 0, "a stopped app's route is closed");
+
+    let strangers = RouteSpec {
+        app: AppId(Uuid::from_u128(4711)),
+        ..route.clone()
+    };
+    w.routes.set_route(&strangers).await.unwrap();
+    assert_eq!(sweep(&w.engine).await.unwrap(), 0);
+    assert_eq!(
+        routes(&w).await,
+        1,
+        "what is on no record of ours is not ours"
+    );
+    w.routes.withdraw(strangers.app).await.unwrap();
+
+    w.start_worker();
+    let action = Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+    };
+    act(&w, action).await;
+    w.stop_worker().await.unwrap();
+    w.routes.set_route(&route).await.unwrap();
+    assert_eq!(sweep(&w.engine).await.unwrap(), 1);
+    assert_eq!(routes(&w).await, 0, "a removed app's route is closed");
 }
 
 /// A removal that failed once is not carried out later by a retry of its id: that would be a removal without confirmation.

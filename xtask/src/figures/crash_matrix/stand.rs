@@ -105,8 +105,10 @@ impl Stand {
         {
             wrong.push("the neighbour's container is not as it was".to_owned());
         }
-        if !now.running.is_superset(&self.calm.running) || !page(NEIGHBOUR) {
+        if !now.running.is_superset(&self.calm.running) {
             wrong.push("the neighbour does not run any more".to_owned());
+        } else if !page(NEIGHBOUR) {
+            wrong.push("the neighbour's page does not come any more".to_owned());
         }
         if let Err(error) = self.lab.end(LAB_END) {
             wrong.push(format!("the lab did not end well: {error:#}"));
