@@ -7,6 +7,7 @@
 )] // Helpers of tests are no `#[test]` themselves.
 
 mod details;
+mod endpoints;
 mod https;
 mod permit;
 mod quoting;

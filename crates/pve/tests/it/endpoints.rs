@@ -1,0 +1,190 @@
+//! Several endpoints: which one is asked, and when the next one.
+
+use std::sync::Arc;
+
+use proximity_pve::client::ReadClient;
+use proximity_pve::error::Error;
+use proximity_pve::transport::{Method, Request, Transport, TransportError};
+use tokio::sync::Notify;
+
+use crate::https::{good, nobody, request, transport};
+use crate::tls_server::{Script, TlsServer, answer};
+
+#[tokio::test]
+async fn a_change_goes_to_another_endpoint_only_if_nothing_was_sent() {
+    let second = TlsServer::start(Script::Answer(good())).await;
+    transport([nobody().await, second.pinned()])
+        .send(request(Method::Post, &[]))
+        .await
+        .unwrap();
+    assert_eq!(second.seen.requests().len(), 1);
+
+    let first = TlsServer::start(Script::ReadAndHangUp).await;
+    let error = transport([first.pinned(), second.pinned()])
+        .send(request(Method::Post, &[]))
+        .await
+        .unwrap_err();
+    assert!(
+        matches!(error, TransportError::MaybeApplied(_)),
+        "{error:?}"
+    );
+    assert_eq!(
+        (first.seen.requests().len(), second.seen.requests().len()),
+        (1, 1)
+    );
+}
+
+#[tokio::test]
+async fn a_read_goes_to_another_endpoint_and_stays_there() {
+    let first = TlsServer::start(Script::ReadAndHangUp).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    let both = transport([first.pinned(), second.pinned()]);
+    for _ in 0..3 {
+        both.send(request(Method::Get, &[])).await.unwrap();
+    }
+    assert_eq!(
+        (first.seen.requests().len(), second.seen.requests().len()),
+        (1, 3)
+    );
+}
+
+fn hasty(method: Method) -> Request {
+    Request {
+        timeout_ms: 1_500,
+        ..request(method, &[])
+    }
+}
+
+/// As a node whose API hangs: the system accepts, and nobody says anything.
+#[tokio::test]
+async fn an_endpoint_that_accepts_and_says_nothing_costs_its_share_once() {
+    let silent = TlsServer::start(Script::Mute).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    for method in [Method::Get, Method::Post] {
+        let both = transport([silent.pinned(), second.pinned()]);
+        let before = silent.seen.connections();
+        for _ in 0..3 {
+            both.send(hasty(method)).await.unwrap();
+        }
+        assert_eq!(silent.seen.connections(), before + 1, "{method}");
+    }
+    assert_eq!(second.seen.requests().len(), 6);
+}
+
+#[tokio::test]
+async fn a_read_that_stays_without_an_answer_is_answered_by_the_next_endpoint() {
+    let silent = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    let both = transport([silent.pinned(), second.pinned()]);
+    for _ in 0..3 {
+        both.send(hasty(Method::Get)).await.unwrap();
+    }
+    assert_eq!(
+        (silent.seen.requests().len(), second.seen.requests().len()),
+        (1, 3)
+    );
+}
+
+#[tokio::test]
+async fn a_change_without_an_answer_is_sent_once_and_the_next_one_goes_elsewhere() {
+    let silent = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    let both = transport([silent.pinned(), second.pinned()]);
+    let error = both.send(hasty(Method::Post)).await.unwrap_err();
+    assert!(
+        matches!(error, TransportError::MaybeApplied(_)),
+        "{error:?}"
+    );
+    assert_eq!(
+        (silent.seen.requests().len(), second.seen.requests().len()),
+        (1, 0)
+    );
+    both.send(hasty(Method::Post)).await.unwrap();
+    assert_eq!(
+        (silent.seen.requests().len(), second.seen.requests().len()),
+        (1, 1)
+    );
+}
+
+/// PVE says that it gives a node up after half a minute: no other endpoint would say it sooner.
+#[tokio::test]
+async fn the_first_endpoint_may_still_answer_when_the_next_one_is_asked() {
+    let bell = Arc::new(Notify::new());
+    let gives_up = answer("596 Connection timed out", "");
+    let first = TlsServer::start(Script::AnswerWhenRung(bell.clone(), gives_up)).await;
+    let second = TlsServer::start(Script::RingAndStall(bell)).await;
+    let both = transport([first.pinned(), second.pinned()]);
+    let got = both.send(hasty(Method::Get)).await.unwrap();
+    assert_eq!(got.status, 596);
+    let seen = || (first.seen.requests().len(), second.seen.requests().len());
+    assert_eq!(seen(), (1, 1));
+    // The silence was the node's: whoever passes calls on to it is not left for that, perhaps for the very node that hangs.
+    let again = both.send(hasty(Method::Post)).await;
+    assert_eq!(seen(), (2, 1), "{again:?}");
+}
+
+/// PVE has three workers for each node; further copies of a call to a slow one would take those of others.
+#[tokio::test]
+async fn a_read_that_stays_without_an_answer_is_not_sent_beyond_the_turns_of_its_node() {
+    let slow = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    let both = transport([slow.pinned(), second.pinned()]);
+    let other = Request {
+        path: "/nodes/pve1/storage".to_owned(),
+        ..hasty(Method::Post)
+    };
+    let (read, change) = tokio::join!(both.send(hasty(Method::Get)), both.send(other));
+    // The change and the first copy of the read have the node's two turns until both end.
+    assert!(read.is_err() && change.is_err(), "{read:?} {change:?}");
+    assert_eq!(second.seen.requests().len(), 0);
+}
+
+fn status_answer(quorate: u8) -> Vec<u8> {
+    let body = format!(
+        r#"{{"data":[{{"type":"cluster","name":"lab","quorate":{quorate}}},{{"type":"node","name":"pve1","online":1}}]}}"#
+    );
+    answer("200 OK", &body)
+}
+
+/// An endpoint that answers, but is cut off from the others, does not speak for the cluster.
+#[tokio::test]
+async fn the_word_of_a_quorate_endpoint_is_taken_and_it_is_asked_first_from_then_on() {
+    let alone = TlsServer::start(Script::Answer(status_answer(0))).await;
+    let silent = TlsServer::start(Script::Mute).await;
+    let quorate = TlsServer::start(Script::Answer(status_answer(1))).await;
+    let ways = [alone.pinned(), silent.pinned(), quorate.pinned()];
+    let read = ReadClient::new(Arc::new(transport(ways)));
+    let status = read.cluster_status_by(|s| s.quorate).await.unwrap();
+    assert!(status.quorate);
+    assert!(read.cluster_status().await.unwrap().quorate);
+    assert_eq!(
+        quorate.seen.requests().len(),
+        2,
+        "nobody else is asked any more"
+    );
+}
+
+/// As a node that lost the cluster's file system: its API runs, and fails at everything.
+#[tokio::test]
+async fn an_endpoint_that_refuses_does_not_speak_for_the_cluster() {
+    let failing = TlsServer::start(Script::Answer(answer("500 ipcc_send_rec failed", ""))).await;
+    let quorate = TlsServer::start(Script::Answer(status_answer(1))).await;
+    let read = ReadClient::new(Arc::new(transport([failing.pinned(), quorate.pinned()])));
+    assert!(read.cluster_status_by(|s| s.quorate).await.unwrap().quorate);
+    assert!(read.cluster_status().await.unwrap().quorate);
+
+    let also = TlsServer::start(Script::Answer(answer("401 No ticket", ""))).await;
+    let read = ReadClient::new(Arc::new(transport([failing.pinned(), also.pinned()])));
+    let error = read.cluster_status_by(|s| s.quorate).await.unwrap_err();
+    assert!(matches!(error, Error::Refused { .. }), "{error:?}");
+}
+
+#[tokio::test]
+async fn where_no_endpoint_is_quorate_the_first_ones_word_is_all_there_is() {
+    let first = TlsServer::start(Script::Answer(status_answer(0))).await;
+    let second = TlsServer::start(Script::Answer(status_answer(0))).await;
+    let read = ReadClient::new(Arc::new(transport([first.pinned(), second.pinned()])));
+    let status = read.cluster_status_by(|s| s.quorate).await.unwrap();
+    assert!(!status.quorate);
+    assert_eq!(second.seen.requests().len(), 1);
+}
