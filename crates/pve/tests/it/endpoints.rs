@@ -139,6 +139,29 @@ async fn a_read_that_stays_without_an_answer_is_not_sent_beyond_the_turns_of_its
     assert_eq!(second.seen.requests().len(), 0);
 }
 
+/// Without a turn for a second copy the read waits for the first one; when that breaks, its turn is there for the next.
+#[tokio::test]
+async fn a_read_that_breaks_after_its_share_still_goes_to_the_next_endpoint() {
+    let bell = Arc::new(Notify::new());
+    let garbage = b"not HTTP\r\n\r\n".to_vec();
+    let breaks = TlsServer::start(Script::AnswerWhenRung(bell.clone(), garbage)).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    let both = transport([breaks.pinned(), second.pinned()]);
+    let read = Request {
+        timeout_ms: 2_400,
+        ..request(Method::Get, &[])
+    };
+    // It has the node's other turn for longer than the read's share.
+    let change = async {
+        let ended = both.send(hasty(Method::Post)).await;
+        bell.notify_waiters();
+        ended
+    };
+    let (read, change) = tokio::join!(both.send(read), change);
+    assert!(change.is_err(), "{change:?}");
+    assert_eq!(read.unwrap().status, 200);
+}
+
 fn status_answer(quorate: u8) -> Vec<u8> {
     let body = format!(
         r#"{{"data":[{{"type":"cluster","name":"lab","quorate":{quorate}}},{{"type":"node","name":"pve1","online":1}}]}}"#

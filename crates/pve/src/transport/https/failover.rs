@@ -49,7 +49,7 @@ impl HttpsTransport {
     ///
     /// The first one is not hung up on for its silence: what PVE passes on to another node is answered only when PVE gives
     /// that node up, whichever endpoint is asked, and that answer is worth having. A further copy of such a call has to have
-    /// a turn of its own at its node; without one it is not sent.
+    /// a turn of its own at its node; without one it is sent when a copy before it has failed.
     pub(super) async fn read(
         &self,
         request: &Request,
@@ -64,8 +64,19 @@ impl HttpsTransport {
             if !asked.is_empty() && node_of(&request.path).is_some() {
                 match self.turns.take(&request.path, Instant::now()).await {
                     Ok(turn) => turns.push(turn),
-                    // Enough calls are under way there.
-                    Err(_) => break,
+                    // Enough calls are under way there: the next copy takes the place of one that failed.
+                    Err(_) => match asked.next().await {
+                        Some((index, Ok(answer))) => {
+                            return Ok(self.answered(first, index, answer));
+                        }
+                        Some((index, Err(failure))) => {
+                            self.failed(index, request, failure, &mut failures);
+                        }
+                        None => {}
+                    },
+                }
+                if Instant::now() >= times.end {
+                    break;
                 }
             }
             let share_end = times.share_end();
