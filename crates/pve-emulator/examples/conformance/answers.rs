@@ -3,24 +3,37 @@
 use serde_json::{Value, json};
 
 use crate::compare::Comparison;
+use crate::scenario::Scenario;
 use crate::server::Answer;
 
 /// Longest delay a quick answer may have, milliseconds.
 const QUICK_MS: u64 = 2_500;
 
+/// What a comparison found.
+#[derive(Debug, Default)]
+pub struct Compared {
+    pub differences: Vec<String>,
+    /// Places that were not compared, and why.
+    pub left_out: Vec<String>,
+}
+
 /// Differences between an answer and the recorded one.
-pub fn compare_answer(
-    volatile: &[String],
-    at: usize,
-    step: &Value,
-    answer: &Answer,
-) -> Vec<String> {
-    let mut comparison = Comparison::new(volatile);
+pub fn compare_answer(scenario: &Scenario, at: usize, step: &Value, answer: &Answer) -> Compared {
+    let mut comparison = Comparison::new(&scenario.volatile);
+    comparison.unsaid = scenario.unsaid();
+    response(&mut comparison, at, step, answer);
+    Compared {
+        differences: comparison.differences,
+        left_out: comparison.left_out,
+    }
+}
+
+fn response(comparison: &mut Comparison<'_>, at: usize, step: &Value, answer: &Answer) {
     let recorded = &step["response"];
     let place = |key: &str| format!("/steps/{at}/response/{key}");
     comparison.text(&place("status"), &recorded["status"], &json!(answer.status));
     if recorded["status"].is_null() || answer.status.is_none() {
-        return comparison.differences;
+        return;
     }
     comparison.message(&place("reason"), &recorded["reason"], &json!(answer.reason));
     let headers = &recorded["headers"];
@@ -39,7 +52,7 @@ pub fn compare_answer(
         &json!(recorded["body_empty"] == true),
         &json!(answer.body.is_empty()),
     );
-    delay(&mut comparison, at, step, answer);
+    delay(comparison, at, step, answer);
     let ours = answer.value();
     match (&recorded["body"], &ours) {
         (Value::Object(fields), Value::Object(_)) => {
@@ -59,7 +72,6 @@ pub fn compare_answer(
         }
         (recorded, ours) => comparison.message(&place("body"), recorded, ours),
     }
-    comparison.differences
 }
 
 /// The recording kept only some rows.

@@ -1,6 +1,10 @@
 //! Compares a recorded value with ours, as the recordings' README says.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Map, Value};
+
+use crate::scenario::Unsaid;
 
 /// Keys that identify a list's elements.
 const IDENTITIES: [&str; 22] = [
@@ -27,6 +31,10 @@ pub struct Comparison<'a> {
     /// Lists were cut while recording: only the shapes of rows count.
     pub rows_only: bool,
     pub differences: Vec<String>,
+    /// What the fixture leaves out.
+    pub unsaid: Vec<Unsaid>,
+    /// Places that were not compared for that.
+    pub left_out: Vec<String>,
 }
 
 impl<'a> Comparison<'a> {
@@ -35,6 +43,8 @@ impl<'a> Comparison<'a> {
             volatile,
             rows_only: false,
             differences: Vec::new(),
+            unsaid: Vec::new(),
+            left_out: Vec::new(),
         }
     }
 
@@ -104,7 +114,13 @@ impl<'a> Comparison<'a> {
     fn object(&mut self, place: &str, recorded: &Map<String, Value>, ours: &Map<String, Value>) {
         for (key, value) in recorded {
             let inner = format!("{place}/{key}");
-            match ours.get(key) {
+            let found = ours.get(key);
+            let silent = found.and_then(|found| self.leaves_out_size(recorded, key, found));
+            match found {
+                Some(_) if silent.is_some() => {
+                    let why = silent.unwrap_or_default();
+                    self.left_out.push(format!("{inner}: {why}"));
+                }
                 Some(found) => self.value(&inner, value, found),
                 None if self.is_volatile(&inner, "") => {}
                 None => self.differ(&inner, "is missing"),
@@ -139,12 +155,42 @@ impl<'a> Comparison<'a> {
                 self.differ(&inner, format!("no row like {row}"));
                 continue;
             };
-            if lagging && is_guest(row) {
+            if let Some(why) = self.leaves_out(row, found) {
+                self.left_out.push(format!("{inner}/1: {why}"));
+            } else if lagging && is_guest(row) {
                 self.prompt(&inner, row, found);
             } else {
                 self.value(&inner, row, found);
             }
         }
+    }
+
+    /// Why the value of this line of a raw configuration is not compared; that there is one, is.
+    fn leaves_out(&self, recorded: &Value, ours: &Value) -> Option<&'static str> {
+        let key_of = |row: &Value| {
+            let [Value::String(key), Value::String(_)] = row.as_array()?.as_slice() else {
+                return None;
+            };
+            Some(key.clone())
+        };
+        let key = key_of(recorded).filter(|key| Some(key) == key_of(ours).as_ref())?;
+        let silent = |unsaid: &&Unsaid| matches!(unsaid, Unsaid::Line(line) if *line == key);
+        self.unsaid.iter().find(silent).map(Unsaid::why)
+    }
+
+    /// Why the size of the file that an object is about is not compared; that there is one, is.
+    fn leaves_out_size(
+        &self,
+        file: &Map<String, Value>,
+        key: &str,
+        ours: &Value,
+    ) -> Option<&'static str> {
+        if !matches!(key, "size" | "used") || !file[key].is_u64() || !ours.is_u64() {
+            return None;
+        }
+        let name = file.get("path")?.as_str()?.rsplit('/').next()?;
+        let silent = |unsaid: &&Unsaid| matches!(unsaid, Unsaid::SizeOf(file) if file == name);
+        self.unsaid.iter().find(silent).map(Unsaid::why)
     }
 
     /// The suffix may stand at the list or at what contains it.
@@ -190,25 +236,55 @@ impl<'a> Comparison<'a> {
         }
     }
 
-    /// How many rows there are depends on history; each of ours must look like one of the recorded.
+    /// How many rows there are depends on history; each of ours must look like one of the recorded, and
+    /// where some were recorded there must be one.
     fn rows_alike(&mut self, place: &str, recorded: &[Value], ours: &[Value]) {
-        let shape = |row: &Value| {
-            row.as_object()
-                .map(|fields| fields.keys().cloned().collect::<Vec<_>>())
-        };
+        if ours.is_empty() && !recorded.is_empty() {
+            return self.differ(
+                place,
+                format!("recorded {} rows, ours none", recorded.len()),
+            );
+        }
         for (at, row) in ours.iter().enumerate() {
             if !recorded.iter().any(|other| shape(other) == shape(row)) {
                 self.differ(
                     &format!("{place}/{at}"),
-                    format!("no recorded row has these keys: {row}"),
+                    format!("no recorded row has these keys and types: {row}"),
                 );
             }
         }
     }
 }
 
+/// A value's type, of an object its keys and their types: `"100"` is not 100, but 0 is 0.0.
+#[derive(PartialEq)]
+enum Shape<'v> {
+    Null,
+    Bool,
+    Number,
+    Text,
+    List,
+    Fields(BTreeMap<&'v str, Shape<'v>>),
+}
+
+fn shape(value: &Value) -> Shape<'_> {
+    match value {
+        Value::Null => Shape::Null,
+        Value::Bool(_) => Shape::Bool,
+        Value::Number(_) => Shape::Number,
+        Value::String(_) => Shape::Text,
+        Value::Array(_) => Shape::List,
+        Value::Object(fields) => {
+            let fields = fields
+                .iter()
+                .map(|(key, value)| (key.as_str(), shape(value)));
+            Shape::Fields(fields.collect())
+        }
+    }
+}
+
 /// A message without its variable parts.
-fn steady(text: &str) -> String {
+pub fn steady(text: &str) -> String {
     let mut out = String::new();
     let mut rest = text;
     while let Some(at) = rest.find(".tmp.") {
@@ -246,4 +322,80 @@ fn without_hwaddr(net: &str) -> Vec<&str> {
 
 fn elements(list: &str) -> std::collections::BTreeSet<&str> {
     list.split(',').collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// Differences between lists whose length depends on history.
+    fn differences(recorded: &Value, ours: &Value) -> Vec<String> {
+        let volatile = ["/data#len".to_owned()];
+        let mut comparison = Comparison::new(&volatile);
+        comparison.value("/data", recorded, ours);
+        comparison.differences
+    }
+
+    #[test]
+    fn of_a_list_with_a_history_the_rows_have_to_be_alike() {
+        let recorded = json!([{"vmid": 100, "name": "a"}, {"vmid": 101}]);
+        for alike in [json!([{"vmid": 7}]), json!([{"vmid": 7.5, "name": "x"}])] {
+            assert_eq!(differences(&recorded, &alike), [""; 0], "{alike}");
+        }
+        for (differs, why) in [
+            (json!([]), "/data: recorded 2 rows, ours none"),
+            (json!([{"vmid": "100"}]), "/data/0: no recorded row has"),
+            (
+                json!([{"vmid": 1}, {"name": "a"}]),
+                "/data/1: no recorded row has",
+            ),
+            (json!([100]), "/data/0: no recorded row has"),
+        ] {
+            let found = differences(&recorded, &differs);
+            assert!(found.len() == 1 && found[0].starts_with(why), "{found:?}");
+        }
+        assert_eq!(differences(&json!([]), &json!([])), [""; 0]);
+        let nested = json!([{"n": {"cpu": 1}}]);
+        assert_eq!(differences(&nested, &json!([{"n": {"cpu": "1"}}])).len(), 1);
+    }
+
+    /// Number of differences, and what was left out.
+    fn with(unsaid: &[Unsaid], recorded: &Value, ours: &Value) -> (usize, usize) {
+        let mut comparison = Comparison::new(&[]);
+        comparison.unsaid = unsaid.to_vec();
+        comparison.value("/data", recorded, ours);
+        (comparison.differences.len(), comparison.left_out.len())
+    }
+
+    #[test]
+    fn only_the_line_that_the_fixture_leaves_out_is_not_compared_and_that_is_told() {
+        let recorded = json!([["lxc.init.uid", "0"], ["lxc.init.cwd", "/www"]]);
+        let unsaid = [Unsaid::Line("lxc.init.cwd")];
+        let other = json!([["lxc.init.uid", "0"], ["lxc.init.cwd", "/"]]);
+        assert_eq!(with(&unsaid, &recorded, &other), (0, 1));
+        assert_eq!(with(&[], &recorded, &other), (1, 0));
+        for wrong in [
+            json!([["lxc.init.uid", "1"], ["lxc.init.cwd", "/www"]]),
+            json!([["lxc.init.uid", "0"], ["lxc.init.cwd", 1]]),
+            json!([["lxc.init.uid", "0"], ["lxc.init.gid", "/www"]]),
+            json!([["lxc.init.uid", "0"]]),
+        ] {
+            assert_eq!(with(&unsaid, &recorded, &wrong).0, 1, "{wrong}");
+        }
+    }
+
+    #[test]
+    fn only_the_size_that_the_fixture_leaves_out_is_not_compared_and_that_is_told() {
+        let file = |name: &str, size: Value| json!({"path": format!("/a/{name}"), "size": size});
+        let recorded = file("one.tar", json!(1_024));
+        let unsaid = [Unsaid::SizeOf("one.tar".into())];
+        let other = file("one.tar", json!(2_048));
+        assert_eq!(with(&unsaid, &recorded, &other), (0, 1));
+        assert_eq!(with(&[], &recorded, &other), (1, 0));
+        assert_eq!(with(&unsaid, &recorded, &file("one.tar", json!("2"))).0, 1);
+        let another = file("two.tar", json!(1));
+        assert_eq!(with(&unsaid, &another, &file("two.tar", json!(2))), (1, 0));
+    }
 }

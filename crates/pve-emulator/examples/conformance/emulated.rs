@@ -7,7 +7,7 @@ use proximity_pve_emulator::core::{
 };
 use serde_json::Value;
 
-use crate::scenario::Scenario;
+use crate::scenario::{FILE_SIZE, Scenario, WORKING_DIR};
 use crate::server::{Answer, Server};
 use crate::support::sim::{Request, Sim};
 
@@ -50,7 +50,7 @@ impl Emulated {
         let now_ms = sim.now_ms;
         sim.world
             .set_ha_history(state["master"].as_str(), &active, now_ms);
-        sim.world.set_fingerprint("31:3B:4B");
+        sim.world.set_fingerprint(&["00"; 32].join(":"));
         Self { sim }
     }
 
@@ -219,12 +219,7 @@ fn image(config: &Value) -> OciImage {
     OciImage {
         entrypoint: config["entrypoint"].as_str().map(str::to_owned),
         env: texts(&config["env"]),
-        // What the recorded image says about it is not in the fixture: it starts where its web server
-        // has its pages.
-        folder: config["entrypoint"]
-            .as_str()
-            .and_then(|line| line.split(" -h ").nth(1))
-            .map(str::to_owned),
+        folder: config[WORKING_DIR].as_str().map(str::to_owned),
     }
 }
 
@@ -238,8 +233,8 @@ fn template(entry: &Value) -> Template {
             .filter(|node| *node != "*")
             .map(str::to_owned),
         file: file.to_owned(),
-        size_bytes: 1_114_047,
-        ctime_s: 1_795_169_294,
+        size_bytes: entry[FILE_SIZE].as_u64().unwrap_or(1 << 20),
+        ctime_s: 1_000_000_000,
         ostype: entry["ostype"].as_str().unwrap_or("unmanaged").to_owned(),
     }
 }

@@ -13,6 +13,7 @@ mod answers;
 mod code;
 mod compare;
 mod emulated;
+mod history;
 mod replay;
 mod report;
 mod scenario;
@@ -20,6 +21,7 @@ mod server;
 mod setup;
 #[path = "../../tests/support/mod.rs"]
 mod support;
+mod together;
 
 use std::path::PathBuf;
 use std::process::ExitCode;

@@ -1,6 +1,6 @@
 //! Sends a recording's steps and compares the answers.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 
 use serde_json::{Value, json};
 
@@ -9,6 +9,7 @@ use crate::scenario::Scenario;
 use crate::server::{Answer, Server};
 use crate::setup::{Prepared, Session, parameters, password};
 use crate::support::sim::{Request, escape};
+use crate::together::{compare_ends, compare_outcomes};
 
 /// How long a task may take, milliseconds.
 const TASK_MS: u64 = 400_000;
@@ -24,6 +25,8 @@ pub struct Verdict {
     pub differences: Vec<String>,
     /// Why it was left out.
     pub skipped: Option<String>,
+    /// Places in it that were not compared, and why.
+    pub left_out: Vec<String>,
 }
 
 pub struct Replay<'a> {
@@ -329,11 +332,14 @@ impl<'a> Replay<'a> {
         };
         let answer = self.server.call(request);
         self.remember(step, &answer);
-        let mut differences = compare_answer(&self.scenario.volatile, at, step, &answer);
+        let mut compared = compare_answer(self.scenario, at, step, &answer);
         if step["wait_for_task"] == true {
-            differences.extend(self.task(at, step, &answer));
+            compared.differences.extend(self.task(at, step, &answer));
         }
-        self.note(step, differences, None);
+        self.note(step, compared.differences, None);
+        if let Some(verdict) = self.verdicts.last_mut() {
+            verdict.left_out = compared.left_out;
+        }
         Ok(())
     }
 
@@ -350,6 +356,7 @@ impl<'a> Replay<'a> {
             title,
             differences,
             skipped,
+            left_out: Vec::new(),
         });
     }
 
@@ -392,7 +399,7 @@ impl<'a> Replay<'a> {
         }
     }
 
-    /// Steps sent at the same time: how many succeed, and which outcomes occur.
+    /// Steps sent at the same time: which outcomes occur, and how often each, in whatever order.
     fn together(&mut self, at: usize, steps: &[Value]) -> Result<(), String> {
         let mut requests = Vec::new();
         for step in steps {
@@ -414,7 +421,7 @@ impl<'a> Replay<'a> {
                 ends.push(end.map_or(Value::Null, |(status, _)| status["exitstatus"].clone()));
             }
         }
-        let mut differences = compare_group(steps, &answers);
+        let mut differences = compare_outcomes(steps, &answers);
         differences.extend(compare_ends(&self.scenario.volatile, at, steps, &ends));
         for (index, step) in steps.iter().enumerate() {
             let found = if index == 0 {
@@ -426,63 +433,6 @@ impl<'a> Replay<'a> {
         }
         Ok(())
     }
-}
-
-fn compare_group(steps: &[Value], answers: &[Answer]) -> Vec<String> {
-    let recorded: Vec<(u64, String)> = steps
-        .iter()
-        .map(|step| {
-            let response = &step["response"];
-            let reason = response["reason"].as_str().unwrap_or_default();
-            (
-                response["status"].as_u64().unwrap_or_default(),
-                reason.to_owned(),
-            )
-        })
-        .collect();
-    let ours: Vec<(u64, String)> = answers
-        .iter()
-        .map(|answer| {
-            (
-                u64::from(answer.status.unwrap_or_default()),
-                answer.reason.clone(),
-            )
-        })
-        .collect();
-    let successes =
-        |list: &[(u64, String)]| list.iter().filter(|(status, _)| *status == 200).count();
-    let known: BTreeSet<_> = recorded.iter().collect();
-    let strange: Vec<_> = ours.iter().filter(|kind| !known.contains(kind)).collect();
-    if successes(&recorded) == successes(&ours) && strange.is_empty() {
-        return Vec::new();
-    }
-    vec![format!(
-        "sent together: recorded {recorded:?}, ours {ours:?}"
-    )]
-}
-
-fn compare_ends(volatile: &[String], at: usize, steps: &[Value], ours: &[Value]) -> Vec<String> {
-    let recorded: Vec<&Value> = steps
-        .iter()
-        .enumerate()
-        .filter(|(index, _)| {
-            let place = format!("/steps/{}/task/exitstatus", at + index);
-            !crate::compare::Comparison::new(volatile).is_volatile(&place, "")
-        })
-        .map(|(_, step)| &step["task"]["exitstatus"])
-        .filter(|end| !end.is_null())
-        .collect();
-    let fine = |list: &mut dyn Iterator<Item = &Value>| list.filter(|end| *end == "OK").count();
-    let strange = ours.iter().any(|end| !recorded.contains(&end)) && recorded.len() == ours.len();
-    if !strange
-        && (recorded.len() != ours.len()
-            || fine(&mut recorded.iter().copied()) == fine(&mut ours.iter()))
-    {
-        return Vec::new();
-    }
-    vec![format!(
-        "tasks sent together: recorded {recorded:?}, ours {ours:?}"
-    )]
 }
 
 /// A body sent as it is; huge ones are described: `KEY=` followed by a number of `x`.

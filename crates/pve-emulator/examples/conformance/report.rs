@@ -143,6 +143,9 @@ fn print(outcome: &Outcome, verbose: bool) {
         if let Some(why) = &verdict.skipped {
             println!("    step {} left out: {why}", verdict.number);
         }
+        for place in &verdict.left_out {
+            println!("    step {} not compared: {place}", verdict.number);
+        }
         if verdict.differences.is_empty() {
             continue;
         }

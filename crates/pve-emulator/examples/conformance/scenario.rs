@@ -11,6 +11,30 @@ const IDENTITIES: [&str; 8] = [
     "id", "volid", "as", "userid", "roleid", "poolid", "vmid", "sid",
 ];
 
+/// Where a fixture says in which folder an OCI image starts its command.
+pub const WORKING_DIR: &str = "working_dir";
+
+/// Where a fixture says how large a template's file is.
+pub const FILE_SIZE: &str = "size";
+
+/// A value that follows from nothing a fixture says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Unsaid {
+    /// The value of a line of a container's raw configuration.
+    Line(&'static str),
+    /// The size of a file with this name.
+    SizeOf(String),
+}
+
+impl Unsaid {
+    pub fn why(&self) -> &'static str {
+        match self {
+            Self::Line(_) => "the fixture does not say the image's working directory",
+            Self::SizeOf(_) => "the fixture does not say how large the file is",
+        }
+    }
+}
+
 pub struct Scenario {
     pub document: Value,
     /// The fixture with its bases merged in.
@@ -74,6 +98,26 @@ impl Scenario {
             .as_array()
             .map(Vec::as_slice)
             .unwrap_or_default()
+    }
+
+    /// What cannot be compared because the fixture leaves it out.
+    pub fn unsaid(&self) -> Vec<Unsaid> {
+        let templates = self.list("templates");
+        let folder = templates.iter().any(|template| {
+            template["kind"] == "oci" && !template["image_config"][WORKING_DIR].is_string()
+        });
+        let sizes = templates
+            .iter()
+            .filter(|template| !template[FILE_SIZE].is_u64());
+        let file = |template: &Value| {
+            let name = template["volid"].as_str()?.rsplit('/').next()?;
+            Some(Unsaid::SizeOf(name.to_owned()))
+        };
+        folder
+            .then_some(Unsaid::Line("lxc.init.cwd"))
+            .into_iter()
+            .chain(sizes.filter_map(file))
+            .collect()
     }
 
     /// Why it cannot be set up at all.

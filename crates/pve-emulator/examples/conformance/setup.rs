@@ -36,6 +36,9 @@ pub fn password(user: &str) -> String {
 const TOTP_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
 const TOTP_KEY: &[u8] = b"12345678901234567890";
 
+/// No step names it.
+const PAST_VMID: u32 = 999_999;
+
 pub struct Setup<'a> {
     server: &'a mut dyn Server,
     scenario: &'a Scenario,
@@ -51,6 +54,9 @@ pub fn prepare(server: &mut dyn Server, scenario: &Scenario) -> Result<Prepared,
     };
     setup.log_in()?;
     setup.accounts()?;
+    if crate::history::is_needed(scenario) {
+        setup.past()?;
+    }
     setup.pools_and_grants()?;
     setup.guests()?;
     setup.volumes()?;
@@ -226,6 +232,17 @@ impl Setup<'_> {
             .totp_keys
             .insert(user.to_owned(), TOTP_KEY.to_vec());
         Ok(())
+    }
+
+    /// Leaves ended tasks and nothing else: a container that is gone again.
+    fn past(&mut self) -> Result<(), String> {
+        let node = &self.scenario.fixture["nodes"][0];
+        let path = format!("/nodes/{}/lxc", node.as_str().unwrap_or_default());
+        let template = &self.scenario.fixture["templates"][0]["volid"];
+        let form = json!({"vmid": PAST_VMID, "ostemplate": template, "rootfs": "local:1"});
+        self.work("POST", &path, &form, Some("root-token"))?;
+        let path = format!("{path}/{PAST_VMID}");
+        self.work("DELETE", &path, &json!({}), Some("root-token"))
     }
 
     fn pools_and_grants(&mut self) -> Result<(), String> {

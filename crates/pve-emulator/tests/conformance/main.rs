@@ -19,6 +19,8 @@ mod code;
 mod compare;
 #[path = "../../examples/conformance/emulated.rs"]
 mod emulated;
+#[path = "../../examples/conformance/history.rs"]
+mod history;
 #[path = "../../examples/conformance/replay.rs"]
 mod replay;
 #[path = "../../examples/conformance/report.rs"]
@@ -31,6 +33,8 @@ mod server;
 mod setup;
 #[path = "../support/mod.rs"]
 mod support;
+#[path = "../../examples/conformance/together.rs"]
+mod together;
 
 use std::path::Path;
 
