@@ -1,5 +1,7 @@
 //! Identity rows: recorded before the create call, confirmed once, never deleted.
 
+use std::collections::BTreeMap;
+
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
@@ -10,9 +12,17 @@ use crate::apps::{live_app, not_live};
 use crate::effects::{GuestChange, NewEvent};
 use crate::error::StoreError;
 use crate::journal::add_event;
-use crate::row::{Columns, damaged, each};
-use crate::sql::{Row, Tx, query};
+use crate::row::{Columns, damaged, each, to_json};
+use crate::sql::{Row, Sql, Tx, query};
 use crate::store::{Reader, Store};
+
+// A list of apps is one argument, a JSON array, which each database takes apart in its own words.
+const OF_APPS: Sql = Sql::each(
+    "SELECT * FROM guests WHERE app_id IN (SELECT value FROM json_each($1)) AND class = 'native' \
+     AND gone_at IS NULL ORDER BY recorded_at, id",
+    "SELECT * FROM guests WHERE app_id IN (SELECT jsonb_array_elements_text($1::jsonb)) AND class = 'native' \
+     AND gone_at IS NULL ORDER BY recorded_at, id",
+);
 
 /// Applies one change that `operation` makes to a guest of `app`.
 pub(crate) async fn change(
@@ -173,6 +183,38 @@ impl Reader {
         .fetch_all(self)
         .await?;
         each(&rows, guest)
+    }
+
+    /// The same for the apps of a page, in one statement. Each app is there, also one without a guest.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn guests_of_apps(
+        &self,
+        apps: &[AppId],
+    ) -> Result<BTreeMap<AppId, Vec<NativeGuest>>, StoreError> {
+        let mut of: BTreeMap<AppId, Vec<NativeGuest>> =
+            apps.iter().map(|app| (*app, Vec::new())).collect();
+        if let Some(model) = self.model() {
+            model.read(|state| {
+                for (app, guests) in &mut of {
+                    *guests = state.guests_of_app(*app);
+                }
+            });
+            return Ok(of);
+        }
+        if apps.is_empty() {
+            return Ok(of);
+        }
+        let apps: Vec<String> = apps.iter().map(ToString::to_string).collect();
+        let rows = query(OF_APPS)
+            .bind(to_json("apps", &apps)?)
+            .fetch_all(self)
+            .await?;
+        for guest in each(&rows, guest)? {
+            of.entry(guest.app).or_default().push(guest);
+        }
+        Ok(of)
     }
 
     /// Guests that are not gone on a cluster: every VMID we hold there.

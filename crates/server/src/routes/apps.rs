@@ -64,12 +64,14 @@ pub(crate) async fn list(
         .into_iter()
         .map(|host| (host.id, host.label.into()))
         .collect();
-    let mut apps = Vec::with_capacity(records.len());
-    for record in records {
-        let guests = reader.native_guests(record.id).await?;
+    let ids: Vec<AppId> = records.iter().map(|app| app.id).collect();
+    let guests = reader.guests_of_apps(&ids).await?;
+    let app = |record: AppRecord| {
         let label = labels.get(&record.host).map_or("", String::as_str);
-        apps.push(convert::app(record, label, &guests));
-    }
+        let guests = guests.get(&record.id).map_or(&[][..], Vec::as_slice);
+        convert::app(record, label, guests)
+    };
+    let apps = records.into_iter().map(app).collect();
     Ok(Json(AppList { apps, total, next }))
 }
 

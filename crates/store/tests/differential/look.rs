@@ -80,6 +80,7 @@ async fn at_apps(pair: &Pair, known: &Known) {
     both!(pair, store => store.app_counts(None)).unwrap();
     both!(pair, store => store.app_counts(Some("someone"))).unwrap();
     both!(pair, store => store.promised()).unwrap();
+    both!(pair, store => store.guests_of_apps(&known.apps)).unwrap();
     for id in &known.apps {
         both!(pair, store => store.app(*id)).unwrap();
         both!(pair, store => store.archived_app(*id)).unwrap();

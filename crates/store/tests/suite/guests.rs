@@ -1,9 +1,11 @@
 //! Identity rows.
 
+use std::collections::BTreeMap;
+
 use proximity_domain::ids::{HostId, Vmid};
-use proximity_store::StoreError;
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::Fence;
+use proximity_store::{Store, StoreError};
 use serde_json::json;
 use uuid::Uuid;
 
@@ -56,6 +58,40 @@ pub async fn are_recorded_once_per_place(make: &impl Make) {
         matches!(refused, Err(StoreError::Exists { what: "guest", .. })),
         "{refused:?}"
     );
+    world.assert_sound().await;
+}
+
+pub async fn of_a_page_of_apps_are_read_together(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (first, of_first) = world.deployed("first", 101).await;
+    let (_, _) = world.deployed("not-asked-for", 102).await;
+    let (second, of_second) = world.deployed("second", 103).await;
+    let bare = world.create("bare").await;
+    let (operation, fence) = world.claim().await;
+    let ids = [first.id, second.id, bare.id];
+    let read = async |store: &Store| store.guests_of_apps(&ids).await.unwrap();
+    let expected = BTreeMap::from([
+        (first.id, vec![of_first]),
+        (second.id, vec![of_second]),
+        (bare.id, Vec::new()),
+    ]);
+    assert_eq!(read(&world.store).await, expected);
+    // One that went is left out, of two the one recorded first comes first.
+    let guests = [104, 105, 106].map(|vmid| world.guest(bare.id, operation.id, vmid));
+    for guest in &guests {
+        let insert = GuestChange::Insert(guest.clone());
+        change(&world, &fence, insert).await.unwrap();
+    }
+    let gone = GuestChange::Gone {
+        guest: guests[0].id,
+    };
+    change(&world, &fence, gone).await.unwrap();
+    assert_eq!(
+        read(&world.store).await[&bare.id],
+        world.store.native_guests(bare.id).await.unwrap()
+    );
+    assert_eq!(read(&world.store).await[&bare.id].len(), 2);
+    assert!(world.store.guests_of_apps(&[]).await.unwrap().is_empty());
     world.assert_sound().await;
 }
 
