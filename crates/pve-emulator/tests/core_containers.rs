@@ -16,6 +16,58 @@ use support::seed::{ALPINE, cluster, solo};
 use support::sim::{Request, Sim};
 
 #[test]
+fn an_archive_is_of_its_own_container_and_an_image_without_a_file_system_is_empty() {
+    let mut sim = Sim::new(solo());
+    for vmid in 101..=108 {
+        sim.create("solo", vmid, &[]);
+        sim.start("solo", vmid);
+    }
+    // Stopping and starting all of them takes seconds.
+    let form = [
+        ("all", "1"),
+        ("compress", "zstd"),
+        ("mode", "stop"),
+        ("storage", "local"),
+    ];
+    assert_eq!(sim.task("POST", "/nodes/solo/vzdump", &form), "OK");
+    let content = "/nodes/solo/storage/local/content";
+    let rows = sim.root("GET", content, &[("content", "backup")]).payload();
+    let ctimes: Vec<u64> = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|r| r["ctime"].as_u64().unwrap())
+        .collect();
+    assert!(ctimes.len() == 8 && ctimes[0] < ctimes[7], "{rows}");
+    let templates = sim.root("GET", content, &[("content", "vztmpl")]).payload();
+    let packed = templates
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["volid"] == ALPINE);
+    assert_eq!(rows[0]["size"], packed.unwrap()["size"]);
+
+    let image = [
+        ("vmid", "109"),
+        ("filename", "vm-109-disk-0.raw"),
+        ("size", "1G"),
+    ];
+    sim.root("POST", content, &image);
+    let rows = sim
+        .root("GET", content, &[("content", "rootdir")])
+        .payload();
+    let used = |vmid: u32| {
+        let row = rows
+            .as_array()
+            .unwrap()
+            .iter()
+            .find(|row| row["vmid"] == vmid);
+        row.unwrap()["used"].as_u64().unwrap()
+    };
+    assert!(used(109) == 4096 && used(101) > 4096, "{rows}");
+}
+
+#[test]
 fn a_container_lives_and_is_gone_afterwards() {
     let mut sim = Sim::new(solo());
     let net = "name=eth0,bridge=vmbr0,ip=dhcp";

@@ -146,11 +146,13 @@ fn texts(list: &Value) -> Vec<String> {
 fn seed(scenario: &Scenario) -> WorldSeed {
     let fixture = &scenario.fixture;
     let bridges = texts(&fixture["environment"]["bridges"]);
+    // What a container without a limit shows; a fixture that is silent means a small machine.
+    let cpus = fixture["environment"]["cpus"].as_u64().unwrap_or(2);
     let nodes = texts(&fixture["nodes"]).into_iter().map(|name| {
         let cidr = fixture["node_addresses"][&name]
             .as_str()
             .unwrap_or("10.0.0.1/24");
-        node(&name, cidr, &bridges)
+        node(&name, cidr, &bridges, cpus)
     });
     WorldSeed {
         cluster_name: fixture["cluster"]["name"].as_str().map(str::to_owned),
@@ -164,7 +166,7 @@ fn seed(scenario: &Scenario) -> WorldSeed {
     }
 }
 
-fn node(name: &str, cidr: &str, bridges: &[String]) -> NodeSeed {
+fn node(name: &str, cidr: &str, bridges: &[String], cpus: u64) -> NodeSeed {
     let address = cidr.split('/').next().unwrap_or_default();
     let bridge = |(at, name): (usize, &String)| Bridge {
         name: name.clone(),
@@ -173,7 +175,7 @@ fn node(name: &str, cidr: &str, bridges: &[String]) -> NodeSeed {
     NodeSeed {
         name: name.to_owned(),
         address: address.to_owned(),
-        cpus: 2,
+        cpus: u32::try_from(cpus).unwrap_or(u32::MAX),
         memory_bytes: 24 * GIB,
         memory_used_bytes: 6 * GIB,
         disk_bytes: 250 * GIB,

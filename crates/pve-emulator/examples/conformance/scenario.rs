@@ -24,6 +24,8 @@ pub enum Unsaid {
     Line(&'static str),
     /// The size of a file with this name.
     SizeOf(String),
+    /// The size of an archive that a backup made.
+    Archives,
 }
 
 impl Unsaid {
@@ -31,6 +33,7 @@ impl Unsaid {
         match self {
             Self::Line(_) => "the fixture does not say the image's working directory",
             Self::SizeOf(_) => "the fixture does not say how large the file is",
+            Self::Archives => "how well an archive packs follows from no rule",
         }
     }
 }
@@ -117,6 +120,7 @@ impl Scenario {
             .then_some(Unsaid::Line("lxc.init.cwd"))
             .into_iter()
             .chain(sizes.filter_map(file))
+            .chain(std::iter::once(Unsaid::Archives))
             .collect()
     }
 

@@ -71,6 +71,7 @@ impl World {
             name,
             size_bytes,
             ctime_s: now_ms / 1000,
+            blank: false,
         };
         let volid = volume.volid();
         self.volumes.push(volume);

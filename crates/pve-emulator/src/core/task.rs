@@ -123,6 +123,9 @@ pub(crate) struct BackupPlan {
     pub(crate) at: usize,
     /// Archive under way.
     pub(crate) volid: Option<String>,
+    /// When the guest under way was begun with, Unix seconds: the moment in the archive's name.
+    #[serde(default)]
+    pub(crate) begun_s: u64,
     pub(crate) failed: bool,
     /// The guest has to be started again.
     pub(crate) restart: bool,

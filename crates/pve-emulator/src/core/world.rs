@@ -221,6 +221,9 @@ pub(crate) struct Volume {
     pub(crate) name: String,
     pub(crate) size_bytes: u64,
     pub(crate) ctime_s: u64,
+    /// No file system was made on it.
+    #[serde(default)]
+    pub(crate) blank: bool,
 }
 
 /// A backup of a container.

@@ -73,6 +73,7 @@ pub(super) fn vzdump(call: &mut Call<'_>) -> Outcome {
         protected: call.flag("protected"),
         at: 0,
         volid: None,
+        begun_s: 0,
         failed: false,
         restart: false,
         vmids,

@@ -5,7 +5,7 @@ use sha1::{Digest, Sha1};
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::world::{Backup, Storage, World};
+use super::super::world::{Backup, Storage, Volume, World};
 use super::cluster::fields;
 use super::volumes;
 use crate::schema::split_list;
@@ -48,7 +48,7 @@ fn used_bytes(world: &World, storage: &Storage, node: &str) -> u64 {
         .filter(|v| v.storage == storage.id && here(&v.node));
     // Images are sparse: what a container writes is not known here, so only the file system's own
     // blocks count.
-    let blocks: u64 = images.map(|volume| image_used(volume.size_bytes)).sum();
+    let blocks: u64 = images.map(image_used).sum();
     (storage.used_bytes + blocks).min(storage.total_bytes)
 }
 
@@ -72,13 +72,13 @@ pub(super) fn resource(world: &World, storage: &Storage, node: &str, fresh: bool
     row
 }
 
-/// What an image takes on its disk: the file system's own blocks; what a container writes is not
-/// known here.
-pub(super) fn image_used(size_bytes: u64) -> u64 {
-    if size_bytes < 64 << 20 {
+/// What an image takes on its disk: one block when nothing was ever written, else the file system's
+/// own blocks; what a container writes is not known here.
+pub(super) fn image_used(volume: &Volume) -> u64 {
+    if volume.blank {
         4096
     } else {
-        size_bytes / 32
+        (volume.size_bytes / 32).next_multiple_of(4096)
     }
 }
 
@@ -174,7 +174,7 @@ pub(super) fn content(call: &mut Call<'_>) -> Outcome {
         rows.extend(images.map(|volume| {
             json!({
                 "volid": volume.volid(), "content": "rootdir", "format": "raw", "vmid": volume.vmid, "parent": null,
-                "size": volume.size_bytes, "used": image_used(volume.size_bytes), "ctime": volume.ctime_s,
+                "size": volume.size_bytes, "used": image_used(volume), "ctime": volume.ctime_s,
             })
         }));
     }

@@ -117,6 +117,7 @@ pub(super) fn allocate(call: &mut Call<'_>) -> Outcome {
         name,
         size_bytes,
         ctime_s: call.now_ms / 1000,
+        blank: true,
     });
     Ok(Value::String(volid).into())
 }
@@ -129,7 +130,7 @@ pub(super) fn read(call: &mut Call<'_>) -> Outcome {
     let path = store.volume_path(name);
     let whole = |bytes: u64| bytes.div_ceil(4096) * 4096;
     if let Some(volume) = call.world.volume(&volid, &call.node) {
-        let used = storage::image_used(volume.size_bytes);
+        let used = storage::image_used(volume);
         return Ok(
             json!({"path": path, "size": volume.size_bytes, "used": used, "format": "raw"}).into(),
         );

@@ -15,6 +15,11 @@ const NO_MAIL: [&str; 2] = [
 /// How long a small archive takes, milliseconds.
 const ARCHIVE_MS: u64 = 500;
 
+/// An archive of a container whose template is gone.
+const SMALL_BYTES: u64 = 1 << 20;
+/// How much larger an archive is that is not packed.
+const UNPACKED_TIMES: u64 = 3;
+
 fn plan_of(world: &World, at: usize) -> Option<BackupPlan> {
     match &world.tasks[at].work {
         Work::Backup(plan) => Some((**plan).clone()),
@@ -155,6 +160,7 @@ fn begin(
         path.unwrap_or_default()
     ));
     plan.volid = Some(format!("{}:backup/{file}", plan.storage));
+    plan.begun_s = now_s;
     plan.restart = guest.is_running() && plan.mode == "stop";
     let restart = plan.restart;
     set_plan(world, at, plan);
@@ -291,28 +297,59 @@ fn store(
     if notes.is_some() {
         world.tasks[at].say("INFO: adding notes to backup");
     }
-    let started_s = world.tasks[at].upid.starttime_s;
+    let size_bytes = archive_bytes(world, &guest.template, &plan.extension);
     world.backups.push(Backup {
         storage: plan.storage.clone(),
         node: (!shared).then(|| key.node.clone()),
         file,
         vmid: key.vmid,
-        ctime_s: started_s,
-        size_bytes: 1_111_199,
+        ctime_s: plan.begun_s,
+        size_bytes,
         notes,
         protected: plan.protected,
         config,
         template: guest.template.clone(),
     });
     let now_s = now_ms / 1000;
-    let took_s = now_s.saturating_sub(started_s);
+    let took = clock(now_s.saturating_sub(plan.begun_s));
     let task = &mut world.tasks[at];
-    task.say("INFO: archive file size: 1MB");
-    task.say(format!(
-        "INFO: Finished Backup of VM {} (00:00:{took_s:02})",
-        key.vmid
-    ));
+    task.say(format!("INFO: archive file size: {}", rounded(size_bytes)));
+    task.say(format!("INFO: Finished Backup of VM {} ({took})", key.vmid));
     task.say(format!("INFO: Backup finished at {}", dates::stamp(now_s)));
+}
+
+/// How large an archive gets. What is in a container is not known here: it is taken for what its
+/// template unpacks to, whose file is a packed archive of the same.
+fn archive_bytes(world: &World, template: &str, extension: &str) -> u64 {
+    let known = world
+        .templates
+        .iter()
+        .find(|known| known.file == template || known.volid() == template);
+    let packed = known.map_or(SMALL_BYTES, |known| known.size_bytes);
+    if extension.is_empty() {
+        packed * UNPACKED_TIMES
+    } else {
+        packed
+    }
+}
+
+/// A size as vzdump's log has it.
+fn rounded(bytes: u64) -> String {
+    const MIB: u64 = 1 << 20;
+    match bytes {
+        0..MIB => format!("{}KB", bytes >> 10),
+        MIB..0x4000_0000 => format!("{}MB", bytes >> 20),
+        _ => {
+            let hundredths = u128::from(bytes) * 100 / (1 << 30);
+            format!("{}.{:02}GB", hundredths / 100, hundredths % 100)
+        }
+    }
+}
+
+/// Hours, minutes and seconds as vzdump's log has them.
+fn clock(took_s: u64) -> String {
+    let (hours, minutes) = (took_s / 3600, took_s / 60 % 60);
+    format!("{hours:02}:{minutes:02}:{:02}", took_s % 60)
 }
 
 /// Fills `{{guestname}}` and its like in.
@@ -368,4 +405,19 @@ pub(super) fn delete(
     world.tasks[at].say(format!("Removed volume '{volid}'"));
     settle(world, at, None, now_ms + super::QUICK_END_MS);
     Ok(())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn sizes_and_times_are_written_as_vzdump_writes_them() {
+        let sizes = [1_023, 2 << 10, (5 << 20) - 1, 3 << 29].map(rounded);
+        assert_eq!(sizes, ["0KB", "2KB", "4MB", "1.50GB"]);
+        assert_eq!(
+            [7, 61, 36_125].map(clock),
+            ["00:00:07", "00:01:01", "10:02:05"]
+        );
+    }
 }
