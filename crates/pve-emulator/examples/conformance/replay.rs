@@ -156,7 +156,15 @@ impl<'a> Replay<'a> {
     fn sign(&self, request: &mut Request, account: &str) {
         request.authorization = None;
         if account == "root-ticket" {
-            let Session { ticket, csrf } = &self.prepared.root;
+            let Session {
+                ticket,
+                csrf,
+                token,
+            } = &self.prepared.root;
+            if token.is_some() {
+                request.authorization.clone_from(token);
+                return;
+            }
             request.cookie = Some(format!("PVEAuthCookie={}", escape(ticket)));
             request.csrf = (request.method != "GET").then(|| csrf.clone());
         } else {
@@ -318,7 +326,12 @@ impl<'a> Replay<'a> {
 
     fn single(&mut self, at: usize, step: &Value) -> Result<(), String> {
         let number = step["n"].as_u64().unwrap_or_default();
-        if let Some(why) = self.scenario.unsupported_step(number) {
+        let unsupported = self.scenario.unsupported_step(number);
+        let secret = || {
+            self.needs_password(step)
+                .then_some("needs a password, and only a token was given")
+        };
+        if let Some(why) = unsupported.or_else(secret) {
             let why = why.to_owned();
             self.note(step, Vec::new(), Some(why));
             return Ok(());
@@ -341,6 +354,28 @@ impl<'a> Replay<'a> {
             verdict.left_out = compared.left_out;
         }
         Ok(())
+    }
+
+    /// The step stands on a password or a ticket, and there is but a token.
+    fn needs_password(&self, step: &Value) -> bool {
+        let access = step["path"]
+            .as_str()
+            .unwrap_or_default()
+            .contains("/access/");
+        let secret = |value: &Value| {
+            let text = value.as_str().unwrap_or_default();
+            let words = ["TICKET", "CSRF", "PASSWORD", "CODE"];
+            words.iter().any(|word| text.contains(word))
+        };
+        let in_values = |key: &str| {
+            let fields = step[key].as_object();
+            fields.is_some_and(|fields| fields.values().any(secret))
+        };
+        self.prepared.root.token.is_some()
+            && (step["as"] == "root-ticket"
+                || in_values("auth_headers")
+                || in_values("extra_headers")
+                || (access && (in_values("form") || in_values("query"))))
     }
 
     fn note(&mut self, step: &Value, differences: Vec<String>, skipped: Option<String>) {

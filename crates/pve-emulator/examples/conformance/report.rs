@@ -1,10 +1,12 @@
 //! Runs all scenarios of a folder and tells what differs.
 
-use std::path::Path;
-
+use crate::against::Against;
+use crate::arguments::Arguments;
 use crate::emulated::Emulated;
+use crate::ground::Ground;
 use crate::replay::{Replay, Verdict};
 use crate::scenario::{self, Scenario};
+use crate::server::Server;
 use crate::setup;
 
 /// Longest difference that is printed whole, characters.
@@ -36,28 +38,57 @@ impl Outcome {
     }
 }
 
-/// Replays one scenario against a fresh emulator.
-pub fn replay(path: &Path) -> Result<Outcome, String> {
-    let scenario = Scenario::load(path)?;
-    let mut outcome = Outcome {
+fn outcome_of(scenario: &Scenario, unsupported: Option<String>) -> Outcome {
+    Outcome {
         name: scenario.name().to_owned(),
         verdicts: Vec::new(),
         broken: None,
-        unsupported: scenario.unsupported().map(str::to_owned),
+        unsupported,
+    }
+}
+
+/// Replays one scenario against a fresh emulator.
+fn replay(scenario: &Scenario) -> Outcome {
+    let mut outcome = outcome_of(scenario, scenario.unsupported().map(str::to_owned));
+    if outcome.unsupported.is_none() {
+        let mut server = Emulated::new(scenario);
+        match setup::prepare(&mut server, scenario) {
+            Err(error) => outcome.broken = Some(error),
+            Ok(prepared) => send(scenario, &mut server, prepared, &mut outcome),
+        }
+    }
+    outcome
+}
+
+/// Replays one scenario against a server that is there already, and removes what it made.
+fn replay_against(scenario: &Scenario, server: &mut Against) -> Result<Outcome, String> {
+    let unsupported = match scenario.unsupported() {
+        Some(why) => Some(why.to_owned()),
+        None => Ground::new(server).unfit(scenario)?,
     };
+    let mut outcome = outcome_of(scenario, unsupported);
     if outcome.unsupported.is_some() {
         return Ok(outcome);
     }
-    let mut server = Emulated::new(&scenario);
-    match setup::prepare(&mut server, &scenario) {
-        Err(error) => outcome.broken = Some(error),
-        Ok(prepared) => {
-            let mut replay = Replay::new(&scenario, &mut server, prepared);
-            outcome.broken = replay.run().err();
-            outcome.verdicts = replay.verdicts;
-        }
+    let before = Ground::new(server).look(scenario)?;
+    match setup::prepare(server, scenario) {
+        Err(error) => outcome.unsupported = Some(format!("it cannot be set up here: {error}")),
+        Ok(prepared) => send(scenario, server, prepared, &mut outcome),
     }
+    let cleaned = Ground::new(server).clean(scenario, &before);
+    cleaned.map_err(|e| format!("after {} the server was not cleaned: {e}", outcome.name))?;
     Ok(outcome)
+}
+
+fn send(
+    scenario: &Scenario,
+    server: &mut dyn Server,
+    prepared: setup::Prepared,
+    outcome: &mut Outcome,
+) {
+    let mut replay = Replay::new(scenario, server, prepared);
+    outcome.broken = replay.run().err();
+    outcome.verdicts = replay.verdicts;
 }
 
 /// How many scenarios and steps came out as recorded.
@@ -67,7 +98,7 @@ pub struct Tally {
     pub scenarios: usize,
     right: usize,
     steps: usize,
-    left_out: usize,
+    pub left_out: usize,
 }
 
 impl Tally {
@@ -99,9 +130,19 @@ impl Tally {
 }
 
 /// Replays all and prints the result.
-pub fn run(folder: &Path, only: &[String], verbose: bool) -> Result<Tally, String> {
+pub fn run(arguments: Arguments) -> Result<Tally, String> {
+    let Arguments {
+        folder,
+        only,
+        verbose,
+        against,
+    } = arguments;
+    let mut against = against.map(Against::new).transpose()?;
+    if let Some(server) = &mut against {
+        Ground::new(server).check_empty()?;
+    }
     let mut tally = Tally::default();
-    for path in scenario::list(folder)? {
+    for path in scenario::list(&folder)? {
         let name = path
             .file_stem()
             .unwrap_or_default()
@@ -110,13 +151,17 @@ pub fn run(folder: &Path, only: &[String], verbose: bool) -> Result<Tally, Strin
         if !only.is_empty() && !only.contains(&name) {
             continue;
         }
-        let outcome = replay(&path)?;
+        let scenario = Scenario::load(&path)?;
+        let outcome = match &mut against {
+            None => replay(&scenario),
+            Some(server) => replay_against(&scenario, server)?,
+        };
         if let Some(why) = &outcome.unsupported {
-            println!("{name}: left out: {why}");
+            println!("SKIPPED {name}: {why}");
             tally.left_out += 1;
             continue;
         }
-        let total = Scenario::load(&path)?.steps().len();
+        let total = scenario.steps().len();
         let skipped = outcome
             .verdicts
             .iter()

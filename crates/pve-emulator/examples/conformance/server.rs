@@ -55,6 +55,16 @@ pub trait Server {
     /// Something that is done outside of the API, e.g. cutting a node's power.
     fn event(&mut self, event: &Value) -> Result<(), String>;
 
+    /// The token of an administrator who has no password to give.
+    fn administrator(&self) -> Option<String> {
+        None
+    }
+
+    /// That token, if a recording's token of this name stands for it.
+    fn administrator_as(&self, _id: &str) -> Option<String> {
+        None
+    }
+
     /// Sends one call.
     fn call(&mut self, request: Request) -> Answer {
         self.exchange(vec![request]).pop().unwrap_or_default()

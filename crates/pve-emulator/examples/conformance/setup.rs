@@ -13,6 +13,8 @@ use crate::support::sim::{Request, escape};
 pub struct Session {
     pub ticket: String,
     pub csrf: String,
+    /// The header of a token that is used instead of a password.
+    pub token: Option<String>,
 }
 
 /// What was made and is needed to send steps.
@@ -91,21 +93,35 @@ pub fn parameters(object: &Value) -> String {
     pairs.join("&")
 }
 
+/// A call with a token's header; its parameters where the method has them.
+pub fn admin_request(token: &str, method: &str, path: &str, form: &Value) -> Request {
+    let mut request = Request::new(method, path);
+    request.authorization = Some(token.to_owned());
+    let text = parameters(form);
+    if text.is_empty() {
+        return request;
+    }
+    if matches!(method, "GET" | "DELETE") {
+        request.query = text;
+    } else {
+        request.content_type = Some("application/x-www-form-urlencoded".into());
+        request.body = text.into_bytes();
+    }
+    request
+}
+
 impl Setup<'_> {
     fn request(&self, method: &str, path: &str, form: &Value) -> Request {
-        let mut request = Request::new(method, path);
-        request.authorization = None;
-        request.cookie = Some(format!(
-            "PVEAuthCookie={}",
-            escape(&self.prepared.root.ticket)
-        ));
-        request.csrf = Some(self.prepared.root.csrf.clone());
-        let text = parameters(form);
-        if matches!(method, "GET" | "DELETE") {
-            request.query = text;
-        } else if !text.is_empty() {
-            request.content_type = Some("application/x-www-form-urlencoded".into());
-            request.body = text.into_bytes();
+        let Session {
+            ticket,
+            csrf,
+            token,
+        } = &self.prepared.root;
+        let mut request = admin_request("", method, path, form);
+        request.authorization.clone_from(token);
+        if token.is_none() {
+            request.cookie = Some(format!("PVEAuthCookie={}", escape(ticket)));
+            request.csrf = Some(csrf.clone());
         }
         request
     }
@@ -164,6 +180,10 @@ impl Setup<'_> {
     }
 
     fn log_in(&mut self) -> Result<(), String> {
+        self.prepared.root.token = self.server.administrator();
+        if self.prepared.root.token.is_some() {
+            return Ok(());
+        }
         let mut request = Request::new("POST", "/access/ticket");
         request.authorization = None;
         let form = json!({"username": "root@pam", "password": password("root@pam")});
@@ -174,6 +194,7 @@ impl Setup<'_> {
         self.prepared.root = Session {
             ticket: text("ticket"),
             csrf: text("CSRFPreventionToken"),
+            token: None,
         };
         Ok(())
     }
@@ -211,13 +232,17 @@ impl Setup<'_> {
                 token["userid"].as_str().unwrap_or_default(),
                 token["tokenid"].as_str().unwrap_or_default(),
             );
+            let known_as = token["as"].as_str().unwrap_or_default().to_owned();
+            if let Some(header) = self.server.administrator_as(&format!("{user}!{name}")) {
+                self.prepared.tokens.insert(known_as, header);
+                continue;
+            }
             let path = format!("/access/users/{user}/token/{name}");
             let data = self
                 .make("POST", &path, &json!({"privsep": token["privsep"]}))?
                 .payload();
             let secret = data["value"].as_str().unwrap_or_default();
             let header = format!("PVEAPIToken={user}!{name}={secret}");
-            let known_as = token["as"].as_str().unwrap_or_default().to_owned();
             self.prepared.tokens.insert(known_as, header);
         }
         Ok(())
