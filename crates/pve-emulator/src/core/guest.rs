@@ -172,10 +172,10 @@ pub enum GuestChange {
         /// The snapshot's name.
         snapshot: String,
     },
-    /// Remove what was kept; nothing there is fine.
+    /// Remove what was kept; nothing there is fine. Of backups the guest itself may be gone.
     Drop {
         /// What to remove.
-        kept: Kept,
+        kept: Vec<Kept>,
     },
     /// Take a stopped guest to another node. Answers come under the old key.
     Move {

@@ -81,6 +81,10 @@ pub(crate) enum Work {
         node: String,
         volid: String,
     },
+    /// Removes these backups.
+    Prune {
+        volids: Vec<String>,
+    },
     /// A request to the HA manager; it acts later.
     Request {
         line: String,
@@ -307,6 +311,7 @@ impl Task {
             | Work::Bulk(_)
             | Work::Request { .. }
             | Work::DeleteVolume { .. }
+            | Work::Prune { .. }
             | Work::Fail { .. }
             | Work::Resume
             | Work::Suspend => true,

@@ -11,7 +11,7 @@ use super::lock::try_lock_exclusive;
 use super::network::Network;
 use super::program::check_programs;
 use super::route::Ipv4Net;
-use super::sim_ground::GUESTS;
+use super::sim_ground::{BACKUPS, GUESTS};
 use super::template::{TEMPLATE_NAME, Template, ensure_template, remove_tree};
 use super::{mounts, resolver};
 use crate::lxc::{DriverSetup, Leases, LxcDriver, Place, locks};
@@ -186,7 +186,7 @@ pub async fn clean(state: &Path) -> Result<(), LabError> {
 }
 
 async fn remove_own_files(state: &Path) -> Result<(), LabError> {
-    for directory in ["lxc", "nodes", GUESTS] {
+    for directory in ["lxc", "nodes", GUESTS, BACKUPS] {
         remove_tree(&state.join(directory)).await?;
     }
     for file in OWN_FILES {

@@ -12,6 +12,8 @@ use crate::sim::{Block, SimDriver, SimSetup};
 
 /// Directory of the guests in the state directory.
 pub(super) const GUESTS: &str = "guests";
+/// Directory of backups of guests in the state directory.
+pub(super) const BACKUPS: &str = "backups";
 
 /// The ground while it is held.
 #[derive(Debug)]
@@ -38,6 +40,7 @@ impl SimGround {
         let guests = state.join(GUESTS);
         let setup = SimSetup {
             guests: guests.clone(),
+            backups: state.join(BACKUPS),
             image,
             template: TEMPLATE_NAME.to_owned(),
             bridge_in_configurations: BRIDGE_IN_CONFIGURATIONS.to_owned(),

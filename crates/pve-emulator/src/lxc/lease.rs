@@ -97,6 +97,27 @@ impl Leases {
         })
     }
 
+    /// Lets a guest take its addresses along to where it goes; done already is fine.
+    ///
+    /// # Errors
+    /// The book cannot be written.
+    pub fn follow(&self, from: &GuestKey, to: &GuestKey) -> Result<(), String> {
+        let [old, new] = [from, to].map(|guest| format!("{}/{}/", guest.node, guest.vmid));
+        self.change(|book| {
+            let arrived = book.held.keys().any(|key| key.starts_with(&new));
+            let held = std::mem::take(&mut book.held);
+            for (key, address) in held {
+                match key.strip_prefix(&old) {
+                    Some(index) if !arrived => book.held.insert(format!("{new}{index}"), address),
+                    // What it was given anew where it no longer is.
+                    Some(_) => None,
+                    None => book.held.insert(key, address),
+                };
+            }
+            Ok(())
+        })
+    }
+
     fn change<T>(&self, act: impl FnOnce(&mut Book) -> Result<T, String>) -> Result<T, String> {
         let mut book = self.book.lock().unwrap_or_else(PoisonError::into_inner);
         let mut changed = book.clone();
@@ -151,6 +172,28 @@ mod tests {
         leases.free(&guest(100)).unwrap();
         let next = leases.lease(&guest(102), 0).unwrap();
         assert_ne!(next, first, "a freed address rests");
+    }
+
+    #[test]
+    fn a_guest_that_moves_takes_its_address_along() {
+        let dir = tempfile::tempdir().unwrap();
+        let leases = open(&dir);
+        let there = GuestKey {
+            node: "pve2".to_owned(),
+            vmid: 100,
+        };
+        let namesake = leases.lease(&guest(1001), 0).unwrap();
+        let address = leases.lease(&guest(100), 0).unwrap();
+        for _ in 0..2 {
+            leases.follow(&guest(100), &there).unwrap();
+            assert_eq!(leases.lease(&there, 0).unwrap(), address);
+        }
+        // A lab that was killed on the way gave the old place an address again.
+        assert_ne!(leases.lease(&guest(100), 0).unwrap(), address);
+        leases.follow(&guest(100), &there).unwrap();
+        assert_eq!(open(&dir).lease(&there, 0).unwrap(), address);
+        assert_eq!(leases.book.lock().unwrap().held.len(), 2);
+        assert_eq!(leases.lease(&guest(1001), 0).unwrap(), namesake);
     }
 
     #[test]

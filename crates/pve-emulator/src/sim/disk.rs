@@ -1,11 +1,14 @@
-//! Guests on disk: `STATE/guests/NODE/VMID.json`, replaced as a whole.
+//! Guests on disk: `STATE/guests/NODE/VMID.json`, replaced as a whole; beside it `VMID.snapshots/NAME.json`, and
+//! backups in `STATE/backups/STORAGE+FILE.json`: their names are of one container and one second, so no two nodes have
+//! the same.
 
+use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use super::guest::Guest;
-use crate::core::guest::GuestKey;
+use crate::core::guest::{GuestKey, Kept};
 use crate::lab::write_atomically;
 
 const FORMAT: u32 = 1;
@@ -22,15 +25,31 @@ struct Read {
     guest: Guest,
 }
 
-/// The directory of all guests.
+/// The directories of all guests and of all backups.
 #[derive(Debug, Clone)]
-pub(super) struct Disk(pub(super) PathBuf);
+pub(super) struct Disk {
+    pub(super) guests: PathBuf,
+    pub(super) backups: PathBuf,
+}
 
 impl Disk {
     fn path(&self, guest: &GuestKey) -> PathBuf {
-        self.0
+        self.guests
             .join(&guest.node)
             .join(format!("{}.json", guest.vmid))
+    }
+
+    fn snapshots(&self, guest: &GuestKey) -> PathBuf {
+        self.guests
+            .join(&guest.node)
+            .join(format!("{}.snapshots", guest.vmid))
+    }
+
+    fn kept(&self, guest: &GuestKey, kept: &Kept) -> PathBuf {
+        match kept {
+            Kept::Snapshot(name) => self.snapshots(guest).join(format!("{name}.json")),
+            Kept::Backup(volid) => self.backups.join(archive_name(volid)),
+        }
     }
 
     /// All guests there are.
@@ -39,7 +58,7 @@ impl Disk {
     /// A file cannot be read or understood.
     pub(super) fn load(&self) -> Result<Vec<(GuestKey, Guest)>, String> {
         let mut found = Vec::new();
-        for node in entries(&self.0)? {
+        for node in entries(&self.guests)? {
             let name = name_of(&node);
             for file in entries(&node)? {
                 // What was not yet renamed when the lab was killed was never acknowledged.
@@ -53,14 +72,7 @@ impl Disk {
                     node: name.clone(),
                     vmid,
                 };
-                let failed = |why: String| format!("{}: {why}", file.display());
-                let bytes = std::fs::read(&file).map_err(|error| failed(error.to_string()))?;
-                let read: Read =
-                    serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
-                if read.format != FORMAT {
-                    return Err(failed(format!("format {} is unknown", read.format)));
-                }
-                found.push((key, read.guest));
+                found.push((key, read(&file)?));
             }
         }
         Ok(found)
@@ -71,33 +83,113 @@ impl Disk {
     /// # Errors
     /// The file system refuses; what was there before still is.
     pub(super) fn write(&self, key: &GuestKey, guest: &Guest) -> Result<(), String> {
-        let mut kept = guest.clone();
-        kept.processes.retain(|_, process| !process.passing);
-        let path = self.path(key);
-        let failed = |error: std::io::Error| format!("write {}: {error}", path.display());
-        let written = Written {
-            format: FORMAT,
-            guest: &kept,
-        };
-        let bytes = serde_json::to_vec(&written).map_err(|error| failed(error.into()))?;
-        if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
-            std::fs::create_dir_all(folder).map_err(failed)?;
-        }
-        write_atomically(&path, &bytes, 0o600).map_err(failed)
+        write(&self.path(key), guest)
     }
 
-    /// Removes a guest; one that is not there is fine.
+    /// Removes a guest with its snapshots; one that is not there is fine.
     ///
     /// # Errors
     /// The file system refuses.
     pub(super) fn remove(&self, key: &GuestKey) -> Result<(), String> {
-        let path = self.path(key);
-        match std::fs::remove_file(&path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                Err(format!("remove {}: {error}", path.display()))
+        self.drop_snapshots(key)?;
+        remove(&self.path(key))
+    }
+
+    /// Keeps a copy, in place of one that is kept under the same name.
+    ///
+    /// # Errors
+    /// The file system refuses; what was there before still is.
+    pub(super) fn keep(&self, key: &GuestKey, kept: &Kept, guest: &Guest) -> Result<(), String> {
+        write(&self.kept(key, kept), guest)
+    }
+
+    /// What was kept of this guest; none when there is no such thing.
+    ///
+    /// # Errors
+    /// It cannot be read or understood.
+    pub(super) fn read_kept(&self, key: &GuestKey, kept: &Kept) -> Result<Option<Guest>, String> {
+        let path = self.kept(key, kept);
+        path.exists().then(|| read(&path)).transpose()
+    }
+
+    /// Removes what was kept; nothing there is fine.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub(super) fn drop_kept(&self, key: &GuestKey, kept: &Kept) -> Result<(), String> {
+        remove(&self.kept(key, kept))
+    }
+
+    /// Removes all snapshots of a guest.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub(super) fn drop_snapshots(&self, key: &GuestKey) -> Result<(), String> {
+        let folder = self.snapshots(key);
+        match std::fs::remove_dir_all(&folder) {
+            Err(error) if error.kind() != ErrorKind::NotFound => {
+                Err(format!("remove {}: {error}", folder.display()))
             }
             Ok(()) | Err(_) => Ok(()),
         }
+    }
+
+    /// Brings a guest's snapshots to where it goes; done already is fine.
+    ///
+    /// # Errors
+    /// The file system refuses.
+    pub(super) fn move_snapshots(&self, from: &GuestKey, to: &GuestKey) -> Result<(), String> {
+        let (old, new) = (self.snapshots(from), self.snapshots(to));
+        if !old.exists() {
+            return Ok(());
+        }
+        self.drop_snapshots(to)?;
+        let failed = |error: std::io::Error| format!("move {}: {error}", old.display());
+        if let Some(folder) = new.parent() {
+            std::fs::create_dir_all(folder).map_err(failed)?;
+        }
+        std::fs::rename(&old, &new).map_err(failed)
+    }
+}
+
+/// `STORAGE+FILE.json`: the parts of a volume id without what a file name cannot have.
+fn archive_name(volid: &str) -> String {
+    let (storage, name) = volid.split_once(':').unwrap_or(("", volid));
+    let file = name.rsplit('/').next().unwrap_or_default();
+    format!("{storage}+{file}.json")
+}
+
+fn read(file: &Path) -> Result<Guest, String> {
+    let failed = |why: String| format!("{}: {why}", file.display());
+    let bytes = std::fs::read(file).map_err(|error| failed(error.to_string()))?;
+    let read: Read = serde_json::from_slice(&bytes).map_err(|error| failed(error.to_string()))?;
+    match read.format {
+        FORMAT => Ok(read.guest),
+        other => Err(failed(format!("format {other} is unknown"))),
+    }
+}
+
+fn write(path: &Path, guest: &Guest) -> Result<(), String> {
+    let mut kept = guest.clone();
+    kept.processes.retain(|_, process| !process.passing);
+    let failed = |error: std::io::Error| format!("write {}: {error}", path.display());
+    let written = Written {
+        format: FORMAT,
+        guest: &kept,
+    };
+    let bytes = serde_json::to_vec(&written).map_err(|error| failed(error.into()))?;
+    if let Some(folder) = path.parent().filter(|folder| !folder.exists()) {
+        std::fs::create_dir_all(folder).map_err(failed)?;
+    }
+    write_atomically(path, &bytes, 0o600).map_err(failed)
+}
+
+fn remove(path: &Path) -> Result<(), String> {
+    match std::fs::remove_file(path) {
+        Err(error) if error.kind() != ErrorKind::NotFound => {
+            Err(format!("remove {}: {error}", path.display()))
+        }
+        Ok(()) | Err(_) => Ok(()),
     }
 }
 
@@ -105,7 +197,7 @@ fn entries(folder: &Path) -> Result<Vec<PathBuf>, String> {
     let failed = |error: std::io::Error| format!("{}: {error}", folder.display());
     let entries = match std::fs::read_dir(folder) {
         Ok(entries) => entries,
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
         Err(error) => return Err(failed(error)),
     };
     let paths = entries.map(|entry| entry.map(|entry| entry.path()).map_err(failed));

@@ -25,6 +25,8 @@ use crate::shell::{GuestDriver, now_ms};
 pub struct SimSetup {
     /// Where guests are kept.
     pub guests: PathBuf,
+    /// Where their backups are.
+    pub backups: PathBuf,
     /// What they are made from.
     pub image: Image,
     /// File name of the one template there is.
@@ -38,21 +40,21 @@ pub struct SimSetup {
 /// Runs guest commands on simulated guests; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct SimDriver {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    house: Arc<House>,
+pub(super) struct Inner {
+    pub(super) house: Arc<House>,
     template: String,
     bridge: String,
-    leases: Leases,
+    pub(super) leases: Leases,
     rooms: Mutex<HashMap<GuestKey, Arc<Room>>>,
     /// Commands under way; they run to their end even if nobody waits for the answer any more.
     commands: TaskTracker,
 }
 
-type Log = Result<Vec<String>, GuestError>;
+pub(super) type Log = Result<Vec<String>, GuestError>;
 
 #[async_trait]
 impl GuestDriver for SimDriver {
@@ -95,7 +97,10 @@ impl SimDriver {
     /// # Errors
     /// A guest's file cannot be read.
     pub async fn open(setup: SimSetup) -> Result<Self, String> {
-        let disk = Disk(setup.guests);
+        let disk = Disk {
+            guests: setup.guests,
+            backups: setup.backups,
+        };
         let found = {
             let disk = disk.clone();
             files(move || disk.load()).await?
@@ -146,12 +151,9 @@ impl SimDriver {
             } => done(job, self.shutdown(&guest, timeout_ms).await),
             GuestCommand::Kill { job, guest } => done(job, self.halt(&guest).await),
             GuestCommand::Destroy { job, guest } => done(job, self.destroy(&guest).await),
-            GuestCommand::Change { job, .. } => done(
-                job,
-                Err(GuestError::Failed(
-                    "this is not emulated with simulated containers yet".to_owned(),
-                )),
-            ),
+            GuestCommand::Change { job, guest, change } => {
+                done(job, self.carry_out_change(&guest, change).await)
+            }
             GuestCommand::Inspect { job, guest } => GuestDone {
                 job,
                 result: Ok(GuestOutcome::Inspected(self.inspect(&guest).await)),
@@ -249,7 +251,7 @@ impl SimDriver {
     }
 
     /// Changes the guest unless it is so already. One that is not there has nothing to halt.
-    async fn change(
+    pub(super) async fn change(
         &self,
         key: &GuestKey,
         is_so: impl Fn(&Guest) -> bool,
@@ -278,15 +280,21 @@ impl SimDriver {
             Some((false, true)) => return failed("unable to free the root volume".to_owned()),
             Some((false, false)) | None => {}
         }
-        room.clear().await.map_err(GuestError::Failed)?;
-        self.inner.leases.free(key).map_err(GuestError::Failed)?;
+        self.clear_out(key).await.map_err(GuestError::Failed)?;
+        Ok(Vec::new())
+    }
+
+    /// Takes the guest away with its snapshots and addresses.
+    pub(super) async fn clear_out(&self, key: &GuestKey) -> Result<(), String> {
+        self.room(key).clear().await?;
+        self.inner.leases.free(key)?;
         let mut rooms = self
             .inner
             .rooms
             .lock()
             .unwrap_or_else(PoisonError::into_inner);
         rooms.remove(key);
-        Ok(Vec::new())
+        Ok(())
     }
 
     async fn inspect(&self, key: &GuestKey) -> GuestLook {
@@ -295,7 +303,7 @@ impl SimDriver {
     }
 
     /// Refuses what this lab cannot do, in one line, and gives the guest its addresses.
-    fn shape(&self, key: &GuestKey, spec: &GuestSpec) -> Result<Shape, String> {
+    pub(super) fn shape(&self, key: &GuestKey, spec: &GuestSpec) -> Result<Shape, String> {
         if !spec.unprivileged {
             return Err("the lab runs unprivileged guests only; set unprivileged=1".to_owned());
         }
@@ -432,4 +440,4 @@ pub(super) fn now_s() -> u64 {
 
 #[cfg(test)]
 #[path = "driver_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -14,16 +14,17 @@ use crate::sim::{Block, InsideOutcome};
 const TEMPLATE: &str = "t.tar.zst";
 
 /// A lab's guests without the lab.
-struct Stand {
-    driver: SimDriver,
+pub(in crate::sim) struct Stand {
+    pub(in crate::sim) driver: SimDriver,
     block: Block,
 }
 
-async fn stand(state: &Path) -> Stand {
+pub(in crate::sim) async fn stand(state: &Path) -> Stand {
     let block = Block::take(state).unwrap();
     let leases = Leases::open(state.join("leases.json"), block.net).unwrap();
     let setup = SimSetup {
         guests: state.join("guests"),
+        backups: state.join("backups"),
         image: Image::shipped().unwrap(),
         template: TEMPLATE.to_owned(),
         bridge_in_configurations: "vmbr0".to_owned(),
@@ -35,14 +36,14 @@ async fn stand(state: &Path) -> Stand {
     }
 }
 
-fn key() -> GuestKey {
+pub(in crate::sim) fn key() -> GuestKey {
     GuestKey {
         node: "pve1".to_owned(),
         vmid: 100,
     }
 }
 
-fn spec(ip: &str) -> GuestSpec {
+pub(in crate::sim) fn spec(ip: &str) -> GuestSpec {
     let net = GuestNet {
         name: "eth0".to_owned(),
         hwaddr: "BC:24:11:00:00:01".to_owned(),
@@ -61,7 +62,10 @@ fn spec(ip: &str) -> GuestSpec {
 }
 
 impl Stand {
-    async fn command(&self, command: GuestCommand) -> Result<GuestOutcome, GuestError> {
+    pub(in crate::sim) async fn command(
+        &self,
+        command: GuestCommand,
+    ) -> Result<GuestOutcome, GuestError> {
         self.driver.run(command).await.result
     }
 
@@ -71,7 +75,7 @@ impl Stand {
             .await
     }
 
-    async fn start(&self) -> Ipv4Addr {
+    pub(in crate::sim) async fn start(&self) -> Ipv4Addr {
         let (job, guest, spec) = (JobId(2), key(), spec("dhcp"));
         self.command(GuestCommand::Start { job, guest, spec })
             .await
@@ -79,7 +83,7 @@ impl Stand {
         self.address().await
     }
 
-    async fn kill(&self) {
+    pub(in crate::sim) async fn kill(&self) {
         let (job, guest) = (JobId(3), key());
         self.command(GuestCommand::Kill { job, guest })
             .await
@@ -107,7 +111,7 @@ impl Stand {
         }
     }
 
-    async fn exec(&self, argv: &[&str]) -> InsideOutcome {
+    pub(in crate::sim) async fn exec(&self, argv: &[&str]) -> InsideOutcome {
         let exec = Exec {
             argv: argv.iter().map(|word| (*word).to_owned()).collect(),
             stdin: Some(Vec::new()),
@@ -116,7 +120,7 @@ impl Stand {
         self.driver.exec(&key(), &exec).await.unwrap()
     }
 
-    async fn must(&self, argv: &[&str]) {
+    pub(in crate::sim) async fn must(&self, argv: &[&str]) {
         let outcome = self.exec(argv).await;
         let InsideOutcome::Ended(ended) = &outcome else {
             panic!("{argv:?}: {outcome:?}")
@@ -129,7 +133,7 @@ impl Stand {
         );
     }
 
-    async fn write(&self, path: &str, text: &str) {
+    pub(in crate::sim) async fn write(&self, path: &str, text: &str) {
         let pushed = self
             .driver
             .push(&key(), path, text.as_bytes(), &Wish::default())
@@ -138,7 +142,7 @@ impl Stand {
     }
 
     /// A guest that serves a page on port 8080.
-    async fn serving(&self) -> SocketAddr {
+    pub(in crate::sim) async fn serving(&self) -> SocketAddr {
         self.create("dhcp").await.unwrap();
         let address = self.start().await;
         self.must(&["mkdir", "-p", "/srv/www"]).await;
@@ -152,7 +156,7 @@ impl Stand {
 }
 
 /// What a connection gets that sends this and waits for its end.
-async fn talk(at: SocketAddr, text: &'static str) -> std::io::Result<String> {
+pub(in crate::sim) async fn talk(at: SocketAddr, text: &'static str) -> std::io::Result<String> {
     tokio::task::spawn_blocking(move || {
         let mut stream = TcpStream::connect(at)?;
         stream.write_all(text.as_bytes())?;
@@ -167,7 +171,7 @@ async fn talk(at: SocketAddr, text: &'static str) -> std::io::Result<String> {
 const TWICE: &str =
     "HEAD / HTTP/1.1\r\nHost: h\r\n\r\nGET /none HTTP/1.1\r\nConnection: close\r\n\r\n";
 
-async fn refuses(at: SocketAddr) -> bool {
+pub(in crate::sim) async fn refuses(at: SocketAddr) -> bool {
     let error = talk(at, "GET / HTTP/1.0\r\n\r\n").await.err();
     error.is_some_and(|error| error.kind() == std::io::ErrorKind::ConnectionRefused)
 }

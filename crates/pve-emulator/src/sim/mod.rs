@@ -6,6 +6,7 @@
 //! it acknowledged; guests that ran listen again.
 
 mod block;
+mod changes;
 mod disk;
 mod doors;
 mod driver;

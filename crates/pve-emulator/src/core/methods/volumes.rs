@@ -266,16 +266,10 @@ pub(super) fn prune_preview(call: &mut Call<'_>) -> Outcome {
 pub(super) fn prune(call: &mut Call<'_>) -> Outcome {
     let rows = judged(call)?;
     let node = call.node.clone();
-    let mut log = Vec::new();
-    for row in rows.iter().filter(|row| row["mark"] == "remove") {
-        let volid = row["volid"].as_str().unwrap_or_default().to_owned();
-        call.world.backups.retain(|backup| {
-            backup.volid() != volid || backup.node.as_ref().is_some_and(|name| *name != node)
-        });
-        log.push(format!("Removed volume '{volid}'"));
-    }
-    let work = Work::Request {
-        line: log.join("\n"),
+    let condemned = rows.iter().filter(|row| row["mark"] == "remove");
+    let volids = condemned.filter_map(|row| row["volid"].as_str().map(str::to_owned));
+    let work = Work::Prune {
+        volids: volids.collect(),
     };
     let id = call.text("vmid").unwrap_or_default();
     let id = if id.is_empty() {

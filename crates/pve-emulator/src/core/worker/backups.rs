@@ -373,9 +373,9 @@ fn notes(
 pub(super) fn delete(
     world: &mut World,
     at: usize,
-    node: &str,
-    volid: &str,
+    (node, volid): (&str, &str),
     now_ms: u64,
+    effects: &mut Effects,
 ) -> Result<(), String> {
     let (storage, name) = volid.split_once(':').unwrap_or_default();
     let here = |backup: &Backup| {
@@ -397,14 +397,58 @@ pub(super) fn delete(
             path.unwrap_or_default()
         ));
     }
+    let is_backup = world.backups.iter().any(here);
     world.backups.retain(|backup| !here(backup));
     world.free_volume(volid, node);
     world
         .templates
         .retain(|template| template.volid() != volid || !template.on(node));
     world.tasks[at].say(format!("Removed volume '{volid}'"));
-    settle(world, at, None, now_ms + super::QUICK_END_MS);
+    if is_backup {
+        drop_archives(world, at, vec![volid.to_owned()], now_ms, effects);
+    } else {
+        settle(world, at, None, now_ms + super::QUICK_END_MS);
+    }
     Ok(())
+}
+
+/// Removes the backups a rule does not keep.
+pub(super) fn prune(
+    world: &mut World,
+    at: usize,
+    volids: Vec<String>,
+    now_ms: u64,
+    effects: &mut Effects,
+) {
+    let node = world.tasks[at].upid.node.clone();
+    world.backups.retain(|backup| {
+        let elsewhere = backup.node.as_ref().is_some_and(|name| *name != node);
+        elsewhere || backup.protected || !volids.contains(&backup.volid())
+    });
+    let lines: Vec<String> = volids
+        .iter()
+        .map(|volid| format!("Removed volume '{volid}'"))
+        .collect();
+    world.tasks[at].say(lines.join("\n"));
+    drop_archives(world, at, volids, now_ms, effects);
+}
+
+/// Has what lies behind the volumes removed.
+fn drop_archives(
+    world: &mut World,
+    at: usize,
+    volids: Vec<String>,
+    now_ms: u64,
+    effects: &mut Effects,
+) {
+    let kept = volids.into_iter().map(Kept::Backup).collect();
+    let command = |job, guest| GuestCommand::Change {
+        job,
+        guest,
+        change: GuestChange::Drop { kept },
+    };
+    let end_ms = now_ms + super::QUICK_END_MS;
+    issue(world, at, Step::Main, end_ms, command, effects);
 }
 
 #[cfg(test)]

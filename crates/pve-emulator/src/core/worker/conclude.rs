@@ -57,6 +57,7 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
         | Work::Resize { .. }
         | Work::Backup(_)
         | Work::DeleteVolume { .. }
+        | Work::Prune { .. }
         | Work::Request { .. }
         | Work::Bulk(_)
         | Work::Fail { .. } => {}

@@ -63,7 +63,13 @@ pub(super) fn launch(
             timeout_s,
         } => migrate::launch(world, at, &target, (restart, timeout_s), now_ms, effects),
         Work::Backup(_) => backups::launch(world, at, now_ms, effects),
-        Work::DeleteVolume { node, volid } => backups::delete(world, at, &node, &volid, now_ms),
+        Work::DeleteVolume { node, volid } => {
+            backups::delete(world, at, (&node, &volid), now_ms, effects)
+        }
+        Work::Prune { volids } => {
+            backups::prune(world, at, volids, now_ms, effects);
+            Ok(())
+        }
         Work::Request { line } => {
             world.tasks[at].say(line);
             settle(world, at, None, now_ms + super::QUICK_END_MS);

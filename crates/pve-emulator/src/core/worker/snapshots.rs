@@ -154,7 +154,7 @@ pub(super) fn remove(
     check_lock(&guest)?;
     check_write(world, at, now_ms)?;
     mark(world, at, "snapshot-delete");
-    let kept = Kept::Snapshot(name.to_owned());
+    let kept = vec![Kept::Snapshot(name.to_owned())];
     change(world, at, GuestChange::Drop { kept }, now_ms, effects);
     Ok(())
 }

@@ -40,6 +40,24 @@ impl Guest {
         }
     }
 
+    /// Gives it other limits and network devices. Its name changes with the next boot only; memory that is taken away
+    /// ends processes at once.
+    pub fn reshape(&mut self, world: &World<'_>, shape: Shape) {
+        let hostname = std::mem::take(&mut self.shape.hostname);
+        self.shape = Shape { hostname, ..shape };
+        if self.running {
+            Run::new(self, world).relieve_memory();
+        }
+    }
+
+    /// A copy of its disk: what is in memory, and what was broken on purpose, is not part of it.
+    pub fn on_disk(&self) -> Self {
+        let mut copy = self.clone();
+        copy.halt();
+        copy.faults = Faults::default();
+        copy
+    }
+
     /// Everything in memory is gone.
     pub fn halt(&mut self) {
         self.running = false;
