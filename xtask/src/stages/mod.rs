@@ -11,6 +11,7 @@ use std::time::Duration;
 use anyhow::{Result, bail};
 
 use crate::clock::{Deadline, Stopwatch};
+use crate::conformance;
 use crate::generated::{self, schema_table};
 use crate::ledger::{Entry, Ledger, Outcome, TOTAL_MINUTES};
 use crate::packages::{self, Packages};
@@ -89,6 +90,13 @@ pub(crate) const STAGES: &[Stage] = &[
         shows: "all tests that need no container",
         needs: &["tools"],
         run: nextest::plain,
+    },
+    Stage {
+        name: "replay",
+        minutes: 2,
+        shows: "recordings of a real cluster, replayed against the emulator: all come out as recorded",
+        needs: &[],
+        run: replayed,
     },
     Stage {
         name: "lxc",
@@ -236,6 +244,10 @@ fn check_tidy(stand: &Stand<'_>) -> Result<Outcome> {
     } else {
         Outcome::failed(report.summary())
     })
+}
+
+fn replayed(stand: &Stand<'_>) -> Result<Outcome> {
+    conformance::judge(stand.place, stand.deadline)
 }
 
 fn check_generated(stand: &Stand<'_>) -> Result<Outcome> {
