@@ -132,25 +132,48 @@ fn item(vmid: u32, guest: &Guest, line: String, kind: &str, work: Work) -> BulkI
     }
 }
 
-pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
-    let vmids = given(call);
-    check(call, &vmids, "VM.PowerMgmt")?;
+/// A shutdown of each that runs, in their order.
+fn shutdowns(
+    call: &Call<'_>,
+    guests: Vec<(u32, &Guest)>,
+    line: impl Fn(u32, u64) -> String,
+) -> Vec<BulkItem> {
     let timeout_s = call.number("timeout").unwrap_or(180);
     let force = call.text("force-stop").as_deref() != Some("0");
-    let running = chosen(call, &vmids, None)
-        .into_iter()
-        .filter(|(_, guest)| guest.is_running());
+    let running = guests.into_iter().filter(|(_, guest)| guest.is_running());
     let items = running.map(|(vmid, guest)| {
-        let line = format!("Shutting down CT {vmid} (Timeout = {timeout_s} seconds)");
+        let work = Work::Shutdown { timeout_s, force };
+        item(vmid, guest, line(vmid, timeout_s), "vzshutdown", work)
+    });
+    items.collect()
+}
+
+/// A move of each that is elsewhere; those that run are stopped for it and started again.
+fn moves(guests: Vec<(u32, &Guest)>, target: &str) -> Vec<BulkItem> {
+    let elsewhere = guests.into_iter().filter(|(_, guest)| guest.node != target);
+    let items = elsewhere.map(|(vmid, guest)| {
+        let work = Work::Migrate {
+            target: target.to_owned(),
+            restart: guest.is_running(),
+            timeout_s: 180,
+        };
         item(
             vmid,
             guest,
-            line,
-            "vzshutdown",
-            Work::Shutdown { timeout_s, force },
+            format!("Migrating CT {vmid}"),
+            "vzmigrate",
+            work,
         )
     });
-    let items = items.collect();
+    items.collect()
+}
+
+pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
+    let vmids = given(call);
+    check(call, &vmids, "VM.PowerMgmt")?;
+    let items = shutdowns(call, chosen(call, &vmids, None), |vmid, timeout_s| {
+        format!("Shutting down CT {vmid} (Timeout = {timeout_s} seconds)")
+    });
     let plan = plan(
         call,
         Some(first_line("Shutting down", &vmids)),
@@ -185,24 +208,7 @@ pub(super) fn migrate(call: &mut Call<'_>) -> Outcome {
     if call.world.node(&target).is_none() {
         return Err(ApiError::died(format!("no such cluster node '{target}'")).into());
     }
-    let there = chosen(call, &vmids, None)
-        .into_iter()
-        .filter(|(_, guest)| guest.node != target);
-    let items = there.map(|(vmid, guest)| {
-        let work = Work::Migrate {
-            target: target.clone(),
-            restart: guest.is_running(),
-            timeout_s: 180,
-        };
-        item(
-            vmid,
-            guest,
-            format!("Migrating CT {vmid}"),
-            "vzmigrate",
-            work,
-        )
-    });
-    let items = items.collect();
+    let items = moves(chosen(call, &vmids, None), &target);
     let line = format!("{} to '{target}'", first_line("Migrating", &vmids));
     let plan = plan(call, Some(line), Some("migrate"), items);
     begin(call, "bulk-migrate", &call.via.clone(), plan)
@@ -237,24 +243,12 @@ pub(super) fn start_all(call: &mut Call<'_>) -> Outcome {
 pub(super) fn stop_all(call: &mut Call<'_>) -> Outcome {
     let vmids = given(call);
     check(call, &vmids, "VM.PowerMgmt")?;
-    let timeout_s = call.number("timeout").unwrap_or(180);
-    let force = call.text("force-stop").as_deref() != Some("0");
     let node = call.node.clone();
-    let running = chosen(call, &vmids, Some(&node))
-        .into_iter()
-        .rev()
-        .filter(|(_, guest)| guest.is_running());
-    let items = running.map(|(vmid, guest)| {
-        let line = format!("Stopping CT {vmid} (timeout = {timeout_s} seconds)");
-        item(
-            vmid,
-            guest,
-            line,
-            "vzshutdown",
-            Work::Shutdown { timeout_s, force },
-        )
+    let mut there = chosen(call, &vmids, Some(&node));
+    there.reverse();
+    let items = shutdowns(call, there, |vmid, timeout_s| {
+        format!("Stopping CT {vmid} (timeout = {timeout_s} seconds)")
     });
-    let items = items.collect();
     let plan = plan(call, None, None, items);
     begin(call, "stopall", &node, plan)
 }
@@ -270,23 +264,7 @@ pub(super) fn migrate_all(call: &mut Call<'_>) -> Outcome {
     if call.world.node(&target).is_none() {
         return Err(ApiError::died(format!("no such cluster node '{target}'")).into());
     }
-    let items = chosen(call, &vmids, Some(&node))
-        .into_iter()
-        .map(|(vmid, guest)| {
-            let work = Work::Migrate {
-                target: target.clone(),
-                restart: guest.is_running(),
-                timeout_s: 180,
-            };
-            item(
-                vmid,
-                guest,
-                format!("Migrating CT {vmid}"),
-                "vzmigrate",
-                work,
-            )
-        });
-    let items = items.collect();
+    let items = moves(chosen(call, &vmids, Some(&node)), &target);
     let plan = plan(call, None, None, items);
     begin(call, "migrateall", &node, plan)
 }

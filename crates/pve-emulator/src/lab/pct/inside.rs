@@ -1,6 +1,7 @@
 //! The way of `pct` into simulated guests: the lab does it, and tells what came of it.
 
 use std::collections::BTreeMap;
+use std::ffi::OsString;
 use std::io::{Read as _, Write as _};
 
 use serde::{Deserialize, Serialize};
@@ -130,7 +131,7 @@ pub(super) fn wish(call: &Call, wish: Wish) -> Result<Given, Died> {
 /// # Errors
 /// The guest does not run, or the lab is gone.
 pub(super) fn exec(call: &Call, keep_env: bool) -> Result<u8, Died> {
-    let text = |word: &std::ffi::OsString| word.to_string_lossy().into_owned();
+    let text = |word: &OsString| word.to_string_lossy().into_owned();
     let argv: Vec<String> = call.parsed.extra.iter().map(text).collect();
     let env = if keep_env {
         environment()
@@ -164,9 +165,7 @@ pub(super) fn exec(call: &Call, keep_env: bool) -> Result<u8, Died> {
                 return Ok(exit);
             }
             Given::NeedsInput if stdin.is_none() => {
-                let mut bytes = Vec::new();
-                let read = std::io::stdin().take(LIMIT_BYTES).read_to_end(&mut bytes);
-                read.map_err(|error| Died::new(error.to_string()))?;
+                let bytes = whole(std::io::stdin(), "input")?;
                 stdin = Some(hex::encode(bytes));
             }
             Given::NotRunning => {
@@ -186,7 +185,26 @@ pub(super) fn exec(call: &Call, keep_env: bool) -> Result<u8, Died> {
     reason = "the command inherits the caller's environment, as the real tool lets it"
 )]
 fn environment() -> BTreeMap<String, String> {
-    std::env::vars().collect()
+    readable(std::env::vars_os())
+}
+
+/// Variables that are text; a simulated guest has no others.
+fn readable(variables: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
+    variables
+        .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
+        .collect()
+}
+
+/// All there is to read. More than a simulated guest takes is refused, never cut.
+fn whole(from: impl std::io::Read, what: &str) -> Result<Vec<u8>, Died> {
+    let mut bytes = Vec::new();
+    let read = from.take(LIMIT_BYTES + 1).read_to_end(&mut bytes);
+    read.map_err(|error| Died::new(error.to_string()))?;
+    if bytes.len() as u64 > LIMIT_BYTES {
+        let text = format!("simulated guests take {what} up to {LIMIT_BYTES} bytes");
+        return Err(Died::new(text));
+    }
+    Ok(bytes)
 }
 
 fn print(to: &mut impl std::io::Write, digits: &str) -> Result<(), Died> {
@@ -205,14 +223,7 @@ pub(super) fn push(
     path: &std::path::Path,
     owner: FileWish,
 ) -> Result<(), Died> {
-    let mut bytes = Vec::new();
-    let read = source.take(LIMIT_BYTES + 1).read_to_end(&mut bytes);
-    read.map_err(|error| Died::new(error.to_string()))?;
-    if bytes.len() as u64 > LIMIT_BYTES {
-        return Err(Died::new(format!(
-            "simulated guests take files up to {LIMIT_BYTES} bytes"
-        )));
-    }
+    let bytes = whole(source, "files")?;
     let wanted = Wish::Push {
         path: path.to_string_lossy().into_owned(),
         content: hex::encode(bytes),
@@ -239,5 +250,32 @@ pub(super) fn pull(call: &Call, path: &std::path::Path) -> Result<Vec<u8>, Died>
         }
         Given::Failed { text } => Err(Died::new(text)),
         _ => Err(Died::new("unexpected answer")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::os::unix::ffi::OsStringExt as _;
+
+    use super::*;
+
+    #[test]
+    fn what_is_too_long_is_refused_and_not_cut() {
+        let zeros = |count| whole(std::io::repeat(0).take(count), "input");
+        assert_eq!(zeros(7).unwrap(), [0; 7]);
+        assert_eq!(zeros(LIMIT_BYTES).unwrap().len() as u64, LIMIT_BYTES);
+        assert!(zeros(LIMIT_BYTES + 1).is_err());
+    }
+
+    #[test]
+    fn a_variable_that_is_no_text_is_left_out() {
+        let odd = OsString::from_vec(vec![0xff]);
+        let given = [
+            ("A".into(), "1".into()),
+            ("B".into(), odd.clone()),
+            (odd, "2".into()),
+        ];
+        let readable = readable(given.into_iter());
+        assert_eq!(readable, BTreeMap::from([("A".to_owned(), "1".to_owned())]));
     }
 }

@@ -410,3 +410,131 @@ fn people_and_files_are_what_their_commands_make_them() {
     assert_eq!(exit, 7);
     assert!(stderr.starts_with("curl: (7) Failed to connect to 127.0.0.1 port 81"));
 }
+
+#[test]
+fn a_shell_refuses_options_that_would_have_no_effect() {
+    let mut room = room(256);
+    assert_eq!(room.must(&["sh", "-c", "set -ex; echo a"]), "a\n");
+    assert_eq!(
+        room.must(&["sh", "-c", "set -e; set +e; false; echo b"]),
+        "b\n"
+    );
+    assert_eq!(room.must(&["sh", "-c", "set -- x y; echo $2 $#"]), "y 2\n");
+    for option in ["-u", "-eu", "-o pipefail", "+q", "word"] {
+        let script = format!("set {option}; echo on");
+        let (exit, stdout, stderr) = room.run(&["sh", "-c", &script]);
+        assert_eq!((exit, stdout.as_str()), (2, ""), "{option}");
+        assert!(stderr.starts_with("sh: 1: set: Illegal option"), "{stderr}");
+    }
+}
+
+#[test]
+fn systemctl_reloads_starts_or_forgets_as_its_verb_says() {
+    let mut room = with_site();
+    let pid =
+        |room: &mut Room| room.must(&["systemctl", "show", "-p", "MainPID", "--value", "nginx"]);
+    let before = pid(&mut room);
+    room.must(&["systemctl", "reload-or-restart", "nginx"]);
+    assert_eq!(pid(&mut room), before, "it can reload");
+    room.must(&["systemctl", "stop", "nginx"]);
+    room.must(&["systemctl", "try-restart", "nginx"]);
+    assert_eq!(room.run(&["systemctl", "is-active", "nginx"]).0, 3);
+    room.must(&["systemctl", "reload-or-restart", "nginx"]);
+    assert_eq!(room.run(&["systemctl", "is-active", "nginx"]).0, 0);
+    for verb in [
+        "try-restart",
+        "reload-or-restart",
+        "restart",
+        "reload",
+        "start",
+    ] {
+        let (exit, _, stderr) = room.run(&["systemctl", verb, "nosuch"]);
+        let wanted = format!("Failed to {verb} nosuch.service: Unit nosuch.service not found.\n");
+        assert_eq!((exit, stderr), (5, wanted));
+    }
+
+    assert!(room.with(|guest, world| guest.crash_unit(world, "nginx")));
+    assert_eq!(room.run(&["systemctl", "is-failed", "nginx"]).0, 0);
+    assert_eq!(room.run(&["systemctl", "reset-failed", "nosuch"]).0, 1);
+    assert_eq!(room.run(&["systemctl", "is-failed", "nginx"]).0, 0);
+    room.must(&["systemctl", "reset-failed", "nginx"]);
+    assert_eq!(
+        room.run(&["systemctl", "is-active", "nginx"]).1,
+        "inactive\n"
+    );
+    assert_eq!(room.run(&["systemctl", "is-system-running"]).0, 0);
+}
+
+#[test]
+fn the_journal_names_the_program_that_spoke_and_refuses_what_it_cannot_do() {
+    let mut room = room(256);
+    let unit =
+        "[Service]\nExecStart=/bin/busybox httpd -f -p 8082 -h /srv\nExecReload=/bin/ls /nowhere\n";
+    room.write("/etc/systemd/system/page.service", unit);
+    room.must(&["mkdir", "-p", "/srv"]);
+    room.must(&["systemctl", "start", "page"]);
+    assert_eq!(room.run(&["systemctl", "reload", "page"]).0, 1);
+    let log = room.must(&["journalctl", "-u", "page"]);
+    let last = log.lines().last().unwrap();
+    assert!(
+        last.contains(" web ls: ls: cannot access '/nowhere'"),
+        "{log}"
+    );
+    assert!(!log.contains("nginx"), "{log}");
+    let reversed = room.must(&["journalctl", "-u", "page", "-r", "-n", "1"]);
+    assert_eq!(reversed, format!("{last}\n"));
+    assert_eq!(room.must(&["journalctl", "-q", "-u", "other"]), "");
+    for args in [
+        ["-o", "json"],
+        ["-n", "few"],
+        ["--since", "today"],
+        ["-p", "err"],
+    ] {
+        assert_eq!(
+            room.run(&[&["journalctl"], &args[..]].concat()).0,
+            1,
+            "{args:?}"
+        );
+    }
+}
+
+#[test]
+fn apt_asks_tells_or_repeats_when_it_is_told_to() {
+    let mut room = room(256);
+    room.must(&["apt-get", "update"]);
+    let install = ["apt-get", "install", "nginx-light"];
+    let (exit, stdout, _) = room.run(&install);
+    assert_eq!(exit, 1);
+    assert!(
+        stdout.ends_with("Do you want to continue? [Y/n] Abort.\n"),
+        "{stdout}"
+    );
+    assert_eq!(room.outcome(&install, None), Outcome::NeedsInput);
+    assert_eq!(room.run(&["nginx", "-t"]).0, 127);
+    for simulate in ["-s", "--simulate", "--dry-run"] {
+        let told = room.must(&["apt-get", simulate, "install", "nginx-light"]);
+        assert!(told.contains("\nInst nginx-light ("), "{told}");
+        assert_eq!(room.run(&["nginx", "-t"]).0, 127, "{simulate}");
+    }
+    let Outcome::Ended(agreed) = room.outcome(&install, Some(b"y\n")) else {
+        panic!("it ends");
+    };
+    assert_eq!(agreed.exit, 0);
+
+    room.must(&["rm", "/usr/sbin/nginx"]);
+    let told = room.must(&["apt-get", "-y", "install", "nginx-light"]);
+    assert!(told.contains("already the newest version"), "{told}");
+    let told = room.must(&["apt-get", "-y", "--reinstall", "install", "nginx-light"]);
+    assert!(told.contains(" 1 reinstalled, "), "{told}");
+    room.must(&["nginx", "-t"]);
+
+    assert_eq!(room.run(&["apt-get", "remove", "nginx-light"]).0, 1);
+    let told = room.must(&["apt-get", "-s", "remove", "nginx-light"]);
+    assert!(told.contains("Remv nginx-light ["), "{told}");
+    room.must(&["nginx", "-t"]);
+    for refused in ["upgrade", "dist-upgrade", "autoremove"] {
+        assert_eq!(room.run(&["apt-get", "-y", refused]).0, 100, "{refused}");
+    }
+    let other = ["apt-get", "-y", "-t", "sid", "install", "nginx-light"];
+    assert_eq!(room.run(&other).0, 100);
+}

@@ -1,8 +1,8 @@
 //! `apt-get update|install|remove|purge|clean`.
 
-use super::super::exec::{Ended, Run};
+use super::super::exec::{Done, Ended, Interrupt, Run};
 use super::super::machine::PackageState;
-use super::super::options::Options;
+use super::super::options::{Given, Options};
 use super::super::units;
 use super::systemctl;
 
@@ -20,16 +20,38 @@ const OPTIONS: Options = Options {
         "purge",
         "option=",
         "reinstall",
-        "allow-downgrades",
         "simulate",
-        "no-upgrade",
-        "auto-remove",
-        "autoremove",
+        "just-print",
+        "dry-run",
+        "no-act",
+        "target-release=",
     ],
 };
 
+/// What was asked for beside the packages.
+#[derive(Clone, Copy)]
+struct Manner {
+    /// Nobody has to be asked.
+    sure: bool,
+    /// Only told, not done.
+    simulated: bool,
+    purge: bool,
+    again: bool,
+}
+
+impl Manner {
+    fn of(given: &Given) -> Self {
+        Self {
+            sure: given.has(&["y", "yes", "assume-yes"]),
+            simulated: given.has(&["s", "simulate", "just-print", "dry-run", "no-act"]),
+            purge: given.has(&["purge"]),
+            again: given.has(&["reinstall"]),
+        }
+    }
+}
+
 /// The command.
-pub(crate) fn apt_get(run: &mut Run<'_>, args: &[String]) -> Ended {
+pub(crate) fn apt_get(run: &mut Run<'_>, args: &[String]) -> Done {
     let given = match OPTIONS.read("apt-get", args) {
         Ok(given) => given,
         Err(_) => {
@@ -38,24 +60,62 @@ pub(crate) fn apt_get(run: &mut Run<'_>, args: &[String]) -> Ended {
             let text = format!(
                 "E: Command line option {bad} is not understood in combination with the other options"
             );
-            return Ended::failed(100, text);
+            return Ok(Ended::failed(100, text));
         }
     };
     let Some((verb, names)) = given.rest.split_first() else {
-        return Ended::ok();
+        return Ok(Ended::ok());
+    };
+    let release = given.value(&["t", "target-release"]);
+    if let Some(release) = release.filter(|name| *name != run.world.image.suite) {
+        let text = format!("E: The value '{release}' is invalid for APT::Default-Release");
+        return Ok(Ended::failed(100, text));
+    }
+    let manner = Manner::of(&given);
+    let purge = Manner {
+        purge: true,
+        ..manner
     };
     match verb.as_str() {
-        "update" => update(run),
-        "install" => Apt { run }.install(names),
-        "remove" => Apt { run }.remove(names, given.has(&["purge"])),
-        "purge" => Apt { run }.remove(names, true),
-        "clean" | "autoclean" | "autoremove" | "upgrade" | "dist-upgrade" => head(""),
-        other => Ended::failed(100, format!("E: Invalid operation {other}")),
+        "update" => Ok(update(run)),
+        "install" => Apt { run, manner }.install(names),
+        "remove" => Apt { run, manner }.remove(names),
+        "purge" => Apt { run, manner: purge }.remove(names),
+        // There are no archives of packages here that could be kept.
+        "clean" | "autoclean" => Ok(Ended::ok()),
+        "upgrade" | "dist-upgrade" | "full-upgrade" | "autoremove" | "autopurge" => {
+            let text = format!("E: {verb} is not emulated with simulated containers");
+            Ok(Ended::failed(100, text))
+        }
+        other => Ok(Ended::failed(100, format!("E: Invalid operation {other}"))),
     }
 }
 
 fn head(more: &str) -> Ended {
     Ended::said(format!("Reading package lists...\n{more}"))
+}
+
+/// What is going to be done, as it is shown before.
+fn plan(new: &[String], again: &[String], removed: &[String]) -> String {
+    let mut text = String::new();
+    for (title, names) in [
+        ("The following NEW packages will be installed:", new),
+        ("The following packages will be REMOVED:", removed),
+    ] {
+        if !names.is_empty() {
+            text.push_str(&format!("{title}\n  {}\n", names.join(" ")));
+        }
+    }
+    let reinstalled = match again.len() {
+        0 => String::new(),
+        count => format!("{count} reinstalled, "),
+    };
+    text.push_str(&format!(
+        "0 upgraded, {} newly installed, {reinstalled}{} to remove and 0 not upgraded.\n",
+        new.len(),
+        removed.len()
+    ));
+    text
 }
 
 fn update(run: &mut Run<'_>) -> Ended {
@@ -75,10 +135,11 @@ fn update(run: &mut Run<'_>) -> Ended {
 
 struct Apt<'a, 'b> {
     run: &'a mut Run<'b>,
+    manner: Manner,
 }
 
 impl Apt<'_, '_> {
-    fn install(&mut self, names: &[String]) -> Ended {
+    fn install(&mut self, names: &[String]) -> Done {
         let mut report = head("Building dependency tree...\nReading state information...\n");
         for name in names {
             if !self.is_known(name) {
@@ -86,11 +147,15 @@ impl Apt<'_, '_> {
             }
         }
         if report.exit != 0 {
-            return report;
+            return Ok(report);
         }
         let mut wanted = Vec::new();
+        let mut again = Vec::new();
         for name in names {
-            if self.run.guest.is_installed(name) {
+            let installed = self.run.guest.is_installed(name);
+            if installed && self.manner.again {
+                again.push(name.clone());
+            } else if installed {
                 let version = self.run.guest.packages.get(name).map(|s| s.version.clone());
                 let version = version.unwrap_or_default();
                 report = report.stdout(format!(
@@ -100,17 +165,18 @@ impl Apt<'_, '_> {
             self.collect(name, &mut wanted);
         }
         let in_the_way = self.conflicts(&wanted);
-        let count = wanted.len();
-        let removed = in_the_way.len();
-        if count > 0 {
-            let names = wanted.join(" ");
-            report = report.stdout(format!(
-                "The following NEW packages will be installed:\n  {names}\n"
-            ));
+        report = report.stdout(plan(&wanted, &again, &in_the_way));
+        // More than what was named is done only to who is sure of it.
+        let more = !in_the_way.is_empty() || wanted.iter().any(|name| !names.contains(name));
+        wanted.extend(again);
+        if self.manner.simulated {
+            let removals = in_the_way.iter().map(|name| self.would_remove(name));
+            let removals: String = removals.collect();
+            return Ok(report.stdout(removals).stdout(self.would_install(&wanted)));
         }
-        report = report.stdout(format!(
-            "0 upgraded, {count} newly installed, {removed} to remove and 0 not upgraded.\n"
-        ));
+        if more && !self.agreed(&mut report)? {
+            return Ok(report);
+        }
         for name in in_the_way {
             let ended = self.take_away(&name, false);
             report = report.then(ended);
@@ -119,14 +185,52 @@ impl Apt<'_, '_> {
             let ended = self.unpack(name);
             report = report.then(ended);
             if report.exit != 0 {
-                return report;
+                return Ok(report);
             }
         }
         for name in &wanted {
             let ended = self.configure(name);
             report = report.then(ended);
         }
-        report
+        Ok(report)
+    }
+
+    /// Asks who did not say yes beforehand. An end of the input is a no.
+    fn agreed(&mut self, report: &mut Ended) -> Result<bool, Interrupt> {
+        if self.manner.sure {
+            return Ok(true);
+        }
+        let input = self.run.input()?;
+        let line = input.split(|byte| *byte == b'\n').next();
+        let yes = match line {
+            Some([]) | None => !input.is_empty(),
+            Some(line) => matches!(line.first(), Some(b'y' | b'Y')),
+        };
+        let asked = "Do you want to continue? [Y/n] ";
+        report.stdout.extend_from_slice(asked.as_bytes());
+        if !yes {
+            report.stdout.extend_from_slice(b"Abort.\n");
+            report.exit = 1;
+        }
+        Ok(yes)
+    }
+
+    fn would_install(&self, names: &[String]) -> String {
+        let image = self.run.world.image;
+        let line = |word: &str, name: &String| {
+            let version = image.package(name).map_or("", |package| &package.version);
+            format!("{word} {name} ({version} {} [amd64])\n", image.suite)
+        };
+        let unpacked = names.iter().map(|name| line("Inst", name));
+        let configured = names.iter().map(|name| line("Conf", name));
+        unpacked.chain(configured).collect()
+    }
+
+    fn would_remove(&self, name: &str) -> String {
+        let known = self.run.guest.packages.get(name);
+        let version = known.map_or("", |state| &state.version);
+        let word = if self.manner.purge { "Purg" } else { "Remv" };
+        format!("{word} {name} [{version}]\n")
     }
 
     /// The archive's packages are known once the lists are there; installed ones always.
@@ -227,7 +331,8 @@ impl Apt<'_, '_> {
         units.filter(runnable).cloned().collect()
     }
 
-    fn remove(&mut self, names: &[String], purge: bool) -> Ended {
+    fn remove(&mut self, names: &[String]) -> Done {
+        let purge = self.manner.purge;
         let mut report = head("Building dependency tree...\nReading state information...\n");
         for name in names {
             if !self.is_known(name) && !self.run.guest.packages.contains_key(name) {
@@ -235,23 +340,35 @@ impl Apt<'_, '_> {
             }
         }
         if report.exit != 0 {
-            return report;
+            return Ok(report);
         }
+        let mut gone = Vec::new();
         for name in names {
-            if !self.run.guest.is_installed(name) && !purge {
+            let known = self.run.guest.packages.contains_key(name);
+            if !known || !self.run.guest.is_installed(name) && !purge {
                 report = report.stdout(format!(
                     "Package '{name}' is not installed, so not removed\n"
                 ));
                 continue;
             }
-            for dependent in self.dependents(name) {
-                let ended = self.take_away(&dependent, purge);
-                report = report.then(ended);
-            }
-            let ended = self.take_away(name, purge);
+            gone.extend(self.dependents(name));
+            gone.push(name.clone());
+        }
+        let mut seen = std::collections::BTreeSet::new();
+        gone.retain(|name| seen.insert(name.clone()));
+        report = report.stdout(plan(&[], &[], &gone));
+        if self.manner.simulated {
+            let lines: String = gone.iter().map(|name| self.would_remove(name)).collect();
+            return Ok(report.stdout(lines));
+        }
+        if !gone.is_empty() && !self.agreed(&mut report)? {
+            return Ok(report);
+        }
+        for name in gone {
+            let ended = self.take_away(&name, purge);
             report = report.then(ended);
         }
-        report
+        Ok(report)
     }
 
     fn dependents(&self, name: &str) -> Vec<String> {

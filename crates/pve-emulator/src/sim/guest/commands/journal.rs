@@ -9,7 +9,16 @@ pub(crate) fn journalctl(run: &Run<'_>, args: &[String]) -> Ended {
     const OPTIONS: Options = Options {
         short: "u:n:o:xebqar",
         long: &[
-            "unit=", "lines=", "no-pager", "output=", "quiet", "boot", "since=",
+            "unit=",
+            "lines=",
+            "no-pager",
+            "output=",
+            "quiet",
+            "boot",
+            "reverse",
+            "all",
+            "catalog",
+            "pager-end",
         ],
     };
     let given = match OPTIONS.read("journalctl", args) {
@@ -17,8 +26,21 @@ pub(crate) fn journalctl(run: &Run<'_>, args: &[String]) -> Ended {
         Err(refused) => return refused,
     };
     let unit = given.value(&["u", "unit"]).map(full_name);
-    let bare = given.value(&["o", "output"]) == Some("cat");
-    let lines: Vec<String> = run
+    let output = given.value(&["o", "output"]).unwrap_or("short");
+    if !["short", "cat"].contains(&output) {
+        return Ended::failed(1, format!("Unknown output format '{output}'."));
+    }
+    let bare = output == "cat";
+    let wanted = given.value(&["n", "lines"]).filter(|n| *n != "all");
+    let wanted = match wanted.map(str::parse) {
+        None => usize::MAX,
+        Some(Ok(count)) => count,
+        Some(Err(_)) => {
+            let given = wanted.unwrap_or_default();
+            return Ended::failed(1, format!("Failed to parse lines '{given}'"));
+        }
+    };
+    let mut lines: Vec<String> = run
         .guest
         .journal
         .iter()
@@ -31,12 +53,15 @@ pub(crate) fn journalctl(run: &Run<'_>, args: &[String]) -> Ended {
             format!("{} {host} {}: {}\n", stamp(line.at_s), line.from, line.text)
         })
         .collect();
-    let wanted = given.value(&["n", "lines"]).and_then(|n| n.parse().ok());
-    let from = lines.len().saturating_sub(wanted.unwrap_or(usize::MAX));
     if lines.is_empty() {
-        return Ended::said("-- No entries --\n");
+        let quiet = given.has(&["q", "quiet"]);
+        return Ended::said(if quiet { "" } else { "-- No entries --\n" });
     }
-    Ended::said(lines.get(from..).unwrap_or_default().concat())
+    lines.drain(..lines.len().saturating_sub(wanted));
+    if given.has(&["r", "reverse"]) {
+        lines.reverse();
+    }
+    Ended::said(lines.concat())
 }
 
 /// `Nov 26 13:00:00`, UTC.

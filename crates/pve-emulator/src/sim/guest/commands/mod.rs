@@ -20,7 +20,7 @@ use super::{busybox, nginx, shell};
 pub(crate) fn run(run: &mut Run<'_>, program: &str, argv: &[String]) -> Done {
     let args = argv.get(1..).unwrap_or_default();
     match program {
-        "apt-get" => Ok(apt::apt_get(run, args)),
+        "apt-get" => apt::apt_get(run, args),
         "dpkg" => Ok(dpkg::dpkg(run, args)),
         "dpkg-query" => Ok(dpkg::query(run, args)),
         "systemctl" => Ok(systemctl::systemctl(run, args)),

@@ -40,7 +40,8 @@ pub(crate) fn systemctl(run: &mut Run<'_>, args: &[String]) -> Ended {
     };
     let names: Vec<String> = names.iter().map(|name| full_name(name)).collect();
     match verb {
-        "daemon-reload" | "daemon-reexec" | "reset-failed" => Ended::ok(),
+        "daemon-reload" | "daemon-reexec" => Ended::ok(),
+        "reset-failed" => reset_failed(run, &names),
         "is-system-running" => is_system_running(run),
         "list-units" => list(run),
         "show" => show(run, &given, &names),
@@ -49,7 +50,8 @@ pub(crate) fn systemctl(run: &mut Run<'_>, args: &[String]) -> Ended {
         "stop" => each(run, &names, units::stop),
         "restart" => each(run, &names, restart),
         "reload" => each(run, &names, reload),
-        "reload-or-restart" | "try-restart" => each(run, &names, restart_if_active),
+        "try-restart" => each(run, &names, try_restart),
+        "reload-or-restart" => each(run, &names, reload_or_restart),
         "enable" => {
             let mut report = each(run, &names, enable);
             if given.has(&["now"]) && report.exit == 0 {
@@ -96,11 +98,46 @@ fn restart(run: &mut Run<'_>, name: &str) -> Ended {
     units::start(run, name)
 }
 
-fn restart_if_active(run: &mut Run<'_>, name: &str) -> Ended {
+/// A unit that is not up is left as it is.
+fn try_restart(run: &mut Run<'_>, name: &str) -> Ended {
+    if load(run, name).is_none() {
+        let text = format!("Failed to try-restart {name}: Unit {name} not found.");
+        return Ended::failed(5, text);
+    }
     if state(run, name).active {
         return restart(run, name);
     }
     Ended::ok()
+}
+
+/// A unit that is not up is started; one that cannot be told to read its files again is restarted.
+fn reload_or_restart(run: &mut Run<'_>, name: &str) -> Ended {
+    let Some((_, file)) = load(run, name) else {
+        let text = format!("Failed to reload-or-restart {name}: Unit {name} not found.");
+        return Ended::failed(5, text);
+    };
+    if state(run, name).active && file.one("Service", "ExecReload").is_some() {
+        return reload(run, name);
+    }
+    restart(run, name)
+}
+
+/// Forgets how units ended: those named, or all.
+fn reset_failed(run: &mut Run<'_>, names: &[String]) -> Ended {
+    let mut report = Ended::ok();
+    for name in names {
+        if load(run, name).is_none() && !run.guest.units.contains_key(name) {
+            let text =
+                format!("Failed to reset failed state of unit {name}: Unit {name} not loaded.");
+            report.complain(1, &text);
+        }
+    }
+    for (name, state) in &mut run.guest.units {
+        if state.has_failed() && (names.is_empty() || names.contains(name)) {
+            *state = UnitState::default();
+        }
+    }
+    report
 }
 
 fn reload(run: &mut Run<'_>, name: &str) -> Ended {
@@ -120,7 +157,9 @@ fn reload(run: &mut Run<'_>, name: &str) -> Ended {
     match run.command(&argv) {
         Ok(ended) if ended.exit != 0 => {
             let text = String::from_utf8_lossy(&ended.stderr).into_owned();
-            units::say(run, name, "nginx", &text);
+            let program = argv.first().map_or("", String::as_str);
+            let program = program.rsplit('/').next().unwrap_or_default();
+            units::say(run, name, program, &text);
             Ended::failed(
                 1,
                 format!(

@@ -215,15 +215,7 @@ impl Shell<'_, '_> {
                 self.run.cwd = path;
                 Ended::ok()
             }
-            "set" => {
-                let flags = words.iter().skip(1);
-                for flag in flags.filter(|flag| flag.len() > 1) {
-                    if flag.contains('e') {
-                        self.stops = flag.starts_with('-');
-                    }
-                }
-                Ended::ok()
-            }
+            "set" => self.options(words.get(1..).unwrap_or_default()),
             "export" => {
                 for given in words.iter().skip(1) {
                     let name = given.split('=').next().unwrap_or_default();
@@ -262,6 +254,26 @@ impl Shell<'_, '_> {
             _ => return Ok(None),
         };
         Ok(Some(ended))
+    }
+
+    /// `set`: `e` as it is known, `x` without its traces, and arguments. Of other options none would have
+    /// its effect; as an unknown one ends a shell, so do they.
+    fn options(&mut self, words: &[String]) -> Ended {
+        for (at, word) in words.iter().enumerate() {
+            if word == "--" {
+                self.arguments = words.get(at + 1..).unwrap_or_default().to_vec();
+                return Ended::ok();
+            }
+            let letters = word.strip_prefix(['-', '+']).unwrap_or_default();
+            if letters.is_empty() || letters.chars().any(|letter| !"ex".contains(letter)) {
+                self.leaving = true;
+                return Ended::failed(2, self.complaint(&format!("set: Illegal option {word}")));
+            }
+            if letters.contains('e') {
+                self.stops = word.starts_with('-');
+            }
+        }
+        Ended::ok()
     }
 
     fn set(&mut self, name: &str, value: &str) {
