@@ -50,7 +50,8 @@ pub struct EngineLimits {
     pub network_ms: u64,
     /// How long a PVE task may run, milliseconds.
     pub task_ms: u64,
-    /// How long one node is waited for when a place for a new guest is looked for, milliseconds.
+    /// How long one node may be without an answer when a place for a new guest is looked for, milliseconds; what a call
+    /// waits for its turn there does not count.
     pub node_ms: u64,
     /// How far apart the looks are that together prove an absence nothing else explains, milliseconds: as long as that a
     /// create call whose answer was lost may still arrive.

@@ -9,6 +9,7 @@ pub mod engine;
 pub mod error;
 pub mod housekeeping;
 mod nodes;
+mod patience;
 pub mod probe;
 pub mod route_sweep;
 pub mod saga;

@@ -12,18 +12,20 @@ use futures::{StreamExt, stream};
 use proximity_domain::ids::HostId;
 use proximity_domain::names::NodeName;
 use proximity_domain::place::{Figures, NodeCapacity, NodeState, StorageState};
+use proximity_pve::client::ReadClient;
 use proximity_pve::cluster::ClusterNode;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::storage::{Content, Storage};
 use proximity_store::Store;
 use proximity_store::error::StoreError;
 use proximity_store::records::HostRecord;
-use tokio::time::timeout;
+use tokio::sync::watch;
 
 use crate::catalog::OsTemplate;
 use crate::cluster::Cluster;
 use crate::commands::upstream;
 use crate::error::EngineError;
+use crate::patience::unless_silent;
 use crate::together::Together;
 use crate::view::{Gap, is_word_of, status};
 
@@ -169,8 +171,9 @@ async fn look_now(cluster: &Cluster, question: Question<'_>) -> Result<Vec<NodeL
             .node
             .is_none_or(|wanted| row.name.as_str() == wanted)
     });
+    let told = watch::Sender::new(false);
     let mut looks: Vec<NodeLook> = stream::iter(rows)
-        .map(|row| look_at(cluster, row, question))
+        .map(|row| look_at(cluster, row, question, &told))
         .buffer_unordered(QUESTIONS)
         .collect()
         .await;
@@ -191,20 +194,34 @@ async fn add_cpu(cluster: &Cluster, looks: &mut [NodeLook]) -> Result<(), PveErr
     Ok(())
 }
 
-/// One node. For one that hangs the others do not wait long: PVE itself would say so only after half a minute.
-async fn look_at(cluster: &Cluster, row: ClusterNode, question: Question<'_>) -> NodeLook {
+/// One node. For one that hangs the others do not wait long: PVE itself would say so only after half a minute. What our own
+/// calls there take is not held against it.
+async fn look_at(
+    cluster: &Cluster,
+    row: ClusterNode,
+    question: Question<'_>,
+    another_told: &watch::Sender<bool>,
+) -> NodeLook {
     let told = if row.online {
-        let asking = ask(cluster, &row.name, question.template);
-        Some(match timeout(question.patience, asking).await {
-            Ok(answer) => answer.map_err(|e| e.to_string()),
-            Err(_) => Err(format!(
-                "it has not answered within {} s",
-                question.patience.as_secs_f32()
-            )),
-        })
+        let patience = question.patience;
+        let read = cluster.read().patient(patience);
+        let asking = ask(&read, cluster.host(), &row.name, question.template);
+        let heard = || read.heard(&row.name);
+        Some(
+            match unless_silent(asking, patience, heard, another_told.subscribe()).await {
+                Some(answer) => answer.map_err(|e| why_untold(&e)),
+                None => Err(format!(
+                    "it has not answered within {} s",
+                    patience.as_secs_f32()
+                )),
+            },
+        )
     } else {
         None
     };
+    if let Some(Ok(_)) = told {
+        another_told.send_replace(true);
+    }
     NodeLook {
         node: row.name,
         online: row.online,
@@ -212,17 +229,25 @@ async fn look_at(cluster: &Cluster, row: ClusterNode, question: Question<'_>) ->
     }
 }
 
+/// A question changes nothing: whether it was sent is no matter.
+fn why_untold(error: &PveError) -> String {
+    match error {
+        PveError::NotSent { why, .. } => why.clone(),
+        other => other.to_string(),
+    }
+}
+
 async fn ask(
-    cluster: &Cluster,
+    read: &ReadClient,
+    host: &HostRecord,
     node: &NodeName,
     template: Option<&OsTemplate>,
 ) -> Result<Told, PveError> {
-    let (read, host) = (cluster.read(), cluster.host());
     let status = read.node_status(node).await?;
     let storages = read.storages(node).await?;
     let bridges = read.bridges(node).await?;
     let templates = match template {
-        Some(wanted) => templates(cluster, node, wanted).await?,
+        Some(wanted) => templates(read, host, node, wanted).await?,
         None => Vec::new(),
     };
     Ok(Told {
@@ -250,13 +275,13 @@ fn short_version(text: &str) -> String {
 
 /// Matching templates on the host entry's template storage of one node, by name.
 pub(crate) async fn templates(
-    cluster: &Cluster,
+    read: &ReadClient,
+    host: &HostRecord,
     node: &NodeName,
     template: &OsTemplate,
 ) -> Result<Vec<String>, PveError> {
-    let storage = &cluster.host().template_storage;
-    let rows = cluster
-        .read()
+    let storage = &host.template_storage;
+    let rows = read
         .storage_content(node, storage, Content::Template)
         .await?;
     let mut found: Vec<String> = rows

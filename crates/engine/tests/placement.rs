@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 use std::collections::BTreeMap;
+use std::time::Duration;
 
 use proximity_domain::operation::OperationState;
 use proximity_engine::commands::{ChangeHost, CreateApp};
@@ -155,6 +156,48 @@ async fn a_node_that_hangs_is_passed_over() {
     let refused = ask(&w, pinned).await.unwrap_err();
     assert_eq!(refused.code(), "no_node_online");
     assert_eq!(refused.fields()["nodes.lab/pve1"], silent);
+}
+
+/// The turns at a node are taken by our own calls: that is not the node's silence, and nothing is refused for it.
+#[tokio::test]
+async fn a_node_at_which_our_own_calls_have_all_turns_is_waited_for() {
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::start(Access::Full)],
+        limits: EngineLimits {
+            node_ms: 500,
+            ..EngineLimits::default()
+        },
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    let go_on = w.pve.take_turns("pve1");
+    let mut asking = std::pin::pin!(ask(&w, beacon("a")));
+    let early = tokio::time::timeout(Duration::from_millis(1_000), &mut asking).await;
+    assert!(early.is_err(), "{early:?}");
+    go_on.send(true).unwrap();
+    assert_eq!(asking.await.unwrap().node.as_str(), "pve1");
+}
+
+/// As one that hangs and holds all our calls to it: with another node there the place is chosen without it.
+#[tokio::test]
+async fn a_node_that_answers_none_of_the_calls_before_is_passed_over() {
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::cluster(0, &NODES, Access::Full)],
+        limits: EngineLimits {
+            node_ms: 500,
+            ..EngineLimits::default()
+        },
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    let _hangs = w.pve.take_turns("pve1");
+    let app = ask(&w, beacon("a")).await.unwrap();
+    assert_ne!(app.node.as_str(), "pve1");
+    let view = w.engine.nodes(None).await.unwrap();
+    let silent = "could not be read: it has not answered within 0.5 s";
+    assert_eq!(view.nodes[0].why_not.as_deref(), Some(silent));
 }
 
 /// The node that is asked first is cut off from the others: to it they are all off, and it does not know better.

@@ -102,6 +102,7 @@ impl Call {
             path: self.path,
             params: self.params,
             timeout_ms: self.timeout_ms,
+            answer_ms: None,
             send_before,
             reference,
         }

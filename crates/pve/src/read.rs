@@ -1,13 +1,16 @@
 //! The client that can only read.
 
 use std::sync::Arc;
+use std::time::Duration;
 
+use proximity_domain::names::NodeName;
 use serde::de::DeserializeOwned;
+use tokio::time::Instant;
 
 use crate::answer;
 use crate::call::Call;
 use crate::error::{Error, Result};
-use crate::transport::Transport;
+use crate::transport::{Request, Transport};
 
 /// Reads from one PVE cluster. Its calls are beside the types they return.
 ///
@@ -15,13 +18,40 @@ use crate::transport::Transport;
 #[derive(Debug, Clone)]
 pub struct ReadClient {
     transport: Arc<dyn Transport>,
+    answer_ms: Option<u64>,
 }
 
 impl ReadClient {
     /// A client on a transport.
     #[must_use]
     pub fn new(transport: Arc<dyn Transport>) -> Self {
-        Self { transport }
+        Self {
+            transport,
+            answer_ms: None,
+        }
+    }
+
+    /// The same, of which each call fails when it is without an answer for so long. What it waits for its turn does not
+    /// count: that is the time of the calls before it.
+    #[must_use]
+    pub fn patient(&self, patience: Duration) -> Self {
+        Self {
+            transport: Arc::clone(&self.transport),
+            answer_ms: Some(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX)),
+        }
+    }
+
+    /// When this node last answered a call of any client on the same transport, as far as that is kept track of.
+    #[must_use]
+    pub fn heard(&self, node: &NodeName) -> Option<Instant> {
+        self.transport.heard(node)
+    }
+
+    fn request(&self, call: Call) -> Request {
+        Request {
+            answer_ms: self.answer_ms,
+            ..call.into_read()
+        }
     }
 
     pub(crate) fn transport(&self) -> &Arc<dyn Transport> {
@@ -32,7 +62,7 @@ impl ReadClient {
     pub(crate) async fn get<T: DeserializeOwned>(&self, call: Call) -> Result<T> {
         let name = call.name();
         debug_assert!(call.is_read(), "{name} is no read");
-        match self.transport.send(call.into_read()).await {
+        match self.transport.send(self.request(call)).await {
             Ok(answer) => answer::read(&name, true, &answer),
             Err(e) => Err(Error::from_transport(&name, true, e)),
         }
@@ -46,7 +76,7 @@ impl ReadClient {
     ) -> Result<T> {
         let name = call.name();
         debug_assert!(call.is_read(), "{name} is no read");
-        match self.transport.read_from(endpoint, call.into_read()).await {
+        match self.transport.read_from(endpoint, self.request(call)).await {
             Ok(answer) => answer::read(&name, true, &answer),
             Err(e) => Err(Error::from_transport(&name, true, e)),
         }

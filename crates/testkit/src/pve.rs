@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use proximity_domain::time::Clock;
-use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
+use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError, answered};
 use proximity_pve_emulator::core::{
     self, Access, Effects, Input, Node, Reach, RequestId, Response, TokenSeed, World,
 };
@@ -49,8 +49,14 @@ struct Inner {
     cut_after: Option<(Method, String)>,
     /// Calls that are not sent any more: method, end of the path, how many times.
     unreachable: Option<(Method, String, u32)>,
+    /// How many of the next attempts to connect panic.
+    faults: u32,
+    /// Calls that are refused: method, end of the path, PVE's message, how many times.
+    refused: Option<(Method, String, String, u32)>,
     /// Calls that are not answered before this is told to go on: method and end of the path.
     held: Option<(Method, String, watch::Receiver<bool>)>,
+    /// The node at which calls get no turn before this is told to go on.
+    busy: Option<(String, watch::Receiver<bool>)>,
     /// Somebody else's calls that take effect right before one of ours (method and part of the path), each once.
     before: Vec<(Method, String, Request)>,
     /// Nodes at whose address somebody else answers.
@@ -113,7 +119,10 @@ impl Pve {
             changes: Vec::new(),
             cut_after: None,
             unreachable: None,
+            faults: 0,
+            refused: None,
             held: None,
+            busy: None,
             before: Vec::new(),
             impersonated: Vec::new(),
             delayed: None,
@@ -192,6 +201,7 @@ impl Pve {
             path: path.to_owned(),
             params,
             timeout_ms: 10_000,
+            answer_ms: None,
             send_before: None,
             reference: None,
         };
@@ -309,12 +319,68 @@ impl Pve {
         self.with(|inner| inner.unreachable = Some((method, path_end.to_owned(), times)));
     }
 
+    /// The next `times` attempts to connect panic, as a fault of the program there would.
+    pub fn fault_at_connect(&self, times: u32) {
+        self.with(|inner| inner.faults = times);
+    }
+
+    /// Whether an attempt to connect is to panic now.
+    pub(crate) fn is_faulty(&self) -> bool {
+        self.with(|inner| {
+            let left = inner.faults.checked_sub(1);
+            inner.faults = left.unwrap_or(0);
+            left.is_some()
+        })
+    }
+
+    /// The next `times` calls of this method whose path ends so are refused (500) with this message.
+    pub fn refuse(&self, method: Method, path_end: &str, message: &str, times: u32) {
+        let refused = (method, path_end.to_owned(), message.to_owned(), times);
+        self.with(|inner| inner.refused = Some(refused));
+    }
+
+    fn refusal(&self, request: &Request) -> Option<RawResponse> {
+        self.with(|inner| {
+            let (method, end, message, left) = inner.refused.as_mut()?;
+            let hit = *left > 0 && *method == request.method && request.path.ends_with(&*end);
+            let message = hit.then(|| message.clone())?;
+            *left -= 1;
+            if !request.method.is_read() {
+                let name = format!("{} {}", request.method.as_str(), request.path);
+                inner.changes.push(name);
+            }
+            Some(RawResponse {
+                status: 500,
+                reason: message.clone(),
+                body: format!(r#"{{"data":null,"message":"{message}\n"}}"#).into(),
+            })
+        })
+    }
+
     /// Calls of this method whose path ends so hang from now on, until `true` is sent.
     #[must_use]
     pub fn hold(&self, method: Method, path_end: &str) -> watch::Sender<bool> {
         let (go_on, held) = watch::channel(false);
         self.with(|inner| inner.held = Some((method, path_end.to_owned(), held)));
         go_on
+    }
+
+    /// Calls to this node wait for their turn from now on, until `true` is sent: other calls of ours have the turns there.
+    #[must_use]
+    pub fn take_turns(&self, node: &str) -> watch::Sender<bool> {
+        let (go_on, busy) = watch::channel(false);
+        self.with(|inner| inner.busy = Some((format!("/nodes/{node}/"), busy)));
+        go_on
+    }
+
+    async fn wait_for_turn(&self, request: &Request) {
+        let busy = self.with(|inner| inner.busy.clone());
+        if let Some((node, mut busy)) = busy
+            && request.path.starts_with(&node)
+        {
+            // A sender that is gone holds nothing any more.
+            let _ = busy.wait_for(|go_on| *go_on).await;
+        }
     }
 
     fn is_lost(&self, request: &Request) -> bool {
@@ -379,6 +445,33 @@ impl Pve {
 #[async_trait]
 impl Transport for Pve {
     async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
+        self.wait_for_turn(&request).await;
+        answered(request.answer_ms, self.send_in_turn(request)).await
+    }
+
+    fn endpoints(&self) -> usize {
+        self.meddle(|world| world.nodes().len())
+    }
+
+    async fn read_from(
+        &self,
+        endpoint: usize,
+        request: Request,
+    ) -> Result<RawResponse, TransportError> {
+        let via = self.meddle(|world| {
+            let node = world.nodes().get(endpoint)?;
+            world.serves(&node.name).then(|| node.name.clone())
+        });
+        self.send_via(via, request).await
+    }
+
+    fn prefer(&self, endpoint: usize) {
+        self.with(|inner| inner.preferred = endpoint);
+    }
+}
+
+impl Pve {
+    async fn send_in_turn(&self, request: Request) -> Result<RawResponse, TransportError> {
         if request
             .send_before
             .is_some_and(|limit| Instant::now() >= limit)
@@ -387,6 +480,9 @@ impl Transport for Pve {
         }
         if self.is_lost(&request) {
             return Err(TransportError::NotSent("lost by the test".to_owned()));
+        }
+        if let Some(refusal) = self.refusal(&request) {
+            return Ok(refusal);
         }
         self.let_arrive(&request).await;
         if self.with(|inner| inner.restores) && request.path.contains("/tasks") {
@@ -429,28 +525,6 @@ impl Transport for Pve {
         self.send_as_it_is(request).await
     }
 
-    fn endpoints(&self) -> usize {
-        self.meddle(|world| world.nodes().len())
-    }
-
-    async fn read_from(
-        &self,
-        endpoint: usize,
-        request: Request,
-    ) -> Result<RawResponse, TransportError> {
-        let via = self.meddle(|world| {
-            let node = world.nodes().get(endpoint)?;
-            world.serves(&node.name).then(|| node.name.clone())
-        });
-        self.send_via(via, request).await
-    }
-
-    fn prefer(&self, endpoint: usize) {
-        self.with(|inner| inner.preferred = endpoint);
-    }
-}
-
-impl Pve {
     async fn send_about_restores(
         &self,
         mut request: Request,

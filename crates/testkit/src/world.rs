@@ -111,6 +111,7 @@ impl Connect for InProcess {
         let Some((_, pve)) = self.0.iter().find(|(id, _)| *id == host.id) else {
             return RealConnect.connect(host);
         };
+        assert!(!pve.is_faulty(), "a fault of the test");
         Ok(Connection {
             transport: Arc::new(pve.clone()),
             guest_access: Some(Arc::new(pve.guests.clone())),

@@ -273,9 +273,14 @@ pub(crate) async fn find_template(cx: &Cx) -> StepResult<String> {
             EngineError::from(Refusal::UnknownCatalogId(cx.app.catalog_id.clone())).failure(),
         )
     })?;
-    let found = templates(&cx.cluster, &cx.app.node, &entry.os_template)
-        .await
-        .map_err(|e| pve_failure("listing the templates", &e))?;
+    let found = templates(
+        cx.cluster.read(),
+        cx.cluster.host(),
+        &cx.app.node,
+        &entry.os_template,
+    )
+    .await
+    .map_err(|e| pve_failure("listing the templates", &e))?;
     found.into_iter().next_back().ok_or_else(|| {
         let missing = Refusal::TemplateMissing {
             template: entry.os_template.to_string(),

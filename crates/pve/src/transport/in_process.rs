@@ -5,7 +5,7 @@ use std::pin::Pin;
 
 use async_trait::async_trait;
 
-use super::{RawResponse, Request, Transport, TransportError};
+use super::{RawResponse, Request, Transport, TransportError, answered};
 
 type Answer = Pin<Box<dyn Future<Output = Result<RawResponse, TransportError>> + Send>>;
 
@@ -36,6 +36,6 @@ impl std::fmt::Debug for InProcess {
 #[async_trait]
 impl Transport for InProcess {
     async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
-        (self.answer)(request).await
+        answered(request.answer_ms, (self.answer)(request)).await
     }
 }

@@ -3,9 +3,13 @@
 pub mod https;
 pub mod in_process;
 
+use std::time::Duration;
+
 use async_trait::async_trait;
 use bytes::Bytes;
-use tokio::time::Instant;
+use tokio::time::{Instant, timeout};
+
+use proximity_domain::names::NodeName;
 
 use crate::transport::https::Fingerprint;
 
@@ -61,6 +65,9 @@ pub struct Request {
     pub params: Vec<(String, String)>,
     /// How long the whole call may take.
     pub timeout_ms: u64,
+    /// How long the answer may take from the moment on at which it is this call's turn; only [`Request::timeout_ms`] counts
+    /// the wait for that.
+    pub answer_ms: Option<u64>,
     /// No byte of the request may be sent from this moment on; every change has one.
     /// A transport that cannot keep it must answer [`TransportError::NotSent`].
     pub send_before: Option<Instant>,
@@ -113,6 +120,27 @@ pub fn no_endpoint(endpoint: usize) -> TransportError {
     TransportError::NotSent(format!("there is no endpoint {endpoint}"))
 }
 
+/// Waits for an answer as long as [`Request::answer_ms`] says; to be begun when it is the request's turn.
+///
+/// # Errors
+/// The exchange's own, or that there was no answer in that time; what was sent until then may have arrived.
+pub async fn answered(
+    answer_ms: Option<u64>,
+    exchange: impl Future<Output = Result<RawResponse, TransportError>> + Send,
+) -> Result<RawResponse, TransportError> {
+    let Some(ms) = answer_ms else {
+        return exchange.await;
+    };
+    let patience = Duration::from_millis(ms);
+    match timeout(patience, exchange).await {
+        Ok(outcome) => outcome,
+        Err(_) => Err(TransportError::MaybeApplied(format!(
+            "it has not answered within {} s",
+            patience.as_secs_f32()
+        ))),
+    }
+}
+
 /// Carries requests to PVE. Real ones: HTTPS and in-process.
 #[async_trait]
 pub trait Transport: Send + Sync + std::fmt::Debug {
@@ -147,4 +175,9 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
 
     /// From now on this endpoint is asked first.
     fn prefer(&self, _endpoint: usize) {}
+
+    /// When this node last answered a call, as far as that is kept track of.
+    fn heard(&self, _node: &NodeName) -> Option<Instant> {
+        None
+    }
 }

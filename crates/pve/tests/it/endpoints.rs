@@ -1,11 +1,13 @@
 //! Several endpoints: which one is asked, and when the next one.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proximity_pve::client::ReadClient;
 use proximity_pve::error::Error;
 use proximity_pve::transport::{Method, Request, Transport, TransportError};
 use tokio::sync::Notify;
+use tokio::time::Instant;
 
 use crate::https::{good, nobody, request, transport};
 use crate::tls_server::{Script, TlsServer, answer};
@@ -123,6 +125,46 @@ async fn the_first_endpoint_may_still_answer_when_the_next_one_is_asked() {
     assert_eq!(seen(), (2, 1), "{again:?}");
 }
 
+/// Whoever waits for turns that our own calls have is not kept waiting by the node; from the turn on it is the node's time.
+#[tokio::test]
+async fn patience_with_an_answer_begins_with_the_turn() {
+    let slow = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let one = transport([slow.pinned()]);
+    let patient = Request {
+        timeout_ms: 30_000,
+        answer_ms: Some(400),
+        ..request(Method::Get, &[])
+    };
+    let begin = Instant::now();
+    let ahead = || async { one.send(hasty(Method::Post)).await.unwrap_err() };
+    let (_, _, patient) = tokio::join!(ahead(), ahead(), one.send(patient));
+    let took = begin.elapsed();
+    assert_eq!(
+        patient,
+        Err(TransportError::MaybeApplied(
+            "it has not answered within 0.4 s".to_owned()
+        ))
+    );
+    let (turns, all) = (Duration::from_millis(1_500), Duration::from_millis(1_900));
+    assert!(took >= all && took < turns * 4, "{took:?}");
+    assert_eq!(slow.seen.requests().len(), 3, "it was sent in its turn");
+}
+
+#[tokio::test]
+async fn a_node_is_heard_when_it_answers_itself() {
+    let pve1 = "pve1".parse().unwrap();
+    let away = TlsServer::start(Script::Answer(answer("595 No route to host", ""))).await;
+    let one = transport([away.pinned()]);
+    one.send(request(Method::Get, &[])).await.unwrap();
+    assert_eq!(one.heard(&pve1), None, "it was the endpoint that spoke");
+    let well = TlsServer::start(Script::Answer(answer("403 Forbidden", ""))).await;
+    let one = transport([well.pinned()]);
+    let begin = Instant::now();
+    one.send(request(Method::Get, &[])).await.unwrap();
+    assert!(one.heard(&pve1).is_some_and(|at| at >= begin));
+    assert_eq!(one.heard(&"pve2".parse().unwrap()), None);
+}
+
 /// PVE has three workers for each node; further copies of a call to a slow one would take those of others.
 #[tokio::test]
 async fn a_read_that_stays_without_an_answer_is_not_sent_beyond_the_turns_of_its_node() {
@@ -185,6 +227,23 @@ async fn the_word_of_a_quorate_endpoint_is_taken_and_it_is_asked_first_from_then
         2,
         "nobody else is asked any more"
     );
+}
+
+/// The first one says nothing at all, and the one that is asked in its place is cut off from the others.
+#[tokio::test]
+async fn the_word_of_a_quorate_endpoint_is_had_behind_one_that_is_silent() {
+    let silent = TlsServer::start(Script::Mute).await;
+    let alone = TlsServer::start(Script::Answer(status_answer(0))).await;
+    let quorate = TlsServer::start(Script::Answer(status_answer(1))).await;
+    let ways = [silent.pinned(), alone.pinned(), quorate.pinned()];
+    let read = ReadClient::new(Arc::new(transport(ways)));
+    let begin = Instant::now();
+    let status = read.cluster_status_by(|s| s.quorate).await.unwrap();
+    assert!(status.quorate);
+    assert!(begin.elapsed() < Duration::from_secs(10), "its share, once");
+    let seen = alone.seen.requests().len();
+    assert!(read.cluster_status().await.unwrap().quorate);
+    assert_eq!(alone.seen.requests().len(), seen, "nobody else is asked");
 }
 
 /// As a node that lost the cluster's file system: its API runs, and fails at everything.

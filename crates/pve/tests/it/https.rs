@@ -33,6 +33,7 @@ pub(crate) fn request(method: Method, params: &[(&str, &str)]) -> Request {
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
             .collect(),
         timeout_ms: 10_000,
+        answer_ms: None,
         send_before: None,
         reference: None,
     }

@@ -19,6 +19,7 @@ pub(super) fn stranger(node: &str, vmid: u32) -> Request {
             param("net0", "name=eth0,bridge=vmbr0,ip=dhcp"),
         ],
         timeout_ms: 10_000,
+        answer_ms: None,
         send_before: None,
         reference: None,
     }

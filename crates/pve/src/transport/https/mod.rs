@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use http::HeaderValue;
+use proximity_domain::names::NodeName;
 use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 
@@ -27,7 +28,7 @@ use self::address::Address;
 use self::connection::Connection;
 use self::idle::IdleConnections;
 use self::turns::Turns;
-use super::{RawResponse, Request, Transport, TransportError, no_endpoint};
+use super::{RawResponse, Request, Transport, TransportError, answered, no_endpoint};
 
 /// The most one endpoint may take to connect, and a read be without an answer, before the next one is asked.
 const SHARE: Duration = Duration::from_secs(5);
@@ -241,11 +242,16 @@ impl Transport for HttpsTransport {
         let times = Times::of(&request);
         let _turn = self.turns.take(&request.path, times.begin_before()).await?;
         let times = times.shared_by(self.endpoints.len());
-        if request.method.is_read() {
-            self.read(&request, &times).await
-        } else {
-            self.change(&request, &times).await
-        }
+        let exchange = async {
+            if request.method.is_read() {
+                self.read(&request, &times).await
+            } else {
+                self.change(&request, &times).await
+            }
+        };
+        let outcome = answered(request.answer_ms, exchange).await;
+        self.turns.note(&request.path, &outcome);
+        outcome
     }
 
     fn endpoints(&self) -> usize {
@@ -262,12 +268,19 @@ impl Transport for HttpsTransport {
         };
         let times = Times::of(&request);
         let _turn = self.turns.take(&request.path, times.begin_before()).await?;
-        asked.exchange(&request, &self.authorization, &times).await
+        let exchange = asked.exchange(&request, &self.authorization, &times);
+        let outcome = answered(request.answer_ms, exchange).await;
+        self.turns.note(&request.path, &outcome);
+        outcome
     }
 
     fn prefer(&self, endpoint: usize) {
         if endpoint < self.endpoints.len() {
             self.preferred.store(endpoint, Ordering::Relaxed);
         }
+    }
+
+    fn heard(&self, node: &NodeName) -> Option<Instant> {
+        self.turns.heard(node.as_str())
     }
 }

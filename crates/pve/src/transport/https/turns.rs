@@ -6,7 +6,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 use tokio::time::{Instant, timeout_at};
 
-use crate::transport::TransportError;
+use crate::transport::{RawResponse, TransportError};
 
 /// Calls under way at the same time to one cluster.
 pub const CALLS_PER_CLUSTER: usize = 16;
@@ -18,7 +18,24 @@ pub const CALLS_PER_NODE: usize = 2;
 pub(super) struct Turns {
     all: Arc<Semaphore>,
     /// As many as the cluster has nodes.
-    nodes: Mutex<HashMap<String, Arc<Semaphore>>>,
+    nodes: Mutex<HashMap<String, AtNode>>,
+}
+
+/// One node.
+#[derive(Debug)]
+struct AtNode {
+    turns: Arc<Semaphore>,
+    /// When it last answered.
+    heard: Option<Instant>,
+}
+
+impl Default for AtNode {
+    fn default() -> Self {
+        Self {
+            turns: Arc::new(Semaphore::new(CALLS_PER_NODE)),
+            heard: None,
+        }
+    }
 }
 
 /// Given back when dropped.
@@ -42,7 +59,7 @@ impl Turns {
     /// [`TransportError::NotSent`] when there was none in time.
     pub(super) async fn take(&self, path: &str, limit: Instant) -> Result<Turn, TransportError> {
         let at_node = match node_of(path) {
-            Some(node) => Some(turn(self.at(node), limit).await?),
+            Some(node) => Some(turn(self.at(node, |it| it.turns.clone()), limit).await?),
             None => None,
         };
         Ok(Turn {
@@ -51,14 +68,26 @@ impl Turns {
         })
     }
 
-    fn at(&self, node: &str) -> Arc<Semaphore> {
-        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(known) = nodes.get(node) {
-            return known.clone();
+    /// Takes note of an answer: whoever gives one does not hang. PVE's word that it cannot reach a node is none of that node.
+    pub(super) fn note(&self, path: &str, outcome: &Result<RawResponse, TransportError>) {
+        if let (Some(node), Ok(answer)) = (node_of(path), outcome)
+            && !(595..=599).contains(&answer.status)
+        {
+            self.at(node, |it| it.heard = Some(Instant::now()));
         }
-        let new = Arc::new(Semaphore::new(CALLS_PER_NODE));
-        nodes.insert(node.to_owned(), new.clone());
-        new
+    }
+
+    /// When this node last answered.
+    pub(super) fn heard(&self, node: &str) -> Option<Instant> {
+        self.at(node, |it| it.heard)
+    }
+
+    fn at<T>(&self, node: &str, look: impl FnOnce(&mut AtNode) -> T) -> T {
+        let mut nodes = self.nodes.lock().unwrap_or_else(PoisonError::into_inner);
+        match nodes.get_mut(node) {
+            Some(known) => look(known),
+            None => look(nodes.entry(node.to_owned()).or_default()),
+        }
     }
 }
 
