@@ -135,6 +135,74 @@ fn freed_ids_are_given_again() {
     assert_eq!(sim.root("GET", "/cluster/nextid", &[]).payload(), "100");
 }
 
+/// The range of free numbers: its upper bound is not in it, and a number that is asked for may lie anywhere.
+#[test]
+fn free_ids_are_offered_within_the_datacenter_options() {
+    let mut sim = Sim::new(solo());
+    let options = |sim: &mut Sim| sim.root("GET", "/cluster/options", &[]).payload();
+    assert_eq!(options(&mut sim).get("next-id"), None);
+    let set = sim.root(
+        "PUT",
+        "/cluster/options",
+        &[("next-id", "lower=200,upper=202")],
+    );
+    assert_eq!(set.status(), 200, "{}", set.body());
+    assert_eq!(
+        options(&mut sim)["next-id"],
+        json!({"lower": "200", "upper": "202"})
+    );
+    let free = |sim: &mut Sim| sim.root("GET", "/cluster/nextid", &[]);
+    assert_eq!(free(&mut sim).payload(), "200");
+    sim.create("solo", 200, &[]);
+    sim.create("solo", 201, &[]);
+    let none = free(&mut sim);
+    assert_eq!(none.status(), 500);
+    assert_eq!(
+        none.body()["message"],
+        "unable to get any free VMID in range [200, 202]\n"
+    );
+    let other = sim.root("GET", "/cluster/nextid", &[("vmid", "150")]);
+    assert_eq!(other.payload(), "150");
+
+    let set = |sim: &mut Sim, name: &str, value: &str| {
+        sim.root("PUT", "/cluster/options", &[(name, value)])
+    };
+    let refused = set(&mut sim, "next-id", "lower=300,upper=299");
+    assert_eq!(
+        refused.body()["message"],
+        "lower (300) <= upper (299) boundary rule broken\n"
+    );
+    assert_eq!(set(&mut sim, "next-id", "first=300").status(), 400);
+    assert_eq!(set(&mut sim, "keyboard", "de").status(), 501);
+    assert_eq!(set(&mut sim, "next-id", "upper=201").status(), 200);
+    assert_eq!(options(&mut sim)["next-id"], json!({"upper": "201"}));
+    assert_eq!(free(&mut sim).payload(), "100");
+    assert_eq!(set(&mut sim, "delete", "next-id").status(), 200);
+    assert_eq!(options(&mut sim).get("next-id"), None);
+}
+
+/// Without Sys.Audit the options are a short list, and without Sys.Modify none is set.
+#[test]
+fn the_range_of_free_ids_is_not_for_everybody() {
+    let mut sim = Sim::new(solo());
+    let range = [("next-id", "lower=200")];
+    sim.root("PUT", "/cluster/options", &range);
+    let by = |sim: &mut Sim, verb: &str, token: &str| {
+        let mut request = Request::new(verb, "/cluster/options").by(token);
+        if verb == "PUT" {
+            request = request.parameters(&range);
+        }
+        sim.call(request)
+    };
+    let all = by(&mut sim, "GET", "root@pam!gold").payload();
+    assert_eq!(all["next-id"], json!({"lower": "200"}));
+    let some = by(&mut sim, "GET", "limited@pve!t1").payload();
+    assert_eq!(some, json!({"allowed-tags": []}));
+    assert_eq!(by(&mut sim, "PUT", "limited@pve!t1").status(), 403);
+    let free = sim.call(Request::new("GET", "/cluster/nextid").by("limited@pve!t1"));
+    assert_eq!(free.payload(), "200", "what is offered everybody is told");
+}
+
 #[test]
 fn lists_of_tasks_are_filtered_paged_and_private() {
     let mut sim = Sim::new(cluster());

@@ -283,10 +283,11 @@ impl ReadClient {
             .await
     }
 
-    /// The lowest free VMID, or the given one if it is free. Reserves nothing.
+    /// The lowest free VMID of the range that PVE offers, or the given one if it is free. Reserves nothing.
     ///
     /// # Errors
-    /// A taken one is [`Error::Refused`] with [`Error::is_vmid_taken`].
+    /// A taken one is [`Error::Refused`] with [`Error::is_vmid_taken`]; if none is free in the range that PVE offers, with
+    /// a message that [`crate::wording::says_no_free_vmid`].
     pub async fn next_id(&self, wanted: Option<Vmid>) -> Result<Vmid> {
         #[derive(Deserialize)]
         #[serde(transparent)]

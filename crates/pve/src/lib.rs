@@ -27,6 +27,7 @@ pub mod wording;
 mod answer;
 mod call;
 mod lenient;
+mod next_id;
 mod percent;
 
 pub use client::Client;

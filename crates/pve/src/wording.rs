@@ -19,6 +19,12 @@ fn names_existing_guest(text: &str) -> bool {
     })
 }
 
+/// Each number of the range that PVE offers is a guest's.
+#[must_use]
+pub fn says_no_free_vmid(text: &str) -> bool {
+    text.contains("unable to get any free VMID in range [")
+}
+
 /// The guest has no configuration on that node: never existed, destroyed, or moved to another node.
 #[must_use]
 pub fn says_missing_config(text: &str) -> bool {

@@ -165,6 +165,72 @@ async fn an_exhausted_range_is_a_refusal_that_names_it() {
     assert_sound(&w).await;
 }
 
+async fn set_next_id(pve: &Pve, range: &str) {
+    pve.put("/cluster/options", &[("next-id", range)]).await;
+}
+
+/// Several choose at once, and PVE offers the same number to all of them: none leaves the range that PVE offers, and who is
+/// left over is refused.
+#[tokio::test]
+async fn numbers_do_not_leave_the_range_that_pve_offers() {
+    let pve = Pve::start(Access::Full);
+    set_next_id(&pve, "lower=500,upper=503").await;
+    pve.stranger_creates("pve1", 501).await;
+    let w = world_on(&pve, None, 0).await;
+    let go_on = pve.hold(Method::Get, "/nextid");
+    let mut apps = Vec::new();
+    for n in 0..3 {
+        apps.push(ask(&w, &format!("web{n}")).await);
+    }
+    w.until(async || {
+        let live = w.store.claimable().await.unwrap();
+        live.len() == 3 && live.iter().all(|row| row.lease.is_some())
+    })
+    .await
+    .unwrap();
+    go_on.send(true).unwrap();
+    let (mut numbers, mut refusals) = (Vec::new(), Vec::new());
+    for app in &apps {
+        match w.settled(app.operation.unwrap()).await.unwrap().state {
+            OperationState::Succeeded => numbers.extend(held(&w, app).await),
+            OperationState::Failed { failure } => refusals.push(failure),
+            other => panic!("{other:?}"),
+        }
+    }
+    numbers.sort_unstable();
+    assert_eq!(numbers, [500, 502]);
+    let [refused] = refusals.as_slice() else {
+        panic!("{refusals:?}")
+    };
+    assert_eq!(refused.code, "vmids_exhausted");
+    assert!(refused.message.contains("500-502"), "{refused:?}");
+    assert_sound(&w).await;
+
+    // All of them are guests by now: PVE itself says so.
+    let app = ask(&w, "late").await;
+    let op = w.settled(app.operation.unwrap()).await.unwrap();
+    let OperationState::Failed { failure } = op.state else {
+        panic!("{:?}", op.state)
+    };
+    assert_eq!(failure.code, "vmids_exhausted");
+    assert_eq!(
+        failure.message,
+        "unable to get any free VMID in range [500, 503]"
+    );
+    assert!(failure.hint.contains("next-id"), "{failure:?}");
+}
+
+/// What was set for the host says more than what PVE offers to everybody, and PVE takes any number.
+#[tokio::test]
+async fn the_hosts_range_goes_before_the_one_pve_offers() {
+    let pve = Pve::start(Access::Full);
+    set_next_id(&pve, "lower=500,upper=501").await;
+    let w = world_on(&pve, Some("200-201"), 0).await;
+    let (app, op) = deploy(&w).await;
+    assert_eq!(op.state, OperationState::Succeeded);
+    assert_eq!(held(&w, &app).await, vec![200]);
+}
+
 /// Strangers are faster every time: bounded, and each of them is left alone.
 #[tokio::test]
 async fn numbers_lost_again_and_again_end_in_a_refusal() {

@@ -7,7 +7,9 @@ use super::broadcast::PERIOD_MS;
 use super::ha::Ha;
 use super::park::Live;
 use super::random::Random;
-use super::world::{Bridge, Environment, Node, Pool, Reach, Storage, TaskTimes, Template, World};
+use super::world::{
+    Bridge, Environment, NextId, Node, Pool, Reach, Storage, TaskTimes, Template, World,
+};
 
 /// What a cluster starts with.
 #[derive(Debug, Clone)]
@@ -126,6 +128,7 @@ impl World {
             moving: BTreeMap::new(),
             backup_jobs: BTreeMap::new(),
             ha: Ha::default(),
+            next_id: NextId::default(),
             environment: Environment::default(),
             images: BTreeMap::new(),
             next_broadcast_ms: now_ms + PERIOD_MS,

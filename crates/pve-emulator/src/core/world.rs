@@ -44,6 +44,9 @@ pub struct World {
     /// Backup jobs by id.
     pub(crate) backup_jobs: BTreeMap<String, BTreeMap<String, String>>,
     pub(crate) ha: Ha,
+    /// From which numbers new guests are offered one.
+    #[serde(default)]
+    pub(crate) next_id: NextId,
     /// What the machines below the cluster can do.
     pub(crate) environment: Environment,
     /// What OCI archives among the templates say about themselves, by volume id.
@@ -57,6 +60,22 @@ pub struct World {
     /// belong to.
     #[serde(skip)]
     pub(crate) live: Live,
+}
+
+/// `next-id` of the datacenter options, as it was given.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct NextId {
+    /// The first number.
+    pub(crate) lower: Option<u32>,
+    /// The number after the last one.
+    pub(crate) upper: Option<u32>,
+}
+
+impl NextId {
+    /// First number, and the one after the last.
+    pub(crate) fn bounds(self) -> (u32, u32) {
+        (self.lower.unwrap_or(100), self.upper.unwrap_or(1_000_000))
+    }
 }
 
 /// How long tasks take at least, and wait at most, milliseconds.

@@ -63,6 +63,7 @@ async fn send_reads(client: &Client) {
         read.node_status(&at).await.is_err(),
         read.resources_vm().await.is_err(),
         read.next_id(Some(id)).await.is_err(),
+        read.next_id_range().await.is_err(),
         read.storages(&at).await.is_err(),
         read.storage_content(&at, &"local".parse().unwrap(), Content::Template)
             .await
@@ -253,7 +254,7 @@ async fn pve_knows_every_request_and_every_parameter() {
             );
         }
     }
-    assert_eq!(methods.len(), 24, "{methods:#?}");
+    assert_eq!(methods.len(), 25, "{methods:#?}");
 }
 
 #[tokio::test]

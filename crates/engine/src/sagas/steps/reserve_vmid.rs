@@ -10,13 +10,15 @@ use proximity_domain::mark::Mark;
 use proximity_domain::names::Mac;
 use proximity_domain::saga::StepRecord;
 use proximity_domain::vmids::VmidRange;
+use proximity_pve::error::Error as PveError;
+use proximity_pve::wording::says_no_free_vmid;
 use proximity_store::effects::{Effects, GuestChange};
 use serde_json::{Value, json};
 
 use crate::saga::{Cx, Done, Intent, StepAction, StepError, StepResult, pve_failure};
 use crate::vmids::Chosen;
 
-/// How many ids are tried upwards from PVE's lowest free one, or asked about in a range.
+/// How many numbers are tried of a range.
 const CANDIDATES: u32 = 1_000;
 
 pub(crate) struct ReserveVmid;
@@ -88,7 +90,7 @@ pub(super) fn new_guest(cx: &Cx, vmid: Vmid) -> NativeGuest {
 }
 
 /// A VMID that is free now, that no guest of ours on this cluster has reserved, and that is not among `avoid`: the lowest of
-/// the host's range, or of PVE's own if it has none. No other operation of this process is given it until the answer is
+/// the host's range, wherever that lies, or of the one PVE offers if it has none. No other operation of this process is given it until the answer is
 /// dropped, which is to be after it was committed. Only the create call makes it ours.
 pub(super) async fn choose_vmid(cx: &Cx, avoid: &[Vmid]) -> StepResult<Chosen> {
     let held = held(cx).await?;
@@ -163,35 +165,56 @@ async fn from_range(
     )))
 }
 
+/// What PVE offers, or else the next one of its range that is free: PVE offers the lowest to everybody who asks.
 async fn from_pve(cx: &Cx, held: &HashSet<Vmid>, avoid: &[Vmid]) -> StepResult<Chosen> {
+    let asking = |e| pve_failure("asking PVE for a free VMID", &e);
     let read = cx.cluster.read();
-    let lowest = read
-        .next_id(None)
-        .await
-        .map_err(|e| pve_failure("asking PVE for a free VMID", &e))?;
-    for n in lowest.get()..lowest.get().saturating_add(CANDIDATES) {
-        let Ok(candidate) = Vmid::try_from(n) else {
-            break;
-        };
-        if held.contains(&candidate) || avoid.contains(&candidate) {
-            continue;
+    let lowest = match read.next_id(None).await {
+        Ok(lowest) => lowest,
+        Err(PveError::Refused { message, .. }) if says_no_free_vmid(&message) => {
+            return Err(none_offered(cx, message.trim_end().to_owned()));
+        }
+        Err(e) => return Err(asking(e)),
+    };
+    let is_out = |candidate: &Vmid| held.contains(candidate) || avoid.contains(candidate);
+    if !is_out(&lowest)
+        && let Some(chosen) = for_us(cx, lowest).await?
+    {
+        return Ok(chosen);
+    }
+    let range = read.next_id_range().await;
+    let range = range.map_err(|e| pve_failure("reading PVE's datacenter options", &e))?;
+    let above = (lowest.get().saturating_add(1)..).map_while(|n| Vmid::try_from(n).ok());
+    let offered = above.take_while(|candidate| range.is_some_and(|r| r.contains(*candidate)));
+    let candidates = offered.filter(|candidate| !is_out(candidate));
+    for (candidate, tried) in candidates.zip(0_u32..) {
+        if tried == CANDIDATES {
+            let why = format!("none of {CANDIDATES} VMIDs above {lowest} is free");
+            return Err(none_offered(cx, why));
         }
         let Some(chosen) = for_us(cx, candidate).await? else {
             continue;
         };
-        if candidate == lowest {
-            return Ok(chosen);
-        }
-        // Above PVE's answer: ask whether this very id is free.
         match read.next_id(Some(candidate)).await {
             Ok(_) => return Ok(chosen),
             Err(e) if e.is_vmid_taken() => {}
-            Err(e) => return Err(pve_failure("asking PVE for a free VMID", &e)),
+            Err(e) => return Err(asking(e)),
         }
     }
-    Err(StepError::Failed(Failure::new(
+    let why = match range {
+        Some(range) => format!("no VMID of {range} is left, and PVE offers no others"),
+        None => "PVE offers no VMIDs".to_owned(),
+    };
+    Err(none_offered(cx, why))
+}
+
+fn none_offered(cx: &Cx, why: String) -> StepError {
+    StepError::Failed(Failure::new(
         "vmids_exhausted",
-        format!("no free VMID within {CANDIDATES} above {lowest}"),
-        "free some, or change `next-id` in PVE's datacenter options",
-    )))
+        why,
+        format!(
+            "widen `next-id` in PVE's datacenter options, give Proximity a range of its own with: proximity hosts set {} --vmids FIRST-LAST, or remove containers",
+            cx.cluster.label()
+        ),
+    ))
 }

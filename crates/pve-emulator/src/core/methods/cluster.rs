@@ -9,8 +9,6 @@ use super::super::world::World;
 use super::node;
 use super::storage;
 
-const LOWEST_VMID: u32 = 100;
-
 /// Quorum and nodes; a standalone node has no cluster entry.
 pub(super) fn status(call: &mut Call<'_>) -> Outcome {
     let world = &*call.world;
@@ -126,18 +124,19 @@ pub(super) fn next_id(call: &mut Call<'_>) -> Outcome {
         }
         return Ok(Value::String(vmid.to_string()).into());
     }
-    Ok(Value::String(lowest_free(call.world).to_string()).into())
+    // PVE checks a given number against the guests alone, and chooses itself within the bounds, the upper one excluded.
+    let (lower, upper) = call.world.next_id.bounds();
+    match lowest_free(call.world, lower, upper) {
+        Some(free) => Ok(Value::String(free.to_string()).into()),
+        None => Err(ApiError::died(format!(
+            "unable to get any free VMID in range [{lower}, {upper}]"
+        ))
+        .into()),
+    }
 }
 
-fn lowest_free(world: &World) -> u32 {
-    let mut free = LOWEST_VMID;
-    for taken in world.guests.range(LOWEST_VMID..).map(|(vmid, _)| *vmid) {
-        if taken != free {
-            break;
-        }
-        free += 1;
-    }
-    free
+fn lowest_free(world: &World, lower: u32, upper: u32) -> Option<u32> {
+    (lower..upper).find(|vmid| !world.guests.contains_key(vmid))
 }
 
 /// An object's entries, for rows that are put together.

@@ -129,6 +129,7 @@ fn of_cluster(verb: &str, rest: &str) -> Option<Behaviour> {
         ("GET", "/nextid") => cluster::next_id,
         ("GET", "/tasks") => tasks::cluster_list,
         ("GET", "/options") => settings::options,
+        ("PUT", "/options") => settings::set_options,
         ("GET", "/config/nodes") => settings::members,
         ("GET", "/replication" | "/ha/groups" | "/ha/rules") => settings::none,
         ("GET", "/backup") => backup::jobs,
