@@ -111,6 +111,61 @@ async fn stop_start_and_removal_are_tried_again_when_the_container_is_free() {
     assert!(w.pve.guests.vmids().is_empty());
 }
 
+/// PVE may find the lock when it takes the call, before there is a task: that is waited for in the same way.
+#[tokio::test]
+async fn a_lock_found_at_the_call_is_waited_for_as_one_found_by_the_task() {
+    let (w, _) = world().await;
+    for (action, method, call) in [
+        (STOP, Method::Post, "/status/shutdown"),
+        (Action::Start, Method::Post, "/status/start"),
+        (
+            Action::Stop { force: true },
+            Method::Post,
+            "/status/shutdown",
+        ),
+        (removal(), Method::Put, "/lxc/100/config"),
+    ] {
+        w.pve.refuse(method, call, "CT is locked (backup)", 1);
+        let before = changes(&w, call);
+        let op = ask(&w, action).await;
+        waits(&w, op).await;
+        settled(&w, op, "succeeded").await;
+        assert!(changes(&w, call) - before > 1, "{call}");
+    }
+    assert_eq!(changes(&w, "/status/stop"), 0, "no reason for force");
+
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "web".to_owned(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    settled(&w, app.operation.unwrap(), "succeeded").await;
+    w.pve
+        .refuse(Method::Delete, "/lxc/100", "CT is locked (backup)", 1);
+    let op = ask(&w, removal()).await;
+    waits(&w, op).await;
+    settled(&w, op, "succeeded").await;
+    assert!(w.pve.guests.vmids().is_empty());
+    assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
+}
+
+/// What is never free when PVE takes the call ends as when its task finds out.
+#[tokio::test]
+async fn a_lock_found_at_every_call_fails_the_start_after_as_many_attempts() {
+    let (w, _) = world().await;
+    settled(&w, ask(&w, STOP).await, "succeeded").await;
+    let lock = "CT is locked (backup)";
+    w.pve.refuse(Method::Post, "/status/start", lock, u32::MAX);
+    let op = ask(&w, Action::Start).await;
+    let ended = w.settled(op).await.unwrap();
+    let OperationState::Failed { failure, .. } = &ended.state else {
+        panic!("{:?}", ended.state)
+    };
+    assert_eq!(failure.code, "container_locked");
+    assert_eq!(changes(&w, "/status/start"), 1 + 3, "one for the deploy");
+}
+
 /// As a backup does, which takes longer than PVE waits for a configuration.
 #[tokio::test]
 async fn a_start_during_a_backup_is_tried_again() {

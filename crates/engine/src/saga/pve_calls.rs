@@ -56,6 +56,8 @@ pub(crate) fn pve_failure(doing: &str, error: &PveError) -> StepError {
     }
 }
 
+const LOCKED_HINT: &str =
+    "another task works on the container in PVE; wait for it, or unlock it with pct unlock";
 const LOCK_TIMEOUT_HINT: &str = "another task worked on the container for so long that nothing was done; wait for it, then retry";
 
 /// What a refusal of PVE means for a step.
@@ -78,11 +80,14 @@ fn refusal(refused: &PveError, failure: impl Fn(&str, &str) -> Failure) -> StepE
             "pve_permission_denied",
             "give the API token the privilege named in the message",
         ))
+    } else if let PveError::Refused { message, .. } = refused
+        && says_guest_was_not_free(message)
+        && refused.is_locked().is_some()
+    {
+        // As at the end of a task, and before there is one: nothing was done.
+        StepError::Transient(failure("container_locked", LOCKED_HINT))
     } else if refused.is_locked().is_some() {
-        StepError::Failed(failure(
-            "container_locked",
-            "another task works on the container in PVE; wait for it, or unlock it with pct unlock",
-        ))
+        StepError::Failed(failure("container_locked", LOCKED_HINT))
     } else if refused.is_lock_timeout() {
         // PVE says so before it does anything.
         StepError::Transient(failure("container_locked", LOCK_TIMEOUT_HINT))
@@ -403,10 +408,7 @@ fn task_failure(doing: &str, text: &str) -> Failure {
             "another container took the id at the same moment; retry chooses a new one",
         )
     } else if text.contains("CT is locked") {
-        (
-            "container_locked",
-            "another task works on the container in PVE; wait for it, or unlock it with pct unlock",
-        )
+        ("container_locked", LOCKED_HINT)
     } else {
         (
             "pve_task_failed",
