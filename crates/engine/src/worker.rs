@@ -260,15 +260,23 @@ async fn carry_out(
     let Some(_at_work) = enter(engine, &op, reins).await else {
         return Err(reins.halt().unwrap_or(Halt::ShuttingDown));
     };
-    let cx = context(engine.clone(), op, fence, reins.clone()).await?;
-    // What it leaves is records and guards, which hold at any point at which a crash may come.
+    // What a panic leaves is records and guards, which hold at any point at which a crash may come.
+    let read = context(engine.clone(), op, fence, reins.clone());
+    let cx = match AssertUnwindSafe(read).catch_unwind().await {
+        Ok(cx) => cx?,
+        Err(panic) => {
+            let text = text_of(panic.as_ref());
+            tracing::error!(operation = %fence.operation, panic = text, "the work on an operation panicked before its first step");
+            return panicked(engine, &fence, None).await;
+        }
+    };
     let driven = AssertUnwindSafe(drive(&cx, saga(cx.op.kind))).catch_unwind();
     let ended = match driven.await {
         Ok(ended) => ended,
         Err(panic) => {
             let (step, text) = (cx.step_name(), text_of(panic.as_ref()));
             tracing::error!(operation = %cx.op.id, step, panic = text, "the work on an operation panicked");
-            panicked(&cx).await
+            panicked(engine, &fence, Some(step)).await
         }
     };
     match ended {

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::OperationState;
 use proximity_domain::retry::RetryPolicy;
-use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::commands::{Action, ChangeHost, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::seams::{HttpAnswer, Probe};
 use proximity_pve_emulator::core::Access;
@@ -150,4 +150,40 @@ async fn panics_are_counted_across_a_restart() {
     settled(&w, op, "stuck").await;
     // One at most was cut off before it was counted.
     assert!(probe.asked.load(Ordering::Relaxed) <= 4);
+}
+
+/// The fault is in what an operation needs before its first step: it is tried as often as a step, and then a person is asked.
+#[tokio::test]
+async fn an_operation_that_panics_before_its_first_step_gets_stuck() {
+    let log = Log::default();
+    let written = log.clone();
+    let subscriber = tracing_subscriber::fmt().with_writer(move || written.clone());
+    let _log = tracing::subscriber::set_default(subscriber.finish());
+    let (mut w, _) = world().await;
+    w.crash_worker().await;
+    let op = deploy(&w, "web").await;
+    w.pve.fault_at_connect(u32::MAX);
+    // The next use of the host connects anew.
+    let change = ChangeHost {
+        excluded_nodes: Some(Vec::new()),
+        ..ChangeHost::default()
+    };
+    w.engine.change_host(&w.actor, "lab", change).await.unwrap();
+    w.start_worker();
+    let OperationState::Stuck { failure, .. } = settled(&w, op, "stuck").await else {
+        panic!("it is stuck")
+    };
+    let told = (failure.code.as_str(), failure.step.as_deref());
+    assert_eq!(told, ("internal", None));
+    let said = log
+        .0
+        .lock()
+        .unwrap()
+        .matches("before its first step")
+        .count();
+    assert_eq!(said, 3, "each in the log");
+    w.pve.fault_at_connect(0);
+    w.engine.retry_operation(&w.actor, op).await.unwrap();
+    settled(&w, op, "succeeded").await;
+    assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
 }

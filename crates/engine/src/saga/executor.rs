@@ -1,16 +1,14 @@
 //! The thin executor: asks the domain what is next, carries it out, commits, asks again.
 
-use std::time::Duration;
-
 use proximity_domain::failure::Failure;
 use proximity_domain::operation::OperationState;
 use proximity_domain::saga::{Next, next};
-use proximity_domain::time::Timestamp;
 use proximity_store::effects::Effects;
 use proximity_store::error::StoreError;
-use proximity_store::records::{LogLevel, Wait};
+use proximity_store::records::LogLevel;
 use serde_json::Value;
 
+use super::again;
 use super::context::Cx;
 use super::step::{Done, Halt, Row, Saga, StepError, StepResult};
 
@@ -49,22 +47,6 @@ async fn after_trouble(cx: &Cx) -> Result<OperationState, Halt> {
         Some(halt) => Err(halt),
         None => current_state(cx).await,
     }
-}
-
-/// A fault of the program came to light in a step, or between two. What it was doing may have happened, so the next attempt
-/// looks first, as after a crash; and it counts as one, or it would be claimed and panic again for ever.
-pub(crate) async fn panicked(cx: &Cx) -> Result<(), Halt> {
-    let failure = Failure::new(
-        "internal",
-        "a fault of the program stopped the work on it",
-        "retry; if it happens again, report it as a bug, with the server's log of that moment",
-    )
-    .at(cx.step_name());
-    wait(cx, &failure).await?;
-    cx.store()
-        .stick(&cx.fence, None, failure, Effects::default(), cx.now())
-        .await?;
-    Ok(())
 }
 
 async fn drive_from(cx: &Cx, saga: &Saga, from: OperationState) -> Result<(), Halt> {
@@ -244,33 +226,8 @@ async fn unless_again(cx: &Cx, error: StepError) -> Result<(Failure, Verdict), H
     Ok((failure, verdict))
 }
 
-/// Records the wait before the next attempt and gives the claim back; returns when there are no attempts left.
 async fn wait(cx: &Cx, failure: &Failure) -> Result<(), Halt> {
-    let op = cx.store().operation(cx.op.id).await?;
-    let attempt = op.ok_or(Halt::LeaseLost)?.attempt;
-    let policy = cx.limits().retry;
-    let random = cx.engine.inner.parts.ids.nonce() % u128::from(u64::MAX);
-    let Some(wait_ms) = policy.wait_ms(attempt, u64::try_from(random).unwrap_or(0)) else {
-        return Ok(());
-    };
-    let next = attempt.saturating_add(1);
-    let text = format!(
-        "{}; attempt {next} of {} in {:.1} s",
-        failure.message,
-        policy.attempts,
-        Duration::from_millis(wait_ms).as_secs_f64()
-    );
-    let effects = Effects {
-        log: vec![cx.line(LogLevel::Warning, text)],
-        ..Effects::default()
-    };
-    let now = cx.now();
-    let wait = Wait {
-        due_at: Timestamp(now.0.saturating_add_unsigned(wait_ms)),
-        because: failure.clone(),
-    };
-    cx.store().wait(&cx.fence, next, wait, effects, now).await?;
-    Err(Halt::Waits)
+    again::wait(&cx.engine, &cx.fence, Some(cx.step_name()), failure).await
 }
 
 /// A step, or the end, did not work: wait for the next attempt, turn back, or ask a person.

@@ -1,5 +1,6 @@
 //! The saga machinery: step tables, the executor that walks them, and what a step may use.
 
+mod again;
 mod context;
 mod crash;
 mod cut;
@@ -10,6 +11,7 @@ mod reins;
 mod sent;
 mod step;
 
+pub(crate) use again::panicked;
 pub(crate) use context::Cx;
 #[cfg(feature = "crash-points")]
 pub(crate) use crash::forgets_creates;
@@ -17,7 +19,7 @@ pub use crash::{crash_points, set_crash_point};
 #[cfg(feature = "crash-points")]
 pub use crash::{forget_creates, ignore_send_deadlines, stop_at_crash_point};
 pub(crate) use cut::Cuts;
-pub(crate) use executor::{crowded, drive, panicked};
+pub(crate) use executor::{crowded, drive};
 pub(crate) use look::{Look, confirm, runs};
 pub(crate) use pve_calls::{absent_everywhere, pve_failure};
 pub(crate) use reins::{LeaseTime, Reins};
