@@ -8,6 +8,7 @@ use proximity_engine::commands::{Action, ChangeHost, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::route_sweep::sweep;
 use proximity_engine::seams::Ingress;
+use proximity_pve::transport::{Method, Transport};
 use proximity_pve_emulator::core::{Access, Reach};
 use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
@@ -375,4 +376,67 @@ async fn a_removal_goes_by_the_word_of_a_node_with_quorum() {
         w.pve
             .meddle(|world| world.guests().all(|(id, _)| id != vmid))
     );
+}
+
+/// The same for what a deploy takes back: that its container is gone is proven by those with quorum.
+#[tokio::test]
+async fn a_deploy_turns_back_by_the_word_of_a_node_with_quorum() {
+    let (w, _, _) = deployed().await;
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "other".to_owned(),
+        node: Some("pve2".to_owned()),
+        ..CreateApp::default()
+    };
+    let go_on = w.pve.hold(Method::Post, "/status/start");
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let op = app.operation.unwrap();
+    w.until(async || {
+        let steps = w.store.steps(op).await.unwrap();
+        steps.iter().any(|s| s.name == "start")
+    })
+    .await
+    .unwrap();
+    w.pve.meddle(|world| world.partition("pve1", 0));
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    go_on.send(true).unwrap();
+    let ended = w.settled(op).await.unwrap();
+    assert_eq!(ended.state, OperationState::Cancelled);
+    assert_eq!(w.pve.guests.vmids().len(), 1, "that of the other app");
+    assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
+    assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
+}
+
+/// None of those that answer has quorum: what would be proof otherwise is none, and its number is kept.
+#[tokio::test]
+async fn a_deploy_does_not_turn_back_by_the_word_of_nodes_without_quorum() {
+    let (w, _, _) = deployed().await;
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "other".to_owned(),
+        node: Some("pve2".to_owned()),
+        ..CreateApp::default()
+    };
+    // The create call goes lost, so that only looks can tell what there is.
+    let go_on = w.pve.hold(Method::Post, "/nodes/pve2/lxc");
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    let op = app.operation.unwrap();
+    w.until(async || {
+        let steps = w.store.steps(op).await.unwrap();
+        steps.iter().any(|s| s.name == "create_container")
+    })
+    .await
+    .unwrap();
+    for node in ["pve1", "pve2", "pve3"] {
+        w.pve.meddle(|world| world.partition(node, 0));
+    }
+    // Its own node is asked first, so that what is missing is quorum, and not a way to it.
+    w.pve.prefer(1);
+    go_on.send(true).unwrap();
+    let ended = w.settled(op).await.unwrap();
+    let OperationState::Stuck { failure, .. } = ended.state else {
+        panic!("{:?}", ended.state)
+    };
+    assert!(failure.message.contains("no quorum"), "{failure:?}");
+    assert_eq!(w.store.native_guests(app.id).await.unwrap().len(), 1);
 }

@@ -135,6 +135,8 @@ pub(super) async fn survey(
     let ask = |e: PveError| refusal::question(&wish.address, &wish.token.id, &e);
     supported(&version)?;
     let mut rights = first_rights(read, wish).await?;
+    // There is one endpoint, and no entry yet by which another node's word could be preferred: what it says, also that it has
+    // no quorum, is shown to the person who adds it.
     let status = read.cluster_status().await.map_err(ask)?;
     let nodes = inventory::join(&status, &read.nodes().await.map_err(ask)?);
     let cluster = status.name.as_deref();
