@@ -18,6 +18,7 @@ mod lxc_snapshot;
 mod metrics;
 mod node;
 mod pools;
+mod prune;
 mod settings;
 mod storage;
 mod table;

@@ -9,8 +9,9 @@ use super::super::rights::Rights;
 use super::super::task::Work;
 use super::super::worker;
 use super::super::world::{Volume, World};
+use super::prune::Rule;
 use super::storage;
-use crate::schema::{parse_size, split_list};
+use crate::schema::parse_size;
 
 /// The guest a volume belongs to, by its name.
 fn owner(name: &str) -> Option<u32> {
@@ -226,16 +227,7 @@ fn judged(call: &Call<'_>) -> Result<Vec<Value>, ApiError> {
     let Some(rule) = rule else {
         return Err(ApiError::died("no prune options configured"));
     };
-    let keep: Vec<(String, usize)> = split_list(&rule)
-        .iter()
-        .filter_map(|part| part.split_once('='))
-        .filter_map(|(key, count)| Some((key.to_owned(), count.parse().ok()?)))
-        .collect();
-    let count = |name: &str| {
-        keep.iter()
-            .find(|(key, _)| key == name)
-            .map(|(_, count)| *count)
-    };
+    let rule = Rule::parse(&rule);
     let vmid = call.number("vmid");
     let mut backups: Vec<_> = call
         .world
@@ -246,15 +238,18 @@ fn judged(call: &Call<'_>) -> Result<Vec<Value>, ApiError> {
         .filter(|b| may_see(call.world, call.caller, &b.volid()))
         .collect();
     backups.sort_by_key(|backup| std::cmp::Reverse(backup.ctime_s));
-    let mut seen = std::collections::BTreeMap::<u32, usize>::new();
-    let rows = backups.into_iter().map(|backup| {
-        let place = seen.entry(backup.vmid).or_default();
-        let kept = count("keep-all").is_some_and(|n| n > 0) || count("keep-last").is_some_and(|n| *place < n);
-        if !backup.protected {
-            *place += 1;
-        }
-        let mark = if backup.protected { "protected" } else if kept { "keep" } else { "remove" };
-        json!({"volid": backup.volid(), "ctime": backup.ctime_s, "vmid": backup.vmid, "type": "lxc", "mark": mark})
+    let mut guests: Vec<u32> = backups.iter().map(|backup| backup.vmid).collect();
+    guests.sort_unstable();
+    guests.dedup();
+    let rows = guests.into_iter().flat_map(|vmid| {
+        let own = backups.iter().filter(|backup| backup.vmid == vmid);
+        let made: Vec<(u64, bool)> = own.clone().map(|b| (b.ctime_s, b.protected)).collect();
+        own.zip(rule.marks(&made)).map(|(backup, mark)| {
+            json!({
+                "volid": backup.volid(), "ctime": backup.ctime_s, "vmid": vmid, "type": "lxc", "mark": mark.word(),
+            })
+        })
+        .collect::<Vec<_>>()
     });
     Ok(rows.collect())
 }
