@@ -68,7 +68,9 @@ pub(crate) fn apt_get(run: &mut Run<'_>, args: &[String]) -> Done {
     };
     let release = given.value(&["t", "target-release"]);
     if let Some(release) = release.filter(|name| *name != run.world.image.suite) {
-        let text = format!("E: The value '{release}' is invalid for APT::Default-Release");
+        let text = format!(
+            "E: The value '{release}' is invalid for APT::Default-Release as such a release is not available in the sources"
+        );
         return Ok(Ended::failed(100, text));
     }
     let manner = Manner::of(&given);

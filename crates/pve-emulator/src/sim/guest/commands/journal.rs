@@ -37,7 +37,9 @@ pub(crate) fn journalctl(run: &Run<'_>, args: &[String]) -> Ended {
         Some(Ok(count)) => count,
         Some(Err(_)) => {
             let given = wanted.unwrap_or_default();
-            return Ended::failed(1, format!("Failed to parse lines '{given}'"));
+            // The number may be left out; a word that is none is a match then.
+            let text = format!("Failed to add match '{given}': Invalid argument");
+            return Ended::failed(1, text);
         }
     };
     let mut lines: Vec<String> = run

@@ -122,11 +122,14 @@ fn reload_or_restart(run: &mut Run<'_>, name: &str) -> Ended {
     restart(run, name)
 }
 
-/// Forgets how units ended: those named, or all.
+/// Forgets how units ended: those named, or all. One that then neither runs nor starts with the boot is
+/// no longer loaded.
 fn reset_failed(run: &mut Run<'_>, names: &[String]) -> Ended {
     let mut report = Ended::ok();
     for name in names {
-        if load(run, name).is_none() && !run.guest.units.contains_key(name) {
+        let state = state(run, name);
+        let loaded = state.active || state.has_failed();
+        if !loaded && enabled_word(run, name) != Some("enabled") {
             let text =
                 format!("Failed to reset failed state of unit {name}: Unit {name} not loaded.");
             report.complain(1, &text);

@@ -260,14 +260,17 @@ impl Shell<'_, '_> {
     /// its effect; as an unknown one ends a shell, so do they.
     fn options(&mut self, words: &[String]) -> Ended {
         for (at, word) in words.iter().enumerate() {
-            if word == "--" {
-                self.arguments = words.get(at + 1..).unwrap_or_default().to_vec();
+            let arguments = |from: usize| words.get(from..).unwrap_or_default().to_vec();
+            let Some(letters) = word.strip_prefix(['-', '+']).filter(|_| word != "--") else {
+                self.arguments = arguments(at + usize::from(word == "--"));
                 return Ended::ok();
-            }
-            let letters = word.strip_prefix(['-', '+']).unwrap_or_default();
-            if letters.is_empty() || letters.chars().any(|letter| !"ex".contains(letter)) {
+            };
+            if let Some(letter) = letters.chars().find(|letter| !"ex".contains(*letter)) {
+                let name = words.get(at + 1).filter(|_| letter == 'o');
+                let name = name.map_or(String::new(), |name| format!(" {name}"));
                 self.leaving = true;
-                return Ended::failed(2, self.complaint(&format!("set: Illegal option {word}")));
+                let text = format!("set: Illegal option -{letter}{name}");
+                return Ended::failed(2, self.complaint(&text));
             }
             if letters.contains('e') {
                 self.stops = word.starts_with('-');
