@@ -25,6 +25,25 @@ const PLACEHOLDERS: [&str; 7] = [
 /// What a lagging row shows for certain.
 const PROMPT: [&str; 7] = ["id", "type", "vmid", "node", "pool", "tags", "lock"];
 
+/// What a row shows a while later; a guest that is not known yet has none of it.
+const LATER: [&str; 15] = [
+    "status",
+    "name",
+    "template",
+    "uptime",
+    "cpu",
+    "maxcpu",
+    "mem",
+    "maxmem",
+    "memhost",
+    "disk",
+    "maxdisk",
+    "diskread",
+    "diskwrite",
+    "netin",
+    "netout",
+];
+
 /// Differences in one step's answer.
 pub struct Comparison<'a> {
     volatile: &'a [String],
@@ -63,7 +82,12 @@ impl<'a> Comparison<'a> {
     }
 
     pub fn text(&mut self, place: &str, recorded: &Value, ours: &Value) {
-        if !self.is_volatile(place, "") && recorded != ours {
+        let alike = if self.is_volatile(place, "") {
+            same_type(recorded, ours)
+        } else {
+            recorded == ours
+        };
+        if !alike {
             self.differ(place, format!("recorded {recorded}, ours {ours}"));
         }
     }
@@ -78,7 +102,7 @@ impl<'a> Comparison<'a> {
     }
 
     pub fn value(&mut self, place: &str, recorded: &Value, ours: &Value) {
-        if std::mem::discriminant(recorded) != std::mem::discriminant(ours) {
+        if !same_type(recorded, ours) {
             return self.differ(place, format!("recorded {recorded}, ours {ours}"));
         }
         if self.is_volatile(place, "") {
@@ -90,9 +114,10 @@ impl<'a> Comparison<'a> {
             (Value::String(recorded), Value::String(ours))
                 if self.is_volatile(place, "#hwaddr") =>
             {
-                if without_hwaddr(recorded) != without_hwaddr(ours)
-                    || !ours.contains("hwaddr=BC:24:11:")
-                {
+                let made = ours
+                    .split(',')
+                    .find_map(|part| part.strip_prefix("hwaddr="));
+                if without_hwaddr(recorded) != without_hwaddr(ours) || !made.is_some_and(is_made) {
                     self.differ(place, format!("recorded {recorded}, ours {ours}"));
                 }
             }
@@ -230,6 +255,22 @@ impl<'a> Comparison<'a> {
         for key in PROMPT {
             self.text(&format!("{place}/{key}"), &recorded[key], &ours[key]);
         }
+        for (key, value) in recorded.as_object().into_iter().flatten() {
+            let inner = format!("{place}/{key}");
+            match ours.get(key) {
+                Some(found) if same_type(value, found) => {}
+                Some(found) => self.differ(&inner, format!("recorded {value}, ours {found}")),
+                None if LATER.contains(&key.as_str()) || self.is_volatile(&inner, "") => {}
+                None => self.differ(&inner, "is missing"),
+            }
+        }
+        for key in ours.as_object().into_iter().flat_map(Map::keys) {
+            let inner = format!("{place}/{key}");
+            let known = recorded.get(key).is_some() || LATER.contains(&key.as_str());
+            if !known && !self.is_volatile(&inner, "") {
+                self.differ(&inner, "is not in the recording");
+            }
+        }
         let known = ["running", "stopped", "unknown"];
         if !known.contains(&ours["status"].as_str().unwrap_or_default()) {
             self.differ(place, "has no status");
@@ -318,6 +359,22 @@ fn fits(pattern: &str, place: &str) -> bool {
     }
 }
 
+/// Numbers of any kind are one type; a number and a numeric text are not.
+fn same_type(one: &Value, other: &Value) -> bool {
+    std::mem::discriminant(one) == std::mem::discriminant(other)
+}
+
+/// A hardware address that PVE made up.
+fn is_made(hwaddr: &str) -> bool {
+    let pairs: Vec<&str> = hwaddr.split(':').collect();
+    let digit = |byte: u8| byte.is_ascii_digit() || (b'A'..=b'F').contains(&byte);
+    pairs.len() == 6
+        && pairs.starts_with(&["BC", "24", "11"])
+        && pairs
+            .iter()
+            .all(|pair| pair.len() == 2 && pair.bytes().all(digit))
+}
+
 fn without_hwaddr(net: &str) -> Vec<&str> {
     net.split(',')
         .filter(|part| !part.starts_with("hwaddr="))
@@ -363,6 +420,48 @@ mod tests {
         assert_eq!(differences(&json!([]), &json!([])), [""; 0]);
         let nested = json!([{"n": {"cpu": 1}}]);
         assert_eq!(differences(&nested, &json!([{"n": {"cpu": "1"}}])).len(), 1);
+    }
+
+    fn lagging(ours: &Value) -> usize {
+        let volatile = ["/data#lag".to_owned(), "/data/*/mem".to_owned()];
+        let recorded =
+            json!([{"id": "lxc/1", "vmid": 1, "status": "running", "name": "a", "mem": 5}]);
+        let mut comparison = Comparison::new(&volatile);
+        comparison.value("/data", &recorded, ours);
+        comparison.differences.len()
+    }
+
+    #[test]
+    fn a_row_that_lags_still_has_its_keys_and_types() {
+        for alike in [
+            json!([{"id": "lxc/1", "vmid": 1, "status": "unknown"}]),
+            json!([{"id": "lxc/1", "vmid": 1, "status": "stopped", "name": "b", "cpu": 0}]),
+        ] {
+            assert_eq!(lagging(&alike), 0, "{alike}");
+        }
+        for differs in [
+            json!([{"id": "lxc/1", "vmid": 1, "status": "running", "name": "a", "mem": "5"}]),
+            json!([{"id": "lxc/1", "vmid": 1, "status": "running", "name": "a", "odd": 1}]),
+            json!([{"id": "lxc/1", "vmid": 1, "status": "unknown", "name": "a"}]),
+        ] {
+            assert_eq!(lagging(&differs), 1, "{differs}");
+        }
+    }
+
+    #[test]
+    fn what_varies_keeps_its_type_and_form() {
+        let volatile = ["/message".to_owned(), "/net0#hwaddr".to_owned()];
+        let mut comparison = Comparison::new(&volatile);
+        comparison.message("/message", &json!("a"), &json!("b"));
+        let net = |hwaddr: &str| json!(format!("name=eth0,hwaddr={hwaddr}"));
+        let recorded = net("BC:24:11:00:00:01");
+        comparison.value("/net0", &recorded, &net("BC:24:11:0F:AA:01"));
+        assert_eq!(comparison.differences, [""; 0]);
+        comparison.message("/message", &json!("a"), &Value::Null);
+        for wrong in ["BC:24:11:0F:AA", "bc:24:11:0f:aa:01", "02:24:11:0F:AA:01"] {
+            comparison.value("/net0", &recorded, &net(wrong));
+        }
+        assert_eq!(comparison.differences.len(), 4);
     }
 
     /// Number of differences, and what was left out.

@@ -9,7 +9,7 @@ use crate::scenario::Scenario;
 use crate::server::{Answer, Server};
 use crate::setup::{Prepared, Session, parameters, password};
 use crate::support::sim::{Request, escape};
-use crate::together::{compare_ends, compare_outcomes};
+use crate::together::{compare_ends, compare_outcomes, end_of};
 
 /// How long a task may take, milliseconds.
 const TASK_MS: u64 = 400_000;
@@ -453,7 +453,7 @@ impl<'a> Replay<'a> {
                 .map(str::to_owned);
             if let Some(upid) = upid.filter(|_| step["wait_for_task"] == true) {
                 let end = self.await_task(&upid);
-                ends.push(end.map_or(Value::Null, |(status, _)| status["exitstatus"].clone()));
+                ends.push(end.map_or(Value::Null, |(status, _)| end_of(&status)));
             }
         }
         let mut differences = compare_outcomes(steps, &answers);

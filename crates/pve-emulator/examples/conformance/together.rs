@@ -8,12 +8,35 @@ use serde_json::Value;
 use crate::compare::{Comparison, steady};
 use crate::server::Answer;
 
-/// Status, reason and message of an answer, without what varies in them.
-type Outcome = (u64, String, String);
+/// What came of a call, without what varies in it.
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord)]
+struct Outcome {
+    status: u64,
+    reason: String,
+    message: String,
+    /// All `Connection` headers in order.
+    connection: Vec<String>,
+    /// Of what type the data is, and whether it is a task.
+    data: &'static str,
+}
 
-fn outcome(status: u64, reason: &str, body: &Value) -> Outcome {
-    let message = body["message"].as_str().unwrap_or_default();
-    (status, steady(reason), steady(message))
+fn outcome(status: u64, reason: &str, connection: Vec<String>, body: &Value) -> Outcome {
+    let data = match &body["data"] {
+        Value::Null => "null",
+        Value::Bool(_) => "bool",
+        Value::Number(_) => "number",
+        Value::String(text) if text.starts_with("UPID:") => "task",
+        Value::String(_) => "text",
+        Value::Array(_) => "list",
+        Value::Object(_) => "object",
+    };
+    Outcome {
+        status,
+        reason: steady(reason),
+        message: steady(body["message"].as_str().unwrap_or_default()),
+        connection,
+        data,
+    }
 }
 
 /// Differences between which outcomes occur, and how often each.
@@ -22,13 +45,32 @@ pub fn compare_outcomes(steps: &[Value], answers: &[Answer]) -> Vec<String> {
         let response = &step["response"];
         let status = response["status"].as_u64().unwrap_or_default();
         let reason = response["reason"].as_str().unwrap_or_default();
-        outcome(status, reason, &response["body"])
+        let connection = response["headers"]["connection"]
+            .as_array()
+            .into_iter()
+            .flatten();
+        let connection = connection
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect();
+        outcome(status, reason, connection, &response["body"])
     });
     let ours = answers.iter().map(|answer| {
         let status = answer.status.unwrap_or_default().into();
-        outcome(status, &answer.reason, &answer.value())
+        outcome(
+            status,
+            &answer.reason,
+            answer.connection.clone(),
+            &answer.value(),
+        )
     });
     differ("sent together", &counted(recorded), &counted(ours))
+}
+
+/// How a task ended: what is compared of its status.
+pub fn end_of(status: &Value) -> Value {
+    let parts = ["exitstatus", "type", "id", "user", "tokenid"];
+    parts.iter().map(|key| status[*key].clone()).collect()
 }
 
 /// Differences between how the tasks ended: each answer that has a task in the recording has one here.
@@ -44,7 +86,7 @@ pub fn compare_ends(
     for (index, step) in steps.iter().enumerate() {
         if step["task"].is_object() {
             any |= comparison.is_volatile(&format!("/steps/{}/task/exitstatus", at + index), "");
-            recorded.push(&step["task"]["exitstatus"]);
+            recorded.push(end_of(&step["task"]));
         }
     }
     let what = "tasks sent together";
@@ -53,7 +95,7 @@ pub fn compare_ends(
         return differ(what, &recorded.len(), &ours.len());
     }
     let text = |end: &Value| end.to_string();
-    let recorded = counted(recorded.into_iter().map(text));
+    let recorded = counted(recorded.iter().map(text));
     differ(what, &recorded, &counted(ours.iter().map(text)))
 }
 
@@ -115,6 +157,22 @@ mod tests {
             [there(), there(), there()],
             [made(), there(), answer(500, "no quorum")],
             [made(), there(), answer(403, "is there")],
+            [
+                made(),
+                there(),
+                Answer {
+                    connection: vec!["close".into()],
+                    ..there()
+                },
+            ],
+            [
+                made(),
+                there(),
+                Answer {
+                    body: b"{\"data\":1,\"message\":\"is there\\n\"}".to_vec(),
+                    ..there()
+                },
+            ],
         ] {
             assert_eq!(compare_outcomes(&steps, &other).len(), 1);
         }
@@ -124,10 +182,13 @@ mod tests {
     fn as_many_tasks_have_to_end_and_in_the_same_way() {
         let steps = [step(500, "is there", None), step(200, "OK", Some("OK"))];
         let ends = |ours: &[Value]| compare_ends(&[], 3, &steps, ours).len();
-        assert_eq!(ends(&[json!("OK")]), 0);
+        let end = |exit: &str| end_of(&json!({"exitstatus": exit}));
+        assert_eq!(ends(&[end("OK")]), 0);
         assert_eq!(ends(&[]), 1, "200, but no task");
-        assert_eq!(ends(&[json!("OK"), json!("OK")]), 1);
-        assert_eq!(ends(&[json!("got no lock")]), 1);
+        assert_eq!(ends(&[end("OK"), end("OK")]), 1);
+        assert_eq!(ends(&[end("got no lock")]), 1);
+        let other = end_of(&json!({"exitstatus": "OK", "type": "vzstop"}));
+        assert_eq!(ends(&[other]), 1, "a task of another kind");
         assert_eq!(ends(&[Value::Null]), 1, "a task that could not be awaited");
         let volatile = ["/steps/4/task/exitstatus".to_owned()];
         assert_eq!(compare_ends(&volatile, 3, &steps, &[json!("x")]), [""; 0]);
