@@ -12,7 +12,7 @@
 
 mod support;
 
-use proximity_pve_emulator::core::Reach;
+use proximity_pve_emulator::core::{Daemon, Reach};
 use serde_json::json;
 use support::seed::{ALPINE, cluster, solo};
 use support::sim::{Request, Sim};
@@ -89,6 +89,45 @@ fn a_node_that_cannot_be_reached_fails_in_the_proxy() {
         sim.root("GET", "/nodes", &[]).payload()[2]["status"],
         "offline"
     );
+}
+
+#[test]
+fn without_its_proxy_a_node_cannot_be_asked_by_others_and_without_its_teller_its_guests_get_unknown()
+ {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve3", 100, &[("hostname", "web")]);
+    sim.start("pve3", 100);
+    sim.pass(11_000);
+    let row = |sim: &mut Sim| {
+        sim.root("GET", "/cluster/resources", &[("type", "vm")])
+            .payload()[0]
+            .clone()
+    };
+    sim.world
+        .set_daemon("pve3", Daemon::named("pveproxy").unwrap(), false);
+    let answer = sim.root("GET", "/nodes/pve3/status", &[]);
+    assert_eq!(answer.status(), 595);
+    assert_eq!(answer.response.reason, "Connection refused");
+    assert_eq!(row(&mut sim)["status"], "running");
+    sim.world.set_daemon("pve3", Daemon::Proxy, true);
+    assert_eq!(sim.root("GET", "/nodes/pve3/status", &[]).status(), 200);
+
+    sim.world
+        .set_daemon("pve3", Daemon::named("pvestatd.service").unwrap(), false);
+    sim.pass(200_000);
+    assert_eq!(row(&mut sim)["status"], "running", "as it was told last");
+    sim.pass(110_000);
+    assert_eq!(row(&mut sim)["status"], "unknown");
+    let current = sim.root("GET", "/nodes/pve3/lxc/100/status/current", &[]);
+    assert_eq!(
+        current.payload()["status"],
+        "running",
+        "the node itself knows"
+    );
+    sim.world.set_daemon("pve3", Daemon::Teller, true);
+    sim.pass(11_000);
+    assert_eq!(row(&mut sim)["status"], "running");
+    assert_eq!(Daemon::named("sshd"), None);
 }
 
 #[test]

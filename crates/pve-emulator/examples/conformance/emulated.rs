@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 
 use proximity_pve_emulator::core::{
-    Bridge, Environment, NodeSeed, OciImage, Reach, Storage, TaskTimes, Template, World, WorldSeed,
+    Bridge, Daemon, Environment, NodeSeed, OciImage, Reach, Storage, TaskTimes, Template, World,
+    WorldSeed,
 };
 use serde_json::Value;
 
@@ -117,8 +118,13 @@ impl Server for Emulated {
             }
             "partition" => self.world().partition(&node, now_ms),
             "heal" => self.world().heal(&node),
-            "stop_daemon" => self.world().set_daemon(&node, false),
-            "start_daemon" => self.world().set_daemon(&node, true),
+            action @ ("stop_daemon" | "start_daemon") => {
+                let name = event["value"].as_str().unwrap_or_default();
+                let daemon = Daemon::named(name);
+                let daemon = daemon.ok_or(format!("{action}: {name:?} is not emulated"))?;
+                self.world()
+                    .set_daemon(&node, daemon, action == "start_daemon");
+            }
             "set_lock" => {
                 let lock = event["value"].as_str().or(event["lock"].as_str());
                 let vmid = vmid(event);

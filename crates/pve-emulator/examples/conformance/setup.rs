@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
+use crate::history::Wanted;
 use crate::scenario::Scenario;
 use crate::server::{Answer, Server};
 use crate::support::sim::{Request, escape};
@@ -63,6 +64,7 @@ pub fn prepare(server: &mut dyn Server, scenario: &Scenario) -> Result<Prepared,
     setup.guests()?;
     setup.volumes()?;
     setup.jobs()?;
+    setup.tasks()?;
     setup.high_availability()?;
     Ok(setup.prepared)
 }
@@ -518,7 +520,14 @@ impl Setup<'_> {
                 form.remove(key);
             }
             let path = format!("/nodes/{node}/storage/{storage}/content");
-            self.make("POST", &path, &Value::Object(form))?;
+            let made = self.make("POST", &path, &Value::Object(form))?;
+            if let (Some(literal), Some(ours)) =
+                (volume["ref_literal"].as_str(), made.payload().as_str())
+            {
+                self.prepared
+                    .literals
+                    .push((literal.to_owned(), ours.to_owned()));
+            }
         }
         Ok(())
     }
@@ -532,6 +541,45 @@ impl Setup<'_> {
             self.make("POST", "/cluster/backup", &Value::Object(form))?;
         }
         Ok(())
+    }
+
+    /// Tasks of the past are those that made the guests, or are made now.
+    fn tasks(&mut self) -> Result<(), String> {
+        let scenario = self.scenario;
+        for entry in scenario.list("tasks") {
+            let wanted = Wanted::of(entry)?;
+            let known: Vec<String> = self
+                .prepared
+                .literals
+                .iter()
+                .map(|(_, o)| o.clone())
+                .collect();
+            let mut found = self.find_task(&wanted, &known)?;
+            if found.is_none() {
+                for (method, path, form) in wanted.calls(scenario)? {
+                    self.work(method, &path, &form, wanted.by())?;
+                }
+                found = self.find_task(&wanted, &known)?;
+            }
+            let upid = found.ok_or_else(|| format!("set-up: there is no task like {entry}"))?;
+            if let Some(literal) = entry["ref_literal"].as_str() {
+                self.prepared.literals.push((literal.to_owned(), upid));
+            }
+        }
+        Ok(())
+    }
+
+    /// The newest task like this that stands for nothing yet.
+    fn find_task(&mut self, wanted: &Wanted, known: &[String]) -> Result<Option<String>, String> {
+        let path = format!("/nodes/{}/tasks", wanted.node);
+        let query = json!({"source": "all", "limit": 500});
+        let rows = self.make("GET", &path, &query)?.payload();
+        let rows = rows.as_array().into_iter().flatten();
+        let upids = rows
+            .filter(|row| wanted.is(row))
+            .filter_map(|row| row["upid"].as_str());
+        let mut unused = upids.filter(|upid| !known.iter().any(|other| other == upid));
+        Ok(unused.next().map(str::to_owned))
     }
 
     /// Resources are added once everything else is there; then their guests are awaited.

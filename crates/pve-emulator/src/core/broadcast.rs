@@ -18,7 +18,10 @@ pub(crate) fn start(world: &mut World, now_ms: u64, effects: &mut Effects) {
     let guests: Vec<(GuestKey, bool)> = world
         .guests
         .iter()
-        .filter(|(_, guest)| world.node(&guest.node).is_some_and(|node| node.powered))
+        .filter(|(_, guest)| {
+            let node = world.node(&guest.node);
+            node.is_some_and(|node| node.powered && node.teller_up)
+        })
         .map(|(vmid, guest)| {
             (
                 GuestKey {

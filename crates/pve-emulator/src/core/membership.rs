@@ -1,6 +1,6 @@
 //! Which nodes see which: power, partitions, quorum, and how late the others notice.
 
-use super::world::{Node, Reach, World};
+use super::world::{Daemon, Node, Reach, World};
 
 /// How long the others take to notice that a node has gone.
 const NOTICE_MS: u64 = 7_000;
@@ -49,10 +49,14 @@ impl World {
         }
     }
 
-    /// Starts or stops the privileged daemon of a node.
-    pub fn set_daemon(&mut self, name: &str, up: bool) {
+    /// Starts or stops a program of a node.
+    pub fn set_daemon(&mut self, name: &str, daemon: Daemon, up: bool) {
         if let Some(node) = self.node_mut(name) {
-            node.daemon_up = up;
+            match daemon {
+                Daemon::Privileged => node.daemon_up = up,
+                Daemon::Proxy => node.proxy_up = up,
+                Daemon::Teller => node.teller_up = up,
+            }
         }
     }
 

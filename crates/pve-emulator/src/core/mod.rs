@@ -43,8 +43,8 @@ pub use seed::{NodeSeed, TokenSeed, WorldSeed};
 pub use task::{Acting, Task, TaskState};
 pub use upid::Upid;
 pub use world::{
-    Bridge, Environment, Guest, Node, OciImage, Pool, Power, Reach, Storage, TaskTimes, Template,
-    World,
+    Bridge, Daemon, Environment, Guest, Node, OciImage, Pool, Power, Reach, Storage, TaskTimes,
+    Template, World,
 };
 
 use std::collections::BTreeMap;

@@ -317,7 +317,7 @@ fn hand_over(
             Reach::Silent => return failed(596, "Connection timed out", 30_000),
         }
     }
-    if method.protected && !target.daemon_up {
+    if remote && !target.proxy_up || method.protected && !target.daemon_up {
         return failed(595, "Connection refused", 0);
     }
     Ok(match (remote, method.protected) {

@@ -154,6 +154,8 @@ fn plant(seed: NodeSeed, id: u32, now_ms: u64) -> Node {
         last_pid: 1_000,
         reach: Reach::Up,
         daemon_up: true,
+        proxy_up: true,
+        teller_up: true,
         powered: true,
         partitioned: false,
         gone_ms: None,

@@ -150,12 +150,46 @@ pub struct Node {
     pub reach: Reach,
     /// The privileged daemon runs.
     pub daemon_up: bool,
+    /// What other nodes hand calls to runs.
+    #[serde(default = "yes")]
+    pub(crate) proxy_up: bool,
+    /// What tells the cluster about guests runs.
+    #[serde(default = "yes")]
+    pub(crate) teller_up: bool,
     /// Has power.
     pub(crate) powered: bool,
     /// Runs, cut off from all others.
     pub(crate) partitioned: bool,
     /// Since when the others cannot talk to it, Unix ms.
     pub(crate) gone_ms: Option<u64>,
+}
+
+fn yes() -> bool {
+    true
+}
+
+/// A program of a node that may be stopped.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Daemon {
+    /// `pvedaemon`: does what is privileged.
+    Privileged,
+    /// `pveproxy`: answers, and takes calls of other nodes.
+    Proxy,
+    /// `pvestatd`: tells the cluster every ten seconds how its guests are.
+    Teller,
+}
+
+impl Daemon {
+    /// By its name on the machine.
+    #[must_use]
+    pub fn named(name: &str) -> Option<Self> {
+        match name.trim_end_matches(".service") {
+            "pvedaemon" => Some(Self::Privileged),
+            "pveproxy" => Some(Self::Proxy),
+            "pvestatd" => Some(Self::Teller),
+            _ => None,
+        }
+    }
 }
 
 /// A bridge of a node.

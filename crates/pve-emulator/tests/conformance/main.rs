@@ -50,6 +50,7 @@ use std::sync::Arc;
 
 use arguments::{Arguments, Target};
 use proximity_pve_emulator::core::WorldSeed;
+use serde_json::json;
 use support::{https, seed};
 
 /// Scenarios that come out as recorded; only ever raised.
@@ -144,6 +145,38 @@ fn a_server_by_its_url_answers_as_recorded_and_is_left_as_it_was() {
     let refused = report::run(arguments(target)).unwrap_err();
     assert!(refused.contains("has 1 guests"), "{refused}");
     runtime.block_on(shell.stop()).unwrap();
+}
+
+#[test]
+fn tasks_that_a_fixture_says_have_ended_are_there_before_the_first_step() {
+    let folder = recordings(Vec::new()).folder;
+    let all = scenario::list(&folder).unwrap().into_iter();
+    let mut all = all.map(|path| scenario::Scenario::load(&path).unwrap());
+    let mut alone = all.find(|s| s.document["topology"] == "solo").unwrap();
+    let literal =
+        |kind: &str| format!("UPID:solo:00000001:00000002:6B000003:{kind}:999:root@pam!gold:");
+    let tasks = ["vzcreate", "vzdestroy"].map(|kind| json!({"ref_literal": literal(kind)}));
+    alone.fixture["tasks"] = tasks.to_vec().into();
+    let mut server = emulated::Emulated::new(&alone);
+    let prepared = setup::prepare(&mut server, &alone).unwrap();
+    for kind in ["vzcreate", "vzdestroy"] {
+        let found = prepared
+            .literals
+            .iter()
+            .find(|(from, _)| *from == literal(kind));
+        let (_, ours) = found.unwrap();
+        assert!(
+            ours.contains(&format!(":{kind}:999:root@pam!gold:")),
+            "{ours}"
+        );
+    }
+    alone.fixture["tasks"] = json!([{"ref_literal": literal("qmstart")}]);
+    let mut server = emulated::Emulated::new(&alone);
+    let refused = setup::prepare(&mut server, &alone).unwrap_err();
+    assert!(
+        refused.contains("qmstart of 999 cannot be made"),
+        "{refused}"
+    );
 }
 
 #[test]
