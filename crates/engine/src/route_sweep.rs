@@ -5,16 +5,20 @@
 //! Guarantees: an app with a live operation is left to that operation; an address is used only if it is on the
 //! device with our MAC of a container that is ours; an unreadable view changes nothing.
 
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
+use futures::stream::{self, StreamExt, TryStreamExt};
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::{NativeGuest, Ownership};
-use proximity_domain::ids::AppId;
+use proximity_domain::ids::{AppId, HostId};
+use proximity_domain::names::NodeName;
 use proximity_pve::lxc::Interface;
 use proximity_store::records::AppRecord;
 use proximity_store::views::AppFilter;
+use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
 use crate::engine::Engine;
@@ -25,6 +29,8 @@ use crate::seams::{RouteSpec, RouteView};
 /// How often the sweep runs.
 const EVERY: Duration = Duration::from_secs(10);
 const PAGE: u32 = 200;
+/// How many apps are looked at beside each other.
+const AT_ONCE: usize = 8;
 
 /// Sweeps until `shutdown`.
 pub async fn run(engine: Engine, shutdown: CancellationToken) {
@@ -54,43 +60,109 @@ pub async fn sweep(engine: &Engine) -> Result<usize, EngineError> {
         }
     })?;
     let apps = all_apps(engine).await?;
-    let mut changed = 0;
+    let known: HashSet<AppId> = apps.iter().map(|a| a.id).collect();
+    let route_of: HashMap<AppId, &RouteView> = routes.iter().map(|r| (r.app, r)).collect();
+    let silent = Mutex::default();
+    let mut looks = Vec::new();
     for app in &apps {
-        let Some(_at_work) = engine.inner.at_work.try_enter(app.id) else {
-            continue;
-        };
-        // Read again under the guard: the app may have changed since it was listed.
-        let Some(app) = engine.store().app(app.id).await? else {
-            continue;
-        };
-        if app.operation.is_some() {
-            continue;
-        }
-        let route = routes.iter().find(|r| r.app == app.id);
-        match app.status.label() {
-            StatusLabel::Running => changed += usize::from(mend(engine, &app, route).await),
-            // Nothing was fetched from it since it stopped or failed.
-            StatusLabel::Stopped | StatusLabel::Error if app.url.is_none() && route.is_some() => {
-                changed += usize::from(close(engine, app.id).await);
-            }
-            StatusLabel::Stopped
-            | StatusLabel::Error
-            | StatusLabel::Deploying
-            | StatusLabel::Adopting
-            | StatusLabel::Cloning
-            | StatusLabel::Updating
-            | StatusLabel::Removing => {}
+        let route = route_of.get(&app.id).copied();
+        if need(app, route).is_some() {
+            looks.push(look_again(engine, app, route, &silent));
         }
     }
-    let known: HashSet<AppId> = apps.iter().map(|a| a.id).collect();
+    let changed: Vec<bool> = stream::iter(looks)
+        .buffer_unordered(AT_ONCE)
+        .try_collect()
+        .await?;
+    let mut changed = changed.into_iter().filter(|did| *did).count();
     for stray in routes.iter().filter(|r| !known.contains(&r.app)) {
-        // Only routes of apps that are archived: one may have been recorded since the listing, and one that is nowhere on
-        // record is not ours; another server may have it at this gateway.
-        if engine.store().archived_app(stray.app).await?.is_some() {
+        if is_left_over(engine, stray).await? {
             changed += usize::from(close(engine, stray.app).await);
         }
     }
     Ok(changed)
+}
+
+/// What is to be done for an app's route, as far as the record tells.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Need {
+    /// Find out where it should lead, and set it.
+    Mend,
+    /// Nothing was fetched from the app since it stopped or failed.
+    Close,
+}
+
+fn need(app: &AppRecord, route: Option<&RouteView>) -> Option<Need> {
+    if app.operation.is_some() {
+        return None;
+    }
+    match app.status.label() {
+        StatusLabel::Running => {
+            let leads = route.is_some_and(|r| r.target.is_some() && r.dial_failures == 0);
+            (!leads).then_some(Need::Mend)
+        }
+        StatusLabel::Stopped | StatusLabel::Error => {
+            (app.url.is_none() && route.is_some()).then_some(Need::Close)
+        }
+        StatusLabel::Deploying
+        | StatusLabel::Adopting
+        | StatusLabel::Cloning
+        | StatusLabel::Updating
+        | StatusLabel::Removing => None,
+    }
+}
+
+/// Nodes that said nothing in this sweep.
+type Silent = Mutex<HashSet<(HostId, NodeName)>>;
+
+/// Does what an app needs, seen under its guard: it may have changed since it was listed. A node that says nothing holds
+/// up its own apps alone, and those for one wait.
+async fn look_again(
+    engine: &Engine,
+    app: &AppRecord,
+    route: Option<&RouteView>,
+    silent: &Silent,
+) -> Result<bool, EngineError> {
+    let place = (app.host, app.node.clone());
+    let is_silent = || {
+        let silent = silent.lock().unwrap_or_else(PoisonError::into_inner);
+        silent.contains(&place)
+    };
+    if is_silent() {
+        return Ok(false);
+    }
+    let Some(_at_work) = engine.inner.at_work.try_enter(app.id) else {
+        return Ok(false);
+    };
+    let Some(app) = engine.store().app(app.id).await? else {
+        return Ok(false);
+    };
+    match need(&app, route) {
+        None => Ok(false),
+        Some(Need::Close) => Ok(close(engine, app.id).await),
+        Some(Need::Mend) => {
+            match timeout(engine.node_patience(), mend(engine, &app, route)).await {
+                Ok(did) => Ok(did),
+                Err(_) => {
+                    tracing::warn!(app = %app.hostname, node = %app.node, "the app's node says nothing");
+                    let mut silent = silent.lock().unwrap_or_else(PoisonError::into_inner);
+                    silent.insert(place);
+                    Ok(false)
+                }
+            }
+        }
+    }
+}
+
+/// Whether a route without a live app is ours to close: of an app that is archived, or one we set for an app that is on no
+/// record (the record is older than the route). One of another server at this gateway is left alone.
+async fn is_left_over(engine: &Engine, stray: &RouteView) -> Result<bool, EngineError> {
+    if engine.store().archived_app(stray.app).await?.is_some() {
+        return Ok(true);
+    }
+    let ours = stray.installation == Some(engine.store().installation());
+    // It may have been recorded since the listing.
+    Ok(ours && engine.store().app(stray.app).await?.is_none())
 }
 
 /// Takes a route away that should not be there. True if it went.
@@ -122,11 +194,8 @@ async fn all_apps(engine: &Engine) -> Result<Vec<AppRecord>, EngineError> {
     Ok(all)
 }
 
-/// Sets the route of a running app if it is missing or leads nowhere. True if it was set.
+/// Sets the route of a running app to where its container is. True if it was set.
 async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> bool {
-    if route.is_some_and(|r| r.target.is_some() && r.dial_failures == 0) {
-        return false;
-    }
     let Some(ports) = app.ports else { return false };
     let address = match guest_address(engine, app).await {
         Ok(Some(address)) => address,
@@ -147,6 +216,7 @@ async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> bo
         .ingress
         .set_route(&RouteSpec {
             app: app.id,
+            installation: engine.store().installation(),
             ports,
             target,
         })

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use std::sync::Arc;
 
 use async_trait::async_trait;
-use proximity_domain::ids::AppId;
+use proximity_domain::ids::{AppId, InstallationId};
 use proximity_domain::ports::PortPair;
 use proximity_pve::guest::GuestAccess;
 use proximity_pve::transport::Transport;
@@ -27,6 +27,8 @@ pub trait IdSource: Send + Sync + Debug {
 pub struct RouteSpec {
     /// The app.
     pub app: AppId,
+    /// Whose it is: others may have routes at the same gateway.
+    pub installation: InstallationId,
     /// Its port pair.
     pub ports: PortPair,
     /// Where it leads.
@@ -38,6 +40,8 @@ pub struct RouteSpec {
 pub struct RouteView {
     /// The app.
     pub app: AppId,
+    /// Whose it is; none when the gateway was not told.
+    pub installation: Option<InstallationId>,
     /// Its port pair.
     pub ports: PortPair,
     /// Where it leads, if anywhere.
@@ -56,7 +60,7 @@ pub enum IngressError {
     /// The gateway cannot be reached.
     #[error("the gateway does not answer: {0}")]
     Unreachable(String),
-    /// It has no place for another call now; nothing was sent, or nothing done.
+    /// It has no place for another call now, or only a moment was left for this one. Mostly nothing was done.
     #[error("the gateway is busy: {0}")]
     Busy(String),
     /// It refused.

@@ -1,5 +1,6 @@
 //! One question for all who ask at the same time.
 
+use std::panic::AssertUnwindSafe;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
@@ -65,8 +66,9 @@ where
     let put = Arc::clone(&was_put);
     let answer = async move {
         if let Some(before) = before {
-            // Answered or not: the one before is not what is waited for here.
-            drop(timeout(PATIENCE, before.answer).await);
+            // Answered or not, or torn down by a fault of the program: the one before is not what is waited for here.
+            let before = AssertUnwindSafe(before.answer).catch_unwind();
+            drop(timeout(PATIENCE, before).await);
         }
         put.store(true, Ordering::SeqCst);
         question.await
@@ -153,6 +155,16 @@ mod tests {
         assert_eq!(poll(next.as_mut()), Poll::Pending, "the first was answered");
         world.answer.notify_one();
         assert_eq!(poll(next.as_mut()), Poll::Ready(2));
+    }
+
+    /// A fault of the program in one question is the trouble of those who wait for it, and of nobody after them.
+    #[tokio::test(start_paused = true)]
+    async fn a_question_that_panics_does_not_spoil_the_next() {
+        let together = Together::<u64>::default();
+        let faulty = AssertUnwindSafe(together.ask(|| async { panic!("a fault") }));
+        assert!(faulty.catch_unwind().await.is_err());
+        assert_eq!(together.ask(|| async { 7 }).await, 7);
+        assert_eq!(together.ask(|| async { 8 }).await, 8);
     }
 
     /// However many wait, one question is put beside one that hangs.

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::NativeGuest;
-use proximity_domain::ids::{AppId, GuestId, HolderId, OperationId, Vmid};
+use proximity_domain::ids::{AppId, GuestId, HolderId, InstallationId, OperationId, Vmid};
 use proximity_domain::operation::OperationState;
 use proximity_domain::time::Timestamp;
 use proximity_engine::commands::{Action, CreateApp};
@@ -153,6 +153,7 @@ async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
     let vmid = guest.identity.vmid.get();
     let route = RouteSpec {
         app: app.id,
+        installation: w.store.installation(),
         ports: app.ports.unwrap(),
         target: (proximity_testkit::guests::address(vmid), 8080).into(),
     };
@@ -162,6 +163,7 @@ async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
 
     let strangers = RouteSpec {
         app: AppId(Uuid::from_u128(4711)),
+        installation: InstallationId(Uuid::from_u128(4712)),
         ..route.clone()
     };
     w.routes.set_route(&strangers).await.unwrap();
@@ -169,9 +171,18 @@ async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
     assert_eq!(
         routes(&w).await,
         1,
-        "what is on no record of ours is not ours"
+        "another server has its own routes here"
     );
     w.routes.withdraw(strangers.app).await.unwrap();
+
+    // The record was brought back from before this app, whose ports are given out again.
+    let forgotten = RouteSpec {
+        app: AppId(Uuid::from_u128(4713)),
+        ..route.clone()
+    };
+    w.routes.set_route(&forgotten).await.unwrap();
+    assert_eq!(sweep(&w.engine).await.unwrap(), 1);
+    assert_eq!(routes(&w).await, 0, "what we set and know nothing of goes");
 
     w.start_worker();
     let action = Action::Delete {

@@ -15,9 +15,14 @@ use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{TestWorld, WorldParts};
 
 async fn deployed() -> (TestWorld, AppRecord, u32) {
+    deployed_with(EngineLimits::default().node_ms).await
+}
+
+async fn deployed_with(node_ms: u64) -> (TestWorld, AppRecord, u32) {
     let w = TestWorld::start_of(WorldParts {
         clusters: vec![Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full)],
         limits: EngineLimits {
+            node_ms,
             retry: RetryPolicy {
                 first_ms: 20,
                 ..RetryPolicy::DEFAULT
@@ -188,6 +193,36 @@ async fn the_route_of_a_moved_container_is_kept() {
     assert_eq!(w.routes.routes().await.unwrap().len(), 1);
     assert_eq!(node_of(&w, &app).await.0, "pve1");
     assert_eq!(moves(&w).await.len(), 1);
+}
+
+/// A node that hangs holds up the routes of its own apps, and nobody else's.
+#[tokio::test]
+async fn the_sweep_goes_on_beside_a_node_that_hangs() {
+    let (mut w, app, _) = deployed_with(300).await;
+    let mut hanging = Vec::new();
+    for name in ["hangs-a", "hangs-b", "hangs-c"] {
+        let request = CreateApp {
+            catalog_id: "beacon".to_owned(),
+            hostname: name.to_owned(),
+            node: Some("pve3".to_owned()),
+            ..CreateApp::default()
+        };
+        let app = w.engine.create_app(&w.actor, request).await.unwrap();
+        w.settled(app.operation.unwrap()).await.unwrap();
+        hanging.push(app.id);
+    }
+    // A worker lets go of an app a moment after its operation has ended.
+    w.stop_worker().await.unwrap();
+    let _hangs = w.pve.hold_node("pve3");
+    for id in hanging.iter().chain([&app.id]) {
+        w.routes.withdraw(*id).await.unwrap();
+    }
+    let limit = std::time::Duration::from_secs(3);
+    let swept = tokio::time::timeout(limit, sweep(&w.engine)).await;
+    assert_eq!(swept.unwrap().unwrap(), 1);
+    let routes = w.routes.routes().await.unwrap();
+    assert_eq!(routes.len(), 1);
+    assert_eq!(routes[0].app, app.id);
 }
 
 /// A listing that lacks a node we know of proves nothing, until a person says that the node is gone for good.

@@ -62,6 +62,13 @@ pub enum ClientError {
         /// How long the call may take.
         patience: Duration,
     },
+    /// The calls before took most of the time there was; what was left was too short for an answer, and the request may have
+    /// been done.
+    #[error("the gateway gave no answer in what {CALLS} calls before had left of {} ms", patience.as_millis())]
+    LateTurn {
+        /// How long the call may take.
+        patience: Duration,
+    },
     /// The gateway said no; nothing was changed.
     #[error("the gateway refused: {message} ({code})")]
     Refused {
@@ -93,7 +100,7 @@ impl ClientError {
             | Self::Unusable { .. }
             | Self::NoTurn { .. }
             | Self::Refused { .. } => false,
-            Self::NoAnswer { .. } | Self::Protocol { .. } => true,
+            Self::LateTurn { .. } | Self::NoAnswer { .. } | Self::Protocol { .. } => true,
         }
     }
 }
@@ -186,8 +193,13 @@ impl GatewayClient {
             let answer = exchange(stream, &line).await?;
             understand(&answer)
         };
-        match timeout(self.patience.saturating_sub(begun.elapsed()), exchange).await {
+        let waited = begun.elapsed();
+        match timeout(self.patience.saturating_sub(waited), exchange).await {
             Ok(outcome) => outcome,
+            // The calls before took most of the time: that is no sign that the gateway is away.
+            Err(_) if waited > self.patience / 2 => Err(ClientError::LateTurn {
+                patience: self.patience,
+            }),
             Err(_) => Err(ClientError::NoAnswer {
                 reason: format!("nothing within {} ms", self.patience.as_millis()),
             }),

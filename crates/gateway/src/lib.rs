@@ -29,4 +29,4 @@ pub use gateway::Gateway;
 pub use held::Held;
 pub use options::{GatewayOptions, Limits};
 pub use refusal::{Refusal, RefusalCode};
-pub use route::{AppId, Endpoint, Generation, InvalidAppId, Route};
+pub use route::{AppId, Endpoint, Generation, InvalidAppId, OwnerId, Route};

@@ -58,6 +58,10 @@ impl std::fmt::Display for AppId {
     }
 }
 
+/// Names the control plane that set a route; of the same form as an [`AppId`]. Several may use one gateway, and each
+/// takes away only what it set itself.
+pub type OwnerId = AppId;
+
 /// Orders the versions of one app's route: the control plane counts it up with every change, so that
 /// a delayed request of an older decision cannot undo a newer one.
 #[derive(
@@ -101,6 +105,9 @@ impl Endpoint {
 pub struct Route {
     /// Whose route it is; a second route of the same app replaces the first.
     pub app_id: AppId,
+    /// Who set it, as far as that was said.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub owner: Option<OwnerId>,
     /// The version of this route.
     pub generation: Generation,
     /// The port for everybody.

@@ -13,8 +13,9 @@ use crate::error::GatewayError;
 use crate::route::Route;
 use crate::table::{Removed, RouteTable};
 
-/// The format this version writes, and the newest it reads.
-const FORMAT: u64 = 1;
+/// The format this version writes, and the newest it reads. In format 1 routes have no owner.
+const FORMAT: u64 = 2;
+const OLDEST_FORMAT: u64 = 1;
 /// A file beyond this size is not ours.
 const MAX_BYTES: u64 = 16 * 1024 * 1024;
 /// How many damaged files are named in reports.
@@ -156,7 +157,7 @@ fn parse(bytes: &[u8]) -> Result<RouteTable, Unreadable> {
     if format > FORMAT {
         return Err(Unreadable::Newer(format));
     }
-    if format != FORMAT {
+    if format < OLDEST_FORMAT {
         return Err(Unreadable::Damaged(format!(
             "there never was a format {format}"
         )));

@@ -8,6 +8,7 @@ fn table() -> RouteTable {
     let port = |port| Endpoint::on_default(NonZeroU16::new(port).unwrap());
     let route = Route {
         app_id: "a".parse().unwrap(),
+        owner: Some("c".parse().unwrap()),
         generation: Generation(3),
         public: port(8100),
         internal: Endpoint {
@@ -69,9 +70,10 @@ fn the_format_on_disk_is_this() {
     open(&path).unwrap().0.save(&table()).unwrap();
     let value: serde_json::Value = serde_json::from_slice(&std::fs::read(&path).unwrap()).unwrap();
     let expected = serde_json::json!({
-        "format": 1,
+        "format": 2,
         "routes": [{
             "app_id": "a",
+            "owner": "c",
             "generation": 3,
             "public": { "port": 8100 },
             "internal": { "bind": "::1", "port": 9100 },
@@ -87,7 +89,7 @@ fn damage_of_any_kind_is_kept_and_reported() {
     let kinds: [&[u8]; 7] = [
         b"",
         b"\xff\xfe",
-        b"{\"format\":1,\"rou",
+        b"{\"format\":2,\"rou",
         b"{\"format\":0,\"routes\":[]}",
         b"{\"format\":1,\"routes\":[],\"what\":1}",
         b"{\"format\":1,\"routes\":[{\"app_id\":\"a\",\"generation\":1,\"public\":{\"port\":0},\"internal\":{\"port\":1}}]}",
@@ -118,17 +120,34 @@ fn two_damaged_files_in_a_row_are_both_kept() {
 }
 
 #[test]
+fn routes_of_the_format_before_have_no_owner() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().join("routes.json");
+    let route = r#"{"app_id":"a","generation":3,"public":{"port":8100},"internal":{"port":9100}}"#;
+    std::fs::write(&path, format!(r#"{{"format":1,"routes":[{route}]}}"#)).unwrap();
+    let (file, table) = open(&path).unwrap();
+    let route = table.get(&"a".parse().unwrap()).unwrap();
+    assert_eq!(
+        (route.owner.clone(), route.generation),
+        (None, Generation(3))
+    );
+    file.save(&table).unwrap();
+    drop(file);
+    assert_eq!(open(&path).unwrap().1, table);
+}
+
+#[test]
 fn a_newer_format_is_refused_and_left_alone() {
     let folder = tempfile::tempdir().unwrap();
     let path = folder.path().join("routes.json");
-    let newer = "{\"format\":2,\"anything\":{}}";
+    let newer = "{\"format\":3,\"anything\":{}}";
     std::fs::write(&path, newer).unwrap();
     let refused = open(&path).unwrap_err();
     assert!(matches!(
         refused,
         GatewayError::NewerRouteFile {
-            found: 2,
-            supported: 1,
+            found: 3,
+            supported: 2,
             ..
         }
     ));

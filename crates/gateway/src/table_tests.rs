@@ -18,6 +18,7 @@ fn endpoint(port: u16) -> Endpoint {
 fn route(app: &str, generation: u64, public: u16, internal: u16) -> Route {
     Route {
         app_id: app.parse().unwrap(),
+        owner: None,
         generation: Generation(generation),
         public: endpoint(public),
         internal: endpoint(internal),

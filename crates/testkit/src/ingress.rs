@@ -35,6 +35,7 @@ impl Routes {
 fn view(route: &RouteSpec) -> RouteView {
     RouteView {
         app: route.app,
+        installation: Some(route.installation),
         ports: route.ports,
         target: Some(route.target),
         listening: true,

@@ -54,7 +54,7 @@ struct Inner {
     /// Calls that are refused: method, end of the path, PVE's message, how many times.
     refused: Option<(Method, String, String, u32)>,
     /// Calls that are not answered before this is told to go on: method and end of the path.
-    held: Option<(Method, String, watch::Receiver<bool>)>,
+    held: Option<(Held, watch::Receiver<bool>)>,
     /// The node at which calls get no turn before this is told to go on.
     busy: Option<(String, watch::Receiver<bool>)>,
     /// Somebody else's calls that take effect right before one of ours (method and part of the path), each once.
@@ -81,6 +81,26 @@ struct Arrival(Box<dyn FnMut(&Request) -> bool + Send>);
 impl std::fmt::Debug for Arrival {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.write_str("Arrival")
+    }
+}
+
+/// Which calls hang.
+#[derive(Debug, Clone)]
+enum Held {
+    /// Of this method, whose path ends so.
+    Calls(Method, String),
+    /// Whose path begins so.
+    Node(String),
+}
+
+impl Held {
+    fn is(&self, request: &Request) -> bool {
+        match self {
+            Self::Calls(method, end) => {
+                *method == request.method && request.path.ends_with(end.as_str())
+            }
+            Self::Node(begin) => request.path.starts_with(begin.as_str()),
+        }
     }
 }
 
@@ -361,7 +381,17 @@ impl Pve {
     #[must_use]
     pub fn hold(&self, method: Method, path_end: &str) -> watch::Sender<bool> {
         let (go_on, held) = watch::channel(false);
-        self.with(|inner| inner.held = Some((method, path_end.to_owned(), held)));
+        let calls = Held::Calls(method, path_end.to_owned());
+        self.with(|inner| inner.held = Some((calls, held)));
+        go_on
+    }
+
+    /// All calls that are of this node hang from now on, until `true` is sent.
+    #[must_use]
+    pub fn hold_node(&self, node: &str) -> watch::Sender<bool> {
+        let (go_on, held) = watch::channel(false);
+        let node = Held::Node(format!("/nodes/{node}/"));
+        self.with(|inner| inner.held = Some((node, held)));
         go_on
     }
 
@@ -399,9 +429,8 @@ impl Pve {
 
     async fn pass_hold(&self, request: &Request) {
         let held = self.with(|inner| inner.held.clone());
-        if let Some((method, end, mut held)) = held
-            && method == request.method
-            && request.path.ends_with(&end)
+        if let Some((what, mut held)) = held
+            && what.is(request)
         {
             // A sender that is gone holds nothing any more.
             let _ = held.wait_for(|go_on| *go_on).await;

@@ -112,6 +112,7 @@ pub(crate) fn options_in(
 pub(crate) fn route_to(app: &str, generation: u64, target: Option<SocketAddr>) -> Route {
     Route {
         app_id: app.parse().unwrap(),
+        owner: Some("control-plane".parse().unwrap()),
         generation: Generation(generation),
         public: Endpoint::on_default(free_port()),
         internal: Endpoint::on_default(free_port()),

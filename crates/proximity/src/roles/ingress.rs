@@ -5,13 +5,13 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use async_trait::async_trait;
-use proximity_domain::ids::AppId;
+use proximity_domain::ids::{AppId, InstallationId};
 use proximity_domain::ports::PortPair;
 use proximity_domain::time::Clock;
 use proximity_engine::seams::{Ingress, IngressError, RouteSpec, RouteView};
 use proximity_gateway::client::{ClientError, GatewayClient};
 use proximity_gateway::protocol::{ListenerReport, ListenerState, RouteReport};
-use proximity_gateway::{Endpoint, Generation, RefusalCode, Route};
+use proximity_gateway::{Endpoint, Generation, OwnerId, RefusalCode, Route};
 
 /// Speaks to one gateway.
 #[derive(Debug)]
@@ -63,6 +63,7 @@ impl Ingress for GatewayIngress {
         let known = self.known(route.app).await?;
         let wire = Route {
             app_id: wire_id(route.app)?,
+            owner: Some(wire_owner(route.installation)?),
             generation: self.after(known),
             public: endpoint(route.ports.public)?,
             internal: endpoint(route.ports.internal)?,
@@ -93,6 +94,12 @@ fn wire_id(app: AppId) -> Result<proximity_gateway::AppId, IngressError> {
         .map_err(|e| IngressError::Refused(format!("{text}: {e}")))
 }
 
+fn wire_owner(installation: InstallationId) -> Result<OwnerId, IngressError> {
+    let text = installation.to_string();
+    text.parse()
+        .map_err(|e| IngressError::Refused(format!("{text}: {e}")))
+}
+
 fn endpoint(port: u16) -> Result<Endpoint, IngressError> {
     NonZeroU16::new(port)
         .map(Endpoint::on_default)
@@ -110,6 +117,8 @@ fn view(report: &RouteReport) -> Result<RouteView, IngressError> {
                 route.app_id
             ))
         })?,
+        // A name of another form is of another kind of control plane.
+        installation: route.owner.as_ref().and_then(|it| it.as_str().parse().ok()),
         ports: PortPair {
             public: route.public.port.get(),
             internal: route.internal.port.get(),
@@ -142,7 +151,9 @@ fn refused(error: ClientError) -> IngressError {
             code: RefusalCode::TooManyClients,
             message,
         } => IngressError::Busy(message),
-        error @ ClientError::NoTurn { .. } => IngressError::Busy(error.to_string()),
+        error @ (ClientError::NoTurn { .. } | ClientError::LateTurn { .. }) => {
+            IngressError::Busy(error.to_string())
+        }
         ClientError::Refused {
             code: RefusalCode::ShuttingDown,
             message,

@@ -26,6 +26,10 @@ fn app() -> AppId {
     "018f0000-0000-7000-8000-000000000001".parse().unwrap()
 }
 
+fn installation() -> InstallationId {
+    "018f0000-0000-7000-8000-000000000009".parse().unwrap()
+}
+
 fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0")
         .unwrap()
@@ -37,6 +41,7 @@ fn free_port() -> u16 {
 fn spec(target: &str) -> RouteSpec {
     RouteSpec {
         app: app(),
+        installation: installation(),
         ports: PortPair {
             public: free_port(),
             internal: free_port(),
@@ -156,8 +161,13 @@ async fn a_gateway_without_a_free_place_may_be_asked_again() {
 #[test]
 fn what_waited_for_its_turn_in_vain_says_that_the_gateway_is_busy() {
     let patience = std::time::Duration::from_secs(10);
-    let told = refused(ClientError::NoTurn { patience });
-    assert!(matches!(told, IngressError::Busy(_)), "{told}");
+    for late in [
+        ClientError::NoTurn { patience },
+        ClientError::LateTurn { patience },
+    ] {
+        let told = refused(late);
+        assert!(matches!(told, IngressError::Busy(_)), "{told}");
+    }
 }
 
 /// What was removed is remembered: a wall clock that was set back does not keep the app from being led to again.

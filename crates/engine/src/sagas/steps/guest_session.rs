@@ -255,11 +255,11 @@ fn guest_failure(error: &GuestError) -> StepError {
         )),
         GuestError::UnknownNode(_) => StepError::Failed(failure(
             "ssh_node_unknown",
-            "remove the host and add it again, so that this node's SSH is known",
+            "let Proximity into the node with: proximity hosts ssh HOST NODE; then retry",
         )),
         GuestError::Untrusted { .. } => StepError::Failed(failure(
             "ssh_host_key_changed",
-            "check the node; if its key was changed on purpose, add the host again",
+            "check the node; if its key was changed on purpose, take the new one with: proximity hosts ssh HOST NODE; then retry",
         )),
         GuestError::NotSent { .. } => StepError::Transient(failure(
             "ssh_unreachable",

@@ -64,6 +64,7 @@ pub(crate) async fn publish(cx: &Cx, guest: &NativeGuest) -> StepResult<String> 
     let target = SocketAddr::new(address, cx.app.guest_port);
     let route = RouteSpec {
         app: cx.app.id,
+        installation: cx.engine.store().installation(),
         ports,
         target,
     };

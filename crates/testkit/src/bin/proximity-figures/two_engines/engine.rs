@@ -204,6 +204,7 @@ impl Ingress for NoGateway {
     async fn set_route(&self, route: &RouteSpec) -> Result<RouteView, IngressError> {
         let view = RouteView {
             app: route.app,
+            installation: Some(route.installation),
             ports: route.ports,
             target: Some(route.target),
             listening: true,
