@@ -11,7 +11,7 @@ use proximity_pve::lxc::CreateLxc;
 use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
 use proximity_pve::transport::says_out_of_files;
 use proximity_pve::upid::Upid;
-use proximity_pve::wording::says_guest_was_not_free;
+use proximity_pve::wording::{says_guest_was_not_free, says_lock_timeout};
 use proximity_store::effects::MutationAudit;
 use serde_json::{Value, json};
 
@@ -390,8 +390,13 @@ fn delete(place: &ContainerRef) -> String {
 
 /// Texts PVE ends a task with, made into failures with a next step.
 fn task_failure(doing: &str, text: &str) -> Failure {
-    let (code, hint) = if proximity_pve::wording::says_lock_timeout(text) {
+    let (code, hint) = if says_lock_timeout(text) && says_guest_was_not_free(text) {
         ("container_locked", LOCK_TIMEOUT_HINT)
+    } else if text.contains("can't lock file '") {
+        (
+            "pve_task_failed",
+            "another task of the node held what this one needed; read the task's log in PVE, then retry",
+        )
     } else if text.contains("container did not stop") || text.contains("timeout") {
         (
             "shutdown_timed_out",
@@ -496,6 +501,15 @@ mod tests {
             panic!("nothing was done, so it is tried again")
         };
         assert_eq!(failure.code, "container_locked");
+        // Another lock, and one met on the way: something may have been done, and no force helps.
+        for text in [
+            "unable to create CT 110 - can't lock file '/var/lock/pve-manager/pve-storage-local' - got timeout",
+            "unable to destroy CT 110 - can't lock file '/run/lock/lxc/pve-config-110.lock' - got timeout",
+        ] {
+            let failure = task_failure("creating", text);
+            assert_eq!(failure.code, "pve_task_failed");
+            assert!(!failure.hint.contains("force"), "{failure:?}");
+        }
         let slow = "command 'lxc-stop -n 110 --timeout 60' failed: got timeout";
         assert_eq!(task_failure("stopping", slow).code, "shutdown_timed_out");
     }
