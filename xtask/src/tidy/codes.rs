@@ -29,7 +29,6 @@ const WITHOUT_TEST: &[&str] = &[
     "certificate_unknown",
     "host_too_slow",
     "pve_outcome_unknown",
-    "pve_task_failed",
     "task_outcome_unknown",
     "upstream_failed",
     "config_changed",
