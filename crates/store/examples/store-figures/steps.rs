@@ -31,7 +31,9 @@ const BATCH: u32 = 100;
 /// A store with claimed operations to work on.
 struct Bench {
     store: Store,
-    fences: Arc<Mutex<Vec<Fence>>>,
+    /// With how many commits each has made: one whose time was up goes on later. Each holds a pair of ports, and there
+    /// are not so many of those.
+    fences: Arc<Mutex<Vec<(Fence, u32)>>>,
     world: World,
     /// The control: one caller at a time, so nothing is committed together.
     one_at_a_time: Option<Arc<Mutex<()>>>,
@@ -89,7 +91,7 @@ impl Bench {
             .claim_all_as_seen(&seen, holder, LEASE_MS, Timestamp(2))
             .await
             .unwrap();
-        let fences = claimed.into_iter().map(|(_, fence)| fence);
+        let fences = claimed.into_iter().map(|(_, fence)| (fence, 0));
         self.fences.lock().await.extend(fences);
     }
 
@@ -104,9 +106,10 @@ impl Bench {
             working.spawn(async move {
                 let mut times = Times::default();
                 'all: loop {
-                    let fence = fences.lock().await.pop().expect("enough operations");
-                    for commit in 0..2 * STEPS {
+                    let (fence, made) = fences.lock().await.pop().expect("enough operations");
+                    for commit in made..2 * STEPS {
                         if stop.load(Ordering::Relaxed) {
+                            fences.lock().await.push((fence, commit));
                             break 'all;
                         }
                         let _turn = match &gate {
@@ -210,7 +213,8 @@ impl Side {
 
 pub async fn measure(folder: &Path, mode: Mode) -> Value {
     let history = if mode.quick { 1_000_000 } else { 10_000_000 };
-    let (rounds, time) = if mode.quick { (20, 100) } else { (40, 250) };
+    // Longer ones would need more operations than there are pairs of ports.
+    let (rounds, time) = if mode.quick { (20, 100) } else { (40, 150) };
     let time = Duration::from_millis(time);
     let mut bare = Bare::new(&folder.join("bare"));
     let mut young = Bench::new(&folder.join("young"), 0, mode).await;
