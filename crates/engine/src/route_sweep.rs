@@ -76,7 +76,9 @@ pub async fn sweep(engine: &Engine) -> Result<usize, EngineError> {
         .await?;
     let mut changed = changed.into_iter().filter(|did| *did).count();
     for stray in routes.iter().filter(|r| !known.contains(&r.app)) {
-        if is_left_over(engine, stray).await? {
+        // Only routes of apps that are archived. One may have been recorded since the listing; one that is nowhere on record
+        // may be another server's, or of an app newer than a record that was brought back, which goes on serving.
+        if engine.store().archived_app(stray.app).await?.is_some() {
             changed += usize::from(close(engine, stray.app).await);
         }
     }
@@ -152,17 +154,6 @@ async fn look_again(
             }
         }
     }
-}
-
-/// Whether a route without a live app is ours to close: of an app that is archived, or one we set for an app that is on no
-/// record (the record is older than the route). One of another server at this gateway is left alone.
-async fn is_left_over(engine: &Engine, stray: &RouteView) -> Result<bool, EngineError> {
-    if engine.store().archived_app(stray.app).await?.is_some() {
-        return Ok(true);
-    }
-    let ours = stray.installation == Some(engine.store().installation());
-    // It may have been recorded since the listing.
-    Ok(ours && engine.store().app(stray.app).await?.is_none())
 }
 
 /// Takes a route away that should not be there. True if it went.

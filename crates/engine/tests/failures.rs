@@ -175,14 +175,29 @@ async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
     );
     w.routes.withdraw(strangers.app).await.unwrap();
 
-    // The record was brought back from before this app, whose ports are given out again.
+    // The record was brought back from before this app: it goes on serving as long as its ports are nobody's.
     let forgotten = RouteSpec {
         app: AppId(Uuid::from_u128(4713)),
         ..route.clone()
     };
     w.routes.set_route(&forgotten).await.unwrap();
-    assert_eq!(sweep(&w.engine).await.unwrap(), 1);
-    assert_eq!(routes(&w).await, 0, "what we set and know nothing of goes");
+    assert_eq!(sweep(&w.engine).await.unwrap(), 0);
+    w.start_worker();
+    act(&w, Action::Start).await;
+    w.stop_worker().await.unwrap();
+    let routes_now = w.routes.routes().await.unwrap();
+    assert_eq!(routes_now.len(), 1);
+    assert_eq!(routes_now[0].app, app.id, "its ports are this app's");
+
+    // Another server's is never in our way to be taken.
+    w.start_worker();
+    act(&w, Action::Stop { force: false }).await;
+    w.routes.set_route(&strangers).await.unwrap();
+    let refused = act(&w, Action::Start).await;
+    assert!(!matches!(refused.state, OperationState::Succeeded));
+    assert_eq!(w.routes.routes().await.unwrap()[0].app, strangers.app);
+    w.routes.withdraw(strangers.app).await.unwrap();
+    w.stop_worker().await.unwrap();
 
     w.start_worker();
     let action = Action::Delete {

@@ -47,8 +47,19 @@ fn view(route: &RouteSpec) -> RouteView {
 #[async_trait]
 impl Ingress for Routes {
     async fn set_route(&self, route: &RouteSpec) -> Result<RouteView, IngressError> {
-        self.with(|set| set.insert(route.app, route.clone()));
-        Ok(view(route))
+        let ours = [route.ports.public, route.ports.internal];
+        self.with(|set| {
+            let taken = set.values().find(|other| {
+                let theirs = [other.ports.public, other.ports.internal];
+                other.app != route.app && ours.iter().any(|port| theirs.contains(port))
+            });
+            if let Some(other) = taken {
+                let text = format!("a port belongs to app {} (port_conflict)", other.app);
+                return Err(IngressError::Refused(text));
+            }
+            set.insert(route.app, route.clone());
+            Ok(view(route))
+        })
     }
 
     async fn withdraw(&self, app: AppId) -> Result<(), IngressError> {

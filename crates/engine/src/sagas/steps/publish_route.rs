@@ -5,6 +5,7 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
+use proximity_domain::ports::PortPair;
 use proximity_domain::saga::StepRecord;
 use proximity_store::effects::Effects;
 use serde_json::{Value, json};
@@ -13,7 +14,7 @@ use super::health_check::{Verdict, recipe, verdict};
 use super::wait_network::address_of;
 use super::withdraw_route::{ingress_failure, withdraw};
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
-use crate::seams::RouteSpec;
+use crate::seams::{IngressError, RouteSpec};
 
 /// How long a foreign program on a port is waited for, milliseconds.
 const LISTEN_MS: u64 = 5_000;
@@ -69,10 +70,13 @@ pub(crate) async fn publish(cx: &Cx, guest: &NativeGuest) -> StepResult<String> 
         target,
     };
     let ingress = &cx.engine.inner.parts.ingress;
-    let mut view = ingress
-        .set_route(&route)
-        .await
-        .map_err(|e| ingress_failure(&e))?;
+    let mut view = match ingress.set_route(&route).await {
+        Err(IngressError::Refused(_)) if clear_the_way(cx, ports).await? => {
+            ingress.set_route(&route).await
+        }
+        first => first,
+    }
+    .map_err(|e| ingress_failure(&e))?;
     let clock = &cx.engine.inner.parts.clock;
     let deadline = clock.monotonic().plus_ms(LISTEN_MS);
     while !view.listening {
@@ -101,6 +105,31 @@ pub(crate) async fn publish(cx: &Cx, guest: &NativeGuest) -> StepResult<String> 
         cx.limits().public_host,
         ports.public
     ))
+}
+
+/// Closes what we once opened on these ports for apps that are on no record: they are newer than a record that was brought
+/// back, and that gave their ports to this app. True if there was such a route; one of another server is left alone.
+async fn clear_the_way(cx: &Cx, ports: PortPair) -> StepResult<bool> {
+    let (ingress, store) = (&cx.engine.inner.parts.ingress, cx.engine.store());
+    let routes = ingress.routes().await.map_err(|e| ingress_failure(&e))?;
+    let in_the_way = routes.iter().filter(|route| {
+        let theirs = [route.ports.public, route.ports.internal];
+        let ours = theirs.contains(&ports.public) || theirs.contains(&ports.internal);
+        ours && route.app != cx.app.id && route.installation == Some(store.installation())
+    });
+    let mut cleared = false;
+    for route in in_the_way {
+        if store.app(route.app).await?.is_some() {
+            continue;
+        }
+        tracing::warn!(app = %route.app, "a route of an app on no record is closed: its ports are another app's");
+        ingress
+            .withdraw(route.app)
+            .await
+            .map_err(|e| ingress_failure(&e))?;
+        cleared = true;
+    }
+    Ok(cleared)
 }
 
 async fn fetch_through(cx: &Cx, gateway: SocketAddr) -> StepResult<()> {
