@@ -61,7 +61,11 @@ impl Bench {
 
     /// Makes so many operations ready, untimed, as many at a time as the queue takes.
     async fn stock(&mut self, operations: usize) {
-        let missing = operations.saturating_sub(self.fences.lock().await.len());
+        let fences = self.fences.lock().await;
+        let commits: u32 = fences.iter().map(|(_, made)| 2 * STEPS - made).sum();
+        drop(fences);
+        let left = usize::try_from(commits / (2 * STEPS)).unwrap();
+        let missing = operations.saturating_sub(left);
         for from in (0..missing).step_by(WAVE) {
             self.wave(WAVE.min(missing - from)).await;
         }
