@@ -204,6 +204,31 @@ async fn a_read_that_breaks_after_its_share_still_goes_to_the_next_endpoint() {
     assert_eq!(read.unwrap().status, 200);
 }
 
+/// The first one breaks after its share, so that the second is still being waited for when the third answers.
+#[tokio::test]
+async fn who_answers_first_of_several_is_asked_first_from_then_on() {
+    let (asked, bell) = (Arc::new(Notify::new()), Arc::new(Notify::new()));
+    let garbage = b"not HTTP\r\n\r\n".to_vec();
+    let breaks = TlsServer::start(Script::AnswerWhenRung(bell.clone(), garbage)).await;
+    let slow = TlsServer::start(Script::RingAndStall(asked.clone())).await;
+    let third = TlsServer::start(Script::Answer(good())).await;
+    let all = transport([breaks.pinned(), slow.pinned(), third.pinned()]);
+    let read = Request {
+        path: "/version".to_owned(),
+        timeout_ms: 6_000,
+        ..request(Method::Get, &[])
+    };
+    let break_then = async {
+        asked.notified().await;
+        bell.notify_one();
+    };
+    let (first, ()) = tokio::join!(all.send(read.clone()), break_then);
+    assert_eq!(first.unwrap().status, 200);
+    assert_eq!(all.send(read).await.unwrap().status, 200);
+    let seen = [&breaks, &slow, &third].map(|s| s.seen.requests().len());
+    assert_eq!(seen, [1, 1, 2]);
+}
+
 fn status_answer(quorate: u8) -> Vec<u8> {
     let body = format!(
         r#"{{"data":[{{"type":"cluster","name":"lab","quorate":{quorate}}},{{"type":"node","name":"pve1","online":1}}]}}"#
@@ -232,7 +257,8 @@ async fn the_word_of_a_quorate_endpoint_is_taken_and_it_is_asked_first_from_then
 /// The first one says nothing at all, and the one that is asked in its place is cut off from the others.
 #[tokio::test]
 async fn the_word_of_a_quorate_endpoint_is_had_behind_one_that_is_silent() {
-    let silent = TlsServer::start(Script::Mute).await;
+    // It takes the request: one that does not even do that ends with its share, and then both others are asked at once.
+    let silent = TlsServer::start(Script::RingAndStall(Arc::default())).await;
     let alone = TlsServer::start(Script::Answer(status_answer(0))).await;
     let quorate = TlsServer::start(Script::Answer(status_answer(1))).await;
     let ways = [silent.pinned(), alone.pinned(), quorate.pinned()];

@@ -58,7 +58,8 @@ impl HttpsTransport {
         let mut left = self.in_order().peekable();
         let mut asked = FuturesUnordered::new();
         let mut turns = Vec::new();
-        let first = self.preferred.load(Ordering::Relaxed);
+        // In the order in which they were asked.
+        let mut tried = Vec::new();
         let mut failures = Failures::default();
         while let Some((index, endpoint)) = left.next() {
             if !asked.is_empty() && node_of(&request.path).is_some() {
@@ -67,7 +68,7 @@ impl HttpsTransport {
                     // Enough calls are under way there: the next copy takes the place of one that failed.
                     Err(_) => match asked.next().await {
                         Some((index, Ok(answer))) => {
-                            return Ok(self.answered(first, index, answer));
+                            return Ok(self.answered(&tried, index, answer));
                         }
                         Some((index, Err(failure))) => {
                             self.failed(index, request, failure, &mut failures);
@@ -90,12 +91,13 @@ impl HttpsTransport {
                 end: if to_the_end { times.end } else { share_end },
                 ..*times
             };
+            tried.push(index);
             asked.push(async move {
                 let outcome = endpoint.exchange(request, &self.authorization, &times);
                 (index, outcome.await)
             });
             match timeout_at(until, asked.next()).await {
-                Ok(Some((index, Ok(answer)))) => return Ok(self.answered(first, index, answer)),
+                Ok(Some((index, Ok(answer)))) => return Ok(self.answered(&tried, index, answer)),
                 Ok(Some((index, Err(failure)))) => {
                     self.failed(index, request, failure, &mut failures)
                 }
@@ -107,7 +109,7 @@ impl HttpsTransport {
         }
         while let Some((index, outcome)) = asked.next().await {
             match outcome {
-                Ok(answer) => return Ok(self.answered(first, index, answer)),
+                Ok(answer) => return Ok(self.answered(&tried, index, answer)),
                 Err(failure) => self.failed(index, request, failure, &mut failures),
             }
         }
@@ -148,12 +150,16 @@ impl HttpsTransport {
         Err(failures.summary())
     }
 
-    /// Whoever answers while the one that was asked `first` is silent is asked first from now on, if that one still is.
-    fn answered(&self, first: usize, index: usize, answer: RawResponse) -> RawResponse {
-        // Where it was moved on from already, that stays as it is.
-        let _ = self
-            .preferred
-            .compare_exchange(first, index, Ordering::Relaxed, Ordering::Relaxed);
+    /// Whoever answers first of those that were `tried` is asked first from now on, if one of the others still is: also
+    /// one that was moved on to since, and was slower.
+    fn answered(&self, tried: &[usize], index: usize, answer: RawResponse) -> RawResponse {
+        let first = self.preferred.load(Ordering::Relaxed);
+        if tried.contains(&first) {
+            // If it has moved elsewhere meanwhile, that stays as it is.
+            let _ =
+                self.preferred
+                    .compare_exchange(first, index, Ordering::Relaxed, Ordering::Relaxed);
+        }
         answer
     }
 
