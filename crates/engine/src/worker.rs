@@ -22,7 +22,7 @@ use crate::at_work::{AtWorkGuard, InFlightGuard};
 use crate::claims::{Lookout, Moment, Slots, next};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::saga::{Cuts, Cx, Halt, LeaseTime, Reins, drive, panicked};
+use crate::saga::{Cuts, Cx, Halt, LeaseTime, Reins, cuts_off_lost_work, drive, panicked};
 use crate::sagas::saga;
 
 /// How often the queue is looked at when nobody rings.
@@ -404,5 +404,7 @@ async fn heartbeat(engine: Engine, fence: Fence, reins: Reins) {
             }
         }
     }
-    reins.lose();
+    if cuts_off_lost_work() {
+        reins.lose();
+    }
 }

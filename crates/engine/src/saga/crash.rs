@@ -91,7 +91,8 @@ pub fn stop_at_crash_point(place: String) {
 #[cfg(feature = "crash-points")]
 static SENDS_LATE: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
 
-/// Takes a guard off, for the control of figure R20: changes are sent however late it is.
+/// Takes a guard off, for the control of figure R20: changes are sent however late it is, and work whose lease is lost is
+/// not cut off.
 #[cfg(feature = "crash-points")]
 pub fn ignore_send_deadlines() {
     SENDS_LATE.store(true, std::sync::atomic::Ordering::Relaxed);
@@ -111,6 +112,18 @@ pub(crate) fn send_by(good_until: Monotonic) -> Monotonic {
 #[cfg(not(feature = "crash-points"))]
 pub(crate) fn send_by(good_until: Monotonic) -> Monotonic {
     good_until
+}
+
+/// Whether work whose lease is lost is cut off: always.
+#[cfg(feature = "crash-points")]
+pub(crate) fn cuts_off_lost_work() -> bool {
+    !SENDS_LATE.load(std::sync::atomic::Ordering::Relaxed)
+}
+
+/// Whether work whose lease is lost is cut off: always.
+#[cfg(not(feature = "crash-points"))]
+pub(crate) fn cuts_off_lost_work() -> bool {
+    true
 }
 
 #[cfg(feature = "crash-points")]

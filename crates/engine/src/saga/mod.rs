@@ -13,6 +13,7 @@ mod step;
 
 pub(crate) use again::panicked;
 pub(crate) use context::Cx;
+pub(crate) use crash::cuts_off_lost_work;
 #[cfg(feature = "crash-points")]
 pub(crate) use crash::forgets_creates;
 pub use crash::{crash_points, set_crash_point};
