@@ -497,3 +497,20 @@ fn a_killed_create_leaves_its_lock() {
         "CT is locked (create)"
     );
 }
+
+/// Some clients send a list as a key for each of its values.
+#[test]
+fn a_repeated_key_is_a_list_where_a_list_is_wanted() {
+    let mut sim = Sim::new(solo());
+    sim.create("solo", 101, &[]);
+    let config = "/nodes/solo/lxc/101/config";
+    let tags = [("tags", "first"), ("tags", "second")];
+    assert_eq!(sim.root("PUT", config, &tags).status(), 200);
+    let kept = sim.root("GET", config, &[]).payload();
+    assert_eq!(kept["tags"], "first;second");
+    let names = [("hostname", "one"), ("hostname", "two")];
+    let refused = sim.root("PUT", config, &names);
+    assert_eq!(refused.status(), 400);
+    let why = "type check ('string') failed - got ARRAY";
+    assert_eq!(refused.body()["errors"]["hostname"], why);
+}

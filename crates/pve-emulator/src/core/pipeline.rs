@@ -19,7 +19,7 @@ use super::request::{ApiRequest, Handed, Payload, Response};
 use super::rights::Rights;
 use super::world::{Reach, World};
 use super::{Description, Effects};
-use crate::schema::{Method, Params, perl_text, table, verify};
+use crate::schema::{Method, Params, join_lists, perl_text, table, verify};
 
 const BASE: &str = "/api2";
 /// How long a change waits for a majority before it gives up.
@@ -155,9 +155,10 @@ fn admit(world: &World, request: &ApiRequest, now_ms: u64) -> Result<Admitted, B
         &request.payload,
     )
     .map_err(|message| Box::new(Response::plain(id, 500, &message)))?;
-    let (method, params, node) = route(world, request, &caller, &relative, given)
+    let (method, mut params, node) = route(world, request, &caller, &relative, given)
         .map_err(|error| Box::new(answer::failure(id, style, &error, Handed::Direct)))?;
     let handed = hand_over(world, request, method, &node)?;
+    join_lists(method, &mut params);
     let errors = verify(method, &params);
     if !errors.is_empty() {
         return Err(Box::new(answer::failure(

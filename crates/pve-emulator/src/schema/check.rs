@@ -19,6 +19,25 @@ const UNKNOWN: &str =
     "property is not defined in schema and the schema does not allow additional properties";
 const MISSING: &str = "property is missing and it is not optional";
 
+/// Joins what came as several values where one text with a list in it is wanted, as PVE does with repeated keys of a form
+/// (pve-common, `RESTHandler`, `normalize_legacy_param_formats`). Only the parameters themselves, nothing inside them.
+pub fn join_lists(method: &Method, params: &mut Params) {
+    for (name, value) in params {
+        let Value::Array(elements) = value else {
+            continue;
+        };
+        let wanted = method.parameter(name).is_some_and(|property| {
+            let list =
+                matches!(&property.format, Some(Format::Named(name)) if name.ends_with("-list"));
+            list && property.kind.as_deref() == Some("string")
+        });
+        if wanted && !elements.is_empty() {
+            let texts: Vec<String> = elements.iter().filter_map(perl_text).collect();
+            *value = Value::String(texts.join(","));
+        }
+    }
+}
+
 /// Checks all parameters of a call; empty means accepted.
 pub fn verify(method: &Method, params: &Params) -> Errors {
     let mut errors = Errors::new();

@@ -11,7 +11,7 @@ mod privileges;
 mod property_string;
 mod table;
 
-pub use check::{Errors, Params, perl_text, verify};
+pub use check::{Errors, Params, join_lists, perl_text, verify};
 pub use format::{check_named as check_format, format_size, parse_size, split_list};
 pub use privileges::PRIVILEGES;
 pub use property_string::{PropertyMap, parse as parse_property_string};
