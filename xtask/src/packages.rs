@@ -25,6 +25,7 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ("iptables", "address translation of the lab"),
     ("lxc", "the lab's guests are real containers"),
     ("nftables", "address translation of the lab"),
+    ("openssl", "an authority that nobody trusts, in a control"),
     (
         "openssh-client",
         "reaching a lab node the way a person would",
@@ -33,6 +34,10 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     (
         "python3-prometheus-client",
         "the reference parser reads the server's figures",
+    ),
+    (
+        "python3-venv",
+        "clients that others wrote talk to the emulated cluster",
     ),
     (
         "slirp4netns",

@@ -11,7 +11,6 @@ use anyhow::{Context, Result, bail};
 use self::report::Report;
 use self::world::World;
 use super::{Bench, Binary, Figure, Measured};
-use crate::clock::Deadline;
 use crate::invocation::{Ended, Invocation};
 use crate::place::Place;
 use crate::say;
@@ -49,39 +48,8 @@ fn python(place: &Place) -> PathBuf {
     place.target().join("schemathesis")
 }
 
-/// Installs schemathesis into a folder of its own, unless the same is there already.
 fn prepare(place: &Place) -> Result<()> {
-    let venv = python(place);
-    let stamp = venv.join("requirements.txt");
-    if std::fs::read_to_string(&stamp).is_ok_and(|is| is == REQUIREMENTS) {
-        return Ok(());
-    }
-    let run = |program: &Path, args: &[&str]| -> Result<()> {
-        Invocation::new(program)
-            .args(args)
-            .until(Deadline::after(Duration::from_secs(300)))
-            .capture(place.root())?
-            .expect_success("installing schemathesis")?;
-        Ok(())
-    };
-    let path = venv.to_string_lossy();
-    run(Path::new("python3"), &["-m", "venv", "--clear", &path])
-        .context("python3 with its module venv is needed (Debian: python3-venv)")?;
-    let wanted = venv.join("wanted.txt");
-    std::fs::write(&wanted, REQUIREMENTS)?;
-    let pip = venv.join("bin").join("pip");
-    run(
-        &pip,
-        &[
-            "install",
-            "--quiet",
-            "--no-deps",
-            "-r",
-            &wanted.to_string_lossy(),
-        ],
-    )?;
-    std::fs::rename(wanted, stamp)?;
-    Ok(())
+    super::python::install(place, &python(place), REQUIREMENTS)
 }
 
 fn measure(bench: &Bench<'_>) -> Result<Measured> {

@@ -13,9 +13,11 @@ mod disk_full;
 mod disk_product;
 mod disk_shim;
 mod event_clients;
+mod foreign_clients;
 mod lanes;
 mod port_allocator;
 mod power_cut;
+mod python;
 mod record;
 mod restart;
 mod scratch;
@@ -49,6 +51,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     api_fuzz::FIGURE,
     cli_start::FIGURE,
     event_clients::FIGURE,
+    foreign_clients::FIGURE,
     deploys::FIGURE,
     restart::FIGURE,
     two_engines::FIGURE,
