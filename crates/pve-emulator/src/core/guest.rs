@@ -205,6 +205,17 @@ pub enum GuestSource {
     },
 }
 
+impl GuestSource {
+    /// What a driver says when there is no such thing.
+    pub(crate) fn is_missing(&self) -> String {
+        match self {
+            Self::Guest(guest) => format!("there is no guest {}", guest.vmid),
+            Self::Snapshot(_, name) => format!("snapshot '{name}' does not exist"),
+            Self::Backup { volid, .. } => format!("volume '{volid}' does not exist"),
+        }
+    }
+}
+
 /// A copy of a guest's files that is kept.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub enum Kept {
@@ -212,6 +223,14 @@ pub enum Kept {
     Snapshot(String),
     /// As an archive under this volume id, on the guest's node.
     Backup(String),
+}
+
+/// `STORAGE+FILE`: the parts of a backup's volume id as the name of one file. It says which container and which
+/// second, so backups of different nodes have different names.
+pub(crate) fn archive_name(volid: &str) -> String {
+    let (storage, name) = volid.split_once(':').unwrap_or(("", volid));
+    let file = name.rsplit('/').next().unwrap_or_default();
+    format!("{storage}+{file}")
 }
 
 /// The one answer to a [`GuestCommand`].

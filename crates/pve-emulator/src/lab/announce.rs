@@ -33,6 +33,8 @@ pub struct LabFile {
     pub machine_bridge: String,
     /// Storage for guests' disks.
     pub storage: String,
+    /// Storage of disks that can keep snapshots of them.
+    pub snapshot_storage: String,
     /// Storage with the template.
     pub template_storage: String,
     /// Volume id of the template.

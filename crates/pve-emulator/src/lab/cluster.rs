@@ -11,8 +11,10 @@ use super::template::{TEMPLATE_NAME, Template as OsTemplate};
 use crate::core::{Access, Bridge, NodeSeed, Storage, Template, WorldSeed};
 use crate::shell::{NodeListen, ShellOptions, TokenWish};
 
-/// The one storage: guests' disks, templates, backups.
+/// The storage of templates and backups, and of disks that need no snapshots.
 pub const STORAGE: &str = "local";
+/// A storage of disks that can keep snapshots of them.
+pub const SNAPSHOT_STORAGE: &str = "local-zfs";
 /// A token that may do everything.
 pub const FULL_TOKEN: &str = "root@pam!proximity";
 /// A token without any right.
@@ -118,7 +120,7 @@ fn seed(
     WorldSeed {
         cluster_name: several.then(|| "lab".to_owned()),
         nodes: options.nodes.iter().map(node).collect(),
-        storages: vec![storage(machine)],
+        storages: vec![storage(machine), snapshot_storage(machine)],
         templates,
         pools: BTreeMap::new(),
         tokens: Vec::new(),
@@ -138,6 +140,20 @@ fn storage(machine: Machine) -> Storage {
         nodes: None,
         path: "/var/lib/vz".to_owned(),
         options: BTreeMap::from([keep_all]),
+        total_bytes: machine.disk_bytes,
+        used_bytes: machine.disk_used_bytes,
+    }
+}
+
+fn snapshot_storage(machine: Machine) -> Storage {
+    Storage {
+        id: SNAPSHOT_STORAGE.to_owned(),
+        kind: "zfspool".to_owned(),
+        content: ["images", "rootdir"].map(str::to_owned).to_vec(),
+        shared: false,
+        nodes: None,
+        path: String::new(),
+        options: BTreeMap::from([("pool".to_owned(), "rpool/data".to_owned())]),
         total_bytes: machine.disk_bytes,
         used_bytes: machine.disk_used_bytes,
     }

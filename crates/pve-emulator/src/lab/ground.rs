@@ -121,6 +121,7 @@ async fn prepare(
         bridge_in_configurations: BRIDGE_IN_CONFIGURATIONS.to_owned(),
         mtu,
         leases: open_leases(state, identity.network.net())?,
+        backups: state.join(BACKUPS),
         resolver: resolver::guest_resolver(identity.scope.is_some()),
         layout: cgroup::layout(),
         cores_there: cores_there(),

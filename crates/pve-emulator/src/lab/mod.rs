@@ -44,7 +44,7 @@ mod template;
 
 pub use announce::{LAB_FILE, LabFile, NodeAddress, NodeUrl, Token, Tokens};
 pub use cgroup::Layout;
-pub use cluster::{EMPTY_TOKEN, FULL_TOKEN, STORAGE};
+pub use cluster::{EMPTY_TOKEN, FULL_TOKEN, SNAPSHOT_STORAGE, STORAGE};
 pub use control::GuestBook;
 pub use control_client::ask_control;
 pub use error::LabError;

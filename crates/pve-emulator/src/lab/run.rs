@@ -10,7 +10,9 @@ use tokio_util::task::TaskTracker;
 
 use super::announce::{LabFile, NodeAddress, NodeUrl, Token, Tokens};
 use super::book::{self, ShellBook};
-use super::cluster::{EMPTY_TOKEN, FULL_TOKEN, OsTemplateFile, STORAGE, shell_options};
+use super::cluster::{
+    EMPTY_TOKEN, FULL_TOKEN, OsTemplateFile, SNAPSHOT_STORAGE, STORAGE, shell_options,
+};
 use super::control::Control;
 use super::error::LabError;
 use super::ground::{BRIDGE_IN_CONFIGURATIONS, Ground, Machine};
@@ -254,6 +256,7 @@ fn announce(
         bridge: BRIDGE_IN_CONFIGURATIONS.to_owned(),
         machine_bridge: standing.machine_bridge.clone(),
         storage: STORAGE.to_owned(),
+        snapshot_storage: SNAPSHOT_STORAGE.to_owned(),
         template_storage: STORAGE.to_owned(),
         template: format!("{STORAGE}:vztmpl/{TEMPLATE_NAME}"),
         pid: std::process::id(),

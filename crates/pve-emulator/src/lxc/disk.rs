@@ -3,7 +3,7 @@
 use std::fs::Permissions;
 use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, lchown};
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use crate::lab::SHIFT;
 
@@ -20,6 +20,17 @@ pub(crate) fn make(directory: &Path) -> Result<(), String> {
         give(&directory.join(part))?;
     }
     Ok(())
+}
+
+/// The same in place of whatever is there, with the directories above it.
+///
+/// # Errors
+/// As text, with the path.
+pub(crate) fn make_anew(directory: &Path) -> Result<(), String> {
+    remove(directory)?;
+    std::fs::create_dir_all(directory.parent().unwrap_or(directory))
+        .map_err(|error| format!("create the node's directory: {error}"))?;
+    make(directory)
 }
 
 /// Writes the files that Proxmox writes into a guest before it boots: name, hosts, resolver.
@@ -61,6 +72,11 @@ fn place(path: &Path, text: &str) -> Result<(), String> {
     file.set_permissions(Permissions::from_mode(0o644))
         .map_err(failed)?;
     give(path)
+}
+
+/// What a guest has on its disk that its template has not.
+pub(crate) fn delta(directory: &Path) -> PathBuf {
+    directory.join("overlay/delta")
 }
 
 /// Removes a guest's directory with everything in it; one that is not there is fine.

@@ -37,6 +37,8 @@ pub struct DriverSetup {
     pub mtu: u32,
     /// The address book.
     pub leases: Leases,
+    /// Where backups are.
+    pub backups: PathBuf,
     /// Text of the guests' `/etc/resolv.conf`.
     pub resolver: String,
     /// Control group layout of the machine.
@@ -48,12 +50,12 @@ pub struct DriverSetup {
 /// Runs guest commands on LXC; cheap to clone.
 #[derive(Debug, Clone)]
 pub struct LxcDriver {
-    inner: Arc<Inner>,
+    pub(super) inner: Arc<Inner>,
 }
 
 #[derive(Debug)]
-struct Inner {
-    setup: DriverSetup,
+pub(super) struct Inner {
+    pub(super) setup: DriverSetup,
     /// Commands under way; they run to their end even if nobody waits for the answer any more.
     commands: TaskTracker,
     locks: Mutex<HashMap<GuestKey, Arc<AsyncMutex<()>>>>,
@@ -75,7 +77,7 @@ impl GuestDriver for LxcDriver {
     }
 }
 
-type Log = Result<Vec<String>, GuestError>;
+pub(super) type Log = Result<Vec<String>, GuestError>;
 
 impl LxcDriver {
     /// A driver on what the lab prepared.
@@ -110,12 +112,9 @@ impl LxcDriver {
             ),
             GuestCommand::Kill { job, guest } => done(job, self.kill(&guest).await),
             GuestCommand::Destroy { job, guest } => done(job, self.destroy(&guest).await),
-            GuestCommand::Change { job, .. } => GuestDone {
-                job,
-                result: Err(GuestError::Failed(
-                    "this is not emulated with real containers yet".to_owned(),
-                )),
-            },
+            GuestCommand::Change { job, guest, change } => {
+                done(job, self.carry_out_change(&guest, change).await)
+            }
             GuestCommand::Inspect { job, guest } => {
                 let result = self.inspect(&guest).await.map(GuestOutcome::Inspected);
                 GuestDone { job, result }
@@ -167,13 +166,8 @@ impl LxcDriver {
             power::kill(&setup.place, guest).await?;
         }
         let directory = setup.place.directory(guest);
-        self.write_guest(guest, spec, move || {
-            disk::remove(&directory)?;
-            std::fs::create_dir_all(directory.parent().unwrap_or(&directory))
-                .map_err(|error| format!("create the node's directory: {error}"))?;
-            disk::make(&directory)
-        })
-        .await?;
+        self.write_guest(guest, spec, move || disk::make_anew(&directory))
+            .await?;
         Ok(vec![
             format!(
                 "extracting archive '/var/lib/vz/template/cache/{}'",
@@ -193,7 +187,7 @@ impl LxcDriver {
         self.check(spec)?;
         let directory = setup.place.directory(guest);
         self.write_guest(guest, spec, move || {
-            match directory.join("overlay/delta").is_dir() {
+            match disk::delta(&directory).is_dir() {
                 true => Ok(()),
                 false => Err(format!("no disk at {}", directory.display())),
             }
@@ -231,19 +225,22 @@ impl LxcDriver {
             )));
         }
         let directory = place.directory(guest);
+        files(move || disk::remove(&directory)).await?;
+        self.forget(guest).await?;
+        Ok(Vec::new())
+    }
+
+    /// Gives back what a guest that is no longer there has.
+    pub(super) async fn forget(&self, guest: &GuestKey) -> Result<(), GuestError> {
         let (inner, freed) = (Arc::clone(&self.inner), guest.clone());
-        files(move || {
-            disk::remove(&directory)?;
-            inner.setup.leases.free(&freed)
-        })
-        .await?;
-        remove_group(&place.cgroup(guest));
+        files(move || inner.setup.leases.free(&freed)).await?;
+        remove_group(&self.inner.setup.place.cgroup(guest));
         self.inner
             .locks
             .lock()
             .unwrap_or_else(PoisonError::into_inner)
             .remove(guest);
-        Ok(Vec::new())
+        Ok(())
     }
 
     async fn inspect(&self, guest: &GuestKey) -> Result<GuestLook, GuestError> {
@@ -254,7 +251,7 @@ impl LxcDriver {
     }
 
     /// Refuses what this lab cannot do, in one line.
-    fn check(&self, spec: &GuestSpec) -> Result<(), GuestError> {
+    pub(super) fn check(&self, spec: &GuestSpec) -> Result<(), GuestError> {
         let setup = &self.inner.setup;
         let refuse = |text: String| Err(GuestError::Failed(text));
         if !spec.unprivileged {
@@ -271,7 +268,7 @@ impl LxcDriver {
     }
 
     /// Runs `prepare`, then writes configuration and identity files from the specification.
-    async fn write_guest(
+    pub(super) async fn write_guest(
         &self,
         guest: &GuestKey,
         spec: &GuestSpec,
@@ -286,7 +283,7 @@ impl LxcDriver {
     }
 
     /// Waits for this guest's turn; first come, first served.
-    async fn turn(&self, guest: &GuestKey) -> OwnedMutexGuard<()> {
+    pub(super) async fn turn(&self, guest: &GuestKey) -> OwnedMutexGuard<()> {
         let lock = {
             let mut locks = self
                 .inner
@@ -320,7 +317,7 @@ impl Inner {
         disk::write_identity(&directory, &spec.hostname, &setup.resolver)
     }
 
-    fn addresses(
+    pub(super) fn addresses(
         &self,
         guest: &GuestKey,
         spec: &GuestSpec,
@@ -347,7 +344,7 @@ fn done(job: JobId, result: Log) -> GuestDone {
 }
 
 /// Runs file work on the pool made for it.
-async fn files(
+pub(super) async fn files(
     work: impl FnOnce() -> Result<(), String> + Send + 'static,
 ) -> Result<(), GuestError> {
     let ended = tokio::task::spawn_blocking(work).await;

@@ -4,9 +4,12 @@
 //! `ROOT/NODE/VMID` with its LXC configuration and its overlay; LXC's own command socket (named after that path)
 //! says whether it runs, so a new driver finds the guests an earlier one started.
 
+mod changes;
 mod config;
+mod copies;
 mod disk;
 mod driver;
+mod hotplug;
 mod lease;
 pub(crate) mod locks;
 mod look;

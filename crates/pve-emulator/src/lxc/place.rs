@@ -44,6 +44,11 @@ impl Place {
         self.lxcpath(&guest.node).join(guest.vmid.to_string())
     }
 
+    /// Where a guest's snapshots are.
+    pub(crate) fn snapshots(&self, guest: &GuestKey) -> PathBuf {
+        self.directory(guest).join("snapshots")
+    }
+
     /// First part of the names of all control groups of this lab.
     pub(crate) fn cgroup_root(&self) -> String {
         match &self.scope {
@@ -66,6 +71,11 @@ impl Place {
     /// Name of the host's end of a guest's network device: unique on the machine, at most 15 characters.
     pub(crate) fn veth(&self, guest: &GuestKey, index: u8) -> String {
         format!("px{}{}i{index}", self.id, base36(guest.vmid))
+    }
+
+    /// Name of a device's other end before it is in its guest; as unique as the pair's.
+    pub(crate) fn passing_veth(pair: &str) -> String {
+        pair.replacen("px", "pp", 1)
     }
 
     /// Whether the guest's monitor is there, that is, whether it runs (or is about to have ended).

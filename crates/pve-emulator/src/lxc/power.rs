@@ -15,7 +15,7 @@ const SETTLE_LIMIT: Duration = Duration::from_secs(30);
 /// How often the socket table is read while waiting.
 const POLL: Duration = Duration::from_millis(10);
 
-fn lxc(name: &str, place: &Place, guest: &GuestKey) -> Program {
+pub(super) fn lxc(name: &str, place: &Place, guest: &GuestKey) -> Program {
     Program::new(name)
         .args(["-P".as_ref(), place.lxcpath(&guest.node).as_os_str()])
         .args(["-n", &guest.vmid.to_string()])
@@ -130,6 +130,41 @@ pub(crate) async fn kill(place: &Place, guest: &GuestKey) -> Result<(), GuestErr
             Err(error) => error.to_string(),
         })),
     }
+}
+
+/// Stops all processes of a running guest where they are.
+///
+/// # Errors
+/// LXC's own message.
+pub(super) async fn freeze(place: &Place, guest: &GuestKey) -> Result<(), String> {
+    run("lxc-freeze", place, guest).await
+}
+
+/// Lets them go on.
+///
+/// # Errors
+/// LXC's own message.
+pub(super) async fn thaw(place: &Place, guest: &GuestKey) -> Result<(), String> {
+    run("lxc-unfreeze", place, guest).await
+}
+
+/// Sets a limit of the guest's control group.
+///
+/// # Errors
+/// The kernel refuses it.
+pub(super) async fn set_limit(
+    place: &Place,
+    guest: &GuestKey,
+    key: &str,
+    value: &str,
+) -> Result<(), String> {
+    let ran = lxc("lxc-cgroup", place, guest).args([key, value]).succeed();
+    ran.await.map(drop).map_err(|error| error.to_string())
+}
+
+async fn run(name: &str, place: &Place, guest: &GuestKey) -> Result<(), String> {
+    let ran = lxc(name, place, guest).succeed().await;
+    ran.map(drop).map_err(|error| error.to_string())
 }
 
 async fn settle(place: &Place, guest: &GuestKey) -> Result<(), GuestError> {

@@ -46,7 +46,7 @@ impl SimDriver {
                 files(move || disk.read_kept(&to, &Kept::Backup(volid))).await?
             }
         };
-        found.ok_or_else(|| missing(&from))
+        found.ok_or_else(|| from.is_missing())
     }
 
     async fn keep(&self, key: &GuestKey, kept: Kept) -> Result<(), String> {
@@ -114,14 +114,6 @@ impl SimDriver {
         });
         changed.await.map_err(GuestError::Failed)?;
         Ok(Vec::new())
-    }
-}
-
-fn missing(source: &GuestSource) -> String {
-    match source {
-        GuestSource::Guest(guest) => format!("there is no guest {}", guest.vmid),
-        GuestSource::Snapshot(_, name) => format!("snapshot '{name}' does not exist"),
-        GuestSource::Backup { volid, .. } => format!("volume '{volid}' does not exist"),
     }
 }
 

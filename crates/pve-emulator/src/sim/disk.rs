@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use serde::{Deserialize, Serialize};
 
 use super::guest::Guest;
-use crate::core::guest::{GuestKey, Kept};
+use crate::core::guest::{GuestKey, Kept, archive_name};
 use crate::lab::write_atomically;
 
 const FORMAT: u32 = 1;
@@ -48,7 +48,7 @@ impl Disk {
     fn kept(&self, guest: &GuestKey, kept: &Kept) -> PathBuf {
         match kept {
             Kept::Snapshot(name) => self.snapshots(guest).join(format!("{name}.json")),
-            Kept::Backup(volid) => self.backups.join(archive_name(volid)),
+            Kept::Backup(volid) => self.backups.join(format!("{}.json", archive_name(volid))),
         }
     }
 
@@ -150,13 +150,6 @@ impl Disk {
         }
         std::fs::rename(&old, &new).map_err(failed)
     }
-}
-
-/// `STORAGE+FILE.json`: the parts of a volume id without what a file name cannot have.
-fn archive_name(volid: &str) -> String {
-    let (storage, name) = volid.split_once(':').unwrap_or(("", volid));
-    let file = name.rsplit('/').next().unwrap_or_default();
-    format!("{storage}+{file}.json")
 }
 
 fn read(file: &Path) -> Result<Guest, String> {

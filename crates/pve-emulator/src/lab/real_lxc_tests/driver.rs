@@ -5,7 +5,8 @@ use std::path::Path;
 
 use super::support::{block_on, cache, in_private_namespace};
 use crate::core::guest::{
-    GuestCommand, GuestError, GuestKey, GuestLook, GuestNet, GuestOutcome, GuestSpec, JobId,
+    GuestChange, GuestCommand, GuestError, GuestKey, GuestLook, GuestNet, GuestOutcome,
+    GuestSource, GuestSpec, JobId, Kept,
 };
 use crate::lab::ground::{Ground, Machine};
 use crate::lab::{TEMPLATE_NAME, mounts};
@@ -154,4 +155,212 @@ fn refusals(trial: &Trial) {
     assert!(with(elsewhere).contains("bridge 'vmbr9' does not exist"));
     let crooked = |spec: &mut GuestSpec| spec.nets.get_mut(&0).unwrap().ip = Some("x".to_owned());
     assert!(with(crooked).contains("invalid ip"));
+}
+
+#[test]
+fn copies_are_kept_rolled_back_restored_and_moved() {
+    in_private_namespace(
+        "driver::copies_are_kept_rolled_back_restored_and_moved",
+        |directory| {
+            let state = directory.join("state");
+            std::fs::create_dir_all(&state).unwrap();
+            mounts::ensure_namespace(&state).unwrap();
+            let ground = block_on(Ground::take(&state, &cache(), Machine::LeaveAlone)).unwrap();
+            let guest = at("pve1", 100);
+            let trial = Trial { ground, guest };
+            trial.twice(create);
+            trial.twice(start);
+            kept(&trial);
+            restored(&trial, &state);
+            moved(&trial);
+            block_on(trial.ground.leave()).unwrap();
+        },
+    );
+}
+
+fn at(node: &str, vmid: u32) -> GuestKey {
+    GuestKey {
+        node: node.to_owned(),
+        vmid,
+    }
+}
+
+impl Trial {
+    fn change(&self, guest: &GuestKey, change: &GuestChange) -> Result<(), String> {
+        let change = GuestCommand::Change {
+            job: JobId(8),
+            guest: guest.clone(),
+            change: change.clone(),
+        };
+        match block_on(self.ground.driver.carry_out(change)).result {
+            Ok(_) => Ok(()),
+            Err(GuestError::Failed(why)) => Err(why),
+            Err(GuestError::TimedOut) => panic!("timed out"),
+        }
+    }
+
+    fn change_twice(&self, guest: &GuestKey, change: &GuestChange) {
+        for _ in 0..2 {
+            self.change(guest, change).unwrap();
+        }
+    }
+
+    /// What a shell in the guest says.
+    fn inside(&self, guest: &GuestKey, script: &str) -> String {
+        let ran = std::process::Command::new("lxc-attach")
+            .args([
+                "-P".as_ref(),
+                self.ground.place.lxcpath(&guest.node).as_os_str(),
+            ])
+            .args(["-n", &guest.vmid.to_string(), "--", "sh", "-ec", script])
+            .output()
+            .unwrap();
+        let complaint = String::from_utf8_lossy(&ran.stderr);
+        assert!(ran.status.success(), "{script}: {complaint}");
+        String::from_utf8(ran.stdout).unwrap().trim().to_owned()
+    }
+
+    fn up(&self, guest: &GuestKey) {
+        let (job, spec) = (JobId(9), spec());
+        let guest = guest.clone();
+        let start = GuestCommand::Start { job, guest, spec };
+        block_on(self.ground.driver.carry_out(start))
+            .result
+            .unwrap();
+    }
+
+    fn down(&self, guest: &GuestKey) {
+        let kill = kill(JobId(9), guest.clone());
+        block_on(self.ground.driver.carry_out(kill)).result.unwrap();
+    }
+
+    fn gone(&self, guest: &GuestKey) {
+        let destroy = destroy(JobId(9), guest.clone());
+        block_on(self.ground.driver.carry_out(destroy))
+            .result
+            .unwrap();
+        assert!(!self.ground.place.directory(guest).exists());
+    }
+}
+
+/// Owner, content, and that a file of the template is not there any more.
+const SHOW: &str =
+    "stat -c %u:%g:%a /srv/mark; cat /srv/mark; test ! -e /etc/debian_version; echo gone";
+const MARKED: &str = "1000:1001:640\none\ngone";
+
+fn kept(trial: &Trial) {
+    let guest = &trial.guest;
+    let mark = "echo one > /srv/mark; chown 1000:1001 /srv/mark; chmod 640 /srv/mark; rm /etc/debian_version";
+    trial.inside(guest, mark);
+    // While it runs: it rests for the moment and goes on.
+    let kept = Kept::Snapshot("before".to_owned());
+    trial.change_twice(guest, &GuestChange::Keep { kept });
+    let kept = Kept::Backup(VOLID.to_owned());
+    trial.change_twice(guest, &GuestChange::Keep { kept });
+    trial.inside(
+        guest,
+        "echo two > /srv/mark; echo back > /etc/debian_version",
+    );
+    let back = |name: &str| GuestChange::Rollback {
+        snapshot: name.to_owned(),
+    };
+    assert!(
+        trial
+            .change(guest, &back("before"))
+            .unwrap_err()
+            .contains("is running")
+    );
+    trial.twice(kill);
+    assert!(
+        trial
+            .change(guest, &back("never"))
+            .unwrap_err()
+            .contains("does not exist")
+    );
+    trial.change_twice(guest, &back("before"));
+    trial.up(guest);
+    assert_eq!(trial.inside(guest, SHOW), MARKED);
+    assert_eq!(trial.inside(guest, "hostname"), "one");
+}
+
+const VOLID: &str = "local:backup/vzdump-lxc-100-2026_11_20-10_20_15.tar.zst";
+
+fn restored(trial: &Trial, state: &Path) {
+    let (clone, back) = (at("pve1", 101), at("pve2", 102));
+    let copy = |from: GuestSource| GuestChange::Copy { from, spec: spec() };
+    trial.inside(&trial.guest, "echo three > /srv/mark");
+    trial.change_twice(&clone, &copy(GuestSource::Guest(trial.guest.clone())));
+    trial.up(&clone);
+    assert_eq!(trial.inside(&clone, "cat /srv/mark"), "three");
+    assert!(trial.look().running, "its source goes on");
+    let backup = GuestSource::Backup {
+        node: "pve2".to_owned(),
+        volid: VOLID.to_owned(),
+    };
+    trial.change_twice(&back, &copy(backup.clone()));
+    trial.up(&back);
+    assert_eq!(trial.inside(&back, SHOW), MARKED);
+    for guest in [&clone, &back] {
+        trial.down(guest);
+        trial.gone(guest);
+    }
+    let kept = vec![Kept::Backup(VOLID.to_owned())];
+    trial.change_twice(&trial.guest, &GuestChange::Drop { kept });
+    assert_eq!(std::fs::read_dir(state.join("backups")).unwrap().count(), 0);
+    assert!(
+        trial
+            .change(&back, &copy(backup))
+            .unwrap_err()
+            .contains("does not exist")
+    );
+}
+
+fn moved(trial: &Trial) {
+    let address = |look: &GuestLook| look.interfaces[1].addresses[0];
+    let before = address(&trial.look());
+    // A device goes and comes back, the memory grows, while it runs.
+    let apply = |change: fn(&mut GuestSpec)| {
+        let mut spec = spec();
+        change(&mut spec);
+        trial.change_twice(&trial.guest, &GuestChange::Apply { spec });
+    };
+    apply(|spec| spec.memory_mib = 192);
+    apply(|spec| spec.nets.clear());
+    assert_eq!(trial.look().interfaces.len(), 1);
+    apply(|spec| {
+        let net = spec.nets.get_mut(&0).unwrap();
+        net.name = "lan0".to_owned();
+        net.hwaddr = "BC:24:11:00:00:02".to_owned();
+    });
+    let look = trial.look();
+    assert_eq!(
+        (look.interfaces[1].name.as_str(), address(&look)),
+        ("lan0", before)
+    );
+    assert!(
+        trial
+            .inside(&trial.guest, "ip route")
+            .contains("default via")
+    );
+    let to = GuestChange::Move {
+        to: "pve2".to_owned(),
+    };
+    assert!(
+        trial
+            .change(&trial.guest, &to)
+            .unwrap_err()
+            .contains("is running")
+    );
+    trial.twice(kill);
+    trial.change_twice(&trial.guest, &to);
+    let there = at("pve2", 100);
+    trial.up(&there);
+    assert_eq!(trial.inside(&there, SHOW), MARKED.replace("\none\n", "\nthree\n"));
+    assert!(
+        trial
+            .inside(&there, "hostname -I")
+            .contains(&before.0.to_string())
+    );
+    trial.down(&there);
+    trial.gone(&there);
 }
