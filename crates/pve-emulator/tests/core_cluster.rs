@@ -12,8 +12,8 @@
 
 mod support;
 
-use proximity_pve_emulator::core::{Daemon, Reach};
-use serde_json::json;
+use proximity_pve_emulator::core::{Daemon, Reach, Scenery};
+use serde_json::{Value, json};
 use support::seed::{ALPINE, cluster, solo};
 use support::sim::{Request, Sim};
 
@@ -314,4 +314,71 @@ fn the_same_requests_give_the_same_world() {
         serde_json::to_string(&sim.world).unwrap()
     };
     assert_eq!(run(), run());
+}
+
+/// Containers that are only told of are containers to the API, and no driver hears of them.
+#[test]
+fn scenery_lives_like_other_containers() {
+    let mut sim = Sim::new(cluster());
+    let order = |text| serde_json::from_str::<Scenery>(text).unwrap();
+    let sixty = order(r#"{"guests": 60, "first_vmid": 1000, "running_percent": 50}"#);
+    sim.world.set_up_scenery(sixty, sim.now_ms).unwrap();
+    sim.pass(1_000);
+    let list = |sim: &mut Sim| {
+        let rows = sim
+            .root("GET", "/cluster/resources", &[("type", "vm")])
+            .payload();
+        rows.as_array().unwrap().clone()
+    };
+    let rows = list(&mut sim);
+    let running = |row: &&Value| row["status"] == "running" && row["mem"].as_u64().unwrap() > 0;
+    assert_eq!((rows.len(), rows.iter().filter(running).count()), (60, 50));
+    assert!(
+        rows.iter()
+            .all(|row| row["name"] == format!("scenery-{}", row["vmid"]))
+    );
+
+    let node = |vmid: u32| {
+        sim.world
+            .guests()
+            .find(|(known, _)| *known == vmid)
+            .unwrap()
+            .1
+            .node
+            .clone()
+    };
+    let (stopped, runs) = (
+        format!("/nodes/{}/lxc/1055", node(1055)),
+        format!("/nodes/{}/lxc/1001", node(1001)),
+    );
+    assert_eq!(
+        sim.task("POST", &format!("{stopped}/status/start"), &[]),
+        "OK"
+    );
+    let now = sim
+        .root("GET", &format!("{stopped}/status/current"), &[])
+        .payload();
+    assert_eq!(
+        (&now["status"], &now["pid"]),
+        (&"running".into(), &1055.into())
+    );
+    assert_eq!(sim.task("POST", &format!("{runs}/status/stop"), &[]), "OK");
+    assert_eq!(sim.task("DELETE", &runs, &[]), "OK");
+    assert_eq!(list(&mut sim).len(), 59);
+    assert!(sim.machines.seen.is_empty(), "{:?}", sim.machines.seen);
+
+    let taken = sim
+        .world
+        .set_up_scenery(order(r#"{"guests": 2, "first_vmid": 999}"#), sim.now_ms);
+    assert_eq!(taken.unwrap_err(), "1000 is taken");
+    let low = sim
+        .world
+        .set_up_scenery(order(r#"{"guests": 2, "first_vmid": 99}"#), sim.now_ms);
+    assert!(low.unwrap_err().starts_with("numbers go from 100"));
+    let high = sim.world.set_up_scenery(
+        order(r#"{"guests": 2, "first_vmid": 999999999}"#),
+        sim.now_ms,
+    );
+    assert!(high.unwrap_err().starts_with("numbers go from 100"));
+    assert_eq!(list(&mut sim).len(), 59);
 }

@@ -157,7 +157,7 @@ proptest! {
             prop_assert!(answer.took_ms <= 30_000);
         }
         sim.pass(120_000);
-        prop_assert!(sim.world.tasks().iter().all(|task| !task.is_running()), "a task never ends");
+        prop_assert!(sim.world.tasks().all(|task| !task.is_running()), "a task never ends");
     }
 
     #[test]

@@ -631,7 +631,7 @@ impl Pve {
             Ok(Ok(response)) => Ok(RawResponse {
                 status: response.status,
                 reason: response.reason,
-                body: response.body.into(),
+                body: response.body,
             }),
             Ok(Err(_)) | Err(_) => Err(TransportError::MaybeApplied("no answer".to_owned())),
         }

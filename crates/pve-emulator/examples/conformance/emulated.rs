@@ -85,7 +85,7 @@ impl Server for Emulated {
                     .map(|value| (*value).to_owned())
                     .collect(),
                 took_ms: self.sim.now_ms - began_ms,
-                body: response.body,
+                body: response.body.to_vec(),
             });
         }
         answers

@@ -1,5 +1,6 @@
 //! Puts results and refusals into the caller's format.
 
+use bytes::Bytes;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
@@ -31,23 +32,46 @@ impl Style {
 
 /// What a method gives back.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Reply {
-    /// `data`.
-    pub(crate) data: Value,
-    /// `total`, left out when 0 or absent.
-    pub(crate) total: Option<u64>,
+pub(crate) enum Reply {
+    /// To be put into the caller's format.
+    Data {
+        /// `data`.
+        data: Value,
+        /// `total`, left out when 0 or absent.
+        total: Option<u64>,
+    },
+    /// The whole body as [`Style::Json`] has it.
+    Whole(Bytes),
+}
+
+impl Reply {
+    /// A part of a list that has so many rows.
+    pub(crate) fn page(data: Value, total: u64) -> Self {
+        let total = Some(total);
+        Self::Data { data, total }
+    }
 }
 
 impl From<Value> for Reply {
     fn from(data: Value) -> Self {
-        Self { data, total: None }
+        Self::Data { data, total: None }
     }
 }
 
 /// A 200.
 pub(crate) fn success(request: RequestId, style: Style, reply: Reply, handed: Handed) -> Response {
-    let mut body = Map::from_iter([("data".to_owned(), reply.data)]);
-    if let Some(total) = reply.total.filter(|total| *total > 0) {
+    let (data, total) = match reply {
+        Reply::Data { data, total } => (data, total),
+        Reply::Whole(body) if style == Style::Json => {
+            return respond(request, 200, "OK", body, handed);
+        }
+        Reply::Whole(body) => {
+            let mut whole: Value = serde_json::from_slice(&body).unwrap_or_default();
+            (whole["data"].take(), None)
+        }
+    };
+    let mut body = Map::from_iter([("data".to_owned(), data)]);
+    if let Some(total) = total.filter(|total| *total > 0) {
         body.insert("total".into(), total.into());
     }
     if style == Style::Extjs {
@@ -106,12 +130,16 @@ fn extjs_status(error: &ApiError) -> Value {
 }
 
 fn finish(request: RequestId, status: u16, reason: &str, body: &Value, handed: Handed) -> Response {
+    respond(request, status, reason, body.to_string().into(), handed)
+}
+
+fn respond(request: RequestId, status: u16, reason: &str, body: Bytes, handed: Handed) -> Response {
     Response {
         request,
         status,
         reason: reason.to_owned(),
         content_type: Some(JSON),
-        body: body.to_string().into_bytes(),
+        body,
         handed,
         hold_ms: 0,
     }

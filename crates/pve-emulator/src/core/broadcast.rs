@@ -138,7 +138,12 @@ fn publish(world: &mut World, key: &GuestKey, now_ms: u64) {
     else {
         return;
     };
-    if let Some(guest) = world.guest_mut(key) {
+    // Told again every ten seconds, and for each guest: not worth a commit.
+    if let Some(guest) = world
+        .guests
+        .get_mut_passing(&key.vmid)
+        .filter(|guest| guest.node == key.node)
+    {
         guest.broadcast = Some(row);
         guest.broadcast_ms = now_ms;
     }

@@ -103,11 +103,11 @@ impl World {
         let name = base
             .split_once(':')
             .map_or(base.clone(), |(_, name)| name.to_owned());
-        for volume in &mut self.volumes {
-            if volume.volid() == volid && volume.node.as_deref().is_none_or(|found| found == node) {
-                volume.name.clone_from(&name);
-            }
-        }
+        let meant = |volume: &Volume| {
+            volume.volid() == volid && volume.node.as_deref().is_none_or(|found| found == node)
+        };
+        self.volumes
+            .change_where(meant, |volume| volume.name.clone_from(&name));
         base
     }
 

@@ -18,6 +18,7 @@ mod decode;
 mod disks;
 mod error;
 mod guest_config;
+mod guest_list;
 mod ha;
 mod jobs;
 mod membership;
@@ -27,9 +28,11 @@ mod pipeline;
 mod random;
 mod request;
 mod rights;
+mod scenery;
 mod seed;
 mod status_row;
 mod task;
+pub(crate) mod tracked;
 mod upid;
 mod worker;
 mod world;
@@ -39,9 +42,11 @@ pub mod guest;
 pub use access::{Access, hash_secret};
 pub use guest_config::GuestConfig;
 pub use request::{ApiRequest, Handed, Payload, RequestId, Response};
+pub use scenery::Scenery;
 pub use seed::{NodeSeed, TokenSeed, WorldSeed};
 pub use task::{Acting, Task, TaskState};
 pub use upid::Upid;
+pub(crate) use world::Volume;
 pub use world::{
     Bridge, Daemon, Environment, Guest, Node, OciImage, Pool, Power, Reach, Storage, TaskTimes,
     Template, World,
@@ -81,6 +86,7 @@ pub fn handle(world: &mut World, input: Input, now_ms: u64) -> Effects {
         Input::Tick => {}
     }
     settle(world, now_ms, &mut effects);
+    scenery::answer(world, now_ms, &mut effects);
     effects
 }
 
@@ -92,6 +98,7 @@ pub fn resume(world: &mut World, now_ms: u64) -> Effects {
         .extend(world.jobs.values().map(|job| job.command.clone()));
     broadcast::start(world, now_ms, &mut effects);
     settle(world, now_ms, &mut effects);
+    scenery::answer(world, now_ms, &mut effects);
     effects
 }
 

@@ -6,6 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use super::Effects;
 use super::guest::{GuestKey, GuestLook, JobId};
 use super::guest_config::GuestConfig;
+use super::guest_list::GuestList;
 use super::pipeline;
 use super::request::{ApiRequest, RequestId, Response};
 use super::worker;
@@ -28,6 +29,8 @@ pub(crate) struct Live {
     pub(crate) applies: BTreeMap<JobId, RequestId>,
     /// Creates between their check and their configuration file, with their node.
     pub(crate) creating: BTreeMap<RequestId, String>,
+    /// The list of guests that was last made.
+    pub(crate) guest_list: Option<GuestList>,
 }
 
 /// A look under way.

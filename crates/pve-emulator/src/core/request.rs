@@ -1,5 +1,6 @@
 //! A call as it arrives, and its answer as it leaves.
 
+use bytes::Bytes;
 use serde::{Deserialize, Serialize};
 
 /// Pairs an answer with its request.
@@ -85,7 +86,7 @@ pub struct Response {
     /// Absent for plain text and empty bodies.
     pub content_type: Option<&'static str>,
     /// Empty means no body and no `Content-Length`.
-    pub body: Vec<u8>,
+    pub body: Bytes,
     /// For the `Connection` headers.
     pub handed: Handed,
     /// To be held back this long before it is sent, milliseconds.
@@ -100,7 +101,7 @@ impl Response {
             status,
             reason: first_line(message),
             content_type: None,
-            body: message.as_bytes().to_vec(),
+            body: Bytes::copy_from_slice(message.as_bytes()),
             handed: Handed::Direct,
             hold_ms: 0,
         }
@@ -109,7 +110,7 @@ impl Response {
     /// An answer without body.
     pub fn bare(request: RequestId, status: u16, reason: &str, hold_ms: u64) -> Self {
         Self {
-            body: Vec::new(),
+            body: Bytes::new(),
             hold_ms,
             ..Self::plain(request, status, reason)
         }

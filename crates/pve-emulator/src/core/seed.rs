@@ -7,6 +7,7 @@ use super::broadcast::PERIOD_MS;
 use super::ha::Ha;
 use super::park::Live;
 use super::random::Random;
+use super::tracked::{TrackedList, TrackedMap};
 use super::world::{
     Bridge, Environment, NextId, Node, Pool, Reach, Storage, TaskTimes, Template, World,
 };
@@ -116,9 +117,9 @@ impl World {
             pools: seed.pools,
             accounts,
             keys: Keys::new(format!("{:x}", seed.random)),
-            guests: BTreeMap::new(),
-            volumes: Vec::new(),
-            tasks: Vec::new(),
+            guests: TrackedMap::default(),
+            volumes: TrackedList::default(),
+            tasks: TrackedList::default(),
             jobs: BTreeMap::new(),
             next_job: 0,
             random: Random::seeded(seed.random),

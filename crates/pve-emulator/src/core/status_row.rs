@@ -4,8 +4,8 @@ use std::collections::BTreeMap;
 
 use serde_json::{Map, Value, json};
 
-use super::broadcast::STALE_MS;
 use super::guest::GuestLook;
+use super::guest_list::Surroundings;
 use super::world::{Guest, Power, World};
 
 const MIB: u64 = 1024 * 1024;
@@ -138,7 +138,7 @@ pub(crate) fn broadcast(
 
 /// A row of `GET /cluster/resources`: place, lock, tags and pool are current, the rest is as last
 /// broadcast.
-pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> Value {
+pub(crate) fn resource(vmid: u32, guest: &Guest, around: Surroundings<'_>) -> Value {
     let mut row = Map::from_iter([
         ("id".to_owned(), json!(format!("lxc/{vmid}"))),
         ("type".to_owned(), json!("lxc")),
@@ -146,7 +146,7 @@ pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> 
         ("node".to_owned(), json!(guest.node)),
         ("status".to_owned(), json!("unknown")),
     ]);
-    if now_ms < guest.broadcast_ms + STALE_MS {
+    if around.fresh {
         row.extend(guest.broadcast.clone().unwrap_or_default());
     }
     for key in ["tags", "lock"] {
@@ -157,15 +157,9 @@ pub(crate) fn resource(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> 
                 .map(|value| (key.to_owned(), value.into())),
         );
     }
-    let managed = world
-        .ha
-        .of(vmid)
-        .and_then(|resource| resource.current.clone());
-    row.extend(managed.map(|state| ("hastate".to_owned(), state.into())));
-    row.extend(
-        world
-            .pool_of(vmid)
-            .map(|pool| ("pool".to_owned(), pool.into())),
-    );
+    let others = [("hastate", around.hastate), ("pool", around.pool)];
+    for (key, value) in others {
+        row.extend(value.map(|value| (key.to_owned(), value.into())));
+    }
     Value::Object(row)
 }

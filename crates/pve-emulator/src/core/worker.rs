@@ -20,7 +20,7 @@ use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestOutcome, 
 use super::jobs::Job;
 use super::task::{Acting, Step, Task, TaskState, Work};
 use super::upid::Upid;
-use super::world::{Power, World};
+use super::world::{Guest, Power, World};
 
 /// Until a worker that fails its checks has ended.
 const QUICK_END_MS: u64 = 50;
@@ -362,9 +362,9 @@ fn message(error: GuestError, timed_out: &str) -> String {
 impl World {
     /// What a power cut does to a node's guests and tasks.
     pub(crate) fn drop_node(&mut self, name: &str, now_ms: u64) {
-        for guest in self.guests.values_mut().filter(|guest| guest.node == name) {
-            guest.power = Power::Stopped;
-        }
+        let runs = |guest: &Guest| guest.node == name && guest.is_running();
+        self.guests
+            .change_where(runs, |guest| guest.power = Power::Stopped);
         for at in 0..self.tasks.len() {
             if self.tasks[at].is_running() && self.tasks[at].upid.node == name {
                 conclude::die(self, at, now_ms);

@@ -7,12 +7,14 @@ use serde::{Deserialize, Serialize};
 use super::access::{Accounts, Keys, Password, User};
 use super::guest::{GuestKey, JobId};
 use super::guest_config::GuestConfig;
+use super::guest_list::RowText;
 use super::ha::Ha;
 use super::jobs::Job;
 use super::park::Live;
 use super::random::Random;
 use super::seed::TokenSeed;
 use super::task::Task;
+use super::tracked::{Tracked, TrackedList, TrackedMap};
 
 /// The cluster's state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -27,10 +29,10 @@ pub struct World {
     pub(crate) accounts: Accounts,
     /// Where secrets of the API come from.
     pub(crate) keys: Keys,
-    pub(crate) guests: BTreeMap<u32, Guest>,
-    pub(crate) volumes: Vec<Volume>,
+    pub(crate) guests: TrackedMap<u32, Guest>,
+    pub(crate) volumes: TrackedList<Volume>,
     /// Oldest first.
-    pub(crate) tasks: Vec<Task>,
+    pub(crate) tasks: TrackedList<Task>,
     /// Commands the driver has not answered yet, except looks.
     pub(crate) jobs: BTreeMap<JobId, Job>,
     pub(crate) next_job: u64,
@@ -361,6 +363,18 @@ pub struct Guest {
     pub(crate) broadcast: Option<BTreeMap<String, serde_json::Value>>,
     /// When that was, Unix ms.
     pub(crate) broadcast_ms: u64,
+    /// Its row in the cluster's list, while it holds.
+    #[serde(skip)]
+    pub(crate) row: Option<RowText>,
+    /// It is only told of.
+    #[serde(default)]
+    pub(crate) scenery: bool,
+}
+
+impl Tracked for Guest {
+    fn touched(&mut self) {
+        self.row = None;
+    }
 }
 
 impl Guest {
@@ -377,8 +391,8 @@ impl World {
     }
 
     /// All remembered tasks, oldest first.
-    pub fn tasks(&self) -> &[Task] {
-        &self.tasks
+    pub fn tasks(&self) -> impl DoubleEndedIterator<Item = &Task> + Clone {
+        self.tasks.iter()
     }
 
     /// Nodes in the order of their ids.
@@ -474,11 +488,9 @@ impl World {
             return;
         };
         node.clone_into(&mut guest.node);
-        for volume in &mut self.volumes {
-            if volume.vmid == vmid && volume.node.is_some() {
-                volume.node = Some(node.to_owned());
-            }
-        }
+        let its = |volume: &Volume| volume.vmid == vmid && volume.node.is_some();
+        self.volumes
+            .change_where(its, |volume| volume.node = Some(node.to_owned()));
     }
 
     /// Sets the certificate fingerprint all nodes show, `AA:BB:…`.

@@ -193,6 +193,8 @@ async fn remove_own_files(state: &Path) -> Result<(), LabError> {
     for file in OWN_FILES {
         remove_file(&state.join(file))?;
     }
+    crate::persist::remove_logs(state)
+        .map_err(LabError::io("remove the logs of the cluster's state"))?;
     // Somebody else's files may be in it.
     let _ = std::fs::remove_dir(state);
     Ok(())

@@ -1,21 +1,28 @@
-//! The world on disk: one file, replaced atomically.
+//! The world on disk: one file with all of it, and a log of what changed since.
 //!
-//! A commit writes a temporary file, syncs it, renames it over the old one and syncs the directory.
-//! Whatever moment the process or the machine dies at, the file holds either the state before or
-//! the state after; what was acknowledged is after.
+//! A commit appends one line to the log and syncs it. When the log has grown, the world is written down whole: into a
+//! temporary file, which is synced and renamed over the old one, so that the file holds either the state before or the
+//! state after; a log of its own begins with it. Whatever moment the process or the machine dies at, what was acknowledged is
+//! in the file or in a whole line of its log. A line that a crash cut off was never acknowledged.
+
+mod line;
 
 use std::fs::{self, File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, Write as _};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::core::World;
+use crate::core::tracked::{TrackedList, TrackedMap};
+use crate::core::{Guest, Task, Volume};
 
 /// Written into the file; another number is refused.
-const FORMAT: u32 = 2;
+const FORMAT: u32 = 3;
 const FILE: &str = "world.json";
+/// A log shorter than this is not worth writing the world down whole.
+const SHORTEST_FULL_LOG_BYTES: u64 = 1 << 20;
 
 /// Why the state cannot be read or written.
 #[derive(Debug, thiserror::Error)]
@@ -38,6 +45,14 @@ pub enum PersistError {
         /// Why not.
         source: serde_json::Error,
     },
+    /// A line of the log that is not its last one is not what was written.
+    #[error("line {line} of {path} is damaged; remove the state directory to start anew")]
+    Damaged {
+        /// The log.
+        path: PathBuf,
+        /// Which line, from 1.
+        line: usize,
+    },
     /// The file was written by another version.
     #[error(
         "{path} has state format {found}, this emulator reads {FORMAT}; remove the state directory to start anew"
@@ -53,6 +68,7 @@ pub enum PersistError {
 #[derive(Serialize)]
 struct Written<'a> {
     format: u32,
+    generation: u64,
     world: &'a World,
 }
 
@@ -63,78 +79,228 @@ struct Format {
 
 #[derive(Deserialize)]
 struct Read {
+    generation: u64,
     world: World,
 }
 
-/// A state directory.
-#[derive(Debug, Clone)]
-pub struct StateFile {
-    path: PathBuf,
+/// What a world may have very many of, and what is therefore written down by entries.
+#[derive(Default)]
+struct Many {
+    guests: TrackedMap<u32, Guest>,
+    volumes: TrackedList<Volume>,
+    tasks: TrackedList<Task>,
 }
 
-impl StateFile {
-    /// The state of a directory, which must exist.
-    pub fn in_directory(directory: &Path) -> Self {
-        Self {
-            path: directory.join(FILE),
-        }
+impl Many {
+    /// Exchanges it for that of a world.
+    fn swap(&mut self, world: &mut World) {
+        std::mem::swap(&mut self.guests, &mut world.guests);
+        std::mem::swap(&mut self.volumes, &mut world.volumes);
+        std::mem::swap(&mut self.tasks, &mut world.tasks);
     }
+}
 
-    /// The last committed world; `None` before the first commit.
-    ///
-    /// # Errors
-    /// When the file is there but cannot be read.
-    pub fn load(&self) -> Result<Option<World>, PersistError> {
-        let bytes = match fs::read(&self.path) {
-            Ok(bytes) => bytes,
-            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(None),
-            Err(source) => return Err(self.io("read", source)),
-        };
-        let unreadable = |source| PersistError::Unreadable {
-            path: self.path.clone(),
-            source,
-        };
-        let Format { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
-        if format != FORMAT {
-            return Err(PersistError::OtherFormat {
-                path: self.path.clone(),
-                found: format,
-            });
-        }
-        let read: Read = serde_json::from_slice(&bytes).map_err(unreadable)?;
-        Ok(Some(read.world))
+/// Writes a world down, in a directory of its own.
+#[derive(Debug)]
+pub struct Writer {
+    directory: PathBuf,
+    /// Of the file that is on disk.
+    generation: u64,
+    /// How large that file is; none before this process wrote one.
+    whole_bytes: Option<u64>,
+    log_bytes: u64,
+    /// All but the [`Many`], as it was last written.
+    rest: Vec<u8>,
+}
+
+/// Something to be written, apart from the world.
+#[derive(Debug)]
+#[must_use]
+pub struct Write {
+    directory: PathBuf,
+    generation: u64,
+    bytes: Vec<u8>,
+    kind: Kind,
+}
+
+#[derive(Debug)]
+enum Kind {
+    Whole,
+    Line {
+        /// The log has to be made.
+        first: bool,
+    },
+}
+
+/// The last committed world of a directory, which must exist (none before the first commit), and what writes there from now
+/// on.
+///
+/// # Errors
+/// When there is a state that cannot be read.
+pub fn open(directory: &Path) -> Result<(Option<World>, Writer), PersistError> {
+    let path = directory.join(FILE);
+    let mut writer = Writer {
+        directory: directory.to_owned(),
+        generation: 0,
+        whole_bytes: None,
+        log_bytes: 0,
+        rest: Vec::new(),
+    };
+    let bytes = match fs::read(&path) {
+        Ok(bytes) => bytes,
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok((None, writer)),
+        Err(source) => return Err(failed("read", path, source)),
+    };
+    let unreadable = |source| PersistError::Unreadable {
+        path: path.clone(),
+        source,
+    };
+    let Format { format } = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    if format != FORMAT {
+        return Err(PersistError::OtherFormat {
+            path,
+            found: format,
+        });
     }
+    let read: Read = serde_json::from_slice(&bytes).map_err(unreadable)?;
+    writer.generation = read.generation;
+    let mut world = read.world;
+    line::redo(&mut world, &log(directory, read.generation))?;
+    Ok((Some(world), writer))
+}
 
-    /// The bytes a commit of this world would write.
+impl Writer {
+    /// What has to be written so that the world is on disk; nothing if it is. The world counts as written from then on: if
+    /// writing fails, it cannot be gone on with.
     ///
     /// # Errors
     /// When the world cannot be serialised.
-    pub fn encode(&self, world: &World) -> Result<Vec<u8>, PersistError> {
-        let written = Written {
-            format: FORMAT,
-            world,
+    pub fn prepare(&mut self, world: &mut World) -> Result<Option<Write>, PersistError> {
+        let path = self.directory.join(FILE);
+        let unreadable = |source| PersistError::Unreadable { path, source };
+        let mut many = Many::default();
+        many.swap(world);
+        let rest = serde_json::to_vec(world);
+        many.swap(world);
+        let rest = rest.map_err(unreadable.clone())?;
+        let write = match self.whole_bytes {
+            Some(whole) if self.log_bytes <= SHORTEST_FULL_LOG_BYTES.max(2 * whole) => {
+                let new = (rest != self.rest).then_some(rest.as_slice());
+                let line = line::of(world, new).map_err(unreadable)?;
+                line.map(|bytes| self.line(bytes))
+            }
+            Some(_) | None => Some(self.whole(world).map_err(unreadable)?),
         };
-        serde_json::to_vec(&written).map_err(|source| PersistError::Unreadable {
-            path: self.path.clone(),
-            source,
-        })
+        self.rest = rest;
+        world.guests.forget_changes();
+        world.volumes.forget_changes();
+        world.tasks.forget_changes();
+        Ok(write)
     }
 
-    /// Puts bytes from [`encode`](Self::encode) in place of the last commit; they are on disk when
-    /// this returns.
+    fn line(&mut self, bytes: Vec<u8>) -> Write {
+        let first = self.log_bytes == 0;
+        self.log_bytes += bytes.len() as u64;
+        self.write(bytes, Kind::Line { first })
+    }
+
+    fn whole(&mut self, world: &World) -> Result<Write, serde_json::Error> {
+        self.generation += 1;
+        let bytes = serde_json::to_vec(&Written {
+            format: FORMAT,
+            generation: self.generation,
+            world,
+        })?;
+        self.whole_bytes = Some(bytes.len() as u64);
+        self.log_bytes = 0;
+        Ok(self.write(bytes, Kind::Whole))
+    }
+
+    fn write(&self, bytes: Vec<u8>, kind: Kind) -> Write {
+        Write {
+            directory: self.directory.clone(),
+            generation: self.generation,
+            bytes,
+            kind,
+        }
+    }
+}
+
+impl Write {
+    /// Writes; it is on disk when this returns. Writes are to be carried out in the order they were prepared in.
     ///
     /// # Errors
-    /// When the file system refuses; the last commit is still there then.
-    pub fn commit(&self, bytes: &[u8]) -> Result<(), PersistError> {
-        write_atomically(&self.path, bytes).map_err(|source| self.io("write", source))
+    /// When the file system refuses; what was committed before is still there then.
+    pub fn carry_out(self) -> Result<(), PersistError> {
+        match self.kind {
+            Kind::Whole => self.replace(),
+            Kind::Line { first } => self.append(first),
+        }
     }
 
-    fn io(&self, action: &'static str, source: io::Error) -> PersistError {
-        PersistError::Io {
-            action,
-            path: self.path.clone(),
-            source,
+    fn replace(&self) -> Result<(), PersistError> {
+        let path = self.directory.join(FILE);
+        // One of this name is of a process that died before its file was in place: nothing in it was acknowledged.
+        remove(log(&self.directory, self.generation))?;
+        write_atomically(&path, &self.bytes).map_err(|source| failed("write", path, source))?;
+        remove(log(&self.directory, self.generation.saturating_sub(1)))
+    }
+
+    fn append(&self, first: bool) -> Result<(), PersistError> {
+        let path = log(&self.directory, self.generation);
+        let written = || {
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create(first)
+                .mode(0o600)
+                .open(&path)?;
+            file.write_all(&self.bytes)?;
+            file.sync_data()?;
+            if first {
+                File::open(&self.directory)?.sync_all()?;
+            }
+            Ok(())
+        };
+        written().map_err(|source| failed("write", path.clone(), source))
+    }
+}
+
+/// The log that belongs to a file.
+fn log(directory: &Path, generation: u64) -> PathBuf {
+    directory.join(format!("world.{generation}.log"))
+}
+
+/// Removes all logs of a directory.
+///
+/// # Errors
+/// When the file system refuses.
+pub fn remove_logs(directory: &Path) -> io::Result<()> {
+    for entry in fs::read_dir(directory)? {
+        let entry = entry?;
+        let name = entry.file_name();
+        let number = name
+            .to_str()
+            .and_then(|name| name.strip_prefix("world.")?.strip_suffix(".log"));
+        if number.is_some_and(|number| number.parse::<u64>().is_ok()) {
+            fs::remove_file(entry.path())?;
         }
+    }
+    Ok(())
+}
+
+fn remove(path: PathBuf) -> Result<(), PersistError> {
+    match fs::remove_file(&path) {
+        Ok(()) => Ok(()),
+        Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
+        Err(source) => Err(failed("remove", path, source)),
+    }
+}
+
+fn failed(action: &'static str, path: PathBuf, source: io::Error) -> PersistError {
+    PersistError::Io {
+        action,
+        path,
+        source,
     }
 }
 
@@ -158,3 +324,6 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     fs::rename(&temporary, path)?;
     File::open(directory)?.sync_all()
 }
+
+#[cfg(test)]
+mod tests;

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
-use super::http::{Head, MAX_BODY_BYTES, NoHead, Reader, encode};
+use super::http::{Head, MAX_BODY_BYTES, NoHead, Reader};
 use super::keeper::Door;
 use crate::core::{ApiRequest, Payload, RequestId, Response};
 
@@ -19,7 +19,7 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, node: &s
             Err(NoHead::Gone) => break,
             Err(NoHead::Refused(status, text)) => {
                 let response = Response::plain(RequestId(0), status, &text);
-                reader.send(&encode(&response, 0, false, "")).await;
+                reader.answer(&response, 0, false, "").await;
                 break;
             }
         };
@@ -30,11 +30,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, node: &s
             tokio::time::sleep(Duration::from_millis(response.hold_ms)).await;
         }
         let keep_alive = left > 0 && !head.wants_close() && response.status < 400;
-        if !reader
-            .send(&encode(&response, head.minor, keep_alive, ""))
-            .await
-            || !keep_alive
-        {
+        let sent = reader.answer(&response, head.minor, keep_alive, "").await;
+        if !sent || !keep_alive {
             break;
         }
     }
@@ -94,9 +91,7 @@ pub(super) async fn redirect<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
         };
         let location = format!("Location: https://{host}{}{query}\r\n", head.path);
         let response = Response::plain(RequestId(0), status, text);
-        reader
-            .send(&encode(&response, head.minor, false, &location))
-            .await;
+        reader.answer(&response, head.minor, false, &location).await;
     }
     reader.close().await;
 }

@@ -7,6 +7,8 @@
 //! - `POST /guests/NODE/VMID` breaks or mends a simulated guest and gives how it stands: any of `{"faults": {"exec_hangs",
 //!   "never_answers", "ignores_shutdown", "keeps_disk": bool, "hogged_mib": MiB}, "crash_unit": UNIT, "die": true}`.
 //!   Faults that are not named are mended.
+//! - `POST /world/scenery` sets up containers that are only told of: `{"guests": N, "first_vmid": 10000, "running_percent": 80}`;
+//!   the last two may be left out.
 //! - `GET`/`POST /task-times` → the times in milliseconds; a POST gives those to change as JSON.
 
 use std::os::unix::fs::PermissionsExt;
@@ -24,7 +26,7 @@ use super::http::{Head, MAX_BODY_BYTES, Reader};
 use super::journal::Journal;
 use super::keeper::Door;
 use crate::core::guest::GuestKey;
-use crate::core::{TaskTimes, World};
+use crate::core::{Scenery, TaskTimes, World};
 
 /// What the control socket serves from.
 #[derive(Clone)]
@@ -101,6 +103,7 @@ async fn answer(head: &Head, body: &[u8], control: &Control) -> (u16, Value) {
         ("GET", "/world/tasks") => control.door.read(tasks).await,
         ("GET", "/task-times") => control.door.read(|world| json!(world.task_times())).await,
         ("POST", "/task-times") => return set_task_times(body, control).await,
+        ("POST", "/world/scenery") => return set_up_scenery(body, control).await,
         ("POST", path) if path.starts_with("/guests/") => {
             return meddle(path, body, control).await;
         }
@@ -171,7 +174,28 @@ pub(super) fn guests(world: &World) -> Value {
 
 fn tasks(world: &World) -> Value {
     let row = |task: &crate::core::Task| json!({"upid": task.upid.to_string(), "running": task.is_running(), "exit": task.exit(), "log": task.log});
-    world.tasks().iter().map(row).collect()
+    world.tasks().map(row).collect()
+}
+
+/// Answers when the containers are there.
+async fn set_up_scenery(body: &[u8], control: &Control) -> (u16, Value) {
+    let order: Scenery = match serde_json::from_slice(body) {
+        Ok(order) => order,
+        Err(error) => return (400, json!({"error": error.to_string()})),
+    };
+    let (give, take) = tokio::sync::oneshot::channel();
+    let change = move |world: &mut World| {
+        // Nobody waits any more: fine.
+        let _ = give.send(world.set_up_scenery(order, super::now_ms()));
+    };
+    if let Err(error) = control.door.change(change).await {
+        return (503, json!({"error": error.to_string()}));
+    }
+    match take.await {
+        Ok(Ok(())) => (200, json!({"guests": order.guests})),
+        Ok(Err(error)) => (400, json!({"error": error})),
+        Err(_) => (503, json!({"error": "the emulator has stopped"})),
+    }
 }
 
 /// The given times replace the current ones; unknown names are refused.

@@ -10,6 +10,8 @@ use crate::core::Response;
 
 /// Silence after which a connection is closed.
 const IDLE: Duration = Duration::from_secs(5);
+/// A peer that takes less than this in the time of [`IDLE`] is gone.
+const SENT_AT_ONCE: usize = 64 * 1024;
 const MAX_HEADER_LINES: usize = 64;
 const MAX_HEADER_BYTES: usize = 8 * 1024;
 /// Largest body that is read.
@@ -132,12 +134,32 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         Some(self.buffer.drain(..length).collect())
     }
 
-    /// Sends bytes; false when the peer is gone.
+    /// Sends bytes; false when the peer is gone, or takes nothing for too long.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
-        matches!(
-            timeout(IDLE, write(&mut self.stream, bytes)).await,
-            Ok(Ok(()))
-        )
+        for part in bytes.chunks(SENT_AT_ONCE) {
+            let sent = timeout(IDLE, self.stream.write_all(part)).await;
+            if !matches!(sent, Ok(Ok(()))) {
+                return false;
+            }
+        }
+        matches!(timeout(IDLE, self.stream.flush()).await, Ok(Ok(())))
+    }
+
+    /// Sends an answer; false when the peer is gone.
+    pub(super) async fn answer(
+        &mut self,
+        response: &Response,
+        minor: u8,
+        keep_alive: bool,
+        extra: &str,
+    ) -> bool {
+        let mut head = head(response, minor, keep_alive, extra);
+        // What is small leaves in one piece.
+        if response.body.len() <= SENT_AT_ONCE {
+            head.extend_from_slice(&response.body);
+            return self.send(&head).await;
+        }
+        self.send(&head).await && self.send(&response.body).await
     }
 
     /// Ends the connection properly.
@@ -145,11 +167,6 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         // The peer may be gone already; there is nobody left to tell.
         let _ = timeout(IDLE, self.stream.shutdown()).await;
     }
-}
-
-async fn write<S: AsyncWrite + Unpin>(stream: &mut S, bytes: &[u8]) -> std::io::Result<()> {
-    stream.write_all(bytes).await?;
-    stream.flush().await
 }
 
 fn request_line(line: &str) -> Result<Head, NoHead> {
@@ -212,9 +229,9 @@ fn header_line(head: &mut Head, line: &str) -> Result<(), NoHead> {
     }
 }
 
-/// An answer as bytes. Without a body there is no length either: the end of the connection is the
+/// The head of an answer. Without a body there is no length either: the end of the connection is the
 /// end of the answer.
-pub(super) fn encode(response: &Response, minor: u8, keep_alive: bool, extra: &str) -> Vec<u8> {
+pub(super) fn head(response: &Response, minor: u8, keep_alive: bool, extra: &str) -> Vec<u8> {
     let date = clock::http_date(clock::now_ms() / 1000);
     let Response {
         status,
@@ -238,9 +255,7 @@ pub(super) fn encode(response: &Response, minor: u8, keep_alive: bool, extra: &s
         head.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }
     head.push_str("\r\n");
-    let mut bytes = head.into_bytes();
-    bytes.extend_from_slice(body);
-    bytes
+    head.into_bytes()
 }
 
 #[cfg(test)]

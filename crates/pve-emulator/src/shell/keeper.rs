@@ -15,7 +15,7 @@ use super::error::ShellError;
 use super::journal::Journal;
 use crate::core::guest::{GuestCommand, GuestDone, GuestError, JobId};
 use crate::core::{self, ApiRequest, Effects, Input, RequestId, Response, World};
-use crate::persist::StateFile;
+use crate::persist::Writer;
 
 /// Inputs that may wait.
 const QUEUE: usize = 1_024;
@@ -97,8 +97,7 @@ impl Door {
 /// Owns the world and everything that waits for it.
 pub(super) struct Keeper {
     world: World,
-    file: StateFile,
-    committed: Arc<Vec<u8>>,
+    writer: Writer,
     driver: Arc<dyn GuestDriver>,
     messages: mpsc::Receiver<Message>,
     back: mpsc::WeakSender<Message>,
@@ -127,7 +126,7 @@ impl Keeper {
     /// A keeper and the door to it.
     pub(super) fn new(
         world: World,
-        file: StateFile,
+        writer: Writer,
         driver: Arc<dyn GuestDriver>,
         journal: Journal,
         stop: CancellationToken,
@@ -141,8 +140,7 @@ impl Keeper {
         };
         let keeper = Self {
             world,
-            file,
-            committed: Arc::default(),
+            writer,
             driver,
             messages,
             back,
@@ -267,19 +265,11 @@ impl Keeper {
     }
 
     async fn commit(&mut self) -> Result<(), ShellError> {
-        let bytes = self.file.encode(&self.world)?;
-        if bytes == *self.committed {
+        let Some(write) = self.writer.prepare(&mut self.world)? else {
             return Ok(());
-        }
-        let bytes = Arc::new(bytes);
-        let (file, written) = (self.file.clone(), Arc::clone(&bytes));
-        let result = tokio::task::spawn_blocking(move || file.commit(&written)).await;
-        match result {
-            Ok(Ok(())) => {
-                self.committed = bytes;
-                Ok(())
-            }
-            Ok(Err(error)) => Err(error.into()),
+        };
+        match tokio::task::spawn_blocking(|| write.carry_out()).await {
+            Ok(result) => Ok(result?),
             Err(_) => Err(ShellError::Stopped),
         }
     }

@@ -24,7 +24,7 @@ use super::options::ShellOptions;
 use super::secrets::{self, Secrets};
 use super::tls::{self, Identity};
 use crate::core::{ApiRequest, Response, TaskTimes, World};
-use crate::persist::StateFile;
+use crate::persist;
 
 const CONTROL_SOCKET: &str = "control.sock";
 
@@ -65,8 +65,8 @@ impl Shell {
         make_directory(&directory)?;
         let secrets = secrets::load_or_make(&directory, &options.tokens)?;
         let identity = tls::load_or_make(&directory, &certificate_names(&options))?;
-        let file = StateFile::in_directory(&directory);
-        let world = prepare(&options, &file, &secrets, &identity)?;
+        let (stored, writer) = persist::open(&directory)?;
+        let world = prepare(&options, stored, &secrets, &identity)?;
         check_nodes(&options, &world)?;
         let mut listeners = Vec::new();
         for listen in &options.listen {
@@ -85,7 +85,7 @@ impl Shell {
         let journal = Journal::default();
         let (keeper, door) = Keeper::new(
             world,
-            file,
+            writer,
             Arc::clone(&driver),
             journal.clone(),
             stop.clone(),
@@ -167,11 +167,11 @@ fn certificate_names(options: &ShellOptions) -> Vec<String> {
 /// The stored world or a new one, with what the options say about now.
 fn prepare(
     options: &ShellOptions,
-    file: &StateFile,
+    stored: Option<World>,
     secrets: &Secrets,
     identity: &Identity,
 ) -> Result<World, ShellError> {
-    let mut world = match file.load()? {
+    let mut world = match stored {
         Some(world) => world,
         None => {
             let mut seed = options.seed.clone();

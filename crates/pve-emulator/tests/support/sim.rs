@@ -39,7 +39,7 @@ impl Answer {
 
     pub fn body(&self) -> Value {
         serde_json::from_slice(&self.response.body).unwrap_or_else(|_| {
-            match self.response.body.as_slice() {
+            match self.response.body.as_ref() {
                 [] => Value::Null,
                 bytes => Value::String(String::from_utf8_lossy(bytes).into_owned()),
             }
@@ -167,7 +167,6 @@ impl Sim {
             let task = self
                 .world
                 .tasks()
-                .iter()
                 .find(|task| task.upid.to_string() == upid)
                 .expect("the task exists");
             if let Some(exit) = task.exit() {
@@ -180,7 +179,6 @@ impl Sim {
     pub fn log(&self, upid: &str) -> Vec<String> {
         self.world
             .tasks()
-            .iter()
             .find(|task| task.upid.to_string() == upid)
             .unwrap()
             .log

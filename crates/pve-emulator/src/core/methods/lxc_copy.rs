@@ -254,6 +254,8 @@ fn reserve(call: &mut Call<'_>, key: &GuestKey, new: &GuestKey, guest: &Guest) {
             created_ms: call.now_ms,
             broadcast: None,
             broadcast_ms: 0,
+            row: None,
+            scenery: false,
         },
     );
 }

@@ -85,6 +85,8 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
             snapshots: BTreeMap::new(),
             broadcast: None,
             broadcast_ms: 0,
+            row: None,
+            scenery: false,
         },
     );
     let kind = if plan.restore.is_some() {

@@ -67,11 +67,8 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
         Vec::new()
     };
     let reply = task(call, "vzstop", &key, Work::Stop)?;
-    if let Some(task) = call
-        .world
-        .tasks
-        .last_mut()
-        .filter(|_| !overruled.is_empty())
+    if !overruled.is_empty()
+        && let Some(task) = call.world.tasks.last_mut()
     {
         task.log.insert(
             0,
@@ -83,7 +80,7 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
 
 /// Kills the shutdown tasks of a guest.
 fn overrule(call: &mut Call<'_>, key: &GuestKey) -> Vec<String> {
-    let tasks = call.world.tasks().iter();
+    let tasks = call.world.tasks();
     let shutdowns = tasks
         .filter(|task| task.is_running() && task.upid.kind == "vzshutdown" && task.guest() == *key);
     let upids: Vec<_> = shutdowns.map(|task| task.upid.clone()).collect();

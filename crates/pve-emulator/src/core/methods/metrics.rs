@@ -114,9 +114,9 @@ fn guests(world: &World, node: &str, at_s: u64) -> Vec<Value> {
 }
 
 fn storages(world: &World, node: &str, at_s: u64) -> Vec<Value> {
-    let mut rows = Vec::new();
+    let (mut rows, used) = (Vec::new(), storage::Used::of(world));
     for store in world.storages.iter().filter(|store| store.on(node)) {
-        let row = storage::resource(world, store, node, true);
+        let row = storage::resource(&used, store, node, true);
         let id = format!("storage/{node}/{}", store.id);
         let mut export = Export {
             rows: Vec::new(),
@@ -215,7 +215,7 @@ pub(super) fn guest_points(call: &mut Call<'_>) -> Outcome {
 pub(super) fn storage_points(call: &mut Call<'_>) -> Outcome {
     let id = call.text("storage").unwrap_or_default();
     let store = storage::require(call.world, &id, &call.node)?;
-    let row = storage::resource(call.world, store, &call.node, true);
+    let row = storage::resource(&storage::Used::of(call.world), store, &call.node, true);
     let values = Map::from_iter([
         ("total".to_owned(), row["maxdisk"].clone()),
         ("used".to_owned(), row["disk"].clone()),

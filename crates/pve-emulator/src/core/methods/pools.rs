@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
 use super::super::world::Pool;
+use super::super::{guest_list, status_row};
 use super::cluster::fields;
 use super::storage;
 use crate::schema::split_list;
@@ -57,17 +58,14 @@ fn members(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
         let Some(guest) = call.world.guests.get(vmid) else {
             continue;
         };
-        let mut row = fields(super::super::status_row::resource(
-            call.world,
-            *vmid,
-            guest,
-            call.now_ms,
-        ));
+        let around = guest_list::around(call.world, *vmid, guest, call.now_ms);
+        let mut row = fields(status_row::resource(*vmid, guest, around));
         for key in ["pool", "tags", "lock"] {
             row.remove(key);
         }
         rows.push(Value::Object(row));
     }
+    let used = storage::Used::of(call.world);
     for id in pool.storages.iter().filter(|_| wanted("storage")) {
         let on = call.world.storage(id).into_iter().flat_map(|store| {
             let nodes = call
@@ -77,7 +75,7 @@ fn members(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
                 .filter(|node| store.on(&node.name));
             nodes.map(|node| {
                 storage::resource(
-                    call.world,
+                    &used,
                     store,
                     &node.name,
                     super::node::is_fresh(node, call.now_ms),

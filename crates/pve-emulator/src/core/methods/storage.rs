@@ -1,5 +1,7 @@
 //! `/storage` and `/nodes/{node}/storage`.
 
+use std::collections::BTreeMap;
+
 use serde_json::{Value, json};
 use sha1::{Digest, Sha1};
 
@@ -39,17 +41,27 @@ pub(super) fn visible<'a>(
         .filter(seen)
 }
 
-/// Bytes in use: the store's own and all its images.
-fn used_bytes(world: &World, storage: &Storage, node: &str) -> u64 {
-    let here = |owner: &Option<String>| storage.shared || owner.as_deref() == Some(node);
-    let images = world
-        .volumes
-        .iter()
-        .filter(|v| v.storage == storage.id && here(&v.node));
-    // Images are sparse: what a container writes is not known here, so only the file system's own
-    // blocks count.
-    let blocks: u64 = images.map(image_used).sum();
-    (storage.used_bytes + blocks).min(storage.total_bytes)
+/// What images take: by storage, and by the node whose disk they are on; those of shared storages have none.
+pub(super) struct Used<'a>(BTreeMap<(&'a str, Option<&'a str>), u64>);
+
+impl<'a> Used<'a> {
+    /// Of all images. They are sparse: what a container writes is not known here, so only the file system's own blocks
+    /// count.
+    pub(super) fn of(world: &'a World) -> Self {
+        let mut used = BTreeMap::new();
+        for volume in world.volumes.iter() {
+            let place = (volume.storage.as_str(), volume.node.as_deref());
+            *used.entry(place).or_default() += image_used(volume);
+        }
+        Self(used)
+    }
+
+    /// Bytes in use: the store's own and all its images.
+    fn bytes(&self, storage: &'a Storage, node: &'a str) -> u64 {
+        let node = (!storage.shared).then_some(node);
+        let images = self.0.get(&(storage.id.as_str(), node)).copied();
+        (storage.used_bytes + images.unwrap_or(0)).min(storage.total_bytes)
+    }
 }
 
 fn content_list(storage: &Storage) -> String {
@@ -57,14 +69,19 @@ fn content_list(storage: &Storage) -> String {
 }
 
 /// A row of `/cluster/resources`.
-pub(super) fn resource(world: &World, storage: &Storage, node: &str, fresh: bool) -> Value {
+pub(super) fn resource<'a>(
+    used: &Used<'a>,
+    storage: &'a Storage,
+    node: &'a str,
+    fresh: bool,
+) -> Value {
     let mut row = json!({
         "id": format!("storage/{node}/{}", storage.id), "type": "storage", "storage": storage.id, "node": node,
         "status": "available", "plugintype": storage.kind, "content": content_list(storage),
         "shared": u8::from(storage.shared),
     });
     if fresh {
-        row["disk"] = used_bytes(world, storage, node).into();
+        row["disk"] = used.bytes(storage, node).into();
         row["maxdisk"] = storage.total_bytes.into();
     } else {
         row["status"] = "unknown".into();
@@ -110,7 +127,7 @@ pub(super) fn list(call: &mut Call<'_>) -> Outcome {
 }
 
 fn status_of(world: &World, storage: &Storage, node: &str) -> serde_json::Map<String, Value> {
-    let used = used_bytes(world, storage, node);
+    let used = Used::of(world).bytes(storage, node);
     fields(json!({
         "type": storage.kind, "content": content_list(storage), "shared": u8::from(storage.shared),
         "active": 1, "enabled": 1, "total": storage.total_bytes, "used": used,
@@ -124,6 +141,7 @@ pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
     if let Some(id) = &wanted_id {
         require(call.world, id, &call.node)?;
     }
+    let used = Used::of(call.world);
     let rows = visible(call, &call.node)
         .filter(|storage| wanted_id.as_ref().is_none_or(|id| *id == storage.id))
         .filter(|storage| {
@@ -135,7 +153,7 @@ pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
         })
         .map(|storage| {
             let mut row = status_of(call.world, storage, &call.node);
-            let used = used_bytes(call.world, storage, &call.node);
+            let used = used.bytes(storage, &call.node);
             #[allow(clippy::cast_precision_loss)]
             let fraction = used as f64 / storage.total_bytes.max(1) as f64;
             row.insert("used_fraction".into(), fraction.into());

@@ -25,7 +25,6 @@ pub(super) fn cluster_list(call: &mut Call<'_>) -> Outcome {
         let here = || {
             call.world
                 .tasks()
-                .iter()
                 .rev()
                 .filter(|task| task.upid.node == node.name)
         };
@@ -67,7 +66,6 @@ pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
     let here: Vec<&Task> = call
         .world
         .tasks()
-        .iter()
         .rev()
         .filter(|task| task.upid.node == call.node)
         .collect();
@@ -84,10 +82,7 @@ pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
         .collect();
     let total = rows.len() as u64;
     let page: Vec<Value> = rows.into_iter().skip(start).take(limit).collect();
-    Ok(Reply {
-        data: Value::Array(page),
-        total: Some(total),
-    })
+    Ok(Reply::page(Value::Array(page), total))
 }
 
 fn wanted(call: &Call<'_>, task: &Task) -> bool {
@@ -126,7 +121,6 @@ fn find(call: &Call<'_>, privilege: &str) -> Result<Task, ApiError> {
     let task = call
         .world
         .tasks()
-        .iter()
         .find(|task| task.upid == upid && upid.node == call.node);
     let task = task.ok_or_else(|| ApiError::parameter("upid", "no such task"))?;
     let path = format!("/nodes/{}", call.node);
@@ -160,10 +154,7 @@ pub(super) fn log(call: &mut Call<'_>) -> Outcome {
         .skip(start)
         .take(limit)
         .map(|(text, number)| json!({"n": number, "t": text}));
-    Ok(Reply {
-        data: page.collect(),
-        total: Some(total),
-    })
+    Ok(Reply::page(page.collect(), total))
 }
 
 /// Kills a running task; answers when its process is gone. An ended one is left as it is.

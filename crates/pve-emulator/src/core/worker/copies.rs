@@ -5,7 +5,7 @@ use super::super::disks::with_volume;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey, GuestSource};
 use super::super::guest_config::{GuestConfig, volume_of};
 use super::super::task::{ClonePlan, Step, TaskState, Work};
-use super::super::world::World;
+use super::super::world::{Volume, World};
 use super::launch::{check_write, guest_of};
 use super::{issue, settle, snapshots};
 use crate::schema::parse_size;
@@ -184,11 +184,11 @@ pub(super) fn resize(
         ));
     }
     let node = guest.node.clone();
-    for volume in &mut world.volumes {
-        if volume.volid() == volid && volume.node.as_ref().is_none_or(|found| *found == node) {
-            volume.size_bytes = size_bytes;
-        }
-    }
+    let meant = |volume: &Volume| {
+        volume.volid() == volid && volume.node.as_ref().is_none_or(|found| *found == node)
+    };
+    let volumes = &mut world.volumes;
+    volumes.change_where(meant, |volume| volume.size_bytes = size_bytes);
     world.tasks[at].say("Image resized.");
     check_write(world, at, now_ms)?;
     let key = world.tasks[at].guest();

@@ -4,7 +4,7 @@ use super::super::Effects;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey};
 use super::super::guest_config::volume_of;
 use super::super::task::Step;
-use super::super::world::World;
+use super::super::world::{Volume, World};
 use super::launch::{check_lock, guest_of};
 use super::{issue, snapshots};
 
@@ -95,11 +95,11 @@ pub(super) fn arrived(world: &mut World, at: usize, target: &str, now_ms: u64) -
     let key = world.tasks[at].guest();
     let volumes = world.guest(&key)?.config.volumes();
     for (_, value) in volumes {
-        for volume in &mut world.volumes {
-            if volume.volid() == volume_of(&value) && volume.node.as_ref() == Some(&key.node) {
-                volume.node = Some(target.to_owned());
-            }
-        }
+        let meant = |volume: &Volume| {
+            volume.node.as_ref() == Some(&key.node) && volume.volid() == volume_of(&value)
+        };
+        let volumes = &mut world.volumes;
+        volumes.change_where(meant, |volume| volume.node = Some(target.to_owned()));
     }
     let guest = world.guest_mut(&key)?;
     guest.config.keys.remove("lock");

@@ -125,6 +125,13 @@ fn a_simulated_guest_answers_as_a_real_one() {
                 lab.allow_ssh();
                 lab.boot("100");
             }
+            // A container runs as soon as its init does, which takes a while to listen on its bus.
+            let listens = |output: std::process::Output| {
+                !String::from_utf8_lossy(&output.stderr).contains("Failed to connect to bus")
+            };
+            let mut asked =
+                (0..200).map(|_| real.ssh("pct exec 100 -- systemctl is-system-running --wait"));
+            assert!(asked.any(listens), "init never listened");
             let mut differences = Vec::new();
             for (lines, whole) in [(ALIKE, true), (ALIKE_IN_CODE, false)] {
                 for line in lines {

@@ -355,7 +355,10 @@ fn moved(trial: &Trial) {
     trial.change_twice(&trial.guest, &to);
     let there = at("pve2", 100);
     trial.up(&there);
-    assert_eq!(trial.inside(&there, SHOW), MARKED.replace("\none\n", "\nthree\n"));
+    assert_eq!(
+        trial.inside(&there, SHOW),
+        MARKED.replace("\none\n", "\nthree\n")
+    );
     assert!(
         trial
             .inside(&there, "hostname -I")

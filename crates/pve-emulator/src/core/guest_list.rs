@@ -1,0 +1,192 @@
+//! The cluster's list of guests as text. Rows are made when a guest changes, the list when a row does: thousands of guests
+//! are asked for far more often than they change.
+
+use std::collections::BTreeMap;
+
+use bytes::{BufMut, Bytes, BytesMut};
+
+use super::broadcast::STALE_MS;
+use super::status_row;
+use super::world::{Guest, World};
+
+const BEFORE: &[u8] = b"{\"data\":[";
+const AFTER: &[u8] = b"]}";
+
+/// A row, and what it was made from beside the guest itself.
+#[derive(Debug, Clone)]
+pub(crate) struct RowText {
+    around: Around,
+    text: Box<str>,
+}
+
+/// What shows in a guest's row and is not the guest's.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Surroundings<'a> {
+    /// What its node told last is not too old.
+    pub(crate) fresh: bool,
+    /// State in high availability.
+    pub(crate) hastate: Option<&'a str>,
+    /// The pool it is in.
+    pub(crate) pool: Option<&'a str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Around {
+    fresh: bool,
+    hastate: Option<String>,
+    pool: Option<String>,
+}
+
+impl Around {
+    fn is(&self, other: Surroundings<'_>) -> bool {
+        let Surroundings {
+            fresh,
+            hastate,
+            pool,
+        } = other;
+        self.fresh == fresh && self.hastate.as_deref() == hastate && self.pool.as_deref() == pool
+    }
+}
+
+/// The whole list, and what it was made from.
+#[derive(Debug, Clone)]
+pub(crate) struct GuestList {
+    version: u64,
+    /// Unix ms; then a row is too old.
+    until_ms: u64,
+    states: BTreeMap<u32, String>,
+    pools: BTreeMap<u32, String>,
+    body: Bytes,
+}
+
+/// `GET /cluster/resources?type=vm` as it is answered to somebody who may see all guests.
+pub(crate) fn body(world: &mut World, now_ms: u64) -> Bytes {
+    let (states, pools) = (states(world), pools(world));
+    if let Some(list) = &world.live.guest_list
+        && list.version == world.guests.version()
+        && now_ms < list.until_ms
+        && list.states == states
+        && list.pools == pools
+    {
+        return list.body.clone();
+    }
+    let around = |vmid: u32, guest: &Guest| Surroundings {
+        fresh: is_fresh(guest, now_ms),
+        hastate: states.get(&vmid).map(String::as_str),
+        pool: pools.get(&vmid).map(String::as_str),
+    };
+    let old = world.guests.iter().filter(|(vmid, guest)| {
+        let row = guest.row.as_ref();
+        row.is_none_or(|row| !row.around.is(around(**vmid, guest)))
+    });
+    let new: Vec<(u32, RowText)> = old
+        .map(|(vmid, guest)| (*vmid, make(*vmid, guest, around(*vmid, guest))))
+        .collect();
+    for (vmid, row) in new {
+        world.guests.derive(&vmid, |guest| guest.row = Some(row));
+    }
+    let fresh = world
+        .guests
+        .values()
+        .filter(|guest| is_fresh(guest, now_ms));
+    let until_ms = fresh.map(|guest| guest.broadcast_ms + STALE_MS).min();
+    let body = join(world);
+    world.live.guest_list = Some(GuestList {
+        version: world.guests.version(),
+        until_ms: until_ms.unwrap_or(u64::MAX),
+        states,
+        pools,
+        body: body.clone(),
+    });
+    body
+}
+
+/// The rows alone, separated by commas.
+pub(crate) fn rows(body: &Bytes) -> Bytes {
+    body.slice(BEFORE.len()..body.len() - AFTER.len())
+}
+
+/// A body of these rows.
+pub(crate) fn body_of(parts: &[Bytes]) -> Bytes {
+    let parts: Vec<&Bytes> = parts.iter().filter(|part| !part.is_empty()).collect();
+    let bytes: usize = parts.iter().map(|part| part.len() + 1).sum();
+    let mut body = BytesMut::with_capacity(BEFORE.len() + bytes + AFTER.len());
+    body.put_slice(BEFORE);
+    for (part, place) in parts.into_iter().zip(0..) {
+        if place > 0 {
+            body.put_u8(b',');
+        }
+        body.put_slice(part);
+    }
+    body.put_slice(AFTER);
+    body.freeze()
+}
+
+/// What shows in one guest's row and is not the guest's.
+pub(crate) fn around<'a>(
+    world: &'a World,
+    vmid: u32,
+    guest: &Guest,
+    now_ms: u64,
+) -> Surroundings<'a> {
+    let managed = world.ha.of(vmid);
+    Surroundings {
+        fresh: is_fresh(guest, now_ms),
+        hastate: managed.and_then(|resource| resource.current.as_deref()),
+        pool: world.pool_of(vmid),
+    }
+}
+
+/// What a guest's node told of it is shown for so long.
+fn is_fresh(guest: &Guest, now_ms: u64) -> bool {
+    now_ms < guest.broadcast_ms + STALE_MS
+}
+
+fn make(vmid: u32, guest: &Guest, around: Surroundings<'_>) -> RowText {
+    RowText {
+        text: status_row::resource(vmid, guest, around).to_string().into(),
+        around: Around {
+            fresh: around.fresh,
+            hastate: around.hastate.map(str::to_owned),
+            pool: around.pool.map(str::to_owned),
+        },
+    }
+}
+
+fn join(world: &World) -> Bytes {
+    let texts = world.guests.values().filter_map(|guest| guest.row.as_ref());
+    let bytes: usize = texts.clone().map(|row| row.text.len() + 1).sum();
+    let mut body = BytesMut::with_capacity(BEFORE.len() + bytes + AFTER.len());
+    body.put_slice(BEFORE);
+    for (row, place) in texts.zip(0..) {
+        if place > 0 {
+            body.put_u8(b',');
+        }
+        body.put_slice(row.text.as_bytes());
+    }
+    body.put_slice(AFTER);
+    body.freeze()
+}
+
+/// Managed guests by state.
+fn states(world: &World) -> BTreeMap<u32, String> {
+    let managed = world.ha.resources.values();
+    managed
+        .filter_map(|resource| Some((resource.vmid, resource.current.clone()?)))
+        .collect()
+}
+
+/// The pool of each guest that is in one; of several the first.
+fn pools(world: &World) -> BTreeMap<u32, String> {
+    let mut found = BTreeMap::new();
+    for (name, pool) in &world.pools {
+        for vmid in &pool.vms {
+            found.entry(*vmid).or_insert_with(|| name.clone());
+        }
+    }
+    found
+}
+
+#[cfg(test)]
+#[path = "guest_list_tests.rs"]
+mod tests;

@@ -1,0 +1,191 @@
+//! Containers that are only told of: so many that a machine could not run them, for benches and for looking at large clusters.
+//!
+//! To the API they are containers like any other: they start, stop, change, can be copied and destroyed. Nothing runs in
+//! them, and nothing is behind their addresses; no driver is ever asked about them.
+
+use serde::Deserialize;
+
+use super::guest::{GuestCommand, GuestDone, GuestKey, GuestLook, GuestOutcome};
+use super::guest_config::GuestConfig;
+use super::world::{Guest, Power, Volume, World};
+use super::{Effects, jobs, settle};
+
+/// The most that one order makes.
+const MOST: u32 = 100_000;
+const LAST_VMID: u32 = 999_999_999;
+const DISK_BYTES: u64 = 4 << 30;
+const MEMORY_MIB: u64 = 512;
+
+/// An order for such containers.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Scenery {
+    /// How many.
+    pub guests: u32,
+    /// The number of the first one; the others follow.
+    #[serde(default = "first")]
+    pub first_vmid: u32,
+    /// So many of a hundred run.
+    #[serde(default = "most_run")]
+    pub running_percent: u32,
+}
+
+fn first() -> u32 {
+    10_000
+}
+
+fn most_run() -> u32 {
+    80
+}
+
+impl World {
+    /// Sets up containers that are only told of, in turn on all nodes, with their disks on the first storage for them.
+    ///
+    /// # Errors
+    /// A number is taken or none, there are too many, or no storage takes containers; nothing was set up then.
+    pub fn set_up_scenery(&mut self, order: Scenery, now_ms: u64) -> Result<(), String> {
+        let Scenery {
+            guests,
+            first_vmid,
+            running_percent,
+        } = order;
+        if guests > MOST || running_percent > 100 {
+            return Err(format!("at most {MOST} guests, and 100 percent of them"));
+        }
+        let end = first_vmid
+            .checked_add(guests)
+            .filter(|end| *end <= LAST_VMID + 1);
+        let vmids = match end {
+            Some(end) if first_vmid >= 100 => first_vmid..end,
+            Some(_) | None => return Err(format!("numbers go from 100 to {LAST_VMID}")),
+        };
+        if let Some(taken) = vmids.clone().find(|vmid| self.guests.contains_key(vmid)) {
+            return Err(format!("{taken} is taken"));
+        }
+        let storage = self
+            .storages
+            .iter()
+            .find(|storage| storage.holds("rootdir"));
+        let storage = storage.ok_or("no storage takes containers")?.clone();
+        let nodes: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
+        for (vmid, node) in vmids.zip(nodes.iter().cycle()) {
+            let running = vmid % 100 < running_percent;
+            let name = format!("{vmid}/vm-{vmid}-disk-0.raw");
+            let guest = guest(
+                vmid,
+                node,
+                &format!("{}:{name}", storage.id),
+                running,
+                now_ms,
+            );
+            self.guests.insert(vmid, guest);
+            self.volumes.push(Volume {
+                storage: storage.id.clone(),
+                node: (!storage.shared).then(|| node.clone()),
+                vmid,
+                name,
+                size_bytes: DISK_BYTES,
+                ctime_s: now_ms / 1000,
+                blank: false,
+            });
+        }
+        // They are told of at once.
+        self.next_broadcast_ms = now_ms;
+        Ok(())
+    }
+
+    fn is_scenery(&self, key: &GuestKey) -> bool {
+        self.guest(key).is_some_and(|guest| guest.scenery)
+    }
+}
+
+fn guest(vmid: u32, node: &str, volid: &str, running: bool, now_ms: u64) -> Guest {
+    let [_, high, middle, low] = vmid.to_be_bytes();
+    let net = format!(
+        "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:{high:02X}:{middle:02X}:{low:02X},ip=dhcp,type=veth"
+    );
+    let mut config = GuestConfig::default();
+    let keys = [
+        ("arch", "amd64".to_owned()),
+        ("cores", "1".to_owned()),
+        ("hostname", format!("scenery-{vmid}")),
+        ("memory", MEMORY_MIB.to_string()),
+        ("net0", net),
+        ("ostype", "debian".to_owned()),
+        ("rootfs", format!("{volid},size=4G")),
+        ("swap", "512".to_owned()),
+        ("unprivileged", "1".to_owned()),
+    ];
+    for (key, value) in keys {
+        config.keys.insert(key.to_owned(), value);
+    }
+    if vmid.is_multiple_of(10) {
+        config.keys.insert("tags".to_owned(), "scenery".to_owned());
+    }
+    Guest {
+        node: node.to_owned(),
+        config,
+        power: match running {
+            true => Power::Running { since_ms: now_ms },
+            false => Power::Stopped,
+        },
+        snapshots: Default::default(),
+        template: String::new(),
+        created_ms: now_ms,
+        broadcast: None,
+        broadcast_ms: 0,
+        row: None,
+        scenery: true,
+    }
+}
+
+/// Does what is asked of such containers, in place of a driver.
+pub(super) fn answer(world: &mut World, now_ms: u64, effects: &mut Effects) {
+    loop {
+        let commands = std::mem::take(&mut effects.commands);
+        let (ours, others): (Vec<_>, Vec<_>) = commands
+            .into_iter()
+            .partition(|command| world.is_scenery(command.guest()));
+        effects.commands = others;
+        if ours.is_empty() {
+            return;
+        }
+        for command in ours {
+            let done = done(world, &command, now_ms);
+            jobs::finish(world, done, now_ms, effects);
+        }
+        settle(world, now_ms, effects);
+    }
+}
+
+fn done(world: &World, command: &GuestCommand, now_ms: u64) -> GuestDone {
+    let outcome = match command {
+        GuestCommand::Inspect { guest, .. } => GuestOutcome::Inspected(look(world, guest, now_ms)),
+        _ => GuestOutcome::Done { log: Vec::new() },
+    };
+    GuestDone {
+        job: command.job(),
+        result: Ok(outcome),
+    }
+}
+
+/// Figures that differ between containers, and move from one look to the next.
+fn look(world: &World, key: &GuestKey, now_ms: u64) -> GuestLook {
+    let power = world.guest(key).map(|guest| guest.power);
+    let Some(Power::Running { since_ms }) = power else {
+        return GuestLook::default();
+    };
+    let up_ms = now_ms.saturating_sub(since_ms);
+    let vmid = u64::from(key.vmid);
+    let busy_percent = vmid % 37;
+    let memory_mib = 32 + (vmid * 31 + up_ms / 10_000) % (MEMORY_MIB - 64);
+    GuestLook {
+        running: true,
+        pid: Some(key.vmid),
+        cpu_ns: up_ms * busy_percent * 10_000,
+        mem_bytes: memory_mib << 20,
+        net_in_bytes: up_ms * (vmid % 101),
+        net_out_bytes: up_ms * (vmid % 53),
+        ..GuestLook::default()
+    }
+}
