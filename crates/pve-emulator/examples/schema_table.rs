@@ -1,10 +1,10 @@
-//! Derives `assets/schema-9.2.11.json` from PVE's own API schema.
+//! Derives `assets/schema-9.2.11.json` and `assets/returns-9.2.11.json` from PVE's own API schema.
 //!
-//! Usage: `cargo run -p proximity-pve-emulator --example schema_table -- SCHEMA OUTPUT`
+//! Usage: `cargo run -p proximity-pve-emulator --example schema_table -- SCHEMA TABLE RETURNS`
 //!
-//! Kept are the facts a server needs to check a request (names, types, limits, permissions, where a
-//! call runs); descriptions and return types are left out. Equal parameter definitions are stored
-//! once and referred to by index.
+//! Kept in the first are the facts a server needs to check a request (names, types, limits, permissions, where a
+//! call runs), in the second those by which an answer can be checked; descriptions are left out. Equal definitions are
+//! stored once and referred to by index.
 
 use std::collections::HashMap;
 use std::error::Error;
@@ -36,21 +36,74 @@ const KEPT: [&str; 19] = [
     "properties",
 ];
 
+/// Keys of a definition that decide whether an answer is as it says.
+const KEPT_OF_ANSWERS: [&str; 9] = [
+    "type",
+    "enum",
+    "minimum",
+    "maximum",
+    "optional",
+    "items",
+    "properties",
+    "additionalProperties",
+    "oneOf",
+];
+
 fn main() -> Result<(), Failure> {
     let arguments: Vec<String> = std::env::args().collect();
-    let [_, schema, output] = arguments.as_slice() else {
-        return Err("usage: schema_table SCHEMA OUTPUT".into());
+    let [_, schema, output, returns] = arguments.as_slice() else {
+        return Err("usage: schema_table SCHEMA TABLE RETURNS".into());
     };
     let tree: Vec<Value> = serde_json::from_slice(&std::fs::read(schema)?)?;
     let mut table = Table::default();
     for node in &tree {
         table.visit(node)?;
     }
-    let document = json!({"properties": table.properties, "methods": table.methods});
-    let mut bytes = serde_json::to_vec(&document)?;
+    write(
+        output,
+        &json!({"properties": table.properties, "methods": table.methods}),
+    )?;
+    let mut answers = Answers::default();
+    for node in &tree {
+        answers.visit(node)?;
+    }
+    write(
+        returns,
+        &json!({"definitions": answers.definitions, "methods": answers.methods}),
+    )
+}
+
+fn write(path: &str, document: &Value) -> Result<(), Failure> {
+    let mut bytes = serde_json::to_vec(document)?;
     bytes.push(b'\n');
-    std::fs::write(output, bytes)?;
+    std::fs::write(path, bytes)?;
     Ok(())
+}
+
+/// What methods give back.
+#[derive(Default)]
+struct Answers {
+    definitions: Vec<Value>,
+    index: HashMap<String, usize>,
+    methods: Vec<Value>,
+}
+
+impl Answers {
+    fn visit(&mut self, node: &Value) -> Result<(), Failure> {
+        let path = node["path"].as_str().ok_or("a node without path")?;
+        for (verb, method) in node["info"].as_object().into_iter().flatten() {
+            if method["returns"].is_object() {
+                let definition = strip(&method["returns"], &KEPT_OF_ANSWERS);
+                let returns = intern(&mut self.definitions, &mut self.index, definition);
+                self.methods
+                    .push(json!({"path": path, "method": verb, "returns": returns}));
+            }
+        }
+        for child in node["children"].as_array().into_iter().flatten() {
+            self.visit(child)?;
+        }
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -116,33 +169,36 @@ impl Table {
         }
         for (group, binding) in groups {
             for (name, property) in group["properties"].as_object().into_iter().flatten() {
-                let mut definition = strip(property);
+                let mut definition = strip(property, &KEPT);
                 if !binding && let Some(object) = definition.as_object_mut() {
                     object.insert("optional".into(), json!(1));
                 }
-                let index = self.intern(definition);
+                let index = intern(&mut self.properties, &mut self.index, definition);
                 merged.insert(name.clone(), index.into());
             }
         }
         (merged, open)
     }
+}
 
-    fn intern(&mut self, definition: Value) -> usize {
-        let key = definition.to_string();
-        if let Some(index) = self.index.get(&key) {
-            return *index;
-        }
-        let index = self.properties.len();
-        self.properties.push(definition);
-        self.index.insert(key, index);
-        index
-    }
+/// The place of a definition among those that are there, or at their end.
+fn intern(
+    definitions: &mut Vec<Value>,
+    index: &mut HashMap<String, usize>,
+    definition: Value,
+) -> usize {
+    let key = definition.to_string();
+    *index.entry(key).or_insert_with(|| {
+        definitions.push(definition);
+        definitions.len() - 1
+    })
 }
 
 /// One definition without its texts.
-fn strip(property: &Value) -> Value {
+fn strip(property: &Value, wanted: &[&str]) -> Value {
+    let strip = |property| strip(property, wanted);
     let mut kept = Map::new();
-    for key in KEPT {
+    for &key in wanted {
         let Some(value) = property.get(key) else {
             continue;
         };
@@ -155,6 +211,7 @@ fn strip(property: &Value) -> Value {
             },
             "items" => strip(value),
             "oneOf" => Value::Array(value.as_array().into_iter().flatten().map(strip).collect()),
+            "additionalProperties" if value.is_object() => strip(value),
             "optional" | "default_key" if *value == json!(0) => continue,
             "requires" if !value.is_string() => continue,
             _ => value.clone(),

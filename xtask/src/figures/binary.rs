@@ -27,6 +27,8 @@ pub(crate) enum Binary {
     Shipped,
     /// The store alone, optimised, with the loops it is compared with.
     StoreFigures,
+    /// The emulator alone, optimised, with the server it is compared with.
+    LabFigures,
 }
 
 impl Binary {
@@ -44,6 +46,11 @@ impl Binary {
                 .join("release")
                 .join("examples")
                 .join("store-figures"),
+            Self::LabFigures => place
+                .target()
+                .join("release")
+                .join("examples")
+                .join("lab-figures"),
         }
     }
 
@@ -59,6 +66,16 @@ impl Binary {
                     "proximity-store",
                     "--example",
                     "store-figures",
+                ];
+                cargo_build(place, &program, deadline)
+            }
+            Self::LabFigures => {
+                let program = [
+                    "--release",
+                    "--package",
+                    "proximity-pve-emulator",
+                    "--example",
+                    "lab-figures",
                 ];
                 cargo_build(place, &program, deadline)
             }

@@ -14,6 +14,7 @@ mod disk_product;
 mod disk_shim;
 mod event_clients;
 mod foreign_clients;
+mod lab;
 mod lanes;
 mod port_allocator;
 mod power_cut;
@@ -52,6 +53,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     cli_start::FIGURE,
     event_clients::FIGURE,
     foreign_clients::FIGURE,
+    lab::FIGURE,
     deploys::FIGURE,
     restart::FIGURE,
     two_engines::FIGURE,

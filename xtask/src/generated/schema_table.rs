@@ -1,4 +1,4 @@
-//! The table the emulator checks requests by, derived from Proxmox VE's own API schema.
+//! The tables the emulator's requests and answers are checked by, derived from Proxmox VE's own API schema.
 //!
 //! The schema belongs to Proxmox VE and is not in the repository, so it can be derived anew only
 //! where somebody says where the schema lies.
@@ -9,14 +9,18 @@ use anyhow::{Context, Result};
 
 use crate::invocation::Invocation;
 use crate::place::Place;
+use crate::say;
 
-/// Where the table lies.
+/// Where the table of requests lies.
 pub(crate) const FILE: &str = "crates/pve-emulator/assets/schema-9.2.11.json";
+/// Where that of answers does.
+const RETURNS: &str = "crates/pve-emulator/assets/returns-9.2.11.json";
 
-/// Derives the table anew and compares.
+/// Derives the tables anew and compares.
 pub(crate) fn is_current(place: &Place, schema: &Path) -> Result<bool> {
     let schema = std::path::absolute(schema)?;
-    let derived = place.target().join("schema-table.json");
+    let derived = [(FILE, "schema-table.json"), (RETURNS, "returns-table.json")]
+        .map(|(kept, derived)| (kept, place.target().join(derived)));
     Invocation::new("cargo")
         .args([
             "run",
@@ -27,9 +31,16 @@ pub(crate) fn is_current(place: &Place, schema: &Path) -> Result<bool> {
         ])
         .args(["--example", "schema_table", "--"])
         .arg(&schema)
-        .arg(&derived)
+        .args(derived.iter().map(|(_, path)| path))
         .capture(place.root())?
-        .expect_success("deriving the schema table")?;
-    let is = std::fs::read(place.root().join(FILE)).with_context(|| format!("reading {FILE}"))?;
-    Ok(is == std::fs::read(&derived)?)
+        .expect_success("deriving the schema tables")?;
+    for (kept, derived) in derived {
+        let is =
+            std::fs::read(place.root().join(kept)).with_context(|| format!("reading {kept}"))?;
+        if is != std::fs::read(&derived)? {
+            say::note(format!("{kept} differs"));
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }

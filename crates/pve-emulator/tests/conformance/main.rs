@@ -11,6 +11,9 @@
     dead_code
 )]
 
+mod as_the_schema_says;
+mod returns;
+
 #[path = "../../examples/conformance/against.rs"]
 mod against;
 #[path = "../../examples/conformance/answers.rs"]
