@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use serde_json::Value;
 
-use super::format;
 use super::pattern;
 use super::property_string;
 use super::table::{Format, Method, Property};
+use super::{format, registered};
 
 /// Parameters of a call by name. Urlencoded values are strings; JSON bodies keep their types.
 pub type Params = BTreeMap<String, Value>;
@@ -170,9 +170,12 @@ fn check_type(kind: Option<&str>, value: &Value) -> Result<(), String> {
 
 fn check_text(property: &Property, text: &str, path: &str) -> Result<(), String> {
     match &property.format {
-        Some(Format::Named(name)) => {
-            format::check_named(name, text).map_err(|e| format!("invalid format - {e}\n"))?;
-        }
+        Some(Format::Named(name)) => match registered::check(name, text, path) {
+            Some(fits) => fits.map_err(|e| format!("invalid format - {e}"))?,
+            None => {
+                format::check_named(name, text).map_err(|e| format!("invalid format - {e}\n"))?
+            }
+        },
         Some(Format::Keys(keys)) => {
             property_string::parse_at(keys, text, path)
                 .map_err(|e| format!("invalid format - {e}"))?;

@@ -9,6 +9,7 @@ mod format;
 mod pattern;
 mod privileges;
 mod property_string;
+mod registered;
 mod table;
 
 pub use check::{Errors, Params, join_lists, perl_text, verify};

@@ -12,6 +12,7 @@
 )]
 
 mod as_the_schema_says;
+mod fuzz;
 mod returns;
 
 #[path = "../../examples/conformance/against.rs"]

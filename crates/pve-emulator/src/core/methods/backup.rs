@@ -8,7 +8,7 @@ use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
 use super::super::task::{BackupPlan, Work};
 use super::super::worker;
-use crate::schema::{perl_text, split_list};
+use crate::schema::{perl_text, split_list, table};
 
 /// Parameters of a backup that only root may give.
 const ROOT_ONLY: [&str; 3] = ["tmpdir", "dumpdir", "script"];
@@ -139,21 +139,32 @@ pub(super) fn not_backed_up(call: &mut Call<'_>) -> Outcome {
     Ok(rows.collect::<Value>().into())
 }
 
+/// Numbers are numbers there (pve-common, `SectionConfig::check_value`), and lists of options objects (pve-manager,
+/// `API2/Backup.pm`, `backup_job_return_schema`).
+fn job_value(key: &str, text: &str) -> Value {
+    let number = |text: &str| text.parse().map_or_else(|_| json!(text), |n: u64| json!(n));
+    if ["fleecing", "performance", "prune-backups"].contains(&key) {
+        let pairs = text.split(',').filter(|part| !part.is_empty());
+        // The one that needs no name switches fleecing on.
+        let pairs = pairs.map(|part| part.split_once('=').unwrap_or(("enabled", part)));
+        let fields = pairs.map(|(name, value)| (name.to_owned(), number(value)));
+        return Value::Object(fields.collect());
+    }
+    let method = table().lookup("POST", "/cluster/backup");
+    let property = method.and_then(|found| found.method.parameter(key));
+    match property.and_then(|property| property.kind.as_deref()) {
+        Some("boolean" | "integer" | "number") => number(text),
+        Some(_) | None => text.into(),
+    }
+}
+
 fn job_row(id: &str, job: &BTreeMap<String, String>) -> Value {
     let mut row = Map::from_iter([
         ("id".to_owned(), json!(id)),
         ("type".to_owned(), json!("vzdump")),
     ]);
     for (key, value) in job {
-        let number = matches!(
-            key.as_str(),
-            "enabled" | "all" | "remove" | "protected" | "repeat-missed"
-        );
-        let shown = value.parse::<u64>().ok().filter(|_| number);
-        row.insert(
-            key.clone(),
-            shown.map_or_else(|| value.clone().into(), Value::from),
-        );
+        row.insert(key.clone(), job_value(key, value));
     }
     Value::Object(row)
 }

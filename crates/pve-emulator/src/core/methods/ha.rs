@@ -102,7 +102,7 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
     let (sid, vmid) = sid_of(call)?;
     check_quorum(call)?;
     if !call.world.ha.resources.contains_key(&sid) {
-        let text = format!("update resource failed: no such resource '{sid}'");
+        let text = format!("update resources config failed: no such resource '{sid}'");
         return Err(ApiError::died(text).into());
     }
     let (given, removed) = (options(call), call.text("delete").unwrap_or_default());

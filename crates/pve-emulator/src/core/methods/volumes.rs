@@ -180,8 +180,13 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
     };
     let found = call.world.backups.iter_mut().find(here);
     let Some(backup) = found else {
-        let text = format!("attribute 'notes' is not supported for storage type of '{volid}'");
-        return Err(ApiError::died(text).into());
+        let attribute = if notes.is_some() {
+            "notes"
+        } else {
+            "protected"
+        };
+        refuse_attribute(call, &volid, attribute)?;
+        return Ok(Value::Null.into());
     };
     if let Some(notes) = notes {
         backup.notes = Some(notes).filter(|text| !text.is_empty());
@@ -190,6 +195,33 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
         backup.protected = protected == "1";
     }
     Ok(Value::Null.into())
+}
+
+/// What has no such attribute. A backup that is not there is none of it: its notes are written beside where it would be, and
+/// nobody sees them (pve-storage, `DirPlugin.pm`, `update_volume_attribute`).
+fn refuse_attribute(call: &Call<'_>, volid: &str, attribute: &str) -> Result<(), ApiError> {
+    let (id, name) = volid.split_once(':').unwrap_or_default();
+    let store = storage::require(call.world, id, &call.node)?;
+    if !matches!(
+        store.kind.as_str(),
+        "dir" | "btrfs" | "nfs" | "cifs" | "cephfs"
+    ) {
+        let kind = &store.kind;
+        let text = format!("attribute '{attribute}' is not supported for storage type '{kind}'");
+        return Err(ApiError::died(text));
+    }
+    let other = match name.split_once('/') {
+        Some(("backup", file)) if !file.is_empty() && !file.contains('/') => return Ok(()),
+        Some(("vztmpl" | "iso" | "snippets" | "import", _)) => true,
+        Some((vmid, _)) => vmid.parse::<u32>().is_ok(),
+        None => false,
+    };
+    let text = match (other, attribute) {
+        (false, _) => format!("unable to parse directory volume name '{name}'"),
+        (true, "notes") => "only backups can have notes".to_owned(),
+        (true, _) => format!("only backups support attribute '{attribute}'"),
+    };
+    Err(ApiError::died(text))
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
@@ -224,8 +256,13 @@ fn judged(call: &Call<'_>) -> Result<Vec<Value>, ApiError> {
     let rule = call
         .text("prune-backups")
         .or_else(|| store.options.get("prune-backups").cloned());
+    if !store.holds("backup") {
+        let text = format!("storage '{id}' does not support backups");
+        return Err(ApiError::died(text));
+    }
     let Some(rule) = rule else {
-        return Err(ApiError::died("no prune options configured"));
+        let text = format!("no prune-backups options configured for storage '{id}'");
+        return Err(ApiError::died(text));
     };
     let rule = Rule::parse(&rule);
     let vmid = call.number("vmid");
@@ -259,12 +296,21 @@ pub(super) fn prune_preview(call: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn prune(call: &mut Call<'_>) -> Outcome {
-    let rows = judged(call)?;
     let node = call.node.clone();
-    let condemned = rows.iter().filter(|row| row["mark"] == "remove");
-    let volids = condemned.filter_map(|row| row["volid"].as_str().map(str::to_owned));
-    let work = Work::Prune {
-        volids: volids.collect(),
+    let work = match judged(call) {
+        Ok(rows) => {
+            let condemned = rows.iter().filter(|row| row["mark"] == "remove");
+            let volids = condemned.filter_map(|row| row["volid"].as_str().map(str::to_owned));
+            Work::Prune {
+                volids: volids.collect(),
+            }
+        }
+        // It is judged in the task, which says what is wrong.
+        Err(ApiError::Died(error)) => Work::Fail {
+            log: Vec::new(),
+            error,
+        },
+        Err(error) => return Err(error.into()),
     };
     let id = call.text("vmid").unwrap_or_default();
     let id = if id.is_empty() {
