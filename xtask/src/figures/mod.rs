@@ -16,6 +16,7 @@ mod event_clients;
 mod foreign_clients;
 mod lab;
 mod lanes;
+mod overhead;
 mod port_allocator;
 mod power_cut;
 mod python;
@@ -55,6 +56,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     foreign_clients::FIGURE,
     lab::FIGURE,
     deploys::FIGURE,
+    overhead::FIGURE,
     restart::FIGURE,
     two_engines::FIGURE,
     beside_bare::STEPS,

@@ -15,6 +15,7 @@ type Config = BTreeMap<String, String>;
 /// A question with the way back; a lost answer means that the lab is ending.
 pub(crate) enum Page {
     Config(GuestKey, oneshot::Sender<Option<Config>>),
+    Enter(GuestKey, oneshot::Sender<Option<Config>>),
     Guests(String, oneshot::Sender<BTreeMap<u32, Config>>),
     Unlock(GuestKey, oneshot::Sender<bool>),
 }
@@ -46,6 +47,12 @@ impl GuestBook for ShellBook {
             .flatten()
     }
 
+    async fn enter(&self, guest: &GuestKey) -> Option<Config> {
+        self.ask(|back| Page::Enter(guest.clone(), back))
+            .await
+            .flatten()
+    }
+
     async fn guests(&self, node: &str) -> BTreeMap<u32, Config> {
         self.ask(|back| Page::Guests(node.to_owned(), back))
             .await
@@ -67,6 +74,10 @@ pub(crate) async fn answer(shell: &RunningShell, page: Page) -> Result<(), Shell
     // Who asked may have gone away: then nobody needs the answer.
     match page {
         Page::Config(guest, back) => {
+            let _ = back.send(shell.read(move |world| config_of(world, &guest)).await?);
+        }
+        Page::Enter(guest, back) => {
+            shell.journal().entered(guest.vmid);
             let _ = back.send(shell.read(move |world| config_of(world, &guest)).await?);
         }
         Page::Guests(node, back) => {

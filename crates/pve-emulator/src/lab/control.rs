@@ -28,6 +28,8 @@ const TIMEOUT: Duration = Duration::from_secs(10);
 pub trait GuestBook: Send + Sync + 'static {
     /// A guest's configuration as its file has it; `None` when the node has no such guest.
     async fn config(&self, guest: &GuestKey) -> Option<BTreeMap<String, String>>;
+    /// The same, and that a command is run in it.
+    async fn enter(&self, guest: &GuestKey) -> Option<BTreeMap<String, String>>;
     /// The configurations of all guests of a node.
     async fn guests(&self, node: &str) -> BTreeMap<u32, BTreeMap<String, String>>;
     /// Removes a guest's lock; false when the node has no such guest.
@@ -138,6 +140,10 @@ impl Answering {
                 config: self.book.config(&GuestKey { node, vmid }).await,
                 exec_ms: self.exec_ms,
             },
+            Question::Enter { vmid } => Answer::Config {
+                config: self.book.enter(&GuestKey { node, vmid }).await,
+                exec_ms: self.exec_ms,
+            },
             Question::List => Answer::List {
                 guests: self.book.guests(&node).await,
             },
@@ -186,6 +192,9 @@ mod tests {
         async fn config(&self, guest: &GuestKey) -> Option<BTreeMap<String, String>> {
             let there = guest.node == "pve1" && guest.vmid == 100;
             there.then(|| BTreeMap::from([("hostname".to_owned(), "web".to_owned())]))
+        }
+        async fn enter(&self, guest: &GuestKey) -> Option<BTreeMap<String, String>> {
+            self.config(guest).await
         }
         async fn guests(&self, node: &str) -> BTreeMap<u32, BTreeMap<String, String>> {
             let guest = GuestKey {

@@ -60,6 +60,8 @@ pub struct Counters {
     pub by_method: BTreeMap<String, u64>,
     /// All but GETs, by guest.
     pub mutating_by_vmid: BTreeMap<u32, u64>,
+    /// Commands that were run inside guests by `pct exec` on their nodes, by guest; no calls of the API.
+    pub entered_by_vmid: BTreeMap<u32, u64>,
 }
 
 #[derive(Debug, Default)]
@@ -126,6 +128,12 @@ impl Journal {
             memory.entries.pop_front();
         }
         memory.entries.push_back(entry);
+    }
+
+    /// A command runs inside a guest.
+    pub(crate) fn entered(&self, vmid: u32) {
+        let mut memory = self.memory();
+        *memory.counters.entered_by_vmid.entry(vmid).or_default() += 1;
     }
 
     /// It was answered.

@@ -30,6 +30,8 @@ pub(crate) struct Ask {
 pub(crate) enum Question {
     /// A guest's configuration.
     Config { vmid: u32 },
+    /// The same, of a guest in which a command is about to run.
+    Enter { vmid: u32 },
     /// All guests of the node.
     List,
     /// Remove a guest's lock.
@@ -68,7 +70,10 @@ pub(crate) fn ask(site: &Site, question: &Question) -> Result<Answer, Died> {
         // A command inside takes as long as it takes.
         let patience = match question {
             Question::Inside { .. } => None,
-            Question::Config { .. } | Question::List | Question::Unlock { .. } => Some(TIMEOUT),
+            Question::Config { .. }
+            | Question::Enter { .. }
+            | Question::List
+            | Question::Unlock { .. } => Some(TIMEOUT),
         };
         stream.set_read_timeout(patience)?;
         stream.set_write_timeout(Some(TIMEOUT))?;

@@ -10,12 +10,28 @@ use crate::lab::SEARCH_PATH;
 /// What the real tool leaves in the command's environment, whatever the caller's path was.
 const PATH_INSIDE: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
 
+/// How long this process has been there, to a hundredth of a second: coming up is part of entering a guest. Nothing where the
+/// kernel does not say.
+fn age() -> Duration {
+    let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
+    age_of(&read("/proc/self/stat"), &read("/proc/uptime")).unwrap_or_default()
+}
+
+/// From `/proc/PID/stat`, whose 22nd field is the start in hundredths of a second since boot, and `/proc/uptime` (proc(5)).
+fn age_of(stat: &str, uptime: &str) -> Option<Duration> {
+    let (_, after_name) = stat.rsplit_once(')')?;
+    let begun: u64 = after_name.split_whitespace().nth(19)?.parse().ok()?;
+    let now = uptime.split_whitespace().next()?.replace('.', "");
+    let hundredths = now.parse::<u64>().ok()?.saturating_sub(begun);
+    Some(Duration::from_millis(hundredths * 10))
+}
+
 /// Runs the command in the guest with this process's streams and (unless `--keep-env 0`) environment.
 ///
 /// # Errors
 /// No such guest here, it does not run, or there is no command.
 pub(super) fn exec(call: Call) -> Result<u8, Died> {
-    let question = Question::Config {
+    let question = Question::Enter {
         vmid: call.guest.vmid,
     };
     let exec_ms = match ask(&call.site, &question)? {
@@ -39,7 +55,7 @@ pub(super) fn exec(call: Call) -> Result<u8, Died> {
             "missing command at /usr/share/perl5/PVE/CLI/pct.pm",
         ));
     }
-    pause(Duration::from_millis(exec_ms));
+    pause(Duration::from_millis(exec_ms).saturating_sub(age()));
     let keep = call.parsed.flag("keep-env").unwrap_or(true);
     if call.is_simulated() {
         return inside::exec(&call, keep);
@@ -74,4 +90,21 @@ fn pause(time: Duration) {
         reason = "a process of one thread that has no runtime"
     )]
     std::thread::sleep(time);
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_age_of_a_process_is_read_as_the_kernel_writes_it() {
+        let stat = "7 (p c) t) S 1 7 7 0 -1 4194560 1 0 0 0 0 0 0 0 20 0 1 0 12345 1 1 1";
+        assert_eq!(
+            age_of(stat, "123.98 200.00\n"),
+            Some(Duration::from_millis(530))
+        );
+        assert_eq!(age_of(stat, "1.00 2.00\n"), Some(Duration::ZERO));
+        assert_eq!(age_of("", "1.00 2.00\n"), None);
+        assert!(age() < Duration::from_secs(3_600));
+    }
 }

@@ -6,6 +6,7 @@ mod deploys;
 mod disk;
 mod draw;
 mod flight;
+mod overhead;
 mod ports;
 mod power_cut;
 mod restart;
@@ -52,6 +53,8 @@ enum Command {
     Restart(restart::Args),
     /// deploys: many at the same time, and several servers that want the same VMID.
     Deploys(deploys::Args),
+    /// P6: deploys one after the other, and what they take beyond the cluster's own tasks.
+    Overhead(overhead::Args),
     /// R18: a server whose disk is full or broken.
     #[command(subcommand)]
     Disk(disk::Command),
@@ -65,6 +68,7 @@ fn main() -> Result<(), anyhow::Error> {
         Command::Sse(args) => sse::run(args),
         Command::Restart(args) => with_tls(restart::run(args)),
         Command::Deploys(args) => with_tls(deploys::run(args)),
+        Command::Overhead(args) => with_tls(overhead::run(args)),
         #[cfg(feature = "crash-points")]
         Command::TwoEngines { words } => on_runtime(two_engines::run(&words)),
         #[cfg(feature = "crash-points")]

@@ -16,6 +16,10 @@ use super::{READY, eventually};
 const NODES: &str = "pve1,pve2,pve3";
 /// How long a lab takes to make a container unless it is told otherwise.
 pub(crate) const CREATE_MS: u64 = 2_000;
+/// How long it takes to start one.
+pub(crate) const START_MS: u64 = 1_000;
+/// How long it takes to enter one.
+pub(crate) const ENTER_MS: u64 = 200;
 
 /// A lab of simulated guests.
 #[derive(Debug)]
@@ -24,6 +28,15 @@ pub(crate) struct Lab {
     dir: PathBuf,
     file: LabFile,
     keys: Vec<String>,
+}
+
+/// What a lab counted since its start.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Counted {
+    /// Calls of the API.
+    pub(crate) calls: u64,
+    /// Commands that ran inside containers.
+    pub(crate) entered: u64,
 }
 
 /// A container, as the world itself has it.
@@ -46,7 +59,8 @@ impl Lab {
             "--ssh-listen",
             "127.0.0.1:0",
         ]));
-        let times = json!({ "create_ms": create_ms }).to_string();
+        let times = json!({ "create_ms": create_ms, "start_ms": START_MS }).to_string();
+        args.extend(words(&["--exec-ms", &ENTER_MS.to_string()]));
         args.extend(words(&["--nodes", NODES, "--task-times", &times, "--dir"]));
         args.push(state.display().to_string());
         let mut process = Process::start(program, dir, "lab", &args)?;
@@ -140,6 +154,20 @@ impl Lab {
             .get("POST /nodes/{node}/lxc")
             .and_then(Value::as_u64)
             .unwrap_or(0))
+    }
+
+    /// What it counted so far.
+    pub(crate) async fn counted(&self) -> Result<Counted> {
+        let journal = self.ask("/journal?mutating=1&vmid=0").await?;
+        let counters = &journal["counters"];
+        let entered = counters["entered_by_vmid"].as_object();
+        let entered = entered.context("the journal counts no entries")?.values();
+        Ok(Counted {
+            calls: counters["total"]
+                .as_u64()
+                .context("the journal counts nothing")?,
+            entered: entered.filter_map(Value::as_u64).sum(),
+        })
     }
 
     async fn ask(&self, path: &str) -> Result<Value> {
