@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use crate::transport::TransportError;
 use crate::transport::https::Fingerprint;
+use crate::transport::{TransportError, wanted};
 use crate::wording;
 
 /// Result of a PVE call.
@@ -52,13 +52,24 @@ pub enum Error {
         /// What is wrong with which parameter.
         errors: BTreeMap<String, String>,
     },
-    /// The token is unknown, expired or wrong (401).
-    #[error("{call}: PVE does not accept the token: {reason}")]
+    /// The token is unknown, expired or wrong, or the user cannot log in (401).
+    #[error("{call}: PVE does not accept the token or login: {reason}")]
     Unauthorized {
         /// Method and path.
         call: String,
         /// PVE's reason.
         reason: String,
+    },
+    /// The user's login needs a second factor that was not given, or was used already: it did not happen.
+    #[error(
+        "{call}: not sent, the login needs a second factor: {}",
+        wanted(accepts)
+    )]
+    SecondFactor {
+        /// Method and path.
+        call: String,
+        /// What PVE would take, e.g. `totp`.
+        accepts: Vec<String>,
     },
     /// A read was answered with something that cannot be understood.
     #[error("{call}: cannot read PVE's answer: {why}")]
@@ -69,7 +80,7 @@ pub enum Error {
         why: String,
     },
     /// The permit was too old to send the call: it did not happen.
-    #[error("the permit to destroy expired before the call was sent")]
+    #[error("the permit expired before the call was sent")]
     PermitExpired,
 }
 
@@ -87,6 +98,8 @@ impl Error {
         match error {
             TransportError::NotSent(why) => Self::NotSent { call, why },
             TransportError::Untrusted { why, seen } => Self::Untrusted { call, why, seen },
+            TransportError::LoginRefused(reason) => Self::Unauthorized { call, reason },
+            TransportError::SecondFactor(accepts) => Self::SecondFactor { call, accepts },
             // A read changes nothing, so it is never in doubt: it just was not answered.
             TransportError::MaybeApplied(why) if is_read => Self::NotSent { call, why },
             TransportError::MaybeApplied(why) => Self::MaybeApplied { call, why },
@@ -97,7 +110,10 @@ impl Error {
     #[must_use]
     pub fn is_not_sent(&self) -> bool {
         match self {
-            Self::NotSent { .. } | Self::Untrusted { .. } | Self::PermitExpired => true,
+            Self::NotSent { .. }
+            | Self::Untrusted { .. }
+            | Self::SecondFactor { .. }
+            | Self::PermitExpired => true,
             Self::MaybeApplied { .. }
             | Self::Refused { .. }
             | Self::Unauthorized { .. }
@@ -123,6 +139,7 @@ impl Error {
             | Self::Untrusted { .. }
             | Self::MaybeApplied { .. }
             | Self::Unauthorized { .. }
+            | Self::SecondFactor { .. }
             | Self::Unreadable { .. }
             | Self::PermitExpired => false,
         }
@@ -135,6 +152,7 @@ impl Error {
             | Self::Untrusted { .. }
             | Self::MaybeApplied { .. }
             | Self::Unauthorized { .. }
+            | Self::SecondFactor { .. }
             | Self::Unreadable { .. }
             | Self::PermitExpired => None,
         }
@@ -161,6 +179,7 @@ impl Error {
             | Self::Untrusted { .. }
             | Self::MaybeApplied { .. }
             | Self::Unauthorized { .. }
+            | Self::SecondFactor { .. }
             | Self::Unreadable { .. }
             | Self::PermitExpired => None,
         }

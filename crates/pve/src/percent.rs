@@ -18,6 +18,25 @@ pub(crate) fn encode(text: &str) -> String {
     out
 }
 
+/// The text with what [`encode`] does taken back; `None` if it is no text then.
+pub(crate) fn decode(text: &str) -> Option<String> {
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut rest = text.as_bytes();
+    while let Some((&first, tail)) = rest.split_first() {
+        if first == b'%' {
+            let (digits, after) = tail.split_at_checked(2)?;
+            let is_hex = digits.iter().all(u8::is_ascii_hexdigit);
+            let digits = std::str::from_utf8(digits).ok().filter(|_| is_hex)?;
+            bytes.push(u8::from_str_radix(digits, 16).ok()?);
+            rest = after;
+        } else {
+            bytes.push(first);
+            rest = tail;
+        }
+    }
+    String::from_utf8(bytes).ok()
+}
+
 /// Parameters as a query or as an `application/x-www-form-urlencoded` body.
 pub(crate) fn pairs(params: &[(String, String)]) -> String {
     let encoded: Vec<String> = params
@@ -33,29 +52,21 @@ mod tests {
 
     use super::*;
 
-    fn decode(text: &str) -> String {
-        let mut bytes = Vec::new();
-        let mut rest = text.as_bytes();
-        while let Some((&first, tail)) = rest.split_first() {
-            if first == b'%' {
-                let hex = std::str::from_utf8(&tail[..2]).unwrap();
-                bytes.push(u8::from_str_radix(hex, 16).unwrap());
-                rest = &tail[2..];
-            } else {
-                bytes.push(first);
-                rest = tail;
-            }
-        }
-        String::from_utf8(bytes).unwrap()
-    }
-
     proptest! {
         #[test]
         fn encoding_loses_nothing_and_leaves_nothing_special(text in "(?s).{0,80}") {
             let encoded = encode(&text);
             prop_assert!(encoded.bytes().all(|b| b.is_ascii_alphanumeric() || b"-._~%".contains(&b)));
-            prop_assert_eq!(decode(&encoded), text);
+            prop_assert_eq!(decode(&encoded), Some(text));
         }
+    }
+
+    #[test]
+    fn what_is_not_encoded_text_is_not_decoded() {
+        for bad in ["%", "%4", "%+4", "%zz", "%ff"] {
+            assert_eq!(decode(bad), None, "{bad}");
+        }
+        assert_eq!(decode("{\"a\"%3A1}").as_deref(), Some("{\"a\":1}"));
     }
 
     #[test]

@@ -40,6 +40,10 @@ pub(crate) fn pve_failure(doing: &str, error: &PveError) -> StepError {
             "token_invalid",
             "check the API token in PVE (it may be deleted or expired), then add the host again",
         )),
+        PveError::SecondFactor { .. } => StepError::Failed(failure(
+            "token_invalid",
+            "add the host with an API token, which needs no second factor",
+        )),
         PveError::MaybeApplied { .. } => StepError::Uncertain(failure(
             "pve_outcome_unknown",
             "look at the task list in PVE; retry lets Proximity look again before it acts",

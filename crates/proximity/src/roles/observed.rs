@@ -72,6 +72,8 @@ impl Observed {
             Ok(answer) => answer.status.to_string(),
             Err(TransportError::NotSent(_)) => "not_sent".to_owned(),
             Err(TransportError::Untrusted { .. }) => "untrusted".to_owned(),
+            Err(TransportError::LoginRefused(_)) => "login_refused".to_owned(),
+            Err(TransportError::SecondFactor(_)) => "second_factor".to_owned(),
             Err(TransportError::MaybeApplied(_)) => "maybe_applied".to_owned(),
         };
         self.metrics

@@ -100,9 +100,25 @@ pub enum TransportError {
         /// Fingerprint of the certificate the server showed, if it showed one.
         seen: Option<Fingerprint>,
     },
+    /// PVE does not let this user in; no byte of the request left this machine.
+    #[error("nothing was sent, PVE refused the login: {0}")]
+    LoginRefused(String),
+    /// The password was right, and PVE wants a second factor that was not given, or was used already; no byte of the request
+    /// left this machine. Holds what PVE would take, e.g. `totp`.
+    #[error("nothing was sent, the login needs a second factor: {}", wanted(.0))]
+    SecondFactor(Vec<String>),
     /// At least a part of the request was sent and the answer is missing.
     #[error("no answer after the request was sent: {0}")]
     MaybeApplied(String),
+}
+
+/// The second factors that PVE would take, as a sentence has them.
+pub(crate) fn wanted(kinds: &[String]) -> String {
+    if kinds.is_empty() {
+        "PVE did not say which".to_owned()
+    } else {
+        kinds.join(" or ")
+    }
 }
 
 /// What a failure says when it is this process that may open no more files.

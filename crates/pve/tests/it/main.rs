@@ -9,6 +9,7 @@
 mod details;
 mod endpoints;
 mod https;
+mod login;
 mod permit;
 mod quoting;
 mod recordings;

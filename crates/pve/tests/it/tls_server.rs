@@ -39,8 +39,26 @@ pub(crate) enum Script {
     RingAndStall(Arc<Notify>),
     /// Reads the request, and answers with these bytes when it is rung for.
     AnswerWhenRung(Arc<Notify>, Vec<u8>),
+    /// Answers each request with what the closure makes of it.
+    Converse(Reply),
     /// Sends a head, then this many bytes of body.
     Flood(usize),
+}
+
+/// Makes an answer of a request.
+#[derive(Clone)]
+pub(crate) struct Reply(Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>);
+
+impl Reply {
+    pub(crate) fn new(reply: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {
+        Self(Arc::new(reply))
+    }
+}
+
+impl std::fmt::Debug for Reply {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Reply")
+    }
 }
 
 /// What the server saw.
@@ -185,8 +203,9 @@ async fn converse(tcp: TcpStream, tls: TlsAcceptor, script: Script, seen: Arc<Se
         return;
     }
     while let Some(request) = read_request(&mut stream).await {
-        seen.requests.lock().unwrap().push(request);
+        seen.requests.lock().unwrap().push(request.clone());
         match &script {
+            Script::Converse(reply) => stream.write_all(&reply.0(&request)).await.unwrap(),
             Script::Answer(bytes) => stream.write_all(bytes).await.unwrap(),
             Script::AnswerOnce(bytes) => return stream.write_all(bytes).await.unwrap(),
             Script::AnswerAndStall(bytes) => {

@@ -117,7 +117,9 @@ fn client(wish: &Wish, trust: Trust) -> Result<Option<ReadClient>, EngineError> 
                 format!("the authorities' certificates cannot be used: {why}"),
             )),
         },
-        Err(e @ ConfigError::BadToken) => Err(invalid("token_id", e.to_string())),
+        Err(e @ (ConfigError::BadToken | ConfigError::BadLogin)) => {
+            Err(invalid("token_id", e.to_string()))
+        }
         Err(e @ (ConfigError::NoEndpoint | ConfigError::BadUrl { .. })) => {
             Err(invalid("url", e.to_string()))
         }

@@ -111,6 +111,9 @@ pub(super) fn no_certificate(address: &Address, error: &TransportError) -> Engin
             unreachable(address, why)
         }
         TransportError::Untrusted { why, .. } => certificate_untrusted(address, why),
+        TransportError::LoginRefused(_) | TransportError::SecondFactor(_) => {
+            unreachable(address, &error.to_string())
+        }
     }
 }
 
@@ -122,6 +125,7 @@ pub(super) fn question(address: &Address, token: &str, error: &PveError) -> Engi
         }
         PveError::Untrusted { why, .. } => certificate_untrusted(address, why),
         PveError::Unauthorized { reason, .. } => token_invalid(token, reason),
+        PveError::SecondFactor { .. } => token_invalid(token, &error.to_string()),
         PveError::Unreadable { .. } => upstream(
             "pve_unreadable",
             format!(

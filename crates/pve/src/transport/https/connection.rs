@@ -4,8 +4,8 @@ use std::error::Error as StdError;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http::header::{ACCEPT, AUTHORIZATION, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
-use http::{HeaderValue, Response};
+use http::Response;
+use http::header::{ACCEPT, CONTENT_LENGTH, CONTENT_TYPE, HOST, USER_AGENT};
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::body::Incoming;
 use hyper::client::conn::http1;
@@ -20,6 +20,7 @@ use tokio_rustls::client::TlsStream;
 use super::Fingerprint;
 use super::Times;
 use super::address::Address;
+use super::proof::Proof;
 use super::trust::PinMismatch;
 use super::wire::{Wire, WireState};
 use crate::percent;
@@ -36,7 +37,10 @@ pub(super) type Message = http::Request<Full<Bytes>>;
 impl TransportError {
     pub(super) fn is_not_sent(&self) -> bool {
         match self {
-            Self::NotSent(_) | Self::Untrusted { .. } => true,
+            Self::NotSent(_)
+            | Self::Untrusted { .. }
+            | Self::LoginRefused(_)
+            | Self::SecondFactor(_) => true,
             Self::MaybeApplied(_) => false,
         }
     }
@@ -46,7 +50,7 @@ impl TransportError {
 pub(super) fn message(
     request: &Request,
     address: &Address,
-    authorization: &HeaderValue,
+    proof: &Proof,
 ) -> Result<Message, TransportError> {
     const AGENT: &str = concat!("proximity/", env!("CARGO_PKG_VERSION"));
     let agent = match &request.reference {
@@ -70,8 +74,10 @@ pub(super) fn message(
         .uri(uri)
         .header(HOST, &address.authority)
         .header(USER_AGENT, agent)
-        .header(ACCEPT, "application/json")
-        .header(AUTHORIZATION, authorization);
+        .header(ACCEPT, "application/json");
+    for (name, value) in proof.headers(request.method) {
+        builder = builder.header(name, value);
+    }
     if let Some(body) = &body {
         builder = builder
             .header(CONTENT_TYPE, "application/x-www-form-urlencoded")

@@ -8,6 +8,7 @@ use futures::stream::FuturesUnordered;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
+use super::proof::Proof;
 use super::turns::node_of;
 use super::{Endpoint, HttpsTransport, Times};
 use crate::transport::{RawResponse, Request, TransportError};
@@ -53,6 +54,7 @@ impl HttpsTransport {
     pub(super) async fn read(
         &self,
         request: &Request,
+        proof: &Proof,
         times: &Times,
     ) -> Result<RawResponse, TransportError> {
         let mut left = self.in_order().peekable();
@@ -93,7 +95,7 @@ impl HttpsTransport {
             };
             tried.push(index);
             asked.push(async move {
-                let outcome = endpoint.exchange(request, &self.authorization, &times);
+                let outcome = endpoint.exchange(request, proof, &times);
                 (index, outcome.await)
             });
             match timeout_at(until, asked.next()).await {
@@ -120,11 +122,12 @@ impl HttpsTransport {
     pub(super) async fn change(
         &self,
         request: &Request,
+        proof: &Proof,
         times: &Times,
     ) -> Result<RawResponse, TransportError> {
         let mut failures = Failures::default();
         for (index, endpoint) in self.in_order() {
-            let mut exchange = pin!(endpoint.exchange(request, &self.authorization, times));
+            let mut exchange = pin!(endpoint.exchange(request, proof, times));
             let outcome = match timeout_at(times.share_end(), &mut exchange).await {
                 Ok(outcome) => outcome,
                 Err(_) => {
@@ -205,7 +208,9 @@ impl Failures {
                         seen,
                     }
                 }
-                TransportError::NotSent(_) => {}
+                TransportError::NotSent(_)
+                | TransportError::LoginRefused(_)
+                | TransportError::SecondFactor(_) => {}
             }
         }
         sum

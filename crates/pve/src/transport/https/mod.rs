@@ -2,10 +2,13 @@
 
 mod address;
 mod connection;
+mod credentials;
 mod failover;
 mod fetch;
 mod fingerprint;
 mod idle;
+mod login;
+mod proof;
 mod trust;
 mod turns;
 mod wire;
@@ -14,11 +17,10 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
-use http::HeaderValue;
 use proximity_domain::names::NodeName;
-use secrecy::{ExposeSecret, SecretString};
 use tokio::time::{Instant, timeout_at};
 
+pub use credentials::{ApiToken, Credentials, Login};
 pub use fetch::fetch_fingerprint;
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use trust::Trust;
@@ -27,6 +29,7 @@ pub use turns::{CALLS_PER_CLUSTER, CALLS_PER_NODE};
 use self::address::Address;
 use self::connection::Connection;
 use self::idle::IdleConnections;
+use self::proof::{Proof, Prover};
 use self::turns::Turns;
 use super::{RawResponse, Request, Transport, TransportError, answered, no_endpoint};
 
@@ -40,15 +43,6 @@ pub struct EndpointConfig {
     pub url: String,
     /// How its certificate is trusted.
     pub trust: Trust,
-}
-
-/// An API token of PVE.
-#[derive(Debug, Clone)]
-pub struct ApiToken {
-    /// `USER@REALM!NAME`.
-    pub id: String,
-    /// The secret PVE showed once.
-    pub secret: SecretString,
 }
 
 /// The transport cannot be built from this.
@@ -71,6 +65,9 @@ pub enum ConfigError {
     /// Id or secret cannot be sent.
     #[error("the API token is not of the form USER@REALM!NAME with a printable secret")]
     BadToken,
+    /// User, password or code cannot be sent.
+    #[error("the login needs a user of the form USER@REALM, a password, and as code digits only")]
+    BadLogin,
 }
 
 /// HTTPS to the nodes of one cluster.
@@ -79,9 +76,13 @@ pub enum ConfigError {
 /// another endpoint only when nothing of it was sent. Reads may be repeated, elsewhere too. An endpoint that fails or keeps
 /// silent for its share of a call's time is asked last by the calls that follow. Redirects are not followed.
 /// The certificate is always verified, by pin or by chain.
+///
+/// With a [`Login`] the user logs in when the first call is made, and the ticket is renewed while it is good. A call whose
+/// ticket PVE did not accept is made again with a new one, once; a change too, for PVE has not looked at it then (see
+/// [`HttpsTransport::send`](Transport::send)).
 pub struct HttpsTransport {
     endpoints: Vec<Endpoint>,
-    authorization: HeaderValue,
+    prover: Prover,
     /// The endpoint that is asked first.
     preferred: AtomicUsize,
     turns: Turns,
@@ -98,7 +99,10 @@ impl HttpsTransport {
     ///
     /// # Errors
     /// [`ConfigError`] if something in the configuration cannot be used.
-    pub fn new(endpoints: Vec<EndpointConfig>, token: ApiToken) -> Result<Self, ConfigError> {
+    pub fn new(
+        endpoints: Vec<EndpointConfig>,
+        credentials: impl Into<Credentials>,
+    ) -> Result<Self, ConfigError> {
         let built: Result<Vec<Endpoint>, ConfigError> =
             endpoints.into_iter().map(Endpoint::new).collect();
         let endpoints = built?;
@@ -107,7 +111,7 @@ impl HttpsTransport {
         }
         Ok(Self {
             endpoints,
-            authorization: authorization(&token)?,
+            prover: Prover::new(credentials.into())?,
             preferred: AtomicUsize::new(0),
             turns: Turns::new(),
         })
@@ -123,19 +127,6 @@ impl std::fmt::Debug for HttpsTransport {
             .collect();
         f.debug_tuple("HttpsTransport").field(&urls).finish()
     }
-}
-
-fn authorization(token: &ApiToken) -> Result<HeaderValue, ConfigError> {
-    let (user, name) = token.id.split_once('!').ok_or(ConfigError::BadToken)?;
-    let plain =
-        |text: &str| !text.is_empty() && text.chars().all(|c| c.is_ascii_graphic() && c != '=');
-    if !plain(user) || !plain(name) || !plain(token.secret.expose_secret()) {
-        return Err(ConfigError::BadToken);
-    }
-    let text = format!("PVEAPIToken={}={}", token.id, token.secret.expose_secret());
-    let mut value = HeaderValue::from_str(&text).map_err(|_| ConfigError::BadToken)?;
-    value.set_sensitive(true);
-    Ok(value)
 }
 
 /// When a request has to be over, and when its last byte has to be sent.
@@ -193,10 +184,10 @@ impl Endpoint {
     async fn exchange(
         &self,
         request: &Request,
-        authorization: &HeaderValue,
+        proof: &Proof,
         times: &Times,
     ) -> Result<RawResponse, TransportError> {
-        let message = connection::message(request, &self.address, authorization)?;
+        let message = connection::message(request, &self.address, proof)?;
         // Only reads use kept connections: PVE closes them at any time, and a change must never be in doubt for that.
         if request.method.is_read()
             && let Some(kept) = self.idle.take(times.end).await
@@ -236,22 +227,86 @@ impl Endpoint {
     }
 }
 
-#[async_trait]
-impl Transport for HttpsTransport {
-    async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
+/// Where a request goes.
+#[derive(Debug, Clone, Copy)]
+enum Target {
+    /// The endpoint that is asked first, and others when it fails.
+    Any,
+    /// This one alone.
+    Only(usize),
+}
+
+impl HttpsTransport {
+    /// Sends a request with a proof of who asks; with a new one, once, if PVE did not accept the ticket.
+    ///
+    /// That is no second sending of a change: `authenticate_and_handle_request` in pve-http-server's `AnyEvent.pm` asks
+    /// `auth_handler` before it reads the body, and answers a refusal itself, without one. Each daemon and node the request is
+    /// passed to does the same. A 401 of a method that PVE did run has a body (only logins give one), and is not such a refusal.
+    async fn send_to(
+        &self,
+        target: Target,
+        request: &Request,
+    ) -> Result<RawResponse, TransportError> {
+        let times = Times::of(request);
+        let proof = self.proof(&times).await?;
+        let outcome = self.send_with(target, request, &proof, times).await;
+        let refused =
+            matches!(&outcome, Ok(answer) if answer.status == 401 && answer.body.is_empty());
+        if !refused || !self.prover.forget(&proof) {
+            return outcome;
+        }
+        let proof = self.proof(&times).await?;
+        self.send_with(target, request, &proof, times).await
+    }
+
+    /// What shows who asks. A login has a turn of its own, and is over before its call waits for one.
+    async fn proof(&self, times: &Times) -> Result<Proof, TransportError> {
+        let log_in = |request| self.log_in(request);
+        self.prover.proof(times.begin_before(), log_in).await
+    }
+
+    /// Sends a login, to the next endpoint too if one does not answer: at worst there is a ticket that nobody uses.
+    async fn log_in(&self, request: Request) -> Result<RawResponse, TransportError> {
         let times = Times::of(&request);
         let _turn = self.turns.take(&request.path, times.begin_before()).await?;
         let times = times.shared_by(self.endpoints.len());
+        self.read(&request, &Proof::None, &times).await
+    }
+
+    async fn send_with(
+        &self,
+        target: Target,
+        request: &Request,
+        proof: &Proof,
+        times: Times,
+    ) -> Result<RawResponse, TransportError> {
+        let _turn = self.turns.take(&request.path, times.begin_before()).await?;
         let exchange = async {
-            if request.method.is_read() {
-                self.read(&request, &times).await
-            } else {
-                self.change(&request, &times).await
+            match target {
+                Target::Only(endpoint) => match self.endpoints.get(endpoint) {
+                    Some(asked) => asked.exchange(request, proof, &times).await,
+                    None => Err(no_endpoint(endpoint)),
+                },
+                Target::Any => {
+                    let times = times.shared_by(self.endpoints.len());
+                    if request.method.is_read() {
+                        self.read(request, proof, &times).await
+                    } else {
+                        self.change(request, proof, &times).await
+                    }
+                }
             }
         };
         let outcome = answered(request.answer_ms, exchange).await;
         self.turns.note(&request.path, &outcome);
         outcome
+    }
+}
+
+#[async_trait]
+impl Transport for HttpsTransport {
+    async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
+        self.send_to(Target::Any, &request).await
     }
 
     fn endpoints(&self) -> usize {
@@ -263,15 +318,10 @@ impl Transport for HttpsTransport {
         endpoint: usize,
         request: Request,
     ) -> Result<RawResponse, TransportError> {
-        let Some(asked) = self.endpoints.get(endpoint) else {
+        if endpoint >= self.endpoints.len() {
             return Err(no_endpoint(endpoint));
-        };
-        let times = Times::of(&request);
-        let _turn = self.turns.take(&request.path, times.begin_before()).await?;
-        let exchange = asked.exchange(&request, &self.authorization, &times);
-        let outcome = answered(request.answer_ms, exchange).await;
-        self.turns.note(&request.path, &outcome);
-        outcome
+        }
+        self.send_to(Target::Only(endpoint), &request).await
     }
 
     fn prefer(&self, endpoint: usize) {

@@ -1,0 +1,88 @@
+//! What goes with a call to show who makes it.
+
+use std::sync::Arc;
+
+use http::header::{AUTHORIZATION, COOKIE};
+use http::{HeaderName, HeaderValue};
+use tokio::time::Instant;
+
+use super::ConfigError;
+use super::credentials::Credentials;
+use super::login::{Session, Ticket};
+use crate::transport::{Method, RawResponse, Request, TransportError};
+
+/// What PVE wants with every change that comes with a ticket.
+const CSRF: HeaderName = HeaderName::from_static("csrfpreventiontoken");
+
+/// Shows who makes one call.
+#[derive(Debug, Clone)]
+pub(super) enum Proof {
+    /// Nothing: the call is the login.
+    None,
+    /// An API token.
+    Token(HeaderValue),
+    /// A user's ticket.
+    Ticket(Arc<Ticket>),
+}
+
+impl Proof {
+    /// The headers of a call of this method.
+    pub(super) fn headers(
+        &self,
+        method: Method,
+    ) -> impl Iterator<Item = (HeaderName, &HeaderValue)> {
+        let (first, second) = match self {
+            Self::None => (None, None),
+            Self::Token(token) => (Some((AUTHORIZATION, token)), None),
+            Self::Ticket(ticket) => (
+                Some((COOKIE, ticket.cookie())),
+                (!method.is_read()).then(|| (CSRF, ticket.csrf())),
+            ),
+        };
+        first.into_iter().chain(second)
+    }
+}
+
+/// Where proofs come from.
+#[derive(Debug)]
+pub(super) enum Prover {
+    /// The same one for every call.
+    Token(HeaderValue),
+    /// A login.
+    Login(Box<Session>),
+}
+
+impl Prover {
+    pub(super) fn new(credentials: Credentials) -> Result<Self, ConfigError> {
+        match credentials {
+            Credentials::Token(token) => Ok(Self::Token(token.header()?)),
+            Credentials::Login(login) => {
+                login.check()?;
+                Ok(Self::Login(Box::new(Session::new(login))))
+            }
+        }
+    }
+
+    /// A proof that is good now; logs in by `send` if need be, until `limit` at most.
+    pub(super) async fn proof<F, S>(&self, limit: Instant, send: F) -> Result<Proof, TransportError>
+    where
+        F: Fn(Request) -> S,
+        S: Future<Output = Result<RawResponse, TransportError>> + Send,
+    {
+        match self {
+            Self::Token(token) => Ok(Proof::Token(token.clone())),
+            Self::Login(session) => session.ticket(limit, send).await.map(Proof::Ticket),
+        }
+    }
+
+    /// PVE did not accept this proof. Whether another one can be had.
+    pub(super) fn forget(&self, proof: &Proof) -> bool {
+        match (self, proof) {
+            (Self::Login(session), Proof::Ticket(ticket)) => {
+                session.forget(ticket);
+                true
+            }
+            (Self::Login(_), Proof::None | Proof::Token(_)) | (Self::Token(_), _) => false,
+        }
+    }
+}
