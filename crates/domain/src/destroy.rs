@@ -122,6 +122,11 @@ impl NativeGuest {
 pub struct Quorate(pub bool);
 
 impl VerifiedContainer {
+    /// What was verified, when, and under which epoch: for permits of less than a destroy.
+    pub(crate) fn into_parts(self) -> (ContainerRef, Monotonic, Epoch) {
+        (self.place, self.read_started, self.epoch)
+    }
+
     /// The permit, if this kind of operation may destroy for this reason.
     ///
     /// # Errors

@@ -5,6 +5,7 @@
 //! in a test and in a simulator.
 
 pub mod app;
+pub mod backup;
 pub mod create;
 pub mod destroy;
 pub mod event;
@@ -18,5 +19,6 @@ pub mod place;
 pub mod ports;
 pub mod retry;
 pub mod saga;
+pub mod snapshot;
 pub mod time;
 pub mod vmids;

@@ -134,6 +134,19 @@ name_type!(
         && !s.chars().any(|c| c.is_whitespace() || c.is_control() || c == ',')
 );
 
+name_type!(
+    /// Name of a snapshot of a guest.
+    SnapshotName,
+    "snapshot",
+    "must be 2 to 40 letters, digits, '-' or '_', starting with a letter, and none of current, pending, vzdump",
+    |s| {
+        (2..=40).contains(&s.len())
+            && s.as_bytes()[0].is_ascii_alphabetic()
+            && s.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_".contains(&c))
+            && !["current", "pending", "vzdump"].contains(&s)
+    }
+);
+
 fn is_label(s: &str) -> bool {
     let b = s.as_bytes();
     !b.is_empty()
@@ -239,6 +252,27 @@ mod tests {
             "+c:24:11:e5:9b:8",
         ] {
             assert!(bad.parse::<Mac>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn snapshots_are_named_as_pve_names_them_and_not_as_it_needs_itself() {
+        for good in ["s1", "before-update_2", &"a".repeat(40)] {
+            assert!(good.parse::<SnapshotName>().is_ok(), "{good}");
+        }
+        for bad in [
+            "",
+            "s",
+            "1x",
+            "a/b",
+            "a b",
+            "../a",
+            "current",
+            "pending",
+            "vzdump",
+            &"a".repeat(41),
+        ] {
+            assert!(bad.parse::<SnapshotName>().is_err(), "{bad:?}");
         }
     }
 

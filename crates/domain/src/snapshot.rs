@@ -1,0 +1,123 @@
+//! The only way to roll a guest back or to delete a snapshot of it: both throw away what cannot be had again.
+//!
+//! A snapshot that no operation of ours took, or another one than the one that asks, has no path to a permit.
+
+use crate::destroy::{NoPermit, PERMIT_VALID_MS, Quorate, VerifiedContainer};
+use crate::guest::ContainerRef;
+use crate::ids::{Epoch, OperationId, Vmid};
+use crate::names::SnapshotName;
+use crate::time::Monotonic;
+
+/// A snapshot on record: an operation of ours took it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct TakenSnapshot {
+    /// The guest it is of.
+    pub vmid: Vmid,
+    /// Its name.
+    pub name: SnapshotName,
+    /// The operation that took it.
+    pub taken_by: OperationId,
+    /// When PVE took it, seconds since 1970 by the node's clock, as it was read back.
+    pub taken_s: u64,
+}
+
+/// A snapshot as PVE lists it now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct SeenSnapshot {
+    /// Its name.
+    pub name: SnapshotName,
+    /// When it was taken, seconds since 1970 by the node's clock.
+    pub taken_s: u64,
+}
+
+/// Why nothing may be done with a snapshot.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum NoSnapshotPermit {
+    /// The container is not in a state in which it may be rolled back.
+    #[error(transparent)]
+    Container(#[from] NoPermit),
+    /// Another operation took it.
+    #[error("the snapshot {name} was taken by operation {taken_by}, not by the one that asks")]
+    NotTaker {
+        /// The snapshot.
+        name: SnapshotName,
+        /// Who took it.
+        taken_by: OperationId,
+    },
+    /// It is of another container, or the one that is listed under its name is another one.
+    #[error("the snapshot {0} is not the one on record")]
+    NotTheSame(SnapshotName),
+}
+
+/// The right to roll one container back to one snapshot, or to delete that snapshot, within [`PERMIT_VALID_MS`] of the last
+/// identity read.
+///
+/// Not `Clone`, not `Default`, not serialisable. One per attempt.
+#[derive(Debug)]
+#[must_use = "a permit that is not used expires"]
+pub struct SnapshotPermit {
+    place: ContainerRef,
+    name: SnapshotName,
+    expires: Monotonic,
+    epoch: Epoch,
+}
+
+impl VerifiedContainer {
+    /// The permit, if the operation that asks took the snapshot, and what PVE lists now under its name is that one.
+    ///
+    /// # Errors
+    /// [`NoSnapshotPermit`] with the reason; nothing may be sent then.
+    pub fn snapshot_permit(
+        self,
+        snapshot: &TakenSnapshot,
+        seen: &SeenSnapshot,
+        operation: OperationId,
+        quorate: Quorate,
+    ) -> Result<SnapshotPermit, NoSnapshotPermit> {
+        let (place, read_started, epoch) = self.into_parts();
+        if !quorate.0 {
+            return Err(NoPermit::NotQuorate.into());
+        }
+        let name = snapshot.name.clone();
+        if snapshot.taken_by != operation {
+            let taken_by = snapshot.taken_by;
+            return Err(NoSnapshotPermit::NotTaker { name, taken_by });
+        }
+        let same = seen.name == name && seen.taken_s == snapshot.taken_s;
+        if !same || place.vmid != snapshot.vmid {
+            return Err(NoSnapshotPermit::NotTheSame(name));
+        }
+        Ok(SnapshotPermit {
+            place,
+            name,
+            expires: read_started.plus_ms(PERMIT_VALID_MS),
+            epoch,
+        })
+    }
+}
+
+impl SnapshotPermit {
+    /// The container it is for.
+    #[must_use]
+    pub fn place(&self) -> &ContainerRef {
+        &self.place
+    }
+
+    /// The snapshot it is for.
+    #[must_use]
+    pub fn name(&self) -> &SnapshotName {
+        &self.name
+    }
+
+    /// The last moment at which a byte of the call may be sent.
+    #[must_use]
+    pub fn expires(&self) -> Monotonic {
+        self.expires
+    }
+
+    /// The epoch under which the identity was read.
+    #[must_use]
+    pub fn epoch(&self) -> Epoch {
+        self.epoch
+    }
+}
