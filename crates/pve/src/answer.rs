@@ -34,14 +34,22 @@ pub(crate) fn read<T: DeserializeOwned>(
     if !(200..=299).contains(&answer.status) {
         return Err(refusal(call, is_read, answer));
     }
-    match serde_json::from_slice::<Envelope<T>>(&answer.body) {
-        Ok(envelope) => Ok(envelope.data),
-        Err(e) => Err(not_understood(
-            call,
-            is_read,
-            format!("{e} in {:?}", excerpt(&answer.body)),
-        )),
-    }
+    parse(&answer.body).map_err(|why| {
+        let why = format!("{why} in {:?}", excerpt(&answer.body));
+        not_understood(call, is_read, why)
+    })
+}
+
+/// The payload of an answer, or which field of it cannot be read and why.
+fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    let mut text = serde_json::Deserializer::from_slice(body);
+    let envelope: Envelope<T> =
+        serde_path_to_error::deserialize(&mut text).map_err(|e| match e.path().to_string() {
+            path if path == "." => e.inner().to_string(),
+            path => format!("{path}: {}", e.inner()),
+        })?;
+    text.end().map_err(|e| e.to_string())?;
+    Ok(envelope.data)
 }
 
 /// A change that was answered with 2xx happened in some form, even if the answer makes no sense.
