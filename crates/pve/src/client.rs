@@ -55,11 +55,7 @@ impl Client {
         &self.read
     }
 
-    pub(crate) fn host(&self) -> HostId {
-        self.host
-    }
-
-    pub(crate) fn clock(&self) -> &dyn Clock {
+    fn clock(&self) -> &dyn Clock {
         self.clock.as_ref()
     }
 
@@ -68,12 +64,33 @@ impl Client {
         self.change_by(call, self.warrant.send_by).await
     }
 
-    /// The same with a moment of its own, if that is earlier than the warrant's.
-    pub(crate) async fn change_by<T: DeserializeOwned>(
+    /// Sends what needed a permit, once, as long as both the permit and the warrant allow, and to the permit's cluster only.
+    pub(crate) async fn permitted<T: DeserializeOwned>(
         &self,
         call: Call,
-        send_by: Monotonic,
+        host: HostId,
+        expires: Monotonic,
     ) -> Result<T> {
+        if host != self.host {
+            let why = format!("the permit is for host {host}, this is {}", self.host);
+            return Err(Error::NotSent {
+                call: call.name(),
+                why,
+            });
+        }
+        if self.clock().monotonic() >= expires {
+            return Err(Error::PermitExpired);
+        }
+        match self.change_by(call, expires).await {
+            Err(Error::NotSent { .. }) if self.clock().monotonic() >= expires => {
+                Err(Error::PermitExpired)
+            }
+            other => other,
+        }
+    }
+
+    /// The same as [`Client::change`] with a moment of its own, if that is earlier than the warrant's.
+    async fn change_by<T: DeserializeOwned>(&self, call: Call, send_by: Monotonic) -> Result<T> {
         let name = call.name();
         let send_by = send_by.min(self.warrant.send_by);
         let Some(send_before) = warrant::send_before(send_by, self.clock()) else {

@@ -1,22 +1,27 @@
 //! Client for the Proxmox VE API and access into guests over SSH.
 //!
-//! - [`ReadClient`] can only read; [`Client`] adds the changes. There is no generic request, and the only
-//!   destroy call is [`Client::destroy_lxc`], which takes a permit by value.
-//! - Both sit on a [`transport::Transport`]: [`transport::https::HttpsTransport`] or one made from a closure.
+//! - [`ReadClient`] can only read; [`Client`] adds the changes. There is no generic request, and whatever destroys takes a
+//!   permit by value: [`Client::destroy_lxc`], a restore over a container, a rollback, the removal of snapshots and backups.
+//! - Both sit on a [`transport::Transport`]: [`transport::https::HttpsTransport`], by token or by login, or one made from a
+//!   closure.
 //! - [`Error`] says of every failed call whether it may have happened.
 //! - [`task::TaskWatcher`] waits for PVE's asynchronous tasks, one per cluster.
 //! - [`guest::GuestAccess`] runs commands in guests and moves files, for PVE has no call for that.
 
 pub mod access;
+pub mod backup;
 pub mod client;
 pub mod cluster;
 pub mod error;
 pub mod guest;
+pub mod image;
 pub mod lxc;
 pub mod network;
 pub mod node;
+pub mod pool;
 pub mod property;
 pub mod read;
+pub mod rrd;
 pub mod storage;
 pub mod task;
 pub mod transport;

@@ -97,6 +97,51 @@ pub struct Volume {
     /// The guest it belongs to.
     #[serde(default, deserialize_with = "owner")]
     pub vmid: Option<Vmid>,
+    /// When it was made, seconds since 1970 by the node's clock.
+    #[serde(default, rename = "ctime", deserialize_with = "lenient::opt_u64")]
+    pub made_s: Option<u64>,
+    /// The first line of what somebody wrote about it; [`ReadClient::volume`] has all lines.
+    #[serde(default, deserialize_with = "lenient::opt_text")]
+    pub notes: Option<String>,
+    /// Whether PVE keeps it from being removed. Backups only.
+    #[serde(default, deserialize_with = "lenient::flag")]
+    pub protected: bool,
+}
+
+/// One volume, asked for by itself.
+#[derive(Debug, Clone, PartialEq, Eq, Deserialize)]
+pub struct VolumeDetail {
+    /// Where it is on the node.
+    #[serde(deserialize_with = "lenient::text")]
+    pub path: String,
+    /// Its format. Of a file that is no image PVE says `raw`.
+    #[serde(deserialize_with = "lenient::text")]
+    pub format: String,
+    /// Its size; PVE rounds that of a file up to whole sectors.
+    #[serde(rename = "size", deserialize_with = "lenient::u64")]
+    pub size_bytes: u64,
+    /// What it takes on the storage.
+    #[serde(default, rename = "used", deserialize_with = "lenient::opt_u64")]
+    pub used_bytes: Option<u64>,
+    /// What somebody wrote about it, all lines.
+    #[serde(default, deserialize_with = "lenient::opt_text")]
+    pub notes: Option<String>,
+    /// Whether PVE keeps it from being removed. Backups only.
+    #[serde(default, deserialize_with = "lenient::flag")]
+    pub protected: bool,
+}
+
+/// `/nodes/NODE/storage/STORAGE/content/VOLUME`: the volume names its storage itself.
+pub(crate) fn volume_path<'a>(node: &'a NodeName, volid: &'a Volid) -> [&'a str; 6] {
+    let storage = volid.as_str().split(':').next().unwrap_or_default();
+    [
+        "nodes",
+        node.as_str(),
+        "storage",
+        storage,
+        "content",
+        volid.as_str(),
+    ]
 }
 
 /// A volume may carry a number that is no VMID (a foreign file name); then it belongs to nobody.
@@ -138,5 +183,13 @@ impl ReadClient {
         let mut volumes: Vec<Volume> = self.get(call).await?;
         volumes.sort_by(|a, b| a.volid.cmp(&b.volid));
         Ok(volumes)
+    }
+
+    /// One volume. Not every kind can be asked for: of a missing file PVE says that it has no format.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn volume(&self, node: &NodeName, volid: &Volid) -> Result<VolumeDetail> {
+        self.get(Call::get(&volume_path(node, volid))).await
     }
 }

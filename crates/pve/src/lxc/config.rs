@@ -20,7 +20,7 @@ use crate::read::ReadClient;
 pub struct LxcConfig {
     /// Every key as PVE sent it.
     pub raw: BTreeMap<String, Value>,
-    /// SHA-1 of the file; a change that carries it fails if somebody else was faster.
+    /// SHA-1 of the file; a change that carries it fails if somebody else was faster. Empty for that of a snapshot.
     pub digest: String,
     /// Notes. PVE adds a newline at the end.
     pub description: Option<String>,
@@ -101,10 +101,20 @@ impl Keys<'_> {
 
 impl LxcConfig {
     fn from_raw(raw: BTreeMap<String, Value>) -> Result<Self, String> {
+        let digest = Keys(&raw).text("digest")?.ok_or("it has no digest")?;
+        Self::with_digest(raw, digest)
+    }
+
+    /// What a snapshot holds: it has no file of its own, so no digest.
+    pub(super) fn of_snapshot(raw: BTreeMap<String, Value>) -> Result<Self, String> {
+        Self::with_digest(raw, String::new())
+    }
+
+    fn with_digest(raw: BTreeMap<String, Value>, digest: String) -> Result<Self, String> {
         let keys = Keys(&raw);
         let tags = keys.text("tags")?.unwrap_or_default();
         Ok(Self {
-            digest: keys.text("digest")?.ok_or("it has no digest")?,
+            digest,
             description: keys.text("description")?,
             hostname: keys.text("hostname")?,
             lock: keys.text("lock")?,

@@ -58,7 +58,7 @@ pub struct NewNet {
 }
 
 impl NewNet {
-    fn property(&self) -> PropertyString {
+    pub(super) fn property(&self) -> PropertyString {
         PropertyString::default()
             .with("name", &self.name)
             .with("bridge", &self.bridge)

@@ -1,11 +1,11 @@
-//! The only destroy call.
+//! Destroying a container: the only call that deletes one.
 
 use proximity_domain::destroy::DestroyPermit;
 
 use super::segment;
 use crate::call::Call;
 use crate::client::Client;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::upid::Upid;
 
 impl Client {
@@ -18,31 +18,11 @@ impl Client {
     /// never retried. The permit is used up whatever happens.
     ///
     /// # Errors
-    /// [`Error::PermitExpired`] and other errors with [`Error::is_not_sent`]: nothing happened, look again for a new
-    /// permit. [`Error::MaybeApplied`]: look at the task list before anything else.
+    /// [`crate::Error::PermitExpired`] and other errors with [`crate::Error::is_not_sent`]: nothing happened, look again for a new
+    /// permit. [`crate::Error::MaybeApplied`]: look at the task list before anything else.
     pub async fn destroy_lxc(&self, permit: DestroyPermit) -> Result<Upid> {
         let place = permit.place();
         let call = Call::delete(&["nodes", place.node.as_str(), "lxc", &segment(place.vmid)]);
-        if place.host != self.host() {
-            let why = format!(
-                "the permit is for a container of host {}, this is {}",
-                place.host,
-                self.host()
-            );
-            return Err(Error::NotSent {
-                call: call.name(),
-                why,
-            });
-        }
-        if self.clock().monotonic() >= permit.expires() {
-            return Err(Error::PermitExpired);
-        }
-        let outcome = self.change_by(call, permit.expires()).await;
-        match outcome {
-            Err(Error::NotSent { .. }) if self.clock().monotonic() >= permit.expires() => {
-                Err(Error::PermitExpired)
-            }
-            other => other,
-        }
+        self.permitted(call, place.host, permit.expires()).await
     }
 }

@@ -1,15 +1,27 @@
 //! Containers: what is read of them and what is done to them.
 
+mod clone;
 mod config;
 mod create;
 mod destroy;
+mod disk;
+mod feature;
 mod interfaces;
+mod pending;
 mod power;
+mod restore;
+mod snapshot;
 mod status;
 
+pub use clone::{CloneLxc, CloneOf};
 pub use config::{LxcConfig, Rootfs};
 pub use create::{CreateLxc, NewNet};
+pub use disk::{Growth, VolumeKey};
+pub use feature::Feature;
 pub use interfaces::Interface;
+pub use pending::PendingKey;
+pub use restore::{Addresses, RestoreLxc};
+pub use snapshot::Snapshot;
 pub use status::{LxcRow, LxcStatus};
 
 use proximity_domain::ids::Vmid;

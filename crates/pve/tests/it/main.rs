@@ -6,6 +6,7 @@
     clippy::print_stderr
 )] // Helpers of tests are no `#[test]` themselves.
 
+mod calls;
 mod details;
 mod endpoints;
 mod https;
@@ -13,9 +14,11 @@ mod login;
 mod permit;
 mod quoting;
 mod recordings;
+mod replay;
 mod schema;
 mod ssh;
 mod sshd;
 mod tls_server;
+mod unreadable;
 mod watcher;
 mod world;

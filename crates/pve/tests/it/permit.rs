@@ -4,15 +4,17 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 
 use bytes::Bytes;
+use proximity_domain::backup::Keep;
 use proximity_domain::destroy::PERMIT_VALID_MS;
 use proximity_domain::ids::HostId;
 use proximity_domain::time::{Clock, Monotonic};
+use proximity_pve::lxc::{Addresses, RestoreLxc};
 use proximity_pve::transport::in_process::InProcess;
 use proximity_pve::transport::{RawResponse, TransportError};
 use proximity_pve::{Client, Error, Warrant};
 use tokio::time::{Duration, Instant};
 
-use crate::world::{SetClock, host, permit, warrant};
+use crate::world::{SetClock, backup_permit, host, permit, prune_permit, snapshot_permit, warrant};
 
 const UPID: &str = "UPID:pve1:0000205B:00085654:6B0021EC:vzdestroy:144:root@pam!gold:";
 
@@ -139,6 +141,91 @@ async fn a_permit_for_another_cluster_sends_nothing() {
         .unwrap_err();
     assert!(error.is_not_sent(), "{error}");
     assert_eq!(calls.load(Ordering::SeqCst), 0);
+}
+
+/// Every other call that takes a permit, made at a moment of the clock.
+const PERMITTED: [&str; 5] = [
+    "rollback",
+    "delete snapshot",
+    "restore over",
+    "delete backup",
+    "prune",
+];
+
+async fn send(call: &str, client: &Client, read_started: Monotonic) -> Result<(), Error> {
+    let backup = "local:backup/vzdump-lxc-144-2026_11_20-10_20_15.tar.zst"
+        .parse()
+        .unwrap();
+    let keep = Keep {
+        last: 2,
+        daily: 7,
+        ..Keep::default()
+    };
+    let upid = match call {
+        "rollback" => {
+            let permit = snapshot_permit("pve1", 144, "before", read_started);
+            client.rollback(permit).await?
+        }
+        "delete snapshot" => {
+            let permit = snapshot_permit("pve1", 144, "before", read_started);
+            client.delete_snapshot(permit).await?
+        }
+        "restore over" => {
+            let restore = RestoreLxc {
+                backup,
+                storage: "local".parse().unwrap(),
+                hostname: None,
+                description: "notes".to_owned(),
+                addresses: Addresses::Same,
+                pool: None,
+                protection: true,
+            };
+            let permit = permit("pve1", 144, read_started);
+            client.restore_lxc_over(permit, restore).await?
+        }
+        "delete backup" => {
+            let permit = backup_permit("pve1", &backup, 144, read_started);
+            client.delete_backup(permit).await?
+        }
+        "prune" => {
+            let permit = prune_permit("pve1", &backup, 144, keep, read_started);
+            client.prune_backups(permit).await?
+        }
+        other => panic!("{other}"),
+    };
+    assert_eq!(upid.to_string(), UPID);
+    Ok(())
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_permit_is_sent_within_its_time_to_its_cluster_and_once() {
+    for call in PERMITTED {
+        let clock = Arc::new(SetClock::default());
+        let (right, calls, limit) = client(clock.clone(), host(), accepted);
+        clock.advance(1_200);
+        let before = Instant::now();
+        send(call, &right, Monotonic(0)).await.unwrap();
+        let left = Duration::from_millis(PERMIT_VALID_MS - 1_200);
+        assert_eq!(*limit.lock().unwrap(), Some(before + left), "{call}");
+
+        clock.advance(PERMIT_VALID_MS - 1_200);
+        let late = send(call, &right, Monotonic(0)).await;
+        assert_eq!(late, Err(Error::PermitExpired), "{call}");
+        assert_eq!(calls.load(Ordering::SeqCst), 1, "{call}");
+
+        let other = "0190a000-0000-7000-8000-0000000000ff".parse().unwrap();
+        let (wrong, calls, _) = client(clock.clone(), other, accepted);
+        let elsewhere = send(call, &wrong, clock.monotonic()).await.unwrap_err();
+        assert!(elsewhere.is_not_sent(), "{call}: {elsewhere}");
+        assert_eq!(calls.load(Ordering::SeqCst), 0, "{call}");
+
+        let (cut, calls, _) = client(clock.clone(), host(), || {
+            Err(TransportError::MaybeApplied("cut".to_owned()))
+        });
+        let doubt = send(call, &cut, clock.monotonic()).await.unwrap_err();
+        assert!(doubt.is_maybe_applied(), "{call}: {doubt}");
+        assert_eq!(calls.load(Ordering::SeqCst), 1, "{call}");
+    }
 }
 
 /// Code that must not compile: copying, storing or making permits, and destroying without one.

@@ -14,6 +14,7 @@ use proximity_pve::transport::{Request, TransportError};
 use proximity_pve::{Client, Upid};
 use serde_json::Value;
 
+use crate::calls;
 use crate::world::{SetClock, host, node, permit, vmid, warrant};
 
 /// PVE's schema in the compact form the emulator checks by; made from PVE's own, independently of this client.
@@ -40,6 +41,8 @@ async fn all_requests() -> Vec<Request> {
     // The answers are all errors; what counts is what was sent.
     send_reads(&client).await;
     send_changes(&client).await;
+    calls::send_reads(client.read()).await;
+    calls::send_changes(&client).await;
     drop(client);
     Arc::try_unwrap(sent).unwrap().into_inner().unwrap()
 }
@@ -140,7 +143,10 @@ fn find<'a>(schema: &'a Value, request: &Request) -> (&'a Value, Vec<(String, St
             let mut values = Vec::new();
             for (pattern, part) in template.iter().zip(&sent) {
                 match pattern.strip_prefix('{').and_then(|p| p.strip_suffix('}')) {
-                    Some(name) => values.push((name.to_owned(), part.replace("%3A", ":"))),
+                    Some(name) => values.push((
+                        name.to_owned(),
+                        part.replace("%3A", ":").replace("%2F", "/"),
+                    )),
                     None if pattern == part => {}
                     None => return None,
                 }
@@ -242,6 +248,14 @@ async fn pve_knows_every_request_and_every_parameter() {
                 property,
                 value,
             );
+            if let Some(needed) = property["requires"].as_str() {
+                assert!(
+                    given.iter().any(|(n, _)| n == needed),
+                    "{} {}: {name} needs {needed}",
+                    request.method,
+                    request.path
+                );
+            }
         }
         for (name, index) in known.iter().filter(|(name, _)| !name.ends_with("[n]")) {
             let property = &schema["properties"][usize::try_from(index.as_u64().unwrap()).unwrap()];
@@ -254,43 +268,67 @@ async fn pve_knows_every_request_and_every_parameter() {
             );
         }
     }
-    assert_eq!(methods.len(), 25, "{methods:#?}");
+    assert_eq!(methods.len(), 57, "{methods:#?}");
+}
+
+/// What a request may hold of what would harm elsewhere.
+fn is_fine(request: &Request, name: &str, value: &str) -> bool {
+    let is_create = request.path.ends_with("/lxc");
+    let has = |name: &str| request.params.iter().any(|(known, _)| known == name);
+    match name {
+        "tags" => !is_create,
+        "start" => request.path.ends_with("/log"),
+        "restore" => is_create,
+        // Sent by the one call that takes a permit to destroy what is there.
+        "force" => is_create && has("restore"),
+        // Membership of a pool; a volume that is moved stays where it was.
+        "delete" => request.path == "/pools" || request.path.ends_with("/config") || value == "0",
+        // Older backups stay when one is made.
+        "remove" | "forceStop" => value == "0",
+        "purge"
+        | "skiplock"
+        | "destroy-unreferenced-disks"
+        | "allow-move"
+        | "all"
+        | "verify-certificates"
+        | "overrule-shutdown"
+        | "ignore-unpack-errors" => false,
+        _ => true,
+    }
 }
 
 #[tokio::test]
 async fn what_would_harm_is_never_sent() {
+    let mut forced = 0;
     for request in all_requests().await {
+        let what = format!("{} {}", request.method, request.path);
         for (name, value) in &request.params {
-            let harmful = [
-                "force",
-                "purge",
-                "skiplock",
-                "restore",
-                "start",
-                "destroy-unreferenced-disks",
-                "tags",
-            ];
-            let is_create = request.path.ends_with("/lxc");
-            let fine = !harmful.contains(&name.as_str())
-                || (name == "tags" && !is_create)
-                || (name == "start" && request.path.ends_with("/log"));
             assert!(
-                fine,
-                "{} {} sends {name}={value}",
-                request.method, request.path
+                is_fine(&request, name, value),
+                "{what} sends {name}={value}"
             );
-            assert!(name != "forceStop" || value == "0");
+            forced += usize::from(name == "force");
         }
-        let is_destroy = request.method == proximity_pve::transport::Method::Delete;
         assert_eq!(
             request.send_before.is_some(),
             !request.method.is_read(),
-            "{} {}",
-            request.method,
-            request.path
+            "{what}"
         );
-        if is_destroy {
-            assert!(request.params.is_empty(), "{:?}", request.params);
+        if request.path.ends_with("/vzdump") {
+            let remove = ("remove".to_owned(), "0".to_owned());
+            assert!(request.params.contains(&remove), "{what}");
+        }
+        if request.method == proximity_pve::transport::Method::Delete {
+            let names: Vec<&str> = request.params.iter().map(|(n, _)| n.as_str()).collect();
+            let expected: &[&str] = if request.path == "/pools" {
+                &["poolid"]
+            } else if request.path.ends_with("/prunebackups") {
+                &["vmid", "type", "prune-backups"]
+            } else {
+                &[]
+            };
+            assert_eq!(names, expected, "{what}");
         }
     }
+    assert_eq!(forced, 1);
 }

@@ -45,9 +45,11 @@ pub(crate) enum Script {
     Flood(usize),
 }
 
+type MakeReply = dyn Fn(&str) -> Vec<u8> + Send + Sync;
+
 /// Makes an answer of a request.
 #[derive(Clone)]
-pub(crate) struct Reply(Arc<dyn Fn(&str) -> Vec<u8> + Send + Sync>);
+pub(crate) struct Reply(Arc<MakeReply>);
 
 impl Reply {
     pub(crate) fn new(reply: impl Fn(&str) -> Vec<u8> + Send + Sync + 'static) -> Self {

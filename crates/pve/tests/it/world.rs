@@ -3,12 +3,16 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use proximity_domain::destroy::{DestroyIntent, DestroyPermit, Quorate};
+use proximity_domain::backup::{
+    BackupListing, BackupPermit, Keep, OwnBackup, PrunePermit, SeenBackup,
+};
+use proximity_domain::destroy::{DestroyIntent, DestroyPermit, Quorate, VerifiedContainer};
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest, ObservedContainer};
 use proximity_domain::ids::{AppId, Epoch, GuestId, HostId, InstallationId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
-use proximity_domain::names::NodeName;
+use proximity_domain::names::{NodeName, Volid};
 use proximity_domain::operation::OperationKind;
+use proximity_domain::snapshot::{SeenSnapshot, SnapshotPermit, TakenSnapshot};
 use proximity_domain::time::{Clock, Monotonic, Timestamp};
 use proximity_pve::Warrant;
 
@@ -79,10 +83,114 @@ pub(crate) fn host() -> HostId {
     )
 }
 
+/// The operation that asks for permits.
+fn operation() -> OperationId {
+    OperationId(host().0)
+}
+
+fn mark() -> Mark {
+    let uuid = host().0;
+    Mark {
+        installation: InstallationId(uuid),
+        app: AppId(uuid),
+        nonce: 7,
+    }
+}
+
 /// A permit for a container of the cluster `host()`, whose identity was read at `read_started`.
 pub(crate) fn permit(at_node: &str, id: u32, read_started: Monotonic) -> DestroyPermit {
+    verified(at_node, id, read_started)
+        .permit(
+            OperationKind::Remove,
+            DestroyIntent::RemovalRequested(operation()),
+            Quorate(true),
+        )
+        .unwrap()
+}
+
+/// A permit for a snapshot of that container.
+pub(crate) fn snapshot_permit(
+    at_node: &str,
+    id: u32,
+    name: &str,
+    read_started: Monotonic,
+) -> SnapshotPermit {
+    let taken = TakenSnapshot {
+        vmid: vmid(id),
+        name: name.parse().unwrap(),
+        taken_by: operation(),
+        taken_s: 1,
+    };
+    let seen = SeenSnapshot {
+        name: taken.name.clone(),
+        taken_s: 1,
+    };
+    verified(at_node, id, read_started)
+        .snapshot_permit(&taken, &seen, operation(), Quorate(true))
+        .unwrap()
+}
+
+/// One backup of ours on record, and the listing that shows it.
+fn backup(
+    at_node: &str,
+    volid: &Volid,
+    id: u32,
+    read_started: Monotonic,
+) -> (OwnBackup, BackupListing) {
+    let own = OwnBackup {
+        volid: volid.clone(),
+        vmid: vmid(id),
+        mark: mark(),
+        made_s: 1,
+        verified: false,
+    };
+    let seen = SeenBackup {
+        volid: volid.clone(),
+        vmid: Some(vmid(id)),
+        mark: Some(mark()),
+        made_s: Some(1),
+        protected: false,
+    };
+    let listing = BackupListing {
+        host: host(),
+        node: node(at_node),
+        storage: volid.as_str().split(':').next().unwrap().parse().unwrap(),
+        read_started,
+        epoch: Epoch(1),
+        backups: vec![seen],
+    };
+    (own, listing)
+}
+
+/// A permit to delete a backup.
+pub(crate) fn backup_permit(
+    at_node: &str,
+    volid: &Volid,
+    id: u32,
+    read_started: Monotonic,
+) -> BackupPermit {
+    let (own, listing) = backup(at_node, volid, id, read_started);
+    listing.permit(&[own], volid).unwrap()
+}
+
+/// A permit to prune by this rule what would take this backup.
+pub(crate) fn prune_permit(
+    at_node: &str,
+    volid: &Volid,
+    id: u32,
+    keep: Keep,
+    read_started: Monotonic,
+) -> PrunePermit {
+    let (own, listing) = backup(at_node, volid, id, read_started);
+    listing
+        .prune_permit(&[own], vmid(id), keep, std::slice::from_ref(volid))
+        .unwrap()
+}
+
+/// A container of the cluster `host()` that showed itself as ours.
+fn verified(at_node: &str, id: u32, read_started: Monotonic) -> VerifiedContainer {
     let uuid = host().0;
-    let (operation, app) = (OperationId(uuid), AppId(uuid));
+    let app = AppId(uuid);
     let place = ContainerRef {
         host: host(),
         node: node(at_node),
@@ -90,11 +198,7 @@ pub(crate) fn permit(at_node: &str, id: u32, read_started: Monotonic) -> Destroy
     };
     let identity = ContainerIdentity {
         vmid: vmid(id),
-        mark: Mark {
-            installation: InstallationId(uuid),
-            app,
-            nonce: 7,
-        },
+        mark: mark(),
         net0_mac: "BC:24:11:00:00:01".parse().unwrap(),
         rootfs_volid: Some("local:100/vm-100-disk-0.raw".parse().unwrap()),
     };
@@ -111,17 +215,9 @@ pub(crate) fn permit(at_node: &str, id: u32, read_started: Monotonic) -> Destroy
     let guest = NativeGuest {
         id: GuestId(uuid),
         app,
-        created_by: operation,
+        created_by: operation(),
         place,
         identity,
     };
-    guest
-        .verify(&seen, read_started, Epoch(1))
-        .unwrap()
-        .permit(
-            OperationKind::Remove,
-            DestroyIntent::RemovalRequested(operation),
-            Quorate(true),
-        )
-        .unwrap()
+    guest.verify(&seen, read_started, Epoch(1)).unwrap()
 }
