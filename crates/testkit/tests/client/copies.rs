@@ -1,0 +1,248 @@
+//! Snapshots, copies, volumes, pools, usage.
+
+use proximity_domain::destroy::Quorate;
+use proximity_domain::names::SnapshotName;
+use proximity_domain::snapshot::{SeenSnapshot, SnapshotPermit, TakenSnapshot};
+use proximity_pve::image::OciImage;
+use proximity_pve::lxc::{CloneLxc, CloneOf, Feature, Growth, VolumeKey};
+use proximity_pve::pool::Members;
+use proximity_pve::rrd::Timeframe;
+use proximity_pve::{Error, lxc::Snapshot};
+
+use crate::lab::{Hands, Lab, mark, operation, vmid};
+
+fn named(name: &str) -> SnapshotName {
+    name.parse().unwrap()
+}
+
+async fn permit(hands: &Hands, snapshot: &Snapshot) -> SnapshotPermit {
+    let taken_s = snapshot.taken_s.unwrap();
+    let taken = TakenSnapshot {
+        vmid: vmid(101),
+        name: snapshot.name.clone(),
+        taken_by: operation(),
+        taken_s,
+    };
+    let seen = SeenSnapshot {
+        name: snapshot.name.clone(),
+        taken_s,
+    };
+    hands
+        .verified(101)
+        .await
+        .snapshot_permit(&taken, &seen, operation(), Quorate(true))
+        .unwrap()
+}
+
+#[tokio::test]
+async fn a_snapshot_is_taken_described_gone_back_to_and_deleted() {
+    let lab = Lab::start().await;
+    let hands = lab.hands();
+    let (at, id) = (&lab.node, vmid(101));
+    hands.create(101, "snap").await;
+    let can = hands
+        .read
+        .has_feature(at, id, Feature::Snapshot, None)
+        .await;
+    assert!(can.unwrap());
+    assert_eq!(hands.read.snapshots(at, id).await.unwrap(), []);
+    let (name, client) = (named("before"), &hands.client);
+    let upid = client.take_snapshot(at, id, &name, "first").await.unwrap();
+    hands.done(upid).await;
+    client
+        .describe_snapshot(at, id, &name, "second")
+        .await
+        .unwrap();
+    let all = hands.read.snapshots(at, id).await.unwrap();
+    let [snapshot] = all.as_slice() else {
+        panic!("{all:?}")
+    };
+    assert_eq!(
+        snapshot.description.as_deref().map(str::trim),
+        Some("second")
+    );
+    let kept = hands.read.snapshot_config(at, id, &name).await.unwrap();
+    assert_eq!(kept.hostname.as_deref(), Some("web"));
+
+    let digest = hands.read.lxc_config(at, id).await.unwrap().digest;
+    let tags = ["after".to_owned()];
+    client.set_tags(at, id, &tags, &digest).await.unwrap();
+    let upid = client
+        .rollback(permit(&hands, snapshot).await)
+        .await
+        .unwrap();
+    hands.done(upid).await;
+    let config = hands.read.lxc_config(at, id).await.unwrap();
+    assert_eq!(config.tags, [] as [&str; 0]);
+
+    let delete = client.delete_snapshot(permit(&hands, snapshot).await).await;
+    hands.done(delete.unwrap()).await;
+    assert_eq!(hands.read.snapshots(at, id).await.unwrap(), []);
+}
+
+fn copy(n: u32, of: CloneOf) -> CloneLxc {
+    CloneLxc {
+        vmid: vmid(n),
+        hostname: "copy".parse().unwrap(),
+        description: mark(n).described(""),
+        pool: None,
+        of,
+    }
+}
+
+#[tokio::test]
+async fn containers_and_templates_are_copied_with_a_mark_of_their_own() {
+    let lab = Lab::start().await;
+    let hands = lab.hands();
+    let (at, client) = (&lab.node, &hands.client);
+    hands.create(101, "snap").await;
+    let whole = copy(102, CloneOf::Container { storage: None });
+    hands
+        .done(
+            client
+                .clone_lxc(at, vmid(101), whole.clone())
+                .await
+                .unwrap(),
+        )
+        .await;
+    client.make_template(at, vmid(101)).await.unwrap();
+    // PVE converts behind its answer.
+    let linked = copy(103, CloneOf::Template);
+    hands
+        .done(client.clone_lxc(at, vmid(101), linked).await.unwrap())
+        .await;
+    assert!(hands.read.lxc_config(at, vmid(101)).await.unwrap().template);
+    let source = hands.read.lxc_config(at, vmid(102)).await.unwrap();
+    for n in [102, 103] {
+        let config = hands.read.lxc_config(at, vmid(n)).await.unwrap();
+        let found = config
+            .description
+            .as_deref()
+            .and_then(proximity_domain::mark::Mark::find);
+        assert_eq!(found, Some(mark(n)));
+        assert_eq!(config.hostname.as_deref(), Some("copy"));
+    }
+    assert_eq!(source.memory_mib, Some(128));
+    let taken = client.clone_lxc(at, vmid(102), whole).await.unwrap_err();
+    assert!(taken.is_vmid_taken(), "{taken}");
+}
+
+#[tokio::test]
+async fn volumes_grow_and_move_only_as_they_were_read() {
+    let lab = Lab::start().await;
+    let hands = lab.hands();
+    let (at, id, client) = (&lab.node, vmid(101), &hands.client);
+    hands.create(101, "local").await;
+    let stale = "0".repeat(40);
+    let root = VolumeKey::Rootfs;
+    let refused = client
+        .grow_volume(at, id, root, Growth::ByGib(1), &stale)
+        .await;
+    assert!(refused.unwrap_err().is_digest_mismatch());
+    let digest = hands.read.lxc_config(at, id).await.unwrap().digest;
+    let grown = client
+        .grow_volume(at, id, root, Growth::ToGib(3), &digest)
+        .await;
+    hands.done(grown.unwrap()).await;
+    let config = hands.read.lxc_config(at, id).await.unwrap();
+    assert_eq!(config.rootfs.unwrap().size.as_deref(), Some("3G"));
+    let moved = client
+        .move_volume(at, id, root, &"snap".parse().unwrap(), &config.digest)
+        .await;
+    hands.done(moved.unwrap()).await;
+    let config = hands.read.lxc_config(at, id).await.unwrap();
+    let volid = config.rootfs.unwrap().volid;
+    assert!(volid.as_str().starts_with("snap:"), "{volid}");
+    let old = config.raw.get("unused0").and_then(|old| old.as_str());
+    assert!(old.unwrap().starts_with("local:"), "{old:?}");
+    let keys = hands.read.lxc_pending(at, id).await.unwrap();
+    let rootfs = keys.iter().find(|key| key.key == "rootfs").unwrap();
+    assert!(rootfs.value.is_some() && !rootfs.waits());
+}
+
+#[tokio::test]
+async fn pools_hold_guests_and_storages_until_they_are_taken_out() {
+    let lab = Lab::start().await;
+    let hands = lab.hands();
+    hands.create(101, "local").await;
+    let (pool, client) = ("apps/web".parse().unwrap(), &hands.client);
+    client
+        .create_pool(&"apps".parse().unwrap(), "")
+        .await
+        .unwrap();
+    client.create_pool(&pool, "ours").await.unwrap();
+    let members = Members {
+        guests: vec![vmid(101)],
+        storages: vec!["snap".parse().unwrap()],
+    };
+    client.add_to_pool(&pool, &members).await.unwrap();
+    let rows = hands.read.pools().await.unwrap();
+    assert_eq!(rows.len(), 2);
+    assert_eq!(rows[1].comment.as_deref(), Some("ours"));
+    let read = hands.read.pool(&pool).await.unwrap();
+    assert_eq!(
+        (read.guests, read.storages),
+        (members.guests.clone(), members.storages.clone())
+    );
+    let full = client.delete_pool(&pool).await.unwrap_err();
+    assert!(full.to_string().contains("is not empty"), "{full}");
+    client.remove_from_pool(&pool, &members).await.unwrap();
+    client.delete_pool(&pool).await.unwrap();
+    let gone = hands.read.pool(&pool).await.unwrap_err();
+    assert!(gone.to_string().contains("does not exist"), "{gone}");
+}
+
+#[tokio::test]
+async fn usage_and_templates_are_read() {
+    let lab = Lab::start().await;
+    let hands = lab.hands();
+    hands.create(101, "local").await;
+    let (at, read) = (&lab.node, &hands.read);
+    assert!(read.lxc_usage(at, vmid(101), Timeframe::Hour).await.is_ok());
+    assert!(read.node_usage(at, Timeframe::Day).await.is_ok());
+    let storage = "local".parse().unwrap();
+    assert!(
+        read.storage_usage(at, &storage, Timeframe::Week)
+            .await
+            .is_ok()
+    );
+    assert!(read.appliances(at).await.is_ok());
+    let guests = read.not_backed_up().await.unwrap();
+    assert_eq!(guests[0].vmid, vmid(101));
+}
+
+/// What is not emulated is refused only after its parameters were found to be in order, by their patterns too.
+#[tokio::test]
+async fn images_are_asked_for_in_pves_words() {
+    let lab = Lab::start().await;
+    let hands = lab.hands();
+    let (at, client) = (&lab.node, &hands.client);
+    let image: OciImage = "docker.io/library/nginx:1.29-alpine".parse().unwrap();
+    let storage = "local".parse().unwrap();
+    let download = proximity_pve::image::Download {
+        url: "https://example.com/a.tar.zst".to_owned(),
+        filename: "a.tar.zst".to_owned(),
+        checksum: Some(proximity_pve::image::Checksum::Sha256("ab".repeat(32))),
+    };
+    let refusals: [Option<Error>; 4] = [
+        hands.read.oci_tags(at, &image.repository).await.err(),
+        client
+            .pull_oci_image(at, &storage, &image, None)
+            .await
+            .err(),
+        client
+            .download_template(at, &storage, &download)
+            .await
+            .err(),
+        client
+            .download_appliance(at, &storage, "a.tar.zst")
+            .await
+            .err(),
+    ];
+    for refusal in refusals {
+        assert!(
+            matches!(refusal, Some(Error::Refused { status: 501, .. })),
+            "{refusal:?}"
+        );
+    }
+}
