@@ -42,14 +42,21 @@ pub(crate) fn read<T: DeserializeOwned>(
 
 /// The payload of an answer, or which field of it cannot be read and why.
 fn parse<T: DeserializeOwned>(body: &[u8]) -> Result<T, String> {
+    match serde_json::from_slice::<Envelope<T>>(body) {
+        Ok(envelope) => Ok(envelope.data),
+        Err(e) => Err(match field::<T>(body) {
+            Some(path) => format!("{path}: {e}"),
+            None => e.to_string(),
+        }),
+    }
+}
+
+/// Which field cannot be read. Looked for only then, for keeping track of it makes reading a long list slower.
+fn field<T: DeserializeOwned>(body: &[u8]) -> Option<String> {
     let mut text = serde_json::Deserializer::from_slice(body);
-    let envelope: Envelope<T> =
-        serde_path_to_error::deserialize(&mut text).map_err(|e| match e.path().to_string() {
-            path if path == "." => e.inner().to_string(),
-            path => format!("{path}: {}", e.inner()),
-        })?;
-    text.end().map_err(|e| e.to_string())?;
-    Ok(envelope.data)
+    let read: Result<Envelope<T>, _> = serde_path_to_error::deserialize(&mut text);
+    let path = read.err()?.path().to_string();
+    (path != ".").then_some(path)
 }
 
 /// A change that was answered with 2xx happened in some form, even if the answer makes no sense.

@@ -53,3 +53,23 @@ impl ReadClient {
         Ok(keys)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn a_key_waits_for_another_value_or_for_its_end() {
+        let read = |value| serde_json::from_value::<PendingKey>(value).unwrap();
+        let changed = read(json!({"key": "cores", "value": 1, "pending": 2}));
+        assert_eq!(changed.pending.as_deref(), Some("2"));
+        assert!(changed.waits() && !changed.is_deleted());
+        for delete in [json!(1), json!("1"), json!(2)] {
+            let gone = read(json!({"key": "nameserver", "value": "10.0.0.1", "delete": delete}));
+            assert!(gone.waits() && gone.is_deleted(), "{gone:?}");
+        }
+        assert!(!read(json!({"key": "cores", "value": 1, "delete": 0})).waits());
+    }
+}

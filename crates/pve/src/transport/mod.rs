@@ -162,8 +162,8 @@ pub async fn answered(
 pub trait Transport: Send + Sync + std::fmt::Debug {
     /// Sends one request and waits for the answer.
     ///
-    /// Guarantees: a request that changes something is sent at most once. Reads may be sent again,
-    /// also to another endpoint of the same cluster.
+    /// Guarantees: a request that changes something is sent at most once, save one that was refused before anything looked at
+    /// it. Reads may be sent again, also to another endpoint of the same cluster.
     ///
     /// # Errors
     /// [`TransportError`], which says how far the request got.
