@@ -136,7 +136,7 @@ name_type!(
 
 name_type!(
     /// Name of a snapshot of a guest.
-    SnapshotName,
+    GuestSnapshotName,
     "snapshot",
     "must be 2 to 40 letters, digits, '-' or '_', starting with a letter, and none of current, pending, vzdump",
     |s| {
@@ -258,7 +258,7 @@ mod tests {
     #[test]
     fn snapshots_are_named_as_pve_names_them_and_not_as_it_needs_itself() {
         for good in ["s1", "before-update_2", &"a".repeat(40)] {
-            assert!(good.parse::<SnapshotName>().is_ok(), "{good}");
+            assert!(good.parse::<GuestSnapshotName>().is_ok(), "{good}");
         }
         for bad in [
             "",
@@ -272,7 +272,7 @@ mod tests {
             "vzdump",
             &"a".repeat(41),
         ] {
-            assert!(bad.parse::<SnapshotName>().is_err(), "{bad:?}");
+            assert!(bad.parse::<GuestSnapshotName>().is_err(), "{bad:?}");
         }
     }
 

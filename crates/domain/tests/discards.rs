@@ -5,10 +5,12 @@
 use proximity_domain::backup::{BackupListing, Keep, NoBackupPermit, OwnBackup, SeenBackup};
 use proximity_domain::destroy::{NoPermit, PERMIT_VALID_MS, Quorate, VerifiedContainer};
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest, ObservedContainer};
+use proximity_domain::guest_snapshot::{
+    NoGuestSnapshotPermit, SeenGuestSnapshot, TakenGuestSnapshot,
+};
 use proximity_domain::ids::{AppId, Epoch, GuestId, HostId, InstallationId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::{Mac, Volid};
-use proximity_domain::snapshot::{NoSnapshotPermit, SeenSnapshot, TakenSnapshot};
 use proximity_domain::time::Monotonic;
 use uuid::Uuid;
 
@@ -64,8 +66,8 @@ fn verified() -> VerifiedContainer {
     guest.verify(&seen, Monotonic(1_000), Epoch(5)).unwrap()
 }
 
-fn taken() -> TakenSnapshot {
-    TakenSnapshot {
+fn taken() -> TakenGuestSnapshot {
+    TakenGuestSnapshot {
         vmid: vmid(101),
         name: "before-update".parse().unwrap(),
         taken_by: operation(20),
@@ -73,8 +75,8 @@ fn taken() -> TakenSnapshot {
     }
 }
 
-fn listed(snapshot: &TakenSnapshot) -> SeenSnapshot {
-    SeenSnapshot {
+fn listed(snapshot: &TakenGuestSnapshot) -> SeenGuestSnapshot {
+    SeenGuestSnapshot {
         name: snapshot.name.clone(),
         taken_s: snapshot.taken_s,
     }
@@ -84,7 +86,7 @@ fn listed(snapshot: &TakenSnapshot) -> SeenSnapshot {
 fn an_operation_may_go_back_to_its_own_snapshot() {
     let snapshot = taken();
     let permit = verified()
-        .snapshot_permit(&snapshot, &listed(&snapshot), operation(20), Quorate(true))
+        .guest_snapshot_permit(&snapshot, &listed(&snapshot), operation(20), Quorate(true))
         .unwrap();
     assert_eq!(permit.name(), &snapshot.name);
     assert_eq!(permit.place().vmid, vmid(101));
@@ -95,27 +97,27 @@ fn an_operation_may_go_back_to_its_own_snapshot() {
 #[test]
 fn a_snapshot_of_another_operation_guest_or_time_is_not_touched() {
     let snapshot = taken();
-    let ask = |taken: &TakenSnapshot, seen: &SeenSnapshot, by, quorate| {
+    let ask = |taken: &TakenGuestSnapshot, seen: &SeenGuestSnapshot, by, quorate| {
         verified()
-            .snapshot_permit(taken, seen, by, Quorate(quorate))
+            .guest_snapshot_permit(taken, seen, by, Quorate(quorate))
             .unwrap_err()
     };
     let seen = listed(&snapshot);
     assert!(matches!(
         ask(&snapshot, &seen, operation(21), true),
-        NoSnapshotPermit::NotTaker { taken_by, .. } if taken_by == operation(20)
+        NoGuestSnapshotPermit::NotTaker { taken_by, .. } if taken_by == operation(20)
     ));
     assert_eq!(
         ask(&snapshot, &seen, operation(20), false),
-        NoSnapshotPermit::Container(NoPermit::NotQuorate)
+        NoGuestSnapshotPermit::Container(NoPermit::NotQuorate)
     );
-    let not_the_same = NoSnapshotPermit::NotTheSame(snapshot.name.clone());
-    let later = SeenSnapshot {
+    let not_the_same = NoGuestSnapshotPermit::NotTheSame(snapshot.name.clone());
+    let later = SeenGuestSnapshot {
         taken_s: seen.taken_s + 1,
         ..seen.clone()
     };
     assert_eq!(ask(&snapshot, &later, operation(20), true), not_the_same);
-    let other_name = SeenSnapshot {
+    let other_name = SeenGuestSnapshot {
         name: "another".parse().unwrap(),
         ..seen.clone()
     };
@@ -123,7 +125,7 @@ fn a_snapshot_of_another_operation_guest_or_time_is_not_touched() {
         ask(&snapshot, &other_name, operation(20), true),
         not_the_same
     );
-    let of_another = TakenSnapshot {
+    let of_another = TakenGuestSnapshot {
         vmid: vmid(102),
         ..snapshot.clone()
     };

@@ -1,7 +1,7 @@
 //! Copies of containers, and templates to copy from.
 
 use proximity_domain::ids::Vmid;
-use proximity_domain::names::{Hostname, NodeName, PoolName, SnapshotName, StorageName};
+use proximity_domain::names::{GuestSnapshotName, Hostname, NodeName, PoolName, StorageName};
 
 use super::segment;
 use crate::call::Call;
@@ -36,9 +36,9 @@ pub enum CloneOf {
         storage: Option<StorageName>,
     },
     /// A snapshot of it, whole: of a container that may run.
-    Snapshot {
+    GuestSnapshot {
         /// The snapshot.
-        name: SnapshotName,
+        name: GuestSnapshotName,
         /// Where to; where the source is if not given.
         storage: Option<StorageName>,
     },
@@ -57,7 +57,7 @@ impl CloneLxc {
             CloneOf::Container { storage } => call
                 .with_flag("full", true)
                 .with_some("storage", storage.as_ref()),
-            CloneOf::Snapshot { name, storage } => call
+            CloneOf::GuestSnapshot { name, storage } => call
                 .with("snapname", name)
                 .with_flag("full", true)
                 .with_some("storage", storage.as_ref()),

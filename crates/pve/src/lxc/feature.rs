@@ -1,7 +1,7 @@
 //! What can be done with a container, by the storages of its volumes.
 
 use proximity_domain::ids::Vmid;
-use proximity_domain::names::{NodeName, SnapshotName};
+use proximity_domain::names::{GuestSnapshotName, NodeName};
 use serde::Deserialize;
 
 use super::segment;
@@ -14,7 +14,7 @@ use crate::read::ReadClient;
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum Feature {
     /// Take a snapshot.
-    Snapshot,
+    GuestSnapshot,
     /// Make a copy that shares what is the same (a linked clone).
     Clone,
     /// Make a whole copy.
@@ -24,7 +24,7 @@ pub enum Feature {
 impl Feature {
     fn as_str(self) -> &'static str {
         match self {
-            Self::Snapshot => "snapshot",
+            Self::GuestSnapshot => "snapshot",
             Self::Clone => "clone",
             Self::Copy => "copy",
         }
@@ -47,7 +47,7 @@ impl ReadClient {
         node: &NodeName,
         vmid: Vmid,
         feature: Feature,
-        snapshot: Option<&SnapshotName>,
+        snapshot: Option<&GuestSnapshotName>,
     ) -> Result<bool> {
         let call = Call::get(&["nodes", node.as_str(), "lxc", &segment(vmid), "feature"])
             .with("feature", feature.as_str())

@@ -6,11 +6,11 @@ mod create;
 mod destroy;
 mod disk;
 mod feature;
+mod guest_snapshot;
 mod interfaces;
 mod pending;
 mod power;
 mod restore;
-mod snapshot;
 mod status;
 
 pub use clone::{CloneLxc, CloneOf};
@@ -18,10 +18,10 @@ pub use config::{LxcConfig, Rootfs};
 pub use create::{CreateLxc, NewNet};
 pub use disk::{Growth, VolumeKey};
 pub use feature::Feature;
+pub use guest_snapshot::GuestSnapshot;
 pub use interfaces::Interface;
 pub use pending::PendingKey;
 pub use restore::{Addresses, RestoreLxc};
-pub use snapshot::Snapshot;
 pub use status::{LxcRow, LxcStatus};
 
 use proximity_domain::ids::Vmid;

@@ -1,10 +1,10 @@
 //! Where a container is, and a snapshot's name, are not enough to roll it back, nor to put a backup in its place.
 
 use proximity_domain::guest::ContainerRef;
-use proximity_domain::names::SnapshotName;
+use proximity_domain::names::GuestSnapshotName;
 use proximity_pve::lxc::RestoreLxc;
 
-async fn roll_back(client: proximity_pve::Client, place: ContainerRef, name: SnapshotName) {
+async fn roll_back(client: proximity_pve::Client, place: ContainerRef, name: GuestSnapshotName) {
     let _ = client.rollback(place, name).await;
 }
 

@@ -1,7 +1,7 @@
 //! Every call of copies, snapshots, backups, pools, templates and usage, with every parameter it has.
 
 use proximity_domain::backup::Keep;
-use proximity_domain::names::{SnapshotName, StorageName, Volid};
+use proximity_domain::names::{GuestSnapshotName, StorageName, Volid};
 use proximity_domain::time::Monotonic;
 use proximity_pve::backup::{BackupMode, NewBackup};
 use proximity_pve::image::{Checksum, Download, OciImage};
@@ -12,7 +12,7 @@ use proximity_pve::pool::Members;
 use proximity_pve::rrd::Timeframe;
 use proximity_pve::{Client, ReadClient};
 
-use crate::world::{backup_permit, node, permit, prune_permit, snapshot_permit, vmid};
+use crate::world::{backup_permit, guest_snapshot_permit, node, permit, prune_permit, vmid};
 
 const DIGEST: &str = "0123456789abcdef0123456789abcdef01234567";
 const TIMEFRAMES: [Timeframe; 5] = [
@@ -33,7 +33,7 @@ fn storage() -> StorageName {
     "local".parse().unwrap()
 }
 
-fn snapshot() -> SnapshotName {
+fn snapshot() -> GuestSnapshotName {
     "before".parse().unwrap()
 }
 
@@ -56,8 +56,10 @@ fn image() -> OciImage {
 pub(crate) async fn send_reads(read: &ReadClient) {
     let (at, id, storage) = (node("pve1"), vmid(100), storage());
     let mut failed = vec![
-        read.snapshots(&at, id).await.is_err(),
-        read.snapshot_config(&at, id, &snapshot()).await.is_err(),
+        read.guest_snapshots(&at, id).await.is_err(),
+        read.guest_snapshot_config(&at, id, &snapshot())
+            .await
+            .is_err(),
         read.lxc_pending(&at, id).await.is_err(),
         read.pools().await.is_err(),
         read.pool(&"apps/web".parse().unwrap()).await.is_err(),
@@ -71,7 +73,7 @@ pub(crate) async fn send_reads(read: &ReadClient) {
             .await
             .is_err(),
     ];
-    for feature in [Feature::Snapshot, Feature::Clone, Feature::Copy] {
+    for feature in [Feature::GuestSnapshot, Feature::Clone, Feature::Copy] {
         let asked = read.has_feature(&at, id, feature, Some(&snapshot())).await;
         failed.push(asked.is_err());
     }
@@ -122,7 +124,7 @@ async fn of_copies(client: &Client) -> Vec<bool> {
         CloneOf::Container {
             storage: Some(storage()),
         },
-        CloneOf::Snapshot {
+        CloneOf::GuestSnapshot {
             name: snapshot(),
             storage: Some(storage()),
         },
@@ -161,15 +163,18 @@ async fn of_copies(client: &Client) -> Vec<bool> {
 
 async fn of_snapshots(client: &Client) -> Vec<bool> {
     let (at, id, name) = (node("pve1"), vmid(100), snapshot());
-    let permit = || snapshot_permit("pve1", 100, "before", Monotonic(0));
+    let permit = || guest_snapshot_permit("pve1", 100, "before", Monotonic(0));
     vec![
-        client.take_snapshot(&at, id, &name, "why").await.is_err(),
         client
-            .describe_snapshot(&at, id, &name, "why")
+            .take_guest_snapshot(&at, id, &name, "why")
+            .await
+            .is_err(),
+        client
+            .describe_guest_snapshot(&at, id, &name, "why")
             .await
             .is_err(),
         client.rollback(permit()).await.is_err(),
-        client.delete_snapshot(permit()).await.is_err(),
+        client.delete_guest_snapshot(permit()).await.is_err(),
     ]
 }
 

@@ -149,7 +149,7 @@ async fn snapshots_are_listed_without_the_present_and_with_their_time() {
     let (at, id) = (node("solo"), vmid(163));
     let all = client(&one("snapshots step 7"))
         .read()
-        .snapshots(&at, id)
+        .guest_snapshots(&at, id)
         .await
         .unwrap();
     let [first] = all.as_slice() else {
@@ -161,10 +161,10 @@ async fn snapshots_are_listed_without_the_present_and_with_their_time() {
     );
     assert_eq!(first.description.as_deref(), Some("first\n"));
     let none = client(&one("snapshots step 4"));
-    assert_eq!(none.read().snapshots(&at, id).await.unwrap(), []);
+    assert_eq!(none.read().guest_snapshots(&at, id).await.unwrap(), []);
     let kept = client(&one("snapshots step 8"))
         .read()
-        .snapshot_config(&at, id, &"s1".parse().unwrap())
+        .guest_snapshot_config(&at, id, &"s1".parse().unwrap())
         .await
         .unwrap();
     assert_eq!(

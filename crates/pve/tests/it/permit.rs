@@ -14,7 +14,9 @@ use proximity_pve::transport::{RawResponse, TransportError};
 use proximity_pve::{Client, Error, Warrant};
 use tokio::time::{Duration, Instant};
 
-use crate::world::{SetClock, backup_permit, host, permit, prune_permit, snapshot_permit, warrant};
+use crate::world::{
+    SetClock, backup_permit, guest_snapshot_permit, host, permit, prune_permit, warrant,
+};
 
 const UPID: &str = "UPID:pve1:0000205B:00085654:6B0021EC:vzdestroy:144:root@pam!gold:";
 
@@ -163,12 +165,12 @@ async fn send(call: &str, client: &Client, read_started: Monotonic) -> Result<()
     };
     let upid = match call {
         "rollback" => {
-            let permit = snapshot_permit("pve1", 144, "before", read_started);
+            let permit = guest_snapshot_permit("pve1", 144, "before", read_started);
             client.rollback(permit).await?
         }
         "delete snapshot" => {
-            let permit = snapshot_permit("pve1", 144, "before", read_started);
-            client.delete_snapshot(permit).await?
+            let permit = guest_snapshot_permit("pve1", 144, "before", read_started);
+            client.delete_guest_snapshot(permit).await?
         }
         "restore over" => {
             let restore = RestoreLxc {

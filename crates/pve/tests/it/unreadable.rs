@@ -46,10 +46,10 @@ async fn ask(call: &str, read: &ReadClient) -> Outcome {
         ..Keep::default()
     };
     match call {
-        "snapshots" => read.snapshots(&at, id).await.map(|_| ()),
+        "snapshots" => read.guest_snapshots(&at, id).await.map(|_| ()),
         "snapshot config" => {
             let name = "before".parse().unwrap();
-            read.snapshot_config(&at, id, &name).await.map(|_| ())
+            read.guest_snapshot_config(&at, id, &name).await.map(|_| ())
         }
         "feature" => {
             let asked = read.has_feature(&at, id, Feature::Copy, None).await;

@@ -8,11 +8,13 @@ use proximity_domain::backup::{
 };
 use proximity_domain::destroy::{DestroyIntent, DestroyPermit, Quorate, VerifiedContainer};
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest, ObservedContainer};
+use proximity_domain::guest_snapshot::{
+    GuestSnapshotPermit, SeenGuestSnapshot, TakenGuestSnapshot,
+};
 use proximity_domain::ids::{AppId, Epoch, GuestId, HostId, InstallationId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::{NodeName, Volid};
 use proximity_domain::operation::OperationKind;
-use proximity_domain::snapshot::{SeenSnapshot, SnapshotPermit, TakenSnapshot};
 use proximity_domain::time::{Clock, Monotonic, Timestamp};
 use proximity_pve::Warrant;
 
@@ -109,24 +111,24 @@ pub(crate) fn permit(at_node: &str, id: u32, read_started: Monotonic) -> Destroy
 }
 
 /// A permit for a snapshot of that container.
-pub(crate) fn snapshot_permit(
+pub(crate) fn guest_snapshot_permit(
     at_node: &str,
     id: u32,
     name: &str,
     read_started: Monotonic,
-) -> SnapshotPermit {
-    let taken = TakenSnapshot {
+) -> GuestSnapshotPermit {
+    let taken = TakenGuestSnapshot {
         vmid: vmid(id),
         name: name.parse().unwrap(),
         taken_by: operation(),
         taken_s: 1,
     };
-    let seen = SeenSnapshot {
+    let seen = SeenGuestSnapshot {
         name: taken.name.clone(),
         taken_s: 1,
     };
     verified(at_node, id, read_started)
-        .snapshot_permit(&taken, &seen, operation(), Quorate(true))
+        .guest_snapshot_permit(&taken, &seen, operation(), Quorate(true))
         .unwrap()
 }
 

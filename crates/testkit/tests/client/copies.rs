@@ -1,36 +1,38 @@
 //! Snapshots, copies, volumes, pools, usage.
 
 use proximity_domain::destroy::Quorate;
-use proximity_domain::names::SnapshotName;
-use proximity_domain::snapshot::{SeenSnapshot, SnapshotPermit, TakenSnapshot};
+use proximity_domain::guest_snapshot::{
+    GuestSnapshotPermit, SeenGuestSnapshot, TakenGuestSnapshot,
+};
+use proximity_domain::names::GuestSnapshotName;
 use proximity_pve::image::OciImage;
 use proximity_pve::lxc::{CloneLxc, CloneOf, Feature, Growth, VolumeKey};
 use proximity_pve::pool::Members;
 use proximity_pve::rrd::Timeframe;
-use proximity_pve::{Error, lxc::Snapshot};
+use proximity_pve::{Error, lxc::GuestSnapshot};
 
 use crate::lab::{Hands, Lab, mark, operation, vmid};
 
-fn named(name: &str) -> SnapshotName {
+fn named(name: &str) -> GuestSnapshotName {
     name.parse().unwrap()
 }
 
-async fn permit(hands: &Hands, snapshot: &Snapshot) -> SnapshotPermit {
+async fn permit(hands: &Hands, snapshot: &GuestSnapshot) -> GuestSnapshotPermit {
     let taken_s = snapshot.taken_s.unwrap();
-    let taken = TakenSnapshot {
+    let taken = TakenGuestSnapshot {
         vmid: vmid(101),
         name: snapshot.name.clone(),
         taken_by: operation(),
         taken_s,
     };
-    let seen = SeenSnapshot {
+    let seen = SeenGuestSnapshot {
         name: snapshot.name.clone(),
         taken_s,
     };
     hands
         .verified(101)
         .await
-        .snapshot_permit(&taken, &seen, operation(), Quorate(true))
+        .guest_snapshot_permit(&taken, &seen, operation(), Quorate(true))
         .unwrap()
 }
 
@@ -42,18 +44,21 @@ async fn a_snapshot_is_taken_described_gone_back_to_and_deleted() {
     hands.create(101, "snap").await;
     let can = hands
         .read
-        .has_feature(at, id, Feature::Snapshot, None)
+        .has_feature(at, id, Feature::GuestSnapshot, None)
         .await;
     assert!(can.unwrap());
-    assert_eq!(hands.read.snapshots(at, id).await.unwrap(), []);
+    assert_eq!(hands.read.guest_snapshots(at, id).await.unwrap(), []);
     let (name, client) = (named("before"), &hands.client);
-    let upid = client.take_snapshot(at, id, &name, "first").await.unwrap();
-    hands.done(upid).await;
-    client
-        .describe_snapshot(at, id, &name, "second")
+    let upid = client
+        .take_guest_snapshot(at, id, &name, "first")
         .await
         .unwrap();
-    let all = hands.read.snapshots(at, id).await.unwrap();
+    hands.done(upid).await;
+    client
+        .describe_guest_snapshot(at, id, &name, "second")
+        .await
+        .unwrap();
+    let all = hands.read.guest_snapshots(at, id).await.unwrap();
     let [snapshot] = all.as_slice() else {
         panic!("{all:?}")
     };
@@ -61,7 +66,11 @@ async fn a_snapshot_is_taken_described_gone_back_to_and_deleted() {
         snapshot.description.as_deref().map(str::trim),
         Some("second")
     );
-    let kept = hands.read.snapshot_config(at, id, &name).await.unwrap();
+    let kept = hands
+        .read
+        .guest_snapshot_config(at, id, &name)
+        .await
+        .unwrap();
     assert_eq!(kept.hostname.as_deref(), Some("web"));
 
     let digest = hands.read.lxc_config(at, id).await.unwrap().digest;
@@ -75,9 +84,11 @@ async fn a_snapshot_is_taken_described_gone_back_to_and_deleted() {
     let config = hands.read.lxc_config(at, id).await.unwrap();
     assert_eq!(config.tags, [] as [&str; 0]);
 
-    let delete = client.delete_snapshot(permit(&hands, snapshot).await).await;
+    let delete = client
+        .delete_guest_snapshot(permit(&hands, snapshot).await)
+        .await;
     hands.done(delete.unwrap()).await;
-    assert_eq!(hands.read.snapshots(at, id).await.unwrap(), []);
+    assert_eq!(hands.read.guest_snapshots(at, id).await.unwrap(), []);
 }
 
 fn copy(n: u32, of: CloneOf) -> CloneLxc {

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Asked;
 use crate::recordings::{Outcome, Step};
-use crate::world::{backup_permit, permit, snapshot_permit, vmid};
+use crate::world::{backup_permit, guest_snapshot_permit, permit, vmid};
 
 type Replayed = (&'static str, Outcome, Asked);
 
@@ -75,23 +75,25 @@ async fn of_guest(
             let asked = all_if(name.is_some());
             let name = name.unwrap_or_else(|| "any".parse().unwrap());
             let text = step.given.get("description").cloned().unwrap_or_default();
-            let taken = client.take_snapshot(node, vmid, &name, &text).await;
+            let taken = client.take_guest_snapshot(node, vmid, &name, &text).await;
             ("snapshot", taken.map(upid), asked)
         }
         ("PUT", ["snapshot", name, "config"]) => {
             let text = &step.given["description"];
             let name = name.parse().unwrap();
-            let set = client.describe_snapshot(node, vmid, &name, text).await;
+            let set = client
+                .describe_guest_snapshot(node, vmid, &name, text)
+                .await;
             ("describe snapshot", set.map(nothing), Asked::All)
         }
         ("POST", ["snapshot", name, "rollback"]) => {
-            let permit = snapshot_permit(node.as_str(), vmid.get(), name, Monotonic(0));
+            let permit = guest_snapshot_permit(node.as_str(), vmid.get(), name, Monotonic(0));
             let asked = all_if(!step.given.contains_key("start"));
             ("rollback", client.rollback(permit).await.map(upid), asked)
         }
         ("DELETE", ["snapshot", name]) => {
-            let permit = snapshot_permit(node.as_str(), vmid.get(), name, Monotonic(0));
-            let deleted = client.delete_snapshot(permit).await;
+            let permit = guest_snapshot_permit(node.as_str(), vmid.get(), name, Monotonic(0));
+            let deleted = client.delete_guest_snapshot(permit).await;
             let asked = all_if(!step.given.contains_key("force"));
             ("delete snapshot", deleted.map(upid), asked)
         }
@@ -104,7 +106,7 @@ async fn clone(step: &Step, node: &NodeName, source: Vmid, client: &Client) -> R
     let hostname_fits = hostname.is_some() || !step.given.contains_key("hostname");
     let storage = parsed(step, "storage");
     let of = match (parsed(step, "snapname"), step.given.get("full")) {
-        (Some(name), _) => CloneOf::Snapshot { name, storage },
+        (Some(name), _) => CloneOf::GuestSnapshot { name, storage },
         (None, Some(_)) => CloneOf::Container { storage },
         // Which of the two PVE chooses by the source; the recorded call does not say.
         (None, None) => CloneOf::Template,

@@ -83,18 +83,18 @@ async fn of_guest(
     let (node, vmid) = (node.parse().ok()?, id.parse().ok()?);
     Some(match rest {
         ["snapshot"] => {
-            let all = read.snapshots(&node, vmid).await;
+            let all = read.guest_snapshots(&node, vmid).await;
             ("snapshots", all.map(|s| rows(&s)), Asked::All)
         }
         ["snapshot", name, "config"] => {
             let name = name.parse().unwrap();
-            let config = read.snapshot_config(&node, vmid, &name).await;
+            let config = read.guest_snapshot_config(&node, vmid, &name).await;
             let hostname = config.map(|c| c.hostname.into());
             ("snapshot config", hostname, Asked::All)
         }
         ["feature"] => {
             let feature = match step.given["feature"].as_str() {
-                "snapshot" => Feature::Snapshot,
+                "snapshot" => Feature::GuestSnapshot,
                 "clone" => Feature::Clone,
                 other => panic!("{}: {other}", step.id),
             };

@@ -1,8 +1,8 @@
 //! Snapshots of a container. Not every storage can make them: see [`super::Feature`].
 
+use proximity_domain::guest_snapshot::GuestSnapshotPermit;
 use proximity_domain::ids::Vmid;
-use proximity_domain::names::{NodeName, SnapshotName};
-use proximity_domain::snapshot::SnapshotPermit;
+use proximity_domain::names::{GuestSnapshotName, NodeName};
 use serde::Deserialize;
 
 use super::{LxcConfig, segment};
@@ -15,9 +15,9 @@ use crate::upid::Upid;
 
 /// One snapshot.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Snapshot {
+pub struct GuestSnapshot {
     /// Its name.
-    pub name: SnapshotName,
+    pub name: GuestSnapshotName,
     /// When it was taken, seconds since 1970 by the node's clock; `None` while it is being taken.
     pub taken_s: Option<u64>,
     /// What it follows.
@@ -41,10 +41,10 @@ struct Wire {
 /// The row that stands for the container as it is.
 const NOW: &str = "current";
 
-fn rows(wires: Vec<Wire>) -> Result<Vec<Snapshot>, String> {
+fn rows(wires: Vec<Wire>) -> Result<Vec<GuestSnapshot>, String> {
     let mut rows = Vec::new();
     for wire in wires.into_iter().filter(|wire| wire.name != NOW) {
-        rows.push(Snapshot {
+        rows.push(GuestSnapshot {
             name: wire.name.parse().map_err(|e| format!("name: {e}"))?,
             taken_s: wire.snaptime,
             parent: wire.parent,
@@ -74,7 +74,7 @@ impl ReadClient {
     ///
     /// # Errors
     /// [`Error::is_missing_config`] if that node does not have it.
-    pub async fn snapshots(&self, node: &NodeName, vmid: Vmid) -> Result<Vec<Snapshot>> {
+    pub async fn guest_snapshots(&self, node: &NodeName, vmid: Vmid) -> Result<Vec<GuestSnapshot>> {
         let call = call(Call::get, node, vmid, &[]);
         let name = call.name();
         let wires = self.get(call).await?;
@@ -85,11 +85,11 @@ impl ReadClient {
     ///
     /// # Errors
     /// [`Error::is_missing_config`] if that node does not have the container.
-    pub async fn snapshot_config(
+    pub async fn guest_snapshot_config(
         &self,
         node: &NodeName,
         vmid: Vmid,
-        snapshot: &SnapshotName,
+        snapshot: &GuestSnapshotName,
     ) -> Result<LxcConfig> {
         let call = call(Call::get, node, vmid, &[snapshot.as_str(), "config"]);
         let name = call.name();
@@ -104,11 +104,11 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn take_snapshot(
+    pub async fn take_guest_snapshot(
         &self,
         node: &NodeName,
         vmid: Vmid,
-        snapshot: &SnapshotName,
+        snapshot: &GuestSnapshotName,
         description: &str,
     ) -> Result<Upid> {
         let call = call(Call::post, node, vmid, &[])
@@ -121,11 +121,11 @@ impl Client {
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn describe_snapshot(
+    pub async fn describe_guest_snapshot(
         &self,
         node: &NodeName,
         vmid: Vmid,
-        snapshot: &SnapshotName,
+        snapshot: &GuestSnapshotName,
         description: &str,
     ) -> Result<()> {
         let call = call(Call::put, node, vmid, &[snapshot.as_str(), "config"])
@@ -141,7 +141,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::destroy_lxc`].
-    pub async fn rollback(&self, permit: SnapshotPermit) -> Result<Upid> {
+    pub async fn rollback(&self, permit: GuestSnapshotPermit) -> Result<Upid> {
         let place = permit.place();
         let rest = [permit.name().as_str(), "rollback"];
         let call = call(Call::post, &place.node, place.vmid, &rest);
@@ -154,7 +154,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::destroy_lxc`].
-    pub async fn delete_snapshot(&self, permit: SnapshotPermit) -> Result<Upid> {
+    pub async fn delete_guest_snapshot(&self, permit: GuestSnapshotPermit) -> Result<Upid> {
         let place = permit.place();
         let rest = [permit.name().as_str()];
         let call = call(Call::delete, &place.node, place.vmid, &rest);

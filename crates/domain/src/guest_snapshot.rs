@@ -5,16 +5,16 @@
 use crate::destroy::{NoPermit, PERMIT_VALID_MS, Quorate, VerifiedContainer};
 use crate::guest::ContainerRef;
 use crate::ids::{Epoch, OperationId, Vmid};
-use crate::names::SnapshotName;
+use crate::names::GuestSnapshotName;
 use crate::time::Monotonic;
 
 /// A snapshot on record: an operation of ours took it.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct TakenSnapshot {
+pub struct TakenGuestSnapshot {
     /// The guest it is of.
     pub vmid: Vmid,
     /// Its name.
-    pub name: SnapshotName,
+    pub name: GuestSnapshotName,
     /// The operation that took it.
     pub taken_by: OperationId,
     /// When PVE took it, seconds since 1970 by the node's clock, as it was read back.
@@ -23,16 +23,16 @@ pub struct TakenSnapshot {
 
 /// A snapshot as PVE lists it now.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct SeenSnapshot {
+pub struct SeenGuestSnapshot {
     /// Its name.
-    pub name: SnapshotName,
+    pub name: GuestSnapshotName,
     /// When it was taken, seconds since 1970 by the node's clock.
     pub taken_s: u64,
 }
 
 /// Why nothing may be done with a snapshot.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum NoSnapshotPermit {
+pub enum NoGuestSnapshotPermit {
     /// The container is not in a state in which it may be rolled back.
     #[error(transparent)]
     Container(#[from] NoPermit),
@@ -40,13 +40,13 @@ pub enum NoSnapshotPermit {
     #[error("the snapshot {name} was taken by operation {taken_by}, not by the one that asks")]
     NotTaker {
         /// The snapshot.
-        name: SnapshotName,
+        name: GuestSnapshotName,
         /// Who took it.
         taken_by: OperationId,
     },
     /// It is of another container, or the one that is listed under its name is another one.
     #[error("the snapshot {0} is not the one on record")]
-    NotTheSame(SnapshotName),
+    NotTheSame(GuestSnapshotName),
 }
 
 /// The right to roll one container back to one snapshot, or to delete that snapshot, within [`PERMIT_VALID_MS`] of the last
@@ -55,9 +55,9 @@ pub enum NoSnapshotPermit {
 /// Not `Clone`, not `Default`, not serialisable. One per attempt.
 #[derive(Debug)]
 #[must_use = "a permit that is not used expires"]
-pub struct SnapshotPermit {
+pub struct GuestSnapshotPermit {
     place: ContainerRef,
-    name: SnapshotName,
+    name: GuestSnapshotName,
     expires: Monotonic,
     epoch: Epoch,
 }
@@ -66,14 +66,14 @@ impl VerifiedContainer {
     /// The permit, if the operation that asks took the snapshot, and what PVE lists now under its name is that one.
     ///
     /// # Errors
-    /// [`NoSnapshotPermit`] with the reason; nothing may be sent then.
-    pub fn snapshot_permit(
+    /// [`NoGuestSnapshotPermit`] with the reason; nothing may be sent then.
+    pub fn guest_snapshot_permit(
         self,
-        snapshot: &TakenSnapshot,
-        seen: &SeenSnapshot,
+        snapshot: &TakenGuestSnapshot,
+        seen: &SeenGuestSnapshot,
         operation: OperationId,
         quorate: Quorate,
-    ) -> Result<SnapshotPermit, NoSnapshotPermit> {
+    ) -> Result<GuestSnapshotPermit, NoGuestSnapshotPermit> {
         let (place, read_started, epoch) = self.into_parts();
         if !quorate.0 {
             return Err(NoPermit::NotQuorate.into());
@@ -81,13 +81,13 @@ impl VerifiedContainer {
         let name = snapshot.name.clone();
         if snapshot.taken_by != operation {
             let taken_by = snapshot.taken_by;
-            return Err(NoSnapshotPermit::NotTaker { name, taken_by });
+            return Err(NoGuestSnapshotPermit::NotTaker { name, taken_by });
         }
         let same = seen.name == name && seen.taken_s == snapshot.taken_s;
         if !same || place.vmid != snapshot.vmid {
-            return Err(NoSnapshotPermit::NotTheSame(name));
+            return Err(NoGuestSnapshotPermit::NotTheSame(name));
         }
-        Ok(SnapshotPermit {
+        Ok(GuestSnapshotPermit {
             place,
             name,
             expires: read_started.plus_ms(PERMIT_VALID_MS),
@@ -96,7 +96,7 @@ impl VerifiedContainer {
     }
 }
 
-impl SnapshotPermit {
+impl GuestSnapshotPermit {
     /// The container it is for.
     #[must_use]
     pub fn place(&self) -> &ContainerRef {
@@ -105,7 +105,7 @@ impl SnapshotPermit {
 
     /// The snapshot it is for.
     #[must_use]
-    pub fn name(&self) -> &SnapshotName {
+    pub fn name(&self) -> &GuestSnapshotName {
         &self.name
     }
 
