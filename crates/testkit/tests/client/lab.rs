@@ -154,7 +154,7 @@ pub(crate) fn login(password: &str) -> Login {
 }
 
 /// A call that is none of the client's.
-async fn call(by: &HttpsTransport, method: Method, path: &str, params: &[(&str, &str)]) {
+pub(crate) async fn call(by: &HttpsTransport, method: Method, path: &str, params: &[(&str, &str)]) {
     let request = Request {
         method,
         path: path.to_owned(),

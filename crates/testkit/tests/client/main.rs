@@ -5,3 +5,4 @@ mod backups;
 mod copies;
 mod lab;
 mod logins;
+mod second_factors;
