@@ -290,3 +290,43 @@ impl Client {
         self.permitted(call, permit.host(), permit.expires()).await
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_become_one_line_that_pve_takes_back() {
+        // What PVE makes of it (in its VZDump.pm): `\n` is a new line, `\\` a backslash.
+        let taken_back = |line: &str| {
+            let mut text = String::new();
+            let mut letters = line.chars();
+            while let Some(letter) = letters.next() {
+                match letter {
+                    '\\' => text.push(if letters.next() == Some('n') {
+                        '\n'
+                    } else {
+                        '\\'
+                    }),
+                    other => text.push(other),
+                }
+            }
+            text
+        };
+        for notes in ["mark", "mark\nmore", "a\\nb\\\n", ""] {
+            let line = template(notes);
+            assert!(!line.contains('\n'), "{line:?}");
+            assert_eq!(taken_back(&line), notes);
+        }
+    }
+
+    #[test]
+    fn a_rule_says_only_what_it_keeps() {
+        let keep = Keep {
+            last: 3,
+            weekly: 2,
+            ..Keep::default()
+        };
+        assert_eq!(rule(keep).to_string(), "keep-last=3,keep-weekly=2");
+    }
+}
