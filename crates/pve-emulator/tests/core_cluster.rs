@@ -17,7 +17,7 @@ use serde_json::{Value, json};
 use support::seed::{ALPINE, cluster, solo};
 use support::sim::{Request, Sim};
 
-fn resources(sim: &mut Sim) -> serde_json::Value {
+fn resources(sim: &mut Sim) -> Value {
     sim.root("GET", "/cluster/resources", &[("type", "vm")])
         .payload()
 }

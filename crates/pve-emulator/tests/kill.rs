@@ -22,7 +22,8 @@ use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 
-use support::https::{Connection, MemoryDriver, ROOT, start};
+use serde_json::json;
+use support::https::{Connection, MemoryDriver, ROOT, control_at, start};
 use support::seed::{ALPINE, solo};
 
 const DIRECTORY: &str = "PVE_EMULATOR_KILL_TEST_DIRECTORY";
@@ -192,4 +193,41 @@ async fn acknowledged_writes_survive_being_killed() {
     served.child.kill().unwrap();
     served.child.wait().unwrap();
     assert!(total >= KILLS * 3);
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn what_is_broken_stays_broken_when_the_emulator_is_killed() {
+    let directory = tempfile::tempdir().unwrap();
+    let ca = directory.path().join("pve-root-ca.pem");
+    let socket = directory.path().join("control.sock");
+    let mut served = serve(directory.path());
+    let version = async |served: &Served| {
+        let mut connection = Connection::connect(served.address, &ca, ROOT, &served.secret).await;
+        let answer = connection.try_call("GET", "/version", "").await;
+        answer.map(|answer| answer.status)
+    };
+    let calls = json!({"path": "/version"});
+    let wish = json!({"calls": calls, "nth": 2, "times": 2, "kind": {"cut": {}}}).to_string();
+    let (status, made) = control_at(&socket, "POST", "/faults", &wish).await;
+    assert_eq!(status, 200, "{made}");
+    let node = json!({"slow_ms": 1, "daemons": {"pvestatd": false}}).to_string();
+    let broken = control_at(&socket, "POST", "/nodes/solo", &node).await;
+    let checks = json!({"immortal": [100]}).to_string();
+    control_at(&socket, "POST", "/checks", &checks).await;
+    // The first is only counted, and the second and third are cut; a kill lies between any two.
+    for expected in [Some(200), None, None, Some(200)] {
+        assert_eq!(version(&served).await, expected);
+        served.child.kill().unwrap();
+        served.child.wait().unwrap();
+        served = serve(directory.path());
+    }
+    let (_, faults) = control_at(&socket, "GET", "/faults", "").await;
+    let counts = (&faults[0]["seen"], &faults[0]["hits"]);
+    assert_eq!(counts, (&json!(4), &json!(2)));
+    let (_, nodes) = control_at(&socket, "GET", "/nodes", "").await;
+    assert_eq!(nodes[0], broken.1);
+    let (_, kept) = control_at(&socket, "GET", "/checks", "").await;
+    assert_eq!(kept["immortal"], json!([100]));
+    served.child.kill().unwrap();
+    served.child.wait().unwrap();
 }

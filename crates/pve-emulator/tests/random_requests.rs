@@ -13,7 +13,9 @@
 mod support;
 
 use proptest::prelude::*;
+use proximity_pve_emulator::core::FaultWish;
 use proximity_pve_emulator::schema::table;
+use serde_json::json;
 use support::seed::{ALPINE, cluster};
 use support::sim::{Request, Sim, credential};
 
@@ -133,6 +135,49 @@ fn odd() -> impl Strategy<Value = Odd> {
     })
 }
 
+/// Any fault, for all calls or some.
+fn broken() -> impl Strategy<Value = FaultWish> {
+    let kinds = [
+        json!({"refused": {"message": "no"}}),
+        json!({"refused": {"errors": {"vmid": "no"}}}),
+        json!({"unauthorized": {}}),
+        json!({"forbidden": {}}),
+        json!({"broken": {"message": "no"}}),
+        json!({"unreachable": {"no_route": true}}),
+        json!({"given_up": {"effect": false}}),
+        json!({"given_up": {"effect": true}}),
+        json!({"timeout": {}}),
+        json!({"cut": {"effect": false}}),
+        json!({"cut": {}}),
+        json!({"late": {"ms": 5_000}}),
+        json!({"slow": {"ms": 5_000}}),
+        json!({"hang": {}}),
+        json!({"hang": {"after_effect": true}}),
+        json!({"task_error": {"message": "no"}}),
+        json!({"task_error": {"message": "no", "after_effect": true}}),
+        json!({"task_warnings": {"lines": ["careful"]}}),
+        json!({"task_lost": {}}),
+        json!({"task_lost": {"forgotten": true}}),
+    ];
+    let calls = proptest::sample::select(vec![
+        json!({}),
+        json!({"verb": "POST"}),
+        json!({"vmid": 100}),
+        json!({"node": "pve1"}),
+    ]);
+    let times = proptest::option::of(1..4_u64);
+    let choice = (
+        proptest::sample::select(kinds.to_vec()),
+        calls,
+        1..4_u64,
+        times,
+    );
+    choice.prop_map(|(kind, calls, nth, times)| {
+        let wish = json!({"calls": calls, "nth": nth, "times": times, "kind": kind});
+        serde_json::from_value(wish).unwrap()
+    })
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 150, failure_persistence: None, ..ProptestConfig::default() })]
 
@@ -156,6 +201,39 @@ proptest! {
             prop_assert!(!answer.response.reason.contains(['\r', '\n']));
             prop_assert!(answer.took_ms <= 30_000);
         }
+        sim.pass(120_000);
+        prop_assert!(sim.world.tasks().all(|task| !task.is_running()), "a task never ends");
+    }
+
+    #[test]
+    fn whatever_is_broken_every_request_has_one_end_once_it_is_mended(
+        faults in proptest::collection::vec(broken(), 1..6),
+        requests in proptest::collection::vec((odd(), 0..20_000_u64), 1..15),
+    ) {
+        let mut sim = Sim::new(cluster());
+        sim.create("pve1", 100, &[]);
+        for wish in faults {
+            sim.world.add_fault(wish).unwrap();
+        }
+        let mut ids = Vec::new();
+        for (odd, pause_ms) in requests {
+            let mut request = Request::new(&odd.method, &odd.path);
+            request.query = odd.query;
+            request.body = odd.body;
+            request.content_type = odd.content_type;
+            ids.push(sim.send(request));
+            sim.pass(pause_ms);
+        }
+        let made: Vec<_> = sim.world.faults().map(|fault| fault.rule.id).collect();
+        for id in made {
+            prop_assert!(sim.world.end_fault(id));
+        }
+        for id in ids {
+            // The harness refuses a second answer to a request.
+            let response = sim.wait(id);
+            prop_assert!(response.cut || (200..=599).contains(&response.status));
+        }
+        prop_assert_eq!(sim.world.violations(), []);
         sim.pass(120_000);
         prop_assert!(sim.world.tasks().all(|task| !task.is_running()), "a task never ends");
     }

@@ -18,6 +18,8 @@ use crate::sources::RealClock;
 
 mod requests;
 mod seed;
+#[cfg(test)]
+mod tests;
 
 use requests::{api_request, stranger};
 use seed::seed_of;
@@ -619,6 +621,8 @@ impl Pve {
             let why = "no node answers".to_owned();
             return Err(TransportError::NotSent(why));
         };
+        // Who stops waiting, for whatever reason, is told to the world as a closed connection is.
+        let _asking = Asking(self, api.id);
         self.calls.send_modify(|count| *count += 1);
         self.feed(Input::Request(api));
         let answered = tokio::time::timeout(Duration::from_secs(30), receiver).await;
@@ -628,6 +632,9 @@ impl Pve {
             ));
         }
         match answered {
+            Ok(Ok(response)) if response.cut => Err(TransportError::MaybeApplied(
+                "connection cut by a fault".to_owned(),
+            )),
             Ok(Ok(response)) => Ok(RawResponse {
                 status: response.status,
                 reason: response.reason,
@@ -635,6 +642,18 @@ impl Pve {
             }),
             Ok(Err(_)) | Err(_) => Err(TransportError::MaybeApplied("no answer".to_owned())),
         }
+    }
+}
+
+/// A call somebody waits for.
+struct Asking<'a>(&'a Pve, RequestId);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        self.0.with(|inner| {
+            inner.waiting.remove(&self.1);
+            inner.world.forget_caller(self.1);
+        });
     }
 }
 

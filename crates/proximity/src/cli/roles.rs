@@ -219,7 +219,7 @@ pub(crate) struct LabControl {
     /// Its directory
     #[arg(long, value_name = "DIR")]
     pub(crate) dir: PathBuf,
-    /// GET or POST
+    /// GET, POST or DELETE
     #[arg(value_name = "METHOD")]
     pub(crate) method: String,
     /// What of it, e.g. /world/guests

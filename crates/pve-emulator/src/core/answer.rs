@@ -142,5 +142,6 @@ fn respond(request: RequestId, status: u16, reason: &str, body: Bytes, handed: H
         body,
         handed,
         hold_ms: 0,
+        cut: false,
     }
 }

@@ -20,7 +20,7 @@ pub(crate) fn start(world: &mut World, now_ms: u64, effects: &mut Effects) {
         .iter()
         .filter(|(_, guest)| {
             let node = world.node(&guest.node);
-            node.is_some_and(|node| node.powered && node.teller_up)
+            node.is_some_and(|node| node.powered && node.teller_up && node.old_view_cycles == 0)
         })
         .map(|(vmid, guest)| {
             (
@@ -32,6 +32,9 @@ pub(crate) fn start(world: &mut World, now_ms: u64, effects: &mut Effects) {
             )
         })
         .collect();
+    for node in &mut world.nodes {
+        node.old_view_cycles = node.old_view_cycles.saturating_sub(1);
+    }
     for (key, running) in guests {
         if running {
             inspect(world, &key, true, effects);
@@ -70,7 +73,7 @@ pub(crate) fn inspect(
 /// Takes in a look.
 pub(crate) fn looked(world: &mut World, done: GuestDone, inspect: Inspect, now_ms: u64) {
     let seen = match done.result {
-        Ok(GuestOutcome::Inspected(look)) => Ok(look),
+        Ok(GuestOutcome::Inspected(look)) => Ok(world.as_faults_let_see(inspect.guest.vmid, look)),
         Ok(GuestOutcome::Done { .. }) => Err("the driver did not look".to_owned()),
         Err(GuestError::TimedOut) => Err("looking at the container timed out".to_owned()),
         Err(GuestError::Failed(text)) => Err(text),

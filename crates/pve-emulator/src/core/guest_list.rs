@@ -7,6 +7,7 @@ use bytes::{BufMut, Bytes, BytesMut};
 
 use super::broadcast::STALE_MS;
 use super::status_row;
+use super::views::ToldRef;
 use super::world::{Guest, World};
 
 const BEFORE: &[u8] = b"{\"data\":[";
@@ -59,7 +60,7 @@ pub(crate) struct GuestList {
     body: Bytes,
 }
 
-/// `GET /cluster/resources?type=vm` as it is answered to somebody who may see all guests.
+/// `GET /cluster/resources?type=vm` as it is answered to somebody who may see all guests, while all nodes know the same of them.
 pub(crate) fn body(world: &mut World, now_ms: u64) -> Bytes {
     let (states, pools) = (states(world), pools(world));
     if let Some(list) = &world.live.guest_list
@@ -71,7 +72,7 @@ pub(crate) fn body(world: &mut World, now_ms: u64) -> Bytes {
         return list.body.clone();
     }
     let around = |vmid: u32, guest: &Guest| Surroundings {
-        fresh: is_fresh(guest, now_ms),
+        fresh: ToldRef::of(guest).is_fresh(now_ms),
         hastate: states.get(&vmid).map(String::as_str),
         pool: pools.get(&vmid).map(String::as_str),
     };
@@ -88,7 +89,7 @@ pub(crate) fn body(world: &mut World, now_ms: u64) -> Bytes {
     let fresh = world
         .guests
         .values()
-        .filter(|guest| is_fresh(guest, now_ms));
+        .filter(|guest| ToldRef::of(guest).is_fresh(now_ms));
     let until_ms = fresh.map(|guest| guest.broadcast_ms + STALE_MS).min();
     let body = join(world);
     world.live.guest_list = Some(GuestList {
@@ -122,29 +123,11 @@ pub(crate) fn body_of(parts: &[Bytes]) -> Bytes {
     body.freeze()
 }
 
-/// What shows in one guest's row and is not the guest's.
-pub(crate) fn around<'a>(
-    world: &'a World,
-    vmid: u32,
-    guest: &Guest,
-    now_ms: u64,
-) -> Surroundings<'a> {
-    let managed = world.ha.of(vmid);
-    Surroundings {
-        fresh: is_fresh(guest, now_ms),
-        hastate: managed.and_then(|resource| resource.current.as_deref()),
-        pool: world.pool_of(vmid),
-    }
-}
-
-/// What a guest's node told of it is shown for so long.
-fn is_fresh(guest: &Guest, now_ms: u64) -> bool {
-    now_ms < guest.broadcast_ms + STALE_MS
-}
-
 fn make(vmid: u32, guest: &Guest, around: Surroundings<'_>) -> RowText {
     RowText {
-        text: status_row::resource(vmid, guest, around).to_string().into(),
+        text: status_row::resource_of((vmid, guest), ToldRef::of(guest), around)
+            .to_string()
+            .into(),
         around: Around {
             fresh: around.fresh,
             hastate: around.hastate.map(str::to_owned),

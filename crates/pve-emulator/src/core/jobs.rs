@@ -28,7 +28,7 @@ pub(crate) fn finish(world: &mut World, done: GuestDone, now_ms: u64, effects: &
         return park::applied(world, done.job, result);
     }
     let Some(job) = world.jobs.remove(&done.job) else {
-        return;
+        return world.note_owed(done.job);
     };
     note_power(world, &job.command, &done.result, now_ms);
     worker::proceed(world, &job.task, done, now_ms, effects);

@@ -1,9 +1,35 @@
 //! Which nodes see which: power, partitions, quorum, and how late the others notice.
 
+use serde_json::{Value, json};
+
+use super::guest::GuestKey;
 use super::world::{Daemon, Node, Reach, World};
 
 /// How long the others take to notice that a node has gone.
 const NOTICE_MS: u64 = 7_000;
+
+/// What a client finds at a node's address.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Front {
+    /// A server that answers.
+    Answers,
+    /// Nothing listens.
+    Refuses,
+    /// Nothing ever comes back.
+    Silent,
+}
+
+impl Node {
+    /// What is broken about it, for lists.
+    #[must_use]
+    pub fn faults(&self) -> Value {
+        json!({
+            "node": self.name, "powered": self.powered, "reach": self.reach, "partitioned": self.partitioned,
+            "daemons": {"pvedaemon": self.daemon_up, "pveproxy": self.proxy_up, "pvestatd": self.teller_up},
+            "slow_ms": self.slow_ms, "old_view_cycles": self.old_view_cycles,
+        })
+    }
+}
 
 impl World {
     /// A node loses its power: its guests stop, its daemons answer nobody. The others see
@@ -20,11 +46,23 @@ impl World {
         self.drop_node(name, now_ms);
     }
 
+    /// As [`power_off`](Self::power_off); and the driver is told to end what ran there.
+    pub fn cut_power(&mut self, name: &str, reach: Reach, now_ms: u64) {
+        let there = self.guests.iter().filter(|(_, guest)| guest.node == name);
+        let vmids: Vec<u32> = there.map(|(vmid, _)| *vmid).collect();
+        self.power_off(name, reach, now_ms);
+        for vmid in vmids {
+            let node = name.to_owned();
+            self.end_processes(GuestKey { node, vmid });
+        }
+    }
+
     /// A node boots and joins. Its guests are stopped.
     pub fn power_on(&mut self, name: &str, now_ms: u64) {
         if let Some(node) = self.node_mut(name) {
             node.powered = true;
             node.partitioned = false;
+            node.last_view = None;
             node.reach = Reach::Up;
             node.gone_ms = None;
             node.booted_ms = now_ms;
@@ -33,7 +71,9 @@ impl World {
 
     /// A node runs on, cut off from all others.
     pub fn partition(&mut self, name: &str, now_ms: u64) {
+        let view = self.common_view();
         if let Some(node) = self.node_mut(name) {
+            node.last_view.get_or_insert(view);
             node.partitioned = true;
             node.reach = Reach::NoRoute;
             node.gone_ms.get_or_insert(now_ms);
@@ -44,6 +84,7 @@ impl World {
     pub fn heal(&mut self, name: &str) {
         if let Some(node) = self.node_mut(name).filter(|node| node.powered) {
             node.partitioned = false;
+            node.last_view = None;
             node.reach = Reach::Up;
             node.gone_ms = None;
         }
@@ -58,6 +99,55 @@ impl World {
                 Daemon::Teller => node.teller_up = up,
             }
         }
+    }
+
+    /// Calls that come past a node take so much longer from now on, milliseconds.
+    pub fn set_slow(&mut self, name: &str, ms: u64) {
+        if let Some(node) = self.node_mut(name) {
+            node.slow_ms = ms;
+        }
+    }
+
+    /// What a node tells about its guests is not taken in for so many broadcasts: the cluster goes on seeing what it
+    /// told last.
+    pub fn set_old_view(&mut self, name: &str, cycles: u64) {
+        if let Some(node) = self.node_mut(name) {
+            node.old_view_cycles = cycles;
+        }
+    }
+
+    /// What a client finds at each node's address.
+    pub fn fronts(&self) -> impl Iterator<Item = (&str, Front)> {
+        self.nodes.iter().map(|node| {
+            let front = match (node.powered, node.reach) {
+                (true, _) if node.proxy_up => Front::Answers,
+                (true, _) => Front::Refuses,
+                (false, Reach::Refused) => Front::Refuses,
+                (false, Reach::Up | Reach::NoRoute | Reach::Silent) => Front::Silent,
+            };
+            (node.name.as_str(), front)
+        })
+    }
+
+    /// Sets this world's clock ahead of the machine's; it never goes back.
+    ///
+    /// # Errors
+    /// It is further ahead already.
+    pub fn set_clock_ahead(&mut self, ms: u64) -> Result<(), String> {
+        if ms < self.clock_ahead_ms {
+            return Err(format!(
+                "it is {} ms ahead and never goes back",
+                self.clock_ahead_ms
+            ));
+        }
+        self.clock_ahead_ms = ms;
+        Ok(())
+    }
+
+    /// How far this world's clock is ahead of the machine's, milliseconds.
+    #[must_use]
+    pub fn clock_ahead_ms(&self) -> u64 {
+        self.clock_ahead_ms
     }
 
     /// Whether clients get an answer from a node: one that is cut off from the others goes on answering.

@@ -13,10 +13,12 @@ mod access;
 mod answer;
 mod broadcast;
 mod call;
+mod checks;
 mod dates;
 mod decode;
 mod disks;
 mod error;
+mod faults;
 mod guest_config;
 mod guest_list;
 mod ha;
@@ -34,13 +36,19 @@ mod status_row;
 mod task;
 pub(crate) mod tracked;
 mod upid;
+mod views;
 mod worker;
 mod world;
 
 pub mod guest;
 
 pub use access::{Access, hash_secret};
+pub use checks::{Check, CheckSettings, Violation};
+pub use faults::{
+    Calls, FaultId, FaultKind, FaultRule, FaultView, FaultWish, GuestFaults, HeldCall, Release,
+};
 pub use guest_config::GuestConfig;
+pub use membership::Front;
 pub use request::{ApiRequest, Handed, Payload, RequestId, Response};
 pub use scenery::Scenery;
 pub use seed::{NodeSeed, TokenSeed, WorldSeed};
@@ -80,13 +88,15 @@ pub struct Effects {
 /// much.
 pub fn handle(world: &mut World, input: Input, now_ms: u64) -> Effects {
     let mut effects = Effects::default();
+    let before = checks::before(world, &input, now_ms);
     match input {
-        Input::Request(request) => pipeline::accept(world, request, now_ms, &mut effects),
+        Input::Request(request) => faults::arrive(world, request, now_ms, &mut effects),
         Input::GuestDone(done) => jobs::finish(world, done, now_ms, &mut effects),
         Input::Tick => {}
     }
     settle(world, now_ms, &mut effects);
     scenery::answer(world, now_ms, &mut effects);
+    checks::after(world, before, &effects, now_ms);
     effects
 }
 
@@ -107,6 +117,7 @@ pub fn next_wakeup(world: &World) -> Option<u64> {
     let tasks = world.tasks.iter().filter_map(|task| task.state.due_ms());
     tasks
         .chain(park::due_ms(world))
+        .chain(faults::due_ms(world))
         .chain([world.next_broadcast_ms])
         .chain(ha::due_ms(world))
         .min()
@@ -145,7 +156,9 @@ fn settle(world: &mut World, now_ms: u64, effects: &mut Effects) {
     ha::advance(world, now_ms);
     // Each round ends at least one wait; the bound only guards against a mistake.
     for _ in 0..10_000 {
-        let moved = worker::advance(world, now_ms, effects) | park::advance(world, now_ms, effects);
+        let moved = faults::advance(world, now_ms, effects)
+            | worker::advance(world, now_ms, effects)
+            | park::advance(world, now_ms, effects);
         if !moved {
             return;
         }

@@ -4,6 +4,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Effects;
+use super::checks::InFlight;
+use super::faults::{self, LiveFaults};
 use super::guest::{GuestKey, GuestLook, JobId};
 use super::guest_config::GuestConfig;
 use super::guest_list::GuestList;
@@ -31,6 +33,10 @@ pub(crate) struct Live {
     pub(crate) creating: BTreeMap<RequestId, String>,
     /// The list of guests that was last made.
     pub(crate) guest_list: Option<GuestList>,
+    /// What faults hold.
+    pub(crate) faults: LiveFaults,
+    /// Calls that were not answered yet.
+    pub(crate) in_flight: InFlight,
 }
 
 /// A look under way.
@@ -187,12 +193,14 @@ fn is_over(world: &World, wait: &Wait, now_ms: u64) -> bool {
 }
 
 fn give_up(world: &mut World, now_ms: u64, effects: &mut Effects) {
+    let mut silent = Vec::new();
     for (id, parked) in &mut world.live.parked {
         if !parked.answered && now_ms >= parked.silent_after_ms {
             parked.answered = true;
-            effects
-                .responses
-                .push(Response::bare(*id, 596, "Connection timed out", 0));
+            silent.push(Response::bare(*id, 596, "Connection timed out", 0));
         }
+    }
+    for response in silent {
+        faults::depart(world, response, now_ms, effects);
     }
 }

@@ -18,7 +18,7 @@ use super::park::{self, Progress, Wait};
 use super::request::{ApiRequest, Handed, Payload, Response};
 use super::rights::Rights;
 use super::world::{Reach, World};
-use super::{Description, Effects};
+use super::{Description, Effects, checks, faults};
 use crate::schema::{Method, Params, join_lists, perl_text, table, verify};
 
 const BASE: &str = "/api2";
@@ -57,6 +57,7 @@ pub(crate) fn run(
     now_ms: u64,
     effects: &mut Effects,
 ) {
+    let before = checks::before_call(world, &request, now_ms);
     let response = match admit(world, &request, now_ms) {
         Err(response) => *response,
         Ok(admitted) => match perform(world, &request, &admitted, &mut progress, now_ms, effects) {
@@ -64,13 +65,23 @@ pub(crate) fn run(
             Err(Stop::Refused(error)) => {
                 answer::failure(request.id, admitted.style, &error, admitted.handed)
             }
-            Err(Stop::Park(wait)) => return park::park(world, request, progress, wait),
+            Err(Stop::Park(wait)) => {
+                checks::after_call(world, &request, before, now_ms);
+                return park::park(world, request, progress, wait);
+            }
         },
     };
+    checks::after_call(world, &request, before, now_ms);
     world.live.creating.remove(&request.id);
     if !progress.answered {
-        effects.responses.push(response);
+        faults::depart(world, response, now_ms, effects);
     }
+}
+
+/// The format a call wants its answer in, if its path says one.
+pub(crate) fn style_of(path: &str) -> Option<Style> {
+    let (format, _) = split(&decode::unescape(path))?;
+    Style::named(&format)
 }
 
 /// Path and format of a call below `/api2`.
@@ -311,6 +322,9 @@ fn hand_over(
         return Ok(Handed::Direct);
     };
     if remote {
+        if world.node(&request.via).is_some_and(|via| via.partitioned) {
+            return failed(595, "No route to host", 3_000);
+        }
         match target.reach {
             Reach::Up => {}
             Reach::Refused => return failed(595, "Connection refused", 0),

@@ -8,7 +8,7 @@ use serde::{Deserialize, Serialize};
 pub struct RequestId(pub u64);
 
 /// The body of a request.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
 pub enum Payload {
     /// No `Content-Length`, or 0.
     #[default]
@@ -20,7 +20,7 @@ pub enum Payload {
 }
 
 /// One HTTP request, framing already taken off.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct ApiRequest {
     /// Chosen by the shell.
     pub id: RequestId,
@@ -91,6 +91,8 @@ pub struct Response {
     pub handed: Handed,
     /// To be held back this long before it is sent, milliseconds.
     pub hold_ms: u64,
+    /// Nothing of it is sent: the connection ends instead.
+    pub cut: bool,
 }
 
 impl Response {
@@ -104,6 +106,15 @@ impl Response {
             body: Bytes::copy_from_slice(message.as_bytes()),
             handed: Handed::Direct,
             hold_ms: 0,
+            cut: false,
+        }
+    }
+
+    /// No answer: the connection ends without a byte.
+    pub fn cut(request: RequestId) -> Self {
+        Self {
+            cut: true,
+            ..Self::bare(request, 0, "", 0)
         }
     }
 

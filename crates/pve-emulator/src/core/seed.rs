@@ -4,6 +4,8 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::access::{Access, Accounts, Holder, Keys, Token, User, split_token_id};
 use super::broadcast::PERIOD_MS;
+use super::checks::Checks;
+use super::faults::Faults;
 use super::ha::Ha;
 use super::park::Live;
 use super::random::Random;
@@ -134,6 +136,9 @@ impl World {
             images: BTreeMap::new(),
             next_broadcast_ms: now_ms + PERIOD_MS,
             held: BTreeSet::new(),
+            faults: Faults::default(),
+            checks: Checks::default(),
+            clock_ahead_ms: 0,
             live: Live::default(),
         }
     }
@@ -160,5 +165,8 @@ fn plant(seed: NodeSeed, id: u32, now_ms: u64) -> Node {
         powered: true,
         partitioned: false,
         gone_ms: None,
+        last_view: None,
+        slow_ms: 0,
+        old_view_cycles: 0,
     }
 }

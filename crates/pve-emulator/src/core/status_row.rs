@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::guest::GuestLook;
 use super::guest_list::Surroundings;
+use super::views::ToldRef;
 use super::world::{Guest, Power, World};
 
 const MIB: u64 = 1024 * 1024;
@@ -136,18 +137,39 @@ pub(crate) fn broadcast(
     row
 }
 
-/// A row of `GET /cluster/resources`: place, lock, tags and pool are current, the rest is as last
-/// broadcast.
-pub(crate) fn resource(vmid: u32, guest: &Guest, around: Surroundings<'_>) -> Value {
+/// A row of `GET /cluster/resources` as a node sees it: place, lock, tags and pool are current, the rest is as last
+/// broadcast. None when it does not know the guest.
+pub(crate) fn resource(
+    world: &World,
+    via: &str,
+    (vmid, guest): (u32, &Guest),
+    now_ms: u64,
+) -> Option<Value> {
+    let told = world.told(via, vmid, guest)?;
+    let managed = world.ha.of(vmid);
+    let around = Surroundings {
+        fresh: told.is_fresh(now_ms),
+        hastate: managed.and_then(|resource| resource.current.as_deref()),
+        pool: world.pool_of(vmid),
+    };
+    Some(resource_of((vmid, guest), told, around))
+}
+
+/// The same from what was told of the guest and what is around it.
+pub(crate) fn resource_of(
+    (vmid, guest): (u32, &Guest),
+    told: ToldRef<'_>,
+    around: Surroundings<'_>,
+) -> Value {
     let mut row = Map::from_iter([
         ("id".to_owned(), json!(format!("lxc/{vmid}"))),
         ("type".to_owned(), json!("lxc")),
         ("vmid".to_owned(), json!(vmid)),
-        ("node".to_owned(), json!(guest.node)),
+        ("node".to_owned(), json!(told.node)),
         ("status".to_owned(), json!("unknown")),
     ]);
     if around.fresh {
-        row.extend(guest.broadcast.clone().unwrap_or_default());
+        row.extend(told.row.cloned().unwrap_or_default());
     }
     for key in ["tags", "lock"] {
         row.extend(

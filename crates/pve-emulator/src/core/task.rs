@@ -27,6 +27,9 @@ pub struct Task {
     pub log: Vec<String>,
     /// Where it is.
     pub state: TaskState,
+    /// Verb and path of the call that began it.
+    #[serde(default)]
+    pub(crate) by: Option<String>,
 }
 
 /// What a task does.

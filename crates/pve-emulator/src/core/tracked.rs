@@ -198,6 +198,11 @@ impl<V> TrackedList<V> {
         self.entries.len()
     }
 
+    /// The last one.
+    pub(crate) fn last(&self) -> Option<&V> {
+        self.entries.last().map(|(_, entry)| entry)
+    }
+
     /// By its place.
     pub(crate) fn get(&self, at: usize) -> Option<&V> {
         Some(&self.entries.get(at)?.1)

@@ -16,6 +16,7 @@ mod snapshots;
 pub(crate) use create::new_addresses;
 
 use super::Effects;
+use super::faults::{self, End};
 use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestOutcome, JobId};
 use super::jobs::Job;
 use super::task::{Acting, Step, Task, TaskState, Work};
@@ -74,6 +75,7 @@ pub(crate) fn spawn_on(
         began: false,
         log,
         state,
+        by: None,
     });
     upid
 }
@@ -128,6 +130,7 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
     }
     if moved {
         conclude::forget_old(world);
+        faults::forget_ended(world);
     }
     moved
 }
@@ -140,10 +143,17 @@ fn enter(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) {
     {
         world.tasks[at].say(" OK");
     }
+    let fate = faults::at_begin(world, &world.tasks[at].upid);
+    if let Some(End::Error { message, .. }) = fate {
+        return settle(world, at, Some(message), now_ms + QUICK_END_MS);
+    }
     if let Err(error) = launch::launch(world, at, now_ms, effects) {
         settle(world, at, Some(error), now_ms + QUICK_END_MS);
     } else if let Some(task) = world.tasks.get_mut(at) {
         task.began = true;
+        if fate == Some(End::Killed) {
+            task.state = TaskState::Dying { at_ms: now_ms };
+        }
     }
 }
 
@@ -370,6 +380,7 @@ impl World {
                 conclude::die(self, at, now_ms);
             }
         }
+        self.checks.dropped(name);
         self.jobs.retain(|_, job| job.command.guest().node != name);
         let looks = &mut self.live.inspects;
         let lost: Vec<JobId> = looks

@@ -5,6 +5,8 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 
 use super::access::{Accounts, Keys, Password, User};
+use super::checks::Checks;
+use super::faults::Faults;
 use super::guest::{GuestKey, JobId};
 use super::guest_config::GuestConfig;
 use super::guest_list::RowText;
@@ -15,6 +17,7 @@ use super::random::Random;
 use super::seed::TokenSeed;
 use super::task::Task;
 use super::tracked::{Tracked, TrackedList, TrackedMap};
+use super::views::Told;
 
 /// The cluster's state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -55,6 +58,15 @@ pub struct World {
     pub(crate) images: BTreeMap<String, OciImage>,
     /// When usage and names are next broadcast to the cluster, Unix ms.
     pub(crate) next_broadcast_ms: u64,
+    /// What is broken on purpose.
+    #[serde(default)]
+    pub(crate) faults: Faults,
+    /// What must not happen here, and what of it did.
+    #[serde(default)]
+    pub(crate) checks: Checks,
+    /// How far this world's clock is ahead of the machine's, milliseconds.
+    #[serde(default)]
+    pub(crate) clock_ahead_ms: u64,
     /// Guests whose configuration is held by something that is no task: a command in the shell of its node.
     #[serde(skip)]
     pub(crate) held: BTreeSet<u32>,
@@ -164,6 +176,15 @@ pub struct Node {
     pub(crate) partitioned: bool,
     /// Since when the others cannot talk to it, Unix ms.
     pub(crate) gone_ms: Option<u64>,
+    /// What it and the others know of each other's guests while it is cut off.
+    #[serde(default)]
+    pub(crate) last_view: Option<BTreeMap<u32, Told>>,
+    /// Calls that come past it take so much longer, milliseconds.
+    #[serde(default)]
+    pub(crate) slow_ms: u64,
+    /// For so many broadcasts the cluster goes on seeing what it told last.
+    #[serde(default)]
+    pub(crate) old_view_cycles: u64,
 }
 
 fn yes() -> bool {
@@ -479,6 +500,7 @@ impl World {
     /// Takes a container away as if it had never been, without a task.
     pub fn forget_guest(&mut self, vmid: u32) {
         self.guests.remove(&vmid);
+        self.checks.stopped(vmid);
         self.volumes.retain(|volume| volume.vmid != vmid);
     }
 
@@ -488,6 +510,7 @@ impl World {
             return;
         };
         node.clone_into(&mut guest.node);
+        self.checks.moved(vmid, node);
         let its = |volume: &Volume| volume.vmid == vmid && volume.node.is_some();
         self.volumes
             .change_where(its, |volume| volume.node = Some(node.to_owned()));

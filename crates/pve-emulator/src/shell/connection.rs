@@ -19,18 +19,26 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, node: &s
             Err(NoHead::Gone) => break,
             Err(NoHead::Refused(status, text)) => {
                 let response = Response::plain(RequestId(0), status, &text);
-                reader.answer(&response, 0, false, "").await;
+                reader
+                    .answer(&response, (0, false), "", door.now_ms())
+                    .await;
                 break;
             }
         };
         let Some(response) = answer(&mut reader, &head, node, door).await else {
             break;
         };
+        if response.cut {
+            // Dropped, not closed: not even a proper end is sent.
+            return;
+        }
         if response.hold_ms > 0 {
             tokio::time::sleep(Duration::from_millis(response.hold_ms)).await;
         }
         let keep_alive = left > 0 && !head.wants_close() && response.status < 400;
-        let sent = reader.answer(&response, head.minor, keep_alive, "").await;
+        let sent = reader
+            .answer(&response, (head.minor, keep_alive), "", door.now_ms())
+            .await;
         if !sent || !keep_alive {
             break;
         }
@@ -70,12 +78,19 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         payload,
     };
     // Without an answer (the state could not be committed, or the emulator stops) the connection
-    // ends unanswered.
-    door.request(request).await
+    // ends unanswered. So it does when the peer goes away first.
+    let id = request.id;
+    tokio::select! {
+        response = door.request(request) => response,
+        () = reader.gone() => {
+            door.forget_caller(id).await;
+            None
+        }
+    }
 }
 
 /// Answers plain HTTP with the way to HTTPS.
-pub(super) async fn redirect<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
+pub(super) async fn redirect<S: AsyncRead + AsyncWrite + Unpin>(stream: S, door: &Door) {
     let mut reader = Reader::new(stream);
     if let Ok(head) = reader.head().await
         && let Some(host) = head.header("host")
@@ -91,7 +106,9 @@ pub(super) async fn redirect<S: AsyncRead + AsyncWrite + Unpin>(stream: S) {
         };
         let location = format!("Location: https://{host}{}{query}\r\n", head.path);
         let response = Response::plain(RequestId(0), status, text);
-        reader.answer(&response, head.minor, false, &location).await;
+        reader
+            .answer(&response, (head.minor, false), &location, door.now_ms())
+            .await;
     }
     reader.close().await;
 }

@@ -5,11 +5,30 @@
 //! - `GET /world/guests` → `[{vmid, node, power, lock, config, digest}]`.
 //! - `GET /world/tasks` → `[{upid, running, exit, log}]`.
 //! - `POST /guests/NODE/VMID` breaks or mends a simulated guest and gives how it stands: any of `{"faults": {"exec_hangs",
-//!   "never_answers", "ignores_shutdown", "keeps_disk": bool, "hogged_mib": MiB}, "crash_unit": UNIT, "die": true}`.
-//!   Faults that are not named are mended.
+//!   "half_output", "no_network", "never_answers", "ignores_shutdown", "keeps_disk": bool, "hogged_mib": MiB}, "crash_unit":
+//!   UNIT, "die": true}`. Faults that are not named are mended.
 //! - `POST /world/scenery` sets up containers that are only told of: `{"guests": N, "first_vmid": 10000, "running_percent": 80}`;
 //!   the last two may be left out.
 //! - `GET`/`POST /task-times` → the times in milliseconds; a POST gives those to change as JSON.
+//! - `GET /faults` → `[{id, wish, seen, hits, held: [{call, state}]}]`; `POST /faults` with `{"calls": {"verb", "path", "node",
+//!   "via", "vmid"}, "nth", "times", "kind": {KIND: {…}}}` → `{id}`. What is absent of `calls` is any; the `nth` call
+//!   (counted from 1) and those after it are hit, `times` of them or all. Kinds: [`FaultKind`](crate::core::FaultKind).
+//! - `POST /faults/ID/wait` with `{"hits", "timeout_ms"}` answers when the fault has hit so many calls (1), or with 408 when
+//!   the time is up (10 s); `POST /faults/ID/release` lets go on what it holds, or with `{"cut": true}` cuts it (what was not let
+//!   in never happens) → `{released}`; `DELETE /faults/ID` and
+//!   `DELETE /faults` end one or all: what hangs goes on, what would never be answered is cut.
+//! - `GET /nodes` → `[{node, powered, reach, partitioned, daemons, slow_ms, old_view_cycles}]`; `POST /nodes/NODE` changes any of
+//!   these.
+//! - `POST /world/guests/VMID` with one of `{"vanish": {}}`, `{"stranger": {"node"}}`, `{"move": {"to"}}`, `{"move_config":
+//!   {"to"}}`, `{"lock": {"as"}}` (without `as`: unlock), `{"faults": {"boot_fails", "no_network"}}` does that to a guest.
+//! - `GET`/`POST /clock` → `{now_ms, ahead_ms}`; a POST of `{"ahead_ms"}` sets the world's clock ahead, never back.
+//! - `GET`/`POST /checks` → `{immortal, calls_per_node}`; `GET /violations` → `{total, violations}`; `DELETE /violations` forgets
+//!   them. What is looked for: [`Check`](crate::core::Check).
+//!
+//! Unknown fields are refused with 400, what does not exist with 404.
+
+mod faults;
+mod world;
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -96,7 +115,43 @@ async fn serve(stream: UnixStream, control: &Control) {
     reader.close().await;
 }
 
-async fn answer(head: &Head, body: &[u8], control: &Control) -> (u16, Value) {
+/// Status and JSON.
+type Answer = (u16, Value);
+
+fn refused(status: u16, error: impl std::fmt::Display) -> Answer {
+    (status, json!({"error": error.to_string()}))
+}
+
+/// The body as what an endpoint takes; nothing at all counts as an object without members.
+fn parsed<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
+    let body = if body.is_empty() { b"{}" } else { body };
+    serde_json::from_slice(body).map_err(|error| refused(400, error))
+}
+
+/// What the keeper gave; 503 when it has stopped.
+fn given(value: Result<Value, ShellError>) -> Answer {
+    value.map_or_else(|error| refused(503, error), |value| (200, value))
+}
+
+fn no_endpoint(head: &Head) -> Answer {
+    refused(
+        404,
+        format!("no such endpoint: {} {}", head.method, head.path),
+    )
+}
+
+async fn answer(head: &Head, body: &[u8], control: &Control) -> Answer {
+    let parts: Vec<&str> = head.path.split('/').skip(1).collect();
+    match parts.first().copied() {
+        Some("faults") => return faults::answer(head, &parts[1..], body, control).await,
+        Some("nodes" | "clock" | "checks" | "violations") => {
+            return world::answer(head, &parts, body, control).await;
+        }
+        Some("world") if head.method == "POST" => {
+            return world::answer(head, &parts, body, control).await;
+        }
+        _ => {}
+    }
     let result = match (head.method.as_str(), head.path.as_str()) {
         ("GET", "/journal") => return (200, journal(head, &control.journal)),
         ("GET", "/world/guests") => control.door.read(guests).await,
@@ -107,17 +162,9 @@ async fn answer(head: &Head, body: &[u8], control: &Control) -> (u16, Value) {
         ("POST", path) if path.starts_with("/guests/") => {
             return meddle(path, body, control).await;
         }
-        _ => {
-            return (
-                404,
-                json!({"error": format!("no such endpoint: {} {}", head.method, head.path)}),
-            );
-        }
+        _ => return no_endpoint(head),
     };
-    match result {
-        Ok(value) => (200, value),
-        Err(error) => (503, json!({"error": error.to_string()})),
-    }
+    given(result)
 }
 
 /// `/guests/NODE/VMID`.

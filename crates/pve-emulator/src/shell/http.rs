@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt};
 use tokio::time::timeout;
 
-use super::clock;
+use super::clock::http_date;
 use crate::core::Response;
 
 /// Silence after which a connection is closed.
@@ -14,6 +14,8 @@ const IDLE: Duration = Duration::from_secs(5);
 const SENT_AT_ONCE: usize = 64 * 1024;
 const MAX_HEADER_LINES: usize = 64;
 const MAX_HEADER_BYTES: usize = 8 * 1024;
+/// A peer that sends ahead more than this is not listened to before its answer is there.
+const MOST_AHEAD_BYTES: usize = 64 * 1024;
 /// Largest body that is read.
 pub(super) const MAX_BODY_BYTES: u64 = 512 * 1024;
 
@@ -145,21 +147,33 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         matches!(timeout(IDLE, self.stream.flush()).await, Ok(Ok(())))
     }
 
-    /// Sends an answer; false when the peer is gone.
+    /// Sends an answer at this moment; false when the peer is gone. `wire`: minor version, and whether the connection stays.
     pub(super) async fn answer(
         &mut self,
         response: &Response,
-        minor: u8,
-        keep_alive: bool,
+        wire: (u8, bool),
         extra: &str,
+        now_ms: u64,
     ) -> bool {
-        let mut head = head(response, minor, keep_alive, extra);
+        let mut head = head(response, wire, extra, now_ms);
         // What is small leaves in one piece.
         if response.body.len() <= SENT_AT_ONCE {
             head.extend_from_slice(&response.body);
             return self.send(&head).await;
         }
         self.send(&head).await && self.send(&response.body).await
+    }
+
+    /// Returns when the peer has gone away. What it sends meanwhile is kept for later.
+    pub(super) async fn gone(&mut self) {
+        let mut chunk = [0_u8; 4096];
+        while self.buffer.len() <= MOST_AHEAD_BYTES {
+            match self.stream.read(&mut chunk).await {
+                Ok(count) if count > 0 => self.buffer.extend_from_slice(&chunk[..count]),
+                Ok(_) | Err(_) => return,
+            }
+        }
+        std::future::pending().await
     }
 
     /// Ends the connection properly.
@@ -229,10 +243,11 @@ fn header_line(head: &mut Head, line: &str) -> Result<(), NoHead> {
     }
 }
 
-/// The head of an answer. Without a body there is no length either: the end of the connection is the
-/// end of the answer.
-pub(super) fn head(response: &Response, minor: u8, keep_alive: bool, extra: &str) -> Vec<u8> {
-    let date = clock::http_date(clock::now_ms() / 1000);
+/// The head of an answer at this moment. Without a body there is no length either: the end of the connection is the end of
+/// the answer. `wire`: minor version, and whether the connection stays.
+fn head(response: &Response, wire: (u8, bool), extra: &str, now_ms: u64) -> Vec<u8> {
+    let (minor, keep_alive) = wire;
+    let date = http_date(now_ms / 1000);
     let Response {
         status,
         reason,

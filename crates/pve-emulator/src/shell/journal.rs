@@ -45,6 +45,8 @@ pub struct Entry {
     pub mutating: bool,
     /// Status of the answer, once it was given.
     pub status: Option<u16>,
+    /// The connection was cut instead of the answer.
+    pub cut: bool,
     #[serde(skip)]
     request: RequestId,
 }
@@ -122,6 +124,7 @@ impl Journal {
             parameters: described.parameters.into_iter().map(redact).collect(),
             mutating,
             status: None,
+            cut: false,
             request: request.id,
         };
         if memory.entries.len() >= REMEMBERED {
@@ -137,7 +140,7 @@ impl Journal {
     }
 
     /// It was answered.
-    pub(super) fn answered(&self, request: RequestId, status: u16) {
+    pub(super) fn answered(&self, request: RequestId, status: u16, cut: bool) {
         let mut memory = self.memory();
         if let Some(entry) = memory
             .entries
@@ -145,7 +148,9 @@ impl Journal {
             .rev()
             .find(|entry| entry.request == request)
         {
-            entry.status = Some(status);
+            // A cut of what never had an answer has no status.
+            entry.status = (status != 0).then_some(status);
+            entry.cut = cut;
         }
     }
 }

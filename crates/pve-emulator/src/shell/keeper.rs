@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
-use tokio::sync::{mpsc, oneshot};
+use tokio::sync::{mpsc, oneshot, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
@@ -13,6 +13,7 @@ use super::clock;
 use super::driver::GuestDriver;
 use super::error::ShellError;
 use super::journal::Journal;
+use super::outside::Outside;
 use crate::core::guest::{GuestCommand, GuestDone, GuestError, JobId};
 use crate::core::{self, ApiRequest, Effects, Input, RequestId, Response, World};
 use crate::persist::Writer;
@@ -32,6 +33,8 @@ enum Message {
     Done(GuestDone),
     Read(Reading),
     Change(Changing, oneshot::Sender<()>),
+    /// The sender of a call is gone.
+    Gone(RequestId),
 }
 
 /// The way to the keeper; clones lead to the same one.
@@ -40,6 +43,7 @@ pub(super) struct Door {
     messages: mpsc::Sender<Message>,
     requests: Arc<AtomicU64>,
     journal: Journal,
+    outside: watch::Receiver<Outside>,
 }
 
 impl Door {
@@ -50,7 +54,7 @@ impl Door {
 
     /// Hands a request in and waits for its answer; nothing when the keeper has stopped.
     pub(super) async fn request(&self, request: ApiRequest) -> Option<Response> {
-        self.journal.arrived(&request, clock::now_ms());
+        self.journal.arrived(&request, self.now_ms());
         let (answer, answered) = oneshot::channel();
         let id = request.id;
         self.messages
@@ -58,8 +62,24 @@ impl Door {
             .await
             .ok()?;
         let response = answered.await.ok()?;
-        self.journal.answered(id, response.status);
+        self.journal.answered(id, response.status, response.cut);
         Some(response)
+    }
+
+    /// The sender of a call is gone; what was asked for goes on.
+    pub(super) async fn forget_caller(&self, id: RequestId) {
+        // A keeper that has stopped waits for nobody either.
+        let _ = self.messages.send(Message::Gone(id)).await;
+    }
+
+    /// What there is to know of the world without asking the keeper.
+    pub(super) fn outside(&self) -> watch::Receiver<Outside> {
+        self.outside.clone()
+    }
+
+    /// The time in the world, Unix ms.
+    pub(super) fn now_ms(&self) -> u64 {
+        clock::now_ms() + self.outside.borrow().ahead_ms
     }
 
     /// Looks at the world.
@@ -94,6 +114,22 @@ impl Door {
     }
 }
 
+impl Door {
+    /// Changes the world and gives what came of it; the change is committed when this returns.
+    pub(super) async fn alter<T: Send + 'static>(
+        &self,
+        change: impl FnOnce(&mut World) -> T + Send + 'static,
+    ) -> Result<T, ShellError> {
+        let (give, take) = oneshot::channel();
+        self.change(move |world| {
+            // Nobody waits any more: fine.
+            let _ = give.send(change(world));
+        })
+        .await?;
+        take.await.map_err(|_| ShellError::Stopped)
+    }
+}
+
 /// Owns the world and everything that waits for it.
 pub(super) struct Keeper {
     world: World,
@@ -104,6 +140,7 @@ pub(super) struct Keeper {
     waiting: HashMap<RequestId, Waiting>,
     commands: TaskTracker,
     stop: CancellationToken,
+    outside: watch::Sender<Outside>,
 }
 
 /// A request that has not been answered.
@@ -133,10 +170,12 @@ impl Keeper {
     ) -> (Self, Door) {
         let (sender, messages) = mpsc::channel(QUEUE);
         let back = sender.downgrade();
+        let outside = watch::Sender::new(Outside::of(&world));
         let door = Door {
             messages: sender,
             requests: Arc::default(),
             journal,
+            outside: outside.subscribe(),
         };
         let keeper = Self {
             world,
@@ -147,13 +186,15 @@ impl Keeper {
             waiting: HashMap::new(),
             commands: TaskTracker::new(),
             stop,
+            outside,
         };
         (keeper, door)
     }
 
     /// Runs until stopped or until the state cannot be written any more.
     pub(super) async fn run(mut self) -> Result<(), ShellError> {
-        let effects = core::resume(&mut self.world, clock::now_ms());
+        let now_ms = self.now_ms();
+        let effects = core::resume(&mut self.world, now_ms);
         self.finish(Batch {
             effects,
             durable: true,
@@ -176,8 +217,14 @@ impl Keeper {
         Ok(())
     }
 
+    /// The time in the world, Unix ms.
+    fn now_ms(&self) -> u64 {
+        clock::now_ms() + self.world.clock_ahead_ms()
+    }
+
     fn until_wakeup(&self) -> Duration {
-        let due = core::next_wakeup(&self.world).map(|at_ms| at_ms.saturating_sub(clock::now_ms()));
+        let now_ms = self.now_ms();
+        let due = core::next_wakeup(&self.world).map(|at_ms| at_ms.saturating_sub(now_ms));
         due.map_or(LONGEST_SLEEP, |wait_ms| {
             Duration::from_millis(wait_ms).min(LONGEST_SLEEP)
         })
@@ -196,7 +243,7 @@ impl Keeper {
             self.apply(message, &mut batch);
         }
         // Time passes with every batch; only what is due then can change something.
-        let now_ms = clock::now_ms();
+        let now_ms = self.now_ms();
         if core::next_wakeup(&self.world).is_some_and(|at_ms| at_ms <= now_ms) {
             self.decide(Input::Tick, &mut batch);
             batch.durable = true;
@@ -222,11 +269,16 @@ impl Keeper {
                 batch.changed.push(changed);
                 batch.durable = true;
             }
+            Message::Gone(request) => {
+                self.waiting.remove(&request);
+                self.world.forget_caller(request);
+            }
         }
     }
 
     fn decide(&mut self, input: Input, batch: &mut Batch) {
-        let effects = core::handle(&mut self.world, input, clock::now_ms());
+        let now_ms = self.now_ms();
+        let effects = core::handle(&mut self.world, input, now_ms);
         // A command must be known to the next start before the driver gets it; looks are simply
         // asked for again.
         batch.durable |= !effects
@@ -248,8 +300,13 @@ impl Keeper {
             );
         }
         // A write that was parked is answered in a batch without a write of its own.
-        if batch.durable || answers.iter().any(|(waiting, _)| waiting.writes) {
+        let outside = Outside::of(&self.world);
+        let seen = outside != *self.outside.borrow();
+        if batch.durable || seen || answers.iter().any(|(waiting, _)| waiting.writes) {
             self.commit().await?;
+        }
+        if seen {
+            self.outside.send_replace(outside);
         }
         for (waiting, response) in answers {
             // The client may have gone away.

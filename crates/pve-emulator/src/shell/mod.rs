@@ -18,6 +18,7 @@ mod journal;
 mod keeper;
 mod listener;
 mod options;
+mod outside;
 mod running;
 mod secrets;
 mod tls;

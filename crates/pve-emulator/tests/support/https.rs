@@ -274,7 +274,12 @@ pub async fn task(shell: &RunningShell, method: &str, path: &str, form: &str) ->
 
 /// A request to the control socket.
 pub async fn control(shell: &RunningShell, method: &str, path: &str, body: &str) -> (u16, Value) {
-    let mut stream = UnixStream::connect(shell.control_socket()).await.unwrap();
+    control_at(shell.control_socket(), method, path, body).await
+}
+
+/// A request to the control socket at this path.
+pub async fn control_at(socket: &Path, method: &str, path: &str, body: &str) -> (u16, Value) {
+    let mut stream = UnixStream::connect(socket).await.unwrap();
     let request = format!(
         "{method} {path} HTTP/1.1\r\nHost: x\r\nContent-Length: {}\r\n\r\n{body}",
         body.len()

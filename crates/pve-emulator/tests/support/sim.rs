@@ -139,6 +139,11 @@ impl Sim {
         }
     }
 
+    /// The answer to a request, if it is there already.
+    pub fn answered(&mut self, id: RequestId) -> Option<Response> {
+        self.responses.remove(&id)
+    }
+
     /// Sends and waits. Holding an answer back counts as taking that long.
     pub fn call(&mut self, request: Request) -> Answer {
         let before = self.now_ms;

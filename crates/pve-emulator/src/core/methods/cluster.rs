@@ -37,7 +37,7 @@ pub(super) fn status(call: &mut Call<'_>) -> Outcome {
 pub(super) fn resources(call: &mut Call<'_>) -> Outcome {
     let kind = call.text("type");
     let wanted = |name: &str| kind.as_deref().is_none_or(|kind| kind == name);
-    if kind.as_deref() == Some("vm") && call.rights().are_unlimited() {
+    if kind.as_deref() == Some("vm") && sees_all(call) {
         return Ok(Reply::Whole(guest_list::body(call.world, call.now_ms)));
     }
     let mut parts = Vec::new();
@@ -65,21 +65,24 @@ fn text(rows: Vec<Value>) -> Bytes {
     rows.join(",").into()
 }
 
+/// The caller may see all guests, and no node knows anything else of them.
+fn sees_all(call: &Call<'_>) -> bool {
+    call.rights().are_unlimited() && call.world.has_one_view()
+}
+
 /// Those the caller may see.
 fn guests(call: &mut Call<'_>) -> Bytes {
     let now_ms = call.now_ms;
-    if call.rights().are_unlimited() {
+    if sees_all(call) {
         return guest_list::rows(&guest_list::body(call.world, now_ms));
     }
     let visible = call
         .world
         .guests()
         .filter(|(vmid, _)| call.may(&format!("/vms/{vmid}"), "VM.Audit"));
-    let row = |(vmid, guest)| {
-        let around = guest_list::around(call.world, vmid, guest, now_ms);
-        status_row::resource(vmid, guest, around)
-    };
-    text(visible.map(row).collect())
+    let rows =
+        visible.filter_map(|guest| status_row::resource(call.world, &call.via, guest, now_ms));
+    text(rows.collect())
 }
 
 fn pools(call: &Call<'_>) -> Vec<Value> {

@@ -4,8 +4,8 @@ use serde_json::{Value, json};
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
+use super::super::status_row;
 use super::super::world::Pool;
-use super::super::{guest_list, status_row};
 use super::cluster::fields;
 use super::storage;
 use crate::schema::split_list;
@@ -58,8 +58,11 @@ fn members(call: &Call<'_>, name: &str) -> Result<Value, ApiError> {
         let Some(guest) = call.world.guests.get(vmid) else {
             continue;
         };
-        let around = guest_list::around(call.world, *vmid, guest, call.now_ms);
-        let mut row = fields(status_row::resource(*vmid, guest, around));
+        let Some(mut row) =
+            status_row::resource(call.world, &call.via, (*vmid, guest), call.now_ms).map(fields)
+        else {
+            continue;
+        };
         for key in ["pool", "tags", "lock"] {
             row.remove(key);
         }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::answer::Reply;
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
+use super::super::faults;
 use super::super::park::Wait;
 use super::super::task::Task;
 use super::super::upid::Upid;
@@ -27,6 +28,7 @@ pub(super) fn cluster_list(call: &mut Call<'_>) -> Outcome {
                 .tasks()
                 .rev()
                 .filter(|task| task.upid.node == node.name)
+                .filter(|task| !faults::is_forgotten(call.world, &task.upid))
         };
         rows.extend(
             here()
@@ -68,6 +70,7 @@ pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
         .tasks()
         .rev()
         .filter(|task| task.upid.node == call.node)
+        .filter(|task| !faults::is_forgotten(call.world, &task.upid))
         .collect();
     let running = here
         .iter()
@@ -121,7 +124,8 @@ fn find(call: &Call<'_>, privilege: &str) -> Result<Task, ApiError> {
     let task = call
         .world
         .tasks()
-        .find(|task| task.upid == upid && upid.node == call.node);
+        .find(|task| task.upid == upid && upid.node == call.node)
+        .filter(|task| !faults::is_forgotten(call.world, &task.upid));
     let task = task.ok_or_else(|| ApiError::parameter("upid", "no such task"))?;
     let path = format!("/nodes/{}", call.node);
     if is_own(call, task) || call.may(&path, privilege) {

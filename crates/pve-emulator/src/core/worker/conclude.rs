@@ -1,5 +1,6 @@
 //! How a task ends and what it leaves.
 
+use super::super::faults::{self, End};
 use super::super::guest_config::volume_of;
 use super::super::task::{CreatePlan, TaskState, Work};
 use super::super::world::World;
@@ -10,6 +11,10 @@ const REMEMBERED: usize = 400;
 
 /// The task's work is over: its lasting effects, then its end.
 pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_ms: u64) {
+    let error = match too_late(world, at, now_ms) {
+        Some(refused) => return end(world, at, error.or(Some(refused)), now_ms),
+        None => error,
+    };
     let failed = error.is_some();
     let mut error = error;
     let mut follow_up = None;
@@ -85,6 +90,41 @@ fn let_go(world: &mut World, at: usize) {
         && guest.config.get("lock") == Some(own)
     {
         guest.config.keys.remove("lock");
+    }
+}
+
+/// The majority was lost while the task was at work: what it would write at its end stays unwritten, its lock on the
+/// configuration included. A destroy finds out by itself.
+fn too_late(world: &World, at: usize, now_ms: u64) -> Option<String> {
+    let task = &world.tasks[at];
+    let writes = match &task.work {
+        Work::Create(_)
+        | Work::Clone(_)
+        | Work::Template
+        | Work::Snapshot { .. }
+        | Work::Rollback { .. }
+        | Work::DeleteSnapshot { .. }
+        | Work::MoveVolume { .. }
+        | Work::Migrate { .. } => task.began,
+        Work::Destroy { .. }
+        | Work::Start
+        | Work::Stop
+        | Work::Shutdown { .. }
+        | Work::Reboot { .. }
+        | Work::Resume
+        | Work::Suspend
+        | Work::Resize { .. }
+        | Work::Backup(_)
+        | Work::DeleteVolume { .. }
+        | Work::Prune { .. }
+        | Work::Request { .. }
+        | Work::Bulk(_)
+        | Work::Fail { .. } => false,
+    };
+    if writes {
+        launch::check_write(world, at, now_ms).err()
+    } else {
+        None
     }
 }
 
@@ -179,6 +219,14 @@ fn remove_guest(world: &mut World, at: usize) {
 
 /// Writes the last line and the exit status.
 pub(super) fn end(world: &mut World, at: usize, error: Option<String>, now_ms: u64) {
+    let mut error = error;
+    if error.is_none() {
+        match faults::at_end(world, &world.tasks[at].upid) {
+            Some(End::Error { message, .. }) => error = Some(message),
+            Some(End::Warnings(lines)) => return end_with_warnings(world, at, &lines, now_ms),
+            Some(End::Killed | End::Forgotten) | None => {}
+        }
+    }
     let task = &mut world.tasks[at];
     // Always the last line, even of a log that is full.
     task.log.push(error.as_ref().map_or_else(
@@ -190,6 +238,20 @@ pub(super) fn end(world: &mut World, at: usize, error: Option<String>, now_ms: u
         || "OK".to_owned(),
         |text| text.lines().next().unwrap_or_default().to_owned(),
     );
+    task.state = TaskState::Stopped {
+        exit,
+        end_s: now_ms / 1000,
+    };
+}
+
+/// It ended well, and what it warned of is counted.
+fn end_with_warnings(world: &mut World, at: usize, lines: &[String], now_ms: u64) {
+    let task = &mut world.tasks[at];
+    lines
+        .iter()
+        .for_each(|line| task.say(format!("WARN: {line}")));
+    let exit = format!("WARNINGS: {}", lines.len());
+    task.log.push(format!("TASK {exit}"));
     task.state = TaskState::Stopped {
         exit,
         end_s: now_ms / 1000,

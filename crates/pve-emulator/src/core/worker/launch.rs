@@ -164,6 +164,9 @@ fn start(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> Re
 /// Applies pending changes and boots.
 fn boot(world: &mut World, at: usize, end_ms: u64, effects: &mut Effects) {
     let key = world.tasks[at].guest();
+    if world.guest_faults(key.vmid).boot_fails {
+        return fail_boot(world, at, key.vmid, end_ms);
+    }
     let Some(guest) = world.guest_mut(&key) else {
         return;
     };
@@ -177,6 +180,19 @@ fn boot(world: &mut World, at: usize, end_ms: u64, effects: &mut Effects) {
         |job, guest| GuestCommand::Start { job, guest, spec },
         effects,
     );
+}
+
+/// As PVE tells of a container whose init does not come up.
+fn fail_boot(world: &mut World, at: usize, vmid: u32, end_ms: u64) {
+    let task = &mut world.tasks[at];
+    task.say(format!(
+        "lxc_spawn: 1832 Failed to start init for container \"{vmid}\""
+    ));
+    task.say(format!(
+        "__lxc_start: 2114 Failed to spawn container \"{vmid}\""
+    ));
+    let error = format!("startup for container '{vmid}' failed");
+    settle(world, at, Some(error), end_ms);
 }
 
 /// The second half of a reboot. A configuration lock is found only now, by the start hook.

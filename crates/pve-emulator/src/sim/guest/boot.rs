@@ -17,6 +17,10 @@ impl Guest {
             return;
         }
         self.shape = shape;
+        if self.faults.no_network {
+            let nets = self.shape.nets.iter_mut();
+            nets.for_each(|net| net.address = None);
+        }
         self.halt();
         self.running = true;
         self.write_identity(world.now_s);
@@ -65,6 +69,7 @@ impl Guest {
         self.processes.clear();
         self.next_pid = 1;
         self.faults.exec_hangs = false;
+        self.faults.half_output = false;
         self.faults.hogged_mib = 0;
         for volatile in ["/run", "/tmp"] {
             let names: Vec<String> = self

@@ -127,6 +127,14 @@ impl Ended {
         self
     }
 
+    /// Killed while it printed: half of it is there.
+    fn broken_off(mut self) -> Self {
+        self.stdout.truncate(self.stdout.len() / 2);
+        self.stderr.truncate(self.stderr.len() / 2);
+        self.exit = KILLED;
+        self
+    }
+
     /// What `other` printed, behind what this one did; its exit code counts.
     pub(crate) fn then(mut self, other: Self) -> Self {
         self.stdout.extend(other.stdout);
@@ -269,6 +277,10 @@ pub fn exec(guest: &mut Guest, world: &World<'_>, exec: &Exec) -> Outcome {
     run.env.extend(exec.env.clone());
     run.env.insert("PATH".to_owned(), PATH.to_owned());
     let done = run.command(&exec.argv);
+    let done = match done {
+        Ok(ended) if run.guest.faults.half_output => Ok(ended.broken_off()),
+        done => done,
+    };
     let (delay_ms, locks) = (run.delay_ms, std::mem::take(&mut run.locks));
     let waiting = |guest: &mut Guest, passing| {
         let process = Process::of(&exec.argv, 1, None);

@@ -43,6 +43,10 @@ pub struct Net {
 pub struct Faults {
     /// Commands given from outside never end.
     pub exec_hangs: bool,
+    /// Commands given from outside are killed behind their effect, and half of their output is lost.
+    pub half_output: bool,
+    /// From its next boot on it gets no address.
+    pub no_network: bool,
     /// Listeners accept and never answer.
     pub never_answers: bool,
     /// Init does not halt when asked to.

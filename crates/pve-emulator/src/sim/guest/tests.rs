@@ -257,6 +257,44 @@ fn memory_taken_away_ends_the_largest_process() {
 }
 
 #[test]
+fn a_command_that_breaks_off_had_its_effect_and_half_its_output() {
+    let mut room = room(256);
+    let faults = Faults {
+        half_output: true,
+        ..Faults::default()
+    };
+    room.write("/srv/text", "0123456789");
+    room.with(|guest, world| guest.set_faults(world, faults.clone()));
+    let cut = room.run(&["cat", "/srv/text"]);
+    assert_eq!(cut, (137, "01234".to_owned(), String::new()));
+    assert_eq!(room.run(&["mkdir", "/srv/made"]).0, 137);
+    room.with(|guest, world| guest.set_faults(world, Faults::default()));
+    room.must(&["ls", "/srv/made"]);
+}
+
+#[test]
+fn without_network_it_has_no_address_from_its_next_boot_on() {
+    let mut room = with_site();
+    let faults = Faults {
+        no_network: true,
+        ..Faults::default()
+    };
+    room.with(|guest, world| guest.set_faults(world, faults.clone()));
+    assert!(!room.guest.reachable().is_empty());
+    let shape = room.guest.shape.clone();
+    let again = |room: &mut Room| {
+        room.with(|guest, _| guest.halt());
+        room.with(|guest, world| guest.boot(world, shape.clone()));
+    };
+    again(&mut room);
+    assert!(room.guest.reachable().is_empty());
+    assert_eq!(room.run(&["systemctl", "is-active", "nginx"]).1, "active\n");
+    room.with(|guest, world| guest.set_faults(world, Faults::default()));
+    again(&mut room);
+    assert!(!room.guest.reachable().is_empty());
+}
+
+#[test]
 fn a_crash_ends_a_unit_unless_it_restarts() {
     let mut room = with_site();
     assert!(room.with(|guest, world| guest.crash_unit(world, "nginx")));

@@ -1,0 +1,197 @@
+//! What is broken around a guest, and what is done to guests behind the API's back.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+use crate::core::guest::{GuestChange, GuestCommand, GuestKey, GuestLook, JobId};
+use crate::core::guest_config::GuestConfig;
+use crate::core::world::{Guest, Power, World};
+
+/// What is broken around a guest; with its number, whoever has that.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(default, deny_unknown_fields)]
+pub struct GuestFaults {
+    /// Starts fail in the task.
+    pub boot_fails: bool,
+    /// It never gets an address.
+    pub no_network: bool,
+}
+
+impl World {
+    /// Breaks or mends what is around a guest.
+    pub fn set_guest_faults(&mut self, vmid: u32, faults: GuestFaults) {
+        if faults == GuestFaults::default() {
+            self.faults.guests.remove(&vmid);
+        } else {
+            self.faults.guests.insert(vmid, faults);
+        }
+    }
+
+    /// What is broken around a guest.
+    #[must_use]
+    pub fn guest_faults(&self, vmid: u32) -> GuestFaults {
+        self.faults.guests.get(&vmid).copied().unwrap_or_default()
+    }
+
+    /// A guest vanishes: its configuration, its volumes, its processes and its disk, without a task.
+    ///
+    /// # Errors
+    /// It is not there.
+    pub fn vanish(&mut self, vmid: u32) -> Result<(), String> {
+        let key = self.place_of(vmid)?;
+        self.forget_guest(vmid);
+        self.live.looks.remove(&vmid);
+        self.end_processes(key.clone());
+        let job = self.allocate_job();
+        self.faults
+            .owed
+            .push(GuestCommand::Destroy { job, guest: key });
+        Ok(())
+    }
+
+    /// A stranger has the number: a stopped container of theirs, made of the same template. Whoever had it vanishes.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub fn stranger_takes(&mut self, vmid: u32, node: &str, now_ms: u64) -> Result<(), String> {
+        if self.node(node).is_none() {
+            return Err(format!("there is no node '{node}'"));
+        }
+        let stores = self.storages.iter();
+        let mut stores = stores.filter(|store| store.holds("rootdir") && store.on(node));
+        let storage = stores.next().map(|store| store.id.clone());
+        let storage = storage.ok_or_else(|| format!("no storage for containers on {node}"))?;
+        let before = self.guests.get(&vmid).cloned();
+        if before.is_some() {
+            self.vanish(vmid)?;
+        }
+        let template = before.map_or_else(
+            || self.templates.first().map(|found| found.file.clone()),
+            |guest| Some(guest.template),
+        );
+        let template = template.unwrap_or_default();
+        let key = GuestKey {
+            node: node.to_owned(),
+            vmid,
+        };
+        let volid = self.make_volume(&storage, &key, 1 << 30, now_ms);
+        let set = |key: &str, value: String| (key.to_owned(), value);
+        let config = GuestConfig {
+            keys: BTreeMap::from([
+                set("arch", "amd64".to_owned()),
+                set("hostname", "stranger".to_owned()),
+                set("memory", "512".to_owned()),
+                set("ostype", "unmanaged".to_owned()),
+                set("rootfs", format!("{volid},size=1G")),
+                set("swap", "512".to_owned()),
+                set("unprivileged", "1".to_owned()),
+            ]),
+            ..GuestConfig::default()
+        };
+        let spec = config.spec(&template);
+        let guest = Guest {
+            node: node.to_owned(),
+            config,
+            power: Power::Stopped,
+            snapshots: BTreeMap::new(),
+            template,
+            created_ms: now_ms,
+            broadcast: None,
+            broadcast_ms: 0,
+            row: None,
+            scenery: false,
+        };
+        self.guests.insert(vmid, guest);
+        let job = self.allocate_job();
+        let guest = key;
+        self.faults
+            .owed
+            .push(GuestCommand::Create { job, guest, spec });
+        Ok(())
+    }
+
+    /// A guest is on another node now, with its disk, as an offline migration by somebody else leaves it: stopped.
+    ///
+    /// # Errors
+    /// There is no such guest or node.
+    pub fn carry_guest(&mut self, vmid: u32, to: &str) -> Result<(), String> {
+        let key = self.place_of(vmid)?;
+        if self.node(to).is_none() {
+            return Err(format!("there is no node '{to}'"));
+        }
+        if key.node == to {
+            return Ok(());
+        }
+        self.move_guest(vmid, to);
+        if let Some(guest) = self.guests.get_mut(&vmid) {
+            guest.power = Power::Stopped;
+        }
+        self.checks.stopped(vmid);
+        self.end_processes(key.clone());
+        let job = self.allocate_job();
+        self.faults.owed.push(GuestCommand::Change {
+            job,
+            guest: key,
+            change: GuestChange::Move { to: to.to_owned() },
+        });
+        Ok(())
+    }
+
+    /// The configuration file alone is put on another node, as `mv` below `/etc/pve` does; what runs goes on there.
+    ///
+    /// # Errors
+    /// There is no such guest or node.
+    pub fn move_config(&mut self, vmid: u32, to: &str) -> Result<(), String> {
+        self.place_of(vmid)?;
+        if self.node(to).is_none() {
+            return Err(format!("there is no node '{to}'"));
+        }
+        if let Some(guest) = self.guests.get_mut(&vmid) {
+            to.clone_into(&mut guest.node);
+            guest.power = Power::Stopped;
+        }
+        Ok(())
+    }
+
+    /// The driver is to end what runs of a guest.
+    pub(crate) fn end_processes(&mut self, guest: GuestKey) {
+        let job = self.allocate_job();
+        self.faults.owed.push(GuestCommand::Kill { job, guest });
+    }
+
+    /// The driver answered: if that was the command owed, the next one's turn has come.
+    pub(crate) fn note_owed(&mut self, job: JobId) {
+        if self
+            .faults
+            .owed
+            .first()
+            .is_some_and(|owed| owed.job() == job)
+        {
+            self.faults.owed.remove(0);
+            self.live.faults.owed_given = false;
+        }
+    }
+
+    /// The command the driver works on because it is owed.
+    pub(crate) fn owed_command(&self, job: JobId) -> Option<&GuestCommand> {
+        let first = self.faults.owed.first();
+        first.filter(|owed| owed.job() == job)
+    }
+
+    fn place_of(&self, vmid: u32) -> Result<GuestKey, String> {
+        let guest = self.guests.get(&vmid);
+        let node = guest.map(|guest| guest.node.clone());
+        node.map(|node| GuestKey { node, vmid })
+            .ok_or_else(|| format!("there is no guest {vmid}"))
+    }
+
+    /// What a look shows of a guest without network.
+    pub(crate) fn as_faults_let_see(&self, vmid: u32, mut look: GuestLook) -> GuestLook {
+        if self.guest_faults(vmid).no_network {
+            let others = look.interfaces.iter_mut().filter(|net| net.name != "lo");
+            others.for_each(|net| net.addresses.clear());
+        }
+        look
+    }
+}
