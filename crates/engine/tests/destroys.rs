@@ -55,7 +55,6 @@ async fn tasks_ended(w: &TestWorld) {
         w.pve.meddle(|world| {
             world
                 .tasks()
-                .iter()
                 .all(|t| matches!(t.state, TaskState::Stopped { .. }))
         })
     })
@@ -207,7 +206,6 @@ async fn a_removal_survives_a_worker_that_dies_at_any_call() {
         let destroyed = w.pve.meddle(|world| {
             world
                 .tasks()
-                .iter()
                 .filter(|t| t.upid.to_string().contains(":vzdestroy:"))
                 .count()
         });

@@ -404,7 +404,6 @@ async fn survives_a_dying_worker(place: Place) {
         let created = w.pve.meddle(|world| {
             world
                 .tasks()
-                .iter()
                 .filter(|t| t.upid.to_string().contains(":vzcreate:"))
                 .count()
         });

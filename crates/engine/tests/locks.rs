@@ -242,7 +242,7 @@ async fn a_destroy_that_found_no_free_container_unseen_is_sent_again() {
     w.crash_worker().await;
     w.until(async || {
         w.pve
-            .meddle(|world| world.tasks().iter().all(|task| !task.is_running()))
+            .meddle(|world| world.tasks().all(|task| !task.is_running()))
     })
     .await
     .unwrap();
