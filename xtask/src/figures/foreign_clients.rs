@@ -75,7 +75,8 @@ impl Lab {
             if deadline.remaining().is_zero() {
                 bail!("the lab was not ready in time");
             }
-            std::thread::sleep(Duration::from_millis(20));
+            // It lies in another process, which cannot wake us.
+            std::thread::park_timeout(Duration::from_millis(20));
         }
         lab.file = serde_json::from_slice(&std::fs::read(&file)?)?;
         Ok(lab)
