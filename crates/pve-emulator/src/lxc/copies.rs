@@ -8,8 +8,8 @@ use crate::lab::Program;
 
 /// Longest time one copy may take.
 const LIMIT: Duration = Duration::from_secs(600);
-/// What is not finished has this in front of its name.
-const PART: &str = "part-";
+/// What is not finished has this in front of its name, which no snapshot's name begins with.
+const PART: &str = ".part-";
 
 /// Copies a tree to a place that is replaced as a whole.
 ///

@@ -188,6 +188,25 @@ async fn calls_at_once_log_in_once_and_each_endpoint_takes_the_ticket() {
     assert_eq!(counts(&first), (1, 41));
 }
 
+/// A directory may take its time, each wrong password counts, and a code is good once: a login is shown to one endpoint.
+#[tokio::test]
+async fn a_login_that_is_not_answered_is_not_shown_to_another_endpoint() {
+    let silent = TlsServer::start(Script::RingAndStall(Arc::default())).await;
+    let second = server(accepting(), |_, _| good()).await;
+    let ways = vec![silent.pinned(), second.pinned()];
+    let transport = HttpsTransport::new(ways, login()).unwrap();
+    let hasty = Request {
+        path: "/version".to_owned(),
+        timeout_ms: 800,
+        ..request(Method::Get, &[])
+    };
+    transport.send(hasty.clone()).await.unwrap_err();
+    assert_eq!((silent.seen.requests().len(), counts(&second)), (1, (0, 0)));
+    // It was silent for its share: the next login goes elsewhere first.
+    assert_eq!(transport.send(hasty).await.unwrap().status, 200);
+    assert_eq!((silent.seen.requests().len(), counts(&second)), (1, (1, 1)));
+}
+
 #[tokio::test]
 async fn a_wrong_password_is_an_error_of_its_own_and_not_shown_again_at_once() {
     let no = |_: &str| {

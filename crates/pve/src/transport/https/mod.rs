@@ -265,12 +265,13 @@ impl HttpsTransport {
         self.prover.proof(times.begin_before(), log_in).await
     }
 
-    /// Sends a login, to the next endpoint too if one does not answer: at worst there is a ticket that nobody uses.
+    /// Sends a login, to the next endpoint only if nothing of it was sent: a password that is wrong counts at each, and a code is
+    /// good once.
     async fn log_in(&self, request: Request) -> Result<RawResponse, TransportError> {
         let times = Times::of(&request);
         let _turn = self.turns.take(&request.path, times.begin_before()).await?;
         let times = times.shared_by(self.endpoints.len());
-        self.read(&request, &Proof::None, &times).await
+        self.change(&request, &Proof::None, &times).await
     }
 
     async fn send_with(
