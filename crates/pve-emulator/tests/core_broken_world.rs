@@ -122,14 +122,16 @@ fn both_sides_of_a_partition_go_on_seeing_what_was_told_before() {
 #[test]
 fn a_slow_node_delays_what_comes_past_it() {
     let mut sim = Sim::new(cluster());
-    sim.world.set_slow("pve2", 700);
+    sim.world.set_slow("pve2", 700).unwrap();
     let took = |sim: &mut Sim, node: &str, path: &str| via(sim, node, path).took_ms;
     assert_eq!(took(&mut sim, "pve1", "/version"), 0);
     assert_eq!(took(&mut sim, "pve2", "/version"), 700);
     assert_eq!(took(&mut sim, "pve1", "/nodes/pve2/status"), 700);
-    sim.world.set_slow("pve1", 40);
+    sim.world.set_slow("pve1", 40).unwrap();
     assert_eq!(took(&mut sim, "pve1", "/nodes/pve2/status"), 740);
-    sim.world.set_slow("pve2", 0);
+    sim.world.set_slow("pve2", 0).unwrap();
+    assert!(sim.world.set_slow("pve2", u64::MAX).is_err());
+    assert!(sim.world.set_clock_ahead(u64::MAX).is_err());
     assert_eq!(took(&mut sim, "pve2", "/version"), 0);
 }
 

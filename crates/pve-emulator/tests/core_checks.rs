@@ -216,7 +216,7 @@ fn too_many_calls_at_one_node_are_found() {
         immortal: BTreeSet::new(),
         calls_per_node: Some(2),
     });
-    sim.world.set_slow("pve2", 1_000);
+    sim.world.set_slow("pve2", 1_000).unwrap();
     let ask =
         |sim: &mut Sim, node: &str| sim.send(Request::new("GET", &format!("/nodes/{node}/status")));
     let first = ask(&mut sim, "pve2");

@@ -5,6 +5,10 @@ use serde_json::{Value, json};
 use super::guest::GuestKey;
 use super::world::{Daemon, Node, Reach, World};
 
+/// The most by which calls past a node may be slowed down, milliseconds.
+const SLOWEST_MS: u64 = 3_600_000;
+/// The furthest that the clock may be ahead, milliseconds: ten years.
+const FURTHEST_AHEAD_MS: u64 = 3_650 * 86_400_000;
 /// How long the others take to notice that a node has gone.
 const NOTICE_MS: u64 = 7_000;
 
@@ -102,10 +106,17 @@ impl World {
     }
 
     /// Calls that come past a node take so much longer from now on, milliseconds.
-    pub fn set_slow(&mut self, name: &str, ms: u64) {
+    ///
+    /// # Errors
+    /// It is more than an hour.
+    pub fn set_slow(&mut self, name: &str, ms: u64) -> Result<(), String> {
+        if ms > SLOWEST_MS {
+            return Err(format!("slow_ms: at most {SLOWEST_MS}"));
+        }
         if let Some(node) = self.node_mut(name) {
             node.slow_ms = ms;
         }
+        Ok(())
     }
 
     /// What a node tells about its guests is not taken in for so many broadcasts: the cluster goes on seeing what it
@@ -132,8 +143,13 @@ impl World {
     /// Sets this world's clock ahead of the machine's; it never goes back.
     ///
     /// # Errors
-    /// It is further ahead already.
+    /// It is further ahead already, or more than ten years is asked for.
     pub fn set_clock_ahead(&mut self, ms: u64) -> Result<(), String> {
+        if ms > FURTHEST_AHEAD_MS {
+            return Err(format!(
+                "ahead_ms: at most {FURTHEST_AHEAD_MS}, which is ten years"
+            ));
+        }
         if ms < self.clock_ahead_ms {
             return Err(format!(
                 "it is {} ms ahead and never goes back",

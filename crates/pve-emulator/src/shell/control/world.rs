@@ -166,6 +166,10 @@ fn change_node(
         };
         daemons.push((known, up));
     }
+    // What may be refused comes first.
+    if let Some(ms) = order.slow_ms {
+        world.set_slow(name, ms).map_err(|why| (400, why))?;
+    }
     match order.powered {
         Some(true) => world.power_on(name, now_ms),
         Some(false) => world.cut_power(name, reach, now_ms),
@@ -181,9 +185,6 @@ fn change_node(
     }
     for (daemon, up) in daemons {
         world.set_daemon(name, daemon, up);
-    }
-    if let Some(ms) = order.slow_ms {
-        world.set_slow(name, ms);
     }
     if let Some(cycles) = order.old_view_cycles {
         world.set_old_view(name, cycles);
