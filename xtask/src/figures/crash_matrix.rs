@@ -1,13 +1,16 @@
 //! R1: what a kill at every step of deploy and remove leaves behind.
 //!
 //! The places are not listed here: the crash-point build is asked for them, so that a new step is a
-//! new case by itself. Lanes run side by side, each in a private namespace with a lab of real
+//! new case by itself. Nor are the calls to the cluster at which the shipped build is killed: a life that nobody disturbs
+//! shows them, and the lab holds them. Lanes run side by side, each in a private namespace with a lab of real
 //! containers; in each case a server with a data directory of its own deploys one app and removes
 //! it, is killed on the way, started again, and what lab and gateway hold is compared with what is
 //! recorded.
 
+mod calls;
 mod cases;
 mod child;
+mod held;
 mod http;
 mod inside;
 mod lane;
@@ -26,7 +29,7 @@ use anyhow::{Context, Result, bail};
 
 use self::cases::{Case, Kill};
 use self::lane::Lane;
-use self::life::Report;
+use self::life::{Calls, Report};
 use self::stand::Order;
 use super::{Bench, Binary, Figure, Measured, lanes};
 use crate::clock::Deadline;
@@ -78,18 +81,21 @@ fn templates(place: &Place) -> PathBuf {
 
 fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let names = enumerate(bench)?;
-    let cases = cases::plan(&names, bench.mode.quick, &mut bench.seed.draws())?;
     let folder = bench.place.target().join("figures").join("crash-lanes");
     if folder.exists() {
         std::fs::remove_dir_all(&folder)?;
     }
-    let started: Result<Vec<Lane>> = (0..LANES.min(cases.len()))
+    let started: Result<Vec<Lane>> = (0..LANES)
         .map(|number| {
             let folder = folder.join(number.to_string());
             Lane::start(&folder, &order(bench, folder.clone()))
         })
         .collect();
-    let started: Vec<Mutex<Lane>> = started?.into_iter().map(Mutex::new).collect();
+    let mut started = started?;
+    let calm = started.first_mut().context("no lane")?;
+    let seen = undisturbed(calm, bench.deadline)?;
+    let cases = cases::plan(&names, &seen, bench.mode.quick, &mut bench.seed.draws())?;
+    let started: Vec<Mutex<Lane>> = started.into_iter().map(Mutex::new).collect();
     let reports = lanes::run(started.len(), &cases, bench.deadline, |number, case| {
         let lane = started.get(number).context("no such lane")?;
         let Ok(mut lane) = lane.lock() else {
@@ -101,6 +107,15 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     })?;
     let ends = end(started)?;
     Ok(add_up(&names, &cases, &reports, &ends, bench.mode.quick))
+}
+
+/// The calls of a life without kills.
+fn undisturbed(lane: &mut Lane, deadline: Deadline) -> Result<Calls> {
+    let report = lane.run(&cases::calm(), deadline)?;
+    if !report.faults.is_empty() {
+        bail!("without any kill there are faults: {:?}", report.faults);
+    }
+    report.calls.context("the calls were not counted")
 }
 
 fn order(bench: &Bench<'_>, folder: PathBuf) -> Order {
@@ -179,17 +194,16 @@ fn add_up(
         .flat_map(|report| report.recovered_ms.clone())
         .collect();
     recovered.sort_unstable();
-    let places: BTreeSet<&str> = planned
-        .iter()
-        .flat_map(|case| [&case.deploy, &case.remove])
-        .filter_map(Kill::place)
-        .collect();
+    let all = || planned.iter().flat_map(|case| [&case.deploy, &case.remove]);
+    let places: BTreeSet<&str> = all().filter_map(Kill::place).collect();
+    let at_calls = all().filter(|kill| matches!(kill, Kill::AtCall(_))).count();
     Measured {
         value: format!("{faults}/{kills}"),
         unit: "faults/kills",
         reached: faults == 0 && kills == wanted && kills > 0,
         raw: serde_json::json!({
-            "places_there_are": names.len(), "places_tried": places.len(), "kills_planned": wanted,
+            "places_there_are": names.len(), "places_tried": places.len(),
+            "kills_at_calls": at_calls, "kills_planned": wanted,
             "kills": kills, "quick": quick, "faults_by_kind": kinds, "faults_at_the_end": ends,
             "slowest_recovery_ms": recovered.last(), "reports": reports,
         }),

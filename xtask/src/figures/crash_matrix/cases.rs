@@ -1,4 +1,6 @@
 //! What is tried: where the server is killed during one app's deploy and remove.
+//!
+//! At a place of its own making only the build with crash points can be killed; at a call, and at a moment, the shipped one.
 
 use std::collections::BTreeMap;
 use std::fmt;
@@ -6,6 +8,8 @@ use std::fmt;
 use anyhow::{Result, bail};
 use serde::{Deserialize, Serialize};
 
+use super::calls::{self, Call};
+use super::life::Calls;
 use crate::seed::Draws;
 
 /// Kills of the plain binary at random moments, two in each case.
@@ -29,12 +33,19 @@ pub(super) enum Kill {
     Never,
     /// By itself, at this place (`saga/step/place`).
     At(String),
+    /// From outside, while it waits for the answer of this call.
+    AtCall(Call),
     /// From outside, when this many thousandths of the time an undisturbed run takes are over.
     AfterPermille(u16),
 }
 
 impl Case {
-    /// Whether it needs the build that can be made to crash; the random kills are of the plain one.
+    /// Whether nobody disturbs it.
+    pub(super) fn is_calm(&self) -> bool {
+        self.deploy == Kill::Never && self.remove == Kill::Never
+    }
+
+    /// Whether it needs the build that can be made to crash; the others' kills are of the plain one.
     pub(super) fn needs_crash_build(&self) -> bool {
         [&self.deploy, &self.remove]
             .into_iter()
@@ -47,7 +58,7 @@ impl Kill {
     pub(super) fn place(&self) -> Option<&str> {
         match self {
             Self::At(place) => Some(place),
-            Self::Never | Self::AfterPermille(_) => None,
+            Self::Never | Self::AtCall(_) | Self::AfterPermille(_) => None,
         }
     }
 }
@@ -63,28 +74,39 @@ impl fmt::Display for Kill {
         match self {
             Self::Never => f.write_str("no kill"),
             Self::At(place) => f.write_str(place),
+            Self::AtCall(call) => call.fmt(f),
             Self::AfterPermille(share) => write!(f, "killed after {share} ‰"),
         }
     }
 }
 
-/// The plan: every place of both sagas, and random kills; when quick, one place of each step.
+/// A life that nobody disturbs: it shows the calls that there are.
+pub(super) fn calm() -> Case {
+    Case {
+        number: 0,
+        deploy: Kill::Never,
+        remove: Kill::Never,
+    }
+}
+
+/// The plan: every place of both sagas, the calls of both that were `seen`, and random kills; when quick, one place of
+/// each step, and fewer calls. Numbers begin at 1.
 ///
 /// # Errors
-/// A name is not of the form `saga/step/place`, or a saga has no place: nothing would be shown.
-pub(super) fn plan(names: &[String], quick: bool, draws: &mut Draws) -> Result<Vec<Case>> {
-    let deploys = chosen(of_saga(names, DEPLOY)?, quick, draws);
-    let removes = shuffled(chosen(of_saga(names, REMOVE)?, quick, draws), draws);
-    let mut pairs = Vec::new();
-    let (mut deploys, mut removes) = (deploys.into_iter(), removes.into_iter());
-    loop {
-        let pair = (deploys.next(), removes.next());
-        if pair == (None, None) {
-            break;
-        }
-        let kill = |place: Option<String>| place.map_or(Kill::Never, Kill::At);
-        pairs.push((kill(pair.0), kill(pair.1)));
-    }
+/// A name is not of the form `saga/step/place`, a saga has no place, or no call was seen: nothing would be shown.
+pub(super) fn plan(
+    names: &[String],
+    seen: &Calls,
+    quick: bool,
+    draws: &mut Draws,
+) -> Result<Vec<Case>> {
+    let at = |places: Vec<String>| places.into_iter().map(Kill::At).collect();
+    let deploys = at(chosen(of_saga(names, DEPLOY)?, quick, draws));
+    let removes = at(chosen(of_saga(names, REMOVE)?, quick, draws));
+    let mut pairs = paired(deploys, shuffled(removes, draws));
+    let deploys = calls::kills(&seen.deploy, quick, draws)?;
+    let removes = calls::kills(&seen.remove, quick, draws)?;
+    pairs.extend(paired(deploys, shuffled(removes, draws)));
     if !quick {
         let mut moment = || Kill::AfterPermille(u16::try_from(draws.below(1000)).unwrap_or(0));
         pairs.extend((0..RANDOM_CASES).map(|_| (moment(), moment())));
@@ -92,7 +114,7 @@ pub(super) fn plan(names: &[String], quick: bool, draws: &mut Draws) -> Result<V
     let cases = pairs.into_iter().enumerate();
     Ok(cases
         .map(|(number, (deploy, remove))| Case {
-            number,
+            number: number + 1,
             deploy,
             remove,
         })
@@ -132,7 +154,17 @@ fn chosen(steps: Vec<Vec<String>>, quick: bool, draws: &mut Draws) -> Vec<String
         .collect()
 }
 
-fn shuffled(mut rest: Vec<String>, draws: &mut Draws) -> Vec<String> {
+/// The first with the first and so on, until both are used up.
+fn paired(deploys: Vec<Kill>, removes: Vec<Kill>) -> Vec<(Kill, Kill)> {
+    let length = deploys.len().max(removes.len());
+    let padded = |kills: Vec<Kill>| {
+        let calm = std::iter::repeat(Kill::Never);
+        kills.into_iter().chain(calm).take(length)
+    };
+    padded(deploys).zip(padded(removes)).collect()
+}
+
+fn shuffled<T>(mut rest: Vec<T>, draws: &mut Draws) -> Vec<T> {
     let mut out = Vec::new();
     while !rest.is_empty() {
         out.push(rest.swap_remove(draws.below(rest.len())));
@@ -163,14 +195,23 @@ mod tests {
         names.collect()
     }
 
+    fn seen() -> Calls {
+        let counts = |method: &str| [(method.to_owned(), 1)].into();
+        Calls {
+            deploy: counts("POST /nodes/{node}/lxc"),
+            remove: counts("DELETE /nodes/{node}/lxc/{vmid}"),
+        }
+    }
+
     fn killed_at(cases: &[Case]) -> Vec<&str> {
         let kills = cases.iter().flat_map(|case| [&case.deploy, &case.remove]);
         kills.filter_map(Kill::place).collect()
     }
 
     #[test]
-    fn the_full_plan_has_every_place_of_both_sagas_once_and_two_hundred_random_kills() {
-        let cases = plan(&names(), false, &mut draws()).unwrap();
+    fn the_full_plan_has_every_place_of_both_sagas_once_all_fates_of_the_calls_and_two_hundred_random_kills()
+     {
+        let cases = plan(&names(), &seen(), false, &mut draws()).unwrap();
         let mut at = killed_at(&cases);
         at.sort_unstable();
         let mut all = names();
@@ -181,29 +222,37 @@ mod tests {
         let random =
             random.filter(|kill| matches!(kill, Kill::AfterPermille(share) if *share < 1000));
         assert_eq!(random.count(), 200);
-        assert_eq!(cases.len(), 6 + RANDOM_CASES);
-        assert!(cases.iter().enumerate().all(|(at, case)| case.number == at));
-        assert_eq!(cases, plan(&names(), false, &mut draws()).unwrap());
+        assert_eq!(cases.len(), 6 + 3 + RANDOM_CASES);
+        assert!(
+            cases
+                .iter()
+                .enumerate()
+                .all(|(at, case)| case.number == at + 1)
+        );
+        assert_eq!(cases, plan(&names(), &seen(), false, &mut draws()).unwrap());
     }
 
     #[test]
-    fn the_quick_plan_has_each_step_once() {
-        let cases = plan(&names(), true, &mut draws()).unwrap();
+    fn the_quick_plan_has_each_step_and_each_call_once() {
+        let cases = plan(&names(), &seen(), true, &mut draws()).unwrap();
         let mut steps: Vec<&str> = killed_at(&cases)
             .into_iter()
             .map(|name| name.rsplit_once('/').unwrap().0)
             .collect();
         steps.sort_unstable();
         assert_eq!(steps, ["deploy/install", "deploy/start", "remove/start"]);
-        assert!(cases.iter().all(Case::needs_crash_build));
+        let (places, calls): (Vec<&Case>, Vec<&Case>) =
+            cases.iter().partition(|case| case.needs_crash_build());
+        assert_eq!((places.len(), calls.len()), (2, 1));
     }
 
     #[test]
     fn a_build_that_names_nothing_is_refused() {
-        assert!(plan(&[], true, &mut draws()).is_err());
+        assert!(plan(&[], &seen(), true, &mut draws()).is_err());
         let one_saga = ["deploy/start/after_call".to_owned()];
-        assert!(plan(&one_saga, true, &mut draws()).is_err());
+        assert!(plan(&names(), &Calls::default(), true, &mut draws()).is_err());
+        assert!(plan(&one_saga, &seen(), true, &mut draws()).is_err());
         let odd = ["deploy/start".to_owned(), "remove/a/b".to_owned()];
-        assert!(plan(&odd, true, &mut draws()).is_err());
+        assert!(plan(&odd, &seen(), true, &mut draws()).is_err());
     }
 }

@@ -9,7 +9,7 @@ use std::time::Duration;
 use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 
-use super::cases::{Case, Kill};
+use super::cases::{self, Case, Kill};
 use super::life::{self, Report};
 use super::stand::{Order, Stand};
 use crate::say;
@@ -22,7 +22,7 @@ pub(super) const ORDER: &str = "order.json";
 #[serde(rename_all = "snake_case")]
 pub(super) enum Line {
     /// A case was run.
-    Report(Report),
+    Report(Box<Report>),
     /// A case, or the lane, could not be run: nothing can be said.
     Broken(String),
     /// The lane is over; what was wrong at its end.
@@ -56,7 +56,7 @@ fn live(folder: &Path) -> Result<()> {
             remove_takes = Some(takes);
         }
         let (report, _) = life::run(&stand, &case, takes).with_context(|| case.to_string())?;
-        tell(&Line::Report(report))?;
+        tell(&Line::Report(Box::new(report)))?;
     }
     tell(&Line::Ended(stand.leave()?))
 }
@@ -64,9 +64,8 @@ fn live(folder: &Path) -> Result<()> {
 /// How long a remove takes that nobody disturbs, on this machine, now.
 fn undisturbed(stand: &mut Stand, case: &Case) -> Result<Duration> {
     let calm = Case {
-        deploy: Kill::Never,
-        remove: Kill::Never,
-        ..case.clone()
+        number: case.number,
+        ..cases::calm()
     };
     let (report, took) = life::run(stand, &calm, Duration::ZERO)?;
     anyhow::ensure!(

@@ -84,7 +84,7 @@ impl Lane {
         // A lane that broke before said why in its last line, which is read next.
         let _ = writeln!(cases, "{}", serde_json::to_string(case)?).and_then(|()| cases.flush());
         match self.line(deadline)? {
-            Line::Report(report) => Ok(report),
+            Line::Report(report) => Ok(*report),
             Line::Broken(why) => bail!("{why}; logs beside {}", self.log.display()),
             Line::Ended(_) => bail!("the lane ended too early"),
         }

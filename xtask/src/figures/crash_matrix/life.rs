@@ -8,7 +8,9 @@ use anyhow::{Context, Result};
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::calls::{Call, Counts, Fate};
 use super::cases::{Case, Kill};
+use super::held::Held;
 use super::look::{self, Snapshot};
 use super::server::{Server, Start, config_file};
 use super::stand::{Stand, page, wish};
@@ -30,6 +32,16 @@ pub(super) struct Report {
     /// From the restart to the end of the operation, milliseconds, one for each kill.
     pub(super) recovered_ms: Vec<u64>,
     pub(super) faults: Vec<Fault>,
+    /// What the server asked the cluster for, of each operation until its end.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) calls: Option<Calls>,
+}
+
+/// The calls of both operations; only of a life without kills they are all of them.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub(super) struct Calls {
+    pub(super) deploy: Counts,
+    pub(super) remove: Counts,
 }
 
 struct Life<'a> {
@@ -81,6 +93,7 @@ pub(super) fn run(
             kills: 0,
             recovered_ms: Vec::new(),
             faults: Vec::new(),
+            calls: None,
         },
     };
     let took = life.live(remove_takes)?;
@@ -100,7 +113,9 @@ impl Life<'_> {
         };
         let server = self.start(self.case.deploy.place().or(self.case.remove.place()))?;
         let kill = self.case.deploy.clone();
+        let first = look::counts(&self.stand.order)?;
         let server = self.turn(server, &kill, &deploy, self.stand.deploy_takes)?;
+        let second = look::counts(&self.stand.order)?;
         let number = u16::try_from(self.case.number)?;
         self.check(Expected::Running { page: page(number) })?;
         if !self.report.faults.is_empty() {
@@ -123,6 +138,12 @@ impl Life<'_> {
         let watch = Stopwatch::start();
         let server = self.turn(server, &kill, &remove, remove_takes)?;
         let took = watch.elapsed();
+        if self.case.is_calm() {
+            self.report.calls = Some(Calls {
+                deploy: look::between(&first, &second),
+                remove: look::between(&second, &look::counts(&self.stand.order)?),
+            });
+        }
         self.check(Expected::Nothing)?;
         server.kill()?;
         Ok(took)
@@ -151,6 +172,7 @@ impl Life<'_> {
                 }
                 self.start(self.next_place(place))?
             }
+            Kill::AtCall(call) => self.killed_at(server, call, what, body)?,
             Kill::AfterPermille(share) => {
                 server.killed_after(what, body, takes * u32::from(*share) / 1000)?;
                 self.report.kills += 1;
@@ -160,7 +182,7 @@ impl Life<'_> {
         let watch = Stopwatch::start();
         if !(request.arrived)(&server, &self.hostname)? {
             match kill {
-                Kill::Never | Kill::At(_) => {
+                Kill::Never | Kill::At(_) | Kill::AtCall(_) => {
                     self.fault(Kind::Lost, format!("{what} began and is not recorded"));
                 }
                 // It may have been killed before it wrote anything down; then a client asks again.
@@ -177,6 +199,36 @@ impl Life<'_> {
             self.report.recovered_ms.push(took);
         }
         Ok(server)
+    }
+
+    /// Kills the server while the lab holds a call of it, and starts the next one.
+    fn killed_at(
+        &mut self,
+        server: Server,
+        call: &Call,
+        what: &str,
+        body: &Value,
+    ) -> Result<Server> {
+        let held = Held::ask_for(&self.stand.order, call)?;
+        server.ask(what, Some(body))?;
+        if held.wait(REACHED)? {
+            self.report.kills += 1;
+        } else {
+            let what = format!("it never called {call}");
+            self.fault(Kind::NotReached, what);
+        }
+        server.kill()?;
+        match call.fate {
+            Fate::Lost | Fate::Done => {
+                held.let_go()?;
+                self.start(None)
+            }
+            Fate::Late => {
+                let server = self.start(None)?;
+                held.let_go()?;
+                Ok(server)
+            }
+        }
     }
 
     /// After the deploy's kill the server goes on with the place of the remove, which no deploy

@@ -7,7 +7,8 @@ use std::path::Path;
 use anyhow::{Context, Result};
 use serde_json::Value;
 
-use super::http;
+use super::calls::Counts;
+use super::http::{self, Answer};
 use super::stand::Order;
 use super::verdict::World;
 
@@ -72,8 +73,28 @@ impl Snapshot {
 }
 
 fn lab(order: &Order, what: &str) -> Result<Value> {
+    control(order, what, None)?.json()
+}
+
+/// Asks the lab's control socket.
+pub(super) fn control(order: &Order, what: &str, body: Option<&Value>) -> Result<Answer> {
     let mut wire = http::unix(&order.lab().join("control.sock"))?;
-    http::ask(&mut wire, what, None, None)?.json()
+    http::ask(&mut wire, what, None, body)
+}
+
+/// How often each method was called since the lab's start.
+pub(super) fn counts(order: &Order) -> Result<Counts> {
+    let mut answer = lab(order, "GET /journal?mutating=1")?;
+    serde_json::from_value(answer["counters"]["by_method"].take()).context("reading the counters")
+}
+
+/// How often each was called in between.
+pub(super) fn between(before: &Counts, after: &Counts) -> Counts {
+    let gone = |method: &String| before.get(method).copied().unwrap_or(0);
+    let more = after
+        .iter()
+        .map(|(method, count)| (method.clone(), count - gone(method)));
+    more.filter(|(_, count)| *count > 0).collect()
 }
 
 fn rows(value: &Value) -> impl Iterator<Item = &Value> {

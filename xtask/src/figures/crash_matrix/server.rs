@@ -12,8 +12,8 @@ use crate::clock::Deadline;
 
 /// Every lane has a network of its own, so all take the same port.
 pub(super) const API_PORT: u16 = 7640;
-pub(super) const FIRST_PUBLIC_PORT: u16 = 8100;
-pub(super) const FIRST_INTERNAL_PORT: u16 = 9100;
+pub(super) const FIRST_PUBLIC_PORT: u16 = 10_000;
+pub(super) const FIRST_INTERNAL_PORT: u16 = 20_000;
 /// How long a server may take to be ready.
 const READY: Duration = Duration::from_secs(30);
 const LOOK: Duration = Duration::from_millis(40);

@@ -18,7 +18,7 @@ const LAB_END: Duration = Duration::from_secs(40);
 const SETTLED: Duration = Duration::from_secs(60);
 const LOOK: Duration = Duration::from_millis(40);
 /// Which few ports of the range the neighbour has; cases count from 0.
-const NEIGHBOUR: u16 = 200;
+const NEIGHBOUR: u16 = 2_000;
 
 /// What a lane is told.
 #[derive(Debug, Clone, Serialize, Deserialize)]
