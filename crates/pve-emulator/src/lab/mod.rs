@@ -58,7 +58,7 @@ pub use template::{SHIFT, SHIFT_COUNT, TEMPLATE_NAME, Template, ensure_template}
 pub(crate) use cgroup::{remove_group, usage};
 pub(crate) use file::write_atomically;
 pub(crate) use lock::lock_exclusive;
-pub(crate) use program::{Program, SEARCH_PATH};
+pub(crate) use program::{Program, Ran, SEARCH_PATH};
 pub(crate) use route::Ipv4Net;
 
 #[cfg(test)]

@@ -7,6 +7,10 @@ use serde::{Deserialize, Serialize};
 use super::error::LabError;
 use super::program::Program;
 use super::route::{Ipv4Net, default_mtu, device_exists, used_networks};
+use crate::lxc::Place;
+
+/// What the names of bridges begin with.
+const BRIDGE: &str = "pxlab";
 
 /// What a lab's network is called and which addresses it has; kept in the state directory.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,7 +38,7 @@ impl Network {
             })
             .ok_or_else(|| LabError::Network("all of 10.77.0.0/16 is in use".to_owned()))?;
         Ok(Self {
-            bridge: format!("pxlab{id}"),
+            bridge: format!("{BRIDGE}{id}"),
             gateway: free,
         })
     }
@@ -80,7 +84,7 @@ impl Network {
         Ok(mtu)
     }
 
-    /// Removes bridge and NAT; what is gone already is fine.
+    /// Removes bridge and NAT, and what is left of guests' devices; what is gone already is fine. No guest may run.
     ///
     /// # Errors
     /// `ip` or `nft` refused.
@@ -92,6 +96,13 @@ impl Network {
             .stdin(remove)
             .succeed()
             .await?;
+        let id = self.bridge.strip_prefix(BRIDGE).unwrap_or(&self.bridge);
+        for device in devices_of(id)? {
+            // The other end of a pair goes with the first.
+            if device_exists(&device) {
+                ip(&["link", "del", "dev", &device]).await?;
+            }
+        }
         if device_exists(&self.bridge) {
             ip(&["link", "del", "dev", &self.bridge]).await?;
         }
@@ -110,6 +121,21 @@ impl Network {
              }}\n}}\n"
         )
     }
+}
+
+/// The guests' devices that are on this machine.
+fn devices_of(id: &str) -> Result<Vec<String>, LabError> {
+    const DEVICES: &str = "/sys/class/net";
+    let failed = || LabError::io(DEVICES);
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(DEVICES).map_err(failed())? {
+        let name = entry.map_err(failed())?.file_name();
+        let name = name.to_string_lossy();
+        if Place::is_device_of(id, &name) {
+            found.push(name.into_owned());
+        }
+    }
+    Ok(found)
 }
 
 async fn ip(args: &[&str]) -> Result<(), LabError> {

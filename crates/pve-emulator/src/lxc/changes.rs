@@ -2,6 +2,8 @@
 
 use std::path::PathBuf;
 
+use tokio::sync::OwnedMutexGuard;
+
 use super::driver::{Log, LxcDriver, files};
 use super::{copies, disk, hotplug, power};
 use crate::core::guest::{
@@ -29,7 +31,7 @@ impl LxcDriver {
         from: &GuestSource,
         spec: &GuestSpec,
     ) -> Result<(), GuestError> {
-        let _turn = self.turn(guest).await;
+        let _turns = self.turns(guest, from).await;
         self.check(spec)?;
         self.must_be_stopped(guest)?;
         let source = self.source(from);
@@ -47,6 +49,23 @@ impl LxcDriver {
         }
         .map_err(GuestError::Failed)?;
         self.write_guest(guest, spec, || Ok(())).await
+    }
+
+    /// The turn of the guest that is made, and that of the one it is copied from.
+    async fn turns(&self, guest: &GuestKey, from: &GuestSource) -> Vec<OwnedMutexGuard<()>> {
+        let mut guests = vec![guest];
+        match from {
+            GuestSource::Guest(of) | GuestSource::Snapshot(of, _) => guests.push(of),
+            GuestSource::Backup { .. } => {}
+        }
+        // In one order for all, so that two copies never wait for each other.
+        guests.sort();
+        guests.dedup();
+        let mut turns = Vec::new();
+        for guest in guests {
+            turns.push(self.turn(guest).await);
+        }
+        turns
     }
 
     fn source(&self, from: &GuestSource) -> PathBuf {
@@ -70,13 +89,15 @@ impl LxcDriver {
             Kept::Backup(_) => directory.join("packed"),
         };
         let copied = self.at_rest(guest, copies::copy(&delta, &to)).await;
-        copied.map_err(GuestError::Failed)?;
-        if let Kept::Backup(volid) = kept {
-            let packed = copies::pack(&to, &setup.backups.join(archive_name(volid))).await;
-            files(move || copies::clear(&to)).await?;
-            packed.map_err(GuestError::Failed)?;
-        }
-        Ok(())
+        let Kept::Backup(volid) = kept else {
+            return copied.map_err(GuestError::Failed);
+        };
+        let packed = match copied {
+            Ok(()) => copies::pack(&to, &setup.backups.join(archive_name(volid))).await,
+            Err(error) => Err(error),
+        };
+        let cleared = files(move || copies::clear(&to)).await;
+        packed.map_err(GuestError::Failed).and(cleared)
     }
 
     async fn roll_back(&self, guest: &GuestKey, snapshot: String) -> Result<(), GuestError> {
@@ -161,9 +182,12 @@ impl LxcDriver {
         if !place.is_running(guest) {
             return work.await;
         }
-        power::freeze(place, guest).await?;
-        let done = work.await;
-        // However the work ended, it goes on.
-        power::thaw(place, guest).await.and(done)
+        let done = match power::freeze(place, guest).await {
+            Ok(()) => work.await,
+            Err(error) => Err(error),
+        };
+        // However the work or the freezing ended, it goes on.
+        let thawed = power::thaw(place, guest).await;
+        done.and(thawed)
     }
 }

@@ -4,7 +4,7 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::lab::Program;
+use crate::lab::{LabError, Program, Ran};
 
 /// Longest time one copy may take.
 const LIMIT: Duration = Duration::from_secs(600);
@@ -17,9 +17,8 @@ const PART: &str = ".part-";
 /// As text; what was at the place before still is, unless it was just being replaced.
 pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), String> {
     let part = part_of(to);
-    clear(&part)?;
-    make_parent(to)?;
-    Program::new("cp")
+    ready(&part, false).await?;
+    let copied = Program::new("cp")
         .args([
             "-dR",
             "--preserve=mode,ownership,timestamps,links,xattr",
@@ -29,10 +28,8 @@ pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), String> {
         .args([from, &part])
         .limit(LIMIT)
         .succeed()
-        .await
-        .map_err(|error| error.to_string())?;
-    clear(to)?;
-    rename(&part, to)
+        .await;
+    put(copied, part, to).await
 }
 
 /// Packs a tree into an archive, packed as the end of its name says.
@@ -41,7 +38,7 @@ pub(super) async fn copy(from: &Path, to: &Path) -> Result<(), String> {
 /// As text; there is no archive then.
 pub(super) async fn pack(tree: &Path, archive: &Path) -> Result<(), String> {
     let part = part_of(archive);
-    make_parent(archive)?;
+    ready(&part, false).await?;
     let packed = Program::new("tar")
         .args([
             "--create",
@@ -57,14 +54,7 @@ pub(super) async fn pack(tree: &Path, archive: &Path) -> Result<(), String> {
         .limit(LIMIT)
         .succeed()
         .await;
-    match packed {
-        Ok(_) => rename(&part, archive),
-        Err(error) => {
-            // The error says more than a file that cannot be removed.
-            let _ = clear(&part);
-            Err(error.to_string())
-        }
-    }
+    put(packed, part, archive).await
 }
 
 /// Unpacks an archive into a place that is replaced as a whole.
@@ -73,9 +63,8 @@ pub(super) async fn pack(tree: &Path, archive: &Path) -> Result<(), String> {
 /// As text; what was at the place before still is.
 pub(super) async fn unpack(archive: &Path, to: &Path) -> Result<(), String> {
     let part = part_of(to);
-    clear(&part)?;
-    std::fs::create_dir_all(&part).map_err(failed("create", &part))?;
-    Program::new("tar")
+    ready(&part, true).await?;
+    let unpacked = Program::new("tar")
         .args([
             "--extract",
             "--numeric-owner",
@@ -88,10 +77,46 @@ pub(super) async fn unpack(archive: &Path, to: &Path) -> Result<(), String> {
         .args([archive.as_os_str(), "-C".as_ref(), part.as_os_str()])
         .limit(LIMIT)
         .succeed()
-        .await
-        .map_err(|error| error.to_string())?;
-    clear(to)?;
-    rename(&part, to)
+        .await;
+    put(unpacked, part, to).await
+}
+
+/// Removes what an earlier attempt left, and makes the directory above, or the place itself.
+async fn ready(part: &Path, itself: bool) -> Result<(), String> {
+    let part = part.to_owned();
+    on_files(move || {
+        clear(&part)?;
+        make_parent(&part)?;
+        match itself {
+            true => std::fs::create_dir(&part).map_err(failed("create", &part)),
+            false => Ok(()),
+        }
+    })
+    .await
+}
+
+/// Puts what is finished in its place; what is not is removed.
+async fn put(made: Result<Ran, LabError>, part: PathBuf, to: &Path) -> Result<(), String> {
+    let to = to.to_owned();
+    on_files(move || match made {
+        Ok(_) => {
+            clear(&to)?;
+            rename(&part, &to)
+        }
+        Err(error) => {
+            // The error says more than a file that cannot be removed.
+            let _ = clear(&part);
+            Err(error.to_string())
+        }
+    })
+    .await
+}
+
+async fn on_files(
+    work: impl FnOnce() -> Result<(), String> + Send + 'static,
+) -> Result<(), String> {
+    let ended = tokio::task::spawn_blocking(work).await;
+    ended.unwrap_or_else(|error| Err(error.to_string()))
 }
 
 /// Removes a tree or a file; nothing there is fine.
@@ -137,4 +162,27 @@ fn part_of(path: &Path) -> PathBuf {
 fn failed(what: &str, path: &Path) -> impl Fn(std::io::Error) -> String {
     let text = format!("{what} {}", path.display());
     move |error| format!("{text}: {error}")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn what_cannot_be_finished_leaves_neither_a_part_nor_a_change() {
+        let directory = tempfile::tempdir().unwrap();
+        let [from, to, archive, none] =
+            ["from", "to", "archive.tar", "none"].map(|name| directory.path().join(name));
+        std::fs::create_dir(&to).unwrap();
+        std::fs::write(to.join("old"), "old").unwrap();
+        std::fs::write(&from, "no archive").unwrap();
+        assert!(unpack(&from, &to).await.is_err());
+        assert!(copy(&none, &to).await.is_err());
+        assert!(pack(&none, &archive).await.is_err());
+        let entries = std::fs::read_dir(directory.path()).unwrap();
+        let mut left: Vec<_> = entries.map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, ["from", "to"]);
+        assert_eq!(std::fs::read_to_string(to.join("old")).unwrap(), "old");
+    }
 }

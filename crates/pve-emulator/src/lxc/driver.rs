@@ -12,7 +12,7 @@ use tokio_util::task::TaskTracker;
 use super::config::{Address, Plan, address_of};
 use super::lease::Leases;
 use super::place::Place;
-use super::{disk, look, power};
+use super::{disk, hotplug, look, power};
 use crate::core::guest::{
     GuestCommand, GuestDone, GuestError, GuestKey, GuestLook, GuestNet, GuestOutcome, GuestSpec,
     JobId,
@@ -194,6 +194,8 @@ impl LxcDriver {
         })
         .await?;
         remove_group(&setup.place.cgroup(guest));
+        let cleared = hotplug::clear_all(&setup.place, guest).await;
+        cleared.map_err(GuestError::Failed)?;
         power::start(&setup.place, guest).await?;
         Ok(Vec::new())
     }

@@ -30,6 +30,11 @@ struct Inet {
     prefixlen: Option<u8>,
 }
 
+#[derive(Debug, Deserialize)]
+struct Route {
+    gateway: Option<IpAddr>,
+}
+
 /// Brings limits and devices of a running guest to what the specification says.
 ///
 /// # Errors
@@ -65,13 +70,40 @@ pub(super) async fn apply(
                     ip(["link", "del", &pair]).await?;
                 }
                 if let Some(net) = wanted {
-                    links.add(&pair, net).await?;
-                    links.address(&net.name, address).await?;
+                    let made = match links.add(&pair, net).await {
+                        Ok(()) => links.address(&net.name, address).await,
+                        Err(error) => Err(error),
+                    };
+                    if made.is_err() {
+                        // Half a device would be taken for a whole one, and keep the guest from starting.
+                        clear(&setup.place, guest, index).await?;
+                    }
+                    made?;
                 }
             }
         }
     }
     Ok(())
+}
+
+/// Removes the devices of a guest that does not run: what is there then was left half made, and would keep it from
+/// starting.
+///
+/// # Errors
+/// As text.
+pub(super) async fn clear_all(place: &Place, guest: &GuestKey) -> Result<(), String> {
+    for index in 0..=u8::MAX {
+        clear(place, guest, index).await?;
+    }
+    Ok(())
+}
+
+async fn clear(place: &Place, guest: &GuestKey, index: u8) -> Result<(), String> {
+    let pair = place.veth(guest, index);
+    match Path::new("/sys/class/net").join(&pair).exists() {
+        true => ip(["link", "del", &pair]).await,
+        false => Ok(()),
+    }
 }
 
 fn limits(setup: &DriverSetup, spec: &GuestSpec) -> [(&'static str, String); 2] {
@@ -155,17 +187,30 @@ impl Links<'_> {
             .iter()
             .find(|inet| inet.family.as_deref() == Some("inet"));
         let now = own.and_then(|inet| Some((inet.local?, inet.prefixlen?)));
-        let same = match wanted {
-            Address::None => now.is_none(),
+        let (address, gateway) = match wanted {
+            Address::None => (None, None),
             Address::Static {
-                address, prefix, ..
-            } => now == Some((IpAddr::V4(*address), *prefix)),
+                address,
+                prefix,
+                gateway,
+            } => (Some((IpAddr::V4(*address), *prefix)), *gateway),
         };
-        if same {
+        if now == address && self.gateway(name).await? == gateway.map(IpAddr::V4) {
             return Ok(());
         }
+        // The routes through an address go with it.
         self.inside(["-4", "addr", "flush", "dev", name]).await?;
         self.address(name, wanted).await
+    }
+
+    /// Where the device's default route leads.
+    async fn gateway(&self, name: &str) -> Result<Option<IpAddr>, String> {
+        let text = self
+            .inside(["-j", "-4", "route", "show", "default", "dev", name])
+            .await?;
+        let routes: Vec<Route> =
+            serde_json::from_slice(&text).map_err(|error| format!("ip route: {error}"))?;
+        Ok(routes.into_iter().find_map(|route| route.gateway))
     }
 
     async fn address(&self, name: &str, wanted: &Address) -> Result<(), String> {

@@ -22,3 +22,6 @@ pub use place::Place;
 
 pub(crate) use place::LXC_ROOT;
 pub(crate) use power::kill;
+
+#[cfg(test)]
+pub(crate) use disk::delta;

@@ -78,6 +78,12 @@ impl Place {
         pair.replacen("px", "pp", 1)
     }
 
+    /// Whether a device on this machine is an end of one of the lab's guests'.
+    pub(crate) fn is_device_of(id: &str, name: &str) -> bool {
+        let rest = name.strip_prefix("px").or_else(|| name.strip_prefix("pp"));
+        rest.is_some_and(|rest| rest.starts_with(id))
+    }
+
     /// Whether the guest's monitor is there, that is, whether it runs (or is about to have ended).
     pub(crate) fn is_running(&self, guest: &GuestKey) -> bool {
         let sockets = std::fs::read_to_string("/proc/net/unix").unwrap_or_default();
@@ -151,6 +157,17 @@ mod tests {
             place.veth(&guest(100), 0),
             Place::new("a1b3", None).veth(&guest(100), 0)
         );
+    }
+
+    #[test]
+    fn devices_are_of_one_lab() {
+        let place = Place::new("a1b2", None);
+        let pair = place.veth(&guest(100), 0);
+        for name in [&pair, &Place::passing_veth(&pair)] {
+            assert!(Place::is_device_of("a1b2", name), "{name}");
+            assert!(!Place::is_device_of("a1b3", name), "{name}");
+        }
+        assert!(!Place::is_device_of("a1b2", "pxlaba1b2"));
     }
 
     #[test]

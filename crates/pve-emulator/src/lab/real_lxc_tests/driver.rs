@@ -1,7 +1,7 @@
 //! The driver by itself: every command may come twice.
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::support::{block_on, cache, in_private_namespace};
 use crate::core::guest::{
@@ -10,6 +10,7 @@ use crate::core::guest::{
 };
 use crate::lab::ground::{Ground, Machine};
 use crate::lab::{TEMPLATE_NAME, mounts};
+use crate::lxc::Place;
 
 fn spec() -> GuestSpec {
     let net = GuestNet {
@@ -247,11 +248,42 @@ impl Trial {
 const SHOW: &str =
     "stat -c %u:%g:%a /srv/mark; cat /srv/mark; test ! -e /etc/debian_version; echo gone";
 const MARKED: &str = "1000:1001:640\none\ngone";
+/// What a program of the guest notes at a file, and a capability, which a change of owner would take away: each with a
+/// value (`capability` of capabilities(7): revision 2, `CAP_NET_RAW`).
+const ATTRIBUTES: [(&str, &[u8]); 2] = [
+    ("user.proximity", b"noted"),
+    (
+        "security.capability",
+        &[1, 0, 0, 2, 0, 32, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 0],
+    ),
+];
+
+/// The marked file of a guest, from outside.
+fn mark_of(trial: &Trial, guest: &GuestKey) -> PathBuf {
+    let directory = trial.ground.place.directory(guest);
+    crate::lxc::delta(&directory).join("srv/mark")
+}
+
+fn set_attributes(path: &Path) {
+    for (name, value) in ATTRIBUTES {
+        rustix::fs::setxattr(path, name, value, rustix::fs::XattrFlags::empty()).unwrap();
+    }
+}
+
+fn assert_attributes(path: &Path) {
+    for (name, value) in ATTRIBUTES {
+        let mut found = [0_u8; 64];
+        let length = rustix::fs::getxattr(path, name, &mut found[..])
+            .unwrap_or_else(|error| panic!("{name}: {error}"));
+        assert_eq!(&found[..length], value, "{name} of {}", path.display());
+    }
+}
 
 fn kept(trial: &Trial) {
     let guest = &trial.guest;
     let mark = "echo one > /srv/mark; chown 1000:1001 /srv/mark; chmod 640 /srv/mark; rm /etc/debian_version";
     trial.inside(guest, mark);
+    set_attributes(&mark_of(trial, guest));
     // While it runs: it rests for the moment and goes on.
     let kept = Kept::Snapshot("before".to_owned());
     trial.change_twice(guest, &GuestChange::Keep { kept });
@@ -278,6 +310,7 @@ fn kept(trial: &Trial) {
             .contains("does not exist")
     );
     trial.change_twice(guest, &back("before"));
+    assert_attributes(&mark_of(trial, guest));
     trial.up(guest);
     assert_eq!(trial.inside(guest, SHOW), MARKED);
     assert_eq!(trial.inside(guest, "hostname"), "one");
@@ -292,12 +325,14 @@ fn restored(trial: &Trial, state: &Path) {
     trial.change_twice(&clone, &copy(GuestSource::Guest(trial.guest.clone())));
     trial.up(&clone);
     assert_eq!(trial.inside(&clone, "cat /srv/mark"), "three");
+    assert_attributes(&mark_of(trial, &clone));
     assert!(trial.look().running, "its source goes on");
     let backup = GuestSource::Backup {
         node: "pve2".to_owned(),
         volid: VOLID.to_owned(),
     };
     trial.change_twice(&back, &copy(backup.clone()));
+    assert_attributes(&mark_of(trial, &back));
     trial.up(&back);
     assert_eq!(trial.inside(&back, SHOW), MARKED);
     for guest in [&clone, &back] {
@@ -342,6 +377,8 @@ fn moved(trial: &Trial) {
             .inside(&trial.guest, "ip route")
             .contains("default via")
     );
+    routed(trial);
+    half_made(trial);
     let to = GuestChange::Move {
         to: "pve2".to_owned(),
     };
@@ -366,4 +403,65 @@ fn moved(trial: &Trial) {
     );
     trial.down(&there);
     trial.gone(&there);
+}
+
+/// A gateway is changed and taken away while the address stays.
+fn routed(trial: &Trial) {
+    let net = trial.ground.network.net();
+    let octets = net.gateway().octets();
+    let last =
+        |last: u8| std::net::Ipv4Addr::from([octets[0], octets[1], octets[2], last]).to_string();
+    let apply = |gw: Option<String>| {
+        let mut spec = spec();
+        let net = spec.nets.get_mut(&0).unwrap();
+        net.ip = Some(format!("{}/24", last(200)));
+        net.gw = gw;
+        trial.change_twice(&trial.guest, &GuestChange::Apply { spec });
+        trial.inside(&trial.guest, "ip -4 route show default")
+    };
+    assert!(apply(Some(last(1))).contains(&format!("via {} ", last(1))));
+    assert!(apply(Some(last(9))).contains(&format!("via {} ", last(9))));
+    assert_eq!(apply(None), "");
+    trial.change_twice(&trial.guest, &GuestChange::Apply { spec: spec() });
+}
+
+/// A device whose making fails leaves nothing behind, and what an earlier failure left does not keep the guest down.
+fn half_made(trial: &Trial) {
+    let guest = &trial.guest;
+    let pair = |index| {
+        let name = trial.ground.place.veth(guest, index);
+        (name.clone(), Path::new("/sys/class/net").join(name))
+    };
+    let (first, second) = (pair(0), pair(1));
+    let mut spec = spec();
+    let net = spec.nets[&0].clone();
+    // A name that is taken inside is refused when the device is there already.
+    spec.nets.insert(
+        1,
+        GuestNet {
+            name: "lo".to_owned(),
+            hwaddr: "BC:24:11:00:00:03".to_owned(),
+            ..net
+        },
+    );
+    let refused = trial
+        .change(guest, &GuestChange::Apply { spec })
+        .unwrap_err();
+    assert!(refused.contains("File exists"), "{refused}");
+    assert!(first.1.exists() && !second.1.exists());
+    trial.down(guest);
+    let made = std::process::Command::new("ip")
+        .args([
+            "link",
+            "add",
+            &first.0,
+            "type",
+            "veth",
+            "peer",
+            "name",
+            &Place::passing_veth(&first.0),
+        ])
+        .status();
+    assert!(made.unwrap().success() && first.1.exists());
+    trial.up(guest);
 }

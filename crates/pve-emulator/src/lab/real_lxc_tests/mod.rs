@@ -5,5 +5,6 @@ mod alike;
 mod driver;
 mod ending;
 mod life;
+mod power_loss;
 mod restart;
 mod support;

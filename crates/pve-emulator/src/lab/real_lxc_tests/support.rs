@@ -215,6 +215,11 @@ impl Lab {
         serde_json::from_str::<Value>(&body).unwrap()["data"].take()
     }
 
+    /// Calls it without parameters and gives back status and body, whatever they are.
+    pub(super) fn answer(&self, method: &str, path: &str) -> (u16, String) {
+        block_on(self.call(method, path, Vec::new()))
+    }
+
     async fn call(&self, method: &str, path: &str, form: Vec<(String, String)>) -> (u16, String) {
         // A second install is refused, and the first one serves.
         let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
@@ -245,13 +250,19 @@ impl Lab {
         let upid = self.api(method, path, form);
         let upid = upid.as_str().expect("a task").replace(':', "%3A");
         self.until(&format!("the end of {upid}"), || {
-            let status = self.api("GET", &format!("/nodes/pve1/tasks/{upid}/status"), &[]);
+            let node = upid.split("%3A").nth(1).expect("the task's node");
+            let status = self.api("GET", &format!("/nodes/{node}/tasks/{upid}/status"), &[]);
             status["exitstatus"].as_str().map(str::to_owned)
         })
     }
 
-    /// Makes a guest; `extra` adds to or replaces the usual parameters.
+    /// Makes a guest on the first node; `extra` adds to or replaces the usual parameters.
     pub(super) fn create(&self, vmid: &str, extra: &[(&str, &str)]) -> String {
+        self.create_on("pve1", vmid, extra)
+    }
+
+    /// Makes a guest on a node.
+    pub(super) fn create_on(&self, node: &str, vmid: &str, extra: &[(&str, &str)]) -> String {
         let mut form = vec![
             ("vmid", vmid),
             ("ostemplate", self.file.template.as_str()),
@@ -264,7 +275,7 @@ impl Lab {
         ];
         form.retain(|(name, _)| extra.iter().all(|(other, _)| name != other));
         form.extend(extra);
-        self.task("POST", "/nodes/pve1/lxc", &form)
+        self.task("POST", &format!("/nodes/{node}/lxc"), &form)
     }
 
     /// Makes and starts a guest and gives back its address.
@@ -289,7 +300,7 @@ impl Lab {
 
     /// Asks again until there is an answer. The API tells nobody when something changes; each question is a new TLS
     /// connection, which paces the loop, and their number bounds it.
-    fn until<T>(&self, what: &str, ask: impl Fn() -> Option<T>) -> T {
+    pub(super) fn until<T>(&self, what: &str, ask: impl Fn() -> Option<T>) -> T {
         let answer = (0..5_000).find_map(|_| ask());
         answer.unwrap_or_else(|| panic!("waited in vain for {what}"))
     }
