@@ -108,8 +108,41 @@ impl Lab {
     }
 }
 
+/// proxmoxer beside Ansible, each with a lab of its own: most of the time goes by in waiting for what nodes tell.
 fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let folder = bench.folder("foreign-clients")?;
+    let found: Vec<Result<Vec<Found>>> = std::thread::scope(|scope| {
+        let folder = &folder;
+        let proxmoxer = scope.spawn(move || {
+            in_lab(bench, &folder.join("proxmoxer"), |clients| {
+                Ok(vec![clients.proxmoxer()?])
+            })
+        });
+        let ansible = scope.spawn(move || {
+            in_lab(bench, &folder.join("ansible"), |clients| {
+                Ok(vec![
+                    clients.play("made.yml")?,
+                    clients.inventory()?,
+                    clients.play("taken.yml")?,
+                ])
+            })
+        });
+        let ended = [proxmoxer, ansible].map(std::thread::ScopedJoinHandle::join);
+        let ended = ended.into_iter();
+        ended
+            .map(|one| one.unwrap_or_else(|_| bail!("a client's thread panicked")))
+            .collect()
+    });
+    let found: Vec<Vec<Found>> = found.into_iter().collect::<Result<_>>()?;
+    Ok(judge(&found.concat()))
+}
+
+/// Lets clients at a lab of their own, whose files go into `folder`.
+fn in_lab(
+    bench: &Bench<'_>,
+    folder: &Path,
+    talk: impl Fn(&Clients<'_>) -> Result<Vec<Found>>,
+) -> Result<Vec<Found>> {
     let state = folder.join("lab");
     std::fs::create_dir_all(&state)?;
     let lab = Lab::start(&Binary::Plain.path(bench.place), &state, bench.deadline)?;
@@ -119,23 +152,17 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     // In the control the clients trust another authority: nothing may be said to them.
     let authority = match bench.mode.sabotage {
         false => state.join("pve-root-ca.pem"),
-        true => another_authority(&folder, bench.deadline)?,
+        true => another_authority(folder, bench.deadline)?,
     };
-    let clients = Clients {
+    let found = talk(&Clients {
         bench,
-        folder: &folder,
+        folder,
         access: &access,
         file: &file,
         authority: &authority,
-    };
-    let found = [
-        clients.proxmoxer()?,
-        clients.play("made.yml")?,
-        clients.inventory()?,
-        clients.play("taken.yml")?,
-    ];
+    })?;
     lab.end()?;
-    Ok(judge(&found))
+    Ok(found)
 }
 
 /// What one client found.
@@ -214,6 +241,7 @@ impl Clients<'_> {
             .variable("REQUESTS_CA_BUNDLE", self.authority)
             .variable("ANSIBLE_STDOUT_CALLBACK", "ansible.posix.json")
             .variable("ANSIBLE_LOCALHOST_WARNING", "False")
+            .variable("ANSIBLE_PIPELINING", "True")
             .variable("ANSIBLE_HOME", self.folder.join("ansible"))
             .variable("PROXMOX_URL", text("url"))
             .variable("PROXMOX_USER", text("user"))
