@@ -258,10 +258,10 @@ const ATTRIBUTES: [(&str, &[u8]); 2] = [
     ),
 ];
 
-/// The marked file of a guest, from outside.
+/// The file with attributes of a guest, from outside. Nothing writes to it: that would take the capability away.
 fn mark_of(trial: &Trial, guest: &GuestKey) -> PathBuf {
     let directory = trial.ground.place.directory(guest);
-    crate::lxc::delta(&directory).join("srv/mark")
+    crate::lxc::delta(&directory).join("srv/noted")
 }
 
 fn set_attributes(path: &Path) {
@@ -281,7 +281,8 @@ fn assert_attributes(path: &Path) {
 
 fn kept(trial: &Trial) {
     let guest = &trial.guest;
-    let mark = "echo one > /srv/mark; chown 1000:1001 /srv/mark; chmod 640 /srv/mark; rm /etc/debian_version";
+    let mark = "echo one > /srv/mark; chown 1000:1001 /srv/mark; chmod 640 /srv/mark; rm /etc/debian_version; \
+                touch /srv/noted";
     trial.inside(guest, mark);
     set_attributes(&mark_of(trial, guest));
     // While it runs: it rests for the moment and goes on.
@@ -379,6 +380,7 @@ fn moved(trial: &Trial) {
     );
     routed(trial);
     half_made(trial);
+    let before = address(&trial.look());
     let to = GuestChange::Move {
         to: "pve2".to_owned(),
     };
