@@ -13,7 +13,7 @@ mod support;
 
 use std::collections::BTreeSet;
 
-use proximity_pve_emulator::core::{Check, CheckSettings};
+use proximity_pve_emulator::core::{Check, CheckSettings, Reach, TaskTimes};
 use serde_json::json;
 use support::seed::{ALPINE, cluster};
 use support::sim::{Request, Sim};
@@ -231,14 +231,193 @@ fn too_many_calls_at_one_node_are_found() {
     );
     sim.world.forget_caller(first);
     ask(&mut sim, "pve2");
-    assert_eq!(found(&mut sim), [], "who has gone away waits no longer");
-    ask(&mut sim, "pve2");
     let call = "GET /api2/json/nodes/pve2/status".to_owned();
     let said = "3 calls are in flight, 2 allowed".to_owned();
-    assert_eq!(found(&mut sim), [(Check::CallsInFlight, None, call, said)]);
+    let expected = [(Check::CallsInFlight, None, call, said)];
+    assert_eq!(found(&mut sim), expected, "the node works on for nobody");
     sim.pass(1_000);
     ask(&mut sim, "pve2");
     assert_eq!(found(&mut sim), []);
+}
+
+/// At most so many calls of each node are allowed.
+fn allow(sim: &mut Sim, calls: u32) {
+    sim.world.set_checks(CheckSettings {
+        immortal: BTreeSet::new(),
+        calls_per_node: Some(calls),
+    });
+}
+
+#[test]
+fn calls_at_a_node_that_hangs_are_in_flight_until_the_proxy_gives_up() {
+    let mut sim = Sim::new(cluster());
+    allow(&mut sim, 2);
+    let ask = |sim: &mut Sim| {
+        let id = sim.send(Request::new("GET", "/nodes/pve2/status").via("pve1"));
+        sim.world.forget_caller(id);
+    };
+    for (reach, held_ms) in [(Reach::Silent, 30_000), (Reach::NoRoute, 3_000)] {
+        sim.world.node_mut("pve2").unwrap().reach = reach;
+        ask(&mut sim);
+        ask(&mut sim);
+        assert_eq!(found(&mut sim), []);
+        sim.pass(held_ms - 1);
+        ask(&mut sim);
+        assert_eq!(found(&mut sim).len(), 1, "{reach:?}");
+        sim.pass(1);
+        ask(&mut sim);
+        assert_eq!(found(&mut sim), [], "{reach:?}: the first two are over");
+        sim.pass(held_ms);
+    }
+    let stranger = |sim: &mut Sim| {
+        let call = Request::new("GET", "/nodes/pve3/status").by("root@pam!nobody");
+        sim.send(call.via("pve3"));
+    };
+    (0..3).for_each(|_| stranger(&mut sim));
+    assert_eq!(found(&mut sim).len(), 1, "a 401 is held back, too");
+}
+
+#[test]
+fn a_call_that_a_fault_gives_up_or_swallows_is_in_flight() {
+    let mut sim = Sim::new(cluster());
+    allow(&mut sim, 1);
+    let wish = json!({"calls": {"path": "/nodes/{node}/status"}, "kind": {"given_up": {}}});
+    let wish = serde_json::from_value(wish).unwrap();
+    sim.world.add_fault(wish).unwrap();
+    let ask = |sim: &mut Sim, path: &str| sim.send(Request::new("GET", path).via("pve1"));
+    ask(&mut sim, "/nodes/pve2/status");
+    sim.pass(29_999);
+    ask(&mut sim, "/nodes/pve2/time");
+    assert_eq!(found(&mut sim).len(), 1);
+    sim.pass(1);
+    ask(&mut sim, "/nodes/pve2/time");
+    assert_eq!(found(&mut sim), []);
+
+    let wish = json!({"calls": {"path": "/nodes/{node}/dns"}, "kind": {"timeout": {}}});
+    let wish = serde_json::from_value(wish).unwrap();
+    sim.world.add_fault(wish).unwrap();
+    let lost = ask(&mut sim, "/nodes/pve3/dns");
+    sim.world.forget_caller(lost);
+    ask(&mut sim, "/nodes/pve3/dns");
+    assert_eq!(
+        found(&mut sim),
+        [],
+        "the first has reached no node and is gone"
+    );
+    ask(&mut sim, "/nodes/pve3/time");
+    assert_eq!(found(&mut sim).len(), 1);
+}
+
+#[test]
+fn a_create_that_the_proxy_gave_up_is_in_flight_until_it_is_done() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    allow(&mut sim, 1);
+    let stop_waiting_ms = 60_000;
+    let times = TaskTimes {
+        lock_ms: stop_waiting_ms,
+        ..sim.world.task_times()
+    };
+    sim.world.set_task_times(times);
+    sim.world.hold_config(100, true);
+    let form = [("description", "x")];
+    let put = Request::new("PUT", "/nodes/pve1/lxc/100/config").parameters(&form);
+    let put = sim.send(put.via("pve2"));
+    assert_eq!(sim.wait(put).status, 596);
+    sim.send(Request::new("GET", "/nodes/pve1/time"));
+    assert_eq!(found(&mut sim).len(), 1, "it waits there for the lock");
+    sim.world.hold_config(100, false);
+    sim.pass(10_000);
+    sim.send(Request::new("GET", "/nodes/pve1/time"));
+    assert_eq!(found(&mut sim), []);
+}
+
+#[test]
+fn a_late_call_is_in_flight_until_its_effect() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    allow(&mut sim, 1);
+    let wish = json!({"calls": {"vmid": 100}, "kind": {"late": {"ms": 500}}});
+    let wish = serde_json::from_value(wish).unwrap();
+    sim.world.add_fault(wish).unwrap();
+    sim.root("PUT", "/nodes/pve1/lxc/100/config", &[("description", "x")]);
+    sim.send(Request::new("GET", "/nodes/pve1/time"));
+    assert_eq!(found(&mut sim).len(), 1);
+    sim.pass(500);
+    sim.send(Request::new("GET", "/nodes/pve1/time"));
+    assert_eq!(found(&mut sim), []);
+}
+
+#[test]
+fn a_backup_a_snapshot_and_a_clone_are_no_harm_and_a_migration_is_noted_once() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[("rootfs", "btr:1")]);
+    sim.create("pve1", 101, &[]);
+    sim.world.set_checks(CheckSettings {
+        immortal: BTreeSet::from([100, 101]),
+        calls_per_node: None,
+    });
+    let backup = [("vmid", "100"), ("storage", "local")];
+    assert_eq!(sim.task("POST", "/nodes/pve1/vzdump", &backup), "OK");
+    let snapshot = [("snapname", "one")];
+    let path = "/nodes/pve1/lxc/100/snapshot";
+    assert_eq!(sim.task("POST", path, &snapshot), "OK");
+    let clone = [("newid", "102"), ("full", "1")];
+    let path = "/nodes/pve1/lxc/101/clone";
+    assert_eq!(sim.task("POST", path, &clone), "OK");
+    assert_eq!(found(&mut sim), []);
+
+    let path = "/nodes/pve1/lxc/101/migrate";
+    assert_eq!(sim.task("POST", path, &[("target", "pve2")]), "OK");
+    let call = format!("POST /api2/json{path}");
+    let said = "its configuration changed".to_owned();
+    assert_eq!(found(&mut sim), [(Check::Immortal, Some(101), call, said)]);
+}
+
+#[test]
+fn restores_by_force_come_one_after_the_other() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    let backup = [("vmid", "100"), ("storage", "local")];
+    assert_eq!(sim.task("POST", "/nodes/pve1/vzdump", &backup), "OK");
+    let content = "/nodes/pve1/storage/local/content";
+    let rows = sim.root("GET", content, &[("content", "backup")]).payload();
+    let volid = rows[0]["volid"].as_str().unwrap().to_owned();
+    let form = [
+        ("vmid", "100"),
+        ("ostemplate", volid.as_str()),
+        ("restore", "1"),
+        ("force", "1"),
+    ];
+    let begin = |sim: &mut Sim| {
+        let upid = sim.root("POST", "/nodes/pve1/lxc", &form).payload();
+        upid.as_str().unwrap().to_owned()
+    };
+    let first = begin(&mut sim);
+    let second = begin(&mut sim);
+    assert_eq!(found(&mut sim), [], "the second one waits for the first");
+    sim.finish(&first);
+    sim.finish(&second);
+    assert_eq!(found(&mut sim), []);
+}
+
+#[test]
+fn a_start_that_fails_and_runs_all_the_same_is_known_to_run() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[("rootfs", "shared:1")]);
+    sim.machines.start_lies = true;
+    let start = "/nodes/pve1/lxc/100/status/start";
+    let failed = "startup for container '100' failed";
+    assert_eq!(sim.task("POST", start, &[]), failed);
+    sim.machines.start_lies = false;
+    sim.pass(10);
+    let current = sim.root("GET", "/nodes/pve1/lxc/100/status/current", &[]);
+    assert_eq!(current.payload()["status"], "running");
+    sim.world.move_config(100, "pve2").unwrap();
+    sim.start("pve2", 100);
+    let call = "POST /api2/json/nodes/pve2/lxc/100/status/start".to_owned();
+    let said = "it runs on pve1 and pve2".to_owned();
+    assert_eq!(found(&mut sim), [(Check::OneHolder, Some(100), call, said)]);
 }
 
 #[test]

@@ -11,7 +11,7 @@
 
 mod support;
 
-use proximity_pve_emulator::core::{FaultId, FaultWish, Release};
+use proximity_pve_emulator::core::{FaultId, FaultWish, Release, TaskTimes};
 use serde_json::{Value, json};
 use support::seed::{ALPINE, cluster, solo};
 use support::sim::{Answer, Request, Sim};
@@ -83,12 +83,6 @@ fn refusals_read_as_pves_and_nothing_happens() {
             0,
         ),
         (json!({"unreachable": {}}), 595, "Connection refused", 0),
-        (
-            json!({"unreachable": {"no_route": true}}),
-            595,
-            "No route to host",
-            3_000,
-        ),
         (json!({"given_up": {}}), 596, "Connection timed out", 30_000),
     ] {
         once(&mut sim, kind.clone());
@@ -102,6 +96,150 @@ fn refusals_read_as_pves_and_nothing_happens() {
         assert_eq!(description(&sim), None, "{kind}");
     }
     assert_eq!(describe(&mut sim, "new").status(), 200, "each hits once");
+}
+
+/// What a call is told.
+fn told(answer: &Answer) -> (u16, &str, u64) {
+    let reason = answer.response.reason.as_str();
+    (answer.status(), reason, answer.took_ms)
+}
+
+#[test]
+fn only_calls_that_are_passed_on_find_nobody() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    let no_route = json!({"unreachable": {"no_route": true}});
+    let once = json!({"times": 1, "kind": no_route});
+    let id = fault(&mut sim, once);
+    let put = Request::new("PUT", "/nodes/pve1/lxc/100/config").parameters(&[("cores", "1")]);
+    let here = [
+        put.clone().via("pve1"),
+        Request::new("GET", "/version").via("pve1"),
+        Request::new("GET", "/nodes/pve1/status").via("pve1"),
+        Request::new("GET", "/cluster/resources").via("pve2"),
+    ];
+    for call in here {
+        assert_eq!(sim.call(call.clone()).status(), 200, "{call:?}");
+    }
+    assert_eq!(sim.world.fault_hits(id), Some(0));
+    let answer = sim.call(put.clone().via("pve2"));
+    assert_eq!(told(&answer), (595, "No route to host", 3_000));
+    assert_eq!(sim.world.fault_hits(id), Some(1));
+    // To the privileged daemon of the same node a call is passed on, too.
+    for (kind, expected) in [
+        (json!({"unreachable": {}}), (595, "Connection refused", 0)),
+        (
+            json!({"given_up": {}}),
+            (596, "Connection timed out", 30_000),
+        ),
+    ] {
+        fault(&mut sim, json!({"times": 1, "kind": kind}));
+        let own = Request::new("GET", "/nodes/pve1/status").via("pve1");
+        assert_eq!(sim.call(own).status(), 200);
+        assert_eq!(told(&sim.call(put.clone().via("pve1"))), expected);
+    }
+}
+
+#[test]
+fn faults_that_can_do_nothing_are_refused() {
+    let mut sim = Sim::new(cluster());
+    let path = "/nodes/{node}/lxc";
+    let task_error = json!({"task_error": {"message": "no"}});
+    let no_route = json!({"unreachable": {"no_route": true}});
+    let errors = json!({"refused": {"errors": {"memory": "no"}}});
+    let passed_on =
+        "calls: none of them is passed on, neither to another node nor to the privileged daemon";
+    for (calls, kind, why) in [
+        (
+            json!({"verb": "GET", "path": path}),
+            &task_error,
+            "calls: none of them starts a task",
+        ),
+        (
+            json!({"path": "/version"}),
+            &json!({"unreachable": {}}),
+            passed_on,
+        ),
+        (
+            json!({"path": "/cluster/nextid"}),
+            &json!({"given_up": {}}),
+            passed_on,
+        ),
+        (
+            json!({"path": path, "node": "pve1", "via": "pve1"}),
+            &no_route,
+            passed_on,
+        ),
+        (
+            json!({"verb": "GET", "path": path}),
+            &errors,
+            "calls: no method of theirs has the parameters memory",
+        ),
+    ] {
+        let wish = json!({"calls": calls, "kind": kind});
+        let wish: FaultWish = serde_json::from_value(wish).unwrap();
+        assert_eq!(sim.world.add_fault(wish).unwrap_err(), why, "{calls}");
+    }
+    for (calls, kind) in [
+        (json!({"path": path}), &task_error),
+        (json!({}), &no_route),
+        (json!({"path": path}), &errors),
+        (
+            json!({"path": path}),
+            &json!({"refused": {"errors": {"net0": "no", "mp255": "no"}}}),
+        ),
+    ] {
+        fault(&mut sim, json!({"calls": calls, "kind": kind}));
+    }
+}
+
+#[test]
+fn errors_hit_only_calls_that_have_the_parameter() {
+    let mut sim = with_guest();
+    let id = once(&mut sim, json!({"refused": {"errors": {"memory": "no"}}}));
+    let status = sim.root("GET", "/nodes/solo/lxc/100/status/current", &[]);
+    assert_eq!((status.status(), sim.world.fault_hits(id)), (200, Some(0)));
+    assert_eq!(describe(&mut sim, "new").status(), 400);
+}
+
+#[test]
+fn a_call_that_starts_no_task_is_not_hit_by_a_fault_for_tasks() {
+    let mut sim = with_guest();
+    let id = once(&mut sim, json!({"task_error": {"message": "hit"}}));
+    let counts = |sim: &Sim| {
+        let rule = sim.world.faults().find(|it| it.rule.id == id).unwrap().rule;
+        (rule.seen, rule.hits)
+    };
+    assert_eq!(describe(&mut sim, "new").status(), 200);
+    sim.root("GET", CONFIG, &[]);
+    let migrate = "/nodes/solo/lxc/100/migrate";
+    sim.root("POST", migrate, &[("target", "nowhere")]);
+    assert_eq!(counts(&sim), (0, 0));
+    assert_eq!(sim.task("POST", START, &[]), "hit");
+    assert_eq!(counts(&sim), (1, 1));
+    assert_eq!(sim.task("POST", START, &[]), "OK");
+    assert_eq!(counts(&sim), (2, 1));
+}
+
+#[test]
+fn a_task_of_a_call_that_the_proxy_gave_up_is_hit() {
+    let mut sim = with_guest();
+    let times = TaskTimes {
+        lock_ms: 60_000,
+        ..sim.world.task_times()
+    };
+    sim.world.set_task_times(times);
+    sim.world.hold_config(100, true);
+    let id = once(&mut sim, json!({"task_error": {"message": "hit"}}));
+    let clone = Request::new("POST", "/nodes/solo/lxc/100/clone").parameters(&[("newid", "101")]);
+    let clone = sim.send(clone);
+    assert_eq!(sim.wait(clone).status, 596);
+    assert_eq!(sim.world.fault_hits(id), Some(0));
+    sim.world.hold_config(100, false);
+    sim.pass(10_000);
+    assert_eq!(sim.world.fault_hits(id), Some(1));
+    let exit = sim.world.tasks().last().unwrap().exit();
+    assert_eq!(exit, Some("hit"));
 }
 
 #[test]

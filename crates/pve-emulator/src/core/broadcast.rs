@@ -54,20 +54,30 @@ pub(crate) fn inspect(
     let Power::Running { since_ms } = world.guest(key)?.power else {
         return None;
     };
-    let job = world.allocate_job();
-    world.live.inspects.insert(
-        job,
-        Inspect {
-            guest: key.clone(),
-            since_ms,
-            broadcast,
-        },
-    );
-    effects.commands.push(GuestCommand::Inspect {
-        job,
+    let look = Inspect {
         guest: key.clone(),
-    });
-    Some(job)
+        since_ms: Some(since_ms),
+        broadcast,
+    };
+    Some(ask(world, look, effects))
+}
+
+/// Asks the driver whether a guest runs whose start failed.
+pub(crate) fn inspect_failed_start(world: &mut World, key: GuestKey, effects: &mut Effects) {
+    let look = Inspect {
+        guest: key,
+        since_ms: None,
+        broadcast: false,
+    };
+    ask(world, look, effects);
+}
+
+fn ask(world: &mut World, look: Inspect, effects: &mut Effects) -> JobId {
+    let job = world.allocate_job();
+    let guest = look.guest.clone();
+    world.live.inspects.insert(job, look);
+    effects.commands.push(GuestCommand::Inspect { job, guest });
+    job
 }
 
 /// Takes in a look.
@@ -78,7 +88,7 @@ pub(crate) fn looked(world: &mut World, done: GuestDone, inspect: Inspect, now_m
         Err(GuestError::TimedOut) => Err("looking at the container timed out".to_owned()),
         Err(GuestError::Failed(text)) => Err(text),
     };
-    note_death(world, &inspect, &seen);
+    note_life(world, &inspect, &seen, now_ms);
     let cpu = cpu_use(world.live.looks.get(&inspect.guest.vmid), &seen, now_ms);
     world.live.looks.insert(
         inspect.guest.vmid,
@@ -94,22 +104,24 @@ pub(crate) fn looked(world: &mut World, done: GuestDone, inspect: Inspect, now_m
     park::look_arrived(world, done.job);
 }
 
-/// A guest that was running and is not any more ended by itself, unless a task is busy with it.
-fn note_death(world: &mut World, inspect: &Inspect, seen: &Result<GuestLook, String>) {
-    let busy = world
-        .jobs
-        .values()
-        .any(|job| *job.command.guest() == inspect.guest);
-    if busy || !matches!(seen, Ok(look) if !look.running) {
+/// A guest that was running and is not any more ended by itself; one whose start failed may run all the same. Unless a task
+/// is busy with it.
+fn note_life(world: &mut World, inspect: &Inspect, seen: &Result<GuestLook, String>, now_ms: u64) {
+    let Ok(look) = seen else {
         return;
-    }
-    if let Some(guest) = world.guest_mut(&inspect.guest)
-        && guest.power
-            == (Power::Running {
-                since_ms: inspect.since_ms,
-            })
-    {
-        guest.power = Power::Stopped;
+    };
+    let Some(power) = world.guest(&inspect.guest).map(|guest| guest.power) else {
+        return;
+    };
+    let power = match inspect.since_ms {
+        Some(since_ms) if !look.running && power == (Power::Running { since_ms }) => Power::Stopped,
+        None if look.running && power == Power::Stopped => Power::Running { since_ms: now_ms },
+        Some(_) | None => return,
+    };
+    let mut jobs = world.jobs.values();
+    let busy = jobs.any(|job| *job.command.guest() == inspect.guest);
+    if let Some(guest) = world.guest_mut(&inspect.guest).filter(|_| !busy) {
+        guest.power = power;
     }
 }
 

@@ -162,7 +162,7 @@ fn states(world: &World) -> BTreeMap<u32, String> {
 /// The pool of each guest that is in one; of several the first.
 fn pools(world: &World) -> BTreeMap<u32, String> {
     let mut found = BTreeMap::new();
-    for (name, pool) in &world.pools {
+    for (name, pool) in world.pools.iter() {
         for vmid in &pool.vms {
             found.entry(*vmid).or_insert_with(|| name.clone());
         }

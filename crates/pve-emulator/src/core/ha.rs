@@ -8,8 +8,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use sha1::{Digest, Sha1};
 
+use super::checks::{self, Doer};
 use super::guest::GuestKey;
 use super::task::Work;
+use super::watched::Watched;
 use super::worker;
 use super::world::World;
 
@@ -22,7 +24,7 @@ const FENCE_MS: u64 = 130_000;
 #[derive(Debug, Clone, Default, Serialize, Deserialize)]
 pub(crate) struct Ha {
     /// By id, e.g. `ct:100`.
-    pub(crate) resources: BTreeMap<String, Resource>,
+    pub(crate) resources: Watched<BTreeMap<String, Resource>>,
     /// Manager node; none before the first resource.
     pub(crate) master: Option<String>,
     /// When the manager was last alive, Unix ms.
@@ -132,6 +134,8 @@ pub(crate) fn advance(world: &mut World, now_ms: u64) {
         world.ha.master = Some(first);
     }
     world.ha.master_ms = now_ms;
+    let master = world.ha.master.clone().unwrap_or_default();
+    checks::acts(world, Doer::manager(&master));
     for name in &quorate {
         world.ha.local_ms.insert(name.clone(), now_ms);
     }
@@ -139,6 +143,7 @@ pub(crate) fn advance(world: &mut World, now_ms: u64) {
     for sid in sids {
         look(world, &sid, &quorate, now_ms);
     }
+    checks::acted(world);
 }
 
 fn look(world: &mut World, sid: &str, quorate: &[String], now_ms: u64) {

@@ -31,6 +31,9 @@ pub(crate) fn finish(world: &mut World, done: GuestDone, now_ms: u64, effects: &
         return world.note_owed(done.job);
     };
     note_power(world, &job.command, &done.result, now_ms);
+    if let (GuestCommand::Start { guest, .. }, Err(_)) = (&job.command, &done.result) {
+        broadcast::inspect_failed_start(world, guest.clone(), effects);
+    }
     worker::proceed(world, &job.task, done, now_ms, effects);
 }
 

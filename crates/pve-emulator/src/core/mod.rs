@@ -37,6 +37,7 @@ mod task;
 pub(crate) mod tracked;
 mod upid;
 mod views;
+mod watched;
 mod worker;
 mod world;
 
@@ -88,7 +89,7 @@ pub struct Effects {
 /// much.
 pub fn handle(world: &mut World, input: Input, now_ms: u64) -> Effects {
     let mut effects = Effects::default();
-    let before = checks::before(world, &input, now_ms);
+    checks::begin(world, Some(&input), now_ms);
     match input {
         Input::Request(request) => faults::arrive(world, request, now_ms, &mut effects),
         Input::GuestDone(done) => jobs::finish(world, done, now_ms, &mut effects),
@@ -96,19 +97,21 @@ pub fn handle(world: &mut World, input: Input, now_ms: u64) -> Effects {
     }
     settle(world, now_ms, &mut effects);
     scenery::answer(world, now_ms, &mut effects);
-    checks::after(world, before, &effects, now_ms);
+    checks::end(world);
     effects
 }
 
 /// To be called once after loading a world: what has to be asked of the driver again.
 pub fn resume(world: &mut World, now_ms: u64) -> Effects {
     let mut effects = Effects::default();
+    checks::begin(world, None, now_ms);
     effects
         .commands
         .extend(world.jobs.values().map(|job| job.command.clone()));
     broadcast::start(world, now_ms, &mut effects);
     settle(world, now_ms, &mut effects);
     scenery::answer(world, now_ms, &mut effects);
+    checks::end(world);
     effects
 }
 

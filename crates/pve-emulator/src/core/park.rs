@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Effects;
-use super::checks::InFlight;
+use super::checks::{Doer, InFlight};
 use super::faults::{self, LiveFaults};
 use super::guest::{GuestKey, GuestLook, JobId};
 use super::guest_config::GuestConfig;
@@ -37,6 +37,12 @@ pub(crate) struct Live {
     pub(crate) faults: LiveFaults,
     /// Calls that were not answered yet.
     pub(crate) in_flight: InFlight,
+    /// When the input at hand came, Unix ms.
+    pub(crate) at_ms: u64,
+    /// Who acts just now.
+    pub(crate) doer: Option<Doer>,
+    /// Some node has no quorum, as far as the input at hand is concerned.
+    pub(crate) torn: bool,
 }
 
 /// A look under way.
@@ -44,8 +50,8 @@ pub(crate) struct Live {
 pub(crate) struct Inspect {
     pub(crate) guest: GuestKey,
     /// Power-on time of the guest when the look was asked for: an answer about an earlier life is
-    /// ignored.
-    pub(crate) since_ms: u64,
+    /// ignored. None after a start that failed: whether it runs is to be found out.
+    pub(crate) since_ms: Option<u64>,
     /// Its result goes into the broadcast.
     pub(crate) broadcast: bool,
 }

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::access::{self, Caller};
 use super::answer::{self, Style, UNAUTHORIZED_HOLD_MS};
 use super::call::{Call, Outcome, Stop};
+use super::checks::{self, Doer};
 use super::decode;
 use super::error::ApiError;
 use super::methods;
@@ -18,7 +19,7 @@ use super::park::{self, Progress, Wait};
 use super::request::{ApiRequest, Handed, Payload, Response};
 use super::rights::Rights;
 use super::world::{Reach, World};
-use super::{Description, Effects, checks, faults};
+use super::{Description, Effects, faults};
 use crate::schema::{Method, Params, join_lists, perl_text, table, verify};
 
 const BASE: &str = "/api2";
@@ -57,23 +58,25 @@ pub(crate) fn run(
     now_ms: u64,
     effects: &mut Effects,
 ) {
-    let before = checks::before_call(world, &request, now_ms);
     let response = match admit(world, &request, now_ms) {
         Err(response) => *response,
-        Ok(admitted) => match perform(world, &request, &admitted, &mut progress, now_ms, effects) {
-            Ok(reply) => answer::success(request.id, admitted.style, reply, admitted.handed),
-            Err(Stop::Refused(error)) => {
-                answer::failure(request.id, admitted.style, &error, admitted.handed)
+        Ok(admitted) => {
+            checks::acts(world, Doer::call(&request, &admitted.node));
+            let outcome = perform(world, &request, &admitted, &mut progress, now_ms, effects);
+            checks::acted(world);
+            match outcome {
+                Ok(reply) => answer::success(request.id, admitted.style, reply, admitted.handed),
+                Err(Stop::Refused(error)) => {
+                    answer::failure(request.id, admitted.style, &error, admitted.handed)
+                }
+                Err(Stop::Park(wait)) => return park::park(world, request, progress, wait),
             }
-            Err(Stop::Park(wait)) => {
-                checks::after_call(world, &request, before, now_ms);
-                return park::park(world, request, progress, wait);
-            }
-        },
+        }
     };
-    checks::after_call(world, &request, before, now_ms);
     world.live.creating.remove(&request.id);
-    if !progress.answered {
+    if progress.answered {
+        faults::unheard(world, &response);
+    } else {
         faults::depart(world, response, now_ms, effects);
     }
 }

@@ -10,9 +10,8 @@ use super::ha::Ha;
 use super::park::Live;
 use super::random::Random;
 use super::tracked::{TrackedList, TrackedMap};
-use super::world::{
-    Bridge, Environment, NextId, Node, Pool, Reach, Storage, TaskTimes, Template, World,
-};
+use super::watched::Watched;
+use super::world::{Bridge, Environment, Node, Pool, Reach, Storage, TaskTimes, Template, World};
 
 /// What a cluster starts with.
 #[derive(Debug, Clone)]
@@ -114,10 +113,10 @@ impl World {
                 .cluster_name
                 .or_else(|| (!standalone).then(|| "lab".into())),
             nodes: nodes.collect(),
-            storages: seed.storages,
+            storages: seed.storages.into(),
             templates: seed.templates,
-            pools: seed.pools,
-            accounts,
+            pools: seed.pools.into(),
+            accounts: accounts.into(),
             keys: Keys::new(format!("{:x}", seed.random)),
             guests: TrackedMap::default(),
             volumes: TrackedList::default(),
@@ -129,9 +128,9 @@ impl World {
             backups: Vec::new(),
             converting: BTreeMap::new(),
             moving: BTreeMap::new(),
-            backup_jobs: BTreeMap::new(),
+            backup_jobs: Watched::default(),
             ha: Ha::default(),
-            next_id: NextId::default(),
+            next_id: Watched::default(),
             environment: Environment::default(),
             images: BTreeMap::new(),
             next_broadcast_ms: now_ms + PERIOD_MS,

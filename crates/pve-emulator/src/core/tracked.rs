@@ -1,7 +1,8 @@
 //! Collections that know what changed in them since it was last written down.
 //!
 //! They read as what they wrap; only what is named here can change them. A world of 10,000 guests is too large to be
-//! written down whole for each change of one.
+//! written down whole for each change of one, or to be compared whole: while they are watched, they keep what was there
+//! before each change.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::ops::{Deref, Index, IndexMut};
@@ -17,6 +18,9 @@ pub(crate) trait Tracked {
 /// What became of entries since the last time: the new value, or nothing for what is gone.
 pub(crate) type Changes<'a, K, V> = BTreeMap<K, Option<&'a V>>;
 
+/// What was there before it changed: nothing for what was made since.
+pub(crate) type Before<K, V> = BTreeMap<K, Option<V>>;
+
 /// A map.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 #[serde(
@@ -30,6 +34,9 @@ pub(crate) struct TrackedMap<K, V> {
     /// Counts changes, also those that are not written down.
     #[serde(skip)]
     version: u64,
+    /// None while nobody watches.
+    #[serde(skip)]
+    before: Option<Before<K, V>>,
 }
 
 impl<K, V> Default for TrackedMap<K, V> {
@@ -38,6 +45,7 @@ impl<K, V> Default for TrackedMap<K, V> {
             entries: BTreeMap::new(),
             changed: BTreeSet::new(),
             version: 0,
+            before: None,
         }
     }
 }
@@ -50,14 +58,38 @@ impl<K, V> Deref for TrackedMap<K, V> {
     }
 }
 
-impl<K: Ord + Clone, V: Tracked> TrackedMap<K, V> {
+impl<K: Ord + Clone, V: Tracked + Clone> TrackedMap<K, V> {
     /// Another one after each change of an entry.
     pub(crate) fn version(&self) -> u64 {
         self.version
     }
 
+    /// From now on it keeps what was there before each change, passing ones aside; what it kept until now is forgotten.
+    pub(crate) fn watch(&mut self) {
+        self.before = Some(BTreeMap::new());
+    }
+
+    /// What was there before what changed since it is watched, or since this was asked last.
+    pub(crate) fn take_before(&mut self) -> Before<K, V> {
+        self.before.as_mut().map(std::mem::take).unwrap_or_default()
+    }
+
+    /// Nobody watches any longer.
+    pub(crate) fn unwatch(&mut self) {
+        self.before = None;
+    }
+
+    fn keep(&mut self, key: &K) {
+        if let Some(before) = self.before.as_mut().filter(|it| !it.contains_key(key)) {
+            before.insert(key.clone(), self.entries.get(key).cloned());
+        }
+    }
+
     /// An entry to change.
     pub(crate) fn get_mut(&mut self, key: &K) -> Option<&mut V> {
+        if self.before.is_some() && self.entries.contains_key(key) {
+            self.keep(key);
+        }
         let entry = self.entries.get_mut(key)?;
         self.version += 1;
         self.changed.insert(key.clone());
@@ -82,6 +114,7 @@ impl<K: Ord + Clone, V: Tracked> TrackedMap<K, V> {
 
     /// Puts an entry in, in place of what was there.
     pub(crate) fn insert(&mut self, key: K, entry: V) {
+        self.keep(&key);
         self.version += 1;
         self.changed.insert(key.clone());
         self.entries.insert(key, entry);
@@ -89,6 +122,9 @@ impl<K: Ord + Clone, V: Tracked> TrackedMap<K, V> {
 
     /// Takes an entry out.
     pub(crate) fn remove(&mut self, key: &K) -> Option<V> {
+        if self.before.is_some() && self.entries.contains_key(key) {
+            self.keep(key);
+        }
         let entry = self.entries.remove(key)?;
         self.version += 1;
         self.changed.insert(key.clone());
@@ -159,6 +195,9 @@ pub(crate) struct TrackedList<V> {
     next: u64,
     #[serde(skip)]
     changed: BTreeSet<u64>,
+    /// None while nobody watches.
+    #[serde(skip)]
+    before: Option<Before<u64, V>>,
 }
 
 impl<V> Default for TrackedList<V> {
@@ -167,7 +206,14 @@ impl<V> Default for TrackedList<V> {
             entries: Vec::new(),
             next: 0,
             changed: BTreeSet::new(),
+            before: None,
         }
+    }
+}
+
+fn keep<V: Clone>(before: &mut Option<Before<u64, V>>, number: u64, entry: &V) {
+    if let Some(before) = before {
+        before.entry(number).or_insert_with(|| Some(entry.clone()));
     }
 }
 
@@ -179,15 +225,34 @@ impl<V> Index<usize> for TrackedList<V> {
     }
 }
 
-impl<V> IndexMut<usize> for TrackedList<V> {
+impl<V: Clone> IndexMut<usize> for TrackedList<V> {
     fn index_mut(&mut self, at: usize) -> &mut V {
         let (number, entry) = &mut self.entries[at];
+        keep(&mut self.before, *number, entry);
         self.changed.insert(*number);
         entry
     }
 }
 
-impl<V> TrackedList<V> {
+impl<V: Clone> TrackedList<V> {
+    /// From now on it keeps what was there before each change; what it kept until now is forgotten.
+    pub(crate) fn watch(&mut self) {
+        self.before = Some(BTreeMap::new());
+    }
+
+    /// What was there before what changed since it is watched, or since this was asked last, and what is there now.
+    pub(crate) fn take_before(&mut self) -> Vec<(Option<V>, Option<&V>)> {
+        let before = self.before.as_mut().map(std::mem::take).unwrap_or_default();
+        let now = |number| Some(&self.entries[self.place(number).ok()?].1);
+        let before = before.into_iter();
+        before.map(|(number, was)| (was, now(number))).collect()
+    }
+
+    /// Nobody watches any longer.
+    pub(crate) fn unwatch(&mut self) {
+        self.before = None;
+    }
+
     /// All, in order.
     pub(crate) fn iter(&self) -> impl DoubleEndedIterator<Item = &V> + Clone {
         self.entries.iter().map(|(_, entry)| entry)
@@ -211,6 +276,7 @@ impl<V> TrackedList<V> {
     /// By its place, to change it.
     pub(crate) fn get_mut(&mut self, at: usize) -> Option<&mut V> {
         let (number, entry) = self.entries.get_mut(at)?;
+        keep(&mut self.before, *number, entry);
         self.changed.insert(*number);
         Some(entry)
     }
@@ -222,6 +288,9 @@ impl<V> TrackedList<V> {
 
     /// Adds one at the end.
     pub(crate) fn push(&mut self, entry: V) {
+        if let Some(before) = &mut self.before {
+            before.insert(self.next, None);
+        }
         self.changed.insert(self.next);
         self.entries.push((self.next, entry));
         self.next += 1;
@@ -229,10 +298,11 @@ impl<V> TrackedList<V> {
 
     /// Takes out what is not wanted any more; asks in order.
     pub(crate) fn retain(&mut self, mut wanted: impl FnMut(&V) -> bool) {
-        let changed = &mut self.changed;
+        let (changed, before) = (&mut self.changed, &mut self.before);
         self.entries.retain(|(number, entry)| {
             let stays = wanted(entry);
             if !stays {
+                keep(before, *number, entry);
                 changed.insert(*number);
             }
             stays
@@ -247,6 +317,7 @@ impl<V> TrackedList<V> {
     ) {
         for (number, entry) in &mut self.entries {
             if meant(entry) {
+                keep(&mut self.before, *number, entry);
                 self.changed.insert(*number);
                 change(entry);
             }
@@ -290,7 +361,7 @@ impl<V> TrackedList<V> {
     }
 }
 
-impl<V> FromIterator<V> for TrackedList<V> {
+impl<V: Clone> FromIterator<V> for TrackedList<V> {
     fn from_iter<I: IntoIterator<Item = V>>(entries: I) -> Self {
         let mut list = Self::default();
         entries.into_iter().for_each(|entry| list.push(entry));

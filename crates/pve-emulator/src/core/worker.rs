@@ -16,6 +16,7 @@ mod snapshots;
 pub(crate) use create::new_addresses;
 
 use super::Effects;
+use super::checks::{self, Doer};
 use super::faults::{self, End};
 use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestOutcome, JobId};
 use super::jobs::Job;
@@ -75,7 +76,12 @@ pub(crate) fn spawn_on(
         began: false,
         log,
         state,
-        by: None,
+        by: world
+            .live
+            .doer
+            .as_ref()
+            .and_then(|doer| doer.name())
+            .map(str::to_owned),
     });
     upid
 }
@@ -98,41 +104,54 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
         let Some(task) = world.tasks.get(at) else {
             continue;
         };
-        match task.state.clone() {
-            TaskState::Waiting { deadline_ms } => {
-                let free = task
-                    .lock
-                    .as_ref()
-                    .is_none_or(|guest| !is_held(world, guest));
-                if free {
-                    enter(world, at, now_ms, effects);
-                    moved = true;
-                } else if now_ms >= deadline_ms {
-                    let error = lock_timeout(task.guest().vmid);
-                    conclude::end(world, at, Some(error), now_ms);
-                    moved = true;
-                }
-            }
-            TaskState::Settling { at_ms, error } if now_ms >= at_ms => {
-                conclude::conclude(world, at, error, now_ms);
-                moved = true;
-            }
-            TaskState::Bulk => moved |= bulk::advance(world, at, now_ms),
-            TaskState::Dying { at_ms } if now_ms >= at_ms => {
-                conclude::die(world, at, now_ms);
-                moved = true;
-            }
-            TaskState::Settling { .. }
-            | TaskState::Dying { .. }
-            | TaskState::Acting(_)
-            | TaskState::Stopped { .. } => {}
+        if matches!(task.state, TaskState::Acting(_) | TaskState::Stopped { .. }) {
+            continue;
         }
+        let doer = Doer::task(task);
+        checks::acts(world, doer);
+        moved |= go_on(world, at, now_ms, effects);
+        checks::acted(world);
     }
     if moved {
         conclude::forget_old(world);
         faults::forget_ended(world);
     }
     moved
+}
+
+/// Moves a task if time or a free lock lets it move; whether it did.
+fn go_on(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> bool {
+    let Some(task) = world.tasks.get(at) else {
+        return false;
+    };
+    match task.state.clone() {
+        TaskState::Waiting { deadline_ms } => {
+            let guest = task.lock.as_ref();
+            if guest.is_none_or(|guest| !is_held(world, guest)) {
+                enter(world, at, now_ms, effects);
+                true
+            } else if now_ms >= deadline_ms {
+                let error = lock_timeout(task.guest().vmid);
+                conclude::end(world, at, Some(error), now_ms);
+                true
+            } else {
+                false
+            }
+        }
+        TaskState::Settling { at_ms, error } if now_ms >= at_ms => {
+            conclude::conclude(world, at, error, now_ms);
+            true
+        }
+        TaskState::Bulk => bulk::advance(world, at, now_ms),
+        TaskState::Dying { at_ms } if now_ms >= at_ms => {
+            conclude::die(world, at, now_ms);
+            true
+        }
+        TaskState::Settling { .. }
+        | TaskState::Dying { .. }
+        | TaskState::Acting(_)
+        | TaskState::Stopped { .. } => false,
+    }
 }
 
 fn enter(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) {
@@ -154,6 +173,7 @@ fn enter(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) {
         if fate == Some(End::Killed) {
             task.state = TaskState::Dying { at_ms: now_ms };
         }
+        checks::began(world, at);
     }
 }
 
@@ -181,6 +201,7 @@ fn issue(
             command: command.clone(),
         },
     );
+    checks::commanded(world, &command);
     effects.commands.push(command);
 }
 
@@ -215,10 +236,13 @@ pub(crate) fn proceed(
         not_before_ms,
         now_ms,
     };
+    let doer = Doer::task(&world.tasks[at]);
+    checks::acts(world, doer);
     match done.result {
         Ok(outcome) => turn.succeeded(world, step, outcome, effects),
         Err(error) => turn.failed(world, step, error, effects),
     }
+    checks::acted(world);
 }
 
 /// Where a task stands when the driver answered it.

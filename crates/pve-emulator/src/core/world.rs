@@ -18,6 +18,7 @@ use super::seed::TokenSeed;
 use super::task::Task;
 use super::tracked::{Tracked, TrackedList, TrackedMap};
 use super::views::Told;
+use super::watched::Watched;
 
 /// The cluster's state.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -26,10 +27,10 @@ pub struct World {
     pub(crate) cluster_name: Option<String>,
     /// In the order of their node ids.
     pub(crate) nodes: Vec<Node>,
-    pub(crate) storages: Vec<Storage>,
+    pub(crate) storages: Watched<Vec<Storage>>,
     pub(crate) templates: Vec<Template>,
-    pub(crate) pools: BTreeMap<String, Pool>,
-    pub(crate) accounts: Accounts,
+    pub(crate) pools: Watched<BTreeMap<String, Pool>>,
+    pub(crate) accounts: Watched<Accounts>,
     /// Where secrets of the API come from.
     pub(crate) keys: Keys,
     pub(crate) guests: TrackedMap<u32, Guest>,
@@ -47,11 +48,11 @@ pub struct World {
     /// Copies of volumes that are being moved, by guest.
     pub(crate) moving: BTreeMap<u32, String>,
     /// Backup jobs by id.
-    pub(crate) backup_jobs: BTreeMap<String, BTreeMap<String, String>>,
+    pub(crate) backup_jobs: Watched<BTreeMap<String, BTreeMap<String, String>>>,
     pub(crate) ha: Ha,
     /// From which numbers new guests are offered one.
     #[serde(default)]
-    pub(crate) next_id: NextId,
+    pub(crate) next_id: Watched<NextId>,
     /// What the machines below the cluster can do.
     pub(crate) environment: Environment,
     /// What OCI archives among the templates say about themselves, by volume id.
@@ -225,7 +226,7 @@ pub struct Bridge {
 }
 
 /// A configured storage.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Storage {
     /// e.g. `local`.
     pub id: String,
@@ -276,7 +277,7 @@ pub struct OciImage {
 }
 
 /// A named set of guests and storages.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Pool {
     /// Shown beside the name.
     pub comment: Option<String>,
@@ -343,7 +344,7 @@ impl Default for Environment {
 }
 
 /// A state a container can be brought back to.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Snapshot {
     pub(crate) keys: BTreeMap<String, String>,
     pub(crate) raw: Vec<(String, String)>,

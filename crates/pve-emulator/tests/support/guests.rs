@@ -28,6 +28,8 @@ pub struct Machines {
     pub look_ms: Option<u64>,
     /// Files of templates whose init does not react to the halt signal.
     pub deaf: Vec<String>,
+    /// Starts run and end with an error.
+    pub start_lies: bool,
     /// Commands that came, by kind.
     pub seen: Vec<(&'static str, GuestKey)>,
 }
@@ -89,7 +91,10 @@ impl Machines {
                 Some(machine) => {
                     machine.running = true;
                     machine.spec = spec.clone();
-                    (done(""), 100)
+                    match self.start_lies {
+                        true => (Err(GuestError::TimedOut), 100),
+                        false => (done(""), 100),
+                    }
                 }
             },
             GuestCommand::Shutdown { timeout_ms, .. } => match self.machines.get_mut(&key) {

@@ -10,7 +10,7 @@ use super::password::{Password, Totp};
 use super::privileges;
 
 /// All accounts of a cluster.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Accounts {
     pub(crate) users: BTreeMap<String, User>,
     pub(crate) groups: BTreeMap<String, Group>,
@@ -20,7 +20,7 @@ pub(crate) struct Accounts {
 }
 
 /// One user.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct User {
     pub(crate) enabled: bool,
     /// Unix seconds; 0 means never.
@@ -33,7 +33,7 @@ pub(crate) struct User {
 }
 
 /// A token of a user; its name is the key it is kept under.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Token {
     /// SHA-256 of the secret, hex.
     pub(crate) secret_sha256: String,
@@ -45,7 +45,7 @@ pub(crate) struct Token {
 }
 
 /// A group of users.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Group {
     pub(crate) comment: Option<String>,
     pub(crate) members: BTreeSet<String>,

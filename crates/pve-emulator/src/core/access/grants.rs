@@ -28,7 +28,7 @@ impl Holder {
 pub(crate) type Roles = BTreeMap<String, bool>;
 
 /// All grants, by path and holder.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Grants {
     /// Path, then kind and id of the holder in one text: JSON keys are texts.
     paths: BTreeMap<String, BTreeMap<String, Roles>>,

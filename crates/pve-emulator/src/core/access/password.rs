@@ -11,7 +11,7 @@ pub fn hash_secret(secret: &str) -> String {
 }
 
 /// A password, as salt and hash.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Password {
     salt: String,
     hash: String,
@@ -31,7 +31,7 @@ impl Password {
 }
 
 /// A user's second factors.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Totp {
     /// By entry id.
     pub(crate) entries: BTreeMap<String, TotpEntry>,
@@ -42,7 +42,7 @@ pub(crate) struct Totp {
 }
 
 /// A time-based code generator.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct TotpEntry {
     pub(crate) description: String,
     /// Unix seconds.

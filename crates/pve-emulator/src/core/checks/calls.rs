@@ -1,22 +1,29 @@
-//! Calls: how many are in flight, and what each of them changed.
+//! How many calls are in flight.
+//!
+//! A call is at a node from its arrival until it would have been answered: also while a proxy holds its answer back, when its
+//! work goes on though the proxy gave it up, and when nobody waits for it any longer.
 
 use std::collections::BTreeMap;
 
-use super::quorum;
-use super::settings::{Check, Checks, Violation};
+use super::settings::{Check, Violation};
 use crate::core::request::{ApiRequest, RequestId, Response};
 use crate::core::world::World;
 
-/// Calls that were not answered yet.
+/// Calls at nodes.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct InFlight {
-    /// With the node each is about.
-    calls: BTreeMap<RequestId, String>,
-    /// Changing calls that ran for the input at hand.
-    pub(super) acting: Vec<String>,
+    calls: BTreeMap<RequestId, Flight>,
 }
 
-fn name(request: &ApiRequest) -> String {
+#[derive(Debug, Clone)]
+struct Flight {
+    /// The node it is about.
+    node: String,
+    /// Its answer is there and is held back until then, Unix ms.
+    until_ms: Option<u64>,
+}
+
+pub(super) fn name(request: &ApiRequest) -> String {
     format!("{} {}", request.method, request.path)
 }
 
@@ -26,8 +33,13 @@ pub(crate) fn arrived(world: &mut World, request: &ApiRequest, node: &str, now_m
         return;
     };
     let calls = &mut world.live.in_flight.calls;
-    calls.insert(request.id, node.to_owned());
-    let count = calls.values().filter(|at| *at == node).count();
+    calls.retain(|_, flight| flight.until_ms.is_none_or(|at_ms| at_ms > now_ms));
+    let flight = Flight {
+        node: node.to_owned(),
+        until_ms: None,
+    };
+    calls.insert(request.id, flight);
+    let count = calls.values().filter(|flight| flight.node == node).count();
     if count > usize::try_from(most).unwrap_or(usize::MAX) {
         world.checks.note(Violation {
             check: Check::CallsInFlight,
@@ -40,57 +52,29 @@ pub(crate) fn arrived(world: &mut World, request: &ApiRequest, node: &str, now_m
     }
 }
 
-/// A call was answered, or its connection cut.
-pub(crate) fn answered(world: &mut World, response: &Response) {
-    world.live.in_flight.calls.remove(&response.request);
-}
-
-impl Checks {
-    /// Nobody waits for the answer of a call.
-    pub(crate) fn caller_gone(calls: &mut InFlight, id: RequestId) {
-        calls.calls.remove(&id);
-    }
-}
-
-/// What a call is compared with.
-pub(crate) struct Before {
-    tasks: usize,
-    /// Only where some node has no quorum.
-    files: Option<String>,
-}
-
-/// To be called before a call runs, or runs on.
-pub(crate) fn before_call(world: &World, request: &ApiRequest, now_ms: u64) -> Before {
-    let torn = request.method != "GET" && quorum::is_torn(world, now_ms);
-    Before {
-        tasks: world.tasks.len(),
-        files: torn.then(|| quorum::other_files(world)),
-    }
-}
-
-/// To be called when it has run as far as it gets.
-pub(crate) fn after_call(world: &mut World, request: &ApiRequest, before: Before, now_ms: u64) {
-    if request.method == "GET" {
+/// A call was answered, or its connection cut. One that the proxy gave up is still at work.
+pub(crate) fn answered(world: &mut World, response: &Response, now_ms: u64) {
+    let id = response.request;
+    if world.live.parked.contains_key(&id) {
         return;
     }
-    let call = name(request);
-    for at in before.tasks..world.tasks.len() {
-        let task = &mut world.tasks[at];
-        task.by.get_or_insert_with(|| call.clone());
+    let calls = &mut world.live.in_flight.calls;
+    if response.hold_ms == 0 {
+        calls.remove(&id);
+    } else if let Some(flight) = calls.get_mut(&id) {
+        flight.until_ms = Some(now_ms + response.hold_ms);
     }
-    let changed = before
-        .files
-        .is_some_and(|files| files != quorum::other_files(world));
-    // These files belong to no guest: what counts is the part of the cluster that took the call.
-    if changed && !world.is_quorate(&request.via, now_ms) {
-        world.checks.note(Violation {
-            check: Check::Quorum,
-            at_ms: now_ms,
-            call: Some(call.clone()),
-            vmid: None,
-            node: Some(request.via.clone()),
-            what: "a file of the cluster was written without quorum".to_owned(),
-        });
+}
+
+/// A call is over whose answer goes nowhere.
+pub(crate) fn over(world: &mut World, id: RequestId) {
+    world.live.in_flight.calls.remove(&id);
+}
+
+/// A call is still under way, under another id.
+pub(crate) fn goes_on_as(world: &mut World, id: RequestId, other: RequestId) {
+    let calls = &mut world.live.in_flight.calls;
+    if let Some(flight) = calls.remove(&id) {
+        calls.insert(other, flight);
     }
-    world.live.in_flight.acting.push(call);
 }

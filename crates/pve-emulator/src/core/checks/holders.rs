@@ -1,91 +1,73 @@
 //! One holder per number.
 
-use std::collections::BTreeMap;
-
-use super::culprit;
+use super::doer;
 use super::settings::{Check, Violation};
-use crate::core::guest::{GuestChange, GuestCommand, GuestDone, GuestOutcome};
+use crate::core::guest::{GuestChange, GuestCommand, GuestDone, GuestKey, GuestOutcome};
 use crate::core::task::{Task, Work};
-use crate::core::upid::Upid;
-use crate::core::world::World;
+use crate::core::tracked::Before;
+use crate::core::world::{Guest, Power, World};
 
-pub(super) struct Before {
-    /// Number and birth of each guest; none where nothing can be made.
-    born: Option<Vec<(u32, u64)>>,
-    last_task: Option<Upid>,
-}
-
-fn born(world: &World) -> impl Iterator<Item = (u32, u64)> {
-    let guests = world.guests.iter();
-    guests.map(|(vmid, guest)| (*vmid, guest.created_ms))
-}
-
-pub(super) fn before(world: &World, changes: bool) -> Before {
-    Before {
-        born: changes.then(|| born(world).collect()),
-        last_task: world.tasks.last().map(|task| task.upid.clone()),
-    }
-}
-
-pub(super) fn after(world: &mut World, before: Before, now_ms: u64) {
-    let Some(was) = before.born else {
-        return;
+/// Guests that are others now, though the ones before were there until then. To write over a guest is what a restore by
+/// force is for.
+pub(super) fn look(world: &mut World, guests: &Before<u32, Guest>) {
+    let other = |vmid: &u32, was: &Guest| {
+        let is = world.guests.get(vmid);
+        is.is_some_and(|is| is.created_ms != was.created_ms)
     };
-    let replaced: Vec<u32> = replaced(world, &was).collect();
+    let replaced = guests
+        .iter()
+        .filter_map(|(vmid, was)| Some((vmid, was.as_ref()?)))
+        .filter(|(vmid, was)| other(vmid, was) && !writes_over(world, **vmid))
+        .map(|(vmid, _)| *vmid);
+    let replaced: Vec<u32> = replaced.collect();
     for vmid in replaced {
         let what = "a guest was made over the one that has the number".to_owned();
-        note(world, vmid, None, what, now_ms);
-    }
-    let last = world.tasks.last().map(|task| &task.upid);
-    if last.is_some() && last != before.last_task.as_ref() {
-        for (vmid, count) in makers(world) {
-            let what = format!("{count} tasks make a guest of this number");
-            note(world, vmid, None, what, now_ms);
-        }
+        note(world, vmid, None, what);
     }
 }
 
-/// Numbers whose guest is another one now, though the one before was there until then. To write over a guest is what a
-/// restore by force is for.
-fn replaced<'a>(world: &'a World, was: &'a [(u32, u64)]) -> impl Iterator<Item = u32> + 'a {
-    let mut was = was.iter().peekable();
-    let other = move |vmid: u32, at_ms: u64| {
-        while was.next_if(|(before, _)| *before < vmid).is_some() {}
-        was.peek()
-            .is_some_and(|(before, born)| *before == vmid && *born != at_ms)
+/// Whoever acts has begun a restore by force of this number just now.
+fn writes_over(world: &World, vmid: u32) -> bool {
+    let by = world.live.doer.as_ref().and_then(|doer| doer.name());
+    let by_force = |task: &Task| match &task.work {
+        Work::Create(plan) => plan.restore.as_ref().is_some_and(|it| it.over.is_some()),
+        _ => false,
     };
-    let mut other = other;
-    born(world)
-        .filter(move |(vmid, at_ms)| other(*vmid, *at_ms))
-        .map(|(vmid, _)| vmid)
-        .filter(|vmid| !world.tasks.iter().any(|task| restores(task, *vmid)))
+    let newest = world.tasks.last();
+    newest.is_some_and(|task| {
+        by.is_some() && task.by.as_deref() == by && by_force(task) && makes(task) == Some(vmid)
+    })
 }
 
-fn restores(task: &Task, vmid: u32) -> bool {
-    task.is_running() && task.upid.kind == "vzrestore" && task.upid.vmid() == Some(vmid)
-}
-
-/// Numbers that more than one task makes a guest of.
-fn makers(world: &World) -> Vec<(u32, usize)> {
-    let mut counts: BTreeMap<u32, usize> = BTreeMap::new();
-    for task in world.tasks.iter().filter(|task| task.is_running()) {
-        let vmid = match &task.work {
-            Work::Create(_) => task.upid.vmid(),
-            Work::Clone(plan) => Some(plan.new.vmid),
-            _ => None,
-        };
-        if let Some(vmid) = vmid {
-            *counts.entry(vmid).or_default() += 1;
-        }
+/// The number that a task makes a guest of.
+fn makes(task: &Task) -> Option<u32> {
+    match &task.work {
+        Work::Create(_) => task.upid.vmid(),
+        Work::Clone(plan) => Some(plan.new.vmid),
+        _ => None,
     }
-    counts.into_iter().filter(|(_, count)| *count > 1).collect()
 }
 
-fn note(world: &mut World, vmid: u32, node: Option<String>, what: String, now_ms: u64) {
+/// A task began its work: that another one makes a guest of the same number must not be. One that only waits for its turn
+/// makes nothing.
+pub(crate) fn began(world: &mut World, at: usize) {
+    let Some(vmid) = world.tasks.get(at).and_then(makes) else {
+        return;
+    };
+    let tasks = world.tasks.iter();
+    let at_work = tasks.filter(|task| task.is_running() && task.began);
+    let count = at_work.filter(|task| makes(task) == Some(vmid)).count();
+    if count > 1 {
+        let what = format!("{count} tasks make a guest of this number");
+        note(world, vmid, None, what);
+    }
+}
+
+fn note(world: &mut World, vmid: u32, node: Option<String>, what: String) {
     let violation = Violation {
         check: Check::OneHolder,
-        at_ms: now_ms,
-        call: culprit(world, vmid, now_ms),
+        at_ms: world.live.at_ms,
+        call: doer::call(world).or_else(|| newest_about(world, vmid)),
         vmid: Some(vmid),
         node: node.or_else(|| world.guests.get(&vmid).map(|guest| guest.node.clone())),
         what,
@@ -93,29 +75,43 @@ fn note(world: &mut World, vmid: u32, node: Option<String>, what: String, now_ms
     world.checks.note(violation);
 }
 
+/// What the newest task about a guest came of.
+fn newest_about(world: &World, vmid: u32) -> Option<String> {
+    let mut tasks = world.tasks.iter().rev();
+    let task = tasks.find(|task| task.guest().vmid == vmid)?;
+    Some(task.by.clone().unwrap_or_else(|| task.upid.to_string()))
+}
+
 /// The driver did something, or saw it: where guests run follows from that alone.
-pub(super) fn driver_answered(world: &mut World, done: &GuestDone, now_ms: u64) {
-    let Ok(outcome) = &done.result else {
-        return;
-    };
+pub(super) fn driver_answered(world: &mut World, done: &GuestDone) {
     if let Some(look) = world.live.inspects.get(&done.job) {
-        let key = look.guest.clone();
-        let gone = matches!(outcome, GuestOutcome::Inspected(look) if !look.running);
-        if gone && let Some(nodes) = world.checks.runs.get_mut(&key.vmid) {
-            nodes.remove(&key.node);
+        let (key, since_ms) = (look.guest.clone(), look.since_ms);
+        let Ok(GuestOutcome::Inspected(look)) = &done.result else {
+            return;
+        };
+        // What a look saw in an earlier life may be over.
+        let lives = world.guest(&key).map(|guest| guest.power);
+        let this_life = match since_ms {
+            Some(since_ms) => lives == Some(Power::Running { since_ms }),
+            None => true,
+        };
+        if !look.running {
+            stopped(world, &key);
+        } else if this_life {
+            runs(world, key);
         }
+        return;
+    }
+    if done.result.is_err() {
         return;
     }
     let job = world.jobs.get(&done.job).map(|job| job.command.clone());
     let Some(command) = job.or_else(|| world.owed_command(done.job).cloned()) else {
         return;
     };
-    let (vmid, node) = (command.guest().vmid, command.guest().node.clone());
-    let runs = world.checks.runs.entry(vmid).or_default();
+    let key = command.guest().clone();
     match command {
-        GuestCommand::Start { .. } => {
-            runs.insert(node.clone());
-        }
+        GuestCommand::Start { .. } => runs(world, key),
         GuestCommand::Create { .. }
         | GuestCommand::Shutdown { .. }
         | GuestCommand::Kill { .. }
@@ -124,16 +120,27 @@ pub(super) fn driver_answered(world: &mut World, done: &GuestDone, now_ms: u64) 
             change:
                 GuestChange::Move { .. } | GuestChange::Copy { .. } | GuestChange::Rollback { .. },
             ..
-        } => {
-            runs.remove(&node);
-        }
+        } => stopped(world, &key),
         GuestCommand::Change { .. } | GuestCommand::Inspect { .. } => {}
     }
-    let nodes: Vec<String> = runs.iter().cloned().collect();
-    if nodes.is_empty() {
-        world.checks.runs.remove(&vmid);
-    } else if nodes.len() > 1 {
+}
+
+fn stopped(world: &mut World, key: &GuestKey) {
+    let runs = &mut world.checks.runs;
+    if let Some(nodes) = runs.get_mut(&key.vmid) {
+        nodes.remove(&key.node);
+        if nodes.is_empty() {
+            runs.remove(&key.vmid);
+        }
+    }
+}
+
+fn runs(world: &mut World, key: GuestKey) {
+    let nodes = world.checks.runs.entry(key.vmid).or_default();
+    let new = nodes.insert(key.node.clone());
+    if new && nodes.len() > 1 {
+        let nodes: Vec<&str> = nodes.iter().map(String::as_str).collect();
         let what = format!("it runs on {}", nodes.join(" and "));
-        note(world, vmid, Some(node), what, now_ms);
+        note(world, key.vmid, Some(key.node), what);
     }
 }

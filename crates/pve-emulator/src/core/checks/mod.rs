@@ -1,14 +1,18 @@
-//! What must not happen in the world, whoever asks for it: looked for by comparing the world before and after each
-//! input, and by what the driver was told; never by asking the behaviours.
+//! What must not happen in the world, whoever asks for it: looked for by comparing what changed with what it was before, and
+//! by what the driver was told; never by asking the behaviours.
 //!
 //! - An **immortal** guest is not destroyed, none of its volumes is freed, its configuration does not change.
 //! - A number has **one holder**: nobody makes a guest over another's, two tasks do not make one guest, and it does not
 //!   run on two nodes.
-//! - **Without quorum** of its node nothing takes effect that lies in the cluster's file system, and nothing starts. (That a
-//!   destroy frees volumes all the same is PVE's own way.)
+//! - **Without quorum** of the node that does it nothing takes effect that lies in the cluster's file system, and nothing
+//!   starts. (That a destroy frees volumes all the same is PVE's own way.)
 //! - At most so many **calls are in flight** at a node.
+//!
+//! While an input is decided about, the world is watched: it keeps what it changes as it was before. Calls and tasks act one
+//! after the other, and each is judged by what it changed in its turn, so a look costs what was touched.
 
 mod calls;
+mod doer;
 mod holders;
 mod immortal;
 mod quorum;
@@ -18,66 +22,62 @@ mod tests;
 
 pub use settings::{Check, CheckSettings, Violation};
 
-pub(crate) use calls::{InFlight, after_call, answered, arrived, before_call};
+pub(crate) use calls::{InFlight, answered, arrived, goes_on_as, over};
+pub(crate) use doer::Doer;
+pub(crate) use holders::began;
 pub(crate) use settings::Checks;
 
-use super::task::{Task, TaskState};
+use super::Input;
+use super::guest::GuestCommand;
 use super::world::World;
-use super::{Effects, Input};
-
-/// The world as it was before an input, as far as something is compared.
-pub(crate) struct Before {
-    immortal: immortal::Before,
-    holders: holders::Before,
-    quorum: quorum::Before,
-}
 
 /// To be called before an input is decided about.
-pub(crate) fn before(world: &mut World, input: &Input, now_ms: u64) -> Before {
-    world.live.in_flight.acting.clear();
-    let changes = match input {
-        Input::Request(request) => request.method != "GET",
-        Input::GuestDone(_) | Input::Tick => true,
-    };
-    if let Input::GuestDone(done) = input {
-        holders::driver_answered(world, done, now_ms);
+pub(crate) fn begin(world: &mut World, input: Option<&Input>, now_ms: u64) {
+    world.live.at_ms = now_ms;
+    if let Some(Input::GuestDone(done)) = input {
+        holders::driver_answered(world, done);
     }
-    Before {
-        immortal: immortal::before(world),
-        holders: holders::before(world, changes),
-        quorum: quorum::before(world, now_ms),
+    world.live.doer = None;
+    world.guests.watch();
+    if !world.checks.settings.immortal.is_empty() {
+        world.volumes.watch();
     }
+    quorum::watch(world);
+}
+
+/// Who acts from now on, until [`acted`].
+pub(crate) fn acts(world: &mut World, doer: Doer) {
+    world.live.doer = Some(doer);
+}
+
+/// To be called when it has acted: judges what changed.
+pub(crate) fn acted(world: &mut World) {
+    judge(world);
+    world.live.doer = None;
+}
+
+fn judge(world: &mut World) {
+    let files = quorum::take_changed_files(world);
+    let guests = world.guests.take_before();
+    let lost = immortal::take_lost(world);
+    if files.is_empty() && guests.is_empty() && lost.is_empty() {
+        return;
+    }
+    immortal::look(world, &guests, lost);
+    holders::look(world, &guests);
+    quorum::look(world, &guests, files);
 }
 
 /// To be called when everything was decided that follows from the input.
-pub(crate) fn after(world: &mut World, before: Before, effects: &Effects, now_ms: u64) {
-    immortal::after(world, before.immortal, effects, now_ms);
-    holders::after(world, before.holders, now_ms);
-    quorum::after(world, before.quorum, effects, now_ms);
+pub(crate) fn end(world: &mut World) {
+    acted(world);
+    world.guests.unwatch();
+    world.volumes.unwatch();
+    quorum::unwatch(world);
 }
 
-/// Who is to answer for a change of a guest: a call about it that ran just now, or a task at work; else whatever ran, or the
-/// newest task about it.
-fn culprit(world: &World, vmid: u32, now_ms: u64) -> Option<String> {
-    let number = vmid.to_string();
-    let acting = &world.live.in_flight.acting;
-    let names = |call: &&String| call.split('/').any(|part| part == number);
-    let tasks = || world.tasks.iter().rev();
-    let about = |task: &&Task| {
-        let by = task.by.as_ref().is_some_and(|by| by.contains(&number));
-        by || task.guest().vmid == vmid
-    };
-    let at_work = |task: &&Task| match &task.state {
-        TaskState::Stopped { end_s, .. } => *end_s == now_ms / 1000,
-        TaskState::Waiting { .. } => false,
-        TaskState::Acting(_)
-        | TaskState::Settling { .. }
-        | TaskState::Bulk
-        | TaskState::Dying { .. } => true,
-    };
-    let name = |task: &Task| task.by.clone().unwrap_or_else(|| task.upid.to_string());
-    let call = acting.iter().rev().find(names).cloned();
-    call.or_else(|| tasks().filter(at_work).find(about).map(name))
-        .or_else(|| acting.last().cloned())
-        .or_else(|| tasks().find(about).map(name))
+/// The driver is told to do something for a task.
+pub(crate) fn commanded(world: &mut World, command: &GuestCommand) {
+    immortal::commanded(world, command);
+    quorum::commanded(world, command);
 }

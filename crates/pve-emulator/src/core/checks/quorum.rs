@@ -2,89 +2,137 @@
 
 use std::collections::BTreeMap;
 
-use super::culprit;
+use super::doer;
 use super::settings::{Check, Violation};
-use crate::core::Effects;
 use crate::core::guest::GuestCommand;
+use crate::core::ha::Resource;
+use crate::core::tracked::Before;
 use crate::core::world::{Guest, Node, Reach, World};
 
-/// Node and file of each guest; none as long as every node has quorum.
-pub(super) type Before = Option<BTreeMap<u32, (String, String)>>;
-
 /// Some node has no quorum.
-pub(super) fn is_torn(world: &World, now_ms: u64) -> bool {
+fn is_torn(world: &World) -> bool {
     let away = |node: &Node| node.gone_ms.is_some() || node.reach != Reach::Up;
     world.cluster_name.is_some()
         && world.nodes.iter().any(away)
         && world
             .nodes
             .iter()
-            .any(|node| !world.is_quorate(&node.name, now_ms))
+            .any(|node| !world.is_quorate(&node.name, world.live.at_ms))
 }
 
-fn files(world: &World) -> BTreeMap<u32, (String, String)> {
-    let file = |(vmid, guest): (&u32, &Guest)| {
-        let snapshots: Vec<&str> = guest.snapshots.keys().map(String::as_str).collect();
-        let text = format!("{}[{}]", guest.config.text(), snapshots.join(","));
-        (*vmid, (guest.node.clone(), text))
-    };
-    world.guests.iter().map(file).collect()
+/// Watches the files of the cluster as long as some node has no quorum.
+pub(super) fn watch(world: &mut World) {
+    let torn = is_torn(world);
+    world.live.torn = torn;
+    set_watch(world, torn);
 }
 
-pub(super) fn before(world: &World, now_ms: u64) -> Before {
-    is_torn(world, now_ms).then(|| files(world))
-}
-
-pub(super) fn after(world: &mut World, before: Before, effects: &Effects, now_ms: u64) {
-    let Some(mut was) = before else {
-        return;
-    };
-    let mut found = Vec::new();
-    for (vmid, (node, text)) in files(world) {
-        let what = match was.remove(&vmid) {
-            None => "a configuration was made",
-            Some((_, before)) if before != text => "a configuration changed",
-            Some((before, _)) if before != node => "a configuration was moved",
-            Some(_) => continue,
-        };
-        found.push((vmid, node, what));
+pub(super) fn unwatch(world: &mut World) {
+    if world.live.torn {
+        set_watch(world, false);
     }
-    let gone = was.into_iter();
-    found.extend(gone.map(|(vmid, (node, _))| (vmid, node, "a configuration was removed")));
-    for command in &effects.commands {
-        if let GuestCommand::Start { guest, .. } = command {
-            found.push((guest.vmid, guest.node.clone(), "a guest is started"));
+    world.live.torn = false;
+}
+
+fn set_watch(world: &mut World, watch: bool) {
+    world.accounts.watch(watch);
+    world.pools.watch(watch);
+    world.backup_jobs.watch(watch);
+    world.next_id.watch(watch);
+    world.storages.watch(watch);
+    world.ha.resources.watch(watch);
+}
+
+type Resources = BTreeMap<String, Resource>;
+
+/// The files of the cluster, those of guests aside, that say something else now.
+pub(super) fn take_changed_files(world: &mut World) -> Vec<&'static str> {
+    if !world.live.torn {
+        return Vec::new();
+    }
+    // What the manager made of a resource stands elsewhere.
+    let wanted = |all: &Resources| -> Vec<_> {
+        let rows = all.iter();
+        rows.map(|(sid, it)| (sid.clone(), it.state.clone(), it.options.clone()))
+            .collect()
+    };
+    let accounts = world.accounts.take_changed(Clone::clone);
+    let pools = world.pools.take_changed(Clone::clone);
+    let all = [
+        ("user.cfg", accounts || pools),
+        ("jobs.cfg", world.backup_jobs.take_changed(Clone::clone)),
+        ("datacenter.cfg", world.next_id.take_changed(|it| *it)),
+        ("storage.cfg", world.storages.take_changed(Clone::clone)),
+        ("ha/resources.cfg", world.ha.resources.take_changed(wanted)),
+    ];
+    let changed = all.into_iter().filter(|(_, changed)| *changed);
+    changed.map(|(file, _)| file).collect()
+}
+
+pub(super) fn look(world: &mut World, guests: &Before<u32, Guest>, files: Vec<&'static str>) {
+    if !world.live.torn {
+        return;
+    }
+    for (vmid, was) in guests {
+        let is = world.guests.get(vmid);
+        let Some((what, node)) = change(was.as_ref(), is) else {
+            continue;
+        };
+        // The part of the cluster that writes counts; what nobody did was done where the file is.
+        let doer = world.live.doer.as_ref().map(|doer| doer.node.clone());
+        let node = doer.unwrap_or_else(|| node.to_owned());
+        if !world.is_quorate(&node, world.live.at_ms) {
+            note(world, Some(*vmid), Some(node), what);
         }
     }
-    found.retain(|(_, node, _)| !world.is_quorate(node, now_ms));
-    for (vmid, node, what) in found {
-        let violation = Violation {
-            check: Check::Quorum,
-            at_ms: now_ms,
-            call: culprit(world, vmid, now_ms),
-            vmid: Some(vmid),
-            node: Some(node),
-            what: format!("{what} without quorum"),
-        };
-        world.checks.note(violation);
+    let node = world.live.doer.as_ref().map(|doer| doer.node.clone());
+    let mut nodes = world.nodes.iter();
+    let could = match &node {
+        Some(node) => world.is_quorate(node, world.live.at_ms),
+        None => nodes.any(|node| world.is_quorate(&node.name, world.live.at_ms)),
+    };
+    for file in files.into_iter().filter(|_| !could) {
+        let what = format!("{file} was written");
+        note(world, None, node.clone(), &what);
     }
 }
 
-/// What else lies in the cluster's file system, as text.
-pub(super) fn other_files(world: &World) -> String {
-    let ha: BTreeMap<&String, (&String, &BTreeMap<String, String>)> = world
-        .ha
-        .resources
-        .iter()
-        .map(|(sid, resource)| (sid, (&resource.state, &resource.options)))
-        .collect();
-    let all = (
-        &world.accounts,
-        &world.pools,
-        &world.backup_jobs,
-        world.next_id,
-        ha,
-    );
-    // It is part of the state that is written as JSON with every commit.
-    serde_json::to_string(&all).unwrap_or_default()
+/// What became of a guest's file, and where that is or was.
+fn change<'a>(was: Option<&'a Guest>, is: Option<&'a Guest>) -> Option<(&'static str, &'a str)> {
+    let (was, is) = match (was, is) {
+        (None, None) => return None,
+        (None, Some(is)) => return Some(("a configuration was made", &is.node)),
+        (Some(was), None) => return Some(("a configuration was removed", &was.node)),
+        (Some(was), Some(is)) => (was, is),
+    };
+    let what = if was.node != is.node {
+        "a configuration was moved"
+    } else if was.config != is.config || was.snapshots != is.snapshots {
+        "a configuration changed"
+    } else {
+        return None;
+    };
+    Some((what, &is.node))
+}
+
+/// The driver is told to start a guest.
+pub(super) fn commanded(world: &mut World, command: &GuestCommand) {
+    if let GuestCommand::Start { guest, .. } = command
+        && !world.is_quorate(&guest.node, world.live.at_ms)
+    {
+        let (vmid, node) = (Some(guest.vmid), Some(guest.node.clone()));
+        note(world, vmid, node, "a guest is started");
+    }
+}
+
+fn note(world: &mut World, vmid: Option<u32>, node: Option<String>, what: &str) {
+    let violation = Violation {
+        check: Check::Quorum,
+        at_ms: world.live.at_ms,
+        call: doer::call(world),
+        vmid,
+        node,
+        what: format!("{what} without quorum"),
+    };
+    world.checks.note(violation);
 }

@@ -1,13 +1,14 @@
 //! What is forbidden is done by hand, behind the behaviours' backs: the behaviours refuse it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use super::{Before, Check, after, before};
+use super::{Check, CheckSettings, Doer, acted, acts, begin, end};
 use crate::core::guest::{GuestDone, GuestKey, GuestOutcome};
 use crate::core::jobs::Job;
-use crate::core::world::{Guest, Power};
+use crate::core::task::{Task, TaskState, Work};
+use crate::core::world::{Guest, Power, Snapshot};
 use crate::core::{
-    Effects, GuestConfig, Input, NodeSeed, Reach, TaskTimes, Upid, World, WorldSeed, guest,
+    GuestConfig, Input, NodeSeed, Pool, Reach, Storage, TaskTimes, Upid, World, WorldSeed, guest,
 };
 
 const NOW_MS: u64 = 1_795_170_000_000;
@@ -54,9 +55,9 @@ fn guest_on(node: &str, created_ms: u64) -> Guest {
 /// Lets something happen between two looks of the checks; what they found.
 fn found(world: &mut World, now_ms: u64, act: impl FnOnce(&mut World)) -> Vec<(Check, String)> {
     world.forget_violations();
-    let look: Before = before(world, &Input::Tick, now_ms);
+    begin(world, None, now_ms);
     act(world);
-    after(world, look, &Effects::default(), now_ms);
+    end(world);
     let found = world.violations().iter();
     found.map(|v| (v.check, v.what.clone())).collect()
 }
@@ -90,6 +91,145 @@ fn a_configuration_that_changes_without_quorum_is_found() {
         world.guests.remove(&100);
     });
     assert_eq!(gone.len(), 1, "{gone:?}");
+}
+
+/// As a task on a node does it.
+fn task_on(node: &str, world: &mut World, act: impl FnOnce(&mut World)) {
+    let upid = format!("UPID:{node}:00000001:00000001:00000001:vzcreate:100:root@pam:");
+    let task = Task {
+        upid: upid.parse().unwrap(),
+        work: Work::Start,
+        lock: None,
+        began: true,
+        log: Vec::new(),
+        state: TaskState::Bulk,
+        by: Some("POST /api2/json/nodes/pve1/lxc".to_owned()),
+    };
+    acts(world, Doer::task(&task));
+    act(world);
+    acted(world);
+}
+
+#[test]
+fn what_tasks_write_beside_configurations_is_found() {
+    let acts: [(&str, fn(&mut World)); 6] = [
+        ("user.cfg", |world| {
+            let pool = world.pools.get_mut("web").unwrap();
+            pool.vms.push(100);
+        }),
+        ("user.cfg", |world| {
+            let grants = &mut world.accounts.grants;
+            grants.forget_path("/vms/100");
+            world.accounts.users.remove("root@pam");
+        }),
+        ("jobs.cfg", |world| {
+            world.backup_jobs.insert("job".into(), BTreeMap::new());
+        }),
+        ("datacenter.cfg", |world| world.next_id.lower = Some(7)),
+        ("storage.cfg", |world| world.storages.push(storage())),
+        ("ha/resources.cfg", |world| {
+            world.manage(100, "started", NOW_MS);
+        }),
+    ];
+    for (file, act) in acts {
+        let mut world = world();
+        world.pools.insert("web".into(), Pool::default());
+        world.partition("pve1", NOW_MS);
+        let later = NOW_MS + 60_000;
+        let said =
+            |node: &str, world: &mut World| found(world, later, |world| task_on(node, world, act));
+        let expected = format!("{file} was written without quorum");
+        let before = world.clone();
+        assert_eq!(said("pve1", &mut world), [(Check::Quorum, expected)]);
+        let call = world.violations()[0].call.as_deref();
+        assert_eq!(call, Some("POST /api2/json/nodes/pve1/lxc"));
+        let mut world = before;
+        assert_eq!(said("pve2", &mut world), [], "the others have quorum");
+    }
+}
+
+#[test]
+fn a_call_that_the_quorate_part_hands_on_is_judged_where_it_is_done() {
+    let mut world = world();
+    world.guests.insert(100, guest_on("pve2", 1));
+    world.partition("pve1", NOW_MS);
+    let later = NOW_MS + 60_000;
+    let change = |world: &mut World| {
+        let guest = world.guests.get_mut(&100).unwrap();
+        "pve2".clone_into(&mut guest.node);
+        guest.snapshots.insert("one".into(), snapshot("first"));
+    };
+    let by = |node: &str, world: &mut World| {
+        found(world, later, |world| task_on(node, world, change)).len()
+    };
+    assert_eq!(by("pve3", &mut world.clone()), 0);
+    assert_eq!(
+        by("pve1", &mut world),
+        1,
+        "also the content of a snapshot counts"
+    );
+    let describe = |world: &mut World| {
+        let guest = world.guests.get_mut(&100).unwrap();
+        guest.snapshots.insert("one".into(), snapshot("second"));
+    };
+    let said = found(&mut world, later, |world| task_on("pve1", world, describe));
+    let expected = "a configuration changed without quorum".to_owned();
+    assert_eq!(said, [(Check::Quorum, expected)]);
+}
+
+fn storage() -> Storage {
+    Storage {
+        id: "local".to_owned(),
+        kind: "dir".to_owned(),
+        content: Vec::new(),
+        shared: false,
+        nodes: None,
+        path: String::new(),
+        options: BTreeMap::new(),
+        total_bytes: 1,
+        used_bytes: 0,
+    }
+}
+
+fn snapshot(description: &str) -> Snapshot {
+    Snapshot {
+        keys: BTreeMap::new(),
+        raw: Vec::new(),
+        description: description.to_owned(),
+        time_s: 1,
+        parent: None,
+    }
+}
+
+#[test]
+fn marks_of_tasks_are_no_change_of_an_immortal_guest() {
+    let mut world = world();
+    world.guests.insert(100, guest_on("pve1", 1));
+    world.set_checks(CheckSettings {
+        immortal: BTreeSet::from([100]),
+        calls_per_node: None,
+    });
+    let mark = |world: &mut World| {
+        let guest = world.guests.get_mut(&100).unwrap();
+        guest.config.keys.insert("lock".into(), "backup".into());
+        guest.config.keys.insert("parent".into(), "one".into());
+        guest.snapshots.insert("one".into(), snapshot("first"));
+    };
+    let said = found(&mut world, NOW_MS, |world| task_on("pve1", world, mark));
+    assert_eq!(said, []);
+    let one = |what: &str| vec![(Check::Immortal, what.to_owned())];
+    let describe = |world: &mut World| {
+        let guest = world.guests.get_mut(&100).unwrap();
+        guest.snapshots.insert("one".into(), snapshot("second"));
+    };
+    let said = found(&mut world, NOW_MS, |world| task_on("pve1", world, describe));
+    assert_eq!(said, one("a snapshot changed"));
+    let memory = |world: &mut World| {
+        let guest = world.guests.get_mut(&100).unwrap();
+        guest.config.keys.insert("memory".into(), "1".into());
+    };
+    let said = found(&mut world, NOW_MS, |world| task_on("pve1", world, memory));
+    assert_eq!(said, one("its configuration changed"));
 }
 
 #[test]
@@ -133,7 +273,7 @@ fn a_guest_that_runs_on_two_nodes_is_found() {
     world.guests.insert(100, guest_on("pve1", 1));
     let look = |world: &mut World, node: &str| {
         let input = started(world, node);
-        before(world, &input, NOW_MS);
+        begin(world, Some(&input), NOW_MS);
         world.violations().len()
     };
     assert_eq!(look(&mut world, "pve1"), 0);

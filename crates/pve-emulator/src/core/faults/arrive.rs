@@ -9,7 +9,7 @@ use super::super::world::World;
 use super::super::{Description, Effects, checks, pipeline};
 use super::Late;
 use super::live::{Hanging, Holding, Leaving, Mark, Release, Swallowed, Then};
-use super::rule::{FaultId, FaultKind, node_of};
+use super::rule::{FaultId, FaultKind, Target, node_of};
 use super::tasks::End;
 
 /// A call without an answer holds its connection for so long at most.
@@ -33,27 +33,31 @@ pub(crate) fn arrive(world: &mut World, request: ApiRequest, now_ms: u64, effect
     }
     let about = pipeline::describe(&request);
     checks::arrived(world, &request, node_of(&request, &about), now_ms);
-    let slow_ms = delay_of(world, &request, &about);
-    let hit = world.faults.hit(&request, &about);
-    let call = format!("{} {}", request.method, request.path);
-    match hit {
-        Some((fault, kind)) => strike(
-            world,
-            request,
-            Blow {
-                fault,
-                kind,
-                slow_ms,
-                call,
-            },
-            now_ms,
-            effects,
-        ),
+    let Hit { first, tasks } = world.faults.hit(&request, &about);
+    let mark = Mark {
+        then: None,
+        slow_ms: delay_of(world, &request, &about),
+        call: format!("{} {}", request.method, request.path),
+        tasks,
+        taken: first.is_some(),
+    };
+    match first {
+        Some((fault, kind)) => {
+            let blow = Blow { fault, kind, mark };
+            strike(world, request, blow, now_ms, effects);
+        }
         None => {
-            if slow_ms > 0 {
-                mark(world, request.id, None, slow_ms, call);
-            }
+            mark.keep(world, request.id);
             pipeline::accept(world, request, now_ms, effects);
+        }
+    }
+}
+
+impl Mark {
+    /// Waits for the call's answer, if there is anything to be done then.
+    fn keep(self, world: &mut World, id: RequestId) {
+        if self.then.is_some() || self.slow_ms > 0 || !self.tasks.is_empty() {
+            world.live.faults.marks.insert(id, self);
         }
     }
 }
@@ -69,21 +73,52 @@ fn delay_of(world: &World, request: &ApiRequest, about: &Description) -> u64 {
     }
 }
 
+/// What faults there are for a call.
+struct Hit {
+    /// The one that has it.
+    first: Option<(FaultId, FaultKind)>,
+    /// Those for the task it starts, oldest first: whether it starts one shows later.
+    tasks: Vec<FaultId>,
+}
+
 impl super::Faults {
     /// Every rule counts the calls that it is for; the oldest that hits has the call.
-    fn hit(&mut self, request: &ApiRequest, about: &Description) -> Option<(FaultId, FaultKind)> {
+    fn hit(&mut self, request: &ApiRequest, about: &Description) -> Hit {
+        let target = Target::of(request, about);
         let mut first = None;
+        let mut tasks = Vec::new();
+        let mut taken = false;
         for rule in &mut self.rules {
-            if !rule.wish.calls.has(request, about) {
+            if !rule.wish.is_for(&target) {
                 continue;
             }
-            if first.is_some() {
+            if rule.wish.kind.is_for_task() {
+                tasks.push(rule.id);
+                taken |= rule.would_hit();
+            } else if taken {
                 rule.seen += 1;
             } else if rule.meet() {
+                taken = true;
                 first = Some((rule.id, rule.wish.kind.clone()));
             }
         }
-        first
+        Hit { first, tasks }
+    }
+
+    /// A call started this task: the oldest of these rules that hits has it.
+    fn task_started(&mut self, upid: Upid, rules: &[FaultId], mut taken: bool) {
+        for rule in &mut self.rules {
+            if !rules.contains(&rule.id) {
+                continue;
+            }
+            if taken {
+                rule.seen += 1;
+            } else if rule.meet() {
+                taken = true;
+                let end = End::of(&rule.wish.kind);
+                self.tasks.extend(end.map(|end| (upid.clone(), end)));
+            }
+        }
     }
 }
 
@@ -91,25 +126,22 @@ impl super::Faults {
 struct Blow {
     fault: FaultId,
     kind: FaultKind,
-    slow_ms: u64,
-    call: String,
+    mark: Mark,
 }
 
 fn strike(world: &mut World, request: ApiRequest, blow: Blow, now_ms: u64, effects: &mut Effects) {
     let Blow {
         fault,
         kind,
-        slow_ms,
-        call,
+        mut mark,
     } = blow;
     let id = request.id;
-    let then = match kind {
+    match kind {
         FaultKind::Timeout {} => {
-            let until_ms = now_ms + SWALLOWED_MS;
             let swallowed = Swallowed {
                 fault,
-                call,
-                until_ms,
+                call: mark.call,
+                until_ms: now_ms + SWALLOWED_MS,
             };
             world.live.faults.swallowed.insert(id, swallowed);
             return;
@@ -120,8 +152,7 @@ fn strike(world: &mut World, request: ApiRequest, blow: Blow, now_ms: u64, effec
             let hanging = Hanging {
                 fault,
                 request,
-                slow_ms,
-                call,
+                mark,
                 released: None,
             };
             world.live.faults.hanging.insert(id, hanging);
@@ -131,25 +162,26 @@ fn strike(world: &mut World, request: ApiRequest, blow: Blow, now_ms: u64, effec
             let at_ms = now_ms + ms;
             let id = world.faults.late_id();
             let answer = Response::cut(request.id);
+            checks::goes_on_as(world, request.id, id);
             let request = ApiRequest { id, ..request };
             let late = &mut world.faults.late;
             late.push(Late { at_ms, request });
             if late.len() > MAX_LATE {
                 late[0].at_ms = now_ms;
             }
-            return leave(world, answer, effects);
+            return leave(world, answer, now_ms, effects);
         }
-        FaultKind::Cut { effect: false } => return leave(world, Response::cut(id), effects),
-        FaultKind::Cut { effect: true } => Some(Then::Cut),
-        FaultKind::GivenUp { effect: true } => Some(Then::GivenUp),
-        FaultKind::Hang { after_effect: true } => Some(Then::Hold(fault)),
-        FaultKind::Slow { ms } => {
-            mark(world, id, None, slow_ms + ms, call);
-            return pipeline::accept(world, request, now_ms, effects);
+        FaultKind::Cut { effect: false } => {
+            return leave(world, Response::cut(id), now_ms, effects);
         }
+        FaultKind::Cut { effect: true } => mark.then = Some(Then::Cut),
+        FaultKind::GivenUp { effect: true } => mark.then = Some(Then::GivenUp),
+        FaultKind::Hang { after_effect: true } => mark.then = Some(Then::Hold(fault)),
+        FaultKind::Slow { ms } => mark.slow_ms += ms,
+        // These wait for the task.
         FaultKind::TaskError { .. }
         | FaultKind::TaskWarnings { .. }
-        | FaultKind::TaskLost { .. } => End::of(&kind).map(Then::Task),
+        | FaultKind::TaskLost { .. } => {}
         FaultKind::Refused { .. }
         | FaultKind::Unauthorized {}
         | FaultKind::Forbidden { .. }
@@ -157,20 +189,11 @@ fn strike(world: &mut World, request: ApiRequest, blow: Blow, now_ms: u64, effec
         | FaultKind::Unreachable { .. }
         | FaultKind::GivenUp { effect: false } => {
             let response = refusal(&request, kind);
-            return leave_after(world, response, slow_ms, now_ms, effects);
+            return leave_after(world, response, mark.slow_ms, now_ms, effects);
         }
-    };
-    mark(world, id, then, slow_ms, call);
+    }
+    mark.keep(world, id);
     pipeline::accept(world, request, now_ms, effects);
-}
-
-fn mark(world: &mut World, id: RequestId, then: Option<Then>, slow_ms: u64, call: String) {
-    let mark = Mark {
-        then,
-        slow_ms,
-        call,
-    };
-    world.live.faults.marks.insert(id, mark);
 }
 
 /// The answer of a call that has no effect.
@@ -202,14 +225,28 @@ fn given_up(id: RequestId) -> Response {
 
 /// An answer is there: lets it out as it is, or as a fault wants it.
 pub(crate) fn depart(world: &mut World, response: Response, now_ms: u64, effects: &mut Effects) {
-    let Some(mark) = world.live.faults.marks.remove(&response.request) else {
-        return leave(world, response, effects);
+    let id = response.request;
+    let Some(mark) = world.live.faults.marks.remove(&id) else {
+        return leave(world, response, now_ms, effects);
     };
     let Mark {
         then,
         slow_ms,
         call,
+        tasks,
+        taken,
     } = mark;
+    if let Some(upid) = task_of(&response) {
+        world.faults.task_started(upid, &tasks, taken);
+    } else if world.live.parked.contains_key(&id) {
+        // The proxy gave it up: it may start a task yet.
+        let mark = Mark {
+            tasks,
+            taken,
+            ..Mark::default()
+        };
+        mark.keep(world, id);
+    }
     let response = match then {
         None => response,
         Some(Then::Cut) => Response {
@@ -218,7 +255,6 @@ pub(crate) fn depart(world: &mut World, response: Response, now_ms: u64, effects
         },
         Some(Then::GivenUp) => given_up(response.request),
         Some(Then::Hold(fault)) => {
-            let id = response.request;
             let holding = Holding {
                 fault,
                 response,
@@ -228,14 +264,17 @@ pub(crate) fn depart(world: &mut World, response: Response, now_ms: u64, effects
             world.live.faults.holding.insert(id, holding);
             return;
         }
-        Some(Then::Task(end)) => {
-            if let Some(upid) = task_of(&response) {
-                world.faults.tasks.insert(upid, end);
-            }
-            response
-        }
     };
     leave_after(world, response, slow_ms, now_ms, effects);
+}
+
+/// A call was done whose answer goes nowhere: the proxy gave it up, or it came late.
+pub(crate) fn unheard(world: &mut World, response: &Response) {
+    let mark = world.live.faults.marks.remove(&response.request);
+    if let (Some(mark), Some(upid)) = (mark, task_of(response)) {
+        world.faults.task_started(upid, &mark.tasks, mark.taken);
+    }
+    checks::over(world, response.request);
 }
 
 /// The task an answer names.
@@ -252,14 +291,14 @@ fn leave_after(
     effects: &mut Effects,
 ) {
     if slow_ms == 0 {
-        return leave(world, response, effects);
+        return leave(world, response, now_ms, effects);
     }
     let at_ms = now_ms + slow_ms;
     world.live.faults.leaving.push(Leaving { at_ms, response });
 }
 
-fn leave(world: &mut World, response: Response, effects: &mut Effects) {
-    checks::answered(world, &response);
+fn leave(world: &mut World, response: Response, now_ms: u64, effects: &mut Effects) {
+    checks::answered(world, &response, now_ms);
     effects.responses.push(response);
 }
 
@@ -312,12 +351,10 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
         }
     }
     for response in answers {
-        leave(world, response, effects);
+        leave(world, response, now_ms, effects);
     }
     for held in let_in {
-        if held.slow_ms > 0 {
-            mark(world, held.request.id, None, held.slow_ms, held.call);
-        }
+        held.mark.keep(world, held.request.id);
         pipeline::accept(world, held.request, now_ms, effects);
     }
     take_effect(world, now_ms, effects);

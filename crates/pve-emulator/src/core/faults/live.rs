@@ -6,7 +6,6 @@ use serde::Serialize;
 
 use super::super::request::{ApiRequest, RequestId, Response};
 use super::rule::FaultId;
-use super::tasks::End;
 
 /// Dies with the emulator, as the connections do.
 #[derive(Debug, Clone, Default)]
@@ -32,6 +31,10 @@ pub(super) struct Mark {
     pub(super) slow_ms: u64,
     /// For lists.
     pub(super) call: String,
+    /// Faults for the task it starts, if it starts one.
+    pub(super) tasks: Vec<FaultId>,
+    /// Another fault has the call already: those for its task only count it.
+    pub(super) taken: bool,
 }
 
 /// What a fault makes of an answer.
@@ -43,8 +46,6 @@ pub(super) enum Then {
     GivenUp,
     /// Kept back until released.
     Hold(FaultId),
-    /// The task it names ends so.
-    Task(End),
 }
 
 /// A call that is not let in.
@@ -52,8 +53,7 @@ pub(super) enum Then {
 pub(super) struct Hanging {
     pub(super) fault: FaultId,
     pub(super) request: ApiRequest,
-    pub(super) slow_ms: u64,
-    pub(super) call: String,
+    pub(super) mark: Mark,
     pub(super) released: Option<Release>,
 }
 
@@ -112,7 +112,7 @@ impl LiveFaults {
         let holding = self.holding.values().filter(|held| held.fault == fault);
         let swallowed = self.swallowed.values().filter(|held| held.fault == fault);
         hanging
-            .map(|held| row(&held.call, "hanging"))
+            .map(|held| row(&held.mark.call, "hanging"))
             .chain(holding.map(|held| row(&held.call, "holding")))
             .chain(swallowed.map(|held| row(&held.call, "unanswered")))
             .collect()

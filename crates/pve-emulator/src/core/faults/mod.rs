@@ -16,7 +16,7 @@ pub use live::{HeldCall, Release};
 pub use orders::FaultView;
 pub use rule::{Calls, FaultId, FaultKind, FaultRule, FaultWish};
 
-pub(crate) use arrive::{advance, arrive, depart, due_ms};
+pub(crate) use arrive::{advance, arrive, depart, due_ms, unheard};
 pub(crate) use live::LiveFaults;
 pub(crate) use tasks::{End, at_begin, at_end, forget_ended, is_forgotten};
 

@@ -6,7 +6,7 @@ use super::MAX_RULES;
 use super::live::{HeldCall, Release};
 use super::rule::{FaultId, FaultRule, FaultWish};
 use crate::core::World;
-use crate::core::checks::Checks;
+use crate::core::checks;
 use crate::core::request::RequestId;
 
 /// A fault with what it holds at the moment.
@@ -72,9 +72,11 @@ impl World {
         self.faults.rules.len() < before
     }
 
-    /// The sender of a call has gone away: nobody waits for its answer. What was asked for goes on.
+    /// The sender of a call has gone away: nobody waits for its answer. What was asked for goes on, but for a call that no
+    /// node has got.
     pub fn forget_caller(&mut self, id: RequestId) {
-        self.live.faults.swallowed.remove(&id);
-        Checks::caller_gone(&mut self.live.in_flight, id);
+        if self.live.faults.swallowed.remove(&id).is_some() {
+            checks::over(self, id);
+        }
     }
 }

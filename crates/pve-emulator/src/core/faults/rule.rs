@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use super::super::world::World;
 use super::super::{ApiRequest, Description};
-use crate::schema::table;
+use crate::schema::{Method, table};
 
 /// Longest text of a refusal or a task's end, characters.
 const TEXT_CHARS: usize = 4_096;
@@ -156,10 +156,33 @@ pub struct FaultRule {
     pub id: FaultId,
     /// As it was asked for.
     pub wish: FaultWish,
-    /// Calls so far that it is for.
+    /// Calls so far that it is for; of faults for tasks those that started one.
     pub seen: u64,
     /// Those of them it hit.
     pub hits: u64,
+}
+
+/// A call that faults are looked for.
+pub(super) struct Target<'a> {
+    request: &'a ApiRequest,
+    about: &'a Description,
+    method: Option<&'static Method>,
+}
+
+impl<'a> Target<'a> {
+    /// A call and what it is about.
+    pub(super) fn of(request: &'a ApiRequest, about: &'a Description) -> Self {
+        let template = about.template.as_ref();
+        let mut methods = table().methods().iter();
+        let method = template.and_then(|path| {
+            methods.find(|method| method.verb == request.method && method.path == *path)
+        });
+        Self {
+            request,
+            about,
+            method,
+        }
+    }
 }
 
 impl Calls {
@@ -175,11 +198,16 @@ impl Calls {
             && self.vmid.is_none_or(|vmid| about.vmid == Some(vmid))
     }
 
-    fn check(&self, world: &World) -> Result<(), String> {
+    /// The methods they may be of.
+    fn methods(&self) -> impl Iterator<Item = &'static Method> {
         let verb = |found: &str| self.verb.as_deref().is_none_or(|verb| verb == found);
         let path = |found: &str| self.path.as_deref().is_none_or(|path| path == found);
-        let mut methods = table().methods().iter();
-        if !methods.any(|method| verb(&method.verb) && path(&method.path)) {
+        let methods = table().methods().iter();
+        methods.filter(move |method| verb(&method.verb) && path(&method.path))
+    }
+
+    fn check(&self, world: &World) -> Result<(), String> {
+        if self.methods().next().is_none() {
             let verb = self.verb.as_deref().unwrap_or("any verb");
             let path = self.path.as_deref().unwrap_or("any path");
             return Err(format!("calls: the schema has no method for {verb} {path}"));
@@ -210,11 +238,93 @@ impl FaultWish {
             return Err("times: 0 hits nothing; leave it out for every call".to_owned());
         }
         self.calls.check(world)?;
-        self.kind.check()
+        self.kind.check()?;
+        let mut methods = self.calls.methods();
+        // A call about the node that takes it is passed on to nobody.
+        let local = self.calls.node.is_some() && self.calls.node == self.calls.via;
+        let may = |method: &Method| self.kind.may_be(method, method.proxyto.is_some() && !local);
+        if methods.any(may) {
+            Ok(())
+        } else {
+            Err(format!("calls: {}", self.kind.why_not()))
+        }
+    }
+
+    /// Whether a call is one that it is for.
+    pub(super) fn is_for(&self, target: &Target<'_>) -> bool {
+        let Target {
+            request,
+            about,
+            method,
+        } = target;
+        let remote = node_of(request, about) != request.via;
+        let may = |method: &Method| self.kind.may_be(method, remote && method.proxyto.is_some());
+        self.calls.has(request, about) && (self.kind.may_be_any() || method.is_some_and(may))
     }
 }
 
 impl FaultKind {
+    /// It is for the task that a call starts.
+    pub(super) fn is_for_task(&self) -> bool {
+        match self {
+            Self::TaskError { .. } | Self::TaskWarnings { .. } | Self::TaskLost { .. } => true,
+            Self::Refused { .. }
+            | Self::Unauthorized {}
+            | Self::Forbidden { .. }
+            | Self::Broken { .. }
+            | Self::Unreachable { .. }
+            | Self::GivenUp { .. }
+            | Self::Timeout {}
+            | Self::Cut { .. }
+            | Self::Late { .. }
+            | Self::Slow { .. }
+            | Self::Hang { .. } => false,
+        }
+    }
+
+    /// It may happen to calls that are of no method, too.
+    fn may_be_any(&self) -> bool {
+        match self {
+            Self::Unreachable { .. } | Self::GivenUp { .. } => false,
+            Self::Refused { errors, .. } => errors.is_empty(),
+            _ => !self.is_for_task(),
+        }
+    }
+
+    /// Whether it may happen in Proxmox VE to calls of a method; `remote`: passed on to another node.
+    fn may_be(&self, method: &Method, remote: bool) -> bool {
+        match self {
+            // The privileged daemon of the same node refuses connections when it is down; it always has a route.
+            Self::Unreachable { no_route: false } | Self::GivenUp { .. } => {
+                remote || method.protected
+            }
+            Self::Unreachable { no_route: true } => remote,
+            Self::Refused { errors, .. } => {
+                let mut names = errors.keys();
+                names.all(|name| method.parameter(name).is_some())
+            }
+            _ => !self.is_for_task() || method.verb != "GET",
+        }
+    }
+
+    /// Why it can happen to none of the calls.
+    fn why_not(&self) -> String {
+        match self {
+            Self::Unreachable { .. } | Self::GivenUp { .. } => {
+                "none of them is passed on, neither to another node nor to the privileged daemon"
+                    .to_owned()
+            }
+            Self::Refused { errors, .. } => {
+                let names: Vec<&str> = errors.keys().map(String::as_str).collect();
+                format!(
+                    "no method of theirs has the parameters {}",
+                    names.join(", ")
+                )
+            }
+            _ => "none of them starts a task".to_owned(),
+        }
+    }
+
     fn check(&self) -> Result<(), String> {
         let ms = |ms: u64| match ms {
             1..=LONGEST_MS => Ok(()),
@@ -268,10 +378,15 @@ fn few(count: usize) -> Result<(), String> {
 }
 
 impl FaultRule {
+    /// Whether the next call that it is for is hit.
+    pub(super) fn would_hit(&self) -> bool {
+        self.seen + 1 >= self.wish.nth && self.wish.times.is_none_or(|t| self.hits < t)
+    }
+
     /// One more call that it is for arrived: whether it is hit.
     pub(super) fn meet(&mut self) -> bool {
+        let hit = self.would_hit();
         self.seen += 1;
-        let hit = self.seen >= self.wish.nth && self.wish.times.is_none_or(|t| self.hits < t);
         self.hits += u64::from(hit);
         hit
     }

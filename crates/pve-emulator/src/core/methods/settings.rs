@@ -30,7 +30,7 @@ pub(super) fn options(call: &mut Call<'_>) -> Outcome {
     if call.may("/", "Sys.Audit") {
         row["mac_prefix"] = MAC_PREFIX.into();
         row["description"] = "".into();
-        let NextId { lower, upper } = call.world.next_id;
+        let NextId { lower, upper } = *call.world.next_id;
         if lower.or(upper).is_some() {
             let bounds = [("lower", lower), ("upper", upper)];
             let given = bounds
@@ -58,7 +58,7 @@ pub(super) fn set_options(call: &mut Call<'_>) -> Outcome {
         let locked_out = "cfs-lock 'file-datacenter_cfg' error: no quorum!";
         return Err(ApiError::died(locked_out).into());
     }
-    let mut next_id = call.world.next_id;
+    let mut next_id = *call.world.next_id;
     if removed.contains(&"next-id") {
         next_id = NextId::default();
     }
@@ -70,7 +70,7 @@ pub(super) fn set_options(call: &mut Call<'_>) -> Outcome {
         let broken = format!("lower ({lower}) <= upper ({upper}) boundary rule broken");
         return Err(ApiError::died(broken).into());
     }
-    call.world.next_id = next_id;
+    *call.world.next_id = next_id;
     Ok(Value::Null.into())
 }
 
