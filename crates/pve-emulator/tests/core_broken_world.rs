@@ -203,6 +203,42 @@ fn a_stranger_has_the_number() {
 }
 
 #[test]
+fn a_stranger_does_not_start_before_the_one_it_replaces_has_ended() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    sim.start("pve1", 100);
+    let now_ms = sim.now_ms;
+    sim.world.stranger_takes(100, "pve1", now_ms).unwrap();
+    sim.start("pve1", 100);
+    sim.pass(20_000);
+    let current = via(&mut sim, "pve1", "/nodes/pve1/lxc/100/status/current");
+    assert_eq!(current.payload()["status"], "running");
+    let machine = sim.machines.machines.values().next().unwrap();
+    assert!(machine.running);
+    let last: Vec<&str> = sim.machines.seen.iter().map(|(kind, _)| *kind).collect();
+    let order = ["kill", "destroy", "create", "start"];
+    let at = order.map(|kind| last.iter().rposition(|seen| *seen == kind).unwrap());
+    assert!(at.is_sorted(), "{last:?}");
+}
+
+#[test]
+fn power_for_a_node_that_has_it_changes_nothing() {
+    let mut sim = Sim::new(cluster());
+    let now_ms = sim.now_ms;
+    sim.world.partition("pve1", now_ms);
+    sim.pass(60_000);
+    let uptime = |sim: &mut Sim| {
+        let status = via(sim, "pve1", "/nodes/pve1/status").payload();
+        status["uptime"].as_u64().unwrap()
+    };
+    let before = uptime(&mut sim);
+    let now_ms = sim.now_ms;
+    sim.world.power_on("pve1", now_ms);
+    assert_eq!(uptime(&mut sim), before, "it did not boot");
+    assert_eq!(via(&mut sim, "pve2", "/nodes/pve1/status").status(), 595);
+}
+
+#[test]
 fn a_guest_is_elsewhere_with_its_disk_or_its_configuration_alone() {
     let mut sim = Sim::new(cluster());
     sim.create("pve1", 100, &[]);

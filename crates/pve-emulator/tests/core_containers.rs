@@ -12,6 +12,7 @@
 mod support;
 
 use proximity_pve_emulator::core::TaskTimes;
+use serde_json::json;
 use support::seed::{ALPINE, cluster, solo};
 use support::sim::{Request, Sim};
 
@@ -513,4 +514,41 @@ fn a_repeated_key_is_a_list_where_a_list_is_wanted() {
     assert_eq!(refused.status(), 400);
     let why = "type check ('string') failed - got ARRAY";
     assert_eq!(refused.body()["errors"]["hostname"], why);
+}
+
+#[test]
+fn a_backup_of_the_second_of_another_one_is_written_over_it() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    let times = TaskTimes {
+        create_ms: 0,
+        ..sim.world.task_times()
+    };
+    sim.world.set_task_times(times);
+    sim.pass(1_000 - sim.now_ms % 1_000);
+    let second = sim.now_ms / 1_000;
+    let noted = [
+        ("vmid", "100"),
+        ("storage", "local"),
+        ("notes-template", "kept"),
+        ("protected", "1"),
+    ];
+    assert_eq!(sim.task("POST", "/nodes/pve1/vzdump", &noted), "OK");
+    let backup = &noted[..2];
+    sim.root("PUT", "/nodes/pve1/lxc/100/config", &[("cores", "3")]);
+    assert_eq!(sim.task("POST", "/nodes/pve1/vzdump", backup), "OK");
+    assert_eq!(sim.now_ms / 1_000, second, "both were begun in it");
+    let content = "/nodes/pve1/storage/local/content";
+    let backups = [("content", "backup")];
+    let rows = |sim: &mut Sim| sim.root("GET", content, &backups).payload();
+    let found = rows(&mut sim);
+    assert_eq!(found.as_array().unwrap().len(), 1, "{found}");
+    let row = &found[0];
+    assert_eq!(
+        (&row["notes"], &row["protected"]),
+        (&json!("kept"), &json!(1))
+    );
+    sim.pass(1_000);
+    assert_eq!(sim.task("POST", "/nodes/pve1/vzdump", backup), "OK");
+    assert_eq!(rows(&mut sim).as_array().unwrap().len(), 2);
 }

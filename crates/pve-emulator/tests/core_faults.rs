@@ -327,6 +327,30 @@ fn a_late_effect_comes_when_nobody_waits_for_it_also_behind_a_restart() {
 }
 
 #[test]
+fn nothing_secret_of_a_late_call_is_written_down() {
+    let mut sim = with_guest();
+    let id = once(&mut sim, json!({"late": {"ms": 5_000}}));
+    assert!(describe(&mut sim, "public").response.cut);
+    let state = serde_json::to_string(&sim.world).unwrap();
+    assert!(state.contains("root@pam!gold") && !state.contains("gold=secret"));
+    // Who has lost the right meanwhile is refused.
+    sim.root("DELETE", "/access/users/root@pam/token/gold", &[]);
+    sim.pass(5_000);
+    assert_eq!(description(&sim), None);
+    assert_eq!(sim.world.fault_hits(id), Some(1));
+
+    let mut sim = with_guest();
+    let id = fault(&mut sim, json!({"kind": {"late": {"ms": 5_000}}}));
+    let form = [("userid", "ops@pve"), ("password", "very secret")];
+    assert_eq!(sim.root("POST", "/access/users", &form).status(), 200);
+    assert_eq!(sim.world.fault_hits(id), Some(0));
+    let strangers = Request::new("PUT", CONFIG).by("root@pam!nobody");
+    assert!(sim.call(strangers).response.cut);
+    let state = serde_json::to_string(&sim.world).unwrap();
+    assert!(!state.contains("very secret") && !state.contains("nobody"));
+}
+
+#[test]
 fn a_late_create_that_is_parked_on_its_way_still_comes() {
     let mut sim = Sim::new(solo());
     once(&mut sim, json!({"late": {"ms": 1_000}}));

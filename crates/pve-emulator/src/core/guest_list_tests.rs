@@ -106,6 +106,7 @@ fn perform(world: &mut World, act: Act, now_ms: &mut u64) {
                 state: "started".into(),
                 options: BTreeMap::new(),
                 current: state.map(|state| format!("s{state}")),
+                trial: Default::default(),
             };
             world.ha.resources.insert(format!("ct:{vmid}"), resource);
         }

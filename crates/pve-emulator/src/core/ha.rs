@@ -1,7 +1,10 @@
 //! High availability: what the cluster's manager is asked for, and how it follows.
 //!
 //! Every ten seconds the manager of the quorate part looks at its resources: it starts and stops
-//! guests as requested, and takes those of a node that has been gone for long enough to another one.
+//! guests as requested, and takes those of a node that has been gone for long enough to another one. A node without quorum
+//! that manages guests is reset by its watchdog before that.
+
+mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -10,11 +13,15 @@ use sha1::{Digest, Sha1};
 
 use super::checks::{self, Doer};
 use super::guest::GuestKey;
+use super::membership::NOTICE_MS;
 use super::task::Work;
 use super::watched::Watched;
 use super::worker;
-use super::world::World;
+use super::world::{Node, World};
+use start::Trial;
 
+/// From the loss of quorum until the watchdog of a node that manages guests resets it.
+const WATCHDOG_MS: u64 = 60_000;
 /// Between two looks of the manager.
 const ROUND_MS: u64 = 10_000;
 /// From the loss of a node until its guests are taken over.
@@ -48,6 +55,9 @@ pub(crate) struct Resource {
     /// What the manager made of it: `started`, `stopped`, `request_stop` …; none before its first
     /// look.
     pub(crate) current: Option<String>,
+    /// How its starts go.
+    #[serde(default)]
+    pub(crate) trial: Trial,
 }
 
 impl Ha {
@@ -90,6 +100,7 @@ impl World {
             state: state.to_owned(),
             options: BTreeMap::new(),
             current: None,
+            trial: Trial::default(),
         };
         self.ha.resources.insert(format!("ct:{vmid}"), resource);
         self.ha.next_ms.get_or_insert(now_ms + ROUND_MS);
@@ -104,13 +115,40 @@ impl World {
     }
 }
 
-/// When the manager looks next.
+/// When the manager looks next, or a watchdog fires.
 pub(crate) fn due_ms(world: &World) -> Option<u64> {
-    world.ha.next_ms
+    let watchdogs = world
+        .nodes()
+        .iter()
+        .filter_map(|node| watchdog_ms(world, node));
+    watchdogs.chain(world.ha.next_ms).min()
+}
+
+/// When the watchdog of a node fires, if nothing changes.
+fn watchdog_ms(world: &World, node: &Node) -> Option<u64> {
+    let alone_ms = node.gone_ms? + NOTICE_MS;
+    let manages = world.ha.active.contains(&node.name);
+    let armed =
+        manages && node.powered && node.partitioned && !world.is_quorate(&node.name, alone_ms);
+    armed.then_some(alone_ms + WATCHDOG_MS)
+}
+
+/// Nodes that lost quorum and manage guests are reset: what runs there ends, and nothing starts again without quorum.
+fn reset_nodes(world: &mut World, now_ms: u64) {
+    let due = world
+        .nodes()
+        .iter()
+        .filter(|node| watchdog_ms(world, node).is_some_and(|at_ms| at_ms <= now_ms));
+    let due: Vec<String> = due.map(|node| node.name.clone()).collect();
+    for name in due {
+        world.ha.active.remove(&name);
+        world.reset_node(&name, now_ms);
+    }
 }
 
 /// The manager's look, when it is due.
 pub(crate) fn advance(world: &mut World, now_ms: u64) {
+    reset_nodes(world, now_ms);
     if world.ha.next_ms.is_none_or(|at| now_ms < at) {
         return;
     }
@@ -158,11 +196,11 @@ fn look(world: &mut World, sid: &str, quorate: &[String], now_ms: u64) {
         vmid: resource.vmid,
     };
     let running = guest.is_running();
-    if resource.state != "ignored" {
-        world.ha.active.insert(key.node.clone());
-    }
     let current = if quorate.contains(&key.node) {
-        act(world, &resource, &key, running, now_ms)
+        if resource.state != "ignored" {
+            world.ha.active.insert(key.node.clone());
+        }
+        act(world, (sid, &resource), &key, running, (quorate, now_ms))
     } else {
         recover(world, &key, quorate, now_ms)
     };
@@ -174,21 +212,30 @@ fn look(world: &mut World, sid: &str, quorate: &[String], now_ms: u64) {
 /// On a living node: starts and stops as wanted.
 fn act(
     world: &mut World,
-    resource: &Resource,
+    (sid, resource): (&str, &Resource),
     key: &GuestKey,
     running: bool,
-    now_ms: u64,
+    (quorate, now_ms): (&[String], u64),
 ) -> Option<&'static str> {
+    let given_up = resource.current.as_deref() == Some("error");
+    if given_up && !matches!(resource.state.as_str(), "disabled" | "ignored") {
+        return None;
+    }
     let busy = world
         .tasks
         .iter()
         .any(|task| task.is_running() && task.lock.as_ref() == Some(key));
     match resource.state.as_str() {
+        "started" | "enabled" if busy => {
+            let moves = resource.current.as_deref() == Some("relocate");
+            (!moves).then_some("started")
+        }
         "started" | "enabled" => {
-            if !running && !busy {
-                worker::spawn(world, "vzstart", key, "root@pam", Work::Start, now_ms);
+            let (trial, current) = start::go_on(world, resource, key, running, (quorate, now_ms));
+            if let Some(resource) = world.ha.resources.get_mut(sid) {
+                resource.trial = trial;
             }
-            Some("started")
+            Some(current)
         }
         "stopped" | "disabled" if running && !busy => {
             let work = Work::Shutdown {
@@ -198,9 +245,24 @@ fn act(
             worker::spawn(world, "vzshutdown", key, "root@pam", work, now_ms);
             Some("request_stop")
         }
-        "stopped" | "disabled" if !running => Some("stopped"),
-        "ignored" => Some("ignored"),
+        "stopped" | "disabled" if !running => {
+            forget_trial(world, sid);
+            Some("stopped")
+        }
+        "ignored" => {
+            forget_trial(world, sid);
+            Some("ignored")
+        }
         _ => None,
+    }
+}
+
+fn forget_trial(world: &mut World, sid: &str) {
+    let tried = |resource: &Resource| resource.trial != Trial::default();
+    if world.ha.resources.get(sid).is_some_and(tried)
+        && let Some(resource) = world.ha.resources.get_mut(sid)
+    {
+        resource.trial = Trial::default();
     }
 }
 
@@ -228,14 +290,8 @@ fn recover(
                 .unwrap_or_default();
             world.storage(id).is_some_and(|storage| storage.shared)
         });
-    let count = |name: &str| {
-        world
-            .guests
-            .values()
-            .filter(|guest| guest.node == name)
-            .count()
-    };
-    let target = quorate.iter().min_by_key(|name| count(name))?.clone();
+    let fewest = |name: &&String| start::guests_on(world, name);
+    let target = quorate.iter().min_by_key(fewest)?.clone();
     let guest = world.guests.get_mut(&key.vmid)?;
     guest.node.clone_from(&target);
     guest.config.keys.remove("lock");

@@ -10,7 +10,7 @@ const SLOWEST_MS: u64 = 3_600_000;
 /// The furthest that the clock may be ahead, milliseconds: ten years.
 const FURTHEST_AHEAD_MS: u64 = 3_650 * 86_400_000;
 /// How long the others take to notice that a node has gone.
-const NOTICE_MS: u64 = 7_000;
+pub(crate) const NOTICE_MS: u64 = 7_000;
 
 /// What a client finds at a node's address.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,29 +55,46 @@ impl World {
         let there = self.guests.iter().filter(|(_, guest)| guest.node == name);
         let vmids: Vec<u32> = there.map(|(vmid, _)| *vmid).collect();
         self.power_off(name, reach, now_ms);
+        self.end_all_processes(name, vmids);
+    }
+
+    /// A node starts anew where it is: what ran there ends, and the driver is told to end it.
+    pub(crate) fn reset_node(&mut self, name: &str, now_ms: u64) {
+        let there = self.guests.iter().filter(|(_, guest)| guest.node == name);
+        let vmids: Vec<u32> = there.map(|(vmid, _)| *vmid).collect();
+        if let Some(node) = self.node_mut(name) {
+            node.booted_ms = now_ms;
+        }
+        self.drop_node(name, now_ms);
+        self.end_all_processes(name, vmids);
+    }
+
+    fn end_all_processes(&mut self, name: &str, vmids: Vec<u32>) {
         for vmid in vmids {
             let node = name.to_owned();
             self.end_processes(GuestKey { node, vmid });
         }
     }
 
-    /// A node boots and joins. Its guests are stopped.
+    /// A node without power boots and joins. Its guests are stopped.
     pub fn power_on(&mut self, name: &str, now_ms: u64) {
-        if let Some(node) = self.node_mut(name) {
+        if let Some(node) = self.node_mut(name).filter(|node| !node.powered) {
             node.powered = true;
             node.partitioned = false;
-            node.last_view = None;
             node.reach = Reach::Up;
             node.gone_ms = None;
             node.booted_ms = now_ms;
+            self.last_views.remove(&name.to_owned());
         }
     }
 
     /// A node runs on, cut off from all others.
     pub fn partition(&mut self, name: &str, now_ms: u64) {
-        let view = self.common_view();
+        if self.node(name).is_some() && !self.last_views.contains_key(name) {
+            let view = self.common_view();
+            self.last_views.insert(name.to_owned(), view);
+        }
         if let Some(node) = self.node_mut(name) {
-            node.last_view.get_or_insert(view);
             node.partitioned = true;
             node.reach = Reach::NoRoute;
             node.gone_ms.get_or_insert(now_ms);
@@ -88,9 +105,9 @@ impl World {
     pub fn heal(&mut self, name: &str) {
         if let Some(node) = self.node_mut(name).filter(|node| node.powered) {
             node.partitioned = false;
-            node.last_view = None;
             node.reach = Reach::Up;
             node.gone_ms = None;
+            self.last_views.remove(&name.to_owned());
         }
     }
 

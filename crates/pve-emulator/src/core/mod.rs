@@ -50,11 +50,13 @@ pub use faults::{
 };
 pub use guest_config::GuestConfig;
 pub use membership::Front;
+pub(crate) use pipeline::SECRETS;
 pub use request::{ApiRequest, Handed, Payload, RequestId, Response};
 pub use scenery::Scenery;
 pub use seed::{NodeSeed, TokenSeed, WorldSeed};
 pub use task::{Acting, Task, TaskState};
 pub use upid::Upid;
+pub(crate) use views::LastView;
 pub(crate) use world::Volume;
 pub use world::{
     Bridge, Daemon, Environment, Guest, Node, OciImage, Pool, Power, Reach, Storage, TaskTimes,

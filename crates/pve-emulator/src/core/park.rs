@@ -4,6 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Effects;
+use super::access::Caller;
 use super::checks::{Doer, InFlight};
 use super::faults::{self, LiveFaults};
 use super::guest::{GuestKey, GuestLook, JobId};
@@ -94,6 +95,8 @@ pub(crate) struct Progress {
     pub(crate) applied: Option<Result<(), String>>,
     /// The proxy has given up on it.
     pub(crate) answered: bool,
+    /// Who it is of, if that was found out before.
+    pub(crate) caller: Option<Caller>,
 }
 
 /// What a request waits for.

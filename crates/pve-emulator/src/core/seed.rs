@@ -120,6 +120,7 @@ impl World {
             keys: Keys::new(format!("{:x}", seed.random)),
             guests: TrackedMap::default(),
             volumes: TrackedList::default(),
+            last_views: TrackedMap::default(),
             tasks: TrackedList::default(),
             jobs: BTreeMap::new(),
             next_job: 0,
@@ -164,7 +165,6 @@ fn plant(seed: NodeSeed, id: u32, now_ms: u64) -> Node {
         powered: true,
         partitioned: false,
         gone_ms: None,
-        last_view: None,
         slow_ms: 0,
         old_view_cycles: 0,
     }

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use super::broadcast::STALE_MS;
+use super::tracked::Tracked;
 use super::world::{Guest, World};
 
 /// What was told of a guest last.
@@ -19,6 +20,13 @@ pub(crate) struct Told {
     /// When that was, Unix ms.
     pub(crate) at_ms: u64,
 }
+
+/// What was told of all guests last, before a node was cut off.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(transparent)]
+pub(crate) struct LastView(BTreeMap<u32, Told>);
+
+impl Tracked for LastView {}
 
 /// The same, where it lies.
 #[derive(Debug, Clone, Copy)]
@@ -64,16 +72,15 @@ impl Told {
 
 impl World {
     /// What every node knows of all guests now.
-    pub(crate) fn common_view(&self) -> BTreeMap<u32, Told> {
+    pub(crate) fn common_view(&self) -> LastView {
         let guests = self.guests.iter();
-        guests
-            .map(|(vmid, guest)| (*vmid, Told::of(guest)))
-            .collect()
+        let rows = guests.map(|(vmid, guest)| (*vmid, Told::of(guest)));
+        LastView(rows.collect())
     }
 
     /// Whether all nodes know the same of all guests.
     pub(crate) fn has_one_view(&self) -> bool {
-        self.nodes.iter().all(|node| node.last_view.is_none())
+        self.last_views.is_empty()
     }
 
     /// What a node knows of a guest; none when it does not know that there is one.
@@ -83,14 +90,14 @@ impl World {
         vmid: u32,
         guest: &'a Guest,
     ) -> Option<ToldRef<'a>> {
-        let view = |name: &str| self.node(name)?.last_view.as_ref();
+        let view = |name: &str| self.last_views.get(name);
         let cut = if via == guest.node {
             None
         } else {
             view(via).or_else(|| view(&guest.node))
         };
         match cut {
-            Some(view) => view.get(&vmid).map(ToldRef::kept),
+            Some(LastView(view)) => view.get(&vmid).map(ToldRef::kept),
             None => Some(ToldRef::of(guest)),
         }
     }

@@ -127,7 +127,8 @@ fn go_on(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> bo
     match task.state.clone() {
         TaskState::Waiting { deadline_ms } => {
             let guest = task.lock.as_ref();
-            if guest.is_none_or(|guest| !is_held(world, guest)) {
+            let busy = |guest| is_held(world, guest) || world.owes(guest);
+            if !guest.is_some_and(busy) {
                 enter(world, at, now_ms, effects);
                 true
             } else if now_ms >= deadline_ms {

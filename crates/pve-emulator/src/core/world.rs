@@ -17,7 +17,7 @@ use super::random::Random;
 use super::seed::TokenSeed;
 use super::task::Task;
 use super::tracked::{Tracked, TrackedList, TrackedMap};
-use super::views::Told;
+use super::views::LastView;
 use super::watched::Watched;
 
 /// The cluster's state.
@@ -35,6 +35,9 @@ pub struct World {
     pub(crate) keys: Keys,
     pub(crate) guests: TrackedMap<u32, Guest>,
     pub(crate) volumes: TrackedList<Volume>,
+    /// What a node that is cut off and the others know of each other's guests, by node.
+    #[serde(default)]
+    pub(crate) last_views: TrackedMap<String, LastView>,
     /// Oldest first.
     pub(crate) tasks: TrackedList<Task>,
     /// Commands the driver has not answered yet, except looks.
@@ -177,9 +180,6 @@ pub struct Node {
     pub(crate) partitioned: bool,
     /// Since when the others cannot talk to it, Unix ms.
     pub(crate) gone_ms: Option<u64>,
-    /// What it and the others know of each other's guests while it is cut off.
-    #[serde(default)]
-    pub(crate) last_view: Option<BTreeMap<u32, Told>>,
     /// Calls that come past it take so much longer, milliseconds.
     #[serde(default)]
     pub(crate) slow_ms: u64,
@@ -495,6 +495,7 @@ impl World {
     /// Takes a node out of the cluster with everything on it, as `pvecm delnode` of a dead one does.
     pub fn remove_node(&mut self, name: &str) {
         self.nodes.retain(|node| node.name != name);
+        self.last_views.remove(&name.to_owned());
         self.guests.retain(|_, guest| guest.node != name);
     }
 

@@ -10,7 +10,7 @@ use sha2::{Digest, Sha256};
 
 use super::{Many, PersistError};
 use crate::core::tracked::Changes;
-use crate::core::{Guest, Task, Volume, World};
+use crate::core::{Guest, LastView, Task, Volume, World};
 
 /// Hex digits of the checksum that a line begins with.
 const CHECKSUM_DIGITS: usize = 16;
@@ -23,6 +23,8 @@ struct Changed<'a> {
     volumes: Changes<'a, u64, Volume>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     tasks: Changes<'a, u64, Task>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    last_views: Changes<'a, String, LastView>,
 }
 
 #[derive(Deserialize)]
@@ -35,6 +37,8 @@ struct Line {
     volumes: BTreeMap<u64, Option<Volume>>,
     #[serde(default)]
     tasks: BTreeMap<u64, Option<Task>>,
+    #[serde(default)]
+    last_views: BTreeMap<String, Option<LastView>>,
 }
 
 /// The line that tells of a world's changes; `rest` is all but the [`Many`], as JSON, if it is new. Nothing when there is
@@ -44,8 +48,12 @@ pub(super) fn of(world: &World, rest: Option<&[u8]>) -> Result<Option<Vec<u8>>, 
         guests: world.guests.changes(),
         volumes: world.volumes.changes(),
         tasks: world.tasks.changes(),
+        last_views: world.last_views.changes(),
     };
-    let same = changed.guests.is_empty() && changed.volumes.is_empty() && changed.tasks.is_empty();
+    let same = changed.guests.is_empty()
+        && changed.volumes.is_empty()
+        && changed.tasks.is_empty()
+        && changed.last_views.is_empty();
     let json = match (rest, same) {
         (None, true) => return Ok(None),
         (None, false) => serde_json::to_vec(&changed)?,
@@ -121,5 +129,6 @@ fn apply(world: &mut World, json: &[u8], path: &Path) -> Result<(), PersistError
     world.guests.redo(line.guests);
     world.volumes.redo(line.volumes);
     world.tasks.redo(line.tasks);
+    world.last_views.redo(line.last_views);
     Ok(())
 }

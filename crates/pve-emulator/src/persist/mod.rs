@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::World;
 use crate::core::tracked::{TrackedList, TrackedMap};
-use crate::core::{Guest, Task, Volume};
+use crate::core::{Guest, LastView, Task, Volume};
 
 /// Written into the file; another number is refused.
 const FORMAT: u32 = 3;
@@ -89,6 +89,7 @@ struct Many {
     guests: TrackedMap<u32, Guest>,
     volumes: TrackedList<Volume>,
     tasks: TrackedList<Task>,
+    last_views: TrackedMap<String, LastView>,
 }
 
 impl Many {
@@ -97,6 +98,7 @@ impl Many {
         std::mem::swap(&mut self.guests, &mut world.guests);
         std::mem::swap(&mut self.volumes, &mut world.volumes);
         std::mem::swap(&mut self.tasks, &mut world.tasks);
+        std::mem::swap(&mut self.last_views, &mut world.last_views);
     }
 }
 
@@ -195,6 +197,7 @@ impl Writer {
         world.guests.forget_changes();
         world.volumes.forget_changes();
         world.tasks.forget_changes();
+        world.last_views.forget_changes();
         Ok(write)
     }
 

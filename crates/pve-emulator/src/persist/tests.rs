@@ -77,6 +77,7 @@ enum Act {
     Remove(u32),
     Move,
     Reseed(u8),
+    Partition(bool),
     /// The process dies and another one begins.
     Restart,
     /// It dies while it writes a line; so many bytes of it are on disk.
@@ -89,6 +90,7 @@ fn act() -> impl Strategy<Value = Act> {
         2 => (100..105_u32).prop_map(Act::Remove),
         1 => Just(Act::Move),
         2 => any::<u8>().prop_map(Act::Reseed),
+        1 => any::<bool>().prop_map(Act::Partition),
         1 => Just(Act::Restart),
         1 => (0..400_usize).prop_map(Act::Torn),
     ]
@@ -111,6 +113,8 @@ proptest! {
                 Act::Remove(vmid) => world.forget_guest(vmid),
                 Act::Move => world.volumes.change_where(|_| true, |volume| volume.size_bytes += 1),
                 Act::Reseed(key) => world.set_key(format!("k{key}")),
+                Act::Partition(true) => world.partition("solo", 1),
+                Act::Partition(false) => world.heal("solo"),
                 Act::Restart => {
                     let (read, again) = open(directory.path()).unwrap();
                     (world, writer) = (read.unwrap(), again);
@@ -176,6 +180,35 @@ fn damage_inside_a_log_is_said() {
         matches!(error, PersistError::Damaged { line: 2, .. }),
         "{error}"
     );
+}
+
+/// What a node knows that is cut off is as large as the world, and is written down once.
+#[test]
+fn a_small_change_while_a_node_is_cut_off_is_a_small_write() {
+    let directory = tempfile::tempdir().unwrap();
+    let (_, mut writer) = open(directory.path()).unwrap();
+    let mut world = world();
+    for vmid in 0..2_000 {
+        world.guests.insert(vmid, guest("a"));
+    }
+    commit(&mut writer, &mut world);
+    let bytes = |writer: &mut Writer, world: &mut World| {
+        let write = writer.prepare(world).unwrap().unwrap();
+        assert!(matches!(write.kind, Kind::Line { .. }));
+        let bytes = write.bytes.len();
+        write.carry_out().unwrap();
+        bytes
+    };
+    world.partition("solo", 1);
+    assert!(bytes(&mut writer, &mut world) > 50_000);
+    world.set_key("k".to_owned());
+    world.set_lock(7, Some("backup"));
+    assert!(bytes(&mut writer, &mut world) < 5_000);
+    assert_eq!(whole(&stored(directory.path())), whole(&world));
+    world.heal("solo");
+    assert!(bytes(&mut writer, &mut world) < 5_000);
+    assert_eq!(whole(&stored(directory.path())), whole(&world));
+    assert!(stored(directory.path()).has_one_view());
 }
 
 /// Commits do not grow with the world, and the log does not grow without end.

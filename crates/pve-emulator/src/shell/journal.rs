@@ -5,18 +5,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use serde::Serialize;
 
-use crate::core::{ApiRequest, RequestId, describe};
+use crate::core::{ApiRequest, RequestId, SECRETS, describe};
 
 /// Calls that are remembered; older ones are only counted.
 const REMEMBERED: usize = 4_096;
 /// Longest kept parameter value, characters.
 const VALUE_CHARS: usize = 300;
-const REDACTED: [&str; 4] = [
-    "password",
-    "ssh-public-keys",
-    "confirmation-password",
-    "secret",
-];
 
 /// One call.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -162,10 +156,32 @@ fn account(authorization: Option<&str>) -> Option<String> {
 }
 
 fn redact((name, value): (String, String)) -> (String, String) {
-    let value = if REDACTED.contains(&name.as_str()) {
+    let value = if SECRETS.contains(&name.as_str()) {
         "…".into()
     } else {
         value.chars().take(VALUE_CHARS).collect()
     };
     (name, value)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_lets_somebody_in_is_not_remembered() {
+        let shown = |name: &str| redact((name.to_owned(), "text".to_owned())).1;
+        for secret in [
+            "password",
+            "confirmation-password",
+            "otp",
+            "tfa-challenge",
+            "totp",
+            "value",
+            "vncticket",
+        ] {
+            assert_eq!(shown(secret), "…", "{secret}");
+        }
+        assert_eq!(shown("hostname"), "text");
+    }
 }

@@ -21,7 +21,7 @@ pub enum Access {
 }
 
 /// Who calls; nobody before authentication.
-#[derive(Debug, Clone, Default, PartialEq, Eq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Caller {
     /// `user@realm` or `user@realm!name`; empty for calls that need no account.
     pub(crate) id: String,
@@ -39,6 +39,16 @@ impl Caller {
     pub(crate) fn user(&self) -> &str {
         split_token_id(&self.id).map_or(self.id.as_str(), |(user, _)| user)
     }
+}
+
+/// Whether who was let in some time ago would be let in still.
+pub(crate) fn is_welcome(world: &World, caller: &Caller, now_ms: u64) -> bool {
+    let now_s = now_ms / 1000;
+    let accounts = &world.accounts;
+    let token = accounts.token(&caller.id);
+    let expired = token.is_none_or(|it| it.expire_s != 0 && it.expire_s < now_s);
+    let nobody = caller.id.is_empty();
+    nobody || accounts.enabled(caller.user(), now_s) && !(caller.token && expired)
 }
 
 const FAILED: &str = "Authentication failed!";

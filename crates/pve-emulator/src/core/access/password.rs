@@ -52,6 +52,9 @@ pub(crate) struct TotpEntry {
     pub(crate) key: String,
     pub(crate) digits: u32,
     pub(crate) step_s: u64,
+    /// The step of the last code that was taken: none of that step or one before is taken again.
+    #[serde(default)]
+    pub(crate) last_step: Option<u64>,
 }
 
 impl Totp {

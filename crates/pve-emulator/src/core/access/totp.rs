@@ -7,16 +7,13 @@ use super::password::TotpEntry;
 /// Steps before and after the current one that are accepted too.
 const SLACK: i64 = 1;
 
-/// Whether a code is right at a time.
-pub(crate) fn code_fits(entry: &TotpEntry, given: &str, now_s: u64) -> bool {
-    let Ok(key) = hex::decode(&entry.key) else {
-        return false;
-    };
-    let step = i64::try_from(now_s / entry.step_s.max(1)).unwrap_or(0);
-    (-SLACK..=SLACK).any(|offset| {
-        let counter = u64::try_from(step + offset).unwrap_or(0);
-        code(&key, counter, entry.digits) == given
-    })
+/// The step that a code is of, if it is right at a time.
+pub(crate) fn step_of(entry: &TotpEntry, given: &str, now_s: u64) -> Option<u64> {
+    let key = hex::decode(&entry.key).ok()?;
+    let step = i64::try_from(now_s / entry.step_s.max(1)).ok()?;
+    (-SLACK..=SLACK)
+        .filter_map(|offset| u64::try_from(step + offset).ok())
+        .find(|step| code(&key, *step, entry.digits) == given)
 }
 
 fn code(key: &[u8], counter: u64, digits: u32) -> String {
@@ -73,7 +70,12 @@ mod tests {
             key: hex::encode(key),
             digits: 8,
             step_s: 30,
+            last_step: None,
         };
-        assert!(code_fits(&entry, "94287082", 59 + 30) && !code_fits(&entry, "94287082", 59 + 90));
+        let step_at = |now_s| step_of(&entry, "94287082", now_s);
+        assert_eq!(
+            [59, 59 + 30, 59 + 90].map(step_at),
+            [Some(1), Some(1), None]
+        );
     }
 }

@@ -112,7 +112,8 @@ fn task_on(node: &str, world: &mut World, act: impl FnOnce(&mut World)) {
 
 #[test]
 fn what_tasks_write_beside_configurations_is_found() {
-    let acts: [(&str, fn(&mut World)); 6] = [
+    type Act = fn(&mut World);
+    let acts: [(&str, Act); 6] = [
         ("user.cfg", |world| {
             let pool = world.pools.get_mut("web").unwrap();
             pool.vms.push(100);

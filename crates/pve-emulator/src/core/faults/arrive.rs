@@ -159,16 +159,8 @@ fn strike(world: &mut World, request: ApiRequest, blow: Blow, now_ms: u64, effec
             return;
         }
         FaultKind::Late { ms } => {
-            let at_ms = now_ms + ms;
-            let id = world.faults.late_id();
             let answer = Response::cut(request.id);
-            checks::goes_on_as(world, request.id, id);
-            let request = ApiRequest { id, ..request };
-            let late = &mut world.faults.late;
-            late.push(Late { at_ms, request });
-            if late.len() > MAX_LATE {
-                late[0].at_ms = now_ms;
-            }
+            put_off(world, request, ms, now_ms);
             return leave(world, answer, now_ms, effects);
         }
         FaultKind::Cut { effect: false } => {
@@ -194,6 +186,31 @@ fn strike(world: &mut World, request: ApiRequest, blow: Blow, now_ms: u64, effec
     }
     mark.keep(world, id);
     pipeline::accept(world, request, now_ms, effects);
+}
+
+/// A call is to take effect later. One that would not be let in has none.
+fn put_off(world: &mut World, request: ApiRequest, ms: u64, now_ms: u64) {
+    let Some(caller) = pipeline::caller_of(world, &request, now_ms) else {
+        return;
+    };
+    let id = world.faults.late_id();
+    checks::goes_on_as(world, request.id, id);
+    let request = ApiRequest {
+        id,
+        authorization: None,
+        cookie: None,
+        csrf: None,
+        ..request
+    };
+    let late = &mut world.faults.late;
+    late.push(Late {
+        at_ms: now_ms + ms,
+        request,
+        caller,
+    });
+    if late.len() > MAX_LATE {
+        late[0].at_ms = now_ms;
+    }
 }
 
 /// The answer of a call that has no effect.
@@ -367,10 +384,14 @@ fn take_effect(world: &mut World, now_ms: u64, effects: &mut Effects) {
         .into_iter()
         .partition(|late: &Late| late.at_ms <= now_ms);
     world.faults.late = later;
-    for Late { request, .. } in due {
+    for Late {
+        request, caller, ..
+    } in due
+    {
         let progress = Progress {
             arrived_ms: now_ms,
             answered: true,
+            caller: Some(caller),
             ..Progress::default()
         };
         pipeline::run(world, request, progress, now_ms, effects);

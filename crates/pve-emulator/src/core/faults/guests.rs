@@ -173,6 +173,11 @@ impl World {
         }
     }
 
+    /// Whether the driver has still to be told something about a guest that was changed behind the API's back.
+    pub(crate) fn owes(&self, guest: &GuestKey) -> bool {
+        self.faults.owed.iter().any(|owed| owed.guest() == guest)
+    }
+
     /// The command the driver works on because it is owed.
     pub(crate) fn owed_command(&self, job: JobId) -> Option<&GuestCommand> {
         let first = self.faults.owed.first();

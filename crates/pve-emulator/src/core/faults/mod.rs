@@ -24,6 +24,7 @@ use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
 
+use super::access::Caller;
 use super::guest::GuestCommand;
 use super::request::{ApiRequest, RequestId};
 use super::upid::Upid;
@@ -56,7 +57,10 @@ pub(crate) struct Faults {
 struct Late {
     /// Unix ms.
     at_ms: u64,
+    /// Without its credentials: they were looked at when it arrived.
     request: ApiRequest,
+    /// Whose it is.
+    caller: Caller,
 }
 
 impl Faults {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::super::world::World;
-use super::super::{ApiRequest, Description};
+use super::super::{ApiRequest, Description, SECRETS};
 use crate::schema::{Method, table};
 
 /// Longest text of a refusal or a task's end, characters.
@@ -259,7 +259,12 @@ impl FaultWish {
         } = target;
         let remote = node_of(request, about) != request.via;
         let may = |method: &Method| self.kind.may_be(method, remote && method.proxyto.is_some());
-        self.calls.has(request, about) && (self.kind.may_be_any() || method.is_some_and(may))
+        // What is put off is kept on disk.
+        let kept = matches!(self.kind, FaultKind::Late { .. });
+        let secret = |name: &&str| about.parameters.contains_key(*name);
+        self.calls.has(request, about)
+            && (self.kind.may_be_any() || method.is_some_and(may))
+            && !(kept && SECRETS.iter().any(secret))
     }
 }
 

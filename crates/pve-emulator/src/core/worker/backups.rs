@@ -298,15 +298,23 @@ fn store(
         world.tasks[at].say("INFO: adding notes to backup");
     }
     let size_bytes = archive_bytes(world, &guest.template, &plan.extension);
+    // The archive's name is of the second it was begun in: one of the same second is written over, and what lies beside it
+    // stays.
+    let node = (!shared).then(|| key.node.clone());
+    let same = |old: &Backup| old.storage == plan.storage && old.node == node && old.file == file;
+    let old = world.backups.iter().find(|old| same(old)).cloned();
+    world.backups.retain(|old| !same(old));
+    let protected = plan.protected || old.as_ref().is_some_and(|old| old.protected);
+    let notes = notes.or_else(|| old.and_then(|old| old.notes));
     world.backups.push(Backup {
         storage: plan.storage.clone(),
-        node: (!shared).then(|| key.node.clone()),
+        node,
         file,
         vmid: key.vmid,
         ctime_s: plan.begun_s,
         size_bytes,
         notes,
-        protected: plan.protected,
+        protected,
         config,
         template: guest.template.clone(),
     });

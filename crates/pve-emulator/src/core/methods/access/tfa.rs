@@ -2,7 +2,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::super::access::{TotpEntry, User, code_fits};
+use super::super::super::access::{TotpEntry, User, step_of};
 use super::super::super::call::{Call, Outcome, Stop};
 use super::super::super::error::ApiError;
 use super::existing_user;
@@ -87,7 +87,7 @@ pub(in super::super) fn add(call: &mut Call<'_>) -> Outcome {
         .ok_or_else(|| ApiError::died("missing 'totp' parameter"))?;
     let entry = parse(&uri, call)?;
     let code = call.text("value").unwrap_or_default();
-    if !code_fits(&entry, &code, call.now_s()) {
+    if step_of(&entry, &code, call.now_s()).is_none() {
         return Err(ApiError::died("failed to verify TOTP challenge").into());
     }
     let id = format!("totp:{}", call.world.keys.uuid());
@@ -120,6 +120,7 @@ fn parse(uri: &str, call: &Call<'_>) -> Result<TotpEntry, ApiError> {
         key: hex::encode(key),
         digits: u32::try_from(number("digits", 6)).map_err(|_| bad())?,
         step_s: number("period", 30),
+        last_step: None,
     })
 }
 

@@ -2,7 +2,7 @@
 
 use serde_json::{Map, Value, json};
 
-use super::super::super::access::{Ticket, code_fits, normal_path, permissions};
+use super::super::super::access::{Ticket, normal_path, permissions, step_of};
 use super::super::super::call::{Call, Outcome};
 use super::super::super::error::ApiError;
 use super::super::super::world::World;
@@ -77,7 +77,7 @@ fn log_in(call: &mut Call<'_>, user: &str) -> Option<Option<String>> {
     let otp = call.text("otp");
     if let Some(challenge) = call.text("tfa-challenge") {
         let own = call.world.keys.is_half_ticket_of(&challenge, user, now_s);
-        return (otp.is_none() && own && answer(call.world, user, &given, now_s)).then_some(None);
+        return (otp.is_none() && own && answer(call, user, &given)).then_some(None);
     }
     if let Some(Ticket::Full(owner)) = call.world.keys.verify(&given, now_s) {
         // Root can take the place of others.
@@ -91,25 +91,33 @@ fn log_in(call: &mut Call<'_>, user: &str) -> Option<Option<String>> {
         return otp.is_none().then_some(None);
     }
     match otp {
-        Some(code) => answer(call.world, user, &code, now_s).then_some(None),
+        Some(code) => answer(call, user, &code).then_some(None),
         None => Some(Some(json!({"totp": true}).to_string())),
     }
 }
 
-/// Checks a second factor, `totp:CODE`.
-fn answer(world: &mut World, user: &str, given: &str, now_s: u64) -> bool {
-    let Some(account) = world.accounts.users.get_mut(user) else {
+/// Checks a second factor, `totp:CODE`. That a code was taken is written into a file of the cluster.
+fn answer(call: &mut Call<'_>, user: &str, given: &str) -> bool {
+    let now_s = call.now_s();
+    let quorate = call.world.is_quorate(&call.via, call.now_ms);
+    let Some(account) = call.world.accounts.users.get_mut(user).filter(|_| quorate) else {
         return false;
     };
-    let code = given.strip_prefix("totp:");
     let totp = &mut account.totp;
-    let right = code.is_some_and(|code| {
-        let mut entries = totp.entries.values().filter(|entry| entry.enabled);
-        entries.any(|entry| code_fits(entry, code, now_s))
-    });
     if totp.locked {
         return false;
     }
+    let code = given.strip_prefix("totp:").unwrap_or_default();
+    let enabled = totp.entries.values_mut().filter(|entry| entry.enabled);
+    let found = enabled.filter_map(|entry| step_of(entry, code, now_s).map(|step| (entry, step)));
+    // The first one that fits decides; a code is good once.
+    let right = match { found }.next() {
+        Some((entry, step)) if entry.last_step.is_none_or(|last| last < step) => {
+            entry.last_step = Some(step);
+            true
+        }
+        Some(_) | None => false,
+    };
     if right {
         totp.failures = 0;
     } else {
