@@ -173,7 +173,7 @@ pub(crate) fn advance(world: &mut World, now_ms: u64) {
     }
     world.ha.master_ms = now_ms;
     let master = world.ha.master.clone().unwrap_or_default();
-    checks::acts(world, Doer::manager(&master));
+    checks::acts(world, Doer::high_availability(&master));
     for name in &quorate {
         world.ha.local_ms.insert(name.clone(), now_ms);
     }

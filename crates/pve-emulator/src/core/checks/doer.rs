@@ -4,7 +4,7 @@ use crate::core::request::ApiRequest;
 use crate::core::task::Task;
 use crate::core::world::World;
 
-/// A call, a task or the manager of the cluster's resources.
+/// A call, a task, or high availability.
 #[derive(Debug, Clone)]
 pub(crate) struct Doer {
     /// Verb and path of the call it came of, or the task if no call began that.
@@ -34,8 +34,8 @@ impl Doer {
         }
     }
 
-    /// The manager of the resources.
-    pub(crate) fn manager(node: &str) -> Self {
+    /// High availability, which acts by its master node.
+    pub(crate) fn high_availability(node: &str) -> Self {
         Self {
             call: None,
             node: node.to_owned(),
