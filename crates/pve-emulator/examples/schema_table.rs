@@ -151,7 +151,29 @@ impl Table {
         if open {
             entry.insert("open".into(), json!(1));
         }
+        if let Some(variants) = self.variants(&method["parameters"]) {
+            entry.insert("variants".into(), variants);
+        }
         Value::Object(entry)
+    }
+
+    /// What each value of a parameter demands and allows, where a parameter decides that.
+    fn variants(&mut self, parameters: &Value) -> Option<Value> {
+        let parts = parameters["allOf"].as_array()?;
+        let part = parts
+            .iter()
+            .find(|part| part["type-property-schema"].is_object())?;
+        let mut kinds = Map::new();
+        for variant in part["oneOf"].as_array()? {
+            let mut its = Map::new();
+            for (name, property) in variant["properties"].as_object()? {
+                let definition = strip(property, &KEPT);
+                let index = intern(&mut self.properties, &mut self.index, definition);
+                its.insert(name.clone(), index.into());
+            }
+            kinds.insert(variant["instance-type"].as_str()?.to_owned(), its.into());
+        }
+        Some(json!({"by": part["type-property"], "kinds": kinds}))
     }
 
     /// Parameters by name, and whether others are allowed. Alternatives (`allOf` of one base and
@@ -163,6 +185,14 @@ impl Table {
         for part in parameters["allOf"].as_array().into_iter().flatten() {
             open = false;
             groups.push((part, true));
+            if let Some(by) = part["type-property"].as_str() {
+                let mut definition = strip(&part["type-property-schema"], &KEPT);
+                if let Some(object) = definition.as_object_mut() {
+                    object.insert("optional".into(), json!(1));
+                }
+                let index = intern(&mut self.properties, &mut self.index, definition);
+                merged.insert(by.to_owned(), index.into());
+            }
             for variant in part["oneOf"].as_array().into_iter().flatten() {
                 groups.push((variant, false));
             }

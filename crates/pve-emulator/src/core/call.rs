@@ -13,6 +13,9 @@ use super::world::World;
 use super::{Effects, broadcast, worker};
 use crate::schema::{Params, perl_text};
 
+/// How long a change waits for a majority before it gives up.
+pub(crate) const CLUSTER_LOCK_MS: u64 = 9_900;
+
 /// What a behaviour may end with besides a result.
 #[derive(Debug)]
 pub(crate) enum Stop {
@@ -104,6 +107,24 @@ impl Call<'_> {
         } else {
             Err(Stop::Park(Wait::Looks(jobs)))
         }
+    }
+
+    /// Waits for the cluster's lock on a file or a part of it, which needs a majority: as long as PVE does (10 s), then the
+    /// refusal of what it was for.
+    pub(crate) fn cluster_lock(&self, lock: &str, failed: &str) -> Result<(), Stop> {
+        if self.world.is_quorate(&self.node, self.now_ms) {
+            return Ok(());
+        }
+        let until_ms = self.progress.arrived_ms + CLUSTER_LOCK_MS;
+        if self.now_ms < until_ms {
+            return Err(Stop::Park(Wait::Until(until_ms)));
+        }
+        let prefix = if failed.is_empty() {
+            String::new()
+        } else {
+            format!("{failed}: ")
+        };
+        Err(ApiError::died(format!("{prefix}cfs-lock '{lock}' error: no quorum!")).into())
     }
 
     /// Waits for a guest's configuration lock, for as long as PVE does (10 s).

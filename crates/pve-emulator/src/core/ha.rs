@@ -13,11 +13,13 @@ use sha1::{Digest, Sha1};
 
 use super::checks::{self, Doer};
 use super::guest::GuestKey;
+use super::ha_rules;
 use super::membership::NOTICE_MS;
 use super::task::Work;
 use super::watched::Watched;
 use super::worker;
 use super::world::{Node, World};
+use crate::schema::split_list;
 use start::Trial;
 
 /// From the loss of quorum until the watchdog of a node that manages guests resets it.
@@ -42,6 +44,21 @@ pub(crate) struct Ha {
     pub(crate) active: BTreeSet<String>,
     /// The manager's next look, Unix ms; none while there is nothing to manage.
     pub(crate) next_ms: Option<u64>,
+    /// `freeze` or `ignore`, when it was asked to let go of everything.
+    #[serde(default)]
+    pub(crate) disarm_wanted: Option<String>,
+    /// What came of that.
+    #[serde(default)]
+    pub(crate) disarm: Option<Disarm>,
+}
+
+/// The manager lets go, or has let go, of everything.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) struct Disarm {
+    /// `freeze` or `ignore`.
+    pub(crate) mode: String,
+    /// `disarming`, then `disarmed`.
+    pub(crate) state: String,
 }
 
 /// A managed guest.
@@ -50,6 +67,15 @@ pub(crate) struct Resource {
     pub(crate) vmid: u32,
     /// `started`, `stopped`, `ignored`, `disabled`.
     pub(crate) state: String,
+    /// The state was not given: it is the one that is meant then.
+    #[serde(default)]
+    pub(crate) state_meant: bool,
+    /// `migrate` or `relocate` and the node, as somebody asked for.
+    #[serde(default)]
+    pub(crate) wish: Option<(String, String)>,
+    /// The node it is on its way to.
+    #[serde(default)]
+    pub(crate) going_to: Option<String>,
     /// `comment`, `max_restart` … as given.
     pub(crate) options: BTreeMap<String, String>,
     /// What the manager made of it: `started`, `stopped`, `request_stop` …; none before its first
@@ -98,6 +124,9 @@ impl World {
         let resource = Resource {
             vmid,
             state: state.to_owned(),
+            state_meant: false,
+            wish: None,
+            going_to: None,
             options: BTreeMap::new(),
             current: None,
             trial: Trial::default(),
@@ -106,10 +135,29 @@ impl World {
         self.ha.next_ms.get_or_insert(now_ms + ROUND_MS);
     }
 
+    /// Takes a resource from the manager; with `purge` out of the rules too, and rules away that are about nothing then.
+    pub(crate) fn unmanage(&mut self, sid: &str, purge: bool) {
+        self.ha.resources.remove(sid);
+        if !purge {
+            return;
+        }
+        self.file_mut(ha_rules::FILE).retain(|rule| {
+            let list = rule.get("resources").unwrap_or_default();
+            let left: Vec<&str> = split_list(list)
+                .into_iter()
+                .filter(|other| *other != sid)
+                .collect();
+            let left = left.join(",");
+            rule.keys.insert("resources".into(), left.clone());
+            !left.is_empty()
+        });
+    }
+
     /// A guest is handed to the manager, or its wanted state changes.
     pub(crate) fn request_state(&mut self, vmid: u32, state: &str, now_ms: u64) {
         if let Some(resource) = self.ha.resources.get_mut(&format!("ct:{vmid}")) {
             state.clone_into(&mut resource.state);
+            resource.state_meant = false;
         }
         self.ha.next_ms.get_or_insert(now_ms + ROUND_MS);
     }
@@ -177,11 +225,31 @@ pub(crate) fn advance(world: &mut World, now_ms: u64) {
     for name in &quorate {
         world.ha.local_ms.insert(name.clone(), now_ms);
     }
+    if disarmed(world) {
+        return;
+    }
     let sids: Vec<String> = world.ha.resources.keys().cloned().collect();
     for sid in sids {
         look(world, &sid, &quorate, now_ms);
     }
     checks::acted(world);
+}
+
+/// Takes in what was asked for about letting go; whether nothing is managed now.
+fn disarmed(world: &mut World) -> bool {
+    let ha = &mut world.ha;
+    ha.disarm = match (&ha.disarm_wanted, ha.disarm.take()) {
+        (None, _) => None,
+        (Some(_), Some(now)) => Some(Disarm {
+            state: "disarmed".into(),
+            ..now
+        }),
+        (Some(mode), None) => Some(Disarm {
+            mode: mode.clone(),
+            state: "disarming".into(),
+        }),
+    };
+    ha.disarm.is_some()
 }
 
 fn look(world: &mut World, sid: &str, quorate: &[String], now_ms: u64) {
@@ -196,17 +264,110 @@ fn look(world: &mut World, sid: &str, quorate: &[String], now_ms: u64) {
         vmid: resource.vmid,
     };
     let running = guest.is_running();
-    let current = if quorate.contains(&key.node) {
+    let current = if !quorate.contains(&key.node) {
+        recover(world, sid, &key, quorate, now_ms)
+    } else {
         if resource.state != "ignored" {
             world.ha.active.insert(key.node.clone());
         }
-        act(world, (sid, &resource), &key, running, (quorate, now_ms))
-    } else {
-        recover(world, &key, quorate, now_ms)
+        let sent = go(world, (sid, &resource), &key, (quorate, now_ms));
+        sent.or_else(|| act(world, (sid, &resource), &key, running, (quorate, now_ms)))
     };
     if let (Some(current), Some(resource)) = (current, world.ha.resources.get_mut(sid)) {
         resource.current = Some(current.to_owned());
     }
+}
+
+fn is_busy(world: &World, key: &GuestKey) -> bool {
+    let its = |task: &super::task::Task| task.is_running() && task.lock.as_ref() == Some(key);
+    world.tasks.iter().any(its)
+}
+
+/// Sends a resource to where it was asked to be, or where it belongs: containers are stopped for that and started again.
+fn go(
+    world: &mut World,
+    (sid, resource): (&str, &Resource),
+    key: &GuestKey,
+    (quorate, now_ms): (&[String], u64),
+) -> Option<&'static str> {
+    if resource.state == "ignored" {
+        return None;
+    }
+    if is_busy(world, key) {
+        return resource.going_to.as_ref().map(|_| "migrate");
+    }
+    let wish = resource.wish.clone();
+    let wished = wish.filter(|(_, node)| quorate.contains(node) && *node != key.node);
+    let belongs = || {
+        let started = matches!(resource.state.as_str(), "started" | "enabled");
+        let place =
+            started.then(|| place_for(world, sid, resource, Some(&key.node), quorate))??;
+        Some(("migrate".to_owned(), place)).filter(|(_, node)| *node != key.node)
+    };
+    let next = wished.or_else(belongs);
+    let going_to = next.as_ref().map(|(_, node)| node.clone());
+    if resource.wish.is_some() || resource.going_to != going_to {
+        let entry = world.ha.resources.get_mut(sid)?;
+        entry.wish = None;
+        entry.going_to = going_to;
+    }
+    let (word, target) = next?;
+    let work = Work::Migrate {
+        target,
+        restart: true,
+        timeout_s: 60,
+    };
+    worker::spawn(world, "vzmigrate", key, "root@pam", work, now_ms);
+    Some(if word == "relocate" {
+        "relocate"
+    } else {
+        "migrate"
+    })
+}
+
+/// The node a resource is to be on: where its rules want it, rather where it is, rather where there is little.
+fn place_for(
+    world: &World,
+    sid: &str,
+    resource: &Resource,
+    now_on: Option<&String>,
+    online: &[String],
+) -> Option<String> {
+    let (allowed, mut places) = world.ha_places(sid, online);
+    let stays = resource
+        .options
+        .get("failback")
+        .is_some_and(|text| text == "0");
+    if let Some(node) = now_on.filter(|node| stays && allowed.contains(*node)) {
+        places = vec![node.clone()];
+    }
+    let (near, far) = world.ha_companions(sid);
+    let node_of = |sid: &String| {
+        let other = world.ha.resources.get(sid)?;
+        other.current.as_ref()?;
+        let on = world
+            .guests
+            .get(&other.vmid)
+            .map(|guest| guest.node.clone());
+        other.going_to.clone().or(on)
+    };
+    let near: Vec<String> = near.iter().filter_map(node_of).collect();
+    let far: Vec<String> = far.iter().filter_map(node_of).collect();
+    places.retain(|node| !far.contains(node));
+    let company = |node: &String| near.iter().filter(|other| *other == node).count();
+    let most = places.iter().map(company).max().unwrap_or_default();
+    places.retain(|node| company(node) == most);
+    if let Some(node) = now_on.filter(|node| places.contains(node)) {
+        return Some(node.clone());
+    }
+    let guests = |name: &String| {
+        world
+            .guests
+            .values()
+            .filter(|guest| guest.node == *name)
+            .count()
+    };
+    places.into_iter().min_by_key(guests)
 }
 
 /// On a living node: starts and stops as wanted.
@@ -221,10 +382,7 @@ fn act(
     if given_up && !matches!(resource.state.as_str(), "disabled" | "ignored") {
         return None;
     }
-    let busy = world
-        .tasks
-        .iter()
-        .any(|task| task.is_running() && task.lock.as_ref() == Some(key));
+    let busy = is_busy(world, key);
     match resource.state.as_str() {
         "started" | "enabled" if busy => {
             let moves = resource.current.as_deref() == Some("relocate");
@@ -269,6 +427,7 @@ fn forget_trial(world: &mut World, sid: &str) {
 /// On a node that has gone: waits until it is certain to be dead, then takes the guest over.
 fn recover(
     world: &mut World,
+    sid: &str,
     key: &GuestKey,
     quorate: &[String],
     now_ms: u64,
@@ -290,8 +449,10 @@ fn recover(
                 .unwrap_or_default();
             world.storage(id).is_some_and(|storage| storage.shared)
         });
-    let fewest = |name: &&String| start::guests_on(world, name);
-    let target = quorate.iter().min_by_key(fewest)?.clone();
+    let resource = world.ha.resources.get(sid)?.clone();
+    let Some(target) = place_for(world, sid, &resource, None, quorate) else {
+        return Some("recovery");
+    };
     let guest = world.guests.get_mut(&key.vmid)?;
     guest.node.clone_from(&target);
     guest.config.keys.remove("lock");

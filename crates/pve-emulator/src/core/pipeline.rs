@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::access::{self, Caller};
 use super::answer::{self, Style, UNAUTHORIZED_HOLD_MS};
-use super::call::{Call, Outcome, Stop};
+use super::call::{CLUSTER_LOCK_MS, Call, Outcome, Stop};
 use super::checks::{self, Doer};
 use super::decode;
 use super::error::ApiError;
@@ -23,8 +23,6 @@ use super::{Description, Effects, faults};
 use crate::schema::{Method, Params, join_lists, perl_text, table, verify};
 
 const BASE: &str = "/api2";
-/// How long a change waits for a majority before it gives up.
-const CLUSTER_LOCK_MS: u64 = 9_900;
 
 /// Parameters whose values are nobody's business: no journal and no file has them.
 pub(crate) const SECRETS: [&str; 11] = [

@@ -138,6 +138,7 @@ impl World {
             held: BTreeSet::new(),
             faults: Faults::default(),
             checks: Checks::default(),
+            files: BTreeMap::new(),
             clock_ahead_ms: 0,
             live: Live::default(),
         }

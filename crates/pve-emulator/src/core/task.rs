@@ -126,6 +126,15 @@ pub(crate) struct BackupPlan {
     pub(crate) extension: String,
     pub(crate) notes: Option<String>,
     pub(crate) protected: bool,
+    /// Older ones go as `keep` says.
+    #[serde(default)]
+    pub(crate) remove: bool,
+    /// Which ones stay, e.g. `keep-last=2`.
+    #[serde(default)]
+    pub(crate) keep: Option<String>,
+    /// So many protected ones a guest may have; -1: any number.
+    #[serde(default)]
+    pub(crate) protected_limit: i64,
     /// Where in `vmids` it is.
     pub(crate) at: usize,
     /// Archive under way.
@@ -213,6 +222,8 @@ pub(crate) enum Step {
     StopFirst,
     /// Starting it again after it.
     StartAgain,
+    /// Removing backups that are not kept.
+    Prune,
     /// Removing what a failed create left.
     CleanUp {
         error: String,

@@ -280,6 +280,7 @@ impl Turn {
             }
             Step::StopFirst => self.stopped(world, effects),
             Step::StartAgain => backups::go_on(world, at, false, now_ms, effects),
+            Step::Prune => backups::go_on_with_next(world, at, now_ms, effects),
             Step::Main if matches!(world.tasks[at].work, Work::Backup(_)) => {
                 log_of(outcome)
                     .into_iter()
@@ -334,6 +335,10 @@ impl Turn {
             (Step::StartAgain, error) => {
                 world.tasks[at].say(message(error, "timed out"));
                 backups::go_on(world, at, true, self.now_ms, effects);
+            }
+            (Step::Prune, error) => {
+                world.tasks[at].say(message(error, "timed out"));
+                backups::go_on_with_next(world, at, self.now_ms, effects);
             }
             (Step::CleanUp { error }, _) => self.end(world, Some(error)),
             (Step::Start, error) => {

@@ -14,6 +14,7 @@ use super::ha::Ha;
 use super::jobs::Job;
 use super::park::Live;
 use super::random::Random;
+use super::sections::Sections;
 use super::seed::TokenSeed;
 use super::task::Task;
 use super::tracked::{Tracked, TrackedList, TrackedMap};
@@ -68,6 +69,9 @@ pub struct World {
     /// What must not happen here, and what of it did.
     #[serde(default)]
     pub(crate) checks: Checks,
+    /// Configuration files in sections, by their names below `/etc/pve`.
+    #[serde(default)]
+    pub(crate) files: BTreeMap<String, Sections>,
     /// How far this world's clock is ahead of the machine's, milliseconds.
     #[serde(default)]
     pub(crate) clock_ahead_ms: u64,
@@ -592,6 +596,16 @@ impl Storage {
         self.nodes
             .as_ref()
             .is_none_or(|nodes| nodes.iter().any(|name| name == node))
+    }
+
+    /// Switched off.
+    pub(crate) fn is_disabled(&self) -> bool {
+        self.options.get("disable").is_some_and(|text| text == "1")
+    }
+
+    /// Can be used from a node.
+    pub(crate) fn usable(&self, node: &str) -> bool {
+        self.on(node) && !self.is_disabled()
     }
 }
 

@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::pattern;
 use super::property_string;
-use super::table::{Format, Method, Property};
+use super::table::{Format, Method, Property, Variants};
 use super::{format, registered};
 
 /// Parameters of a call by name. Urlencoded values are strings; JSON bodies keep their types.
@@ -51,8 +51,12 @@ pub fn verify(method: &Method, params: &Params) -> Errors {
             add(&mut errors, name, MISSING.to_owned());
         }
     }
+    if let Some(variants) = &method.variants {
+        verify_variant(variants, params, &mut errors);
+    }
     for (name, value) in params {
         match method.parameter(name) {
+            Some(_) if belongs_to_variant(method, name) => {}
             None if method.open => {}
             None => add(&mut errors, name, UNKNOWN.to_owned()),
             Some(property) => {
@@ -62,7 +66,7 @@ pub fn verify(method: &Method, params: &Params) -> Errors {
                     add(
                         &mut errors,
                         required,
-                        format!("missing property - '{name}' requires this property"),
+                        format!("missing property required by '{name}'"),
                     );
                 }
                 if !value.is_null() {
@@ -72,6 +76,35 @@ pub fn verify(method: &Method, params: &Params) -> Errors {
         }
     }
     errors
+}
+
+fn belongs_to_variant(method: &Method, name: &str) -> bool {
+    let variants = method.variants.as_ref();
+    variants.is_some_and(|variants| variants.kinds.values().any(|its| its.contains_key(name)))
+}
+
+/// What the deciding parameter's value demands, and nothing that only goes with others (pve-common, `check_one_of`).
+fn verify_variant(variants: &Variants, params: &Params, errors: &mut Errors) {
+    let kind = given(params, &variants.by).and_then(perl_text);
+    if kind.is_none() {
+        add(errors, &variants.by, MISSING.to_owned());
+    }
+    let its = kind.and_then(|kind| Some((variants.kinds.get(&kind)?, kind)));
+    let known = |name: &str| variants.kinds.values().any(|its| its.contains_key(name));
+    for name in params.keys().filter(|name| known(name)) {
+        if !its.as_ref().is_some_and(|(its, _)| its.contains_key(name)) {
+            add(errors, name, UNKNOWN.to_owned());
+        }
+    }
+    let Some((its, kind)) = its else { return };
+    for (name, property) in its {
+        let path = format!("oneOf[{kind}].{name}");
+        match given(params, name) {
+            Some(value) => check_property(property, value, &path, errors),
+            None if !property.optional => add(errors, &path, MISSING.to_owned()),
+            None => {}
+        }
+    }
 }
 
 fn given<'a>(params: &'a Params, name: &str) -> Option<&'a Value> {

@@ -3,6 +3,7 @@
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 
 use super::privileges::PRIVILEGES;
+use super::special;
 
 /// Checks a value against a registered format; `-list` splits first, `-opt` lets the empty value
 /// through.
@@ -34,6 +35,9 @@ pub fn split_list(value: &str) -> Vec<&str> {
 }
 
 fn check_one(format: &str, value: &str) -> Result<(), String> {
+    if let Some(result) = special::check(format, value) {
+        return result;
+    }
     if fits(format, value) {
         Ok(())
     } else {
@@ -60,7 +64,6 @@ fn fits(format: &str, value: &str) -> bool {
         "pve-storage-content" => is_content(value),
         "pve-task-status-type" => is_task_status(value),
         "pve-volume-id" => is_volume(value),
-        "pve-lxc-mp-string" => is_mount_point(value),
         "dns-name" => is_dns_name(value),
         "mac-addr" => is_mac(value),
         "ip" => ip(),
@@ -97,7 +100,6 @@ fn complaint(format: &str, value: &str) -> String {
         "pve-storage-content" => format!("invalid content type '{value}'"),
         "pve-task-status-type" => format!("invalid status '{value}'"),
         "pve-volume-id" => format!("unable to parse volume ID '{value}'"),
-        "pve-lxc-mp-string" => "invalid mount point path".into(),
         "address" => format!("value does not look like a valid address: {value}"),
         "disk-size" => format!("value does not look like a valid disk size: {value}"),
         "urlencoded" => format!("invalid urlencoded string: {value}"),
@@ -250,12 +252,6 @@ fn is_volume(value: &str) -> bool {
     value
         .split_once(':')
         .is_some_and(|(storage, name)| is_storage_id(storage) && !name.is_empty())
-}
-
-fn is_mount_point(value: &str) -> bool {
-    !value
-        .split('/')
-        .any(|component| component == "." || component == "..")
 }
 
 fn is_mac(value: &str) -> bool {

@@ -10,6 +10,7 @@ mod pattern;
 mod privileges;
 mod property_string;
 mod registered;
+mod special;
 mod table;
 
 pub use check::{Errors, Params, join_lists, perl_text, verify};

@@ -143,7 +143,7 @@ fn check(keys: &BTreeMap<String, Property>, values: &PropertyMap, path: &str) ->
             ),
             Some(property) => {
                 if let Some(required) = property.requires.as_ref().filter(|name| !values.contains_key(*name)) {
-                    let message = format!("missing property - '{}' requires this property", place(key));
+                    let message = format!("missing property required by '{}'", place(key));
                     add(&mut errors, &place(required), message);
                 }
             }

@@ -36,6 +36,17 @@ pub struct Method {
     pub parameters: BTreeMap<String, Property>,
     /// Parameters beyond those listed are let through.
     pub open: bool,
+    /// Parameters that only go with some values of another one.
+    pub variants: Option<Variants>,
+}
+
+/// Parameters that one parameter decides on.
+#[derive(Debug, Clone)]
+pub struct Variants {
+    /// The one that decides; it has to be given.
+    pub by: String,
+    /// What goes with each of its values.
+    pub kinds: BTreeMap<String, BTreeMap<String, Property>>,
 }
 
 /// Who may call a method.
@@ -153,6 +164,13 @@ struct Entry {
     parameters: BTreeMap<String, usize>,
     #[serde(default)]
     open: u8,
+    variants: Option<VariantEntry>,
+}
+
+#[derive(Deserialize)]
+struct VariantEntry {
+    by: String,
+    kinds: BTreeMap<String, BTreeMap<String, usize>>,
 }
 
 /// One path component and what follows it.
@@ -199,18 +217,29 @@ fn root_listing() -> Method {
         }),
         parameters: BTreeMap::new(),
         open: false,
+        variants: None,
     }
 }
 
 impl Table {
     fn build(document: Document) -> Self {
         let mut table = Self::default();
-        for entry in document.methods {
-            let parameters = entry
-                .parameters
+        let resolve = |names: BTreeMap<String, usize>| -> BTreeMap<String, Property> {
+            names
                 .into_iter()
                 .filter_map(|(name, index)| Some((name, document.properties.get(index)?.clone())))
-                .collect();
+                .collect()
+        };
+        for entry in document.methods {
+            let parameters = resolve(entry.parameters);
+            let variants = entry.variants.map(|variants| Variants {
+                by: variants.by,
+                kinds: variants
+                    .kinds
+                    .into_iter()
+                    .map(|(kind, names)| (kind, resolve(names)))
+                    .collect(),
+            });
             table.insert(Method {
                 path: entry.path,
                 verb: entry.method,
@@ -221,6 +250,7 @@ impl Table {
                 permissions: entry.permissions,
                 parameters,
                 open: entry.open == 1,
+                variants,
             });
         }
         table.insert(root_listing());

@@ -1,92 +1,259 @@
-//! Backups: making them, and jobs that would.
+//! Making backups, and what is said about making them.
 
 use std::collections::BTreeMap;
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
+use super::super::sections::given;
 use super::super::task::{BackupPlan, Work};
 use super::super::worker;
-use crate::schema::{perl_text, split_list, table};
+use super::backup_jobs::included;
+use super::{storage, volumes};
+use crate::schema::perl_text;
 
 /// Parameters of a backup that only root may give.
-const ROOT_ONLY: [&str; 3] = ["tmpdir", "dumpdir", "script"];
+const ROOT_ONLY: [&str; 4] = ["tmpdir", "dumpdir", "script", "job-id"];
 /// The order in which the log's first line names parameters is arbitrary in PVE; this one is ours.
 const NOT_SHOWN: [&str; 2] = ["vmid", "node"];
 
-/// The guests a backup is of, those on other nodes left out; nothing when there is none here.
-fn chosen(call: &Call<'_>, list: &str) -> Result<Vec<u32>, ApiError> {
-    let (all, pool) = (call.flag("all"), call.text("pool"));
-    let mut vmids: Vec<u32> = split_list(list)
+/// What not everybody may give, or take away with `removing`.
+pub(super) fn check_common(
+    call: &Call<'_>,
+    keys: &BTreeMap<String, String>,
+    removing: bool,
+) -> Result<(), ApiError> {
+    if call.caller.is_root() {
+        return Ok(());
+    }
+    if let Some(name) = ROOT_ONLY.iter().find(|name| keys.contains_key(**name)) {
+        let text = "Only root may set this option.";
+        return Err(ApiError::parameter(name, text));
+    }
+    if ["bwlimit", "ionice", "performance"]
         .iter()
-        .filter_map(|id| id.parse().ok())
-        .collect();
-    if vmids.is_empty() && !all && pool.is_none() && !call.flag("stop") {
+        .any(|name| keys.contains_key(*name))
+    {
+        call.rights().need("/", &["Sys.Modify"])?;
+    }
+    let fleecing = keys.get("fleecing").filter(|_| !removing);
+    let place = fleecing.and_then(|text| {
+        text.split(',')
+            .find_map(|part| part.strip_prefix("storage="))
+    });
+    match place {
+        Some(id) => call
+            .rights()
+            .need(&format!("/storage/{id}"), &["Datastore.AllocateSpace"]),
+        None => Ok(()),
+    }
+}
+
+/// The storage backups go to; none with a folder in its place.
+pub(super) fn storage_of(keys: &BTreeMap<String, String>) -> Option<String> {
+    if keys.get("dumpdir").is_some_and(|text| !text.is_empty()) {
+        return None;
+    }
+    let given = keys.get("storage").filter(|text| !text.is_empty());
+    Some(given.cloned().unwrap_or_else(|| "local".into()))
+}
+
+/// A pool has to be there, and the caller has to be allowed to back it up.
+pub(super) fn check_pool(call: &Call<'_>, keys: &BTreeMap<String, String>) -> Result<(), ApiError> {
+    let Some(name) = keys.get("pool").filter(|name| !name.is_empty()) else {
+        return Ok(());
+    };
+    if !call.world.pools.contains_key(name) {
+        return Err(ApiError::denied(format!("pool '{name}' does not exist")));
+    }
+    call.rights().need(&format!("/pool/{name}"), &["VM.Backup"])
+}
+
+/// Guests are chosen in one way; with `required` they have to be.
+pub(super) fn check_selection(
+    keys: &mut BTreeMap<String, String>,
+    required: bool,
+) -> Result<(), ApiError> {
+    let is = |keys: &BTreeMap<String, String>, key: &str| {
+        keys.get(key)
+            .is_some_and(|text| !text.is_empty() && text != "0")
+    };
+    for key in ["all", "exclude", "pool"] {
+        if is(keys, key) && is(keys, "vmid") {
+            return Err(ApiError::parameter(
+                key,
+                "option conflicts with option 'vmid'",
+            ));
+        }
+    }
+    if let Some(template) = keys.get("notes-template") {
+        check_notes(template)?;
+    }
+    if keys.contains_key("exclude") && !is(keys, "pool") {
+        keys.insert("all".into(), "1".into());
+    }
+    let chosen = ["all", "stop", "pool", "vmid"]
+        .iter()
+        .any(|key| is(keys, key));
+    if required && !chosen {
         return Err(ApiError::parameter("vmid", "property is missing"));
     }
-    if all {
-        vmids = call.world.guests().map(|(vmid, _)| vmid).collect();
+    Ok(())
+}
+
+/// Notes are one line, and what stands for something in them is known.
+fn check_notes(template: &str) -> Result<(), ApiError> {
+    let refused = |text: String| Err(ApiError::parameter("notes-template", format!("{text}\n")));
+    if template.contains('\n') {
+        return refused("contains a line feed".into());
     }
-    if let Some(pool) = &pool {
-        let found = call.world.pools.get(pool);
-        vmids = found.map(|pool| pool.vms.clone()).unwrap_or_default();
+    let mut strange = Vec::new();
+    let chars: Vec<char> = template.chars().collect();
+    let mut at = 0;
+    while at + 1 < chars.len() {
+        if chars[at] == '\\' {
+            if !matches!(chars[at + 1], 'n' | '\\') {
+                strange.push(format!(
+                    "escape sequence '\\{}' at char {at}",
+                    chars[at + 1]
+                ));
+            }
+            at += 1;
+        }
+        at += 1;
     }
-    let guests = &call.world.guests;
-    vmids.retain(|vmid| guests.get(vmid).is_none_or(|guest| guest.node == call.node));
-    Ok(vmids)
+    let mut from = 0;
+    while let Some(start) = template[from..].find("{{").map(|at| from + at + 2) {
+        let Some(length) = template[start..].find("}}") else {
+            break;
+        };
+        let name = &template[start..start + length];
+        let plain =
+            !name.is_empty() && !name.contains(|c: char| c.is_whitespace() || c == '{' || c == '}');
+        if plain && !matches!(name, "cluster" | "guestname" | "node" | "vmid") {
+            let at = template[..start + length].chars().count() + 2 - name.chars().count();
+            strange.push(format!("variable '{name}' at char {at}"));
+        }
+        from = start + length + 2;
+    }
+    if strange.is_empty() {
+        return Ok(());
+    }
+    refused(format!("found unknown: {}", strange.join(", ")))
 }
 
 pub(super) fn vzdump(call: &mut Call<'_>) -> Outcome {
-    for name in ROOT_ONLY {
-        if call.text(name).is_some() && !call.caller.is_root() {
-            return Err(ApiError::parameter(name, "Only root may set this option.").into());
+    if call.flag("stdout") {
+        let text = "option is only allowed on the command line interface.";
+        return Err(ApiError::parameter("stdout", text).into());
+    }
+    let mut keys = given(call, &["node"]);
+    check_common(call, &keys, false)?;
+    let place = storage_of(&keys);
+    if let (Some(id), true) = (&place, keys.contains_key("prune-backups")) {
+        let place = format!("/storage/{id}");
+        if !call.caller.is_root() {
+            call.rights().need(&place, &["Datastore.Allocate"])?;
         }
     }
-    let list = call.text("vmid").unwrap_or_default();
-    let vmids = chosen(call, &list)?;
-    if vmids.is_empty() && !call.flag("all") {
+    check_selection(&mut keys, true)?;
+    let mut vmids = included(call.world, &keys)?;
+    let guests = &call.world.guests;
+    vmids.retain(|vmid| guests.get(vmid).is_none_or(|guest| guest.node == call.node));
+    vmids.sort_unstable();
+    vmids.dedup();
+    if call.flag("stop") {
+        let place = format!("/nodes/{}", call.node);
+        call.rights().need(&place, &["Sys.Modify"])?;
+        stop_running(call);
+        if vmids.is_empty() {
+            return Ok(Value::String("OK".into()).into());
+        }
+    }
+    if vmids.is_empty() && keys.get("all").is_none_or(|all| all != "1") {
         return Ok(Value::String("OK".into()).into());
     }
-    let storage = call.text("storage").unwrap_or_else(|| "local".into());
-    let place = format!("/storage/{storage}");
-    call.rights().need(&place, &["Datastore.AllocateSpace"])?;
-    for vmid in vmids
-        .iter()
-        .filter(|vmid| call.world.guests.contains_key(vmid))
-    {
-        call.rights()
-            .need(&format!("/vms/{vmid}"), &["VM.Backup"])?;
+    let storage = place.unwrap_or_else(|| "local".into());
+    call.rights()
+        .need(&format!("/storage/{storage}"), &["Datastore.AllocateSpace"])?;
+    let id = match vmids.as_slice() {
+        [vmid] => vmid.to_string(),
+        _ => String::new(),
+    };
+    let node = call.node.clone();
+    let work = work(call, &keys, storage, vmids);
+    let place = (node.as_str(), "vzdump", id.as_str());
+    let upid = worker::spawn_on(call.world, place, None, &call.caller.id, work, call.now_ms);
+    Ok(Value::String(upid.to_string()).into())
+}
+
+/// Ends the node's backup that is under way.
+fn stop_running(call: &mut Call<'_>) {
+    let ours = call.world.tasks.iter().find(|task| {
+        task.is_running() && task.upid.kind == "vzdump" && task.upid.node == call.node
+    });
+    if let Some(upid) = ours.map(|task| task.upid.clone()) {
+        worker::terminate(call.world, &upid, call.now_ms);
     }
+}
+
+/// Who may back up which guest is found out in the task.
+fn work(
+    call: &Call<'_>,
+    keys: &BTreeMap<String, String>,
+    storage: String,
+    mut vmids: Vec<u32>,
+) -> Work {
+    let command = command_line(call, &call.text("vmid").unwrap_or_default());
+    let hidden = |vmid: &u32| {
+        let there = call.world.guests.contains_key(vmid);
+        there && !call.may(&format!("/vms/{vmid}"), "VM.Backup")
+    };
+    let all = keys.get("all").is_some_and(|all| all == "1");
+    let usable = call
+        .world
+        .storage(&storage)
+        .is_some_and(|found| found.usable(&call.node) && found.holds("backup"));
+    if let Some(vmid) = vmids
+        .iter()
+        .find(|vmid| hidden(vmid))
+        .filter(|_| !all && usable)
+    {
+        return Work::Fail {
+            log: vec![format!("INFO: starting new backup job: {command}")],
+            error: format!("403 Permission check failed (/vms/{vmid}, VM.Backup)"),
+        };
+    }
+    vmids.retain(|vmid| !hidden(vmid));
     let extension = match call.text("compress").as_deref() {
         Some("zstd") => ".zst",
-        Some("gzip" | "1") => ".gz",
-        Some("lzo") => ".lzo",
+        Some("gzip") => ".gz",
+        Some("lzo" | "1") => ".lzo",
         _ => "",
     };
-    let plan = BackupPlan {
-        command: command_line(call, &list),
+    let options = call.world.storage(&storage).map(|found| &found.options);
+    let kept = options.and_then(|options| options.get("prune-backups").cloned());
+    let keep = call.text("prune-backups").or(kept);
+    let limit = options.and_then(|options| options.get("max-protected-backups")?.parse().ok());
+    Work::Backup(Box::new(BackupPlan {
+        command,
         storage,
         mode: call.text("mode").unwrap_or_else(|| "snapshot".into()),
         extension: extension.into(),
         notes: call.text("notes-template"),
         protected: call.flag("protected"),
+        remove: call.text("remove").is_none_or(|text| text == "1"),
+        keep,
+        // Who may not allocate the whole storage keeps five of a guest (pve-storage, get_max_protected_backups).
+        protected_limit: limit.unwrap_or(-1),
         at: 0,
         volid: None,
         begun_s: 0,
         failed: false,
         restart: false,
         vmids,
-    };
-    let id = match plan.vmids.as_slice() {
-        [vmid] => vmid.to_string(),
-        _ => String::new(),
-    };
-    let node = call.node.clone();
-    let work = Work::Backup(Box::new(plan));
-    let place = (node.as_str(), "vzdump", id.as_str());
-    let upid = worker::spawn_on(call.world, place, None, &call.caller.id, work, call.now_ms);
-    Ok(Value::String(upid.to_string()).into())
+    }))
 }
 
 fn command_line(call: &Call<'_>, list: &str) -> String {
@@ -109,148 +276,90 @@ fn command_line(call: &Call<'_>, list: &str) -> String {
     line
 }
 
-/// Guests in no job, as far as the caller may see them.
-pub(super) fn not_backed_up(call: &mut Call<'_>) -> Outcome {
-    let jobs: Vec<&BTreeMap<String, String>> = call.world.backup_jobs.values().collect();
-    let covered = |vmid: u32| {
-        jobs.iter().any(|job| {
-            let listed = |key: &str| {
-                let list = job.get(key).cloned().unwrap_or_default();
-                split_list(&list).iter().any(|id| *id == vmid.to_string())
-            };
-            let all = job.get("all").is_some_and(|all| all == "1") && !listed("exclude");
-            let pooled = job
-                .get("pool")
-                .is_some_and(|pool| call.world.pool_of(vmid) == Some(pool));
-            all || pooled || listed("vmid")
-        })
-    };
-    let rows = call
+/// What a backup does that is told nothing: the node has no settings of its own for it.
+pub(super) fn defaults(call: &mut Call<'_>) -> Outcome {
+    let id = call.text("storage").unwrap_or_else(|| "local".into());
+    let place = format!("/storage/{id}");
+    call.rights()
+        .need_any(&place, &["Datastore.Audit", "Datastore.AllocateSpace"])?;
+    let found = call
         .world
-        .guests()
-        .filter(|(vmid, _)| !covered(*vmid) && call.may(&format!("/vms/{vmid}"), "VM.Audit"));
-    let rows = rows.map(|(vmid, guest)| {
-        let mut row = json!({"vmid": vmid, "type": "lxc"});
-        if let Some(name) = guest.config.get("hostname") {
-            row["name"] = name.into();
-        }
-        row
-    });
-    Ok(rows.collect::<Value>().into())
-}
-
-/// Numbers are numbers there (pve-common, `SectionConfig::check_value`), and lists of options objects (pve-manager,
-/// `API2/Backup.pm`, `backup_job_return_schema`).
-fn job_value(key: &str, text: &str) -> Value {
-    let number = |text: &str| text.parse().map_or_else(|_| json!(text), |n: u64| json!(n));
-    if ["fleecing", "performance", "prune-backups"].contains(&key) {
-        let pairs = text.split(',').filter(|part| !part.is_empty());
-        // The one that needs no name switches fleecing on.
-        let pairs = pairs.map(|part| part.split_once('=').unwrap_or(("enabled", part)));
-        let fields = pairs.map(|(name, value)| (name.to_owned(), number(value)));
-        return Value::Object(fields.collect());
-    }
-    let method = table().lookup("POST", "/cluster/backup");
-    let property = method.and_then(|found| found.method.parameter(key));
-    match property.and_then(|property| property.kind.as_deref()) {
-        Some("boolean" | "integer" | "number") => number(text),
-        Some(_) | None => text.into(),
-    }
-}
-
-fn job_row(id: &str, job: &BTreeMap<String, String>) -> Value {
-    let mut row = Map::from_iter([
-        ("id".to_owned(), json!(id)),
-        ("type".to_owned(), json!("vzdump")),
-    ]);
-    for (key, value) in job {
-        row.insert(key.clone(), job_value(key, value));
-    }
-    Value::Object(row)
-}
-
-pub(super) fn jobs(call: &mut Call<'_>) -> Outcome {
-    let rows = call
-        .world
-        .backup_jobs
-        .iter()
-        .map(|(id, job)| job_row(id, job));
-    Ok(rows.collect::<Value>().into())
-}
-
-fn no_job(id: &str) -> ApiError {
-    ApiError::parameter("id", format!("No such job '{id}'"))
-}
-
-pub(super) fn read_job(call: &mut Call<'_>) -> Outcome {
-    let id = call.text("id").unwrap_or_default();
-    let job = call.world.backup_jobs.get(&id).ok_or_else(|| no_job(&id))?;
-    Ok(job_row(&id, job).into())
-}
-
-fn given(call: &Call<'_>) -> BTreeMap<String, String> {
-    let foreign = ["id", "delete", "digest", "starttime", "dow"];
-    let names = call
-        .params
-        .keys()
-        .filter(|name| !foreign.contains(&name.as_str()));
-    names
-        .filter_map(|name| Some((name.clone(), call.text(name)?)))
-        .collect()
-}
-
-fn check_job(job: &BTreeMap<String, String>) -> Result<(), ApiError> {
-    let selects = ["vmid", "all", "pool"]
-        .iter()
-        .any(|key| job.get(*key).is_some_and(|v| !v.is_empty()));
-    if selects {
-        return Ok(());
-    }
-    Err(ApiError::parameter("vmid", "property is missing"))
-}
-
-pub(super) fn create_job(call: &mut Call<'_>) -> Outcome {
-    let mut job = given(call);
-    check_job(&job)?;
-    job.entry("enabled".into()).or_insert_with(|| "1".into());
-    job.entry("mode".into())
-        .or_insert_with(|| "snapshot".into());
-    let id = match call.text("id") {
-        Some(id) => id,
-        None => format!("backup-{}", &call.world.keys.uuid()[..13]),
-    };
-    if call.world.backup_jobs.contains_key(&id) {
-        return Err(ApiError::died(format!("Job '{id}' already exists")).into());
-    }
-    call.world.backup_jobs.insert(id, job);
-    Ok(Value::Null.into())
-}
-
-pub(super) fn update_job(call: &mut Call<'_>) -> Outcome {
-    let id = call.text("id").unwrap_or_default();
-    let changes = given(call);
-    let removed = call.text("delete").unwrap_or_default();
-    let mut job = call
-        .world
-        .backup_jobs
-        .get(&id)
-        .cloned()
-        .ok_or_else(|| no_job(&id))?;
-    for key in split_list(&removed) {
-        job.remove(key);
-    }
-    job.extend(changes);
-    check_job(&job)?;
-    call.world.backup_jobs.insert(id, job);
-    Ok(Value::Null.into())
-}
-
-/// The refusal of an unknown job carries its own code in its text.
-pub(super) fn delete_job(call: &mut Call<'_>) -> Outcome {
-    let id = call.text("id").unwrap_or_default();
-    if call.world.backup_jobs.remove(&id).is_none() {
-        let text = format!("400 Parameter verification failed.\nid: No such job '{id}'");
+        .storage(&id)
+        .ok_or_else(|| ApiError::died(format!("storage '{id}' does not exist")))?;
+    if !found.holds("backup") {
+        let text = format!("can't use storage '{id}' for backups - wrong content type");
         return Err(ApiError::died(text).into());
     }
-    Ok(Value::Null.into())
+    let keep = found.options.get("prune-backups");
+    let mut row = json!({
+        "storage": id, "all": 0, "bwlimit": 0, "compress": "0", "ionice": 7, "lockwait": 180, "mode": "snapshot", "remove": 1,
+        "stdexcludes": 1, "stopwait": 10, "zstd": 1, "pigz": 0, "mailnotification": "always", "notification-mode": "auto",
+        "pbs-change-detection-mode": "legacy", "performance": {"max-workers": 16}, "fleecing": {"enabled": 0},
+        "prune-backups": keep.map_or("keep-all=1", String::as_str), "quiet": 0, "stop": 0, "protected": 0,
+    });
+    let audit = call.may(&format!("/nodes/{}", call.node), "Sys.Audit");
+    if let Some(fields) = row.as_object_mut() {
+        match audit {
+            true => fields.insert("dumpdir".into(), format!("{}/dump", found.path).into()),
+            false => fields.remove("ionice"),
+        };
+    }
+    Ok(row.into())
+}
+
+/// The configuration that is in a backup, as its file.
+pub(super) fn extract_config(call: &mut Call<'_>) -> Outcome {
+    let volid = call.text("volume").unwrap_or_default();
+    volumes::check_access(call.rights(), &volid)?;
+    let (id, name) = volid
+        .split_once(':')
+        .ok_or_else(|| ApiError::died(format!("unable to parse volume ID '{volid}'")))?;
+    let store = storage::require(call.world, id, &call.node)?;
+    let path = store.volume_path(name);
+    let here = |node: &Option<String>| node.as_ref().is_none_or(|name| *name == call.node);
+    let mut backups = call.world.backups.iter();
+    let found = backups.find(|backup| backup.volid() == volid && here(&backup.node));
+    match found {
+        Some(backup) => Ok(Value::String(backup.config.text()).into()),
+        None => Err(ApiError::died(format!("{path}: No such file or directory")).into()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn notes_with_something_unknown_are_refused_and_where_it_is_is_said() {
+        let said = |template: &str| match check_notes(template) {
+            Err(ApiError::Parameters(errors)) => errors["notes-template"].trim().to_owned(),
+            other => format!("{other:?}"),
+        };
+        assert_eq!(said("{{guestname}} on {{node}}\\n{{vmid}}"), "Ok(())");
+        assert_eq!(said("a\nb"), "contains a line feed");
+        assert_eq!(
+            said("{{owner}}"),
+            "found unknown: variable 'owner' at char 4"
+        );
+        assert_eq!(
+            said("a\\tb"),
+            "found unknown: escape sequence '\\t' at char 1"
+        );
+    }
+
+    #[test]
+    fn guests_are_chosen_in_one_way() {
+        let check = |pairs: &[(&str, &str)], required: bool| {
+            let pairs = pairs
+                .iter()
+                .map(|(key, value)| ((*key).to_owned(), (*value).to_owned()));
+            let mut keys: BTreeMap<String, String> = pairs.collect();
+            check_selection(&mut keys, required).map(|()| keys.contains_key("all"))
+        };
+        assert_eq!(check(&[("vmid", "100")], true), Ok(false));
+        assert_eq!(check(&[("exclude", "100")], true), Ok(true));
+        assert!(check(&[("vmid", "100"), ("all", "1")], true).is_err());
+        assert!(check(&[], true).is_err());
+        assert_eq!(check(&[], false), Ok(false));
+    }
 }

@@ -3,10 +3,12 @@
 
 mod access;
 mod backup;
+mod backup_jobs;
 mod bulk;
 mod cluster;
 mod config_rights;
 mod ha;
+mod ha_rules;
 mod index;
 mod lxc_config;
 mod lxc_copy;
@@ -18,9 +20,10 @@ mod lxc_snapshot;
 mod metrics;
 mod node;
 mod pools;
-mod prune;
+pub(crate) mod prune;
 mod settings;
 mod storage;
+mod storage_config;
 mod table;
 mod tasks;
 mod volumes;

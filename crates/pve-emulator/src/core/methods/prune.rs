@@ -7,14 +7,14 @@ use crate::schema::split_list;
 
 /// What is to become of a backup.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum Mark {
+pub(crate) enum Mark {
     Keep,
     Remove,
     Protected,
 }
 
 impl Mark {
-    pub(super) fn word(self) -> &'static str {
+    pub(crate) fn word(self) -> &'static str {
         match self {
             Self::Keep => "keep",
             Self::Remove => "remove",
@@ -25,7 +25,7 @@ impl Mark {
 
 /// A rule like `keep-last=2,keep-weekly=1`.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub(super) struct Rule {
+pub(crate) struct Rule {
     all: bool,
     /// How many of each period, in the order they are filled.
     counts: [usize; 6],
@@ -42,7 +42,7 @@ const PARTS: [&str; 6] = [
 ];
 
 impl Rule {
-    pub(super) fn parse(text: &str) -> Self {
+    pub(crate) fn parse(text: &str) -> Self {
         let mut rule = Self::default();
         for part in split_list(text) {
             let Some((name, value)) = part.split_once('=') else {
@@ -56,9 +56,18 @@ impl Rule {
         rule
     }
 
+    /// How many it keeps in all; 0 when it keeps all.
+    pub(crate) fn total(&self) -> usize {
+        if self.all {
+            0
+        } else {
+            self.counts.iter().sum()
+        }
+    }
+
     /// Marks backups of one guest, given newest first by when they were made (Unix seconds) and whether
     /// they are protected. A rule that keeps nothing keeps all.
-    pub(super) fn marks(&self, backups: &[(u64, bool)]) -> Vec<Mark> {
+    pub(crate) fn marks(&self, backups: &[(u64, bool)]) -> Vec<Mark> {
         let protected = |(_, protected): &(u64, bool)| protected.then_some(Mark::Protected);
         let mut marks: Vec<Option<Mark>> = backups.iter().map(protected).collect();
         let rest = if self.all || self.counts == [0; 6] {

@@ -2,14 +2,13 @@
 
 use std::collections::BTreeMap;
 
-use serde_json::{Value, json};
-use sha1::{Digest, Sha1};
+use serde_json::{Map, Value, json};
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
 use super::super::world::{Backup, Storage, Volume, World};
 use super::cluster::fields;
-use super::volumes;
+use super::{storage_config, volumes};
 use crate::schema::split_list;
 
 /// What a call says about a storage that is not there, or not on this node.
@@ -17,6 +16,9 @@ pub(super) fn require<'a>(world: &'a World, id: &str, node: &str) -> Result<&'a 
     let storage = world
         .storage(id)
         .ok_or_else(|| ApiError::died(format!("storage '{id}' does not exist")))?;
+    if storage.is_disabled() {
+        return Err(ApiError::died(format!("storage '{id}' is disabled")));
+    }
     if storage.on(node) {
         return Ok(storage);
     }
@@ -37,7 +39,7 @@ pub(super) fn visible<'a>(
     call.world
         .storages
         .iter()
-        .filter(|storage| storage.on(node))
+        .filter(|storage| storage.usable(node))
         .filter(seen)
 }
 
@@ -100,73 +102,113 @@ pub(super) fn image_used(volume: &Volume) -> u64 {
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Outcome {
-    let digest = hex::encode(Sha1::digest(
-        format!("{:?}", call.world.storages).as_bytes(),
-    ));
+    let digest = storage_config::digest(call.world);
     let kind = call.text("type");
     let rows = call.world.storages.iter().filter(|storage| {
-        let path = format!("/storage/{}", storage.id);
-        let seen = call.may(&path, "Datastore.Audit") || call.may(&path, "Datastore.AllocateSpace");
-        seen && kind.as_deref().is_none_or(|kind| kind == storage.kind)
+        may_list(call, storage) && kind.as_deref().is_none_or(|kind| kind == storage.kind)
     });
+    let rows = rows.map(|storage| storage_config::row(storage, &digest));
+    Ok(rows.collect::<Value>().into())
+}
+
+fn may_list(call: &Call<'_>, storage: &Storage) -> bool {
+    let path = format!("/storage/{}", storage.id);
+    call.may(&path, "Datastore.Audit") || call.may(&path, "Datastore.AllocateSpace")
+}
+
+/// A storage as a node knows it: one that it does not have is there, and empty.
+fn status_of(used: &Used<'_>, storage: &Storage, node: &str) -> Map<String, Value> {
+    let there = storage.usable(node);
+    let mut row = fields(json!({
+        "type": storage.kind, "content": content_list(storage), "shared": u8::from(storage.shared),
+        "active": u8::from(there), "enabled": u8::from(there), "total": 0, "used": 0, "avail": 0,
+    }));
+    if there {
+        let used = used.bytes(storage, node);
+        row.insert("total".into(), storage.total_bytes.into());
+        row.insert("used".into(), used.into());
+        let free = storage.total_bytes.saturating_sub(used);
+        row.insert("avail".into(), free.into());
+    }
+    row
+}
+
+/// What a storage can keep images as, where that was asked for.
+fn formats(storage: &Storage) -> Map<String, Value> {
+    let known: &[&str] = match storage.kind.as_str() {
+        "dir" => &["qcow2", "raw", "subvol", "vmdk"],
+        "btrfs" | "zfspool" => &["raw", "subvol"],
+        _ => &["raw"],
+    };
+    let valid: Map<String, Value> = known
+        .iter()
+        .map(|name| ((*name).to_owned(), 1.into()))
+        .collect();
+    let default = storage.options.get("format").map_or("raw", String::as_str);
+    fields(json!({
+        "formats": {"supported": known, "default": default}, "format": [valid, default],
+    }))
+}
+
+fn no_storage() -> ApiError {
+    ApiError::parameter("storage", "No such storage.")
+}
+
+pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
+    let (content, id) = (call.text("content"), call.text("storage"));
+    let (node, enabled, with_formats) = (&call.node, call.flag("enabled"), call.flag("format"));
+    let target = call.text("target");
+    let target = target.filter(|target| target != node && target != "localhost");
+    let holds = |storage: &&Storage| {
+        content.as_deref().is_none_or(|list| {
+            let wanted = split_list(list);
+            storage.usable(node) && wanted.iter().any(|content| storage.holds(content))
+        })
+    };
+    let found: Vec<&Storage> = call.world.storages.iter().filter(holds).collect();
+    if id
+        .as_ref()
+        .is_some_and(|id| found.iter().all(|storage| storage.id != *id))
+    {
+        return Err(no_storage().into());
+    }
+    let used = Used::of(call.world);
+    let reached = |storage: &&&Storage| {
+        target
+            .as_ref()
+            .is_none_or(|target| storage.shared && storage.on(node) && storage.on(target))
+    };
+    let rows = found
+        .iter()
+        .filter(|storage| may_list(call, storage))
+        .filter(|storage| id.as_ref().is_none_or(|id| *id == storage.id))
+        .filter(|storage| !(enabled && storage.is_disabled()))
+        .filter(reached);
     let rows = rows.map(|storage| {
-        let mut row = fields(json!({
-            "storage": storage.id, "type": storage.kind, "path": storage.path, "content": content_list(storage),
-            "digest": digest,
-        }));
-        if storage.shared {
-            row.insert("shared".into(), 1.into());
+        let mut row = status_of(&used, storage, node);
+        if storage.usable(node) {
+            if with_formats {
+                row.extend(formats(storage));
+            }
+            let used = used.bytes(storage, node);
+            #[allow(clippy::cast_precision_loss)]
+            let fraction = used as f64 / storage.total_bytes.max(1) as f64;
+            row.insert("used_fraction".into(), fraction.into());
         }
-        if let Some(nodes) = &storage.nodes {
-            row.insert("nodes".into(), nodes.join(",").into());
-        }
-        row.extend(storage.options.iter().map(|(key, value)| (key.clone(), value.clone().into())));
+        row.insert("storage".into(), storage.id.clone().into());
         Value::Object(row)
     });
     Ok(rows.collect::<Value>().into())
 }
 
-fn status_of(world: &World, storage: &Storage, node: &str) -> serde_json::Map<String, Value> {
-    let used = Used::of(world).bytes(storage, node);
-    fields(json!({
-        "type": storage.kind, "content": content_list(storage), "shared": u8::from(storage.shared),
-        "active": 1, "enabled": 1, "total": storage.total_bytes, "used": used,
-        "avail": storage.total_bytes.saturating_sub(used),
-    }))
-}
-
-pub(super) fn node_list(call: &mut Call<'_>) -> Outcome {
-    let wanted_content = call.text("content");
-    let wanted_id = call.text("storage");
-    if let Some(id) = &wanted_id {
-        require(call.world, id, &call.node)?;
-    }
-    let used = Used::of(call.world);
-    let rows = visible(call, &call.node)
-        .filter(|storage| wanted_id.as_ref().is_none_or(|id| *id == storage.id))
-        .filter(|storage| {
-            wanted_content.as_deref().is_none_or(|list| {
-                split_list(list)
-                    .iter()
-                    .any(|content| storage.holds(content))
-            })
-        })
-        .map(|storage| {
-            let mut row = status_of(call.world, storage, &call.node);
-            let used = used.bytes(storage, &call.node);
-            #[allow(clippy::cast_precision_loss)]
-            let fraction = used as f64 / storage.total_bytes.max(1) as f64;
-            row.insert("used_fraction".into(), fraction.into());
-            row.insert("storage".into(), storage.id.clone().into());
-            Value::Object(row)
-        });
-    Ok(rows.collect::<Value>().into())
-}
-
+/// Of a storage that is not there PVE says so as of a wrong parameter.
 pub(super) fn status(call: &mut Call<'_>) -> Outcome {
     let id = call.text("storage").unwrap_or_default();
-    let storage = require(call.world, &id, &call.node)?;
-    Ok(Value::Object(status_of(call.world, storage, &call.node)).into())
+    let Some(storage) = call.world.storage(&id) else {
+        return Err(no_storage().into());
+    };
+    let used = Used::of(call.world);
+    Ok(Value::Object(status_of(&used, storage, &call.node)).into())
 }
 
 /// Images and templates; images of guests the caller may not audit are left out.

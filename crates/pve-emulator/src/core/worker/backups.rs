@@ -3,6 +3,7 @@
 use super::super::Effects;
 use super::super::dates;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey, Kept};
+use super::super::methods::prune::{Mark, Rule};
 use super::super::task::{BackupPlan, Step, Work};
 use super::super::world::{Backup, World};
 use super::{issue, settle};
@@ -46,6 +47,9 @@ pub(super) fn launch(
     let refused = match world.storage(id) {
         None => Some(format!(
             "could not activate storage '{id}': storage '{id}' does not exist could not get storage information for '{id}': storage '{id}' does not exist"
+        )),
+        Some(storage) if storage.is_disabled() => Some(format!(
+            "could not activate storage '{id}': storage '{id}' is disabled"
         )),
         Some(storage) if !storage.on(&node) => Some(format!(
             "could not activate storage '{id}': storage '{id}' is not available on node '{node}'"
@@ -133,6 +137,11 @@ fn begin(
     task.say(format!("INFO: Starting Backup of VM {vmid} (lxc)"));
     task.say(format!("INFO: Backup started at {}", dates::stamp(now_s)));
     task.say(format!("INFO: status = {status}"));
+    let managed = world.ha.of(vmid).map(|resource| resource.state.as_str());
+    if guest.is_running() && plan.mode == "stop" && matches!(managed, Some("started" | "enabled")) {
+        return Err("Cannot execute a backup with stop mode on a HA managed and enabled Service. Use snapshot mode or disable the Service.".into());
+    }
+    check_limits(world, &plan, &key)?;
     if let Some(lock) = guest.config.get("lock") {
         return Err(format!("CT is locked ({lock})"));
     }
@@ -259,13 +268,81 @@ pub(super) fn go_on(
     let Some(plan) = plan_of(world, at) else {
         return;
     };
-    let at_next = plan.at + 1;
     let failed = plan.failed || failed;
+    let made = plan.volid.clone();
+    set_plan(world, at, BackupPlan { failed, ..plan });
+    match made.map(|volid| condemned(world, at, &volid)) {
+        Some(volids) if !volids.is_empty() => {
+            world
+                .backups
+                .retain(|backup| !volids.contains(&backup.volid()));
+            drop_archives(world, at, (Step::Prune, volids), now_ms, effects);
+        }
+        Some(_) | None => go_on_with_next(world, at, now_ms, effects),
+    }
+}
+
+/// Backups that are not kept now that a new one is there.
+fn condemned(world: &World, at: usize, volid: &str) -> Vec<String> {
+    let Some(plan) = plan_of(world, at) else {
+        return Vec::new();
+    };
+    let rule = match (plan.remove, plan.keep) {
+        (true, Some(keep)) => Rule::parse(&keep),
+        (_, _) => return Vec::new(),
+    };
+    let Some(new) = world.backups.iter().find(|backup| backup.volid() == volid) else {
+        return Vec::new();
+    };
+    let alike = |backup: &&Backup| {
+        backup.storage == new.storage && backup.node == new.node && backup.vmid == new.vmid
+    };
+    let mut group: Vec<&Backup> = world.backups.iter().filter(alike).collect();
+    group.sort_by_key(|backup| std::cmp::Reverse(backup.ctime_s));
+    let made: Vec<(u64, bool)> = group.iter().map(|b| (b.ctime_s, b.protected)).collect();
+    let marked = group.iter().zip(rule.marks(&made));
+    let gone = marked.filter(|(_, mark)| *mark == Mark::Remove);
+    gone.map(|(backup, _)| backup.volid()).collect()
+}
+
+/// What the kept number of backups, or of protected ones, forbids.
+fn check_limits(world: &World, plan: &BackupPlan, key: &GuestKey) -> Result<(), String> {
+    let storage = &plan.storage;
+    let here = |backup: &&Backup| {
+        let there = backup.node.as_ref().is_none_or(|node| *node == key.node);
+        backup.storage == *storage && backup.vmid == key.vmid && there
+    };
+    let (protected, others): (Vec<&Backup>, Vec<&Backup>) =
+        world.backups.iter().filter(here).partition(|b| b.protected);
+    if plan.protected {
+        let limit = plan.protected_limit;
+        let count = i64::try_from(protected.len()).unwrap_or(i64::MAX);
+        if limit > -1 && count >= limit {
+            return Err(format!(
+                "The number of protected backups per guest is limited to {limit} on storage '{storage}'"
+            ));
+        }
+        return Ok(());
+    }
+    let limit = plan.keep.as_ref().map(|keep| Rule::parse(keep).total());
+    match limit.filter(|limit| *limit > 0 && !plan.remove) {
+        Some(limit) if others.len() >= limit => Err(format!(
+            "There is a max backup limit of {limit} enforced by the target storage or the vzdump parameters. Either increase the limit or delete old backups."
+        )),
+        Some(_) | None => Ok(()),
+    }
+}
+
+/// On to the guest after this one.
+pub(super) fn go_on_with_next(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) {
+    let Some(plan) = plan_of(world, at) else {
+        return;
+    };
+    let at_next = plan.at + 1;
     set_plan(
         world,
         at,
         BackupPlan {
-            failed,
             at: at_next,
             volid: None,
             restart: false,
@@ -413,7 +490,13 @@ pub(super) fn delete(
         .retain(|template| template.volid() != volid || !template.on(node));
     world.tasks[at].say(format!("Removed volume '{volid}'"));
     if is_backup {
-        drop_archives(world, at, vec![volid.to_owned()], now_ms, effects);
+        drop_archives(
+            world,
+            at,
+            (Step::Main, vec![volid.to_owned()]),
+            now_ms,
+            effects,
+        );
     } else {
         settle(world, at, None, now_ms + super::QUICK_END_MS);
     }
@@ -438,14 +521,14 @@ pub(super) fn prune(
         .map(|volid| format!("Removed volume '{volid}'"))
         .collect();
     world.tasks[at].say(lines.join("\n"));
-    drop_archives(world, at, volids, now_ms, effects);
+    drop_archives(world, at, (Step::Main, volids), now_ms, effects);
 }
 
 /// Has what lies behind the volumes removed.
 fn drop_archives(
     world: &mut World,
     at: usize,
-    volids: Vec<String>,
+    (step, volids): (Step, Vec<String>),
     now_ms: u64,
     effects: &mut Effects,
 ) {
@@ -456,7 +539,7 @@ fn drop_archives(
         change: GuestChange::Drop { kept },
     };
     let end_ms = now_ms + super::QUICK_END_MS;
-    issue(world, at, Step::Main, end_ms, command, effects);
+    issue(world, at, step, end_ms, command, effects);
 }
 
 #[cfg(test)]

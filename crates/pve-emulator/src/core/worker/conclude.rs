@@ -177,7 +177,7 @@ fn destroyed(world: &mut World, at: usize, purge: bool) {
     let vmid = world.tasks[at].guest().vmid;
     if purge {
         world.tasks[at].say(format!("purging CT {vmid} from related configurations.."));
-        world.ha.resources.remove(&format!("ct:{vmid}"));
+        world.unmanage(&format!("ct:{vmid}"), true);
         for job in world.backup_jobs.values_mut() {
             if let Some(list) = job.get_mut("vmid") {
                 let id = vmid.to_string();
