@@ -84,6 +84,7 @@ fn options(rest: &[OsString]) -> Result<LabOptions, LabError> {
         },
         network,
         template_cache: cache.into(),
+        registry: value("--registry").map(Into::into),
         task_times: Some(quick()),
         exec_ms: 0,
         keep: flags.iter().any(|flag| flag == "--keep"),

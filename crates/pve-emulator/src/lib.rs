@@ -8,6 +8,7 @@
 pub mod core;
 pub mod lab;
 pub mod lxc;
+mod oci;
 pub mod persist;
 pub mod schema;
 pub mod shell;

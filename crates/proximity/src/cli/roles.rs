@@ -136,6 +136,9 @@ pub(crate) struct LabRun {
     /// Where the OS template is kept; labs may share it [default: `templates` in the directory]
     #[arg(long, value_name = "DIR")]
     pub(crate) template_cache: Option<PathBuf>,
+    /// OCI images that can be pulled: one OCI layout per repository, e.g. `DIR/docker.io/library/nginx`
+    #[arg(long, value_name = "DIR")]
+    pub(crate) registry: Option<PathBuf>,
     /// Where the containers' network is
     #[arg(long, value_name = "WHERE", default_value = "bridge")]
     pub(crate) network: LabNetwork,

@@ -56,6 +56,7 @@ fn options(args: LabRun) -> Result<LabOptions, Failed> {
             LabNetwork::Existing => NetworkMode::Existing,
         },
         template_cache,
+        registry: args.registry,
         task_times,
         exec_ms: args.exec_ms,
         keep: args.keep,

@@ -7,7 +7,7 @@ use super::answer::Reply;
 use super::error::ApiError;
 use super::guest::GuestKey;
 use super::park::{Progress, Wait};
-use super::request::RequestId;
+use super::request::{RequestId, Upload};
 use super::rights::Rights;
 use super::world::World;
 use super::{Effects, broadcast, worker};
@@ -42,6 +42,8 @@ pub(crate) struct Call<'a> {
     pub(crate) node: String,
     /// The node that took it.
     pub(crate) via: String,
+    /// The file that came with it.
+    pub(crate) upload: Option<&'a Upload>,
     pub(crate) progress: &'a mut Progress,
     pub(crate) effects: &'a mut Effects,
 }

@@ -18,6 +18,10 @@ pub(crate) fn parameters(
             Some(_) | None => urlencoded(&String::from_utf8_lossy(bytes)),
         };
     }
+    if let Payload::Upload(upload) = payload {
+        let fields = upload.fields.iter();
+        params.extend(fields.map(|(name, value)| (name.clone(), Value::String(value.clone()))));
+    }
     params.extend(urlencoded(query));
     params.remove("_dc");
     Ok(params)

@@ -26,6 +26,7 @@ impl Storage {
             "backup" => format!("{}/dump/{file}", self.path),
             "vztmpl" => format!("{}/template/cache/{file}", self.path),
             "iso" => format!("{}/template/iso/{file}", self.path),
+            "import" => format!("{}/import/{file}", self.path),
             "snippets" => format!("{}/snippets/{file}", self.path),
             _ => format!("{}/images/{name}", self.path),
         }
@@ -49,6 +50,10 @@ impl World {
                 .templates
                 .iter()
                 .any(|t| t.volid() == volid && t.on(node))
+            || self
+                .stored_files
+                .iter()
+                .any(|file| file.volid() == volid && file.on(node))
             || self.backups.iter().any(|backup| {
                 backup.volid() == volid && backup.node.as_deref().is_none_or(|name| name == node)
             })

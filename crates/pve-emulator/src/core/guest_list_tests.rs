@@ -104,6 +104,9 @@ fn perform(world: &mut World, act: Act, now_ms: &mut u64) {
             let resource = super::super::ha::Resource {
                 vmid,
                 state: "started".into(),
+                state_meant: false,
+                wish: None,
+                going_to: None,
                 options: BTreeMap::new(),
                 current: state.map(|state| format!("s{state}")),
                 trial: Default::default(),

@@ -36,6 +36,7 @@ mod scenery;
 mod sections;
 mod seed;
 mod status_row;
+mod stored;
 mod task;
 pub(crate) mod tracked;
 mod upid;
@@ -54,9 +55,10 @@ pub use faults::{
 pub use guest_config::GuestConfig;
 pub use membership::Front;
 pub(crate) use pipeline::SECRETS;
-pub use request::{ApiRequest, Handed, Payload, RequestId, Response};
+pub use request::{ApiRequest, Handed, Payload, RequestId, Response, Upload};
 pub use scenery::Scenery;
 pub use seed::{NodeSeed, TokenSeed, WorldSeed};
+pub use stored::{Registry, RegistryImage};
 pub use task::{Acting, Task, TaskState};
 pub use upid::Upid;
 pub(crate) use views::LastView;
@@ -138,6 +140,16 @@ pub fn emulated_methods() -> Vec<(&'static str, &'static str)> {
         .map(|method| (method.verb.as_str(), method.path.as_str()))
         .filter(|(verb, path)| methods::behaviour(verb, path).is_some())
         .collect()
+}
+
+/// Whether a call sends a file to a storage.
+pub fn is_upload(method: &str, path: &str) -> bool {
+    method == "POST" && pipeline::upload_storage(path).is_some()
+}
+
+/// The answer to a call that may not send its file, before any of it is read.
+pub fn refuse_upload(world: &World, request: &ApiRequest, now_ms: u64) -> Option<Response> {
+    pipeline::refuse_upload(world, request, now_ms)
 }
 
 /// What a call is about, for journals; nothing is checked.

@@ -219,6 +219,45 @@ pub(crate) fn caller_of(world: &World, request: &ApiRequest, now_ms: u64) -> Opt
     authenticate(world, request, &relative, now_ms).ok()
 }
 
+/// The storage a file is sent to by this path.
+pub(crate) fn upload_storage(path: &str) -> Option<String> {
+    let (_, relative) = split(&decode::unescape(path))?;
+    let parts: Vec<&str> = relative.split('/').collect();
+    match parts.as_slice() {
+        ["", "nodes", node, "storage", storage, "upload"]
+            if !node.is_empty() && !storage.is_empty() =>
+        {
+            Some((*storage).to_owned())
+        }
+        _ => None,
+    }
+}
+
+/// The answer to who may not send a file.
+pub(crate) fn refuse_upload(world: &World, request: &ApiRequest, now_ms: u64) -> Option<Response> {
+    let (_, relative) = split(&decode::unescape(&request.path))?;
+    let refused = authenticate(world, request, &relative, now_ms).err()?;
+    Some(*refused)
+}
+
+/// Whether a caller may send files is asked before anything else, and refused as late as a wrong password.
+fn check_upload(world: &World, request: &ApiRequest, caller: &Caller) -> Result<(), Box<Response>> {
+    let Some(storage) = upload_storage(&request.path).filter(|_| request.method == "POST") else {
+        return Ok(());
+    };
+    let rights = Rights { world, caller };
+    let place = format!("/storage/{storage}");
+    match rights.need(&place, &["Datastore.AllocateTemplate"]) {
+        Ok(()) => Ok(()),
+        Err(error) => Err(Box::new(Response::bare(
+            request.id,
+            error.status(),
+            error.text().as_str(),
+            UNAUTHORIZED_HOLD_MS,
+        ))),
+    }
+}
+
 fn authenticate(
     world: &World,
     request: &ApiRequest,
@@ -247,7 +286,10 @@ fn authenticate(
         });
     }
     match access::authenticate(world, request, now_ms) {
-        Ok(caller) => Ok(caller),
+        Ok(caller) => {
+            check_upload(world, request, &caller)?;
+            Ok(caller)
+        }
         Err(reason) => Err(Box::new(Response::bare(
             request.id,
             401,
@@ -260,7 +302,7 @@ fn authenticate(
 fn check_payload(request: &ApiRequest) -> Result<(), Box<Response>> {
     let refused =
         |status, message: &str| Err(Box::new(Response::plain(request.id, status, message)));
-    if request.payload == Payload::None {
+    if matches!(request.payload, Payload::None | Payload::Upload(_)) {
         return Ok(());
     }
     if !matches!(request.method.as_str(), "PUT" | "POST") {
@@ -307,7 +349,7 @@ fn route(
         {
             return Err(ApiError::parameter(
                 &name,
-                "duplicate parameter (already defined in URI)",
+                "duplicate parameter (already defined in URI) with conflicting values!",
             ));
         }
         params.insert(name, Value::String(value));
@@ -414,6 +456,10 @@ fn perform(
         params,
         node: node.clone(),
         via: request.via.clone(),
+        upload: match &request.payload {
+            Payload::Upload(upload) => Some(upload),
+            Payload::None | Payload::Bytes(_) | Payload::TooLarge => None,
+        },
         progress,
         effects,
     };

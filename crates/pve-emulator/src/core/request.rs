@@ -1,7 +1,11 @@
 //! A call as it arrives, and its answer as it leaves.
 
+use std::collections::BTreeMap;
+
 use bytes::Bytes;
 use serde::{Deserialize, Serialize};
+
+use super::world::OciImage;
 
 /// Pairs an answer with its request.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -17,6 +21,21 @@ pub enum Payload {
     Bytes(Vec<u8>),
     /// Longer than 512 KiB; not read.
     TooLarge,
+    /// A file, read and put away.
+    Upload(Upload),
+}
+
+/// A file that was sent as `multipart/form-data`, and what came with it.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, Deserialize)]
+pub struct Upload {
+    /// Fields of the form, and `filename`.
+    pub fields: BTreeMap<String, String>,
+    /// Bytes.
+    pub size_bytes: u64,
+    /// By algorithm, lower case hex.
+    pub checksums: BTreeMap<String, String>,
+    /// What it says about itself, if it is an OCI archive.
+    pub image: Option<OciImage>,
 }
 
 /// One HTTP request, framing already taken off.

@@ -139,6 +139,9 @@ impl World {
             faults: Faults::default(),
             checks: Checks::default(),
             files: BTreeMap::new(),
+            stored_files: Vec::new(),
+            arrived: BTreeSet::new(),
+            registry: None,
             clock_ahead_ms: 0,
             live: Live::default(),
         }

@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::guest::{GuestKey, JobId};
 use super::guest_config::GuestConfig;
+use super::stored::Arrival;
 use super::upid::Upid;
 
 /// Longest kept line of a log, characters; and most lines.
@@ -93,6 +94,8 @@ pub(crate) enum Work {
         line: String,
     },
     Bulk(Box<BulkPlan>),
+    /// Brings a file.
+    Arrive(Box<Arrival>),
     /// Fails with this message, after these lines of log.
     Fail {
         log: Vec<String>,
@@ -324,6 +327,7 @@ impl Task {
             | Work::Backup(_)
             | Work::Bulk(_)
             | Work::Request { .. }
+            | Work::Arrive(_)
             | Work::DeleteVolume { .. }
             | Work::Prune { .. }
             | Work::Fail { .. }

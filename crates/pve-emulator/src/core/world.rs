@@ -16,6 +16,7 @@ use super::park::Live;
 use super::random::Random;
 use super::sections::Sections;
 use super::seed::TokenSeed;
+use super::stored::{Registry, StoredFile};
 use super::task::Task;
 use super::tracked::{Tracked, TrackedList, TrackedMap};
 use super::views::LastView;
@@ -69,6 +70,15 @@ pub struct World {
     /// What must not happen here, and what of it did.
     #[serde(default)]
     pub(crate) checks: Checks,
+    /// ISO images, and what is to be imported.
+    #[serde(default)]
+    pub(crate) stored_files: Vec<StoredFile>,
+    /// Templates that arrived over the API.
+    #[serde(default)]
+    pub(crate) arrived: BTreeSet<String>,
+    /// Where images can be pulled from.
+    #[serde(default)]
+    pub(crate) registry: Option<Registry>,
     /// Configuration files in sections, by their names below `/etc/pve`.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, Sections>,
@@ -270,7 +280,7 @@ pub struct Template {
 }
 
 /// What an OCI image says about the container it wants to be.
-#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct OciImage {
     /// Command line: the image's entrypoint and arguments.
     pub entrypoint: Option<String>,
@@ -534,9 +544,17 @@ impl World {
         self.images.insert(volid.to_owned(), image);
     }
 
-    /// Replaces what the template storages hold.
+    /// Replaces what the template storages hold; what arrived over the API stays.
     pub fn set_templates(&mut self, templates: Vec<Template>) {
+        let arrived = std::mem::take(&mut self.templates);
         self.templates = templates;
+        for template in arrived {
+            let volid = template.volid();
+            let known = |other: &Template| other.volid() == volid && other.node == template.node;
+            if self.arrived.contains(&volid) && !self.templates.iter().any(known) {
+                self.templates.push(template);
+            }
+        }
     }
 
     pub(crate) fn node(&self, name: &str) -> Option<&Node> {

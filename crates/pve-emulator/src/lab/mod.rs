@@ -24,6 +24,7 @@ mod error;
 mod file;
 mod ground;
 mod identity;
+mod images;
 mod kernel;
 mod lock;
 mod mounts;

@@ -24,6 +24,8 @@ pub struct LabOptions {
     pub network: NetworkMode,
     /// Where the OS template is kept; several labs may share it. Simulated guests need none.
     pub template_cache: PathBuf,
+    /// Folder of OCI images that can be pulled; without one pulling fails as without a network.
+    pub registry: Option<PathBuf>,
     /// How long PVE's tasks take at least; `None` keeps what the state has, or the defaults.
     pub task_times: Option<TaskTimes>,
     /// How long a `pct exec` takes before the command starts, milliseconds.

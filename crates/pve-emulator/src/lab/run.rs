@@ -22,7 +22,7 @@ use super::options::{Guests, LabOptions, NetworkMode};
 use super::route::Ipv4Net;
 use super::sim_ground::SimGround;
 use super::template::TEMPLATE_NAME;
-use super::{mounts, private};
+use super::{images, mounts, private};
 use crate::lxc::Place;
 use crate::shell::{GuestDriver, RunningShell, Shell, ShellError};
 use crate::sim::{Block, SimDriver};
@@ -189,9 +189,12 @@ async fn open(options: &LabOptions, standing: &Standing) -> Result<Parts, LabErr
         nodes.push(node::open(state, name, &standing.place, options.guests, address).await?);
     }
     let shell_options = shell_options(options, standing.template, standing.net)?;
+    let registry = options.registry.as_deref().map(images::read).transpose()?;
     let shell = Shell::start(shell_options, Arc::clone(&standing.driver))
         .await
         .map_err(of_shell)?;
+    let known = shell.change(move |world| world.set_registry(registry));
+    known.await.map_err(of_shell)?;
     Ok(Parts {
         shell,
         nodes,

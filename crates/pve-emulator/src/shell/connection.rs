@@ -6,6 +6,7 @@ use tokio::io::{AsyncRead, AsyncWrite};
 
 use super::http::{Head, MAX_BODY_BYTES, NoHead, Reader};
 use super::keeper::Door;
+use super::upload;
 use crate::core::{ApiRequest, Payload, RequestId, Response};
 
 const MAX_REQUESTS: u32 = 100;
@@ -35,7 +36,8 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, node: &s
         if response.hold_ms > 0 {
             tokio::time::sleep(Duration::from_millis(response.hold_ms)).await;
         }
-        let keep_alive = left > 0 && !head.wants_close() && response.status < 400;
+        let keep_alive =
+            left > 0 && !head.wants_close() && response.status < 400 && !upload::is_upload(&head);
         let sent = reader
             .answer(&response, (head.minor, keep_alive), "", door.now_ms())
             .await;
@@ -59,7 +61,9 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         };
         return Some(Response::plain(RequestId(0), 501, &text));
     }
+    let uploading = upload::is_upload(head);
     let payload = match head.content_length() {
+        _ if uploading => Payload::None,
         0 => Payload::None,
         length if length > MAX_BODY_BYTES => Payload::TooLarge,
         length => Payload::Bytes(reader.body(length).await?),
@@ -77,6 +81,9 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
         csrf: head.header("csrfpreventiontoken").map(str::to_owned),
         payload,
     };
+    if uploading {
+        return upload::take_in(reader, head, request, door).await;
+    }
     // Without an answer (the state could not be committed, or the emulator stops) the connection
     // ends unanswered. So it does when the peer goes away first.
     let id = request.id;

@@ -136,6 +136,15 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         Some(self.buffer.drain(..length).collect())
     }
 
+    /// What comes next of a body, at most so much.
+    pub(super) async fn piece(&mut self, most: u64) -> Option<Vec<u8>> {
+        if self.buffer.is_empty() && !self.fill().await {
+            return None;
+        }
+        let most = usize::try_from(most).unwrap_or(usize::MAX);
+        Some(self.buffer.drain(..most.min(self.buffer.len())).collect())
+    }
+
     /// Sends bytes; false when the peer is gone, or takes nothing for too long.
     pub(super) async fn send(&mut self, bytes: &[u8]) -> bool {
         for part in bytes.chunks(SENT_AT_ONCE) {

@@ -22,6 +22,7 @@ mod outside;
 mod running;
 mod secrets;
 mod tls;
+mod upload;
 
 pub(crate) use clock::now_ms;
 pub use driver::GuestDriver;

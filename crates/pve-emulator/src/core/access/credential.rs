@@ -74,7 +74,7 @@ pub(crate) fn authenticate(
         }
         let csrf = request.csrf.as_deref().unwrap_or_default();
         if request.method != "GET"
-            && !is_upload(request)
+            && !super::super::is_upload(&request.method, &request.path)
             && !world.keys.verify_csrf(&user, csrf, now_s)
         {
             return Err("Permission denied - invalid csrf token");
@@ -102,13 +102,6 @@ pub(crate) fn authenticate(
         id: id.to_owned(),
         token: true,
     })
-}
-
-/// Uploads come from forms that cannot add a header.
-fn is_upload(request: &ApiRequest) -> bool {
-    request.method == "POST"
-        && request.path.contains("/storage/")
-        && request.path.ends_with("/upload")
 }
 
 /// The value of `name=…` (or `name …`) in a header, percent-decoded, empty ones left out.

@@ -7,6 +7,7 @@ mod backup_jobs;
 mod bulk;
 mod cluster;
 mod config_rights;
+mod fetching;
 mod ha;
 mod ha_rules;
 mod index;
@@ -26,6 +27,7 @@ mod storage;
 mod storage_config;
 mod table;
 mod tasks;
+mod upload;
 mod volumes;
 
 use serde_json::Value;

@@ -3,10 +3,11 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
+use sha2::{Digest, Sha512};
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::world::NextId;
+use super::super::world::{NextId, World};
 use crate::schema::{Format, parse_property_string, split_list, table};
 
 /// Prefix of generated network addresses.
@@ -127,35 +128,53 @@ pub(super) fn dns(_: &mut Call<'_>) -> Outcome {
     Ok(json!({"dns1": "127.0.0.1"}).into())
 }
 
-/// Two entries in the form of the appliance index; their archives are nowhere.
-pub(super) fn appliances(_: &mut Call<'_>) -> Outcome {
-    let source = "http://download.proxmox.com/images";
-    let row = |package: &str, os: &str, version: &str, ending: &str, headline: &str| {
-        let file = format!("{package}_{version}_amd64.tar.{ending}");
-        json!({
-            "package": package, "os": os, "version": version, "architecture": "amd64", "type": "lxc",
-            "section": "system", "headline": headline, "description": "",
-            "infopage": "https://pve.proxmox.com/wiki/Linux_Container#pct_supported_distributions",
-            "maintainer": "Proxmox Support Team <support@proxmox.com>", "source": source,
-            "location": format!("{source}/system/{file}"), "template": file,
-            "md5sum": "0".repeat(32), "sha512sum": "0".repeat(128),
-        })
-    };
-    Ok(json!([
-        row(
-            "alpine-3.22-default",
-            "alpine",
-            "20250617",
-            "xz",
-            "LXC default image for alpine 3.22"
-        ),
-        row(
-            "debian-12-standard",
-            "debian-12",
-            "12.12-1",
-            "zst",
-            "Debian 12 Bookworm (standard)"
-        ),
-    ])
-    .into())
+/// The appliances of the index: two that are in it everywhere, and the lab's own templates.
+fn known_appliances(world: &World) -> Vec<Value> {
+    let always = [
+        ("alpine-3.22-default_20250617_amd64.tar.xz", "alpine"),
+        ("debian-12-standard_12.12-1_amd64.tar.zst", "debian-12"),
+    ];
+    let mut rows: Vec<Value> = always
+        .iter()
+        .map(|(file, os)| appliance(file, os))
+        .collect();
+    let own = world.templates.iter().filter(|template| {
+        !world.images.contains_key(&template.volid())
+            && always.iter().all(|(file, _)| *file != template.file)
+    });
+    for template in own {
+        let row = appliance(&template.file, &template.ostype);
+        if !rows.contains(&row) {
+            rows.push(row);
+        }
+    }
+    rows
+}
+
+/// An entry of the index, by a file's name: `PACKAGE_VERSION_ARCHITECTURE.tar.zst`.
+fn appliance(file: &str, os: &str) -> Value {
+    const SOURCE: &str = "http://download.proxmox.com/images";
+    let mut parts = file.split('_');
+    let package = parts.next().unwrap_or_default();
+    let version = parts.next().unwrap_or_default();
+    let checksum = hex::encode(Sha512::digest(file.as_bytes()));
+    json!({
+        "package": package, "os": os, "version": version, "architecture": "amd64", "type": "lxc",
+        "section": "system", "headline": format!("LXC image {package}"), "description": "",
+        "infopage": "https://pve.proxmox.com/wiki/Linux_Container#pct_supported_distributions",
+        "maintainer": "Proxmox Support Team <support@proxmox.com>", "source": SOURCE,
+        "location": format!("{SOURCE}/system/{file}"), "template": file,
+        "md5sum": &checksum[..32], "sha512sum": checksum,
+    })
+}
+
+pub(super) fn appliances(call: &mut Call<'_>) -> Outcome {
+    Ok(Value::Array(known_appliances(call.world)).into())
+}
+
+/// Where an appliance would be downloaded from; nothing when none has this name.
+pub(super) fn appliance_location(world: &World, template: &str) -> Option<String> {
+    let rows = known_appliances(world);
+    let found = rows.iter().find(|row| row["template"] == template)?;
+    found["location"].as_str().map(str::to_owned)
 }

@@ -247,6 +247,17 @@ pub(super) fn content(call: &mut Call<'_>) -> Outcome {
         let backups = backups.filter(|backup| of(backup.vmid) && seen(&backup.volid()));
         rows.extend(backups.map(backup_row));
     }
+    if vmid.is_none() {
+        let files = call.world.stored_files.iter();
+        let files =
+            files.filter(|file| file.storage == id && file.on(&call.node) && asked(&file.content));
+        rows.extend(files.filter(|file| seen(&file.volid())).map(|file| {
+            json!({
+                "volid": file.volid(), "content": file.content, "format": file.format(), "size": file.size_bytes,
+                "ctime": file.ctime_s,
+            })
+        }));
+    }
     if asked("vztmpl") && vmid.is_none() {
         let templates = call
             .world

@@ -1,9 +1,9 @@
 //! Which method has which behaviour.
 
 use super::{
-    Behaviour, access, backup, backup_jobs, bulk, cluster, ha, ha_rules, index, lxc_config,
-    lxc_copy, lxc_create, lxc_disk, lxc_power, lxc_read, lxc_snapshot, metrics, node, pools,
-    settings, storage, storage_config, tasks, volumes,
+    Behaviour, access, backup, backup_jobs, bulk, cluster, fetching, ha, ha_rules, index,
+    lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_power, lxc_read, lxc_snapshot, metrics, node,
+    pools, settings, storage, storage_config, tasks, upload, volumes,
 };
 
 /// The behaviour of a method, by verb and schema path.
@@ -98,6 +98,9 @@ fn of_storage(verb: &str, rest: &str) -> Option<Behaviour> {
         ("GET", "/{storage}/prunebackups") => volumes::prune_preview,
         ("DELETE", "/{storage}/prunebackups") => volumes::prune,
         ("GET", "/{storage}/rrddata") => metrics::storage_points,
+        ("POST", "/{storage}/upload") => upload::upload,
+        ("POST", "/{storage}/download-url") => fetching::download,
+        ("POST", "/{storage}/oci-registry-pull") => fetching::pull,
         (_, _) => return None,
     };
     Some(behaviour)
@@ -123,6 +126,9 @@ fn of_node(verb: &str, rest: &str) -> Option<Behaviour> {
         ("POST", "/startall") => bulk::start_all,
         ("POST", "/stopall") => bulk::stop_all,
         ("POST", "/migrateall") => bulk::migrate_all,
+        ("POST", "/aplinfo") => fetching::appliance,
+        ("GET", "/query-oci-repo-tags") => fetching::tags,
+        ("GET", "/query-url-metadata") => fetching::url_metadata,
         (_, _) => return None,
     };
     Some(behaviour)

@@ -158,9 +158,13 @@ pub(super) fn read(call: &mut Call<'_>) -> Outcome {
         .templates
         .iter()
         .find(|t| t.volid() == volid && t.on(&call.node));
-    match template {
-        Some(template) => {
-            let size = template.size_bytes;
+    let files = &call.world.stored_files;
+    let file = files
+        .iter()
+        .find(|file| file.volid() == volid && file.on(&call.node));
+    let size = template.map(|template| template.size_bytes);
+    match size.or(file.map(|file| file.size_bytes)) {
+        Some(size) => {
             Ok(json!({"path": path, "size": size.div_ceil(512) * 512, "used": whole(size), "format": "raw"}).into())
         }
         None => {

@@ -488,6 +488,9 @@ pub(super) fn delete(
     world
         .templates
         .retain(|template| template.volid() != volid || !template.on(node));
+    world
+        .stored_files
+        .retain(|file| file.volid() != volid || !file.on(node));
     world.tasks[at].say(format!("Removed volume '{volid}'"));
     if is_backup {
         drop_archives(

@@ -2,6 +2,7 @@
 
 use super::super::faults::{self, End};
 use super::super::guest_config::volume_of;
+use super::super::stored::Arrival;
 use super::super::task::{CreatePlan, TaskState, Work};
 use super::super::world::World;
 use super::{copies, create, launch, migrate, snapshots, spawn};
@@ -44,6 +45,7 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
         Work::MoveVolume { disk, delete, .. } => {
             copies::volume_moved(world, at, &disk, delete, failed);
         }
+        Work::Arrive(arrival) if !failed => arrived(world, at, *arrival, now_ms),
         Work::Migrate { target, .. } if !failed => {
             follow_up = migrate::arrived(world, at, &target, now_ms);
         }
@@ -64,6 +66,7 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
         | Work::DeleteVolume { .. }
         | Work::Prune { .. }
         | Work::Request { .. }
+        | Work::Arrive(_)
         | Work::Bulk(_)
         | Work::Fail { .. } => {}
     }
@@ -71,6 +74,16 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
     if let Some(guest) = follow_up {
         let user = world.tasks[at].upid.user.clone();
         spawn(world, "vzstart", &guest, &user, Work::Start, now_ms);
+    }
+}
+
+/// The file is there.
+fn arrived(world: &mut World, at: usize, arrival: Arrival, now_ms: u64) {
+    for line in &arrival.finished {
+        world.tasks[at].say(line);
+    }
+    if let Some(file) = arrival.file {
+        world.put_file(file, now_ms);
     }
 }
 
@@ -118,6 +131,7 @@ fn too_late(world: &World, at: usize, now_ms: u64) -> Option<String> {
         | Work::DeleteVolume { .. }
         | Work::Prune { .. }
         | Work::Request { .. }
+        | Work::Arrive(_)
         | Work::Bulk(_)
         | Work::Fail { .. } => false,
     };

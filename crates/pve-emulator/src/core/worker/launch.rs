@@ -4,6 +4,7 @@ use super::super::Effects;
 use super::super::error::ApiError;
 use super::super::guest::{GuestCommand, GuestKey};
 use super::super::guest_config::volume_of;
+use super::super::stored::ARRIVAL_MS;
 use super::super::task::{Step, Work};
 use super::super::world::{Guest, World};
 use super::{backups, bulk, copies, create, issue, migrate, settle, snapshots};
@@ -77,6 +78,14 @@ pub(super) fn launch(
         }
         Work::Bulk(_) => {
             bulk::launch(world, at, now_ms);
+            Ok(())
+        }
+        Work::Arrive(arrival) => {
+            arrival
+                .log
+                .iter()
+                .for_each(|line| world.tasks[at].say(line));
+            settle(world, at, arrival.error, now_ms + ARRIVAL_MS);
             Ok(())
         }
         Work::Fail { log, error } => {
