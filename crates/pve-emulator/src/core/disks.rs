@@ -95,6 +95,22 @@ impl World {
         format!("{vmid}/vm-{vmid}-disk-{number}.raw")
     }
 
+    /// Gives an image another owner on the same node, and its name with it; its new volume id.
+    pub(crate) fn hand_over_volume(&mut self, volid: &str, to: &GuestKey) -> String {
+        let storage = volid.split(':').next().unwrap_or_default();
+        let name = self.free_name(storage, to);
+        let new = format!("{storage}:{name}");
+        let meant = |volume: &Volume| {
+            let here = volume.node.as_deref().is_none_or(|found| found == to.node);
+            volume.volid() == volid && here
+        };
+        self.volumes.change_where(meant, |volume| {
+            volume.name.clone_from(&name);
+            volume.vmid = to.vmid;
+        });
+        new
+    }
+
     /// Removes an image; one that is not there is fine.
     pub(crate) fn free_volume(&mut self, volid: &str, node: &str) {
         self.volumes.retain(|volume| {

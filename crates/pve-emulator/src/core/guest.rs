@@ -43,6 +43,29 @@ pub struct GuestSpec {
     pub unprivileged: bool,
     /// Network devices by their index (`net0` is 0).
     pub nets: BTreeMap<u8, GuestNet>,
+    /// Who may log in to a new guest; only when it is made.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub login: Option<Box<GuestLogin>>,
+}
+
+/// How root logs in to a guest.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct GuestLogin {
+    /// Password, hashed as `/etc/shadow` has it.
+    pub password_hash: Option<String>,
+    /// Text of `authorized_keys`.
+    pub ssh_keys: Option<String>,
+}
+
+impl GuestLogin {
+    /// A `/etc/shadow` with root's password in it.
+    pub fn shadow(&self, old: &str) -> Option<String> {
+        let hash = self.password_hash.as_ref()?;
+        let line = format!("root:{hash}:19700:0:99999:7:::");
+        let others = old.lines().filter(|line| !line.starts_with("root:"));
+        let lines = std::iter::once(line.as_str()).chain(others);
+        Some(lines.map(|line| format!("{line}\n")).collect())
+    }
 }
 
 /// One network device of a guest.

@@ -9,9 +9,7 @@ use sha1::{Digest, Sha1};
 
 use super::guest::{GuestNet, GuestSpec};
 use super::random::Random;
-use crate::schema::{
-    Format, Method, PropertyMap, parse_property_string, parse_size, split_list, table,
-};
+use crate::schema::{Format, Method, PropertyMap, parse_property_string, parse_size, table};
 
 /// A configuration as PVE stores it; all values are texts.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
@@ -168,6 +166,7 @@ impl GuestConfig {
                 .iter()
                 .filter_map(|(key, value)| net(key, value))
                 .collect(),
+            login: None,
         }
     }
 }
@@ -266,13 +265,7 @@ fn print_keys(key: &str, values: &PropertyMap) -> String {
 /// A network device with address and type filled in, in PVE's order of keys.
 pub(crate) fn normal_net(key: &str, value: &str, random: &mut Random) -> Result<String, String> {
     let mut keys = parse_keys(key, value)?;
-    keys.entry("hwaddr".into()).or_insert_with(|| {
-        let bytes = random.next().to_be_bytes();
-        format!(
-            "BC:24:11:{:02X}:{:02X}:{:02X}",
-            bytes[0], bytes[1], bytes[2]
-        )
-    });
+    keys.entry("hwaddr".into()).or_insert_with(|| random.mac());
     keys.entry("type".into()).or_insert_with(|| "veth".into());
     Ok(print_keys(key, &keys))
 }
@@ -288,15 +281,6 @@ pub(crate) fn normal_volume(
     keys.insert("volume".into(), volid.to_owned());
     keys.insert("size".into(), size.to_owned());
     Ok(print_keys(key, &keys))
-}
-
-/// Lower case, sorted, each once, joined by semicolons.
-pub(crate) fn normal_tags(value: &str) -> String {
-    let tags: BTreeSet<String> = split_list(value)
-        .into_iter()
-        .map(str::to_lowercase)
-        .collect();
-    tags.into_iter().collect::<Vec<_>>().join(";")
 }
 
 /// Each line ended by a newline, empty lines at the end dropped; empty means no description.
@@ -345,8 +329,6 @@ mod tests {
 
     #[test]
     fn tags_and_descriptions_take_their_normal_form() {
-        assert_eq!(normal_tags("b;a;A"), "a;b");
-        assert_eq!(normal_tags("web,Blue web"), "blue;web");
         assert_eq!(normal_description("first\nsecond"), "first\nsecond\n");
         assert_eq!(normal_description("x\n\n"), "x\n");
         assert_eq!(normal_description("\n"), "");

@@ -15,6 +15,8 @@ mod broadcast;
 mod calendar;
 mod call;
 mod checks;
+mod crypt;
+mod datacenter;
 mod dates;
 mod decode;
 mod disks;
@@ -112,6 +114,8 @@ pub fn handle(world: &mut World, input: Input, now_ms: u64) -> Effects {
 pub fn resume(world: &mut World, now_ms: u64) -> Effects {
     let mut effects = Effects::default();
     checks::begin(world, None, now_ms);
+    let prefix = world.datacenter.get("mac_prefix").cloned();
+    world.random.set_mac_prefix(prefix);
     effects
         .commands
         .extend(world.jobs.values().map(|job| job.command.clone()));

@@ -12,6 +12,8 @@ use super::guest_config::GuestConfig;
 use super::guest_list::GuestList;
 use super::pipeline;
 use super::request::{ApiRequest, RequestId, Response};
+use super::task::Task;
+use super::upid::Upid;
 use super::worker;
 use super::world::World;
 
@@ -97,15 +99,27 @@ pub(crate) struct Progress {
     pub(crate) answered: bool,
     /// Who it is of, if that was found out before.
     pub(crate) caller: Option<Caller>,
+    /// The task it waits for.
+    pub(crate) task: Option<Upid>,
 }
 
 /// What a request waits for.
 #[derive(Debug, Clone)]
 pub(crate) enum Wait {
     Looks(BTreeSet<JobId>),
-    ConfigLock { guest: GuestKey, until_ms: u64 },
+    ConfigLock {
+        guest: GuestKey,
+        until_ms: u64,
+    },
     Until(u64),
-    DaemonWorker { node: String },
+    DaemonWorker {
+        node: String,
+    },
+    /// A task, but not for ever.
+    Task {
+        upid: Box<Upid>,
+        until_ms: u64,
+    },
 }
 
 /// Puts a request aside.
@@ -131,7 +145,10 @@ pub(crate) fn look_arrived(world: &mut World, job: JobId) {
             Wait::Looks(jobs) => {
                 jobs.remove(&job);
             }
-            Wait::ConfigLock { .. } | Wait::Until(_) | Wait::DaemonWorker { .. } => {}
+            Wait::ConfigLock { .. }
+            | Wait::Until(_)
+            | Wait::DaemonWorker { .. }
+            | Wait::Task { .. } => {}
         }
     }
 }
@@ -160,7 +177,7 @@ pub(crate) fn worker_free(world: &World, node: &str) -> bool {
 pub(crate) fn due_ms(world: &World) -> impl Iterator<Item = u64> {
     world.live.parked.values().flat_map(|parked| {
         let wait = match &parked.wait {
-            Wait::ConfigLock { until_ms, .. } => Some(*until_ms),
+            Wait::ConfigLock { until_ms, .. } | Wait::Task { until_ms, .. } => Some(*until_ms),
             Wait::Until(at_ms) => Some(*at_ms),
             Wait::Looks(_) | Wait::DaemonWorker { .. } => None,
         };
@@ -183,7 +200,10 @@ pub(crate) fn advance(world: &mut World, now_ms: u64, effects: &mut Effects) -> 
     };
     match parked.wait {
         Wait::Looks(_) => parked.progress.looked = true,
-        Wait::ConfigLock { .. } | Wait::Until(_) | Wait::DaemonWorker { .. } => {}
+        Wait::ConfigLock { .. }
+        | Wait::Until(_)
+        | Wait::DaemonWorker { .. }
+        | Wait::Task { .. } => {}
     }
     parked.progress.answered = parked.answered;
     pipeline::run(world, parked.request, parked.progress, now_ms, effects);
@@ -198,6 +218,10 @@ fn is_over(world: &World, wait: &Wait, now_ms: u64) -> bool {
         }
         Wait::Until(at_ms) => now_ms >= *at_ms,
         Wait::DaemonWorker { node } => worker_free(world, node),
+        Wait::Task { upid, until_ms } => {
+            let runs = |task: &Task| task.upid == **upid && task.is_running();
+            now_ms >= *until_ms || !world.tasks.iter().any(runs)
+        }
     }
 }
 

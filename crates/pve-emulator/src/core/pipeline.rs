@@ -457,7 +457,7 @@ fn perform(
         node: node.clone(),
         via: request.via.clone(),
         upload: match &request.payload {
-            Payload::Upload(upload) => Some(upload),
+            Payload::Upload(upload) => Some(&**upload),
             Payload::None | Payload::Bytes(_) | Payload::TooLarge => None,
         },
         progress,

@@ -22,7 +22,7 @@ pub enum Payload {
     /// Longer than 512 KiB; not read.
     TooLarge,
     /// A file, read and put away.
-    Upload(Upload),
+    Upload(Box<Upload>),
 }
 
 /// A file that was sent as `multipart/form-data`, and what came with it.

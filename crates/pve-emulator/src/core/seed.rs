@@ -139,6 +139,7 @@ impl World {
             faults: Faults::default(),
             checks: Checks::default(),
             files: BTreeMap::new(),
+            datacenter: BTreeMap::new(),
             stored_files: Vec::new(),
             arrived: BTreeSet::new(),
             registry: None,

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
-use super::guest::{GuestKey, JobId};
+use super::guest::{GuestKey, GuestLogin, JobId};
 use super::guest_config::GuestConfig;
 use super::stored::Arrival;
 use super::upid::Upid;
@@ -74,6 +74,12 @@ pub(crate) enum Work {
         disk: String,
         storage: String,
         delete: bool,
+    },
+    /// Gives a volume to another container.
+    Reassign {
+        disk: String,
+        to: u32,
+        to_disk: String,
     },
     Migrate {
         target: String,
@@ -189,6 +195,9 @@ pub(crate) struct CreatePlan {
     pub(crate) start: bool,
     pub(crate) ha_managed: bool,
     pub(crate) restore: Option<Restore>,
+    /// How root logs in.
+    #[serde(default)]
+    pub(crate) login: Option<Box<GuestLogin>>,
 }
 
 /// How a container is restored.
@@ -339,6 +348,7 @@ impl Task {
             | Work::Shutdown { .. }
             | Work::Reboot { .. }
             | Work::Destroy { .. }
+            | Work::Reassign { .. }
             | Work::Template
             | Work::Resize { .. } => false,
         };

@@ -70,6 +70,9 @@ pub struct World {
     /// What must not happen here, and what of it did.
     #[serde(default)]
     pub(crate) checks: Checks,
+    /// Options of the whole cluster, as they were given.
+    #[serde(default)]
+    pub(crate) datacenter: BTreeMap<String, String>,
     /// ISO images, and what is to be imported.
     #[serde(default)]
     pub(crate) stored_files: Vec<StoredFile>,

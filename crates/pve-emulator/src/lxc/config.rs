@@ -191,6 +191,7 @@ mod tests {
             cores,
             unprivileged: true,
             nets: BTreeMap::from([(0, net(Some("dhcp"), None))]),
+            login: None,
         };
         let guest = GuestKey {
             node: "pve1".to_owned(),

@@ -5,6 +5,7 @@ use std::io::ErrorKind;
 use std::os::unix::fs::{PermissionsExt, lchown};
 use std::path::{Path, PathBuf};
 
+use crate::core::guest::GuestLogin;
 use crate::lab::SHIFT;
 
 /// Makes the directories of a new guest below `directory`, which must not exist.
@@ -51,6 +52,39 @@ pub(crate) fn write_identity(
         place(&etc.join(name), text)?;
     }
     Ok(())
+}
+
+/// Writes who may log in as root: keys, and a password beside the template's other accounts.
+///
+/// # Errors
+/// As text, with the path.
+pub(crate) fn write_login(directory: &Path, base: &Path, login: &GuestLogin) -> Result<(), String> {
+    let delta = delta(directory);
+    if let Some(keys) = &login.ssh_keys {
+        for part in ["root", "root/.ssh"] {
+            let folder = delta.join(part);
+            create(&folder, 0o700)?;
+            give(&folder)?;
+        }
+        let file = delta.join("root/.ssh/authorized_keys");
+        place(&file, keys)?;
+        restrict(&file, 0o600)?;
+    }
+    let old = std::fs::read_to_string(base.join("etc/shadow")).unwrap_or_default();
+    if let Some(shadow) = login.shadow(&old) {
+        let etc = delta.join("etc");
+        create(&etc, 0o755)?;
+        give(&etc)?;
+        let file = etc.join("shadow");
+        place(&file, &shadow)?;
+        restrict(&file, 0o600)?;
+    }
+    Ok(())
+}
+
+fn restrict(path: &Path, mode: u32) -> Result<(), String> {
+    std::fs::set_permissions(path, Permissions::from_mode(mode))
+        .map_err(|error| format!("change the mode of {}: {error}", path.display()))
 }
 
 /// Replaces a file in the guest's tree. The guest's root owns the directory, so what stands there may be a link to

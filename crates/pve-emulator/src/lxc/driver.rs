@@ -166,8 +166,12 @@ impl LxcDriver {
             power::kill(&setup.place, guest).await?;
         }
         let directory = setup.place.directory(guest);
-        self.write_guest(guest, spec, move || disk::make_anew(&directory))
-            .await?;
+        let (login, base) = (spec.login.clone(), setup.base.clone());
+        self.write_guest(guest, spec, move || {
+            disk::make_anew(&directory)?;
+            login.map_or(Ok(()), |login| disk::write_login(&directory, &base, &login))
+        })
+        .await?;
         Ok(vec![
             format!(
                 "extracting archive '/var/lib/vz/template/cache/{}'",

@@ -55,7 +55,7 @@ pub(super) async fn take_in<S: AsyncRead + AsyncWrite + Unpin>(
         let text = format!("upload failed at {SOURCE} line 1370.\n");
         return Some(Response::plain(RequestId(0), 500, &text));
     };
-    request.payload = Payload::Upload(upload);
+    request.payload = Payload::Upload(Box::new(upload));
     door.request(request).await
 }
 

@@ -204,7 +204,12 @@ impl SimDriver {
 
     async fn create(&self, key: &GuestKey, spec: &GuestSpec) -> Log {
         let shape = self.shape(key, spec).map_err(GuestError::Failed)?;
-        let guest = Guest::new(&self.inner.house.image, shape);
+        let mut guest = Guest::new(&self.inner.house.image, shape);
+        if let Some(login) = &spec.login {
+            guest
+                .let_log_in(login)
+                .map_err(|error| GuestError::Failed(format!("write into the guest: {error:?}")))?;
+        }
         self.room(key)
             .put(guest)
             .await

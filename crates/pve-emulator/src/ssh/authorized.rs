@@ -17,6 +17,11 @@ pub(crate) fn look_up(file: &Path, key: &PublicKey) -> Option<Allowed> {
     allowed_in(&text, key)
 }
 
+/// Whether a line of an `authorized_keys` file is a key, with options before it or not.
+pub(crate) fn is_authorized_key(line: &str) -> bool {
+    entry(line).is_some()
+}
+
 fn allowed_in(text: &str, key: &PublicKey) -> Option<Allowed> {
     let lines = text.lines().map(str::trim);
     let entries = lines.filter(|line| !line.is_empty() && !line.starts_with('#'));

@@ -10,6 +10,7 @@ mod processes;
 mod session;
 mod spool;
 
+pub(crate) use authorized::is_authorized_key;
 pub use connection::NodeSsh;
 pub use host_key::{HostKey, KeyError};
 pub use session::NodeShell;

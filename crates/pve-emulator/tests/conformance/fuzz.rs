@@ -23,6 +23,29 @@ const IN_THE_SOURCE: &[(&str, &str, &str)] = &[
         ".tokens",
         "null in place of object",
     ),
+    // pve-storage, API2/Storage/Content.pm, delete: with a delay that was long enough nothing is handed on.
+    (
+        "DELETE /nodes/{node}/storage/{storage}/content/{volume}",
+        "",
+        "null in place of string",
+    ),
+    // pve-cluster, DataCenterConfig.pm, parse_datacenter_config: numbers are read as texts.
+    (
+        "GET /cluster/options",
+        ".max_workers",
+        "string in place of integer",
+    ),
+    // pve-manager, VZDump.pm, read_vzdump_defaults: both are read and handed on as they were read.
+    (
+        "GET /nodes/{node}/vzdump/defaults",
+        ".fleecing",
+        "object in place of string",
+    ),
+    (
+        "GET /nodes/{node}/vzdump/defaults",
+        ".performance",
+        "object in place of string",
+    ),
 ];
 
 /// Failures that Proxmox VE 9.2 has too, each found in a recording or in its source; and what the lab says it does not do.

@@ -294,8 +294,8 @@ pub(super) fn defaults(call: &mut Call<'_>) -> Outcome {
     let mut row = json!({
         "storage": id, "all": 0, "bwlimit": 0, "compress": "0", "ionice": 7, "lockwait": 180, "mode": "snapshot", "remove": 1,
         "stdexcludes": 1, "stopwait": 10, "zstd": 1, "pigz": 0, "mailnotification": "always", "notification-mode": "auto",
-        "pbs-change-detection-mode": "legacy", "performance": {"max-workers": 16}, "fleecing": {"enabled": 0},
-        "prune-backups": keep.map_or("keep-all=1", String::as_str), "quiet": 0, "stop": 0, "protected": 0,
+        "performance": {"max-workers": 16, "pbs-entries-max": 1_048_576}, "fleecing": {"enabled": 0},
+        "prune-backups": keep.map_or("keep-all=1", String::as_str), "quiet": 0, "stop": 0,
     });
     let audit = call.may(&format!("/nodes/{}", call.node), "Sys.Audit");
     if let Some(fields) = row.as_object_mut() {
@@ -310,7 +310,7 @@ pub(super) fn defaults(call: &mut Call<'_>) -> Outcome {
 /// The configuration that is in a backup, as its file.
 pub(super) fn extract_config(call: &mut Call<'_>) -> Outcome {
     let volid = call.text("volume").unwrap_or_default();
-    volumes::check_access(call.rights(), &volid)?;
+    volumes::check_access(call.rights(), &volid, Some("backup"))?;
     let (id, name) = volid
         .split_once(':')
         .ok_or_else(|| ApiError::died(format!("unable to parse volume ID '{volid}'")))?;
@@ -321,7 +321,7 @@ pub(super) fn extract_config(call: &mut Call<'_>) -> Outcome {
     let found = backups.find(|backup| backup.volid() == volid && here(&backup.node));
     match found {
         Some(backup) => Ok(Value::String(backup.config.text()).into()),
-        None => Err(ApiError::died(format!("{path}: No such file or directory")).into()),
+        None => Err(ApiError::died(format!("ERROR: file '{path}' does not exist")).into()),
     }
 }
 

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 
 use super::super::call::Call;
+use super::super::datacenter::tag_rights;
 use super::super::error::ApiError;
 use super::super::guest_config::{GuestConfig, parse_keys};
+use crate::schema::split_list;
 
 /// A change to check: the new values and the keys to be removed.
 pub(super) struct Change<'a> {
@@ -63,11 +65,39 @@ fn check_key(
         )),
         "features" => check_features(change, key, removed)
             .and_then(|nesting| if nesting { need("VM.Allocate") } else { Ok(()) }),
-        // The check of tags does not know the pool.
-        "tags" => call
-            .rights()
-            .need(&format!("/vms/{}", change.vmid), &["VM.Config.Options"]),
+        "tags" => check_tags(call, change, removed),
         _ => need("VM.Config.Options"),
+    }
+}
+
+/// Which tags come and go: reserved ones are for who may change the cluster. The pool is not looked at here.
+fn check_tags(call: &Call<'_>, change: &Change<'_>, removed: bool) -> Result<(), ApiError> {
+    let rights = call.rights();
+    rights.need(&format!("/vms/{}", change.vmid), &["VM.Config.Options"])?;
+    if rights.has("/", "Sys.Modify") {
+        return Ok(());
+    }
+    let old = change.old.and_then(|config| config.get("tags"));
+    let new = change.new.get("tags").filter(|_| !removed);
+    let tags = |text: Option<&str>| -> Vec<String> {
+        let text = text.unwrap_or_default();
+        split_list(text).into_iter().map(str::to_owned).collect()
+    };
+    let (old, new) = (tags(old), tags(new.map(String::as_str)));
+    let count = |list: &[String], tag: &str| list.iter().filter(|other| *other == tag).count();
+    let known = tag_rights(rights);
+    let mut changed = old
+        .iter()
+        .chain(&new)
+        .filter(|tag| count(&old, tag) != count(&new, tag));
+    let refused = changed
+        .find(|tag| known.reserved.contains(*tag) || !(known.free || known.allowed.contains(*tag)));
+    match refused {
+        Some(tag) => {
+            let text = format!("/, Sys.Modify for modifying tag '{tag}'");
+            Err(ApiError::denied(text))
+        }
+        None => Ok(()),
     }
 }
 

@@ -8,7 +8,7 @@ use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey};
 use super::super::guest_config::{
-    GuestConfig, known_key, normal_description, normal_net, normal_tags, normal_volume, parse_keys,
+    GuestConfig, known_key, normal_description, normal_net, normal_volume, parse_keys,
 };
 use super::super::park::Wait;
 use super::config_rights::{self, Change};
@@ -282,7 +282,7 @@ fn accept(
         "rootfs" | "mp" if !value.starts_with('/') => accept_volume(call, vmid, key, value),
         "net" => normal_net(key, value, &mut call.world.random)
             .map_err(|text| ApiError::died(text.trim_end())),
-        "tags" => Ok(normal_tags(value)),
+        "tags" => Ok(call.world.tag_style().normal(value)),
         "description" => Ok(normal_description(value)),
         _ => Ok(value.to_owned()),
     }

@@ -10,10 +10,11 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::super::call::{Call, Outcome, Stop};
+use super::super::crypt::sha512_crypt;
 use super::super::error::ApiError;
-use super::super::guest::GuestKey;
+use super::super::guest::{GuestKey, GuestLogin};
 use super::super::guest_config::{
-    GuestConfig, is_volume_key, normal_description, normal_net, normal_tags, parse_keys,
+    GuestConfig, is_volume_key, normal_description, normal_net, parse_keys,
 };
 use super::super::park::{Wait, worker_free};
 use super::super::task::{CreatePlan, NewDisk, Restore, Work};
@@ -64,6 +65,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
     }
     let mut plan = plan(call, &key)?;
     fill_nets(call, &mut plan)?;
+    plan.login = login(call);
     let file = plan
         .template_volid
         .rsplit('/')
@@ -127,7 +129,6 @@ fn claim(world: &World, key: &GuestKey, now_ms: u64) -> Result<(), ApiError> {
 /// All checks of the call, in PVE's order. The second time the vmid has just been claimed.
 fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
     check_quorum(call)?;
-    refuse_unemulated(call)?;
     let restore = call.flag("restore");
     let unprivileged = match call.text("unprivileged") {
         Some(text) => text == "1",
@@ -140,6 +141,9 @@ fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
         call.rights().need("/", &["Sys.Console"])?;
     }
     let over = existing(call, key, restore && call.flag("force"))?;
+    if let Some(text) = call.text("ssh-public-keys") {
+        check_ssh_keys(&text)?;
+    }
     let pool = call.text("pool");
     if let Some(name) = pool
         .as_ref()
@@ -173,6 +177,7 @@ fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
         pool,
         start: call.flag("start"),
         ha_managed: call.flag("ha-managed"),
+        login: None,
         restore: restore.then(|| Restore {
             unique: call.flag("unique"),
             over,
@@ -222,14 +227,30 @@ fn check_allowed(
     }
 }
 
-/// What this emulator does not do is refused, not ignored.
-fn refuse_unemulated(call: &Call<'_>) -> Result<(), ApiError> {
-    for name in ["password", "ssh-public-keys"] {
-        if call.text(name).is_some() {
-            return Err(ApiError::not_emulated(format!("'{name}' at create")));
+/// Each line has to be a key.
+fn check_ssh_keys(text: &str) -> Result<(), ApiError> {
+    let lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+    for line in lines {
+        let comment = line.starts_with('#');
+        if comment || !crate::ssh::is_authorized_key(line) {
+            return Err(ApiError::died("SSH public key validation error"));
         }
     }
     Ok(())
+}
+
+/// How root is to log in, if the call says so.
+fn login(call: &mut Call<'_>) -> Option<Box<GuestLogin>> {
+    let password = call.text("password");
+    let ssh_keys = call.text("ssh-public-keys");
+    if password.is_none() && ssh_keys.is_none() {
+        return None;
+    }
+    let salt = call.world.keys.secret();
+    Some(Box::new(GuestLogin {
+        password_hash: password.map(|password| sha512_crypt(&password, &salt)),
+        ssh_keys,
+    }))
 }
 
 fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> {
@@ -246,7 +267,7 @@ fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> 
             continue;
         };
         let value = match name.as_str() {
-            "tags" => normal_tags(&value),
+            "tags" => call.world.tag_style().normal(&value),
             "description" => normal_description(&value),
             _ => value,
         };
@@ -261,40 +282,14 @@ fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> 
     keys
 }
 
-/// The archive's storage must be there and readable; whether the file is there shows in the task.
+/// The archive must be one, and may be read; whether the file is there shows in the task.
 fn archive(call: &Call<'_>, restore: bool) -> Result<String, ApiError> {
     let volid = call.text("ostemplate").unwrap_or_default();
-    let Some((id, name)) = volid.split_once(':') else {
-        return Err(ApiError::died(format!(
-            "unable to parse volume ID '{volid}'"
-        )));
-    };
-    storage::require(call.world, id, &call.node)?;
-    let known = ["vztmpl/", "backup/", "iso/", "snippets/"]
-        .iter()
-        .any(|kind| name.starts_with(kind));
-    let image = name
-        .split('/')
-        .next()
-        .is_some_and(|owner| owner.parse::<u32>().is_ok());
-    if !known && !image {
-        return Err(ApiError::died(format!(
-            "unable to parse directory volume name '{name}'"
-        )));
+    if volid == "-" {
+        return Err(ApiError::died("pipe requires cli environment"));
     }
     let wanted = if restore { "backup" } else { "vztmpl" };
-    if !name.starts_with(wanted) {
-        let kind = if image {
-            "images"
-        } else {
-            name.split('/').next().unwrap_or_default()
-        };
-        let text = format!(
-            "unable to use volume {volid} - content type needs to be '{wanted}', but is '{kind}'"
-        );
-        return Err(ApiError::parameter("volid", text));
-    }
-    super::volumes::check_access(call.rights(), &volid)?;
+    super::volumes::check_access(call.rights(), &volid, Some(wanted))?;
     Ok(volid)
 }
 

@@ -86,22 +86,25 @@ pub(super) fn resize(call: &mut Call<'_>) -> Outcome {
     start_task(call, "resize", Work::Resize { disk, size_bytes })
 }
 
+/// A refusal of both parameters that say where a volume goes.
+fn wrong_target(text: &str) -> ApiError {
+    let names = ["storage", "target-vmid"].map(|name| (name.to_owned(), text.to_owned()));
+    ApiError::Parameters(names.into())
+}
+
 pub(super) fn move_volume(call: &mut Call<'_>) -> Outcome {
     let key = call.guest_key();
     let disk = call.text("volume").unwrap_or_default();
-    let target = call
-        .text("target-vmid")
-        .filter(|id| *id != key.vmid.to_string());
     let storage = call.text("storage");
     if storage.is_some() && call.text("target-vmid").is_some() {
         return Err(ApiError::died("either set storage or target-vmid, but not both").into());
     }
-    if target.is_some() {
-        return Err(ApiError::not_emulated("moving a volume to another container").into());
+    if call.text("target-vmid").is_some() {
+        return super::lxc_reassign::reassign(call);
     }
     let Some(storage) = storage else {
         let text = "both 'storage' and 'target-vmid' missing, either needs to be set";
-        return Err(ApiError::died(text).into());
+        return Err(wrong_target(text).into());
     };
     call.rights()
         .need(&format!("/storage/{storage}"), &["Datastore.AllocateSpace"])?;
@@ -114,6 +117,12 @@ pub(super) fn move_volume(call: &mut Call<'_>) -> Outcome {
     }
     if guest.is_running() {
         return Err(ApiError::died("cannot move volumes of a running container").into());
+    }
+    if disk.starts_with("unused") {
+        let text = format!(
+            "cannot move volume '{disk}', only configured volumes can be moved to another storage"
+        );
+        return Err(ApiError::died(text).into());
     }
     let value = guest.config.get(&disk).ok_or_else(|| no_volume(&disk))?;
     let old = volume_of(value);

@@ -17,6 +17,7 @@ mod lxc_create;
 mod lxc_disk;
 mod lxc_power;
 mod lxc_read;
+mod lxc_reassign;
 mod lxc_snapshot;
 mod metrics;
 mod node;
@@ -28,6 +29,7 @@ mod storage_config;
 mod table;
 mod tasks;
 mod upload;
+mod volume_name;
 mod volumes;
 
 use serde_json::Value;

@@ -1,101 +1,63 @@
 //! What a cluster and its nodes are configured with, as far as clients of containers read it.
 
-use std::collections::{BTreeMap, BTreeSet};
-
 use serde_json::{Value, json};
 use sha2::{Digest, Sha512};
 
 use super::super::call::{Call, Outcome};
+use super::super::datacenter::{self, MAC_PREFIX};
 use super::super::error::ApiError;
+use super::super::sections::given;
 use super::super::world::{NextId, World};
-use crate::schema::{Format, parse_property_string, split_list, table};
+use crate::schema::split_list;
 
-/// Prefix of generated network addresses.
-const MAC_PREFIX: &str = "BC:24:11";
-
-/// Datacenter options; without Sys.Audit only the tags that may be used.
+/// Datacenter options; without Sys.Audit only some of them, and the tags that may be used.
 pub(super) fn options(call: &mut Call<'_>) -> Outcome {
-    let tags: BTreeSet<String> = call
-        .world
-        .guests()
-        .filter(|(vmid, _)| call.may(&format!("/vms/{vmid}"), "VM.Audit"))
-        .flat_map(|(_, guest)| {
-            let list = guest.config.get("tags").unwrap_or_default();
-            split_list(list)
-                .into_iter()
-                .map(str::to_owned)
-                .collect::<Vec<_>>()
-        })
-        .collect();
-    let mut row = json!({"allowed-tags": tags});
-    if call.may("/", "Sys.Audit") {
-        row["mac_prefix"] = MAC_PREFIX.into();
-        row["description"] = "".into();
-        let NextId { lower, upper } = *call.world.next_id;
-        if lower.or(upper).is_some() {
-            let bounds = [("lower", lower), ("upper", upper)];
-            let given = bounds
-                .iter()
-                .filter_map(|(k, n)| Some((*k, (*n)?.to_string())));
-            row["next-id"] = json!(given.collect::<BTreeMap<_, _>>());
-        }
-    }
-    Ok(row.into())
+    let stored = &call.world.datacenter;
+    let mut row = if call.may("/", "Sys.Audit") {
+        datacenter::all(stored)
+    } else {
+        datacenter::open(stored)
+    };
+    let tags = datacenter::tag_rights(call.rights()).allowed;
+    row.insert("allowed-tags".into(), json!(tags));
+    Ok(Value::Object(row).into())
 }
 
-/// Of the datacenter options the one about free numbers; what is not emulated is refused.
 pub(super) fn set_options(call: &mut Call<'_>) -> Outcome {
+    call.cluster_lock("file-datacenter_cfg", "")?;
+    let mut stored = call.world.datacenter.clone();
+    stored.extend(given(call, &["delete"]));
     let removed = call.text("delete").unwrap_or_default();
-    let removed = split_list(&removed);
-    let named = call.params.keys().map(String::as_str);
-    let named = named.filter(|name| *name != "delete");
-    if let Some(other) = named
-        .chain(removed.iter().copied())
-        .find(|name| *name != "next-id")
+    for key in split_list(&removed) {
+        stored.remove(key);
+    }
+    if stored
+        .get("mac_prefix")
+        .is_some_and(|text| text.eq_ignore_ascii_case(MAC_PREFIX))
     {
-        return Err(ApiError::not_emulated(format!("the datacenter option '{other}'")).into());
+        stored.remove("mac_prefix");
     }
-    if !call.world.is_quorate(&call.via, call.now_ms) {
-        let locked_out = "cfs-lock 'file-datacenter_cfg' error: no quorum!";
-        return Err(ApiError::died(locked_out).into());
-    }
-    let mut next_id = *call.world.next_id;
-    if removed.contains(&"next-id") {
-        next_id = NextId::default();
-    }
-    if let Some(text) = call.text("next-id") {
-        next_id = parse_next_id(&text)?;
-    }
+    let parts = datacenter::parts(&stored, "next-id");
+    let number = |name: &str| {
+        parts
+            .get(name)
+            .map(|text| text.parse::<u32>().unwrap_or(u32::MAX))
+    };
+    let next_id = NextId {
+        lower: number("lower"),
+        upper: number("upper"),
+    };
     let (lower, upper) = next_id.bounds();
     if lower > upper {
         let broken = format!("lower ({lower}) <= upper ({upper}) boundary rule broken");
         return Err(ApiError::died(broken).into());
     }
     *call.world.next_id = next_id;
+    call.world
+        .random
+        .set_mac_prefix(stored.get("mac_prefix").cloned());
+    call.world.datacenter = stored;
     Ok(Value::Null.into())
-}
-
-fn parse_next_id(text: &str) -> Result<NextId, ApiError> {
-    let method = table().lookup("PUT", "/cluster/options");
-    let property = method.and_then(|found| found.method.parameter("next-id"));
-    let Some(Format::Keys(keys)) = property.and_then(|it| it.format.as_ref()) else {
-        return Err(ApiError::not_emulated("'next-id'"));
-    };
-    let values =
-        parse_property_string(keys, text).map_err(|e| ApiError::parameter("next-id", e))?;
-    let number = |name: &str| {
-        let Some(text) = values.get(name) else {
-            return Ok(None);
-        };
-        let number = text.parse::<u32>();
-        number.map(Some).map_err(|_| {
-            ApiError::not_emulated(format!("'{text}' as a bound of the numbers of guests"))
-        })
-    };
-    Ok(NextId {
-        lower: number("lower")?,
-        upper: number("upper")?,
-    })
 }
 
 /// Members as the cluster's own configuration lists them: numbers are texts.

@@ -2,6 +2,7 @@
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
+use super::super::request::Upload;
 use super::super::stored::{Arrival, NewFile, plain_name, quoted};
 use super::fetching::{begin, check_name};
 use super::storage;
@@ -37,24 +38,10 @@ pub(super) fn upload(call: &mut Call<'_>) -> Outcome {
         "/var/tmp/pveupload-{}",
         &call.world.keys.secret().replace('-', "")[..32]
     );
-    let mut log = vec![format!("starting file import from: {temporary}")];
-    let mut error = None;
-    if let (Some(algorithm), Some(wanted)) =
-        (call.text("checksum-algorithm"), call.text("checksum"))
-    {
-        let got = upload
-            .checksums
-            .get(&algorithm)
-            .cloned()
-            .unwrap_or_default();
-        if got.eq_ignore_ascii_case(&wanted) {
-            log.push("calculating checksum...OK, checksum verified".into());
-        } else {
-            error = Some(format!(
-                "checksum mismatch: got '{got}' != expect '{wanted}'"
-            ));
-        }
-    }
+    let (checked, error) = check_sum(call, upload);
+    let start = format!("starting file import from: {temporary}");
+    let mut log = vec![start];
+    log.extend(checked);
     let size_bytes = upload.size_bytes;
     if error.is_none() {
         log.extend([
@@ -79,4 +66,23 @@ pub(super) fn upload(call: &mut Call<'_>) -> Outcome {
         finished: vec!["finished file import successfully".into()],
     };
     begin(call, "imgcopy", "", arrival)
+}
+
+/// What the task says of the checksum, or what it fails with.
+fn check_sum(call: &Call<'_>, upload: &Upload) -> (Option<String>, Option<String>) {
+    let given = (call.text("checksum-algorithm"), call.text("checksum"));
+    let (Some(algorithm), Some(wanted)) = given else {
+        return (None, None);
+    };
+    let got = upload
+        .checksums
+        .get(&algorithm)
+        .cloned()
+        .unwrap_or_default();
+    if got.eq_ignore_ascii_case(&wanted) {
+        let line = "calculating checksum...OK, checksum verified";
+        return (Some(line.to_owned()), None);
+    }
+    let error = format!("checksum mismatch: got '{got}' != expect '{wanted}'");
+    (None, Some(error))
 }

@@ -3,53 +3,69 @@
 use serde_json::{Value, json};
 
 use super::super::access::Caller;
-use super::super::call::{Call, Outcome};
+use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
+use super::super::park::Wait;
 use super::super::rights::Rights;
 use super::super::task::Work;
+use super::super::upid::Upid;
 use super::super::worker;
 use super::super::world::{Volume, World};
 use super::prune::Rule;
 use super::storage;
-use crate::schema::parse_size;
+use super::volume_name::{self, Parsed};
+use crate::schema::{check_format, parse_size};
 
-/// The guest a volume belongs to, by its name.
-fn owner(name: &str) -> Option<u32> {
-    if let Some(file) = name.strip_prefix("backup/") {
-        return file.split('-').nth(2)?.parse().ok();
+/// Whether a caller may look into a volume; with `wanted` only into one of that content.
+pub(super) fn check_access(
+    rights: Rights<'_>,
+    volid: &str,
+    wanted: Option<&str>,
+) -> Result<(), ApiError> {
+    let Some((storage, _)) = volid.split_once(':').filter(|_| has_storage(volid)) else {
+        if rights.caller.is_root() {
+            return Ok(());
+        }
+        let text = "Only root can pass arbitrary filesystem paths. at /usr/share/perl5/PVE/Storage.pm line 651.";
+        return Err(ApiError::died(text));
+    };
+    let Parsed { kind, owner } = volume_name::parse(rights.world, volid)?;
+    if let Some(wanted) = wanted.filter(|wanted| *wanted != kind) {
+        let text = format!("unable to use volume {volid} - content type needs to be '{wanted}'");
+        return Err(ApiError::died(text));
     }
-    name.split('/').next()?.parse().ok()
-}
-
-/// Whether a caller may look into a volume.
-pub(super) fn check_access(rights: Rights<'_>, volid: &str) -> Result<(), ApiError> {
-    let (storage, name) = volid.split_once(':').unwrap_or_default();
     let place = format!("/storage/{storage}");
     if rights.has(&place, "Datastore.Allocate") {
         return Ok(());
     }
-    let kind = name.split('/').next().unwrap_or_default();
     if matches!(kind, "vztmpl" | "iso" | "import") {
         return rights.need_any(&place, &["Datastore.AllocateSpace", "Datastore.Audit"]);
     }
-    match owner(name) {
+    match owner {
         Some(vmid) if kind == "backup" => {
             rights.need(&place, &["Datastore.AllocateSpace"])?;
             rights.need(&format!("/vms/{vmid}"), &["VM.Backup"])
         }
-        Some(vmid) => {
+        Some(vmid) if kind == "images" => {
             rights.need(&place, &["Datastore.Audit"])?;
             rights.need(&format!("/vms/{vmid}"), &["VM.Config.Disk"])
         }
-        None => Err(ApiError::died(format!(
+        Some(_) | None => Err(ApiError::died(format!(
             "missing privileges to access {volid}"
         ))),
     }
 }
 
+/// What stands before the colon could be a storage.
+fn has_storage(volid: &str) -> bool {
+    volid
+        .split_once(':')
+        .is_some_and(|(id, name)| check_format("pve-storage-id", id).is_ok() && !name.is_empty())
+}
+
 /// For lists, which leave out what may not be seen.
 pub(super) fn may_see(world: &World, caller: &Caller, volid: &str) -> bool {
-    check_access(Rights { world, caller }, volid).is_ok()
+    check_access(Rights { world, caller }, volid, None).is_ok()
 }
 
 /// The volume the path names, with its storage.
@@ -125,7 +141,7 @@ pub(super) fn allocate(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn read(call: &mut Call<'_>) -> Outcome {
     let volid = named(call)?;
-    check_access(call.rights(), &volid)?;
+    check_access(call.rights(), &volid, None)?;
     let (id, name) = volid.split_once(':').unwrap_or_default();
     let store = storage::require(call.world, id, &call.node)?;
     let path = store.volume_path(name);
@@ -176,7 +192,7 @@ pub(super) fn read(call: &mut Call<'_>) -> Outcome {
 /// Changes a backup's notes and protection.
 pub(super) fn update(call: &mut Call<'_>) -> Outcome {
     let volid = named(call)?;
-    check_access(call.rights(), &volid)?;
+    check_access(call.rights(), &volid, None)?;
     let (notes, protected) = (call.text("notes"), call.text("protected"));
     let node = call.node.clone();
     let here = |backup: &&mut super::super::world::Backup| {
@@ -229,12 +245,15 @@ fn refuse_attribute(call: &Call<'_>, volid: &str, attribute: &str) -> Result<(),
 }
 
 pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
+    if let Some(upid) = call.progress.task.clone() {
+        return deleted(call, &upid);
+    }
     let volid = named(call)?;
-    let (id, name) = volid.split_once(':').unwrap_or_default();
+    let id = volid.split(':').next().unwrap_or_default();
     storage::require(call.world, id, &call.node)?;
+    let Parsed { kind, owner } = volume_name::parse(call.world, &volid)?;
     let place = format!("/storage/{id}");
-    let vmid = owner(name);
-    match vmid.filter(|_| name.starts_with("backup/")) {
+    match owner.filter(|_| kind == "backup") {
         Some(vmid) => {
             call.rights().need(&place, &["Datastore.AllocateSpace"])?;
             call.rights()
@@ -242,7 +261,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
         }
         None => call.rights().need(&place, &["Datastore.Allocate"])?,
     }
-    let shown = vmid.map_or_else(|| id.to_owned(), |vmid| format!("{vmid}@{id}"));
+    let shown = owner.map_or_else(|| id.to_owned(), |vmid| format!("{vmid}@{id}"));
     let node = call.node.clone();
     let work = Work::DeleteVolume {
         node: node.clone(),
@@ -250,7 +269,24 @@ pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
     };
     let place = (node.as_str(), "imgdel", shown.as_str());
     let upid = worker::spawn_on(call.world, place, None, &call.caller.id, work, call.now_ms);
-    Ok(Value::String(upid.to_string()).into())
+    let delay_ms = call.number("delay").unwrap_or_default() * 1000;
+    if delay_ms == 0 {
+        return Ok(Value::String(upid.to_string()).into());
+    }
+    call.progress.task = Some(upid.clone());
+    let until_ms = call.now_ms + delay_ms;
+    let upid = Box::new(upid);
+    Err(Stop::Park(Wait::Task { upid, until_ms }))
+}
+
+/// The removal was waited for: what became of it, or the task that goes on.
+fn deleted(call: &Call<'_>, upid: &Upid) -> Outcome {
+    let task = call.world.tasks.iter().find(|task| task.upid == *upid);
+    match task.and_then(|task| task.exit()) {
+        None => Ok(Value::String(upid.to_string()).into()),
+        Some(exit) if exit == "OK" || exit.starts_with("WARNINGS: ") => Ok(Value::Null.into()),
+        Some(exit) => Err(ApiError::died(exit).into()),
+    }
 }
 
 /// Which backups a rule would keep and which not.

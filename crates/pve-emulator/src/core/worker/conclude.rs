@@ -45,6 +45,9 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
         Work::MoveVolume { disk, delete, .. } => {
             copies::volume_moved(world, at, &disk, delete, failed);
         }
+        Work::Reassign { disk, to, to_disk } if !failed => {
+            copies::reassigned(world, at, (&disk, to, &to_disk));
+        }
         Work::Arrive(arrival) if !failed => arrived(world, at, *arrival, now_ms),
         Work::Migrate { target, .. } if !failed => {
             follow_up = migrate::arrived(world, at, &target, now_ms);
@@ -67,6 +70,7 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
         | Work::Prune { .. }
         | Work::Request { .. }
         | Work::Arrive(_)
+        | Work::Reassign { .. }
         | Work::Bulk(_)
         | Work::Fail { .. } => {}
     }
@@ -118,6 +122,7 @@ fn too_late(world: &World, at: usize, now_ms: u64) -> Option<String> {
         | Work::Rollback { .. }
         | Work::DeleteSnapshot { .. }
         | Work::MoveVolume { .. }
+        | Work::Reassign { .. }
         | Work::Migrate { .. } => task.began,
         Work::Destroy { .. }
         | Work::Start

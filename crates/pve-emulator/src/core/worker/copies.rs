@@ -255,3 +255,63 @@ pub(super) fn volume_moved(world: &mut World, at: usize, disk: &str, delete: boo
         world.free_volume(&old, &key.node);
     }
 }
+
+/// A volume is given to another container: both are still as the call found them.
+pub(super) fn reassign(
+    world: &mut World,
+    at: usize,
+    disk: &str,
+    to: u32,
+    now_ms: u64,
+) -> Result<(), String> {
+    let guest = guest_of(world, at)?;
+    super::launch::check_lock(&guest)?;
+    let vmid = world.tasks[at].guest().vmid;
+    let Some(value) = guest.config.get(disk) else {
+        return Err(format!(
+            "volume '{disk}' for container '{vmid}' does not exist"
+        ));
+    };
+    let volid = volume_of(value);
+    if world.volume(volid, &guest.node).is_none() {
+        return Err(format!("volume '{volid}' does not exist"));
+    }
+    let target = world.guests.get(&to);
+    let target = target.ok_or_else(|| format!("could not find CT {to}"))?;
+    super::launch::check_lock(target)?;
+    let line = format!("moving volume '{disk}' from container '{vmid}' to '{to}'");
+    world.tasks[at].say(line);
+    let end_ms = now_ms + world.times.destroy_ms;
+    settle(world, at, None, end_ms);
+    Ok(())
+}
+
+/// The volume has the name of its new owner, and both configurations say so.
+pub(super) fn reassigned(world: &mut World, at: usize, (disk, to, to_disk): (&str, u32, &str)) {
+    let key = world.tasks[at].guest();
+    let Some(value) = world
+        .guest_mut(&key)
+        .and_then(|guest| guest.config.keys.remove(disk))
+    else {
+        return;
+    };
+    let owner = GuestKey {
+        vmid: to,
+        node: key.node.clone(),
+    };
+    let volid = world.hand_over_volume(volume_of(&value), &owner);
+    if let Some(guest) = world.guest_mut(&owner) {
+        let value = if to_disk.starts_with("unused") {
+            volid
+        } else {
+            with_volume(&value, &volid, size_of(&value))
+        };
+        guest.config.keys.insert(to_disk.to_owned(), value);
+    }
+    let task = &mut world.tasks[at];
+    task.say(format!(
+        "removing volume '{disk}' from container '{}' config",
+        key.vmid
+    ));
+    task.say(format!("target container '{to}' updated with '{to_disk}'"));
+}

@@ -149,7 +149,8 @@ fn unpack_template(
         let archive = archive.unwrap_or_default();
         world.tasks[at].say(format!("extracting archive '{archive}'"));
     }
-    let spec = final_config(world, at, plan).spec(&template.file);
+    let mut spec = final_config(world, at, plan).spec(&template.file);
+    spec.login.clone_from(&plan.login);
     let end_ms = now_ms + world.times.create_ms;
     let command = |job, guest| GuestCommand::Create { job, guest, spec };
     issue(world, at, Step::Create, end_ms, command, effects);

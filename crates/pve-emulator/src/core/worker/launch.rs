@@ -4,7 +4,7 @@ use super::super::Effects;
 use super::super::error::ApiError;
 use super::super::guest::{GuestCommand, GuestKey};
 use super::super::guest_config::volume_of;
-use super::super::stored::ARRIVAL_MS;
+use super::super::stored::{ARRIVAL_MS, Arrival};
 use super::super::task::{Step, Work};
 use super::super::world::{Guest, World};
 use super::{backups, bulk, copies, create, issue, migrate, settle, snapshots};
@@ -27,14 +27,8 @@ pub(super) fn launch(
                 settle(world, at, None, now_ms + world.times.shutdown_ms);
                 return Ok(());
             }
-            shut_down(
-                world,
-                at,
-                Step::Shutdown { force },
-                timeout_s,
-                now_ms,
-                effects,
-            );
+            let step = Step::Shutdown { force };
+            shut_down(world, at, step, timeout_s, now_ms, effects);
             Ok(())
         }
         Work::Reboot { timeout_s } => {
@@ -58,6 +52,7 @@ pub(super) fn launch(
         Work::MoveVolume { disk, storage, .. } => {
             copies::move_volume(world, at, &disk, &storage, now_ms)
         }
+        Work::Reassign { disk, to, .. } => copies::reassign(world, at, &disk, to, now_ms),
         Work::Migrate {
             target,
             restart,
@@ -72,8 +67,7 @@ pub(super) fn launch(
             Ok(())
         }
         Work::Request { line } => {
-            world.tasks[at].say(line);
-            settle(world, at, None, now_ms + super::QUICK_END_MS);
+            request(world, at, line, now_ms);
             Ok(())
         }
         Work::Bulk(_) => {
@@ -81,11 +75,7 @@ pub(super) fn launch(
             Ok(())
         }
         Work::Arrive(arrival) => {
-            arrival
-                .log
-                .iter()
-                .for_each(|line| world.tasks[at].say(line));
-            settle(world, at, arrival.error, now_ms + ARRIVAL_MS);
+            arrive(world, at, *arrival, now_ms);
             Ok(())
         }
         Work::Fail { log, error } => {
@@ -93,6 +83,18 @@ pub(super) fn launch(
             Err(error)
         }
     }
+}
+
+fn arrive(world: &mut World, at: usize, arrival: Arrival, now_ms: u64) {
+    let task = &mut world.tasks[at];
+    arrival.log.iter().for_each(|line| task.say(line));
+    settle(world, at, arrival.error, now_ms + ARRIVAL_MS);
+}
+
+/// Somebody else does it, later.
+fn request(world: &mut World, at: usize, line: String, now_ms: u64) {
+    world.tasks[at].say(line);
+    settle(world, at, None, now_ms + super::QUICK_END_MS);
 }
 
 /// There is nothing that saves and restores running processes here.

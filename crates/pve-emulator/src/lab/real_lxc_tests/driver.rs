@@ -27,6 +27,7 @@ fn spec() -> GuestSpec {
         cores: Some(1),
         unprivileged: true,
         nets: BTreeMap::from([(0, net)]),
+        login: None,
     }
 }
 

@@ -1,6 +1,9 @@
 //! Accounts: what `/etc/passwd` and `/etc/group` say.
 
+use super::errno::Errno;
 use super::files::Files;
+use super::machine::Guest;
+use crate::core::guest::GuestLogin;
 
 /// The number of a name in `/etc/passwd` or `/etc/group`; digits stand for themselves.
 pub(crate) fn id_of(files: &Files, file: &str, name: &str) -> Option<u32> {
@@ -32,4 +35,22 @@ pub(crate) fn group_of(files: &Files, name: &str) -> Option<u32> {
         let mut fields = line.split(':');
         (fields.next() == Some(name)).then(|| fields.nth(2)?.parse().ok())?
     })
+}
+
+impl Guest {
+    /// Lets root log in with keys or a password.
+    pub(crate) fn let_log_in(&mut self, login: &GuestLogin) -> Result<(), Errno> {
+        if let Some(keys) = &login.ssh_keys {
+            self.files.make_dirs("/root/.ssh", 0)?;
+            let file = "/root/.ssh/authorized_keys";
+            self.files.write(file, keys.clone().into_bytes(), 0)?;
+            self.files.get_mut(file)?.mode = 0o600;
+        }
+        let old = self.files.text("/etc/shadow").unwrap_or_default();
+        if let Some(shadow) = login.shadow(&old) {
+            self.files.write("/etc/shadow", shadow.into_bytes(), 0)?;
+            self.files.get_mut("/etc/shadow")?.mode = 0o640;
+        }
+        Ok(())
+    }
 }

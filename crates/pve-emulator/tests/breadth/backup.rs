@@ -1,0 +1,236 @@
+//! Jobs of backups, and limits of single ones.
+
+use crate::support::seed::solo;
+use crate::support::sim::Sim;
+use crate::{by, get, said};
+
+const JOBS: &str = "/cluster/backup";
+
+#[test]
+fn a_job_is_kept_as_it_was_given_and_says_when_it_runs_next() {
+    let mut sim = Sim::new(solo());
+    sim.create(
+        "solo",
+        100,
+        &[
+            ("mp0", "local:1,mp=/data"),
+            ("mp1", "local:1,mp=/more,backup=1"),
+        ],
+    );
+    let form = [
+        ("id", "nightly"),
+        ("schedule", "02:30"),
+        ("vmid", "100,999"),
+        ("storage", "local"),
+    ];
+    assert_eq!(said(&mut sim, "POST", JOBS, &form).0, 200);
+    assert_eq!(
+        said(&mut sim, "POST", JOBS, &form),
+        (500, "Job 'nightly' already exists".into())
+    );
+    let job = get(&mut sim, "/cluster/backup/nightly");
+    assert_eq!(
+        job,
+        serde_json::json!({
+            "id": "nightly", "type": "vzdump", "enabled": 1, "schedule": "02:30", "vmid": "100,999", "storage": "local",
+        })
+    );
+    let listed = get(&mut sim, JOBS);
+    let next = listed[0]["next-run"].as_u64().unwrap();
+    assert!(next > sim.now_ms / 1000 && next % 86_400 == 9_000, "{next}");
+
+    let tree = get(&mut sim, "/cluster/backup/nightly/included_volumes");
+    let guest = &tree["children"][0];
+    let volumes: Vec<_> = guest["children"]
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|row| {
+            (
+                row["id"].as_str().unwrap(),
+                row["included"].as_u64().unwrap(),
+                row["reason"].as_str().unwrap(),
+            )
+        })
+        .collect();
+    assert_eq!(
+        volumes,
+        [
+            ("100:rootfs", 1, "rootfs"),
+            ("100:mp0", 0, "disabled"),
+            ("100:mp1", 1, "enabled")
+        ]
+    );
+    assert_eq!(
+        tree["children"][1],
+        serde_json::json!({"id": 999, "type": "unknown", "leaf": 1})
+    );
+
+    assert_eq!(
+        said(
+            &mut sim,
+            "PUT",
+            "/cluster/backup/nightly",
+            &[("all", "1"), ("exclude", "101")]
+        )
+        .0,
+        200
+    );
+    let job = get(&mut sim, "/cluster/backup/nightly");
+    assert!(job.get("vmid").is_none() && job["all"] == 1, "{job}");
+}
+
+#[test]
+fn refusals_of_jobs_carry_their_code_where_proxmox_has_it_in_the_text() {
+    let mut sim = Sim::new(solo());
+    let post = |sim: &mut Sim, form: &[(&str, &str)]| said(sim, "POST", JOBS, form);
+    assert_eq!(
+        post(&mut sim, &[("schedule", "02:30")]),
+        (
+            500,
+            "400 Parameter verification failed.\nvmid: property is missing".into()
+        )
+    );
+    assert_eq!(
+        post(&mut sim, &[("all", "1")]),
+        (
+            400,
+            "Parameter verification failed.|schedule: neither 'starttime' nor 'schedule' were set"
+                .into()
+        )
+    );
+    assert_eq!(
+        post(
+            &mut sim,
+            &[("schedule", "02:30"), ("all", "1"), ("vmid", "100")]
+        )
+        .1,
+        "400 Parameter verification failed.\nall: option conflicts with option 'vmid'"
+    );
+    let path = "/cluster/backup/nosuch";
+    assert_eq!(
+        said(&mut sim, "PUT", path, &[("enabled", "0")]),
+        (500, "no such vzdump job".into())
+    );
+    assert_eq!(
+        said(&mut sim, "PUT", path, &[]),
+        (500, "no options specified".into())
+    );
+    assert_eq!(
+        said(&mut sim, "GET", path, &[]),
+        (
+            400,
+            "Parameter verification failed.|id: No such job 'nosuch'".into()
+        )
+    );
+    let old = [
+        ("starttime", "03:00"),
+        ("dow", "mon,tue"),
+        ("all", "1"),
+        ("id", "old"),
+    ];
+    assert_eq!(post(&mut sim, &old).0, 200);
+    assert_eq!(
+        get(&mut sim, "/cluster/backup/old")["schedule"],
+        "mon,tue 03:00"
+    );
+    assert_eq!(
+        said(
+            &mut sim,
+            "PUT",
+            "/cluster/backup/old",
+            &[("delete", "nosuch")]
+        )
+        .1,
+        "400 Parameter verification failed.\ndelete: unknown option 'nosuch'"
+    );
+}
+
+#[test]
+fn older_backups_go_or_hold_up_new_ones() {
+    let mut sim = Sim::new(solo());
+    sim.create("solo", 100, &[]);
+    let mut dump = |more: &[(&str, &str)]| {
+        let form = [&[("vmid", "100"), ("storage", "local")], more].concat();
+        let exit = sim.task("POST", "/nodes/solo/vzdump", &form);
+        sim.pass(2_000);
+        let rows = sim.root(
+            "GET",
+            "/nodes/solo/storage/local/content",
+            &[("content", "backup")],
+        );
+        (exit, rows.payload().as_array().unwrap().len())
+    };
+    assert_eq!(dump(&[]), ("OK".into(), 1));
+    assert_eq!(dump(&[("protected", "1")]), ("OK".into(), 2));
+    assert_eq!(
+        dump(&[("prune-backups", "keep-last=1")]),
+        ("OK".into(), 2),
+        "the protected one stays"
+    );
+    assert_eq!(
+        dump(&[("prune-backups", "keep-last=1"), ("remove", "0")]),
+        ("job errors".into(), 2)
+    );
+}
+
+#[test]
+fn what_a_backup_may_not_be_given_is_refused_in_the_call() {
+    let mut sim = Sim::new(solo());
+    sim.create("solo", 100, &[]);
+    let path = "/nodes/solo/vzdump";
+    let mut root = |form: &[(&str, &str)]| said(&mut sim, "POST", path, form).1;
+    assert_eq!(
+        root(&[("vmid", "100"), ("all", "1")]),
+        "Parameter verification failed.|all: option conflicts with option 'vmid'"
+    );
+    assert_eq!(root(&[("pool", "nosuch")]), "pool 'nosuch' does not exist");
+    assert_eq!(
+        root(&[
+            ("vmid", "100"),
+            ("storage", "local"),
+            ("notes-template", "{{owner}}")
+        ]),
+        "Parameter verification failed.|notes-template: found unknown: variable 'owner' at char 4\n"
+    );
+    let mut limited = |form: &[(&str, &str)]| by(&mut sim, "limited@pve!t1", "POST", path, form);
+    assert_eq!(limited(&[("vmid", "100"), ("script", "/x")]).0, 400);
+    assert_eq!(
+        limited(&[("vmid", "100"), ("bwlimit", "5")]),
+        (403, "Permission check failed (/, Sys.Modify)".into())
+    );
+}
+
+#[test]
+fn the_configuration_in_a_backup_can_be_read() {
+    let mut sim = Sim::new(solo());
+    sim.create("solo", 100, &[("hostname", "web")]);
+    assert_eq!(
+        sim.task(
+            "POST",
+            "/nodes/solo/vzdump",
+            &[("vmid", "100"), ("storage", "local")]
+        ),
+        "OK"
+    );
+    let rows = sim
+        .root(
+            "GET",
+            "/nodes/solo/storage/local/content",
+            &[("content", "backup")],
+        )
+        .payload();
+    let volid = rows[0]["volid"].as_str().unwrap().to_owned();
+    let text = sim
+        .root(
+            "GET",
+            "/nodes/solo/vzdump/extractconfig",
+            &[("volume", &volid)],
+        )
+        .payload();
+    assert!(text.as_str().unwrap().contains("hostname: web\n"), "{text}");
+    assert_eq!(
+        get(&mut sim, "/nodes/solo/vzdump/defaults")["storage"],
+        "local"
+    );
+}

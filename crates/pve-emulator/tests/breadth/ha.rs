@@ -1,0 +1,310 @@
+//! Rules, migration and the manager's own status.
+
+use crate::support::seed::cluster;
+use crate::support::sim::Sim;
+use crate::{get, said};
+
+const RULES: &str = "/cluster/ha/rules";
+
+/// Containers 100 to 102 on shared disks, all managed.
+fn managed() -> Sim {
+    let mut sim = Sim::new(cluster());
+    for (vmid, node) in [(100, "pve1"), (101, "pve1"), (102, "pve2")] {
+        sim.create(node, vmid, &[("rootfs", "shared:1")]);
+        let sid = format!("ct:{vmid}");
+        let made = said(&mut sim, "POST", "/cluster/ha/resources", &[("sid", &sid)]);
+        assert_eq!(made.0, 200, "{}", made.1);
+    }
+    sim.pass(60_000);
+    sim
+}
+
+#[test]
+fn a_rule_is_made_read_changed_and_removed() {
+    let mut sim = managed();
+    let form = [
+        ("rule", "place"),
+        ("type", "node-affinity"),
+        ("resources", "ct:101,ct:100"),
+        ("nodes", "pve2:2,pve1"),
+        ("comment", "why"),
+    ];
+    assert_eq!(said(&mut sim, "POST", RULES, &form).0, 200);
+    assert_eq!(
+        said(&mut sim, "POST", RULES, &form),
+        (
+            500,
+            "create ha rule failed: HA rule 'place' already defined".into()
+        )
+    );
+    let rule = get(&mut sim, "/cluster/ha/rules/place");
+    assert_eq!(rule["resources"], "ct:100,ct:101");
+    assert_eq!(rule["nodes"], "pve1,pve2:2");
+    assert_eq!(
+        (&rule["order"], &rule["type"]),
+        (&1.into(), &"node-affinity".into())
+    );
+    assert!(rule.get("strict").is_none() && rule["digest"].is_string());
+
+    let change = [
+        ("type", "node-affinity"),
+        ("strict", "1"),
+        ("delete", "comment"),
+    ];
+    assert_eq!(
+        said(&mut sim, "PUT", "/cluster/ha/rules/place", &change).0,
+        200
+    );
+    let rule = get(&mut sim, "/cluster/ha/rules/place");
+    assert_eq!(rule["strict"], 1);
+    assert!(rule.get("comment").is_none());
+    let old = [("type", "node-affinity"), ("strict", "0"), ("digest", "00")];
+    let refused = said(&mut sim, "PUT", "/cluster/ha/rules/place", &old);
+    assert!(
+        refused
+            .1
+            .starts_with("update HA rules failed: detected modified"),
+        "{refused:?}"
+    );
+
+    assert_eq!(
+        said(&mut sim, "DELETE", "/cluster/ha/rules/place", &[]).0,
+        200
+    );
+    assert_eq!(
+        said(&mut sim, "GET", "/cluster/ha/rules/place", &[]),
+        (500, "no such ha rule 'place'".into())
+    );
+}
+
+#[test]
+fn what_does_not_go_with_the_type_of_a_rule_is_refused_by_its_place() {
+    let mut sim = managed();
+    let form = [
+        ("rule", "rr"),
+        ("type", "node-affinity"),
+        ("resources", "ct:100"),
+        ("affinity", "positive"),
+    ];
+    let unknown =
+        "property is not defined in schema and the schema does not allow additional properties";
+    let missing = "property is missing and it is not optional";
+    assert_eq!(
+        said(&mut sim, "POST", RULES, &form),
+        (
+            400,
+            format!(
+                "Parameter verification failed.|affinity: {unknown}|oneOf[node-affinity].nodes: {missing}"
+            )
+        )
+    );
+    assert_eq!(
+        said(
+            &mut sim,
+            "POST",
+            RULES,
+            &[("rule", "rr"), ("resources", "ct:100")]
+        ),
+        (
+            400,
+            format!("Parameter verification failed.|resources: {unknown}|type: {missing}")
+        )
+    );
+    let strange = [
+        ("rule", "rr"),
+        ("type", "node-affinity"),
+        ("resources", "ct:100,ct:999"),
+        ("nodes", "pve1"),
+    ];
+    assert_eq!(
+        said(&mut sim, "POST", RULES, &strange),
+        (
+            500,
+            "create ha rule failed: cannot use unmanaged resource(s) ct:999.".into()
+        )
+    );
+    let lonely = [
+        ("rule", "rr"),
+        ("type", "resource-affinity"),
+        ("resources", "ct:100"),
+        ("affinity", "negative"),
+    ];
+    let refused = said(&mut sim, "POST", RULES, &lonely);
+    assert_eq!(refused.0, 500);
+    assert_eq!(
+        refused.1,
+        "create ha rule failed: 400 Rule 'rr' is invalid.\nresources: rule is ineffective as there are less than two resources"
+    );
+}
+
+fn node_of(sim: &mut Sim, vmid: u32) -> String {
+    let guest = sim.world.guests().find(|(found, _)| *found == vmid);
+    guest.unwrap().1.node.clone()
+}
+
+#[test]
+fn a_resource_goes_where_it_is_sent_and_where_its_rules_want_it() {
+    let mut sim = managed();
+    let path = "/cluster/ha/resources/ct:100/migrate";
+    let sent = sim.root("POST", path, &[("node", "pve3")]);
+    assert_eq!(
+        sent.payload(),
+        serde_json::json!({"sid": "ct:100", "requested-node": "pve3"})
+    );
+    assert_eq!(node_of(&mut sim, 100), "pve1", "the call only asks for it");
+    sim.pass(60_000);
+    assert_eq!(node_of(&mut sim, 100), "pve3");
+    let running = get(&mut sim, "/nodes/pve3/lxc/100/status/current");
+    assert_eq!(running["status"], "running");
+
+    let form = [
+        ("rule", "rr"),
+        ("type", "node-affinity"),
+        ("resources", "ct:101"),
+        ("nodes", "pve2"),
+    ];
+    assert_eq!(said(&mut sim, "POST", RULES, &form).0, 200);
+    sim.pass(60_000);
+    assert_eq!(node_of(&mut sim, 101), "pve2");
+
+    let apart = [
+        ("rule", "aa"),
+        ("type", "resource-affinity"),
+        ("resources", "ct:101,ct:102"),
+        ("affinity", "negative"),
+    ];
+    assert_eq!(said(&mut sim, "POST", RULES, &apart).0, 200);
+    sim.pass(60_000);
+    assert_eq!(
+        (node_of(&mut sim, 101), node_of(&mut sim, 102) != "pve2"),
+        ("pve2".into(), true)
+    );
+    let blocked = sim.root(
+        "POST",
+        "/cluster/ha/resources/ct:102/migrate",
+        &[("node", "pve2")],
+    );
+    assert_eq!(blocked.payload()["blocking-resources"][0]["sid"], "ct:101");
+
+    assert_eq!(
+        said(
+            &mut sim,
+            "POST",
+            "/cluster/ha/resources/ct:999/relocate",
+            &[("node", "pve2")]
+        ),
+        (500, "resource 'ct:999' is not HA managed".into())
+    );
+}
+
+#[test]
+fn a_resource_that_is_removed_leaves_the_rules_and_empty_rules_go() {
+    let mut sim = managed();
+    let both = [
+        ("rule", "both"),
+        ("type", "resource-affinity"),
+        ("resources", "ct:100,ct:101"),
+        ("affinity", "positive"),
+    ];
+    let one = [
+        ("rule", "one"),
+        ("type", "node-affinity"),
+        ("resources", "ct:100"),
+        ("nodes", "pve1"),
+    ];
+    for form in [&both[..], &one[..]] {
+        assert_eq!(said(&mut sim, "POST", RULES, form).0, 200);
+    }
+    assert_eq!(
+        said(&mut sim, "DELETE", "/cluster/ha/resources/ct:100", &[]).0,
+        200
+    );
+    let rules = get(&mut sim, RULES);
+    assert_eq!(rules.as_array().unwrap().len(), 1);
+    assert_eq!(rules[0]["resources"], "ct:101");
+    assert_eq!(
+        rules[0]["errors"]["resources"][0],
+        "rule is ineffective as there are less than two resources"
+    );
+}
+
+#[test]
+fn resources_are_named_and_refused_as_by_proxmox() {
+    let mut sim = managed();
+    let post =
+        |sim: &mut Sim, form: &[(&str, &str)]| said(sim, "POST", "/cluster/ha/resources", form).1;
+    assert_eq!(
+        post(&mut sim, &[("sid", "999")]),
+        "unable to detect SID from VMID - VM/CT 999 does not exist"
+    );
+    assert_eq!(
+        post(&mut sim, &[("sid", "vm:100")]),
+        "resource 'vm:100' - guest with ID 100 is not a VM"
+    );
+    assert_eq!(post(&mut sim, &[("sid", "ct:0100")]), "invalid VMID");
+    assert_eq!(
+        post(&mut sim, &[("sid", "ct:100"), ("type", "vm")]),
+        "types does not match"
+    );
+    let groups = "invalid parameter 'group': ha groups have been migrated to rules";
+    assert_eq!(
+        post(&mut sim, &[("sid", "ct:100"), ("group", "gg")]),
+        groups
+    );
+    let text = "cannot index groups: ha groups have been migrated to rules";
+    assert_eq!(
+        said(&mut sim, "GET", "/cluster/ha/groups", &[]),
+        (500, text.into())
+    );
+    let resource = get(&mut sim, "/cluster/ha/resources/100");
+    assert!(
+        resource.get("state").is_none(),
+        "none was given: {resource}"
+    );
+    assert_eq!(
+        said(
+            &mut sim,
+            "PUT",
+            "/cluster/ha/resources/ct:100",
+            &[("delete", "nosuch")]
+        )
+        .1,
+        "update resources config failed: no such option 'nosuch'"
+    );
+}
+
+#[test]
+fn the_manager_tells_of_itself_and_lets_go_when_asked() {
+    let mut sim = managed();
+    let status = get(&mut sim, "/cluster/ha/status/manager_status");
+    assert_eq!(
+        status["manager_status"]["service_status"]["ct:100"]["state"],
+        "started"
+    );
+    assert_eq!(status["manager_status"]["node_status"]["pve2"], "online");
+    assert_eq!(status["lrm_status"]["pve1"]["state"], "active");
+    let path = "/cluster/ha/status/disarm-ha";
+    assert_eq!(
+        said(&mut sim, "POST", path, &[("resource-mode", "freeze")]).0,
+        200
+    );
+    sim.pass(30_000);
+    let rows = get(&mut sim, "/cluster/ha/status/current");
+    let fencing = rows
+        .as_array()
+        .unwrap()
+        .iter()
+        .find(|row| row["type"] == "fencing");
+    assert_eq!(fencing.unwrap()["armed-state"], "disarmed");
+    sim.root(
+        "PUT",
+        "/cluster/ha/resources/ct:100",
+        &[("state", "stopped")],
+    );
+    sim.pass(60_000);
+    let status = |sim: &mut Sim| get(sim, "/nodes/pve1/lxc/100/status/current")["status"].clone();
+    assert_eq!(status(&mut sim), "running", "nothing is managed now");
+    sim.root("POST", "/cluster/ha/status/arm-ha", &[]);
+    sim.pass(60_000);
+    assert_eq!(status(&mut sim), "stopped");
+}
