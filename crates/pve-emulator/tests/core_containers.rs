@@ -377,8 +377,8 @@ fn a_template_or_storage_that_is_missing_is_told_where_pve_tells_it() {
         403
     );
     assert_eq!(
-        create(&mut sim, "pve1", &[("password", "secret")]).status(),
-        501
+        create(&mut sim, "pve1", &[("ssh-public-keys", "none")]).message(),
+        "SSH public key validation error\n"
     );
 }
 
