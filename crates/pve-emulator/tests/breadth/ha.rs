@@ -274,7 +274,7 @@ fn resources_are_named_and_refused_as_by_proxmox() {
 }
 
 #[test]
-fn the_manager_tells_of_itself_and_lets_go_when_asked() {
+fn the_crm_tells_of_itself_and_lets_go_when_asked() {
     let mut sim = managed();
     let status = get(&mut sim, "/cluster/ha/status/manager_status");
     assert_eq!(

@@ -75,7 +75,7 @@ pub(super) fn not_backed_up(call: &mut Call<'_>) -> Outcome {
     Ok(rows.collect::<Value>().into())
 }
 
-pub(super) fn info_index(_: &mut Call<'_>) -> Outcome {
+pub(super) fn topics(_: &mut Call<'_>) -> Outcome {
     Ok(json!([{"subdir": "not-backed-up"}]).into())
 }
 

@@ -264,7 +264,7 @@ pub(super) fn arm(call: &mut Call<'_>) -> Outcome {
 }
 
 /// What the managers of the cluster and of its nodes last wrote about themselves.
-pub(super) fn manager_status(call: &mut Call<'_>) -> Outcome {
+pub(super) fn crm_status(call: &mut Call<'_>) -> Outcome {
     let (world, ha) = (&*call.world, &call.world.ha);
     let quorate = world.is_quorate(&call.via, call.now_ms);
     let mut whole =
