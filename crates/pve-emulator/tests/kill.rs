@@ -13,6 +13,8 @@
     unreachable_pub
 )]
 
+#[path = "kill/lanes.rs"]
+mod lanes;
 mod support;
 
 use std::io::{BufRead, BufReader};
@@ -21,14 +23,17 @@ use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
 
 use serde_json::json;
 use support::https::{Connection, MemoryDriver, ROOT, control_at, start};
 use support::seed::{ALPINE, solo};
+use tokio::task::JoinHandle;
 
 const DIRECTORY: &str = "PVE_EMULATOR_KILL_TEST_DIRECTORY";
 const KILLS: u32 = 8;
 const GUESTS: u32 = 4;
+const PATIENCE: Duration = Duration::from_secs(60);
 
 struct Served {
     child: Child,
@@ -114,6 +119,22 @@ async fn write_on(
     }
 }
 
+/// Waits until something is so; a writer that has ended, or a minute that has passed, is a failure.
+async fn reached(so: impl Fn() -> bool, writers: &[JoinHandle<()>]) {
+    let wait = async {
+        while !so() {
+            assert!(
+                !writers.iter().any(JoinHandle::is_finished),
+                "a writer has ended"
+            );
+            tokio::task::yield_now().await;
+        }
+    };
+    tokio::time::timeout(PATIENCE, wait)
+        .await
+        .expect("it is so within a minute");
+}
+
 async fn description(served: &Served, ca: &Path, vmid: u32) -> u32 {
     let mut connection = Connection::connect(served.address, ca, ROOT, &served.secret).await;
     let config = connection
@@ -161,16 +182,12 @@ async fn acknowledged_writes_survive_being_killed() {
         // Killed in the midst of it: after so many more acknowledgements, another number each
         // round.
         let goal = total + 3 + round * 7 % 40;
-        loop {
-            let now: u32 = counters
+        let now = || {
+            counters
                 .iter()
                 .map(|(_, acknowledged)| acknowledged.load(Ordering::SeqCst))
-                .sum();
-            if now >= goal {
-                break;
-            }
-            tokio::task::yield_now().await;
-        }
+        };
+        reached(|| now().sum::<u32>() >= goal, &writers).await;
         served.child.kill().unwrap();
         served.child.wait().unwrap();
         for writer in writers {
