@@ -122,7 +122,7 @@ async fn while_a_command_runs_in_the_guest() {
     slow(&w, |t| TaskTimes { start_ms: 300, ..t });
     let op = deploy(&w).await;
     reaches(&w, op, 3).await;
-    w.pve.guests.hang(100, "systemctl");
+    w.pve.guests.hang(100, "service");
     w.until(async || w.pve.guests.is_hung(100) == Some(true))
         .await
         .unwrap();

@@ -144,26 +144,29 @@ impl Store {
         .await
     }
 
-    /// Writes the audit entry of a call that changes something outside, before it is sent. Its account is the one
-    /// that asked for the operation.
+    /// Writes the audit entry of a call that changes something outside, before it is sent, beside `effects`: what is said
+    /// of the call. Its account is the one that asked for the operation.
     ///
     /// # Errors
-    /// [`StoreError::LeaseLost`]: then the call must not be sent; [`StoreError::NotFound`] if the step has not begun.
+    /// [`StoreError::LeaseLost`]: then the call must not be sent; [`StoreError::NotFound`] if the step has not begun; and
+    /// those of the effects.
     pub async fn record_mutation(
         &self,
         fence: &Fence,
         index: u32,
         audit: MutationAudit,
+        effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| state.record_mutation(fence, index, &audit, now));
+            return model.write(|state| state.record_mutation(fence, index, &audit, effects, now));
         }
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
             if state_at(tx, fence, index).await?.is_none() {
                 return Err(no_step(fence, index));
             }
+            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
             let actor = Actor {
                 account: operation.requested_by,
                 token: None,

@@ -141,7 +141,7 @@ async fn no_secret_is_on_the_disk_in_plain() {
     };
     world
         .store
-        .record_mutation(&fence, 0, audit, world.at())
+        .record_mutation(&fence, 0, audit, Effects::default(), world.at())
         .await
         .unwrap();
     world.fail(&fence, Some(0), "x").await;

@@ -31,6 +31,8 @@ pub struct Guests {
     all: Arc<Mutex<BTreeMap<u32, Resident>>>,
     /// What the next create task fails with, once.
     create_fails: Arc<Mutex<Option<String>>>,
+    /// Of which name a command of the next guest hangs, once.
+    hangs_next: Arc<Mutex<Option<String>>>,
     /// Which cluster of the world it is: guests of several must not share addresses.
     cluster: u8,
 }
@@ -39,7 +41,7 @@ pub struct Guests {
 struct Resident {
     guest: Guest,
     has_no_address: bool,
-    /// A command that begins so runs until it is ended.
+    /// A command of this name runs until it is ended.
     hangs: Option<String>,
     /// A command that hangs runs now.
     hung: Arc<watch::Sender<bool>>,
@@ -68,15 +70,13 @@ impl Guests {
     }
 
     fn create(&self, vmid: u32, spec: &GuestSpec) -> Done {
-        let fails = &self.create_fails;
-        let fails = fails.lock().unwrap_or_else(PoisonError::into_inner).take();
-        if let Some(text) = fails {
+        if let Some(text) = taken(&self.create_fails) {
             return Err(CommandError::Failed(text));
         }
         let resident = Resident {
             guest: Guest::new(&IMAGE, self.shape(vmid, spec)),
             has_no_address: false,
-            hangs: None,
+            hangs: taken(&self.hangs_next),
             hung: Arc::new(watch::Sender::new(false)),
         };
         self.with(|all| all.insert(vmid, resident));
@@ -202,13 +202,20 @@ impl Guests {
         self.at(vmid, |resident| resident.has_no_address = true);
     }
 
-    /// Commands of the guest that begin with this program run until they are ended.
-    pub fn hang(&self, vmid: u32, program: &str) {
+    /// Commands of this name that change something in the guest run until they are ended: programs, or scripts that are
+    /// called so.
+    pub fn hang(&self, vmid: u32, name: &str) {
         self.with(|all| {
             if let Some(guest) = all.get_mut(&vmid) {
-                guest.hangs = Some(program.to_owned());
+                guest.hangs = Some(name.to_owned());
             }
         });
+    }
+
+    /// As [`Self::hang`], in the next guest that is made.
+    pub fn hang_next(&self, name: &str) {
+        let next = &self.hangs_next;
+        *next.lock().unwrap_or_else(PoisonError::into_inner) = Some(name.to_owned());
     }
 
     /// Whether a command that hangs runs in the guest; `None` if there is no guest.
@@ -245,6 +252,10 @@ impl Guests {
             Answer::Nothing | Answer::Closed => None,
         }
     }
+}
+
+fn taken(once: &Mutex<Option<String>>) -> Option<String> {
+    once.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
 fn in_world<T>(act: impl FnOnce(&World<'_>) -> T) -> T {
@@ -339,16 +350,18 @@ fn words(argv: &[String]) -> Vec<&str> {
 }
 
 impl Guests {
-    /// Waits, if the guest was told to hang in a command that begins so, until it is ended.
+    /// Waits, if the guest was told to hang in a command of this name, until it is ended.
     async fn hang_if_told(&self, target: &GuestTarget, argv: &[String]) -> Result<(), GuestError> {
         let words = words(argv);
-        let ["flock", "--wait", _, _, program, ..] = words.as_slice() else {
-            return Ok(());
+        let name = match words.as_slice() {
+            ["flock", "--wait", _, _, "/bin/sh", "-c", _, name, ..] => name,
+            ["flock", "--wait", _, _, program, ..] => program,
+            _ => return Ok(()),
         };
         self.running(target, |_| ())?;
         let hung = self.with(|all| {
             let resident = all.get(&target.vmid.get())?;
-            (resident.hangs.as_deref() == Some(program)).then(|| resident.hung.clone())
+            (resident.hangs.as_deref() == Some(name)).then(|| resident.hung.clone())
         });
         if let Some(hung) = hung {
             hung.send_replace(true);

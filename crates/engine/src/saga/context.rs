@@ -109,21 +109,31 @@ impl Cx {
         })
     }
 
-    /// Writes the audit entry of a mutation; fails when the claim is stale. The call may be sent only after this.
-    pub(crate) async fn record_mutation(&self, audit: MutationAudit) -> StepResult<()> {
+    /// Writes the audit entry of a mutation, and what is said of it; fails when the claim is stale. The call may be sent only
+    /// after this.
+    pub(crate) async fn record_mutation(
+        &self,
+        audit: MutationAudit,
+        effects: Effects,
+    ) -> StepResult<()> {
         if let Some(halt) = self.reins.halt() {
             return Err(StepError::Halt(halt));
         }
         self.store()
-            .record_mutation(&self.fence, self.step_index(), audit, self.now())
+            .record_mutation(&self.fence, self.step_index(), audit, effects, self.now())
             .await?;
         Ok(())
     }
 
     /// Adds a line to the app's log.
     pub(crate) async fn say(&self, level: LogLevel, message: impl Into<String>) -> StepResult<()> {
+        self.note_line(self.line(level, message)).await
+    }
+
+    /// Adds this line to the app's log.
+    pub(crate) async fn note_line(&self, line: NewLogLine) -> StepResult<()> {
         let effects = Effects {
-            log: vec![self.line(level, message)],
+            log: vec![line],
             ..Effects::default()
         };
         self.store().note(&self.fence, effects, self.now()).await?;

@@ -12,7 +12,7 @@ use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
 use proximity_pve::transport::says_out_of_files;
 use proximity_pve::upid::Upid;
 use proximity_pve::wording::{says_guest_was_not_free, says_lock_timeout};
-use proximity_store::effects::MutationAudit;
+use proximity_store::effects::{Effects, MutationAudit};
 use serde_json::{Value, json};
 
 use super::context::Cx;
@@ -138,7 +138,7 @@ impl Cx {
         let sending = self.cuts.call();
         let audit = self.audit(call, place, details);
         let (call, target) = (audit.call.clone(), audit.target.clone());
-        self.record_mutation(audit).await?;
+        self.record_mutation(audit, Effects::default()).await?;
         self.crash_point("before_call");
         let upid = match send(self.changes()).await {
             Ok(upid) => upid,
@@ -301,8 +301,8 @@ impl Cx {
         let call = format!("PUT /nodes/{}/lxc/{}/config", place.node, place.vmid);
         let details = json!({ "protection": u8::from(on), "digest": digest });
         let _sending = self.cuts.call();
-        self.record_mutation(self.audit(call, place, details))
-            .await?;
+        let audit = self.audit(call, place, details);
+        self.record_mutation(audit, Effects::default()).await?;
         self.crash_point("before_call");
         self.changes()
             .set_protection(&place.node, place.vmid, on, digest)

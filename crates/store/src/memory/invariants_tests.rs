@@ -137,7 +137,9 @@ fn sound() -> State {
         target: "lab".to_owned(),
         details: json!({}),
     };
-    state.record_mutation(&fence, 0, &audit, NOW).unwrap();
+    state
+        .record_mutation(&fence, 0, &audit, Effects::default(), NOW)
+        .unwrap();
     state
 }
 

@@ -84,12 +84,14 @@ impl State {
         fence: &Fence,
         index: u32,
         audit: &MutationAudit,
+        effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let operation = self.held(fence)?;
         if self.step_state(fence, index).is_none() {
             return Err(no_step(fence, index));
         }
+        self.apply(&operation, effects, now)?;
         let actor = Actor {
             account: operation.requested_by,
             token: None,

@@ -255,7 +255,7 @@ impl Play {
                     details: json!({"n": claim}),
                 };
                 both!(self.pair, store =>
-                    store.record_mutation(fence, index, audit.clone(), at))
+                    store.record_mutation(fence, index, audit.clone(), effects.clone(), at))
                 .is_err()
             }
             _ => both!(self.pair, store => store.note(fence, effects.clone(), at)).is_err(),

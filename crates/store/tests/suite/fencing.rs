@@ -32,7 +32,8 @@ async fn every_write(world: &World, fence: &Fence) -> Vec<&'static str> {
         ),
         (
             "record_mutation",
-            s.record_mutation(fence, 0, audit, now).await,
+            s.record_mutation(fence, 0, audit, Effects::default(), now)
+                .await,
         ),
         (
             "finish_step",

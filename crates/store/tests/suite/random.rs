@@ -310,7 +310,9 @@ impl Play {
                     target: "lab".to_owned(),
                     details: json!({}),
                 };
-                store.record_mutation(fence, last, audit, at).await
+                store
+                    .record_mutation(fence, last, audit, Effects::default(), at)
+                    .await
             }
             Act::BeginUndo(_) => store.begin_undo(fence, undo, at).await,
             Act::FinishUndo(_) => store.finish_undo(fence, undo, none(), at).await,

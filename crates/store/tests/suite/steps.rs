@@ -231,7 +231,7 @@ pub async fn a_mutation_is_there_as_soon_as_it_was_recorded(make: &impl Make) {
         };
         let done = world
             .store
-            .record_mutation(&fence, 0, audit, world.at())
+            .record_mutation(&fence, 0, audit, Effects::default(), world.at())
             .await;
         done.unwrap();
         recorded.push(call);
@@ -244,8 +244,17 @@ pub async fn a_mutation_is_there_as_soon_as_it_was_recorded(make: &impl Make) {
 
 pub async fn every_mutation_has_one_entry(make: &impl Make) {
     let mut world = World::new(make).await;
-    world.create("web").await;
+    let app = world.create("web").await;
     let (operation, fence) = world.claim().await;
+    let said = |message: &str| Effects {
+        log: vec![NewLogLine {
+            level: LogLevel::Info,
+            step: None,
+            message: message.to_owned(),
+            percent: None,
+        }],
+        ..Effects::default()
+    };
     let audit = MutationAudit {
         call: "POST /nodes/pve1/lxc".to_owned(),
         target: "lab/pve1/101".to_owned(),
@@ -253,7 +262,7 @@ pub async fn every_mutation_has_one_entry(make: &impl Make) {
     };
     let early = world
         .store
-        .record_mutation(&fence, 0, audit.clone(), world.at())
+        .record_mutation(&fence, 0, audit.clone(), said("Too early"), world.at())
         .await;
     assert!(
         matches!(early, Err(StoreError::NotFound { what: "step", .. })),
@@ -262,9 +271,13 @@ pub async fn every_mutation_has_one_entry(make: &impl Make) {
     world.begin(&fence, 0, "create").await;
     world
         .store
-        .record_mutation(&fence, 0, audit, world.at())
+        .record_mutation(&fence, 0, audit, said("Creating it"), world.at())
         .await
         .unwrap();
+    let lines = world.log(app.id, 0, 100).await;
+    let lines: Vec<&str> = lines.iter().map(|line| line.message.as_str()).collect();
+    assert!(lines.contains(&"Creating it"), "{lines:?}");
+    assert!(!lines.contains(&"Too early"), "{lines:?}");
     let entries = world.audit(100, 0).await;
     let made: Vec<_> = entries
         .iter()

@@ -5,9 +5,9 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
-use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Push};
-use proximity_store::effects::MutationAudit;
-use serde_json::json;
+use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget};
+use proximity_store::effects::{Effects, MutationAudit, NewLogLine};
+use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use crate::saga::{Cx, StepError, StepResult};
@@ -42,6 +42,33 @@ for try in 1 2 3 4 5 6 7 8 9 10; do
 done
 [ -z "$(holders "$1")" ]
 "#;
+
+/// What changes something in a guest. It does not print: its input may be secret.
+pub(crate) struct Command {
+    /// In words, e.g. `installing packages`.
+    pub(crate) doing: &'static str,
+    pub(crate) argv: Vec<String>,
+    /// What it reads. Unlike its arguments it is on no record.
+    pub(crate) stdin: Option<Bytes>,
+}
+
+impl Command {
+    pub(crate) fn new(doing: &'static str, argv: &[&str]) -> Self {
+        Self {
+            doing,
+            argv: argv.iter().map(|a| (*a).to_owned()).collect(),
+            stdin: None,
+        }
+    }
+
+    fn details(&self) -> Value {
+        let mut details = json!({ "argv": self.argv });
+        if let Some(stdin) = &self.stdin {
+            details["stdin_bytes"] = json!(stdin.len());
+        }
+        details
+    }
+}
 
 /// A way into one guest, for one operation.
 pub(crate) struct GuestSession<'a> {
@@ -86,16 +113,24 @@ impl<'a> GuestSession<'a> {
     }
 
     /// Runs a command that changes something, under the operation's lock in the guest: a run that an earlier worker left
-    /// behind is awaited, so that two never work at the same time.
-    pub(crate) async fn change(&self, argv: &[&str]) -> StepResult<ExecOutput> {
+    /// behind is awaited, so that two never work at the same time. `line` goes into the app's log before.
+    pub(crate) async fn change(
+        &self,
+        command: &Command,
+        line: Option<NewLogLine>,
+    ) -> StepResult<ExecOutput> {
         let audited = MutationAudit {
             call: "exec".to_owned(),
             target: self.audit_target(),
-            details: json!({ "argv": argv }),
+            details: command.details(),
+        };
+        let said = Effects {
+            log: line.into_iter().collect(),
+            ..Effects::default()
         };
         self.cx.must_be_ours(&self.guest).await?;
         let _calling = self.cx.cuts.call();
-        self.cx.record_mutation(audited).await?;
+        self.cx.record_mutation(audited, said).await?;
         self.cx.crash_point("before_call");
         let lock = self.lock();
         let wait = LOCK_WAIT_S.to_string();
@@ -103,10 +138,10 @@ impl<'a> GuestSession<'a> {
             .into_iter()
             .map(str::to_owned)
             .collect();
-        locked.extend(argv.iter().map(|a| (*a).to_owned()));
+        locked.extend(command.argv.iter().cloned());
         let exec = Exec {
             argv: locked,
-            stdin: None,
+            stdin: command.stdin.clone(),
             timeout_ms: WORK_MS,
             max_output_bytes: MAX_OUTPUT_BYTES,
             send_before: Some(self.send_before()?),
@@ -146,7 +181,7 @@ impl<'a> GuestSession<'a> {
             target: self.audit_target(),
             details: json!({ "argv": ["end what holds", self.lock()] }),
         };
-        if let Err(e) = self.cx.record_mutation(audited).await {
+        if let Err(e) = self.cx.record_mutation(audited, Effects::default()).await {
             return e;
         }
         let send_before = match self.send_before() {
@@ -172,37 +207,6 @@ impl<'a> GuestSession<'a> {
             }
         }
         StepError::Cancelled
-    }
-
-    /// As [`Self::change`]; a command that fails is a failure with the end of its output.
-    pub(crate) async fn must(&self, doing: &str, argv: &[&str]) -> StepResult<ExecOutput> {
-        let output = self.change(argv).await?;
-        if output.exit_code == 0 {
-            Ok(output)
-        } else {
-            Err(command_failed(doing, &output))
-        }
-    }
-
-    /// Puts a file there.
-    pub(crate) async fn push(&self, push: Push) -> StepResult<()> {
-        self.cx.must_be_ours(&self.guest).await?;
-        let _calling = self.cx.cuts.call();
-        self.cx
-            .record_mutation(MutationAudit {
-                call: "push".to_owned(),
-                target: self.audit_target(),
-                details: json!({ "path": push.path, "mode": format!("{:o}", push.mode), "bytes": push.content.len() }),
-            })
-            .await?;
-        let push = Push {
-            send_before: Some(self.send_before()?),
-            ..push
-        };
-        self.access
-            .push(&self.target(), push)
-            .await
-            .map_err(|e| guest_failure(&e))
     }
 
     fn audit_target(&self) -> String {

@@ -45,6 +45,14 @@ trap 'rm -f -- "$f"' EXIT
 trap 'exit 91' HUP INT TERM PIPE
 "#;
 
+/// Arguments: length, VMID, the command. As with a file, one that gets only a part of its input must not run.
+const FEED: &str = r#"len=$1 vmid=$2
+shift 2
+cat > "$f" || exit 91
+[ "$(wc -c < "$f")" -eq "$len" ] || exit 92
+pct exec "$vmid" --keep-env 0 -- "$@" < "$f"
+"#;
+
 /// Arguments: length, VMID, path in the guest, options. A cut connection ends the input early, hence the length.
 const PUSH: &str = r#"len=$1 vmid=$2 path=$3
 shift 3
@@ -97,7 +105,8 @@ fn line<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, GuestErr
     Ok(line)
 }
 
-/// `pct exec` with an environment of its own; everything after `--` is the command's.
+/// `pct exec` with an environment of its own; everything after `--` is the command's. Input is kept on the node until all of
+/// it is there.
 pub(super) fn exec(vmid: Vmid, exec: Exec) -> Result<Job, GuestError> {
     if exec.argv.first().is_none_or(String::is_empty) {
         return Err(impossible("there is no program to run"));
@@ -106,13 +115,20 @@ pub(super) fn exec(vmid: Vmid, exec: Exec) -> Result<Job, GuestError> {
         refuse_nul("an argument", word)?;
     }
     let vmid = vmid.to_string();
-    let fixed = ["pct", "exec", &vmid, "--keep-env", "0", "--"];
+    let argv = exec.argv.iter().map(String::as_str);
+    let line = match &exec.stdin {
+        None => {
+            let fixed = ["pct", "exec", &vmid, "--keep-env", "0", "--"];
+            line(fixed.into_iter().chain(argv))?
+        }
+        Some(input) => {
+            let length = input.len().to_string();
+            let arguments: Vec<&str> = [length.as_str(), &vmid].into_iter().chain(argv).collect();
+            script_line(FEED, &arguments)?
+        }
+    };
     Ok(Job {
-        line: line(
-            fixed
-                .into_iter()
-                .chain(exec.argv.iter().map(String::as_str)),
-        )?,
+        line,
         stdin: exec.stdin,
         timeout_ms: exec.timeout_ms,
         send_before: exec.send_before,
@@ -332,6 +348,50 @@ mod tests {
                 "{path:?}"
             );
         }
+    }
+
+    /// What the node's shell makes of this line, with so much of its input, where `pct` notes that it ran.
+    fn on_a_node(job: &Job, input: &[u8]) -> (Option<i32>, String, bool) {
+        use std::io::Write as _;
+        use std::os::unix::fs::PermissionsExt as _;
+        use std::process::{Command, Stdio};
+        let folder = tempfile::tempdir().unwrap();
+        let at = |name: &str| folder.path().join(name);
+        let pct = format!(
+            "#!/bin/sh\ntouch '{}'\nshift 5\nexec \"$@\"\n",
+            at("ran").display()
+        );
+        std::fs::write(at("pct"), pct).unwrap();
+        std::fs::set_permissions(at("pct"), std::fs::Permissions::from_mode(0o755)).unwrap();
+        let mut node = Command::new("/bin/sh")
+            .args(["-c", &job.line])
+            .env("PATH", format!("{}:/usr/bin:/bin", folder.path().display()))
+            .env("TMPDIR", folder.path())
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .spawn()
+            .unwrap();
+        node.stdin.take().unwrap().write_all(input).unwrap();
+        let output = node.wait_with_output().unwrap();
+        let said = String::from_utf8(output.stdout).unwrap();
+        (output.status.code(), said, at("ran").exists())
+    }
+
+    #[test]
+    fn a_command_runs_with_the_whole_of_its_input_or_not_at_all() {
+        let script = "cat; echo \"$1\"; exit 7";
+        let job = exec(
+            vmid(),
+            Exec {
+                stdin: Some(Bytes::from_static(b"one\ntwo\n")),
+                ..request(&["sh", "-c", script, "x", "it's"])
+            },
+        )
+        .unwrap();
+        let whole = on_a_node(&job, b"one\ntwo\n");
+        assert_eq!(whole, (Some(7), "one\ntwo\nit's\n".to_owned(), true));
+        let (code, said, ran) = on_a_node(&job, b"one\n");
+        assert_eq!((code, said.as_str(), ran), (Some(CUT_SHORT), "", false));
     }
 
     #[test]

@@ -1,6 +1,9 @@
-//! Carries out a recipe inside the guest. Every part looks first, so a run that was cut off is simply repeated.
+//! Carries out a recipe inside the guest. Every part comes out the same however often it is done, so a run that was cut off
+//! is simply repeated, and what an earlier run may have done is looked at first.
 
 mod parts;
+#[cfg(test)]
+mod parts_tests;
 
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
@@ -23,9 +26,16 @@ impl StepAction for Install {
         let guest = cx.must_have_guest().await?;
         let session = GuestSession::open(cx, guest)?;
         wait_booted(&session).await?;
+        let sent = cx.store().mutations(cx.op.id, cx.step_index()).await?;
         for step in &recipe.steps {
-            cx.say(LogLevel::Info, parts::describe(step)).await?;
-            parts::carry_out(&session, step).await?;
+            let line = cx.line(LogLevel::Info, parts::describe(step));
+            if !sent.is_empty() && parts::is_done(&session, step).await? {
+                cx.note_line(line).await?;
+                continue;
+            }
+            let command = parts::command(step);
+            let output = session.change(&command, Some(line)).await?;
+            parts::judge(step, command.doing, &output)?;
         }
         Ok(Done::nothing())
     }

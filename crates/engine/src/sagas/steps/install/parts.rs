@@ -1,15 +1,68 @@
-//! The parts of a recipe: packages, files, services, commands.
+//! The parts of a recipe: packages, files, services, commands. One way into the guest for each: whoever is in there does
+//! all of the part, and says what came of it.
 
 use bytes::Bytes;
 use proximity_domain::failure::Failure;
-use proximity_pve::guest::Push;
+use proximity_pve::guest::ExecOutput;
 use sha2::{Digest, Sha256};
 
-use super::super::guest_session::{GuestSession, command_failed};
+use super::super::guest_session::{Command, GuestSession, command_failed};
 use crate::catalog::{PackageName, ResolvedFile, RunStep, Step, UnitState, UnitStep};
 use crate::saga::{StepError, StepResult};
 
-const PUSH_MS: u64 = 60_000;
+/// Packages. What is there already, or lies in the guest's cache, needs no archive; and a run that was cut off may have
+/// left packages half configured. Only the states at the end go to standard output.
+const APT: &str = r#"
+export DEBIAN_FRONTEND=noninteractive
+if ! apt-get -q -y --no-install-recommends --no-download install -- "$@" >&2; then
+  apt-get -q update >&2 || exit
+  if ! apt-get -q -y --no-install-recommends install -- "$@" >&2; then
+    dpkg --configure -a >&2 || exit
+    apt-get -q -y --no-install-recommends install -- "$@" >&2 || exit
+  fi
+fi
+dpkg-query --show --showformat='${db:Status-Abbrev}\n' -- "$@"
+"#;
+
+/// A file from standard input: its path, its folder, another name there, `OWNER:GROUP`, mode. It takes its place whole, and
+/// until then nobody else may read it.
+const FILE: &str = r#"
+umask 022
+mkdir -p -- "$2" || exit
+umask 077
+rm -f -- "$3" || exit
+{ cat > "$3" && chown -- "$4" "$3" && chmod -- "$5" "$3" && mv -f -T -- "$3" "$1"; } || {
+  code=$?
+  rm -f -- "$3"
+  exit "$code"
+}
+stat --format='%a %U %G' -- "$1" && sha256sum -- "$1"
+"#;
+
+/// What [`FILE`] says at its end, of a file that is there.
+const FILE_LOOK: &str = r#"stat --format='%a %U %G' -- "$1" && sha256sum -- "$1""#;
+
+/// A unit: a verb, its name, and whether it is enabled, which reads the unit files again as well.
+const UNIT: &str = r#"
+if [ "$3" = enable ]; then
+  systemctl enable -- "$2" || exit
+else
+  systemctl daemon-reload || exit
+fi
+systemctl "$1" -- "$2" && systemctl is-active -- "$2"
+"#;
+
+/// A program, unless what it creates is there.
+const RUN: &str = r#"
+creates=$1
+if [ -e "$creates" ]; then exit 0; fi
+shift
+"$@" || exit
+if [ ! -e "$creates" ]; then
+  echo "it did not create $creates" >&2
+  exit 1
+fi
+"#;
 
 /// A line for the app's log.
 pub(super) fn describe(step: &Step) -> String {
@@ -26,114 +79,104 @@ fn names(packages: &[PackageName]) -> Vec<&str> {
     packages.iter().map(PackageName::as_str).collect()
 }
 
-pub(super) async fn carry_out(session: &GuestSession<'_>, step: &Step) -> StepResult<()> {
+/// Whether the step is done already: asked only when an earlier run may have done it, and where doing it again is not the
+/// same for those who look on. The commands of the others look for themselves.
+pub(super) async fn is_done(session: &GuestSession<'_>, step: &Step) -> StepResult<bool> {
     match step {
-        Step::Apt(packages) => apt(session, &names(packages)).await,
-        Step::File(f) => file(session, f).await,
-        Step::Absent(path) => session
-            .must("removing a file", &["rm", "-f", "--", path.as_str()])
-            .await
-            .map(|_| ()),
-        Step::Service(u) => unit(session, u).await,
-        Step::Run(r) => run(session, r).await,
+        Step::File(file) => {
+            let argv = ["/bin/sh", "-c", FILE_LOOK, "look", file.path.as_str()];
+            Ok(is_as_wanted(&session.look(&argv).await?, file))
+        }
+        Step::Apt(_) | Step::Absent(_) | Step::Service(_) | Step::Run(_) => Ok(false),
     }
 }
 
-async fn apt(session: &GuestSession<'_>, packages: &[&str]) -> StepResult<()> {
-    if installed(session, packages).await? {
-        return Ok(());
+/// What is to run in the guest.
+pub(super) fn command(step: &Step) -> Command {
+    match step {
+        Step::Apt(packages) => script("installing packages", APT, "apt", &names(packages)),
+        Step::File(file) => write(file),
+        Step::Absent(path) => Command::new("removing a file", &["rm", "-f", "--", path.as_str()]),
+        Step::Service(unit) => serve(unit),
+        Step::Run(run) => execute(run),
     }
-    const QUIET: [&str; 2] = ["env", "DEBIAN_FRONTEND=noninteractive"];
-    let update = [&QUIET[..], &["apt-get", "-q", "update"]].concat();
-    session
-        .must("refreshing the package lists", &update)
-        .await?;
-    let mut install = QUIET.to_vec();
-    install.extend([
-        "apt-get",
-        "-q",
-        "-y",
-        "--no-install-recommends",
-        "install",
-        "--",
-    ]);
-    install.extend(packages);
-    if session.change(&install).await?.exit_code != 0 {
-        // A run that was cut off may have left packages half configured.
-        let configure = [&QUIET[..], &["dpkg", "--configure", "-a"]].concat();
-        session
-            .must("finishing interrupted installations", &configure)
-            .await?;
-        session.must("installing packages", &install).await?;
+}
+
+/// A fixed script, its name in the guest's list of processes, and what it is about as its arguments.
+fn script(doing: &'static str, script: &str, name: &str, arguments: &[&str]) -> Command {
+    let argv = [&["/bin/sh", "-c", script, name], arguments].concat();
+    Command::new(doing, &argv)
+}
+
+fn write(file: &ResolvedFile) -> Command {
+    let path = file.path.as_str();
+    let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
+    // Beside it, so that it is renamed and not copied; what reads a whole folder skips such a name.
+    let unfinished = format!("{folder}/.proximity-unfinished");
+    let folder = if folder.is_empty() { "/" } else { folder };
+    let owner = format!("{}:{}", file.owner.as_str(), file.group.as_str());
+    let mode = format!("{:04o}", file.mode.bits());
+    let arguments = [path, folder, &unfinished, &owner, &mode];
+    Command {
+        stdin: Some(Bytes::copy_from_slice(file.content.expose())),
+        ..script("writing a file", FILE, "file", &arguments)
     }
-    if installed(session, packages).await? {
-        Ok(())
-    } else {
-        Err(StepError::Failed(Failure::new(
-            "packages_missing",
+}
+
+fn serve(unit: &UnitStep) -> Command {
+    let verb = match unit.state {
+        UnitState::Started => "start",
+        UnitState::Restarted => "restart",
+    };
+    let enable = if unit.enable { "enable" } else { "" };
+    let arguments = [verb, unit.name.as_str(), enable];
+    script("starting the service", UNIT, "service", &arguments)
+}
+
+fn execute(run: &RunStep) -> Command {
+    let argv = run.argv.iter().map(String::as_str);
+    let arguments: Vec<&str> = std::iter::once(run.creates.as_str()).chain(argv).collect();
+    script("running a command of the recipe", RUN, "run", &arguments)
+}
+
+/// What came of the step by what its command said.
+pub(super) fn judge(step: &Step, doing: &str, output: &ExecOutput) -> StepResult<()> {
+    if output.exit_code != 0 {
+        return Err(command_failed(doing, output));
+    }
+    match step {
+        Step::Apt(packages) => judge_apt(&names(packages), output),
+        Step::File(file) if !is_as_wanted(output, file) => Err(StepError::Transient(Failure::new(
+            "file_differs",
             format!(
-                "apt-get ended well, but not all of {} are installed",
-                packages.join(", ")
+                "{} does not read back as it was written",
+                file.path.as_str()
             ),
-            "look into the container with: pct enter",
-        )))
+            "retry; if it happens again, look into the container",
+        ))),
+        Step::File(_) | Step::Absent(_) | Step::Service(_) | Step::Run(_) => Ok(()),
     }
 }
 
 /// Whether dpkg says of each package that it is installed and configured.
-async fn installed(session: &GuestSession<'_>, packages: &[&str]) -> StepResult<bool> {
-    let mut argv = vec![
-        "dpkg-query",
-        "--show",
-        "--showformat=${db:Status-Abbrev}\\n",
-        "--",
-    ];
-    argv.extend(packages);
-    let output = session.look(&argv).await?;
+fn judge_apt(packages: &[&str], output: &ExecOutput) -> StepResult<()> {
     let text = String::from_utf8_lossy(&output.stdout);
     let ready = text.lines().filter(|l| l.trim_end() == "ii").count();
-    Ok(output.exit_code == 0 && ready >= packages.len())
-}
-
-async fn file(session: &GuestSession<'_>, file: &ResolvedFile) -> StepResult<()> {
-    if is_as_wanted(session, file).await? {
+    if ready >= packages.len() {
         return Ok(());
     }
-    let path = file.path.as_str();
-    if let Some((folder, _)) = path.rsplit_once('/').filter(|(f, _)| !f.is_empty()) {
-        session
-            .must("making a folder", &["mkdir", "-p", "--", folder])
-            .await?;
-    }
-    session
-        .push(Push {
-            path: path.to_owned(),
-            content: Bytes::copy_from_slice(file.content.expose()),
-            mode: file.mode.bits(),
-            user: Some(file.owner.as_str().to_owned()),
-            group: Some(file.group.as_str().to_owned()),
-            timeout_ms: PUSH_MS,
-            send_before: None,
-        })
-        .await?;
-    if is_as_wanted(session, file).await? {
-        Ok(())
-    } else {
-        Err(StepError::Transient(Failure::new(
-            "file_differs",
-            format!("{path} does not read back as it was written"),
-            "retry; if it happens again, look into the container",
-        )))
-    }
+    Err(StepError::Failed(Failure::new(
+        "packages_missing",
+        format!(
+            "apt-get ended well, but not all of {} are installed",
+            packages.join(", ")
+        ),
+        "look into the container with: pct enter",
+    )))
 }
 
 /// Content, mode, owner and group as read back from the guest.
-async fn is_as_wanted(session: &GuestSession<'_>, file: &ResolvedFile) -> StepResult<bool> {
-    // One way into the guest instead of two; the script is fixed, the path is its argument.
-    const LOOK: &str = r#"stat --format='%a %U %G' -- "$1" && sha256sum -- "$1""#;
-    let seen = session
-        .look(&["/bin/sh", "-c", LOOK, "look", file.path.as_str()])
-        .await?;
+fn is_as_wanted(seen: &ExecOutput, file: &ResolvedFile) -> bool {
     let hash = hex::encode(Sha256::digest(file.content.expose()));
     let wanted = format!(
         "{:o} {} {}",
@@ -143,52 +186,7 @@ async fn is_as_wanted(session: &GuestSession<'_>, file: &ResolvedFile) -> StepRe
     );
     let text = String::from_utf8_lossy(&seen.stdout);
     let mut lines = text.lines();
-    Ok(seen.exit_code == 0
+    seen.exit_code == 0
         && lines.next() == Some(wanted.as_str())
-        && lines.next().is_some_and(|sum| sum.starts_with(&hash)))
-}
-
-async fn unit(session: &GuestSession<'_>, unit: &UnitStep) -> StepResult<()> {
-    let name = unit.name.as_str();
-    if unit.enable {
-        // Reads the unit files again as well.
-        session
-            .must("enabling the service", &["systemctl", "enable", "--", name])
-            .await?;
-    } else {
-        session
-            .must("reading the unit files", &["systemctl", "daemon-reload"])
-            .await?;
-    }
-    let verb = match unit.state {
-        UnitState::Started => "start",
-        UnitState::Restarted => "restart",
-    };
-    session
-        .must("starting the service", &["systemctl", verb, "--", name])
-        .await?;
-    let active = session
-        .look(&["systemctl", "is-active", "--", name])
-        .await?;
-    if active.exit_code == 0 {
-        Ok(())
-    } else {
-        Err(command_failed("the service is not active", &active))
-    }
-}
-
-async fn run(session: &GuestSession<'_>, run: &RunStep) -> StepResult<()> {
-    if session
-        .look(&["test", "-e", run.creates.as_str()])
-        .await?
-        .exit_code
-        == 0
-    {
-        return Ok(());
-    }
-    let argv: Vec<&str> = run.argv.iter().map(String::as_str).collect();
-    session
-        .must("running a command of the recipe", &argv)
-        .await
-        .map(|_| ())
+        && lines.next().is_some_and(|sum| sum.starts_with(&hash))
 }

@@ -192,7 +192,9 @@ impl Bench {
             details: json!({"hostname": app.hostname}),
         };
         let at = self.things.now();
-        self.store.record_mutation(&fence, 0, audit, at).await?;
+        self.store
+            .record_mutation(&fence, 0, audit, Effects::default(), at)
+            .await?;
         self.committed().await?;
         let at = self.things.now();
         self.store

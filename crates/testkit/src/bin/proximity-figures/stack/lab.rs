@@ -31,12 +31,20 @@ pub(crate) struct Lab {
 }
 
 /// What a lab counted since its start.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub(crate) struct Counted {
     /// Calls of the API.
     pub(crate) calls: u64,
-    /// Commands that ran inside containers.
-    pub(crate) entered: u64,
+    /// Commands that ran inside containers, by the container's number.
+    entered: BTreeMap<String, u64>,
+}
+
+impl Counted {
+    /// Commands that ran inside this container.
+    pub(crate) fn entered(&self, vmid: u32) -> u64 {
+        let count = self.entered.get(&vmid.to_string());
+        count.copied().unwrap_or(0)
+    }
 }
 
 /// A container, as the world itself has it.
@@ -160,13 +168,12 @@ impl Lab {
     pub(crate) async fn counted(&self) -> Result<Counted> {
         let journal = self.ask("/journal?mutating=1&vmid=0").await?;
         let counters = &journal["counters"];
-        let entered = counters["entered_by_vmid"].as_object();
-        let entered = entered.context("the journal counts no entries")?.values();
         Ok(Counted {
             calls: counters["total"]
                 .as_u64()
                 .context("the journal counts nothing")?,
-            entered: entered.filter_map(Value::as_u64).sum(),
+            entered: serde_json::from_value(counters["entered_by_vmid"].clone())
+                .context("the journal counts no entries")?,
         })
     }
 
