@@ -2,6 +2,7 @@
 
 mod list;
 mod outcome;
+mod pace;
 mod status;
 mod watcher;
 

@@ -1,23 +1,24 @@
 //! Waiting for tasks: one poller per cluster, shared by all who wait.
 //!
-//! The poller reads the cluster's task list, which is cheap, and only notes where each awaited task stands. Who waits
-//! asks the task's node for the verdict when the list says that it ended, and now and then when the list is silent.
+//! The poller reads the cluster's task list, which is cheap, when an end may be expected (see [`super::pace`]), and only
+//! notes where each awaited task stands. Who waits asks the task's node for the verdict when the list says that it ended, and now and then when the list is silent.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
 use proximity_domain::time::{Clock, Monotonic};
-use tokio::sync::watch;
-use tokio::time::{sleep, timeout};
+use tokio::sync::{Notify, watch};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 
+use super::pace::{Learned, Took, pause_ms};
 use super::{TaskOutcome, TaskRow, TaskStatus};
 use crate::error::{Error, Result};
 use crate::read::ReadClient;
 use crate::upid::Upid;
 
-/// How often the list is read while something is awaited.
-const LIST_EVERY: Duration = Duration::from_millis(75);
+/// How often the list is read while it shows all that is awaited as ended, milliseconds.
+const ENDED_MS: u64 = 200;
 /// How often the list is read while reading it fails.
 const LIST_EVERY_IN_TROUBLE: Duration = Duration::from_secs(1);
 /// How often a task is asked for that the list does not show: no `Sys.Audit`, or it left the list's tail.
@@ -51,31 +52,55 @@ pub struct TaskWatcher {
 }
 
 /// The awaited tasks, for the poller.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 struct Board {
+    clock: Arc<dyn Clock>,
     inner: Mutex<Awaited>,
+    /// A task was put on it.
+    added: Notify,
 }
 
 #[derive(Debug, Default)]
 struct Awaited {
-    tasks: HashMap<Upid, watch::Sender<Sighting>>,
+    tasks: HashMap<Upid, Task>,
     polled: bool,
+    learned: Learned,
+}
+
+#[derive(Debug)]
+struct Task {
+    sighting: watch::Sender<Sighting>,
+    /// Since when it is awaited: its start, as far as its caller waits at once.
+    since: Monotonic,
+    /// The age at which the list last showed that it runs.
+    ran_at_ms: Option<u64>,
 }
 
 impl Board {
+    fn new(clock: Arc<dyn Clock>) -> Self {
+        Self {
+            clock,
+            inner: Mutex::default(),
+            added: Notify::new(),
+        }
+    }
+
     fn lock(&self) -> MutexGuard<'_, Awaited> {
         self.inner.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Puts a task on the board. True: nobody polls, so the caller must start it.
     fn add(&self, upid: &Upid) -> (watch::Receiver<Sighting>, bool) {
+        let since = self.clock.monotonic();
         let mut awaited = self.lock();
-        let sender = awaited
-            .tasks
-            .entry(upid.clone())
-            .or_insert_with(|| watch::Sender::new(Sighting::NotLooked));
-        let receiver = sender.subscribe();
+        let task = awaited.tasks.entry(upid.clone()).or_insert_with(|| Task {
+            sighting: watch::Sender::new(Sighting::NotLooked),
+            since,
+            ran_at_ms: None,
+        });
+        let receiver = task.sighting.subscribe();
         let must_start = !std::mem::replace(&mut awaited.polled, true);
+        self.added.notify_one();
         (receiver, must_start)
     }
 
@@ -84,47 +109,99 @@ impl Board {
         let mut awaited = self.lock();
         awaited
             .tasks
-            .retain(|_, sender| sender.receiver_count() > 0);
+            .retain(|_, task| task.sighting.receiver_count() > 0);
         awaited.polled = !awaited.tasks.is_empty();
         awaited.polled
     }
 
-    fn note(&self, rows: &[TaskRow]) {
+    /// How long to wait before the list is read (again). What ended is of no interest any more.
+    fn pause(&self) -> Duration {
+        let now = self.clock.monotonic();
+        let awaited = self.lock();
+        let pauses = awaited
+            .tasks
+            .iter()
+            .filter(|(_, task)| *task.sighting.borrow() != Sighting::Ended)
+            .map(|(upid, task)| {
+                let before = awaited.learned.about(upid);
+                // Nothing was read, and nothing is known: perhaps it is over already.
+                let is_new = *task.sighting.borrow() == Sighting::NotLooked && before.is_empty();
+                if is_new {
+                    0
+                } else {
+                    pause_ms(now.since_ms(task.since), &before)
+                }
+            });
+        Duration::from_millis(pauses.min().unwrap_or(ENDED_MS))
+    }
+
+    /// Takes note of a list that was asked for at this moment.
+    fn note(&self, asked_at: Monotonic, rows: &[TaskRow]) {
+        let now = self.clock.monotonic();
         let ended: HashMap<&Upid, bool> = rows
             .iter()
             .map(|row| (&row.upid, row.has_ended()))
             .collect();
-        for (upid, sender) in &self.lock().tasks {
+        let mut awaited = self.lock();
+        let mut took = Vec::new();
+        for (upid, task) in &mut awaited.tasks {
             let sighting = match ended.get(upid) {
                 None => Sighting::Absent,
-                Some(false) => Sighting::Running,
+                Some(false) => {
+                    task.ran_at_ms = Some(asked_at.since_ms(task.since));
+                    Sighting::Running
+                }
                 Some(true) => Sighting::Ended,
             };
-            sender.send_if_modified(|last| std::mem::replace(last, sighting) != sighting);
+            let is_news = task
+                .sighting
+                .send_if_modified(|last| std::mem::replace(last, sighting) != sighting);
+            if let (true, Sighting::Ended, Some(longer_than_ms)) =
+                (is_news, sighting, task.ran_at_ms)
+            {
+                let at_most_ms = now.since_ms(task.since);
+                took.push((
+                    upid.clone(),
+                    Took {
+                        longer_than_ms,
+                        at_most_ms,
+                    },
+                ));
+            }
+        }
+        for (upid, took) in took {
+            awaited.learned.note(&upid, took);
         }
     }
 }
 
 /// Reads the list until nobody waits.
 async fn poll(client: ReadClient, board: Weak<Board>) {
+    let mut read_at = Instant::now();
+    let mut at_least = Duration::ZERO;
     loop {
         let Some(board) = board.upgrade().filter(|b| b.is_needed()) else {
             return;
         };
-        let pause = match client.cluster_tasks().await {
+        let due = read_at + board.pause().max(at_least);
+        if timeout_at(due, board.added.notified()).await.is_ok() {
+            // There is one more, which may end earlier.
+            continue;
+        }
+        let asked_at = board.clock.monotonic();
+        at_least = match client.cluster_tasks().await {
             Ok(rows) => {
-                board.note(&rows);
-                LIST_EVERY
+                board.note(asked_at, &rows);
+                Duration::ZERO
             }
             Err(error) => {
                 tracing::debug!(%error, "the cluster's task list cannot be read");
                 // Nothing is seen: who waits must ask for the task itself.
-                board.note(&[]);
+                board.note(asked_at, &[]);
                 LIST_EVERY_IN_TROUBLE
             }
         };
-        drop(board);
-        sleep(pause).await;
+        read_at = Instant::now();
     }
 }
 
@@ -142,8 +219,8 @@ impl TaskWatcher {
     pub fn new(client: ReadClient, clock: Arc<dyn Clock>) -> Self {
         Self {
             client,
+            board: Arc::new(Board::new(clock.clone())),
             clock,
-            board: Arc::default(),
         }
     }
 
@@ -207,7 +284,7 @@ impl TaskWatcher {
         )
         .await;
         if let Ok(Err(_)) = news {
-            sleep(LIST_EVERY).await;
+            sleep(Duration::from_millis(ENDED_MS)).await;
         }
     }
 

@@ -22,7 +22,7 @@ fn upid(text: &str) -> Upid {
 
 /// A played PVE: one task that ends at a moment, and what goes wrong meanwhile.
 struct Played {
-    ends_at: Instant,
+    ends_at: Mutex<Instant>,
     exit: Mutex<String>,
     /// Whether `/cluster/tasks` shows anything.
     sees_list: AtomicBool,
@@ -37,7 +37,7 @@ struct Played {
 impl Played {
     fn ending_after(ms: u64) -> Arc<Self> {
         Arc::new(Self {
-            ends_at: Instant::now() + Duration::from_millis(ms),
+            ends_at: Mutex::new(Instant::now() + Duration::from_millis(ms)),
             exit: Mutex::new("OK".to_owned()),
             sees_list: AtomicBool::new(true),
             node_trouble: Mutex::new(None),
@@ -51,7 +51,7 @@ impl Played {
         if self.is_cut.load(Ordering::SeqCst) {
             return Err(TransportError::NotSent("cut".to_owned()));
         }
-        let ended = Instant::now() >= self.ends_at;
+        let ended = Instant::now() >= *self.ends_at.lock().unwrap();
         let exit = self.exit.lock().unwrap().clone();
         if request.path == "/cluster/tasks" {
             self.lists.fetch_add(1, Ordering::SeqCst);
@@ -133,6 +133,28 @@ async fn the_list_is_polled_and_the_node_asked_once() {
         "{} lists in 2 s",
         pve.lists()
     );
+}
+
+/// What was learned of the ones before tells when the next one is to be looked at.
+#[tokio::test(start_paused = true)]
+async fn the_next_task_of_its_kind_is_noticed_at_once_with_fewer_looks() {
+    let pve = Played::ending_after(1_000);
+    let watcher = pve.watcher();
+    let mut counts = Vec::new();
+    for _ in 0..4 {
+        let (begun, before) = (Instant::now(), pve.lists());
+        let ends_at = begun + Duration::from_millis(1_003);
+        *pve.ends_at.lock().unwrap() = ends_at;
+        watcher.wait(&upid(START), 60_000).await.unwrap();
+        counts.push((pve.lists() - before, ends_at.elapsed().as_millis()));
+    }
+    // The first one by looking all the time, the second with a rough idea, then exactly.
+    let [(unknown, _), _, third, fourth] = counts[..] else {
+        panic!("{counts:?}")
+    };
+    for (looks, late_ms) in [third, fourth] {
+        assert!(late_ms <= 12 && looks < unknown, "{counts:?}");
+    }
 }
 
 #[tokio::test(start_paused = true)]
