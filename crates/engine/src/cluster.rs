@@ -227,7 +227,11 @@ pub(crate) fn observed(
         rootfs_volid: config.rootfs.as_ref().map(|r| r.volid.clone()),
         lock: config.lock.clone(),
         protection: config.protection,
-        digest: config.digest.clone(),
+        digest: config
+            .digest
+            .as_ref()
+            .map(ToString::to_string)
+            .unwrap_or_default(),
         ha_managed,
     }
 }

@@ -7,7 +7,7 @@ use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_pve::Client;
 use proximity_pve::error::Error as PveError;
-use proximity_pve::lxc::CreateLxc;
+use proximity_pve::lxc::{ConfigDigest, CreateLxc};
 use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow, TaskSource};
 use proximity_pve::transport::says_out_of_files;
 use proximity_pve::upid::Upid;
@@ -299,13 +299,21 @@ impl Cx {
         digest: &str,
     ) -> StepResult<()> {
         let call = format!("PUT /nodes/{}/lxc/{}/config", place.node, place.vmid);
+        let unread = || {
+            StepError::Transient(Failure::new(
+                "pve_unreadable",
+                "the container's configuration was read without a digest, so a change of it would be unguarded",
+                "retry reads it again",
+            ))
+        };
+        let guard: ConfigDigest = digest.parse().map_err(|_| unread())?;
         let details = json!({ "protection": u8::from(on), "digest": digest });
         let _sending = self.cuts.call();
         let audit = self.audit(call, place, details);
         self.record_mutation(audit, Effects::default()).await?;
         self.crash_point("before_call");
         self.changes()
-            .set_protection(&place.node, place.vmid, on, digest)
+            .set_protection(&place.node, place.vmid, on, &guard)
             .await
             .map_err(|e| pve_failure("changing the container's protection", &e))?;
         self.crash_point("after_call");
@@ -450,25 +458,25 @@ pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResu
     };
     is_whole(&host, &status).map_err(|gap| incomplete(&gap.text(cx.cluster.label())))?;
     let path = format!("/vms/{}", place.vmid);
-    let permissions = read
-        .permissions(Some(&path))
-        .await
-        .map_err(|e| pve_failure("reading own permissions", &e))?;
+    // After the status, which finds the endpoint whose word counts.
+    let (permissions, config, rows) = tokio::join!(
+        read.permissions(Some(&path)),
+        read.lxc_config(&place.node, place.vmid),
+        read.resources_vm(),
+    );
+    let permissions = permissions.map_err(|e| pve_failure("reading own permissions", &e))?;
     if !permissions
         .get(&path)
         .is_some_and(|p| p.contains("VM.Audit"))
     {
         return Err(incomplete(&format!("the token has no VM.Audit on {path}")));
     }
-    match read.lxc_config(&place.node, place.vmid).await {
+    match config {
         Ok(_) => return Ok(false),
         Err(e) if e.is_missing_config() => {}
         Err(e) => return Err(pve_failure("reading the container's configuration", &e)),
     }
-    let rows = read
-        .resources_vm()
-        .await
-        .map_err(|e| pve_failure("listing the guests", &e))?;
+    let rows = rows.map_err(|e| pve_failure("listing the guests", &e))?;
     Ok(rows.iter().all(|row| row.vmid != place.vmid))
 }
 

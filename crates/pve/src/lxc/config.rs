@@ -1,6 +1,8 @@
 //! The configuration of a container, read and changed by compare-and-swap.
 
 use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
 
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::{NodeName, Volid};
@@ -15,13 +17,44 @@ use crate::network::NetDevice;
 use crate::property::PropertyString;
 use crate::read::ReadClient;
 
+/// Names one state of a configuration file. PVE checks nothing when it is given an empty one, so there is none such.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ConfigDigest(String);
+
+/// The text names no state of a configuration.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0:?} is no digest of a configuration")]
+pub struct NotADigest(pub String);
+
+impl FromStr for ConfigDigest {
+    type Err = NotADigest;
+
+    fn from_str(text: &str) -> Result<Self, NotADigest> {
+        let is_hex = text.bytes().all(|b| b.is_ascii_hexdigit());
+        if text.is_empty() || text.len() > LONGEST_DIGEST || !is_hex {
+            return Err(NotADigest(text.to_owned()));
+        }
+        Ok(Self(text.to_owned()))
+    }
+}
+
+impl fmt::Display for ConfigDigest {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// PVE's are SHA-1, 40 digits; its schema allows 64.
+const LONGEST_DIGEST: usize = 64;
+
 /// The configuration as PVE returns it, with what was changed but waits for the next start merged in.
 #[derive(Debug, Clone, PartialEq)]
 pub struct LxcConfig {
     /// Every key as PVE sent it.
     pub raw: BTreeMap<String, Value>,
-    /// SHA-1 of the file; a change that carries it fails if somebody else was faster. Empty for that of a snapshot.
-    pub digest: String,
+    /// SHA-1 of the file; a change that carries it fails if somebody else was faster. That of a snapshot has none, so it
+    /// guards no change.
+    pub digest: Option<ConfigDigest>,
     /// Notes. PVE adds a newline at the end.
     pub description: Option<String>,
     /// Host name.
@@ -102,15 +135,19 @@ impl Keys<'_> {
 impl LxcConfig {
     fn from_raw(raw: BTreeMap<String, Value>) -> Result<Self, String> {
         let digest = Keys(&raw).text("digest")?.ok_or("it has no digest")?;
-        Self::with_digest(raw, digest)
+        let digest = digest.parse().map_err(|e: NotADigest| e.to_string())?;
+        Self::with_digest(raw, Some(digest))
     }
 
     /// What a snapshot holds: it has no file of its own, so no digest.
     pub(super) fn of_snapshot(raw: BTreeMap<String, Value>) -> Result<Self, String> {
-        Self::with_digest(raw, String::new())
+        Self::with_digest(raw, None)
     }
 
-    fn with_digest(raw: BTreeMap<String, Value>, digest: String) -> Result<Self, String> {
+    fn with_digest(
+        raw: BTreeMap<String, Value>,
+        digest: Option<ConfigDigest>,
+    ) -> Result<Self, String> {
         let keys = Keys(&raw);
         let tags = keys.text("tags")?.unwrap_or_default();
         Ok(Self {
@@ -163,7 +200,7 @@ impl Client {
         node: &NodeName,
         vmid: Vmid,
         on: bool,
-        digest: &str,
+        digest: &ConfigDigest,
     ) -> Result<()> {
         let call = change_call(node, vmid, digest).with_flag("protection", on);
         self.change(call).await
@@ -180,7 +217,7 @@ impl Client {
         node: &NodeName,
         vmid: Vmid,
         tags: &[String],
-        digest: &str,
+        digest: &ConfigDigest,
     ) -> Result<()> {
         let call = change_call(node, vmid, digest);
         let call = if tags.is_empty() {
@@ -192,7 +229,7 @@ impl Client {
     }
 }
 
-fn change_call(node: &NodeName, vmid: Vmid, digest: &str) -> Call {
+fn change_call(node: &NodeName, vmid: Vmid, digest: &ConfigDigest) -> Call {
     Call::put(&["nodes", node.as_str(), "lxc", &segment(vmid), "config"]).with("digest", digest)
 }
 
@@ -223,5 +260,19 @@ mod tests {
     #[test]
     fn a_configuration_without_digest_cannot_be_used() {
         assert!(read(json!({"hostname": "x"})).is_err());
+        assert!(read(json!({"hostname": "x", "digest": ""})).is_err());
+    }
+
+    /// PVE would take an empty one for none, and change whatever there is.
+    #[test]
+    fn a_snapshot_has_no_digest_and_none_can_be_made_of_nothing() {
+        let raw = serde_json::from_value(json!({"hostname": "x", "snaptime": 1})).unwrap();
+        assert_eq!(LxcConfig::of_snapshot(raw).unwrap().digest, None);
+        for text in ["", " ", "ab\n", "xyz"] {
+            assert!(text.parse::<ConfigDigest>().is_err(), "{text:?}");
+        }
+        let digest = "0123456789abcdef0123456789abcdef01234567";
+        let parsed: ConfigDigest = digest.parse().unwrap();
+        assert_eq!(parsed.to_string(), digest);
     }
 }

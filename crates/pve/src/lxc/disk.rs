@@ -5,7 +5,7 @@ use std::fmt;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::{NodeName, StorageName};
 
-use super::segment;
+use super::{ConfigDigest, segment};
 use crate::call::Call;
 use crate::client::Client;
 use crate::error::Result;
@@ -58,7 +58,7 @@ impl Client {
         vmid: Vmid,
         volume: VolumeKey,
         growth: Growth,
-        digest: &str,
+        digest: &ConfigDigest,
     ) -> Result<Upid> {
         let call = Call::put(&["nodes", node.as_str(), "lxc", &segment(vmid), "resize"])
             .with("disk", volume)
@@ -78,7 +78,7 @@ impl Client {
         vmid: Vmid,
         volume: VolumeKey,
         to: &StorageName,
-        digest: &str,
+        digest: &ConfigDigest,
     ) -> Result<Upid> {
         let call = Call::post(&["nodes", node.as_str(), "lxc", &segment(vmid), "move_volume"])
             .with("volume", volume)

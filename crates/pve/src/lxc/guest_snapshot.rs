@@ -81,7 +81,7 @@ impl ReadClient {
         rows(wires).map_err(|why| Error::Unreadable { call: name, why })
     }
 
-    /// The configuration a snapshot holds. It has no digest: that is empty here.
+    /// The configuration a snapshot holds. It has no digest.
     ///
     /// # Errors
     /// [`Error::is_missing_config`] if that node does not have the container.

@@ -14,7 +14,7 @@ mod restore;
 mod status;
 
 pub use clone::{CloneLxc, CloneOf};
-pub use config::{LxcConfig, Rootfs};
+pub use config::{ConfigDigest, LxcConfig, NotADigest, Rootfs};
 pub use create::{CreateLxc, NewNet};
 pub use disk::{Growth, VolumeKey};
 pub use feature::Feature;

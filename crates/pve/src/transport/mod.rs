@@ -54,8 +54,9 @@ impl std::fmt::Display for Method {
     }
 }
 
-/// One call of PVE's API, before any encoding of its parameters.
-#[derive(Debug, Clone, PartialEq, Eq)]
+/// One call of PVE's API, before any encoding of its parameters. Shows the names of its parameters alone: a value may be a
+/// password.
+#[derive(Clone, PartialEq, Eq)]
 pub struct Request {
     /// The method.
     pub method: Method,
@@ -73,6 +74,19 @@ pub struct Request {
     pub send_before: Option<Instant>,
     /// On whose behalf, as part of the `User-Agent`.
     pub reference: Option<String>,
+}
+
+impl std::fmt::Debug for Request {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let names: Vec<&str> = self.params.iter().map(|(name, _)| name.as_str()).collect();
+        f.debug_struct("Request")
+            .field("method", &self.method)
+            .field("path", &self.path)
+            .field("params", &names)
+            .field("timeout_ms", &self.timeout_ms)
+            .field("reference", &self.reference)
+            .finish_non_exhaustive()
+    }
 }
 
 /// PVE's answer as it came. Every status is one, also 595 to 599.
@@ -195,5 +209,28 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
     /// When this node last answered a call, as far as that is kept track of.
     fn heard(&self, _node: &NodeName) -> Option<Instant> {
         None
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_request_shows_no_value_of_its_parameters() {
+        let request = Request {
+            method: Method::Post,
+            path: "/access/ticket".to_owned(),
+            params: vec![("password".to_owned(), "correct horse".to_owned())],
+            timeout_ms: 1,
+            answer_ms: None,
+            send_before: None,
+            reference: None,
+        };
+        let shown = format!("{request:?}");
+        assert!(
+            !shown.contains("horse") && shown.contains("password"),
+            "{shown}"
+        );
     }
 }

@@ -153,9 +153,13 @@ async fn of_copies(client: &Client) -> Vec<bool> {
         (VolumeKey::Rootfs, Growth::ByGib(4)),
         (VolumeKey::MountPoint(255), Growth::ToGib(8)),
     ] {
-        let grown = client.grow_volume(&at, id, key, growth, DIGEST).await;
+        let grown = client
+            .grow_volume(&at, id, key, growth, &DIGEST.parse().unwrap())
+            .await;
         failed.push(grown.is_err());
-        let moved = client.move_volume(&at, id, key, &storage(), DIGEST).await;
+        let moved = client
+            .move_volume(&at, id, key, &storage(), &DIGEST.parse().unwrap())
+            .await;
         failed.push(moved.is_err());
     }
     failed

@@ -222,7 +222,9 @@ async fn replay_node(
             let id = id.parse().ok()?;
             (
                 "lxc config",
-                read.lxc_config(node, id).await.map(|c| c.digest.into()),
+                read.lxc_config(node, id)
+                    .await
+                    .map(|c| c.digest.map(|d| d.to_string()).into()),
             )
         }
         ["lxc", id, "status", "current"] => {
@@ -272,7 +274,7 @@ async fn replay_change(
         ),
         ("PUT", [id, "config"]) => {
             let set = client
-                .set_protection(&at, id.parse().ok()?, true, "d")
+                .set_protection(&at, id.parse().ok()?, true, &"d".parse().ok()?)
                 .await;
             ("set protection", set.map(|()| Value::Null))
         }

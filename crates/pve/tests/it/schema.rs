@@ -109,6 +109,7 @@ async fn send_changes(client: &Client) {
         nesting: true,
     };
     let digest = "0123456789abcdef0123456789abcdef01234567";
+    let digest = &digest.parse().unwrap();
     let outcomes = [
         client.create_lxc(&at, new).await.is_err(),
         client.start(&at, id).await.is_err(),

@@ -73,7 +73,7 @@ async fn a_snapshot_is_taken_described_gone_back_to_and_deleted() {
         .unwrap();
     assert_eq!(kept.hostname.as_deref(), Some("web"));
 
-    let digest = hands.read.lxc_config(at, id).await.unwrap().digest;
+    let digest = hands.read.lxc_config(at, id).await.unwrap().digest.unwrap();
     let tags = ["after".to_owned()];
     client.set_tags(at, id, &tags, &digest).await.unwrap();
     let upid = client
@@ -144,13 +144,13 @@ async fn volumes_grow_and_move_only_as_they_were_read() {
     let hands = lab.hands();
     let (at, id, client) = (&lab.node, vmid(101), &hands.client);
     hands.create(101, "local").await;
-    let stale = "0".repeat(40);
+    let stale = "0".repeat(40).parse().unwrap();
     let root = VolumeKey::Rootfs;
     let refused = client
         .grow_volume(at, id, root, Growth::ByGib(1), &stale)
         .await;
     assert!(refused.unwrap_err().is_digest_mismatch());
-    let digest = hands.read.lxc_config(at, id).await.unwrap().digest;
+    let digest = hands.read.lxc_config(at, id).await.unwrap().digest.unwrap();
     let grown = client
         .grow_volume(at, id, root, Growth::ToGib(3), &digest)
         .await;
@@ -158,7 +158,13 @@ async fn volumes_grow_and_move_only_as_they_were_read() {
     let config = hands.read.lxc_config(at, id).await.unwrap();
     assert_eq!(config.rootfs.unwrap().size.as_deref(), Some("3G"));
     let moved = client
-        .move_volume(at, id, root, &"snap".parse().unwrap(), &config.digest)
+        .move_volume(
+            at,
+            id,
+            root,
+            &"snap".parse().unwrap(),
+            &config.digest.unwrap(),
+        )
         .await;
     hands.done(moved.unwrap()).await;
     let config = hands.read.lxc_config(at, id).await.unwrap();

@@ -267,7 +267,7 @@ impl Hands {
             rootfs_volid: rootfs_volid.clone(),
             lock: config.lock,
             protection: config.protection,
-            digest: config.digest,
+            digest: config.digest.unwrap().to_string(),
             ha_managed: false,
         };
         let guest = NativeGuest {

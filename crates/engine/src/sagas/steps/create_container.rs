@@ -403,14 +403,18 @@ async fn create(cx: &Cx, guest: &NativeGuest, intent: &Value) -> StepResult<Sent
         return judge(cx, Cx::task_failed(DOING, &outcome));
     }
     let place = &guest.place;
-    if cx.running_create(&place.node, place.vmid).await?.is_some() {
+    let (running, absent) = tokio::join!(
+        cx.running_create(&place.node, place.vmid),
+        absent_everywhere(cx, place),
+    );
+    if running?.is_some() {
         if cx.sent(Change::Create, place.vmid).await?.did_nothing() {
             return Ok(Sent::lost("it is being created by somebody else"));
         }
         wait_for_create(cx, guest).await?;
         return Ok(Sent::Done);
     }
-    if !absent_everywhere(cx, place).await? {
+    if !absent? {
         return Ok(Sent::lost("the cluster lists another guest"));
     }
     match cx.create_lxc(place, request(cx, guest, intent)?).await {

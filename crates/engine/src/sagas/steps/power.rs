@@ -13,8 +13,9 @@ pub(crate) struct ConfirmRunning;
 impl StepAction for ConfirmRunning {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let guest = cx.must_have_guest().await?;
-        cx.must_be_ours(&guest).await?;
-        if !cx.is_running(&guest).await? {
+        let (ours, runs) = tokio::join!(cx.must_be_ours(&guest), cx.is_running(&guest));
+        ours?;
+        if !runs? {
             return Err(StepError::Failed(Failure::new(
                 "stopped_meanwhile",
                 format!(

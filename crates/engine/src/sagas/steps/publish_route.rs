@@ -1,6 +1,6 @@
 //! Opens the app's ports and fetches its page through the public one: a URL is one that was fetched.
 
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
@@ -26,8 +26,9 @@ pub(crate) struct PublishRoute;
 impl StepAction for PublishRoute {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let guest = cx.must_have_guest().await?;
-        cx.must_be_ours(&guest).await?;
-        let url = publish(cx, &guest).await?;
+        let (ours, address) = tokio::join!(cx.must_be_ours(&guest), address_of(cx, &guest));
+        ours?;
+        let url = publish_at(cx, &guest, address?).await?;
         Ok(Done {
             output: json!({ "url": url }),
             effects: Effects {
@@ -46,8 +47,12 @@ impl StepAction for PublishRoute {
     }
 }
 
-/// Sets the route, waits until it listens, fetches through the public port. Gives the URL.
+/// Sets the route to the guest's address, waits until it listens, fetches through the public port. Gives the URL.
 pub(crate) async fn publish(cx: &Cx, guest: &NativeGuest) -> StepResult<String> {
+    publish_at(cx, guest, address_of(cx, guest).await?).await
+}
+
+async fn publish_at(cx: &Cx, guest: &NativeGuest, address: Option<IpAddr>) -> StepResult<String> {
     let ports = cx.app.ports.ok_or_else(|| {
         StepError::Failed(Failure::new(
             "no_ports",
@@ -55,7 +60,7 @@ pub(crate) async fn publish(cx: &Cx, guest: &NativeGuest) -> StepResult<String> 
             "remove the app and deploy it again",
         ))
     })?;
-    let address = address_of(cx, guest).await?.ok_or_else(|| {
+    let address = address.ok_or_else(|| {
         StepError::Transient(Failure::new(
             "no_address",
             format!("container {} shows no address", guest.place.vmid),

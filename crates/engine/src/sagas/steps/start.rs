@@ -16,16 +16,22 @@ pub(crate) struct StartContainer;
 impl StepAction for StartContainer {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let guest = cx.must_have_guest().await?;
-        cx.must_be_ours(&guest).await?;
-        let under_way = cx
-            .running_task(&guest.place.node, guest.place.vmid, "vzstart")
-            .await?;
-        if let Some(upid) = under_way {
+        let place = &guest.place;
+        // At the same time, and right before the call. What the others say of a container that is not ours does not count.
+        let (ours, under_way, runs) = tokio::join!(
+            cx.must_be_ours(&guest),
+            cx.running_task(&place.node, place.vmid, "vzstart"),
+            cx.is_running(&guest),
+        );
+        ours?;
+        let mut runs = runs?;
+        if let Some(upid) = under_way? {
             cx.await_task(DOING, &upid).await?;
-        }
-        if !cx.is_running(&guest).await? {
-            // Look once more right before the call: the identity must be read in this step.
+            // That took its time: what was seen before it is old.
             cx.must_be_ours(&guest).await?;
+            runs = cx.is_running(&guest).await?;
+        }
+        if !runs {
             let outcome = cx.start_lxc(&guest.place).await?;
             if let Some(error) = Cx::unless_ended_well(DOING, &outcome)
                 && !cx.is_running(&guest).await?

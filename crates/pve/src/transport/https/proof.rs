@@ -78,10 +78,7 @@ impl Prover {
     /// PVE did not accept this proof. Whether another one can be had.
     pub(super) fn forget(&self, proof: &Proof) -> bool {
         match (self, proof) {
-            (Self::Login(session), Proof::Ticket(ticket)) => {
-                session.forget(ticket);
-                true
-            }
+            (Self::Login(session), Proof::Ticket(ticket)) => session.forget(ticket),
             (Self::Login(_), Proof::None | Proof::Token(_)) | (Self::Token(_), _) => false,
         }
     }

@@ -66,7 +66,9 @@ async fn of_guest(
         ("POST", ["move_volume"]) => {
             let to = parsed(step, "storage").unwrap();
             let key = volume_key(step, "volume").unwrap();
-            let moved = client.move_volume(node, vmid, key, &to, "d").await;
+            let moved = client
+                .move_volume(node, vmid, key, &to, &"d".parse().unwrap())
+                .await;
             // To delete the old volume is not offered.
             ("move", moved.map(upid), Asked::Place)
         }
@@ -144,7 +146,9 @@ async fn grow(step: &Step, node: &NodeName, vmid: Vmid, client: &Client) -> Repl
     let asked = all_if(key.is_some() && growth.is_some() && !step.given.contains_key("digest"));
     let key = key.unwrap_or(VolumeKey::Rootfs);
     let growth = growth.unwrap_or(Growth::ByGib(1));
-    let grown = client.grow_volume(node, vmid, key, growth, "d").await;
+    let grown = client
+        .grow_volume(node, vmid, key, growth, &"d".parse().unwrap())
+        .await;
     ("grow", grown.map(upid), asked)
 }
 

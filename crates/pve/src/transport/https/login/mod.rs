@@ -24,6 +24,9 @@ const USED_FOR: Duration = Duration::from_secs(110 * 60);
 const RENEWAL_PAUSE: Duration = Duration::from_secs(60);
 /// A login that was refused is not tried again for so long: PVE, and directories behind it, lock users out who fail often.
 const REFUSAL_PAUSE: Duration = Duration::from_secs(60);
+/// How soon after a ticket was given up another one is: a node with a clock of its own refuses every one, and the others go
+/// on with the one there is.
+const FORGETTING_PAUSE: Duration = Duration::from_secs(60);
 /// The most a login may take. PVE holds a refusal back for 3 s.
 const LOGIN: Duration = Duration::from_secs(15);
 /// The most a renewal may take, and not more than half of what its call has: that one can go on without it.
@@ -68,6 +71,8 @@ struct Held {
     not_before: Option<Instant>,
     /// Why there is no ticket, and until when that is not asked again.
     refusal: Option<(TransportError, Instant)>,
+    /// When a ticket was given up because it was refused.
+    forgotten: Option<Instant>,
 }
 
 /// What there is to go by.
@@ -140,11 +145,26 @@ impl Session {
         }
     }
 
-    /// PVE did not accept this ticket: the next call logs in anew, unless somebody did already.
-    pub(super) fn forget(&self, refused: &Arc<Ticket>) {
+    /// PVE did not accept this ticket: the next call logs in anew, unless somebody did already. Whether the call may be made
+    /// again: not if that was tried a moment ago, and another ticket is refused all the same.
+    pub(super) fn forget(&self, refused: &Arc<Ticket>) -> bool {
+        let now = Instant::now();
         self.look(|held| {
-            held.ticket.take_if(|ticket| Arc::ptr_eq(ticket, refused));
-        });
+            let is_held = held
+                .ticket
+                .as_ref()
+                .is_some_and(|t| Arc::ptr_eq(t, refused));
+            if !is_held {
+                return true;
+            }
+            let again = held.forgotten.map(|at| now.saturating_duration_since(at));
+            if again.is_some_and(|passed| passed < FORGETTING_PAUSE) {
+                return false;
+            }
+            held.forgotten = Some(now);
+            held.ticket = None;
+            true
+        })
     }
 
     fn look<T>(&self, act: impl FnOnce(&mut Held) -> T) -> T {
@@ -177,6 +197,7 @@ impl Session {
         self.look(|held| {
             *held = Held {
                 ticket: Some(ticket.clone()),
+                forgotten: held.forgotten,
                 ..Held::default()
             };
         });

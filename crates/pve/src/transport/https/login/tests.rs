@@ -269,12 +269,34 @@ async fn a_ticket_that_was_replaced_meanwhile_is_not_forgotten_twice() {
     let limit = Instant::now() + MINUTE;
     let send = |request| played.send(request);
     let first = session.ticket(limit, send).await.unwrap();
-    session.forget(&first);
+    assert!(session.forget(&first));
     let second = session.ticket(limit, send).await.unwrap();
-    session.forget(&first);
+    assert!(session.forget(&first), "the second one may be good");
     let third = session.ticket(limit, send).await.unwrap();
     assert!(Arc::ptr_eq(&second, &third));
     assert_eq!(played.shown(), [PASSWORD, PASSWORD]);
+}
+
+/// A node whose clock is wrong refuses each; the others take it.
+#[tokio::test(start_paused = true)]
+async fn a_ticket_that_goes_on_being_refused_is_replaced_once_a_minute() {
+    let (session, played) = (session(None), Played::default());
+    let limit = Instant::now() + MINUTE * 60;
+    let send = |request| played.send(request);
+    let first = session.ticket(limit, send).await.unwrap();
+    assert!(session.forget(&first));
+    let second = session.ticket(limit, send).await.unwrap();
+    for _ in 0..59 {
+        assert!(!session.forget(&second));
+        let held = session.ticket(limit, send).await.unwrap();
+        assert!(Arc::ptr_eq(&second, &held), "the others go on with it");
+        advance(Duration::from_secs(1)).await;
+    }
+    assert_eq!(played.shown().len(), 2);
+    advance(Duration::from_secs(1)).await;
+    assert!(session.forget(&second));
+    session.ticket(limit, send).await.unwrap();
+    assert_eq!(played.shown().len(), 3);
 }
 
 #[tokio::test(start_paused = true)]
