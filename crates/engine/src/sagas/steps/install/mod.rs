@@ -2,8 +2,6 @@
 //! is simply repeated, and what an earlier run may have done is looked at first.
 
 mod parts;
-#[cfg(test)]
-mod parts_tests;
 
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
@@ -56,3 +54,6 @@ async fn wait_booted(session: &GuestSession<'_>) -> StepResult<()> {
         ))),
     }
 }
+
+#[cfg(test)]
+mod parts_tests;
