@@ -24,6 +24,10 @@ use serde_json::{Value, json};
 
 use client::Target;
 
+/// How often the emulator's nodes tell what runs on them, which changes all rows: what it takes of the processor is
+/// measured over a whole number of such rounds.
+const ROUND: Duration = Duration::from_secs(10);
+
 /// Connections that ask at the same time.
 const CONNECTIONS: usize = 2;
 
@@ -93,7 +97,7 @@ fn ticks(process: &str) -> u64 {
 }
 
 fn measure(runtime: &tokio::runtime::Runtime, folder: &Path, quick: bool, sabotage: bool) -> Value {
-    let (rounds, seconds) = if quick { (5, 1) } else { (11, 2) };
+    let (rounds, seconds, told) = if quick { (5, 1, 1) } else { (11, 2, 3) };
     let emulator = Server::start("emulator", folder, sabotage);
     let body = runtime.block_on(client::fetch(&emulator.target));
     let guests = client::read(&body);
@@ -114,7 +118,7 @@ fn measure(runtime: &tokio::runtime::Runtime, folder: &Path, quick: bool, sabota
         rates.push(pair);
     }
     let (server_before, client_before) = (emulator.ticks(), ticks("self"));
-    let loops = runtime.block_on(client::fetch_and_read(&emulator.target, 3 * span));
+    let loops = runtime.block_on(client::fetch_and_read(&emulator.target, ROUND * told));
     let server = emulator.ticks() - server_before;
     let client = ticks("self") - client_before;
     emulator.end();

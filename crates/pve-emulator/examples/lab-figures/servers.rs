@@ -22,6 +22,7 @@ use super::client::Target;
 const TOKEN: &str = "root@pam!proximity";
 const NODES: usize = 20;
 const GUESTS: u32 = 10_000;
+const POOLS: u32 = 50;
 /// As many as Proxmox VE serves on one connection.
 const REQUESTS_PER_CONNECTION: u32 = 100;
 
@@ -99,7 +100,8 @@ pub async fn emulator(folder: &Path, sabotage: bool) {
     let shell = Shell::start(options(&state), Arc::new(NoGuests))
         .await
         .unwrap();
-    let order: Scenery = serde_json::from_value(serde_json::json!({"guests": GUESTS})).unwrap();
+    let order: Scenery =
+        serde_json::from_value(serde_json::json!({"guests": GUESTS, "pools": POOLS})).unwrap();
     shell
         .change(move |world| world.set_up_scenery(order, now_ms()).unwrap())
         .await

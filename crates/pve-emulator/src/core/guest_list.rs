@@ -55,22 +55,37 @@ pub(crate) struct GuestList {
     version: u64,
     /// Unix ms; then a row is too old.
     until_ms: u64,
-    states: BTreeMap<u32, String>,
-    pools: BTreeMap<u32, String>,
+    states: Vec<(u32, String)>,
+    members: Vec<(String, Vec<u32>)>,
     body: Bytes,
+}
+
+impl GuestList {
+    /// Whether it would be made the same again.
+    fn is_of(&self, world: &World, now_ms: u64) -> bool {
+        let states = self
+            .states
+            .iter()
+            .map(|(vmid, state)| (*vmid, state.as_str()));
+        let members = self
+            .members
+            .iter()
+            .map(|(name, vmids)| (name.as_str(), vmids.as_slice()));
+        self.version == world.guests.version()
+            && now_ms < self.until_ms
+            && states.eq(states_of(world))
+            && members.eq(members_of(world))
+    }
 }
 
 /// `GET /cluster/resources?type=vm` as it is answered to somebody who may see all guests, while all nodes know the same of them.
 pub(crate) fn body(world: &mut World, now_ms: u64) -> Bytes {
-    let (states, pools) = (states(world), pools(world));
     if let Some(list) = &world.live.guest_list
-        && list.version == world.guests.version()
-        && now_ms < list.until_ms
-        && list.states == states
-        && list.pools == pools
+        && list.is_of(world, now_ms)
     {
         return list.body.clone();
     }
+    let (states, pools) = (states(world), pools(world));
     let around = |vmid: u32, guest: &Guest| Surroundings {
         fresh: ToldRef::of(guest).is_fresh(now_ms),
         hastate: states.get(&vmid).map(String::as_str),
@@ -95,8 +110,10 @@ pub(crate) fn body(world: &mut World, now_ms: u64) -> Bytes {
     world.live.guest_list = Some(GuestList {
         version: world.guests.version(),
         until_ms: until_ms.unwrap_or(u64::MAX),
-        states,
-        pools,
+        states: states.into_iter().collect(),
+        members: members_of(world)
+            .map(|(name, vmids)| (name.to_owned(), vmids.to_vec()))
+            .collect(),
         body: body.clone(),
     });
     body
@@ -151,20 +168,30 @@ fn join(world: &World) -> Bytes {
     body.freeze()
 }
 
-/// Managed guests by state.
-fn states(world: &World) -> BTreeMap<u32, String> {
+/// Managed guests with their states, in their order.
+fn states_of(world: &World) -> impl Iterator<Item = (u32, &str)> {
     let managed = world.ha.resources.values();
-    managed
-        .filter_map(|resource| Some((resource.vmid, resource.current.clone()?)))
+    managed.filter_map(|resource| Some((resource.vmid, resource.current.as_deref()?)))
+}
+
+/// Pools with their guests, in their order.
+fn members_of(world: &World) -> impl Iterator<Item = (&str, &[u32])> {
+    let pools = world.pools.iter();
+    pools.map(|(name, pool)| (name.as_str(), pool.vms.as_slice()))
+}
+
+fn states(world: &World) -> BTreeMap<u32, String> {
+    states_of(world)
+        .map(|(vmid, state)| (vmid, state.to_owned()))
         .collect()
 }
 
 /// The pool of each guest that is in one; of several the first.
 fn pools(world: &World) -> BTreeMap<u32, String> {
     let mut found = BTreeMap::new();
-    for (name, pool) in world.pools.iter() {
-        for vmid in &pool.vms {
-            found.entry(*vmid).or_insert_with(|| name.clone());
+    for (name, vmids) in members_of(world) {
+        for vmid in vmids {
+            found.entry(*vmid).or_insert_with(|| name.to_owned());
         }
     }
     found

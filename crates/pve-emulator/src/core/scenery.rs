@@ -7,7 +7,7 @@ use serde::Deserialize;
 
 use super::guest::{GuestCommand, GuestDone, GuestKey, GuestLook, GuestOutcome};
 use super::guest_config::GuestConfig;
-use super::world::{Guest, Power, Volume, World};
+use super::world::{Guest, Pool, Power, Volume, World};
 use super::{Effects, jobs, settle};
 
 /// The most that one order makes.
@@ -28,6 +28,9 @@ pub struct Scenery {
     /// So many of a hundred run.
     #[serde(default = "most_run")]
     pub running_percent: u32,
+    /// They are members of so many pools, in turn; the pools are made.
+    #[serde(default)]
+    pub pools: u32,
 }
 
 fn first() -> u32 {
@@ -48,9 +51,18 @@ impl World {
             guests,
             first_vmid,
             running_percent,
+            pools,
         } = order;
-        if guests > MOST || running_percent > 100 {
-            return Err(format!("at most {MOST} guests, and 100 percent of them"));
+        if guests > MOST || running_percent > 100 || pools > guests {
+            return Err(format!(
+                "at most {MOST} guests, 100 percent of them, and as many pools as guests"
+            ));
+        }
+        let pools: Vec<String> = (1..=pools)
+            .map(|number| format!("scenery-{number}"))
+            .collect();
+        if let Some(taken) = pools.iter().find(|name| self.pools.contains_key(*name)) {
+            return Err(format!("there is a pool '{taken}'"));
         }
         let end = first_vmid
             .checked_add(guests)
@@ -68,7 +80,7 @@ impl World {
             .find(|storage| storage.holds("rootdir"));
         let storage = storage.ok_or("no storage takes containers")?.clone();
         let nodes: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
-        for (vmid, node) in vmids.zip(nodes.iter().cycle()) {
+        for (vmid, node) in vmids.clone().zip(nodes.iter().cycle()) {
             let running = vmid % 100 < running_percent;
             let name = format!("{vmid}/vm-{vmid}-disk-0.raw");
             let guest = guest(
@@ -88,6 +100,15 @@ impl World {
                 ctime_s: now_ms / 1000,
                 blank: false,
             });
+        }
+        for (place, name) in pools.iter().enumerate() {
+            let members = vmids.clone().skip(place).step_by(pools.len());
+            let pool = Pool {
+                comment: Some("Scenery".to_owned()),
+                vms: members.collect(),
+                storages: Vec::new(),
+            };
+            self.pools.insert(name.clone(), pool);
         }
         // They are told of at once.
         self.next_broadcast_ms = now_ms;

@@ -7,7 +7,7 @@
 //! - `POST /guests/NODE/VMID` breaks or mends a simulated guest and gives how it stands: any of `{"faults": {"exec_hangs",
 //!   "half_output", "no_network", "never_answers", "ignores_shutdown", "keeps_disk": bool, "hogged_mib": MiB}, "crash_unit":
 //!   UNIT, "die": true}`. Faults that are not named are mended.
-//! - `POST /world/scenery` sets up containers that are only told of: `{"guests": N, "first_vmid": 10000, "running_percent": 80}`;
+//! - `POST /world/scenery` sets up containers that are only told of: `{"guests": N, "first_vmid": 10000, "running_percent": 80, "pools": 0}`;
 //!   the last two may be left out.
 //! - `GET`/`POST /task-times` → the times in milliseconds; a POST gives those to change as JSON.
 //! - `GET /faults` → `[{id, wish, seen, hits, held: [{call, state}]}]`; `POST /faults` with `{"calls": {"verb", "path", "node",

@@ -45,6 +45,11 @@ impl fmt::Display for Call {
 }
 
 impl Call {
+    /// Whether it changes something: then what it belongs to is recorded by that time.
+    pub(super) fn changes(&self) -> bool {
+        self.verb != "GET"
+    }
+
     fn new(method: &str, nth: u64, fate: Fate) -> Result<Self> {
         let Some((verb, path)) = method.split_once(' ').filter(|(_, path)| *path != "?") else {
             bail!("a call of no method: {method:?}");

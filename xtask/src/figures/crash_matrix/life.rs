@@ -182,11 +182,12 @@ impl Life<'_> {
         let watch = Stopwatch::start();
         if !(request.arrived)(&server, &self.hostname)? {
             match kill {
+                // It may have been killed before it wrote anything down; then a client asks again.
+                Kill::AtCall(call) if !call.changes() => drop(server.ask(what, Some(body))?),
+                Kill::AfterPermille(_) => drop(server.ask(what, Some(body))?),
                 Kill::Never | Kill::At(_) | Kill::AtCall(_) => {
                     self.fault(Kind::Lost, format!("{what} began and is not recorded"));
                 }
-                // It may have been killed before it wrote anything down; then a client asks again.
-                Kill::AfterPermille(_) => drop(server.ask(what, Some(body))?),
             }
         }
         if !server.settles(CONVERGED)? {
@@ -210,7 +211,8 @@ impl Life<'_> {
         body: &Value,
     ) -> Result<Server> {
         let held = Held::ask_for(&self.stand.order, call)?;
-        server.ask(what, Some(body))?;
+        // It may be at a call that is made before the answer is given.
+        let _wire = server.send(what, body)?;
         if held.wait(REACHED)? {
             self.report.kills += 1;
         } else {

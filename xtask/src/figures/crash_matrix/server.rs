@@ -1,5 +1,6 @@
 //! One server on one data directory.
 
+use std::net::TcpStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -116,8 +117,7 @@ impl Server {
     /// Sends a request and waits until the server has died of SIGKILL by itself. False if it did
     /// not within the limit.
     pub(super) fn dies_at(mut self, what: &str, body: &Value, limit: Duration) -> Result<bool> {
-        let mut wire = http::tcp(API_PORT)?;
-        http::send(&mut wire, what, Some(&self.token), Some(body))?;
+        let _wire = self.send(what, body)?;
         match self.child.wait(limit)? {
             Some(status) => Ok(was_killed(status)),
             None => Ok(false),
@@ -126,10 +126,16 @@ impl Server {
 
     /// Sends a request and kills the server `after` that; the answer may never have come.
     pub(super) fn killed_after(mut self, what: &str, body: &Value, after: Duration) -> Result<()> {
-        let mut wire = http::tcp(API_PORT)?;
-        http::send(&mut wire, what, Some(&self.token), Some(body))?;
+        let _wire = self.send(what, body)?;
         pause(after);
         self.child.kill()
+    }
+
+    /// Sends a request, and does not wait for its answer.
+    pub(super) fn send(&self, what: &str, body: &Value) -> Result<TcpStream> {
+        let mut wire = http::tcp(API_PORT)?;
+        http::send(&mut wire, what, Some(&self.token), Some(body))?;
+        Ok(wire)
     }
 
     /// Ends it at once; whatever it holds must survive that.
