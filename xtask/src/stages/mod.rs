@@ -51,7 +51,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "tools",
-        minutes: 7,
+        minutes: 6,
         shows: "cargo-nextest and cargo-deny are here (built when absent)",
         needs: &[],
         run: ensure_tools,
@@ -72,21 +72,21 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "clippy",
-        minutes: 7,
+        minutes: 6,
         shows: "no warning in any target, nor in the build that crashes where it is told to",
         needs: &[],
         run: cargo_runs::clippy,
     },
     Stage {
         name: "build",
-        minutes: 9,
+        minutes: 8,
         shows: "the binary, with and without the lab, and what the quick figures need",
         needs: &[],
         run: cargo_runs::build,
     },
     Stage {
         name: "tests",
-        minutes: 13,
+        minutes: 16,
         shows: "all tests that need no container",
         needs: &["tools"],
         run: nextest::plain,
