@@ -20,6 +20,8 @@ use crate::invocation::Invocation;
 
 /// How long a server may take to come by the place it is to die at.
 const REACHED: Duration = Duration::from_secs(30);
+/// How long it may take to make the call that is held; less than the patience with the lab's answer.
+const HELD: Duration = Duration::from_secs(15);
 /// How long an operation may take to end after the restart.
 const CONVERGED: Duration = Duration::from_secs(45);
 const DEPLOY: &str = "POST /api/apps/";
@@ -213,7 +215,7 @@ impl Life<'_> {
         let held = Held::ask_for(&self.stand.order, call)?;
         // It may be at a call that is made before the answer is given.
         let _wire = server.send(what, body)?;
-        if held.wait(REACHED)? {
+        if held.wait(HELD)? {
             self.report.kills += 1;
         } else {
             let what = format!("it never called {call}");
