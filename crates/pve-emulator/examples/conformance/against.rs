@@ -1,6 +1,7 @@
 //! A PVE that is there already, by its URL, in real time.
 
-use std::time::Duration;
+use std::path::Path;
+use std::time::{Duration, SystemTime};
 
 use serde_json::Value;
 use tokio::runtime::Runtime;
@@ -16,18 +17,23 @@ pub struct Against {
     target: Target,
     /// `PVEAPIToken=…`.
     token: String,
-    began: tokio::time::Instant,
+    root_password: Option<String>,
     /// Why the last call that was not answered was not.
     pub trouble: Option<String>,
+}
+
+/// The only line of a file.
+fn read(file: &Path) -> Result<String, String> {
+    let told = |e: std::io::Error| format!("{}: {e}", file.display());
+    let text = std::fs::read_to_string(file).map_err(told)?;
+    Ok(text.trim().to_owned())
 }
 
 impl Against {
     /// Nothing is sent yet.
     pub fn new(target: Target) -> Result<Self, String> {
         let file = &target.token_file;
-        let told = |e: std::io::Error| format!("{}: {e}", file.display());
-        let token = std::fs::read_to_string(file).map_err(told)?;
-        let token = token.trim();
+        let token = read(file)?;
         if !token.contains('!') || !token.contains('=') {
             let file = file.display();
             return Err(format!("{file}: holds no line like USER@REALM!NAME=SECRET"));
@@ -39,9 +45,9 @@ impl Against {
         Ok(Self {
             wire: Wire::new(target.ca.as_deref(), &target.fingerprints)?,
             runtime,
+            root_password: target.password_file.as_deref().map(read).transpose()?,
             token: format!("PVEAPIToken={token}"),
             target,
-            began: tokio::time::Instant::now(),
             trouble: None,
         })
     }
@@ -109,8 +115,13 @@ impl Server for Against {
             .block_on(async { tokio::time::sleep(Duration::from_millis(ms)).await });
     }
 
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the server has the real time, and codes of second factors go by it"
+    )]
     fn now_ms(&self) -> u64 {
-        u64::try_from(self.began.elapsed().as_millis()).unwrap_or(u64::MAX)
+        let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH);
+        u64::try_from(now.unwrap_or_default().as_millis()).unwrap_or(u64::MAX)
     }
 
     fn event(&mut self, event: &Value) -> Result<(), String> {
@@ -119,6 +130,10 @@ impl Server for Against {
 
     fn administrator(&self) -> Option<String> {
         Some(self.token.clone())
+    }
+
+    fn root_password(&self) -> Option<String> {
+        self.root_password.clone()
     }
 
     fn administrator_as(&self, id: &str) -> Option<String> {

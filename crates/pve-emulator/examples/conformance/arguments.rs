@@ -3,7 +3,7 @@
 use std::path::PathBuf;
 
 /// How it is called.
-pub const USAGE: &str = "usage: conformance FOLDER [--only NAME]… [--verbose] [--against URL --token-file FILE \
+pub const USAGE: &str = "usage: conformance FOLDER [--only NAME]… [--verbose] [--against URL --token-file FILE [--password-file FILE] \
 (--ca FILE | --fingerprint SHA256)… [--node NAME=URL]… [--rename RECORDED=THEIRS]…]";
 
 /// Everything given on the command line.
@@ -23,6 +23,8 @@ pub struct Target {
     pub authority: String,
     /// Holds `USER@REALM!NAME=SECRET` of a token with all rights.
     pub token_file: PathBuf,
+    /// Holds the password of `root@pam`, for steps that need a ticket.
+    pub password_file: Option<PathBuf>,
     /// PEM file of the authority its certificates come from.
     pub ca: Option<PathBuf>,
     /// SHA-256 of certificates that are accepted as they are.
@@ -53,6 +55,7 @@ pub fn parse(given: impl Iterator<Item = String>) -> Result<Arguments, String> {
             "--only" => arguments.only.push(value),
             "--against" => target.authority = authority(&value)?,
             "--token-file" => target.token_file = value.into(),
+            "--password-file" => target.password_file = Some(value.into()),
             "--ca" => target.ca = Some(value.into()),
             "--fingerprint" => target.fingerprints.push(fingerprint(&value)?),
             "--node" => {
@@ -143,6 +146,7 @@ mod tests {
             "r --against https://pve --token-file t",
             "r --against https://pve --ca c",
             "r --token-file t --ca c",
+            "r --against https://pve --password-file p --ca c",
             "r --against https://pve --token-file t --fingerprint 0a",
             "r --against https://pve --token-file t --ca c --node pve2",
             "r --insecure yes",

@@ -26,7 +26,8 @@ impl Emulated {
         let mut sim = Sim::new(seed(scenario));
         for user in scenario.list("users") {
             if let (Some(name), Some(_)) = (user["userid"].as_str(), user["password"].as_str()) {
-                sim.world.set_password(name, &crate::setup::password(name));
+                sim.world
+                    .set_password(name, &crate::secrets::password(name));
             }
         }
         sim.machines.deaf.clear();
@@ -61,6 +62,10 @@ impl Emulated {
 }
 
 impl Server for Emulated {
+    fn root_password(&self) -> Option<String> {
+        Some(crate::secrets::password("root@pam"))
+    }
+
     fn exchange(&mut self, requests: Vec<Request>) -> Vec<Answer> {
         self.sim.pass(PAUSE_MS);
         let began_ms = self.sim.now_ms;

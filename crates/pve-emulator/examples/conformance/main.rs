@@ -20,6 +20,7 @@ mod history;
 mod replay;
 mod report;
 mod scenario;
+mod secrets;
 mod server;
 mod setup;
 #[path = "../../tests/support/mod.rs"]

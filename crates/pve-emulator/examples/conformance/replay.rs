@@ -6,8 +6,9 @@ use serde_json::{Value, json};
 
 use crate::answers::{compare_answer, compare_task};
 use crate::scenario::Scenario;
+use crate::secrets::password;
 use crate::server::{Answer, Server};
-use crate::setup::{Prepared, Session, parameters, password};
+use crate::setup::{Prepared, Ticket, parameters};
 use crate::support::sim::{Request, escape};
 use crate::together::{compare_ends, compare_outcomes, end_of};
 
@@ -156,17 +157,7 @@ impl<'a> Replay<'a> {
     fn sign(&self, request: &mut Request, account: &str) {
         request.authorization = None;
         if account == "root-ticket" {
-            let Session {
-                ticket,
-                csrf,
-                token,
-            } = &self.prepared.root;
-            if token.is_some() {
-                request.authorization.clone_from(token);
-                return;
-            }
-            request.cookie = Some(format!("PVEAuthCookie={}", escape(ticket)));
-            request.csrf = (request.method != "GET").then(|| csrf.clone());
+            self.prepared.root.sign(request);
         } else {
             let made = self.last_token.as_ref().filter(|_| account != "none");
             request.authorization = self.prepared.tokens.get(account).or(made).cloned();
@@ -208,16 +199,20 @@ impl<'a> Replay<'a> {
 
     /// Puts our secrets where the recording has placeholders.
     fn fill(&self, text: &str, user: &str) -> String {
-        let ticket = escape(&self.prepared.root.ticket);
+        let Ticket { ticket, csrf } = self.prepared.root.ticket.clone().unwrap_or_default();
+        let password = match user {
+            "root@pam" => self.server.root_password().unwrap_or_default(),
+            _ => password(user),
+        };
         let half = self.half_ticket.clone().unwrap_or_default();
         let code = self.prepared.totp_keys.get(user);
         let code = code.map_or_else(String::new, |key| {
             crate::code::at(key, self.server.now_ms() / 1000)
         });
         text.replace("HALF_TICKET", &escape(&half))
-            .replace("TICKET", &ticket)
-            .replace("CSRF", &escape(&self.prepared.root.csrf))
-            .replace("PASSWORD", &escape(&password(user)))
+            .replace("TICKET", &escape(&ticket))
+            .replace("CSRF", &escape(&csrf))
+            .replace("PASSWORD", &escape(&password))
             .replace("CODE", &code)
     }
 
@@ -371,7 +366,7 @@ impl<'a> Replay<'a> {
             let fields = step[key].as_object();
             fields.is_some_and(|fields| fields.values().any(secret))
         };
-        self.prepared.root.token.is_some()
+        self.prepared.root.ticket.is_none()
             && (step["as"] == "root-ticket"
                 || in_values("auth_headers")
                 || in_values("extra_headers")

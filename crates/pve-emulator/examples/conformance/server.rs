@@ -60,6 +60,11 @@ pub trait Server {
         None
     }
 
+    /// The password of `root@pam`, if it is known.
+    fn root_password(&self) -> Option<String> {
+        None
+    }
+
     /// That token, if a recording's token of this name stands for it.
     fn administrator_as(&self, _id: &str) -> Option<String> {
         None

@@ -6,16 +6,37 @@ use serde_json::{Map, Value, json};
 
 use crate::history::Wanted;
 use crate::scenario::Scenario;
+use crate::secrets::{self, password};
 use crate::server::{Answer, Server};
 use crate::support::sim::{Request, escape};
 
-/// A session of a user with a password.
+/// How the administrator is signed in: by a password, by a token, or both; then the ticket is used.
 #[derive(Debug, Clone, Default)]
 pub struct Session {
+    pub ticket: Option<Ticket>,
+    /// A token's header.
+    pub token: Option<String>,
+}
+
+/// A session that began with a password.
+#[derive(Debug, Clone, Default)]
+pub struct Ticket {
     pub ticket: String,
     pub csrf: String,
-    /// The header of a token that is used instead of a password.
-    pub token: Option<String>,
+}
+
+impl Session {
+    /// Signs a call.
+    pub fn sign(&self, request: &mut Request) {
+        match &self.ticket {
+            None => request.authorization.clone_from(&self.token),
+            Some(Ticket { ticket, csrf }) => {
+                request.authorization = None;
+                request.cookie = Some(format!("PVEAuthCookie={}", escape(ticket)));
+                request.csrf = (request.method != "GET").then(|| csrf.clone());
+            }
+        }
+    }
 }
 
 /// What was made and is needed to send steps.
@@ -29,15 +50,6 @@ pub struct Prepared {
     /// Shared keys of second factors by user.
     pub totp_keys: BTreeMap<String, Vec<u8>>,
 }
-
-/// The password of a user in this run.
-pub fn password(user: &str) -> String {
-    format!("pw-of-{user}")
-}
-
-/// The key of a user's second factor in this run, base32.
-const TOTP_SECRET: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-const TOTP_KEY: &[u8] = b"12345678901234567890";
 
 /// No step names it.
 const PAST_VMID: u32 = 999_999;
@@ -114,17 +126,8 @@ pub fn admin_request(token: &str, method: &str, path: &str, form: &Value) -> Req
 
 impl Setup<'_> {
     fn request(&self, method: &str, path: &str, form: &Value) -> Request {
-        let Session {
-            ticket,
-            csrf,
-            token,
-        } = &self.prepared.root;
         let mut request = admin_request("", method, path, form);
-        request.authorization.clone_from(token);
-        if token.is_none() {
-            request.cookie = Some(format!("PVEAuthCookie={}", escape(ticket)));
-            request.csrf = Some(csrf.clone());
-        }
+        self.prepared.root.sign(&mut request);
         request
     }
 
@@ -183,21 +186,20 @@ impl Setup<'_> {
 
     fn log_in(&mut self) -> Result<(), String> {
         self.prepared.root.token = self.server.administrator();
-        if self.prepared.root.token.is_some() {
+        let Some(password) = self.server.root_password() else {
             return Ok(());
-        }
+        };
         let mut request = Request::new("POST", "/access/ticket");
         request.authorization = None;
-        let form = json!({"username": "root@pam", "password": password("root@pam")});
+        let form = json!({"username": "root@pam", "password": password});
         request.content_type = Some("application/x-www-form-urlencoded".into());
         request.body = parameters(&form).into_bytes();
         let data = self.must(request)?.payload();
         let text = |key: &str| data[key].as_str().unwrap_or_default().to_owned();
-        self.prepared.root = Session {
+        self.prepared.root.ticket = Some(Ticket {
             ticket: text("ticket"),
             csrf: text("CSRFPreventionToken"),
-            token: None,
-        };
+        });
         Ok(())
     }
 
@@ -251,13 +253,19 @@ impl Setup<'_> {
     }
 
     fn second_factor(&mut self, user: &str) -> Result<(), String> {
-        let uri = format!("otpauth://totp/lab:{user}?secret={TOTP_SECRET}&issuer=lab");
-        let code = crate::code::at(TOTP_KEY, self.server.now_ms() / 1000);
-        let form = json!({"type": "totp", "totp": uri, "value": code, "description": "test"});
+        let uri = format!(
+            "otpauth://totp/lab:{user}?secret={}&issuer=lab",
+            secrets::totp_secret()
+        );
+        let key = secrets::totp_key();
+        let code = crate::code::at(&key, self.server.now_ms() / 1000);
+        let mut form = json!({"type": "totp", "totp": uri, "value": code, "description": "test"});
+        // Nobody but a user's own session changes a second factor without the changer's password.
+        if let Some(password) = self.server.root_password() {
+            form["password"] = password.into();
+        }
         self.make("POST", &format!("/access/tfa/{user}"), &form)?;
-        self.prepared
-            .totp_keys
-            .insert(user.to_owned(), TOTP_KEY.to_vec());
+        self.prepared.totp_keys.insert(user.to_owned(), key);
         Ok(())
     }
 

@@ -468,6 +468,13 @@ impl World {
         user.password = Some(Password::new(password, salt));
     }
 
+    /// Whether a user can log in with a password.
+    #[must_use]
+    pub fn has_password(&self, user: &str) -> bool {
+        let user = self.accounts.users.get(user);
+        user.is_some_and(|user| user.password.is_some())
+    }
+
     /// Secrets made from now on, and tickets, follow from this key alone.
     pub fn set_key(&mut self, key: String) {
         self.keys = Keys::new(key);

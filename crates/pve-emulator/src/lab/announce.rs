@@ -27,6 +27,8 @@ pub struct LabFile {
     pub ca_pem_path: PathBuf,
     /// API tokens.
     pub tokens: Tokens,
+    /// The administrator's first password.
+    pub root: Account,
     /// What configurations call the guests' bridge.
     pub bridge: String,
     /// The bridge's name on this machine; for simulated guests their block of loopback addresses.
@@ -61,6 +63,15 @@ pub struct NodeAddress {
     pub address: String,
     /// `ssh-ed25519 AAAA…`.
     pub host_key: String,
+}
+
+/// A user with a password.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Account {
+    /// `user@realm`.
+    pub user: String,
+    /// Made at the lab's first start.
+    pub password: String,
 }
 
 /// The lab's API tokens.

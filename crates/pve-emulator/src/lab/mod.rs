@@ -43,7 +43,7 @@ mod shift;
 mod sim_ground;
 mod template;
 
-pub use announce::{LAB_FILE, LabFile, NodeAddress, NodeUrl, Token, Tokens};
+pub use announce::{Account, LAB_FILE, LabFile, NodeAddress, NodeUrl, Token, Tokens};
 pub use cgroup::Layout;
 pub use cluster::{EMPTY_TOKEN, FULL_TOKEN, SNAPSHOT_STORAGE, STORAGE};
 pub use control::GuestBook;

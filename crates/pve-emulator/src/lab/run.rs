@@ -8,7 +8,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
-use super::announce::{LabFile, NodeAddress, NodeUrl, Token, Tokens};
+use super::announce::{Account, LabFile, NodeAddress, NodeUrl, Token, Tokens};
 use super::book::{self, ShellBook};
 use super::cluster::{
     EMPTY_TOKEN, FULL_TOKEN, OsTemplateFile, SNAPSHOT_STORAGE, STORAGE, shell_options,
@@ -255,6 +255,10 @@ fn announce(
         tokens: Tokens {
             full: token(FULL_TOKEN)?,
             empty: token(EMPTY_TOKEN)?,
+        },
+        root: Account {
+            user: "root@pam".to_owned(),
+            password: shell.root_password().to_owned(),
         },
         bridge: BRIDGE_IN_CONFIGURATIONS.to_owned(),
         machine_bridge: standing.machine_bridge.clone(),

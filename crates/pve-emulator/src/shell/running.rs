@@ -184,6 +184,12 @@ fn prepare(
     for token in secrets::seeds(&options.tokens, secrets) {
         world.put_token(token);
     }
+    // One that was changed since stays.
+    if let Some(password) = secrets.get(secrets::ROOT)
+        && !world.has_password(secrets::ROOT)
+    {
+        world.set_password(secrets::ROOT, password);
+    }
     world.set_fingerprint(&identity.fingerprint);
     if let Some(templates) = &options.templates {
         world.set_templates(templates.clone());
@@ -230,6 +236,12 @@ impl RunningShell {
     /// The Unix socket of the control endpoint.
     pub fn control_socket(&self) -> &std::path::Path {
         &self.control_socket
+    }
+
+    /// The first password of `root@pam`.
+    #[must_use]
+    pub fn root_password(&self) -> &str {
+        self.secrets.get(secrets::ROOT).map_or("", String::as_str)
     }
 
     /// A token's secret.

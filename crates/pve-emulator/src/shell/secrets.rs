@@ -1,4 +1,4 @@
-//! Token secrets: made once, kept in a file of their own (0600); the world knows their hashes only.
+//! Secrets of tokens, and the password of `root@pam`: made once, kept in a file of their own (0600); the world knows their hashes only.
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -9,8 +9,10 @@ use crate::core::{TokenSeed, hash_secret};
 use crate::persist::write_atomically;
 
 const FILE: &str = "tokens.json";
+/// The user who has a password from the start.
+pub(super) const ROOT: &str = "root@pam";
 
-/// Secrets by token id.
+/// Secrets by token id, and the password by its user.
 pub(super) type Secrets = BTreeMap<String, String>;
 
 /// The stored secrets, completed for tokens that have none yet.
@@ -26,9 +28,9 @@ pub(super) fn load_or_make(directory: &Path, wishes: &[TokenWish]) -> Result<Sec
         Err(error) => return Err(failed(error)),
     };
     let before = secrets.len();
-    for wish in wishes {
-        if !secrets.contains_key(&wish.id) {
-            secrets.insert(wish.id.clone(), new_secret()?);
+    for id in wishes.iter().map(|wish| wish.id.as_str()).chain([ROOT]) {
+        if !secrets.contains_key(id) {
+            secrets.insert(id.to_owned(), new_secret()?);
         }
     }
     if secrets.len() != before {

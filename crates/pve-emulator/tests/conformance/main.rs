@@ -37,6 +37,8 @@ mod replay;
 mod report;
 #[path = "../../examples/conformance/scenario.rs"]
 mod scenario;
+#[path = "../../examples/conformance/secrets.rs"]
+mod secrets;
 #[path = "../../examples/conformance/server.rs"]
 mod server;
 #[path = "../../examples/conformance/setup.rs"]
