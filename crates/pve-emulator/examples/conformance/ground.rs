@@ -227,8 +227,10 @@ impl<'a> Ground<'a> {
         let path = format!("/pools?poolid={}", escape(pool));
         let data = self.send("GET", &path, &json!({}))?;
         let members = data[0]["members"].as_array().into_iter().flatten();
-        let storages: Vec<&str> = members.filter_map(|row| row["storage"].as_str()).collect();
+        // A storage is listed for each node.
+        let storages: BTreeSet<&str> = members.filter_map(|row| row["storage"].as_str()).collect();
         if !storages.is_empty() {
+            let storages: Vec<&str> = storages.into_iter().collect();
             let form = json!({"poolid": pool, "delete": 1, "storage": storages.join(",")});
             self.send("PUT", "/pools", &form)?;
         }

@@ -70,6 +70,10 @@ impl Server for Watched<'_> {
     fn event(&mut self, event: &Value) -> Result<(), String> {
         self.server.event(event)
     }
+
+    fn root_password(&self) -> Option<String> {
+        self.server.root_password()
+    }
 }
 
 #[test]
