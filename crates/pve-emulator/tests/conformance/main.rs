@@ -13,6 +13,7 @@
 
 mod as_the_schema_says;
 mod fuzz;
+mod judge;
 mod returns;
 
 #[path = "../../examples/conformance/against.rs"]

@@ -17,25 +17,6 @@ pub struct Deviation {
     pub what: String,
 }
 
-/// Whether the recordings show it; or show a text in place of a number beside it, in the same object of the same method: Perl
-/// does not tell them apart, and what comes from the same parameters or the same file is handed on alike.
-pub fn is_known(known: &BTreeSet<Deviation>, deviation: &Deviation) -> bool {
-    let parent = |deviation: &Deviation| {
-        let place = deviation.place.rsplit_once('.');
-        (
-            deviation.method.clone(),
-            place.map(|(parent, _)| parent.to_owned()),
-        )
-    };
-    let is_text = |deviation: &Deviation| {
-        let number = ["boolean", "integer", "number"];
-        let text = deviation.what.strip_prefix("string in place of ");
-        text.is_some_and(|wanted| number.contains(&wanted))
-    };
-    let beside = |other: &Deviation| is_text(other) && parent(other) == parent(deviation);
-    known.contains(deviation) || is_text(deviation) && known.iter().any(beside)
-}
-
 /// What methods return.
 pub struct Returns {
     definitions: Vec<Value>,
