@@ -93,6 +93,18 @@ pub struct BackupPermit {
     epoch: Epoch,
 }
 
+/// The right to take PVE's protection from one backup of ours, within [`PERMIT_VALID_MS`] of the read that showed it.
+///
+/// Not `Clone`, not `Default`, not serialisable. One per attempt.
+#[derive(Debug)]
+#[must_use = "a permit that is not used expires"]
+pub struct UnprotectPermit {
+    host: HostId,
+    node: NodeName,
+    volid: Volid,
+    expires: Monotonic,
+}
+
 /// The right to let PVE prune the backups of one guest, within [`PERMIT_VALID_MS`] of the read that showed what would go.
 ///
 /// Not `Clone`, not `Default`, not serialisable. One per attempt.
@@ -151,6 +163,25 @@ impl BackupListing {
         })
     }
 
+    /// The permit to let a protected backup be removed again: only one that we made. That of somebody else stays as it is, or
+    /// a rule by which we prune would take it.
+    ///
+    /// # Errors
+    /// [`NoBackupPermit`] with the reason; nothing may be sent then.
+    pub fn unprotect_permit(
+        &self,
+        own: &[OwnBackup],
+        volid: &Volid,
+    ) -> Result<UnprotectPermit, NoBackupPermit> {
+        let (record, _) = self.ours(own, volid)?;
+        Ok(UnprotectPermit {
+            host: self.host,
+            node: self.node.clone(),
+            volid: record.volid.clone(),
+            expires: self.read_started.plus_ms(PERMIT_VALID_MS),
+        })
+    }
+
     /// The permit to prune by `keep` the backups of a guest, of which PVE just said that `would_go` would be removed.
     ///
     /// PVE chooses anew when it prunes, so a backup that is made within the permit's time moves the choice on. Therefore each
@@ -195,16 +226,7 @@ impl BackupListing {
         own: &'a [OwnBackup],
         volid: &Volid,
     ) -> Result<&'a OwnBackup, NoBackupPermit> {
-        let record = own.iter().find(|record| record.volid == *volid);
-        let record = record.ok_or_else(|| NoBackupPermit::NotOurs(volid.clone()))?;
-        let seen = self
-            .backups
-            .iter()
-            .find(|seen| seen.volid == *volid)
-            .ok_or_else(|| NoBackupPermit::NotListed(volid.clone()))?;
-        if !is_same(record, seen) {
-            return Err(NoBackupPermit::NotTheSame(volid.clone()));
-        }
+        let (record, seen) = self.ours(own, volid)?;
         if seen.protected {
             return Err(NoBackupPermit::Protected(volid.clone()));
         }
@@ -218,6 +240,25 @@ impl BackupListing {
             }
             Some(_) | None => Ok(record),
         }
+    }
+
+    /// The record of a backup that is there and ours, and what is listed of it.
+    fn ours<'a>(
+        &self,
+        own: &'a [OwnBackup],
+        volid: &Volid,
+    ) -> Result<(&'a OwnBackup, &SeenBackup), NoBackupPermit> {
+        let record = own.iter().find(|record| record.volid == *volid);
+        let record = record.ok_or_else(|| NoBackupPermit::NotOurs(volid.clone()))?;
+        let seen = self
+            .backups
+            .iter()
+            .find(|seen| seen.volid == *volid)
+            .ok_or_else(|| NoBackupPermit::NotListed(volid.clone()))?;
+        if !is_same(record, seen) {
+            return Err(NoBackupPermit::NotTheSame(volid.clone()));
+        }
+        Ok((record, seen))
     }
 
     /// Whether it is really there: one that somebody removed is no good copy.
@@ -276,6 +317,32 @@ impl BackupPermit {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+}
+
+impl UnprotectPermit {
+    /// The cluster it is of.
+    #[must_use]
+    pub fn host(&self) -> HostId {
+        self.host
+    }
+
+    /// A node that reaches its storage.
+    #[must_use]
+    pub fn node(&self) -> &NodeName {
+        &self.node
+    }
+
+    /// The backup it is for.
+    #[must_use]
+    pub fn volid(&self) -> &Volid {
+        &self.volid
+    }
+
+    /// The last moment at which a byte of the call may be sent.
+    #[must_use]
+    pub fn expires(&self) -> Monotonic {
+        self.expires
     }
 }
 

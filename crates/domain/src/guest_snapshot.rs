@@ -1,6 +1,9 @@
 //! The only way to roll a guest back or to delete a snapshot of it: both throw away what cannot be had again.
 //!
-//! A snapshot that no operation of ours took, or another one than the one that asks, has no path to a permit.
+//! A snapshot that no operation of ours took, or another one than the one that asks, has no path to a permit. One to roll back
+//! is none to delete, nor the other way round.
+
+use std::marker::PhantomData;
 
 use crate::destroy::{NoPermit, PERMIT_VALID_MS, Quorate, VerifiedContainer};
 use crate::guest::ContainerRef;
@@ -49,17 +52,26 @@ pub enum NoGuestSnapshotPermit {
     NotTheSame(GuestSnapshotName),
 }
 
-/// The right to roll one container back to one snapshot, or to delete that snapshot, within [`PERMIT_VALID_MS`] of the last
-/// identity read.
+/// Of a permit: to roll the container back to the snapshot.
+#[derive(Debug)]
+pub enum Rollback {}
+
+/// Of a permit: to delete the snapshot.
+#[derive(Debug)]
+pub enum Deletion {}
+
+/// The right to do one thing with one snapshot of one container, [`Rollback`] or [`Deletion`], within [`PERMIT_VALID_MS`] of
+/// the last identity read.
 ///
 /// Not `Clone`, not `Default`, not serialisable. One per attempt.
 #[derive(Debug)]
 #[must_use = "a permit that is not used expires"]
-pub struct GuestSnapshotPermit {
+pub struct GuestSnapshotPermit<What> {
     place: ContainerRef,
     name: GuestSnapshotName,
     expires: Monotonic,
     epoch: Epoch,
+    what: PhantomData<What>,
 }
 
 impl VerifiedContainer {
@@ -67,13 +79,13 @@ impl VerifiedContainer {
     ///
     /// # Errors
     /// [`NoGuestSnapshotPermit`] with the reason; nothing may be sent then.
-    pub fn guest_snapshot_permit(
+    pub fn guest_snapshot_permit<What>(
         self,
         snapshot: &TakenGuestSnapshot,
         seen: &SeenGuestSnapshot,
         operation: OperationId,
         quorate: Quorate,
-    ) -> Result<GuestSnapshotPermit, NoGuestSnapshotPermit> {
+    ) -> Result<GuestSnapshotPermit<What>, NoGuestSnapshotPermit> {
         let (place, read_started, epoch) = self.into_parts();
         if !quorate.0 {
             return Err(NoPermit::NotQuorate.into());
@@ -92,11 +104,12 @@ impl VerifiedContainer {
             name,
             expires: read_started.plus_ms(PERMIT_VALID_MS),
             epoch,
+            what: PhantomData,
         })
     }
 }
 
-impl GuestSnapshotPermit {
+impl<What> GuestSnapshotPermit<What> {
     /// The container it is for.
     #[must_use]
     pub fn place(&self) -> &ContainerRef {

@@ -6,7 +6,8 @@ use proximity_domain::backup::{BackupListing, Keep, NoBackupPermit, OwnBackup, S
 use proximity_domain::destroy::{NoPermit, PERMIT_VALID_MS, Quorate, VerifiedContainer};
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest, ObservedContainer};
 use proximity_domain::guest_snapshot::{
-    NoGuestSnapshotPermit, SeenGuestSnapshot, TakenGuestSnapshot,
+    Deletion, GuestSnapshotPermit, NoGuestSnapshotPermit, Rollback, SeenGuestSnapshot,
+    TakenGuestSnapshot,
 };
 use proximity_domain::ids::{AppId, Epoch, GuestId, HostId, InstallationId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
@@ -85,7 +86,7 @@ fn listed(snapshot: &TakenGuestSnapshot) -> SeenGuestSnapshot {
 #[test]
 fn an_operation_may_go_back_to_its_own_snapshot() {
     let snapshot = taken();
-    let permit = verified()
+    let permit: GuestSnapshotPermit<Rollback> = verified()
         .guest_snapshot_permit(&snapshot, &listed(&snapshot), operation(20), Quorate(true))
         .unwrap();
     assert_eq!(permit.name(), &snapshot.name);
@@ -99,7 +100,7 @@ fn a_snapshot_of_another_operation_guest_or_time_is_not_touched() {
     let snapshot = taken();
     let ask = |taken: &TakenGuestSnapshot, seen: &SeenGuestSnapshot, by, quorate| {
         verified()
-            .guest_snapshot_permit(taken, seen, by, Quorate(quorate))
+            .guest_snapshot_permit::<Deletion>(taken, seen, by, Quorate(quorate))
             .unwrap_err()
     };
     let seen = listed(&snapshot);

@@ -1,6 +1,6 @@
 //! Backups: making them, finding them, writing about them, and removing those that may go.
 
-use proximity_domain::backup::{BackupPermit, Keep, PrunePermit, SeenBackup};
+use proximity_domain::backup::{BackupPermit, Keep, PrunePermit, SeenBackup, UnprotectPermit};
 use proximity_domain::ids::Vmid;
 use proximity_domain::mark::Mark;
 use proximity_domain::names::{NodeName, StorageName, Volid};
@@ -255,15 +255,25 @@ impl Client {
         self.change(call).await
     }
 
-    /// Lets PVE keep a backup from being removed, or not any more.
-    ///
-    /// Disruptive in the sense of the doctrine when it lifts the protection.
+    /// Lets PVE keep a backup from being removed.
     ///
     /// # Errors
     /// See [`Error`].
-    pub async fn protect_backup(&self, node: &NodeName, backup: &Volid, on: bool) -> Result<()> {
-        let call = Call::put(&volume_path(node, backup)).with_flag("protected", on);
+    pub async fn protect_backup(&self, node: &NodeName, backup: &Volid) -> Result<()> {
+        let call = Call::put(&volume_path(node, backup)).with_flag("protected", true);
         self.change(call).await
+    }
+
+    /// Lets the backup the permit is for be removed again. Disruptive in the sense of the doctrine.
+    ///
+    /// Guarantees: as [`Client::destroy_lxc`].
+    ///
+    /// # Errors
+    /// As [`Client::destroy_lxc`].
+    pub async fn unprotect_backup(&self, permit: UnprotectPermit) -> Result<()> {
+        let call = Call::put(&volume_path(permit.node(), permit.volid()));
+        let call = call.with_flag("protected", false);
+        self.permitted(call, permit.host(), permit.expires()).await
     }
 
     /// Deletes the backup the permit is for. That it is protected shows only in the task's exit status; that it is gone

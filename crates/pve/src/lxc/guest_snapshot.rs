@@ -1,6 +1,6 @@
 //! Snapshots of a container. Not every storage can make them: see [`super::Feature`].
 
-use proximity_domain::guest_snapshot::GuestSnapshotPermit;
+use proximity_domain::guest_snapshot::{Deletion, GuestSnapshotPermit, Rollback};
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::{GuestSnapshotName, NodeName};
 use serde::Deserialize;
@@ -141,7 +141,7 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::destroy_lxc`].
-    pub async fn rollback(&self, permit: GuestSnapshotPermit) -> Result<Upid> {
+    pub async fn rollback(&self, permit: GuestSnapshotPermit<Rollback>) -> Result<Upid> {
         let place = permit.place();
         let rest = [permit.name().as_str(), "rollback"];
         let call = call(Call::post, &place.node, place.vmid, &rest);
@@ -154,7 +154,10 @@ impl Client {
     ///
     /// # Errors
     /// As [`Client::destroy_lxc`].
-    pub async fn delete_guest_snapshot(&self, permit: GuestSnapshotPermit) -> Result<Upid> {
+    pub async fn delete_guest_snapshot(
+        &self,
+        permit: GuestSnapshotPermit<Deletion>,
+    ) -> Result<Upid> {
         let place = permit.place();
         let rest = [permit.name().as_str()];
         let call = call(Call::delete, &place.node, place.vmid, &rest);

@@ -188,6 +188,9 @@ async fn poll(client: ReadClient, board: Weak<Board>) {
             // There is one more, which may end earlier.
             continue;
         }
+        if !board.is_needed() {
+            return;
+        }
         let asked_at = board.clock.monotonic();
         at_least = match client.cluster_tasks().await {
             Ok(rows) => {

@@ -1,7 +1,9 @@
 //! Permits for snapshots and backups come from a look, are good once, and cannot be stored.
 
 use proximity_domain::backup::{BackupPermit, PrunePermit};
-use proximity_domain::guest_snapshot::GuestSnapshotPermit;
+use proximity_domain::guest_snapshot::Rollback;
+
+type GuestSnapshotPermit = proximity_domain::guest_snapshot::GuestSnapshotPermit<Rollback>;
 
 fn is_serialisable<T: serde::Serialize>() {}
 

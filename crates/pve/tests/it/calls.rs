@@ -12,7 +12,9 @@ use proximity_pve::pool::Members;
 use proximity_pve::rrd::Timeframe;
 use proximity_pve::{Client, ReadClient};
 
-use crate::world::{backup_permit, guest_snapshot_permit, node, permit, prune_permit, vmid};
+use crate::world::{
+    backup_permit, guest_snapshot_permit, node, permit, prune_permit, unprotect_permit, vmid,
+};
 
 const DIGEST: &str = "0123456789abcdef0123456789abcdef01234567";
 const TIMEFRAMES: [Timeframe; 5] = [
@@ -167,7 +169,6 @@ async fn of_copies(client: &Client) -> Vec<bool> {
 
 async fn of_snapshots(client: &Client) -> Vec<bool> {
     let (at, id, name) = (node("pve1"), vmid(100), snapshot());
-    let permit = || guest_snapshot_permit("pve1", 100, "before", Monotonic(0));
     vec![
         client
             .take_guest_snapshot(&at, id, &name, "why")
@@ -177,8 +178,14 @@ async fn of_snapshots(client: &Client) -> Vec<bool> {
             .describe_guest_snapshot(&at, id, &name, "why")
             .await
             .is_err(),
-        client.rollback(permit()).await.is_err(),
-        client.delete_guest_snapshot(permit()).await.is_err(),
+        client
+            .rollback(guest_snapshot_permit("pve1", 100, "before", Monotonic(0)))
+            .await
+            .is_err(),
+        client
+            .delete_guest_snapshot(guest_snapshot_permit("pve1", 100, "before", Monotonic(0)))
+            .await
+            .is_err(),
     ]
 }
 
@@ -187,7 +194,11 @@ async fn of_backups(client: &Client) -> Vec<bool> {
     let now = Monotonic(0);
     let mut failed = vec![
         client.describe_backup(&at, &volid(), "why").await.is_err(),
-        client.protect_backup(&at, &volid(), true).await.is_err(),
+        client.protect_backup(&at, &volid()).await.is_err(),
+        client
+            .unprotect_backup(unprotect_permit("pve1", &volid(), 100, now))
+            .await
+            .is_err(),
         client
             .delete_backup(backup_permit("pve1", &volid(), 100, now))
             .await

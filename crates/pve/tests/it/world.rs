@@ -4,7 +4,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use proximity_domain::backup::{
-    BackupListing, BackupPermit, Keep, OwnBackup, PrunePermit, SeenBackup,
+    BackupListing, BackupPermit, Keep, OwnBackup, PrunePermit, SeenBackup, UnprotectPermit,
 };
 use proximity_domain::destroy::{DestroyIntent, DestroyPermit, Quorate, VerifiedContainer};
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest, ObservedContainer};
@@ -111,12 +111,12 @@ pub(crate) fn permit(at_node: &str, id: u32, read_started: Monotonic) -> Destroy
 }
 
 /// A permit for a snapshot of that container.
-pub(crate) fn guest_snapshot_permit(
+pub(crate) fn guest_snapshot_permit<What>(
     at_node: &str,
     id: u32,
     name: &str,
     read_started: Monotonic,
-) -> GuestSnapshotPermit {
+) -> GuestSnapshotPermit<What> {
     let taken = TakenGuestSnapshot {
         vmid: vmid(id),
         name: name.parse().unwrap(),
@@ -173,6 +173,17 @@ pub(crate) fn backup_permit(
 ) -> BackupPermit {
     let (own, listing) = backup(at_node, volid, id, read_started);
     listing.permit(&[own], volid).unwrap()
+}
+
+/// A permit to take a backup's protection away.
+pub(crate) fn unprotect_permit(
+    at_node: &str,
+    volid: &Volid,
+    id: u32,
+    read_started: Monotonic,
+) -> UnprotectPermit {
+    let (own, listing) = backup(at_node, volid, id, read_started);
+    listing.unprotect_permit(&[own], volid).unwrap()
 }
 
 /// A permit to prune by this rule what would take this backup.

@@ -85,7 +85,7 @@ async fn a_backup_is_made_described_kept_and_deleted_by_permit() {
     let volid = &backup.volid;
     assert_eq!(backup.as_backup().mark, Some(mark(101)));
 
-    client.protect_backup(at, volid, true).await.unwrap();
+    client.protect_backup(at, volid).await.unwrap();
     let protected = listing(&hands)
         .await
         .permit(std::slice::from_ref(&record), volid);
@@ -93,7 +93,11 @@ async fn a_backup_is_made_described_kept_and_deleted_by_permit() {
         protected.unwrap_err(),
         NoBackupPermit::Protected(volid.clone())
     );
-    client.protect_backup(at, volid, false).await.unwrap();
+    let listed = listing(&hands).await;
+    let not_ours = listed.unprotect_permit(&[], volid).unwrap_err();
+    assert_eq!(not_ours, NoBackupPermit::NotOurs(volid.clone()));
+    let permit = listed.unprotect_permit(std::slice::from_ref(&record), volid);
+    client.unprotect_backup(permit.unwrap()).await.unwrap();
 
     let told = format!("{}\nand more", mark(101));
     client.describe_backup(at, volid, &told).await.unwrap();

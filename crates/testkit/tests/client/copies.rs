@@ -17,7 +17,7 @@ fn named(name: &str) -> GuestSnapshotName {
     name.parse().unwrap()
 }
 
-async fn permit(hands: &Hands, snapshot: &GuestSnapshot) -> GuestSnapshotPermit {
+async fn permit<What>(hands: &Hands, snapshot: &GuestSnapshot) -> GuestSnapshotPermit<What> {
     let taken_s = snapshot.taken_s.unwrap();
     let taken = TakenGuestSnapshot {
         vmid: vmid(101),

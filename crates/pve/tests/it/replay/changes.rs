@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::Asked;
 use crate::recordings::{Outcome, Step};
-use crate::world::{backup_permit, guest_snapshot_permit, permit, vmid};
+use crate::world::{backup_permit, guest_snapshot_permit, permit, unprotect_permit, vmid};
 
 type Replayed = (&'static str, Outcome, Asked);
 
@@ -219,8 +219,13 @@ async fn of_volume(step: &Step, node: &NodeName, volid: &str, client: &Client) -
             ("describe backup", set.map(nothing), asked)
         }
         None => {
-            let on = step.given["protected"] == "1";
-            let set = client.protect_backup(node, &volid, on).await;
+            let set = if step.given["protected"] == "1" {
+                client.protect_backup(node, &volid).await
+            } else {
+                let number: u32 = file.split('-').nth(2)?.parse().unwrap();
+                let permit = unprotect_permit(node.as_str(), &volid, number, Monotonic(0));
+                client.unprotect_backup(permit).await
+            };
             ("protect backup", set.map(nothing), Asked::All)
         }
     })
