@@ -26,6 +26,7 @@ mod guest_config;
 mod guest_list;
 mod ha;
 mod ha_rules;
+mod holdings;
 mod jobs;
 mod membership;
 mod methods;
