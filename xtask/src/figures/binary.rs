@@ -25,6 +25,8 @@ pub(crate) enum Binary {
     Programs,
     /// As it is shipped: optimised by the profile `dist`, without the lab. In a folder of its own.
     Shipped,
+    /// With the lab, optimised: for figures of time, in which the lab's own slowness would count as the product's.
+    FastLab,
     /// The store alone, optimised, with the loops it is compared with.
     StoreFigures,
     /// The emulator alone, optimised, with the server it is compared with.
@@ -41,6 +43,7 @@ impl Binary {
             Self::ApiWorld => place.target().join("debug").join("api-world"),
             Self::Programs => folder(place).join("proximity-figures"),
             Self::Shipped => place.target().join("dist").join("proximity"),
+            Self::FastLab => place.target().join("release").join("proximity"),
             Self::StoreFigures => place
                 .target()
                 .join("release")
@@ -59,6 +62,7 @@ impl Binary {
         match self {
             Self::Plain => cargo_build(place, &PRODUCT, deadline),
             Self::Shipped => cargo_build(place, &SHIPPED, deadline),
+            Self::FastLab => cargo_build(place, &[PRODUCT[0], PRODUCT[1], "--release"], deadline),
             Self::StoreFigures => {
                 let program = [
                     "--release",

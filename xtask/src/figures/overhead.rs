@@ -14,7 +14,7 @@ pub(super) const FIGURE: Figure = Figure {
     id: "P6",
     shows: "time of a deploy beyond the cluster's own: making the container (2 s), starting it (1 s), each entry into it (0.2 s)",
     goal: "p50 <= 100 ms, p99 <= 300 ms",
-    binaries: &[Binary::Shipped, Binary::Plain, Binary::Figures],
+    binaries: &[Binary::Shipped, Binary::FastLab, Binary::Figures],
     prepare,
     needs_root: false,
     in_tests: false,
@@ -43,7 +43,7 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
         .args(["overhead", "--program"])
         .arg(Binary::Shipped.path(bench.place))
         .arg("--lab")
-        .arg(Binary::Plain.path(bench.place))
+        .arg(Binary::FastLab.path(bench.place))
         .arg("--dir")
         .arg(&dir)
         .args(["--deploys", &deploys.to_string()])
