@@ -194,12 +194,6 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "refused",
             ),
             Limit(
-                "putting a file, ms",
-                "crates/engine/src/sagas/steps/install/parts.rs",
-                "PUSH_MS",
-                "looked at and tried again",
-            ),
-            Limit(
                 "an address to show, ms",
                 "crates/engine/src/engine.rs",
                 "NETWORK_MS",

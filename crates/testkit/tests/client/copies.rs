@@ -9,6 +9,7 @@ use proximity_pve::image::OciImage;
 use proximity_pve::lxc::{CloneLxc, CloneOf, Feature, Growth, VolumeKey};
 use proximity_pve::pool::Members;
 use proximity_pve::rrd::Timeframe;
+use proximity_pve::task::TaskOutcome;
 use proximity_pve::{Error, lxc::GuestSnapshot};
 
 use crate::lab::{Hands, Lab, mark, operation, vmid};
@@ -241,25 +242,37 @@ async fn images_are_asked_for_in_pves_words() {
         filename: "a.tar.zst".to_owned(),
         checksum: Some(proximity_pve::image::Checksum::Sha256("ab".repeat(32))),
     };
-    let refusals: [Option<Error>; 4] = [
-        hands.read.oci_tags(at, &image.repository).await.err(),
-        client
-            .pull_oci_image(at, &storage, &image, None)
-            .await
-            .err(),
-        client
-            .download_template(at, &storage, &download)
-            .await
-            .err(),
-        client
-            .download_appliance(at, &storage, "a.tar.zst")
-            .await
-            .err(),
-    ];
-    for refusal in refusals {
+    // Nothing is reached from there: what is asked at once is refused, what is fetched by a task fails in it.
+    let refused = hands.read.oci_tags(at, &image.repository).await;
+    let Err(Error::Refused {
+        status: 500,
+        message,
+        ..
+    }) = refused
+    else {
+        panic!("{refused:?}");
+    };
+    assert!(
+        message.contains("skopeo list-tags docker://docker.io/library/nginx"),
+        "{message}"
+    );
+    let pulled = client.pull_oci_image(at, &storage, &image, None).await;
+    let downloaded = client.download_template(at, &storage, &download).await;
+    for upid in [pulled.unwrap(), downloaded.unwrap()] {
+        let outcome = hands.outcome(&upid).await;
         assert!(
-            matches!(refusal, Some(Error::Refused { status: 501, .. })),
-            "{refusal:?}"
+            matches!(outcome, TaskOutcome::Failed(_)),
+            "{upid}: {outcome:?}"
         );
     }
+    let unknown = client.download_appliance(at, &storage, "a.tar.zst").await;
+    let Err(Error::Refused {
+        status: 400,
+        errors,
+        ..
+    }) = unknown
+    else {
+        panic!("{unknown:?}");
+    };
+    assert_eq!(errors.keys().collect::<Vec<_>>(), ["template"]);
 }

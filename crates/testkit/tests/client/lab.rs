@@ -223,8 +223,12 @@ impl Hands {
 
     /// Waits until a task has ended well.
     pub(crate) async fn done(&self, upid: Upid) {
-        let outcome = self.watcher.wait(&upid, 30_000).await.unwrap();
-        assert_eq!(outcome, TaskOutcome::Ok, "{upid}");
+        assert_eq!(self.outcome(&upid).await, TaskOutcome::Ok, "{upid}");
+    }
+
+    /// Waits for a task's end.
+    pub(crate) async fn outcome(&self, upid: &Upid) -> TaskOutcome {
+        self.watcher.wait(upid, 30_000).await.unwrap()
     }
 
     /// Makes a container of ours on `storage`.
