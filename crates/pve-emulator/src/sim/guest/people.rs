@@ -37,14 +37,24 @@ pub(crate) fn group_of(files: &Files, name: &str) -> Option<u32> {
     })
 }
 
+/// The home directory of an account.
+fn home_of(files: &Files, name: &str) -> Option<String> {
+    let text = files.text("/etc/passwd").unwrap_or_default();
+    text.lines().find_map(|line| {
+        let mut fields = line.split(':');
+        (fields.next() == Some(name)).then(|| Some(fields.nth(4)?.to_owned()))?
+    })
+}
+
 impl Guest {
     /// Lets root log in with keys or a password.
     pub(crate) fn let_log_in(&mut self, login: &GuestLogin) -> Result<(), Errno> {
         if let Some(keys) = &login.ssh_keys {
-            self.files.make_dirs("/root/.ssh", 0)?;
-            let file = "/root/.ssh/authorized_keys";
-            self.files.write(file, keys.clone().into_bytes(), 0)?;
-            self.files.get_mut(file)?.mode = 0o600;
+            let folder = format!("{}/.ssh", home_of(&self.files, "root").unwrap_or_default());
+            self.files.make_dirs(&folder, 0)?;
+            let file = format!("{folder}/authorized_keys");
+            self.files.write(&file, keys.clone().into_bytes(), 0)?;
+            self.files.get_mut(&file)?.mode = 0o600;
         }
         let old = self.files.text("/etc/shadow").unwrap_or_default();
         if let Some(shadow) = login.shadow(&old) {
