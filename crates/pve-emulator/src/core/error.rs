@@ -81,6 +81,27 @@ impl ApiError {
         }
     }
 
+    /// The same from below a lock of the cluster: only a text is left, behind what failed. What had a code carries it,
+    /// and its refused parameters, in the text.
+    pub(crate) fn under_lock(self, failed: &str) -> Self {
+        let code = match &self {
+            Self::Died(_) | Self::NotImplemented(_) => String::new(),
+            Self::Parameters(_) | Self::Denied(_) | Self::Raised { .. } => {
+                format!("{} ", self.status())
+            }
+        };
+        let errors = self.errors().into_iter().flatten();
+        let errors: String = errors
+            .map(|(name, text)| format!("\n{name}: {text}"))
+            .collect();
+        let prefix = if failed.is_empty() {
+            String::new()
+        } else {
+            format!("{failed}: ")
+        };
+        Self::Died(format!("{prefix}{code}{}{errors}", self.text()))
+    }
+
     /// The whole message as PVE puts it into the body.
     pub(crate) fn message(&self) -> String {
         match self {

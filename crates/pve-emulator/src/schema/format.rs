@@ -92,7 +92,10 @@ fn complaint(format: &str, value: &str) -> String {
         "pve-roleid" => format!("role name '{value}' contains invalid characters"),
         "pve-groupid" => format!("group name '{value}' contains invalid characters"),
         "pve-storage-id" => format!("storage ID '{value}' contains illegal characters"),
-        "pve-poolid" => format!("value '{value}' does not look like a valid pool name"),
+        "pve-poolid" if is_deep(value) => {
+            format!("pool name '{value}' nested too deeply (max levels = 3)")
+        }
+        "pve-poolid" => format!("pool name '{value}' contains invalid characters"),
         "pve-bridge-id" => format!("invalid bridge ID '{value}'"),
         "pve-iface" => format!("invalid network interface name '{value}'"),
         "pve-tag" => "invalid characters in tag".into(),
@@ -182,6 +185,11 @@ fn is_storage_id(value: &str) -> bool {
         && value
             .bytes()
             .all(|b| b.is_ascii_alphanumeric() || matches!(b, b'-' | b'_' | b'.'))
+}
+
+/// More than three levels; empty ones at the end do not count.
+fn is_deep(value: &str) -> bool {
+    value.trim_end_matches('/').split('/').count() > 3
 }
 
 fn is_pool_id(value: &str) -> bool {

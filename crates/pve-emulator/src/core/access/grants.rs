@@ -78,6 +78,13 @@ impl Grants {
         self.paths.remove(path);
     }
 
+    /// Nothing is granted on a path, nor below it, any more.
+    pub(crate) fn forget_tree(&mut self, path: &str) {
+        let below = format!("{path}/");
+        self.paths
+            .retain(|known, _| known != path && !known.starts_with(&below));
+    }
+
     /// A role no longer exists.
     pub(crate) fn forget_role(&mut self, role: &str) {
         for roles in self.paths.values_mut().flat_map(BTreeMap::values_mut) {

@@ -134,24 +134,6 @@ pub(super) fn read(call: &mut Call<'_>) -> Outcome {
     Ok(Value::Object(job_row(&id, job)).into())
 }
 
-/// A refusal from below the cluster's lock carries its own code in its text.
-fn inside(error: ApiError) -> ApiError {
-    match &error {
-        ApiError::Parameters(errors) => {
-            let lines = errors
-                .iter()
-                .map(|(name, text)| format!("\n{name}: {text}"));
-            let text = format!(
-                "400 Parameter verification failed.{}",
-                lines.collect::<String>()
-            );
-            ApiError::died(text)
-        }
-        ApiError::Denied(_) => ApiError::died(format!("403 {}", error.text())),
-        ApiError::Died(_) | ApiError::NotImplemented(_) | ApiError::Raised { .. } => error,
-    }
-}
-
 /// A time of day, and days, are a schedule in an older form.
 fn schedule(call: &Call<'_>, required: bool) -> Result<Option<String>, ApiError> {
     let (new, old) = (call.text("schedule"), call.text("starttime"));
@@ -203,7 +185,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
     if call.world.backup_jobs.contains_key(&id) {
         return Err(ApiError::died(format!("Job '{id}' already exists")).into());
     }
-    check_selection(&mut job, true).map_err(inside)?;
+    check_selection(&mut job, true).map_err(|error| error.under_lock(""))?;
     call.world.backup_jobs.insert(id, job);
     Ok(Value::Null.into())
 }
@@ -275,7 +257,7 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
     check_pool(call, &changes)?;
     changes.extend(schedule(call, false)?.map(|text| ("schedule".to_owned(), text)));
     call.cluster_lock("file-vzdump_cron", "")?;
-    let job = updated(call, &id, changes, &removed).map_err(inside)?;
+    let job = updated(call, &id, changes, &removed).map_err(|error| error.under_lock(""))?;
     call.world.backup_jobs.insert(id, job);
     Ok(Value::Null.into())
 }
@@ -284,7 +266,7 @@ pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
     let id = call.text("id").unwrap_or_default();
     call.cluster_lock("file-vzdump_cron", "")?;
     if call.world.backup_jobs.remove(&id).is_none() {
-        return Err(inside(no_job(&id)).into());
+        return Err(no_job(&id).under_lock("").into());
     }
     Ok(Value::Null.into())
 }

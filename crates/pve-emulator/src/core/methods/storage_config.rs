@@ -214,10 +214,7 @@ fn activate(call: &Call<'_>, storage: &Storage) -> Result<(), ApiError> {
 
 /// What went wrong under the cluster's lock, with its words before.
 fn under_lock<T>(failed: &str, result: Result<T, ApiError>) -> Result<T, ApiError> {
-    result.map_err(|error| match error {
-        ApiError::Died(text) => ApiError::died(format!("{failed}: {text}")),
-        other => other,
-    })
+    result.map_err(|error| error.under_lock(failed))
 }
 
 pub(super) fn create(call: &mut Call<'_>) -> Outcome {
