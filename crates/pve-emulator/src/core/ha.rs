@@ -92,6 +92,12 @@ impl Ha {
         self.resources.get(&format!("ct:{vmid}"))
     }
 
+    /// Whether the manager decides about a guest's power: not about one that it is to ignore.
+    pub(crate) fn manages(&self, vmid: u32) -> bool {
+        self.of(vmid)
+            .is_some_and(|resource| resource.state != "ignored")
+    }
+
     /// SHA-1 of what is configured, hex.
     pub(crate) fn digest(&self) -> String {
         let text: String = self

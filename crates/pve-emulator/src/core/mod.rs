@@ -129,7 +129,7 @@ pub fn resume(world: &mut World, now_ms: u64) -> Effects {
 
 /// When a [`Input::Tick`] is due at the latest, Unix time in milliseconds.
 pub fn next_wakeup(world: &World) -> Option<u64> {
-    let tasks = world.tasks.iter().filter_map(|task| task.state.due_ms());
+    let tasks = world.tasks.iter().filter_map(Task::due_ms);
     tasks
         .chain(park::due_ms(world))
         .chain(faults::due_ms(world))

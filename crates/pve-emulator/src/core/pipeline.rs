@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::access::{self, Caller};
-use super::answer::{self, Style, UNAUTHORIZED_HOLD_MS};
+use super::answer::{self, Reply, Style, UNAUTHORIZED_HOLD_MS};
 use super::call::{CLUSTER_LOCK_MS, Call, Outcome, Stop};
 use super::checks::{self, Doer};
 use super::decode;
@@ -415,6 +415,55 @@ fn hand_over(
         (true, false) => Handed::Remote,
         (true, true) => Handed::RemoteDaemon,
     })
+}
+
+/// A call that a task of the cluster makes for who began it.
+pub(crate) struct Inner<'a> {
+    pub(crate) caller: &'a Caller,
+    pub(crate) method: &'static str,
+    pub(crate) path: &'a str,
+    pub(crate) params: Params,
+    /// Where the task runs.
+    pub(crate) via: &'a str,
+    /// It is no call but the method itself: rights are not asked for again.
+    pub(crate) trusted: bool,
+}
+
+/// Does what such a call is for, with what is known of the guests. One that would have to wait is refused.
+pub(crate) fn call_from_within(
+    world: &mut World,
+    inner: Inner<'_>,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<Value, ApiError> {
+    let request = ApiRequest::within(inner.method, inner.path, inner.via);
+    let caller = if inner.trusted {
+        &Caller::root()
+    } else {
+        inner.caller
+    };
+    let (method, params, node) = route(world, &request, caller, inner.path, inner.params)?;
+    hand_over(world, &request, method, &node)
+        .map_err(|response| ApiError::raised(response.status, response.reason))?;
+    let admitted = Admitted {
+        style: Style::Json,
+        method,
+        params,
+        caller: inner.caller.clone(),
+        node,
+        handed: Handed::Direct,
+    };
+    let mut progress = Progress {
+        arrived_ms: now_ms,
+        looked: true,
+        ..Progress::default()
+    };
+    match perform(world, &request, &admitted, &mut progress, now_ms, effects) {
+        Ok(Reply::Data { data, .. }) => Ok(data),
+        Ok(Reply::Whole(_)) => Ok(Value::Null),
+        Err(Stop::Refused(error)) => Err(error),
+        Err(Stop::Park(_)) => Err(ApiError::died("got timeout")),
+    }
 }
 
 fn perform(

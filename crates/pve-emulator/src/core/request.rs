@@ -65,6 +65,25 @@ pub struct ApiRequest {
     pub payload: Payload,
 }
 
+impl ApiRequest {
+    /// A call that comes from inside, over no connection.
+    pub(crate) fn within(method: &str, path: &str, via: &str) -> Self {
+        Self {
+            id: RequestId(0),
+            via: via.to_owned(),
+            method: method.to_owned(),
+            path: path.to_owned(),
+            query: String::new(),
+            content_type: None,
+            authorization: None,
+            cookie: None,
+            user_agent: None,
+            csrf: None,
+            payload: Payload::None,
+        }
+    }
+}
+
 /// Who worked on the answer; it shows in the `Connection` headers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Handed {

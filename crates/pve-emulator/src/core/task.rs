@@ -26,6 +26,9 @@ pub struct Task {
     pub(crate) began: bool,
     /// Log lines so far.
     pub log: Vec<String>,
+    /// How often it warned.
+    #[serde(default)]
+    pub(crate) warnings: usize,
     /// Where it is.
     pub state: TaskState,
     /// Verb and path of the call that began it.
@@ -158,26 +161,87 @@ pub(crate) struct BackupPlan {
 
 /// Several guests to be started, stopped or moved, one task each.
 #[derive(Debug, Clone, Serialize, Deserialize)]
+#[serde(default)]
 pub(crate) struct BulkPlan {
+    pub(crate) act: BulkAct,
     pub(crate) first_line: Option<String>,
+    /// The node whose guests alone are meant; absent for the cluster's actions, which go through the API.
+    pub(crate) node: Option<String>,
+    /// The guests that were named.
+    pub(crate) chosen: Option<Vec<u32>>,
+    /// Only those that start with their node.
+    pub(crate) onboot: bool,
+    /// What is to be done was found out.
+    pub(crate) listed: bool,
+    /// There was nothing.
+    pub(crate) idle: bool,
+    /// It has waited for a backup already.
+    pub(crate) waited: bool,
+    /// Nothing goes on before, Unix ms.
+    pub(crate) pause_until_ms: Option<u64>,
     /// Not begun yet.
     pub(crate) waiting: Vec<BulkItem>,
     pub(crate) workers: usize,
     pub(crate) running: Vec<(u32, Upid)>,
+    /// The order of those that run.
+    pub(crate) order: i64,
+    /// How many tasks were begun.
+    pub(crate) begun: usize,
     pub(crate) failed: Vec<u32>,
-    /// What a failure is called, e.g. `start`; absent: failures do not count.
-    pub(crate) verb: Option<String>,
+}
+
+impl Default for BulkPlan {
+    fn default() -> Self {
+        Self::of(BulkAct::Start)
+    }
+}
+
+impl BulkPlan {
+    /// For all guests of the cluster, one after the other.
+    pub(crate) fn of(act: BulkAct) -> Self {
+        Self {
+            act,
+            first_line: None,
+            node: None,
+            chosen: None,
+            onboot: false,
+            listed: false,
+            idle: false,
+            waited: false,
+            pause_until_ms: None,
+            waiting: Vec::new(),
+            workers: 1,
+            running: Vec::new(),
+            order: 0,
+            begun: 0,
+            failed: Vec::new(),
+        }
+    }
+}
+
+/// What is done with each guest of a bulk task.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub(crate) enum BulkAct {
+    Start,
+    Shutdown {
+        timeout_s: Option<u64>,
+        force: bool,
+    },
+    Suspend,
+    Migrate {
+        target: String,
+        restart: Option<bool>,
+    },
 }
 
 /// One guest's part of a bulk task.
 #[derive(Debug, Clone, Serialize, Deserialize)]
 pub(crate) struct BulkItem {
     pub(crate) guest: GuestKey,
-    pub(crate) line: String,
-    pub(crate) kind: String,
-    pub(crate) work: Work,
-    /// Fails at once with this message.
-    pub(crate) error: Option<String>,
+    /// Its place among the others.
+    pub(crate) order: i64,
+    /// How long its shutdown may take, if it says so, seconds.
+    pub(crate) down_s: Option<u64>,
 }
 
 /// A container to be made.
@@ -390,6 +454,20 @@ impl Task {
             | TaskState::Bulk
             | TaskState::Dying { .. } => None,
         }
+    }
+
+    /// When time moves it on, Unix ms.
+    pub(crate) fn due_ms(&self) -> Option<u64> {
+        match (&self.state, &self.work) {
+            (TaskState::Bulk, Work::Bulk(plan)) => plan.pause_until_ms,
+            (state, _) => state.due_ms(),
+        }
+    }
+
+    /// Adds a warning to the log; a task that ends well tells how many there were.
+    pub(crate) fn warn(&mut self, line: impl AsRef<str>) {
+        self.warnings += 1;
+        self.say(format!("WARN: {}", line.as_ref()));
     }
 
     /// Adds to the log, within its limits.

@@ -75,6 +75,7 @@ pub(crate) fn spawn_on(
         lock,
         began: false,
         log,
+        warnings: 0,
         state,
         by: world
             .live
@@ -143,7 +144,7 @@ fn go_on(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> bo
             conclude::conclude(world, at, error, now_ms);
             true
         }
-        TaskState::Bulk => bulk::advance(world, at, now_ms),
+        TaskState::Bulk => bulk::advance(world, at, now_ms, effects),
         TaskState::Dying { at_ms } if now_ms >= at_ms => {
             conclude::die(world, at, now_ms);
             true

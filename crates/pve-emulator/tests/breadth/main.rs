@@ -12,8 +12,10 @@
 
 mod arrivals;
 mod backup;
+mod bulk;
 mod ha;
 mod options;
+mod pools;
 mod storage;
 #[path = "../support/mod.rs"]
 mod support;

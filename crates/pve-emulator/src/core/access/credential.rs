@@ -30,6 +30,22 @@ pub(crate) struct Caller {
 }
 
 impl Caller {
+    /// Who an id names: a user, or a token of one.
+    pub(crate) fn named(id: &str) -> Self {
+        Self {
+            id: id.to_owned(),
+            token: split_token_id(id).is_some(),
+        }
+    }
+
+    /// Root with a ticket.
+    pub(crate) fn root() -> Self {
+        Self {
+            id: "root@pam".into(),
+            token: false,
+        }
+    }
+
     /// Root itself: what PVE reserves for it no token of root has.
     pub(crate) fn is_root(&self) -> bool {
         self.id == "root@pam"

@@ -102,6 +102,7 @@ fn task_on(node: &str, world: &mut World, act: impl FnOnce(&mut World)) {
         lock: None,
         began: true,
         log: Vec::new(),
+        warnings: 0,
         state: TaskState::Bulk,
         by: Some("POST /api2/json/nodes/pve1/lxc".to_owned()),
     };

@@ -1,14 +1,17 @@
-//! Bulk actions, of the cluster and of one node.
+//! Bulk actions, of the cluster and of one node: who may, and what is to be done. The task itself is in
+//! `worker::bulk`.
 
 use serde_json::{Value, json};
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::guest::GuestKey;
-use super::super::task::{BulkItem, BulkPlan, Work};
+use super::super::task::{BulkAct, BulkPlan, Work};
 use super::super::worker;
-use super::super::world::Guest;
+use super::check_quorum;
 use crate::schema::{perl_text, split_list};
+
+/// Workers of a node at most, unless it is told.
+const NODE_WORKERS: u64 = 8;
 
 pub(super) fn index(_: &mut Call<'_>) -> Outcome {
     Ok(json!([{"name": "guest"}]).into())
@@ -39,6 +42,7 @@ fn given(call: &Call<'_>) -> Vec<u32> {
     }
 }
 
+/// For the cluster's actions: on each of the guests that are named, else on everything.
 fn check(call: &Call<'_>, vmids: &[u32], privilege: &str) -> Result<(), ApiError> {
     if vmids.is_empty() {
         return call.rights().need("/", &[privilege]);
@@ -48,20 +52,40 @@ fn check(call: &Call<'_>, vmids: &[u32], privilege: &str) -> Result<(), ApiError
         .try_for_each(|vmid| call.rights().need(&format!("/vms/{vmid}"), &[privilege]))
 }
 
-/// The guests meant, templates left out; unknown ids are ignored.
-fn chosen<'a>(call: &'a Call<'_>, vmids: &[u32], node: Option<&str>) -> Vec<(u32, &'a Guest)> {
-    let meant = |vmid: u32| vmids.is_empty() || vmids.contains(&vmid);
-    call.world
-        .guests()
-        .filter(|(vmid, guest)| meant(*vmid) && !guest.config.flag("template"))
-        .filter(|(_, guest)| node.is_none_or(|node| guest.node == node))
-        .collect()
+/// For a node's actions: on everything, else on each of the guests that are named.
+fn check_node(call: &Call<'_>, vmids: &[u32], privileges: &[&str]) -> Result<(), ApiError> {
+    if call.rights().need("/", privileges).is_ok() {
+        return Ok(());
+    }
+    if vmids.is_empty() {
+        let what = format!("/, {}", privileges.join(" && "));
+        return Err(ApiError::denied(what));
+    }
+    check(call, vmids, privileges[0])
 }
 
-fn key(vmid: u32, guest: &Guest) -> GuestKey {
-    GuestKey {
-        node: guest.node.clone(),
-        vmid,
+/// How many at once: as given, else as the datacenter says.
+fn workers(call: &Call<'_>) -> Option<u64> {
+    let datacenter = || call.world.datacenter.get("max_workers")?.parse().ok();
+    call.number("max-workers")
+        .or_else(|| call.number("maxworkers"))
+        .or_else(datacenter)
+        .filter(|workers| *workers > 0)
+}
+
+/// How many at once on a node that is not told.
+fn node_workers(call: &Call<'_>) -> u64 {
+    let cpus = call.world.node(&call.node).map_or(1, |node| node.cpus);
+    workers(call).unwrap_or_else(|| u64::from(cpus).saturating_sub(1).clamp(1, NODE_WORKERS))
+}
+
+fn plan(call: &Call<'_>, act: BulkAct, line: Option<String>, workers: u64) -> BulkPlan {
+    let vmids = given(call);
+    BulkPlan {
+        first_line: line,
+        chosen: call.params.get("vms").map(|_| vmids),
+        workers: usize::try_from(workers).unwrap_or(1),
+        ..BulkPlan::of(act)
     }
 }
 
@@ -72,199 +96,127 @@ fn begin(call: &mut Call<'_>, kind: &str, node: &str, plan: BulkPlan) -> Outcome
     Ok(Value::String(upid.to_string()).into())
 }
 
-fn first_line(verb: &str, vmids: &[u32]) -> String {
+/// A task of the node that was asked.
+fn begin_here(call: &mut Call<'_>, kind: &str, plan: BulkPlan) -> Outcome {
+    begin(call, kind, &call.via.clone(), plan)
+}
+
+/// A task of the node that was named.
+fn begin_there(call: &mut Call<'_>, kind: &str, plan: BulkPlan) -> Outcome {
+    let node = call.node.clone();
+    let plan = BulkPlan {
+        node: Some(node.clone()),
+        ..plan
+    };
+    begin(call, kind, &node, plan)
+}
+
+/// e.g. `Starting guests: 100, 101`.
+fn first_line(verb: &str, suffix: &str, vmids: &[u32]) -> Option<String> {
     if vmids.is_empty() {
-        return format!("{verb} all guests");
+        return Some(format!("{verb} all guests{suffix}"));
     }
     let ids: Vec<String> = vmids.iter().map(u32::to_string).collect();
-    format!("{verb} guests: {}", ids.join(", "))
+    Some(format!("{verb} guests{suffix}: {}", ids.join(", ")))
 }
 
-fn plan(
-    call: &Call<'_>,
-    line: Option<String>,
-    verb: Option<&str>,
-    waiting: Vec<BulkItem>,
-) -> BulkPlan {
-    let workers = call
-        .number("max-workers")
-        .or_else(|| call.number("maxworkers"))
-        .unwrap_or(4);
-    BulkPlan {
-        first_line: line,
-        waiting,
-        workers: usize::try_from(workers).unwrap_or(4),
-        running: Vec::new(),
-        failed: Vec::new(),
-        verb: verb.map(str::to_owned),
-    }
-}
-
-/// A guest that runs already is resumed, which fails: as PVE 9.2.11 does it.
 pub(super) fn start(call: &mut Call<'_>) -> Outcome {
     let vmids = given(call);
     check(call, &vmids, "VM.PowerMgmt")?;
-    let items = chosen(call, &vmids, None).into_iter().map(|(vmid, guest)| {
-        let (kind, work) = if guest.is_running() {
-            ("vzresume", Work::Resume)
-        } else {
-            ("vzstart", Work::Start)
-        };
-        item(vmid, guest, format!("Starting CT {vmid}"), kind, work)
-    });
-    let items = items.collect();
-    let plan = plan(
-        call,
-        Some(first_line("Starting", &vmids)),
-        Some("start"),
-        items,
-    );
-    begin(call, "bulk-start", &call.via.clone(), plan)
+    let line = first_line("Starting", "", &vmids);
+    let plan = plan(call, BulkAct::Start, line, workers(call).unwrap_or(4));
+    begin_here(call, "bulk-start", plan)
 }
 
-fn item(vmid: u32, guest: &Guest, line: String, kind: &str, work: Work) -> BulkItem {
-    BulkItem {
-        guest: key(vmid, guest),
-        line,
-        kind: kind.into(),
-        work,
-        error: None,
+fn shutdown_act(call: &Call<'_>) -> BulkAct {
+    BulkAct::Shutdown {
+        timeout_s: call.number("timeout"),
+        force: call.text("force-stop").as_deref() != Some("0"),
     }
-}
-
-/// A shutdown of each that runs, in their order.
-fn shutdowns(
-    call: &Call<'_>,
-    guests: Vec<(u32, &Guest)>,
-    line: impl Fn(u32, u64) -> String,
-) -> Vec<BulkItem> {
-    let timeout_s = call.number("timeout").unwrap_or(180);
-    let force = call.text("force-stop").as_deref() != Some("0");
-    let running = guests.into_iter().filter(|(_, guest)| guest.is_running());
-    let items = running.map(|(vmid, guest)| {
-        let work = Work::Shutdown { timeout_s, force };
-        item(vmid, guest, line(vmid, timeout_s), "vzshutdown", work)
-    });
-    items.collect()
-}
-
-/// A move of each that is elsewhere; those that run are stopped for it and started again.
-fn moves(guests: Vec<(u32, &Guest)>, target: &str) -> Vec<BulkItem> {
-    let elsewhere = guests.into_iter().filter(|(_, guest)| guest.node != target);
-    let items = elsewhere.map(|(vmid, guest)| {
-        let work = Work::Migrate {
-            target: target.to_owned(),
-            restart: guest.is_running(),
-            timeout_s: 180,
-        };
-        item(
-            vmid,
-            guest,
-            format!("Migrating CT {vmid}"),
-            "vzmigrate",
-            work,
-        )
-    });
-    items.collect()
 }
 
 pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
     let vmids = given(call);
     check(call, &vmids, "VM.PowerMgmt")?;
-    let items = shutdowns(call, chosen(call, &vmids, None), |vmid, timeout_s| {
-        format!("Shutting down CT {vmid} (Timeout = {timeout_s} seconds)")
-    });
-    let plan = plan(
-        call,
-        Some(first_line("Shutting down", &vmids)),
-        Some("shutdown"),
-        items,
-    );
-    begin(call, "bulk-shutdown", &call.via.clone(), plan)
+    let line = first_line("Shutting down", "", &vmids);
+    let act = shutdown_act(call);
+    let plan = plan(call, act, line, workers(call).unwrap_or(4));
+    begin_here(call, "bulk-shutdown", plan)
 }
 
-/// Containers cannot be suspended here.
+/// Containers cannot be suspended: all are skipped.
 pub(super) fn suspend(call: &mut Call<'_>) -> Outcome {
     let vmids = given(call);
     check(call, &vmids, "VM.PowerMgmt")?;
-    let items = chosen(call, &vmids, None)
-        .into_iter()
-        .map(|(vmid, guest)| BulkItem {
-            error: Some(format!("skipping CT {vmid}, only VMs can be suspended")),
-            ..item(vmid, guest, String::new(), "vzsuspend", Work::Suspend)
-        });
-    let items = items.collect();
-    let plan = plan(call, Some(first_line("Suspending", &vmids)), None, items);
-    begin(call, "bulk-suspend", &call.via.clone(), plan)
+    if call.flag("to-disk") {
+        check(call, &vmids, "VM.Config.Disk")?;
+        if let Some(id) = call.text("statestorage") {
+            let path = format!("/storage/{id}");
+            call.rights().need(&path, &["Datastore.AllocateSpace"])?;
+        }
+    }
+    let line = first_line("Suspending", "", &vmids);
+    let plan = plan(call, BulkAct::Suspend, line, workers(call).unwrap_or(4));
+    begin_here(call, "bulk-suspend", plan)
 }
 
+/// A target that is not there fails each migration, not the call.
 pub(super) fn migrate(call: &mut Call<'_>) -> Outcome {
     let vmids = given(call);
-    let target = call
-        .text("target")
-        .or_else(|| call.text("target-node"))
-        .unwrap_or_default();
     check(call, &vmids, "VM.Migrate")?;
-    if call.world.node(&target).is_none() {
-        return Err(ApiError::died(format!("no such cluster node '{target}'")).into());
-    }
-    let items = moves(chosen(call, &vmids, None), &target);
-    let line = format!("{} to '{target}'", first_line("Migrating", &vmids));
-    let plan = plan(call, Some(line), Some("migrate"), items);
-    begin(call, "bulk-migrate", &call.via.clone(), plan)
+    let target = call.text("target").unwrap_or_default();
+    let line = first_line("Migrating", &format!(" to {target}"), &vmids);
+    let online = call.text("online");
+    let act = BulkAct::Migrate {
+        target,
+        restart: online.map(|online| online == "1"),
+    };
+    let plan = plan(call, act, line, workers(call).unwrap_or(1));
+    begin_here(call, "bulk-migrate", plan)
 }
 
 /// Without `force` only those that start with the node.
 pub(super) fn start_all(call: &mut Call<'_>) -> Outcome {
-    let vmids = given(call);
-    check(call, &vmids, "VM.PowerMgmt")?;
-    let force = call.flag("force");
-    let node = call.node.clone();
-    let meant = chosen(call, &vmids, Some(&node)).into_iter();
-    let meant =
-        meant.filter(|(_, guest)| !guest.is_running() && (force || guest.config.flag("onboot")));
-    let items = meant.map(|(vmid, guest)| {
-        item(
-            vmid,
-            guest,
-            format!("Starting CT {vmid}"),
-            "vzstart",
-            Work::Start,
-        )
-    });
-    let items = items.collect();
+    check_node(call, &given(call), &["VM.PowerMgmt"])?;
     let plan = BulkPlan {
-        workers: 1,
-        ..plan(call, None, None, items)
+        onboot: !call.flag("force"),
+        ..plan(call, BulkAct::Start, None, node_workers(call))
     };
-    begin(call, "startall", &node, plan)
+    begin_there(call, "startall", plan)
 }
 
 pub(super) fn stop_all(call: &mut Call<'_>) -> Outcome {
-    let vmids = given(call);
-    check(call, &vmids, "VM.PowerMgmt")?;
-    let node = call.node.clone();
-    let mut there = chosen(call, &vmids, Some(&node));
-    there.reverse();
-    let items = shutdowns(call, there, |vmid, timeout_s| {
-        format!("Stopping CT {vmid} (timeout = {timeout_s} seconds)")
-    });
-    let plan = plan(call, None, None, items);
-    begin(call, "stopall", &node, plan)
+    check_node(call, &given(call), &["VM.PowerMgmt"])?;
+    let act = shutdown_act(call);
+    let plan = plan(call, act, None, node_workers(call));
+    begin_there(call, "stopall", plan)
 }
 
+pub(super) fn suspend_all(call: &mut Call<'_>) -> Outcome {
+    check_node(call, &given(call), &["VM.PowerMgmt", "VM.Config.Disk"])?;
+    let plan = plan(call, BulkAct::Suspend, None, node_workers(call));
+    begin_there(call, "suspendall", plan)
+}
+
+/// How many at once has to be said here or in the options of the datacenter.
 pub(super) fn migrate_all(call: &mut Call<'_>) -> Outcome {
-    let vmids = given(call);
+    check_node(call, &given(call), &["VM.Migrate"])?;
     let target = call.text("target").unwrap_or_default();
-    check(call, &vmids, "VM.Migrate")?;
-    let node = call.node.clone();
-    if target == node {
+    if target == call.node {
         return Err(ApiError::parameter("target", "target is local node.").into());
     }
+    check_quorum(call)?;
     if call.world.node(&target).is_none() {
         return Err(ApiError::died(format!("no such cluster node '{target}'")).into());
     }
-    let items = moves(chosen(call, &vmids, Some(&node)), &target);
-    let plan = plan(call, None, None, items);
-    begin(call, "migrateall", &node, plan)
+    let Some(workers) = workers(call) else {
+        let text = "either 'max-workers' parameter or max_workers in datacenter.cfg must be set!";
+        return Err(ApiError::died(text).into());
+    };
+    let act = BulkAct::Migrate {
+        target,
+        restart: None,
+    };
+    let plan = plan(call, act, None, workers);
+    begin_there(call, "migrateall", plan)
 }

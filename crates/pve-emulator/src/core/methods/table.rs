@@ -125,6 +125,7 @@ fn of_node(verb: &str, rest: &str) -> Option<Behaviour> {
         ("GET", "/vzdump/extractconfig") => backup::extract_config,
         ("POST", "/startall") => bulk::start_all,
         ("POST", "/stopall") => bulk::stop_all,
+        ("POST", "/suspendall") => bulk::suspend_all,
         ("POST", "/migrateall") => bulk::migrate_all,
         ("POST", "/aplinfo") => fetching::appliance,
         ("GET", "/query-oci-repo-tags") => fetching::tags,

@@ -242,35 +242,28 @@ pub(super) fn end(world: &mut World, at: usize, error: Option<String>, now_ms: u
     if error.is_none() {
         match faults::at_end(world, &world.tasks[at].upid) {
             Some(End::Error { message, .. }) => error = Some(message),
-            Some(End::Warnings(lines)) => return end_with_warnings(world, at, &lines, now_ms),
+            Some(End::Warnings(lines)) => {
+                let task = &mut world.tasks[at];
+                lines.iter().for_each(|line| task.warn(line));
+            }
             Some(End::Killed | End::Forgotten) | None => {}
         }
     }
     let task = &mut world.tasks[at];
+    let well = match task.warnings {
+        0 => "OK".to_owned(),
+        count => format!("WARNINGS: {count}"),
+    };
     // Always the last line, even of a log that is full.
     task.log.push(error.as_ref().map_or_else(
-        || "TASK OK".to_owned(),
+        || format!("TASK {well}"),
         |text| format!("TASK ERROR: {text}"),
     ));
     // Exit status and last line are one line each.
     let exit = error.map_or_else(
-        || "OK".to_owned(),
+        || well,
         |text| text.lines().next().unwrap_or_default().to_owned(),
     );
-    task.state = TaskState::Stopped {
-        exit,
-        end_s: now_ms / 1000,
-    };
-}
-
-/// It ended well, and what it warned of is counted.
-fn end_with_warnings(world: &mut World, at: usize, lines: &[String], now_ms: u64) {
-    let task = &mut world.tasks[at];
-    lines
-        .iter()
-        .for_each(|line| task.say(format!("WARN: {line}")));
-    let exit = format!("WARNINGS: {}", lines.len());
-    task.log.push(format!("TASK {exit}"));
     task.state = TaskState::Stopped {
         exit,
         end_s: now_ms / 1000,

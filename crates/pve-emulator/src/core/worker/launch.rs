@@ -71,7 +71,7 @@ pub(super) fn launch(
             Ok(())
         }
         Work::Bulk(_) => {
-            bulk::launch(world, at, now_ms);
+            bulk::launch(world, at, now_ms, effects);
             Ok(())
         }
         Work::Arrive(arrival) => {
