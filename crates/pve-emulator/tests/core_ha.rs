@@ -88,7 +88,7 @@ fn a_guest_that_does_not_start_is_tried_again_moved_and_given_up() {
     assert_eq!((tasks(&sim).len(), state(&mut sim).as_str()), (5, "error"));
     sim.root("PUT", path, &[("state", "disabled")]);
     sim.pass(2 * ROUND_MS);
-    assert_eq!(state(&mut sim), "stopped");
+    assert_eq!(state(&mut sim), "disabled");
     sim.root("PUT", path, &[("state", "started")]);
     sim.pass(3 * ROUND_MS);
     assert_eq!(

@@ -171,7 +171,7 @@ fn join(world: &World) -> Bytes {
 /// Managed guests with their states, in their order.
 fn states_of(world: &World) -> impl Iterator<Item = (u32, &str)> {
     let managed = world.ha.resources.values();
-    managed.filter_map(|resource| Some((resource.vmid, resource.current.as_deref()?)))
+    managed.filter_map(|resource| Some((resource.vmid, resource.shown_state()?)))
 }
 
 /// Pools with their guests, in their order.

@@ -4,6 +4,7 @@
 //! guests as requested, and takes those of a node that has been gone for long enough to another one. A node without quorum
 //! that manages guests is reset by its watchdog before that.
 
+mod commands;
 mod start;
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -86,16 +87,27 @@ pub(crate) struct Resource {
     pub(crate) trial: Trial,
 }
 
+impl Resource {
+    /// Its state in lists: the manager's, or what was wished for as long as it has none.
+    pub(crate) fn shown_state(&self) -> Option<&str> {
+        let wished = (!self.state_meant).then_some(self.state.as_str());
+        self.current.as_deref().or(wished)
+    }
+}
+
 impl Ha {
     /// The resource of a guest.
     pub(crate) fn of(&self, vmid: u32) -> Option<&Resource> {
         self.resources.get(&format!("ct:{vmid}"))
     }
 
-    /// Whether the manager decides about a guest's power: not about one that it is to ignore.
+    /// Whether the manager decides about a guest's power: not about one that it is to ignore, nor when it has let go of
+    /// all of them.
     pub(crate) fn manages(&self, vmid: u32) -> bool {
-        self.of(vmid)
-            .is_some_and(|resource| resource.state != "ignored")
+        let disarm = self.disarm.as_ref();
+        let let_go = disarm.is_some_and(|disarm| disarm.mode == "ignore");
+        let resource = self.of(vmid);
+        resource.is_some_and(|resource| resource.state != "ignored") && !let_go
     }
 
     /// SHA-1 of what is configured, hex.
@@ -234,6 +246,7 @@ pub(crate) fn advance(world: &mut World, now_ms: u64) {
     if disarmed(world) {
         return;
     }
+    commands::take_in(world, &quorate);
     let sids: Vec<String> = world.ha.resources.keys().cloned().collect();
     for sid in sids {
         look(world, &sid, &quorate, now_ms);
@@ -262,6 +275,9 @@ fn look(world: &mut World, sid: &str, quorate: &[String], now_ms: u64) {
     let Some(resource) = world.ha.resources.get(sid).cloned() else {
         return;
     };
+    if resource.state == "ignored" {
+        return ignore(world, sid);
+    }
     let Some(guest) = world.guests.get(&resource.vmid) else {
         return;
     };
@@ -273,14 +289,28 @@ fn look(world: &mut World, sid: &str, quorate: &[String], now_ms: u64) {
     let current = if !quorate.contains(&key.node) {
         recover(world, sid, &key, quorate, now_ms)
     } else {
-        if resource.state != "ignored" {
-            world.ha.active.insert(key.node.clone());
-        }
+        world.ha.active.insert(key.node.clone());
         let sent = go(world, (sid, &resource), &key, (quorate, now_ms));
         sent.or_else(|| act(world, (sid, &resource), &key, running, (quorate, now_ms)))
     };
     if let (Some(current), Some(resource)) = (current, world.ha.resources.get_mut(sid)) {
         resource.current = Some(current.to_owned());
+    }
+}
+
+/// The manager forgets what it made of a resource that it is to ignore.
+fn ignore(world: &mut World, sid: &str) {
+    let known = |resource: &Resource| {
+        let Resource { current, wish, .. } = resource;
+        current.is_some() || wish.is_some() || resource.going_to.is_some()
+    };
+    if world.ha.resources.get(sid).is_some_and(known)
+        && let Some(resource) = world.ha.resources.get_mut(sid)
+    {
+        resource.current = None;
+        resource.wish = None;
+        resource.going_to = None;
+        resource.trial = Trial::default();
     }
 }
 
@@ -296,9 +326,6 @@ fn go(
     key: &GuestKey,
     (quorate, now_ms): (&[String], u64),
 ) -> Option<&'static str> {
-    if resource.state == "ignored" {
-        return None;
-    }
     if is_busy(world, key) {
         return resource.going_to.as_ref().map(|_| "migrate");
     }
@@ -385,7 +412,7 @@ fn act(
     (quorate, now_ms): (&[String], u64),
 ) -> Option<&'static str> {
     let given_up = resource.current.as_deref() == Some("error");
-    if given_up && !matches!(resource.state.as_str(), "disabled" | "ignored") {
+    if given_up && resource.state != "disabled" {
         return None;
     }
     let busy = is_busy(world, key);
@@ -412,10 +439,6 @@ fn act(
         "stopped" | "disabled" if !running => {
             forget_trial(world, sid);
             Some("stopped")
-        }
-        "ignored" => {
-            forget_trial(world, sid);
-            Some("ignored")
         }
         _ => None,
     }

@@ -6,6 +6,7 @@ use serde_json::{Map, Value, json};
 
 use super::guest::GuestLook;
 use super::guest_list::Surroundings;
+use super::ha::Resource;
 use super::views::ToldRef;
 use super::world::{Guest, Power, World};
 
@@ -149,7 +150,7 @@ pub(crate) fn resource(
     let managed = world.ha.of(vmid);
     let around = Surroundings {
         fresh: told.is_fresh(now_ms),
-        hastate: managed.and_then(|resource| resource.current.as_deref()),
+        hastate: managed.and_then(Resource::shown_state),
         pool: world.pool_of(vmid),
     };
     Some(resource_of((vmid, guest), told, around))

@@ -308,3 +308,109 @@ fn the_crm_tells_of_itself_and_lets_go_when_asked() {
     sim.pass(60_000);
     assert_eq!(status(&mut sim), "stopped");
 }
+
+#[test]
+fn an_ignored_resource_is_not_managed_and_its_states_are_told_in_words() {
+    let mut sim = managed();
+    let state = |sim: &mut Sim| {
+        let rows = get(sim, "/cluster/ha/status/current");
+        let rows = rows.as_array().unwrap().clone();
+        let row = rows.into_iter().find(|row| row["sid"] == "ct:100").unwrap();
+        (row["state"].clone(), row.get("crm_state").cloned())
+    };
+    let path = "/cluster/ha/resources/ct:100";
+    let hastate = |sim: &mut Sim| {
+        let rows = sim
+            .root("GET", "/cluster/resources", &[("type", "vm")])
+            .payload();
+        rows[0].get("hastate").cloned()
+    };
+    assert_eq!(said(&mut sim, "PUT", path, &[("state", "stopped")]).0, 200);
+    sim.pass(30_000);
+    assert_eq!(state(&mut sim), ("stopped".into(), Some("stopped".into())));
+    assert_eq!(said(&mut sim, "PUT", path, &[("state", "started")]).0, 200);
+    assert_eq!(state(&mut sim), ("starting".into(), Some("stopped".into())));
+    assert_eq!(said(&mut sim, "PUT", path, &[("state", "disabled")]).0, 200);
+    assert_eq!(state(&mut sim), ("disabled".into(), Some("stopped".into())));
+    assert_eq!(said(&mut sim, "PUT", path, &[("state", "ignored")]).0, 200);
+    sim.pass(11_000);
+    assert_eq!(state(&mut sim), ("ignored".into(), None));
+    assert_eq!(
+        hastate(&mut sim),
+        Some("ignored".into()),
+        "as it is configured"
+    );
+    let node = [("node", "pve2")];
+    let send = said(&mut sim, "POST", &format!("{path}/migrate"), &node);
+    assert_eq!(send, (500, "resource 'ct:100' is not HA managed".into()));
+    let current = get(&mut sim, "/nodes/pve1/lxc/100/status/current");
+    assert_eq!(current["ha"], serde_json::json!({"managed": 0}));
+    sim.start("pve1", 100);
+    let last = sim.world.tasks().next_back().unwrap();
+    assert_eq!(last.upid.kind, "vzstart", "it is started at once");
+}
+
+#[test]
+fn out_of_error_leads_only_disabled() {
+    let mut sim = managed();
+    let faults = proximity_pve_emulator::core::GuestFaults {
+        boot_fails: true,
+        ..Default::default()
+    };
+    let path = "/cluster/ha/resources/ct:100";
+    assert_eq!(said(&mut sim, "PUT", path, &[("state", "stopped")]).0, 200);
+    sim.pass(30_000);
+    sim.world.set_guest_faults(100, faults);
+    let form = [
+        ("state", "started"),
+        ("max_restart", "0"),
+        ("max_relocate", "0"),
+    ];
+    assert_eq!(said(&mut sim, "PUT", path, &form).0, 200);
+    sim.pass(60_000);
+    let text = "service 'ct:100' in error state, must be disabled and fixed first";
+    for state in ["started", "stopped", "ignored"] {
+        let answer = said(&mut sim, "PUT", path, &[("state", state)]);
+        assert_eq!(answer, (500, text.into()), "{state}");
+    }
+    let send = said(
+        &mut sim,
+        "POST",
+        &format!("{path}/relocate"),
+        &[("node", "pve2")],
+    );
+    assert_eq!(send, (500, text.into()));
+    assert_eq!(said(&mut sim, "PUT", path, &[("state", "disabled")]).0, 200);
+}
+
+#[test]
+fn a_move_beside_one_that_is_kept_apart_is_not_done_and_companions_come_along() {
+    let mut sim = managed();
+    for (rule, affinity, resources) in [
+        ("apart", "negative", "ct:100,ct:102"),
+        ("together", "positive", "ct:100,ct:101"),
+    ] {
+        let form = [
+            ("rule", rule),
+            ("type", "resource-affinity"),
+            ("affinity", affinity),
+            ("resources", resources),
+        ];
+        assert_eq!(said(&mut sim, "POST", "/cluster/ha/rules", &form).0, 200);
+    }
+    let path = "/cluster/ha/resources/ct:100/migrate";
+    assert_eq!(said(&mut sim, "POST", path, &[("node", "pve2")]).0, 200);
+    sim.pass(60_000);
+    assert_eq!(node_of(&mut sim, 100), "pve1", "the other one is there");
+    assert_eq!(said(&mut sim, "POST", path, &[("node", "pve3")]).0, 200);
+    assert_eq!(
+        node_of(&mut sim, 100),
+        "pve1",
+        "nothing happens before the manager's next look"
+    );
+    sim.pass(60_000);
+    assert_eq!(
+        (node_of(&mut sim, 100), node_of(&mut sim, 101)),
+        ("pve3".into(), "pve3".into())
+    );
+}

@@ -8,7 +8,7 @@ use super::super::dates;
 use super::super::error::ApiError;
 use super::super::ha::{Disarm, Ha, Resource};
 use super::super::sections::{Kept, check_digest, remove_keys, typed};
-use super::super::world::Node;
+use super::super::world::{Guest, Node};
 use super::check_quorum;
 use super::node::is_lost;
 use crate::schema::split_list;
@@ -109,6 +109,20 @@ fn options(call: &Call<'_>) -> std::collections::BTreeMap<String, String> {
         .collect()
 }
 
+/// Out of `error` only `disabled` leads.
+fn check_state(call: &Call<'_>, sid: &str, wished: Option<&str>) -> Result<(), ApiError> {
+    let found = call.world.ha.resources.get(sid);
+    let failed = found.is_some_and(|resource| {
+        let managed = call.world.ha.manages(resource.vmid);
+        managed && resource.current.as_deref() == Some("error")
+    });
+    if failed && wished != Some("disabled") {
+        let text = format!("service '{sid}' in error state, must be disabled and fixed first");
+        return Err(ApiError::died(text));
+    }
+    Ok(())
+}
+
 /// The guest of a resource that can be managed.
 fn guest_of(call: &Call<'_>, sid: &str) -> Result<u32, ApiError> {
     let (kind, name) = sid.split_once(':').unwrap_or_default();
@@ -178,6 +192,7 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
     let sid = sid_of(call)?;
     check_type(call, &sid)?;
     refuse_group(call)?;
+    check_state(call, &sid, call.text("state").as_deref())?;
     call.cluster_lock(LOCK, FAILED)?;
     match updated(call, &sid) {
         Ok(resource) => {
@@ -209,14 +224,14 @@ pub(super) fn delete(call: &mut Call<'_>) -> Outcome {
 fn send(call: &mut Call<'_>, how: &str) -> Outcome {
     let sid = sid_of(call)?;
     let node = call.text("node").unwrap_or_default();
-    let managed = |resource: &Resource| resource.state != "ignored";
-    if !call.world.ha.resources.get(&sid).is_some_and(managed) {
+    let resource = call.world.ha.resources.get(&sid);
+    let vmid = resource.map(|resource| resource.vmid);
+    let Some(vmid) = vmid.filter(|vmid| call.world.ha.manages(*vmid)) else {
         return Err(ApiError::died(format!("resource '{sid}' is not HA managed")).into());
-    }
+    };
+    check_state(call, &sid, None)?;
     call.cluster_lock(LOCK, "")?;
-    if let Some(resource) = call.world.ha.resources.get_mut(&sid) {
-        resource.wish = Some((how.to_owned(), node.clone()));
-    }
+    call.world.ask_to_move(vmid, how, &node);
     let known = |sid: &String| {
         let other = call.world.ha.resources.get(sid);
         other.is_some_and(|other| other.current.is_some() && other.state != "ignored")
@@ -430,21 +445,40 @@ fn local(call: &Call<'_>, node: &str) -> Value {
     json!({"id": format!("lrm:{node}"), "type": "lrm", "node": node, "status": status, "timestamp": at_ms / 1000})
 }
 
+/// A resource's state in words: on its way where the manager's state and the wish differ.
+fn verbose(call: &Call<'_>, resource: &Resource) -> String {
+    let guest = call.world.guests.get(&resource.vmid);
+    let runs = guest.is_some_and(Guest::is_running);
+    let ignores = call.world.ha.disarm.as_ref();
+    let word = match (resource.current.as_deref(), resource.state.as_str()) {
+        _ if ignores.is_some_and(|disarm| disarm.mode == "ignore") => "ignore",
+        (_, "ignored") => "ignored",
+        _ if guest.is_none() => "not found",
+        (None, _) => "queued",
+        (Some("stopped"), "started" | "enabled") => "starting",
+        (Some("stopped"), "disabled") => "disabled",
+        (Some("started"), _) if !runs => "starting",
+        (Some("started"), "stopped" | "disabled") => "stopping",
+        (Some("error"), "disabled") => "clearing error flag",
+        (Some(current), _) => current,
+    };
+    word.to_owned()
+}
+
 fn resource_row(call: &Call<'_>, sid: &str, resource: &Resource) -> Value {
-    let node = call
-        .world
-        .guests
-        .get(&resource.vmid)
-        .map(|guest| guest.node.clone())
-        .unwrap_or_default();
-    let state = resource.current.clone().unwrap_or_else(|| "queued".into());
+    let guest = call.world.guests.get(&resource.vmid);
+    let node = guest.map(|guest| guest.node.as_str());
+    let state = verbose(call, resource);
     let mut row = json!({
-        "id": format!("service:{sid}"), "type": "service", "sid": sid, "node": node, "state": state,
-        "request_state": resource.state, "status": format!("{sid} ({node}, {state})"),
+        "id": format!("service:{sid}"), "type": "service", "sid": sid, "state": state,
+        "request_state": resource.state, "status": format!("{sid} ({}, {state})", node.unwrap_or("---")),
         "max_restart": 1, "max_relocate": 1, "failback": 1,
     });
-    if resource.current.is_some() {
-        row["crm_state"] = state.into();
+    if let Some(node) = node {
+        row["node"] = node.into();
+    }
+    if let Some(current) = &resource.current {
+        row["crm_state"] = current.clone().into();
     }
     for (key, value) in &resource.options {
         let number = value.parse::<u64>().ok().filter(|_| key != "comment");

@@ -48,7 +48,8 @@ pub(super) fn current(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::no_config(&key.node, key.vmid).into());
     };
     let mut row = status_row::current(call.world, key.vmid, guest, call.now_ms);
-    let ha = match call.world.ha.of(key.vmid) {
+    let managed = call.world.ha.of(key.vmid);
+    let ha = match managed.filter(|_| call.world.ha.manages(key.vmid)) {
         Some(resource) => json!({"managed": 1, "state": resource.current}),
         None => json!({"managed": 0}),
     };
