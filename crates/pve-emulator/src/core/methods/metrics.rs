@@ -3,7 +3,6 @@
 use serde_json::{Map, Value, json};
 
 use super::super::call::{Call, Outcome};
-use super::super::world::World;
 use super::node;
 use super::{require_guest, storage};
 
@@ -13,121 +12,6 @@ pub(super) fn index(_: &mut Call<'_>) -> Outcome {
 
 pub(super) fn servers(_: &mut Call<'_>) -> Outcome {
     Ok(json!([]).into())
-}
-
-/// One value of one thing.
-struct Export<'a> {
-    rows: Vec<Value>,
-    at_s: u64,
-    id: &'a str,
-}
-
-impl Export<'_> {
-    fn push(&mut self, kind: &str, metric: &str, value: Value) {
-        self.rows.push(json!({
-            "id": self.id, "metric": metric, "type": kind, "timestamp": self.at_s, "value": value,
-        }));
-    }
-}
-
-/// The last values of nodes, guests and storages.
-pub(super) fn export(call: &mut Call<'_>) -> Outcome {
-    let world = &*call.world;
-    let period_ms = super::super::broadcast::PERIOD_MS;
-    let at_s = world.next_broadcast_ms.saturating_sub(period_ms) / 1000;
-    let mut rows = Vec::new();
-    let local = call.flag("local-only");
-    for node in world
-        .nodes()
-        .iter()
-        .filter(|node| !local || node.name == call.via)
-    {
-        if !world.sees(&call.via, node, call.now_ms) {
-            continue;
-        }
-        let id = format!("node/{}", node.name);
-        let mut export = Export {
-            rows: Vec::new(),
-            at_s,
-            id: &id,
-        };
-        let row = node::row(call, node);
-        let of = |key: &str| row.get(key).cloned().unwrap_or(json!(0));
-        export.push("gauge", "uptime", of("uptime"));
-        for metric in ["net_in", "net_out"] {
-            export.push("derive", metric, json!(0));
-        }
-        for metric in ["cpu_avg1", "cpu_avg5", "cpu_avg15"] {
-            export.push("gauge", metric, json!(0.0));
-        }
-        for (metric, value) in [
-            ("cpu_max", of("maxcpu")),
-            ("cpu_current", of("cpu")),
-            ("cpu_iowait", json!(0)),
-            ("mem_total", of("maxmem")),
-            ("mem_used", of("mem")),
-            ("swap_total", json!(0)),
-            ("swap_used", json!(0)),
-            ("disk_total", of("maxdisk")),
-            ("disk_used", of("disk")),
-        ] {
-            export.push("gauge", metric, value);
-        }
-        rows.extend(export.rows);
-        rows.extend(guests(world, &node.name, at_s));
-        rows.extend(storages(world, &node.name, at_s));
-    }
-    Ok(json!({"data": rows}).into())
-}
-
-fn guests(world: &World, node: &str, at_s: u64) -> Vec<Value> {
-    let mut rows = Vec::new();
-    for (vmid, guest) in world.guests().filter(|(_, guest)| guest.node == node) {
-        let Some(row) = &guest.broadcast else {
-            continue;
-        };
-        let of = |key: &str| row.get(key).cloned().unwrap_or(json!(0));
-        let id = format!("lxc/{vmid}");
-        let mut export = Export {
-            rows: Vec::new(),
-            at_s,
-            id: &id,
-        };
-        for (kind, metric, key) in [
-            ("gauge", "cpu_current", "cpu"),
-            ("gauge", "mem_used", "mem"),
-            ("derive", "disk_read", "diskread"),
-            ("derive", "disk_write", "diskwrite"),
-            ("derive", "net_in", "netin"),
-            ("derive", "net_out", "netout"),
-            ("gauge", "disk_used", "disk"),
-            ("gauge", "uptime", "uptime"),
-            ("gauge", "cpu_max", "maxcpu"),
-            ("gauge", "mem_total", "maxmem"),
-            ("gauge", "disk_total", "maxdisk"),
-        ] {
-            export.push(kind, metric, of(key));
-        }
-        rows.extend(export.rows);
-    }
-    rows
-}
-
-fn storages(world: &World, node: &str, at_s: u64) -> Vec<Value> {
-    let (mut rows, used) = (Vec::new(), storage::Used::of(world));
-    for store in world.storages.iter().filter(|store| store.on(node)) {
-        let row = storage::resource(&used, store, node, true);
-        let id = format!("storage/{node}/{}", store.id);
-        let mut export = Export {
-            rows: Vec::new(),
-            at_s,
-            id: &id,
-        };
-        export.push("gauge", "disk_total", row["maxdisk"].clone());
-        export.push("gauge", "disk_used", row["disk"].clone());
-        rows.extend(export.rows);
-    }
-    rows
 }
 
 /// Seconds between two points, and how many there are.

@@ -1,7 +1,7 @@
 //! Which method has which behaviour.
 
 use super::{
-    Behaviour, access, backup, backup_jobs, bulk, cluster, fetching, ha, ha_rules, index,
+    Behaviour, access, backup, backup_jobs, bulk, cluster, export, fetching, ha, ha_rules, index,
     lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_power, lxc_read, lxc_snapshot, metrics, node,
     pools, settings, storage, storage_config, tasks, upload, volumes,
 };
@@ -162,7 +162,7 @@ fn of_cluster(verb: &str, rest: &str) -> Option<Behaviour> {
         (_, rest) if rest.starts_with("/ha") => return of_ha(verb, rest),
         ("GET", "/metrics") => metrics::index,
         ("GET", "/metrics/server") => metrics::servers,
-        ("GET", "/metrics/export") => metrics::export,
+        ("GET", "/metrics/export") => export::export,
         (_, _) => return None,
     };
     Some(behaviour)
