@@ -93,7 +93,8 @@ impl Accounts {
         })
     }
 
-    /// Removes a user with its tokens, memberships and grants.
+    /// Removes a user with its tokens, memberships and grants. Root is there again at once, without all that, as Proxmox VE
+    /// reads its file.
     pub(crate) fn remove_user(&mut self, user: &str) {
         let Some(gone) = self.users.remove(user) else {
             return;
@@ -103,6 +104,14 @@ impl Accounts {
         }
         self.leave_groups(user);
         self.grants.forget(Holder::User, user);
+        if user == "root@pam" {
+            let root = User {
+                enabled: true,
+                password: gone.password,
+                ..User::default()
+            };
+            self.users.insert(user.to_owned(), root);
+        }
     }
 
     /// Ends a user's memberships.

@@ -45,7 +45,8 @@ pub(in super::super) fn update(call: &mut Call<'_>) -> Outcome {
     let roles = list("roles");
     let mut grants = call.world.accounts.grants.clone();
     for role in &roles {
-        check_role(call, role, &held, propagate, delete)?;
+        check_role(call, role, &held, propagate, delete)
+            .map_err(|error| error.under_lock("ACL update failed"))?;
         let holders = check_holders(call, &users, &groups, &tokens)?;
         for (holder, id) in holders {
             if delete {
@@ -68,10 +69,7 @@ fn check_role(
     delete: bool,
 ) -> Result<(), ApiError> {
     let Some(needed) = call.world.accounts.privileges_of(role) else {
-        return Err(failed(
-            "ACL update",
-            format!("role '{role}' does not exist"),
-        ));
+        return Err(ApiError::died(format!("role '{role}' does not exist")));
     };
     if held.contains_key("Permissions.Modify") {
         return Ok(());

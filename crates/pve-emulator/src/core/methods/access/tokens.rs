@@ -86,11 +86,17 @@ pub(in super::super) fn update(call: &mut Call<'_>) -> Outcome {
     }
     for key in split_list(&call.text("delete").unwrap_or_default()) {
         if key != "comment" {
-            return Err(ApiError::parameter("delete", format!("unknown option '{key}'")).into());
+            let error = ApiError::parameter("delete", format!("unknown option '{key}'"));
+            return Err(error.under_lock("updating token info failed").into());
         }
         token.comment = None;
     }
     let mut row = token_fields(&token);
+    // What was given goes back as it came.
+    for key in ["privsep", "expire"] {
+        let given = call.params.get(key).filter(|value| !value.is_null());
+        row.extend(given.map(|value| (key.to_owned(), value.clone())));
+    }
     if call.flag("regenerate") {
         let value = call.world.keys.uuid();
         token.secret_sha256 = hash_secret(&value);

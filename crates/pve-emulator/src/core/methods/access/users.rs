@@ -106,9 +106,8 @@ pub(in super::super) fn create(call: &mut Call<'_>) -> Outcome {
     if call.world.accounts.users.contains_key(&name) {
         return Err(failed("create user", format!("user '{name}' already exists")).into());
     }
-    let realm = realm_of(&name).unwrap_or_default().to_owned();
     if let Some(password) = call.text("password") {
-        check_password_realm(&realm, "create user")?;
+        check_password_realm(&name).map_err(|error| error.under_lock("create user failed"))?;
         call.world.set_password(&name, &password);
     }
     let mut user = call.world.accounts.users.remove(&name).unwrap_or_default();
@@ -129,13 +128,19 @@ pub(in super::super) fn create(call: &mut Call<'_>) -> Outcome {
     Ok(Value::Null.into())
 }
 
-fn check_password_realm(realm: &str, what: &str) -> Result<(), ApiError> {
+/// Of the system's own users there is only root.
+fn check_password_realm(name: &str) -> Result<(), ApiError> {
+    let (user, realm) = name.rsplit_once('@').unwrap_or_default();
     match realm {
+        "pam" if user != "root" => {
+            let text = format!("change password failed: user '{user}' does not exist");
+            Err(ApiError::died(text))
+        }
         "pam" | "pve" => Ok(()),
-        _ => Err(failed(
-            what,
-            format!("auth domain '{realm}' does not exist"),
-        )),
+        _ => {
+            let text = format!("auth domain '{realm}' does not exist");
+            Err(ApiError::died(text))
+        }
     }
 }
 
@@ -209,7 +214,7 @@ pub(in super::super) fn change_password(call: &mut Call<'_>) -> Outcome {
     if !call.caller.is_root() && call.caller.id != name && (name == "root@pam" || realm == "pam") {
         return Err(ApiError::Denied(None).into());
     }
-    check_password_realm(realm, "password change")?;
+    check_password_realm(&name)?;
     let salt = call.world.keys.secret();
     let password = call.text("password").unwrap_or_default();
     if let Some(user) = call.world.accounts.users.get_mut(&name) {
