@@ -40,6 +40,13 @@ pub(crate) enum Reply {
         /// `total`, left out when 0 or absent.
         total: Option<u64>,
     },
+    /// A file to be kept under this name.
+    File {
+        /// Its name.
+        name: String,
+        /// What is in it.
+        text: Bytes,
+    },
     /// The whole body as [`Style::Json`] has it.
     Whole(Bytes),
 }
@@ -62,6 +69,13 @@ impl From<Value> for Reply {
 pub(crate) fn success(request: RequestId, style: Style, reply: Reply, handed: Handed) -> Response {
     let (data, total) = match reply {
         Reply::Data { data, total } => (data, total),
+        Reply::File { name, text } => {
+            return Response {
+                content_type: Some("text/plain"),
+                file_name: Some(name),
+                ..respond(request, 200, "OK", text, handed)
+            };
+        }
         Reply::Whole(body) if style == Style::Json => {
             return respond(request, 200, "OK", body, handed);
         }
@@ -139,6 +153,7 @@ fn respond(request: RequestId, status: u16, reason: &str, body: Bytes, handed: H
         status,
         reason: reason.to_owned(),
         content_type: Some(JSON),
+        file_name: None,
         body,
         handed,
         hold_ms: 0,

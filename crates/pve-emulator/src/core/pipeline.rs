@@ -460,7 +460,7 @@ pub(crate) fn call_from_within(
     };
     match perform(world, &request, &admitted, &mut progress, now_ms, effects) {
         Ok(Reply::Data { data, .. }) => Ok(data),
-        Ok(Reply::Whole(_)) => Ok(Value::Null),
+        Ok(Reply::Whole(_) | Reply::File { .. }) => Ok(Value::Null),
         Err(Stop::Refused(error)) => Err(error),
         Err(Stop::Park(_)) => Err(ApiError::died("got timeout")),
     }

@@ -123,6 +123,8 @@ pub struct Response {
     pub reason: String,
     /// Absent for plain text and empty bodies.
     pub content_type: Option<&'static str>,
+    /// The name it is to be kept under, if it is a file.
+    pub file_name: Option<String>,
     /// Empty means no body and no `Content-Length`.
     pub body: Bytes,
     /// For the `Connection` headers.
@@ -141,6 +143,7 @@ impl Response {
             status,
             reason: first_line(message),
             content_type: None,
+            file_name: None,
             body: Bytes::copy_from_slice(message.as_bytes()),
             handed: Handed::Direct,
             hold_ms: 0,

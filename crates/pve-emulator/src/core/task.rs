@@ -445,7 +445,8 @@ impl Task {
         }
     }
 
-    fn end_s(&self) -> Option<u64> {
+    /// When it ended, Unix seconds.
+    pub(crate) fn end_s(&self) -> Option<u64> {
         match &self.state {
             TaskState::Stopped { end_s, .. } => Some(*end_s),
             TaskState::Waiting { .. }

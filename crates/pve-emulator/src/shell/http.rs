@@ -275,6 +275,11 @@ fn head(response: &Response, wire: (u8, bool), extra: &str, now_ms: u64) -> Vec<
     if let Some(content_type) = response.content_type {
         head.push_str(&format!("Content-Type: {content_type}\r\n"));
     }
+    if let Some(name) = &response.file_name {
+        head.push_str(&format!(
+            "Content-Disposition: attachment; filename=\"{name}\"\r\n"
+        ));
+    }
     if !body.is_empty() {
         head.push_str(&format!("Content-Length: {}\r\n", body.len()));
     }

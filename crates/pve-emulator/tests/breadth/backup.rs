@@ -234,3 +234,65 @@ fn the_configuration_in_a_backup_can_be_read() {
         "local"
     );
 }
+
+#[test]
+fn pruning_needs_rights_and_takes_backups_of_the_wanted_kind() {
+    let mut seed = solo();
+    let keeper = "keeper@pve!t1";
+    let access = proximity_pve_emulator::core::Access::Empty;
+    seed.tokens
+        .push(crate::support::seed::token(keeper, access));
+    let mut sim = Sim::new(seed);
+    sim.create("solo", 100, &[]);
+    for _ in 0..2 {
+        let form = [("vmid", "100"), ("storage", "local")];
+        assert_eq!(sim.task("POST", "/nodes/solo/vzdump", &form), "OK");
+        sim.pass(2_000);
+    }
+    let path = "/nodes/solo/storage/local/prunebackups";
+    let rule = ("prune-backups", "keep-last=1");
+    let marks = |sim: &mut Sim, kind: &str| {
+        let rows = sim.root("GET", path, &[rule, ("type", kind)]).payload();
+        let rows = rows.as_array().unwrap().iter();
+        rows.map(|row| row["mark"].as_str().unwrap().to_owned())
+            .collect::<Vec<_>>()
+    };
+    assert_eq!(marks(&mut sim, "lxc"), ["keep", "remove"]);
+    assert_eq!(marks(&mut sim, "qemu"), [""; 0]);
+    let grant = |sim: &mut Sim, path: &str, role: &str| {
+        for (holder, id) in [("users", "keeper@pve"), ("tokens", keeper)] {
+            let form = [("path", path), ("roles", role), (holder, id)];
+            assert_eq!(said(sim, "PUT", "/access/acl", &form).0, 200);
+        }
+    };
+    grant(&mut sim, "/storage/local", "PVEDatastoreUser");
+    let refused = |sim: &mut Sim, form: &[(&str, &str)]| by(sim, keeper, "DELETE", path, form);
+    let text = |what: &str| (403, format!("Permission check failed ({what})"));
+    let whole = refused(&mut sim, &[rule]);
+    assert_eq!(whole, text("/storage/local, Datastore.Allocate"));
+    let one = refused(&mut sim, &[rule, ("vmid", "100")]);
+    assert_eq!(one, text("/vms/100, VM.Backup"));
+    let rows = by(&mut sim, keeper, "GET", path, &[rule]);
+    assert_eq!(rows.0, 200, "a look needs no more than the storage");
+
+    let backup = sim.root("GET", path, &[rule]).payload()[0]["volid"].clone();
+    grant(&mut sim, "/storage/local", "PVEDatastoreAdmin");
+    let volume = [("volume", backup.as_str().unwrap())];
+    let config = by(
+        &mut sim,
+        keeper,
+        "GET",
+        "/nodes/solo/vzdump/extractconfig",
+        &volume,
+    );
+    assert_eq!(
+        config,
+        text("/vms/100, VM.Backup"),
+        "the storage is not enough"
+    );
+    grant(&mut sim, "/vms/100", "PVEVMAdmin");
+    let pruned = refused(&mut sim, &[rule, ("vmid", "100"), ("type", "qemu")]);
+    assert_eq!(pruned.0, 200);
+    sim.pass(2_000);
+    assert_eq!(marks(&mut sim, "lxc").len(), 2, "they are of no machine");
+}

@@ -10,15 +10,18 @@
     dead_code
 )]
 
+mod accounts;
 mod arrivals;
 mod backup;
 mod bulk;
+mod export;
 mod ha;
 mod options;
 mod pools;
 mod storage;
 #[path = "../support/mod.rs"]
 mod support;
+mod tasks;
 mod volumes;
 
 use support::sim::{Answer, Request, Sim};

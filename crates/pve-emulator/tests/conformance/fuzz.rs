@@ -62,6 +62,17 @@ const IN_THE_SOURCE: &[(&str, &str, &str)] = &[
         ".info.expire",
         "string in place of integer",
     ),
+    // pve-access-control, API2/User.pm, update_token_info: likewise.
+    (
+        "PUT /access/users/{userid}/token/{tokenid}",
+        ".privsep",
+        "string in place of boolean",
+    ),
+    (
+        "PUT /access/users/{userid}/token/{tokenid}",
+        ".expire",
+        "string in place of integer",
+    ),
 ];
 
 /// What cannot go well in such a world: groups of high availability were migrated to rules, no network and no registry is

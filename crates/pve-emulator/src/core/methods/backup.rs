@@ -10,7 +10,7 @@ use super::super::sections::given;
 use super::super::task::{BackupPlan, Work};
 use super::super::worker;
 use super::backup_jobs::included;
-use super::{storage, volumes};
+use super::{storage, volume_name, volumes};
 use crate::schema::perl_text;
 
 /// Parameters of a backup that only root may give.
@@ -314,6 +314,10 @@ pub(super) fn extract_config(call: &mut Call<'_>) -> Outcome {
     let (id, name) = volid
         .split_once(':')
         .ok_or_else(|| ApiError::died(format!("unable to parse volume ID '{volid}'")))?;
+    if let Some(owner) = volume_name::parse(call.world, &volid)?.owner {
+        let guest = format!("/vms/{owner}");
+        call.rights().need(&guest, &["VM.Backup"])?;
+    }
     let store = storage::require(call.world, id, &call.node)?;
     let path = store.volume_path(name);
     let here = |node: &Option<String>| node.as_ref().is_none_or(|name| *name == call.node);

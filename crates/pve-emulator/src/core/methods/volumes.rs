@@ -292,27 +292,31 @@ fn deleted(call: &Call<'_>, upid: &Upid) -> Outcome {
 /// Which backups a rule would keep and which not.
 fn judged(call: &Call<'_>) -> Result<Vec<Value>, ApiError> {
     let id = call.text("storage").unwrap_or_default();
-    let store = storage::require(call.world, &id, &call.node)?;
-    let rule = call
-        .text("prune-backups")
-        .or_else(|| store.options.get("prune-backups").cloned());
+    let store = call.world.storage(&id);
+    let store = store.ok_or_else(|| ApiError::died(format!("storage '{id}' does not exist")))?;
     if !store.holds("backup") {
         let text = format!("storage '{id}' does not support backups");
         return Err(ApiError::died(text));
     }
+    let rule = call
+        .text("prune-backups")
+        .or_else(|| store.options.get("prune-backups").cloned());
     let Some(rule) = rule else {
         let text = format!("no prune-backups options configured for storage '{id}'");
         return Err(ApiError::died(text));
     };
+    storage::require(call.world, &id, &call.node)?;
     let rule = Rule::parse(&rule);
     let vmid = call.number("vmid");
+    // There are backups of containers only.
+    let wanted = call.text("type").is_none_or(|kind| kind == "lxc");
     let mut backups: Vec<_> = call
         .world
         .backups
         .iter()
-        .filter(|b| b.storage == id && b.node.as_ref().is_none_or(|name| *name == call.node))
+        .filter(|b| wanted && b.storage == id)
+        .filter(|b| b.node.as_ref().is_none_or(|name| *name == call.node))
         .filter(|b| vmid.is_none_or(|vmid| vmid == u64::from(b.vmid)))
-        .filter(|b| may_see(call.world, call.caller, &b.volid()))
         .collect();
     backups.sort_by_key(|backup| std::cmp::Reverse(backup.ctime_s));
     let mut guests: Vec<u32> = backups.iter().map(|backup| backup.vmid).collect();
@@ -335,7 +339,19 @@ pub(super) fn prune_preview(call: &mut Call<'_>) -> Outcome {
     Ok(Value::Array(judged(call)?).into())
 }
 
+/// Those of one guest need a right on it, those of all the right to the whole storage.
+fn check_prune(call: &Call<'_>) -> Result<(), ApiError> {
+    let place = format!("/storage/{}", call.text("storage").unwrap_or_default());
+    let Some(vmid) = call.text("vmid") else {
+        return call.rights().need(&place, &["Datastore.Allocate"]);
+    };
+    call.rights().need(&place, &["Datastore.AllocateSpace"])?;
+    let guest = format!("/vms/{vmid}");
+    call.rights().need(&guest, &["VM.Backup"])
+}
+
 pub(super) fn prune(call: &mut Call<'_>) -> Outcome {
+    check_prune(call)?;
     let node = call.node.clone();
     let work = match judged(call) {
         Ok(rows) => {
