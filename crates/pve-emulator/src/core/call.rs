@@ -131,13 +131,18 @@ impl Call<'_> {
 
     /// Waits for a guest's configuration lock, for as long as PVE does (10 s).
     pub(crate) fn await_lock(&mut self, guest: &GuestKey) -> Result<(), Stop> {
+        self.await_lock_for(guest, self.world.times.lock_ms)
+    }
+
+    /// The same for another time, milliseconds.
+    pub(crate) fn await_lock_for(&mut self, guest: &GuestKey, at_most_ms: u64) -> Result<(), Stop> {
         if !worker::is_held(self.world, guest) {
             return Ok(());
         }
         let until_ms = *self
             .progress
             .lock_until_ms
-            .get_or_insert(self.now_ms + self.world.times.lock_ms);
+            .get_or_insert(self.now_ms + at_most_ms);
         if self.now_ms >= until_ms {
             return Err(ApiError::died(worker::lock_timeout(guest.vmid)).into());
         }

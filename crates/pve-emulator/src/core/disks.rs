@@ -1,22 +1,53 @@
 //! Volumes: their names, where they are, what their storage can do.
 
 use super::guest::GuestKey;
-use super::guest_config::{GuestConfig, volume_of};
+use super::guest_config::{GuestConfig, is_volume_key, volume_of};
 use super::world::{Storage, Volume, World};
 use crate::schema::format_size;
 
-impl Storage {
-    /// Keeps earlier states of its volumes.
-    pub(crate) fn has_snapshots(&self) -> bool {
-        matches!(
-            self.kind.as_str(),
-            "btrfs" | "zfspool" | "lvmthin" | "rbd" | "cephfs"
-        )
-    }
+/// What can be done with a volume.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Feature {
+    /// Keeping it as it is.
+    Snapshot,
+    /// A copy that shares what both have in common.
+    Clone,
+    /// A copy of its own.
+    Copy,
+    /// Becoming a template's.
+    Template,
+    /// Another name, of another guest.
+    Rename,
+}
 
-    /// Makes copies that share what they have in common with a template.
-    pub(crate) fn has_linked_clones(&self) -> bool {
-        self.has_snapshots()
+/// What a volume is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum State {
+    /// As it is now.
+    Current,
+    /// A template's.
+    Base,
+    /// As a snapshot keeps it.
+    Kept,
+}
+
+impl Storage {
+    /// Whether it can do something with raw images, or what it has in their place, in a state (pve-storage, the plugins'
+    /// `volume_has_feature`).
+    pub(crate) fn can(&self, feature: Feature, state: State) -> bool {
+        use Feature::{Clone, Copy, Rename, Snapshot, Template};
+        use State::{Base, Current, Kept};
+        match (self.kind.as_str(), feature) {
+            (_, Rename | Template) => state == Current,
+            ("btrfs", Clone | Copy) => true,
+            ("lvmthin" | "rbd", Clone) => matches!(state, Base | Kept),
+            ("zfspool", Clone) => state == Base,
+            ("lvmthin" | "rbd", Copy) => true,
+            (_, Copy) => matches!(state, Base | Current),
+            ("btrfs" | "zfspool" | "rbd", Snapshot) => matches!(state, Current | Kept),
+            ("lvmthin", Snapshot) => state == Current,
+            (_, Clone | Snapshot) => false,
+        }
     }
 
     /// Where a volume's file lies.
@@ -118,6 +149,30 @@ impl World {
         });
     }
 
+    /// Removes all images that a configuration names and its guest owns.
+    pub(crate) fn free_volumes(&mut self, config: &GuestConfig, guest: &GuestKey) {
+        for volid in config.all_volumes() {
+            let owner = self.volume(&volid, &guest.node).map(|volume| volume.vmid);
+            if owner == Some(guest.vmid) {
+                self.free_volume(&volid, &guest.node);
+            }
+        }
+    }
+
+    /// Removes all images of a guest that are seen from its node, on storages that take those of containers.
+    pub(crate) fn free_volumes_of(&mut self, guest: &GuestKey) {
+        let kept: Vec<String> = self
+            .storages
+            .iter()
+            .filter(|storage| !storage.usable(&guest.node) || !storage.holds("rootdir"))
+            .map(|storage| storage.id.clone())
+            .collect();
+        self.volumes.retain(|volume| {
+            let here = volume.node.as_deref().is_none_or(|node| node == guest.node);
+            volume.vmid != guest.vmid || !here || kept.contains(&volume.storage)
+        });
+    }
+
     /// Gives an image another name, as converting to a template does.
     pub(crate) fn make_base(&mut self, volid: &str, node: &str) -> String {
         let base = volid.replacen("/vm-", "/base-", 1);
@@ -139,12 +194,31 @@ impl World {
         named.find(|volid| self.volume(volid, node).is_none())
     }
 
-    /// Whether all of a configuration's volumes can keep earlier states.
-    pub(crate) fn can_snapshot(&self, config: &GuestConfig) -> bool {
-        config.volumes().iter().all(|(_, value)| {
-            let id = volume_of(value).split(':').next().unwrap_or_default();
-            self.storage(id).is_some_and(Storage::has_snapshots)
-        })
+    /// Whether something can be done with a volume, or with what a snapshot kept of it.
+    pub(crate) fn volume_can(&self, feature: Feature, volid: &str, snapshot: bool) -> bool {
+        let (id, name) = volid.split_once(':').unwrap_or_default();
+        let base = name
+            .rsplit('/')
+            .next()
+            .is_some_and(|file| file.starts_with("base-"));
+        let state = match (snapshot, base) {
+            (true, _) => State::Kept,
+            (false, true) => State::Base,
+            (false, false) => State::Current,
+        };
+        self.storage(id)
+            .is_some_and(|storage| storage.can(feature, state))
+    }
+
+    /// Whether something can be done with all that a configuration mounts; nothing can with folders and devices of the node.
+    pub(crate) fn config_can(
+        &self,
+        feature: Feature,
+        config: &GuestConfig,
+        snapshot: bool,
+    ) -> bool {
+        let mut mounts = config.keys.iter().filter(|(key, _)| is_volume_key(key));
+        mounts.all(|(_, value)| self.volume_can(feature, volume_of(value), snapshot))
     }
 }
 

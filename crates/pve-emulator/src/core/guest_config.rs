@@ -55,16 +55,34 @@ impl GuestConfig {
             .filter(|(key, value)| is_volume_key(key) && !value.starts_with('/'))
             .map(|(key, value)| (key.clone(), value.clone()))
             .collect();
-        found.sort_by_key(|(key, _)| (key != "rootfs", key.clone()));
+        found.sort_by_key(|(key, _)| volume_rank(key));
         found
     }
 
-    /// Notes a volume nothing refers to any more.
+    /// All volumes a configuration names: those in force, those that wait for the next start, and the unused ones.
+    pub(crate) fn all_volumes(&self) -> Vec<String> {
+        let mut found: Vec<String> = Vec::new();
+        for (key, value) in self.keys.iter().chain(&self.pending) {
+            let volid = volume_of(value);
+            let names = is_volume_key(key) || key.starts_with("unused");
+            let made = !volid.starts_with('/') && new_disk(volid).is_none();
+            if names && made && !found.iter().any(|known| known == volid) {
+                found.push(volid.to_owned());
+            }
+        }
+        found
+    }
+
+    /// Notes a volume nothing refers to any more; one that is mounted, or noted already, is not noted.
     pub(crate) fn add_unused(&mut self, volid: &str) {
         let free = (0..256)
             .map(|index| format!("unused{index}"))
             .find(|key| !self.keys.contains_key(key));
-        if let Some(key) = free.filter(|_| !self.keys.values().any(|value| value == volid)) {
+        let known = |(key, value): (&String, &String)| {
+            (is_volume_key(key) && volume_of(value) == volid)
+                || (key.starts_with("unused") && value == volid)
+        };
+        if let Some(key) = free.filter(|_| !self.keys.iter().any(known)) {
             self.keys.insert(key, volid.to_owned());
         }
     }
@@ -138,12 +156,28 @@ impl GuestConfig {
         Value::Array(rows)
     }
 
-    /// Brings pending changes into force, as a start does.
-    pub(crate) fn apply_pending(&mut self) {
-        for key in std::mem::take(&mut self.pending_delete) {
-            self.keys.remove(&key);
-        }
-        self.keys.extend(std::mem::take(&mut self.pending));
+    /// What a backup keeps of it: neither locks nor snapshots nor what waits for a start.
+    pub(crate) fn backed_up(&self) -> Self {
+        let mut kept = Self {
+            pending: BTreeMap::new(),
+            pending_delete: BTreeSet::new(),
+            ..self.clone()
+        };
+        kept.keys.remove("lock");
+        kept.keys.remove("parent");
+        kept
+    }
+
+    /// A change to the value in force is none, nor is the removal of what is not there.
+    pub(crate) fn clean_pending(&mut self) {
+        let Self {
+            keys,
+            pending,
+            pending_delete,
+            ..
+        } = self;
+        pending.retain(|key, value| keys.get(key) != Some(value));
+        pending_delete.retain(|key| keys.contains_key(key));
     }
 
     /// What a driver needs to know.
@@ -196,11 +230,52 @@ pub(crate) fn is_volume_key(key: &str) -> bool {
         || index.is_some_and(|index| !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()))
 }
 
+/// In which order volumes come: the root file system first, then by number.
+pub(crate) fn volume_rank(key: &str) -> Option<u32> {
+    key.strip_prefix("mp").and_then(|index| index.parse().ok())
+}
+
+/// Bytes of so many GiB, in whole KiB as Proxmox VE counts them.
+#[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+pub(crate) fn gib_bytes(gib: f64) -> u64 {
+    ((gib * 1024.0) as u64).saturating_mul(1024 * 1024)
+}
+
+/// A root file system or mount point in the order of keys it is written in.
+pub(crate) fn printed_volume(key: &str, value: &str) -> String {
+    parse_keys(key, value).map_or_else(|_| value.to_owned(), |keys| print_keys(key, &keys))
+}
+
+/// `net0`, `net1` …
+pub(crate) fn is_net_key(key: &str) -> bool {
+    let index = key.strip_prefix("net");
+    index.is_some_and(|index| !index.is_empty() && index.bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// What a mount point shows that shows no volume: `bind` a folder of the node, `device` a device.
+pub(crate) fn mount_kind(volume: &str) -> Option<&'static str> {
+    match volume {
+        device if device.starts_with("/dev/") => Some("device"),
+        path if path.starts_with('/') => Some("bind"),
+        _ => None,
+    }
+}
+
 /// The volume a value such as `local:100/vm-100-disk-0.raw,size=1G` names.
 pub(crate) fn volume_of(value: &str) -> &str {
     let mut parts = value.split(',');
     let named = parts.clone().find_map(|part| part.strip_prefix("volume="));
     named.unwrap_or_else(|| parts.next().unwrap_or_default())
+}
+
+/// Storage and size in GiB of a volume that is to be made: `local:4`.
+pub(crate) fn new_disk(volume: &str) -> Option<(&str, f64)> {
+    let (storage, size) = volume.split_once(':')?;
+    let (whole, part) = size.split_once('.').unwrap_or((size, "0"));
+    let digits = |text: &str| !text.is_empty() && text.bytes().all(|b| b.is_ascii_digit());
+    let named = !storage.is_empty() && !storage.contains(char::is_whitespace);
+    let gib = size.parse().ok().filter(|_| digits(whole) && digits(part));
+    gib.filter(|_| named).map(|gib| (storage, gib))
 }
 
 fn update_method() -> Option<&'static Method> {
@@ -344,6 +419,22 @@ mod tests {
         )
         .unwrap();
         assert_eq!(rootfs, "local:100/vm-100-disk-0.raw,acl=1,size=4G");
+    }
+
+    #[test]
+    fn a_volume_to_be_made_has_a_size_in_place_of_a_name() {
+        assert_eq!(new_disk("local:4"), Some(("local", 4.0)));
+        assert_eq!(new_disk("local:0.5"), Some(("local", 0.5)));
+        for other in [
+            "4",
+            "local:",
+            "local:4.",
+            "local:1e3",
+            ":4",
+            "local:100/a.raw",
+        ] {
+            assert_eq!(new_disk(other), None, "{other}");
+        }
     }
 
     #[test]

@@ -11,6 +11,7 @@
 
 mod access;
 mod answer;
+mod bridges;
 mod broadcast;
 mod calendar;
 mod call;
@@ -31,6 +32,7 @@ mod jobs;
 mod membership;
 mod methods;
 mod park;
+mod pending;
 mod pipeline;
 mod random;
 mod request;

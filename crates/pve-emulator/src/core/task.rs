@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
 use super::guest::{GuestKey, GuestLogin, JobId};
-use super::guest_config::GuestConfig;
+use super::guest_config::{GuestConfig, new_disk, volume_of};
 use super::stored::Arrival;
 use super::upid::Upid;
 
@@ -52,6 +52,9 @@ pub(crate) enum Work {
     Destroy {
         force: bool,
         purge: bool,
+        /// All volumes of the guest go, also those that its configuration does not name.
+        #[serde(default)]
+        unreferenced: bool,
     },
     Resume,
     Suspend,
@@ -269,10 +272,13 @@ pub(crate) struct CreatePlan {
 pub(crate) struct Restore {
     /// New network addresses.
     pub(crate) unique: bool,
-    /// The container that is written over, if it was there.
-    pub(crate) over: Option<GuestConfig>,
-    /// `unprivileged` was given.
+    /// A container is written over.
+    pub(crate) over: bool,
+    /// Whether it is unprivileged the backup says.
     pub(crate) keeps_privileges: bool,
+    /// What was there before is not whole any more.
+    #[serde(default)]
+    pub(crate) touched: bool,
 }
 
 /// A volume to be made.
@@ -286,6 +292,21 @@ pub(crate) struct NewDisk {
     pub(crate) size_bytes: u64,
     /// Once it is there; given at first when it exists already.
     pub(crate) volid: Option<String>,
+}
+
+impl NewDisk {
+    /// The volume that was made for it.
+    pub(crate) fn made(&self) -> Option<&str> {
+        new_disk(volume_of(&self.value)).and(self.volid.as_deref())
+    }
+
+    /// The volume it names, which has to be there.
+    pub(crate) fn named(&self) -> Option<&str> {
+        match new_disk(volume_of(&self.value)) {
+            None => self.volid.as_deref(),
+            Some(_) => None,
+        }
+    }
 }
 
 /// Which half of a task the driver works on.

@@ -11,6 +11,7 @@ mod copies;
 mod create;
 mod launch;
 mod migrate;
+mod restore;
 mod snapshots;
 
 pub(crate) use create::new_addresses;

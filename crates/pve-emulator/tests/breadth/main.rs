@@ -14,14 +14,18 @@ mod accounts;
 mod arrivals;
 mod backup;
 mod bulk;
+mod container_rights;
 mod export;
 mod ha;
+mod mounts;
 mod options;
 mod pools;
+mod restore;
 mod storage;
 #[path = "../support/mod.rs"]
 mod support;
 mod tasks;
+mod templates;
 mod volumes;
 
 use support::sim::{Answer, Request, Sim};
@@ -53,4 +57,37 @@ fn told(answer: &Answer) -> String {
 fn by(sim: &mut Sim, token: &str, verb: &str, path: &str, form: &[(&str, &str)]) -> (u16, String) {
     let answer = sim.call(Request::new(verb, path).by(token).parameters(form));
     (answer.status(), told(&answer))
+}
+
+/// Gives a token a role on a path, and its user, which it cannot have more than.
+fn grant(sim: &mut Sim, token: &str, path: &str, role: &str) {
+    let user = token.split('!').next().unwrap();
+    for holder in [("users", user), ("tokens", token)] {
+        let form = [("path", path), ("roles", role), holder];
+        assert_eq!(said(sim, "PUT", "/access/acl", &form), (200, String::new()));
+    }
+}
+
+/// How the task ends that a POST by somebody else starts.
+fn task_by(sim: &mut Sim, token: &str, path: &str, form: &[(&str, &str)]) -> String {
+    let answer = sim.call(Request::new("POST", path).by(token).parameters(form));
+    assert_eq!(answer.status(), 200, "{}", told(&answer));
+    sim.finish(answer.payload().as_str().unwrap())
+}
+
+/// The volume id of a new backup of a container on `local`.
+fn backup_of(sim: &mut Sim, node: &str, vmid: &str) -> String {
+    let form = [("vmid", vmid), ("storage", "local"), ("mode", "stop")];
+    assert_eq!(
+        sim.task("POST", &format!("/nodes/{node}/vzdump"), &form),
+        "OK"
+    );
+    let content = format!("/nodes/{node}/storage/local/content");
+    let rows = sim
+        .root("GET", &content, &[("content", "backup")])
+        .payload();
+    rows.as_array().unwrap().last().unwrap()["volid"]
+        .as_str()
+        .unwrap()
+        .to_owned()
 }

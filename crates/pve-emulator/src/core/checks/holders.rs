@@ -30,7 +30,7 @@ pub(super) fn look(world: &mut World, guests: &Before<u32, Guest>) {
 fn writes_over(world: &World, vmid: u32) -> bool {
     let by = world.live.doer.as_ref().and_then(|doer| doer.name());
     let by_force = |task: &Task| match &task.work {
-        Work::Create(plan) => plan.restore.as_ref().is_some_and(|it| it.over.is_some()),
+        Work::Create(plan) => plan.restore.as_ref().is_some_and(|it| it.over),
         _ => false,
     };
     let newest = world.tasks.last();

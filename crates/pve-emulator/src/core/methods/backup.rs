@@ -310,7 +310,7 @@ pub(super) fn defaults(call: &mut Call<'_>) -> Outcome {
 /// The configuration that is in a backup, as its file.
 pub(super) fn extract_config(call: &mut Call<'_>) -> Outcome {
     let volid = call.text("volume").unwrap_or_default();
-    volumes::check_access(call.rights(), &volid, Some("backup"))?;
+    volumes::check_access(call.rights(), &volid, Some("backup"), None)?;
     let (id, name) = volid
         .split_once(':')
         .ok_or_else(|| ApiError::died(format!("unable to parse volume ID '{volid}'")))?;

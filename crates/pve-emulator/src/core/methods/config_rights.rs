@@ -2,10 +2,12 @@
 
 use std::collections::BTreeMap;
 
+use super::super::bridges::check_bridge;
 use super::super::call::Call;
 use super::super::datacenter::tag_rights;
 use super::super::error::ApiError;
-use super::super::guest_config::{GuestConfig, parse_keys};
+use super::super::guest_config::{GuestConfig, mount_kind, new_disk, parse_keys};
+use super::volumes::check_access;
 use crate::schema::split_list;
 
 /// A change to check: the new values and the keys to be removed.
@@ -47,14 +49,17 @@ fn check_key(
     match family(key) {
         "cores" | "cpuunits" | "cpulimit" => need("VM.Config.CPU"),
         "memory" | "swap" => need("VM.Config.Memory"),
-        "net" | "nameserver" | "searchdomain" | "hostname" => need("VM.Config.Network"),
-        "disk" => need("VM.Config.Disk"),
+        "nameserver" | "searchdomain" | "hostname" => need("VM.Config.Network"),
+        "net" => {
+            need("VM.Config.Network")?;
+            check_bridges(call, change, key)
+        }
         "rootfs" | "mp" => {
             need("VM.Config.Disk")?;
             if removed {
                 Ok(())
             } else {
-                check_volume(call, change.new.get(key))
+                check_volume(call, change, key)
             }
         }
         "dev" => Err(ApiError::denied(
@@ -112,29 +117,35 @@ fn vm_privilege(call: &Call<'_>, change: &Change<'_>, privilege: &str) -> Result
         .need(&format!("/vms/{}", change.vmid), &[privilege])
 }
 
-fn check_volume(call: &Call<'_>, value: Option<&String>) -> Result<(), ApiError> {
-    let volume = value.and_then(|text| {
-        text.split(',')
-            .find(|part| !part.contains('=') || part.starts_with("volume="))
-    });
-    let volume = volume
-        .map(|part| part.trim_start_matches("volume="))
-        .unwrap_or_default();
-    if volume.starts_with("/dev/") {
-        return Err(ApiError::denied(
-            "mount point type device is only allowed for root@pam",
-        ));
+/// The bridge a network device leaves, and the one it comes to. Of a device that had no bridge the new one is not looked at.
+fn check_bridges(call: &Call<'_>, change: &Change<'_>, key: &str) -> Result<(), ApiError> {
+    let old = change.old.and_then(|config| config.get(key));
+    if let Some(old) = old.filter(|text| !text.is_empty())
+        && !check_bridge(call.rights(), old)?
+    {
+        return Ok(());
     }
-    if volume.starts_with('/') {
-        return Err(ApiError::denied(
-            "mount point type bind is only allowed for root@pam",
-        ));
+    if let Some(new) = change.new.get(key).filter(|text| !text.is_empty()) {
+        check_bridge(call.rights(), new)?;
     }
-    match volume.split_once(':') {
+    Ok(())
+}
+
+/// A volume to be made needs room in its storage, one that is there what its owner allows.
+fn check_volume(call: &Call<'_>, change: &Change<'_>, key: &str) -> Result<(), ApiError> {
+    let value = change.new.get(key).map(String::as_str).unwrap_or_default();
+    let keys = parse_keys(key, value).map_err(|text| ApiError::died(text.trim_end()))?;
+    let volume = keys.get("volume").map(String::as_str).unwrap_or_default();
+    if let Some(kind) = mount_kind(volume) {
+        return Err(ApiError::denied(format!(
+            "mount point type {kind} is only allowed for root@pam"
+        )));
+    }
+    match new_disk(volume) {
         Some((storage, _)) => call
             .rights()
             .need(&format!("/storage/{storage}"), &["Datastore.AllocateSpace"]),
-        None => Ok(()),
+        None => check_access(call.rights(), volume, Some("rootdir"), Some(change.vmid)),
     }
 }
 

@@ -8,11 +8,12 @@ use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey};
 use super::super::guest_config::{
-    GuestConfig, known_key, normal_description, normal_net, normal_volume, parse_keys,
+    GuestConfig, known_key, mount_kind, normal_description, parse_keys,
 };
 use super::super::park::Wait;
+use super::super::pending;
 use super::config_rights::{self, Change};
-use crate::schema::{Errors, format_size, split_list};
+use crate::schema::{Errors, split_list};
 
 /// Keys that change a running container's configuration at once, without touching the container.
 const FASTPLUG: [&str; 9] = [
@@ -26,6 +27,9 @@ const FASTPLUG: [&str; 9] = [
     "tags",
     "lock",
 ];
+
+/// Longest frame of a bridge, bytes.
+const BRIDGE_MTU: u32 = 1_500;
 
 /// What a call asks for.
 struct Request {
@@ -86,7 +90,7 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
         return write(call, &key, config);
     }
     let touched = queue(call, key.vmid, &mut config, &request)?;
-    let live = apply(call, &mut config, running, &touched)?;
+    let live = apply(call, &key, &mut config, running, &touched)?;
     if live {
         return Err(apply_live(call, &key, config));
     }
@@ -210,7 +214,7 @@ fn check_names(request: &Request) -> Result<(), ApiError> {
 
 /// Puts all changes into the pending section; the keys that were touched.
 fn queue(
-    call: &mut Call<'_>,
+    call: &Call<'_>,
     vmid: u32,
     config: &mut GuestConfig,
     request: &Request,
@@ -252,21 +256,13 @@ fn queue(
         config.pending_delete.remove(key);
         config.pending.insert(key.clone(), value);
     }
-    // A change back to the value in force is none.
-    let GuestConfig {
-        keys,
-        pending,
-        pending_delete,
-        ..
-    } = config;
-    pending.retain(|key, value| keys.get(key) != Some(value));
-    pending_delete.retain(|key| keys.contains_key(key));
+    config.clean_pending();
     Ok(touched)
 }
 
-/// The form in which a new value is stored.
+/// The form in which a new value waits.
 fn accept(
-    call: &mut Call<'_>,
+    call: &Call<'_>,
     vmid: u32,
     config: &GuestConfig,
     key: &str,
@@ -279,102 +275,140 @@ fn accept(
         "rootfs" | "mp" if config.flag("protection") => Err(ApiError::died(format!(
             "can't update CT {vmid} drive '{key}' - protection mode enabled"
         ))),
-        "rootfs" | "mp" if !value.starts_with('/') => accept_volume(call, vmid, key, value),
-        "net" => normal_net(key, value, &mut call.world.random)
-            .map_err(|text| ApiError::died(text.trim_end())),
+        "rootfs" | "mp" => check_volume(call, key, value).map(|()| value.to_owned()),
+        "net" => check_net(call, key, value).map(|()| value.to_owned()),
+        "nameserver" | "searchdomain" => Ok(split_list(value).join(" ")),
         "tags" => Ok(call.world.tag_style().normal(value)),
         "description" => Ok(normal_description(value)),
         _ => Ok(value.to_owned()),
     }
 }
 
-/// A volume by its id, or one to be made: `local:4`.
-fn accept_volume(
-    call: &mut Call<'_>,
-    vmid: u32,
-    key: &str,
-    value: &str,
-) -> Result<String, ApiError> {
+/// A volume has to be on a storage that takes those of containers.
+fn check_volume(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError> {
     let keys = parse_keys(key, value).map_err(|text| ApiError::died(text.trim_end()))?;
     let volume = keys.get("volume").cloned().unwrap_or_default();
-    let Some((id, size)) = volume.split_once(':') else {
+    if mount_kind(&volume).is_some() {
+        return Ok(());
+    }
+    let Some((id, _)) = volume.split_once(':') else {
         return Err(ApiError::died(format!(
             "unable to parse volume ID '{volume}'"
         )));
     };
-    let node = call.node.clone();
-    super::storage::require(call.world, id, &node)?;
-    let guest = GuestKey { node, vmid };
-    let (volid, size_bytes) = match size.parse::<f64>() {
-        Ok(gib) => {
-            #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-            let size_bytes = ((gib * 1024.0 * 1024.0) as u64).saturating_mul(1024);
-            (
-                call.world.make_volume(id, &guest, size_bytes, call.now_ms),
-                size_bytes,
-            )
-        }
-        Err(_) => {
-            let known = call
-                .world
-                .volume(&volume, &guest.node)
-                .map(|volume| volume.size_bytes);
-            let bytes =
-                known.ok_or_else(|| ApiError::died(format!("no such volume '{volume}'")))?;
-            (volume, bytes)
-        }
-    };
-    normal_volume(key, value, &volid, &format_size(size_bytes))
-        .map_err(|text| ApiError::died(text.trim_end()))
+    let found = call.world.storage(id);
+    let found = found.ok_or_else(|| ApiError::died(format!("storage '{id}' does not exist")))?;
+    if found.holds("rootdir") {
+        return Ok(());
+    }
+    let text = format!("storage '{id}' does not allow content type 'rootdir' (Container)");
+    Err(ApiError::died(text))
+}
+
+/// A network device has to fit its bridge, and what configures it.
+fn check_net(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError> {
+    let keys = parse_keys(key, value).map_err(|text| ApiError::died(text.trim_end()))?;
+    let on = |name: &str| keys.get(name).is_some_and(|text| text == "1");
+    let mtu = keys.get("mtu").and_then(|text| text.parse::<u32>().ok());
+    let bridge = keys.get("bridge").map(String::as_str).unwrap_or_default();
+    let known = call.world.node(&call.node);
+    let known = known.is_some_and(|node| node.bridges.iter().any(|found| found.name == bridge));
+    if let Some(mtu) = mtu.filter(|mtu| known && *mtu > BRIDGE_MTU) {
+        return Err(ApiError::died(format!(
+            "{key}: MTU size '{mtu}' is bigger than bridge MTU '{BRIDGE_MTU}'"
+        )));
+    }
+    let auto = keys.get("ip6").is_some_and(|text| text == "auto");
+    if auto && on("host-managed") && !on("link_down") {
+        let text = format!("{key}: SLAAC is not supported for host-managed network configuration.");
+        return Err(ApiError::died(text));
+    }
+    Ok(())
 }
 
 /// Brings the touched changes into force as far as the container's state lets them; whether the running
 /// container has to be changed too.
 fn apply(
-    call: &Call<'_>,
+    call: &mut Call<'_>,
+    guest: &GuestKey,
     config: &mut GuestConfig,
     running: bool,
     touched: &BTreeSet<String>,
 ) -> Result<bool, ApiError> {
-    let mut errors = Errors::new();
-    let mut live = false;
+    let errors = if running {
+        hotplug(call, guest, config, touched)
+    } else {
+        let now_ms = call.now_ms;
+        pending::apply(call.world, guest, config, Some(touched), now_ms).into()
+    };
+    if errors.refused.is_empty() {
+        Ok(errors.live)
+    } else {
+        Err(ApiError::Parameters(errors.refused))
+    }
+}
+
+/// What came of bringing changes into force.
+#[derive(Default)]
+struct Applied {
+    refused: Errors,
+    /// The running container has to be changed, too.
+    live: bool,
+}
+
+impl From<Errors> for Applied {
+    fn from(refused: Errors) -> Self {
+        Self {
+            refused,
+            live: false,
+        }
+    }
+}
+
+/// Of a running container some keys change at once; the others wait for its next start.
+fn hotplug(
+    call: &mut Call<'_>,
+    guest: &GuestKey,
+    config: &mut GuestConfig,
+    touched: &BTreeSet<String>,
+) -> Applied {
+    let mut applied = Applied::default();
     for key in touched {
-        let changed = config.pending.contains_key(key) || config.pending_delete.contains(key);
-        if !running || FASTPLUG.contains(&key.as_str()) {
-            bring_into_force(config, key);
-        } else if limits(key) && changed && !call.world.environment.limits_change {
+        let changed = config.pending.contains_key(key);
+        let removed = config.pending_delete.contains(key);
+        if FASTPLUG.contains(&key.as_str()) || (removed && key.starts_with("unused")) {
+            bring_into_force(call, guest, config, key);
+        } else if limits(key) && (changed || removed) && !call.world.environment.limits_change {
             let text = format!(
                 "unable to hotplug {key}: trying to change {key} cgroup values: container not running\n"
             );
-            errors.insert(key.clone(), text);
-        } else if hotplugs(key) && changed {
-            bring_into_force(config, key);
-            live = true;
+            applied.refused.insert(key.clone(), text);
+        } else if hotplugs(key) && (changed || removed) {
+            bring_into_force(call, guest, config, key);
+            applied.live = true;
+        } else if changed && key.starts_with("mp") && !config.keys.contains_key(key) {
+            let now_ms = call.now_ms;
+            if let Err(text) = pending::mount(call.world, guest, config, key, now_ms) {
+                let text = format!("unable to hotplug {key}: {text}\n");
+                applied.refused.insert(key.clone(), text);
+            }
         }
     }
-    if errors.is_empty() {
-        Ok(live)
-    } else {
-        Err(ApiError::Parameters(errors))
+    applied
+}
+
+fn bring_into_force(call: &mut Call<'_>, guest: &GuestKey, config: &mut GuestConfig, key: &str) {
+    if config.pending_delete.contains(key) {
+        pending::remove(call.world, guest, config, key);
     }
+    let one = BTreeSet::from([key.to_owned()]);
+    // What cannot be parsed was refused before.
+    pending::apply(call.world, guest, config, Some(&one), call.now_ms);
 }
 
 /// Limits PVE changes for the running container.
 fn limits(key: &str) -> bool {
     matches!(key, "memory" | "swap" | "cpulimit" | "cpuunits")
-}
-
-fn bring_into_force(config: &mut GuestConfig, key: &str) {
-    if config.pending_delete.remove(key) {
-        config.keys.remove(key);
-    }
-    if let Some(value) = config.pending.remove(key) {
-        if value.is_empty() && matches!(key, "description" | "tags") {
-            config.keys.remove(key);
-        } else {
-            config.keys.insert(key.to_owned(), value);
-        }
-    }
 }
 
 /// Keys PVE changes inside the running container.

@@ -2,10 +2,14 @@
 
 use serde_json::{Map, Value, json};
 
+use super::super::bridges::check_bridge;
 use super::super::call::{Call, Outcome};
+use super::super::disks::Feature;
 use super::super::error::ApiError;
 use super::super::guest::GuestKey;
-use super::super::guest_config::{GuestConfig, normal_description, volume_of};
+use super::super::guest_config::{
+    GuestConfig, is_net_key, is_volume_key, mount_kind, normal_description, volume_of,
+};
 use super::super::task::{ClonePlan, Work};
 use super::super::worker;
 use super::super::world::{Guest, Power};
@@ -22,17 +26,11 @@ pub(super) fn feature(call: &mut Call<'_>) -> Outcome {
             ..GuestConfig::default()
         },
     };
+    let snapshot = call.text("snapname").is_some();
     let able = match call.text("feature").as_deref() {
-        Some("snapshot") => call.world.can_snapshot(&config),
-        Some("clone") => config.volumes().iter().all(|(_, value)| {
-            let base = volume_of(value).contains("/base-");
-            let id = volume_of(value).split(':').next().unwrap_or_default();
-            base && call
-                .world
-                .storage(id)
-                .is_some_and(|storage| storage.has_linked_clones())
-        }),
-        Some("copy") => true,
+        Some("snapshot") => call.world.config_can(Feature::Snapshot, &config, snapshot),
+        Some("clone") => call.world.config_can(Feature::Clone, &config, snapshot),
+        Some("copy") => call.world.config_can(Feature::Copy, &config, snapshot),
         _ => false,
     };
     Ok(json!({"hasFeature": u8::from(able)}).into())
@@ -48,6 +46,10 @@ pub(super) fn template(call: &mut Call<'_>) -> Outcome {
     if let Some(lock) = guest.config.get("lock") {
         return Err(ApiError::died(format!("CT is locked ({lock})")).into());
     }
+    if !guest.snapshots.is_empty() {
+        let text = "unable to create template, because CT contains snapshots";
+        return Err(ApiError::died(text).into());
+    }
     if guest.config.flag("template") {
         return Err(ApiError::died("you can't convert a template to a template").into());
     }
@@ -55,10 +57,6 @@ pub(super) fn template(call: &mut Call<'_>) -> Outcome {
         return Err(
             ApiError::died("you can't convert a CT to template if the CT is running").into(),
         );
-    }
-    if !guest.snapshots.is_empty() {
-        let text = "unable to create template, because CT contains snapshots";
-        return Err(ApiError::died(text).into());
     }
     start_task(call, "vztemplate", Work::Template)?;
     Ok(Value::Null.into())
@@ -130,8 +128,13 @@ pub(super) fn clone(call: &mut Call<'_>) -> Outcome {
         raw: guest.config.raw.clone(),
         ..GuestConfig::default()
     };
-    let places = (storage.as_deref(), target.as_deref());
-    check_volumes(call, &config, &guest, (full, snapshot.is_some()), places)?;
+    let wish = Wish {
+        full,
+        of_snapshot: snapshot.is_some(),
+        storage: storage.as_deref(),
+        target: target.as_deref(),
+    };
+    check_parts(call, &config, &guest, &wish)?;
     let config = copied(call, config);
     let new = GuestKey {
         node: key.node.clone(),
@@ -181,39 +184,72 @@ fn check_target_storage(
     Ok(())
 }
 
-fn check_volumes(
+/// What a clone is asked to be.
+struct Wish<'a> {
+    full: bool,
+    of_snapshot: bool,
+    storage: Option<&'a str>,
+    target: Option<&'a str>,
+}
+
+/// Volumes that can be copied and bridges that may be used, in the order of their keys.
+fn check_parts(
     call: &Call<'_>,
     config: &GuestConfig,
     guest: &Guest,
-    (full, of_snapshot): (bool, bool),
-    (storage, target): (Option<&str>, Option<&str>),
+    wish: &Wish<'_>,
 ) -> Result<(), ApiError> {
     let mut all_shared = true;
-    for (_, value) in config.volumes() {
-        let volid = volume_of(&value);
-        let own = volid.split(':').next().unwrap_or_default();
-        let id = storage.unwrap_or(own);
-        let found = call.world.storage(id);
-        all_shared &= found.is_some_and(|storage| storage.shared);
-        call.rights()
-            .need(&format!("/storage/{id}"), &["Datastore.AllocateSpace"])?;
-        if full && guest.is_running() && !of_snapshot {
-            let text = "Full clone of a running container is only possible from a snapshot";
-            return Err(ApiError::died(text));
-        }
-        let linked = found.is_some_and(|storage| storage.has_linked_clones());
-        if !full && !(linked && (volid.contains("/base-") || of_snapshot)) {
-            return Err(ApiError::died(format!(
-                "Linked clone feature for '{volid}' is not available"
-            )));
+    for (key, value) in &config.keys {
+        if is_net_key(key) {
+            check_bridge(call.rights(), value)?;
+        } else if is_volume_key(key) {
+            all_shared &= check_volume(call, guest, (key, value), wish)?;
         }
     }
-    match target.filter(|_| !all_shared) {
+    match wish.target.filter(|_| !all_shared) {
         Some(target) => Err(ApiError::died(format!(
             "can't clone CT to node '{target}' (CT uses local storage)"
         ))),
         None => Ok(()),
     }
+}
+
+/// Whether the copy of a volume is on shared storage.
+fn check_volume(
+    call: &Call<'_>,
+    guest: &Guest,
+    (key, value): (&str, &str),
+    wish: &Wish<'_>,
+) -> Result<bool, ApiError> {
+    let volid = volume_of(value);
+    if let Some(kind) = mount_kind(volid) {
+        return Err(ApiError::died(format!(
+            "unable to clone mountpoint '{key}' (type {kind})"
+        )));
+    }
+    let own = volid.split(':').next().unwrap_or_default();
+    let id = wish.storage.unwrap_or(own);
+    let found = call
+        .world
+        .storage(id)
+        .ok_or_else(|| ApiError::died(format!("storage '{id}' does not exist")))?;
+    call.rights()
+        .need(&format!("/storage/{id}"), &["Datastore.AllocateSpace"])?;
+    if wish.full && guest.is_running() && !wish.of_snapshot {
+        let text = "Full clone of a running container is only possible from a snapshot";
+        return Err(ApiError::died(text));
+    }
+    if !wish.full
+        && !call
+            .world
+            .volume_can(Feature::Clone, volid, wish.of_snapshot)
+    {
+        return Err(ApiError::died(format!(
+            "Linked clone feature for '{volid}' is not available"
+        )));
+    }
+    Ok(found.shared)
 }
 
 /// The copy's configuration: other network addresses, name and description as given, nothing of the

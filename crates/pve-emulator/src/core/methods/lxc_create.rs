@@ -14,7 +14,8 @@ use super::super::crypt::sha512_crypt;
 use super::super::error::ApiError;
 use super::super::guest::{GuestKey, GuestLogin};
 use super::super::guest_config::{
-    GuestConfig, is_volume_key, normal_description, normal_net, parse_keys,
+    GuestConfig, gib_bytes, is_volume_key, new_disk, normal_description, normal_net, parse_keys,
+    volume_rank,
 };
 use super::super::park::{Wait, worker_free};
 use super::super::task::{CreatePlan, NewDisk, Restore, Work};
@@ -28,6 +29,8 @@ use super::storage;
 const RACE_WINDOW_MS: u64 = 40;
 /// How long another node does not know of a new configuration file yet.
 const FILE_SPREAD_MS: u64 = 25;
+/// How long a restore by force waits for the configuration it writes over.
+const OVER_LOCK_MS: u64 = 5_000;
 const DEFAULT_ROOTFS_GIB: u64 = 4;
 /// Parameters that are no configuration keys.
 const NOT_CONFIG: [&str; 15] = [
@@ -59,11 +62,14 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
         call.world.live.creating.insert(call.request, key.node);
         return Err(Stop::Park(Wait::Until(call.now_ms + RACE_WINDOW_MS)));
     }
-    let over = call.flag("restore") && call.flag("force");
-    if !over {
+    let force = call.flag("restore") && call.flag("force");
+    if !force {
         claim(call.world, &key, call.now_ms)?;
     }
     let mut plan = plan(call, &key)?;
+    if force {
+        await_over(call, &key)?;
+    }
     fill_nets(call, &mut plan)?;
     plan.login = login(call);
     let file = plan
@@ -72,25 +78,7 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
         .next()
         .unwrap_or_default()
         .to_owned();
-    let config = GuestConfig {
-        keys: BTreeMap::from([("lock".into(), "create".into())]),
-        ..GuestConfig::default()
-    };
-    call.world.guests.insert(
-        key.vmid,
-        Guest {
-            node: key.node.clone(),
-            config,
-            power: Power::Stopped,
-            template: file,
-            created_ms: call.now_ms,
-            snapshots: BTreeMap::new(),
-            broadcast: None,
-            broadcast_ms: 0,
-            row: None,
-            scenery: false,
-        },
-    );
+    mark(call, &key, file);
     let kind = if plan.restore.is_some() {
         "vzrestore"
     } else {
@@ -105,6 +93,48 @@ pub(super) fn create(call: &mut Call<'_>) -> Outcome {
         call.now_ms,
     );
     Ok(Value::String(upid.to_string()).into())
+}
+
+/// A configuration that is to be written over is waited for, and must not be locked.
+fn await_over(call: &mut Call<'_>, key: &GuestKey) -> Result<(), Stop> {
+    let refused =
+        |text: String| ApiError::died(format!("unable to restore CT {} - {text}", key.vmid));
+    match call.await_lock_for(key, OVER_LOCK_MS) {
+        Err(Stop::Refused(refusal)) => Err(refused(refusal.text()).into()),
+        Err(park) => Err(park),
+        Ok(()) => match call.world.guest(key).and_then(super::guest_lock) {
+            Some(refusal) => Err(refused(refusal.text()).into()),
+            None => Ok(()),
+        },
+    }
+}
+
+/// The configuration says that its container is being made; one that is written over says so beside what it said before.
+fn mark(call: &mut Call<'_>, key: &GuestKey, template: String) {
+    let lock = || ("lock".to_owned(), "create".to_owned());
+    if let Some(old) = call.world.guest_mut(key) {
+        old.config.keys.extend([lock()]);
+        return;
+    }
+    let config = GuestConfig {
+        keys: BTreeMap::from([lock()]),
+        ..GuestConfig::default()
+    };
+    call.world.guests.insert(
+        key.vmid,
+        Guest {
+            node: key.node.clone(),
+            config,
+            power: Power::Stopped,
+            template,
+            created_ms: call.now_ms,
+            snapshots: BTreeMap::new(),
+            broadcast: None,
+            broadcast_ms: 0,
+            row: None,
+            scenery: false,
+        },
+    );
 }
 
 /// The configuration file is made; too late if somebody else made it since the check.
@@ -151,7 +181,7 @@ fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
     {
         return Err(ApiError::denied(format!("pool '{name}' does not exist")));
     }
-    check_allowed(call, key, pool.as_deref(), over.is_some())?;
+    check_allowed(call, key, pool.as_deref(), over.as_ref())?;
     let keys = config_keys(call, unprivileged);
     let mut checked = keys.clone();
     checked.remove("unprivileged");
@@ -180,8 +210,9 @@ fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
         login: None,
         restore: restore.then(|| Restore {
             unique: call.flag("unique"),
-            over,
+            over: over.is_some(),
             keeps_privileges: call.text("unprivileged").is_none(),
+            touched: false,
         }),
     })
 }
@@ -210,20 +241,27 @@ fn existing(call: &Call<'_>, key: &GuestKey, force: bool) -> Result<Option<Guest
     Ok(Some(taken.config.clone()))
 }
 
+/// Who may make a guest of this number; to write over one it is enough that one may back it up, but not to make it privileged.
 fn check_allowed(
     call: &Call<'_>,
     key: &GuestKey,
     pool: Option<&str>,
-    over: bool,
+    over: Option<&GuestConfig>,
 ) -> Result<(), ApiError> {
     let place = format!("/vms/{}", key.vmid);
-    let allowed = call.may(&place, "VM.Allocate")
-        || pool.is_some_and(|name| call.may(&format!("/pool/{name}"), "VM.Allocate"))
-        || (over && call.may(&place, "VM.Backup"));
-    if allowed {
-        Ok(())
-    } else {
-        Err(ApiError::Denied(None))
+    let makes = call.may(&place, "VM.Allocate")
+        || pool.is_some_and(|name| call.may(&format!("/pool/{name}"), "VM.Allocate"));
+    if makes {
+        return Ok(());
+    }
+    match over.filter(|_| call.may(&place, "VM.Backup")) {
+        Some(old)
+            if old.flag("unprivileged") && call.text("unprivileged").as_deref() == Some("0") =>
+        {
+            call.rights().need("/", &["Sys.Modify"])
+        }
+        Some(_) => Ok(()),
+        None => Err(ApiError::Denied(None)),
     }
 }
 
@@ -258,7 +296,7 @@ fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> 
     for name in call
         .params
         .keys()
-        .filter(|name| !NOT_CONFIG.contains(&name.as_str()))
+        .filter(|name| !NOT_CONFIG.contains(&name.as_str()) && !name.starts_with("unused"))
         .filter(|name| {
             !is_volume_key(name) || call.text(name).is_some_and(|value| value.starts_with('/'))
         })
@@ -289,7 +327,8 @@ fn archive(call: &Call<'_>, restore: bool) -> Result<String, ApiError> {
         return Err(ApiError::died("pipe requires cli environment"));
     }
     let wanted = if restore { "backup" } else { "vztmpl" };
-    super::volumes::check_access(call.rights(), &volid, Some(wanted))?;
+    let vmid = call.guest_key().vmid;
+    super::volumes::check_access(call.rights(), &volid, Some(wanted), Some(vmid))?;
     Ok(volid)
 }
 
@@ -307,7 +346,7 @@ fn disks(
         .filter_map(|name| Some((name.clone(), call.text(name)?)))
         .filter(|(_, value)| !value.starts_with('/'))
         .collect();
-    given.sort_by_key(|(name, _)| (name != "rootfs", name.clone()));
+    given.sort_by_key(|(name, _)| volume_rank(name));
     if given.is_empty() {
         check_storage(call, key, storage)?;
         if restore {
@@ -351,26 +390,19 @@ fn disk(
     };
     let keys = parse_keys(&name, &value).map_err(|text| ApiError::died(text.trim_end()))?;
     let volume = keys.get("volume").cloned().unwrap_or_default();
-    let Some((id, size)) = volume.split_once(':') else {
+    let Some((id, _)) = volume.split_once(':') else {
         return Err(ApiError::died(format!(
             "unable to parse volume ID '{volume}'"
         )));
     };
     check_storage(call, key, id)?;
-    let existing = call.world.volume(&volume, &key.node);
-    #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
-    let size_bytes = match (size.parse::<f64>(), existing) {
-        (Ok(gib), _) => ((gib * 1024.0 * 1024.0) as u64).saturating_mul(1024),
-        (Err(_), Some(volume)) => volume.size_bytes,
-        (Err(_), None) => return Err(ApiError::died(format!("no such volume '{volume}'"))),
-    };
-    let volid = size.parse::<f64>().is_err().then(|| volume.clone());
+    let made = new_disk(&volume);
     Ok(NewDisk {
         key: name,
         storage: id.to_owned(),
         value,
-        size_bytes,
-        volid,
+        size_bytes: made.map(|(_, gib)| gib_bytes(gib)).unwrap_or_default(),
+        volid: made.is_none().then_some(volume),
     })
 }
 

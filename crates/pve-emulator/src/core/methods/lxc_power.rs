@@ -182,6 +182,7 @@ pub(super) fn destroy(call: &mut Call<'_>) -> Outcome {
         Work::Destroy {
             force,
             purge: call.flag("purge"),
+            unreferenced: call.flag("destroy-unreferenced-disks"),
         },
     )
 }

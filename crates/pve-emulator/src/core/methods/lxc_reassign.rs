@@ -3,6 +3,7 @@
 use serde_json::Value;
 
 use super::super::call::{Call, Outcome};
+use super::super::disks::Feature;
 use super::super::error::ApiError;
 use super::super::guest::GuestKey;
 use super::super::guest_config::volume_of;
@@ -104,7 +105,7 @@ fn check(call: &Call<'_>, meant: &Meant) -> Result<String, ApiError> {
     if kept.any(|value| volume_of(value) == volid) {
         return refused("Cannot move volume used by a snapshot to another container".into());
     }
-    if volid.starts_with('/') {
+    if !call.world.volume_can(Feature::Rename, &volid, false) {
         return refused("Storage does not support moving of this disk to another container".into());
     }
     if source.is_running() && !is_unused(disk) {

@@ -16,11 +16,13 @@ use super::storage;
 use super::volume_name::{self, Parsed};
 use crate::schema::{check_format, parse_size};
 
-/// Whether a caller may look into a volume; with `wanted` only into one of that content.
+/// Whether a caller may look into a volume; with `wanted` only into one of that content, and whoever is at a guest may into
+/// those of that guest.
 pub(super) fn check_access(
     rights: Rights<'_>,
     volid: &str,
     wanted: Option<&str>,
+    guest: Option<u32>,
 ) -> Result<(), ApiError> {
     let Some((storage, _)) = volid.split_once(':').filter(|_| has_storage(volid)) else {
         if rights.caller.is_root() {
@@ -30,7 +32,9 @@ pub(super) fn check_access(
         return Err(ApiError::died(text));
     };
     let Parsed { kind, owner } = volume_name::parse(rights.world, volid)?;
-    if let Some(wanted) = wanted.filter(|wanted| *wanted != kind) {
+    // The images of containers and of machines are not told apart.
+    let fits = |wanted: &str| wanted == kind || (wanted, kind) == ("rootdir", "images");
+    if let Some(wanted) = wanted.filter(|wanted| !fits(wanted)) {
         let text = format!("unable to use volume {volid} - content type needs to be '{wanted}'");
         return Err(ApiError::died(text));
     }
@@ -42,6 +46,7 @@ pub(super) fn check_access(
         return rights.need_any(&place, &["Datastore.AllocateSpace", "Datastore.Audit"]);
     }
     match owner {
+        Some(_) if owner == guest => Ok(()),
         Some(vmid) if kind == "backup" => {
             rights.need(&place, &["Datastore.AllocateSpace"])?;
             rights.need(&format!("/vms/{vmid}"), &["VM.Backup"])
@@ -65,7 +70,7 @@ fn has_storage(volid: &str) -> bool {
 
 /// For lists, which leave out what may not be seen.
 pub(super) fn may_see(world: &World, caller: &Caller, volid: &str) -> bool {
-    check_access(Rights { world, caller }, volid, None).is_ok()
+    check_access(Rights { world, caller }, volid, None, None).is_ok()
 }
 
 /// The volume the path names, with its storage.
@@ -141,7 +146,7 @@ pub(super) fn allocate(call: &mut Call<'_>) -> Outcome {
 
 pub(super) fn read(call: &mut Call<'_>) -> Outcome {
     let volid = named(call)?;
-    check_access(call.rights(), &volid, None)?;
+    check_access(call.rights(), &volid, None, None)?;
     let (id, name) = volid.split_once(':').unwrap_or_default();
     let store = storage::require(call.world, id, &call.node)?;
     let path = store.volume_path(name);
@@ -192,7 +197,7 @@ pub(super) fn read(call: &mut Call<'_>) -> Outcome {
 /// Changes a backup's notes and protection.
 pub(super) fn update(call: &mut Call<'_>) -> Outcome {
     let volid = named(call)?;
-    check_access(call.rights(), &volid, None)?;
+    check_access(call.rights(), &volid, None, None)?;
     let (notes, protected) = (call.text("notes"), call.text("protected"));
     let node = call.node.clone();
     let here = |backup: &&mut super::super::world::Backup| {

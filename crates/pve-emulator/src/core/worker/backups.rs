@@ -365,8 +365,7 @@ fn store(
     let shared = world
         .storage(&plan.storage)
         .is_some_and(|storage| storage.shared);
-    let mut config = guest.config.clone();
-    config.apply_pending();
+    let config = guest.config.backed_up();
     let notes = plan
         .notes
         .as_ref()

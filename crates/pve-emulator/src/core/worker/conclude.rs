@@ -1,11 +1,11 @@
 //! How a task ends and what it leaves.
 
 use super::super::faults::{self, End};
-use super::super::guest_config::volume_of;
+use super::super::guest::GuestKey;
 use super::super::stored::Arrival;
-use super::super::task::{CreatePlan, TaskState, Work};
+use super::super::task::{CreatePlan, NewDisk, TaskState, Work};
 use super::super::world::World;
-use super::{copies, create, launch, migrate, snapshots, spawn};
+use super::{copies, create, launch, migrate, restore, snapshots, spawn};
 
 /// Ended tasks that are remembered.
 const REMEMBERED: usize = 400;
@@ -25,13 +25,11 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
             created(world, at, &plan, now_ms);
             follow_up = plan.start.then(|| world.tasks[at].guest());
         }
-        Work::Destroy { purge, .. } if !failed => match launch::check_write(world, at, now_ms) {
-            Ok(()) => destroyed(world, at, purge),
-            Err(refused) => {
-                free_volumes(world, at);
-                error = Some(refused);
-            }
-        },
+        Work::Destroy {
+            purge,
+            unreferenced,
+            ..
+        } if !failed => error = destroyed(world, at, (purge, unreferenced), now_ms),
         Work::Template if !failed => copies::converted(world, at),
         Work::Clone(plan) => copies::cloned(world, at, &plan, failed),
         Work::Snapshot { name, description } if !failed => {
@@ -75,7 +73,12 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
         | Work::Fail { .. } => {}
     }
     end(world, at, error, now_ms);
-    if let Some(guest) = follow_up {
+    start_after(world, at, follow_up, now_ms);
+}
+
+/// A guest that is to be started when a task is over, as a task of its own.
+fn start_after(world: &mut World, at: usize, guest: Option<GuestKey>, now_ms: u64) {
+    if let Some(guest) = guest {
         let user = world.tasks[at].upid.user.clone();
         spawn(world, "vzstart", &guest, &user, Work::Start, now_ms);
     }
@@ -155,8 +158,9 @@ fn created(world: &mut World, at: usize, plan: &CreatePlan, now_ms: u64) {
         world.tasks[at].say("Add as HA resource");
         world.manage(vmid, state, now_ms);
     }
-    let config = create::final_config(world, at, plan);
+    let mut config = create::final_config(world, at, plan);
     let key = world.tasks[at].guest();
+    restore::convert(world, at, plan, &mut config);
     if let Some(guest) = world.guest_mut(&key) {
         guest.config = config;
     }
@@ -168,34 +172,54 @@ fn created(world: &mut World, at: usize, plan: &CreatePlan, now_ms: u64) {
     {
         pool.vms.push(key.vmid);
     }
+    if let Some(left_out) = restore::left_out(world, at, plan) {
+        world.tasks[at].warn(left_out);
+    }
 }
 
 /// A failed create leaves nothing; a failed restore over a container that was not touched yet leaves it
 /// as it was.
 fn undo_create(world: &mut World, at: usize, plan: &CreatePlan) {
     let key = world.tasks[at].guest();
-    let made: Vec<String> = plan
-        .disks
-        .iter()
-        .filter_map(|disk| disk.volid.clone())
-        .collect();
-    for volid in &made {
+    for volid in plan.disks.iter().filter_map(NewDisk::made) {
         world.free_volume(volid, &key.node);
     }
-    let over = plan
-        .restore
-        .as_ref()
-        .and_then(|restore| restore.over.clone());
-    match (over, world.guest_mut(&key)) {
-        (Some(config), Some(guest)) if made.is_empty() => guest.config = config,
-        _ => remove_guest(world, at),
+    let restore = plan.restore.as_ref();
+    let untouched = restore.is_some_and(|restore| restore.over && !restore.touched);
+    match world.guest_mut(&key) {
+        Some(guest) if untouched => {
+            guest.config.keys.remove("lock");
+        }
+        Some(_) => {
+            world.guests.remove(&key.vmid);
+            world.live.looks.remove(&key.vmid);
+        }
+        None => {}
     }
 }
 
-fn destroyed(world: &mut World, at: usize, purge: bool) {
-    let vmid = world.tasks[at].guest().vmid;
+/// Nothing is left; or, without a majority, the configuration of what has no volumes any more. The refusal.
+fn destroyed(
+    world: &mut World,
+    at: usize,
+    (purge, unreferenced): (bool, bool),
+    now_ms: u64,
+) -> Option<String> {
+    let key = world.tasks[at].guest();
+    let vmid = key.vmid;
+    if let Err(refused) = launch::check_write(world, at, now_ms) {
+        free_volumes(world, at);
+        return Some(refused);
+    }
+    if unreferenced {
+        world.free_volumes_of(&key);
+    }
     if purge {
         world.tasks[at].say(format!("purging CT {vmid} from related configurations.."));
+        if world.ha.of(vmid).is_some() {
+            let note = format!("NOTE: removed CT {vmid} from HA resource configuration.");
+            world.tasks[at].say(note);
+        }
         world.unmanage(&format!("ct:{vmid}"), true);
         for job in world.backup_jobs.values_mut() {
             if let Some(list) = job.get_mut("vmid") {
@@ -206,16 +230,13 @@ fn destroyed(world: &mut World, at: usize, purge: bool) {
         }
     }
     remove_guest(world, at);
+    None
 }
 
 fn free_volumes(world: &mut World, at: usize) {
     let key = world.tasks[at].guest();
-    let volumes = world
-        .guest(&key)
-        .map(|guest| guest.config.volumes())
-        .unwrap_or_default();
-    for (_, value) in volumes {
-        world.free_volume(volume_of(&value), &key.node);
+    if let Some(config) = world.guest(&key).map(|guest| guest.config.clone()) {
+        world.free_volumes(&config, &key);
     }
 }
 

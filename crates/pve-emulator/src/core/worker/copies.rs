@@ -1,9 +1,9 @@
 //! Clones, templates, and changes of volumes.
 
 use super::super::Effects;
-use super::super::disks::with_volume;
+use super::super::disks::{Feature, with_volume};
 use super::super::guest::{GuestChange, GuestCommand, GuestKey, GuestSource};
-use super::super::guest_config::{GuestConfig, volume_of};
+use super::super::guest_config::{GuestConfig, is_volume_key, volume_of};
 use super::super::task::{ClonePlan, Step, TaskState, Work};
 use super::super::world::{Volume, World};
 use super::launch::{check_write, guest_of};
@@ -124,13 +124,12 @@ pub(super) fn template(world: &mut World, at: usize, now_ms: u64) -> Result<(), 
     let guest = guest_of(world, at)?;
     let end_ms = now_ms + world.times.destroy_ms;
     let mut config = guest.config;
-    for (key, value) in config.volumes() {
-        let base = world.make_base(volume_of(&value), &world.tasks[at].upid.node.clone());
-        config
-            .keys
-            .insert(key, with_volume(&value, &base, size_of(&value)));
+    let mounts = config.keys.iter().filter(|(key, _)| is_volume_key(key));
+    let mut named = mounts.map(|(_, value)| volume_of(value));
+    if let Some(volid) = named.find(|volid| !world.volume_can(Feature::Template, volid, false)) {
+        return Err(format!("Template feature is not available for '{volid}'"));
     }
-    config.keys.insert("template".into(), "1".into());
+    make_template(world, at, &mut config);
     if let Err(error) = check_write(world, at, now_ms) {
         settle(world, at, Some(error), end_ms);
         return Ok(());
@@ -142,6 +141,18 @@ pub(super) fn template(world: &mut World, at: usize, now_ms: u64) -> Result<(), 
     world.tasks[at].work = Work::Template;
     stash(world, at, config);
     Ok(())
+}
+
+/// Gives the volumes the names of a template's; the configuration says so, and that it is one.
+pub(super) fn make_template(world: &mut World, at: usize, config: &mut GuestConfig) {
+    let node = world.tasks[at].upid.node.clone();
+    for (key, value) in config.volumes() {
+        let base = world.make_base(volume_of(&value), &node);
+        config
+            .keys
+            .insert(key, with_volume(&value, &base, size_of(&value)));
+    }
+    config.keys.insert("template".into(), "1".into());
 }
 
 /// The configuration a task writes when it ends is kept with the guest's pending converting.

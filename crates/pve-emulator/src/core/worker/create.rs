@@ -4,12 +4,11 @@ use std::collections::BTreeMap;
 
 use super::super::Effects;
 use super::super::disks::with_volume;
-use super::super::guest::{GuestChange, GuestCommand, GuestSource};
-use super::super::guest_config::{GuestConfig, normal_net, volume_of};
-use super::super::task::{CreatePlan, NewDisk, Restore, Step, Work};
-use super::super::world::{Backup, World};
-use super::{issue, settle};
-use crate::schema::parse_size;
+use super::super::guest::GuestCommand;
+use super::super::guest_config::{GuestConfig, is_net_key, normal_net, printed_volume};
+use super::super::task::{CreatePlan, NewDisk, Step, Work};
+use super::super::world::World;
+use super::{destroy, issue, restore, settle};
 
 /// Largest raw image qemu-img makes here, bytes.
 const LARGEST_IMAGE_BYTES: u64 = 1 << 56;
@@ -33,54 +32,52 @@ pub(super) fn launch(
     let refused = |text: String| format!("unable to {verb} CT {vmid} - {text}");
     let mut plan = plan.clone();
     if plan.restore.is_some() {
-        prepare_restore(world, at, &mut plan).map_err(refused)?;
+        restore::prepare(world, at, &mut plan).map_err(refused)?;
     }
-    for index in 0..plan.disks.len() {
-        make_disk(world, at, &mut plan.disks[index], now_ms).map_err(refused)?;
-    }
+    let made = make_disks(world, at, &mut plan, now_ms);
     world.tasks[at].work = Work::Create(Box::new(plan.clone()));
+    if let Err(text) = made {
+        return give_up(world, at, &plan, refused(text), now_ms, effects);
+    }
+    restore::clear(world, at, &plan);
+    let node = world.tasks[at].upid.node.clone();
+    let mut named = plan.disks.iter().filter_map(NewDisk::named);
+    if let Some(volid) = named.find(|volid| world.volume(volid, &node).is_none()) {
+        let error = refused(format!("volume '{volid}' does not exist"));
+        return give_up(world, at, &plan, error, now_ms, effects);
+    }
     match plan.restore {
-        Some(_) => unpack_backup(world, at, &plan, now_ms, effects),
+        Some(_) => restore::unpack(world, at, &plan, now_ms, effects),
         None => unpack_template(world, at, &plan, now_ms, effects).map_err(refused),
     }
 }
 
-fn backup_of<'a>(world: &'a World, at: usize, volid: &str) -> Option<&'a Backup> {
-    let node = &world.tasks[at].upid.node;
-    let here = |backup: &&Backup| backup.node.as_ref().is_none_or(|name| name == node);
-    world
-        .backups
-        .iter()
-        .filter(here)
-        .find(|backup| backup.volid() == volid)
+fn make_disks(
+    world: &mut World,
+    at: usize,
+    plan: &mut CreatePlan,
+    now_ms: u64,
+) -> Result<(), String> {
+    if let Some(restore) = &mut plan.restore {
+        restore.touched = true;
+    }
+    (0..plan.disks.len()).try_for_each(|index| make_disk(world, at, &mut plan.disks[index], now_ms))
 }
 
-/// Takes from the backup what was not given: volumes go to the one storage.
-fn prepare_restore(world: &mut World, at: usize, plan: &mut CreatePlan) -> Result<(), String> {
-    let volid = plan.template_volid.clone();
-    world.tasks[at].say(format!("recovering backed-up configuration from '{volid}'"));
-    let Some(backup) = backup_of(world, at, &volid) else {
-        return Err(format!("volume '{volid}' does not exist"));
-    };
-    if plan.disks.is_empty() {
-        let storage = &plan.storage;
-        plan.disks = backup
-            .config
-            .volumes()
-            .into_iter()
-            .map(|(key, value)| {
-                let size = value.split(',').find_map(|part| part.strip_prefix("size="));
-                NewDisk {
-                    value: value.replacen(volume_of(&value), &format!("{storage}:0"), 1),
-                    key,
-                    storage: storage.clone(),
-                    size_bytes: size.and_then(parse_size).unwrap_or_default(),
-                    volid: None,
-                }
-            })
-            .collect();
+/// The task fails; nothing is left of a container that it wrote over.
+fn give_up(
+    world: &mut World,
+    at: usize,
+    plan: &CreatePlan,
+    error: String,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<(), String> {
+    if plan.restore.as_ref().is_some_and(|restore| restore.over) {
+        destroy(world, at, Step::CleanUp { error }, now_ms, effects);
+        return Ok(());
     }
-    Ok(())
+    Err(error)
 }
 
 fn make_disk(world: &mut World, at: usize, disk: &mut NewDisk, now_ms: u64) -> Result<(), String> {
@@ -157,72 +154,21 @@ fn unpack_template(
     Ok(())
 }
 
-fn unpack_backup(
-    world: &mut World,
-    at: usize,
-    plan: &CreatePlan,
-    now_ms: u64,
-    effects: &mut Effects,
-) -> Result<(), String> {
-    let key = world.tasks[at].guest();
-    // What was there before goes as soon as the new volumes are there.
-    if let Some(over) = plan
-        .restore
-        .as_ref()
-        .and_then(|restore| restore.over.as_ref())
-    {
-        for (_, value) in over.volumes() {
-            world.free_volume(volume_of(&value), &key.node);
-        }
-    }
-    let volid = plan.template_volid.clone();
-    let template = backup_of(world, at, &volid).map(|backup| backup.template.clone());
-    let template = template.unwrap_or_default();
-    if let Some(guest) = world.guest_mut(&key) {
-        guest.template.clone_from(&template);
-        guest.snapshots.clear();
-    }
-    world.tasks[at].say(format!("restoring '{volid}' now.."));
-    let mut config = final_config(world, at, plan);
-    renew_addresses(world, plan.restore.as_ref(), &mut config);
-    let spec = config.spec(&template);
-    world.tasks[at].work = Work::Create(Box::new(CreatePlan {
-        keys: config.keys,
-        ..plan.clone()
-    }));
-    let from = GuestSource::Backup {
-        node: key.node.clone(),
-        volid,
-    };
-    let end_ms = now_ms + world.times.create_ms;
-    let change = GuestChange::Copy { from, spec };
-    let command = |job, guest| GuestCommand::Change { job, guest, change };
-    issue(world, at, Step::Create, end_ms, command, effects);
-    Ok(())
-}
-
-fn renew_addresses(world: &mut World, restore: Option<&Restore>, config: &mut GuestConfig) {
-    if !restore.is_some_and(|restore| restore.unique) {
-        return;
-    }
-    new_addresses(world, &mut config.keys);
-}
-
 /// Gives every network device another address.
 pub(crate) fn new_addresses(world: &mut World, keys: &mut BTreeMap<String, String>) {
-    let nets = keys.iter_mut().filter(|(key, _)| {
-        key.strip_prefix("net")
-            .is_some_and(|index| index.bytes().all(|b| b.is_ascii_digit()))
-    });
-    for (key, value) in nets {
-        let parts: Vec<&str> = value
-            .split(',')
-            .filter(|part| !part.starts_with("hwaddr="))
-            .collect();
-        if let Ok(renewed) = normal_net(key, &parts.join(","), &mut world.random) {
-            *value = renewed;
-        }
+    for (key, value) in keys.iter_mut().filter(|(key, _)| is_net_key(key)) {
+        *value = renewed_net(world, key, value);
     }
+}
+
+/// A network device with another address.
+pub(super) fn renewed_net(world: &mut World, key: &str, value: &str) -> String {
+    let kept: Vec<&str> = value
+        .split(',')
+        .filter(|part| !part.starts_with("hwaddr="))
+        .collect();
+    let renewed = normal_net(key, &kept.join(","), &mut world.random);
+    renewed.unwrap_or_else(|_| value.to_owned())
 }
 
 /// The configuration a finished create or restore leaves.
@@ -232,28 +178,13 @@ pub(super) fn final_config(world: &World, at: usize, plan: &CreatePlan) -> Guest
         keys: plan.keys.clone(),
         ..GuestConfig::default()
     };
-    if let Some(backup) = plan
-        .restore
-        .as_ref()
-        .and(backup_of(world, at, &plan.template_volid))
-    {
-        let kept = |key: &str| {
-            !super::super::guest_config::is_volume_key(key) && key != "lock" && key != "parent"
-        };
-        for (key, value) in backup.config.keys.iter().filter(|(key, _)| kept(key)) {
-            config
-                .keys
-                .entry(key.clone())
-                .or_insert_with(|| value.clone());
-        }
-        config.raw.clone_from(&backup.config.raw);
-    }
+    restore::merge(world, at, plan, &mut config);
     for disk in &plan.disks {
-        let volid = disk.volid.clone().unwrap_or_default();
-        config.keys.insert(
-            disk.key.clone(),
-            with_volume(&disk.value, &volid, disk.size_bytes),
-        );
+        let value = match disk.made() {
+            Some(volid) => with_volume(&disk.value, volid, disk.size_bytes),
+            None => printed_volume(&disk.key, &disk.value),
+        };
+        config.keys.insert(disk.key.clone(), value);
     }
     if plan.restore.is_none() {
         apply_image(world, plan, &mut config);
@@ -296,9 +227,7 @@ fn apply_image(world: &World, plan: &CreatePlan, config: &mut GuestConfig) {
         line("lxc.signal.halt", "SIGTERM"),
     ];
     for (key, value) in &mut config.keys {
-        let index = key.strip_prefix("net");
-        let net = index.is_some_and(|index| index.bytes().all(|b| b.is_ascii_digit()));
-        if net && !value.contains("host-managed=") {
+        if is_net_key(key) && !value.contains("host-managed=") {
             let with = format!("{value},host-managed=1");
             if let Ok(normal) = normal_net(key, &with, &mut world.random.clone()) {
                 *value = normal;

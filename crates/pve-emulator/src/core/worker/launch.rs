@@ -3,7 +3,7 @@
 use super::super::Effects;
 use super::super::error::ApiError;
 use super::super::guest::{GuestCommand, GuestKey};
-use super::super::guest_config::volume_of;
+use super::super::pending;
 use super::super::stored::{ARRIVAL_MS, Arrival};
 use super::super::task::{Step, Work};
 use super::super::world::{Guest, World};
@@ -164,33 +164,34 @@ fn start(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> Re
         settle(world, at, None, now_ms);
         return Ok(());
     }
-    let node = guest.node.clone();
-    if let Some(volid) = world.missing_volume(&guest.config, &node) {
-        return Err(format!("volume '{volid}' does not exist"));
+    let quota = |value: &String| value.split(',').any(|part| part == "quota=1");
+    let mut mounts = guest.config.volumes().into_iter().map(|(_, value)| value);
+    if guest.config.flag("unprivileged") && mounts.any(|value| quota(&value)) {
+        return Err("Quotas are not supported by unprivileged containers.".into());
     }
-    boot(world, at, now_ms + world.times.start_ms, effects);
-    Ok(())
+    boot(world, at, now_ms + world.times.start_ms, effects)
 }
 
-/// Applies pending changes and boots.
-fn boot(world: &mut World, at: usize, end_ms: u64, effects: &mut Effects) {
+/// Applies pending changes and boots, if the volumes are there.
+fn boot(world: &mut World, at: usize, end_ms: u64, effects: &mut Effects) -> Result<(), String> {
     let key = world.tasks[at].guest();
-    if world.guest_faults(key.vmid).boot_fails {
-        return fail_boot(world, at, key.vmid, end_ms);
-    }
-    let Some(guest) = world.guest_mut(&key) else {
-        return;
-    };
-    guest.config.apply_pending();
+    let mut guest = guest_of(world, at)?;
+    pending::apply(world, &key, &mut guest.config, None, end_ms);
     let spec = guest.config.spec(&guest.template);
-    issue(
-        world,
-        at,
-        Step::Start,
-        end_ms,
-        |job, guest| GuestCommand::Start { job, guest, spec },
-        effects,
-    );
+    let missing = world.missing_volume(&guest.config, &key.node);
+    if let Some(found) = world.guest_mut(&key) {
+        found.config = guest.config;
+    }
+    if let Some(volid) = missing {
+        return Err(format!("volume '{volid}' does not exist"));
+    }
+    if world.guest_faults(key.vmid).boot_fails {
+        fail_boot(world, at, key.vmid, end_ms);
+        return Ok(());
+    }
+    let command = |job, guest| GuestCommand::Start { job, guest, spec };
+    issue(world, at, Step::Start, end_ms, command, effects);
+    Ok(())
 }
 
 /// As PVE tells of a container whose init does not come up.
@@ -213,7 +214,11 @@ pub(super) fn reboot_up(world: &mut World, at: usize, not_before_ms: u64, effect
     let writable = check_write(world, at, not_before_ms);
     let script_status = if writable.is_err() { 2 } else { 255 };
     match guest_of(world, at).map(|guest| writable.and(check_lock(&guest))) {
-        Ok(Ok(())) => boot(world, at, end_ms, effects),
+        Ok(Ok(())) => {
+            if let Err(error) = boot(world, at, end_ms, effects) {
+                settle(world, at, Some(error), end_ms);
+            }
+        }
         Ok(Err(_)) => {
             let task = &mut world.tasks[at];
             task.say(format!(
@@ -299,9 +304,8 @@ fn destroy(
     if let Err(error) = check_write(world, at, now_ms)
         && !guest.is_running()
     {
-        for (_, value) in guest.config.volumes() {
-            world.free_volume(volume_of(&value), &guest.node);
-        }
+        let key = world.tasks[at].guest();
+        world.free_volumes(&guest.config, &key);
         return Err(error);
     }
     if !guest.is_running() {
