@@ -16,6 +16,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
         &["proximity-domain", "proximity-pve", "proximity-store"],
     ),
     ("proximity-gateway", &[]),
+    ("proximity-node-helper", &["proximity-domain"]),
     ("proximity-api", &[]),
     (
         "proximity-server",

@@ -1,0 +1,224 @@
+//! Where things are on the node: PVE's places, unless root says otherwise when it writes the forced command.
+
+use std::ffi::OsString;
+use std::fs::{File, OpenOptions};
+use std::io::Read as _;
+use std::os::unix::fs::OpenOptionsExt as _;
+use std::path::PathBuf;
+
+use proximity_domain::ids::{InstallationId, Vmid};
+
+use crate::allowed::Allowed;
+use crate::conf::Conf;
+use crate::limits;
+use crate::refusal::{Code, Trouble};
+
+/// The places.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Ground {
+    /// Configurations of the node's own containers.
+    pub conf_dir: PathBuf,
+    /// LXC's path, part of the name of a running container's command socket.
+    pub lxc_path: PathBuf,
+    /// The program that enters a container.
+    pub lxc_attach: PathBuf,
+    /// The helper's own files: root's list, the audit, places at work, input that is being received.
+    pub state_dir: PathBuf,
+}
+
+impl Default for Ground {
+    fn default() -> Self {
+        Self {
+            conf_dir: "/etc/pve/lxc".into(),
+            lxc_path: "/var/lib/lxc".into(),
+            lxc_attach: "/usr/bin/lxc-attach".into(),
+            state_dir: "/var/lib/proximity-node-helper".into(),
+        }
+    }
+}
+
+/// What root asked for on the command line.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Command {
+    /// Serve requests about this installation's containers: the forced command.
+    Serve(InstallationId),
+    /// Allow an adopted container.
+    Allow(Vmid),
+    /// Take that back.
+    Forbid(Vmid),
+    /// List what is allowed.
+    Allowed,
+    /// Say which program this is.
+    Version,
+}
+
+/// How to call it.
+pub const USAGE: &str = "\
+usage: proximity-node-helper [PLACES] COMMAND
+  serve INSTALLATION   answer requests on standard input (the forced command of a key)
+  allow VMID           let the adopted container with this number be entered
+  forbid VMID          take that back
+  allowed              list what is allowed
+  version              say which program this is
+places: --conf-dir DIR --lxc-path DIR --lxc-attach FILE --state-dir DIR
+";
+
+impl Ground {
+    /// Reads the command line, without the program's name.
+    ///
+    /// # Errors
+    /// The text of the complaint.
+    pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<(Self, Command), String> {
+        let mut ground = Self::default();
+        let mut words = words.into_iter();
+        loop {
+            let word = words.next().ok_or("no command was given")?;
+            let mut value = || {
+                words
+                    .next()
+                    .ok_or(format!("{} needs a value", word.display()))
+            };
+            let command = match word.to_str() {
+                Some("--conf-dir") => {
+                    ground.conf_dir = value()?.into();
+                    continue;
+                }
+                Some("--lxc-path") => {
+                    ground.lxc_path = value()?.into();
+                    continue;
+                }
+                Some("--lxc-attach") => {
+                    ground.lxc_attach = value()?.into();
+                    continue;
+                }
+                Some("--state-dir") => {
+                    ground.state_dir = value()?.into();
+                    continue;
+                }
+                Some("serve") => Command::Serve(parsed(&value()?, "an installation's id")?),
+                Some("allow") => Command::Allow(parsed(&value()?, "the number of a container")?),
+                Some("forbid") => Command::Forbid(parsed(&value()?, "the number of a container")?),
+                Some("allowed") => Command::Allowed,
+                Some("version") => Command::Version,
+                _ => return Err(format!("there is no {}", word.display())),
+            };
+            return match words.next() {
+                None => Ok((ground, command)),
+                Some(more) => Err(format!("{} is too much", more.display())),
+            };
+        }
+    }
+
+    /// Reads a container's configuration.
+    ///
+    /// # Errors
+    /// [`Code::NotThere`], or [`Code::Node`] if it cannot be read.
+    pub fn conf(&self, vmid: Vmid) -> Result<Conf, Trouble> {
+        let path = self.conf_dir.join(format!("{vmid}.conf"));
+        let node = |e: std::io::Error| {
+            Trouble::new(
+                Code::Node,
+                format!("{} cannot be read: {e}", path.display()),
+            )
+        };
+        let file = match File::open(&path) {
+            Ok(file) => file,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+                let text = format!("this node has no container {vmid}");
+                return Err(Trouble::new(Code::NotThere, text));
+            }
+            Err(e) => return Err(node(e)),
+        };
+        let mut bytes = Vec::new();
+        let mut capped = file.take(limits::CONF_BYTES + 1);
+        capped.read_to_end(&mut bytes).map_err(node)?;
+        if bytes.len() as u64 > limits::CONF_BYTES {
+            let text = format!("{} is too long for a configuration", path.display());
+            return Err(Trouble::new(Code::Node, text));
+        }
+        Ok(Conf::parse(&String::from_utf8_lossy(&bytes)))
+    }
+
+    /// Whether the container runs: LXC's monitor listens on a socket that is named after it. PVE itself looks there.
+    ///
+    /// # Errors
+    /// [`Code::Node`] if the list of sockets cannot be read.
+    pub fn is_running(&self, vmid: Vmid) -> Result<bool, Trouble> {
+        let sockets = std::fs::read("/proc/net/unix").map_err(|e| {
+            Trouble::new(
+                Code::Node,
+                format!("the list of sockets cannot be read: {e}"),
+            )
+        })?;
+        let name = format!("@{}/{vmid}/command", self.lxc_path.display());
+        let mut lines = sockets.split(|byte| *byte == b'\n');
+        Ok(lines.any(|line| {
+            line.ends_with(name.as_bytes())
+                && line.rsplit(|b| *b == b' ').next() == Some(name.as_bytes())
+        }))
+    }
+
+    /// Root's list. Without the file nothing is allowed.
+    ///
+    /// # Errors
+    /// [`Code::Node`] if it is damaged or cannot be read.
+    pub fn allowed(&self) -> Result<Allowed, Trouble> {
+        let path = self.allowed_file();
+        let text = match std::fs::read_to_string(&path) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => String::new(),
+            Err(e) => {
+                let text = format!("{} cannot be read: {e}", path.display());
+                return Err(Trouble::new(Code::Node, text));
+            }
+        };
+        text.parse().map_err(|e: crate::allowed::BadLine| {
+            Trouble::new(Code::Node, format!("{}: {e}", path.display()))
+        })
+    }
+
+    /// Replaces root's list, whole.
+    ///
+    /// # Errors
+    /// It cannot be written.
+    pub fn keep_allowed(&self, allowed: &Allowed) -> std::io::Result<()> {
+        self.make_state_dir()?;
+        let path = self.allowed_file();
+        let new = path.with_extension("new");
+        let mut file = private()
+            .create(true)
+            .truncate(true)
+            .write(true)
+            .open(&new)?;
+        std::io::Write::write_all(&mut file, allowed.to_string().as_bytes())?;
+        file.sync_all()?;
+        std::fs::rename(&new, &path)
+    }
+
+    fn allowed_file(&self) -> PathBuf {
+        self.state_dir.join("allowed")
+    }
+
+    /// Makes the helper's own folder, for root alone.
+    ///
+    /// # Errors
+    /// It cannot be made.
+    pub fn make_state_dir(&self) -> std::io::Result<()> {
+        use std::os::unix::fs::DirBuilderExt as _;
+        let mut builder = std::fs::DirBuilder::new();
+        builder.recursive(true).mode(0o700).create(&self.state_dir)
+    }
+}
+
+/// Options of a file for root alone.
+#[must_use]
+pub fn private() -> OpenOptions {
+    let mut options = OpenOptions::new();
+    options.mode(0o600);
+    options
+}
+
+fn parsed<T: std::str::FromStr>(word: &OsString, what: &str) -> Result<T, String> {
+    let text = word.to_str().and_then(|text| text.parse().ok());
+    text.ok_or_else(|| format!("{} is not {what}", word.display()))
+}

@@ -1,0 +1,24 @@
+//! What a caller may not go beyond. All of it is by this program, whatever a request says.
+
+/// Longest request: its JSON, in bytes. One argument of a program may have 128 KiB on Linux.
+pub const REQUEST_BYTES: usize = 256 * 1024;
+/// Most input of a command, or content of a file, in bytes.
+pub const BODY_BYTES: u64 = 256 << 20;
+/// Most output of one kind that is passed on, in bytes.
+pub const OUTPUT_BYTES: u64 = 256 << 20;
+/// The longest time for one command, milliseconds.
+pub const TIMEOUT_MS: u64 = 3_600_000;
+/// Commands at work on a node at the same time.
+pub const AT_WORK: usize = 16;
+/// How long a command that is over its time has between being asked to end and being ended, milliseconds.
+pub const GRACE_MS: u64 = 5_000;
+/// How long output is still read that something in the background holds open after its command ended, milliseconds.
+pub const LINGER_MS: u64 = 500;
+/// Longest configuration of a container that is read, in bytes. PVE itself keeps files of less than 1 MiB.
+pub const CONF_BYTES: u64 = 1 << 20;
+/// Largest audit file before it is put aside, in bytes; one is kept beside it.
+pub const AUDIT_BYTES: u64 = 16 << 20;
+/// How much of each argument the audit keeps, in bytes.
+pub const AUDITED_ARGUMENT_BYTES: usize = 512;
+/// How many arguments the audit keeps.
+pub const AUDITED_ARGUMENTS: usize = 64;

@@ -1,0 +1,209 @@
+//! One caller: request after request until it has no more.
+
+use std::fs::File;
+use std::io::{self, Seek as _, Write as _};
+use std::os::fd::AsFd;
+
+use proximity_domain::ids::InstallationId;
+
+use crate::act;
+use crate::answer::{Answers, End};
+use crate::audit::Audit;
+use crate::clock::Deadline;
+use crate::decide::may_act;
+use crate::ground::Ground;
+use crate::inbox::{Inbox, Line};
+use crate::refusal::{Code, Trouble};
+use crate::request::{self, PROTOCOL, Verb};
+use crate::slots::Slot;
+
+/// How long a caller may take to read an end.
+const TO_ANSWER_MS: u64 = 60_000;
+
+/// Serves a caller.
+///
+/// Flow: read a line → read whose container it is, and compare → take a place → receive the input → note it in the audit → compare again →
+/// act → answer. Guarantees: nothing is done in a container of which the comparison failed, without a place, without
+/// all of the input, or without a line in the audit; a request that cannot be told from the next one ends the session.
+pub fn serve<R: AsFd, W: AsFd>(
+    ground: &Ground,
+    installation: InstallationId,
+    from: String,
+    input: R,
+    output: W,
+) {
+    let audit = Audit::new(ground, from);
+    let mut caller = Caller {
+        ground,
+        installation,
+        audit: &audit,
+        inbox: Inbox::new(input),
+        answers: Answers::new(output),
+    };
+    while caller.one() {}
+}
+
+struct Caller<'a, R, W> {
+    ground: &'a Ground,
+    installation: InstallationId,
+    audit: &'a Audit<'a>,
+    inbox: Inbox<R>,
+    answers: Answers<W>,
+}
+
+impl<R: AsFd, W: AsFd> Caller<'_, R, W> {
+    /// Serves one request. Whether another one may come.
+    fn one(&mut self) -> bool {
+        let line = match self.inbox.line() {
+            Ok(Line::Whole(line)) => line,
+            Ok(Line::End) => return false,
+            Ok(Line::TooLong) => {
+                let text = format!(
+                    "the request is longer than {} bytes",
+                    crate::limits::REQUEST_BYTES
+                );
+                return self.refuse(None, Trouble::new(Code::BadRequest, text));
+            }
+            Err(_) => return false,
+        };
+        let verb = match request::parse(&line) {
+            Ok(verb) => verb,
+            Err(trouble) => return self.refuse(None, trouble),
+        };
+        let (end, acted) = match self.ready(&verb) {
+            Err(trouble) => {
+                // What follows the line is nobody's input now.
+                if self.inbox.skip(verb.body_bytes()).is_err() {
+                    return self.refuse(Some(&verb), trouble);
+                }
+                (End::Refused(trouble), false)
+            }
+            Ok(ready) => match self.receive(verb.body_bytes()) {
+                Err(trouble) => return self.refuse(Some(&verb), trouble),
+                Ok(body) => self.act(&verb, &ready, body),
+            },
+        };
+        if acted {
+            self.audit.ends(&end);
+        } else if let End::Refused(_) = end {
+            self.audit.refused(Some(&verb), &end);
+        }
+        self.answer(&end)
+    }
+
+    /// Refuses and ends the session: where the next request begins is not known.
+    fn refuse(&mut self, verb: Option<&Verb>, trouble: Trouble) -> bool {
+        let end = End::Refused(trouble);
+        self.audit.refused(verb, &end);
+        self.answer(&end);
+        false
+    }
+
+    fn answer(&mut self, end: &End) -> bool {
+        self.answers.end(end, Deadline::after_ms(TO_ANSWER_MS));
+        !self.answers.is_gone()
+    }
+
+    /// Whether it may be done at all, before its input is taken.
+    fn ready(&self, verb: &Verb) -> Result<Ready, Trouble> {
+        let Some(guest) = verb.guest() else {
+            return Ok(Ready { slot: None });
+        };
+        let conf = self.ground.conf(guest.vmid)?;
+        may_act(guest, &conf, self.installation, &self.ground.allowed()?)?;
+        let slot = match verb {
+            Verb::Version {} | Verb::Probe { .. } => None,
+            Verb::Exec(_) | Verb::Push(_) | Verb::Pull(_) => Some(Slot::take(self.ground)?),
+        };
+        Ok(Ready { slot })
+    }
+
+    /// Receives the input whole.
+    fn receive(&mut self, bytes: u64) -> Result<Option<File>, Trouble> {
+        if bytes == 0 {
+            return Ok(None);
+        }
+        let node =
+            |e: io::Error| Trouble::new(Code::Node, format!("there is no room for the input: {e}"));
+        let mut file = nameless(self.ground).map_err(node)?;
+        let mut left = bytes;
+        while left > 0 {
+            let piece = self.inbox.piece(left);
+            let piece = piece.map_err(|e| {
+                Trouble::new(Code::CutShort, format!("the input did not come: {e}"))
+            })?;
+            if piece.is_empty() {
+                let text =
+                    format!("{left} of {bytes} bytes of input are missing; nothing was done");
+                return Err(Trouble::new(Code::CutShort, text));
+            }
+            left -= piece.len() as u64;
+            file.write_all(&piece).map_err(node)?;
+        }
+        file.rewind().map_err(node)?;
+        Ok(Some(file))
+    }
+
+    /// Does it. Whether it was begun, beside its end.
+    fn act(&mut self, verb: &Verb, _ready: &Ready, body: Option<File>) -> (End, bool) {
+        if let Verb::Version {} = verb {
+            return (self.version(), false);
+        }
+        match self.still_ready(verb) {
+            Err(trouble) => (End::Refused(trouble), false),
+            Ok(running) => match verb {
+                Verb::Version {} => (self.version(), false),
+                Verb::Probe { .. } => (End::Probe { running }, false),
+                Verb::Exec(exec) => (act::exec(self.ground, exec, body, &mut self.answers), true),
+                Verb::Push(push) => (act::push(self.ground, push, body, &mut self.answers), true),
+                Verb::Pull(pull) => (act::pull(self.ground, pull, &mut self.answers), true),
+            },
+        }
+    }
+
+    /// Looks again, now that the input is there and right before anything is done. Whether the container runs.
+    fn still_ready(&self, verb: &Verb) -> Result<bool, Trouble> {
+        let Some(guest) = verb.guest() else {
+            return Ok(false);
+        };
+        let running = self.ground.is_running(guest.vmid)?;
+        if let Verb::Probe { .. } = verb {
+            return Ok(running);
+        }
+        if !running {
+            let text = format!("container {} does not run", guest.vmid);
+            return Err(Trouble::new(Code::NotRunning, text));
+        }
+        self.audit.begins(verb)?;
+        let conf = self.ground.conf(guest.vmid)?;
+        may_act(guest, &conf, self.installation, &self.ground.allowed()?)?;
+        Ok(running)
+    }
+
+    fn version(&self) -> End {
+        End::Version {
+            version: env!("CARGO_PKG_VERSION").to_owned(),
+            protocol: PROTOCOL,
+            installation: self.installation.to_string(),
+        }
+    }
+}
+
+/// What is held while a request is served.
+struct Ready {
+    #[allow(dead_code, reason = "held until the request has been served")]
+    slot: Option<Slot>,
+}
+
+/// A file without a name, gone when it is closed.
+fn nameless(ground: &Ground) -> io::Result<File> {
+    use std::os::unix::fs::OpenOptionsExt as _;
+    let flags = rustix::fs::OFlags::TMPFILE.bits();
+    let flags = i32::try_from(flags).map_err(io::Error::other)?;
+    let mut options = crate::ground::private();
+    options
+        .read(true)
+        .write(true)
+        .custom_flags(flags)
+        .open(&ground.state_dir)
+}
