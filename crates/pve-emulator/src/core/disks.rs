@@ -142,6 +142,31 @@ impl World {
         new
     }
 
+    /// Takes an image of a node's own disk along to another node and the storage for it there; its volume id there, if it went.
+    pub(crate) fn carry_volume(
+        &mut self,
+        volid: &str,
+        node: &str,
+        (storage, to): (&str, &GuestKey),
+    ) -> Option<String> {
+        self.volume(volid, node)?.node.as_ref()?;
+        let (_, name) = volid.split_once(':')?;
+        let mut name = name.to_owned();
+        let kept = format!("{storage}:{name}");
+        if kept != volid && self.volume(&kept, &to.node).is_some() {
+            name = self.free_name(storage, to);
+        }
+        let shared = self.storage(storage).is_some_and(|found| found.shared);
+        let here =
+            |volume: &Volume| volume.node.as_deref() == Some(node) && volume.volid() == volid;
+        self.volumes.change_where(here, |volume| {
+            storage.clone_into(&mut volume.storage);
+            volume.name.clone_from(&name);
+            volume.node = (!shared).then(|| to.node.clone());
+        });
+        Some(format!("{storage}:{name}"))
+    }
+
     /// Removes an image; one that is not there is fine.
     pub(crate) fn free_volume(&mut self, volid: &str, node: &str) {
         self.volumes.retain(|volume| {

@@ -110,6 +110,12 @@ impl Ha {
         resource.is_some_and(|resource| resource.state != "ignored") && !let_go
     }
 
+    /// Whether a guest's power and place are the manager's.
+    pub(crate) fn is_managed(&self, vmid: u32) -> bool {
+        self.of(vmid)
+            .is_some_and(|resource| resource.state != "ignored")
+    }
+
     /// SHA-1 of what is configured, hex.
     pub(crate) fn digest(&self) -> String {
         let text: String = self
@@ -349,6 +355,7 @@ fn go(
         target,
         restart: true,
         timeout_s: 60,
+        how: Box::default(),
     };
     worker::spawn(world, "vzmigrate", key, "root@pam", work, now_ms);
     Some(if word == "relocate" {

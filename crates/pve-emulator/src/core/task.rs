@@ -22,6 +22,9 @@ pub struct Task {
     pub(crate) work: Work,
     /// The guest whose configuration lock it takes, if any.
     pub(crate) lock: Option<GuestKey>,
+    /// The mark of another one on the configuration does not stop it.
+    #[serde(default)]
+    pub(crate) skips_lock: bool,
     /// Its checks went well and it has begun its work.
     pub(crate) began: bool,
     /// Log lines so far.
@@ -91,6 +94,8 @@ pub(crate) enum Work {
         target: String,
         restart: bool,
         timeout_s: u64,
+        #[serde(default)]
+        how: Box<Crossing>,
     },
     Backup(Box<BackupPlan>),
     DeleteVolume {
@@ -113,6 +118,25 @@ pub(crate) enum Work {
         log: Vec<String>,
         error: String,
     },
+}
+
+/// How a container goes to another node.
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
+pub(crate) struct Crossing {
+    /// It is to go while it runs.
+    pub(crate) online: bool,
+    /// On which storage there the volumes of one here go on, by the one here.
+    pub(crate) storages: BTreeMap<String, String>,
+    /// The same for all others.
+    pub(crate) default_storage: Option<String>,
+}
+
+impl Crossing {
+    /// The storage there for volumes of one here.
+    pub(crate) fn storage<'a>(&'a self, here: &'a str) -> &'a str {
+        let mapped = self.storages.get(here).or(self.default_storage.as_ref());
+        mapped.map_or(here, String::as_str)
+    }
 }
 
 /// A container to be copied.

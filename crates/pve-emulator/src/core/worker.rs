@@ -75,6 +75,7 @@ pub(crate) fn spawn_on(
         work,
         lock,
         began: false,
+        skips_lock: false,
         log,
         warnings: 0,
         state,
@@ -341,6 +342,11 @@ impl Turn {
             (Step::Prune, error) => {
                 world.tasks[at].say(message(error, "timed out"));
                 backups::go_on_with_next(world, at, self.now_ms, effects);
+            }
+            (Step::StopFirst, error) if matches!(world.tasks[at].work, Work::Migrate { .. }) => {
+                let why = message(error, "container did not stop");
+                let error = migrate::aborted(world, at, &why, self.now_ms);
+                self.end(world, Some(error));
             }
             (Step::CleanUp { error }, _) => self.end(world, Some(error)),
             (Step::Start, error) => {

@@ -15,11 +15,13 @@ mod arrivals;
 mod backup;
 mod bulk;
 mod container_rights;
+mod crossing;
 mod export;
 mod ha;
 mod mounts;
 mod options;
 mod pools;
+mod power;
 mod restore;
 mod storage;
 #[path = "../support/mod.rs"]
@@ -90,4 +92,25 @@ fn backup_of(sim: &mut Sim, node: &str, vmid: &str) -> String {
         .as_str()
         .unwrap()
         .to_owned()
+}
+
+/// A call by root itself, with a ticket; status, and the data or what was told.
+fn itself(sim: &mut Sim, verb: &str, path: &str, form: &[(&str, &str)]) -> (u16, String) {
+    sim.world.set_password("root@pam", "secret-of-root");
+    let login = [("username", "root@pam"), ("password", "secret-of-root")];
+    let mut request = Request::new("POST", "/access/ticket").parameters(&login);
+    request.authorization = None;
+    let ticket = sim.call(request).payload();
+    let text = |name: &str| ticket[name].as_str().unwrap().to_owned();
+    let mut request = Request::new(verb, path).parameters(form);
+    request.authorization = None;
+    let value = support::sim::escape(&text("ticket"));
+    request.cookie = Some(format!("PVEAuthCookie={value}"));
+    request.csrf = Some(text("CSRFPreventionToken"));
+    let answer = sim.call(request);
+    if answer.status() == 200 {
+        let data = answer.payload().as_str().unwrap_or_default().to_owned();
+        return (200, data);
+    }
+    (answer.status(), told(&answer))
 }

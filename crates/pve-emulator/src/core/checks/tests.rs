@@ -100,6 +100,7 @@ fn task_on(node: &str, world: &mut World, act: impl FnOnce(&mut World)) {
         upid: upid.parse().unwrap(),
         work: Work::Start,
         lock: None,
+        skips_lock: false,
         began: true,
         log: Vec::new(),
         warnings: 0,

@@ -64,6 +64,7 @@ pub(super) fn go_on(
                 target,
                 restart: false,
                 timeout_s: 0,
+                how: Box::default(),
             };
         }
     }

@@ -1,6 +1,6 @@
-//! Clones, templates, features and migration of containers.
+//! Clones, templates and features of containers.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::bridges::check_bridge;
 use super::super::call::{Call, Outcome};
@@ -294,101 +294,4 @@ fn reserve(call: &mut Call<'_>, key: &GuestKey, new: &GuestKey, guest: &Guest) {
             scenery: false,
         },
     );
-}
-
-/// Where a container can go.
-pub(super) fn migrate_targets(call: &mut Call<'_>) -> Outcome {
-    check_quorum(call)?;
-    let key = call.guest_key();
-    require_guest(call, &key)?;
-    call.look_at(std::slice::from_ref(&key))?;
-    let guest = require_guest(call, &key)?;
-    if let Some(lock) = guest_lock(guest) {
-        return Err(lock.into());
-    }
-    let target = call.text("target");
-    let (mut allowed, mut others) = (Vec::new(), Map::new());
-    for node in call
-        .world
-        .nodes()
-        .iter()
-        .filter(|node| node.name != key.node)
-    {
-        if target.as_ref().is_some_and(|name| *name != node.name) {
-            continue;
-        }
-        let missing: Vec<String> = guest
-            .config
-            .volumes()
-            .iter()
-            .map(|(_, value)| {
-                volume_of(value)
-                    .split(':')
-                    .next()
-                    .unwrap_or_default()
-                    .to_owned()
-            })
-            .filter(|id| {
-                !call
-                    .world
-                    .storage(id)
-                    .is_some_and(|storage| storage.on(&node.name))
-            })
-            .collect();
-        if missing.is_empty() {
-            allowed.push(node.name.clone());
-        } else {
-            others.insert(node.name.clone(), json!({"unavailable-storages": missing}));
-        }
-    }
-    let running = u8::from(guest.is_running());
-    Ok(json!({"running": running, "allowed-nodes": allowed, "not-allowed-nodes": others}).into())
-}
-
-pub(super) fn migrate(call: &mut Call<'_>) -> Outcome {
-    let key = call.guest_key();
-    let target = call.text("target").unwrap_or_default();
-    if target == key.node {
-        return Err(ApiError::parameter("target", "target is local node.").into());
-    }
-    check_quorum(call)?;
-    if call.world.node(&target).is_none() {
-        return Err(ApiError::died(format!("no such cluster node '{target}'")).into());
-    }
-    require_guest(call, &key)?;
-    call.look_at(std::slice::from_ref(&key))?;
-    let guest = require_guest(call, &key)?;
-    let restart = call.flag("restart");
-    if guest.is_running() && !restart && !call.flag("online") {
-        let text = "can't migrate running container without --online or --restart";
-        return Err(ApiError::died(text).into());
-    }
-    if guest.is_running() && !restart {
-        return Err(ApiError::died("lxc live migration is currently not implemented").into());
-    }
-    if call.world.ha.of(key.vmid).is_some() {
-        let line = format!(
-            "Requesting HA migration for CT {} to node {target}",
-            key.vmid
-        );
-        let reply = start_task(call, "hamigrate", Work::Request { line })?;
-        let timeout_s = call.number("timeout").unwrap_or(180);
-        let work = Work::Migrate {
-            target,
-            restart: true,
-            timeout_s,
-        };
-        worker::spawn(call.world, "vzmigrate", &key, "root@pam", work, call.now_ms);
-        return Ok(reply);
-    }
-    let timeout_s = call.number("timeout").unwrap_or(180);
-    start_task(
-        call,
-        "vzmigrate",
-        Work::Migrate {
-            target,
-            restart,
-            timeout_s,
-        },
-    )
 }

@@ -62,6 +62,13 @@ pub(super) fn resize(call: &mut Call<'_>) -> Outcome {
     let value = guest.config.get(&disk).ok_or_else(|| no_volume(&disk))?;
     let volid = volume_of(value).to_owned();
     let storage = volid.split(':').next().unwrap_or_default();
+    let owner = super::volume_name::parse(call.world, &volid)?.owner;
+    if let Some(owner) = owner.filter(|owner| *owner != key.vmid) {
+        let text = format!(
+            "can't resize mount point owned by another container ({owner}) at /usr/share/perl5/PVE/API2/LXC.pm line 2386."
+        );
+        return Err(ApiError::died(text).into());
+    }
     call.rights()
         .need(&format!("/storage/{storage}"), &["Datastore.AllocateSpace"])?;
     let Some(volume) = call.world.volume(&volid, &key.node) else {
@@ -136,7 +143,6 @@ pub(super) fn move_volume(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::died(text).into());
     }
     check_digest(call, &guest.config.digest())?;
-    super::storage::require(call.world, &storage, &key.node)?;
     if let Some(guest) = call.world.guest_mut(&key) {
         guest.config.keys.insert("lock".into(), "disk".into());
     }

@@ -49,7 +49,17 @@ pub(super) fn start(call: &mut Call<'_>) -> Outcome {
     if managed(call, key.vmid) {
         return request(call, "hastart", &key, "start", "started");
     }
-    task(call, "vzstart", &key, Work::Start)
+    let reply = task(call, "vzstart", &key, Work::Start)?;
+    skip_lock(call);
+    Ok(reply)
+}
+
+/// The task that was begun just now looks at no lock, if that was asked for.
+fn skip_lock(call: &mut Call<'_>) {
+    let skips_lock = call.flag("skiplock");
+    if let Some(task) = call.world.tasks.last_mut() {
+        task.skips_lock = skips_lock;
+    }
 }
 
 pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
@@ -59,6 +69,10 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::died(format!("CT {} not running", key.vmid)).into());
     }
     if managed(call, key.vmid) {
+        if call.flag("overrule-shutdown") {
+            let text = "Not applicable for HA resources.";
+            return Err(ApiError::parameter("overrule-shutdown", text).into());
+        }
         return request(call, "hastop", &key, "stop", "stopped");
     }
     let overruled = if call.flag("overrule-shutdown") {
@@ -67,6 +81,7 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
         Vec::new()
     };
     let reply = task(call, "vzstop", &key, Work::Stop)?;
+    skip_lock(call);
     if !overruled.is_empty()
         && let Some(task) = call.world.tasks.last_mut()
     {
@@ -78,12 +93,20 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
     Ok(reply)
 }
 
-/// Kills the shutdown tasks of a guest.
+/// Kills the shutdown tasks of a guest that the caller began, or may end because all on the node are the caller's.
 fn overrule(call: &mut Call<'_>, key: &GuestKey) -> Vec<String> {
     let tasks = call.world.tasks();
     let shutdowns = tasks
         .filter(|task| task.is_running() && task.upid.kind == "vzshutdown" && task.guest() == *key);
-    let upids: Vec<_> = shutdowns.map(|task| task.upid.clone()).collect();
+    let all = call.may(&format!("/nodes/{}", key.node), "Sys.Modify");
+    let own = |user: &str| {
+        let caller = call.caller.id.as_str();
+        caller == user || user.split('!').next() == Some(caller)
+    };
+    let upids: Vec<_> = shutdowns
+        .filter(|task| all || own(&task.upid.user))
+        .map(|task| task.upid.clone())
+        .collect();
     for upid in &upids {
         worker::terminate(call.world, upid, call.now_ms);
     }

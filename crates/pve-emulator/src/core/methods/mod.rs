@@ -16,6 +16,7 @@ mod lxc_config;
 mod lxc_copy;
 mod lxc_create;
 mod lxc_disk;
+mod lxc_migrate;
 mod lxc_power;
 mod lxc_read;
 mod lxc_reassign;

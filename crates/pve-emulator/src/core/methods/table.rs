@@ -2,8 +2,8 @@
 
 use super::{
     Behaviour, access, backup, backup_jobs, bulk, cluster, export, fetching, ha, ha_rules, index,
-    lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_power, lxc_read, lxc_snapshot, metrics, node,
-    pools, settings, storage, storage_config, tasks, upload, volumes,
+    lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_migrate, lxc_power, lxc_read, lxc_snapshot,
+    metrics, node, pools, settings, storage, storage_config, tasks, upload, volumes,
 };
 
 /// The behaviour of a method, by verb and schema path.
@@ -69,8 +69,8 @@ fn of_guests(verb: &str, rest: &str) -> Option<Behaviour> {
         ("GET", "/feature") => lxc_copy::feature,
         ("POST", "/template") => lxc_copy::template,
         ("POST", "/clone") => lxc_copy::clone,
-        ("GET", "/migrate") => lxc_copy::migrate_targets,
-        ("POST", "/migrate") => lxc_copy::migrate,
+        ("GET", "/migrate") => lxc_migrate::targets,
+        ("POST", "/migrate") => lxc_migrate::migrate,
         ("PUT", "/resize") => lxc_disk::resize,
         ("POST", "/move_volume") => lxc_disk::move_volume,
         ("GET", "/rrddata") => metrics::guest_points,

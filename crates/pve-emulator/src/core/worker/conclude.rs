@@ -47,8 +47,8 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
             copies::reassigned(world, at, (&disk, to, &to_disk));
         }
         Work::Arrive(arrival) if !failed => arrived(world, at, *arrival, now_ms),
-        Work::Migrate { target, .. } if !failed => {
-            follow_up = migrate::arrived(world, at, &target, now_ms);
+        Work::Migrate { target, how, .. } if !failed => {
+            follow_up = migrate::arrived(world, at, (&target, &how), now_ms);
         }
         Work::Snapshot { .. }
         | Work::Rollback { .. }

@@ -4,6 +4,7 @@ use super::super::Effects;
 use super::super::disks::{Feature, with_volume};
 use super::super::guest::{GuestChange, GuestCommand, GuestKey, GuestSource};
 use super::super::guest_config::{GuestConfig, is_volume_key, volume_of};
+use super::super::pending;
 use super::super::task::{ClonePlan, Step, TaskState, Work};
 use super::super::world::{Volume, World};
 use super::launch::{check_write, guest_of};
@@ -54,6 +55,9 @@ pub(super) fn clone(
         }
         let own = old.split(':').next().unwrap_or_default().to_owned();
         let storage = plan.storage.clone().unwrap_or(own);
+        if let Err(error) = pending::check_room(world, &storage, &source.node) {
+            return Err(format!("clone failed: {error}"));
+        }
         let volid = world.make_volume(&storage, &new, size_of(&value), now_ms);
         if plan.full {
             note_image(world, at, &volid, size_of(&value));
@@ -230,6 +234,7 @@ pub(super) fn move_volume(
     if world.volume(&old, &key.node).is_none() {
         return Err(format!("volume '{old}' does not exist"));
     }
+    pending::check_room(world, storage, &key.node)?;
     let volid = world.make_volume(storage, &key, size_of(&value), now_ms);
     note_image(world, at, &volid, size_of(&value));
     world.moving.insert(key.vmid, volid);
@@ -255,6 +260,14 @@ pub(super) fn volume_moved(world: &mut World, at: usize, disk: &str, delete: boo
         return;
     };
     let old = volume_of(&value).to_owned();
+    let template = world
+        .guest(&key)
+        .is_some_and(|guest| guest.config.flag("template"));
+    let volid = if template {
+        world.make_base(&volid, &key.node)
+    } else {
+        volid
+    };
     if let Some(guest) = world.guest_mut(&key) {
         let moved = with_volume(&value, &volid, size_of(&value));
         guest.config.keys.insert(disk.to_owned(), moved);

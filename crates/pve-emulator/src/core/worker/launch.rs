@@ -21,25 +21,9 @@ pub(super) fn launch(
         Work::Start => start(world, at, now_ms, effects),
         Work::Stop => stop(world, at, now_ms, effects),
         Work::Shutdown { timeout_s, force } => {
-            let guest = guest_of(world, at)?;
-            check_lock(&guest)?;
-            if !guest.is_running() {
-                settle(world, at, None, now_ms + world.times.shutdown_ms);
-                return Ok(());
-            }
-            let step = Step::Shutdown { force };
-            shut_down(world, at, step, timeout_s, now_ms, effects);
-            Ok(())
+            shutdown(world, at, (timeout_s, force), now_ms, effects)
         }
-        Work::Reboot { timeout_s } => {
-            // PVE looks at neither the lock nor the quorum here.
-            if !guest_of(world, at)?.is_running() {
-                settle(world, at, None, now_ms);
-                return Ok(());
-            }
-            shut_down(world, at, Step::RebootDown, timeout_s, now_ms, effects);
-            Ok(())
-        }
+        Work::Reboot { timeout_s } => reboot(world, at, timeout_s, now_ms, effects),
         Work::Destroy { force, .. } => destroy(world, at, force, now_ms, effects),
         Work::Resume => Err(restore_state(world, at)),
         Work::Suspend => Err(save_state(world, at)),
@@ -57,7 +41,16 @@ pub(super) fn launch(
             target,
             restart,
             timeout_s,
-        } => migrate::launch(world, at, &target, (restart, timeout_s), now_ms, effects),
+            how,
+        } => {
+            let wish = migrate::Wish {
+                target: &target,
+                restart,
+                timeout_s,
+                how: &how,
+            };
+            migrate::launch(world, at, &wish, now_ms, effects)
+        }
         Work::Backup(_) => backups::launch(world, at, now_ms, effects),
         Work::DeleteVolume { node, volid } => {
             backups::delete(world, at, (&node, &volid), now_ms, effects)
@@ -83,6 +76,40 @@ pub(super) fn launch(
             Err(error)
         }
     }
+}
+
+fn shutdown(
+    world: &mut World,
+    at: usize,
+    (timeout_s, force): (u64, bool),
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<(), String> {
+    let guest = guest_of(world, at)?;
+    check_lock(&guest)?;
+    if guest.is_running() {
+        let step = Step::Shutdown { force };
+        shut_down(world, at, step, timeout_s, now_ms, effects);
+    } else {
+        settle(world, at, None, now_ms + world.times.shutdown_ms);
+    }
+    Ok(())
+}
+
+/// PVE looks at neither the lock nor the quorum here.
+fn reboot(
+    world: &mut World,
+    at: usize,
+    timeout_s: u64,
+    now_ms: u64,
+    effects: &mut Effects,
+) -> Result<(), String> {
+    if guest_of(world, at)?.is_running() {
+        shut_down(world, at, Step::RebootDown, timeout_s, now_ms, effects);
+    } else {
+        settle(world, at, None, now_ms);
+    }
+    Ok(())
 }
 
 fn arrive(world: &mut World, at: usize, arrival: Arrival, now_ms: u64) {
@@ -156,7 +183,7 @@ fn start(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> Re
     if guest.config.flag("template") {
         return Err("you can't start a CT if it's a template".into());
     }
-    if guest.config.get("lock") != Some("mounted") {
+    if !world.tasks[at].skips_lock && guest.config.get("lock") != Some("mounted") {
         check_lock(&guest)?;
     }
     // Of several starts at once the later ones find it running and end well.
@@ -243,7 +270,7 @@ pub(super) fn reboot_up(world: &mut World, at: usize, not_before_ms: u64, effect
 
 fn stop(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> Result<(), String> {
     let guest = guest_of(world, at)?;
-    if guest.config.get("lock") != Some("mounted") {
+    if !world.tasks[at].skips_lock && guest.config.get("lock") != Some("mounted") {
         check_lock(&guest)?;
     }
     let end_ms = now_ms + world.times.stop_ms;

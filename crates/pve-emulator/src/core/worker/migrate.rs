@@ -1,10 +1,12 @@
 //! Moving a container to another node: offline, or stopped and started again.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::super::Effects;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey};
-use super::super::guest_config::volume_of;
-use super::super::task::Step;
-use super::super::world::{Volume, World};
+use super::super::guest_config::{GuestConfig, is_volume_key, mount_kind, volume_of, volume_rank};
+use super::super::task::{Crossing, Step};
+use super::super::world::{Guest, Storage, World};
 use super::launch::{check_lock, guest_of};
 use super::{issue, snapshots};
 
@@ -13,7 +15,7 @@ fn stamp(now_ms: u64) -> String {
 }
 
 /// Errors are in the log; the task itself only says that it gave up.
-fn aborted(world: &mut World, at: usize, why: &str, now_ms: u64) -> String {
+pub(super) fn aborted(world: &mut World, at: usize, why: &str, now_ms: u64) -> String {
     world.tasks[at].say(format!(
         "{} ERROR: migration aborted (duration 00:00:00): {why}",
         stamp(now_ms)
@@ -21,33 +23,27 @@ fn aborted(world: &mut World, at: usize, why: &str, now_ms: u64) -> String {
     "migration aborted".into()
 }
 
+/// What a migration is asked to be.
+pub(super) struct Wish<'a> {
+    pub(super) target: &'a str,
+    pub(super) restart: bool,
+    pub(super) timeout_s: u64,
+    pub(super) how: &'a Crossing,
+}
+
 pub(super) fn launch(
     world: &mut World,
     at: usize,
-    target: &str,
-    (restart, timeout_s): (bool, u64),
+    wish: &Wish<'_>,
     now_ms: u64,
     effects: &mut Effects,
 ) -> Result<(), String> {
-    let checked = guest_of(world, at).and_then(|guest| {
-        check_lock(&guest)?;
-        for (_, value) in guest.config.volumes() {
-            let id = volume_of(&value).split(':').next().unwrap_or_default();
-            if !world.storage(id).is_some_and(|storage| storage.on(target)) {
-                return Err(format!(
-                    "storage '{id}' is not available on node '{target}'"
-                ));
-            }
-        }
-        Ok(guest)
-    });
-    let guest = match checked {
+    let guest = match checked(world, at, wish, now_ms) {
         Ok(guest) => guest,
         Err(why) => return Err(aborted(world, at, &why, now_ms)),
     };
-    snapshots::mark(world, at, "migrate");
-    if guest.is_running() && restart {
-        let timeout_ms = timeout_s.saturating_mul(1000);
+    if guest.is_running() {
+        let timeout_ms = wish.timeout_s.saturating_mul(1000);
         let vmid = world.tasks[at].guest().vmid;
         world.tasks[at].say(format!("{} shutdown CT {vmid}", stamp(now_ms)));
         let command = |job, guest| GuestCommand::Shutdown {
@@ -57,10 +53,103 @@ pub(super) fn launch(
         };
         let end_ms = now_ms + world.times.shutdown_ms;
         issue(world, at, Step::StopFirst, end_ms, command, effects);
-    } else {
-        carry(world, at, target, now_ms, effects);
+        return Ok(());
     }
+    carry(world, at, wish.target, now_ms, effects);
     Ok(())
+}
+
+/// The guest, if it can go.
+fn checked(world: &World, at: usize, wish: &Wish<'_>, now_ms: u64) -> Result<Guest, String> {
+    let guest = guest_of(world, at)?;
+    check_lock(&guest)?;
+    if guest.is_running() && wish.how.online {
+        return Err("lxc live migration is currently not implemented".into());
+    }
+    if guest.is_running() && !wish.restart {
+        let text = "running container can only be migrated in restart mode at /usr/share/perl5/PVE/LXC/Migrate.pm line 49.";
+        return Err(text.into());
+    }
+    let mut named: Vec<_> = guest
+        .config
+        .keys
+        .iter()
+        .filter(|(key, _)| is_volume_key(key) || key.starts_with("unused"))
+        .collect();
+    named.sort_by_key(|(key, _)| (key.starts_with("unused"), volume_rank(key)));
+    for (key, value) in named {
+        check_volume(world, &guest.node, (key, value), wish)?;
+    }
+    let from = world.tasks[at].upid.node.as_str();
+    let there = world.node(wish.target);
+    let there = there.is_some_and(|node| node.powered && world.sees(from, node, now_ms));
+    if !there || world.node(from).is_some_and(|node| node.partitioned) {
+        return Err("Can't connect to destination address using public key".into());
+    }
+    if let Some(volid) = foreign(world, &guest, at) {
+        let owner = world
+            .volume(&volid, &guest.node)
+            .map_or(0, |volume| volume.vmid);
+        return Err(format!(
+            "can't migrate local volume '{volid}': owned by other guest (owner = {owner})"
+        ));
+    }
+    Ok(guest)
+}
+
+/// A volume that is another guest's, and would have to come along.
+fn foreign(world: &World, guest: &Guest, at: usize) -> Option<String> {
+    let vmid = world.tasks[at].guest().vmid;
+    let other = |volid: &String| {
+        let volume = world.volume(volid, &guest.node);
+        volume.is_some_and(|volume| volume.vmid != vmid && volume.node.is_some())
+    };
+    guest.config.all_volumes().into_iter().find(other)
+}
+
+fn check_volume(
+    world: &World,
+    node: &str,
+    (key, value): (&str, &str),
+    wish: &Wish<'_>,
+) -> Result<(), String> {
+    let volid = volume_of(value);
+    if let Some(kind) = mount_kind(volid) {
+        if value.split(',').any(|part| part == "shared=1") {
+            return Ok(());
+        }
+        return Err(format!("cannot migrate local {kind} mount point '{key}'"));
+    }
+    let id = volid.split(':').next().unwrap_or_default();
+    let here = usable(world, id, node)?;
+    if !here.holds("rootdir") {
+        return Err(format!(
+            "content type 'rootdir' is not available on storage '{id}'"
+        ));
+    }
+    let target_id = if here.shared {
+        id
+    } else {
+        wish.how.storage(id)
+    };
+    if usable(world, target_id, wish.target)?.holds("rootdir") {
+        return Ok(());
+    }
+    Err(format!(
+        "{volid}: content type 'rootdir' is not available on storage '{target_id}'"
+    ))
+}
+
+/// A storage that a node can use.
+fn usable<'a>(world: &'a World, id: &str, node: &str) -> Result<&'a Storage, String> {
+    let found = world
+        .storage(id)
+        .ok_or_else(|| format!("storage '{id}' does not exist"))?;
+    match (found.is_disabled(), found.on(node)) {
+        (true, _) => Err(format!("storage '{id}' is disabled")),
+        (false, false) => Err(format!("storage '{id}' is not available on node '{node}'")),
+        (false, true) => Ok(found),
+    }
 }
 
 /// The guest is stopped: its volumes go over.
@@ -71,6 +160,7 @@ pub(super) fn carry(
     now_ms: u64,
     effects: &mut Effects,
 ) {
+    snapshots::mark(world, at, "migrate");
     let vmid = world.tasks[at].guest().vmid;
     let address = world
         .node(target)
@@ -91,26 +181,61 @@ pub(super) fn carry(
 }
 
 /// The configuration lies on the other node now; the guest is to be started again there if it ran.
-pub(super) fn arrived(world: &mut World, at: usize, target: &str, now_ms: u64) -> Option<GuestKey> {
+pub(super) fn arrived(
+    world: &mut World,
+    at: usize,
+    (target, how): (&str, &Crossing),
+    now_ms: u64,
+) -> Option<GuestKey> {
     let key = world.tasks[at].guest();
-    let volumes = world.guest(&key)?.config.volumes();
-    for (_, value) in volumes {
-        let meant = |volume: &Volume| {
-            volume.node.as_ref() == Some(&key.node) && volume.volid() == volume_of(&value)
-        };
-        let volumes = &mut world.volumes;
-        volumes.change_where(meant, |volume| volume.node = Some(target.to_owned()));
+    let there = GuestKey {
+        node: target.to_owned(),
+        vmid: key.vmid,
+    };
+    let mut renamed = BTreeMap::new();
+    for volid in volumes_of(world.guest(&key)?) {
+        let storage = volid.split(':').next().unwrap_or_default();
+        let new = world.carry_volume(&volid, &key.node, (how.storage(storage), &there));
+        renamed.extend(new.map(|new| (volid, new)));
     }
     let guest = world.guest_mut(&key)?;
     guest.config.keys.remove("lock");
+    let kept = guest.snapshots.values_mut().map(|kept| &mut kept.keys);
+    let sections = [&mut guest.config.keys, &mut guest.config.pending];
+    for keys in sections.into_iter().chain(kept) {
+        rename(keys, &renamed);
+    }
     target.clone_into(&mut guest.node);
     world.tasks[at].say(format!("{} start final cleanup", stamp(now_ms)));
     let was_running = world.tasks[at]
         .log
         .iter()
         .any(|line| line.contains(" shutdown CT "));
-    was_running.then(|| GuestKey {
-        node: target.to_owned(),
-        vmid: key.vmid,
-    })
+    was_running.then_some(there)
+}
+
+/// All volumes that a guest's configuration and its snapshots name.
+fn volumes_of(guest: &Guest) -> BTreeSet<String> {
+    let mut found: BTreeSet<String> = guest.config.all_volumes().into_iter().collect();
+    for kept in guest.snapshots.values() {
+        let config = GuestConfig {
+            keys: kept.keys.clone(),
+            ..GuestConfig::default()
+        };
+        found.extend(config.all_volumes());
+    }
+    found
+}
+
+/// Says of volumes what they are called now.
+fn rename(keys: &mut BTreeMap<String, String>, renamed: &BTreeMap<String, String>) {
+    let named = keys
+        .iter_mut()
+        .filter(|(key, _)| is_volume_key(key) || key.starts_with("unused"));
+    for (_, value) in named {
+        let old = volume_of(value).to_owned();
+        if let Some(new) = renamed.get(&old) {
+            *value = value.replacen(&old, new, 1);
+        }
+    }
 }
