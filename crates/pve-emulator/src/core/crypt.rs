@@ -56,6 +56,13 @@ pub(crate) fn sha512_crypt(password: &str, salt: &str) -> String {
     format!("$6$rounds={ROUNDS}${salt}${}", written(&sum))
 }
 
+/// Whether a hash that was made here is this password's.
+pub(crate) fn password_fits(password: &str, hash: &str) -> bool {
+    let salt = hash.strip_prefix(&format!("$6$rounds={ROUNDS}$"));
+    let salt = salt.and_then(|rest| rest.split_once('$'));
+    salt.is_some_and(|(salt, _)| sha512_crypt(password, salt) == hash)
+}
+
 fn start(key: &[u8], salt: &[u8]) -> Vec<u8> {
     let other = Sha512::new()
         .chain_update(key)

@@ -16,6 +16,7 @@ mod broadcast;
 mod calendar;
 mod call;
 mod checks;
+mod console;
 mod crypt;
 mod datacenter;
 mod dates;
@@ -54,6 +55,10 @@ pub mod guest;
 
 pub use access::{Access, hash_secret};
 pub use checks::{Check, CheckSettings, Violation};
+pub use console::{ConsoleMode, ConsoleTarget};
+pub(crate) use crypt::password_fits;
+#[cfg(test)]
+pub(crate) use crypt::sha512_crypt;
 pub use faults::{
     Calls, FaultId, FaultKind, FaultRule, FaultView, FaultWish, GuestFaults, HeldCall, Release,
 };
@@ -67,6 +72,7 @@ pub use stored::{Registry, RegistryImage};
 pub use task::{Acting, Task, TaskState};
 pub use upid::Upid;
 pub(crate) use views::LastView;
+pub use worker::ConsoleEnd;
 pub(crate) use world::Volume;
 pub use world::{
     Bridge, Daemon, Environment, Guest, Node, OciImage, Pool, Power, Reach, Storage, TaskTimes,
@@ -122,6 +128,7 @@ pub fn resume(world: &mut World, now_ms: u64) -> Effects {
     effects
         .commands
         .extend(world.jobs.values().map(|job| job.command.clone()));
+    worker::cut_off_consoles(world, now_ms);
     broadcast::start(world, now_ms, &mut effects);
     settle(world, now_ms, &mut effects);
     scenery::answer(world, now_ms, &mut effects);

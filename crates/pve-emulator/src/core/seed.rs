@@ -144,6 +144,7 @@ impl World {
             arrived: BTreeSet::new(),
             registry: None,
             clock_ahead_ms: 0,
+            reserved_ports: BTreeMap::new(),
             live: Live::default(),
         }
     }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::console::{Console, ConsoleStage};
 use super::guest::{GuestKey, GuestLogin, JobId};
 use super::guest_config::{GuestConfig, new_disk, volume_of};
 use super::stored::Arrival;
@@ -113,6 +114,8 @@ pub(crate) enum Work {
     Bulk(Box<BulkPlan>),
     /// Brings a file.
     Arrive(Box<Arrival>),
+    /// Waits for somebody at a console, and serves him.
+    Console(Box<Console>),
     /// Fails with this message, after these lines of log.
     Fail {
         log: Vec<String>,
@@ -383,6 +386,9 @@ pub enum TaskState {
     /// Waits for tasks of its own.
     #[serde(rename = "bulk")]
     Bulk,
+    /// A console's program runs.
+    #[serde(rename = "console")]
+    Console(ConsoleStage),
     /// Killed; the process needs a moment to go.
     #[serde(rename = "dying")]
     Dying {
@@ -415,6 +421,7 @@ impl TaskState {
             Self::Waiting { deadline_ms: at }
             | Self::Settling { at_ms: at, .. }
             | Self::Dying { at_ms: at } => Some(*at),
+            Self::Console(stage) => stage.until_ms(),
             Self::Acting(_) | Self::Bulk | Self::Stopped { .. } => None,
         }
     }
@@ -448,6 +455,7 @@ impl Task {
             | Work::Arrive(_)
             | Work::DeleteVolume { .. }
             | Work::Prune { .. }
+            | Work::Console(_)
             | Work::Fail { .. }
             | Work::Resume
             | Work::Suspend => true,
@@ -467,6 +475,7 @@ impl Task {
         match self.state {
             TaskState::Acting(_)
             | TaskState::Settling { .. }
+            | TaskState::Console(_)
             | TaskState::Dying { .. }
             | TaskState::Bulk => true,
             TaskState::Waiting { .. } | TaskState::Stopped { .. } => false,
@@ -486,6 +495,7 @@ impl Task {
             | TaskState::Acting(_)
             | TaskState::Settling { .. }
             | TaskState::Bulk
+            | TaskState::Console(_)
             | TaskState::Dying { .. } => None,
         }
     }
@@ -498,6 +508,7 @@ impl Task {
             | TaskState::Acting(_)
             | TaskState::Settling { .. }
             | TaskState::Bulk
+            | TaskState::Console(_)
             | TaskState::Dying { .. } => None,
         }
     }

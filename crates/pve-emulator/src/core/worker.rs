@@ -7,6 +7,7 @@
 mod backups;
 mod bulk;
 mod conclude;
+mod consoles;
 mod copies;
 mod create;
 mod launch;
@@ -14,6 +15,8 @@ mod migrate;
 mod restore;
 mod snapshots;
 
+pub use consoles::ConsoleEnd;
+pub(crate) use consoles::{cut_off as cut_off_consoles, take_port};
 pub(crate) use create::new_addresses;
 
 use super::Effects;
@@ -147,12 +150,17 @@ fn go_on(world: &mut World, at: usize, now_ms: u64, effects: &mut Effects) -> bo
             true
         }
         TaskState::Bulk => bulk::advance(world, at, now_ms, effects),
+        TaskState::Console(stage) if stage.until_ms().is_some_and(|at_ms| now_ms >= at_ms) => {
+            consoles::give_up(world, at, stage, now_ms);
+            true
+        }
         TaskState::Dying { at_ms } if now_ms >= at_ms => {
             conclude::die(world, at, now_ms);
             true
         }
         TaskState::Settling { .. }
         | TaskState::Dying { .. }
+        | TaskState::Console(_)
         | TaskState::Acting(_)
         | TaskState::Stopped { .. } => false,
     }

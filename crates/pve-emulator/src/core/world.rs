@@ -88,6 +88,9 @@ pub struct World {
     /// Configuration files in sections, by their names below `/etc/pve`.
     #[serde(default)]
     pub(crate) files: BTreeMap<String, Sections>,
+    /// Ports that were given to consoles a moment ago, by node, with when that was, Unix seconds.
+    #[serde(default)]
+    pub(crate) reserved_ports: BTreeMap<String, BTreeMap<u16, u64>>,
     /// How far this world's clock is ahead of the machine's, milliseconds.
     #[serde(default)]
     pub(crate) clock_ahead_ms: u64,

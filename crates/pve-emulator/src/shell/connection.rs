@@ -1,9 +1,12 @@
 //! One client connection: at most 100 requests, one after the other.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::io::{AsyncRead, AsyncWrite};
 
+use super::console::{self, Desk};
+use super::driver::GuestDriver;
 use super::http::{Head, MAX_BODY_BYTES, NoHead, Reader};
 use super::keeper::Door;
 use super::upload;
@@ -12,7 +15,12 @@ use crate::core::{ApiRequest, Payload, RequestId, Response};
 const MAX_REQUESTS: u32 = 100;
 
 /// Serves a connection until it ends.
-pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, node: &str, door: &Door) {
+pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: S,
+    node: &str,
+    door: &Door,
+    driver: &Arc<dyn GuestDriver>,
+) {
     let mut reader = Reader::new(stream);
     for left in (0..MAX_REQUESTS).rev() {
         let head = match reader.head().await {
@@ -26,9 +34,21 @@ pub(super) async fn serve<S: AsyncRead + AsyncWrite + Unpin>(stream: S, node: &s
                 break;
             }
         };
-        let Some(response) = answer(&mut reader, &head, node, door).await else {
+        let Some(mut response) = answer(&mut reader, &head, node, door).await else {
             break;
         };
+        if console::is_wanted(&head) && response.content_type.is_some() {
+            match console::accept(&head) {
+                Ok(upgraded) if response.status == 200 => {
+                    let port = port_of(&response);
+                    let desk = Desk { door, driver };
+                    // Most connections never become a console: its room is taken when one does.
+                    return Box::pin(upgrade(reader, &upgraded, (node, port), desk)).await;
+                }
+                Ok(_) => {}
+                Err(text) => response = Response::plain(response.request, 500, &text),
+            }
+        }
         if response.cut {
             // Dropped, not closed: not even a proper end is sent.
             return;
@@ -93,6 +113,30 @@ async fn answer<S: AsyncRead + AsyncWrite + Unpin>(
             door.forget_caller(id).await;
             None
         }
+    }
+}
+
+/// The port that an answer names.
+fn port_of(response: &Response) -> Option<u16> {
+    let body: serde_json::Value = serde_json::from_slice(&response.body).ok()?;
+    body["data"]["port"].as_str()?.parse().ok()
+}
+
+/// Becomes a websocket to what listens at a port of the node. Where nothing does, nothing is answered either.
+async fn upgrade<S: AsyncRead + AsyncWrite + Unpin>(
+    mut reader: Reader<S>,
+    upgraded: &str,
+    (node, port): (&str, Option<u16>),
+    desk: Desk<'_>,
+) {
+    let (at, now_ms) = (node.to_owned(), desk.door.now_ms());
+    let met = desk
+        .door
+        .alter(move |world| world.meet_console(&at, port?, now_ms))
+        .await;
+    match met.ok().flatten() {
+        Some(upid) => console::serve(reader.into_parts(), upgraded, upid, desk).await,
+        None => reader.gone().await,
     }
 }
 

@@ -4,6 +4,8 @@ use async_trait::async_trait;
 
 use serde_json::Value;
 
+use super::terminal::Terminal;
+use crate::core::ConsoleMode;
 use crate::core::guest::{GuestCommand, GuestDone, GuestKey};
 
 /// Runs guest commands; the LXC driver is one.
@@ -31,4 +33,18 @@ pub trait GuestDriver: Send + Sync + 'static {
         let _ = (guest, order);
         Err("only simulated guests can be broken from here".to_owned())
     }
+
+    /// Opens a terminal in a guest. What runs behind it ends with the terminal, and with the guest.
+    ///
+    /// # Errors
+    /// What the node's tool prints when it cannot, in one line.
+    async fn open_console(&self, guest: &GuestKey, mode: ConsoleMode) -> Result<Terminal, String> {
+        let _ = mode;
+        Err(not_running(guest.vmid))
+    }
+}
+
+/// What `lxc-console` says of a container that does not run.
+pub(crate) fn not_running(vmid: u32) -> String {
+    format!("lxc-console: {vmid}: ../src/lxc/tools/lxc_console.c: main: 129 {vmid} is not running")
 }

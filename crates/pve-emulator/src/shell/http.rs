@@ -185,6 +185,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Reader<S> {
         std::future::pending().await
     }
 
+    /// The stream, and what was read ahead.
+    pub(super) fn into_parts(self) -> (S, Vec<u8>) {
+        (self.stream, self.buffer)
+    }
+
     /// Ends the connection properly.
     pub(super) async fn close(mut self) {
         // The peer may be gone already; there is nobody left to tell.

@@ -12,6 +12,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::connection;
+use super::driver::GuestDriver;
 use super::keeper::Door;
 use crate::core::Front;
 
@@ -29,6 +30,7 @@ pub(super) struct NodeListener {
     pub(super) node: String,
     pub(super) tls: TlsAcceptor,
     pub(super) door: Door,
+    pub(super) driver: Arc<dyn GuestDriver>,
     pub(super) tasks: TaskTracker,
     pub(super) stop: CancellationToken,
 }
@@ -131,7 +133,9 @@ async fn talk(stream: TcpStream, service: &NodeListener) {
         Ok(_) | Err(_) => return,
     }
     match timeout(HANDSHAKE, service.tls.accept(stream)).await {
-        Ok(Ok(stream)) => connection::serve(stream, &service.node, &service.door).await,
+        Ok(Ok(stream)) => {
+            connection::serve(stream, &service.node, &service.door, &service.driver).await;
+        }
         Ok(Err(error)) => tracing::debug!(%error, node = service.node, "TLS handshake failed"),
         Err(_) => tracing::debug!(node = service.node, "TLS handshake took too long"),
     }

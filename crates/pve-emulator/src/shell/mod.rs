@@ -10,6 +10,7 @@
 
 mod clock;
 mod connection;
+mod console;
 mod control;
 mod driver;
 mod error;
@@ -21,12 +22,15 @@ mod options;
 mod outside;
 mod running;
 mod secrets;
+mod terminal;
 mod tls;
 mod upload;
 
 pub(crate) use clock::now_ms;
 pub use driver::GuestDriver;
+pub(crate) use driver::not_running;
 pub use error::ShellError;
 pub use journal::{Counters, Entry, Journal};
 pub use options::{NodeListen, ShellOptions, TokenWish};
 pub use running::{RunningShell, Shell};
+pub use terminal::{Terminal, TerminalEnd, TerminalInput, terminal};

@@ -1,8 +1,8 @@
 //! What of the world those must know that do not own it: kept up to date by the keeper after each commit.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
-use crate::core::{FaultId, Front, World};
+use crate::core::{FaultId, Front, Upid, World};
 
 /// A short picture of the world.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -15,6 +15,8 @@ pub(super) struct Outside {
     pub(super) ahead_ms: u64,
     /// What the checks found.
     pub(super) violations: u64,
+    /// Tasks of consoles that have a client.
+    pub(super) consoles: BTreeSet<Upid>,
 }
 
 impl Outside {
@@ -30,6 +32,7 @@ impl Outside {
             counts: counts.collect(),
             ahead_ms: world.clock_ahead_ms(),
             violations: world.violations_total(),
+            consoles: world.consoles(),
         }
     }
 

@@ -110,6 +110,7 @@ impl Shell {
                 node,
                 tls,
                 door: door.clone(),
+                driver: Arc::clone(&driver),
                 tasks: tasks.clone(),
                 stop: stop.clone(),
             };

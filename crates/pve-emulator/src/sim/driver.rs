@@ -13,12 +13,13 @@ use tokio_util::task::TaskTracker;
 use super::disk::Disk;
 use super::guest::{Faults, Guest, Image, Net, Shape};
 use super::room::{Change, House, Room, files};
+use crate::core::ConsoleMode;
 use crate::core::guest::{
     GuestCommand, GuestDone, GuestError, GuestInterface, GuestKey, GuestLook, GuestOutcome,
     GuestSpec, JobId,
 };
 use crate::lxc::Leases;
-use crate::shell::{GuestDriver, now_ms};
+use crate::shell::{GuestDriver, Terminal, not_running, now_ms, terminal};
 
 /// What the lab prepared for its simulated guests.
 #[derive(Debug)]
@@ -73,6 +74,16 @@ impl GuestDriver for SimDriver {
 
     async fn meddle(&self, guest: &GuestKey, order: Value) -> Result<Value, String> {
         self.break_or_mend(guest, order).await
+    }
+
+    async fn open_console(&self, guest: &GuestKey, mode: ConsoleMode) -> Result<Terminal, String> {
+        if !self.is_running(guest).await {
+            return Err(not_running(guest.vmid));
+        }
+        let (user, end) = terminal();
+        let served = super::terminal::serve(self.clone(), guest.clone(), mode, end);
+        self.inner.commands.spawn(served);
+        Ok(user)
     }
 }
 

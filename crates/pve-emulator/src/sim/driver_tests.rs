@@ -70,7 +70,7 @@ impl Stand {
         self.driver.run(command).await.result
     }
 
-    async fn create(&self, ip: &str) -> Result<GuestOutcome, GuestError> {
+    pub(in crate::sim) async fn create(&self, ip: &str) -> Result<GuestOutcome, GuestError> {
         let (job, guest, spec) = (JobId(1), key(), spec(ip));
         self.command(GuestCommand::Create { job, guest, spec })
             .await

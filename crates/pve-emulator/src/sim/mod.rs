@@ -12,7 +12,9 @@ mod doors;
 mod driver;
 pub mod guest;
 mod inside;
+mod line;
 mod room;
+mod terminal;
 mod wire;
 
 pub(crate) use block::Block;

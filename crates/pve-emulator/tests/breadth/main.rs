@@ -14,6 +14,7 @@ mod accounts;
 mod arrivals;
 mod backup;
 mod bulk;
+mod consoles;
 mod container_rights;
 mod crossing;
 mod export;

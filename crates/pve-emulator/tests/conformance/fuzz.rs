@@ -56,6 +56,12 @@ const IN_THE_SOURCE: &[(&str, &str, &str)] = &[
         ".registered-tags",
         "array in place of string",
     ),
+    // pve-manager, API2/Tasks.pm, read_task_log: a log to be downloaded is sent as a file.
+    (
+        "GET /nodes/{node}/tasks/{upid}/log",
+        "",
+        "null in place of array",
+    ),
     // pve-access-control, API2/User.pm, generate_token: what was given goes back as it came.
     (
         "POST /access/users/{userid}/token/{tokenid}",
@@ -76,13 +82,16 @@ const IN_THE_SOURCE: &[(&str, &str, &str)] = &[
 ];
 
 /// What cannot go well in such a world: groups of high availability were migrated to rules, no network and no registry is
-/// there, an upload is no form of pairs, and the appliances of the index are nowhere.
+/// there, an upload is no form of pairs, the appliances of the index are nowhere, and tickets of consoles are not guessed.
 const NEVER: &[&str] = &[
     "DELETE /cluster/ha/groups/{group}",
     "GET /cluster/ha/groups",
     "GET /cluster/ha/groups/{group}",
+    "GET /nodes/{node}/lxc/{vmid}/vncwebsocket",
     "GET /nodes/{node}/query-oci-repo-tags",
     "GET /nodes/{node}/query-url-metadata",
+    "GET /nodes/{node}/vncwebsocket",
+    "POST /access/vncticket",
     "POST /cluster/ha/groups",
     "POST /nodes/{node}/aplinfo",
     "POST /nodes/{node}/storage/{storage}/upload",
@@ -91,10 +100,14 @@ const NEVER: &[&str] = &[
 
 /// So rarely right by chance that these calls do not meet it; `tests/breadth` and the recordings show that they go well.
 const RARE: &[&str] = &[
+    "GET /nodes/{node}/vzdump/extractconfig",
     "POST /cluster/ha/rules",
+    "POST /nodes/{node}/lxc/{vmid}/clone",
     "POST /nodes/{node}/lxc/{vmid}/move_volume",
     "POST /nodes/{node}/storage/{storage}/content",
+    "POST /nodes/{node}/storage/{storage}/download-url",
     "POST /storage",
+    "PUT /nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
 ];
 
 /// Refusals of Proxmox VE 9.2 that no recording shows and its source does; and what the lab says it does not do.

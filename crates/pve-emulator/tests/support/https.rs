@@ -104,9 +104,12 @@ impl Raw {
     }
 }
 
+/// What a connection goes over.
+pub type Stream = TlsStream<TcpStream>;
+
 /// A TLS connection that trusts the emulator's CA.
 pub struct Connection {
-    stream: TlsStream<TcpStream>,
+    stream: Stream,
     buffer: Vec<u8>,
     pub token: String,
 }
@@ -144,6 +147,11 @@ impl Connection {
             buffer: Vec::new(),
             token: format!("PVEAPIToken={id}={secret}"),
         }
+    }
+
+    /// The stream alone, to speak something else over it.
+    pub fn into_stream(self) -> Stream {
+        self.stream
     }
 
     /// Sends bytes as they are; false when the connection is gone.

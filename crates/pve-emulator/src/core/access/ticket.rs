@@ -7,6 +7,8 @@ use sha2::{Digest, Sha256};
 const LIFETIME_S: u64 = 2 * 60 * 60;
 /// How far clocks of nodes may be apart, seconds.
 const GRACE_S: u64 = 300;
+/// Ages of tickets of consoles that are good, seconds; clocks of nodes differ.
+const VNC_AGES_S: std::ops::Range<i64> = -19..40;
 
 /// The world's source of secrets.
 #[derive(Debug, Clone, Serialize, Deserialize)]
@@ -98,6 +100,40 @@ impl Keys {
         ticket.starts_with("PVE:!tfa!") && self.parts(ticket, user, now_s).is_some()
     }
 
+    /// A ticket for a console: bound to a path and a port, good for a moment.
+    pub(crate) fn vnc_ticket(&self, user: &str, at: (&str, Option<u16>), now_ms: u64) -> String {
+        let plain = format!("PVEVNC:{:08X}", now_ms / 1000);
+        let signature = self.sign("vnc", &format!("{plain}:{}", vnc_secret(user, at)));
+        format!("{plain}::{signature}")
+    }
+
+    /// Whether a ticket is this user's for a console at this path and port, and still good. One may have a password in
+    /// front of it.
+    pub(crate) fn verify_vnc(
+        &self,
+        ticket: &str,
+        user: &str,
+        at: (&str, Option<u16>),
+        now_ms: u64,
+    ) -> bool {
+        let after_password = ticket
+            .char_indices()
+            .nth(8)
+            .and_then(|(start, _)| ticket[start..].strip_prefix(':'));
+        let ticket = after_password
+            .filter(|rest| rest.starts_with("PVEVNC:"))
+            .unwrap_or(ticket);
+        let Some((plain, signature)) = ticket.split_once("::") else {
+            return false;
+        };
+        let made_s = plain
+            .strip_prefix("PVEVNC:")
+            .and_then(|time| i64::from_str_radix(time, 16).ok());
+        let now_s = i64::try_from(now_ms / 1000).unwrap_or(i64::MAX);
+        signature == self.sign("vnc", &format!("{plain}:{}", vnc_secret(user, at)))
+            && made_s.is_some_and(|made_s| VNC_AGES_S.contains(&(now_s - made_s)))
+    }
+
     /// What has to come along with a ticket on writes.
     pub(crate) fn csrf(&self, user: &str, now_s: u64) -> String {
         let time = format!("{now_s:08X}");
@@ -110,6 +146,13 @@ impl Keys {
         given.split_once(':').is_some_and(|(time, signature)| {
             signature == self.sign("csrf", &format!("{time}:{user}")) && is_fresh(time, now_s)
         })
+    }
+}
+
+fn vnc_secret(user: &str, (path, port): (&str, Option<u16>)) -> String {
+    match port {
+        Some(port) => format!("{user}:{path}:{port}"),
+        None => format!("{user}:{path}"),
     }
 }
 
@@ -146,6 +189,34 @@ mod tests {
         let csrf = keys.csrf("a@pve", 1_000_000);
         assert!(keys.verify_csrf("a@pve", &csrf, 1_000_100));
         assert!(!keys.verify_csrf("b@pve", &csrf, 1_000_100) && !keys.verify_csrf("a@pve", "x", 0));
+    }
+
+    #[test]
+    fn a_console_s_ticket_is_for_one_user_path_and_port_and_forty_seconds() {
+        let keys = Keys::new("k".into());
+        let at = ("/vms/100", Some(5900));
+        let ticket = keys.vnc_ticket("a@pve!t", at, 1_000_000_000);
+        let good = |ticket: &str, user: &str, at, now_s: u64| {
+            keys.verify_vnc(ticket, user, at, now_s * 1000)
+        };
+        assert!(good(&ticket, "a@pve!t", at, 1_000_039));
+        assert!(good(&format!("password:{ticket}"), "a@pve!t", at, 999_981));
+        assert!(!good(
+            &format!("passwor:{ticket}"),
+            "a@pve!t",
+            at,
+            1_000_000
+        ));
+        for (user, at, now_s) in [
+            ("a@pve!t", at, 1_000_040),
+            ("a@pve!t", at, 999_980),
+            ("a@pve", at, 1_000_000),
+            ("a@pve!t", ("/vms/101", Some(5900)), 1_000_000),
+            ("a@pve!t", ("/vms/100", Some(5901)), 1_000_000),
+            ("a@pve!t", ("/vms/100", None), 1_000_000),
+        ] {
+            assert!(!good(&ticket, user, at, now_s), "{user} {at:?} {now_s}");
+        }
     }
 
     #[test]

@@ -7,6 +7,7 @@ mod backup_jobs;
 mod bulk;
 mod cluster;
 mod config_rights;
+mod console;
 mod export;
 mod fetching;
 mod ha;

@@ -1,9 +1,9 @@
 //! Which method has which behaviour.
 
 use super::{
-    Behaviour, access, backup, backup_jobs, bulk, cluster, export, fetching, ha, ha_rules, index,
-    lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_migrate, lxc_power, lxc_read, lxc_snapshot,
-    metrics, node, pools, settings, storage, storage_config, tasks, upload, volumes,
+    Behaviour, access, backup, backup_jobs, bulk, cluster, console, export, fetching, ha, ha_rules,
+    index, lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_migrate, lxc_power, lxc_read,
+    lxc_snapshot, metrics, node, pools, settings, storage, storage_config, tasks, upload, volumes,
 };
 
 /// The behaviour of a method, by verb and schema path.
@@ -74,6 +74,8 @@ fn of_guests(verb: &str, rest: &str) -> Option<Behaviour> {
         ("PUT", "/resize") => lxc_disk::resize,
         ("POST", "/move_volume") => lxc_disk::move_volume,
         ("GET", "/rrddata") => metrics::guest_points,
+        ("POST", "/termproxy") => console::of_guest,
+        ("GET", "/vncwebsocket") => console::guest_websocket,
         ("GET", "/snapshot") => lxc_snapshot::list,
         ("POST", "/snapshot") => lxc_snapshot::create,
         ("GET", "/snapshot/{snapname}") => lxc_snapshot::index,
@@ -116,6 +118,8 @@ fn of_node(verb: &str, rest: &str) -> Option<Behaviour> {
         ("GET", "/aplinfo") => settings::appliances,
         ("GET", "/qemu" | "/replication") => settings::none,
         ("GET", "/rrddata") => metrics::node_points,
+        ("POST", "/termproxy") => console::of_node,
+        ("GET", "/vncwebsocket") => console::node_websocket,
         ("GET", "/tasks") => tasks::node_list,
         ("GET", "/tasks/{upid}/status") => tasks::status,
         ("GET", "/tasks/{upid}/log") => tasks::log,
@@ -224,6 +228,7 @@ fn of_access(verb: &str, rest: &str) -> Option<Behaviour> {
         ("DELETE", "/tfa/{userid}/{id}") => tfa::delete,
         ("GET", "/ticket") => ticket::read,
         ("POST", "/ticket") => ticket::create,
+        ("POST", "/vncticket") => console::verify,
         ("GET", "/users") => users::list,
         ("POST", "/users") => users::create,
         ("GET", "/users/{userid}") => users::read,

@@ -70,6 +70,7 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
         | Work::Arrive(_)
         | Work::Reassign { .. }
         | Work::Bulk(_)
+        | Work::Console(_)
         | Work::Fail { .. } => {}
     }
     end(world, at, error, now_ms);
@@ -141,6 +142,7 @@ fn too_late(world: &World, at: usize, now_ms: u64) -> Option<String> {
         | Work::Request { .. }
         | Work::Arrive(_)
         | Work::Bulk(_)
+        | Work::Console(_)
         | Work::Fail { .. } => false,
     };
     if writes {

@@ -7,7 +7,7 @@ use super::super::pending;
 use super::super::stored::{ARRIVAL_MS, Arrival};
 use super::super::task::{Step, Work};
 use super::super::world::{Guest, World};
-use super::{backups, bulk, copies, create, issue, migrate, settle, snapshots};
+use super::{backups, bulk, consoles, copies, create, issue, migrate, settle, snapshots};
 
 /// Starts the work; `Err` is what the task ends with.
 pub(super) fn launch(
@@ -69,6 +69,10 @@ pub(super) fn launch(
         }
         Work::Arrive(arrival) => {
             arrive(world, at, *arrival, now_ms);
+            Ok(())
+        }
+        Work::Console(_) => {
+            consoles::listen(world, at, now_ms);
             Ok(())
         }
         Work::Fail { log, error } => {

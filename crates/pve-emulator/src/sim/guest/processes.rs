@@ -67,6 +67,12 @@ impl Guest {
         processes.any(|process| process.locks.iter().any(|lock| lock == path))
     }
 
+    /// Whoever waited for a command from outside has gone, and it with him.
+    pub(crate) fn end_command(&mut self, argv: &[String]) {
+        let its = |process: &Process| process.unit.is_none() && process.argv == argv;
+        self.processes.retain(|_, process| !its(process));
+    }
+
     /// A process has ended by itself, or the one who waited for it has gone.
     pub fn end_process(&mut self, pid: u32) {
         self.processes.remove(&pid);
