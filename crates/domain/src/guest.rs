@@ -45,7 +45,7 @@ pub struct ContainerRef {
 }
 
 /// What we chose and wrote for a guest we create. `rootfs_volid` is learned once, from a guest that shows the other three.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
 pub struct ContainerIdentity {
     /// PVE's number.
     pub vmid: Vmid,

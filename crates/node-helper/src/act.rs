@@ -123,13 +123,16 @@ pub fn pull<W: AsFd>(ground: &Ground, pull: &Pull, answers: &mut Answers<W>) -> 
             format!("it has more than {} bytes", pull.max_bytes),
         )),
         Ok(Ran { exit_code: 0, .. }) => End::Pulled {},
-        Ok(ran) if !pull.tree && ran.exit_code == TOO_LARGE => End::Failed(Trouble::new(
-            Code::TooLarge,
-            format!(
+        Ok(ran) if !pull.tree && ran.exit_code == TOO_LARGE => {
+            let text = format!(
                 "it has {} bytes, at most {} are taken",
                 ran.complaint, pull.max_bytes
-            ),
-        )),
+            );
+            End::Failed(Trouble {
+                bytes: ran.complaint.parse().ok(),
+                ..Trouble::new(Code::TooLarge, text)
+            })
+        }
         Ok(ran) => End::Failed(guests_own(&ran)),
         Err(trouble) => ended_by(trouble),
     }

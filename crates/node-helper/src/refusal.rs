@@ -10,6 +10,9 @@ pub struct Trouble {
     pub code: Code,
     /// For people.
     pub message: String,
+    /// How large it is that is too large, if that is known.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub bytes: Option<u64>,
 }
 
 impl Trouble {
@@ -19,6 +22,7 @@ impl Trouble {
         Self {
             code,
             message: message.into(),
+            bytes: None,
         }
     }
 }

@@ -9,7 +9,10 @@ use crate::metadata::{Dependency, Metadata, Package};
 /// For each crate the crates of ours it may use in the product; the reasons are in ADR 0001.
 pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("proximity-domain", &[]),
-    ("proximity-pve", &["proximity-domain"]),
+    (
+        "proximity-pve",
+        &["proximity-domain", "proximity-node-helper"],
+    ),
     ("proximity-store", &["proximity-domain"]),
     (
         "proximity-engine",

@@ -51,6 +51,14 @@ pub enum GuestError {
         /// PVE's message.
         message: String,
     },
+    /// The helper on the node refused: the container is not ours there, is not allowed, or the helper is of another version.
+    #[error("node {node}: its helper refused: {message}")]
+    Refused {
+        /// The node.
+        node: String,
+        /// What the helper said.
+        message: String,
+    },
     /// The node's tools refused or failed.
     #[error("node {node}: {message}")]
     Failed {
@@ -79,7 +87,8 @@ impl GuestError {
             | Self::NotSent { .. }
             | Self::Untrusted { .. }
             | Self::NotRunning { .. }
-            | Self::NotThere { .. } => true,
+            | Self::NotThere { .. }
+            | Self::Refused { .. } => true,
             Self::MaybeApplied { .. } | Self::Failed { .. } | Self::TooLarge { .. } => false,
         }
     }

@@ -6,6 +6,7 @@ pub mod ssh;
 
 use async_trait::async_trait;
 use bytes::Bytes;
+use proximity_domain::guest::ContainerIdentity;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use tokio::time::Instant;
@@ -19,6 +20,17 @@ pub struct GuestTarget {
     pub node: NodeName,
     /// The container.
     pub vmid: Vmid,
+    /// Why it may be acted in; the helper on the node compares it, plain access does not.
+    pub owner: GuestOwner,
+}
+
+/// Why a container may be acted in.
+#[derive(Debug, Clone, PartialEq, Eq, Hash)]
+pub enum GuestOwner {
+    /// We made it, and it is still what we made.
+    Made(ContainerIdentity),
+    /// It was there before; its node's root allowed it.
+    Adopted,
 }
 
 /// A command to run as root inside a guest, without a shell of its own.

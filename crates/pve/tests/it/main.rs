@@ -9,6 +9,7 @@
 mod calls;
 mod details;
 mod endpoints;
+mod helper;
 mod https;
 mod login;
 mod permit;

@@ -8,7 +8,9 @@ use bytes::Bytes;
 use proptest::strategy::{Strategy, ValueTree};
 use proptest::test_runner::TestRunner;
 use proximity_pve::guest::ssh::{NodeAddress, PlainSsh, generate_keypair, scan_host_key};
-use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Pull, Push};
+use proximity_pve::guest::{
+    Exec, ExecOutput, GuestAccess, GuestError, GuestOwner, GuestTarget, Pull, Push,
+};
 
 use crate::sshd::{Sshd, user};
 use crate::world::{node, vmid};
@@ -17,10 +19,11 @@ fn guest(id: u32) -> GuestTarget {
     GuestTarget {
         node: node("pve1"),
         vmid: vmid(id),
+        owner: GuestOwner::Adopted,
     }
 }
 
-fn exec(argv: &[&str]) -> Exec {
+pub(crate) fn exec(argv: &[&str]) -> Exec {
     Exec {
         argv: argv.iter().map(ToString::to_string).collect(),
         stdin: None,
@@ -30,7 +33,7 @@ fn exec(argv: &[&str]) -> Exec {
     }
 }
 
-fn push(path: &str, content: Bytes, mode: u32) -> Push {
+pub(crate) fn push(path: &str, content: Bytes, mode: u32) -> Push {
     Push {
         path: path.to_owned(),
         content,
@@ -42,7 +45,7 @@ fn push(path: &str, content: Bytes, mode: u32) -> Push {
     }
 }
 
-fn pull(path: &str, max_bytes: u64) -> Pull {
+pub(crate) fn pull(path: &str, max_bytes: u64) -> Pull {
     Pull {
         path: path.to_owned(),
         max_bytes,
@@ -55,7 +58,7 @@ async fn run(access: &PlainSsh, request: Exec) -> ExecOutput {
 }
 
 /// Bytes that hold every value, also NUL and line ends.
-fn binary(length: usize) -> Bytes {
+pub(crate) fn binary(length: usize) -> Bytes {
     (0..length)
         .map(|i| u8::try_from((i * 7 + i / 251) % 256).unwrap())
         .collect::<Vec<u8>>()
@@ -305,6 +308,7 @@ async fn who_is_not_let_in_sent_nothing() {
     let elsewhere = GuestTarget {
         node: node("pve9"),
         vmid: vmid(100),
+        owner: GuestOwner::Adopted,
     };
     let error = sshd
         .access()

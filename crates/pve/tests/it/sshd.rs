@@ -131,6 +131,11 @@ fn one_connection(folder: &Path, socket: std::net::TcpStream) -> Child {
 impl Sshd {
     /// Starts a server, or says loudly that there is none on this machine.
     pub(crate) async fn start() -> Option<Self> {
+        Self::with_key_line(|_, key| key.to_owned()).await
+    }
+
+    /// Likewise, with a line for the key that knows the server's folder.
+    pub(crate) async fn with_key_line(line: impl Fn(&Path, &str) -> String) -> Option<Self> {
         if !Path::new(SSHD).exists() {
             eprintln!("SKIPPED: {SSHD} is missing (Debian: apt-get install openssh-server)");
             return None;
@@ -146,7 +151,8 @@ impl Sshd {
             host.private_pem.expose_secret(),
             0o600,
         );
-        write(&at.join("authorized_keys"), &key.public_line, 0o600);
+        let line = line(at, &key.public_line);
+        write(&at.join("authorized_keys"), &line, 0o600);
         write(&at.join("bin/pct"), PCT, 0o755);
         write(&at.join("sshd_config"), &config(at), 0o644);
 
@@ -182,6 +188,16 @@ impl Sshd {
             address: self.address.to_string(),
             host_key: self.host_key.clone(),
         }
+    }
+
+    /// The server's folder, gone with it.
+    pub(crate) fn folder(&self) -> &Path {
+        self.folder.path()
+    }
+
+    /// Puts a program into the folder that the users find programs in first.
+    pub(crate) fn write_program(&self, name: &str, text: &str) {
+        write(&self.folder.path().join("bin").join(name), text, 0o755);
     }
 
     pub(crate) fn host_key(&self) -> &HostKey {

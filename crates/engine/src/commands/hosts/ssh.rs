@@ -6,7 +6,7 @@ use futures::{StreamExt, stream};
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_pve::guest::ssh::{HostKey, NodeAddress, PlainSsh, generate_keypair, scan_host_key};
-use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget};
+use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestOwner, GuestTarget};
 use proximity_store::records::{SshAccess, SshNode};
 
 use super::address::{Address, SSH_PORT};
@@ -168,6 +168,7 @@ async fn try_pct(access: &PlainSsh, node: &NodeName) -> Result<ExecOutput, Guest
     let target = GuestTarget {
         node: node.clone(),
         vmid,
+        owner: GuestOwner::Adopted,
     };
     let exec = Exec {
         argv: vec!["true".to_owned()],
@@ -308,6 +309,7 @@ fn refusal(
         | GuestError::UnknownNode(_)
         | GuestError::NotRunning { .. }
         | GuestError::NotThere { .. }
+        | GuestError::Refused { .. }
         | GuestError::Failed { .. }
         | GuestError::TooLarge { .. } => unreachable(&error.to_string()),
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use bytes::Bytes;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
-use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget};
+use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestOwner, GuestTarget};
 use proximity_store::effects::{Effects, MutationAudit, NewLogLine};
 use serde_json::{Value, json};
 use tokio::time::Instant;
@@ -93,6 +93,7 @@ impl<'a> GuestSession<'a> {
         GuestTarget {
             node: self.guest.place.node.clone(),
             vmid: self.guest.place.vmid,
+            owner: GuestOwner::Made(self.guest.identity.clone()),
         }
     }
 
@@ -279,6 +280,10 @@ fn guest_failure(error: &GuestError) -> StepError {
         GuestError::NotThere { .. } => StepError::Failed(failure(
             "container_elsewhere",
             "it may have been migrated; retry looks for it and goes on where it is",
+        )),
+        GuestError::Refused { .. } => StepError::Failed(failure(
+            "identity_conflict",
+            "compare the container's mark, address and volume with the app's record; nothing was done to it",
         )),
         GuestError::Failed { .. } => {
             StepError::Transient(failure("guest_access_failed", "look at the node's log"))

@@ -21,7 +21,7 @@ pub(super) struct Job {
 }
 
 /// What is kept of the messages of `pct` and of the shell.
-const MESSAGE_BYTES: usize = 16 * 1024;
+pub(super) const MESSAGE_BYTES: usize = 16 * 1024;
 /// Linux takes no longer single argument.
 const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 /// The whole line is one argument of the node's shell, which `sshd` starts with `-c`.
