@@ -127,8 +127,8 @@ impl GuestConfig {
         Value::Object(shown)
     }
 
-    /// What `GET pending` shows.
-    pub(crate) fn changes(&self) -> Value {
+    /// What `GET pending` shows, with the digest of the file.
+    pub(crate) fn changes(&self, digest: &str) -> Value {
         let names: BTreeSet<&String> = self.keys.keys().chain(self.pending.keys()).collect();
         let mut rows: Vec<Value> = names
             .into_iter()
@@ -152,7 +152,7 @@ impl GuestConfig {
                 Value::Object(row)
             })
             .collect();
-        rows.push(serde_json::json!({"key": "digest", "value": self.digest()}));
+        rows.push(serde_json::json!({"key": "digest", "value": digest}));
         Value::Array(rows)
     }
 

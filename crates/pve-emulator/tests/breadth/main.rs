@@ -23,6 +23,7 @@ mod mounts;
 mod options;
 mod pools;
 mod power;
+mod reading;
 mod restore;
 mod storage;
 #[path = "../support/mod.rs"]

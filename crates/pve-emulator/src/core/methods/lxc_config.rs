@@ -306,7 +306,7 @@ fn check_volume(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError>
 }
 
 /// A network device has to fit its bridge, and what configures it.
-fn check_net(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError> {
+pub(super) fn check_net(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError> {
     let keys = parse_keys(key, value).map_err(|text| ApiError::died(text.trim_end()))?;
     let on = |name: &str| keys.get(name).is_some_and(|text| text == "1");
     let mtu = keys.get("mtu").and_then(|text| text.parse::<u32>().ok());

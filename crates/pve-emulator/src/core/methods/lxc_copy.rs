@@ -12,7 +12,7 @@ use super::super::guest_config::{
 };
 use super::super::task::{ClonePlan, Work};
 use super::super::worker;
-use super::super::world::{Guest, Power};
+use super::super::world::{Guest, Power, Snapshot};
 use super::{check_quorum, guest_lock, require_guest, start_task};
 
 /// Whether a container's storage can do something.
@@ -119,14 +119,13 @@ pub(super) fn clone(call: &mut Call<'_>) -> Outcome {
         let text = "parameter 'storage' not allowed for linked clones";
         return Err(ApiError::died(text).into());
     }
-    let keys = match &snapshot {
-        Some(name) => super::lxc_snapshot::find(&guest, name)?.keys.clone(),
-        None => guest.config.keys.clone(),
-    };
-    let config = GuestConfig {
-        keys,
-        raw: guest.config.raw.clone(),
-        ..GuestConfig::default()
+    let config = match &snapshot {
+        Some(name) => of_snapshot(super::lxc_snapshot::find(&guest, name)?),
+        None => GuestConfig {
+            keys: guest.config.keys.clone(),
+            raw: guest.config.raw.clone(),
+            ..GuestConfig::default()
+        },
     };
     let wish = Wish {
         full,
@@ -163,6 +162,16 @@ pub(super) fn clone(call: &mut Call<'_>) -> Outcome {
         call.now_ms,
     );
     Ok(Value::String(upid.to_string()).into())
+}
+
+/// What a snapshot kept, described as the snapshot is.
+fn of_snapshot(snapshot: &Snapshot) -> GuestConfig {
+    let mut config = super::lxc_snapshot::config_of(snapshot);
+    if !snapshot.description.is_empty() {
+        let text = snapshot.description.clone();
+        config.keys.insert("description".into(), text);
+    }
+    config
 }
 
 fn check_target_storage(

@@ -14,8 +14,8 @@ use super::super::crypt::sha512_crypt;
 use super::super::error::ApiError;
 use super::super::guest::{GuestKey, GuestLogin};
 use super::super::guest_config::{
-    GuestConfig, gib_bytes, is_volume_key, new_disk, normal_description, normal_net, parse_keys,
-    volume_rank,
+    GuestConfig, gib_bytes, is_net_key, is_volume_key, new_disk, normal_description, normal_net,
+    parse_keys, volume_rank,
 };
 use super::super::park::{Wait, worker_free};
 use super::super::task::{CreatePlan, NewDisk, Restore, Work};
@@ -24,6 +24,7 @@ use super::super::world::{Guest, Power, World};
 use super::check_quorum;
 use super::config_rights::{self, Change};
 use super::storage;
+use crate::schema::split_list;
 
 /// Between the two looks for the vmid.
 const RACE_WINDOW_MS: u64 = 40;
@@ -199,6 +200,9 @@ fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
     let template_volid = archive(call, restore)?;
     let storage = call.text("storage").unwrap_or_else(|| "local".into());
     let disks = disks(call, key, &storage, restore)?;
+    for (name, value) in keys.iter().filter(|(name, _)| is_net_key(name)) {
+        super::lxc_config::check_net(call, name, value)?;
+    }
     Ok(CreatePlan {
         template_volid,
         keys,
@@ -307,6 +311,7 @@ fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> 
         let value = match name.as_str() {
             "tags" => call.world.tag_style().normal(&value),
             "description" => normal_description(&value),
+            "nameserver" | "searchdomain" => split_list(&value).join(" "),
             _ => value,
         };
         if !(value.is_empty() && matches!(name.as_str(), "description" | "tags")) {
@@ -408,10 +413,7 @@ fn disk(
 
 fn fill_nets(call: &mut Call<'_>, plan: &mut CreatePlan) -> Result<(), ApiError> {
     for (key, value) in &mut plan.keys {
-        if key
-            .strip_prefix("net")
-            .is_some_and(|index| index.bytes().all(|b| b.is_ascii_digit()))
-        {
+        if is_net_key(key) {
             *value = normal_net(key, value, &mut call.world.random)
                 .map_err(|text| ApiError::died(text.trim_end()))?;
         }

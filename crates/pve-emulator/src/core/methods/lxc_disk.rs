@@ -6,7 +6,7 @@ use serde_json::Value;
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
-use super::super::guest_config::volume_of;
+use super::super::guest_config::{mount_kind, volume_of};
 use super::super::task::Work;
 use super::super::worker;
 use super::config_rights::{self, Change};
@@ -62,6 +62,9 @@ pub(super) fn resize(call: &mut Call<'_>) -> Outcome {
     let value = guest.config.get(&disk).ok_or_else(|| no_volume(&disk))?;
     let volid = volume_of(value).to_owned();
     let storage = volid.split(':').next().unwrap_or_default();
+    if mount_kind(&volid).is_some() {
+        return Err(ApiError::died(format!("unable to parse volume ID '{volid}'")).into());
+    }
     let owner = super::volume_name::parse(call.world, &volid)?.owner;
     if let Some(owner) = owner.filter(|owner| *owner != key.vmid) {
         let text = format!(

@@ -5,6 +5,7 @@ use serde_json::{Map, Value, json};
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
 use super::super::guest::{GuestInterface, GuestKey};
+use super::super::guest_config::GuestConfig;
 use super::super::status_row;
 
 /// Containers of a node, with live usage; those only the caller may audit.
@@ -100,27 +101,43 @@ fn interface(interface: &GuestInterface) -> Value {
     Value::Object(row)
 }
 
+/// What the caller may read of a configuration: what is handed to its programs only those who may change it.
+fn readable(call: &Call<'_>, vmid: u32, mut config: GuestConfig) -> GuestConfig {
+    if !call.may(&format!("/vms/{vmid}"), "VM.Config.Options") {
+        config.keys.remove("env");
+        config.pending.remove("env");
+    }
+    config
+}
+
 pub(super) fn config(call: &mut Call<'_>) -> Outcome {
     let key = call.guest_key();
-    require(call, &key)?;
-    if let Some(name) = call.text("snapshot") {
-        let guest = super::require_guest(call, &key)?;
-        return Ok(super::lxc_snapshot::shown(super::lxc_snapshot::find(guest, &name)?).into());
-    }
     let current = call.flag("current");
-    Ok(call
-        .world
-        .guest(&key)
-        .map_or(Value::Null, |guest| guest.config.shown(current))
-        .into())
+    let name = call.text("snapshot").filter(|name| !name.is_empty());
+    if name.is_some() && current {
+        let text = "cannot use 'snapshot' parameter with 'current'";
+        let both = ["snapshot", "current"].map(|name| (name.to_owned(), text.to_owned()));
+        return Err(ApiError::Parameters(both.into()).into());
+    }
+    let guest = super::require_guest(call, &key)?;
+    let digest = guest.config.digest();
+    let Some(name) = name else {
+        let config = readable(call, key.vmid, guest.config.clone());
+        let mut shown = config.shown(current);
+        shown["digest"] = digest.into();
+        return Ok(shown.into());
+    };
+    let snapshot = super::lxc_snapshot::find(guest, &name)?;
+    let kept = readable(call, key.vmid, super::lxc_snapshot::config_of(snapshot));
+    let mut shown = super::lxc_snapshot::shown(snapshot, &kept);
+    shown["digest"] = digest.into();
+    Ok(shown.into())
 }
 
 pub(super) fn pending(call: &mut Call<'_>) -> Outcome {
     let key = call.guest_key();
-    require(call, &key)?;
-    Ok(call
-        .world
-        .guest(&key)
-        .map_or(Value::Null, |guest| guest.config.changes())
-        .into())
+    let guest = super::require_guest(call, &key)?;
+    let digest = guest.config.digest();
+    let config = readable(call, key.vmid, guest.config.clone());
+    Ok(config.changes(&digest).into())
 }

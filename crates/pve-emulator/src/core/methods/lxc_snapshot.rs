@@ -78,13 +78,17 @@ pub(super) fn find<'a>(guest: &'a Guest, name: &str) -> Result<&'a Snapshot, Api
         .ok_or_else(|| ApiError::died(format!("snapshot '{name}' does not exist")))
 }
 
-/// A snapshot's configuration as `GET config` shows one.
-pub(super) fn shown(snapshot: &Snapshot) -> Value {
-    let config = GuestConfig {
+/// The configuration that a snapshot keeps.
+pub(super) fn config_of(snapshot: &Snapshot) -> GuestConfig {
+    GuestConfig {
         keys: snapshot.keys.clone(),
         raw: snapshot.raw.clone(),
         ..GuestConfig::default()
-    };
+    }
+}
+
+/// A snapshot's configuration as `GET config` shows one, without digest.
+pub(super) fn shown(snapshot: &Snapshot, config: &GuestConfig) -> Value {
     let mut row = match config.shown(true) {
         Value::Object(row) => row,
         _ => Map::new(),
@@ -104,7 +108,11 @@ pub(super) fn read_config(call: &mut Call<'_>) -> Outcome {
     let key = call.guest_key();
     let guest = require_guest(call, &key)?;
     let snapshot = find(guest, &call.text("snapname").unwrap_or_default())?;
-    Ok(shown(snapshot).into())
+    let config = GuestConfig {
+        raw: Vec::new(),
+        ..config_of(snapshot)
+    };
+    Ok(shown(snapshot, &config).into())
 }
 
 pub(super) fn update_config(call: &mut Call<'_>) -> Outcome {

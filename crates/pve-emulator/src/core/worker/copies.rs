@@ -3,7 +3,7 @@
 use super::super::Effects;
 use super::super::disks::{Feature, with_volume};
 use super::super::guest::{GuestChange, GuestCommand, GuestKey, GuestSource};
-use super::super::guest_config::{GuestConfig, is_volume_key, volume_of};
+use super::super::guest_config::{GuestConfig, is_volume_key, mount_kind, volume_of};
 use super::super::pending;
 use super::super::task::{ClonePlan, Step, TaskState, Work};
 use super::super::world::{Volume, World};
@@ -231,6 +231,9 @@ pub(super) fn move_volume(
     };
     let value = guest.config.get(disk).unwrap_or_default().to_owned();
     let old = volume_of(&value).to_owned();
+    if mount_kind(&old).is_some() {
+        return Err(format!("unable to parse volume ID '{old}'"));
+    }
     if world.volume(&old, &key.node).is_none() {
         return Err(format!("volume '{old}' does not exist"));
     }
