@@ -123,7 +123,7 @@ impl NextId {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 pub struct TaskTimes {
-    /// vzcreate.
+    /// vzcreate, with the time in which the call that starts it looks whether the number is taken.
     pub create_ms: u64,
     /// vzstart, and the second half of vzreboot.
     pub start_ms: u64,

@@ -27,7 +27,7 @@ use super::storage;
 use crate::schema::split_list;
 
 /// Between the two looks for the vmid.
-const RACE_WINDOW_MS: u64 = 40;
+pub(in crate::core) const RACE_WINDOW_MS: u64 = 40;
 /// How long another node does not know of a new configuration file yet.
 const FILE_SPREAD_MS: u64 = 25;
 /// How long a restore by force waits for the configuration it writes over.

@@ -35,6 +35,7 @@ mod upload;
 mod volume_name;
 mod volumes;
 
+pub(super) use lxc_create::RACE_WINDOW_MS;
 use serde_json::Value;
 
 use super::call::{Call, Outcome};

@@ -6,6 +6,7 @@ use super::super::Effects;
 use super::super::disks::with_volume;
 use super::super::guest::GuestCommand;
 use super::super::guest_config::{GuestConfig, is_net_key, normal_net, printed_volume};
+use super::super::methods::RACE_WINDOW_MS;
 use super::super::task::{CreatePlan, NewDisk, Step, Work};
 use super::super::world::World;
 use super::{destroy, issue, restore, settle};
@@ -148,7 +149,8 @@ fn unpack_template(
     }
     let mut spec = final_config(world, at, plan).spec(&template.file);
     spec.login.clone_from(&plan.login);
-    let end_ms = now_ms + world.times.create_ms;
+    let left_ms = world.times.create_ms.saturating_sub(RACE_WINDOW_MS);
+    let end_ms = now_ms + left_ms;
     let command = |job, guest| GuestCommand::Create { job, guest, spec };
     issue(world, at, Step::Create, end_ms, command, effects);
     Ok(())
