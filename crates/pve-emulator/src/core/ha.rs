@@ -110,12 +110,6 @@ impl Ha {
         resource.is_some_and(|resource| resource.state != "ignored") && !let_go
     }
 
-    /// Whether a guest's power and place are the manager's.
-    pub(crate) fn is_managed(&self, vmid: u32) -> bool {
-        self.of(vmid)
-            .is_some_and(|resource| resource.state != "ignored")
-    }
-
     /// SHA-1 of what is configured, hex.
     pub(crate) fn digest(&self) -> String {
         let text: String = self

@@ -414,3 +414,24 @@ fn a_move_beside_one_that_is_kept_apart_is_not_done_and_companions_come_along() 
         ("pve3".into(), "pve3".into())
     );
 }
+
+#[test]
+fn a_container_of_the_manager_is_moved_at_its_next_look_and_not_before() {
+    let mut sim = managed();
+    let form = [("target", "pve3"), ("restart", "1")];
+    let exit = sim.task("POST", "/nodes/pve1/lxc/100/migrate", &form);
+    assert_eq!(
+        (exit.as_str(), node_of(&mut sim, 100).as_str()),
+        ("OK", "pve1")
+    );
+    let moves = |sim: &Sim| {
+        let moves = sim
+            .world
+            .tasks()
+            .filter(|task| task.upid.kind == "vzmigrate");
+        moves.count()
+    };
+    assert_eq!(moves(&sim), 0);
+    sim.pass(60_000);
+    assert_eq!((moves(&sim), node_of(&mut sim, 100).as_str()), (1, "pve3"));
+}

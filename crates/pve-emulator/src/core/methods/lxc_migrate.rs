@@ -26,7 +26,7 @@ pub(super) fn targets(call: &mut Call<'_>) -> Outcome {
     call.look_at(std::slice::from_ref(&key))?;
     let running = require_guest(call, &key)?.is_running();
     let sid = format!("ct:{}", key.vmid);
-    let managed = call.world.ha.is_managed(key.vmid);
+    let managed = call.world.ha.manages(key.vmid);
     let (near, far) = if managed {
         companions(call.world, &sid)
     } else {
@@ -98,16 +98,8 @@ pub(super) fn migrate(call: &mut Call<'_>) -> Outcome {
         online,
         ..storages(call, &target)?
     });
-    if call.world.ha.is_managed(key.vmid) {
-        let line = format!(
-            "Requesting HA migration for CT {} to node {target}",
-            key.vmid
-        );
-        let sid = format!("ct:{}", key.vmid);
-        if let Some(resource) = call.world.ha.resources.get_mut(&sid) {
-            resource.wish = Some(("migrate".to_owned(), target));
-        }
-        return start_task(call, "hamigrate", Work::Request { line });
+    if call.world.ha.manages(key.vmid) {
+        return ask_to_move(call, key.vmid, &target);
     }
     let timeout_s = call.number("timeout").unwrap_or(SHUTDOWN_S);
     let work = Work::Migrate {
@@ -117,6 +109,21 @@ pub(super) fn migrate(call: &mut Call<'_>) -> Outcome {
         how,
     };
     start_task(call, "vzmigrate", work)
+}
+
+/// A managed container is moved by the manager, at its next look; the task only asks for it.
+fn ask_to_move(call: &mut Call<'_>, vmid: u32, target: &str) -> Outcome {
+    let line = format!("Requesting HA migration for CT {vmid} to node {target}");
+    let current = call.world.ha.of(vmid).and_then(|it| it.current.clone());
+    if current.as_deref() == Some("error") {
+        let why = format!("service 'ct:{vmid}' in error state, must be disabled and fixed first");
+        let error =
+            format!("command 'ha-manager migrate ct:{vmid} {target}' failed: exit code 255");
+        let log = vec![line, why];
+        return start_task(call, "hamigrate", Work::Fail { log, error });
+    }
+    call.world.ask_to_move(vmid, "migrate", target);
+    start_task(call, "hamigrate", Work::Request { line })
 }
 
 /// Where volumes are to go on: the caller may use the storages there, and they take volumes of containers.

@@ -133,10 +133,7 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
 
 /// The HA manager decides about the guest's power.
 fn managed(call: &Call<'_>, vmid: u32) -> bool {
-    call.world
-        .ha
-        .of(vmid)
-        .is_some_and(|resource| resource.state != "ignored")
+    call.world.ha.manages(vmid)
 }
 
 /// Only asks the HA manager, which acts later or never.
