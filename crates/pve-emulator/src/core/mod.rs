@@ -32,6 +32,8 @@ mod holdings;
 mod jobs;
 mod membership;
 mod methods;
+mod node_settings;
+mod notify;
 mod park;
 mod pending;
 mod pipeline;

@@ -25,7 +25,7 @@ use crate::schema::{Method, Params, join_lists, perl_text, table, verify};
 const BASE: &str = "/api2";
 
 /// Parameters whose values are nobody's business: no journal and no file has them.
-pub(crate) const SECRETS: [&str; 11] = [
+pub(crate) const SECRETS: [&str; 12] = [
     "confirmation-password",
     "encryption-key",
     "key",
@@ -34,6 +34,7 @@ pub(crate) const SECRETS: [&str; 11] = [
     "secret",
     "ssh-public-keys",
     "tfa-challenge",
+    "token",
     "totp",
     "value",
     "vncticket",

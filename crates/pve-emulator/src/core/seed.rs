@@ -143,6 +143,8 @@ impl World {
             stored_files: Vec::new(),
             arrived: BTreeSet::new(),
             registry: None,
+            notifications: BTreeMap::new(),
+            node_settings: BTreeMap::new(),
             clock_ahead_ms: 0,
             reserved_ports: BTreeMap::new(),
             live: Live::default(),

@@ -12,6 +12,8 @@ use super::guest_config::GuestConfig;
 use super::guest_list::RowText;
 use super::ha::Ha;
 use super::jobs::Job;
+use super::node_settings::NodeSettings;
+use super::notify::Entity;
 use super::park::Live;
 use super::random::Random;
 use super::sections::Sections;
@@ -91,6 +93,12 @@ pub struct World {
     /// Ports that were given to consoles a moment ago, by node, with when that was, Unix seconds.
     #[serde(default)]
     pub(crate) reserved_ports: BTreeMap<String, BTreeMap<u16, u64>>,
+    /// Targets and matchers of notifications that were made or changed.
+    #[serde(default)]
+    pub(crate) notifications: BTreeMap<String, Entity>,
+    /// What was set on nodes themselves.
+    #[serde(default)]
+    pub(crate) node_settings: BTreeMap<String, NodeSettings>,
     /// How far this world's clock is ahead of the machine's, milliseconds.
     #[serde(default)]
     pub(crate) clock_ahead_ms: u64,

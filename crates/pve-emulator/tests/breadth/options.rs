@@ -83,3 +83,31 @@ fn who_logs_in_is_handed_to_the_new_container_and_checked_before() {
     let journal = serde_json::to_string(&sim.world).unwrap();
     assert!(!journal.contains("secret\""), "passwords are not kept");
 }
+
+#[test]
+fn a_schedule_tells_its_next_moments() {
+    let mut sim = Sim::new(solo());
+    let form = [
+        ("schedule", "02:30"),
+        ("starttime", "1795170000"),
+        ("iterations", "2"),
+    ];
+    let path = "/cluster/jobs/schedule-analyze";
+    let rows = sim.root("GET", path, &form).payload();
+    let expected = serde_json::json!([
+        {"timestamp": 1_795_228_200, "utc": "Sat Nov 21 02:30:00 2026"},
+        {"timestamp": 1_795_314_600, "utc": "Sun Nov 22 02:30:00 2026"},
+    ]);
+    assert_eq!(rows, expected);
+    let rows = sim.root("GET", path, &form[..2]).payload();
+    assert_eq!(rows.as_array().unwrap().len(), 10);
+    for path in [
+        "/cluster/jobs/realm-sync",
+        "/cluster/mapping/dir",
+        "/cluster/sdn/zones",
+    ] {
+        assert_eq!(get(&mut sim, path), serde_json::json!([]), "{path}");
+    }
+    assert_eq!(get(&mut sim, "/cluster/jobs")[1]["subdir"], "realm-sync");
+    assert_eq!(get(&mut sim, "/cluster/mapping")[0]["name"], "dir");
+}

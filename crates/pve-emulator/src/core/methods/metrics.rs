@@ -10,10 +10,6 @@ pub(super) fn index(_: &mut Call<'_>) -> Outcome {
     Ok(json!([{"name": "server"}]).into())
 }
 
-pub(super) fn servers(_: &mut Call<'_>) -> Outcome {
-    Ok(json!([]).into())
-}
-
 /// Seconds between two points, and how many there are.
 fn resolution(call: &Call<'_>) -> (u64, u64) {
     match call.text("timeframe").as_deref() {

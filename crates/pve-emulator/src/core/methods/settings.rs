@@ -86,10 +86,6 @@ pub(super) fn time(call: &mut Call<'_>) -> Outcome {
     Ok(json!({"timezone": "UTC", "time": now_s, "localtime": now_s}).into())
 }
 
-pub(super) fn dns(_: &mut Call<'_>) -> Outcome {
-    Ok(json!({"dns1": "127.0.0.1"}).into())
-}
-
 /// The appliances of the index: two that are in it everywhere, and the lab's own templates.
 fn known_appliances(world: &World) -> Vec<Value> {
     let always = [
