@@ -416,7 +416,7 @@ fn a_move_beside_one_that_is_kept_apart_is_not_done_and_companions_come_along() 
 }
 
 #[test]
-fn a_container_of_the_manager_is_moved_at_its_next_look_and_not_before() {
+fn a_managed_container_is_moved_at_its_next_look_and_not_before() {
     let mut sim = managed();
     let form = [("target", "pve3"), ("restart", "1")];
     let exit = sim.task("POST", "/nodes/pve1/lxc/100/migrate", &form);

@@ -67,7 +67,7 @@ fn settings_of_a_node_are_kept_with_a_digest() {
 }
 
 #[test]
-fn names_and_services_of_a_node_are_told() {
+fn names_and_units_of_a_node_are_told() {
     let mut sim = Sim::new(cluster());
     let hosts = get(&mut sim, "/nodes/pve1/hosts");
     assert!(hosts["data"].as_str().unwrap().contains("10.99.0.11 pve1"));
@@ -155,7 +155,7 @@ fn the_log_tells_of_tasks_to_whom_may_read_it() {
 }
 
 #[test]
-fn services_are_ordered_about_and_names_are_looked_up_elsewhere() {
+fn units_are_ordered_about_and_names_are_looked_up_elsewhere() {
     let mut sim = Sim::new(cluster());
     let order = |sim: &mut Sim, service: &str, command: &str| {
         sim.task(

@@ -3,8 +3,8 @@
 use super::{
     Behaviour, access, backup, backup_jobs, bulk, cluster, console, corosync, export, fetching, ha,
     ha_rules, index, jobs, lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_migrate, lxc_power,
-    lxc_read, lxc_snapshot, machine, metric_servers, metrics, node, notify_table, pools, services,
-    settings, storage, storage_config, tasks, upload, volumes,
+    lxc_read, lxc_snapshot, machine, metric_servers, metrics, node, notify_table, pools, settings,
+    storage, storage_config, tasks, units, upload, volumes,
 };
 
 /// The behaviour of a method, by verb and schema path.
@@ -122,13 +122,13 @@ fn of_node(verb: &str, rest: &str) -> Option<Behaviour> {
         ("GET", "/hosts") => machine::hosts,
         ("POST", "/hosts") => machine::set_hosts,
         ("GET", "/subscription") => machine::subscription,
-        ("GET", "/services") => services::list,
-        ("GET", "/services/{service}") => services::index,
-        ("GET", "/services/{service}/state") => services::read,
-        ("POST", "/services/{service}/start") => services::start,
-        ("POST", "/services/{service}/stop") => services::stop,
-        ("POST", "/services/{service}/restart") => services::restart,
-        ("POST", "/services/{service}/reload") => services::reload,
+        ("GET", "/services") => units::list,
+        ("GET", "/services/{service}") => units::index,
+        ("GET", "/services/{service}/state") => units::read,
+        ("POST", "/services/{service}/start") => units::start,
+        ("POST", "/services/{service}/stop") => units::stop,
+        ("POST", "/services/{service}/restart") => units::restart,
+        ("POST", "/services/{service}/reload") => units::reload,
         ("GET", "/aplinfo") => settings::appliances,
         ("GET", "/netstat" | "/qemu" | "/replication") => settings::none,
         ("GET", "/rrddata") => metrics::node_points,

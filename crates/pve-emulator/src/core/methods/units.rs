@@ -8,7 +8,7 @@ use super::super::worker;
 use super::super::world::{Daemon, Node};
 
 /// Names and descriptions of what the API knows as services.
-const SERVICES: [(&str, &str); 23] = [
+const UNITS: [(&str, &str); 23] = [
     ("chrony", "chrony, an NTP client/server"),
     ("corosync", "Corosync Cluster Engine"),
     ("cron", "Regular background program processing daemon"),
@@ -66,7 +66,7 @@ fn row(call: &Call<'_>, node: &Node, (name, about): (&str, &str)) -> Value {
 
 pub(super) fn list(call: &mut Call<'_>) -> Outcome {
     let node = call.world.node(&call.node).into_iter();
-    let rows = node.flat_map(|node| SERVICES.map(|service| row(call, node, service)));
+    let rows = node.flat_map(|node| UNITS.map(|service| row(call, node, service)));
     Ok(rows.collect::<Value>().into())
 }
 
@@ -78,7 +78,7 @@ pub(super) fn index(_: &mut Call<'_>) -> Outcome {
 
 pub(super) fn read(call: &mut Call<'_>) -> Outcome {
     let name = call.text("service").unwrap_or_default();
-    let known = SERVICES.into_iter().find(|(known, _)| *known == name);
+    let known = UNITS.into_iter().find(|(known, _)| *known == name);
     let node = call.world.node(&call.node);
     let found = known.zip(node);
     Ok(found
