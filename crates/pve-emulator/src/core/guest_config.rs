@@ -358,6 +358,14 @@ pub(crate) fn normal_volume(
     Ok(print_keys(key, &keys))
 }
 
+/// Weight of a container's programs, at most what the kernel's second control groups know.
+pub(crate) fn clamped_units(value: &str) -> String {
+    match value.parse::<u64>() {
+        Ok(units) => units.min(10_000).to_string(),
+        Err(_) => value.to_owned(),
+    }
+}
+
 /// Each line ended by a newline, empty lines at the end dropped; empty means no description.
 pub(crate) fn normal_description(value: &str) -> String {
     let lines = value.trim_end_matches('\n');

@@ -351,7 +351,9 @@ impl Turn {
                 world.tasks[at].say(message(error, "timed out"));
                 backups::go_on_with_next(world, at, self.now_ms, effects);
             }
-            (Step::StopFirst, error) if matches!(world.tasks[at].work, Work::Migrate { .. }) => {
+            (Step::StopFirst | Step::Main, error)
+                if matches!(world.tasks[at].work, Work::Migrate { .. }) =>
+            {
                 let why = message(error, "container did not stop");
                 let error = migrate::aborted(world, at, &why, self.now_ms);
                 self.end(world, Some(error));

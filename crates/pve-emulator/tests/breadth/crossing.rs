@@ -216,3 +216,26 @@ fn a_volume_that_cannot_be_moved_fails_in_the_task() {
         assert_eq!(config.get("lock"), None, "{storage}");
     }
 }
+
+#[test]
+fn a_managed_container_is_started_after_a_rollback_by_who_manages_it() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[("rootfs", "btr:1")]);
+    let one = [("snapname", "one")];
+    assert_eq!(sim.task("POST", &format!("{GUEST}/snapshot"), &one), "OK");
+    let form = [("sid", "ct:100"), ("state", "stopped")];
+    assert_eq!(
+        said(&mut sim, "POST", "/cluster/ha/resources", &form).0,
+        200
+    );
+    let back = format!("{GUEST}/snapshot/one/rollback");
+    assert_eq!(sim.task("POST", &back, &[("start", "1")]), "OK");
+    let asked = get(&mut sim, "/cluster/ha/resources/ct:100");
+    assert_eq!(asked["state"], "started");
+    let kinds: Vec<String> = sim
+        .world
+        .tasks()
+        .map(|task| task.upid.kind.clone())
+        .collect();
+    assert!(kinds.iter().any(|kind| kind == "hastart"), "{kinds:?}");
+}

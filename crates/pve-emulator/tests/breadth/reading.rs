@@ -76,6 +76,28 @@ fn lists_of_names_and_networks_are_checked_when_a_container_is_made() {
 }
 
 #[test]
+fn values_take_the_form_they_are_kept_in() {
+    let mut sim = Sim::new(solo());
+    let mount = ("mp0", "local:1,backup=1,acl=0,mp=/data");
+    sim.create("solo", 100, &[mount, ("cpuunits", "20000")]);
+    let config = get(&mut sim, &format!("{GUEST}/config"));
+    let wanted = "local:100/vm-100-disk-1.raw,mp=/data,acl=0,backup=1,size=1G";
+    assert_eq!(
+        (&config["mp0"], &config["cpuunits"]),
+        (&wanted.into(), &10_000.into())
+    );
+    let form = [("cpuunits", "500000")];
+    assert_eq!(
+        said(&mut sim, "PUT", &format!("{GUEST}/config"), &form).0,
+        200
+    );
+    assert_eq!(
+        get(&mut sim, &format!("{GUEST}/config"))["cpuunits"],
+        10_000
+    );
+}
+
+#[test]
 fn folders_of_the_node_are_neither_grown_nor_moved() {
     let mut sim = Sim::new(solo());
     sim.create("solo", 100, &[]);

@@ -8,7 +8,7 @@ use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey};
 use super::super::guest_config::{
-    GuestConfig, known_key, mount_kind, normal_description, parse_keys,
+    GuestConfig, clamped_units, known_key, mount_kind, normal_description, parse_keys,
 };
 use super::super::park::Wait;
 use super::super::pending;
@@ -278,6 +278,7 @@ fn accept(
         "rootfs" | "mp" => check_volume(call, key, value).map(|()| value.to_owned()),
         "net" => check_net(call, key, value).map(|()| value.to_owned()),
         "nameserver" | "searchdomain" => Ok(split_list(value).join(" ")),
+        "cpuunits" => Ok(clamped_units(value)),
         "tags" => Ok(call.world.tag_style().normal(value)),
         "description" => Ok(normal_description(value)),
         _ => Ok(value.to_owned()),

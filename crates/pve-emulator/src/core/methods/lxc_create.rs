@@ -14,8 +14,8 @@ use super::super::crypt::sha512_crypt;
 use super::super::error::ApiError;
 use super::super::guest::{GuestKey, GuestLogin};
 use super::super::guest_config::{
-    GuestConfig, gib_bytes, is_net_key, is_volume_key, new_disk, normal_description, normal_net,
-    parse_keys, volume_rank,
+    GuestConfig, clamped_units, gib_bytes, is_net_key, is_volume_key, new_disk, normal_description,
+    normal_net, parse_keys, volume_rank,
 };
 use super::super::park::{Wait, worker_free};
 use super::super::task::{CreatePlan, NewDisk, Restore, Work};
@@ -311,6 +311,7 @@ fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> 
         let value = match name.as_str() {
             "tags" => call.world.tag_style().normal(&value),
             "description" => normal_description(&value),
+            "cpuunits" => clamped_units(&value),
             "nameserver" | "searchdomain" => split_list(&value).join(" "),
             _ => value,
         };

@@ -46,7 +46,7 @@ pub(super) fn start(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::died(format!("CT {} already running", key.vmid)).into());
     }
     check_quorum(call)?;
-    if managed(call, key.vmid) {
+    if call.world.ha.manages(key.vmid) {
         return request(call, "hastart", &key, "start", "started");
     }
     let reply = task(call, "vzstart", &key, Work::Start)?;
@@ -68,7 +68,7 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
     if !runs(call, &key)? {
         return Err(ApiError::died(format!("CT {} not running", key.vmid)).into());
     }
-    if managed(call, key.vmid) {
+    if call.world.ha.manages(key.vmid) {
         if call.flag("overrule-shutdown") {
             let text = "Not applicable for HA resources.";
             return Err(ApiError::parameter("overrule-shutdown", text).into());
@@ -118,7 +118,7 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
     if !runs(call, &key)? {
         return Err(ApiError::died(format!("CT {} not running", key.vmid)).into());
     }
-    if managed(call, key.vmid) {
+    if call.world.ha.manages(key.vmid) {
         return request(call, "hastop", &key, "stop", "stopped");
     }
     let timeout_s = call.number("timeout").unwrap_or(LXC_STOP_DEFAULT_S);
@@ -129,11 +129,6 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
         &key,
         Work::Shutdown { timeout_s, force },
     )
-}
-
-/// The HA manager decides about the guest's power.
-fn managed(call: &Call<'_>, vmid: u32) -> bool {
-    call.world.ha.manages(vmid)
 }
 
 /// Only asks the HA manager, which acts later or never.

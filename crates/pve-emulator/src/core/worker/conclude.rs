@@ -77,10 +77,23 @@ pub(super) fn conclude(world: &mut World, at: usize, error: Option<String>, now_
     start_after(world, at, follow_up, now_ms);
 }
 
-/// A guest that is to be started when a task is over, as a task of its own.
+/// A guest that is to be started when a task is over, as a task of its own: one that is managed is asked for after a rollback.
 fn start_after(world: &mut World, at: usize, guest: Option<GuestKey>, now_ms: u64) {
-    if let Some(guest) = guest {
-        let user = world.tasks[at].upid.user.clone();
+    let Some(guest) = guest else { return };
+    let user = world.tasks[at].upid.user.clone();
+    let back = matches!(world.tasks[at].work, Work::Rollback { .. });
+    if back && world.ha.manages(guest.vmid) {
+        world.request_state(guest.vmid, "started", now_ms);
+        let line = format!("Requesting HA start for CT {}", guest.vmid);
+        spawn(
+            world,
+            "hastart",
+            &guest,
+            &user,
+            Work::Request { line },
+            now_ms,
+        );
+    } else {
         spawn(world, "vzstart", &guest, &user, Work::Start, now_ms);
     }
 }

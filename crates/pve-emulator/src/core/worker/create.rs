@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use super::super::Effects;
 use super::super::disks::with_volume;
 use super::super::guest::GuestCommand;
-use super::super::guest_config::{GuestConfig, is_net_key, normal_net, printed_volume};
+use super::super::guest_config::{
+    GuestConfig, is_net_key, normal_net, normal_volume, printed_volume,
+};
 use super::super::methods::RACE_WINDOW_MS;
 use super::super::task::{CreatePlan, NewDisk, Step, Work};
 use super::super::world::World;
 use super::{destroy, issue, restore, settle};
+use crate::schema::format_size;
 
 /// Largest raw image qemu-img makes here, bytes.
 const LARGEST_IMAGE_BYTES: u64 = 1 << 56;
@@ -183,7 +186,11 @@ pub(super) fn final_config(world: &World, at: usize, plan: &CreatePlan) -> Guest
     restore::merge(world, at, plan, &mut config);
     for disk in &plan.disks {
         let value = match disk.made() {
-            Some(volid) => with_volume(&disk.value, volid, disk.size_bytes),
+            Some(volid) => {
+                let size = format_size(disk.size_bytes);
+                normal_volume(&disk.key, &disk.value, volid, &size)
+                    .unwrap_or_else(|_| with_volume(&disk.value, volid, disk.size_bytes))
+            }
             None => printed_volume(&disk.key, &disk.value),
         };
         config.keys.insert(disk.key.clone(), value);
