@@ -13,12 +13,13 @@ use super::config::{Address, Plan, address_of};
 use super::lease::Leases;
 use super::place::Place;
 use super::{disk, hotplug, look, power};
+use crate::core::ConsoleMode;
 use crate::core::guest::{
     GuestCommand, GuestDone, GuestError, GuestKey, GuestLook, GuestNet, GuestOutcome, GuestSpec,
     JobId,
 };
 use crate::lab::{Layout, remove_group, write_atomically};
-use crate::shell::GuestDriver;
+use crate::shell::{GuestDriver, Terminal, not_running};
 
 /// What the lab prepared for its guests.
 #[derive(Debug)]
@@ -74,6 +75,14 @@ impl GuestDriver for LxcDriver {
             job,
             result: Err(GuestError::Failed(format!("the command was lost: {error}"))),
         })
+    }
+
+    async fn open_console(&self, guest: &GuestKey, mode: ConsoleMode) -> Result<Terminal, String> {
+        let _ = mode;
+        if !self.inner.setup.place.is_running(guest) {
+            return Err(not_running(guest.vmid));
+        }
+        Err("this lab offers no terminals in real containers; pct exec enters them".to_owned())
     }
 }
 
