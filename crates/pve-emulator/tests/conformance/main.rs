@@ -12,8 +12,11 @@
 )]
 
 mod as_the_schema_says;
+mod calls_world;
 mod fuzz;
 mod judge;
+mod made;
+mod refusals;
 mod returns;
 
 #[path = "../../examples/conformance/against.rs"]
