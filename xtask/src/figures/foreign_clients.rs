@@ -1,6 +1,6 @@
 //! foreign-clients: programs nobody here wrote, against the emulated cluster of `proximity lab`, with the certificate
-//! verified: proxmoxer with the calls Proximity makes, modules and inventory of Ansible's community.proxmox, each module
-//! twice.
+//! verified: proxmoxer with the calls Proximity makes, websocket-client at a console, modules and inventory of Ansible's
+//! community.proxmox, each module twice.
 
 use std::io::Write;
 use std::path::{Path, PathBuf};
