@@ -2,8 +2,10 @@
 
 use super::guest::GuestKey;
 use super::guest_config::{GuestConfig, is_volume_key, volume_of};
+use super::image_name::{self, Form};
 use super::world::{Storage, Volume, World};
 use crate::schema::format_size;
+use std::collections::BTreeSet;
 
 /// What can be done with a volume.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -32,13 +34,16 @@ pub(crate) enum State {
 }
 
 impl Storage {
-    /// Whether it can do something with raw images, or what it has in their place, in a state (pve-storage, the plugins'
-    /// `volume_has_feature`).
-    pub(crate) fn can(&self, feature: Feature, state: State) -> bool {
+    /// Whether it can do something with images of a form in a state (pve-storage, the plugins' `volume_has_feature`).
+    pub(crate) fn can(&self, feature: Feature, form: Form, state: State) -> bool {
         use Feature::{Clone, Copy, Rename, Snapshot, Template};
         use State::{Base, Current, Kept};
+        let folder = form == Form::Subvolume && self.kind != "zfspool";
         match (self.kind.as_str(), feature) {
-            (_, Rename | Template) => state == Current,
+            (_, Template) => state == Current,
+            (_, Rename) => state == Current && !folder,
+            ("btrfs", Clone) if folder => state == Base,
+            ("dir", Copy) if folder => false,
             ("btrfs", Clone | Copy) => true,
             ("lvmthin" | "rbd", Clone) => matches!(state, Base | Kept),
             ("zfspool", Clone) => state == Base,
@@ -52,6 +57,9 @@ impl Storage {
 
     /// Where a volume's file lies.
     pub(crate) fn volume_path(&self, name: &str) -> String {
+        if self.kind == "zfspool" {
+            return self.dataset_path(name);
+        }
         let (kind, file) = name.split_once('/').unwrap_or(("", name));
         match kind {
             "backup" => format!("{}/dump/{file}", self.path),
@@ -60,6 +68,18 @@ impl Storage {
             "import" => format!("{}/import/{file}", self.path),
             "snippets" => format!("{}/snippets/{file}", self.path),
             _ => format!("{}/images/{name}", self.path),
+        }
+    }
+
+    /// Where what is in a pool of ZFS is found: a subvolume is mounted, a disk is a device.
+    fn dataset_path(&self, name: &str) -> String {
+        let option = |key: &str| self.options.get(key);
+        let pool = option("pool").unwrap_or(&self.id);
+        let file = image_name::file_of(name);
+        match (Form::of(&self.kind, name), option("mountpoint")) {
+            (Form::Raw, _) => format!("/dev/zvol/{pool}/{file}"),
+            (Form::Subvolume, Some(folder)) => format!("{folder}/{file}"),
+            (Form::Subvolume, None) => format!("/{pool}/{file}"),
         }
     }
 }
@@ -98,7 +118,33 @@ impl World {
         size_bytes: u64,
         now_ms: u64,
     ) -> String {
-        let name = self.free_name(storage, guest);
+        let form = Form::for_container(self.kind_of(storage), size_bytes);
+        let name = self.free_name(storage, guest, form);
+        self.put_volume((storage, name), guest, size_bytes, now_ms)
+    }
+
+    /// Makes a copy for a guest that shares with an image on the same storage; its volume id.
+    pub(crate) fn share_volume(&mut self, volid: &str, guest: &GuestKey, now_ms: u64) -> String {
+        let (storage, old) = volid.split_once(':').unwrap_or_default();
+        let kind = self.kind_of(storage);
+        let pool = kind == "zfspool";
+        let name = self.free_name(storage, guest, Form::of(kind, old));
+        let name = match pool {
+            true => format!("{}/{name}", image_name::file_of(old)),
+            false => name,
+        };
+        let found = self.volume(volid, &guest.node);
+        let size_bytes = found.map_or(0, |volume| volume.size_bytes);
+        self.put_volume((storage, name), guest, size_bytes, now_ms)
+    }
+
+    fn put_volume(
+        &mut self,
+        (storage, name): (&str, String),
+        guest: &GuestKey,
+        size_bytes: u64,
+        now_ms: u64,
+    ) -> String {
         let shared = self.storage(storage).is_some_and(|found| found.shared);
         let volume = Volume {
             storage: storage.to_owned(),
@@ -114,22 +160,81 @@ impl World {
         volid
     }
 
-    fn free_name(&self, storage: &str, guest: &GuestKey) -> String {
+    fn free_name(&self, storage: &str, guest: &GuestKey, form: Form) -> String {
         let vmid = guest.vmid;
-        let taken = |number: &u32| {
-            ["vm", "base"].iter().any(|kind| {
-                let name = format!("{storage}:{vmid}/{kind}-{vmid}-disk-{number}.raw");
-                self.volume(&name, &guest.node).is_some()
-            })
+        let here = |volume: &&Volume| {
+            let seen = volume.node.as_ref().is_none_or(|node| *node == guest.node);
+            volume.vmid == vmid && volume.storage == storage && seen
         };
-        let number = (0..).find(|number| !taken(number)).unwrap_or_default();
-        format!("{vmid}/vm-{vmid}-disk-{number}.raw")
+        let own = self.volumes.iter().filter(here);
+        let taken: BTreeSet<u32> = own
+            .filter_map(|volume| image_name::number_of(&volume.name, vmid))
+            .collect();
+        let number = (0..).find(|number| !taken.contains(number));
+        image_name::numbered(
+            self.kind_of(storage),
+            form,
+            vmid,
+            number.unwrap_or_default(),
+        )
+    }
+
+    fn kind_of(&self, storage: &str) -> &str {
+        self.storage(storage)
+            .map_or("", |found| found.kind.as_str())
+    }
+
+    /// What form an image has.
+    pub(crate) fn form_of(&self, volid: &str) -> Form {
+        let (storage, name) = volid.split_once(':').unwrap_or_default();
+        Form::of(self.kind_of(storage), name)
+    }
+
+    /// The template's image that an image shares with.
+    pub(crate) fn shares_with<'a>(&self, volid: &'a str) -> Option<&'a str> {
+        let (storage, name) = volid.split_once(':')?;
+        image_name::shares_with(self.kind_of(storage), name)
+    }
+
+    /// Why an image cannot be removed: a template's that others share with.
+    pub(crate) fn check_free(&self, volid: &str, node: &str) -> Result<(), String> {
+        let (storage, name) = volid.split_once(':').unwrap_or_default();
+        let base = image_name::file_of(name);
+        let shares = |volume: &Volume| {
+            let here = volume.node.as_deref().is_none_or(|found| found == node);
+            let with = image_name::shares_with(self.kind_of(storage), &volume.name);
+            here && volume.storage == storage && with == Some(base)
+        };
+        if image_name::is_base(name) && self.volumes.iter().any(shares) {
+            return Err(format!(
+                "base volume '{name}' is still in use by linked clones"
+            ));
+        }
+        Ok(())
+    }
+
+    /// Why not all images that a configuration names and its guest owns can be removed.
+    pub(crate) fn check_free_all(
+        &self,
+        config: &GuestConfig,
+        guest: &GuestKey,
+    ) -> Result<(), String> {
+        let named = config.all_volumes().into_iter();
+        let mut own = named.filter(|volid| {
+            let found = self.volume(volid, &guest.node);
+            found.is_some_and(|volume| volume.vmid == guest.vmid)
+        });
+        own.try_for_each(|volid| self.check_free(&volid, &guest.node))
     }
 
     /// Gives an image another owner on the same node, and its name with it; its new volume id.
     pub(crate) fn hand_over_volume(&mut self, volid: &str, to: &GuestKey) -> String {
         let storage = volid.split(':').next().unwrap_or_default();
-        let name = self.free_name(storage, to);
+        let name = self.free_name(storage, to, self.form_of(volid));
+        let name = match self.shares_with(volid) {
+            Some(base) => format!("{base}/{name}"),
+            None => name,
+        };
         let new = format!("{storage}:{name}");
         let meant = |volume: &Volume| {
             let here = volume.node.as_deref().is_none_or(|found| found == to.node);
@@ -154,7 +259,7 @@ impl World {
         let mut name = name.to_owned();
         let kept = format!("{storage}:{name}");
         if kept != volid && self.volume(&kept, &to.node).is_some() {
-            name = self.free_name(storage, to);
+            name = self.free_name(storage, to, self.form_of(volid));
         }
         let shared = self.storage(storage).is_some_and(|found| found.shared);
         let here =
@@ -192,24 +297,28 @@ impl World {
             .filter(|storage| !storage.usable(&guest.node) || !storage.holds("rootdir"))
             .map(|storage| storage.id.clone())
             .collect();
-        self.volumes.retain(|volume| {
+        let own = self.volumes.iter().filter(|volume| {
             let here = volume.node.as_deref().is_none_or(|node| node == guest.node);
-            volume.vmid != guest.vmid || !here || kept.contains(&volume.storage)
+            volume.vmid == guest.vmid && here && !kept.contains(&volume.storage)
         });
+        let own: Vec<String> = own.map(Volume::volid).collect();
+        for volid in own {
+            if self.check_free(&volid, &guest.node).is_ok() {
+                self.free_volume(&volid, &guest.node);
+            }
+        }
     }
 
     /// Gives an image another name, as converting to a template does.
     pub(crate) fn make_base(&mut self, volid: &str, node: &str) -> String {
-        let base = volid.replacen("/vm-", "/base-", 1);
-        let name = base
-            .split_once(':')
-            .map_or(base.clone(), |(_, name)| name.to_owned());
+        let (storage, old) = volid.split_once(':').unwrap_or_default();
+        let name = image_name::as_base(self.kind_of(storage), old);
         let meant = |volume: &Volume| {
             volume.volid() == volid && volume.node.as_deref().is_none_or(|found| found == node)
         };
         self.volumes
             .change_where(meant, |volume| volume.name.clone_from(&name));
-        base
+        format!("{storage}:{name}")
     }
 
     /// The first volume of a configuration that is not there.
@@ -222,17 +331,13 @@ impl World {
     /// Whether something can be done with a volume, or with what a snapshot kept of it.
     pub(crate) fn volume_can(&self, feature: Feature, volid: &str, snapshot: bool) -> bool {
         let (id, name) = volid.split_once(':').unwrap_or_default();
-        let base = name
-            .rsplit('/')
-            .next()
-            .is_some_and(|file| file.starts_with("base-"));
-        let state = match (snapshot, base) {
+        let state = match (snapshot, image_name::is_base(name)) {
             (true, _) => State::Kept,
             (false, true) => State::Base,
             (false, false) => State::Current,
         };
         self.storage(id)
-            .is_some_and(|storage| storage.can(feature, state))
+            .is_some_and(|storage| storage.can(feature, Form::of(&storage.kind, name), state))
     }
 
     /// Whether something can be done with all that a configuration mounts; nothing can with folders and devices of the node.

@@ -64,7 +64,7 @@ pub(crate) struct Volume {
     /// Node whose disk holds it; absent on shared storage.
     pub(crate) node: Option<String>,
     pub(crate) vmid: u32,
-    /// e.g. `100/vm-100-disk-0.raw`.
+    /// e.g. `100/vm-100-disk-0.raw`, or `subvol-100-disk-0` in a pool of ZFS.
     pub(crate) name: String,
     pub(crate) size_bytes: u64,
     pub(crate) ctime_s: u64,

@@ -29,6 +29,7 @@ mod guest_list;
 mod ha;
 mod ha_rules;
 mod holdings;
+mod image_name;
 mod jobs;
 mod membership;
 mod methods;

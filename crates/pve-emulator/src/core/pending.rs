@@ -26,12 +26,18 @@ pub(crate) fn apply(
         .filter(meant)
         .cloned()
         .collect();
+    let mut errors = Errors::new();
+    let mut note = |key: &str, text: String| {
+        let text = format!("unable to apply pending change {key} : {text}\n");
+        errors.insert(key.to_owned(), text);
+    };
     for key in removed {
-        remove(world, guest, config, &key);
+        if let Err(text) = remove(world, guest, config, &key) {
+            note(&key, text);
+        }
     }
     config.clean_pending();
     let changed: Vec<String> = config.pending.keys().filter(meant).cloned().collect();
-    let mut errors = Errors::new();
     for key in changed {
         let applied = match key.as_str() {
             mount if mount.starts_with("mp") => self::mount(world, guest, config, mount, now_ms),
@@ -42,32 +48,36 @@ pub(crate) fn apply(
             }
         };
         if let Err(text) = applied {
-            errors.insert(
-                key.clone(),
-                format!("unable to apply pending change {key} : {text}\n"),
-            );
+            note(&key, text);
         }
     }
     errors
 }
 
 /// Takes a key away. A mount point's volume stays as unused, an unused one goes, unless something still needs it or it is
-/// another guest's.
-pub(crate) fn remove(world: &mut World, guest: &GuestKey, config: &mut GuestConfig, key: &str) {
-    config.pending_delete.remove(key);
-    let Some(value) = config.keys.remove(key) else {
-        return;
-    };
+/// another guest's. One that linked clones share with does not go, nor does its key.
+pub(crate) fn remove(
+    world: &mut World,
+    guest: &GuestKey,
+    config: &mut GuestConfig,
+    key: &str,
+) -> Result<(), String> {
+    let value = config.keys.get(key).cloned().unwrap_or_default();
     let volid = volume_of(&value).to_owned();
     if key.starts_with("unused") {
         let own = world.volume(&volid, &guest.node);
         let own = own.is_some_and(|volume| volume.vmid == guest.vmid);
         if own && !is_used(world, guest, config, &volid) {
+            world.check_free(&volid, &guest.node)?;
             world.free_volume(&volid, &guest.node);
         }
-    } else if is_volume_key(key) && mount_kind(&volid).is_none() {
+    }
+    config.pending_delete.remove(key);
+    let there = config.keys.remove(key).is_some();
+    if there && is_volume_key(key) && mount_kind(&volid).is_none() {
         config.add_unused(&volid);
     }
+    Ok(())
 }
 
 /// Whether the configuration mounts a volume, now or from the next start on, or one of its snapshots does.
@@ -143,7 +153,8 @@ pub(crate) fn check_room(world: &World, storage: &str, node: &str) -> Result<(),
     let found = world
         .storage(storage)
         .ok_or_else(|| format!("storage '{storage}' does not exist"))?;
-    if !found.holds("rootdir") {
+    // Of a pool of ZFS it is not asked.
+    if !found.holds("rootdir") && found.kind != "zfspool" {
         return Err(format!(
             "content type 'rootdir' is not available or configured on storage '{storage}'"
         ));

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::guest::{GuestCommand, GuestDone, GuestKey, GuestLook, GuestOutcome};
 use super::guest_config::GuestConfig;
+use super::image_name::{self, Form};
 use super::world::{Guest, Pool, Power, Volume, World};
 use super::{Effects, jobs, settle};
 
@@ -82,7 +83,8 @@ impl World {
         let nodes: Vec<String> = self.nodes.iter().map(|node| node.name.clone()).collect();
         for (vmid, node) in vmids.clone().zip(nodes.iter().cycle()) {
             let running = vmid % 100 < running_percent;
-            let name = format!("{vmid}/vm-{vmid}-disk-0.raw");
+            let form = Form::for_container(&storage.kind, DISK_BYTES);
+            let name = image_name::numbered(&storage.kind, form, vmid, 0);
             let guest = guest(
                 vmid,
                 node,

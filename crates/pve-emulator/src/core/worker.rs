@@ -303,7 +303,10 @@ impl Turn {
             Step::RebootDown | Step::RebootKill => {
                 launch::reboot_up(world, at, not_before_ms.max(now_ms), effects);
             }
-            Step::DestroyKill => destroy(world, at, Step::Destroy, not_before_ms, effects),
+            Step::DestroyKill => match held(world, at) {
+                Some(why) => self.end(world, Some(why)),
+                None => destroy(world, at, Step::Destroy, not_before_ms, effects),
+            },
             Step::Start | Step::Kill | Step::Shutdown { .. } | Step::Destroy => {
                 self.end(world, None);
             }
@@ -401,6 +404,13 @@ fn kill(world: &mut World, at: usize, step: Step, now_ms: u64, effects: &mut Eff
 fn destroy(world: &mut World, at: usize, step: Step, not_before_ms: u64, effects: &mut Effects) {
     let command = |job, guest| GuestCommand::Destroy { job, guest };
     issue(world, at, step, not_before_ms, command, effects);
+}
+
+/// Why the disk of a task's guest cannot be removed.
+fn held(world: &World, at: usize) -> Option<String> {
+    let key = world.tasks[at].guest();
+    let guest = world.guest(&key)?;
+    world.check_free_all(&guest.config, &key).err()
 }
 
 fn log_of(outcome: GuestOutcome) -> Vec<String> {

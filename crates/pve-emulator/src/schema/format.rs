@@ -336,7 +336,7 @@ pub fn parse_size(text: &str) -> Option<u64> {
 pub fn format_size(bytes: u64) -> String {
     let mut value = bytes;
     for unit in ["", "K", "M", "G"] {
-        if !value.is_multiple_of(1024) || value == 0 {
+        if !value.is_multiple_of(1024) {
             return format!("{value}{unit}");
         }
         value /= 1024;
@@ -356,6 +356,8 @@ mod tests {
         assert_eq!(format_size(4 << 30), "4G");
         assert_eq!(format_size(3 << 29), "1536M");
         assert_eq!(format_size(1000), "1000");
+        assert_eq!(format_size(0), "0T");
+        assert_eq!(parse_size("0T"), Some(0));
     }
 
     #[test]

@@ -34,6 +34,7 @@ mod support;
 mod tasks;
 mod templates;
 mod volumes;
+mod zfs;
 
 use support::sim::{Answer, Request, Sim};
 

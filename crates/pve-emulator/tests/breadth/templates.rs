@@ -91,7 +91,7 @@ fn a_pool_of_zfs_goes_back_to_the_newest_snapshot_alone() {
     }
     let back = |name: &str| format!("{snapshots}/{name}/rollback");
     let refused = sim.task("POST", &back("one"), &[]);
-    let held = "can't rollback, 'one' is not most recent snapshot on 'tank:100/vm-100-disk-0.raw'";
+    let held = "can't rollback, 'one' is not most recent snapshot on 'tank:subvol-100-disk-0'";
     assert_eq!(refused, held);
     assert_eq!(sim.task("POST", &back("three"), &[]), "OK");
     for name in ["two", "three"] {

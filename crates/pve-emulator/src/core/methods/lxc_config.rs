@@ -357,6 +357,16 @@ struct Applied {
     live: bool,
 }
 
+impl Applied {
+    /// What did not work on the running container.
+    fn note(&mut self, key: &str, done: Result<(), String>) {
+        if let Err(text) = done {
+            let text = format!("unable to hotplug {key}: {text}\n");
+            self.refused.insert(key.to_owned(), text);
+        }
+    }
+}
+
 impl From<Errors> for Applied {
     fn from(refused: Errors) -> Self {
         Self {
@@ -378,33 +388,39 @@ fn hotplug(
         let changed = config.pending.contains_key(key);
         let removed = config.pending_delete.contains(key);
         if FASTPLUG.contains(&key.as_str()) || (removed && key.starts_with("unused")) {
-            bring_into_force(call, guest, config, key);
+            let done = bring_into_force(call, guest, config, key);
+            applied.note(key, done);
         } else if limits(key) && (changed || removed) && !call.world.environment.limits_change {
             let text = format!(
                 "unable to hotplug {key}: trying to change {key} cgroup values: container not running\n"
             );
             applied.refused.insert(key.clone(), text);
         } else if hotplugs(key) && (changed || removed) {
-            bring_into_force(call, guest, config, key);
+            let done = bring_into_force(call, guest, config, key);
+            applied.note(key, done);
             applied.live = true;
         } else if changed && key.starts_with("mp") && !config.keys.contains_key(key) {
             let now_ms = call.now_ms;
-            if let Err(text) = pending::mount(call.world, guest, config, key, now_ms) {
-                let text = format!("unable to hotplug {key}: {text}\n");
-                applied.refused.insert(key.clone(), text);
-            }
+            let done = pending::mount(call.world, guest, config, key, now_ms);
+            applied.note(key, done);
         }
     }
     applied
 }
 
-fn bring_into_force(call: &mut Call<'_>, guest: &GuestKey, config: &mut GuestConfig, key: &str) {
+fn bring_into_force(
+    call: &mut Call<'_>,
+    guest: &GuestKey,
+    config: &mut GuestConfig,
+    key: &str,
+) -> Result<(), String> {
     if config.pending_delete.contains(key) {
-        pending::remove(call.world, guest, config, key);
+        pending::remove(call.world, guest, config, key)?;
     }
     let one = BTreeSet::from([key.to_owned()]);
     // What cannot be parsed was refused before.
     pending::apply(call.world, guest, config, Some(&one), call.now_ms);
+    Ok(())
 }
 
 /// Limits PVE changes for the running container.

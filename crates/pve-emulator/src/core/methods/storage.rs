@@ -6,10 +6,14 @@ use serde_json::{Map, Value, json};
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
+use super::super::image_name::{self, Form};
 use super::super::world::{Backup, Storage, Volume, World};
 use super::cluster::fields;
 use super::{storage_config, volumes};
 use crate::schema::split_list;
+
+/// What a dataset takes in which nothing was written yet.
+const EMPTY_DATASET_BYTES: u64 = 96 << 10;
 
 /// What a call says about a storage that is not there, or not on this node.
 pub(super) fn require<'a>(world: &'a World, id: &str, node: &str) -> Result<&'a Storage, ApiError> {
@@ -53,7 +57,10 @@ impl<'a> Used<'a> {
         let mut used = BTreeMap::new();
         for volume in world.volumes.iter() {
             let place = (volume.storage.as_str(), volume.node.as_deref());
-            *used.entry(place).or_default() += image_used(volume);
+            let taken = world
+                .storage(&volume.storage)
+                .map(|found| image_used(found, volume));
+            *used.entry(place).or_default() += taken.unwrap_or_default();
         }
         Self(used)
     }
@@ -92,13 +99,34 @@ pub(super) fn resource<'a>(
 }
 
 /// What an image takes on its disk: one block when nothing was ever written, else the file system's
-/// own blocks; what a container writes is not known here.
-pub(super) fn image_used(volume: &Volume) -> u64 {
-    if volume.blank {
-        4096
-    } else {
-        (volume.size_bytes / 32).next_multiple_of(4096)
+/// own blocks; what a container writes is not known here. Of a folder it is never known.
+pub(super) fn image_used(storage: &Storage, volume: &Volume) -> u64 {
+    let pool = storage.kind == "zfspool";
+    match Form::of(&storage.kind, &volume.name) {
+        Form::Subvolume if pool => EMPTY_DATASET_BYTES,
+        Form::Subvolume => 0,
+        Form::Raw if volume.blank => 4096,
+        Form::Raw => (volume.size_bytes / 32).next_multiple_of(4096),
     }
+}
+
+/// A row of a list of images. ZFS says what it is called in the pool, and neither when it was made nor what it takes.
+fn image_row(storage: &Storage, volume: &Volume) -> Value {
+    let form = Form::of(&storage.kind, &volume.name);
+    let mut row = json!({
+        "volid": volume.volid(), "content": "rootdir", "format": form.word(), "vmid": volume.vmid, "parent": null,
+        "size": volume.size_bytes,
+    });
+    if storage.kind == "zfspool" {
+        row["name"] = image_name::file_of(&volume.name).into();
+        if let Some(base) = image_name::shares_with(&storage.kind, &volume.name) {
+            row["parent"] = format!("{base}@__base__").into();
+        }
+    } else {
+        row["used"] = image_used(storage, volume).into();
+        row["ctime"] = volume.ctime_s.into();
+    }
+    row
 }
 
 pub(super) fn list(call: &mut Call<'_>) -> Outcome {
@@ -231,12 +259,7 @@ pub(super) fn content(call: &mut Call<'_>) -> Outcome {
             .iter()
             .filter(|volume| volume.storage == id && here(&volume.node));
         let images = images.filter(|volume| of(volume.vmid) && seen(&volume.volid()));
-        rows.extend(images.map(|volume| {
-            json!({
-                "volid": volume.volid(), "content": "rootdir", "format": "raw", "vmid": volume.vmid, "parent": null,
-                "size": volume.size_bytes, "used": image_used(volume), "ctime": volume.ctime_s,
-            })
-        }));
+        rows.extend(images.map(|volume| image_row(storage, volume)));
     }
     if asked("backup") {
         let backups = call

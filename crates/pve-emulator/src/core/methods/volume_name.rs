@@ -1,6 +1,7 @@
 //! What the name of a volume says: which kind of content it is, and whose (pve-storage, `Plugin.pm`, `parse_volname`).
 
 use super::super::error::ApiError;
+use super::super::image_name;
 use super::super::world::World;
 
 /// A name, read.
@@ -70,9 +71,18 @@ fn parse_name(name: &str) -> Result<Parsed, String> {
 /// Reads a volume id, whose storage has to be there.
 pub(super) fn parse(world: &World, volid: &str) -> Result<Parsed, ApiError> {
     let (storage, name) = volid.split_once(':').unwrap_or_default();
-    if world.storage(storage).is_none() {
+    let Some(found) = world.storage(storage) else {
         let text = format!("storage '{storage}' does not exist");
         return Err(ApiError::died(text));
+    };
+    if found.kind == "zfspool" {
+        let owner = image_name::owner_in_pool(name);
+        let owner = owner.ok_or_else(|| format!("unable to parse zfs volume name '{name}'"));
+        let owner = Some(owner.map_err(ApiError::died)?);
+        return Ok(Parsed {
+            kind: "images",
+            owner,
+        });
     }
     parse_name(name).map_err(ApiError::died)
 }

@@ -5,6 +5,7 @@ use serde_json::{Value, json};
 use super::super::access::Caller;
 use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
+use super::super::image_name::Form;
 use super::super::park::Wait;
 use super::super::rights::Rights;
 use super::super::task::Work;
@@ -87,6 +88,70 @@ fn named(call: &Call<'_>) -> Result<String, ApiError> {
     }
 }
 
+/// An image of a pool of ZFS: its name, and its size, which is that of whole MiB for a disk.
+fn in_pool(
+    format: &str,
+    vmid: u32,
+    file: &str,
+    size_bytes: u64,
+) -> Result<(String, u64), ApiError> {
+    let (prefix, size_bytes) = match format {
+        "raw" => ("vm", size_bytes.next_multiple_of(1 << 20)),
+        "subvol" => ("subvol", size_bytes),
+        other => {
+            let text = format!(
+                "unsupported format '{other}' at /usr/share/perl5/PVE/Storage/ZFSPoolPlugin.pm line 292."
+            );
+            return Err(ApiError::died(text));
+        }
+    };
+    if file.starts_with(&format!("{prefix}-{vmid}-")) {
+        return Ok((file.to_owned(), size_bytes));
+    }
+    let text = format!("illegal name '{file}' - should be '{prefix}-{vmid}-*'");
+    Err(ApiError::died(text))
+}
+
+/// An image in a folder: of its name, and that a folder in place of a disk has no size.
+fn in_folder(
+    kind: &str,
+    format: Option<&str>,
+    vmid: u32,
+    file: &str,
+    size_bytes: u64,
+) -> Result<(), ApiError> {
+    let mut prefixes = ["vm", "base", "subvol"].iter();
+    let fits = prefixes.any(|prefix| file.starts_with(&format!("{prefix}-{vmid}-")));
+    if !fits && matches!(kind, "dir" | "btrfs") {
+        let text = format!("illegal name '{file}' - should be 'vm-{vmid}-*'");
+        return Err(ApiError::died(text));
+    }
+    match (kind, size_bytes) {
+        (_, 0) => Ok(()),
+        ("btrfs", _) if format == Some("subvol") => Err(ApiError::died(
+            "btrfs quotas are currently not supported, use an unsized subvolume or a raw file",
+        )),
+        _ if format == Some("subvol") => {
+            Err(ApiError::died("storage does not support subvol quotas"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// What is said of an image that is there already.
+fn taken(world: &World, storage: &str, name: &str) -> ApiError {
+    let Some(found) = world.storage(storage) else {
+        return ApiError::died(format!("storage '{storage}' does not exist"));
+    };
+    if found.kind == "zfspool" {
+        let pool = found.options.get("pool").unwrap_or(&found.id);
+        let text = format!("zfs error: cannot create '{pool}/{name}': dataset already exists");
+        return ApiError::died(text);
+    }
+    let path = found.volume_path(name);
+    ApiError::died(format!("disk image '{path}' already exists"))
+}
+
 /// Makes an image under a given name.
 pub(super) fn allocate(call: &mut Call<'_>) -> Outcome {
     let id = call.text("storage").unwrap_or_default();
@@ -97,40 +162,28 @@ pub(super) fn allocate(call: &mut Call<'_>) -> Outcome {
         .and_then(|id| u32::try_from(id).ok())
         .unwrap_or_default();
     let file = call.text("filename").unwrap_or_default();
-    let format = file.rsplit_once('.').map(|(_, ending)| ending.to_owned());
-    if let (Some(given), Some(named)) = (
-        call.text("format"),
-        format.filter(|f| matches!(f.as_str(), "raw" | "qcow2" | "vmdk")),
-    ) && given != named
+    let ending = file.rsplit_once('.').map(|(_, ending)| ending.to_owned());
+    let named = ending.filter(|ending| matches!(ending.as_str(), "raw" | "qcow2" | "vmdk"));
+    if let (Some(given), Some(named)) = (call.text("format"), &named)
+        && given != *named
     {
         let text = format!("different storage formats ({given} != {named})");
         return Err(ApiError::parameter("format", text).into());
-    }
-    let prefixes = [
-        format!("vm-{vmid}-"),
-        format!("base-{vmid}-"),
-        format!("subvol-{vmid}-"),
-    ];
-    if !prefixes.iter().any(|prefix| file.starts_with(prefix))
-        && matches!(kind.as_str(), "dir" | "btrfs")
-    {
-        return Err(
-            ApiError::died(format!("illegal name '{file}' - should be 'vm-{vmid}-*'")).into(),
-        );
     }
     let text = call.text("size").unwrap_or_default();
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let size_bytes =
         parse_size(&if digits { format!("{text}K") } else { text }).unwrap_or_default();
-    let name = format!("{vmid}/{file}");
+    let wanted = named.or_else(|| call.text("format"));
+    let (name, size_bytes) = if kind == "zfspool" {
+        in_pool(wanted.as_deref().unwrap_or("raw"), vmid, &file, size_bytes)?
+    } else {
+        in_folder(&kind, wanted.as_deref(), vmid, &file, size_bytes)?;
+        (format!("{vmid}/{file}"), size_bytes)
+    };
     let volid = format!("{id}:{name}");
     if call.world.volume(&volid, &call.node).is_some() {
-        let path = call
-            .world
-            .storage(&id)
-            .map(|storage| storage.volume_path(&name))
-            .unwrap_or_default();
-        return Err(ApiError::died(format!("disk image '{path}' already exists")).into());
+        return Err(taken(call.world, &id, &name).into());
     }
     call.world.volumes.push(Volume {
         storage: id,
@@ -152,9 +205,10 @@ pub(super) fn read(call: &mut Call<'_>) -> Outcome {
     let path = store.volume_path(name);
     let whole = |bytes: u64| bytes.div_ceil(4096) * 4096;
     if let Some(volume) = call.world.volume(&volid, &call.node) {
-        let used = storage::image_used(volume);
+        let used = storage::image_used(store, volume);
+        let form = Form::of(&store.kind, &volume.name).word();
         return Ok(
-            json!({"path": path, "size": volume.size_bytes, "used": used, "format": "raw"}).into(),
+            json!({"path": path, "size": volume.size_bytes, "used": used, "format": form}).into(),
         );
     }
     let here = |node: &Option<String>| node.as_ref().is_none_or(|name| *name == call.node);

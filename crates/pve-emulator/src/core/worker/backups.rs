@@ -453,7 +453,7 @@ fn notes(
         .replace("{{cluster}}", cluster)
 }
 
-/// Removes a backup or an image; one in use is removed too.
+/// Removes a backup or an image; one in use is removed too, but not what linked clones share with.
 pub(super) fn delete(
     world: &mut World,
     at: usize,
@@ -474,7 +474,11 @@ pub(super) fn delete(
             "cannot remove protected volume '{name}' on '{storage}'"
         ));
     }
-    if !world.volume_exists(volid, node) {
+    world.check_free(volid, node)?;
+    let pool = world
+        .storage(storage)
+        .is_some_and(|found| found.kind == "zfspool");
+    if !world.volume_exists(volid, node) && !pool {
         let path = world.storage(storage).map(|found| found.volume_path(name));
         world.tasks[at].say(format!(
             "disk image '{}' does not exist",

@@ -4,6 +4,7 @@ use super::super::Effects;
 use super::super::disks::{Feature, with_volume};
 use super::super::guest::{GuestChange, GuestCommand, GuestKey, GuestSource};
 use super::super::guest_config::{GuestConfig, is_volume_key, mount_kind, volume_of};
+use super::super::image_name::{self, Form};
 use super::super::pending;
 use super::super::task::{ClonePlan, Step, TaskState, Work};
 use super::super::world::{Volume, World};
@@ -16,7 +17,11 @@ fn size_of(value: &str) -> u64 {
     size.and_then(parse_size).unwrap_or_default()
 }
 
+/// What making an image says; a subvolume is made in silence.
 fn note_image(world: &mut World, at: usize, volid: &str, size_bytes: u64) {
+    if world.form_of(volid) == Form::Subvolume {
+        return;
+    }
     let (storage, name) = volid.split_once(':').unwrap_or_default();
     let path = world
         .storage(storage)
@@ -49,22 +54,30 @@ pub(super) fn clone(
             format!("create linked clone of mount point {key} ({old})")
         };
         world.tasks[at].say(line);
-        if world.volume(&old, &source.node).is_none() {
+        let Some(found) = world.volume(&old, &source.node) else {
             let error = format!("clone failed: volume '{old}' does not exist");
             return Err(error);
-        }
+        };
+        let size_bytes = if plan.full {
+            found.size_bytes
+        } else {
+            size_of(&value)
+        };
         let own = old.split(':').next().unwrap_or_default().to_owned();
         let storage = plan.storage.clone().unwrap_or(own);
         if let Err(error) = pending::check_room(world, &storage, &source.node) {
             return Err(format!("clone failed: {error}"));
         }
-        let volid = world.make_volume(&storage, &new, size_of(&value), now_ms);
-        if plan.full {
-            note_image(world, at, &volid, size_of(&value));
-        }
+        let volid = if plan.full {
+            let volid = world.make_volume(&storage, &new, size_bytes, now_ms);
+            note_image(world, at, &volid, size_bytes);
+            volid
+        } else {
+            world.share_volume(&old, &new, now_ms)
+        };
         config
             .keys
-            .insert(key, with_volume(&value, &volid, size_of(&value)));
+            .insert(key, with_volume(&value, &volid, size_bytes));
     }
     let template = guest_of(world, at)?.template;
     let spec = config.spec(&template);
@@ -174,6 +187,35 @@ pub(super) fn converted(world: &mut World, at: usize) {
     }
 }
 
+/// What becoming larger says, or why an image cannot.
+fn grow(world: &mut World, at: usize, volid: &str, size_bytes: u64) -> Result<(), String> {
+    let (storage, name) = volid.split_once(':').unwrap_or_default();
+    let Some(found) = world.storage(storage) else {
+        return Err(format!("storage '{storage}' does not exist"));
+    };
+    let path = found.volume_path(name);
+    match (found.kind.as_str(), Form::of(&found.kind, name)) {
+        ("zfspool", Form::Raw | Form::Subvolume) => return Ok(()),
+        ("btrfs", Form::Subvolume) => {
+            return Err(
+                "cannot resize subvolume - btrfs quotas are currently not supported".into(),
+            );
+        }
+        (_, Form::Subvolume) => return Err("can't resize this image format".into()),
+        (_, Form::Raw) => {}
+    }
+    if image_name::is_base(name) {
+        world.tasks[at].say(format!(
+            "qemu-img: Could not open '{path}': Could not open '{path}': Operation not permitted"
+        ));
+        return Err(format!(
+            "command '/usr/bin/qemu-img resize '--preallocation=off' -f raw {path} {size_bytes}' failed: exit code 1"
+        ));
+    }
+    world.tasks[at].say("Image resized.");
+    Ok(())
+}
+
 pub(super) fn resize(
     world: &mut World,
     at: usize,
@@ -185,26 +227,13 @@ pub(super) fn resize(
     super::launch::check_lock(&guest)?;
     let value = guest.config.get(disk).unwrap_or_default().to_owned();
     let volid = volume_of(&value).to_owned();
-    let (storage, name) = volid.split_once(':').unwrap_or_default();
-    let path = world
-        .storage(storage)
-        .map(|found| found.volume_path(name))
-        .unwrap_or_default();
-    if name.contains("/base-") {
-        world.tasks[at].say(format!(
-            "qemu-img: Could not open '{path}': Could not open '{path}': Operation not permitted"
-        ));
-        return Err(format!(
-            "command '/usr/bin/qemu-img resize '--preallocation=off' -f raw {path} {size_bytes}' failed: exit code 1"
-        ));
-    }
+    grow(world, at, &volid, size_bytes)?;
     let node = guest.node.clone();
     let meant = |volume: &Volume| {
         volume.volid() == volid && volume.node.as_ref().is_none_or(|found| *found == node)
     };
     let volumes = &mut world.volumes;
     volumes.change_where(meant, |volume| volume.size_bytes = size_bytes);
-    world.tasks[at].say("Image resized.");
     check_write(world, at, now_ms)?;
     let key = world.tasks[at].guest();
     if let Some(guest) = world.guest_mut(&key) {
@@ -234,12 +263,12 @@ pub(super) fn move_volume(
     if mount_kind(&old).is_some() {
         return Err(format!("unable to parse volume ID '{old}'"));
     }
-    if world.volume(&old, &key.node).is_none() {
-        return Err(format!("volume '{old}' does not exist"));
-    }
+    let found = world.volume(&old, &key.node);
+    let size_bytes = found.map(|volume| volume.size_bytes);
+    let size_bytes = size_bytes.ok_or_else(|| format!("volume '{old}' does not exist"))?;
     pending::check_room(world, storage, &key.node)?;
-    let volid = world.make_volume(storage, &key, size_of(&value), now_ms);
-    note_image(world, at, &volid, size_of(&value));
+    let volid = world.make_volume(storage, &key, size_bytes, now_ms);
+    note_image(world, at, &volid, size_bytes);
     world.moving.insert(key.vmid, volid);
     let end_ms = now_ms + world.times.create_ms;
     settle(world, at, None, end_ms);
@@ -271,15 +300,21 @@ pub(super) fn volume_moved(world: &mut World, at: usize, disk: &str, delete: boo
     } else {
         volid
     };
+    let size_bytes = world
+        .volume(&volid, &key.node)
+        .map_or(0, |volume| volume.size_bytes);
+    let held = world.check_free(&old, &key.node).err().filter(|_| delete);
     if let Some(guest) = world.guest_mut(&key) {
-        let moved = with_volume(&value, &volid, size_of(&value));
+        let moved = with_volume(&value, &volid, size_bytes);
         guest.config.keys.insert(disk.to_owned(), moved);
-        if !delete {
+        if !delete || held.is_some() {
             guest.config.add_unused(&old);
         }
     }
-    if delete {
-        world.free_volume(&old, &key.node);
+    match held {
+        Some(why) => world.tasks[at].say(why),
+        None if delete => world.free_volume(&old, &key.node),
+        None => {}
     }
 }
 

@@ -8,6 +8,7 @@ use super::super::guest::GuestCommand;
 use super::super::guest_config::{
     GuestConfig, is_net_key, normal_net, normal_volume, printed_volume,
 };
+use super::super::image_name::Form;
 use super::super::methods::RACE_WINDOW_MS;
 use super::super::task::{CreatePlan, NewDisk, Step, Work};
 use super::super::world::World;
@@ -43,7 +44,9 @@ pub(super) fn launch(
     if let Err(text) = made {
         return give_up(world, at, &plan, refused(text), now_ms, effects);
     }
-    restore::clear(world, at, &plan);
+    if let Err(text) = restore::clear(world, at, &plan) {
+        return give_up(world, at, &plan, refused(text), now_ms, effects);
+    }
     let node = world.tasks[at].upid.node.clone();
     let mut named = plan.disks.iter().filter_map(NewDisk::named);
     if let Some(volid) = named.find(|volid| world.volume(volid, &node).is_none()) {
@@ -90,6 +93,10 @@ fn make_disk(world: &mut World, at: usize, disk: &mut NewDisk, now_ms: u64) -> R
     }
     let key = world.tasks[at].guest();
     let volid = world.make_volume(&disk.storage, &key, disk.size_bytes, now_ms);
+    if world.form_of(&volid) == Form::Subvolume {
+        disk.volid = Some(volid);
+        return Ok(());
+    }
     let name = volid.split_once(':').map_or("", |(_, name)| name);
     let image = world
         .storage(&disk.storage)

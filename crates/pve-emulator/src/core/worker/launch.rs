@@ -331,11 +331,14 @@ fn destroy(
     }
     check_lock(&guest)?;
     let end_ms = now_ms + world.times.destroy_ms;
+    let key = world.tasks[at].guest();
+    if !guest.is_running() {
+        world.check_free_all(&guest.config, &key)?;
+    }
     // The data goes first; only then does it show that nothing can be written.
     if let Err(error) = check_write(world, at, now_ms)
         && !guest.is_running()
     {
-        let key = world.tasks[at].guest();
         world.free_volumes(&guest.config, &key);
         return Err(error);
     }

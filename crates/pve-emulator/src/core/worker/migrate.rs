@@ -42,6 +42,9 @@ pub(super) fn launch(
         Ok(guest) => guest,
         Err(why) => return Err(aborted(world, at, &why, now_ms)),
     };
+    if let Some(why) = kept_back(world, at, &guest, (wish.how, now_ms)) {
+        return Err(aborted(world, at, &why, now_ms));
+    }
     if guest.is_running() {
         let timeout_ms = wish.timeout_s.saturating_mul(1000);
         let vmid = world.tasks[at].guest().vmid;
@@ -86,25 +89,68 @@ fn checked(world: &World, at: usize, wish: &Wish<'_>, now_ms: u64) -> Result<Gue
     if !there || world.node(from).is_some_and(|node| node.partitioned) {
         return Err("Can't connect to destination address using public key".into());
     }
-    if let Some(volid) = foreign(world, &guest, at) {
-        let owner = world
-            .volume(&volid, &guest.node)
-            .map_or(0, |volume| volume.vmid);
-        return Err(format!(
-            "can't migrate local volume '{volid}': owned by other guest (owner = {owner})"
-        ));
-    }
     Ok(guest)
 }
 
-/// A volume that is another guest's, and would have to come along.
-fn foreign(world: &World, guest: &Guest, at: usize) -> Option<String> {
+/// Volumes of the node's own that cannot come along, with why: another guest's, and those that share with a template.
+fn stuck(world: &World, guest: &Guest, at: usize) -> Vec<String> {
     let vmid = world.tasks[at].guest().vmid;
-    let other = |volid: &String| {
-        let volume = world.volume(volid, &guest.node);
-        volume.is_some_and(|volume| volume.vmid != vmid && volume.node.is_some())
+    let why = |volid: &String| {
+        let volume = world.volume(volid, &guest.node)?;
+        volume.node.as_ref()?;
+        if volume.vmid != vmid {
+            return Some(format!("owned by other guest (owner = {})", volume.vmid));
+        }
+        let base = world.shares_with(volid)?;
+        Some(format!("clone of '{base}'"))
     };
-    guest.config.all_volumes().into_iter().find(other)
+    let found = volumes_of(guest).into_iter();
+    found
+        .filter_map(|volid| {
+            Some(format!(
+                "can't migrate local volume '{volid}': {}",
+                why(&volid)?
+            ))
+        })
+        .collect()
+}
+
+/// The first volume that the storage for it on the other node cannot take: what ZFS sends only ZFS receives.
+fn untaken(world: &World, guest: &Guest, how: &Crossing) -> Option<String> {
+    volumes_of(guest).into_iter().find_map(|volid| {
+        world.volume(&volid, &guest.node)?.node.as_ref()?;
+        let from = world.storage(volid.split(':').next()?)?;
+        let to = world.storage(how.storage(&from.id))?;
+        let (kind, target) = (&from.kind, &to.kind);
+        let differ = (kind == "zfspool") != (target == "zfspool");
+        differ.then(|| {
+            let id = &to.id;
+            format!(
+                "storage migration for '{volid}' to storage '{id}' failed - cannot migrate from storage type '{kind}' to '{target}'"
+            )
+        })
+    })
+}
+
+/// Says what keeps the volumes here, and why nothing goes then.
+fn kept_back(
+    world: &mut World,
+    at: usize,
+    guest: &Guest,
+    (how, now_ms): (&Crossing, u64),
+) -> Option<String> {
+    let stuck = stuck(world, guest, at);
+    let why = match stuck.is_empty() {
+        true => untaken(world, guest, how)?,
+        false => "can't migrate CT - check log".to_owned(),
+    };
+    let time = stamp(now_ms);
+    let task = &mut world.tasks[at];
+    for line in stuck {
+        task.say(format!("{time} {line}"));
+    }
+    task.say(format!("{time} ERROR: {why}"));
+    Some(why)
 }
 
 fn check_volume(

@@ -122,20 +122,22 @@ fn volumes_of(
 }
 
 /// What was there before goes as soon as the new volumes are there: its volumes, its snapshots, all of its configuration.
-pub(super) fn clear(world: &mut World, at: usize, plan: &CreatePlan) {
+pub(super) fn clear(world: &mut World, at: usize, plan: &CreatePlan) -> Result<(), String> {
     if !plan.restore.as_ref().is_some_and(|restore| restore.over) {
-        return;
+        return Ok(());
     }
     let key = world.tasks[at].guest();
     let Some(old) = world.guest(&key).map(|guest| guest.config.clone()) else {
-        return;
+        return Ok(());
     };
+    world.check_free_all(&old, &key)?;
     world.free_volumes(&old, &key);
     if let Some(guest) = world.guest_mut(&key) {
         guest.snapshots.clear();
         guest.config = GuestConfig::default();
         guest.config.keys.insert("lock".into(), "create".into());
     }
+    Ok(())
 }
 
 /// Has the driver fill the volumes.
