@@ -54,9 +54,7 @@ fn an_archive_is_of_its_own_container_and_an_image_without_a_file_system_is_empt
         ("size", "1G"),
     ];
     sim.root("POST", content, &image);
-    let rows = sim
-        .root("GET", content, &[("content", "rootdir")])
-        .payload();
+    let rows = sim.root("GET", content, &[]).payload();
     let used = |vmid: u32| {
         let row = rows
             .as_array()

@@ -1,8 +1,9 @@
 //! Volumes: their names, where they are, what their storage can do.
 
 use super::guest::GuestKey;
-use super::guest_config::{GuestConfig, is_volume_key, volume_of};
+use super::guest_config::{GuestConfig, is_volume_key, mount_kind, volume_of};
 use super::image_name::{self, Form};
+use super::methods::volume_name;
 use super::world::{Storage, Volume, World};
 use crate::schema::format_size;
 use std::collections::BTreeSet;
@@ -67,8 +68,20 @@ impl Storage {
             "iso" => format!("{}/template/iso/{file}", self.path),
             "import" => format!("{}/import/{file}", self.path),
             "snippets" => format!("{}/snippets/{file}", self.path),
+            _ if self.kind == "btrfs" && name.ends_with(".raw") => {
+                format!("{}/disk.raw", self.image_place(name))
+            }
             _ => format!("{}/images/{name}", self.path),
         }
+    }
+
+    /// What is made for an image: a file, or the subvolume of btrfs around it.
+    pub(crate) fn image_place(&self, name: &str) -> String {
+        let own = match self.kind.as_str() {
+            "btrfs" => name.strip_suffix(".raw").unwrap_or(name),
+            _ => name,
+        };
+        format!("{}/images/{own}", self.path)
     }
 
     /// Where what is in a pool of ZFS is found: a subvolume is mounted, a disk is a device.
@@ -213,12 +226,29 @@ impl World {
         Ok(())
     }
 
+    /// Whether all volumes that a configuration mounts have names that their storages know.
+    pub(crate) fn check_names(&self, config: &GuestConfig) -> Result<(), String> {
+        let mut mounts = config.volumes().into_iter();
+        mounts.try_for_each(|(_, value)| self.check_name(volume_of(&value)))
+    }
+
+    fn check_name(&self, volid: &str) -> Result<(), String> {
+        let parsed = volume_name::parse(self, volid);
+        parsed.map(|_| ()).map_err(|error| error.text())
+    }
+
     /// Why not all images that a configuration names and its guest owns can be removed.
     pub(crate) fn check_free_all(
         &self,
         config: &GuestConfig,
         guest: &GuestKey,
     ) -> Result<(), String> {
+        self.check_names(config)?;
+        let mut waiting = config
+            .pending
+            .iter()
+            .filter(|(key, value)| is_volume_key(key) && mount_kind(volume_of(value)).is_none());
+        waiting.try_for_each(|(_, value)| self.check_name(volume_of(value)))?;
         let named = config.all_volumes().into_iter();
         let mut own = named.filter(|volid| {
             let found = self.volume(volid, &guest.node);
@@ -321,11 +351,15 @@ impl World {
         format!("{storage}:{name}")
     }
 
-    /// The first volume of a configuration that is not there.
-    pub(crate) fn missing_volume(&self, config: &GuestConfig, node: &str) -> Option<String> {
-        let volumes = config.volumes();
-        let mut named = volumes.iter().map(|(_, value)| volume_of(value).to_owned());
-        named.find(|volid| self.volume(volid, node).is_none())
+    /// Whether all volumes that a configuration mounts are there.
+    pub(crate) fn check_there(&self, config: &GuestConfig, node: &str) -> Result<(), String> {
+        let mut mounts = config.volumes().into_iter();
+        mounts.try_for_each(|(_, value)| {
+            let volid = volume_of(&value);
+            self.check_name(volid)?;
+            let found = self.volume(volid, node).map(|_| ());
+            found.ok_or_else(|| format!("volume '{volid}' does not exist"))
+        })
     }
 
     /// Whether something can be done with a volume, or with what a snapshot kept of it.

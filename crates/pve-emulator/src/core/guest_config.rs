@@ -39,12 +39,13 @@ impl GuestConfig {
         self.get(key) == Some("1")
     }
 
-    /// Size of the root file system, bytes.
+    /// Size of the root file system, bytes; 4 GiB of one that has none.
     pub(crate) fn rootfs_bytes(&self) -> u64 {
         let size = self
             .get("rootfs")
             .and_then(|text| text.split(',').find_map(|part| part.strip_prefix("size=")));
-        size.and_then(parse_size).unwrap_or_default()
+        let size_bytes = size.and_then(parse_size).filter(|bytes| *bytes > 0);
+        size_bytes.unwrap_or(4 << 30)
     }
 
     /// Volumes in force: key and value, the root file system first.

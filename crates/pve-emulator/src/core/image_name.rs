@@ -45,6 +45,22 @@ impl Form {
     }
 }
 
+/// What the ending of a file in a folder says it is; nothing of one that can be no image.
+pub(crate) fn ending_of(file: &str) -> Option<&str> {
+    let (stem, ending) = file.rsplit_once('.')?;
+    let odd = stem.is_empty() || file.contains('/') || file.contains(char::is_whitespace);
+    let known = ["raw", "qcow2", "vmdk", "subvol"].contains(&ending);
+    Some(ending).filter(|_| known && !odd)
+}
+
+/// What an image is, as the API calls it.
+pub(crate) fn format_of<'a>(kind: &str, name: &'a str) -> &'a str {
+    match kind {
+        "zfspool" => Form::of(kind, name).word(),
+        _ => ending_of(file_of(name)).unwrap_or("raw"),
+    }
+}
+
 /// A name without what stands before its last slash.
 pub(crate) fn file_of(name: &str) -> &str {
     name.rsplit('/').next().unwrap_or_default()
@@ -127,6 +143,23 @@ mod tests {
             assert_eq!(numbered(kind, form, 100, 0), name);
             assert_eq!(Form::of(kind, name), form, "{name}");
         }
+    }
+
+    #[test]
+    fn a_file_says_what_it_is_by_its_ending() {
+        for (name, format) in [
+            ("100/a.qcow2", "qcow2"),
+            ("100/a.b.vmdk", "vmdk"),
+            ("100/subvol-100-disk-0.subvol", "subvol"),
+            ("100/odd", "raw"),
+        ] {
+            assert_eq!(format_of("dir", name), format);
+        }
+        for none in ["vm-100-disk-0", ".raw", "a b.raw", "a/b.raw", "a.tar.gz"] {
+            assert_eq!(ending_of(none), None, "{none}");
+        }
+        assert_eq!(format_of("zfspool", "subvol-100-disk-0"), "subvol");
+        assert_eq!(format_of("zfspool", "vm-100-disk-0"), "raw");
     }
 
     #[test]

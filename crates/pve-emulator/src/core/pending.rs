@@ -92,17 +92,25 @@ fn is_used(world: &World, guest: &GuestKey, config: &GuestConfig, volid: &str) -
     named.any(|(key, value)| is_volume_key(key) && volume_of(value) == volid)
 }
 
+/// A value as it comes back from the file: nothing of an empty description, one blank of anything else that is empty.
+pub(crate) fn stored(key: &str, value: String) -> Option<String> {
+    match (key, value.is_empty()) {
+        (_, false) => Some(value),
+        ("description" | "env", true) => None,
+        (_, true) => Some(" ".to_owned()),
+    }
+}
+
 /// A pending value is in force; in another form, if one is given.
 fn put(config: &mut GuestConfig, key: &str, form: Option<String>) {
     let Some(value) = config.pending.remove(key) else {
         return;
     };
     let value = form.unwrap_or(value);
-    if value.is_empty() {
-        config.keys.remove(key);
-    } else {
-        config.keys.insert(key.to_owned(), value);
-    }
+    match stored(key, value) {
+        Some(value) => config.keys.insert(key.to_owned(), value),
+        None => config.keys.remove(key),
+    };
 }
 
 /// A network device in the form it is stored in.

@@ -26,11 +26,27 @@ fn look<'a>(world: &'a World, vmid: u32, guest: &Guest) -> Option<(&'a GuestLook
     Some((look.seen.as_ref().ok()?, look.cpu))
 }
 
-fn cpus(world: &World, guest: &Guest) -> u64 {
-    let host = world
-        .node(&guest.node)
-        .map_or(1, |node| u64::from(node.cpus));
-    guest.config.number("cores").unwrap_or(host)
+/// Cores; else the limit of their time, as text; else those of the node.
+fn cpus(world: &World, guest: &Guest) -> Value {
+    let host = world.node(&guest.node).map_or(1, |node| node.cpus);
+    let limit = guest.config.get("cpulimit").filter(|limit| *limit != "0");
+    match (guest.config.number("cores"), limit) {
+        (Some(cores), _) => cores.into(),
+        (None, Some(limit)) => limit.into(),
+        (None, None) => host.into(),
+    }
+}
+
+/// The same as a number.
+fn maxcpu(world: &World, guest: &Guest) -> Value {
+    let cpus = cpus(world, guest);
+    let limit = cpus.as_str().and_then(|text| text.parse::<f64>().ok());
+    match limit {
+        #[allow(clippy::cast_possible_truncation, clippy::cast_sign_loss)]
+        Some(whole) if whole.fract() == 0.0 => (whole as u64).into(),
+        Some(part) => part.into(),
+        None => cpus,
+    }
 }
 
 fn uptime_s(guest: &Guest, now_ms: u64) -> u64 {
@@ -85,11 +101,11 @@ fn usage(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> Map<String, Va
 /// A row of `GET /nodes/{node}/lxc`; `status/current` adds `ha`.
 pub(crate) fn current(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> Map<String, Value> {
     let mut row = usage(world, vmid, guest, now_ms);
-    row.insert("cpus".into(), cpus(world, guest).into());
+    row.insert("cpus".into(), cpus(world, guest));
     row.insert("swap".into(), 0.into());
     row.insert(
         "maxswap".into(),
-        (guest.config.number("swap").unwrap_or(512) * MIB).into(),
+        (guest.config.number("swap").unwrap_or(0) * MIB).into(),
     );
     for key in ["tags", "lock"] {
         row.extend(
@@ -124,7 +140,7 @@ pub(crate) fn broadcast(
     for key in ["type", "vmid"] {
         row.remove(key);
     }
-    row.insert("maxcpu".into(), cpus(world, guest).into());
+    row.insert("maxcpu".into(), maxcpu(world, guest));
     row.insert(
         "template".into(),
         u8::from(guest.config.flag("template")).into(),

@@ -318,7 +318,10 @@ impl Turn {
         let Self { at, now_ms, .. } = self;
         match world.tasks[at].work.clone() {
             Work::Rollback { name, .. } => {
-                snapshots::main_rollback(world, at, &name, now_ms, effects);
+                let refused = snapshots::main_rollback(world, at, &name, now_ms, effects).err();
+                if let Some(why) = refused {
+                    self.end(world, Some(why));
+                }
             }
             Work::Migrate { target, .. } => migrate::carry(world, at, &target, now_ms, effects),
             Work::Backup(_) => backups::archive(world, at, now_ms, effects),

@@ -17,6 +17,7 @@ mod bulk;
 mod consoles;
 mod container_rights;
 mod crossing;
+mod edges;
 mod export;
 mod ha;
 mod metric_servers;

@@ -22,8 +22,9 @@ fn config(sim: &mut Sim) -> Value {
 /// The volumes of a storage that are there.
 fn volumes(sim: &mut Sim, node: &str, storage: &str) -> Vec<String> {
     let path = format!("/nodes/{node}/storage/{storage}/content");
-    let rows = sim.root("GET", &path, &[("content", "rootdir")]).payload();
+    let rows = sim.root("GET", &path, &[]).payload();
     let rows = rows.as_array().unwrap().iter();
+    let rows = rows.filter(|row| row["content"] == "rootdir" || row["content"] == "images");
     rows.map(|row| row["volid"].as_str().unwrap().to_owned())
         .collect()
 }

@@ -190,7 +190,7 @@ fn a_folder_without_a_size_can_neither_grow_nor_change_hands() {
     let config = get(&mut sim, &format!("{GUEST}/config"));
     let folder = "local:100/subvol-100-disk-1.subvol";
     assert_eq!(config["mp0"], format!("{folder},mp=/data,size=0T"));
-    let rows = get(&mut sim, "/nodes/pve1/storage/local/content?vmid=100");
+    let rows = get(&mut sim, "/nodes/pve1/storage/local/content");
     let row = rows.as_array().unwrap().iter();
     let mut row = row.filter(|row| row["volid"] == folder);
     let row = row.next().unwrap();
@@ -269,7 +269,7 @@ fn images_of_a_pool_have_names_of_their_own_kind() {
 fn only_a_pool_takes_what_a_pool_sends_and_linked_clones_stay() {
     let mut sim = with_clone();
     let path = "/nodes/pve1/lxc/101/migrate";
-    let mut migrate = |sim: &mut Sim, path: &str, form: &[(&str, &str)]| {
+    let migrate = |sim: &mut Sim, path: &str, form: &[(&str, &str)]| {
         let upid = sim.root("POST", path, form).payload();
         let upid = upid.as_str().unwrap().to_owned();
         let exit = sim.finish(&upid);

@@ -32,7 +32,9 @@ pub(super) fn index(_: &mut Call<'_>) -> Outcome {
 }
 
 pub(super) fn status_index(_: &mut Call<'_>) -> Outcome {
-    Ok(json!([{"name": "current"}, {"name": "manager_status"}]).into())
+    let names = ["current", "manager_status", "disarm-ha", "arm-ha"];
+    let rows = names.map(|name| json!({"name": name}));
+    Ok(json!(rows).into())
 }
 
 fn row(call: &Call<'_>, sid: &str, resource: &Resource) -> Value {

@@ -8,12 +8,12 @@ use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey};
 use super::super::guest_config::{
-    GuestConfig, clamped_units, known_key, mount_kind, normal_description, parse_keys,
+    GuestConfig, clamped_units, is_net_key, known_key, mount_kind, normal_description, parse_keys,
 };
 use super::super::park::Wait;
 use super::super::pending;
 use super::config_rights::{self, Change};
-use crate::schema::{Errors, split_list};
+use crate::schema::{Errors, PropertyMap, split_list};
 
 /// Keys that change a running container's configuration at once, without touching the container.
 const FASTPLUG: [&str; 9] = [
@@ -97,16 +97,21 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
     write(call, &key, config)
 }
 
+/// Whether this part of the cluster can write a configuration.
+pub(super) fn check_write(call: &Call<'_>, key: &GuestKey) -> Result<(), ApiError> {
+    if call.world.is_quorate(&key.node, call.now_ms) {
+        return Ok(());
+    }
+    let pid = call.world.node(&key.node).map_or(0, |node| node.last_pid);
+    let GuestKey { node, vmid } = key;
+    Err(ApiError::died(format!(
+        "unable to open file '/etc/pve/nodes/{node}/lxc/{vmid}.conf.tmp.{pid}' - Permission denied"
+    )))
+}
+
 /// Writes the configuration, if this part of the cluster can.
 fn write(call: &mut Call<'_>, key: &GuestKey, config: GuestConfig) -> Outcome {
-    if !call.world.is_quorate(&key.node, call.now_ms) {
-        let pid = call.world.node(&key.node).map_or(0, |node| node.last_pid);
-        let GuestKey { node, vmid } = key;
-        let text = format!(
-            "unable to open file '/etc/pve/nodes/{node}/lxc/{vmid}.conf.tmp.{pid}' - Permission denied"
-        );
-        return Err(ApiError::died(text).into());
-    }
+    check_write(call, key)?;
     if let Some(guest) = call.world.guest_mut(key) {
         guest.config = config;
     }
@@ -311,10 +316,12 @@ pub(super) fn check_net(call: &Call<'_>, key: &str, value: &str) -> Result<(), A
     let keys = parse_keys(key, value).map_err(|text| ApiError::died(text.trim_end()))?;
     let on = |name: &str| keys.get(name).is_some_and(|text| text == "1");
     let mtu = keys.get("mtu").and_then(|text| text.parse::<u32>().ok());
+    let mtu = mtu.filter(|mtu| *mtu > 0);
     let bridge = keys.get("bridge").map(String::as_str).unwrap_or_default();
-    let known = call.world.node(&call.node);
-    let known = known.is_some_and(|node| node.bridges.iter().any(|found| found.name == bridge));
-    if let Some(mtu) = mtu.filter(|mtu| known && *mtu > BRIDGE_MTU) {
+    if mtu.is_some() && !has_bridge(call, bridge) {
+        return Err(ApiError::died(format!("bridge '{bridge}' does not exist")));
+    }
+    if let Some(mtu) = mtu.filter(|mtu| *mtu > BRIDGE_MTU) {
         return Err(ApiError::died(format!(
             "{key}: MTU size '{mtu}' is bigger than bridge MTU '{BRIDGE_MTU}'"
         )));
@@ -390,11 +397,14 @@ fn hotplug(
         if FASTPLUG.contains(&key.as_str()) || (removed && key.starts_with("unused")) {
             let done = bring_into_force(call, guest, config, key);
             applied.note(key, done);
-        } else if limits(key) && (changed || removed) && !call.world.environment.limits_change {
-            let text = format!(
-                "unable to hotplug {key}: trying to change {key} cgroup values: container not running\n"
-            );
-            applied.refused.insert(key.clone(), text);
+        } else if let Some(group) = limit(key)
+            && (changed || removed)
+            && !call.world.environment.limits_change
+        {
+            let why = format!("trying to change {group} cgroup values: container not running");
+            applied.note(key, Err(why));
+        } else if changed && let Err(why) = plug(call, config, key) {
+            applied.note(key, Err(why));
         } else if hotplugs(key) && (changed || removed) {
             let done = bring_into_force(call, guest, config, key);
             applied.note(key, done);
@@ -406,6 +416,38 @@ fn hotplug(
         }
     }
     applied
+}
+
+/// Whether a network device that is to change finds its bridge.
+fn plug(call: &Call<'_>, config: &GuestConfig, key: &str) -> Result<(), String> {
+    let Some(value) = config.pending.get(key).filter(|_| is_net_key(key)) else {
+        return Ok(());
+    };
+    let net = parse_keys(key, value)?;
+    let old = config
+        .get(key)
+        .map(|old| parse_keys(key, old))
+        .transpose()?;
+    let bridge = net.get("bridge").map(String::as_str).unwrap_or_default();
+    if bridge.is_empty() || has_bridge(call, bridge) {
+        return Ok(());
+    }
+    let same = |old: &PropertyMap| {
+        ["hwaddr", "name"]
+            .iter()
+            .all(|part| old.get(*part) == net.get(*part))
+    };
+    match old {
+        Some(old) if same(&old) => Err(format!(
+            "bridge '{bridge}' is neither a linux nor an OVS bridge!\n"
+        )),
+        Some(_) | None => Err(format!("bridge '{bridge}' does not exist")),
+    }
+}
+
+fn has_bridge(call: &Call<'_>, bridge: &str) -> bool {
+    let node = call.world.node(&call.node);
+    node.is_some_and(|node| node.bridges.iter().any(|found| found.name == bridge))
 }
 
 fn bring_into_force(
@@ -423,13 +465,18 @@ fn bring_into_force(
     Ok(())
 }
 
-/// Limits PVE changes for the running container.
-fn limits(key: &str) -> bool {
-    matches!(key, "memory" | "swap" | "cpulimit" | "cpuunits")
+/// What PVE calls a limit that it changes for the running container.
+fn limit(key: &str) -> Option<&'static str> {
+    match key {
+        "memory" | "swap" => Some("memory"),
+        "cpulimit" => Some("cpu quota"),
+        "cpuunits" => Some("cpu shares/weight"),
+        _ => None,
+    }
 }
 
 /// Keys PVE changes inside the running container.
 fn hotplugs(key: &str) -> bool {
     let stem = key.trim_end_matches(|c: char| c.is_ascii_digit());
-    limits(key) || stem == "net"
+    limit(key).is_some() || stem == "net"
 }

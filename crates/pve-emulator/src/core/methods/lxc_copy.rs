@@ -26,6 +26,7 @@ pub(super) fn feature(call: &mut Call<'_>) -> Outcome {
             ..GuestConfig::default()
         },
     };
+    call.world.check_names(&config).map_err(ApiError::died)?;
     let snapshot = call.text("snapname").is_some();
     let able = match call.text("feature").as_deref() {
         Some("snapshot") => call.world.config_can(Feature::Snapshot, &config, snapshot),

@@ -18,6 +18,7 @@ use super::super::guest_config::{
     normal_net, parse_keys, volume_rank,
 };
 use super::super::park::{Wait, worker_free};
+use super::super::pending;
 use super::super::task::{CreatePlan, NewDisk, Restore, Work};
 use super::super::worker;
 use super::super::world::{Guest, Power, World};
@@ -315,7 +316,7 @@ fn config_keys(call: &Call<'_>, unprivileged: bool) -> BTreeMap<String, String> 
             "nameserver" | "searchdomain" => split_list(&value).join(" "),
             _ => value,
         };
-        if !(value.is_empty() && matches!(name.as_str(), "description" | "tags")) {
+        if let Some(value) = pending::stored(name, value) {
             keys.insert(name.clone(), value);
         }
     }

@@ -75,10 +75,7 @@ pub(super) fn resize(call: &mut Call<'_>) -> Outcome {
     call.rights()
         .need(&format!("/storage/{storage}"), &["Datastore.AllocateSpace"])?;
     let Some(volume) = call.world.volume(&volid, &key.node) else {
-        return Err(ApiError::died(format!(
-            "Could not determine current size of volume '{volid}'"
-        ))
-        .into());
+        return Err(ApiError::died(format!("volume '{volid}' does not exist")).into());
     };
     let old_bytes = volume.size_bytes;
     let asked = parse_size(text.trim_start_matches('+')).unwrap_or_default();
@@ -146,6 +143,7 @@ pub(super) fn move_volume(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::died(text).into());
     }
     check_digest(call, &guest.config.digest())?;
+    super::lxc_config::check_write(call, &key)?;
     if let Some(guest) = call.world.guest_mut(&key) {
         guest.config.keys.insert("lock".into(), "disk".into());
     }

@@ -115,7 +115,11 @@ pub(super) fn read_config(call: &mut Call<'_>) -> Outcome {
     Ok(shown(snapshot, &config).into())
 }
 
+/// Describes a snapshot. Without a description nothing is looked at.
 pub(super) fn update_config(call: &mut Call<'_>) -> Outcome {
+    let Some(description) = call.text("description") else {
+        return Ok(Value::Null.into());
+    };
     let key = call.guest_key();
     call.await_lock(&key)?;
     let guest = require_guest(call, &key)?;
@@ -124,13 +128,13 @@ pub(super) fn update_config(call: &mut Call<'_>) -> Outcome {
     }
     let name = call.text("snapname").unwrap_or_default();
     find(guest, &name)?;
-    let description = call.text("description");
+    super::lxc_config::check_write(call, &key)?;
     let snapshot = call
         .world
         .guest_mut(&key)
         .and_then(|guest| guest.snapshots.get_mut(&name));
-    if let (Some(snapshot), Some(text)) = (snapshot, description) {
-        snapshot.description = normal_description(&text);
+    if let Some(snapshot) = snapshot {
+        snapshot.description = normal_description(&description);
     }
     Ok(Value::Null.into())
 }

@@ -39,7 +39,7 @@ mod table;
 mod tasks;
 mod units;
 mod upload;
-mod volume_name;
+pub(super) mod volume_name;
 mod volumes;
 
 pub(super) use lxc_create::RACE_WINDOW_MS;

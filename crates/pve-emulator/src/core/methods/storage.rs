@@ -111,10 +111,10 @@ pub(super) fn image_used(storage: &Storage, volume: &Volume) -> u64 {
 }
 
 /// A row of a list of images. ZFS says what it is called in the pool, and neither when it was made nor what it takes.
-fn image_row(storage: &Storage, volume: &Volume) -> Value {
-    let form = Form::of(&storage.kind, &volume.name);
+fn image_row(storage: &Storage, volume: &Volume, content: &str) -> Value {
+    let format = image_name::format_of(&storage.kind, &volume.name);
     let mut row = json!({
-        "volid": volume.volid(), "content": "rootdir", "format": form.word(), "vmid": volume.vmid, "parent": null,
+        "volid": volume.volid(), "content": content, "format": format, "vmid": volume.vmid, "parent": null,
         "size": volume.size_bytes,
     });
     if storage.kind == "zfspool" {
@@ -251,16 +251,16 @@ pub(super) fn content(call: &mut Call<'_>) -> Outcome {
     let here = |node: &Option<String>| node.as_deref().is_none_or(|name| name == call.node);
     let of = |owner: u32| vmid.is_none_or(|vmid| vmid == u64::from(owner));
     let seen = |volid: &str| volumes::may_see(call.world, call.caller, volid);
-    // Images of containers are never listed as images of machines.
-    if asked("rootdir") {
-        let images = call
-            .world
-            .volumes
-            .iter()
-            .filter(|volume| volume.storage == id && here(&volume.node));
-        let images = images.filter(|volume| of(volume.vmid) && seen(&volume.volid()));
-        rows.extend(images.map(|volume| image_row(storage, volume)));
-    }
+    // What belongs to no container counts as a machine's.
+    let kind = |volume: &Volume| match call.world.guests.contains_key(&volume.vmid) {
+        true => "rootdir",
+        false => "images",
+    };
+    let images = call.world.volumes.iter().filter(|volume| {
+        let there = volume.storage == id && here(&volume.node) && of(volume.vmid);
+        there && asked(kind(volume)) && seen(&volume.volid())
+    });
+    rows.extend(images.map(|volume| image_row(storage, volume, kind(volume))));
     if asked("backup") {
         let backups = call
             .world

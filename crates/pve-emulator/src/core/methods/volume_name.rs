@@ -6,11 +6,11 @@ use super::super::world::World;
 
 /// A name, read.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub(super) struct Parsed {
+pub(crate) struct Parsed {
     /// `images`, `vztmpl`, `backup` …
-    pub(super) kind: &'static str,
+    pub(crate) kind: &'static str,
     /// The guest it is of.
-    pub(super) owner: Option<u32>,
+    pub(crate) owner: Option<u32>,
 }
 
 const TEMPLATES: [&str; 5] = [".tar", ".tar.gz", ".tar.xz", ".tar.zst", ".tar.bz2"];
@@ -69,7 +69,7 @@ fn parse_name(name: &str) -> Result<Parsed, String> {
 }
 
 /// Reads a volume id, whose storage has to be there.
-pub(super) fn parse(world: &World, volid: &str) -> Result<Parsed, ApiError> {
+pub(crate) fn parse(world: &World, volid: &str) -> Result<Parsed, ApiError> {
     let (storage, name) = volid.split_once(':').unwrap_or_default();
     let Some(found) = world.storage(storage) else {
         let text = format!("storage '{storage}' does not exist");

@@ -5,7 +5,7 @@ use serde_json::{Value, json};
 use super::super::access::Caller;
 use super::super::call::{Call, Outcome, Stop};
 use super::super::error::ApiError;
-use super::super::image_name::Form;
+use super::super::image_name;
 use super::super::park::Wait;
 use super::super::rights::Rights;
 use super::super::task::Work;
@@ -112,30 +112,37 @@ fn in_pool(
     Err(ApiError::died(text))
 }
 
-/// An image in a folder: of its name, and that a folder in place of a disk has no size.
-fn in_folder(
-    kind: &str,
-    format: Option<&str>,
-    vmid: u32,
-    file: &str,
-    size_bytes: u64,
-) -> Result<(), ApiError> {
-    let mut prefixes = ["vm", "base", "subvol"].iter();
-    let fits = prefixes.any(|prefix| file.starts_with(&format!("{prefix}-{vmid}-")));
-    if !fits && matches!(kind, "dir" | "btrfs") {
-        let text = format!("illegal name '{file}' - should be 'vm-{vmid}-*'");
+/// An image in a folder has the ending of what it is; whose it is its name need not say.
+fn check_ending(format: &str, file: &str) -> Result<(), ApiError> {
+    if file.starts_with("snap-") && file.ends_with(".qcow2") {
+        let text = format!("'{file}' is a snapshot filename, not a volume!");
         return Err(ApiError::died(text));
     }
-    match (kind, size_bytes) {
-        (_, 0) => Ok(()),
-        ("btrfs", _) if format == Some("subvol") => Err(ApiError::died(
-            "btrfs quotas are currently not supported, use an unsized subvolume or a raw file",
-        )),
-        _ if format == Some("subvol") => {
-            Err(ApiError::died("storage does not support subvol quotas"))
-        }
-        _ => Ok(()),
+    let Some(ending) = image_name::ending_of(file) else {
+        let text = format!("unable to parse volume filename '{file}'");
+        return Err(ApiError::died(text));
+    };
+    if ending == format {
+        return Ok(());
     }
+    // The odd quoting is PVE's.
+    let text =
+        format!("illegal name '{file}' - wrong extension for format ('{ending} != '{format}')");
+    Err(ApiError::died(text))
+}
+
+/// A folder in place of a disk has no size.
+fn check_sized(kind: &str, format: &str, size_bytes: u64) -> Result<(), ApiError> {
+    let text = match kind {
+        "btrfs" => {
+            "btrfs quotas are currently not supported, use an unsized subvolume or a raw file"
+        }
+        _ => "storage does not support subvol quotas",
+    };
+    if format == "subvol" && size_bytes > 0 && kind != "zfspool" {
+        return Err(ApiError::died(text));
+    }
+    Ok(())
 }
 
 /// What is said of an image that is there already.
@@ -148,8 +155,8 @@ fn taken(world: &World, storage: &str, name: &str) -> ApiError {
         let text = format!("zfs error: cannot create '{pool}/{name}': dataset already exists");
         return ApiError::died(text);
     }
-    let path = found.volume_path(name);
-    ApiError::died(format!("disk image '{path}' already exists"))
+    let place = found.image_place(name);
+    ApiError::died(format!("disk image '{place}' already exists"))
 }
 
 /// Makes an image under a given name.
@@ -157,6 +164,8 @@ pub(super) fn allocate(call: &mut Call<'_>) -> Outcome {
     let id = call.text("storage").unwrap_or_default();
     let found = storage::require(call.world, &id, &call.node)?;
     let (shared, kind) = (found.shared, found.kind.clone());
+    let default = found.options.get("format");
+    let default = default.map_or("raw", String::as_str).to_owned();
     let vmid = call
         .number("vmid")
         .and_then(|id| u32::try_from(id).ok())
@@ -174,17 +183,18 @@ pub(super) fn allocate(call: &mut Call<'_>) -> Outcome {
     let digits = text.bytes().all(|b| b.is_ascii_digit());
     let size_bytes =
         parse_size(&if digits { format!("{text}K") } else { text }).unwrap_or_default();
-    let wanted = named.or_else(|| call.text("format"));
+    let format = named.or_else(|| call.text("format")).unwrap_or(default);
     let (name, size_bytes) = if kind == "zfspool" {
-        in_pool(wanted.as_deref().unwrap_or("raw"), vmid, &file, size_bytes)?
+        in_pool(&format, vmid, &file, size_bytes)?
     } else {
-        in_folder(&kind, wanted.as_deref(), vmid, &file, size_bytes)?;
+        check_ending(&format, &file)?;
         (format!("{vmid}/{file}"), size_bytes)
     };
     let volid = format!("{id}:{name}");
     if call.world.volume(&volid, &call.node).is_some() {
         return Err(taken(call.world, &id, &name).into());
     }
+    check_sized(&kind, &format, size_bytes)?;
     call.world.volumes.push(Volume {
         storage: id,
         node: (!shared).then(|| call.node.clone()),
@@ -206,9 +216,9 @@ pub(super) fn read(call: &mut Call<'_>) -> Outcome {
     let whole = |bytes: u64| bytes.div_ceil(4096) * 4096;
     if let Some(volume) = call.world.volume(&volid, &call.node) {
         let used = storage::image_used(store, volume);
-        let form = Form::of(&store.kind, &volume.name).word();
+        let format = image_name::format_of(&store.kind, &volume.name);
         return Ok(
-            json!({"path": path, "size": volume.size_bytes, "used": used, "format": form}).into(),
+            json!({"path": path, "size": volume.size_bytes, "used": used, "format": format}).into(),
         );
     }
     let here = |node: &Option<String>| node.as_ref().is_none_or(|name| *name == call.node);

@@ -32,6 +32,30 @@ fn set_plan(world: &mut World, at: usize, plan: BackupPlan) {
     world.tasks[at].work = Work::Backup(Box::new(plan));
 }
 
+/// All that keeps a storage from taking backups of a node.
+fn refusals(world: &World, id: &str, node: &str) -> Vec<String> {
+    let missing = format!("storage '{id}' does not exist");
+    let found = world.storage(id);
+    let inactive = match found {
+        None => Some(missing.clone()),
+        Some(storage) if storage.is_disabled() => Some(format!("storage '{id}' is disabled")),
+        Some(storage) if !storage.on(node) => {
+            Some(format!("storage '{id}' is not available on node '{node}'"))
+        }
+        Some(_) => None,
+    };
+    let unfit = match found {
+        None => Some(missing),
+        Some(storage) if !storage.holds("backup") => Some(format!(
+            "can't use storage '{id}' for backups - wrong content type"
+        )),
+        Some(_) => None,
+    };
+    let inactive = inactive.map(|why| format!("could not activate storage '{id}': {why}"));
+    let unfit = unfit.map(|why| format!("could not get storage information for '{id}': {why}"));
+    inactive.into_iter().chain(unfit).collect()
+}
+
 /// Looks at the storage, then begins with the first guest.
 pub(super) fn launch(
     world: &mut World,
@@ -44,24 +68,10 @@ pub(super) fn launch(
     };
     let id = &plan.storage;
     let node = world.tasks[at].upid.node.clone();
-    let refused = match world.storage(id) {
-        None => Some(format!(
-            "could not activate storage '{id}': storage '{id}' does not exist could not get storage information for '{id}': storage '{id}' does not exist"
-        )),
-        Some(storage) if storage.is_disabled() => Some(format!(
-            "could not activate storage '{id}': storage '{id}' is disabled"
-        )),
-        Some(storage) if !storage.on(&node) => Some(format!(
-            "could not activate storage '{id}': storage '{id}' is not available on node '{node}'"
-        )),
-        Some(storage) if !storage.holds("backup") => Some(format!(
-            "could not get storage information for '{id}': can't use storage '{id}' for backups - wrong content type"
-        )),
-        Some(_) => None,
-    };
-    if let Some(error) = refused {
+    let refused = refusals(world, id, &node);
+    if !refused.is_empty() {
         NO_MAIL.iter().for_each(|line| world.tasks[at].say(line));
-        return Err(error);
+        return Err(refused.join(" "));
     }
     world.tasks[at].say(format!("INFO: starting new backup job: {}", plan.command));
     next(world, at, now_ms, effects);
@@ -138,7 +148,7 @@ fn begin(
     task.say(format!("INFO: Backup started at {}", dates::stamp(now_s)));
     task.say(format!("INFO: status = {status}"));
     let managed = world.ha.of(vmid).map(|resource| resource.state.as_str());
-    if guest.is_running() && plan.mode == "stop" && matches!(managed, Some("started" | "enabled")) {
+    if plan.mode == "stop" && matches!(managed, Some("started" | "enabled")) {
         return Err("Cannot execute a backup with stop mode on a HA managed and enabled Service. Use snapshot mode or disable the Service.".into());
     }
     check_limits(world, &plan, &key)?;

@@ -285,6 +285,8 @@ pub(super) fn end(world: &mut World, at: usize, error: Option<String>, now_ms: u
             Some(End::Killed | End::Forgotten) | None => {}
         }
     }
+    // Errors of several lines become one.
+    let error = error.map(|text| text.trim_end().replace('\n', " "));
     let task = &mut world.tasks[at];
     let well = match task.warnings {
         0 => "OK".to_owned(),
@@ -295,11 +297,7 @@ pub(super) fn end(world: &mut World, at: usize, error: Option<String>, now_ms: u
         || format!("TASK {well}"),
         |text| format!("TASK ERROR: {text}"),
     ));
-    // Exit status and last line are one line each.
-    let exit = error.map_or_else(
-        || well,
-        |text| text.lines().next().unwrap_or_default().to_owned(),
-    );
+    let exit = error.unwrap_or(well);
     task.state = TaskState::Stopped {
         exit,
         end_s: now_ms / 1000,

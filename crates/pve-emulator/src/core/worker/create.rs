@@ -205,11 +205,11 @@ pub(super) fn final_config(world: &World, at: usize, plan: &CreatePlan) -> Guest
     if plan.restore.is_none() {
         apply_image(world, plan, &mut config);
     }
-    let ostype = world
-        .templates
-        .iter()
-        .find(|t| t.volid() == plan.template_volid)
-        .map(|t| t.ostype.clone());
+    let ostype = found_ostype(world, at, plan);
+    let given = config.keys.get("ostype").map(String::as_str);
+    if let Some(found) = ostype.as_ref().filter(|_| given != Some("unmanaged")) {
+        config.keys.insert("ostype".into(), found.clone());
+    }
     for (key, value) in [
         ("arch", "amd64".to_owned()),
         ("ostype", ostype.unwrap_or_else(|| "unmanaged".into())),
@@ -220,6 +220,16 @@ pub(super) fn final_config(world: &World, at: usize, plan: &CreatePlan) -> Guest
         config.keys.entry(key.into()).or_insert(value);
     }
     config
+}
+
+/// What is found in the files of a container, which counts more than what was given.
+fn found_ostype(world: &World, at: usize, plan: &CreatePlan) -> Option<String> {
+    if plan.restore.is_some() {
+        return restore::ostype(world, at, plan);
+    }
+    let mut templates = world.templates.iter();
+    let template = templates.find(|t| t.volid() == plan.template_volid)?;
+    Some(template.ostype.clone())
 }
 
 /// What an OCI image says about its container counts more than what was given.

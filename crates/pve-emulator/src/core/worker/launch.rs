@@ -209,14 +209,18 @@ fn boot(world: &mut World, at: usize, end_ms: u64, effects: &mut Effects) -> Res
     let mut guest = guest_of(world, at)?;
     pending::apply(world, &key, &mut guest.config, None, end_ms);
     let spec = guest.config.spec(&guest.template);
-    let missing = world.missing_volume(&guest.config, &key.node);
+    let there = world.check_there(&guest.config, &key.node);
     if let Some(found) = world.guest_mut(&key) {
         found.config = guest.config;
     }
-    if let Some(volid) = missing {
-        return Err(format!("volume '{volid}' does not exist"));
-    }
-    if world.guest_faults(key.vmid).boot_fails {
+    there?;
+    let known = world.node(&key.node).map(|node| &node.bridges);
+    let found = |bridge: &str| known.is_some_and(|all| all.iter().any(|one| one.name == bridge));
+    let loose = spec
+        .nets
+        .iter()
+        .any(|(_, net)| !net.bridge.is_empty() && !found(&net.bridge));
+    if (loose && !guest.scenery) || world.guest_faults(key.vmid).boot_fails {
         fail_boot(world, at, key.vmid, end_ms);
         return Ok(());
     }

@@ -218,6 +218,13 @@ pub(super) fn merge(world: &World, at: usize, plan: &CreatePlan, config: &mut Gu
     }
 }
 
+/// The system that is in a backup.
+pub(super) fn ostype(world: &World, at: usize, plan: &CreatePlan) -> Option<String> {
+    let backup = backup_of(world, at, &plan.template_volid)?;
+    let found = backup.config.get("ostype")?;
+    Some(found.to_owned()).filter(|found| found != "unmanaged")
+}
+
 /// What of the backup stayed behind, to be warned of when the task ends.
 pub(super) fn left_out(world: &World, at: usize, plan: &CreatePlan) -> Option<String> {
     let restored = plan.restore.as_ref();

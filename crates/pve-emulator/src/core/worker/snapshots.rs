@@ -40,6 +40,7 @@ pub(super) fn take(
     if guest.snapshots.contains_key(name) {
         return Err(format!("snapshot name '{name}' already used"));
     }
+    world.check_names(&guest.config)?;
     if !world.config_can(Feature::Snapshot, &guest.config, false) {
         return Err("snapshot feature is not available".into());
     }
@@ -100,15 +101,12 @@ pub(super) fn go_back(
         return Err(text);
     }
     check_lock(&guest)?;
-    check_write(world, at, now_ms)?;
-    mark(world, at, "rollback");
     if guest.is_running() {
         let command = |job, guest| GuestCommand::Kill { job, guest };
         issue(world, at, Step::StopFirst, now_ms, command, effects);
-    } else {
-        main_rollback(world, at, name, now_ms, effects);
+        return Ok(());
     }
-    Ok(())
+    main_rollback(world, at, name, now_ms, effects)
 }
 
 /// A volume that cannot go back to a snapshot before those that were taken later are gone: as it is on ZFS.
@@ -148,22 +146,20 @@ fn keeps(guest: &Guest, name: &str, volid: &str) -> bool {
     snapshot.is_some_and(|kept| kept.keys.values().any(|value| volume_of(value) == volid))
 }
 
-/// The guest is stopped: its files go back.
+/// The guest is stopped: its files go back, if that can be noted in its configuration.
 pub(super) fn main_rollback(
     world: &mut World,
     at: usize,
     name: &str,
     now_ms: u64,
     effects: &mut Effects,
-) {
+) -> Result<(), String> {
+    check_write(world, at, now_ms)?;
+    mark(world, at, "rollback");
     let snapshot = name.to_owned();
-    change(
-        world,
-        at,
-        GuestChange::Rollback { snapshot },
-        now_ms,
-        effects,
-    );
+    let back = GuestChange::Rollback { snapshot };
+    change(world, at, back, now_ms, effects);
+    Ok(())
 }
 
 /// The configuration of the snapshot is in force again; description and unused volumes stay as they
