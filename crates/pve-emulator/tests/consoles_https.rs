@@ -83,7 +83,7 @@ async fn asked(shell: &RunningShell) -> Value {
 
 fn path(row: &Value) -> String {
     let ticket = escape(row["ticket"].as_str().unwrap());
-    let port = &row["port"];
+    let port = row["port"].as_str().unwrap();
     format!("/nodes/solo/lxc/100/vncwebsocket?port={port}&vncticket={ticket}")
 }
 

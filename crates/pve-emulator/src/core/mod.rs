@@ -31,6 +31,7 @@ mod ha_rules;
 mod holdings;
 mod image_name;
 mod jobs;
+mod json_body;
 mod membership;
 mod methods;
 mod node_settings;

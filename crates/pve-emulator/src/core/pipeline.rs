@@ -131,6 +131,7 @@ pub(crate) fn describe(request: &ApiRequest) -> Description {
         return Description::default();
     };
     let given = decode::parameters(
+        &request.method,
         &request.query,
         request.content_type.as_deref(),
         &request.payload,
@@ -186,6 +187,7 @@ fn admit(
         )));
     };
     let given = decode::parameters(
+        &request.method,
         &request.query,
         request.content_type.as_deref(),
         &request.payload,

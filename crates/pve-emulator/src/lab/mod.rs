@@ -60,6 +60,10 @@ pub(crate) use cgroup::{remove_group, usage};
 pub(crate) use file::write_atomically;
 pub(crate) use lock::lock_exclusive;
 pub(crate) use program::{Program, Ran, SEARCH_PATH};
+
+/// Tells commands of a node when its SSH server was asked for them, Unix ms.
+pub(crate) const ASKED_AT: &str = "PROXIMITY_LAB_ASKED_MS";
+
 pub(crate) use route::Ipv4Net;
 
 #[cfg(test)]

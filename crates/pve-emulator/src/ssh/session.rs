@@ -18,7 +18,8 @@ use tokio_util::sync::CancellationToken;
 use super::authorized::Allowed;
 use super::processes::Processes;
 use super::spool::{SpoolReader, SpoolWriter, spool};
-use crate::lab::SEARCH_PATH;
+use crate::lab::{ASKED_AT, SEARCH_PATH};
+use crate::shell::now_ms;
 
 /// Most variables a client may set.
 const MAX_VARIABLES: usize = 32;
@@ -132,6 +133,7 @@ fn spawn(login: &Login, wanted: &Wanted) -> std::io::Result<Child> {
         .env("LOGNAME", "root")
         .env("SHELL", "/bin/sh")
         .env("SSH_CONNECTION", &login.connection)
+        .env(ASKED_AT, now_ms().to_string())
         .current_dir(&shell.home)
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())

@@ -1,6 +1,6 @@
 //! Jobs of backups, and limits of single ones.
 
-use crate::support::seed::solo;
+use crate::support::seed::{cluster, solo};
 use crate::support::sim::Sim;
 use crate::{by, get, said};
 
@@ -295,4 +295,57 @@ fn pruning_needs_rights_and_takes_backups_of_the_wanted_kind() {
     assert_eq!(pruned.0, 200);
     sim.pass(2_000);
     assert_eq!(marks(&mut sim, "lxc").len(), 2, "they are of no machine");
+}
+
+#[test]
+fn all_that_is_wrong_with_a_storage_is_told_in_one_line() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve2", 100, &[]);
+    // It is on the first node alone, and not for backups.
+    let form = [("vmid", "100"), ("storage", "btr")];
+    assert_eq!(
+        sim.task("POST", "/nodes/pve2/vzdump", &form),
+        "could not activate storage 'btr': storage 'btr' is not available on node 'pve2' \
+         could not get storage information for 'btr': can't use storage 'btr' for backups - wrong content type"
+    );
+}
+
+#[test]
+fn a_managed_container_is_not_stopped_for_a_backup_even_if_it_does_not_run() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    let form = [("sid", "ct:100"), ("state", "started")];
+    assert_eq!(
+        said(&mut sim, "POST", "/cluster/ha/resources", &form).0,
+        200
+    );
+    let form = [("vmid", "100"), ("storage", "local"), ("mode", "stop")];
+    let upid = sim.root("POST", "/nodes/pve1/vzdump", &form).payload();
+    let upid = upid.as_str().unwrap().to_owned();
+    assert_eq!(sim.finish(&upid), "job errors");
+    let log = get(&mut sim, &format!("/nodes/pve1/tasks/{upid}/log")).to_string();
+    assert!(
+        log.contains("Cannot execute a backup with stop mode on a HA managed"),
+        "{log}"
+    );
+}
+
+#[test]
+fn who_may_not_allocate_a_storage_keeps_five_protected_backups() {
+    let mut sim = Sim::new(solo());
+    sim.create("solo", 100, &[]);
+    let token = "limited@pve!t1";
+    crate::grant(&mut sim, token, "/", "PVEVMAdmin");
+    crate::grant(&mut sim, token, "/storage/local", "PVEDatastoreUser");
+    let form = [("vmid", "100"), ("storage", "local"), ("protected", "1")];
+    for _ in 0..5 {
+        let end = crate::task_by(&mut sim, token, "/nodes/solo/vzdump", &form);
+        assert_eq!(end, "OK");
+        sim.pass(2_000);
+    }
+    assert_eq!(
+        crate::task_by(&mut sim, token, "/nodes/solo/vzdump", &form),
+        "job errors"
+    );
+    assert_eq!(sim.task("POST", "/nodes/solo/vzdump", &form), "OK");
 }

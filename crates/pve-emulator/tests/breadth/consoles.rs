@@ -28,7 +28,7 @@ fn text<'a>(row: &'a Value, key: &str) -> &'a str {
 }
 
 fn port(row: &Value) -> u16 {
-    u16::try_from(row["port"].as_u64().unwrap()).unwrap()
+    row["port"].as_str().unwrap().parse().unwrap()
 }
 
 fn socket(sim: &mut Sim, path: &str, ticket: &str, port: u16) -> Answer {

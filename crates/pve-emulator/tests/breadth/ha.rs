@@ -435,3 +435,16 @@ fn a_managed_container_is_moved_at_its_next_look_and_not_before() {
     sim.pass(60_000);
     assert_eq!((moves(&sim), node_of(&mut sim, 100).as_str()), (1, "pve3"));
 }
+
+#[test]
+fn the_status_of_high_availability_has_four_parts() {
+    let mut sim = Sim::new(cluster());
+    let parts = get(&mut sim, "/cluster/ha/status");
+    let names = parts
+        .as_array()
+        .unwrap()
+        .iter()
+        .map(|part| part["name"].as_str().unwrap());
+    let names: Vec<&str> = names.collect();
+    assert_eq!(names, ["current", "manager_status", "disarm-ha", "arm-ha"]);
+}

@@ -1,5 +1,6 @@
 //! Locks that root passes over, and stops that end shutdowns.
 
+use proximity_pve_emulator::core::Environment;
 use serde_json::json;
 
 use crate::support::seed::{cluster, solo};
@@ -78,4 +79,32 @@ fn a_stop_overrules_the_shutdowns_of_its_caller() {
         said(&mut sim, "POST", &power("stop"), &overrule),
         (400, text.into())
     );
+}
+
+#[test]
+fn limits_that_cannot_be_changed_are_named_as_their_control_groups() {
+    let mut sim = Sim::new(solo());
+    sim.create("solo", 100, &[]);
+    sim.start("solo", 100);
+    sim.world.set_environment(Environment {
+        limits_change: false,
+    });
+    for (key, value, words) in [
+        ("memory", "256", "memory"),
+        ("swap", "256", "memory"),
+        ("cpulimit", "1", "cpu quota"),
+        ("cpuunits", "50", "cpu shares/weight"),
+    ] {
+        let refused = said(
+            &mut sim,
+            "PUT",
+            "/nodes/solo/lxc/100/config",
+            &[(key, value)],
+        );
+        assert_eq!(refused.0, 400, "{key}");
+        let text = format!(
+            "{key}: unable to hotplug {key}: trying to change {words} cgroup values: container not running"
+        );
+        assert!(refused.1.contains(&text), "{}", refused.1);
+    }
 }

@@ -18,6 +18,17 @@ use crate::{recordings, scenario};
 
 /// Where real answers differ that no recording shows, and where the source says so.
 const IN_THE_SOURCE: &[(&str, &str, &str)] = &[
+    // pve-common, Tools.pm, next_unused_port: a number that was a key of a hash.
+    (
+        "POST /nodes/{node}/lxc/{vmid}/termproxy",
+        ".port",
+        "string in place of integer",
+    ),
+    (
+        "POST /nodes/{node}/termproxy",
+        ".port",
+        "string in place of integer",
+    ),
     // pve-access-control, API2/User.pm, extract_user_data: what is not there is handed on.
     (
         "GET /access/users/{userid}",

@@ -236,6 +236,8 @@ fn work(
     let kept = options.and_then(|options| options.get("prune-backups").cloned());
     let keep = call.text("prune-backups").or(kept);
     let limit = options.and_then(|options| options.get("max-protected-backups")?.parse().ok());
+    let path = format!("/storage/{storage}");
+    let allocates = call.rights().has(&path, "Datastore.Allocate");
     Work::Backup(Box::new(BackupPlan {
         command,
         storage,
@@ -246,7 +248,7 @@ fn work(
         remove: call.text("remove").is_none_or(|text| text == "1"),
         keep,
         // Who may not allocate the whole storage keeps five of a guest (pve-storage, get_max_protected_backups).
-        protected_limit: limit.unwrap_or(-1),
+        protected_limit: limit.unwrap_or(if allocates { -1 } else { 5 }),
         at: 0,
         volid: None,
         begun_s: 0,

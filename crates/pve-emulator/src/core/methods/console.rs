@@ -59,7 +59,11 @@ fn start(
     }));
     let via = call.via.clone();
     let upid = worker::spawn_on(call.world, (&via, kind, id), None, &user, work, call.now_ms);
-    Ok(json!({"user": user, "ticket": ticket, "port": port, "upid": upid.to_string()}).into())
+    // A number that was a key of a hash is a text to Perl.
+    Ok(
+        json!({"user": user, "ticket": ticket, "port": port.to_string(), "upid": upid.to_string()})
+            .into(),
+    )
 }
 
 /// `termproxy` of a container.

@@ -5,16 +5,32 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{Answer, Call, Died, Question, ask, inside};
-use crate::lab::SEARCH_PATH;
+use crate::lab::{ASKED_AT, SEARCH_PATH};
+use crate::shell::now_ms;
 
 /// What the real tool leaves in the command's environment, whatever the caller's path was.
 const PATH_INSIDE: &str = "/sbin:/bin:/usr/sbin:/usr/bin";
 
-/// How long this process has been there, to a hundredth of a second: coming up is part of entering a guest. Nothing where the
-/// kernel does not say.
+/// What the kernel's clocks of processes may be off by, and a shell takes to start this process.
+const SLACK: Duration = Duration::from_millis(25);
+
+/// How long ago it was that the node was asked to enter the guest: coming up is part of it. Nothing where the kernel does not say.
 fn age() -> Duration {
     let read = |path: &str| std::fs::read_to_string(path).unwrap_or_default();
-    age_of(&read("/proc/self/stat"), &read("/proc/uptime")).unwrap_or_default()
+    let own = age_of(&read("/proc/self/stat"), &read("/proc/uptime")).unwrap_or_default();
+    #[allow(
+        clippy::disallowed_methods,
+        reason = "the lab's SSH server hands it to the commands it starts, like a clock"
+    )]
+    let asked_ms = std::env::var(ASKED_AT).ok();
+    let asked_ms = asked_ms.and_then(|text| text.parse::<u64>().ok());
+    let since = asked_ms.map(|at_ms| Duration::from_millis(now_ms().saturating_sub(at_ms)));
+    since_asked(since, own)
+}
+
+/// The time since the call to the node, unless this process was started a while later, by somebody in a shell.
+fn since_asked(since: Option<Duration>, own: Duration) -> Duration {
+    since.filter(|since| *since <= own + SLACK).unwrap_or(own)
 }
 
 /// From `/proc/PID/stat`, whose 22nd field is the start in hundredths of a second since boot, and `/proc/uptime` (proc(5)).
@@ -68,6 +84,7 @@ pub(super) fn exec(call: Call) -> Result<u8, Died> {
         .arg("--")
         .args(&call.parsed.extra)
         .env("PATH", PATH_INSIDE)
+        .env_remove(ASKED_AT)
         .env_remove("SSL_CERT_FILE")
         .env_remove("SSL_CERT_DIR")
         .exec();
@@ -95,6 +112,14 @@ fn pause(time: Duration) {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn the_call_counts_from_its_arrival_and_a_later_one_of_a_shell_from_its_own_start() {
+        let ms = Duration::from_millis;
+        assert_eq!(since_asked(Some(ms(27)), ms(10)), ms(27));
+        assert_eq!(since_asked(Some(ms(60_000)), ms(10)), ms(10));
+        assert_eq!(since_asked(None, ms(10)), ms(10));
+    }
 
     #[test]
     fn the_age_of_a_process_is_read_as_the_kernel_writes_it() {

@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Answer, Call, Died, Question, ask};
 use crate::core::guest::GuestKey;
+use crate::lab::ASKED_AT;
 use crate::sim::guest::Wish as FileWish;
 use crate::sim::{InsideExec, InsideOutcome, SimDriver};
 
@@ -191,6 +192,7 @@ fn environment() -> BTreeMap<String, String> {
 /// Variables that are text; a simulated guest has no others.
 fn readable(variables: impl Iterator<Item = (OsString, OsString)>) -> BTreeMap<String, String> {
     variables
+        .filter(|(name, _)| name != ASKED_AT)
         .filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)))
         .collect()
 }

@@ -44,12 +44,9 @@ fn rows(user: &User) -> Vec<Value> {
 }
 
 pub(in super::super) fn list(call: &mut Call<'_>) -> Outcome {
-    let any = ["User.Modify", "Sys.Audit"];
-    let all = call.rights().need_any("/access/groups", &any).is_ok();
-    let users =
-        call.world.accounts.users.iter().filter(|(name, user)| {
-            !user.totp.entries.is_empty() && (all || **name == call.caller.id)
-        });
+    let users = call.world.accounts.users.iter().filter(|(name, user)| {
+        !user.totp.entries.is_empty() && super::users::is_listed(call, name)
+    });
     let rows = users.map(|(name, user)| {
         let mut listed = json!({"userid": name, "entries": rows(user)});
         if user.totp.locked {

@@ -45,23 +45,20 @@ pub(super) fn token_fields(token: &Token) -> Map<String, Value> {
 }
 
 /// Users the caller may manage or audit; always himself.
-pub(in super::super) fn list(call: &mut Call<'_>) -> Outcome {
+/// Whether the caller sees this user in lists: all, itself, and members of groups it may look at.
+pub(super) fn is_listed(call: &Call<'_>, name: &str) -> bool {
     let any = ["User.Modify", "Sys.Audit"];
-    let all = call.rights().need_any("/access/groups", &any).is_ok();
+    let may = |path: &str| call.rights().need_any(path, &any).is_ok();
+    let over = |group: &&str| may(&format!("/access/groups/{group}"));
+    let groups = call.world.accounts.groups_of(name);
+    may("/access/groups") || name == call.caller.id || groups.iter().any(over)
+}
+
+pub(in super::super) fn list(call: &mut Call<'_>) -> Outcome {
     let wanted = call.text("enabled").map(|text| text == "1");
-    let accounts = &call.world.accounts;
-    let seen = |name: &str| {
-        let over = |group: &&str| {
-            call.rights()
-                .need_any(&format!("/access/groups/{group}"), &any)
-                .is_ok()
-        };
-        all || name == call.caller.id || accounts.groups_of(name).iter().any(over)
-    };
-    let rows = accounts
-        .users
-        .iter()
-        .filter(|(name, user)| seen(name) && wanted.is_none_or(|wanted| wanted == user.enabled));
+    let rows = call.world.accounts.users.iter().filter(|(name, user)| {
+        is_listed(call, name) && wanted.is_none_or(|wanted| wanted == user.enabled)
+    });
     let rows = rows.map(|(name, user)| {
         let mut row = fields(user);
         row.insert("userid".into(), name.clone().into());
@@ -70,7 +67,8 @@ pub(in super::super) fn list(call: &mut Call<'_>) -> Outcome {
             row.insert("totp-locked".into(), true.into());
         }
         if call.flag("full") {
-            row.insert("groups".into(), accounts.groups_of(name).join(",").into());
+            let groups = call.world.accounts.groups_of(name);
+            row.insert("groups".into(), groups.join(",").into());
             if !user.tokens.is_empty() {
                 row.insert("tokens".into(), super::tokens::rows(user));
             }
