@@ -187,6 +187,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("lxc-start", "lxc"),
     ("lxc-stop", "lxc"),
     ("lxc-attach", "lxc"),
+    ("lxc-console", "lxc"),
     ("lxc-info", "lxc"),
     ("lxc-freeze", "lxc"),
     ("lxc-unfreeze", "lxc"),
@@ -200,6 +201,7 @@ const NEEDED: &[(&str, &str)] = &[
     ("unshare", "util-linux"),
     ("nsenter", "util-linux"),
     ("setpriv", "util-linux"),
+    ("setsid", "util-linux"),
     ("flock", "util-linux"),
     ("slirp4netns", "slirp4netns"),
 ];

@@ -34,7 +34,10 @@ pub(crate) fn make_anew(directory: &Path) -> Result<(), String> {
     make(directory)
 }
 
-/// Writes the files that Proxmox writes into a guest before it boots: name, hosts, resolver.
+/// Lets a guest ask for logins at its terminals: the unit as Debian has it wants a machine's `/dev/tty0`.
+const LOGINS: &str = "[Unit]\nConditionPathExists=\nConditionPathExists=/dev/%I\n";
+
+/// Writes the files that Proxmox writes into a guest before it boots: name, hosts, resolver, logins.
 ///
 /// # Errors
 /// As text, with the path.
@@ -51,7 +54,13 @@ pub(crate) fn write_identity(
     for (name, text) in files.iter().chain(&[("resolv.conf", resolver.to_owned())]) {
         place(&etc.join(name), text)?;
     }
-    Ok(())
+    let mut folder = etc;
+    for part in ["systemd", "system", "getty@.service.d"] {
+        folder.push(part);
+        create(&folder, 0o755)?;
+        give(&folder)?;
+    }
+    place(&folder.join("terminals.conf"), LOGINS)
 }
 
 /// Writes who may log in as root: keys, and a password beside the template's other accounts.

@@ -19,7 +19,7 @@ use crate::core::guest::{
     JobId,
 };
 use crate::lab::{Layout, remove_group, write_atomically};
-use crate::shell::{GuestDriver, Terminal, not_running};
+use crate::shell::{GuestDriver, Terminal, not_running, terminal};
 
 /// What the lab prepared for its guests.
 #[derive(Debug)]
@@ -78,11 +78,15 @@ impl GuestDriver for LxcDriver {
     }
 
     async fn open_console(&self, guest: &GuestKey, mode: ConsoleMode) -> Result<Terminal, String> {
-        let _ = mode;
-        if !self.inner.setup.place.is_running(guest) {
+        let place = &self.inner.setup.place;
+        if !place.is_running(guest) {
             return Err(not_running(guest.vmid));
         }
-        Err("this lab offers no terminals in real containers; pct exec enters them".to_owned())
+        let opened = super::terminal::open(place, guest, mode)
+            .map_err(|error| format!("no terminal in {}: {error}", guest.vmid))?;
+        let (user, end) = terminal();
+        self.inner.commands.spawn(opened.serve(end));
+        Ok(user)
     }
 }
 

@@ -15,6 +15,7 @@ pub(crate) mod locks;
 mod look;
 mod place;
 mod power;
+mod terminal;
 
 pub use driver::{DriverSetup, LxcDriver};
 pub use lease::Leases;

@@ -12,7 +12,7 @@ use crate::lab::ground::{Ground, Machine};
 use crate::lab::{TEMPLATE_NAME, mounts};
 use crate::lxc::Place;
 
-fn spec() -> GuestSpec {
+pub(super) fn spec() -> GuestSpec {
     let net = GuestNet {
         name: "eth0".to_owned(),
         hwaddr: "BC:24:11:00:00:01".to_owned(),
@@ -32,13 +32,28 @@ fn spec() -> GuestSpec {
 }
 
 /// A driver on its ground, with one guest in mind.
-struct Trial {
-    ground: Ground,
-    guest: GuestKey,
+pub(super) struct Trial {
+    pub(super) ground: Ground,
+    pub(super) guest: GuestKey,
+}
+
+/// Runs `body` with a driver on its ground, inside a private namespace of the test `name`.
+pub(super) fn in_ground(name: &str, body: impl FnOnce(&Trial)) {
+    in_private_namespace(name, |directory| on_ground(&directory.join("state"), body));
+}
+
+fn on_ground(state: &Path, body: impl FnOnce(&Trial)) {
+    std::fs::create_dir_all(state).unwrap();
+    mounts::ensure_namespace(state).unwrap();
+    let ground = block_on(Ground::take(state, &cache(), Machine::LeaveAlone)).unwrap();
+    let guest = at("pve1", 100);
+    let trial = Trial { ground, guest };
+    body(&trial);
+    block_on(trial.ground.leave()).unwrap();
 }
 
 impl Trial {
-    fn run(
+    pub(super) fn run(
         &self,
         command: impl Fn(JobId, GuestKey) -> GuestCommand,
     ) -> Result<GuestOutcome, GuestError> {
@@ -65,7 +80,7 @@ impl Trial {
     }
 }
 
-fn kill(job: JobId, guest: GuestKey) -> GuestCommand {
+pub(super) fn kill(job: JobId, guest: GuestKey) -> GuestCommand {
     GuestCommand::Kill { job, guest }
 }
 
@@ -81,7 +96,7 @@ fn create(job: JobId, guest: GuestKey) -> GuestCommand {
     }
 }
 
-fn start(job: JobId, guest: GuestKey) -> GuestCommand {
+pub(super) fn start(job: JobId, guest: GuestKey) -> GuestCommand {
     GuestCommand::Start {
         job,
         guest,
@@ -165,17 +180,13 @@ fn copies_are_kept_rolled_back_restored_and_moved() {
         "driver::copies_are_kept_rolled_back_restored_and_moved",
         |directory| {
             let state = directory.join("state");
-            std::fs::create_dir_all(&state).unwrap();
-            mounts::ensure_namespace(&state).unwrap();
-            let ground = block_on(Ground::take(&state, &cache(), Machine::LeaveAlone)).unwrap();
-            let guest = at("pve1", 100);
-            let trial = Trial { ground, guest };
-            trial.twice(create);
-            trial.twice(start);
-            kept(&trial);
-            restored(&trial, &state);
-            moved(&trial);
-            block_on(trial.ground.leave()).unwrap();
+            on_ground(&state, |trial| {
+                trial.twice(create);
+                trial.twice(start);
+                kept(trial);
+                restored(trial, &state);
+                moved(trial);
+            });
         },
     );
 }

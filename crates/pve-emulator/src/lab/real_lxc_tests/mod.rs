@@ -2,6 +2,7 @@
 //! outside that nothing of it is left on the machine.
 
 mod alike;
+mod console;
 mod driver;
 mod ending;
 mod life;
