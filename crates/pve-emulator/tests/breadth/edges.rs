@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::support::seed::{cluster, solo};
 use crate::support::sim::Sim;
-use crate::{get, said};
+use crate::{get, itself, said};
 
 const GUEST: &str = "/nodes/solo/lxc/100";
 const CONFIG: &str = "/nodes/solo/lxc/100/config";
@@ -290,4 +290,28 @@ fn high_availability_lists_what_its_state_can_be_asked() {
     let names = names.as_array().unwrap().iter();
     let names: Vec<&str> = names.map(|row| row["name"].as_str().unwrap()).collect();
     assert_eq!(names, ["current", "manager_status", "disarm-ha", "arm-ha"]);
+}
+
+#[test]
+fn what_a_container_is_given_of_the_node_has_to_be_there() {
+    let mut sim = with_guest(&[]);
+    for (key, value, text) in [
+        ("dev0", "/dev/nosuch", "Device /dev/nosuch does not exist"),
+        ("dev0", "/dev/net", "/dev/net is not a device"),
+        (
+            "hookscript",
+            "local:snippets/a.sh",
+            "script 'local:snippets/a.sh' does not exist",
+        ),
+        (
+            "hookscript",
+            "local:iso/a.iso",
+            "'local:iso/a.iso' is not in the snippets directory",
+        ),
+    ] {
+        let refused = itself(&mut sim, "PUT", CONFIG, &[(key, value)]);
+        assert_eq!(refused, (500, text.into()));
+    }
+    let tun = [("dev0", "/dev/net/tun")];
+    assert_eq!(itself(&mut sim, "PUT", CONFIG, &tun), (200, String::new()));
 }

@@ -13,6 +13,7 @@ use super::super::guest_config::{
 use super::super::park::Wait;
 use super::super::pending;
 use super::config_rights::{self, Change};
+use super::passed_on;
 use crate::schema::{Errors, PropertyMap, split_list};
 
 /// Keys that change a running container's configuration at once, without touching the container.
@@ -281,7 +282,7 @@ fn accept(
             "can't update CT {vmid} drive '{key}' - protection mode enabled"
         ))),
         "rootfs" | "mp" => check_volume(call, key, value).map(|()| value.to_owned()),
-        "net" => check_net(call, key, value).map(|()| value.to_owned()),
+        "net" | "hookscript" | "dev" => check_given(call, key, value).map(|()| value.to_owned()),
         "nameserver" | "searchdomain" => Ok(split_list(value).join(" ")),
         "cpuunits" => Ok(clamped_units(value)),
         "tags" => Ok(call.world.tag_style().normal(value)),
@@ -311,8 +312,18 @@ fn check_volume(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError>
     Err(ApiError::died(text))
 }
 
+/// What a container is given of the node has to be there.
+pub(super) fn check_given(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError> {
+    match key.trim_end_matches(|c: char| c.is_ascii_digit()) {
+        "net" => check_net(call, key, value),
+        "hookscript" => passed_on::check_script(call, value),
+        "dev" => passed_on::check_device(key, value),
+        _ => Ok(()),
+    }
+}
+
 /// A network device has to fit its bridge, and what configures it.
-pub(super) fn check_net(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError> {
+fn check_net(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError> {
     let keys = parse_keys(key, value).map_err(|text| ApiError::died(text.trim_end()))?;
     let on = |name: &str| keys.get(name).is_some_and(|text| text == "1");
     let mtu = keys.get("mtu").and_then(|text| text.parse::<u32>().ok());

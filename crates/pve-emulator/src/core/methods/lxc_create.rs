@@ -201,8 +201,8 @@ fn plan(call: &Call<'_>, key: &GuestKey) -> Result<CreatePlan, ApiError> {
     let template_volid = archive(call, restore)?;
     let storage = call.text("storage").unwrap_or_else(|| "local".into());
     let disks = disks(call, key, &storage, restore)?;
-    for (name, value) in keys.iter().filter(|(name, _)| is_net_key(name)) {
-        super::lxc_config::check_net(call, name, value)?;
+    for (name, value) in &keys {
+        super::lxc_config::check_given(call, name, value)?;
     }
     Ok(CreatePlan {
         template_volid,

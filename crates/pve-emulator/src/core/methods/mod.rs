@@ -30,6 +30,7 @@ mod metrics;
 mod node;
 mod notifications;
 mod notify_table;
+mod passed_on;
 mod pools;
 pub(crate) mod prune;
 mod settings;
