@@ -90,6 +90,9 @@ pub(crate) struct Backup {
     pub(crate) config: GuestConfig,
     /// Template the container was made from.
     pub(crate) template: String,
+    /// What its firewall is configured with, if it is.
+    #[serde(default)]
+    pub(crate) firewall: Option<String>,
 }
 
 impl Backup {

@@ -24,6 +24,7 @@ mod decode;
 mod disks;
 mod error;
 mod faults;
+mod firewall;
 mod guest_config;
 mod guest_list;
 mod ha;

@@ -145,6 +145,7 @@ impl World {
             registry: None,
             notifications: BTreeMap::new(),
             node_settings: BTreeMap::new(),
+            firewall: Watched::default(),
             clock_ahead_ms: 0,
             reserved_ports: BTreeMap::new(),
             live: Live::default(),

@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::access::{Accounts, Keys, Password, User};
 use super::checks::Checks;
 use super::faults::Faults;
+use super::firewall::{self, Files};
 use super::guest::{GuestKey, JobId};
 use super::guest_config::GuestConfig;
 use super::guest_list::RowText;
@@ -99,6 +100,9 @@ pub struct World {
     /// What was set on nodes themselves.
     #[serde(default)]
     pub(crate) node_settings: BTreeMap<String, NodeSettings>,
+    /// What the firewall is configured with.
+    #[serde(default)]
+    pub(crate) firewall: Watched<Files>,
     /// How far this world's clock is ahead of the machine's, milliseconds.
     #[serde(default)]
     pub(crate) clock_ahead_ms: u64,
@@ -448,6 +452,7 @@ impl World {
     /// Takes a container away as if it had never been, without a task.
     pub fn forget_guest(&mut self, vmid: u32) {
         self.guests.remove(&vmid);
+        firewall::forget(&mut self.firewall, vmid);
         self.checks.stopped(vmid);
         self.volumes.retain(|volume| volume.vmid != vmid);
     }

@@ -6,13 +6,14 @@ use std::sync::LazyLock;
 use regex::Regex;
 
 use super::format::check_named;
+use super::{addresses, ports};
 
 /// Names of time zones: the third column of tzdata's `zone.tab`.
 static ZONES: LazyLock<BTreeSet<&str>> =
     LazyLock::new(|| include_str!("../../assets/zones.txt").lines().collect());
 
 /// Format, what fits, and PVE's words for what does not; `%` stands for the value.
-const PATTERNS: [(&str, &str, &str); 19] = [
+const PATTERNS: [(&str, &str, &str); 18] = [
     // pve-common, JSONSchema.pm
     (
         "email",
@@ -92,12 +93,6 @@ const PATTERNS: [(&str, &str, &str); 19] = [
         "% is not a valid device path",
     ),
     ("pve-lxc-mp-string", r"(?s).*", ""),
-    // pve-firewall, Firewall.pm
-    (
-        "pve-fw-protocol-spec",
-        r"(\d{1,3}|[a-z][a-z0-9.\-]*)",
-        "unknown protocol '%'",
-    ),
     // The rest is looked at below.
     ("pve-ct-timezone", r"(?s).*", ""),
     ("timezone", r"(?s).*", ""),
@@ -130,6 +125,15 @@ pub(super) fn check(format: &str, value: &str) -> Option<Result<(), String>> {
             let words = "unable to parse calendar event - event is empty\n";
             return Some(Err(format!("invalid calendar event '{value}' - {words}")));
         }
+        // pve-firewall, Firewall.pm
+        "IPorCIDR" => return Some(addresses::check_cidr(value)),
+        "IPorCIDRorAlias" => return Some(addresses::check_cidr_or_alias(value)),
+        "pve-fw-addr-spec" => return Some(addresses::parse_addresses(value).map(|_| ())),
+        "pve-fw-conntrack-helper" => return Some(ports::check_helpers(value)),
+        "pve-fw-dport-spec" => return Some(ports::check_ports(value, true)),
+        "pve-fw-icmp-type-spec" => return Some(ports::check_icmp_type(value)),
+        "pve-fw-protocol-spec" => return Some(ports::check_protocol(value)),
+        "pve-fw-sport-spec" => return Some(ports::check_ports(value, false)),
         "storage-pair" => return Some(pair("pve-storage-id", value)),
         "bridge-pair" => return Some(pair("pve-bridge-id", value)),
         _ => {}

@@ -294,9 +294,9 @@ impl Table {
                 continue;
             }
             let (name, next) = branch.placeholder.as_ref()?;
-            // A volume id has a slash of its own: the last placeholder of such a path takes the
-            // rest.
-            if name == "volume" {
+            // A volume id and a network have a slash of their own: the last placeholder of such a path
+            // takes the rest.
+            if matches!(name.as_str(), "volume" | "cidr") {
                 placeholders.insert(name.clone(), components[position..].join("/"));
                 branch = next;
                 break;

@@ -19,6 +19,8 @@ mod container_rights;
 mod crossing;
 mod edges;
 mod export;
+mod firewall;
+mod firewall_names;
 mod ha;
 mod metric_servers;
 mod mounts;

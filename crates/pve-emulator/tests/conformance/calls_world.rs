@@ -72,6 +72,37 @@ pub(crate) const MADE: &[Making] = &[
     ),
 ];
 
+/// What is made of firewalls, below the cluster's and a container's.
+const FIREWALL: &[Making] = &[
+    ("/aliases", &[("name", "relay"), ("cidr", "10.0.0.1")]),
+    ("/ipset", &[("name", "relay")]),
+    ("/ipset", &[("name", "push")]),
+    ("/ipset/relay", &[("cidr", "10.0.0.0/24")]),
+    ("/ipset/relay", &[("cidr", "10.0.0.1")]),
+    ("/rules", &[("type", "in"), ("action", "ACCEPT")]),
+    ("/rules", &[("type", "out"), ("action", "DROP")]),
+];
+
+fn make_firewall(sim: &mut Sim) {
+    let made = |sim: &mut Sim, path: &str, form: &[(&str, &str)]| {
+        let answer = sim.root("POST", path, form);
+        assert_eq!(answer.status(), 200, "{path}: {}", answer.message());
+    };
+    for below in ["/cluster/firewall", "/nodes/pve1/lxc/100/firewall"] {
+        for (rest, form) in FIREWALL {
+            made(sim, &format!("{below}{rest}"), form);
+        }
+    }
+    for node in ["pve1", "pve2"] {
+        let (_, form) = FIREWALL[5];
+        made(sim, &format!("/nodes/{node}/firewall/rules"), form);
+    }
+    let group = "/cluster/firewall/groups";
+    made(sim, group, &[("group", "text")]);
+    let (_, form) = FIREWALL[5];
+    made(sim, &format!("{group}/text"), form);
+}
+
 pub(crate) fn world() -> Ground {
     let mut sim = Sim::new(cluster());
     sim.world.set_password("root@pam", PASSWORD);
@@ -89,6 +120,7 @@ pub(crate) fn world() -> Ground {
         let made = sim.root("POST", path, form);
         assert_eq!(made.status(), 200, "{path}: {}", made.message());
     }
+    make_firewall(&mut sim);
     let login = [("username", "root@pam"), ("password", PASSWORD)];
     sim.now_ms = CODE_MS;
     let mut request = Request::new("POST", "/access/ticket").parameters(&login);

@@ -94,6 +94,21 @@ pub(crate) fn known(name: &str) -> &'static [&'static str] {
         "value" => &[CODE],
         "type" => &["totp", "dir", "node-affinity", "graphite"],
         "timeframe" => &["hour", "day"],
+        _ => of_firewalls(name),
+    }
+}
+
+fn of_firewalls(name: &str) -> &'static [&'static str] {
+    match name {
+        "rename" => &["text", "push"],
+        "cidr" => &["10.0.0.0/24", "10.0.0.1", "10.1.0.0/16", "relay"],
+        "pos" | "moveto" => &["0", "0", "1"],
+        "action" => &["ACCEPT", "DROP", "text"],
+        "source" | "dest" => &["10.0.0.1", "+relay", "relay", "fe80::1"],
+        "dport" | "sport" => &["80", "443"],
+        "icmp-type" => &["echo-request"],
+        "macro" => &["HTTP", "Ping"],
+        "iface" => &["net0", "vmbr0"],
         _ => &[],
     }
 }

@@ -39,6 +39,7 @@ fn set_watch(world: &mut World, watch: bool) {
     world.pools.watch(watch);
     world.backup_jobs.watch(watch);
     world.next_id.watch(watch);
+    world.firewall.watch(watch);
     world.storages.watch(watch);
     world.ha.resources.watch(watch);
 }
@@ -62,6 +63,7 @@ pub(super) fn take_changed_files(world: &mut World) -> Vec<&'static str> {
         ("user.cfg", accounts || pools),
         ("jobs.cfg", world.backup_jobs.take_changed(Clone::clone)),
         ("datacenter.cfg", world.next_id.take_changed(|it| *it)),
+        ("firewall", world.firewall.take_changed(Clone::clone)),
         ("storage.cfg", world.storages.take_changed(Clone::clone)),
         ("ha/resources.cfg", world.ha.resources.take_changed(wanted)),
     ];

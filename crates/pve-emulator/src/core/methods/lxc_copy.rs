@@ -6,6 +6,7 @@ use super::super::bridges::check_bridge;
 use super::super::call::{Call, Outcome};
 use super::super::disks::Feature;
 use super::super::error::ApiError;
+use super::super::firewall;
 use super::super::guest::GuestKey;
 use super::super::guest_config::{
     GuestConfig, is_net_key, is_volume_key, mount_kind, normal_description, volume_of,
@@ -141,6 +142,7 @@ pub(super) fn clone(call: &mut Call<'_>) -> Outcome {
         vmid: newid,
     };
     reserve(call, &key, &new, &guest);
+    firewall::copy(&mut call.world.firewall, key.vmid, newid);
     let plan = ClonePlan {
         new,
         config,

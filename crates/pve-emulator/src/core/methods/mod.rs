@@ -11,6 +11,7 @@ mod console;
 mod corosync;
 mod export;
 mod fetching;
+mod firewall;
 mod ha;
 mod ha_rules;
 mod index;

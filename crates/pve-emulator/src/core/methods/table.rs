@@ -1,10 +1,10 @@
 //! Which method has which behaviour.
 
 use super::{
-    Behaviour, access, backup, backup_jobs, bulk, cluster, console, corosync, export, fetching, ha,
-    ha_rules, index, jobs, lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_migrate, lxc_power,
-    lxc_read, lxc_snapshot, machine, metric_servers, metrics, node, notify_table, pools, settings,
-    storage, storage_config, tasks, units, upload, volumes,
+    Behaviour, access, backup, backup_jobs, bulk, cluster, console, corosync, export, fetching,
+    firewall, ha, ha_rules, index, jobs, lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_migrate,
+    lxc_power, lxc_read, lxc_snapshot, machine, metric_servers, metrics, node, notify_table, pools,
+    settings, storage, storage_config, tasks, units, upload, volumes,
 };
 
 /// The behaviour of a method, by verb and schema path.
@@ -84,7 +84,10 @@ fn of_guests(verb: &str, rest: &str) -> Option<Behaviour> {
         ("POST", "/snapshot/{snapname}/rollback") => lxc_snapshot::rollback,
         ("GET", "/snapshot/{snapname}/config") => lxc_snapshot::read_config,
         ("PUT", "/snapshot/{snapname}/config") => lxc_snapshot::update_config,
-        (_, _) => return None,
+        (verb, rest) => {
+            let rest = rest.strip_prefix("/firewall")?;
+            return firewall::behaviour(verb, "/nodes/{node}/lxc/{vmid}", rest);
+        }
     };
     Some(behaviour)
 }
@@ -148,7 +151,10 @@ fn of_node(verb: &str, rest: &str) -> Option<Behaviour> {
         ("POST", "/aplinfo") => fetching::appliance,
         ("GET", "/query-oci-repo-tags") => fetching::tags,
         ("GET", "/query-url-metadata") => fetching::url_metadata,
-        (_, _) => return None,
+        (verb, rest) => {
+            let rest = rest.strip_prefix("/firewall")?;
+            return firewall::behaviour(verb, "/nodes/{node}", rest);
+        }
     };
     Some(behaviour)
 }
@@ -200,7 +206,10 @@ fn of_cluster(verb: &str, rest: &str) -> Option<Behaviour> {
         ("PUT", "/metrics/server/{id}") => metric_servers::update,
         ("DELETE", "/metrics/server/{id}") => metric_servers::delete,
         ("GET", "/metrics/export") => export::export,
-        (_, _) => return None,
+        (verb, rest) => {
+            let rest = rest.strip_prefix("/firewall")?;
+            return firewall::behaviour(verb, "/cluster", rest);
+        }
     };
     Some(behaviour)
 }

@@ -2,6 +2,7 @@
 
 use super::super::Effects;
 use super::super::dates;
+use super::super::firewall;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey, Kept};
 use super::super::methods::prune::{Mark, Rule};
 use super::super::task::{BackupPlan, Step, Work};
@@ -403,6 +404,7 @@ fn store(
         protected,
         config,
         template: guest.template.clone(),
+        firewall: firewall::text_of(&world.firewall, key.vmid),
     });
     let now_s = now_ms / 1000;
     let took = clock(now_s.saturating_sub(plan.begun_s));

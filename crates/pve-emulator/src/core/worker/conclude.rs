@@ -1,6 +1,7 @@
 //! How a task ends and what it leaves.
 
 use super::super::faults::{self, End};
+use super::super::firewall;
 use super::super::guest::GuestKey;
 use super::super::stored::Arrival;
 use super::super::task::{CreatePlan, NewDisk, TaskState, Work};
@@ -176,6 +177,7 @@ fn created(world: &mut World, at: usize, plan: &CreatePlan, now_ms: u64) {
     let mut config = create::final_config(world, at, plan);
     let key = world.tasks[at].guest();
     restore::convert(world, at, plan, &mut config);
+    restore::firewall_of(world, at, plan);
     if let Some(guest) = world.guest_mut(&key) {
         guest.config = config;
     }
@@ -207,6 +209,7 @@ fn undo_create(world: &mut World, at: usize, plan: &CreatePlan) {
         }
         Some(_) => {
             world.guests.remove(&key.vmid);
+            firewall::forget(&mut world.firewall, key.vmid);
             world.live.looks.remove(&key.vmid);
         }
         None => {}
@@ -266,6 +269,7 @@ fn remove_guest(world: &mut World, at: usize) {
         .pools
         .values_mut()
         .for_each(|pool| pool.vms.retain(|vmid| *vmid != key.vmid));
+    firewall::forget(&mut world.firewall, key.vmid);
     world
         .accounts
         .grants

@@ -2,6 +2,7 @@
 
 use super::super::Effects;
 use super::super::disks::{Feature, with_volume};
+use super::super::firewall;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey, GuestSource};
 use super::super::guest_config::{GuestConfig, is_volume_key, mount_kind, volume_of};
 use super::super::image_name::{self, Form};
@@ -122,6 +123,7 @@ pub(super) fn cloned(world: &mut World, at: usize, plan: &ClonePlan, failed: boo
             }
         }
         world.guests.remove(&new.vmid);
+        firewall::forget(&mut world.firewall, new.vmid);
         return;
     }
     if let Some(guest) = world.guest_mut(new) {

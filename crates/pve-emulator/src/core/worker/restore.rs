@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::Effects;
 use super::super::access::Caller;
 use super::super::bridges::check_bridge;
+use super::super::firewall;
 use super::super::guest::{GuestChange, GuestCommand, GuestKey, GuestSource};
 use super::super::guest_config::{
     GuestConfig, is_net_key, is_volume_key, mount_kind, volume_of, volume_rank,
@@ -252,4 +253,35 @@ pub(super) fn convert(world: &mut World, at: usize, plan: &CreatePlan, config: &
     }
     world.tasks[at].say("Convert restored container to template...");
     copies::make_template(world, at, config);
+}
+
+/// What the firewall was configured with comes back, if who restores may make the container.
+pub(super) fn firewall_of(world: &mut World, at: usize, plan: &CreatePlan) {
+    let vmid = world.tasks[at].guest().vmid;
+    let restored = plan.restore.as_ref();
+    let backup = restored.and(backup_of(world, at, &plan.template_volid));
+    let Some(text) = backup.and_then(|backup| backup.firewall.clone()) else {
+        return;
+    };
+    let caller = Caller::named(&world.tasks[at].upid.user);
+    let rights = Rights {
+        world,
+        caller: &caller,
+    };
+    let pool = plan.pool.as_ref().map(|pool| format!("/pool/{pool}"));
+    let places = [Some(format!("/vms/{vmid}")), pool];
+    let mut places = places.into_iter().flatten();
+    if places.any(|place| rights.has(&place, "VM.Allocate")) {
+        return firewall::restore(&mut world.firewall, vmid, text);
+    }
+    let left = firewall::text_of(&world.firewall, vmid).is_some();
+    let task = &mut world.tasks[at];
+    task.say(format!(
+        "ignoring firewall config from backup archive's '/var/lib/lxc/{vmid}/rootfs/etc/vzdump/pct.fw', lacking API permission to modify firewall."
+    ));
+    if left {
+        task.say(format!(
+            "old firewall configuration in '/etc/pve/firewall/{vmid}.fw' left in place!"
+        ));
+    }
 }
