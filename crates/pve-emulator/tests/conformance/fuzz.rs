@@ -150,6 +150,8 @@ const RARE: &[&str] = &[
 
 const WORLDS: usize = 400;
 const CALLS: usize = 50;
+/// Worlds are independent, so several are at work at once.
+const LANES: usize = 2;
 
 /// What came of the calls.
 #[derive(Default)]
@@ -164,6 +166,16 @@ struct Seen {
 }
 
 impl Seen {
+    /// Both.
+    fn with(mut self, other: Self) -> Self {
+        self.well.extend(other.well);
+        self.count += other.count;
+        self.refused.extend(other.refused);
+        self.deviations.extend(other.deviations);
+        self.wrong.extend(other.wrong);
+        self
+    }
+
     fn call(&mut self, made: &Made, answer: &Answer, returns: &Returns) {
         let routed = made.routed();
         let method = routed.map_or_else(String::new, |it| format!("{} {}", it.verb, it.path));
@@ -211,27 +223,19 @@ impl Seen {
     }
 }
 
-#[test]
-fn ten_thousand_calls_made_from_the_schema() {
-    let returns = Returns::load();
-    let paths = scenario::list(&recordings(Vec::new()).folder).unwrap();
-    let scenarios: Vec<Scenario> = paths
-        .iter()
-        .map(|path| Scenario::load(path).unwrap())
-        .collect();
-    let (calls, mut runner) = (call(), TestRunner::deterministic());
+/// Each list of calls in a world of its own.
+fn in_worlds(worlds: &[Vec<Made>], returns: &Returns) -> Seen {
     let mut seen = Seen::default();
-    for _ in 0..WORLDS {
+    for calls in worlds {
         let mut ground = world();
-        for _ in 0..CALLS {
-            let made = calls.new_tree(&mut runner).unwrap().current();
-            let made = made.in_world(&ground);
+        for made in calls {
+            let made = made.clone().in_world(&ground);
             if made.locks_root_out() {
                 continue;
             }
             let request = made.request(&ground);
             let answer = ground.sim.call(request);
-            seen.call(&made, &answer, &returns);
+            seen.call(&made, &answer, returns);
         }
         let mut sim = ground.sim;
         // As long as any call says that something may take. High availability may have started new ones.
@@ -242,6 +246,30 @@ fn ten_thousand_calls_made_from_the_schema() {
         let running: Vec<_> = running.map(|task| task.upid.to_string()).collect();
         assert!(running.is_empty(), "{running:?} never end");
     }
+    seen
+}
+
+#[test]
+fn ten_thousand_calls_made_from_the_schema() {
+    let returns = Returns::load();
+    let paths = scenario::list(&recordings(Vec::new()).folder).unwrap();
+    let scenarios: Vec<Scenario> = paths
+        .iter()
+        .map(|path| Scenario::load(path).unwrap())
+        .collect();
+    let (calls, mut runner) = (call(), TestRunner::deterministic());
+    let mut calls_of_a_world = || -> Vec<Made> {
+        let calls = (0..CALLS).map(|_| calls.new_tree(&mut runner).unwrap().current());
+        calls.collect()
+    };
+    let plan: Vec<Vec<Made>> = (0..WORLDS).map(|_| calls_of_a_world()).collect();
+    let mut seen = std::thread::scope(|scope| {
+        let lanes = plan.chunks(WORLDS.div_ceil(LANES));
+        let lanes = lanes.map(|worlds| scope.spawn(|| in_worlds(worlds, &returns)));
+        let lanes: Vec<_> = lanes.collect();
+        let seen = lanes.into_iter().map(|lane| lane.join().unwrap());
+        seen.fold(Seen::default(), Seen::with)
+    });
     let mut known = recorded(&scenarios);
     known.append(&mut in_the_source());
     let everywhere = |line: &String| known.contains(&("*".to_owned(), line.clone()));
