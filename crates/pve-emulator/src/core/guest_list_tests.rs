@@ -106,6 +106,7 @@ fn perform(world: &mut World, act: Act, now_ms: &mut u64) {
                 state: "started".into(),
                 state_meant: false,
                 wish: None,
+                stop_s: None,
                 going_to: None,
                 options: BTreeMap::new(),
                 current: state.map(|state| format!("s{state}")),

@@ -74,6 +74,9 @@ pub(crate) struct Resource {
     /// `migrate` or `relocate` and the node, as somebody asked for.
     #[serde(default)]
     pub(crate) wish: Option<(String, String)>,
+    /// Somebody asked for a stop: how long its shutdown may take, seconds; none at all when 0.
+    #[serde(default)]
+    pub(crate) stop_s: Option<u64>,
     /// The node it is on its way to.
     #[serde(default)]
     pub(crate) going_to: Option<String>,
@@ -144,6 +147,7 @@ impl World {
             state: state.to_owned(),
             state_meant: false,
             wish: None,
+            stop_s: None,
             going_to: None,
             options: BTreeMap::new(),
             current: None,
@@ -430,11 +434,8 @@ fn act(
             Some(current)
         }
         "stopped" | "disabled" if running && !busy => {
-            let work = Work::Shutdown {
-                timeout_s: 60,
-                force: true,
-            };
-            worker::spawn(world, "vzshutdown", key, "root@pam", work, now_ms);
+            let (kind, work) = commands::stop(world, sid);
+            worker::spawn(world, kind, key, "root@pam", work, now_ms);
             Some("request_stop")
         }
         "stopped" | "disabled" if !running => {

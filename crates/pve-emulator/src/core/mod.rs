@@ -35,6 +35,7 @@ mod jobs;
 mod json_body;
 mod membership;
 mod methods;
+mod nets;
 mod node_settings;
 mod notify;
 mod park;

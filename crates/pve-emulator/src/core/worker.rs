@@ -18,6 +18,7 @@ mod snapshots;
 pub use consoles::ConsoleEnd;
 pub(crate) use consoles::{cut_off as cut_off_consoles, take_port};
 pub(crate) use create::new_addresses;
+pub(crate) use launch::check_quorum_write;
 
 use super::Effects;
 use super::checks::{self, Doer};

@@ -91,37 +91,6 @@ fn limits_that_cannot_change_are_named_as_control_groups_name_them() {
 }
 
 #[test]
-fn without_its_bridge_nothing_is_plugged_or_started() {
-    let mut sim = with_guest(&[("net0", "name=eth0,bridge=vmbr0")]);
-    sim.start("solo", 100);
-    let net = get(&mut sim, CONFIG)["net0"].as_str().unwrap().to_owned();
-    for (key, value, why) in [
-        (
-            "net1",
-            "name=eth1,bridge=nosuch".to_owned(),
-            "bridge 'nosuch' does not exist\n",
-        ),
-        (
-            "net0",
-            net.replace("vmbr0", "nosuch"),
-            "bridge 'nosuch' is neither a linux nor an OVS bridge!\n\n",
-        ),
-    ] {
-        let refused = said(&mut sim, "PUT", CONFIG, &[(key, &value)]);
-        let text = format!("Parameter verification failed.|{key}: unable to hotplug {key}: {why}");
-        assert_eq!(refused, (400, text));
-    }
-    let mtu = [("net1", "name=eth1,bridge=nosuch,mtu=1400")];
-    let text = "bridge 'nosuch' does not exist";
-    assert_eq!(said(&mut sim, "PUT", CONFIG, &mtu), (500, text.into()));
-    sim.create("solo", 101, &[("net0", "name=eth0,bridge=nosuch")]);
-    assert_eq!(
-        sim.task("POST", "/nodes/solo/lxc/101/status/start", &[]),
-        "startup for container '101' failed"
-    );
-}
-
-#[test]
 fn a_root_that_was_never_made_is_in_the_way_of_everything() {
     let mut sim = with_guest(&[]);
     put(&mut sim, &[("rootfs", "local:2")]);

@@ -1,7 +1,7 @@
 //! Rules, migration and the manager's own status.
 
 use crate::support::seed::cluster;
-use crate::support::sim::Sim;
+use crate::support::sim::{Request, Sim};
 use crate::{get, said};
 
 const RULES: &str = "/cluster/ha/rules";
@@ -447,4 +447,56 @@ fn the_status_of_high_availability_has_four_parts() {
         .map(|part| part["name"].as_str().unwrap());
     let names: Vec<&str> = names.collect();
     assert_eq!(names, ["current", "manager_status", "disarm-ha", "arm-ha"]);
+}
+
+#[test]
+fn a_managed_container_is_stopped_at_the_next_look_and_not_before() {
+    let mut sim = managed();
+    let tasks = |sim: &Sim, kind: &str| {
+        let tasks = sim.world.tasks().filter(|task| task.upid.kind == kind);
+        tasks.count()
+    };
+    let wanted = |sim: &mut Sim, sid: &str| {
+        let resource = get(sim, &format!("/cluster/ha/resources/{sid}"));
+        resource["state"].as_str().unwrap_or("started").to_owned()
+    };
+    for (vmid, verb, kind) in [(100, "stop", "vzstop"), (101, "shutdown", "vzshutdown")] {
+        let path = format!("/nodes/pve1/lxc/{vmid}/status/{verb}");
+        let sid = format!("ct:{vmid}");
+        assert_eq!(sim.task("POST", &path, &[]), "OK");
+        assert_eq!(wanted(&mut sim, &sid), "started");
+        assert_eq!(tasks(&sim, kind), 0);
+        sim.pass(11_000);
+        assert_eq!(
+            (wanted(&mut sim, &sid), tasks(&sim, kind)),
+            ("stopped".into(), 1)
+        );
+    }
+    assert_eq!((tasks(&sim, "vzstop"), tasks(&sim, "vzshutdown")), (1, 1));
+    sim.pass(20_000);
+    let current = get(&mut sim, "/nodes/pve1/lxc/100/status/current");
+    assert_eq!(
+        (&current["status"], &current["ha"]["state"]),
+        (&"stopped".into(), &"stopped".into())
+    );
+}
+
+#[test]
+fn without_a_majority_a_managed_container_cannot_even_be_asked_to_stop() {
+    let mut sim = managed();
+    let now_ms = sim.now_ms;
+    sim.world.partition("pve1", now_ms);
+    sim.pass(20_000);
+    let path = "/nodes/pve1/lxc/100/status/stop";
+    let answer = sim.call(Request::new("POST", path).via("pve1"));
+    let upid = answer.payload().as_str().unwrap().to_owned();
+    let error = "command 'ha-manager crm-command stop ct:100 0' failed: exit code 255";
+    assert_eq!(sim.finish(&upid), error);
+    let log = sim.log(&upid);
+    assert_eq!(log[1], "cfs-lock 'domain-ha' error: no quorum!", "{log:?}");
+    sim.world.heal("pve1");
+    sim.pass(30_000);
+    let resource = get(&mut sim, "/cluster/ha/resources/ct:100");
+    assert_eq!(resource.get("state"), None, "as it was");
+    assert_eq!(sim.world.violations(), []);
 }

@@ -24,6 +24,7 @@ mod firewall_names;
 mod ha;
 mod metric_servers;
 mod mounts;
+mod nets;
 mod nodes;
 mod notifications;
 mod options;

@@ -10,11 +10,13 @@ use super::super::guest::{GuestChange, GuestCommand, GuestKey};
 use super::super::guest_config::{
     GuestConfig, clamped_units, is_net_key, known_key, mount_kind, normal_description, parse_keys,
 };
+use super::super::nets;
 use super::super::park::Wait;
 use super::super::pending;
+use super::super::worker::check_quorum_write;
 use super::config_rights::{self, Change};
 use super::passed_on;
-use crate::schema::{Errors, PropertyMap, split_list};
+use crate::schema::{Errors, split_list};
 
 /// Keys that change a running container's configuration at once, without touching the container.
 const FASTPLUG: [&str; 9] = [
@@ -28,9 +30,6 @@ const FASTPLUG: [&str; 9] = [
     "tags",
     "lock",
 ];
-
-/// Longest frame of a bridge, bytes.
-const BRIDGE_MTU: u32 = 1_500;
 
 /// What a call asks for.
 struct Request {
@@ -83,9 +82,7 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
     let mut config = guest.config;
     if let Some(result) = call.progress.applied.clone() {
         if let Err(why) = result {
-            return Err(
-                ApiError::died(format!("unable to change the running container: {why}")).into(),
-            );
+            return Err(not_changed(&config, call.progress.wanted.as_deref(), &why).into());
         }
         config = call.progress.wanted.take().map_or(config, |wanted| *wanted);
         return write(call, &key, config);
@@ -100,23 +97,33 @@ pub(super) fn update(call: &mut Call<'_>) -> Outcome {
 
 /// Whether this part of the cluster can write a configuration.
 pub(super) fn check_write(call: &Call<'_>, key: &GuestKey) -> Result<(), ApiError> {
-    if call.world.is_quorate(&key.node, call.now_ms) {
-        return Ok(());
-    }
-    let pid = call.world.node(&key.node).map_or(0, |node| node.last_pid);
-    let GuestKey { node, vmid } = key;
-    Err(ApiError::died(format!(
-        "unable to open file '/etc/pve/nodes/{node}/lxc/{vmid}.conf.tmp.{pid}' - Permission denied"
-    )))
+    check_quorum_write(call.world, key, call.now_ms).map_err(ApiError::died)
 }
 
 /// Writes the configuration, if this part of the cluster can.
 fn write(call: &mut Call<'_>, key: &GuestKey, config: GuestConfig) -> Outcome {
     check_write(call, key)?;
+    let fits = nets::fit_all(call.world, key, &config);
     if let Some(guest) = call.world.guest_mut(key) {
         guest.config = config;
     }
+    // What the runtime would read is made after the file is written.
+    fits.map_err(ApiError::died)?;
     Ok(Value::Null.into())
+}
+
+/// Why the driver did not bring a configuration into force: told of the network devices that change.
+fn not_changed(old: &GuestConfig, wanted: Option<&GuestConfig>, why: &str) -> ApiError {
+    let wanted = wanted.map(|wanted| &wanted.keys);
+    let nets = wanted.into_iter().flatten();
+    let changed = nets.filter(|(key, value)| is_net_key(key) && old.keys.get(*key) != Some(value));
+    let refused: Errors = changed
+        .map(|(key, _)| (key.clone(), format!("unable to hotplug {key}: {why}\n")))
+        .collect();
+    if refused.is_empty() {
+        return ApiError::died(format!("unable to change the running container: {why}"));
+    }
+    ApiError::Parameters(refused)
 }
 
 /// Has the driver change the running container; the call goes on when it has.
@@ -326,16 +333,8 @@ pub(super) fn check_given(call: &Call<'_>, key: &str, value: &str) -> Result<(),
 fn check_net(call: &Call<'_>, key: &str, value: &str) -> Result<(), ApiError> {
     let keys = parse_keys(key, value).map_err(|text| ApiError::died(text.trim_end()))?;
     let on = |name: &str| keys.get(name).is_some_and(|text| text == "1");
-    let mtu = keys.get("mtu").and_then(|text| text.parse::<u32>().ok());
-    let mtu = mtu.filter(|mtu| *mtu > 0);
-    let bridge = keys.get("bridge").map(String::as_str).unwrap_or_default();
-    if mtu.is_some() && !has_bridge(call, bridge) {
-        return Err(ApiError::died(format!("bridge '{bridge}' does not exist")));
-    }
-    if let Some(mtu) = mtu.filter(|mtu| *mtu > BRIDGE_MTU) {
-        return Err(ApiError::died(format!(
-            "{key}: MTU size '{mtu}' is bigger than bridge MTU '{BRIDGE_MTU}'"
-        )));
+    if keys.contains_key("mtu") {
+        nets::fit(call.world, &call.node, key, &keys).map_err(ApiError::died)?;
     }
     let auto = keys.get("ip6").is_some_and(|text| text == "auto");
     if auto && on("host-managed") && !on("link_down") {
@@ -414,12 +413,15 @@ fn hotplug(
         {
             let why = format!("trying to change {group} cgroup values: container not running");
             applied.note(key, Err(why));
-        } else if changed && let Err(why) = plug(call, config, key) {
-            applied.note(key, Err(why));
         } else if hotplugs(key) && (changed || removed) {
-            let done = bring_into_force(call, guest, config, key);
-            applied.note(key, done);
-            applied.live = true;
+            match replug(call, guest, config, key) {
+                Ok(()) => {
+                    let done = bring_into_force(call, guest, config, key);
+                    applied.note(key, done);
+                    applied.live = true;
+                }
+                Err(why) => applied.note(key, Err(why)),
+            }
         } else if changed && key.starts_with("mp") && !config.keys.contains_key(key) {
             let now_ms = call.now_ms;
             let done = pending::mount(call.world, guest, config, key, now_ms);
@@ -429,36 +431,28 @@ fn hotplug(
     applied
 }
 
-/// Whether a network device that is to change finds its bridge.
-fn plug(call: &Call<'_>, config: &GuestConfig, key: &str) -> Result<(), String> {
-    let Some(value) = config.pending.get(key).filter(|_| is_net_key(key)) else {
+/// Whether a changed network device can be plugged in. What was unplugged before that is found out stays so: without the
+/// device the configuration is written at once.
+fn replug(
+    call: &mut Call<'_>,
+    guest: &GuestKey,
+    config: &mut GuestConfig,
+    key: &str,
+) -> Result<(), String> {
+    let Some(new) = config.pending.get(key).filter(|_| is_net_key(key)) else {
         return Ok(());
     };
-    let net = parse_keys(key, value)?;
-    let old = config
-        .get(key)
-        .map(|old| parse_keys(key, old))
-        .transpose()?;
-    let bridge = net.get("bridge").map(String::as_str).unwrap_or_default();
-    if bridge.is_empty() || has_bridge(call, bridge) {
+    let Err(refused) = nets::plug(call.world, &guest.node, (key, config.get(key), new)) else {
         return Ok(());
-    }
-    let same = |old: &PropertyMap| {
-        ["hwaddr", "name"]
-            .iter()
-            .all(|part| old.get(*part) == net.get(*part))
     };
-    match old {
-        Some(old) if same(&old) => Err(format!(
-            "bridge '{bridge}' is neither a linux nor an OVS bridge!\n"
-        )),
-        Some(_) | None => Err(format!("bridge '{bridge}' does not exist")),
+    if refused.unplugged {
+        config.keys.remove(key);
+        check_quorum_write(call.world, guest, call.now_ms)?;
+        if let Some(found) = call.world.guest_mut(guest) {
+            found.config = config.clone();
+        }
     }
-}
-
-fn has_bridge(call: &Call<'_>, bridge: &str) -> bool {
-    let node = call.world.node(&call.node);
-    node.is_some_and(|node| node.bridges.iter().any(|found| found.name == bridge))
+    Err(refused.text)
 }
 
 fn bring_into_force(

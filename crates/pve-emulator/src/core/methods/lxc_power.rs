@@ -47,7 +47,7 @@ pub(super) fn start(call: &mut Call<'_>) -> Outcome {
     }
     check_quorum(call)?;
     if call.world.ha.manages(key.vmid) {
-        return request(call, "hastart", &key, "start", "started");
+        return request_start(call, &key);
     }
     let reply = task(call, "vzstart", &key, Work::Start)?;
     skip_lock(call);
@@ -73,7 +73,7 @@ pub(super) fn stop(call: &mut Call<'_>) -> Outcome {
             let text = "Not applicable for HA resources.";
             return Err(ApiError::parameter("overrule-shutdown", text).into());
         }
-        return request(call, "hastop", &key, "stop", "stopped");
+        return request_stop(call, &key, 0);
     }
     let overruled = if call.flag("overrule-shutdown") {
         overrule(call, &key)
@@ -118,10 +118,10 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
     if !runs(call, &key)? {
         return Err(ApiError::died(format!("CT {} not running", key.vmid)).into());
     }
-    if call.world.ha.manages(key.vmid) {
-        return request(call, "hastop", &key, "stop", "stopped");
-    }
     let timeout_s = call.number("timeout").unwrap_or(LXC_STOP_DEFAULT_S);
+    if call.world.ha.manages(key.vmid) {
+        return request_stop(call, &key, timeout_s);
+    }
     let force = call.flag("forceStop");
     task(
         call,
@@ -131,11 +131,44 @@ pub(super) fn shutdown(call: &mut Call<'_>) -> Outcome {
     )
 }
 
-/// Only asks the HA manager, which acts later or never.
-fn request(call: &mut Call<'_>, kind: &str, key: &GuestKey, verb: &str, state: &str) -> Outcome {
-    call.world.request_state(key.vmid, state, call.now_ms);
-    let line = format!("Requesting HA {verb} for CT {}", key.vmid);
-    task(call, kind, key, Work::Request { line })
+/// Only says what state is wanted; the HA manager acts later or never.
+fn request_start(call: &mut Call<'_>, key: &GuestKey) -> Outcome {
+    let vmid = key.vmid;
+    let line = format!("Requesting HA start for CT {vmid}");
+    let command = format!("set ct:{vmid} --state started");
+    let work = request(call, vmid, line, &command);
+    if matches!(work, Work::Request { .. }) {
+        call.world.request_state(vmid, "started", call.now_ms);
+    }
+    task(call, "hastart", key, work)
+}
+
+/// Only asks the HA manager, which takes it in at its next look.
+fn request_stop(call: &mut Call<'_>, key: &GuestKey, timeout_s: u64) -> Outcome {
+    let vmid = key.vmid;
+    let line = format!("Requesting HA stop for CT {vmid}");
+    let command = format!("crm-command stop ct:{vmid} {timeout_s}");
+    let work = request(call, vmid, line, &command);
+    if matches!(work, Work::Request { .. }) {
+        call.world.ask_to_stop(vmid, timeout_s);
+    }
+    task(call, "hastop", key, work)
+}
+
+/// What the task does that runs a command of the HA manager's: it is refused for what was given up, and without a majority.
+fn request(call: &Call<'_>, vmid: u32, line: String, command: &str) -> Work {
+    let current = call.world.ha.of(vmid).and_then(|it| it.current.as_deref());
+    let why = if current == Some("error") {
+        format!("service 'ct:{vmid}' in error state, must be disabled and fixed first")
+    } else if call.world.is_quorate(&call.node, call.now_ms) {
+        return Work::Request { line };
+    } else {
+        "cfs-lock 'domain-ha' error: no quorum!".into()
+    };
+    Work::Fail {
+        log: vec![line, why],
+        error: format!("command 'ha-manager {command}' failed: exit code 255"),
+    }
 }
 
 pub(super) fn suspend(call: &mut Call<'_>) -> Outcome {

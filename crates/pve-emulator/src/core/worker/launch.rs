@@ -3,6 +3,7 @@
 use super::super::Effects;
 use super::super::error::ApiError;
 use super::super::guest::{GuestCommand, GuestKey};
+use super::super::nets;
 use super::super::pending;
 use super::super::stored::{ARRIVAL_MS, Arrival};
 use super::super::task::{Step, Work};
@@ -151,7 +152,7 @@ fn save_state(world: &mut World, at: usize) -> String {
 }
 
 /// Whether a node's part of the cluster can write configurations.
-pub(super) fn check_quorum_write(world: &World, key: &GuestKey, now_ms: u64) -> Result<(), String> {
+pub(crate) fn check_quorum_write(world: &World, key: &GuestKey, now_ms: u64) -> Result<(), String> {
     if world.is_quorate(&key.node, now_ms) {
         return Ok(());
     }
@@ -211,16 +212,11 @@ fn boot(world: &mut World, at: usize, end_ms: u64, effects: &mut Effects) -> Res
     let spec = guest.config.spec(&guest.template);
     let there = world.check_there(&guest.config, &key.node);
     if let Some(found) = world.guest_mut(&key) {
-        found.config = guest.config;
+        found.config = guest.config.clone();
     }
+    nets::fit_all(world, &key, &guest.config)?;
     there?;
-    let known = world.node(&key.node).map(|node| &node.bridges);
-    let found = |bridge: &str| known.is_some_and(|all| all.iter().any(|one| one.name == bridge));
-    let loose = spec
-        .nets
-        .iter()
-        .any(|(_, net)| !net.bridge.is_empty() && !found(&net.bridge));
-    if (loose && !guest.scenery) || world.guest_faults(key.vmid).boot_fails {
+    if world.guest_faults(key.vmid).boot_fails {
         fail_boot(world, at, key.vmid, end_ms);
         return Ok(());
     }
