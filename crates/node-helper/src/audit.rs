@@ -5,6 +5,7 @@
 
 use std::io::Write as _;
 
+use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
 
 use crate::answer::End;
@@ -87,11 +88,18 @@ impl<'a> Audit<'a> {
         let mut text = serde_json::to_vec(&line)?;
         text.push(b'\n');
         self.ground.make_state_dir()?;
+        // Of several helpers one alone puts a full file aside: a second one would write over it.
+        let lock = self.ground.state_dir.join("audit.lock");
+        let lock = private()
+            .create(true)
+            .truncate(false)
+            .write(true)
+            .open(lock)?;
+        flock(&lock, FlockOperation::LockExclusive)?;
         let path = self.ground.state_dir.join("audit.log");
         if std::fs::metadata(&path).is_ok_and(|file| file.len() > limits::AUDIT_BYTES) {
             std::fs::rename(&path, path.with_extension("log.1"))?;
         }
-        // One write at the end of the file: lines of several helpers do not mix.
         private()
             .create(true)
             .append(true)

@@ -31,12 +31,6 @@ impl Deadline {
     pub fn has_passed(self) -> bool {
         self.left().is_zero()
     }
-
-    /// The earlier of two.
-    #[must_use]
-    pub fn min(self, other: Self) -> Self {
-        Self(self.0.min(other.0))
-    }
 }
 
 /// For `poll`.

@@ -55,11 +55,12 @@ const CHUNK_BYTES: usize = 32 * 1024;
 /// far as the node sees it, and something of it may go on in the container.
 pub fn run<W: AsFd>(
     ground: &Ground,
-    job: Job<'_>,
+    mut job: Job<'_>,
     answers: &mut Answers<W>,
 ) -> Result<Ran, Trouble> {
     let node = |what: &str, e: io::Error| Trouble::new(Code::Node, format!("{what}: {e}"));
-    let mut child = command(ground, &job)
+    let stdin = job.stdin.take().map_or_else(Stdio::null, Stdio::from);
+    let mut child = command(ground, &job, stdin)
         .spawn()
         .map_err(|e| node("lxc-attach cannot be started", e))?;
     let watched = Watched::begin(&mut child, &job);
@@ -93,15 +94,12 @@ pub fn run<W: AsFd>(
 }
 
 /// As `pct exec` enters a container, with an environment of its own.
-fn command(ground: &Ground, job: &Job<'_>) -> Command {
+fn command(ground: &Ground, job: &Job<'_>, stdin: Stdio) -> Command {
     let mut command = Command::new(&ground.lxc_attach);
     command
         .args(["-n", &job.vmid.to_string(), "--clear-env", "--"])
         .args(job.argv)
-        .stdin(match &job.stdin {
-            Some(file) => file.try_clone().map_or_else(|_| Stdio::null(), Stdio::from),
-            None => Stdio::null(),
-        })
+        .stdin(stdin)
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
         .process_group(0);
@@ -175,36 +173,28 @@ impl Watched {
 
     /// Passes on output until the child has ended, by itself or not. Whether it was in time.
     fn until_over<W: AsFd>(&mut self, answers: &mut Answers<W>) -> io::Result<bool> {
-        if self.pump(answers, self.deadline, true)? {
-            self.pump(
-                answers,
-                Deadline::after_ms(limits::LINGER_MS).min(self.deadline),
-                false,
-            )?;
+        if self.pump(answers, self.deadline)? {
             return Ok(true);
         }
         // It leads a group of its own and is waited for only after this, so the number is its own.
         let _ = kill_process_group(self.pid, Signal::TERM);
-        if !self.pump(answers, Deadline::after_ms(limits::GRACE_MS), true)? {
+        if !self.pump(answers, Deadline::after_ms(limits::GRACE_MS))? {
             let _ = kill_process_group(self.pid, Signal::KILL);
         }
         Ok(false)
     }
 
-    /// Passes on until the time is over; or until the child has ended (`for_end`), or both outputs have.
-    fn pump<W: AsFd>(
-        &mut self,
-        answers: &mut Answers<W>,
-        until: Deadline,
-        for_end: bool,
-    ) -> io::Result<bool> {
+    /// Passes on until the child has ended and its outputs have, or the time is over; whether it has ended. Once it has, what others
+    /// go on to print through its outputs is passed on for a moment only.
+    fn pump<W: AsFd>(&mut self, answers: &mut Answers<W>, until: Deadline) -> io::Result<bool> {
         let mut buffer = vec![0; CHUNK_BYTES];
+        let (mut until, mut has_ended) = (until, false);
         loop {
-            let [exited, out, err] = self.look(until)?;
+            let [ends, out, err] = self.look(until, has_ended)?;
             if out {
                 let count = self.out.read(&mut buffer);
-                self.out
-                    .pass_on(buffer.get(..count).unwrap_or_default(), answers, until);
+                let bytes = buffer.get(..count).unwrap_or_default();
+                self.out.pass_on(bytes, answers, until);
             }
             if err {
                 let count = self.err.read(&mut buffer);
@@ -213,40 +203,34 @@ impl Watched {
                 self.complaint.extend(bytes.iter().take(room));
                 self.err.pass_on(bytes, answers, until);
             }
-            let silent = self.out.from.is_none() && self.err.from.is_none();
-            // What it printed before its end is read before its end is noticed.
-            if (for_end && exited && !out && !err) || (!for_end && silent) {
-                return Ok(true);
+            if ends && !has_ended {
+                has_ended = true;
+                until = Deadline::after_ms(limits::LINGER_MS);
             }
-            if until.has_passed() {
-                return Ok(false);
+            let silent = self.out.from.is_none() && self.err.from.is_none();
+            if (has_ended && silent) || until.has_passed() {
+                return Ok(has_ended);
             }
         }
     }
 
-    /// Waits for something to happen: the child's end, output, complaints.
-    fn look(&self, until: Deadline) -> io::Result<[bool; 3]> {
-        let pipes = [
+    /// Waits for something to happen: the child's end, unless it is known, output, complaints.
+    fn look(&self, until: Deadline, has_ended: bool) -> io::Result<[bool; 3]> {
+        let watched = [
+            (!has_ended).then(|| self.exit.as_fd()),
             self.out.from.as_ref().map(AsFd::as_fd),
             self.err.from.as_ref().map(AsFd::as_fd),
         ];
-        let mut fds = vec![PollFd::new(&self.exit, PollFlags::IN)];
-        fds.extend(
-            pipes
-                .iter()
-                .flatten()
-                .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN)),
-        );
+        let there = watched.iter().flatten();
+        let mut fds: Vec<PollFd<'_>> = there
+            .map(|fd| PollFd::from_borrowed_fd(*fd, PollFlags::IN))
+            .collect();
         match poll(&mut fds, Some(&timespec(until.left()))) {
             Ok(_) | Err(rustix::io::Errno::INTR) => {}
             Err(e) => return Err(e.into()),
         }
         let mut seen = fds.iter().map(|fd| !fd.revents().is_empty());
-        let exited = seen.next().unwrap_or(false);
-        let mut of = |pipe: &Option<_>| pipe.is_some() && seen.next().unwrap_or(false);
-        let out = of(&pipes[0]);
-        let err = of(&pipes[1]);
-        Ok([exited, out, err])
+        Ok(watched.map(|fd| fd.is_some() && seen.next().unwrap_or(false)))
     }
 
     fn ran(&self, status: ExitStatus) -> Ran {

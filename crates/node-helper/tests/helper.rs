@@ -7,6 +7,7 @@ mod support;
 use std::io::Write as _;
 
 use proximity_node_helper::answer::End;
+use proximity_node_helper::clock::Deadline;
 use proximity_node_helper::limits;
 use proximity_node_helper::refusal::Code;
 use serde_json::{Value, json};
@@ -223,6 +224,27 @@ fn something_in_the_background_does_not_hold_the_answer_up() {
         .status()
         .unwrap();
     assert!(killed.success(), "it was to go on");
+}
+
+#[test]
+fn something_in_the_background_that_never_stops_printing_does_not_make_it_late() {
+    let node = Node::new();
+    let pid = node.at("pid");
+    let script = format!("yes & echo $! > '{}'; exit 3", pid.display());
+    let mut ask = exec(&guest(), &["/bin/sh", "-c", &script], 0);
+    ask["exec"]["max_output_bytes"] = json!(1_000);
+    let answer = node.ask(&ask, b"");
+    let End::Ended { exit_code: 3, .. } = answer.end else {
+        panic!("{:?}", answer.end);
+    };
+    // Nobody reads what it prints any more, and that ends it.
+    let left = std::fs::read_to_string(pid).unwrap();
+    let stat = format!("/proc/{}/stat", left.trim());
+    let patience = Deadline::after_ms(10_000);
+    while std::fs::read_to_string(&stat).is_ok_and(|stat| !stat.contains(") Z ")) {
+        assert!(!patience.has_passed(), "it goes on");
+        std::thread::yield_now();
+    }
 }
 
 #[test]

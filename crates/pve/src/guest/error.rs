@@ -51,7 +51,7 @@ pub enum GuestError {
         /// PVE's message.
         message: String,
     },
-    /// The helper on the node refused: the container is not ours there, is not allowed, or the helper is of another version.
+    /// The helper on the node refused: the container is not ours there, or root has not allowed it.
     #[error("node {node}: its helper refused: {message}")]
     Refused {
         /// The node.

@@ -191,10 +191,9 @@ fn refused(node: &NodeName, trouble: Trouble) -> GuestError {
         Code::BadRequest => GuestError::Impossible(message),
         Code::NotThere => GuestError::NotThere { node, message },
         Code::NotRunning => GuestError::NotRunning { node, message },
-        Code::OtherProtocol | Code::NotYours | Code::NotAllowed => {
-            GuestError::Refused { node, message }
-        }
-        Code::Busy
+        Code::NotYours | Code::NotAllowed => GuestError::Refused { node, message },
+        Code::OtherProtocol
+        | Code::Busy
         | Code::CutShort
         | Code::Node
         | Code::TooLarge
