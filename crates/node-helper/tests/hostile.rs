@@ -14,7 +14,7 @@ use proximity_node_helper::answer::End;
 use proximity_node_helper::ground::Ground;
 use proximity_node_helper::serve::serve;
 use serde_json::{Value, json};
-use support::{INSTALLATION, Node, answers, exec, guest, request};
+use support::{INSTALLATION, Node, answers, exchange, exec, guest, request};
 
 /// Requests that are sent.
 const REQUESTS: usize = 10_000;
@@ -35,39 +35,9 @@ fn small(node: &Node) -> Command {
     command
 }
 
-/// Sends this, and gives what came back and was complained. It has to end well.
+/// One session of such a helper.
 fn session(node: &Node, pieces: impl Iterator<Item = Vec<u8>> + Send + 'static) -> Vec<u8> {
-    let mut child = small(node).spawn().unwrap();
-    let mut stdin = child.stdin.take().unwrap();
-    let writer = std::thread::spawn(move || {
-        for piece in pieces {
-            // It may have ended the session.
-            if stdin.write_all(&piece).is_err() {
-                return;
-            }
-        }
-    });
-    let mut bytes = Vec::new();
-    child
-        .stdout
-        .take()
-        .unwrap()
-        .read_to_end(&mut bytes)
-        .unwrap();
-    let mut complaint = String::new();
-    child
-        .stderr
-        .take()
-        .unwrap()
-        .read_to_string(&mut complaint)
-        .unwrap();
-    writer.join().unwrap();
-    let status = child.wait().unwrap();
-    assert!(
-        status.success() && complaint.is_empty(),
-        "{status}: {complaint}"
-    );
-    bytes
+    exchange(small(node).spawn().unwrap(), pieces)
 }
 
 /// JSON that is near to a request: some of its places have something else.

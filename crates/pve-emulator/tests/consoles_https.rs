@@ -152,16 +152,24 @@ async fn exit(shell: &RunningShell, row: &Value) -> String {
     panic!("{row} does not end");
 }
 
-#[tokio::test]
-async fn a_client_types_and_reads_and_takes_everything_along_when_it_leaves() {
-    let directory = tempfile::tempdir().unwrap();
+/// A lab and a console that somebody has entered; what comes last says that its program has ended.
+async fn at_work(
+    directory: &tempfile::TempDir,
+) -> (RunningShell, Value, Client, oneshot::Receiver<()>) {
     let driver = Arc::new(Echoing::default());
-    let shell = lab(&directory, Arc::clone(&driver)).await;
+    let shell = lab(directory, Arc::clone(&driver)).await;
     let (told, ended) = oneshot::channel();
     *driver.ended.lock().unwrap() = Some(told);
     let row = asked(&shell).await;
     let mut client = upgraded(&shell, &row).await;
     entered(&mut client, &row).await;
+    (shell, row, client, ended)
+}
+
+#[tokio::test]
+async fn a_client_types_and_reads_and_takes_everything_along_when_it_leaves() {
+    let directory = tempfile::tempdir().unwrap();
+    let (shell, row, mut client, ended) = at_work(&directory).await;
     assert_eq!(status(&shell, &row).await["status"], "running");
     say(&mut client, "1:80:24:2").await;
     assert_eq!(hear(&mut client).await.as_deref(), Some("80x24"));
@@ -207,13 +215,7 @@ async fn a_shell_that_ends_ends_the_connection_and_so_does_a_killed_task() {
 #[tokio::test]
 async fn the_lab_s_end_ends_what_runs_behind_a_console() {
     let directory = tempfile::tempdir().unwrap();
-    let driver = Arc::new(Echoing::default());
-    let shell = lab(&directory, Arc::clone(&driver)).await;
-    let (told, ended) = oneshot::channel();
-    *driver.ended.lock().unwrap() = Some(told);
-    let row = asked(&shell).await;
-    let mut client = upgraded(&shell, &row).await;
-    entered(&mut client, &row).await;
+    let (shell, _, mut client, ended) = at_work(&directory).await;
     shell.stop().await.unwrap();
     ended.await.unwrap();
     assert_eq!(hear(&mut client).await, None);

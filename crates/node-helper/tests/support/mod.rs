@@ -117,6 +117,7 @@ impl Node {
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
             .env("SSH_CONNECTION", "192.0.2.1 4000 192.0.2.2 22")
             .spawn()
             .unwrap()
@@ -124,20 +125,7 @@ impl Node {
 
     /// One session: what is sent, and all that comes back.
     pub(crate) fn session(&self, sent: &[u8]) -> Vec<Answer> {
-        let mut child = self.begin();
-        let mut stdin = child.stdin.take().unwrap();
-        let sent = sent.to_vec();
-        // The helper may end before it has read everything.
-        let writer = std::thread::spawn(move || drop(stdin.write_all(&sent)));
-        let mut bytes = Vec::new();
-        child
-            .stdout
-            .take()
-            .unwrap()
-            .read_to_end(&mut bytes)
-            .unwrap();
-        writer.join().unwrap();
-        assert!(child.wait().unwrap().success());
+        let bytes = exchange(self.begin(), std::iter::once(sent.to_vec()));
         answers(&bytes)
     }
 
@@ -148,6 +136,33 @@ impl Node {
         assert_eq!(answers.len(), 1);
         answers.remove(0)
     }
+}
+
+/// Sends the pieces to a helper, and gives all that comes back. It has to end well, and complain of nothing.
+pub(crate) fn exchange(
+    mut child: Child,
+    pieces: impl Iterator<Item = Vec<u8>> + Send + 'static,
+) -> Vec<u8> {
+    let mut stdin = child.stdin.take().unwrap();
+    let writer = std::thread::spawn(move || {
+        for piece in pieces {
+            // It may have ended the session.
+            if stdin.write_all(&piece).is_err() {
+                return;
+            }
+        }
+    });
+    let mut bytes = Vec::new();
+    let mut output = child.stdout.take().unwrap();
+    output.read_to_end(&mut bytes).unwrap();
+    let mut complaint = String::new();
+    let mut complaints = child.stderr.take().unwrap();
+    complaints.read_to_string(&mut complaint).unwrap();
+    writer.join().unwrap();
+    let status = child.wait().unwrap();
+    let well = status.success() && complaint.is_empty();
+    assert!(well, "{status}: {complaint}");
+    bytes
 }
 
 /// A configuration as PVE writes it.

@@ -41,6 +41,7 @@ mod notify;
 mod park;
 mod pending;
 mod pipeline;
+mod plans;
 mod random;
 mod request;
 mod rights;

@@ -6,16 +6,17 @@ use crate::{backup_of, by, get, grant, itself, said};
 use serde_json::{Value, json};
 
 const TOKEN: &str = "limited@pve!t1";
-const GUEST: &str = "/nodes/pve1/lxc/100/firewall";
+pub(crate) const GUEST: &str = "/nodes/pve1/lxc/100/firewall";
 const EMPTY: &str = "da39a3ee5e6b4b0d3255bfef95601890afd80709";
-const DONE: (u16, String) = (200, String::new());
-const CHANGED: &str = "detected modified configuration - file changed by other user? Try again.";
+pub(crate) const DONE: (u16, String) = (200, String::new());
+pub(crate) const CHANGED: &str =
+    "detected modified configuration - file changed by other user? Try again.";
 
-fn bad(text: &str) -> (u16, String) {
+pub(crate) fn bad(text: &str) -> (u16, String) {
     (400, format!("Parameter verification failed.|{text}"))
 }
 
-fn died(text: &str) -> (u16, String) {
+pub(crate) fn died(text: &str) -> (u16, String) {
     (500, text.to_owned())
 }
 
@@ -306,10 +307,10 @@ fn groups_have_rules_and_keep_them_under_another_name() {
         (&rows[0]["group"], &rows[0]["comment"]),
         (&"sites".into(), &"pages".into())
     );
-    assert_eq!(
-        get(&mut sim, "/cluster/firewall/groups/sites/0")["macro"],
-        "HTTPS"
-    );
+    let first = "/cluster/firewall/groups/sites/0";
+    assert_eq!(get(&mut sim, first)["macro"], "HTTPS");
+    assert_eq!(said(&mut sim, "PUT", first, &[("comment", "safe")]), DONE);
+    assert_eq!(get(&mut sim, first)["comment"], "safe");
     // The container that uses it is none of this cluster: only what is listed is followed.
     for below in ["/cluster/firewall", "/nodes/pve2/firewall"] {
         assert_eq!(actions(&mut sim, &format!("{below}/rules")), ["sites"]);

@@ -1,21 +1,10 @@
 //! What rules of firewalls speak of: aliases and sets of addresses.
 
+use crate::firewall::{CHANGED, DONE, GUEST, bad, died};
 use crate::support::seed::cluster;
 use crate::support::sim::Sim;
 use crate::{get, said};
 use serde_json::json;
-
-const GUEST: &str = "/nodes/pve1/lxc/100/firewall";
-const DONE: (u16, String) = (200, String::new());
-const CHANGED: &str = "detected modified configuration - file changed by other user? Try again.";
-
-fn bad(text: &str) -> (u16, String) {
-    (400, format!("Parameter verification failed.|{text}"))
-}
-
-fn died(text: &str) -> (u16, String) {
-    (500, text.to_owned())
-}
 
 fn at(rest: &str) -> String {
     format!("{GUEST}/{rest}")
@@ -125,6 +114,25 @@ fn sets_have_members_that_are_networks_or_aliases() {
     assert_eq!(
         said(&mut sim, "GET", &office, &[]),
         died("no such IPSet 'office'")
+    );
+}
+
+#[test]
+fn members_of_sets_of_the_cluster_are_read_and_changed_one_by_one() {
+    let mut sim = Sim::new(cluster());
+    let sets = "/cluster/firewall/ipset";
+    assert_eq!(said(&mut sim, "POST", sets, &[("name", "rooms")]), DONE);
+    let rooms = format!("{sets}/rooms");
+    let form = [("cidr", "10.1.0.0/16"), ("comment", "desks")];
+    assert_eq!(said(&mut sim, "POST", &rooms, &form), DONE);
+    let one = format!("{rooms}/10.1.0.0/16");
+    assert_eq!(get(&mut sim, &one)["comment"], "desks");
+    let form = [("nomatch", "1"), ("comment", "not these")];
+    assert_eq!(said(&mut sim, "PUT", &one, &form), DONE);
+    let row = get(&mut sim, &one);
+    assert_eq!(
+        (&row["nomatch"], &row["comment"]),
+        (&json!(1), &json!("not these"))
     );
 }
 
