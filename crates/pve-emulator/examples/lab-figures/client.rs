@@ -88,6 +88,8 @@ impl Connection {
     async fn ask(&mut self, buffer: &mut Vec<u8>) -> Option<usize> {
         buffer.clear();
         self.stream.write_all(&self.request).await.ok()?;
+        // Written is not yet sent: a task that has used up its turn leaves the bytes with the TLS session.
+        self.stream.flush().await.ok()?;
         let (start, length) = loop {
             if let Some(found) = head(buffer) {
                 break found;
