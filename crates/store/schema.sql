@@ -32,6 +32,7 @@ CREATE TABLE hosts (
     created_at BIGINT NOT NULL,
     placement TEXT NOT NULL DEFAULT '{}',
     known_nodes TEXT NOT NULL DEFAULT '[]',
+    purpose_tokens TEXT NOT NULL DEFAULT '{}',
     CHECK ((ssh IS NULL) = (ssh_private_key_sealed IS NULL))
 );
 

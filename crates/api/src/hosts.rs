@@ -85,8 +85,12 @@ pub struct Host {
     pub label: String,
     /// Ways to reach its API, in order of preference.
     pub endpoints: Vec<Endpoint>,
-    /// `user@realm!name`.
+    /// The main token, `user@realm!name`: for all that has no token of its own.
     pub token_id: String,
+    /// Tokens for single purposes, if there are any: `observe`, `images`, `adopted`, each with its `user@realm!name`.
+    #[serde(default)]
+    #[schema(example = json!({"observe": "proximity-observe@pve!proximity"}))]
+    pub tokens: BTreeMap<String, String>,
     /// Pool new containers go into.
     pub pool: Option<String>,
     /// Storage of root file systems.

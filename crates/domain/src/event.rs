@@ -62,6 +62,7 @@ const OF_HOST: &[&str] = &[
     "cluster_key",
     "endpoints",
     "token_id",
+    "tokens",
     "guest_access",
     "placement",
     "known_nodes",

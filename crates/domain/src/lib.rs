@@ -21,4 +21,5 @@ pub mod ports;
 pub mod retry;
 pub mod saga;
 pub mod time;
+pub mod token_purpose;
 pub mod vmids;

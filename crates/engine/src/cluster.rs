@@ -17,9 +17,10 @@ use proximity_pve::lxc::LxcConfig;
 use proximity_pve::task::{TaskFilter, TaskSource, TaskWatcher};
 use proximity_pve::transport::Transport;
 use proximity_pve::transport::https::{ApiToken, EndpointConfig, HttpsTransport, Trust};
+use proximity_pve::transport::tokens::Tokens;
 use proximity_pve::upid::Upid;
 use proximity_store::Store;
-use proximity_store::records::{HostRecord, SshAccess, TlsTrust};
+use proximity_store::records::{HostRecord, PurposeTokens, SshAccess, TlsTrust};
 use tokio::sync::Mutex;
 
 use crate::error::EngineError;
@@ -158,17 +159,37 @@ pub struct RealConnect;
 
 impl Connect for RealConnect {
     fn connect(&self, host: &HostRecord) -> Result<Connection, String> {
-        let token = ApiToken {
-            id: host.token_id.clone(),
-            secret: host.token_secret.clone(),
-        };
-        let transport = HttpsTransport::new(endpoints(host)?, token).map_err(|e| e.to_string())?;
+        let transport =
+            HttpsTransport::new(endpoints(host)?, tokens(host)).map_err(|e| e.to_string())?;
         let guest_access = host.ssh.as_ref().map(plain_ssh).transpose()?;
         Ok(Connection {
             transport: Arc::new(transport),
             guest_access,
         })
     }
+}
+
+/// A host's tokens, as its calls choose among them.
+#[must_use]
+pub fn tokens(host: &HostRecord) -> Tokens {
+    let main = ApiToken {
+        id: host.token_id.clone(),
+        secret: host.token_secret.clone(),
+    };
+    joined(main, &host.purpose_tokens)
+}
+
+/// The main token and those for single purposes.
+pub(crate) fn joined(main: ApiToken, others: &PurposeTokens) -> Tokens {
+    others
+        .iter()
+        .fold(Tokens::one(main), |tokens, (purpose, token)| {
+            let token = ApiToken {
+                id: token.id.clone(),
+                secret: token.secret.clone(),
+            };
+            tokens.with(purpose, token)
+        })
 }
 
 fn plain_ssh(ssh: &SshAccess) -> Result<Arc<dyn GuestAccess>, String> {
@@ -294,7 +315,7 @@ mod tests {
     use proximity_domain::ports::PortRange;
     use proximity_domain::time::{Monotonic, Timestamp};
     use proximity_store::MemoryOptions;
-    use proximity_store::records::{Actor, Endpoint, HostPlacement};
+    use proximity_store::records::{Actor, Endpoint, HostPlacement, PurposeTokens};
     use uuid::Uuid;
 
     use super::*;
@@ -324,6 +345,7 @@ mod tests {
             }],
             token_id: "root@pam!proximity".to_owned(),
             token_secret: "secret".to_owned().into(),
+            purpose_tokens: PurposeTokens::default(),
             ssh: None,
             pool: None,
             storage: "local".parse().unwrap(),

@@ -373,11 +373,11 @@ fn no_place_row(code: &'static str) -> ErrorRow {
             "download it in PVE: node, storage, CT Templates, Templates (or pveam download STORAGE NAME)"
         }
         "storage_missing" => {
-            "look at the storage in PVE (Datacenter, Storage): it must be active and hold containers"
+            "look at the storage in PVE (Datacenter, Storage): it must be active and hold containers; the token that looks sees it with Datastore.Audit on /storage/NAME"
         }
         "storage_full" => "ask for a smaller disk, or free space on the storage",
         "bridge_missing" => {
-            "look at the node's network in PVE, or add the host again with --bridge"
+            "look at the node's network in PVE, or add the host again with --bridge; the token that looks sees it with SDN.Audit on /sdn/zones/localnetwork/NAME"
         }
         _ => "compare the nodes with: proximity nodes; each lacks something else",
     };

@@ -5,6 +5,7 @@ pub mod catalog;
 mod claims;
 pub mod cluster;
 pub mod commands;
+mod denied;
 pub mod engine;
 pub mod error;
 pub mod housekeeping;

@@ -23,7 +23,8 @@ use proximity_pve_emulator::shell::{
     GuestDriver, NodeListen, RunningShell, Shell, ShellOptions, TokenWish,
 };
 use proximity_store::records::{
-    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, SshAccess, SshNode, TlsTrust,
+    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, PurposeTokens, SshAccess, SshNode,
+    TlsTrust,
 };
 use proximity_store::views::OperationFilter;
 use proximity_store::{Store, StoreOptions};
@@ -147,6 +148,7 @@ impl World {
             }],
             token_id: TOKEN.to_owned(),
             token_secret: self.pve.token_secret(TOKEN).unwrap().to_owned().into(),
+            purpose_tokens: PurposeTokens::default(),
             // A way into guests that leads nowhere: the operation never gets that far.
             ssh: Some(SshAccess {
                 user: "root".to_owned(),

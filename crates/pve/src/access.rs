@@ -57,4 +57,19 @@ impl ReadClient {
         self.get(Call::quick(&["access", "permissions"]).with_some("path", path))
             .await
     }
+
+    /// The effective privileges of another token of the host, likewise.
+    ///
+    /// # Errors
+    /// See [`crate::Error`]; without `Sys.Audit` on `/access` PVE refuses it.
+    pub async fn permissions_of(
+        &self,
+        token_id: &str,
+        path: Option<&str>,
+    ) -> Result<BTreeMap<String, Privileges>> {
+        let call = Call::quick(&["access", "permissions"])
+            .with("userid", token_id)
+            .with_some("path", path);
+        self.get(call).await
+    }
 }

@@ -88,15 +88,25 @@ impl Call {
 
     /// A request that reads.
     pub(crate) fn into_read(self) -> Request {
-        self.into_request(None, None)
+        self.into_request(None, None, false)
     }
 
     /// A request that changes something, under its warrant.
-    pub(crate) fn into_change(self, send_before: Instant, reference: &str) -> Request {
-        self.into_request(Some(send_before), Some(reference.to_owned()))
+    pub(crate) fn into_change(
+        self,
+        send_before: Instant,
+        reference: &str,
+        of_adopted: bool,
+    ) -> Request {
+        self.into_request(Some(send_before), Some(reference.to_owned()), of_adopted)
     }
 
-    fn into_request(self, send_before: Option<Instant>, reference: Option<String>) -> Request {
+    fn into_request(
+        self,
+        send_before: Option<Instant>,
+        reference: Option<String>,
+        of_adopted: bool,
+    ) -> Request {
         Request {
             method: self.method,
             path: self.path,
@@ -105,6 +115,7 @@ impl Call {
             answer_ms: None,
             send_before,
             reference,
+            of_adopted,
         }
     }
 }

@@ -23,6 +23,7 @@ pub struct Client {
     clock: Arc<dyn Clock>,
     host: HostId,
     warrant: Warrant,
+    of_adopted: bool,
 }
 
 impl Client {
@@ -40,6 +41,16 @@ impl Client {
             clock,
             host,
             warrant,
+            of_adopted: false,
+        }
+    }
+
+    /// The same client for changes of adopted guests: with the token that is made for those, if the host has one.
+    #[must_use]
+    pub fn of_adopted(self) -> Self {
+        Self {
+            of_adopted: true,
+            ..self
         }
     }
 
@@ -99,7 +110,7 @@ impl Client {
                 why: "the time in which it might be sent is over".to_owned(),
             });
         };
-        let request = call.into_change(send_before, &self.warrant.reference);
+        let request = call.into_change(send_before, &self.warrant.reference, self.of_adopted);
         let sent = self.read.transport().send(request).await;
         let outcome = match sent {
             Ok(answer) => answer::read(&name, false, &answer),

@@ -19,6 +19,7 @@ pub mod lxc;
 pub mod network;
 pub mod node;
 pub mod pool;
+pub mod privileges;
 pub mod property;
 pub mod read;
 pub mod rrd;

@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::apps::is_no_name;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
+use crate::host_tokens::{sealed_tokens, token_ids, unsealed_tokens};
 use crate::journal::{Act, add_audit, add_event};
 use crate::records::{Actor, HostRecord, RequestKey, SshAccess, SshNode};
 use crate::request_keys::claim;
@@ -235,8 +236,8 @@ async fn insert(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), S
     let added = query(
         "INSERT INTO hosts (id, label, cluster_key, endpoints, token_id, token_secret_sealed, ssh, \
          ssh_private_key_sealed, pool, storage, template_storage, bridge, pve_version, created_at, \
-         placement, known_nodes) \
-         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16) ON CONFLICT DO NOTHING",
+         placement, known_nodes, purpose_tokens) \
+         VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $15, $16, $17) ON CONFLICT DO NOTHING",
     )
     .bind(&id)
     .bind(host.label.as_str())
@@ -254,6 +255,7 @@ async fn insert(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), S
     .bind(host.created_at.0)
     .bind(to_json("placement", &host.placement)?)
     .bind(to_json("known_nodes", &host.known_nodes)?)
+    .bind(sealed_tokens(sealer, &id, &host.purpose_tokens)?)
     .execute(tx)
     .await?;
     match added.rows_affected() {
@@ -268,7 +270,8 @@ async fn update(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), S
     let changed = query(
         "UPDATE hosts SET label = $2, cluster_key = $3, endpoints = $4, token_id = $5, \
          token_secret_sealed = $6, ssh = $7, ssh_private_key_sealed = $8, pool = $9, storage = $10, \
-         template_storage = $11, bridge = $12, pve_version = $13, placement = $14, known_nodes = $15 \
+         template_storage = $11, bridge = $12, pve_version = $13, placement = $14, known_nodes = $15, \
+         purpose_tokens = $16 \
          WHERE id = $1",
     )
     .bind(&id)
@@ -286,6 +289,7 @@ async fn update(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), S
     .bind(&host.pve_version)
     .bind(to_json("placement", &host.placement)?)
     .bind(to_json("known_nodes", &host.known_nodes)?)
+    .bind(sealed_tokens(sealer, &id, &host.purpose_tokens)?)
     .execute(tx)
     .await?;
     match changed.rows_affected() {
@@ -357,6 +361,7 @@ pub(crate) fn open_part(host: &HostRecord) -> Value {
         "cluster_key": host.cluster_key,
         "endpoints": urls,
         "token_id": host.token_id,
+        "tokens": token_ids(&host.purpose_tokens),
         "guest_access": host.ssh.is_some(),
         "placement": host.placement,
         "known_nodes": host.known_nodes,
@@ -400,6 +405,7 @@ fn host(sealer: &Sealer, row: &Row) -> Result<HostRecord, StoreError> {
         endpoints: row.json("endpoints")?,
         token_id: row.text("token_id")?,
         token_secret,
+        purpose_tokens: unsealed_tokens(sealer, &id, row.json("purpose_tokens")?)?,
         ssh,
         pool: row.parsed_opt("pool")?,
         storage: row.parsed("storage")?,

@@ -10,6 +10,7 @@ use proximity_domain::names::{
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortPair;
 use proximity_domain::time::Timestamp;
+use proximity_domain::token_purpose::TokenPurpose;
 use proximity_domain::vmids::VmidRange;
 use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
@@ -89,6 +90,36 @@ pub struct HostPlacement {
     pub excluded_nodes: Vec<NodeName>,
 }
 
+/// One of PVE's API tokens.
+#[derive(Debug, Clone)]
+pub struct HostToken {
+    /// `user@realm!name`.
+    pub id: String,
+    /// Its secret. Sealed at rest.
+    pub secret: SecretString,
+}
+
+/// A host's tokens for single purposes. What has none is done with the main one.
+#[derive(Debug, Clone, Default)]
+pub struct PurposeTokens {
+    /// For everything that only looks.
+    pub observe: Option<HostToken>,
+    /// For OS templates and images.
+    pub images: Option<HostToken>,
+    /// For adopted guests.
+    pub adopted: Option<HostToken>,
+}
+
+impl PurposeTokens {
+    /// Those that are there, with what they are for.
+    pub fn iter(&self) -> impl Iterator<Item = (TokenPurpose, &HostToken)> {
+        let observe = self.observe.iter().map(|t| (TokenPurpose::Observe, t));
+        let images = self.images.iter().map(|t| (TokenPurpose::Images, t));
+        let adopted = self.adopted.iter().map(|t| (TokenPurpose::Adopted, t));
+        observe.chain(images).chain(adopted)
+    }
+}
+
 /// A host entry: one PVE cluster.
 #[derive(Debug, Clone)]
 pub struct HostRecord {
@@ -100,10 +131,12 @@ pub struct HostRecord {
     pub cluster_key: String,
     /// Ways to reach it, in order of preference; at least one.
     pub endpoints: Vec<Endpoint>,
-    /// API token id, `user@realm!name`.
+    /// Id of the main API token, `user@realm!name`: for all that has no token of its own.
     pub token_id: String,
-    /// API token secret. Sealed at rest.
+    /// The main API token's secret. Sealed at rest.
     pub token_secret: SecretString,
+    /// Tokens for single purposes.
+    pub purpose_tokens: PurposeTokens,
     /// Plain guest access, if switched on.
     pub ssh: Option<SshAccess>,
     /// Pool new guests go into.

@@ -292,6 +292,17 @@ async fn a_damaged_row_is_named_not_guessed() {
         matches!(read, Err(StoreError::Damaged { what: "status", .. })),
         "{read:?}"
     );
+    let opened = r#"{"observe":"#;
+    let moved = format!(
+        "UPDATE hosts SET purpose_tokens = replace(purpose_tokens, '{opened}', '{}')",
+        r#"{"images":"#
+    );
+    assert_eq!(db.execute(&moved, []).unwrap(), 1);
+    let read = world.store.hosts().await;
+    assert!(
+        matches!(read, Err(StoreError::Damaged { what: "secret", .. })),
+        "a secret opens under its own purpose alone: {read:?}"
+    );
     let moved = "UPDATE hosts SET token_secret_sealed = ssh_private_key_sealed";
     db.execute(moved, []).unwrap();
     let read = world.store.hosts().await;

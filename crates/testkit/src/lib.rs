@@ -6,6 +6,7 @@
 pub mod contract;
 pub mod guests;
 pub mod ingress;
+pub mod least;
 pub mod postgres;
 pub mod pve;
 pub mod sources;

@@ -1,15 +1,19 @@
 //! The emulator's core behind an in-process transport.
 
 use std::collections::HashMap;
+use std::convert::Infallible;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
 use proximity_domain::time::Clock;
+use proximity_pve::transport::https::ApiToken;
+use proximity_pve::transport::tokens::Tokens;
 use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError, answered};
 use proximity_pve_emulator::core::{
-    self, Access, Effects, Input, Node, Reach, RequestId, Response, TokenSeed, World,
+    self, Access, Effects, Input, Node, Reach, RequestId, Response, TokenSeed, World, WorldSeed,
 };
+use secrecy::ExposeSecret;
 use tokio::sync::{oneshot, watch};
 use tokio::time::Instant;
 
@@ -22,7 +26,7 @@ mod seed;
 mod tests;
 mod troubles;
 
-use requests::{api_request, stranger};
+use requests::{api_request, authorization, request, stranger};
 use seed::seed_of;
 pub use seed::{NodeRoom, seed};
 
@@ -32,7 +36,8 @@ pub struct Pve {
     inner: Arc<Mutex<Inner>>,
     /// Its guests.
     pub guests: Guests,
-    token: String,
+    /// Headers that say who asks.
+    tokens: Tokens<String>,
     calls: Arc<watch::Sender<u64>>,
 }
 
@@ -126,9 +131,21 @@ impl Pve {
         Self::cluster_in(number, nodes, access, NodeRoom::default())
     }
 
+    /// A standalone node with more in it than it has by default.
+    #[must_use]
+    pub fn start_with(access: Access, more: impl FnOnce(&mut WorldSeed)) -> Self {
+        let nodes = ["pve1"];
+        let mut seed = seed_of(TOKEN, SECRET, access, 0, &nodes, NodeRoom::default());
+        more(&mut seed);
+        Self::of_seed(0, &nodes, seed)
+    }
+
     fn cluster_in(number: u8, nodes: &[&str], access: Access, room: NodeRoom) -> Self {
-        let token = TOKEN;
-        let seed = seed_of(token, SECRET, access, number, nodes, room);
+        let seed = seed_of(TOKEN, SECRET, access, number, nodes, room);
+        Self::of_seed(number, nodes, seed)
+    }
+
+    fn of_seed(number: u8, nodes: &[&str], seed: WorldSeed) -> Self {
         let mut world = World::new(seed, now());
         for (name, i) in nodes.iter().zip(1_u8..) {
             if let Some(node) = world.node_mut(name) {
@@ -158,11 +175,42 @@ impl Pve {
         let pve = Self {
             inner: Arc::new(Mutex::new(inner)),
             guests: Guests::of_cluster(number),
-            token: format!("PVEAPIToken={token}={SECRET}"),
+            tokens: Tokens::one(authorization(TOKEN, SECRET)),
             calls: Arc::new(watch::Sender::new(0)),
         };
         tokio::spawn(tick(pve.clone()));
         pve
+    }
+
+    /// The same cluster, reached with other tokens.
+    #[must_use]
+    pub fn reached_with(&self, tokens: &Tokens) -> Self {
+        let header = |token: &ApiToken| Ok(authorization(&token.id, token.secret.expose_secret()));
+        let Ok::<_, Infallible>(tokens) = tokens.try_map(header);
+        Self {
+            tokens,
+            ..self.clone()
+        }
+    }
+
+    /// A call as root makes it, whether the client has it or not; not counted among [`Pve::changes`].
+    pub async fn as_root(
+        &self,
+        method: Method,
+        path: &str,
+        params: &[(&str, &str)],
+    ) -> RawResponse {
+        let before = self.changes();
+        let request = request(method, path, params);
+        let via = self.first_that_serves();
+        let root = authorization(TOKEN, SECRET);
+        let answer = self.send_by(via, request, &root).await;
+        self.with(|inner| inner.changes = before);
+        answer.unwrap_or_else(|e| RawResponse {
+            status: 0,
+            reason: e.to_string(),
+            body: Vec::new().into(),
+        })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut Inner) -> T) -> T {
@@ -215,20 +263,7 @@ impl Pve {
     /// Changes a configuration as somebody else would: not counted among [`Pve::changes`].
     pub async fn put(&self, path: &str, params: &[(&str, &str)]) {
         let before = self.changes();
-        let params = params
-            .iter()
-            .map(|(k, v)| ((*k).to_owned(), (*v).to_owned()))
-            .collect();
-        let request = Request {
-            method: Method::Put,
-            path: path.to_owned(),
-            params,
-            timeout_ms: 10_000,
-            answer_ms: None,
-            send_before: None,
-            reference: None,
-        };
-        let _ = self.send(request).await;
+        let _ = self.send(request(Method::Put, path, params)).await;
         self.with(|inner| inner.changes = before);
     }
 
@@ -484,21 +519,34 @@ impl Pve {
 
     /// As a client does that goes on to the next endpoint when one does not answer.
     async fn send_as_it_is(&self, request: Request) -> Result<RawResponse, TransportError> {
-        let via = self.with(|inner| {
+        self.send_via(self.first_that_serves(), request).await
+    }
+
+    fn first_that_serves(&self) -> Option<String> {
+        self.with(|inner| {
             let nodes = inner.world.nodes().iter();
             let after = nodes.clone().skip(inner.preferred);
             let mut in_order = after.chain(nodes.take(inner.preferred));
             in_order
                 .find(|n| inner.world.serves(&n.name))
                 .map(|n| n.name.clone())
-        });
-        self.send_via(via, request).await
+        })
     }
 
     async fn send_via(
         &self,
         via: Option<String>,
         request: Request,
+    ) -> Result<RawResponse, TransportError> {
+        let token = self.tokens.choose(&request)?;
+        self.send_by(via, request, token).await
+    }
+
+    async fn send_by(
+        &self,
+        via: Option<String>,
+        request: Request,
+        token: &str,
     ) -> Result<RawResponse, TransportError> {
         let (sender, receiver) = oneshot::channel();
         let sent = self.with(|inner| {
@@ -513,7 +561,7 @@ impl Pve {
             let cut = inner.cut_after.take_if(|(method, end)| {
                 *method == request.method && request.path.ends_with(end.as_str())
             });
-            Some((api_request(id, &request, &self.token, via?), cut.is_some()))
+            Some((api_request(id, &request, token, via?), cut.is_some()))
         });
         let Some((api, cut)) = sent else {
             let why = "no node answers".to_owned();

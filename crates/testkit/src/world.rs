@@ -11,14 +11,14 @@ use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::{Clock, Timestamp};
 use proximity_engine::catalog::Catalog;
-use proximity_engine::cluster::RealConnect;
+use proximity_engine::cluster::{RealConnect, tokens};
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::seams::{Connect, Connection, Probe};
 use proximity_engine::worker::Worker;
 use proximity_pve::transport::https::Fingerprint;
 use proximity_pve_emulator::core::Access;
 use proximity_store::records::{
-    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, TlsTrust,
+    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, PurposeTokens, TlsTrust,
 };
 use proximity_store::{MemoryOptions, Store, StoreOptions};
 use tempfile::TempDir;
@@ -27,6 +27,7 @@ use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use crate::ingress::Routes;
+use crate::least::Least;
 use crate::pve::{NodeRoom, Pve};
 use crate::sources::{CountedIds, RealClock};
 
@@ -85,6 +86,8 @@ pub struct WorldParts {
     pub catalog: Option<PathBuf>,
     /// What looks at apps from outside; the world's routes if `None`.
     pub probe: Option<Arc<dyn Probe>>,
+    /// What the first host entry is reached with, if that is not one token for everything.
+    pub least: Option<Least>,
 }
 
 /// Where the store of a world is.
@@ -113,7 +116,7 @@ impl Connect for InProcess {
         };
         assert!(!pve.is_faulty(), "a fault of the test");
         Ok(Connection {
-            transport: Arc::new(pve.clone()),
+            transport: Arc::new(pve.reached_with(&tokens(host))),
             guest_access: Some(Arc::new(pve.guests.clone())),
         })
     }
@@ -176,6 +179,9 @@ impl TestWorld {
         for (pve, i) in parts.clusters.iter().zip(0_u8..) {
             let mut record = host(clock.now(), i, pve);
             record.placement = parts.placement.clone();
+            if let Some(least) = parts.least.as_ref().filter(|_| i == 0) {
+                least.write_into(&mut record);
+            }
             hosts.push((record.id, pve.clone()));
             store
                 .add_host(record, &actor, clock.now())
@@ -373,6 +379,7 @@ fn host(now: Timestamp, number: u8, pve: &Pve) -> HostRecord {
         }],
         token_id: "root@pam!proximity".to_owned(),
         token_secret: "in-process".to_owned().into(),
+        purpose_tokens: PurposeTokens::default(),
         ssh: None,
         pool: None,
         storage: "local".parse().unwrap(),

@@ -13,6 +13,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("docs/reference/openapi.json", &["reference", "openapi"]),
     ("docs/reference/events.md", &["reference", "events"]),
     ("docs/reference/metrics.md", &["reference", "metrics"]),
+    ("docs/reference/privileges.md", &["reference", "privileges"]),
 ];
 
 /// All pages, as the binary that is built now prints them.

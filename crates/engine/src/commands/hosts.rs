@@ -22,7 +22,7 @@ use proximity_domain::ids::HostId;
 use proximity_domain::names::{NodeName, StorageName};
 use proximity_domain::time::Timestamp;
 use proximity_store::error::StoreError;
-use proximity_store::records::{Actor, HostPlacement, HostRecord, RequestKey};
+use proximity_store::records::{Actor, HostPlacement, HostRecord, PurposeTokens, RequestKey};
 use secrecy::SecretString;
 
 pub use self::change::ChangeHost;
@@ -51,6 +51,8 @@ pub struct AddHost {
     pub token_id: String,
     /// Its secret.
     pub token_secret: SecretString,
+    /// Tokens for single purposes beside it, if there are any.
+    pub purpose_tokens: PurposeTokens,
     /// Pool new guests go into.
     pub pool: Option<String>,
     /// Storage of root file systems; probed when absent.
@@ -310,6 +312,7 @@ fn record(id: HostId, wish: Wish, found: Found, now: Timestamp) -> Result<HostRe
         endpoints,
         token_id: wish.token.id,
         token_secret: wish.token.secret,
+        purpose_tokens: wish.purpose_tokens,
         ssh,
         pool: places.pool,
         storage,

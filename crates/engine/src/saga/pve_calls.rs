@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 use super::context::Cx;
 use super::sent::Change;
 use super::step::{StepError, StepResult};
+use crate::denied::denied_hint;
 use crate::error::OUT_OF_FILES_HINT;
 use crate::view::{self, is_whole};
 
@@ -80,10 +81,7 @@ fn refusal(refused: &PveError, failure: impl Fn(&str, &str) -> Failure) -> StepE
             "check that the node is up, then retry",
         ))
     } else if refused.is_permission_denied() {
-        StepError::Failed(failure(
-            "pve_permission_denied",
-            "give the API token the privilege named in the message",
-        ))
+        StepError::Failed(failure("pve_permission_denied", &denied_hint(refused)))
     } else if let PveError::Refused { message, .. } = refused
         && says_guest_was_not_free(message)
         && refused.is_locked().is_some()

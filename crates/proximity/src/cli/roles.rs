@@ -93,6 +93,8 @@ pub(crate) enum ReferenceCommand {
     Events,
     /// Figures of a running server (Markdown)
     Metrics,
+    /// What tokens on a cluster may do, and which call needs what (Markdown)
+    Privileges,
 }
 
 /// `proximity lab …`.

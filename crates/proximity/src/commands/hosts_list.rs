@@ -22,13 +22,14 @@ fn human(list: &HostList) -> String {
             "TEMPLATES",
             "BRIDGE",
             "SSH",
+            "TOKENS",
         ],
         list.hosts.iter().map(row),
         "no hosts; add one with `proximity hosts add LABEL URL`",
     )
 }
 
-fn row(host: &Host) -> [String; 8] {
+fn row(host: &Host) -> [String; 9] {
     let url = host.endpoints.first().map(|endpoint| endpoint.url.as_str());
     let ssh = host
         .ssh
@@ -43,5 +44,17 @@ fn row(host: &Host) -> [String; 8] {
         host.template_storage.clone(),
         host.bridge.clone(),
         ssh.unwrap_or_else(|| "off".to_owned()),
+        tokens(host),
     ]
+}
+
+/// The purposes that have a token of their own; the main one operates.
+fn tokens(host: &Host) -> String {
+    if host.tokens.is_empty() {
+        return "one for all".to_owned();
+    }
+    let mut purposes: Vec<&str> = host.tokens.keys().map(String::as_str).collect();
+    purposes.push("operate");
+    purposes.sort_unstable();
+    purposes.join(", ")
 }

@@ -2,6 +2,7 @@
 
 pub mod https;
 pub mod in_process;
+pub mod tokens;
 
 use std::time::Duration;
 
@@ -74,6 +75,8 @@ pub struct Request {
     pub send_before: Option<Instant>,
     /// On whose behalf, as part of the `User-Agent`.
     pub reference: Option<String>,
+    /// It is about a guest that was adopted: a host may have a token of its own for those.
+    pub of_adopted: bool,
 }
 
 impl std::fmt::Debug for Request {
@@ -226,6 +229,7 @@ mod tests {
             answer_ms: None,
             send_before: None,
             reference: None,
+            of_adopted: false,
         };
         let shown = format!("{request:?}");
         assert!(

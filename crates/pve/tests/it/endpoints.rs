@@ -172,7 +172,7 @@ async fn a_read_that_stays_without_an_answer_is_not_sent_beyond_the_turns_of_its
     let second = TlsServer::start(Script::Answer(good())).await;
     let both = transport([slow.pinned(), second.pinned()]);
     let other = Request {
-        path: "/nodes/pve1/storage".to_owned(),
+        path: "/nodes/pve1/vzdump".to_owned(),
         ..hasty(Method::Post)
     };
     let (read, change) = tokio::join!(both.send(hasty(Method::Get)), both.send(other));

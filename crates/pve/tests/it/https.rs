@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use proximity_domain::token_purpose::TokenPurpose;
 use tokio::time::Instant;
 
 use proximity_pve::transport::https::{
     ApiToken, ConfigError, EndpointConfig, HttpsTransport, Trust, fetch_fingerprint,
 };
+use proximity_pve::transport::tokens::Tokens;
 use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
 
 use crate::tls_server::{Identity, Script, TlsServer, answer};
@@ -24,10 +26,16 @@ pub(crate) fn transport(endpoints: impl IntoIterator<Item = EndpointConfig>) -> 
     HttpsTransport::new(endpoints.into_iter().collect(), token()).unwrap()
 }
 
+/// A request of this method that the table of calls knows.
 pub(crate) fn request(method: Method, params: &[(&str, &str)]) -> Request {
+    let path = match method {
+        Method::Get | Method::Post => "/nodes/pve1/lxc",
+        Method::Put => "/nodes/pve1/lxc/100/config",
+        Method::Delete => "/nodes/pve1/lxc/100",
+    };
     Request {
         method,
-        path: "/nodes/pve1/lxc".to_owned(),
+        path: path.to_owned(),
         params: params
             .iter()
             .map(|(n, v)| ((*n).to_owned(), (*v).to_owned()))
@@ -36,6 +44,7 @@ pub(crate) fn request(method: Method, params: &[(&str, &str)]) -> Request {
         answer_ms: None,
         send_before: None,
         reference: None,
+        of_adopted: false,
     }
 }
 
@@ -106,18 +115,43 @@ async fn a_change_without_parameters_says_that_its_body_is_empty() {
 async fn parameters_of_delete_and_get_are_in_the_query_and_there_is_no_body() {
     for method in [Method::Delete, Method::Get] {
         let server = TlsServer::start(Script::Answer(good())).await;
-        send(&server, request(method, &[("a", "1;2"), ("b", "x y")]))
-            .await
-            .unwrap();
+        let sent = request(method, &[("a", "1;2"), ("b", "x y")]);
+        let path = sent.path.clone();
+        send(&server, sent).await.unwrap();
         let seen = server.seen.requests().remove(0);
         assert!(
             seen.starts_with(&format!(
-                "{method} /api2/json/nodes/pve1/lxc?a=1%3B2&b=x%20y HTTP/1.1\r\n"
+                "{method} /api2/json{path}?a=1%3B2&b=x%20y HTTP/1.1\r\n"
             )),
             "{seen}"
         );
         assert!(!seen.to_lowercase().contains("content-length"), "{seen}");
     }
+}
+
+#[tokio::test]
+async fn each_request_carries_the_token_of_its_purpose_and_an_unlisted_one_is_not_sent() {
+    let server = TlsServer::start(Script::Answer(good())).await;
+    let observe = ApiToken {
+        id: "proximity@pve!observe".to_owned(),
+        secret: "look-only".into(),
+    };
+    let tokens = Tokens::one(token()).with(TokenPurpose::Observe, observe);
+    let transport = HttpsTransport::new(vec![server.pinned()], tokens).unwrap();
+    for method in [Method::Get, Method::Post] {
+        transport.send(request(method, &[])).await.unwrap();
+    }
+    let unlisted = Request {
+        path: "/nodes/pve1/execute".to_owned(),
+        ..request(Method::Post, &[])
+    };
+    let error = transport.send(unlisted).await.unwrap_err();
+    assert!(matches!(error, TransportError::NotSent(_)), "{error:?}");
+    let seen = server.seen.requests();
+    assert_eq!(seen.len(), 2);
+    let carries = |request: &str, id: &str| request.contains(&format!("PVEAPIToken={id}="));
+    assert!(carries(&seen[0], "proximity@pve!observe"), "{}", seen[0]);
+    assert!(carries(&seen[1], &token().id), "{}", seen[1]);
 }
 
 #[tokio::test]

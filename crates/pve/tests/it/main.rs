@@ -13,6 +13,7 @@ mod helper;
 mod https;
 mod login;
 mod permit;
+mod privileges;
 mod quoting;
 mod recordings;
 mod replay;

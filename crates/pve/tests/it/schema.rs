@@ -18,14 +18,14 @@ use crate::calls;
 use crate::world::{SetClock, host, node, permit, vmid, warrant};
 
 /// PVE's schema in the compact form the emulator checks by; made from PVE's own, independently of this client.
-fn schema() -> Value {
+pub(crate) fn schema() -> Value {
     let file =
         Path::new(env!("CARGO_MANIFEST_DIR")).join("../pve-emulator/assets/schema-9.2.11.json");
     serde_json::from_slice(&std::fs::read(file).unwrap()).unwrap()
 }
 
 /// Sends every call there is, with every parameter it has, and returns the requests.
-async fn all_requests() -> Vec<Request> {
+pub(crate) async fn all_requests() -> Vec<Request> {
     let sent = Arc::new(Mutex::new(Vec::new()));
     let log = sent.clone();
     let transport = InProcess::new(move |request| {
@@ -73,6 +73,9 @@ async fn send_reads(client: &Client) {
             .is_err(),
         read.bridges(&at).await.is_err(),
         read.permissions(Some("/vms/100")).await.is_err(),
+        read.permissions_of("observe@pve!proximity", Some("/vms/100"))
+            .await
+            .is_err(),
         read.lxc_list(&at).await.is_err(),
         read.lxc_config(&at, id).await.is_err(),
         read.lxc_status(&at, id).await.is_err(),

@@ -1,11 +1,13 @@
 //! Host entries, requests for them, and what was found at them. Secrets go in and never come out.
 
+use std::collections::BTreeMap;
+
 use proximity_api::hosts::{
     AddHost, AddSsh, ChosenPlaces, Endpoint, Host, HostProbe, ProbedNode, ProbedSsh, Ssh, SshNode,
 };
 use proximity_domain::names::NodeName;
 use proximity_engine::commands;
-use proximity_store::records::{HostRecord, SshAccess, TlsTrust};
+use proximity_store::records::{HostRecord, PurposeTokens, SshAccess, TlsTrust};
 
 use super::moment;
 
@@ -18,6 +20,7 @@ pub(crate) fn add_host(body: AddHost) -> commands::AddHost {
         ca_pem: body.ca_pem,
         token_id: body.token_id,
         token_secret: body.token_secret.into_inner(),
+        purpose_tokens: PurposeTokens::default(),
         pool: body.pool,
         storage: body.storage,
         template_storage: body.template_storage,
@@ -60,6 +63,7 @@ pub(crate) fn host(record: HostRecord) -> Host {
             })
             .collect(),
         token_id: record.token_id,
+        tokens: token_ids(&record.purpose_tokens),
         pool: record.pool.map(String::from),
         storage: record.storage.into(),
         template_storage: record.template_storage.into(),
@@ -71,6 +75,13 @@ pub(crate) fn host(record: HostRecord) -> Host {
         ssh: record.ssh.map(ssh),
         created_at: moment(record.created_at),
     }
+}
+
+/// The ids alone, by purpose.
+fn token_ids(tokens: &PurposeTokens) -> BTreeMap<String, String> {
+    let all = tokens.iter();
+    all.map(|(purpose, token)| (purpose.to_string(), token.id.clone()))
+        .collect()
 }
 
 fn names(nodes: Vec<NodeName>) -> Vec<String> {

@@ -19,6 +19,7 @@ use super::state::State;
 use crate::effects::{Effects, GuestChange, MutationAudit, NewLogLine};
 use crate::records::{
     Actor, HostPlacement, HostRecord, LogLevel, NewApp, NewOperation, OperationRecord,
+    PurposeTokens,
 };
 
 const NOW: Timestamp = Timestamp(1_000);
@@ -37,6 +38,7 @@ fn host() -> HostRecord {
         endpoints: Vec::new(),
         token_id: "root@pam!proximity".to_owned(),
         token_secret: "secret".to_owned().into(),
+        purpose_tokens: PurposeTokens::default(),
         ssh: None,
         pool: None,
         storage: "local".parse().unwrap(),

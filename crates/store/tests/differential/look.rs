@@ -59,7 +59,11 @@ async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
         let secrets = |host: &HostRecord| {
             let ssh = host.ssh.as_ref();
             let key = ssh.map(|ssh| ssh.private_key.expose_secret().to_owned());
-            (host.token_secret.expose_secret().to_owned(), key)
+            let others = host.purpose_tokens.iter();
+            let others: Vec<_> = others
+                .map(|(purpose, token)| (purpose, token.secret.expose_secret().to_owned()))
+                .collect();
+            (host.token_secret.expose_secret().to_owned(), key, others)
         };
         hosts.unwrap().iter().map(secrets).collect::<Vec<_>>()
     };

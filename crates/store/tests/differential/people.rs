@@ -9,8 +9,8 @@ use proximity_domain::operation::OperationKind;
 use proximity_domain::vmids::VmidRange;
 use proximity_store::effects::NewEvent;
 use proximity_store::records::{
-    Endpoint, HostPlacement, HostRecord, NewApp, NewOperation, RequestKey, SshAccess, TlsTrust,
-    TokenRecord,
+    Endpoint, HostPlacement, HostRecord, HostToken, NewApp, NewOperation, PurposeTokens,
+    RequestKey, SshAccess, TlsTrust, TokenRecord,
 };
 use proximity_store::views::{AppFilter, OperationFilter};
 use serde_json::json;
@@ -116,6 +116,13 @@ impl Play {
             }],
             token_id: "root@pam!proximity".to_owned(),
             token_secret: format!("secret-{n}").into(),
+            purpose_tokens: PurposeTokens {
+                observe: n.is_multiple_of(2).then(|| HostToken {
+                    id: format!("observe{n}@pve!proximity"),
+                    secret: format!("observe-{n}").into(),
+                }),
+                ..PurposeTokens::default()
+            },
             ssh: n.is_multiple_of(2).then_some(ssh),
             pool: n.is_multiple_of(3).then(|| "pool".parse().unwrap()),
             storage: "local".parse().unwrap(),

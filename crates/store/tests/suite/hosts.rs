@@ -3,8 +3,9 @@
 use proximity_domain::app::Status;
 use proximity_domain::ids::{HostId, TokenId};
 use proximity_domain::operation::OperationKind;
+use proximity_domain::token_purpose::TokenPurpose;
 use proximity_store::StoreError;
-use proximity_store::records::TokenRecord;
+use proximity_store::records::{HostToken, TokenRecord};
 use secrecy::{ExposeSecret, SecretString};
 use uuid::Uuid;
 
@@ -20,6 +21,13 @@ pub async fn are_kept_with_their_secrets(make: &impl Make) {
         .unwrap();
     let read = world.store.host(host.id).await.unwrap().unwrap();
     assert_eq!(read.token_secret.expose_secret(), "token-secret-of-second");
+    let others: Vec<_> = read.purpose_tokens.iter().collect();
+    assert_eq!(others.len(), 2);
+    for (purpose, token) in others {
+        assert_eq!(token.id, format!("{purpose}@pve!proximity"));
+        let secret = format!("{purpose}-secret-of-second");
+        assert_eq!(token.secret.expose_secret(), secret);
+    }
     let ssh = read.ssh.as_ref().unwrap();
     assert_eq!(ssh.private_key.expose_secret(), "private-key-of-second");
     assert_eq!(format!("{read:?}"), format!("{host:?}"));
@@ -102,6 +110,11 @@ pub async fn are_replaced_whole(make: &impl Make) {
     host.token_secret = SecretString::from("a-new-secret");
     host.ssh = None;
     host.pool = None;
+    host.purpose_tokens.observe = None;
+    host.purpose_tokens.images = Some(HostToken {
+        id: "images@pve!proximity".to_owned(),
+        secret: SecretString::from("an-image-secret"),
+    });
     world
         .store
         .update_host(host.clone(), &world.actor, world.at())
@@ -110,6 +123,8 @@ pub async fn are_replaced_whole(make: &impl Make) {
     let read = world.store.host(world.host).await.unwrap().unwrap();
     assert_eq!(read.token_secret.expose_secret(), "a-new-secret");
     assert!(read.ssh.is_none() && read.pool.is_none());
+    let purposes: Vec<TokenPurpose> = read.purpose_tokens.iter().map(|(p, _)| p).collect();
+    assert_eq!(purposes, [TokenPurpose::Images, TokenPurpose::Adopted]);
     let unknown = world.host_record("unknown");
     let refused = world
         .store

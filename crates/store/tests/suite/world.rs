@@ -16,8 +16,8 @@ use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, GuestChange, NewLogLine};
 use proximity_store::records::{
-    Actor, AppRecord, Endpoint, Fence, HostPlacement, HostRecord, LogLevel, LogLine, NewApp,
-    NewOperation, OperationRecord, RequestKey, SshAccess, SshNode, TlsTrust,
+    Actor, AppRecord, Endpoint, Fence, HostPlacement, HostRecord, HostToken, LogLevel, LogLine,
+    NewApp, NewOperation, OperationRecord, PurposeTokens, RequestKey, SshAccess, SshNode, TlsTrust,
 };
 use proximity_store::views::{AuditRow, EventRow};
 use proximity_store::{Store, StoreError};
@@ -147,6 +147,17 @@ impl World {
             }],
             token_id: "root@pam!proximity".to_owned(),
             token_secret: SecretString::from(format!("token-secret-of-{label}")),
+            purpose_tokens: PurposeTokens {
+                observe: Some(HostToken {
+                    id: "observe@pve!proximity".to_owned(),
+                    secret: SecretString::from(format!("observe-secret-of-{label}")),
+                }),
+                images: None,
+                adopted: Some(HostToken {
+                    id: "adopted@pve!proximity".to_owned(),
+                    secret: SecretString::from(format!("adopted-secret-of-{label}")),
+                }),
+            },
             ssh: Some(SshAccess {
                 user: "root".to_owned(),
                 private_key: SecretString::from(format!("private-key-of-{label}")),

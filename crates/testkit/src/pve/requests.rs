@@ -7,22 +7,35 @@ use super::seed::TEMPLATE;
 
 /// Somebody else's create call.
 pub(super) fn stranger(node: &str, vmid: u32) -> Request {
-    let param = |k: &str, v: &str| (k.to_owned(), v.to_owned());
+    let params = [
+        ("vmid", vmid.to_string()),
+        ("ostemplate", format!("local:vztmpl/{TEMPLATE}")),
+        ("rootfs", "local:1".to_owned()),
+        ("hostname", "stranger".to_owned()),
+        ("net0", "name=eth0,bridge=vmbr0,ip=dhcp".to_owned()),
+    ];
+    let params: Vec<(&str, &str)> = params.iter().map(|(k, v)| (*k, v.as_str())).collect();
+    request(Method::Post, &format!("/nodes/{node}/lxc"), &params)
+}
+
+/// Any call.
+pub(super) fn request(method: Method, path: &str, params: &[(&str, &str)]) -> Request {
+    let own = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
     Request {
-        method: Method::Post,
-        path: format!("/nodes/{node}/lxc"),
-        params: vec![
-            param("vmid", &vmid.to_string()),
-            param("ostemplate", &format!("local:vztmpl/{TEMPLATE}")),
-            param("rootfs", "local:1"),
-            param("hostname", "stranger"),
-            param("net0", "name=eth0,bridge=vmbr0,ip=dhcp"),
-        ],
+        method,
+        path: path.to_owned(),
+        params: params.iter().map(own).collect(),
         timeout_ms: 10_000,
         answer_ms: None,
         send_before: None,
         reference: None,
+        of_adopted: false,
     }
+}
+
+/// The header with a token.
+pub(super) fn authorization(id: &str, secret: &str) -> String {
+    format!("PVEAPIToken={id}={secret}")
 }
 
 pub(super) fn api_request(

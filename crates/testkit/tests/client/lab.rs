@@ -166,6 +166,7 @@ pub(crate) async fn call(by: &HttpsTransport, method: Method, path: &str, params
         answer_ms: None,
         send_before: None,
         reference: None,
+        of_adopted: false,
     };
     let answer = by.send(request).await.unwrap();
     assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");

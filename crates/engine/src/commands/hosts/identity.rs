@@ -124,7 +124,7 @@ pub(super) fn other_ways(nodes: &[NodeSeen], given: &Address) -> (Vec<OtherWay>,
 pub(super) mod tests {
     use proximity_domain::ids::HostId;
     use proximity_domain::time::Timestamp;
-    use proximity_store::records::HostPlacement;
+    use proximity_store::records::{HostPlacement, PurposeTokens};
     use secrecy::SecretString;
     use uuid::Uuid;
 
@@ -150,6 +150,7 @@ pub(super) mod tests {
             endpoints,
             token_id: "root@pam!proximity".to_owned(),
             token_secret: SecretString::from("x"),
+            purpose_tokens: PurposeTokens::default(),
             ssh: None,
             pool: None,
             storage: "local".parse().unwrap(),

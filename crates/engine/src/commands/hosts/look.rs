@@ -8,9 +8,12 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use futures::{StreamExt, stream};
+use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::ReadClient;
+use proximity_pve::access::Privileges;
 use proximity_pve::cluster::{ClusterStatus, Version};
 use proximity_pve::error::Error as PveError;
+use proximity_pve::privileges;
 use proximity_pve::storage::Content;
 use proximity_pve::transport::https::{
     ConfigError, EndpointConfig, Fingerprint, HttpsTransport, Trust, fetch_fingerprint,
@@ -89,6 +92,7 @@ pub(super) async fn look(wish: &Wish, hosts: &[HostRecord]) -> Result<Look, Engi
         (Err(e), _) => return Err(refusal::question(address, &wish.token.id, &e)),
     };
     let survey = survey(&read, wish, version, seen, hosts).await?;
+    each_token(&read, wish, &survey.places).await?;
     let (others, mut warnings) = other_endpoints(wish, &survey.nodes).await;
     let ssh = reach_ssh(wish, &survey.nodes, &mut warnings).await?;
     let mut endpoints = vec![first_endpoint(wish, &survey.nodes)];
@@ -108,7 +112,7 @@ fn client(wish: &Wish, trust: Trust) -> Result<Option<ReadClient>, EngineError> 
         url: wish.address.url(),
         trust,
     };
-    match HttpsTransport::new(vec![endpoint], wish.token.clone()) {
+    match HttpsTransport::new(vec![endpoint], wish.tokens()) {
         Ok(transport) => Ok(Some(ReadClient::new(Arc::new(transport)))),
         Err(ConfigError::BadTrust(why)) => match wish.judge {
             Judge::System => Ok(None),
@@ -191,8 +195,7 @@ fn too_narrow(wish: &Wish, missing: Vec<String>) -> EngineError {
 
 /// The rights that do not depend on storages and bridges. A token without any is refused before any list is read.
 async fn first_rights(read: &ReadClient, wish: &Wish) -> Result<Rights, EngineError> {
-    let tree = read
-        .permissions(None)
+    let tree = main_rights(read, wish, None)
         .await
         .map_err(|e| refusal::question(&wish.address, &wish.token.id, &e))?;
     let mut rights = Rights::new(tree);
@@ -234,6 +237,63 @@ async fn learn_places(
     learn(read, wish, paths, rights).await
 }
 
+/// Where tokens were made for single purposes, each has to hold all that the table of calls gives it.
+async fn each_token(read: &ReadClient, wish: &Wish, places: &Places) -> Result<(), EngineError> {
+    let (Some(observe), Some(pool), Some(storage), Some(template_storage), Some(bridge)) = (
+        &wish.purpose_tokens.observe,
+        &places.pool,
+        &places.storage,
+        &places.template_storage,
+        &places.bridge,
+    ) else {
+        return Ok(());
+    };
+    let places = privileges::Places {
+        pool: pool.clone(),
+        storage: storage.clone(),
+        template_storage: template_storage.clone(),
+        bridge: bridge.clone(),
+    };
+    for (purpose, token) in [
+        (TokenPurpose::Observe, &observe.id),
+        (TokenPurpose::Operate, &wish.token.id),
+    ] {
+        let lacks = read.lacks_of(purpose, token, &places).await;
+        let lacks = lacks.map_err(|e| refusal::question(&wish.address, token, &e))?;
+        if !lacks.is_empty() {
+            return Err(EngineError::TokenTooNarrow {
+                token: token.clone(),
+                missing: lacks.iter().map(ToString::to_string).collect(),
+            });
+        }
+    }
+    Ok(())
+}
+
+/// The main token's rights. Where there is another one that looks, that one asks for them.
+async fn main_rights(
+    read: &ReadClient,
+    wish: &Wish,
+    path: Option<&str>,
+) -> Result<BTreeMap<String, Privileges>, PveError> {
+    match wish.purpose_tokens.observe {
+        None => read.permissions(path).await,
+        Some(_) => read.permissions_of(&wish.token.id, path).await,
+    }
+}
+
+/// The rights on a path, of the token that needs them there: cluster and nodes are only looked at.
+async fn rights_on(
+    read: &ReadClient,
+    wish: &Wish,
+    path: &str,
+) -> Result<BTreeMap<String, Privileges>, PveError> {
+    match path {
+        "/" | rights::NODES_PATH => read.permissions(Some(path)).await,
+        _ => main_rights(read, wish, Some(path)).await,
+    }
+}
+
 async fn learn(
     read: &ReadClient,
     wish: &Wish,
@@ -242,7 +302,7 @@ async fn learn(
 ) -> Result<(), EngineError> {
     let mut answers = stream::iter(paths)
         .map(|path| async move {
-            let answer = read.permissions(Some(&path)).await;
+            let answer = rights_on(read, wish, &path).await;
             (path, answer)
         })
         .buffered(QUESTIONS);

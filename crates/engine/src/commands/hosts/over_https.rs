@@ -201,6 +201,7 @@ impl World {
             ca_pem: None,
             token_id: TOKEN.to_owned(),
             token_secret: self.pve.token_secret(TOKEN).unwrap().to_owned().into(),
+            purpose_tokens: PurposeTokens::default(),
             pool: None,
             storage: None,
             template_storage: None,

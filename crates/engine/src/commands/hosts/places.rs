@@ -263,6 +263,7 @@ pub(super) fn no_bridge() -> String {
 
 #[cfg(test)]
 mod tests {
+    use proximity_store::records::PurposeTokens;
     use secrecy::SecretString;
     use serde_json::{Value, json};
 
@@ -277,6 +278,7 @@ mod tests {
             ca_pem: None,
             token_id: "root@pam!proximity".to_owned(),
             token_secret: SecretString::from("secret"),
+            purpose_tokens: PurposeTokens::default(),
             pool: None,
             storage: storage.map(str::to_owned),
             template_storage: None,

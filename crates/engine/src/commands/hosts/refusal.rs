@@ -5,6 +5,7 @@ use proximity_pve::transport::TransportError;
 use proximity_pve::transport::https::Fingerprint;
 
 use super::address::Address;
+use crate::denied::denied_hint;
 use crate::error::EngineError;
 
 fn upstream(code: &'static str, message: String, hint: impl Into<String>) -> EngineError {
@@ -137,7 +138,7 @@ pub(super) fn question(address: &Address, token: &str, error: &PveError) -> Engi
         PveError::Refused { .. } if error.is_permission_denied() => upstream(
             "pve_permission_denied",
             format!("the host {} denied a question: {error}", address.url()),
-            "give the API token the privilege named in the message",
+            denied_hint(error),
         ),
         PveError::Refused { .. } if error.is_node_unreachable() => upstream(
             "pve_node_unreachable",

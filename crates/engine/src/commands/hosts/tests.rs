@@ -26,6 +26,7 @@ fn request() -> AddHost {
         ca_pem: None,
         token_id: "root@pam!proximity".to_owned(),
         token_secret: SecretString::from("11111111-2222-3333-4444-555555555555"),
+        purpose_tokens: PurposeTokens::default(),
         pool: None,
         storage: None,
         template_storage: None,

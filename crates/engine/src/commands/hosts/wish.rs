@@ -5,11 +5,14 @@ use std::collections::BTreeMap;
 use proximity_domain::names::{BadName, BridgeName, HostLabel, NodeName, PoolName, StorageName};
 use proximity_pve::guest::ssh::{HostKey, PlainSsh};
 use proximity_pve::transport::https::{ApiToken, Fingerprint};
+use proximity_pve::transport::tokens::Tokens;
+use proximity_store::records::PurposeTokens;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::address::{Address, SSH_PORT};
 use super::public_key::public_line;
 use super::{AddHost, AddSsh};
+use crate::cluster::joined;
 use crate::error::EngineError;
 
 /// The longest token id or secret that is taken.
@@ -37,6 +40,7 @@ pub(super) struct Wish {
     pub(super) address: Address,
     pub(super) judge: Judge,
     pub(super) token: ApiToken,
+    pub(super) purpose_tokens: PurposeTokens,
     pub(super) pool: Option<PoolName>,
     pub(super) storage: Option<StorageName>,
     pub(super) template_storage: Option<StorageName>,
@@ -74,6 +78,7 @@ impl Wish {
                 .map_err(|rule| invalid("url", format!("the address of the host {rule}")))?,
             judge: judge(request)?,
             token: token(&request.token_id, &request.token_secret)?,
+            purpose_tokens: purpose_tokens(&request.purpose_tokens)?,
             pool: optional("pool", request.pool.as_deref())?,
             storage: optional("storage", request.storage.as_deref())?,
             template_storage: optional("template_storage", request.template_storage.as_deref())?,
@@ -81,6 +86,21 @@ impl Wish {
             ssh: request.ssh.as_ref().map(SshWish::read).transpose()?,
         })
     }
+}
+
+impl Wish {
+    /// All tokens, as calls choose among them.
+    pub(super) fn tokens(&self) -> Tokens {
+        joined(self.token.clone(), &self.purpose_tokens)
+    }
+}
+
+/// Each as [`token`] wants it.
+fn purpose_tokens(tokens: &PurposeTokens) -> Result<PurposeTokens, EngineError> {
+    for (_, given) in tokens.iter() {
+        token(&given.id, &given.secret)?;
+    }
+    Ok(tokens.clone())
 }
 
 impl SshWish {
@@ -235,6 +255,7 @@ mod tests {
             ca_pem: None,
             token_id: "root@pam!proximity".to_owned(),
             token_secret: SecretString::from("11111111-2222-3333-4444-555555555555"),
+            purpose_tokens: PurposeTokens::default(),
             pool: None,
             storage: None,
             template_storage: None,

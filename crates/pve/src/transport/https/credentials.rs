@@ -4,6 +4,7 @@ use http::HeaderValue;
 use secrecy::{ExposeSecret, SecretString};
 
 use super::ConfigError;
+use crate::transport::tokens::Tokens;
 
 /// An API token of PVE.
 #[derive(Debug, Clone)]
@@ -29,15 +30,21 @@ pub struct Login {
 /// As whom calls are made.
 #[derive(Debug, Clone)]
 pub enum Credentials {
-    /// By an API token, which every call carries.
-    Token(ApiToken),
+    /// By API tokens, of which every call carries one.
+    Tokens(Tokens),
     /// By a ticket, for which the user logs in when it is first needed.
     Login(Login),
 }
 
 impl From<ApiToken> for Credentials {
     fn from(token: ApiToken) -> Self {
-        Self::Token(token)
+        Self::Tokens(Tokens::one(token))
+    }
+}
+
+impl From<Tokens> for Credentials {
+    fn from(tokens: Tokens) -> Self {
+        Self::Tokens(tokens)
     }
 }
 

@@ -77,7 +77,8 @@ pub enum ConfigError {
 /// silent for its share of a call's time is asked last by the calls that follow. Redirects are not followed.
 /// The certificate is always verified, by pin or by chain.
 ///
-/// With a [`Login`] the user logs in when the first call is made, and the ticket is renewed while it is good. A call whose
+/// With API tokens each request goes with the one that the table of calls names ([`crate::privileges`]); one that is not in the
+/// table is not sent. With a [`Login`] the user logs in when the first call is made, and the ticket is renewed while it is good. A call whose
 /// ticket PVE did not accept is made again with a new one, once; a change too, for PVE has not looked at it then (see
 /// [`HttpsTransport::send`](Transport::send)).
 pub struct HttpsTransport {
@@ -248,21 +249,22 @@ impl HttpsTransport {
         request: &Request,
     ) -> Result<RawResponse, TransportError> {
         let times = Times::of(request);
-        let proof = self.proof(&times).await?;
+        let proof = self.proof(request, &times).await?;
         let outcome = self.send_with(target, request, &proof, times).await;
         let refused =
             matches!(&outcome, Ok(answer) if answer.status == 401 && answer.body.is_empty());
         if !refused || !self.prover.forget(&proof) {
             return outcome;
         }
-        let proof = self.proof(&times).await?;
+        let proof = self.proof(request, &times).await?;
         self.send_with(target, request, &proof, times).await
     }
 
     /// What shows who asks. A login has a turn of its own, and is over before its call waits for one.
-    async fn proof(&self, times: &Times) -> Result<Proof, TransportError> {
-        let log_in = |request| self.log_in(request);
-        self.prover.proof(times.begin_before(), log_in).await
+    async fn proof(&self, request: &Request, times: &Times) -> Result<Proof, TransportError> {
+        let log_in = |login| self.log_in(login);
+        let limit = times.begin_before();
+        self.prover.proof(request, limit, log_in).await
     }
 
     /// Sends a login, to the next endpoint only if nothing of it was sent: a password that is wrong counts at each, and a code is

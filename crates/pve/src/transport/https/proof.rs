@@ -7,8 +7,9 @@ use http::{HeaderName, HeaderValue};
 use tokio::time::Instant;
 
 use super::ConfigError;
-use super::credentials::Credentials;
+use super::credentials::{ApiToken, Credentials};
 use super::login::{Session, Ticket};
+use crate::transport::tokens::Tokens;
 use crate::transport::{Method, RawResponse, Request, TransportError};
 
 /// What PVE wants with every change that comes with a ticket.
@@ -46,8 +47,8 @@ impl Proof {
 /// Where proofs come from.
 #[derive(Debug)]
 pub(super) enum Prover {
-    /// The same one for every call.
-    Token(HeaderValue),
+    /// The one of the host's tokens that the table of calls names.
+    Tokens(Tokens<HeaderValue>),
     /// A login.
     Login(Box<Session>),
 }
@@ -55,7 +56,7 @@ pub(super) enum Prover {
 impl Prover {
     pub(super) fn new(credentials: Credentials) -> Result<Self, ConfigError> {
         match credentials {
-            Credentials::Token(token) => Ok(Self::Token(token.header()?)),
+            Credentials::Tokens(tokens) => tokens.try_map(ApiToken::header).map(Self::Tokens),
             Credentials::Login(login) => {
                 login.check()?;
                 Ok(Self::Login(Box::new(Session::new(login))))
@@ -63,14 +64,22 @@ impl Prover {
         }
     }
 
-    /// A proof that is good now; logs in by `send` if need be, until `limit` at most.
-    pub(super) async fn proof<F, S>(&self, limit: Instant, send: F) -> Result<Proof, TransportError>
+    /// A proof for this request that is good now; logs in by `send` if need be, until `limit` at most.
+    ///
+    /// # Errors
+    /// Also [`TransportError::NotSent`] for a request that no token is sent with ([`Tokens::choose`]).
+    pub(super) async fn proof<F, S>(
+        &self,
+        request: &Request,
+        limit: Instant,
+        send: F,
+    ) -> Result<Proof, TransportError>
     where
         F: Fn(Request) -> S,
         S: Future<Output = Result<RawResponse, TransportError>> + Send,
     {
         match self {
-            Self::Token(token) => Ok(Proof::Token(token.clone())),
+            Self::Tokens(tokens) => tokens.choose(request).cloned().map(Proof::Token),
             Self::Login(session) => session.ticket(limit, send).await.map(Proof::Ticket),
         }
     }
@@ -79,7 +88,7 @@ impl Prover {
     pub(super) fn forget(&self, proof: &Proof) -> bool {
         match (self, proof) {
             (Self::Login(session), Proof::Ticket(ticket)) => session.forget(ticket),
-            (Self::Login(_), Proof::None | Proof::Token(_)) | (Self::Token(_), _) => false,
+            (Self::Login(_), Proof::None | Proof::Token(_)) | (Self::Tokens(_), _) => false,
         }
     }
 }

@@ -22,7 +22,7 @@ use proximity_engine::seams::{
 };
 use proximity_server::{EventLimits, Metrics, ServerParts, openapi_document, router, token_hash};
 use proximity_store::records::{
-    Actor, HostPlacement, HostRecord, NewApp, NewOperation, TokenRecord,
+    Actor, HostPlacement, HostRecord, NewApp, NewOperation, PurposeTokens, TokenRecord,
 };
 use proximity_store::{Store, StoreOptions};
 use proximity_testkit::contract::{Contract, Exchange};
@@ -175,6 +175,7 @@ pub(crate) async fn add_host_to(store: &Store, number: u16) -> HostId {
         endpoints: Vec::new(),
         token_id: "proximity@pve!test".to_owned(),
         token_secret: "secret".into(),
+        purpose_tokens: PurposeTokens::default(),
         ssh: None,
         pool: None,
         storage: "local".parse().unwrap(),

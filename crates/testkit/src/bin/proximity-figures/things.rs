@@ -12,7 +12,8 @@ use proximity_domain::operation::OperationKind;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::records::{
-    Actor, Endpoint, HostPlacement, HostRecord, NewApp, NewOperation, SshAccess, SshNode, TlsTrust,
+    Actor, Endpoint, HostPlacement, HostRecord, NewApp, NewOperation, PurposeTokens, SshAccess,
+    SshNode, TlsTrust,
 };
 use proximity_store::{Store, StoreOptions};
 use serde_json::json;
@@ -79,6 +80,7 @@ impl Things {
             }],
             token_id: "root@pam!proximity".to_owned(),
             token_secret: format!("token-secret-of-{label}").into(),
+            purpose_tokens: PurposeTokens::default(),
             ssh: Some(SshAccess {
                 user: "root".to_owned(),
                 private_key: format!("private-key-of-{label}").into(),

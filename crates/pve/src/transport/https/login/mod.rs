@@ -324,6 +324,7 @@ impl Session {
             answer_ms: None,
             send_before: None,
             reference: None,
+            of_adopted: false,
         };
         match send(request).await {
             Ok(answer) => answer::read(&answer),

@@ -13,7 +13,7 @@ use proximity_domain::operation::OperationKind;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::records::{
-    Actor, Endpoint, HostPlacement, HostRecord, NewApp, NewOperation, TlsTrust,
+    Actor, Endpoint, HostPlacement, HostRecord, NewApp, NewOperation, PurposeTokens, TlsTrust,
 };
 use proximity_store::{Store, StoreOptions};
 use secrecy::SecretString;
@@ -161,6 +161,7 @@ fn host() -> Result<HostRecord> {
         }],
         token_id: "root@pam!proximity".to_owned(),
         token_secret: SecretString::from("none"),
+        purpose_tokens: PurposeTokens::default(),
         ssh: None,
         pool: None,
         storage: "local".parse()?,

@@ -13,7 +13,9 @@ use proximity_pve_emulator::shell::{
     GuestDriver, NodeListen, RunningShell, Shell, ShellOptions, TokenWish,
 };
 use proximity_store::Store;
-use proximity_store::records::{Actor, AppRecord, Endpoint, HostPlacement, HostRecord, TlsTrust};
+use proximity_store::records::{
+    Actor, AppRecord, Endpoint, HostPlacement, HostRecord, PurposeTokens, TlsTrust,
+};
 use proximity_testkit::guests::Guests;
 use proximity_testkit::pve::{NodeRoom, seed};
 use proximity_testkit::sources::RealClock;
@@ -138,6 +140,7 @@ fn host(pve: &RunningShell) -> Result<HostRecord, String> {
         }],
         token_id: TOKEN.to_owned(),
         token_secret: pve.token_secret(TOKEN).ok_or("no token")?.to_owned().into(),
+        purpose_tokens: PurposeTokens::default(),
         ssh: None,
         pool: None,
         storage: "local".parse().map_err(|_| name("storage"))?,

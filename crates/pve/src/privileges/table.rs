@@ -1,0 +1,517 @@
+//! The table: every call, who sends it, and what it needs.
+
+use proximity_domain::token_purpose::TokenPurpose;
+
+use super::entry::{Entry, Need, Sender};
+use super::privilege::Privilege as P;
+use super::scope::Scope;
+use crate::transport::Method;
+
+const CONFIG: &str = "pve-container, LXC.pm, check_ct_modify_config_perm";
+const CREATE: &str = "pve-container, API2/LXC.pm, create_vm";
+const VOLUME: &str = "pve-storage, Storage.pm, check_volume_access";
+const CONTENT: &str = "pve-storage, API2/Storage/Content.pm, delete";
+const PRUNE: &str = "pve-storage, API2/Storage/PruneBackups.pm, delete";
+const BACKUP: &str = "pve-manager, API2/VZDump.pm, vzdump, and VZDump.pm";
+const COPY: &str = "pve-container, API2/LXC.pm, clone_vm";
+const DISK: &str = "pve-container, API2/LXC.pm, resize_vm and move_volume";
+const BRIDGE: &str = "pve-guest-common, GuestHelpers.pm, check_vnet_access";
+const POOLS: &str = "pve-access-control, API2/Pool.pm, update_pool";
+const OTHERS: &str = "pve-manager, API2/Tasks.pm: the task is another token's";
+const RIGHTS: &str = "pve-access-control, API2/AccessControl.pm, permissions";
+
+const ALL: &[Scope] = &[Scope::Everything];
+const GUEST: &[Scope] = &[Scope::Guest];
+/// A guest that is made has no pool yet, so PVE looks at the pool it is to be in as well.
+const NEW: &[Scope] = &[Scope::Pool, Scope::Guest];
+const STORAGE: &[Scope] = &[Scope::Storage];
+const TEMPLATES: &[Scope] = &[Scope::TemplateStorage];
+const BACKUPS: &[Scope] = &[Scope::BackupStorage];
+const NODE: &[Scope] = &[Scope::Node];
+
+const LOOKS_AT_GUEST: &[Need] = &[Need::of(P::VmAudit, GUEST)];
+const LOOKS_AT_NODE: &[Need] = &[Need::of(P::SysAudit, NODE)];
+const POWER: &[Need] = &[Need::of(P::VmPowerMgmt, GUEST)];
+const SNAPSHOT: &[Need] = &[Need::of(P::VmSnapshot, GUEST)];
+const ANOTHERS_TASK: &[Need] = &[Need::of(P::SysAudit, NODE).checked(OTHERS)];
+const BACKUP_ACCESS: &[Need] = &[
+    Need::of(P::DatastoreAllocateSpace, BACKUPS)
+        .or(&[P::DatastoreAllocate])
+        .checked(VOLUME),
+    Need::of(P::VmBackup, GUEST).checked(VOLUME),
+];
+const REACHES_OUT: Need = Need::of(P::SysAccessNetwork, NODE);
+const TAKES_TEMPLATES: Need = Need::of(P::DatastoreAllocateTemplate, TEMPLATES);
+
+const fn reads(path: &'static str, does: &'static str, needs: &'static [Need]) -> Entry {
+    let sender = Sender::Token(TokenPurpose::Observe);
+    Entry::of(Method::Get, path, sender, does, needs)
+}
+
+const fn operates(
+    method: Method,
+    path: &'static str,
+    does: &'static str,
+    needs: &'static [Need],
+) -> Entry {
+    let sender = Sender::Token(TokenPurpose::Operate);
+    Entry::of(method, path, sender, does, needs)
+}
+
+const fn brings(
+    method: Method,
+    path: &'static str,
+    does: &'static str,
+    needs: &'static [Need],
+) -> Entry {
+    let sender = Sender::Token(TokenPurpose::Images);
+    Entry::of(method, path, sender, does, needs)
+}
+
+const fn sets_up(
+    method: Method,
+    path: &'static str,
+    does: &'static str,
+    needs: &'static [Need],
+) -> Entry {
+    Entry::of(method, path, Sender::SetUp, does, needs)
+}
+
+/// Every call the client can send. Of several entries for a method and path the first one counts whose parameter is there.
+pub static TABLE: &[Entry] = &[
+    // The cluster and its nodes.
+    reads("/version", "PVE's version", &[]),
+    reads(
+        "/cluster/status",
+        "quorum and membership",
+        &[Need::of(P::SysAudit, ALL)],
+    ),
+    reads(
+        "/cluster/resources",
+        "all guests",
+        &[Need::of(P::VmAudit, GUEST).shown("guests")],
+    ),
+    reads("/cluster/nextid", "whether a VMID is free", &[]),
+    reads(
+        "/cluster/options",
+        "the range VMIDs are taken from",
+        &[Need::of(P::SysAudit, ALL).shown("most options")],
+    ),
+    reads(
+        "/cluster/tasks",
+        "tasks of all nodes",
+        &[Need::of(P::SysAudit, ALL).shown("tasks of others")],
+    ),
+    reads(
+        "/cluster/backup-info/not-backed-up",
+        "guests in no backup job",
+        &[Need::of(P::SysAudit, ALL)],
+    ),
+    reads(
+        "/nodes",
+        "all nodes",
+        &[Need::of(P::SysAudit, NODE).shown("figures of nodes")],
+    ),
+    reads("/nodes/{node}/status", "a node's figures", LOOKS_AT_NODE),
+    reads(
+        "/nodes/{node}/rrddata",
+        "a node's past figures",
+        LOOKS_AT_NODE,
+    ),
+    reads(
+        "/nodes/{node}/network",
+        "bridges",
+        &[Need::of(P::SdnAudit, &[Scope::Bridge])
+            .or(&[P::SdnUse])
+            .shown("bridges")],
+    ),
+    reads(
+        "/nodes/{node}/tasks",
+        "a node's tasks",
+        &[Need::of(P::SysAudit, NODE).shown("tasks of others")],
+    ),
+    reads(
+        "/nodes/{node}/tasks/{upid}/status",
+        "whether a task has ended, and how",
+        ANOTHERS_TASK,
+    ),
+    reads(
+        "/nodes/{node}/tasks/{upid}/log",
+        "what a task said",
+        ANOTHERS_TASK,
+    ),
+    // Rights.
+    reads(
+        "/access/permissions",
+        "what another token of the host may do",
+        &[Need::of(P::SysAudit, &[Scope::Access]).checked(RIGHTS)],
+    )
+    .with("userid", None),
+    reads("/access/permissions", "what the token itself may do", &[]),
+    // Storages and what is on them.
+    reads(
+        "/nodes/{node}/storage",
+        "storages",
+        &[Need::of(P::DatastoreAudit, STORAGE)
+            .or(&[P::DatastoreAllocateSpace])
+            .shown("storages")],
+    ),
+    reads(
+        "/nodes/{node}/storage/{storage}/rrddata",
+        "a storage's past figures",
+        &[Need::of(P::DatastoreAudit, STORAGE).or(&[P::DatastoreAllocateSpace])],
+    ),
+    operates(
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/content",
+        "backups of guests of ours",
+        &[
+            Need::of(P::DatastoreAllocateSpace, BACKUPS).or(&[P::DatastoreAudit]),
+            Need::of(P::VmBackup, GUEST).shown("backups"),
+        ],
+    )
+    .with("content", Some("backup")),
+    reads(
+        "/nodes/{node}/storage/{storage}/content",
+        "OS templates and volumes",
+        &[Need::of(P::DatastoreAudit, STORAGE).or(&[P::DatastoreAllocateSpace])],
+    ),
+    operates(
+        Method::Get,
+        "/nodes/{node}/storage/{storage}/content/{volume}",
+        "a backup",
+        BACKUP_ACCESS,
+    ),
+    operates(
+        Method::Put,
+        "/nodes/{node}/storage/{storage}/content/{volume}",
+        "notes of a backup, and its protection",
+        BACKUP_ACCESS,
+    ),
+    operates(
+        Method::Delete,
+        "/nodes/{node}/storage/{storage}/content/{volume}",
+        "removes a backup",
+        &[
+            Need::of(P::DatastoreAllocateSpace, BACKUPS)
+                .or(&[P::DatastoreAllocate])
+                .checked(CONTENT),
+            Need::of(P::VmBackup, GUEST).checked(CONTENT),
+        ],
+    ),
+    reads(
+        "/nodes/{node}/storage/{storage}/prunebackups",
+        "which backups a rule would remove",
+        &[Need::of(P::DatastoreAudit, BACKUPS).or(&[P::DatastoreAllocateSpace])],
+    ),
+    operates(
+        Method::Delete,
+        "/nodes/{node}/storage/{storage}/prunebackups",
+        "removes the backups of a guest that a rule does not keep",
+        &[
+            Need::of(P::DatastoreAllocateSpace, BACKUPS)
+                .or(&[P::DatastoreAllocate])
+                .checked(PRUNE),
+            Need::of(P::VmBackup, GUEST).checked(PRUNE),
+        ],
+    ),
+    // Templates and images.
+    reads("/nodes/{node}/aplinfo", "OS templates that PVE offers", &[]),
+    brings(
+        Method::Post,
+        "/nodes/{node}/aplinfo",
+        "downloads an OS template that PVE offers",
+        &[TAKES_TEMPLATES],
+    ),
+    brings(
+        Method::Get,
+        "/nodes/{node}/query-oci-repo-tags",
+        "tags of an OCI image",
+        &[REACHES_OUT],
+    ),
+    brings(
+        Method::Get,
+        "/nodes/{node}/query-url-metadata",
+        "size and type of a download",
+        &[REACHES_OUT],
+    ),
+    brings(
+        Method::Post,
+        "/nodes/{node}/storage/{storage}/download-url",
+        "downloads a template",
+        &[TAKES_TEMPLATES, REACHES_OUT],
+    ),
+    brings(
+        Method::Post,
+        "/nodes/{node}/storage/{storage}/oci-registry-pull",
+        "pulls an OCI image",
+        &[TAKES_TEMPLATES, REACHES_OUT],
+    ),
+    // Containers: looking.
+    reads(
+        "/nodes/{node}/lxc",
+        "containers of a node",
+        &[Need::of(P::VmAudit, GUEST).shown("containers")],
+    ),
+    reads(
+        "/nodes/{node}/lxc/{vmid}/config",
+        "a container's configuration",
+        LOOKS_AT_GUEST,
+    ),
+    reads(
+        "/nodes/{node}/lxc/{vmid}/pending",
+        "changes that wait for its next start",
+        LOOKS_AT_GUEST,
+    ),
+    reads(
+        "/nodes/{node}/lxc/{vmid}/status/current",
+        "whether it runs",
+        LOOKS_AT_GUEST,
+    ),
+    reads(
+        "/nodes/{node}/lxc/{vmid}/interfaces",
+        "its addresses",
+        LOOKS_AT_GUEST,
+    ),
+    reads(
+        "/nodes/{node}/lxc/{vmid}/feature",
+        "whether it can be copied or take guest snapshots",
+        LOOKS_AT_GUEST,
+    ),
+    reads(
+        "/nodes/{node}/lxc/{vmid}/rrddata",
+        "its past figures",
+        LOOKS_AT_GUEST,
+    ),
+    reads(
+        "/nodes/{node}/lxc/{vmid}/snapshot",
+        "its guest snapshots",
+        LOOKS_AT_GUEST,
+    ),
+    reads(
+        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
+        "the configuration in a guest snapshot",
+        &[Need::of(P::VmAudit, GUEST).or(&[P::VmSnapshot, P::VmSnapshotRollback])],
+    ),
+    // Containers: making.
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc",
+        "puts a backup in the place of a container",
+        &[
+            Need::of(P::VmAllocate, NEW)
+                .or(&[P::VmBackup])
+                .checked(CREATE),
+            Need::of(P::DatastoreAllocateSpace, STORAGE).checked(CREATE),
+            Need::of(P::DatastoreAllocateSpace, BACKUPS)
+                .or(&[P::DatastoreAllocate])
+                .checked(VOLUME),
+            Need::of(P::VmBackup, GUEST).checked(VOLUME),
+            Need::of(P::VmConfigNetwork, NEW)
+                .given(&["hostname", "net0"])
+                .checked(CONFIG),
+            Need::of(P::VmConfigOptions, NEW)
+                .given(&["description", "protection"])
+                .checked(CONFIG),
+            Need::of(P::SdnUse, &[Scope::Bridge]).checked(BRIDGE),
+        ],
+    )
+    .with("force", Some("1")),
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc",
+        "makes a container from a backup",
+        &[
+            Need::of(P::VmAllocate, NEW).checked(CREATE),
+            Need::of(P::DatastoreAllocateSpace, STORAGE).checked(CREATE),
+            Need::of(P::DatastoreAllocateSpace, BACKUPS)
+                .or(&[P::DatastoreAllocate])
+                .checked(VOLUME),
+            Need::of(P::VmBackup, GUEST).checked(VOLUME),
+            Need::of(P::VmConfigNetwork, NEW)
+                .given(&["hostname", "net0"])
+                .checked(CONFIG),
+            Need::of(P::VmConfigOptions, NEW)
+                .given(&["description", "protection"])
+                .checked(CONFIG),
+            Need::of(P::SdnUse, &[Scope::Bridge]).checked(BRIDGE),
+        ],
+    )
+    .with("restore", Some("1")),
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc",
+        "makes a container from a template",
+        &[
+            Need::of(P::VmAllocate, NEW).checked(CREATE),
+            Need::of(P::DatastoreAudit, TEMPLATES)
+                .or(&[P::DatastoreAllocateSpace, P::DatastoreAllocate])
+                .given(&["ostemplate"])
+                .checked(VOLUME),
+            Need::of(P::DatastoreAllocateSpace, STORAGE)
+                .given(&["rootfs"])
+                .checked(CONFIG),
+            Need::of(P::VmConfigDisk, NEW)
+                .given(&["rootfs"])
+                .checked(CONFIG),
+            Need::of(P::VmConfigCpu, NEW)
+                .given(&["cores"])
+                .checked(CONFIG),
+            Need::of(P::VmConfigMemory, NEW)
+                .given(&["memory", "swap"])
+                .checked(CONFIG),
+            Need::of(P::VmConfigNetwork, NEW)
+                .given(&["hostname", "net0"])
+                .checked(CONFIG),
+            Need::of(P::SdnUse, &[Scope::Bridge])
+                .given(&["net0"])
+                .checked(BRIDGE),
+            Need::of(P::VmConfigOptions, NEW)
+                .given(&["description", "onboot", "protection"])
+                .checked(CONFIG),
+        ],
+    ),
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/clone",
+        "copies a container",
+        &[
+            Need::of(P::VmClone, GUEST),
+            Need::of(P::VmAllocate, NEW),
+            Need::of(P::DatastoreAllocateSpace, STORAGE).checked(COPY),
+            Need::of(P::SdnUse, &[Scope::Bridge]).checked(COPY),
+        ],
+    ),
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/template",
+        "makes a template of a container",
+        &[Need::of(P::VmAllocate, GUEST)],
+    ),
+    // Containers: changing.
+    operates(
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/config",
+        "tags and protection",
+        &[Need::of(P::VmConfigOptions, GUEST)],
+    )
+    .for_adopted_too(),
+    operates(
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/resize",
+        "makes a volume larger",
+        &[
+            Need::of(P::VmConfigDisk, GUEST),
+            Need::of(P::DatastoreAllocateSpace, STORAGE).checked(DISK),
+        ],
+    ),
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/move_volume",
+        "copies a volume to another storage and uses it there",
+        &[
+            Need::of(P::VmConfigDisk, GUEST),
+            Need::of(P::DatastoreAllocateSpace, STORAGE).checked(DISK),
+        ],
+    ),
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/status/start",
+        "starts a container",
+        POWER,
+    )
+    .for_adopted_too(),
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/status/shutdown",
+        "shuts a container down",
+        POWER,
+    )
+    .for_adopted_too(),
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/status/stop",
+        "kills what runs in a container",
+        POWER,
+    )
+    .for_adopted_too(),
+    operates(
+        Method::Delete,
+        "/nodes/{node}/lxc/{vmid}",
+        "destroys a container",
+        &[Need::of(P::VmAllocate, GUEST)],
+    ),
+    // Guest snapshots and backups.
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/snapshot",
+        "takes a guest snapshot",
+        SNAPSHOT,
+    )
+    .for_adopted_too(),
+    operates(
+        Method::Put,
+        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/config",
+        "describes a guest snapshot",
+        SNAPSHOT,
+    )
+    .for_adopted_too(),
+    operates(
+        Method::Delete,
+        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}",
+        "removes a guest snapshot",
+        SNAPSHOT,
+    )
+    .for_adopted_too(),
+    operates(
+        Method::Post,
+        "/nodes/{node}/lxc/{vmid}/snapshot/{snapname}/rollback",
+        "goes back to a guest snapshot",
+        &[Need::of(P::VmSnapshot, GUEST).or(&[P::VmSnapshotRollback])],
+    )
+    .for_adopted_too(),
+    operates(
+        Method::Post,
+        "/nodes/{node}/vzdump",
+        "makes a backup",
+        &[
+            Need::of(P::VmBackup, GUEST).checked(BACKUP),
+            Need::of(P::DatastoreAllocateSpace, BACKUPS).checked(BACKUP),
+        ],
+    )
+    .for_adopted_too(),
+    // Pools.
+    reads(
+        "/pools",
+        "pools and their members",
+        &[Need::of(P::PoolAudit, &[Scope::Pool]).shown("pools")],
+    ),
+    sets_up(
+        Method::Post,
+        "/pools",
+        "makes a pool",
+        &[Need::of(P::PoolAllocate, &[Scope::Pool])],
+    ),
+    sets_up(
+        Method::Put,
+        "/pools",
+        "adds to a pool, or takes from it",
+        &[
+            Need::of(P::PoolAllocate, &[Scope::Pool]),
+            Need::of(P::VmAllocate, GUEST)
+                .or(&[P::PermissionsModify])
+                .given(&["vms"])
+                .checked(POOLS),
+            Need::of(P::DatastoreAllocate, STORAGE)
+                .or(&[P::PermissionsModify])
+                .given(&["storage"])
+                .checked(POOLS),
+        ],
+    ),
+    sets_up(
+        Method::Delete,
+        "/pools",
+        "removes a pool",
+        &[Need::of(P::PoolAllocate, &[Scope::Pool])],
+    ),
+];
