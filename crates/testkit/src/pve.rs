@@ -262,9 +262,7 @@ impl Pve {
 
     /// Changes a configuration as somebody else would: not counted among [`Pve::changes`].
     pub async fn put(&self, path: &str, params: &[(&str, &str)]) {
-        let before = self.changes();
-        let _ = self.send(request(Method::Put, path, params)).await;
-        self.with(|inner| inner.changes = before);
+        let _ = self.as_root(Method::Put, path, params).await;
     }
 
     /// Somebody else creates a container right before our next call of this method whose path ends so takes effect.

@@ -19,7 +19,7 @@ pub(super) fn stranger(node: &str, vmid: u32) -> Request {
 }
 
 /// Any call.
-pub(super) fn request(method: Method, path: &str, params: &[(&str, &str)]) -> Request {
+pub(crate) fn request(method: Method, path: &str, params: &[(&str, &str)]) -> Request {
     let own = |(k, v): &(&str, &str)| ((*k).to_owned(), (*v).to_owned());
     Request {
         method,

@@ -133,7 +133,12 @@ impl Lab {
 
     /// A user who may do everything, with a password.
     pub(crate) async fn add_user(&self) {
-        let root = self.by_token();
+        // No token of a host makes users.
+        let root = self.transport(Login {
+            user: "root@pam".to_owned(),
+            password: self.shell.root_password().into(),
+            totp_code: None,
+        });
         let user = [("userid", USER), ("password", PASSWORD)];
         call(&root, Method::Post, "/access/users", &user).await;
         let grant = [("path", "/"), ("users", USER), ("roles", "Administrator")];
