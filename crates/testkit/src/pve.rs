@@ -26,7 +26,9 @@ mod seed;
 mod tests;
 mod troubles;
 
-use requests::{api_request, authorization, request, stranger};
+pub(crate) use requests::request;
+use requests::{api_request, authorization, stranger};
+pub(crate) use seed::TEMPLATE;
 use seed::seed_of;
 pub use seed::{NodeRoom, seed};
 

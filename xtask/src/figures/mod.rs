@@ -16,6 +16,7 @@ mod event_clients;
 mod foreign_clients;
 mod lab;
 mod lanes;
+mod least_privilege;
 mod overhead;
 mod port_allocator;
 mod power_cut;
@@ -55,6 +56,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     event_clients::FIGURE,
     foreign_clients::FIGURE,
     lab::FIGURE,
+    least_privilege::FIGURE,
     deploys::FIGURE,
     overhead::FIGURE,
     restart::FIGURE,

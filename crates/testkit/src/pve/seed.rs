@@ -27,7 +27,7 @@ impl Default for NodeRoom {
     }
 }
 
-pub(super) const TEMPLATE: &str = "debian-12-standard_12.0-1_amd64.tar.zst";
+pub(crate) const TEMPLATE: &str = "debian-12-standard_12.0-1_amd64.tar.zst";
 
 /// A standalone node, `pve1`, of this size.
 #[must_use]

@@ -6,6 +6,7 @@ mod deploys;
 mod disk;
 mod draw;
 mod flight;
+mod least;
 mod overhead;
 mod ports;
 mod power_cut;
@@ -55,6 +56,8 @@ enum Command {
     Deploys(deploys::Args),
     /// P6: deploys one after the other, and what they take beyond the cluster's own tasks.
     Overhead(overhead::Args),
+    /// R32: each privilege of the tokens dropped in turn.
+    Least(least::Args),
     /// R18: a server whose disk is full or broken.
     #[command(subcommand)]
     Disk(disk::Command),
@@ -69,6 +72,7 @@ fn main() -> Result<(), anyhow::Error> {
         Command::Restart(args) => with_tls(restart::run(args)),
         Command::Deploys(args) => with_tls(deploys::run(args)),
         Command::Overhead(args) => with_tls(overhead::run(args)),
+        Command::Least(args) => with_tls(least::run(args)),
         #[cfg(feature = "crash-points")]
         Command::TwoEngines { words } => on_runtime(two_engines::run(&words)),
         #[cfg(feature = "crash-points")]

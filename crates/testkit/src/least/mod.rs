@@ -1,10 +1,16 @@
 //! A cluster on which tokens hold what the table of calls gives them, and nothing more.
 
+pub mod cases;
+pub mod fences;
+pub mod flows;
+
 use std::collections::BTreeMap;
 
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::privileges::{Privilege, Scope, grants};
 use proximity_pve::transport::Method;
+use proximity_pve::transport::https::ApiToken;
+use proximity_pve::transport::tokens::Tokens;
 use proximity_pve_emulator::core::{Access, Storage, WorldSeed};
 use proximity_store::records::{HostRecord, HostToken, PurposeTokens};
 use serde_json::Value;
@@ -115,10 +121,25 @@ impl Least {
         record.template_storage = TEMPLATES.parse().unwrap();
     }
 
-    /// The id of the main token.
+    /// As calls choose among them.
     #[must_use]
-    pub fn main_id(&self) -> &str {
-        &self.main.id
+    pub fn tokens(&self) -> Tokens {
+        let api = |token: &HostToken| ApiToken {
+            id: token.id.clone(),
+            secret: token.secret.clone(),
+        };
+        let others = self.others.iter();
+        others.fold(Tokens::one(api(&self.main)), |all, (purpose, token)| {
+            all.with(purpose, api(token))
+        })
+    }
+
+    /// The ids of those whose rights are looked at when a host is added.
+    pub fn ids(&self) -> impl Iterator<Item = (TokenPurpose, &str)> {
+        let observe = self.others.observe.iter();
+        observe
+            .map(|token| (TokenPurpose::Observe, token.id.as_str()))
+            .chain([(TokenPurpose::Operate, self.main.id.as_str())])
     }
 }
 
