@@ -7,6 +7,7 @@ use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_pve::guest::ssh::{HostKey, NodeAddress, PlainSsh, generate_keypair, scan_host_key};
 use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestOwner, GuestTarget};
+use proximity_pve::wording::says_missing_config;
 use proximity_store::records::{SshAccess, SshNode};
 
 use super::address::{Address, SSH_PORT};
@@ -192,6 +193,10 @@ fn judge(
         Err(GuestError::NotThere { .. } | GuestError::NotRunning { .. }) => Ok(()),
         Ok(output) => {
             let said = String::from_utf8_lossy(&output.stderr).trim().to_owned();
+            // Perl ends with the number of the last error, which for a missing file is 2.
+            if says_missing_config(&said) {
+                return Ok(());
+            }
             let code = output.exit_code;
             Err(no_pct(
                 user,
@@ -409,6 +414,8 @@ mod tests {
             message: "no".to_owned(),
         };
         assert!(judged(Err(gone)).is_ok());
+        let missing = "Configuration file 'nodes/pve1/lxc/999999999.conf' does not exist\n";
+        judged(ended(2, missing)).unwrap();
         let (code, error) = judged(ended(255, "please run as root\n")).unwrap_err();
         assert_eq!(code, "ssh_no_pct");
         assert!(error.to_string().contains("please run as root"), "{error}");
