@@ -315,7 +315,7 @@ fn stored_ssh(sealer: &Sealer, host: &HostRecord) -> Result<StoredSshColumns, St
 }
 
 /// How many apps still need the host.
-async fn users(tx: &mut Tx, id: HostId) -> Result<usize, StoreError> {
+pub(crate) async fn users(tx: &mut Tx, id: HostId) -> Result<usize, StoreError> {
     let apps: i64 = query_scalar(
         "SELECT COUNT(*) FROM (\
          SELECT id FROM apps WHERE host_id = $1 AND archived_at IS NULL \

@@ -10,6 +10,7 @@ mod create;
 pub mod effects;
 pub mod error;
 mod guests;
+mod host_acts;
 mod host_tokens;
 mod hosts;
 mod invariants;

@@ -93,7 +93,7 @@ impl State {
     }
 
     /// How many apps still need the host.
-    fn users_of(&self, id: HostId) -> usize {
+    pub(crate) fn users_of(&self, id: HostId) -> usize {
         let on_host = |app: &AppId| self.apps.get(app).is_some_and(|app| app.asked.host == id);
         let live = self.apps.values().filter(|app| app.is_live());
         let live = live.map(|app| app.asked.id).filter(on_host);

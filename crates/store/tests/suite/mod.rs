@@ -8,6 +8,7 @@ pub mod archive;
 pub mod events;
 pub mod fencing;
 pub mod guests;
+pub mod host_acts;
 pub mod hosts;
 pub mod ports;
 pub mod queue;
@@ -52,6 +53,7 @@ macro_rules! with_cases {
             archive: keeps_history, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
+            host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
             events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then,
                 ring_for_a_caller_that_went_away;
             random: any_sequence_keeps_the_rules;
