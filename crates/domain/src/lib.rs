@@ -4,6 +4,7 @@
 //! observation and the time, and gets a decision. That is what lets the same rules run in the product,
 //! in a test and in a simulator.
 
+pub mod accounts;
 pub mod app;
 pub mod backup;
 pub mod create;

@@ -135,6 +135,31 @@ name_type!(
 );
 
 name_type!(
+    /// A user of PVE with its realm, `USER@REALM`.
+    AccountName,
+    "user",
+    "must be USER@REALM: at most 64 characters, no white space, and none of ':', '/', '!', '=' in the user",
+    is_account
+);
+name_type!(
+    /// An API token of PVE, `USER@REALM!NAME`.
+    ApiTokenName,
+    "API token",
+    "must be USER@REALM!NAME, e.g. root@pam!proximity",
+    |s| s.rsplit_once('!').is_some_and(|(user, name)| is_account(user) && is_word(name))
+);
+name_type!(
+    /// A role of PVE's access control that is not one of PVE's own.
+    RoleName,
+    "role",
+    "must hold letters, digits, '-', '_' or '.', and not start with PVE",
+    |s| {
+        (1..=64).contains(&s.len())
+            && s.bytes().all(|c| c.is_ascii_alphanumeric() || b"-_.".contains(&c))
+            && !s.get(..3).is_some_and(|start| start.eq_ignore_ascii_case("pve"))
+    }
+);
+name_type!(
     /// Name of a snapshot of a guest.
     GuestSnapshotName,
     "snapshot",
@@ -153,6 +178,25 @@ fn is_label(s: &str) -> bool {
         && b.iter().all(|c| c.is_ascii_alphanumeric() || *c == b'-')
         && b[0] != b'-'
         && b[b.len() - 1] != b'-'
+}
+
+/// PVE's rule for names of realms and tokens.
+fn is_word(s: &str) -> bool {
+    s.len() >= 2
+        && s.as_bytes()[0].is_ascii_alphabetic()
+        && s.bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b".-_".contains(&b))
+}
+
+fn is_account(s: &str) -> bool {
+    let user = |s: &str| {
+        !s.is_empty()
+            && s.bytes()
+                .all(|b| b.is_ascii_graphic() && !b":/!=".contains(&b))
+    };
+    s.len() <= 64
+        && s.rsplit_once('@')
+            .is_some_and(|(name, realm)| user(name) && is_word(realm))
 }
 
 /// A MAC address, kept upper case and colon separated as PVE prints it in configurations.
@@ -274,6 +318,36 @@ mod tests {
         ] {
             assert!(bad.parse::<GuestSnapshotName>().is_err(), "{bad:?}");
         }
+    }
+
+    #[test]
+    fn accounts_follow_pves_rules() {
+        for good in ["root@pam", "a.b@x@pve", "proximity-operate-1a2b3c4d@pve"] {
+            assert!(good.parse::<AccountName>().is_ok(), "{good}");
+            let token = format!("{good}!t1");
+            assert!(token.parse::<ApiTokenName>().is_ok(), "{token}");
+        }
+        for bad in [
+            "",
+            "root",
+            "@pam",
+            "root@",
+            "a b@pam",
+            "a/b@pam",
+            "a!b@pam",
+            &"a@pam".repeat(20),
+        ] {
+            assert!(bad.parse::<AccountName>().is_err(), "{bad}");
+            assert!(
+                format!("{bad}!t1").parse::<ApiTokenName>().is_err(),
+                "{bad}"
+            );
+        }
+        assert!("root@pam!1".parse::<ApiTokenName>().is_err());
+        for bad in ["", "PVEAdmin", "pveX", "a b", "a/b"] {
+            assert!(bad.parse::<RoleName>().is_err(), "{bad}");
+        }
+        assert!("ProximityOperate-1a2b3c4d".parse::<RoleName>().is_ok());
     }
 
     #[test]

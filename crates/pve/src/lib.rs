@@ -4,11 +4,13 @@
 //!   permit by value: [`Client::destroy_lxc`], a restore over a container, a rollback, the removal of snapshots and backups.
 //! - Both sit on a [`transport::Transport`]: [`transport::https::HttpsTransport`], by token or by login, or one made from a
 //!   closure.
+//! - [`accounts::AccountClient`] changes roles, users, tokens and grants for a person who logs in; no token of ours does.
 //! - [`Error`] says of every failed call whether it may have happened.
 //! - [`task::TaskWatcher`] waits for PVE's asynchronous tasks, one per cluster.
 //! - [`guest::GuestAccess`] runs commands in guests and moves files, for PVE has no call for that.
 
 pub mod access;
+pub mod accounts;
 pub mod backup;
 pub mod client;
 pub mod cluster;

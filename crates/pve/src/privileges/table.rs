@@ -28,6 +28,8 @@ const STORAGE: &[Scope] = &[Scope::Storage];
 const TEMPLATES: &[Scope] = &[Scope::TemplateStorage];
 const BACKUPS: &[Scope] = &[Scope::BackupStorage];
 const NODE: &[Scope] = &[Scope::Node];
+/// Groups and realms are below it.
+const ACCESS: &[Scope] = &[Scope::Access];
 
 const LOOKS_AT_GUEST: &[Need] = &[Need::of(P::VmAudit, GUEST)];
 const LOOKS_AT_NODE: &[Need] = &[Need::of(P::SysAudit, NODE)];
@@ -39,6 +41,11 @@ const BACKUP_ACCESS: &[Need] = &[
         .or(&[P::DatastoreAllocate])
         .checked(VOLUME),
     Need::of(P::VmBackup, GUEST).checked(VOLUME),
+];
+const ROLES: &[Need] = &[Need::of(P::SysModify, ACCESS)];
+const USERS: &[Need] = &[
+    Need::of(P::RealmAllocateUser, ACCESS),
+    Need::of(P::UserModify, ACCESS),
 ];
 const REACHES_OUT: Need = Need::of(P::SysAccessNetwork, NODE);
 const TAKES_TEMPLATES: Need = Need::of(P::DatastoreAllocateTemplate, TEMPLATES);
@@ -513,5 +520,80 @@ pub static TABLE: &[Entry] = &[
         "/pools",
         "removes a pool",
         &[Need::of(P::PoolAllocate, &[Scope::Pool])],
+    ),
+    // Accounts: by a person who logs in.
+    sets_up(Method::Get, "/access/domains", "realms", &[]),
+    sets_up(Method::Get, "/access/roles", "roles", &[]),
+    sets_up(
+        Method::Get,
+        "/access/roles/{roleid}",
+        "a role's privileges",
+        &[],
+    ),
+    sets_up(
+        Method::Get,
+        "/access/users",
+        "users and their tokens",
+        &[Need::of(P::UserModify, ACCESS)
+            .or(&[P::SysAudit])
+            .shown("users other than oneself")],
+    ),
+    sets_up(
+        Method::Get,
+        "/access/users/{userid}/token",
+        "a user's tokens",
+        &[Need::of(P::UserModify, ACCESS)],
+    ),
+    sets_up(
+        Method::Get,
+        "/access/acl",
+        "grants",
+        &[Need::of(P::SysAudit, ACCESS)
+            .or(&[P::PermissionsModify])
+            .shown("grants")],
+    ),
+    sets_up(Method::Post, "/access/roles", "makes a role", ROLES),
+    sets_up(
+        Method::Put,
+        "/access/roles/{roleid}",
+        "changes a role of ours",
+        ROLES,
+    ),
+    sets_up(
+        Method::Delete,
+        "/access/roles/{roleid}",
+        "removes a role of ours",
+        ROLES,
+    ),
+    sets_up(Method::Post, "/access/users", "makes a user", USERS),
+    sets_up(
+        Method::Put,
+        "/access/users/{userid}",
+        "switches a user of ours on",
+        &[Need::of(P::UserModify, ACCESS)],
+    ),
+    sets_up(
+        Method::Delete,
+        "/access/users/{userid}",
+        "removes a user of ours",
+        USERS,
+    ),
+    sets_up(
+        Method::Post,
+        "/access/users/{userid}/token/{tokenid}",
+        "makes a token",
+        &[Need::of(P::UserModify, ACCESS)],
+    ),
+    sets_up(
+        Method::Delete,
+        "/access/users/{userid}/token/{tokenid}",
+        "removes a token of ours",
+        &[Need::of(P::UserModify, ACCESS)],
+    ),
+    sets_up(
+        Method::Put,
+        "/access/acl",
+        "grants a role of ours, or takes it back",
+        &[Need::of(P::PermissionsModify, ALL)],
     ),
 ];

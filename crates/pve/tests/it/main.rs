@@ -6,6 +6,7 @@
     clippy::print_stderr
 )] // Helpers of tests are no `#[test]` themselves.
 
+mod accounts;
 mod calls;
 mod details;
 mod endpoints;

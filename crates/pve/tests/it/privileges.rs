@@ -53,7 +53,9 @@ fn with(entry: &Entry, at: usize, instead: Option<Held>) -> Vec<Held> {
 /// Whether PVE's declaration lets a caller in who holds this.
 fn admits(permissions: &Value, held: &[Held]) -> bool {
     // `exec_api2_perm_check` in pve-access-control's RPCEnvironment.pm does not look further at what is open to all.
-    permissions["user"] == "all" || evaluate(&permissions["check"], held)
+    permissions["user"] == "all"
+        || permissions["user"] == "world"
+        || evaluate(&permissions["check"], held)
 }
 
 fn evaluate(check: &Value, held: &[Held]) -> bool {
@@ -73,6 +75,19 @@ fn evaluate(check: &Value, held: &[Held]) -> bool {
             } else {
                 wanted.all(has)
             }
+        }
+        // Who may hand rights out on a path: those who may do so everywhere.
+        "perm-modify" => held.contains(&("Permissions.Modify", Scope::Everything)),
+        "userid-param" if parts[1] == "self" => false,
+        "userid-param" => held
+            .iter()
+            .any(|(name, scope)| parts[1] == *name && *scope == Scope::Access),
+        "userid-group" => {
+            let has = |privilege: &Value| {
+                held.iter()
+                    .any(|(name, scope)| privilege == name && *scope == Scope::Access)
+            };
+            parts[1].as_array().unwrap().iter().any(has)
         }
         other => panic!("{other} is not known here"),
     }

@@ -14,8 +14,8 @@ use proximity_pve::transport::{Request, TransportError};
 use proximity_pve::{Client, Upid};
 use serde_json::Value;
 
-use crate::calls;
 use crate::world::{SetClock, host, node, permit, vmid, warrant};
+use crate::{accounts, calls};
 
 /// PVE's schema in the compact form the emulator checks by; made from PVE's own, independently of this client.
 pub(crate) fn schema() -> Value {
@@ -44,7 +44,9 @@ pub(crate) async fn all_requests() -> Vec<Request> {
     calls::send_reads(client.read()).await;
     calls::send_changes(&client).await;
     drop(client);
-    Arc::try_unwrap(sent).unwrap().into_inner().unwrap()
+    let mut requests = Arc::try_unwrap(sent).unwrap().into_inner().unwrap();
+    requests.extend(accounts::all_requests().await);
+    requests
 }
 
 async fn send_reads(client: &Client) {
@@ -272,7 +274,7 @@ async fn pve_knows_every_request_and_every_parameter() {
             );
         }
     }
-    assert_eq!(methods.len(), 57, "{methods:#?}");
+    assert_eq!(methods.len(), 72, "{methods:#?}");
 }
 
 /// What a request may hold of what would harm elsewhere.
@@ -285,8 +287,12 @@ fn is_fine(request: &Request, name: &str, value: &str) -> bool {
         "restore" => is_create,
         // Sent by the one call that takes a permit to destroy what is there.
         "force" => is_create && has("restore"),
-        // Membership of a pool; a volume that is moved stays where it was.
-        "delete" => request.path == "/pools" || request.path.ends_with("/config") || value == "0",
+        // Membership of a pool, a grant; a volume that is moved stays where it was.
+        "delete" => {
+            ["/pools", "/access/acl"].contains(&request.path.as_str())
+                || request.path.ends_with("/config")
+                || value == "0"
+        }
         // Older backups stay when one is made.
         "remove" | "forceStop" => value == "0",
         "purge"

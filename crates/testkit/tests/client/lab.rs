@@ -116,12 +116,15 @@ impl Lab {
         }
     }
 
-    pub(crate) fn transport(&self, credentials: impl Into<Credentials>) -> HttpsTransport {
-        let endpoint = EndpointConfig {
+    pub(crate) fn endpoint(&self) -> EndpointConfig {
+        EndpointConfig {
             url: format!("https://{}", self.shell.addresses()[0].1),
             trust: Trust::Fingerprint(self.shell.fingerprint_sha256().parse().unwrap()),
-        };
-        HttpsTransport::new(vec![endpoint], credentials).unwrap()
+        }
+    }
+
+    pub(crate) fn transport(&self, credentials: impl Into<Credentials>) -> HttpsTransport {
+        HttpsTransport::new(vec![self.endpoint()], credentials).unwrap()
     }
 
     pub(crate) fn by_token(&self) -> HttpsTransport {

@@ -1,15 +1,17 @@
 //! Users who need a code beside their password.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proximity_domain::time::Clock;
+use proximity_pve::accounts::AccountClient;
 use proximity_pve::transport::Method;
 use proximity_pve::transport::https::Login;
-use proximity_pve::{Error, ReadClient};
+use proximity_pve::{Error, ReadClient, Warrant};
 use proximity_testkit::sources::RealClock;
 use sha1::{Digest, Sha1};
 
-use crate::lab::{Lab, PASSWORD, USER, call, login};
+use crate::lab::{Lab, PASSWORD, USER, call, host, login};
 
 /// What the authenticator and the emulator share, and the same in base 32.
 const KEY: &[u8] = b"12345678901234567890";
@@ -88,4 +90,37 @@ async fn a_wrong_code_is_refused() {
     let read = ReadClient::new(Arc::new(lab.transport(with_code)));
     let error = read.version().await.unwrap_err();
     assert!(matches!(error, Error::Unauthorized { .. }), "{error:?}");
+}
+
+/// A host is set up so: many calls, one login, one code.
+#[tokio::test]
+async fn a_person_changes_accounts_with_one_code() {
+    let lab = lab().await;
+    let with_code = Login {
+        totp_code: Some(code_now().into()),
+        ..login(PASSWORD)
+    };
+    let warrant = Warrant {
+        send_by: RealClock.monotonic().plus_ms(60_000),
+        reference: "test".to_owned(),
+    };
+    let clock = Arc::new(RealClock);
+    let endpoints = vec![lab.endpoint()];
+    let person = AccountClient::log_in(endpoints, with_code, clock, host(), warrant).unwrap();
+    let role = "Lookers".parse().unwrap();
+    let privileges = BTreeSet::from(["VM.Audit".to_owned()]);
+    person.create_role(&role, &privileges).await.unwrap();
+    assert_eq!(person.role(&role).await.unwrap(), privileges);
+    let roles = person.roles().await.unwrap();
+    assert!(
+        roles
+            .iter()
+            .any(|row| row.id == "Lookers" && row.privileges == privileges)
+    );
+    let users = person.users().await.unwrap();
+    assert!(users.iter().any(|user| user.id == USER && user.enabled));
+    let realms = proximity_pve::accounts::realms(lab.endpoint())
+        .await
+        .unwrap();
+    assert_eq!(realms, ["pam", "pve"]);
 }

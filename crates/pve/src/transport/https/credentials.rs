@@ -34,6 +34,8 @@ pub enum Credentials {
     Tokens(Tokens),
     /// By a ticket, for which the user logs in when it is first needed.
     Login(Login),
+    /// By nobody: for what PVE tells everybody.
+    Nobody,
 }
 
 impl From<ApiToken> for Credentials {

@@ -18,7 +18,7 @@ const CSRF: HeaderName = HeaderName::from_static("csrfpreventiontoken");
 /// Shows who makes one call.
 #[derive(Debug, Clone)]
 pub(super) enum Proof {
-    /// Nothing: the call is the login.
+    /// Nothing: the call is the login, or one that everybody may make.
     None,
     /// An API token.
     Token(HeaderValue),
@@ -51,6 +51,8 @@ pub(super) enum Prover {
     Tokens(Tokens<HeaderValue>),
     /// A login.
     Login(Box<Session>),
+    /// Nothing.
+    Nobody,
 }
 
 impl Prover {
@@ -61,6 +63,7 @@ impl Prover {
                 login.check()?;
                 Ok(Self::Login(Box::new(Session::new(login))))
             }
+            Credentials::Nobody => Ok(Self::Nobody),
         }
     }
 
@@ -81,6 +84,7 @@ impl Prover {
         match self {
             Self::Tokens(tokens) => tokens.choose(request).cloned().map(Proof::Token),
             Self::Login(session) => session.ticket(limit, send).await.map(Proof::Ticket),
+            Self::Nobody => Ok(Proof::None),
         }
     }
 
@@ -88,7 +92,8 @@ impl Prover {
     pub(super) fn forget(&self, proof: &Proof) -> bool {
         match (self, proof) {
             (Self::Login(session), Proof::Ticket(ticket)) => session.forget(ticket),
-            (Self::Login(_), Proof::None | Proof::Token(_)) | (Self::Tokens(_), _) => false,
+            (Self::Login(_), Proof::None | Proof::Token(_))
+            | (Self::Tokens(_) | Self::Nobody, _) => false,
         }
     }
 }
