@@ -214,7 +214,11 @@ fn plain_ssh(ssh: &SshAccess) -> Result<Arc<dyn GuestAccess>, String> {
     Ok(Arc::new(access))
 }
 
-fn endpoints(host: &HostRecord) -> Result<Vec<EndpointConfig>, String> {
+/// The ways to a host, as recorded.
+///
+/// # Errors
+/// One that cannot be used.
+pub(crate) fn endpoints(host: &HostRecord) -> Result<Vec<EndpointConfig>, String> {
     host.endpoints
         .iter()
         .map(|e| {

@@ -4,6 +4,7 @@ mod address;
 mod change;
 mod choice;
 mod identity;
+mod init;
 mod inventory;
 mod learn;
 mod look;
@@ -27,9 +28,10 @@ use secrecy::SecretString;
 
 pub use self::change::ChangeHost;
 use self::choice::Candidate;
+pub use self::init::{InitDone, InitHost, InitPlan, PersonLogin, UninitHost, UninitPlan};
 use self::look::{Found, Look};
 pub use self::ssh_entry::SshEntry;
-use self::wish::{Wish, invalid};
+use self::wish::{Given, Wish, invalid};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -150,7 +152,8 @@ impl Engine {
     /// is known already.
     pub async fn probe_host(&self, request: &AddHost) -> Result<HostProbe, EngineError> {
         let wish = Wish::read(request)?;
-        match self.look_at(&wish).await? {
+        let tokens = wish::given(request)?;
+        match self.look_at(&wish, &tokens).await? {
             Look::Stranger(seen) => {
                 let unknown = refusal::certificate_unknown(&wish.address, seen);
                 Ok(HostProbe {
@@ -189,13 +192,14 @@ impl Engine {
         key: Option<RequestKey>,
     ) -> Result<HostRecord, EngineError> {
         let wish = Wish::read(&request)?;
-        let found = match self.look_at(&wish).await? {
+        let tokens = wish::given(&request)?;
+        let found = match self.look_at(&wish, &tokens).await? {
             Look::Stranger(seen) => return Err(refusal::certificate_unknown(&wish.address, seen)),
             Look::Found(found) => *found,
         };
         let id = HostId(self.inner.parts.ids.uuid());
         let now = self.now();
-        let host = record(id, wish, found, now)?;
+        let host = record(id, wish, tokens, found, now)?;
         let stored = self
             .store()
             .add_host_once(host.clone(), key, actor, now)
@@ -220,15 +224,18 @@ impl Engine {
         Ok(())
     }
 
-    async fn look_at(&self, wish: &Wish) -> Result<Look, EngineError> {
+    async fn look_at(&self, wish: &Wish, tokens: &Given) -> Result<Look, EngineError> {
         let hosts = self.store().hosts().await?;
         if hosts.iter().any(|h| h.label == wish.label) {
             let id = wish.label.to_string();
             return Err(StoreError::Exists { what: "host", id }.into());
         }
-        tokio::time::timeout(Duration::from_secs(LOOK_S), look::look(wish, &hosts))
-            .await
-            .unwrap_or_else(|_| Err(refusal::too_slow(&wish.address, LOOK_S)))
+        tokio::time::timeout(
+            Duration::from_secs(LOOK_S),
+            look::look(wish, tokens, &hosts),
+        )
+        .await
+        .unwrap_or_else(|_| Err(refusal::too_slow(&wish.address, LOOK_S)))
     }
 }
 
@@ -281,7 +288,13 @@ fn ssh_probe(seen: ssh::SshSeen) -> SshProbe {
 }
 
 /// The record to store.
-fn record(id: HostId, wish: Wish, found: Found, now: Timestamp) -> Result<HostRecord, EngineError> {
+fn record(
+    id: HostId,
+    wish: Wish,
+    tokens: Given,
+    found: Found,
+    now: Timestamp,
+) -> Result<HostRecord, EngineError> {
     let Found {
         survey,
         endpoints,
@@ -310,9 +323,9 @@ fn record(id: HostId, wish: Wish, found: Found, now: Timestamp) -> Result<HostRe
         label: wish.label,
         cluster_key: survey.cluster_key,
         endpoints,
-        token_id: wish.token.id,
-        token_secret: wish.token.secret,
-        purpose_tokens: wish.purpose_tokens,
+        token_id: tokens.main.id,
+        token_secret: tokens.main.secret,
+        purpose_tokens: tokens.others,
         ssh,
         pool: places.pool,
         storage,

@@ -13,7 +13,10 @@ pub use act::Action;
 pub use create_app::CreateApp;
 pub(crate) use create_app::{find_template, no_guest_access, upstream};
 pub use health::{HealthView, HostHealth};
-pub use hosts::{AddHost, AddSsh, ChangeHost, HostProbe, NodeProbe, SshEntry, SshProbe};
+pub use hosts::{
+    AddHost, AddSsh, ChangeHost, HostProbe, InitDone, InitHost, InitPlan, NodeProbe, PersonLogin,
+    SshEntry, SshProbe, UninitHost, UninitPlan,
+};
 pub use nodes::{NodeStorageView, NodeView, NodesView};
 pub use plan_remove::{PlannedGuest, RemovalPlan};
 pub use ports::{PortReason, PortVerdict, PortsReport, RangeView, UsedPorts};

@@ -25,7 +25,7 @@ use super::inventory::{self, Holdings, NodeSeen, Templates};
 use super::places::{self, Options, Places};
 use super::rights::{self, Rights};
 use super::ssh::{self, SshSeen};
-use super::wish::{Judge, Wish, invalid};
+use super::wish::{Asker, Given, Judge, Wish, invalid};
 use super::{choice, refusal};
 use crate::error::EngineError;
 
@@ -70,7 +70,23 @@ pub(super) struct Survey {
 ///
 /// # Errors
 /// What is wrong with it, see [`refusal`].
-pub(super) async fn look(wish: &Wish, hosts: &[HostRecord]) -> Result<Look, EngineError> {
+pub(super) async fn look(
+    wish: &Wish,
+    tokens: &Given,
+    hosts: &[HostRecord],
+) -> Result<Look, EngineError> {
+    let (seen, trust) = certificate(wish).await?;
+    let Some(read) = client(wish, tokens, trust)? else {
+        return Ok(Look::Stranger(seen));
+    };
+    look_as(&read, wish, seen, hosts).await
+}
+
+/// What certificate is shown, and how it is to be judged.
+///
+/// # Errors
+/// Nobody answers, or another certificate than the pinned one is shown.
+pub(super) async fn certificate(wish: &Wish) -> Result<(Fingerprint, Trust), EngineError> {
     let address = &wish.address;
     let seen = fetch_fingerprint(&address.url())
         .await
@@ -83,16 +99,26 @@ pub(super) async fn look(wish: &Wish, hosts: &[HostRecord]) -> Result<Look, Engi
         Judge::Ca(pem) => Trust::CaPem(pem.clone()),
         Judge::System => Trust::System,
     };
-    let Some(read) = client(wish, trust)? else {
-        return Ok(Look::Stranger(seen));
-    };
+    Ok((seen, trust))
+}
+
+/// The look through this client, whoever it asks as.
+///
+/// # Errors
+/// As [`look`].
+pub(super) async fn look_as(
+    read: &ReadClient,
+    wish: &Wish,
+    seen: Fingerprint,
+    hosts: &[HostRecord],
+) -> Result<Look, EngineError> {
     let version = match (read.version().await, &wish.judge) {
         (Ok(version), _) => version,
         (Err(PveError::Untrusted { .. }), Judge::System) => return Ok(Look::Stranger(seen)),
-        (Err(e), _) => return Err(refusal::question(address, &wish.token.id, &e)),
+        (Err(e), _) => return Err(refusal::question(&wish.address, &wish.asker, &e)),
     };
-    let survey = survey(&read, wish, version, seen, hosts).await?;
-    each_token(&read, wish, &survey.places).await?;
+    let survey = survey(read, wish, version, seen, hosts).await?;
+    each_token(read, wish, &survey.places).await?;
     let (others, mut warnings) = other_endpoints(wish, &survey.nodes).await;
     let ssh = reach_ssh(wish, &survey.nodes, &mut warnings).await?;
     let mut endpoints = vec![first_endpoint(wish, &survey.nodes)];
@@ -107,13 +133,30 @@ pub(super) async fn look(wish: &Wish, hosts: &[HostRecord]) -> Result<Look, Engi
 }
 
 /// A client of this one endpoint; none if the system has no authorities to ask.
-fn client(wish: &Wish, trust: Trust) -> Result<Option<ReadClient>, EngineError> {
-    let endpoint = EndpointConfig {
+fn client(wish: &Wish, tokens: &Given, trust: Trust) -> Result<Option<ReadClient>, EngineError> {
+    let made = HttpsTransport::new(vec![endpoint(wish, trust)], tokens.joined());
+    let transport = usable(wish, made)?;
+    Ok(transport.map(|transport| ReadClient::new(Arc::new(transport))))
+}
+
+/// The one endpoint of a request.
+pub(super) fn endpoint(wish: &Wish, trust: Trust) -> EndpointConfig {
+    EndpointConfig {
         url: wish.address.url(),
         trust,
-    };
-    match HttpsTransport::new(vec![endpoint], wish.tokens()) {
-        Ok(transport) => Ok(Some(ReadClient::new(Arc::new(transport)))),
+    }
+}
+
+/// What was made for a request; none if the system has no authorities to ask.
+///
+/// # Errors
+/// The request's value that cannot be used.
+pub(super) fn usable<T>(
+    wish: &Wish,
+    made: Result<T, ConfigError>,
+) -> Result<Option<T>, EngineError> {
+    match made {
+        Ok(made) => Ok(Some(made)),
         Err(ConfigError::BadTrust(why)) => match wish.judge {
             Judge::System => Ok(None),
             Judge::Pin(_) | Judge::Ca(_) => Err(invalid(
@@ -121,9 +164,8 @@ fn client(wish: &Wish, trust: Trust) -> Result<Option<ReadClient>, EngineError> 
                 format!("the authorities' certificates cannot be used: {why}"),
             )),
         },
-        Err(e @ (ConfigError::BadToken | ConfigError::BadLogin)) => {
-            Err(invalid("token_id", e.to_string()))
-        }
+        Err(e @ ConfigError::BadToken) => Err(invalid("token_id", e.to_string())),
+        Err(e @ ConfigError::BadLogin) => Err(invalid("user", e.to_string())),
         Err(e @ (ConfigError::NoEndpoint | ConfigError::BadUrl { .. })) => {
             Err(invalid("url", e.to_string()))
         }
@@ -138,7 +180,7 @@ pub(super) async fn survey(
     seen: Fingerprint,
     hosts: &[HostRecord],
 ) -> Result<Survey, EngineError> {
-    let ask = |e: PveError| refusal::question(&wish.address, &wish.token.id, &e);
+    let ask = |e: PveError| refusal::question(&wish.address, &wish.asker, &e);
     supported(&version)?;
     let mut rights = first_rights(read, wish).await?;
     // There is one endpoint, and no entry yet by which another node's word could be preferred: what it says, also that it has
@@ -188,7 +230,7 @@ fn supported(version: &Version) -> Result<(), EngineError> {
 
 fn too_narrow(wish: &Wish, missing: Vec<String>) -> EngineError {
     EngineError::TokenTooNarrow {
-        token: wish.token.id.clone(),
+        token: wish.asker.name().to_owned(),
         missing,
     }
 }
@@ -197,7 +239,7 @@ fn too_narrow(wish: &Wish, missing: Vec<String>) -> EngineError {
 async fn first_rights(read: &ReadClient, wish: &Wish) -> Result<Rights, EngineError> {
     let tree = main_rights(read, wish, None)
         .await
-        .map_err(|e| refusal::question(&wish.address, &wish.token.id, &e))?;
+        .map_err(|e| refusal::question(&wish.address, &wish.asker, &e))?;
     let mut rights = Rights::new(tree);
     let missing =
         |rights: &Rights| rights.missing_at_first(wish.pool.as_ref(), wish.storage.as_ref());
@@ -239,8 +281,14 @@ async fn learn_places(
 
 /// Where tokens were made for single purposes, each has to hold all that the table of calls gives it.
 async fn each_token(read: &ReadClient, wish: &Wish, places: &Places) -> Result<(), EngineError> {
-    let (Some(observe), Some(pool), Some(storage), Some(template_storage), Some(bridge)) = (
-        &wish.purpose_tokens.observe,
+    let Asker::Token {
+        name: operate,
+        observer: Some(observe),
+    } = &wish.asker
+    else {
+        return Ok(());
+    };
+    let (Some(pool), Some(storage), Some(template_storage), Some(bridge)) = (
         &places.pool,
         &places.storage,
         &places.template_storage,
@@ -255,11 +303,11 @@ async fn each_token(read: &ReadClient, wish: &Wish, places: &Places) -> Result<(
         bridge: bridge.clone(),
     };
     for (purpose, token) in [
-        (TokenPurpose::Observe, &observe.id),
-        (TokenPurpose::Operate, &wish.token.id),
+        (TokenPurpose::Observe, observe),
+        (TokenPurpose::Operate, operate),
     ] {
         let lacks = read.lacks_of(purpose, token, &places).await;
-        let lacks = lacks.map_err(|e| refusal::question(&wish.address, token, &e))?;
+        let lacks = lacks.map_err(|e| refusal::question(&wish.address, &wish.asker, &e))?;
         if !lacks.is_empty() {
             return Err(EngineError::TokenTooNarrow {
                 token: token.clone(),
@@ -276,9 +324,12 @@ async fn main_rights(
     wish: &Wish,
     path: Option<&str>,
 ) -> Result<BTreeMap<String, Privileges>, PveError> {
-    match wish.purpose_tokens.observe {
-        None => read.permissions(path).await,
-        Some(_) => read.permissions_of(&wish.token.id, path).await,
+    match &wish.asker {
+        Asker::Token {
+            name,
+            observer: Some(_),
+        } => read.permissions_of(name, path).await,
+        Asker::Token { observer: None, .. } | Asker::Person(_) => read.permissions(path).await,
     }
 }
 
@@ -307,7 +358,7 @@ async fn learn(
         })
         .buffered(QUESTIONS);
     while let Some((path, answer)) = answers.next().await {
-        let answer = answer.map_err(|e| refusal::question(&wish.address, &wish.token.id, &e))?;
+        let answer = answer.map_err(|e| refusal::question(&wish.address, &wish.asker, &e))?;
         rights.learn(&path, answer);
     }
     Ok(())

@@ -24,6 +24,7 @@ use proximity_store::{Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+mod inits;
 mod joined;
 
 use super::*;

@@ -5,10 +5,16 @@ use proximity_pve::transport::TransportError;
 use proximity_pve::transport::https::Fingerprint;
 
 use super::address::Address;
+use super::wish::Asker;
 use crate::denied::denied_hint;
 use crate::error::EngineError;
 
-fn upstream(code: &'static str, message: String, hint: impl Into<String>) -> EngineError {
+/// Something outside is not as it should be.
+pub(super) fn upstream(
+    code: &'static str,
+    message: String,
+    hint: impl Into<String>,
+) -> EngineError {
     EngineError::Upstream {
         code,
         message,
@@ -105,6 +111,32 @@ fn token_invalid(token: &str, reason: &str) -> EngineError {
     )
 }
 
+/// The password is wrong, or the user may not log in: PVE does not tell which.
+fn login_refused(user: &str, reason: &str) -> EngineError {
+    upstream(
+        "login_refused",
+        format!("PVE does not let {user} log in: {reason}"),
+        "check user, realm, password and code, and in PVE under Datacenter / Permissions / Users that the user is enabled; \
+         PVE locks a second factor after some wrong codes",
+    )
+}
+
+/// The password is right, and a code is missing.
+fn second_factor(user: &str, accepts: &[String]) -> EngineError {
+    let kinds = if accepts.is_empty() {
+        "which PVE did not name".to_owned()
+    } else {
+        accepts.join(" or ")
+    };
+    let hint = if accepts.is_empty() || accepts.iter().any(|kind| kind == "totp") {
+        "give the code your authenticator shows now (--totp CODE); one that was used already is not taken again"
+    } else {
+        "only codes of an authenticator can be given here; use another user, or a ticket of PVE in place of the password"
+    };
+    let message = format!("the login of {user} needs a second factor: {kinds}");
+    upstream("second_factor_needed", message, hint)
+}
+
 /// The look at a certificate failed.
 pub(super) fn no_certificate(address: &Address, error: &TransportError) -> EngineError {
     match error {
@@ -119,14 +151,20 @@ pub(super) fn no_certificate(address: &Address, error: &TransportError) -> Engin
 }
 
 /// A question was not answered as it should.
-pub(super) fn question(address: &Address, token: &str, error: &PveError) -> EngineError {
+pub(super) fn question(address: &Address, asker: &Asker, error: &PveError) -> EngineError {
     match error {
         PveError::NotSent { why, .. } | PveError::MaybeApplied { why, .. } => {
             unreachable(address, why)
         }
         PveError::Untrusted { why, .. } => certificate_untrusted(address, why),
-        PveError::Unauthorized { reason, .. } => token_invalid(token, reason),
-        PveError::SecondFactor { .. } => token_invalid(token, &error.to_string()),
+        PveError::Unauthorized { reason, .. } => match asker {
+            Asker::Token { name, .. } => token_invalid(name, reason),
+            Asker::Person(user) => login_refused(user, reason),
+        },
+        PveError::SecondFactor { accepts, .. } => match asker {
+            Asker::Token { name, .. } => token_invalid(name, &error.to_string()),
+            Asker::Person(user) => second_factor(user, accepts),
+        },
         PveError::Unreadable { .. } => upstream(
             "pve_unreadable",
             format!(
@@ -204,7 +242,11 @@ mod tests {
             message: "m".to_owned(),
             errors: std::collections::BTreeMap::new(),
         };
-        let code = |error: PveError| parts(&question(&address(), "root@pam!x1", &error)).0;
+        let token = Asker::Token {
+            name: "root@pam!x1".to_owned(),
+            observer: None,
+        };
+        let code = |error: PveError| parts(&question(&address(), &token, &error)).0;
         assert_eq!(
             code(PveError::NotSent {
                 call: call(),
@@ -222,7 +264,15 @@ mod tests {
             call: call(),
             reason: "Authentication failed!".to_owned(),
         };
-        assert_eq!(code(bad), "token_invalid");
+        assert_eq!(code(bad.clone()), "token_invalid");
+        let person = Asker::Person("root@pam".to_owned());
+        let of_person = |error: PveError| parts(&question(&address(), &person, &error)).0;
+        assert_eq!(of_person(bad), "login_refused");
+        let half = PveError::SecondFactor {
+            call: call(),
+            accepts: vec!["totp".to_owned()],
+        };
+        assert_eq!(of_person(half), "second_factor_needed");
         assert_eq!(
             code(PveError::Unreadable {
                 call: call(),

@@ -218,7 +218,10 @@ async fn everything_is_found_and_the_best_is_chosen() {
 
 #[tokio::test]
 async fn what_would_be_stored_is_what_was_found() {
-    let wish = Wish::read(&request()).unwrap();
+    let (wish, token) = (
+        Wish::read(&request()).unwrap(),
+        wish::given(&request()).unwrap(),
+    );
     let seen = |survey| Found {
         fingerprint: Fingerprint([1; 32]),
         survey,
@@ -228,7 +231,7 @@ async fn what_would_be_stored_is_what_was_found() {
     };
     let id = HostId(uuid::Uuid::from_u128(7));
     let survey = found(&request(), cluster()).await;
-    let host = record(id, wish.clone(), seen(survey), Timestamp(5)).unwrap();
+    let host = record(id, wish.clone(), token.clone(), seen(survey), Timestamp(5)).unwrap();
     assert_eq!(
         (host.id, host.created_at, host.pve_version.as_str()),
         (id, Timestamp(5), "9.2.11")
@@ -241,7 +244,7 @@ async fn what_would_be_stored_is_what_was_found() {
         );
     }
     let survey = found(&request(), bare).await;
-    match record(id, wish, seen(survey), Timestamp(5)) {
+    match record(id, wish, token, seen(survey), Timestamp(5)) {
         Err(EngineError::Invalid { field, .. }) => assert_eq!(field, "bridge"),
         other => panic!("{other:?}"),
     }
@@ -395,8 +398,8 @@ async fn nobody_there_is_told_with_the_systems_reason() {
         .unwrap();
     let mut away = request();
     away.url = format!("https://{closed}");
-    let wish = Wish::read(&away).unwrap();
-    let error = look::look(&wish, &[]).await.unwrap_err();
+    let (wish, token) = (Wish::read(&away).unwrap(), wish::given(&away).unwrap());
+    let error = look::look(&wish, &token, &[]).await.unwrap_err();
     assert_eq!(error.code(), "host_unreachable");
     assert!(error.to_string().contains("Connection refused"), "{error}");
     assert_eq!(wish.label, "home".parse::<HostLabel>().unwrap());

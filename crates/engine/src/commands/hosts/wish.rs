@@ -33,14 +33,36 @@ pub(super) enum Judge {
     System,
 }
 
+/// Who asks the host.
+#[derive(Debug, Clone)]
+pub(super) enum Asker {
+    /// A token.
+    Token {
+        /// `USER@REALM!NAME`.
+        name: String,
+        /// The token that looks for it, if there is one.
+        observer: Option<String>,
+    },
+    /// A person who logs in, `USER@REALM`.
+    Person(String),
+}
+
+impl Asker {
+    /// Its name, for what is said of it.
+    pub(super) fn name(&self) -> &str {
+        match self {
+            Self::Token { name, .. } | Self::Person(name) => name,
+        }
+    }
+}
+
 /// The request, read.
 #[derive(Debug, Clone)]
 pub(super) struct Wish {
     pub(super) label: HostLabel,
     pub(super) address: Address,
     pub(super) judge: Judge,
-    pub(super) token: ApiToken,
-    pub(super) purpose_tokens: PurposeTokens,
+    pub(super) asker: Asker,
     pub(super) pool: Option<PoolName>,
     pub(super) storage: Option<StorageName>,
     pub(super) template_storage: Option<StorageName>,
@@ -76,9 +98,15 @@ impl Wish {
             label: name("label", &request.label)?,
             address: Address::from_url(&request.url)
                 .map_err(|rule| invalid("url", format!("the address of the host {rule}")))?,
-            judge: judge(request)?,
-            token: token(&request.token_id, &request.token_secret)?,
-            purpose_tokens: purpose_tokens(&request.purpose_tokens)?,
+            judge: judge(request.fingerprint.as_deref(), request.ca_pem.as_deref())?,
+            asker: Asker::Token {
+                observer: request
+                    .purpose_tokens
+                    .observe
+                    .as_ref()
+                    .map(|t| t.id.clone()),
+                name: given(request)?.main.id,
+            },
             pool: optional("pool", request.pool.as_deref())?,
             storage: optional("storage", request.storage.as_deref())?,
             template_storage: optional("template_storage", request.template_storage.as_deref())?,
@@ -88,11 +116,29 @@ impl Wish {
     }
 }
 
-impl Wish {
-    /// All tokens, as calls choose among them.
-    pub(super) fn tokens(&self) -> Tokens {
-        joined(self.token.clone(), &self.purpose_tokens)
+/// The tokens of a request.
+#[derive(Debug, Clone)]
+pub(super) struct Given {
+    pub(super) main: ApiToken,
+    pub(super) others: PurposeTokens,
+}
+
+impl Given {
+    /// All of them, as calls choose among them.
+    pub(super) fn joined(&self) -> Tokens {
+        joined(self.main.clone(), &self.others)
     }
+}
+
+/// The tokens of a request.
+///
+/// # Errors
+/// [`EngineError::Invalid`] if one is none.
+pub(super) fn given(request: &AddHost) -> Result<Given, EngineError> {
+    Ok(Given {
+        main: token(&request.token_id, &request.token_secret)?,
+        others: purpose_tokens(&request.purpose_tokens)?,
+    })
 }
 
 /// Each as [`token`] wants it.
@@ -155,20 +201,26 @@ pub(super) fn not_openssh() -> EngineError {
     )
 }
 
-fn name<T: std::str::FromStr<Err = BadName>>(field: &str, text: &str) -> Result<T, EngineError> {
+/// A name in a field.
+pub(super) fn name<T: std::str::FromStr<Err = BadName>>(
+    field: &str,
+    text: &str,
+) -> Result<T, EngineError> {
     text.parse()
         .map_err(|e: BadName| invalid(field, e.to_string()))
 }
 
-fn optional<T: std::str::FromStr<Err = BadName>>(
+/// A name in a field that may be left out.
+pub(super) fn optional<T: std::str::FromStr<Err = BadName>>(
     field: &str,
     text: Option<&str>,
 ) -> Result<Option<T>, EngineError> {
     text.map(|text| name(field, text)).transpose()
 }
 
-fn judge(request: &AddHost) -> Result<Judge, EngineError> {
-    match (&request.fingerprint, &request.ca_pem) {
+/// How a certificate is judged.
+pub(super) fn judge(fingerprint: Option<&str>, ca_pem: Option<&str>) -> Result<Judge, EngineError> {
+    match (fingerprint, ca_pem) {
         (None, None) => Ok(Judge::System),
         (Some(text), None) => text.parse().map(Judge::Pin).map_err(|e| {
             invalid(
@@ -180,7 +232,7 @@ fn judge(request: &AddHost) -> Result<Judge, EngineError> {
             "ca_pem",
             format!("more than {LONGEST_PEM_BYTES} bytes of certificates"),
         )),
-        (None, Some(pem)) => Ok(Judge::Ca(pem.clone())),
+        (None, Some(pem)) => Ok(Judge::Ca(pem.to_owned())),
         (Some(_), Some(_)) => Err(invalid(
             "ca_pem",
             "the certificate is judged by a fingerprint or by an authority, not by both; give one of them",

@@ -1,0 +1,148 @@
+//! The tokens in a host's entry, and the entry as it is kept.
+
+use std::collections::BTreeMap;
+
+use proximity_domain::event::EventKind;
+use proximity_domain::token_purpose::TokenPurpose;
+use proximity_pve::transport::https::ApiToken;
+use proximity_store::records::{Actor, HostRecord, HostToken, PurposeTokens};
+use secrecy::ExposeSecret;
+
+use super::approach::Ready;
+use super::obstacle;
+use super::wanted::Wanted;
+use crate::commands::hosts::look::Found;
+use crate::commands::hosts::wish::Given;
+use crate::commands::hosts::{record, ssh};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// The tokens of an entry, each with its purpose.
+pub(super) fn tokens_of(host: &HostRecord) -> BTreeMap<TokenPurpose, ApiToken> {
+    let main = HostToken {
+        id: host.token_id.clone(),
+        secret: host.token_secret.clone(),
+    };
+    let others = host.purpose_tokens.iter();
+    let all = others.chain([(TokenPurpose::Operate, &main)]);
+    all.map(|(purpose, token)| {
+        let token = ApiToken {
+            id: token.id.clone(),
+            secret: token.secret.clone(),
+        };
+        (purpose, token)
+    })
+    .collect()
+}
+
+/// The tokens as an entry has them.
+///
+/// # Errors
+/// There is none that operates.
+fn given(mut tokens: BTreeMap<TokenPurpose, ApiToken>) -> Result<Given, EngineError> {
+    let main = tokens.remove(&TokenPurpose::Operate);
+    let mut other = |purpose| {
+        tokens.remove(&purpose).map(|token: ApiToken| HostToken {
+            id: token.id,
+            secret: token.secret,
+        })
+    };
+    Ok(Given {
+        main: main.ok_or_else(|| obstacle::not_shown("the operate token"))?,
+        others: PurposeTokens {
+            observe: other(TokenPurpose::Observe),
+            images: other(TokenPurpose::Images),
+            adopted: other(TokenPurpose::Adopted),
+        },
+    })
+}
+
+/// Whether the entry is one that init goes on with: of this cluster, and with tokens of ours.
+///
+/// # Errors
+/// It is not.
+pub(super) fn check_known(
+    known: &HostRecord,
+    found: &Found,
+    wanted: &Wanted,
+) -> Result<(), EngineError> {
+    if known.cluster_key != found.survey.cluster_key {
+        return Err(obstacle::label_of_another(&known.label));
+    }
+    let own = wanted.tokens.iter().map(|w| w.token.as_str());
+    if own.clone().all(|id| id != known.token_id) {
+        return Err(obstacle::not_by_init(&known.label, &known.token_id));
+    }
+    if let Some(pool) = &known.pool
+        && *pool != wanted.pool
+    {
+        return Err(obstacle::another_pool(&known.label, pool));
+    }
+    Ok(())
+}
+
+fn same(a: &BTreeMap<TokenPurpose, ApiToken>, b: &BTreeMap<TokenPurpose, ApiToken>) -> bool {
+    let equal = |(x, y): (&ApiToken, &ApiToken)| {
+        x.id == y.id && x.secret.expose_secret() == y.secret.expose_secret()
+    };
+    a.keys().eq(b.keys()) && a.values().zip(b.values()).all(equal)
+}
+
+impl Engine {
+    /// Records the host with these tokens; writes nothing if it is recorded so already.
+    ///
+    /// # Errors
+    /// The store's, and no storage, template storage or bridge.
+    pub(super) async fn keep(
+        &self,
+        actor: &Actor,
+        ready: Ready,
+        tokens: BTreeMap<TokenPurpose, ApiToken>,
+    ) -> Result<HostRecord, EngineError> {
+        let now = self.now();
+        let Ready {
+            id,
+            wish,
+            found,
+            known,
+            ..
+        } = ready;
+        let Some(known) = known else {
+            let host = record(id, wish, given(tokens)?, found, now)?;
+            self.store().add_host(host.clone(), actor, now).await?;
+            tracing::info!(host = %host.label, cluster = %host.cluster_key, "host set up and added");
+            return Ok(host);
+        };
+        let mut host = known.clone();
+        let places = found.survey.places;
+        host.storage = places.storage.unwrap_or(host.storage);
+        host.template_storage = places.template_storage.unwrap_or(host.template_storage);
+        host.bridge = places.bridge.unwrap_or(host.bridge);
+        if let (None, Some(asked)) = (&host.ssh, &wish.ssh) {
+            host.ssh = Some(ssh::access(asked, &found.ssh)?);
+        }
+        let is_same = same(&tokens_of(&known), &tokens)
+            && known.storage == host.storage
+            && known.template_storage == host.template_storage
+            && known.bridge == host.bridge
+            && known.ssh.is_some() == host.ssh.is_some();
+        if is_same {
+            return Ok(known);
+        }
+        let tokens = given(tokens)?;
+        host.token_id = tokens.main.id;
+        host.token_secret = tokens.main.secret;
+        host.purpose_tokens = tokens.others;
+        self.store()
+            .change_host(
+                host.clone(),
+                EventKind::HostUpdated,
+                "host.init",
+                actor,
+                now,
+            )
+            .await?;
+        self.inner.clusters.forget(host.id).await;
+        Ok(host)
+    }
+}

@@ -1,0 +1,175 @@
+//! Giving a host up: what was made for it on the host goes, by a person who logs in, and its entry with it.
+
+use std::time::Duration;
+
+use proximity_domain::accounts::AccountMark;
+use proximity_pve::accounts::AccountClient;
+use proximity_store::error::StoreError;
+use proximity_store::records::{Actor, HostRecord};
+
+use super::carry::Act;
+use super::person::{Person, PersonLogin, bad_login};
+use super::seen::Seen;
+use super::step::Step;
+use super::unplan::{Removal, removal};
+use super::{keep, obstacle};
+use crate::cluster::endpoints;
+use crate::commands::hosts::address::Address;
+use crate::commands::hosts::{LOOK_S, refusal};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// A request to give a host up (or to look at what that would do).
+#[derive(Debug, Clone)]
+pub struct UninitHost {
+    /// Its label or id.
+    pub host: String,
+    /// Who does it.
+    pub login: PersonLogin,
+}
+
+/// What goes, and what stays.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct UninitPlan {
+    /// The host's label.
+    pub label: String,
+    /// Changes on the host, in order, and of its entry.
+    pub steps: Vec<String>,
+    /// What stays, each with the reason.
+    pub stays: Vec<String>,
+}
+
+/// A host that a person who is logged in has looked at.
+struct Leaving {
+    host: HostRecord,
+    client: AccountClient,
+    address: Address,
+    person: Person,
+    removal: Removal,
+}
+
+impl Leaving {
+    fn shown(&self, steps: &[Step]) -> UninitPlan {
+        let mut texts: Vec<String> = steps.iter().map(ToString::to_string).collect();
+        texts.push(format!("forget host {}", self.host.label));
+        UninitPlan {
+            label: self.host.label.to_string(),
+            steps: texts,
+            stays: self.removal.stays.clone(),
+        }
+    }
+}
+
+impl Engine {
+    /// Looks at a host as a person who logs in, and says what giving it up would do. Nothing is changed.
+    ///
+    /// # Errors
+    /// No such host; apps are on it; the person cannot log in, or lacks rights.
+    pub async fn plan_uninit(&self, request: &UninitHost) -> Result<UninitPlan, EngineError> {
+        let leaving = self.leave(request).await?;
+        Ok(leaving.shown(&leaving.removal.steps))
+    }
+
+    /// Takes away what was made on the host, as far as nobody else has put anything on it, and then forgets the host. Gives
+    /// what was done, and what stays.
+    ///
+    /// # Errors
+    /// Those of [`Engine::plan_uninit`]; `init_unfinished` when it stopped half way: run again, it goes on.
+    pub async fn uninit_host(
+        &self,
+        actor: &Actor,
+        request: &UninitHost,
+    ) -> Result<UninitPlan, EngineError> {
+        let _one_at_a_time = self.inner.host_changes.lock().await;
+        // No app comes onto the host meanwhile.
+        let _no_new_app = self.inner.placing.lock().await;
+        let mut leaving = self.leave(request).await?;
+        let steps = std::mem::take(&mut leaving.removal.steps);
+        let done = leaving.shown(&steps);
+        let mark = AccountMark(self.store().installation());
+        let act = Act {
+            label: &leaving.host.label,
+            action: "host.uninit",
+            client: &leaving.client,
+            mark,
+        };
+        self.carry_out(actor, act, steps).await?;
+        let left = look(&leaving.client, mark, &leaving.address, &leaving.person).await?;
+        if let Some(left) = removal(mark, &left).steps.first() {
+            return Err(obstacle::not_shown(&left.to_string()));
+        }
+        let id = leaving.host.id;
+        self.store().remove_host(id, actor, self.now()).await?;
+        self.inner.clusters.forget(id).await;
+        tracing::info!(host = %leaving.host.label, "host given up");
+        Ok(done)
+    }
+
+    async fn leave(&self, request: &UninitHost) -> Result<Leaving, EngineError> {
+        let host = self.named_host(&request.host).await?;
+        let person = Person::read(&request.login)?;
+        let apps = self.store().host_users(host.id).await?;
+        if apps > 0 {
+            let label = host.label.to_string();
+            return Err(StoreError::HostInUse { label, apps }.into());
+        }
+        let unusable = |why: String| obstacle::host_unusable(&host.label, &why);
+        let url = host.endpoints.first().map_or("", |e| e.url.as_str());
+        let address = Address::from_url(url).map_err(|e| unusable(e.to_owned()))?;
+        let ways = endpoints(&host).map_err(unusable)?;
+        if let Some(first) = ways.first() {
+            person.check_realm(&address, first.clone()).await?;
+        }
+        let why = format!("uninit of host {}", host.label);
+        let client = person.client(self, host.id, ways, &why);
+        let client = client.map_err(|e| bad_login(&e))?;
+        let mark = AccountMark(self.store().installation());
+        let looked = tokio::time::timeout(
+            Duration::from_secs(LOOK_S),
+            look(&client, mark, &address, &person),
+        );
+        let seen = looked
+            .await
+            .unwrap_or_else(|_| Err(refusal::too_slow(&address, LOOK_S)))?;
+        let mut removal = removal(mark, &seen);
+        removal.stays.extend(more_that_stays(&host, mark));
+        Ok(Leaving {
+            host,
+            client,
+            address,
+            person,
+            removal,
+        })
+    }
+}
+
+/// The look; first whether the person may see and change all of it.
+async fn look(
+    client: &AccountClient,
+    mark: AccountMark,
+    address: &Address,
+    person: &Person,
+) -> Result<Seen, EngineError> {
+    person.check_rights(address, client.read(), None).await?;
+    Seen::look(client, mark, None)
+        .await
+        .map_err(|e| refusal::question(address, &person.asker(), &e))
+}
+
+/// What was never made by init.
+fn more_that_stays(host: &HostRecord, mark: AccountMark) -> Vec<String> {
+    let mut stays = Vec::new();
+    for token in keep::tokens_of(host).into_values() {
+        let user = token.id.rsplit_once('!').map_or("", |(user, _)| user);
+        if !user.ends_with(&format!("-{}@pve", mark.short())) {
+            stays.push(format!("token {}: init did not make it", token.id));
+        }
+    }
+    if let Some(ssh) = &host.ssh {
+        stays.push(format!(
+            "the line of Proximity's key in ~{}/.ssh/authorized_keys of each node: {}",
+            ssh.user, ssh.public_key
+        ));
+    }
+    stays
+}
