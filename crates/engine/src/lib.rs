@@ -9,6 +9,7 @@ mod denied;
 pub mod engine;
 pub mod error;
 pub mod housekeeping;
+mod mask;
 mod nodes;
 mod patience;
 pub mod probe;

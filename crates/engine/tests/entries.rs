@@ -54,6 +54,19 @@ async fn each_part_of_a_recipe_is_one_and_has_its_line_in_the_log() {
         .iter()
         .filter(|line| line.step.as_deref() == Some("install"));
     let lines: Vec<&str> = of_parts.map(|line| line.message.as_str()).collect();
+    let (printed, lines): (Vec<&str>, Vec<&str>) =
+        lines.into_iter().partition(|line| line.starts_with("| "));
+    // What apt says is told; how files and services read back is not.
+    assert!(
+        printed.contains(&"| Setting up nginx-light (1.22.1-9+deb12u4) ..."),
+        "{printed:?}"
+    );
+    assert!(
+        !printed
+            .iter()
+            .any(|line| line.contains("active") || line.contains("0644"))
+    );
+    assert!(!printed.iter().any(|line| line.contains("not understood")));
     let parts = [
         "Configuring application",
         "Writing /var/www/proximity/index.html",

@@ -8,7 +8,9 @@ use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 use async_trait::async_trait;
 use bytes::Bytes;
 use proximity_domain::time::Clock;
-use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Pull, Push};
+use proximity_pve::guest::{
+    Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Listener, Pull, Push, Stream,
+};
 use proximity_pve_emulator::core::guest::{
     GuestCommand, GuestDone, GuestError as CommandError, GuestInterface, GuestLook, GuestOutcome,
     GuestSpec,
@@ -279,7 +281,12 @@ pub fn address(vmid: u32) -> IpAddr {
 
 #[async_trait]
 impl GuestAccess for Guests {
-    async fn exec(&self, target: &GuestTarget, exec: Exec) -> Result<ExecOutput, GuestError> {
+    async fn exec_heard(
+        &self,
+        target: &GuestTarget,
+        exec: Exec,
+        listener: &dyn Listener,
+    ) -> Result<ExecOutput, GuestError> {
         if let ["/bin/sh", "-c", _, "end", _] = words(&exec.argv).as_slice() {
             return self.end_hung(target);
         }
@@ -308,6 +315,8 @@ impl GuestAccess for Guests {
             node: target.node.to_string(),
             why: "it does not end".to_owned(),
         })?;
+        listener.heard(Stream::Stdout, &ended.stdout);
+        listener.heard(Stream::Stderr, &ended.stderr);
         Ok(ExecOutput {
             exit_code: i32::from(ended.exit),
             stdout: ended.stdout.into(),

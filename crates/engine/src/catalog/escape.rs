@@ -34,13 +34,30 @@ impl Escape {
         }
     }
 
+    /// A text value as it stands in such a file, without the quotes around it.
+    pub(crate) fn inner(self, value: &str) -> String {
+        let escape: fn(char) -> Option<&'static str> = match self {
+            Self::Plain => return value.to_owned(),
+            Self::Html => html_entity,
+            Self::ShellEnv => shell_escape,
+            Self::Nginx => nginx_escape,
+        };
+        let mut inner = String::new();
+        for character in value.chars() {
+            match escape(character) {
+                Some(text) => inner.push_str(text),
+                None => inner.push(character),
+            }
+        }
+        inner
+    }
+
     /// Writes a text value.
     pub(super) fn write_text(self, out: &mut dyn Write, value: &str) -> std::fmt::Result {
+        let inner = self.inner(value);
         match self {
-            Self::Plain => out.write_str(value),
-            Self::Html => replace(out, value, html_entity),
-            Self::ShellEnv => quoted(out, value, shell_escape),
-            Self::Nginx => quoted(out, value, nginx_escape),
+            Self::Plain | Self::Html => out.write_str(&inner),
+            Self::ShellEnv | Self::Nginx => write!(out, "\"{inner}\""),
         }
     }
 }
@@ -74,30 +91,6 @@ fn nginx_escape(character: char) -> Option<&'static str> {
         '\\' => Some("\\\\"),
         _ => None,
     }
-}
-
-fn quoted(
-    out: &mut dyn Write,
-    value: &str,
-    escape: fn(char) -> Option<&'static str>,
-) -> std::fmt::Result {
-    out.write_char('"')?;
-    replace(out, value, escape)?;
-    out.write_char('"')
-}
-
-fn replace(
-    out: &mut dyn Write,
-    value: &str,
-    escape: fn(char) -> Option<&'static str>,
-) -> std::fmt::Result {
-    for character in value.chars() {
-        match escape(character) {
-            Some(text) => out.write_str(text)?,
-            None => out.write_char(character)?,
-        }
-    }
-    Ok(())
 }
 
 #[cfg(test)]

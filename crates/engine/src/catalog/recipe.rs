@@ -109,6 +109,16 @@ pub struct HealthCheck {
 }
 
 impl ResolvedRecipe {
+    /// The values that must not be shown.
+    pub(crate) fn secrets(&self) -> impl Iterator<Item = &SecretString> {
+        self.settings
+            .iter()
+            .filter_map(|setting| match &setting.value {
+                SettingValue::Secret(secret) => Some(secret),
+                SettingValue::Text(_) | SettingValue::Integer(_) | SettingValue::Boolean(_) => None,
+            })
+    }
+
     /// The settings for the record: secrets replaced by `null`.
     #[must_use]
     pub fn open_settings(&self) -> serde_json::Value {

@@ -3,6 +3,7 @@
 mod error;
 pub mod quote;
 pub mod ssh;
+mod tree;
 
 use async_trait::async_trait;
 use bytes::Bytes;
@@ -12,6 +13,7 @@ use proximity_domain::names::NodeName;
 use tokio::time::Instant;
 
 pub use error::GuestError;
+pub use tree::{PullTree, PushTree};
 
 /// A container and the node that runs it.
 #[derive(Debug, Clone, PartialEq, Eq, Hash)]
@@ -91,6 +93,26 @@ pub struct Pull {
     pub timeout_ms: u64,
 }
 
+/// Which of a command's outputs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum Stream {
+    /// What it prints.
+    Stdout,
+    /// What it complains.
+    Stderr,
+}
+
+/// Hears what a command prints while it runs. What is heard is in the order of its stream; between the two streams there is none.
+pub trait Listener: Send + Sync {
+    /// More was printed: as it came, cut anywhere, also beyond what is kept. Must not block.
+    fn heard(&self, stream: Stream, bytes: &[u8]);
+}
+
+/// Nobody listens.
+impl Listener for () {
+    fn heard(&self, _stream: Stream, _bytes: &[u8]) {}
+}
+
 /// Access into guests. Implementations do not decide whether they may: the caller checked identity and right.
 #[async_trait]
 pub trait GuestAccess: Send + Sync + std::fmt::Debug {
@@ -98,7 +120,21 @@ pub trait GuestAccess: Send + Sync + std::fmt::Debug {
     ///
     /// # Errors
     /// [`GuestError`], which says whether the command may have run.
-    async fn exec(&self, target: &GuestTarget, exec: Exec) -> Result<ExecOutput, GuestError>;
+    async fn exec(&self, target: &GuestTarget, exec: Exec) -> Result<ExecOutput, GuestError> {
+        self.exec_heard(target, exec, &()).await
+    }
+
+    /// As [`GuestAccess::exec`], and somebody hears what is printed while it runs. Dropped, it hears no more; the command is
+    /// told that its streams are closed and may run on.
+    ///
+    /// # Errors
+    /// As [`GuestAccess::exec`].
+    async fn exec_heard(
+        &self,
+        target: &GuestTarget,
+        exec: Exec,
+        listener: &dyn Listener,
+    ) -> Result<ExecOutput, GuestError>;
 
     /// Puts a file into the guest, replacing one that is there.
     ///
@@ -111,4 +147,20 @@ pub trait GuestAccess: Send + Sync + std::fmt::Debug {
     /// # Errors
     /// [`GuestError`].
     async fn pull(&self, target: &GuestTarget, pull: Pull) -> Result<Bytes, GuestError>;
+
+    /// Unpacks an archive into a folder of the guest. What is there and not in the archive stays.
+    ///
+    /// # Errors
+    /// [`GuestError`]; after [`GuestError::MaybeApplied`] and [`GuestError::Failed`] a part may be there.
+    async fn push_tree(&self, target: &GuestTarget, push: PushTree) -> Result<(), GuestError> {
+        tree::push(self, target, push).await
+    }
+
+    /// Fetches a folder as an archive.
+    ///
+    /// # Errors
+    /// [`GuestError`].
+    async fn pull_tree(&self, target: &GuestTarget, pull: PullTree) -> Result<Bytes, GuestError> {
+        tree::pull(self, target, pull).await
+    }
 }

@@ -69,13 +69,13 @@ fn key_line(at: &Path, key: &str) -> String {
 }
 
 /// A node with the helper, and containers of ours that run.
-struct HelpedNode {
+pub(crate) struct HelpedNode {
     sshd: Sshd,
     running: Vec<UnixListener>,
 }
 
 impl HelpedNode {
-    async fn start() -> Option<Self> {
+    pub(crate) async fn start() -> Option<Self> {
         let sshd = Sshd::with_key_line(key_line).await?;
         let node = Self {
             sshd,
@@ -90,7 +90,7 @@ impl HelpedNode {
         ground(self.sshd.folder())
     }
 
-    fn add(&mut self, identity: &ContainerIdentity, runs: bool) {
+    pub(crate) fn add(&mut self, identity: &ContainerIdentity, runs: bool) {
         let text = format!(
             "#{}\nnet0: name=eth0,hwaddr={}\nrootfs: {},size=4G\n",
             identity.mark.to_string().replace(':', "%3A"),
@@ -108,13 +108,17 @@ impl HelpedNode {
         }
     }
 
-    fn access(&self) -> NodeHelper {
+    pub(crate) fn folder(&self) -> &Path {
+        self.sshd.folder()
+    }
+
+    pub(crate) fn access(&self) -> NodeHelper {
         let key = &self.sshd.key.private_pem;
         NodeHelper::new(&user(), key, [(node("pve1"), self.sshd.at())]).unwrap()
     }
 }
 
-fn identity(id: u32, app: u128) -> ContainerIdentity {
+pub(crate) fn identity(id: u32, app: u128) -> ContainerIdentity {
     ContainerIdentity {
         vmid: vmid(id),
         mark: Mark {
@@ -127,7 +131,7 @@ fn identity(id: u32, app: u128) -> ContainerIdentity {
     }
 }
 
-fn target(identity: ContainerIdentity) -> GuestTarget {
+pub(crate) fn target(identity: ContainerIdentity) -> GuestTarget {
     GuestTarget {
         node: node("pve1"),
         vmid: identity.vmid,

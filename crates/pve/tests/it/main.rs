@@ -21,6 +21,7 @@ mod replay;
 mod schema;
 mod ssh;
 mod sshd;
+mod streams;
 mod tls_server;
 mod unreadable;
 mod watcher;

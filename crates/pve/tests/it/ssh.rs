@@ -15,7 +15,7 @@ use proximity_pve::guest::{
 use crate::sshd::{Sshd, user};
 use crate::world::{node, vmid};
 
-fn guest(id: u32) -> GuestTarget {
+pub(crate) fn guest(id: u32) -> GuestTarget {
     GuestTarget {
         node: node("pve1"),
         vmid: vmid(id),

@@ -1,15 +1,19 @@
 //! Acting inside a guest of ours: identity before every command, one lock in the guest named after the operation.
 
-use std::sync::Arc;
+use std::convert::Infallible;
+use std::sync::{Arc, Mutex, PoisonError};
 
 use bytes::Bytes;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
 use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestOwner, GuestTarget};
 use proximity_store::effects::{Effects, MutationAudit, NewLogLine};
+use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
+use super::guest_output::{GuestOutput, Told, shown};
+use crate::mask::Masker;
 use crate::saga::{Cx, StepError, StepResult};
 
 /// How much of a command's output is kept.
@@ -21,6 +25,8 @@ const WORK_MS: u64 = 1_200_000;
 /// How long a command of a worker that died is awaited.
 const LOCK_WAIT_S: u64 = 900;
 
+/// How often what a command prints is told.
+const TELL_MS: u64 = 1_000;
 /// How long ending a cancelled command may take.
 const END_MS: u64 = 20_000;
 
@@ -50,14 +56,18 @@ pub(crate) struct Command {
     pub(crate) argv: Vec<String>,
     /// What it reads. Unlike its arguments it is on no record.
     pub(crate) stdin: Option<Bytes>,
+    /// What of its output is told.
+    pub(crate) told: Told,
 }
 
 impl Command {
+    /// Without input, and its answer is for us.
     pub(crate) fn new(doing: &'static str, argv: &[&str]) -> Self {
         Self {
             doing,
             argv: argv.iter().map(|a| (*a).to_owned()).collect(),
             stdin: None,
+            told: Told::Complaints,
         }
     }
 
@@ -75,10 +85,14 @@ pub(crate) struct GuestSession<'a> {
     cx: &'a Cx,
     guest: NativeGuest,
     access: Arc<dyn GuestAccess>,
+    masker: Masker,
+    /// What commands printed at their end: it is committed with what is committed next.
+    unsaid: Mutex<Vec<NewLogLine>>,
 }
 
 impl<'a> GuestSession<'a> {
-    pub(crate) fn open(cx: &'a Cx, guest: NativeGuest) -> StepResult<Self> {
+    /// What commands print goes into the app's log without what the masker takes out.
+    pub(crate) fn open(cx: &'a Cx, guest: NativeGuest, masker: Masker) -> StepResult<Self> {
         let access = cx.cluster.guest_access().cloned().ok_or_else(|| {
             StepError::Failed(Failure::new(
                 "no_guest_access",
@@ -86,7 +100,13 @@ impl<'a> GuestSession<'a> {
                 "remove the host and add it again with --ssh (root on the node)",
             ))
         })?;
-        Ok(Self { cx, guest, access })
+        Ok(Self {
+            cx,
+            guest,
+            access,
+            masker,
+            unsaid: Mutex::default(),
+        })
     }
 
     fn target(&self) -> GuestTarget {
@@ -125,10 +145,11 @@ impl<'a> GuestSession<'a> {
             target: self.audit_target(),
             details: command.details(),
         };
-        let said = Effects {
-            log: line.into_iter().collect(),
+        let mut said = Effects {
+            log: self.unsaid(),
             ..Effects::default()
         };
+        said.log.extend(line);
         self.cx.must_be_ours(&self.guest).await?;
         let _calling = self.cx.cuts.call();
         self.cx.record_mutation(audited, said).await?;
@@ -148,13 +169,74 @@ impl<'a> GuestSession<'a> {
             send_before: Some(self.send_before()?),
         };
         let target = self.target();
+        let heard = GuestOutput::new(&self.masker, command.told);
         let output = tokio::select! {
             biased;
-            output = self.access.exec(&target, exec) => output.map_err(|e| guest_failure(&e))?,
+            output = self.access.exec_heard(&target, exec, &heard) => output,
             () = self.cx.cuts.cancelled(&self.cx.reins) => return Err(self.end_command().await),
+            never = self.tell(&heard) => match never {},
         };
+        self.keep(heard.rest());
         self.cx.crash_point("after_call");
-        Ok(output)
+        output.map_err(|e| guest_failure(&e))
+    }
+
+    /// Puts what is heard into the app's log from time to time, for those who look on. Never ends.
+    async fn tell(&self, heard: &GuestOutput<'_>) -> Infallible {
+        loop {
+            self.cx.pause_ms(TELL_MS).await;
+            let lines = heard.so_far();
+            if lines.is_empty() {
+                continue;
+            }
+            let log = lines.iter().map(|line| self.printed(line)).collect();
+            let effects = Effects {
+                log,
+                ..Effects::default()
+            };
+            let cx = self.cx;
+            if let Err(error) = cx.store().note(&cx.fence, effects, cx.now()).await {
+                // Tried again with the next ones; the command itself matters more.
+                tracing::debug!(operation = %cx.op.id, %error, "what a command prints could not be told");
+                heard.give_back(lines);
+            }
+        }
+    }
+
+    /// A line of a command, told apart from our own words.
+    fn printed(&self, line: &str) -> NewLogLine {
+        self.cx.line(LogLevel::Info, format!("| {line}"))
+    }
+
+    fn keep(&self, lines: Vec<String>) {
+        let mut unsaid = self.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
+        unsaid.extend(lines.iter().map(|line| self.printed(line)));
+    }
+
+    /// What commands printed and nobody was told: to be committed by the caller.
+    pub(crate) fn unsaid(&self) -> Vec<NewLogLine> {
+        let mut unsaid = self.unsaid.lock().unwrap_or_else(PoisonError::into_inner);
+        std::mem::take(&mut unsaid)
+    }
+
+    /// The same, committed now: the step does not end well.
+    pub(crate) async fn say_unsaid(&self) -> StepResult<()> {
+        let log = self.unsaid();
+        if log.is_empty() {
+            return Ok(());
+        }
+        let effects = Effects {
+            log,
+            ..Effects::default()
+        };
+        let cx = self.cx;
+        cx.store().note(&cx.fence, effects, cx.now()).await?;
+        Ok(())
+    }
+
+    /// What takes secrets out of what is shown.
+    pub(crate) fn masker(&self) -> &Masker {
+        &self.masker
     }
 
     /// The operation's lock in the guest. Every process of a command holds it open.
@@ -217,26 +299,31 @@ impl<'a> GuestSession<'a> {
 }
 
 /// The end of a command's output, as a failure. Looking again rarely helps, but an archive's mirror may come back.
-pub(crate) fn command_failed(doing: &str, output: &ExecOutput) -> StepError {
+pub(crate) fn command_failed(doing: &str, output: &ExecOutput, masker: &Masker) -> StepError {
     StepError::Transient(Failure::new(
         "command_failed",
         format!(
             "{doing}: exit code {}: {}",
             output.exit_code,
-            last_lines(output)
+            last_lines(output, masker)
         ),
         "look at the message; retry when it is mended",
     ))
 }
 
 /// The end of what it complained and of what it printed: tools put the cause into either.
-fn last_lines(output: &ExecOutput) -> String {
+fn last_lines(output: &ExecOutput, masker: &Masker) -> String {
     let tail = |bytes: &Bytes, count: usize| {
         let text = String::from_utf8_lossy(bytes);
-        let lines: Vec<&str> = text
-            .lines()
-            .map(str::trim)
-            .filter(|l| !l.is_empty())
+        let mut lines: Vec<&str> = text.lines().collect();
+        if output.truncated {
+            // What is cut off there may be the beginning of a secret.
+            lines.pop();
+        }
+        let lines: Vec<String> = lines
+            .into_iter()
+            .map(|line| shown(line, masker).trim().to_owned())
+            .filter(|line| !line.is_empty())
             .collect();
         let from = lines.len().saturating_sub(count);
         lines.get(from..).unwrap_or_default().join(" / ")

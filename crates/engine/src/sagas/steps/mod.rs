@@ -2,7 +2,8 @@
 
 pub(crate) mod create_container;
 pub(crate) mod destroy;
-pub(crate) mod guest_session;
+pub(crate) mod guest_output;
+mod guest_session;
 pub(crate) mod health_check;
 pub(crate) mod identify;
 pub(crate) mod install;

@@ -179,6 +179,31 @@ fn a_broken_or_missing_configuration_fails_the_unit_as_it_would() {
 }
 
 #[test]
+fn without_downloads_only_what_is_there_is_installed() {
+    let mut room = room(256);
+    room.must(&["apt-get", "-q", "update"]);
+    let install = [
+        "apt-get",
+        "-q",
+        "-y",
+        "--no-install-recommends",
+        "--no-download",
+        "install",
+        "--",
+        "nginx-light",
+    ];
+    let (exit, stdout, stderr) = room.run(&install);
+    assert_eq!(exit, 100);
+    assert!(stdout.contains("nginx-light"), "{stdout}");
+    assert_eq!(
+        stderr,
+        "E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?\n"
+    );
+    room.install_nginx();
+    assert!(room.must(&install).contains("already the newest version"));
+}
+
+#[test]
 fn packages_need_lists_and_unknown_ones_are_refused() {
     let mut room = room(256);
     let install = ["apt-get", "-q", "-y", "install", "--", "nginx-light"];

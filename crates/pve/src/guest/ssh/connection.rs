@@ -13,7 +13,7 @@ use russh::{Channel, ChannelMsg, ChannelWriteHalf, Preferred};
 use tokio::sync::Semaphore;
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
-use super::super::{ExecOutput, GuestError};
+use super::super::{ExecOutput, GuestError, Listener, Stream};
 use super::command::Job;
 use super::{BadKey, HostKey, NodeAddress};
 
@@ -165,7 +165,11 @@ impl Node {
     }
 
     /// Runs one command line on the node and collects what it does.
-    pub(super) async fn run(&self, job: Job) -> Result<ExecOutput, GuestError> {
+    pub(super) async fn run(
+        &self,
+        job: Job,
+        listener: &dyn Listener,
+    ) -> Result<ExecOutput, GuestError> {
         let end = Instant::now() + Duration::from_millis(job.timeout_ms);
         let before_sending = async {
             let slot = self
@@ -180,7 +184,7 @@ impl Node {
             Ok(opened) => opened?,
             Err(_) => return Err(self.not_sent("no connection in time")),
         };
-        match timeout_at(end, self.converse(channel, &job)).await {
+        match timeout_at(end, self.converse(channel, &job, listener)).await {
             Ok(outcome) => outcome,
             Err(_) => Err(self.in_doubt(format!("it did not end within {} ms", job.timeout_ms))),
         }
@@ -279,6 +283,7 @@ impl Node {
         &self,
         channel: Channel<client::Msg>,
         job: &Job,
+        listener: &dyn Listener,
     ) -> Result<ExecOutput, GuestError> {
         // Looked at last: the process may have been stopped while the channel was opened.
         if job.send_before.is_some_and(|limit| Instant::now() >= limit) {
@@ -290,7 +295,7 @@ impl Node {
             .map_err(|e| self.not_sent(e.to_string()))?;
         let (mut reader, writer) = channel.split();
         let mut writer = Hangup::new(writer);
-        let mut heard = Heard::new(job);
+        let mut heard = Heard::new(job, listener);
         while heard.accepted.is_none() {
             let message = reader.wait().await;
             if !heard.take(message) {
@@ -363,7 +368,8 @@ impl Drop for Hangup {
 }
 
 /// What came from the node so far.
-struct Heard {
+struct Heard<'a> {
+    listener: &'a dyn Listener,
     accepted: Option<bool>,
     stdout: Kept,
     stderr: Kept,
@@ -395,9 +401,10 @@ impl Kept {
     }
 }
 
-impl Heard {
-    fn new(job: &Job) -> Self {
+impl<'a> Heard<'a> {
+    fn new(job: &Job, listener: &'a dyn Listener) -> Self {
         Self {
+            listener,
             accepted: None,
             stdout: Kept::new(job.max_stdout_bytes),
             stderr: Kept::new(job.max_stderr_bytes),
@@ -413,8 +420,14 @@ impl Heard {
             None | Some(ChannelMsg::Close) => return false,
             Some(ChannelMsg::Success) => self.accepted = Some(true),
             Some(ChannelMsg::Failure) => self.accepted = Some(false),
-            Some(ChannelMsg::Data { data }) => self.stdout.add(&data),
-            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => self.stderr.add(&data),
+            Some(ChannelMsg::Data { data }) => {
+                self.listener.heard(Stream::Stdout, &data);
+                self.stdout.add(&data);
+            }
+            Some(ChannelMsg::ExtendedData { data, ext: 1 }) => {
+                self.listener.heard(Stream::Stderr, &data);
+                self.stderr.add(&data);
+            }
             Some(ChannelMsg::ExitStatus { exit_status }) => self.exit_code = Some(exit_status),
             Some(ChannelMsg::ExitSignal { signal_name, .. }) => {
                 self.signal = Some(format!("{signal_name:?}"));

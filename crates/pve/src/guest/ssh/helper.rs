@@ -8,8 +8,11 @@ use proximity_node_helper::refusal::{Code, Trouble};
 use proximity_node_helper::request as wire;
 use tokio::time::Instant;
 
-use super::super::{Exec, ExecOutput, GuestError, GuestOwner, GuestTarget, Pull, Push};
+use super::super::{
+    Exec, ExecOutput, GuestError, GuestOwner, GuestTarget, Pull, PullTree, Push, PushTree,
+};
 use super::command::{Job, MESSAGE_BYTES};
+use super::frames::{self, Frame};
 
 /// What a key without a forced command would run: it is not there, which says that the helper was never installed so.
 const LINE: &str = "proximity-node-helper";
@@ -91,36 +94,69 @@ pub(super) fn push(target: &GuestTarget, push: Push) -> Result<Job, GuestError> 
         push.user.unwrap_or_else(root),
         push.group.unwrap_or_else(root),
     );
-    let verb = wire::Verb::Push(wire::Push {
-        guest: guest(target),
-        path: push.path,
-        what: wire::Pushed::File {
-            mode: push.mode,
-            owner: format!("{user}:{group}"),
-        },
-        content_bytes: push.content.len() as u64,
-        timeout_ms: push.timeout_ms.min(TIMEOUT_MS),
-    });
-    job(
-        verb,
-        Some(push.content),
+    let what = wire::Pushed::File {
+        mode: push.mode,
+        owner: format!("{user}:{group}"),
+    };
+    let (path, content) = (push.path, push.content);
+    put(
+        target,
+        (path, what, content),
         push.timeout_ms,
         push.send_before,
-        0,
     )
 }
 
+pub(super) fn push_tree(target: &GuestTarget, push: PushTree) -> Result<Job, GuestError> {
+    let (path, what, content) = (push.path, wire::Pushed::Tree {}, push.archive);
+    put(
+        target,
+        (path, what, content),
+        push.timeout_ms,
+        push.send_before,
+    )
+}
+
+fn put(
+    target: &GuestTarget,
+    (path, what, content): (String, wire::Pushed, Bytes),
+    timeout_ms: u64,
+    send_before: Option<Instant>,
+) -> Result<Job, GuestError> {
+    let verb = wire::Verb::Push(wire::Push {
+        guest: guest(target),
+        path,
+        what,
+        content_bytes: content.len() as u64,
+        timeout_ms: timeout_ms.min(TIMEOUT_MS),
+    });
+    job(verb, Some(content), timeout_ms, send_before, 0)
+}
+
 pub(super) fn pull(target: &GuestTarget, pull: Pull) -> Result<Job, GuestError> {
-    let largest = usize::try_from(pull.max_bytes)
+    get(target, (pull.path, false), pull.max_bytes, pull.timeout_ms)
+}
+
+pub(super) fn pull_tree(target: &GuestTarget, pull: PullTree) -> Result<Job, GuestError> {
+    get(target, (pull.path, true), pull.max_bytes, pull.timeout_ms)
+}
+
+fn get(
+    target: &GuestTarget,
+    (path, tree): (String, bool),
+    max_bytes: u64,
+    timeout_ms: u64,
+) -> Result<Job, GuestError> {
+    let largest = usize::try_from(max_bytes)
         .map_err(|_| GuestError::Impossible("the size limit is too large".to_owned()))?;
     let verb = wire::Verb::Pull(wire::Pull {
         guest: guest(target),
-        path: pull.path,
-        tree: false,
-        max_bytes: pull.max_bytes,
-        timeout_ms: pull.timeout_ms.min(TIMEOUT_MS),
+        path,
+        tree,
+        max_bytes,
+        timeout_ms: timeout_ms.min(TIMEOUT_MS),
     });
-    job(verb, None, pull.timeout_ms, None, largest)
+    job(verb, None, timeout_ms, None, largest)
 }
 
 fn length(body: Option<&Bytes>) -> u64 {
@@ -138,16 +174,14 @@ struct Said {
 fn said(node: &NodeName, output: &ExecOutput) -> Result<Said, GuestError> {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut left = output.stdout.as_ref();
-    while let Some((kind, rest)) = left.split_first() {
-        let Some((length, rest)) = rest.split_first_chunk() else {
-            break;
-        };
-        let length = usize::try_from(u32::from_be_bytes(*length)).unwrap_or(usize::MAX);
-        let Some((content, rest)) = rest.split_at_checked(length) else {
-            break;
-        };
+    while let Some(Frame {
+        kind,
+        content,
+        rest,
+    }) = frames::first(left)
+    {
         left = rest;
-        match *kind {
+        match kind {
             OUTPUT => out.extend_from_slice(content),
             ERROR_OUTPUT => err.extend_from_slice(content),
             END => {

@@ -3,6 +3,7 @@
 
 mod command;
 mod connection;
+mod frames;
 mod helper;
 mod key;
 
@@ -17,8 +18,12 @@ pub use connection::scan_host_key;
 pub use helper::HelperVersion;
 pub use key::{BadKey, HostKey, KeyPair, generate_keypair};
 
-use super::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Pull, Push};
+use super::{
+    Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Listener, Pull, PullTree, Push,
+    PushTree,
+};
 use connection::Node;
+use frames::Unframed;
 
 /// Where a node's SSH server is and which key it must show.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -79,17 +84,22 @@ impl PlainSsh {
 
 #[async_trait]
 impl GuestAccess for PlainSsh {
-    async fn exec(&self, target: &GuestTarget, exec: Exec) -> Result<ExecOutput, GuestError> {
+    async fn exec_heard(
+        &self,
+        target: &GuestTarget,
+        exec: Exec,
+        listener: &dyn Listener,
+    ) -> Result<ExecOutput, GuestError> {
         let node = self.nodes.get(&target.node)?;
         let job = command::exec(target.vmid, exec)?;
-        let output = node.run(job).await?;
+        let output = node.run(job, listener).await?;
         command::judge_exec(&target.node, target.vmid, output)
     }
 
     async fn push(&self, target: &GuestTarget, push: Push) -> Result<(), GuestError> {
         let node = self.nodes.get(&target.node)?;
         let job = command::push(target.vmid, push)?;
-        let output = node.run(job).await?;
+        let output = node.run(job, &()).await?;
         command::judge_push(&target.node, target.vmid, &output)
     }
 
@@ -97,7 +107,7 @@ impl GuestAccess for PlainSsh {
         let node = self.nodes.get(&target.node)?;
         let max_bytes = pull.max_bytes;
         let job = command::pull(target.vmid, pull)?;
-        let output = node.run(job).await?;
+        let output = node.run(job, &()).await?;
         command::judge_pull(&target.node, target.vmid, max_bytes, output)
     }
 }
@@ -130,29 +140,48 @@ impl NodeHelper {
     /// # Errors
     /// [`GuestError`]: there is none, or it cannot be reached.
     pub async fn version(&self, node: &NodeName) -> Result<HelperVersion, GuestError> {
-        let output = self.nodes.get(node)?.run(helper::version()?).await?;
+        let output = self.nodes.get(node)?.run(helper::version()?, &()).await?;
         helper::judge_version(node, &output)
     }
 }
 
 #[async_trait]
 impl GuestAccess for NodeHelper {
-    async fn exec(&self, target: &GuestTarget, exec: Exec) -> Result<ExecOutput, GuestError> {
+    async fn exec_heard(
+        &self,
+        target: &GuestTarget,
+        exec: Exec,
+        listener: &dyn Listener,
+    ) -> Result<ExecOutput, GuestError> {
         let node = self.nodes.get(&target.node)?;
-        let output = node.run(helper::exec(target, exec)?).await?;
+        let unframed = Unframed::new(listener);
+        let output = node.run(helper::exec(target, exec)?, &unframed).await?;
         helper::judge_exec(&target.node, &output)
     }
 
     async fn push(&self, target: &GuestTarget, push: Push) -> Result<(), GuestError> {
         let node = self.nodes.get(&target.node)?;
-        let output = node.run(helper::push(target, push)?).await?;
+        let output = node.run(helper::push(target, push)?, &()).await?;
         helper::judge_push(&target.node, &output)
     }
 
     async fn pull(&self, target: &GuestTarget, pull: Pull) -> Result<Bytes, GuestError> {
         let node = self.nodes.get(&target.node)?;
         let max_bytes = pull.max_bytes;
-        let output = node.run(helper::pull(target, pull)?).await?;
+        let output = node.run(helper::pull(target, pull)?, &()).await?;
+        helper::judge_pull(&target.node, max_bytes, &output)
+    }
+
+    async fn push_tree(&self, target: &GuestTarget, push: PushTree) -> Result<(), GuestError> {
+        let node = self.nodes.get(&target.node)?;
+        let output = node.run(helper::push_tree(target, push)?, &()).await?;
+        helper::judge_push(&target.node, &output)
+    }
+
+    async fn pull_tree(&self, target: &GuestTarget, pull: PullTree) -> Result<Bytes, GuestError> {
+        let node = self.nodes.get(&target.node)?;
+        let max_bytes = pull.max_bytes;
+        let output = node.run(helper::pull_tree(target, pull)?, &()).await?;
         helper::judge_pull(&target.node, max_bytes, &output)
     }
 }

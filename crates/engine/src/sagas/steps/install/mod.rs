@@ -5,11 +5,14 @@ mod parts;
 
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
+use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 use serde_json::Value;
 
 use super::guest_session::GuestSession;
 use super::health_check::recipe;
+use crate::catalog::ResolvedRecipe;
+use crate::mask::Masker;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 
 pub(crate) struct Install;
@@ -22,21 +25,38 @@ impl StepAction for Install {
             return Ok(Done::nothing());
         }
         let guest = cx.must_have_guest().await?;
-        let session = GuestSession::open(cx, guest)?;
-        wait_booted(&session).await?;
-        let sent = cx.store().mutations(cx.op.id, cx.step_index()).await?;
-        for step in &recipe.steps {
-            let line = cx.line(LogLevel::Info, parts::describe(step));
-            if !sent.is_empty() && parts::is_done(&session, step).await? {
-                cx.note_line(line).await?;
-                continue;
+        let session = GuestSession::open(cx, guest, Masker::new(recipe.secrets()))?;
+        match carry_out(cx, &session, &recipe).await {
+            Ok(()) => Ok(Done {
+                effects: Effects {
+                    log: session.unsaid(),
+                    ..Effects::default()
+                },
+                ..Done::nothing()
+            }),
+            // What the guest said of it comes before what we say.
+            Err(error) => {
+                session.say_unsaid().await?;
+                Err(error)
             }
-            let command = parts::command(step);
-            let output = session.change(&command, Some(line)).await?;
-            parts::judge(step, command.doing, &output)?;
         }
-        Ok(Done::nothing())
     }
+}
+
+async fn carry_out(cx: &Cx, session: &GuestSession<'_>, recipe: &ResolvedRecipe) -> StepResult<()> {
+    wait_booted(session).await?;
+    let sent = cx.store().mutations(cx.op.id, cx.step_index()).await?;
+    for step in &recipe.steps {
+        let line = cx.line(LogLevel::Info, parts::describe(step));
+        if !sent.is_empty() && parts::is_done(session, step).await? {
+            cx.note_line(line).await?;
+            continue;
+        }
+        let command = parts::command(step);
+        let output = session.change(&command, Some(line)).await?;
+        parts::judge(step, command.doing, &output, session.masker())?;
+    }
+    Ok(())
 }
 
 /// Waits until the guest's init has brought everything up (or says what it could not).

@@ -6,8 +6,10 @@ use proximity_domain::failure::Failure;
 use proximity_pve::guest::ExecOutput;
 use sha2::{Digest, Sha256};
 
+use super::super::guest_output::Told;
 use super::super::guest_session::{Command, GuestSession, command_failed};
 use crate::catalog::{PackageName, ResolvedFile, RunStep, Step, UnitState, UnitStep};
+use crate::mask::Masker;
 use crate::saga::{StepError, StepResult};
 
 /// Packages. What is there already, or lies in the guest's cache, needs no archive; and a run that was cut off may have
@@ -136,13 +138,21 @@ fn serve(unit: &UnitStep) -> Command {
 fn execute(run: &RunStep) -> Command {
     let argv = run.argv.iter().map(String::as_str);
     let arguments: Vec<&str> = std::iter::once(run.creates.as_str()).chain(argv).collect();
-    script("running a command of the recipe", RUN, "run", &arguments)
+    Command {
+        told: Told::Everything,
+        ..script("running a command of the recipe", RUN, "run", &arguments)
+    }
 }
 
 /// What came of the step by what its command said.
-pub(super) fn judge(step: &Step, doing: &str, output: &ExecOutput) -> StepResult<()> {
+pub(super) fn judge(
+    step: &Step,
+    doing: &str,
+    output: &ExecOutput,
+    masker: &Masker,
+) -> StepResult<()> {
     if output.exit_code != 0 {
-        return Err(command_failed(doing, output));
+        return Err(command_failed(doing, output, masker));
     }
     match step {
         Step::Apt(packages) => judge_apt(&names(packages), output),

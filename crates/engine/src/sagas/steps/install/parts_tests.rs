@@ -6,10 +6,12 @@ use std::path::Path;
 use std::process::{Command as Process, Stdio};
 
 use proximity_pve::guest::ExecOutput;
+use secrecy::SecretString;
 
 use super::super::guest_session::Command;
 use super::parts::{command, judge};
 use crate::catalog::{FileContent, ResolvedFile, RunStep, Step};
+use crate::mask::Masker;
 
 /// Runs a command as the guest's root would, if our own user may.
 fn carry_out(command: &Command) -> ExecOutput {
@@ -50,7 +52,9 @@ fn file(path: &Path, content: &str) -> Step {
 
 fn outcome(step: &Step) -> Result<(), String> {
     let command = command(step);
-    judge(step, command.doing, &carry_out(&command)).map_err(|e| format!("{e:?}"))
+    let masker = Masker::new(&[SecretString::from("hunter2")]);
+    let output = carry_out(&command);
+    judge(step, command.doing, &output, &masker).map_err(|e| format!("{e:?}"))
 }
 
 #[test]
@@ -111,4 +115,24 @@ fn a_program_runs_until_what_it_creates_is_there_and_not_again() {
     run("it's at work").unwrap();
     let lines = std::fs::read_to_string(&log).unwrap();
     assert_eq!(lines, "idle\nit's at work\n");
+}
+
+#[test]
+fn a_program_that_prints_a_secret_fails_without_it() {
+    let folder = tempfile::tempdir().unwrap();
+    let script = "echo out hunter2; echo bad password hunter2 >&2; exit 3";
+    let failure = outcome(&Step::Run(RunStep {
+        argv: ["sh", "-c", script].map(str::to_owned).to_vec(),
+        creates: folder
+            .path()
+            .join("x")
+            .to_str()
+            .unwrap()
+            .to_owned()
+            .try_into()
+            .unwrap(),
+    }))
+    .unwrap_err();
+    assert!(failure.contains("bad password [secret]"), "{failure}");
+    assert!(!failure.contains("hunter2"), "{failure}");
 }

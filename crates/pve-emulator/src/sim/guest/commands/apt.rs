@@ -9,6 +9,10 @@ use super::systemctl;
 /// What `update` leaves, and `install` needs.
 const LISTS: &str = "/var/lib/apt/lists";
 
+/// As apt 2.6.1 of Debian 12 says it.
+const NOT_FETCHED: &str =
+    "E: Unable to fetch some archives, maybe run apt-get update or try with --fix-missing?";
+
 const OPTIONS: Options = Options {
     short: "qyso:t:",
     long: &[
@@ -17,6 +21,7 @@ const OPTIONS: Options = Options {
         "assume-yes",
         "no-install-recommends",
         "install-recommends",
+        "no-download",
         "purge",
         "option=",
         "reinstall",
@@ -37,6 +42,8 @@ struct Manner {
     simulated: bool,
     purge: bool,
     again: bool,
+    /// Only what was fetched before is installed, and nothing of that is kept here.
+    no_download: bool,
 }
 
 impl Manner {
@@ -46,6 +53,7 @@ impl Manner {
             simulated: given.has(&["s", "simulate", "just-print", "dry-run", "no-act"]),
             purge: given.has(&["purge"]),
             again: given.has(&["reinstall"]),
+            no_download: given.has(&["no-download"]),
         }
     }
 }
@@ -177,6 +185,10 @@ impl Apt<'_, '_> {
             return Ok(report.stdout(removals).stdout(self.would_install(&wanted)));
         }
         if more && !self.agreed(&mut report)? {
+            return Ok(report);
+        }
+        if self.manner.no_download && !wanted.is_empty() {
+            report.complain(100, NOT_FETCHED);
             return Ok(report);
         }
         for name in in_the_way {

@@ -20,7 +20,9 @@ use proximity_engine::seams::{
     Connect, Connection, HttpAnswer, Ingress, IngressError, Probe, RouteSpec, RouteView,
 };
 use proximity_engine::worker::Worker;
-use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Pull, Push};
+use proximity_pve::guest::{
+    Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Listener, Pull, Push,
+};
 use proximity_store::records::HostRecord;
 use proximity_store::{Store, StoreOptions};
 use proximity_testkit::sources::{CountedIds, RealClock};
@@ -177,7 +179,12 @@ struct DoneGuests;
 
 #[async_trait]
 impl GuestAccess for DoneGuests {
-    async fn exec(&self, _: &GuestTarget, _: Exec) -> Result<ExecOutput, GuestError> {
+    async fn exec_heard(
+        &self,
+        _: &GuestTarget,
+        _: Exec,
+        _: &dyn Listener,
+    ) -> Result<ExecOutput, GuestError> {
         Ok(ExecOutput {
             exit_code: 0,
             stdout: Bytes::from_static(b"running\n"),
