@@ -13,6 +13,7 @@ pub mod error;
 pub mod events;
 pub mod health;
 pub mod hosts;
+pub mod init;
 pub mod labels;
 pub mod logs;
 pub mod nodes;

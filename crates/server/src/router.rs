@@ -142,6 +142,10 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::operations::cancel))
         .routes(routes!(routes::hosts::list, routes::hosts::add))
         .routes(routes!(routes::hosts::probe))
+        .routes(routes!(routes::init::plan_init))
+        .routes(routes!(routes::init::init))
+        .routes(routes!(routes::init::plan_uninit))
+        .routes(routes!(routes::init::uninit))
         .routes(routes!(
             routes::hosts::show,
             routes::hosts::change,

@@ -7,6 +7,7 @@ use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan}
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::health::Health;
 use crate::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe, SetSsh};
+use crate::init::{InitDone, InitHost, InitPlan, PlanUninit, UninitHost, UninitPlan};
 use crate::logs::{LogPage, LogQuery};
 use crate::nodes::{NodeList, NodeQuery};
 use crate::operations::{Operation, OperationList, OperationQuery};
@@ -152,6 +153,27 @@ impl Client {
     pub async fn set_host_ssh(&self, host: &str, node: &str, body: &SetSsh) -> Answer<Host> {
         let path = ["proxmox", "hosts", host, "nodes", node, "ssh"];
         self.send(self.request(Method::PUT, &path).json(body)).await
+    }
+
+    /// `POST /api/proxmox/hosts/init/plan`: looks, changes nothing.
+    pub async fn plan_init(&self, body: &InitHost) -> Answer<InitPlan> {
+        self.post(&["proxmox", "hosts", "init", "plan"], body).await
+    }
+
+    /// `POST /api/proxmox/hosts/init`.
+    pub async fn init_host(&self, body: &InitHost) -> Answer<InitDone> {
+        self.post(&["proxmox", "hosts", "init"], body).await
+    }
+
+    /// `POST /api/proxmox/hosts/{host}/uninit/plan`: looks, changes nothing.
+    pub async fn plan_uninit(&self, host: &str, body: &PlanUninit) -> Answer<UninitPlan> {
+        let path = ["proxmox", "hosts", host, "uninit", "plan"];
+        self.post(&path, body).await
+    }
+
+    /// `POST /api/proxmox/hosts/{host}/uninit`.
+    pub async fn uninit_host(&self, host: &str, body: &UninitHost) -> Answer<UninitPlan> {
+        self.post(&["proxmox", "hosts", host, "uninit"], body).await
     }
 
     /// `GET /api/proxmox/nodes`.

@@ -62,6 +62,16 @@ pub(crate) struct HostsAdd {
     /// Bridge for the containers' network, e.g. vmbr0 [default: found]
     #[arg(long, value_name = "BRIDGE")]
     pub(crate) bridge: Option<String>,
+    #[command(flatten)]
+    pub(crate) ssh: SshArgs,
+    /// Do not ask whether what was found is right
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// Plain guest access.
+#[derive(Debug, Args)]
+pub(crate) struct SshArgs {
     /// Let Proximity log in to the nodes as root, to set apps up inside their containers. Whoever holds
     /// its key is root on the node
     #[arg(long)]
@@ -76,9 +86,6 @@ pub(crate) struct HostsAdd {
     /// A node's SSH host key [default: the one it shows now]; may be given several times
     #[arg(long, value_name = "NODE=KEY", requires = "ssh")]
     pub(crate) ssh_host_key: Vec<NodeValue>,
-    /// Do not ask whether what was found is right
-    #[arg(long, short)]
-    pub(crate) yes: bool,
 }
 
 /// `NODE=VALUE`.

@@ -5,6 +5,7 @@ mod apps;
 mod crash_points;
 mod events;
 mod hosts;
+mod init;
 mod operations;
 mod ports;
 mod roles;
@@ -22,7 +23,9 @@ pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use events::EventsArgs;
 pub(crate) use hosts::{
     HostsAdd, HostsCommand, HostsForgetNode, HostsRemove, HostsSet, HostsSsh, NodeValue, NodesArgs,
+    SshArgs,
 };
+pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use ports::{PortsCommand, PortsFree, PortsList};
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
@@ -36,7 +39,7 @@ pub(crate) use roles::{
 #[command(name = "proximity", version, max_term_width = 100)]
 #[command(
     after_help = "First steps: `proximity try` shows all of it on this machine. \
-For real: `proximity serve`, `proximity gateway`, `proximity hosts add LABEL URL`, `proximity deploy nginx web`."
+For real: `proximity serve`, `proximity gateway`, `proximity init LABEL URL`, `proximity deploy nginx web`."
 )]
 pub(crate) struct Cli {
     #[command(flatten)]
@@ -86,6 +89,10 @@ pub(crate) enum Command {
     #[cfg(feature = "lab")]
     #[command(subcommand)]
     Lab(LabCommand),
+    /// Set a cluster or node up with users, tokens and roles that may do what is needed and no more, and add it
+    Init(Box<InitArgs>),
+    /// Give a host up: what init made on it is taken away, and what stays is listed
+    Uninit(UninitArgs),
     /// Proxmox VE clusters and nodes that apps are deployed on
     #[command(subcommand)]
     Hosts(HostsCommand),

@@ -1,13 +1,14 @@
 //! `proximity hosts add`: look, show, ask, add.
 
 use std::collections::BTreeMap;
+use std::path::Path;
 
 use proximity_api::client::Client;
-use proximity_api::hosts::{AddHost, AddSsh, Host, HostProbe};
+use proximity_api::hosts::{AddHost, AddSsh, Host, HostProbe, ProbedSsh};
 use secrecy::SecretString;
 
 use crate::ask;
-use crate::cli::{HostsAdd, NodeValue};
+use crate::cli::{HostsAdd, NodeValue, SshArgs};
 use crate::context::Context;
 use crate::failed::Failed;
 use crate::secret_input;
@@ -49,7 +50,8 @@ fn not_added() -> Failed {
     Failed::cancelled("not added; nothing was changed", "")
 }
 
-fn unvouched(probe: &HostProbe) -> String {
+/// What is said of a certificate that nobody vouches for.
+pub(super) fn unvouched(probe: &HostProbe) -> String {
     format!(
         "nobody known to this system vouches for the certificate; its SHA-256 fingerprint is\n\n  {}\n\n\
          The node itself says it with `pvenode cert info`, or in PVE under node, System, Certificates.",
@@ -67,15 +69,20 @@ fn keep_what_was_shown(body: &mut AddHost, probe: &HostProbe) {
         .or_else(|| chosen.template_storage.clone());
     body.bridge = body.bridge.take().or_else(|| chosen.bridge.clone());
     if let Some(ssh) = &mut body.ssh {
-        for seen in &probe.ssh {
-            let node = seen.node.clone();
-            ssh.host_keys
-                .entry(node.clone())
-                .or_insert_with(|| seen.host_key.clone());
-            ssh.addresses
-                .entry(node)
-                .or_insert_with(|| seen.address.clone());
-        }
+        keep_ssh(ssh, &probe.ssh);
+    }
+}
+
+/// Host keys and addresses as seen.
+pub(super) fn keep_ssh(ssh: &mut AddSsh, seen: &[ProbedSsh]) {
+    for seen in seen {
+        let node = seen.node.clone();
+        ssh.host_keys
+            .entry(node.clone())
+            .or_insert_with(|| seen.host_key.clone());
+        ssh.addresses
+            .entry(node)
+            .or_insert_with(|| seen.address.clone());
     }
 }
 
@@ -90,18 +97,8 @@ async fn add(context: &Context, client: &Client, body: &AddHost) -> Result<(), F
 
 fn body(args: HostsAdd) -> Result<AddHost, Failed> {
     // Checked before anything is asked, so that nobody types a secret for nothing.
-    let ca_pem = match &args.ca_file {
-        Some(path) => Some(std::fs::read_to_string(path).map_err(|e| {
-            let message = format!("cannot read --ca-file {}: {e}", path.display());
-            Failed::config(
-                "ca_unreadable",
-                message,
-                "check the path and its permissions",
-            )
-        })?),
-        None => None,
-    };
-    let ssh = ssh(&args)?;
+    let ca_pem = args.ca_file.as_deref().map(certificates).transpose()?;
+    let ssh = ssh(&args.ssh)?;
     let token_id = match args.token_id.clone() {
         Some(id) => id,
         None => {
@@ -128,6 +125,18 @@ fn body(args: HostsAdd) -> Result<AddHost, Failed> {
     })
 }
 
+/// The certificates of `--ca-file`.
+pub(super) fn certificates(path: &Path) -> Result<String, Failed> {
+    std::fs::read_to_string(path).map_err(|e| {
+        let message = format!("cannot read --ca-file {}: {e}", path.display());
+        Failed::config(
+            "ca_unreadable",
+            message,
+            "check the path and its permissions",
+        )
+    })
+}
+
 fn secret(args: &HostsAdd) -> Result<SecretString, Failed> {
     const WHAT: &str = "the token's secret";
     if args.secret_stdin {
@@ -143,7 +152,8 @@ fn secret(args: &HostsAdd) -> Result<SecretString, Failed> {
     ask::secret("Secret of the token:")
 }
 
-fn ssh(args: &HostsAdd) -> Result<Option<AddSsh>, Failed> {
+/// Plain guest access as asked for.
+pub(super) fn ssh(args: &SshArgs) -> Result<Option<AddSsh>, Failed> {
     if !args.ssh {
         return Ok(None);
     }
@@ -187,7 +197,7 @@ fn question(body: &AddHost) -> String {
 }
 
 /// What was found, for people.
-fn found(probe: &HostProbe) -> String {
+pub(super) fn found(probe: &HostProbe) -> String {
     let none = || "none found; name it".to_owned();
     let choice = |chosen: &Option<String>, all: &[String]| match chosen {
         Some(one) if all.len() > 1 => format!("{one} (of {})", all.join(", ")),
@@ -241,12 +251,20 @@ fn found(probe: &HostProbe) -> String {
 
 fn added(host: &Host, made_a_key: bool) -> String {
     let mut text = format!("{} is added", host.label);
-    if let Some(ssh) = host.ssh.as_ref().filter(|_| made_a_key) {
-        text.push_str(&format!(
+    if made_a_key {
+        text.push_str(&key_line(host));
+    }
+    text
+}
+
+/// What is to be done with a key that was made.
+pub(super) fn key_line(host: &Host) -> String {
+    match &host.ssh {
+        None => String::new(),
+        Some(ssh) => format!(
             "\n\nPut this line into ~{}/.ssh/authorized_keys of each node; whoever holds the private part, \
              which is sealed in the database, is root on the node:\n{}",
             ssh.user, ssh.public_key
-        ));
+        ),
     }
-    text
 }

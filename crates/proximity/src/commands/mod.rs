@@ -12,11 +12,13 @@ mod hosts_add;
 mod hosts_change;
 mod hosts_list;
 mod hosts_remove;
+mod init;
 mod logs;
 mod nodes;
 mod operations_change;
 mod operations_list;
 mod operations_show;
+mod person;
 mod ports;
 mod power;
 mod reference;
@@ -24,6 +26,7 @@ mod remove;
 mod serve;
 mod show;
 mod stats;
+mod uninit;
 mod version;
 
 #[cfg(feature = "crash-points")]
@@ -71,6 +74,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Start(args) => power::start(context, args).await,
         Command::Stop(args) => power::run(context, ActionName::Stop, args).await,
         Command::Restart(args) => power::run(context, ActionName::Restart, args).await,
+        Command::Init(args) => Box::pin(init::run(context, *args)).await,
+        Command::Uninit(args) => uninit::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
         Command::Operations(command) => operations(context, command).await,
         Command::Health => health::run(context).await,

@@ -29,7 +29,7 @@ pub(crate) fn add_host(body: AddHost) -> commands::AddHost {
     }
 }
 
-fn add_ssh(ssh: AddSsh) -> commands::AddSsh {
+pub(super) fn add_ssh(ssh: AddSsh) -> commands::AddSsh {
     commands::AddSsh {
         user: ssh.user,
         private_key: ssh

@@ -3,6 +3,7 @@
 mod apps;
 mod catalog;
 mod hosts;
+mod init;
 mod nodes;
 mod operations;
 mod ports;
@@ -11,6 +12,7 @@ mod stats;
 pub(crate) use apps::{app, log_line, removal_plan};
 pub(crate) use catalog::catalog_entry;
 pub(crate) use hosts::{add_host, host, host_probe};
+pub(crate) use init::{init_done, init_host, init_plan, person, uninit_plan};
 pub(crate) use nodes::node_list;
 pub(crate) use operations::operation;
 pub(crate) use ports::port_list;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use proximity_api::error::{CODES, Code, ErrorKind};
 use serde_json::{Value, json};
 
-/// The set whose codes are answered as *invalid*, whatever they are elsewhere.
+/// The sets whose codes are answered as *invalid*, whatever they are elsewhere.
 const HOST: &str = "@host";
+const PERSON: &str = "@person";
 
 /// A code as an operation answers it.
 pub(super) struct Declared {
@@ -55,13 +56,29 @@ const SETS: &[(&str, &[&str])] = &[
             "no_randomness",
         ],
     ),
+    // The same, by a person who logs in.
+    (
+        PERSON,
+        &[
+            "realm_unknown",
+            "login_refused",
+            "second_factor_needed",
+            "login_too_narrow",
+            "account_taken",
+            "pool_taken",
+            "label_taken",
+            "host_not_by_init",
+            "host_unusable",
+            "init_unfinished",
+        ],
+    ),
 ];
 
 /// The codes declared, in the order of the table; sets are resolved, each code is there once.
 pub(super) fn rows<'a>(declared: impl IntoIterator<Item = &'a str>) -> Vec<Declared> {
     let mut names: Vec<(&str, Option<ErrorKind>)> = Vec::new();
     for name in declared {
-        let kind = (name == HOST).then_some(ErrorKind::Invalid);
+        let kind = [HOST, PERSON].contains(&name).then_some(ErrorKind::Invalid);
         match SETS.iter().find(|(set, _)| *set == name) {
             Some((_, set)) => names.extend(set.iter().map(|name| (*name, kind))),
             None => names.push((name, None)),

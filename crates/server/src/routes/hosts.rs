@@ -182,7 +182,7 @@ pub(crate) async fn set_ssh(
 ///
 /// The work is made and driven on a thread of its own, because it borrows in ways that the compiler cannot
 /// prove to be `Send`.
-async fn to_its_end<T, W>(work: W) -> Result<T, Refusal>
+pub(super) async fn to_its_end<T, W>(work: W) -> Result<T, Refusal>
 where
     T: Send + 'static,
     W: AsyncFnOnce() -> Result<T, EngineError> + Send + 'static,

@@ -5,6 +5,7 @@ pub(crate) mod catalog;
 pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod hosts;
+pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod lookup;
 pub(crate) mod metrics;

@@ -17,13 +17,26 @@ const APP: &str = r#"{"catalog_id":"beacon","hostname":"web","host":"lab"}"#;
 const HOST: &str =
     r#"{"label":"x","url":"https://127.0.0.1:1","token_id":"a@pam!b1","token_secret":"s"}"#;
 
+const INIT: &str =
+    r#"{"label":"x","url":"https://127.0.0.1:1","login":{"user":"root@pam","password":"s"}}"#;
+const UNINIT: &str = r#"{"login":{"user":"root@pam","password":"s"}}"#;
+const CONFIRMED: &str = r#"{"login":{"user":"root@pam","password":"s"},"confirm":"no"}"#;
+
 fn action(action: &str) -> String {
     json!({ "action": action }).to_string()
 }
 
 /// Needs a PVE behind HTTPS, or a node's SSH, which the world in this process is not; figure R25 has the first, and the
 /// engine's tests of hosts have both.
-const ELSEWHERE: [&str; 3] = ["add_host", "probe_host", "set_host_ssh"];
+const ELSEWHERE: [&str; 7] = [
+    "add_host",
+    "probe_host",
+    "set_host_ssh",
+    "plan_init",
+    "init_host",
+    "plan_uninit",
+    "uninit_host",
+];
 
 #[tokio::test]
 async fn every_operation_answers_as_documented_when_it_succeeds() {
@@ -262,6 +275,27 @@ async fn refusals_about_apps_and_hosts_have_codes_of_their_own() {
         ("POST", act, wrong_name, 422, "confirmation_needed"),
         ("POST", act, &action("retry"), 409, "not_in_state"),
         ("DELETE", "/api/proxmox/hosts/lab", "", 409, "host_in_use"),
+        (
+            "POST",
+            "/api/proxmox/hosts/lab/uninit/plan",
+            UNINIT,
+            409,
+            "host_in_use",
+        ),
+        (
+            "POST",
+            "/api/proxmox/hosts/lab/uninit",
+            CONFIRMED,
+            422,
+            "invalid_value",
+        ),
+        (
+            "POST",
+            "/api/proxmox/hosts/init/plan",
+            INIT,
+            422,
+            "host_unreachable",
+        ),
     ] {
         let answer = live.send(method, path, body).await;
         let told = (answer.status.as_u16(), answer.code());
@@ -354,6 +388,9 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/proxmox/hosts" | "/api/proxmox/hosts/probe" if method == "POST" => {
                     HOST.to_owned()
                 }
+                "/api/proxmox/hosts/init" | "/api/proxmox/hosts/init/plan" => INIT.to_owned(),
+                "/api/proxmox/hosts/lab/uninit/plan" => UNINIT.to_owned(),
+                "/api/proxmox/hosts/lab/uninit" => CONFIRMED.to_owned(),
                 "/api/ports/free" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/nodes/pve1/ssh" => "{}".to_owned(),

@@ -1,7 +1,7 @@
 //! The API's manners: who is let in, and what an error looks like, whatever went wrong.
 use crate::support::{World, world};
 
-const PROTECTED: [(&str, &str); 23] = [
+const PROTECTED: [(&str, &str); 27] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),
@@ -19,6 +19,10 @@ const PROTECTED: [(&str, &str); 23] = [
     ("GET", "/api/proxmox/hosts"),
     ("POST", "/api/proxmox/hosts"),
     ("POST", "/api/proxmox/hosts/probe"),
+    ("POST", "/api/proxmox/hosts/init"),
+    ("POST", "/api/proxmox/hosts/init/plan"),
+    ("POST", "/api/proxmox/hosts/x/uninit"),
+    ("POST", "/api/proxmox/hosts/x/uninit/plan"),
     ("DELETE", "/api/proxmox/hosts/x"),
     ("PATCH", "/api/proxmox/hosts/x"),
     ("DELETE", "/api/proxmox/hosts/x/nodes/y"),

@@ -79,6 +79,8 @@ async fn run() -> Outcome<()> {
     let folder = tempfile::tempdir()?;
     let elsewhere = cluster(folder.path()).await?;
     seeded["add_host"] = add_host(&elsewhere)?;
+    let third = cluster(&folder.path().join("third")).await?;
+    seeded["init_host"] = init_host(&third)?;
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     seeded["url"] = json!(format!("http://{}", listener.local_addr()?));
     seeded["token"] = json!(TOKEN);
@@ -320,6 +322,20 @@ async fn cluster(folder: &std::path::Path) -> Outcome<RunningShell> {
         }),
     };
     Ok(Shell::start(options, Arc::new(InMemory(Guests::default()))).await?)
+}
+
+/// The body that sets that cluster up.
+fn init_host(cluster: &RunningShell) -> Outcome<Value> {
+    let (_, address) = cluster
+        .addresses()
+        .first()
+        .ok_or("a cluster without a node")?;
+    Ok(json!({
+        "label": "third",
+        "url": format!("https://{address}"),
+        "fingerprint": cluster.fingerprint_sha256(),
+        "login": { "user": "root@pam", "password": cluster.root_password() },
+    }))
 }
 
 /// The body that adds that cluster.

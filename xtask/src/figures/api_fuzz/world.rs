@@ -84,6 +84,7 @@ impl World {
             "cancel_operation" => &self.seeded["running"],
             "show_operation" => &self.seeded["stuck"],
             "show_host" | "remove_host" => &json!(["elsewhere", "lab"]),
+            "plan_uninit" | "uninit_host" => &json!(["third"]),
             "show_catalog_entry" => &json!(["beacon"]),
             _ => &self.seeded["apps"],
         };
@@ -116,6 +117,14 @@ impl World {
                 json!({ "a": { "value": app("made-a") }, "b": { "value": app("made-b") } })
             }
             "add_host" | "probe_host" => json!({ "a": { "value": self.seeded["add_host"] } }),
+            "init_host" | "plan_init" => json!({ "a": { "value": self.seeded["init_host"] } }),
+            "plan_uninit" => {
+                json!({ "a": { "value": { "login": self.seeded["init_host"]["login"] } } })
+            }
+            "uninit_host" => {
+                let login = &self.seeded["init_host"]["login"];
+                json!({ "a": { "value": { "login": login, "confirm": "third" } } })
+            }
             "act_on_app" => {
                 json!({ "a": { "value": { "action": "restart" } }, "b": { "value": { "action": "stop" } } })
             }

@@ -155,19 +155,20 @@ mod tests {
     fn every_obstacle_has_a_next_step() {
         let label: HostLabel = "home".parse().unwrap();
         let address = Address::from_url("https://192.0.2.10").unwrap();
-        for error in [
-            account_taken(&label, "user x@pve"),
-            pool_taken("apps", "it is somebody's"),
-            label_of_another(&label),
-            not_by_init(&label, "root@pam!x1"),
-            another_pool(&label, &"apps".parse().unwrap()),
-            host_unusable(&label, "no endpoint"),
-            not_shown("create pool apps"),
-            realm_unknown(&address, "nosuch", &["pam".to_owned()]),
-            login_too_narrow("anna@pve", &["Sys.Modify on /access".to_owned()]),
-            stranger("https://192.0.2.10", &HostProbe::default()),
+        let rights = ["Sys.Modify on /access".to_owned()];
+        for (error, code) in [
+            (account_taken(&label, "user x@pve"), "account_taken"),
+            (pool_taken("apps", "it is somebody's"), "pool_taken"),
+            (label_of_another(&label), "label_taken"),
+            (not_by_init(&label, "root@pam!x1"), "host_not_by_init"),
+            (not_shown("create pool apps"), "init_unfinished"),
+            (realm_unknown(&address, "no", &[]), "realm_unknown"),
+            (login_too_narrow("anna@pve", &rights), "login_too_narrow"),
         ] {
+            assert_eq!(error.code(), code);
             assert!(!error.hint().is_empty(), "{error}");
         }
+        let pool = another_pool(&label, &"apps".parse().unwrap());
+        assert!(pool.hint().contains("--pool apps"), "{}", pool.hint());
     }
 }
