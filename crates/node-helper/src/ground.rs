@@ -1,10 +1,10 @@
-//! Where things are on the node: PVE's places, unless root says otherwise when it writes the forced command.
+//! Where things are on the node: PVE's places, unless root says otherwise beside the program or in the forced command.
 
-use std::ffi::OsString;
+use std::ffi::{OsStr, OsString};
 use std::fs::{File, OpenOptions};
 use std::io::Read as _;
 use std::os::unix::fs::OpenOptionsExt as _;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use proximity_domain::ids::{InstallationId, Vmid};
 
@@ -61,15 +61,41 @@ usage: proximity-node-helper [PLACES] COMMAND
   allowed              list what is allowed
   version              say which program this is
 places: --conf-dir DIR --lxc-path DIR --lxc-attach FILE --state-dir DIR
+        those of the file PROGRAM.places, if there is one, else Proxmox VE's
 ";
 
 impl Ground {
+    /// As a file beside the program says, `PROGRAM.places`: options of places as on the command line, one word a line. Whoever can
+    /// write it can replace the program as well. Without the file they are PVE's.
+    ///
+    /// # Errors
+    /// The text of the complaint; nothing may be done then.
+    pub fn beside(program: &Path) -> Result<Self, String> {
+        let mut file = program.as_os_str().to_owned();
+        file.push(".places");
+        let text = match std::fs::read_to_string(&file) {
+            Ok(text) => text,
+            Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(Self::default()),
+            Err(e) => return Err(format!("{} cannot be read: {e}", file.display())),
+        };
+        let mut ground = Self::default();
+        let mut words = text.lines().map(OsString::from);
+        while let Some(word) = words.next() {
+            let damaged = || format!("{}: {} is no place", file.display(), word.display());
+            let place = ground.place(&word).ok_or_else(damaged)?;
+            *place = words.next().ok_or_else(damaged)?.into();
+        }
+        Ok(ground)
+    }
+
     /// Reads the command line, without the program's name.
     ///
     /// # Errors
     /// The text of the complaint.
-    pub fn parse(words: impl IntoIterator<Item = OsString>) -> Result<(Self, Command), String> {
-        let mut ground = Self::default();
+    pub fn parse(
+        mut self,
+        words: impl IntoIterator<Item = OsString>,
+    ) -> Result<(Self, Command), String> {
         let mut words = words.into_iter();
         loop {
             let word = words.next().ok_or("no command was given")?;
@@ -78,23 +104,11 @@ impl Ground {
                     .next()
                     .ok_or(format!("{} needs a value", word.display()))
             };
+            if let Some(place) = self.place(&word) {
+                *place = value()?.into();
+                continue;
+            }
             let command = match word.to_str() {
-                Some("--conf-dir") => {
-                    ground.conf_dir = value()?.into();
-                    continue;
-                }
-                Some("--lxc-path") => {
-                    ground.lxc_path = value()?.into();
-                    continue;
-                }
-                Some("--lxc-attach") => {
-                    ground.lxc_attach = value()?.into();
-                    continue;
-                }
-                Some("--state-dir") => {
-                    ground.state_dir = value()?.into();
-                    continue;
-                }
                 Some("serve") => Command::Serve(parsed(&value()?, "an installation's id")?),
                 Some("allow") => Command::Allow(parsed(&value()?, "the number of a container")?),
                 Some("forbid") => Command::Forbid(parsed(&value()?, "the number of a container")?),
@@ -103,9 +117,20 @@ impl Ground {
                 _ => return Err(format!("there is no {}", word.display())),
             };
             return match words.next() {
-                None => Ok((ground, command)),
+                None => Ok((self, command)),
                 Some(more) => Err(format!("{} is too much", more.display())),
             };
+        }
+    }
+
+    /// The place that an option is about.
+    fn place(&mut self, option: &OsStr) -> Option<&mut PathBuf> {
+        match option.to_str()? {
+            "--conf-dir" => Some(&mut self.conf_dir),
+            "--lxc-path" => Some(&mut self.lxc_path),
+            "--lxc-attach" => Some(&mut self.lxc_attach),
+            "--state-dir" => Some(&mut self.state_dir),
+            _ => None,
         }
     }
 
@@ -221,4 +246,38 @@ pub fn private() -> OpenOptions {
 fn parsed<T: std::str::FromStr>(word: &OsString, what: &str) -> Result<T, String> {
     let text = word.to_str().and_then(|text| text.parse().ok());
     text.ok_or_else(|| format!("{} is not {what}", word.display()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(words: &[&str]) -> Vec<OsString> {
+        words.iter().map(OsString::from).collect()
+    }
+
+    #[test]
+    fn places_stand_beside_the_program_and_the_command_line_has_the_last_word() {
+        let dir = tempfile::tempdir().unwrap();
+        let program = dir.path().join("helper");
+        let file = dir.path().join("helper.places");
+        assert_eq!(Ground::beside(&program), Ok(Ground::default()));
+        std::fs::write(&file, "--conf-dir\n/a b\n--state-dir\n/s\n").unwrap();
+        let found = Ground::beside(&program).unwrap();
+        let expected = Ground {
+            conf_dir: "/a b".into(),
+            state_dir: "/s".into(),
+            ..Ground::default()
+        };
+        assert_eq!(found, expected);
+        let (ground, command) = found
+            .parse(words(&["--state-dir", "/t", "version"]))
+            .unwrap();
+        assert_eq!(command, Command::Version);
+        assert_eq!(ground.state_dir, Path::new("/t"));
+        for damaged in ["--conf-dir\n", "serve\n1\n", "\n"] {
+            std::fs::write(&file, damaged).unwrap();
+            assert!(Ground::beside(&program).is_err(), "{damaged:?}");
+        }
+    }
 }

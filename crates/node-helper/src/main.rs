@@ -8,7 +8,11 @@ use proximity_node_helper::ground::{Command, Ground, USAGE};
 use proximity_node_helper::serve::serve;
 
 fn main() -> ExitCode {
-    let (ground, command) = match Ground::parse(std::env::args_os().skip(1)) {
+    let words = std::env::args_os().skip(1);
+    let ground = std::env::current_exe()
+        .map_err(|e| format!("the program's own place cannot be told: {e}"))
+        .and_then(|program| Ground::beside(&program));
+    let (ground, command) = match ground.and_then(|ground| ground.parse(words)) {
         Ok(parsed) => parsed,
         Err(complaint) => return complain(2, &format!("{complaint}\n{USAGE}")),
     };

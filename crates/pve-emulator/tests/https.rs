@@ -53,6 +53,51 @@ async fn a_container_lives_over_https() {
     shell.stop().await.unwrap();
 }
 
+/// Programs on a node look there; a change is in its file before its answer is here.
+#[tokio::test]
+async fn a_containers_configuration_file_is_on_its_node_as_long_as_the_container_is() {
+    let directory = tempfile::tempdir().unwrap();
+    let folder = directory.path().join("nodes/solo/lxc");
+    let file = folder.join("100.conf");
+    let stray = folder.join("999.conf");
+    let driver = Arc::new(MemoryDriver::default());
+    let shell = start(directory.path(), solo(), driver.clone()).await;
+    let form = format!(
+        "vmid=100&ostemplate={ALPINE}&hostname=web&description=one%3A%20100%20%25%0Atwo&net0=name%3Deth0%2Cbridge%3Dvmbr0"
+    );
+    assert_eq!(task(&shell, "POST", "/nodes/solo/lxc", &form).await, "OK");
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.starts_with("#one%3A 100 %25\n#two\narch: "), "{text}");
+    assert!(
+        text.contains("\nhostname: web\n") && text.contains("\nnet0: name=eth0,"),
+        "{text}"
+    );
+    let changed = call(
+        &shell,
+        "PUT",
+        "/nodes/solo/lxc/100/config",
+        "hostname=other",
+    )
+    .await;
+    assert_eq!(changed.status, 200);
+    let text = std::fs::read_to_string(&file).unwrap();
+    assert!(text.contains("\nhostname: other\n"), "{text}");
+    shell.stop().await.unwrap();
+
+    std::fs::write(&stray, "left over").unwrap();
+    std::fs::write(&file, "old").unwrap();
+    let shell = start(directory.path(), solo(), driver).await;
+    assert_eq!(call(&shell, "GET", "/version", "").await.status, 200);
+    assert_eq!(std::fs::read_to_string(&file).unwrap(), text);
+    assert!(!stray.exists());
+    assert_eq!(
+        task(&shell, "DELETE", "/nodes/solo/lxc/100", "").await,
+        "OK"
+    );
+    assert!(!file.exists());
+    shell.stop().await.unwrap();
+}
+
 #[tokio::test]
 async fn connection_headers_tell_who_answered() {
     let directory = tempfile::tempdir().unwrap();

@@ -90,17 +90,14 @@ impl GuestConfig {
 
     /// The file's text; its SHA-1 is the digest.
     pub(crate) fn text(&self) -> String {
-        let mut text = section(&self.keys);
-        for (key, value) in &self.raw {
-            text.push_str(&format!("{key}: {value}\n"));
-        }
+        let mut text = section(&self.keys, &self.raw);
         if !self.pending.is_empty() || !self.pending_delete.is_empty() {
             text.push_str("\n[pve:pending]\n");
             if !self.pending_delete.is_empty() {
                 let keys: Vec<&str> = self.pending_delete.iter().map(String::as_str).collect();
                 text.push_str(&format!("delete: {}\n", keys.join(",")));
             }
-            text.push_str(&section(&self.pending));
+            text.push_str(&section(&self.pending, &[]));
         }
         text
     }
@@ -206,7 +203,8 @@ impl GuestConfig {
     }
 }
 
-fn section(keys: &BTreeMap<String, String>) -> String {
+/// One section of the file: the description as comments, keys by name, lines for the container runtime.
+pub(crate) fn section(keys: &BTreeMap<String, String>, raw: &[(String, String)]) -> String {
     let mut text = String::new();
     for line in keys
         .get("description")
@@ -219,6 +217,9 @@ fn section(keys: &BTreeMap<String, String>) -> String {
         ));
     }
     for (key, value) in keys.iter().filter(|(key, _)| *key != "description") {
+        text.push_str(&format!("{key}: {value}\n"));
+    }
+    for (key, value) in raw {
         text.push_str(&format!("{key}: {value}\n"));
     }
     text

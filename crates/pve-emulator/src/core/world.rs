@@ -9,7 +9,7 @@ use super::checks::Checks;
 use super::faults::Faults;
 use super::firewall::{self, Files};
 use super::guest::{GuestKey, JobId};
-use super::guest_config::GuestConfig;
+use super::guest_config::{GuestConfig, section};
 use super::guest_list::RowText;
 use super::ha::Ha;
 use super::jobs::Job;
@@ -297,6 +297,19 @@ pub(crate) struct Snapshot {
     pub(crate) parent: Option<String>,
 }
 
+impl Snapshot {
+    /// Its section of the configuration file (`write_pct_config` of pve-container).
+    fn text(&self) -> String {
+        let mut keys = self.keys.clone();
+        keys.insert("description".to_owned(), self.description.clone());
+        keys.insert("snaptime".to_owned(), self.time_s.to_string());
+        if let Some(parent) = &self.parent {
+            keys.insert("parent".to_owned(), parent.clone());
+        }
+        section(&keys, &self.raw)
+    }
+}
+
 /// Whether a guest runs.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -346,6 +359,15 @@ impl Guest {
     /// Running as last known.
     pub fn is_running(&self) -> bool {
         matches!(self.power, Power::Running { .. })
+    }
+
+    /// Its configuration file, whole: what is in force, what is pending, and a section for each snapshot.
+    pub(crate) fn conf_text(&self) -> String {
+        let mut text = self.config.text();
+        for (name, snapshot) in &self.snapshots {
+            text.push_str(&format!("\n[{name}]\n{}", snapshot.text()));
+        }
+        text
     }
 }
 

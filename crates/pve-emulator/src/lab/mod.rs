@@ -2,7 +2,7 @@
 //!
 //! - [`run`] is a whole lab: API, SSH, guests, until it is asked to end; [`clean`] removes what a killed one left.
 //! - [`private::enter`] gives a lab — and whatever talks to it — a namespace in which nothing touches the machine.
-//! - [`pct::main`] is `pct` on the lab's nodes; the program calls it for [`PCT_SUBCOMMAND`] before it starts a runtime.
+//! - [`pct::main`] is `pct`, and for simulated guests `lxc-attach`, on the lab's nodes; the program calls it for [`PCT_SUBCOMMAND`] before it starts a runtime.
 //! - [`ensure_template`] makes the guests' template ahead of time.
 //!
 //! **Names on the machine.** Everything a lab makes carries its id (four hex digits in `STATE/identity.json`): bridge
@@ -15,6 +15,7 @@
 //! machine with default settings. A machine whose firewall drops forwarded packets keeps guests from the outside.
 
 mod announce;
+mod bin;
 mod book;
 mod cgroup;
 mod cluster;
@@ -44,13 +45,13 @@ mod sim_ground;
 mod template;
 
 pub use announce::{Account, LAB_FILE, LabFile, NodeAddress, NodeUrl, Token, Tokens};
+pub use bin::PCT_SUBCOMMAND;
 pub use cgroup::Layout;
 pub use cluster::{EMPTY_TOKEN, FULL_TOKEN, SNAPSHOT_STORAGE, STORAGE};
 pub use control::GuestBook;
 pub use control_client::ask_control;
 pub use error::LabError;
 pub use ground::{BRIDGE_IN_CONFIGURATIONS, clean};
-pub use node::PCT_SUBCOMMAND;
 pub use options::{Guests, LabOptions, NetworkMode};
 pub use program::check_programs;
 pub use run::run;

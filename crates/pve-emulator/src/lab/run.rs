@@ -9,6 +9,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::announce::{Account, LabFile, NodeAddress, NodeUrl, Token, Tokens};
+use super::bin::NodeBin;
 use super::book::{self, ShellBook};
 use super::cluster::{
     EMPTY_TOKEN, FULL_TOKEN, OsTemplateFile, SNAPSHOT_STORAGE, STORAGE, shell_options,
@@ -20,7 +21,7 @@ use super::identity::Identity;
 use super::node;
 use super::options::{Guests, LabOptions, NetworkMode};
 use super::route::Ipv4Net;
-use super::sim_ground::SimGround;
+use super::sim_ground::{SimGround, lxc_path};
 use super::template::TEMPLATE_NAME;
 use super::{images, mounts, private};
 use crate::lxc::Place;
@@ -55,6 +56,7 @@ pub async fn run(mut options: LabOptions) -> Result<(), LabError> {
     LabFile::remove(&options.state_dir)?;
     let standing = Standing {
         place: ground.place.clone(),
+        lxc_path: ground.place.root(),
         net: ground.network.net(),
         machine_bridge: ground.network.bridge.clone(),
         template: OsTemplateFile::of(&ground.template),
@@ -78,6 +80,7 @@ async fn run_simulated(options: &LabOptions) -> Result<(), LabError> {
     LabFile::remove(&options.state_dir)?;
     let standing = Standing {
         place: Place::new(SIMULATED_ID, None),
+        lxc_path: lxc_path(&ground.block),
         net: ground.block.net,
         machine_bridge: ground.block.net.to_string(),
         template: ground.template,
@@ -99,6 +102,8 @@ const SIMULATED_ID: &str = "0000";
 /// What a lab serves from, whatever its guests are.
 struct Standing {
     place: Place,
+    /// What the nodes' paths of LXC begin with.
+    lxc_path: PathBuf,
     net: Ipv4Net,
     machine_bridge: String,
     template: OsTemplateFile,
@@ -186,7 +191,14 @@ async fn open(options: &LabOptions, standing: &Standing) -> Result<Parts, LabErr
     let mut nodes = Vec::new();
     for (place, name) in options.nodes.iter().enumerate() {
         let address = LabOptions::address(options.ssh_listen, place);
-        nodes.push(node::open(state, name, &standing.place, options.guests, address).await?);
+        let tools = NodeBin {
+            state,
+            node: name,
+            place: &standing.place,
+            guests: options.guests,
+            lxc_path: standing.lxc_path.join(name),
+        };
+        nodes.push(node::open(&tools, address).await?);
     }
     let shell_options = shell_options(options, standing.template, standing.net)?;
     let registry = options.registry.as_deref().map(images::read).transpose()?;

@@ -1,12 +1,13 @@
 //! What a lab with simulated guests stands on: its lock, its block of addresses, its guests.
 
 use std::fs::File;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use super::cluster::OsTemplateFile;
 use super::error::LabError;
 use super::ground::{BRIDGE_IN_CONFIGURATIONS, lock_state, open_leases};
 use super::template::TEMPLATE_NAME;
+use crate::lxc::LXC_ROOT;
 use crate::sim::guest::Image;
 use crate::sim::{Block, SimDriver, SimSetup};
 
@@ -22,6 +23,11 @@ pub(super) struct SimGround {
     pub(super) driver: SimDriver,
     pub(super) template: OsTemplateFile,
     _lock: File,
+}
+
+/// What the nodes' paths of LXC begin with. No other lab of the machine has the block.
+pub(super) fn lxc_path(block: &Block) -> PathBuf {
+    Path::new(LXC_ROOT).join(block.net.gateway().to_string())
 }
 
 impl SimGround {
@@ -42,6 +48,7 @@ impl SimGround {
             guests: guests.clone(),
             backups: state.join(BACKUPS),
             image,
+            lxc_path: lxc_path(&block),
             template: TEMPLATE_NAME.to_owned(),
             bridge_in_configurations: BRIDGE_IN_CONFIGURATIONS.to_owned(),
             leases: open_leases(state, block.net)?,

@@ -36,7 +36,12 @@ impl Place {
 
     /// LXC's `-P` of a node.
     pub(crate) fn lxcpath(&self, node: &str) -> PathBuf {
-        Path::new(LXC_ROOT).join(&self.id).join(node)
+        self.root().join(node)
+    }
+
+    /// The folder of those of all nodes.
+    pub(crate) fn root(&self) -> PathBuf {
+        Path::new(LXC_ROOT).join(&self.id)
     }
 
     /// A guest's directory.

@@ -313,6 +313,20 @@ fn failed(action: &'static str, path: PathBuf, source: io::Error) -> PersistErro
 /// When the file system refuses.
 pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
     let directory = path.parent().unwrap_or(Path::new("."));
+    replace(path, bytes, File::sync_all)?;
+    File::open(directory)?.sync_all()
+}
+
+/// As [`write_atomically`], for what is written anew after a crash of the machine: nothing is synced.
+///
+/// # Errors
+/// When the file system refuses.
+pub(crate) fn write_unsynced(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    replace(path, bytes, |_| Ok(()))
+}
+
+fn replace(path: &Path, bytes: &[u8], sync: fn(&File) -> io::Result<()>) -> io::Result<()> {
+    let directory = path.parent().unwrap_or(Path::new("."));
     let mut name = path.file_name().unwrap_or_default().to_owned();
     name.push(".tmp");
     let temporary = directory.join(name);
@@ -323,9 +337,8 @@ pub fn write_atomically(path: &Path, bytes: &[u8]) -> io::Result<()> {
         .mode(0o600)
         .open(&temporary)?;
     file.write_all(bytes)?;
-    file.sync_all()?;
-    fs::rename(&temporary, path)?;
-    File::open(directory)?.sync_all()
+    sync(&file)?;
+    fs::rename(&temporary, path)
 }
 
 #[cfg(test)]

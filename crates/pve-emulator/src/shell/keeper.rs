@@ -10,6 +10,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clock;
+use super::conf_files::ConfFiles;
 use super::driver::GuestDriver;
 use super::error::ShellError;
 use super::journal::Journal;
@@ -134,6 +135,7 @@ impl Door {
 pub(super) struct Keeper {
     world: World,
     writer: Writer,
+    conf_files: ConfFiles,
     driver: Arc<dyn GuestDriver>,
     messages: mpsc::Receiver<Message>,
     back: mpsc::WeakSender<Message>,
@@ -164,6 +166,7 @@ impl Keeper {
     pub(super) fn new(
         world: World,
         writer: Writer,
+        conf_files: ConfFiles,
         driver: Arc<dyn GuestDriver>,
         journal: Journal,
         stop: CancellationToken,
@@ -180,6 +183,7 @@ impl Keeper {
         let keeper = Self {
             world,
             writer,
+            conf_files,
             driver,
             messages,
             back,
@@ -302,9 +306,8 @@ impl Keeper {
         // A write that was parked is answered in a batch without a write of its own.
         let outside = Outside::of(&self.world);
         let seen = outside != *self.outside.borrow();
-        if batch.durable || seen || answers.iter().any(|(waiting, _)| waiting.writes) {
-            self.commit().await?;
-        }
+        let durable = batch.durable || seen || answers.iter().any(|(waiting, _)| waiting.writes);
+        self.commit(durable).await?;
         if seen {
             self.outside.send_replace(outside);
         }
@@ -321,14 +324,24 @@ impl Keeper {
         Ok(())
     }
 
-    async fn commit(&mut self) -> Result<(), ShellError> {
-        let Some(write) = self.writer.prepare(&mut self.world)? else {
-            return Ok(());
+    /// What need not be durable is in its configuration file all the same: whoever was told of it may look there.
+    async fn commit(&mut self, durable: bool) -> Result<(), ShellError> {
+        let confs = self.conf_files.prepare(&self.world);
+        let write = match durable {
+            true => self.writer.prepare(&mut self.world)?,
+            false => None,
         };
-        match tokio::task::spawn_blocking(|| write.carry_out()).await {
-            Ok(result) => Ok(result?),
-            Err(_) => Err(ShellError::Stopped),
+        if write.is_none() && confs.is_empty() {
+            return Ok(());
         }
+        let work = move || -> Result<(), ShellError> {
+            if let Some(write) = write {
+                write.carry_out()?;
+            }
+            confs.carry_out()
+        };
+        let worked = tokio::task::spawn_blocking(work).await;
+        worked.unwrap_or(Err(ShellError::Stopped))
     }
 
     fn give(&self, command: GuestCommand) {

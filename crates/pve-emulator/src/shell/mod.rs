@@ -9,6 +9,7 @@
 //! that over.
 
 mod clock;
+mod conf_files;
 mod connection;
 mod console;
 mod control;

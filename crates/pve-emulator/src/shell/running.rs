@@ -14,6 +14,7 @@ use tokio_util::sync::CancellationToken;
 use tokio_util::task::TaskTracker;
 
 use super::clock;
+use super::conf_files::ConfFiles;
 use super::control::{self, Control};
 use super::driver::GuestDriver;
 use super::error::ShellError;
@@ -86,6 +87,7 @@ impl Shell {
         let (keeper, door) = Keeper::new(
             world,
             writer,
+            ConfFiles::new(&directory),
             Arc::clone(&driver),
             journal.clone(),
             stop.clone(),

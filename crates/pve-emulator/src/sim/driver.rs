@@ -30,6 +30,9 @@ pub struct SimSetup {
     pub backups: PathBuf,
     /// What they are made from.
     pub image: Image,
+    /// What the nodes' paths of LXC begin with, on this machine of this lab alone: `PATH/NODE/VMID/command` is the socket that
+    /// tells that a guest runs.
+    pub lxc_path: PathBuf,
     /// File name of the one template there is.
     pub template: String,
     /// What configurations call the bridge, e.g. `vmbr0`.
@@ -119,6 +122,7 @@ impl SimDriver {
         let house = Arc::new(House {
             image: setup.image,
             disk,
+            lxc_path: setup.lxc_path,
         });
         let driver = Self {
             inner: Arc::new(Inner {

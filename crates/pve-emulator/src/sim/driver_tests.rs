@@ -26,6 +26,7 @@ pub(in crate::sim) async fn stand(state: &Path) -> Stand {
         guests: state.join("guests"),
         backups: state.join("backups"),
         image: Image::shipped().unwrap(),
+        lxc_path: state.to_owned(),
         template: TEMPLATE.to_owned(),
         bridge_in_configurations: "vmbr0".to_owned(),
         leases,
@@ -351,4 +352,31 @@ async fn what_a_lab_cannot_do_is_refused_and_repeated_commands_are_fine() {
         .unwrap()
         .count();
     assert_eq!(left, 0);
+}
+
+/// Whether programs on the node see that the guest runs.
+fn has_monitor(state: &Path) -> bool {
+    let name = format!("@{}/pve1/100/command", state.display());
+    let table = std::fs::read_to_string("/proc/net/unix").unwrap();
+    table
+        .lines()
+        .any(|line| line.split_whitespace().last() == Some(name.as_str()))
+}
+
+#[tokio::test]
+async fn a_guest_gives_the_sign_of_a_monitor_as_long_as_it_runs() {
+    let directory = tempfile::tempdir().unwrap();
+    let state = directory.path();
+    let lab = stand(state).await;
+    lab.create("dhcp").await.unwrap();
+    assert!(!has_monitor(state));
+    lab.start().await;
+    assert!(has_monitor(state));
+    lab.must(&["touch", "/tmp/x"]).await;
+    assert!(has_monitor(state), "a change of the guest is none of that");
+    drop(lab);
+    let lab = stand(state).await;
+    assert!(has_monitor(state), "it goes on running");
+    lab.kill().await;
+    assert!(!has_monitor(state));
 }

@@ -13,6 +13,7 @@ mod driver;
 pub mod guest;
 mod inside;
 mod line;
+mod monitor;
 mod room;
 mod terminal;
 mod wire;

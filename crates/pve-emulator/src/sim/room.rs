@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use tokio::sync::{Mutex, watch};
@@ -9,6 +10,7 @@ use tokio::sync::{Mutex, watch};
 use super::disk::Disk;
 use super::doors::{Doors, FIRST_PORT};
 use super::guest::{Answer, Guest, HttpRequest, Image, World, respond};
+use super::monitor::Monitor;
 use crate::core::guest::GuestKey;
 
 /// Ports that may turn out to be taken in one change before it is given up.
@@ -19,6 +21,8 @@ const MAX_TAKEN: usize = 16;
 pub(super) struct House {
     pub(super) image: Image,
     pub(super) disk: Disk,
+    /// What the nodes' paths of LXC begin with.
+    pub(super) lxc_path: PathBuf,
 }
 
 /// One guest's place.
@@ -35,6 +39,7 @@ pub(super) struct Room {
 struct Cell {
     guest: Option<Guest>,
     doors: Doors,
+    monitor: Monitor,
 }
 
 /// What a change came to: to be kept, or as if it had not been.
@@ -63,9 +68,16 @@ impl Room {
         cell.doors
             .set(&BTreeSet::new(), super::doors::Bound::default(), self)
             .await;
-        cell.guest = Some(guest);
-        self.changes.send_modify(|count| *count += 1);
+        self.occupy(&mut cell, Some(guest));
         Ok(())
+    }
+
+    /// What is in the room from now on.
+    fn occupy(&self, cell: &mut Cell, guest: Option<Guest>) {
+        let running = guest.as_ref().is_some_and(|guest| guest.running);
+        cell.monitor.set(running, &self.house.lxc_path, &self.key);
+        cell.guest = guest;
+        self.changes.send_modify(|count| *count += 1);
     }
 
     /// Puts a guest back as it was found on disk; one that ran listens again. Who holds a port that somebody else
@@ -74,7 +86,7 @@ impl Room {
     /// # Errors
     /// It cannot be written.
     pub(super) async fn resume(self: &Arc<Self>, guest: Guest, now_s: u64) -> Result<(), String> {
-        self.cell.lock().await.guest = Some(guest);
+        self.occupy(&mut *self.cell.lock().await, Some(guest));
         for _ in 0..MAX_TAKEN {
             let mut cell = self.cell.lock().await;
             let Some(guest) = &cell.guest else {
@@ -112,8 +124,7 @@ impl Room {
             .await;
         let (disk, key) = (self.house.disk.clone(), self.key.clone());
         files(move || disk.remove(&key)).await?;
-        cell.guest = None;
-        self.changes.send_modify(|count| *count += 1);
+        self.occupy(&mut cell, None);
         Ok(())
     }
 
@@ -159,8 +170,7 @@ impl Room {
             };
             self.write(&next).await?;
             cell.doors.set(&wanted, bound, self).await;
-            cell.guest = Some(next);
-            self.changes.send_modify(|count| *count += 1);
+            self.occupy(&mut cell, Some(next));
             return Ok(value);
         }
     }

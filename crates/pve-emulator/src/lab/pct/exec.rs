@@ -5,7 +5,8 @@ use std::process::Command;
 use std::time::Duration;
 
 use super::{Answer, Call, Died, Question, ask, inside};
-use crate::lab::{ASKED_AT, SEARCH_PATH};
+use crate::lab::ASKED_AT;
+use crate::lab::bin::find;
 use crate::shell::now_ms;
 
 /// What the real tool leaves in the command's environment, whatever the caller's path was.
@@ -76,7 +77,8 @@ pub(super) fn exec(call: Call) -> Result<u8, Died> {
     if call.is_simulated() {
         return inside::exec(&call, keep);
     }
-    let failed = Command::new(find_attach())
+    // The emulated path is the guest's; the program is the machine's.
+    let failed = Command::new(find("lxc-attach"))
         .arg("-P")
         .arg(call.site.place.lxcpath(&call.guest.node))
         .args(["-n", &call.guest.vmid.to_string()])
@@ -89,15 +91,6 @@ pub(super) fn exec(call: Call) -> Result<u8, Died> {
         .env_remove("SSL_CERT_DIR")
         .exec();
     Err(Died::new(format!("lxc-attach: {failed}")))
-}
-
-/// The emulated path above is the guest's; the program is the machine's.
-fn find_attach() -> std::path::PathBuf {
-    SEARCH_PATH
-        .split(':')
-        .map(|directory| std::path::Path::new(directory).join("lxc-attach"))
-        .find(|path| path.is_file())
-        .unwrap_or_else(|| "lxc-attach".into())
 }
 
 /// Waits as long as a real node needs to load its tools; this process has nothing else to do.

@@ -3,6 +3,7 @@
 //! Runs as a process of its own, started by a small script that stands first in the `PATH` of a node's SSH sessions.
 
 mod ask;
+mod attach;
 mod exec;
 mod getopt;
 mod inside;
@@ -54,6 +55,24 @@ impl Died {
     }
 }
 
+/// Which of a node's tools a call is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(crate) enum Tool {
+    #[default]
+    Pct,
+    LxcAttach,
+}
+
+impl Tool {
+    /// Its name.
+    pub(crate) fn word(self) -> &'static str {
+        match self {
+            Self::Pct => "pct",
+            Self::LxcAttach => "lxc-attach",
+        }
+    }
+}
+
 /// Where a call comes from: the lab and the node.
 #[derive(Debug, Clone)]
 pub(crate) struct Site {
@@ -89,10 +108,13 @@ pub(crate) struct Call {
 
 /// Runs one `pct` command line and gives back its exit code; `pct exec` replaces the process instead.
 ///
-/// `args` is `--state DIR --node NAME --lab ID [--scope SCOPE] -- ARGUMENTS OF PCT`. Assumption: the process has one
+/// `args` is `--state DIR --node NAME --lab ID [--scope SCOPE] [--tool lxc-attach] -- ARGUMENTS OF THE TOOL`. Assumption: the process has one
 /// thread (call it before any runtime is started), because a file is pushed from inside the guest's namespaces.
 pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
-    let outcome = site_of(args).and_then(|(site, args)| run(site, args));
+    let outcome = site_of(args).and_then(|(site, tool, args)| match tool {
+        Tool::Pct => run(site, args),
+        Tool::LxcAttach => attach::attach(site, args),
+    });
     match outcome {
         Ok(code) => code,
         Err(died) => {
@@ -107,10 +129,10 @@ pub fn main(args: impl IntoIterator<Item = OsString>) -> u8 {
     }
 }
 
-fn site_of(args: impl IntoIterator<Item = OsString>) -> Result<(Site, Vec<OsString>), Died> {
+fn site_of(args: impl IntoIterator<Item = OsString>) -> Result<(Site, Tool, Vec<OsString>), Died> {
     let mut args = args.into_iter();
     let (mut state, mut node, mut lab, mut scope) = (None, None, None, None);
-    let mut guests = Guests::Lxc;
+    let (mut guests, mut tool) = (Guests::Lxc, Tool::Pct);
     let bad = || Died::new("pct: the lab's own arguments are damaged");
     loop {
         let name = args.next().ok_or_else(bad)?;
@@ -125,6 +147,7 @@ fn site_of(args: impl IntoIterator<Item = OsString>) -> Result<(Site, Vec<OsStri
             Some("--lab") => lab = Some(text()?),
             Some("--guests") if text()? == Guests::Simulated.word() => guests = Guests::Simulated,
             Some("--scope") => scope = Some(text()?),
+            Some("--tool") if text()? == Tool::LxcAttach.word() => tool = Tool::LxcAttach,
             Some(_) | None => return Err(bad()),
         }
     }
@@ -138,6 +161,7 @@ fn site_of(args: impl IntoIterator<Item = OsString>) -> Result<(Site, Vec<OsStri
             place: Place::new(lab, scope),
             guests,
         },
+        tool,
         args.collect(),
     ))
 }
