@@ -6,7 +6,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
-use crate::labels::Trust;
+use crate::labels::{SshKind, Trust};
 use crate::secret::Secret;
 
 /// Body of `POST /api/proxmox/hosts` and of `POST /api/proxmox/hosts/probe`.
@@ -107,7 +107,7 @@ pub struct Host {
     pub known_nodes: Vec<String>,
     /// Version of PVE as read last.
     pub pve_version: String,
-    /// Plain guest access; `null` = off.
+    /// Guest access over SSH; `null` = off.
     pub ssh: Option<Ssh>,
     /// When it was added.
     pub created_at: Timestamp,
@@ -164,9 +164,12 @@ pub struct Endpoint {
     pub fingerprint: Option<String>,
 }
 
-/// Plain guest access of a host entry.
+/// Guest access of a host entry over SSH.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Ssh {
+    /// What the key leads to: `plain`, root on the nodes; `helper`, the helper there and nothing else.
+    #[schema(value_type = SshKind)]
+    pub kind: String,
     /// Account on the nodes.
     pub user: String,
     /// Public part of the key: it belongs into `.ssh/authorized_keys` of that account on each node.

@@ -59,6 +59,26 @@ pub enum StepState {
     UndoFailed,
 }
 
+/// How far putting the helper on a node came, or taking it away.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum HelperState {
+    Seen,
+    Answers,
+    Gone,
+    Unfinished,
+}
+
+/// What our SSH key leads to on the nodes of a host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum SshKind {
+    Plain,
+    Helper,
+}
+
 /// Weight of a log line.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "snake_case")]

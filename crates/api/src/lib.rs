@@ -12,6 +12,7 @@ pub mod client;
 pub mod error;
 pub mod events;
 pub mod health;
+pub mod helper;
 pub mod hosts;
 pub mod init;
 pub mod labels;

@@ -12,7 +12,7 @@ use proximity_pve::Warrant;
 use proximity_pve::client::{Client, ReadClient};
 use proximity_pve::error::Error as PveError;
 use proximity_pve::guest::GuestAccess;
-use proximity_pve::guest::ssh::{NodeAddress, PlainSsh};
+use proximity_pve::guest::ssh::{BadKey, NodeAddress, NodeHelper, PlainSsh};
 use proximity_pve::lxc::LxcConfig;
 use proximity_pve::task::{TaskFilter, TaskSource, TaskWatcher};
 use proximity_pve::transport::Transport;
@@ -20,7 +20,7 @@ use proximity_pve::transport::https::{ApiToken, EndpointConfig, HttpsTransport, 
 use proximity_pve::transport::tokens::Tokens;
 use proximity_pve::upid::Upid;
 use proximity_store::Store;
-use proximity_store::records::{HostRecord, PurposeTokens, SshAccess, TlsTrust};
+use proximity_store::records::{HostRecord, PurposeTokens, SshAccess, SshKind, SshNode, TlsTrust};
 use tokio::sync::Mutex;
 
 use crate::error::EngineError;
@@ -153,7 +153,7 @@ fn is_loopback(url: &str) -> bool {
     ip.is_some_and(|ip: std::net::IpAddr| ip.to_canonical().is_loopback())
 }
 
-/// HTTPS to the API, plain SSH into guests where it is switched on.
+/// HTTPS to the API, SSH into guests where it is switched on.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct RealConnect;
 
@@ -161,7 +161,7 @@ impl Connect for RealConnect {
     fn connect(&self, host: &HostRecord) -> Result<Connection, String> {
         let transport =
             HttpsTransport::new(endpoints(host)?, tokens(host)).map_err(|e| e.to_string())?;
-        let guest_access = host.ssh.as_ref().map(plain_ssh).transpose()?;
+        let guest_access = host.ssh.as_ref().map(guest_access).transpose()?;
         Ok(Connection {
             transport: Arc::new(transport),
             guest_access,
@@ -192,9 +192,22 @@ pub(crate) fn joined(main: ApiToken, others: &PurposeTokens) -> Tokens {
         })
 }
 
-fn plain_ssh(ssh: &SshAccess) -> Result<Arc<dyn GuestAccess>, String> {
-    let nodes = ssh
-        .nodes
+fn guest_access(ssh: &SshAccess) -> Result<Arc<dyn GuestAccess>, String> {
+    let nodes = addresses(&ssh.nodes)?;
+    let (user, key) = (&ssh.user, &ssh.private_key);
+    let bad = |e: BadKey| e.to_string();
+    Ok(match ssh.kind {
+        SshKind::Plain => Arc::new(PlainSsh::new(user, key, nodes).map_err(bad)?),
+        SshKind::Helper => Arc::new(NodeHelper::new(user, key, nodes).map_err(bad)?),
+    })
+}
+
+/// Where nodes are and which keys they have to show.
+///
+/// # Errors
+/// A host key that cannot be read; the text says whose.
+pub(crate) fn addresses(nodes: &[SshNode]) -> Result<Vec<(NodeName, NodeAddress)>, String> {
+    nodes
         .iter()
         .map(|n| {
             let host_key = n
@@ -209,9 +222,7 @@ fn plain_ssh(ssh: &SshAccess) -> Result<Arc<dyn GuestAccess>, String> {
                 },
             ))
         })
-        .collect::<Result<Vec<_>, String>>()?;
-    let access = PlainSsh::new(&ssh.user, &ssh.private_key, nodes).map_err(|e| e.to_string())?;
-    Ok(Arc::new(access))
+        .collect()
 }
 
 /// The ways to a host, as recorded.

@@ -10,6 +10,7 @@ use tokio::sync::Notify;
 use crate::at_work::{AtWork, InFlight};
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
+use crate::commands::HelperProgram;
 use crate::seams::{Connect, IdSource, Ingress, Probe};
 
 /// Everything the engine needs from outside, and what may be tuned.
@@ -29,6 +30,8 @@ pub struct EngineParts {
     pub probe: Arc<dyn Probe>,
     /// What can be installed.
     pub catalog: Catalog,
+    /// The helper for the nodes; none in a build without it.
+    pub helper: Option<HelperProgram>,
     /// Tunables.
     pub limits: EngineLimits,
 }

@@ -508,6 +508,8 @@ pub const UPSTREAM_CODES: &[&str] = &[
     "ssh_unreachable",
     "ssh_host_key_mismatch",
     "ssh_no_pct",
+    "helper_not_shipped",
+    "helper_other_machine",
     "no_guest_access",
     "no_randomness",
     "state_changed",

@@ -5,7 +5,7 @@ use proximity_domain::event::EventKind;
 use proximity_engine::commands::CreateApp;
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::{Access, Reach};
-use proximity_store::records::{Endpoint, HostRecord, SshAccess, SshNode};
+use proximity_store::records::{Endpoint, HostRecord, SshAccess, SshKind, SshNode};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{TestWorld, WorldParts};
 
@@ -112,6 +112,7 @@ async fn a_forgotten_node_is_no_way_to_the_cluster_any_more() {
         host_key: String::new(),
     };
     host.ssh = Some(SshAccess {
+        kind: SshKind::Plain,
         user: "root".to_owned(),
         private_key: "never used".into(),
         public_key: String::new(),

@@ -23,8 +23,8 @@ use proximity_pve_emulator::shell::{
     GuestDriver, NodeListen, RunningShell, Shell, ShellOptions, TokenWish,
 };
 use proximity_store::records::{
-    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, PurposeTokens, SshAccess, SshNode,
-    TlsTrust,
+    Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, PurposeTokens, SshAccess, SshKind,
+    SshNode, TlsTrust,
 };
 use proximity_store::views::OperationFilter;
 use proximity_store::{Store, StoreOptions};
@@ -151,6 +151,7 @@ impl World {
             purpose_tokens: PurposeTokens::default(),
             // A way into guests that leads nowhere: the operation never gets that far.
             ssh: Some(SshAccess {
+                kind: SshKind::Plain,
                 user: "root".to_owned(),
                 private_key: key.private_pem,
                 nodes: vec![SshNode {

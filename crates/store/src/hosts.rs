@@ -12,7 +12,7 @@ use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::host_tokens::{sealed_tokens, token_ids, unsealed_tokens};
 use crate::journal::{Act, add_audit, add_event};
-use crate::records::{Actor, HostRecord, RequestKey, SshAccess, SshNode};
+use crate::records::{Actor, HostRecord, RequestKey, SshAccess, SshKind, SshNode};
 use crate::request_keys::claim;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::seal::{Place, Sealer};
@@ -22,6 +22,9 @@ use crate::store::{Reader, Store};
 /// The open part of [`SshAccess`]; the private key is sealed beside it.
 #[derive(Serialize, Deserialize)]
 struct StoredSsh {
+    /// Absent in what was written before there was a helper.
+    #[serde(default)]
+    kind: SshKind,
     user: String,
     public_key: String,
     nodes: Vec<SshNode>,
@@ -305,6 +308,7 @@ fn stored_ssh(sealer: &Sealer, host: &HostRecord) -> Result<StoredSshColumns, St
         return Ok((None, None));
     };
     let open = StoredSsh {
+        kind: ssh.kind,
         user: ssh.user.clone(),
         public_key: ssh.public_key.clone(),
         nodes: ssh.nodes.clone(),
@@ -390,6 +394,7 @@ fn host(sealer: &Sealer, row: &Row) -> Result<HostRecord, StoreError> {
     let ssh_key = row.text_opt("ssh_private_key_sealed")?;
     let ssh = match (row.json_opt::<StoredSsh>("ssh")?, ssh_key) {
         (Some(open), Some(sealed)) => Some(SshAccess {
+            kind: open.kind,
             user: open.user,
             private_key: sealer.unseal(ssh_place(&id), &sealed)?,
             public_key: open.public_key,

@@ -67,9 +67,22 @@ pub struct SshNode {
     pub host_key: String,
 }
 
-/// Plain guest access over SSH ("root on the node"), opt-in.
+/// What our key leads to on the nodes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum SshKind {
+    /// A shell of the account: "root on the node", opt-in.
+    #[default]
+    Plain,
+    /// The helper, and nothing else.
+    Helper,
+}
+
+/// Guest access over SSH.
 #[derive(Debug, Clone)]
 pub struct SshAccess {
+    /// What the key leads to, on every node.
+    pub kind: SshKind,
     /// Account on the nodes, `root`.
     pub user: String,
     /// Private key, OpenSSH PEM. Sealed at rest.
@@ -137,7 +150,7 @@ pub struct HostRecord {
     pub token_secret: SecretString,
     /// Tokens for single purposes.
     pub purpose_tokens: PurposeTokens,
-    /// Plain guest access, if switched on.
+    /// Guest access over SSH, if switched on.
     pub ssh: Option<SshAccess>,
     /// Pool new guests go into.
     pub pool: Option<PoolName>,

@@ -200,6 +200,7 @@ impl TestWorld {
             ingress: Arc::new(routes.clone()),
             probe: parts.probe.unwrap_or_else(|| Arc::new(routes.clone())),
             catalog,
+            helper: None,
             limits: parts.limits,
         });
         let pve = parts.clusters.into_iter().next();

@@ -6,6 +6,7 @@ use super::{Client, ClientError};
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::health::Health;
+use crate::helper::{HelperReport, InstallHelper, RemoveHelper};
 use crate::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe, SetSsh};
 use crate::init::{InitDone, InitHost, InitPlan, PlanUninit, UninitHost, UninitPlan};
 use crate::logs::{LogPage, LogQuery};
@@ -153,6 +154,19 @@ impl Client {
     pub async fn set_host_ssh(&self, host: &str, node: &str, body: &SetSsh) -> Answer<Host> {
         let path = ["proxmox", "hosts", host, "nodes", node, "ssh"];
         self.send(self.request(Method::PUT, &path).json(body)).await
+    }
+
+    /// `PUT /api/proxmox/hosts/{id}/helper`.
+    pub async fn install_helper(&self, host: &str, body: &InstallHelper) -> Answer<HelperReport> {
+        let path = ["proxmox", "hosts", host, "helper"];
+        self.send(self.request(Method::PUT, &path).json(body)).await
+    }
+
+    /// `POST /api/proxmox/hosts/{id}/helper/removal`.
+    pub async fn remove_helper(&self, host: &str, body: &RemoveHelper) -> Answer<HelperReport> {
+        let path = ["proxmox", "hosts", host, "helper", "removal"];
+        self.send(self.request(Method::POST, &path).json(body))
+            .await
     }
 
     /// `POST /api/proxmox/hosts/init/plan`: looks, changes nothing.

@@ -131,6 +131,8 @@ pub const CODES: &[Code] = &[
     wrong("token_invalid", "Proxmox VE does not take the API token."),
     wrong("ssh_host_key_mismatch", "A node shows another SSH host key than the pinned one."),
     wrong("ssh_no_pct", "The SSH account cannot run `pct` on the node."),
+    row("helper_not_shipped", K::Unavailable, "This build has no helper for the nodes in it."),
+    wrong("helper_other_machine", "The helper of this build is for another architecture than a node's."),
     row("host_unreachable", K::Upstream, "Nothing answers at the host's address."),
     row("host_too_slow", K::Upstream, "The host did not answer in time."),
     row("ssh_unreachable", K::Upstream, "A node's SSH does not answer, or does not take the key."),

@@ -3,6 +3,7 @@
 mod address;
 mod change;
 mod choice;
+mod helper;
 mod identity;
 mod init;
 mod inventory;
@@ -28,6 +29,9 @@ use secrecy::SecretString;
 
 pub use self::change::ChangeHost;
 use self::choice::Candidate;
+pub use self::helper::{
+    HelperOnNode, HelperProgram, HelperReport, HelperState, InstallHelper, NoProgram, RemoveHelper,
+};
 pub use self::init::{InitDone, InitHost, InitPlan, PersonLogin, UninitHost, UninitPlan};
 use self::look::{Found, Look};
 pub use self::ssh_entry::SshEntry;

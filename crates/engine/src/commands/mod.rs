@@ -14,7 +14,8 @@ pub use create_app::CreateApp;
 pub(crate) use create_app::{find_template, no_guest_access, upstream};
 pub use health::{HealthView, HostHealth};
 pub use hosts::{
-    AddHost, AddSsh, ChangeHost, HostProbe, InitDone, InitHost, InitPlan, NodeProbe, PersonLogin,
+    AddHost, AddSsh, ChangeHost, HelperOnNode, HelperProgram, HelperReport, HelperState, HostProbe,
+    InitDone, InitHost, InitPlan, InstallHelper, NoProgram, NodeProbe, PersonLogin, RemoveHelper,
     SshEntry, SshProbe, UninitHost, UninitPlan,
 };
 pub use nodes::{NodeStorageView, NodeView, NodesView};

@@ -16,6 +16,10 @@ pub(crate) enum HostsCommand {
     Set(HostsSet),
     /// Let Proximity into the containers of a node that joined later, or has a new SSH host key
     Ssh(HostsSsh),
+    /// Put the helper on the nodes, so that Proximity reaches its containers and is root on the nodes no more
+    InstallHelper(HostsInstallHelper),
+    /// Take the helper away from the nodes
+    RemoveHelper(HostsRemoveHelper),
     /// Say that a node has left its cluster for good, so that it is no longer waited for
     ForgetNode(HostsForgetNode),
     /// Remove a host entry that has no apps; nothing on the host is changed
@@ -154,6 +158,45 @@ pub(crate) struct HostsSsh {
     #[arg(long, value_name = "KEY")]
     pub(crate) host_key: Option<String>,
     /// Do not ask whether the host key is the node's
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// `proximity hosts install-helper`.
+#[derive(Debug, Args)]
+pub(crate) struct HostsInstallHelper {
+    /// Label or id of the host entry
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    /// Only on this node, and go over to the helper though others lack it; may be given several times
+    #[arg(long, value_name = "NODE")]
+    pub(crate) node: Vec<String>,
+    /// A private key that root on the nodes takes, OpenSSH format without a passphrase; used once and
+    /// forgotten [default: the host entry's, if it leads to root]
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ssh_key: Option<PathBuf>,
+    /// Show what would be changed on each node, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask whether what would be changed is right
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+}
+
+/// `proximity hosts remove-helper`.
+#[derive(Debug, Args)]
+pub(crate) struct HostsRemoveHelper {
+    /// Label or id of the host entry
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    /// A private key that root on the nodes takes, OpenSSH format without a passphrase; used once and
+    /// forgotten
+    #[arg(long, value_name = "FILE")]
+    pub(crate) ssh_key: PathBuf,
+    /// Show what would be removed, and change nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Do not ask whether the way into the containers may go
     #[arg(long, short)]
     pub(crate) yes: bool,
 }

@@ -22,8 +22,8 @@ pub(crate) use apps::{
 pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use events::EventsArgs;
 pub(crate) use hosts::{
-    HostsAdd, HostsCommand, HostsForgetNode, HostsRemove, HostsSet, HostsSsh, NodeValue, NodesArgs,
-    SshArgs,
+    HostsAdd, HostsCommand, HostsForgetNode, HostsInstallHelper, HostsRemove, HostsRemoveHelper,
+    HostsSet, HostsSsh, NodeValue, NodesArgs, SshArgs,
 };
 pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};

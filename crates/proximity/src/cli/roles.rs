@@ -18,6 +18,9 @@ pub(crate) struct TryArgs {
     /// What the containers are: real ones as root, or simulated ones as any user
     #[arg(long, value_name = "WHAT", default_value = "lxc")]
     pub(crate) guests: LabGuests,
+    /// Reach the containers by the helper on the lab's nodes, in place of root's shell there
+    #[arg(long)]
+    pub(crate) helper: bool,
     /// Keep everything in a network and process namespace of its own; nothing of this machine is changed
     #[arg(long)]
     pub(crate) private: bool,

@@ -31,10 +31,10 @@ fn human(list: &HostList) -> String {
 
 fn row(host: &Host) -> [String; 9] {
     let url = host.endpoints.first().map(|endpoint| endpoint.url.as_str());
-    let ssh = host
-        .ssh
-        .as_ref()
-        .map(|ssh| format!("{} on the nodes", ssh.user));
+    let ssh = host.ssh.as_ref().map(|ssh| match ssh.kind.as_str() {
+        "plain" => format!("{} on the nodes", ssh.user),
+        kind => format!("{kind} on the nodes"),
+    });
     [
         host.label.clone(),
         or_dash(url),

@@ -10,6 +10,7 @@ mod gateway;
 mod health;
 mod hosts_add;
 mod hosts_change;
+mod hosts_helper;
 mod hosts_list;
 mod hosts_remove;
 mod init;
@@ -95,6 +96,8 @@ async fn hosts(context: &Context, command: HostsCommand) -> Result<(), Failed> {
         HostsCommand::List => hosts_list::run(context).await,
         HostsCommand::Set(args) => hosts_change::set(context, args).await,
         HostsCommand::Ssh(args) => hosts_change::ssh(context, args).await,
+        HostsCommand::InstallHelper(args) => hosts_helper::install(context, args).await,
+        HostsCommand::RemoveHelper(args) => hosts_helper::remove(context, args).await,
         HostsCommand::ForgetNode(args) => hosts_change::forget_node(context, args).await,
         HostsCommand::Remove(args) => hosts_remove::run(context, args).await,
     }

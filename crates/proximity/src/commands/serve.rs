@@ -27,7 +27,7 @@ use crate::roles::data_dir::{DataDir, make_parent};
 use crate::roles::ids::SystemIds;
 use crate::roles::ingress::GatewayIngress;
 use crate::roles::observed::ObservedConnect;
-use crate::roles::{logging, open_files, signals};
+use crate::roles::{logging, open_files, shipped_helper, signals};
 use crate::secret_input;
 
 /// How long ports of orphans rest, milliseconds: a day.
@@ -194,6 +194,7 @@ fn engine(
         clock,
         probe: Arc::new(probe),
         catalog,
+        helper: shipped_helper::find(),
         limits: EngineLimits {
             operations: settings.engine.operations,
             operations_per_host: settings.engine.operations_per_host,

@@ -11,4 +11,5 @@ pub(crate) mod logging;
 pub(crate) mod observed;
 pub(crate) mod open_files;
 pub(crate) mod private_file;
+pub(crate) mod shipped_helper;
 pub(crate) mod signals;

@@ -2,6 +2,7 @@
 
 mod checks;
 mod child;
+mod helper;
 mod page;
 mod place;
 mod ports;
@@ -108,6 +109,9 @@ async fn play(
     let world = stack.start(args).await?;
     context.output.note("deploying nginx");
     let deployed = checks::deploy(context, &world, clock).await?;
+    if args.helper {
+        helper::must_have_worked(&world)?;
+    }
     if args.once {
         let report = checks::whole_life(context, &world, deployed, seconds_template).await?;
         return Ok(Outcome::Checked(Box::new(report)));

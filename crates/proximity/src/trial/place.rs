@@ -10,7 +10,7 @@ use rustix::fs::{FlockOperation, flock};
 use crate::cli::TryArgs;
 use crate::config::env;
 use crate::failed::Failed;
-use crate::roles::private_file;
+use crate::roles::{private_file, shipped_helper};
 
 /// Where everything of one trial lies.
 #[derive(Debug)]
@@ -46,7 +46,13 @@ impl Place {
         let lock = lock(&dir)?;
         let program = std::env::current_exe().map_err(|e| unusable(&dir, &e))?;
         let kept_program = dir.join("proximity");
-        keep(&program, &kept_program).map_err(|e| unusable(&kept_program, &e))?;
+        keep(&program, "/proc/self/exe".as_ref(), &kept_program)
+            .map_err(|e| unusable(&kept_program, &e))?;
+        let helper = program.with_file_name(shipped_helper::NAME);
+        if helper.is_file() {
+            let kept = dir.join(shipped_helper::NAME);
+            keep(&helper, &helper, &kept).map_err(|e| unusable(&kept, &e))?;
+        }
         let template_cache = args
             .template_cache
             .clone()
@@ -86,8 +92,8 @@ impl Place {
     }
 }
 
-/// A second name for the program's file; a copy where that cannot be.
-fn keep(program: &Path, kept: &Path) -> std::io::Result<()> {
+/// A second name for a file; a copy of what it is now where that cannot be.
+fn keep(program: &Path, now: &Path, kept: &Path) -> std::io::Result<()> {
     match std::fs::remove_file(kept) {
         Err(error) if error.kind() != std::io::ErrorKind::NotFound => return Err(error),
         Ok(()) | Err(_) => {}
@@ -95,7 +101,7 @@ fn keep(program: &Path, kept: &Path) -> std::io::Result<()> {
     if std::fs::hard_link(program, kept).is_ok() {
         return Ok(());
     }
-    std::fs::copy("/proc/self/exe", kept).map(drop)
+    std::fs::copy(now, kept).map(drop)
 }
 
 fn gone(path: &Path, removed: std::io::Result<()>) -> Result<(), Failed> {

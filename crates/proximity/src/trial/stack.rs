@@ -15,6 +15,7 @@ use secrecy::SecretString;
 use tokio_util::sync::CancellationToken;
 
 use super::child::Child;
+use super::helper;
 use super::place::{Place, unusable};
 use super::ports;
 use super::previous::{self, Record};
@@ -100,6 +101,9 @@ impl<'a> Stack<'a> {
             gateway,
         };
         self.add_host(&world).await?;
+        if args.helper {
+            helper::install(&self.output, &world, LABEL).await?;
+        }
         Ok(world)
     }
 

@@ -7,7 +7,7 @@ use proximity_api::hosts::{
 };
 use proximity_domain::names::NodeName;
 use proximity_engine::commands;
-use proximity_store::records::{HostRecord, PurposeTokens, SshAccess, TlsTrust};
+use proximity_store::records::{HostRecord, PurposeTokens, SshAccess, SshKind, TlsTrust};
 
 use super::moment;
 
@@ -90,6 +90,11 @@ fn names(nodes: Vec<NodeName>) -> Vec<String> {
 
 fn ssh(access: SshAccess) -> Ssh {
     Ssh {
+        kind: match access.kind {
+            SshKind::Plain => "plain",
+            SshKind::Helper => "helper",
+        }
+        .to_owned(),
         user: access.user,
         public_key: access.public_key,
         nodes: access

@@ -2,6 +2,7 @@
 
 mod apps;
 mod catalog;
+mod helper;
 mod hosts;
 mod init;
 mod nodes;
@@ -11,6 +12,7 @@ mod stats;
 
 pub(crate) use apps::{app, log_line, removal_plan};
 pub(crate) use catalog::catalog_entry;
+pub(crate) use helper::{helper_report, install_helper, remove_helper};
 pub(crate) use hosts::{add_host, host, host_probe};
 pub(crate) use init::{init_done, init_host, init_plan, person, uninit_plan};
 pub(crate) use nodes::node_list;

@@ -192,7 +192,8 @@ where
         .map_err(Refusal::of_named_host)
 }
 
-async fn on_its_own_thread<T, W>(work: W) -> Result<Result<T, EngineError>, Refusal>
+/// Makes and drives the work on a thread of its own, to its end.
+pub(crate) async fn on_its_own_thread<T, W>(work: W) -> Result<Result<T, EngineError>, Refusal>
 where
     T: Send + 'static,
     W: AsyncFnOnce() -> Result<T, EngineError> + Send + 'static,

@@ -4,6 +4,7 @@ pub(crate) mod apps;
 pub(crate) mod catalog;
 pub(crate) mod events;
 pub(crate) mod health;
+pub(crate) mod helper;
 pub(crate) mod hosts;
 pub(crate) mod init;
 pub(crate) mod logs;

@@ -28,13 +28,15 @@ fn action(action: &str) -> String {
 
 /// Needs a PVE behind HTTPS, or a node's SSH, which the world in this process is not; figure R25 has the first, and the
 /// engine's tests of hosts have both.
-const ELSEWHERE: [&str; 7] = [
+const ELSEWHERE: [&str; 9] = [
     "add_host",
-    "probe_host",
-    "set_host_ssh",
-    "plan_init",
     "init_host",
+    "install_helper",
+    "plan_init",
     "plan_uninit",
+    "probe_host",
+    "remove_helper",
+    "set_host_ssh",
     "uninit_host",
 ];
 
@@ -394,6 +396,10 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/ports/free" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/nodes/pve1/ssh" => "{}".to_owned(),
+                "/api/proxmox/hosts/lab/helper" => "{}".to_owned(),
+                "/api/proxmox/hosts/lab/helper/removal" => {
+                    json!({ "private_key": "k" }).to_string()
+                }
                 _ => String::new(),
             };
             for token in [None, Some("wrong")] {

@@ -10,7 +10,7 @@ use proximity_domain::vmids::VmidRange;
 use proximity_store::effects::NewEvent;
 use proximity_store::records::{
     Endpoint, HostPlacement, HostRecord, HostToken, NewApp, NewOperation, PurposeTokens,
-    RequestKey, SshAccess, TlsTrust, TokenRecord,
+    RequestKey, SshAccess, SshKind, TlsTrust, TokenRecord,
 };
 use proximity_store::views::{AppFilter, OperationFilter};
 use serde_json::json;
@@ -100,6 +100,11 @@ impl Play {
         let name = |n: &str| n.parse().unwrap();
         let vmid = |n: u32| Vmid::try_from(n).unwrap();
         let ssh = SshAccess {
+            kind: if n.is_multiple_of(4) {
+                SshKind::Helper
+            } else {
+                SshKind::Plain
+            },
             user: "root".to_owned(),
             private_key: format!("private-{n}").into(),
             public_key: "ssh-ed25519 AAAA".to_owned(),

@@ -17,7 +17,8 @@ use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, GuestChange, NewLogLine};
 use proximity_store::records::{
     Actor, AppRecord, Endpoint, Fence, HostPlacement, HostRecord, HostToken, LogLevel, LogLine,
-    NewApp, NewOperation, OperationRecord, PurposeTokens, RequestKey, SshAccess, SshNode, TlsTrust,
+    NewApp, NewOperation, OperationRecord, PurposeTokens, RequestKey, SshAccess, SshKind, SshNode,
+    TlsTrust,
 };
 use proximity_store::views::{AuditRow, EventRow};
 use proximity_store::{Store, StoreError};
@@ -159,6 +160,7 @@ impl World {
                 }),
             },
             ssh: Some(SshAccess {
+                kind: SshKind::Plain,
                 user: "root".to_owned(),
                 private_key: SecretString::from(format!("private-key-of-{label}")),
                 public_key: "ssh-ed25519 AAAA".to_owned(),

@@ -24,6 +24,7 @@ use proximity_store::{Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+mod helper;
 mod inits;
 mod joined;
 
@@ -175,6 +176,11 @@ async fn store(folder: &Path) -> Store {
 
 impl World {
     async fn start() -> Self {
+        Self::with_helper(None).await
+    }
+
+    /// Of a build that ships this program.
+    async fn with_helper(helper: Option<HelperProgram>) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let engine = Engine::new(EngineParts {
             store: store(folder.path()).await,
@@ -184,6 +190,7 @@ impl World {
             ingress: Arc::new(Unused::default()),
             probe: Arc::new(Unused::default()),
             catalog: Catalog::load(&[]).unwrap(),
+            helper,
             limits: EngineLimits::default(),
         });
         let pve = pve(folder.path()).await;

@@ -8,7 +8,7 @@ use proximity_domain::names::NodeName;
 use proximity_pve::guest::ssh::{HostKey, NodeAddress, PlainSsh, generate_keypair, scan_host_key};
 use proximity_pve::guest::{Exec, ExecOutput, GuestAccess, GuestError, GuestOwner, GuestTarget};
 use proximity_pve::wording::says_missing_config;
-use proximity_store::records::{SshAccess, SshNode};
+use proximity_store::records::{SshAccess, SshKind, SshNode};
 
 use super::address::{Address, SSH_PORT};
 use super::inventory::NodeSeen;
@@ -244,6 +244,7 @@ pub(super) fn access(wish: &SshWish, seen: &[SshSeen]) -> Result<SshAccess, Engi
     let nodes: BTreeMap<&NodeName, &SshSeen> = seen.iter().map(|at| (&at.node, at)).collect();
     let nodes = nodes.into_values().map(SshNode::from);
     Ok(SshAccess {
+        kind: SshKind::Plain,
         user: wish.user.clone(),
         private_key,
         public_key,

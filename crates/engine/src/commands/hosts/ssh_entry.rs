@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use proximity_domain::event::EventKind;
 use proximity_domain::names::NodeName;
-use proximity_store::records::{Actor, HostRecord, SshAccess, SshNode};
+use proximity_store::records::{Actor, HostRecord, SshAccess, SshKind, SshNode};
 
 use super::AddSsh;
 use super::inventory::{self, NodeSeen};
@@ -29,7 +29,7 @@ pub struct SshEntry {
 impl Engine {
     /// Lets us into the containers of a node, with the account and the key of the host entry; replaces what the entry says
     /// of this node. Its host key is judged as when a host is added, and one that is pinned is only replaced by one that is
-    /// given. Gives the entry as it is then, or would be after a dry run, which lets somebody compare the key first.
+    /// given. Where the key leads to the helper, nothing is tried: the helper may have to be put there yet. Gives the entry as it is then, or would be after a dry run, which lets somebody compare the key first.
     ///
     /// # Errors
     /// No such host, or one without guest access; the cluster cannot be asked, or its word is not to be had; the node is
@@ -44,9 +44,10 @@ impl Engine {
         let record = self.named_host(host).await?;
         let node: NodeName = node.parse().map_err(|e| invalid("node", format!("{e}")))?;
         let dry_run = entry.dry_run;
-        let wish = wish(access(&record)?, &node, entry).map_err(of_one_node)?;
+        let known = access(&record)?;
+        let wish = wish(known, &node, entry).map_err(of_one_node)?;
         let seen = self.member(&record, &node).await?;
-        let reached = reach(&wish, seen).await.map_err(of_one_node)?;
+        let reached = reach(&wish, known.kind, seen).await.map_err(of_one_node)?;
 
         let _one_at_a_time = self.inner.host_changes.lock().await;
         let mut record = self.named_host(&record.id.to_string()).await?;
@@ -100,10 +101,14 @@ impl Engine {
     }
 }
 
-async fn reach(wish: &SshWish, node: NodeSeen) -> Result<Vec<SshNode>, EngineError> {
+async fn reach(wish: &SshWish, kind: SshKind, node: NodeSeen) -> Result<Vec<SshNode>, EngineError> {
     let (places, _) = ssh::places(wish, &[node])?;
     let seen = ssh::scan(wish, places).await?;
-    ssh::log_in(wish, &seen).await?;
+    match kind {
+        SshKind::Plain => ssh::log_in(wish, &seen).await?,
+        // The helper is put there next, over another key than the entry's; where the node is has to be known before.
+        SshKind::Helper => {}
+    }
     Ok(seen.iter().map(SshNode::from).collect())
 }
 

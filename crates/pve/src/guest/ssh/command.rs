@@ -124,7 +124,7 @@ pub(super) fn exec(vmid: Vmid, exec: Exec) -> Result<Job, GuestError> {
         Some(input) => {
             let length = input.len().to_string();
             let arguments: Vec<&str> = [length.as_str(), &vmid].into_iter().chain(argv).collect();
-            script_line(FEED, &arguments)?
+            private_line(FEED, &arguments)?
         }
     };
     Ok(Job {
@@ -137,10 +137,14 @@ pub(super) fn exec(vmid: Vmid, exec: Exec) -> Result<Job, GuestError> {
     })
 }
 
-fn script_line(script: &str, arguments: &[&str]) -> Result<String, GuestError> {
-    let whole = format!("{PRIVATE_FILE}{script}");
+fn private_line(script: &str, arguments: &[&str]) -> Result<String, GuestError> {
+    script_line(&format!("{PRIVATE_FILE}{script}"), arguments)
+}
+
+/// A fixed script and its arguments.
+pub(super) fn script_line(script: &str, arguments: &[&str]) -> Result<String, GuestError> {
     line(
-        ["sh", "-c", &whole, "proximity"]
+        ["sh", "-c", script, "proximity"]
             .into_iter()
             .chain(arguments.iter().copied()),
     )
@@ -164,7 +168,7 @@ pub(super) fn push(vmid: Vmid, push: Push) -> Result<Job, GuestError> {
         }
     }
     Ok(Job {
-        line: script_line(PUSH, &arguments)?,
+        line: private_line(PUSH, &arguments)?,
         stdin: Some(push.content),
         timeout_ms: push.timeout_ms,
         send_before: push.send_before,
@@ -178,7 +182,7 @@ pub(super) fn pull(vmid: Vmid, pull: Pull) -> Result<Job, GuestError> {
     let max_stdout_bytes =
         usize::try_from(pull.max_bytes).map_err(|_| impossible("the size limit is too large"))?;
     Ok(Job {
-        line: script_line(
+        line: private_line(
             PULL,
             &[&pull.max_bytes.to_string(), &vmid.to_string(), &pull.path],
         )?,

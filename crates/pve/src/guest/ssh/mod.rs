@@ -6,6 +6,7 @@ mod connection;
 mod frames;
 mod helper;
 mod key;
+mod root;
 
 use std::collections::HashMap;
 
@@ -17,6 +18,7 @@ use secrecy::SecretString;
 pub use connection::scan_host_key;
 pub use helper::HelperVersion;
 pub use key::{BadKey, HostKey, KeyPair, generate_keypair};
+pub use root::{NodeLook, NodeRoot, PROGRAM_FOLDER, PROGRAM_NAME};
 
 use super::{
     Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Listener, Pull, PullTree, Push,

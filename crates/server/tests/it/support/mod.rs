@@ -134,6 +134,7 @@ pub(crate) async fn world_with(events: EventLimits) -> World {
         ingress: Arc::new(Nothing),
         probe: Arc::new(Nothing),
         catalog: Catalog::load(&[]).unwrap(),
+        helper: None,
         limits: EngineLimits::default(),
     });
     let parts = ServerParts {

@@ -13,7 +13,7 @@ use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::records::{
     Actor, Endpoint, HostPlacement, HostRecord, NewApp, NewOperation, PurposeTokens, SshAccess,
-    SshNode, TlsTrust,
+    SshKind, SshNode, TlsTrust,
 };
 use proximity_store::{Store, StoreOptions};
 use serde_json::json;
@@ -82,6 +82,7 @@ impl Things {
             token_secret: format!("token-secret-of-{label}").into(),
             purpose_tokens: PurposeTokens::default(),
             ssh: Some(SshAccess {
+                kind: SshKind::Plain,
                 user: "root".to_owned(),
                 private_key: format!("private-key-of-{label}").into(),
                 public_key: "ssh-ed25519 AAAA".to_owned(),

@@ -95,6 +95,7 @@ pub(super) fn build(
         ingress: nothing.clone(),
         probe: nothing,
         catalog,
+        helper: None,
         limits: EngineLimits {
             lease_ms,
             ..EngineLimits::default()

@@ -1,0 +1,158 @@
+//! The nodes' list of keys (`authorized_keys`): what becomes of its text. Lines of others stay byte by byte.
+
+use proximity_domain::ids::InstallationId;
+use proximity_pve::guest::ssh::{NodeLook, PROGRAM_FOLDER, PROGRAM_NAME};
+
+/// The comment of keys that we made.
+const OUR_COMMENT: &str = "proximity";
+
+/// The line that lets a key reach the helper, and nothing else.
+///
+/// PVE's nodes share the list, so the helper is called by the same name on all: its path where PVE leaves room for it, else by the
+/// name that is found beside `pct`.
+pub(super) fn helper_line(
+    look: &NodeLook,
+    installation: InstallationId,
+    public_key: &str,
+) -> String {
+    let program = if look.folder == PROGRAM_FOLDER {
+        format!("{PROGRAM_FOLDER}/{PROGRAM_NAME}")
+    } else {
+        PROGRAM_NAME.to_owned()
+    };
+    format!("restrict,command=\"{program} serve {installation}\" {public_key}")
+}
+
+/// Whether a line leads to the helper for this installation.
+fn is_helpers(line: &str, installation: InstallationId) -> bool {
+    let command = format!("{PROGRAM_NAME} serve {installation}\"");
+    !line.trim_start().starts_with('#') && line.contains(&command)
+}
+
+/// With this line in place of all others that lead to the helper for this installation.
+pub(super) fn with_helper(list: Option<&str>, installation: InstallationId, line: &str) -> String {
+    let list = list.unwrap_or_default();
+    let ours: Vec<&str> = list
+        .lines()
+        .filter(|other| is_helpers(other, installation))
+        .collect();
+    if ours == [line] {
+        return list.to_owned();
+    }
+    let mut list = without_helper(list, installation);
+    if !list.is_empty() && !list.ends_with('\n') {
+        list.push('\n');
+    }
+    list.push_str(line);
+    list.push('\n');
+    list
+}
+
+/// Without those that lead to the helper for this installation.
+pub(super) fn without_helper(list: &str, installation: InstallationId) -> String {
+    let lines = list.split_inclusive('\n');
+    lines
+        .filter(|line| !is_helpers(line, installation))
+        .collect()
+}
+
+/// Whether we made the key, rather than were given it.
+pub(super) fn is_our_key(public_key: &str) -> bool {
+    public_key.split_whitespace().nth(2) == Some(OUR_COMMENT)
+}
+
+/// Without the lines that have nothing but this key: those with options are somebody's own.
+pub(super) fn without_key(list: &str, public_key: &str) -> String {
+    let key = |line: &str| -> Option<(String, String)> {
+        let mut words = line.split_whitespace();
+        Some((words.next()?.to_owned(), words.next()?.to_owned()))
+    };
+    let gone = key(public_key);
+    let lines = list.split_inclusive('\n');
+    lines
+        .filter(|line| gone.is_none() || key(line) != gone)
+        .collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const KEY: &str = "ssh-ed25519 AAAAours proximity";
+
+    fn installation(number: u128) -> InstallationId {
+        InstallationId(Uuid::from_u128(number))
+    }
+
+    fn look(folder: &str) -> NodeLook {
+        NodeLook {
+            account: "root".to_owned(),
+            machine: "x86_64".to_owned(),
+            pct: None,
+            folder: folder.to_owned(),
+            is_writable: true,
+            program: None,
+            keys_file: "/root/.ssh/authorized_keys".to_owned(),
+            keys: None,
+        }
+    }
+
+    #[test]
+    fn the_line_restricts_the_key_to_the_helper() {
+        let line = helper_line(&look(PROGRAM_FOLDER), installation(1), KEY);
+        let expected = "restrict,command=\"/usr/local/sbin/proximity-node-helper serve \
+                        00000000-0000-0000-0000-000000000001\" ssh-ed25519 AAAAours proximity";
+        assert_eq!(line, expected);
+        let elsewhere = helper_line(&look("/lab/bin"), installation(1), KEY);
+        assert!(elsewhere.starts_with("restrict,command=\"proximity-node-helper serve 0"));
+        assert!(is_helpers(&elsewhere, installation(1)) && is_helpers(&line, installation(1)));
+        assert!(!is_helpers(&line, installation(2)));
+        assert!(!is_helpers(&format!("# {line}"), installation(1)));
+    }
+
+    #[test]
+    fn one_line_of_ours_takes_the_place_of_all_before_and_others_stay() {
+        let line =
+            |key: &str, number| helper_line(&look(PROGRAM_FOLDER), installation(number), key);
+        let (old, new, other) = (line("a A x", 1), line(KEY, 1), line("b B y", 2));
+        let list = format!("# mine\nssh-rsa BBBB me\n{old}\n\n{other}\n{old}");
+        let changed = with_helper(Some(&list), installation(1), &new);
+        assert_eq!(
+            changed,
+            format!("# mine\nssh-rsa BBBB me\n\n{other}\n{new}\n")
+        );
+        assert_eq!(with_helper(Some(&changed), installation(1), &new), changed);
+        assert_eq!(with_helper(None, installation(1), &new), format!("{new}\n"));
+        let bare = "ssh-rsa BBBB me";
+        assert_eq!(
+            with_helper(Some(bare), installation(1), &new),
+            format!("{bare}\n{new}\n")
+        );
+        let gone = without_helper(&changed, installation(1));
+        assert_eq!(gone, format!("# mine\nssh-rsa BBBB me\n\n{other}\n"));
+    }
+
+    #[test]
+    fn a_key_goes_with_its_line_if_nothing_else_is_on_it() {
+        let list = "ssh-ed25519 AAAAours proximity\nssh-ed25519 AAAAours\n\
+                    from=\"192.0.2.1\" ssh-ed25519 AAAAours x\nssh-ed25519 BBBB proximity\n";
+        let expected = "from=\"192.0.2.1\" ssh-ed25519 AAAAours x\nssh-ed25519 BBBB proximity\n";
+        assert_eq!(without_key(list, KEY), expected);
+        assert_eq!(without_key(list, ""), list);
+        assert!(is_our_key(KEY) && !is_our_key("ssh-ed25519 AAAA"));
+    }
+
+    proptest! {
+        #[test]
+        fn lines_of_others_stay_byte_by_byte(list in "[ -~\r\n\t]{0,200}") {
+            let line = helper_line(&look(PROGRAM_FOLDER), installation(1), KEY);
+            let with = with_helper(Some(&list), installation(1), &line);
+            let left = without_helper(&with, installation(1));
+            let ended = !list.is_empty() && !list.ends_with('\n');
+            prop_assert_eq!(left, if ended { format!("{list}\n") } else { list });
+        }
+    }
+}

@@ -1,0 +1,128 @@
+//! Taking the helper away from a host's nodes.
+
+use proximity_domain::event::EventKind;
+use proximity_domain::ids::InstallationId;
+use proximity_domain::names::NodeName;
+use proximity_pve::guest::GuestError;
+use proximity_store::records::{Actor, SshKind};
+
+use super::super::wish::invalid;
+use super::install::access;
+use super::key_list::without_helper;
+use super::site::{Seen, Site, check, names, unfinished};
+use super::{HelperOnNode, HelperReport, HelperState, RemoveHelper};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// What is left on a node, for a person to look at.
+const STAYS: &str = "on each node /var/lib/proximity-node-helper stays, with the audit and root's list of allowed containers";
+
+impl Engine {
+    /// Takes the helper's key and program away from all nodes of a host entry; the entry has no guest access then.
+    ///
+    /// Guarantees: the line goes before the program, both are looked for again afterwards, and the entry changes only when they are gone
+    /// from every node. The audit of what the helper did stays. It may be run again at any point.
+    ///
+    /// # Errors
+    /// No such host, or one that is not reached by the helper; a key that is none; a node that shows another host key. Nothing is
+    /// changed then. A node that is down is no error: the report says so.
+    pub async fn remove_helper(
+        &self,
+        actor: &Actor,
+        host: &str,
+        request: RemoveHelper,
+    ) -> Result<HelperReport, EngineError> {
+        let record = self.named_host(host).await?;
+        let access = access(&record)?;
+        if access.kind != SshKind::Helper {
+            let message = format!(
+                "containers of host {} are not reached by the helper",
+                record.label
+            );
+            return Err(invalid("host", message));
+        }
+        let site = Site::of(&record, access, &[], Some(&request.private_key))?;
+        let seen = site.look().await;
+        check(&seen, None)?;
+        let apps_without_access = self.apps_of(record.label.as_str()).await?;
+        let mut report = HelperReport {
+            recorded: false,
+            sha256: None,
+            nodes: seen
+                .iter()
+                .map(|(at, look)| HelperOnNode::seen(at, look))
+                .collect(),
+            apps_without_access,
+            notes: vec![STAYS.to_owned()],
+            host: record.clone(),
+        };
+        if request.dry_run {
+            return Ok(report);
+        }
+        let installation = self.store().installation();
+        for (on, seen) in report.nodes.iter_mut().zip(&seen) {
+            take_away(&site, installation, on, seen).await;
+        }
+        let open = unfinished(&report.nodes);
+        if !open.is_empty() {
+            let note = format!(
+                "not finished on {}: the entry is as before; run it again",
+                names(&open)
+            );
+            report.notes.push(note);
+            return Ok(report);
+        }
+        let _one_at_a_time = self.inner.host_changes.lock().await;
+        let mut host = self.named_host(&record.id.to_string()).await?;
+        host.ssh = None;
+        let now = self.now();
+        let store = self.store();
+        let event = EventKind::HostUpdated;
+        store
+            .change_host(host.clone(), event, "host.helper_removed", actor, now)
+            .await?;
+        self.inner.clusters.forget(host.id).await;
+        report.recorded = true;
+        report.host = host;
+        Ok(report)
+    }
+
+    /// How many apps the host has.
+    async fn apps_of(&self, label: &str) -> Result<u64, EngineError> {
+        let counts = self.store().app_counts(None).await?;
+        let here = counts.iter().filter(|count| count.host == label);
+        Ok(here.map(|count| count.apps).sum())
+    }
+}
+
+async fn take_away(site: &Site, installation: InstallationId, on: &mut HelperOnNode, seen: &Seen) {
+    let (at, look) = seen;
+    if look.is_err() {
+        return;
+    }
+    match gone(site, installation, &at.node).await {
+        Ok(true) => on.state = HelperState::Gone,
+        Ok(false) => on.stopped(&"it is there again; somebody else puts it there"),
+        Err(error) => on.stopped(&error),
+    }
+}
+
+/// Takes line and program away, and looks whether they are.
+async fn gone(
+    site: &Site,
+    installation: InstallationId,
+    node: &NodeName,
+) -> Result<bool, GuestError> {
+    let root = &site.root;
+    let look = root.look(node).await?;
+    if let Some(seen) = look.keys.as_deref() {
+        let keys = without_helper(seen, installation);
+        if keys != seen {
+            root.put_keys(node, Some(seen), keys).await?;
+        }
+    }
+    root.remove_program(node, &look.folder).await?;
+    let after = root.look(node).await?;
+    let keys = after.keys.unwrap_or_default();
+    Ok(after.program.is_none() && without_helper(&keys, installation) == keys)
+}
