@@ -411,8 +411,16 @@ fn removal_takes_all_of_ours_and_nothing_else() {
         accounts.carry_out(&whole.steps[..cut]);
         let rest = removal(mark(), &accounts.seen);
         accounts.carry_out(&rest.steps);
-        assert_eq!(accounts.seen.users, [theirs.clone()], "cut after {cut}");
-        assert_eq!(accounts.seen.grants, [grant.clone()], "cut after {cut}");
+        assert_eq!(
+            accounts.seen.users,
+            std::slice::from_ref(&theirs),
+            "cut after {cut}"
+        );
+        assert_eq!(
+            accounts.seen.grants,
+            std::slice::from_ref(&grant),
+            "cut after {cut}"
+        );
         assert_eq!(accounts.seen.roles, [], "cut after {cut}");
         assert_eq!(accounts.seen.pools, BTreeMap::new(), "cut after {cut}");
         assert_eq!(removal(mark(), &accounts.seen).steps, []);
