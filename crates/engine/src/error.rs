@@ -262,7 +262,7 @@ impl EngineError {
             Self::NoHost => row(
                 "no_host",
                 K::NotFound,
-                "add one with: proximity hosts add LABEL URL",
+                "add one with: proximity init LABEL URL",
             ),
             Self::PveUnsupported { .. } => row(
                 "pve_unsupported",

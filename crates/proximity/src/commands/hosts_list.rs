@@ -25,7 +25,7 @@ fn human(list: &HostList) -> String {
             "TOKENS",
         ],
         list.hosts.iter().map(row),
-        "no hosts; add one with `proximity hosts add LABEL URL`",
+        "no hosts; add one with `proximity init LABEL URL`",
     )
 }
 

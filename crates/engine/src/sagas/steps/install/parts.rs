@@ -13,10 +13,11 @@ use crate::mask::Masker;
 use crate::saga::{StepError, StepResult};
 
 /// Packages. What is there already, or lies in the guest's cache, needs no archive; and a run that was cut off may have
-/// left packages half configured. Only the states at the end go to standard output.
+/// left packages half configured. What the first try complains is expected and would only worry people. Only the states at
+/// the end go to standard output.
 const APT: &str = r#"
 export DEBIAN_FRONTEND=noninteractive
-if ! apt-get -q -y --no-install-recommends --no-download install -- "$@" >&2; then
+if ! apt-get -q -y --no-install-recommends --no-download install -- "$@" >/dev/null 2>&1; then
   apt-get -q update >&2 || exit
   if ! apt-get -q -y --no-install-recommends install -- "$@" >&2; then
     dpkg --configure -a >&2 || exit
