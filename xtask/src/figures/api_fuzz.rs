@@ -74,7 +74,7 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     if report.held > 0 {
         let held = report.held;
         say::note(format!(
-            "R25: {held} answers came late because Proxmox VE holds its refusal of a token for 3 s"
+            "R25: {held} answers came late because Proxmox VE holds its refusal of a token or a login for 3 s"
         ));
     }
     world.end()?;

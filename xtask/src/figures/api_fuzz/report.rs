@@ -19,7 +19,7 @@ pub(super) struct Report {
     pub(super) titles: Vec<String>,
     /// Longest time of an answer, those that a cluster held apart.
     pub(super) slowest_ms: f64,
-    /// Answers that a cluster named in the request held: Proxmox VE waits 3 s before it refuses a token.
+    /// Answers that a cluster named in the request held: Proxmox VE waits 3 s before it refuses a token or a login.
     pub(super) held: usize,
     pub(super) by_status: BTreeMap<u64, usize>,
     /// Operations that were asked.
@@ -107,7 +107,7 @@ impl Report {
         self.server_errors += usize::from(status >= 500);
         *self.by_status.entry(status).or_default() += 1;
         let text = entry["response"]["content"]["text"].as_str();
-        if text.is_some_and(|text| text.contains(r#""code":"token_invalid""#)) {
+        if text.is_some_and(is_held) {
             self.held += 1;
         } else {
             self.slowest_ms = self.slowest_ms.max(entry["time"].as_f64().unwrap_or(0.0));
@@ -118,6 +118,12 @@ impl Report {
             self.succeeded.extend(operation_of(document, method, url));
         }
     }
+}
+
+/// Whether the answer says that Proxmox VE refused who asked it.
+fn is_held(text: &str) -> bool {
+    let codes = [r#""code":"token_invalid""#, r#""code":"login_refused""#];
+    codes.iter().any(|code| text.contains(code))
 }
 
 /// The id of the operation whose path the URL fits; one without parameters goes first.
@@ -182,7 +188,10 @@ mod tests {
         let entry = json!({ "time": 3100.0, "response": { "status": 422,
             "content": { "text": r#"{"error":{"code":"token_invalid"}}"# } } });
         report.count(&entry, &document());
-        assert_eq!((report.cases, report.server_errors, report.held), (4, 1, 1));
+        let entry = json!({ "time": 3012.0, "response": { "status": 422,
+            "content": { "text": r#"{"error":{"code":"login_refused"}}"# } } });
+        report.count(&entry, &document());
+        assert_eq!((report.cases, report.server_errors, report.held), (5, 1, 2));
         assert_eq!(report.slowest_ms, 2500.0);
         assert_eq!(report.succeeded, BTreeSet::from(["show".to_owned()]));
     }
