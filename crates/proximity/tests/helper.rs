@@ -29,6 +29,9 @@ fn try_with_helper(guests: &[&str]) {
     let said = String::from_utf8_lossy(&output.stdout);
     let complaint = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{complaint}\n{said}");
+    // Without this it would be plain access that is seen to work.
+    let noted = "putting the helper on the lab's nodes";
+    assert!(complaint.contains(noted), "{complaint}");
     let report: Value = serde_json::from_str(said.lines().last().unwrap()).unwrap();
     assert_eq!(
         (&report["http_status"], &report["removed"]),

@@ -46,6 +46,9 @@ async fn in_private(context: &Context, args: &TryArgs) -> Result<(), Failed> {
     if args.once {
         argv.push("--once".into());
     }
+    if args.helper {
+        argv.push("--helper".into());
+    }
     if context.output.quiet {
         argv.push("--quiet".into());
     }
