@@ -95,7 +95,7 @@ mod tests {
             folder: folder.to_owned(),
             is_writable: true,
             program: None,
-            keys_file: "/root/.ssh/authorized_keys".to_owned(),
+            keys_file: "/etc/pve/priv/authorized_keys".to_owned(),
             keys: None,
         }
     }
