@@ -113,6 +113,8 @@ struct Pipe<R> {
     kind: u8,
     left_bytes: u64,
     dropped: bool,
+    /// How much of what was in it when the child ended is still to be read.
+    owed_bytes: u64,
 }
 
 impl<R: AsFd> Pipe<R> {
@@ -122,7 +124,20 @@ impl<R: AsFd> Pipe<R> {
             kind,
             left_bytes,
             dropped: false,
+            owed_bytes: 0,
         }
+    }
+
+    /// The child has ended: all that it printed is in the pipe now.
+    fn note_end(&mut self) -> io::Result<()> {
+        if let Some(from) = &self.from {
+            self.owed_bytes = rustix::io::ioctl_fionread(from)?;
+        }
+        Ok(())
+    }
+
+    fn is_owed(&self) -> bool {
+        self.from.is_some() && self.owed_bytes > 0
     }
 
     /// Reads once, from a pipe that has something or is at its end. Gives what was read.
@@ -130,7 +145,10 @@ impl<R: AsFd> Pipe<R> {
         let Some(from) = &self.from else { return 0 };
         match rustix::io::read(from, &mut *buffer) {
             Ok(0) => self.from = None,
-            Ok(count) => return count,
+            Ok(count) => {
+                self.owed_bytes = self.owed_bytes.saturating_sub(count as u64);
+                return count;
+            }
             Err(rustix::io::Errno::INTR | rustix::io::Errno::AGAIN) => {}
             Err(_) => self.from = None,
         }
@@ -184,34 +202,45 @@ impl Watched {
         Ok(false)
     }
 
-    /// Passes on until the child has ended and its outputs have, or the time is over; whether it has ended. Once it has, what others
-    /// go on to print through its outputs is passed on for a moment only.
-    fn pump<W: AsFd>(&mut self, answers: &mut Answers<W>, until: Deadline) -> io::Result<bool> {
+    /// Passes on until the child has ended and all that it printed has been passed on, or the time is over; whether that is so. What
+    /// others go on to print through its outputs is passed on for a moment only.
+    fn pump<W: AsFd>(&mut self, answers: &mut Answers<W>, limit: Deadline) -> io::Result<bool> {
         let mut buffer = vec![0; CHUNK_BYTES];
-        let (mut until, mut has_ended) = (until, false);
+        let mut lingers: Option<Deadline> = None;
         loop {
-            let [ends, out, err] = self.look(until, has_ended)?;
+            let until = match lingers {
+                Some(lingers) if !self.is_owed() => lingers.min(limit),
+                Some(_) | None => limit,
+            };
+            let [ends, out, err] = self.look(until, lingers.is_some())?;
             if out {
                 let count = self.out.read(&mut buffer);
                 let bytes = buffer.get(..count).unwrap_or_default();
-                self.out.pass_on(bytes, answers, until);
+                self.out.pass_on(bytes, answers, limit);
             }
             if err {
                 let count = self.err.read(&mut buffer);
                 let bytes = buffer.get(..count).unwrap_or_default();
                 let room = COMPLAINT_BYTES.saturating_sub(self.complaint.len());
                 self.complaint.extend(bytes.iter().take(room));
-                self.err.pass_on(bytes, answers, until);
+                self.err.pass_on(bytes, answers, limit);
             }
-            if ends && !has_ended {
-                has_ended = true;
-                until = Deadline::after_ms(limits::LINGER_MS);
+            if ends && lingers.is_none() {
+                self.out.note_end()?;
+                self.err.note_end()?;
+                lingers = Some(Deadline::after_ms(limits::LINGER_MS));
             }
+            let is_told = lingers.is_some() && !self.is_owed();
             let silent = self.out.from.is_none() && self.err.from.is_none();
-            if (has_ended && silent) || until.has_passed() {
-                return Ok(has_ended);
+            let is_over = silent || lingers.is_some_and(Deadline::has_passed);
+            if (is_told && is_over) || limit.has_passed() {
+                return Ok(is_told);
             }
         }
+    }
+
+    fn is_owed(&self) -> bool {
+        self.out.is_owed() || self.err.is_owed()
     }
 
     /// Waits for something to happen: the child's end, unless it is known, output, complaints.

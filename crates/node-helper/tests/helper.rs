@@ -11,7 +11,7 @@ use proximity_node_helper::clock::Deadline;
 use proximity_node_helper::limits;
 use proximity_node_helper::refusal::Code;
 use serde_json::{Value, json};
-use support::{MAC, MARK, Node, ROOTFS, adopted, conf, exec, guest, made, request};
+use support::{MAC, MARK, Node, ROOTFS, adopted, answers, conf, exec, guest, made, request};
 
 fn refused(end: &End) -> Code {
     match end {
@@ -206,6 +206,31 @@ fn what_is_over_its_time_is_ended_with_all_of_its_group() {
             "{pid} is still there: {stat}"
         );
     }
+}
+
+#[test]
+fn a_caller_who_reads_slowly_gets_all_that_was_printed() {
+    // The command has ended long before the caller has taken what it printed.
+    const CALLER: &str = r#"while dd bs=16384 count=1 iflag=fullblock of="$1" 2>/dev/null && [ -s "$1" ]; do
+        cat "$1"; sleep 0.7; done"#;
+    let node = Node::new();
+    let argv = ["head", "-c", "125000", "/dev/zero"];
+    let mut helper = node.begin();
+    let mut stdin = helper.stdin.take().unwrap();
+    stdin
+        .write_all(&request(&exec(&guest(), &argv, 0)))
+        .unwrap();
+    drop(stdin);
+    let caller = std::process::Command::new("sh")
+        .args(["-c", CALLER, "sh"])
+        .arg(node.at("piece"))
+        .stdin(helper.stdout.take().unwrap())
+        .output()
+        .unwrap();
+    assert!(helper.wait().unwrap().success());
+    let answer = answers(&caller.stdout).remove(0);
+    assert_eq!(answer.end, ended(0));
+    assert_eq!(answer.out.len(), 125_000);
 }
 
 #[test]
