@@ -118,6 +118,8 @@ pub(crate) struct Inner {
     pub(crate) in_flight: InFlight,
     /// Held from reading a host entry to the commit of its change.
     pub(crate) host_changes: tokio::sync::Mutex<()>,
+    /// Held while the helper is put on nodes or taken away: a second one would take the first one's line out.
+    pub(crate) helper_changes: tokio::sync::Mutex<()>,
     /// Held from reading what is promised to the commit of a new promise.
     pub(crate) placing: tokio::sync::Mutex<()>,
     /// Rung when there is something to claim.
@@ -140,6 +142,7 @@ impl Engine {
                 at_work: AtWork::default(),
                 in_flight: InFlight::default(),
                 host_changes: tokio::sync::Mutex::default(),
+                helper_changes: tokio::sync::Mutex::default(),
                 placing: tokio::sync::Mutex::default(),
                 bell: Notify::new(),
             }),

@@ -66,12 +66,12 @@ impl<'a> GuestOutput<'a> {
     }
 
     /// The lines that came since this was asked last.
-    pub(super) fn so_far(&self) -> Vec<String> {
+    fn so_far(&self) -> Vec<String> {
         std::mem::take(&mut self.lock().lines)
     }
 
     /// These could not be told.
-    pub(super) fn give_back(&self, mut lines: Vec<String>) {
+    fn give_back(&self, mut lines: Vec<String>) {
         let mut heard = self.lock();
         lines.append(&mut heard.lines);
         heard.lines = lines;
@@ -94,6 +94,33 @@ impl<'a> GuestOutput<'a> {
         }
         lines.extend(last);
         lines
+    }
+}
+
+/// Lines that are being told. Dropped before it is [`Telling::done`] they are to be told again: rather twice than never.
+pub(super) struct Telling<'a, 'b> {
+    heard: &'a GuestOutput<'b>,
+    pub(super) lines: Vec<String>,
+}
+
+impl<'a, 'b> Telling<'a, 'b> {
+    /// What came since the last time.
+    pub(super) fn of(heard: &'a GuestOutput<'b>) -> Self {
+        let lines = heard.so_far();
+        Self { heard, lines }
+    }
+
+    pub(super) fn done(mut self) {
+        self.lines.clear();
+    }
+}
+
+impl Drop for Telling<'_, '_> {
+    fn drop(&mut self) {
+        let lines = std::mem::take(&mut self.lines);
+        if !lines.is_empty() {
+            self.heard.give_back(lines);
+        }
     }
 }
 
@@ -142,9 +169,13 @@ pub(super) fn shown(line: &str, masker: &Masker) -> String {
     let line = line.trim_end();
     let line = line.rsplit('\r').next().unwrap_or(line);
     let plain = CONTROL_SEQUENCE.replace_all(line, "");
+    // First what would not be seen: it could stand within a secret.
+    let plain: String = plain
+        .chars()
+        .filter(|c| !c.is_control() || *c == '\t')
+        .collect();
     let masked = masker.mask(&plain);
-    let printed = masked.chars().filter(|c| !c.is_control() || *c == '\t');
-    let text: String = printed.take(LONGEST_CHARS + 1).collect();
+    let text: String = masked.chars().take(LONGEST_CHARS + 1).collect();
     match text.char_indices().nth(LONGEST_CHARS) {
         Some((end, _)) => format!("{}…", text.get(..end).unwrap_or_default()),
         None => text,
@@ -188,6 +219,26 @@ mod tests {
             told("\x1b[1;31mred\x1b[0m \u{7}bell\r\n10%\r99%\r\nö\n", 3),
             ["red bell", "99%", "ö"]
         );
+    }
+
+    #[test]
+    fn what_is_not_seen_hides_no_secret() {
+        let told = told("hun\u{7}ter2 hun\x1b[1mter2 \u{0}hunter2\n", 5);
+        assert_eq!(told, ["[secret] [secret] [secret]"]);
+    }
+
+    #[test]
+    fn what_is_being_told_when_it_ends_is_not_lost() {
+        let masker = masker();
+        let heard = GuestOutput::new(&masker, Told::Everything);
+        heard.heard(Stream::Stdout, b"one\n");
+        let telling = Telling::of(&heard);
+        heard.heard(Stream::Stdout, b"two\n");
+        drop(telling);
+        assert_eq!(heard.so_far(), ["one", "two"]);
+        heard.heard(Stream::Stdout, b"three\n");
+        Telling::of(&heard).done();
+        assert_eq!(heard.rest(), Vec::<String>::new());
     }
 
     #[test]

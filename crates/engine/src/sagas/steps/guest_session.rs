@@ -12,7 +12,7 @@ use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 use tokio::time::Instant;
 
-use super::guest_output::{GuestOutput, Told, shown};
+use super::guest_output::{GuestOutput, Telling, Told, shown};
 use crate::mask::Masker;
 use crate::saga::{Cx, StepError, StepResult};
 
@@ -173,7 +173,10 @@ impl<'a> GuestSession<'a> {
         let output = tokio::select! {
             biased;
             output = self.access.exec_heard(&target, exec, &heard) => output,
-            () = self.cx.cuts.cancelled(&self.cx.reins) => return Err(self.end_command().await),
+            () = self.cx.cuts.cancelled(&self.cx.reins) => {
+                self.keep(heard.rest());
+                return Err(self.end_command().await);
+            }
             never = self.tell(&heard) => match never {},
         };
         self.keep(heard.rest());
@@ -185,20 +188,23 @@ impl<'a> GuestSession<'a> {
     async fn tell(&self, heard: &GuestOutput<'_>) -> Infallible {
         loop {
             self.cx.pause_ms(TELL_MS).await;
-            let lines = heard.so_far();
-            if lines.is_empty() {
+            let telling = Telling::of(heard);
+            if telling.lines.is_empty() {
                 continue;
             }
-            let log = lines.iter().map(|line| self.printed(line)).collect();
+            let lines = telling.lines.iter();
+            let log = lines.map(|line| self.printed(line)).collect();
             let effects = Effects {
                 log,
                 ..Effects::default()
             };
             let cx = self.cx;
-            if let Err(error) = cx.store().note(&cx.fence, effects, cx.now()).await {
+            match cx.store().note(&cx.fence, effects, cx.now()).await {
+                Ok(_) => telling.done(),
                 // Tried again with the next ones; the command itself matters more.
-                tracing::debug!(operation = %cx.op.id, %error, "what a command prints could not be told");
-                heard.give_back(lines);
+                Err(error) => {
+                    tracing::debug!(operation = %cx.op.id, %error, "what a command prints could not be told");
+                }
             }
         }
     }

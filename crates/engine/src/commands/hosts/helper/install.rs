@@ -8,7 +8,7 @@ use proximity_pve::guest::ssh::{NodeHelper, NodeLook, generate_keypair};
 use proximity_store::records::{Actor, HostRecord, SshAccess, SshKind, SshNode};
 use secrecy::SecretString;
 
-use super::key_list::{helper_line, is_our_key, with_helper, without_key};
+use super::key_list::{helper_line, holds_key, is_our_key, with_helper, without_key};
 use super::site::{Site, check, names, unfinished};
 use super::{HelperOnNode, HelperProgram, HelperReport, HelperState, InstallHelper};
 use crate::cluster::addresses;
@@ -42,6 +42,7 @@ impl Engine {
         host: &str,
         request: InstallHelper,
     ) -> Result<HelperReport, EngineError> {
+        let _one_at_a_time = self.inner.helper_changes.lock().await;
         let record = self.named_host(host).await?;
         let access = access(&record)?;
         let program = self.inner.parts.helper.clone().ok_or_else(not_shipped)?;
@@ -77,11 +78,12 @@ impl Engine {
                 installing.install(on, at).await;
             }
         }
-        if let Some(note) = stays(&nodes, &request, access) {
+        if let Some(note) = stays(&nodes, access) {
             return Ok(report(nodes, false, record.clone(), vec![note]));
         }
         let stored = self.go_over(actor, &record, &key).await?;
-        let notes = installing.end_old_key(access, &nodes).await;
+        let mut notes = installing.end_old_key(access, &nodes).await;
+        notes.extend(left_out(access, &nodes));
         Ok(report(nodes, true, stored, notes))
     }
 
@@ -94,11 +96,14 @@ impl Engine {
     ) -> Result<HostRecord, EngineError> {
         let _one_at_a_time = self.inner.host_changes.lock().await;
         let mut record = self.named_host(&seen.id.to_string()).await?;
-        let key_of = |record: &HostRecord| record.ssh.as_ref().map(|ssh| ssh.public_key.clone());
         if key_of(&record) != key_of(seen) {
             return Err(changed_meanwhile(seen));
         }
         if let Some(ssh) = &mut record.ssh {
+            if ssh.kind == SshKind::Plain {
+                // Its line goes next. If this process ends before that, this says which one is left.
+                tracing::info!(host = %seen.label, key = %ssh.public_key, "no more used: the key that led to root's shell");
+            }
             ssh.kind = SshKind::Helper;
             ssh.user = ROOT.to_owned();
             ssh.private_key = key.private_key.clone();
@@ -120,6 +125,11 @@ impl Engine {
     }
 }
 
+/// Which key the entry has now.
+pub(super) fn key_of(record: &HostRecord) -> Option<&str> {
+    record.ssh.as_ref().map(|ssh| ssh.public_key.as_str())
+}
+
 pub(super) fn access(record: &HostRecord) -> Result<&SshAccess, EngineError> {
     let none = || crate::commands::no_guest_access(record);
     record.ssh.as_ref().ok_or_else(none)
@@ -136,7 +146,7 @@ fn not_shipped() -> EngineError {
 }
 
 /// Two that go over at the same time would each leave the other's key without a line.
-fn changed_meanwhile(record: &HostRecord) -> EngineError {
+pub(super) fn changed_meanwhile(record: &HostRecord) -> EngineError {
     EngineError::Upstream {
         code: "state_changed",
         message: format!(
@@ -184,11 +194,9 @@ fn plan_notes(access: &SshAccess) -> Vec<String> {
 }
 
 /// Why the entry stays as it is, if it does.
-fn stays(nodes: &[HelperOnNode], request: &InstallHelper, access: &SshAccess) -> Option<String> {
+fn stays(nodes: &[HelperOnNode], access: &SshAccess) -> Option<String> {
     let open = unfinished(nodes);
-    let done = open.len() < nodes.len();
-    let enough = open.is_empty() || (!request.nodes.is_empty() && done);
-    if enough && done {
+    if open.is_empty() {
         return None;
     }
     let way = match access.kind {
@@ -199,6 +207,30 @@ fn stays(nodes: &[HelperOnNode], request: &InstallHelper, access: &SshAccess) ->
         "not finished on {}: {way}; run it again when that is repaired, or with --node for the nodes that are to go over alone",
         names(&open)
     ))
+}
+
+/// Nodes of the entry that were not meant: the way into their containers is closed until they have the helper too.
+fn left_out(access: &SshAccess, nodes: &[HelperOnNode]) -> Option<String> {
+    let meant = |node: &NodeName| nodes.iter().any(|on| on.node == *node);
+    let left_out = access.nodes.iter().filter(|at| !meant(&at.node));
+    let left_out: Vec<&str> = left_out.map(|at| at.node.as_str()).collect();
+    let old = match (access.kind, is_our_key(&access.public_key)) {
+        (SshKind::Plain, true) => {
+            "; where such a node has a list of keys of its own, take our old key out yourself: "
+        }
+        (SshKind::Plain, false) | (SshKind::Helper, _) => "",
+    };
+    let key = if old.is_empty() {
+        ""
+    } else {
+        &access.public_key
+    };
+    (!left_out.is_empty()).then(|| {
+        format!(
+            "not on {}: containers there are not reached until it is, by the same command with --node and --ssh-key{old}{key}",
+            left_out.join(", ")
+        )
+    })
 }
 
 /// What is the same for all nodes.
@@ -299,16 +331,71 @@ impl Installing<'_> {
             return Ok(());
         };
         let keys = without_key(seen, public_key);
-        if keys == seen {
-            return Ok(());
+        if keys != seen {
+            root.put_keys(node, Some(seen), keys.clone()).await?;
         }
-        root.put_keys(node, Some(seen), keys).await
+        if holds_key(&keys, public_key) {
+            let message = "it stands in a line with options of somebody's own".to_owned();
+            let node = node.to_string();
+            return Err(GuestError::Failed { node, message });
+        }
+        Ok(())
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    fn on(node: &str, state: HelperState) -> HelperOnNode {
+        HelperOnNode {
+            node: node.parse().unwrap(),
+            address: String::new(),
+            host_key: String::new(),
+            state,
+            program: None,
+            sha256_before: None,
+            keys_file: None,
+            line: None,
+            version: None,
+            trouble: None,
+        }
+    }
+
+    fn plain(nodes: &[&str]) -> SshAccess {
+        let node = |name: &&str| SshNode {
+            node: name.parse().unwrap(),
+            address: String::new(),
+            host_key: String::new(),
+        };
+        SshAccess {
+            kind: SshKind::Plain,
+            user: ROOT.to_owned(),
+            private_key: String::new().into(),
+            public_key: "ssh-ed25519 AAAA proximity".to_owned(),
+            nodes: nodes.iter().map(node).collect(),
+        }
+    }
+
+    #[test]
+    fn one_node_that_did_not_answer_keeps_the_way_there_however_it_was_named() {
+        let both = ["pve1", "pve2"];
+        let answers = HelperState::Answers;
+        let half = [on("pve1", answers), on("pve2", HelperState::Unfinished)];
+        let note = stays(&half, &plain(&both)).unwrap();
+        assert!(
+            note.starts_with("not finished on pve2: containers are reached as before"),
+            "{note}"
+        );
+        let whole = [on("pve1", answers), on("pve2", answers)];
+        assert_eq!(stays(&whole, &plain(&both)), None);
+        assert_eq!(left_out(&plain(&both), &whole), None);
+        let note = left_out(&plain(&both), &whole[..1]).unwrap();
+        assert!(
+            note.contains("not on pve2") && note.ends_with("ssh-ed25519 AAAA proximity"),
+            "{note}"
+        );
+    }
 
     #[test]
     fn a_build_without_the_helper_says_how_to_have_one() {

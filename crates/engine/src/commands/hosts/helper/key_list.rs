@@ -36,7 +36,12 @@ pub(super) fn with_helper(list: Option<&str>, installation: InstallationId, line
         .lines()
         .filter(|other| is_helpers(other, installation))
         .collect();
-    if ours == [line] {
+    // What stands before it makes it narrower, and is whoever's who wrote it: `from="…",` for one.
+    if let [one] = ours.as_slice()
+        && one
+            .strip_suffix(line)
+            .is_some_and(|before| before.is_empty() || before.ends_with(','))
+    {
         return list.to_owned();
     }
     let mut list = without_helper(list, installation);
@@ -54,6 +59,24 @@ pub(super) fn without_helper(list: &str, installation: InstallationId) -> String
     lines
         .filter(|line| !is_helpers(line, installation))
         .collect()
+}
+
+/// Whether the list leads somebody else's key to the helper.
+pub(super) fn serves_others(list: &str) -> bool {
+    let command = format!("{PROGRAM_NAME} serve ");
+    let mut lines = list.lines();
+    lines.any(|line| !line.trim_start().starts_with('#') && line.contains(&command))
+}
+
+/// Whether some line that counts lets this key in, whatever its options.
+pub(super) fn holds_key(list: &str, public_key: &str) -> bool {
+    let Some(key) = public_key.split_whitespace().nth(1) else {
+        return false;
+    };
+    let mut lines = list
+        .lines()
+        .filter(|line| !line.trim_start().starts_with('#'));
+    lines.any(|line| line.split_whitespace().any(|word| word == key))
 }
 
 /// Whether we made the key, rather than were given it.
@@ -133,6 +156,47 @@ mod tests {
         );
         let gone = without_helper(&changed, installation(1));
         assert_eq!(gone, format!("# mine\nssh-rsa BBBB me\n\n{other}\n"));
+    }
+
+    #[test]
+    fn what_somebody_put_before_our_line_stays() {
+        let line = helper_line(&look(PROGRAM_FOLDER), installation(1), KEY);
+        let narrower = format!("from=\"192.0.2.1\",{line}\n");
+        assert_eq!(
+            with_helper(Some(&narrower), installation(1), &line),
+            narrower
+        );
+        let old = format!(
+            "from=\"192.0.2.1\",{}\n",
+            line.replace("AAAAours", "AAAAold")
+        );
+        assert_eq!(
+            with_helper(Some(&old), installation(1), &line),
+            format!("{line}\n")
+        );
+    }
+
+    #[test]
+    fn others_who_use_the_helper_and_keys_with_options_are_seen() {
+        let ours = helper_line(&look(PROGRAM_FOLDER), installation(1), KEY);
+        let both = format!(
+            "{ours}\n{}\n",
+            helper_line(&look("/lab"), installation(2), "b B y")
+        );
+        assert!(serves_others(&without_helper(&both, installation(1))));
+        assert!(!serves_others(&without_helper(
+            &format!("{ours}\n# {ours}\n"),
+            installation(1)
+        )));
+        assert!(holds_key(
+            "from=\"192.0.2.1\" ssh-ed25519 AAAAours x\n",
+            KEY
+        ));
+        assert!(!holds_key(
+            "# ssh-ed25519 AAAAours x\nssh-ed25519 BBBB y\n",
+            KEY
+        ));
+        assert!(!holds_key("ssh-ed25519 AAAAours x\n", ""));
     }
 
     #[test]

@@ -7,8 +7,8 @@ use proximity_pve::guest::GuestError;
 use proximity_store::records::{Actor, SshKind};
 
 use super::super::wish::invalid;
-use super::install::access;
-use super::key_list::without_helper;
+use super::install::{access, changed_meanwhile, key_of};
+use super::key_list::{serves_others, without_helper};
 use super::site::{Seen, Site, check, names, unfinished};
 use super::{HelperOnNode, HelperReport, HelperState, RemoveHelper};
 use crate::engine::Engine;
@@ -32,6 +32,7 @@ impl Engine {
         host: &str,
         request: RemoveHelper,
     ) -> Result<HelperReport, EngineError> {
+        let _one_at_a_time = self.inner.helper_changes.lock().await;
         let record = self.named_host(host).await?;
         let access = access(&record)?;
         if access.kind != SshKind::Helper {
@@ -61,7 +62,9 @@ impl Engine {
         }
         let installation = self.store().installation();
         for (on, seen) in report.nodes.iter_mut().zip(&seen) {
-            take_away(&site, installation, on, seen).await;
+            report
+                .notes
+                .extend(take_away(&site, installation, on, seen).await);
         }
         let open = unfinished(&report.nodes);
         if !open.is_empty() {
@@ -72,8 +75,11 @@ impl Engine {
             report.notes.push(note);
             return Ok(report);
         }
-        let _one_at_a_time = self.inner.host_changes.lock().await;
+        let _recording = self.inner.host_changes.lock().await;
         let mut host = self.named_host(&record.id.to_string()).await?;
+        if key_of(&host) != key_of(&record) {
+            return Err(changed_meanwhile(&record));
+        }
         host.ssh = None;
         let now = self.now();
         let store = self.store();
@@ -95,16 +101,38 @@ impl Engine {
     }
 }
 
-async fn take_away(site: &Site, installation: InstallationId, on: &mut HelperOnNode, seen: &Seen) {
+/// Takes it away from one node; says what stays there.
+async fn take_away(
+    site: &Site,
+    installation: InstallationId,
+    on: &mut HelperOnNode,
+    seen: &Seen,
+) -> Option<String> {
     let (at, look) = seen;
     if look.is_err() {
-        return;
+        return None;
     }
     match gone(site, installation, &at.node).await {
-        Ok(true) => on.state = HelperState::Gone,
-        Ok(false) => on.stopped(&"it is there again; somebody else puts it there"),
+        Ok(Gone::All) => on.state = HelperState::Gone,
+        Ok(Gone::LineAlone) => {
+            on.state = HelperState::Gone;
+            return Some(format!(
+                "node {}: the program stays, because another installation uses it too",
+                at.node
+            ));
+        }
+        Ok(Gone::Not) => on.stopped(&"it is there again; somebody else puts it there"),
         Err(error) => on.stopped(&error),
     }
+    None
+}
+
+/// What is gone from a node.
+enum Gone {
+    All,
+    /// Another installation's key leads to the same program, which stays for it.
+    LineAlone,
+    Not,
 }
 
 /// Takes line and program away, and looks whether they are.
@@ -112,17 +140,20 @@ async fn gone(
     site: &Site,
     installation: InstallationId,
     node: &NodeName,
-) -> Result<bool, GuestError> {
+) -> Result<Gone, GuestError> {
     let root = &site.root;
     let look = root.look(node).await?;
-    if let Some(seen) = look.keys.as_deref() {
-        let keys = without_helper(seen, installation);
-        if keys != seen {
-            root.put_keys(node, Some(seen), keys).await?;
-        }
+    let seen = look.keys.as_deref();
+    let keys = without_helper(seen.unwrap_or_default(), installation);
+    if seen.is_some_and(|seen| seen != keys) {
+        root.put_keys(node, seen, keys.clone()).await?;
+    }
+    if serves_others(&keys) {
+        return Ok(Gone::LineAlone);
     }
     root.remove_program(node, &look.folder).await?;
     let after = root.look(node).await?;
     let keys = after.keys.unwrap_or_default();
-    Ok(after.program.is_none() && without_helper(&keys, installation) == keys)
+    let is_gone = after.program.is_none() && without_helper(&keys, installation) == keys;
+    Ok(if is_gone { Gone::All } else { Gone::Not })
 }

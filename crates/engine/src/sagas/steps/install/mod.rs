@@ -36,7 +36,9 @@ impl StepAction for Install {
             }),
             // What the guest said of it comes before what we say.
             Err(error) => {
-                session.say_unsaid().await?;
+                if let Err(unsaid) = session.say_unsaid().await {
+                    tracing::warn!(operation = %cx.op.id, error = ?unsaid, "what commands printed could not be told");
+                }
                 Err(error)
             }
         }
