@@ -62,7 +62,7 @@ pub(crate) async fn init(
     params(("host" = String, Path, description = "Id or label.", example = "home")),
     request_body = PlanUninit,
     responses((status = 200, description = "What would go, and what would stay.", body = UninitPlan)),
-    extensions(("x-codes" = json!(["host_not_found", "host_in_use", "invalid_value", "host_unusable", "@host", "@person"]))))]
+    extensions(("x-codes" = json!(["host_not_found", "host_in_use", "invalid_value", "host_unusable", "no_quorum", "view_incomplete", "@host", "@person"]))))]
 pub(crate) async fn plan_uninit(
     State(state): State<AppState>,
     caller: Caller,
@@ -87,7 +87,7 @@ pub(crate) async fn plan_uninit(
     params(("host" = String, Path, description = "Id or label.", example = "home")),
     request_body = UninitHost,
     responses((status = 200, description = "What went, and what stays.", body = UninitPlan)),
-    extensions(("x-codes" = json!(["host_not_found", "host_in_use", "invalid_value", "host_unusable", "@host", "@person"]))))]
+    extensions(("x-codes" = json!(["host_not_found", "host_in_use", "invalid_value", "host_unusable", "no_quorum", "view_incomplete", "@host", "@person"]))))]
 pub(crate) async fn uninit(
     State(state): State<AppState>,
     caller: Caller,

@@ -9,6 +9,7 @@
 
 pub(super) mod approach;
 mod carry;
+pub(super) mod gone;
 mod grounds;
 mod keep;
 mod obstacle;
@@ -17,6 +18,7 @@ mod plan;
 #[cfg(test)]
 mod plan_tests;
 mod prove;
+mod same;
 mod seen;
 mod step;
 mod uninit;

@@ -120,6 +120,25 @@ pub(super) fn not_shown(what: &str) -> EngineError {
     )
 }
 
+/// A token that should be gone is not.
+pub(super) fn still_taken(token: &str, url: &str) -> EngineError {
+    upstream(
+        "init_unfinished",
+        format!("PVE still takes the token {token} at {url}, so the entry of the host is kept"),
+        "run the same command again as root@pam; if it stays so, delete the token in PVE under Datacenter / Permissions / \
+         API Tokens",
+    )
+}
+
+/// Where the entry's node should be, another answers.
+pub(super) fn another_answers(label: &HostLabel, node: &str) -> EngineError {
+    upstream(
+        "view_incomplete",
+        format!("host {label}: what answers is not its node {node}, nor a cluster with it"),
+        "compare the addresses with: proximity hosts list; nothing was changed",
+    )
+}
+
 #[cfg(test)]
 mod tests {
     use std::collections::BTreeMap;
@@ -162,6 +181,8 @@ mod tests {
             (label_of_another(&label), "label_taken"),
             (not_by_init(&label, "root@pam!x1"), "host_not_by_init"),
             (not_shown("create pool apps"), "init_unfinished"),
+            (still_taken("x@pve!y", &address.url()), "init_unfinished"),
+            (another_answers(&label, "pve1"), "view_incomplete"),
             (realm_unknown(&address, "no", &[]), "realm_unknown"),
             (login_too_narrow("anna@pve", &rights), "login_too_narrow"),
         ] {

@@ -4,15 +4,18 @@ use std::time::Duration;
 
 use proximity_domain::accounts::AccountMark;
 use proximity_pve::accounts::AccountClient;
+use proximity_pve::cluster::ClusterStatus;
+use proximity_pve::transport::https::EndpointConfig;
 use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, HostRecord};
 
 use super::carry::Act;
+use super::gone::check_gone;
 use super::person::{Person, PersonLogin, bad_login};
 use super::seen::Seen;
 use super::step::Step;
 use super::unplan::{Removal, removal};
-use super::{keep, obstacle};
+use super::{keep, obstacle, same};
 use crate::cluster::endpoints;
 use crate::commands::hosts::address::Address;
 use crate::commands::hosts::{LOOK_S, refusal};
@@ -45,10 +48,18 @@ struct Leaving {
     client: AccountClient,
     address: Address,
     person: Person,
+    ways: Vec<EndpointConfig>,
     removal: Removal,
 }
 
 impl Leaving {
+    /// Refuses to forget tokens of ours that PVE still takes.
+    async fn check_gone(&self, mark: AccountMark) -> Result<(), EngineError> {
+        let tokens = keep::tokens_of(&self.host).into_values();
+        let own: Vec<_> = tokens.filter(|t| is_by_init(&t.id, mark)).collect();
+        check_gone(&self.address, &self.ways, &own).await
+    }
+
     fn shown(&self, steps: &[Step]) -> UninitPlan {
         let mut texts: Vec<String> = steps.iter().map(ToString::to_string).collect();
         texts.push(format!("forget host {}", self.host.label));
@@ -64,7 +75,7 @@ impl Engine {
     /// Looks at a host as a person who logs in, and says what giving it up would do. Nothing is changed.
     ///
     /// # Errors
-    /// No such host; apps are on it; the person cannot log in, or lacks rights.
+    /// No such host; apps are on it; no quorum, or another cluster answers; the person cannot log in, or lacks rights.
     pub async fn plan_uninit(&self, request: &UninitHost) -> Result<UninitPlan, EngineError> {
         let leaving = self.leave(request).await?;
         Ok(leaving.shown(&leaving.removal.steps))
@@ -74,7 +85,8 @@ impl Engine {
     /// what was done, and what stays.
     ///
     /// # Errors
-    /// Those of [`Engine::plan_uninit`]; `init_unfinished` when it stopped half way: run again, it goes on.
+    /// Those of [`Engine::plan_uninit`]; `init_unfinished` when it stopped half way, or PVE still takes a token of ours: run
+    /// again, it goes on.
     pub async fn uninit_host(
         &self,
         actor: &Actor,
@@ -98,6 +110,7 @@ impl Engine {
         if let Some(left) = removal(mark, &left).steps.first() {
             return Err(obstacle::not_shown(&left.to_string()));
         }
+        leaving.check_gone(mark).await?;
         let id = leaving.host.id;
         self.store().remove_host(id, actor, self.now()).await?;
         self.inner.clusters.forget(id).await;
@@ -121,12 +134,12 @@ impl Engine {
             person.check_realm(&address, first.clone()).await?;
         }
         let why = format!("uninit of host {}", host.label);
-        let client = person.client(self, host.id, ways, &why);
+        let client = person.client(self, host.id, ways.clone(), &why);
         let client = client.map_err(|e| bad_login(&e))?;
         let mark = AccountMark(self.store().installation());
         let looked = tokio::time::timeout(
             Duration::from_secs(LOOK_S),
-            look(&client, mark, &address, &person),
+            first_look(&host, &client, mark, &address, &person),
         );
         let seen = looked
             .await
@@ -138,9 +151,25 @@ impl Engine {
             client,
             address,
             person,
+            ways,
             removal,
         })
     }
+}
+
+/// The look; first whether it is the entry's cluster that answers, with quorum.
+async fn first_look(
+    host: &HostRecord,
+    client: &AccountClient,
+    mark: AccountMark,
+    address: &Address,
+    person: &Person,
+) -> Result<Seen, EngineError> {
+    let is_word = |status: &ClusterStatus| same::check_word(host, status).is_ok();
+    let status = client.read().cluster_status_by(is_word).await;
+    let status = status.map_err(|e| refusal::question(address, &person.asker(), &e))?;
+    same::check_word(host, &status)?;
+    look(client, mark, address, person).await
 }
 
 /// The look; first whether the person may see and change all of it.
@@ -156,12 +185,17 @@ async fn look(
         .map_err(|e| refusal::question(address, &person.asker(), &e))
 }
 
+/// Whether it is a token of a user that init makes.
+fn is_by_init(token: &str, mark: AccountMark) -> bool {
+    let user = token.rsplit_once('!').map_or("", |(user, _)| user);
+    user.ends_with(&format!("-{}@pve", mark.short()))
+}
+
 /// What was never made by init.
 fn more_that_stays(host: &HostRecord, mark: AccountMark) -> Vec<String> {
     let mut stays = Vec::new();
     for token in keep::tokens_of(host).into_values() {
-        let user = token.id.rsplit_once('!').map_or("", |(user, _)| user);
-        if !user.ends_with(&format!("-{}@pve", mark.short())) {
+        if !is_by_init(&token.id, mark) {
             stays.push(format!("token {}: init did not make it", token.id));
         }
     }

@@ -1,0 +1,67 @@
+//! Hosts that are given up where something is not as it seems.
+
+use super::super::super::init::gone::check_gone;
+use super::*;
+
+#[tokio::test]
+async fn a_host_is_given_up_only_to_its_own_cluster() {
+    let world = World::start().await;
+    let made = world.engine.init_host(&admin(), &init(&world)).await;
+    let host = made.unwrap().host;
+    let before = access(&world).await;
+    for (key, code) in [
+        ("cluster:barn:pve1", "view_incomplete"),
+        ("node:pve9:AA", "view_incomplete"),
+    ] {
+        let mut other = host.clone();
+        other.cluster_key = key.to_owned();
+        let store = world.engine.store();
+        let changed = store.update_host(other, &admin(), Timestamp(1_001)).await;
+        changed.unwrap();
+        let planned = world.engine.plan_uninit(&uninit(&world)).await;
+        assert_eq!(planned.unwrap_err().code(), code, "{key}");
+        let refused = world.engine.uninit_host(&admin(), &uninit(&world)).await;
+        assert_eq!(refused.unwrap_err().code(), code, "{key}");
+        assert_eq!(access(&world).await, before, "{key}");
+        assert_eq!(world.hosts().await, 1, "{key}");
+    }
+}
+
+#[tokio::test]
+async fn a_token_is_gone_when_pve_refuses_it_and_not_before() {
+    let world = World::start().await;
+    let made = world.engine.init_host(&admin(), &init(&world)).await;
+    let host = made.unwrap().host;
+    let url = host.endpoints[0].url.clone();
+    let way = EndpointConfig {
+        url: url.clone(),
+        trust: Trust::Fingerprint(world.pve.fingerprint_sha256().parse().unwrap()),
+    };
+    let token = ApiToken {
+        id: host.token_id,
+        secret: host.token_secret,
+    };
+    let address = address::Address::from_url(&url).unwrap();
+    let asked = async |ways: &[EndpointConfig]| {
+        let answer = check_gone(&address, ways, std::slice::from_ref(&token)).await;
+        answer.map_err(|e| (e.code(), e.to_string()))
+    };
+    let (code, text) = asked(std::slice::from_ref(&way)).await.unwrap_err();
+    assert_eq!(code, "init_unfinished");
+    assert!(text.contains(&token.id), "{text}");
+
+    let closed = std::net::TcpListener::bind("127.0.0.1:0").unwrap();
+    let nobody = EndpointConfig {
+        url: format!("https://{}", closed.local_addr().unwrap()),
+        ..way.clone()
+    };
+    drop(closed);
+    let ways = [nobody.clone(), way.clone()];
+    assert_eq!(asked(&ways).await.unwrap_err().0, "init_unfinished");
+
+    let gone = world.engine.uninit_host(&admin(), &uninit(&world)).await;
+    gone.unwrap();
+    assert_eq!(asked(&ways).await, Ok(()));
+    let (code, _) = asked(&[nobody]).await.unwrap_err();
+    assert_eq!(code, "host_unreachable", "nobody said so");
+}
