@@ -52,7 +52,8 @@ impl Ready {
         }
     }
 
-    /// The tokens the host has once the steps are made: the new ones, and those that are good as they are.
+    /// The tokens the host has once the steps are made: the new ones, and those that are good as they are; beside them those
+    /// that are recorded for a purpose nobody asked about.
     pub(super) fn tokens(&self, made: &Made) -> BTreeMap<TokenPurpose, ApiToken> {
         let token = |name: &ApiTokenName| match made.get(name) {
             Some(secret) => Some(ApiToken {
@@ -61,10 +62,14 @@ impl Ready {
             }),
             None => self.held.get(name).cloned(),
         };
-        let wanted = self.wanted.tokens.iter();
-        wanted
-            .filter_map(|w| token(&w.token).map(|token| (w.purpose, token)))
-            .collect()
+        let mut tokens = self.known.as_ref().map(keep::tokens_of).unwrap_or_default();
+        for wanted in &self.wanted.tokens {
+            tokens.remove(&wanted.purpose);
+            if let Some(token) = token(&wanted.token) {
+                tokens.insert(wanted.purpose, token);
+            }
+        }
+        tokens
     }
 }
 

@@ -50,13 +50,15 @@ pub(super) async fn choose(
     if !wish.adopted.is_empty() {
         check_adopted(wish, client, own).await?;
     }
-    let has_images = known.is_some_and(|k| keep::tokens_of(k).contains_key(&TokenPurpose::Images));
+    // What is recorded stays wanted: its token lives, and guests were given to it one by one.
+    let has = |purpose| known.is_some_and(|k| keep::tokens_of(k).contains_key(&purpose));
     Ok(Grounds {
         pool,
         storages,
         template_storage,
         bridge,
-        images: wish.images || has_images,
+        images: wish.images || has(TokenPurpose::Images),
+        adopts: !wish.adopted.is_empty() || has(TokenPurpose::Adopted),
         adopted: wish.adopted.clone(),
     })
 }

@@ -31,6 +31,7 @@ fn grounds() -> Grounds {
         template_storage: "local".parse().unwrap(),
         bridge: "vmbr0".parse().unwrap(),
         images: true,
+        adopts: true,
         adopted: BTreeSet::from([vmid(105)]),
     }
 }

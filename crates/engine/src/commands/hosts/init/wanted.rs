@@ -29,7 +29,9 @@ pub(super) struct Grounds {
     pub(super) bridge: BridgeName,
     /// A token that brings templates and images is wanted.
     pub(super) images: bool,
-    /// Guests whose token for adopted guests may act on them.
+    /// A token for adopted guests is wanted.
+    pub(super) adopts: bool,
+    /// Guests that it may act on, beside those it was given before.
     pub(super) adopted: BTreeSet<Vmid>,
 }
 
@@ -65,7 +67,7 @@ impl Wanted {
             let is_wanted = match purpose {
                 TokenPurpose::Observe | TokenPurpose::Operate => true,
                 TokenPurpose::Images => grounds.images,
-                TokenPurpose::Adopted => !grounds.adopted.is_empty(),
+                TokenPurpose::Adopted => grounds.adopts,
             };
             if is_wanted {
                 wanted.add(purpose, grounds)?;

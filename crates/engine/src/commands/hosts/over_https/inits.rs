@@ -7,6 +7,7 @@ use serde_json::Value;
 use super::super::init::approach::Looked;
 use super::*;
 
+mod again;
 mod leaving;
 
 const ROOT: &str = "root@pam";
