@@ -49,6 +49,8 @@ impl Ready {
             action: "host.init",
             client: &self.client,
             mark: self.wanted.mark,
+            entry: self.known.as_ref().map(|known| known.id),
+            wanted: &self.wanted.tokens,
         }
     }
 

@@ -3,10 +3,12 @@
 use std::collections::BTreeMap;
 
 use proximity_domain::event::EventKind;
+use proximity_domain::ids::HostId;
+use proximity_domain::names::ApiTokenName;
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::transport::https::ApiToken;
 use proximity_store::records::{Actor, HostRecord, HostToken, PurposeTokens};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 
 use super::approach::Ready;
 use super::obstacle;
@@ -57,6 +59,12 @@ fn given(mut tokens: BTreeMap<TokenPurpose, ApiToken>) -> Result<Given, EngineEr
     })
 }
 
+fn set(host: &mut HostRecord, tokens: Given) {
+    host.token_id = tokens.main.id;
+    host.token_secret = tokens.main.secret;
+    host.purpose_tokens = tokens.others;
+}
+
 /// Whether the entry is one that init goes on with: of this cluster, and with tokens of ours.
 ///
 /// # Errors
@@ -89,6 +97,36 @@ fn same(a: &BTreeMap<TokenPurpose, ApiToken>, b: &BTreeMap<TokenPurpose, ApiToke
 }
 
 impl Engine {
+    /// Records a token that took the place of a recorded one, which is dead from then on: whatever comes after, its secret is
+    /// not lost. One for a purpose that had none is recorded when the host is, once it has its rights.
+    ///
+    /// # Errors
+    /// The store's.
+    pub(super) async fn keep_secret(
+        &self,
+        actor: &Actor,
+        id: HostId,
+        purpose: TokenPurpose,
+        (token, secret): (&ApiTokenName, &SecretString),
+    ) -> Result<(), EngineError> {
+        let mut host = self.named_host(&id.to_string()).await?;
+        let mut tokens = tokens_of(&host);
+        let Some(recorded) = tokens.get_mut(&purpose) else {
+            return Ok(());
+        };
+        *recorded = ApiToken {
+            id: token.to_string(),
+            secret: secret.clone(),
+        };
+        set(&mut host, given(tokens)?);
+        let (event, now) = (EventKind::HostUpdated, self.now());
+        self.store()
+            .change_host(host, event, "host.init", actor, now)
+            .await?;
+        self.inner.clusters.forget(id).await;
+        Ok(())
+    }
+
     /// Records the host with these tokens; writes nothing if it is recorded so already.
     ///
     /// # Errors
@@ -129,10 +167,7 @@ impl Engine {
         if is_same {
             return Ok(known);
         }
-        let tokens = given(tokens)?;
-        host.token_id = tokens.main.id;
-        host.token_secret = tokens.main.secret;
-        host.purpose_tokens = tokens.others;
+        set(&mut host, given(tokens)?);
         self.store()
             .change_host(
                 host.clone(),

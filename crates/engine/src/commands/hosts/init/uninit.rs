@@ -104,6 +104,8 @@ impl Engine {
             action: "host.uninit",
             client: &leaving.client,
             mark,
+            entry: None,
+            wanted: &[],
         };
         self.carry_out(actor, act, steps).await?;
         let left = look(&leaving.client, mark, &leaving.address, &leaving.person).await?;

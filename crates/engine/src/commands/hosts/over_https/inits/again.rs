@@ -36,3 +36,29 @@ async fn the_token_for_adopted_guests_outlives_a_run_that_names_none() {
     let stored = world.engine.named_host("home").await.unwrap();
     assert_eq!(secret(&stored), secret(&made.host));
 }
+
+#[tokio::test]
+async fn a_token_that_replaces_a_recorded_one_is_recorded_at_once() {
+    let world = World::start().await;
+    let made = world.engine.init_host(&admin(), &init(&world)).await;
+    let host = made.unwrap().host;
+    let whole = access(&world).await;
+    let (user, name) = host.token_id.split_once('!').unwrap();
+    let path = format!("/access/users/{user}/token/{name}");
+    done(&world, Method::Delete, &path, &[]).await;
+    let comment = format!("proximity:{}", world.engine.store().installation());
+    let params = [("privsep", "1"), ("comment", comment.as_str())];
+    done(&world, Method::Post, &path, &params).await;
+
+    assert!(die_after(&world, &init(&world), 1).await > 1);
+    let stored = world.engine.named_host("home").await.unwrap();
+    let secret = |host: &HostRecord| host.token_secret.expose_secret().to_owned();
+    assert_eq!(stored.token_id, host.token_id);
+    assert_ne!(secret(&stored), secret(&host));
+    let again = world.engine.init_host(&admin(), &init(&world)).await;
+    let again = again.unwrap();
+    let is_grant = |step: &String| step.starts_with("grant ");
+    assert!(again.steps.iter().all(is_grant), "{:?}", again.steps);
+    assert_eq!(secret(&again.host), secret(&stored), "it is still good");
+    assert_eq!(access(&world).await, whole);
+}
