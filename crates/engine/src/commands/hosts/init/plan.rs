@@ -137,7 +137,38 @@ fn accounts(
     let missing = |grant: &&GrantTo| is_new || !is_granted(grant, &seen.grants);
     let missing = wanted.grants.iter().filter(missing).cloned();
     plan.steps.extend(missing.map(Step::Grant));
+    let kept = kept(mark, wanted, seen);
+    let missing = kept.filter(|grant| is_new || !is_granted(grant, &seen.grants));
+    plan.steps.extend(missing.map(Step::Grant));
     Ok(())
+}
+
+/// What the user was given one by one in earlier runs, for its token: that has no right there but its own, and one that is
+/// made anew begins with none.
+fn kept<'a>(
+    mark: AccountMark,
+    wanted: &'a WantedToken,
+    seen: &'a Seen,
+) -> impl Iterator<Item = GrantTo> + 'a {
+    let is_kept = |grant: &&Grant| {
+        let is_wanted = |w: &GrantTo| w.path == grant.path && w.role.as_str() == grant.role;
+        grant.holder.is_user(&wanted.user)
+            && is_given_one_by_one(&grant.path)
+            && seen.roles.iter().any(|row| row.id == grant.role)
+            && !wanted.grants.iter().any(is_wanted)
+    };
+    let of_token = move |grant: &Grant| {
+        let role: RoleName = grant.role.parse().ok()?;
+        mark.own_role(&role)?;
+        Some(GrantTo {
+            path: grant.path.clone(),
+            role,
+            user: None,
+            token: Some(wanted.token.clone()),
+            propagates: grant.propagates,
+        })
+    };
+    seen.grants.iter().filter(is_kept).filter_map(of_token)
 }
 
 /// Both hold it, and it reaches as far as wanted.

@@ -373,6 +373,43 @@ fn another_pool_loses_its_grant_while_storages_and_adopted_guests_keep_theirs() 
 }
 
 #[test]
+fn a_token_that_is_made_anew_gets_back_what_was_given_one_by_one() {
+    let later = Grounds {
+        storages: BTreeSet::from(["local".parse().unwrap()]),
+        adopted: BTreeSet::new(),
+        ..grounds()
+    };
+    let later = Wanted::new(mark(), &later).unwrap();
+    let breaks: [fn(&mut Accounts, &ApiTokenName); 2] = [
+        |accounts, token| {
+            accounts.held.remove(token);
+        },
+        |accounts, token| accounts.drop_token(token),
+    ];
+    for (token, path) in [(1, "/storage/fast"), (3, "/vms/105")] {
+        let token = &wanted().tokens[token].token;
+        let is_there = |accounts: &Accounts| {
+            let mut grants = accounts.seen.grants.iter();
+            grants.any(|g| g.path == path && g.holder.is_token(token))
+        };
+        for break_it in breaks {
+            let mut accounts = Accounts::complete();
+            assert_eq!(accounts.plan(&later).unwrap().steps, []);
+            break_it(&mut accounts, token);
+            let steps = accounts.plan(&later).unwrap().steps;
+            for cut in 1..=steps.len() {
+                let mut accounts = accounts.clone();
+                accounts.carry_out(&steps[..cut]);
+                let rest = accounts.plan(&later).unwrap().steps;
+                accounts.carry_out(&rest);
+                assert!(is_there(&accounts), "{path}, cut after {cut}: {steps:?}");
+                assert_eq!(accounts.plan(&later).unwrap().steps, []);
+            }
+        }
+    }
+}
+
+#[test]
 fn a_grant_of_somebody_else_to_our_account_is_told_and_left() {
     let mut accounts = Accounts::complete();
     let user = wanted().tokens[0].user.to_string();
