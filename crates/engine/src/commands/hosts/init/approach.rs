@@ -12,7 +12,6 @@ use proximity_pve::transport::https::{ApiToken, EndpointConfig};
 use proximity_store::records::HostRecord;
 
 use super::carry::{Act, Made};
-use super::person::pool_path;
 use super::plan::{self, Plan, Taken};
 use super::seen::Seen;
 use super::wanted::Wanted;
@@ -164,7 +163,7 @@ impl Engine {
         let grounds = grounds::choose(&wish, &client, &found, known.as_ref(), &own).await?;
         let address = &wish.host.address;
         wish.person
-            .check_rights(address, client.read(), Some(&pool_path(&grounds.pool)))
+            .check_rights(address, client.read(), Some(&grounds.pool))
             .await?;
         let wanted = Wanted::new(mark, &grounds).map_err(|e| invalid("pool", e.to_string()))?;
         let held = match &known {

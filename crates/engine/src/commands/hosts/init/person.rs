@@ -1,5 +1,7 @@
 //! The person who sets a host up: logged in once, never stored.
 
+use std::collections::BTreeSet;
+
 use proximity_domain::ids::HostId;
 use proximity_domain::names::{AccountName, PoolName};
 use proximity_pve::accounts::{AccountClient, realms};
@@ -40,6 +42,8 @@ const NEEDED: [(&str, &str); 6] = [
     ("/access/groups", "User.Modify"),
     (REALM_PATH, "Realm.AllocateUser"),
 ];
+/// What it takes on the pool: PVE leaves pools out of its list that the person may not see, and they would pass for not there.
+const ON_POOL: [&str; 2] = ["Pool.Audit", "Pool.Allocate"];
 
 /// A login that was read.
 pub(super) struct Person {
@@ -110,16 +114,31 @@ impl Person {
         &self,
         address: &Address,
         read: &ReadClient,
-        pool_path: Option<&str>,
+        pool: Option<&PoolName>,
+    ) -> Result<(), EngineError> {
+        let pool = pool.map(rights::pool_path);
+        let on_pool = pool
+            .iter()
+            .flat_map(|path| ON_POOL.map(|p| (path.as_str(), p)));
+        let needed: Vec<_> = NEEDED.into_iter().chain(on_pool).collect();
+        self.check(address, read, &needed).await
+    }
+
+    /// Refuses a person who lacks one of these privileges on its path.
+    async fn check(
+        &self,
+        address: &Address,
+        read: &ReadClient,
+        needed: &[(&str, &str)],
     ) -> Result<(), EngineError> {
         let ask = |e| refusal::question(address, &self.asker(), &e);
-        let mut rights = Rights::new(read.permissions(None).await.map_err(ask)?);
-        for path in [REALM_PATH].into_iter().chain(pool_path) {
+        let mut rights = Rights::default();
+        let paths: BTreeSet<&str> = needed.iter().map(|(path, _)| *path).collect();
+        for path in paths {
             rights.learn(path, read.permissions(Some(path)).await.map_err(ask)?);
         }
-        let on_pool = pool_path.map(|path| (path, "Pool.Allocate"));
-        let needed = NEEDED.into_iter().chain(on_pool);
         let missing: Vec<String> = needed
+            .iter()
             .filter(|(path, privilege)| !rights.holds(path, privilege))
             .map(|(path, privilege)| format!("{privilege} on {path}"))
             .collect();
@@ -128,11 +147,6 @@ impl Person {
         }
         Err(obstacle::login_too_narrow(self.user.as_str(), &missing))
     }
-}
-
-/// The path of a pool, for [`Person::check_rights`].
-pub(super) fn pool_path(pool: &PoolName) -> String {
-    rights::pool_path(pool)
 }
 
 /// A value of a login that cannot be used.

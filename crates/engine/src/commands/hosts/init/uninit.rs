@@ -108,7 +108,9 @@ impl Engine {
             wanted: &[],
         };
         self.carry_out(actor, act, steps).await?;
-        let left = look(&leaving.client, mark, &leaving.address, &leaving.person).await?;
+        let (person, read) = (&leaving.person, leaving.client.read());
+        person.check_rights(&leaving.address, read, None).await?;
+        let left = look(&leaving.client, mark, &leaving.address, person).await?;
         if let Some(left) = removal(mark, &left).steps.first() {
             return Err(obstacle::not_shown(&left.to_string()));
         }
@@ -159,7 +161,8 @@ impl Engine {
     }
 }
 
-/// The look; first whether it is the entry's cluster that answers, with quorum.
+/// The look; first whether it is the entry's cluster that answers, with quorum, and whether the person may see and change all
+/// of it.
 async fn first_look(
     host: &HostRecord,
     client: &AccountClient,
@@ -171,17 +174,19 @@ async fn first_look(
     let status = client.read().cluster_status_by(is_word).await;
     let status = status.map_err(|e| refusal::question(address, &person.asker(), &e))?;
     same::check_word(host, &status)?;
+    let pool = host.pool.as_ref();
+    let pool = pool.filter(|_| is_by_init(&host.token_id, mark));
+    person.check_rights(address, client.read(), pool).await?;
     look(client, mark, address, person).await
 }
 
-/// The look; first whether the person may see and change all of it.
+/// The look alone.
 async fn look(
     client: &AccountClient,
     mark: AccountMark,
     address: &Address,
     person: &Person,
 ) -> Result<Seen, EngineError> {
-    person.check_rights(address, client.read(), None).await?;
     Seen::look(client, mark, None)
         .await
         .map_err(|e| refusal::question(address, &person.asker(), &e))

@@ -9,6 +9,7 @@ use super::*;
 
 mod again;
 mod leaving;
+mod narrow;
 
 const ROOT: &str = "root@pam";
 
