@@ -5,7 +5,7 @@ use std::time::Duration;
 use proximity_domain::accounts::AccountMark;
 use proximity_pve::accounts::AccountClient;
 use proximity_pve::cluster::ClusterStatus;
-use proximity_pve::transport::https::EndpointConfig;
+use proximity_pve::transport::https::{ApiToken, EndpointConfig};
 use proximity_store::error::StoreError;
 use proximity_store::records::{Actor, HostRecord};
 
@@ -14,7 +14,7 @@ use super::gone::check_gone;
 use super::person::{Person, PersonLogin, bad_login};
 use super::seen::Seen;
 use super::step::Step;
-use super::unplan::{Removal, removal};
+use super::unplan::{Removal, removal, unmarked};
 use super::{keep, obstacle, same};
 use crate::cluster::endpoints;
 use crate::commands::hosts::address::Address;
@@ -53,10 +53,11 @@ struct Leaving {
 }
 
 impl Leaving {
-    /// Refuses to forget tokens of ours that PVE still takes.
-    async fn check_gone(&self, mark: AccountMark) -> Result<(), EngineError> {
-        let tokens = keep::tokens_of(&self.host).into_values();
-        let own: Vec<_> = tokens.filter(|t| is_by_init(&t.id, mark)).collect();
+    /// Refuses to forget tokens of ours that PVE still takes; those that are seen to stay were told.
+    async fn check_gone(&self, mark: AccountMark, left: &Seen) -> Result<(), EngineError> {
+        let mut own = tokens_by_init(&self.host, mark);
+        let stay = unmarked(mark, left, &own);
+        own.retain(|token| !stay.contains(&token.id));
         check_gone(&self.address, &self.ways, &own).await
     }
 
@@ -114,7 +115,7 @@ impl Engine {
         if let Some(left) = removal(mark, &left).steps.first() {
             return Err(obstacle::not_shown(&left.to_string()));
         }
-        leaving.check_gone(mark).await?;
+        leaving.check_gone(mark, &left).await?;
         let id = leaving.host.id;
         self.store().remove_host(id, actor, self.now()).await?;
         self.inner.clusters.forget(id).await;
@@ -150,6 +151,10 @@ impl Engine {
             .unwrap_or_else(|_| Err(refusal::too_slow(&address, LOOK_S)))?;
         let mut removal = removal(mark, &seen);
         removal.stays.extend(more_that_stays(&host, mark));
+        let unmarked = unmarked(mark, &seen, &tokens_by_init(&host, mark));
+        removal.stays.extend(unmarked.iter().map(|id| {
+            format!("token {id}, which PVE goes on to take: somebody changed the comment by which it or its user is known as ours")
+        }));
         Ok(Leaving {
             host,
             client,
@@ -196,6 +201,12 @@ async fn look(
 fn is_by_init(token: &str, mark: AccountMark) -> bool {
     let user = token.rsplit_once('!').map_or("", |(user, _)| user);
     user.ends_with(&format!("-{}@pve", mark.short()))
+}
+
+/// The recorded tokens of users that init makes.
+fn tokens_by_init(host: &HostRecord, mark: AccountMark) -> Vec<ApiToken> {
+    let tokens = keep::tokens_of(host).into_values();
+    tokens.filter(|token| is_by_init(&token.id, mark)).collect()
 }
 
 /// What was never made by init.

@@ -2,9 +2,12 @@
 //!
 //! Guarantees: only what shows that it is ours goes; what somebody else has put on it keeps it.
 
+use std::collections::BTreeSet;
+
 use proximity_domain::accounts::{AccountMark, OwnUser};
 use proximity_domain::names::{AccountName, ApiTokenName, RoleName};
 use proximity_pve::accounts::{Grant, GrantTo, Holder, UserRow};
+use proximity_pve::transport::https::ApiToken;
 
 use super::seen::{Seen, own_token};
 use super::step::Step;
@@ -32,6 +35,22 @@ pub(super) fn removal(mark: AccountMark, seen: &Seen) -> Removal {
     pools(mark, seen, &left, &mut plan);
     plan.steps.sort_by_key(order);
     plan
+}
+
+/// Those of the recorded tokens that are there without our mark: somebody wrote another comment on them or on their user.
+pub(super) fn unmarked(mark: AccountMark, seen: &Seen, recorded: &[ApiToken]) -> BTreeSet<String> {
+    let is_unmarked = |id: &str| {
+        let Some((user, name)) = id.rsplit_once('!') else {
+            return false;
+        };
+        let row = seen.users.iter().find(|row| row.id == user);
+        let token = row.and_then(|row| row.tokens.iter().find(|token| token.name == name));
+        row.zip(token).is_some_and(|(row, token)| {
+            !mark.is(row.comment.as_deref()) || own_token(mark, row, token).is_none()
+        })
+    };
+    let ids = recorded.iter().map(|token| &token.id);
+    ids.filter(|id| is_unmarked(id)).cloned().collect()
 }
 
 /// The same grants, those of a user and of its token as one where they are alike.

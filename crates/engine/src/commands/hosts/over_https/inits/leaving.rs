@@ -65,3 +65,32 @@ async fn a_token_is_gone_when_pve_refuses_it_and_not_before() {
     let (code, _) = asked(&[nobody]).await.unwrap_err();
     assert_eq!(code, "host_unreachable", "nobody said so");
 }
+
+#[tokio::test]
+async fn a_token_that_is_not_known_as_ours_any_more_is_told_to_stay() {
+    for of_user in [true, false] {
+        let world = World::start().await;
+        let made = world.engine.init_host(&admin(), &init(&world)).await;
+        let host = made.unwrap().host;
+        let (user, name) = host.token_id.split_once('!').unwrap();
+        let path = match of_user {
+            true => format!("/access/users/{user}"),
+            false => format!("/access/users/{user}/token/{name}"),
+        };
+        done(&world, Method::Put, &path, &[("comment", "mine")]).await;
+        let plan = world.engine.plan_uninit(&uninit(&world)).await.unwrap();
+        let told = format!("token {}, which PVE goes on to take", host.token_id);
+        let is_told = plan.stays.iter().any(|text| text.starts_with(&told));
+        assert!(is_told, "{:?}", plan.stays);
+        let is_changed = |step: &String| step.contains(&format!("token {}", host.token_id));
+        assert!(!plan.steps.iter().any(is_changed), "{:?}", plan.steps);
+        let gone = world.engine.uninit_host(&admin(), &uninit(&world)).await;
+        assert_eq!(gone.unwrap(), plan);
+        let left = access(&world).await;
+        let is_there = left
+            .iter()
+            .any(|row| row.contains(user) && row.contains("mine"));
+        assert!(is_there, "{left:?}");
+        assert_eq!(world.hosts().await, 0);
+    }
+}
