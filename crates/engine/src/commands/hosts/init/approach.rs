@@ -180,6 +180,8 @@ impl Engine {
         let names = held.keys().cloned().collect();
         let plan =
             plan::plan(&wanted, &seen, &names, &own).map_err(|t| taken(&wish.host.label, &t))?;
+        let (person, read) = (&wish.person, client.read());
+        person.check_grants(address, read, &plan.steps).await?;
         Ok(Ready {
             client,
             endpoint,

@@ -10,6 +10,7 @@ use proximity_pve::{ReadClient, Warrant};
 use secrecy::SecretString;
 
 use super::obstacle;
+use super::step::Step;
 use crate::commands::hosts::address::Address;
 use crate::commands::hosts::refusal;
 use crate::commands::hosts::rights::{self, Rights};
@@ -121,6 +122,29 @@ impl Person {
             .iter()
             .flat_map(|path| ON_POOL.map(|p| (path.as_str(), p)));
         let needed: Vec<_> = NEEDED.into_iter().chain(on_pool).collect();
+        self.check(address, read, &needed).await
+    }
+
+    /// Refuses a person who may not grant or take back on one of the paths where these steps do so: on `/` that may be allowed,
+    /// and not below.
+    ///
+    /// # Errors
+    /// What is lacking, or that it could not be read.
+    pub(super) async fn check_grants(
+        &self,
+        address: &Address,
+        read: &ReadClient,
+        steps: &[Step],
+    ) -> Result<(), EngineError> {
+        let grants = steps.iter().filter_map(|step| match step {
+            Step::Grant(grant) | Step::Revoke(grant) => Some(grant),
+            _ => None,
+        });
+        let paths: BTreeSet<&str> = grants.map(|grant| grant.path.as_str()).collect();
+        let needed: Vec<_> = paths
+            .into_iter()
+            .map(|path| (path, "Permissions.Modify"))
+            .collect();
         self.check(address, read, &needed).await
     }
 

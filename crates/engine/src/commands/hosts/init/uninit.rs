@@ -150,6 +150,8 @@ impl Engine {
             .await
             .unwrap_or_else(|_| Err(refusal::too_slow(&address, LOOK_S)))?;
         let mut removal = removal(mark, &seen);
+        let read = client.read();
+        person.check_grants(&address, read, &removal.steps).await?;
         removal.stays.extend(more_that_stays(&host, mark));
         let unmarked = unmarked(mark, &seen, &tokens_by_init(&host, mark));
         removal.stays.extend(unmarked.iter().map(|id| {

@@ -68,3 +68,14 @@ async fn pools_that_the_person_may_not_see_are_not_taken_for_absent() {
         assert!(text.ends_with(": Pool.Audit on /pool/proximity"), "{text}");
     }
 }
+
+#[tokio::test]
+async fn a_path_where_the_person_may_grant_nothing_is_named_before_the_first_step() {
+    let world = World::start().await;
+    let path = "/storage/local";
+    let login = person_without(&world, path, &["Permissions.Modify"]).await;
+    for text in refused_both(&world, &login).await {
+        let lack = ": Permissions.Modify on /storage/local";
+        assert!(text.ends_with(lack), "{text}");
+    }
+}
