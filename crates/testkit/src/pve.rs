@@ -27,6 +27,7 @@ mod tests;
 mod troubles;
 
 pub(crate) use requests::request;
+pub use requests::with_token;
 use requests::{authorization, stranger};
 pub(crate) use seed::TEMPLATE;
 use seed::seed_of;

@@ -33,6 +33,17 @@ pub(crate) fn request(method: Method, path: &str, params: &[(&str, &str)]) -> Re
     }
 }
 
+/// Any call at a node as it arrives there with this token, whether the client has such a call or not.
+pub fn with_token(
+    via: &str,
+    (id, secret): (&str, &str),
+    (method, path, params): (Method, &str, &[(&str, &str)]),
+) -> ApiRequest {
+    let call = request(method, path, params);
+    let token = authorization(id, secret);
+    api_request(RequestId(0), &call, &token, via.to_owned())
+}
+
 /// The header with a token.
 pub(super) fn authorization(id: &str, secret: &str) -> String {
     format!("PVEAPIToken={id}={secret}")

@@ -1,7 +1,9 @@
 //! Hosts that are set up and given up by a person, with the access control of the emulated PVE as it is afterwards.
 
-use proximity_pve::transport::https::{ApiToken, EndpointConfig, HttpsTransport, Trust};
-use proximity_pve::transport::{Method, RawResponse, Request, Transport};
+use proximity_pve::transport::Method;
+use proximity_pve::transport::https::{ApiToken, EndpointConfig, Trust};
+use proximity_pve_emulator::core::Response;
+use proximity_testkit::pve::with_token;
 use serde_json::Value;
 
 use super::super::init::approach::Looked;
@@ -49,31 +51,12 @@ fn uninit(world: &World) -> UninitHost {
     }
 }
 
-/// Calls that are none of the client's, as an administrator's token.
-async fn call(world: &World, method: Method, path: &str, params: &[(&str, &str)]) -> RawResponse {
-    let endpoint = EndpointConfig {
-        url: format!("https://{}", world.pve.addresses()[0].1),
-        trust: Trust::Fingerprint(world.pve.fingerprint_sha256().parse().unwrap()),
-    };
-    let token = ApiToken {
-        id: TOKEN.to_owned(),
-        secret: world.pve.token_secret(TOKEN).unwrap().to_owned().into(),
-    };
-    let by = HttpsTransport::new(vec![endpoint], token).unwrap();
-    let request = Request {
-        method,
-        path: path.to_owned(),
-        params: params
-            .iter()
-            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()))
-            .collect(),
-        timeout_ms: 10_000,
-        answer_ms: None,
-        send_before: None,
-        reference: None,
-        of_adopted: false,
-    };
-    by.send(request).await.unwrap()
+/// Any call, as an administrator's token makes it.
+async fn call(world: &World, method: Method, path: &str, params: &[(&str, &str)]) -> Response {
+    let secret = world.pve.token_secret(TOKEN).unwrap();
+    let (node, _) = &world.pve.addresses()[0];
+    let request = with_token(node, (TOKEN, secret), (method, path, params));
+    world.pve.request(request).await.unwrap()
 }
 
 async fn done(world: &World, method: Method, path: &str, params: &[(&str, &str)]) {
