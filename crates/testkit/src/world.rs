@@ -12,6 +12,7 @@ use proximity_domain::ports::PortRange;
 use proximity_domain::time::{Clock, Timestamp};
 use proximity_engine::catalog::Catalog;
 use proximity_engine::cluster::{RealConnect, tokens};
+use proximity_engine::commands::HelperProgram;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::seams::{Connect, Connection, Probe};
 use proximity_engine::worker::Worker;
@@ -88,6 +89,8 @@ pub struct WorldParts {
     pub probe: Option<Arc<dyn Probe>>,
     /// What the first host entry is reached with, if that is not one token for everything.
     pub least: Option<Least>,
+    /// The helper for nodes that this server ships.
+    pub helper: Option<HelperProgram>,
 }
 
 /// Where the store of a world is.
@@ -200,7 +203,7 @@ impl TestWorld {
             ingress: Arc::new(routes.clone()),
             probe: parts.probe.unwrap_or_else(|| Arc::new(routes.clone())),
             catalog,
-            helper: None,
+            helper: parts.helper,
             limits: parts.limits,
         });
         let pve = parts.clusters.into_iter().next();

@@ -78,29 +78,13 @@ impl World {
             .as_str()
             .unwrap_or_default()
             .to_owned();
-        let names = match id.as_str() {
-            "retry_operation" => &self.seeded["failed"],
-            "abandon_operation" => &self.seeded["stuck"],
-            "cancel_operation" => &self.seeded["running"],
-            "show_operation" => &self.seeded["stuck"],
-            "show_host" | "remove_host" => &json!(["elsewhere", "lab"]),
-            "plan_uninit" | "uninit_host" => &json!(["third"]),
-            "show_catalog_entry" => &json!(["beacon"]),
-            _ => &self.seeded["apps"],
-        };
-        let names: serde_json::Map<String, Value> = names
-            .as_array()
-            .into_iter()
-            .flatten()
-            .enumerate()
-            .map(|(number, name)| (format!("n{number}"), json!({ "value": name })))
-            .collect();
         let parameters = operation
             .get_mut("parameters")
             .and_then(Value::as_array_mut);
         for parameter in parameters.into_iter().flatten() {
             if parameter["in"] == "path" {
-                parameter["examples"] = Value::Object(names.clone());
+                let of = parameter["name"].as_str().unwrap_or_default().to_owned();
+                parameter["examples"] = numbered(&self.names(&id, &of));
                 if let Some(parameter) = parameter.as_object_mut() {
                     parameter.remove("example");
                 }
@@ -125,11 +109,37 @@ impl World {
                 let login = &self.seeded["init_host"]["login"];
                 json!({ "a": { "value": { "login": login, "confirm": "third" } } })
             }
+            "set_host_ssh" => {
+                json!({ "a": { "value": { "address": self.seeded["wired"]["address"] } } })
+            }
+            "install_helper" => json!({ "a": { "value": { "dry_run": true } } }),
+            "remove_helper" => {
+                let key = &self.seeded["helped"]["root_key"];
+                json!({ "a": { "value": { "private_key": key, "dry_run": true } } })
+            }
             "act_on_app" => {
                 json!({ "a": { "value": { "action": "restart" } }, "b": { "value": { "action": "stop" } } })
             }
             _ => return,
         };
+    }
+
+    /// What is there for this parameter of this operation.
+    fn names(&self, id: &str, parameter: &str) -> Value {
+        let wired = &self.seeded["wired"];
+        match (id, parameter) {
+            ("retry_operation", _) => self.seeded["failed"].clone(),
+            ("abandon_operation" | "show_operation", _) => self.seeded["stuck"].clone(),
+            ("cancel_operation", _) => self.seeded["running"].clone(),
+            ("forget_node", "node") => wired["left"].clone(),
+            (_, "node") => json!([wired["node"]]),
+            ("forget_node" | "set_host_ssh" | "install_helper", "host") => json!([wired["host"]]),
+            ("remove_helper", "host") => json!([self.seeded["helped"]["host"]]),
+            ("plan_uninit" | "uninit_host", "host") => json!(["third"]),
+            (_, "host") => json!(["elsewhere", "lab"]),
+            ("show_catalog_entry", _) => json!(["beacon"]),
+            _ => self.seeded["apps"].clone(),
+        }
     }
 
     /// What begins a command line that runs in the world's network.
@@ -156,6 +166,13 @@ impl World {
         }
         Ok(())
     }
+}
+
+/// As examples of a parameter.
+fn numbered(names: &Value) -> Value {
+    let names = names.as_array().into_iter().flatten().enumerate();
+    let examples = names.map(|(number, name)| (format!("n{number}"), json!({ "value": name })));
+    Value::Object(examples.collect())
 }
 
 impl Drop for World {

@@ -19,7 +19,7 @@ use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::seams::IdSource;
 use proximity_pve_emulator::core::guest::{GuestCommand, GuestDone};
-use proximity_pve_emulator::core::{Access, TaskTimes};
+use proximity_pve_emulator::core::{Access, TaskTimes, WorldSeed};
 use proximity_pve_emulator::shell::{
     GuestDriver, NodeListen, RunningShell, Shell, ShellOptions, TokenWish,
 };
@@ -29,12 +29,16 @@ use proximity_server::{
 use proximity_store::effects::Effects;
 use proximity_store::records::{NewApp, NewOperation, OperationRecord, TokenRecord};
 use proximity_testkit::guests::Guests;
-use proximity_testkit::pve::{NodeRoom, seed};
+use proximity_testkit::pve::{NodeRoom, Pve, seed};
 use proximity_testkit::sources::{CountedIds, RealClock};
-use proximity_testkit::world::{Room, TestWorld};
+use proximity_testkit::world::{Room, TestWorld, WorldParts};
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
 use tokio_util::sync::CancellationToken;
+
+mod wired;
+
+use wired::Wired;
 
 type Outcome<T> = Result<T, Box<dyn Error>>;
 
@@ -70,7 +74,14 @@ async fn run() -> Outcome<()> {
         pairs: crowd.unwrap_or(PAIRS),
         ..room()
     };
-    let mut world = TestWorld::start_in(Access::Full, limits(), room).await?;
+    let mut world = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::start_in(Access::Full, room.node)],
+        limits: limits(),
+        pairs: room.pairs,
+        helper: Some(wired::helper()?),
+        ..WorldParts::default()
+    })
+    .await?;
     add_token(&world).await?;
     let mut seeded = match crowd {
         Some(apps) => crowded(&mut world, apps).await?,
@@ -81,6 +92,17 @@ async fn run() -> Outcome<()> {
     seeded["add_host"] = add_host(&elsewhere)?;
     let third = cluster(&folder.path().join("third")).await?;
     seeded["init_host"] = init_host(&third)?;
+    // Asked until the world ends.
+    let _wired = match crowd {
+        Some(_) => None,
+        None => {
+            let wired = Wired::start(folder.path(), &world, "wired").await?;
+            let helped = Wired::start(folder.path(), &world, "helped").await?;
+            let helped = helped.with_helper(&world).await?;
+            (seeded["wired"], seeded["helped"]) = (wired.names(), helped.names());
+            Some([wired, helped])
+        }
+    };
     let listener = TcpListener::bind("127.0.0.1:0").await?;
     seeded["url"] = json!(format!("http://{}", listener.local_addr()?));
     seeded["token"] = json!(TOKEN);
@@ -294,19 +316,25 @@ impl GuestDriver for InMemory {
 
 /// Another cluster, behind HTTPS, that can be looked at and added.
 async fn cluster(folder: &std::path::Path) -> Outcome<RunningShell> {
+    let nowhere = NodeRoom::default();
+    let seed = seed(PVE_TOKEN, "made at the first start", Access::Full, nowhere);
+    cluster_of(folder, seed).await
+}
+
+/// A cluster that begins like this, reached through its first node.
+async fn cluster_of(folder: &std::path::Path, seed: WorldSeed) -> Outcome<RunningShell> {
     let options = ShellOptions {
         state_dir: folder.to_owned(),
-        listen: vec![NodeListen {
-            node: "pve1".to_owned(),
-            address: ([127, 0, 0, 1], 0).into(),
-        }],
+        listen: seed
+            .nodes
+            .iter()
+            .map(|node| NodeListen {
+                node: node.name.clone(),
+                address: ([127, 0, 0, 1], 0).into(),
+            })
+            .collect(),
         certificate_names: Vec::new(),
-        seed: seed(
-            PVE_TOKEN,
-            "made at the first start",
-            Access::Full,
-            NodeRoom::default(),
-        ),
+        seed,
         tokens: vec![TokenWish {
             id: PVE_TOKEN.to_owned(),
             access: Access::Full,
