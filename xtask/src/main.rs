@@ -2,6 +2,7 @@
 
 mod clock;
 mod conformance;
+mod dist;
 mod figures;
 mod generated;
 mod invocation;
@@ -51,6 +52,8 @@ enum Task {
         #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
         args: Vec<String>,
     },
+    /// Build the product as it is shipped, with the helper for the nodes inside; the last line says where it is.
+    Dist,
     /// Everything that has to hold, within an hour from cold.
     #[command(visible_alias = "ci")]
     Test(Test),
@@ -132,6 +135,10 @@ fn perform(task: Task) -> Result<bool> {
     match task {
         Task::CrashLane { .. } => Ok(true),
         Task::Try { args } => match try_run::become_try(&place, &args)? {},
+        Task::Dist => {
+            dist::run(&place)?;
+            Ok(true)
+        }
         Task::Test(Test { list: true, .. }) => {
             say::line(stages::list());
             Ok(true)

@@ -70,6 +70,15 @@ impl Tree {
         let _ = command.stdout(Stdio::null()).stderr(Stdio::null()).status();
     }
 
+    /// The member that goes by this number in the innermost namespace it is in, and by another one here.
+    pub(crate) fn called_inside(&self, number: u64) -> Option<u32> {
+        let mut members = self.members.keys().copied();
+        members.find(|pid| {
+            let status = std::fs::read_to_string(format!("/proc/{pid}/status"));
+            status.is_ok_and(|status| innermost(&status) == Some(number))
+        })
+    }
+
     /// Waits until none of them lives. False if some still do when the time is over.
     pub(crate) fn wait_until_gone(&self, deadline: Deadline) -> bool {
         loop {
@@ -133,9 +142,28 @@ fn parse(stat: &str) -> Option<Seen> {
     })
 }
 
+/// The number in the innermost namespace, from /proc/PID/status; none of a process that has the same everywhere.
+fn innermost(status: &str) -> Option<u64> {
+    let numbers = status
+        .lines()
+        .find_map(|line| line.strip_prefix("NSpid:"))?;
+    let numbers = numbers.split_whitespace().skip(1);
+    numbers.last()?.parse().ok()
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_process_of_an_inner_namespace_is_known_by_its_number_there() {
+        assert_eq!(
+            innermost("Name:\tx\nNSpid:\t4711\t12\nThreads:\t1\n"),
+            Some(12)
+        );
+        assert_eq!(innermost("NSpid:\t4711\n"), None);
+        assert_eq!(innermost("Name:\tx\n"), None);
+    }
 
     fn seen(parent: u32, started: u64) -> Seen {
         Seen {

@@ -76,6 +76,32 @@ impl Tool {
     }
 }
 
+/// Why rustc cannot build for this target here, if it cannot: what it needs for that comes by `rustup`, or was there.
+pub(crate) fn lacks_target(
+    target: &str,
+    deadline: Deadline,
+    place: &Place,
+) -> Result<Option<String>> {
+    let libraries = Invocation::new("rustc")
+        .args(["--print", "target-libdir", "--target", target])
+        .until(deadline)
+        .capture(place.root())?
+        .expect_success("asking rustc for its libraries")?;
+    if PathBuf::from(libraries.trim()).is_dir() {
+        return Ok(None);
+    }
+    say::note(format!("adding the target {target}"));
+    let added = Invocation::new("rustup")
+        .args(["target", "add", target])
+        .until(deadline)
+        .run(place.root());
+    Ok(match added {
+        Ok(ended) if ended.is_success() => None,
+        Ok(ended) => Some(format!("`rustup target add {target}` {}", ended.describe())),
+        Err(error) => Some(format!("`rustup target add {target}`: {error:#}")),
+    })
+}
+
 fn folder(place: &Place) -> PathBuf {
     place.target().join("tools")
 }

@@ -7,6 +7,7 @@ use anyhow::{Context, Result, bail};
 use crate::clock::Deadline;
 use crate::invocation::Invocation;
 use crate::place::Place;
+use crate::tools;
 use crate::try_run;
 
 /// One build of the product, or of what figures run beside it.
@@ -23,10 +24,13 @@ pub(crate) enum Binary {
     ApiWorld,
     /// The programs of figures, with crash points in their engines. Kept apart as well.
     Programs,
-    /// As it is shipped: optimised by the profile `dist`, without the lab. In a folder of its own.
+    /// As it is shipped: optimised by the profile `dist`, without the lab, with the helper for the nodes inside. In a folder of
+    /// its own.
     Shipped,
     /// With the lab, optimised: for figures of time, in which the lab's own slowness would count as the product's.
     FastLab,
+    /// The helper for the nodes, static, as it is shipped.
+    NodeHelper,
     /// The store alone, optimised, with the loops it is compared with.
     StoreFigures,
     /// The emulator alone, optimised, with the server it is compared with.
@@ -44,6 +48,10 @@ impl Binary {
             Self::Programs => folder(place).join("proximity-figures"),
             Self::Shipped => place.target().join("dist").join("proximity"),
             Self::FastLab => place.target().join("release").join("proximity"),
+            Self::NodeHelper => {
+                let built = place.target().join(NODE_TARGET).join("dist");
+                built.join("proximity-node-helper")
+            }
             Self::StoreFigures => place
                 .target()
                 .join("release")
@@ -57,12 +65,38 @@ impl Binary {
         }
     }
 
+    /// What this machine lacks that building it needs and cargo does not bring.
+    pub(crate) fn lacks(self, place: &Place, deadline: Deadline) -> Result<Option<String>> {
+        match self {
+            Self::NodeHelper | Self::Shipped => tools::lacks_target(NODE_TARGET, deadline, place),
+            Self::Plain
+            | Self::CrashPoints
+            | Self::Figures
+            | Self::ApiWorld
+            | Self::Programs
+            | Self::FastLab
+            | Self::StoreFigures
+            | Self::LabFigures => Ok(None),
+        }
+    }
+
     /// Builds it.
     pub(crate) fn build(self, place: &Place, deadline: Deadline) -> Result<()> {
         match self {
             Self::Plain => cargo_build(place, &PRODUCT, deadline),
-            Self::Shipped => cargo_build(place, &SHIPPED, deadline),
+            Self::Shipped => {
+                Self::NodeHelper.build(place, deadline)?;
+                let helper = Self::NodeHelper.path(place);
+                let build = cargo(&SHIPPED).variable(SHIPPED_HELPER, helper);
+                run(place, build, &SHIPPED, deadline)
+            }
             Self::FastLab => cargo_build(place, &[PRODUCT[0], PRODUCT[1], "--release"], deadline),
+            Self::NodeHelper => {
+                if let Some(why) = self.lacks(place, deadline)? {
+                    bail!("the helper for the nodes cannot be built: {why}");
+                }
+                cargo_build(place, &NODE_HELPER, deadline)
+            }
             Self::StoreFigures => {
                 let program = [
                     "--release",
@@ -141,6 +175,22 @@ const SHIPPED: [&str; 5] = [
     "--no-default-features",
 ];
 
+/// Tells the product's build script which file to put inside.
+const SHIPPED_HELPER: &str = "PROXIMITY_SHIPPED_HELPER";
+
+/// What the nodes of Proxmox VE are; static, so that it does not matter which libraries they have.
+pub(crate) const NODE_TARGET: &str = "x86_64-unknown-linux-musl";
+
+/// The helper for the nodes as it is shipped, for cargo.
+pub(crate) const NODE_HELPER: [&str; 6] = [
+    "--package",
+    "proximity-node-helper",
+    "--profile",
+    "dist",
+    "--target",
+    NODE_TARGET,
+];
+
 /// What the profile `dist` says, for a bare program to be built with by rustc.
 pub(super) const SHIPPED_CODEGEN: [&str; 4] = [
     "opt-level=3",
@@ -150,11 +200,17 @@ pub(super) const SHIPPED_CODEGEN: [&str; 4] = [
 ];
 
 fn cargo_build(place: &Place, what: &[&str], deadline: Deadline) -> Result<()> {
-    let ended = Invocation::new("cargo")
+    run(place, cargo(what), what, deadline)
+}
+
+fn cargo(what: &[&str]) -> Invocation {
+    Invocation::new("cargo")
         .args(["build", "--quiet", "--locked"])
         .args(what)
-        .until(deadline)
-        .run(place.root())?;
+}
+
+fn run(place: &Place, build: Invocation, what: &[&str], deadline: Deadline) -> Result<()> {
+    let ended = build.until(deadline).run(place.root())?;
     if !ended.is_success() {
         bail!("building {} {}", what.join(" "), ended.describe());
     }

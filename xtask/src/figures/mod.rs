@@ -17,6 +17,7 @@ mod foreign_clients;
 mod lab;
 mod lanes;
 mod least_privilege;
+mod node_helper;
 mod overhead;
 mod port_allocator;
 mod power_cut;
@@ -24,6 +25,7 @@ mod python;
 mod record;
 mod restart;
 mod scratch;
+mod trial;
 mod two_engines;
 
 use std::path::PathBuf;
@@ -45,6 +47,9 @@ use crate::seed::Seed;
 /// What a quick measurement may take on built binaries.
 const QUICK_LIMIT: Duration = Duration::from_secs(60);
 
+/// What building a program for one may take.
+const BUILD_LIMIT: Duration = Duration::from_secs(1200);
+
 /// Every figure there is.
 pub(crate) const FIGURES: &[Figure] = &[
     crash_matrix::FIGURE,
@@ -63,6 +68,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     two_engines::FIGURE,
     beside_bare::STEPS,
     beside_bare::PORTS,
+    node_helper::FIGURE,
 ];
 
 /// One promised figure.
@@ -166,10 +172,29 @@ pub(crate) fn list() -> String {
     text
 }
 
+/// What this machine lacks that the figure needs: without it there is no figure, and that is neither a pass nor a miss.
+pub(crate) fn lacks(place: &Place, figure: &Figure) -> Result<Option<String>> {
+    if figure.needs_root && !place.is_root {
+        return Ok(Some("it starts real containers and needs root".to_owned()));
+    }
+    for binary in figure.binaries {
+        let lacks = binary.lacks(place, Deadline::after(BUILD_LIMIT))?;
+        if lacks.is_some() {
+            return Ok(lacks);
+        }
+    }
+    Ok(None)
+}
+
 /// Measures every figure in full. True if all reached their goal.
 pub(crate) fn measure_all(place: &Place, seed: Seed) -> Result<bool> {
     let mut all_reached = true;
     for figure in FIGURES {
+        if let Some(why) = lacks(place, figure)? {
+            say::line(format!("{}: SKIPPED: {why}", figure.id));
+            all_reached = false;
+            continue;
+        }
         let mode = Mode {
             quick: false,
             sabotage: false,
@@ -186,11 +211,11 @@ pub(crate) fn measure(place: &Place, figure: &Figure, mode: Mode, seed: Seed) ->
     } else {
         figure.full_limit
     };
-    for binary in figure.binaries {
-        binary.build(place, Deadline::after(Duration::from_secs(1200)))?;
+    if let Some(why) = lacks(place, figure)? {
+        bail!("{}: SKIPPED: {why}", figure.id);
     }
-    if figure.needs_root && !place.is_root {
-        bail!("{} starts real containers and needs root", figure.id);
+    for binary in figure.binaries {
+        binary.build(place, Deadline::after(BUILD_LIMIT))?;
     }
     (figure.prepare)(place).with_context(|| format!("preparing {}", figure.id))?;
     say::line(format!("{}: {} (seed {seed})", figure.id, figure.shows));

@@ -64,6 +64,10 @@ pub(super) fn build(stand: &Stand<'_>) -> Result<Outcome> {
         &["build", "--quiet", "--locked", "--package", "proximity"],
     )?);
     for binary in figures::binaries() {
+        if let Some(why) = binary.lacks(stand.place, stand.deadline)? {
+            outcome = outcome.and(Outcome::skipped(format!("{binary:?}: {why}")));
+            continue;
+        }
         outcome = outcome.and(match binary.build(stand.place, stand.deadline) {
             Ok(()) => Outcome::passed(format!("{binary:?} built")),
             Err(error) => Outcome::failed(format!("{error:#}")),

@@ -21,13 +21,16 @@ pub(super) fn run(stand: &Stand<'_>) -> Result<Outcome> {
     }
     let seed = Seed::random();
     let mut outcome = Outcome::default();
-    let (quick, unable): (Vec<&Figure>, Vec<&Figure>) = quick
-        .into_iter()
-        .partition(|figure| stand.place.is_root || !figure.needs_root);
-    for figure in unable {
-        let why = format!("{} starts real containers and needs root", figure.id);
-        outcome = outcome.and(Outcome::skipped(why));
+    let mut able = Vec::new();
+    for figure in quick {
+        match figures::lacks(stand.place, figure)? {
+            None => able.push(figure),
+            Some(why) => {
+                outcome = outcome.and(Outcome::skipped(format!("{}: {why}", figure.id)));
+            }
+        }
     }
+    let quick = able;
     for figure in &quick {
         let mode = Mode {
             quick: true,
