@@ -1,7 +1,9 @@
 //! What a caller may not go beyond. All of it is by this program, whatever a request says.
 
-/// Longest request: its JSON, in bytes. One argument of a program may have 128 KiB on Linux.
+/// Longest request: its JSON, in bytes. Two arguments of full length fit.
 pub const REQUEST_BYTES: usize = 256 * 1024;
+/// Longest argument of a program, in bytes: Linux takes no longer one (`MAX_ARG_STRLEN`, with its NUL).
+pub const ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 /// Most input of a command, or content of a file, in bytes.
 pub const BODY_BYTES: u64 = 256 << 20;
 /// Most output of one kind that is passed on, in bytes.

@@ -242,12 +242,22 @@ fn check(verb: &Verb) -> Result<(), String> {
     }
 }
 
-fn check_argv(argv: &[String]) -> Result<(), String> {
+/// Refuses arguments that no process could get.
+///
+/// # Errors
+/// What is wrong with them.
+pub fn check_argv(argv: &[String]) -> Result<(), String> {
     if argv.first().is_none_or(String::is_empty) {
         return Err("there is no program to run".to_owned());
     }
     if argv.iter().any(|word| word.contains('\0')) {
         return Err("an argument holds a NUL character".to_owned());
+    }
+    if argv.iter().any(|word| word.len() > limits::ARGUMENT_BYTES) {
+        return Err(format!(
+            "an argument is longer than {} bytes",
+            limits::ARGUMENT_BYTES
+        ));
     }
     Ok(())
 }
@@ -272,7 +282,11 @@ fn check_output(max_bytes: u64) -> Result<(), String> {
     ))
 }
 
-fn check_path(path: &str) -> Result<(), String> {
+/// Refuses what is no absolute path, or leads upwards.
+///
+/// # Errors
+/// What is wrong with it.
+pub fn check_path(path: &str) -> Result<(), String> {
     if path.contains('\0') {
         return Err("the path holds a NUL character".to_owned());
     }
@@ -283,22 +297,23 @@ fn check_path(path: &str) -> Result<(), String> {
     Err("the path is not absolute, is too long, or leads upwards".to_owned())
 }
 
+/// Whether this may be the name or the number of a file's owner or group.
+#[must_use]
+pub fn is_owner(name: &str) -> bool {
+    !name.is_empty()
+        && !name.starts_with('-')
+        && name
+            .bytes()
+            .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+}
+
 fn check_pushed(what: &Pushed) -> Result<(), String> {
     match what {
         Pushed::Tree {} => Ok(()),
         Pushed::File { mode, .. } if *mode > 0o7777 => Err(format!("{mode:o} is no file mode")),
-        Pushed::File { owner, .. } => {
-            let is_name = |name: &str| {
-                !name.is_empty()
-                    && !name.starts_with('-')
-                    && name
-                        .bytes()
-                        .all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
-            };
-            match owner.split_once(':') {
-                Some((user, group)) if is_name(user) && is_name(group) => Ok(()),
-                _ => Err("the owner is not OWNER:GROUP".to_owned()),
-            }
-        }
+        Pushed::File { owner, .. } => match owner.split_once(':') {
+            Some((user, group)) if is_owner(user) && is_owner(group) => Ok(()),
+            _ => Err("the owner is not OWNER:GROUP".to_owned()),
+        },
     }
 }

@@ -66,7 +66,7 @@ pub struct ExecOutput {
 /// A file to put into a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Push {
-    /// Absolute path inside the guest; its folder must exist.
+    /// Absolute path inside the guest, without `..`; its folder must exist.
     pub path: String,
     /// The whole content.
     pub content: Bytes,
@@ -85,7 +85,7 @@ pub struct Push {
 /// A file to fetch from a guest.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Pull {
-    /// Absolute path inside the guest.
+    /// Absolute path inside the guest, without `..`.
     pub path: String,
     /// A larger file is refused.
     pub max_bytes: u64,

@@ -1,6 +1,7 @@
 //! Folders with all that is in them, as archives that the guest's own `tar` packs and unpacks.
 
 use bytes::Bytes;
+use proximity_node_helper::request::check_path;
 use tokio::time::Instant;
 
 use super::{Exec, ExecOutput, GuestAccess, GuestError, GuestTarget};
@@ -37,10 +38,7 @@ const PACK: &str = r#"cd -- "$1" && exec tar -c -f - ."#;
 const COMPLAINT_BYTES: usize = 16 * 1024;
 
 fn by(script: &str, path: &str) -> Result<Vec<String>, GuestError> {
-    if !path.starts_with('/') {
-        let why = format!("{path:?} is not an absolute path");
-        return Err(GuestError::Impossible(why));
-    }
+    check_path(path).map_err(GuestError::Impossible)?;
     let argv = ["/bin/sh", "-c", script, "proximity", path];
     Ok(argv.map(str::to_owned).to_vec())
 }

@@ -2,27 +2,21 @@
 //!
 //! This binary is the helper itself: a test of it serves when it is told to, and is empty otherwise.
 
-use std::os::linux::net::SocketAddrExt as _;
-use std::os::unix::net::{SocketAddr, UnixListener};
 use std::path::Path;
 
 use bytes::Bytes;
-use proximity_domain::guest::ContainerIdentity;
-use proximity_domain::ids::{AppId, InstallationId};
-use proximity_domain::mark::Mark;
-use proximity_node_helper::ground::Ground;
+use proximity_domain::ids::InstallationId;
 use proximity_node_helper::serve::serve;
 use proximity_pve::guest::ssh::NodeHelper;
 use proximity_pve::guest::{GuestAccess, GuestError, GuestOwner, GuestTarget};
 
+use crate::helped::{HelpedNode, INSTALLATION, ground, identity, target};
 use crate::ssh::{binary, exec, pull, push};
 use crate::sshd::{Sshd, user};
-use crate::world::{node, vmid};
+use crate::world::node;
 
 /// Says where the helper's node is, to the child that is the helper.
 const GROUND: &str = "PROXIMITY_TEST_HELPER_GROUND";
-const INSTALLATION: u128 = 1;
-const ATTACH: &str = "#!/bin/sh\nshift 4\nexec env -i PATH=\"$PATH\" \"$@\"\n";
 
 #[test]
 fn is_the_helper_when_told_to() {
@@ -48,17 +42,8 @@ fn is_the_helper_when_told_to() {
     );
 }
 
-fn ground(at: &Path) -> Ground {
-    Ground {
-        conf_dir: at.join("conf"),
-        lxc_path: at.join("lxc"),
-        lxc_attach: at.join("bin/lxc-attach"),
-        state_dir: at.join("helper"),
-    }
-}
-
 /// The line of a key that leads to the helper alone.
-fn key_line(at: &Path, key: &str) -> String {
+pub(crate) fn key_line(at: &Path, key: &str) -> String {
     let program = std::env::current_exe().unwrap();
     let command = format!(
         "exec 3>&1 >/dev/null; {GROUND}={} {} --exact helper::is_the_helper_when_told_to --nocapture",
@@ -68,80 +53,9 @@ fn key_line(at: &Path, key: &str) -> String {
     format!("command=\"{command}\",restrict {key}")
 }
 
-/// A node with the helper, and containers of ours that run.
-pub(crate) struct HelpedNode {
-    sshd: Sshd,
-    running: Vec<UnixListener>,
-}
-
-impl HelpedNode {
-    pub(crate) async fn start() -> Option<Self> {
-        let sshd = Sshd::with_key_line(key_line).await?;
-        let node = Self {
-            sshd,
-            running: Vec::new(),
-        };
-        std::fs::create_dir(node.ground().conf_dir).unwrap();
-        node.sshd.write_program("lxc-attach", ATTACH);
-        Some(node)
-    }
-
-    fn ground(&self) -> Ground {
-        ground(self.sshd.folder())
-    }
-
-    pub(crate) fn add(&mut self, identity: &ContainerIdentity, runs: bool) {
-        let text = format!(
-            "#{}\nnet0: name=eth0,hwaddr={}\nrootfs: {},size=4G\n",
-            identity.mark.to_string().replace(':', "%3A"),
-            identity.net0_mac,
-            identity.rootfs_volid.as_ref().unwrap()
-        );
-        let ground = self.ground();
-        let file = ground.conf_dir.join(format!("{}.conf", identity.vmid));
-        std::fs::write(file, text).unwrap();
-        if runs {
-            let name = format!("{}/{}/command", ground.lxc_path.display(), identity.vmid);
-            let address = SocketAddr::from_abstract_name(name).unwrap();
-            self.running
-                .push(UnixListener::bind_addr(&address).unwrap());
-        }
-    }
-
-    pub(crate) fn folder(&self) -> &Path {
-        self.sshd.folder()
-    }
-
-    pub(crate) fn access(&self) -> NodeHelper {
-        let key = &self.sshd.key.private_pem;
-        NodeHelper::new(&user(), key, [(node("pve1"), self.sshd.at())]).unwrap()
-    }
-}
-
-pub(crate) fn identity(id: u32, app: u128) -> ContainerIdentity {
-    ContainerIdentity {
-        vmid: vmid(id),
-        mark: Mark {
-            installation: InstallationId(uuid::Uuid::from_u128(INSTALLATION)),
-            app: AppId(uuid::Uuid::from_u128(app)),
-            nonce: app,
-        },
-        net0_mac: "BC:24:11:00:00:01".parse().unwrap(),
-        rootfs_volid: format!("local:{id}/vm-{id}-disk-0.raw").parse().ok(),
-    }
-}
-
-pub(crate) fn target(identity: ContainerIdentity) -> GuestTarget {
-    GuestTarget {
-        node: node("pve1"),
-        vmid: identity.vmid,
-        owner: GuestOwner::Made(identity),
-    }
-}
-
 #[tokio::test]
 async fn commands_and_files_go_through_the_helper_over_one_connection() {
-    let Some(mut helped) = HelpedNode::start().await else {
+    let Some(mut helped) = HelpedNode::with_key_line(key_line).await else {
         return;
     };
     helped.add(&identity(100, 7), true);
@@ -188,7 +102,7 @@ async fn commands_and_files_go_through_the_helper_over_one_connection() {
 
 #[tokio::test]
 async fn whatever_else_the_key_is_used_for_leads_to_the_helper() {
-    let Some(helped) = HelpedNode::start().await else {
+    let Some(helped) = HelpedNode::with_key_line(key_line).await else {
         return;
     };
     // Plain access with this key: the helper gets the input of another protocol, and runs nothing.
@@ -204,7 +118,7 @@ async fn whatever_else_the_key_is_used_for_leads_to_the_helper() {
 
 #[tokio::test]
 async fn what_the_helper_refuses_was_not_done_and_says_why() {
-    let Some(mut helped) = HelpedNode::start().await else {
+    let Some(mut helped) = HelpedNode::with_key_line(key_line).await else {
         return;
     };
     helped.add(&identity(100, 7), true);

@@ -44,9 +44,15 @@ push)
     ls -l "$source" | cut -c1-10 >> "$STATE/sources"
     cp "$source" "$target" || { echo "failed to create file" >&2; exit 255; }
     while [ $# -gt 0 ]; do
-        if [ "$1" = --perms ]; then chmod "$2" "$target"; fi
+        case $1 in
+        --perms) perms=$2 ;;
+        --user) user=$2 ;;
+        --group) group=$2 ;;
+        esac
         shift 2
-    done ;;
+    done
+    if [ "$(id -u)" = 0 ]; then chown "${user:-0}:${group:-0}" "$target"; fi
+    chmod "$perms" "$target" ;;
 pull)
     if [ "$vmid" = 200 ]; then echo "can only pull files from a running container" >&2; exit 255; fi
     cp "$STATE/guest$1" "$2" || { echo "failed to open file" >&2; exit 255; } ;;
@@ -88,6 +94,16 @@ fn config(folder: &Path) -> String {
         "PrintMotd no\nPrintLastLog no\nMaxSessions 10\n".to_owned(),
     ]
     .join("\n")
+}
+
+/// The line of a key whose commands this shell reads, as the login shell of a node would.
+pub(crate) fn read_by(shell: &str, key: &str) -> String {
+    format!("command=\"exec {shell} -c \\\"$SSH_ORIGINAL_COMMAND\\\"\",restrict {key}")
+}
+
+/// Likewise, but it reads them twice, which takes off what quoting put on.
+pub(crate) fn read_twice_by(shell: &str, key: &str) -> String {
+    format!("command=\"exec {shell} -c \\\"eval $SSH_ORIGINAL_COMMAND\\\"\",restrict {key}")
 }
 
 pub(crate) fn user() -> String {

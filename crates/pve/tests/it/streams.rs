@@ -10,7 +10,8 @@ use proximity_pve::guest::{
     GuestAccess, GuestError, GuestTarget, Listener, PullTree, PushTree, Stream,
 };
 
-use crate::helper::{HelpedNode, identity, target};
+use crate::helped::{HelpedNode, identity, target};
+use crate::helper::key_line;
 use crate::ssh::{exec, guest};
 use crate::sshd::Sshd;
 
@@ -125,7 +126,7 @@ async fn plain_access_tells_what_is_printed_while_it_is() {
 
 #[tokio::test]
 async fn the_helper_tells_what_is_printed_while_it_is() {
-    let Some(mut helped) = HelpedNode::start().await else {
+    let Some(mut helped) = HelpedNode::with_key_line(key_line).await else {
         return;
     };
     helped.add(&identity(100, 7), true);
@@ -143,7 +144,7 @@ async fn folders_go_in_and_out_whole_by_plain_access() {
 
 #[tokio::test]
 async fn folders_go_in_and_out_whole_through_the_helper() {
-    let Some(mut helped) = HelpedNode::start().await else {
+    let Some(mut helped) = HelpedNode::with_key_line(key_line).await else {
         return;
     };
     helped.add(&identity(100, 7), true);

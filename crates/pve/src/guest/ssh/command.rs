@@ -3,6 +3,8 @@
 use bytes::Bytes;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
+use proximity_node_helper::limits::ARGUMENT_BYTES;
+use proximity_node_helper::request::{check_argv, check_path, is_owner};
 use tokio::time::Instant;
 
 use super::super::quote;
@@ -22,10 +24,8 @@ pub(super) struct Job {
 
 /// What is kept of the messages of `pct` and of the shell.
 pub(super) const MESSAGE_BYTES: usize = 16 * 1024;
-/// Linux takes no longer single argument.
-const LONGEST_ARGUMENT_BYTES: usize = 128 * 1024 - 1;
 /// The whole line is one argument of the node's shell, which `sshd` starts with `-c`.
-const LONGEST_LINE_BYTES: usize = LONGEST_ARGUMENT_BYTES;
+const LONGEST_LINE_BYTES: usize = ARGUMENT_BYTES;
 
 /// Exit codes of the scripts below; PVE's own tools end with 255 or less than 64.
 const NODE_TROUBLE: i32 = 91;
@@ -74,27 +74,6 @@ fn impossible(why: impl Into<String>) -> GuestError {
     GuestError::Impossible(why.into())
 }
 
-fn refuse_nul(what: &str, text: &str) -> Result<(), GuestError> {
-    if text.contains('\0') {
-        return Err(impossible(format!("{what} holds a NUL character")));
-    }
-    if text.len() > LONGEST_ARGUMENT_BYTES {
-        return Err(impossible(format!(
-            "{what} is longer than {LONGEST_ARGUMENT_BYTES} bytes"
-        )));
-    }
-    Ok(())
-}
-
-fn absolute(path: &str) -> Result<(), GuestError> {
-    refuse_nul("the path", path)?;
-    if path.starts_with('/') {
-        Ok(())
-    } else {
-        Err(impossible(format!("{path:?} is not an absolute path")))
-    }
-}
-
 fn line<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, GuestError> {
     let line = quote::line(words);
     if line.len() > LONGEST_LINE_BYTES {
@@ -108,12 +87,7 @@ fn line<'a>(words: impl IntoIterator<Item = &'a str>) -> Result<String, GuestErr
 /// `pct exec` with an environment of its own; everything after `--` is the command's. Input is kept on the node until all of
 /// it is there.
 pub(super) fn exec(vmid: Vmid, exec: Exec) -> Result<Job, GuestError> {
-    if exec.argv.first().is_none_or(String::is_empty) {
-        return Err(impossible("there is no program to run"));
-    }
-    for word in &exec.argv {
-        refuse_nul("an argument", word)?;
-    }
+    check_argv(&exec.argv).map_err(impossible)?;
     let vmid = vmid.to_string();
     let argv = exec.argv.iter().map(String::as_str);
     let line = match &exec.stdin {
@@ -151,7 +125,7 @@ pub(super) fn script_line(script: &str, arguments: &[&str]) -> Result<String, Gu
 }
 
 pub(super) fn push(vmid: Vmid, push: Push) -> Result<Job, GuestError> {
-    absolute(&push.path)?;
+    check_path(&push.path).map_err(impossible)?;
     if push.mode > 0o7777 {
         return Err(impossible(format!("{:o} is no file mode", push.mode)));
     }
@@ -163,7 +137,9 @@ pub(super) fn push(vmid: Vmid, push: Push) -> Result<Job, GuestError> {
     let mut arguments = vec![length.as_str(), &vmid, &push.path, "--perms", &mode];
     for (option, owner) in [("--user", &push.user), ("--group", &push.group)] {
         if let Some(owner) = owner {
-            refuse_nul("an owner", owner)?;
+            if !is_owner(owner) {
+                return Err(impossible(format!("{owner:?} is no owner of a file")));
+            }
             arguments.extend([option, owner.as_str()]);
         }
     }
@@ -178,7 +154,7 @@ pub(super) fn push(vmid: Vmid, push: Push) -> Result<Job, GuestError> {
 }
 
 pub(super) fn pull(vmid: Vmid, pull: Pull) -> Result<Job, GuestError> {
-    absolute(&pull.path)?;
+    check_path(&pull.path).map_err(impossible)?;
     let max_stdout_bytes =
         usize::try_from(pull.max_bytes).map_err(|_| impossible("the size limit is too large"))?;
     Ok(Job {
@@ -341,7 +317,7 @@ mod tests {
             exec(vmid(), request(&["echo", &long])),
             Err(GuestError::Impossible(_))
         ));
-        for path in ["", "relative", "/a\0b"] {
+        for path in ["", "relative", "/a\0b", "/a/../b", "/.."] {
             let bad = Pull {
                 path: path.to_owned(),
                 max_bytes: 1,
@@ -350,6 +326,30 @@ mod tests {
             assert!(
                 matches!(pull(vmid(), bad), Err(GuestError::Impossible(_))),
                 "{path:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_file_belongs_to_a_name_or_a_number_and_to_nothing_else() {
+        let pushed = |owner: &str| {
+            let file = Push {
+                path: "/a".to_owned(),
+                content: Bytes::new(),
+                mode: 0o644,
+                user: Some(owner.to_owned()),
+                group: None,
+                timeout_ms: 1,
+                send_before: None,
+            };
+            push(vmid(), file)
+        };
+        assert!(pushed("www-data").is_ok() && pushed("1000").is_ok());
+        for owner in ["", "-x", "a b", "a:b", "$(id)", "a\0"] {
+            let refused = pushed(owner);
+            assert!(
+                matches!(refused, Err(GuestError::Impossible(_))),
+                "{owner:?}"
             );
         }
     }

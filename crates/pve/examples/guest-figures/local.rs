@@ -1,0 +1,131 @@
+//! Ways that end on this machine: OpenSSH's server, a shell, and a `pct` or an `lxc-attach` that run what they are given.
+
+use std::path::Path;
+
+use proximity_domain::ids::InstallationId;
+use proximity_pve::guest::ssh::{NodeAddress, NodeHelper, PlainSsh, generate_keypair};
+use proximity_pve::guest::{GuestOwner, GuestTarget};
+
+use super::helped::{HelpedNode, INSTALLATION, identity, target};
+use super::injection::{Way, accepted, run};
+use super::sshd::{Sshd, read_by, read_twice_by, user};
+use super::world::{node, vmid};
+use super::{Order, Passed, left_in};
+
+/// Shells that nodes may have.
+const SHELLS: [&str; 3] = ["dash", "bash", "busybox sh"];
+/// In the control, a way into a container that makes a line of its arguments again.
+const CARELESS: &str = "#!/bin/sh\nshift 4\neval \"$*\"\n";
+
+fn plain_target() -> GuestTarget {
+    GuestTarget {
+        node: node("pve1"),
+        vmid: vmid(100),
+        owner: GuestOwner::Adopted,
+    }
+}
+
+/// Every way, and what is not on this machine.
+pub async fn run_local(
+    order: &Order,
+    texts: &[String],
+    canaries: &Path,
+) -> (Vec<Passed>, Vec<String>) {
+    let (mut passed, mut skipped) = (Vec::new(), Vec::new());
+    for shell in SHELLS {
+        let program = shell.split(' ').next().unwrap_or_default();
+        if !["/bin", "/usr/bin"]
+            .iter()
+            .any(|folder| Path::new(folder).join(program).exists())
+        {
+            skipped.push(format!("{shell} is not on this machine"));
+            continue;
+        }
+        match plain(order, shell, texts, canaries).await {
+            Some(found) => passed.push(found),
+            None => skipped.push(format!("plain access, read by {shell}: no SSH server")),
+        }
+    }
+    match helper(order, texts, canaries).await {
+        Some(found) => passed.push(found),
+        None => skipped.push("the helper: no SSH server".to_owned()),
+    }
+    (passed, skipped)
+}
+
+async fn plain(order: &Order, shell: &str, texts: &[String], canaries: &Path) -> Option<Passed> {
+    let sshd = Sshd::with_key_line(|_, key| match order.sabotage {
+        true => read_twice_by(shell, key),
+        false => read_by(shell, key),
+    })
+    .await?;
+    let access = sshd.access();
+    let root = sshd.state_file("guest");
+    let way = Way {
+        name: format!("plain, read by {shell}"),
+        access: &access,
+        target: plain_target(),
+        root: root.to_str().unwrap().to_owned(),
+        folder: "/files".to_owned(),
+        gives_away: user() == "root",
+    };
+    Some(through(order, way, texts, canaries).await)
+}
+
+async fn helper(order: &Order, texts: &[String], canaries: &Path) -> Option<Passed> {
+    let installation = InstallationId(uuid::Uuid::from_u128(INSTALLATION));
+    let line = |at: &Path, key: &str| {
+        let at = at.display();
+        let helper = order.helper.display();
+        format!(
+            "command=\"{helper} --conf-dir {at}/conf --lxc-path {at}/lxc --lxc-attach {at}/bin/lxc-attach \
+             --state-dir {at}/helper serve {installation}\",restrict {key}"
+        )
+    };
+    let mut helped = HelpedNode::with_key_line(line).await?;
+    helped.add(&identity(100, 7), true);
+    if order.sabotage {
+        helped.sshd.write_program("lxc-attach", CARELESS);
+    }
+    let access = helped.access();
+    let way = Way {
+        name: "helper".to_owned(),
+        access: &access,
+        target: target(identity(100, 7)),
+        root: String::new(),
+        folder: helped.folder().join("files").to_str().unwrap().to_owned(),
+        gives_away: user() == "root",
+    };
+    Some(through(order, way, texts, canaries).await)
+}
+
+async fn through(order: &Order, way: Way<'_>, texts: &[String], canaries: &Path) -> Passed {
+    let found = run(&way, texts, order.portion(), order.one_file_of()).await;
+    let left = left_in(canaries);
+    for name in &left {
+        // Each way leaves its own; a folder or a file.
+        let path = canaries.join(name);
+        let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir(&path));
+    }
+    Passed {
+        way: way.name,
+        found,
+        canaries: left,
+    }
+}
+
+/// What must be refused before anything is sent: how much was asked, and what was not.
+pub async fn refusals() -> (usize, Vec<String>) {
+    let key = generate_keypair().unwrap();
+    let nowhere = NodeAddress {
+        address: "127.0.0.1:1".to_owned(),
+        host_key: key.public_line.parse().unwrap(),
+    };
+    let nodes = [(node("pve1"), nowhere)];
+    let plain = PlainSsh::new("root", &key.private_pem, nodes.clone()).unwrap();
+    let helper = NodeHelper::new("root", &key.private_pem, nodes).unwrap();
+    let (asked, mut wrong) = accepted(&plain, &plain_target()).await;
+    let (more, more_wrong) = accepted(&helper, &target(identity(100, 7))).await;
+    wrong.extend(more_wrong);
+    (asked + more, wrong)
+}
