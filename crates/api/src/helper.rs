@@ -1,5 +1,7 @@
 //! `/api/proxmox/hosts/{host}/helper`: the helper on a host's nodes.
 
+use std::collections::BTreeMap;
+
 use serde::{Deserialize, Serialize};
 use utoipa::ToSchema;
 
@@ -20,6 +22,13 @@ pub struct InstallHelper {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(value_type = Option<String>, format = Password, write_only)]
     pub private_key: Option<Secret>,
+    /// For a host entry without SSH: node → `address:port`; nodes that are missing are reached at their cluster address, port 22.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub addresses: BTreeMap<String, String>,
+    /// For a host entry without SSH: node → host key in OpenSSH form; nodes that are missing are asked, and what they show is
+    /// pinned.
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    pub host_keys: BTreeMap<String, String>,
     /// Look only: the answer says what would be done.
     #[serde(default)]
     pub dry_run: bool,

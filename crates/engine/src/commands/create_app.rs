@@ -165,7 +165,10 @@ impl Engine {
     ) -> Result<Vec<NodeLook>, EngineError> {
         let cluster = self.inner.clusters.get(host.id).await?;
         if needs_guest_access && cluster.guest_access().is_none() {
-            return Err(no_guest_access(host));
+            return Err(no_guest_access(
+                host,
+                ", and this app must be installed inside",
+            ));
         }
         let question = Question {
             template: Some(&entry.os_template),
@@ -234,14 +237,15 @@ fn choose<'h>(
 }
 
 /// The host entry has no plain guest access.
-pub(crate) fn no_guest_access(host: &HostRecord) -> EngineError {
+/// `and`: what that means here, behind the sentence that says it.
+pub(crate) fn no_guest_access(host: &HostRecord, and: &str) -> EngineError {
     EngineError::Upstream {
         code: "no_guest_access",
-        message: format!(
-            "host {} has no way into its containers, and this app must be installed inside",
+        message: format!("host {} has no way into its containers{and}", host.label),
+        hint: format!(
+            "let Proximity in by a key that root on its nodes takes, which is used once: proximity hosts install-helper {} --ssh-key FILE",
             host.label
         ),
-        hint: "remove the host and add it again with --ssh (root on the node)".to_owned(),
     }
 }
 

@@ -175,6 +175,14 @@ pub(crate) struct HostsInstallHelper {
     /// forgotten [default: the host entry's, if it leads to root]
     #[arg(long, value_name = "FILE")]
     pub(crate) ssh_key: Option<PathBuf>,
+    /// Where a node's SSH listens, for a host entry without SSH, if not at the node's cluster address, port
+    /// 22; may be given several times
+    #[arg(long, value_name = "NODE=ADDRESS:PORT", requires = "ssh_key")]
+    pub(crate) ssh_address: Vec<NodeValue>,
+    /// A node's SSH host key, for a host entry without SSH [default: the one it shows now]; may be given
+    /// several times
+    #[arg(long, value_name = "NODE=KEY", requires = "ssh_key")]
+    pub(crate) ssh_host_key: Vec<NodeValue>,
     /// Show what would be changed on each node, and change nothing
     #[arg(long)]
     pub(crate) dry_run: bool,

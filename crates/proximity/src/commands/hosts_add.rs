@@ -169,7 +169,7 @@ pub(super) fn ssh(args: &SshArgs) -> Result<Option<AddSsh>, Failed> {
     }))
 }
 
-fn by_node(values: &[NodeValue]) -> BTreeMap<String, String> {
+pub(super) fn by_node(values: &[NodeValue]) -> BTreeMap<String, String> {
     values
         .iter()
         .map(|given| (given.node.clone(), given.value.clone()))

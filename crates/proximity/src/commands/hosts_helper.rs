@@ -2,6 +2,7 @@
 
 use proximity_api::helper::{HelperOnNode, HelperReport, InstallHelper, RemoveHelper};
 
+use super::hosts_add::by_node;
 use crate::ask;
 use crate::cli::{HostsInstallHelper, HostsRemoveHelper};
 use crate::context::Context;
@@ -23,6 +24,8 @@ pub(crate) async fn install(context: &Context, args: HostsInstallHelper) -> Resu
     let mut body = InstallHelper {
         nodes: args.node,
         private_key: root_key(args.ssh_key.as_deref())?.map(Into::into),
+        addresses: by_node(&args.ssh_address),
+        host_keys: by_node(&args.ssh_host_key),
         dry_run: true,
     };
     if args.dry_run || !args.yes {
@@ -34,6 +37,7 @@ pub(crate) async fn install(context: &Context, args: HostsInstallHelper) -> Resu
         if !ask::yes("Put the helper there, and reach containers by it alone?")? {
             return Err(Failed::cancelled(STOPPED, ""));
         }
+        pin(&mut body, &plan);
     }
     body.dry_run = false;
     let report = client.install_helper(&args.host, &body).await?;
@@ -69,6 +73,17 @@ pub(crate) async fn remove(context: &Context, args: HostsRemoveHelper) -> Result
     let report = client.remove_helper(&args.host, &body).await?;
     context.output.result(&report, done)?;
     finished(&report)
+}
+
+/// What somebody looked at is what is gone to.
+fn pin(body: &mut InstallHelper, plan: &HelperReport) {
+    if plan.host.ssh.is_some() {
+        return;
+    }
+    for on in &plan.nodes {
+        body.addresses.insert(on.node.clone(), on.address.clone());
+        body.host_keys.insert(on.node.clone(), on.host_key.clone());
+    }
 }
 
 fn root_key(path: Option<&std::path::Path>) -> Result<Option<secrecy::SecretString>, Failed> {

@@ -17,10 +17,10 @@ use tokio_util::sync::CancellationToken;
 use super::child::Child;
 use super::helper;
 use super::place::{Place, unusable};
-use super::ports;
+use super::ports::{self, Claim};
 use super::previous::{self, Record};
 use crate::cli::TryArgs;
-use crate::config::Settings;
+use crate::config::{Range, Settings};
 use crate::failed::Failed;
 use crate::output::Output;
 use crate::roles::private_file;
@@ -43,6 +43,8 @@ pub(crate) struct Stack<'a> {
     children: Vec<Child>,
     api: Option<SocketAddr>,
     lab_began: bool,
+    /// Ports that no other trial uses meanwhile.
+    claims: Vec<Claim>,
     up: CancellationToken,
 }
 
@@ -64,6 +66,7 @@ impl<'a> Stack<'a> {
             children: Vec::new(),
             api: None,
             lab_began: false,
+            claims: Vec::new(),
             up: CancellationToken::new(),
         }
     }
@@ -109,7 +112,9 @@ impl<'a> Stack<'a> {
 
     fn write_config(&mut self) -> Result<Settings, Failed> {
         let place = self.place;
-        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, ports::preferred(API_PORT)?));
+        let (port, claim) = ports::preferred(API_PORT)?;
+        self.claims.push(claim);
+        let api = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
         let defaults = <Settings as Config>::Layer::default_values();
         let mut settings = Settings::from_layer(defaults).map_err(|e| {
             Failed::error(
@@ -120,8 +125,8 @@ impl<'a> Stack<'a> {
         })?;
         settings.data_dir.clone_from(&place.data);
         settings.api.listen = api;
-        settings.ports.public = ports::from_first_free(PortRange::PUBLIC)?;
-        settings.ports.internal = ports::from_first_free(PortRange::INTERNAL)?;
+        settings.ports.public = self.range(PortRange::PUBLIC)?;
+        settings.ports.internal = self.range(PortRange::INTERNAL)?;
         settings.gateway.public_bind = Ipv4Addr::LOCALHOST.into();
         settings.gateway.control_socket = Some(place.socket.clone());
         let settings = settings.complete();
@@ -135,6 +140,12 @@ impl<'a> Stack<'a> {
         private_file::write(&place.config, &text).map_err(|e| unusable(&place.config, &e))?;
         self.api = Some(api);
         Ok(settings)
+    }
+
+    fn range(&mut self, of: PortRange) -> Result<Range, Failed> {
+        let (range, claim) = ports::from_first_free(of)?;
+        self.claims.push(claim);
+        Ok(range)
     }
 
     async fn start_lab(&mut self, args: &TryArgs) -> Result<LabFile, Failed> {

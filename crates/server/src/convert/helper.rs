@@ -10,6 +10,8 @@ pub(crate) fn install_helper(body: InstallHelper) -> commands::InstallHelper {
         private_key: body
             .private_key
             .map(proximity_api::secret::Secret::into_inner),
+        addresses: body.addresses,
+        host_keys: body.host_keys,
         dry_run: body.dry_run,
     }
 }

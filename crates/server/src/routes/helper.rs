@@ -14,12 +14,12 @@ use crate::routes::hosts::on_its_own_thread;
 /// Put the helper on a host's nodes
 ///
 /// The program, and a key of its own that leads to nothing else; then containers are reached by it alone. The entry goes over when
-/// the helper has answered on every node that was meant. May be sent again at any point.
+/// the helper has answered on every node that was meant. An entry without SSH gets it by this. May be sent again at any point.
 #[utoipa::path(put, path = "/api/proxmox/hosts/{host}/helper", tag = "hosts", operation_id = "install_helper",
     params(("host" = String, Path, description = "Id or label.", example = "home")),
     request_body = InstallHelper,
     responses((status = 200, description = "What was done, or would be. Nodes that are down are in it as unfinished.", body = HelperReport)),
-    extensions(("x-codes" = json!(["host_not_found", "invalid_value", "no_guest_access", "helper_not_shipped", "helper_other_machine", "state_changed", "ssh_no_pct", "ssh_host_key_mismatch", "host_unusable", "no_randomness"]))))]
+    extensions(("x-codes" = json!(["host_not_found", "invalid_value", "helper_not_shipped", "helper_other_machine", "state_changed", "ssh_no_pct", "ssh_host_key_mismatch", "ssh_unreachable", "host_unusable", "no_randomness", "no_quorum", "view_incomplete", "@cluster"]))))]
 pub(crate) async fn install(
     State(state): State<AppState>,
     caller: Caller,

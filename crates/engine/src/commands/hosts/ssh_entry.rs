@@ -74,15 +74,20 @@ impl Engine {
         Ok(record)
     }
 
-    /// The node as its cluster tells of it now; it must be online.
-    async fn member(&self, record: &HostRecord, node: &NodeName) -> Result<NodeSeen, EngineError> {
+    /// All nodes as their cluster tells of them now.
+    pub(super) async fn members(&self, record: &HostRecord) -> Result<Vec<NodeSeen>, EngineError> {
         let label = record.label.as_str();
         let cluster = self.inner.clusters.get(record.id).await?;
         let upstream = |e| crate::commands::upstream(label, &e);
         let status = status(&cluster).await.map_err(upstream)?;
         is_word_of(record, &status).map_err(|gap| LookError::NotItsWord(gap).of_host(label))?;
         let rows = cluster.read().nodes().await.map_err(upstream)?;
-        let nodes = inventory::join(&status, &rows);
+        Ok(inventory::join(&status, &rows))
+    }
+
+    /// The node as its cluster tells of it now; it must be online.
+    async fn member(&self, record: &HostRecord, node: &NodeName) -> Result<NodeSeen, EngineError> {
+        let nodes = self.members(record).await?;
         let names: Vec<String> = nodes.iter().map(|n| n.name.to_string()).collect();
         match nodes.into_iter().find(|n| n.name == *node) {
             Some(seen) if seen.online => Ok(seen),
@@ -152,7 +157,7 @@ fn access(record: &HostRecord) -> Result<&SshAccess, EngineError> {
     record
         .ssh
         .as_ref()
-        .ok_or_else(|| crate::commands::no_guest_access(record))
+        .ok_or_else(|| crate::commands::no_guest_access(record, ""))
 }
 
 /// As if the host were added with this node alone and the key that is known.

@@ -97,7 +97,7 @@ impl<'a> GuestSession<'a> {
             StepError::Failed(Failure::new(
                 "no_guest_access",
                 format!("host {} has no way into its containers", cx.cluster.label()),
-                "remove the host and add it again with --ssh (root on the node)",
+                "let Proximity in: proximity hosts install-helper HOST --ssh-key FILE",
             ))
         })?;
         Ok(Self {

@@ -1,5 +1,7 @@
 //! Putting the helper on nodes: program and key there, read back over that key, and only then recorded.
 
+use std::fmt::Display;
+
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::InstallationId;
 use proximity_domain::names::NodeName;
@@ -16,7 +18,7 @@ use crate::engine::Engine;
 use crate::error::EngineError;
 
 /// Whose list of keys has the helper's line.
-const ROOT: &str = "root";
+pub(super) const ROOT: &str = "root";
 
 /// The key that leads to the helper.
 struct HelperKey {
@@ -34,8 +36,8 @@ impl Engine {
     /// any point: what is there already stays.
     ///
     /// # Errors
-    /// No such host, or one without guest access; no helper in this build; no key that root takes; a node that does not fit, is
-    /// unknown, or shows another host key. Nothing is changed then. A node that is down is no error: the report says so.
+    /// No such host; no helper in this build; no key that root takes; a node that does not fit, is unknown, or shows another host
+    /// key; for an entry without SSH, whatever is in the way of learning where its nodes are. Nothing is changed then. A node that is down is no error: the report says so.
     pub async fn install_helper(
         &self,
         actor: &Actor,
@@ -44,9 +46,10 @@ impl Engine {
     ) -> Result<HelperReport, EngineError> {
         let _one_at_a_time = self.inner.helper_changes.lock().await;
         let record = self.named_host(host).await?;
-        let access = access(&record)?;
         let program = self.inner.parts.helper.clone().ok_or_else(not_shipped)?;
         let given = request.private_key.as_ref();
+        let way = self.way(&record, &request).await?;
+        let access = &way.access;
         let site = Site::of(&record, access, &request.nodes, given)?;
         let seen = site.look().await;
         check(&seen, Some(program.machine()))?;
@@ -70,7 +73,10 @@ impl Engine {
             notes,
         };
         if request.dry_run {
-            let notes = plan_notes(access);
+            let mut notes = way.notes;
+            if record.ssh.is_some() {
+                notes.push(plan_note(access).to_owned());
+            }
             return Ok(report(nodes, false, record.clone(), notes));
         }
         for (on, (at, look)) in nodes.iter_mut().zip(&seen) {
@@ -81,17 +87,18 @@ impl Engine {
         if let Some(note) = stays(&nodes, access) {
             return Ok(report(nodes, false, record.clone(), vec![note]));
         }
-        let stored = self.go_over(actor, &record, &key).await?;
+        let stored = self.go_over(actor, &record, access, &key).await?;
         let mut notes = installing.end_old_key(access, &nodes).await;
         notes.extend(left_out(access, &nodes));
         Ok(report(nodes, true, stored, notes))
     }
 
-    /// Records that containers of the host are reached by the helper.
+    /// Records that containers of the host are reached by the helper, this way.
     async fn go_over(
         &self,
         actor: &Actor,
         seen: &HostRecord,
+        way: &SshAccess,
         key: &HelperKey,
     ) -> Result<HostRecord, EngineError> {
         let _one_at_a_time = self.inner.host_changes.lock().await;
@@ -99,16 +106,15 @@ impl Engine {
         if key_of(&record) != key_of(seen) {
             return Err(changed_meanwhile(seen));
         }
-        if let Some(ssh) = &mut record.ssh {
-            if ssh.kind == SshKind::Plain {
-                // Its line goes next. If this process ends before that, this says which one is left.
-                tracing::info!(host = %seen.label, key = %ssh.public_key, "no more used: the key that led to root's shell");
-            }
-            ssh.kind = SshKind::Helper;
-            ssh.user = ROOT.to_owned();
-            ssh.private_key = key.private_key.clone();
-            ssh.public_key.clone_from(&key.public_key);
+        let ssh = record.ssh.get_or_insert_with(|| way.clone());
+        if ssh.kind == SshKind::Plain {
+            // Its line goes next. If this process ends before that, this says which one is left.
+            tracing::info!(host = %seen.label, key = %ssh.public_key, "no more used: the key that led to root's shell");
         }
+        ssh.kind = SshKind::Helper;
+        ssh.user = ROOT.to_owned();
+        ssh.private_key = key.private_key.clone();
+        ssh.public_key.clone_from(&key.public_key);
         let now = self.now();
         self.store()
             .change_host(
@@ -131,7 +137,7 @@ pub(super) fn key_of(record: &HostRecord) -> Option<&str> {
 }
 
 pub(super) fn access(record: &HostRecord) -> Result<&SshAccess, EngineError> {
-    let none = || crate::commands::no_guest_access(record);
+    let none = || crate::commands::no_guest_access(record, "");
     record.ssh.as_ref().ok_or_else(none)
 }
 
@@ -165,19 +171,24 @@ fn helper_key(access: &SshAccess) -> Result<HelperKey, EngineError> {
             public_key: access.public_key.clone(),
         });
     }
-    let pair = generate_keypair().map_err(|e| EngineError::Upstream {
-        code: "no_randomness",
-        message: format!("no SSH key could be made: {e}"),
-        hint: "try again".to_owned(),
-    })?;
+    let pair = generate_keypair().map_err(no_randomness)?;
     Ok(HelperKey {
         private_key: pair.private_pem,
         public_key: pair.public_line,
     })
 }
 
-fn plan_notes(access: &SshAccess) -> Vec<String> {
-    let end = match (access.kind, is_our_key(&access.public_key)) {
+pub(super) fn no_randomness(error: impl Display) -> EngineError {
+    EngineError::Upstream {
+        code: "no_randomness",
+        message: format!("no SSH key could be made: {error}"),
+        hint: "try again".to_owned(),
+    }
+}
+
+/// What becomes of the key there is.
+fn plan_note(access: &SshAccess) -> &'static str {
+    match (access.kind, is_our_key(&access.public_key)) {
         (SshKind::Helper, _) => {
             "the entry's key leads to the helper already; program and line are renewed where they differ"
         }
@@ -189,8 +200,7 @@ fn plan_notes(access: &SshAccess) -> Vec<String> {
             "the key in the line is made anew when it is done; the old one is forgotten here, and as it was given to Proximity its \
              line stays on the nodes"
         }
-    };
-    vec![end.to_owned()]
+    }
 }
 
 /// Why the entry stays as it is, if it does.

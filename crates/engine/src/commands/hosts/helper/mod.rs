@@ -5,6 +5,9 @@ mod key_list;
 mod program;
 mod removal;
 mod site;
+mod way;
+
+use std::collections::BTreeMap;
 
 use proximity_domain::names::NodeName;
 use proximity_store::records::HostRecord;
@@ -21,6 +24,10 @@ pub struct InstallHelper {
     /// A key that root on the nodes takes; used for this alone and kept nowhere. Absent: that of the host entry, if it leads to
     /// root's shell.
     pub private_key: Option<SecretString>,
+    /// For an entry without SSH: node → `address[:port]`; nodes that are missing are reached at their cluster address, port 22.
+    pub addresses: BTreeMap<String, String>,
+    /// For an entry without SSH: node → host key; nodes that are missing are scanned and pinned.
+    pub host_keys: BTreeMap<String, String>,
     /// Look only.
     pub dry_run: bool,
 }
