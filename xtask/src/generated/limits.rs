@@ -188,9 +188,9 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "read and dropped",
             ),
             Limit(
-                "bytes of a command line",
-                "crates/pve/src/guest/ssh/command.rs",
-                "LONGEST_ARGUMENT_BYTES",
+                "bytes of an argument, and of a command line",
+                "crates/node-helper/src/limits.rs",
+                "ARGUMENT_BYTES",
                 "refused",
             ),
             Limit(
