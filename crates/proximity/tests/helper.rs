@@ -1,5 +1,5 @@
 //! The helper on the lab's nodes, put there by the program itself.
-#![allow(clippy::unwrap_used)] // helpers of tests may fail the test
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 #[path = "support/program.rs"]
 mod program;
@@ -80,7 +80,7 @@ impl Standing {
         let said = BufReader::new(child.stdout.take().unwrap());
         let mut lines = said.lines().map(Result::unwrap);
         let line = lines.find(|line| line.contains("--config"));
-        let line = line.expect("it ended before it was up");
+        let line = line.unwrap_or_else(|| panic!("it ended before it was up"));
         let words: Vec<&str> = line.split_whitespace().collect();
         let at = words.iter().position(|word| *word == "--config").unwrap();
         let config = words[at + 1].into();
