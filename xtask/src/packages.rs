@@ -18,6 +18,7 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
         "build-essential",
         "the C parts of the TLS and SQLite crates",
     ),
+    ("busybox", "a third shell that reads what is sent to a node"),
     ("ca-certificates", "downloads over HTTPS"),
     ("debootstrap", "making the container template"),
     ("git", "listing the files of the checkout"),

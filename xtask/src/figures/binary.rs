@@ -33,6 +33,8 @@ pub(crate) enum Binary {
     NodeHelper,
     /// The store alone, optimised, with the loops it is compared with.
     StoreFigures,
+    /// The client alone, with the corpus that it sends through each way into a guest.
+    GuestFigures,
     /// The emulator alone, optimised, with the server it is compared with.
     LabFigures,
 }
@@ -57,6 +59,11 @@ impl Binary {
                 .join("release")
                 .join("examples")
                 .join("store-figures"),
+            Self::GuestFigures => place
+                .target()
+                .join("debug")
+                .join("examples")
+                .join("guest-figures"),
             Self::LabFigures => place
                 .target()
                 .join("release")
@@ -65,10 +72,12 @@ impl Binary {
         }
     }
 
-    /// What this machine lacks that building it needs and cargo does not bring.
+    /// What this machine lacks that building it or running it needs, and cargo does not bring.
     pub(crate) fn lacks(self, place: &Place, deadline: Deadline) -> Result<Option<String>> {
         match self {
             Self::NodeHelper | Self::Shipped => tools::lacks_target(NODE_TARGET, deadline, place),
+            Self::GuestFigures => Ok((!Path::new(SSH_SERVER).is_file())
+                .then(|| format!("{SSH_SERVER} is missing (Debian: openssh-server)"))),
             Self::Plain
             | Self::CrashPoints
             | Self::Figures
@@ -98,24 +107,15 @@ impl Binary {
                 cargo_build(place, &NODE_HELPER, deadline)
             }
             Self::StoreFigures => {
-                let program = [
-                    "--release",
-                    "--package",
-                    "proximity-store",
-                    "--example",
-                    "store-figures",
-                ];
-                cargo_build(place, &program, deadline)
+                let [a, b, c, d] = example("proximity-store", "store-figures");
+                cargo_build(place, &["--release", a, b, c, d], deadline)
+            }
+            Self::GuestFigures => {
+                cargo_build(place, &example("proximity-pve", "guest-figures"), deadline)
             }
             Self::LabFigures => {
-                let program = [
-                    "--release",
-                    "--package",
-                    "proximity-pve-emulator",
-                    "--example",
-                    "lab-figures",
-                ];
-                cargo_build(place, &program, deadline)
+                let [a, b, c, d] = example("proximity-pve-emulator", "lab-figures");
+                cargo_build(place, &["--release", a, b, c, d], deadline)
             }
             Self::Figures => {
                 let programs = [
@@ -166,6 +166,11 @@ fn keep(place: &Place, built: &Path, kept: &Path) -> Result<()> {
 /// The product, for cargo.
 const PRODUCT: [&str; 2] = ["--package", "proximity"];
 
+/// An example of a crate, for cargo.
+const fn example(package: &'static str, name: &'static str) -> [&'static str; 4] {
+    ["--package", package, "--example", name]
+}
+
 /// The product as it is shipped, for cargo.
 const SHIPPED: [&str; 5] = [
     PRODUCT[0],
@@ -174,6 +179,9 @@ const SHIPPED: [&str; 5] = [
     "dist",
     "--no-default-features",
 ];
+
+/// What the program of R27 talks to. Not among the packages that are installed: Debian starts it on the machine.
+const SSH_SERVER: &str = "/usr/sbin/sshd";
 
 /// Tells the product's build script which file to put inside.
 const SHIPPED_HELPER: &str = "PROXIMITY_SHIPPED_HELPER";

@@ -14,6 +14,7 @@ mod disk_product;
 mod disk_shim;
 mod event_clients;
 mod foreign_clients;
+mod injection;
 mod lab;
 mod lanes;
 mod least_privilege;
@@ -69,6 +70,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     beside_bare::STEPS,
     beside_bare::PORTS,
     node_helper::FIGURE,
+    injection::FIGURE,
 ];
 
 /// One promised figure.

@@ -32,6 +32,8 @@ pub(super) struct TrialNode {
     pub(super) address: String,
     /// As the second and third word of a line of `known_hosts`.
     pub(super) host_key: String,
+    /// The node's name.
+    pub(super) name: String,
     /// The file of keys that root takes there.
     pub(super) authorized_keys: PathBuf,
     /// What the helper is called with there.
@@ -113,6 +115,7 @@ impl Trial {
             address: text("address")?,
             host_key: text("host_key")?,
             guest: only_guest(&state.join("nodes").join(&name).join("lxc"))?,
+            name,
             authorized_keys,
             serve: format!("proximity-node-helper serve {installation}"),
         })
