@@ -10,7 +10,9 @@ use proximity_domain::ids::{AppId, InstallationId};
 use proximity_domain::ports::PortPair;
 use proximity_pve::guest::GuestAccess;
 use proximity_pve::transport::Transport;
-use proximity_pve::transport::https::{Fingerprint, fetch_fingerprint};
+use proximity_pve::transport::https::{
+    Fingerprint, ShownCertificate, fetch_certificate, fetch_fingerprint,
+};
 use proximity_store::records::HostRecord;
 use uuid::Uuid;
 
@@ -121,6 +123,14 @@ pub trait Connect: Send + Sync + Debug {
     /// Nobody answers there, as a sentence.
     async fn fingerprint(&self, url: &str) -> Result<Fingerprint, String> {
         fetch_fingerprint(url).await.map_err(|e| e.to_string())
+    }
+
+    /// The same with the end of its validity. No token is sent.
+    ///
+    /// # Errors
+    /// Nobody answers there, as a sentence.
+    async fn certificate(&self, url: &str) -> Result<ShownCertificate, String> {
+        fetch_certificate(url).await.map_err(|e| e.to_string())
     }
 }
 

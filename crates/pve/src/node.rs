@@ -75,6 +75,14 @@ pub struct Cpus {
     pub threads: u64,
 }
 
+/// A node's clock.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+pub struct NodeTime {
+    /// Seconds since 1970, whole ones: what is after the point is cut off.
+    #[serde(rename = "time", deserialize_with = "lenient::u64")]
+    pub time_s: u64,
+}
+
 impl ReadClient {
     /// All nodes of the cluster, also those that are off.
     ///
@@ -93,5 +101,13 @@ impl ReadClient {
     pub async fn node_status(&self, node: &NodeName) -> Result<NodeStatus> {
         self.get(Call::get(&["nodes", node.as_str(), "status"]))
             .await
+    }
+
+    /// One node's clock. Needs `Sys.Audit` on the node.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn node_time(&self, node: &NodeName) -> Result<NodeTime> {
+        self.get(Call::get(&["nodes", node.as_str(), "time"])).await
     }
 }

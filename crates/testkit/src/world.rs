@@ -16,7 +16,7 @@ use proximity_engine::commands::HelperProgram;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::seams::{Connect, Connection, Probe};
 use proximity_engine::worker::Worker;
-use proximity_pve::transport::https::Fingerprint;
+use proximity_pve::transport::https::{Fingerprint, ShownCertificate};
 use proximity_pve_emulator::core::Access;
 use proximity_store::records::{
     Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, PurposeTokens, TlsTrust,
@@ -128,6 +128,15 @@ impl Connect for InProcess {
         let shown = self.0.iter().find_map(|(_, pve)| pve.fingerprint_at(url));
         let shown = shown.ok_or("nobody answers there")?;
         shown.parse().map_err(|e| format!("{e}"))
+    }
+
+    async fn certificate(&self, url: &str) -> Result<ShownCertificate, String> {
+        // No server, no certificate: the cluster knows fingerprints alone.
+        let fingerprint = self.fingerprint(url).await?;
+        Ok(ShownCertificate {
+            fingerprint,
+            good_until_s: None,
+        })
     }
 }
 

@@ -184,16 +184,50 @@ impl GrantWire {
     }
 }
 
-impl AccountClient {
+impl ReadClient {
     /// All roles, sorted. Everybody may read them.
     ///
     /// # Errors
     /// See [`crate::Error`].
     pub async fn roles(&self) -> Result<Vec<RoleRow>> {
-        let wire: Vec<RoleWire> = self.read().get(Call::quick(&["access", "roles"])).await?;
+        let wire: Vec<RoleWire> = self.get(Call::quick(&["access", "roles"])).await?;
         let mut rows: Vec<RoleRow> = wire.into_iter().map(RoleWire::row).collect();
         rows.sort_by(|a, b| a.id.cmp(&b.id));
         Ok(rows)
+    }
+
+    /// All users with their tokens, sorted, as far as who asks may see them (`User.Modify` or `Sys.Audit` on
+    /// `/access/groups`); itself always.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn users(&self) -> Result<Vec<UserRow>> {
+        let call = Call::quick(&["access", "users"]).with_flag("full", true);
+        let wire: Vec<UserWire> = self.get(call).await?;
+        let mut rows: Vec<UserRow> = wire.into_iter().map(UserWire::row).collect();
+        rows.sort_by(|a, b| a.id.cmp(&b.id));
+        Ok(rows)
+    }
+
+    /// The access control list, sorted, as far as who asks may change it; whole with `Sys.Audit` on `/access`.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn grants(&self) -> Result<Vec<Grant>> {
+        let wire: Vec<GrantWire> = self.get(Call::quick(&["access", "acl"])).await?;
+        let mut rows: Vec<Grant> = wire.into_iter().filter_map(GrantWire::row).collect();
+        rows.sort();
+        Ok(rows)
+    }
+}
+
+impl AccountClient {
+    /// As [`ReadClient::roles`].
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn roles(&self) -> Result<Vec<RoleRow>> {
+        self.read().roles().await
     }
 
     /// One role's privileges.
@@ -206,17 +240,12 @@ impl AccountClient {
         Ok(held.iter().map(str::to_owned).collect())
     }
 
-    /// All users with their tokens, sorted, as far as this person may see them (`User.Modify` or `Sys.Audit` on
-    /// `/access/groups`); itself always.
+    /// As [`ReadClient::users`].
     ///
     /// # Errors
     /// See [`crate::Error`].
     pub async fn users(&self) -> Result<Vec<UserRow>> {
-        let call = Call::quick(&["access", "users"]).with_flag("full", true);
-        let wire: Vec<UserWire> = self.read().get(call).await?;
-        let mut rows: Vec<UserRow> = wire.into_iter().map(UserWire::row).collect();
-        rows.sort_by(|a, b| a.id.cmp(&b.id));
-        Ok(rows)
+        self.read().users().await
     }
 
     /// One user's tokens, sorted.
@@ -230,15 +259,12 @@ impl AccountClient {
         Ok(rows)
     }
 
-    /// The access control list, sorted, as far as this person may change it; whole with `Sys.Audit` on `/access`.
+    /// As [`ReadClient::grants`].
     ///
     /// # Errors
     /// See [`crate::Error`].
     pub async fn grants(&self) -> Result<Vec<Grant>> {
-        let wire: Vec<GrantWire> = self.read().get(Call::quick(&["access", "acl"])).await?;
-        let mut rows: Vec<Grant> = wire.into_iter().filter_map(GrantWire::row).collect();
-        rows.sort();
-        Ok(rows)
+        self.read().grants().await
     }
 }
 

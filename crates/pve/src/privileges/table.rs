@@ -120,6 +120,7 @@ pub static TABLE: &[Entry] = &[
         &[Need::of(P::SysAudit, NODE).shown("figures of nodes")],
     ),
     reads("/nodes/{node}/status", "a node's figures", LOOKS_AT_NODE),
+    reads("/nodes/{node}/time", "a node's clock", LOOKS_AT_NODE),
     reads(
         "/nodes/{node}/rrddata",
         "a node's past figures",
@@ -155,6 +156,21 @@ pub static TABLE: &[Entry] = &[
     )
     .with("userid", None),
     reads("/access/permissions", "what the token itself may do", &[]),
+    reads("/access/roles", "roles", &[]),
+    reads(
+        "/access/users",
+        "users and their tokens",
+        &[Need::of(P::SysAudit, ACCESS)
+            .or(&[P::UserModify])
+            .shown("users other than oneself")],
+    ),
+    reads(
+        "/access/acl",
+        "grants",
+        &[Need::of(P::SysAudit, ACCESS)
+            .or(&[P::PermissionsModify])
+            .shown("grants")],
+    ),
     // Storages and what is on them.
     reads(
         "/nodes/{node}/storage",
@@ -523,7 +539,6 @@ pub static TABLE: &[Entry] = &[
     ),
     // Accounts: by a person who logs in.
     sets_up(Method::Get, "/access/domains", "realms", &[]),
-    sets_up(Method::Get, "/access/roles", "roles", &[]),
     sets_up(
         Method::Get,
         "/access/roles/{roleid}",
@@ -532,25 +547,9 @@ pub static TABLE: &[Entry] = &[
     ),
     sets_up(
         Method::Get,
-        "/access/users",
-        "users and their tokens",
-        &[Need::of(P::UserModify, ACCESS)
-            .or(&[P::SysAudit])
-            .shown("users other than oneself")],
-    ),
-    sets_up(
-        Method::Get,
         "/access/users/{userid}/token",
         "a user's tokens",
         &[Need::of(P::UserModify, ACCESS)],
-    ),
-    sets_up(
-        Method::Get,
-        "/access/acl",
-        "grants",
-        &[Need::of(P::SysAudit, ACCESS)
-            .or(&[P::PermissionsModify])
-            .shown("grants")],
     ),
     sets_up(Method::Post, "/access/roles", "makes a role", ROLES),
     sets_up(

@@ -66,6 +66,10 @@ async fn send_reads(client: &Client) {
         read.cluster_status().await.is_err(),
         read.nodes().await.is_err(),
         read.node_status(&at).await.is_err(),
+        read.node_time(&at).await.is_err(),
+        read.roles().await.is_err(),
+        read.users().await.is_err(),
+        read.grants().await.is_err(),
         read.resources_vm().await.is_err(),
         read.next_id(Some(id)).await.is_err(),
         read.next_id_range().await.is_err(),
@@ -274,7 +278,7 @@ async fn pve_knows_every_request_and_every_parameter() {
             );
         }
     }
-    assert_eq!(methods.len(), 72, "{methods:#?}");
+    assert_eq!(methods.len(), 73, "{methods:#?}");
 }
 
 /// What a request may hold of what would harm elsewhere.

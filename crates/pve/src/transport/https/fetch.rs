@@ -4,10 +4,10 @@ use std::time::Duration;
 
 use tokio::time::timeout;
 
-use super::Fingerprint;
 use super::address::Address;
 use super::connection;
 use super::trust::looking_connector;
+use super::{Fingerprint, ShownCertificate};
 use crate::transport::TransportError;
 
 const PATIENCE: Duration = Duration::from_secs(10);
@@ -19,6 +19,14 @@ const PATIENCE: Duration = Duration::from_secs(10);
 /// # Errors
 /// [`TransportError::NotSent`] if the address is bad or there is no TLS server.
 pub async fn fetch_fingerprint(url: &str) -> Result<Fingerprint, TransportError> {
+    Ok(fetch_certificate(url).await?.fingerprint)
+}
+
+/// The certificate a server shows now: its fingerprint, and until when it is good. Looks as [`fetch_fingerprint`] does.
+///
+/// # Errors
+/// Those of [`fetch_fingerprint`].
+pub async fn fetch_certificate(url: &str) -> Result<ShownCertificate, TransportError> {
     let not_sent = |why: String| TransportError::NotSent(why);
     let address = Address::parse(url).map_err(|e| not_sent(e.to_string()))?;
     let tls = looking_connector().map_err(|e| not_sent(e.to_string()))?;
@@ -30,6 +38,6 @@ pub async fn fetch_fingerprint(url: &str) -> Result<Fingerprint, TransportError>
     session
         .peer_certificates()
         .and_then(|chain| chain.first())
-        .map(Fingerprint::of)
+        .map(ShownCertificate::of)
         .ok_or_else(|| not_sent(format!("{address}: it showed no certificate")))
 }

@@ -1,6 +1,7 @@
 //! HTTPS to PVE: pinned or verified certificates, one request per change, failover for reads.
 
 mod address;
+mod certificate;
 mod connection;
 mod credentials;
 mod failover;
@@ -20,8 +21,9 @@ use async_trait::async_trait;
 use proximity_domain::names::NodeName;
 use tokio::time::{Instant, timeout_at};
 
+pub use certificate::ShownCertificate;
 pub use credentials::{ApiToken, Credentials, Login};
-pub use fetch::fetch_fingerprint;
+pub use fetch::{fetch_certificate, fetch_fingerprint};
 pub use fingerprint::{Fingerprint, NotAFingerprint};
 pub use trust::Trust;
 pub use turns::{CALLS_PER_CLUSTER, CALLS_PER_NODE};
