@@ -65,6 +65,42 @@ fn a_token_gets_another_secret_and_the_old_one_is_no_good() {
     assert_eq!(read["privsep"], 0, "read back it is a number");
 }
 
+/// Also of what holds on its path alone (`$compile_acl_path` in pve-access-control's RPCEnvironment.pm).
+#[test]
+fn a_separated_token_has_nothing_that_its_user_has_not() {
+    let mut sim = Sim::new(solo());
+    assert_eq!(
+        said(&mut sim, "POST", "/access/users", &[("userid", "web@pve")]).0,
+        200
+    );
+    let token = "/access/users/web@pve/token/t1";
+    assert_eq!(said(&mut sim, "POST", token, &[("privsep", "1")]).0, 200);
+    let held = |sim: &mut Sim| {
+        let form = [("userid", "web@pve!t1"), ("path", "/vms/777")];
+        sim.root("GET", "/access/permissions", &form).payload()["/vms/777"].clone()
+    };
+    for (holder, expected) in [
+        (("tokens", "web@pve!t1"), serde_json::json!({})),
+        (
+            ("users", "web@pve"),
+            serde_json::json!({"VM.Audit": 0, "VM.GuestAgent.Audit": 0}),
+        ),
+    ] {
+        let role = match holder.0 {
+            "users" => "PVEAuditor",
+            _ => "PVEVMUser",
+        };
+        let form = [
+            ("path", "/vms/777"),
+            ("roles", role),
+            ("propagate", "0"),
+            holder,
+        ];
+        assert_eq!(said(&mut sim, "PUT", "/access/acl", &form).0, 200);
+        assert_eq!(held(&mut sim), expected, "{holder:?}");
+    }
+}
+
 #[test]
 fn passwords_are_for_who_is_there_and_root_cannot_go() {
     let mut sim = Sim::new(solo());

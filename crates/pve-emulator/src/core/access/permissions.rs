@@ -36,7 +36,10 @@ pub(crate) fn permissions(world: &World, id: &str, path: &str) -> Privileges {
             }
             let users = permissions(world, user, path);
             own.into_iter()
-                .filter_map(|(name, inherited)| Some((name, inherited && *users.get(name)?)))
+                .filter_map(|(name, inherited)| {
+                    let by_user = *users.get(name)?;
+                    Some((name, inherited && by_user))
+                })
                 .collect()
         }
     }
