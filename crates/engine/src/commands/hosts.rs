@@ -3,6 +3,7 @@
 mod address;
 mod change;
 mod choice;
+mod doctor;
 mod helper;
 mod identity;
 mod init;
@@ -15,6 +16,7 @@ mod refusal;
 mod rights;
 mod ssh;
 mod ssh_entry;
+mod support;
 mod wish;
 
 use std::collections::BTreeMap;
@@ -29,6 +31,7 @@ use secrecy::SecretString;
 
 pub use self::change::ChangeHost;
 use self::choice::Candidate;
+pub use self::doctor::{Code, Finding, Level, doctor_markdown};
 pub use self::helper::{
     HelperOnNode, HelperProgram, HelperReport, HelperState, InstallHelper, NoProgram, RemoveHelper,
 };

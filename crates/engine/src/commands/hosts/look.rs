@@ -25,6 +25,7 @@ use super::inventory::{self, Holdings, NodeSeen, Templates};
 use super::places::{self, Options, Places};
 use super::rights::{self, Rights};
 use super::ssh::{self, SshSeen};
+use super::support::{NEWEST, OLDEST, Support};
 use super::wish::{Asker, Given, Judge, Wish, invalid};
 use super::{choice, refusal};
 use crate::error::EngineError;
@@ -217,11 +218,11 @@ pub(super) async fn survey(
 }
 
 fn supported(version: &Version) -> Result<(), EngineError> {
-    let why = match version.major_minor() {
-        Some((9, 0..=2)) => return Ok(()),
-        Some((major, _)) if major < 9 => "older than 9.0",
-        Some(_) => "newer than 9.2, the newest that was tested",
-        None => "not a version number",
+    let why = match Support::of(&version.version) {
+        Support::Tested => return Ok(()),
+        Support::TooOld => format!("older than {OLDEST}"),
+        Support::Untested => format!("newer than {NEWEST}, the newest that was tested"),
+        Support::Unreadable => "not a version number".to_owned(),
     };
     Err(EngineError::PveUnsupported {
         version: format!("{version} ({why})"),

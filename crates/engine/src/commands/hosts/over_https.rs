@@ -4,7 +4,7 @@ use std::net::{Ipv4Addr, SocketAddr};
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use async_trait::async_trait;
 use proximity_domain::ids::AppId;
@@ -24,6 +24,7 @@ use proximity_store::{Store, StoreOptions};
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
+mod doctor;
 mod helper;
 mod inits;
 mod joined;
@@ -34,7 +35,7 @@ use crate::cluster::RealConnect;
 use crate::engine::{EngineLimits, EngineParts};
 use crate::seams::{HttpAnswer, IdSource, Ingress, IngressError, Probe, RouteSpec, RouteView};
 
-/// What a host entry never reaches: guests, gateway, health requests. And a clock that stands.
+/// What a host entry never reaches: guests, gateway, health requests.
 #[derive(Debug, Default)]
 struct Unused(AtomicU64);
 
@@ -74,9 +75,13 @@ impl IdSource for Unused {
     }
 }
 
-impl Clock for Unused {
+/// A clock that stands, until it is set.
+#[derive(Debug)]
+struct Stands(AtomicI64);
+
+impl Clock for Stands {
     fn now(&self) -> Timestamp {
-        Timestamp(1_000)
+        Timestamp(self.0.load(Ordering::Relaxed))
     }
     fn monotonic(&self) -> Monotonic {
         Monotonic(1_000)
@@ -89,26 +94,32 @@ const EMPTY: &str = "nobody@pve!empty";
 struct World {
     engine: Engine,
     pve: RunningShell,
+    clock: Arc<Stands>,
     folder: tempfile::TempDir,
+}
+
+fn node_seed(name: &str) -> NodeSeed {
+    let gib = 1_u64 << 30;
+    NodeSeed {
+        name: name.to_owned(),
+        address: "127.0.0.1".to_owned(),
+        cpus: 4,
+        memory_bytes: 8 * gib,
+        memory_used_bytes: gib,
+        disk_bytes: 100 * gib,
+        disk_used_bytes: 10 * gib,
+        bridges: vec![Bridge {
+            name: "vmbr0".to_owned(),
+            cidr: None,
+        }],
+    }
 }
 
 fn seed() -> WorldSeed {
     let gib = 1_u64 << 30;
     WorldSeed {
         cluster_name: None,
-        nodes: vec![NodeSeed {
-            name: "pve1".to_owned(),
-            address: "127.0.0.1".to_owned(),
-            cpus: 4,
-            memory_bytes: 8 * gib,
-            memory_used_bytes: gib,
-            disk_bytes: 100 * gib,
-            disk_used_bytes: 10 * gib,
-            bridges: vec![Bridge {
-                name: "vmbr0".to_owned(),
-                cidr: None,
-            }],
-        }],
+        nodes: vec![node_seed("pve1")],
         storages: vec![Storage {
             id: "local".to_owned(),
             kind: "dir".to_owned(),
@@ -135,19 +146,23 @@ fn seed() -> WorldSeed {
     }
 }
 
-async fn pve(folder: &Path) -> RunningShell {
+async fn pve(folder: &Path, seed: WorldSeed) -> RunningShell {
     let token = |id: &str, access| TokenWish {
         id: id.to_owned(),
         access,
     };
     let options = ShellOptions {
         state_dir: folder.join("pve"),
-        listen: vec![NodeListen {
-            node: "pve1".to_owned(),
-            address: (Ipv4Addr::LOCALHOST, 0).into(),
-        }],
+        listen: seed
+            .nodes
+            .iter()
+            .map(|node| NodeListen {
+                node: node.name.clone(),
+                address: (Ipv4Addr::LOCALHOST, 0).into(),
+            })
+            .collect(),
         certificate_names: Vec::new(),
-        seed: seed(),
+        seed,
         tokens: vec![token(TOKEN, Access::Full), token(EMPTY, Access::Empty)],
         templates: None,
         task_times: None,
@@ -181,10 +196,15 @@ impl World {
 
     /// Of a build that ships this program.
     async fn with_helper(helper: Option<HelperProgram>) -> Self {
+        Self::of(seed(), helper).await
+    }
+
+    async fn of(seed: WorldSeed, helper: Option<HelperProgram>) -> Self {
         let folder = tempfile::tempdir().unwrap();
+        let clock = Arc::new(Stands(AtomicI64::new(1_000)));
         let engine = Engine::new(EngineParts {
             store: store(folder.path()).await,
-            clock: Arc::new(Unused::default()),
+            clock: clock.clone(),
             ids: Arc::new(Unused::default()),
             connect: Arc::new(RealConnect),
             ingress: Arc::new(Unused::default()),
@@ -193,10 +213,11 @@ impl World {
             helper,
             limits: EngineLimits::default(),
         });
-        let pve = pve(folder.path()).await;
+        let pve = pve(folder.path(), seed).await;
         Self {
             engine,
             pve,
+            clock,
             folder,
         }
     }

@@ -18,6 +18,7 @@ mod plan;
 #[cfg(test)]
 mod plan_tests;
 mod prove;
+pub(super) mod roles;
 mod same;
 mod seen;
 mod step;

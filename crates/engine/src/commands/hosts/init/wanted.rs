@@ -14,6 +14,7 @@ use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::accounts::GrantTo;
 use proximity_pve::privileges::{self, Scope};
 
+use super::roles::{self, RolePrefix};
 use crate::commands::hosts::rights;
 
 /// What the token's name is below its user's.
@@ -85,7 +86,8 @@ impl Wanted {
             if paths.is_empty() {
                 continue;
             }
-            let role = role(self.mark, purpose, scope)?;
+            let prefix = RolePrefix::Purpose(purpose);
+            let role: RoleName = roles::name(self.mark, prefix, scope).parse()?;
             grants.extend(paths.into_iter().map(|path| GrantTo {
                 path,
                 role: role.clone(),
@@ -118,28 +120,6 @@ fn needed(purpose: TokenPurpose) -> BTreeMap<Scope, BTreeSet<String>> {
         needed.entry(grant.on).or_default().insert(name);
     }
     needed
-}
-
-/// e.g. `ProximityOperatePool-1a2b3c4d`.
-fn role(mark: AccountMark, purpose: TokenPurpose, scope: Scope) -> Result<RoleName, BadName> {
-    let purpose = match purpose {
-        TokenPurpose::Observe => "Observe",
-        TokenPurpose::Operate => "Operate",
-        TokenPurpose::Images => "Images",
-        TokenPurpose::Adopted => "Adopted",
-    };
-    let on = match scope {
-        Scope::Everything => "",
-        Scope::Access => "Access",
-        Scope::Guest => "Guest",
-        Scope::Pool => "Pool",
-        Scope::Storage => "Storage",
-        Scope::TemplateStorage => "Templates",
-        Scope::BackupStorage => "Backups",
-        Scope::Bridge => "Bridge",
-        Scope::Node => "Nodes",
-    };
-    format!("Proximity{purpose}{on}-{}", mark.short()).parse()
 }
 
 /// The paths of a scope at this host; none where nothing was chosen for it.

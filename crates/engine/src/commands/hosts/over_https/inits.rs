@@ -27,7 +27,7 @@ fn person(world: &World, password: &str) -> PersonLogin {
     }
 }
 
-fn init(world: &World) -> InitHost {
+pub(super) fn init(world: &World) -> InitHost {
     InitHost {
         label: "home".to_owned(),
         url: format!("https://{}", world.pve.addresses()[0].1),
@@ -52,20 +52,25 @@ fn uninit(world: &World) -> UninitHost {
 }
 
 /// Any call, as an administrator's token makes it.
-async fn call(world: &World, method: Method, path: &str, params: &[(&str, &str)]) -> Response {
+pub(super) async fn call(
+    world: &World,
+    method: Method,
+    path: &str,
+    params: &[(&str, &str)],
+) -> Response {
     let secret = world.pve.token_secret(TOKEN).unwrap();
     let (node, _) = &world.pve.addresses()[0];
     let request = with_token(node, (TOKEN, secret), (method, path, params));
     world.pve.request(request).await.unwrap()
 }
 
-async fn done(world: &World, method: Method, path: &str, params: &[(&str, &str)]) {
+pub(super) async fn done(world: &World, method: Method, path: &str, params: &[(&str, &str)]) {
     let answer = call(world, method, path, params).await;
     assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
 }
 
 /// The whole access control and the pools.
-async fn access(world: &World) -> Vec<String> {
+pub(super) async fn access(world: &World) -> Vec<String> {
     let mut all = Vec::new();
     for (path, params) in [
         ("/access/roles", &[][..]),

@@ -1,0 +1,142 @@
+//! Endpoints: whether they answer, how fast, and with which certificate.
+
+use proximity_pve::transport::https::{Fingerprint, ShownCertificate};
+use proximity_store::records::TlsTrust;
+
+use super::super::facts::{Answer, EndpointFacts, Facts};
+use super::super::finding::Code;
+use super::{Judge, SOON_S, days_to};
+
+const LOOK: &str = "see that the node is up and runs pveproxy (systemctl status pveproxy), and that no firewall is in between";
+const RENEW: &str = "renew it on the node: pvecm updatecerts --force && systemctl reload pveproxy (or by ACME, if it came that way)";
+
+pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
+    let answers = |e: &&EndpointFacts| matches!(e.answer, Answer::After(_));
+    let any = facts.endpoints.iter().any(|e| answers(&e));
+    for endpoint in &facts.endpoints {
+        let subject = subject(endpoint);
+        match &endpoint.answer {
+            Answer::After(us) => {
+                let what = format!("it answers, in {} ms", thousandths(*us));
+                judge.say(Code::EndpointAnswers, subject, what, []);
+            }
+            Answer::None(why) if any => {
+                let what = format!("it does not answer, others do: {}", bare(endpoint, why));
+                judge.say(Code::EndpointSilent, subject, what, [LOOK.to_owned()]);
+            }
+            // What is wrong is told of its certificate.
+            Answer::Untrusted(_) | Answer::None(_) => {}
+        }
+        certificate(facts, endpoint, any, judge);
+    }
+    if !any {
+        let whys = facts.endpoints.iter().map(|e| match &e.answer {
+            Answer::After(_) => String::new(),
+            Answer::Untrusted(why) | Answer::None(why) => {
+                format!("{}: {}", e.endpoint.url, bare(e, why))
+            }
+        });
+        let whys: Vec<String> = whys.collect();
+        let what = format!("no endpoint answers a call of ours ({})", whys.join("; "));
+        judge.say(Code::HostUnreachable, "host", what, [LOOK.to_owned()]);
+    }
+}
+
+fn subject(endpoint: &EndpointFacts) -> String {
+    format!("endpoint {}", endpoint.endpoint.url)
+}
+
+/// The reason without the endpoint's name, which the client puts before it.
+fn bare<'a>(endpoint: &EndpointFacts, why: &'a str) -> &'a str {
+    let name = format!("{}: ", endpoint.endpoint.url);
+    why.split_once(&name).map_or(why, |(_, why)| why)
+}
+
+/// Microseconds as milliseconds with one digit.
+fn thousandths(us: u64) -> String {
+    format!("{}.{}", us / 1000, us % 1000 / 100)
+}
+
+fn certificate(facts: &Facts, endpoint: &EndpointFacts, others: bool, judge: &mut Judge) {
+    let subject = format!("certificate of {}", endpoint.endpoint.url);
+    let shown = match &endpoint.certificate {
+        Ok(shown) => shown,
+        Err(why) => {
+            let what = format!("it was not seen: {}", bare(endpoint, why));
+            return judge.say(Code::CertificateUnread, subject, what, []);
+        }
+    };
+    if let Some(pinned) = pin(&endpoint.endpoint.trust)
+        && pinned != shown.fingerprint
+    {
+        let what = format!(
+            "another one is shown ({}) than is recorded ({pinned})",
+            shown.fingerprint
+        );
+        let next = renewed(facts, endpoint, others, shown);
+        return judge.say(Code::CertificateOther, subject, what, next);
+    }
+    if let Answer::Untrusted(why) = &endpoint.answer {
+        let what = format!("it is not accepted: {}", bare(endpoint, why));
+        let next = again(facts, endpoint, shown);
+        return judge.say(Code::CertificateUntrusted, subject, what, next);
+    }
+    age(facts, shown, subject, judge);
+}
+
+fn pin(trust: &TlsTrust) -> Option<Fingerprint> {
+    match trust {
+        TlsTrust::Fingerprint { sha256 } => sha256.parse().ok(),
+        TlsTrust::Ca { .. } | TlsTrust::System => None,
+    }
+}
+
+/// What to do about a certificate that is not the recorded one.
+fn renewed(
+    facts: &Facts,
+    endpoint: &EndpointFacts,
+    others: bool,
+    shown: &ShownCertificate,
+) -> Vec<String> {
+    let compare = "on the node: pvenode cert info; if it does not name the fingerprint that is shown, somebody else answers there, and nothing is to be done here";
+    if others {
+        return vec![
+            compare.to_owned(),
+            "if it does, wait a minute: it is recorded by itself, by the word of the endpoints that answer".to_owned(),
+        ];
+    }
+    let mut next = vec![compare.to_owned()];
+    next.extend(again(facts, endpoint, shown));
+    next
+}
+
+fn again(facts: &Facts, endpoint: &EndpointFacts, shown: &ShownCertificate) -> Vec<String> {
+    let label = &facts.record.label;
+    let url = &endpoint.endpoint.url;
+    vec![
+        format!("proximity hosts remove {label} (while no apps are on it)"),
+        format!(
+            "proximity init {label} {url} --fingerprint {}",
+            shown.fingerprint
+        ),
+    ]
+}
+
+fn age(facts: &Facts, shown: &ShownCertificate, subject: String, judge: &mut Judge) {
+    let Some(until_s) = shown.good_until_s else {
+        let what = "it is the right one, and until when it is good could not be read";
+        return judge.say(Code::CertificateUnread, subject, what, []);
+    };
+    let left_s = until_s - facts.now_ms.div_euclid(1000);
+    let days = days_to(left_s);
+    if left_s < 0 {
+        let what = format!("it ended {} days ago", days_to(-left_s));
+        judge.say(Code::CertificateEnded, subject, what, [RENEW.to_owned()]);
+    } else if left_s < SOON_S {
+        let what = format!("it ends in {days} days");
+        judge.say(Code::CertificateEndsSoon, subject, what, [RENEW.to_owned()]);
+    } else {
+        let what = format!("it is the right one, and good for {days} days");
+        judge.say(Code::CertificateGood, subject, what, []);
+    }
+}

@@ -1,0 +1,122 @@
+//! Doctor: looks at everything an installation stands on, and says of each thing whether it is as it should be, with the exact
+//! repair.
+//!
+//! Facts are gathered thinly ([`gather`]), findings made of them purely ([`judge`]). Nothing is changed anywhere: Proxmox VE is
+//! asked by a client that can only read, and of the nodes a version, or what is there, is read.
+
+mod due;
+mod facts;
+mod finding;
+mod gather;
+mod judge;
+mod node;
+mod page;
+mod pveum;
+#[cfg(test)]
+mod tests;
+
+use std::time::Duration;
+
+use futures::future::join_all;
+use proximity_store::records::HostRecord;
+use tokio::time::timeout;
+
+pub use self::finding::{Code, Finding, Level};
+pub use self::page::doctor_markdown;
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// How long the look at one host may take; the API gives a request 60 s.
+const LOOK: Duration = Duration::from_secs(50);
+/// How long gateway and database may take.
+const OWN: Duration = Duration::from_secs(10);
+
+impl Engine {
+    /// Looks at this installation and at all its hosts, or at one of them alone; changes nothing. The worst findings of each come
+    /// first; what is of the installation itself comes before the hosts, which are sorted by label.
+    ///
+    /// # Errors
+    /// The store's, and a host that is not there. What is wrong elsewhere is a finding.
+    pub async fn doctor(&self, host: Option<&str>) -> Result<Vec<Finding>, EngineError> {
+        let (mut findings, hosts) = match host {
+            Some(name) => (Vec::new(), vec![self.named_host(name).await?]),
+            None => (self.installation().await, self.store().hosts().await?),
+        };
+        let looks = join_all(hosts.into_iter().map(|record| self.look_into(record)));
+        findings.extend(looks.await.into_iter().flatten());
+        // None comes before Some; within a level what was found first stays first.
+        findings.sort_by_key(|f| (f.host.clone(), std::cmp::Reverse(f.level())));
+        Ok(findings)
+    }
+
+    async fn look_into(&self, record: HostRecord) -> Vec<Finding> {
+        let label = record.label.to_string();
+        let why = match timeout(LOOK, self.facts(record)).await {
+            Ok(Ok(facts)) => return judge::judge(&facts),
+            Ok(Err(error)) => error.to_string(),
+            Err(_) => format!(
+                "not all questions were answered within {} s",
+                LOOK.as_secs()
+            ),
+        };
+        vec![Finding {
+            code: Code::HostUnread,
+            host: Some(label),
+            subject: "host".to_owned(),
+            what: format!("it was not looked at: {why}"),
+            next: Vec::new(),
+        }]
+    }
+
+    /// The parts of this installation beside the server, which answers.
+    async fn installation(&self) -> Vec<Finding> {
+        let of = |code, subject: &str, what: String, next: &str| Finding {
+            code,
+            host: None,
+            subject: subject.to_owned(),
+            what,
+            next: Some(next.to_owned())
+                .filter(|next| !next.is_empty())
+                .into_iter()
+                .collect(),
+        };
+        let gateway = match timeout(OWN, self.inner.parts.ingress.routes()).await {
+            Ok(Ok(routes)) => {
+                let what = format!("it answers, with {} routes", routes.len());
+                of(Code::GatewayAnswers, "gateway", what, "")
+            }
+            Ok(Err(error)) => silent(&error.to_string()),
+            Err(_) => silent(&format!("no answer within {} s", OWN.as_secs())),
+        };
+        let reader = self.reader();
+        let record = match timeout(OWN, reader.invariants()).await {
+            Ok(Ok(wrong)) if wrong.is_empty() => {
+                let what = "what it has keeps all rules".to_owned();
+                of(Code::RecordSound, "database", what, "")
+            }
+            Ok(Ok(wrong)) => {
+                let next = "stop the server, keep a copy of the data directory, and report this";
+                of(Code::RecordBroken, "database", wrong.join("; "), next)
+            }
+            Ok(Err(error)) => of(Code::RecordUnread, "database", error.to_string(), ""),
+            Err(_) => {
+                let what = format!("it was not read whole within {} s", OWN.as_secs());
+                of(Code::RecordUnread, "database", what, "")
+            }
+        };
+        vec![gateway, record]
+    }
+}
+
+fn silent(why: &str) -> Finding {
+    Finding {
+        code: Code::GatewaySilent,
+        host: None,
+        subject: "gateway".to_owned(),
+        what: format!("it does not answer, so no app gets or loses a port: {why}"),
+        next: vec![
+            "start it: proximity gateway (as a service: systemctl status proximity-gateway)"
+                .to_owned(),
+        ],
+    }
+}
