@@ -21,16 +21,8 @@ pub(super) fn run(stand: &Stand<'_>) -> Result<Outcome> {
     }
     let seed = Seed::random();
     let mut outcome = Outcome::default();
-    let mut able = Vec::new();
-    for figure in quick {
-        match figures::lacks(stand.place, figure)? {
-            None => able.push(figure),
-            Some(why) => {
-                outcome = outcome.and(Outcome::skipped(format!("{}: {why}", figure.id)));
-            }
-        }
-    }
-    let quick = able;
+    let (quick, skipped) = apart(quick, |figure| figures::lacks(stand.place, figure))?;
+    outcome = outcome.and(skipped);
     for figure in &quick {
         let mode = Mode {
             quick: true,
@@ -53,6 +45,23 @@ pub(super) fn run(stand: &Stand<'_>) -> Result<Outcome> {
     Ok(outcome)
 }
 
+/// Those that can be measured here, and the others, counted as skipped with what they lack.
+fn apart(
+    all: Vec<&Figure>,
+    lacks: impl Fn(&Figure) -> Result<Option<String>>,
+) -> Result<(Vec<&Figure>, Outcome)> {
+    let (mut able, mut outcome) = (Vec::new(), Outcome::default());
+    for figure in all {
+        match lacks(figure)? {
+            None => able.push(figure),
+            Some(why) => {
+                outcome = outcome.and(Outcome::skipped(format!("{}: {why}", figure.id)));
+            }
+        }
+    }
+    Ok((able, outcome))
+}
+
 /// A control is good when the figure sees the sabotage. One that broke has seen nothing.
 fn judge_control(id: &str, verdict: Verdict) -> Outcome {
     match verdict {
@@ -65,6 +74,18 @@ fn judge_control(id: &str, verdict: Verdict) -> Outcome {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_cannot_be_measured_here_is_skipped_by_name_and_never_passed() {
+        let all: Vec<&Figure> = figures::FIGURES.iter().take(3).collect();
+        let lacking = all[1].id;
+        let lacks = |figure: &Figure| Ok((figure.id == lacking).then(|| "no tool".to_owned()));
+        let (able, outcome) = apart(all, lacks).unwrap();
+        assert!(able.len() == 2 && able.iter().all(|figure| figure.id != lacking));
+        assert_eq!(outcome.tally.to_string(), "0 passed, 0 failed, 1 skipped");
+        let remark = format!("{lacking}: no tool");
+        assert!(outcome.remarks.iter().any(|text| text.contains(&remark)));
+    }
 
     #[test]
     fn only_a_short_control_is_good() {

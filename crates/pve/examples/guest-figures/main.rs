@@ -65,7 +65,7 @@ impl Order {
 
     fn one_file_of(&self) -> usize {
         match self.quick {
-            true => 4,
+            true => 8,
             false => 1,
         }
     }
