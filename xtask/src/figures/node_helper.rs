@@ -4,6 +4,7 @@
 
 mod commands;
 mod hostile;
+mod kernel_calls;
 mod network;
 mod refusals;
 mod stand;
@@ -40,12 +41,12 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let helper = Binary::NodeHelper.path(bench.place);
     let bytes = std::fs::metadata(&helper)?.len();
     let start_ms = start(bench, &helper)?;
-    let network = network::symbols(bench)?;
+    let network = network::code(bench)?;
     let refusals = refusals::refused(bench, &helper)?;
     let hostile = hostile::hostile(bench, &helper)?;
     let times = commands::measure(bench)?;
     say::note(format!(
-        "helper: {} network symbols; {} of {} refusals and {} of {} hostile sessions went wrong",
+        "helper: {} pieces of network code; {} of {} refusals and {} of {} hostile sessions went wrong",
         network.len(),
         refusals.wrong.len(),
         refusals.asked,
@@ -68,7 +69,7 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
             && of_bare <= MOST_TIMES
             && faults == 0,
         raw: json!({
-            "bytes": bytes, "start_ms": start_ms, "network_symbols": network,
+            "bytes": bytes, "start_ms": start_ms, "network_code": network,
             "refusals": refusals.asked, "refusals_wrong": refusals.wrong,
             "hostile_sessions": hostile.sessions, "hostile_wrong": hostile.wrong,
             "commands": commands::COMMANDS, "bare_ms": times.bare_ms, "helper_ms": times.helper_ms,

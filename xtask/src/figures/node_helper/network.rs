@@ -9,6 +9,7 @@ use std::path::PathBuf;
 use anyhow::{Result, bail};
 
 use super::super::{Bench, Binary, binary};
+use super::kernel_calls;
 use crate::clock::Deadline;
 use crate::invocation::Invocation;
 use crate::place::Place;
@@ -47,8 +48,8 @@ pub(super) fn prepare(place: &Place) -> Result<()> {
     Ok(())
 }
 
-/// The network functions that are in it. The control looks into the product, which has some.
-pub(super) fn symbols(bench: &Bench<'_>) -> Result<Vec<String>> {
+/// The network code that is in it. The control looks into the product, which has some.
+pub(super) fn code(bench: &Bench<'_>) -> Result<Vec<String>> {
     let program = if bench.mode.sabotage {
         Binary::Plain.path(bench.place)
     } else {
@@ -65,7 +66,11 @@ pub(super) fn symbols(bench: &Bench<'_>) -> Result<Vec<String>> {
     if !listed.lines().any(|line| line.ends_with(" main")) {
         bail!("{} shows no symbols", program.display());
     }
-    Ok(found(&listed))
+    let mut found = found(&listed);
+    if !bench.mode.sabotage {
+        found.extend(kernel_calls::network(&program)?);
+    }
+    Ok(found)
 }
 
 fn found(listed: &str) -> Vec<String> {
