@@ -6,10 +6,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::{Value, json};
 
-use super::trial::{Trial, TrialNode};
+use super::trial::{self, Trial, TrialNode};
 use super::{Bench, Binary, Figure, Measured};
 use crate::invocation::Invocation;
-use crate::place::Place;
 use crate::say;
 
 /// How many texts there have to be.
@@ -22,16 +21,12 @@ pub(super) const FIGURE: Figure = Figure {
     shows: "texts that mean something to shells, as arguments and files through each way into a guest: what arrives as something else, what they leave behind, impossible requests that are sent",
     goal: "0 faults, 0 canaries with >= 300 texts, real containers among the ways",
     binaries: &[Binary::GuestFigures, Binary::NodeHelper, Binary::Plain],
-    prepare,
+    prepare: trial::prepare,
     needs_root: true,
     in_tests: true,
     full_limit: Duration::from_secs(600),
     measure,
 };
-
-fn prepare(_: &Place) -> Result<()> {
-    Ok(())
-}
 
 /// The control needs no real container: what reads commands takes quoting off first.
 fn measure(bench: &Bench<'_>) -> Result<Measured> {

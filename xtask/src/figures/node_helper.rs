@@ -16,8 +16,9 @@ use std::time::Duration;
 use anyhow::{Context, Result, bail};
 use serde_json::json;
 
-use super::{Bench, Binary, Figure, Measured};
+use super::{Bench, Binary, Figure, Measured, trial};
 use crate::clock::Stopwatch;
+use crate::place::Place;
 use crate::say;
 
 const MOST_BYTES: u64 = 3_000_000;
@@ -30,12 +31,17 @@ pub(super) const FIGURE: Figure = Figure {
     shows: "the helper on the nodes: its size, its start (median), 50 commands beside bare lxc-attach; faults are network code in it, containers entered that it had to refuse, hostile requests that break it",
     goal: "<= 3 MB, <= 5 ms, <= 1.5 times bare, 0 faults (10,000 hostile requests in 64 MB; quick: 1,000)",
     binaries: &[Binary::NodeHelper, Binary::Plain],
-    prepare: network::prepare,
+    prepare,
     needs_root: true,
     in_tests: true,
     full_limit: Duration::from_secs(300),
     measure,
 };
+
+fn prepare(place: &Place) -> Result<()> {
+    network::prepare(place)?;
+    trial::prepare(place)
+}
 
 fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let helper = Binary::NodeHelper.path(bench.place);

@@ -11,10 +11,15 @@ use serde_json::{Value, json};
 
 use super::{Bench, Binary};
 use crate::clock::Deadline;
+use crate::invocation::Invocation;
+use crate::packages::{self, Packages};
+use crate::place::Place;
 use crate::processes::{Signal, Tree};
 
 /// How long it may take to be up.
 const UP: Duration = Duration::from_secs(300);
+/// How long the first one may take, which makes the template.
+const FIRST: Duration = Duration::from_secs(900);
 /// How long it may take to end.
 const DOWN: Duration = Duration::from_secs(60);
 
@@ -22,6 +27,39 @@ const DOWN: Duration = Duration::from_secs(60);
 pub(super) struct Trial {
     child: Child,
     folder: PathBuf,
+}
+
+/// Sees to it that a trial is quick: packages are there, and the container template is. One whose recipe has changed is made by the
+/// trial itself, once.
+pub(super) fn prepare(place: &Place) -> Result<()> {
+    if let Packages::Missing(advice) = packages::ensure(place)? {
+        bail!("{advice}");
+    }
+    if has_template(&templates(place)) {
+        return Ok(());
+    }
+    let folder = place.target().join("figures").join("first-trial");
+    Invocation::new(Binary::Plain.path(place))
+        .args(["try", "--once", "--private", "--dir"])
+        .arg(folder)
+        .arg("--template-cache")
+        .arg(templates(place))
+        .until(Deadline::after(FIRST))
+        .capture(place.root())?
+        .expect_success("the first trial, which makes the container template")?;
+    Ok(())
+}
+
+/// Where the template is kept; the tests of the lab use the same.
+fn templates(place: &Place) -> PathBuf {
+    place.target().join("lab")
+}
+
+fn has_template(folder: &Path) -> bool {
+    let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
+    entries
+        .filter_map(|entry| entry.file_name().into_string().ok())
+        .any(|name| name.starts_with("template-"))
 }
 
 /// The node that the trial's container is on.
@@ -59,7 +97,7 @@ impl Trial {
             .args(["try", "--helper", "--private", "--dir"])
             .arg(folder.join("try"))
             .arg("--template-cache")
-            .arg(bench.place.target().join("lab"))
+            .arg(templates(bench.place))
             .stdin(Stdio::null())
             .stdout(File::create(&log)?)
             .stderr(File::create(folder.join("complaints"))?)
