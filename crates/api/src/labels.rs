@@ -128,3 +128,15 @@ pub enum HealthStatus {
     Healthy,
     Degraded,
 }
+
+/// How bad a finding of doctor is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum FindingLevel {
+    Fault,
+    Unknown,
+    Warning,
+    Note,
+    Ok,
+}

@@ -9,6 +9,7 @@
 pub mod apps;
 pub mod catalog;
 pub mod client;
+pub mod doctor;
 pub mod error;
 pub mod events;
 pub mod health;

@@ -47,8 +47,7 @@ impl Failed {
         Self::new(ExitCode::Cancelled, "cancelled", message, hint)
     }
 
-    /// The same failure was told already, by another process.
-    #[cfg(feature = "lab")]
+    /// What there is to say was told already: by another process, or as a result.
     pub(crate) fn said(exit: ExitCode) -> Self {
         Self::new(exit, "", "", "")
     }

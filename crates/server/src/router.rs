@@ -156,6 +156,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::helper::install))
         .routes(routes!(routes::helper::remove))
         .routes(routes!(routes::nodes::list))
+        .routes(routes!(routes::doctor::doctor))
         .routes(routes!(routes::ports::list))
         .routes(routes!(routes::ports::free))
 }

@@ -14,6 +14,7 @@ const PAGES: &[(&str, &[&str])] = &[
     ("docs/reference/events.md", &["reference", "events"]),
     ("docs/reference/metrics.md", &["reference", "metrics"]),
     ("docs/reference/privileges.md", &["reference", "privileges"]),
+    ("docs/reference/doctor.md", &["reference", "doctor"]),
 ];
 
 /// All pages, as the binary that is built now prints them.

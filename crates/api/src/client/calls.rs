@@ -5,6 +5,7 @@ use reqwest::Method;
 use super::{Client, ClientError};
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
+use crate::doctor::{DoctorQuery, DoctorReport};
 use crate::health::Health;
 use crate::helper::{HelperReport, InstallHelper, RemoveHelper};
 use crate::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe, SetSsh};
@@ -26,6 +27,11 @@ impl Client {
             .exchange(self.request(Method::GET, &["health"]))
             .await?;
         serde_json::from_slice(&body).map_err(|e| self.bad_answer(status, e.to_string()))
+    }
+
+    /// `GET /api/doctor`.
+    pub async fn doctor(&self, query: &DoctorQuery) -> Answer<DoctorReport> {
+        self.get(&["doctor"], query).await
     }
 
     /// `GET /api/stats`.

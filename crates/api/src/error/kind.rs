@@ -19,13 +19,17 @@ pub enum ExitCode {
     Busy,
     /// The app did not become healthy.
     HealthFailed,
+    /// Doctor found something that should be otherwise, and nothing worse.
+    Warnings,
+    /// Doctor found something that does not work, or could not look at something.
+    Faults,
     /// Cancelled, or there was nothing to do.
     Cancelled,
 }
 
 impl ExitCode {
     /// All of them.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 10] = [
         Self::Ok,
         Self::Error,
         Self::Usage,
@@ -33,6 +37,8 @@ impl ExitCode {
         Self::Resources,
         Self::Busy,
         Self::HealthFailed,
+        Self::Warnings,
+        Self::Faults,
         Self::Cancelled,
     ];
 
@@ -47,6 +53,8 @@ impl ExitCode {
             Self::Resources => 4,
             Self::Busy => 5,
             Self::HealthFailed => 10,
+            Self::Warnings => 13,
+            Self::Faults => 14,
             Self::Cancelled => 20,
         }
     }
@@ -66,6 +74,8 @@ impl ExitCode {
             }
             Self::Busy => "locked or busy: somebody else is at it",
             Self::HealthFailed => "the app did not become healthy",
+            Self::Warnings => "doctor warns, and found nothing worse",
+            Self::Faults => "doctor found a fault, or could not look at something",
             Self::Cancelled => "cancelled, or nothing to do",
         }
     }

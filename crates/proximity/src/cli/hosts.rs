@@ -209,6 +209,21 @@ pub(crate) struct HostsRemoveHelper {
     pub(crate) yes: bool,
 }
 
+/// `proximity doctor`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Nothing is changed, neither here nor on a host. Ends with 0 if nothing is worse than a note, with 13 after \
+warnings, and with 14 if something does not work or could not be looked at."
+)]
+pub(crate) struct DoctorArgs {
+    /// Only this host entry (label or id)
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// Tell what is well, too
+    #[arg(long)]
+    pub(crate) all: bool,
+}
+
 /// `proximity nodes`.
 #[derive(Debug, Args)]
 pub(crate) struct NodesArgs {

@@ -22,8 +22,8 @@ pub(crate) use apps::{
 pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use events::EventsArgs;
 pub(crate) use hosts::{
-    HostsAdd, HostsCommand, HostsForgetNode, HostsInstallHelper, HostsRemove, HostsRemoveHelper,
-    HostsSet, HostsSsh, NodeValue, NodesArgs, SshArgs,
+    DoctorArgs, HostsAdd, HostsCommand, HostsForgetNode, HostsInstallHelper, HostsRemove,
+    HostsRemoveHelper, HostsSet, HostsSsh, NodeValue, NodesArgs, SshArgs,
 };
 pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
@@ -124,6 +124,8 @@ pub(crate) enum Command {
     /// Units of work: look at them, and decide about those that need a person
     #[command(subcommand)]
     Operations(OperationsCommand),
+    /// Look at everything this installation stands on, and say how to mend what is not as it should be
+    Doctor(DoctorArgs),
     /// Say whether everything works
     Health,
     /// How many apps there are, by kind, status, node and type

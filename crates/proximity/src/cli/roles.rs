@@ -98,6 +98,8 @@ pub(crate) enum ReferenceCommand {
     Metrics,
     /// What tokens on a cluster may do, and which call needs what (Markdown)
     Privileges,
+    /// What doctor finds, and how it is mended (Markdown)
+    Doctor,
 }
 
 /// `proximity lab …`.

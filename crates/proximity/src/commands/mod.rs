@@ -5,6 +5,7 @@ mod catalog;
 mod completion;
 mod config;
 mod deploy;
+mod doctor;
 mod events;
 mod gateway;
 mod health;
@@ -79,6 +80,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Uninit(args) => uninit::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
         Command::Operations(command) => operations(context, command).await,
+        Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),
         Command::Stats => stats::run(context).await,

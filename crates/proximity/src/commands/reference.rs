@@ -6,6 +6,7 @@ use std::path::Path;
 use clap::CommandFactory;
 use proximity_api::error::reference_markdown;
 use proximity_domain::event::EventKind;
+use proximity_engine::commands::doctor_markdown;
 use proximity_pve::privileges::privileges_markdown;
 use proximity_server::{metrics_markdown, openapi_document};
 
@@ -19,6 +20,7 @@ pub(crate) fn print(context: &Context, page: &ReferenceCommand) -> Result<(), Fa
         ReferenceCommand::Events => context.output.line(&events_markdown()),
         ReferenceCommand::Metrics => context.output.line(&metrics_markdown()),
         ReferenceCommand::Privileges => context.output.line(&privileges_markdown()),
+        ReferenceCommand::Doctor => context.output.line(&doctor_markdown()),
         ReferenceCommand::Openapi => context.output.line(openapi_document()),
         ReferenceCommand::Man { dir } => manual(dir),
     }

@@ -2,6 +2,7 @@
 
 mod apps;
 mod catalog;
+mod doctor;
 mod helper;
 mod hosts;
 mod init;
@@ -12,6 +13,7 @@ mod stats;
 
 pub(crate) use apps::{app, log_line, removal_plan};
 pub(crate) use catalog::catalog_entry;
+pub(crate) use doctor::doctor_report;
 pub(crate) use helper::{helper_report, install_helper, remove_helper};
 pub(crate) use hosts::{add_host, host, host_probe};
 pub(crate) use init::{init_done, init_host, init_plan, person, uninit_plan};

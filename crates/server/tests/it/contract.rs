@@ -58,6 +58,8 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
         "/api/proxmox/hosts",
         "/api/proxmox/hosts/lab",
         "/api/proxmox/nodes",
+        "/api/doctor",
+        "/api/doctor?host=lab",
         "/api/ports?port=8100",
         "/api/health",
         "/api/events",

@@ -27,6 +27,7 @@ const PROTECTED: [(&str, &str); 27] = [
     ("PATCH", "/api/proxmox/hosts/x"),
     ("DELETE", "/api/proxmox/hosts/x/nodes/y"),
     ("GET", "/api/proxmox/nodes"),
+    ("GET", "/api/doctor"),
     ("GET", "/api/ports"),
     ("POST", "/api/ports/free"),
 ];
@@ -218,6 +219,8 @@ async fn errors_about_hosts_and_nodes_name_what_is_not_there() {
             "host_not_found",
         ),
         ("GET", "/api/proxmox/nodes?node=x", "", 400, "bad_query"),
+        ("GET", "/api/doctor?host=nope", "", 404, "host_not_found"),
+        ("GET", "/api/doctor?node=x", "", 400, "bad_query"),
         ("GET", "/api/ports?port=x", "", 400, "bad_query"),
         (
             "POST",

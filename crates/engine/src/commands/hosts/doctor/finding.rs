@@ -159,7 +159,7 @@ codes! {
     BridgeMissing "bridge_missing" Fault "The bridge is on no node." "Make it in PVE (node, System, Network), or choose another one."
     BridgeMissingOnNode "bridge_missing_on_node" Warning "The bridge is missing on some nodes: they get no new apps." "The same; or keep apps off these nodes."
     BridgeUnread "bridge_unread" Unknown "Bridges of a node could not be read whole." "Read the reason."
-    NoGuestAccess "no_guest_access" Note "There is no way into containers, so apps that are set up inside cannot be deployed." "`proximity init LABEL URL --ssh`, then `proximity hosts install-helper`."
+    NoGuestAccess "no_guest_access" Note "There is no way into containers, so apps that are set up inside cannot be deployed." "`proximity hosts install-helper HOST --ssh-key FILE`."
     RootOnNodes "root_on_nodes" Warning "The way into containers is root's shell on the nodes: whoever has the key of this installation is root there." "`proximity hosts install-helper HOST`."
     NodeWithoutSsh "node_without_ssh" Warning "No way into containers of a node is recorded; it gets no apps that are set up inside." "`proximity hosts ssh HOST NODE`."
     NodeEntered "node_entered" Ok "The recorded key lets us in at a node, as recorded." ""

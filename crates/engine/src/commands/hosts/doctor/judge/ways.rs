@@ -13,20 +13,12 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
     let label = &facts.record.label;
     match facts.record.ssh.as_ref().map(|ssh| ssh.kind) {
         None => {
-            let url = facts
-                .record
-                .endpoints
-                .first()
-                .map_or("URL", |e| e.url.as_str());
             let what =
                 "there is none, so apps that are set up inside their container cannot be deployed";
-            let next = [
-                format!(
-                    "proximity init {label} {url} --ssh (if init made the entry; else remove it and add it with --ssh)"
-                ),
-                format!("proximity hosts install-helper {label}"),
-            ];
-            return judge.say(Code::NoGuestAccess, "way into containers", what, next);
+            let next = format!(
+                "proximity hosts install-helper {label} --ssh-key FILE (a key that root on the nodes takes; used once)"
+            );
+            return judge.say(Code::NoGuestAccess, "way into containers", what, [next]);
         }
         Some(SshKind::Plain) => {
             let what = "it is root's shell on the nodes: whoever has the key of this installation is root there";
