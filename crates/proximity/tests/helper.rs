@@ -222,3 +222,33 @@ fn a_host_without_ssh_gets_the_helper_by_a_key_that_is_used_once() {
 
     lab.done("deploy nginx second");
 }
+
+#[test]
+fn doctor_ends_with_a_code_that_tells_how_bad_it_is() {
+    let lab = Standing::up();
+    let (code, said, complaint) = lab.asked("doctor --host lab");
+    assert_eq!((code, complaint.as_str()), (13, ""), "{said}");
+    assert!(said.contains("it is root's shell on the nodes"), "{said}");
+    let told = "-> proximity hosts install-helper lab\n";
+    assert!(said.contains(told), "{said}");
+    lab.done("hosts install-helper lab --yes");
+    let (code, said, _) = lab.asked("doctor --host lab --all");
+    assert_eq!(code, 13, "its token may do everything: {said}");
+    assert!(said.contains("its helper answers, of version"), "{said}");
+    assert!(!said.contains("root's shell"), "{said}");
+
+    // Somebody takes our keys out of the list.
+    let keys = lab.dir.path().join("lab/authorized_keys");
+    std::fs::write(keys, "").unwrap();
+    let (code, said, complaint) = lab.asked("doctor --json");
+    assert_eq!((code, complaint.as_str()), (14, ""), "{said}");
+    let report: Value = serde_json::from_str(&said).unwrap();
+    assert_eq!(report["level"], "fault");
+    let findings = report["findings"].as_array().unwrap();
+    let fault = findings.iter().find(|f| f["level"] == "fault").unwrap();
+    assert_eq!(fault["code"], "node_not_entered", "{fault}");
+    assert_eq!(report["counts"]["fault"], 1, "{said}");
+
+    let (code, _, complaint) = lab.asked("doctor --host barn");
+    assert_eq!(code, 3, "{complaint}");
+}

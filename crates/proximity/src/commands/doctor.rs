@@ -21,6 +21,10 @@ pub(crate) async fn run(context: &Context, args: DoctorArgs) -> Result<(), Faile
     }
 }
 
+/// Where commands of Proxmox VE are typed.
+const ON_A_NODE: &str =
+    "Commands that begin with pve are typed on a node of that host, as root, in this order.\n\n";
+
 /// The worst level there is; one that came later is none to pass over.
 fn exit(report: &DoctorReport) -> ExitCode {
     match report.level.as_str() {
@@ -50,6 +54,9 @@ fn human(report: &DoctorReport, all: bool) -> String {
     }
     if of.is_some() {
         text.push('\n');
+    }
+    if text.contains("-> pve") {
+        text.push_str(ON_A_NODE);
     }
     text.push_str(&closing(report.counts));
     text

@@ -25,7 +25,7 @@ pub(crate) async fn doctor(
     caller: Caller,
     Query(query): Query<DoctorQuery>,
 ) -> Result<Json<DoctorReport>, Refusal> {
-    caller.require(Scope::Hosts)?;
+    caller.require(Scope::Read)?;
     let engine = state.engine().clone();
     let look = async move || engine.doctor(query.host.as_deref()).await;
     let findings = on_its_own_thread(look).await??;

@@ -82,7 +82,10 @@ impl Engine {
         };
         let gateway = match timeout(OWN, self.inner.parts.ingress.routes()).await {
             Ok(Ok(routes)) => {
-                let what = format!("it answers, with {} routes", routes.len());
+                let what = match routes.len() {
+                    1 => "it answers, with 1 route".to_owned(),
+                    count => format!("it answers, with {count} routes"),
+                };
                 of(Code::GatewayAnswers, "gateway", what, "")
             }
             Ok(Err(error)) => silent(&error.to_string()),

@@ -6,11 +6,10 @@
 use std::collections::BTreeSet;
 use std::fmt;
 
-/// One command.
+/// One command. Sorted they can be typed one after the other: a role is there before it is granted, and a token has its own grants
+/// before those of its user, or others, are taken from it.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) enum Pveum {
-    /// Separates a token from its user.
-    Separate { user: String, token: String },
     /// Takes the end from a token.
     KeepToken { user: String, token: String },
     /// Switches a user on, without an end.
@@ -27,6 +26,8 @@ pub(super) enum Pveum {
     },
     /// Grants a role.
     Grant { holds: AclLine, reaches_below: bool },
+    /// Separates a token from its user.
+    Separate { user: String, token: String },
     /// Takes a role back.
     Revoke(AclLine),
 }
