@@ -145,6 +145,44 @@ pub struct SetSsh {
     pub dry_run: bool,
 }
 
+/// Body of `PUT /api/proxmox/hosts/{host}/certificate`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct TrustCertificate {
+    /// SHA-256 of the certificate that is the node's, hex with or without colons. Left out: look only.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(
+        example = "9C:4E:51:2B:7A:0D:E3:88:16:F0:44:5A:B9:3C:D1:72:0E:65:8F:A4:2D:97:C6:1B:E8:53:70:0A:4F:B2:96:DD"
+    )]
+    pub fingerprint: Option<String>,
+}
+
+/// Which certificates the endpoints of a host entry show.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct CertificateReport {
+    /// The host entry as it is then.
+    pub host: Host,
+    /// Whether the entry was changed.
+    pub recorded: bool,
+    /// Its endpoints as they were before.
+    pub endpoints: Vec<EndpointCertificate>,
+}
+
+/// Which certificate one endpoint shows.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct EndpointCertificate {
+    /// e.g. `https://192.0.2.10:8006`.
+    pub url: String,
+    /// The node that answers there, once known.
+    pub node: Option<String>,
+    /// SHA-256 of the recorded certificate; `null` where authorities are asked.
+    pub pinned: Option<String>,
+    /// SHA-256 of the certificate that is shown; `null` if none was seen.
+    pub shown: Option<String>,
+    /// Why none was seen.
+    pub trouble: Option<String>,
+}
+
 /// Tells `null` from nothing.
 fn given<'de, D: serde::Deserializer<'de>>(d: D) -> Result<Option<Option<String>>, D::Error> {
     Option::<String>::deserialize(d).map(Some)

@@ -153,6 +153,7 @@ fn protected() -> OpenApiRouter<AppState> {
         ))
         .routes(routes!(routes::hosts::forget_node))
         .routes(routes!(routes::hosts::set_ssh))
+        .routes(routes!(routes::certificate::trust))
         .routes(routes!(routes::helper::install))
         .routes(routes!(routes::helper::remove))
         .routes(routes!(routes::nodes::list))

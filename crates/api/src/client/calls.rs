@@ -8,7 +8,9 @@ use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::doctor::{DoctorQuery, DoctorReport};
 use crate::health::Health;
 use crate::helper::{HelperReport, InstallHelper, RemoveHelper};
-use crate::hosts::{AddHost, ChangeHost, Host, HostList, HostProbe, SetSsh};
+use crate::hosts::{
+    AddHost, CertificateReport, ChangeHost, Host, HostList, HostProbe, SetSsh, TrustCertificate,
+};
 use crate::init::{InitDone, InitHost, InitPlan, PlanUninit, UninitHost, UninitPlan};
 use crate::logs::{LogPage, LogQuery};
 use crate::nodes::{NodeList, NodeQuery};
@@ -159,6 +161,16 @@ impl Client {
     /// `PUT /api/proxmox/hosts/{id}/nodes/{node}/ssh`.
     pub async fn set_host_ssh(&self, host: &str, node: &str, body: &SetSsh) -> Answer<Host> {
         let path = ["proxmox", "hosts", host, "nodes", node, "ssh"];
+        self.send(self.request(Method::PUT, &path).json(body)).await
+    }
+
+    /// `PUT /api/proxmox/hosts/{id}/certificate`.
+    pub async fn trust_certificate(
+        &self,
+        host: &str,
+        body: &TrustCertificate,
+    ) -> Answer<CertificateReport> {
+        let path = ["proxmox", "hosts", host, "certificate"];
         self.send(self.request(Method::PUT, &path).json(body)).await
     }
 

@@ -17,6 +17,7 @@ mod rights;
 mod ssh;
 mod ssh_entry;
 mod support;
+mod trust;
 mod wish;
 
 use std::collections::BTreeMap;
@@ -38,6 +39,7 @@ pub use self::helper::{
 pub use self::init::{InitDone, InitHost, InitPlan, PersonLogin, UninitHost, UninitPlan};
 use self::look::{Found, Look};
 pub use self::ssh_entry::SshEntry;
+pub use self::trust::{CertificateReport, EndpointCertificate, TrustCertificate};
 use self::wish::{Given, Wish, invalid};
 use crate::engine::Engine;
 use crate::error::EngineError;

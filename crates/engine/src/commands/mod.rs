@@ -14,10 +14,10 @@ pub use create_app::CreateApp;
 pub(crate) use create_app::{find_template, no_guest_access, upstream};
 pub use health::{HealthView, HostHealth};
 pub use hosts::{
-    AddHost, AddSsh, ChangeHost, Code, Finding, HelperOnNode, HelperProgram, HelperReport,
-    HelperState, HostProbe, InitDone, InitHost, InitPlan, InstallHelper, Level, NoProgram,
-    NodeProbe, PersonLogin, RemoveHelper, SshEntry, SshProbe, UninitHost, UninitPlan,
-    doctor_markdown,
+    AddHost, AddSsh, CertificateReport, ChangeHost, Code, EndpointCertificate, Finding,
+    HelperOnNode, HelperProgram, HelperReport, HelperState, HostProbe, InitDone, InitHost,
+    InitPlan, InstallHelper, Level, NoProgram, NodeProbe, PersonLogin, RemoveHelper, SshEntry,
+    SshProbe, TrustCertificate, UninitHost, UninitPlan, doctor_markdown,
 };
 pub use nodes::{NodeStorageView, NodeView, NodesView};
 pub use plan_remove::{PlannedGuest, RemovalPlan};

@@ -16,6 +16,8 @@ pub(crate) enum HostsCommand {
     Set(HostsSet),
     /// Let Proximity into the containers of a node that joined later, or has a new SSH host key
     Ssh(HostsSsh),
+    /// Trust another certificate of a host, which was renewed while no other node of it answers
+    Trust(HostsTrust),
     /// Put the helper on the nodes, so that Proximity reaches its containers and is root on the nodes no more
     InstallHelper(HostsInstallHelper),
     /// Take the helper away from the nodes
@@ -160,6 +162,24 @@ pub(crate) struct HostsSsh {
     /// Do not ask whether the host key is the node's
     #[arg(long, short)]
     pub(crate) yes: bool,
+}
+
+/// `proximity hosts trust`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Where another node of the cluster answers, a renewed certificate is learned by itself within a minute."
+)]
+pub(crate) struct HostsTrust {
+    /// Label or id of the host entry
+    #[arg(value_name = "HOST")]
+    pub(crate) host: String,
+    /// SHA-256 of the certificate that is the node's, as `pvenode cert info` says it [default: what is shown
+    /// is asked for]
+    #[arg(long, value_name = "SHA256")]
+    pub(crate) fingerprint: Option<String>,
+    /// Say which certificates are shown, and change nothing
+    #[arg(long, conflicts_with = "fingerprint")]
+    pub(crate) dry_run: bool,
 }
 
 /// `proximity hosts install-helper`.

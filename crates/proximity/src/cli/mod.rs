@@ -23,7 +23,7 @@ pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use events::EventsArgs;
 pub(crate) use hosts::{
     DoctorArgs, HostsAdd, HostsCommand, HostsForgetNode, HostsInstallHelper, HostsRemove,
-    HostsRemoveHelper, HostsSet, HostsSsh, NodeValue, NodesArgs, SshArgs,
+    HostsRemoveHelper, HostsSet, HostsSsh, HostsTrust, NodeValue, NodesArgs, SshArgs,
 };
 pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};

@@ -14,6 +14,7 @@ mod hosts_change;
 mod hosts_helper;
 mod hosts_list;
 mod hosts_remove;
+mod hosts_trust;
 mod init;
 mod logs;
 mod nodes;
@@ -98,6 +99,7 @@ async fn hosts(context: &Context, command: HostsCommand) -> Result<(), Failed> {
         HostsCommand::List => hosts_list::run(context).await,
         HostsCommand::Set(args) => hosts_change::set(context, args).await,
         HostsCommand::Ssh(args) => hosts_change::ssh(context, args).await,
+        HostsCommand::Trust(args) => hosts_trust::run(context, args).await,
         HostsCommand::InstallHelper(args) => hosts_helper::install(context, args).await,
         HostsCommand::RemoveHelper(args) => hosts_helper::remove(context, args).await,
         HostsCommand::ForgetNode(args) => hosts_change::forget_node(context, args).await,

@@ -2,6 +2,7 @@
 
 mod apps;
 mod catalog;
+mod certificate;
 mod doctor;
 mod helper;
 mod hosts;
@@ -13,6 +14,7 @@ mod stats;
 
 pub(crate) use apps::{app, log_line, removal_plan};
 pub(crate) use catalog::catalog_entry;
+pub(crate) use certificate::certificates;
 pub(crate) use doctor::doctor_report;
 pub(crate) use helper::{helper_report, install_helper, remove_helper};
 pub(crate) use hosts::{add_host, host, host_probe};

@@ -2,6 +2,7 @@
 
 pub(crate) mod apps;
 pub(crate) mod catalog;
+pub(crate) mod certificate;
 pub(crate) mod doctor;
 pub(crate) mod events;
 pub(crate) mod health;

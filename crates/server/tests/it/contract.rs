@@ -98,6 +98,16 @@ async fn places(live: &Live) {
     let shut = live.send("PUT", ssh, "{}").await;
     assert_eq!(shut.status, 409, "{}", shut.body);
     assert_eq!(shut.body["error"]["code"], "no_guest_access");
+    let certificate = "/api/proxmox/hosts/lab/certificate";
+    let looked = live.send("PUT", certificate, "{}").await;
+    assert_eq!(looked.body["recorded"], false, "{}", looked.body);
+    assert_eq!(looked.body["endpoints"].as_array().map(Vec::len), Some(1));
+    let wrong = json!({ "fingerprint": "ab" }).to_string();
+    let wrong = live.send("PUT", certificate, &wrong).await;
+    assert_eq!(
+        (wrong.status.as_u16(), wrong.code()),
+        (422, "invalid_value")
+    );
     let freed = live.send("POST", "/api/ports/free", "{}").await;
     assert_eq!(freed.body, json!({ "freed": [] }));
     live.know_node("pve9").await;
@@ -399,6 +409,7 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/nodes/pve1/ssh" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/helper" => "{}".to_owned(),
+                "/api/proxmox/hosts/lab/certificate" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/helper/removal" => {
                     json!({ "private_key": "k" }).to_string()
                 }

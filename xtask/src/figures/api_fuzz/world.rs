@@ -112,6 +112,7 @@ impl World {
             "set_host_ssh" => {
                 json!({ "a": { "value": { "address": self.seeded["wired"]["address"] } } })
             }
+            "trust_certificate" => json!({ "a": { "value": {} } }),
             "install_helper" => json!({ "a": { "value": { "dry_run": true } } }),
             "remove_helper" => {
                 let key = &self.seeded["helped"]["root_key"];

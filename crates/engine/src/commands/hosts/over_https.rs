@@ -28,6 +28,7 @@ mod doctor;
 mod helper;
 mod inits;
 mod joined;
+mod trust;
 
 use super::*;
 use crate::catalog::Catalog;

@@ -120,7 +120,7 @@ codes! {
     CertificateGood "certificate_good" Ok "The certificate is the recorded one, or an authority vouches for it, and it is good for 30 days or more." ""
     CertificateEndsSoon "certificate_ends_soon" Warning "The certificate ends within 30 days." "Renew it on the node: `pvecm updatecerts --force`, or by ACME. With another endpoint, a renewed one is learned within a minute."
     CertificateEnded "certificate_ended" Fault "The certificate has ended." "Renew it on the node: `pvecm updatecerts --force`, or by ACME."
-    CertificateOther "certificate_other" Fault "Another certificate is shown than the recorded one: it was renewed, or somebody else answers there." "Compare with what the node says itself (`pvenode cert info`). With another endpoint that answers, it is learned within a minute; else remove the host and add it again with the new fingerprint."
+    CertificateOther "certificate_other" Fault "Another certificate is shown than the recorded one: it was renewed, or somebody else answers there." "Compare with what the node says itself (`pvenode cert info`). With another endpoint that answers, it is learned within a minute; else trust it with: `proximity hosts trust`."
     CertificateUntrusted "certificate_untrusted" Fault "No authority that counts vouches for the certificate." "Read the reason; renew the certificate, or remove the host and add it with a fingerprint."
     CertificateUnread "certificate_unread" Unknown "The certificate, or how long it is good for, could not be read." "Read the reason."
     Quorum "quorum" Ok "The cluster has quorum and is the recorded one." ""

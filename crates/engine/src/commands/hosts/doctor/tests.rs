@@ -323,7 +323,7 @@ fn a_renewed_certificate_is_waited_for_where_others_answer_and_else_told_with_th
     facts.endpoints[1].answer = Answer::None(no());
     let alone = next(&facts);
     let command = format!(
-        "proximity init home https://pve1:8006 --fingerprint {}",
+        "proximity hosts trust home --fingerprint {}",
         Fingerprint([2; 32])
     );
     assert!(alone.contains(&command), "{alone}");

@@ -30,7 +30,9 @@ mod wish;
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_store::records::{Actor, HostRecord};
 
+pub(super) use self::obstacle::host_unusable;
 pub use self::person::PersonLogin;
+pub(super) use self::same::check_word;
 pub use self::uninit::{UninitHost, UninitPlan};
 pub use self::wish::InitHost;
 

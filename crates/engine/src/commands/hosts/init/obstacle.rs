@@ -66,7 +66,8 @@ pub(super) fn label_of_another(label: &HostLabel) -> EngineError {
     upstream(
         "label_taken",
         format!("host {label} is another cluster"),
-        "choose another label, or compare the addresses with: proximity hosts list",
+        "choose another label, or compare the addresses with: proximity hosts list; if it is the same node and its certificate was \
+         renewed, first: proximity hosts trust",
     )
 }
 
@@ -89,7 +90,7 @@ pub(super) fn another_pool(label: &HostLabel, pool: &PoolName) -> EngineError {
 }
 
 /// What is recorded of a host cannot be used.
-pub(super) fn host_unusable(label: &HostLabel, why: &str) -> EngineError {
+pub(in crate::commands::hosts) fn host_unusable(label: &HostLabel, why: &str) -> EngineError {
     upstream(
         "host_unusable",
         format!("host {label}: {why}"),

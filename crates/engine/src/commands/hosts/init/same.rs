@@ -19,7 +19,10 @@ fn lone_node(key: &str) -> Option<&str> {
 ///
 /// # Errors
 /// `no_quorum`, or `view_incomplete` when another cluster answers.
-pub(super) fn check_word(host: &HostRecord, status: &ClusterStatus) -> Result<(), EngineError> {
+pub(in crate::commands::hosts) fn check_word(
+    host: &HostRecord,
+    status: &ClusterStatus,
+) -> Result<(), EngineError> {
     is_word_of(host, status)
         .map_err(|gap| LookError::NotItsWord(gap).of_host(host.label.as_str()))?;
     let is_there = |name: &str| status.nodes.iter().any(|node| node.name.as_str() == name);

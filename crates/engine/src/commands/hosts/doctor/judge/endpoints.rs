@@ -73,7 +73,7 @@ fn certificate(facts: &Facts, endpoint: &EndpointFacts, others: bool, judge: &mu
             "another one is shown ({}) than is recorded ({pinned})",
             shown.fingerprint
         );
-        let next = renewed(facts, endpoint, others, shown);
+        let next = renewed(facts, others, shown);
         return judge.say(Code::CertificateOther, subject, what, next);
     }
     if let Answer::Untrusted(why) = &endpoint.answer {
@@ -92,12 +92,7 @@ fn pin(trust: &TlsTrust) -> Option<Fingerprint> {
 }
 
 /// What to do about a certificate that is not the recorded one.
-fn renewed(
-    facts: &Facts,
-    endpoint: &EndpointFacts,
-    others: bool,
-    shown: &ShownCertificate,
-) -> Vec<String> {
+fn renewed(facts: &Facts, others: bool, shown: &ShownCertificate) -> Vec<String> {
     let compare = "on the node: pvenode cert info; if it does not name the fingerprint that is shown, somebody else answers there, and nothing is to be done here";
     if others {
         return vec![
@@ -105,9 +100,13 @@ fn renewed(
             "if it does, wait a minute: it is recorded by itself, by the word of the endpoints that answer".to_owned(),
         ];
     }
-    let mut next = vec![compare.to_owned()];
-    next.extend(again(facts, endpoint, shown));
-    next
+    vec![
+        compare.to_owned(),
+        format!(
+            "if it does: proximity hosts trust {} --fingerprint {}",
+            facts.record.label, shown.fingerprint
+        ),
+    ]
 }
 
 fn again(facts: &Facts, endpoint: &EndpointFacts, shown: &ShownCertificate) -> Vec<String> {
