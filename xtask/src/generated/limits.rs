@@ -194,6 +194,12 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "refused",
             ),
             Limit(
+                "bytes of a frame of the helper's answer",
+                "crates/pve/src/guest/ssh/frames.rs",
+                "FRAME_BYTES",
+                "not read: whether it was done is looked at again",
+            ),
+            Limit(
                 "an address to show, ms",
                 "crates/engine/src/engine.rs",
                 "NETWORK_MS",

@@ -174,11 +174,12 @@ struct Said {
 fn said(node: &NodeName, output: &ExecOutput) -> Result<Said, GuestError> {
     let (mut out, mut err) = (Vec::new(), Vec::new());
     let mut left = output.stdout.as_ref();
+    let unreadable = |e| in_doubt(node, format!("its helper sent {e}"));
     while let Some(Frame {
         kind,
         content,
         rest,
-    }) = frames::first(left)
+    }) = frames::first(left).map_err(unreadable)?
     {
         left = rest;
         match kind {
@@ -331,5 +332,25 @@ pub(super) fn judge_pull(
     match said.end {
         End::Pulled {} => Ok(said.out.into()),
         end => Err(other(node, end, max_bytes)),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_answer_with_a_huge_frame_leaves_in_doubt_whether_it_was_done() {
+        let output = ExecOutput {
+            exit_code: 0,
+            stdout: Bytes::from_static(b"o\xff\xff\xff\xffxx.\0\0\0\x02{}"),
+            stderr: Bytes::new(),
+            truncated: false,
+        };
+        let error = judge_exec(&"pve1".parse().unwrap(), &output).unwrap_err();
+        let GuestError::MaybeApplied { why, .. } = &error else {
+            panic!("{error:?}");
+        };
+        assert!(why.contains("a frame of 4294967295 bytes"), "{why}");
     }
 }
