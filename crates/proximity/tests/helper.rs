@@ -3,14 +3,14 @@
 
 #[path = "support/program.rs"]
 mod program;
+#[path = "support/standing.rs"]
+mod standing;
 
-use std::io::{BufRead, BufReader};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Stdio};
+use std::path::Path;
 
-use proximity_pve::guest::ssh::generate_keypair;
-use secrecy::ExposeSecret;
 use serde_json::Value;
+
+use standing::Standing;
 
 /// Lab, gateway and server; the helper is put on the nodes, and nginx deployed through it, stopped, started and removed.
 fn try_with_helper(guests: &[&str]) {
@@ -61,98 +61,9 @@ fn real_lxc_an_app_in_a_container_lives_through_the_helper() {
     try_with_helper(&["--private"]);
 }
 
-/// A lab that stays, with a server and an app on it; asked to end when dropped.
-struct Standing {
-    child: Child,
-    dir: tempfile::TempDir,
-    config: PathBuf,
-}
-
-impl Standing {
-    fn up() -> Self {
-        let dir = tempfile::tempdir().unwrap();
-        let mut child = program::proximity()
-            .args(["try", "--guests", "simulated", "--dir"])
-            .arg(dir.path())
-            .stdout(Stdio::piped())
-            .spawn()
-            .unwrap();
-        let said = BufReader::new(child.stdout.take().unwrap());
-        let mut lines = said.lines().map(Result::unwrap);
-        let line = lines.find(|line| line.contains("--config"));
-        let line = line.unwrap_or_else(|| panic!("it ended before it was up"));
-        let words: Vec<&str> = line.split_whitespace().collect();
-        let at = words.iter().position(|word| *word == "--config").unwrap();
-        let config = words[at + 1].into();
-        Self { child, dir, config }
-    }
-
-    /// A command, and what it said: exit code, output, complaints.
-    fn asked(&self, line: &str) -> (i32, String, String) {
-        let output = program::proximity()
-            .arg("--config")
-            .arg(&self.config)
-            .args(line.split_whitespace())
-            .output()
-            .unwrap();
-        let text = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
-        let code = output.status.code().unwrap();
-        (code, text(&output.stdout), text(&output.stderr))
-    }
-
-    fn done(&self, line: &str) -> String {
-        let (code, said, complaint) = self.asked(line);
-        assert_eq!(code, 0, "{line}: {complaint}\n{said}");
-        said
-    }
-
-    fn refused(&self, line: &str) -> String {
-        let (code, said, complaint) = self.asked(line);
-        assert_ne!(code, 0, "{line}: {said}");
-        complaint
-    }
-
-    /// A key that root on the nodes takes: its file, and where each node's SSH is as the command line names it.
-    fn root_key(&self) -> (PathBuf, String) {
-        use std::os::unix::fs::PermissionsExt;
-        let lab = self.dir.path().join("lab");
-        let pair = generate_keypair().unwrap();
-        let list = lab.join("authorized_keys");
-        let keys = std::fs::read_to_string(&list).unwrap();
-        std::fs::write(&list, format!("{keys}{} a person\n", pair.public_line)).unwrap();
-        let file = self.dir.path().join("root_key");
-        std::fs::write(&file, pair.private_pem.expose_secret()).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
-        let told: Value =
-            serde_json::from_slice(&std::fs::read(lab.join("lab.json")).unwrap()).unwrap();
-        let nodes = told["ssh"].as_array().unwrap().iter();
-        let text = |value: &Value| value.as_str().unwrap().to_owned();
-        let places = nodes.map(|at| {
-            format!(
-                "--ssh-address {}={}",
-                text(&at["node"]),
-                text(&at["address"])
-            )
-        });
-        (file, places.collect::<Vec<String>>().join(" "))
-    }
-}
-
-impl Drop for Standing {
-    fn drop(&mut self) {
-        let pid = rustix::process::Pid::from_child(&self.child);
-        // It may have ended by itself; the wait tells.
-        let _ = rustix::process::kill_process(pid, rustix::process::Signal::INT);
-        let ended = self.child.wait();
-        if !std::thread::panicking() {
-            assert!(ended.unwrap().success());
-        }
-    }
-}
-
 #[test]
 fn a_host_without_ssh_gets_the_helper_by_a_key_that_is_used_once() {
-    let lab = Standing::up();
+    let lab = Standing::up(&["--guests", "simulated"]);
     let (key, places) = lab.root_key();
     let key = key.display();
     let said = lab.done("hosts install-helper lab --yes");
@@ -204,7 +115,7 @@ fn a_host_without_ssh_gets_the_helper_by_a_key_that_is_used_once() {
         said.contains("containers are reached by the helper"),
         "{said}"
     );
-    let list = std::fs::read_to_string(lab.dir.path().join("lab/authorized_keys")).unwrap();
+    let list = std::fs::read_to_string(lab.dir().join("lab/authorized_keys")).unwrap();
     let (of_root, rest): (Vec<&str>, Vec<&str>) =
         list.lines().partition(|line| line.ends_with("a person"));
     assert_eq!(of_root.len(), 1, "{list}");
@@ -225,7 +136,7 @@ fn a_host_without_ssh_gets_the_helper_by_a_key_that_is_used_once() {
 
 #[test]
 fn doctor_ends_with_a_code_that_tells_how_bad_it_is() {
-    let lab = Standing::up();
+    let lab = Standing::up(&["--guests", "simulated"]);
     let (code, said, complaint) = lab.asked("doctor --host lab");
     assert_eq!((code, complaint.as_str()), (13, ""), "{said}");
     assert!(said.contains("it is root's shell on the nodes"), "{said}");
@@ -238,7 +149,7 @@ fn doctor_ends_with_a_code_that_tells_how_bad_it_is() {
     assert!(!said.contains("root's shell"), "{said}");
 
     // Somebody takes our keys out of the list.
-    let keys = lab.dir.path().join("lab/authorized_keys");
+    let keys = lab.dir().join("lab/authorized_keys");
     std::fs::write(keys, "").unwrap();
     let (code, said, complaint) = lab.asked("doctor --json");
     assert_eq!((code, complaint.as_str()), (14, ""), "{said}");

@@ -10,4 +10,5 @@ pub mod least;
 pub mod postgres;
 pub mod pve;
 pub mod sources;
+pub mod totp;
 pub mod world;

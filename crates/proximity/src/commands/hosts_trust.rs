@@ -80,8 +80,15 @@ fn found(report: &CertificateReport) -> String {
 
 fn done(report: &CertificateReport) -> String {
     let label = &report.host.label;
-    match report.recorded {
-        true => format!("{label}: the certificate is trusted from now on"),
-        false => format!("{label}: that certificate is the recorded one; nothing was changed"),
+    if report.recorded {
+        return format!("{label}: the certificate is trusted from now on");
+    }
+    let is_pinned = |seen: &EndpointCertificate| seen.pinned.is_some() && seen.pinned == seen.shown;
+    if report.endpoints.iter().any(is_pinned) {
+        format!("{label}: that certificate is the recorded one; nothing was changed")
+    } else {
+        format!(
+            "{label}: its certificates are judged by authorities, none is pinned; nothing was changed"
+        )
     }
 }

@@ -9,36 +9,20 @@ use proximity_pve::transport::Method;
 use proximity_pve::transport::https::Login;
 use proximity_pve::{Error, ReadClient, Warrant};
 use proximity_testkit::sources::RealClock;
-use sha1::{Digest, Sha1};
+use proximity_testkit::totp;
 
 use crate::lab::{Lab, PASSWORD, USER, call, host, login};
 
-/// What the authenticator and the emulator share, and the same in base 32.
-const KEY: &[u8] = b"12345678901234567890";
-const KEY_BASE32: &str = "GEZDGNBVGY3TQOJQGEZDGNBVGY3TQOJQ";
-
-/// The code an authenticator shows now (RFC 6238).
+/// The code an authenticator shows now.
 fn code_now() -> String {
-    let counter = u64::try_from(RealClock.now().0).unwrap() / 30_000;
-    let mut block = [0_u8; 64];
-    block[..KEY.len()].copy_from_slice(KEY);
-    let pad = |byte: u8| block.map(|b| b ^ byte);
-    let hash = |first: [u8; 64], then: &[u8]| {
-        let both = Sha1::new().chain_update(first).chain_update(then);
-        <[u8; 20]>::from(both.finalize())
-    };
-    let digest = hash(pad(0x5c), &hash(pad(0x36), &counter.to_be_bytes()));
-    let at = usize::from(digest[19] & 15);
-    let word: [u8; 4] = digest[at..at + 4].try_into().unwrap();
-    let number = (u32::from_be_bytes(word) & 0x7fff_ffff) % 1_000_000;
-    format!("{number:06}")
+    totp::code(totp::step(RealClock.now().0))
 }
 
 /// A lab whose user has an authenticator.
 async fn lab() -> Lab {
     let lab = Lab::start().await;
     lab.add_user().await;
-    let uri = format!("otpauth://totp/{USER}?secret={KEY_BASE32}&digits=6&period=30");
+    let uri = totp::uri(USER);
     let code = code_now();
     let factor = [
         ("type", "totp"),

@@ -195,8 +195,9 @@ fn unknown_token(record: &HostRecord, url: &str) -> EngineError {
     EngineError::Upstream {
         code: "token_invalid",
         message: format!(
-            "{url} shows that certificate, but does not take our token {}: its accounts are not those of host {}; nothing was changed",
-            record.token_id, record.label
+            "{url} shows that certificate, but does not take a token of ours: its accounts are not those of host {}; nothing was \
+             changed",
+            record.label
         ),
         hint: format!(
             "if the node was set up anew, its containers are gone too: give it a label of its own with proximity init; else make \

@@ -168,7 +168,7 @@ impl Engine {
         let wanted = Wanted::new(mark, &grounds).map_err(|e| invalid("pool", e.to_string()))?;
         let held = match &known {
             Some(known) => {
-                keep::check_known(known, &found, &wanted)?;
+                keep::check_known(known, &found, &wanted, address)?;
                 let kept = keep::tokens_of(known).into_values();
                 prove::accepted(&wish.host, &endpoint, kept).await?
             }

@@ -7,17 +7,20 @@ use proximity_domain::ids::HostId;
 use proximity_domain::names::ApiTokenName;
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::transport::https::ApiToken;
-use proximity_store::records::{Actor, HostRecord, HostToken, PurposeTokens};
+use proximity_store::records::{Actor, HostRecord, HostToken, PurposeTokens, TlsTrust};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::approach::Ready;
 use super::obstacle;
+use super::same::lone_node;
 use super::wanted::Wanted;
+use crate::commands::hosts::address::Address;
 use crate::commands::hosts::look::Found;
 use crate::commands::hosts::wish::Given;
-use crate::commands::hosts::{record, ssh};
+use crate::commands::hosts::{identity, record, ssh};
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::view::cluster_name;
 
 /// The tokens of an entry, each with its purpose.
 pub(super) fn tokens_of(host: &HostRecord) -> BTreeMap<TokenPurpose, ApiToken> {
@@ -73,8 +76,9 @@ pub(super) fn check_known(
     known: &HostRecord,
     found: &Found,
     wanted: &Wanted,
+    address: &Address,
 ) -> Result<(), EngineError> {
-    if known.cluster_key != found.survey.cluster_key {
+    if !is_same(known, found, address) {
         return Err(obstacle::label_of_another(&known.label));
     }
     let own = wanted.tokens.iter().map(|w| w.token.as_str());
@@ -87,6 +91,44 @@ pub(super) fn check_known(
         return Err(obstacle::another_pool(&known.label, pool));
     }
     Ok(())
+}
+
+/// Whether the entry stands for what was found. A lone node is known by its certificate, which is renewed, so its name and place
+/// count too: it may also be in a cluster by now. A cluster keeps its name while nodes come and go.
+fn is_same(known: &HostRecord, found: &Found, address: &Address) -> bool {
+    let survey = &found.survey;
+    if known.cluster_key == survey.cluster_key {
+        return true;
+    }
+    let is_there = |name: &str| survey.nodes.iter().any(|node| node.name.as_str() == name);
+    match lone_node(&known.cluster_key) {
+        Some(name) => {
+            let url = address.url();
+            is_there(name) && known.endpoints.iter().any(|endpoint| endpoint.url == url)
+        }
+        None => {
+            let (name, nodes) = (survey.cluster.as_deref(), &survey.nodes);
+            let hosts = std::slice::from_ref(known);
+            cluster_name(&known.cluster_key) == name
+                && identity::known(hosts, &survey.cluster_key, name, nodes, address).is_some()
+        }
+    }
+}
+
+/// Takes over the certificate that a person judged, where the entry has another one pinned.
+fn repin(host: &mut HostRecord, found: &Found, address: &Address) {
+    let url = address.url();
+    let here = host
+        .endpoints
+        .iter_mut()
+        .find(|endpoint| endpoint.url == url);
+    if let Some(TlsTrust::Fingerprint { sha256 }) = here.map(|endpoint| &mut endpoint.trust) {
+        *sha256 = found.fingerprint.to_string();
+    }
+    let is_lone = |key: &str| lone_node(key).is_some();
+    if is_lone(&host.cluster_key) && is_lone(&found.survey.cluster_key) {
+        host.cluster_key.clone_from(&found.survey.cluster_key);
+    }
 }
 
 fn same(a: &BTreeMap<TokenPurpose, ApiToken>, b: &BTreeMap<TokenPurpose, ApiToken>) -> bool {
@@ -152,6 +194,7 @@ impl Engine {
             return Ok(host);
         };
         let mut host = known.clone();
+        repin(&mut host, &found, &wish.address);
         let places = found.survey.places;
         host.storage = places.storage.unwrap_or(host.storage);
         host.template_storage = places.template_storage.unwrap_or(host.template_storage);
@@ -163,6 +206,8 @@ impl Engine {
             && known.storage == host.storage
             && known.template_storage == host.template_storage
             && known.bridge == host.bridge
+            && known.endpoints == host.endpoints
+            && known.cluster_key == host.cluster_key
             && known.ssh.is_some() == host.ssh.is_some();
         if is_same {
             return Ok(known);

@@ -66,8 +66,7 @@ pub(super) fn label_of_another(label: &HostLabel) -> EngineError {
     upstream(
         "label_taken",
         format!("host {label} is another cluster"),
-        "choose another label, or compare the addresses with: proximity hosts list; if it is the same node and its certificate was \
-         renewed, first: proximity hosts trust",
+        "choose another label, or compare the addresses with: proximity hosts list",
     )
 }
 

@@ -10,7 +10,7 @@ use crate::nodes::LookError;
 use crate::view::is_word_of;
 
 /// The name of the node of which an entry was made, if it stood alone: from `node:NAME:FINGERPRINT`.
-fn lone_node(key: &str) -> Option<&str> {
+pub(super) fn lone_node(key: &str) -> Option<&str> {
     key.strip_prefix("node:")?.split(':').next()
 }
 

@@ -1,5 +1,6 @@
 //! Hosts that are set up again, with less asked for or after something went wrong.
 
+use proximity_store::records::TlsTrust;
 use secrecy::ExposeSecret;
 
 use super::*;
@@ -61,4 +62,42 @@ async fn a_token_that_replaces_a_recorded_one_is_recorded_at_once() {
     assert!(again.steps.iter().all(is_grant), "{:?}", again.steps);
     assert_eq!(secret(&again.host), secret(&stored), "it is still good");
     assert_eq!(access(&world).await, whole);
+}
+
+/// The entry as it is when its only node has renewed its certificate since.
+async fn renewed(world: &World, node: &str) -> HostRecord {
+    let mut host = world.engine.named_host("home").await.unwrap();
+    let before = Fingerprint([7; 32]).to_string();
+    host.cluster_key = format!("node:{node}:{before}");
+    host.endpoints[0].trust = TlsTrust::Fingerprint { sha256: before };
+    let by = admin();
+    let kept = world
+        .engine
+        .store()
+        .update_host(host.clone(), &by, Timestamp(2));
+    kept.await.unwrap();
+    world.engine.inner.clusters.forget(host.id).await;
+    host
+}
+
+#[tokio::test]
+async fn a_lone_node_whose_certificate_was_renewed_is_set_up_again_and_pinned_anew() {
+    let world = World::start().await;
+    let made = world.engine.init_host(&admin(), &init(&world)).await;
+    let made = made.unwrap().host;
+    let before = renewed(&world, "pve1").await;
+    let plan = world.engine.plan_init(&init(&world)).await.unwrap();
+    assert_eq!((plan.known, plan.steps), (true, Vec::new()));
+    let stored = world.engine.named_host("home").await.unwrap();
+    assert_eq!(stored.endpoints, before.endpoints, "a plan changes nothing");
+
+    let again = world.engine.init_host(&admin(), &init(&world)).await;
+    assert_eq!(again.unwrap().steps, Vec::<String>::new());
+    let stored = world.engine.named_host("home").await.unwrap();
+    assert_eq!(stored.endpoints, made.endpoints);
+    assert_eq!(stored.cluster_key, made.cluster_key);
+
+    renewed(&world, "pve9").await;
+    let other = world.engine.init_host(&admin(), &init(&world)).await;
+    assert_eq!(other.unwrap_err().code(), "label_taken");
 }
