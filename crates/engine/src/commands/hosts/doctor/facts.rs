@@ -33,8 +33,25 @@ pub(super) struct Facts {
     /// None: PVE has no pool of that name.
     pub(super) pool: Read<Option<Pool>>,
     pub(super) guests: Read<Vec<ResourceRow>>,
-    /// Guests of ours by the record.
-    pub(super) own: BTreeSet<Vmid>,
+    /// Numbers that were recorded for guests of ours before the look at the cluster's guests, or after it: a deploy or a removal
+    /// may be in between.
+    pub(super) recorded: BTreeSet<Vmid>,
+    /// Those that were recorded before and after, with what was found at each. What neither the list nor the pool has is left
+    /// out: nothing stands there, or nobody may see it.
+    pub(super) own: BTreeMap<Vmid, Found>,
+}
+
+/// What stands at the number of a guest of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Found {
+    /// Our guest, proven by its mark, MAC and volume.
+    Ours,
+    /// PVE is making it, or it is locked for that still: it comes into the pool as the last of all.
+    BeingCreated,
+    /// Something else; what is different.
+    Other(String),
+    /// Its configuration could not be read, so whose it is is not known.
+    Unread(String),
 }
 
 /// One endpoint.

@@ -173,7 +173,9 @@ codes! {
     PoolGone "pool_gone" Fault "The recorded pool is not there." "`proximity init` again, or make it: `pveum pool add POOL`."
     PoolAdopted "pool_adopted" Fault "A guest that was adopted is in our pool, where the operate token may destroy it." "`pveum pool modify POOL --vms VMID --delete 1`."
     PoolStranger "pool_stranger" Warning "A guest that is not recorded here is in our pool, where the operate token may change it." "`pveum pool modify POOL --vms VMID --delete 1`."
-    GuestOutsidePool "guest_outside_pool" Fault "A guest of ours is not in our pool, so that the operate token may not act on it." "`pveum pool modify POOL --vms VMID`."
+    GuestOutsidePool "guest_outside_pool" Fault "A guest of ours is not in our pool, so that the operate token may not act on it." "See who took it out, or put it into another pool; then: `pveum pool modify POOL --vms VMID`."
+    GuestConflict "guest_conflict" Fault "At the number of a guest of ours stands another one: mark, MAC or volume is not what was recorded. Proximity does nothing to it." "Compare it with the app's record, and decide by hand: there is no command for what is not proven to be ours."
+    GuestUnread "guest_unread" Unknown "The configuration of a recorded guest could not be read, so whose it is is not known." "Read the reason."
     PoolUnread "pool_unread" Unknown "What is in the pool could not be read whole." "Read the reason."
     HostUnread "host_unread" Unknown "The host could not be looked at in time, or its entry cannot be used." "Read the reason."
 }

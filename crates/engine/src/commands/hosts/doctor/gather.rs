@@ -1,6 +1,6 @@
 //! The look: asks endpoints, nodes and tokens, all with limits of time. Whatever fails becomes a fact that says why.
 //!
-//! Flow: endpoints, tokens, membership → what the cluster shares → each node. Nothing is changed anywhere.
+//! Flow: endpoints, tokens, membership → what the cluster shares → guests of ours → each node. Nothing is changed anywhere.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
@@ -27,6 +27,8 @@ use crate::cluster::Cluster;
 use crate::engine::Engine;
 use crate::error::EngineError;
 use crate::view;
+
+mod guests;
 
 /// What one question may take, with all that it waits for.
 const PATIENCE: Duration = Duration::from_secs(8);
@@ -62,7 +64,7 @@ impl Engine {
     pub(super) async fn facts(&self, record: HostRecord) -> Result<Facts, EngineError> {
         let cluster = self.inner.clusters.get(record.id).await?;
         let mark = AccountMark(self.store().installation());
-        let own = self.store().host_guests(record.id).await?;
+        let before = self.store().host_guests(record.id).await?;
         let (endpoints, status, tokens) = futures::join!(
             join_all(record.endpoints.iter().map(|e| self.endpoint(&record, e))),
             asked(view::status(&cluster)),
@@ -78,6 +80,10 @@ impl Engine {
             pool(read, &record),
             asked(read.resources_vm()),
         );
+        let after = self.store().host_guests(record.id).await?;
+        let recorded = before.iter().chain(&after).map(|guest| guest.place.vmid);
+        let recorded = recorded.collect();
+        let own = guests::found(&cluster, &before, &after, &guests, &pool).await;
         let nodes = self.each_node(&record, &cluster, &status, &endpoints).await;
         Ok(Facts {
             mark,
@@ -89,7 +95,8 @@ impl Engine {
             directory,
             pool,
             guests,
-            own: own.into_iter().map(|guest| guest.place.vmid).collect(),
+            recorded,
+            own,
             record,
         })
     }

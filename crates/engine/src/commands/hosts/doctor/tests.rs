@@ -19,8 +19,8 @@ use uuid::Uuid;
 
 use super::due::Due;
 use super::facts::{
-    Answer, ClockRead, Directory, EndpointFacts, Facts, Held, NodeFacts, TokenFacts, TokenRights,
-    Way,
+    Answer, ClockRead, Directory, EndpointFacts, Facts, Found, Held, NodeFacts, TokenFacts,
+    TokenRights, Way,
 };
 use super::finding::{Code, Level};
 use super::judge::judge;
@@ -229,7 +229,8 @@ fn well() -> Facts {
             storages: Vec::new(),
         })),
         guests: Ok(serde_json::from_value(guest).unwrap()),
-        own: BTreeSet::from([100.try_into().unwrap()]),
+        recorded: BTreeSet::from([100.try_into().unwrap()]),
+        own: BTreeMap::from([(100.try_into().unwrap(), Found::Ours)]),
         record,
     }
 }
@@ -619,8 +620,79 @@ fn the_pool() {
         f.guests.as_mut().unwrap()[0].pool = None;
     };
     assert_eq!(when(outside), [Code::GuestOutsidePool]);
+    // PVE puts a new container into the pool as the last of all.
+    let making = |f: &mut Facts| {
+        outside(f);
+        drop(f.own.insert(100.try_into().unwrap(), Found::BeingCreated));
+    };
+    assert_eq!(when(making), []);
+    // One that a deploy made, or a removal took away, while the look was under way.
+    let passing = |f: &mut Facts| f.own.clear();
+    assert_eq!(when(passing), []);
     let without = |f: &mut Facts| f.record.pool = None;
     assert!(when(without).contains(&Code::NoPool));
+}
+
+/// A number proves nothing: what is not proven to be ours gets no command, in the pool or out of it.
+#[test]
+fn a_stranger_at_the_number_of_a_guest_of_ours_is_a_conflict_without_a_command() {
+    for pool in [Some("apps"), Some("prod"), None] {
+        for (found, code) in [
+            (
+                Found::Other("it is a virtual machine".to_owned()),
+                Code::GuestConflict,
+            ),
+            (Found::Unread(no()), Code::GuestUnread),
+        ] {
+            let mut facts = well();
+            facts.guests.as_mut().unwrap()[0].pool = pool.map(str::to_owned);
+            if pool != Some("apps") {
+                facts
+                    .pool
+                    .as_mut()
+                    .unwrap()
+                    .as_mut()
+                    .unwrap()
+                    .guests
+                    .clear();
+            }
+            facts.own.insert(100.try_into().unwrap(), found);
+            let found = judge(&facts);
+            let bad: Vec<_> = found.iter().filter(|f| f.level() != Level::Ok).collect();
+            assert_eq!(bad.len(), 1, "{bad:?}");
+            assert_eq!(bad[0].code, code);
+            assert!(!bad[0].next.join(" ").contains("pveum"), "{bad:?}");
+            assert!(found.iter().all(|f| f.code != Code::PoolOurs));
+        }
+    }
+}
+
+#[test]
+fn a_guest_of_ours_is_moved_out_of_another_pool_by_no_command() {
+    let mut facts = well();
+    facts
+        .pool
+        .as_mut()
+        .unwrap()
+        .as_mut()
+        .unwrap()
+        .guests
+        .clear();
+    facts.guests.as_mut().unwrap()[0].pool = Some("prod".to_owned());
+    let found = judge(&facts);
+    let outside = found
+        .iter()
+        .find(|f| f.code == Code::GuestOutsidePool)
+        .unwrap();
+    assert!(
+        outside.next[0].contains("who put it into pool prod"),
+        "{outside:?}"
+    );
+    assert!(
+        found
+            .iter()
+            .all(|f| !f.next.join(" ").contains("allow-move"))
+    );
 }
 
 /// Where the list of codes grows, this fails until the new one has a case here or beside it.

@@ -8,7 +8,7 @@ use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::accounts::Holder;
 use proximity_pve::pool::Pool;
 
-use super::super::facts::Facts;
+use super::super::facts::{Facts, Found};
 use super::super::finding::Code;
 use super::{Judge, blind};
 
@@ -39,9 +39,11 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
     };
     let before = judge.len();
     others(facts, name, pool, judge);
-    match &facts.guests {
-        Ok(_) => outside(facts, name, pool, judge),
-        Err(why) => return unread(judge, why),
+    if let Err(why) = &facts.guests {
+        return unread(judge, why);
+    }
+    for (vmid, found) in &facts.own {
+        own(facts, name, pool, (*vmid, found), judge);
     }
     if judge.len() == before {
         let what = format!(
@@ -55,7 +57,11 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
 /// Guests in the pool that are none of ours.
 fn others(facts: &Facts, name: &PoolName, pool: &Pool, judge: &mut Judge) {
     let adopted = adopted(facts);
-    for vmid in pool.guests.iter().filter(|vmid| !facts.own.contains(vmid)) {
+    for vmid in pool
+        .guests
+        .iter()
+        .filter(|vmid| !facts.recorded.contains(vmid))
+    {
         let next = format!("take it out: pveum pool modify {name} --vms {vmid} --delete 1");
         if adopted.contains(vmid) {
             let what = format!(
@@ -89,24 +95,54 @@ fn adopted(facts: &Facts) -> BTreeSet<Vmid> {
         .collect()
 }
 
-/// Guests of ours that the cluster lists, and the pool does not.
-fn outside(facts: &Facts, name: &PoolName, pool: &Pool, judge: &mut Judge) {
-    let rows = facts.guests.as_deref().unwrap_or_default();
-    for vmid in facts.own.iter().filter(|vmid| !pool.guests.contains(vmid)) {
-        let Some(row) = rows.iter().find(|row| row.vmid == *vmid) else {
-            continue;
-        };
-        let (is_in, moves) = match &row.pool {
-            Some(other) => (format!("in pool {other}"), " --allow-move 1"),
-            None => ("in no pool".to_owned(), ""),
-        };
-        let what = format!("it is ours and {is_in}, so the operate token may not act on it");
-        let next = format!("pveum pool modify {name} --vms {vmid}{moves}");
-        judge.say(
-            Code::GuestOutsidePool,
-            format!("guest {vmid}"),
-            what,
-            [next],
-        );
+/// What stands at the number of a guest of ours. Only what is proven to be ours is to be in the pool.
+fn own(
+    facts: &Facts,
+    name: &PoolName,
+    pool: &Pool,
+    (vmid, found): (Vmid, &Found),
+    judge: &mut Judge,
+) {
+    let subject = format!("guest {vmid}");
+    let is_in = pool.guests.contains(&vmid);
+    match found {
+        Found::Ours if is_in => {}
+        Found::Ours => outside(facts, name, vmid, judge),
+        // It comes into the pool at the end.
+        Found::BeingCreated => {}
+        Found::Other(why) => {
+            let place = match is_in {
+                true => {
+                    format!(", and it is in pool {name}, where the operate token may change it")
+                }
+                false => String::new(),
+            };
+            let what = format!("it is not the one that is recorded here: {why}{place}");
+            let next = "nothing is done to it; compare it with the app's record (proximity ls, and the guest's notes, MAC and volume in PVE), and decide by hand";
+            judge.say(Code::GuestConflict, subject, what, [next.to_owned()]);
+        }
+        Found::Unread(why) => {
+            let what = format!("it is recorded here, and whether it is ours was not read: {why}");
+            judge.say(Code::GuestUnread, subject, what, []);
+        }
     }
+}
+
+/// A guest of ours that is not in the pool. Out of another one it is not moved by a command: whoever put it there has rights on it.
+fn outside(facts: &Facts, name: &PoolName, vmid: Vmid, judge: &mut Judge) {
+    let rows = facts.guests.as_deref().unwrap_or_default();
+    let row = rows.iter().find(|row| row.vmid == vmid);
+    let add = format!("pveum pool modify {name} --vms {vmid}");
+    let (is_in, next) = match row.and_then(|row| row.pool.as_ref()) {
+        Some(other) => (
+            format!("in pool {other}"),
+            vec![
+                format!("see who put it into pool {other}, and have it taken out there"),
+                format!("then: {add}"),
+            ],
+        ),
+        None => ("in no pool".to_owned(), vec![add]),
+    };
+    let what = format!("it is ours and {is_in}, so the operate token may not act on it");
+    judge.say(Code::GuestOutsidePool, format!("guest {vmid}"), what, next);
 }
