@@ -15,6 +15,8 @@ use crate::say;
 const LEAST: u64 = 300;
 /// Two shells that every node has, and the helper; then both kinds of access into a real container.
 const LEAST_WAYS: usize = 5;
+/// Without the container.
+const LEAST_LOCAL: usize = 3;
 
 pub(super) const FIGURE: Figure = Figure {
     id: "R27",
@@ -33,7 +35,10 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let folder = bench.folder("injection")?;
     if bench.mode.sabotage {
         let program = Invocation::new(Binary::GuestFigures.path(bench.place));
-        return judge(&run(bench, program, &folder, &Value::Null)?);
+        let verdict = run(bench, program, &folder, &Value::Null)?;
+        let measured = judge(&verdict)?;
+        seen(&verdict)?;
+        return Ok(measured);
     }
     let trial = Trial::start(bench, &folder)?;
     let measured = trial.node().and_then(|node| {
@@ -95,8 +100,13 @@ fn judge(verdict: &Value) -> Result<Measured> {
     };
     for way in ways {
         say::note(format!(
-            "R27: {}: {} of {} arrived as something else, {} canaries",
-            way["way"], way["wrong"], way["asked"], way["canaries"]
+            "R27: {}: {} of {} commands and {} of {} files arrived as something else, {} canaries",
+            way["way"],
+            way["arguments_wrong"],
+            way["arguments"],
+            way["files_wrong"],
+            way["files"],
+            way["canaries"]
         ));
         for told in strings(&way["told"]) {
             say::note(format!("R27:   {told}"));
@@ -115,10 +125,12 @@ fn judge(verdict: &Value) -> Result<Measured> {
             .sum::<u64>()
     };
     let texts = verdict["payloads"].as_u64().unwrap_or(0);
-    let faults = sum("wrong") + accepted.len() as u64;
+    let wrong = sum("arguments_wrong") + sum("files_wrong");
+    let faults = wrong + accepted.len() as u64;
+    let asked = sum("arguments") + sum("files");
     let canaries = sum("canaries");
     Ok(Measured {
-        value: format!("{faults}/{canaries}/{}", sum("asked")),
+        value: format!("{faults}/{canaries}/{asked}"),
         unit: "faults/canaries/commands and files",
         reached: faults == 0
             && canaries == 0
@@ -129,13 +141,46 @@ fn judge(verdict: &Value) -> Result<Measured> {
     })
 }
 
+/// In the control each part has to see what was done to it, by each way: a text that is read again, what it leaves behind, files that
+/// became others, requests that are possible.
+fn seen(verdict: &Value) -> Result<()> {
+    let count = |value: &Value| value.as_u64().unwrap_or(0);
+    let ways = verdict["ways"].as_array().map_or(&[][..], Vec::as_slice);
+    if ways.len() < LEAST_LOCAL {
+        bail!("{} ways, at least {LEAST_LOCAL} are there", ways.len());
+    }
+    for way in ways {
+        for (part, least) in [
+            ("arguments_wrong", 1),
+            ("canaries", 1),
+            ("files_wrong", count(&verdict["spoiled"]).max(1)),
+        ] {
+            if count(&way[part]) < least {
+                let seen = count(&way[part]);
+                bail!(
+                    "{}: {part} is {seen} where it has to be {least}",
+                    way["way"]
+                );
+            }
+        }
+    }
+    let accepted = verdict["accepted"].as_array().map_or(0, Vec::len) as u64;
+    let possible = count(&verdict["possible"]).max(1);
+    if accepted != possible {
+        bail!("{accepted} requests were seen to be sent, not {possible}");
+    }
+    Ok(())
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
 
     fn verdict(wrong: u64, canaries: u64, texts: u64) -> Value {
-        let way =
-            json!({ "way": "w", "asked": 9, "wrong": wrong, "canaries": canaries, "told": [] });
+        let way = json!({
+            "way": "w", "arguments": 6, "arguments_wrong": wrong, "files": 3, "files_wrong": wrong,
+            "canaries": canaries, "told": [],
+        });
         json!({
             "payloads": texts, "ways": vec![way; 5], "skipped": [], "refusals": 3, "accepted": [],
         })
@@ -154,5 +199,27 @@ mod tests {
         let mut alone = verdict(0, 0, LEAST);
         alone["ways"] = json!([]);
         assert!(!reached(&alone));
+    }
+
+    #[test]
+    fn a_control_that_leaves_one_part_unseen_is_none() {
+        let mut whole = verdict(5, 1, 60);
+        whole["spoiled"] = json!(5);
+        whole["possible"] = json!(2);
+        whole["accepted"] = json!(["sent", "sent"]);
+        assert!(seen(&whole).is_ok());
+        let without = |change: &dyn Fn(&mut Value)| {
+            let mut verdict = whole.clone();
+            change(&mut verdict);
+            seen(&verdict).map_err(|e| e.to_string()).unwrap_err()
+        };
+        for (part, seen) in [("arguments_wrong", 0), ("canaries", 0), ("files_wrong", 4)] {
+            let why = without(&|verdict| verdict["ways"][2][part] = json!(seen));
+            assert!(why.contains(part), "{why}");
+        }
+        let why = without(&|verdict| verdict["accepted"] = json!(["sent"]));
+        assert!(why.contains("requests"), "{why}");
+        let why = without(&|verdict| verdict["ways"] = json!([]));
+        assert!(why.contains("ways"), "{why}");
     }
 }

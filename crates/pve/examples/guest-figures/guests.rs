@@ -10,7 +10,7 @@ use proximity_pve::guest::{Exec, GuestAccess, GuestOwner, GuestTarget};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::injection::{Way, run};
+use super::injection::{Way, as_arguments, as_files};
 use super::world::vmid;
 use super::{Order, Passed, left_in};
 
@@ -87,13 +87,15 @@ async fn through(order: &Order, way: Way<'_>, texts: &[String], canaries: &Path)
     // The same folder in the container, so that what is run there can leave something too.
     let folder = canaries.to_str().unwrap();
     in_guest(&way, &["mkdir", "-p", folder]).await;
-    let found = run(&way, texts, order.portion(), order.one_file_of()).await;
+    let arguments = as_arguments(&way, texts, order.portion()).await;
+    let files = as_files(&way, texts, order.one_file_of(), order.then()).await;
     let mut left = left_in(canaries);
     let there = in_guest(&way, &["ls", "-A", folder]).await;
     left.extend(there.lines().map(str::to_owned));
     Passed {
         way: way.name,
-        found,
+        arguments,
+        files,
         canaries: left,
     }
 }

@@ -6,12 +6,14 @@ use proximity_domain::ids::InstallationId;
 use proximity_pve::guest::ssh::{NodeAddress, NodeHelper, PlainSsh, generate_keypair};
 use proximity_pve::guest::{GuestOwner, GuestTarget};
 
-use super::helped::{HelpedNode, INSTALLATION, identity, target};
-use super::injection::{Way, accepted, run};
+use super::helped::{ATTACH, HelpedNode, INSTALLATION, identity, target};
+use super::injection::{Also, Way, accepted, as_arguments, as_files};
 use super::sshd::{Sshd, read_by, read_twice_by, user};
 use super::world::{node, vmid};
 use super::{Order, Passed, left_in};
 
+/// The kinds of access that are asked for what is impossible.
+pub const ACCESSES: usize = 2;
 /// Shells that nodes may have.
 const SHELLS: [&str; 3] = ["dash", "bash", "busybox sh"];
 /// In the control, a way into a container that makes a line of its arguments again.
@@ -54,14 +56,9 @@ pub async fn run_local(
 }
 
 async fn plain(order: &Order, shell: &str, texts: &[String], canaries: &Path) -> Option<Passed> {
-    let sshd = Sshd::with_key_line(|_, key| match order.sabotage {
-        true => read_twice_by(shell, key),
-        false => read_by(shell, key),
-    })
-    .await?;
-    let access = sshd.access();
-    let root = sshd.state_file("guest");
-    let way = Way {
+    let reads_once = Sshd::with_key_line(|_, key| read_by(shell, key)).await?;
+    let (access, root) = (reads_once.access(), reads_once.state_file("guest"));
+    let mut way = Way {
         name: format!("plain, read by {shell}"),
         access: &access,
         target: plain_target(),
@@ -69,7 +66,21 @@ async fn plain(order: &Order, shell: &str, texts: &[String], canaries: &Path) ->
         folder: "/files".to_owned(),
         gives_away: user() == "root",
     };
-    Some(through(order, way, texts, canaries).await)
+    let files = as_files(&way, texts, order.one_file_of(), order.then()).await;
+    let reads_twice;
+    let careless;
+    if order.sabotage {
+        reads_twice = Sshd::with_key_line(|_, key| read_twice_by(shell, key)).await?;
+        careless = reads_twice.access();
+        way.access = &careless;
+    }
+    let arguments = as_arguments(&way, texts, order.portion()).await;
+    Some(Passed {
+        way: way.name,
+        arguments,
+        files,
+        canaries: taken_from(canaries),
+    })
 }
 
 async fn helper(order: &Order, texts: &[String], canaries: &Path) -> Option<Passed> {
@@ -84,9 +95,6 @@ async fn helper(order: &Order, texts: &[String], canaries: &Path) -> Option<Pass
     };
     let mut helped = HelpedNode::with_key_line(line).await?;
     helped.add(&identity(100, 7), true);
-    if order.sabotage {
-        helped.sshd.write_program("lxc-attach", CARELESS);
-    }
     let access = helped.access();
     let way = Way {
         name: "helper".to_owned(),
@@ -96,26 +104,31 @@ async fn helper(order: &Order, texts: &[String], canaries: &Path) -> Option<Pass
         folder: helped.folder().join("files").to_str().unwrap().to_owned(),
         gives_away: user() == "root",
     };
-    Some(through(order, way, texts, canaries).await)
+    let files = as_files(&way, texts, order.one_file_of(), order.then()).await;
+    let attach = if order.sabotage { CARELESS } else { ATTACH };
+    helped.sshd.write_program("lxc-attach", attach);
+    let arguments = as_arguments(&way, texts, order.portion()).await;
+    Some(Passed {
+        way: way.name,
+        arguments,
+        files,
+        canaries: taken_from(canaries),
+    })
 }
 
-async fn through(order: &Order, way: Way<'_>, texts: &[String], canaries: &Path) -> Passed {
-    let found = run(&way, texts, order.portion(), order.one_file_of()).await;
+/// What one way left behind, which is taken away: each leaves its own.
+fn taken_from(canaries: &Path) -> Vec<String> {
     let left = left_in(canaries);
     for name in &left {
-        // Each way leaves its own; a folder or a file.
+        // A folder or a file.
         let path = canaries.join(name);
         let _ = std::fs::remove_file(&path).or_else(|_| std::fs::remove_dir(&path));
     }
-    Passed {
-        way: way.name,
-        found,
-        canaries: left,
-    }
+    left
 }
 
 /// What must be refused before anything is sent: how much was asked, and what was not.
-pub async fn refusals() -> (usize, Vec<String>) {
+pub async fn refusals(order: &Order) -> (usize, Vec<String>) {
     let key = generate_keypair().unwrap();
     let nowhere = NodeAddress {
         address: "127.0.0.1:1".to_owned(),
@@ -124,8 +137,12 @@ pub async fn refusals() -> (usize, Vec<String>) {
     let nodes = [(node("pve1"), nowhere)];
     let plain = PlainSsh::new("root", &key.private_pem, nodes.clone()).unwrap();
     let helper = NodeHelper::new("root", &key.private_pem, nodes).unwrap();
-    let (asked, mut wrong) = accepted(&plain, &plain_target()).await;
-    let (more, more_wrong) = accepted(&helper, &target(identity(100, 7))).await;
+    let also = match order.sabotage {
+        true => Also::Possible,
+        false => Also::Nothing,
+    };
+    let (asked, mut wrong) = accepted(&plain, &plain_target(), also).await;
+    let (more, more_wrong) = accepted(&helper, &target(identity(100, 7)), also).await;
     wrong.extend(more_wrong);
     (asked + more, wrong)
 }

@@ -24,7 +24,7 @@ mod sshd;
 use std::path::{Path, PathBuf};
 
 use injection::corpus::payloads;
-use injection::{Found, Portion};
+use injection::{Found, POSSIBLE, Portion, SPOILED, Then};
 use serde::Deserialize;
 use serde_json::json;
 
@@ -63,6 +63,14 @@ impl Order {
         }
     }
 
+    /// What becomes of files before they are compared.
+    fn then(&self) -> Then {
+        match self.sabotage {
+            true => Then::Spoil,
+            false => Then::Compare,
+        }
+    }
+
     fn one_file_of(&self) -> usize {
         match self.quick {
             true => 8,
@@ -74,7 +82,8 @@ impl Order {
 /// What came of one way.
 pub struct Passed {
     pub(crate) way: String,
-    pub(crate) found: Found,
+    pub(crate) arguments: Found,
+    pub(crate) files: Found,
     /// The files that texts left behind.
     pub canaries: Vec<String>,
 }
@@ -103,20 +112,25 @@ async fn main() {
     if let Some(node) = &order.node {
         passed.extend(guests::run_in_guest(&order, node, texts, canaries.path()).await);
     }
-    let (refused, accepted) = local::refusals().await;
+    let (refused, accepted) = local::refusals(&order).await;
     let ways: Vec<_> = passed
         .iter()
         .map(|passed| {
+            let parts = [&passed.arguments, &passed.files];
+            let told = parts.iter().flat_map(|part| part.wrong.iter().take(5));
             json!({
-                "way": passed.way, "asked": passed.found.asked, "wrong": passed.found.wrong.len(),
-                "canaries": passed.canaries.len(),
-                "told": passed.found.wrong.iter().take(5).collect::<Vec<_>>(),
+                "way": passed.way,
+                "arguments": passed.arguments.asked, "arguments_wrong": passed.arguments.wrong.len(),
+                "files": passed.files.asked, "files_wrong": passed.files.wrong.len(),
+                "canaries": passed.canaries.len(), "told": told.collect::<Vec<_>>(),
             })
         })
         .collect();
     let verdict = json!({
         "payloads": texts.len(), "ways": ways, "skipped": skipped,
         "refusals": refused, "accepted": accepted,
+        // What the control has to see at least.
+        "spoiled": SPOILED, "possible": POSSIBLE * local::ACCESSES,
     });
     println!("{verdict}");
 }

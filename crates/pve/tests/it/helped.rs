@@ -16,7 +16,8 @@ use crate::world::{node, vmid};
 
 /// The installation whose containers these are.
 pub(crate) const INSTALLATION: u128 = 1;
-const ATTACH: &str = "#!/bin/sh\nshift 4\nexec env -i PATH=\"$PATH\" \"$@\"\n";
+/// Runs what it is given as it is.
+pub(crate) const ATTACH: &str = "#!/bin/sh\nshift 4\nexec env -i PATH=\"$PATH\" \"$@\"\n";
 
 /// Where things are on a node whose server has this folder.
 pub(crate) fn ground(at: &Path) -> Ground {

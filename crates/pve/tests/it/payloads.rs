@@ -7,7 +7,9 @@ use proximity_pve::guest::ssh::{NodeAddress, NodeHelper, PlainSsh};
 use crate::helped::{HelpedNode, identity, target};
 use crate::helper::key_line;
 use crate::injection::corpus::{LEAST, payloads};
-use crate::injection::{Found, Portion, Way, accepted, run};
+use crate::injection::{
+    Also, Found, POSSIBLE, Portion, SPOILED, Then, Way, accepted, as_files, run,
+};
 use crate::ssh::guest;
 use crate::sshd::{Sshd, read_by, read_twice_by, user};
 use crate::world::node;
@@ -105,6 +107,29 @@ async fn a_shell_that_reads_the_command_twice_is_seen() {
 }
 
 #[tokio::test]
+async fn files_that_became_others_are_seen_each() {
+    let Some(sshd) = Sshd::with_key_line(|_, key| read_by("dash", key)).await else {
+        return;
+    };
+    let access = sshd.access();
+    let root = sshd.guest_file("");
+    let way = Way {
+        name: "spoiled".to_owned(),
+        access: &access,
+        target: guest(100),
+        root: root.to_str().unwrap().trim_end_matches('/').to_owned(),
+        folder: "/files".to_owned(),
+        gives_away: user() == "root",
+    };
+    let texts = payloads("/x");
+    let found = as_files(&way, &texts, ONE_FILE_OF * 4, Then::Spoil).await;
+    let seen = if way.gives_away { SPOILED } else { SPOILED - 1 };
+    assert!(found.wrong.len() >= seen, "{:?}", found.wrong);
+    let files = found.wrong.iter().filter(|told| told.contains("the file"));
+    assert_eq!(files.count(), seen - 1, "{:?}", found.wrong);
+}
+
+#[tokio::test]
 async fn every_text_arrives_as_it_is_by_the_helper() {
     let Some(mut helped) = HelpedNode::with_key_line(key_line).await else {
         return;
@@ -140,10 +165,16 @@ async fn what_no_guest_could_get_is_refused_before_anything_is_sent() {
     let helper = NodeHelper::new("root", &key.private_pem, nodes).unwrap();
     let ours = target(identity(100, 7));
     for (asked, wrong) in [
-        accepted(&plain, &guest(100)).await,
-        accepted(&helper, &ours).await,
+        accepted(&plain, &guest(100), Also::Nothing).await,
+        accepted(&helper, &ours, Also::Nothing).await,
     ] {
         assert_eq!(wrong, Vec::<String>::new());
         assert!(asked > 20, "{asked}");
+    }
+    for (_, wrong) in [
+        accepted(&plain, &guest(100), Also::Possible).await,
+        accepted(&helper, &ours, Also::Possible).await,
+    ] {
+        assert_eq!(wrong.len(), POSSIBLE, "what is possible is sent: {wrong:?}");
     }
 }

@@ -19,10 +19,29 @@ const OWNERS: [(Option<&str>, Option<&str>, &str); 4] = [
 /// Argument: a folder. Path, mode, owner and length of each file, each ended by NUL, then its content.
 const LOOK: &str =
     r#"cd "$1" && exec find . -type f -printf '%P\0%m\0%U:%G\0%s\0' -exec cat {} \;"#;
+/// Argument: the folder. Makes of five files what the comparison has to see: other content, another mode, another owner, none, one
+/// that nobody asked for.
+const SPOIL: &str = r#"cd "$1" || exit
+find 0 -type f -exec sh -c 'printf x >> "$1"' x {} \;
+find 1 -type f -exec chmod 777 {} \;
+find 2 -type f -exec chown 7:7 {} \;
+find 3 -type f -delete
+mkdir more && : > more/file"#;
+/// How many differences [`SPOIL`] makes, for who may give files away.
+pub(crate) const SPOILED: usize = 5;
 /// Linux takes no longer path.
 const PATH_BYTES: usize = 4_000;
 const NAME_BYTES: usize = 255;
 const LOOK_BYTES: usize = 64 << 20;
+
+/// What happens to the files before they are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    /// Nothing.
+    Compare,
+    /// Some become others: the control.
+    Spoil,
+}
 
 /// A file as it has to be.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -33,7 +52,7 @@ struct File {
 }
 
 /// Puts each text into the guest: as content, and as a path where it can be one.
-pub(super) async fn run(way: &Way<'_>, payloads: &[&String]) -> Found {
+pub(super) async fn run(way: &Way<'_>, payloads: &[&String], then: Then) -> Found {
     let wanted = wanted(way, payloads);
     if let Err(why) = make_folders(way, wanted.keys()).await {
         return Found {
@@ -50,6 +69,11 @@ pub(super) async fn run(way: &Way<'_>, payloads: &[&String]) -> Found {
             pushed.err().map(told)
         });
         wrong.extend(join_all(each).await.into_iter().flatten());
+    }
+    if then == Then::Spoil
+        && let Err(why) = spoil(way).await
+    {
+        wrong.push(format!("{}: spoiling the files: {why}", way.name));
     }
     match look(way).await {
         Ok(seen) => wrong.extend(differences(way, &wanted, seen)),
@@ -115,6 +139,16 @@ async fn make_folders(way: &Way<'_>, paths: impl Iterator<Item = &String>) -> Re
         }
     }
     Ok(())
+}
+
+async fn spoil(way: &Way<'_>) -> Result<(), String> {
+    let folder = format!("{}{}", way.root, way.folder);
+    let argv = ["/bin/sh", "-c", SPOIL, "spoil", &folder].map(str::to_owned);
+    let output = run_in(way, argv.to_vec(), LOOK_BYTES).await?;
+    match output.exit_code {
+        0 => Ok(()),
+        _ => Err(String::from_utf8_lossy(&output.stderr).into_owned()),
+    }
 }
 
 async fn look(way: &Way<'_>) -> Result<BTreeMap<String, File>, String> {

@@ -7,7 +7,8 @@ mod refusals;
 
 use proximity_pve::guest::{GuestAccess, GuestTarget};
 
-pub(crate) use refusals::accepted;
+pub(crate) use files::{SPOILED, Then};
+pub(crate) use refusals::{Also, POSSIBLE, accepted};
 
 /// A way into a guest.
 pub(crate) struct Way<'a> {
@@ -61,10 +62,24 @@ pub(crate) async fn run(
     portion: Portion,
     one_file_of: usize,
 ) -> Found {
-    let groups = groups(payloads, portion);
-    let commands = commands::run(way, &groups).await;
-    let filed: Vec<&String> = payloads.iter().step_by(one_file_of).collect();
-    commands.and(files::run(way, &filed).await)
+    let commands = as_arguments(way, payloads, portion).await;
+    commands.and(as_files(way, payloads, one_file_of, Then::Compare).await)
+}
+
+/// Sends all of them as arguments.
+pub(crate) async fn as_arguments(way: &Way<'_>, payloads: &[String], portion: Portion) -> Found {
+    commands::run(way, &groups(payloads, portion)).await
+}
+
+/// Sends one of so many as a file.
+pub(crate) async fn as_files(
+    way: &Way<'_>,
+    payloads: &[String],
+    one_of: usize,
+    then: Then,
+) -> Found {
+    let filed: Vec<&String> = payloads.iter().step_by(one_of).collect();
+    files::run(way, &filed, then).await
 }
 
 /// Cuts them into commands.

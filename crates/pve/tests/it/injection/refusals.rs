@@ -22,11 +22,24 @@ const NO_OWNERS: [&str; 9] = [
     "", "-x", "a b", "a:b", "$(id)", "a;b", "a\nb", "a\0", "../x",
 ];
 
+/// What is asked besides.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Also {
+    /// Nothing.
+    Nothing,
+    /// What any guest can get, which has to be seen as sent: the control.
+    Possible,
+}
+
+/// How much of [`Also::Possible`] there is.
+pub(crate) const POSSIBLE: usize = 3;
+
 /// The requests that were not refused as impossible. The access leads nowhere, so that one that is sent is seen; how many were asked
 /// comes first.
 pub(crate) async fn accepted(
     access: &dyn GuestAccess,
     target: &GuestTarget,
+    also: Also,
 ) -> (usize, Vec<String>) {
     let (mut asked, mut wrong) = (0, Vec::new());
     let mut judge = |what: String, refused: Option<GuestError>| {
@@ -63,6 +76,18 @@ pub(crate) async fn accepted(
         ..push("/a", None)
     };
     judge("a mode".to_owned(), access.push(target, mode).await.err());
+    if also == Also::Possible {
+        let ran = access.exec(target, exec(&["true"])).await;
+        judge("a command".to_owned(), ran.err());
+        let pushed = access.push(target, push("/a", Some("root"))).await;
+        judge("a file".to_owned(), pushed.err());
+        let pull = Pull {
+            path: "/a".to_owned(),
+            max_bytes: 1,
+            timeout_ms: 1_000,
+        };
+        judge("a look".to_owned(), access.pull(target, pull).await.err());
+    }
     (asked, wrong)
 }
 
