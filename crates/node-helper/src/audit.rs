@@ -1,9 +1,10 @@
 //! What the helper was asked and what came of it: a file on the node that the callers cannot reach.
 //!
-//! One line of JSON for each request that is acted on, before it is, and one at its end; one for each that is refused.
-//! Without the first line nothing is done.
+//! One line of JSON for each request that is acted on, before it is, and one at its end: without the first nothing is done. What is
+//! refused goes into a file of its own, so that whoever is refused often does not push out what was done.
 
-use std::io::Write as _;
+use std::io::{ErrorKind, Write as _};
+use std::path::Path;
 
 use rustix::fs::{FlockOperation, flock};
 use serde::Serialize;
@@ -15,7 +16,22 @@ use crate::limits;
 use crate::refusal::{Code, Trouble};
 use crate::request::{Owner, Verb};
 
-/// The audit file.
+/// A file of it, and how many of those before it are kept.
+struct Kept {
+    name: &'static str,
+    before: u32,
+}
+
+const DONE: Kept = Kept {
+    name: "audit.log",
+    before: limits::AUDITS_KEPT,
+};
+const REFUSED: Kept = Kept {
+    name: "refused.log",
+    before: limits::REFUSALS_KEPT,
+};
+
+/// The audit.
 #[derive(Debug)]
 pub struct Audit<'a> {
     ground: &'a Ground,
@@ -57,22 +73,36 @@ impl<'a> Audit<'a> {
     /// # Errors
     /// [`Code::Node`]: it must not be done then.
     pub fn begins(&self, verb: &Verb) -> Result<(), Trouble> {
-        self.write("begins", Some(asked(verb)), None)
+        self.write(&DONE, "begins", Some(asked(verb)), None)
             .map_err(|e| Trouble::new(Code::Node, format!("the audit cannot be written: {e}")))
     }
 
     /// Writes what came of it. That this failed changes nothing any more.
     pub fn ends(&self, end: &End) {
-        let _ = self.write("ends", None, Some(end));
+        let _ = self.write(&DONE, "ends", None, Some(end));
     }
 
     /// Writes that something was refused.
     pub fn refused(&self, verb: Option<&Verb>, end: &End) {
-        let _ = self.write("refused", verb.map(asked), Some(end));
+        let short = match end {
+            End::Refused(trouble) => Some(End::Refused(Trouble {
+                message: beginning(&trouble.message).to_owned(),
+                ..trouble.clone()
+            })),
+            End::Version { .. }
+            | End::Probe { .. }
+            | End::Ended { .. }
+            | End::Pushed {}
+            | End::Pulled {}
+            | End::Failed(_) => None,
+        };
+        let end = short.as_ref().unwrap_or(end);
+        let _ = self.write(&REFUSED, "refused", verb.map(asked), Some(end));
     }
 
     fn write(
         &self,
+        kept: &Kept,
         what: &'static str,
         asked: Option<Asked<'_>>,
         end: Option<&End>,
@@ -96,9 +126,9 @@ impl<'a> Audit<'a> {
             .write(true)
             .open(lock)?;
         flock(&lock, FlockOperation::LockExclusive)?;
-        let path = self.ground.state_dir.join("audit.log");
+        let path = self.ground.state_dir.join(kept.name);
         if std::fs::metadata(&path).is_ok_and(|file| file.len() > limits::AUDIT_BYTES) {
-            std::fs::rename(&path, path.with_extension("log.1"))?;
+            put_aside(&path, kept.before)?;
         }
         private()
             .create(true)
@@ -106,6 +136,21 @@ impl<'a> Audit<'a> {
             .open(&path)?
             .write_all(&text)
     }
+}
+
+/// Makes room for a new file: each one before becomes one older, the oldest goes.
+fn put_aside(path: &Path, before: u32) -> std::io::Result<()> {
+    let older = |number: u32| match number {
+        0 => path.to_owned(),
+        number => path.with_extension(format!("log.{number}")),
+    };
+    for number in (0..before).rev() {
+        match std::fs::rename(older(number), older(number + 1)) {
+            Err(e) if e.kind() != ErrorKind::NotFound => return Err(e),
+            Ok(()) | Err(_) => {}
+        }
+    }
+    Ok(())
 }
 
 fn asked(verb: &Verb) -> Asked<'_> {
@@ -116,25 +161,67 @@ fn asked(verb: &Verb) -> Asked<'_> {
         Verb::Push(push) => (&[][..], Some(push.path.as_str())),
         Verb::Pull(pull) => (&[][..], Some(pull.path.as_str())),
     };
+    let mut room = limits::AUDITED_BYTES;
     let argv = argv.iter().take(limits::AUDITED_ARGUMENTS);
+    let argv = argv.map(|word| cut(word, limits::AUDITED_ARGUMENT_BYTES));
+    let argv = argv.map_while(|word| {
+        room = room.checked_sub(word.len())?;
+        Some(word)
+    });
     Asked {
         verb: verb.name(),
         vmid: guest.map(|guest| guest.vmid.get()),
         owner: guest.map(|guest| match &guest.owner {
-            Owner::Made { mark, .. } => mark.as_str(),
+            Owner::Made { mark, .. } => beginning(mark),
             Owner::Adopted {} => "adopted",
         }),
-        argv: argv.map(|word| beginning(word)).collect(),
-        path,
+        argv: argv.collect(),
+        path: path.map(beginning),
         body_bytes: verb.body_bytes(),
     }
 }
 
-/// So much of a text as is kept, cut between characters.
+/// So much of a text as is kept.
 fn beginning(text: &str) -> &str {
-    let mut end = text.len().min(limits::AUDITED_ARGUMENT_BYTES);
+    cut(text, limits::AUDITED_BYTES)
+}
+
+/// So many bytes of a text, or fewer: cut between characters.
+fn cut(text: &str, bytes: usize) -> &str {
+    let mut end = text.len().min(bytes);
     while !text.is_char_boundary(end) {
         end -= 1;
     }
     text.get(..end).unwrap_or_default()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_before_become_older_and_the_oldest_goes() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("audit.log");
+        for number in 0..5 {
+            std::fs::write(&path, number.to_string()).unwrap();
+            put_aside(&path, 3).unwrap();
+        }
+        let read = |name: &str| std::fs::read_to_string(dir.path().join(name)).unwrap_or_default();
+        let kept = [
+            "audit.log",
+            "audit.log.1",
+            "audit.log.2",
+            "audit.log.3",
+            "audit.log.4",
+        ];
+        assert_eq!(kept.map(read), ["", "4", "3", "2", ""]);
+    }
+
+    #[test]
+    fn of_a_text_is_kept_what_fits_in_whole_characters() {
+        assert_eq!(cut("aé", 2), "a");
+        assert_eq!(cut("aé", 3), "aé");
+        assert_eq!(cut("", 3), "");
+    }
 }

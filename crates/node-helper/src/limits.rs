@@ -18,9 +18,15 @@ pub const GRACE_MS: u64 = 5_000;
 pub const LINGER_MS: u64 = 500;
 /// Longest configuration of a container that is read, in bytes. PVE itself keeps files of less than 1 MiB.
 pub const CONF_BYTES: u64 = 1 << 20;
-/// Largest audit file before it is put aside, in bytes; one is kept beside it.
+/// Largest audit file before it is put aside, in bytes.
 pub const AUDIT_BYTES: u64 = 16 << 20;
+/// How many files of what was done are kept beside the audit's newest.
+pub const AUDITS_KEPT: u32 = 3;
+/// How many files of what was refused are kept beside their newest.
+pub const REFUSALS_KEPT: u32 = 1;
 /// How much of each argument the audit keeps, in bytes.
 pub const AUDITED_ARGUMENT_BYTES: usize = 512;
+/// How much of all arguments together the audit keeps, in bytes.
+pub const AUDITED_BYTES: usize = 4_096;
 /// How many arguments the audit keeps.
 pub const AUDITED_ARGUMENTS: usize = 64;

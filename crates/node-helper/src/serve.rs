@@ -149,35 +149,47 @@ impl<R: AsFd, W: AsFd> Caller<'_, R, W> {
         if let Verb::Version {} = verb {
             return (self.version(), false);
         }
-        match self.still_ready(verb) {
+        if let Verb::Probe { guest } = verb {
+            let running = self.ground.is_running(guest.vmid);
+            let end = running.map(|running| End::Probe { running });
+            return (end.unwrap_or_else(End::Refused), false);
+        }
+        match self.runs(verb).and_then(|()| self.audit.begins(verb)) {
             Err(trouble) => (End::Refused(trouble), false),
-            Ok(running) => match verb {
-                Verb::Version {} => (self.version(), false),
-                Verb::Probe { .. } => (End::Probe { running }, false),
-                Verb::Exec(exec) => (act::exec(self.ground, exec, body, &mut self.answers), true),
-                Verb::Push(push) => (act::push(self.ground, push, body, &mut self.answers), true),
-                Verb::Pull(pull) => (act::pull(self.ground, pull, &mut self.answers), true),
-            },
+            Ok(()) => (self.begun(verb, body), true),
         }
     }
 
-    /// Looks again, now that the input is there and right before anything is done. Whether the container runs.
-    fn still_ready(&self, verb: &Verb) -> Result<bool, Trouble> {
+    /// Whether the container runs, now that the input is there.
+    fn runs(&self, verb: &Verb) -> Result<(), Trouble> {
+        match verb.guest() {
+            Some(guest) if !self.ground.is_running(guest.vmid)? => {
+                let text = format!("container {} does not run", guest.vmid);
+                Err(Trouble::new(Code::NotRunning, text))
+            }
+            Some(_) | None => Ok(()),
+        }
+    }
+
+    /// Compares again, right before it is done, and does it.
+    fn begun(&mut self, verb: &Verb, body: Option<File>) -> End {
+        if let Err(trouble) = self.still_ours(verb) {
+            return End::Refused(trouble);
+        }
+        match verb {
+            Verb::Version {} | Verb::Probe { .. } => self.version(),
+            Verb::Exec(exec) => act::exec(self.ground, exec, body, &mut self.answers),
+            Verb::Push(push) => act::push(self.ground, push, body, &mut self.answers),
+            Verb::Pull(pull) => act::pull(self.ground, pull, &mut self.answers),
+        }
+    }
+
+    fn still_ours(&self, verb: &Verb) -> Result<(), Trouble> {
         let Some(guest) = verb.guest() else {
-            return Ok(false);
+            return Ok(());
         };
-        let running = self.ground.is_running(guest.vmid)?;
-        if let Verb::Probe { .. } = verb {
-            return Ok(running);
-        }
-        if !running {
-            let text = format!("container {} does not run", guest.vmid);
-            return Err(Trouble::new(Code::NotRunning, text));
-        }
-        self.audit.begins(verb)?;
         let conf = self.ground.conf(guest.vmid)?;
-        may_act(guest, &conf, self.installation, &self.ground.allowed()?)?;
-        Ok(running)
+        may_act(guest, &conf, self.installation, &self.ground.allowed()?)
     }
 
     fn version(&self) -> End {

@@ -90,7 +90,7 @@ fn a_container_that_is_not_the_callers_is_not_entered() {
     assert_eq!(refused(&answer.end), Code::NotThere);
     assert_eq!(node.entered(), 0);
     assert_eq!(
-        node.audit()
+        node.refusals()
             .matches("\"refused\":{\"code\":\"not_yours\"")
             .count(),
         7
@@ -384,4 +384,35 @@ fn the_audit_says_who_did_what_and_how_it_ended() {
     assert_eq!(lines[0]["asked"]["owner"], json!(MARK));
     assert_eq!(lines[0]["from"], json!("192.0.2.1 4000 192.0.2.2 22"));
     assert_eq!(lines[1]["end"]["ended"]["exit_code"], json!(3));
+}
+
+#[test]
+fn a_thousand_refusals_leave_what_was_done_before_in_the_audit() {
+    let node = Node::new();
+    node.ask(&exec(&guest(), &["sh", "-c", "exit 3"], 0), b"");
+    let done = node.audit();
+    // As long as a line of the audit can be made: each of these characters has six in JSON.
+    let word = "\u{1}".repeat(512);
+    let mut argv = vec!["true"];
+    argv.resize(64, &word);
+    let other = made(100, &MARK.replace("0a", "0b"), MAC, Some(ROOTFS));
+    let line = request(&exec(&other, &argv, 0));
+    let answers = node.session(&line.repeat(1_000));
+    assert_eq!(answers.len(), 1_000);
+    assert!(
+        answers
+            .iter()
+            .all(|answer| refused(&answer.end) == Code::NotYours)
+    );
+    assert_eq!(node.audit(), done, "what was done stays alone");
+    let files = std::fs::read_dir(node.at("state")).unwrap();
+    let logs = files.filter(|file| {
+        let name = file.as_ref().unwrap().file_name();
+        name.to_string_lossy().contains(".log")
+    });
+    assert!(logs.count() > 2, "refusals were more than one file holds");
+    for line in node.refusals().lines() {
+        assert!(line.len() < 32 * 1024, "{}", line.len());
+        assert!(line.contains("not_yours"), "{line}");
+    }
 }

@@ -200,6 +200,24 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "not read: whether it was done is looked at again",
             ),
             Limit(
+                "bytes of a file of the helper's audit",
+                "crates/node-helper/src/limits.rs",
+                "AUDIT_BYTES",
+                "put aside",
+            ),
+            Limit(
+                "files of what the helper did that are kept beside the newest",
+                "crates/node-helper/src/limits.rs",
+                "AUDITS_KEPT",
+                "the oldest goes",
+            ),
+            Limit(
+                "files of what it refused that are kept beside the newest",
+                "crates/node-helper/src/limits.rs",
+                "REFUSALS_KEPT",
+                "the oldest goes",
+            ),
+            Limit(
                 "an address to show, ms",
                 "crates/engine/src/engine.rs",
                 "NETWORK_MS",

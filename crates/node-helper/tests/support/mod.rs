@@ -89,6 +89,11 @@ impl Node {
         std::fs::read_to_string(self.at("state").join("audit.log")).unwrap_or_default()
     }
 
+    /// What was refused.
+    pub(crate) fn refusals(&self) -> String {
+        std::fs::read_to_string(self.at("state").join("refused.log")).unwrap_or_default()
+    }
+
     pub(crate) fn command(&self, words: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_proximity-node-helper"));
         for (place, name) in [
