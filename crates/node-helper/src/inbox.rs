@@ -62,7 +62,7 @@ impl<R: AsFd> Inbox<R> {
             if looked_at > REQUEST_BYTES {
                 return Ok(Line::TooLong);
             }
-            let more = self.read(CHUNK_BYTES)?;
+            let more = self.read(CHUNK_BYTES, Deadline::after_ms(SILENCE_MS))?;
             if more.is_empty() {
                 return Ok(Line::End);
             }
@@ -73,13 +73,13 @@ impl<R: AsFd> Inbox<R> {
     /// Some of the next bytes, at most so many; empty at the end.
     ///
     /// # Errors
-    /// The pipe broke, or was silent for too long.
-    pub fn piece(&mut self, at_most: u64) -> io::Result<Vec<u8>> {
+    /// The pipe broke, or nothing came until then: [`io::ErrorKind::TimedOut`].
+    pub fn piece(&mut self, at_most: u64, until: Deadline) -> io::Result<Vec<u8>> {
         let count = usize::try_from(at_most)
             .unwrap_or(CHUNK_BYTES)
             .min(CHUNK_BYTES);
         if self.ahead.is_empty() {
-            return self.read(count);
+            return self.read(count, until);
         }
         let rest = self.ahead.split_off(count.min(self.ahead.len()));
         Ok(std::mem::replace(&mut self.ahead, rest))
@@ -91,7 +91,7 @@ impl<R: AsFd> Inbox<R> {
     /// They did not come.
     pub fn skip(&mut self, mut bytes: u64) -> io::Result<()> {
         while bytes > 0 {
-            let piece = self.piece(bytes)?;
+            let piece = self.piece(bytes, Deadline::after_ms(SILENCE_MS))?;
             if piece.is_empty() {
                 return Err(io::ErrorKind::UnexpectedEof.into());
             }
@@ -100,8 +100,7 @@ impl<R: AsFd> Inbox<R> {
         Ok(())
     }
 
-    fn read(&mut self, at_most: usize) -> io::Result<Vec<u8>> {
-        let until = Deadline::after_ms(SILENCE_MS);
+    fn read(&mut self, at_most: usize, until: Deadline) -> io::Result<Vec<u8>> {
         loop {
             let mut fds = [PollFd::new(&self.from, PollFlags::IN)];
             match poll(&mut fds, Some(&timespec(until.left()))) {

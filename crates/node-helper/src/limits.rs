@@ -12,6 +12,12 @@ pub const OUTPUT_BYTES: u64 = 256 << 20;
 pub const TIMEOUT_MS: u64 = 3_600_000;
 /// Commands at work on a node at the same time.
 pub const AT_WORK: usize = 16;
+/// Commands of one installation at work on a node at the same time: it cannot take all places.
+pub const AT_WORK_OF_ONE: usize = 8;
+/// The longest time for input to come, milliseconds.
+pub const INPUT_MS: u64 = 600_000;
+/// Room of the node's file system that input is not put into, bytes.
+pub const ROOM_LEFT_BYTES: u64 = 64 << 20;
 /// How long a command that is over its time has between being asked to end and being ended, milliseconds.
 pub const GRACE_MS: u64 = 5_000;
 /// How long output is still read that something in the background holds open after its command ended, milliseconds.

@@ -158,6 +158,17 @@ impl Verb {
         }
     }
 
+    /// How long it may take, milliseconds, and before that its input to come; nothing for what has none.
+    #[must_use]
+    pub fn timeout_ms(&self) -> u64 {
+        match self {
+            Self::Version {} | Self::Probe { .. } => 0,
+            Self::Exec(exec) => exec.timeout_ms,
+            Self::Push(push) => push.timeout_ms,
+            Self::Pull(pull) => pull.timeout_ms,
+        }
+    }
+
     /// How many bytes follow the line.
     #[must_use]
     pub fn body_bytes(&self) -> u64 {

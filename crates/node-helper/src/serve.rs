@@ -13,6 +13,7 @@ use crate::clock::Deadline;
 use crate::decide::may_act;
 use crate::ground::Ground;
 use crate::inbox::{Inbox, Line};
+use crate::limits;
 use crate::refusal::{Code, Trouble};
 use crate::request::{self, PROTOCOL, Verb};
 use crate::slots::Slot;
@@ -58,10 +59,7 @@ impl<R: AsFd, W: AsFd> Caller<'_, R, W> {
             Ok(Line::Whole(line)) => line,
             Ok(Line::End) => return false,
             Ok(Line::TooLong) => {
-                let text = format!(
-                    "the request is longer than {} bytes",
-                    crate::limits::REQUEST_BYTES
-                );
+                let text = format!("the request is longer than {} bytes", limits::REQUEST_BYTES);
                 return self.refuse(None, Trouble::new(Code::BadRequest, text));
             }
             Err(_) => return false,
@@ -78,7 +76,7 @@ impl<R: AsFd, W: AsFd> Caller<'_, R, W> {
                 }
                 (End::Refused(trouble), false)
             }
-            Ok(ready) => match self.receive(verb.body_bytes()) {
+            Ok(ready) => match self.receive(verb.body_bytes(), verb.timeout_ms()) {
                 Err(trouble) => return self.refuse(Some(&verb), trouble),
                 Ok(body) => self.act(&verb, &ready, body),
             },
@@ -113,25 +111,40 @@ impl<R: AsFd, W: AsFd> Caller<'_, R, W> {
         may_act(guest, &conf, self.installation, &self.ground.allowed()?)?;
         let slot = match verb {
             Verb::Version {} | Verb::Probe { .. } => None,
-            Verb::Exec(_) | Verb::Push(_) | Verb::Pull(_) => Some(Slot::take(self.ground)?),
+            Verb::Exec(_) | Verb::Push(_) | Verb::Pull(_) => {
+                Some(Slot::take(self.ground, self.installation)?)
+            }
         };
         Ok(Ready { slot })
     }
 
-    /// Receives the input whole.
-    fn receive(&mut self, bytes: u64) -> Result<Option<File>, Trouble> {
+    /// Receives the input whole, in the time that the command itself may take.
+    fn receive(&mut self, bytes: u64, in_ms: u64) -> Result<Option<File>, Trouble> {
         if bytes == 0 {
             return Ok(None);
         }
         let node =
             |e: io::Error| Trouble::new(Code::Node, format!("there is no room for the input: {e}"));
+        let disk = rustix::fs::statvfs(&self.ground.state_dir);
+        let disk = disk.map_err(|e| node(e.into()))?;
+        has_room(bytes, disk.f_bavail.saturating_mul(disk.f_frsize))?;
         let mut file = nameless(self.ground).map_err(node)?;
+        let in_ms = in_ms.min(limits::INPUT_MS);
+        let until = Deadline::after_ms(in_ms);
         let mut left = bytes;
         while left > 0 {
-            let piece = self.inbox.piece(left);
-            let piece = piece.map_err(|e| {
-                Trouble::new(Code::CutShort, format!("the input did not come: {e}"))
-            })?;
+            if until.has_passed() {
+                let text = format!(
+                    "{left} of {bytes} bytes of input did not come within {in_ms} ms; nothing was done"
+                );
+                return Err(Trouble::new(Code::CutShort, text));
+            }
+            let piece = match self.inbox.piece(left, until) {
+                Err(e) if e.kind() == io::ErrorKind::TimedOut => continue,
+                piece => piece.map_err(|e| {
+                    Trouble::new(Code::CutShort, format!("the input did not come: {e}"))
+                })?,
+            };
             if piece.is_empty() {
                 let text =
                     format!("{left} of {bytes} bytes of input are missing; nothing was done");
@@ -207,6 +220,19 @@ struct Ready {
     slot: Option<Slot>,
 }
 
+/// Whether input of this length may be put where so much is free.
+fn has_room(bytes: u64, free_bytes: u64) -> Result<(), Trouble> {
+    let needed = bytes.saturating_add(limits::ROOM_LEFT_BYTES);
+    if needed <= free_bytes {
+        return Ok(());
+    }
+    let text = format!(
+        "there is no room for {bytes} bytes of input: {free_bytes} are free, of which {} stay",
+        limits::ROOM_LEFT_BYTES
+    );
+    Err(Trouble::new(Code::Node, text))
+}
+
 /// A file without a name, gone when it is closed.
 fn nameless(ground: &Ground) -> io::Result<File> {
     use std::os::unix::fs::OpenOptionsExt as _;
@@ -218,4 +244,18 @@ fn nameless(ground: &Ground) -> io::Result<File> {
         .write(true)
         .custom_flags(flags)
         .open(&ground.state_dir)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn input_leaves_room_on_the_node() {
+        let left = limits::ROOM_LEFT_BYTES;
+        assert_eq!(has_room(5, left + 5), Ok(()));
+        let trouble = has_room(6, left + 5).unwrap_err();
+        assert_eq!(trouble.code, Code::Node);
+        assert!(has_room(u64::MAX, u64::MAX - 1).is_err());
+    }
 }

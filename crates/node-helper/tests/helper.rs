@@ -11,7 +11,10 @@ use proximity_node_helper::clock::Deadline;
 use proximity_node_helper::limits;
 use proximity_node_helper::refusal::Code;
 use serde_json::{Value, json};
-use support::{MAC, MARK, Node, ROOTFS, adopted, answers, conf, exec, guest, made, request};
+use support::{
+    INSTALLATION, MAC, MARK, Node, ROOTFS, adopted, answers, conf, exchange, exec, guest, made,
+    request,
+};
 
 fn refused(end: &End) -> Code {
     match end {
@@ -327,29 +330,46 @@ fn files_and_trees_go_there_and_come_back_with_their_modes() {
     assert_eq!(left.len(), 1, "nothing unfinished is left");
 }
 
+/// Begins a command that reads a line from the gate, and waits until it runs.
+fn hold(node: &Node, installation: &str, ask: &Value) -> std::process::Child {
+    let mut child = node.begin_for(installation);
+    let stdin = child.stdin.as_mut().unwrap();
+    stdin.write_all(&request(ask)).unwrap();
+    let mut first = [0; 5];
+    std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
+    child
+}
+
 #[test]
-fn so_many_are_at_work_and_no_more() {
-    let node = Node::new();
-    let gate = node.at("gate");
-    assert!(
-        std::process::Command::new("mkfifo")
-            .arg(&gate)
-            .status()
-            .unwrap()
-            .success()
+fn so_many_are_at_work_and_none_takes_the_places_of_others() {
+    let mut node = Node::new();
+    let (other, third) = (
+        INSTALLATION.replace("01", "02"),
+        INSTALLATION.replace("01", "03"),
     );
-    let script = format!("echo at work; read x < '{}'", gate.display());
-    let line = request(&exec(&guest(), &["/bin/sh", "-c", &script], 0));
-    let mut held = Vec::new();
-    for _ in 0..limits::AT_WORK {
-        let mut child = node.begin();
-        child.stdin.as_mut().unwrap().write_all(&line).unwrap();
-        let mut first = [0; 5];
-        std::io::Read::read_exact(child.stdout.as_mut().unwrap(), &mut first).unwrap();
-        held.push(child);
+    let mark = |installation: &str| MARK.replace(INSTALLATION, installation);
+    for (vmid, installation) in [(101, &other), (102, &third)] {
+        node.write_conf(vmid, &conf(&mark(installation), MAC, ROOTFS));
+        node.run(vmid);
     }
+    let gate = node.at("gate");
+    let made_gate = std::process::Command::new("mkfifo").arg(&gate).status();
+    assert!(made_gate.unwrap().success());
+    let script = format!("echo at work; read x < '{}'", gate.display());
+    let argv = ["/bin/sh", "-c", &script];
+    let theirs =
+        |vmid, of: &str, argv: &[&str]| exec(&made(vmid, &mark(of), MAC, Some(ROOTFS)), argv, 0);
+    let mut held: Vec<_> = (0..limits::AT_WORK_OF_ONE)
+        .map(|_| hold(&node, INSTALLATION, &exec(&guest(), &argv, 0)))
+        .collect();
     let one_more = node.ask(&exec(&guest(), &["true"], 0), b"");
     assert_eq!(refused(&one_more.end), Code::Busy);
+    for _ in limits::AT_WORK_OF_ONE..limits::AT_WORK {
+        held.push(hold(&node, &other, &theirs(101, &other, &argv)));
+    }
+    let line = request(&theirs(102, &third, &["true"]));
+    let full = answers(&exchange(node.begin_for(&third), [line].into_iter()));
+    assert_eq!(refused(&full[0].end), Code::Busy);
     let mut opened = std::fs::OpenOptions::new().write(true).open(&gate).unwrap();
     opened
         .write_all("x\n".repeat(limits::AT_WORK).as_bytes())
@@ -359,6 +379,34 @@ fn so_many_are_at_work_and_no_more() {
         assert!(child.wait().unwrap().success());
     }
     assert_eq!(node.ask(&exec(&guest(), &["true"], 0), b"").end, ended(0));
+}
+
+#[test]
+fn who_sends_input_without_end_holds_a_place_no_longer_than_the_command_may_take() {
+    let node = Node::new();
+    let mut ask = exec(&guest(), &["cat"], 1 << 20);
+    ask["exec"]["timeout_ms"] = json!(300);
+    let mut child = node.begin();
+    let mut stdin = child.stdin.take().unwrap();
+    stdin.write_all(&request(&ask)).unwrap();
+    let (stop, stopped) = std::sync::mpsc::sync_channel::<()>(1);
+    // A byte now and then: never silent for long, and never done.
+    let trickle = std::thread::spawn(move || {
+        let wait = std::time::Duration::from_millis(20);
+        while stopped.recv_timeout(wait) == Err(std::sync::mpsc::RecvTimeoutError::Timeout) {
+            if stdin.write_all(b"x").is_err() {
+                return;
+            }
+        }
+    });
+    let mut bytes = Vec::new();
+    std::io::Read::read_to_end(child.stdout.as_mut().unwrap(), &mut bytes).unwrap();
+    assert!(child.wait().unwrap().success());
+    drop(stop);
+    trickle.join().unwrap();
+    let ends = answers(&bytes);
+    assert_eq!(refused(&ends[0].end), Code::CutShort);
+    assert_eq!(node.entered(), 0);
 }
 
 #[test]

@@ -200,6 +200,30 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "not read: whether it was done is looked at again",
             ),
             Limit(
+                "helper commands at work on a node",
+                "crates/node-helper/src/limits.rs",
+                "AT_WORK",
+                "refused",
+            ),
+            Limit(
+                "helper commands of one installation at work on a node",
+                "crates/node-helper/src/limits.rs",
+                "AT_WORK_OF_ONE",
+                "refused",
+            ),
+            Limit(
+                "input of a helper's command to come, ms",
+                "crates/node-helper/src/limits.rs",
+                "INPUT_MS",
+                "refused, also beyond the command's own time",
+            ),
+            Limit(
+                "room of a node's file system that no input takes, bytes",
+                "crates/node-helper/src/limits.rs",
+                "ROOM_LEFT_BYTES",
+                "refused",
+            ),
+            Limit(
                 "bytes of a file of the helper's audit",
                 "crates/node-helper/src/limits.rs",
                 "AUDIT_BYTES",

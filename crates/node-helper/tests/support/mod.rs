@@ -118,7 +118,12 @@ impl Node {
     }
 
     pub(crate) fn begin(&self) -> Child {
-        let mut command = self.command(&["serve", INSTALLATION]);
+        self.begin_for(INSTALLATION)
+    }
+
+    /// For a key of this installation.
+    pub(crate) fn begin_for(&self, installation: &str) -> Child {
+        let mut command = self.command(&["serve", installation]);
         command
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
