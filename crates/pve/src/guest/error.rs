@@ -51,9 +51,33 @@ pub enum GuestError {
         /// PVE's message.
         message: String,
     },
-    /// The helper on the node refused: the container is not ours there, or root has not allowed it.
+    /// The helper on the node refused: the container is not ours there.
     #[error("node {node}: its helper refused: {message}")]
     Refused {
+        /// The node.
+        node: String,
+        /// What the helper said.
+        message: String,
+    },
+    /// The helper on the node refused: the container was adopted, and the node's root has not allowed it.
+    #[error("node {node}: its helper refused: {message}")]
+    NotAllowed {
+        /// The node.
+        node: String,
+        /// What the helper said, with the command that allows it.
+        message: String,
+    },
+    /// The key leads to no helper, or to one of another protocol, so nothing ran.
+    #[error("node {node}: it has no helper that we can ask: {message}")]
+    NoHelper {
+        /// The node.
+        node: String,
+        /// What the helper or the node's shell said.
+        message: String,
+    },
+    /// The helper on the node could not take it now: no room, no place, no audit. Nothing ran in the container.
+    #[error("node {node}: its helper could not take it: {message}")]
+    Declined {
         /// The node.
         node: String,
         /// What the helper said.
@@ -88,7 +112,10 @@ impl GuestError {
             | Self::Untrusted { .. }
             | Self::NotRunning { .. }
             | Self::NotThere { .. }
-            | Self::Refused { .. } => true,
+            | Self::Refused { .. }
+            | Self::NotAllowed { .. }
+            | Self::NoHelper { .. }
+            | Self::Declined { .. } => true,
             Self::MaybeApplied { .. } | Self::Failed { .. } | Self::TooLarge { .. } => false,
         }
     }

@@ -316,6 +316,9 @@ fn refusal(
         | GuestError::NotRunning { .. }
         | GuestError::NotThere { .. }
         | GuestError::Refused { .. }
+        | GuestError::NotAllowed { .. }
+        | GuestError::NoHelper { .. }
+        | GuestError::Declined { .. }
         | GuestError::Failed { .. }
         | GuestError::TooLarge { .. } => unreachable(&error.to_string()),
     }

@@ -378,8 +378,77 @@ fn guest_failure(error: &GuestError) -> StepError {
             "identity_conflict",
             "compare the container's mark, address and volume with the app's record; nothing was done to it",
         )),
+        GuestError::NotAllowed { .. } => StepError::Failed(failure(
+            "helper_not_allowed",
+            "if Proximity may enter it, run as root on that node what the message says; then retry",
+        )),
+        GuestError::NoHelper { .. } => StepError::Failed(failure(
+            "helper_missing",
+            "put this version's helper there with: proximity hosts install-helper HOST --node NODE --ssh-key FILE; then retry",
+        )),
+        GuestError::Declined { .. } => StepError::Transient(failure(
+            "helper_declined",
+            "make room on that node, or wait until fewer commands run there, as the message says; it is tried again",
+        )),
         GuestError::Failed { .. } => {
             StepError::Transient(failure("guest_access_failed", "look at the node's log"))
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What the step ends with, and whether it is tried again.
+    fn told(error: &GuestError) -> (bool, Failure) {
+        match guest_failure(error) {
+            StepError::Transient(failure) => (true, failure),
+            StepError::Failed(failure) => (false, failure),
+            other => panic!("{other:?}"),
+        }
+    }
+
+    #[test]
+    fn what_the_helper_refuses_comes_with_the_step_that_mends_it() {
+        let (node, message) = ("pve1".to_owned(), "its own words".to_owned());
+        let both = || (node.clone(), message.clone());
+        let of = |make: fn((String, String)) -> GuestError| told(&make(both()));
+        for ((again, failure), expected, code, hint) in [
+            (
+                of(|(node, message)| GuestError::NoHelper { node, message }),
+                false,
+                "helper_missing",
+                "install-helper HOST --node NODE",
+            ),
+            (
+                of(|(node, message)| GuestError::Declined { node, message }),
+                true,
+                "helper_declined",
+                "room on that node",
+            ),
+            (
+                of(|(node, message)| GuestError::NotAllowed { node, message }),
+                false,
+                "helper_not_allowed",
+                "as root on that node",
+            ),
+            (
+                of(|(node, message)| GuestError::Refused { node, message }),
+                false,
+                "identity_conflict",
+                "mark",
+            ),
+            (
+                of(|(node, why)| GuestError::NotSent { node, why }),
+                true,
+                "ssh_unreachable",
+                "SSH",
+            ),
+        ] {
+            assert_eq!((again, failure.code.as_str()), (expected, code));
+            assert!(failure.message.contains("its own words"), "{failure:?}");
+            assert!(failure.hint.contains(hint), "{failure:?}");
         }
     }
 }

@@ -200,9 +200,9 @@ fn said(node: &NodeName, output: &ExecOutput) -> Result<Said, GuestError> {
 fn no_answer(node: &NodeName, output: &ExecOutput) -> GuestError {
     let message = String::from_utf8_lossy(&output.stderr).trim().to_owned();
     if output.exit_code == NO_SUCH_PROGRAM && output.stdout.is_empty() {
-        return GuestError::NotSent {
+        return GuestError::NoHelper {
             node: node.to_string(),
-            why: format!("it has no helper: {message}"),
+            message,
         };
     }
     let code = output.exit_code;
@@ -226,14 +226,15 @@ fn refused(node: &NodeName, trouble: Trouble) -> GuestError {
         Code::BadRequest => GuestError::Impossible(message),
         Code::NotThere => GuestError::NotThere { node, message },
         Code::NotRunning => GuestError::NotRunning { node, message },
-        Code::NotYours | Code::NotAllowed => GuestError::Refused { node, message },
-        Code::OtherProtocol
-        | Code::Busy
+        Code::NotYours => GuestError::Refused { node, message },
+        Code::NotAllowed => GuestError::NotAllowed { node, message },
+        Code::OtherProtocol => GuestError::NoHelper { node, message },
+        Code::Busy
         | Code::CutShort
         | Code::Node
         | Code::TooLarge
         | Code::TimedOut
-        | Code::Guest => GuestError::NotSent { node, why: message },
+        | Code::Guest => GuestError::Declined { node, message },
     }
 }
 
@@ -352,5 +353,38 @@ mod tests {
             panic!("{error:?}");
         };
         assert!(why.contains("a frame of 4294967295 bytes"), "{why}");
+    }
+
+    #[test]
+    fn a_refusal_is_told_as_what_it_is_and_never_as_a_node_that_is_not_reached() {
+        let node: NodeName = "pve1".parse().unwrap();
+        for code in [
+            Code::BadRequest,
+            Code::OtherProtocol,
+            Code::NotThere,
+            Code::NotYours,
+            Code::NotAllowed,
+            Code::NotRunning,
+            Code::Busy,
+            Code::CutShort,
+            Code::Node,
+        ] {
+            let error = refused(&node, Trouble::new(code, "no room"));
+            assert!(error.is_not_sent(), "{code:?}: {error:?}");
+            let told = error.to_string();
+            assert!(
+                told.contains("no room") && !told.contains("reached"),
+                "{told}"
+            );
+            let is_so = match code {
+                Code::OtherProtocol => matches!(error, GuestError::NoHelper { .. }),
+                Code::NotAllowed => matches!(error, GuestError::NotAllowed { .. }),
+                Code::Busy | Code::CutShort | Code::Node => {
+                    matches!(error, GuestError::Declined { .. })
+                }
+                _ => true,
+            };
+            assert!(is_so, "{code:?}: {error:?}");
+        }
     }
 }
