@@ -120,6 +120,8 @@ pub(crate) struct Inner {
     pub(crate) host_changes: tokio::sync::Mutex<()>,
     /// Held while the helper is put on nodes or taken away: a second one would take the first one's line out.
     pub(crate) helper_changes: tokio::sync::Mutex<()>,
+    /// Held while doctor looks: each look asks every node, and enters it.
+    pub(crate) doctor: tokio::sync::Mutex<()>,
     /// Held from reading what is promised to the commit of a new promise.
     pub(crate) placing: tokio::sync::Mutex<()>,
     /// Rung when there is something to claim.
@@ -143,6 +145,7 @@ impl Engine {
                 in_flight: InFlight::default(),
                 host_changes: tokio::sync::Mutex::default(),
                 helper_changes: tokio::sync::Mutex::default(),
+                doctor: tokio::sync::Mutex::default(),
                 placing: tokio::sync::Mutex::default(),
                 bell: Notify::new(),
             }),

@@ -92,6 +92,9 @@ pub enum EngineError {
     /// No host at all.
     #[error("no host has been added yet")]
     NoHost,
+    /// Doctor looks already.
+    #[error("doctor is looking already, and looks once at a time")]
+    DoctorAtWork,
     /// PVE's version is not supported.
     #[error("PVE {version} is not supported")]
     PveUnsupported {
@@ -169,6 +172,7 @@ impl EngineError {
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
             | Self::NoHost
+            | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
             | Self::TokenTooNarrow { .. }
             | Self::Store(_) => self.row().hint.to_owned(),
@@ -203,6 +207,7 @@ impl EngineError {
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
             | Self::NoHost
+            | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
             | Self::TokenTooNarrow { .. }
             | Self::Upstream { .. }
@@ -264,6 +269,11 @@ impl EngineError {
                 K::NotFound,
                 "add one with: proximity init LABEL URL",
             ),
+            Self::DoctorAtWork => row(
+                "doctor_at_work",
+                K::Busy,
+                "wait until that look has ended, a minute at most, and ask again",
+            ),
             Self::PveUnsupported { .. } => row(
                 "pve_unsupported",
                 K::Conflict,
@@ -296,6 +306,7 @@ impl EngineError {
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
             | Self::NoHost
+            | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
             | Self::TokenTooNarrow { .. }
             | Self::Store(_) => false,

@@ -111,3 +111,20 @@ async fn a_stranger_at_our_number_gets_no_command_and_is_not_called_ours() {
         }
     }
 }
+
+#[tokio::test]
+async fn there_is_one_look_at_a_time() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    let (first, second) = tokio::join!(w.engine.doctor(None), w.engine.doctor(None));
+    assert!(first.is_ok());
+    let second = second.unwrap_err();
+    assert_eq!(second.code(), "doctor_at_work");
+    assert!(second.hint().contains("ask again"), "{}", second.hint());
+    // One whose caller has gone makes way.
+    tokio::select! {
+        biased;
+        _ = w.engine.doctor(None) => panic!("it asks the database first"),
+        () = std::future::ready(()) => {}
+    }
+    assert!(w.engine.doctor(None).await.is_ok());
+}

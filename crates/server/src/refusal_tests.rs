@@ -50,6 +50,7 @@ fn own_errors() -> Vec<EngineError> {
             why: text(),
         },
         EngineError::NoHost,
+        EngineError::DoctorAtWork,
         EngineError::PveUnsupported { version: text() },
         EngineError::TokenTooNarrow {
             token: text(),

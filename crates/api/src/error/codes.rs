@@ -103,6 +103,7 @@ pub const CODES: &[Code] = &[
     row("not_in_state", K::Conflict, "The app's or operation's state does not allow it."),
     row("confirmation_needed", K::Invalid, "A removal was asked for without confirmation."),
     row("busy", K::Busy, "Another operation works on the app."),
+    row("doctor_at_work", K::Busy, "Doctor is looking already; it looks once at a time."),
     row("queue_full", K::Busy, "As many operations wait as may."),
     row("lease_lost", K::Busy, "Another process took the operation over."),
     row("idempotency_conflict", K::Conflict, "The `Idempotency-Key` was used for another request within the last day."),

@@ -15,11 +15,11 @@ use crate::routes::hosts::on_its_own_thread;
 ///
 /// Endpoints, certificates, clocks, versions, quorum, the rights of each token, storages, bridges, the way into containers and the
 /// pool of each host, or of the one that is named; and gateway and database. Nothing is changed anywhere. What is wrong is a
-/// finding, and no error: also a host that does not answer.
+/// finding, and no error: also a host that does not answer. There is one look at a time.
 #[utoipa::path(get, path = "/api/doctor", tag = "hosts", operation_id = "doctor",
     params(DoctorQuery),
     responses((status = 200, description = "What was found.", body = DoctorReport)),
-    extensions(("x-codes" = json!(["host_not_found", "no_host"]))))]
+    extensions(("x-codes" = json!(["host_not_found", "no_host", "doctor_at_work"]))))]
 pub(crate) async fn doctor(
     State(state): State<AppState>,
     caller: Caller,
