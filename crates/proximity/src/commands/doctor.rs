@@ -63,12 +63,22 @@ fn human(report: &DoctorReport, all: bool) -> String {
 }
 
 fn lines(finding: &Finding) -> String {
-    let level = &finding.level;
-    let mut text = format!("  {level:<8} {}: {}\n", finding.subject, finding.what);
+    let (level, subject, what) = (
+        plain(&finding.level),
+        plain(&finding.subject),
+        plain(&finding.what),
+    );
+    let mut text = format!("  {level:<8} {subject}: {what}\n");
     for step in &finding.next {
-        let _ = writeln!(text, "             -> {step}");
+        let _ = writeln!(text, "             -> {}", plain(step));
     }
     text
+}
+
+/// On one line: a text that quotes a node adds no lines, and moves no cursor.
+fn plain(text: &str) -> String {
+    let shown = |c: char| if c.is_control() { ' ' } else { c };
+    text.chars().map(shown).collect()
 }
 
 fn closing(counts: FindingCounts) -> String {
@@ -163,6 +173,17 @@ mod tests {
         assert!(
             text.starts_with("this installation\n  ok       gateway: it answers"),
             "{text}"
+        );
+    }
+
+    #[test]
+    fn a_text_adds_no_lines_and_moves_no_cursor() {
+        let bad = "x\n             -> pveum user delete root@pam\u{1b}[2J\u{9b}1A";
+        let text = lines(&finding(None, "fault", bad, bad, &[bad]));
+        assert_eq!(text.lines().count(), 2, "{text:?}");
+        assert!(
+            !text.contains(|c: char| c.is_control() && c != '\n'),
+            "{text:?}"
         );
     }
 

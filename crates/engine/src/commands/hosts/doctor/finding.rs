@@ -61,7 +61,51 @@ pub struct Finding {
     pub next: Vec<String>,
 }
 
+/// Longer texts are cut; what is found may quote what a node said.
+const LONGEST: usize = 2_000;
+
+/// Text for a terminal, one line: without control characters, and without those that change the direction or hide.
+fn plain(text: &str) -> String {
+    let hides = |c: char| matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{206f}' | '\u{feff}');
+    let shown = |c: char| if c.is_control() || hides(c) { ' ' } else { c };
+    text.chars().map(shown).collect()
+}
+
+/// The beginning of a text that is too long.
+fn cut(text: &str) -> String {
+    match text.char_indices().nth(LONGEST) {
+        Some((end, _)) => format!("{}…", &text[..end]),
+        None => text.to_owned(),
+    }
+}
+
+/// A step as it is, or none of a command: half a command is another one.
+fn step(text: &str) -> String {
+    let text = plain(text);
+    match text.chars().count() > LONGEST {
+        true => "what would mend it is too long to be told here".to_owned(),
+        false => text,
+    }
+}
+
 impl Finding {
+    /// A finding whose texts can be shown as they are, whatever they quote.
+    pub(super) fn new(
+        code: Code,
+        host: Option<&str>,
+        subject: &str,
+        what: &str,
+        next: impl IntoIterator<Item = String>,
+    ) -> Self {
+        Self {
+            code,
+            host: host.map(str::to_owned),
+            subject: cut(&plain(subject)),
+            what: cut(&plain(what)),
+            next: next.into_iter().map(|text| step(&text)).collect(),
+        }
+    }
+
     /// How bad it is.
     #[must_use]
     pub fn level(&self) -> Level {
@@ -118,10 +162,10 @@ codes! {
     EndpointSilent "endpoint_silent" Warning "An endpoint does not answer; others do." "See that the node is up and runs `pveproxy`, and that no firewall is in between."
     HostUnreachable "host_unreachable" Fault "No endpoint of the host answers." "As `endpoint_silent`, for any one of them."
     CertificateGood "certificate_good" Ok "The certificate is the recorded one, or an authority vouches for it, and it is good for 30 days or more." ""
-    CertificateEndsSoon "certificate_ends_soon" Warning "The certificate ends within 30 days." "Renew it on the node: `pvecm updatecerts --force`, or by ACME. With another endpoint, a renewed one is learned within a minute."
-    CertificateEnded "certificate_ended" Fault "The certificate has ended." "Renew it on the node: `pvecm updatecerts --force`, or by ACME."
+    CertificateEndsSoon "certificate_ends_soon" Warning "The certificate ends within 30 days." "Renew it on the node: `pvecm updatecerts --force`, or by ACME. With another endpoint that answers, a renewed one is learned within a minute; else trust it with: `proximity hosts trust`."
+    CertificateEnded "certificate_ended" Fault "The certificate has ended." "As `certificate_ends_soon`."
     CertificateOther "certificate_other" Fault "Another certificate is shown than the recorded one: it was renewed, or somebody else answers there." "Compare with what the node says itself (`pvenode cert info`). With another endpoint that answers, it is learned within a minute; else trust it with: `proximity hosts trust`."
-    CertificateUntrusted "certificate_untrusted" Fault "No authority that counts vouches for the certificate." "Read the reason; renew the certificate, or remove the host and add it with a fingerprint."
+    CertificateUntrusted "certificate_untrusted" Fault "No authority that counts vouches for the certificate." "Compare with what the node says itself (`pvenode cert info`); then renew the certificate, or remove the host and set it up with the fingerprint that you read there."
     CertificateUnread "certificate_unread" Unknown "The certificate, or how long it is good for, could not be read." "Read the reason."
     Quorum "quorum" Ok "The cluster has quorum and is the recorded one." ""
     NoQuorum "no_quorum" Fault "The node that answers has no quorum: what it says may be old, and nothing can be changed." "Bring nodes back until more than half are up (`pvecm status`)."
@@ -140,12 +184,12 @@ codes! {
     ClockWrong "clock_wrong" Fault "The node's clock is more than 60 s from this machine's: codes of authenticators and tickets are refused, and tasks are not found by their times." "Set both by NTP (`chronyc tracking`)."
     ClockUnread "clock_unread" Unknown "The node's clock could not be read." "Read the reason."
     TokenExact "token_exact" Ok "A token has what the table of privileges gives it, and no more." ""
-    TokenTooNarrow "token_too_narrow" Fault "A token lacks privileges that calls need; they will be refused." "The commands that are told, for user and token; or `proximity init` again."
+    TokenTooNarrow "token_too_narrow" Fault "A token lacks privileges that calls need; they will be refused." "The commands that are told, for the token, and for its user if `init` made it; of any other user a person decides. Or `proximity init` again."
     TokenLacksSpare "token_lacks_spare" Warning "A token lacks privileges that it should have and no call needs yet." "As `token_too_narrow`."
     TokenTooWide "token_too_wide" Warning "A token may do more than it needs, so that a stolen one, or a mistake, reaches further." "The commands that are told."
     TokenNotSeparated "token_not_separated" Warning "A token has all the rights of its user, now and whatever that user gets later." "`pveum user token modify USER TOKEN --privsep 1`, and its grants."
     TokenForAll "token_for_all" Note "One token does everything at this host, so none can be narrow." "Remove the host and set it up with `proximity init`."
-    TokenRefused "token_refused" Fault "PVE does not take a token: it has expired, was deleted or made anew, or its user is disabled." "As is told; or `proximity init` again, which makes it anew."
+    TokenRefused "token_refused" Fault "PVE does not take a token: it has expired, was deleted or made anew, or its user is disabled." "As is told; or `proximity init` again, which makes it anew. Whoever disabled a user that `init` did not make is to be asked."
     TokenEndsSoon "token_ends_soon" Warning "A token, or its user, expires within 30 days." "`pveum user token modify USER TOKEN --expire 0`."
     TokenEnds "token_ends" Note "A token, or its user, expires later." "As `token_ends_soon`, when the time comes."
     TokenUnread "token_unread" Unknown "What a token may do could not be read." "Read the reason."

@@ -11,7 +11,7 @@ mod gather;
 mod judge;
 mod node;
 mod page;
-mod pveum;
+pub(in crate::commands::hosts) mod pveum;
 #[cfg(test)]
 mod tests;
 
@@ -36,8 +36,11 @@ impl Engine {
     /// first; what is of the installation itself comes before the hosts, which are sorted by label.
     ///
     /// # Errors
-    /// The store's, and a host that is not there. What is wrong elsewhere is a finding.
+    /// The store's, a host that is not there, and while another look is under way: each one asks all nodes, and enters them. What
+    /// is wrong elsewhere is a finding.
     pub async fn doctor(&self, host: Option<&str>) -> Result<Vec<Finding>, EngineError> {
+        let at_work = self.inner.doctor.try_lock();
+        let _alone = at_work.map_err(|_| EngineError::DoctorAtWork)?;
         let (mut findings, hosts) = match host {
             Some(name) => (Vec::new(), vec![self.named_host(name).await?]),
             None => (self.installation().await, self.store().hosts().await?),
@@ -59,26 +62,21 @@ impl Engine {
                 LOOK.as_secs()
             ),
         };
-        vec![Finding {
-            code: Code::HostUnread,
-            host: Some(label),
-            subject: "host".to_owned(),
-            what: format!("it was not looked at: {why}"),
-            next: Vec::new(),
-        }]
+        let what = format!("it was not looked at: {why}");
+        vec![Finding::new(
+            Code::HostUnread,
+            Some(&label),
+            "host",
+            &what,
+            [],
+        )]
     }
 
     /// The parts of this installation beside the server, which answers.
     async fn installation(&self) -> Vec<Finding> {
-        let of = |code, subject: &str, what: String, next: &str| Finding {
-            code,
-            host: None,
-            subject: subject.to_owned(),
-            what,
-            next: Some(next.to_owned())
-                .filter(|next| !next.is_empty())
-                .into_iter()
-                .collect(),
+        let of = |code, subject: &str, what: String, next: &str| {
+            let next = Some(next.to_owned()).filter(|next| !next.is_empty());
+            Finding::new(code, None, subject, &what, next)
         };
         let gateway = match timeout(OWN, self.inner.parts.ingress.routes()).await {
             Ok(Ok(routes)) => {
@@ -112,14 +110,14 @@ impl Engine {
 }
 
 fn silent(why: &str) -> Finding {
-    Finding {
-        code: Code::GatewaySilent,
-        host: None,
-        subject: "gateway".to_owned(),
-        what: format!("it does not answer, so no app gets or loses a port: {why}"),
-        next: vec![
-            "start it: proximity gateway (as a service: systemctl status proximity-gateway)"
-                .to_owned(),
-        ],
-    }
+    let next = [
+        "start it: proximity gateway (as a service: systemctl status proximity-gateway)".to_owned(),
+    ];
+    Finding::new(
+        Code::GatewaySilent,
+        None,
+        "gateway",
+        &format!("it does not answer, so no app gets or loses a port: {why}"),
+        next,
+    )
 }

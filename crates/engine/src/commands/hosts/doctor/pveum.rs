@@ -1,10 +1,12 @@
 //! PVE's own commands for rights, as a person types them on a node.
 //!
 //! They are `pveum role …`, `pveum acl …` and `pveum user token …` of pve-access-control's CLI/pveum.pm, which take the parameters
-//! of the API's methods. An id of a token is quoted, for a shell takes `!` for something else.
+//! of the API's methods. Ids, paths and roles are somebody's text: each is one word for the shell that reads it.
 
 use std::collections::BTreeSet;
 use std::fmt;
+
+use proximity_pve::guest::quote;
 
 /// One command. Sorted they can be typed one after the other: a role is there before it is granted, and a token has its own grants
 /// before those of its user, or others, are taken from it.
@@ -30,6 +32,17 @@ pub(super) enum Pveum {
     Separate { user: String, token: String },
     /// Takes a role back.
     Revoke(AclLine),
+    /// Shows what a token may do.
+    ShowToken { user: String, token: String },
+}
+
+/// The text as one word for a shell, quoted where a shell would read something else in it.
+pub(in crate::commands::hosts) fn word(text: &str) -> String {
+    let is_plain = |b: u8| b.is_ascii_alphanumeric() || b"@._/:,-".contains(&b);
+    match !text.is_empty() && text.bytes().all(is_plain) {
+        true => text.to_owned(),
+        false => quote::sh(text),
+    }
 }
 
 /// A role on a path for a user, a token or both.
@@ -43,42 +56,58 @@ pub(super) struct AclLine {
 
 impl fmt::Display for AclLine {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} --roles {}", self.path, self.role)?;
+        write!(f, "{} --roles {}", word(&self.path), word(&self.role))?;
         if let Some(user) = &self.user {
-            write!(f, " --users {user}")?;
+            write!(f, " --users {}", word(user))?;
         }
         if let Some(token) = &self.token {
-            write!(f, " --tokens '{token}'")?;
+            write!(f, " --tokens {}", word(token))?;
         }
         Ok(())
     }
 }
 
+/// Words that name a token.
+fn named(user: &str, token: &str) -> String {
+    format!("{} {}", word(user), word(token))
+}
+
+fn role(role: &str, privileges: &BTreeSet<String>) -> String {
+    let privileges: Vec<&str> = privileges.iter().map(String::as_str).collect();
+    format!("{} --privs {}", word(role), word(&privileges.join(",")))
+}
+
 impl fmt::Display for Pveum {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let joined = |names: &BTreeSet<String>| names.iter().cloned().collect::<Vec<_>>().join(" ");
         match self {
             Self::Separate { user, token } => {
-                write!(f, "pveum user token modify {user} {token} --privsep 1")
+                write!(
+                    f,
+                    "pveum user token modify {} --privsep 1",
+                    named(user, token)
+                )
             }
             Self::KeepToken { user, token } => {
-                write!(f, "pveum user token modify {user} {token} --expire 0")
-            }
-            Self::KeepUser(user) => write!(f, "pveum user modify {user} --enable 1 --expire 0"),
-            Self::AddRole { role, privileges } => {
                 write!(
                     f,
-                    "pveum role add {role} --privs \"{}\"",
-                    joined(privileges)
+                    "pveum user token modify {} --expire 0",
+                    named(user, token)
                 )
             }
-            Self::SetRole { role, privileges } => {
-                write!(
-                    f,
-                    "pveum role modify {role} --privs \"{}\"",
-                    joined(privileges)
-                )
+            Self::ShowToken { user, token } => {
+                write!(f, "pveum user token permissions {}", named(user, token))
             }
+            Self::KeepUser(user) => {
+                write!(f, "pveum user modify {} --enable 1 --expire 0", word(user))
+            }
+            Self::AddRole {
+                role: name,
+                privileges,
+            } => write!(f, "pveum role add {}", role(name, privileges)),
+            Self::SetRole {
+                role: name,
+                privileges,
+            } => write!(f, "pveum role modify {}", role(name, privileges)),
             Self::Grant {
                 holds,
                 reaches_below,

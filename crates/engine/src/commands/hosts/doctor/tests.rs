@@ -25,6 +25,9 @@ use super::facts::{
 use super::finding::{Code, Level};
 use super::judge::judge;
 
+mod commands;
+mod people;
+
 const NOW_S: i64 = 1_800_000_000;
 const DAY_S: i64 = 86_400;
 const NODES: [&str; 2] = ["pve1", "pve2"];
@@ -155,7 +158,7 @@ fn directory(record: &HostRecord) -> Directory {
         let due = Due::of(&BTreeSet::from([purpose]), record, mark());
         made.users.push(UserRow {
             id: user(purpose),
-            comment: None,
+            comment: Some(mark().to_string()),
             enabled: true,
             expires_s: 0,
             tokens: vec![TokenRow {
@@ -242,6 +245,10 @@ fn bad(facts: &Facts) -> BTreeSet<Code> {
         let asks = matches!(finding.level(), Level::Fault | Level::Warning | Level::Note);
         assert!(!asks || !finding.next.is_empty(), "{finding:?}");
         assert!(!finding.what.is_empty() && finding.host.as_deref() == Some("home"));
+        finding
+            .next
+            .iter()
+            .for_each(|step| drop(commands::words(step)));
         finding.code
     })
     .collect()
@@ -328,6 +335,44 @@ fn a_renewed_certificate_is_waited_for_where_others_answer_and_else_told_with_th
         Fingerprint([2; 32])
     );
     assert!(alone.contains(&command), "{alone}");
+}
+
+/// Whoever stands in between shows a certificate of his own: it must not come into a command that sends a password there.
+#[test]
+fn a_certificate_that_nobody_vouches_for_is_compared_first_and_stands_in_no_command() {
+    let mut facts = well();
+    facts.endpoints[0].endpoint.trust = TlsTrust::System;
+    facts.endpoints[0].certificate.as_mut().unwrap().fingerprint = Fingerprint([9; 32]);
+    facts.endpoints[0].answer = Answer::Untrusted(no());
+    let found = judge(&facts);
+    let code = Code::CertificateUntrusted;
+    let told = found.iter().find(|f| f.code == code).unwrap();
+    let shown = Fingerprint([9; 32]).to_string();
+    assert!(told.what.contains(&shown), "{told:?}");
+    assert!(told.next[0].contains("pvenode cert info"), "{told:?}");
+    assert!(told.next[1].contains("renew it"), "{told:?}");
+    assert!(!told.next.join(" ").contains(&shown), "{told:?}");
+}
+
+#[test]
+fn where_nobody_can_vouch_for_a_renewed_certificate_the_way_to_trust_it_is_told() {
+    let mut facts = well();
+    facts.endpoints[0]
+        .certificate
+        .as_mut()
+        .unwrap()
+        .good_until_s = Some(NOW_S + DAY_S);
+    let next = |facts: &Facts| {
+        let found = judge(facts).into_iter();
+        let mut ends = found.filter(|f| f.code == Code::CertificateEndsSoon);
+        ends.next().unwrap().next.join("; ")
+    };
+    assert!(!next(&facts).contains("hosts trust"));
+    facts.endpoints[1].answer = Answer::None(no());
+    assert!(next(&facts).contains("proximity hosts trust home"));
+    // Whom an authority vouches for needs nobody else.
+    facts.endpoints[0].endpoint.trust = TlsTrust::System;
+    assert!(!next(&facts).contains("hosts trust"));
 }
 
 #[test]
@@ -509,7 +554,7 @@ fn why_a_token_is_not_taken_is_told_as_far_as_it_is_known() {
         user(&mut well()).id,
         super::tests::user(TokenPurpose::Operate)
     );
-    assert!(refused(|_| {}).contains("made it anew -> proximity init home https://pve1:8006"));
+    assert!(refused(|_| {}).contains("proximity init home https://pve1:8006"));
     assert!(refused(|f| f.directory.as_mut().unwrap().users[1].tokens.clear()).contains("deleted"));
     assert!(
         refused(|f| f.directory.as_mut().unwrap().users[1].tokens[0].expires_s = 5)

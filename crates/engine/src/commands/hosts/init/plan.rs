@@ -13,6 +13,7 @@ use proximity_pve::accounts::{Grant, GrantTo, Holder};
 use super::seen::{Seen, numbers, own_token};
 use super::step::Step;
 use super::wanted::{Wanted, WantedToken};
+use crate::commands::hosts::doctor::pveum::word;
 use crate::commands::hosts::rights;
 
 /// What is to be done, and what is worth knowing.
@@ -209,12 +210,27 @@ fn revokes(mark: AccountMark, wanted: &WantedToken, seen: &Seen, plan: &mut Plan
                 token: of_token.then(|| wanted.token.clone()),
                 propagates: grant.propagates,
             })),
-            None => plan.notes.push(format!(
-                "{} also holds {} on {}, which somebody else gave it; take it back with: pveum acl delete {} --roles {}",
-                grant.holder, grant.role, grant.path, grant.path, grant.role
-            )),
+            None => plan.notes.push(taken_back_by(grant)),
         }
     }
+}
+
+/// What is said of an entry that somebody else made, with the command that takes it back: PVE wants to know from whom.
+fn taken_back_by(grant: &Grant) -> String {
+    let Grant {
+        path, role, holder, ..
+    } = grant;
+    let (option, id) = match holder {
+        Holder::User(id) => ("--users", id),
+        Holder::Token(id) => ("--tokens", id),
+        Holder::Group(id) => ("--groups", id),
+    };
+    format!(
+        "{holder} also holds {role} on {path}, which somebody else gave it; take it back with: pveum acl delete {} --roles {} {option} {}",
+        word(path),
+        word(role),
+        word(id)
+    )
 }
 
 fn is_given_one_by_one(path: &str) -> bool {

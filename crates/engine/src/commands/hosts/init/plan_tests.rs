@@ -421,7 +421,20 @@ fn a_grant_of_somebody_else_to_our_account_is_told_and_left() {
     });
     let plan = accounts.plan(&wanted()).unwrap();
     assert_eq!(plan.steps, []);
-    assert!(plan.notes[0].contains(&user) && plan.notes[0].contains("Administrator"));
+    let command = format!("pveum acl delete / --roles Administrator --users {user}");
+    assert!(plan.notes[0].ends_with(&command), "{:?}", plan.notes);
+
+    let mut accounts = Accounts::complete();
+    let token = wanted().tokens[0].token.to_string();
+    accounts.seen.grants.push(Grant {
+        path: "/".to_owned(),
+        holder: Holder::Token(token.clone()),
+        role: "a;b".to_owned(),
+        propagates: true,
+    });
+    let notes = accounts.plan(&wanted()).unwrap().notes;
+    let command = format!("pveum acl delete / --roles 'a;b' --tokens '{token}'");
+    assert!(notes[0].ends_with(&command), "{notes:?}");
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! Names of the roles that tokens of ours hold.
+//! Names of the roles that tokens of ours hold, and of the users that have these tokens.
 
 use proximity_domain::accounts::AccountMark;
 use proximity_domain::token_purpose::TokenPurpose;
@@ -11,6 +11,11 @@ pub(in crate::commands::hosts) enum RolePrefix {
     Purpose(TokenPurpose),
     /// The only token of a host.
     Whole,
+}
+
+/// The user of the token for this purpose, e.g. `proximity-operate-1a2b3c4d@pve`.
+pub(in crate::commands::hosts) fn user(mark: AccountMark, purpose: TokenPurpose) -> String {
+    format!("proximity-{purpose}-{}@pve", mark.short())
 }
 
 /// e.g. `ProximityOperatePool-1a2b3c4d`.

@@ -78,7 +78,7 @@ impl Wanted {
     }
 
     fn add(&mut self, purpose: TokenPurpose, grounds: &Grounds) -> Result<(), BadName> {
-        let user: AccountName = format!("proximity-{purpose}-{}@pve", self.mark.short()).parse()?;
+        let user: AccountName = roles::user(self.mark, purpose).parse()?;
         let token: ApiTokenName = token_of(&user)?;
         let mut grants = Vec::new();
         for (scope, privileges) in needed(purpose) {

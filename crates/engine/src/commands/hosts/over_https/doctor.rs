@@ -10,6 +10,7 @@ use super::inits::{access, call, done, init};
 use super::*;
 use crate::commands::{Code, Finding, Level};
 
+mod people;
 mod repairs;
 mod rights;
 
@@ -264,13 +265,7 @@ async fn a_storage_that_does_not_take_what_it_is_for_is_told_with_the_command() 
     assert_eq!(bad(&findings), [Code::StorageUnusable], "{findings:#?}");
     let next = &one(&findings, Code::StorageUnusable).next;
     assert_eq!(next, &["pvesm set local --content vztmpl,backup,rootdir"]);
-    done(
-        &world,
-        Method::Put,
-        "/storage/local",
-        &[("content", "backup,vztmpl,rootdir")],
-    )
-    .await;
+    repairs::follow(&world, &findings, &[Code::StorageUnusable]).await;
     assert_eq!(bad(&doctor(&world).await), []);
     done(&world, Method::Put, "/storage/local", &[("disable", "1")]).await;
     let findings = doctor(&world).await;
@@ -299,8 +294,7 @@ async fn a_stranger_in_the_pool_is_told_and_an_adopted_guest_is_a_fault() {
         "{next}"
     );
 
-    let out = [("poolid", "proximity"), ("vms", "105"), ("delete", "1")];
-    done(&world, Method::Put, "/pools", &out).await;
+    repairs::follow(&world, &findings, &[Code::PoolStranger]).await;
     let request = InitHost {
         adopted: vec![105],
         ..init(&world)

@@ -5,10 +5,12 @@ use proximity_store::records::TlsTrust;
 
 use super::super::facts::{Answer, EndpointFacts, Facts};
 use super::super::finding::Code;
+use super::super::pveum::word;
 use super::{Judge, SOON_S, days_to};
 
 const LOOK: &str = "see that the node is up and runs pveproxy (systemctl status pveproxy), and that no firewall is in between";
 const RENEW: &str = "renew it on the node: pvecm updatecerts --force && systemctl reload pveproxy (or by ACME, if it came that way)";
+const COMPARE: &str = "on the node: pvenode cert info; if it does not name the fingerprint that is shown, somebody else answers there, and nothing is to be done here";
 
 pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
     let answers = |e: &&EndpointFacts| matches!(e.answer, Answer::After(_));
@@ -77,11 +79,15 @@ fn certificate(facts: &Facts, endpoint: &EndpointFacts, others: bool, judge: &mu
         return judge.say(Code::CertificateOther, subject, what, next);
     }
     if let Answer::Untrusted(why) = &endpoint.answer {
-        let what = format!("it is not accepted: {}", bare(endpoint, why));
-        let next = again(facts, endpoint, shown);
+        let what = format!(
+            "{} is shown, and not accepted: {}",
+            shown.fingerprint,
+            bare(endpoint, why)
+        );
+        let next = again(facts, endpoint);
         return judge.say(Code::CertificateUntrusted, subject, what, next);
     }
-    age(facts, shown, subject, judge);
+    age(facts, endpoint, shown, subject, judge);
 }
 
 fn pin(trust: &TlsTrust) -> Option<Fingerprint> {
@@ -93,15 +99,14 @@ fn pin(trust: &TlsTrust) -> Option<Fingerprint> {
 
 /// What to do about a certificate that is not the recorded one.
 fn renewed(facts: &Facts, others: bool, shown: &ShownCertificate) -> Vec<String> {
-    let compare = "on the node: pvenode cert info; if it does not name the fingerprint that is shown, somebody else answers there, and nothing is to be done here";
     if others {
         return vec![
-            compare.to_owned(),
+            COMPARE.to_owned(),
             "if it does, wait a minute: it is recorded by itself, by the word of the endpoints that answer".to_owned(),
         ];
     }
     vec![
-        compare.to_owned(),
+        COMPARE.to_owned(),
         format!(
             "if it does: proximity hosts trust {} --fingerprint {}",
             facts.record.label, shown.fingerprint
@@ -109,19 +114,28 @@ fn renewed(facts: &Facts, others: bool, shown: &ShownCertificate) -> Vec<String>
     ]
 }
 
-fn again(facts: &Facts, endpoint: &EndpointFacts, shown: &ShownCertificate) -> Vec<String> {
+/// What to do where no authority vouches for what is shown. It may be anybody's, so its fingerprint stands in no command: whoever
+/// sets the host up with it would send a password there.
+fn again(facts: &Facts, endpoint: &EndpointFacts) -> Vec<String> {
     let label = &facts.record.label;
-    let url = &endpoint.endpoint.url;
+    let url = word(&endpoint.endpoint.url);
     vec![
-        format!("proximity hosts remove {label} (while no apps are on it)"),
-        format!(
-            "proximity init {label} {url} --fingerprint {}",
-            shown.fingerprint
-        ),
+        COMPARE.to_owned(),
+        format!("if it does, and has ended or is not an authority's any more: {RENEW}"),
+        "if it is right as it is: set the host up by a fingerprint that you read on the node"
+            .to_owned(),
+        format!("then, while no apps are on it: proximity hosts remove {label}"),
+        format!("and: proximity init {label} {url} --fingerprint FINGERPRINT-READ-ON-THE-NODE"),
     ]
 }
 
-fn age(facts: &Facts, shown: &ShownCertificate, subject: String, judge: &mut Judge) {
+fn age(
+    facts: &Facts,
+    endpoint: &EndpointFacts,
+    shown: &ShownCertificate,
+    subject: String,
+    judge: &mut Judge,
+) {
     let Some(until_s) = shown.good_until_s else {
         let what = "it is the right one, and until when it is good could not be read";
         return judge.say(Code::CertificateUnread, subject, what, []);
@@ -130,12 +144,38 @@ fn age(facts: &Facts, shown: &ShownCertificate, subject: String, judge: &mut Jud
     let days = days_to(left_s);
     if left_s < 0 {
         let what = format!("it ended {} days ago", days_to(-left_s));
-        judge.say(Code::CertificateEnded, subject, what, [RENEW.to_owned()]);
+        judge.say(
+            Code::CertificateEnded,
+            subject,
+            what,
+            renew(facts, endpoint),
+        );
     } else if left_s < SOON_S {
         let what = format!("it ends in {days} days");
-        judge.say(Code::CertificateEndsSoon, subject, what, [RENEW.to_owned()]);
+        judge.say(
+            Code::CertificateEndsSoon,
+            subject,
+            what,
+            renew(facts, endpoint),
+        );
     } else {
         let what = format!("it is the right one, and good for {days} days");
         judge.say(Code::CertificateGood, subject, what, []);
     }
+}
+
+/// How a certificate is renewed. Where it is known by its fingerprint and no other endpoint can vouch for the new one, a person
+/// has to.
+fn renew(facts: &Facts, endpoint: &EndpointFacts) -> Vec<String> {
+    let others = facts.endpoints.iter().any(|other| {
+        other.endpoint.url != endpoint.endpoint.url && matches!(other.answer, Answer::After(_))
+    });
+    let mut steps = vec![RENEW.to_owned()];
+    if !others && pin(&endpoint.endpoint.trust).is_some() {
+        steps.push(format!(
+            "then read its fingerprint on the node (pvenode cert info), for nobody else can vouch for it: proximity hosts trust {} --fingerprint FINGERPRINT-READ-ON-THE-NODE",
+            facts.record.label
+        ));
+    }
+    steps
 }

@@ -17,10 +17,8 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
     let Some(name) = &facts.record.pool else {
         let what =
             "none is recorded, so the token has to have its rights on all guests of the host";
-        let next = format!(
-            "set the host up with a pool: proximity hosts remove {label} (while no apps are on it), then proximity init"
-        );
-        return judge.say(Code::NoPool, "pool", what, [next]);
+        let next = super::anew(facts);
+        return judge.say(Code::NoPool, "pool", what, next);
     };
     let subject = format!("pool {name}");
     let unread = |judge: &mut Judge, why: &str| {
@@ -31,9 +29,11 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
         (Err(why), _) => return unread(judge, why),
         (Ok(_), Some(why)) => return unread(judge, &why),
         (Ok(None), None) => {
-            let next =
-                format!("pveum pool add {name}; then its rights: proximity doctor --host {label}");
-            return judge.say(Code::PoolGone, subject, "it is not there", [next]);
+            let next = [
+                format!("pveum pool add {name}"),
+                format!("then look again, for its rights: proximity doctor --host {label}"),
+            ];
+            return judge.say(Code::PoolGone, subject, "it is not there", next);
         }
         (Ok(Some(pool)), None) => pool,
     };
@@ -62,7 +62,7 @@ fn others(facts: &Facts, name: &PoolName, pool: &Pool, judge: &mut Judge) {
         .iter()
         .filter(|vmid| !facts.recorded.contains(vmid))
     {
-        let next = format!("take it out: pveum pool modify {name} --vms {vmid} --delete 1");
+        let next = format!("pveum pool modify {name} --vms {vmid} --delete 1");
         if adopted.contains(vmid) {
             let what = format!(
                 "it was adopted and is in pool {name}, where the operate token may destroy it"

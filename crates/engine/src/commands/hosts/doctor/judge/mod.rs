@@ -10,11 +10,14 @@ mod repair;
 mod rights;
 mod ways;
 
+use std::collections::BTreeSet;
+
 use proximity_domain::token_purpose::TokenPurpose;
 
 use super::due::Due;
-use super::facts::{Facts, TokenRights};
+use super::facts::{Facts, Held, TokenRights};
 use super::finding::{Code, Finding};
+use super::pveum::word;
 
 /// What ends sooner is warned of.
 const SOON_S: i64 = 30 * 86_400;
@@ -49,13 +52,10 @@ impl Judge {
         what: impl Into<String>,
         next: impl IntoIterator<Item = String>,
     ) {
-        self.findings.push(Finding {
-            code,
-            host: Some(self.host.clone()),
-            subject: subject.into(),
-            what: what.into(),
-            next: next.into_iter().collect(),
-        });
+        let (subject, what) = (subject.into(), what.into());
+        let host = Some(self.host.as_str());
+        self.findings
+            .push(Finding::new(code, host, &subject, &what, next));
     }
 
     fn len(&self) -> usize {
@@ -73,8 +73,21 @@ fn blind(facts: &Facts) -> Option<String> {
     let looks = |t: &&super::facts::TokenFacts| t.purposes.contains(&TokenPurpose::Observe);
     let token = facts.tokens.iter().find(looks)?;
     let due = Due::of(&token.purposes, &facts.record, facts.mark);
+    // One that does everything may lack what a change needs, and see all.
+    let looks = BTreeSet::from([TokenPurpose::Observe]);
+    let looks = Due::of(&looks, &facts.record, facts.mark);
+    let needs = |p: &&str| {
+        looks
+            .grants
+            .iter()
+            .any(|grant| grant.privileges.contains(p))
+    };
+    let sees = |held: &Held| {
+        let missing = rights::missing(&due, held);
+        !missing.iter().any(|(_, lacks)| lacks.iter().any(&needs))
+    };
     match &token.rights {
-        TokenRights::Told(held) if rights::missing(&due, held).is_empty() => None,
+        TokenRights::Told(held) if sees(held) => None,
         TokenRights::Told(_) => Some(format!(
             "token {} lacks rights, and PVE leaves out of its lists what a token may not see",
             token.id
@@ -84,6 +97,21 @@ fn blind(facts: &Facts) -> Option<String> {
             token.id
         )),
     }
+}
+
+/// How a host that was added by hand is set up with pool and tokens of its own.
+fn anew(facts: &Facts) -> Vec<String> {
+    let label = &facts.record.label;
+    vec![
+        format!("while no apps are on it: proximity hosts remove {label}"),
+        format!("and then: proximity init {label} {}", url(facts)),
+    ]
+}
+
+/// An endpoint's URL as a word of a command.
+fn url(facts: &Facts) -> String {
+    let first = facts.record.endpoints.first();
+    first.map_or_else(|| "URL".to_owned(), |e| word(&e.url))
 }
 
 /// Names with commas.

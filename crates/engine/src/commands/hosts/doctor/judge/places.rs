@@ -2,9 +2,11 @@
 
 use proximity_domain::names::{NodeName, StorageName};
 use proximity_pve::storage::{Content, Storage};
+use proximity_store::records::HostRecord;
 
 use super::super::facts::{Facts, NodeFacts};
 use super::super::finding::Code;
+use super::super::pveum::word;
 use super::{Judge, blind, names};
 
 /// More in use is warned of, in hundredths.
@@ -20,14 +22,18 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
     for node in &meant {
         unread(node, blind.as_deref(), judge);
     }
-    let record = &facts.record;
-    for (storage, content) in [
-        (&record.storage, Content::RootDir),
-        (&record.template_storage, Content::Template),
-    ] {
+    for (storage, content) in used(&facts.record) {
         one_storage(facts, storage, content, &meant, blind.is_some(), judge);
     }
     bridge(facts, &meant, blind.is_some(), judge);
+}
+
+/// The storages, each with what it is used for here.
+fn used(record: &HostRecord) -> [(&StorageName, Content); 2] {
+    [
+        (&record.storage, Content::RootDir),
+        (&record.template_storage, Content::Template),
+    ]
 }
 
 /// Nodes that are kept out by the entry get no new apps.
@@ -113,7 +119,7 @@ fn one_storage(
             .collect();
         let mut next: Vec<String> = bad
             .iter()
-            .map(|(node, wrong)| mend(facts, name, content, node, wrong))
+            .map(|(node, wrong)| mend(facts, name, node, wrong))
             .collect();
         next.dedup();
         judge.say(code, subject, told.join("; "), next);
@@ -139,22 +145,33 @@ fn say(wrong: &Wrong, content: Content) -> String {
     }
 }
 
-fn mend(
-    facts: &Facts,
-    name: &StorageName,
-    content: Content,
-    node: &NodeName,
-    wrong: &Wrong,
-) -> String {
+fn mend(facts: &Facts, name: &StorageName, node: &NodeName, wrong: &Wrong) -> String {
     match wrong {
         Wrong::Missing => format!(
             "make it there, or keep apps off that node: proximity hosts set {} --exclude {node}",
             facts.record.label
         ),
-        Wrong::Content(has) => format!("pvesm set {name} --content {has},{content}"),
+        Wrong::Content(has) => contents(facts, name, has),
         Wrong::Off => format!("pvesm set {name} --disable 0"),
         Wrong::Inactive => format!("see on {node} why: pvesm status --storage {name}"),
     }
+}
+
+/// The command that adds what a storage is used for here to what it has. `none` stands alone only
+/// ("unable to combine 'none' with other content types", Storage/Plugin.pm of pve-storage).
+fn contents(facts: &Facts, name: &StorageName, has: &str) -> String {
+    let mut kinds: Vec<String> = has
+        .split(',')
+        .map(|kind| kind.trim().to_owned())
+        .filter(|kind| !kind.is_empty() && kind != "none")
+        .collect();
+    for (storage, content) in used(&facts.record) {
+        let kind = content.to_string();
+        if storage == name && !kinds.contains(&kind) {
+            kinds.push(kind);
+        }
+    }
+    format!("pvesm set {name} --content {}", word(&kinds.join(",")))
 }
 
 /// Says where it is nearly full; a storage that all nodes share is told once.

@@ -2,12 +2,14 @@
 
 use std::collections::BTreeSet;
 
+use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::accounts::{Grant, Holder, TokenRow, UserRow};
 
 use super::super::due::{Due, DueGrant, is_below};
 use super::super::facts::{Directory, Facts};
 use super::super::pveum::{AclLine, Pveum};
 use super::rights::Surplus;
+use crate::commands::hosts::init::roles;
 
 /// PVE lets this user do everything, so nothing is granted to it.
 const ROOT: &str = "root@pam";
@@ -27,23 +29,100 @@ pub(super) fn row<'a>(seen: &'a Directory, id: &str) -> Option<(&'a UserRow, &'a
     Some((user, token))
 }
 
+/// Whether `init` made the user: by its name, and by our mark in its comment. Any other is a person, or serves something else
+/// too, and a grant on a path takes the place of what is held there by a group or from above: no command changes it.
+pub(super) fn is_own_user(facts: &Facts, user: &UserRow) -> bool {
+    let mark = facts.mark;
+    let is_named = |purpose| roles::user(mark, purpose) == user.id;
+    TokenPurpose::ALL.into_iter().any(is_named) && mark.is(user.comment.as_deref())
+}
+
+/// Whom commands are about.
+struct Whom<'a> {
+    seen: &'a Directory,
+    token: &'a str,
+    /// The token's user, only if it is ours.
+    own_user: Option<&'a str>,
+}
+
+impl<'a> Whom<'a> {
+    fn of(facts: &Facts, seen: &'a Directory, token: &'a str) -> Self {
+        let user = split(token).0;
+        let row = seen.users.iter().find(|row| row.id == user);
+        Self {
+            seen,
+            token,
+            own_user: row.filter(|row| is_own_user(facts, row)).map(|_| user),
+        }
+    }
+
+    /// Whether an entry is the token's, or that of its user if that is ours.
+    fn holds(&self, grant: &Grant) -> bool {
+        match &grant.holder {
+            Holder::Token(token) => token == self.token,
+            Holder::User(user) => Some(user.as_str()) == self.own_user,
+            Holder::Group(_) => false,
+        }
+    }
+
+    /// What a person has to look at where the user is not ours: a token may do nothing that its user may not.
+    fn decide(&self, concerned: &[&DueGrant]) -> Vec<String> {
+        let user = split(self.token).0;
+        if self.own_user.is_some() || user == ROOT {
+            return Vec::new();
+        }
+        let paths: BTreeSet<&str> = concerned.iter().map(|due| due.path.as_str()).collect();
+        let blocked = self.seen.grants.iter().filter(|grant| {
+            grant.role == NO_ACCESS
+                && grant.holder == Holder::User(user.to_owned())
+                && paths.contains(grant.path.as_str())
+        });
+        let mut told: Vec<String> = blocked
+            .map(|grant| {
+                let path = &grant.path;
+                format!("somebody gave {user} NoAccess on {path}: ask who, before it is changed")
+            })
+            .collect();
+        let paths: Vec<&str> = paths.into_iter().collect();
+        told.push(format!(
+            "see that its user {user} may do the same on {}; what it lacks is for a person to decide, for a role on a path takes the place of what it has there by a group or from above",
+            paths.join(", ")
+        ));
+        told
+    }
+}
+
 /// What gives a token these grants.
 pub(super) fn grants(facts: &Facts, id: &str, concerned: &[&DueGrant]) -> Vec<String> {
     let Ok(seen) = &facts.directory else {
         return vec![by_hand(facts, id, concerned)];
     };
+    let whom = Whom::of(facts, seen, id);
     let mut commands = Vec::new();
     for grant in concerned {
-        commands.extend(give(seen, id, grant));
-        commands.extend(unblock(seen, id, grant));
+        commands.extend(give(&whom, grant));
+        commands.extend(unblock(&whom, grant));
     }
-    if commands.is_empty() {
-        let (user, name) = split(id);
-        return vec![format!(
-            "roles and grants are as they should be; look at what stands in the way: pveum user token permissions {user} {name}"
-        )];
+    let decide = whom.decide(concerned);
+    if commands.is_empty() && decide.is_empty() {
+        return vec![
+            "roles and grants are as they should be; look at what stands in the way:".to_owned(),
+            permissions(id),
+        ];
     }
-    lines(commands)
+    let mut told = lines(commands);
+    told.extend(decide);
+    told
+}
+
+/// The command that shows what a token may do.
+fn permissions(id: &str) -> String {
+    let (user, name) = split(id);
+    Pveum::ShowToken {
+        user: user.to_owned(),
+        token: name.to_owned(),
+    }
+    .to_string()
 }
 
 fn by_hand(facts: &Facts, id: &str, concerned: &[&DueGrant]) -> String {
@@ -54,7 +133,7 @@ fn by_hand(facts: &Facts, id: &str, concerned: &[&DueGrant]) -> String {
     let all: Vec<String> = all.collect();
     let label = &facts.record.label;
     format!(
-        "give token {id} and its user a role with {}; or, if init made it: proximity init {label} URL",
+        "give token {id} a role with {}, and see that its user may do that too; or, if init made it: proximity init {label} URL",
         all.join("; and with ")
     )
 }
@@ -66,11 +145,11 @@ fn lines(mut commands: Vec<Pveum>) -> Vec<String> {
     commands.iter().map(ToString::to_string).collect()
 }
 
-fn give(seen: &Directory, id: &str, due: &DueGrant) -> Vec<Pveum> {
+fn give(whom: &Whom<'_>, due: &DueGrant) -> Vec<Pveum> {
     let role = due.role.clone();
     let privileges: BTreeSet<String> = due.privileges.iter().map(|p| (*p).to_owned()).collect();
     let mut commands = Vec::new();
-    match seen.roles.iter().find(|row| row.id == role) {
+    match whom.seen.roles.iter().find(|row| row.id == role) {
         None => commands.push(Pveum::AddRole { role, privileges }),
         Some(row) if row.privileges != privileges => {
             commands.push(Pveum::SetRole { role, privileges });
@@ -78,23 +157,24 @@ fn give(seen: &Directory, id: &str, due: &DueGrant) -> Vec<Pveum> {
         Some(_) => {}
     }
     let has = |holder: &Holder| {
-        seen.grants.iter().any(|grant| {
+        whom.seen.grants.iter().any(|grant| {
             grant.path == due.path
                 && grant.role == due.role
                 && grant.holder == *holder
                 && (grant.propagates || !due.reaches_below)
         })
     };
-    let (user, _) = split(id);
-    let lacks_user = user != ROOT && !has(&Holder::User(user.to_owned()));
-    let lacks_token = !has(&Holder::Token(id.to_owned()));
-    if lacks_user || lacks_token {
+    let user = whom
+        .own_user
+        .filter(|user| !has(&Holder::User((*user).to_owned())));
+    let token = Some(whom.token).filter(|token| !has(&Holder::Token((*token).to_owned())));
+    if user.is_some() || token.is_some() {
         commands.push(Pveum::Grant {
             holds: AclLine {
                 path: due.path.clone(),
                 role: due.role.clone(),
-                user: lacks_user.then(|| user.to_owned()),
-                token: lacks_token.then(|| id.to_owned()),
+                user: user.map(str::to_owned),
+                token: token.map(str::to_owned),
             },
             reaches_below: due.reaches_below,
         });
@@ -103,34 +183,33 @@ fn give(seen: &Directory, id: &str, due: &DueGrant) -> Vec<Pveum> {
 }
 
 /// What takes a role without any right away from the path.
-fn unblock(seen: &Directory, id: &str, due: &DueGrant) -> Vec<Pveum> {
-    let in_the_way = seen.grants.iter().filter(|grant| {
-        grant.role == NO_ACCESS && grant.path == due.path && is_of(&grant.holder, id)
-    });
-    in_the_way.map(|grant| revoke(seen, id, grant)).collect()
+fn unblock(whom: &Whom<'_>, due: &DueGrant) -> Vec<Pveum> {
+    let in_the_way = whom
+        .seen
+        .grants
+        .iter()
+        .filter(|grant| grant.role == NO_ACCESS && grant.path == due.path && whom.holds(grant));
+    in_the_way.map(|grant| revoke(whom, grant)).collect()
 }
 
-fn is_of(holder: &Holder, id: &str) -> bool {
-    match holder {
-        Holder::Token(token) => token == id,
-        Holder::User(user) => user == split(id).0,
-        Holder::Group(_) => false,
-    }
-}
-
-/// Takes an entry back, from the user too if it has the same.
-fn revoke(seen: &Directory, id: &str, grant: &Grant) -> Pveum {
+/// Takes an entry back, from the user too if it is ours and has the same. From the token alone is enough: a separated one has
+/// only what both have (RPCEnvironment.pm of pve-access-control).
+fn revoke(whom: &Whom<'_>, grant: &Grant) -> Pveum {
     let held_by = |holder: Holder| {
-        seen.grants
+        whom.seen
+            .grants
             .iter()
             .any(|g| g.path == grant.path && g.role == grant.role && g.holder == holder)
     };
-    let (user, _) = split(id);
+    let user = whom
+        .own_user
+        .filter(|user| held_by(Holder::User((*user).to_owned())));
+    let token = Some(whom.token).filter(|token| held_by(Holder::Token((*token).to_owned())));
     Pveum::Revoke(AclLine {
         path: grant.path.clone(),
         role: grant.role.clone(),
-        user: held_by(Holder::User(user.to_owned())).then(|| user.to_owned()),
-        token: held_by(Holder::Token(id.to_owned())).then(|| id.to_owned()),
+        user: user.map(str::to_owned),
+        token: token.map(str::to_owned),
     })
 }
 
@@ -142,13 +221,17 @@ pub(super) fn narrow(
     surplus: &Surplus,
     is_whole_user: bool,
 ) -> Vec<String> {
-    let (user, name) = split(id);
-    let look = format!("see where it comes from: pveum user token permissions {user} {name}");
-    let Ok(seen) = &facts.directory else {
-        return vec![look];
+    let look = || {
+        let why = "see where it comes from:".to_owned();
+        vec![why, permissions(id)]
     };
+    let Ok(seen) = &facts.directory else {
+        return look();
+    };
+    let whom = Whom::of(facts, seen, id);
     let mut commands = Vec::new();
     if is_whole_user {
+        let (user, name) = split(id);
         commands.push(Pveum::Separate {
             user: user.to_owned(),
             token: name.to_owned(),
@@ -156,15 +239,15 @@ pub(super) fn narrow(
     }
     for grant in &seen.grants {
         if grant.holder == Holder::Token(id.to_owned()) && gives(seen, grant, surplus) {
-            commands.extend(take(seen, id, due, grant));
+            commands.extend(take(&whom, due, grant));
         }
     }
     if commands.is_empty() {
-        return vec![look];
+        return look();
     }
     // What is due may have come by what is taken away.
     for grant in &due.grants {
-        commands.extend(give(seen, id, grant));
+        commands.extend(give(&whom, grant));
     }
     lines(commands)
 }
@@ -186,10 +269,10 @@ fn gives(seen: &Directory, grant: &Grant, surplus: &Surplus) -> bool {
 }
 
 /// A role of ours on its path is given what it should have; any other is taken back.
-fn take(seen: &Directory, id: &str, due: &Due, grant: &Grant) -> Vec<Pveum> {
+fn take(whom: &Whom<'_>, due: &Due, grant: &Grant) -> Vec<Pveum> {
     let is_due = |d: &&DueGrant| d.path == grant.path && d.role == grant.role;
     match due.grants.iter().find(is_due) {
-        Some(due) => give(seen, id, due),
-        None => vec![revoke(seen, id, grant)],
+        Some(due) => give(whom, due),
+        None => vec![revoke(whom, grant)],
     }
 }

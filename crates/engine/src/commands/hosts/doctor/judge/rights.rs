@@ -22,7 +22,7 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
                 Code::TokenForAll,
                 subject(&token.id),
                 "it is the only one of this host: it looks, makes, changes and destroys",
-                [for_all(facts)],
+                super::anew(facts),
             );
         }
         match &token.rights {
@@ -45,18 +45,6 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
 /// How a token is named in findings.
 pub(super) fn subject(id: &str) -> String {
     format!("token {id}")
-}
-
-fn for_all(facts: &Facts) -> String {
-    let label = &facts.record.label;
-    let url = facts
-        .record
-        .endpoints
-        .first()
-        .map_or("URL", |e| e.url.as_str());
-    format!(
-        "proximity hosts remove {label}, then proximity init {label} {url} (while no apps are on it)"
-    )
 }
 
 fn told(facts: &Facts, token: &TokenFacts, due: &Due, held: &Held, judge: &mut Judge) {

@@ -16,7 +16,7 @@ pub(super) fn judge(facts: &Facts, judge: &mut Judge) {
             let what =
                 "there is none, so apps that are set up inside their container cannot be deployed";
             let next = format!(
-                "proximity hosts install-helper {label} --ssh-key FILE (a key that root on the nodes takes; used once)"
+                "with a key that root on the nodes takes, which is used once: proximity hosts install-helper {label} --ssh-key FILE"
             );
             return judge.say(Code::NoGuestAccess, "way into containers", what, [next]);
         }
@@ -37,7 +37,7 @@ fn of_node(facts: &Facts, node: &NodeFacts, judge: &mut Judge) {
     let name = &node.name;
     let subject = format!("node {name}");
     let install = format!(
-        "proximity hosts install-helper {label} --node {name} --ssh-key FILE (a key that root on the node takes)"
+        "with a key that root on the node takes: proximity hosts install-helper {label} --node {name} --ssh-key FILE"
     );
     match &node.way {
         Way::Off => {}

@@ -1,34 +1,32 @@
-//! What a person does who follows what doctor says: `pveum` sends the parameters of its command line to the API's methods.
+//! What a person does who follows what doctor says: `pveum` sends the parameters of its command line to the API's methods, and `pvesm` likewise.
 
 use super::*;
 
-/// Does all that the findings of these codes tell.
+/// Types all commands of Proxmox VE's that the findings of these codes tell; the other steps are for people.
 pub(super) async fn follow(world: &World, findings: &[Finding], codes: &[Code]) {
     let told = findings.iter().filter(|f| codes.contains(&f.code));
     let mut followed = 0;
-    for line in told.flat_map(|f| &f.next) {
-        pveum(world, line).await;
+    for line in told.flat_map(|f| &f.next).filter(|l| l.starts_with("pve")) {
+        typed(world, line).await;
         followed += 1;
     }
     assert!(followed > 0, "{codes:?}: {findings:#?}");
 }
 
-/// The words of a command line as a shell takes them apart.
+/// The words of a command line, taken apart by a shell.
 fn words(line: &str) -> Vec<String> {
-    let mut words = vec![String::new()];
-    let mut quote = None;
-    for c in line.chars() {
-        match (quote, c) {
-            (Some(q), c) if q == c => quote = None,
-            (None, '"' | '\'') => quote = Some(c),
-            (None, ' ') => words.push(String::new()),
-            _ => words.last_mut().unwrap().push(c),
-        }
-    }
-    words
+    let mut sh = std::process::Command::new("/bin/sh");
+    sh.arg("-c").arg(format!("printf '%s\\0' {line}"));
+    let told = sh.env_clear().env("PATH", "/nonexistent").output().unwrap();
+    assert!(
+        told.status.success() && told.stderr.is_empty(),
+        "{line}: {told:?}"
+    );
+    let all = String::from_utf8(told.stdout).unwrap();
+    all.split_terminator('\0').map(str::to_owned).collect()
 }
 
-async fn pveum(world: &World, line: &str) {
+async fn typed(world: &World, line: &str) {
     let words = words(line);
     let words: Vec<&str> = words.iter().map(String::as_str).collect();
     let options = |from: usize| -> Vec<(&str, &str)> {
@@ -38,6 +36,15 @@ async fn pveum(world: &World, line: &str) {
             .collect()
     };
     match &words[..4] {
+        ["pvesm", "set", storage, _] => {
+            let path = format!("/storage/{storage}");
+            done(world, Method::Put, &path, &options(3)).await;
+        }
+        ["pveum", "pool", "modify", pool] => {
+            let mut params = options(4);
+            params.push(("poolid", pool));
+            done(world, Method::Put, "/pools", &params).await;
+        }
         ["pveum", "acl", verb, path] => {
             let mut params = options(4);
             params.push(("path", path));
