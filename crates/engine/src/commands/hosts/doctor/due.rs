@@ -26,7 +26,7 @@ pub(super) struct Due {
     pub(super) grants: Vec<DueGrant>,
     /// Each privilege that a call needs → what these calls do.
     needed_for: BTreeMap<&'static str, BTreeSet<&'static str>>,
-    purposes: BTreeSet<TokenPurpose>,
+    pub(super) purposes: BTreeSet<TokenPurpose>,
     /// Where guests of ours are, if in a pool.
     pool: Option<String>,
 }
@@ -127,6 +127,29 @@ impl Due {
         }
         allowed
     }
+}
+
+/// What a role of ours for one of these purposes holds, where it is granted on a single thing of those that are given one by one:
+/// an adopted guest, a further storage.
+pub(super) fn one_by_one(
+    purposes: &BTreeSet<TokenPurpose>,
+    mark: AccountMark,
+    role: &str,
+    path: &str,
+) -> Option<BTreeSet<String>> {
+    purposes.iter().find_map(|purpose| {
+        let grants = privileges::grants(*purpose);
+        let is_it = |scope: &Scope| {
+            is_single(*purpose, *scope, path)
+                && roles::name(mark, RolePrefix::Purpose(*purpose), *scope) == role
+        };
+        let scope = grants.iter().map(|grant| grant.on).find(is_it)?;
+        let held = grants.iter().filter(|grant| grant.on == scope);
+        Some(
+            held.map(|grant| grant.privilege.as_str().to_owned())
+                .collect(),
+        )
+    })
 }
 
 /// Whether the path is a single thing of this scope, of those that are granted one by one.

@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::accounts::{Grant, Holder, TokenRow, UserRow};
 
-use super::super::due::{Due, DueGrant, is_below};
+use super::super::due::{Due, DueGrant, is_below, one_by_one};
 use super::super::facts::{Directory, Facts};
 use super::super::pveum::{AclLine, Pveum};
 use super::rights::Surplus;
@@ -239,7 +239,7 @@ pub(super) fn narrow(
     }
     for grant in &seen.grants {
         if grant.holder == Holder::Token(id.to_owned()) && gives(seen, grant, surplus) {
-            commands.extend(take(&whom, due, grant));
+            commands.extend(take(facts, &whom, due, grant));
         }
     }
     if commands.is_empty() {
@@ -268,11 +268,18 @@ fn gives(seen: &Directory, grant: &Grant, surplus: &Surplus) -> bool {
     })
 }
 
-/// A role of ours on its path is given what it should have; any other is taken back.
-fn take(whom: &Whom<'_>, due: &Due, grant: &Grant) -> Vec<Pveum> {
+/// A role of ours where it belongs is given what it should have, and stays; any other is taken back.
+fn take(facts: &Facts, whom: &Whom<'_>, due: &Due, grant: &Grant) -> Vec<Pveum> {
     let is_due = |d: &&DueGrant| d.path == grant.path && d.role == grant.role;
-    match due.grants.iter().find(is_due) {
-        Some(due) => give(whom, due),
+    if let Some(due) = due.grants.iter().find(is_due) {
+        return give(whom, due);
+    }
+    let role = &grant.role;
+    match one_by_one(&due.purposes, facts.mark, role, &grant.path) {
+        Some(privileges) => vec![Pveum::SetRole {
+            role: role.clone(),
+            privileges,
+        }],
         None => vec![revoke(whom, grant)],
     }
 }

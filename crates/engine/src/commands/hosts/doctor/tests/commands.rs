@@ -123,3 +123,54 @@ fn a_storage_is_given_all_that_it_is_used_for() {
         assert_eq!(next.into_iter().collect::<Vec<_>>(), [command]);
     }
 }
+
+/// What somebody added to a role of ours is taken out of the role. Taken back, it would be gone from guests and storages that were
+/// given one by one, which no record knows to give back.
+#[test]
+fn a_role_of_ours_that_is_too_wide_is_narrowed_and_stays_where_it_was_given() {
+    let more = "VM.Console";
+    for (of, path, role, privileges) in [
+        (
+            2,
+            "/vms/105",
+            "ProximityAdoptedGuest-6789abcd",
+            "VM.Backup,VM.Config.Options,VM.PowerMgmt,VM.Snapshot",
+        ),
+        (
+            0,
+            "/storage/more",
+            "ProximityOperateStorage-6789abcd",
+            "Datastore.AllocateSpace",
+        ),
+    ] {
+        let mut facts = well();
+        let held = serde_json::from_value(json!({more: 0})).unwrap();
+        told(&mut facts, of).all.insert(path.to_owned(), held);
+        let token = facts.tokens[of].id.clone();
+        let seen = facts.directory.as_mut().unwrap();
+        seen.roles.retain(|row| row.id != role);
+        seen.roles.push(RoleRow {
+            id: role.to_owned(),
+            privileges: privileges
+                .split(',')
+                .chain([more])
+                .map(str::to_owned)
+                .collect(),
+        });
+        for holder in [
+            Holder::User(token.split('!').next().unwrap().to_owned()),
+            Holder::Token(token),
+        ] {
+            seen.grants.push(Grant {
+                path: path.to_owned(),
+                holder,
+                role: role.to_owned(),
+                propagates: false,
+            });
+        }
+        let found = judge(&facts);
+        let wide = found.iter().find(|f| f.code == Code::TokenTooWide).unwrap();
+        let command = format!("pveum role modify {role} --privs {privileges}");
+        assert_eq!(wide.next, [command]);
+    }
+}
