@@ -4,6 +4,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::ids::InstallationId;
 use proximity_domain::names::NodeName;
 use proximity_pve::guest::GuestError;
+use proximity_pve::guest::ssh::NodeLook;
 use proximity_store::records::{Actor, SshKind};
 
 use super::super::wish::invalid;
@@ -20,7 +21,7 @@ const STAYS: &str = "on each node /var/lib/proximity-node-helper stays, with the
 impl Engine {
     /// Takes the helper's key and program away from all nodes of a host entry; the entry has no guest access then.
     ///
-    /// Guarantees: the line goes before the program, both are looked for again afterwards, and the entry changes only when they are gone
+    /// Guarantees: the line goes before the program, what went is looked for again afterwards, and the entry changes only when they are gone
     /// from every node. The audit of what the helper did stays. It may be run again at any point.
     ///
     /// # Errors
@@ -128,6 +129,7 @@ async fn take_away(
 }
 
 /// What is gone from a node.
+#[derive(Debug, PartialEq, Eq)]
 enum Gone {
     All,
     /// Another installation's key leads to the same program, which stays for it.
@@ -148,12 +150,55 @@ async fn gone(
     if seen.is_some_and(|seen| seen != keys) {
         root.put_keys(node, seen, keys.clone()).await?;
     }
-    if serves_others(&keys) {
-        return Ok(Gone::LineAlone);
+    let others_use_it = serves_others(&keys);
+    if !others_use_it {
+        root.remove_program(node, &look.folder).await?;
     }
-    root.remove_program(node, &look.folder).await?;
     let after = root.look(node).await?;
-    let keys = after.keys.unwrap_or_default();
-    let is_gone = after.program.is_none() && without_helper(&keys, installation) == keys;
-    Ok(if is_gone { Gone::All } else { Gone::Not })
+    Ok(left(&after, installation, others_use_it))
+}
+
+/// What is gone, by a look afterwards.
+fn left(after: &NodeLook, installation: InstallationId, others_use_it: bool) -> Gone {
+    let keys = after.keys.as_deref().unwrap_or_default();
+    if without_helper(keys, installation) != keys {
+        return Gone::Not;
+    }
+    match (others_use_it, &after.program) {
+        (true, _) => Gone::LineAlone,
+        (false, None) => Gone::All,
+        (false, Some(_)) => Gone::Not,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::key_list::helper_line;
+    use super::*;
+
+    #[test]
+    fn a_line_that_is_there_again_is_seen_also_where_others_use_the_program() {
+        let ours = InstallationId(uuid::Uuid::from_u128(1));
+        let other = InstallationId(uuid::Uuid::from_u128(2));
+        let mut look = NodeLook {
+            account: "root".to_owned(),
+            machine: "x86_64".to_owned(),
+            pct: None,
+            folder: "/usr/local/sbin".to_owned(),
+            is_writable: true,
+            program: Some("00".to_owned()),
+            keys_file: "/etc/pve/priv/authorized_keys".to_owned(),
+            keys: None,
+        };
+        look.keys = Some(helper_line(&look, other, "ssh-rsa BBBB y"));
+        assert_eq!(left(&look, ours, true), Gone::LineAlone);
+        assert_eq!(left(&look, ours, false), Gone::Not);
+        look.program = None;
+        assert_eq!(left(&look, ours, false), Gone::All);
+        let again = helper_line(&look, ours, "ssh-ed25519 AAAAours proximity");
+        look.keys = Some(format!("{}\n{again}\n", look.keys.unwrap_or_default()));
+        for others_use_it in [true, false] {
+            assert_eq!(left(&look, ours, others_use_it), Gone::Not);
+        }
+    }
 }
