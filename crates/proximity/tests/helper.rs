@@ -148,8 +148,32 @@ fn doctor_ends_with_a_code_that_tells_how_bad_it_is() {
     assert!(said.contains("its helper answers, of version"), "{said}");
     assert!(!said.contains("root's shell"), "{said}");
 
-    // Somebody takes our keys out of the list.
+    // Our key leads to the helper for another installation, in a line above ours.
     let keys = lab.dir().join("lab/authorized_keys");
+    let list = std::fs::read_to_string(&keys).unwrap();
+    let own = list
+        .lines()
+        .find(|line| line.contains("proximity-node-helper serve "))
+        .unwrap();
+    let (before, after) = own.split_once(" serve ").unwrap();
+    let (_, key) = after.split_once('"').unwrap();
+    let other = format!("{before} serve 00000000-0000-0000-0000-0000000000ff\"{key}");
+    std::fs::write(&keys, format!("{other}\n{list}")).unwrap();
+    let (code, said, _) = lab.asked("doctor --host lab");
+    assert_eq!(code, 14, "{said}");
+    assert!(said.contains("serves installation 00000000-"), "{said}");
+    let told = "-> proximity hosts install-helper lab --node pve1 --ssh-key FILE";
+    assert!(said.contains(told), "{said}");
+    let (root_key, _) = lab.root_key();
+    let root_key = root_key.display();
+    lab.done(&format!(
+        "hosts install-helper lab --node pve1 --ssh-key {root_key} --yes"
+    ));
+    let (code, said, _) = lab.asked("doctor --host lab --all");
+    assert_eq!(code, 13, "{said}");
+    assert!(said.contains("its helper answers, of version"), "{said}");
+
+    // Somebody takes our keys out of the list.
     std::fs::write(keys, "").unwrap();
     let (code, said, complaint) = lab.asked("doctor --json");
     assert_eq!((code, complaint.as_str()), (14, ""), "{said}");

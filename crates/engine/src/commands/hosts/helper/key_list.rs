@@ -29,7 +29,13 @@ fn is_helpers(line: &str, installation: InstallationId) -> bool {
     !line.trim_start().starts_with('#') && line.contains(&command)
 }
 
-/// With this line in place of all others that lead to the helper for this installation.
+/// Whether a line leads this very key to the helper, whomever that serves: of two lines with one key sshd takes the first.
+fn is_this_key_there(line: &str, public_key: &str) -> bool {
+    let command = format!("{PROGRAM_NAME} serve ");
+    line.contains(&command) && holds_key(line, public_key)
+}
+
+/// With this line in place of all others that lead to the helper for this installation, or its key to the helper for another one.
 pub(super) fn with_helper(list: Option<&str>, installation: InstallationId, line: &str) -> String {
     let list = list.unwrap_or_default();
     let ours: Vec<&str> = list
@@ -37,14 +43,20 @@ pub(super) fn with_helper(list: Option<&str>, installation: InstallationId, line
         .filter(|other| is_helpers(other, installation))
         .collect();
     // What stands before it makes it narrower, and is whoever's who wrote it: `from="…",` for one.
+    let key = line.split_once("\" ").map_or("", |(_, key)| key);
+    let misled = |other: &str| !is_helpers(other, installation) && is_this_key_there(other, key);
+    let kept: String = list
+        .split_inclusive('\n')
+        .filter(|other| !misled(other))
+        .collect();
     if let [one] = ours.as_slice()
         && one
             .strip_suffix(line)
             .is_some_and(|before| before.is_empty() || before.ends_with(','))
     {
-        return list.to_owned();
+        return kept;
     }
-    let mut list = without_helper(list, installation);
+    let mut list = without_helper(&kept, installation);
     if !list.is_empty() && !list.ends_with('\n') {
         list.push('\n');
     }
@@ -156,6 +168,21 @@ mod tests {
         );
         let gone = without_helper(&changed, installation(1));
         assert_eq!(gone, format!("# mine\nssh-rsa BBBB me\n\n{other}\n"));
+    }
+
+    #[test]
+    fn our_key_leads_to_no_other_installation_whatever_else_stands_there() {
+        let line =
+            |key: &str, number| helper_line(&look(PROGRAM_FOLDER), installation(number), key);
+        let ours = line(KEY, 1);
+        let (misled, other) = (line(KEY, 2), line("ssh-rsa BBBB y", 2));
+        let shell = "from=\"192.0.2.1\" ssh-ed25519 AAAAours x";
+        let list = format!("{misled}\n{other}\n# {misled}\n{shell}\nno-pty,{misled}\n");
+        let kept = format!("{other}\n# {misled}\n{shell}\n");
+        let expected = format!("{kept}{ours}\n");
+        assert_eq!(with_helper(Some(&list), installation(1), &ours), expected);
+        let below = format!("{misled}\n{kept}{ours}\n");
+        assert_eq!(with_helper(Some(&below), installation(1), &ours), expected);
     }
 
     #[test]
