@@ -254,6 +254,10 @@ pub(crate) struct NodesArgs {
 
 /// `proximity hosts remove`.
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Where the helper is on the nodes, take it away first: proximity hosts remove-helper HOST --ssh-key FILE. \
+Once the entry is gone only root on each node can."
+)]
 pub(crate) struct HostsRemove {
     /// Label or id of the host entry
     #[arg(value_name = "HOST")]

@@ -5,9 +5,10 @@ use std::time::Duration;
 use proximity_domain::accounts::AccountMark;
 use proximity_pve::accounts::AccountClient;
 use proximity_pve::cluster::ClusterStatus;
+use proximity_pve::guest::ssh::{PROGRAM_FOLDER, PROGRAM_NAME};
 use proximity_pve::transport::https::{ApiToken, EndpointConfig};
 use proximity_store::error::StoreError;
-use proximity_store::records::{Actor, HostRecord};
+use proximity_store::records::{Actor, HostRecord, SshAccess, SshKind};
 
 use super::carry::Act;
 use super::gone::check_gone;
@@ -211,6 +212,22 @@ fn tokens_by_init(host: &HostRecord, mark: AccountMark) -> Vec<ApiToken> {
     tokens.filter(|token| is_by_init(&token.id, mark)).collect()
 }
 
+/// What the helper leaves on the nodes, and what takes it away while the entry is there.
+fn helper_that_stays(host: &HostRecord, ssh: &SshAccess) -> [String; 2] {
+    let nodes: Vec<&str> = ssh.nodes.iter().map(|at| at.node.as_str()).collect();
+    let label = &host.label;
+    [
+        format!(
+            "the helper, {PROGRAM_FOLDER}/{PROGRAM_NAME} on {}: take it and its key's line away first with: proximity hosts \
+             remove-helper {label} --ssh-key FILE; once host {label} is forgotten, only root on each node can",
+            nodes.join(", ")
+        ),
+        format!(
+            "the helper's folder /var/lib/{PROGRAM_NAME} on each node, with its audit and root's list"
+        ),
+    ]
+}
+
 /// What was never made by init.
 fn more_that_stays(host: &HostRecord, mark: AccountMark) -> Vec<String> {
     let mut stays = Vec::new();
@@ -220,6 +237,9 @@ fn more_that_stays(host: &HostRecord, mark: AccountMark) -> Vec<String> {
         }
     }
     if let Some(ssh) = &host.ssh {
+        if ssh.kind == SshKind::Helper {
+            stays.extend(helper_that_stays(host, ssh));
+        }
         stays.push(format!(
             "the line of Proximity's key in ~{}/.ssh/authorized_keys of each node: {}",
             ssh.user, ssh.public_key

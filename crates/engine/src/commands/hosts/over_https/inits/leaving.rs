@@ -94,3 +94,37 @@ async fn a_token_that_is_not_known_as_ours_any_more_is_told_to_stay() {
         assert_eq!(world.hosts().await, 0);
     }
 }
+
+#[tokio::test]
+async fn the_helper_that_stays_on_the_nodes_is_told_with_what_takes_it_away() {
+    use proximity_store::records::{SshAccess, SshKind, SshNode};
+
+    let world = World::start().await;
+    let made = world.engine.init_host(&admin(), &init(&world)).await;
+    let mut host = made.unwrap().host;
+    let pair = generate_keypair().unwrap();
+    host.ssh = Some(SshAccess {
+        kind: SshKind::Helper,
+        user: "root".to_owned(),
+        private_key: pair.private_pem,
+        public_key: pair.public_line.clone(),
+        nodes: vec![SshNode {
+            node: "pve1".parse().unwrap(),
+            address: "127.0.0.1:1".to_owned(),
+            host_key: pair.public_line.clone(),
+        }],
+    });
+    let store = world.engine.store();
+    let changed = store.update_host(host, &admin(), Timestamp(1_001)).await;
+    changed.unwrap();
+    let plan = world.engine.plan_uninit(&uninit(&world)).await.unwrap();
+    for told in [
+        "/usr/local/sbin/proximity-node-helper on pve1",
+        "first with: proximity hosts remove-helper home --ssh-key FILE",
+        "/var/lib/proximity-node-helper on each node",
+        &pair.public_line,
+    ] {
+        let is_told = plan.stays.iter().any(|text| text.contains(told));
+        assert!(is_told, "{told}: {:?}", plan.stays);
+    }
+}
