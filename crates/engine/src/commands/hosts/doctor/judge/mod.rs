@@ -4,6 +4,7 @@ mod cluster;
 mod endpoints;
 mod ends;
 mod guests;
+mod hidden;
 mod nodes;
 mod places;
 mod repair;
@@ -86,6 +87,13 @@ fn blind(facts: &Facts) -> Option<String> {
         let missing = rights::missing(&due, held);
         !missing.iter().any(|(_, lacks)| lacks.iter().any(&needs))
     };
+    let hidden = |seen| hidden::hidden(seen, &token.id, &looks).into_iter().next();
+    if let Some(hidden) = facts.directory.as_ref().ok().and_then(hidden) {
+        return Some(format!(
+            "token {} does not see all on {}, and PVE leaves out of its lists what a token may not see",
+            token.id, hidden.path
+        ));
+    }
     match &token.rights {
         TokenRights::Told(held) if sees(held) => None,
         TokenRights::Told(_) => Some(format!(

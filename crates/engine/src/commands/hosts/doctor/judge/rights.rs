@@ -61,6 +61,7 @@ fn told(facts: &Facts, token: &TokenFacts, due: &Due, held: &Held, judge: &mut J
     if !surplus.is_empty() || is_whole_user {
         too_much(facts, token, due, &surplus, is_whole_user, judge);
     }
+    super::hidden::told(facts, token, due, judge);
     super::ends::told(facts, token, judge);
     if judge.len() == before {
         let what = "it has what its calls need, and no more";

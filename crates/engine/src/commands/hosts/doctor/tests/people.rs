@@ -176,3 +176,32 @@ fn without_the_directory_no_user_is_to_be_given_a_role() {
     let next = told(&facts, Code::TokenTooNarrow);
     assert!(next.contains("see that its user may do that too"), "{next}");
 }
+
+/// An entry on a lower path takes the place of what comes from above: what lies there is in no list, and nothing is said of it.
+#[test]
+fn an_entry_below_hides_what_lies_there_and_is_told() {
+    let observe = [
+        Holder::User(user(TokenPurpose::Observe)),
+        Holder::Token(id(TokenPurpose::Observe)),
+    ];
+    for holder in observe {
+        for (path, role) in [("/vms/100", "NoAccess"), ("/storage/fast", "PVEVMUser")] {
+            let mut facts = well();
+            let seen = facts.directory.as_mut().unwrap();
+            seen.roles.push(RoleRow {
+                id: role.to_owned(),
+                privileges: BTreeSet::new(),
+            });
+            seen.grants.push(grant(path, role, holder.clone()));
+            let next = told(&facts, Code::TokenTooNarrow);
+            assert!(
+                next.contains(&format!("{holder} a role on {path}")),
+                "{next}"
+            );
+            let codes: Vec<Code> = bad(&facts).into_iter().collect();
+            assert!(codes.contains(&Code::PoolUnread), "{codes:?}");
+            let found = judge(&facts);
+            assert!(found.iter().all(|f| f.code != Code::PoolOurs), "{found:?}");
+        }
+    }
+}
