@@ -162,7 +162,7 @@ fn doctor_ends_with_a_code_that_tells_how_bad_it_is() {
     let (code, said, _) = lab.asked("doctor --host lab");
     assert_eq!(code, 14, "{said}");
     assert!(said.contains("serves installation 00000000-"), "{said}");
-    let told = "-> proximity hosts install-helper lab --node pve1 --ssh-key FILE";
+    let told = "proximity hosts install-helper lab --node pve1 --ssh-key FILE";
     assert!(said.contains(told), "{said}");
     let (root_key, _) = lab.root_key();
     let root_key = root_key.display();
