@@ -25,7 +25,9 @@ use super::facts::{
 use super::finding::{Code, Level};
 use super::judge::judge;
 
+mod certificates;
 mod commands;
+mod guests;
 mod people;
 
 const NOW_S: i64 = 1_800_000_000;
@@ -273,106 +275,6 @@ fn where_nothing_is_wrong_all_is_said_to_be_well() {
     let all = Code::ALL.iter().filter(|code| code.level() == Level::Ok);
     let unsaid: Vec<_> = all.filter(|code| !said.contains(code)).collect();
     assert_eq!(unsaid, [&Code::GatewayAnswers, &Code::RecordSound]);
-}
-
-#[test]
-fn endpoints_and_certificates() {
-    assert_eq!(
-        when(|f| f.endpoints[1].answer = Answer::None(no())),
-        [Code::EndpointSilent]
-    );
-    let both = |f: &mut Facts| {
-        f.endpoints
-            .iter_mut()
-            .for_each(|e| e.answer = Answer::None(no()))
-    };
-    assert_eq!(when(both), [Code::HostUnreachable]);
-    let until = |days: i64| {
-        move |f: &mut Facts| {
-            f.endpoints[0].certificate.as_mut().unwrap().good_until_s = Some(NOW_S + days * DAY_S);
-        }
-    };
-    assert_eq!(when(until(30)), []);
-    assert_eq!(when(until(29)), [Code::CertificateEndsSoon]);
-    assert_eq!(when(until(-1)), [Code::CertificateEnded]);
-    let unread = |f: &mut Facts| f.endpoints[0].certificate.as_mut().unwrap().good_until_s = None;
-    assert_eq!(when(unread), [Code::CertificateUnread]);
-    assert_eq!(
-        when(|f| f.endpoints[0].certificate = Err(no())),
-        [Code::CertificateUnread]
-    );
-    let other = |f: &mut Facts| {
-        f.endpoints[0].certificate.as_mut().unwrap().fingerprint = Fingerprint([2; 32]);
-        f.endpoints[0].answer = Answer::Untrusted(no());
-    };
-    assert_eq!(when(other), [Code::CertificateOther]);
-    let by_authority = |f: &mut Facts| {
-        f.endpoints[0].endpoint.trust = TlsTrust::System;
-        f.endpoints[0].answer = Answer::Untrusted(no());
-    };
-    assert_eq!(when(by_authority), [Code::CertificateUntrusted]);
-}
-
-#[test]
-fn a_renewed_certificate_is_waited_for_where_others_answer_and_else_told_with_the_command() {
-    let mut facts = well();
-    facts.endpoints[0].certificate.as_mut().unwrap().fingerprint = Fingerprint([2; 32]);
-    facts.endpoints[0].answer = Answer::Untrusted(no());
-    let next = |facts: &Facts| {
-        let found = judge(facts);
-        found
-            .into_iter()
-            .find(|f| f.code == Code::CertificateOther)
-            .unwrap()
-            .next
-            .join("\n")
-    };
-    assert!(next(&facts).contains("wait a minute"));
-    facts.endpoints[1].answer = Answer::None(no());
-    let alone = next(&facts);
-    let command = format!(
-        "proximity hosts trust home --fingerprint {}",
-        Fingerprint([2; 32])
-    );
-    assert!(alone.contains(&command), "{alone}");
-}
-
-/// Whoever stands in between shows a certificate of his own: it must not come into a command that sends a password there.
-#[test]
-fn a_certificate_that_nobody_vouches_for_is_compared_first_and_stands_in_no_command() {
-    let mut facts = well();
-    facts.endpoints[0].endpoint.trust = TlsTrust::System;
-    facts.endpoints[0].certificate.as_mut().unwrap().fingerprint = Fingerprint([9; 32]);
-    facts.endpoints[0].answer = Answer::Untrusted(no());
-    let found = judge(&facts);
-    let code = Code::CertificateUntrusted;
-    let told = found.iter().find(|f| f.code == code).unwrap();
-    let shown = Fingerprint([9; 32]).to_string();
-    assert!(told.what.contains(&shown), "{told:?}");
-    assert!(told.next[0].contains("pvenode cert info"), "{told:?}");
-    assert!(told.next[1].contains("renew it"), "{told:?}");
-    assert!(!told.next.join(" ").contains(&shown), "{told:?}");
-}
-
-#[test]
-fn where_nobody_can_vouch_for_a_renewed_certificate_the_way_to_trust_it_is_told() {
-    let mut facts = well();
-    facts.endpoints[0]
-        .certificate
-        .as_mut()
-        .unwrap()
-        .good_until_s = Some(NOW_S + DAY_S);
-    let next = |facts: &Facts| {
-        let found = judge(facts).into_iter();
-        let mut ends = found.filter(|f| f.code == Code::CertificateEndsSoon);
-        ends.next().unwrap().next.join("; ")
-    };
-    assert!(!next(&facts).contains("hosts trust"));
-    facts.endpoints[1].answer = Answer::None(no());
-    assert!(next(&facts).contains("proximity hosts trust home"));
-    // Whom an authority vouches for needs nobody else.
-    facts.endpoints[0].endpoint.trust = TlsTrust::System;
-    assert!(!next(&facts).contains("hosts trust"));
 }
 
 #[test]
@@ -637,106 +539,6 @@ fn ways_into_containers() {
     assert_eq!(
         helper(env!("CARGO_PKG_VERSION"), no()),
         [Code::HelperOfOthers]
-    );
-}
-
-#[test]
-fn the_pool() {
-    assert_eq!(when(|f| f.pool = Ok(None)), [Code::PoolGone]);
-    assert_eq!(when(|f| f.pool = Err(no())), [Code::PoolUnread]);
-    assert_eq!(when(|f| f.guests = Err(no())), [Code::PoolUnread]);
-    let add = |f: &mut Facts| {
-        let pool = f.pool.as_mut().unwrap().as_mut().unwrap();
-        pool.guests.push(200.try_into().unwrap());
-    };
-    assert_eq!(when(add), [Code::PoolStranger]);
-    let adopted = |f: &mut Facts| {
-        add(f);
-        f.directory.as_mut().unwrap().grants.push(Grant {
-            path: "/vms/200".to_owned(),
-            holder: Holder::Token(id(TokenPurpose::Adopted)),
-            role: "ProximityAdoptedGuest-6789abcd".to_owned(),
-            propagates: false,
-        });
-    };
-    assert_eq!(when(adopted), [Code::PoolAdopted]);
-    let outside = |f: &mut Facts| {
-        f.pool.as_mut().unwrap().as_mut().unwrap().guests.clear();
-        f.guests.as_mut().unwrap()[0].pool = None;
-    };
-    assert_eq!(when(outside), [Code::GuestOutsidePool]);
-    // PVE puts a new container into the pool as the last of all.
-    let making = |f: &mut Facts| {
-        outside(f);
-        drop(f.own.insert(100.try_into().unwrap(), Found::BeingCreated));
-    };
-    assert_eq!(when(making), []);
-    // One that a deploy made, or a removal took away, while the look was under way.
-    let passing = |f: &mut Facts| f.own.clear();
-    assert_eq!(when(passing), []);
-    let without = |f: &mut Facts| f.record.pool = None;
-    assert!(when(without).contains(&Code::NoPool));
-}
-
-/// A number proves nothing: what is not proven to be ours gets no command, in the pool or out of it.
-#[test]
-fn a_stranger_at_the_number_of_a_guest_of_ours_is_a_conflict_without_a_command() {
-    for pool in [Some("apps"), Some("prod"), None] {
-        for (found, code) in [
-            (
-                Found::Other("it is a virtual machine".to_owned()),
-                Code::GuestConflict,
-            ),
-            (Found::Unread(no()), Code::GuestUnread),
-        ] {
-            let mut facts = well();
-            facts.guests.as_mut().unwrap()[0].pool = pool.map(str::to_owned);
-            if pool != Some("apps") {
-                facts
-                    .pool
-                    .as_mut()
-                    .unwrap()
-                    .as_mut()
-                    .unwrap()
-                    .guests
-                    .clear();
-            }
-            facts.own.insert(100.try_into().unwrap(), found);
-            let found = judge(&facts);
-            let bad: Vec<_> = found.iter().filter(|f| f.level() != Level::Ok).collect();
-            assert_eq!(bad.len(), 1, "{bad:?}");
-            assert_eq!(bad[0].code, code);
-            assert!(!bad[0].next.join(" ").contains("pveum"), "{bad:?}");
-            assert!(found.iter().all(|f| f.code != Code::PoolOurs));
-        }
-    }
-}
-
-#[test]
-fn a_guest_of_ours_is_moved_out_of_another_pool_by_no_command() {
-    let mut facts = well();
-    facts
-        .pool
-        .as_mut()
-        .unwrap()
-        .as_mut()
-        .unwrap()
-        .guests
-        .clear();
-    facts.guests.as_mut().unwrap()[0].pool = Some("prod".to_owned());
-    let found = judge(&facts);
-    let outside = found
-        .iter()
-        .find(|f| f.code == Code::GuestOutsidePool)
-        .unwrap();
-    assert!(
-        outside.next[0].contains("who put it into pool prod"),
-        "{outside:?}"
-    );
-    assert!(
-        found
-            .iter()
-            .all(|f| !f.next.join(" ").contains("allow-move"))
     );
 }
 
