@@ -4,6 +4,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::accounts::AccountMark;
 use proximity_domain::token_purpose::TokenPurpose;
+use proximity_pve::accounts::{Grant, Holder};
 use proximity_pve::privileges::{self, Reason, Scope};
 use proximity_store::records::HostRecord;
 
@@ -129,6 +130,37 @@ impl Due {
     }
 }
 
+/// What is due where somebody gave the token or its user a role of ours on a single thing: adopted guests and further storages,
+/// of which the record does not say which they are.
+pub(super) fn given_one_by_one(
+    due: &Due,
+    mark: AccountMark,
+    grants: &[Grant],
+    token: &str,
+) -> Vec<DueGrant> {
+    let user = token.rsplit_once('!').map_or(token, |(user, _)| user);
+    let is_its = |grant: &&Grant| match &grant.holder {
+        Holder::Token(id) => id == token,
+        Holder::User(id) => id == user,
+        Holder::Group(_) => false,
+    };
+    let mut given: Vec<DueGrant> = Vec::new();
+    for grant in grants.iter().filter(is_its) {
+        let is_known = |known: &DueGrant| known.path == grant.path && known.role == grant.role;
+        if due.grants.iter().chain(&given).any(is_known) {
+            continue;
+        }
+        let held = one_by_one(&due.purposes, mark, &grant.role, &grant.path);
+        given.extend(held.map(|privileges| DueGrant {
+            path: grant.path.clone(),
+            role: grant.role.clone(),
+            privileges,
+            reaches_below: false,
+        }));
+    }
+    given
+}
+
 /// What a role of ours for one of these purposes holds, where it is granted on a single thing of those that are given one by one:
 /// an adopted guest, a further storage.
 pub(super) fn one_by_one(
@@ -136,7 +168,7 @@ pub(super) fn one_by_one(
     mark: AccountMark,
     role: &str,
     path: &str,
-) -> Option<BTreeSet<String>> {
+) -> Option<BTreeSet<&'static str>> {
     purposes.iter().find_map(|purpose| {
         let grants = privileges::grants(*purpose);
         let is_it = |scope: &Scope| {
@@ -145,10 +177,7 @@ pub(super) fn one_by_one(
         };
         let scope = grants.iter().map(|grant| grant.on).find(is_it)?;
         let held = grants.iter().filter(|grant| grant.on == scope);
-        Some(
-            held.map(|grant| grant.privilege.as_str().to_owned())
-                .collect(),
-        )
+        Some(held.map(|grant| grant.privilege.as_str()).collect())
     })
 }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::Reach;
 
-use super::inits::{access, call, done, init};
+use super::inits::{access, call, done, guest, init};
 use super::*;
 use crate::commands::{Code, Finding, Level};
 

@@ -69,6 +69,19 @@ pub(super) async fn done(world: &World, method: Method, path: &str, params: &[(&
     assert_eq!(answer.status, 200, "{method} {path}: {answer:?}");
 }
 
+/// A container that is none of ours.
+pub(super) async fn guest(world: &World, vmid: &str) {
+    let params = [
+        ("vmid", vmid),
+        (
+            "ostemplate",
+            "local:vztmpl/debian-13-standard_13.0-1_amd64.tar.zst",
+        ),
+        ("storage", "local"),
+    ];
+    done(world, Method::Post, "/nodes/pve1/lxc", &params).await;
+}
+
 /// The whole access control and the pools.
 pub(super) async fn access(world: &World) -> Vec<String> {
     let mut all = Vec::new();

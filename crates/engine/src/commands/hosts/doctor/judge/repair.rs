@@ -278,7 +278,7 @@ fn take(facts: &Facts, whom: &Whom<'_>, due: &Due, grant: &Grant) -> Vec<Pveum> 
     match one_by_one(&due.purposes, facts.mark, role, &grant.path) {
         Some(privileges) => vec![Pveum::SetRole {
             role: role.clone(),
-            privileges,
+            privileges: privileges.into_iter().map(str::to_owned).collect(),
         }],
         None => vec![revoke(whom, grant)],
     }

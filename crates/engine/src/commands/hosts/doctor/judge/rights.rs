@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use proximity_pve::access::Privileges;
 use proximity_pve::privileges::Scope;
 
-use super::super::due::{Due, DueGrant, is_below};
+use super::super::due::{Due, DueGrant, given_one_by_one, is_below};
 use super::super::facts::{Directory, Facts, Held, TokenFacts, TokenRights};
 use super::super::finding::Code;
 use super::{Judge, repair};
@@ -49,7 +49,12 @@ pub(super) fn subject(id: &str) -> String {
 
 fn told(facts: &Facts, token: &TokenFacts, due: &Due, held: &Held, judge: &mut Judge) {
     let before = judge.len();
-    let missing = missing(due, held);
+    let one_by_one = match &facts.directory {
+        Ok(seen) => given_one_by_one(due, facts.mark, &seen.grants, &token.id),
+        Err(_) => Vec::new(),
+    };
+    let mut missing = missing(due, held);
+    missing.extend(lacking(&one_by_one, &held.all));
     if !missing.is_empty() {
         lacks(facts, token, due, &missing, judge);
     }
@@ -79,9 +84,17 @@ pub(super) fn missing<'a>(
     due: &'a Due,
     held: &Held,
 ) -> Vec<(&'a DueGrant, BTreeSet<&'static str>)> {
+    lacking(&due.grants, &held.due)
+}
+
+/// Each of these grants with what is not held of it.
+fn lacking<'a>(
+    due: &'a [DueGrant],
+    held: &BTreeMap<String, Privileges>,
+) -> Vec<(&'a DueGrant, BTreeSet<&'static str>)> {
     let none = Privileges::default();
     let lacks = |grant: &DueGrant| {
-        let on = held.due.get(&grant.path).unwrap_or(&none);
+        let on = held.get(&grant.path).unwrap_or(&none);
         let holds = |privilege: &&str| match grant.reaches_below {
             true => on.propagates(privilege),
             false => on.contains(privilege),
@@ -89,7 +102,7 @@ pub(super) fn missing<'a>(
         let all = grant.privileges.iter().copied();
         all.filter(|privilege| !holds(privilege)).collect()
     };
-    let all = due.grants.iter().map(|grant| (grant, lacks(grant)));
+    let all = due.iter().map(|grant| (grant, lacks(grant)));
     all.filter(|(_, lacks): &(_, BTreeSet<_>)| !lacks.is_empty())
         .collect()
 }

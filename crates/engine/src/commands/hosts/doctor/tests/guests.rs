@@ -1,5 +1,7 @@
 //! Whose the guests are, and who is in the pool.
 
+use proximity_pve::privileges::{Scope, grants};
+
 use super::*;
 
 #[test]
@@ -21,7 +23,19 @@ fn the_pool() {
             propagates: false,
         });
     };
-    assert_eq!(when(adopted), [Code::PoolAdopted]);
+    let powerless = [Code::TokenTooNarrow, Code::PoolAdopted];
+    assert_eq!(when(adopted), powerless, "it was given, and does not hold");
+    let holding = |f: &mut Facts| {
+        adopted(f);
+        let of = |token: &TokenFacts| token.purposes.contains(&TokenPurpose::Adopted);
+        let of = f.tokens.iter().position(of).unwrap();
+        let all = grants(TokenPurpose::Adopted).into_iter();
+        let held = all.filter(|grant| grant.on == Scope::Guest);
+        let held = held.map(|grant| (grant.privilege.as_str().to_owned(), json!(0)));
+        let held = serde_json::Value::Object(held.collect());
+        set(told(f, of), "/vms/200", held);
+    };
+    assert_eq!(when(holding), [Code::PoolAdopted]);
     let outside = |f: &mut Facts| {
         f.pool.as_mut().unwrap().as_mut().unwrap().guests.clear();
         f.guests.as_mut().unwrap()[0].pool = None;

@@ -38,8 +38,10 @@ const NARROW: [Code; 2] = [Code::TokenTooNarrow, Code::TokenLacksSpare];
 #[tokio::test]
 async fn each_privilege_that_is_dropped_is_named_and_given_back_by_what_is_told() {
     let world = World::start().await;
+    guest(&world, "105").await;
     let request = InitHost {
         images: true,
+        adopted: vec![105],
         ..init(&world)
     };
     world.engine.init_host(&admin(), &request).await.unwrap();

@@ -5,19 +5,6 @@ use secrecy::ExposeSecret;
 
 use super::*;
 
-/// A container that is none of ours.
-async fn guest(world: &World, vmid: &str) {
-    let params = [
-        ("vmid", vmid),
-        (
-            "ostemplate",
-            "local:vztmpl/debian-13-standard_13.0-1_amd64.tar.zst",
-        ),
-        ("storage", "local"),
-    ];
-    done(world, Method::Post, "/nodes/pve1/lxc", &params).await;
-}
-
 #[tokio::test]
 async fn the_token_for_adopted_guests_outlives_a_run_that_names_none() {
     let world = World::start().await;
