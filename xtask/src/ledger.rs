@@ -6,6 +6,9 @@ use std::time::Duration;
 /// What all stages together may plan, in minutes.
 pub(crate) const TOTAL_MINUTES: u64 = 60;
 
+/// What a remark on something that was found wanting begins with.
+const FAILED: &str = "FAILED: ";
+
 /// How many things were judged, and how.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(crate) struct Tally {
@@ -77,7 +80,7 @@ impl Outcome {
                 failed: 1,
                 ..Tally::default()
             },
-            format!("FAILED: {}", why.into()),
+            format!("{FAILED}{}", why.into()),
         )
     }
 
@@ -161,6 +164,22 @@ impl Ledger {
             .fold(Tally::default(), Tally::plus)
     }
 
+    /// What failed, a line each with its stage: the last thing that is printed, so that a log of which only the end was kept
+    /// still says it.
+    pub(crate) fn failures(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for entry in &self.entries {
+            let remarks = entry.outcome.remarks.iter();
+            let failed = remarks.filter(|remark| remark.starts_with(FAILED));
+            lines.extend(failed.map(|remark| format!("{}: {remark}", entry.stage)));
+            if entry.is_over() {
+                let (used, planned) = (clock(entry.used), clock(entry.planned));
+                lines.push(format!("{}: {FAILED}{used} of {planned} min", entry.stage));
+            }
+        }
+        lines
+    }
+
     /// The table for people: a line per stage, planned and used, then the sum.
     pub(crate) fn table(&self) -> String {
         let mut text = format!("{:<10} {:>8} {:>8}  result\n", "stage", "planned", "used");
@@ -205,6 +224,21 @@ mod tests {
         ledger.record(entry("fmt", 60, 61, Outcome::passed("formatted")));
         assert_eq!(ledger.tally().to_string(), "1 passed, 1 failed, 0 skipped");
         assert!(ledger.table().contains("OVER BUDGET"), "{}", ledger.table());
+    }
+
+    #[test]
+    fn the_end_of_the_log_names_what_failed_and_nothing_else() {
+        let mut ledger = Ledger::default();
+        ledger.record(entry("fmt", 60, 61, Outcome::passed("formatted")));
+        let figures = Outcome::passed("R1").and(Outcome::failed("R2 is short of its goal"));
+        ledger.record(entry("figures", 60, 1, figures));
+        assert_eq!(
+            ledger.failures(),
+            [
+                "fmt: FAILED: 1:01 of 1:00 min",
+                "figures: FAILED: R2 is short of its goal"
+            ]
+        );
     }
 
     #[test]

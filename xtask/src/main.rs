@@ -180,7 +180,7 @@ fn perform(task: Task) -> Result<bool> {
         } => {
             let seed = seed.unwrap_or_else(Seed::random);
             let mode = Mode { quick, sabotage };
-            let verdict = figures::measure(&place, figures::find(&id)?, mode, seed)?;
+            let verdict = figures::measure(&place, figures::find(&id)?, mode, seed)?.verdict;
             Ok(verdict == Verdict::Pass)
         }
     }

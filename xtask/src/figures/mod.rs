@@ -201,13 +201,20 @@ pub(crate) fn measure_all(place: &Place, seed: Seed) -> Result<bool> {
             quick: false,
             sabotage: false,
         };
-        all_reached &= measure(place, figure, mode, seed)? == Verdict::Pass;
+        all_reached &= measure(place, figure, mode, seed)?.verdict == Verdict::Pass;
     }
     Ok(all_reached)
 }
 
+/// How one measurement ended.
+pub(crate) struct Answer {
+    pub(crate) verdict: Verdict,
+    /// Why there is no value, or else the value.
+    pub(crate) says: String,
+}
+
 /// Builds what it needs, measures it, writes the record and prints the last line.
-pub(crate) fn measure(place: &Place, figure: &Figure, mode: Mode, seed: Seed) -> Result<Verdict> {
+pub(crate) fn measure(place: &Place, figure: &Figure, mode: Mode, seed: Seed) -> Result<Answer> {
     let limit = if mode.quick {
         QUICK_LIMIT
     } else {
@@ -239,7 +246,10 @@ pub(crate) fn measure(place: &Place, figure: &Figure, mode: Mode, seed: Seed) ->
         say::line(format!("{}: {why}", figure.id));
     }
     say::line(record.last_line());
-    Ok(record.verdict())
+    Ok(Answer {
+        verdict: record.verdict(),
+        says: record.complaint().unwrap_or(record.value()).to_owned(),
+    })
 }
 
 /// What was measured: the commit, and whether the files still are what it says.

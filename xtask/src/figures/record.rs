@@ -100,6 +100,11 @@ impl Record {
         self.complaint.as_deref()
     }
 
+    /// What was measured, as the last line shows it.
+    pub(crate) fn value(&self) -> &str {
+        &self.value
+    }
+
     /// A control has a file of its own, so that it does not take the figure's place.
     pub(crate) fn file_name(&self) -> String {
         let control = if self.sabotage { ".sabotage" } else { "" };

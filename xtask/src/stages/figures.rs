@@ -3,7 +3,7 @@
 use anyhow::Result;
 
 use super::Stand;
-use crate::figures::{self, Figure, Mode, Verdict};
+use crate::figures::{self, Answer, Figure, Mode, Verdict};
 use crate::ledger::Outcome;
 use crate::seed::Seed;
 
@@ -28,19 +28,16 @@ pub(super) fn run(stand: &Stand<'_>) -> Result<Outcome> {
             quick: true,
             sabotage: false,
         };
-        outcome = outcome.and(match figures::measure(stand.place, figure, mode, seed)? {
-            Verdict::Pass => Outcome::passed(figure.id),
-            Verdict::Short => Outcome::failed(format!("{} is short of its goal", figure.id)),
-            Verdict::Broken => Outcome::failed(format!("{} could not be measured", figure.id)),
-        });
+        let answer = figures::measure(stand.place, figure, mode, seed)?;
+        outcome = outcome.and(judge(figure.id, &answer));
     }
     for figure in seed.draw(&quick, CONTROLS) {
         let mode = Mode {
             quick: true,
             sabotage: true,
         };
-        let verdict = figures::measure(stand.place, figure, mode, seed)?;
-        outcome = outcome.and(judge_control(figure.id, verdict));
+        let answer = figures::measure(stand.place, figure, mode, seed)?;
+        outcome = outcome.and(judge_control(figure.id, &answer));
     }
     Ok(outcome)
 }
@@ -62,12 +59,22 @@ fn apart(
     Ok((able, outcome))
 }
 
+fn judge(id: &str, answer: &Answer) -> Outcome {
+    let says = &answer.says;
+    match answer.verdict {
+        Verdict::Pass => Outcome::passed(id),
+        Verdict::Short => Outcome::failed(format!("{id} is short of its goal: {says}")),
+        Verdict::Broken => Outcome::failed(format!("{id} could not be measured: {says}")),
+    }
+}
+
 /// A control is good when the figure sees the sabotage. One that broke has seen nothing.
-fn judge_control(id: &str, verdict: Verdict) -> Outcome {
-    match verdict {
+fn judge_control(id: &str, answer: &Answer) -> Outcome {
+    let says = &answer.says;
+    match answer.verdict {
         Verdict::Short => Outcome::passed(format!("{id}: its control is seen")),
-        Verdict::Pass => Outcome::failed(format!("{id} passes although it is sabotaged")),
-        Verdict::Broken => Outcome::failed(format!("{id}: its control could not be run")),
+        Verdict::Pass => Outcome::failed(format!("{id} passes although it is sabotaged: {says}")),
+        Verdict::Broken => Outcome::failed(format!("{id}: its control could not be run: {says}")),
     }
 }
 
@@ -88,9 +95,19 @@ mod tests {
     }
 
     #[test]
-    fn only_a_short_control_is_good() {
-        assert_eq!(judge_control("R1", Verdict::Short).tally.passed, 1);
-        assert_eq!(judge_control("R1", Verdict::Pass).tally.failed, 1);
-        assert_eq!(judge_control("R1", Verdict::Broken).tally.failed, 1);
+    fn only_a_pass_is_good_and_only_a_short_control() {
+        let tally = |judge: fn(&str, &Answer) -> Outcome, verdict| {
+            let says = "4 of 5".to_owned();
+            let outcome = judge("R1", &Answer { verdict, says });
+            let told = outcome.remarks.concat().contains("4 of 5");
+            assert_eq!(told, outcome.tally.failed > 0, "{outcome:?}");
+            (outcome.tally.passed, outcome.tally.failed)
+        };
+        assert_eq!(tally(judge, Verdict::Pass), (1, 0));
+        assert_eq!(tally(judge, Verdict::Short), (0, 1));
+        assert_eq!(tally(judge, Verdict::Broken), (0, 1));
+        assert_eq!(tally(judge_control, Verdict::Pass), (0, 1));
+        assert_eq!(tally(judge_control, Verdict::Short), (1, 0));
+        assert_eq!(tally(judge_control, Verdict::Broken), (0, 1));
     }
 }

@@ -169,6 +169,9 @@ pub(crate) fn run(place: &Place, only: &[String]) -> Result<bool> {
     }
     say::line("");
     say::line(ledger.table());
+    for line in ledger.failures() {
+        say::line(line);
+    }
     let tally = ledger.tally();
     say::line(tally);
     Ok(tally.failed == 0)
