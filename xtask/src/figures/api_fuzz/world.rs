@@ -134,7 +134,9 @@ impl World {
             ("cancel_operation", _) => self.seeded["running"].clone(),
             ("forget_node", "node") => wired["left"].clone(),
             (_, "node") => json!([wired["node"]]),
-            ("forget_node" | "set_host_ssh" | "install_helper", "host") => json!([wired["host"]]),
+            ("forget_node" | "set_host_ssh" | "install_helper" | "trust_certificate", "host") => {
+                json!([wired["host"]])
+            }
             ("remove_helper", "host") => json!([self.seeded["helped"]["host"]]),
             ("plan_uninit" | "uninit_host", "host") => json!(["third"]),
             (_, "host") => json!(["elsewhere", "lab"]),
