@@ -16,6 +16,7 @@ pub mod guest_snapshot;
 pub mod ids;
 pub mod mark;
 pub mod names;
+pub mod notify;
 pub mod operation;
 pub mod place;
 pub mod ports;

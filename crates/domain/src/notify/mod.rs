@@ -1,0 +1,17 @@
+//! What people are told of what happened, and when: decided here, sent elsewhere.
+
+mod backoff;
+mod message;
+mod pace;
+mod quiet;
+mod route;
+mod severity;
+mod turn;
+
+pub use backoff::pause_ms;
+pub use message::{Message, Notice, one_line, subject_key};
+pub use pace::Pace;
+pub use quiet::{BadQuietHours, MinuteOfDay, QuietHours};
+pub use route::{BadChannelName, ChannelName, Routes};
+pub use severity::{NoticeSpec, Severity};
+pub use turn::{DIGEST_FROM, DIGEST_MOST, Turn, Waiting, turn};

@@ -1,0 +1,120 @@
+//! How grave each kind of event is: one table.
+
+use serde::{Deserialize, Serialize};
+
+use crate::event::EventKind;
+
+/// How grave what happened is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Severity {
+    /// Good to know.
+    Info,
+    /// Something did not work; it can wait until morning.
+    Warning,
+    /// A person is needed now. Quiet hours do not hold it back.
+    Critical,
+}
+
+impl Severity {
+    /// All, the least grave first.
+    pub const ALL: [Self; 3] = [Self::Info, Self::Warning, Self::Critical];
+
+    /// Stable label, as stored, configured and sent.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Info => "info",
+            Self::Warning => "warning",
+            Self::Critical => "critical",
+        }
+    }
+
+    /// The severity with this label.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|s| s.label() == label)
+    }
+}
+
+/// What a kind of event is as a notice.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct NoticeSpec {
+    /// How grave.
+    pub severity: Severity,
+    /// What happened, as the title says it after the name of what it happened to.
+    pub headline: &'static str,
+}
+
+impl EventKind {
+    /// What people are told of an event of this kind. `None`: a part of what another kind tells.
+    #[must_use]
+    #[rustfmt::skip] // one line per kind is what makes it a table
+    pub fn notice(self) -> Option<NoticeSpec> {
+        let row = |severity, headline| Some(NoticeSpec { severity, headline });
+        match self {
+            Self::AppStatusChanged
+            | Self::OperationQueued
+            | Self::OperationStarted
+            | Self::OperationProgressed
+            | Self::OperationTurnedBack
+            | Self::OperationSucceeded
+            // Of those of an app's operation the app's own event tells, with the reason.
+            | Self::OperationFailed
+            | Self::OperationCancelled => None,
+            Self::AppCreated => row(Severity::Info, "deploy asked for"),
+            Self::AppDeployed => row(Severity::Info, "deployed"),
+            Self::AppDeployFailed => row(Severity::Warning, "deploy failed"),
+            Self::AppStarted => row(Severity::Info, "started"),
+            Self::AppStartFailed => row(Severity::Warning, "start failed"),
+            Self::AppStopped => row(Severity::Info, "stopped"),
+            Self::AppStopFailed => row(Severity::Warning, "stop failed"),
+            Self::AppRestartFailed => row(Severity::Warning, "restart failed"),
+            Self::AppRemoved => row(Severity::Info, "removed"),
+            Self::AppRemoveFailed => row(Severity::Warning, "removal failed"),
+            Self::OperationTakenOver => row(Severity::Info, "operation taken over"),
+            Self::OperationGotStuck => row(Severity::Critical, "operation is stuck: a person is needed"),
+            Self::OperationCancelRequested => row(Severity::Info, "cancel asked for"),
+            Self::OperationRetried => row(Severity::Info, "stuck operation goes on"),
+            Self::OperationAbandoned => row(Severity::Warning, "stuck operation abandoned"),
+            Self::HostAdded => row(Severity::Info, "host added"),
+            Self::HostUpdated => row(Severity::Info, "host changed"),
+            Self::HostRemoved => row(Severity::Info, "host removed"),
+            Self::HostLearned => row(Severity::Info, "host learned from its cluster"),
+            Self::HostNodeForgotten => row(Severity::Warning, "node declared gone for good"),
+            Self::GuestMoved => row(Severity::Info, "container moved to another node"),
+            Self::PortsFreed => row(Severity::Info, "rest of ports ended"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn labels_are_read_back_and_rise() {
+        for severity in Severity::ALL {
+            assert_eq!(Severity::parse(severity.label()), Some(severity));
+        }
+        assert_eq!(Severity::parse("loud"), None);
+        assert!(Severity::Critical > Severity::Warning && Severity::Warning > Severity::Info);
+    }
+
+    #[test]
+    fn headlines_are_one_short_line() {
+        for kind in EventKind::ALL {
+            let Some(spec) = kind.notice() else { continue };
+            let fine = spec.headline.len() <= 80 && !spec.headline.contains(char::is_control);
+            assert!(fine && !spec.headline.is_empty(), "{kind:?}");
+        }
+    }
+
+    #[test]
+    fn what_needs_a_person_is_critical() {
+        let of = |kind: EventKind| kind.notice().map(|spec| spec.severity);
+        assert_eq!(of(EventKind::OperationGotStuck), Some(Severity::Critical));
+        assert_eq!(of(EventKind::AppDeployFailed), Some(Severity::Warning));
+        assert_eq!(of(EventKind::OperationProgressed), None);
+    }
+}
