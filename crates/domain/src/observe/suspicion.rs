@@ -1,0 +1,104 @@
+//! A guest that complete looks do not show: counted, look by look.
+
+use crate::time::Timestamp;
+
+/// How often, and since when, a guest was missing from complete looks in a row. Survives a restart; whoever sees the guest
+/// again drops it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Suspicion {
+    /// The first complete look without the guest.
+    pub since: Timestamp,
+    /// How many were counted, each long enough after the one before.
+    pub looks: u32,
+    /// When the newest of them was.
+    pub last: Timestamp,
+}
+
+impl Suspicion {
+    /// So many complete looks make it ripe.
+    pub const LOOKS: u32 = 3;
+    /// So far apart are looks that count, milliseconds.
+    pub const APART_MS: i64 = 30_000;
+
+    /// The first look without the guest.
+    #[must_use]
+    pub fn begun(now: Timestamp) -> Self {
+        Self {
+            since: now,
+            looks: 1,
+            last: now,
+        }
+    }
+
+    /// Enough looks were counted; now a direct read may prove it.
+    #[must_use]
+    pub fn is_ripe(&self) -> bool {
+        self.looks >= Self::LOOKS
+    }
+
+    /// The same after one more complete look without the guest, if that changes anything: a look that comes too soon does
+    /// not count, and beyond what is needed none is counted. A clock that went back begins the wait anew.
+    #[must_use]
+    pub fn counted(&self, now: Timestamp) -> Option<Self> {
+        if self.is_ripe() {
+            return None;
+        }
+        let apart = now.0.saturating_sub(self.last.0);
+        if apart < 0 {
+            return Some(Self { last: now, ..*self });
+        }
+        (apart >= Self::APART_MS).then_some(Self {
+            looks: self.looks + 1,
+            last: now,
+            ..*self
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn looks_too_close_do_not_count() {
+        let first = Suspicion::begun(Timestamp(0));
+        assert!(!first.is_ripe());
+        assert_eq!(first.counted(Timestamp(29_999)), None);
+        let second = first.counted(Timestamp(30_000)).unwrap();
+        assert_eq!((second.looks, second.is_ripe()), (2, false));
+        assert_eq!(second.counted(Timestamp(59_999)), None);
+        let third = second.counted(Timestamp(60_000)).unwrap();
+        assert!(third.is_ripe());
+        assert_eq!(third.since, Timestamp(0));
+        assert_eq!(
+            third.counted(Timestamp(900_000)),
+            None,
+            "ripe writes nothing more"
+        );
+    }
+
+    #[test]
+    fn a_clock_that_went_back_counts_nothing() {
+        let late = Suspicion::begun(Timestamp(1_000_000));
+        let again = late.counted(Timestamp(500)).unwrap();
+        assert_eq!((again.looks, again.last), (1, Timestamp(500)));
+        assert_eq!(again.counted(Timestamp(30_499)), None);
+        assert_eq!(again.counted(Timestamp(30_500)).unwrap().looks, 2);
+    }
+
+    proptest! {
+        #[test]
+        fn it_ripens_no_earlier_than_a_minute_after_the_first_look(steps in prop::collection::vec(0i64..40_000, 0..40)) {
+            let mut now = 0;
+            let mut suspicion = Suspicion::begun(Timestamp(0));
+            for step in steps {
+                now += step;
+                suspicion = suspicion.counted(Timestamp(now)).unwrap_or(suspicion);
+                prop_assert!(!suspicion.is_ripe() || now >= 60_000);
+                prop_assert!(suspicion.looks <= Suspicion::LOOKS);
+            }
+        }
+    }
+}

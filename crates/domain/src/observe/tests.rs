@@ -1,0 +1,293 @@
+//! Tables of what a look shows, and what it must never be taken for.
+
+use proptest::prelude::*;
+use uuid::Uuid;
+
+use super::*;
+use crate::guest::ContainerRef;
+use crate::ids::{AppId, GuestId, HostId, Vmid};
+use crate::names::NodeName;
+use crate::time::Timestamp;
+
+fn node(name: &str) -> NodeName {
+    name.parse().unwrap()
+}
+
+fn host() -> HostId {
+    HostId(Uuid::from_u128(1))
+}
+
+fn vmid(n: u32) -> Vmid {
+    Vmid::try_from(n).unwrap()
+}
+
+fn guest(n: u32, node: u32) -> SeenGuest {
+    SeenGuest {
+        vmid: vmid(n),
+        node,
+        kind: Kind::Container,
+        power: ListedPower::Running,
+    }
+}
+
+/// pve1 and pve2 online, pve3 off; 103 is listed on pve1, 101 on pve2, 102 on pve3.
+fn look() -> Inventory {
+    let member = |name, online| NodeSeen {
+        name: node(name),
+        online,
+    };
+    Inventory {
+        host: host(),
+        cluster: Some("lab".to_owned()),
+        quorate: true,
+        nodes: vec![
+            member("pve1", true),
+            member("pve2", true),
+            member("pve3", false),
+        ],
+        list_nodes: vec![node("pve1"), node("pve2"), node("pve3")],
+        guests: vec![guest(103, 0), guest(101, 1), guest(102, 2)],
+    }
+}
+
+fn known() -> Vec<NodeName> {
+    vec![node("pve1"), node("pve2"), node("pve3")]
+}
+
+fn complete(look: Inventory) -> Result<CompleteInventory, Incomplete> {
+    complete_with(look, Sight::All)
+}
+
+fn complete_with(look: Inventory, sight: Sight) -> Result<CompleteInventory, Incomplete> {
+    let known = known();
+    let expected = Expected {
+        cluster: Some("lab"),
+        known_nodes: &known,
+    };
+    look.complete(&expected, sight)
+}
+
+#[test]
+fn a_look_is_complete_only_if_every_condition_holds() {
+    let whole = complete(look()).unwrap();
+    assert_eq!((whole.guests(), whole.nodes().len()), (3, 3));
+    let amiss = |change: fn(&mut Inventory)| {
+        let mut seen = look();
+        change(&mut seen);
+        complete(seen).unwrap_err()
+    };
+    assert_eq!(amiss(|l| l.quorate = false), Incomplete::NoQuorum);
+    let other = Incomplete::OtherCluster {
+        expected: "lab".to_owned(),
+    };
+    assert_eq!(amiss(|l| l.cluster = Some("other".to_owned())), other);
+    assert_eq!(amiss(|l| l.cluster = None), other);
+    assert_eq!(
+        amiss(|l| l.nodes.truncate(2)),
+        Incomplete::Unlisted(node("pve3"))
+    );
+    assert_eq!(
+        amiss(|l| l.list_nodes[2] = node("pve9")),
+        Incomplete::Stray(node("pve9"))
+    );
+    assert_eq!(
+        amiss(|l| l.guests.push(guest(101, 0))),
+        Incomplete::Twice(vmid(101))
+    );
+    assert_eq!(
+        complete_with(look(), Sight::NotAll),
+        Err(Incomplete::MayNotSeeAll)
+    );
+}
+
+#[test]
+fn a_standalone_node_has_no_cluster_to_be_of() {
+    let seen = Inventory {
+        cluster: None,
+        nodes: vec![NodeSeen {
+            name: node("pve1"),
+            online: true,
+        }],
+        list_nodes: Vec::new(),
+        guests: Vec::new(),
+        ..look()
+    };
+    let known = vec![node("pve1")];
+    let expected = Expected {
+        cluster: None,
+        known_nodes: &known,
+    };
+    assert!(seen.complete(&expected, Sight::All).is_ok());
+}
+
+fn place(node_name: &str, n: u32) -> ContainerRef {
+    ContainerRef {
+        host: host(),
+        node: node(node_name),
+        vmid: vmid(n),
+    }
+}
+
+#[test]
+fn sightings_of_a_record() {
+    let mut seen = look();
+    seen.guests.push(SeenGuest {
+        kind: Kind::Machine,
+        ..guest(104, 0)
+    });
+    let seen = complete(seen).unwrap();
+    let running = ListedPower::Running;
+    let sight = |name, n| seen.sight(&place(name, n));
+    assert_eq!(sight("pve1", 103), Sighting::Here(running));
+    assert_eq!(
+        sight("pve1", 101),
+        Sighting::Elsewhere(&node("pve2"), running)
+    );
+    assert_eq!(sight("pve1", 104), Sighting::Machine(&node("pve1")));
+    assert_eq!(
+        sight("pve3", 102),
+        Sighting::Unknown,
+        "listed on a node that is off"
+    );
+    assert_eq!(
+        sight("pve1", 102),
+        Sighting::Unknown,
+        "moved to a node that is off"
+    );
+    assert_eq!(sight("pve3", 199), Sighting::Unknown, "its node is off");
+    assert_eq!(sight("pve1", 199), Sighting::Missing);
+    assert_eq!(
+        sight("pve9", 199),
+        Sighting::Missing,
+        "its node was forgotten"
+    );
+    let elsewhere = ContainerRef {
+        host: HostId(Uuid::from_u128(2)),
+        ..place("pve1", 199)
+    };
+    assert_eq!(
+        seen.sight(&elsewhere),
+        Sighting::Unknown,
+        "another cluster's"
+    );
+}
+
+fn watched() -> Watched {
+    Watched {
+        guest: GuestId(Uuid::from_u128(3)),
+        app: AppId(Uuid::from_u128(4)),
+        place: place("pve1", 199),
+        confirmed: true,
+    }
+}
+
+fn ripe() -> Suspicion {
+    Suspicion {
+        since: Timestamp(7),
+        looks: 3,
+        last: Timestamp(60_007),
+    }
+}
+
+#[test]
+fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
+    let seen = complete(look()).unwrap();
+    let read = DirectRead::DoesNotExist(node("pve2"));
+    let prove = |watched: &Watched, suspicion: &Suspicion, sight, read: &DirectRead| {
+        ProvenAbsent::prove(watched, suspicion, &seen, sight, read)
+    };
+    let proven = prove(&watched(), &ripe(), Sight::All, &read).unwrap();
+    assert_eq!(
+        (proven.guest(), proven.app()),
+        (watched().guest, watched().app)
+    );
+    assert_eq!(proven.since(), Timestamp(7));
+
+    let unconfirmed = Watched {
+        confirmed: false,
+        ..watched()
+    };
+    let there = Watched {
+        place: place("pve1", 103),
+        ..watched()
+    };
+    let off = Watched {
+        place: place("pve3", 199),
+        ..watched()
+    };
+    let green = Suspicion { looks: 2, ..ripe() };
+    let by_off = DirectRead::DoesNotExist(node("pve3"));
+    let by_stranger = DirectRead::DoesNotExist(node("pve9"));
+    let (all, not_all) = (Sight::All, Sight::NotAll);
+    let (exists, unknown) = (DirectRead::Exists, DirectRead::Unknown);
+    for (result, why) in [
+        (
+            prove(&unconfirmed, &ripe(), all, &read),
+            NotProven::Unconfirmed,
+        ),
+        (
+            prove(&watched(), &green, all, &read),
+            NotProven::TooFewLooks,
+        ),
+        (prove(&there, &ripe(), all, &read), NotProven::NotMissing),
+        (prove(&off, &ripe(), all, &read), NotProven::NotMissing),
+        (
+            prove(&watched(), &ripe(), not_all, &read),
+            NotProven::MayNotSee,
+        ),
+        (prove(&watched(), &ripe(), all, &exists), NotProven::Exists),
+        (
+            prove(&watched(), &ripe(), all, &unknown),
+            NotProven::NotAsked,
+        ),
+        (
+            prove(&watched(), &ripe(), all, &by_off),
+            NotProven::NotAsked,
+        ),
+        (
+            prove(&watched(), &ripe(), all, &by_stranger),
+            NotProven::NotAsked,
+        ),
+    ] {
+        assert_eq!(result, Err(why));
+    }
+}
+
+fn some_look() -> impl Strategy<Value = Inventory> {
+    let guests = prop::collection::btree_map(100u32..140, (0u32..3, any::<bool>()), 0..30);
+    (guests, any::<[bool; 3]>()).prop_map(|(guests, online)| {
+        let mut seen = look();
+        for (member, online) in seen.nodes.iter_mut().zip(online) {
+            member.online = online;
+        }
+        seen.guests = guests
+            .into_iter()
+            .map(|(n, (node, machine))| SeenGuest {
+                kind: if machine {
+                    Kind::Machine
+                } else {
+                    Kind::Container
+                },
+                ..guest(n, node)
+            })
+            .collect();
+        seen
+    })
+}
+
+proptest! {
+    #[test]
+    fn what_is_listed_or_on_a_node_that_is_off_is_never_missing(
+        seen in some_look(),
+        n in 100u32..140,
+        at in 0usize..3,
+    ) {
+        let names = known();
+        let recorded = ContainerRef { host: host(), node: names[at].clone(), vmid: vmid(n) };
+        let listed = seen.guests.iter().any(|g| g.vmid == vmid(n));
+        let online = seen.nodes[at].online;
+        let whole = complete(seen).unwrap();
+        let missing = whole.sight(&recorded) == Sighting::Missing;
+        prop_assert_eq!(missing, !listed && online);
+    }
+}
