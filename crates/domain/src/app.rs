@@ -5,6 +5,37 @@ use serde::{Deserialize, Serialize};
 use crate::failure::Failure;
 use crate::time::Timestamp;
 
+/// Whether we made an app's container or found it. Fixed at birth, for life.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Default, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum AppClass {
+    /// We made its container: removing the app destroys it.
+    #[default]
+    Native,
+    /// We found its container: removing the app leaves it as it is.
+    Adopted,
+}
+
+impl AppClass {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Native, Self::Adopted];
+
+    /// Stable text, as stored.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::Native => "native",
+            Self::Adopted => "adopted",
+        }
+    }
+
+    /// The class with this label.
+    #[must_use]
+    pub fn parse(label: &str) -> Option<Self> {
+        Self::ALL.into_iter().find(|c| c.label() == label)
+    }
+}
+
 /// What an app's status can be, without the story behind it. Labels are stored, with a CHECK.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]

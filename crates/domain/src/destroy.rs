@@ -87,6 +87,7 @@ impl NativeGuest {
             Ownership::OwnedUnconfirmed { rootfs_volid } => {
                 // The volume must have been recorded by an earlier look before anything is destroyed.
                 return Err(NoPermit::Conflict(Conflict {
+                    what: "created",
                     vmid,
                     differences: vec![format!(
                         "its root volume {rootfs_volid} was not recorded before"

@@ -57,7 +57,7 @@ pub struct ContainerIdentity {
     pub rootfs_volid: Option<Volid>,
 }
 
-/// The identity row of a native guest. There is none for an adopted one: that is why nothing can destroy it.
+/// The identity row of a native guest. That of an adopted one is another type, which nothing can destroy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NativeGuest {
     /// Row id.
@@ -110,9 +110,11 @@ pub enum Ownership {
 }
 
 /// What differs between the record and what was seen.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
-#[error("container {vmid} is not the one we created: {}", differences.join(", "))]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("container {vmid} is not the one we {what}: {}", differences.join(", "))]
 pub struct Conflict {
+    /// What we did with the one on record: `created` or `adopted`.
+    pub what: &'static str,
     /// The container.
     pub vmid: Vmid,
     /// One text per difference.
@@ -169,6 +171,7 @@ impl NativeGuest {
             Ownership::Owned
         } else {
             Ownership::Conflict(Conflict {
+                what: "created",
                 vmid: id.vmid,
                 differences,
             })

@@ -5,6 +5,7 @@
 //! in a test and in a simulator.
 
 pub mod accounts;
+pub mod adopted;
 pub mod app;
 pub mod backup;
 pub mod create;
@@ -22,6 +23,7 @@ pub mod observe;
 pub mod operation;
 pub mod place;
 pub mod ports;
+pub mod recorded;
 pub mod retry;
 pub mod saga;
 pub mod time;

@@ -2,10 +2,13 @@
 
 use std::collections::BTreeMap;
 
+use proximity_domain::adopted::{AdoptedGuest, AdoptedIdentity};
+use proximity_domain::app::AppClass;
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::{NodeName, Volid};
+use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::Timestamp;
 
 use crate::apps::{live_app, not_live};
@@ -236,6 +239,46 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Guests of an app that are not gone, of either class, oldest first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn recorded_guests(&self, app: AppId) -> Result<Vec<RecordedGuest>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.recorded_of_app(app)));
+        }
+        let rows = query(
+            "SELECT * FROM guests WHERE app_id = $1 AND gone_at IS NULL ORDER BY recorded_at, id",
+        )
+        .bind(app.to_string())
+        .fetch_all(self)
+        .await?;
+        each(&rows, recorded)
+    }
+
+    /// Guests that are not gone on a cluster, of native and of adopted apps, by VMID.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn recorded_guests_of_host(
+        &self,
+        host: HostId,
+    ) -> Result<Vec<RecordedGuest>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.recorded_on_host(host)));
+        }
+        let rows = query(
+            "SELECT * FROM guests WHERE host_id = $1 AND app_id IS NOT NULL AND gone_at IS NULL \
+             ORDER BY vmid",
+        )
+        .bind(host.to_string())
+        .fetch_all(self)
+        .await?;
+        each(&rows, recorded)
+    }
+}
+
 /// Every choice of a number asks this: it looks at that number alone.
 pub(crate) const HELD: &str =
     "SELECT COUNT(*) AS held FROM guests WHERE host_id = $1 AND vmid = $2 AND gone_at IS NULL";
@@ -259,24 +302,50 @@ impl Reader {
 }
 
 fn guest(row: &Row) -> Result<NativeGuest, StoreError> {
-    let vmid = row.number::<u32>("vmid")?;
-    let vmid = Vmid::try_from(vmid).map_err(|e| damaged("vmid", e.to_string()))?;
+    let place = place(row)?;
     let mark = row.text("mark")?;
     let mark = Mark::find(&mark).ok_or_else(|| damaged("mark", mark))?;
     Ok(NativeGuest {
         id: row.parsed("id")?,
         app: row.parsed("app_id")?,
         created_by: row.parsed("created_by")?,
-        place: ContainerRef {
-            host: row.parsed("host_id")?,
-            node: row.parsed("node")?,
-            vmid,
-        },
         identity: ContainerIdentity {
-            vmid,
+            vmid: place.vmid,
             mark,
             net0_mac: row.parsed("net0_mac")?,
             rootfs_volid: row.parsed_opt("rootfs_volid")?,
         },
+        place,
+    })
+}
+
+fn adopted(row: &Row) -> Result<AdoptedGuest, StoreError> {
+    let place = place(row)?;
+    Ok(AdoptedGuest {
+        id: row.parsed("id")?,
+        app: row.parsed("app_id")?,
+        created_by: row.parsed("created_by")?,
+        identity: AdoptedIdentity {
+            vmid: place.vmid,
+            net0_mac: row.parsed("net0_mac")?,
+            rootfs_volid: row.parsed("rootfs_volid")?,
+        },
+        place,
+    })
+}
+
+fn recorded(row: &Row) -> Result<RecordedGuest, StoreError> {
+    match row.label("class", AppClass::parse)? {
+        AppClass::Native => guest(row).map(RecordedGuest::Native),
+        AppClass::Adopted => adopted(row).map(RecordedGuest::Adopted),
+    }
+}
+
+fn place(row: &Row) -> Result<ContainerRef, StoreError> {
+    let vmid = row.number::<u32>("vmid")?;
+    Ok(ContainerRef {
+        host: row.parsed("host_id")?,
+        node: row.parsed("node")?,
+        vmid: Vmid::try_from(vmid).map_err(|e| damaged("vmid", e.to_string()))?,
     })
 }

@@ -258,7 +258,7 @@ impl State {
         let Some(record) = self.live_app(id) else {
             return Ok(());
         };
-        let guests = self.present().filter(|g| g.guest.app == id).count();
+        let guests = self.present().filter(|g| g.guest.app() == id).count();
         if guests > 0 {
             let what = format!("app {id} cannot be archived: {guests} guest(s) of it are not gone");
             return Err(StoreError::IllegalTransition { what });

@@ -3,6 +3,7 @@
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
 use proximity_domain::names::{NodeName, Volid};
+use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::Timestamp;
 
 use super::apps::no_app;
@@ -25,7 +26,11 @@ impl State {
                     let what = format!("guest {} is of another app or operation", guest.id);
                     return Err(StoreError::IllegalTransition { what });
                 }
-                self.insert_guest(guest, now)
+                if guest.place.vmid != guest.identity.vmid {
+                    let what = format!("guest {} has two VMIDs", guest.id);
+                    return Err(StoreError::IllegalTransition { what });
+                }
+                self.insert_guest(guest.into(), now)
             }
             GuestChange::Confirm {
                 guest,
@@ -58,20 +63,17 @@ impl State {
         Ok(())
     }
 
-    fn insert_guest(&mut self, guest: NativeGuest, now: Timestamp) -> Result<(), StoreError> {
-        if guest.place.vmid != guest.identity.vmid {
-            let what = format!("guest {} has two VMIDs", guest.id);
-            return Err(StoreError::IllegalTransition { what });
-        }
+    fn insert_guest(&mut self, guest: RecordedGuest, now: Timestamp) -> Result<(), StoreError> {
+        let place = guest.place();
+        let mark = |g: &RecordedGuest| g.native().map(|native| native.identity.mark);
         let twin = self.guests.values().any(|known| {
-            let place = &known.guest.place;
-            let same_place = (place.host, place.vmid) == (guest.place.host, guest.place.vmid);
-            known.guest.id == guest.id
-                || known.guest.identity.mark == guest.identity.mark
-                || (same_place && known.gone_at.is_none())
+            let there = known.guest.place();
+            let same_place = (there.host, there.vmid) == (place.host, place.vmid);
+            let same_mark = mark(&guest).is_some() && mark(&known.guest) == mark(&guest);
+            known.guest.id() == guest.id() || same_mark || (same_place && known.gone_at.is_none())
         });
         if twin {
-            let id = format!("{} (VMID {})", guest.id, guest.identity.vmid);
+            let id = format!("{} (VMID {})", guest.id(), place.vmid);
             return Err(StoreError::Exists { what: "guest", id });
         }
         let fresh = Guest {
@@ -79,7 +81,7 @@ impl State {
             gone_at: None,
             guest,
         };
-        self.guests.put(fresh.guest.id, fresh);
+        self.guests.put(fresh.guest.id(), fresh);
         Ok(())
     }
 
@@ -92,18 +94,21 @@ impl State {
         let Some(found) = self.guest_row(id, app) else {
             return Err(refused);
         };
-        let known = &mut found.guest.identity.rootfs_volid;
-        if found.gone_at.is_some() || known.as_ref().is_some_and(|known| *known != volid) {
+        let known = found.guest.rootfs_volid();
+        if found.gone_at.is_some() || known.is_some_and(|known| *known != volid) {
             return Err(refused);
         }
-        *known = Some(volid);
+        // The volume of an adopted guest is recorded from the first.
+        if let RecordedGuest::Native(native) = &mut found.guest {
+            native.identity.rootfs_volid = Some(volid);
+        }
         Ok(())
     }
 
     fn move_guest(&mut self, id: GuestId, node: NodeName, app: AppId) -> Result<(), StoreError> {
         let found = self.guest_row(id, app).filter(|g| g.gone_at.is_none());
         let found = found.ok_or_else(|| no_guest(id))?;
-        found.guest.place.node = node.clone();
+        found.guest.place_mut().node = node.clone();
         if let Some(app) = self.apps.row(&app) {
             app.asked.node = node;
         }
@@ -113,31 +118,49 @@ impl State {
     /// A guest of `app`, to change.
     fn guest_row(&mut self, id: GuestId, app: AppId) -> Option<&mut Guest> {
         let guest = self.guests.row(&id)?;
-        (guest.guest.app == app).then_some(guest)
+        (guest.guest.app() == app).then_some(guest)
     }
 
     pub(crate) fn guests_of_app(&self, app: AppId) -> Vec<NativeGuest> {
-        let mut found: Vec<&Guest> = self.present().filter(|g| g.guest.app == app).collect();
-        found.sort_by_key(|guest| (guest.recorded_at, guest.guest.id));
-        found.into_iter().map(|guest| guest.guest.clone()).collect()
+        natives(self.recorded_of_app(app))
     }
 
     pub(crate) fn guests_on_host(&self, host: HostId) -> Vec<NativeGuest> {
-        let on_host = self.present().filter(|g| g.guest.place.host == host);
-        let mut found: Vec<NativeGuest> = on_host.map(|guest| guest.guest.clone()).collect();
-        found.sort_by_key(|guest| guest.place.vmid);
+        natives(self.recorded_on_host(host))
+    }
+
+    pub(crate) fn recorded_of_app(&self, app: AppId) -> Vec<RecordedGuest> {
+        let mut found: Vec<&Guest> = self.present().filter(|g| g.guest.app() == app).collect();
+        found.sort_by_key(|guest| (guest.recorded_at, guest.guest.id()));
+        found.into_iter().map(|guest| guest.guest.clone()).collect()
+    }
+
+    pub(crate) fn recorded_on_host(&self, host: HostId) -> Vec<RecordedGuest> {
+        let on_host = self.present().filter(|g| g.guest.place().host == host);
+        let mut found: Vec<RecordedGuest> = on_host.map(|guest| guest.guest.clone()).collect();
+        found.sort_by_key(|guest| guest.place().vmid);
         found
     }
 
     pub(crate) fn is_held(&self, host: HostId, vmid: Vmid) -> bool {
-        self.present()
-            .any(|g| g.guest.place.host == host && g.guest.place.vmid == vmid)
+        self.present().any(|g| {
+            let place = g.guest.place();
+            (place.host, place.vmid) == (host, vmid)
+        })
     }
 
     /// Guests that are not gone.
     pub(crate) fn present(&self) -> impl Iterator<Item = &Guest> {
         self.guests.values().filter(|guest| guest.gone_at.is_none())
     }
+}
+
+fn natives(guests: Vec<RecordedGuest>) -> Vec<NativeGuest> {
+    let native = |guest| match guest {
+        RecordedGuest::Native(native) => Some(native),
+        RecordedGuest::Adopted(_) => None,
+    };
+    guests.into_iter().filter_map(native).collect()
 }
 
 fn no_guest(guest: GuestId) -> StoreError {

@@ -97,9 +97,9 @@ impl State {
         let on_host = |app: &AppId| self.apps.get(app).is_some_and(|app| app.asked.host == id);
         let live = self.apps.values().filter(|app| app.is_live());
         let live = live.map(|app| app.asked.id).filter(on_host);
-        let guests = self.present().filter(|g| g.guest.place.host == id);
+        let guests = self.present().filter(|g| g.guest.place().host == id);
         let mut users: BTreeSet<AppId> = live.collect();
-        users.extend(guests.map(|g| g.guest.app));
+        users.extend(guests.map(|g| g.guest.app()));
         users.extend(self.live.keys().copied().filter(on_host));
         users.len()
     }

@@ -75,7 +75,7 @@ impl State {
     fn check_guests(&self, wrong: &mut Vec<String>) {
         let mut places = BTreeMap::new();
         for guest in self.present() {
-            let (id, place) = (guest.guest.id, &guest.guest.place);
+            let (id, place) = (guest.guest.id(), guest.guest.place());
             if places.insert((place.host, place.vmid), id).is_some() {
                 wrong.push(format!("a VMID of a cluster is held by one guest: {id}"));
             }
@@ -83,17 +83,17 @@ impl State {
                 let rule = "the host of a guest that is not gone is recorded";
                 wrong.push(format!("{rule}: {id}"));
             }
-            let app = self.apps.get(&guest.guest.app);
+            let app = self.apps.get(&guest.guest.app());
             if app.is_none_or(|app| !app.is_live()) {
                 let rule = "an archived app has no guest that is not gone";
                 wrong.push(format!("{rule}: {id}"));
             }
         }
         for guest in self.guests.values() {
-            let maker = self.operations.get(&guest.guest.created_by);
-            if maker.is_none_or(|maker| maker.record.app != guest.guest.app) {
+            let maker = self.operations.get(&guest.guest.created_by());
+            if maker.is_none_or(|maker| maker.record.app != guest.guest.app()) {
                 let rule = "a guest was created by an operation of its app";
-                wrong.push(format!("{rule}: {}", guest.guest.id));
+                wrong.push(format!("{rule}: {}", guest.guest.id()));
             }
         }
     }

@@ -169,7 +169,11 @@ fn twin_of_app(state: &mut State) {
 
 fn twin_of_guest(state: &mut State) {
     let mut twin = state.guests[&GUEST].clone();
-    twin.guest.id = GuestId(NOBODY);
+    twin.guest = NativeGuest {
+        id: GuestId(NOBODY),
+        ..guest()
+    }
+    .into();
     state.guests.put(GuestId(NOBODY), twin);
 }
 
@@ -195,7 +199,11 @@ const DAMAGES: &[Damage] = &[
     ("a VMID of a cluster is held by one guest", twin_of_guest),
     ("an archived app has no guest that is not gone", archive),
     ("a guest was created by an operation of its app", |s| {
-        s.guests.row(&GUEST).unwrap().guest.created_by = OperationId(NOBODY);
+        s.guests.row(&GUEST).unwrap().guest = NativeGuest {
+            created_by: OperationId(NOBODY),
+            ..guest()
+        }
+        .into();
     }),
     ("an app is on its way only while an operation lives", |s| {
         s.live.remove(&APP);

@@ -3,9 +3,9 @@
 use std::collections::BTreeMap;
 
 use proximity_domain::app::Status;
-use proximity_domain::guest::NativeGuest;
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId};
 use proximity_domain::ports::{PortPair, PortRange};
+use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::saga::StepRecord;
 use proximity_domain::time::Timestamp;
 
@@ -62,7 +62,7 @@ pub(crate) struct Operation {
 /// An identity row.
 #[derive(Debug, Clone)]
 pub(crate) struct Guest {
-    pub(crate) guest: NativeGuest,
+    pub(crate) guest: RecordedGuest,
     pub(crate) recorded_at: Timestamp,
     pub(crate) gone_at: Option<Timestamp>,
 }

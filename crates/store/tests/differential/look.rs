@@ -46,8 +46,9 @@ async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
     }
     for id in &known.hosts {
         both!(pair, store => store.host(*id)).unwrap();
-        let held = both!(pair, store => store.host_guests(*id)).unwrap();
-        for vmid in held.iter().map(|guest| guest.place.vmid) {
+        both!(pair, store => store.host_guests(*id)).unwrap();
+        let held = both!(pair, store => store.recorded_guests_of_host(*id)).unwrap();
+        for vmid in held.iter().map(|guest| guest.place().vmid) {
             assert!(both!(pair, store => store.is_held(*id, vmid)).unwrap());
         }
         for n in 100..110 {
@@ -89,6 +90,7 @@ async fn at_apps(pair: &Pair, known: &Known) {
         both!(pair, store => store.app(*id)).unwrap();
         both!(pair, store => store.archived_app(*id)).unwrap();
         both!(pair, store => store.native_guests(*id)).unwrap();
+        both!(pair, store => store.recorded_guests(*id)).unwrap();
         both!(pair, store => store.log(*id, 0, 1000)).unwrap();
         both!(pair, store => store.log_tail(*id, 3)).unwrap();
         let left = both!(pair, store => store.app_environment(*id));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proximity_domain::ids::{HostId, Vmid};
+use proximity_domain::recorded::RecordedGuest;
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::Fence;
 use proximity_store::{Store, StoreError};
@@ -34,6 +35,10 @@ pub async fn are_recorded_once_per_place(make: &impl Make) {
         world.store.native_guests(app.id).await.unwrap(),
         vec![guest.clone()]
     );
+    let recorded = vec![RecordedGuest::Native(guest.clone())];
+    assert_eq!(world.store.recorded_guests(app.id).await.unwrap(), recorded);
+    let of_host = world.store.recorded_guests_of_host(world.host).await;
+    assert_eq!(of_host.unwrap(), recorded);
     let twin = world.guest(app.id, operation.id, 101);
     let refused = change(&world, &fence, GuestChange::Insert(twin)).await;
     assert!(
