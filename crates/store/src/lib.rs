@@ -20,6 +20,7 @@ mod memory;
 mod migrate;
 #[cfg(test)]
 mod migration_tests;
+pub mod notices;
 mod open;
 mod open_postgres;
 mod operations;

@@ -48,6 +48,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(9, "0009_queued"),
     migration!(10, "0010_one_tree", "postgres/"),
     migration!(11, "0011_purpose_tokens"),
+    migration!(12, "0012_notices"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

@@ -13,6 +13,7 @@ mod invariants;
 mod invariants_tests;
 mod journal;
 mod model;
+mod notices;
 mod operations;
 mod ports;
 mod queue;

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proximity_domain::app::Status;
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId};
+use proximity_domain::notify::{ChannelName, Waiting};
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::saga::StepRecord;
@@ -11,6 +12,7 @@ use proximity_domain::time::Timestamp;
 
 use super::MemoryOptions;
 use super::table::Table;
+use crate::notices::NoticeChannel;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
 use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 
@@ -101,6 +103,10 @@ pub(crate) struct State {
     pub(crate) log: Table<i64, AppLine>,
     pub(crate) events: Table<i64, EventRow>,
     pub(crate) audit: Table<i64, AuditRow>,
+    pub(crate) channels: Table<ChannelName, NoticeChannel>,
+    pub(crate) notices: Table<(ChannelName, i64), Waiting>,
+    /// When a channel was told of a subject.
+    pub(crate) subjects: Table<(ChannelName, String), Timestamp>,
 }
 
 /// What every table can do at the end of a write, whatever is in it.
@@ -136,6 +142,9 @@ impl State {
             log: Table::default(),
             events: Table::default(),
             audit: Table::default(),
+            channels: Table::default(),
+            notices: Table::default(),
+            subjects: Table::default(),
         }
     }
     /// What was changed stays.
@@ -153,7 +162,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 11] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 14] {
         let Self {
             public: _,
             internal: _,
@@ -169,9 +178,13 @@ impl State {
             log,
             events,
             audit,
+            channels,
+            notices,
+            subjects,
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, keys, log, events, audit,
+            channels, notices, subjects,
         ]
     }
 }

@@ -145,6 +145,12 @@ pub enum Call {
         after: u8,
         limit: u8,
     },
+    KeepChannels(u8),
+    /// What became of notices, or a further look at the events.
+    Notices {
+        channel: u8,
+        act: u8,
+    },
 }
 
 impl Call {
@@ -188,6 +194,8 @@ impl Call {
             Self::ListApps { .. } => "ListApps",
             Self::ListOperations { .. } => "ListOperations",
             Self::Journals { .. } => "Journals",
+            Self::KeepChannels(_) => "KeepChannels",
+            Self::Notices { .. } => "Notices",
         }
     }
 }
@@ -229,6 +237,8 @@ pub const NAMES: &[(&str, bool)] = &[
     ("ListApps", false),
     ("ListOperations", false),
     ("Journals", false),
+    ("KeepChannels", false),
+    ("Notices", false),
 ];
 
 fn n() -> impl Strategy<Value = u8> {
@@ -282,6 +292,8 @@ fn of_people() -> impl Strategy<Value = Call> {
             Call::ListApps { filter, after, page }),
         2 => (n(), seldom()).prop_map(|(filter, before)| Call::ListOperations { filter, before }),
         1 => (n(), n()).prop_map(|(after, limit)| Call::Journals { after, limit }),
+        1 => n().prop_map(Call::KeepChannels),
+        5 => (n(), n()).prop_map(|(channel, act)| Call::Notices { channel, act }),
     ]
 }
 

@@ -7,6 +7,7 @@ use proximity_store::records::HostRecord;
 use proximity_store::views::{AppFilter, OperationFilter};
 use secrecy::ExposeSecret;
 
+use super::notices;
 use super::pair::{Pair, both};
 use super::people::{key_of, secret_of};
 
@@ -27,6 +28,7 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     both!(pair, store => store.events(0, 1000)).unwrap();
     both!(pair, store => store.newest_event()).unwrap();
     both!(pair, store => store.audit(1000, 0)).unwrap();
+    notices::look(pair).await;
     let wrong = both!(pair, store => store.invariants()).unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

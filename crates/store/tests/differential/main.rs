@@ -10,6 +10,7 @@
 
 mod calls;
 mod look;
+mod notices;
 mod pair;
 mod people;
 mod play;

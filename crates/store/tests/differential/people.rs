@@ -91,6 +91,7 @@ impl Play {
             Call::ListApps { .. } | Call::ListOperations { .. } | Call::Journals { .. } => {
                 self.list(call).await
             }
+            Call::KeepChannels(_) | Call::Notices { .. } => self.notices(call).await,
             _ => return None,
         };
         Some(Some(refused))

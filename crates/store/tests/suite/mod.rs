@@ -10,6 +10,7 @@ pub mod fencing;
 pub mod guests;
 pub mod host_acts;
 pub mod hosts;
+pub mod notices;
 pub mod ports;
 pub mod queue;
 pub mod random;
@@ -56,6 +57,8 @@ macro_rules! with_cases {
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
             events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then,
                 ring_for_a_caller_that_went_away;
+            notices: begin_with_what_happens_from_now_on, are_forgotten_with_their_channel, are_taken_up_once,
+                tell_of_a_subject_once, failures_are_counted_until_a_delivery, have_an_end_and_count_what_is_too_much;
             random: any_sequence_keeps_the_rules;
         }
     };
