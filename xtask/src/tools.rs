@@ -31,6 +31,12 @@ pub(crate) const DENY: Tool = Tool {
     version: "0.20.2",
 };
 
+/// Breaks the code line by line, to see whether a test notices. Only the figure of that name needs it.
+pub(crate) const MUTANTS: Tool = Tool {
+    name: "cargo-mutants",
+    version: "27.1.0",
+};
+
 impl Tool {
     /// Where the program is, if it is anywhere: our own build first, then the search path.
     pub(crate) fn find(self, place: &Place) -> Option<PathBuf> {

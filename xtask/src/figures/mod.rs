@@ -18,6 +18,7 @@ mod injection;
 mod lab;
 mod lanes;
 mod least_privilege;
+mod mutants;
 mod node_helper;
 mod overhead;
 mod port_allocator;
@@ -71,6 +72,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     beside_bare::PORTS,
     node_helper::FIGURE,
     injection::FIGURE,
+    mutants::FIGURE,
 ];
 
 /// One promised figure.
