@@ -114,9 +114,21 @@ mod tests {
             assert!(!mark().is(Some(other)), "{other}");
         }
         assert!(!mark().is(None));
+    }
+
+    #[test]
+    fn only_what_carries_the_mark_is_ours() {
+        let (ours, other) = (mark().to_string(), Some("somebody's"));
+        let ours = Some(ours.as_str());
         let user = "proximity-operate-deadbeef@pve".parse().unwrap();
-        assert!(mark().own_user(&user, Some("somebody's")).is_none());
-        assert!(mark().own_user(&user, Some(&text)).is_some());
+        assert!(mark().own_user(&user, other).is_none());
+        assert_eq!(mark().own_user(&user, ours).unwrap().name(), &user);
+        let token = "proximity-operate-deadbeef@pve!proximity".parse().unwrap();
+        assert!(mark().own_token(&token, other).is_none());
+        assert_eq!(mark().own_token(&token, ours).unwrap().name(), &token);
+        let pool = "proximity".parse().unwrap();
+        assert!(mark().own_pool(&pool, other).is_none());
+        assert_eq!(mark().own_pool(&pool, ours).unwrap().name(), &pool);
     }
 
     #[test]

@@ -263,9 +263,7 @@ impl BackupListing {
 
     /// Whether it is really there: one that somebody removed is no good copy.
     fn lists(&self, record: &OwnBackup) -> bool {
-        self.backups
-            .iter()
-            .any(|seen| seen.volid == record.volid && is_same(record, seen))
+        self.backups.iter().any(|seen| is_same(record, seen))
     }
 }
 

@@ -5,7 +5,7 @@
 use proptest::prelude::*;
 use proximity_domain::destroy::{DestroyIntent, NoPermit, PERMIT_VALID_MS, Quorate, may_destroy};
 use proximity_domain::guest::{
-    ContainerIdentity, ContainerRef, NativeGuest, ObservedContainer, Ownership,
+    ContainerIdentity, ContainerRef, GuestClass, NativeGuest, ObservedContainer, Ownership,
 };
 use proximity_domain::ids::{AppId, Epoch, GuestId, HostId, InstallationId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
@@ -107,6 +107,71 @@ proptest! {
         prop_assert!(matches!(g.owns(&look), Ownership::Conflict(_)));
         prop_assert!(matches!(g.verify(&look, Monotonic(0), Epoch(1)), Err(NoPermit::Conflict(_))));
     }
+}
+
+/// The volume is learned from a guest that shows everything else, and from no other: what is learned stays on record.
+#[test]
+fn a_volume_is_not_learned_from_a_guest_with_a_wrong_factor() {
+    let mut g = guest();
+    g.identity.rootfs_volid = None;
+    let wrongs: [fn(&mut ObservedContainer); 4] = [
+        |look| look.mark = None,
+        |look| look.mark = look.mark.map(|mark| Mark { nonce: 5, ..mark }),
+        |look| look.net0_mac = Some(Mac::with_pve_prefix([9, 9, 9])),
+        |look| look.place.vmid = Vmid::try_from(102).unwrap(),
+    ];
+    for (number, wrong) in wrongs.into_iter().enumerate() {
+        let mut look = seen(&guest());
+        wrong(&mut look);
+        let owned = g.owns(&look);
+        assert!(
+            matches!(owned, Ownership::Conflict(_)),
+            "{number}: {owned:?}"
+        );
+    }
+}
+
+/// Mark and MAC are random: who shows others of both is somebody else's. Who shows none may be ours, stripped of them.
+#[test]
+fn a_stranger_has_another_mark_or_mac_and_none_of_ours() {
+    let g = guest();
+    let (mark, mac) = (Some(g.identity.mark), Some(g.identity.net0_mac));
+    let other_mark = Some(Mark {
+        nonce: 5,
+        ..g.identity.mark
+    });
+    let other_mac = Some(Mac::with_pve_prefix([9, 9, 9]));
+    let table = [
+        (mark, mac, false),
+        (mark, None, false),
+        (mark, other_mac, false),
+        (None, mac, false),
+        (other_mark, mac, false),
+        (None, None, false),
+        (None, other_mac, true),
+        (other_mark, None, true),
+        (other_mark, other_mac, true),
+    ];
+    for (mark, net0_mac, stranger) in table {
+        let look = ObservedContainer {
+            mark,
+            net0_mac,
+            ..seen(&g)
+        };
+        assert_eq!(g.shares_nothing_with(&look), stranger, "{look:?}");
+    }
+}
+
+#[test]
+fn classes_have_the_labels_that_are_stored() {
+    let purpose = "rehearsal".to_owned();
+    let classes = [
+        GuestClass::Native,
+        GuestClass::Ephemeral { purpose },
+        GuestClass::Adopted,
+    ];
+    let labels = classes.map(|class| class.label());
+    assert_eq!(labels, ["native", "ephemeral", "adopted"]);
 }
 
 #[test]

@@ -189,6 +189,18 @@ fn a_backup_of_ours_may_go() {
 }
 
 #[test]
+fn only_a_backup_of_ours_loses_its_protection() {
+    let (records, rows) = three();
+    let list = listing(rows);
+    let permit = list.unprotect_permit(&records, &volid(3)).unwrap();
+    assert_eq!((permit.host(), permit.volid()), (host(), &volid(3)));
+    assert_eq!(permit.node().as_str(), "pve1");
+    assert_eq!(permit.expires(), Monotonic(1_000 + PERMIT_VALID_MS));
+    let refused = list.unprotect_permit(&records[..2], &volid(3));
+    assert_eq!(refused.unwrap_err(), NoBackupPermit::NotOurs(volid(3)));
+}
+
+#[test]
 fn a_backup_that_differs_from_its_record_stays() {
     let (records, rows) = three();
     let with = |change: &dyn Fn(&mut SeenBackup)| {
