@@ -33,6 +33,10 @@ pub(crate) const NEEDED: &[(&str, &str)] = &[
     ),
     ("postgresql", "the store's contract on a real server"),
     (
+        "python3-aiosmtpd",
+        "a mail server that takes notices, with certificate and login",
+    ),
+    (
         "python3-prometheus-client",
         "the reference parser reads the server's figures",
     ),

@@ -11,6 +11,7 @@ pub mod error;
 pub mod housekeeping;
 mod mask;
 mod nodes;
+pub mod notify;
 mod patience;
 pub mod probe;
 pub mod route_sweep;

@@ -1,5 +1,6 @@
 //! The tests of the workspace, in two stages: those that need real containers, and all others.
 
+use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 
 use anyhow::{Context, Result};
@@ -20,6 +21,12 @@ const CONTAINERS: &str = "test(/(^|::)real_lxc_/)";
 const POSTGRES: &str = "/usr/lib/postgresql";
 /// The same, of the reference parser.
 const OPENMETRICS: &str = "/usr/lib/python3/dist-packages/prometheus_client";
+/// A mail server.
+const AIOSMTPD: &str = "/usr/lib/python3/dist-packages/aiosmtpd";
+/// Another one, with a spool and mailboxes.
+const OPENSMTPD: &str = "/usr/sbin/smtpd";
+/// A push server.
+const NTFY: &str = "/usr/bin/ntfy";
 
 /// Tests that need a program of others.
 struct Foreign {
@@ -41,6 +48,23 @@ const FOREIGN: &[Foreign] = &[
         is_here: || Path::new(OPENMETRICS).is_dir(),
         advice: "tests with the reference parser need it: apt-get install python3-prometheus-client",
     },
+    Foreign {
+        tests: "test(/(^|::)real_aiosmtpd_/)",
+        is_here: || Path::new(AIOSMTPD).is_dir(),
+        advice: "tests with a mail server need it: apt-get install python3-aiosmtpd",
+    },
+    // Not among the packages that are installed: a machine may have another mail server, which this one would push out.
+    Foreign {
+        tests: "test(/(^|::)real_opensmtpd_/)",
+        is_here: || Path::new(OPENSMTPD).is_file() && is_root(),
+        advice: "tests with OpenSMTPD need it and root: apt-get install opensmtpd",
+    },
+    // Debian 13 has it, Debian 12 has not.
+    Foreign {
+        tests: "test(/(^|::)real_ntfy_/)",
+        is_here: || Path::new(NTFY).is_file(),
+        advice: "tests with ntfy need it: apt-get install ntfy (Debian 13; its package runs on Debian 12)",
+    },
 ];
 
 /// All tests that need no container. Those that need what is not here are counted as skipped, each of them.
@@ -55,6 +79,12 @@ pub(super) fn plain(stand: &Stand<'_>) -> Result<Outcome> {
         }
     }
     Ok(run(stand, &format!("not ({left_out})"))?.and(skipped))
+}
+
+/// Who runs this may make namespaces and mount in them.
+fn is_root() -> bool {
+    let own = std::fs::metadata("/proc/self");
+    own.is_ok_and(|own| own.uid() == 0)
 }
 
 /// A server of some version: its clients alone have a folder there as well. Tests take the newest one by the same rule.

@@ -9,6 +9,9 @@ use std::str::FromStr;
 pub struct MinuteOfDay(u16);
 
 impl MinuteOfDay {
+    /// 00:00.
+    pub const MIDNIGHT: Self = Self(0);
+
     /// From hours and minutes; `None` when there is no such time of day.
     #[must_use]
     pub fn new(hour: u16, minute: u16) -> Option<Self> {

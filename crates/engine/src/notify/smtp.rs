@@ -1,0 +1,219 @@
+//! Mail, over SMTP.
+
+use std::time::{Duration, UNIX_EPOCH};
+
+use async_trait::async_trait;
+use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
+use lettre::message::{Mailbox, Message as Mail};
+use lettre::transport::smtp::authentication::Credentials;
+use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
+use lettre::transport::smtp::extension::ClientId;
+use lettre::transport::smtp::response::{Detail, Response};
+use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use proximity_domain::notify::{Message, one_line};
+use secrecy::{ExposeSecret, SecretString};
+
+use super::channel::{Delivery, Notifier, SendError};
+
+/// One command of the exchange.
+const COMMAND: Duration = Duration::from_secs(15);
+/// The whole exchange.
+const EXCHANGE: Duration = Duration::from_secs(25);
+/// Characters of an answer that are told.
+const ANSWER_CHARS: usize = 200;
+
+/// How the connection is protected.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum SmtpTls {
+    /// From the first byte (port 465).
+    Implicit,
+    /// By STARTTLS, and not at all when the server does not offer it (port 587).
+    Starttls,
+    /// Not: what is sent, password included, can be read on the way.
+    None,
+}
+
+/// What a mail channel needs.
+#[derive(Debug, Clone)]
+pub struct SmtpOptions {
+    /// Server.
+    pub host: String,
+    /// Its port; `None`: the one usual for the protection.
+    pub port: Option<u16>,
+    /// Protection.
+    pub tls: SmtpTls,
+    /// Authorities to trust instead of the system's, PEM.
+    pub ca_pem: Option<Vec<u8>>,
+    /// User and password, if the server wants them.
+    pub login: Option<(String, SecretString)>,
+    /// From whom.
+    pub from: String,
+    /// To whom, at least one.
+    pub to: Vec<String>,
+}
+
+/// A mail server that takes mail for others.
+pub struct Smtp {
+    transport: AsyncSmtpTransport<Tokio1Executor>,
+    shown: String,
+    from: Mailbox,
+    to: Vec<Mailbox>,
+}
+
+impl std::fmt::Debug for Smtp {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_tuple("Smtp").field(&self.shown).finish()
+    }
+}
+
+/// Tells programs that answer mail by themselves not to answer this one (RFC 3834).
+#[derive(Debug, Clone)]
+struct AutoSubmitted;
+
+impl Header for AutoSubmitted {
+    fn name() -> HeaderName {
+        HeaderName::new_from_ascii_str("Auto-Submitted")
+    }
+
+    fn parse(_: &str) -> Result<Self, Box<dyn std::error::Error + Send + Sync>> {
+        Ok(Self)
+    }
+
+    fn display(&self) -> HeaderValue {
+        HeaderValue::new(Self::name(), "auto-generated".to_owned())
+    }
+}
+
+impl Smtp {
+    /// A channel; nothing is sent yet.
+    ///
+    /// # Errors
+    /// An address is none, or the authorities cannot be used; one sentence.
+    pub fn new(options: SmtpOptions) -> Result<Self, String> {
+        let mailbox = |text: &String| {
+            let parsed = text.parse::<Mailbox>();
+            parsed.map_err(|e| format!("{text:?} is no mail address: {e}"))
+        };
+        let from = mailbox(&options.from)?;
+        let to = options
+            .to
+            .iter()
+            .map(mailbox)
+            .collect::<Result<Vec<_>, _>>()?;
+        if to.is_empty() {
+            return Err("there is nobody to send to".to_owned());
+        }
+        let tls = protection(&options)?;
+        let port = options.port.unwrap_or(match options.tls {
+            SmtpTls::Implicit => 465,
+            SmtpTls::Starttls => 587,
+            SmtpTls::None => 25,
+        });
+        let mut transport = AsyncSmtpTransport::<Tokio1Executor>::builder_dangerous(&options.host)
+            .port(port)
+            .tls(tls)
+            .timeout(Some(COMMAND))
+            .hello_name(ClientId::Domain(from.email.domain().to_owned()));
+        if let Some((user, password)) = options.login {
+            let password = password.expose_secret().to_owned();
+            transport = transport.credentials(Credentials::new(user, password));
+        }
+        Ok(Self {
+            transport: transport.build(),
+            shown: format!("{}:{port}", options.host),
+            from,
+            to,
+        })
+    }
+
+    fn mail(&self, message: &Message, delivery: &Delivery) -> Result<Mail, lettre::error::Error> {
+        let at = Duration::from_millis(u64::try_from(delivery.at.0).unwrap_or_default());
+        let domain = self.from.email.domain();
+        let mut mail = Mail::builder()
+            .from(self.from.clone())
+            .subject(one_line(&message.subject(), ANSWER_CHARS))
+            .date(UNIX_EPOCH + at)
+            .message_id(Some(format!("<{}@{domain}>", delivery.id)))
+            .header(AutoSubmitted)
+            .header(ContentType::TEXT_PLAIN);
+        for to in &self.to {
+            mail = mail.to(to.clone());
+        }
+        mail.body(message.text())
+    }
+
+    fn failed(&self, error: &lettre::transport::smtp::Error) -> SendError {
+        let mut cause: &dyn std::error::Error = error;
+        let mut said = error.to_string();
+        while let Some(inner) = cause.source() {
+            cause = inner;
+            said = format!("{said}: {inner}");
+        }
+        let message = format!("{}: {}", self.shown, one_line(&said, ANSWER_CHARS));
+        // RFC 5321, 4.2.3: 552 too large, 554 no. All else is about the channel or the moment.
+        let about_this = |detail| matches!(detail, Detail::Two | Detail::Four);
+        let of_mail = |code: &lettre::transport::smtp::response::Code| {
+            let text = code.to_string();
+            text.starts_with("55") && about_this(code.detail)
+        };
+        if error.is_permanent() && error.status().as_ref().is_some_and(of_mail) {
+            return SendError::Refused { message };
+        }
+        if error.is_timeout() {
+            return SendError::MaybeTaken { message };
+        }
+        SendError::not_taken(message)
+    }
+}
+
+fn protection(options: &SmtpOptions) -> Result<Tls, String> {
+    if options.tls == SmtpTls::None {
+        return Ok(Tls::None);
+    }
+    let mut parameters = TlsParameters::builder(options.host.clone());
+    if let Some(pem) = &options.ca_pem {
+        let authority = Certificate::from_pem(pem)
+            .map_err(|e| format!("the certificates of the authorities cannot be used: {e}"))?;
+        parameters = parameters
+            .certificate_store(CertificateStore::None)
+            .add_root_certificate(authority);
+    }
+    let parameters = parameters
+        .build_rustls()
+        .map_err(|e| format!("TLS cannot be prepared: {e}"))?;
+    Ok(match options.tls {
+        SmtpTls::Implicit => Tls::Wrapper(parameters),
+        SmtpTls::Starttls | SmtpTls::None => Tls::Required(parameters),
+    })
+}
+
+fn answer(response: &Response) -> String {
+    let lines: Vec<&str> = response.message().collect();
+    one_line(
+        &format!("{} {}", response.code(), lines.join(" ")),
+        ANSWER_CHARS,
+    )
+}
+
+#[async_trait]
+impl Notifier for Smtp {
+    fn kind(&self) -> &'static str {
+        "smtp"
+    }
+
+    async fn send(&self, message: &Message, delivery: &Delivery) -> Result<String, SendError> {
+        let mail = self
+            .mail(message, delivery)
+            .map_err(|e| SendError::Refused {
+                message: format!("it cannot be written as mail: {e}"),
+            })?;
+        let sent = tokio::time::timeout(EXCHANGE, self.transport.send(mail));
+        match sent.await {
+            Ok(Ok(response)) => Ok(answer(&response)),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(_) => Err(SendError::MaybeTaken {
+                message: format!("{} does not come to an end", self.shown),
+            }),
+        }
+    }
+}

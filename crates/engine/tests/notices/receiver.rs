@@ -1,0 +1,98 @@
+//! Somebody who is told, and does as the test says.
+
+use std::collections::VecDeque;
+use std::sync::{Arc, Mutex};
+
+use async_trait::async_trait;
+use proximity_domain::notify::Message;
+use proximity_engine::notify::{Delivery, Notifier, SendError};
+use tokio::sync::watch;
+
+/// What the next message meets.
+#[derive(Debug, Clone)]
+pub enum Fate {
+    NotTaken,
+    /// It is taken, and the answer is lost.
+    MaybeTaken,
+    Refused,
+    /// No answer, ever.
+    Hangs,
+}
+
+/// What was received: when (milliseconds), under which id, and the text.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Got {
+    pub at: i64,
+    pub id: uuid::Uuid,
+    pub title: String,
+    pub text: String,
+}
+
+#[derive(Debug)]
+pub struct Receiver {
+    fates: Mutex<VecDeque<Fate>>,
+    got: watch::Sender<Vec<Got>>,
+}
+
+impl Receiver {
+    pub fn new(fates: &[Fate]) -> Arc<Self> {
+        Arc::new(Self {
+            fates: Mutex::new(fates.iter().cloned().collect()),
+            got: watch::Sender::new(Vec::new()),
+        })
+    }
+
+    /// What came, once that is `count`.
+    pub async fn got(&self, count: usize) -> Vec<Got> {
+        let mut watcher = self.got.subscribe();
+        let found = watcher.wait_for(|got| got.len() >= count).await;
+        found.unwrap().clone()
+    }
+
+    pub fn so_far(&self) -> Vec<Got> {
+        self.got.borrow().clone()
+    }
+}
+
+#[async_trait]
+impl Notifier for Receiver {
+    fn kind(&self) -> &'static str {
+        "test"
+    }
+
+    async fn send(&self, message: &Message, delivery: &Delivery) -> Result<String, SendError> {
+        let fate = self.fates.lock().unwrap().pop_front();
+        let note = || {
+            self.got.send_modify(|got| {
+                got.push(Got {
+                    at: delivery.at.0,
+                    id: delivery.id,
+                    title: message.title.clone(),
+                    text: message.text(),
+                });
+            });
+        };
+        match fate {
+            None => {
+                note();
+                Ok("taken".to_owned())
+            }
+            Some(Fate::MaybeTaken) => {
+                note();
+                let message = "the answer was lost".to_owned();
+                Err(SendError::MaybeTaken { message })
+            }
+            Some(Fate::NotTaken) => Err(SendError::NotTaken {
+                message: "nobody answers".to_owned(),
+                retry_after_ms: None,
+            }),
+            Some(Fate::Refused) => Err(SendError::Refused {
+                message: "too odd".to_owned(),
+            }),
+            Some(Fate::Hangs) => {
+                note();
+                std::future::pending().await
+            }
+        }
+    }
+}
