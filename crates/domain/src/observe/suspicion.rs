@@ -65,6 +65,7 @@ mod tests {
     fn looks_too_close_do_not_count() {
         let first = Suspicion::begun(Timestamp(0));
         assert!(!first.is_ripe());
+        assert_eq!(first.counted(Timestamp(0)), None, "nothing to write");
         assert_eq!(first.counted(Timestamp(29_999)), None);
         let second = first.counted(Timestamp(30_000)).unwrap();
         assert_eq!((second.looks, second.is_ripe()), (2, false));
