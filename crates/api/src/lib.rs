@@ -19,6 +19,7 @@ pub mod init;
 pub mod labels;
 pub mod logs;
 pub mod nodes;
+pub mod notices;
 pub mod operations;
 pub mod ports;
 pub mod secret;

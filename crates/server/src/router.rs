@@ -8,6 +8,7 @@ use axum::middleware::{from_fn, from_fn_with_state};
 use http::HeaderValue;
 use proximity_domain::time::Clock;
 use proximity_engine::engine::Engine;
+use proximity_engine::notify::Notices;
 use proximity_engine::seams::IdSource;
 use proximity_store::Reader;
 use tokio_util::sync::CancellationToken;
@@ -28,6 +29,8 @@ use crate::{auth, document, layers, routes};
 pub struct ServerParts {
     /// The engine.
     pub engine: Engine,
+    /// What tells people.
+    pub notices: Notices,
     /// Time.
     pub clock: Arc<dyn Clock>,
     /// Ids of requests.
@@ -51,6 +54,10 @@ pub(crate) struct AppState {
 impl AppState {
     pub(crate) fn engine(&self) -> &Engine {
         &self.parts.engine
+    }
+
+    pub(crate) fn notices(&self) -> &Notices {
+        &self.parts.notices
     }
 
     pub(crate) fn reader(&self) -> Reader {
@@ -160,4 +167,6 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::doctor::doctor))
         .routes(routes!(routes::ports::list))
         .routes(routes!(routes::ports::free))
+        .routes(routes!(routes::notices::list))
+        .routes(routes!(routes::notices::test))
 }

@@ -72,6 +72,53 @@ const LIMITS: &[(&str, &[Limit])] = &[
         ],
     ),
     (
+        "Notices",
+        &[
+            Limit(
+                "notices that wait for a channel",
+                "crates/store/src/notices.rs",
+                "NOTICES_PER_CHANNEL",
+                "the least grave and oldest are given up; the next message says how many",
+            ),
+            Limit(
+                "notices of one message",
+                "crates/domain/src/notify/turn.rs",
+                "DIGEST_MOST",
+                "they come in the next one",
+            ),
+            Limit(
+                "wait before a channel is tried again, ms",
+                "crates/domain/src/notify/backoff.rs",
+                "LONGEST_MS",
+                "it does not grow further",
+            ),
+            Limit(
+                "refusals of one message",
+                "crates/engine/src/notify/runner.rs",
+                "REFUSALS",
+                "it is given up",
+            ),
+            Limit(
+                "a message over HTTP",
+                "crates/engine/src/notify/http.rs",
+                "EXCHANGE",
+                "it is sent again under its id",
+            ),
+            Limit(
+                "a mail",
+                "crates/engine/src/notify/smtp.rs",
+                "EXCHANGE",
+                "it is sent again under its id",
+            ),
+            Limit(
+                "channels (`notify.channels`)",
+                "crates/proximity/src/config/notify.rs",
+                "CHANNELS",
+                "the configuration is refused",
+            ),
+        ],
+    ),
+    (
         "Calls to Proxmox VE",
         &[
             Limit(

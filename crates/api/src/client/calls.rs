@@ -14,6 +14,7 @@ use crate::hosts::{
 use crate::init::{InitDone, InitHost, InitPlan, PlanUninit, UninitHost, UninitPlan};
 use crate::logs::{LogPage, LogQuery};
 use crate::nodes::{NodeList, NodeQuery};
+use crate::notices::{ChannelList, ChannelTests, TestChannels};
 use crate::operations::{Operation, OperationList, OperationQuery};
 use crate::ports::{FreePorts, FreedPorts, PortList, PortQuery};
 use crate::stats::Stats;
@@ -121,6 +122,16 @@ impl Client {
     /// `POST /api/ports/free`: ends the rest of ports of orphans.
     pub async fn free_ports(&self, body: &FreePorts) -> Answer<FreedPorts> {
         self.post(&["ports", "free"], body).await
+    }
+
+    /// `GET /api/notify/channels`.
+    pub async fn channels(&self) -> Answer<ChannelList> {
+        self.get(&["notify", "channels"], NO_QUERY).await
+    }
+
+    /// `POST /api/notify/test`.
+    pub async fn test_channels(&self, body: &TestChannels) -> Answer<ChannelTests> {
+        self.post(&["notify", "test"], body).await
     }
 
     /// `GET /api/proxmox/hosts`.

@@ -6,6 +6,7 @@ mod crash_points;
 mod events;
 mod hosts;
 mod init;
+mod notify;
 mod operations;
 mod ports;
 mod roles;
@@ -26,6 +27,7 @@ pub(crate) use hosts::{
     HostsRemoveHelper, HostsSet, HostsSsh, HostsTrust, NodeValue, NodesArgs, SshArgs,
 };
 pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
+pub(crate) use notify::{NotifyCommand, NotifyTest};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use ports::{PortsCommand, PortsFree, PortsList};
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
@@ -101,6 +103,9 @@ pub(crate) enum Command {
     /// Ports apps are reached at
     #[command(subcommand)]
     Ports(PortsCommand),
+    /// The channels people are told through
+    #[command(subcommand)]
+    Notify(NotifyCommand),
     /// What can be deployed
     Catalog(CatalogArgs),
     /// Deploy an app from the catalog, and wait until it answers

@@ -18,6 +18,7 @@ mod hosts_trust;
 mod init;
 mod logs;
 mod nodes;
+mod notify;
 mod operations_change;
 mod operations_list;
 mod operations_show;
@@ -48,7 +49,9 @@ pub(crate) use version::LINE as VERSION_LINE;
 
 use proximity_api::apps::ActionName;
 
-use crate::cli::{Command, ConfigCommand, HostsCommand, OperationsCommand, PortsCommand};
+use crate::cli::{
+    Command, ConfigCommand, HostsCommand, NotifyCommand, OperationsCommand, PortsCommand,
+};
 use crate::context::Context;
 use crate::failed::Failed;
 
@@ -67,6 +70,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Hosts(command) => hosts(context, command).await,
         Command::Ports(PortsCommand::List(args)) => ports::list(context, args).await,
         Command::Ports(PortsCommand::Free(args)) => ports::free(context, args).await,
+        Command::Notify(NotifyCommand::Channels) => notify::channels(context).await,
+        Command::Notify(NotifyCommand::Test(args)) => notify::test(context, args).await,
         Command::Nodes(args) => nodes::run(context, args).await,
         Command::Catalog(args) => catalog::run(context, args).await,
         Command::Deploy(args) => deploy::run(context, args).await,

@@ -52,7 +52,9 @@ fn events_markdown() -> String {
          An operation is told from `OperationQueued` to one of `OperationSucceeded`, `OperationFailed` and\n\
          `OperationCancelled`; between them there is one `OperationProgressed` per commit that moves its percentage or\n\
          adds to the app's log, and no other. A kind never gets another meaning; new kinds and new fields may come.\n\n\
-         | kind | body | when |\n|---|---|---|\n",
+         The last column is how grave an event is for those who are told of it ([notices.md](notices.md)); without a\n\
+         word there it is a part of what another kind tells, and no notice.\n\n\
+         | kind | body | when | notice |\n|---|---|---|---|\n",
     );
     for kind in EventKind::ALL {
         let spec = kind.spec();
@@ -60,10 +62,11 @@ fn events_markdown() -> String {
         // Writing to a String cannot fail; the error is dropped on purpose.
         let _ = writeln!(
             page,
-            "| `{}` | {} | {} |",
+            "| `{}` | {} | {} | {} |",
             spec.label,
             fields.join(", "),
-            spec.when
+            spec.when,
+            kind.notice().map_or("", |notice| notice.severity.label())
         );
     }
     page

@@ -22,6 +22,7 @@ use crate::config::Settings;
 use crate::context::Context;
 use crate::failed::Failed;
 use crate::roles::admin_token;
+use crate::roles::channels;
 use crate::roles::clock::SystemClock;
 use crate::roles::data_dir::{DataDir, make_parent};
 use crate::roles::ids::SystemIds;
@@ -66,7 +67,9 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
         Arc::clone(&clock),
         metrics.clone(),
     )?;
+    let (channels, rules) = channels::of(&settings.notify, store.installation())?;
     let parts = ServerParts {
+        notices: engine.notices(channels, rules),
         engine: engine.clone(),
         clock,
         ids: Arc::new(SystemIds),
@@ -256,6 +259,7 @@ async fn work(
     parts.events.clients = open_files::followers(parts.events.clients, limits.connections);
     let sweep = tokio::spawn(route_sweep::run(engine.clone(), shutdown.clone()));
     let house = tokio::spawn(housekeeping::run(engine.clone(), shutdown.clone()));
+    let told = tokio::spawn(parts.notices.clone().run(shutdown.clone()));
     let hosts = tokio::spawn(engine.clone().keep_hosts_true(shutdown.clone()));
     let mut worker = tokio::spawn(Worker::new(engine, true).run(shutdown.clone()));
     let api = proximity_server::serve(listener, router(parts), tls, limits, shutdown.clone());
@@ -271,7 +275,11 @@ async fn work(
             (api.await, worked)
         }
     };
-    let swept = sweep.await.and(hosts.await).and(house.await);
+    let swept = sweep
+        .await
+        .and(hosts.await)
+        .and(house.await)
+        .and(told.await);
     served
         .map_err(|e| Failed::error("cannot_listen", e.to_string(), "look at the system's log"))?;
     swept.map_err(|e| Failed::error("internal", format!("the sweep ended: {e}"), "report it"))?;

@@ -9,7 +9,7 @@ pub(super) struct Wrong {
     pub(super) hint: String,
 }
 
-fn wrong(message: impl Into<String>, hint: &str) -> Wrong {
+pub(super) fn wrong(message: impl Into<String>, hint: &str) -> Wrong {
     Wrong {
         message: message.into(),
         hint: hint.to_owned(),
@@ -21,6 +21,7 @@ pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
     listener(settings)?;
     database(&settings.database)?;
     ports(settings)?;
+    super::notify::check(&settings.notify)?;
     if settings.engine.operations == 0 || settings.engine.operations > 1_000 {
         return Err(wrong(
             format!("engine.operations is {}", settings.engine.operations),

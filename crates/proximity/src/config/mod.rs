@@ -4,9 +4,9 @@
 #![allow(unused_qualifications)]
 
 mod check;
-#[cfg(feature = "lab")]
 pub(crate) mod env;
 mod load;
+pub(crate) mod notify;
 mod range;
 
 use std::net::{IpAddr, SocketAddr};
@@ -16,6 +16,7 @@ use confique::Config;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::{Loaded, load};
+pub(crate) use notify::NotifySettings;
 pub(crate) use range::Range;
 
 /// Where the configuration file is unless named otherwise.
@@ -58,6 +59,9 @@ pub(crate) struct Settings {
     /// Work on apps.
     #[config(nested)]
     pub(crate) engine: EngineSettings,
+    /// Telling people what happened.
+    #[config(nested)]
+    pub(crate) notify: NotifySettings,
     /// Logs of the long-running roles.
     #[config(nested)]
     pub(crate) log: Log,

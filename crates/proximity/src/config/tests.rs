@@ -165,3 +165,83 @@ fn ranges_are_written_first_to_last() {
         assert!(bad.parse::<Range>().is_err(), "{bad}");
     }
 }
+
+const MAIL: &str = "smtp: {host: mail.example.org, from: a@example.org, to: [b@example.org]";
+
+/// One channel named `mail`, and what follows below `notify`.
+fn notify(channel: &str, more: &str) -> String {
+    format!("notify:\n  channels:\n    mail: {{{channel}}}\n{more}")
+}
+
+#[test]
+fn channels_are_read_and_written_back() {
+    let text = notify(
+        &format!("{MAIL}, user: u, password: 'file:/etc/p'}}, per_minute: 5"),
+        "  routes:\n    info: [mail]\n  quiet_hours: 22:00-07:00\n",
+    );
+    let settings = from_file(&text).unwrap().complete();
+    let written = serde_saphyr::to_string(&settings).unwrap();
+    let again = from_file(&written).unwrap();
+    assert_eq!(serde_saphyr::to_string(&again).unwrap(), written);
+    let mail = &again.notify.channels["mail"];
+    assert_eq!((mail.per_minute, mail.quiet_hours), (5, true));
+}
+
+#[test]
+fn mistakes_in_channels_are_named_and_secrets_are_not_repeated() {
+    let cases = [
+        (
+            notify(&format!("{MAIL}, user: u, password: hunter2}}"), ""),
+            "mail has a secret that is written out",
+        ),
+        (
+            notify(&format!("{MAIL}, user: u}}"), ""),
+            "mail.smtp has only one of user and password",
+        ),
+        (
+            notify(&format!("{MAIL}, tls: none}}"), ""),
+            "would cross the network unprotected",
+        ),
+        (
+            notify(
+                "ntfy: {topic: ops}, gotify: {url: 'https://x', token: 'env:T'}",
+                "",
+            ),
+            "mail is of 2 kinds",
+        ),
+        (notify("per_minute: 5", ""), "mail is of 0 kinds"),
+        (
+            notify("ntfy: {topic: 'a b'}", ""),
+            "mail.ntfy.topic is no topic of ntfy",
+        ),
+        (
+            notify("ntfy: {topic: ops}, per_minute: 0", ""),
+            "mail.per_minute is 0",
+        ),
+        (
+            notify("sentry: {dsn: 'https://hunter2@sentry.example.org/1'}", ""),
+            "mail has a secret that is written out",
+        ),
+        (
+            notify("ntfy: {topic: ops}", "  routes:\n    loud: [mail]\n"),
+            "\"loud\", which is no severity",
+        ),
+        (
+            notify("ntfy: {topic: ops}", "  routes:\n    info: [phone]\n"),
+            "\"phone\", which is no channel",
+        ),
+        (
+            notify("ntfy: {topic: ops}", "  quiet_hours: 22-7\n"),
+            "notify.quiet_hours cannot be used",
+        ),
+        (
+            "notify:\n  channels:\n    Ops Mail: {ntfy: {topic: ops}}\n".to_owned(),
+            "a channel named \"Ops Mail\"",
+        ),
+    ];
+    for (text, why) in cases {
+        let said = refused(&text);
+        assert!(said.contains(why), "{text}: {said}");
+        assert!(!said.contains("hunter2"), "{said}");
+    }
+}

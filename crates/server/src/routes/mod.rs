@@ -13,6 +13,7 @@ pub(crate) mod logs;
 pub(crate) mod lookup;
 pub(crate) mod metrics;
 pub(crate) mod nodes;
+pub(crate) mod notices;
 pub(crate) mod once;
 pub(crate) mod operations;
 pub(crate) mod ports;

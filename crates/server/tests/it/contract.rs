@@ -61,6 +61,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
         "/api/doctor",
         "/api/doctor?host=lab",
         "/api/ports?port=8100",
+        "/api/notify/channels",
         "/api/health",
         "/api/events",
         "/metrics",
@@ -110,6 +111,11 @@ async fn places(live: &Live) {
     );
     let freed = live.send("POST", "/api/ports/free", "{}").await;
     assert_eq!(freed.body, json!({ "freed": [] }));
+    let tested = live.send("POST", "/api/notify/test", "{}").await;
+    assert_eq!(tested.body["tests"][0]["taken"], false, "{}", tested.body);
+    let nobody = r#"{"channel":"nobody"}"#;
+    let nobody = live.send("POST", "/api/notify/test", nobody).await;
+    assert_eq!((nobody.status.as_u16(), nobody.code()), (404, "not_found"));
     live.know_node("pve9").await;
     let path = "/api/proxmox/hosts/lab";
     let body = r#"{"vmids":"5000-5999","excluded_nodes":["pve9"]}"#;
@@ -405,7 +411,7 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/proxmox/hosts/init" | "/api/proxmox/hosts/init/plan" => INIT.to_owned(),
                 "/api/proxmox/hosts/lab/uninit/plan" => UNINIT.to_owned(),
                 "/api/proxmox/hosts/lab/uninit" => CONFIRMED.to_owned(),
-                "/api/ports/free" => "{}".to_owned(),
+                "/api/ports/free" | "/api/notify/test" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/nodes/pve1/ssh" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/helper" => "{}".to_owned(),

@@ -30,6 +30,8 @@ const PROTECTED: [(&str, &str); 28] = [
     ("GET", "/api/doctor"),
     ("GET", "/api/ports"),
     ("POST", "/api/ports/free"),
+    ("GET", "/api/notify/channels"),
+    ("POST", "/api/notify/test"),
 ];
 
 #[tokio::test]

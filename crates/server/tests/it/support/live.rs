@@ -5,6 +5,7 @@ use std::sync::Arc;
 use axum::Router;
 use proximity_domain::ids::{HostId, TokenId};
 use proximity_domain::time::Clock;
+use proximity_engine::notify::{Channel, Place, Rules, Slack};
 use proximity_pve_emulator::core::Access;
 use proximity_server::{EventLimits, Metrics, ServerParts, openapi_document, router, token_hash};
 use proximity_store::records::{HostRecord, TokenRecord};
@@ -45,6 +46,7 @@ pub(crate) async fn live() -> Live {
             .unwrap();
     }
     let router = router(ServerParts {
+        notices: world.engine.notices(vec![nobody()], Rules::default()),
         engine: world.engine.clone(),
         clock: Arc::new(RealClock),
         ids: Arc::new(CountedIds::seeded(1_000_000)),
@@ -56,6 +58,21 @@ pub(crate) async fn live() -> Live {
         world,
         contract: Contract::new(openapi_document()).unwrap(),
         router,
+    }
+}
+
+/// A channel at whose other end nobody is.
+fn nobody() -> Channel {
+    // Another test of this process may have been first.
+    drop(rustls::crypto::aws_lc_rs::default_provider().install_default());
+    let url = "http://127.0.0.1:9/".to_owned().into();
+    Channel {
+        name: "chat".parse().unwrap(),
+        notifier: Arc::new(Slack {
+            place: Place::new(&url, None, false).unwrap(),
+        }),
+        keeps_quiet: true,
+        per_minute: 20,
     }
 }
 

@@ -17,6 +17,7 @@ use proximity_domain::ports::PortRange;
 use proximity_domain::time::{Clock, Monotonic, Timestamp};
 use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
+use proximity_engine::notify::Rules;
 use proximity_engine::seams::{
     Connect, Connection, HttpAnswer, IdSource, Ingress, IngressError, Probe, RouteSpec, RouteView,
 };
@@ -138,6 +139,7 @@ pub(crate) async fn world_with(events: EventLimits) -> World {
         limits: EngineLimits::default(),
     });
     let parts = ServerParts {
+        notices: engine.notices(Vec::new(), Rules::default()),
         engine,
         clock: Arc::new(SetClock),
         ids: Arc::new(Ids),

@@ -17,6 +17,7 @@ use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::time::Clock;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
+use proximity_engine::notify::Rules;
 use proximity_engine::seams::IdSource;
 use proximity_pve_emulator::core::guest::{GuestCommand, GuestDone};
 use proximity_pve_emulator::core::{Access, TaskTimes, WorldSeed};
@@ -109,6 +110,7 @@ async fn run() -> Outcome<()> {
     seeded["document"] = serde_json::from_str(openapi_document())?;
     let stop = CancellationToken::new();
     let parts = ServerParts {
+        notices: world.engine.notices(Vec::new(), Rules::default()),
         engine: world.engine.clone(),
         clock: Arc::new(RealClock),
         ids: Arc::new(CountedIds::seeded(1 << 40)),

@@ -9,6 +9,7 @@ use proximity_api::client::{Client, ClientOptions};
 use proximity_domain::ids::TokenId;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Clock;
+use proximity_engine::notify::Rules;
 use proximity_pve_emulator::core::Access;
 use proximity_server::{EventLimits, Limits, Metrics, ServerParts, router, serve, token_hash};
 use proximity_store::records::TokenRecord;
@@ -121,6 +122,7 @@ async fn serve_api(world: &TestWorld, stop: CancellationToken) -> Result<Client>
     let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await?;
     let address = listener.local_addr()?;
     let parts = ServerParts {
+        notices: world.engine.notices(Vec::new(), Rules::default()),
         engine: world.engine.clone(),
         clock: Arc::new(RealClock),
         ids: Arc::new(CountedIds::seeded(7_000_000)),
