@@ -16,6 +16,7 @@ pub mod client;
 pub mod cluster;
 pub mod error;
 pub mod guest;
+pub mod guest_list;
 pub mod image;
 pub mod lxc;
 pub mod network;

@@ -1,0 +1,192 @@
+//! The cluster's list of guests, as far as it is needed every few seconds: read in one pass, nothing kept per guest but
+//! numbers. For everything else a row has see [`crate::cluster::ResourceRow`].
+
+use std::borrow::Cow;
+use std::fmt;
+
+use proximity_domain::ids::Vmid;
+use proximity_domain::names::NodeName;
+use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::{Deserialize, de};
+
+use crate::call::Call;
+use crate::cluster::{GuestKind, GuestStatus};
+use crate::error::Result;
+use crate::read::ReadClient;
+
+/// One guest in the list.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct ListedGuest {
+    /// Its number.
+    pub vmid: Vmid,
+    /// Its node: an index into [`GuestList::nodes`].
+    pub node: u32,
+    /// Container or virtual machine.
+    pub kind: GuestKind,
+    /// Power as the statistics have it: up to 10 s old.
+    pub status: GuestStatus,
+}
+
+/// All guests the token may see, and the nodes they are on, each named once.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GuestList {
+    /// The nodes, in the order in which the list mentions them.
+    pub nodes: Vec<NodeName>,
+    /// The guests, in PVE's order, which is none.
+    pub guests: Vec<ListedGuest>,
+}
+
+#[derive(Deserialize)]
+struct Row<'a> {
+    #[serde(deserialize_with = "vmid")]
+    vmid: Vmid,
+    #[serde(rename = "type")]
+    kind: GuestKind,
+    #[serde(borrow)]
+    node: Cow<'a, str>,
+    #[serde(default = "unknown")]
+    status: GuestStatus,
+}
+
+fn unknown() -> GuestStatus {
+    GuestStatus::Unknown
+}
+
+/// A number or its text, without keeping either.
+fn vmid<'de, D: Deserializer<'de>>(d: D) -> Result<Vmid, D::Error> {
+    struct Number;
+
+    impl Visitor<'_> for Number {
+        type Value = Vmid;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a VMID")
+        }
+
+        fn visit_u64<E: de::Error>(self, n: u64) -> Result<Vmid, E> {
+            let number = u32::try_from(n).ok().and_then(|n| Vmid::try_from(n).ok());
+            number.ok_or_else(|| E::custom(format!("{n} is no VMID")))
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Vmid, E> {
+            text.parse().map_err(E::custom)
+        }
+    }
+
+    d.deserialize_any(Number)
+}
+
+impl GuestList {
+    /// The index of this node's name, which is added if it is new. A list has few nodes, and mostly the last one again.
+    fn node(&mut self, name: &str) -> Result<u32, String> {
+        let at = match self.nodes.iter().rposition(|n| n.as_str() == name) {
+            Some(at) => at,
+            None => {
+                let name: NodeName = name.parse().map_err(|e| format!("{e}"))?;
+                self.nodes.push(name);
+                self.nodes.len() - 1
+            }
+        };
+        u32::try_from(at).map_err(|e| e.to_string())
+    }
+}
+
+impl<'de> Deserialize<'de> for GuestList {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        struct Rows;
+
+        impl<'de> Visitor<'de> for Rows {
+            type Value = GuestList;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of guests")
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<GuestList, A::Error> {
+                let mut list = GuestList::default();
+                while let Some(row) = seq.next_element::<Row<'de>>()? {
+                    let node = list.node(&row.node).map_err(A::Error::custom)?;
+                    list.guests.push(ListedGuest {
+                        vmid: row.vmid,
+                        node,
+                        kind: row.kind,
+                        status: row.status,
+                    });
+                }
+                Ok(list)
+            }
+        }
+
+        d.deserialize_seq(Rows)
+    }
+}
+
+impl ReadClient {
+    /// All guests the token may see (`VM.Audit`), also those of nodes that are off.
+    ///
+    /// The list is read whole or not at all: one row that cannot be read makes it [`crate::Error::Unreadable`]. That a guest
+    /// is not in it proves nothing by itself.
+    ///
+    /// # Errors
+    /// See [`crate::Error`].
+    pub async fn guest_list(&self) -> Result<GuestList> {
+        self.get(Call::quick(&["cluster", "resources"]).with("type", "vm"))
+            .await
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn read(text: &str) -> Result<GuestList, String> {
+        serde_json::from_str(text).map_err(|e| e.to_string())
+    }
+
+    #[test]
+    fn rows_are_read_whatever_else_they_hold() {
+        let list = read(
+            r#"[{"id":"lxc/101","vmid":101,"type":"lxc","node":"pve1","status":"running","cpu":-0.1,"tags":7},
+                {"vmid":"102","type":"qemu","node":"pve2","status":"stopped"},
+                {"vmid":103,"type":"lxc","node":"pve1"},
+                {"vmid":104,"type":"lxc","node":"pve1","status":"paused","name":null}]"#,
+        )
+        .unwrap();
+        let nodes: Vec<&str> = list.nodes.iter().map(NodeName::as_str).collect();
+        assert_eq!(nodes, ["pve1", "pve2"]);
+        let rows: Vec<_> = list
+            .guests
+            .iter()
+            .map(|g| (g.vmid.get(), g.node, g.kind, g.status))
+            .collect();
+        assert_eq!(
+            rows,
+            [
+                (101, 0, GuestKind::Lxc, GuestStatus::Running),
+                (102, 1, GuestKind::Qemu, GuestStatus::Stopped),
+                (103, 0, GuestKind::Lxc, GuestStatus::Unknown),
+                (104, 0, GuestKind::Lxc, GuestStatus::Unknown),
+            ]
+        );
+    }
+
+    #[test]
+    fn one_bad_row_spoils_the_list() {
+        let good = r#"{"vmid":101,"type":"lxc","node":"pve1"}"#;
+        for bad in [
+            r#"{"vmid":99,"type":"lxc","node":"pve1"}"#,
+            r#"{"vmid":-101,"type":"lxc","node":"pve1"}"#,
+            r#"{"vmid":"x","type":"lxc","node":"pve1"}"#,
+            r#"{"vmid":101,"type":"storage","node":"pve1"}"#,
+            r#"{"vmid":101,"type":"lxc","node":"not a node"}"#,
+            r#"{"vmid":101,"type":"lxc"}"#,
+            r#"{"type":"lxc","node":"pve1"}"#,
+            "7",
+        ] {
+            assert!(read(&format!("[{good},{bad}]")).is_err(), "{bad}");
+        }
+        assert!(read(&format!("[{good},")).is_err(), "cut off");
+        assert!(read("{}").is_err() && read("null").is_err());
+        assert_eq!(read("[]"), Ok(GuestList::default()));
+    }
+}
