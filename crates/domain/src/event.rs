@@ -38,6 +38,14 @@ pub enum EventKind {
     HostNodeForgotten,
     GuestMoved,
     PortsFreed,
+    OrphanSuspected,
+    ExpectedOrphanArchived,
+    AnomalousOrphanDetected,
+    GuestConflicted,
+    MassBrakeStopped,
+    MassBrakeReleased,
+    AppDiagnosedStuck,
+    AppResolved,
 }
 
 /// One row of the table.
@@ -77,9 +85,12 @@ const OF_NEW_APP: &[&str] = &[
     "ports",
 ];
 
+/// Fields of what becomes of an orphan.
+const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missing_since"];
+
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 30] = [
+    pub const ALL: [Self; 38] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -110,6 +121,14 @@ impl EventKind {
         Self::HostNodeForgotten,
         Self::GuestMoved,
         Self::PortsFreed,
+        Self::OrphanSuspected,
+        Self::ExpectedOrphanArchived,
+        Self::AnomalousOrphanDetected,
+        Self::GuestConflicted,
+        Self::MassBrakeStopped,
+        Self::MassBrakeReleased,
+        Self::AppDiagnosedStuck,
+        Self::AppResolved,
     ];
 
     /// The row of this kind.
@@ -148,6 +167,14 @@ impl EventKind {
             Self::HostNodeForgotten => row("HostNodeForgotten", OF_HOST, "Somebody said that a node has left its cluster for good."),
             Self::GuestMoved => row("GuestMoved", &["app", "host", "vmid", "from", "to"], "An app's container was found on another node, and followed."),
             Self::PortsFreed => row("PortsFreed", &["ports"], "Somebody ended the rest of ports of orphans."),
+            Self::OrphanSuspected => row("OrphanSuspected", &["app", "hostname", "host", "vmid", "status"], "A complete look at a cluster was the first without an app's container; nothing is concluded yet."),
+            Self::ExpectedOrphanArchived => row("ExpectedOrphanArchived", OF_ORPHAN, "The container of an app that was being removed or in trouble is proven absent; its record is in the archive."),
+            Self::AnomalousOrphanDetected => row("AnomalousOrphanDetected", OF_ORPHAN, "The container of an app that was to be there is proven absent: somebody removed it. Its record is in the archive."),
+            Self::GuestConflicted => row("GuestConflicted", &["app", "hostname", "host", "vmid", "why"], "What has the number of an app's container is not that container: no call is made, a person has to choose."),
+            Self::MassBrakeStopped => row("MassBrakeStopped", &["missing", "done", "limit"], "More containers are missing than may be at once: no record is archived until a person confirms the number."),
+            Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed"], "Somebody confirmed how many containers are missing, and their records were archived."),
+            Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
+            Self::AppResolved => row("AppResolved", &["app", "hostname", "was", "to"], "Somebody accepted the power state that was read for an app in *error*."),
         }
     }
 

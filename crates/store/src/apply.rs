@@ -13,6 +13,7 @@ use crate::guests;
 use crate::journal::{add_event, add_log_line};
 use crate::records::OperationRecord;
 use crate::sql::{Tx, query};
+use crate::views::ArchivedBy;
 
 /// Applies `effects` of `operation` to its app. `rest_ms` is how long ports of orphans rest.
 pub(crate) async fn apply(
@@ -58,7 +59,8 @@ pub(crate) async fn apply(
     }
     if effects.archive {
         let rest = effects.rest_ports.then_some(rest_ms);
-        archive(tx, app, operation.id, rest, now).await?;
+        let by = ArchivedBy::Operation(operation.id);
+        archive(tx, app, by, rest, now).await?;
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::row::{Columns, damaged, each, to_json};
 use crate::seal::Place;
 use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::Reader;
-use crate::views::{AppFilter, ArchivedApp};
+use crate::views::{AppFilter, ArchiveFilter, ArchivedApp};
 
 /// An app with its ports and its live operation.
 macro_rules! select_apps {
@@ -152,6 +152,31 @@ impl Reader {
             .fetch_optional(self)
             .await?;
         row.as_ref().map(archived).transpose()
+    }
+
+    /// Archived apps, those archived last first.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn archived_apps(
+        &self,
+        filter: ArchiveFilter,
+    ) -> Result<Vec<ArchivedApp>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.list_archived(&filter)));
+        }
+        let rows = query(
+            "SELECT a.* FROM apps a LEFT JOIN apps b ON b.id = $2 AND b.archived_at IS NOT NULL \
+             WHERE a.archived_at IS NOT NULL AND ($1 IS NULL OR a.owner = $1) AND ($2 IS NULL \
+             OR a.archived_at < b.archived_at OR (a.archived_at = b.archived_at AND a.id < b.id)) \
+             ORDER BY a.archived_at DESC, a.id DESC LIMIT $3",
+        )
+        .bind(&filter.owner)
+        .bind(filter.before.map(|id| id.to_string()))
+        .bind(i64::from(filter.rows()))
+        .fetch_all(self)
+        .await?;
+        each(&rows, archived)
     }
 }
 
@@ -290,7 +315,7 @@ fn archived(row: &Row) -> Result<ArchivedApp, StoreError> {
     Ok(ArchivedApp {
         record,
         ports,
-        operation: row.parsed("archived_by")?,
+        by: row.parsed("archived_by")?,
         archived_at: row.moment("archived_at")?,
     })
 }

@@ -1,6 +1,6 @@
 //! The end of an app: its record stays, its host name, ports and secrets go.
 
-use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::ids::AppId;
 use proximity_domain::time::Timestamp;
 
 use crate::apps::live_app;
@@ -8,6 +8,7 @@ use crate::error::StoreError;
 use crate::ports;
 use crate::row::to_json;
 use crate::sql::{Tx, query, query_scalar};
+use crate::views::ArchivedBy;
 
 /// Moves `app` to the archive. Nothing happens if it is there already.
 ///
@@ -16,7 +17,7 @@ use crate::sql::{Tx, query, query_scalar};
 pub(crate) async fn archive(
     tx: &mut Tx,
     app: AppId,
-    operation: OperationId,
+    by: ArchivedBy,
     rest_ms: Option<i64>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
@@ -40,7 +41,7 @@ pub(crate) async fn archive(
     )
     .bind(app.to_string())
     .bind(now.0)
-    .bind(operation.to_string())
+    .bind(by.to_string())
     .bind(to_json("archived record", &record)?)
     .execute(tx)
     .await?;

@@ -128,6 +128,27 @@ pub(crate) fn shown(message: &str) -> String {
     kept.collect()
 }
 
+/// A line for an app's log that is no operation's.
+pub(crate) async fn add_app_line(
+    tx: &mut Tx,
+    level: LogLevel,
+    message: &str,
+    app: AppId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    query(ADD_LOG_LINE)
+        .bind(app.to_string())
+        .bind(None::<String>)
+        .bind(now.0)
+        .bind(level.label())
+        .bind(None::<String>)
+        .bind(shown(message))
+        .bind(None::<i64>)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
 pub(crate) async fn add_log_line(
     tx: &mut Tx,
     line: &NewLogLine,

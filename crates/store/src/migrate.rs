@@ -49,6 +49,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(10, "0010_one_tree", "postgres/"),
     migration!(11, "0011_purpose_tokens"),
     migration!(12, "0012_notices"),
+    migration!(13, "0013_observation"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

@@ -98,10 +98,80 @@ pub struct ArchivedApp {
     pub record: AppRecord,
     /// The ports it had.
     pub ports: Option<PortPair>,
-    /// The operation that removed it.
-    pub operation: OperationId,
+    /// Who put it there.
+    pub by: ArchivedBy,
     /// When.
     pub archived_at: Timestamp,
+}
+
+/// Who put an app into the archive.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ArchivedBy {
+    /// The operation that removed it.
+    Operation(OperationId),
+    /// The reconciler: its container was proven absent.
+    Reconciler,
+}
+
+impl ArchivedBy {
+    const RECONCILER: &'static str = "reconciler";
+
+    /// The operation, if it was one.
+    #[must_use]
+    pub fn operation(self) -> Option<OperationId> {
+        match self {
+            Self::Operation(id) => Some(id),
+            Self::Reconciler => None,
+        }
+    }
+}
+
+impl std::fmt::Display for ArchivedBy {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        match self {
+            Self::Operation(id) => id.fmt(f),
+            Self::Reconciler => f.write_str(Self::RECONCILER),
+        }
+    }
+}
+
+impl std::str::FromStr for ArchivedBy {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        if text == Self::RECONCILER {
+            return Ok(Self::Reconciler);
+        }
+        let operation = text.parse().map_err(|e| format!("{e}"))?;
+        Ok(Self::Operation(operation))
+    }
+}
+
+/// Which archived apps.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ArchiveFilter {
+    /// Of this account only.
+    pub owner: Option<String>,
+    /// Those archived before this one.
+    pub before: Option<AppId>,
+    /// At most so many; 0 for [`ArchiveFilter::DEFAULT_LIMIT`].
+    pub limit: u32,
+}
+
+impl ArchiveFilter {
+    /// Rows of one answer if none are asked for.
+    pub const DEFAULT_LIMIT: u32 = 50;
+    /// Most rows of one answer.
+    pub const MAX_LIMIT: u32 = 500;
+
+    /// How many rows.
+    pub(crate) fn rows(&self) -> u32 {
+        match self.limit {
+            0 => Self::DEFAULT_LIMIT,
+            n => n.min(Self::MAX_LIMIT),
+        }
+    }
 }
 
 /// One event: order, moment, fact, and what it is about.

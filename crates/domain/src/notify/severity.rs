@@ -84,6 +84,14 @@ impl EventKind {
             Self::HostNodeForgotten => row(Severity::Warning, "node declared gone for good"),
             Self::GuestMoved => row(Severity::Info, "container moved to another node"),
             Self::PortsFreed => row(Severity::Info, "rest of ports ended"),
+            Self::OrphanSuspected => row(Severity::Warning, "container missing"),
+            Self::ExpectedOrphanArchived => row(Severity::Info, "orphan archived"),
+            Self::AnomalousOrphanDetected => row(Severity::Critical, "container was deleted by hand"),
+            Self::GuestConflicted => row(Severity::Critical, "container is another one"),
+            Self::MassBrakeStopped => row(Severity::Critical, "too many containers missing"),
+            Self::MassBrakeReleased => row(Severity::Info, "missing containers confirmed"),
+            Self::AppDiagnosedStuck => row(Severity::Warning, "app was stuck"),
+            Self::AppResolved => row(Severity::Info, "app resolved"),
         }
     }
 }

@@ -17,7 +17,7 @@ use crate::error::StoreError;
 use crate::journal::Act;
 use crate::records::{Actor, AppRecord, NewApp, NewOperation, RequestKey};
 use crate::row::damaged;
-use crate::views::{AppCount, AppFilter, ArchivedApp, Promised};
+use crate::views::{AppCount, AppFilter, ArchivedApp, ArchivedBy, Promised};
 
 impl State {
     pub(crate) fn create_app(
@@ -251,7 +251,7 @@ impl State {
     pub(crate) fn archive(
         &mut self,
         id: AppId,
-        operation: OperationId,
+        by: ArchivedBy,
         rest_ms: Option<i64>,
         now: Timestamp,
     ) -> Result<(), StoreError> {
@@ -277,7 +277,7 @@ impl State {
                 ..record
             },
             ports,
-            operation,
+            by,
             archived_at: now,
         });
         Ok(())

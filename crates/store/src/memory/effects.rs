@@ -7,6 +7,7 @@ use crate::apply::{is_transitional, progressed};
 use crate::effects::Effects;
 use crate::error::StoreError;
 use crate::records::OperationRecord;
+use crate::views::ArchivedBy;
 
 impl State {
     pub(crate) fn apply(
@@ -42,7 +43,7 @@ impl State {
         }
         if effects.archive {
             let rest = effects.rest_ports.then_some(self.rest_ms);
-            self.archive(app, operation.id, rest, now)?;
+            self.archive(app, ArchivedBy::Operation(operation.id), rest, now)?;
         }
         Ok(())
     }

@@ -155,7 +155,7 @@ fn archive(state: &mut State) {
     state.apps.row(&APP).unwrap().archived = Some(crate::views::ArchivedApp {
         record,
         ports: None,
-        operation: OPERATION,
+        by: crate::views::ArchivedBy::Operation(OPERATION),
         archived_at: NOW,
     });
 }

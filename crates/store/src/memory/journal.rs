@@ -43,6 +43,27 @@ impl State {
         self.events.put(seq, row);
     }
 
+    /// A line for an app's log that is no operation's.
+    pub(crate) fn add_app_line(
+        &mut self,
+        level: LogLevel,
+        message: &str,
+        app: AppId,
+        now: Timestamp,
+    ) {
+        let seq = self.log.next_number();
+        let line = LogLine {
+            seq,
+            at: now,
+            level,
+            step: None,
+            message: shown(message),
+            operation: None,
+            percent: None,
+        };
+        self.log.put(seq, AppLine { app, line });
+    }
+
     /// Beyond the limit of its operation one line says that others are left out; errors are always kept.
     pub(crate) fn add_log_line(
         &mut self,

@@ -14,6 +14,7 @@ mod invariants_tests;
 mod journal;
 mod model;
 mod notices;
+mod observation;
 mod operations;
 mod ports;
 mod queue;

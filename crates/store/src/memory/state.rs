@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proximity_domain::app::Status;
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId};
 use proximity_domain::notify::{ChannelName, Waiting};
+use proximity_domain::observe::Suspicion;
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::saga::StepRecord;
@@ -13,6 +14,7 @@ use proximity_domain::time::Timestamp;
 use super::MemoryOptions;
 use super::table::Table;
 use crate::notices::NoticeChannel;
+use crate::observation::BrakeRecord;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
 use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 
@@ -98,6 +100,9 @@ pub(crate) struct State {
     /// The operation of each app that is not final.
     pub(crate) live: Table<AppId, OperationId>,
     pub(crate) guests: Table<GuestId, Guest>,
+    pub(crate) suspicions: Table<GuestId, Suspicion>,
+    /// One row at most.
+    pub(crate) brake: Table<(), BrakeRecord>,
     /// By account and key.
     pub(crate) keys: Table<(String, String), KeptKey>,
     pub(crate) log: Table<i64, AppLine>,
@@ -138,6 +143,8 @@ impl State {
             operations: Table::default(),
             live: Table::default(),
             guests: Table::default(),
+            suspicions: Table::default(),
+            brake: Table::default(),
             keys: Table::default(),
             log: Table::default(),
             events: Table::default(),
@@ -162,7 +169,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 14] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 16] {
         let Self {
             public: _,
             internal: _,
@@ -174,6 +181,8 @@ impl State {
             operations,
             live,
             guests,
+            suspicions,
+            brake,
             keys,
             log,
             events,
@@ -183,8 +192,8 @@ impl State {
             subjects,
         } = self;
         [
-            hosts, tokens, apps, ports, operations, live, guests, keys, log, events, audit,
-            channels, notices, subjects,
+            hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, keys, log,
+            events, audit, channels, notices, subjects,
         ]
     }
 }

@@ -4,7 +4,7 @@ use proximity_domain::ids::{AppId, HostId, OperationId, Vmid};
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
 use proximity_store::records::HostRecord;
-use proximity_store::views::{AppFilter, OperationFilter};
+use proximity_store::views::{AppFilter, ArchiveFilter, OperationFilter};
 use secrecy::ExposeSecret;
 
 use super::notices;
@@ -39,6 +39,8 @@ pub async fn at_what_is_live(pair: &Pair) {
     both!(pair, store => store.live_operations()).unwrap();
     both!(pair, store => store.claimable()).unwrap();
     both!(pair, store => store.ports()).unwrap();
+    both!(pair, store => store.transitional_apps()).unwrap();
+    both!(pair, store => store.suspicions()).unwrap();
 }
 
 async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
@@ -49,6 +51,7 @@ async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
     for id in &known.hosts {
         both!(pair, store => store.host(*id)).unwrap();
         both!(pair, store => store.host_guests(*id)).unwrap();
+        both!(pair, store => store.watched_guests(*id)).unwrap();
         let held = both!(pair, store => store.recorded_guests_of_host(*id)).unwrap();
         for vmid in held.iter().map(|guest| guest.place().vmid) {
             assert!(both!(pair, store => store.is_held(*id, vmid)).unwrap());
@@ -84,6 +87,16 @@ async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
 }
 
 async fn at_apps(pair: &Pair, known: &Known) {
+    both!(pair, store => store.mass_brake()).unwrap();
+    both!(pair, store => store.live_apps()).unwrap();
+    both!(pair, store => store.orphans_archived_after(Timestamp(0))).unwrap();
+    for before in [None, known.apps.first().copied()] {
+        let filter = ArchiveFilter {
+            before,
+            ..ArchiveFilter::default()
+        };
+        both!(pair, store => store.archived_apps(filter.clone())).unwrap();
+    }
     both!(pair, store => store.app_counts(None)).unwrap();
     both!(pair, store => store.app_counts(Some("someone"))).unwrap();
     both!(pair, store => store.promised()).unwrap();

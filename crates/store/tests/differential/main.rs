@@ -10,6 +10,7 @@
 
 mod calls;
 mod look;
+mod loops;
 mod notices;
 mod pair;
 mod people;

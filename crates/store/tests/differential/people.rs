@@ -88,6 +88,12 @@ impl Play {
                 let port = n.map(|n| 10 + u16::from(n % 8));
                 both!(self.pair, store => store.end_port_rest(port, &actor, at)).is_err()
             }
+            Call::Suspect { .. }
+            | Call::Orphan(_)
+            | Call::Brake(_)
+            | Call::MarkStuck(_)
+            | Call::FollowPower { .. }
+            | Call::Resolve { .. } => return Some(self.loops(call).await),
             Call::ListApps { .. } | Call::ListOperations { .. } | Call::Journals { .. } => {
                 self.list(call).await
             }

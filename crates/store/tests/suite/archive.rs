@@ -6,7 +6,7 @@ use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_store::StoreError;
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::AppRecord;
-use proximity_store::views::OperationFilter;
+use proximity_store::views::{ArchivedBy, OperationFilter};
 use serde_json::json;
 
 use super::world::{Make, World};
@@ -33,7 +33,8 @@ pub async fn keeps_history(make: &impl Make) {
     let (world, app, [deploy, removal]) = removed(make).await;
     assert_eq!(world.store.app(app.id).await.unwrap(), None);
     let kept = world.store.archived_app(app.id).await.unwrap().unwrap();
-    assert_eq!((kept.operation, kept.archived_at), (removal, world.at()));
+    let by = ArchivedBy::Operation(removal);
+    assert_eq!((kept.by, kept.archived_at), (by, world.at()));
     let last = AppRecord {
         status: Status::Removing,
         status_changed_at: world.at(),

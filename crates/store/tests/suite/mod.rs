@@ -11,6 +11,7 @@ pub mod guests;
 pub mod host_acts;
 pub mod hosts;
 pub mod notices;
+pub mod observation;
 pub mod ports;
 pub mod queue;
 pub mod random;
@@ -55,6 +56,17 @@ macro_rules! with_cases {
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
+            observation: guests_are_watched_with_their_app,
+                suspicions_are_kept_until_they_end,
+                an_unchanged_look_writes_nothing,
+                an_orphan_is_archived_with_its_history,
+                an_orphan_is_archived_as_judged_or_not_at_all,
+                a_stuck_operation_of_an_orphan_is_given_up,
+                the_brake_counts_from_its_baseline,
+                stuck_apps_are_marked_as_seen_or_not_at_all,
+                power_is_followed_between_running_and_stopped_alone,
+                an_app_in_error_is_resolved_by_a_person,
+                the_archive_is_listed_newest_first;
             events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then,
                 ring_for_a_caller_that_went_away;
             notices: begin_with_what_happens_from_now_on, are_forgotten_with_their_channel, are_taken_up_once,

@@ -1,0 +1,284 @@
+//! What the reconciler and the janitor keep and write.
+
+use proximity_domain::app::StatusEvent;
+use proximity_domain::event::EventKind;
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::{AppId, GuestId, HostId, OperationId};
+use proximity_domain::janitor::Pulse;
+use proximity_domain::observe::{Suspicion, Watched};
+use proximity_domain::operation::{OperationEvent, OperationState};
+use proximity_domain::time::Timestamp;
+use serde_json::json;
+
+use super::apps::no_app;
+use super::state::{App, State};
+use crate::apply::is_transitional;
+use crate::diagnosis::Transitional;
+use crate::effects::NewEvent;
+use crate::error::StoreError;
+use crate::journal::Act;
+use crate::observation::{BrakeChange, BrakeRecord, SuspicionChange, WatchedGuest, release_act};
+use crate::orphans::{OrphanFound, given_up};
+use crate::power::{ReadPower, refuse_unresolvable, resolved};
+use crate::records::{Actor, AppRecord, LogLevel};
+use crate::views::{ArchiveFilter, ArchivedApp, ArchivedBy};
+
+impl State {
+    pub(crate) fn watched_guests(&self, host: HostId) -> Vec<WatchedGuest> {
+        let on_host = self
+            .present()
+            .filter(|guest| guest.guest.place().host == host);
+        let mut found: Vec<WatchedGuest> = on_host
+            .filter_map(|guest| {
+                let guest = &guest.guest;
+                let app = self.apps.get(&guest.app()).filter(|app| app.is_live())?;
+                Some(WatchedGuest {
+                    watched: Watched {
+                        guest: guest.id(),
+                        app: guest.app(),
+                        place: guest.place().clone(),
+                        confirmed: guest.is_confirmed(),
+                    },
+                    status: app.status.label(),
+                    operation: self.live_operation(guest.app()),
+                })
+            })
+            .collect();
+        found.sort_by_key(|guest| guest.watched.place.vmid);
+        found
+    }
+
+    /// The live operation of an app, and whether it waits for a person.
+    fn live_operation(&self, app: AppId) -> Option<(OperationId, bool)> {
+        let id = *self.live.get(&app)?;
+        let state = &self.operations.get(&id)?.record.state;
+        Some((id, matches!(state, OperationState::Stuck { .. })))
+    }
+
+    pub(crate) fn all_suspicions(&self) -> Vec<(GuestId, Suspicion)> {
+        let all = self.suspicions.iter();
+        all.map(|(guest, suspicion)| (*guest, *suspicion)).collect()
+    }
+
+    pub(crate) fn change_suspicions(&mut self, changes: &[SuspicionChange], now: Timestamp) {
+        for change in changes {
+            match change {
+                SuspicionChange::Begun {
+                    guest,
+                    app,
+                    suspicion,
+                    event,
+                } => {
+                    if self.put_suspicion(*guest, *suspicion) {
+                        self.add_event(event, Some(*app), None, now);
+                    }
+                }
+                SuspicionChange::Counted { guest, suspicion } => {
+                    self.put_suspicion(*guest, *suspicion);
+                }
+                SuspicionChange::Ended { guest } => self.suspicions.remove(guest),
+            }
+        }
+    }
+
+    fn put_suspicion(&mut self, guest: GuestId, suspicion: Suspicion) -> bool {
+        let known = self.guests.get(&guest);
+        let present = known.is_some_and(|known| known.gone_at.is_none());
+        if present {
+            self.suspicions.put(guest, suspicion);
+        }
+        present
+    }
+
+    pub(crate) fn mass_brake(&self) -> BrakeRecord {
+        self.brake.get(&()).copied().unwrap_or_default()
+    }
+
+    pub(crate) fn change_brake(&mut self, change: &BrakeChange, now: Timestamp) {
+        let after = self.mass_brake().after(change, now);
+        self.brake.put((), after);
+        match change {
+            BrakeChange::Stops { event, .. } => self.add_event(event, None, None, now),
+            BrakeChange::Ends => {}
+            BrakeChange::Released { event, actor } => {
+                self.add_event(event, None, None, now);
+                self.add_audit(actor, release_act(event), now);
+            }
+        }
+    }
+
+    pub(crate) fn count_live(&self) -> u64 {
+        count(self.apps.values().filter(|app| app.is_live()))
+    }
+
+    pub(crate) fn count_orphans_after(&self, moment: Timestamp) -> u64 {
+        let archived = self.apps.values().filter_map(|app| app.archived.as_ref());
+        count(archived.filter(|a| a.by == ArchivedBy::Reconciler && a.archived_at > moment))
+    }
+
+    pub(crate) fn list_archived(&self, filter: &ArchiveFilter) -> Vec<ArchivedApp> {
+        let archived = self.apps.values().filter_map(|app| app.archived.as_ref());
+        let owned = |a: &&ArchivedApp| {
+            let owner = filter.owner.as_ref();
+            owner.is_none_or(|owner| a.record.owner == *owner)
+        };
+        let mut found: Vec<&ArchivedApp> = archived.filter(owned).collect();
+        found.sort_by_key(|a| std::cmp::Reverse((a.archived_at, a.record.id)));
+        if let Some(before) = filter.before {
+            let at = self.archived_app(before).map(|a| (a.archived_at, before));
+            found.retain(|a| at.is_some_and(|at| (a.archived_at, a.record.id) < at));
+        }
+        let rows = usize::try_from(filter.rows()).unwrap_or(usize::MAX);
+        found.into_iter().take(rows).cloned().collect()
+    }
+
+    pub(crate) fn archive_orphan(
+        &mut self,
+        orphan: &OrphanFound,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some(app) = self.live_app(orphan.app) else {
+            return Ok(false);
+        };
+        let operation = self.live_operation(orphan.app);
+        let worked_on = operation.is_some_and(|(_, stuck)| !stuck);
+        let of_app = self
+            .present()
+            .filter(|guest| guest.guest.app() == orphan.app);
+        let mut guests: Vec<GuestId> = of_app.map(|guest| guest.guest.id()).collect();
+        guests.sort_unstable();
+        if app.status.label() != orphan.status || worked_on || guests != orphan.guests {
+            return Ok(false);
+        }
+        if let Some((id, _)) = operation {
+            self.give_up(id, &orphan.actor, now)?;
+        }
+        for guest in &orphan.guests {
+            self.suspicions.remove(guest);
+            if let Some(row) = self.guests.row(guest) {
+                row.gone_at = Some(now);
+            }
+        }
+        self.add_app_line(orphan.level, &orphan.line, orphan.app, now);
+        self.add_event(&orphan.event, Some(orphan.app), None, now);
+        let target = orphan.app.to_string();
+        let act = Act::request("app.archive_orphan", &target, orphan.event.body.clone());
+        self.add_audit(&orphan.actor, act, now);
+        let rest = Some(self.rest_ms);
+        self.archive(orphan.app, ArchivedBy::Reconciler, rest, now)?;
+        Ok(true)
+    }
+
+    fn give_up(
+        &mut self,
+        id: OperationId,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let operation = self.existing(id)?;
+        self.advance(&operation, OperationEvent::Abandoned, now)?;
+        let body = json!({"failure": given_up()});
+        let event = NewEvent {
+            kind: EventKind::OperationAbandoned,
+            body: body.clone(),
+        };
+        self.add_event(&event, Some(operation.app), Some(id), now);
+        let target = id.to_string();
+        self.add_audit(
+            actor,
+            Act::request("operation.abandon", &target, body).of(id),
+            now,
+        );
+        Ok(())
+    }
+
+    pub(crate) fn transitional_apps(&self) -> Vec<Transitional> {
+        let live = self.apps.values().filter(|app| app.is_live());
+        let mut found: Vec<Transitional> = live.filter_map(|app| self.transitional(app)).collect();
+        found.sort_by_key(|app| (app.since, app.app));
+        found
+    }
+
+    fn transitional(&self, app: &App) -> Option<Transitional> {
+        let (id, status) = (app.asked.id, app.status.label());
+        let operation = self.live.get(&id).copied();
+        let record = operation.and_then(|id| Some(&self.operations.get(&id)?.record));
+        let pulse = match record {
+            None => Pulse::None,
+            Some(record) => match (&record.state, &record.lease) {
+                (OperationState::Stuck { .. }, _) => Pulse::Stuck,
+                (_, Some((_, until))) => Pulse::Leased { until: *until },
+                (_, None) => Pulse::Waiting,
+            },
+        };
+        is_transitional(status).then(|| Transitional {
+            app: id,
+            hostname: app.asked.hostname.clone(),
+            status,
+            since: app.status_changed_at,
+            operation,
+            pulse,
+        })
+    }
+
+    pub(crate) fn mark_stuck(
+        &mut self,
+        seen: &Transitional,
+        why: Failure,
+        event: &NewEvent,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let app = self.apps.get(&seen.app).filter(|app| app.is_live());
+        let still = app.and_then(|app| self.transitional(app));
+        if still.as_ref() != Some(seen) {
+            return Ok(false);
+        }
+        let app = self.live_app(seen.app).ok_or_else(|| no_app(seen.app))?;
+        self.add_app_line(LogLevel::Error, &why.message, seen.app, now);
+        let status = app.status.next(StatusEvent::Failed(why, now));
+        let status = status.map_err(|e| StoreError::IllegalTransition {
+            what: e.to_string(),
+        })?;
+        self.set_status(seen.app, &status, seen.operation, now)?;
+        self.add_event(event, Some(seen.app), seen.operation, now);
+        Ok(true)
+    }
+
+    pub(crate) fn follow_power(
+        &mut self,
+        app: AppId,
+        from: ReadPower,
+        to: ReadPower,
+        now: Timestamp,
+    ) -> Result<bool, StoreError> {
+        let Some(record) = self.live_app(app) else {
+            return Ok(false);
+        };
+        if record.operation.is_some() || record.status != from.status() {
+            return Ok(false);
+        }
+        self.set_status(app, &to.status(), None, now)?;
+        Ok(true)
+    }
+
+    pub(crate) fn resolve_app(
+        &mut self,
+        id: AppId,
+        power: ReadPower,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<AppRecord, StoreError> {
+        let app = self.live_app(id).ok_or_else(|| no_app(id))?;
+        refuse_unresolvable(&app)?;
+        self.set_status(id, &power.status(), None, now)?;
+        let event = resolved(&app, power);
+        self.add_event(&event, Some(id), None, now);
+        let target = id.to_string();
+        self.add_audit(actor, Act::request("app.resolve", &target, event.body), now);
+        self.live_app(id).ok_or_else(|| no_app(id))
+    }
+}
+
+fn count<T>(of: impl Iterator<Item = T>) -> u64 {
+    u64::try_from(of.count()).unwrap_or(u64::MAX)
+}

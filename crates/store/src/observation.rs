@@ -1,0 +1,372 @@
+//! What the reconciler keeps between its looks: suspicions, and how far the mass brake has counted.
+
+use proximity_domain::app::StatusLabel;
+use proximity_domain::guest::ContainerRef;
+use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
+use proximity_domain::observe::{Suspicion, Watched};
+use proximity_domain::time::Timestamp;
+
+use crate::effects::NewEvent;
+use crate::error::StoreError;
+use crate::journal::{Act, add_audit, add_event};
+use crate::records::Actor;
+use crate::row::{Columns, damaged, each};
+use crate::sql::{Row, Tx, query, query_scalar};
+use crate::store::{Reader, Store};
+
+/// A recorded guest, native or adopted, as far as a look at its cluster is judged by it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct WatchedGuest {
+    /// Row, app, place.
+    pub watched: Watched,
+    /// Its app's status.
+    pub status: StatusLabel,
+    /// Its app's live operation, and whether that waits for a person.
+    pub operation: Option<(OperationId, bool)>,
+}
+
+impl WatchedGuest {
+    /// Somebody is at work on its app, or will be without being asked: it is left to that operation.
+    #[must_use]
+    pub fn is_worked_on(&self) -> bool {
+        self.operation.is_some_and(|(_, stuck)| !stuck)
+    }
+}
+
+/// What a complete look changes about a suspicion.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SuspicionChange {
+    /// The first look without the guest.
+    Begun {
+        /// Row.
+        guest: GuestId,
+        /// Its app.
+        app: AppId,
+        /// What is kept.
+        suspicion: Suspicion,
+        /// What is told.
+        event: NewEvent,
+    },
+    /// One more look without it counted.
+    Counted {
+        /// Row.
+        guest: GuestId,
+        /// What is kept.
+        suspicion: Suspicion,
+    },
+    /// It was seen, or can no longer be judged.
+    Ended {
+        /// Row.
+        guest: GuestId,
+    },
+}
+
+/// The mass brake as it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct BrakeRecord {
+    /// Since when it is on, and how many were missing then; `None` while it is off.
+    pub stopped: Option<(Timestamp, u64)>,
+    /// What was archived up to this moment does not count: a person confirmed it.
+    pub baseline_at: Option<Timestamp>,
+}
+
+/// A change of the mass brake.
+#[derive(Debug, Clone, PartialEq)]
+pub enum BrakeChange {
+    /// It stops: so many are missing.
+    Stops {
+        /// How many.
+        missing: u64,
+        /// What is told.
+        event: NewEvent,
+    },
+    /// What made it stop is over.
+    Ends,
+    /// A person confirmed the number, and that was done.
+    Released {
+        /// What is told.
+        event: NewEvent,
+        /// Who.
+        actor: Actor,
+    },
+}
+
+impl Store {
+    /// Writes what a look changed about suspicions, in one commit; nothing for no change. A guest that is gone by now is left
+    /// out.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn change_suspicions(
+        &self,
+        changes: &[SuspicionChange],
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if changes.is_empty() {
+            return Ok(());
+        }
+        if let Some(model) = self.model() {
+            return model.write(|state| {
+                state.change_suspicions(changes, now);
+                Ok(())
+            });
+        }
+        self.write(async |tx| {
+            for change in changes {
+                change_suspicion(tx, change, now).await?;
+            }
+            Ok(())
+        })
+        .await
+    }
+
+    /// Changes the mass brake; a person's release is audited.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn change_brake(
+        &self,
+        change: &BrakeChange,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| {
+                state.change_brake(change, now);
+                Ok(())
+            });
+        }
+        self.write(async |tx| {
+            let before = read_brake(tx).await?;
+            let after = before.after(change, now);
+            put_brake(tx, after).await?;
+            match change {
+                BrakeChange::Stops { event, .. } => add_event(tx, event, None, None, now).await,
+                BrakeChange::Ends => Ok(()),
+                BrakeChange::Released { event, actor } => {
+                    add_event(tx, event, None, None, now).await?;
+                    add_audit(tx, actor, release_act(event), now).await
+                }
+            }
+        })
+        .await
+    }
+}
+
+pub(crate) fn release_act(event: &NewEvent) -> Act<'static> {
+    Act::request(
+        "reconcile.confirm_missing",
+        "mass brake",
+        event.body.clone(),
+    )
+}
+
+impl BrakeRecord {
+    /// As it is after `change`.
+    pub(crate) fn after(self, change: &BrakeChange, now: Timestamp) -> Self {
+        match change {
+            BrakeChange::Stops { missing, .. } => Self {
+                stopped: Some((now, *missing)),
+                ..self
+            },
+            BrakeChange::Ends => Self {
+                stopped: None,
+                ..self
+            },
+            BrakeChange::Released { .. } => Self {
+                stopped: None,
+                baseline_at: Some(now),
+            },
+        }
+    }
+}
+
+async fn change_suspicion(
+    tx: &mut Tx,
+    change: &SuspicionChange,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match change {
+        SuspicionChange::Begun {
+            guest,
+            app,
+            suspicion,
+            event,
+        } => {
+            if put_suspicion(tx, *guest, suspicion).await? {
+                add_event(tx, event, Some(*app), None, now).await?;
+            }
+            Ok(())
+        }
+        SuspicionChange::Counted { guest, suspicion } => {
+            put_suspicion(tx, *guest, suspicion).await?;
+            Ok(())
+        }
+        SuspicionChange::Ended { guest } => end_suspicion(tx, *guest).await,
+    }
+}
+
+/// False if the guest is gone.
+async fn put_suspicion(
+    tx: &mut Tx,
+    guest: GuestId,
+    suspicion: &Suspicion,
+) -> Result<bool, StoreError> {
+    let put = query(
+        "INSERT INTO suspicions (guest_id, since, looks, last_look_at) \
+         SELECT id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT) FROM guests \
+         WHERE id = $1 AND gone_at IS NULL \
+         ON CONFLICT (guest_id) DO UPDATE SET since = excluded.since, looks = excluded.looks, \
+         last_look_at = excluded.last_look_at",
+    )
+    .bind(guest.to_string())
+    .bind(suspicion.since.0)
+    .bind(i64::from(suspicion.looks))
+    .bind(suspicion.last.0)
+    .execute(tx)
+    .await?;
+    Ok(put.rows_affected() > 0)
+}
+
+pub(crate) async fn end_suspicion(tx: &mut Tx, guest: GuestId) -> Result<(), StoreError> {
+    query("DELETE FROM suspicions WHERE guest_id = $1")
+        .bind(guest.to_string())
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+async fn read_brake(tx: &mut Tx) -> Result<BrakeRecord, StoreError> {
+    let row = query("SELECT * FROM mass_brake").fetch_optional(tx).await?;
+    row.as_ref().map_or(Ok(BrakeRecord::default()), brake)
+}
+
+async fn put_brake(tx: &mut Tx, record: BrakeRecord) -> Result<(), StoreError> {
+    let missing = record.stopped.map(|(_, missing)| missing);
+    let missing = missing.map(|n| i64::try_from(n).unwrap_or(i64::MAX));
+    query(
+        "INSERT INTO mass_brake (only_row, stopped_at, missing, baseline_at) VALUES (1, $1, $2, $3) \
+         ON CONFLICT (only_row) DO UPDATE SET stopped_at = excluded.stopped_at, \
+         missing = excluded.missing, baseline_at = excluded.baseline_at",
+    )
+    .bind(record.stopped.map(|(at, _)| at.0))
+    .bind(missing)
+    .bind(record.baseline_at.map(|at| at.0))
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+fn brake(row: &Row) -> Result<BrakeRecord, StoreError> {
+    let stopped = row.moment_opt("stopped_at")?;
+    Ok(BrakeRecord {
+        stopped: stopped.zip(row.number_opt("missing")?),
+        baseline_at: row.moment_opt("baseline_at")?,
+    })
+}
+
+impl Reader {
+    /// Guests of live apps that are not gone on a cluster, native and adopted, by VMID.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn watched_guests(&self, host: HostId) -> Result<Vec<WatchedGuest>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.watched_guests(host)));
+        }
+        let rows = query(
+            "SELECT g.id, g.app_id, g.host_id, g.node, g.vmid, \
+             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, a.status, \
+             o.id AS operation_id, o.state FROM guests g JOIN apps a ON a.id = g.app_id \
+             LEFT JOIN operations o ON o.app_id = a.id \
+             AND o.state IN ('queued', 'running', 'unwinding', 'stuck') \
+             WHERE g.host_id = $1 AND g.gone_at IS NULL AND a.archived_at IS NULL ORDER BY g.vmid",
+        )
+        .bind(host.to_string())
+        .fetch_all(self)
+        .await?;
+        each(&rows, watched)
+    }
+
+    /// All suspicions, by guest.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn suspicions(&self) -> Result<Vec<(GuestId, Suspicion)>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.all_suspicions()));
+        }
+        let rows = query("SELECT * FROM suspicions ORDER BY guest_id")
+            .fetch_all(self)
+            .await?;
+        each(&rows, |row| {
+            let suspicion = Suspicion {
+                since: row.moment("since")?,
+                looks: row.number("looks")?,
+                last: row.moment("last_look_at")?,
+            };
+            Ok((row.parsed("guest_id")?, suspicion))
+        })
+    }
+
+    /// The mass brake.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn mass_brake(&self) -> Result<BrakeRecord, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.mass_brake()));
+        }
+        self.read(async |tx| read_brake(tx).await).await
+    }
+
+    /// How many apps are live.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn live_apps(&self) -> Result<u64, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.count_live()));
+        }
+        let count: i64 = query_scalar("SELECT COUNT(*) FROM apps WHERE archived_at IS NULL")
+            .fetch_one(self)
+            .await?;
+        u64::try_from(count).map_err(|e| damaged("count", e.to_string()))
+    }
+
+    /// How many records the reconciler archived after this moment.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn orphans_archived_after(&self, moment: Timestamp) -> Result<u64, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.count_orphans_after(moment)));
+        }
+        let count: i64 = query_scalar(
+            "SELECT COUNT(*) FROM apps WHERE archived_at > $1 AND archived_by = 'reconciler'",
+        )
+        .bind(moment.0)
+        .fetch_one(self)
+        .await?;
+        u64::try_from(count).map_err(|e| damaged("count", e.to_string()))
+    }
+}
+
+fn watched(row: &Row) -> Result<WatchedGuest, StoreError> {
+    let vmid = Vmid::try_from(row.number::<u32>("vmid")?);
+    let operation = row.parsed_opt("operation_id")?;
+    let stuck = row.text_opt("state")?.as_deref() == Some("stuck");
+    Ok(WatchedGuest {
+        watched: Watched {
+            guest: row.parsed("id")?,
+            app: row.parsed("app_id")?,
+            place: ContainerRef {
+                host: row.parsed("host_id")?,
+                node: row.parsed("node")?,
+                vmid: vmid.map_err(|e| damaged("vmid", e.to_string()))?,
+            },
+            confirmed: row.int("confirmed")? != 0,
+        },
+        status: row.label("status", StatusLabel::parse)?,
+        operation: operation.map(|id| (id, stuck)),
+    })
+}

@@ -1,0 +1,131 @@
+//! What the loops of the server write: suspicions, orphans, the brake, what is stuck; and what a person resolves.
+
+use proximity_domain::app::Status;
+use proximity_domain::event::EventKind;
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::{AppId, GuestId};
+use proximity_domain::observe::Suspicion;
+use proximity_store::observation::{BrakeChange, SuspicionChange};
+use proximity_store::orphans::OrphanFound;
+use proximity_store::power::ReadPower;
+use proximity_store::records::LogLevel;
+
+use super::calls::Call;
+use super::pair::both;
+use super::people::event;
+use super::play::{Play, Told, pick};
+
+fn power(n: u8) -> ReadPower {
+    if n.is_multiple_of(2) {
+        ReadPower::Running
+    } else {
+        ReadPower::Stopped
+    }
+}
+
+impl Play {
+    pub async fn loops(&mut self, call: &Call) -> Told {
+        let (actor, at) = (self.actor(), self.at());
+        match *call {
+            Call::Suspect { app, n } => self.suspect(app, n).await,
+            Call::Orphan(n) => {
+                let id = self.app(n)?;
+                let app = both!(self.pair, store => store.app(id)).unwrap()?;
+                let mut guests = self.guests(id).await;
+                guests.sort_unstable();
+                if n >= 240 {
+                    guests.clear();
+                }
+                let orphan = OrphanFound {
+                    app: id,
+                    status: app.status.label(),
+                    guests,
+                    event: event(EventKind::ExpectedOrphanArchived, n),
+                    level: LogLevel::Info,
+                    line: "gone".to_owned(),
+                    actor,
+                };
+                let done = both!(self.pair, store => store.archive_orphan(&orphan, at)).unwrap();
+                Some(!done)
+            }
+            Call::Brake(n) => {
+                let change = match n % 3 {
+                    0 => BrakeChange::Stops {
+                        missing: u64::from(n),
+                        event: event(EventKind::MassBrakeStopped, n),
+                    },
+                    1 => BrakeChange::Ends,
+                    _ => BrakeChange::Released {
+                        event: event(EventKind::MassBrakeReleased, n),
+                        actor,
+                    },
+                };
+                both!(self.pair, store => store.change_brake(&change, at)).unwrap();
+                Some(false)
+            }
+            Call::MarkStuck(n) => {
+                let seen = both!(self.pair, store => store.transitional_apps()).unwrap();
+                let mut seen = pick(&seen, n)?;
+                if n >= 200 {
+                    seen.since.0 -= 1;
+                }
+                let why = Failure::new("timed_out", "stuck", "Look.");
+                let told = event(EventKind::AppDiagnosedStuck, n);
+                let done = both!(self.pair, store =>
+                    store.mark_stuck(&seen, why.clone(), &told, at));
+                Some(!done.unwrap())
+            }
+            Call::FollowPower { app, n } => {
+                let id = self.app(app)?;
+                let app = both!(self.pair, store => store.app(id)).unwrap();
+                let from = match app.map(|app| app.status) {
+                    Some(Status::Stopped) => ReadPower::Stopped,
+                    _ => ReadPower::Running,
+                };
+                let to = power(n);
+                let done = both!(self.pair, store => store.follow_power(id, from, to, at));
+                Some(!done.unwrap())
+            }
+            Call::Resolve { app, n } => {
+                let id = self.app(app)?;
+                let done = both!(self.pair, store => store.resolve_app(id, power(n), &actor, at));
+                Some(done.is_err())
+            }
+            _ => unreachable!("only what the loops write comes here"),
+        }
+    }
+
+    async fn guests(&self, app: AppId) -> Vec<GuestId> {
+        let guests = both!(self.pair, store => store.native_guests(app)).unwrap();
+        guests.iter().map(|guest| guest.id).collect()
+    }
+
+    async fn suspect(&mut self, app: u8, n: u8) -> Told {
+        let (app, at) = (self.app(app)?, self.at());
+        let guests = self.guests(app).await;
+        let guest = match guests.first() {
+            Some(guest) => *guest,
+            None => GuestId(self.id()),
+        };
+        let suspicion = Suspicion::begun(at);
+        let change = match n % 4 {
+            0 => SuspicionChange::Ended { guest },
+            1 => SuspicionChange::Counted {
+                guest,
+                suspicion: Suspicion {
+                    looks: u32::from(n) + 1,
+                    ..suspicion
+                },
+            },
+            _ => SuspicionChange::Begun {
+                guest,
+                app,
+                suspicion,
+                event: event(EventKind::OrphanSuspected, n),
+            },
+        };
+        let changes = [change];
+        both!(self.pair, store => store.change_suspicions(&changes, at)).unwrap();
+        Some(false)
+    }
+}

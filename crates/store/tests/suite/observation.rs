@@ -1,0 +1,430 @@
+//! What the reconciler and the janitor keep and write.
+
+use proximity_domain::app::{Status, StatusLabel};
+use proximity_domain::event::EventKind;
+use proximity_domain::guest::NativeGuest;
+use proximity_domain::ids::AppId;
+use proximity_domain::janitor::Pulse;
+use proximity_domain::observe::Suspicion;
+use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_domain::time::Timestamp;
+use proximity_store::StoreError;
+use proximity_store::effects::NewEvent;
+use proximity_store::observation::{BrakeChange, BrakeRecord, SuspicionChange};
+use proximity_store::orphans::OrphanFound;
+use proximity_store::power::ReadPower;
+use proximity_store::records::{AppRecord, LogLevel};
+use proximity_store::views::{ArchiveFilter, ArchivedBy};
+use serde_json::json;
+
+use super::world::{LEASE_MS, Make, REST_MS, World, assert_illegal, error_status, failure};
+
+fn event(kind: EventKind) -> NewEvent {
+    let fields = kind.spec().fields.iter();
+    let body = fields.map(|field| ((*field).to_owned(), json!(1)));
+    NewEvent {
+        kind,
+        body: body.collect(),
+    }
+}
+
+fn begun(guest: &NativeGuest, now: Timestamp) -> SuspicionChange {
+    SuspicionChange::Begun {
+        guest: guest.id,
+        app: guest.app,
+        suspicion: Suspicion::begun(now),
+        event: event(EventKind::OrphanSuspected),
+    }
+}
+
+fn orphan(world: &World, app: &AppRecord, guest: &NativeGuest) -> OrphanFound {
+    OrphanFound {
+        app: app.id,
+        status: app.status.label(),
+        guests: vec![guest.id],
+        event: event(EventKind::AnomalousOrphanDetected),
+        level: LogLevel::Error,
+        line: "gone".to_owned(),
+        actor: world.actor.clone(),
+    }
+}
+
+pub async fn guests_are_watched_with_their_app(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let seen = world.store.watched_guests(world.host).await.unwrap();
+    let [only] = seen.as_slice() else {
+        panic!("{seen:?}")
+    };
+    assert_eq!((only.watched.guest, only.watched.app), (guest.id, app.id));
+    assert_eq!(only.watched.place, guest.place);
+    assert!(only.watched.confirmed && !only.is_worked_on());
+    assert_eq!(only.status, StatusLabel::Running);
+    let stop = world.enqueue(OperationKind::Stop, app.id, None).await;
+    let seen = world.store.watched_guests(world.host).await.unwrap();
+    assert_eq!(seen[0].operation, Some((stop.id, false)));
+    let (_, fence) = world.claim().await;
+    world.stick(&fence, None, "x").await;
+    let seen = world.store.watched_guests(world.host).await.unwrap();
+    assert_eq!(seen[0].operation, Some((stop.id, true)));
+    assert!(!seen[0].is_worked_on());
+}
+
+pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (_, guest) = world.deployed("web", 101).await;
+    let first = Suspicion::begun(world.at());
+    let change = begun(&guest, world.at());
+    let newest = world.store.newest_event().await.unwrap();
+    world
+        .store
+        .change_suspicions(&[change], world.at())
+        .await
+        .unwrap();
+    let told = world.events(newest, 10).await;
+    assert_eq!(told.len(), 1);
+    assert_eq!(
+        (told[0].2.kind, told[0].3),
+        (EventKind::OrphanSuspected, Some(guest.app))
+    );
+    world.pass(30_000);
+    let second = first.counted(world.at()).unwrap();
+    let counted = SuspicionChange::Counted {
+        guest: guest.id,
+        suspicion: second,
+    };
+    world
+        .store
+        .change_suspicions(&[counted], world.at())
+        .await
+        .unwrap();
+    assert_eq!(
+        world.store.suspicions().await.unwrap(),
+        [(guest.id, second)]
+    );
+    let ended = SuspicionChange::Ended { guest: guest.id };
+    world
+        .store
+        .change_suspicions(&[ended.clone(), ended], world.at())
+        .await
+        .unwrap();
+    assert_eq!(world.store.suspicions().await.unwrap(), []);
+    world.assert_sound().await;
+}
+
+pub async fn an_unchanged_look_writes_nothing(make: &impl Make) {
+    let world = World::new(make).await;
+    let commits = world.store.commits();
+    let before = *commits.borrow();
+    world
+        .store
+        .change_suspicions(&[], world.at())
+        .await
+        .unwrap();
+    assert_eq!(*commits.borrow(), before);
+}
+
+pub async fn an_orphan_is_archived_with_its_history(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let change = begun(&guest, world.at());
+    world
+        .store
+        .change_suspicions(&[change], world.at())
+        .await
+        .unwrap();
+    world.pass(60_000);
+    let found = orphan(&world, &app, &guest);
+    assert!(
+        world
+            .store
+            .archive_orphan(&found, world.at())
+            .await
+            .unwrap()
+    );
+    assert_eq!(world.store.app(app.id).await.unwrap(), None);
+    assert_eq!(world.store.suspicions().await.unwrap(), []);
+    assert_eq!(world.store.watched_guests(world.host).await.unwrap(), []);
+    let kept = world.store.archived_app(app.id).await.unwrap().unwrap();
+    assert_eq!(
+        (kept.by, kept.archived_at),
+        (ArchivedBy::Reconciler, world.at())
+    );
+    assert_eq!(kept.record.status, Status::Running);
+    let rests = Some(Timestamp(world.at().0 + REST_MS));
+    let ports = world.store.ports().await.unwrap();
+    assert!(ports.freed.len() == 2 && ports.freed.iter().all(|p| p.rests_until == rests));
+    let log = world.log(app.id, 0, 100).await;
+    let last = log.last().unwrap();
+    assert_eq!(
+        (last.message.as_str(), last.level, last.operation),
+        ("gone", LogLevel::Error, None)
+    );
+    let audit = world.audit(1000, 0).await;
+    assert_eq!(audit.last().unwrap().action, "app.archive_orphan");
+    let again = world
+        .store
+        .archive_orphan(&found, world.at())
+        .await
+        .unwrap();
+    assert!(!again, "it is archived once");
+    world.assert_sound().await;
+}
+
+pub async fn an_orphan_is_archived_as_judged_or_not_at_all(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let judged = orphan(&world, &app, &guest);
+    for other in [
+        OrphanFound {
+            status: StatusLabel::Removing,
+            ..judged.clone()
+        },
+        OrphanFound {
+            guests: Vec::new(),
+            ..judged.clone()
+        },
+        OrphanFound {
+            app: AppId(world.id()),
+            ..judged.clone()
+        },
+    ] {
+        assert!(
+            !world
+                .store
+                .archive_orphan(&other, world.at())
+                .await
+                .unwrap()
+        );
+    }
+    world.enqueue(OperationKind::Stop, app.id, None).await;
+    let at_work = world
+        .store
+        .archive_orphan(&judged, world.at())
+        .await
+        .unwrap();
+    assert!(!at_work, "an operation is at work");
+    assert!(world.store.app(app.id).await.unwrap().is_some());
+    let audit = world.audit(1000, 0).await;
+    assert!(audit.iter().all(|a| a.action != "app.archive_orphan"));
+    world.assert_sound().await;
+}
+
+pub async fn a_stuck_operation_of_an_orphan_is_given_up(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let removal = world
+        .enqueue(OperationKind::Remove, app.id, Some(Status::Removing))
+        .await;
+    let (_, fence) = world.claim().await;
+    world.begin(&fence, 0, "shut_down").await;
+    world.stick(&fence, Some(0), "locked").await;
+    let app = world.app(app.id).await;
+    let found = orphan(&world, &app, &guest);
+    assert!(
+        world
+            .store
+            .archive_orphan(&found, world.at())
+            .await
+            .unwrap()
+    );
+    let ended = world.operation(removal.id).await;
+    assert!(
+        matches!(&ended.state, OperationState::Failed { .. }),
+        "{ended:?}"
+    );
+    world.assert_sound().await;
+}
+
+pub async fn the_brake_counts_from_its_baseline(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let hour_ago = Timestamp(world.at().0 - 3_600_000);
+    assert_eq!(world.store.live_apps().await.unwrap(), 1);
+    assert_eq!(
+        world.store.orphans_archived_after(hour_ago).await.unwrap(),
+        0
+    );
+    assert_eq!(
+        world.store.mass_brake().await.unwrap(),
+        BrakeRecord::default()
+    );
+    let stops = BrakeChange::Stops {
+        missing: 7,
+        event: event(EventKind::MassBrakeStopped),
+    };
+    world.store.change_brake(&stops, world.at()).await.unwrap();
+    let stopped = Some((world.at(), 7));
+    let brake = world.store.mass_brake().await.unwrap();
+    assert_eq!((brake.stopped, brake.baseline_at), (stopped, None));
+    let found = orphan(&world, &app, &guest);
+    assert!(
+        world
+            .store
+            .archive_orphan(&found, world.at())
+            .await
+            .unwrap()
+    );
+    assert_eq!(world.store.live_apps().await.unwrap(), 0);
+    assert_eq!(
+        world.store.orphans_archived_after(hour_ago).await.unwrap(),
+        1
+    );
+    assert_eq!(
+        world
+            .store
+            .orphans_archived_after(world.at())
+            .await
+            .unwrap(),
+        0
+    );
+    let released = BrakeChange::Released {
+        event: event(EventKind::MassBrakeReleased),
+        actor: world.actor.clone(),
+    };
+    world
+        .store
+        .change_brake(&released, world.at())
+        .await
+        .unwrap();
+    let brake = world.store.mass_brake().await.unwrap();
+    assert_eq!((brake.stopped, brake.baseline_at), (None, Some(world.at())));
+    let audit = world.audit(1000, 0).await;
+    assert_eq!(audit.last().unwrap().action, "reconcile.confirm_missing");
+    world.store.change_brake(&stops, world.at()).await.unwrap();
+    world
+        .store
+        .change_brake(&BrakeChange::Ends, world.at())
+        .await
+        .unwrap();
+    assert_eq!(world.store.mass_brake().await.unwrap(), brake);
+}
+
+pub async fn stuck_apps_are_marked_as_seen_or_not_at_all(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let app = world.create("web").await;
+    let (stuck, why) = (event(EventKind::AppDiagnosedStuck), failure("timed_out"));
+    let seen = world.store.transitional_apps().await.unwrap();
+    assert_eq!((seen[0].app, seen[0].pulse), (app.id, Pulse::Waiting));
+    world.pass(10);
+    let (operation, _) = world.claim().await;
+    let mark = |seen, at| {
+        let (why, stuck, store) = (why.clone(), stuck.clone(), world.store.clone());
+        async move { store.mark_stuck(&seen, why, &stuck, at).await.unwrap() }
+    };
+    let at = world.at();
+    assert!(!mark(seen[0].clone(), at).await, "it was claimed since");
+    let seen = world.store.transitional_apps().await.unwrap();
+    let until = Timestamp(at.0 + LEASE_MS);
+    assert_eq!(seen[0].pulse, Pulse::Leased { until });
+    assert_eq!(seen[0].operation, Some(operation.id));
+    assert!(mark(seen[0].clone(), at).await);
+    let marked = world.app(app.id).await;
+    assert!(
+        matches!(&marked.status, Status::Error { was: StatusLabel::Deploying, why: w, .. } if *w == why),
+        "{marked:?}"
+    );
+    assert_eq!(
+        marked.operation,
+        Some(operation.id),
+        "the operation is left alone"
+    );
+    assert_eq!(world.store.transitional_apps().await.unwrap(), []);
+    assert!(!mark(seen[0].clone(), at).await, "marked once");
+    world.assert_sound().await;
+}
+
+pub async fn power_is_followed_between_running_and_stopped_alone(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, _) = world.deployed("web", 101).await;
+    let (running, stopped) = (ReadPower::Running, ReadPower::Stopped);
+    let follow = |from, to, at| {
+        let store = world.store.clone();
+        async move { store.follow_power(app.id, from, to, at).await.unwrap() }
+    };
+    let at = world.at();
+    assert!(!follow(stopped, running, at).await, "it is running");
+    assert!(follow(running, stopped, at).await);
+    assert_eq!(world.app(app.id).await.status, Status::Stopped);
+    world.enqueue(OperationKind::Start, app.id, None).await;
+    let follow = world.store.follow_power(app.id, stopped, running, at).await;
+    assert!(!follow.unwrap(), "an operation is at work");
+    let (_, fence) = world.claim().await;
+    world.fail(&fence, None, "x").await;
+    world.end(&fence).await.unwrap();
+    let out_of_error = world.store.follow_power(app.id, stopped, running, at).await;
+    assert!(!out_of_error.unwrap());
+    assert!(matches!(
+        world.app(app.id).await.status,
+        Status::Error { .. }
+    ));
+}
+
+pub async fn an_app_in_error_is_resolved_by_a_person(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, _) = world.deployed("web", 101).await;
+    let resolve = world
+        .store
+        .resolve_app(app.id, ReadPower::Running, &world.actor, world.at());
+    assert_illegal(resolve.await);
+    world.enqueue(OperationKind::Stop, app.id, None).await;
+    let (_, fence) = world.claim().await;
+    let resolve = world
+        .store
+        .resolve_app(app.id, ReadPower::Running, &world.actor, world.at());
+    assert!(matches!(resolve.await, Err(StoreError::Busy { .. })));
+    world.fail(&fence, None, "x").await;
+    world.end(&fence).await.unwrap();
+    assert_eq!(world.app(app.id).await.status, error_status(world.at()));
+    let resolve = world
+        .store
+        .resolve_app(app.id, ReadPower::Stopped, &world.actor, world.at());
+    assert_eq!(resolve.await.unwrap().status, Status::Stopped);
+    let audit = world.audit(1000, 0).await;
+    assert_eq!(audit.last().unwrap().action, "app.resolve");
+    let nobody = AppId(world.id());
+    let resolve = world
+        .store
+        .resolve_app(nobody, ReadPower::Stopped, &world.actor, world.at());
+    assert!(matches!(resolve.await, Err(StoreError::NotFound { .. })));
+    world.assert_sound().await;
+}
+
+pub async fn the_archive_is_listed_newest_first(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let mut ids = Vec::new();
+    for (name, vmid) in [("one", 101), ("two", 102), ("three", 103)] {
+        let (app, guest) = world.deployed(name, vmid).await;
+        world.pass(10);
+        let found = orphan(&world, &app, &guest);
+        assert!(
+            world
+                .store
+                .archive_orphan(&found, world.at())
+                .await
+                .unwrap()
+        );
+        ids.push(app.id);
+    }
+    world.deployed("live", 104).await;
+    ids.reverse();
+    let list = |filter| {
+        let store = world.store.clone();
+        async move {
+            let found = store.archived_apps(filter).await.unwrap();
+            found.iter().map(|a| a.record.id).collect::<Vec<_>>()
+        }
+    };
+    assert_eq!(list(ArchiveFilter::default()).await, ids);
+    let filter = ArchiveFilter {
+        limit: 1,
+        before: Some(ids[0]),
+        owner: Some("admin".to_owned()),
+    };
+    assert_eq!(list(filter).await, ids[1..2]);
+    let filter = ArchiveFilter {
+        owner: Some("someone".to_owned()),
+        ..ArchiveFilter::default()
+    };
+    assert_eq!(list(filter).await, []);
+}
