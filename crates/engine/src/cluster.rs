@@ -3,6 +3,7 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use async_trait::async_trait;
 use proximity_domain::guest::{ContainerRef, ObservedContainer};
 use proximity_domain::ids::{HostId, Vmid};
 use proximity_domain::mark::Mark;
@@ -25,6 +26,7 @@ use tokio::sync::Mutex;
 
 use crate::error::EngineError;
 use crate::nodes::Looks;
+use crate::reconcile::{Site, Sites};
 use crate::seams::{Connect, Connection};
 use crate::vmids::InChoice;
 
@@ -321,6 +323,18 @@ impl Clusters {
     /// Forgets what was built; the next use reads the record again. Numbers in choice stay in choice.
     pub(crate) async fn forget(&self, id: HostId) {
         self.built.lock().await.remove(&id);
+    }
+}
+
+/// The reconciler gets the half of a cluster that reads.
+#[async_trait]
+impl Sites for Clusters {
+    async fn site(&self, host: HostId) -> Result<Site, EngineError> {
+        let cluster = self.get(host).await?;
+        Ok(Site {
+            host: cluster.host.clone(),
+            read: cluster.read.clone(),
+        })
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::Arc;
 
+use proximity_domain::janitor;
 use proximity_domain::retry::RetryPolicy;
 use proximity_domain::time::{Clock, Timestamp};
 use proximity_store::Store;
@@ -11,6 +12,8 @@ use crate::at_work::{AtWork, InFlight};
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
 use crate::commands::HelperProgram;
+use crate::janitor::Janitor;
+use crate::reconcile::Reconciler;
 use crate::seams::{Connect, IdSource, Ingress, Probe};
 
 /// Everything the engine needs from outside, and what may be tuned.
@@ -70,6 +73,8 @@ pub struct EngineLimits {
     pub gateway_address: std::net::IpAddr,
     /// New guests are created with PVE's `protection`.
     pub protect: bool,
+    /// How long an app may be on its way with nobody at work.
+    pub stuck: janitor::Limits,
 }
 
 const OPERATIONS: usize = 32;
@@ -100,6 +105,7 @@ impl Default for EngineLimits {
             public_host: "127.0.0.1".to_owned(),
             gateway_address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             protect: true,
+            stuck: janitor::Limits::default(),
         }
     }
 }
@@ -113,7 +119,9 @@ pub struct Engine {
 #[derive(Debug)]
 pub(crate) struct Inner {
     pub(crate) parts: EngineParts,
-    pub(crate) clusters: Clusters,
+    pub(crate) clusters: Arc<Clusters>,
+    pub(crate) reconciler: Reconciler,
+    pub(crate) janitor: Janitor,
     pub(crate) at_work: AtWork,
     pub(crate) in_flight: InFlight,
     /// Held from reading a host entry to the commit of its change.
@@ -132,16 +140,21 @@ impl Engine {
     /// An engine over its parts. Nothing runs until a [`crate::worker::Worker`] does.
     #[must_use]
     pub fn new(parts: EngineParts) -> Self {
-        let clusters = Clusters::new(
+        let clusters = Arc::new(Clusters::new(
             parts.store.clone(),
             parts.connect.clone(),
             parts.clock.clone(),
-        );
+        ));
+        let at_work = AtWork::default();
+        let (store, clock) = (parts.store.clone(), parts.clock.clone());
+        let sites = clusters.clone();
         Self {
             inner: Arc::new(Inner {
+                reconciler: Reconciler::new(store.clone(), clock.clone(), sites, at_work.clone()),
+                janitor: Janitor::new(store, clock, parts.limits.stuck),
                 parts,
                 clusters,
-                at_work: AtWork::default(),
+                at_work,
                 in_flight: InFlight::default(),
                 host_changes: tokio::sync::Mutex::default(),
                 helper_changes: tokio::sync::Mutex::default(),
@@ -162,6 +175,18 @@ impl Engine {
     #[must_use]
     pub fn reader(&self) -> proximity_store::Reader {
         self.inner.parts.store.reader()
+    }
+
+    /// What keeps the record true to the clusters.
+    #[must_use]
+    pub fn reconciler(&self) -> &Reconciler {
+        &self.inner.reconciler
+    }
+
+    /// What marks apps that are stuck on their way.
+    #[must_use]
+    pub fn janitor(&self) -> &Janitor {
+        &self.inner.janitor
     }
 
     pub(crate) fn store(&self) -> &Store {

@@ -3,6 +3,7 @@
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
+use proximity_domain::names::Hostname;
 use proximity_domain::observe::{Suspicion, Watched};
 use proximity_domain::time::Timestamp;
 
@@ -19,6 +20,8 @@ use crate::store::{Reader, Store};
 pub struct WatchedGuest {
     /// Row, app, place.
     pub watched: Watched,
+    /// Its app's host name.
+    pub hostname: Hostname,
     /// Its app's status.
     pub status: StatusLabel,
     /// Its app's live operation, and whether that waits for a person.
@@ -118,6 +121,26 @@ impl Store {
             Ok(())
         })
         .await
+    }
+
+    /// Writes an event about an app, and nothing else.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn tell(
+        &self,
+        event: &NewEvent,
+        app: AppId,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| {
+                state.add_event(event, Some(app), None, now);
+                Ok(())
+            });
+        }
+        self.write(async |tx| add_event(tx, event, Some(app), None, now).await)
+            .await
     }
 
     /// Changes the mass brake; a person's release is audited.
@@ -275,7 +298,7 @@ impl Reader {
         }
         let rows = query(
             "SELECT g.id, g.app_id, g.host_id, g.node, g.vmid, \
-             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, a.status, \
+             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, a.hostname, a.status, \
              o.id AS operation_id, o.state FROM guests g JOIN apps a ON a.id = g.app_id \
              LEFT JOIN operations o ON o.app_id = a.id \
              AND o.state IN ('queued', 'running', 'unwinding', 'stuck') \
@@ -366,6 +389,7 @@ fn watched(row: &Row) -> Result<WatchedGuest, StoreError> {
             },
             confirmed: row.int("confirmed")? != 0,
         },
+        hostname: row.parsed("hostname")?,
         status: row.label("status", StatusLabel::parse)?,
         operation: operation.map(|id| (id, stuck)),
     })

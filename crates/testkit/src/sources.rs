@@ -45,3 +45,36 @@ impl IdSource for CountedIds {
         u128::from(self.0.fetch_add(1, Ordering::Relaxed)).wrapping_mul(0x9E37_79B9_7F4A_7C15_F39C)
     }
 }
+
+/// The machine's clock, and what a test lets pass or sets it by.
+#[derive(Debug, Default)]
+pub struct MovedClock {
+    passed_ms: AtomicU64,
+    set_forward_ms: AtomicU64,
+}
+
+impl MovedClock {
+    /// So much time passes at once.
+    pub fn pass(&self, ms: u64) {
+        self.passed_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+
+    /// Somebody sets the wall clock forward; no time passes.
+    pub fn set_forward(&self, ms: u64) {
+        self.set_forward_ms.fetch_add(ms, Ordering::SeqCst);
+    }
+}
+
+impl Clock for MovedClock {
+    fn now(&self) -> Timestamp {
+        let moved =
+            self.passed_ms.load(Ordering::SeqCst) + self.set_forward_ms.load(Ordering::SeqCst);
+        let moved = i64::try_from(moved).unwrap_or(i64::MAX);
+        Timestamp(RealClock.now().0.saturating_add(moved))
+    }
+
+    fn monotonic(&self) -> Monotonic {
+        let Monotonic(ms) = RealClock.monotonic();
+        Monotonic(ms + self.passed_ms.load(Ordering::SeqCst))
+    }
+}

@@ -91,6 +91,8 @@ pub struct WorldParts {
     pub least: Option<Least>,
     /// The helper for nodes that this server ships.
     pub helper: Option<HelperProgram>,
+    /// The engine's clock; the machine's if `None`.
+    pub clock: Option<Arc<dyn Clock>>,
 }
 
 /// Where the store of a world is.
@@ -191,7 +193,7 @@ impl TestWorld {
     /// # Errors
     /// Whatever could not be made, as text.
     pub async fn start_of(parts: WorldParts) -> Result<Self, String> {
-        let clock: Arc<dyn Clock> = Arc::new(RealClock);
+        let clock = parts.clock.unwrap_or_else(|| Arc::new(RealClock));
         let (store, folder) = open(parts.place, clock.now(), parts.pairs).await?;
         let actor = Actor {
             account: "admin".to_owned(),

@@ -8,6 +8,7 @@ mod nodes;
 mod operations;
 mod plan_remove;
 mod ports;
+mod resolve;
 
 pub use act::Action;
 pub use create_app::CreateApp;

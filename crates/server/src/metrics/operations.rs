@@ -149,7 +149,15 @@ impl OperationMetrics {
             | EventKind::HostLearned
             | EventKind::HostNodeForgotten
             | EventKind::GuestMoved
-            | EventKind::PortsFreed => {}
+            | EventKind::PortsFreed
+            | EventKind::OrphanSuspected
+            | EventKind::ExpectedOrphanArchived
+            | EventKind::AnomalousOrphanDetected
+            | EventKind::GuestConflicted
+            | EventKind::MassBrakeStopped
+            | EventKind::MassBrakeReleased
+            | EventKind::AppDiagnosedStuck
+            | EventKind::AppResolved => {}
         }
     }
 

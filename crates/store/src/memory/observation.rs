@@ -39,6 +39,7 @@ impl State {
                         place: guest.place().clone(),
                         confirmed: guest.is_confirmed(),
                     },
+                    hostname: app.asked.hostname.clone(),
                     status: app.status.label(),
                     operation: self.live_operation(guest.app()),
                 })

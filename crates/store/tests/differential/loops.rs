@@ -48,21 +48,12 @@ impl Play {
                 let done = both!(self.pair, store => store.archive_orphan(&orphan, at)).unwrap();
                 Some(!done)
             }
-            Call::Brake(n) => {
-                let change = match n % 3 {
-                    0 => BrakeChange::Stops {
-                        missing: u64::from(n),
-                        event: event(EventKind::MassBrakeStopped, n),
-                    },
-                    1 => BrakeChange::Ends,
-                    _ => BrakeChange::Released {
-                        event: event(EventKind::MassBrakeReleased, n),
-                        actor,
-                    },
-                };
-                both!(self.pair, store => store.change_brake(&change, at)).unwrap();
+            Call::Brake(n) if n >= 250 => {
+                let (app, told) = (self.app(n)?, event(EventKind::GuestConflicted, n));
+                both!(self.pair, store => store.tell(&told, app, at)).unwrap();
                 Some(false)
             }
+            Call::Brake(n) => self.brake(n).await,
             Call::MarkStuck(n) => {
                 let seen = both!(self.pair, store => store.transitional_apps()).unwrap();
                 let mut seen = pick(&seen, n)?;
@@ -93,6 +84,23 @@ impl Play {
             }
             _ => unreachable!("only what the loops write comes here"),
         }
+    }
+
+    async fn brake(&mut self, n: u8) -> Told {
+        let (actor, at) = (self.actor(), self.at());
+        let change = match n % 3 {
+            0 => BrakeChange::Stops {
+                missing: u64::from(n),
+                event: event(EventKind::MassBrakeStopped, n),
+            },
+            1 => BrakeChange::Ends,
+            _ => BrakeChange::Released {
+                event: event(EventKind::MassBrakeReleased, n),
+                actor,
+            },
+        };
+        both!(self.pair, store => store.change_brake(&change, at)).unwrap();
+        Some(false)
     }
 
     async fn guests(&self, app: AppId) -> Vec<GuestId> {

@@ -1,0 +1,257 @@
+//! Following what changed: containers on another node, and the power of settled apps. The list only hints; what is recorded
+//! was read from the container itself, after its identity.
+
+use futures::stream::{self, StreamExt};
+use proximity_domain::app::StatusLabel;
+use proximity_domain::event::EventKind;
+use proximity_domain::guest::Ownership;
+use proximity_domain::names::NodeName;
+use proximity_domain::observe::{ListedPower, Sighting};
+use proximity_domain::time::Timestamp;
+use proximity_pve::cluster::GuestStatus;
+use proximity_store::StoreError;
+use proximity_store::effects::NewEvent;
+use proximity_store::observation::WatchedGuest;
+use proximity_store::power::ReadPower;
+use serde_json::json;
+
+use super::outcome::ReconcileReport;
+use super::{AT_ONCE, Memory, Pass, Reconciler, Seen, named};
+use crate::cluster::observed;
+use crate::error::EngineError;
+
+/// Why a guest is looked at itself.
+enum Change<'a> {
+    /// It is listed on another node.
+    Node(&'a NodeName),
+    /// The list says another power than the record.
+    Power,
+    /// A virtual machine has its number.
+    Machine,
+}
+
+/// What came of it.
+enum Followed {
+    Moved,
+    Refreshed,
+    Nothing,
+    Conflict(String),
+    Failed(String),
+}
+
+impl Reconciler {
+    /// Follows what the looks hint at. A dry pass only tells of conflicts.
+    pub(super) async fn follow(
+        &self,
+        seen: &[Seen],
+        memory: &mut Memory,
+        pass: &Pass,
+        now: Timestamp,
+        report: &mut ReconcileReport,
+    ) -> Result<(), EngineError> {
+        let mut changed = Vec::new();
+        for cluster in seen {
+            for guest in cluster.guests.iter().filter(|g| !g.is_worked_on()) {
+                if let Some(change) = change(cluster, guest) {
+                    changed.push((cluster, guest, change));
+                }
+            }
+        }
+        let dry = *pass == Pass::Dry;
+        let looks = changed.iter().map(|(cluster, guest, change)| async move {
+            let followed = self.follow_one(cluster, guest, change, dry, now).await;
+            (*cluster, *guest, followed)
+        });
+        let done: Vec<_> = stream::iter(looks)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (cluster, guest, followed) in done {
+            match followed? {
+                Followed::Moved => report.moved += 1,
+                Followed::Refreshed => report.refreshed += 1,
+                Followed::Nothing => {
+                    memory.conflicts.remove(&guest.watched.guest);
+                }
+                Followed::Failed(why) => report.result.errors.push(why),
+                Followed::Conflict(why) => {
+                    let told = dry || !memory.conflicts.insert(guest.watched.guest);
+                    if !told {
+                        self.tell_conflict(cluster, guest, &why, now).await?;
+                    }
+                    report.result.errors.push(why);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn follow_one(
+        &self,
+        cluster: &Seen,
+        guest: &WatchedGuest,
+        change: &Change<'_>,
+        dry: bool,
+        now: Timestamp,
+    ) -> Result<Followed, EngineError> {
+        let place = &guest.watched.place;
+        let name = named(cluster.site.host.label.as_str(), place);
+        let node = match change {
+            Change::Machine => {
+                return Ok(Followed::Conflict(format!(
+                    "{name} of {} is a virtual machine by now",
+                    guest.hostname
+                )));
+            }
+            Change::Node(node) => *node,
+            Change::Power => &place.node,
+        };
+        let Some(_at_work) = self.at_work.try_enter(guest.watched.app) else {
+            return Ok(Followed::Nothing);
+        };
+        let recorded = self.store.recorded_guests(guest.watched.app).await?;
+        let recorded = recorded.into_iter().find(|g| g.id() == guest.watched.guest);
+        let Some(recorded) = recorded else {
+            return Ok(Followed::Nothing);
+        };
+        let read = &cluster.site.read;
+        let mut there = place.clone();
+        there.node = node.clone();
+        let config = match read.lxc_config(node, place.vmid).await {
+            Ok(config) => config,
+            // Gone or moved on since it was listed: the next look tells.
+            Err(e) if e.is_missing_config() => return Ok(Followed::Nothing),
+            Err(e) => return Ok(Followed::Failed(format!("{name}: {e}"))),
+        };
+        match recorded.compare(&observed(there, &config, false)) {
+            Ownership::Owned => {}
+            Ownership::OwnedUnconfirmed { .. } | Ownership::BeingCreated => {
+                return Ok(Followed::Nothing);
+            }
+            Ownership::Conflict(conflict) => {
+                let what = format!(
+                    "{name} is not the container of {}: {conflict}",
+                    guest.hostname
+                );
+                return Ok(Followed::Conflict(what));
+            }
+        }
+        if dry {
+            return Ok(Followed::Nothing);
+        }
+        match change {
+            Change::Node(node) => self.record_move(guest, node, now).await,
+            Change::Power | Change::Machine => match read.lxc_status(node, place.vmid).await {
+                Ok(status) => self.record_power(guest, status.status, now).await,
+                Err(e) => Ok(Followed::Failed(format!("{name}: {e}"))),
+            },
+        }
+    }
+
+    async fn record_move(
+        &self,
+        guest: &WatchedGuest,
+        node: &NodeName,
+        now: Timestamp,
+    ) -> Result<Followed, EngineError> {
+        let watched = &guest.watched;
+        let event = NewEvent {
+            kind: EventKind::GuestMoved,
+            body: json!({
+                "app": watched.app,
+                "host": watched.place.host,
+                "vmid": watched.place.vmid,
+                "from": watched.place.node,
+                "to": node,
+            }),
+        };
+        let moved = self
+            .store
+            .guest_moved(watched.app, watched.guest, node, event, now)
+            .await;
+        match moved {
+            Ok(()) => {
+                tracing::info!(app = %guest.hostname, %node, "the container was followed to another node");
+                Ok(Followed::Moved)
+            }
+            Err(StoreError::Busy { .. } | StoreError::NotFound { .. }) => Ok(Followed::Nothing),
+            Err(e) => Err(e.into()),
+        }
+    }
+
+    async fn record_power(
+        &self,
+        guest: &WatchedGuest,
+        read: GuestStatus,
+        now: Timestamp,
+    ) -> Result<Followed, EngineError> {
+        let to = match read {
+            GuestStatus::Running => ReadPower::Running,
+            GuestStatus::Stopped => ReadPower::Stopped,
+            GuestStatus::Unknown => return Ok(Followed::Nothing),
+        };
+        let Some(from) = recorded_power(guest.status).filter(|from| *from != to) else {
+            return Ok(Followed::Nothing);
+        };
+        let app = guest.watched.app;
+        let followed = self.store.follow_power(app, from, to, now).await?;
+        if !followed {
+            return Ok(Followed::Nothing);
+        }
+        tracing::info!(app = %guest.hostname, to = to.status().label().label(), "the app's status follows its container");
+        Ok(Followed::Refreshed)
+    }
+
+    async fn tell_conflict(
+        &self,
+        cluster: &Seen,
+        guest: &WatchedGuest,
+        why: &str,
+        now: Timestamp,
+    ) -> Result<(), EngineError> {
+        tracing::error!(app = %guest.hostname, "{why}");
+        let event = NewEvent {
+            kind: EventKind::GuestConflicted,
+            body: json!({
+                "app": guest.watched.app,
+                "hostname": guest.hostname,
+                "host": cluster.site.host.label,
+                "vmid": guest.watched.place.vmid,
+                "why": why,
+            }),
+        };
+        Ok(self.store.tell(&event, guest.watched.app, now).await?)
+    }
+}
+
+/// What the look hints at for a guest nobody is at work on.
+fn change<'a>(cluster: &'a Seen, guest: &WatchedGuest) -> Option<Change<'a>> {
+    match cluster.inventory.sight(&guest.watched.place) {
+        Sighting::Unknown | Sighting::Missing => None,
+        Sighting::Machine(_) => Some(Change::Machine),
+        Sighting::Elsewhere(node, _) => Some(Change::Node(node)),
+        Sighting::Here(listed) => {
+            let recorded = recorded_power(guest.status)?;
+            let listed = match listed {
+                ListedPower::Running => ReadPower::Running,
+                ListedPower::Stopped => ReadPower::Stopped,
+                ListedPower::Unknown => return None,
+            };
+            (listed != recorded).then_some(Change::Power)
+        }
+    }
+}
+
+/// The power that a settled status stands for; no loop touches any other status.
+fn recorded_power(status: StatusLabel) -> Option<ReadPower> {
+    match status {
+        StatusLabel::Running => Some(ReadPower::Running),
+        StatusLabel::Stopped => Some(ReadPower::Stopped),
+        StatusLabel::Deploying
+        | StatusLabel::Adopting
+        | StatusLabel::Cloning
+        | StatusLabel::Updating
+        | StatusLabel::Removing
+        | StatusLabel::Error => None,
+    }
+}

@@ -1,0 +1,435 @@
+//! Guests that complete looks miss: suspected, proven, archived; or stopped by the mass brake.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::stream::{self, StreamExt};
+use proximity_domain::event::EventKind;
+use proximity_domain::ids::{AppId, GuestId};
+use proximity_domain::observe::{
+    Brake, HOUR_MS, NotProven, Orphan, ProvenAbsent, Sighting, Suspicion, Tally,
+};
+use proximity_domain::time::Timestamp;
+use proximity_store::effects::NewEvent;
+use proximity_store::observation::{BrakeChange, BrakeRecord, SuspicionChange, WatchedGuest};
+use proximity_store::orphans::OrphanFound;
+use proximity_store::records::LogLevel;
+use serde_json::{Value, json};
+
+use super::outcome::{ANOMALOUS_LINE, EXPECTED_LINE, OrphanView, ReconcileReport};
+use super::watch::Watch;
+use super::{AT_ONCE, Pass, Reconciler, Seen, look, named, system};
+use crate::error::EngineError;
+
+/// What complete looks miss now, by app.
+#[derive(Debug, Default)]
+pub(super) struct Missing {
+    apps: BTreeMap<AppId, BTreeMap<GuestId, Suspicion>>,
+}
+
+impl Missing {
+    fn count(&self) -> u64 {
+        u64::try_from(self.apps.len()).unwrap_or(u64::MAX)
+    }
+}
+
+/// An app of which every guest has been missing for long enough.
+struct Candidate<'a> {
+    app: AppId,
+    guests: Vec<(&'a Seen, &'a WatchedGuest, Suspicion)>,
+}
+
+impl Reconciler {
+    /// Counts suspicions by what was seen; what did not change is not written.
+    pub(super) async fn count(
+        &self,
+        seen: &[Seen],
+        watch: &mut Watch,
+        pass: &Pass,
+        now: Timestamp,
+    ) -> Result<Missing, EngineError> {
+        let known = watch.suspicions(&self.store).await?;
+        let mut missing = Missing::default();
+        let mut changes = Vec::new();
+        let mut watched = BTreeSet::new();
+        for cluster in seen {
+            for guest in cluster.guests.iter() {
+                let before = known.get(&guest.watched.guest).copied();
+                if before.is_some() {
+                    watched.insert(guest.watched.guest);
+                }
+                let after = judge(cluster, guest, before, now);
+                note(cluster, guest, before, after, &mut changes);
+                if let Some(after) = after {
+                    let of_app = missing.apps.entry(guest.watched.app).or_default();
+                    of_app.insert(guest.watched.guest, after);
+                }
+            }
+        }
+        self.strays(known, &watched, &mut missing, &mut changes)
+            .await?;
+        if *pass != Pass::Dry {
+            self.store.change_suspicions(&changes, now).await?;
+        }
+        Ok(missing)
+    }
+
+    /// Suspicions of guests that were not looked at: of a cluster that was not seen they stay and count, of guests that are on
+    /// record no more they end.
+    async fn strays(
+        &self,
+        known: &BTreeMap<GuestId, Suspicion>,
+        watched: &BTreeSet<GuestId>,
+        missing: &mut Missing,
+        changes: &mut Vec<SuspicionChange>,
+    ) -> Result<(), EngineError> {
+        if known.len() == watched.len() {
+            return Ok(());
+        }
+        let mut on_record = BTreeMap::new();
+        for host in self.store.hosts().await? {
+            for guest in self.store.watched_guests(host.id).await? {
+                on_record.insert(guest.watched.guest, guest.watched.app);
+            }
+        }
+        for (guest, suspicion) in known.iter().filter(|(guest, _)| !watched.contains(guest)) {
+            match on_record.get(guest) {
+                Some(app) => {
+                    let of_app = missing.apps.entry(*app).or_default();
+                    of_app.insert(*guest, *suspicion);
+                }
+                None => changes.push(SuspicionChange::Ended { guest: *guest }),
+            }
+        }
+        Ok(())
+    }
+
+    /// Archives what is proven absent, unless the mass brake stops.
+    pub(super) async fn settle(
+        &self,
+        seen: &[Seen],
+        missing: Missing,
+        pass: &Pass,
+        now: Timestamp,
+        report: &mut ReconcileReport,
+    ) -> Result<(), EngineError> {
+        report.suspected = missing.count();
+        let candidates = candidates(seen, &missing);
+        let ripe = u64::try_from(candidates.len()).unwrap_or(u64::MAX);
+        let record = self.store.mass_brake().await?;
+        let brake = self.brake(record, report.suspected, now).await?;
+        if !self
+            .may_go_on(brake, record, ripe, pass, now, report)
+            .await?
+        {
+            return Ok(());
+        }
+        let work = candidates
+            .iter()
+            .map(|c| self.prove_and_archive(c, pass, now));
+        let done: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
+        for orphan in done {
+            match orphan? {
+                Judged::Orphan(view, kind) => report.count(view, kind),
+                Judged::Left => {}
+                Judged::NotProven(why) => report.result.errors.push(why),
+            }
+        }
+        if let (Pass::Confirmed { missing, actor }, Brake::Stops { .. }) = (pass, brake) {
+            let event = NewEvent {
+                kind: EventKind::MassBrakeReleased,
+                body: json!({"confirmed": missing}),
+            };
+            let actor = actor.clone();
+            let released = BrakeChange::Released { event, actor };
+            self.store.change_brake(&released, self.now()).await?;
+        }
+        Ok(())
+    }
+
+    async fn brake(
+        &self,
+        record: BrakeRecord,
+        missing: u64,
+        now: Timestamp,
+    ) -> Result<Brake, EngineError> {
+        if missing == 0 {
+            return Ok(Brake::Free);
+        }
+        let hour_ago = Timestamp(now.0.saturating_sub(HOUR_MS));
+        let from = record.baseline_at.map_or(hour_ago, |at| at.max(hour_ago));
+        let tally = Tally {
+            live: self.store.live_apps().await?,
+            done: self.store.orphans_archived_after(from).await?,
+        };
+        Ok(Brake::judge(tally, missing))
+    }
+
+    /// False if the brake stops. It is told of once, when it begins to.
+    async fn may_go_on(
+        &self,
+        brake: Brake,
+        record: BrakeRecord,
+        ripe: u64,
+        pass: &Pass,
+        now: Timestamp,
+        report: &mut ReconcileReport,
+    ) -> Result<bool, EngineError> {
+        let Brake::Stops {
+            missing,
+            done,
+            limit,
+        } = brake
+        else {
+            if record.stopped.is_some() && *pass != Pass::Dry {
+                self.store.change_brake(&BrakeChange::Ends, now).await?;
+            }
+            return Ok(true);
+        };
+        let confirmed = match pass {
+            Pass::Confirmed { missing, .. } => Some(*missing),
+            Pass::Work | Pass::Dry => None,
+        };
+        if confirmed.is_some_and(|n| brake.is_released_by(n) && ripe == n) {
+            return Ok(true);
+        }
+        report.stopped(brake, ripe);
+        if record.stopped.is_none() && *pass != Pass::Dry {
+            tracing::error!(
+                missing,
+                done,
+                limit,
+                "MASS BRAKE: too many containers are missing at once, nothing is archived until a person confirms the number"
+            );
+            let event = NewEvent {
+                kind: EventKind::MassBrakeStopped,
+                body: json!({"missing": missing, "done": done, "limit": limit}),
+            };
+            let stops = BrakeChange::Stops { missing, event };
+            self.store.change_brake(&stops, now).await?;
+        }
+        Ok(false)
+    }
+
+    async fn prove_and_archive(
+        &self,
+        candidate: &Candidate<'_>,
+        pass: &Pass,
+        now: Timestamp,
+    ) -> Result<Judged, EngineError> {
+        let Some(_at_work) = self.at_work.try_enter(candidate.app) else {
+            return Ok(Judged::Left);
+        };
+        let mut proofs = Vec::new();
+        for (cluster, guest, suspicion) in &candidate.guests {
+            match prove(cluster, guest, suspicion).await {
+                Ok(proof) => proofs.push(proof),
+                Err(why) => {
+                    let place = named(cluster.site.host.label.as_str(), &guest.watched.place);
+                    let name = &guest.hostname;
+                    return Ok(Judged::NotProven(format!(
+                        "{name} ({place}) is missing from the list, but that it does not exist is not proven: {why}"
+                    )));
+                }
+            }
+        }
+        let Some((cluster, guest, suspicion)) = candidate.guests.first() else {
+            return Ok(Judged::Left);
+        };
+        let kind = Orphan::of(guest.status);
+        let mut view = OrphanView {
+            app: candidate.app,
+            hostname: guest.hostname.to_string(),
+            host: cluster.site.host.label.to_string(),
+            vmid: guest.watched.place.vmid,
+            kind: kind.label(),
+            status: guest.status.label(),
+            archived: false,
+        };
+        if *pass != Pass::Dry {
+            let found = found(&proofs, cluster, guest, suspicion, kind);
+            view.archived = self.store.archive_orphan(&found, now).await?;
+            if !view.archived {
+                return Ok(Judged::Left);
+            }
+            announce(kind, &view);
+        }
+        Ok(Judged::Orphan(view, kind))
+    }
+}
+
+/// What became of a candidate.
+enum Judged {
+    Orphan(OrphanView, Orphan),
+    /// Somebody is at work on it, or it has changed: the next pass looks again.
+    Left,
+    NotProven(String),
+}
+
+/// The suspicion of one guest after this look, if there is one.
+fn judge(
+    cluster: &Seen,
+    guest: &WatchedGuest,
+    before: Option<Suspicion>,
+    now: Timestamp,
+) -> Option<Suspicion> {
+    let unseen = cluster.inventory.sight(&guest.watched.place) == Sighting::Missing;
+    if !unseen || guest.is_worked_on() || !guest.watched.confirmed {
+        return None;
+    }
+    Some(match before {
+        None => Suspicion::begun(now),
+        Some(before) => before.counted(now).unwrap_or(before),
+    })
+}
+
+/// The change from `before` to `after`, if any.
+fn note(
+    cluster: &Seen,
+    guest: &WatchedGuest,
+    before: Option<Suspicion>,
+    after: Option<Suspicion>,
+    changes: &mut Vec<SuspicionChange>,
+) {
+    let id = guest.watched.guest;
+    match (before, after) {
+        (None, None) => {}
+        (Some(_), None) => changes.push(SuspicionChange::Ended { guest: id }),
+        (Some(before), Some(after)) if before == after => {}
+        (Some(_), Some(suspicion)) => changes.push(SuspicionChange::Counted {
+            guest: id,
+            suspicion,
+        }),
+        (None, Some(suspicion)) => {
+            let place = named(cluster.site.host.label.as_str(), &guest.watched.place);
+            tracing::warn!(app = %guest.hostname, status = guest.status.label(), "SUSPECTED ORPHAN: {place} is missing from a complete list");
+            let body = told(cluster, guest);
+            changes.push(SuspicionChange::Begun {
+                guest: id,
+                app: guest.watched.app,
+                suspicion,
+                event: NewEvent {
+                    kind: EventKind::OrphanSuspected,
+                    body,
+                },
+            });
+        }
+    }
+}
+
+fn told(cluster: &Seen, guest: &WatchedGuest) -> Value {
+    json!({
+        "app": guest.watched.app,
+        "hostname": guest.hostname,
+        "host": cluster.site.host.label,
+        "vmid": guest.watched.place.vmid,
+        "status": guest.status.label(),
+    })
+}
+
+/// A guest of an app that misses one, with its suspicion, if it is missing itself.
+type Looked<'a> = (&'a Seen, &'a WatchedGuest, Option<Suspicion>);
+
+/// Apps of which every guest was looked at, is missing, and has been so for long enough.
+fn candidates<'a>(seen: &'a [Seen], missing: &Missing) -> Vec<Candidate<'a>> {
+    let mut all: BTreeMap<AppId, Vec<Looked<'_>>> = BTreeMap::new();
+    if missing.apps.is_empty() {
+        return Vec::new();
+    }
+    for cluster in seen {
+        for guest in cluster.guests.iter() {
+            if let Some(of_app) = missing.apps.get(&guest.watched.app) {
+                let suspicion = of_app.get(&guest.watched.guest).copied();
+                let entry = all.entry(guest.watched.app).or_default();
+                entry.push((cluster, guest, suspicion));
+            }
+        }
+    }
+    let ripe = all.into_iter().filter_map(|(app, guests)| {
+        let guests = guests.into_iter().map(|(cluster, guest, suspicion)| {
+            let suspicion = suspicion.filter(Suspicion::is_ripe)?;
+            Some((cluster, guest, suspicion))
+        });
+        let guests: Option<Vec<_>> = guests.collect();
+        Some(Candidate {
+            app,
+            guests: guests?,
+        })
+    });
+    ripe.collect()
+}
+
+async fn prove(
+    cluster: &Seen,
+    guest: &WatchedGuest,
+    suspicion: &Suspicion,
+) -> Result<ProvenAbsent, NotProven> {
+    let place = &guest.watched.place;
+    let read = &cluster.site.read;
+    let sight = look::sight_of(read, place.vmid).await;
+    // A node that was forgotten is asked no more; any other that is online sees the same configuration.
+    let is_member = cluster.inventory.is_online(&place.node).is_some();
+    let mut online = cluster.inventory.nodes().iter().filter(|n| n.online);
+    let node = if is_member {
+        &place.node
+    } else {
+        online.next().map_or(&place.node, |n| &n.name)
+    };
+    let direct = look::direct(read, node, place.vmid).await;
+    ProvenAbsent::prove(
+        &guest.watched,
+        suspicion,
+        &cluster.inventory,
+        sight,
+        &direct,
+    )
+}
+
+fn found(
+    proofs: &[ProvenAbsent],
+    cluster: &Seen,
+    guest: &WatchedGuest,
+    suspicion: &Suspicion,
+    kind: Orphan,
+) -> OrphanFound {
+    let mut guests: Vec<GuestId> = proofs.iter().map(ProvenAbsent::guest).collect();
+    guests.sort_unstable();
+    let (event, level, line) = match kind {
+        Orphan::Expected => (
+            EventKind::ExpectedOrphanArchived,
+            LogLevel::Info,
+            EXPECTED_LINE,
+        ),
+        Orphan::Anomalous => (
+            EventKind::AnomalousOrphanDetected,
+            LogLevel::Error,
+            ANOMALOUS_LINE,
+        ),
+    };
+    let mut body = told(cluster, guest);
+    body["missing_since"] = json!(suspicion.since);
+    OrphanFound {
+        app: guest.watched.app,
+        status: guest.status,
+        guests,
+        event: NewEvent { kind: event, body },
+        level,
+        line: line.to_owned(),
+        actor: system(),
+    }
+}
+
+fn announce(kind: Orphan, view: &OrphanView) {
+    let OrphanView {
+        hostname,
+        host,
+        vmid,
+        status,
+        ..
+    } = view;
+    match kind {
+        Orphan::Expected => tracing::info!(app = hostname, host, %vmid, status, "{EXPECTED_LINE}"),
+        Orphan::Anomalous => {
+            tracing::error!(severity = "critical", app = hostname, host, %vmid, status, "{ANOMALOUS_LINE}");
+        }
+    }
+}

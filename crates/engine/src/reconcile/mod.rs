@@ -1,0 +1,220 @@
+//! Keeps the record true to the clusters: what is missing is suspected, proven and archived, what moved is followed, and the
+//! power of settled apps is taken from what was read. Diagnoses, and never acts on Proxmox VE.
+//!
+//! Flow of a pass: one complete look per cluster ([`look`]), compared with the record in memory; suspicions are counted
+//! ([`missing`]); what is ripe is proven by a direct read and archived, unless the mass brake stops; what moved or changed its
+//! power is read directly and followed ([`follow`]).
+//! Guarantees: there is no way to a change of Proxmox VE in these types, only [`ReadClient`]s and the store; an app with a
+//! live operation is left to it; what could not be seen is unknown; a pass that finds nothing new writes nothing and sends
+//! three requests per cluster.
+
+mod follow;
+mod look;
+mod missing;
+mod outcome;
+mod watch;
+
+use std::collections::HashSet;
+use std::fmt::Debug;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use proximity_domain::guest::ContainerRef;
+use proximity_domain::ids::{GuestId, HostId};
+use proximity_domain::observe::CompleteInventory;
+use proximity_domain::time::{Anchor, Clock, Timestamp};
+use proximity_pve::ReadClient;
+use proximity_store::Store;
+use proximity_store::observation::WatchedGuest;
+use proximity_store::records::{Actor, HostRecord};
+use tokio::sync::{Mutex, Notify};
+use tokio_util::sync::CancellationToken;
+
+use crate::at_work::AtWork;
+use crate::error::EngineError;
+
+pub use outcome::{
+    ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
+};
+use watch::Watch;
+
+/// How often the clusters are observed.
+const EVERY: Duration = Duration::from_secs(10);
+/// So many observations make the pass that is told of whatever it finds: once an hour.
+const TOLD_EVERY: u32 = 360;
+/// Guests asked about at the same time.
+const AT_ONCE: usize = 4;
+
+/// One cluster as the reconciler gets it: the entry, and a client that can only read.
+#[derive(Debug, Clone)]
+pub struct Site {
+    /// The host entry.
+    pub host: HostRecord,
+    /// Reads, and nothing else.
+    pub read: ReadClient,
+}
+
+/// Where the reconciler finds the clusters.
+#[async_trait]
+pub trait Sites: Send + Sync + Debug {
+    /// The cluster of this host entry.
+    ///
+    /// # Errors
+    /// The entry is gone, or cannot be used.
+    async fn site(&self, host: HostId) -> Result<Site, EngineError>;
+}
+
+/// What a pass may do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Pass {
+    /// Look and follow; orphans are archived unless the mass brake stops.
+    Work,
+    /// Look and tell; nothing is written.
+    Dry,
+    /// As [`Pass::Work`]; a person typed how many containers are missing, which releases the mass brake for exactly so many.
+    Confirmed {
+        /// The number.
+        missing: u64,
+        /// Who.
+        actor: Actor,
+    },
+}
+
+/// The reconciler. One pass at a time.
+#[derive(Debug)]
+pub struct Reconciler {
+    store: Store,
+    clock: Arc<dyn Clock>,
+    anchor: Anchor,
+    sites: Arc<dyn Sites>,
+    at_work: AtWork,
+    memory: Mutex<Memory>,
+    nudged: Notify,
+}
+
+/// What is kept between passes; a restart loses nothing that counts.
+#[derive(Debug, Default)]
+struct Memory {
+    watch: Watch,
+    /// Guests whose conflict was told.
+    conflicts: HashSet<GuestId>,
+}
+
+/// What a pass saw of one cluster.
+struct Seen {
+    site: Site,
+    inventory: CompleteInventory,
+    guests: Arc<Vec<WatchedGuest>>,
+}
+
+impl Reconciler {
+    pub(crate) fn new(
+        store: Store,
+        clock: Arc<dyn Clock>,
+        sites: Arc<dyn Sites>,
+        at_work: AtWork,
+    ) -> Self {
+        Self {
+            anchor: Anchor::of(clock.as_ref()),
+            store,
+            clock,
+            sites,
+            at_work,
+            memory: Mutex::default(),
+            nudged: Notify::new(),
+        }
+    }
+
+    /// Observes every 10 s, or when nudged, until `shutdown`.
+    pub async fn run(&self, shutdown: CancellationToken) {
+        for round in 0_u32.. {
+            tokio::select! {
+                () = tokio::time::sleep(EVERY) => {}
+                () = self.nudged.notified() => {}
+                () = shutdown.cancelled() => return,
+            }
+            let passed = tokio::select! {
+                passed = self.pass(&Pass::Work) => passed,
+                () = shutdown.cancelled() => return,
+            };
+            match passed {
+                Ok(report) => report.tell(round.is_multiple_of(TOLD_EVERY)),
+                Err(e) => {
+                    tracing::warn!(error = %e, code = e.code(), "the record could not be reconciled");
+                }
+            }
+        }
+    }
+
+    /// Something may have changed: observe soon.
+    pub fn nudge(&self) {
+        self.nudged.notify_one();
+    }
+
+    /// One pass over all clusters.
+    ///
+    /// # Errors
+    /// The store cannot be read. A cluster that cannot be seen is in the result instead.
+    pub async fn pass(&self, pass: &Pass) -> Result<ReconcileReport, EngineError> {
+        let mut memory = self.memory.lock().await;
+        let now = self.now();
+        let mut report = ReconcileReport::of(self.store.live_apps().await?);
+        let mut seen = Vec::new();
+        for host in self.store.hosts().await? {
+            match self.see(host.id, &mut memory.watch).await? {
+                Ok(found) => {
+                    report.result.real_vmids_count += found.inventory.guests();
+                    seen.push(found);
+                }
+                Err(why) => report.unseen(host.label.as_str(), &why),
+            }
+        }
+        let missing = self.count(&seen, &mut memory.watch, pass, now).await?;
+        self.follow(&seen, &mut memory, pass, now, &mut report)
+            .await?;
+        self.settle(&seen, missing, pass, now, &mut report).await?;
+        report.result.success = report.result.errors.is_empty();
+        Ok(report)
+    }
+
+    /// One cluster: a complete look and what is on record there, or why there is no complete look. Its record is read before
+    /// the look, so that a guest recorded meanwhile is not missed in a list that is older.
+    async fn see(
+        &self,
+        host: HostId,
+        watch: &mut Watch,
+    ) -> Result<Result<Seen, String>, EngineError> {
+        let guests = watch.guests(&self.store, host).await?;
+        let site = match self.sites.site(host).await {
+            Ok(site) => site,
+            Err(e) => return Ok(Err(e.to_string())),
+        };
+        Ok(match look::look(&site).await {
+            Ok(inventory) => Ok(Seen {
+                site,
+                inventory,
+                guests,
+            }),
+            Err(why) => Err(why),
+        })
+    }
+
+    fn now(&self) -> Timestamp {
+        self.anchor.now(self.clock.as_ref())
+    }
+}
+
+/// As people name a place: `lab/pve1/101`.
+fn named(label: &str, place: &ContainerRef) -> String {
+    format!("{label}/{}/{}", place.node, place.vmid)
+}
+
+/// The account behind what the loops do.
+fn system() -> Actor {
+    Actor {
+        account: "system".to_owned(),
+        token: None,
+        request: None,
+    }
+}

@@ -1,0 +1,225 @@
+//! What a pass found, in the seeds' fields and lines.
+
+use proximity_domain::ids::{AppId, Vmid};
+use proximity_domain::observe::{Brake, Orphan};
+use serde::Serialize;
+
+/// Of a record whose container was on its way out.
+pub const EXPECTED_LINE: &str = "EXPECTED ORPHAN: Container removal expected";
+/// Of a record whose container was to be there.
+pub const ANOMALOUS_LINE: &str = "ANOMALOUS ORPHAN DETECTED: Container was MANUALLY DELETED";
+
+/// The seeds' result object.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct ReconcileResult {
+    /// Every cluster was seen whole, and nothing was left undone.
+    pub success: bool,
+    /// Live apps when the pass began.
+    pub total_apps: u64,
+    /// Guests that the clusters list.
+    pub real_vmids_count: usize,
+    /// Records whose container is proven absent.
+    pub orphans_found: usize,
+    /// Of these, on their way out or in trouble.
+    pub expected_orphans: usize,
+    /// Of these, others.
+    pub anomalous_orphans: usize,
+    /// Records that were archived.
+    pub orphans_purged: usize,
+    /// What could not be seen or done, one sentence each.
+    pub errors: Vec<String>,
+}
+
+/// One orphan.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct OrphanView {
+    /// The app.
+    pub app: AppId,
+    /// Its host name.
+    pub hostname: String,
+    /// Host entry.
+    pub host: String,
+    /// The container's number.
+    pub vmid: Vmid,
+    /// `expected` or `anomalous`.
+    pub kind: &'static str,
+    /// The app's status.
+    pub status: &'static str,
+    /// The record was archived.
+    pub archived: bool,
+}
+
+/// The mass brake, where it stopped.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct BrakeView {
+    /// Containers missing now.
+    pub missing: u64,
+    /// Of these, so many have been missing for long enough to be proven absent.
+    pub ripe: u64,
+    /// Archived in the last hour.
+    pub done: u64,
+    /// What may be archived in an hour.
+    pub limit: u64,
+    /// What to do.
+    pub hint: String,
+}
+
+/// The result and its particulars.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Default)]
+pub struct ReconcileReport {
+    /// The seeds' object.
+    #[serde(flatten)]
+    pub result: ReconcileResult,
+    /// Containers that complete looks miss, proven or not.
+    pub suspected: u64,
+    /// Each orphan.
+    pub orphans: Vec<OrphanView>,
+    /// The mass brake, if it stopped.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub brake: Option<BrakeView>,
+    /// Containers that were followed to another node.
+    pub moved: usize,
+    /// Apps whose status follows the power that was read.
+    pub refreshed: usize,
+}
+
+impl ReconcileReport {
+    pub(super) fn of(total_apps: u64) -> Self {
+        Self {
+            result: ReconcileResult {
+                total_apps,
+                ..ReconcileResult::default()
+            },
+            ..Self::default()
+        }
+    }
+
+    /// A cluster was not seen whole: nothing is said of its guests.
+    pub(super) fn unseen(&mut self, label: &str, why: &str) {
+        let text = format!("host {label} was not seen whole, its guests are unknown: {why}");
+        self.result.errors.push(text);
+    }
+
+    pub(super) fn count(&mut self, orphan: OrphanView, kind: Orphan) {
+        let result = &mut self.result;
+        result.orphans_found += 1;
+        match kind {
+            Orphan::Expected => result.expected_orphans += 1,
+            Orphan::Anomalous => result.anomalous_orphans += 1,
+        }
+        result.orphans_purged += usize::from(orphan.archived);
+        self.orphans.push(orphan);
+    }
+
+    pub(super) fn stopped(&mut self, brake: Brake, ripe: u64) {
+        let Brake::Stops {
+            missing,
+            done,
+            limit,
+        } = brake
+        else {
+            return;
+        };
+        let hint =
+            format!("if they were really removed: proximity reconcile --confirm-missing {missing}");
+        self.result.errors.push(format!(
+            "mass brake: {missing} containers are missing, {done} records were archived in the last hour, \
+             {limit} may be; nothing was archived"
+        ));
+        self.brake = Some(BrakeView {
+            missing,
+            ripe,
+            done,
+            limit,
+            hint,
+        });
+    }
+
+    /// Into the log: every hour, and whenever something was found.
+    pub(super) fn tell(&self, hourly: bool) {
+        let result = &self.result;
+        if hourly || result.orphans_found > 0 {
+            tracing::info!(
+                success = result.success,
+                total_apps = result.total_apps,
+                real_vmids_count = result.real_vmids_count,
+                orphans_found = result.orphans_found,
+                expected_orphans = result.expected_orphans,
+                anomalous_orphans = result.anomalous_orphans,
+                orphans_purged = result.orphans_purged,
+                errors = result.errors.len(),
+                "reconciled"
+            );
+        }
+        if hourly {
+            for error in &result.errors {
+                tracing::warn!("{error}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_result_has_the_fields_of_the_seeds() {
+        let mut report = ReconcileReport::of(12);
+        report.unseen("lab", "the node that answered has no quorum");
+        report.stopped(
+            Brake::Stops {
+                missing: 7,
+                done: 1,
+                limit: 3,
+            },
+            5,
+        );
+        let orphan = OrphanView {
+            app: AppId(uuid::Uuid::nil()),
+            hostname: "web".to_owned(),
+            host: "lab".to_owned(),
+            vmid: Vmid::try_from(101).unwrap(),
+            kind: Orphan::Anomalous.label(),
+            status: "running",
+            archived: true,
+        };
+        report.count(orphan, Orphan::Anomalous);
+        insta::assert_json_snapshot!(report, @r#"
+        {
+          "success": false,
+          "total_apps": 12,
+          "real_vmids_count": 0,
+          "orphans_found": 1,
+          "expected_orphans": 0,
+          "anomalous_orphans": 1,
+          "orphans_purged": 1,
+          "errors": [
+            "host lab was not seen whole, its guests are unknown: the node that answered has no quorum",
+            "mass brake: 7 containers are missing, 1 records were archived in the last hour, 3 may be; nothing was archived"
+          ],
+          "suspected": 0,
+          "orphans": [
+            {
+              "app": "00000000-0000-0000-0000-000000000000",
+              "hostname": "web",
+              "host": "lab",
+              "vmid": 101,
+              "kind": "anomalous",
+              "status": "running",
+              "archived": true
+            }
+          ],
+          "brake": {
+            "missing": 7,
+            "ripe": 5,
+            "done": 1,
+            "limit": 3,
+            "hint": "if they were really removed: proximity reconcile --confirm-missing 7"
+          },
+          "moved": 0,
+          "refreshed": 0
+        }
+        "#);
+    }
+}

@@ -1,0 +1,448 @@
+//! The record follows the clusters: orphans are proven before they are archived, and nothing else is taken for one.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
+
+use std::sync::Arc;
+
+use proximity_domain::app::{Status, StatusLabel};
+use proximity_domain::event::EventKind;
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::HolderId;
+use proximity_domain::operation::OperationState;
+use proximity_domain::retry::RetryPolicy;
+use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::engine::EngineLimits;
+use proximity_engine::janitor::LEFT_LINE;
+use proximity_engine::reconcile::{ANOMALOUS_LINE, EXPECTED_LINE, Pass, ReconcileReport};
+use proximity_pve::transport::Method;
+use proximity_pve_emulator::core::{Access, Reach};
+use proximity_store::effects::Effects;
+use proximity_store::records::AppRecord;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::sources::MovedClock;
+use proximity_testkit::world::{TestWorld, WorldParts};
+
+struct Looked {
+    w: TestWorld,
+    clock: Arc<MovedClock>,
+}
+
+impl Looked {
+    async fn new() -> Self {
+        let clock = Arc::new(MovedClock::default());
+        let w = TestWorld::start_of(WorldParts {
+            clusters: vec![Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full)],
+            clock: Some(clock.clone()),
+            pairs: 8,
+            limits: EngineLimits {
+                retry: RetryPolicy {
+                    first_ms: 20,
+                    ..RetryPolicy::DEFAULT
+                },
+                ..EngineLimits::default()
+            },
+            ..WorldParts::default()
+        })
+        .await
+        .unwrap();
+        Self { w, clock }
+    }
+
+    async fn deployed(&self, name: &str) -> (AppRecord, u32) {
+        let request = CreateApp {
+            catalog_id: "beacon".to_owned(),
+            hostname: name.to_owned(),
+            node: Some("pve2".to_owned()),
+            ..CreateApp::default()
+        };
+        let app = self
+            .w
+            .engine
+            .create_app(&self.w.actor, request)
+            .await
+            .unwrap();
+        let op = self.w.settled(app.operation.unwrap()).await.unwrap();
+        assert_eq!(op.state, OperationState::Succeeded);
+        let guest = self
+            .w
+            .store
+            .native_guests(app.id)
+            .await
+            .unwrap()
+            .pop()
+            .unwrap();
+        let app = self.w.store.app(app.id).await.unwrap().unwrap();
+        (app, guest.identity.vmid.get())
+    }
+
+    async fn pass(&self) -> ReconcileReport {
+        self.w.engine.reconciler().pass(&Pass::Work).await.unwrap()
+    }
+
+    /// So many looks, each long enough after the one before.
+    async fn looks(&self, count: u32) -> ReconcileReport {
+        let mut last = ReconcileReport::default();
+        for _ in 0..count {
+            last = self.pass().await;
+            self.clock.pass(30_000);
+        }
+        last
+    }
+
+    /// A person deletes the container in Proxmox VE.
+    async fn delete_by_hand(&self, vmid: u32) {
+        let path = format!("/nodes/pve2/lxc/{vmid}");
+        self.w
+            .pve
+            .put(&format!("{path}/config"), &[("protection", "0")])
+            .await;
+        let gone = self
+            .w
+            .pve
+            .as_root(Method::Delete, &path, &[("force", "1")])
+            .await;
+        assert_eq!(gone.status, 200, "{gone:?}");
+        let there = || {
+            self.w
+                .pve
+                .meddle(|world| world.guests().any(|(id, _)| id == vmid))
+        };
+        self.w.until(async || !there()).await.unwrap();
+    }
+
+    async fn events(&self, kind: EventKind) -> usize {
+        let events = self.w.store.events(0, 1_000).await.unwrap();
+        events
+            .iter()
+            .filter(|(_, _, e, _, _)| e.kind == kind)
+            .count()
+    }
+
+    async fn is_live(&self, app: &AppRecord) -> bool {
+        self.w.store.app(app.id).await.unwrap().is_some()
+    }
+
+    async fn last_line(&self, app: &AppRecord) -> String {
+        let mut lines = self.w.store.log_tail(app.id, 1).await.unwrap();
+        lines.pop().unwrap().message
+    }
+
+    async fn assert_sound(&self) {
+        let wrong = self.w.store.invariants().await.unwrap();
+        assert_eq!(wrong, Vec::<String>::new());
+    }
+}
+
+#[tokio::test]
+async fn a_container_deleted_by_hand_is_an_anomalous_orphan_told_of_once() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.delete_by_hand(vmid).await;
+    let changes = l.w.pve.changes().len();
+    let first = l.looks(2).await;
+    assert_eq!((first.result.orphans_found, first.suspected), (0, 1));
+    assert!(l.is_live(&app).await, "two looks prove nothing");
+    assert_eq!(l.events(EventKind::OrphanSuspected).await, 1);
+    let found = l.pass().await.result;
+    assert_eq!(
+        (
+            found.success,
+            found.orphans_found,
+            found.anomalous_orphans,
+            found.orphans_purged
+        ),
+        (true, 1, 1, 1)
+    );
+    l.looks(3).await;
+    assert_eq!(l.events(EventKind::AnomalousOrphanDetected).await, 1);
+    assert_eq!(l.events(EventKind::OrphanSuspected).await, 1);
+    assert!(!l.is_live(&app).await);
+    assert_eq!(l.last_line(&app).await, ANOMALOUS_LINE);
+    let ports = l.w.store.ports().await.unwrap();
+    assert!(ports.freed.iter().all(|port| port.rests_until.is_some()));
+    assert_eq!(
+        l.w.pve.changes().len(),
+        changes,
+        "nothing was sent that changes anything"
+    );
+    l.assert_sound().await;
+}
+
+#[tokio::test]
+async fn one_of_an_app_that_is_being_removed_is_an_expected_orphan() {
+    let mut l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.w.crash_worker().await;
+    let remove = Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+    };
+    let op = l.w.engine.act(&l.w.actor, "web", remove).await.unwrap();
+    l.delete_by_hand(vmid).await;
+    let waiting = l.looks(4).await;
+    assert_eq!(waiting.suspected, 0, "it is left to its operation");
+    let seen = l.w.store.claimable().await.unwrap().pop().unwrap();
+    let holder = HolderId(uuid::Uuid::from_u128(9));
+    let claimed = l.w.store.claim_as_seen(&seen, holder, 1_000, op.created_at);
+    let (_, fence) = claimed.await.unwrap().unwrap();
+    let (why, none) = (
+        Failure::new("x", "it is locked", "Look."),
+        Effects::default(),
+    );
+    l.w.store
+        .stick(&fence, None, why, none, op.created_at)
+        .await
+        .unwrap();
+    let found = l.looks(3).await.result;
+    assert_eq!((found.expected_orphans, found.orphans_purged), (1, 1));
+    assert_eq!(l.last_line(&app).await, EXPECTED_LINE);
+    assert_eq!(l.events(EventKind::ExpectedOrphanArchived).await, 1);
+    assert_eq!(l.events(EventKind::AnomalousOrphanDetected).await, 0);
+    l.assert_sound().await;
+}
+
+#[tokio::test]
+async fn an_app_in_error_is_resolved_by_what_its_container_says() {
+    let mut l = Looked::new().await;
+    let (app, _) = l.deployed("web").await;
+    let early = l.w.engine.resolve(&l.w.actor, "web").await.unwrap_err();
+    assert_eq!(early.code(), "not_in_state");
+    l.w.crash_worker().await;
+    let stop = Action::Stop { force: false };
+    let op = l.w.engine.act(&l.w.actor, "web", stop).await.unwrap();
+    let busy = l.w.engine.resolve(&l.w.actor, "web").await.unwrap_err();
+    assert_eq!(busy.code(), "busy");
+    let seen = l.w.store.claimable().await.unwrap().pop().unwrap();
+    let holder = HolderId(uuid::Uuid::from_u128(9));
+    let claimed = l.w.store.claim_as_seen(&seen, holder, 1_000, op.created_at);
+    let (_, fence) = claimed.await.unwrap().unwrap();
+    let (why, none) = (
+        Failure::new("x", "it is locked", "Look."),
+        Effects::default(),
+    );
+    l.w.store
+        .stick(&fence, None, why.clone(), none, op.created_at)
+        .await
+        .unwrap();
+    l.w.store
+        .abandon(op.id, why, &l.w.actor, op.created_at)
+        .await
+        .unwrap();
+    let changes = l.w.pve.changes().len();
+    let resolved = l.w.engine.resolve(&l.w.actor, "web").await.unwrap();
+    assert_eq!((resolved.id, resolved.status), (app.id, Status::Running));
+    assert_eq!(l.w.pve.changes().len(), changes);
+    assert_eq!(l.events(EventKind::AppResolved).await, 1);
+    l.assert_sound().await;
+}
+
+#[tokio::test]
+async fn looks_too_close_together_prove_nothing() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.delete_by_hand(vmid).await;
+    for _ in 0..6 {
+        assert_eq!(l.pass().await.result.orphans_found, 0);
+    }
+    l.clock.set_forward(3_600_000);
+    for _ in 0..3 {
+        assert_eq!(
+            l.pass().await.result.orphans_found,
+            0,
+            "a clock that is set forward"
+        );
+    }
+    assert!(l.is_live(&app).await);
+}
+
+#[tokio::test]
+async fn what_cannot_be_seen_is_unknown() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.delete_by_hand(vmid).await;
+    l.w.pve.allow(Access::Empty);
+    let unseen = l.looks(5).await.result;
+    assert!(!unseen.success && unseen.errors.len() == 1, "{unseen:?}");
+    assert_eq!(unseen.orphans_found, 0);
+    l.w.pve.allow(Access::Full);
+    l.w.pve
+        .meddle(|world| world.node_mut("pve2").unwrap().reach = Reach::Refused);
+    let off = l.looks(5).await;
+    assert_eq!(
+        (off.suspected, off.result.orphans_found),
+        (0, 0),
+        "its node is off"
+    );
+    assert!(l.is_live(&app).await);
+    assert_eq!(l.events(EventKind::OrphanSuspected).await, 0);
+    l.w.pve
+        .meddle(|world| world.node_mut("pve2").unwrap().reach = Reach::Up);
+    assert_eq!(l.looks(3).await.result.orphans_purged, 1);
+}
+
+#[tokio::test]
+async fn a_pass_that_finds_nothing_new_sends_three_requests_and_writes_nothing() {
+    let mut l = Looked::new().await;
+    l.deployed("web").await;
+    l.w.stop_worker().await.unwrap();
+    l.pass().await;
+    let (calls, commit) = (l.w.pve.calls(), *l.w.store.commits().borrow());
+    let report = l.pass().await;
+    assert!(report.result.success, "{report:?}");
+    assert_eq!(
+        (report.result.total_apps, report.result.real_vmids_count),
+        (1, 1)
+    );
+    assert_eq!(l.w.pve.calls() - calls, 3);
+    assert_eq!(*l.w.store.commits().borrow(), commit);
+}
+
+#[tokio::test]
+async fn power_and_place_follow_what_was_read_from_the_container() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    let stop = format!("/nodes/pve2/lxc/{vmid}/status/stop");
+    l.w.pve.as_root(Method::Post, &stop, &[]).await;
+    l.w.until(async || l.pass().await.refreshed == 1)
+        .await
+        .unwrap();
+    let status = l.w.store.app(app.id).await.unwrap().unwrap().status;
+    assert_eq!(status, Status::Stopped);
+    l.w.pve.meddle(|world| world.move_guest(vmid, "pve3"));
+    assert_eq!(l.pass().await.moved, 1);
+    let guest =
+        l.w.store
+            .native_guests(app.id)
+            .await
+            .unwrap()
+            .pop()
+            .unwrap();
+    assert_eq!(guest.place.node.as_str(), "pve3");
+    assert_eq!(l.pass().await.moved, 0);
+}
+
+#[tokio::test]
+async fn too_many_at_once_stop_until_the_very_number_is_confirmed() {
+    let l = Looked::new().await;
+    let mut apps = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        apps.push(l.deployed(name).await);
+    }
+    for (_, vmid) in &apps {
+        l.delete_by_hand(*vmid).await;
+    }
+    let stopped = l.looks(5).await;
+    assert_eq!(stopped.result.orphans_purged, 0);
+    assert!(!stopped.result.success);
+    assert_eq!(stopped.brake.unwrap().missing, 4);
+    assert_eq!(l.events(EventKind::MassBrakeStopped).await, 1);
+    let confirm = |missing| Pass::Confirmed {
+        missing,
+        actor: l.w.actor.clone(),
+    };
+    let reconciler = l.w.engine.reconciler();
+    let wrong = reconciler.pass(&confirm(3)).await.unwrap();
+    assert_eq!(
+        (wrong.result.orphans_purged, wrong.brake.is_some()),
+        (0, true)
+    );
+    let right = reconciler.pass(&confirm(4)).await.unwrap();
+    assert_eq!(
+        (right.result.orphans_purged, right.result.success),
+        (4, true)
+    );
+    assert_eq!(l.events(EventKind::MassBrakeReleased).await, 1);
+    let (app, vmid) = l.deployed("five").await;
+    l.delete_by_hand(vmid).await;
+    l.looks(3).await;
+    assert!(!l.is_live(&app).await, "what was confirmed does not count");
+    l.assert_sound().await;
+}
+
+#[tokio::test]
+async fn a_dry_pass_writes_nothing() {
+    let l = Looked::new().await;
+    let (_, vmid) = l.deployed("web").await;
+    l.delete_by_hand(vmid).await;
+    l.looks(2).await;
+    let before = *l.w.store.commits().borrow();
+    let told = l.w.engine.reconciler().pass(&Pass::Dry).await.unwrap();
+    assert_eq!(
+        (told.result.orphans_found, told.result.orphans_purged),
+        (1, 0)
+    );
+    assert_eq!(*l.w.store.commits().borrow(), before);
+}
+
+#[tokio::test]
+async fn a_deploy_that_is_stuck_is_marked_and_its_container_left() {
+    let mut l = Looked::new().await;
+    l.w.crash_worker().await;
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "web".to_owned(),
+        ..CreateApp::default()
+    };
+    let app = l.w.engine.create_app(&l.w.actor, request).await.unwrap();
+    l.clock.pass(2 * 3_600_000);
+    let waiting = l.w.engine.janitor().pass(false).await.unwrap();
+    assert_eq!(waiting.result.total_transitional, 1);
+    assert_eq!(waiting.result.stuck_found, 0, "it waits for a worker");
+    let seen = l.w.store.claimable().await.unwrap().pop().unwrap();
+    let holder = HolderId(uuid::Uuid::from_u128(9));
+    let at = l.w.store.app(app.id).await.unwrap().unwrap().created_at;
+    l.w.store
+        .claim_as_seen(&seen, holder, 1, at)
+        .await
+        .unwrap()
+        .unwrap();
+    let calls = l.w.pve.calls();
+    let dry = l.w.engine.janitor().pass(true).await.unwrap();
+    assert_eq!(
+        (dry.result.stuck_found, dry.result.stuck_marked_error),
+        (1, 0)
+    );
+    let marked = l.w.engine.janitor().pass(false).await.unwrap();
+    assert_eq!(
+        (marked.result.stuck_found, marked.result.stuck_marked_error),
+        (1, 1)
+    );
+    assert_eq!(
+        marked.lines,
+        [
+            "DIAGNOSING: web (deploying) Stuck for 2h 0m",
+            "DIAGNOSED AS ERROR: web (was: deploying)",
+            LEFT_LINE,
+        ]
+    );
+    assert_eq!(l.w.pve.calls(), calls, "the janitor asks nobody");
+    let status = l.w.store.app(app.id).await.unwrap().unwrap().status;
+    assert_eq!(status.label(), StatusLabel::Error);
+    let again = l.w.engine.janitor().pass(false).await.unwrap();
+    assert_eq!(again.result.total_transitional, 0);
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_forward_marks_nothing() {
+    let mut l = Looked::new().await;
+    l.w.crash_worker().await;
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "web".to_owned(),
+        ..CreateApp::default()
+    };
+    l.w.engine.create_app(&l.w.actor, request).await.unwrap();
+    let seen = l.w.store.claimable().await.unwrap().pop().unwrap();
+    let holder = HolderId(uuid::Uuid::from_u128(9));
+    let at = l.w.store.live_operations().await.unwrap()[0].created_at;
+    l.w.store
+        .claim_as_seen(&seen, holder, 1, at)
+        .await
+        .unwrap()
+        .unwrap();
+    l.clock.set_forward(10 * 3_600_000);
+    let none = l.w.engine.janitor().pass(false).await.unwrap();
+    assert_eq!(
+        (none.result.total_transitional, none.result.stuck_found),
+        (1, 0)
+    );
+}
