@@ -7,6 +7,7 @@
 //! types and the domain's, so that a rename inside cannot change what is on the wire.
 
 pub mod apps;
+pub mod archive;
 pub mod catalog;
 pub mod client;
 pub mod doctor;
@@ -22,5 +23,6 @@ pub mod nodes;
 pub mod notices;
 pub mod operations;
 pub mod ports;
+pub mod reconcile;
 pub mod secret;
 pub mod stats;

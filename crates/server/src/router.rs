@@ -169,4 +169,9 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::ports::free))
         .routes(routes!(routes::notices::list))
         .routes(routes!(routes::notices::test))
+        .routes(routes!(routes::apps::resolve))
+        .routes(routes!(routes::reconcile::run))
+        .routes(routes!(routes::reconcile::janitor))
+        .routes(routes!(routes::archive::list))
+        .routes(routes!(routes::archive::show))
 }

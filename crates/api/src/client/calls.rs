@@ -4,6 +4,7 @@ use reqwest::Method;
 
 use super::{Client, ClientError};
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
+use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::doctor::{DoctorQuery, DoctorReport};
 use crate::health::Health;
@@ -17,6 +18,7 @@ use crate::nodes::{NodeList, NodeQuery};
 use crate::notices::{ChannelList, ChannelTests, TestChannels};
 use crate::operations::{Operation, OperationList, OperationQuery};
 use crate::ports::{FreePorts, FreedPorts, PortList, PortQuery};
+use crate::reconcile::{JanitorReport, Reconcile, ReconcileReport, RunJanitor};
 use crate::stats::Stats;
 
 type Answer<T> = Result<T, ClientError>;
@@ -132,6 +134,32 @@ impl Client {
     /// `POST /api/notify/test`.
     pub async fn test_channels(&self, body: &TestChannels) -> Answer<ChannelTests> {
         self.post(&["notify", "test"], body).await
+    }
+
+    /// `POST /api/apps/{id}/resolve`; `app` is an id or a host name.
+    pub async fn resolve(&self, app: &str) -> Answer<App> {
+        self.send(self.request(Method::POST, &["apps", app, "resolve"]))
+            .await
+    }
+
+    /// `POST /api/reconcile`: one pass, now.
+    pub async fn reconcile(&self, body: &Reconcile) -> Answer<ReconcileReport> {
+        self.post(&["reconcile"], body).await
+    }
+
+    /// `POST /api/janitor`: one pass, now.
+    pub async fn run_janitor(&self, body: &RunJanitor) -> Answer<JanitorReport> {
+        self.post(&["janitor"], body).await
+    }
+
+    /// `GET /api/archive`.
+    pub async fn archive(&self, query: &ArchiveQuery) -> Answer<ArchiveList> {
+        self.get(&["archive"], query).await
+    }
+
+    /// `GET /api/archive/{id}`.
+    pub async fn archived(&self, id: &str) -> Answer<ArchivedApp> {
+        self.get(&["archive", id], NO_QUERY).await
     }
 
     /// `GET /api/proxmox/hosts`.

@@ -58,10 +58,13 @@ impl Reconciler {
             }
         }
         let dry = *pass == Pass::Dry;
-        let looks = changed.iter().map(|(cluster, guest, change)| async move {
-            let followed = self.follow_one(cluster, guest, change, dry, now).await;
-            (*cluster, *guest, followed)
-        });
+        let mut looks = Vec::new();
+        for (cluster, guest, change) in &changed {
+            looks.push(async {
+                let followed = self.follow_one(cluster, guest, change, dry, now).await;
+                (*cluster, *guest, followed)
+            });
+        }
         let done: Vec<_> = stream::iter(looks)
             .buffer_unordered(AT_ONCE)
             .collect()

@@ -123,9 +123,11 @@ impl Reconciler {
         {
             return Ok(());
         }
-        let work = candidates
-            .iter()
-            .map(|c| self.prove_and_archive(c, pass, now));
+        // Made before anything is awaited: a closure held over an await would bind the lifetimes of a spawned task.
+        let mut work = Vec::new();
+        for candidate in &candidates {
+            work.push(self.prove_and_archive(candidate, pass, now));
+        }
         let done: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
         for orphan in done {
             match orphan? {

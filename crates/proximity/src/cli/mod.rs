@@ -9,6 +9,7 @@ mod init;
 mod notify;
 mod operations;
 mod ports;
+mod reconcile;
 mod roles;
 
 use std::path::PathBuf;
@@ -30,6 +31,9 @@ pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
 pub(crate) use notify::{NotifyCommand, NotifyTest};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use ports::{PortsCommand, PortsFree, PortsList};
+pub(crate) use reconcile::{
+    ArchiveCommand, ArchiveListArgs, ArchiveShow, JanitorArgs, ReconcileArgs, ResolveArgs,
+};
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
 #[cfg(feature = "lab")]
 pub(crate) use roles::{
@@ -126,6 +130,15 @@ pub(crate) enum Command {
     Restart(PowerArgs),
     /// Remove an app: its container is destroyed, its ports become free, its history is kept
     Remove(RemoveArgs),
+    /// Accept what the container of an app in error says of itself as the app's status
+    Resolve(ResolveArgs),
+    /// Hold the record against the clusters now, and archive apps whose container is proven absent
+    Reconcile(ReconcileArgs),
+    /// Look now for apps that are stuck on their way, and mark them as in error
+    Janitor(JanitorArgs),
+    /// Apps that were removed, or whose container is gone
+    #[command(subcommand)]
+    Archive(ArchiveCommand),
     /// Units of work: look at them, and decide about those that need a person
     #[command(subcommand)]
     Operations(OperationsCommand),

@@ -1,6 +1,7 @@
 //! The commands, one file each. They talk to the server through `api::client` only.
 
 mod apps;
+mod archive;
 mod catalog;
 mod completion;
 mod config;
@@ -25,6 +26,7 @@ mod operations_show;
 mod person;
 mod ports;
 mod power;
+mod reconcile;
 mod reference;
 mod remove;
 mod serve;
@@ -50,7 +52,8 @@ pub(crate) use version::LINE as VERSION_LINE;
 use proximity_api::apps::ActionName;
 
 use crate::cli::{
-    Command, ConfigCommand, HostsCommand, NotifyCommand, OperationsCommand, PortsCommand,
+    ArchiveCommand, Command, ConfigCommand, HostsCommand, NotifyCommand, OperationsCommand,
+    PortsCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
@@ -85,6 +88,11 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Init(args) => Box::pin(init::run(context, *args)).await,
         Command::Uninit(args) => uninit::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
+        Command::Resolve(args) => reconcile::resolve(context, args).await,
+        Command::Reconcile(args) => reconcile::run(context, args).await,
+        Command::Janitor(args) => reconcile::janitor(context, args).await,
+        Command::Archive(ArchiveCommand::List(args)) => archive::list(context, args).await,
+        Command::Archive(ArchiveCommand::Show(args)) => archive::show(context, args).await,
         Command::Operations(command) => operations(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,

@@ -11,6 +11,7 @@ mod nodes;
 mod notices;
 mod operations;
 mod ports;
+mod reconcile;
 mod stats;
 
 pub(crate) use apps::{app, log_line, removal_plan};
@@ -24,6 +25,7 @@ pub(crate) use nodes::node_list;
 pub(crate) use notices::{channel_list, channel_tests};
 pub(crate) use operations::operation;
 pub(crate) use ports::port_list;
+pub(crate) use reconcile::{archived_app, janitor_report, reconcile_report};
 pub(crate) use stats::stats;
 
 use proximity_api::apps::{Ports, Problem};

@@ -246,6 +246,26 @@ pub(crate) async fn act(
     }
 }
 
+/// Accept the state of an app in error
+///
+/// Its container is identified, and the power that it is read to have becomes the app's status. Nothing is changed on the cluster.
+#[utoipa::path(post, path = "/api/apps/{app}/resolve", tag = "apps", operation_id = "resolve_app",
+    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    responses((status = 200, description = "The app as it is now.", body = App)),
+    extensions(("x-codes" = json!(["app_not_found", "not_in_state", "busy", "@cluster"]))))]
+pub(crate) async fn resolve(
+    State(state): State<AppState>,
+    caller: Caller,
+    Name(name): Name,
+) -> Result<Json<App>, Refusal> {
+    caller.require(Scope::Operate)?;
+    let reader = state.reader();
+    let app = lookup::app(&reader, &caller, &name).await?;
+    let id = app.id.to_string();
+    let resolved = state.engine().resolve(caller.actor(), &id).await?;
+    shown(&reader, resolved).await.map(Json)
+}
+
 /// What a token needs for it.
 fn scope(action: ActionName) -> Scope {
     match action {

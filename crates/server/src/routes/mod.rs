@@ -1,6 +1,7 @@
 //! The paths, one file per noun. Each checks the scope, converts, and calls the engine or the reader.
 
 pub(crate) mod apps;
+pub(crate) mod archive;
 pub(crate) mod catalog;
 pub(crate) mod certificate;
 pub(crate) mod doctor;
@@ -17,5 +18,6 @@ pub(crate) mod notices;
 pub(crate) mod once;
 pub(crate) mod operations;
 pub(crate) mod ports;
+pub(crate) mod reconcile;
 pub(crate) mod reference;
 pub(crate) mod stats;
