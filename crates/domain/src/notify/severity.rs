@@ -84,7 +84,8 @@ impl EventKind {
             Self::HostNodeForgotten => row(Severity::Warning, "node declared gone for good"),
             Self::GuestMoved => row(Severity::Info, "container moved to another node"),
             Self::PortsFreed => row(Severity::Info, "rest of ports ended"),
-            Self::OrphanSuspected => row(Severity::Warning, "container missing"),
+            // Alerts come once, with the proof (doctrine 2).
+            Self::OrphanSuspected => row(Severity::Info, "container missing"),
             Self::ExpectedOrphanArchived => row(Severity::Info, "orphan archived"),
             Self::AnomalousOrphanDetected => row(Severity::Critical, "container was deleted by hand"),
             Self::GuestConflicted => row(Severity::Critical, "container is another one"),

@@ -36,15 +36,15 @@ impl Suspicion {
         self.looks >= Self::LOOKS
     }
 
-    /// The same after one more complete look without the guest, if that changes anything: a look that comes too soon does
-    /// not count, and beyond what is needed none is counted. A clock that went back begins the wait anew.
+    /// The same after one more complete look without the guest, which `began` and has come to its end `now`, if that changes
+    /// anything: a look that begins too soon after the end of the one before does not count, and beyond what is needed none is counted. A clock that went back begins the wait anew.
     #[must_use]
-    pub fn counted(&self, now: Timestamp) -> Option<Self> {
+    pub fn counted(&self, began: Timestamp, now: Timestamp) -> Option<Self> {
         if self.is_ripe() {
             return None;
         }
-        let apart = now.0.saturating_sub(self.last.0);
-        if apart < 0 {
+        let apart = began.0.saturating_sub(self.last.0);
+        if now < self.last {
             return Some(Self { last: now, ..*self });
         }
         (apart >= Self::APART_MS).then_some(Self {
@@ -65,28 +65,49 @@ mod tests {
     fn looks_too_close_do_not_count() {
         let first = Suspicion::begun(Timestamp(0));
         assert!(!first.is_ripe());
-        assert_eq!(first.counted(Timestamp(0)), None, "nothing to write");
-        assert_eq!(first.counted(Timestamp(29_999)), None);
-        let second = first.counted(Timestamp(30_000)).unwrap();
+        assert_eq!(
+            first.counted(Timestamp(0), Timestamp(0)),
+            None,
+            "nothing to write"
+        );
+        assert_eq!(first.counted(Timestamp(29_999), Timestamp(29_999)), None);
+        let second = first.counted(Timestamp(30_000), Timestamp(30_000)).unwrap();
         assert_eq!((second.looks, second.is_ripe()), (2, false));
-        assert_eq!(second.counted(Timestamp(59_999)), None);
-        let third = second.counted(Timestamp(60_000)).unwrap();
+        assert_eq!(second.counted(Timestamp(59_999), Timestamp(59_999)), None);
+        let third = second
+            .counted(Timestamp(60_000), Timestamp(60_000))
+            .unwrap();
         assert!(third.is_ripe());
         assert_eq!(third.since, Timestamp(0));
         assert_eq!(
-            third.counted(Timestamp(900_000)),
+            third.counted(Timestamp(900_000), Timestamp(900_000)),
             None,
             "ripe writes nothing more"
         );
     }
 
     #[test]
+    fn a_look_that_takes_long_counts_from_its_end_to_the_next_one_s_begin() {
+        let first = Suspicion::begun(Timestamp(10_000));
+        assert_eq!(first.counted(Timestamp(39_999), Timestamp(60_000)), None);
+        let second = first.counted(Timestamp(40_000), Timestamp(60_000)).unwrap();
+        assert_eq!((second.looks, second.last), (2, Timestamp(60_000)));
+        assert_eq!(second.counted(Timestamp(89_999), Timestamp(95_000)), None);
+    }
+
+    #[test]
     fn a_clock_that_went_back_counts_nothing() {
         let late = Suspicion::begun(Timestamp(1_000_000));
-        let again = late.counted(Timestamp(500)).unwrap();
+        let again = late.counted(Timestamp(500), Timestamp(500)).unwrap();
         assert_eq!((again.looks, again.last), (1, Timestamp(500)));
-        assert_eq!(again.counted(Timestamp(30_499)), None);
-        assert_eq!(again.counted(Timestamp(30_500)).unwrap().looks, 2);
+        assert_eq!(again.counted(Timestamp(30_499), Timestamp(30_499)), None);
+        assert_eq!(
+            again
+                .counted(Timestamp(30_500), Timestamp(30_500))
+                .unwrap()
+                .looks,
+            2
+        );
     }
 
     proptest! {
@@ -96,7 +117,7 @@ mod tests {
             let mut suspicion = Suspicion::begun(Timestamp(0));
             for step in steps {
                 now += step;
-                suspicion = suspicion.counted(Timestamp(now)).unwrap_or(suspicion);
+                suspicion = suspicion.counted(Timestamp(now), Timestamp(now)).unwrap_or(suspicion);
                 prop_assert!(!suspicion.is_ripe() || now >= 60_000);
                 prop_assert!(suspicion.looks <= Suspicion::LOOKS);
             }

@@ -9,6 +9,7 @@ use reqwest::{StatusCode, Url};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::channel::SendError;
+use crate::mask::Masker;
 
 /// Connecting.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -95,6 +96,7 @@ impl Place {
 
     /// Posts a body; what the receiver answered, in one line.
     pub(super) async fn post(&self, headers: Headers, body: Vec<u8>) -> Result<String, SendError> {
+        let secrets = secrets_of(&self.url, &headers.0);
         let request = self
             .client
             .post(self.url.expose_secret())
@@ -103,7 +105,8 @@ impl Place {
         let response = request.send().await.map_err(|e| self.failed(e))?;
         let status = response.status();
         let retry_after_ms = retry_after(response.headers());
-        let text = beginning(response).await;
+        // A server may repeat what it was sent, and the place alone may be the right to send.
+        let text = Masker::new(&secrets).mask(&beginning(response).await);
         let said = match one_line(&text, ANSWER_CHARS).as_str() {
             "" => format!("HTTP {status}"),
             text => format!("HTTP {status}: {text}"),
@@ -126,6 +129,24 @@ impl Place {
         }
         SendError::not_taken(message)
     }
+}
+
+/// What of a message nobody but its receiver may read: the parts of the place behind its host, and headers marked so.
+fn secrets_of(url: &SecretString, headers: &HeaderMap) -> Vec<SecretString> {
+    let mut secrets = vec![url.expose_secret().to_owned()];
+    if let Ok(url) = Url::parse(url.expose_secret()) {
+        secrets.push(url.path().to_owned());
+        secrets.extend(url.path_segments().into_iter().flatten().map(str::to_owned));
+        secrets.extend(url.query_pairs().map(|(_, value)| value.into_owned()));
+        secrets.extend(url.query().map(str::to_owned));
+        secrets.extend(url.password().map(str::to_owned));
+    }
+    let marked = headers.values().filter(|value| value.is_sensitive());
+    for value in marked.filter_map(|value| value.to_str().ok()) {
+        secrets.push(value.to_owned());
+        secrets.extend(value.split_whitespace().map(str::to_owned));
+    }
+    secrets.into_iter().map(SecretString::from).collect()
 }
 
 /// Headers of a message. A value that is none for a header cannot be made, so no text breaks out of its line.

@@ -254,13 +254,13 @@ impl Notices {
     }
 }
 
-/// How long a channel that failed is still left alone. A clock that was set back does not make it longer than the
-/// longest wait.
+/// How long a channel that failed is still left alone. What lies further ahead than the longest wait was written before the
+/// clock was set back, and says nothing.
 fn left_alone(stands: &NoticeChannel, now: Timestamp) -> Option<Duration> {
     let left = stands.retry_at?.0.saturating_sub(now.0);
     let left = u64::try_from(left).ok().filter(|left| *left > 0)?;
     let longest = pause_ms(u32::MAX, None, u64::MAX);
-    Some(Duration::from_millis(left.min(longest)))
+    (left <= longest).then_some(Duration::from_millis(left))
 }
 
 /// The result, or `None` when the end came and the rest of it took too long.

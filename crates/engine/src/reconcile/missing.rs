@@ -57,7 +57,7 @@ impl Reconciler {
                 if before.is_some() {
                     watched.insert(guest.watched.guest);
                 }
-                let after = judge(cluster, guest, before, now);
+                let after = judge(cluster, guest, before);
                 note(cluster, guest, before, after, &mut changes);
                 if let Some(after) = after {
                     let of_app = missing.apps.entry(guest.watched.app).or_default();
@@ -268,19 +268,16 @@ enum Judged {
 }
 
 /// The suspicion of one guest after this look, if there is one.
-fn judge(
-    cluster: &Seen,
-    guest: &WatchedGuest,
-    before: Option<Suspicion>,
-    now: Timestamp,
-) -> Option<Suspicion> {
+fn judge(cluster: &Seen, guest: &WatchedGuest, before: Option<Suspicion>) -> Option<Suspicion> {
     let unseen = cluster.inventory.sight(&guest.watched.place) == Sighting::Missing;
     if !unseen || guest.is_worked_on() || !guest.watched.confirmed {
         return None;
     }
     Some(match before {
-        None => Suspicion::begun(now),
-        Some(before) => before.counted(now).unwrap_or(before),
+        None => Suspicion::begun(cluster.ended),
+        Some(before) => before
+            .counted(cluster.began, cluster.ended)
+            .unwrap_or(before),
     })
 }
 

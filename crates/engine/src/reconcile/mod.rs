@@ -103,6 +103,10 @@ struct Memory {
 
 /// What a pass saw of one cluster.
 struct Seen {
+    /// When its look began.
+    began: Timestamp,
+    /// When it had come to its end.
+    ended: Timestamp,
     site: Site,
     inventory: CompleteInventory,
     guests: Arc<Vec<WatchedGuest>>,
@@ -190,8 +194,11 @@ impl Reconciler {
             Ok(site) => site,
             Err(e) => return Ok(Err(e.to_string())),
         };
+        let began = self.now();
         Ok(match look::look(&site).await {
             Ok(inventory) => Ok(Seen {
+                began,
+                ended: self.now(),
                 site,
                 inventory,
                 guests,
