@@ -13,6 +13,7 @@ mod place;
 mod processes;
 mod say;
 mod seed;
+mod sim;
 mod stages;
 mod tidy;
 mod tools;
@@ -90,6 +91,21 @@ enum Task {
         #[arg(long)]
         seed: Option<Seed>,
     },
+    /// Play one seed of the simulation, or a case that was kept, line by line; ends 1 if a rule was broken.
+    Sim {
+        /// The seed.
+        #[arg(long, required_unless_present = "case")]
+        seed: Option<u64>,
+        /// How many acts are drawn.
+        #[arg(long, default_value_t = 48)]
+        steps: u32,
+        /// A case in a file instead, as in fixtures/sim.
+        #[arg(long, conflicts_with = "seed", value_name = "FILE")]
+        case: Option<PathBuf>,
+        /// A guard of the engine that is off: identity, look, audit, reach, create, late.
+        #[arg(long, value_name = "GUARD")]
+        off: Option<String>,
+    },
     /// Replay recordings of a real Proxmox VE and compare the answers; the last line counts.
     Conformance {
         /// Holds the recordings and the fixtures they build on.
@@ -163,6 +179,15 @@ fn perform(task: Task) -> Result<bool> {
         Task::CheckGen { pve_schema } => {
             check_generated(&place, pve_schema.as_deref())?;
             Ok(true)
+        }
+        Task::Sim {
+            seed,
+            steps,
+            case,
+            off,
+        } => {
+            let what = sim::What::new(seed, steps, case.as_deref());
+            sim::run(&place, &what, off.as_deref())
         }
         Task::Conformance { folder, args } => conformance::run(&place, &folder, &args),
         Task::Figures { all: false, .. } => {

@@ -17,6 +17,7 @@ pub async fn run(engine: Engine, shutdown: CancellationToken) {
             tracing::warn!(error = %e, code = e.code(), "what has expired could not be cleared away");
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(EVERY) => {}
             () = shutdown.cancelled() => return,
         }

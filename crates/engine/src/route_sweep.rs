@@ -36,6 +36,7 @@ const AT_ONCE: usize = 8;
 pub async fn run(engine: Engine, shutdown: CancellationToken) {
     loop {
         tokio::select! {
+            biased;
             () = tokio::time::sleep(EVERY) => {}
             () = shutdown.cancelled() => return,
         }

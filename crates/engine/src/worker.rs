@@ -75,6 +75,7 @@ impl Worker {
                 }
             };
             tokio::select! {
+                biased;
                 () = self.engine.inner.bell.notified() => {}
                 () = self.engine.inner.in_flight.landed() => {}
                 () = tokio::time::sleep(pause) => {}
@@ -329,6 +330,7 @@ async fn enter(engine: &Engine, op: &OperationRecord, reins: &Reins) -> Option<A
             return Some(guard);
         }
         tokio::select! {
+            biased;
             () = tokio::time::sleep(Duration::from_millis(20)) => {}
             () = reins.stop.cancelled() => return None,
             () = reins.let_go.cancelled() => return None,

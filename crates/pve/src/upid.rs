@@ -9,7 +9,7 @@ use serde::{Deserialize, Serialize};
 /// Name of one PVE task, e.g. `UPID:pve1:000002F5:0006BA26:6B001DCD:vzstart:140:root@pam!gold:`.
 ///
 /// Keeps the text as PVE wrote it and the parts of it that matter.
-#[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(try_from = "String", into = "String")]
 pub struct Upid {
     text: String,

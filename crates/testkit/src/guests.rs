@@ -28,7 +28,7 @@ use crate::sources::RealClock;
 static IMAGE: LazyLock<Image> = LazyLock::new(|| Image::shipped().expect("the guests' image"));
 
 /// All guests of a cluster, by VMID.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct Guests {
     all: Arc<Mutex<BTreeMap<u32, Resident>>>,
     /// What the next create task fails with, once.
@@ -37,6 +37,8 @@ pub struct Guests {
     hangs_next: Arc<Mutex<Option<String>>>,
     /// Which cluster of the world it is: guests of several must not share addresses.
     cluster: u8,
+    /// Their clock.
+    clock: Arc<dyn Clock>,
 }
 
 #[derive(Debug)]
@@ -51,14 +53,37 @@ struct Resident {
 
 type Done = Result<(), CommandError>;
 
+impl Default for Guests {
+    fn default() -> Self {
+        Self::of_cluster(0)
+    }
+}
+
 impl Guests {
     /// No guests yet, of the cluster with this number in its world.
     #[must_use]
     pub fn of_cluster(cluster: u8) -> Self {
+        Self::by_clock(cluster, Arc::new(RealClock))
+    }
+
+    /// As [`Guests::of_cluster`], by this clock.
+    #[must_use]
+    pub fn by_clock(cluster: u8, clock: Arc<dyn Clock>) -> Self {
         Self {
+            all: Arc::default(),
+            create_fails: Arc::default(),
+            hangs_next: Arc::default(),
             cluster,
-            ..Self::default()
+            clock,
         }
+    }
+
+    fn in_world<T>(&self, act: impl FnOnce(&World<'_>) -> T) -> T {
+        act(&World {
+            image: &IMAGE,
+            now_s: u64::try_from(self.clock.now().0 / 1_000).unwrap_or(0),
+            taken: &BTreeSet::new(),
+        })
     }
 
     fn with<T>(&self, act: impl FnOnce(&mut BTreeMap<u32, Resident>) -> T) -> T {
@@ -135,7 +160,7 @@ impl Guests {
     fn start(&self, vmid: u32, spec: &GuestSpec) -> Done {
         let shape = self.shape(vmid, spec);
         let booted = self.at(vmid, |resident| {
-            in_world(|world| resident.guest.boot(world, shape));
+            self.in_world(|world| resident.guest.boot(world, shape));
         });
         booted.ok_or_else(|| CommandError::Failed(format!("no guest {vmid}")))
     }
@@ -260,14 +285,6 @@ fn taken(once: &Mutex<Option<String>>) -> Option<String> {
     once.lock().unwrap_or_else(PoisonError::into_inner).take()
 }
 
-fn in_world<T>(act: impl FnOnce(&World<'_>) -> T) -> T {
-    act(&World {
-        image: &IMAGE,
-        now_s: u64::try_from(RealClock.now().0 / 1_000).unwrap_or(0),
-        taken: &BTreeSet::new(),
-    })
-}
-
 fn v4(cluster: u8, vmid: u32) -> Ipv4Addr {
     let [_, _, c, d] = vmid.to_be_bytes();
     Ipv4Addr::new(10, 1 + cluster, c, d)
@@ -297,7 +314,7 @@ impl GuestAccess for Guests {
             ..Command::default()
         };
         let ended = self.running(target, |guest| {
-            match in_world(|world| guest::exec(guest, world, &command)) {
+            match self.in_world(|world| guest::exec(guest, world, &command)) {
                 Outcome::Ended(ended) => Some(ended),
                 // Time that passes only in the guest is none here.
                 Outcome::Later { pid, ended, .. } => {
@@ -333,7 +350,7 @@ impl GuestAccess for Guests {
         };
         let pushed = self.running(target, |guest| {
             let content = push.content.to_vec();
-            in_world(|world| guest::push(guest, &push.path, content, &wish, world.now_s))
+            self.in_world(|world| guest::push(guest, &push.path, content, &wish, world.now_s))
         })?;
         pushed.map_err(|message| failed(target, message))
     }

@@ -9,6 +9,7 @@ pub mod ingress;
 pub mod least;
 pub mod postgres;
 pub mod pve;
+pub mod sim;
 pub mod sources;
 pub mod totp;
 pub mod world;

@@ -26,12 +26,11 @@ mod sending;
 mod tests;
 mod troubles;
 
-pub(crate) use requests::request;
+use requests::stranger;
 pub use requests::with_token;
-use requests::{authorization, stranger};
-pub(crate) use seed::TEMPLATE;
-use seed::seed_of;
+pub(crate) use requests::{api_request, authorization, request};
 pub use seed::{NodeRoom, seed};
+pub(crate) use seed::{TEMPLATE, seed_of};
 
 /// A cluster in this process.
 #[derive(Debug, Clone)]

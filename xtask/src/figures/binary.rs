@@ -37,6 +37,8 @@ pub(crate) enum Binary {
     GuestFigures,
     /// The emulator alone, optimised, with the server it is compared with.
     LabFigures,
+    /// The simulation, optimised, with guards that can be taken off.
+    Simulation,
 }
 
 impl Binary {
@@ -69,6 +71,7 @@ impl Binary {
                 .join("release")
                 .join("examples")
                 .join("lab-figures"),
+            Self::Simulation => place.target().join("release").join("proximity-sim"),
         }
     }
 
@@ -85,7 +88,8 @@ impl Binary {
             | Self::Programs
             | Self::FastLab
             | Self::StoreFigures
-            | Self::LabFigures => Ok(None),
+            | Self::LabFigures
+            | Self::Simulation => Ok(None),
         }
     }
 
@@ -117,6 +121,7 @@ impl Binary {
                 let [a, b, c, d] = example("proximity-pve-emulator", "lab-figures");
                 cargo_build(place, &["--release", a, b, c, d], deadline)
             }
+            Self::Simulation => cargo_build(place, &SIMULATION, deadline),
             Self::Figures => {
                 let programs = [
                     "--package",
@@ -170,6 +175,17 @@ const PRODUCT: [&str; 2] = ["--package", "proximity"];
 const fn example(package: &'static str, name: &'static str) -> [&'static str; 4] {
     ["--package", package, "--example", name]
 }
+
+/// The simulation, for cargo.
+const SIMULATION: [&str; 7] = [
+    "--release",
+    "--package",
+    "proximity-testkit",
+    "--bin",
+    "proximity-sim",
+    "--features",
+    "bug-switches",
+];
 
 /// The product as it is shipped, for cargo.
 const SHIPPED: [&str; 5] = [

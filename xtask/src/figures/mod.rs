@@ -27,6 +27,7 @@ mod python;
 mod record;
 mod restart;
 mod scratch;
+mod simulation;
 mod trial;
 mod two_engines;
 
@@ -73,6 +74,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     node_helper::FIGURE,
     injection::FIGURE,
     mutants::FIGURE,
+    simulation::FIGURE,
 ];
 
 /// One promised figure.

@@ -32,7 +32,7 @@ pub(super) fn clippy(stand: &Stand<'_>) -> Result<Outcome> {
             "--package",
             "proximity-testkit",
             "--features",
-            "proximity/crash-points,proximity-testkit/crash-points",
+            "proximity/crash-points,proximity-testkit/crash-points,proximity-testkit/bug-switches",
             "--bins",
         ]),
     )?;

@@ -4,6 +4,8 @@
 
 use proximity_domain::time::Monotonic;
 
+#[cfg(any(feature = "crash-points", feature = "bug-switches"))]
+use super::guards::{Guard, is_off};
 use super::step::Calls;
 use crate::sagas;
 
@@ -75,7 +77,12 @@ pub fn forget_creates() {
 
 #[cfg(feature = "crash-points")]
 pub(crate) fn forgets_creates() -> bool {
-    FORGETS_CREATES.load(std::sync::atomic::Ordering::Relaxed)
+    FORGETS_CREATES.load(std::sync::atomic::Ordering::Relaxed) || is_off(Guard::Create)
+}
+
+#[cfg(all(feature = "bug-switches", not(feature = "crash-points")))]
+pub(crate) fn forgets_creates() -> bool {
+    is_off(Guard::Create)
 }
 
 #[cfg(feature = "crash-points")]

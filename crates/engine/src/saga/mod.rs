@@ -5,6 +5,7 @@ mod context;
 mod crash;
 mod cut;
 mod executor;
+mod guards;
 mod look;
 mod pve_calls;
 mod reins;
@@ -14,13 +15,16 @@ mod step;
 pub(crate) use again::panicked;
 pub(crate) use context::Cx;
 pub(crate) use crash::cuts_off_lost_work;
-#[cfg(feature = "crash-points")]
+#[cfg(any(feature = "crash-points", feature = "bug-switches"))]
 pub(crate) use crash::forgets_creates;
 pub use crash::{crash_points, set_crash_point};
 #[cfg(feature = "crash-points")]
 pub use crash::{forget_creates, ignore_send_deadlines, stop_at_crash_point};
 pub(crate) use cut::Cuts;
 pub(crate) use executor::{crowded, drive};
+pub use guards::Guard;
+#[cfg(feature = "bug-switches")]
+pub use guards::take_off;
 pub(crate) use look::{Look, confirm, runs};
 pub(crate) use pve_calls::{absent_everywhere, pve_failure};
 pub(crate) use reins::{LeaseTime, Reins};

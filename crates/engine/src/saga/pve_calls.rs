@@ -16,6 +16,7 @@ use proximity_store::effects::{Effects, MutationAudit};
 use serde_json::{Value, json};
 
 use super::context::Cx;
+use super::guards::{Guard, is_off};
 use super::sent::Change;
 use super::step::{StepError, StepResult};
 use crate::denied::denied_hint;
@@ -438,6 +439,9 @@ fn task_failure(doing: &str, text: &str) -> Failure {
 /// Checked: quorum, the cluster's name, that every node we know of is listed, and `VM.Audit` on the guest's path. A view that lacks one of
 /// them is an error, never absence.
 pub(crate) async fn absent_everywhere(cx: &Cx, place: &ContainerRef) -> StepResult<bool> {
+    if is_off(Guard::Reach) {
+        return Ok(true);
+    }
     let incomplete = |what: &str| {
         StepError::Transient(Failure::new(
             "view_incomplete",

@@ -3,7 +3,7 @@
 //! The poller reads the cluster's task list, which is cheap, when an end may be expected (see [`super::pace`]), and only
 //! notes where each awaited task stands. Who waits asks the task's node for the verdict when the list says that it ended, and now and then when the list is silent.
 
-use std::collections::HashMap;
+use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -62,7 +62,8 @@ struct Board {
 
 #[derive(Debug, Default)]
 struct Awaited {
-    tasks: HashMap<Upid, Task>,
+    /// In an order that is the same in every run: those who wait are told one after the other.
+    tasks: BTreeMap<Upid, Task>,
     polled: bool,
     learned: Learned,
 }

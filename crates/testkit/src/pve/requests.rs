@@ -45,11 +45,11 @@ pub fn with_token(
 }
 
 /// The header with a token.
-pub(super) fn authorization(id: &str, secret: &str) -> String {
+pub(crate) fn authorization(id: &str, secret: &str) -> String {
     format!("PVEAPIToken={id}={secret}")
 }
 
-pub(super) fn api_request(
+pub(crate) fn api_request(
     id: RequestId,
     request: &Request,
     token: &str,

@@ -35,7 +35,7 @@ pub fn seed(token: &str, secret: &str, access: Access, room: NodeRoom) -> WorldS
     seed_of(token, secret, access, 0, &["pve1"], room)
 }
 
-pub(super) fn seed_of(
+pub(crate) fn seed_of(
     token: &str,
     secret: &str,
     access: Access,

@@ -43,6 +43,7 @@ impl Engine {
             for host in hosts {
                 let learning = self.learn_host(host.id);
                 let learned = tokio::select! {
+                    biased;
                     learned = learning => learned,
                     () = shutdown.cancelled() => return,
                 };
@@ -51,6 +52,7 @@ impl Engine {
                 }
             }
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(EVERY) => {}
                 () = shutdown.cancelled() => return,
             }

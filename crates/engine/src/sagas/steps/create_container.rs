@@ -53,7 +53,7 @@ impl StepAction for CreateContainer {
     }
 
     async fn act(&self, cx: &Cx, intent: &Value) -> StepResult<Done> {
-        #[cfg(feature = "crash-points")]
+        #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
         if crate::saga::forgets_creates() && cx.fence.epoch.0 > 1 {
             return create_once_more(cx, cx.must_have_guest().await?, intent).await;
         }
@@ -159,7 +159,7 @@ async fn settle_create(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<OwnTas
 /// Whether nothing of ours comes to the number any more: absent, or somebody else's, in so many complete observations, so far
 /// apart.
 async fn stays_absent(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
-    let late_ms = cx.limits().late_ms;
+    let late_ms = cx.late_ms();
     let text = format!(
         "The answer to a create call was lost; making sure that container {} does not appear later",
         guest.place.vmid
@@ -271,7 +271,7 @@ async fn strangers(cx: &Cx, guest: &NativeGuest, failure: Failure) -> StepResult
         return Err(StepError::Stuck(failure));
     }
     let sent = cx.sent(Change::Create, guest.place.vmid).await?;
-    let left_ms = sent.late_for_ms(cx.now(), cx.limits().late_ms);
+    let left_ms = sent.late_for_ms(cx.now(), cx.late_ms());
     if sent.is_in_doubt(usize::from(task.is_some())) && left_ms > 0 {
         cx.pause_ms(left_ms).await;
         return match cx.look(guest).await? {
@@ -361,7 +361,7 @@ async fn reserve(cx: &Cx, intent: &Value, taken: &[Vmid], effects: &Effects) -> 
 }
 
 /// What a recovery would do that trusts neither the record nor a look: figure R1 must see it.
-#[cfg(feature = "crash-points")]
+#[cfg(any(feature = "crash-points", feature = "bug-switches"))]
 async fn create_once_more(cx: &Cx, mut guest: NativeGuest, intent: &Value) -> StepResult<Done> {
     let vmid = choose_vmid(cx, &[]).await?.vmid();
     guest.identity.vmid = vmid;

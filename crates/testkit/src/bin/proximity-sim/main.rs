@@ -1,0 +1,153 @@
+//! Plays simulations: many seeds, one seed that is to be looked at, or a case that was kept. `cargo xtask sim` starts it.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use anyhow::{Context, Result};
+use clap::{Parser, Subcommand};
+use proximity_engine::saga::Guard;
+use proximity_testkit::sim::{Many, Play, play, shrink};
+
+#[derive(Parser)]
+#[command(about = "Deterministic simulation; not part of the product")]
+struct Cli {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Many seeds; the last line is the verdict, as JSON.
+    Many {
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        #[arg(long)]
+        count: u64,
+        #[arg(long, default_value_t = 48)]
+        steps: usize,
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+        /// None is begun after so many seconds.
+        #[arg(long)]
+        seconds: Option<u64>,
+        /// Every so many seeds one is played twice, and its traces compared.
+        #[arg(long, default_value_t = 0)]
+        again_every: u64,
+        /// Ends with the first finding.
+        #[arg(long)]
+        until_found: bool,
+        /// A guard of the engine that is off.
+        #[arg(long, value_parser = guard)]
+        off: Option<Guard>,
+    },
+    /// One seed, told line by line; one that breaks a rule is made shorter and printed as a case to keep.
+    One {
+        #[arg(long)]
+        seed: u64,
+        #[arg(long, default_value_t = 48)]
+        steps: usize,
+        /// Only the verdict, and the shorter case.
+        #[arg(long)]
+        brief: bool,
+        /// A guard of the engine that is off.
+        #[arg(long, value_parser = guard)]
+        off: Option<Guard>,
+    },
+    /// A case that was kept in a file.
+    Case {
+        /// The file.
+        file: PathBuf,
+        /// A guard of the engine that is off.
+        #[arg(long, value_parser = guard)]
+        off: Option<Guard>,
+    },
+}
+
+fn main() -> Result<ExitCode> {
+    let holds = match Cli::parse().command {
+        Command::Many {
+            from,
+            count,
+            steps,
+            threads,
+            seconds,
+            again_every,
+            until_found,
+            off,
+        } => many(Many {
+            from,
+            count,
+            steps,
+            threads,
+            seconds,
+            again_every,
+            until_found,
+            off,
+        })?,
+        Command::One {
+            seed,
+            steps,
+            brief,
+            off,
+        } => one(&Play::draw(seed, steps).without(off), brief)?,
+        Command::Case { file, off } => {
+            let text = std::fs::read_to_string(&file)
+                .with_context(|| format!("reading {}", file.display()))?;
+            one(&serde_json::from_str::<Play>(&text)?.without(off), false)?
+        }
+    };
+    Ok(if holds {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
+    })
+}
+
+fn guard(label: &str) -> Result<Guard, String> {
+    let mut guards = Guard::ALL.into_iter();
+    let names = || Guard::ALL.map(Guard::label).join(", ");
+    let found = guards.find(|guard| guard.label() == label);
+    found.ok_or_else(|| format!("the guards are {}", names()))
+}
+
+fn say(text: &str) -> io::Result<()> {
+    let mut out = io::stdout().lock();
+    writeln!(out, "{text}")
+}
+
+fn many(many: Many) -> Result<bool> {
+    let verdict = many.play().map_err(anyhow::Error::msg)?;
+    say(&serde_json::to_string(&verdict)?)?;
+    Ok(true)
+}
+
+/// True if no rule was broken.
+fn one(whole: &Play, brief: bool) -> Result<bool> {
+    let outcome = play(whole, !brief).map_err(anyhow::Error::msg)?;
+    if !brief {
+        say(outcome.trace.trim_end())?;
+    }
+    let (sum, lines, acts) = (outcome.sum, outcome.lines, outcome.acts);
+    let told = format!(
+        "seed {}: {acts} acts, {lines} lines, sum {sum:016x}",
+        whole.seed
+    );
+    let Some(first) = outcome.violations.first() else {
+        say(&format!("{told}: no rule was broken"))?;
+        return Ok(true);
+    };
+    let short = shrink(whole, first.rule).map_err(anyhow::Error::msg)?;
+    say(&format!(
+        "a shorter case, to be kept in fixtures/sim if it is mended:\n{}",
+        serde_json::to_string(&short)?
+    ))?;
+    for found in &outcome.violations {
+        say(&format!(
+            "{} at {} ms: {}",
+            found.rule, found.at_ms, found.what
+        ))?;
+    }
+    say(&format!("{told}: {} violations", outcome.violations.len()))?;
+    Ok(false)
+}

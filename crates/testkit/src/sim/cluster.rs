@@ -1,0 +1,353 @@
+//! The emulator's core on virtual time, reached over ways that take a drawn time, and everything that is asked of it watched.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use proximity_domain::ids::HostId;
+use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError, answered};
+use proximity_pve_emulator::core::{self, Effects, Input, RequestId, Response, World};
+use proximity_store::Store;
+use tokio::sync::{Notify, oneshot};
+use tokio::time::{Instant, sleep, sleep_until, timeout};
+
+use super::chance::Chance;
+use super::ground::{Ground, Origin};
+use super::time::SimClock;
+use super::trace::Trace;
+use super::watch::{self, Books, Violation};
+use crate::guests::Guests;
+use crate::pve::{api_request, authorization, request};
+
+/// The token by which the cluster is reached.
+pub(super) const TOKEN: &str = "root@pam!proximity";
+/// Its secret.
+pub(super) const SECRET: &str = "in-process";
+/// Somebody else's token.
+pub(super) const OTHER: &str = "root@pam!somebody";
+
+/// A cluster on virtual time. Cheap to clone.
+#[derive(Debug, Clone)]
+pub(super) struct SimCluster {
+    inner: Arc<Mutex<Inner>>,
+    /// Its guests.
+    pub(super) guests: Guests,
+    pub(super) clock: SimClock,
+    pub(super) trace: Trace,
+    /// Rung when the world may be due earlier than it was.
+    stirred: Arc<Notify>,
+}
+
+#[derive(Debug)]
+pub(super) struct Inner {
+    pub(super) world: World,
+    pub(super) ground: Ground,
+    pub(super) violations: Vec<Violation>,
+    /// Calls of ours that changed something, so far.
+    pub(super) changes: u64,
+    chance: Chance,
+    next: u64,
+    waiting: BTreeMap<RequestId, oneshot::Sender<Response>>,
+    books: Books,
+    host: HostId,
+    store: Store,
+    preferred: usize,
+}
+
+impl SimCluster {
+    /// A cluster that begins with this world; `store` is where the engine's changes have to be on record before they leave.
+    #[must_use]
+    pub(super) fn new(
+        world: World,
+        (clock, trace): (SimClock, Trace),
+        (host, store): (HostId, Store),
+        chance: Chance,
+    ) -> Self {
+        let inner = Inner {
+            world,
+            ground: Ground::default(),
+            violations: Vec::new(),
+            changes: 0,
+            chance,
+            next: 0,
+            waiting: BTreeMap::new(),
+            books: Books::default(),
+            host,
+            store,
+            preferred: 0,
+        };
+        Self {
+            inner: Arc::new(Mutex::new(inner)),
+            guests: Guests::by_clock(0, Arc::new(clock.clone())),
+            clock,
+            trace,
+            stirred: Arc::default(),
+        }
+    }
+
+    pub(super) fn lock(&self) -> MutexGuard<'_, Inner> {
+        self.inner.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The way of one process of ours to it.
+    #[must_use]
+    pub(super) fn way(&self, process: u32) -> Way {
+        Way {
+            cluster: self.clone(),
+            process,
+        }
+    }
+
+    /// Changes the world behind the API's back, as those do who have the nodes.
+    pub(super) fn meddle<T>(&self, act: impl FnOnce(&mut World, &mut Ground, u64) -> T) -> T {
+        let done = {
+            let mut inner = self.lock();
+            let inner = &mut *inner;
+            let done = act(&mut inner.world, &mut inner.ground, self.clock.true_ms());
+            let there = numbers(&inner.world);
+            inner.ground.note_numbers(&there, Origin::Stranger);
+            done
+        };
+        self.feed(Input::Tick);
+        self.stirred.notify_one();
+        done
+    }
+
+    /// Somebody else's call, whose answer nobody waits for.
+    pub(super) fn somebody_calls(&self, method: Method, path: &str, params: &[(&str, &str)]) {
+        let request = request(method, path, params);
+        self.trace.say(&format!("somebody: {method} {path}"));
+        let api = {
+            let mut inner = self.lock();
+            inner.next += 1;
+            let id = RequestId(inner.next);
+            inner
+                .first_that_serves()
+                .map(|via| api_request(id, &request, &authorization(OTHER, SECRET), via))
+        };
+        if let Some(api) = api {
+            self.feed(Input::Request(api));
+        }
+    }
+
+    /// Lets time pass for the world, for ever.
+    pub(super) async fn live(self) {
+        loop {
+            let due_ms = core::next_wakeup(&self.lock().world);
+            let left_ms = due_ms.map_or(60_000, |due| due.saturating_sub(self.clock.true_ms()));
+            let due = Instant::now() + Duration::from_millis(left_ms.max(1));
+            tokio::select! {
+                biased;
+                () = self.stirred.notified() => {}
+                () = sleep_until(due) => self.feed(Input::Tick),
+            }
+        }
+    }
+
+    /// Feeds an input and everything that follows from it.
+    fn feed(&self, input: Input) {
+        let mut inputs = vec![input];
+        while let Some(input) = inputs.pop() {
+            let effects = {
+                let mut inner = self.lock();
+                let effects = core::handle(&mut inner.world, input, self.clock.true_ms());
+                let there = numbers(&inner.world);
+                inner.ground.note_numbers(&there, Origin::Ours);
+                effects
+            };
+            self.deliver(effects, &mut inputs);
+        }
+    }
+
+    fn deliver(&self, effects: Effects, inputs: &mut Vec<Input>) {
+        for response in effects.responses {
+            let waiting = self.lock().waiting.remove(&response.request);
+            if let Some(waiting) = waiting {
+                // The asker may have gone away in the meantime.
+                let _ = waiting.send(response);
+            }
+        }
+        for command in effects.commands {
+            inputs.push(Input::GuestDone(self.guests.carry_out(&command)));
+        }
+    }
+
+    /// A drawn time passes.
+    pub(super) async fn pause(&self) {
+        let ms = self.lock().chance.way_ms();
+        sleep(Duration::from_millis(ms)).await;
+    }
+
+    pub(super) fn complain(&self, rule: &'static str, what: String) {
+        self.trace.say(&format!("VIOLATION {rule}: {what}"));
+        let at_ms = self.clock.elapsed_ms();
+        self.lock().violations.push(Violation { rule, at_ms, what });
+    }
+
+    /// A change of ours leaves now: it has to be on record, by right, and after a look.
+    async fn watch(&self, request: &Request, process: u32) {
+        let (store, host, books) = {
+            let mut inner = self.lock();
+            inner.changes += 1;
+            let books = std::mem::take(&mut inner.books);
+            (inner.store.clone(), inner.host, books)
+        };
+        let read = async {
+            let books = books.read_on(&store).await?;
+            Ok::<_, String>((books, watch::claim(&store, host, request).await?))
+        };
+        match read.await {
+            Ok((books, claim)) => {
+                let now_ms = self.clock.elapsed_ms();
+                let wrong = {
+                    let mut inner = self.lock();
+                    let inner = &mut *inner;
+                    inner.books = books;
+                    let at = (process, now_ms);
+                    watch::judge(&mut inner.ground, &mut inner.books, request, &claim, at)
+                };
+                for (rule, what) in wrong {
+                    self.complain(rule, what);
+                }
+            }
+            Err(why) => self.complain("unreadable", why),
+        }
+    }
+
+    /// The call arrives at a node; what comes back.
+    async fn exchange(&self, request: &Request, via: String) -> Result<Response, TransportError> {
+        let (sender, receiver) = oneshot::channel();
+        let api = {
+            let mut inner = self.lock();
+            inner.next += 1;
+            let id = RequestId(inner.next);
+            inner.waiting.insert(id, sender);
+            api_request(id, request, &authorization(TOKEN, SECRET), via)
+        };
+        let _asking = Asking(self, api.id);
+        self.feed(Input::Request(api));
+        self.stirred.notify_one();
+        let patience = Duration::from_millis(request.timeout_ms);
+        match timeout(patience, receiver).await {
+            Ok(Ok(response)) if response.cut => Err(TransportError::MaybeApplied(
+                "the connection was cut".to_owned(),
+            )),
+            Ok(Ok(response)) => Ok(response),
+            Ok(Err(_)) | Err(_) => Err(TransportError::MaybeApplied("no answer".to_owned())),
+        }
+    }
+}
+
+impl Inner {
+    /// A task of the cluster works on this number.
+    pub(super) fn is_busy(&self, vmid: u32) -> bool {
+        let mut tasks = self.world.tasks();
+        tasks.any(|task| task.is_running() && task.upid.vmid() == Some(vmid))
+    }
+
+    fn first_that_serves(&self) -> Option<String> {
+        let nodes = self.world.nodes().iter();
+        let after = nodes.clone().skip(self.preferred);
+        let mut in_order = after.chain(nodes.take(self.preferred));
+        let found = in_order.find(|node| self.world.serves(&node.name))?;
+        Some(found.name.clone())
+    }
+}
+
+fn numbers(world: &World) -> BTreeSet<u32> {
+    world.guests().map(|(vmid, _)| vmid).collect()
+}
+
+/// A call somebody waits for; when it is dropped, nobody does any more.
+struct Asking<'a>(&'a SimCluster, RequestId);
+
+impl Drop for Asking<'_> {
+    fn drop(&mut self) {
+        let mut inner = self.0.lock();
+        inner.waiting.remove(&self.1);
+        inner.world.forget_caller(self.1);
+    }
+}
+
+/// The transport of one process.
+#[derive(Debug, Clone)]
+pub(super) struct Way {
+    cluster: SimCluster,
+    process: u32,
+}
+
+impl Way {
+    async fn send_via(
+        &self,
+        request: Request,
+        choose: impl Fn(&Inner) -> Option<String> + Send,
+    ) -> Result<RawResponse, TransportError> {
+        let (cluster, began_ms) = (&self.cluster, self.cluster.clock.elapsed_ms());
+        cluster.pause().await;
+        let late = |limit: Instant| Instant::now() >= limit;
+        if request.send_before.is_some_and(late) {
+            return Err(TransportError::NotSent("too late".to_owned()));
+        }
+        let via = choose(&cluster.lock());
+        let via = via.ok_or_else(|| TransportError::NotSent("no node answers".to_owned()))?;
+        let call = format!("{} {}", request.method, request.path);
+        cluster.trace.say(&format!("{call} via {via}"));
+        if !request.method.is_read() {
+            cluster.watch(&request, self.process).await;
+        }
+        let vmid = watch::looks_at(&request);
+        let showed = vmid.and_then(|vmid| cluster.lock().ground.life(vmid));
+        let response = cluster.exchange(&request, via).await?;
+        if response.hold_ms > 0 {
+            sleep(Duration::from_millis(response.hold_ms)).await;
+        }
+        cluster.pause().await;
+        let length = response.body.len();
+        cluster
+            .trace
+            .say(&format!("  {} {length} {call}", response.status));
+        if let Some((vmid, life)) = vmid.zip(showed)
+            && response.status == 200
+        {
+            let mut inner = cluster.lock();
+            inner.ground.note_look(vmid, self.process, began_ms, life);
+        }
+        Ok(RawResponse {
+            status: response.status,
+            reason: response.reason,
+            body: response.body,
+        })
+    }
+}
+
+#[async_trait]
+impl Transport for Way {
+    async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
+        answered(
+            request.answer_ms,
+            self.send_via(request, Inner::first_that_serves),
+        )
+        .await
+    }
+
+    fn endpoints(&self) -> usize {
+        self.cluster.lock().world.nodes().len()
+    }
+
+    async fn read_from(
+        &self,
+        endpoint: usize,
+        request: Request,
+    ) -> Result<RawResponse, TransportError> {
+        let node = move |inner: &Inner| {
+            let node = inner.world.nodes().get(endpoint)?;
+            inner.world.serves(&node.name).then(|| node.name.clone())
+        };
+        self.send_via(request, node).await
+    }
+
+    fn prefer(&self, endpoint: usize) {
+        self.cluster.lock().preferred = endpoint;
+    }
+}

@@ -1,0 +1,139 @@
+//! The other ways of the engine: into guests, to the gateway, and to pages. Each takes a drawn time.
+
+use std::net::SocketAddr;
+
+use async_trait::async_trait;
+use bytes::Bytes;
+use proximity_domain::ids::AppId;
+use proximity_engine::seams::{HttpAnswer, Ingress, IngressError, Probe, RouteSpec, RouteView};
+use proximity_pve::guest::{
+    Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Listener, Pull, Push,
+};
+
+use super::cluster::SimCluster;
+use super::ground::Sight;
+use crate::ingress::Routes;
+
+/// How old the look before a command in a guest may be, milliseconds.
+const LOOK_MS: u64 = 120_000;
+
+/// The way of one process into guests.
+#[derive(Debug, Clone)]
+pub(super) struct Inside {
+    pub(super) cluster: SimCluster,
+    pub(super) process: u32,
+}
+
+impl Inside {
+    /// Something is about to happen in a guest: it must be the one that was looked at, and ours.
+    async fn enter(&self, target: &GuestTarget, what: &str) -> Result<(), GuestError> {
+        self.cluster.pause().await;
+        let vmid = target.vmid.get();
+        self.cluster.trace.say(&format!("{what} in {vmid}"));
+        let now_ms = self.cluster.clock.elapsed_ms();
+        let sight = {
+            let mut inner = self.cluster.lock();
+            inner.ground.judge(vmid, self.process, now_ms, LOOK_MS)
+        };
+        let why = match sight {
+            // Another change may have used the look up; whose the guest is counts here.
+            Sight::Blind => {
+                let life = self.cluster.lock().ground.life(vmid);
+                life.is_some_and(|life| life.origin == super::ground::Origin::Stranger)
+                    .then_some("nobody looked, and it is a stranger's")
+            }
+            Sight::Stranger => Some("the look showed a stranger"),
+            Sight::True | Sight::Raced | Sight::Nobody => None,
+        };
+        if let Some(why) = why {
+            self.cluster
+                .complain("I4-inside", format!("{what} in {vmid}: {why}"));
+        }
+        let node = target.node.to_string();
+        if self.cluster.lock().world.serves(&node) {
+            Ok(())
+        } else {
+            let why = "the node does not answer".to_owned();
+            Err(GuestError::NotSent { node, why })
+        }
+    }
+}
+
+#[async_trait]
+impl GuestAccess for Inside {
+    async fn exec_heard(
+        &self,
+        target: &GuestTarget,
+        exec: Exec,
+        listener: &dyn Listener,
+    ) -> Result<ExecOutput, GuestError> {
+        self.enter(target, "exec").await?;
+        let output = self.cluster.guests.exec_heard(target, exec, listener).await;
+        self.cluster.pause().await;
+        output
+    }
+
+    async fn push(&self, target: &GuestTarget, push: Push) -> Result<(), GuestError> {
+        self.enter(target, "push").await?;
+        let pushed = self.cluster.guests.push(target, push).await;
+        self.cluster.pause().await;
+        pushed
+    }
+
+    async fn pull(&self, target: &GuestTarget, pull: Pull) -> Result<Bytes, GuestError> {
+        self.enter(target, "pull").await?;
+        let pulled = self.cluster.guests.pull(target, pull).await;
+        self.cluster.pause().await;
+        pulled
+    }
+}
+
+/// Gateway and probe, over ways that take time.
+#[derive(Debug, Clone)]
+pub(super) struct Outside {
+    pub(super) cluster: SimCluster,
+    pub(super) routes: Routes,
+}
+
+#[async_trait]
+impl Ingress for Outside {
+    async fn set_route(&self, route: &RouteSpec) -> Result<RouteView, IngressError> {
+        self.cluster.pause().await;
+        let set = self.routes.set_route(route).await;
+        let (app, target) = (route.app, route.target);
+        self.cluster.trace.say(&format!("route {app} to {target}"));
+        self.cluster.pause().await;
+        set
+    }
+
+    async fn withdraw(&self, app: AppId) -> Result<(), IngressError> {
+        self.cluster.pause().await;
+        let withdrawn = self.routes.withdraw(app).await;
+        self.cluster.trace.say(&format!("no route {app}"));
+        self.cluster.pause().await;
+        withdrawn
+    }
+
+    async fn routes(&self) -> Result<Vec<RouteView>, IngressError> {
+        self.cluster.pause().await;
+        self.routes.routes().await
+    }
+}
+
+#[async_trait]
+impl Probe for Outside {
+    async fn http_get(
+        &self,
+        address: SocketAddr,
+        path: &str,
+        timeout_ms: u64,
+    ) -> Result<HttpAnswer, String> {
+        self.cluster.pause().await;
+        let answer = self.routes.http_get(address, path, timeout_ms).await;
+        let status = answer.as_ref().map_or(0, |answer| answer.status);
+        self.cluster
+            .trace
+            .say(&format!("page of {address}: {status}"));
+        answer
+    }
+}

@@ -1,0 +1,130 @@
+//! The engine's process in a simulation: it begins, it is killed, the next one takes over.
+
+use std::sync::Arc;
+
+use async_trait::async_trait;
+use proximity_domain::time::Clock;
+use proximity_engine::catalog::Catalog;
+use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
+use proximity_engine::seams::{Connect, Connection, IdSource};
+use proximity_engine::worker::Worker;
+use proximity_engine::{housekeeping, route_sweep};
+use proximity_pve::transport::https::{Fingerprint, ShownCertificate};
+use proximity_store::Store;
+use proximity_store::records::HostRecord;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use super::cluster::SimCluster;
+use super::inside::{Inside, Outside};
+
+/// What every process of a simulation is made of.
+#[derive(Debug, Clone)]
+pub(super) struct Machine {
+    pub(super) store: Store,
+    pub(super) cluster: SimCluster,
+    pub(super) outside: Outside,
+    pub(super) ids: Arc<dyn IdSource>,
+    pub(super) catalog: Catalog,
+    pub(super) limits: EngineLimits,
+}
+
+/// A process that runs.
+#[derive(Debug)]
+pub(super) struct Process {
+    pub(super) engine: Engine,
+    number: u32,
+    tasks: Vec<JoinHandle<()>>,
+    stop: CancellationToken,
+}
+
+#[derive(Debug)]
+struct ToCluster(SimCluster, u32);
+
+#[async_trait]
+impl Connect for ToCluster {
+    fn connect(&self, _host: &HostRecord) -> Result<Connection, String> {
+        let inside = Inside {
+            cluster: self.0.clone(),
+            process: self.1,
+        };
+        Ok(Connection {
+            transport: Arc::new(self.0.way(self.1)),
+            guest_access: Some(Arc::new(inside)),
+        })
+    }
+
+    async fn fingerprint(&self, url: &str) -> Result<Fingerprint, String> {
+        Err(format!("nobody shows a certificate at {url}"))
+    }
+
+    async fn certificate(&self, url: &str) -> Result<ShownCertificate, String> {
+        Err(format!("nobody shows a certificate at {url}"))
+    }
+}
+
+impl Process {
+    /// Begins as `serve` does: worker, sweep of the routes, housekeeping. `exclusive`: it knows that every process before it
+    /// is dead.
+    pub(super) fn begin(machine: &Machine, number: u32, exclusive: bool) -> Self {
+        let clock: Arc<dyn Clock> = Arc::new(machine.cluster.clock.clone());
+        let engine = Engine::new(EngineParts {
+            store: machine.store.clone(),
+            clock,
+            ids: machine.ids.clone(),
+            connect: Arc::new(ToCluster(machine.cluster.clone(), number)),
+            ingress: Arc::new(machine.outside.clone()),
+            probe: Arc::new(machine.outside.clone()),
+            catalog: machine.catalog.clone(),
+            helper: None,
+            limits: machine.limits.clone(),
+        });
+        let stop = CancellationToken::new();
+        let worker = Worker::new(engine.clone(), exclusive);
+        let tasks = vec![
+            tokio::spawn(worker.run(stop.clone())),
+            tokio::spawn(route_sweep::run(engine.clone(), stop.clone())),
+            tokio::spawn(housekeeping::run(engine.clone(), stop.clone())),
+        ];
+        Self {
+            engine,
+            number,
+            tasks,
+            stop,
+        }
+    }
+
+    /// Which process it is, from 1.
+    pub(super) fn number(&self) -> u32 {
+        self.number
+    }
+
+    /// A person's request at work: it dies with the process.
+    pub(super) fn works_on(&mut self, request: impl Future<Output = ()> + Send + 'static) {
+        self.tasks.retain(|task| !task.is_finished());
+        self.tasks.push(tokio::spawn(request));
+    }
+
+    /// kill -9: everything ends where it stands. What left for the cluster is on its way all the same.
+    pub(super) async fn kill(self) {
+        for task in &self.tasks {
+            task.abort();
+        }
+        for task in self.tasks {
+            // Cancelled, as it was told to be, or at its end.
+            let _ = task.await;
+        }
+        // What the worker had begun is dropped when its turn comes.
+        for _ in 0..4 {
+            tokio::task::yield_now().await;
+        }
+    }
+
+    /// Ends as a shutdown does.
+    pub(super) async fn shut_down(self) {
+        self.stop.cancel();
+        for task in self.tasks {
+            let _ = task.await;
+        }
+    }
+}

@@ -1,0 +1,274 @@
+//! One simulation: a world, acts, a look at every rule after each of them, and rest at the end.
+
+use std::cell::OnceCell;
+use std::sync::Arc;
+use std::time::Duration;
+
+use proximity_domain::ids::{HostId, InstallationId};
+use proximity_domain::ports::PortRange;
+use proximity_domain::time::Clock;
+use proximity_engine::catalog::Catalog;
+use proximity_engine::engine::EngineLimits;
+use proximity_engine::saga::Guard;
+use proximity_pve_emulator::core::{Access, TaskTimes, TokenSeed, World, hash_secret};
+use proximity_store::records::{Endpoint, HostPlacement, HostRecord, PurposeTokens, TlsTrust};
+use proximity_store::{MemoryOptions, Store};
+use serde::Serialize;
+use tokio::time::sleep;
+use uuid::Uuid;
+
+use super::act::{NODES, Timed};
+use super::chance::Chance;
+use super::cluster::{OTHER, SECRET, SimCluster, TOKEN};
+use super::inside::Outside;
+use super::perform::{Stage, person};
+use super::process::{Machine, Process};
+use super::rest;
+use super::time::{SimClock, SimIds};
+use super::trace::Trace;
+use super::watch::Violation;
+use crate::ingress::Routes;
+use crate::pve::{NodeRoom, seed_of};
+use crate::world::fixtures;
+
+/// How long a task of the engine's may run before it is given up, milliseconds.
+const TASK_MS: u64 = 60_000;
+/// How many pairs of ports there are.
+const PAIRS: u16 = 3;
+
+/// What is played: a seed, out of which come the world, all times and all ids, and what happens in it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
+pub struct Play {
+    /// The seed.
+    pub seed: u64,
+    /// What happens, one after the other.
+    pub acts: Vec<Timed>,
+    /// The guard of the engine that is off, by its label.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub off: Option<String>,
+}
+
+impl Play {
+    /// What this seed draws: so many acts.
+    #[must_use]
+    pub fn draw(seed: u64, steps: usize) -> Self {
+        let mut chance = Chance::of(seed, "acts");
+        Self {
+            seed,
+            acts: (0..steps).map(|_| Timed::draw(&mut chance)).collect(),
+            off: None,
+        }
+    }
+
+    /// The same with this guard of the engine off.
+    #[must_use]
+    pub fn without(self, guard: Option<Guard>) -> Self {
+        Self {
+            off: guard.map(|guard| guard.label().to_owned()),
+            ..self
+        }
+    }
+}
+
+/// What came of it.
+#[derive(Debug, Clone, Serialize)]
+pub struct Outcome {
+    /// What must not have happened.
+    pub violations: Vec<Violation>,
+    /// Sum over the trace.
+    pub sum: u64,
+    /// Lines of the trace.
+    pub lines: u64,
+    /// The trace itself, if it was asked for.
+    #[serde(skip)]
+    pub trace: String,
+    /// Calls of the engine that changed something.
+    pub changes: u64,
+    /// Virtual time it took, milliseconds.
+    pub virtual_ms: u64,
+    /// Acts that were carried out.
+    pub acts: usize,
+}
+
+/// Plays it, on a runtime of its own whose time passes when everybody waits.
+///
+/// # Errors
+/// The simulation itself could not go on; no finding about the product.
+pub fn play(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
+    switch(play.off.as_deref())?;
+    let runtime = tokio::runtime::Builder::new_current_thread()
+        .enable_time()
+        .start_paused(true)
+        .build()
+        .map_err(|e| e.to_string())?;
+    runtime.block_on(on_stage(play, keep_trace))
+}
+
+/// Takes a guard off for what runs on this thread, or none.
+fn switch(off: Option<&str>) -> Result<(), String> {
+    let mut guards = Guard::ALL.into_iter();
+    let guard = off.map(|label| {
+        let found = guards.find(|guard| guard.label() == label);
+        found.ok_or_else(|| format!("there is no guard {label:?}"))
+    });
+    let guard = guard.transpose()?;
+    #[cfg(feature = "bug-switches")]
+    proximity_engine::saga::take_off(guard);
+    #[cfg(not(feature = "bug-switches"))]
+    if guard.is_some() {
+        return Err("guards can be taken off in a build with the feature bug-switches".to_owned());
+    }
+    Ok(())
+}
+
+async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
+    let mut stage = set(play.seed, keep_trace).await?;
+    let cluster = stage.machine.cluster.clone();
+    let living = tokio::spawn(cluster.clone().live());
+    let mut acts = 0;
+    for timed in &play.acts {
+        sleep(Duration::from_millis(timed.after_ms)).await;
+        cluster.trace.say(&format!("act {acts}: {:?}", timed.act));
+        stage = stage.perform(&timed.act).await?;
+        acts += 1;
+        rest::look(&stage).await?;
+        if !cluster.lock().violations.is_empty() {
+            break;
+        }
+    }
+    if cluster.lock().violations.is_empty() {
+        rest::come_to_rest(&stage).await?;
+    }
+    rest::tell(&stage).await?;
+    stage.process.kill().await;
+    living.abort();
+    let (sum, lines) = cluster.trace.sum();
+    let inner = cluster.lock();
+    Ok(Outcome {
+        violations: inner.violations.clone(),
+        sum,
+        lines,
+        trace: cluster.trace.text(),
+        changes: inner.changes,
+        virtual_ms: cluster.clock.elapsed_ms(),
+        acts,
+    })
+}
+
+/// A world out of this seed, and a process at work.
+async fn set(seed: u64, keep_trace: bool) -> Result<Stage, String> {
+    let clock = SimClock::start();
+    let trace = Trace::new(clock.clone(), keep_trace);
+    let store = Store::in_memory(&options());
+    let told = trace.clone();
+    store.observe_commits(move |_| told.say("commit"));
+    let host = host(&clock);
+    let id = host.id;
+    let added = store.add_host(host, &person(), clock.now()).await;
+    added.map_err(|e| e.to_string())?;
+    let mut chance = Chance::of(seed, "world");
+    let world = world(&mut chance, clock.true_ms());
+    let cluster = SimCluster::new(
+        world,
+        (clock, trace),
+        (id, store.clone()),
+        Chance::of(seed, "ways"),
+    );
+    let outside = Outside {
+        routes: Routes::to(vec![cluster.guests.clone()]),
+        cluster: cluster.clone(),
+    };
+    let machine = Machine {
+        store,
+        cluster,
+        outside,
+        ids: Arc::new(SimIds::of(seed)),
+        catalog: catalog()?,
+        limits: EngineLimits {
+            task_ms: TASK_MS,
+            protect: !chance.one_in(4),
+            ..EngineLimits::default()
+        },
+    };
+    let process = Process::begin(&machine, 1, true);
+    Ok(Stage {
+        machine,
+        process,
+        host: id,
+    })
+}
+
+fn catalog() -> Result<Catalog, String> {
+    thread_local! {
+        static CATALOG: OnceCell<Catalog> = const { OnceCell::new() };
+    }
+    CATALOG.with(|cell| {
+        if let Some(loaded) = cell.get() {
+            return Ok(loaded.clone());
+        }
+        let loaded = Catalog::load(&[fixtures()]).map_err(|e| e.to_string())?;
+        Ok(cell.get_or_init(|| loaded).clone())
+    })
+}
+
+fn options() -> MemoryOptions {
+    MemoryOptions {
+        installation: InstallationId(Uuid::from_u128(1)),
+        public: PortRange {
+            first: 8_100,
+            last: 8_099 + PAIRS,
+        },
+        internal: PortRange {
+            first: 9_100,
+            last: 9_099 + PAIRS,
+        },
+        rest_ms: 86_400_000,
+    }
+}
+
+fn world(chance: &mut Chance, now_ms: u64) -> World {
+    let mut seed = seed_of(TOKEN, SECRET, Access::Full, 0, &NODES, NodeRoom::default());
+    seed.tokens.push(TokenSeed {
+        id: OTHER.to_owned(),
+        secret_sha256: hash_secret(SECRET),
+        access: Access::Full,
+    });
+    seed.random = chance.next();
+    let quick = chance.one_in(2);
+    let mut ms = |slow: u64| chance.within(1..=if quick { 50 } else { slow });
+    seed.times = TaskTimes {
+        create_ms: ms(3_000),
+        start_ms: ms(1_500),
+        stop_ms: ms(1_000),
+        shutdown_ms: ms(3_000),
+        destroy_ms: ms(1_500),
+        ..TaskTimes::default()
+    };
+    World::new(seed, now_ms)
+}
+
+#[allow(clippy::unwrap_used)] // constants
+fn host(clock: &SimClock) -> HostRecord {
+    HostRecord {
+        id: HostId(Uuid::from_u128(5)),
+        label: "lab".parse().unwrap(),
+        cluster_key: format!("cluster:cluster0:{}", NODES.join(",")),
+        endpoints: vec![Endpoint {
+            url: "https://in-process".to_owned(),
+            node: None,
+            trust: TlsTrust::System,
+        }],
+        token_id: TOKEN.to_owned(),
+        token_secret: SECRET.to_owned().into(),
+        purpose_tokens: PurposeTokens::default(),
+        ssh: None,
+        pool: None,
+        storage: "local".parse().unwrap(),
+        template_storage: "local".parse().unwrap(),
+        bridge: "vmbr0".parse().unwrap(),
+        placement: HostPlacement::default(),
+        known_nodes: NODES.iter().map(|node| node.parse().unwrap()).collect(),
+        pve_version: "9.2.11".to_owned(),
+        created_at: clock.now(),
+    }
+}

@@ -1,0 +1,99 @@
+//! The simulation itself: that it repeats, that the cases that were kept stay mended, and that a few seeds break no rule.
+
+use std::path::{Path, PathBuf};
+
+use proximity_testkit::sim::{Many, Play, play};
+
+const FEW: Many = Many {
+    from: 0,
+    count: 24,
+    steps: 48,
+    threads: 2,
+    seconds: None,
+    again_every: 4,
+    until_found: false,
+    off: None,
+};
+
+#[test]
+fn a_few_seeds_break_no_rule_and_give_the_same_trace_again() {
+    let verdict = FEW.play().unwrap();
+    assert!(verdict.told.is_empty(), "{:?}", verdict.told);
+    assert_eq!((verdict.sequences, verdict.again, verdict.same), (24, 6, 6));
+    assert!(
+        verdict.changes > 50,
+        "hardly anything happened: {verdict:?}"
+    );
+}
+
+#[test]
+fn seeds_differ() {
+    let sum = |seed| play(&Play::draw(seed, 12), false).unwrap().sum;
+    assert_ne!(sum(1), sum(2));
+}
+
+fn folder() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../fixtures/sim")
+}
+
+/// Each file in fixtures/sim broke a rule once, or breaks one without the guard it is called by.
+#[test]
+fn cases_that_were_kept_break_no_rule_any_more() {
+    let mut cases = 0;
+    for file in std::fs::read_dir(folder()).unwrap() {
+        let path = file.unwrap().path();
+        if path.extension().is_none_or(|kind| kind != "json") {
+            continue;
+        }
+        let case: Play = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        let outcome = play(&case, false).unwrap();
+        assert!(
+            outcome.violations.is_empty(),
+            "{path:?}: {:?}",
+            outcome.violations
+        );
+        assert_eq!(outcome.acts, case.acts.len());
+        cases += 1;
+    }
+    assert!(cases > 0, "no case was read");
+}
+
+#[cfg(feature = "bug-switches")]
+mod guards {
+    use proximity_engine::saga::Guard;
+
+    use super::*;
+
+    /// A kept case is called by the guard that it needs.
+    #[test]
+    fn a_kept_case_breaks_a_rule_without_its_guard() {
+        for guard in Guard::ALL {
+            let case = folder().join(format!("{}.json", guard.label()));
+            let Ok(text) = std::fs::read_to_string(case) else {
+                continue;
+            };
+            let case: Play = serde_json::from_str(&text).unwrap();
+            let outcome = play(&case.without(Some(guard)), false).unwrap();
+            assert!(!outcome.violations.is_empty(), "{}", guard.label());
+        }
+    }
+
+    #[test]
+    fn every_guard_that_is_off_is_found() {
+        for guard in Guard::ALL {
+            let many = Many {
+                count: 3_000,
+                again_every: 0,
+                until_found: true,
+                off: Some(guard),
+                ..FEW
+            };
+            let verdict = many.play().unwrap();
+            assert!(
+                verdict.violations > 0,
+                "{} is off, and nothing was found",
+                guard.label()
+            );
+        }
+    }
+}
