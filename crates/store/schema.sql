@@ -59,6 +59,7 @@ CREATE TABLE apps (
     archived_at BIGINT,
     archived_by TEXT,
     archived_record TEXT,
+    exposed BIGINT NOT NULL DEFAULT 1 CHECK (exposed IN (0, 1)),
     UNIQUE (id, class),
     CHECK ((archived_at IS NULL) = (archived_by IS NULL)),
     CHECK ((archived_at IS NULL) = (archived_record IS NULL)),
@@ -103,7 +104,7 @@ CREATE INDEX ports_resting_until ON ports (side, rests_until) WHERE rests_until 
 
 CREATE TABLE operations (
     id TEXT NOT NULL PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('deploy', 'start', 'stop', 'restart', 'remove')),
+    kind TEXT NOT NULL CHECK (kind IN ('deploy', 'start', 'stop', 'restart', 'remove', 'adopt', 'forget')),
     app_id TEXT NOT NULL REFERENCES apps (id),
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'unwinding', 'succeeded', 'failed',
         'cancelled', 'stuck')),
@@ -181,6 +182,13 @@ CREATE TABLE guests (
 CREATE UNIQUE INDEX guests_place ON guests (host_id, vmid) WHERE gone_at IS NULL;
 
 CREATE INDEX guests_by_app ON guests (app_id);
+
+-- What was read of a container on the day of its adoption. It outlives the app in the archive.
+CREATE TABLE adoptions (
+    app_id TEXT NOT NULL PRIMARY KEY REFERENCES apps (id),
+    record TEXT NOT NULL,
+    adopted_at BIGINT NOT NULL
+);
 
 CREATE TABLE log_lines (
     seq INTEGER NOT NULL PRIMARY KEY,
@@ -329,3 +337,13 @@ CREATE TABLE mass_brake (
 );
 
 CREATE INDEX apps_archived ON apps (archived_at, id) WHERE archived_at IS NOT NULL;
+
+CREATE TRIGGER adoptions_are_not_altered BEFORE UPDATE ON adoptions
+BEGIN
+    SELECT RAISE(ABORT, 'adoption records are not altered');
+END;
+
+CREATE TRIGGER adoptions_are_not_removed BEFORE DELETE ON adoptions
+BEGIN
+    SELECT RAISE(ABORT, 'adoption records are not removed');
+END;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 use utoipa::{IntoParams, ToSchema};
 
-use crate::labels::{AppStatus, DeletionType};
+use crate::labels::{AppClass, AppStatus, DeletionType};
 
 /// Body of `POST /api/apps/`.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
@@ -108,9 +108,12 @@ pub struct App {
     pub id: String,
     /// Host name.
     pub hostname: String,
-    /// Entry of the catalog.
+    /// `native`: we made its container. `adopted`: we found it, and leave it as it is. For life.
+    #[schema(value_type = AppClass)]
+    pub class: String,
+    /// Entry of the catalog; of an adopted app what it was taken for.
     pub catalog_id: String,
-    /// Version of the entry at deploy.
+    /// Version of the entry at deploy; `adopted` for an adopted app.
     pub catalog_version: String,
     /// `deploying`, `adopting`, `cloning`, `running`, `stopped`, `updating`, `removing` or `error`.
     #[schema(value_type = AppStatus)]
@@ -198,7 +201,7 @@ pub enum ActionName {
     Stop,
     /// Shut down, then start.
     Restart,
-    /// Remove the app; a container that we made is destroyed.
+    /// Remove the app; a container that we made is destroyed, one that we adopted is left as it is.
     Delete,
     /// Run its failed operation once more.
     Retry,

@@ -5,6 +5,15 @@
 
 use utoipa::ToSchema;
 
+/// Whether an app's container was made by us or found.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // the words are the documentation
+pub enum AppClass {
+    Native,
+    Adopted,
+}
+
 /// What an app is doing.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "snake_case")]
@@ -30,6 +39,8 @@ pub enum OperationKind {
     Stop,
     Restart,
     Remove,
+    Adopt,
+    Forget,
 }
 
 /// Where an operation stands. `succeeded`, `failed` and `cancelled` are final; `stuck` waits for a person.

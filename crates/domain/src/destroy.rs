@@ -168,7 +168,11 @@ pub fn may_destroy(kind: OperationKind, intent: DestroyIntent) -> bool {
         (OperationKind::Remove, DestroyIntent::CreatorUnwinding(_))
         | (OperationKind::Deploy, DestroyIntent::RemovalRequested(_))
         | (
-            OperationKind::Start | OperationKind::Stop | OperationKind::Restart,
+            OperationKind::Start
+            | OperationKind::Stop
+            | OperationKind::Restart
+            | OperationKind::Adopt
+            | OperationKind::Forget,
             DestroyIntent::RemovalRequested(_) | DestroyIntent::CreatorUnwinding(_),
         ) => false,
     }

@@ -19,6 +19,12 @@ pub enum EventKind {
     AppRestartFailed,
     AppRemoved,
     AppRemoveFailed,
+    AppAdopted,
+    AppAdoptFailed,
+    AppForgotten,
+    AppForgetFailed,
+    AppExposed,
+    AppHidden,
     OperationQueued,
     OperationStarted,
     OperationTakenOver,
@@ -75,6 +81,17 @@ const OF_HOST: &[&str] = &[
     "placement",
     "known_nodes",
 ];
+/// Fields of an adoption's result.
+const OF_ADOPTION: &[&str] = &[
+    "app",
+    "hostname",
+    "operation",
+    "vmid",
+    "config_snapshot_captured",
+    "config_keys_count",
+    "status_at_adoption",
+    "missing_parts",
+];
 const OF_NEW_APP: &[&str] = &[
     "hostname",
     "owner",
@@ -90,7 +107,7 @@ const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missi
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 38] = [
+    pub const ALL: [Self; 44] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -102,6 +119,12 @@ impl EventKind {
         Self::AppRestartFailed,
         Self::AppRemoved,
         Self::AppRemoveFailed,
+        Self::AppAdopted,
+        Self::AppAdoptFailed,
+        Self::AppForgotten,
+        Self::AppForgetFailed,
+        Self::AppExposed,
+        Self::AppHidden,
         Self::OperationQueued,
         Self::OperationStarted,
         Self::OperationTakenOver,
@@ -137,7 +160,7 @@ impl EventKind {
     pub fn spec(self) -> EventSpec {
         let row = |label, fields, when| EventSpec { label, fields, when };
         match self {
-            Self::AppCreated => row("AppCreated", OF_NEW_APP, "An app was recorded, with its ports and its deploy operation."),
+            Self::AppCreated => row("AppCreated", OF_NEW_APP, "An app was recorded, with its ports and its deploy or adoption."),
             Self::AppStatusChanged => row("AppStatusChanged", &["from", "to", "problem"], "An app's status changed."),
             Self::AppDeployed => row("AppDeployed", OF_APP, "A deploy succeeded: the app was read back as running."),
             Self::AppDeployFailed => row("AppDeployFailed", OF_APP, "A deploy failed or was cancelled, and what it had made is gone."),
@@ -148,6 +171,12 @@ impl EventKind {
             Self::AppRestartFailed => row("AppRestartFailed", OF_APP, "A restart failed or was cancelled before the shutdown."),
             Self::AppRemoved => row("AppRemoved", OF_APP, "A removal succeeded: the container is proven absent and the record archived."),
             Self::AppRemoveFailed => row("AppRemoveFailed", OF_APP, "A removal failed or was cancelled."),
+            Self::AppAdopted => row("AppAdopted", OF_ADOPTION, "An adoption succeeded: the configuration was captured, and the container was not touched."),
+            Self::AppAdoptFailed => row("AppAdoptFailed", OF_APP, "An adoption failed or was cancelled, and nothing of it is kept but its history."),
+            Self::AppForgotten => row("AppForgotten", &["app", "hostname", "operation", "deletion_type", "vmid_preserved"], "An adopted app was removed: its container was left as it is, and the record archived."),
+            Self::AppForgetFailed => row("AppForgetFailed", OF_APP, "The removal of an adopted app failed or was cancelled."),
+            Self::AppExposed => row("AppExposed", &["hostname", "ports", "container_port"], "Somebody let the gateway lead an adopted app's ports to its container."),
+            Self::AppHidden => row("AppHidden", &["hostname", "ports"], "Somebody ended that; the ports stay reserved."),
             Self::OperationQueued => row("OperationQueued", &["kind", "retry_of"], "An operation was asked for."),
             Self::OperationStarted => row("OperationStarted", OF_STATE, "A worker claimed a queued operation."),
             Self::OperationTakenOver => row("OperationTakenOver", &["kind", "state", "problem", "silent"], "A worker claimed an operation that is under way already: in place of one that died or fell `silent`, or of nobody, after a wait or an orderly end."),

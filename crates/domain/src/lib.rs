@@ -6,10 +6,12 @@
 
 pub mod accounts;
 pub mod adopted;
+pub mod adoption;
 pub mod app;
 pub mod backup;
 pub mod create;
 pub mod destroy;
+pub mod drift;
 pub mod event;
 pub mod failure;
 pub mod guest;

@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::app::AppClass;
 use crate::failure::Failure;
 
 /// What an operation does.
@@ -14,16 +15,20 @@ pub enum OperationKind {
     Stop,
     Restart,
     Remove,
+    Adopt,
+    Forget,
 }
 
 impl OperationKind {
     /// All kinds.
-    pub const ALL: [Self; 5] = [
+    pub const ALL: [Self; 7] = [
         Self::Deploy,
         Self::Start,
         Self::Stop,
         Self::Restart,
         Self::Remove,
+        Self::Adopt,
+        Self::Forget,
     ];
 
     /// Stable text, as stored.
@@ -35,6 +40,8 @@ impl OperationKind {
             Self::Stop => "stop",
             Self::Restart => "restart",
             Self::Remove => "remove",
+            Self::Adopt => "adopt",
+            Self::Forget => "forget",
         }
     }
 
@@ -42,6 +49,20 @@ impl OperationKind {
     #[must_use]
     pub fn parse(label: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|k| k.label() == label)
+    }
+
+    /// Whether it may be asked for on an app of this class: what destroys is for native ones alone, and what gives back for
+    /// adopted ones. An adoption begins with its app, and is none that is asked for later.
+    #[must_use]
+    pub fn is_for(self, class: AppClass) -> bool {
+        match (self, class) {
+            (Self::Start | Self::Stop | Self::Restart, AppClass::Native | AppClass::Adopted)
+            | (Self::Deploy | Self::Remove, AppClass::Native)
+            | (Self::Forget, AppClass::Adopted) => true,
+            (Self::Deploy | Self::Remove, AppClass::Adopted)
+            | (Self::Forget, AppClass::Native)
+            | (Self::Adopt, AppClass::Native | AppClass::Adopted) => false,
+        }
     }
 }
 
@@ -244,6 +265,18 @@ impl OperationEvent {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn nothing_that_destroys_is_for_an_adopted_app() {
+        let kinds = |class| {
+            let kinds = OperationKind::ALL.into_iter().filter(|k| k.is_for(class));
+            kinds.map(OperationKind::label).collect::<Vec<_>>()
+        };
+        let adopted = ["start", "stop", "restart", "forget"];
+        assert_eq!(kinds(AppClass::Adopted), adopted);
+        let native = ["deploy", "start", "stop", "restart", "remove"];
+        assert_eq!(kinds(AppClass::Native), native);
+    }
 
     #[test]
     fn table_of_states_and_events() {

@@ -127,6 +127,18 @@ impl RecordedGuest {
     }
 }
 
+impl From<&NativeGuest> for RecordedGuest {
+    fn from(guest: &NativeGuest) -> Self {
+        Self::Native(guest.clone())
+    }
+}
+
+impl From<&Self> for RecordedGuest {
+    fn from(guest: &Self) -> Self {
+        guest.clone()
+    }
+}
+
 impl From<NativeGuest> for RecordedGuest {
     fn from(guest: NativeGuest) -> Self {
         Self::Native(guest)

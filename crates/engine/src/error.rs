@@ -89,6 +89,14 @@ pub enum EngineError {
         /// Why not.
         why: String,
     },
+    /// A container that cannot be adopted.
+    #[error("{message}")]
+    NotAdoptable {
+        /// Stable code: `already_managed`, `guest_marked` or `not_adoptable`.
+        code: &'static str,
+        /// What speaks against it.
+        message: String,
+    },
     /// No host at all.
     #[error("no host has been added yet")]
     NoHost,
@@ -171,6 +179,7 @@ impl EngineError {
             | Self::ConfirmationNeeded { .. }
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
+            | Self::NotAdoptable { .. }
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -206,6 +215,7 @@ impl EngineError {
             | Self::ConfirmationNeeded { .. }
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
+            | Self::NotAdoptable { .. }
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -264,6 +274,7 @@ impl EngineError {
                 K::Conflict,
                 "take it out of its cluster first (pvecm delnode), and move or remove the apps on it",
             ),
+            Self::NotAdoptable { code, .. } => adoption_row(code),
             Self::NoHost => row(
                 "no_host",
                 K::NotFound,
@@ -305,6 +316,7 @@ impl EngineError {
             | Self::ConfirmationNeeded { .. }
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
+            | Self::NotAdoptable { .. }
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -322,6 +334,17 @@ impl EngineError {
 
 /// What helps a server that may open no more files.
 pub(crate) const OUT_OF_FILES_HINT: &str = "ask again when there are fewer callers, or give the server more open files (LimitNOFILE= in its unit, ulimit -n)";
+
+fn adoption_row(code: &'static str) -> ErrorRow {
+    let hint = match code {
+        "already_managed" => "look at the app that has it with: proximity apps",
+        "guest_marked" => {
+            "look at the last line of its notes in PVE; take that line out only if you know that no installation needs it"
+        }
+        _ => "choose another container: proximity discover lists those that can be adopted",
+    };
+    row(code, ErrorKind::Conflict, hint)
+}
 
 fn refusal_row(refusal: &Refusal) -> ErrorRow {
     use ErrorKind as K;

@@ -12,9 +12,9 @@ use std::time::Duration;
 
 use futures::stream::{self, StreamExt, TryStreamExt};
 use proximity_domain::app::StatusLabel;
-use proximity_domain::guest::{NativeGuest, Ownership};
+use proximity_domain::guest::Ownership;
 use proximity_domain::ids::{AppId, HostId};
-use proximity_domain::names::NodeName;
+use proximity_domain::names::{Mac, NodeName};
 use proximity_pve::lxc::Interface;
 use proximity_store::records::AppRecord;
 use proximity_store::views::AppFilter;
@@ -98,6 +98,10 @@ enum Need {
 fn need(app: &AppRecord, route: Option<&RouteView>) -> Option<Need> {
     if app.operation.is_some() {
         return None;
+    }
+    if !app.exposed {
+        // Nobody has asked for it to be led to.
+        return route.map(|_| Need::Close);
     }
     match app.status.label() {
         StatusLabel::Running => {
@@ -225,7 +229,7 @@ async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> bo
 async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr>, EngineError> {
     let Some(mut guest) = engine
         .store()
-        .native_guests(app.id)
+        .recorded_guests(app.id)
         .await?
         .into_iter()
         .next()
@@ -240,20 +244,20 @@ async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr
     else {
         return Ok(None);
     };
-    if guest.owns(&seen) != Ownership::Owned {
+    if guest.compare(&seen) != Ownership::Owned {
         return Ok(None);
     }
-    if seen.place != guest.place {
+    if seen.place != *guest.place() {
         let node = &seen.place.node;
         tracing::info!(app = %app.hostname, "{}", crate::whereabouts::moved_text(&guest, node));
         let event = crate::whereabouts::moved_event(&guest, node);
         engine
             .store()
-            .guest_moved(app.id, guest.id, node, event, engine.now())
+            .guest_moved(app.id, guest.id(), node, event, engine.now())
             .await?;
-        guest.place = seen.place;
+        *guest.place_mut() = seen.place;
     }
-    let place = &guest.place;
+    let place = guest.place();
     let interfaces = cluster
         .read()
         .lxc_interfaces(&place.node, place.vmid)
@@ -261,7 +265,7 @@ async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr
         .map_err(upstream)?;
     Ok(usable_address(
         interfaces.as_deref().unwrap_or_default(),
-        &guest,
+        guest.net0_mac(),
         cluster.is_on_this_machine(),
     ))
 }
@@ -271,12 +275,10 @@ async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr
 /// machine gives its guests some, out of 127.64.0.0/10.
 pub(crate) fn usable_address(
     interfaces: &[Interface],
-    guest: &NativeGuest,
+    ours: Mac,
     on_this_machine: bool,
 ) -> Option<IpAddr> {
-    let device = interfaces
-        .iter()
-        .find(|i| i.mac == Some(guest.identity.net0_mac))?;
+    let device = interfaces.iter().find(|i| i.mac == Some(ours))?;
     let global = |a: &IpAddr| match a {
         IpAddr::V4(v4) if v4.is_loopback() => on_this_machine && v4.octets()[1] & 0xc0 == 64,
         IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_unspecified(),
@@ -292,46 +294,20 @@ pub(crate) fn usable_address(
 
 #[cfg(test)]
 mod tests {
-    use proximity_domain::guest::{ContainerIdentity, ContainerRef};
-    use proximity_domain::ids::{GuestId, HostId, InstallationId, OperationId, Vmid};
-    use proximity_domain::mark::Mark;
-    use uuid::Uuid;
-
     use super::*;
 
-    fn guest() -> NativeGuest {
-        let id = Uuid::from_u128;
-        let vmid = Vmid::try_from(100).unwrap();
-        NativeGuest {
-            id: GuestId(id(1)),
-            app: AppId(id(2)),
-            created_by: OperationId(id(3)),
-            place: ContainerRef {
-                host: HostId(id(4)),
-                node: "pve1".parse().unwrap(),
-                vmid,
-            },
-            identity: ContainerIdentity {
-                vmid,
-                mark: Mark {
-                    installation: InstallationId(id(5)),
-                    app: AppId(id(2)),
-                    nonce: 6,
-                },
-                net0_mac: "BC:24:11:00:00:01".parse().unwrap(),
-                rootfs_volid: None,
-            },
-        }
+    fn ours() -> Mac {
+        "BC:24:11:00:00:01".parse().unwrap()
     }
 
     /// What is used of a device of ours with these addresses.
     fn used(addresses: &[&str], on_this_machine: bool) -> Option<String> {
         let device = Interface {
             name: "eth0".to_owned(),
-            mac: Some(guest().identity.net0_mac),
+            mac: Some(ours()),
             addresses: addresses.iter().map(|a| a.parse().unwrap()).collect(),
         };
-        let address = usable_address(&[device], &guest(), on_this_machine);
+        let address = usable_address(&[device], ours(), on_this_machine);
         address.map(|a| a.to_string())
     }
 
@@ -382,6 +358,6 @@ mod tests {
             mac: Some("BC:24:11:00:00:02".parse().unwrap()),
             addresses: vec!["10.1.0.7".parse().unwrap()],
         };
-        assert_eq!(usable_address(&[other], &guest(), false), None);
+        assert_eq!(usable_address(&[other], ours(), false), None);
     }
 }

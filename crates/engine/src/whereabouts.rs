@@ -1,8 +1,9 @@
 //! Where a guest of ours is now: HA and migrations move containers under us.
 
 use proximity_domain::event::EventKind;
-use proximity_domain::guest::{ContainerRef, NativeGuest, ObservedContainer};
+use proximity_domain::guest::{ContainerRef, ObservedContainer};
 use proximity_domain::names::NodeName;
+use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::cluster::GuestKind;
 use proximity_pve::error::Error as PveError;
 use proximity_store::effects::{Effects, GuestChange, NewEvent};
@@ -31,9 +32,9 @@ pub(crate) enum Elsewhere {
 /// split off may be quorate by itself, with a copy of what was there before.
 pub(crate) async fn elsewhere(
     cluster: &Cluster,
-    guest: &NativeGuest,
+    guest: &RecordedGuest,
 ) -> Result<Elsewhere, PveError> {
-    let vmid = guest.place.vmid;
+    let vmid = guest.place().vmid;
     let status = status(cluster).await?;
     if let Err(gap) = is_word_of(cluster.host(), &status) {
         return Ok(Elsewhere::Unknown(gap));
@@ -41,7 +42,7 @@ pub(crate) async fn elsewhere(
     let rows = cluster.read().resources_vm().await?;
     let Some(row) = rows
         .into_iter()
-        .find(|row| row.vmid == vmid && row.node != guest.place.node)
+        .find(|row| row.vmid == vmid && row.node != guest.place().node)
     else {
         return Ok(Elsewhere::Nowhere);
     };
@@ -54,7 +55,7 @@ pub(crate) async fn elsewhere(
             Ok(config) => {
                 let place = ContainerRef {
                     node: row.node,
-                    ..guest.place.clone()
+                    ..guest.place().clone()
                 };
                 Ok(Elsewhere::Container(Box::new(observed(
                     place, &config, false,
@@ -72,9 +73,9 @@ pub(crate) async fn elsewhere(
 /// Whether what is there is ours is for the caller to judge.
 pub(crate) async fn now(
     cluster: &Cluster,
-    guest: &NativeGuest,
+    guest: &RecordedGuest,
 ) -> Result<Option<ObservedContainer>, PveError> {
-    let place = &guest.place;
+    let place = guest.place();
     let missing = match cluster.read().lxc_config(&place.node, place.vmid).await {
         Ok(config) => return Ok(Some(observed(place.clone(), &config, false))),
         Err(e) if e.is_missing_config() || e.is_node_unreachable() => e,
@@ -88,10 +89,10 @@ pub(crate) async fn now(
 }
 
 /// The change that records the new place, with its event.
-pub(crate) fn moved(guest: &NativeGuest, node: &NodeName) -> Effects {
+pub(crate) fn moved(guest: &RecordedGuest, node: &NodeName) -> Effects {
     Effects {
         guests: vec![GuestChange::Moved {
-            guest: guest.id,
+            guest: guest.id(),
             node: node.clone(),
         }],
         events: vec![moved_event(guest, node)],
@@ -99,22 +100,23 @@ pub(crate) fn moved(guest: &NativeGuest, node: &NodeName) -> Effects {
     }
 }
 
-pub(crate) fn moved_event(guest: &NativeGuest, node: &NodeName) -> NewEvent {
+pub(crate) fn moved_event(guest: &RecordedGuest, node: &NodeName) -> NewEvent {
     NewEvent {
         kind: EventKind::GuestMoved,
         body: json!({
-            "app": guest.app,
-            "host": guest.place.host,
-            "vmid": guest.place.vmid,
-            "from": guest.place.node,
+            "app": guest.app(),
+            "host": guest.place().host,
+            "vmid": guest.place().vmid,
+            "from": guest.place().node,
             "to": node,
         }),
     }
 }
 
-pub(crate) fn moved_text(guest: &NativeGuest, node: &NodeName) -> String {
+pub(crate) fn moved_text(guest: &RecordedGuest, node: &NodeName) -> String {
     format!(
         "Container {} is now on node {node}; it was on {}",
-        guest.place.vmid, guest.place.node
+        guest.place().vmid,
+        guest.place().node
     )
 }

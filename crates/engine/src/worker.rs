@@ -271,7 +271,7 @@ async fn carry_out(
             return panicked(engine, &fence, None).await;
         }
     };
-    let driven = AssertUnwindSafe(drive(&cx, saga(cx.op.kind))).catch_unwind();
+    let driven = AssertUnwindSafe(drive(&cx, saga(cx.op.kind, cx.app.class))).catch_unwind();
     let ended = match driven.await {
         Ok(ended) => ended,
         Err(panic) => {

@@ -49,6 +49,18 @@ fn own_errors() -> Vec<EngineError> {
             node: text(),
             why: text(),
         },
+        EngineError::NotAdoptable {
+            code: "already_managed",
+            message: text(),
+        },
+        EngineError::NotAdoptable {
+            code: "guest_marked",
+            message: text(),
+        },
+        EngineError::NotAdoptable {
+            code: "not_adoptable",
+            message: text(),
+        },
         EngineError::NoHost,
         EngineError::DoctorAtWork,
         EngineError::PveUnsupported { version: text() },

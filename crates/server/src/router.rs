@@ -133,6 +133,15 @@ fn public() -> OpenApiRouter<AppState> {
 fn protected() -> OpenApiRouter<AppState> {
     OpenApiRouter::new()
         .routes(routes!(routes::apps::list, routes::apps::create))
+        .routes(routes!(routes::adoption::discover))
+        .routes(routes!(routes::adoption::adopt))
+        .routes(routes!(routes::adoption::adopt_all))
+        .routes(routes!(routes::adoption::show))
+        .routes(routes!(routes::adoption::drift))
+        .routes(routes!(
+            routes::adoption::expose,
+            routes::adoption::unexpose
+        ))
         .routes(routes!(routes::apps::show))
         .routes(routes!(routes::apps::act))
         .routes(routes!(routes::apps::removal))

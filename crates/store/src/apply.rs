@@ -5,6 +5,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::time::Timestamp;
 use serde_json::json;
 
+use crate::adoptions;
 use crate::apps::{live_app, not_live, set_status};
 use crate::archive::archive;
 use crate::effects::{Effects, NewEvent, NewLogLine};
@@ -26,6 +27,9 @@ pub(crate) async fn apply(
     let app = operation.app;
     for change in &effects.guests {
         guests::change(tx, change, app, operation.id, now).await?;
+    }
+    if let Some(record) = &effects.adoption {
+        adoptions::record(tx, app, record, now).await?;
     }
     if let Some(status) = &effects.status {
         set_status(tx, app, status, Some(operation.id), now).await?;

@@ -1,6 +1,6 @@
 //! Apps: reading live and archived ones.
 
-use proximity_domain::app::Status;
+use proximity_domain::app::{AppClass, Status};
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::ports::PortPair;
@@ -291,6 +291,7 @@ pub(crate) fn app(row: &Row) -> Result<AppRecord, StoreError> {
     let ports = public.zip(internal);
     Ok(AppRecord {
         id: row.parsed("id")?,
+        class: row.label("class", AppClass::parse)?,
         owner: row.text("owner")?,
         hostname: row.parsed("hostname")?,
         catalog_id: row.parsed("catalog_id")?,
@@ -302,6 +303,7 @@ pub(crate) fn app(row: &Row) -> Result<AppRecord, StoreError> {
         environment: row.json("environment")?,
         ports: ports.map(|(public, internal)| PortPair { public, internal }),
         guest_port: row.number("guest_port")?,
+        exposed: row.int("exposed")? == 1,
         url: row.text_opt("url")?,
         operation: row.parsed_opt("operation_id")?,
         created_at: row.moment("created_at")?,

@@ -1,11 +1,12 @@
 //! A new app: row, ports, deploy operation, event and audit entry in one commit.
 
-use proximity_domain::app::Status;
+use proximity_domain::app::{AppClass, Status};
 use proximity_domain::event::EventKind;
 use proximity_domain::operation::OperationKind;
+use proximity_domain::ports::PortPair;
 use proximity_domain::time::Timestamp;
 use secrecy::ExposeSecret;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::apps::{environment_place, live_app, live_or_archived, not_live};
 use crate::effects::NewEvent;
@@ -54,17 +55,9 @@ impl Store {
             }
             refuse(tx, &app).await?;
             refuse_beyond_queue(tx).await?;
-            insert(tx, &shared.sealer, &app, now).await?;
+            insert(tx, &shared.sealer, &app, AppClass::Native, now).await?;
             let pair = ports::take(tx, shared, app.id, now).await?;
-            let body = json!({
-                "hostname": app.hostname,
-                "owner": app.owner,
-                "catalog_id": app.catalog_id,
-                "catalog_version": app.catalog_version,
-                "host": app.host,
-                "node": app.node,
-                "ports": pair,
-            });
+            let body = told(&app, pair);
             let event = NewEvent {
                 kind: EventKind::AppCreated,
                 body: body.clone(),
@@ -80,7 +73,28 @@ impl Store {
     }
 }
 
-async fn refuse(tx: &mut Tx, app: &NewApp) -> Result<(), StoreError> {
+/// What is told of a new app.
+pub(crate) fn told(app: &NewApp, ports: PortPair) -> Value {
+    json!({
+        "hostname": app.hostname,
+        "owner": app.owner,
+        "catalog_id": app.catalog_id,
+        "catalog_version": app.catalog_version,
+        "host": app.host,
+        "node": app.node,
+        "ports": ports,
+    })
+}
+
+/// What a new app of this class is until its first operation ends.
+pub(crate) fn on_its_way(class: AppClass) -> Status {
+    match class {
+        AppClass::Native => Status::Deploying,
+        AppClass::Adopted => Status::Adopting,
+    }
+}
+
+pub(crate) async fn refuse(tx: &mut Tx, app: &NewApp) -> Result<(), StoreError> {
     let hosts: i64 = query_scalar("SELECT COUNT(*) FROM hosts WHERE id = $1")
         .bind(app.host.to_string())
         .fetch_one(&mut *tx)
@@ -101,10 +115,12 @@ async fn refuse(tx: &mut Tx, app: &NewApp) -> Result<(), StoreError> {
     Ok(())
 }
 
-async fn insert(
+/// A new app on its way to be one: deploying if native, adopting if adopted, which is not exposed.
+pub(crate) async fn insert(
     tx: &mut Tx,
     sealer: &Sealer,
     app: &NewApp,
+    class: AppClass,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let id = app.id.to_string();
@@ -112,12 +128,12 @@ async fn insert(
         environment_place(&id),
         app.environment_sealed.expose_secret(),
     )?;
-    let status = Status::Deploying;
+    let status = on_its_way(class);
     let added = query(
         "INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, \
          status_full, status_changed_at, resources, environment, environment_sealed, guest_port, \
-         created_at) \
-         VALUES ($1, 'native', $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $10) \
+         created_at, exposed) \
+         VALUES ($1, $15, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12, $13, $14, $10, $16) \
          ON CONFLICT (id) DO NOTHING",
     )
     .bind(&id)
@@ -134,6 +150,8 @@ async fn insert(
     .bind(to_json("environment", &app.environment)?)
     .bind(sealed)
     .bind(i64::from(app.guest_port))
+    .bind(class.label())
+    .bind(i64::from(class == AppClass::Native))
     .execute(tx)
     .await?;
     match added.rows_affected() {

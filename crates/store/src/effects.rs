@@ -1,5 +1,6 @@
 //! What a worker's commit changes besides its step: all in the same transaction.
 
+use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::Status;
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::NativeGuest;
@@ -18,6 +19,8 @@ pub struct Effects {
     pub status: Option<Status>,
     /// The app's URL: `Some(None)` takes it away.
     pub url: Option<Option<String>>,
+    /// What was read of an adopted guest: written once.
+    pub adoption: Option<AdoptionRecord>,
     /// The app is gone: its record, steps, guests and logs stay readable in the archive, its host name and ports are free.
     pub archive: bool,
     /// With `archive`: the app was an orphan, so its ports rest before they are given out again.
@@ -48,6 +51,11 @@ pub enum GuestChange {
         guest: GuestId,
         /// Where it is now.
         node: NodeName,
+    },
+    /// An adopted one is given back: it is no longer ours to look after, and was not touched. Of another class it is refused.
+    Released {
+        /// Row.
+        guest: GuestId,
     },
     /// Proven absent (after our own destroy, or because it never came to be).
     Gone {

@@ -21,9 +21,9 @@ use crate::store::{Reader, Store};
 
 // A list of apps is one argument, a JSON array, which each database takes apart in its own words.
 const OF_APPS: Sql = Sql::each(
-    "SELECT * FROM guests WHERE app_id IN (SELECT value FROM json_each($1)) AND class = 'native' \
+    "SELECT * FROM guests WHERE app_id IN (SELECT value FROM json_each($1)) \
      AND gone_at IS NULL ORDER BY recorded_at, id",
-    "SELECT * FROM guests WHERE app_id IN (SELECT jsonb_array_elements_text($1::jsonb)) AND class = 'native' \
+    "SELECT * FROM guests WHERE app_id IN (SELECT jsonb_array_elements_text($1::jsonb)) \
      AND gone_at IS NULL ORDER BY recorded_at, id",
 );
 
@@ -48,6 +48,7 @@ pub(crate) async fn change(
             rootfs_volid,
         } => confirm(tx, *guest, rootfs_volid, app).await,
         GuestChange::Moved { guest, node } => moved(tx, *guest, node, app).await,
+        GuestChange::Released { guest } => release(tx, *guest, app, now).await,
         GuestChange::Gone { guest } => gone(tx, *guest, app, now).await,
     }
 }
@@ -136,6 +137,77 @@ async fn gone(tx: &mut Tx, guest: GuestId, app: AppId, now: Timestamp) -> Result
     }
 }
 
+/// The row of an adopted guest ends, and its number may be held again: by the same container too, when it is adopted anew.
+pub(crate) async fn release(
+    tx: &mut Tx,
+    guest: GuestId,
+    app: AppId,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let changed = query(
+        "UPDATE guests SET gone_at = COALESCE(gone_at, $3) WHERE id = $1 AND app_id = $2 \
+         AND class = 'adopted'",
+    )
+    .bind(guest.to_string())
+    .bind(app.to_string())
+    .bind(now.0)
+    .execute(tx)
+    .await?;
+    match changed.rows_affected() {
+        0 => Err(not_adopted(guest)),
+        _ => Ok(()),
+    }
+}
+
+pub(crate) fn not_adopted(guest: GuestId) -> StoreError {
+    let what =
+        format!("guest {guest} cannot be given back: the app has no adopted guest with this id");
+    StoreError::IllegalTransition { what }
+}
+
+/// All adopted guests of an app are given back.
+pub(crate) async fn release_all(tx: &mut Tx, app: AppId, now: Timestamp) -> Result<(), StoreError> {
+    query(
+        "UPDATE guests SET gone_at = $2 WHERE app_id = $1 AND class = 'adopted' AND gone_at IS NULL",
+    )
+    .bind(app.to_string())
+    .bind(now.0)
+    .execute(tx)
+    .await?;
+    Ok(())
+}
+
+/// The row of an adopted guest, with its app.
+pub(crate) async fn insert_adopted(
+    tx: &mut Tx,
+    guest: &AdoptedGuest,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let added = query(
+        "INSERT INTO guests (id, class, app_id, created_by, host_id, node, vmid, net0_mac, \
+         rootfs_volid, recorded_at) VALUES ($1, 'adopted', $2, $3, $4, $5, $6, $7, $8, $9) \
+         ON CONFLICT DO NOTHING",
+    )
+    .bind(guest.id.to_string())
+    .bind(guest.app.to_string())
+    .bind(guest.created_by.to_string())
+    .bind(guest.place.host.to_string())
+    .bind(guest.place.node.as_str())
+    .bind(i64::from(guest.identity.vmid.get()))
+    .bind(guest.identity.net0_mac.to_string())
+    .bind(guest.identity.rootfs_volid.as_str())
+    .bind(now.0)
+    .execute(tx)
+    .await?;
+    match added.rows_affected() {
+        0 => Err(StoreError::Exists {
+            what: "guest",
+            id: format!("{} (VMID {})", guest.id, guest.identity.vmid),
+        }),
+        _ => Ok(()),
+    }
+}
+
 fn not_found(guest: GuestId) -> StoreError {
     let id = guest.to_string();
     StoreError::NotFound { what: "guest", id }
@@ -188,20 +260,20 @@ impl Reader {
         each(&rows, guest)
     }
 
-    /// The same for the apps of a page, in one statement. Each app is there, also one without a guest.
+    /// Guests of the apps of a page, of either class, in one statement. Each app is there, also one without a guest.
     ///
     /// # Errors
     /// The database's.
     pub async fn guests_of_apps(
         &self,
         apps: &[AppId],
-    ) -> Result<BTreeMap<AppId, Vec<NativeGuest>>, StoreError> {
-        let mut of: BTreeMap<AppId, Vec<NativeGuest>> =
+    ) -> Result<BTreeMap<AppId, Vec<RecordedGuest>>, StoreError> {
+        let mut of: BTreeMap<AppId, Vec<RecordedGuest>> =
             apps.iter().map(|app| (*app, Vec::new())).collect();
         if let Some(model) = self.model() {
             model.read(|state| {
                 for (app, guests) in &mut of {
-                    *guests = state.guests_of_app(*app);
+                    *guests = state.recorded_of_app(*app);
                 }
             });
             return Ok(of);
@@ -214,8 +286,8 @@ impl Reader {
             .bind(to_json("apps", &apps)?)
             .fetch_all(self)
             .await?;
-        for guest in each(&rows, guest)? {
-            of.entry(guest.app).or_default().push(guest);
+        for guest in each(&rows, recorded)? {
+            of.entry(guest.app()).or_default().push(guest);
         }
         Ok(of)
     }

@@ -2,6 +2,7 @@
 //!
 //! [`Store`] writes, [`Reader`] reads; every method is one transaction, named after what it commits.
 
+mod adoptions;
 mod apply;
 mod apps;
 mod archive;
@@ -10,6 +11,7 @@ mod create;
 pub mod diagnosis;
 pub mod effects;
 pub mod error;
+pub mod exposure;
 mod guests;
 mod host_acts;
 mod host_tokens;

@@ -50,6 +50,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(11, "0011_purpose_tokens"),
     migration!(12, "0012_notices"),
     migration!(13, "0013_observation"),
+    migration!(14, "0014_adoption", "postgres/"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

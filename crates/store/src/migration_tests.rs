@@ -297,6 +297,48 @@ fn rows_are_the_same_in_tables_that_were_made_anew() {
     }
 }
 
+/// Version 14 makes the operations anew: they are the same, and those that refer to them still do.
+#[test]
+fn operations_are_the_same_after_new_kinds_came() {
+    const FILL: &str = r"
+        INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, status_full,
+            status_changed_at, resources, environment, environment_sealed, guest_port, created_at)
+            VALUES ('a', 'native', 'admin', 'web', 'nginx', '1', 'h', 'pve1', 'running', '', 1, '', '', 'x', 80, 1);
+        INSERT INTO operations (id, kind, app_id, state, state_full, input, requested_by, percent, cancel_requested,
+            epoch, created_at, finished_at, retry_of)
+            VALUES ('o', 'deploy', 'a', 'failed', '', '', 'admin', 100, 0, 1, 1, 2, NULL),
+                ('p', 'deploy', 'a', 'succeeded', '', '', 'admin', 100, 0, 4, 3, 4, 'o');
+        INSERT INTO steps VALUES ('o', 0, 'first', 'succeeded', 1, '{}', 'UPID', 'done', NULL, 1, 2);
+        INSERT INTO guests (id, class, app_id, created_by, host_id, node, vmid, mark, net0_mac, recorded_at)
+            VALUES ('g', 'native', 'a', 'o', 'h', 'pve1', 100, 'm', 'x', 1);";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.db");
+    let mut connection = raw(&path);
+    migrate(&mut connection, &path, older(13));
+    connection.execute_batch(FILL).unwrap();
+    let rows = |connection: &Connection| {
+        ["operations", "steps", "guests"].map(|table| all_rows(connection, table))
+    };
+    let before = rows(&connection);
+    migrate(&mut connection, &path, MIGRATIONS);
+    assert_eq!(rows(&connection), before);
+    let exposed: i64 = value(&connection, "SELECT exposed FROM apps");
+    assert_eq!(exposed, 1, "what was deployed is led to");
+    connection
+        .pragma_update(None, "foreign_keys", true)
+        .unwrap();
+    for forbidden in [
+        "DELETE FROM operations WHERE id = 'o'",
+        "UPDATE operations SET epoch = 0 WHERE id = 'p'",
+        "UPDATE operations SET kind = 'explode' WHERE id = 'p'",
+        "UPDATE guests SET class = 'adopted'",
+    ] {
+        connection.execute(forbidden, []).unwrap_err();
+    }
+    let adopt = "UPDATE operations SET kind = 'adopt' WHERE id = 'p'";
+    connection.execute(adopt, []).unwrap();
+}
+
 /// Every row of a table as one text, by its first columns.
 fn all_rows(connection: &Connection, table: &str) -> Vec<String> {
     let sql = format!("SELECT * FROM {table} ORDER BY 1, 2");

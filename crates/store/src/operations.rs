@@ -1,6 +1,6 @@
 //! Operations: asking for one, reading them, writing their state.
 
-use proximity_domain::app::{Status, StatusEvent};
+use proximity_domain::app::{AppClass, Status, StatusEvent};
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, Epoch, OperationId};
@@ -52,6 +52,7 @@ impl Store {
                     operation: live,
                 });
             }
+            refuse_class(record.class, &operation)?;
             refuse_retry(tx, &operation).await?;
             refuse_beyond_queue(tx).await?;
             let before = match &status {
@@ -94,6 +95,16 @@ async fn change_status(
     }
     set_status(tx, app.id, to, None, now).await?;
     Ok((app.status != *to).then(|| app.status.clone()))
+}
+
+/// Nothing that destroys is queued for an adopted app, and nothing that gives back for a native one.
+pub(crate) fn refuse_class(class: AppClass, operation: &NewOperation) -> Result<(), StoreError> {
+    if operation.kind.is_for(class) {
+        return Ok(());
+    }
+    let (kind, class) = (operation.kind.label(), class.label());
+    let what = format!("a {kind} is nothing that can be done to a {class} app");
+    Err(StoreError::IllegalTransition { what })
 }
 
 async fn refuse_retry(tx: &mut Tx, operation: &NewOperation) -> Result<(), StoreError> {

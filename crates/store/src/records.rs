@@ -1,6 +1,6 @@
 //! Rows as values: what the store gives and takes.
 
-use proximity_domain::app::Status;
+use proximity_domain::app::{AppClass, Status};
 use proximity_domain::create::Resources;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, Epoch, HolderId, HostId, OperationId, TokenId};
@@ -175,6 +175,9 @@ pub struct HostRecord {
 pub struct AppRecord {
     /// Row id.
     pub id: AppId,
+    /// Whether we made its container or found it.
+    #[serde(default)]
+    pub class: AppClass,
     /// Owner account.
     pub owner: String,
     /// Unique among live apps.
@@ -197,6 +200,9 @@ pub struct AppRecord {
     pub ports: Option<PortPair>,
     /// Port it listens on inside the guest.
     pub guest_port: u16,
+    /// The gateway listens on its ports; not so for an adopted app until a person says so.
+    #[serde(default = "open")]
+    pub exposed: bool,
     /// URL that was fetched with success last; never one that was only hoped for.
     pub url: Option<String>,
     /// The live operation, if there is one.
@@ -205,6 +211,11 @@ pub struct AppRecord {
     pub created_at: Timestamp,
     /// When the status changed last.
     pub status_changed_at: Timestamp,
+}
+
+/// Archived records of before know no other.
+fn open() -> bool {
+    true
 }
 
 /// What is needed to record a new app with its deploy operation.

@@ -9,8 +9,10 @@ use proximity_domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use crate::apps::{live_app, set_status};
+use crate::archive::archive;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
+use crate::guests::release_all;
 use crate::journal::{Act, add_audit, add_event};
 use crate::operations::{advance, existing};
 use crate::queue::end_wait;
@@ -20,6 +22,7 @@ use crate::row::{Columns, damaged};
 use crate::sql::{Tx, query};
 use crate::store::Store;
 use crate::turns::log_failure;
+use crate::views::ArchivedBy;
 
 impl Store {
     /// Asks to cancel. A queued operation is cancelled at once: its app is what it was before it was asked for, or
@@ -175,11 +178,25 @@ async fn cancel_queued(
         .await?
         .json_opt::<Status>("status_before")?;
     let app = live_app(tx, operation.app).await?;
-    let deploying = app.is_some_and(|a| a.status == Status::Deploying);
+    let status = app.map(|a| a.status);
+    let deploying = status == Some(Status::Deploying);
+    let adopting = status == Some(Status::Adopting);
     match before {
         // Nothing was begun, so nothing has changed since it was asked for.
-        Some(before) if !deploying => {
+        Some(before) if !deploying && !adopting => {
             set_status(tx, operation.app, &before, Some(operation.id), now).await
+        }
+        Some(_) | None if adopting => {
+            // Nothing was read, so there is nothing to keep but the history.
+            release_all(tx, operation.app, now).await?;
+            archive(
+                tx,
+                operation.app,
+                ArchivedBy::Operation(operation.id),
+                None,
+                now,
+            )
+            .await
         }
         Some(_) | None if deploying => {
             let message = format!("{} cancelled the deploy before it began", actor.account);

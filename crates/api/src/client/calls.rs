@@ -3,6 +3,10 @@
 use reqwest::Method;
 
 use super::{Client, ClientError};
+use crate::adoption::{
+    AdoptApp, AdoptApps, Adoption, Adoptions, DiscoverQuery, Discovery, DriftReport, ExposeApp,
+    ExposedApp,
+};
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
 use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
@@ -71,6 +75,46 @@ impl Client {
     /// `GET /api/apps/{id}`; `app` is an id or a host name.
     pub async fn app(&self, app: &str) -> Answer<App> {
         self.get(&["apps", app], NO_QUERY).await
+    }
+
+    /// `GET /api/apps/discover`.
+    pub async fn discover(&self, query: &DiscoverQuery) -> Answer<Discovery> {
+        self.get(&["apps", "discover"], query).await
+    }
+
+    /// `POST /api/apps/adopt`. With the same key the same app is answered, however often it is sent.
+    pub async fn adopt(&self, body: &AdoptApp, idempotency_key: &str) -> Answer<App> {
+        let request = self
+            .request(Method::POST, &["apps", "adopt"])
+            .header("idempotency-key", idempotency_key)
+            .json(body);
+        self.send(request).await
+    }
+
+    /// `POST /api/apps/adopt/batch`.
+    pub async fn adopt_all(&self, body: &AdoptApps) -> Answer<Adoptions> {
+        self.post(&["apps", "adopt", "batch"], body).await
+    }
+
+    /// `GET /api/apps/{id}/adoption`.
+    pub async fn adoption(&self, app: &str) -> Answer<Adoption> {
+        self.get(&["apps", app, "adoption"], NO_QUERY).await
+    }
+
+    /// `GET /api/apps/{id}/drift`.
+    pub async fn drift(&self, app: &str) -> Answer<DriftReport> {
+        self.get(&["apps", app, "drift"], NO_QUERY).await
+    }
+
+    /// `POST /api/apps/{id}/expose`.
+    pub async fn expose(&self, app: &str, body: &ExposeApp) -> Answer<ExposedApp> {
+        self.post(&["apps", app, "expose"], body).await
+    }
+
+    /// `DELETE /api/apps/{id}/expose`.
+    pub async fn unexpose(&self, app: &str) -> Answer<ExposedApp> {
+        let request = self.request(Method::DELETE, &["apps", app, "expose"]);
+        self.send(request).await
     }
 
     /// `POST /api/apps/{id}/action`.

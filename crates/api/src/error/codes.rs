@@ -108,6 +108,10 @@ pub const CODES: &[Code] = &[
     row("lease_lost", K::Busy, "Another process took the operation over."),
     row("idempotency_conflict", K::Conflict, "The `Idempotency-Key` was used for another request within the last day."),
     row("exists", K::Conflict, "The name is taken."),
+    // Adoption.
+    row("already_managed", K::Conflict, "An app has the container already."),
+    row("guest_marked", K::Conflict, "The container bears the mark of a Proximity, which made it."),
+    row("not_adoptable", K::Conflict, "The container is a template, a virtual machine, half made, or could not be told from another one later."),
     // Hosts.
     row("host_not_found", K::NotFound, "No host entry has this id or label."),
     row("no_host", K::NotFound, "There is no host entry yet."),

@@ -62,7 +62,7 @@ impl EventKind {
             // Of those of an app's operation the app's own event tells, with the reason.
             | Self::OperationFailed
             | Self::OperationCancelled => None,
-            Self::AppCreated => row(Severity::Info, "deploy asked for"),
+            Self::AppCreated => row(Severity::Info, "asked for"),
             Self::AppDeployed => row(Severity::Info, "deployed"),
             Self::AppDeployFailed => row(Severity::Warning, "deploy failed"),
             Self::AppStarted => row(Severity::Info, "started"),
@@ -72,6 +72,12 @@ impl EventKind {
             Self::AppRestartFailed => row(Severity::Warning, "restart failed"),
             Self::AppRemoved => row(Severity::Info, "removed"),
             Self::AppRemoveFailed => row(Severity::Warning, "removal failed"),
+            Self::AppAdopted => row(Severity::Info, "adopted"),
+            Self::AppAdoptFailed => row(Severity::Warning, "adoption failed"),
+            Self::AppForgotten => row(Severity::Info, "forgotten, its container left as it is"),
+            Self::AppForgetFailed => row(Severity::Warning, "removal failed"),
+            Self::AppExposed => row(Severity::Info, "exposed"),
+            Self::AppHidden => row(Severity::Info, "no longer exposed"),
             Self::OperationTakenOver => row(Severity::Info, "operation taken over"),
             Self::OperationGotStuck => row(Severity::Critical, "operation is stuck: a person is needed"),
             Self::OperationCancelRequested => row(Severity::Info, "cancel asked for"),

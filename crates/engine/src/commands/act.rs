@@ -1,6 +1,6 @@
 //! Actions on an app: start, stop, restart, delete, retry.
 
-use proximity_domain::app::{Status, StatusEvent, StatusLabel};
+use proximity_domain::app::{AppClass, Status, StatusEvent, StatusLabel};
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_store::records::{Actor, AppRecord, NewOperation, OperationRecord, RequestKey};
@@ -24,7 +24,7 @@ pub enum Action {
         /// Kill it when it does not shut down by itself.
         force: bool,
     },
-    /// Remove it: the container we created is destroyed.
+    /// Remove it: a container that we created is destroyed, one that we adopted is left as it is.
     Delete {
         /// The host name, typed again.
         confirm: Option<String>,
@@ -86,7 +86,7 @@ impl Engine {
                         hostname: app.hostname.to_string(),
                     });
                 }
-                (OperationKind::Remove, json!({ "force": force_stop }))
+                removal(&app, *force_stop)
             }
             Action::Retry => return self.retry_app(actor, &app, key).await,
         };
@@ -144,6 +144,17 @@ impl Engine {
     }
 }
 
+/// What removes an app of its class, once and for all decided by the class it was born with.
+fn removal(app: &AppRecord, force_stop: bool) -> (OperationKind, serde_json::Value) {
+    match app.class {
+        AppClass::Native => (OperationKind::Remove, json!({ "force": force_stop })),
+        AppClass::Adopted => {
+            let was = app.status.label().label();
+            (OperationKind::Forget, json!({ "was": was }))
+        }
+    }
+}
+
 /// The app's status while the operation runs, `None` = unchanged.
 fn status_for(
     app: &AppRecord,
@@ -157,7 +168,7 @@ fn status_for(
     };
     let label = app.status.label();
     match kind {
-        OperationKind::Remove => app
+        OperationKind::Remove | OperationKind::Forget => app
             .status
             .clone()
             .next(StatusEvent::RemoveStarted)
@@ -171,6 +182,6 @@ fn status_for(
             | StatusLabel::Updating
             | StatusLabel::Removing => Err(refuse()),
         },
-        OperationKind::Deploy => Err(refuse()),
+        OperationKind::Deploy | OperationKind::Adopt => Err(refuse()),
     }
 }

@@ -1,7 +1,11 @@
 //! Commands: each authorises, looks, asks the domain, and commits once.
 
 mod act;
+mod adopt;
 mod create_app;
+mod discover;
+mod drift;
+mod expose;
 mod health;
 mod hosts;
 mod nodes;
@@ -11,8 +15,13 @@ mod ports;
 mod resolve;
 
 pub use act::Action;
+pub use adopt::AdoptContainer;
+pub(crate) use adopt::refuse_what_is_marked;
 pub use create_app::CreateApp;
 pub(crate) use create_app::{find_template, no_guest_access, upstream};
+pub use discover::{Discovered, DiscoveredMark, Discovery};
+pub use drift::DriftView;
+pub use expose::ExposedApp;
 pub use health::{HealthView, HostHealth};
 pub use hosts::{
     AddHost, AddSsh, CertificateReport, ChangeHost, Code, EndpointCertificate, Finding,

@@ -90,8 +90,11 @@ impl Engine {
         }
         let event = match op.kind {
             OperationKind::Deploy => Some(StatusEvent::DeployStarted),
-            OperationKind::Remove => Some(StatusEvent::RemoveStarted),
-            OperationKind::Start | OperationKind::Stop | OperationKind::Restart => None,
+            OperationKind::Remove | OperationKind::Forget => Some(StatusEvent::RemoveStarted),
+            OperationKind::Start
+            | OperationKind::Stop
+            | OperationKind::Restart
+            | OperationKind::Adopt => None,
         };
         let status = event
             .map(|e| app.status.clone().next(e))

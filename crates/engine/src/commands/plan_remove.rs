@@ -1,9 +1,12 @@
 //! What a removal would do, read from PVE, changing nothing.
 
+use proximity_domain::app::AppClass;
 use proximity_domain::guest::Ownership;
 use proximity_domain::ids::AppId;
 use proximity_domain::ports::PortPair;
+use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::cluster::GuestStatus;
+use proximity_store::records::AppRecord;
 use serde::Serialize;
 
 use super::create_app::upstream;
@@ -17,7 +20,7 @@ pub struct RemovalPlan {
     pub app: AppId,
     /// Its host name.
     pub hostname: String,
-    /// `hard`: its container would be destroyed.
+    /// `hard`: its container would be destroyed. `soft`: it would be left as it is.
     pub deletion_type: &'static str,
     /// Its containers as they are now.
     pub guests: Vec<PlannedGuest>,
@@ -51,6 +54,9 @@ impl Engine {
     /// Unknown app, or PVE cannot be read.
     pub async fn plan_remove(&self, app: &str) -> Result<RemovalPlan, EngineError> {
         let app = self.find_app(app).await?;
+        if app.class == AppClass::Adopted {
+            return self.plan_forget(app).await;
+        }
         let cluster = self.inner.clusters.get(app.host).await?;
         let mut guests = Vec::new();
         let mut steps = Vec::new();
@@ -110,6 +116,77 @@ impl Engine {
             ports: app.ports,
             steps,
         })
+    }
+}
+
+impl Engine {
+    /// What giving an adopted app back would do. That its cluster cannot be read is no reason against it, and is told.
+    async fn plan_forget(&self, app: AppRecord) -> Result<RemovalPlan, EngineError> {
+        let mut guests = Vec::new();
+        let mut steps = Vec::new();
+        for guest in self.store().recorded_guests(app.id).await? {
+            let planned = self.look_at_kept(&guest).await;
+            steps.push(format!(
+                "leave container {} on {} as it is, with its disks and its configuration",
+                planned.vmid, planned.node
+            ));
+            guests.push(planned);
+        }
+        if let Some(ports) = app.ports {
+            let (public, internal) = (ports.public, ports.internal);
+            steps.push(format!("free ports {public} and {internal}"));
+        }
+        steps.push(
+            "archive the app's record with its history and what was read at its adoption"
+                .to_owned(),
+        );
+        Ok(RemovalPlan {
+            app: app.id,
+            hostname: app.hostname.to_string(),
+            deletion_type: "soft",
+            guests,
+            ports: app.ports,
+            steps,
+        })
+    }
+
+    async fn look_at_kept(&self, guest: &RecordedGuest) -> PlannedGuest {
+        let place = guest.place();
+        let mut planned = PlannedGuest {
+            node: place.node.to_string(),
+            vmid: place.vmid.get(),
+            identity_ok: false,
+            protected: false,
+            running: false,
+            trouble: None,
+        };
+        let Ok(cluster) = self.inner.clusters.get(place.host).await else {
+            planned.trouble = Some("its host entry cannot be used".to_owned());
+            return planned;
+        };
+        let read = cluster.read();
+        let (config, status) = tokio::join!(
+            read.lxc_config(&place.node, place.vmid),
+            read.lxc_status(&place.node, place.vmid),
+        );
+        match (config, status) {
+            (Ok(config), Ok(status)) => {
+                let seen = crate::cluster::observed(place.clone(), &config, status.ha_managed);
+                planned.protected = seen.protection;
+                planned.running = status.status == GuestStatus::Running;
+                match guest.compare(&seen) {
+                    Ownership::Owned | Ownership::OwnedUnconfirmed { .. } => {
+                        planned.identity_ok = true;
+                    }
+                    Ownership::BeingCreated => {}
+                    Ownership::Conflict(c) => planned.trouble = Some(c.to_string()),
+                }
+            }
+            (Err(e), _) | (_, Err(e)) => {
+                planned.trouble = Some(format!("it cannot be read now: {e}"));
+            }
+        }
+        planned
     }
 }
 

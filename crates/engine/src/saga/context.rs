@@ -3,8 +3,10 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::sync::{Arc, PoisonError, RwLock};
 
+use proximity_domain::app::AppClass;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
+use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::saga::StepRecord;
 use proximity_domain::time::Timestamp;
 use proximity_pve::{Client, Warrant};
@@ -109,13 +111,26 @@ impl Cx {
 
     /// The app's guest; without one the step cannot work.
     pub(crate) async fn must_have_guest(&self) -> StepResult<NativeGuest> {
-        self.guest().await?.ok_or_else(|| {
-            StepError::Failed(Failure::new(
-                "no_guest",
-                format!("{} has no container", self.app.hostname),
-                "retry the deploy, or remove the app",
-            ))
-        })
+        self.guest().await?.ok_or_else(|| self.no_guest())
+    }
+
+    /// The app's guest of whichever class: for what may be done with both.
+    pub(crate) async fn recorded(&self) -> StepResult<Option<RecordedGuest>> {
+        let guests = self.store().recorded_guests(self.app.id).await?;
+        Ok(guests.into_iter().next())
+    }
+
+    /// The same; without one the step cannot work.
+    pub(crate) async fn must_have_recorded(&self) -> StepResult<RecordedGuest> {
+        self.recorded().await?.ok_or_else(|| self.no_guest())
+    }
+
+    fn no_guest(&self) -> StepError {
+        StepError::Failed(Failure::new(
+            "no_guest",
+            format!("{} has no container", self.app.hostname),
+            "retry the deploy, or remove the app",
+        ))
     }
 
     /// Writes the audit entry of a mutation, and what is said of it; fails when the claim is stale. The call may be sent only
@@ -189,7 +204,11 @@ impl Cx {
 
     /// The client for one change.
     pub(crate) fn changes(&self) -> Client {
-        self.cluster.client(self.warrant())
+        let client = self.cluster.client(self.warrant());
+        match self.app.class {
+            AppClass::Native => client,
+            AppClass::Adopted => client.of_adopted(),
+        }
     }
 
     pub(crate) fn crash_point(&self, place: &str) {

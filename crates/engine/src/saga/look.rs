@@ -4,6 +4,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::guest::{NativeGuest, ObservedContainer, Ownership};
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::Volid;
+use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::Monotonic;
 use proximity_pve::cluster::GuestStatus;
 use proximity_pve::error::Error as PveError;
@@ -46,9 +47,10 @@ impl Cx {
     /// Reads the guest's configuration (no power, no HA state) and compares it with the record.
     ///
     /// A guest that is not on its node but elsewhere in the cluster is recorded there first; the step then starts anew.
-    pub(crate) async fn look(&self, guest: &NativeGuest) -> StepResult<Look> {
+    pub(crate) async fn look(&self, guest: impl Into<RecordedGuest>) -> StepResult<Look> {
+        let guest = &guest.into();
         let read_started = self.engine.inner.parts.clock.monotonic();
-        let place = &guest.place;
+        let place = guest.place();
         let config = match self
             .cluster
             .read()
@@ -74,7 +76,7 @@ impl Cx {
     /// what reading it on its own node said.
     ///
     /// If it is ours, its new place is committed and the step has to start anew: that is an error, which is tried again.
-    async fn follow(&self, guest: &NativeGuest, missing: &PveError) -> StepResult<Option<Look>> {
+    async fn follow(&self, guest: &RecordedGuest, missing: &PveError) -> StepResult<Option<Look>> {
         let read_started = self.engine.inner.parts.clock.monotonic();
         let found = crate::whereabouts::elsewhere(&self.cluster, guest)
             .await
@@ -90,7 +92,7 @@ impl Cx {
                 "identity_conflict",
                 format!(
                     "number {} belongs to a virtual machine on node {node}",
-                    guest.place.vmid
+                    guest.place().vmid
                 ),
                 // As long as it has the number not even a removal goes on: it cannot prove that ours is gone.
                 "nothing was done to it; give that machine another number in PVE (back it up, restore it under a free \
@@ -99,7 +101,7 @@ impl Cx {
             Elsewhere::Container(seen) => match judge(guest, *seen, read_started) {
                 Look::Ours { seen, .. } => {
                     let node = seen.place.node;
-                    let from = &guest.place.node;
+                    let from = &guest.place().node;
                     let effects = Effects {
                         log: vec![self.line(
                             LogLevel::Warning,
@@ -108,7 +110,7 @@ impl Cx {
                         ..crate::whereabouts::moved(guest, &node)
                     };
                     self.store().note(&self.fence, effects, self.now()).await?;
-                    tracing::info!(app = %self.app.hostname, vmid = %guest.place.vmid, %from, %node, "a container was followed");
+                    tracing::info!(app = %self.app.hostname, vmid = %guest.place().vmid, %from, %node, "a container was followed");
                     Err(StepError::Transient(Failure::new(
                         "container_elsewhere",
                         crate::whereabouts::moved_text(guest, &node),
@@ -120,7 +122,7 @@ impl Cx {
                     "identity_conflict",
                     format!(
                         "container {} is being created on another node by somebody else",
-                        guest.place.vmid
+                        guest.place().vmid
                     ),
                     "nothing was done to it",
                 )))),
@@ -130,8 +132,8 @@ impl Cx {
     }
 
     /// The guest is not on its node, and the answer does not say where it is.
-    fn untold(&self, guest: &NativeGuest, gap: &Gap) -> Failure {
-        let (vmid, node) = (guest.place.vmid, &guest.place.node);
+    fn untold(&self, guest: &RecordedGuest, gap: &Gap) -> Failure {
+        let (vmid, node) = (guest.place().vmid, &guest.place().node);
         match gap {
             Gap::NoQuorum => Failure::new(
                 "no_quorum",
@@ -154,8 +156,9 @@ impl Cx {
     /// The guest must be there and ours.
     pub(crate) async fn must_be_ours(
         &self,
-        guest: &NativeGuest,
+        guest: impl Into<RecordedGuest>,
     ) -> StepResult<(ObservedContainer, Monotonic)> {
+        let guest = &guest.into();
         if is_off(Guard::Look) {
             let now = self.engine.inner.parts.clock.monotonic();
             return Ok((as_recorded(guest), now));
@@ -168,13 +171,14 @@ impl Cx {
                 "container_missing",
                 format!(
                     "container {} is not on node {}",
-                    guest.place.vmid, guest.place.node
+                    guest.place().vmid,
+                    guest.place().node
                 ),
                 "look for it in PVE; if it is gone for good, remove the app",
             ))),
             Look::BeingCreated => Err(StepError::Transient(Failure::new(
                 "container_being_created",
-                format!("container {} is still being created", guest.place.vmid),
+                format!("container {} is still being created", guest.place().vmid),
                 "wait for PVE's create task to end",
             ))),
             Look::Foreign(f) | Look::Stranger(f) => Err(StepError::Failed(f)),
@@ -182,8 +186,9 @@ impl Cx {
     }
 
     /// Whether it runs, as `status/current` says.
-    pub(crate) async fn is_running(&self, guest: &NativeGuest) -> StepResult<bool> {
-        let place = &guest.place;
+    pub(crate) async fn is_running(&self, guest: impl Into<RecordedGuest>) -> StepResult<bool> {
+        let guest = guest.into();
+        let place = guest.place();
         let status = self
             .cluster
             .read()
@@ -195,7 +200,7 @@ impl Cx {
 }
 
 /// What an observed container is to the record.
-fn judge(guest: &NativeGuest, seen: ObservedContainer, read_started: Monotonic) -> Look {
+fn judge(guest: &RecordedGuest, seen: ObservedContainer, read_started: Monotonic) -> Look {
     if is_off(Guard::Identity) {
         return Look::Ours {
             seen,
@@ -203,7 +208,7 @@ fn judge(guest: &NativeGuest, seen: ObservedContainer, read_started: Monotonic) 
             first_seen: None,
         };
     }
-    match guest.owns(&seen) {
+    match guest.compare(&seen) {
         Ownership::Owned => Look::Ours {
             seen,
             read_started,
@@ -231,12 +236,16 @@ fn judge(guest: &NativeGuest, seen: ObservedContainer, read_started: Monotonic) 
 }
 
 /// What a look would show if nothing had changed.
-fn as_recorded(guest: &NativeGuest) -> ObservedContainer {
+fn as_recorded(guest: &RecordedGuest) -> ObservedContainer {
+    let mark = match guest {
+        RecordedGuest::Native(guest) => Some(guest.identity.mark),
+        RecordedGuest::Adopted(_) => None,
+    };
     ObservedContainer {
-        place: guest.place.clone(),
-        mark: Some(guest.identity.mark),
-        net0_mac: Some(guest.identity.net0_mac),
-        rootfs_volid: guest.identity.rootfs_volid.clone(),
+        place: guest.place().clone(),
+        mark,
+        net0_mac: Some(guest.net0_mac()),
+        rootfs_volid: guest.rootfs_volid().cloned(),
         lock: None,
         protection: false,
         digest: String::new(),

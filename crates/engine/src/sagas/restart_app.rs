@@ -82,7 +82,7 @@ pub(super) static SAGA: Saga = Saga {
     ending: &RestartEnding,
 };
 
-struct RestartEnding;
+pub(super) struct RestartEnding;
 
 #[async_trait]
 impl Ending for RestartEnding {

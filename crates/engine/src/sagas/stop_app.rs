@@ -37,7 +37,7 @@ pub(super) static SAGA: Saga = Saga {
     ending: &StopEnding,
 };
 
-struct StopEnding;
+pub(super) struct StopEnding;
 
 #[async_trait]
 impl Ending for StopEnding {

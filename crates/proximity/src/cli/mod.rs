@@ -1,5 +1,6 @@
 //! The command line: what can be typed. Doc comments are the help texts.
 
+mod adoption;
 mod apps;
 #[cfg(feature = "crash-points")]
 mod crash_points;
@@ -16,6 +17,7 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
+pub(crate) use adoption::{AdoptArgs, ContainerName, DiscoverArgs, ExposeArgs, ForgetArgs};
 pub(crate) use apps::{
     AppsArgs, CatalogArgs, CatalogCommand, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, ShowArgs,
     WaitArgs, Waiting,
@@ -114,6 +116,18 @@ pub(crate) enum Command {
     Catalog(CatalogArgs),
     /// Deploy an app from the catalog, and wait until it answers
     Deploy(DeployArgs),
+    /// List the containers of the clusters that no app has; changes nothing
+    Discover(DiscoverArgs),
+    /// Take containers over that are there: their state is recorded, and they are not touched
+    Adopt(AdoptArgs),
+    /// Show what has changed in an adopted app's container since its adoption; exit code 0 either way
+    Drift(ShowArgs),
+    /// Let the gateway lead an adopted app's ports to its container
+    Expose(ExposeArgs),
+    /// End that; the ports stay reserved
+    Unexpose(ShowArgs),
+    /// Give an adopted app back: its container is left as it is, its history is kept
+    Forget(ForgetArgs),
     /// List apps
     Apps(AppsArgs),
     /// Show one app
@@ -128,7 +142,7 @@ pub(crate) enum Command {
     Stop(PowerArgs),
     /// Shut an app's container down and start it again
     Restart(PowerArgs),
-    /// Remove an app: its container is destroyed, its ports become free, its history is kept
+    /// Remove an app: a container made for it is destroyed, an adopted one is left as it is; its history is kept
     Remove(RemoveArgs),
     /// Accept what the container of an app in error says of itself as the app's status
     Resolve(ResolveArgs),

@@ -1,13 +1,17 @@
 //! The commands, one file each. They talk to the server through `api::client` only.
 
+mod adopt;
 mod apps;
 mod archive;
 mod catalog;
 mod completion;
 mod config;
 mod deploy;
+mod discover;
 mod doctor;
+mod drift;
 mod events;
+mod expose;
 mod gateway;
 mod health;
 mod hosts_add;
@@ -78,6 +82,12 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Nodes(args) => nodes::run(context, args).await,
         Command::Catalog(args) => catalog::run(context, args).await,
         Command::Deploy(args) => deploy::run(context, args).await,
+        Command::Discover(args) => discover::run(context, args).await,
+        Command::Adopt(args) => adopt::run(context, args).await,
+        Command::Drift(args) => drift::run(context, args).await,
+        Command::Expose(args) => expose::open(context, args).await,
+        Command::Unexpose(args) => expose::close(context, args).await,
+        Command::Forget(args) => adopt::forget(context, args).await,
         Command::Apps(args) => apps::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,

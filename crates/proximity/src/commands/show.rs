@@ -23,6 +23,7 @@ pub(crate) fn human(app: &App) -> String {
         ),
         ("url", optional(&app.url)),
         ("app", format!("{} {}", app.catalog_id, app.catalog_version)),
+        ("class", app.class.clone()),
         ("container", container(app)),
         ("memory", memory(app.config.memory)),
         ("cores", app.config.cores.to_string()),

@@ -2,17 +2,18 @@
 
 use proximity_api::apps::{App, AppError, HostName, PlannedGuest, RemovalPlan, Resources};
 use proximity_domain::app::Status;
-use proximity_domain::guest::NativeGuest;
+use proximity_domain::recorded::RecordedGuest;
 use proximity_engine::commands;
 use proximity_store::records::{AppRecord, LogLevel, LogLine};
 
 use super::{moment, ports, problem};
 
 /// An app with its host's label and its guests.
-pub(crate) fn app(record: AppRecord, host_label: &str, guests: &[NativeGuest]) -> App {
+pub(crate) fn app(record: AppRecord, host_label: &str, guests: &[RecordedGuest]) -> App {
     App {
         id: record.id.to_string(),
         hostname: record.hostname.into(),
+        class: record.class.label().to_owned(),
         catalog_id: record.catalog_id.into(),
         catalog_version: record.catalog_version,
         status: record.status.label().label().to_owned(),
@@ -22,7 +23,7 @@ pub(crate) fn app(record: AppRecord, host_label: &str, guests: &[NativeGuest]) -
             label: host_label.to_owned(),
         },
         node: record.node.into(),
-        vmid: guests.last().map(|guest| guest.identity.vmid.get()),
+        vmid: guests.last().map(|guest| guest.place().vmid.get()),
         config: Resources {
             memory: record.resources.memory_mib,
             cores: record.resources.cores,

@@ -1,5 +1,6 @@
 //! Domain and store values as wire types. Pure.
 
+mod adoption;
 mod apps;
 mod catalog;
 mod certificate;
@@ -14,6 +15,7 @@ mod ports;
 mod reconcile;
 mod stats;
 
+pub(crate) use adoption::{adoption, discovery, drift};
 pub(crate) use apps::{app, log_line, removal_plan};
 pub(crate) use catalog::catalog_entry;
 pub(crate) use certificate::certificates;

@@ -1,6 +1,6 @@
 use std::collections::BTreeSet;
 
-use proximity_domain::app::StatusLabel;
+use proximity_domain::app::{AppClass, StatusLabel};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::saga::StepState;
 use proximity_engine::commands::Level;
@@ -115,6 +115,7 @@ fn request_bodies_refuse_unknown_fields_by_their_schema() {
 
 #[test]
 fn the_words_of_the_document_are_the_domains() {
+    assert_eq!(words("AppClass"), AppClass::ALL.map(AppClass::label));
     assert_eq!(words("AppStatus"), StatusLabel::ALL.map(StatusLabel::label));
     assert_eq!(words("FindingLevel"), Level::ALL.map(Level::label));
     assert_eq!(

@@ -138,6 +138,12 @@ impl OperationMetrics {
             | EventKind::AppRestartFailed
             | EventKind::AppRemoved
             | EventKind::AppRemoveFailed
+            | EventKind::AppAdopted
+            | EventKind::AppAdoptFailed
+            | EventKind::AppForgotten
+            | EventKind::AppForgetFailed
+            | EventKind::AppExposed
+            | EventKind::AppHidden
             | EventKind::OperationStarted
             | EventKind::OperationProgressed
             | EventKind::OperationCancelRequested

@@ -140,7 +140,7 @@ pub(crate) async fn create(
 }
 
 /// As [`recorded`], for an app that the same request has made before; it may be removed by now.
-async fn recorded_before(
+pub(crate) async fn recorded_before(
     state: &AppState,
     caller: &Caller,
     id: AppId,
@@ -150,7 +150,7 @@ async fn recorded_before(
 }
 
 /// 202 with the app, and where to follow its operation as long as it has one.
-async fn recorded(state: &AppState, record: AppRecord) -> Result<Response, Refusal> {
+pub(crate) async fn recorded(state: &AppState, record: AppRecord) -> Result<Response, Refusal> {
     let operation = match record.operation {
         Some(live) => Some(live),
         // It is done already; the newest operation is the one to look at.
@@ -193,8 +193,8 @@ pub(crate) async fn show(
     shown(&reader, record).await.map(Json)
 }
 
-async fn shown(reader: &Reader, record: AppRecord) -> Result<App, Refusal> {
-    let guests = reader.native_guests(record.id).await?;
+pub(crate) async fn shown(reader: &Reader, record: AppRecord) -> Result<App, Refusal> {
+    let guests = reader.recorded_guests(record.id).await?;
     let label = reader
         .host(record.host)
         .await?
@@ -228,7 +228,7 @@ pub(crate) async fn act(
     let action = action(body, &app);
     if action == Action::Retry {
         let last = newest_operation(&state.reader(), app.id).await?;
-        if last.is_some_and(|op| op.kind == OperationKind::Remove) {
+        if last.is_some_and(|op| removes(op.kind)) {
             // Repeating a removal removes: it needs what the removal itself needs.
             caller.require(Scope::Destroy)?;
         }
@@ -264,6 +264,18 @@ pub(crate) async fn resolve(
     let id = app.id.to_string();
     let resolved = state.engine().resolve(caller.actor(), &id).await?;
     shown(&reader, resolved).await.map(Json)
+}
+
+/// Whether it ends an app, so that a token needs `destroy` to repeat it.
+pub(crate) fn removes(kind: OperationKind) -> bool {
+    match kind {
+        OperationKind::Remove | OperationKind::Forget => true,
+        OperationKind::Deploy
+        | OperationKind::Start
+        | OperationKind::Stop
+        | OperationKind::Restart
+        | OperationKind::Adopt => false,
+    }
 }
 
 /// What a token needs for it.

@@ -128,7 +128,7 @@ pub(crate) async fn retry(
 ) -> Result<Response, Refusal> {
     caller.require(Scope::Operate)?;
     let (record, hostname) = find(&state.reader(), &caller, &id).await?;
-    if record.kind == OperationKind::Remove {
+    if super::apps::removes(record.kind) {
         // Repeating a removal removes: it needs what the removal itself needs.
         caller.require(Scope::Destroy)?;
     }

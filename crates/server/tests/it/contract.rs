@@ -83,6 +83,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     live.add_spare_host().await;
     let removed = live.send("DELETE", "/api/proxmox/hosts/spare", "").await;
     assert_eq!(removed.status, 204);
+    adoption(&live).await;
     let gone = live
         .settled("POST", "/api/apps/web/action", &action("delete"))
         .await;
@@ -91,6 +92,78 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     let mut missing: BTreeSet<String> = live.contract.operations();
     missing.retain(|id| !live.contract.succeeded().contains(id) && !ELSEWHERE.contains(&&**id));
     assert_eq!(missing, BTreeSet::new());
+}
+
+/// A container that was there before is taken over, and given back.
+async fn adoption(live: &Live) {
+    live.world.pve.stranger_creates("pve1", 150).await;
+    let found = live.send("GET", "/api/apps/discover?host=lab", "").await;
+    assert_eq!(found.body["containers"][0]["vmid"], 150, "{}", found.body);
+    let done = live
+        .settled("POST", "/api/apps/adopt", r#"{"vmid":150}"#)
+        .await;
+    assert_eq!(done.body["state"], "succeeded", "{}", done.body);
+    let twice = live
+        .send("POST", "/api/apps/adopt", r#"{"vmid":150}"#)
+        .await;
+    assert_eq!(
+        (twice.status.as_u16(), twice.code()),
+        (409, "already_managed")
+    );
+    let absent = live
+        .send("POST", "/api/apps/adopt", r#"{"vmid":999}"#)
+        .await;
+    assert_eq!((absent.status.as_u16(), absent.code()), (404, "not_found"));
+    let batch = r#"{"containers":[{"vmid":150},{"vmid":999}]}"#;
+    let batch = live.send("POST", "/api/apps/adopt/batch", batch).await;
+    assert_eq!(batch.status, 202, "{}", batch.body);
+    assert_eq!(batch.body["accepted"], json!([]));
+    assert_eq!(batch.body["refused"].as_array().map(Vec::len), Some(2));
+    let record = live.send("GET", "/api/apps/stranger/adoption", "").await;
+    assert_eq!(
+        record.body["config_snapshot_captured"], true,
+        "{}",
+        record.body
+    );
+    let keys = record.body["proxmox_config_snapshot"]
+        .as_object()
+        .unwrap()
+        .len();
+    assert_eq!(record.body["config_keys_count"], keys);
+    let drift = live.send("GET", "/api/apps/stranger/drift", "").await;
+    assert_eq!(drift.body["drifted"], false, "{}", drift.body);
+    let config = "/nodes/pve1/lxc/150/config";
+    live.world.pve.put(config, &[("memory", "640")]).await;
+    let drift = live.send("GET", "/api/apps/stranger/drift", "").await;
+    let key = &drift.body["changes"][0];
+    assert_eq!((&key["key"], &key["now"]), (&json!("memory"), &json!(640)));
+    let at = "/api/apps/stranger/expose";
+    let open = live.send("POST", at, r#"{"port":8080}"#).await;
+    assert_eq!(
+        (open.status.as_u16(), &open.body["exposed"]),
+        (200, &json!(true))
+    );
+    assert_eq!(open.body["app"]["container_port"], 8080);
+    let shut = live.send("DELETE", at, "").await;
+    assert_eq!(
+        (shut.status.as_u16(), &shut.body["exposed"]),
+        (200, &json!(false))
+    );
+    let native = live.send("DELETE", "/api/apps/web/expose", "").await;
+    assert_eq!(
+        (native.status.as_u16(), native.code()),
+        (409, "not_in_state")
+    );
+    let none = live.send("GET", "/api/apps/web/adoption", "").await;
+    assert_eq!((none.status.as_u16(), none.code()), (404, "not_found"));
+    let plan = live.send("GET", "/api/apps/stranger/removal", "").await;
+    assert_eq!(plan.body["deletion_type"], "soft");
+    let at = "/api/apps/stranger/action";
+    let gone = live.settled("POST", at, &action("delete")).await;
+    assert_eq!(
+        (&gone.body["state"], &gone.body["kind"]),
+        (&json!("succeeded"), &json!("forget"))
+    );
 }
 
 /// Where new apps may go, and the ports they get.
@@ -411,6 +484,9 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/proxmox/hosts/init" | "/api/proxmox/hosts/init/plan" => INIT.to_owned(),
                 "/api/proxmox/hosts/lab/uninit/plan" => UNINIT.to_owned(),
                 "/api/proxmox/hosts/lab/uninit" => CONFIRMED.to_owned(),
+                "/api/apps/adopt" => r#"{"vmid":150}"#.to_owned(),
+                "/api/apps/adopt/batch" => r#"{"containers":[{"vmid":150}]}"#.to_owned(),
+                "/api/apps/web/expose" if method == "POST" => "{}".to_owned(),
                 "/api/ports/free" | "/api/notify/test" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/nodes/pve1/ssh" => "{}".to_owned(),

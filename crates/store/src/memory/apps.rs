@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proximity_domain::app::{Status, StatusLabel};
+use proximity_domain::app::{AppClass, Status, StatusLabel};
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::operation::OperationKind;
@@ -12,6 +12,7 @@ use serde_json::json;
 
 use super::state::{App, State};
 use crate::counts::sum;
+use crate::create::{on_its_way, told};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
@@ -37,6 +38,18 @@ impl State {
             let first = first.parse().map_err(|_| damaged("resource", first))?;
             return self.live_or_archived(first);
         }
+        self.insert_app(app, AppClass::Native, operation, actor, now)
+    }
+
+    /// A new app with its ports and its operation, and what is told of it.
+    pub(crate) fn insert_app(
+        &mut self,
+        app: NewApp,
+        class: AppClass,
+        operation: &NewOperation,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<AppRecord, StoreError> {
         self.refuse_new(&app)?;
         self.refuse_beyond_queue()?;
         let id = app.id;
@@ -45,9 +58,12 @@ impl State {
             return Err(StoreError::Exists { what: "app", id });
         }
         let pair = self.take_ports(id, now)?;
+        let body = told(&app, pair);
         let fresh = App {
             asked: app,
-            status: Status::Deploying,
+            class,
+            exposed: class == AppClass::Native,
+            status: on_its_way(class),
             status_changed_at: now,
             url: None,
             ports: Some(pair),
@@ -55,16 +71,6 @@ impl State {
             archived: None,
         };
         self.apps.put(id, fresh);
-        let record = self.live_app(id).ok_or_else(|| no_app(id))?;
-        let body = json!({
-            "hostname": record.hostname,
-            "owner": record.owner,
-            "catalog_id": record.catalog_id,
-            "catalog_version": record.catalog_version,
-            "host": record.host,
-            "node": record.node,
-            "ports": pair,
-        });
         let event = NewEvent {
             kind: EventKind::AppCreated,
             body: body.clone(),
@@ -72,7 +78,11 @@ impl State {
         self.add_event(&event, Some(id), Some(operation.id), now);
         self.insert_operation(operation, actor, None, now)?;
         let target = id.to_string();
-        let act = Act::request("app.create", &target, body).of(operation.id);
+        let action = match class {
+            AppClass::Native => "app.create",
+            AppClass::Adopted => "app.adopt",
+        };
+        let act = Act::request(action, &target, body).of(operation.id);
         self.add_audit(actor, act, now);
         self.live_app(id).ok_or_else(|| no_app(id))
     }
@@ -89,7 +99,7 @@ impl State {
         Ok(())
     }
 
-    fn live_or_archived(&self, id: AppId) -> Result<AppRecord, StoreError> {
+    pub(crate) fn live_or_archived(&self, id: AppId) -> Result<AppRecord, StoreError> {
         let app = self.apps.get(&id).ok_or_else(|| no_app(id))?;
         Ok(match &app.archived {
             Some(archived) => archived.record.clone(),
@@ -162,7 +172,7 @@ impl State {
                 continue;
             };
             let told_apart = [
-                "native".to_owned(),
+                app.class.label().to_owned(),
                 app.status.label().label().to_owned(),
                 host.label.to_string(),
                 app.asked.node.to_string(),

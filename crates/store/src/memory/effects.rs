@@ -20,6 +20,9 @@ impl State {
         for change in effects.guests {
             self.change_guest(change, app, operation.id, now)?;
         }
+        if let Some(record) = effects.adoption {
+            self.record_adoption(app, record)?;
+        }
         if let Some(status) = &effects.status {
             self.set_status(app, status, Some(operation.id), now)?;
         }

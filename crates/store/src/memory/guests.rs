@@ -10,6 +10,7 @@ use super::apps::no_app;
 use super::state::{Guest, State};
 use crate::effects::{GuestChange, NewEvent};
 use crate::error::StoreError;
+use crate::guests::not_adopted;
 
 impl State {
     /// Applies one change that `operation` makes to a guest of `app`.
@@ -37,6 +38,13 @@ impl State {
                 rootfs_volid,
             } => self.confirm_guest(guest, rootfs_volid, app),
             GuestChange::Moved { guest, node } => self.move_guest(guest, node, app),
+            GuestChange::Released { guest } => {
+                let found = self.guest_row(guest, app);
+                let found = found.filter(|g| g.guest.adopted().is_some());
+                let found = found.ok_or_else(|| not_adopted(guest))?;
+                found.gone_at.get_or_insert(now);
+                Ok(())
+            }
             GuestChange::Gone { guest } => {
                 let found = self.guest_row(guest, app).ok_or_else(|| no_guest(guest))?;
                 found.gone_at.get_or_insert(now);
@@ -63,7 +71,11 @@ impl State {
         Ok(())
     }
 
-    fn insert_guest(&mut self, guest: RecordedGuest, now: Timestamp) -> Result<(), StoreError> {
+    pub(crate) fn insert_guest(
+        &mut self,
+        guest: RecordedGuest,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
         let place = guest.place();
         let mark = |g: &RecordedGuest| g.native().map(|native| native.identity.mark);
         let twin = self.guests.values().any(|known| {

@@ -14,7 +14,7 @@ use super::state::{Operation, State};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
-use crate::operations::{QUEUED_OPERATIONS, is_at_work, told};
+use crate::operations::{QUEUED_OPERATIONS, is_at_work, refuse_class, told};
 use crate::records::{Actor, AppRecord, NewOperation, OperationRecord};
 use crate::row::damaged;
 use crate::views::OperationFilter;
@@ -38,6 +38,7 @@ impl State {
             let operation = live;
             return Err(StoreError::Busy { app, operation });
         }
+        refuse_class(record.class, operation)?;
         self.refuse_retry(operation)?;
         self.refuse_beyond_queue()?;
         let before = match &status {

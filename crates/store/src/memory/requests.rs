@@ -15,6 +15,7 @@ use crate::error::StoreError;
 use crate::journal::Act;
 use crate::records::{Actor, OperationRecord, RequestKey};
 use crate::row::damaged;
+use crate::views::ArchivedBy;
 
 impl State {
     pub(crate) fn request_cancel(
@@ -92,6 +93,18 @@ impl State {
             let message = format!("{} cancelled the deploy before it began", actor.account);
             let why = Failure::new("cancelled", message, "Retry it, or remove the app.");
             return self.fail_app(operation, why, now);
+        }
+        if self
+            .live_app(operation.app)
+            .is_some_and(|app| app.status == Status::Adopting)
+        {
+            self.release_all(operation.app, now);
+            return self.archive(
+                operation.app,
+                ArchivedBy::Operation(operation.id),
+                None,
+                now,
+            );
         }
         match before {
             Some(before) => self.set_status(operation.app, &before, Some(operation.id), now),

@@ -2,7 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use proximity_domain::app::Status;
+use proximity_domain::adoption::AdoptionRecord;
+use proximity_domain::app::{AppClass, Status};
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId};
 use proximity_domain::notify::{ChannelName, Waiting};
 use proximity_domain::observe::Suspicion;
@@ -23,6 +24,8 @@ use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 pub(crate) struct App {
     /// As it was asked for; the node follows the guest.
     pub(crate) asked: NewApp,
+    pub(crate) class: AppClass,
+    pub(crate) exposed: bool,
     pub(crate) status: Status,
     pub(crate) status_changed_at: Timestamp,
     pub(crate) url: Option<String>,
@@ -103,6 +106,7 @@ pub(crate) struct State {
     pub(crate) suspicions: Table<GuestId, Suspicion>,
     /// One row at most.
     pub(crate) brake: Table<(), BrakeRecord>,
+    pub(crate) adoptions: Table<AppId, AdoptionRecord>,
     /// By account and key.
     pub(crate) keys: Table<(String, String), KeptKey>,
     pub(crate) log: Table<i64, AppLine>,
@@ -145,6 +149,7 @@ impl State {
             guests: Table::default(),
             suspicions: Table::default(),
             brake: Table::default(),
+            adoptions: Table::default(),
             keys: Table::default(),
             log: Table::default(),
             events: Table::default(),
@@ -169,7 +174,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 16] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 17] {
         let Self {
             public: _,
             internal: _,
@@ -183,6 +188,7 @@ impl State {
             guests,
             suspicions,
             brake,
+            adoptions,
             keys,
             log,
             events,
@@ -192,8 +198,8 @@ impl State {
             subjects,
         } = self;
         [
-            hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, keys, log,
-            events, audit, channels, notices, subjects,
+            hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
+            keys, log, events, audit, channels, notices, subjects,
         ]
     }
 }
@@ -208,6 +214,7 @@ impl App {
         let asked = &self.asked;
         AppRecord {
             id: asked.id,
+            class: self.class,
             owner: asked.owner.clone(),
             hostname: asked.hostname.clone(),
             catalog_id: asked.catalog_id.clone(),
@@ -219,6 +226,7 @@ impl App {
             environment: asked.environment.clone(),
             ports: self.ports,
             guest_port: asked.guest_port,
+            exposed: self.exposed,
             url: self.url.clone(),
             operation,
             created_at: self.created_at,

@@ -34,6 +34,15 @@ pub enum Call {
         host: u8,
         key: Option<u8>,
     },
+    Adopt {
+        name: u8,
+        host: u8,
+        key: Option<u8>,
+    },
+    Expose {
+        app: u8,
+        port: Option<u8>,
+    },
     Enqueue {
         app: u8,
         kind: u8,
@@ -178,6 +187,8 @@ impl Call {
             Self::RemoveHost(_) => "RemoveHost",
             Self::AddToken(_) => "AddToken",
             Self::Create { .. } => "Create",
+            Self::Adopt { .. } => "Adopt",
+            Self::Expose { .. } => "Expose",
             Self::Enqueue { .. } => "Enqueue",
             Self::ForgetRequests => "ForgetRequests",
             Self::Cancel(_) => "Cancel",
@@ -228,6 +239,8 @@ pub const NAMES: &[(&str, bool)] = &[
     ("RemoveHost", true),
     ("AddToken", true),
     ("Create", true),
+    ("Adopt", true),
+    ("Expose", true),
     ("Enqueue", true),
     ("ForgetRequests", false),
     ("Cancel", true),
@@ -307,6 +320,8 @@ fn of_people() -> impl Strategy<Value = Call> {
         2 => n().prop_map(Call::RemoveHost),
         2 => n().prop_map(Call::AddToken),
         8 => (n(), n(), seldom()).prop_map(|(name, host, key)| Call::Create { name, host, key }),
+        4 => (n(), n(), seldom()).prop_map(|(name, host, key)| Call::Adopt { name, host, key }),
+        4 => (n(), seldom()).prop_map(|(app, port)| Call::Expose { app, port }),
         8 => (n(), n(), n(), seldom(), seldom()).prop_map(|(app, kind, status, retry, key)|
             Call::Enqueue { app, kind, status, retry, key }),
         3 => Just(Call::ForgetRequests),

@@ -106,6 +106,7 @@ async fn at_apps(pair: &Pair, known: &Known) {
         both!(pair, store => store.archived_app(*id)).unwrap();
         both!(pair, store => store.native_guests(*id)).unwrap();
         both!(pair, store => store.recorded_guests(*id)).unwrap();
+        both!(pair, store => store.adoption(*id)).unwrap();
         both!(pair, store => store.log(*id, 0, 1000)).unwrap();
         both!(pair, store => store.log_tail(*id, 3)).unwrap();
         let left = both!(pair, store => store.app_environment(*id));

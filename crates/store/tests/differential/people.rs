@@ -1,13 +1,17 @@
 //! What people ask for, and what is read with arguments.
 
+use proximity_domain::adopted::{AdoptedGuest, AdoptedIdentity};
 use proximity_domain::app::{Status, StatusLabel};
 use proximity_domain::create::Resources;
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
+use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId, Vmid};
+use proximity_domain::names::Mac;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::vmids::VmidRange;
 use proximity_store::effects::NewEvent;
+use proximity_store::exposure::Exposure;
 use proximity_store::records::{
     Endpoint, HostPlacement, HostRecord, HostToken, NewApp, NewOperation, PurposeTokens,
     RequestKey, SshAccess, SshKind, TlsTrust, TokenRecord,
@@ -61,6 +65,8 @@ impl Play {
                 return Some(self.hosts(call).await);
             }
             Call::Create { name, host, key } => return Some(self.create(name, host, key).await),
+            Call::Adopt { name, host, key } => return Some(self.adopt(name, host, key).await),
+            Call::Expose { app, port } => return Some(self.expose(app, port).await),
             Call::Enqueue { .. } => return Some(self.enqueue(call).await),
             Call::Cancel(_) | Call::Retry(_) | Call::Abandon(_) => {
                 return Some(self.of_operation(call).await);
@@ -185,6 +191,72 @@ impl Play {
         Some(refused)
     }
 
+    async fn adopt(&mut self, name: u8, host: u8, key: Option<u8>) -> Told {
+        let host = self.host(host)?;
+        let (id, operation) = (AppId(self.id()), OperationId(self.id()));
+        let app = NewApp {
+            id,
+            owner: owner(name),
+            hostname: format!("app-{}", name % 5).parse().unwrap(),
+            catalog_id: "custom".parse().unwrap(),
+            catalog_version: "adopted".to_owned(),
+            host,
+            node: "pve1".parse().unwrap(),
+            resources: Resources {
+                memory_mib: 512,
+                cores: 1,
+                disk_gib: 4,
+            },
+            environment: json!({}),
+            environment_sealed: "{}".into(),
+            guest_port: 5432,
+        };
+        let operation = NewOperation {
+            id: operation,
+            kind: OperationKind::Adopt,
+            app: if name >= 250 { AppId(self.id()) } else { id },
+            input: json!({}),
+            retry_of: None,
+            key: None,
+        };
+        // Few numbers, so that some are held.
+        let vmid = Vmid::try_from(900 + u32::from(name % 6)).unwrap();
+        let guest = AdoptedGuest {
+            id: GuestId(self.id()),
+            app: id,
+            created_by: operation.id,
+            place: ContainerRef {
+                host,
+                node: "pve1".parse().unwrap(),
+                vmid,
+            },
+            identity: AdoptedIdentity {
+                vmid,
+                net0_mac: Mac::with_pve_prefix([9, 0, name]),
+                rootfs_volid: "local:found".parse().unwrap(),
+            },
+        };
+        let (actor, at, key) = (self.actor(), self.at(), key.map(key_of));
+        let made = both!(self.pair, store => store.adopt_app(
+            app.clone(), guest.clone(), operation.clone(), &actor, key.clone(), at));
+        if made.as_ref().is_ok_and(|made| made.id == id) {
+            self.known.apps.push(id);
+            self.known.operations.push(operation.id);
+        }
+        Some(made.is_err())
+    }
+
+    async fn expose(&mut self, n: u8, port: Option<u8>) -> Told {
+        let app = self.app(n)?;
+        let exposure = match n % 3 {
+            0 => Exposure::Closed,
+            _ => Exposure::Open(port.map(|port| u16::from(port) + 1)),
+        };
+        let (actor, at) = (self.actor(), self.at());
+        let told = both!(self.pair, store => store.expose(app, exposure, &actor, at));
+        Some(told.is_err())
+    }
+
     async fn create(&mut self, name: u8, host: u8, key: Option<u8>) -> Told {
         let known = if name >= 250 { self.app(name) } else { None };
         let id = known.unwrap_or(AppId(self.id()));
@@ -251,14 +323,14 @@ impl Play {
         }
         // Removals are what makes room.
         let kind = *OperationKind::ALL
-            .get(usize::from(kind % 8))
+            .get(usize::from(kind % 16))
             .unwrap_or(&OperationKind::Remove);
         let status = match (status % 8, kind) {
             (0, _) => None,
             (1, _) => Some(Status::Stopped),
             (2, _) => Some(Status::Updating),
             (3.., OperationKind::Deploy) => Some(Status::Deploying),
-            (3.., OperationKind::Remove) => Some(Status::Removing),
+            (3.., OperationKind::Remove | OperationKind::Forget) => Some(Status::Removing),
             (3.., _) => None,
         };
         let operation = NewOperation {

@@ -1,6 +1,11 @@
 //! What workers do; sometimes out of turn, sometimes under a claim that they have lost or never had.
 
-use proximity_domain::app::{Status, StatusLabel};
+use std::collections::BTreeMap;
+
+use proximity_domain::adoption::{
+    AdoptionPart, AdoptionRecord, ResourcesAtAdoption, StatusAtAdoption,
+};
+use proximity_domain::app::{AppClass, Status, StatusLabel};
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
@@ -8,6 +13,7 @@ use proximity_domain::ids::{Epoch, GuestId, HolderId, HostId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::Mac;
 use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::saga::{StepRecord, StepState};
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, GuestChange, MutationAudit, NewLogLine};
@@ -324,13 +330,11 @@ impl Play {
             (None, _) => None,
         };
         let ends = matches!(call, Call::Complete { .. } | Call::Finish { .. });
-        let archive = change.archive && ends && operation.kind == OperationKind::Remove;
-        let guests = both!(self.pair, store => store.native_guests(operation.app)).unwrap();
+        let removes = [OperationKind::Remove, OperationKind::Forget].contains(&operation.kind);
+        let archive = change.archive && ends && removes;
+        let guests = both!(self.pair, store => store.recorded_guests(operation.app)).unwrap();
         let guests = match change.guest {
-            _ if archive && change.lines >= 32 => {
-                let gone = guests.iter().map(|g| GuestChange::Gone { guest: g.id });
-                gone.collect()
-            }
+            _ if archive && change.lines >= 32 => guests.iter().map(ended).collect(),
             Some(n) => {
                 let change = self.guest_change(n, guests.first(), operation).await;
                 Vec::from_iter(change)
@@ -343,6 +347,9 @@ impl Play {
             url: change
                 .url
                 .map(|n| n.is_multiple_of(2).then(|| format!("http://{n}"))),
+            // Sometimes of an app that was not adopted, or a second one.
+            adoption: (operation.kind == OperationKind::Adopt || change.lines == 7)
+                .then(|| adoption(change.lines, self.at())),
             archive,
             rest_ports: change.lines.is_multiple_of(2),
             percent: change.percent,
@@ -372,16 +379,17 @@ impl Play {
     async fn guest_change(
         &mut self,
         n: u8,
-        known: Option<&NativeGuest>,
+        known: Option<&RecordedGuest>,
         operation: &OperationRecord,
     ) -> Option<GuestChange> {
         let stranger = GuestId(Uuid::from_u128(1));
         let guest = match (known, n) {
-            (Some(guest), _) => guest.id,
+            (Some(guest), _) => guest.id(),
             (None, 0..20) => stranger,
             (None, 20..) => return self.new_guest(n, operation).await,
         };
         Some(match n % 5 {
+            0 if n.is_multiple_of(2) => GuestChange::Released { guest },
             0 => GuestChange::Gone { guest },
             1 => GuestChange::Moved {
                 guest,
@@ -398,6 +406,10 @@ impl Play {
     /// A guest on the host of its app, as long as that is live: nothing else is ever asked for.
     async fn new_guest(&mut self, n: u8, operation: &OperationRecord) -> Option<GuestChange> {
         let app = both!(self.pair, store => store.app(operation.app)).unwrap()?;
+        if app.class == AppClass::Adopted {
+            // Its row refers to app and class: the database refuses, whoever asks.
+            return None;
+        }
         Some(GuestChange::Insert(self.guest(n, operation, app.host)))
     }
 
@@ -429,6 +441,37 @@ impl Play {
                 rootfs_volid: n.is_multiple_of(9).then(|| "local:disk-0".parse().unwrap()),
             },
         }
+    }
+}
+
+/// How the row of a guest ends: an adopted one is given back.
+fn ended(guest: &RecordedGuest) -> GuestChange {
+    let id = guest.id();
+    match guest {
+        RecordedGuest::Native(_) => GuestChange::Gone { guest: id },
+        RecordedGuest::Adopted(_) => GuestChange::Released { guest: id },
+    }
+}
+
+fn adoption(n: u8, at: Timestamp) -> AdoptionRecord {
+    AdoptionRecord {
+        original_vmid: Vmid::try_from(900).unwrap(),
+        original_name: format!("größer-{n}"),
+        adoption_date: at,
+        suggested_type: "custom".parse().unwrap(),
+        container_port: 80,
+        detected_ports: Vec::new(),
+        proxmox_config_snapshot: BTreeMap::from([("cores".to_owned(), json!(n))]),
+        resources_at_adoption: ResourcesAtAdoption {
+            cpus: Some(1.5),
+            ..ResourcesAtAdoption::default()
+        },
+        status_at_adoption: StatusAtAdoption::Running,
+        network_interfaces: Vec::new(),
+        hostname: None,
+        os_type: Some("debian".to_owned()),
+        architecture: None,
+        missing_parts: vec![AdoptionPart::ListeningSockets],
     }
 }
 

@@ -76,8 +76,8 @@ pub async fn of_a_page_of_apps_are_read_together(make: &impl Make) {
     let ids = [first.id, second.id, bare.id];
     let read = async |store: &Store| store.guests_of_apps(&ids).await.unwrap();
     let expected = BTreeMap::from([
-        (first.id, vec![of_first]),
-        (second.id, vec![of_second]),
+        (first.id, vec![of_first.into()]),
+        (second.id, vec![of_second.into()]),
         (bare.id, Vec::new()),
     ]);
     assert_eq!(read(&world.store).await, expected);
@@ -93,7 +93,7 @@ pub async fn of_a_page_of_apps_are_read_together(make: &impl Make) {
     change(&world, &fence, gone).await.unwrap();
     assert_eq!(
         read(&world.store).await[&bare.id],
-        world.store.native_guests(bare.id).await.unwrap()
+        world.store.recorded_guests(bare.id).await.unwrap()
     );
     assert_eq!(read(&world.store).await[&bare.id].len(), 2);
     assert!(world.store.guests_of_apps(&[]).await.unwrap().is_empty());

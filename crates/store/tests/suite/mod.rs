@@ -3,6 +3,7 @@
 //! A backend runs all of it with `contract!(its maker)`; see `contract_sqlite.rs`.
 
 pub mod acts;
+pub mod adoptions;
 pub mod apps;
 pub mod archive;
 pub mod events;
@@ -32,6 +33,8 @@ macro_rules! with_cases {
                 of_an_unknown_host_are_refused, are_listed_page_by_page, keep_their_settings_sealed,
                 have_no_name_that_no_database_takes, a_dropped_write_is_whole_or_nothing,
                 are_promised_while_they_are_made;
+            adoptions: are_recorded_with_their_guest, hold_their_number_once, leave_a_record_that_outlives_them,
+                that_are_cancelled_leave_nothing, are_exposed_and_hidden_by_a_person, and_native_apps_are_kept_apart;
             ports: the_longest_free_is_taken, of_an_orphan_rest, exhaustion_is_counted, rest_ends_when_a_person_says_so,
                 overlapping_ranges_share_no_port, any_sequence_follows_the_rule;
             queue: the_oldest_is_claimed_first, a_lease_keeps_others_away,

@@ -198,7 +198,11 @@ impl Play {
                 let status = match kind {
                     OperationKind::Deploy => Some(Status::Deploying),
                     OperationKind::Remove => Some(Status::Removing),
-                    OperationKind::Start | OperationKind::Stop | OperationKind::Restart => None,
+                    OperationKind::Start
+                    | OperationKind::Stop
+                    | OperationKind::Restart
+                    | OperationKind::Adopt
+                    | OperationKind::Forget => None,
                 };
                 let operation = self.world.new_operation(kind, app);
                 self.world

@@ -82,8 +82,8 @@ impl Engine {
             .await
             .map_err(|e| crate::commands::upstream(cluster.label(), &e))?;
         may_forget(&record, &status, node).map_err(in_use)?;
-        let guests = self.store().host_guests(record.id).await?;
-        let there = guests.iter().filter(|g| g.place.node.as_str() == node);
+        let guests = self.store().recorded_guests_of_host(record.id).await?;
+        let there = guests.iter().filter(|g| g.place().node.as_str() == node);
         match there.count() {
             0 => {}
             count => {

@@ -1,5 +1,6 @@
 //! Steps that sagas are made of.
 
+pub(crate) mod capture;
 pub(crate) mod create_container;
 pub(crate) mod destroy;
 pub(crate) mod guest_output;

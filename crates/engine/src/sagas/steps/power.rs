@@ -12,7 +12,7 @@ pub(crate) struct ConfirmRunning;
 #[async_trait]
 impl StepAction for ConfirmRunning {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
-        let guest = cx.must_have_guest().await?;
+        let guest = cx.must_have_recorded().await?;
         let (ours, runs) = tokio::join!(cx.must_be_ours(&guest), cx.is_running(&guest));
         ours?;
         if !runs? {
@@ -20,7 +20,7 @@ impl StepAction for ConfirmRunning {
                 "stopped_meanwhile",
                 format!(
                     "container {} answered, but is stopped now",
-                    guest.place.vmid
+                    guest.place().vmid
                 ),
                 "look at its log in PVE, then retry",
             )));

@@ -2,8 +2,8 @@
 
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
-use proximity_domain::guest::NativeGuest;
 use proximity_domain::operation::OperationKind;
+use proximity_domain::recorded::RecordedGuest;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
@@ -19,11 +19,11 @@ impl StepAction for ShutDown {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         // Only a removal may go on without a container; a stop that stopped nothing would be a lie.
         let removing = cx.op.kind == OperationKind::Remove;
-        let Some(guest) = cx.guest().await? else {
+        let Some(guest) = cx.recorded().await? else {
             return if removing {
                 Ok(Done::nothing())
             } else {
-                cx.must_have_guest().await.map(|_| Done::nothing())
+                cx.must_have_recorded().await.map(|_| Done::nothing())
             };
         };
         match cx.look(&guest).await? {
@@ -39,7 +39,7 @@ impl StepAction for ShutDown {
             }
         }
         if let Some(upid) = cx
-            .running_task(&guest.place.node, guest.place.vmid, "vzshutdown")
+            .running_task(&guest.place().node, guest.place().vmid, "vzshutdown")
             .await?
         {
             cx.await_task(DOING, &upid).await?;
@@ -50,7 +50,7 @@ impl StepAction for ShutDown {
         if cx.is_running(&guest).await? {
             return Err(StepError::Failed(Failure::new(
                 "still_running",
-                format!("container {} still runs", guest.place.vmid),
+                format!("container {} still runs", guest.place().vmid),
                 "repeat with --force-stop (for stop and restart: --force)",
             )));
         }
@@ -68,7 +68,7 @@ pub(crate) fn was_shut_down(cx: &Cx) -> bool {
         .any(|row| row.name == "shutdown" && row.output.is_some())
 }
 
-async fn stop_it(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
+async fn stop_it(cx: &Cx, guest: &RecordedGuest) -> StepResult<()> {
     let force = cx
         .op
         .input
@@ -77,7 +77,7 @@ async fn stop_it(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
         .unwrap_or(false);
     cx.must_be_ours(guest).await?;
     let outcome = cx
-        .shutdown_lxc(&guest.place, cx.limits().shutdown_s)
+        .shutdown_lxc(guest.place(), cx.limits().shutdown_s)
         .await?;
     let Some(failure) = Cx::task_failed(DOING, &outcome) else {
         return Ok(());
@@ -98,7 +98,7 @@ async fn stop_it(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     )
     .await?;
     cx.must_be_ours(guest).await?;
-    let outcome = cx.stop_lxc(&guest.place).await?;
+    let outcome = cx.stop_lxc(guest.place()).await?;
     match Cx::unless_ended_well("stopping the container by force", &outcome) {
         Some(error) if cx.is_running(guest).await? => Err(error),
         Some(_) | None => Ok(()),

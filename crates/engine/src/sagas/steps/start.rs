@@ -15,8 +15,8 @@ pub(crate) struct StartContainer;
 #[async_trait]
 impl StepAction for StartContainer {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
-        let guest = cx.must_have_guest().await?;
-        let place = &guest.place;
+        let guest = cx.must_have_recorded().await?;
+        let place = guest.place();
         // At the same time, and right before the call. What the others say of a container that is not ours does not count.
         let (ours, under_way, runs) = tokio::join!(
             cx.must_be_ours(&guest),
@@ -32,7 +32,7 @@ impl StepAction for StartContainer {
             runs = cx.is_running(&guest).await?;
         }
         if !runs {
-            let outcome = cx.start_lxc(&guest.place).await?;
+            let outcome = cx.start_lxc(guest.place()).await?;
             if let Some(error) = Cx::unless_ended_well(DOING, &outcome)
                 && !cx.is_running(&guest).await?
             {

@@ -3,8 +3,8 @@
 use proximity_domain::app::{Status, StatusEvent};
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
-use proximity_domain::guest::NativeGuest;
 use proximity_domain::operation::{OperationState, UnwindCause};
+use proximity_domain::recorded::RecordedGuest;
 use proximity_store::effects::NewEvent;
 use serde_json::json;
 
@@ -56,7 +56,7 @@ pub(crate) async fn failed_status(cx: &Cx) -> StepResult<Status> {
 
 /// What the guest shows now: running, stopped, or `error` when it is not there or not ours.
 pub(crate) async fn observed_status(cx: &Cx) -> StepResult<Status> {
-    let Some(guest) = cx.guest().await? else {
+    let Some(guest) = cx.recorded().await? else {
         return failed_status(cx).await;
     };
     let unread = |e| unread(cx, &guest, e);
@@ -76,20 +76,20 @@ pub(crate) async fn observed_status(cx: &Cx) -> StepResult<Status> {
 }
 
 /// The app's container cannot be read, so nobody can say what the app is now: the failure says how to go on.
-fn unread(cx: &Cx, guest: &NativeGuest, error: StepError) -> StepError {
+fn unread(cx: &Cx, guest: &RecordedGuest, error: StepError) -> StepError {
     let failure = |f: Failure| Failure {
         message: format!(
             "the {} of {} turned back, and whether its container {} runs on node {} cannot be read ({})",
             cx.op.kind.label(),
             cx.app.hostname,
-            guest.place.vmid,
-            guest.place.node,
+            guest.place().vmid,
+            guest.place().node,
             f.message
         ),
         hint: format!(
             "bring node {} back, then retry this operation, and repeat the {} after that; nothing on a node that is \
              down is taken for gone",
-            guest.place.node,
+            guest.place().node,
             cx.op.kind.label()
         ),
         ..f

@@ -58,7 +58,7 @@ pub(crate) async fn address_of(cx: &Cx, guest: &NativeGuest) -> StepResult<Optio
         .map_err(|e| pve_failure("reading the container's addresses", &e))?;
     Ok(usable_address(
         interfaces.as_deref().unwrap_or_default(),
-        guest,
+        guest.identity.net0_mac,
         cx.cluster.is_on_this_machine(),
     ))
 }

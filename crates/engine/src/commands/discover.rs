@@ -1,0 +1,232 @@
+//! `GET /api/apps/discover`: the containers that no app has. Nothing is written, here or there.
+
+use std::collections::BTreeSet;
+
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use proximity_domain::adoption::suggest;
+use proximity_domain::guest::ContainerRef;
+use proximity_domain::ids::Vmid;
+use proximity_pve::cluster::{GuestKind, GuestStatus, ResourceRow};
+use proximity_pve::lxc::LxcConfig;
+use proximity_store::records::HostRecord;
+
+use super::create_app::upstream;
+use crate::cluster::{Cluster, observed};
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::view::{is_whole, status};
+
+/// Configurations read for their marks, at most, per cluster. What is beyond is said to be unread.
+const MARKS: usize = 256;
+/// So many of them at the same time: PVE's proxy has three workers, and others need them too.
+const QUESTIONS: usize = 3;
+
+/// What was found.
+#[derive(Debug, Clone, Default)]
+pub struct Discovery {
+    /// Every cluster that was asked was seen whole.
+    pub complete: bool,
+    /// Containers that no app has, by host label and number.
+    pub containers: Vec<Discovered>,
+    /// Host label, and what is not known of its cluster.
+    pub gaps: Vec<(String, String)>,
+}
+
+/// One container that no app has.
+#[derive(Debug, Clone)]
+pub struct Discovered {
+    /// Label of its host entry.
+    pub host: String,
+    /// Its node.
+    pub node: String,
+    /// PVE's number.
+    pub vmid: Vmid,
+    /// Its name; empty if PVE gives none.
+    pub name: String,
+    /// `running`, `stopped` or `unknown`, as listed: up to 10 s old.
+    pub status: &'static str,
+    /// Whether its notes bear the mark of a Proximity.
+    pub mark: DiscoveredMark,
+    /// It is a template, and cannot be adopted.
+    pub template: bool,
+    /// It is a member of PVE's HA.
+    pub ha_managed: bool,
+    /// Its tags, separated by `;`.
+    pub tags: Option<String>,
+    /// The pool it is in.
+    pub pool: Option<String>,
+    /// CPUs it may use.
+    pub cpus: Option<f64>,
+    /// Memory it may use.
+    pub memory_bytes: Option<u64>,
+    /// Size of its root file system.
+    pub disk_bytes: Option<u64>,
+    /// Seconds since its start.
+    pub uptime_s: Option<u64>,
+    /// What it probably is.
+    pub suggested_type: &'static str,
+    /// Where such a thing usually listens.
+    pub suggested_port: u16,
+}
+
+/// Whether a container bears a mark.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum DiscoveredMark {
+    /// None.
+    No,
+    /// That of this installation, which has no record of it.
+    Ours,
+    /// That of another installation.
+    Foreign,
+    /// Its configuration was not read.
+    Unread,
+}
+
+impl DiscoveredMark {
+    /// Stable text.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::No => "none",
+            Self::Ours => "ours",
+            Self::Foreign => "foreign",
+            Self::Unread => "unread",
+        }
+    }
+}
+
+impl Engine {
+    /// Lists the containers of all clusters that no app has, or of the one that is named (label or id).
+    ///
+    /// # Errors
+    /// No such host; a host that was named and cannot be asked. Without a name, what cannot be asked is a gap in the answer.
+    pub async fn discover(&self, host: Option<&str>) -> Result<Discovery, EngineError> {
+        let hosts = self.candidate_hosts(host).await?;
+        let looks = join_all(hosts.iter().map(|record| self.discover_in(record))).await;
+        let mut all = Discovery::default();
+        for (record, look) in hosts.iter().zip(looks) {
+            match look {
+                Ok((containers, gaps)) => {
+                    all.containers.extend(containers);
+                    let label = record.label.to_string();
+                    all.gaps
+                        .extend(gaps.into_iter().map(|gap| (label.clone(), gap)));
+                }
+                Err(e) if host.is_some() => return Err(e),
+                Err(e) => all.gaps.push((record.label.to_string(), e.to_string())),
+            }
+        }
+        all.containers
+            .sort_by(|a, b| (&a.host, a.vmid).cmp(&(&b.host, b.vmid)));
+        all.complete = all.gaps.is_empty();
+        Ok(all)
+    }
+
+    async fn discover_in(
+        &self,
+        record: &HostRecord,
+    ) -> Result<(Vec<Discovered>, Vec<String>), EngineError> {
+        let cluster = self.inner.clusters.get(record.id).await?;
+        let failed = |e| upstream(cluster.label(), &e);
+        let seen = status(&cluster).await.map_err(failed)?;
+        let mut gaps = Vec::new();
+        if let Err(gap) = is_whole(cluster.host(), &seen) {
+            gaps.push(gap.text(cluster.label()));
+        }
+        let rows = cluster.read().resources_vm().await.map_err(failed)?;
+        let rights = cluster
+            .read()
+            .permissions(Some("/"))
+            .await
+            .map_err(failed)?;
+        if !rights
+            .get("/")
+            .is_some_and(|held| held.contains("VM.Audit"))
+        {
+            gaps.push(
+                "the token that looks has no VM.Audit on /, so that PVE may leave containers out"
+                    .to_owned(),
+            );
+        }
+        // Read after the list, so that what was recorded meanwhile is not called a stranger.
+        let held = self.store().recorded_guests_of_host(record.id).await?;
+        let held: BTreeSet<Vmid> = held.iter().map(|guest| guest.place().vmid).collect();
+        let strangers = rows
+            .into_iter()
+            .filter(|row| row.kind == GuestKind::Lxc && !held.contains(&row.vmid));
+        let found = stream::iter(strangers.enumerate())
+            .map(|(n, row)| {
+                let cluster = &cluster;
+                async move {
+                    let config = if n < MARKS {
+                        let read = cluster.read().lxc_config(&row.node, row.vmid).await;
+                        read.ok()
+                    } else {
+                        None
+                    };
+                    let mark = self.mark_of(cluster, &row, config.as_ref());
+                    discovered(cluster.label(), row, mark, config)
+                }
+            })
+            .buffer_unordered(QUESTIONS)
+            .collect()
+            .await;
+        Ok((found, gaps))
+    }
+
+    fn mark_of(
+        &self,
+        cluster: &Cluster,
+        row: &ResourceRow,
+        config: Option<&LxcConfig>,
+    ) -> DiscoveredMark {
+        let Some(config) = config else {
+            return DiscoveredMark::Unread;
+        };
+        let place = ContainerRef {
+            host: cluster.host().id,
+            node: row.node.clone(),
+            vmid: row.vmid,
+        };
+        match observed(place, config, false).mark {
+            None => DiscoveredMark::No,
+            Some(mark) if mark.installation == self.store().installation() => DiscoveredMark::Ours,
+            Some(_) => DiscoveredMark::Foreign,
+        }
+    }
+}
+
+fn discovered(
+    label: &str,
+    row: ResourceRow,
+    mark: DiscoveredMark,
+    config: Option<LxcConfig>,
+) -> Discovered {
+    // The list's name comes with the statistics, which lag.
+    let named = config.and_then(|config| config.hostname);
+    let name = named.or(row.name).unwrap_or_default();
+    let suggestion = suggest(&name, row.tags.as_deref());
+    Discovered {
+        host: label.to_owned(),
+        node: row.node.into(),
+        vmid: row.vmid,
+        name,
+        status: match row.status {
+            GuestStatus::Running => "running",
+            GuestStatus::Stopped => "stopped",
+            GuestStatus::Unknown => "unknown",
+        },
+        mark,
+        template: row.template,
+        ha_managed: row.hastate.is_some(),
+        tags: row.tags,
+        pool: row.pool,
+        cpus: row.max_cpu,
+        memory_bytes: row.max_memory_bytes,
+        disk_bytes: row.max_disk_bytes,
+        uptime_s: row.uptime_s,
+        suggested_type: suggestion.kind,
+        suggested_port: suggestion.port,
+    }
+}

@@ -1,0 +1,199 @@
+//! The steps of an adoption: the whole configuration, then what may be missing. Both only read.
+
+use std::collections::BTreeMap;
+
+use async_trait::async_trait;
+use proximity_domain::adoption::{
+    AdoptedInterface, AdoptionPart, AdoptionRecord, ResourcesAtAdoption, StatusAtAdoption,
+    keys_captured,
+};
+use proximity_domain::app::{Status, StatusEvent};
+use proximity_domain::failure::Failure;
+use proximity_domain::guest::{ContainerRef, Ownership};
+use proximity_pve::cluster::GuestStatus;
+use proximity_pve::lxc::LxcStatus;
+use proximity_store::effects::Effects;
+use proximity_store::records::LogLevel;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use super::status::status_after;
+use crate::cluster::observed;
+use crate::commands::refuse_what_is_marked;
+use crate::saga::{Cx, Done, StepAction, StepError, StepResult, pve_failure, runs};
+
+/// Reads the configuration of the container that was asked for, if it is still that one.
+pub(crate) struct Capture;
+
+/// What [`Capture`] reads back.
+#[derive(Debug, Serialize, Deserialize)]
+struct Captured {
+    config: BTreeMap<String, Value>,
+}
+
+#[async_trait]
+impl StepAction for Capture {
+    async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        let guest = cx.must_have_recorded().await?;
+        // Follows it to another node, or says that it is gone or another one.
+        cx.must_be_ours(&guest).await?;
+        let place = guest.place();
+        let read = cx.cluster.read().lxc_config(&place.node, place.vmid).await;
+        let config = read.map_err(|e| pve_failure("reading the container's configuration", &e))?;
+        let seen = observed(place.clone(), &config, false);
+        if let Ownership::Conflict(conflict) = guest.compare(&seen) {
+            return Err(StepError::Failed(Failure::new(
+                "identity_conflict",
+                conflict.to_string(),
+                "it changed since it was asked for; look at it, then adopt it again",
+            )));
+        }
+        let refused = refuse_what_is_marked(&seen).err();
+        if let Some(refused) = refused {
+            return Err(StepError::Failed(refused.failure()));
+        }
+        if config.raw.is_empty() {
+            return Err(StepError::Transient(Failure::new(
+                "pve_unreadable",
+                format!(
+                    "the configuration of container {} came without a key",
+                    place.vmid
+                ),
+                "retry reads it again",
+            )));
+        }
+        let line = keys_captured(config.raw.len());
+        let captured = Captured { config: config.raw };
+        Ok(Done {
+            effects: Effects {
+                log: vec![cx.line(LogLevel::Info, line)],
+                ..Effects::default()
+            },
+            ..Done::with(&captured)?
+        })
+    }
+}
+
+/// Reads whether it runs, what it has and uses, and its network devices.
+pub(crate) struct ReadState;
+
+/// What [`ReadState`] reads back.
+#[derive(Debug, Serialize, Deserialize)]
+struct StateRead {
+    status: StatusAtAdoption,
+    name: Option<String>,
+    resources: ResourcesAtAdoption,
+    interfaces: Option<Vec<AdoptedInterface>>,
+}
+
+#[async_trait]
+impl StepAction for ReadState {
+    async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        let guest = cx.must_have_recorded().await?;
+        cx.must_be_ours(&guest).await?;
+        let place = guest.place();
+        let read = cx.cluster.read().lxc_status(&place.node, place.vmid).await;
+        let seen = read.map_err(|e| pve_failure("reading the container's status", &e))?;
+        let status = if runs(&seen, place.vmid)? {
+            StatusAtAdoption::Running
+        } else {
+            StatusAtAdoption::Stopped
+        };
+        Done::with(&StateRead {
+            status,
+            resources: resources(&seen),
+            interfaces: interfaces(cx, place, &seen).await,
+            name: seen.name,
+        })
+    }
+}
+
+fn resources(seen: &LxcStatus) -> ResourcesAtAdoption {
+    ResourcesAtAdoption {
+        cpus: seen.cpus,
+        memory_bytes: seen.max_memory_bytes,
+        disk_bytes: seen.max_disk_bytes,
+        uptime_seconds: Some(seen.uptime_s),
+    }
+}
+
+/// Only a running container shows them; that they cannot be read is no reason to give up.
+async fn interfaces(
+    cx: &Cx,
+    place: &ContainerRef,
+    seen: &LxcStatus,
+) -> Option<Vec<AdoptedInterface>> {
+    if seen.status != GuestStatus::Running {
+        return None;
+    }
+    let read = cx.cluster.read();
+    match read.lxc_interfaces(&place.node, place.vmid).await {
+        Ok(interfaces) => interfaces.map(|interfaces| {
+            let kept = interfaces.into_iter().map(|i| AdoptedInterface {
+                name: i.name,
+                mac: i.mac,
+                addresses: i.addresses,
+            });
+            kept.collect()
+        }),
+        Err(e) => {
+            tracing::warn!(app = %cx.app.hostname, error = %e, "network devices cannot be read");
+            None
+        }
+    }
+}
+
+/// The record of what the steps read back, and the status that the app has from now on.
+pub(crate) async fn record(cx: &Cx) -> StepResult<(AdoptionRecord, Status)> {
+    let captured: Captured = output(cx, "capture_configuration")?;
+    let state: StateRead = output(cx, "read_state")?;
+    let guest = cx.must_have_recorded().await?;
+    let config = captured.config;
+    let text = |key: &str| config.get(key).and_then(Value::as_str).map(str::to_owned);
+    let hostname = text("hostname");
+    let event = match state.status {
+        StatusAtAdoption::Running => StatusEvent::BecameRunning,
+        StatusAtAdoption::Stopped => StatusEvent::BecameStopped,
+    };
+    let figures = state.resources;
+    let usage = [figures.memory_bytes, figures.disk_bytes];
+    let mut missing = Vec::new();
+    if state.interfaces.is_none() {
+        missing.push(AdoptionPart::NetworkInterfaces);
+    }
+    if figures.cpus.is_none() || usage.contains(&None) {
+        missing.push(AdoptionPart::Usage);
+    }
+    missing.push(AdoptionPart::ListeningSockets);
+    let record = AdoptionRecord {
+        original_vmid: guest.place().vmid,
+        original_name: state.name.or_else(|| hostname.clone()).unwrap_or_default(),
+        adoption_date: cx.now(),
+        suggested_type: cx.app.catalog_id.clone(),
+        container_port: cx.app.guest_port,
+        detected_ports: Vec::new(),
+        resources_at_adoption: figures,
+        status_at_adoption: state.status,
+        network_interfaces: state.interfaces.unwrap_or_default(),
+        hostname,
+        os_type: text("ostype"),
+        architecture: text("arch"),
+        missing_parts: missing,
+        proxmox_config_snapshot: config,
+    };
+    Ok((record, status_after(cx, event).await?))
+}
+
+fn output<T: DeserializeOwned>(cx: &Cx, step: &str) -> StepResult<T> {
+    let row = cx.steps().into_iter().find(|row| row.name == step);
+    let output = row.and_then(|row| row.output);
+    let read = output.and_then(|output| serde_json::from_value(output).ok());
+    read.ok_or_else(|| {
+        StepError::Stuck(Failure::new(
+            "intent_unreadable",
+            format!("what {step} had read cannot be read back"),
+            "report this as a bug; the container was not touched",
+        ))
+    })
+}

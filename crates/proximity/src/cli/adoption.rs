@@ -1,0 +1,91 @@
+//! Commands on containers that are there.
+
+use std::str::FromStr;
+
+use clap::Args;
+
+use super::Waiting;
+
+/// `proximity discover`.
+#[derive(Debug, Args)]
+pub(crate) struct DiscoverArgs {
+    /// Only of this host entry, by label or id
+    #[arg(long, value_name = "LABEL")]
+    pub(crate) host: Option<String>,
+}
+
+/// `proximity adopt`.
+#[derive(Debug, Args)]
+pub(crate) struct AdoptArgs {
+    /// Containers: the label of the host entry and Proxmox VE's number, e.g. lab/105
+    #[arg(value_name = "HOST/VMID", required = true, num_args = 1..=100)]
+    pub(crate) containers: Vec<ContainerName>,
+    /// What they are, e.g. postgres [default: from name and tags]
+    #[arg(long = "type", value_name = "TYPE")]
+    pub(crate) kind: Option<String>,
+    /// The port they listen on [default: the usual one of the type]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+/// `HOST/VMID`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct ContainerName {
+    pub(crate) host: String,
+    pub(crate) vmid: u32,
+}
+
+impl FromStr for ContainerName {
+    type Err = String;
+
+    fn from_str(text: &str) -> Result<Self, String> {
+        let wrong = || "write it as HOST/VMID, e.g. lab/105".to_owned();
+        let (host, vmid) = text.split_once('/').ok_or_else(wrong)?;
+        let vmid = vmid.parse().map_err(|_| wrong())?;
+        if host.is_empty() {
+            return Err(wrong());
+        }
+        let host = host.to_owned();
+        Ok(Self { host, vmid })
+    }
+}
+
+/// `proximity expose`.
+#[derive(Debug, Args)]
+pub(crate) struct ExposeArgs {
+    /// Host name or id of the adopted app
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// Port inside the container that is led to [default: the one on record]
+    #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
+    pub(crate) port: Option<u16>,
+}
+
+/// `proximity forget`.
+#[derive(Debug, Args)]
+pub(crate) struct ForgetArgs {
+    /// Host name or id of the adopted app
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// Only say what would be done; changes nothing
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn containers_are_named_by_host_and_number() {
+        let name: ContainerName = "lab/105".parse().unwrap();
+        assert_eq!((name.host.as_str(), name.vmid), ("lab", 105));
+        for bad in ["", "105", "/105", "lab/", "lab/x", "lab/105/1", "lab/-1"] {
+            assert!(bad.parse::<ContainerName>().is_err(), "{bad}");
+        }
+    }
+}

@@ -1,0 +1,110 @@
+//! Discovered and adopted containers.
+
+use proximity_api::adoption::{
+    AdoptedInterface, Adoption, DiscoveredContainer, Discovery, DiscoveryGap, DriftReport,
+    DriftedKey, ResourcesAtAdoption,
+};
+use proximity_domain::adoption::AdoptionRecord;
+use proximity_engine::commands::{self, DiscoveredMark};
+
+use super::moment;
+
+/// What was found.
+pub(crate) fn discovery(found: commands::Discovery) -> Discovery {
+    let gaps = found.gaps.into_iter();
+    Discovery {
+        complete: found.complete,
+        containers: found.containers.into_iter().map(container).collect(),
+        gaps: gaps.map(|(host, why)| DiscoveryGap { host, why }).collect(),
+    }
+}
+
+fn container(found: commands::Discovered) -> DiscoveredContainer {
+    let why_not = why_not(&found);
+    let tags = found.tags.unwrap_or_default();
+    let tags = tags.split(';').filter(|tag| !tag.is_empty());
+    DiscoveredContainer {
+        host: found.host,
+        node: found.node,
+        vmid: found.vmid.get(),
+        name: found.name,
+        status: found.status.to_owned(),
+        adoptable: why_not.is_none(),
+        why_not,
+        mark: found.mark.label().to_owned(),
+        template: found.template,
+        ha_managed: found.ha_managed,
+        tags: tags.map(str::to_owned).collect(),
+        pool: found.pool,
+        cpus: found.cpus,
+        memory_bytes: found.memory_bytes,
+        disk_bytes: found.disk_bytes,
+        uptime_seconds: found.uptime_s,
+        suggested_type: found.suggested_type.to_owned(),
+        suggested_port: found.suggested_port,
+    }
+}
+
+fn why_not(found: &commands::Discovered) -> Option<String> {
+    let why = match found.mark {
+        DiscoveredMark::Ours => "it bears the mark of this installation, which has no record of it",
+        DiscoveredMark::Foreign => "it bears the mark of another Proximity installation",
+        DiscoveredMark::No | DiscoveredMark::Unread if found.template => "it is a template",
+        DiscoveredMark::No | DiscoveredMark::Unread => return None,
+    };
+    Some(why.to_owned())
+}
+
+/// What differs from the day of adoption.
+pub(crate) fn drift(view: commands::DriftView) -> DriftReport {
+    let changes = view.changes.into_iter().map(|drift| DriftedKey {
+        key: drift.key,
+        at_adoption: drift.then,
+        now: drift.now,
+    });
+    let changes: Vec<DriftedKey> = changes.collect();
+    DriftReport {
+        app_id: view.app.to_string(),
+        hostname: view.hostname,
+        drifted: !changes.is_empty(),
+        changes,
+    }
+}
+
+/// What was read on the day of adoption.
+pub(crate) fn adoption(record: AdoptionRecord) -> Adoption {
+    let keys = record.proxmox_config_snapshot.len();
+    let figures = record.resources_at_adoption;
+    let interfaces = record.network_interfaces.into_iter();
+    let missing = record.missing_parts.iter();
+    Adoption {
+        adopted: true,
+        original_vmid: record.original_vmid.get(),
+        original_name: record.original_name,
+        adoption_date: moment(record.adoption_date),
+        suggested_type: record.suggested_type.into(),
+        container_port: record.container_port,
+        detected_ports: record.detected_ports,
+        proxmox_config_snapshot: record.proxmox_config_snapshot,
+        config_snapshot_captured: keys > 0,
+        config_keys_count: keys,
+        resources_at_adoption: ResourcesAtAdoption {
+            cpus: figures.cpus,
+            memory_bytes: figures.memory_bytes,
+            disk_bytes: figures.disk_bytes,
+            uptime_seconds: figures.uptime_seconds,
+        },
+        status_at_adoption: record.status_at_adoption.label().to_owned(),
+        network_interfaces: interfaces
+            .map(|i| AdoptedInterface {
+                name: i.name,
+                mac: i.mac.map(|mac| mac.to_string()),
+                addresses: i.addresses.iter().map(ToString::to_string).collect(),
+            })
+            .collect(),
+        hostname: record.hostname,
+        os_type: record.os_type,
+        architecture: record.architecture,
+        missing_parts: missing.map(|part| part.label().to_owned()).collect(),
+    }
+}

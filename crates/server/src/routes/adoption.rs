@@ -1,0 +1,220 @@
+//! `/api/apps/discover`, `/api/apps/adopt`, `/api/apps/{app}/adoption`.
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use proximity_api::adoption::{
+    AdoptApp, AdoptApps, Adoption, Adoptions, DiscoverQuery, Discovery, DriftReport, ExposeApp,
+    ExposedApp, RefusedAdoption,
+};
+use proximity_api::apps::App;
+use proximity_domain::ids::AppId;
+use proximity_engine::commands::AdoptContainer;
+use proximity_engine::error::EngineError;
+use proximity_store::exposure::Exposure;
+use proximity_store::records::{AppRecord, RequestKey};
+
+use super::apps::{recorded, recorded_before, shown};
+use crate::auth::{Caller, Scope};
+use crate::convert;
+use crate::extract::{Body, Name, Query, invalid};
+use crate::refusal::Refusal;
+use crate::router::AppState;
+use crate::routes::lookup;
+use crate::routes::once::{IdempotencyKey, Once, once, unless_made};
+
+/// Containers of one batch, at most.
+const MOST: usize = 100;
+
+/// List containers that can be adopted
+///
+/// Every container that no app has, of every cluster or of the one that is named. Nothing is written by asking.
+#[utoipa::path(get, path = "/api/apps/discover", tag = "apps", operation_id = "discover_containers",
+    params(DiscoverQuery),
+    responses((status = 200, description = "The containers as listed now.", body = Discovery)),
+    extensions(("x-codes" = json!(["host_not_found", "no_host", "@cluster"]))))]
+pub(crate) async fn discover(
+    State(state): State<AppState>,
+    caller: Caller,
+    Query(query): Query<DiscoverQuery>,
+) -> Result<Json<Discovery>, Refusal> {
+    caller.require(Scope::Read)?;
+    let found = state.engine().discover(query.host.as_deref()).await?;
+    Ok(Json(convert::discovery(found)))
+}
+
+/// Adopt a container
+///
+/// The answer is the app as recorded; the work, which only reads, is its operation's. The container is not touched.
+#[utoipa::path(post, path = "/api/apps/adopt", tag = "apps", operation_id = "adopt_app",
+    params(IdempotencyKey),
+    request_body = AdoptApp,
+    responses((status = 202, description = "Recorded; the work follows.", body = App, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
+    extensions(("x-codes" = json!(["invalid_value", "no_host", "host_not_found", "not_found", "already_managed", "guest_marked", "not_adoptable", "hostname_taken", "exists", "queue_full", "idempotency_conflict", "ports_exhausted", "no_quorum", "view_incomplete", "@cluster"]))))]
+pub(crate) async fn adopt(
+    State(state): State<AppState>,
+    caller: Caller,
+    headers: HeaderMap,
+    Body(body): Body<AdoptApp>,
+) -> Result<Response, Refusal> {
+    caller.require(Scope::Operate)?;
+    let key = match once::<AppId>(&state, &caller, &headers, "adopt_app", &body).await? {
+        Once::New(key) => key,
+        Once::Before(id) => return recorded_before(&state, &caller, id).await,
+    };
+    match one(&state, &caller, body, key.clone()).await {
+        Ok(record) => recorded(&state, record).await,
+        Err(e) => {
+            let id = unless_made(&state, &caller, key.as_ref(), e).await?;
+            recorded_before(&state, &caller, id).await
+        }
+    }
+}
+
+/// Adopt several containers
+///
+/// Each by itself, with an operation of its own; one that is refused keeps none of the others back.
+#[utoipa::path(post, path = "/api/apps/adopt/batch", tag = "apps", operation_id = "adopt_apps",
+    request_body = AdoptApps,
+    responses((status = 202, description = "What was recorded, and what was refused.", body = Adoptions)),
+    extensions(("x-codes" = json!(["invalid_value"]))))]
+pub(crate) async fn adopt_all(
+    State(state): State<AppState>,
+    caller: Caller,
+    Body(body): Body<AdoptApps>,
+) -> Result<Response, Refusal> {
+    caller.require(Scope::Operate)?;
+    let count = body.containers.len();
+    if !(1..=MOST).contains(&count) {
+        let wrong = format!("{count} containers were named; 1 to {MOST} can be");
+        return Err(invalid("containers", wrong));
+    }
+    let mut answer = Adoptions {
+        accepted: Vec::new(),
+        refused: Vec::new(),
+    };
+    for container in body.containers {
+        let (host, vmid) = (container.host.clone(), container.vmid);
+        match one(&state, &caller, container, None).await {
+            Ok(record) => answer.accepted.push(shown(&state.reader(), record).await?),
+            Err(e) => answer.refused.push(RefusedAdoption {
+                host,
+                vmid,
+                error: Refusal::from(e).body,
+            }),
+        }
+    }
+    Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+async fn one(
+    state: &AppState,
+    caller: &Caller,
+    body: AdoptApp,
+    key: Option<RequestKey>,
+) -> Result<AppRecord, EngineError> {
+    let request = AdoptContainer {
+        host: body.host,
+        node: body.node_name,
+        vmid: body.vmid,
+        suggested_type: body.suggested_type,
+        port: body.port_to_expose,
+        key,
+    };
+    state.engine().adopt(caller.actor(), request).await
+}
+
+/// Show what was read at an app's adoption
+///
+/// Of a live app, or of an archived one by its id.
+#[utoipa::path(get, path = "/api/apps/{app}/adoption", tag = "apps", operation_id = "show_adoption",
+    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    responses((status = 200, description = "The record.", body = Adoption)),
+    extensions(("x-codes" = json!(["app_not_found", "not_found"]))))]
+pub(crate) async fn show(
+    State(state): State<AppState>,
+    caller: Caller,
+    Name(name): Name,
+) -> Result<Json<Adoption>, Refusal> {
+    caller.require(Scope::Read)?;
+    let reader = state.reader();
+    let app = lookup::app_or_archived(&reader, &caller, &name).await?;
+    let record = reader.adoption(app.id).await?;
+    let record = record.ok_or_else(|| EngineError::NotFound {
+        what: "adoption record of",
+        name: app.hostname.to_string(),
+    })?;
+    Ok(Json(convert::adoption(record)))
+}
+
+/// Show what has changed since an app's adoption
+///
+/// The container's configuration as it is now, key by key against the record. Nothing is changed by asking.
+#[utoipa::path(get, path = "/api/apps/{app}/drift", tag = "apps", operation_id = "show_drift",
+    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    responses((status = 200, description = "What differs.", body = DriftReport)),
+    extensions(("x-codes" = json!(["app_not_found", "not_found", "host_not_found", "identity_conflict", "@cluster"]))))]
+pub(crate) async fn drift(
+    State(state): State<AppState>,
+    caller: Caller,
+    Name(name): Name,
+) -> Result<Json<DriftReport>, Refusal> {
+    caller.require(Scope::Read)?;
+    let app = lookup::app(&state.reader(), &caller, &name).await?;
+    let view = state.engine().drift(&app.id.to_string()).await?;
+    Ok(Json(convert::drift(view)))
+}
+
+/// Expose an adopted app
+///
+/// The gateway listens on its reserved ports and leads to the container's own address. The container is not touched.
+#[utoipa::path(post, path = "/api/apps/{app}/expose", tag = "apps", operation_id = "expose_app",
+    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    request_body = ExposeApp,
+    responses((status = 200, description = "As recorded, and as the gateway says.", body = ExposedApp)),
+    extensions(("x-codes" = json!(["app_not_found", "invalid_value", "not_in_state", "busy"]))))]
+pub(crate) async fn expose(
+    State(state): State<AppState>,
+    caller: Caller,
+    Name(name): Name,
+    Body(body): Body<ExposeApp>,
+) -> Result<Json<ExposedApp>, Refusal> {
+    set_exposure(&state, &caller, &name, Exposure::Open(body.port)).await
+}
+
+/// End the exposure of an adopted app
+///
+/// The gateway listens on its ports no more; they stay reserved.
+#[utoipa::path(delete, path = "/api/apps/{app}/expose", tag = "apps", operation_id = "unexpose_app",
+    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    responses((status = 200, description = "As recorded, and as the gateway says.", body = ExposedApp)),
+    extensions(("x-codes" = json!(["app_not_found", "not_in_state", "busy"]))))]
+pub(crate) async fn unexpose(
+    State(state): State<AppState>,
+    caller: Caller,
+    Name(name): Name,
+) -> Result<Json<ExposedApp>, Refusal> {
+    set_exposure(&state, &caller, &name, Exposure::Closed).await
+}
+
+async fn set_exposure(
+    state: &AppState,
+    caller: &Caller,
+    name: &str,
+    exposure: Exposure,
+) -> Result<Json<ExposedApp>, Refusal> {
+    caller.require(Scope::Operate)?;
+    let app = lookup::app(&state.reader(), caller, name).await?;
+    let engine = state.engine();
+    let done = engine
+        .expose(caller.actor(), &app.id.to_string(), exposure)
+        .await?;
+    Ok(Json(ExposedApp {
+        exposed: done.app.exposed,
+        app: shown(&state.reader(), done.app).await?,
+        target: done.target.map(|target| target.to_string()),
+        listening: done.listening,
+        trouble: done.trouble,
+    }))
+}
