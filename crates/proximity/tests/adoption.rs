@@ -16,7 +16,7 @@ use standing::Standing;
 const CALL: &str = "
 import ssl, sys, urllib.parse, urllib.request
 method, url, token, *params = sys.argv[1:]
-pairs = [p.split('=', 1) for p in params]
+pairs = [tuple(p.split('=', 1)) for p in params]
 data = urllib.parse.urlencode(pairs).encode() if method != 'GET' else None
 request = urllib.request.Request(url, data, {'Authorization': 'PVEAPIToken=' + token}, method=method)
 trust = ssl.create_default_context()

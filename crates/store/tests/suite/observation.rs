@@ -88,7 +88,7 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
         (EventKind::OrphanSuspected, Some(guest.app))
     );
     world.pass(30_000);
-    let second = first.counted(world.at()).unwrap();
+    let second = first.counted(world.at(), world.at()).unwrap();
     let counted = SuspicionChange::Counted {
         guest: guest.id,
         suspicion: second,

@@ -201,7 +201,11 @@ fn may_destroy(operation: &OperationRecord, created: bool) -> bool {
         OperationKind::Deploy => {
             created && matches!(operation.state, OperationState::Unwinding { .. })
         }
-        OperationKind::Start | OperationKind::Stop | OperationKind::Restart => false,
+        OperationKind::Start
+        | OperationKind::Stop
+        | OperationKind::Restart
+        | OperationKind::Adopt
+        | OperationKind::Forget => false,
     }
 }
 
