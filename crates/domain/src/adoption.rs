@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::ids::Vmid;
 use crate::names::{CatalogId, Hostname, Mac};
@@ -38,7 +39,7 @@ pub struct AdoptionRecord {
     /// Ports something inside was seen to listen on; empty when nobody looked inside.
     pub detected_ports: Vec<u16>,
     /// Its whole configuration as PVE gave it. Never empty.
-    pub proxmox_config_snapshot: BTreeMap<String, serde_json::Value>,
+    pub proxmox_config_snapshot: BTreeMap<String, Value>,
     /// What it had and used.
     pub resources_at_adoption: ResourcesAtAdoption,
     /// Whether it ran.
@@ -53,6 +54,31 @@ pub struct AdoptionRecord {
     pub architecture: Option<String>,
     /// What could not be read, and is therefore not in here.
     pub missing_parts: Vec<AdoptionPart>,
+}
+
+/// What stands in the place of a value that is not shown.
+const HIDDEN: &str = "[secret]";
+
+/// The value of a key of a container's configuration as it may be shown. What is put into the environment of its processes is
+/// where images expect their passwords: `env`, and among the raw lines of `lxc` those of `lxc.environment…`.
+#[must_use]
+pub fn without_secrets(key: &str, value: Value) -> Value {
+    match value {
+        _ if key == "env" || key.starts_with("lxc.environment") => Value::from(HIDDEN),
+        Value::Array(lines) if key == "lxc" => lines.into_iter().map(raw_line).collect(),
+        other => other,
+    }
+}
+
+/// One raw line: its key and its value.
+fn raw_line(line: Value) -> Value {
+    let key = line.get(0).and_then(Value::as_str).map(str::to_owned);
+    match key {
+        Some(key) if key.starts_with("lxc.environment") => {
+            Value::from(vec![key, HIDDEN.to_owned()])
+        }
+        Some(_) | None => line,
+    }
 }
 
 /// Figures of the day of adoption.
@@ -269,6 +295,24 @@ mod tests {
 
     fn vmid(n: u32) -> Vmid {
         Vmid::try_from(n).unwrap()
+    }
+
+    #[test]
+    fn the_environment_of_the_processes_is_not_shown() {
+        use serde_json::json;
+        assert_eq!(without_secrets("env", json!("A=b")), json!("[secret]"));
+        assert_eq!(without_secrets("memory", json!(512)), json!(512));
+        let raw = json!([
+            ["lxc.environment", "DB_PASSWORD=x"],
+            ["lxc.environment.runtime", "A=b"],
+            ["lxc.cap.drop", ""]
+        ]);
+        let shown = json!([
+            ["lxc.environment", "[secret]"],
+            ["lxc.environment.runtime", "[secret]"],
+            ["lxc.cap.drop", ""]
+        ]);
+        assert_eq!(without_secrets("lxc", raw), shown);
     }
 
     #[test]

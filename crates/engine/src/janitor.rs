@@ -144,6 +144,6 @@ fn why(was: &str, ms: i64) -> Failure {
             "it was {was} for {} with nobody at work on it",
             hours_minutes(ms)
         ),
-        "Retry its last operation, accept the state of its container (resolve), or remove the app.",
+        "Retry its last operation or remove the app; of one that had served before, the state of its container can be accepted (resolve).",
     )
 }

@@ -105,7 +105,10 @@ fn need(app: &AppRecord, route: Option<&RouteView>) -> Option<Need> {
     }
     match app.status.label() {
         StatusLabel::Running => {
-            let leads = route.is_some_and(|r| r.target.is_some() && r.dial_failures == 0);
+            let leads = route.is_some_and(|r| {
+                let to_its_port = |to: SocketAddr| to.port() == app.guest_port;
+                r.target.is_some_and(to_its_port) && r.dial_failures == 0
+            });
             (!leads).then_some(Need::Mend)
         }
         StatusLabel::Stopped | StatusLabel::Error => {

@@ -296,6 +296,19 @@ async fn what_cannot_be_adopted_is_refused_and_leaves_nothing() {
 }
 
 #[tokio::test]
+async fn port_0_is_refused_before_anything_is_asked() {
+    let w = world().await;
+    let calls = w.pve.calls();
+    let request = AdoptContainer {
+        port: Some(0),
+        ..asked(150)
+    };
+    let refused = w.engine.adopt(&w.actor, request).await;
+    assert_eq!(code(refused), "invalid_value");
+    assert_eq!(w.pve.calls(), calls);
+}
+
+#[tokio::test]
 async fn a_configuration_that_cannot_be_read_stores_nothing() {
     let mut w = world().await;
     stranger(&w, 150, "web", true).await;
@@ -409,6 +422,34 @@ async fn adopted_apps_are_stopped_started_and_restarted_on_request() {
     assert_sound(&w).await;
 }
 
+/// Proxmox VE would only note the wish, and its manager would keep a container that is restarted down.
+#[tokio::test]
+async fn a_container_under_high_availability_is_left_to_its_manager() {
+    let w = world().await;
+    stranger(&w, 150, "web", true).await;
+    let (app, _) = adopt(&w, 150).await;
+    let member = [("sid", "ct:150"), ("state", "started")];
+    let made = w
+        .pve
+        .as_root(Method::Post, "/cluster/ha/resources", &member);
+    assert_eq!(made.await.status, 200);
+    let changes = w.pve.changes();
+    for action in [
+        Action::Stop { force: true },
+        Action::Restart { force: false },
+    ] {
+        let op = w.engine.act(&w.actor, "web", action).await.unwrap();
+        let state = w.settled(op.id).await.unwrap().state;
+        let OperationState::Failed { failure } = state else {
+            panic!("{state:?}");
+        };
+        assert_eq!(failure.code, "ha_managed", "{failure:?}");
+    }
+    assert_eq!(w.pve.changes(), changes);
+    assert_eq!(status(&w, &app).await, StatusLabel::Running);
+    assert_sound(&w).await;
+}
+
 #[tokio::test]
 async fn an_adopted_app_is_led_to_when_a_person_exposes_it_and_only_then() {
     let w = world().await;
@@ -420,11 +461,12 @@ async fn an_adopted_app_is_led_to_when_a_person_exposes_it_and_only_then() {
     assert!(open.app.exposed && open.listening, "{open:?}");
     assert_eq!(open.target.map(|t| t.port()), Some(8080));
     assert_eq!(w.routes.routes().await.unwrap().len(), 1);
-    // A stop closes it, a start opens it again, both by the sweep.
+    // Another port is led to at once, although the one before still answers.
+    let other = w.engine.expose(&w.actor, "web", Exposure::Open(Some(9090)));
+    let other = other.await.unwrap();
+    assert_eq!(other.target.map(|t| t.port()), Some(9090), "{other:?}");
+    // A stop closes it before its address may become another one's; a start lets the sweep open it again.
     act(&w, "web", Action::Stop { force: false }).await;
-    proximity_engine::route_sweep::sweep(&w.engine)
-        .await
-        .unwrap();
     assert!(w.routes.routes().await.unwrap().is_empty());
     act(&w, "web", Action::Start).await;
     proximity_engine::route_sweep::sweep(&w.engine)

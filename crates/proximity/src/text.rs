@@ -20,13 +20,18 @@ pub(crate) fn table<const N: usize>(
     let mut any = false;
     for row in rows {
         any = true;
-        table.add_row(row);
+        table.add_row(row.map(|cell| cell.replace(acts_on_terminals, " ")));
     }
     if any {
         table.trim_fmt()
     } else {
         empty.to_owned()
     }
+}
+
+/// Names and notes are other people's: what is in them is shown, and moves no cursor.
+fn acts_on_terminals(c: char) -> bool {
+    c.is_control() && c != '\n'
 }
 
 /// `label   value` lines; values that are empty are left out.
@@ -60,4 +65,17 @@ pub(crate) fn memory(mib: u64) -> String {
 /// The value, or a dash.
 pub(crate) fn or_dash(value: Option<&str>) -> String {
     value.unwrap_or("-").to_owned()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_is_in_a_cell_moves_no_cursor() {
+        let row = ["a\u{1b}[2Jb".to_owned(), "c\rd\u{7}".to_owned()];
+        let shown = table(["X", "Y"], [row], "nothing");
+        let acts = shown.chars().any(|c| c.is_control() && c != '\n');
+        assert!(!acts && shown.contains("a [2Jb"), "{shown:?}");
+    }
 }

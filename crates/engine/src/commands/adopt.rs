@@ -58,6 +58,12 @@ impl Engine {
         request: AdoptContainer,
     ) -> Result<AppRecord, EngineError> {
         let vmid = number(request.vmid)?;
+        if request.port == Some(0) {
+            return Err(EngineError::Invalid {
+                field: "port_to_expose".to_owned(),
+                message: "port 0 is none that anything listens on".to_owned(),
+            });
+        }
         let kind = request.suggested_type.as_deref().map(kind_of).transpose()?;
         let host = self.only_host(request.host.as_deref()).await?;
         let cluster = self.inner.clusters.get(host.id).await?;

@@ -13,7 +13,7 @@ use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
 use super::steps::status::{event, failed_status, status_after};
-use super::steps::withdraw_route::withdraw;
+use super::steps::withdraw_route::{ingress_failure, withdraw};
 use crate::saga::{Calls, Cx, Done, Ending, Row, Saga, StepAction, StepResult};
 
 const STEPS: &[Row] = &[Row {
@@ -36,8 +36,12 @@ struct GiveBack;
 #[async_trait]
 impl StepAction for GiveBack {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
-        if cx.app.exposed {
-            withdraw(cx).await?;
+        // One may also be left from an exposure that ended while the gateway was away.
+        match cx.engine.inner.parts.ingress.routes().await {
+            Ok(routes) if routes.iter().any(|route| route.app == cx.app.id) => withdraw(cx).await?,
+            Ok(_) => {}
+            Err(e) if cx.app.exposed => return Err(ingress_failure(&e)),
+            Err(_) => {}
         }
         let guest = cx.recorded().await?;
         let vmid = guest.map(|guest| guest.place().vmid);

@@ -25,7 +25,7 @@ pub(crate) fn saga(kind: OperationKind, class: AppClass) -> &'static Saga {
         (OperationKind::Start, AppClass::Adopted) => &power_adopted::START,
         (OperationKind::Stop, AppClass::Adopted) => &power_adopted::STOP,
         (OperationKind::Restart, AppClass::Adopted) => &power_adopted::RESTART,
-        // The store queues neither for an app of the other class; and the steps ask for guests of their own.
+        // The store queues neither for an app of the other class; and each of their steps knows guests of its class alone.
         (OperationKind::Remove, _) => &remove_app::SAGA,
         (OperationKind::Adopt, _) => &adopt_app::SAGA,
         (OperationKind::Forget, _) => &forget_app::SAGA,

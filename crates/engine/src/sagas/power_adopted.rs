@@ -3,13 +3,28 @@
 //! Guarantees: each call follows a read that recognises the container, in the same step; `running` and `stopped` are what PVE
 //! said afterwards. Whether the app answers is not said: nobody knows what is in there. Routes are the sweep's.
 
+use async_trait::async_trait;
+use serde_json::Value;
+
 use super::restart_app::RestartEnding;
 use super::start_app::StartEnding;
 use super::steps::power::ConfirmRunning;
 use super::steps::shutdown::ShutDown;
 use super::steps::start::StartContainer;
+use super::steps::withdraw_route::withdraw;
 use super::stop_app::StopEnding;
-use crate::saga::{Calls, Row, Saga};
+use crate::saga::{Calls, Cx, Done, Row, Saga, StepAction, StepResult};
+
+const fn close() -> Row {
+    Row {
+        name: "withdraw_route",
+        percent: 5,
+        log: "Closing the public port",
+        cancellable: true,
+        calls: Calls::Nothing,
+        action: &CloseExposed,
+    }
+}
 
 const fn shutdown() -> Row {
     Row {
@@ -45,8 +60,22 @@ const fn confirm() -> Row {
 }
 
 const START_STEPS: &[Row] = &[start(true), confirm()];
-const STOP_STEPS: &[Row] = &[shutdown()];
-const RESTART_STEPS: &[Row] = &[shutdown(), start(false), confirm()];
+const STOP_STEPS: &[Row] = &[close(), shutdown()];
+const RESTART_STEPS: &[Row] = &[close(), shutdown(), start(false), confirm()];
+
+/// Takes the route of an exposed app away: while its container is down its address may become another one's. The sweep sets
+/// the route of a running app again, to the address that its own device then shows.
+struct CloseExposed;
+
+#[async_trait]
+impl StepAction for CloseExposed {
+    async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        if cx.app.exposed {
+            withdraw(cx).await?;
+        }
+        Ok(Done::nothing())
+    }
+}
 
 pub(super) static START: Saga = Saga {
     steps: START_STEPS,

@@ -4,8 +4,10 @@ use proximity_api::adoption::{
     AdoptedInterface, Adoption, DiscoveredContainer, Discovery, DiscoveryGap, DriftReport,
     DriftedKey, ResourcesAtAdoption,
 };
-use proximity_domain::adoption::AdoptionRecord;
+use proximity_domain::adoption::{AdoptionRecord, without_secrets};
 use proximity_engine::commands::{self, DiscoveredMark};
+
+use serde_json::Value;
 
 use super::moment;
 
@@ -57,10 +59,13 @@ fn why_not(found: &commands::Discovered) -> Option<String> {
 
 /// What differs from the day of adoption.
 pub(crate) fn drift(view: commands::DriftView) -> DriftReport {
-    let changes = view.changes.into_iter().map(|drift| DriftedKey {
-        key: drift.key,
-        at_adoption: drift.then,
-        now: drift.now,
+    let changes = view.changes.into_iter().map(|drift| {
+        let shown = |value: Option<Value>| value.map(|value| without_secrets(&drift.key, value));
+        DriftedKey {
+            at_adoption: shown(drift.then),
+            now: shown(drift.now),
+            key: drift.key.clone(),
+        }
     });
     let changes: Vec<DriftedKey> = changes.collect();
     DriftReport {
@@ -74,6 +79,7 @@ pub(crate) fn drift(view: commands::DriftView) -> DriftReport {
 /// What was read on the day of adoption.
 pub(crate) fn adoption(record: AdoptionRecord) -> Adoption {
     let keys = record.proxmox_config_snapshot.len();
+    let config = record.proxmox_config_snapshot.into_iter();
     let figures = record.resources_at_adoption;
     let interfaces = record.network_interfaces.into_iter();
     let missing = record.missing_parts.iter();
@@ -85,7 +91,9 @@ pub(crate) fn adoption(record: AdoptionRecord) -> Adoption {
         suggested_type: record.suggested_type.into(),
         container_port: record.container_port,
         detected_ports: record.detected_ports,
-        proxmox_config_snapshot: record.proxmox_config_snapshot,
+        proxmox_config_snapshot: config
+            .map(|(key, value)| (key.clone(), without_secrets(&key, value)))
+            .collect(),
         config_snapshot_captured: keys > 0,
         config_keys_count: keys,
         resources_at_adoption: ResourcesAtAdoption {

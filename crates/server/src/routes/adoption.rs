@@ -39,7 +39,7 @@ pub(crate) async fn discover(
     caller: Caller,
     Query(query): Query<DiscoverQuery>,
 ) -> Result<Json<Discovery>, Refusal> {
-    caller.require(Scope::Read)?;
+    may_take(&caller, Scope::Read)?;
     let found = state.engine().discover(query.host.as_deref()).await?;
     Ok(Json(convert::discovery(found)))
 }
@@ -58,7 +58,7 @@ pub(crate) async fn adopt(
     headers: HeaderMap,
     Body(body): Body<AdoptApp>,
 ) -> Result<Response, Refusal> {
-    caller.require(Scope::Operate)?;
+    may_take(&caller, Scope::Operate)?;
     let key = match once::<AppId>(&state, &caller, &headers, "adopt_app", &body).await? {
         Once::New(key) => key,
         Once::Before(id) => return recorded_before(&state, &caller, id).await,
@@ -84,7 +84,7 @@ pub(crate) async fn adopt_all(
     caller: Caller,
     Body(body): Body<AdoptApps>,
 ) -> Result<Response, Refusal> {
-    caller.require(Scope::Operate)?;
+    may_take(&caller, Scope::Operate)?;
     let count = body.containers.len();
     if !(1..=MOST).contains(&count) {
         let wrong = format!("{count} containers were named; 1 to {MOST} can be");
@@ -106,6 +106,15 @@ pub(crate) async fn adopt_all(
         }
     }
     Ok((StatusCode::ACCEPTED, Json(answer)).into_response())
+}
+
+/// A container that no app has is everybody's: who sees the apps of one account alone needs the right on hosts besides.
+fn may_take(caller: &Caller, scope: Scope) -> Result<(), Refusal> {
+    caller.require(scope)?;
+    match caller.sees_only() {
+        None => Ok(()),
+        Some(_) => caller.require(Scope::Hosts),
+    }
 }
 
 async fn one(

@@ -8,6 +8,7 @@ use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
+use super::power::refuse_under_ha;
 use crate::saga::{Cx, Done, Look, StepAction, StepError, StepResult};
 
 const DOING: &str = "shutting the container down";
@@ -19,7 +20,12 @@ impl StepAction for ShutDown {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         // Only a removal may go on without a container; a stop that stopped nothing would be a lie.
         let removing = cx.op.kind == OperationKind::Remove;
-        let Some(guest) = cx.recorded().await? else {
+        let recorded = match removing {
+            // What was adopted is never removed: a removal knows guests of ours alone.
+            true => cx.guest().await?.map(RecordedGuest::Native),
+            false => cx.recorded().await?,
+        };
+        let Some(guest) = recorded else {
             return if removing {
                 Ok(Done::nothing())
             } else {
@@ -45,6 +51,7 @@ impl StepAction for ShutDown {
             cx.await_task(DOING, &upid).await?;
         }
         if cx.is_running(&guest).await? {
+            refuse_under_ha(cx, &guest).await?;
             stop_it(cx, &guest).await?;
         }
         if cx.is_running(&guest).await? {

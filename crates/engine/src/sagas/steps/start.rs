@@ -6,6 +6,7 @@ use proximity_pve::upid::Upid;
 use proximity_store::effects::Effects;
 use serde_json::{Value, json};
 
+use super::power::refuse_under_ha;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 
 const DOING: &str = "starting the container";
@@ -32,6 +33,7 @@ impl StepAction for StartContainer {
             runs = cx.is_running(&guest).await?;
         }
         if !runs {
+            refuse_under_ha(cx, &guest).await?;
             let outcome = cx.start_lxc(guest.place()).await?;
             if let Some(error) = Cx::unless_ended_well(DOING, &outcome)
                 && !cx.is_running(&guest).await?
