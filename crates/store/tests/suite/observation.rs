@@ -75,6 +75,7 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
     let (_, guest) = world.deployed("web", 101).await;
     let first = Suspicion::begun(world.at());
     let change = begun(&guest, world.at());
+    world.store.journal_numbered().await.unwrap();
     let newest = world.store.newest_event().await.unwrap();
     world
         .store
