@@ -256,7 +256,7 @@ async fn what_cannot_be_adopted_is_refused_and_leaves_nothing() {
     w.pve
         .as_root(Method::Post, "/nodes/pve1/lxc/153/template", &[])
         .await;
-    w.until(async || file(&w, 153).await.contains("\"template\""))
+    w.until(async || file(&w, 153).await.contains("\"template\":"))
         .await
         .unwrap();
     let refused = async |request| code(w.engine.adopt(&w.actor, request).await);

@@ -62,7 +62,7 @@ impl EventKind {
             // Of those of an app's operation the app's own event tells, with the reason.
             | Self::OperationFailed
             | Self::OperationCancelled => None,
-            Self::AppCreated => row(Severity::Info, "asked for"),
+            Self::AppCreated => row(Severity::Info, "new app asked for"),
             Self::AppDeployed => row(Severity::Info, "deployed"),
             Self::AppDeployFailed => row(Severity::Warning, "deploy failed"),
             Self::AppStarted => row(Severity::Info, "started"),

@@ -37,7 +37,7 @@ async fn each_channel_is_told_what_its_route_says_in_order() {
             "home: host changed",
             "home: node declared gone for good",
             stuck,
-            "web: deploy asked for",
+            "web: new app asked for",
         ],
         "what is critical comes first"
     );
