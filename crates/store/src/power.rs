@@ -125,25 +125,10 @@ pub(crate) fn refuse_unresolvable(app: &AppRecord) -> Result<(), StoreError> {
         let app = app.id;
         return Err(StoreError::Busy { app, operation });
     }
-    let id = app.id;
-    let Status::Error { was, .. } = app.status else {
-        let label = app.status.label().label();
+    if app.status.label() != StatusLabel::Error {
+        let (id, label) = (app.id, app.status.label().label());
         let what = format!("app {id} is {label}: only an app in error is resolved");
         return Err(StoreError::IllegalTransition { what });
-    };
-    match was {
-        // Nothing ever proved that it serves: as running it would get traffic.
-        StatusLabel::Deploying | StatusLabel::Adopting | StatusLabel::Cloning => {
-            let what = format!(
-                "app {id} was {}, which never came to its end: it is removed, or its last operation retried",
-                was.label()
-            );
-            Err(StoreError::IllegalTransition { what })
-        }
-        StatusLabel::Running
-        | StatusLabel::Stopped
-        | StatusLabel::Updating
-        | StatusLabel::Removing
-        | StatusLabel::Error => Ok(()),
     }
+    Ok(())
 }

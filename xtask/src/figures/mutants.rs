@@ -41,7 +41,7 @@ pub(super) const FIGURE: Figure = Figure {
     prepare,
     needs_root: false,
     in_tests: false,
-    full_limit: Duration::from_secs(3600),
+    full_limit: Duration::from_secs(1800),
     measure,
 };
 

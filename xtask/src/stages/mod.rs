@@ -51,7 +51,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "tools",
-        minutes: 6,
+        minutes: 4,
         shows: "cargo-nextest and cargo-deny are here (built when absent)",
         needs: &[],
         run: ensure_tools,
@@ -86,7 +86,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "tests",
-        minutes: 16,
+        minutes: 20,
         shows: "all tests that need no container",
         needs: &["tools"],
         run: nextest::plain,
@@ -135,7 +135,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "try",
-        minutes: 4,
+        minutes: 2,
         shows: "`try --once`: from nothing to a served page and back, simulated as nobody and real as root",
         needs: &["packages", "build"],
         run: end_to_end::run,

@@ -1,6 +1,6 @@
 //! Resolving an app in *error*: its container is identified, then its power is accepted as the app's status.
 
-use proximity_domain::app::StatusLabel;
+use proximity_domain::app::{Status, StatusLabel};
 use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_pve::cluster::GuestStatus;
 use proximity_store::StoreError;
@@ -12,12 +12,30 @@ use crate::commands::upstream;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
+/// What an app is, if that is nothing to be resolved. One that failed on its way into life never proved that it serves: as
+/// running it would get traffic, so it is retried or removed. What it was before it failed stays with it.
+fn unresolvable(status: &Status) -> Option<String> {
+    let Status::Error { was, .. } = status else {
+        return Some(status.label().label().to_owned());
+    };
+    match was {
+        StatusLabel::Deploying | StatusLabel::Adopting | StatusLabel::Cloning => {
+            Some(format!("in error since it was {}", was.label()))
+        }
+        StatusLabel::Running
+        | StatusLabel::Stopped
+        | StatusLabel::Updating
+        | StatusLabel::Removing
+        | StatusLabel::Error => None,
+    }
+}
+
 impl Engine {
     /// Accepts the power state of an app in *error* as its status, after its container was identified. Nothing is sent that
     /// changes anything; audited.
     ///
     /// # Errors
-    /// The app is not in *error*, an operation is at work or stuck, or what is there is not its container, cannot be read, or
+    /// The app is not in *error*, or never came into life; an operation is at work or stuck, or what is there is not its container, cannot be read, or
     /// says nothing of its power.
     pub async fn resolve(&self, actor: &Actor, app: &str) -> Result<AppRecord, EngineError> {
         let app = self.find_app(app).await?;
@@ -28,10 +46,10 @@ impl Engine {
             }
             .into());
         }
-        if app.status.label() != StatusLabel::Error {
+        if let Some(status) = unresolvable(&app.status) {
             return Err(EngineError::NotInState {
                 app: app.hostname.to_string(),
-                status: app.status.label().label().to_owned(),
+                status,
                 action: "resolve".to_owned(),
             });
         }
@@ -80,5 +98,32 @@ fn unresolved(message: String) -> EngineError {
         message,
         hint: "look at the container in PVE; remove the app if it is not needed any more"
             .to_owned(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::failure::Failure;
+    use proximity_domain::time::Timestamp;
+
+    use super::*;
+
+    #[test]
+    fn what_never_came_into_life_is_not_resolved() {
+        let error = |was| Status::Error {
+            was,
+            why: Failure::new("x", "x", "x"),
+            since: Timestamp(1),
+        };
+        let accepted: Vec<&str> = StatusLabel::ALL
+            .into_iter()
+            .filter(|was| unresolvable(&error(*was)).is_none())
+            .map(StatusLabel::label)
+            .collect();
+        assert_eq!(
+            accepted,
+            ["running", "stopped", "updating", "removing", "error"]
+        );
+        assert_eq!(unresolvable(&Status::Running).as_deref(), Some("running"));
     }
 }
