@@ -424,7 +424,7 @@ async fn adopted_apps_are_stopped_started_and_restarted_on_request() {
 
 /// Proxmox VE would only note the wish, and its manager would keep a container that is restarted down.
 #[tokio::test]
-async fn a_container_under_high_availability_is_left_to_its_manager() {
+async fn a_container_under_high_availability_is_left_to_it() {
     let w = world().await;
     stranger(&w, 150, "web", true).await;
     let (app, _) = adopt(&w, 150).await;
