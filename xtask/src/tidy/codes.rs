@@ -42,7 +42,6 @@ const WITHOUT_TEST: &[&str] = &[
     "intent_unreadable",
     "no_guest",
     "guest_outcome_unknown",
-    "ha_managed",
     "still_protected",
     "power_unknown",
     "not_running_after_start",
