@@ -27,12 +27,15 @@ pub(crate) async fn app_or_archived(
     caller: &Caller,
     name: &str,
 ) -> Result<AppRecord, Refusal> {
-    if let Ok(id) = name.parse::<AppId>()
-        && let Some(archived) = reader.archived_app(id).await?
-    {
-        return seen(Some(archived.record), caller, name);
-    }
-    app(reader, caller, name).await
+    let Ok(id) = name.parse::<AppId>() else {
+        return app(reader, caller, name).await;
+    };
+    // Live first: an app goes into the archive between two reads, and never comes back out of it.
+    let found = match reader.app(id).await? {
+        Some(live) => Some(live),
+        None => reader.archived_app(id).await?.map(|app| app.record),
+    };
+    seen(found, caller, name)
 }
 
 fn seen(found: Option<AppRecord>, caller: &Caller, name: &str) -> Result<AppRecord, Refusal> {
