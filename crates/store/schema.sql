@@ -156,6 +156,7 @@ CREATE TABLE steps (
     failure TEXT,
     started_at BIGINT NOT NULL,
     changed_at BIGINT NOT NULL,
+    output_sealed TEXT CHECK (output IS NULL OR output_sealed IS NULL),
     PRIMARY KEY (operation_id, step_index)
 ) WITHOUT ROWID;
 
@@ -183,10 +184,12 @@ CREATE UNIQUE INDEX guests_place ON guests (host_id, vmid) WHERE gone_at IS NULL
 
 CREATE INDEX guests_by_app ON guests (app_id);
 
--- What was read of a container on the day of its adoption. It outlives the app in the archive.
+-- What was read of a container on the day of its adoption. It outlives the app in the archive. Its configuration is sealed:
+-- images expect passwords in it.
 CREATE TABLE adoptions (
     app_id TEXT NOT NULL PRIMARY KEY REFERENCES apps (id),
     record TEXT NOT NULL,
+    configuration_sealed TEXT NOT NULL,
     adopted_at BIGINT NOT NULL
 );
 

@@ -51,10 +51,15 @@ BEGIN
     SELECT RAISE(ABORT, 'an epoch never falls');
 END;
 
--- What was read of a container on the day of its adoption. It outlives the app in the archive.
+-- What a step read back where secrets are to be expected: sealed, instead of `output`.
+ALTER TABLE steps ADD COLUMN output_sealed TEXT CHECK (output IS NULL OR output_sealed IS NULL);
+
+-- What was read of a container on the day of its adoption. It outlives the app in the archive. Its configuration is sealed:
+-- images expect passwords in it.
 CREATE TABLE adoptions (
     app_id TEXT NOT NULL PRIMARY KEY REFERENCES apps (id),
     record TEXT NOT NULL,
+    configuration_sealed TEXT NOT NULL,
     adopted_at BIGINT NOT NULL
 );
 

@@ -1,5 +1,7 @@
 //! Adopted apps: recorded with their guest in one commit, and the clinical record that outlives them.
 
+use std::collections::BTreeMap;
+
 use proximity_domain::adopted::AdoptedGuest;
 use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::AppClass;
@@ -7,6 +9,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::ids::AppId;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::time::Timestamp;
+use secrecy::ExposeSecret;
 
 use crate::apps::{live_app, live_or_archived, not_live};
 use crate::create::{insert, refuse, told};
@@ -19,7 +22,8 @@ use crate::ports;
 use crate::records::{Actor, AppRecord, NewApp, NewOperation, RequestKey};
 use crate::request_keys::claim;
 use crate::row::{Columns, damaged, to_json};
-use crate::sql::{Tx, query};
+use crate::seal::{Place, Sealer};
+use crate::sql::{Row, Tx, query};
 use crate::store::{Reader, Store};
 
 /// What is wrong with an adoption as it was put together, if anything.
@@ -100,28 +104,59 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.adoption(app)));
         }
-        let row = query("SELECT record FROM adoptions WHERE app_id = $1")
+        let row = query("SELECT record, configuration_sealed FROM adoptions WHERE app_id = $1")
             .bind(app.to_string())
             .fetch_optional(self)
             .await?;
-        row.map(|row| row.json("record")).transpose()
+        row.map(|row| opened(&self.shared.sealer, app, &row))
+            .transpose()
     }
 }
 
-/// Writes the record of an adopted app, once.
+/// The record of `app` with its configuration.
+fn opened(sealer: &Sealer, app: AppId, row: &Row) -> Result<AdoptionRecord, StoreError> {
+    let app = app.to_string();
+    let sealed = row.text("configuration_sealed")?;
+    let text = sealer.unseal(configuration_place(&app), &sealed)?;
+    let configuration = serde_json::from_str(text.expose_secret());
+    Ok(AdoptionRecord {
+        // What is in there must not get into an error.
+        proxmox_config_snapshot: configuration.map_err(|_| damaged("configuration_sealed", app))?,
+        ..row.json("record")?
+    })
+}
+
+fn configuration_place(app: &str) -> Place<'_> {
+    Place {
+        table: "adoptions",
+        id: app,
+        column: "configuration_sealed",
+    }
+}
+
+/// Writes the record of an adopted app, once; its configuration sealed.
 pub(crate) async fn record(
     tx: &mut Tx,
+    sealer: &Sealer,
     app: AppId,
     record: &AdoptionRecord,
     now: Timestamp,
 ) -> Result<(), StoreError> {
+    let id = app.to_string();
+    let configuration = to_json("configuration", &record.proxmox_config_snapshot)?;
+    let open = AdoptionRecord {
+        proxmox_config_snapshot: BTreeMap::new(),
+        ..record.clone()
+    };
     let added = query(
-        "INSERT INTO adoptions (app_id, record, adopted_at) SELECT id, CAST($2 AS TEXT), CAST($3 AS BIGINT) FROM apps \
+        "INSERT INTO adoptions (app_id, record, adopted_at, configuration_sealed) \
+         SELECT id, CAST($2 AS TEXT), CAST($3 AS BIGINT), CAST($4 AS TEXT) FROM apps \
          WHERE id = $1 AND class = 'adopted' ON CONFLICT (app_id) DO NOTHING",
     )
-    .bind(app.to_string())
-    .bind(to_json("adoption record", record)?)
+    .bind(&id)
+    .bind(to_json("adoption record", &open)?)
     .bind(now.0)
+    .bind(sealer.seal(configuration_place(&id), &configuration)?)
     .execute(tx)
     .await?;
     match added.rows_affected() {

@@ -14,14 +14,15 @@ use crate::guests;
 use crate::journal::{add_event, add_log_line};
 use crate::records::OperationRecord;
 use crate::sql::{Tx, query};
+use crate::store::Shared;
 use crate::views::ArchivedBy;
 
-/// Applies `effects` of `operation` to its app. `rest_ms` is how long ports of orphans rest.
+/// Applies `effects` of `operation` to its app.
 pub(crate) async fn apply(
     tx: &mut Tx,
     operation: &OperationRecord,
     effects: &Effects,
-    rest_ms: i64,
+    shared: &Shared,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     let app = operation.app;
@@ -29,7 +30,7 @@ pub(crate) async fn apply(
         guests::change(tx, change, app, operation.id, now).await?;
     }
     if let Some(record) = &effects.adoption {
-        adoptions::record(tx, app, record, now).await?;
+        adoptions::record(tx, &shared.sealer, app, record, now).await?;
     }
     if let Some(status) = &effects.status {
         set_status(tx, app, status, Some(operation.id), now).await?;
@@ -62,7 +63,7 @@ pub(crate) async fn apply(
         add_event(tx, event, Some(app), Some(operation.id), now).await?;
     }
     if effects.archive {
-        let rest = effects.rest_ports.then_some(rest_ms);
+        let rest = effects.rest_ports.then_some(shared.rest_ms);
         let by = ArchivedBy::Operation(operation.id);
         archive(tx, app, by, rest, now).await?;
     }

@@ -281,7 +281,8 @@ fn rows_are_the_same_in_tables_that_were_made_anew() {
         "events",
         "audit",
     ];
-    let rows = |connection: &Connection| tables.map(|table| all_rows(connection, table));
+    let tables = tables.map(|table| (table, columns(&connection, table)));
+    let rows = |connection: &Connection| tables.clone().map(|table| all_rows(connection, &table));
     let before = rows(&connection);
     migrate(&mut connection, &path, MIGRATIONS);
     assert_eq!(rows(&connection), before);
@@ -316,9 +317,9 @@ fn operations_are_the_same_after_new_kinds_came() {
     let mut connection = raw(&path);
     migrate(&mut connection, &path, older(13));
     connection.execute_batch(FILL).unwrap();
-    let rows = |connection: &Connection| {
-        ["operations", "steps", "guests"].map(|table| all_rows(connection, table))
-    };
+    let tables = ["operations", "steps", "guests"];
+    let tables = tables.map(|table| (table, columns(&connection, table)));
+    let rows = |connection: &Connection| tables.clone().map(|table| all_rows(connection, &table));
     let before = rows(&connection);
     migrate(&mut connection, &path, MIGRATIONS);
     assert_eq!(rows(&connection), before);
@@ -339,9 +340,17 @@ fn operations_are_the_same_after_new_kinds_came() {
     connection.execute(adopt, []).unwrap();
 }
 
-/// Every row of a table as one text, by its first columns.
-fn all_rows(connection: &Connection, table: &str) -> Vec<String> {
-    let sql = format!("SELECT * FROM {table} ORDER BY 1, 2");
+/// The columns that a table has by now.
+fn columns(connection: &Connection, table: &str) -> String {
+    let sql = format!("SELECT * FROM {table}");
+    let statement = connection.prepare(&sql).unwrap();
+    let names: Vec<&str> = statement.column_names().collect();
+    names.join(", ")
+}
+
+/// Every row of a table as one text, by its first columns: of columns that came later nothing.
+fn all_rows(connection: &Connection, (table, columns): &(&str, String)) -> Vec<String> {
+    let sql = format!("SELECT {columns} FROM {table} ORDER BY 1, 2");
     let mut statement = connection.prepare(&sql).unwrap();
     let width = statement.column_count();
     let text = |row: &rusqlite::Row<'_>| {

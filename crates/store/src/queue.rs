@@ -155,7 +155,7 @@ impl Store {
         }
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
+            apply(tx, &operation, &effects, &self.shared, now).await?;
             query(
                 "UPDATE operations SET attempt = $2, due_at = $3, waits_because = $4 WHERE id = $1",
             )

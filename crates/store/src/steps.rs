@@ -11,6 +11,7 @@ use crate::apply::apply;
 use crate::effects::{Effects, MutationAudit};
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit};
+use crate::outputs::{self, StepOutput};
 use crate::queue::{held, held_anew};
 use crate::records::{Actor, Fence, OperationRecord};
 use crate::row::{Columns, each, to_json};
@@ -67,7 +68,7 @@ impl Store {
             if begun.rows_affected() == 0 {
                 return Err(illegal(index, "begin again, it succeeded"));
             }
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await
+            apply(tx, &operation, &effects, &self.shared, now).await
         })
         .await
     }
@@ -166,7 +167,7 @@ impl Store {
             if state_at(tx, fence, index).await?.is_none() {
                 return Err(no_step(fence, index));
             }
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
+            apply(tx, &operation, &effects, &self.shared, now).await?;
             let actor = Actor {
                 account: operation.requested_by,
                 token: None,
@@ -185,7 +186,7 @@ impl Store {
         .await
     }
 
-    /// Commits the output of a step, after its effect was read back.
+    /// Commits the output of a step, after its effect was read back: a plain value in the open, or a [`StepOutput`] that says.
     ///
     /// # Errors
     /// [`StoreError::LeaseLost`]; [`StoreError::IllegalTransition`] if the operation does not run forwards, or the
@@ -194,26 +195,30 @@ impl Store {
         &self,
         fence: &Fence,
         index: u32,
-        output: Value,
+        output: impl Into<StepOutput>,
         effects: Effects,
         now: Timestamp,
     ) -> Result<(), StoreError> {
+        let output = output.into();
         if let Some(model) = self.model() {
+            let output = output.into_value();
             return model.write(|state| state.finish_step(fence, index, output, effects, now));
         }
         self.write(async |tx| {
             let operation = running(held_anew(tx, fence).await?)?;
-            let output = to_json("output", &output)?;
+            let (open, sealed) = output.columns(&self.shared.sealer, operation.id, index)?;
             let finished = query(
-                "UPDATE steps SET state = $3, epoch = $4, output = $5, failure = NULL, changed_at = $6 \
+                "UPDATE steps SET state = $3, epoch = $4, output = CAST($5 AS TEXT), \
+                 output_sealed = CAST($7 AS TEXT), failure = NULL, changed_at = $6 \
                  WHERE operation_id = $1 AND step_index = $2 AND state <> 'succeeded'",
             )
             .bind(operation.id.to_string())
             .bind(i64::from(index))
             .bind(StepState::Succeeded.label())
             .bind(fence.epoch.0)
-            .bind(output)
+            .bind(open)
             .bind(now.0)
+            .bind(sealed)
             .execute(&mut *tx)
             .await?;
             if finished.rows_affected() == 0 {
@@ -223,7 +228,7 @@ impl Store {
                 };
                 return Err(illegal(index, why));
             }
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await
+            apply(tx, &operation, &effects, &self.shared, now).await
         })
         .await
     }
@@ -244,7 +249,7 @@ impl Store {
         }
         self.write(async |tx| {
             let operation = held(tx, fence).await?;
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await
+            apply(tx, &operation, &effects, &self.shared, now).await
         })
         .await
     }
@@ -259,7 +264,12 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.step_log(id)));
         }
-        self.read(async |tx| step_log(tx, id).await).await
+        let rows = query("SELECT * FROM steps WHERE operation_id = $1 ORDER BY step_index")
+            .bind(id.to_string())
+            .fetch_all(self)
+            .await?;
+        let opened = |row| outputs::open(&self.shared.sealer, id, row, step(row)?);
+        rows.iter().map(opened).collect()
     }
 }
 
@@ -300,6 +310,7 @@ pub(crate) async fn write_step(
     Ok(())
 }
 
+/// The step log from inside a transaction, which has no use for outputs that are sealed: they stay so.
 pub(crate) async fn step_log(tx: &mut Tx, id: OperationId) -> Result<Vec<StepRecord>, StoreError> {
     let rows = query("SELECT * FROM steps WHERE operation_id = $1 ORDER BY step_index")
         .bind(id.to_string())

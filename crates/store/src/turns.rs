@@ -37,7 +37,7 @@ impl Store {
             let operation = forwards(tx, fence).await?;
             let failure =
                 break_step(tx, fence, index, failure.clone(), StepState::Failed, now).await?;
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
+            apply(tx, &operation, &effects, &self.shared, now).await?;
             log_failure(tx, &operation, &failure, now).await?;
             advance(tx, &operation, OperationEvent::StepFailed(failure), now).await?;
             Ok(())
@@ -75,7 +75,7 @@ impl Store {
                 | OperationState::Stuck { .. } => StepState::Failed,
             };
             let failure = break_step(tx, fence, index, failure.clone(), to, now).await?;
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
+            apply(tx, &operation, &effects, &self.shared, now).await?;
             log_failure(tx, &operation, &failure, now).await?;
             advance(tx, &operation, OperationEvent::GotStuck(failure), now).await?;
             Ok(())
@@ -110,7 +110,7 @@ impl Store {
                     "be left open by an operation that succeeds",
                 ));
             }
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
+            apply(tx, &operation, &effects, &self.shared, now).await?;
             advance(tx, &operation, OperationEvent::StepsDone, now).await?;
             refuse_limbo(tx, &operation).await
         })

@@ -95,7 +95,7 @@ impl Store {
             let operation = undoing(tx, fence, index).await?;
             write_step(tx, fence, index, StepState::UndoFinished, None, now).await?;
             count_anew(tx, fence).await?;
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await
+            apply(tx, &operation, &effects, &self.shared, now).await
         })
         .await
     }
@@ -149,7 +149,7 @@ impl Store {
             if let Some(open) = log.iter().find(|s| s.state != StepState::UndoFinished) {
                 return Err(illegal(open.index, "be left behind, it is not undone"));
             }
-            apply(tx, &operation, &effects, self.shared.rest_ms, now).await?;
+            apply(tx, &operation, &effects, &self.shared, now).await?;
             let end = advance(tx, &operation, OperationEvent::UndosDone, now).await?;
             refuse_limbo(tx, &operation).await?;
             Ok(end)

@@ -152,8 +152,11 @@ async fn no_secret_is_on_the_disk_in_plain() {
         .await
         .unwrap();
     world.removed(&app, guest.id, false).await;
+    suite::adoptions::adopted(&mut world, "found", 105).await;
     let key = std::fs::read_to_string(dir.path().join("key")).unwrap();
     let secrets = [
+        "canary-of-the-record",
+        "canary-of-the-step",
         "token-secret-of-",
         "private-key-of-",
         "secret-of-web",

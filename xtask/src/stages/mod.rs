@@ -51,7 +51,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "tools",
-        minutes: 4,
+        minutes: 3,
         shows: "cargo-nextest and cargo-deny are here (built when absent)",
         needs: &[],
         run: ensure_tools,
@@ -79,14 +79,14 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "build",
-        minutes: 8,
+        minutes: 10,
         shows: "the binary, with and without the lab, and what the quick figures need",
         needs: &[],
         run: cargo_runs::build,
     },
     Stage {
         name: "tests",
-        minutes: 20,
+        minutes: 19,
         shows: "all tests that need no container",
         needs: &["tools"],
         run: nextest::plain,

@@ -3,6 +3,7 @@
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_domain::saga::StepRecord;
+use proximity_store::StepOutput;
 use proximity_store::effects::Effects;
 use proximity_store::error::StoreError;
 use serde::Serialize;
@@ -95,7 +96,7 @@ impl Intent {
 /// What was read back after the effect.
 pub(crate) struct Done {
     /// Stored in the step's row.
-    pub(crate) output: Value,
+    pub(crate) output: StepOutput,
     /// Committed in the same transaction.
     pub(crate) effects: Effects,
 }
@@ -104,13 +105,22 @@ impl Done {
     /// Nothing to keep.
     pub(crate) fn nothing() -> Self {
         Self {
-            output: Value::Null,
+            output: StepOutput::Open(Value::Null),
             effects: Effects::default(),
         }
     }
 
     /// Keeps `output`.
     pub(crate) fn with<T: Serialize>(output: &T) -> StepResult<Self> {
+        Self::keeping(output, StepOutput::Open)
+    }
+
+    /// Keeps `output` sealed: secrets are to be expected in it.
+    pub(crate) fn with_sealed<T: Serialize>(output: &T) -> StepResult<Self> {
+        Self::keeping(output, StepOutput::Sealed)
+    }
+
+    fn keeping<T: Serialize>(output: &T, how: fn(Value) -> StepOutput) -> StepResult<Self> {
         let output = serde_json::to_value(output).map_err(|e| {
             StepError::Failed(Failure::new(
                 "internal",
@@ -119,7 +129,7 @@ impl Done {
             ))
         })?;
         Ok(Self {
-            output,
+            output: how(output),
             effects: Effects::default(),
         })
     }

@@ -46,7 +46,7 @@ impl StepAction for GiveBack {
         let guest = cx.recorded().await?;
         let vmid = guest.map(|guest| guest.place().vmid);
         Ok(Done {
-            output: json!({ "deletion_type": "soft", "vmid_preserved": vmid }),
+            output: json!({ "deletion_type": "soft", "vmid_preserved": vmid }).into(),
             effects: Effects {
                 url: Some(None),
                 ..Effects::default()

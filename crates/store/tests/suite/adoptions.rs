@@ -12,10 +12,10 @@ use proximity_domain::ids::{AppId, GuestId, Vmid};
 use proximity_domain::names::Mac;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::recorded::RecordedGuest;
-use proximity_store::StoreError;
 use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::exposure::Exposure;
 use proximity_store::records::AppRecord;
+use proximity_store::{StepOutput, StoreError};
 use serde_json::json;
 
 use super::world::{Make, World, request_key};
@@ -65,6 +65,7 @@ fn record(world: &World) -> AdoptionRecord {
         proxmox_config_snapshot: BTreeMap::from([
             ("cores".to_owned(), json!(2)),
             ("description".to_owned(), json!("größer\n")),
+            ("env".to_owned(), json!("PASSWORD=canary-of-the-record")),
         ]),
         resources_at_adoption: ResourcesAtAdoption {
             cpus: Some(2.0),
@@ -82,10 +83,17 @@ fn record(world: &World) -> AdoptionRecord {
 }
 
 /// An adoption that has ended well.
-async fn adopted(world: &mut World, hostname: &str, vmid: u32) -> (AppRecord, AdoptedGuest) {
+pub async fn adopted(world: &mut World, hostname: &str, vmid: u32) -> (AppRecord, AdoptedGuest) {
     let (app, guest) = adopt(world, hostname, vmid).await.unwrap();
     let (_, fence) = world.claim().await;
-    world.step(&fence, 0).await;
+    let (at, none) = (world.at(), Effects::default);
+    let read = StepOutput::Sealed(json!({"env": "PASSWORD=canary-of-the-step"}));
+    let begun = world
+        .store
+        .begin_step(&fence, 0, "capture", json!({}), none(), at);
+    begun.await.unwrap();
+    let done = world.store.finish_step(&fence, 0, read, none(), at);
+    done.await.unwrap();
     let effects = Effects {
         adoption: Some(record(world)),
         status: Some(Status::Stopped),

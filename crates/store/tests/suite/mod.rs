@@ -46,7 +46,7 @@ macro_rules! with_cases {
                 only_a_failed_one_is_repeated, lists_are_paged, keep_the_id_of_their_request;
             fencing: every_write_of_a_stale_epoch_is_refused, every_write_of_another_holder_is_refused,
                 nothing_is_written_after_the_end;
-            steps: are_logged_intent_first, carry_their_effects, begin_in_order, may_begin_again_until_they_succeed,
+            steps: are_logged_intent_first, give_sealed_outputs_back, carry_their_effects, begin_in_order, may_begin_again_until_they_succeed,
                 every_mutation_has_one_entry, a_mutation_is_there_as_soon_as_it_was_recorded, an_operation_ends_only_when_all_succeeded,
                 an_end_leaves_no_app_on_its_way;
             undo: runs_from_the_last_to_the_first, is_refused_out_of_turn, cancel_turns_back, a_failed_undo_waits_for_a_person,

@@ -5,10 +5,10 @@ use proximity_domain::event::EventKind;
 use proximity_domain::ids::Epoch;
 use proximity_domain::operation::{OperationState, StuckWas};
 use proximity_domain::saga::StepState;
-use proximity_store::StoreError;
 use proximity_store::effects::{Effects, MutationAudit, NewEvent, NewLogLine};
 use proximity_store::records::LogLevel;
 use proximity_store::views::AuditKind;
+use proximity_store::{StepOutput, StoreError};
 use serde_json::json;
 
 use super::world::{LEASE_MS, Make, World, assert_illegal, failure, with_status};
@@ -53,6 +53,29 @@ pub async fn are_logged_intent_first(make: &impl Make) {
     );
     assert_eq!((ended.finished_at, ended.lease), (Some(world.at()), None));
     assert_eq!(world.app(operation.app).await.operation, None);
+    world.assert_sound().await;
+}
+
+pub async fn give_sealed_outputs_back(make: &impl Make) {
+    let mut world = World::new(make).await;
+    world.create("web").await;
+    let (operation, fence) = world.claim().await;
+    for (index, output) in [(0, json!({"env": "größer"})), (1, json!(null))] {
+        let none = Effects::default();
+        let begun = world
+            .store
+            .begin_step(&fence, index, "read", json!({}), none, world.at());
+        begun.await.unwrap();
+        let (sealed, none) = (StepOutput::Sealed(output.clone()), Effects::default());
+        let done = world
+            .store
+            .finish_step(&fence, index, sealed, none, world.at());
+        done.await.unwrap();
+        let mut log = world.store.steps(operation.id).await.unwrap();
+        let step = log.remove(usize::try_from(index).unwrap());
+        assert_eq!(step.output, Some(output));
+    }
+    world.complete(&fence).await;
     world.assert_sound().await;
 }
 

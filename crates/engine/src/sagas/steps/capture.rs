@@ -70,7 +70,7 @@ impl StepAction for Capture {
                 log: vec![cx.line(LogLevel::Info, line)],
                 ..Effects::default()
             },
-            ..Done::with(&captured)?
+            ..Done::with_sealed(&captured)?
         })
     }
 }

@@ -217,7 +217,7 @@ async fn read_back(cx: &Cx, guest: &NativeGuest, lost: Option<Lost>) -> StepResu
     }
     match (look, lost) {
         (Look::Ours { first_seen, .. }, _) => Ok(Attempt::Made(Box::new(Done {
-            output: json!({ "vmid": guest.identity.vmid, "node": guest.place.node }),
+            output: json!({ "vmid": guest.identity.vmid, "node": guest.place.node }).into(),
             effects: Effects {
                 guests: confirm(guest, first_seen),
                 ..Effects::default()

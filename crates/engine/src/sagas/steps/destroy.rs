@@ -36,7 +36,8 @@ impl StepAction for DestroyContainer {
         };
         destroy_once(cx, &guest, Removal::Requested).await?;
         Ok(Done {
-            output: json!({ "deletion_type": "hard", "vmid_destroyed": guest.identity.vmid }),
+            output: json!({ "deletion_type": "hard", "vmid_destroyed": guest.identity.vmid })
+                .into(),
             effects: gone(cx, &guest),
         })
     }

@@ -28,7 +28,7 @@ impl StepAction for CheckHealth {
                 match verdict(cx, target, &recipe.health).await {
                     Verdict::Healthy { status } => {
                         return Ok(Done {
-                            output: json!({ "http_status": status, "attempts": attempt }),
+                            output: json!({ "http_status": status, "attempts": attempt }).into(),
                             effects: Effects::default(),
                         });
                     }

@@ -14,20 +14,20 @@ impl StepAction for Identify {
     async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
         let Some(guest) = cx.guest().await? else {
             return Ok(Done {
-                output: json!({ "container": "none" }),
+                output: json!({ "container": "none" }).into(),
                 effects: Effects::default(),
             });
         };
         match cx.look(&guest).await? {
             Look::Ours { first_seen, .. } => Ok(Done {
-                output: json!({ "container": "ours", "vmid": guest.identity.vmid }),
+                output: json!({ "container": "ours", "vmid": guest.identity.vmid }).into(),
                 effects: Effects {
                     guests: confirm(&guest, first_seen),
                     ..Effects::default()
                 },
             }),
             Look::Absent if absent_everywhere(cx, &guest.place).await? => Ok(Done {
-                output: json!({ "container": "absent", "vmid": guest.identity.vmid }),
+                output: json!({ "container": "absent", "vmid": guest.identity.vmid }).into(),
                 effects: Effects::default(),
             }),
             Look::Absent => Err(StepError::Failed(Failure::new(

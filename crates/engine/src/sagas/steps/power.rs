@@ -49,7 +49,7 @@ impl StepAction for ConfirmRunning {
             )));
         }
         Ok(Done {
-            output: json!({ "running": true }),
+            output: json!({ "running": true }).into(),
             effects: Effects::default(),
         })
     }

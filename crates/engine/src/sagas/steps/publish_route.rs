@@ -30,7 +30,7 @@ impl StepAction for PublishRoute {
         ours?;
         let url = publish_at(cx, &guest, address?).await?;
         Ok(Done {
-            output: json!({ "url": url }),
+            output: json!({ "url": url }).into(),
             effects: Effects {
                 url: Some(Some(url)),
                 ..Effects::default()

@@ -35,7 +35,7 @@ impl StepAction for ShutDown {
         match cx.look(&guest).await? {
             Look::Absent if removing => {
                 return Ok(Done {
-                    output: json!({ "container": "absent" }),
+                    output: json!({ "container": "absent" }).into(),
                     effects: Effects::default(),
                 });
             }
@@ -62,7 +62,7 @@ impl StepAction for ShutDown {
             )));
         }
         Ok(Done {
-            output: json!({ "stopped": true }),
+            output: json!({ "stopped": true }).into(),
             effects: Effects::default(),
         })
     }

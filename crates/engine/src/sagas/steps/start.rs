@@ -53,7 +53,7 @@ impl StepAction for StartContainer {
             .and_then(|r| r.upid)
             .filter(|u| u.parse::<Upid>().is_ok());
         Ok(Done {
-            output: json!({ "running": true, "task": upid }),
+            output: json!({ "running": true, "task": upid }).into(),
             effects: Effects::default(),
         })
     }

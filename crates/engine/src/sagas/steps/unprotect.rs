@@ -36,7 +36,7 @@ impl StepAction for Unprotect {
         }
         let lifted = lift_protection(cx, &guest).await?;
         Ok(Done {
-            output: json!({ "lifted": lifted }),
+            output: json!({ "lifted": lifted }).into(),
             effects: Effects::default(),
         })
     }
