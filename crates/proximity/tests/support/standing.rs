@@ -2,6 +2,7 @@
 #![allow(dead_code)] // not every test needs all of it
 
 use std::io::{BufRead, BufReader};
+use std::os::fd::AsFd;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -126,12 +127,43 @@ impl Standing {
         file
     }
 
+    /// Root on the nodes takes this key from now on.
+    pub(crate) fn let_in(&self, public_line: &str) {
+        let list = self.dir().join("lab/authorized_keys");
+        let keys = std::fs::read_to_string(&list).unwrap();
+        let line = public_line.trim();
+        std::fs::write(&list, format!("{keys}{line}\n")).unwrap();
+    }
+
+    /// Runs this on a thread that reaches what runs here.
+    pub(crate) fn beside(&self, work: impl AsyncFnOnce() + Send) {
+        let network = match self.inside.is_empty() {
+            true => None,
+            false => Some(std::fs::File::open(format!(
+                "/proc/{}/ns/net",
+                gateway(&self.config)
+            ))),
+        };
+        let alone = || {
+            if let Some(network) = network {
+                let kind = Some(rustix::thread::LinkNameSpaceType::Network);
+                rustix::thread::move_into_link_name_space(network.unwrap().as_fd(), kind).unwrap();
+            }
+            let runtime = tokio::runtime::Builder::new_current_thread()
+                .enable_all()
+                .build();
+            runtime.unwrap().block_on(work());
+        };
+        let ended = std::thread::scope(|scope| scope.spawn(alone).join());
+        if let Err(why) = ended {
+            std::panic::resume_unwind(why);
+        }
+    }
+
     /// A key that root on the nodes takes: its file, and where each node's SSH is as the command line names it.
     pub(crate) fn root_key(&self) -> (PathBuf, String) {
         let pair = generate_keypair().unwrap();
-        let list = self.dir().join("lab/authorized_keys");
-        let keys = std::fs::read_to_string(&list).unwrap();
-        std::fs::write(&list, format!("{keys}{} a person\n", pair.public_line)).unwrap();
+        self.let_in(&format!("{} a person", pair.public_line));
         let file = self.secret_file("root_key", pair.private_pem.expose_secret());
         let places = self.lab().ssh.into_iter();
         let places = places.map(|at| format!("--ssh-address {}={}", at.node, at.address));
