@@ -48,6 +48,8 @@ pub enum EventKind {
     ExpectedOrphanArchived,
     AnomalousOrphanDetected,
     GuestConflicted,
+    GuestConflictEnded,
+    GuestTwinFound,
     MassBrakeStopped,
     MassBrakeReleased,
     AppDiagnosedStuck,
@@ -107,7 +109,7 @@ const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missi
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 44] = [
+    pub const ALL: [Self; 46] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -148,6 +150,8 @@ impl EventKind {
         Self::ExpectedOrphanArchived,
         Self::AnomalousOrphanDetected,
         Self::GuestConflicted,
+        Self::GuestConflictEnded,
+        Self::GuestTwinFound,
         Self::MassBrakeStopped,
         Self::MassBrakeReleased,
         Self::AppDiagnosedStuck,
@@ -199,7 +203,9 @@ impl EventKind {
             Self::OrphanSuspected => row("OrphanSuspected", &["app", "hostname", "host", "vmid", "status"], "A complete look at a cluster was the first without an app's container; nothing is concluded yet."),
             Self::ExpectedOrphanArchived => row("ExpectedOrphanArchived", OF_ORPHAN, "The container of an app that was being removed or in trouble is proven absent; its record is in the archive."),
             Self::AnomalousOrphanDetected => row("AnomalousOrphanDetected", OF_ORPHAN, "The container of an app that was to be there is proven absent: somebody removed it. Its record is in the archive."),
-            Self::GuestConflicted => row("GuestConflicted", &["app", "hostname", "host", "vmid", "why"], "What has the number of an app's container is not that container: no call is made, a person has to choose."),
+            Self::GuestConflicted => row("GuestConflicted", &["app", "hostname", "host", "vmid", "why", "since"], "What has the number of an app's container is not that container: no call is made, a person has to choose."),
+            Self::GuestConflictEnded => row("GuestConflictEnded", &["app", "hostname", "host", "vmid", "since"], "What has the number of an app's container is that container again, as a read of it showed."),
+            Self::GuestTwinFound => row("GuestTwinFound", &["app", "hostname", "host", "vmid", "node", "why", "since"], "Another container, `vmid` on `node`, bears the mark of an app's container: that one gets no call, the app goes on."),
             Self::MassBrakeStopped => row("MassBrakeStopped", &["missing", "done", "limit"], "More containers are missing than may be at once: no record is archived until a person confirms the number."),
             Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed"], "Somebody confirmed how many containers are missing, and their records were archived."),
             Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),

@@ -3,6 +3,7 @@
 //! [`Store`] writes, [`Reader`] reads; every method is one transaction, named after what it commits.
 
 mod adoptions;
+pub mod alarms;
 mod apply;
 mod apps;
 mod archive;

@@ -51,6 +51,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(12, "0012_notices"),
     migration!(13, "0013_observation"),
     migration!(14, "0014_adoption", "postgres/"),
+    migration!(15, "0015_identity_alarms"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

@@ -52,6 +52,24 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "turned back, or a person is asked",
             ),
             Limit(
+                "time between two requests of the slow sweep over configurations",
+                "crates/engine/src/reconcile/pace.rs",
+                "APART",
+                "they wait for their turn, over all hosts together",
+            ),
+            Limit(
+                "configurations under way per node in the slow sweep",
+                "crates/engine/src/reconcile/sweep.rs",
+                "LANES",
+                "they wait; other nodes go on",
+            ),
+            Limit(
+                "reads of the slow sweep that do not come back, per node and round",
+                "crates/engine/src/reconcile/sweep.rs",
+                "STRIKES",
+                "the node is left until the next round",
+            ),
+            Limit(
                 "VMIDs chosen anew for one intent",
                 "crates/engine/src/saga/executor.rs",
                 "INTENT_ATTEMPTS",

@@ -95,6 +95,8 @@ impl EventKind {
             Self::ExpectedOrphanArchived => row(Severity::Info, "orphan archived"),
             Self::AnomalousOrphanDetected => row(Severity::Critical, "container was deleted by hand"),
             Self::GuestConflicted => row(Severity::Critical, "container is another one"),
+            Self::GuestConflictEnded => row(Severity::Info, "container is the app's again"),
+            Self::GuestTwinFound => row(Severity::Warning, "another container bears the app's mark"),
             Self::MassBrakeStopped => row(Severity::Critical, "too many containers missing"),
             Self::MassBrakeReleased => row(Severity::Info, "missing containers confirmed"),
             Self::AppDiagnosedStuck => row(Severity::Warning, "app was stuck"),

@@ -3,7 +3,7 @@
 use crate::ids::{HostId, Vmid};
 use crate::names::NodeName;
 
-use super::inventory::{Inventory, NodeSeen, SeenGuest};
+use super::inventory::{Inventory, Kind, NodeSeen, SeenGuest};
 
 /// What the permission probe said: whether the token that looks may see every guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -106,6 +106,16 @@ impl CompleteInventory {
     #[must_use]
     pub fn guests(&self) -> usize {
         self.seen.guests.len()
+    }
+
+    /// All containers with their nodes, by number.
+    pub fn containers(&self) -> impl Iterator<Item = (Vmid, &NodeName)> {
+        let containers = self.seen.guests.iter();
+        let containers = containers.filter(|guest| guest.kind == Kind::Container);
+        containers.filter_map(|guest| {
+            let node = usize::try_from(guest.node).ok()?;
+            Some((guest.vmid, self.seen.list_nodes.get(node)?))
+        })
     }
 
     /// The members.

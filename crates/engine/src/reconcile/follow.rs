@@ -15,8 +15,10 @@ use proximity_store::observation::WatchedGuest;
 use proximity_store::power::ReadPower;
 use serde_json::json;
 
+use super::alarm::in_conflict;
 use super::outcome::ReconcileReport;
-use super::{AT_ONCE, Memory, Pass, Reconciler, Seen, named};
+use super::watch::Watch;
+use super::{AT_ONCE, Pass, Reconciler, Seen, named};
 use crate::cluster::observed;
 use crate::error::EngineError;
 
@@ -34,7 +36,10 @@ enum Change<'a> {
 enum Followed {
     Moved,
     Refreshed,
-    Nothing,
+    /// It is the recorded one, and nothing is to be followed.
+    Same,
+    /// Somebody is at work on it, or nothing can be said of it now.
+    Left,
     Conflict(String),
     Failed(String),
 }
@@ -44,19 +49,24 @@ impl Reconciler {
     pub(super) async fn follow(
         &self,
         seen: &[Seen],
-        memory: &mut Memory,
+        watch: &mut Watch,
         pass: &Pass,
         now: Timestamp,
         report: &mut ReconcileReport,
     ) -> Result<(), EngineError> {
         let mut changed = Vec::new();
         for cluster in seen {
-            for guest in cluster.guests.iter().filter(|g| !g.is_worked_on()) {
+            // An operation of its app follows by itself; one that is stuck keeps everybody from it, and only a look is left.
+            for guest in cluster.guests.iter().filter(|g| g.operation.is_none()) {
                 if let Some(change) = change(cluster, guest) {
                     changed.push((cluster, guest, change));
                 }
             }
         }
+        if changed.is_empty() {
+            return Ok(());
+        }
+        let alarms = watch.alarms(&self.store).await?;
         let dry = *pass == Pass::Dry;
         let mut looks = Vec::new();
         for (cluster, guest, change) in &changed {
@@ -71,18 +81,21 @@ impl Reconciler {
             .await;
         for (cluster, guest, followed) in done {
             match followed? {
-                Followed::Moved => report.moved += 1,
-                Followed::Refreshed => report.refreshed += 1,
-                Followed::Nothing => {
-                    memory.conflicts.remove(&guest.watched.guest);
-                }
+                Followed::Left => {}
                 Followed::Failed(why) => report.result.errors.push(why),
                 Followed::Conflict(why) => {
-                    let told = dry || !memory.conflicts.insert(guest.watched.guest);
-                    if !told {
-                        self.tell_conflict(cluster, guest, &why, now).await?;
+                    if !dry {
+                        self.raise_conflict(&cluster.site, guest, &why, now).await?;
                     }
                     report.result.errors.push(why);
+                }
+                identified @ (Followed::Moved | Followed::Refreshed | Followed::Same) => {
+                    report.moved += usize::from(matches!(identified, Followed::Moved));
+                    report.refreshed += usize::from(matches!(identified, Followed::Refreshed));
+                    if !dry {
+                        self.end_conflict(&cluster.site, guest, &alarms, now)
+                            .await?;
+                    }
                 }
             }
         }
@@ -110,12 +123,12 @@ impl Reconciler {
             Change::Power => &place.node,
         };
         let Some(_at_work) = self.at_work.try_enter(guest.watched.app) else {
-            return Ok(Followed::Nothing);
+            return Ok(Followed::Left);
         };
         let recorded = self.store.recorded_guests(guest.watched.app).await?;
         let recorded = recorded.into_iter().find(|g| g.id() == guest.watched.guest);
         let Some(recorded) = recorded else {
-            return Ok(Followed::Nothing);
+            return Ok(Followed::Left);
         };
         let read = &cluster.site.read;
         let mut there = place.clone();
@@ -123,24 +136,20 @@ impl Reconciler {
         let config = match read.lxc_config(node, place.vmid).await {
             Ok(config) => config,
             // Gone or moved on since it was listed: the next look tells.
-            Err(e) if e.is_missing_config() => return Ok(Followed::Nothing),
+            Err(e) if e.is_missing_config() => return Ok(Followed::Left),
             Err(e) => return Ok(Followed::Failed(format!("{name}: {e}"))),
         };
         match recorded.compare(&observed(there, &config, false)) {
             Ownership::Owned => {}
             Ownership::OwnedUnconfirmed { .. } | Ownership::BeingCreated => {
-                return Ok(Followed::Nothing);
+                return Ok(Followed::Left);
             }
             Ownership::Conflict(conflict) => {
-                let what = format!(
-                    "{name} is not the container of {}: {conflict}",
-                    guest.hostname
-                );
-                return Ok(Followed::Conflict(what));
+                return Ok(Followed::Conflict(in_conflict(&name, guest, &conflict)));
             }
         }
         if dry {
-            return Ok(Followed::Nothing);
+            return Ok(Followed::Same);
         }
         match change {
             Change::Node(node) => self.record_move(guest, node, now).await,
@@ -177,7 +186,7 @@ impl Reconciler {
                 tracing::info!(app = %guest.hostname, %node, "the container was followed to another node");
                 Ok(Followed::Moved)
             }
-            Err(StoreError::Busy { .. } | StoreError::NotFound { .. }) => Ok(Followed::Nothing),
+            Err(StoreError::Busy { .. } | StoreError::NotFound { .. }) => Ok(Followed::Left),
             Err(e) => Err(e.into()),
         }
     }
@@ -191,39 +200,18 @@ impl Reconciler {
         let to = match read {
             GuestStatus::Running => ReadPower::Running,
             GuestStatus::Stopped => ReadPower::Stopped,
-            GuestStatus::Unknown => return Ok(Followed::Nothing),
+            GuestStatus::Unknown => return Ok(Followed::Same),
         };
         let Some(from) = recorded_power(guest.status).filter(|from| *from != to) else {
-            return Ok(Followed::Nothing);
+            return Ok(Followed::Same);
         };
         let app = guest.watched.app;
         let followed = self.store.follow_power(app, from, to, now).await?;
         if !followed {
-            return Ok(Followed::Nothing);
+            return Ok(Followed::Left);
         }
         tracing::info!(app = %guest.hostname, to = to.status().label().label(), "the app's status follows its container");
         Ok(Followed::Refreshed)
-    }
-
-    async fn tell_conflict(
-        &self,
-        cluster: &Seen,
-        guest: &WatchedGuest,
-        why: &str,
-        now: Timestamp,
-    ) -> Result<(), EngineError> {
-        tracing::error!(app = %guest.hostname, "{why}");
-        let event = NewEvent {
-            kind: EventKind::GuestConflicted,
-            body: json!({
-                "app": guest.watched.app,
-                "hostname": guest.hostname,
-                "host": cluster.site.host.label,
-                "vmid": guest.watched.place.vmid,
-                "why": why,
-            }),
-        };
-        Ok(self.store.tell(&event, guest.watched.app, now).await?)
     }
 }
 

@@ -14,6 +14,8 @@ use super::Site;
 use crate::view::{cluster_name, is_word_of};
 
 const AUDIT: &str = "VM.Audit";
+/// What a look sends.
+pub(super) const REQUESTS: usize = 3;
 
 /// Membership, the token's rights, then the list. Anything that is not answered, or not understood, makes no look at all.
 ///

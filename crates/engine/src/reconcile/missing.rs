@@ -116,7 +116,7 @@ impl Reconciler {
         let candidates = candidates(seen, &missing);
         let ripe = u64::try_from(candidates.len()).unwrap_or(u64::MAX);
         let record = self.store.mass_brake().await?;
-        let brake = self.brake(record, report.suspected, now).await?;
+        let brake = self.brake(record, report.suspected).await?;
         if !self
             .may_go_on(brake, record, ripe, pass, now, report)
             .await?
@@ -143,20 +143,17 @@ impl Reconciler {
             };
             let actor = actor.clone();
             let released = BrakeChange::Released { event, actor };
-            self.store.change_brake(&released, self.now()).await?;
+            self.store.change_brake(&released, now).await?;
         }
         Ok(())
     }
 
-    async fn brake(
-        &self,
-        record: BrakeRecord,
-        missing: u64,
-        now: Timestamp,
-    ) -> Result<Brake, EngineError> {
+    async fn brake(&self, record: BrakeRecord, missing: u64) -> Result<Brake, EngineError> {
         if missing == 0 {
             return Ok(Brake::Free);
         }
+        // A clock that was set forward must not forget what was archived a moment ago.
+        let now = self.steady();
         let hour_ago = Timestamp(now.0.saturating_sub(HOUR_MS));
         let from = record.baseline_at.map_or(hour_ago, |at| at.max(hour_ago));
         let tally = Tally {

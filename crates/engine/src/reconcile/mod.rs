@@ -3,25 +3,28 @@
 //!
 //! Flow of a pass: one complete look per cluster ([`look`]), compared with the record in memory; suspicions are counted
 //! ([`missing`]); what is ripe is proven by a direct read and archived, unless the mass brake stops; what moved or changed its
-//! power is read directly and followed ([`follow`]).
+//! power is read directly and followed ([`follow`]). Beside the passes a slow sweep ([`sweep`]) reads the configuration of every
+//! container in turn, for a list does not tell whose a container is; what is wrong is told once ([`alarm`]).
 //! Guarantees: there is no way to a change of Proxmox VE in these types, only [`ReadClient`]s and the store; an app with a
 //! live operation is left to it; what could not be seen is unknown; a pass that finds nothing new writes nothing and sends
 //! three requests per cluster.
 
+mod alarm;
 mod follow;
 mod look;
 mod missing;
 mod outcome;
+mod pace;
+mod sweep;
 mod watch;
 
-use std::collections::HashSet;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
 use proximity_domain::guest::ContainerRef;
-use proximity_domain::ids::{GuestId, HostId};
+use proximity_domain::ids::HostId;
 use proximity_domain::observe::CompleteInventory;
 use proximity_domain::time::{Anchor, Clock, Timestamp};
 use proximity_pve::ReadClient;
@@ -37,6 +40,8 @@ use crate::error::EngineError;
 pub use outcome::{
     ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
 };
+use pace::Pace;
+pub use sweep::SweepReport;
 use watch::Watch;
 
 /// How often the clusters are observed.
@@ -89,16 +94,11 @@ pub struct Reconciler {
     anchor: Anchor,
     sites: Arc<dyn Sites>,
     at_work: AtWork,
-    memory: Mutex<Memory>,
+    /// Kept between passes; a restart loses nothing that counts.
+    watch: Mutex<Watch>,
+    /// Paces the slow sweep, over all clusters.
+    pace: Pace,
     nudged: Notify,
-}
-
-/// What is kept between passes; a restart loses nothing that counts.
-#[derive(Debug, Default)]
-struct Memory {
-    watch: Watch,
-    /// Guests whose conflict was told.
-    conflicts: HashSet<GuestId>,
 }
 
 /// What a pass saw of one cluster.
@@ -125,7 +125,8 @@ impl Reconciler {
             clock,
             sites,
             at_work,
-            memory: Mutex::default(),
+            watch: Mutex::default(),
+            pace: Pace::default(),
             nudged: Notify::new(),
         }
     }
@@ -161,12 +162,12 @@ impl Reconciler {
     /// # Errors
     /// The store cannot be read. A cluster that cannot be seen is in the result instead.
     pub async fn pass(&self, pass: &Pass) -> Result<ReconcileReport, EngineError> {
-        let mut memory = self.memory.lock().await;
-        let now = self.now();
+        let mut watch = self.watch.lock().await;
+        let now = self.clock.now();
         let mut report = ReconcileReport::of(self.store.live_apps().await?);
         let mut seen = Vec::new();
         for host in self.store.hosts().await? {
-            match self.see(host.id, &mut memory.watch).await? {
+            match self.see(host.id, &mut watch).await? {
                 Ok(found) => {
                     report.result.real_vmids_count += found.inventory.guests();
                     seen.push(found);
@@ -174,8 +175,8 @@ impl Reconciler {
                 Err(why) => report.unseen(host.label.as_str(), &why),
             }
         }
-        let missing = self.count(&seen, &mut memory.watch, pass, now).await?;
-        self.follow(&seen, &mut memory, pass, now, &mut report)
+        let missing = self.count(&seen, &mut watch, pass, now).await?;
+        self.follow(&seen, &mut watch, pass, now, &mut report)
             .await?;
         self.settle(&seen, missing, pass, now, &mut report).await?;
         report.result.success = report.result.errors.is_empty();
@@ -194,11 +195,11 @@ impl Reconciler {
             Ok(site) => site,
             Err(e) => return Ok(Err(e.to_string())),
         };
-        let began = self.now();
+        let began = self.steady();
         Ok(match look::look(&site).await {
             Ok(inventory) => Ok(Seen {
                 began,
-                ended: self.now(),
+                ended: self.steady(),
                 site,
                 inventory,
                 guests,
@@ -207,7 +208,8 @@ impl Reconciler {
         })
     }
 
-    fn now(&self) -> Timestamp {
+    /// Now, held to the time that really passed: for ages. What is recorded bears the wall clock's time.
+    fn steady(&self) -> Timestamp {
         self.anchor.now(self.clock.as_ref())
     }
 }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use proximity_domain::ids::{GuestId, HostId};
 use proximity_domain::observe::Suspicion;
 use proximity_store::Store;
+use proximity_store::alarms::{Alarm, AlarmKey};
 use proximity_store::observation::WatchedGuest;
 
 use crate::error::EngineError;
@@ -15,7 +16,11 @@ use crate::error::EngineError;
 pub(super) struct Watch {
     guests: HashMap<HostId, (u64, Arc<Vec<WatchedGuest>>)>,
     suspicions: Option<(u64, BTreeMap<GuestId, Suspicion>)>,
+    alarms: Option<(u64, Arc<Alarms>)>,
 }
+
+/// What was told and has not ended.
+pub(super) type Alarms = BTreeMap<AlarmKey, Alarm>;
 
 impl Watch {
     /// Recorded guests of a cluster.
@@ -48,4 +53,23 @@ impl Watch {
         };
         Ok(&self.suspicions.insert((commit, known)).1)
     }
+
+    /// All alarms.
+    pub(super) async fn alarms(&mut self, store: &Store) -> Result<Arc<Alarms>, EngineError> {
+        let commit = *store.commits().borrow();
+        if let Some((at, alarms)) = &self.alarms
+            && *at == commit
+        {
+            return Ok(Arc::clone(alarms));
+        }
+        let alarms = Arc::new(read_alarms(store).await?);
+        self.alarms = Some((commit, Arc::clone(&alarms)));
+        Ok(alarms)
+    }
+}
+
+/// All alarms, as they are on record now.
+pub(super) async fn read_alarms(store: &Store) -> Result<Alarms, EngineError> {
+    let alarms = store.alarms().await?.into_iter();
+    Ok(alarms.map(|alarm| (alarm.key, alarm)).collect())
 }

@@ -263,6 +263,8 @@ async fn work(
     let hosts = tokio::spawn(engine.clone().keep_hosts_true(shutdown.clone()));
     let (reconciling, ended) = (engine.clone(), shutdown.clone());
     let reconciler = tokio::spawn(async move { reconciling.reconciler().run(ended).await });
+    let (sweeping, ended) = (engine.clone(), shutdown.clone());
+    let identities = tokio::spawn(async move { sweeping.reconciler().run_sweep(ended).await });
     let (diagnosing, ended) = (engine.clone(), shutdown.clone());
     let janitor = tokio::spawn(async move { diagnosing.janitor().run(ended).await });
     let mut worker = tokio::spawn(Worker::new(engine, true).run(shutdown.clone()));
@@ -284,7 +286,10 @@ async fn work(
         .and(hosts.await)
         .and(house.await)
         .and(told.await);
-    let swept = swept.and(reconciler.await).and(janitor.await);
+    let swept = swept
+        .and(reconciler.await)
+        .and(identities.await)
+        .and(janitor.await);
     served
         .map_err(|e| Failed::error("cannot_listen", e.to_string(), "look at the system's log"))?;
     swept.map_err(|e| Failed::error("internal", format!("the sweep ended: {e}"), "report it"))?;

@@ -160,6 +160,8 @@ impl OperationMetrics {
             | EventKind::ExpectedOrphanArchived
             | EventKind::AnomalousOrphanDetected
             | EventKind::GuestConflicted
+            | EventKind::GuestConflictEnded
+            | EventKind::GuestTwinFound
             | EventKind::MassBrakeStopped
             | EventKind::MassBrakeReleased
             | EventKind::AppDiagnosedStuck

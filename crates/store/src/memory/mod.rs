@@ -5,6 +5,7 @@
 //! and on the databases, and each checks the other. Nothing is kept when the last clone is dropped.
 
 mod adoptions;
+mod alarms;
 mod apps;
 mod effects;
 mod guests;

@@ -14,6 +14,7 @@ use proximity_domain::time::Timestamp;
 
 use super::MemoryOptions;
 use super::table::Table;
+use crate::alarms::{Alarm, AlarmKey};
 use crate::notices::NoticeChannel;
 use crate::observation::BrakeRecord;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
@@ -107,6 +108,7 @@ pub(crate) struct State {
     /// One row at most.
     pub(crate) brake: Table<(), BrakeRecord>,
     pub(crate) adoptions: Table<AppId, AdoptionRecord>,
+    pub(crate) alarms: Table<AlarmKey, Alarm>,
     /// By account and key.
     pub(crate) keys: Table<(String, String), KeptKey>,
     pub(crate) log: Table<i64, AppLine>,
@@ -150,6 +152,7 @@ impl State {
             suspicions: Table::default(),
             brake: Table::default(),
             adoptions: Table::default(),
+            alarms: Table::default(),
             keys: Table::default(),
             log: Table::default(),
             events: Table::default(),
@@ -174,7 +177,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 17] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 18] {
         let Self {
             public: _,
             internal: _,
@@ -189,6 +192,7 @@ impl State {
             suspicions,
             brake,
             adoptions,
+            alarms,
             keys,
             log,
             events,
@@ -199,7 +203,7 @@ impl State {
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
-            keys, log, events, audit, channels, notices, subjects,
+            alarms, keys, log, events, audit, channels, notices, subjects,
         ]
     }
 }

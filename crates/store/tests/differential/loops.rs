@@ -3,8 +3,10 @@
 use proximity_domain::app::Status;
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
-use proximity_domain::ids::{AppId, GuestId};
+use proximity_domain::ids::{AppId, GuestId, Vmid};
 use proximity_domain::observe::Suspicion;
+use proximity_domain::recorded::RecordedGuest;
+use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
 use proximity_store::observation::{BrakeChange, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
 use proximity_store::power::ReadPower;
@@ -28,6 +30,7 @@ impl Play {
         let (actor, at) = (self.actor(), self.at());
         match *call {
             Call::Suspect { app, n } => self.suspect(app, n).await,
+            Call::Alarm { app, n } => self.alarm(app, n).await,
             Call::Orphan(n) => {
                 let id = self.app(n)?;
                 let app = both!(self.pair, store => store.app(id)).unwrap()?;
@@ -101,6 +104,37 @@ impl Play {
         };
         both!(self.pair, store => store.change_brake(&change, at)).unwrap();
         Some(false)
+    }
+
+    async fn alarm(&mut self, app: u8, n: u8) -> Told {
+        let (app, at) = (self.app(app)?, self.at());
+        let guests = both!(self.pair, store => store.recorded_guests(app)).unwrap();
+        let guest = guests.first();
+        let kind = if n.is_multiple_of(2) {
+            AlarmKind::Conflict
+        } else {
+            AlarmKind::Twin
+        };
+        let key = AlarmKey {
+            guest: guest.map_or_else(|| GuestId(self.id()), RecordedGuest::id),
+            kind,
+            host: guest.map_or_else(|| self.host(n), |g| Some(g.place().host))?,
+            vmid: Vmid::try_from(100 + u32::from(n % 3)).unwrap(),
+        };
+        let done = if n < 150 {
+            let alarm = Alarm {
+                key,
+                why: format!("for {n}"),
+                since: at,
+            };
+            let told = event(EventKind::GuestConflicted, n);
+            both!(self.pair, store => store.raise_alarm(&alarm, app, &told))
+        } else {
+            let told = event(EventKind::GuestConflictEnded, n);
+            let told = (n < 200).then_some((app, &told));
+            both!(self.pair, store => store.end_alarm(&key, told, at))
+        };
+        Some(!done.unwrap())
     }
 
     async fn guests(&self, app: AppId) -> Vec<GuestId> {

@@ -95,6 +95,7 @@ impl Play {
                 both!(self.pair, store => store.end_port_rest(port, &actor, at)).is_err()
             }
             Call::Suspect { .. }
+            | Call::Alarm { .. }
             | Call::Orphan(_)
             | Call::Brake(_)
             | Call::MarkStuck(_)

@@ -9,6 +9,7 @@ use proximity_domain::observe::Suspicion;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
+use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
 use proximity_store::effects::NewEvent;
 use proximity_store::observation::{BrakeChange, BrakeRecord, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
@@ -110,6 +111,64 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
         .await
         .unwrap();
     assert_eq!(world.store.suspicions().await.unwrap(), []);
+    world.assert_sound().await;
+}
+
+pub async fn an_alarm_is_raised_once_and_ended_once(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let alarm = Alarm {
+        key: AlarmKey {
+            guest: guest.id,
+            kind: AlarmKind::Conflict,
+            host: world.host,
+            vmid: guest.place.vmid,
+        },
+        why: "its mark is another one".to_owned(),
+        since: world.at(),
+    };
+    let twin = Alarm {
+        key: AlarmKey {
+            kind: AlarmKind::Twin,
+            ..alarm.key
+        },
+        ..alarm.clone()
+    };
+    world.store.journal_numbered().await.unwrap();
+    let newest = world.store.newest_event().await.unwrap();
+    let store = world.store.clone();
+    let told = event(EventKind::GuestConflicted);
+    assert!(store.raise_alarm(&alarm, app.id, &told).await.unwrap());
+    assert!(!store.raise_alarm(&alarm, app.id, &told).await.unwrap());
+    let other = event(EventKind::GuestTwinFound);
+    assert!(store.raise_alarm(&twin, app.id, &other).await.unwrap());
+    assert_eq!(store.alarms().await.unwrap(), [alarm.clone(), twin.clone()]);
+    let over = event(EventKind::GuestConflictEnded);
+    let said = Some((app.id, &over));
+    assert!(store.end_alarm(&alarm.key, said, world.at()).await.unwrap());
+    assert!(!store.end_alarm(&alarm.key, said, world.at()).await.unwrap());
+    assert!(store.end_alarm(&twin.key, None, world.at()).await.unwrap());
+    assert_eq!(store.alarms().await.unwrap(), []);
+    let kinds: Vec<EventKind> = world
+        .events(newest, 10)
+        .await
+        .iter()
+        .map(|e| e.2.kind)
+        .collect();
+    assert_eq!(
+        kinds,
+        [
+            EventKind::GuestConflicted,
+            EventKind::GuestTwinFound,
+            EventKind::GuestConflictEnded
+        ]
+    );
+    let found = orphan(&world, &app, &guest);
+    assert!(store.archive_orphan(&found, world.at()).await.unwrap());
+    assert!(
+        !store.raise_alarm(&alarm, app.id, &told).await.unwrap(),
+        "its guest is gone"
+    );
     world.assert_sound().await;
 }
 

@@ -1,0 +1,379 @@
+//! The slow sweep: the configuration of every container is read in turn, for whose a container is no list tells.
+//!
+//! Five requests a second over all clusters together, at most two under way per node. A node that does not answer is left for
+//! this round, and holds up nobody: each node has lanes of its own. What differs from the record is read once more while
+//! nobody is at work on the app, and only then judged.
+
+use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::sync::{Mutex, PoisonError};
+use std::time::Duration;
+
+use futures::future::join_all;
+use proximity_domain::guest::{ContainerRef, Ownership};
+use proximity_domain::ids::{GuestId, HostId, Vmid};
+use proximity_domain::mark::Mark;
+use proximity_domain::names::NodeName;
+use proximity_domain::observe::CompleteInventory;
+use proximity_domain::recorded::RecordedGuest;
+use proximity_pve::lxc::LxcConfig;
+use proximity_store::alarms::AlarmKind;
+use proximity_store::observation::WatchedGuest;
+use tokio_util::sync::CancellationToken;
+
+use super::alarm::in_conflict;
+use super::watch::{Alarms, read_alarms};
+use super::{Reconciler, Site, look, named};
+use crate::cluster::observed;
+use crate::error::EngineError;
+
+/// From the end of one round to the beginning of the next.
+const REST: Duration = Duration::from_secs(60);
+/// Reads under way per node.
+const LANES: usize = 2;
+/// After so many reads in a round that did not come back a node is left alone.
+const STRIKES: u32 = 2;
+
+/// What a round of the sweep came to, in containers.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct SweepReport {
+    /// Clusters that were not seen whole, and are left out.
+    pub unseen: usize,
+    /// Recorded ones that are what was recorded.
+    pub recognised: usize,
+    /// Recorded ones whose number another container has.
+    pub conflicts: usize,
+    /// Others that bear the mark of a recorded one.
+    pub twins: usize,
+    /// Others.
+    pub others: usize,
+    /// Gone since they were listed; whether for good is not said here.
+    pub gone: usize,
+    /// Recorded ones that somebody is at work on, or that are not finished.
+    pub left: usize,
+    /// Those that could not be read.
+    pub unread: usize,
+}
+
+/// What is on record when a round begins.
+struct Round {
+    guests: HashMap<GuestId, (WatchedGuest, RecordedGuest)>,
+    marks: HashMap<Mark, GuestId>,
+    alarms: Alarms,
+}
+
+/// One container to read.
+struct Target {
+    place: ContainerRef,
+    guest: Option<GuestId>,
+}
+
+/// The containers of one node.
+struct Queue<'a> {
+    site: &'a Site,
+    targets: Mutex<(VecDeque<Target>, u32)>,
+}
+
+/// What one read came to.
+enum Swept {
+    Recognised,
+    Conflict,
+    Twin,
+    Other,
+    Gone,
+    Left,
+    Unread,
+}
+
+impl Queue<'_> {
+    fn next(&self) -> Option<Target> {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.0.pop_front()
+    }
+
+    /// A read did not come back. Gives how many are given up with it.
+    fn strike(&self) -> usize {
+        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.1 += 1;
+        if targets.1 < STRIKES {
+            return 0;
+        }
+        let given_up = targets.0.len();
+        targets.0.clear();
+        given_up
+    }
+}
+
+impl Reconciler {
+    /// Sweeps, round after round, until `shutdown`.
+    pub async fn run_sweep(&self, shutdown: CancellationToken) {
+        loop {
+            tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                () = tokio::time::sleep(REST) => {}
+            }
+            let swept = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                swept = self.sweep() => swept,
+            };
+            match swept {
+                Ok(report) => tracing::debug!(?report, "the configurations were swept"),
+                Err(e) => {
+                    tracing::warn!(error = %e, code = e.code(), "the configurations could not be swept");
+                }
+            }
+        }
+    }
+
+    /// One round over all containers of all clusters that are seen whole.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep(&self) -> Result<SweepReport, EngineError> {
+        let round = self.round().await?;
+        let mut report = SweepReport::default();
+        let mut seen = Vec::new();
+        for host in self.store.hosts().await? {
+            match self.list(host.id).await {
+                Some(found) => seen.push(found),
+                None => report.unseen += 1,
+            }
+        }
+        let mut queues = Vec::new();
+        for (site, inventory) in &seen {
+            queues.extend(self.queues(site, inventory, &round));
+        }
+        let mut lanes = Vec::new();
+        for queue in &queues {
+            for _ in 0..LANES {
+                lanes.push(self.lane(queue, &round));
+            }
+        }
+        for done in join_all(lanes).await {
+            report.add(&done?);
+        }
+        self.end_what_is_past(&seen, &round).await?;
+        Ok(report)
+    }
+
+    async fn round(&self) -> Result<Round, EngineError> {
+        let alarms = read_alarms(&self.store).await?;
+        let (mut guests, mut marks) = (HashMap::new(), HashMap::new());
+        for host in self.store.hosts().await? {
+            let watched = self.store.watched_guests(host.id).await?;
+            let mut watched: HashMap<GuestId, WatchedGuest> =
+                watched.into_iter().map(|g| (g.watched.guest, g)).collect();
+            for recorded in self.store.recorded_guests_of_host(host.id).await? {
+                let Some(guest) = watched.remove(&recorded.id()) else {
+                    continue;
+                };
+                if let Some(native) = recorded.native() {
+                    marks.insert(native.identity.mark, native.id);
+                }
+                guests.insert(recorded.id(), (guest, recorded));
+            }
+        }
+        Ok(Round {
+            guests,
+            marks,
+            alarms,
+        })
+    }
+
+    async fn list(&self, host: HostId) -> Option<(Site, CompleteInventory)> {
+        let site = self.sites.site(host).await.ok()?;
+        for _ in 0..look::REQUESTS {
+            self.pace.turn().await;
+        }
+        let inventory = look::look(&site).await.ok()?;
+        Some((site, inventory))
+    }
+
+    /// What is to be read on each node of a cluster: the recorded ones first.
+    fn queues<'a>(
+        &self,
+        site: &'a Site,
+        inventory: &CompleteInventory,
+        round: &Round,
+    ) -> Vec<Queue<'a>> {
+        let of_host = round.guests.values();
+        let here: HashMap<Vmid, GuestId> = of_host
+            .filter(|(guest, _)| guest.watched.place.host == site.host.id)
+            .map(|(guest, _)| (guest.watched.place.vmid, guest.watched.guest))
+            .collect();
+        let mut nodes: Vec<(&NodeName, VecDeque<Target>)> = inventory
+            .nodes()
+            .iter()
+            .filter(|node| node.online)
+            .map(|node| (&node.name, VecDeque::new()))
+            .collect();
+        for (vmid, node) in inventory.containers() {
+            let Some((_, targets)) = nodes.iter_mut().find(|(name, _)| *name == node) else {
+                continue;
+            };
+            let guest = here.get(&vmid).copied();
+            let place = ContainerRef {
+                host: site.host.id,
+                node: node.clone(),
+                vmid,
+            };
+            let target = Target { place, guest };
+            match guest {
+                Some(_) => targets.push_front(target),
+                None => targets.push_back(target),
+            }
+        }
+        let queue = |(_, targets)| Queue {
+            site,
+            targets: Mutex::new((targets, 0)),
+        };
+        nodes.into_iter().map(queue).collect()
+    }
+
+    /// Reads one after the other until the node's containers are through.
+    async fn lane(&self, queue: &Queue<'_>, round: &Round) -> Result<SweepReport, EngineError> {
+        let mut report = SweepReport::default();
+        while let Some(target) = queue.next() {
+            self.pace.turn().await;
+            let read = &queue.site.read;
+            let (node, vmid) = (&target.place.node, target.place.vmid);
+            let swept = match read.lxc_config(node, vmid).await {
+                Ok(config) => self.judge(queue.site, &target, &config, round).await?,
+                Err(e) if e.is_missing_config() => Swept::Gone,
+                Err(e) => {
+                    tracing::debug!(%node, %vmid, error = %e, "a configuration could not be swept");
+                    report.unread += queue.strike();
+                    Swept::Unread
+                }
+            };
+            report.count(&swept);
+        }
+        Ok(report)
+    }
+
+    async fn judge(
+        &self,
+        site: &Site,
+        target: &Target,
+        config: &LxcConfig,
+        round: &Round,
+    ) -> Result<Swept, EngineError> {
+        let seen = observed(target.place.clone(), config, false);
+        let Some((guest, recorded)) = target.guest.and_then(|id| round.guests.get(&id)) else {
+            return self.judge_other(site, target, seen.mark, round).await;
+        };
+        if guest.is_worked_on() {
+            return Ok(Swept::Left);
+        }
+        match recorded.compare(&seen) {
+            Ownership::Owned => {
+                let now = self.clock.now();
+                self.end_conflict(site, guest, &round.alarms, now).await?;
+                Ok(Swept::Recognised)
+            }
+            Ownership::OwnedUnconfirmed { .. } | Ownership::BeingCreated => Ok(Swept::Left),
+            Ownership::Conflict(_) => self.judge_again(site, guest, &target.place).await,
+        }
+    }
+
+    /// What differed is read once more, against the newest record, while nobody is at work on the app: an operation may have
+    /// been changing both.
+    async fn judge_again(
+        &self,
+        site: &Site,
+        guest: &WatchedGuest,
+        place: &ContainerRef,
+    ) -> Result<Swept, EngineError> {
+        let Some(_at_work) = self.at_work.try_enter(guest.watched.app) else {
+            return Ok(Swept::Left);
+        };
+        let recorded = self.store.recorded_guests(guest.watched.app).await?;
+        let recorded = recorded.into_iter().find(|g| g.id() == guest.watched.guest);
+        let Some(recorded) = recorded else {
+            return Ok(Swept::Left);
+        };
+        self.pace.turn().await;
+        let config = match site.read.lxc_config(&place.node, place.vmid).await {
+            Ok(config) => config,
+            Err(e) if e.is_missing_config() => return Ok(Swept::Gone),
+            Err(_) => return Ok(Swept::Unread),
+        };
+        match recorded.compare(&observed(place.clone(), &config, false)) {
+            Ownership::Owned => Ok(Swept::Recognised),
+            Ownership::OwnedUnconfirmed { .. } | Ownership::BeingCreated => Ok(Swept::Left),
+            Ownership::Conflict(conflict) => {
+                let name = named(site.host.label.as_str(), place);
+                let why = in_conflict(&name, guest, &conflict);
+                self.raise_conflict(site, guest, &why, self.clock.now())
+                    .await?;
+                Ok(Swept::Conflict)
+            }
+        }
+    }
+
+    /// A container that no record is of: it must not bear the mark of one that is.
+    async fn judge_other(
+        &self,
+        site: &Site,
+        target: &Target,
+        mark: Option<Mark>,
+        round: &Round,
+    ) -> Result<Swept, EngineError> {
+        let of = mark.and_then(|mark| round.marks.get(&mark));
+        let Some((guest, _)) = of.and_then(|id| round.guests.get(id)) else {
+            return Ok(Swept::Other);
+        };
+        let now = self.clock.now();
+        self.raise_twin(site, guest, &target.place, now).await?;
+        Ok(Swept::Twin)
+    }
+
+    /// Ends alarms of guests that are on record no more, and of twins that a whole list does not show any more.
+    async fn end_what_is_past(
+        &self,
+        seen: &[(Site, CompleteInventory)],
+        round: &Round,
+    ) -> Result<(), EngineError> {
+        let mut here = BTreeSet::new();
+        let mut hosts = BTreeSet::new();
+        for (site, inventory) in seen {
+            hosts.insert(site.host.id);
+            here.extend(inventory.containers().map(|(vmid, _)| (site.host.id, vmid)));
+        }
+        for key in round.alarms.keys() {
+            let is_on_record = round.guests.contains_key(&key.guest);
+            let is_gone = hosts.contains(&key.host) && !here.contains(&(key.host, key.vmid));
+            if !is_on_record || (key.kind == AlarmKind::Twin && is_gone) {
+                self.store.end_alarm(key, None, self.clock.now()).await?;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl SweepReport {
+    fn count(&mut self, swept: &Swept) {
+        let counter = match swept {
+            Swept::Recognised => &mut self.recognised,
+            Swept::Conflict => &mut self.conflicts,
+            Swept::Twin => &mut self.twins,
+            Swept::Other => &mut self.others,
+            Swept::Gone => &mut self.gone,
+            Swept::Left => &mut self.left,
+            Swept::Unread => &mut self.unread,
+        };
+        *counter += 1;
+    }
+
+    fn add(&mut self, other: &Self) {
+        self.unseen += other.unseen;
+        self.recognised += other.recognised;
+        self.conflicts += other.conflicts;
+        self.twins += other.twins;
+        self.others += other.others;
+        self.gone += other.gone;
+        self.left += other.left;
+        self.unread += other.unread;
+    }
+}

@@ -1,0 +1,201 @@
+//! Whose a container is its configuration says: the slow sweep reads each in turn, and what is not the recorded one is told
+//! of once and gets no call.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
+
+use proximity_domain::app::StatusLabel;
+use proximity_domain::event::EventKind;
+use proximity_domain::operation::OperationState;
+use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::reconcile::{Pass, SweepReport};
+use proximity_pve::transport::Method;
+use proximity_pve_emulator::core::{Access, Reach};
+use proximity_store::records::AppRecord;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::world::{TestWorld, WorldParts};
+
+const OTHER_MAC: &str = "BC:24:11:AA:BB:CC";
+
+struct Swept {
+    w: TestWorld,
+}
+
+impl Swept {
+    async fn new() -> Self {
+        let w = TestWorld::start_of(WorldParts {
+            clusters: vec![Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full)],
+            pairs: 4,
+            ..WorldParts::default()
+        })
+        .await
+        .unwrap();
+        Self { w }
+    }
+
+    async fn deployed(&self, name: &str) -> (AppRecord, u32) {
+        let request = CreateApp {
+            catalog_id: "beacon".to_owned(),
+            hostname: name.to_owned(),
+            node: Some("pve2".to_owned()),
+            ..CreateApp::default()
+        };
+        let made = self.w.engine.create_app(&self.w.actor, request).await;
+        let app = made.unwrap();
+        let op = self.w.settled(app.operation.unwrap()).await.unwrap();
+        assert_eq!(op.state, OperationState::Succeeded);
+        let guests = self.w.store.native_guests(app.id).await.unwrap();
+        let app = self.w.store.app(app.id).await.unwrap().unwrap();
+        (app, guests[0].identity.vmid.get())
+    }
+
+    async fn act(&self, app: &str, action: Action) -> OperationState {
+        let op = self.w.engine.act(&self.w.actor, app, action).await.unwrap();
+        self.w.settled(op.id).await.unwrap().state
+    }
+
+    async fn sweep(&self) -> SweepReport {
+        self.w.engine.reconciler().sweep().await.unwrap()
+    }
+
+    async fn put(&self, vmid: u32, params: &[(&str, &str)]) {
+        let path = format!("/nodes/pve2/lxc/{vmid}/config");
+        let put = self.w.pve.as_root(Method::Put, &path, params).await;
+        assert_eq!(put.status, 200, "{put:?}");
+    }
+
+    fn config(&self, vmid: u32, key: &str) -> String {
+        let value = self.w.pve.meddle(|world| {
+            let guest = world.guests().find(|(id, _)| *id == vmid).unwrap().1;
+            guest.config.get(key).map(ToString::to_string)
+        });
+        value.unwrap()
+    }
+
+    async fn events(&self, kind: EventKind) -> usize {
+        let events = self.w.store.events(0, 1_000).await.unwrap();
+        let of_kind = events.iter().filter(|(_, _, e, _, _)| e.kind == kind);
+        of_kind.count()
+    }
+
+    async fn alarms(&self) -> usize {
+        self.w.store.alarms().await.unwrap().len()
+    }
+}
+
+#[tokio::test]
+async fn what_is_as_recorded_is_recognised_and_nothing_is_written() {
+    let s = Swept::new().await;
+    s.deployed("web").await;
+    let commit = *s.w.store.commits().borrow();
+    let changes = s.w.pve.changes().len();
+    let swept = s.sweep().await;
+    assert_eq!((swept.recognised, swept.conflicts, swept.unread), (1, 0, 0));
+    assert_eq!(*s.w.store.commits().borrow(), commit);
+    assert_eq!(s.w.pve.changes().len(), changes);
+}
+
+#[tokio::test]
+async fn another_container_under_our_number_is_noticed_though_its_power_is_the_same() {
+    let s = Swept::new().await;
+    let (app, vmid) = s.deployed("web").await;
+    let stop = Action::Stop { force: false };
+    assert_eq!(s.act("web", stop).await, OperationState::Succeeded);
+    s.put(vmid, &[("protection", "0")]).await;
+    let path = format!("/nodes/pve2/lxc/{vmid}");
+    s.w.pve.as_root(Method::Delete, &path, &[]).await;
+    let gone = || {
+        !s.w.pve
+            .meddle(|world| world.guests().any(|(id, _)| id == vmid))
+    };
+    s.w.until(async || gone()).await.unwrap();
+    s.w.pve.stranger_creates("pve2", vmid).await;
+    let pass = s.w.engine.reconciler().pass(&Pass::Work).await.unwrap();
+    assert!(
+        pass.result.success,
+        "the list shows no difference: {pass:?}"
+    );
+    for _ in 0..2 {
+        assert_eq!(s.sweep().await.conflicts, 1);
+    }
+    assert_eq!(s.events(EventKind::GuestConflicted).await, 1, "told once");
+    let changes = s.w.pve.changes().len();
+    let start = s.act("web", Action::Start).await;
+    assert!(matches!(start, OperationState::Failed { .. }), "{start:?}");
+    assert_eq!(s.w.pve.changes().len(), changes, "no call on a stranger");
+    let status = s.w.store.app(app.id).await.unwrap().unwrap().status;
+    assert_eq!(status.label(), StatusLabel::Error);
+}
+
+#[tokio::test]
+async fn a_conflict_that_ends_is_told_and_the_next_one_again() {
+    let s = Swept::new().await;
+    let (_, vmid) = s.deployed("web").await;
+    // The device of a running container is not changed.
+    let stop = Action::Stop { force: false };
+    assert_eq!(s.act("web", stop).await, OperationState::Succeeded);
+    let (net0, notes) = (s.config(vmid, "net0"), s.config(vmid, "description"));
+    let other = format!("name=eth0,bridge=vmbr0,hwaddr={OTHER_MAC},ip=dhcp,type=veth");
+    let altered = [("net0", other.as_str()), ("description", "mine")];
+    let ours = [("net0", net0.as_str()), ("description", notes.as_str())];
+    s.put(vmid, &altered).await;
+    assert_eq!(s.sweep().await.conflicts, 1);
+    assert_eq!(s.alarms().await, 1);
+    s.put(vmid, &ours).await;
+    assert_eq!(s.sweep().await.recognised, 1);
+    assert_eq!(s.alarms().await, 0);
+    assert_eq!(s.events(EventKind::GuestConflictEnded).await, 1);
+    s.sweep().await;
+    s.put(vmid, &altered).await;
+    s.sweep().await;
+    assert_eq!(s.events(EventKind::GuestConflicted).await, 2);
+    assert_eq!(s.events(EventKind::GuestConflictEnded).await, 1);
+}
+
+#[tokio::test]
+async fn one_mark_on_two_containers_leaves_the_app_its_own() {
+    let s = Swept::new().await;
+    let (_, vmid) = s.deployed("web").await;
+    let notes = s.config(vmid, "description");
+    s.w.pve.stranger_creates("pve2", 300).await;
+    s.put(300, &[("description", &notes)]).await;
+    for _ in 0..2 {
+        let swept = s.sweep().await;
+        assert_eq!((swept.recognised, swept.twins, swept.conflicts), (1, 1, 0));
+    }
+    assert_eq!(s.events(EventKind::GuestTwinFound).await, 1, "told once");
+    let before = s.w.pve.changes().len();
+    let stop = Action::Stop { force: false };
+    assert_eq!(s.act("web", stop).await, OperationState::Succeeded);
+    let sent = s.w.pve.changes().split_off(before);
+    assert!(sent.iter().all(|call| !call.contains("300")), "{sent:?}");
+    s.w.pve
+        .as_root(Method::Delete, "/nodes/pve2/lxc/300", &[])
+        .await;
+    let gone = || {
+        !s.w.pve
+            .meddle(|world| world.guests().any(|(id, _)| id == 300))
+    };
+    s.w.until(async || gone()).await.unwrap();
+    let over = async || {
+        s.sweep().await;
+        s.alarms().await == 0
+    };
+    s.w.until(over).await.unwrap();
+}
+
+#[tokio::test]
+async fn what_is_not_seen_whole_is_left_out() {
+    let s = Swept::new().await;
+    s.deployed("web").await;
+    s.w.pve.allow(Access::Empty);
+    let unseen = SweepReport {
+        unseen: 1,
+        ..SweepReport::default()
+    };
+    assert_eq!(s.sweep().await, unseen);
+    s.w.pve.allow(Access::Full);
+    s.w.pve
+        .meddle(|world| world.node_mut("pve2").unwrap().reach = Reach::Refused);
+    let off = s.sweep().await;
+    assert_eq!((off.unseen, off.conflicts, off.recognised), (0, 0, 0));
+    assert_eq!(s.alarms().await, 0);
+}
