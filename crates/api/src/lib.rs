@@ -17,6 +17,7 @@ pub mod events;
 pub mod health;
 pub mod helper;
 pub mod hosts;
+pub mod identity;
 pub mod init;
 pub mod labels;
 pub mod logs;

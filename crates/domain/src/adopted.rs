@@ -6,6 +6,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::guest::{Conflict, ContainerRef, ObservedContainer};
+use crate::identity::Learned;
 use crate::ids::{AppId, GuestId, OperationId, Vmid};
 use crate::names::{Mac, Volid};
 
@@ -34,6 +35,9 @@ pub struct AdoptedGuest {
     pub place: ContainerRef,
     /// What it is recognised by.
     pub identity: AdoptedIdentity,
+    /// What it shows instead in one factor, if that was learned.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Learned>,
 }
 
 /// A container lacks what an adopted one is recognised by.
@@ -138,6 +142,7 @@ mod tests {
             created_by: OperationId(Uuid::from_u128(4)),
             place: seen().place,
             identity: AdoptedIdentity::of(&seen()).unwrap(),
+            learned: None,
         }
     }
 

@@ -50,6 +50,9 @@ pub enum EventKind {
     GuestConflicted,
     GuestConflictEnded,
     GuestTwinFound,
+    GuestIdentityLearned,
+    GuestIdentityRestored,
+    GuestReidentified,
     MassBrakeStopped,
     MassBrakeReleased,
     AppDiagnosedStuck,
@@ -109,7 +112,7 @@ const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missi
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 46] = [
+    pub const ALL: [Self; 49] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -152,6 +155,9 @@ impl EventKind {
         Self::GuestConflicted,
         Self::GuestConflictEnded,
         Self::GuestTwinFound,
+        Self::GuestIdentityLearned,
+        Self::GuestIdentityRestored,
+        Self::GuestReidentified,
         Self::MassBrakeStopped,
         Self::MassBrakeReleased,
         Self::AppDiagnosedStuck,
@@ -206,6 +212,9 @@ impl EventKind {
             Self::GuestConflicted => row("GuestConflicted", &["app", "hostname", "host", "vmid", "why", "since"], "What has the number of an app's container is not that container: no call is made, a person has to choose."),
             Self::GuestConflictEnded => row("GuestConflictEnded", &["app", "hostname", "host", "vmid", "since"], "What has the number of an app's container is that container again, as a read of it showed."),
             Self::GuestTwinFound => row("GuestTwinFound", &["app", "hostname", "host", "vmid", "node", "why", "since"], "Another container, `vmid` on `node`, bears the mark of an app's container: that one gets no call, the app goes on."),
+            Self::GuestIdentityLearned => row("GuestIdentityLearned", &["app", "hostname", "host", "vmid", "factor", "was", "now"], "One factor of the identity of an app's container changed and was learned: what destroys waits for a person's `reidentify`."),
+            Self::GuestIdentityRestored => row("GuestIdentityRestored", &["app", "hostname", "host", "vmid"], "An app's container shows its recorded identity again; what was learned is forgotten."),
+            Self::GuestReidentified => row("GuestReidentified", &["app", "hostname", "vmid", "factor", "was", "now", "tasks"], "Somebody accepted the changed factor of an app's container: it is known by that from now on."),
             Self::MassBrakeStopped => row("MassBrakeStopped", &["missing", "done", "limit"], "More containers are missing than may be at once: no record is archived until a person confirms the number."),
             Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed"], "Somebody confirmed how many containers are missing, and their records were archived."),
             Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),

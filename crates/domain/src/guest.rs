@@ -2,6 +2,7 @@
 
 use serde::{Deserialize, Serialize};
 
+use crate::identity::Learned;
 use crate::ids::{AppId, GuestId, HostId, OperationId, Vmid};
 use crate::mark::Mark;
 use crate::names::{Mac, NodeName, Volid};
@@ -70,6 +71,9 @@ pub struct NativeGuest {
     pub place: ContainerRef,
     /// What proves that it is ours.
     pub identity: ContainerIdentity,
+    /// What it shows instead in one factor, if that was learned: enough for all but what destroys.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub learned: Option<Learned>,
 }
 
 /// One look at one container's configuration (and power, if read).

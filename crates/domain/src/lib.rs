@@ -16,6 +16,7 @@ pub mod event;
 pub mod failure;
 pub mod guest;
 pub mod guest_snapshot;
+pub mod identity;
 pub mod ids;
 pub mod janitor;
 pub mod mark;

@@ -4,6 +4,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::adopted::AdoptedGuest;
 use crate::guest::{ContainerRef, NativeGuest, ObservedContainer, Ownership};
+use crate::identity::{Judgement, Learned, Shown};
 use crate::ids::{AppId, GuestId, OperationId};
 use crate::names::{Mac, Volid};
 
@@ -104,10 +105,52 @@ impl RecordedGuest {
         }
     }
 
-    /// Whether what is seen is this guest, as its class demands: `owns()` for native, `recognises()` for adopted. Here
+    /// What was learned of its identity, if it is not as recorded.
+    #[must_use]
+    pub fn learned(&self) -> Option<&Learned> {
+        match self {
+            Self::Native(g) => g.learned.as_ref(),
+            Self::Adopted(g) => g.learned.as_ref(),
+        }
+    }
+
+    /// The same, to set.
+    pub fn set_learned(&mut self, learned: Option<Learned>) {
+        match self {
+            Self::Native(g) => g.learned = learned,
+            Self::Adopted(g) => g.learned = learned,
+        }
+    }
+
+    /// A person accepted what it shows: it is known by that.
+    pub fn accept(&mut self, shown: &Shown) {
+        match self {
+            Self::Native(g) => {
+                g.identity.net0_mac = shown.net0_mac;
+                g.identity.rootfs_volid = Some(shown.rootfs_volid.clone());
+            }
+            Self::Adopted(g) => {
+                g.identity.net0_mac = shown.net0_mac;
+                g.identity.rootfs_volid = shown.rootfs_volid.clone();
+            }
+        }
+    }
+
+    /// Whether what is seen is this guest, for all but what destroys: as recorded, or as learned. Here
     /// [`Ownership::Owned`] says no more than that it is the recorded one.
     #[must_use]
     pub fn compare(&self, seen: &ObservedContainer) -> Ownership {
+        match self.judge(seen) {
+            Judgement::Owned | Judgement::Learned(_) => Ownership::Owned,
+            Judgement::Unfinished(unfinished) => unfinished,
+            Judgement::Drifted(drifted) => Ownership::Conflict(drifted.conflict),
+            Judgement::Conflict(conflict) => Ownership::Conflict(conflict),
+        }
+    }
+
+    /// By the recorded factors alone, as its class demands: `owns()` for native, `recognises()` for adopted.
+    #[must_use]
+    pub fn compare_strictly(&self, seen: &ObservedContainer) -> Ownership {
         match self {
             Self::Native(g) => g.owns(seen),
             Self::Adopted(g) => match g.recognises(seen) {

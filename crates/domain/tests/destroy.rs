@@ -40,6 +40,7 @@ fn guest() -> NativeGuest {
             net0_mac: Mac::with_pve_prefix([1, 2, 3]),
             rootfs_volid: Some("local:101/vm-101-disk-0.raw".parse().unwrap()),
         },
+        learned: None,
     }
 }
 

@@ -63,6 +63,7 @@ fn verified() -> VerifiedContainer {
         created_by: operation(9),
         place,
         identity,
+        learned: None,
     };
     guest.verify(&seen, Monotonic(1_000), Epoch(5)).unwrap()
 }

@@ -266,9 +266,10 @@ async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr
         .lxc_interfaces(&place.node, place.vmid)
         .await
         .map_err(upstream)?;
+    let mac = guest.learned().map(|learned| learned.shown.net0_mac);
     Ok(usable_address(
         interfaces.as_deref().unwrap_or_default(),
-        guest.net0_mac(),
+        mac.unwrap_or(guest.net0_mac()),
         cluster.is_on_this_machine(),
     ))
 }

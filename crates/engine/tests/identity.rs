@@ -2,33 +2,40 @@
 //! of once and gets no call.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+use std::sync::Arc;
+
 use proximity_domain::app::StatusLabel;
 use proximity_domain::event::EventKind;
 use proximity_domain::operation::OperationState;
-use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::commands::{Action, CreateApp, Reidentification, Reidentify};
+use proximity_engine::error::EngineError;
 use proximity_engine::reconcile::{Pass, SweepReport};
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::{Access, Reach};
 use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
+use proximity_testkit::sources::MovedClock;
 use proximity_testkit::world::{TestWorld, WorldParts};
 
 const OTHER_MAC: &str = "BC:24:11:AA:BB:CC";
 
 struct Swept {
     w: TestWorld,
+    clock: Arc<MovedClock>,
 }
 
 impl Swept {
     async fn new() -> Self {
+        let clock = Arc::new(MovedClock::default());
         let w = TestWorld::start_of(WorldParts {
+            clock: Some(clock.clone()),
             clusters: vec![Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full)],
             pairs: 4,
             ..WorldParts::default()
         })
         .await
         .unwrap();
-        Self { w }
+        Self { w, clock }
     }
 
     async fn deployed(&self, name: &str) -> (AppRecord, u32) {
@@ -76,6 +83,25 @@ impl Swept {
         of_kind.count()
     }
 
+    /// A stopped app whose container was verified long after it was made, with its number and notes.
+    async fn verified(&self, name: &str) -> (u32, String) {
+        let (_, vmid) = self.deployed(name).await;
+        let stop = Action::Stop { force: false };
+        assert_eq!(self.act(name, stop).await, OperationState::Succeeded);
+        self.clock.pass(600_000);
+        assert_eq!(self.sweep().await.recognised, 1);
+        (vmid, self.config(vmid, "description"))
+    }
+
+    async fn other_mac(&self, vmid: u32) {
+        let net0 = format!("name=eth0,bridge=vmbr0,hwaddr={OTHER_MAC},ip=dhcp,type=veth");
+        self.put(vmid, &[("net0", &net0)]).await;
+    }
+
+    async fn reidentify(&self, said: &Reidentify) -> Result<Reidentification, EngineError> {
+        self.w.engine.reidentify(&self.w.actor, "web", said).await
+    }
+
     async fn alarms(&self) -> usize {
         self.w.store.alarms().await.unwrap().len()
     }
@@ -85,6 +111,8 @@ impl Swept {
 async fn what_is_as_recorded_is_recognised_and_nothing_is_written() {
     let s = Swept::new().await;
     s.deployed("web").await;
+    // The first look of a day is put on record.
+    s.sweep().await;
     let commit = *s.w.store.commits().borrow();
     let changes = s.w.pve.changes().len();
     let swept = s.sweep().await;
@@ -197,5 +225,133 @@ async fn what_is_not_seen_whole_is_left_out() {
         .meddle(|world| world.node_mut("pve2").unwrap().reach = Reach::Refused);
     let off = s.sweep().await;
     assert_eq!((off.unseen, off.conflicts, off.recognised), (0, 0, 0));
+    assert_eq!(s.alarms().await, 0);
+}
+
+#[tokio::test]
+async fn one_changed_factor_is_learned_and_a_destroy_waits_for_a_person() {
+    let s = Swept::new().await;
+    let (vmid, _) = s.verified("web").await;
+    s.other_mac(vmid).await;
+    for _ in 0..2 {
+        let swept = s.sweep().await;
+        assert_eq!((swept.recognised, swept.conflicts), (1, 0));
+    }
+    assert_eq!(s.events(EventKind::GuestIdentityLearned).await, 1);
+    let delete = || Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+    };
+    let before = s.w.pve.changes().len();
+    let waits = s.w.engine.act(&s.w.actor, "web", delete()).await;
+    assert_eq!(waits.unwrap_err().code(), "identity_conflict");
+    let shown = s.reidentify(&Reidentify::Show).await.unwrap();
+    assert_eq!((shown.factor.label(), shown.learned), ("mac", true));
+    assert_eq!((shown.read.as_str(), shown.accepted), (OTHER_MAC, false));
+    assert_eq!((shown.tasks.len(), &shown.untold), (0, &None));
+    let accept = |confirm: Option<&str>, digest: &str| Reidentify::Accept {
+        confirm: confirm.map(str::to_owned),
+        digest: Some(digest.to_owned()),
+    };
+    let unasked = s
+        .reidentify(&accept(None, &shown.digest))
+        .await
+        .unwrap_err();
+    assert_eq!(unasked.code(), "confirmation_needed");
+    let stale = s.reidentify(&accept(Some("web"), "0")).await.unwrap_err();
+    assert_eq!(stale.code(), "state_changed");
+    assert_eq!(s.events(EventKind::GuestReidentified).await, 0);
+    let done = s.reidentify(&accept(Some("web"), &shown.digest)).await;
+    assert!(done.unwrap().accepted);
+    assert_eq!(s.events(EventKind::GuestReidentified).await, 1);
+    assert_eq!(
+        s.w.pve.changes().len(),
+        before,
+        "nothing was changed in PVE"
+    );
+    let again = s.reidentify(&Reidentify::Show).await.unwrap_err();
+    assert_eq!(again.code(), "not_in_state", "it is as recorded now");
+    assert_eq!(s.sweep().await.recognised, 1);
+    assert_eq!(s.act("web", delete()).await, OperationState::Succeeded);
+    assert!(
+        !s.w.pve
+            .meddle(|world| world.guests().any(|(id, _)| id == vmid))
+    );
+    assert_eq!(s.w.store.invariants().await.unwrap(), Vec::<String>::new());
+}
+
+#[tokio::test]
+async fn a_factor_that_comes_back_is_forgotten_as_a_change() {
+    let s = Swept::new().await;
+    let (vmid, notes) = s.verified("web").await;
+    s.put(vmid, &[("description", "mine")]).await;
+    assert_eq!(s.sweep().await.recognised, 1);
+    let shown = s.reidentify(&Reidentify::Show).await.unwrap();
+    assert_eq!((shown.factor.label(), shown.learned), ("mark", true));
+    let accept = Reidentify::Accept {
+        confirm: Some("web".to_owned()),
+        digest: Some(shown.digest),
+    };
+    let lost = s.reidentify(&accept).await.unwrap_err();
+    assert_eq!(lost.code(), "identity_conflict");
+    assert!(
+        notes
+            .trim_end()
+            .ends_with(lost.hint().rsplit(' ').next().unwrap()),
+        "{notes}"
+    );
+    s.put(vmid, &[("description", &notes)]).await;
+    assert_eq!(s.sweep().await.recognised, 1);
+    assert_eq!(s.events(EventKind::GuestIdentityRestored).await, 1);
+    let again = s.reidentify(&Reidentify::Show).await.unwrap_err();
+    assert_eq!(again.code(), "not_in_state");
+}
+
+#[tokio::test]
+async fn what_was_destroyed_and_made_anew_is_not_learned() {
+    let s = Swept::new().await;
+    let (_, vmid) = s.deployed("web").await;
+    let stop = Action::Stop { force: false };
+    assert_eq!(s.act("web", stop).await, OperationState::Succeeded);
+    s.sweep().await;
+    let notes = s.config(vmid, "description");
+    s.put(vmid, &[("protection", "0")]).await;
+    let path = format!("/nodes/pve2/lxc/{vmid}");
+    s.w.pve.as_root(Method::Delete, &path, &[]).await;
+    let gone = || {
+        !s.w.pve
+            .meddle(|world| world.guests().any(|(id, _)| id == vmid))
+    };
+    s.w.until(async || gone()).await.unwrap();
+    s.w.pve.stranger_creates("pve2", vmid).await;
+    s.put(vmid, &[("description", &notes)]).await;
+    assert_eq!(
+        s.sweep().await.conflicts,
+        1,
+        "mark and volume are as recorded"
+    );
+    let shown = s.reidentify(&Reidentify::Show).await.unwrap();
+    assert!(!shown.learned);
+    let destroyed = shown.tasks.iter().any(|upid| upid.contains("vzdestroy"));
+    assert!(destroyed, "{:?}", shown.tasks);
+}
+
+#[tokio::test]
+async fn what_the_task_lists_do_not_tell_is_a_conflict_until_they_do() {
+    let s = Swept::new().await;
+    let (vmid, _) = s.verified("web").await;
+    s.other_mac(vmid).await;
+    let reach = |reach| {
+        s.w.pve
+            .meddle(|world| world.node_mut("pve3").unwrap().reach = reach)
+    };
+    reach(Reach::Refused);
+    assert_eq!(s.sweep().await.conflicts, 1);
+    let shown = s.reidentify(&Reidentify::Show).await.unwrap();
+    assert_eq!(shown.untold.as_deref(), Some("node pve3 is offline"));
+    reach(Reach::Up);
+    let learned = async || s.sweep().await.recognised == 1;
+    s.w.until(learned).await.unwrap();
+    assert_eq!(s.events(EventKind::GuestConflictEnded).await, 1);
     assert_eq!(s.alarms().await, 0);
 }

@@ -186,6 +186,7 @@ impl Walk {
                 net0_mac: name("BC:24:11:00:00:01"),
                 rootfs_volid: seen.rootfs_volid.clone(),
             },
+            learned: None,
         };
         let verified = guest.verify(&seen, read_started, Epoch(1)).unwrap();
         let intent = DestroyIntent::RemovalRequested(operation());

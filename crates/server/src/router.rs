@@ -179,6 +179,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::notices::list))
         .routes(routes!(routes::notices::test))
         .routes(routes!(routes::apps::resolve))
+        .routes(routes!(routes::identity::reidentify))
         .routes(routes!(routes::reconcile::run))
         .routes(routes!(routes::reconcile::janitor))
         .routes(routes!(routes::archive::list))

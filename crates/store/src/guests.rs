@@ -5,9 +5,10 @@ use std::collections::BTreeMap;
 use proximity_domain::adopted::{AdoptedGuest, AdoptedIdentity};
 use proximity_domain::app::AppClass;
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
+use proximity_domain::identity::{Learned, Shown};
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
 use proximity_domain::mark::Mark;
-use proximity_domain::names::{NodeName, Volid};
+use proximity_domain::names::{Mac, NodeName, Volid};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::Timestamp;
 
@@ -19,12 +20,29 @@ use crate::row::{Columns, damaged, each, to_json};
 use crate::sql::{Row, Sql, Tx, query};
 use crate::store::{Reader, Store};
 
+/// Guests as they are known now: born with, learned and accepted.
+macro_rules! known {
+    ($where:literal) => {
+        concat!(
+            "SELECT g.*, a.net0_mac AS accepted_mac, a.rootfs_volid AS accepted_volid, \
+             l.marked AS learned_marked, l.net0_mac AS learned_mac, \
+             l.rootfs_volid AS learned_volid, l.at AS learned_at FROM guests g \
+             LEFT JOIN guest_identities a ON a.guest_id = g.id AND a.standing = 'accepted' \
+             LEFT JOIN guest_identities l ON l.guest_id = g.id AND l.standing = 'learned' WHERE ",
+            $where
+        )
+    };
+}
+
 // A list of apps is one argument, a JSON array, which each database takes apart in its own words.
 const OF_APPS: Sql = Sql::each(
-    "SELECT * FROM guests WHERE app_id IN (SELECT value FROM json_each($1)) \
-     AND gone_at IS NULL ORDER BY recorded_at, id",
-    "SELECT * FROM guests WHERE app_id IN (SELECT jsonb_array_elements_text($1::jsonb)) \
-     AND gone_at IS NULL ORDER BY recorded_at, id",
+    known!(
+        "app_id IN (SELECT value FROM json_each($1)) AND gone_at IS NULL ORDER BY recorded_at, id"
+    ),
+    known!(
+        "app_id IN (SELECT jsonb_array_elements_text($1::jsonb)) AND gone_at IS NULL \
+         ORDER BY recorded_at, id"
+    ),
 );
 
 /// Applies one change that `operation` makes to a guest of `app`.
@@ -250,10 +268,9 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.guests_of_app(app)));
         }
-        let rows = query(
-            "SELECT * FROM guests WHERE app_id = $1 AND class = 'native' AND gone_at IS NULL \
-             ORDER BY recorded_at, id",
-        )
+        let rows = query(known!(
+            "app_id = $1 AND class = 'native' AND gone_at IS NULL ORDER BY recorded_at, id"
+        ))
         .bind(app.to_string())
         .fetch_all(self)
         .await?;
@@ -300,10 +317,9 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.guests_on_host(host)));
         }
-        let rows = query(
-            "SELECT * FROM guests WHERE host_id = $1 AND class = 'native' AND gone_at IS NULL \
-             ORDER BY vmid",
-        )
+        let rows = query(known!(
+            "host_id = $1 AND class = 'native' AND gone_at IS NULL ORDER BY vmid"
+        ))
         .bind(host.to_string())
         .fetch_all(self)
         .await?;
@@ -320,9 +336,9 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.recorded_of_app(app)));
         }
-        let rows = query(
-            "SELECT * FROM guests WHERE app_id = $1 AND gone_at IS NULL ORDER BY recorded_at, id",
-        )
+        let rows = query(known!(
+            "app_id = $1 AND gone_at IS NULL ORDER BY recorded_at, id"
+        ))
         .bind(app.to_string())
         .fetch_all(self)
         .await?;
@@ -340,10 +356,9 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.recorded_on_host(host)));
         }
-        let rows = query(
-            "SELECT * FROM guests WHERE host_id = $1 AND app_id IS NOT NULL AND gone_at IS NULL \
-             ORDER BY vmid",
-        )
+        let rows = query(known!(
+            "host_id = $1 AND app_id IS NOT NULL AND gone_at IS NULL ORDER BY vmid"
+        ))
         .bind(host.to_string())
         .fetch_all(self)
         .await?;
@@ -384,10 +399,14 @@ fn guest(row: &Row) -> Result<NativeGuest, StoreError> {
         identity: ContainerIdentity {
             vmid: place.vmid,
             mark,
-            net0_mac: row.parsed("net0_mac")?,
-            rootfs_volid: row.parsed_opt("rootfs_volid")?,
+            net0_mac: mac(row)?,
+            rootfs_volid: match row.parsed_opt("accepted_volid")? {
+                Some(accepted) => Some(accepted),
+                None => row.parsed_opt("rootfs_volid")?,
+            },
         },
         place,
+        learned: learned(row)?,
     })
 }
 
@@ -399,11 +418,34 @@ fn adopted(row: &Row) -> Result<AdoptedGuest, StoreError> {
         created_by: row.parsed("created_by")?,
         identity: AdoptedIdentity {
             vmid: place.vmid,
-            net0_mac: row.parsed("net0_mac")?,
-            rootfs_volid: row.parsed("rootfs_volid")?,
+            net0_mac: mac(row)?,
+            rootfs_volid: match row.parsed_opt("accepted_volid")? {
+                Some(accepted) => accepted,
+                None => row.parsed("rootfs_volid")?,
+            },
         },
         place,
+        learned: learned(row)?,
     })
+}
+
+fn mac(row: &Row) -> Result<Mac, StoreError> {
+    match row.parsed_opt("accepted_mac")? {
+        Some(accepted) => Ok(accepted),
+        None => row.parsed("net0_mac"),
+    }
+}
+
+fn learned(row: &Row) -> Result<Option<Learned>, StoreError> {
+    let Some(at) = row.moment_opt("learned_at")? else {
+        return Ok(None);
+    };
+    let shown = Shown {
+        marked: row.int("learned_marked")? != 0,
+        net0_mac: row.parsed("learned_mac")?,
+        rootfs_volid: row.parsed("learned_volid")?,
+    };
+    Ok(Some(Learned { shown, at }))
 }
 
 fn recorded(row: &Row) -> Result<RecordedGuest, StoreError> {

@@ -17,6 +17,7 @@ mod guests;
 mod host_acts;
 mod host_tokens;
 mod hosts;
+pub mod identities;
 mod invariants;
 mod journal;
 mod key;

@@ -52,6 +52,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(13, "0013_observation"),
     migration!(14, "0014_adoption", "postgres/"),
     migration!(15, "0015_identity_alarms"),
+    migration!(16, "0016_identities"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

@@ -9,6 +9,7 @@ use proximity_domain::time::Timestamp;
 
 use crate::effects::NewEvent;
 use crate::error::StoreError;
+use crate::identities::put_missed;
 use crate::journal::{Act, add_audit, add_event};
 use crate::records::Actor;
 use crate::row::{Columns, damaged, each};
@@ -216,6 +217,7 @@ async fn change_suspicion(
             event,
         } => {
             if put_suspicion(tx, *guest, suspicion).await? {
+                put_missed(tx, *guest, now).await?;
                 add_event(tx, event, Some(*app), None, now).await?;
             }
             Ok(())

@@ -256,6 +256,7 @@ fn guest(
             net0_mac: proximity_domain::names::Mac::with_pve_prefix([0, 0, 1]),
             rootfs_volid: None,
         },
+        learned: None,
     }
 }
 

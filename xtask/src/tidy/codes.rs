@@ -32,7 +32,6 @@ const WITHOUT_TEST: &[&str] = &[
     "task_outcome_unknown",
     "upstream_failed",
     "config_changed",
-    "state_changed",
     "permit_expired",
     "container_missing",
     "container_elsewhere",

@@ -16,6 +16,7 @@ use crate::helper::{HelperReport, InstallHelper, RemoveHelper};
 use crate::hosts::{
     AddHost, CertificateReport, ChangeHost, Host, HostList, HostProbe, SetSsh, TrustCertificate,
 };
+use crate::identity::{Reidentification, ReidentifyApp};
 use crate::init::{InitDone, InitHost, InitPlan, PlanUninit, UninitHost, UninitPlan};
 use crate::logs::{LogPage, LogQuery};
 use crate::nodes::{NodeList, NodeQuery};
@@ -184,6 +185,11 @@ impl Client {
     pub async fn resolve(&self, app: &str) -> Answer<App> {
         self.send(self.request(Method::POST, &["apps", app, "resolve"]))
             .await
+    }
+
+    /// `POST /api/apps/{id}/reidentify`; `app` is an id or a host name.
+    pub async fn reidentify(&self, app: &str, body: &ReidentifyApp) -> Answer<Reidentification> {
+        self.post(&["apps", app, "reidentify"], body).await
     }
 
     /// `POST /api/reconcile`: one pass, now.

@@ -86,6 +86,7 @@ impl Engine {
                         hostname: app.hostname.to_string(),
                     });
                 }
+                self.refuse_drifted(&app).await?;
                 removal(&app, *force_stop)
             }
             Action::Retry => return self.retry_app(actor, &app, key).await,
@@ -102,6 +103,23 @@ impl Engine {
         let op = self.store().enqueue(op, status, actor, self.now()).await?;
         self.inner.bell.notify_waiters();
         Ok(op)
+    }
+
+    /// What destroys waits until a person has re-identified a container whose identity has changed; giving an adopted one back
+    /// destroys nothing.
+    async fn refuse_drifted(&self, app: &AppRecord) -> Result<(), EngineError> {
+        let guests = self.store().native_guests(app.id).await?;
+        let Some(guest) = guests.iter().find(|guest| guest.learned.is_some()) else {
+            return Ok(());
+        };
+        let (name, vmid) = (&app.hostname, guest.place.vmid);
+        Err(EngineError::Upstream {
+            code: "identity_conflict",
+            message: format!(
+                "container {vmid} of {name} is not destroyed: one factor of its identity has changed since it was made"
+            ),
+            hint: format!("look at the change, then accept it with: proximity reidentify {name}"),
+        })
     }
 
     /// The app with this id or host name.

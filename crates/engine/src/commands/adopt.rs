@@ -109,6 +109,7 @@ impl Engine {
             created_by: operation,
             place,
             identity,
+            learned: None,
         };
         let operation = NewOperation {
             id: operation,

@@ -12,6 +12,7 @@ mod nodes;
 mod operations;
 mod plan_remove;
 mod ports;
+mod reidentify;
 mod resolve;
 
 pub use act::Action;
@@ -32,3 +33,4 @@ pub use hosts::{
 pub use nodes::{NodeStorageView, NodeView, NodesView};
 pub use plan_remove::{PlannedGuest, RemovalPlan};
 pub use ports::{PortReason, PortVerdict, PortsReport, RangeView, UsedPorts};
+pub use reidentify::{Reidentification, Reidentify};

@@ -4,7 +4,6 @@
 use futures::stream::{self, StreamExt};
 use proximity_domain::app::StatusLabel;
 use proximity_domain::event::EventKind;
-use proximity_domain::guest::Ownership;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{ListedPower, Sighting};
 use proximity_domain::time::Timestamp;
@@ -16,6 +15,7 @@ use proximity_store::power::ReadPower;
 use serde_json::json;
 
 use super::alarm::in_conflict;
+use super::identify::Identified;
 use super::outcome::ReconcileReport;
 use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, named};
@@ -139,12 +139,13 @@ impl Reconciler {
             Err(e) if e.is_missing_config() => return Ok(Followed::Left),
             Err(e) => return Ok(Followed::Failed(format!("{name}: {e}"))),
         };
-        match recorded.compare(&observed(there, &config, false)) {
-            Ownership::Owned => {}
-            Ownership::OwnedUnconfirmed { .. } | Ownership::BeingCreated => {
-                return Ok(Followed::Left);
-            }
-            Ownership::Conflict(conflict) => {
+        let seen = observed(there, &config, false);
+        let (site, nodes) = (&cluster.site, cluster.inventory.nodes());
+        let identified = self.identify(site, nodes, guest, &recorded, &seen, dry);
+        match identified.await? {
+            Identified::Same => {}
+            Identified::Left => return Ok(Followed::Left),
+            Identified::Conflict(conflict) => {
                 return Ok(Followed::Conflict(in_conflict(&name, guest, &conflict)));
             }
         }

@@ -11,11 +11,13 @@
 
 mod alarm;
 mod follow;
+mod identify;
 mod look;
 mod missing;
 mod outcome;
 mod pace;
 mod sweep;
+mod verified;
 mod watch;
 
 use std::fmt::Debug;
@@ -37,11 +39,13 @@ use tokio_util::sync::CancellationToken;
 use crate::at_work::AtWork;
 use crate::error::EngineError;
 
+pub(crate) use identify::evidence;
 pub use outcome::{
     ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
 };
 use pace::Pace;
 pub use sweep::SweepReport;
+use verified::Verified;
 use watch::Watch;
 
 /// How often the clusters are observed.
@@ -98,6 +102,7 @@ pub struct Reconciler {
     watch: Mutex<Watch>,
     /// Paces the slow sweep, over all clusters.
     pace: Pace,
+    verified: Verified,
     nudged: Notify,
 }
 
@@ -127,6 +132,7 @@ impl Reconciler {
             at_work,
             watch: Mutex::default(),
             pace: Pace::default(),
+            verified: Verified::default(),
             nudged: Notify::new(),
         }
     }

@@ -9,18 +9,21 @@ use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
-use proximity_domain::guest::{ContainerRef, Ownership};
+use proximity_domain::guest::ContainerRef;
+use proximity_domain::identity::Judgement;
 use proximity_domain::ids::{GuestId, HostId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::NodeName;
-use proximity_domain::observe::CompleteInventory;
+use proximity_domain::observe::{CompleteInventory, NodeSeen};
 use proximity_domain::recorded::RecordedGuest;
+use proximity_domain::time::Timestamp;
 use proximity_pve::lxc::LxcConfig;
 use proximity_store::alarms::AlarmKind;
 use proximity_store::observation::WatchedGuest;
 use tokio_util::sync::CancellationToken;
 
 use super::alarm::in_conflict;
+use super::identify::Identified;
 use super::watch::{Alarms, read_alarms};
 use super::{Reconciler, Site, look, named};
 use crate::cluster::observed;
@@ -70,6 +73,7 @@ struct Target {
 /// The containers of one node.
 struct Queue<'a> {
     site: &'a Site,
+    nodes: &'a [NodeSeen],
     targets: Mutex<(VecDeque<Target>, u32)>,
 }
 
@@ -131,6 +135,7 @@ impl Reconciler {
     /// # Errors
     /// The store's.
     pub async fn sweep(&self) -> Result<SweepReport, EngineError> {
+        let began = self.clock.now();
         let round = self.round().await?;
         let mut report = SweepReport::default();
         let mut seen = Vec::new();
@@ -154,7 +159,16 @@ impl Reconciler {
             report.add(&done?);
         }
         self.end_what_is_past(&seen, &round).await?;
+        self.keep_verified(&round, began).await?;
         Ok(report)
+    }
+
+    /// Puts on record when guests were verified, once a day each.
+    async fn keep_verified(&self, round: &Round, began: Timestamp) -> Result<(), EngineError> {
+        let due = self.verified.due(|guest| round.guests.contains_key(&guest));
+        self.store.note_verified(&due, began).await?;
+        self.verified.kept(&due, began);
+        Ok(())
     }
 
     async fn round(&self) -> Result<Round, EngineError> {
@@ -194,7 +208,7 @@ impl Reconciler {
     fn queues<'a>(
         &self,
         site: &'a Site,
-        inventory: &CompleteInventory,
+        inventory: &'a CompleteInventory,
         round: &Round,
     ) -> Vec<Queue<'a>> {
         let of_host = round.guests.values();
@@ -226,6 +240,7 @@ impl Reconciler {
         }
         let queue = |(_, targets)| Queue {
             site,
+            nodes: inventory.nodes(),
             targets: Mutex::new((targets, 0)),
         };
         nodes.into_iter().map(queue).collect()
@@ -239,7 +254,7 @@ impl Reconciler {
             let read = &queue.site.read;
             let (node, vmid) = (&target.place.node, target.place.vmid);
             let swept = match read.lxc_config(node, vmid).await {
-                Ok(config) => self.judge(queue.site, &target, &config, round).await?,
+                Ok(config) => self.judge(queue, &target, &config, round).await?,
                 Err(e) if e.is_missing_config() => Swept::Gone,
                 Err(e) => {
                     tracing::debug!(%node, %vmid, error = %e, "a configuration could not be swept");
@@ -254,37 +269,54 @@ impl Reconciler {
 
     async fn judge(
         &self,
-        site: &Site,
+        queue: &Queue<'_>,
         target: &Target,
         config: &LxcConfig,
         round: &Round,
     ) -> Result<Swept, EngineError> {
         let seen = observed(target.place.clone(), config, false);
         let Some((guest, recorded)) = target.guest.and_then(|id| round.guests.get(&id)) else {
+            let site = queue.site;
             return self.judge_other(site, target, seen.mark, round).await;
         };
         if guest.is_worked_on() {
             return Ok(Swept::Left);
         }
-        match recorded.compare(&seen) {
-            Ownership::Owned => {
-                let now = self.clock.now();
-                self.end_conflict(site, guest, &round.alarms, now).await?;
-                Ok(Swept::Recognised)
+        match recorded.judge(&seen) {
+            Judgement::Owned if recorded.learned().is_none() => {
+                self.recognised(queue.site, guest, round).await
             }
-            Ownership::OwnedUnconfirmed { .. } | Ownership::BeingCreated => Ok(Swept::Left),
-            Ownership::Conflict(_) => self.judge_again(site, guest, &target.place).await,
+            Judgement::Learned(_) => self.recognised(queue.site, guest, round).await,
+            Judgement::Unfinished(_) => Ok(Swept::Left),
+            Judgement::Owned | Judgement::Drifted(_) | Judgement::Conflict(_) => {
+                self.judge_again(queue, guest, &target.place, round).await
+            }
         }
+    }
+
+    /// It is the recorded one: whatever was told of it is over.
+    async fn recognised(
+        &self,
+        site: &Site,
+        guest: &WatchedGuest,
+        round: &Round,
+    ) -> Result<Swept, EngineError> {
+        let now = self.clock.now();
+        self.verified.note(guest.watched.guest, now);
+        self.end_conflict(site, guest, &round.alarms, now).await?;
+        Ok(Swept::Recognised)
     }
 
     /// What differed is read once more, against the newest record, while nobody is at work on the app: an operation may have
     /// been changing both.
     async fn judge_again(
         &self,
-        site: &Site,
+        queue: &Queue<'_>,
         guest: &WatchedGuest,
         place: &ContainerRef,
+        round: &Round,
     ) -> Result<Swept, EngineError> {
+        let site = queue.site;
         let Some(_at_work) = self.at_work.try_enter(guest.watched.app) else {
             return Ok(Swept::Left);
         };
@@ -299,10 +331,12 @@ impl Reconciler {
             Err(e) if e.is_missing_config() => return Ok(Swept::Gone),
             Err(_) => return Ok(Swept::Unread),
         };
-        match recorded.compare(&observed(place.clone(), &config, false)) {
-            Ownership::Owned => Ok(Swept::Recognised),
-            Ownership::OwnedUnconfirmed { .. } | Ownership::BeingCreated => Ok(Swept::Left),
-            Ownership::Conflict(conflict) => {
+        let seen = observed(place.clone(), &config, false);
+        let identified = self.identify(site, queue.nodes, guest, &recorded, &seen, false);
+        match identified.await? {
+            Identified::Same => self.recognised(site, guest, round).await,
+            Identified::Left => Ok(Swept::Left),
+            Identified::Conflict(conflict) => {
                 let name = named(site.host.label.as_str(), place);
                 let why = in_conflict(&name, guest, &conflict);
                 self.raise_conflict(site, guest, &why, self.clock.now())

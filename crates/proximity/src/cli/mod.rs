@@ -34,7 +34,8 @@ pub(crate) use notify::{NotifyCommand, NotifyTest};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use ports::{PortsCommand, PortsFree, PortsList};
 pub(crate) use reconcile::{
-    ArchiveCommand, ArchiveListArgs, ArchiveShow, JanitorArgs, ReconcileArgs, ResolveArgs,
+    ArchiveCommand, ArchiveListArgs, ArchiveShow, JanitorArgs, ReconcileArgs, ReidentifyArgs,
+    ResolveArgs,
 };
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
 #[cfg(feature = "lab")]
@@ -146,6 +147,8 @@ pub(crate) enum Command {
     Remove(RemoveArgs),
     /// Accept what the container of an app in error says of itself as the app's status
     Resolve(ResolveArgs),
+    /// Show what of an app's container is not as it was recorded, and accept that it is still that container
+    Reidentify(ReidentifyArgs),
     /// Hold the record against the clusters now, and archive apps whose container is proven absent
     Reconcile(ReconcileArgs),
     /// Look now for apps that are stuck on their way, and mark them as in error

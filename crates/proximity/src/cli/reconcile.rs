@@ -29,6 +29,20 @@ pub(crate) struct ResolveArgs {
     pub(crate) app: String,
 }
 
+/// `proximity reidentify`.
+#[derive(Debug, Args)]
+pub(crate) struct ReidentifyArgs {
+    /// Host name or id
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// Only show the evidence
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Accept without being asked
+    #[arg(long, conflicts_with = "dry_run")]
+    pub(crate) yes: bool,
+}
+
 /// `proximity archive …`.
 #[derive(Debug, Subcommand)]
 pub(crate) enum ArchiveCommand {

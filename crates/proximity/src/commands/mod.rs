@@ -32,6 +32,7 @@ mod ports;
 mod power;
 mod reconcile;
 mod reference;
+mod reidentify;
 mod remove;
 mod serve;
 mod show;
@@ -99,6 +100,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Uninit(args) => uninit::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
         Command::Resolve(args) => reconcile::resolve(context, args).await,
+        Command::Reidentify(args) => reidentify::run(context, args).await,
         Command::Reconcile(args) => reconcile::run(context, args).await,
         Command::Janitor(args) => reconcile::janitor(context, args).await,
         Command::Archive(ArchiveCommand::List(args)) => archive::list(context, args).await,

@@ -231,6 +231,7 @@ fn verified(at_node: &str, id: u32, read_started: Monotonic) -> VerifiedContaine
         created_by: operation(),
         place,
         identity,
+        learned: None,
     };
     guest.verify(&seen, read_started, Epoch(1)).unwrap()
 }

@@ -162,6 +162,9 @@ impl OperationMetrics {
             | EventKind::GuestConflicted
             | EventKind::GuestConflictEnded
             | EventKind::GuestTwinFound
+            | EventKind::GuestIdentityLearned
+            | EventKind::GuestIdentityRestored
+            | EventKind::GuestReidentified
             | EventKind::MassBrakeStopped
             | EventKind::MassBrakeReleased
             | EventKind::AppDiagnosedStuck

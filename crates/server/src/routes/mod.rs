@@ -10,6 +10,7 @@ pub(crate) mod events;
 pub(crate) mod health;
 pub(crate) mod helper;
 pub(crate) mod hosts;
+pub(crate) mod identity;
 pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod lookup;

@@ -121,11 +121,7 @@ async fn adoption(live: &Live) {
     assert_eq!(batch.body["accepted"], json!([]));
     assert_eq!(batch.body["refused"].as_array().map(Vec::len), Some(2));
     let record = live.send("GET", "/api/apps/stranger/adoption", "").await;
-    assert_eq!(
-        record.body["config_snapshot_captured"], true,
-        "{}",
-        record.body
-    );
+    assert_eq!(record.body["config_snapshot_captured"], true);
     let keys = record.body["proxmox_config_snapshot"]
         .as_object()
         .unwrap()
@@ -138,6 +134,7 @@ async fn adoption(live: &Live) {
     let drift = live.send("GET", "/api/apps/stranger/drift", "").await;
     let key = &drift.body["changes"][0];
     assert_eq!((&key["key"], &key["now"]), (&json!("memory"), &json!(640)));
+    reidentified(live).await;
     let at = "/api/apps/stranger/expose";
     let open = live.send("POST", at, r#"{"port":8080}"#).await;
     assert_eq!(
@@ -168,6 +165,25 @@ async fn adoption(live: &Live) {
 }
 
 /// Where new apps may go, and the ports they get.
+/// A person accepts the other MAC of an adopted container, by the digest that was shown.
+async fn reidentified(live: &Live) {
+    let at = "/api/apps/stranger/reidentify";
+    let look = r#"{"dry_run":true}"#;
+    let same = live.send("POST", at, look).await;
+    assert_eq!((same.status.as_u16(), same.code()), (409, "not_in_state"));
+    let config = "/nodes/pve1/lxc/150/config";
+    let net0 = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:AA:BB:CC,ip=dhcp,type=veth";
+    live.world.pve.put(config, &[("net0", net0)]).await;
+    let shown = live.send("POST", at, look).await;
+    assert_eq!(shown.body["factor"], "mac", "{}", shown.body);
+    assert_eq!(shown.body["read"], "BC:24:11:AA:BB:CC");
+    let early = live.send("POST", at, "{}").await;
+    assert_eq!(early.code(), "confirmation_needed");
+    let accept = json!({"confirm": "stranger", "digest": shown.body["digest"]});
+    let done = live.send("POST", at, &accept.to_string()).await;
+    assert_eq!(done.body["accepted"], true, "{}", done.body);
+}
+
 async fn places(live: &Live) {
     let ssh = "/api/proxmox/hosts/lab/nodes/pve1/ssh";
     let shut = live.send("PUT", ssh, "{}").await;
@@ -515,6 +531,7 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/apps/adopt" => r#"{"vmid":150}"#.to_owned(),
                 "/api/apps/adopt/batch" => r#"{"containers":[{"vmid":150}]}"#.to_owned(),
                 "/api/apps/web/expose" if method == "POST" => "{}".to_owned(),
+                "/api/apps/web/reidentify" => "{}".to_owned(),
                 "/api/ports/free" | "/api/notify/test" | "/api/reconcile" | "/api/janitor" => {
                     "{}".to_owned()
                 }

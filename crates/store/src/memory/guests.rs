@@ -11,6 +11,7 @@ use super::state::{Guest, State};
 use crate::effects::{GuestChange, NewEvent};
 use crate::error::StoreError;
 use crate::guests::not_adopted;
+use crate::identities::GuestLooks;
 
 impl State {
     /// Applies one change that `operation` makes to a guest of `app`.
@@ -92,6 +93,9 @@ impl State {
             recorded_at: now,
             gone_at: None,
             guest,
+            learned: None,
+            accepted: None,
+            looks: GuestLooks::default(),
         };
         self.guests.put(fresh.guest.id(), fresh);
         Ok(())
@@ -144,12 +148,12 @@ impl State {
     pub(crate) fn recorded_of_app(&self, app: AppId) -> Vec<RecordedGuest> {
         let mut found: Vec<&Guest> = self.present().filter(|g| g.guest.app() == app).collect();
         found.sort_by_key(|guest| (guest.recorded_at, guest.guest.id()));
-        found.into_iter().map(|guest| guest.guest.clone()).collect()
+        found.into_iter().map(Guest::known).collect()
     }
 
     pub(crate) fn recorded_on_host(&self, host: HostId) -> Vec<RecordedGuest> {
         let on_host = self.present().filter(|g| g.guest.place().host == host);
-        let mut found: Vec<RecordedGuest> = on_host.map(|guest| guest.guest.clone()).collect();
+        let mut found: Vec<RecordedGuest> = on_host.map(Guest::known).collect();
         found.sort_by_key(|guest| guest.place().vmid);
         found
     }

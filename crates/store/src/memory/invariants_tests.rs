@@ -92,6 +92,7 @@ fn guest() -> NativeGuest {
             net0_mac: Mac::with_pve_prefix([0, 0, 1]),
             rootfs_volid: None,
         },
+        learned: None,
     }
 }
 

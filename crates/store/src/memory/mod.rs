@@ -10,6 +10,7 @@ mod apps;
 mod effects;
 mod guests;
 mod hosts;
+mod identities;
 mod invariants;
 #[cfg(test)]
 mod invariants_tests;

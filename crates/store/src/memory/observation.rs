@@ -71,6 +71,9 @@ impl State {
                     event,
                 } => {
                     if self.put_suspicion(*guest, *suspicion) {
+                        if let Some(row) = self.guests.row(guest) {
+                            row.looks.missed_at = Some(now);
+                        }
                         self.add_event(event, Some(*app), None, now);
                     }
                 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 
 use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::{AppClass, Status};
+use proximity_domain::identity::{Learned, Shown};
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId};
 use proximity_domain::notify::{ChannelName, Waiting};
 use proximity_domain::observe::Suspicion;
@@ -15,6 +16,7 @@ use proximity_domain::time::Timestamp;
 use super::MemoryOptions;
 use super::table::Table;
 use crate::alarms::{Alarm, AlarmKey};
+use crate::identities::GuestLooks;
 use crate::notices::NoticeChannel;
 use crate::observation::BrakeRecord;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
@@ -73,6 +75,11 @@ pub(crate) struct Guest {
     pub(crate) guest: RecordedGuest,
     pub(crate) recorded_at: Timestamp,
     pub(crate) gone_at: Option<Timestamp>,
+    /// What it shows instead of what is recorded.
+    pub(crate) learned: Option<Learned>,
+    /// What a person accepted in place of what it was born with.
+    pub(crate) accepted: Option<Shown>,
+    pub(crate) looks: GuestLooks,
 }
 
 /// What came of a request that may come twice.

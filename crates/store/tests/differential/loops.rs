@@ -3,10 +3,13 @@
 use proximity_domain::app::Status;
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
+use proximity_domain::identity::Shown;
 use proximity_domain::ids::{AppId, GuestId, Vmid};
+use proximity_domain::names::Mac;
 use proximity_domain::observe::Suspicion;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
+use proximity_store::identities::Accepted;
 use proximity_store::observation::{BrakeChange, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
 use proximity_store::power::ReadPower;
@@ -31,6 +34,7 @@ impl Play {
         match *call {
             Call::Suspect { app, n } => self.suspect(app, n).await,
             Call::Alarm { app, n } => self.alarm(app, n).await,
+            Call::Identity { app, n } => self.identity(app, n).await,
             Call::Orphan(n) => {
                 let id = self.app(n)?;
                 let app = both!(self.pair, store => store.app(id)).unwrap()?;
@@ -135,6 +139,45 @@ impl Play {
             both!(self.pair, store => store.end_alarm(&key, told, at))
         };
         Some(!done.unwrap())
+    }
+
+    async fn identity(&mut self, app: u8, n: u8) -> Told {
+        let (app, at) = (self.app(app)?, self.at());
+        let guests = both!(self.pair, store => store.recorded_guests(app)).unwrap();
+        let guest = guests.first().map(RecordedGuest::id);
+        let guest = guest.unwrap_or_else(|| GuestId(self.id()));
+        let shown = Shown {
+            marked: n.is_multiple_of(3),
+            net0_mac: Mac::with_pve_prefix([1, 1, n]),
+            rootfs_volid: format!("local:101/vm-101-disk-{}.raw", n % 4)
+                .parse()
+                .unwrap(),
+        };
+        let refused = match n % 4 {
+            0 => {
+                let verified = [guest];
+                both!(self.pair, store => store.note_verified(&verified, at)).is_err()
+            }
+            1 => {
+                let accepted = Accepted {
+                    app,
+                    guest,
+                    shown,
+                    event: event(EventKind::GuestReidentified, n),
+                    actor: self.actor(),
+                };
+                both!(self.pair, store => store.accept_identity(&accepted, at)).is_err()
+            }
+            _ => {
+                let shown = (n < 200).then_some(&shown);
+                let told = event(EventKind::GuestIdentityLearned, n);
+                let learned = both!(self.pair, store =>
+                    store.learn_identity(guest, app, shown, &told, at));
+                !learned.unwrap()
+            }
+        };
+        both!(self.pair, store => store.guest_looks(guest)).unwrap();
+        Some(refused)
     }
 
     async fn guests(&self, app: AppId) -> Vec<GuestId> {

@@ -96,6 +96,7 @@ impl Play {
             }
             Call::Suspect { .. }
             | Call::Alarm { .. }
+            | Call::Identity { .. }
             | Call::Orphan(_)
             | Call::Brake(_)
             | Call::MarkStuck(_)
@@ -236,6 +237,7 @@ impl Play {
                 net0_mac: Mac::with_pve_prefix([9, 0, name]),
                 rootfs_volid: "local:found".parse().unwrap(),
             },
+            learned: None,
         };
         let (actor, at, key) = (self.actor(), self.at(), key.map(key_of));
         let made = both!(self.pair, store => store.adopt_app(

@@ -440,6 +440,7 @@ impl Play {
                 net0_mac: Mac::with_pve_prefix([0, a, b]),
                 rootfs_volid: n.is_multiple_of(9).then(|| "local:disk-0".parse().unwrap()),
             },
+            learned: None,
         }
     }
 }

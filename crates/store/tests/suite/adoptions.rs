@@ -42,6 +42,7 @@ async fn adopt(
             net0_mac: Mac::with_pve_prefix([9, 9, 9]),
             rootfs_volid: "local-lvm:vm-105-disk-0".parse().unwrap(),
         },
+        learned: None,
     };
     let made = world.store.adopt_app(
         app,
@@ -157,6 +158,7 @@ pub async fn hold_their_number_once(make: &impl Make) {
             vmid: Vmid::try_from(107).unwrap(),
             ..guest.identity
         },
+        learned: None,
     };
     for _ in 0..2 {
         let key = Some(request_key("k"));

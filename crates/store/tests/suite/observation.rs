@@ -3,14 +3,17 @@
 use proximity_domain::app::{Status, StatusLabel};
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::NativeGuest;
+use proximity_domain::identity::Shown;
 use proximity_domain::ids::AppId;
 use proximity_domain::janitor::Pulse;
+use proximity_domain::names::Mac;
 use proximity_domain::observe::Suspicion;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
 use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
 use proximity_store::effects::NewEvent;
+use proximity_store::identities::{Accepted, GuestLooks};
 use proximity_store::observation::{BrakeChange, BrakeRecord, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
 use proximity_store::power::ReadPower;
@@ -169,6 +172,65 @@ pub async fn an_alarm_is_raised_once_and_ended_once(make: &impl Make) {
         !store.raise_alarm(&alarm, app.id, &told).await.unwrap(),
         "its guest is gone"
     );
+    world.assert_sound().await;
+}
+
+pub async fn an_identity_is_learned_and_accepted_by_a_person(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let store = world.store.clone();
+    let shown = Shown {
+        marked: true,
+        net0_mac: Mac::with_pve_prefix([9, 9, 9]),
+        rootfs_volid: guest.identity.rootfs_volid.clone().unwrap(),
+    };
+    let known = async || store.native_guests(app.id).await.unwrap().pop().unwrap();
+    let told = event(EventKind::GuestIdentityLearned);
+    let now = world.at();
+    let learn = async |shown| {
+        let learned = store.learn_identity(guest.id, app.id, shown, &told, now);
+        assert!(learned.await.unwrap());
+    };
+    learn(Some(&shown)).await;
+    let learned = known().await;
+    assert_eq!(learned.identity, guest.identity, "what is recorded stays");
+    assert_eq!(learned.learned.unwrap().shown, shown);
+    learn(None).await;
+    assert_eq!(known().await, guest);
+    learn(Some(&shown)).await;
+    store.note_verified(&[guest.id], world.at()).await.unwrap();
+    let begun = [begun(&guest, world.at())];
+    store.change_suspicions(&begun, world.at()).await.unwrap();
+    let looks = GuestLooks {
+        verified_at: Some(world.at()),
+        missed_at: Some(world.at()),
+    };
+    assert_eq!(store.guest_looks(guest.id).await.unwrap(), looks);
+    let mut accepted = Accepted {
+        app: app.id,
+        guest: guest.id,
+        shown: Shown {
+            marked: false,
+            ..shown.clone()
+        },
+        event: event(EventKind::GuestReidentified),
+        actor: world.actor.clone(),
+    };
+    let unmarked = store.accept_identity(&accepted, world.at()).await;
+    assert_illegal(unmarked);
+    accepted.shown = shown.clone();
+    store.accept_identity(&accepted, world.at()).await.unwrap();
+    let after = known().await;
+    assert_eq!(after.identity.net0_mac, shown.net0_mac);
+    assert_eq!(
+        (after.identity.mark, after.learned),
+        (guest.identity.mark, None)
+    );
+    let audit = world.audit(1000, 0).await;
+    assert!(audit.iter().any(|a| a.action == "app.reidentify"));
+    world.enqueue(OperationKind::Stop, app.id, None).await;
+    let busy = store.accept_identity(&accepted, world.at()).await;
+    assert!(matches!(busy, Err(StoreError::Busy { .. })), "{busy:?}");
     world.assert_sound().await;
 }
 

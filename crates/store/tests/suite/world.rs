@@ -277,6 +277,7 @@ impl World {
                 net0_mac: Mac::with_pve_prefix([0, a, b]),
                 rootfs_volid: None,
             },
+            learned: None,
         }
     }
 

@@ -294,6 +294,7 @@ impl Hands {
                 net0_mac: net(n).hwaddr,
                 rootfs_volid,
             },
+            learned: None,
         };
         guest.verify(&seen, read_started, Epoch(1)).unwrap()
     }

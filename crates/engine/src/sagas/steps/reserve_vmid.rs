@@ -86,6 +86,7 @@ pub(super) fn new_guest(cx: &Cx, vmid: Vmid) -> NativeGuest {
             net0_mac: Mac::with_pve_prefix([a, b, c]),
             rootfs_volid: None,
         },
+        learned: None,
     }
 }
 

@@ -47,7 +47,7 @@ impl StepAction for WaitNetwork {
     }
 }
 
-/// The guest's address now: of the device with our MAC, IPv4 first. An address of another device is never used.
+/// The guest's address now: of the device with our MAC, or the one that was learned, IPv4 first. An address of another device is never used.
 pub(crate) async fn address_of(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<IpAddr>> {
     let place = &guest.place;
     let interfaces = cx
@@ -56,9 +56,10 @@ pub(crate) async fn address_of(cx: &Cx, guest: &NativeGuest) -> StepResult<Optio
         .lxc_interfaces(&place.node, place.vmid)
         .await
         .map_err(|e| pve_failure("reading the container's addresses", &e))?;
+    let learned = guest.learned.as_ref();
     Ok(usable_address(
         interfaces.as_deref().unwrap_or_default(),
-        guest.identity.net0_mac,
+        learned.map_or(guest.identity.net0_mac, |learned| learned.shown.net0_mac),
         cx.cluster.is_on_this_machine(),
     ))
 }

@@ -164,6 +164,7 @@ impl Things {
                 net0_mac: Mac::with_pve_prefix([0, a, b]),
                 rootfs_volid: None,
             },
+            learned: None,
         })
     }
 }

@@ -1,0 +1,213 @@
+//! Whether a container whose identity differs from the record is still the recorded one, changed in one factor (doctrine
+//! section 2, *drifted identity*), or another one.
+
+use proximity_domain::event::EventKind;
+use proximity_domain::guest::{Conflict, ObservedContainer};
+use proximity_domain::identity::{Drifted, History, Judgement, Tasks};
+use proximity_domain::ids::Vmid;
+use proximity_domain::observe::NodeSeen;
+use proximity_domain::recorded::RecordedGuest;
+use proximity_domain::time::Timestamp;
+use proximity_pve::ReadClient;
+use proximity_pve::task::{TaskFilter, TaskSource};
+use proximity_store::effects::NewEvent;
+use proximity_store::observation::WatchedGuest;
+use serde_json::json;
+
+use super::{Reconciler, Site, look};
+use crate::error::EngineError;
+
+/// Tasks by which another container comes under a number.
+const MAKES_ANOTHER: [&str; 3] = ["vzdestroy", "vzcreate", "vzrestore"];
+/// What a node's list may hold since a moment. Proxmox VE rotates its lists: a longer one may have lost its beginning.
+const TASKS: u32 = 500;
+/// Clocks of nodes and ours may differ by so much, seconds.
+const CLOCKS_APART_S: i64 = 60;
+/// Reading the tasks of others takes this.
+const AUDIT: &str = "Sys.Audit";
+
+/// What a differing container came to.
+pub(super) enum Identified {
+    /// It is the recorded one, as recorded or as learned.
+    Same,
+    /// It is not finished.
+    Left,
+    /// It is not the recorded one, or that cannot be told.
+    Conflict(Conflict),
+}
+
+impl Reconciler {
+    /// Judges what was read while nobody is at work on the app. What may be learned is learned, unless the pass is a dry one.
+    pub(super) async fn identify(
+        &self,
+        site: &Site,
+        nodes: &[NodeSeen],
+        guest: &WatchedGuest,
+        recorded: &RecordedGuest,
+        seen: &ObservedContainer,
+        dry: bool,
+    ) -> Result<Identified, EngineError> {
+        match recorded.judge(seen) {
+            Judgement::Owned => {
+                if recorded.learned().is_some() && !dry {
+                    self.unlearn(site, guest).await?;
+                }
+                Ok(Identified::Same)
+            }
+            Judgement::Learned(_) => Ok(Identified::Same),
+            Judgement::Unfinished(_) => Ok(Identified::Left),
+            Judgement::Conflict(conflict) => Ok(Identified::Conflict(conflict)),
+            Judgement::Drifted(drifted) => {
+                let history = self.history(&site.read, nodes, guest).await?;
+                if let Err(why) = history.explains() {
+                    let mut conflict = drifted.conflict;
+                    conflict.differences.push(why.to_string());
+                    return Ok(Identified::Conflict(conflict));
+                }
+                if !dry {
+                    self.learn(site, guest, &drifted).await?;
+                }
+                Ok(Identified::Same)
+            }
+        }
+    }
+
+    /// What is known of the guest's number since its container was verified last.
+    async fn history(
+        &self,
+        read: &ReadClient,
+        nodes: &[NodeSeen],
+        guest: &WatchedGuest,
+    ) -> Result<History, EngineError> {
+        let watched = &guest.watched;
+        let kept = self.store.guest_looks(watched.guest).await?;
+        let verified_at = self.verified.newest(watched.guest).max(kept.verified_at);
+        let tasks = match verified_at {
+            None => Tasks::Unreadable("it was never verified".to_owned()),
+            Some(since) => tasks_since(read, nodes, watched.place.vmid, since).await,
+        };
+        Ok(History {
+            verified_at: verified_at.unwrap_or_default(),
+            missed_at: kept.missed_at,
+            tasks,
+        })
+    }
+
+    async fn learn(
+        &self,
+        site: &Site,
+        guest: &WatchedGuest,
+        drifted: &Drifted,
+    ) -> Result<(), EngineError> {
+        let event = NewEvent {
+            kind: EventKind::GuestIdentityLearned,
+            body: json!({
+                "app": guest.watched.app,
+                "hostname": guest.hostname,
+                "host": site.host.label,
+                "vmid": guest.watched.place.vmid,
+                "factor": drifted.factor.label(),
+                "was": drifted.was,
+                "now": drifted.now,
+            }),
+        };
+        let (id, app) = (guest.watched.guest, guest.watched.app);
+        let now = self.clock.now();
+        let learned = self
+            .store
+            .learn_identity(id, app, Some(&drifted.shown), &event, now)
+            .await?;
+        if learned {
+            tracing::warn!(
+                app = %guest.hostname,
+                factor = drifted.factor.label(),
+                was = drifted.was,
+                now = drifted.now,
+                "DRIFTED IDENTITY: one factor changed and was learned; what destroys waits for: proximity reidentify"
+            );
+        }
+        Ok(())
+    }
+
+    async fn unlearn(&self, site: &Site, guest: &WatchedGuest) -> Result<(), EngineError> {
+        let event = NewEvent {
+            kind: EventKind::GuestIdentityRestored,
+            body: json!({
+                "app": guest.watched.app,
+                "hostname": guest.hostname,
+                "host": site.host.label,
+                "vmid": guest.watched.place.vmid,
+            }),
+        };
+        let (id, app) = (guest.watched.guest, guest.watched.app);
+        let now = self.clock.now();
+        self.store
+            .learn_identity(id, app, None, &event, now)
+            .await?;
+        tracing::info!(app = %guest.hostname, "the container shows its recorded identity again");
+        Ok(())
+    }
+}
+
+/// What the task lists of all nodes of a cluster that is seen whole show of a number since this moment.
+pub(crate) async fn evidence(site: &Site, vmid: Vmid, since: Timestamp) -> Tasks {
+    match look::look(site).await {
+        Ok(inventory) => tasks_since(&site.read, inventory.nodes(), vmid, since).await,
+        Err(why) => Tasks::Unreadable(why),
+    }
+}
+
+/// What the task lists of all these nodes show of a number since this moment. One that cannot be read whole makes all of them
+/// unreadable.
+async fn tasks_since(read: &ReadClient, nodes: &[NodeSeen], vmid: Vmid, since: Timestamp) -> Tasks {
+    let since_s = (since.0 / 1_000).saturating_sub(CLOCKS_APART_S);
+    let filter = TaskFilter {
+        since_s: u64::try_from(since_s).ok(),
+        source: TaskSource::All,
+        limit: Some(TASKS),
+        ..TaskFilter::default()
+    };
+    let mut found = Vec::new();
+    for node in nodes {
+        match tasks_of(read, node, vmid, &filter).await {
+            Ok(upids) => found.extend(upids),
+            Err(why) => return Tasks::Unreadable(why),
+        }
+    }
+    if found.is_empty() {
+        Tasks::Quiet
+    } else {
+        Tasks::Found(found)
+    }
+}
+
+async fn tasks_of(
+    read: &ReadClient,
+    node: &NodeSeen,
+    vmid: Vmid,
+    filter: &TaskFilter,
+) -> Result<Vec<String>, String> {
+    let name = &node.name;
+    if !node.online {
+        return Err(format!("node {name} is offline"));
+    }
+    let path = format!("/nodes/{name}");
+    let held = read.permissions(Some(&path)).await;
+    let held = held.map_err(|e| format!("the rights on node {name} cannot be read: {e}"))?;
+    if !held.get(&path).is_some_and(|p| p.contains(AUDIT)) {
+        return Err(format!(
+            "the token that looks lacks {AUDIT} on {path}, so that it is not shown the tasks of others"
+        ));
+    }
+    let tasks = read.node_tasks(name, filter).await;
+    let tasks = tasks.map_err(|e| format!("the tasks of node {name} cannot be read: {e}"))?;
+    if tasks.len() >= usize::try_from(TASKS).unwrap_or(usize::MAX) {
+        return Err(format!(
+            "node {name} had more than {TASKS} tasks since then"
+        ));
+    }
+    let number = vmid.to_string();
+    let of_it = tasks.into_iter().map(|task| task.upid);
+    let of_it = of_it.filter(|upid| upid.id() == number && MAKES_ANOTHER.contains(&upid.kind()));
+    Ok(of_it.map(|upid| upid.as_str().to_owned()).collect())
+}

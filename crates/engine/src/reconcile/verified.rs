@@ -1,0 +1,94 @@
+//! When each guest was verified last: the newest moment in memory, one a day on record, so that a sweep that finds nothing new
+//! writes nothing.
+
+use std::collections::HashMap;
+use std::sync::{Mutex, MutexGuard, PoisonError};
+
+use proximity_domain::ids::GuestId;
+use proximity_domain::time::Timestamp;
+
+/// After so long a newer moment is put on record, milliseconds.
+const KEPT_FOR_MS: i64 = 24 * 3_600_000;
+
+/// Moments of one guest.
+#[derive(Debug, Clone, Copy)]
+struct Moments {
+    newest: Timestamp,
+    kept: Option<Timestamp>,
+}
+
+/// When guests were verified in this process.
+#[derive(Debug, Default)]
+pub(super) struct Verified {
+    guests: Mutex<HashMap<GuestId, Moments>>,
+}
+
+impl Verified {
+    fn lock(&self) -> MutexGuard<'_, HashMap<GuestId, Moments>> {
+        self.guests.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// A guest showed its whole identity.
+    pub(super) fn note(&self, guest: GuestId, now: Timestamp) {
+        let mut guests = self.lock();
+        let fresh = Moments {
+            newest: now,
+            kept: None,
+        };
+        guests.entry(guest).or_insert(fresh).newest = now;
+    }
+
+    /// When it did last, in this process.
+    pub(super) fn newest(&self, guest: GuestId) -> Option<Timestamp> {
+        self.lock().get(&guest).map(|moments| moments.newest)
+    }
+
+    /// Guests whose newest moment is a day after that on record, or of which none is as far as this process knows. Others than `on_record` are
+    /// forgotten.
+    pub(super) fn due(&self, on_record: impl Fn(GuestId) -> bool) -> Vec<GuestId> {
+        let mut guests = self.lock();
+        guests.retain(|guest, _| on_record(*guest));
+        let old = |moments: &Moments| {
+            let since = |kept: Timestamp| moments.newest.0.saturating_sub(kept.0);
+            moments.kept.is_none_or(|kept| since(kept) >= KEPT_FOR_MS)
+        };
+        let due = guests.iter().filter(|(_, moments)| old(moments));
+        let mut due: Vec<GuestId> = due.map(|(guest, _)| *guest).collect();
+        due.sort_unstable();
+        due
+    }
+
+    /// Their moments are on record.
+    pub(super) fn kept(&self, due: &[GuestId], now: Timestamp) {
+        let mut guests = self.lock();
+        for guest in due {
+            if let Some(moments) = guests.get_mut(guest) {
+                moments.kept = Some(now);
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn once_a_day_is_put_on_record() {
+        let guest = GuestId(Uuid::from_u128(1));
+        let verified = Verified::default();
+        assert_eq!(verified.newest(guest), None);
+        verified.note(guest, Timestamp(10));
+        assert_eq!(verified.due(|_| true), [guest]);
+        verified.kept(&[guest], Timestamp(10));
+        verified.note(guest, Timestamp(20));
+        assert_eq!(verified.due(|_| true), []);
+        assert_eq!(verified.newest(guest), Some(Timestamp(20)));
+        verified.note(guest, Timestamp(10 + KEPT_FOR_MS));
+        assert_eq!(verified.due(|_| true), [guest]);
+        assert_eq!(verified.due(|_| false), []);
+        assert_eq!(verified.newest(guest), None, "it is on record no more");
+    }
+}
