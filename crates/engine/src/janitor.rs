@@ -68,6 +68,7 @@ impl Janitor {
     pub async fn run(&self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(EVERY) => {}
                 () = shutdown.cancelled() => return,
             }

@@ -141,11 +141,13 @@ impl Reconciler {
     pub async fn run(&self, shutdown: CancellationToken) {
         for round in 0_u32.. {
             tokio::select! {
+                biased;
                 () = tokio::time::sleep(EVERY) => {}
                 () = self.nudged.notified() => {}
                 () = shutdown.cancelled() => return,
             }
             let passed = tokio::select! {
+                biased;
                 passed = self.pass(&Pass::Work) => passed,
                 () = shutdown.cancelled() => return,
             };

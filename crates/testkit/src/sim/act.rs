@@ -8,15 +8,20 @@ use serde::{Deserialize, Serialize};
 use super::chance::Chance;
 use super::fault::Fault;
 
-/// How many apps the people of a simulation know.
+/// How many apps the people of a simulation deploy.
 pub(super) const APPS: u8 = 4;
+/// How many containers there are from the beginning, which they may adopt: apps of the numbers after those.
+pub(super) const FOUND: u8 = 2;
 /// The nodes of its cluster.
 pub(super) const NODES: [&str; 3] = ["pve1", "pve2", "pve3"];
 
-/// One thing that somebody does. `app` is a number below [`APPS`], `node` one of [`NODES`].
+/// One thing that somebody does. `app` is a number below [`APPS`], or one of the [`FOUND`] after them;
+/// `node` is one of [`NODES`].
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Act {
+    /// A person asks for something that is about no app.
+    AskAll(AskAll),
     /// A person asks for something, by the API.
     Ask {
         /// Of which app.
@@ -74,6 +79,18 @@ pub enum Ask {
     Retry,
     Abandon,
     Cancel,
+    Resolve,
+    Adopt,
+    Expose { open: bool },
+}
+
+/// What people ask for of all apps.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+#[allow(missing_docs)] // the commands of the product
+pub enum AskAll {
+    Reconcile,
+    ConfirmMissing,
 }
 
 /// What somebody else does to a container.
@@ -82,6 +99,7 @@ pub enum Ask {
 #[allow(missing_docs)] // the names are the documentation
 pub enum Hand {
     Take,
+    TakeAs { mark: bool, mac: bool },
     Vanish,
     Carry { node: u8 },
     Lock,
@@ -135,13 +153,16 @@ impl Timed {
 impl Act {
     /// Draws one. Whoever adds an act gives it its share here.
     fn draw(chance: &mut Chance) -> Self {
-        let app = u8::try_from(chance.below(APPS.into())).unwrap_or(0);
+        let apps = u64::from(APPS + FOUND);
+        let app = u8::try_from(chance.below(apps)).unwrap_or(0);
         let node = a_node(chance);
-        match chance.below(100) {
+        match chance.below(104) {
             0..=19 => Self::Ask {
                 app,
-                ask: Ask::Deploy,
+                ask: if app < APPS { Ask::Deploy } else { Ask::Adopt },
             },
+            100 | 101 => Self::AskAll(AskAll::Reconcile),
+            102 | 103 => Self::AskAll(AskAll::ConfirmMissing),
             20..=45 => Self::Ask {
                 app,
                 ask: Ask::draw(chance),
@@ -178,13 +199,17 @@ fn a_node(chance: &mut Chance) -> u8 {
 impl Ask {
     fn draw(chance: &mut Chance) -> Self {
         let force = chance.one_in(3);
-        match chance.below(13) {
+        match chance.below(16) {
             0 | 1 => Self::Start,
             2 | 3 => Self::Stop { force },
             4 => Self::Restart { force },
             5..=8 => Self::Remove { force },
             9 | 10 => Self::Retry,
             11 => Self::Cancel,
+            12 | 13 => Self::Resolve,
+            14 => Self::Expose {
+                open: chance.one_in(2),
+            },
             _ => Self::Abandon,
         }
     }
@@ -193,8 +218,20 @@ impl Ask {
 impl Hand {
     fn draw(chance: &mut Chance) -> Self {
         let on = chance.one_in(2);
-        match chance.below(14) {
+        match chance.below(17) {
             0..=2 => Self::Take,
+            14 => Self::TakeAs {
+                mark: true,
+                mac: false,
+            },
+            15 => Self::TakeAs {
+                mark: false,
+                mac: true,
+            },
+            16 => Self::TakeAs {
+                mark: true,
+                mac: true,
+            },
             3 => Self::Vanish,
             4 | 5 => Self::Carry {
                 node: a_node(chance),

@@ -7,16 +7,21 @@ use std::time::Duration;
 use async_trait::async_trait;
 use proximity_domain::ids::HostId;
 use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError, answered};
-use proximity_pve_emulator::core::{self, Effects, Input, RequestId, Response, World};
+use proximity_pve_emulator::core::{
+    self, Check, CheckSettings, Effects, Input, RequestId, Response, Violation as EmulatorsFind,
+    World,
+};
 use proximity_store::Store;
 use tokio::sync::{Notify, oneshot};
 use tokio::time::{Instant, sleep, sleep_until, timeout};
 
+use super::books::Books;
 use super::chance::Chance;
-use super::ground::{Ground, Origin};
+use super::ground::{Doer, Ground, LifeId, Origin};
+use super::shown::Shown;
 use super::time::SimClock;
 use super::trace::Trace;
-use super::watch::{self, Books, Violation};
+use super::watch::{self, Violation};
 use crate::guests::Guests;
 use crate::pve::{api_request, authorization, request};
 
@@ -26,6 +31,10 @@ pub(super) const TOKEN: &str = "root@pam!proximity";
 pub(super) const SECRET: &str = "in-process";
 /// Somebody else's token.
 pub(super) const OTHER: &str = "root@pam!somebody";
+
+/// How long a call of ours may be under way, and wait for its turn at the node, milliseconds: whoever has the number by then is
+/// hit by it. Only the rights of the token are in the way of that.
+const RACE_MS: u64 = 60_000;
 
 /// A cluster on virtual time. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -46,6 +55,10 @@ pub(super) struct Inner {
     pub(super) violations: Vec<Violation>,
     /// Calls of ours that changed something, so far.
     pub(super) changes: u64,
+    /// Of these, those that another container had got the number of in the meantime.
+    pub(super) raced: u64,
+    /// Changes by right: the call, whom it was sent to, and when, Unix ms.
+    sent: Vec<(String, Option<LifeId>, u64)>,
     chance: Chance,
     next: u64,
     waiting: BTreeMap<RequestId, oneshot::Sender<Response>>,
@@ -69,6 +82,8 @@ impl SimCluster {
             ground: Ground::default(),
             violations: Vec::new(),
             changes: 0,
+            raced: 0,
+            sent: Vec::new(),
             chance,
             next: 0,
             waiting: BTreeMap::new(),
@@ -107,6 +122,7 @@ impl SimCluster {
             let done = act(&mut inner.world, &mut inner.ground, self.clock.true_ms());
             let there = numbers(&inner.world);
             inner.ground.note_numbers(&there, Origin::Stranger);
+            inner.guard_others();
             done
         };
         self.feed(Input::Tick);
@@ -154,6 +170,7 @@ impl SimCluster {
                 let effects = core::handle(&mut inner.world, input, self.clock.true_ms());
                 let there = numbers(&inner.world);
                 inner.ground.note_numbers(&there, Origin::Ours);
+                inner.guard_others();
                 effects
             };
             self.deliver(effects, &mut inputs);
@@ -204,8 +221,15 @@ impl SimCluster {
                     let mut inner = self.lock();
                     let inner = &mut *inner;
                     inner.books = books;
-                    let at = (process, now_ms);
-                    watch::judge(&mut inner.ground, &mut inner.books, request, &claim, at)
+                    let doer = Doer::now(process, now_ms);
+                    let sent_ms = self.clock.true_ms();
+                    let target = watch::target(request).and_then(|vmid| inner.ground.life(vmid));
+                    let (ground, books) = (&mut inner.ground, &mut inner.books);
+                    let judged = watch::judge(ground, books, request, &claim, doer);
+                    inner.raced += u64::from(judged.raced);
+                    let call = format!("{} {}", request.method, request.path);
+                    inner.sent.push((call, target.map(|life| life.id), sent_ms));
+                    judged.wrong
                 };
                 for (rule, what) in wrong {
                     self.complain(rule, what);
@@ -240,6 +264,36 @@ impl SimCluster {
 }
 
 impl Inner {
+    /// Where the engine has its record, and of which cluster.
+    pub(super) fn record(&self) -> (HostId, Store) {
+        (self.host, self.store.clone())
+    }
+
+    /// Something happened to a container of somebody else: by a call of ours that was sent, by right, to another one that had
+    /// its number then? Whether we are to blame for it.
+    pub(super) fn are_to_blame(&mut self, found: &EmulatorsFind) -> bool {
+        let now = found.vmid.and_then(|vmid| self.ground.life(vmid));
+        let to_another = |(call, life, at_ms): &&(String, Option<LifeId>, u64)| {
+            found.call.as_ref() == Some(call)
+                && found.at_ms <= at_ms + RACE_MS
+                && (life.is_none() || *life != now.map(|life| life.id))
+        };
+        let raced = found.check == Check::Immortal && self.sent.iter().any(|it| to_another(&it));
+        self.raced += u64::from(raced);
+        !raced
+    }
+
+    /// The emulated world looks after the containers of others: nothing may happen to them.
+    fn guard_others(&mut self) {
+        let settings = CheckSettings {
+            immortal: self.ground.immortal(),
+            ..CheckSettings::default()
+        };
+        if *self.world.checks() != settings {
+            self.world.set_checks(settings);
+        }
+    }
+
     /// A task of the cluster works on this number.
     pub(super) fn is_busy(&self, vmid: u32) -> bool {
         let mut tasks = self.world.tasks();
@@ -297,8 +351,13 @@ impl Way {
             cluster.watch(&request, self.process).await;
         }
         let vmid = watch::looks_at(&request);
-        let showed = vmid.and_then(|vmid| cluster.lock().ground.life(vmid));
+        let doer = Doer::now(self.process, began_ms);
+        let life = |vmid| cluster.lock().ground.life(vmid);
+        let before = vmid.and_then(life);
         let response = cluster.exchange(&request, via).await?;
+        let looked = vmid.zip(Shown::of_answer(&response.body));
+        // An answer that comes late shows whoever has the number then.
+        let looked = looked.and_then(|(vmid, shown)| Some((vmid, shown, life(vmid).or(before)?)));
         if response.hold_ms > 0 {
             sleep(Duration::from_millis(response.hold_ms)).await;
         }
@@ -307,11 +366,11 @@ impl Way {
         cluster
             .trace
             .say(&format!("  {} {length} {call}", response.status));
-        if let Some((vmid, life)) = vmid.zip(showed)
+        if let Some((vmid, shown, life)) = looked
             && response.status == 200
         {
             let mut inner = cluster.lock();
-            inner.ground.note_look(vmid, self.process, began_ms, life);
+            inner.ground.note_look(vmid, doer, life, shown);
         }
         Ok(RawResponse {
             status: response.status,

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::shown::Shown;
+
 /// One container from its birth to its end; a number can have many, one after the other.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct LifeId(u64);
@@ -12,48 +14,74 @@ pub(super) struct LifeId(u64);
 pub(super) enum Origin {
     /// A call of the engine.
     Ours,
+    /// Somebody else, before the engine came: it may be adopted.
+    Found,
     /// Somebody else.
     Stranger,
 }
 
-/// A container that is there.
+/// A container that is there, or was.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Life {
     /// Which.
     pub(super) id: LifeId,
     /// Whose.
     pub(super) origin: Origin,
-    /// Somebody else turned it on or off, or its node was without power.
-    pub(super) handled: bool,
-    /// Somebody else changed what shows whose it is, moved or destroyed it.
+    /// Somebody else changed what shows whose it is, moved, took or destroyed it.
     pub(super) altered: bool,
+    /// Somebody else has a hand on it, which may do to it what we must not.
+    pub(super) let_go: bool,
 }
 
 /// A configuration that the engine has read.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 struct Look {
     /// The process that read it.
     process: u32,
+    /// The work of that process that read it: what another one read is not its own look.
+    work: Option<tokio::task::Id>,
     /// When the call left, virtual ms.
     at_ms: u64,
-    showed: LifeId,
-    ours: bool,
+    /// Whose it was.
+    life: LifeId,
+    /// What it showed.
+    shown: Shown,
+}
+
+/// Who is about to change something, and when.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Doer {
+    /// The process.
+    pub(super) process: u32,
+    /// Its work.
+    pub(super) work: Option<tokio::task::Id>,
+    /// Virtual ms.
+    pub(super) now_ms: u64,
+}
+
+impl Doer {
+    /// Who runs now.
+    pub(super) fn now(process: u32, now_ms: u64) -> Self {
+        Self {
+            process,
+            work: tokio::task::try_id(),
+            now_ms,
+        }
+    }
 }
 
 /// What became of a change that is about to reach a container.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Sight {
-    /// It reaches the container that was looked at, and that is ours.
-    True,
-    /// It was looked at and ours then; another one has the number since. Nobody can exclude that: the rights of the token are
-    /// what is left.
-    Raced,
+    /// It reaches the container that was looked at; this is what it showed.
+    Seen(Shown),
+    /// Another one has the number than the one that was looked at, which showed this. Nobody can exclude that: the rights of
+    /// the token are what is left.
+    Raced(Shown),
     /// There is no container of that number.
     Nobody,
-    /// It was not looked at in this process since the last change.
+    /// It was not looked at by this work since the last change.
     Blind,
-    /// What was looked at was not ours.
-    Stranger,
 }
 
 /// Lives and looks.
@@ -61,13 +89,19 @@ pub(super) enum Sight {
 pub(super) struct Ground {
     next: u64,
     lives: BTreeMap<u32, Life>,
+    /// The last one of each number that is over.
+    ended: BTreeMap<u32, Life>,
     looks: BTreeMap<u32, Look>,
 }
 
 impl Ground {
     /// The world shows these numbers: those that were not there are of this origin.
     pub(super) fn note_numbers(&mut self, there: &BTreeSet<u32>, origin: Origin) {
-        self.lives.retain(|vmid, _| there.contains(vmid));
+        let gone = self.lives.keys().filter(|vmid| !there.contains(vmid));
+        let gone: Vec<u32> = gone.copied().collect();
+        for vmid in gone {
+            self.end(vmid);
+        }
         for vmid in there {
             let next = &mut self.next;
             self.lives.entry(*vmid).or_insert_with(|| {
@@ -75,29 +109,52 @@ impl Ground {
                 Life {
                     id: LifeId(*next),
                     origin,
-                    handled: false,
                     altered: false,
+                    let_go: false,
                 }
             });
         }
     }
 
-    /// Whatever had the number is over.
-    pub(super) fn over(&mut self, vmid: u32) {
-        self.lives.remove(&vmid);
-    }
-
-    /// Somebody else had a hand on it; `alters`: on what shows whose it is, or where.
-    pub(super) fn touch(&mut self, vmid: u32, alters: bool) {
-        if let Some(life) = self.lives.get_mut(&vmid) {
-            life.handled = true;
-            life.altered |= alters;
+    fn end(&mut self, vmid: u32) {
+        if let Some(life) = self.lives.remove(&vmid) {
+            self.ended.insert(vmid, life);
         }
     }
 
-    /// A node lost its power, and what ran there stopped.
-    pub(super) fn power_lost(&mut self) {
-        self.lives.values_mut().for_each(|life| life.handled = true);
+    /// Somebody else ended whatever had the number.
+    pub(super) fn over(&mut self, vmid: u32) {
+        self.alter(vmid);
+        self.end(vmid);
+    }
+
+    /// Somebody else changed what shows whose it is, or where it is.
+    pub(super) fn alter(&mut self, vmid: u32) {
+        if let Some(life) = self.lives.get_mut(&vmid) {
+            life.altered = true;
+        }
+    }
+
+    /// It was there before the engine came.
+    pub(super) fn was_found(&mut self, vmid: u32) {
+        if let Some(life) = self.lives.get_mut(&vmid) {
+            life.origin = Origin::Found;
+        }
+    }
+
+    /// Somebody else does something to it by the API.
+    pub(super) fn let_go(&mut self, vmid: u32) {
+        if let Some(life) = self.lives.get_mut(&vmid) {
+            life.let_go = true;
+        }
+    }
+
+    /// Numbers of others' containers to which nothing may happen.
+    #[must_use]
+    pub(super) fn immortal(&self) -> BTreeSet<u32> {
+        let lives = self.lives.iter();
+        let others = lives.filter(|(_, life)| life.origin != Origin::Ours && !life.let_go);
+        others.map(|(vmid, _)| *vmid).collect()
     }
 
     /// Who has the number now.
@@ -106,35 +163,43 @@ impl Ground {
         self.lives.get(&vmid).copied()
     }
 
+    /// Who had it before.
+    #[must_use]
+    pub(super) fn ended(&self, vmid: u32) -> Option<Life> {
+        self.ended.get(&vmid).copied()
+    }
+
     /// All there are.
     pub(super) fn lives(&self) -> impl Iterator<Item = (u32, Life)> {
         self.lives.iter().map(|(vmid, life)| (*vmid, *life))
     }
 
-    /// A process of ours read the configuration of this number, by a call that left at `at_ms`, and saw this life.
-    pub(super) fn note_look(&mut self, vmid: u32, process: u32, at_ms: u64, showed: Life) {
+    /// A process of ours read the configuration of this number, by a call that left then, and was shown this of that life.
+    pub(super) fn note_look(&mut self, vmid: u32, doer: Doer, life: Life, shown: Shown) {
         let look = Look {
-            process,
-            at_ms,
-            showed: showed.id,
-            ours: showed.origin == Origin::Ours,
+            process: doer.process,
+            work: doer.work,
+            at_ms: doer.now_ms,
+            life: life.id,
+            shown,
         };
         self.looks.insert(vmid, look);
     }
 
-    /// A change of a process reaches this number now; `fresh_ms` is how old its look may be. The look is used up if the call
-    /// is one of those before which one has to look again.
-    pub(super) fn judge(&mut self, vmid: u32, process: u32, now_ms: u64, fresh_ms: u64) -> Sight {
+    /// A change reaches this number now; `fresh_ms` is how old its look may be.
+    pub(super) fn judge(&self, vmid: u32, doer: Doer, fresh_ms: u64) -> Sight {
         let Some(life) = self.lives.get(&vmid) else {
             return Sight::Nobody;
         };
-        let look = self.looks.get(&vmid);
-        let look = look.filter(|look| look.process == process && now_ms <= look.at_ms + fresh_ms);
-        match look {
+        let own = |look: &&Look| {
+            look.process == doer.process
+                && look.work == doer.work
+                && doer.now_ms <= look.at_ms + fresh_ms
+        };
+        match self.looks.get(&vmid).filter(own) {
             None => Sight::Blind,
-            Some(look) if !look.ours => Sight::Stranger,
-            Some(look) if look.showed != life.id => Sight::Raced,
-            Some(_) => Sight::True,
+            Some(look) if look.life != life.id => Sight::Raced(look.shown.clone()),
+            Some(look) => Sight::Seen(look.shown.clone()),
         }
     }
 
@@ -155,21 +220,23 @@ mod tests {
     #[test]
     fn a_look_is_good_for_what_it_showed_and_for_one_process_alone() {
         let mut ground = Ground::default();
+        let (first, second) = (Doer::now(1, 0), Doer::now(2, 0));
+        let later = |ms| Doer::now(1, ms);
         ground.note_numbers(&there(&[100]), Origin::Ours);
-        assert_eq!(ground.judge(100, 1, 0, 5_000), Sight::Blind);
+        assert_eq!(ground.judge(100, first, 5_000), Sight::Blind);
         let life = ground.life(100).unwrap();
-        ground.note_look(100, 1, 0, life);
-        assert_eq!(ground.judge(100, 1, 5_000, 5_000), Sight::True);
-        assert_eq!(ground.judge(100, 1, 5_001, 5_000), Sight::Blind);
-        assert_eq!(ground.judge(100, 2, 0, 5_000), Sight::Blind);
+        let shown = Shown::default();
+        ground.note_look(100, first, life, shown.clone());
+        let seen = Sight::Seen(shown.clone());
+        assert_eq!(ground.judge(100, later(5_000), 5_000), seen);
+        assert_eq!(ground.judge(100, later(5_001), 5_000), Sight::Blind);
+        assert_eq!(ground.judge(100, second, 5_000), Sight::Blind);
         ground.over(100);
-        assert_eq!(ground.judge(100, 1, 0, 5_000), Sight::Nobody);
+        assert!(ground.ended(100).unwrap().altered);
+        assert_eq!(ground.judge(100, first, 5_000), Sight::Nobody);
         ground.note_numbers(&there(&[100]), Origin::Stranger);
-        assert_eq!(ground.judge(100, 1, 0, 5_000), Sight::Raced);
-        let stranger = ground.life(100).unwrap();
-        ground.note_look(100, 1, 0, stranger);
-        assert_eq!(ground.judge(100, 1, 0, 5_000), Sight::Stranger);
+        assert_eq!(ground.judge(100, first, 5_000), Sight::Raced(shown));
         ground.use_up(100);
-        assert_eq!(ground.judge(100, 1, 0, 5_000), Sight::Blind);
+        assert_eq!(ground.judge(100, first, 5_000), Sight::Blind);
     }
 }

@@ -11,7 +11,7 @@ use proximity_pve::guest::{
 };
 
 use super::cluster::SimCluster;
-use super::ground::Sight;
+use super::ground::{Doer, Origin, Sight};
 use crate::ingress::Routes;
 
 /// How old the look before a command in a guest may be, milliseconds.
@@ -30,24 +30,9 @@ impl Inside {
         self.cluster.pause().await;
         let vmid = target.vmid.get();
         self.cluster.trace.say(&format!("{what} in {vmid}"));
-        let now_ms = self.cluster.clock.elapsed_ms();
-        let sight = {
-            let mut inner = self.cluster.lock();
-            inner.ground.judge(vmid, self.process, now_ms, LOOK_MS)
-        };
-        let why = match sight {
-            // Another change may have used the look up; whose the guest is counts here.
-            Sight::Blind => {
-                let life = self.cluster.lock().ground.life(vmid);
-                life.is_some_and(|life| life.origin == super::ground::Origin::Stranger)
-                    .then_some("nobody looked, and it is a stranger's")
-            }
-            Sight::Stranger => Some("the look showed a stranger"),
-            Sight::True | Sight::Raced | Sight::Nobody => None,
-        };
-        if let Some(why) = why {
+        if let Some((rule, why)) = self.wrong(vmid).await {
             self.cluster
-                .complain("I4-inside", format!("{what} in {vmid}: {why}"));
+                .complain(rule, format!("{what} in {vmid}: {why}"));
         }
         let node = target.node.to_string();
         if self.cluster.lock().world.serves(&node) {
@@ -55,6 +40,50 @@ impl Inside {
         } else {
             let why = "the node does not answer".to_owned();
             Err(GuestError::NotSent { node, why })
+        }
+    }
+}
+
+impl Inside {
+    /// What is wrong with entering the guest of this number now: only our own ones are entered, and only those whose
+    /// configuration showed that.
+    async fn wrong(&self, vmid: u32) -> Option<(&'static str, String)> {
+        let now_ms = self.cluster.clock.elapsed_ms();
+        let doer = Doer::now(self.process, now_ms);
+        let (sight, life, host, store) = {
+            let inner = self.cluster.lock();
+            let (ground, (host, store)) = (&inner.ground, inner.record());
+            (
+                ground.judge(vmid, doer, LOOK_MS),
+                ground.life(vmid),
+                host,
+                store,
+            )
+        };
+        let guests = match store.recorded_guests_of_host(host).await {
+            Ok(guests) => guests,
+            Err(e) => return Some(("unreadable", e.to_string())),
+        };
+        let guest = guests.iter().find(|g| g.place().vmid.get() == vmid);
+        if guest.is_some_and(|guest| guest.adopted().is_some()) {
+            return Some(("I2-adopted", "nobody enters an adopted guest".to_owned()));
+        }
+        match sight {
+            // Another change may have used the look up; whose the guest is counts here.
+            Sight::Blind => life
+                .is_some_and(|life| life.origin != Origin::Ours)
+                .then(|| {
+                    (
+                        "I4-inside",
+                        "nobody looked, and it is a stranger's".to_owned(),
+                    )
+                }),
+            Sight::Seen(shown) | Sight::Raced(shown) => {
+                let lacks = guest.map_or(vec!["record"], |guest| shown.lacks(guest));
+                let why = format!("the look did not show its {}", lacks.join(", "));
+                (!lacks.is_empty()).then_some(("I4-inside", why))
+            }
+            Sight::Nobody => None,
         }
     }
 }

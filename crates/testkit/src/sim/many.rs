@@ -52,6 +52,10 @@ pub struct Verdict {
     pub acts: u64,
     /// Changes the engine sent.
     pub changes: u64,
+    /// Of these, those that reached another container than the one that was looked at, which had got its number meanwhile.
+    pub raced: u64,
+    /// Operations that were stuck at the end.
+    pub stuck: u64,
     /// Virtual hours that passed.
     pub virtual_hours: u64,
     /// Seeds that broke a rule.
@@ -69,16 +73,16 @@ impl Verdict {
         self.sequences += 1;
         self.acts += u64::try_from(outcome.acts).unwrap_or(0);
         self.changes += outcome.changes;
+        self.raced += outcome.raced;
+        self.stuck += outcome.stuck;
         // Milliseconds until the end, hours then.
         self.virtual_hours += outcome.virtual_ms;
         if let Some(first) = outcome.violations.first() {
             self.violations += 1;
-            if self.told.len() < TOLD {
-                self.told.push(Found {
-                    seed,
-                    violation: first.clone(),
-                });
-            }
+            self.told.push(Found {
+                seed,
+                violation: first.clone(),
+            });
         }
     }
 }
@@ -131,6 +135,7 @@ impl Many {
         let mut verdict = verdict.into_inner().unwrap_or_else(PoisonError::into_inner);
         verdict.virtual_hours /= 3_600_000;
         verdict.told.sort_by_key(|found| found.seed);
+        verdict.told.truncate(TOLD);
         Ok(verdict)
     }
 }

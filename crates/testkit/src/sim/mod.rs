@@ -1,23 +1,29 @@
 //! Deterministic simulation: the real client, engine and emulator core over the store in memory, on virtual time, with all
 //! chance out of one seed. docs/reference/simulation.md says how to run it and how to add to it.
 
+mod account;
 mod act;
+mod books;
 mod chance;
 mod cluster;
 mod fault;
+mod found;
 mod ground;
+mod hands;
 mod inside;
+mod kept;
 mod many;
 mod perform;
 mod process;
 mod rest;
 mod run;
+mod shown;
 mod shrink;
 mod time;
 mod trace;
 mod watch;
 
-pub use self::act::{Act, Ask, Hand, Timed, Trouble};
+pub use self::act::{Act, Ask, AskAll, Hand, Timed, Trouble};
 pub use self::fault::{Fault, Harm};
 pub use self::many::{Found, Many, Verdict};
 pub use self::run::{Outcome, Play, play};

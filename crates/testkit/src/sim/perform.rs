@@ -2,12 +2,16 @@
 
 use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::operation::OperationState;
-use proximity_engine::commands::{Action, CreateApp};
-use proximity_pve::transport::Method;
+use proximity_engine::commands::{Action, AdoptContainer, CreateApp};
+use proximity_engine::error::EngineError;
+use proximity_engine::reconcile::Pass;
+use proximity_store::exposure::Exposure;
 use proximity_store::records::Actor;
 use proximity_store::views::OperationFilter;
 
-use super::act::{Act, Ask, Hand, NODES, Trouble};
+use super::act::{APPS, Act, Ask, AskAll, NODES, Trouble};
+use super::found;
+use super::kept::Kept;
 use super::process::{Machine, Process};
 
 /// Who asks.
@@ -20,11 +24,14 @@ pub(super) fn person() -> Actor {
 }
 
 /// The host name of an app.
-fn hostname(app: u8) -> String {
-    format!("app{app}")
+pub(super) fn hostname(app: u8) -> String {
+    match app.checked_sub(APPS) {
+        None => format!("app{app}"),
+        Some(found) => format!("old{found}"),
+    }
 }
 
-fn node(number: u8) -> &'static str {
+pub(super) fn node(number: u8) -> &'static str {
     NODES.get(usize::from(number)).copied().unwrap_or(NODES[0])
 }
 
@@ -34,12 +41,14 @@ pub(super) struct Stage {
     pub(super) machine: Machine,
     pub(super) process: Process,
     pub(super) host: HostId,
+    pub(super) kept: Kept,
 }
 
 impl Stage {
     /// Does it. What a person asks for goes on by itself; everything else is done when this returns.
     pub(super) async fn perform(mut self, act: &Act) -> Result<Self, String> {
         match act {
+            Act::AskAll(ask) => self.ask_all(*ask),
             Act::Ask { app, ask } => self.ask(*app, *ask).await?,
             Act::Hand { app, hand } => self.on_guest(*app, *hand).await?,
             Act::TakeFree { vmid, node: at } => self.take_free(*vmid, node(*at)),
@@ -78,41 +87,109 @@ impl Stage {
             Ask::Retry => self.act(app, Action::Retry),
             Ask::Abandon => self.abandon(app).await?,
             Ask::Cancel => self.cancel(app).await?,
+            Ask::Resolve => self.resolve(app),
+            Ask::Adopt => self.adopt(app),
+            Ask::Expose { open } => self.expose(app, open),
         }
         Ok(())
     }
 
     fn deploy(&mut self, app: u8) {
         let engine = self.process.engine.clone();
-        let trace = self.machine.cluster.trace.clone();
-        self.process.works_on(async move {
+        self.says(&format!("deploy {}", hostname(app)), async move {
             let request = CreateApp {
                 catalog_id: "beacon".to_owned(),
                 hostname: hostname(app),
                 ..CreateApp::default()
             };
-            let said = match engine.create_app(&person(), request).await {
-                Ok(created) => format!("app {}", created.id),
-                Err(e) => e.code().to_owned(),
-            };
-            trace.say(&format!("person: deploy app{app}: {said}"));
+            let done = engine.create_app(&person(), request).await;
+            done.map(|created| format!("app {}", created.id))
         });
     }
 
     fn act(&mut self, app: u8, action: Action) {
         let engine = self.process.engine.clone();
-        let trace = self.machine.cluster.trace.clone();
-        self.process.works_on(async move {
-            let said = match engine.act(&person(), &hostname(app), action.clone()).await {
-                Ok(op) => format!("operation {}", op.id),
-                Err(e) => e.code().to_owned(),
+        self.says(&format!("{action:?} {}", hostname(app)), async move {
+            let done = engine.act(&person(), &hostname(app), action).await;
+            done.map(|op| format!("operation {}", op.id))
+        });
+    }
+
+    fn resolve(&mut self, app: u8) {
+        let engine = self.process.engine.clone();
+        self.says(&format!("resolve {}", hostname(app)), async move {
+            let done = engine.resolve(&person(), &hostname(app)).await;
+            done.map(|app| app.status.label().label().to_owned())
+        });
+    }
+
+    fn adopt(&mut self, app: u8) {
+        let Some(vmid) = found::number(app) else {
+            return;
+        };
+        let engine = self.process.engine.clone();
+        self.says(&format!("adopt {vmid}"), async move {
+            let request = AdoptContainer {
+                host: None,
+                node: None,
+                vmid,
+                suggested_type: None,
+                port: None,
+                key: None,
             };
-            trace.say(&format!("person: {action:?} app{app}: {said}"));
+            let done = engine.adopt(&person(), request).await;
+            done.map(|app| format!("{} {}", app.hostname, app.id))
+        });
+    }
+
+    fn expose(&mut self, app: u8, open: bool) {
+        let engine = self.process.engine.clone();
+        self.says(&format!("expose {} {open}", hostname(app)), async move {
+            let exposure = if open {
+                Exposure::Open(None)
+            } else {
+                Exposure::Closed
+            };
+            let done = engine.expose(&person(), &hostname(app), exposure).await;
+            done.map(|exposed| format!("listens {}", exposed.listening))
+        });
+    }
+
+    fn ask_all(&mut self, ask: AskAll) {
+        let engine = self.process.engine.clone();
+        self.says(&format!("{ask:?}"), async move {
+            let missing = match ask {
+                AskAll::Reconcile => None,
+                AskAll::ConfirmMissing => {
+                    let dry = engine.reconciler().pass(&Pass::Dry).await?;
+                    dry.brake.map(|brake| brake.missing)
+                }
+            };
+            let pass = missing.map_or(Pass::Work, |missing| Pass::Confirmed {
+                missing,
+                actor: person(),
+            });
+            let done = engine.reconciler().pass(&pass).await?;
+            Ok(format!("{missing:?} {:?}", done.result))
+        });
+    }
+
+    /// What a person asks for goes on by itself, and its answer is told.
+    fn says(
+        &mut self,
+        what: &str,
+        work: impl Future<Output = Result<String, EngineError>> + Send + 'static,
+    ) {
+        let trace = self.machine.cluster.trace.clone();
+        let what = what.to_owned();
+        self.process.works_on(async move {
+            let said = work.await.unwrap_or_else(|e| e.code().to_owned());
+            trace.say(&format!("person: {what}: {said}"));
         });
     }
 
     /// The app's id, if it is there.
-    async fn app(&self, app: u8) -> Result<Option<AppId>, String> {
+    pub(super) async fn app(&self, app: u8) -> Result<Option<AppId>, String> {
         let found = self.machine.store.app_by_hostname(&hostname(app)).await;
         Ok(found.map_err(|e| e.to_string())?.map(|found| found.id))
     }
@@ -174,11 +251,8 @@ impl Stage {
     fn trouble(&self, at: &str, trouble: Trouble) {
         self.machine
             .cluster
-            .meddle(|world, ground, now_ms| match trouble {
-                Trouble::Down { reach } => {
-                    ground.power_lost();
-                    world.cut_power(at, reach, now_ms);
-                }
+            .meddle(|world, _, now_ms| match trouble {
+                Trouble::Down { reach } => world.cut_power(at, reach, now_ms),
                 Trouble::Up => world.power_on(at, now_ms),
                 Trouble::Partition => world.partition(at, now_ms),
                 Trouble::Heal => world.heal(at),
@@ -188,101 +262,5 @@ impl Stage {
                 }
                 Trouble::OldView { cycles } => world.set_old_view(at, cycles),
             });
-    }
-
-    fn take_free(&self, vmid: u32, at: &str) {
-        let busy = self.machine.cluster.lock().is_busy(vmid);
-        self.machine.cluster.meddle(|world, _, now_ms| {
-            if !busy && world.guests().all(|(other, _)| other != vmid) {
-                // There is such a node.
-                let _ = world.stranger_takes(vmid, at, now_ms);
-            }
-        });
-    }
-
-    /// Node and number of the container of an app, if it has one.
-    async fn guest(&self, app: u8) -> Result<Option<(String, u32)>, String> {
-        let Some(app) = self.app(app).await? else {
-            return Ok(None);
-        };
-        let guests = self.machine.store.native_guests(app).await;
-        let guests = guests.map_err(|e| e.to_string())?;
-        let Some(guest) = guests.first() else {
-            return Ok(None);
-        };
-        let vmid = guest.place.vmid.get();
-        let at = self.machine.cluster.meddle(|world, _, _| {
-            let found = world.guests().find(|(other, _)| *other == vmid);
-            found.map(|(_, guest)| guest.node.clone())
-        });
-        Ok(Some((
-            at.unwrap_or_else(|| guest.place.node.to_string()),
-            vmid,
-        )))
-    }
-
-    /// What somebody does to the container of an app, if it has one.
-    async fn on_guest(&self, app: u8, hand: Hand) -> Result<(), String> {
-        let Some((at, vmid)) = self.guest(app).await? else {
-            return Ok(());
-        };
-        let cluster = &self.machine.cluster;
-        let alters = match hand {
-            Hand::Take
-            | Hand::Vanish
-            | Hand::Carry { .. }
-            | Hand::Describe
-            | Hand::ChangeMac
-            | Hand::Destroy => true,
-            Hand::Lock
-            | Hand::Unlock
-            | Hand::Protect { .. }
-            | Hand::Power { .. }
-            | Hand::IgnoreShutdown => false,
-        };
-        cluster.meddle(|_, ground, _| ground.touch(vmid, alters));
-        let path = format!("/nodes/{at}/lxc/{vmid}");
-        let put = |key: &str, value: &str| {
-            cluster.somebody_calls(Method::Put, &format!("{path}/config"), &[(key, value)]);
-        };
-        let post = |what: &str| {
-            cluster.somebody_calls(Method::Post, &format!("{path}/status/{what}"), &[]);
-        };
-        // What PVE itself works on is locked: nobody destroys it or puts another one there.
-        let busy = cluster.lock().is_busy(vmid);
-        match hand {
-            Hand::Take | Hand::Vanish | Hand::Carry { .. } if busy => {}
-            Hand::Take => cluster.meddle(|world, ground, now_ms| {
-                ground.over(vmid);
-                // There is such a node.
-                let _ = world.stranger_takes(vmid, &at, now_ms);
-            }),
-            Hand::Vanish => cluster.meddle(|world, ground, _| {
-                ground.over(vmid);
-                // Gone already is as good.
-                let _ = world.vanish(vmid);
-            }),
-            Hand::Carry { node: to } => cluster.meddle(|world, _, _| {
-                // Gone already, there is nothing to carry.
-                let _ = world.carry_guest(vmid, node(to));
-            }),
-            Hand::Lock => cluster.meddle(|world, _, _| world.set_lock(vmid, Some("backup"))),
-            Hand::Unlock => cluster.meddle(|world, _, _| world.set_lock(vmid, None)),
-            Hand::Describe => put("description", "mine now"),
-            Hand::ChangeMac => {
-                put(
-                    "net0",
-                    "name=eth0,bridge=vmbr0,ip=dhcp,hwaddr=BC:24:11:AA:AA:AA",
-                );
-            }
-            Hand::Protect { on } => put("protection", if on { "1" } else { "0" }),
-            Hand::Power { on } => post(if on { "start" } else { "stop" }),
-            Hand::Destroy => {
-                put("protection", "0");
-                cluster.somebody_calls(Method::Delete, &path, &[("force", "1")]);
-            }
-            Hand::IgnoreShutdown => cluster.guests.ignore_shutdown(vmid),
-        }
-        Ok(())
     }
 }

@@ -3,37 +3,38 @@
 
 use std::time::Duration;
 
-use proximity_domain::app::StatusLabel;
 use proximity_domain::operation::OperationState;
-use proximity_store::views::AppFilter;
 use tokio::time::sleep;
 
-use super::ground::Origin;
+use super::account::account;
 use super::perform::Stage;
 
 /// How long operations may take to end when nothing is wrong any more, in looks a second apart: every wait of theirs is
 /// shorter.
 const LOOKS: u32 = 900;
-/// Three cycles of the slowest loop that acts on apps, in seconds.
-const CYCLES_S: u64 = 31;
+/// Three cycles of what acts on apps, in seconds: the looks that prove an absence are 30 s apart.
+const CYCLES_S: u64 = 100;
 
-fn text(error: impl std::fmt::Display) -> String {
+pub(super) fn text(error: impl std::fmt::Display) -> String {
     error.to_string()
 }
 
 /// Rules that hold at every moment.
-pub(super) async fn look(stage: &Stage) -> Result<(), String> {
+pub(super) async fn look(stage: &mut Stage) -> Result<(), String> {
+    let mut kept = std::mem::take(&mut stage.kept);
+    kept.look(stage).await?;
+    stage.kept = kept;
     let cluster = &stage.machine.cluster;
     for broken in stage.machine.store.invariants().await.map_err(text)? {
         cluster.complain("record", broken);
     }
     let found: Vec<String> = {
         let mut inner = cluster.lock();
-        let found = inner.world.violations().iter();
-        let found = found.map(|it| format!("{:?}: {} ({:?})", it.check, it.what, it.call));
-        let found = found.collect();
+        let found = inner.world.violations().to_vec();
         inner.world.forget_violations();
-        found
+        let blamed = found.into_iter().filter(|it| inner.are_to_blame(it));
+        let told = blamed.map(|it| format!("{:?}: {} ({:?})", it.check, it.what, it.call));
+        told.collect()
     };
     for what in found {
         cluster.complain("cluster", what);
@@ -42,8 +43,8 @@ pub(super) async fn look(stage: &Stage) -> Result<(), String> {
 }
 
 /// Ends all trouble, waits until nothing moves, and looks at what is left.
-pub(super) async fn come_to_rest(stage: &Stage) -> Result<(), String> {
-    let cluster = &stage.machine.cluster;
+pub(super) async fn come_to_rest(stage: &mut Stage) -> Result<(), String> {
+    let cluster = stage.machine.cluster.clone();
     cluster.trace.say("rest");
     calm(stage);
     if !settle(stage).await? {
@@ -130,56 +131,6 @@ async fn settle(stage: &Stage) -> Result<bool, String> {
     let what = format!("after {LOOKS} s without trouble: {}", moving.join(", "));
     cluster.complain("I9-not-settled", what);
     Ok(false)
-}
-
-/// Who is there, and whether the record knows.
-async fn account(stage: &Stage) -> Result<(), String> {
-    let (store, cluster) = (&stage.machine.store, &stage.machine.cluster);
-    let guests = store.host_guests(stage.host).await.map_err(text)?;
-    let lives: Vec<_> = cluster.lock().ground.lives().collect();
-    for (vmid, life) in lives.iter().filter(|(_, life)| life.origin == Origin::Ours) {
-        let known = guests.iter().any(|guest| guest.place.vmid.get() == *vmid);
-        // What somebody else has changed may no longer show whose it is; it is left alone, and said to be.
-        if !known && !life.altered {
-            let what = format!("container {vmid} was made by us, and is nowhere on record");
-            cluster.complain("unaccounted", what);
-        }
-    }
-    let filter = AppFilter {
-        per_page: AppFilter::MAX_PER_PAGE,
-        ..AppFilter::default()
-    };
-    let (apps, _) = store.apps(filter).await.map_err(text)?;
-    for app in apps {
-        let label = app.status.label();
-        let stands = matches!(
-            label,
-            StatusLabel::Running | StatusLabel::Stopped | StatusLabel::Error
-        );
-        if !stands && app.operation.is_none() {
-            let what = format!(
-                "{} is {} and nobody works on it",
-                app.hostname,
-                label.label()
-            );
-            cluster.complain("I9-limbo", what);
-        }
-        let guest = guests.iter().find(|guest| guest.app == app.id);
-        let life = guest.and_then(|guest| cluster.lock().ground.life(guest.place.vmid.get()));
-        if label == StatusLabel::Running && app.operation.is_none() {
-            let runs = guest.is_some_and(|guest| {
-                let inner = cluster.lock();
-                let mut there = inner.world.guests();
-                there.any(|(vmid, it)| vmid == guest.place.vmid.get() && it.is_running())
-            });
-            let untouched = life.is_some_and(|life| life.origin == Origin::Ours && !life.handled);
-            if untouched && !runs {
-                let what = format!("{} is said to run, and does not", app.hostname);
-                cluster.complain("told-what-is-not", what);
-            }
-        }
-    }
-    Ok(())
 }
 
 /// The whole state at the end, as part of the trace.

@@ -5,13 +5,16 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proximity_domain::ids::{HostId, InstallationId};
+use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Clock;
 use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::saga::Guard;
 use proximity_pve_emulator::core::{Access, TaskTimes, TokenSeed, World, hash_secret};
-use proximity_store::records::{Endpoint, HostPlacement, HostRecord, PurposeTokens, TlsTrust};
+use proximity_store::records::{
+    Endpoint, HostPlacement, HostRecord, OperationRecord, PurposeTokens, TlsTrust,
+};
 use proximity_store::{MemoryOptions, Store};
 use serde::Serialize;
 use tokio::time::sleep;
@@ -20,7 +23,9 @@ use uuid::Uuid;
 use super::act::{NODES, Timed};
 use super::chance::Chance;
 use super::cluster::{OTHER, SECRET, SimCluster, TOKEN};
+use super::found;
 use super::inside::Outside;
+use super::kept::Kept;
 use super::perform::{Stage, person};
 use super::process::{Machine, Process};
 use super::rest;
@@ -33,8 +38,8 @@ use crate::world::fixtures;
 
 /// How long a task of the engine's may run before it is given up, milliseconds.
 const TASK_MS: u64 = 60_000;
-/// How many pairs of ports there are.
-const PAIRS: u16 = 3;
+/// How many pairs of ports there are: few, or enough for everybody.
+const PAIRS: [u16; 2] = [3, 8];
 
 /// What is played: a seed, out of which come the world, all times and all ids, and what happens in it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, serde::Deserialize)]
@@ -84,6 +89,10 @@ pub struct Outcome {
     pub trace: String,
     /// Calls of the engine that changed something.
     pub changes: u64,
+    /// Of these, those that reached another container than the one that was looked at, which had got its number meanwhile.
+    pub raced: u64,
+    /// Operations that were stuck at the end: a person was told what to do.
+    pub stuck: u64,
     /// Virtual time it took, milliseconds.
     pub virtual_ms: u64,
     /// Acts that were carried out.
@@ -131,15 +140,19 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
         cluster.trace.say(&format!("act {acts}: {:?}", timed.act));
         stage = stage.perform(&timed.act).await?;
         acts += 1;
-        rest::look(&stage).await?;
+        rest::look(&mut stage).await?;
         if !cluster.lock().violations.is_empty() {
             break;
         }
     }
     if cluster.lock().violations.is_empty() {
-        rest::come_to_rest(&stage).await?;
+        rest::come_to_rest(&mut stage).await?;
     }
     rest::tell(&stage).await?;
+    let live = stage.machine.store.live_operations().await;
+    let live = live.map_err(|e| e.to_string())?;
+    let is_stuck = |op: &&OperationRecord| matches!(op.state, OperationState::Stuck { .. });
+    let stuck = u64::try_from(live.iter().filter(is_stuck).count()).unwrap_or(0);
     stage.process.kill().await;
     living.abort();
     let (sum, lines) = cluster.trace.sum();
@@ -150,6 +163,8 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
         lines,
         trace: cluster.trace.text(),
         changes: inner.changes,
+        raced: inner.raced,
+        stuck,
         virtual_ms: cluster.clock.elapsed_ms(),
         acts,
     })
@@ -157,16 +172,16 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
 
 /// A world out of this seed, and a process at work.
 async fn set(seed: u64, keep_trace: bool) -> Result<Stage, String> {
+    let mut chance = Chance::of(seed, "world");
     let clock = SimClock::start();
     let trace = Trace::new(clock.clone(), keep_trace);
-    let store = Store::in_memory(&options());
+    let store = Store::in_memory(&options(&mut chance));
     let told = trace.clone();
     store.observe_commits(move |_| told.say("commit"));
     let host = host(&clock);
     let id = host.id;
     let added = store.add_host(host, &person(), clock.now()).await;
     added.map_err(|e| e.to_string())?;
-    let mut chance = Chance::of(seed, "world");
     let world = world(&mut chance, clock.true_ms());
     let cluster = SimCluster::new(
         world,
@@ -190,11 +205,13 @@ async fn set(seed: u64, keep_trace: bool) -> Result<Stage, String> {
             ..EngineLimits::default()
         },
     };
+    found::make(&machine.cluster);
     let process = Process::begin(&machine, 1, true);
     Ok(Stage {
         machine,
         process,
         host: id,
+        kept: Kept::default(),
     })
 }
 
@@ -211,16 +228,17 @@ fn catalog() -> Result<Catalog, String> {
     })
 }
 
-fn options() -> MemoryOptions {
+fn options(chance: &mut Chance) -> MemoryOptions {
+    let pairs = PAIRS[usize::from(chance.one_in(2))];
     MemoryOptions {
         installation: InstallationId(Uuid::from_u128(1)),
         public: PortRange {
             first: 8_100,
-            last: 8_099 + PAIRS,
+            last: 8_099 + pairs,
         },
         internal: PortRange {
             first: 9_100,
-            last: 9_099 + PAIRS,
+            last: 9_099 + pairs,
         },
         rest_ms: 86_400_000,
     }

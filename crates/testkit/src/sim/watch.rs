@@ -1,16 +1,15 @@
 //! What must hold of every change at the moment in which it leaves for the cluster.
 
-use std::collections::BTreeMap;
-
 use proximity_domain::ids::{Epoch, HostId, OperationId};
 use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::transport::{Method, Request};
 use proximity_store::Store;
 use proximity_store::records::OperationRecord;
-use proximity_store::views::AuditKind;
 use serde::Serialize;
 
-use super::ground::{Ground, Sight};
+use super::books::Books;
+use super::ground::{Doer, Ground, Sight};
 
 /// How old the look may be that a permit was given for (doctrine, section 4).
 const PERMIT_MS: u64 = 5_000;
@@ -67,46 +66,21 @@ fn reference(request: &Request) -> Option<(OperationId, Epoch)> {
 }
 
 /// What the record says of a change that is about to leave.
-#[derive(Debug)]
+#[derive(Debug, Default)]
 pub(super) struct Claim {
     operation: Option<OperationRecord>,
     epoch: Option<Epoch>,
     /// The call has an intent on record: a guest of the app with this number, mark and MAC.
     intended: bool,
-    /// It created the guest of this number.
-    created: bool,
+    /// Who has the number by the record.
+    guest: Option<RecordedGuest>,
 }
 
-/// Calls that were audited, and calls that left.
-#[derive(Debug, Default)]
-pub(super) struct Books {
-    read_to: i64,
-    audited: BTreeMap<String, u64>,
-    left: BTreeMap<String, u64>,
-}
-
-impl Books {
-    /// Reads on in the audit.
-    pub(super) async fn read_on(mut self, store: &Store) -> Result<Self, String> {
-        loop {
-            let rows = store.audit(1_000, self.read_to).await;
-            let rows = rows.map_err(|e| e.to_string())?;
-            let Some(last) = rows.last() else {
-                return Ok(self);
-            };
-            self.read_to = last.seq;
-            for row in rows.iter().filter(|row| row.kind == AuditKind::Mutation) {
-                *self.audited.entry(row.action.clone()).or_default() += 1;
-            }
-        }
-    }
-
-    /// One more of these calls leaves; what is wrong with that.
-    fn leaves(&mut self, call: &str) -> Option<String> {
-        let left = self.left.entry(call.to_owned()).or_default();
-        *left += 1;
-        let audited = self.audited.get(call).copied().unwrap_or(0);
-        (*left > audited).then(|| format!("{call}: {left} left, {audited} audited"))
+impl Claim {
+    /// The guest, if it is one of the app that the operation is for.
+    fn of_app(&self) -> Option<&RecordedGuest> {
+        let app = self.operation.as_ref()?.app;
+        self.guest.as_ref().filter(|guest| guest.app() == app)
     }
 }
 
@@ -114,15 +88,10 @@ impl Books {
 pub(super) async fn claim(store: &Store, host: HostId, request: &Request) -> Result<Claim, String> {
     let text = |e: proximity_store::error::StoreError| e.to_string();
     let Some((id, epoch)) = reference(request) else {
-        return Ok(Claim {
-            operation: None,
-            epoch: None,
-            intended: false,
-            created: false,
-        });
+        return Ok(Claim::default());
     };
     let operation = store.operation(id).await.map_err(text)?;
-    let guests = store.host_guests(host).await.map_err(text)?;
+    let guests = store.recorded_guests_of_host(host).await.map_err(text)?;
     let given = |name: &str| {
         let found = request.params.iter().find(|(key, _)| key == name);
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
@@ -132,38 +101,62 @@ pub(super) async fn claim(store: &Store, host: HostId, request: &Request) -> Res
         Act::Destroy(vmid) | Act::Change(vmid) => Some(vmid),
         Act::Other => None,
     };
-    let guest = guests
-        .iter()
-        .find(|guest| Some(guest.place.vmid.get()) == vmid);
-    let intended = guest.is_some_and(|guest| {
-        given("description").contains(&guest.identity.mark.to_string())
+    let mut guests = guests.into_iter();
+    let guest = guests.find(|guest| Some(guest.place().vmid.get()) == vmid);
+    let native = guest.as_ref().and_then(RecordedGuest::native);
+    let intended = native.is_some_and(|guest| {
+        guest.created_by == id
+            && given("description").contains(&guest.identity.mark.to_string())
             && given("net0").contains(&guest.identity.net0_mac.to_string())
     });
     Ok(Claim {
-        created: guest.is_some_and(|guest| guest.created_by == id),
         operation,
         epoch: Some(epoch),
         intended,
+        guest,
     })
 }
 
-/// Judges a change that leaves now; what is wrong with it, as rule and text.
+/// A rule that was broken, and how.
+type Wrong = (&'static str, String);
+
+/// What is to be said of a change that leaves.
+#[derive(Debug, Default)]
+pub(super) struct Judged {
+    /// What is wrong with it.
+    pub(super) wrong: Vec<Wrong>,
+    /// Another container has got the number since it was looked at.
+    pub(super) raced: bool,
+}
+
+/// The number that a change is about, if there has to be a container of it.
+pub(super) fn target(request: &Request) -> Option<u32> {
+    match act_of(request) {
+        Act::Destroy(vmid) | Act::Change(vmid) => Some(vmid),
+        Act::Create | Act::Other => None,
+    }
+}
+
+/// Judges a change that leaves now; what is wrong with it.
 pub(super) fn judge(
     ground: &mut Ground,
     books: &mut Books,
     request: &Request,
     claim: &Claim,
-    (process, now_ms): (u32, u64),
-) -> Vec<(&'static str, String)> {
+    doer: Doer,
+) -> Judged {
     let call = format!("{} {}", request.method, request.path);
-    let mut wrong = Vec::new();
-    if let Some(what) = books.leaves(&call) {
+    let Some((operation, epoch)) = claim.operation.as_ref().zip(claim.epoch) else {
+        let what = format!("{call} belongs to no operation");
+        return Judged {
+            wrong: vec![("I6-no-operation", what)],
+            raced: false,
+        };
+    };
+    let (mut wrong, mut raced) = (Vec::new(), false);
+    if let Some(what) = books.leaves(operation.id, epoch, &call) {
         wrong.push(("I10-audit-first", what));
     }
-    let Some((operation, epoch)) = claim.operation.as_ref().zip(claim.epoch) else {
-        wrong.push(("I6-no-operation", format!("{call} belongs to no operation")));
-        return wrong;
-    };
     if operation.epoch != epoch || operation.state.is_final() {
         let state = operation.state.label();
         let what = format!(
@@ -179,27 +172,35 @@ pub(super) fn judge(
         }
         Act::Create | Act::Other => {}
         Act::Destroy(vmid) => {
-            if !may_destroy(operation, claim.created) {
-                let what = format!(
-                    "{call}: {} {}",
-                    operation.kind.label(),
-                    operation.state.label()
-                );
-                wrong.push(("I1-no-right", what));
+            if !may_destroy(operation, claim) {
+                let (kind, state) = (operation.kind.label(), operation.state.label());
+                wrong.push(("I1-no-right", format!("{call}: {kind} {state}")));
             }
-            wrong.extend(sight(ground, vmid, &call, (process, now_ms, PERMIT_MS)));
+            wrong.extend(adopted(operation, claim, request, &call));
+            let sight = look_used(ground, vmid, doer, PERMIT_MS);
+            raced = matches!(sight, Sight::Raced(_));
+            wrong.extend(shown(sight, claim, &call));
         }
-        Act::Change(vmid) => wrong.extend(sight(ground, vmid, &call, (process, now_ms, LOOK_MS))),
+        Act::Change(vmid) => {
+            wrong.extend(adopted(operation, claim, request, &call));
+            let sight = look_used(ground, vmid, doer, LOOK_MS);
+            raced = matches!(sight, Sight::Raced(_));
+            wrong.extend(shown(sight, claim, &call));
+        }
     }
-    wrong
+    Judged { wrong, raced }
 }
 
-/// A person's removal, or the operation that made the guest on its way back.
-fn may_destroy(operation: &OperationRecord, created: bool) -> bool {
+/// A person's removal of this app, or the operation that made the guest on its way back.
+fn may_destroy(operation: &OperationRecord, claim: &Claim) -> bool {
+    let guest = claim.of_app().and_then(RecordedGuest::native);
     match operation.kind {
-        OperationKind::Remove => matches!(operation.state, OperationState::Running),
+        OperationKind::Remove => {
+            guest.is_some() && matches!(operation.state, OperationState::Running)
+        }
         OperationKind::Deploy => {
-            created && matches!(operation.state, OperationState::Unwinding { .. })
+            guest.is_some_and(|guest| guest.created_by == operation.id)
+                && matches!(operation.state, OperationState::Unwinding { .. })
         }
         OperationKind::Start
         | OperationKind::Stop
@@ -209,18 +210,53 @@ fn may_destroy(operation: &OperationRecord, created: bool) -> bool {
     }
 }
 
-/// Each change uses up the look before it.
-fn sight(
-    ground: &mut Ground,
-    vmid: u32,
+/// On an adopted guest nothing is done but the very act that was asked for, and none but starts and stops can be.
+fn adopted(
+    operation: &OperationRecord,
+    claim: &Claim,
+    request: &Request,
     call: &str,
-    (process, now_ms, fresh_ms): (u32, u64, u64),
-) -> Option<(&'static str, String)> {
-    let sight = ground.judge(vmid, process, now_ms, fresh_ms);
+) -> Option<Wrong> {
+    claim.guest.as_ref()?.adopted()?;
+    let does = request.path.rsplit('/').next().unwrap_or_default();
+    let by_power = request.path.contains("/status/") && request.method == Method::Post;
+    let asked = match operation.kind {
+        OperationKind::Start => does == "start",
+        OperationKind::Stop => does == "stop" || does == "shutdown",
+        OperationKind::Restart => ["start", "stop", "shutdown"].contains(&does),
+        OperationKind::Deploy
+        | OperationKind::Remove
+        | OperationKind::Adopt
+        | OperationKind::Forget => false,
+    };
+    let kind = operation.kind.label();
+    (!asked || !by_power).then(|| ("I2-adopted", format!("{call}: {kind} of an adopted app")))
+}
+
+/// Each change uses up the look before it.
+fn look_used(ground: &mut Ground, vmid: u32, doer: Doer, fresh_ms: u64) -> Sight {
+    let sight = ground.judge(vmid, doer, fresh_ms);
     ground.use_up(vmid);
-    match sight {
-        Sight::True | Sight::Raced | Sight::Nobody => None,
-        Sight::Blind => Some(("I4-look-first", format!("{call}: nobody looked before it"))),
-        Sight::Stranger => Some(("I4-stranger", format!("{call}: the look showed a stranger"))),
-    }
+    sight
+}
+
+/// The look must have shown the recorded guest of the operation's app, with every factor.
+fn shown(sight: Sight, claim: &Claim, call: &str) -> Option<Wrong> {
+    let shown = match sight {
+        Sight::Nobody => return None,
+        Sight::Blind => {
+            let what = format!("{call}: nobody looked before it");
+            return Some(("I4-look-first", what));
+        }
+        Sight::Seen(shown) | Sight::Raced(shown) => shown,
+    };
+    let Some(guest) = claim.of_app() else {
+        let what = format!("{call}: no guest of this app has that number");
+        return Some(("I4-other-app", what));
+    };
+    let lacks = shown.lacks(guest);
+    (!lacks.is_empty()).then(|| {
+        let what = format!("{call}: the look did not show its {}", lacks.join(", "));
+        ("I4-not-owned", what)
+    })
 }

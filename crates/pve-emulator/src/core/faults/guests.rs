@@ -18,6 +18,19 @@ pub struct GuestFaults {
     pub no_network: bool,
 }
 
+/// What a stranger's container shows; of nothing that is absent here.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct StrangerLook {
+    /// Its host name, instead of `stranger`.
+    pub hostname: Option<String>,
+    /// Its description, as a restore or a clone copies one.
+    pub description: Option<String>,
+    /// Its first network device.
+    pub net0: Option<String>,
+    /// Its root is the second volume of its number; the first one is used by nothing.
+    pub second_volume: bool,
+}
+
 impl World {
     /// Breaks or mends what is around a guest.
     pub fn set_guest_faults(&mut self, vmid: u32, faults: GuestFaults) {
@@ -55,6 +68,20 @@ impl World {
     /// # Errors
     /// There is no such node.
     pub fn stranger_takes(&mut self, vmid: u32, node: &str, now_ms: u64) -> Result<(), String> {
+        self.stranger_takes_as(vmid, node, &StrangerLook::default(), now_ms)
+    }
+
+    /// The same, with a container that shows this.
+    ///
+    /// # Errors
+    /// There is no such node.
+    pub fn stranger_takes_as(
+        &mut self,
+        vmid: u32,
+        node: &str,
+        look: &StrangerLook,
+        now_ms: u64,
+    ) -> Result<(), String> {
         if self.node(node).is_none() {
             return Err(format!("there is no node '{node}'"));
         }
@@ -75,20 +102,11 @@ impl World {
             node: node.to_owned(),
             vmid,
         };
-        let volid = self.make_volume(&storage, &key, 1 << 30, now_ms);
-        let set = |key: &str, value: String| (key.to_owned(), value);
-        let config = GuestConfig {
-            keys: BTreeMap::from([
-                set("arch", "amd64".to_owned()),
-                set("hostname", "stranger".to_owned()),
-                set("memory", "512".to_owned()),
-                set("ostype", "unmanaged".to_owned()),
-                set("rootfs", format!("{volid},size=1G")),
-                set("swap", "512".to_owned()),
-                set("unprivileged", "1".to_owned()),
-            ]),
-            ..GuestConfig::default()
-        };
+        let mut volid = self.make_volume(&storage, &key, 1 << 30, now_ms);
+        if look.second_volume {
+            volid = self.make_volume(&storage, &key, 1 << 30, now_ms);
+        }
+        let config = strangers(look, &volid);
         let spec = config.spec(&template);
         let guest = Guest {
             node: node.to_owned(),
@@ -198,5 +216,33 @@ impl World {
             others.for_each(|net| net.addresses.clear());
         }
         look
+    }
+}
+
+/// The configuration of a stranger's container.
+fn strangers(look: &StrangerLook, volid: &str) -> GuestConfig {
+    let set = |key: &str, value: String| (key.to_owned(), value);
+    let hostname = look.hostname.clone();
+    let mut keys = BTreeMap::from([
+        set("arch", "amd64".to_owned()),
+        set(
+            "hostname",
+            hostname.unwrap_or_else(|| "stranger".to_owned()),
+        ),
+        set("memory", "512".to_owned()),
+        set("ostype", "unmanaged".to_owned()),
+        set("rootfs", format!("{volid},size=1G")),
+        set("swap", "512".to_owned()),
+        set("unprivileged", "1".to_owned()),
+    ]);
+    let shown = [("description", &look.description), ("net0", &look.net0)];
+    keys.extend(
+        shown
+            .into_iter()
+            .filter_map(|(key, value)| Some(set(key, value.clone()?))),
+    );
+    GuestConfig {
+        keys,
+        ..GuestConfig::default()
     }
 }

@@ -11,7 +11,7 @@ mod orders;
 mod rule;
 mod tasks;
 
-pub use guests::GuestFaults;
+pub use guests::{GuestFaults, StrangerLook};
 pub use live::{HeldCall, Release};
 pub use orders::FaultView;
 pub use rule::{Calls, FaultId, FaultKind, FaultRule, FaultWish};
