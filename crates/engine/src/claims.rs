@@ -7,6 +7,8 @@ use proximity_domain::ids::{Epoch, HolderId, HostId, OperationId};
 use proximity_domain::time::{Monotonic, Timestamp};
 use proximity_store::records::Claimable;
 
+use crate::saga::{Guard, is_off};
+
 /// What a worker remembers of the claims of others.
 ///
 /// No lock is broken because a clock says so: a claim is over when its holder is known to be dead, or when it has shown no
@@ -78,6 +80,9 @@ impl Lookout {
                 .due_at
                 .is_none_or(|due| due <= now.wall || due.0 - now.wall.0 > self.longest_wait_ms);
         };
+        if is_off(Guard::Takeover) {
+            return false;
+        }
         if self.exclusive && lease.holder != self.holder {
             return true;
         }

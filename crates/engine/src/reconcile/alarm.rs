@@ -11,6 +11,7 @@ use serde_json::json;
 use super::watch::Alarms;
 use super::{Reconciler, Site};
 use crate::error::EngineError;
+use crate::saga::{Guard, is_off};
 
 /// That what has the number of a guest is not that guest.
 pub(super) fn in_conflict(name: &str, guest: &WatchedGuest, conflict: &Conflict) -> String {
@@ -55,6 +56,9 @@ impl Reconciler {
             since: now,
         };
         let app = guest.watched.app;
+        if is_off(Guard::Quiet) {
+            return Ok(self.store.tell(&event, app, now).await?);
+        }
         if self.store.raise_alarm(&alarm, app, &event).await? {
             tracing::error!(
                 severity = "critical",

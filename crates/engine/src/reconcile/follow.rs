@@ -21,6 +21,7 @@ use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, named};
 use crate::cluster::observed;
 use crate::error::EngineError;
+use crate::saga::{Guard, is_off};
 
 /// Why a guest is looked at itself.
 enum Change<'a> {
@@ -154,6 +155,7 @@ impl Reconciler {
         }
         match change {
             Change::Node(node) => self.record_move(guest, node, now).await,
+            Change::Power if is_off(Guard::Refresh) => Ok(Followed::Nothing),
             Change::Power | Change::Machine => match read.lxc_status(node, place.vmid).await {
                 Ok(status) => self.record_power(guest, status.status, now).await,
                 Err(e) => Ok(Followed::Failed(format!("{name}: {e}"))),

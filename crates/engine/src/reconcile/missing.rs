@@ -19,6 +19,7 @@ use super::outcome::{ANOMALOUS_LINE, EXPECTED_LINE, OrphanView, ReconcileReport}
 use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, look, named, system};
 use crate::error::EngineError;
+use crate::saga::{Guard, is_off};
 
 /// What complete looks miss now, by app.
 #[derive(Debug, Default)]
@@ -218,10 +219,14 @@ impl Reconciler {
         let Some(_at_work) = self.at_work.try_enter(candidate.app) else {
             return Ok(Judged::Left);
         };
-        let mut proofs = Vec::new();
+        let mut guests = Vec::new();
         for (cluster, guest, suspicion) in &candidate.guests {
+            if is_off(Guard::Proof) || is_off(Guard::Offline) {
+                guests.push(guest.watched.guest);
+                continue;
+            }
             match prove(cluster, guest, suspicion).await {
-                Ok(proof) => proofs.push(proof),
+                Ok(proof) => guests.push(proof.guest()),
                 Err(why) => {
                     let place = named(cluster.site.host.label.as_str(), &guest.watched.place);
                     let name = &guest.hostname;
@@ -245,7 +250,7 @@ impl Reconciler {
             archived: false,
         };
         if *pass != Pass::Dry {
-            let found = found(&proofs, cluster, guest, suspicion, kind);
+            let found = found(guests, cluster, guest, suspicion, kind);
             view.archived = self.store.archive_orphan(&found, now).await?;
             if !view.archived {
                 return Ok(Judged::Left);
@@ -266,7 +271,11 @@ enum Judged {
 
 /// The suspicion of one guest after this look, if there is one.
 fn judge(cluster: &Seen, guest: &WatchedGuest, before: Option<Suspicion>) -> Option<Suspicion> {
-    let unseen = cluster.inventory.sight(&guest.watched.place) == Sighting::Missing;
+    let unseen = match cluster.inventory.sight(&guest.watched.place) {
+        Sighting::Missing => true,
+        Sighting::Unknown => is_off(Guard::Offline),
+        Sighting::Here(_) | Sighting::Elsewhere(..) | Sighting::Machine(_) => false,
+    };
     if !unseen || guest.is_worked_on() || !guest.watched.confirmed {
         return None;
     }
@@ -381,13 +390,12 @@ async fn prove(
 }
 
 fn found(
-    proofs: &[ProvenAbsent],
+    mut guests: Vec<GuestId>,
     cluster: &Seen,
     guest: &WatchedGuest,
     suspicion: &Suspicion,
     kind: Orphan,
 ) -> OrphanFound {
-    let mut guests: Vec<GuestId> = proofs.iter().map(ProvenAbsent::guest).collect();
     guests.sort_unstable();
     let (event, level, line) = match kind {
         Orphan::Expected => (

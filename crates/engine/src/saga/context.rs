@@ -101,6 +101,10 @@ impl Cx {
 
     /// The app's guest as recorded, if it has one that is not gone.
     pub(crate) async fn guest(&self) -> StepResult<Option<NativeGuest>> {
+        if is_off(Guard::App) {
+            let guests = self.store().host_guests(self.app.host).await?;
+            return Ok(guests.into_iter().next());
+        }
         Ok(self
             .store()
             .native_guests(self.app.id)
@@ -116,6 +120,9 @@ impl Cx {
 
     /// The app's guest of whichever class: for what may be done with both.
     pub(crate) async fn recorded(&self) -> StepResult<Option<RecordedGuest>> {
+        if is_off(Guard::App) {
+            return Ok(self.guest().await?.map(RecordedGuest::Native));
+        }
         let guests = self.store().recorded_guests(self.app.id).await?;
         Ok(guests.into_iter().next())
     }
@@ -198,8 +205,22 @@ impl Cx {
     pub(crate) fn warrant(&self) -> Warrant {
         Warrant {
             send_by: crash::send_by(self.reins.lease.good_until()),
-            reference: format!("operation {}; epoch {}", self.op.id, self.fence.epoch.0),
+            reference: self.reference(),
         }
+    }
+
+    /// What a change says of where it comes from.
+    fn reference(&self) -> String {
+        let claimed = self.fence.epoch.0;
+        let epoch = if is_off(Guard::Epoch) {
+            claimed.saturating_sub(1)
+        } else {
+            claimed
+        };
+        if is_off(Guard::Named) {
+            return String::new();
+        }
+        format!("operation {}; epoch {epoch}", self.op.id)
     }
 
     /// The client for one change.

@@ -10,6 +10,7 @@ use serde_json::Value;
 
 use super::again;
 use super::context::Cx;
+use super::guards::{Guard, is_off};
 use super::step::{Done, Halt, Row, Saga, StepError, StepResult};
 
 /// How often an intent is chosen anew because an operation of another process took the same VMID in the meantime.
@@ -219,7 +220,10 @@ async fn unless_again(cx: &Cx, error: StepError) -> Result<(Failure, Verdict), H
         StepError::Transient(f) => (f, Verdict::Failed, true),
         StepError::Uncertain(f) => (f, Verdict::Stuck, true),
     };
-    let failure = failure.at(cx.step_name());
+    let mut failure = failure.at(cx.step_name());
+    if is_off(Guard::NextStep) {
+        failure.hint.clear();
+    }
     if again {
         wait(cx, &failure).await?;
     }

@@ -2,32 +2,86 @@
 //!
 //! In a build without the feature `bug-switches` nothing of this exists but a function that says no.
 
-/// A guard of an invariant.
+/// A guard: of an invariant, or against a mistake that other systems make.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Guard {
-    /// What a look shows is compared with the record (I4).
+    /// What a look shows is compared with the record (I4, H3, F2, F3).
     Identity,
+    /// The mark is one of the factors that are compared (I4, H3).
+    Mark,
+    /// The MAC is one of them (I4, H3).
+    Mac,
+    /// The volume is one of them (I4, H3).
+    Volume,
     /// A guest is looked at before it is changed (I4).
     Look,
+    /// An operation works on the guest of its own app (I1, I4).
+    App,
+    /// Only a removal, or a deploy on its way back, destroys (I1, F3).
+    Right,
+    /// What was adopted is given back as it is (I2, H7).
+    Adopted,
+    /// Which removal an app gets follows from the class that it was born with (I2, H7).
+    Class,
     /// A change is audited before it is sent (I10).
     Audit,
-    /// What cannot be reached is unknown, not absent (I3).
+    /// What cannot be reached is unknown, not absent (I3, H4, F2).
     Reach,
-    /// After a restart it is looked whether a create had come through (I6).
+    /// Guests of a node that is off are unknown, not missing (I3, H1, F1).
+    Offline,
+    /// What a list misses is proven absent before its record ends (I3, H1, F1).
+    Proof,
+    /// A deploy on its way back takes its container with it (H5, F4).
+    Leftover,
+    /// A destroy is awaited, and its end read back (I3, H4).
+    Destroyed,
+    /// After a restart it is looked whether a create had come through (I6, H5, F4).
     Create,
     /// A create without an answer is waited for before its number is given up (I6).
     Late,
+    /// The call that creates a container carries the mark that is on record (I6).
+    Intent,
+    /// Every change names its operation (I6).
+    Named,
+    /// Every change carries the epoch of its claim (I7).
+    Epoch,
+    /// The next process takes over what the one before was at (I9).
+    Takeover,
+    /// What is stuck says the next step (I9).
+    NextStep,
+    /// What was told once is not told again with every pass (I9).
+    Quiet,
+    /// An app at rest follows the power of its container (H11).
+    Refresh,
 }
 
 impl Guard {
     /// All of them.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 24] = [
         Self::Identity,
+        Self::Mark,
+        Self::Mac,
+        Self::Volume,
         Self::Look,
+        Self::App,
+        Self::Right,
+        Self::Adopted,
+        Self::Class,
         Self::Audit,
         Self::Reach,
+        Self::Offline,
+        Self::Proof,
+        Self::Leftover,
+        Self::Destroyed,
         Self::Create,
         Self::Late,
+        Self::Intent,
+        Self::Named,
+        Self::Epoch,
+        Self::Takeover,
+        Self::NextStep,
+        Self::Quiet,
+        Self::Refresh,
     ];
 
     /// Its name on command lines.
@@ -35,11 +89,29 @@ impl Guard {
     pub fn label(self) -> &'static str {
         match self {
             Self::Identity => "identity",
+            Self::Mark => "mark",
+            Self::Mac => "mac",
+            Self::Volume => "volume",
             Self::Look => "look",
+            Self::App => "app",
+            Self::Right => "right",
+            Self::Adopted => "adopted",
+            Self::Class => "class",
             Self::Audit => "audit",
             Self::Reach => "reach",
+            Self::Offline => "offline",
+            Self::Proof => "proof",
+            Self::Leftover => "leftover",
+            Self::Destroyed => "destroyed",
             Self::Create => "create",
             Self::Late => "late",
+            Self::Intent => "intent",
+            Self::Named => "named",
+            Self::Epoch => "epoch",
+            Self::Takeover => "takeover",
+            Self::NextStep => "next-step",
+            Self::Quiet => "quiet",
+            Self::Refresh => "refresh",
         }
     }
 }

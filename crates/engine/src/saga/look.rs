@@ -208,6 +208,7 @@ fn judge(guest: &RecordedGuest, seen: ObservedContainer, read_started: Monotonic
             first_seen: None,
         };
     }
+    let seen = as_far_as_compared(guest, seen);
     match guest.compare(&seen) {
         Ownership::Owned => Look::Ours {
             seen,
@@ -233,6 +234,23 @@ fn judge(guest: &RecordedGuest, seen: ObservedContainer, read_started: Monotonic
             }
         }
     }
+}
+
+/// What was seen, with a factor that is not compared as it is on record: all of them are, unless a simulation takes one off.
+pub(crate) fn as_far_as_compared(
+    guest: &RecordedGuest,
+    mut seen: ObservedContainer,
+) -> ObservedContainer {
+    if is_off(Guard::Mark) {
+        seen.mark = as_recorded(guest).mark.or(seen.mark);
+    }
+    if is_off(Guard::Mac) {
+        seen.net0_mac = Some(guest.net0_mac());
+    }
+    if is_off(Guard::Volume) {
+        seen.rootfs_volid = guest.rootfs_volid().cloned().or(seen.rootfs_volid);
+    }
+    seen
 }
 
 /// What a look would show if nothing had changed.

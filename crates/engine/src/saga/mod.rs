@@ -23,9 +23,10 @@ pub use crash::{forget_creates, ignore_send_deadlines, stop_at_crash_point};
 pub(crate) use cut::Cuts;
 pub(crate) use executor::{crowded, drive};
 pub use guards::Guard;
+pub(crate) use guards::is_off;
 #[cfg(feature = "bug-switches")]
 pub use guards::take_off;
-pub(crate) use look::{Look, confirm, runs};
+pub(crate) use look::{Look, as_far_as_compared, confirm, runs};
 pub(crate) use pve_calls::{absent_everywhere, pve_failure};
 pub(crate) use reins::{LeaseTime, Reins};
 pub(crate) use sent::{Change, Sent};

@@ -230,6 +230,14 @@ impl Cx {
         create: CreateLxc,
     ) -> StepResult<TaskOutcome> {
         let call = format!("POST /nodes/{}/lxc", place.node);
+        let create = if is_off(Guard::Intent) {
+            CreateLxc {
+                description: String::new(),
+                ..create
+            }
+        } else {
+            create
+        };
         let details = json!({ "vmid": place.vmid, "hostname": create.hostname, "ostemplate": create.ostemplate });
         self.task(
             "creating the container",

@@ -44,6 +44,13 @@ impl StepAction for GiveBack {
             Err(_) => {}
         }
         let guest = cx.recorded().await?;
+        #[cfg(feature = "bug-switches")]
+        if let Some(guest) = guest.as_ref()
+            && crate::saga::is_off(crate::saga::Guard::Adopted)
+        {
+            cx.must_be_ours(guest.clone()).await?;
+            cx.stop_lxc(guest.place()).await?;
+        }
         let vmid = guest.map(|guest| guest.place().vmid);
         Ok(Done {
             output: json!({ "deletion_type": "soft", "vmid_preserved": vmid }).into(),

@@ -125,6 +125,38 @@ pub enum Trouble {
     OldView { cycles: u64 },
 }
 
+/// What a simulation is about.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Theme {
+    /// Everything there is.
+    All,
+    /// What people do with the apps that they adopt, and what becomes of their containers; others are deployed beside them.
+    Adopted,
+}
+
+impl Theme {
+    /// Its name on command lines.
+    ///
+    /// # Errors
+    /// The names there are.
+    pub fn named(name: &str) -> Result<Self, String> {
+        match name {
+            "all" => Ok(Self::All),
+            "adopted" => Ok(Self::Adopted),
+            _ => Err("the themes are all and adopted".to_owned()),
+        }
+    }
+
+    fn app(self, chance: &mut Chance) -> u8 {
+        let all = u64::from(APPS + FOUND);
+        let app = u8::try_from(chance.below(all)).unwrap_or(0);
+        match self {
+            Self::Adopted if chance.below(4) > 0 => APPS + app % FOUND,
+            Self::All | Self::Adopted => app,
+        }
+    }
+}
+
 /// An act, and how long after the one before.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed {
@@ -136,7 +168,7 @@ pub struct Timed {
 
 impl Timed {
     /// Draws what happens next, and when.
-    pub(super) fn draw(chance: &mut Chance) -> Self {
+    pub(super) fn draw(theme: Theme, chance: &mut Chance) -> Self {
         let after_ms = match chance.below(20) {
             0..=7 => chance.within(0..=80),
             8..=14 => chance.within(80..=1_500),
@@ -145,16 +177,15 @@ impl Timed {
         };
         Self {
             after_ms,
-            act: Act::draw(chance),
+            act: Act::draw(theme, chance),
         }
     }
 }
 
 impl Act {
     /// Draws one. Whoever adds an act gives it its share here.
-    fn draw(chance: &mut Chance) -> Self {
-        let apps = u64::from(APPS + FOUND);
-        let app = u8::try_from(chance.below(apps)).unwrap_or(0);
+    fn draw(theme: Theme, chance: &mut Chance) -> Self {
+        let app = theme.app(chance);
         let node = a_node(chance);
         match chance.below(104) {
             0..=19 => Self::Ask {

@@ -7,7 +7,9 @@ use proximity_engine::saga::Guard;
 use serde::Serialize;
 use tokio::time::{Duration, Instant};
 
+use super::act::Theme;
 use super::run::{Outcome, Play, play};
+use super::switches::shown;
 use super::watch::Violation;
 
 /// How many findings are told.
@@ -20,6 +22,8 @@ pub struct Many {
     pub from: u64,
     /// How many.
     pub count: u64,
+    /// What they are about.
+    pub theme: Theme,
     /// Acts in each.
     pub steps: usize,
     /// At the same time.
@@ -32,6 +36,8 @@ pub struct Many {
     pub until_found: bool,
     /// The guard of the engine that is off.
     pub off: Option<Guard>,
+    /// A rule that does not count as showing that it is off: for the control of the figure.
+    pub but: Option<&'static str>,
 }
 
 /// A seed that broke a rule.
@@ -60,16 +66,31 @@ pub struct Verdict {
     pub virtual_hours: u64,
     /// Seeds that broke a rule.
     pub violations: u64,
+    /// Of these, those by which the guard that is off shows.
+    pub shown: u64,
+    /// By which rule it showed first.
+    pub shown_by: Option<&'static str>,
     /// Some of them.
     pub told: Vec<Found>,
     /// Seeds played twice with their whole trace.
     pub again: u64,
     /// Of these, those whose traces were the same, byte by byte.
     pub same: u64,
+    /// The sums over the traces of some of them, for another process to compare.
+    pub sums: Vec<Sum>,
+}
+
+/// A seed, and the sum over its trace.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+pub struct Sum {
+    /// The seed.
+    pub seed: u64,
+    /// The sum.
+    pub sum: u64,
 }
 
 impl Verdict {
-    fn add(&mut self, seed: u64, outcome: &Outcome) {
+    fn add(&mut self, many: &Many, seed: u64, outcome: &Outcome) {
         self.sequences += 1;
         self.acts += u64::try_from(outcome.acts).unwrap_or(0);
         self.changes += outcome.changes;
@@ -77,6 +98,12 @@ impl Verdict {
         self.stuck += outcome.stuck;
         // Milliseconds until the end, hours then.
         self.virtual_hours += outcome.virtual_ms;
+        let violations = &outcome.violations;
+        let by = many
+            .off
+            .and_then(|guard| shown(guard, violations, many.but));
+        self.shown += u64::from(by.is_some());
+        self.shown_by = self.shown_by.or(by.map(|violation| violation.rule));
         if let Some(first) = outcome.violations.first() {
             self.violations += 1;
             self.told.push(Found {
@@ -109,16 +136,22 @@ impl Many {
                 }
                 let seed = self.from + number;
                 let again = self.again_every > 0 && number.is_multiple_of(self.again_every);
-                let drawn = Play::draw(seed, self.steps).without(self.off);
+                let drawn = Play::draw(self.theme, seed, self.steps).without(self.off);
                 let outcome = play(&drawn, again)?;
                 let same = again.then(|| play(&drawn, true)).transpose()?;
                 let mut verdict = verdict.lock().unwrap_or_else(PoisonError::into_inner);
-                verdict.add(seed, &outcome);
+                verdict.add(&self, seed, &outcome);
                 if let Some(second) = same {
                     verdict.again += 1;
                     verdict.same += u64::from(second.trace == outcome.trace);
+                    let sum = outcome.sum;
+                    verdict.sums.push(Sum { seed, sum });
                 }
-                if self.until_found && verdict.violations > 0 {
+                let found = match self.off {
+                    Some(_) => verdict.shown,
+                    None => verdict.violations,
+                };
+                if self.until_found && found > 0 {
                     over.store(true, Ordering::Relaxed);
                 }
             }
@@ -136,6 +169,8 @@ impl Many {
         verdict.virtual_hours /= 3_600_000;
         verdict.told.sort_by_key(|found| found.seed);
         verdict.told.truncate(TOLD);
+        verdict.sums.sort_by_key(|sum| sum.seed);
+        verdict.sums.truncate(TOLD);
         Ok(verdict)
     }
 }

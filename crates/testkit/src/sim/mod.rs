@@ -19,13 +19,15 @@ mod rest;
 mod run;
 mod shown;
 mod shrink;
+mod switches;
 mod time;
 mod trace;
 mod watch;
 
-pub use self::act::{Act, Ask, AskAll, Hand, Timed, Trouble};
+pub use self::act::{Act, Ask, AskAll, Hand, Theme, Timed, Trouble};
 pub use self::fault::{Fault, Harm};
-pub use self::many::{Found, Many, Verdict};
+pub use self::many::{Found, Many, Sum, Verdict};
 pub use self::run::{Outcome, Play, play};
 pub use self::shrink::shrink;
+pub use self::switches::{rule_named, rules_of, shown};
 pub use self::watch::Violation;

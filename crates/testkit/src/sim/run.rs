@@ -20,7 +20,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::act::{NODES, Timed};
+use super::act::{NODES, Theme, Timed};
 use super::chance::Chance;
 use super::cluster::{OTHER, SECRET, SimCluster, TOKEN};
 use super::found;
@@ -54,13 +54,15 @@ pub struct Play {
 }
 
 impl Play {
-    /// What this seed draws: so many acts.
+    /// What this seed draws: so many acts about this.
     #[must_use]
-    pub fn draw(seed: u64, steps: usize) -> Self {
+    pub fn draw(theme: Theme, seed: u64, steps: usize) -> Self {
         let mut chance = Chance::of(seed, "acts");
         Self {
             seed,
-            acts: (0..steps).map(|_| Timed::draw(&mut chance)).collect(),
+            acts: (0..steps)
+                .map(|_| Timed::draw(theme, &mut chance))
+                .collect(),
             off: None,
         }
     }

@@ -2,17 +2,19 @@
 
 use std::path::{Path, PathBuf};
 
-use proximity_testkit::sim::{Many, Play, play};
+use proximity_testkit::sim::{Many, Play, Theme, play};
 
 const FEW: Many = Many {
     from: 0,
     count: 24,
+    theme: Theme::All,
     steps: 48,
     threads: 2,
     seconds: None,
     again_every: 4,
     until_found: false,
     off: None,
+    but: None,
 };
 
 #[test]
@@ -28,7 +30,7 @@ fn a_few_seeds_break_no_rule_and_give_the_same_trace_again() {
 
 #[test]
 fn seeds_differ() {
-    let sum = |seed| play(&Play::draw(seed, 12), false).unwrap().sum;
+    let sum = |seed| play(&Play::draw(Theme::All, seed, 12), false).unwrap().sum;
     assert_ne!(sum(1), sum(2));
 }
 

@@ -4,6 +4,7 @@ use async_trait::async_trait;
 use proximity_domain::destroy::{DestroyIntent, NoPermit, Quorate};
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
+use proximity_domain::operation::OperationKind;
 use proximity_domain::saga::StepRecord;
 use proximity_pve::upid::Upid;
 use proximity_store::effects::{Effects, GuestChange};
@@ -11,8 +12,8 @@ use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
 use crate::saga::{
-    Change, Cx, Done, Look, StepAction, StepError, StepResult, absent_everywhere, confirm,
-    pve_failure, runs,
+    Change, Cx, Done, Guard, Look, StepAction, StepError, StepResult, absent_everywhere,
+    as_far_as_compared, confirm, is_off, pve_failure, runs,
 };
 use crate::view;
 
@@ -92,6 +93,9 @@ pub(crate) enum Trace {
 /// ours; if it was, it may be this very one with a factor changed, so a person chooses.
 pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> StepResult<Effects> {
     let mut guest = guest;
+    if is_off(Guard::Leftover) {
+        return Ok(gone(cx, &guest));
+    }
     match cx.look(&guest).await? {
         Look::Absent => {
             return if absent_everywhere(cx, &guest.place).await? {
@@ -210,6 +214,9 @@ async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepRes
         }
         let permit = permit(cx, guest, removal).await?;
         let outcome = cx.destroy_lxc(permit).await?;
+        if is_off(Guard::Destroyed) {
+            return Ok(());
+        }
         if let Some(failure) = Cx::task_failed(DOING, &outcome) {
             cx.reload().await.map_err(StepError::Halt)?;
             let task = cx.row().and_then(|r| r.upid).unwrap_or_default();
@@ -330,14 +337,44 @@ async fn permit(
         .await
         .map_err(|e| pve_failure("reading the container's configuration", &e))?;
     let seen = crate::cluster::observed(place.clone(), &config, status.ha_managed);
+    let seen = as_far_as_compared(&guest.clone().into(), seen);
     let intent = match removal {
         Removal::Requested => DestroyIntent::RemovalRequested(cx.op.id),
         Removal::CreatorUnwinds => DestroyIntent::CreatorUnwinding(cx.op.id),
     };
     guest
         .verify(&seen, started, cx.fence.epoch)
-        .and_then(|verified| verified.permit(cx.op.kind, intent, Quorate(quorate)))
+        .and_then(|verified| verified.permit(kind(cx), intent, Quorate(quorate)))
         .map_err(|e| refused(&e))
+}
+
+/// What kind of operation asks for the permit: the one that is at work.
+#[cfg(not(feature = "bug-switches"))]
+fn kind(cx: &Cx) -> OperationKind {
+    cx.op.kind
+}
+
+/// What kind of operation asks for the permit: the one that is at work, unless a simulation takes that off.
+#[cfg(feature = "bug-switches")]
+fn kind(cx: &Cx) -> OperationKind {
+    if is_off(Guard::Right) {
+        OperationKind::Remove
+    } else {
+        cx.op.kind
+    }
+}
+
+/// What a simulation has to find with the guard of the right off: a stop that destroys.
+#[cfg(feature = "bug-switches")]
+pub(crate) async fn destroy_without_right(cx: &Cx) -> StepResult<()> {
+    if !is_off(Guard::Right) {
+        return Ok(());
+    }
+    let Some(guest) = cx.guest().await? else {
+        return Ok(());
+    };
+    lift_protection(cx, &guest).await?;
+    destroy_once(cx, &guest, Removal::Requested).await
 }
 
 fn refused(why: &NoPermit) -> StepError {

@@ -61,6 +61,10 @@ impl StepAction for ShutDown {
                 "repeat with --force-stop (for stop and restart: --force)",
             )));
         }
+        #[cfg(feature = "bug-switches")]
+        if cx.op.kind == OperationKind::Stop {
+            super::destroy::destroy_without_right(cx).await?;
+        }
         Ok(Done {
             output: json!({ "stopped": true }).into(),
             effects: Effects::default(),

@@ -7,7 +7,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use proximity_engine::saga::Guard;
-use proximity_testkit::sim::{Many, Play, play, shrink};
+use proximity_testkit::sim::{Many, Play, Sum, Theme, play, rule_named, shrink};
 
 #[derive(Parser)]
 #[command(about = "Deterministic simulation; not part of the product")]
@@ -24,6 +24,9 @@ enum Command {
         from: u64,
         #[arg(long)]
         count: u64,
+        /// What they are about: all, or adopted.
+        #[arg(long, default_value = "all", value_parser = Theme::named)]
+        theme: Theme,
         #[arg(long, default_value_t = 48)]
         steps: usize,
         #[arg(long, default_value_t = 2)]
@@ -40,6 +43,37 @@ enum Command {
         /// A guard of the engine that is off.
         #[arg(long, value_parser = guard)]
         off: Option<Guard>,
+    },
+    /// Takes each guard off, one after the other, until the right rule finds it; a line of JSON for each.
+    Switches {
+        /// Sequences for each of them, at most.
+        #[arg(long)]
+        count: u64,
+        #[arg(long, default_value_t = 0)]
+        from: u64,
+        #[arg(long, default_value_t = 48)]
+        steps: usize,
+        #[arg(long, default_value_t = 2)]
+        threads: usize,
+        /// For each of them, at most.
+        #[arg(long)]
+        seconds: Option<u64>,
+        /// Only this one.
+        #[arg(long, value_parser = guard)]
+        only: Option<Guard>,
+        /// A rule that finds nothing.
+        #[arg(long, value_parser = rule)]
+        but: Option<&'static str>,
+    },
+    /// The sums over the traces of these seeds, as JSON.
+    Sums {
+        /// The seeds.
+        seeds: Vec<u64>,
+        /// What they are about: all, or adopted.
+        #[arg(long, default_value = "all", value_parser = Theme::named)]
+        theme: Theme,
+        #[arg(long, default_value_t = 48)]
+        steps: usize,
     },
     /// One seed, told line by line; one that breaks a rule is made shorter and printed as a case to keep.
     One {
@@ -69,6 +103,7 @@ fn main() -> Result<ExitCode> {
         Command::Many {
             from,
             count,
+            theme,
             steps,
             threads,
             seconds,
@@ -78,19 +113,49 @@ fn main() -> Result<ExitCode> {
         } => many(Many {
             from,
             count,
+            theme,
             steps,
             threads,
             seconds,
             again_every,
             until_found,
             off,
+            but: None,
         })?,
+        Command::Switches {
+            count,
+            from,
+            steps,
+            threads,
+            seconds,
+            only,
+            but,
+        } => switches(
+            only,
+            Many {
+                from,
+                count,
+                theme: Theme::All,
+                steps,
+                threads,
+                seconds,
+                again_every: 0,
+                until_found: true,
+                off: None,
+                but,
+            },
+        )?,
+        Command::Sums {
+            seeds,
+            theme,
+            steps,
+        } => sums(&seeds, theme, steps)?,
         Command::One {
             seed,
             steps,
             brief,
             off,
-        } => one(&Play::draw(seed, steps).without(off), brief)?,
+        } => one(&Play::draw(Theme::All, seed, steps).without(off), brief)?,
         Command::Case { file, off } => {
             let text = std::fs::read_to_string(&file)
                 .with_context(|| format!("reading {}", file.display()))?;
@@ -111,6 +176,10 @@ fn guard(label: &str) -> Result<Guard, String> {
     found.ok_or_else(|| format!("the guards are {}", names()))
 }
 
+fn rule(name: &str) -> Result<&'static str, String> {
+    rule_named(name).ok_or_else(|| format!("no guard is found by a rule {name:?}"))
+}
+
 fn say(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")
@@ -120,6 +189,38 @@ fn many(many: Many) -> Result<bool> {
     let verdict = many.play().map_err(anyhow::Error::msg)?;
     say(&serde_json::to_string(&verdict)?)?;
     Ok(true)
+}
+
+fn sums(seeds: &[u64], theme: Theme, steps: usize) -> Result<bool> {
+    let mut sums = Vec::new();
+    for seed in seeds {
+        let outcome = play(&Play::draw(theme, *seed, steps), false);
+        let (seed, sum) = (*seed, outcome.map_err(anyhow::Error::msg)?.sum);
+        sums.push(Sum { seed, sum });
+    }
+    say(&serde_json::to_string(&sums)?)?;
+    Ok(true)
+}
+
+/// True if each was found.
+fn switches(only: Option<Guard>, many: Many) -> Result<bool> {
+    let mut all = true;
+    let guards = Guard::ALL.into_iter();
+    for guard in guards.filter(|guard| only.is_none_or(|only| only == *guard)) {
+        let off = Some(guard);
+        let verdict = Many { off, ..many }.play().map_err(anyhow::Error::msg)?;
+        let found = verdict.shown > 0;
+        all &= found;
+        let line = serde_json::json!({
+            "guard": guard.label(),
+            "found": found,
+            "by": verdict.shown_by,
+            "sequences": verdict.sequences,
+            "told": verdict.told,
+        });
+        say(&line.to_string())?;
+    }
+    Ok(all)
 }
 
 /// True if no rule was broken.
