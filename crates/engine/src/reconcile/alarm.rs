@@ -37,8 +37,13 @@ impl Reconciler {
         site: &Site,
         guest: &WatchedGuest,
         why: &str,
+        alarms: &Alarms,
         now: Timestamp,
     ) -> Result<(), EngineError> {
+        // Also a commit that writes nothing wakes everybody who waits for commits.
+        if alarms.contains_key(&conflict_of(guest)) && !is_off(Guard::Quiet) {
+            return Ok(());
+        }
         let event = NewEvent {
             kind: EventKind::GuestConflicted,
             body: json!({
@@ -104,8 +109,18 @@ impl Reconciler {
         site: &Site,
         guest: &WatchedGuest,
         twin: &ContainerRef,
+        alarms: &Alarms,
         now: Timestamp,
     ) -> Result<(), EngineError> {
+        let key = AlarmKey {
+            guest: guest.watched.guest,
+            kind: AlarmKind::Twin,
+            host: twin.host,
+            vmid: twin.vmid,
+        };
+        if alarms.contains_key(&key) {
+            return Ok(());
+        }
         let (host, own) = (&site.host.label, guest.watched.place.vmid);
         let why = format!(
             "container {host}/{}/{} bears the mark of {}, whose container is {own}: a clone or a restored backup of it; \
@@ -125,12 +140,7 @@ impl Reconciler {
             }),
         };
         let alarm = Alarm {
-            key: AlarmKey {
-                guest: guest.watched.guest,
-                kind: AlarmKind::Twin,
-                host: twin.host,
-                vmid: twin.vmid,
-            },
+            key,
             why: why.clone(),
             since: now,
         };

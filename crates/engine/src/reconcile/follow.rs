@@ -86,7 +86,8 @@ impl Reconciler {
                 Followed::Failed(why) => report.result.errors.push(why),
                 Followed::Conflict(why) => {
                     if !dry {
-                        self.raise_conflict(&cluster.site, guest, &why, now).await?;
+                        self.raise_conflict(&cluster.site, guest, &why, &alarms, now)
+                            .await?;
                     }
                     report.result.errors.push(why);
                 }
@@ -155,7 +156,7 @@ impl Reconciler {
         }
         match change {
             Change::Node(node) => self.record_move(guest, node, now).await,
-            Change::Power if is_off(Guard::Refresh) => Ok(Followed::Nothing),
+            Change::Power if is_off(Guard::Refresh) => Ok(Followed::Left),
             Change::Power | Change::Machine => match read.lxc_status(node, place.vmid).await {
                 Ok(status) => self.record_power(guest, status.status, now).await,
                 Err(e) => Ok(Followed::Failed(format!("{name}: {e}"))),

@@ -339,7 +339,7 @@ impl Reconciler {
             Identified::Conflict(conflict) => {
                 let name = named(site.host.label.as_str(), place);
                 let why = in_conflict(&name, guest, &conflict);
-                self.raise_conflict(site, guest, &why, self.clock.now())
+                self.raise_conflict(site, guest, &why, &round.alarms, self.clock.now())
                     .await?;
                 Ok(Swept::Conflict)
             }
@@ -359,7 +359,8 @@ impl Reconciler {
             return Ok(Swept::Other);
         };
         let now = self.clock.now();
-        self.raise_twin(site, guest, &target.place, now).await?;
+        self.raise_twin(site, guest, &target.place, &round.alarms, now)
+            .await?;
         Ok(Swept::Twin)
     }
 

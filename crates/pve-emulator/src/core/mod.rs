@@ -67,7 +67,8 @@ pub(crate) use crypt::password_fits;
 #[cfg(test)]
 pub(crate) use crypt::sha512_crypt;
 pub use faults::{
-    Calls, FaultId, FaultKind, FaultRule, FaultView, FaultWish, GuestFaults, HeldCall, Release, StrangerLook,
+    Calls, FaultId, FaultKind, FaultRule, FaultView, FaultWish, GuestFaults, HeldCall, Release,
+    StrangerLook,
 };
 pub use guest_config::GuestConfig;
 pub use membership::Front;
