@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use anyhow::{Context, Result};
+use anyhow::{Context, Result, bail};
 use serde_json::Value;
 
 use super::{Bench, Binary, Figure, Measured};
@@ -61,6 +61,9 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     for found in verdict["told"].as_array().into_iter().flatten() {
         let (seed, rule) = (&found["seed"], &found["violation"]["rule"]);
         say::note(format!("R5: {rule}: cargo xtask sim --seed {seed}"));
+    }
+    if bench.mode.sabotage && number("shown")? == 0 {
+        bail!("the control found nothing by the rule that has to find it");
     }
     let (sequences, violations) = (number("sequences")?, number("violations")?);
     let (again, same) = (number("again")?, number("same")?);
