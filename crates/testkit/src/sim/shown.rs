@@ -42,7 +42,12 @@ impl Shown {
         });
         let factors = [(mark, "mark"), (mac, "MAC"), (volume, "volume")];
         let missing = factors.into_iter().filter(|(shown, _)| !shown);
-        missing.map(|(_, name)| name).collect()
+        let mut missing: Vec<&'static str> = missing.map(|(_, name)| name).collect();
+        // One that was learned stands for the one on record.
+        if guest.learned().is_some() && missing.len() == 1 {
+            missing.clear();
+        }
+        missing
     }
 }
 
