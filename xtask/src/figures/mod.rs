@@ -27,6 +27,7 @@ mod python;
 mod record;
 mod restart;
 mod scratch;
+mod seeded_bugs;
 mod simulation;
 mod trial;
 mod two_engines;
@@ -75,6 +76,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     injection::FIGURE,
     mutants::FIGURE,
     simulation::FIGURE,
+    seeded_bugs::FIGURE,
 ];
 
 /// One promised figure.

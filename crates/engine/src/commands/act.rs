@@ -8,7 +8,6 @@ use serde_json::json;
 
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::saga::{Guard, is_off};
 
 /// What to do with an app.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -165,12 +164,7 @@ impl Engine {
 
 /// What removes an app of its class, once and for all decided by the class it was born with.
 fn removal(app: &AppRecord, force_stop: bool) -> (OperationKind, serde_json::Value) {
-    let class = if is_off(Guard::Class) {
-        AppClass::Native
-    } else {
-        app.class
-    };
-    match class {
+    match app.class {
         AppClass::Native => (OperationKind::Remove, json!({ "force": force_stop })),
         AppClass::Adopted => {
             let was = app.status.label().label();

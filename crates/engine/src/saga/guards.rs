@@ -21,8 +21,6 @@ pub enum Guard {
     Right,
     /// What was adopted is given back as it is (I2, H7).
     Adopted,
-    /// Which removal an app gets follows from the class that it was born with (I2, H7).
-    Class,
     /// A change is audited before it is sent (I10).
     Audit,
     /// What cannot be reached is unknown, not absent (I3, H4, F2).
@@ -57,7 +55,7 @@ pub enum Guard {
 
 impl Guard {
     /// All of them.
-    pub const ALL: [Self; 24] = [
+    pub const ALL: [Self; 23] = [
         Self::Identity,
         Self::Mark,
         Self::Mac,
@@ -66,7 +64,6 @@ impl Guard {
         Self::App,
         Self::Right,
         Self::Adopted,
-        Self::Class,
         Self::Audit,
         Self::Reach,
         Self::Offline,
@@ -96,7 +93,6 @@ impl Guard {
             Self::App => "app",
             Self::Right => "right",
             Self::Adopted => "adopted",
-            Self::Class => "class",
             Self::Audit => "audit",
             Self::Reach => "reach",
             Self::Offline => "offline",

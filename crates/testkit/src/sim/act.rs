@@ -80,6 +80,7 @@ pub enum Ask {
     Abandon,
     Cancel,
     Resolve,
+    Reidentify,
     Adopt,
     Expose { open: bool },
 }
@@ -110,6 +111,7 @@ pub enum Hand {
     Power { on: bool },
     Destroy,
     IgnoreShutdown,
+    Hide { on: bool },
 }
 
 /// What becomes of a node.
@@ -167,14 +169,15 @@ pub struct Timed {
 }
 
 impl Timed {
-    /// Draws what happens next, and when.
-    pub(super) fn draw(theme: Theme, chance: &mut Chance) -> Self {
-        let after_ms = match chance.below(20) {
-            0..=7 => chance.within(0..=80),
-            8..=14 => chance.within(80..=1_500),
-            15..=18 => chance.within(1_500..=8_000),
-            _ => chance.within(8_000..=40_000),
-        };
+    /// Draws what happens next, and when; all waits are so many times as long.
+    pub(super) fn draw(theme: Theme, slowly: u64, chance: &mut Chance) -> Self {
+        let after_ms = slowly
+            * match chance.below(20) {
+                0..=7 => chance.within(0..=80),
+                8..=14 => chance.within(80..=1_500),
+                15..=18 => chance.within(1_500..=8_000),
+                _ => chance.within(8_000..=40_000),
+            };
         Self {
             after_ms,
             act: Act::draw(theme, chance),
@@ -230,7 +233,8 @@ fn a_node(chance: &mut Chance) -> u8 {
 impl Ask {
     fn draw(chance: &mut Chance) -> Self {
         let force = chance.one_in(3);
-        match chance.below(16) {
+        match chance.below(17) {
+            16 => Self::Reidentify,
             0 | 1 => Self::Start,
             2 | 3 => Self::Stop { force },
             4 => Self::Restart { force },
@@ -249,8 +253,9 @@ impl Ask {
 impl Hand {
     fn draw(chance: &mut Chance) -> Self {
         let on = chance.one_in(2);
-        match chance.below(17) {
+        match chance.below(19) {
             0..=2 => Self::Take,
+            17 | 18 => Self::Hide { on },
             14 => Self::TakeAs {
                 mark: true,
                 mac: false,

@@ -26,7 +26,9 @@ use crate::guests::Guests;
 use crate::pve::{api_request, authorization, request};
 
 /// The token by which the cluster is reached.
-pub(super) const TOKEN: &str = "root@pam!proximity";
+pub(super) const TOKEN: &str = "proximity@pve!engine";
+/// Whose it is.
+pub(super) const USER: &str = "proximity@pve";
 /// Its secret.
 pub(super) const SECRET: &str = "in-process";
 /// Somebody else's token.

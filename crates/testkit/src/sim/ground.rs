@@ -163,6 +163,16 @@ impl Ground {
         self.lives.get(&vmid).copied()
     }
 
+    /// All numbers that somebody has or had.
+    #[must_use]
+    pub(super) fn numbers(&self) -> BTreeSet<u32> {
+        self.lives
+            .keys()
+            .chain(self.ended.keys())
+            .copied()
+            .collect()
+    }
+
     /// Who had it before.
     #[must_use]
     pub(super) fn ended(&self, vmid: u32) -> Option<Life> {

@@ -5,6 +5,7 @@ use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::StrangerLook;
 
 use super::act::Hand;
+use super::cluster::{SimCluster, USER};
 use super::perform::{Stage, node};
 
 impl Stage {
@@ -56,7 +57,8 @@ impl Stage {
             | Hand::Unlock
             | Hand::Protect { .. }
             | Hand::Power { .. }
-            | Hand::IgnoreShutdown => false,
+            | Hand::IgnoreShutdown
+            | Hand::Hide { .. } => false,
         };
         // What its owner does to it is no violation.
         cluster.meddle(|_, ground, _| ground.let_go(vmid));
@@ -75,6 +77,10 @@ impl Stage {
         match hand {
             Hand::Take | Hand::TakeAs { .. } | Hand::Vanish | Hand::Carry { .. } if busy => {}
             Hand::Take => self.taken(vmid, &at, &StrangerLook::default()),
+            // There is no copy of what has never stood.
+            Hand::TakeAs { .. } if guest.rootfs_volid().is_none() => {
+                self.taken(vmid, &at, &StrangerLook::default());
+            }
             Hand::TakeAs { mark, mac } => self.taken(vmid, &at, &copied(&guest, mark, mac)),
             Hand::Vanish => cluster.meddle(|world, ground, _| {
                 ground.over(vmid);
@@ -101,6 +107,7 @@ impl Stage {
                 cluster.somebody_calls(Method::Delete, &path, &[("force", "1")]);
             }
             Hand::IgnoreShutdown => cluster.guests.ignore_shutdown(vmid),
+            Hand::Hide { on } => hide(cluster, vmid, on),
         }
         Ok(())
     }
@@ -113,6 +120,18 @@ impl Stage {
             let _ = world.stranger_takes_as(vmid, at, look, now_ms);
         });
     }
+}
+
+/// Takes our rights on a number away, or gives them back: the cluster lists it for us no more.
+pub(super) fn hide(cluster: &SimCluster, vmid: u32, on: bool) {
+    let path = format!("/vms/{vmid}");
+    let grant = [
+        ("path", path.as_str()),
+        ("users", USER),
+        ("roles", "NoAccess"),
+        ("delete", if on { "0" } else { "1" }),
+    ];
+    cluster.somebody_calls(Method::Put, "/access/acl", &grant);
 }
 
 /// A container that shows some of what another one shows, as clones and restores do, never all of it: its volume is another.

@@ -12,6 +12,7 @@ use proximity_pve::guest::{
 
 use super::cluster::SimCluster;
 use super::ground::{Doer, Origin, Sight};
+use super::shown::Purpose;
 use crate::ingress::Routes;
 
 /// How old the look before a command in a guest may be, milliseconds.
@@ -79,7 +80,8 @@ impl Inside {
                     )
                 }),
             Sight::Seen(shown) | Sight::Raced(shown) => {
-                let lacks = guest.map_or(vec!["record"], |guest| shown.lacks(guest));
+                let lacks =
+                    guest.map_or(vec!["record"], |guest| shown.lacks(guest, Purpose::Other));
                 let why = format!("the look did not show its {}", lacks.join(", "));
                 (!lacks.is_empty()).then_some(("I4-inside", why))
             }

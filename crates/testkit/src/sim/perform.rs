@@ -2,7 +2,7 @@
 
 use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::operation::OperationState;
-use proximity_engine::commands::{Action, AdoptContainer, CreateApp};
+use proximity_engine::commands::{Action, AdoptContainer, CreateApp, Reidentify};
 use proximity_engine::error::EngineError;
 use proximity_engine::reconcile::Pass;
 use proximity_store::exposure::Exposure;
@@ -88,6 +88,7 @@ impl Stage {
             Ask::Abandon => self.abandon(app).await?,
             Ask::Cancel => self.cancel(app).await?,
             Ask::Resolve => self.resolve(app),
+            Ask::Reidentify => self.reidentify(app),
             Ask::Adopt => self.adopt(app),
             Ask::Expose { open } => self.expose(app, open),
         }
@@ -120,6 +121,22 @@ impl Stage {
         self.says(&format!("resolve {}", hostname(app)), async move {
             let done = engine.resolve(&person(), &hostname(app)).await;
             done.map(|app| app.status.label().label().to_owned())
+        });
+    }
+
+    /// Looks at the evidence, and accepts it.
+    fn reidentify(&mut self, app: u8) {
+        let (engine, name) = (self.process.engine.clone(), hostname(app));
+        self.says(&format!("reidentify {name}"), async move {
+            let shown = engine
+                .reidentify(&person(), &name, &Reidentify::Show)
+                .await?;
+            let accept = Reidentify::Accept {
+                confirm: Some(name.clone()),
+                digest: Some(shown.digest),
+            };
+            let done = engine.reidentify(&person(), &name, &accept).await;
+            done.map(|done| done.factor.label().to_owned())
         });
     }
 

@@ -7,6 +7,7 @@ use proximity_domain::operation::OperationState;
 use tokio::time::sleep;
 
 use super::account::account;
+use super::hands::hide;
 use super::perform::Stage;
 
 /// How long operations may take to end when nothing is wrong any more, in looks a second apart: every wait of theirs is
@@ -95,6 +96,11 @@ fn calm(stage: &Stage) {
             world.set_lock(vmid, None);
         }
     });
+    let cluster = &stage.machine.cluster;
+    let known = cluster.lock().ground.numbers();
+    for vmid in known {
+        hide(cluster, vmid, false);
+    }
 }
 
 /// Waits until every operation is over or needs a person, who is told why and what to do. False if that does not come.

@@ -38,6 +38,9 @@ use crate::world::fixtures;
 
 /// How long a task of the engine's may run before it is given up, milliseconds.
 const TASK_MS: u64 = 60_000;
+/// One seed in so many goes so many times as slowly: what the engine does after minutes comes about in those.
+const SLOW_ONE_IN: u64 = 4;
+const SLOWLY: u64 = 8;
 /// How many pairs of ports there are: few, or enough for everybody.
 const PAIRS: [u16; 2] = [3, 8];
 
@@ -58,10 +61,15 @@ impl Play {
     #[must_use]
     pub fn draw(theme: Theme, seed: u64, steps: usize) -> Self {
         let mut chance = Chance::of(seed, "acts");
+        let slowly = if chance.one_in(SLOW_ONE_IN) {
+            SLOWLY
+        } else {
+            1
+        };
         Self {
             seed,
             acts: (0..steps)
-                .map(|_| Timed::draw(theme, &mut chance))
+                .map(|_| Timed::draw(theme, slowly, &mut chance))
                 .collect(),
             off: None,
         }

@@ -16,7 +16,7 @@ pub fn rules_of(guard: Guard) -> &'static [&'static str] {
         Guard::Right => &["I1-no-right"],
         Guard::Adopted => &["I2-adopted"],
         Guard::Audit => &["I10-audit-first"],
-        Guard::Class | Guard::Offline | Guard::Proof | Guard::Destroyed => &["I3-archived-alive"],
+        Guard::Offline | Guard::Proof | Guard::Destroyed => &["I3-archived-alive"],
         Guard::Reach | Guard::Leftover => &["I3-archived-alive", "unaccounted"],
         Guard::Create => &["I6-intent-first", "unaccounted"],
         Guard::Late => &["unaccounted"],

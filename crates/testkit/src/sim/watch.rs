@@ -10,6 +10,7 @@ use serde::Serialize;
 
 use super::books::Books;
 use super::ground::{Doer, Ground, Sight};
+use super::shown::Purpose;
 
 /// How old the look may be that a permit was given for (doctrine, section 4).
 const PERMIT_MS: u64 = 5_000;
@@ -179,13 +180,13 @@ pub(super) fn judge(
             wrong.extend(adopted(operation, claim, request, &call));
             let sight = look_used(ground, vmid, doer, PERMIT_MS);
             raced = matches!(sight, Sight::Raced(_));
-            wrong.extend(shown(sight, claim, &call));
+            wrong.extend(shown(sight, claim, Purpose::Destroy, &call));
         }
         Act::Change(vmid) => {
             wrong.extend(adopted(operation, claim, request, &call));
             let sight = look_used(ground, vmid, doer, LOOK_MS);
             raced = matches!(sight, Sight::Raced(_));
-            wrong.extend(shown(sight, claim, &call));
+            wrong.extend(shown(sight, claim, Purpose::Other, &call));
         }
     }
     Judged { wrong, raced }
@@ -240,8 +241,8 @@ fn look_used(ground: &mut Ground, vmid: u32, doer: Doer, fresh_ms: u64) -> Sight
     sight
 }
 
-/// The look must have shown the recorded guest of the operation's app, with every factor.
-fn shown(sight: Sight, claim: &Claim, call: &str) -> Option<Wrong> {
+/// The look must have shown the recorded guest of the operation's app, with every factor, as the purpose demands.
+fn shown(sight: Sight, claim: &Claim, purpose: Purpose, call: &str) -> Option<Wrong> {
     let shown = match sight {
         Sight::Nobody => return None,
         Sight::Blind => {
@@ -254,7 +255,7 @@ fn shown(sight: Sight, claim: &Claim, call: &str) -> Option<Wrong> {
         let what = format!("{call}: no guest of this app has that number");
         return Some(("I4-other-app", what));
     };
-    let lacks = shown.lacks(guest);
+    let lacks = shown.lacks(guest, purpose);
     (!lacks.is_empty()).then(|| {
         let what = format!("{call}: the look did not show its {}", lacks.join(", "));
         ("I4-not-owned", what)

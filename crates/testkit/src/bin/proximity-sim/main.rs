@@ -1,13 +1,13 @@
 //! Plays simulations: many seeds, one seed that is to be looked at, or a case that was kept. `cargo xtask sim` starts it.
 
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use proximity_engine::saga::Guard;
-use proximity_testkit::sim::{Many, Play, Sum, Theme, play, rule_named, shrink};
+use proximity_testkit::sim::{Many, Play, Sum, Theme, play, rule_named, shown, shrink};
 
 #[derive(Parser)]
 #[command(about = "Deterministic simulation; not part of the product")]
@@ -44,7 +44,7 @@ enum Command {
         #[arg(long, value_parser = guard)]
         off: Option<Guard>,
     },
-    /// Takes each guard off, one after the other, until the right rule finds it; a line of JSON for each.
+    /// Takes each guard off, one after the other, until a rule of its own finds it; a line of JSON for each.
     Switches {
         /// Sequences for each of them, at most.
         #[arg(long)]
@@ -64,6 +64,9 @@ enum Command {
         /// A rule that finds nothing.
         #[arg(long, value_parser = rule)]
         but: Option<&'static str>,
+        /// A folder of cases: a guard that shows by the one that is called by it is played no further.
+        #[arg(long)]
+        cases: Option<PathBuf>,
     },
     /// The sums over the traces of these seeds, as JSON.
     Sums {
@@ -130,8 +133,10 @@ fn main() -> Result<ExitCode> {
             seconds,
             only,
             but,
+            cases,
         } => switches(
             only,
+            cases.as_deref(),
             Many {
                 from,
                 count,
@@ -202,25 +207,58 @@ fn sums(seeds: &[u64], theme: Theme, steps: usize) -> Result<bool> {
     Ok(true)
 }
 
-/// True if each was found.
-fn switches(only: Option<Guard>, many: Many) -> Result<bool> {
-    let mut all = true;
+/// Whether each was found is what the lines say.
+fn switches(only: Option<Guard>, cases: Option<&Path>, many: Many) -> Result<bool> {
     let guards = Guard::ALL.into_iter();
     for guard in guards.filter(|guard| only.is_none_or(|only| only == *guard)) {
-        let off = Some(guard);
-        let verdict = Many { off, ..many }.play().map_err(anyhow::Error::msg)?;
-        let found = verdict.shown > 0;
-        all &= found;
-        let line = serde_json::json!({
-            "guard": guard.label(),
-            "found": found,
-            "by": verdict.shown_by,
-            "sequences": verdict.sequences,
-            "told": verdict.told,
-        });
+        let by_case = match cases {
+            Some(cases) => by_case(cases, guard, many.but)?,
+            None => None,
+        };
+        let line = match by_case {
+            Some(by) => serde_json::json!({
+                "guard": guard.label(), "found": true, "by": by, "case": true, "sequences": 1,
+            }),
+            None => by_seeds(guard, many)?,
+        };
         say(&line.to_string())?;
     }
-    Ok(all)
+    Ok(true)
+}
+
+/// Plays seeds until one shows that it is off.
+fn by_seeds(guard: Guard, many: Many) -> Result<serde_json::Value> {
+    let off = Some(guard);
+    let verdict = Many { off, ..many }.play().map_err(anyhow::Error::msg)?;
+    Ok(serde_json::json!({
+        "guard": guard.label(),
+        "found": verdict.shown > 0,
+        "by": verdict.shown_by,
+        "sequences": verdict.sequences,
+        "told": verdict.told,
+    }))
+}
+
+/// The rule by which the case that was kept for this guard shows that it is off; with it on no rule may be broken.
+fn by_case(cases: &Path, guard: Guard, but: Option<&str>) -> Result<Option<&'static str>> {
+    let file = cases.join(format!("{}.json", guard.label()));
+    let Ok(text) = std::fs::read_to_string(&file) else {
+        return Ok(None);
+    };
+    let case: Play = serde_json::from_str(&text)?;
+    let violations = |case: &Play| {
+        let played = play(case, false).map_err(anyhow::Error::msg);
+        played.map(|outcome| outcome.violations)
+    };
+    if let Some(found) = violations(&case)?.first() {
+        anyhow::bail!(
+            "{} breaks {} with every guard on",
+            file.display(),
+            found.rule
+        );
+    }
+    let found = violations(&case.without(Some(guard)))?;
+    Ok(shown(guard, &found, but).map(|violation| violation.rule))
 }
 
 /// True if no rule was broken.
