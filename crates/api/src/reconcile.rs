@@ -10,8 +10,8 @@ pub struct Reconcile {
     /// Look and tell; nothing is written.
     #[serde(default)]
     pub dry_run: bool,
-    /// How many containers are missing, typed by a person who knows that they were removed: releases the mass brake for
-    /// exactly so many.
+    /// How many apps are proven to be missing, typed by a person who knows that their containers were removed: releases the mass
+    /// brake for exactly so many.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1)]
     pub confirm_missing: Option<u64>,

@@ -216,7 +216,7 @@ impl EventKind {
             Self::GuestIdentityRestored => row("GuestIdentityRestored", &["app", "hostname", "host", "vmid"], "An app's container shows its recorded identity again; what was learned is forgotten."),
             Self::GuestReidentified => row("GuestReidentified", &["app", "hostname", "vmid", "factor", "was", "now", "tasks"], "Somebody accepted the changed factor of an app's container: it is known by that from now on."),
             Self::MassBrakeStopped => row("MassBrakeStopped", &["missing", "done", "limit"], "More containers are missing than may be at once: no record is archived until a person confirms the number."),
-            Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed"], "Somebody confirmed how many containers are missing, and their records were archived."),
+            Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed", "archived"], "Somebody confirmed how many containers are missing, and their records were archived."),
             Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
             Self::AppResolved => row("AppResolved", &["app", "hostname", "was", "to"], "Somebody accepted the power state that was read for an app in *error*."),
         }

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use proximity_domain::app::StatusLabel;
 use proximity_domain::event::EventKind;
 use proximity_domain::operation::OperationState;
-use proximity_engine::commands::{Action, CreateApp, Reidentification, Reidentify};
+use proximity_engine::commands::{Action, AdoptContainer, CreateApp, Reidentification, Reidentify};
 use proximity_engine::error::EngineError;
 use proximity_engine::reconcile::{Pass, SweepReport};
 use proximity_pve::transport::Method;
@@ -39,10 +39,14 @@ impl Swept {
     }
 
     async fn deployed(&self, name: &str) -> (AppRecord, u32) {
+        self.deployed_on("pve2", name).await
+    }
+
+    async fn deployed_on(&self, node: &str, name: &str) -> (AppRecord, u32) {
         let request = CreateApp {
             catalog_id: "beacon".to_owned(),
             hostname: name.to_owned(),
-            node: Some("pve2".to_owned()),
+            node: Some(node.to_owned()),
             ..CreateApp::default()
         };
         let made = self.w.engine.create_app(&self.w.actor, request).await;
@@ -85,11 +89,16 @@ impl Swept {
 
     /// A stopped app whose container was verified long after it was made, with its number and notes.
     async fn verified(&self, name: &str) -> (u32, String) {
+        self.verified_of(name, 1).await
+    }
+
+    /// The same, one of so many containers.
+    async fn verified_of(&self, name: &str, all: usize) -> (u32, String) {
         let (_, vmid) = self.deployed(name).await;
         let stop = Action::Stop { force: false };
         assert_eq!(self.act(name, stop).await, OperationState::Succeeded);
         self.clock.pass(600_000);
-        assert_eq!(self.sweep().await.recognised, 1);
+        assert_eq!(self.sweep().await.recognised, all);
         (vmid, self.config(vmid, "description"))
     }
 
@@ -354,4 +363,48 @@ async fn what_the_task_lists_do_not_tell_is_a_conflict_until_they_do() {
     s.w.until(learned).await.unwrap();
     assert_eq!(s.events(EventKind::GuestConflictEnded).await, 1);
     assert_eq!(s.alarms().await, 0);
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_holds_up_no_other() {
+    let s = Swept::new().await;
+    s.deployed_on("pve3", "slow").await;
+    let (vmid, _) = s.verified_of("web", 2).await;
+    s.other_mac(vmid).await;
+    s.put(vmid, &[("description", "another one")]).await;
+    let hangs = s.w.pve.hold_node("pve3");
+    let engine = s.w.engine.clone();
+    let sweeping = tokio::spawn(async move { engine.reconciler().sweep().await.unwrap() });
+    let is_told = async || s.events(EventKind::GuestConflicted).await == 1;
+    s.w.until(is_told).await.unwrap();
+    assert!(!sweeping.is_finished(), "pve3 hangs still");
+    hangs.send(true).unwrap();
+    let swept = sweeping.await.unwrap();
+    assert_eq!((swept.recognised, swept.conflicts, swept.unread), (1, 1, 0));
+}
+
+#[tokio::test]
+async fn an_adopted_app_whose_address_was_learned_can_be_started() {
+    let s = Swept::new().await;
+    s.w.pve.stranger_creates("pve2", 150).await;
+    s.put(150, &[("hostname", "web")]).await;
+    let container = AdoptContainer {
+        host: Some("lab".to_owned()),
+        node: None,
+        vmid: 150,
+        suggested_type: None,
+        port: None,
+        key: None,
+    };
+    let app = s.w.engine.adopt(&s.w.actor, container).await.unwrap();
+    let op = s.w.settled(app.operation.unwrap()).await.unwrap();
+    assert_eq!(op.state, OperationState::Succeeded);
+    s.clock.pass(600_000);
+    assert_eq!(s.sweep().await.recognised, 1);
+    s.other_mac(150).await;
+    assert_eq!(s.sweep().await.recognised, 1);
+    assert_eq!(s.events(EventKind::GuestIdentityLearned).await, 1);
+    assert_eq!(s.act("web", Action::Start).await, OperationState::Succeeded);
+    let app = s.w.store.app(app.id).await.unwrap().unwrap();
+    assert_eq!(app.status.label(), StatusLabel::Running);
 }

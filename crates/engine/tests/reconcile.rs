@@ -263,10 +263,14 @@ async fn what_cannot_be_seen_is_unknown() {
     let unseen = l.looks(5).await.result;
     assert!(!unseen.success && unseen.errors.len() == 1, "{unseen:?}");
     assert_eq!(unseen.orphans_found, 0);
+    let whole = |is_whole| vec![("lab".to_owned(), is_whole)];
+    let reconciler = l.w.engine.reconciler();
+    assert_eq!(reconciler.seen_whole(), whole(false));
     l.w.pve.allow(Access::Full);
     l.w.pve
         .meddle(|world| world.node_mut("pve2").unwrap().reach = Reach::Refused);
     let off = l.looks(5).await;
+    assert_eq!(reconciler.seen_whole(), whole(true));
     assert_eq!(
         (off.suspected, off.result.orphans_found),
         (0, 0),
@@ -341,6 +345,8 @@ async fn too_many_at_once_stop_until_the_very_number_is_confirmed() {
     };
     let reconciler = l.w.engine.reconciler();
     let wrong = reconciler.pass(&confirm(3)).await.unwrap();
+    let said = wrong.result.errors.join("\n");
+    assert!(said.contains("3 were confirmed, 4 have been"), "{said}");
     assert_eq!(
         (wrong.result.orphans_purged, wrong.brake.is_some()),
         (0, true)
@@ -351,11 +357,61 @@ async fn too_many_at_once_stop_until_the_very_number_is_confirmed() {
         (4, true)
     );
     assert_eq!(l.events(EventKind::MassBrakeReleased).await, 1);
+    let audit = l.w.store.audit(1_000, 0).await.unwrap();
+    let archived = audit.iter().filter(|a| a.action == "app.archive_orphan");
+    assert!(archived.clone().all(|a| a.account == l.w.actor.account));
+    assert_eq!(archived.count(), 4, "the person is in each entry");
     let (app, vmid) = l.deployed("five").await;
     l.delete_by_hand(vmid).await;
     l.looks(3).await;
     assert!(!l.is_live(&app).await, "what was confirmed does not count");
     l.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_is_proven_is_confirmed_though_more_is_missing() {
+    let l = Looked::new().await;
+    let mut apps = Vec::new();
+    for name in ["one", "two", "three", "four", "five"] {
+        apps.push(l.deployed(name).await);
+    }
+    let (late, others) = apps.split_last().unwrap();
+    for (_, vmid) in others {
+        l.delete_by_hand(*vmid).await;
+    }
+    let early = l.looks(1).await.brake.unwrap();
+    assert_eq!((early.missing, early.ripe), (4, 0));
+    assert!(early.hint.contains("in a minute"), "{}", early.hint);
+    l.looks(3).await;
+    l.delete_by_hand(late.1).await;
+    let stopped = l.pass().await.brake.unwrap();
+    assert_eq!((stopped.missing, stopped.ripe), (5, 4));
+    assert!(stopped.hint.contains("--confirm-missing 4"));
+    let confirmed = Pass::Confirmed {
+        missing: 4,
+        actor: l.w.actor.clone(),
+    };
+    let done = l.w.engine.reconciler().pass(&confirmed).await.unwrap();
+    assert_eq!(done.result.orphans_purged, 4, "{done:?}");
+    assert!(l.is_live(&late.0).await, "of it nothing is proven yet");
+    l.assert_sound().await;
+}
+
+#[tokio::test]
+async fn twice_as_many_missing_are_told_of_anew() {
+    let l = Looked::new().await;
+    let mut vmids = Vec::new();
+    for name in [
+        "one", "two", "three", "four", "five", "six", "seven", "eight",
+    ] {
+        vmids.push(l.deployed(name).await.1);
+    }
+    for (n, vmid) in (1..).zip(vmids) {
+        l.delete_by_hand(vmid).await;
+        l.pass().await;
+        let told = [0, 0, 0, 1, 1, 1, 1, 2][n - 1];
+        assert_eq!(l.events(EventKind::MassBrakeStopped).await, told, "{n}");
+    }
 }
 
 #[tokio::test]

@@ -3,8 +3,8 @@
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
-    CompleteInventory, DirectRead, Expected, Inventory, Kind, ListedPower, NodeSeen, SeenGuest,
-    Sight,
+    CompleteInventory, DirectRead, Expected, Incomplete, Inventory, Kind, ListedPower, NodeSeen,
+    SeenGuest, Sight,
 };
 use proximity_pve::ReadClient;
 use proximity_pve::cluster::{GuestKind, GuestStatus};
@@ -48,7 +48,26 @@ pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
     };
     inventory
         .complete(&expected, sight)
-        .map_err(|e| e.to_string())
+        .map_err(|e| format!("{e}; {}", mend(&e, host.label.as_str())))
+}
+
+/// What a person does about a look that is not complete.
+fn mend(why: &Incomplete, label: &str) -> String {
+    match why {
+        Incomplete::NoQuorum => "bring the cluster back to quorum".to_owned(),
+        Incomplete::OtherCluster { .. } => {
+            format!("see with proximity doctor {label} which cluster answers at its addresses")
+        }
+        Incomplete::Unlisted(node) => format!(
+            "if it has left for good: proximity hosts forget-node {label} {node}, else bring it back into the cluster"
+        ),
+        Incomplete::MayNotSeeAll => {
+            format!("give it that right; proximity doctor {label} shows the command")
+        }
+        Incomplete::Stray(_) | Incomplete::Twice(_) => {
+            "the next look tells whether that lasts; if it does, look at the cluster".to_owned()
+        }
+    }
 }
 
 fn seen(row: &ListedGuest) -> SeenGuest {

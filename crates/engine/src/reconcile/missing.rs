@@ -12,7 +12,7 @@ use proximity_domain::time::Timestamp;
 use proximity_store::effects::NewEvent;
 use proximity_store::observation::{BrakeChange, BrakeRecord, SuspicionChange, WatchedGuest};
 use proximity_store::orphans::OrphanFound;
-use proximity_store::records::LogLevel;
+use proximity_store::records::{Actor, LogLevel};
 use serde_json::{Value, json};
 
 use super::outcome::{ANOMALOUS_LINE, EXPECTED_LINE, OrphanView, ReconcileReport};
@@ -125,9 +125,13 @@ impl Reconciler {
             return Ok(());
         }
         // Made before anything is awaited: a closure held over an await would bind the lifetimes of a spawned task.
+        let actor = match (pass, brake) {
+            (Pass::Confirmed { actor, .. }, Brake::Stops { .. }) => actor.clone(),
+            (Pass::Work | Pass::Dry | Pass::Confirmed { .. }, _) => system(),
+        };
         let mut work = Vec::new();
         for candidate in &candidates {
-            work.push(self.prove_and_archive(candidate, pass, now));
+            work.push(self.prove_and_archive(candidate, pass, &actor, now));
         }
         let done: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
         for orphan in done {
@@ -138,15 +142,35 @@ impl Reconciler {
             }
         }
         if let (Pass::Confirmed { missing, actor }, Brake::Stops { .. }) = (pass, brake) {
-            let event = NewEvent {
-                kind: EventKind::MassBrakeReleased,
-                body: json!({"confirmed": missing}),
-            };
-            let actor = actor.clone();
-            let released = BrakeChange::Released { event, actor };
-            self.store.change_brake(&released, now).await?;
+            self.released(*missing, actor, now, report).await?;
         }
         Ok(())
+    }
+
+    /// What a person confirmed is over once it is done: only then it is told, and counts no more. Each record that was archived
+    /// bears the person in its audit entry, whatever became of the others.
+    async fn released(
+        &self,
+        confirmed: u64,
+        actor: &Actor,
+        now: Timestamp,
+        report: &mut ReconcileReport,
+    ) -> Result<(), EngineError> {
+        let archived = u64::try_from(report.result.orphans_purged).unwrap_or(u64::MAX);
+        if archived != confirmed {
+            report.result.errors.push(format!(
+                "mass brake: {archived} of the {confirmed} that were confirmed could be archived; look at what the others say, \
+                 then confirm those that are left"
+            ));
+            return Ok(());
+        }
+        let event = NewEvent {
+            kind: EventKind::MassBrakeReleased,
+            body: json!({"confirmed": confirmed, "archived": archived}),
+        };
+        let actor = actor.clone();
+        let released = BrakeChange::Released { event, actor };
+        Ok(self.store.change_brake(&released, now).await?)
     }
 
     async fn brake(&self, record: BrakeRecord, missing: u64) -> Result<Brake, EngineError> {
@@ -189,11 +213,23 @@ impl Reconciler {
             Pass::Confirmed { missing, .. } => Some(*missing),
             Pass::Work | Pass::Dry => None,
         };
-        if confirmed.is_some_and(|n| brake.is_released_by(n) && ripe == n) {
+        // A person confirms what is proven to be missing: of what is only suspected, or not seen now, nobody can know.
+        let proven = Brake::Stops {
+            missing: ripe,
+            done,
+            limit,
+        };
+        if ripe > 0 && confirmed.is_some_and(|n| proven.is_released_by(n)) {
             return Ok(true);
         }
+        if let Some(n) = confirmed {
+            report.result.errors.push(format!(
+                "mass brake: {n} were confirmed, {ripe} have been missing for long enough"
+            ));
+        }
         report.stopped(brake, ripe);
-        if record.stopped.is_none() && *pass != Pass::Dry {
+        let has_doubled = |(_, told): (Timestamp, u64)| missing >= told.saturating_mul(2);
+        if record.stopped.is_none_or(has_doubled) && *pass != Pass::Dry {
             tracing::error!(
                 missing,
                 done,
@@ -214,6 +250,7 @@ impl Reconciler {
         &self,
         candidate: &Candidate<'_>,
         pass: &Pass,
+        actor: &Actor,
         now: Timestamp,
     ) -> Result<Judged, EngineError> {
         let Some(_at_work) = self.at_work.try_enter(candidate.app) else {
@@ -250,7 +287,7 @@ impl Reconciler {
             archived: false,
         };
         if *pass != Pass::Dry {
-            let found = found(guests, cluster, guest, suspicion, kind);
+            let found = found(guests, cluster, guest, suspicion, kind, actor.clone());
             view.archived = self.store.archive_orphan(&found, now).await?;
             if !view.archived {
                 return Ok(Judged::Left);
@@ -395,6 +432,7 @@ fn found(
     guest: &WatchedGuest,
     suspicion: &Suspicion,
     kind: Orphan,
+    actor: Actor,
 ) -> OrphanFound {
     guests.sort_unstable();
     let (event, level, line) = match kind {
@@ -418,7 +456,7 @@ fn found(
         event: NewEvent { kind: event, body },
         level,
         line: line.to_owned(),
-        actor: system(),
+        actor,
     }
 }
 

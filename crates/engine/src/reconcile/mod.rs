@@ -16,6 +16,7 @@ mod look;
 mod missing;
 mod outcome;
 mod pace;
+mod sights;
 mod sweep;
 mod verified;
 mod watch;
@@ -44,6 +45,7 @@ pub use outcome::{
     ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
 };
 use pace::Pace;
+use sights::Sights;
 pub use sweep::SweepReport;
 use verified::Verified;
 use watch::Watch;
@@ -100,6 +102,7 @@ pub struct Reconciler {
     at_work: AtWork,
     /// Kept between passes; a restart loses nothing that counts.
     watch: Mutex<Watch>,
+    sights: Sights,
     /// Paces the slow sweep, over all clusters.
     pace: Pace,
     verified: Verified,
@@ -131,6 +134,7 @@ impl Reconciler {
             sites,
             at_work,
             watch: Mutex::default(),
+            sights: Sights::default(),
             pace: Pace::default(),
             verified: Verified::default(),
             nudged: Notify::new(),
@@ -165,6 +169,12 @@ impl Reconciler {
         self.nudged.notify_one();
     }
 
+    /// The hosts by label, and whether the newest pass saw each cluster whole. None is there before the first pass.
+    #[must_use]
+    pub fn seen_whole(&self) -> Vec<(String, bool)> {
+        self.sights.whole()
+    }
+
     /// One pass over all clusters.
     ///
     /// # Errors
@@ -174,13 +184,19 @@ impl Reconciler {
         let now = self.clock.now();
         let mut report = ReconcileReport::of(self.store.live_apps().await?);
         let mut seen = Vec::new();
-        for host in self.store.hosts().await? {
+        let hosts = self.store.hosts().await?;
+        self.sights.retain(&hosts);
+        for host in &hosts {
             match self.see(host.id, &mut watch).await? {
                 Ok(found) => {
+                    self.sights.note(host, None);
                     report.result.real_vmids_count += found.inventory.guests();
                     seen.push(found);
                 }
-                Err(why) => report.unseen(host.label.as_str(), &why),
+                Err(why) => {
+                    self.sights.note(host, Some(&why));
+                    report.unseen(host.label.as_str(), &why);
+                }
             }
         }
         let missing = self.count(&seen, &mut watch, pass, now).await?;

@@ -120,11 +120,21 @@ impl ReconcileReport {
         else {
             return;
         };
-        let hint =
-            format!("if they were really removed: proximity reconcile --confirm-missing {missing}");
+        let hint = match ripe {
+            0 => "none has been missing for long enough to be proven absent: look again in a minute, and at the hosts that \
+                  are not seen"
+                .to_owned(),
+            ripe if ripe == missing => {
+                format!("if they were really removed: proximity reconcile --confirm-missing {ripe}")
+            }
+            ripe => format!(
+                "if the {ripe} that are proven were really removed: proximity reconcile --confirm-missing {ripe}; the \
+                 others are missing for too short, belong to apps with a container that is there, or to a host that is not seen"
+            ),
+        };
         self.result.errors.push(format!(
-            "mass brake: {missing} containers are missing, {done} records were archived in the last hour, \
-             {limit} may be; nothing was archived"
+            "mass brake: {missing} containers are missing, {ripe} of them for long enough, {done} records were archived in \
+             the last hour, {limit} may be; nothing was archived"
         ));
         self.brake = Some(BrakeView {
             missing,
@@ -196,7 +206,7 @@ mod tests {
           "orphans_purged": 1,
           "errors": [
             "host lab was not seen whole, its guests are unknown: the node that answered has no quorum",
-            "mass brake: 7 containers are missing, 1 records were archived in the last hour, 3 may be; nothing was archived"
+            "mass brake: 7 containers are missing, 5 of them for long enough, 1 records were archived in the last hour, 3 may be; nothing was archived"
           ],
           "suspected": 0,
           "orphans": [
@@ -215,7 +225,7 @@ mod tests {
             "ripe": 5,
             "done": 1,
             "limit": 3,
-            "hint": "if they were really removed: proximity reconcile --confirm-missing 7"
+            "hint": "if the 5 that are proven were really removed: proximity reconcile --confirm-missing 5; the others are missing for too short, belong to apps with a container that is there, or to a host that is not seen"
           },
           "moved": 0,
           "refreshed": 0

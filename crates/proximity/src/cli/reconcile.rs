@@ -8,7 +8,7 @@ pub(crate) struct ReconcileArgs {
     /// Only look and tell
     #[arg(long)]
     pub(crate) dry_run: bool,
-    /// So many containers are missing and were really removed: archive their apps though they are many
+    /// So many apps are proven to be missing and were really removed: archive them though they are many
     #[arg(long, value_name = "N", conflicts_with = "dry_run", value_parser = clap::value_parser!(u64).range(1..))]
     pub(crate) confirm_missing: Option<u64>,
 }

@@ -33,6 +33,11 @@ pub(super) struct CallTime {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Host {
+    pub(super) host: String,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Operation {
     pub(super) kind: String,
     pub(super) state: String,

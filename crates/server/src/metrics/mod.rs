@@ -23,7 +23,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use proximity_store::{Reader, StoreError};
 
-use self::labels::{Build, Call, CallTime, Request, Route};
+use self::labels::{Build, Call, CallTime, Host, Request, Route};
 
 /// What the answer says it is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -44,6 +44,7 @@ struct Inner {
     resident_bytes: Gauge,
     open_files: Gauge,
     commits: Histogram,
+    seen_whole: Family<Host, Gauge>,
     operations: OperationMetrics,
 }
 
@@ -62,6 +63,7 @@ impl Metrics {
             resident_bytes: Gauge::default(),
             open_files: Gauge::default(),
             commits: seconds(),
+            seen_whole: Family::default(),
             operations: OperationMetrics::default(),
         };
         inner.register(version);
@@ -88,6 +90,15 @@ impl Metrics {
     /// A change was committed.
     pub fn commit(&self, took: Duration) {
         self.0.commits.observe(took.as_secs_f64());
+    }
+
+    /// What the newest pass of the reconciler saw, by host label; hosts that are not among them have no figure any more.
+    pub(crate) fn seen_whole(&self, clusters: Vec<(String, bool)>) {
+        self.0.seen_whole.clear();
+        for (host, whole) in clusters {
+            let figure = self.0.seen_whole.get_or_create_owned(&Host { host });
+            figure.set(i64::from(whole));
+        }
     }
 
     /// A request was answered. `route` is its template.
@@ -180,6 +191,11 @@ impl Inner {
             "How long commits took, waiting for their turn included",
             self.commits.clone(),
         );
+        registry.register(
+            "cluster_seen_whole",
+            "1 if the newest look at the cluster saw it whole, 0 if not: what is missing there is found by nobody then",
+            self.seen_whole.clone(),
+        );
         self.operations.register(registry);
     }
 }
@@ -192,6 +208,17 @@ fn seconds() -> Histogram {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_host_that_is_no_more_has_no_figure() {
+        let metrics = Metrics::new("1");
+        metrics.seen_whole(vec![("lab".to_owned(), true), ("attic".to_owned(), true)]);
+        metrics.seen_whole(vec![("lab".to_owned(), false)]);
+        let mut text = String::new();
+        encode(&mut text, &metrics.0.registry).unwrap();
+        assert!(text.contains("proximity_cluster_seen_whole{host=\"lab\"} 0"));
+        assert!(!text.contains("attic"), "{text}");
+    }
 
     #[test]
     fn a_made_up_method_and_many_statuses_make_no_new_series_of_their_own() {

@@ -34,6 +34,7 @@ pub fn metrics_markdown() -> String {
     let metrics = Metrics::new("");
     metrics.request("", "GET", 200, 0);
     metrics.pve_call("", "GET", "", Duration::ZERO);
+    metrics.seen_whole(vec![(String::new(), true)]);
     metrics.operations().show_all();
     let mut page = HEAD.to_owned();
     for figure in figures(&metrics.0.registry) {

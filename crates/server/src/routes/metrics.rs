@@ -24,6 +24,8 @@ pub(crate) async fn show(
     let feed = state.feed();
     let newest = feed.newest().await?;
     let reader = state.reader();
+    let seen = state.engine().reconciler().seen_whole();
+    state.metrics().seen_whole(seen);
     let text = state
         .metrics()
         .text(&reader, feed.followers(), newest)
