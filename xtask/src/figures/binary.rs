@@ -20,6 +20,8 @@ pub(crate) enum Binary {
     CrashPoints,
     /// Programs over the real store that are no part of the product.
     Figures,
+    /// The same, optimised: for what the engine and its store take in this process.
+    FastFigures,
     /// The API over a world that has everything in it, from the test kit.
     ApiWorld,
     /// The programs of figures, with crash points in their engines. Kept apart as well.
@@ -48,6 +50,7 @@ impl Binary {
             Self::Plain => try_run::binary(place),
             Self::CrashPoints => folder(place).join("proximity"),
             Self::Figures => place.target().join("debug").join("proximity-figures"),
+            Self::FastFigures => place.target().join("release").join("proximity-figures"),
             Self::ApiWorld => place.target().join("debug").join("api-world"),
             Self::Programs => folder(place).join("proximity-figures"),
             Self::Shipped => place.target().join("dist").join("proximity"),
@@ -84,6 +87,7 @@ impl Binary {
             Self::Plain
             | Self::CrashPoints
             | Self::Figures
+            | Self::FastFigures
             | Self::ApiWorld
             | Self::Programs
             | Self::FastLab
@@ -131,6 +135,7 @@ impl Binary {
                 ];
                 cargo_build(place, &programs, deadline)
             }
+            Self::FastFigures => cargo_build(place, &FAST_FIGURES, deadline),
             Self::ApiWorld => {
                 let program = ["--package", "proximity-testkit", "--bin", "api-world"];
                 cargo_build(place, &program, deadline)
@@ -175,6 +180,15 @@ const PRODUCT: [&str; 2] = ["--package", "proximity"];
 const fn example(package: &'static str, name: &'static str) -> [&'static str; 4] {
     ["--package", package, "--example", name]
 }
+
+/// The programs of figures, optimised, for cargo.
+const FAST_FIGURES: [&str; 5] = [
+    "--release",
+    "--package",
+    "proximity-testkit",
+    "--bin",
+    "proximity-figures",
+];
 
 /// The simulation, for cargo.
 const SIMULATION: [&str; 7] = [

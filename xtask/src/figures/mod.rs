@@ -20,6 +20,7 @@ mod lanes;
 mod least_privilege;
 mod mutants;
 mod node_helper;
+mod observation;
 mod overhead;
 mod port_allocator;
 mod power_cut;
@@ -68,6 +69,12 @@ pub(crate) const FIGURES: &[Figure] = &[
     least_privilege::FIGURE,
     deploys::FIGURE,
     overhead::FIGURE,
+    observation::UNCHANGED,
+    observation::REQUESTS,
+    observation::CHANGES,
+    observation::MEMORY,
+    observation::IDLE,
+    observation::SLOW,
     restart::FIGURE,
     two_engines::FIGURE,
     beside_bare::STEPS,

@@ -7,6 +7,8 @@ mod disk;
 mod draw;
 mod flight;
 mod least;
+mod no_gateway;
+mod observe;
 mod overhead;
 mod ports;
 mod power_cut;
@@ -58,6 +60,8 @@ enum Command {
     Overhead(overhead::Args),
     /// R32: each privilege of the tokens dropped in turn.
     Least(least::Args),
+    /// P1 to P5, P16: what it takes to observe a large cluster.
+    Observe(observe::Args),
     /// R18: a server whose disk is full or broken.
     #[command(subcommand)]
     Disk(disk::Command),
@@ -72,6 +76,7 @@ fn main() -> Result<(), anyhow::Error> {
         Command::Restart(args) => with_tls(restart::run(args)),
         Command::Deploys(args) => with_tls(deploys::run(args)),
         Command::Overhead(args) => with_tls(overhead::run(args)),
+        Command::Observe(args) => with_tls(observe::run(args)),
         Command::Least(args) => with_tls(least::run(args)),
         #[cfg(feature = "crash-points")]
         Command::TwoEngines { words } => on_runtime(two_engines::run(&words)),

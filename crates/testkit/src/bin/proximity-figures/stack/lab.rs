@@ -59,6 +59,16 @@ pub(crate) struct Guest {
 impl Lab {
     /// Starts it in `dir/lab` with three nodes, where a container is made in `create_ms`.
     pub(crate) async fn start(program: &Path, dir: &Path, create_ms: u64) -> Result<Self> {
+        Self::with_nodes(program, dir, NODES, create_ms).await
+    }
+
+    /// The same with these nodes, by name and with commas between them.
+    pub(crate) async fn with_nodes(
+        program: &Path,
+        dir: &Path,
+        nodes: &str,
+        create_ms: u64,
+    ) -> Result<Self> {
         let state = dir.join("lab");
         let mut args = words(&["lab", "run", "--end-with-stdin", "--guests", "simulated"]);
         args.extend(words(&[
@@ -69,7 +79,7 @@ impl Lab {
         ]));
         let times = json!({ "create_ms": create_ms, "start_ms": START_MS }).to_string();
         args.extend(words(&["--exec-ms", &ENTER_MS.to_string()]));
-        args.extend(words(&["--nodes", NODES, "--task-times", &times, "--dir"]));
+        args.extend(words(&["--nodes", nodes, "--task-times", &times, "--dir"]));
         args.push(state.display().to_string());
         let mut process = Process::start(program, dir, "lab", &args)?;
         let file = eventually("the lab", READY, Duration::from_millis(50), async || {
@@ -177,8 +187,42 @@ impl Lab {
         })
     }
 
+    /// What it tells of itself.
+    pub(crate) fn file(&self) -> &LabFile {
+        &self.file
+    }
+
+    /// Orders something of it.
+    pub(crate) async fn order(&self, path: &str, body: &Value) -> Result<Value> {
+        self.control("POST", path, body.to_string()).await
+    }
+
+    /// Ends all faults.
+    pub(crate) async fn mend(&self) -> Result<()> {
+        self.control("DELETE", "/faults", String::new()).await?;
+        Ok(())
+    }
+
+    /// Node and volume of the root file system of each container, by number.
+    pub(crate) async fn placed(&self) -> Result<BTreeMap<u32, (String, String)>> {
+        let rows = self.ask("/world/guests").await?;
+        let rows = rows.as_array().context("the guests are no list")?;
+        let row = |row: &Value| {
+            let vmid = row["vmid"].as_u64().context("a guest has no number")?;
+            let root = row["config"]["keys"]["rootfs"].as_str().unwrap_or_default();
+            let volume = root.split(',').next().unwrap_or_default();
+            let node = row["node"].as_str().unwrap_or_default();
+            Ok((u32::try_from(vmid)?, (node.to_owned(), volume.to_owned())))
+        };
+        rows.iter().map(row).collect()
+    }
+
     async fn ask(&self, path: &str) -> Result<Value> {
-        let (status, text) = ask_control(&self.dir, "GET", path, String::new()).await?;
+        self.control("GET", path, String::new()).await
+    }
+
+    async fn control(&self, method: &str, path: &str, body: String) -> Result<Value> {
+        let (status, text) = ask_control(&self.dir, method, path, body).await?;
         if status != 200 {
             bail!("the lab says {status}: {text}");
         }

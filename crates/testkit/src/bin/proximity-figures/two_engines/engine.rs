@@ -2,23 +2,18 @@
 //!
 //! Only what lies behind the gateway is left out: guests in which all is done, and pages nobody fetches.
 
-use std::collections::BTreeMap;
-use std::net::SocketAddr;
 use std::path::Path;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::Arc;
 
 use async_trait::async_trait;
 use bytes::Bytes;
-use proximity_domain::ids::AppId;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::{Clock, Monotonic, Timestamp};
 use proximity_engine::catalog::Catalog;
 use proximity_engine::cluster::RealConnect;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::saga::{ignore_send_deadlines, set_crash_point, stop_at_crash_point};
-use proximity_engine::seams::{
-    Connect, Connection, HttpAnswer, Ingress, IngressError, Probe, RouteSpec, RouteView,
-};
+use proximity_engine::seams::{Connect, Connection};
 use proximity_engine::worker::Worker;
 use proximity_pve::guest::{
     Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Listener, Pull, Push,
@@ -31,6 +26,7 @@ use tokio::signal::unix::{SignalKind, signal};
 use tokio_util::sync::CancellationToken;
 
 use super::args::Args;
+use crate::no_gateway::NoGateway;
 use crate::say;
 
 /// The catalog entry of the rounds: nothing to install.
@@ -200,48 +196,5 @@ impl GuestAccess for DoneGuests {
 
     async fn pull(&self, _: &GuestTarget, _: Pull) -> Result<Bytes, GuestError> {
         Ok(Bytes::new())
-    }
-}
-
-/// Routes that lead nowhere, and pages nobody serves: they are as they should be.
-#[derive(Debug, Default)]
-struct NoGateway(Mutex<BTreeMap<AppId, RouteView>>);
-
-#[async_trait]
-impl Ingress for NoGateway {
-    async fn set_route(&self, route: &RouteSpec) -> Result<RouteView, IngressError> {
-        let view = RouteView {
-            app: route.app,
-            installation: Some(route.installation),
-            ports: route.ports,
-            target: Some(route.target),
-            listening: true,
-            trouble: None,
-            dial_failures: 0,
-        };
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.insert(route.app, view.clone());
-        Ok(view)
-    }
-
-    async fn withdraw(&self, app: AppId) -> Result<(), IngressError> {
-        let mut all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        all.remove(&app);
-        Ok(())
-    }
-
-    async fn routes(&self) -> Result<Vec<RouteView>, IngressError> {
-        let all = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        Ok(all.values().cloned().collect())
-    }
-}
-
-#[async_trait]
-impl Probe for NoGateway {
-    async fn http_get(&self, _: SocketAddr, _: &str, _: u64) -> Result<HttpAnswer, String> {
-        Ok(HttpAnswer {
-            status: 200,
-            body: "proximity-app-bare".to_owned(),
-        })
     }
 }

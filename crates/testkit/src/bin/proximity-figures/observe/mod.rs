@@ -1,0 +1,75 @@
+//! P1 to P5 and P16: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
+//!
+//! The cluster is a lab in a process of its own, over TLS; the engine and its store are the product's, in this process, so that
+//! the processor time of the one is not that of the other. For memory and idling the server itself runs, as a process as well.
+
+mod cost;
+mod floor;
+mod passes;
+mod server;
+mod world;
+
+use std::path::PathBuf;
+
+use anyhow::Result;
+use clap::ValueEnum;
+
+use crate::say;
+use world::World;
+
+/// `proximity-figures observe`.
+#[derive(Debug, clap::Args)]
+pub(crate) struct Args {
+    /// What is measured
+    #[arg(long)]
+    what: What,
+    /// The program of the lab and of the server
+    #[arg(long)]
+    program: PathBuf,
+    /// An empty folder
+    #[arg(long)]
+    dir: PathBuf,
+    /// Guests of the cluster
+    #[arg(long)]
+    guests: u32,
+    /// So many of them are on record
+    #[arg(long)]
+    apps: u32,
+    /// How often each side is measured, in turn
+    #[arg(long, default_value_t = 5)]
+    rounds: u32,
+    /// For how long the idle server is watched, seconds
+    #[arg(long, default_value_t = 30)]
+    idle_s: u64,
+    /// The control: what is measured is spoiled
+    #[arg(long)]
+    sabotage: bool,
+}
+
+/// What is measured.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum What {
+    /// Passes in which nothing changed, beside the bare fetch: time, processor, requests, commits
+    Unchanged,
+    /// Passes in which some apps changed their power
+    Changes,
+    /// One node that hangs, and a cluster that is far away
+    Slow,
+    /// The server's memory, processor time and wake-ups
+    Server,
+}
+
+/// Runs it and prints what was found.
+pub(crate) async fn run(args: Args) -> Result<()> {
+    std::fs::create_dir_all(&args.dir)?;
+    let world = World::make(&args).await?;
+    let found = match args.what {
+        What::Unchanged => passes::unchanged(&world, &args).await,
+        What::Changes => passes::changes(&world, &args).await,
+        What::Slow => passes::slow(&world, &args).await,
+        What::Server => server::watch(&world, &args).await,
+    };
+    world.end().await?;
+    say::line(&found?.to_string())?;
+    Ok(())
+}

@@ -1,0 +1,231 @@
+//! The lab with its many guests, and the engine with some of them on record.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use anyhow::{Context, Result, bail};
+use proximity_domain::adopted::{AdoptedGuest, AdoptedIdentity};
+use proximity_domain::app::Status;
+use proximity_domain::guest::ContainerRef;
+use proximity_domain::ids::{AppId, GuestId, HostId, Vmid};
+use proximity_domain::names::Mac;
+use proximity_domain::operation::OperationKind;
+use proximity_domain::ports::PortRange;
+use proximity_engine::catalog::Catalog;
+use proximity_engine::cluster::RealConnect;
+use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
+use proximity_store::effects::Effects;
+use proximity_store::records::{Endpoint, HostRecord, TlsTrust};
+use proximity_store::{Store, StoreOptions};
+use proximity_testkit::sources::{CountedIds, RealClock};
+use serde_json::json;
+use tokio::task::JoinSet;
+
+use super::Args;
+use crate::no_gateway::NoGateway;
+use crate::stack::Lab;
+use crate::things::{LEASE_MS, Things};
+
+/// The cluster is as large as one with so many guests.
+const NODES: u32 = 20;
+/// The first guest's number.
+pub(super) const FIRST_VMID: u32 = 10_000;
+/// So many of a hundred run: those whose number ends in less.
+const RUNNING_PERCENT: u32 = 80;
+/// Writers at the same time, so that they share commits.
+const WRITERS: usize = 64;
+pub(super) const PUBLIC: PortRange = PortRange {
+    first: 10_000,
+    last: 29_999,
+};
+pub(super) const INTERNAL: PortRange = PortRange {
+    first: 30_000,
+    last: 49_999,
+};
+
+/// What is measured in.
+pub(super) struct World {
+    pub(super) lab: Lab,
+    pub(super) engine: Engine,
+    pub(super) store: Store,
+    /// The apps, in the order of their guests' numbers.
+    pub(super) apps: Vec<AppId>,
+    data: PathBuf,
+}
+
+/// Where a server of this name keeps its record.
+pub(super) fn data_dir(dir: &Path) -> PathBuf {
+    dir.join("site").join("data")
+}
+
+fn options(data: &Path) -> StoreOptions {
+    StoreOptions {
+        path: data.join("proximity.db"),
+        key_file: data.join("secret.key"),
+        public: PUBLIC,
+        internal: INTERNAL,
+        rest_ms: 0,
+    }
+}
+
+/// Whether the guest of this number runs.
+pub(super) fn runs(vmid: u32) -> bool {
+    vmid % 100 < RUNNING_PERCENT
+}
+
+impl World {
+    pub(super) async fn make(args: &Args) -> Result<Self> {
+        if args.apps > args.guests {
+            bail!("more apps than guests");
+        }
+        let nodes: Vec<String> = (1..=NODES).map(|n| format!("pve{n}")).collect();
+        let lab = Lab::with_nodes(&args.program, &args.dir, &nodes.join(","), 0).await?;
+        lab.order(
+            "/world/scenery",
+            &json!({ "guests": args.guests, "first_vmid": FIRST_VMID, "running_percent": RUNNING_PERCENT }),
+        )
+        .await?;
+        let data = data_dir(&args.dir);
+        std::fs::create_dir_all(&data)?;
+        let mut things = Things::from(0);
+        let store = Store::open(options(&data), things.now()).await?;
+        let host = host(&lab, &mut things)?;
+        let (id, at) = (host.id, things.now());
+        store.add_host(host, &things.actor, at).await?;
+        let placed = lab.placed().await?;
+        let mut shares = vec![Vec::new(); WRITERS];
+        for (number, (vmid, (node, volume))) in placed.into_iter().enumerate() {
+            if vmid < FIRST_VMID + args.apps {
+                shares[number % WRITERS].push((vmid, node, volume));
+            }
+        }
+        let mut writers = JoinSet::new();
+        for (writer, share) in shares.into_iter().enumerate() {
+            writers.spawn(record(store.clone(), id, u64::try_from(writer)?, share));
+        }
+        let mut apps = Vec::new();
+        while let Some(written) = writers.join_next().await {
+            apps.extend(written??);
+        }
+        apps.sort_unstable();
+        Ok(Self {
+            engine: engine(store.clone())?,
+            apps: apps.into_iter().map(|(_, app)| app).collect(),
+            lab,
+            store,
+            data,
+        })
+    }
+
+    /// Size of the database with what was not yet taken over into it, bytes.
+    pub(super) fn written(&self) -> Result<u64> {
+        let mut bytes = 0;
+        for name in ["proximity.db", "proximity.db-wal"] {
+            bytes += std::fs::metadata(self.data.join(name))?.len();
+        }
+        Ok(bytes)
+    }
+
+    pub(super) async fn end(self) -> Result<()> {
+        self.store.close().await;
+        self.lab.end().await
+    }
+}
+
+/// The lab as a server records it.
+fn host(lab: &Lab, things: &mut Things) -> Result<HostRecord> {
+    let file = lab.file();
+    let mut host = things.host("lab")?;
+    let trust = TlsTrust::Fingerprint {
+        sha256: file.fingerprint_sha256.clone(),
+    };
+    let mut endpoints = Vec::new();
+    for node in &file.api {
+        endpoints.push(Endpoint {
+            url: node.url.clone(),
+            node: Some(node.node.parse()?),
+            trust: trust.clone(),
+        });
+        host.known_nodes.push(node.node.parse()?);
+    }
+    host.endpoints = endpoints;
+    host.token_id = file.tokens.full.id.clone();
+    host.token_secret = file.tokens.full.secret.clone().into();
+    host.ssh = None;
+    Ok(host)
+}
+
+fn engine(store: Store) -> Result<Engine> {
+    let nothing = Arc::new(NoGateway::default());
+    Ok(Engine::new(EngineParts {
+        store,
+        clock: Arc::new(RealClock),
+        ids: Arc::new(CountedIds::seeded(1)),
+        connect: Arc::new(RealConnect),
+        ingress: nothing.clone(),
+        probe: nothing,
+        catalog: Catalog::load(&[])?,
+        helper: None,
+        limits: EngineLimits::default(),
+    }))
+}
+
+/// Records these guests as adopted ones, as the lab made them.
+async fn record(
+    store: Store,
+    host: HostId,
+    writer: u64,
+    share: Vec<(u32, String, String)>,
+) -> Result<Vec<(u32, AppId)>> {
+    let mut things = Things::from(writer + 1);
+    let mut done = Vec::new();
+    for (vmid, node, volume) in share {
+        let (app, mut operation) = things.app(&format!("app{vmid}"), host)?;
+        operation.kind = OperationKind::Adopt;
+        let guest = AdoptedGuest {
+            id: GuestId(things.id()),
+            app: app.id,
+            created_by: operation.id,
+            place: ContainerRef {
+                host,
+                node: node.parse()?,
+                vmid: Vmid::try_from(vmid)?,
+            },
+            identity: identity(vmid, &volume)?,
+        };
+        let (id, operation_id, at) = (app.id, operation.id, things.now());
+        store
+            .adopt_app(app, guest, operation, &things.actor, None, at)
+            .await?;
+        let all = store.claimable().await?;
+        let seen = all.iter().find(|row| row.id == operation_id);
+        let seen = seen.context("a new app's operation cannot be claimed")?;
+        let at = things.now();
+        let claimed = store
+            .claim_as_seen(seen, things.holder, LEASE_MS, at)
+            .await?;
+        let (_, fence) = claimed.context("somebody else claimed it")?;
+        let effects = Effects {
+            status: Some(if runs(vmid) {
+                Status::Running
+            } else {
+                Status::Stopped
+            }),
+            ..Effects::default()
+        };
+        let at = things.now();
+        store.complete(&fence, effects, at).await?;
+        done.push((vmid, id));
+    }
+    Ok(done)
+}
+
+/// The address is as the lab gives it to what it only tells of.
+fn identity(vmid: u32, volume: &str) -> Result<AdoptedIdentity> {
+    let [_, a, b, c] = vmid.to_be_bytes();
+    Ok(AdoptedIdentity {
+        vmid: Vmid::try_from(vmid)?,
+        net0_mac: Mac::with_pve_prefix([a, b, c]),
+        rootfs_volid: volume.parse()?,
+    })
+}
