@@ -1,6 +1,7 @@
 //! What people are told of what happened, and when: decided here, sent elsewhere.
 
 mod backoff;
+mod insistence;
 mod message;
 mod pace;
 mod quiet;
@@ -9,6 +10,7 @@ mod severity;
 mod turn;
 
 pub use backoff::pause_ms;
+pub use insistence::{ASIDE_AFTER, Failed, Insistence, LOST, REFUSALS, Verdict};
 pub use message::{Message, Notice, one_line, subject_key};
 pub use pace::Pace;
 pub use quiet::{BadQuietHours, MinuteOfDay, QuietHours};

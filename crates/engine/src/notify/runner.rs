@@ -3,7 +3,9 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
-use proximity_domain::notify::{ChannelName, Message, Pace, Turn, pause_ms, turn};
+use proximity_domain::notify::{
+    ChannelName, Failed, Insistence, Message, Pace, Turn, Verdict, pause_ms,
+};
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
 use proximity_store::notices::NoticeChannel;
@@ -24,8 +26,6 @@ const GATHER: Duration = Duration::from_millis(500);
 const TROUBLE: Duration = Duration::from_secs(5);
 /// How long a message under way may take at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
-/// A message that is refused so often is given up: the next one may be taken.
-const REFUSALS: u32 = 6;
 
 /// What one channel remembers between its turns.
 #[derive(Debug)]
@@ -33,6 +33,8 @@ struct Course {
     pace: Pace,
     /// Told, but the store does not know yet.
     told: BTreeSet<i64>,
+    /// What became of messages that failed.
+    known: Insistence,
 }
 
 /// When to look again.
@@ -112,6 +114,7 @@ impl Notices {
         let mut course = Course {
             pace: Pace::new(channel.per_minute, now),
             told: BTreeSet::new(),
+            known: Insistence::default(),
         };
         loop {
             let step = self.step(&channel, &mut course);
@@ -147,12 +150,13 @@ impl Notices {
             return Ok(Next::After(TROUBLE));
         };
         let now = parts.clock.now();
-        if let Some(left) = left_alone(&stands, now) {
-            return Ok(Next::After(left));
-        }
         let waiting = parts.store.waiting_notices(&channel.name).await?;
         let quiet = parts.rules.is_quiet_for(channel, now);
-        let seqs = match turn(&waiting, quiet) {
+        let (next, urgent) = course.known.choose(&waiting, quiet);
+        if let Some(left) = left_alone(&stands, now).filter(|_| !urgent) {
+            return Ok(Next::After(left));
+        }
+        let seqs = match next {
             Turn::Rest => return Ok(Next::WhenRung),
             Turn::One(seq) => vec![seq],
             Turn::Digest(seqs) => seqs,
@@ -200,11 +204,12 @@ impl Notices {
         match channel.notifier.send(&message, &delivery).await {
             Ok(answer) => {
                 tracing::info!(channel = %channel.name, title = %message.title, %answer, "told");
+                course.known.taken(&seqs);
                 course.told.extend(seqs);
                 self.write_down(channel, course, stands.dropped).await?;
                 Ok(Next::Now)
             }
-            Err(error) => self.failed(channel, stands, &seqs, error).await,
+            Err(error) => self.failed(channel, course, stands, seqs, error).await,
         }
     }
 
@@ -229,22 +234,33 @@ impl Notices {
     async fn failed(
         &self,
         channel: &Channel,
+        course: &mut Course,
         stands: &NoticeChannel,
-        seqs: &[i64],
+        seqs: Vec<i64>,
         error: SendError,
     ) -> Result<Next, StoreError> {
         let parts = &self.inner.parts;
         let (name, problem) = (&channel.name, error.to_string());
         let failures = stands.failures.saturating_add(1);
-        let asked_ms = match error {
-            SendError::Refused { .. } if failures >= REFUSALS => {
-                tracing::error!(channel = %name, %problem, events = ?seqs, "gave up a notice that is refused again and again");
-                parts.store.give_notices_up(name, seqs, &problem).await?;
+        let (how, asked_ms) = match error {
+            SendError::NotTaken { retry_after_ms, .. } => (Failed::NotTaken, retry_after_ms),
+            SendError::MaybeTaken { .. } => (Failed::Lost, None),
+            SendError::Refused { .. } => (Failed::Refused, None),
+        };
+        match course.known.failed(&seqs, how) {
+            Verdict::Again => {}
+            Verdict::GiveUp => {
+                tracing::error!(channel = %name, %problem, events = ?seqs, "gave up a notice that is refused again and again while others are taken");
+                parts.store.give_notices_up(name, &seqs, &problem).await?;
                 return Ok(Next::Now);
             }
-            SendError::NotTaken { retry_after_ms, .. } => retry_after_ms,
-            SendError::MaybeTaken { .. } | SendError::Refused { .. } => None,
-        };
+            Verdict::Told => {
+                tracing::warn!(channel = %name, %problem, events = ?seqs, "the answer to a notice was lost again and again; it counts as told");
+                course.told.extend(seqs);
+                self.write_down(channel, course, 0).await?;
+                return Ok(Next::Now);
+            }
+        }
         let random = u64::try_from(parts.ids.nonce() & u128::from(u64::MAX)).unwrap_or_default();
         let pause = pause_ms(failures, asked_ms, random);
         let retry_at = Timestamp(parts.clock.now().0.saturating_add_unsigned(pause));

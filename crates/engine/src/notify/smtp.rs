@@ -1,17 +1,20 @@
 //! Mail, over SMTP.
 
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, UNIX_EPOCH};
 
 use async_trait::async_trait;
+use lettre::address::Envelope;
 use lettre::message::header::{ContentType, Header, HeaderName, HeaderValue};
 use lettre::message::{Mailbox, Message as Mail};
 use lettre::transport::smtp::authentication::Credentials;
 use lettre::transport::smtp::client::{Certificate, CertificateStore, Tls, TlsParameters};
 use lettre::transport::smtp::extension::ClientId;
 use lettre::transport::smtp::response::{Detail, Response};
-use lettre::{AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
+use lettre::{Address, AsyncSmtpTransport, AsyncTransport, Tokio1Executor};
 use proximity_domain::notify::{Message, one_line};
 use secrecy::{ExposeSecret, SecretString};
+use uuid::Uuid;
 
 use super::channel::{Delivery, Notifier, SendError};
 
@@ -58,12 +61,22 @@ pub struct Smtp {
     shown: String,
     from: Mailbox,
     to: Vec<Mailbox>,
+    /// Who has taken the message under way already: it goes to the others alone when it is sent again.
+    under_way: Mutex<(Uuid, Vec<Address>)>,
 }
 
 impl std::fmt::Debug for Smtp {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_tuple("Smtp").field(&self.shown).finish()
     }
+}
+
+/// Why one recipient was not sent it.
+enum Unsent {
+    /// The server does not take it for this one.
+    NotWanted(String),
+    /// All else.
+    Error(SendError),
 }
 
 /// Tells programs that answer mail by themselves not to answer this one (RFC 3834).
@@ -123,6 +136,7 @@ impl Smtp {
             shown: format!("{}:{port}", options.host),
             from,
             to,
+            under_way: Mutex::default(),
         })
     }
 
@@ -142,7 +156,46 @@ impl Smtp {
         mail.body(message.text())
     }
 
-    fn failed(&self, error: &lettre::transport::smtp::Error) -> SendError {
+    fn locked(&self) -> MutexGuard<'_, (Uuid, Vec<Address>)> {
+        self.under_way
+            .lock()
+            .unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Who has taken this delivery already.
+    fn taken_of(&self, delivery: Uuid) -> Vec<Address> {
+        let under_way = self.locked();
+        match under_way.0 == delivery {
+            true => under_way.1.clone(),
+            false => Vec::new(),
+        }
+    }
+
+    /// One transaction for each: a server ends one at the first recipient whom it does not know.
+    async fn to_one(&self, to: &Address, raw: &[u8]) -> Result<String, Unsent> {
+        let envelope = Envelope::new(Some(self.from.email.clone()), vec![to.clone()]);
+        let envelope = envelope.map_err(|e| Unsent::NotWanted(e.to_string()))?;
+        let sent = tokio::time::timeout(EXCHANGE, self.transport.send_raw(&envelope, raw));
+        match sent.await {
+            Ok(Ok(response)) => Ok(answer(&response)),
+            Ok(Err(error)) => Err(self.failed(&error)),
+            Err(_) => Err(Unsent::Error(SendError::MaybeTaken {
+                message: format!("{} does not come to an end", self.shown),
+            })),
+        }
+    }
+
+    /// The answer, with those who are not told.
+    fn told(&self, said: String, refused: &[(&Address, String)]) -> String {
+        let mut all = vec![said];
+        for (to, why) in refused {
+            tracing::warn!(server = %self.shown, %to, %why, "this recipient gets no notices");
+            all.push(format!("not to {to}: {why}"));
+        }
+        one_line(&all.join("; "), ANSWER_CHARS)
+    }
+
+    fn failed(&self, error: &lettre::transport::smtp::Error) -> Unsent {
         let mut cause: &dyn std::error::Error = error;
         let mut said = error.to_string();
         while let Some(inner) = cause.source() {
@@ -150,19 +203,22 @@ impl Smtp {
             said = format!("{said}: {inner}");
         }
         let message = format!("{}: {}", self.shown, one_line(&said, ANSWER_CHARS));
-        // RFC 5321, 4.2.3: 552 too large, 554 no. All else is about the channel or the moment.
-        let about_this = |detail| matches!(detail, Detail::Two | Detail::Four);
+        // RFC 5321, 4.2.2: 550 no such mailbox, 551 elsewhere, 552 too large, 553 no name, 554 no. All else is about the server
+        // or the moment.
         let of_mail = |code: &lettre::transport::smtp::response::Code| {
-            let text = code.to_string();
-            text.starts_with("55") && about_this(code.detail)
+            let last = matches!(
+                code.detail,
+                Detail::Zero | Detail::One | Detail::Two | Detail::Three | Detail::Four
+            );
+            last && code.to_string().starts_with("55")
         };
         if error.is_permanent() && error.status().as_ref().is_some_and(of_mail) {
-            return SendError::Refused { message };
+            return Unsent::NotWanted(message);
         }
         if error.is_timeout() {
-            return SendError::MaybeTaken { message };
+            return Unsent::Error(SendError::MaybeTaken { message });
         }
-        SendError::not_taken(message)
+        Unsent::Error(SendError::not_taken(message))
     }
 }
 
@@ -207,13 +263,35 @@ impl Notifier for Smtp {
             .map_err(|e| SendError::Refused {
                 message: format!("it cannot be written as mail: {e}"),
             })?;
-        let sent = tokio::time::timeout(EXCHANGE, self.transport.send(mail));
-        match sent.await {
-            Ok(Ok(response)) => Ok(answer(&response)),
-            Ok(Err(error)) => Err(self.failed(&error)),
-            Err(_) => Err(SendError::MaybeTaken {
-                message: format!("{} does not come to an end", self.shown),
+        let raw = mail.formatted();
+        let mut taken = self.taken_of(delivery.id);
+        let (mut said, mut later, mut refused) = (None, None, Vec::new());
+        for to in self.to.iter().map(|to| &to.email) {
+            if taken.contains(to) {
+                continue;
+            }
+            match self.to_one(to, &raw).await {
+                Ok(answer) => {
+                    said = Some(answer);
+                    taken.push(to.clone());
+                }
+                Err(Unsent::NotWanted(why)) => refused.push((to, why)),
+                // What is wrong with the server is so for the others too.
+                Err(Unsent::Error(error)) => later = Some(error),
+            }
+            *self.locked() = (delivery.id, taken.clone());
+            if later.is_some() {
+                break;
+            }
+        }
+        if let Some(error) = later {
+            return Err(error);
+        }
+        match (taken.is_empty(), refused.as_slice()) {
+            (true, [(_, why), ..]) => Err(SendError::Refused {
+                message: why.clone(),
             }),
+            (_, refused) => Ok(self.told(said.unwrap_or_default(), refused)),
         }
     }
 }

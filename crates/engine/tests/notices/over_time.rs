@@ -172,25 +172,47 @@ async fn a_lost_answer_repeats_the_message_under_its_id() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn what_is_refused_again_and_again_is_given_up_and_that_is_told() {
+async fn what_is_refused_while_others_are_taken_is_given_up_and_that_is_told() {
     let mut site = Site::at(NOON).await;
-    let receiver = Receiver::new(&vec![Fate::Refused; 6]);
+    let receiver = Receiver::refusing("gone for good");
     let notices = site.notices(&[("mail", as_channel(&receiver))], None);
     site.run(&notices).await;
     site.warn().await;
-    tokio::time::sleep(Duration::from_secs(3_600)).await;
-    let report = notices.report().await.unwrap().channels.remove(0);
-    assert_eq!((report.waiting, report.stands.unwrap().dropped), (0, 1));
+    let stands = async || {
+        tokio::time::sleep(Duration::from_secs(7_200)).await;
+        let report = notices.report().await.unwrap().channels.remove(0);
+        (report.waiting, report.stands.unwrap().dropped)
+    };
+    assert_eq!(stands().await, (1, 0), "the channel may be what is wrong");
     site.change().await;
-    let got = receiver.got(1).await;
-    assert!(
-        got[0].text.contains("1 earlier notice could not be sent"),
-        "{}",
-        got[0].text
-    );
+    assert_eq!(stands().await, (0, 1));
+    let got = receiver.so_far();
+    assert_eq!(titles(&got), ["home: host changed"]);
+    assert!(!got[0].text.contains("earlier"), "not given up yet");
     site.change().await;
     let got = receiver.got(2).await;
-    assert!(!got[1].text.contains("earlier"), "it is told once");
+    assert!(
+        got[1].text.contains("1 earlier notice could not be sent"),
+        "{}",
+        got[1].text
+    );
+    site.change().await;
+    let got = receiver.got(3).await;
+    assert!(!got[2].text.contains("earlier"), "it is told once");
+    site.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_answer_that_is_always_lost_does_not_repeat_without_end() {
+    let mut site = Site::at(NOON).await;
+    let receiver = Receiver::new(&vec![Fate::MaybeTaken; 100]);
+    let notices = site.notices(&[("mail", as_channel(&receiver))], None);
+    site.run(&notices).await;
+    site.warn().await;
+    tokio::time::sleep(Duration::from_secs(86_400)).await;
+    assert_eq!(receiver.so_far().len(), 3);
+    let report = notices.report().await.unwrap().channels.remove(0);
+    assert_eq!(report.waiting, 0);
     site.end().await;
 }
 

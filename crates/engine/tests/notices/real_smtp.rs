@@ -106,8 +106,11 @@ async fn arrives_whole(how: &str, tls: SmtpTls) {
     assert_eq!(mail["protected"], true);
     assert_eq!(mail["login"], true);
     assert_eq!(mail["from"], "proximity@example.org");
-    let to = serde_json::json!(["ops@example.org", "b@example.org"]);
-    assert_eq!(mail["to"], to, "nobody else is told");
+    let to = |one: &str| serde_json::json!([one]);
+    assert_eq!(mail["to"], to("ops@example.org"), "one after the other");
+    let other = server.mail().await;
+    assert_eq!(other["to"], to("b@example.org"), "nobody else is told");
+    assert_eq!(other["data"], mail["data"]);
     let (headers, body) = read(mail["data"].as_str().unwrap());
     let one = |name: &str| {
         let found: Vec<&str> = headers
@@ -143,6 +146,33 @@ async fn real_aiosmtpd_takes_mail_by_starttls() {
 #[tokio::test]
 async fn real_aiosmtpd_takes_mail_by_tls() {
     arrives_whole("implicit", SmtpTls::Implicit).await;
+}
+
+#[tokio::test]
+async fn real_aiosmtpd_that_does_not_know_one_recipient_takes_it_for_the_others() {
+    let mut server = Server::start("starttls").await;
+    let mut options = server.options(SmtpTls::Starttls);
+    options.to = ["gone@example.org", "ops@example.org", "later@example.org"]
+        .map(str::to_owned)
+        .to_vec();
+    let smtp = Smtp::new(options).unwrap();
+    let first = smtp.send(&evil(), &delivery()).await.unwrap_err();
+    assert!(matches!(first, SendError::NotTaken { .. }), "{first:?}");
+    assert!(first.to_string().contains("come again"), "{first}");
+    assert_eq!(server.mail().await["to"][0], "ops@example.org");
+    let second = smtp.send(&evil(), &delivery()).await.unwrap();
+    assert!(second.starts_with("250 2.0.0 kept"), "{second}");
+    assert!(second.contains("not to gone@example.org"), "{second}");
+    assert_eq!(
+        server.mail().await["to"][0],
+        "later@example.org",
+        "who has it gets it once"
+    );
+    let mut options = server.options(SmtpTls::Starttls);
+    options.to = vec!["gone@example.org".to_owned()];
+    let nobody = sent(options, &evil()).await.unwrap_err();
+    assert!(matches!(nobody, SendError::Refused { .. }), "{nobody:?}");
+    assert!(nobody.to_string().contains("no such mailbox"), "{nobody}");
 }
 
 #[tokio::test]

@@ -31,6 +31,8 @@ pub struct Got {
 #[derive(Debug)]
 pub struct Receiver {
     fates: Mutex<VecDeque<Fate>>,
+    /// What has this in its title is refused, whenever it comes.
+    refuses: Option<&'static str>,
     got: watch::Sender<Vec<Got>>,
 }
 
@@ -38,6 +40,15 @@ impl Receiver {
     pub fn new(fates: &[Fate]) -> Arc<Self> {
         Arc::new(Self {
             fates: Mutex::new(fates.iter().cloned().collect()),
+            refuses: None,
+            got: watch::Sender::new(Vec::new()),
+        })
+    }
+
+    pub fn refusing(title: &'static str) -> Arc<Self> {
+        Arc::new(Self {
+            fates: Mutex::default(),
+            refuses: Some(title),
             got: watch::Sender::new(Vec::new()),
         })
     }
@@ -61,7 +72,13 @@ impl Notifier for Receiver {
     }
 
     async fn send(&self, message: &Message, delivery: &Delivery) -> Result<String, SendError> {
-        let fate = self.fates.lock().unwrap().pop_front();
+        let mut fate = self.fates.lock().unwrap().pop_front();
+        if self
+            .refuses
+            .is_some_and(|part| message.title.contains(part))
+        {
+            fate = Some(Fate::Refused);
+        }
         let note = || {
             self.got.send_modify(|got| {
                 got.push(Got {

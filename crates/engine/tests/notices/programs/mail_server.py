@@ -19,7 +19,19 @@ def login(server, session, envelope, mechanism, data):
     return AuthResult(success=(data.login, data.password) == (b"ops", b"hunter2"), handled=False)
 
 
+seen = set()
+
+
 class Keep:
+    async def handle_RCPT(self, server, session, envelope, address, options):
+        if address.startswith("gone"):
+            return "550 5.1.1 no such mailbox"
+        if address.startswith("later") and address not in seen:
+            seen.add(address)
+            return "451 4.7.1 come again"
+        envelope.rcpt_tos.append(address)
+        return "250 2.1.5 yes"
+
     async def handle_DATA(self, server, session, envelope):
         mail = {
             "from": envelope.mail_from,
