@@ -328,6 +328,20 @@ async fn the_control_socket_tells_what_arrived_and_sets_task_times() {
 }
 
 #[tokio::test]
+async fn the_control_socket_sets_up_scenery() {
+    let directory = tempfile::tempdir().unwrap();
+    let shell = lab(&directory).await;
+    let order = r#"{"guests": 3, "first_vmid": 10000}"#;
+    let (status, made) = control(&shell, "POST", "/world/scenery", order).await;
+    assert_eq!((status, &made["guests"]), (200, &3.into()), "{made}");
+    let (_, guests) = control(&shell, "GET", "/world/guests", "").await;
+    assert_eq!(guests.as_array().map(Vec::len), Some(3));
+    let (status, refused) = control(&shell, "POST", "/world/scenery", order).await;
+    assert_eq!(status, 400, "{refused}");
+    shell.stop().await.unwrap();
+}
+
+#[tokio::test]
 async fn certificate_secrets_and_world_outlive_the_process() {
     let directory = tempfile::tempdir().unwrap();
     let driver = Arc::new(MemoryDriver::default());

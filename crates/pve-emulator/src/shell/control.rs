@@ -147,7 +147,7 @@ async fn answer(head: &Head, body: &[u8], control: &Control) -> Answer {
         Some("nodes" | "clock" | "checks" | "violations") => {
             return world::answer(head, &parts, body, control).await;
         }
-        Some("world") if head.method == "POST" => {
+        Some("world") if head.method == "POST" && head.path != "/world/scenery" => {
             return world::answer(head, &parts, body, control).await;
         }
         _ => {}

@@ -36,11 +36,12 @@ const RUNNING_PERCENT: u32 = 80;
 const WRITERS: usize = 64;
 pub(super) const PUBLIC: PortRange = PortRange {
     first: 10_000,
-    last: 29_999,
+    last: 20_999,
 };
 pub(super) const INTERNAL: PortRange = PortRange {
-    first: 30_000,
-    last: 49_999,
+    // Below those that the system gives out by itself.
+    first: 21_000,
+    last: 31_999,
 };
 
 /// What is measured in.
