@@ -193,6 +193,7 @@ async fn record(
                 vmid: Vmid::try_from(vmid)?,
             },
             identity: identity(vmid, &volume)?,
+            learned: None,
         };
         let (id, operation_id, at) = (app.id, operation.id, things.now());
         store
