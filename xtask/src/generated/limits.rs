@@ -111,10 +111,22 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "it does not grow further",
             ),
             Limit(
-                "refusals of one message",
-                "crates/engine/src/notify/runner.rs",
+                "refusals of one message while others are taken",
+                "crates/domain/src/notify/insistence.rs",
                 "REFUSALS",
                 "it is given up",
+            ),
+            Limit(
+                "lost answers to one message in a row",
+                "crates/domain/src/notify/insistence.rs",
+                "LOST",
+                "it counts as told",
+            ),
+            Limit(
+                "failures of one message in a row",
+                "crates/domain/src/notify/insistence.rs",
+                "ASIDE_AFTER",
+                "it lets others pass",
             ),
             Limit(
                 "a message over HTTP",
