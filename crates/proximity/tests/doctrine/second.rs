@@ -137,15 +137,14 @@ impl Second {
     /// Every alert so far: one more is caused, and waited for, as they are told in order.
     pub(crate) async fn alerts(&self, app: &AppRecord) -> Vec<String> {
         let mark = format!("mark {}", self.receiver.came().len());
+        let now = self.clock.now();
         let last = NewEvent {
             kind: EventKind::GuestConflicted,
-            body: json!({"app": app.id, "hostname": app.hostname, "host": HOST, "vmid": 100, "why": mark}),
+            body: json!({
+                "app": app.id, "hostname": app.hostname, "host": HOST, "vmid": 100, "why": mark, "since": now,
+            }),
         };
-        self.w
-            .store
-            .tell(&last, app.id, self.clock.now())
-            .await
-            .unwrap();
+        self.w.store.tell(&last, app.id, now).await.unwrap();
         self.alerted_of(&mark).await
     }
 
