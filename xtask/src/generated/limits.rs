@@ -117,7 +117,7 @@ const LIMITS: &[(&str, &[Limit])] = &[
                 "it is given up",
             ),
             Limit(
-                "lost answers to one message in a row",
+                "lost answers to one message while others are taken",
                 "crates/domain/src/notify/insistence.rs",
                 "LOST",
                 "it counts as told",

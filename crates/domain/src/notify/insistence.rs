@@ -9,7 +9,7 @@ use super::{Severity, Turn, Waiting, turn};
 pub const ASIDE_AFTER: u32 = 3;
 /// So often a message is refused, while others were taken meanwhile, before it is given up.
 pub const REFUSALS: u32 = 6;
-/// So many lost answers in a row, and the message counts as told: it most likely came each time.
+/// So many lost answers, while others were taken meanwhile, and the message counts as told: it most likely came each time.
 pub const LOST: u32 = 3;
 
 /// How sending failed.
@@ -28,7 +28,7 @@ pub enum Failed {
 pub enum Verdict {
     /// It is tried again.
     Again,
-    /// It counts as told.
+    /// It counts as told: its answers are lost, and those to others are not.
     Told,
     /// It is given up: it is refused, and others are not.
     GiveUp,
@@ -54,8 +54,9 @@ pub struct Insistence {
 impl Insistence {
     /// What is sent next, and whether that is critical and was never tried: then nothing is waited for.
     pub fn choose(&mut self, waiting: &[Waiting], quiet: bool) -> (Turn, bool) {
-        let waits = |seq: &i64| waiting.iter().any(|w| w.seq == *seq);
-        self.tries.retain(|seqs, _| seqs.iter().all(waits));
+        let waits: BTreeSet<i64> = waiting.iter().map(|w| w.seq).collect();
+        self.tries
+            .retain(|seqs, _| seqs.iter().all(|seq| waits.contains(seq)));
         let aside: BTreeSet<i64> = self
             .tries
             .iter()
@@ -117,7 +118,7 @@ impl Insistence {
             Failed::NotTaken => Verdict::Again,
             Failed::Lost => {
                 tries.lost = tries.lost.saturating_add(1);
-                if tries.lost >= LOST {
+                if tries.lost >= LOST && tries.others {
                     return Verdict::Told;
                 }
                 Verdict::Again
@@ -205,7 +206,14 @@ mod tests {
         let more = warnings(3..=9);
         assert_eq!(known.choose(&more, false), (Turn::One(3), false));
         assert_eq!(known.choose(&more, true), (Turn::Rest, false));
-        known.failed(&[3], Failed::Lost);
+        for _ in 0..100 {
+            assert_eq!(
+                known.failed(&[3], Failed::Lost),
+                Verdict::Again,
+                "while no answer comes it may never have arrived"
+            );
+        }
+        known.taken(&[5]);
         assert_eq!(known.failed(&[3], Failed::Lost), Verdict::Told);
     }
 

@@ -255,7 +255,7 @@ impl Notices {
                 return Ok(Next::Now);
             }
             Verdict::Told => {
-                tracing::warn!(channel = %name, %problem, events = ?seqs, "the answer to a notice was lost again and again; it counts as told");
+                tracing::warn!(channel = %name, %problem, events = ?seqs, "the answer to a notice was lost again and again while others were taken; it counts as told");
                 course.told.extend(seqs);
                 self.write_down(channel, course, 0).await?;
                 return Ok(Next::Now);

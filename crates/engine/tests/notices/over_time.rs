@@ -203,16 +203,22 @@ async fn what_is_refused_while_others_are_taken_is_given_up_and_that_is_told() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn an_answer_that_is_always_lost_does_not_repeat_without_end() {
+async fn a_message_whose_answer_is_always_lost_ends_only_while_others_are_taken() {
     let mut site = Site::at(NOON).await;
-    let receiver = Receiver::new(&vec![Fate::MaybeTaken; 100]);
+    let receiver = Receiver::losing("gone for good");
     let notices = site.notices(&[("mail", as_channel(&receiver))], None);
     site.run(&notices).await;
     site.warn().await;
-    tokio::time::sleep(Duration::from_secs(86_400)).await;
-    assert_eq!(receiver.so_far().len(), 3);
-    let report = notices.report().await.unwrap().channels.remove(0);
-    assert_eq!(report.waiting, 0);
+    let waiting = async || {
+        tokio::time::sleep(Duration::from_secs(7_200)).await;
+        notices.report().await.unwrap().channels.remove(0).waiting
+    };
+    assert_eq!(waiting().await, 1, "a receiver that hangs loses nothing");
+    site.change().await;
+    assert_eq!(waiting().await, 0);
+    let told = receiver.so_far().len();
+    assert_eq!(waiting().await, 0);
+    assert_eq!(receiver.so_far().len(), told, "it does not come again");
     site.end().await;
 }
 

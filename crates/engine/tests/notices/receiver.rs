@@ -31,8 +31,8 @@ pub struct Got {
 #[derive(Debug)]
 pub struct Receiver {
     fates: Mutex<VecDeque<Fate>>,
-    /// What has this in its title is refused, whenever it comes.
-    refuses: Option<&'static str>,
+    /// What has this in its title meets this, whenever it comes.
+    always: Option<(&'static str, Fate)>,
     got: watch::Sender<Vec<Got>>,
 }
 
@@ -40,15 +40,23 @@ impl Receiver {
     pub fn new(fates: &[Fate]) -> Arc<Self> {
         Arc::new(Self {
             fates: Mutex::new(fates.iter().cloned().collect()),
-            refuses: None,
+            always: None,
             got: watch::Sender::new(Vec::new()),
         })
     }
 
     pub fn refusing(title: &'static str) -> Arc<Self> {
+        Self::always(title, Fate::Refused)
+    }
+
+    pub fn losing(title: &'static str) -> Arc<Self> {
+        Self::always(title, Fate::MaybeTaken)
+    }
+
+    fn always(title: &'static str, fate: Fate) -> Arc<Self> {
         Arc::new(Self {
             fates: Mutex::default(),
-            refuses: Some(title),
+            always: Some((title, fate)),
             got: watch::Sender::new(Vec::new()),
         })
     }
@@ -73,11 +81,10 @@ impl Notifier for Receiver {
 
     async fn send(&self, message: &Message, delivery: &Delivery) -> Result<String, SendError> {
         let mut fate = self.fates.lock().unwrap().pop_front();
-        if self
-            .refuses
-            .is_some_and(|part| message.title.contains(part))
+        if let Some((part, always)) = &self.always
+            && message.title.contains(part)
         {
-            fate = Some(Fate::Refused);
+            fate = Some(always.clone());
         }
         let note = || {
             self.got.send_modify(|got| {
