@@ -1,0 +1,49 @@
+//! Words of errors in which they would mislead.
+
+use proximity_domain::create::Resources;
+use proximity_pve::transport::OUT_OF_FILES;
+
+use super::*;
+
+fn silent(why: &str) -> EngineError {
+    let lack = Lack::Silent(format!("GET /nodes/pve1/status: not sent: {why}"));
+    let resources = Resources {
+        memory_mib: 64,
+        cores: 1,
+        disk_gib: 1,
+    };
+    let nodes = vec![("lab/pve1".to_owned(), vec![lack])];
+    EngineError::from(Refusal::NoPlace(NoPlace { resources, nodes }))
+}
+
+/// A command that finds nothing to end would be no help.
+#[test]
+fn the_rest_of_ports_is_spoken_of_only_where_some_rest() {
+    let hint = |resting: Vec<u16>| {
+        let range = "8100-8999".to_owned();
+        let held = 900 - resting.len();
+        let error = StoreError::PortsExhausted {
+            range,
+            held,
+            resting,
+        };
+        EngineError::from(error).hint()
+    };
+    assert!(!hint(vec![]).contains("ports free"));
+    assert!(hint(vec![8101]).contains("ports free"));
+}
+
+#[test]
+fn a_node_that_was_not_looked_at_for_want_of_files_here_is_not_offline() {
+    let short = silent(OUT_OF_FILES);
+    assert_eq!(
+        (short.code(), short.kind()),
+        ("out_of_files", ErrorKind::Unavailable)
+    );
+    assert!(short.hint().contains("ulimit -n"), "{}", short.hint());
+    let down = silent("cannot connect: Connection refused");
+    assert_eq!(
+        (down.code(), down.kind()),
+        ("no_node_online", ErrorKind::Resources)
+    );
+}
