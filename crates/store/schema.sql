@@ -104,7 +104,8 @@ CREATE INDEX ports_resting_until ON ports (side, rests_until) WHERE rests_until 
 
 CREATE TABLE operations (
     id TEXT NOT NULL PRIMARY KEY,
-    kind TEXT NOT NULL CHECK (kind IN ('deploy', 'start', 'stop', 'restart', 'remove', 'adopt', 'forget')),
+    kind TEXT NOT NULL CHECK (kind IN ('deploy', 'start', 'stop', 'restart', 'remove', 'adopt', 'forget',
+        'restore_keys')),
     app_id TEXT NOT NULL REFERENCES apps (id),
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'unwinding', 'succeeded', 'failed',
         'cancelled', 'stuck')),

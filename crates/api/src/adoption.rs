@@ -198,6 +198,72 @@ pub struct DriftedKey {
     pub now: Option<Value>,
 }
 
+/// Query of `GET /api/apps/{app}/drift/restore`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RestoreQuery {
+    /// Keys of the configuration, with commas between; left out, all that differ and can be restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[param(example = "memory,cores")]
+    pub keys: Option<String>,
+}
+
+/// Answer of `GET /api/apps/{app}/drift/restore`: what a restore would do. Nothing is changed by asking.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RestorePreview {
+    /// The app's id.
+    #[schema(format = "uuid")]
+    pub app_id: String,
+    /// Its host name.
+    pub hostname: String,
+    /// Names the state of the configuration that was looked at; a restore takes no other one.
+    pub digest: String,
+    /// The container runs now.
+    pub running: bool,
+    /// Keys that would be restored.
+    pub keys: Vec<RestorableKey>,
+    /// Keys that differ, or were named, and would not be.
+    pub left: Vec<KeyLeft>,
+    /// The one call that Proxmox VE would get, with the keys in it (`-key`: it is taken away); `null` = none.
+    pub call: Option<String>,
+}
+
+/// A key that can be restored.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct RestorableKey {
+    /// e.g. `memory`.
+    pub key: String,
+    /// What it is; `null` = it is not there.
+    pub now: Option<Value>,
+    /// What it will be, as on record; `null` = it will not be there.
+    pub restored: Option<Value>,
+    /// `at_once`, or `next_start` if a restart is needed before it is in force.
+    pub in_force: String,
+}
+
+/// A key that is not restored.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct KeyLeft {
+    /// e.g. `mp0`.
+    pub key: String,
+    /// Why not.
+    pub why: String,
+}
+
+/// Body of `POST /api/apps/{app}/drift/restore`.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct RestoreKeys {
+    /// Keys of the configuration, all of which have to be restorable; left out, all that differ and can be restored.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_items = 1, max_items = 200)]
+    pub keys: Option<Vec<String>>,
+    /// The digest that the preview showed.
+    #[schema(min_length = 1, max_length = 64)]
+    pub digest: String,
+}
+
 /// Body of `POST /api/apps/{app}/expose`.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]

@@ -41,6 +41,7 @@ pub enum OperationKind {
     Remove,
     Adopt,
     Forget,
+    RestoreKeys,
 }
 
 /// Where an operation stands. `succeeded`, `failed` and `cancelled` are final; `stuck` waits for a person.

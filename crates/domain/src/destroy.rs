@@ -172,7 +172,8 @@ pub fn may_destroy(kind: OperationKind, intent: DestroyIntent) -> bool {
             | OperationKind::Stop
             | OperationKind::Restart
             | OperationKind::Adopt
-            | OperationKind::Forget,
+            | OperationKind::Forget
+            | OperationKind::RestoreKeys,
             DestroyIntent::RemovalRequested(_) | DestroyIntent::CreatorUnwinding(_),
         ) => false,
     }

@@ -23,6 +23,8 @@ pub enum EventKind {
     AppAdoptFailed,
     AppForgotten,
     AppForgetFailed,
+    AppKeysRestored,
+    AppKeysRestoreFailed,
     AppExposed,
     AppHidden,
     OperationQueued,
@@ -112,7 +114,7 @@ const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missi
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 49] = [
+    pub const ALL: [Self; 51] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -128,6 +130,8 @@ impl EventKind {
         Self::AppAdoptFailed,
         Self::AppForgotten,
         Self::AppForgetFailed,
+        Self::AppKeysRestored,
+        Self::AppKeysRestoreFailed,
         Self::AppExposed,
         Self::AppHidden,
         Self::OperationQueued,
@@ -185,6 +189,8 @@ impl EventKind {
             Self::AppAdoptFailed => row("AppAdoptFailed", OF_APP, "An adoption failed or was cancelled, and nothing of it is kept but its history."),
             Self::AppForgotten => row("AppForgotten", &["app", "hostname", "operation", "deletion_type", "vmid_preserved"], "An adopted app was removed: its container was left as it is, and the record archived."),
             Self::AppForgetFailed => row("AppForgetFailed", OF_APP, "The removal of an adopted app failed or was cancelled."),
+            Self::AppKeysRestored => row("AppKeysRestored", &["app", "hostname", "operation", "vmid", "keys", "waits"], "Keys of an adopted container's configuration were brought back to the day of its adoption, and read back; those of `waits` are in force after its next start."),
+            Self::AppKeysRestoreFailed => row("AppKeysRestoreFailed", OF_APP, "A restore of keys failed or was cancelled."),
             Self::AppExposed => row("AppExposed", &["hostname", "ports", "container_port"], "Somebody let the gateway lead an adopted app's ports to its container."),
             Self::AppHidden => row("AppHidden", &["hostname", "ports"], "Somebody ended that; the ports stay reserved."),
             Self::OperationQueued => row("OperationQueued", &["kind", "retry_of"], "An operation was asked for."),

@@ -27,6 +27,7 @@ pub mod operation;
 pub mod place;
 pub mod ports;
 pub mod recorded;
+pub mod restore;
 pub mod retry;
 pub mod saga;
 pub mod time;

@@ -17,11 +17,12 @@ pub enum OperationKind {
     Remove,
     Adopt,
     Forget,
+    RestoreKeys,
 }
 
 impl OperationKind {
     /// All kinds.
-    pub const ALL: [Self; 7] = [
+    pub const ALL: [Self; 8] = [
         Self::Deploy,
         Self::Start,
         Self::Stop,
@@ -29,6 +30,7 @@ impl OperationKind {
         Self::Remove,
         Self::Adopt,
         Self::Forget,
+        Self::RestoreKeys,
     ];
 
     /// Stable text, as stored.
@@ -42,6 +44,7 @@ impl OperationKind {
             Self::Remove => "remove",
             Self::Adopt => "adopt",
             Self::Forget => "forget",
+            Self::RestoreKeys => "restore_keys",
         }
     }
 
@@ -58,9 +61,9 @@ impl OperationKind {
         match (self, class) {
             (Self::Start | Self::Stop | Self::Restart, AppClass::Native | AppClass::Adopted)
             | (Self::Deploy | Self::Remove, AppClass::Native)
-            | (Self::Forget, AppClass::Adopted) => true,
+            | (Self::Forget | Self::RestoreKeys, AppClass::Adopted) => true,
             (Self::Deploy | Self::Remove, AppClass::Adopted)
-            | (Self::Forget, AppClass::Native)
+            | (Self::Forget | Self::RestoreKeys, AppClass::Native)
             | (Self::Adopt, AppClass::Native | AppClass::Adopted) => false,
         }
     }
@@ -272,7 +275,7 @@ mod tests {
             let kinds = OperationKind::ALL.into_iter().filter(|k| k.is_for(class));
             kinds.map(OperationKind::label).collect::<Vec<_>>()
         };
-        let adopted = ["start", "stop", "restart", "forget"];
+        let adopted = ["start", "stop", "restart", "forget", "restore_keys"];
         assert_eq!(kinds(AppClass::Adopted), adopted);
         let native = ["deploy", "start", "stop", "restart", "remove"];
         assert_eq!(kinds(AppClass::Native), native);

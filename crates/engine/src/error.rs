@@ -97,6 +97,14 @@ pub enum EngineError {
         /// What speaks against it.
         message: String,
     },
+    /// Keys of an adopted container's configuration are not restored.
+    #[error("{message}")]
+    NotRestored {
+        /// Stable code: `preview_outdated` or `not_restorable`.
+        code: &'static str,
+        /// What speaks against it.
+        message: String,
+    },
     /// No host at all.
     #[error("no host has been added yet")]
     NoHost,
@@ -180,6 +188,7 @@ impl EngineError {
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
             | Self::NotAdoptable { .. }
+            | Self::NotRestored { .. }
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -216,6 +225,7 @@ impl EngineError {
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
             | Self::NotAdoptable { .. }
+            | Self::NotRestored { .. }
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -274,7 +284,7 @@ impl EngineError {
                 K::Conflict,
                 "take it out of its cluster first (pvecm delnode), and move or remove the apps on it",
             ),
-            Self::NotAdoptable { code, .. } => adoption_row(code),
+            Self::NotAdoptable { code, .. } | Self::NotRestored { code, .. } => adoption_row(code),
             Self::NoHost => row(
                 "no_host",
                 K::NotFound,
@@ -317,6 +327,7 @@ impl EngineError {
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
             | Self::NotAdoptable { .. }
+            | Self::NotRestored { .. }
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -340,6 +351,12 @@ fn adoption_row(code: &'static str) -> ErrorRow {
         "already_managed" => "look at the app that has it with: proximity apps",
         "guest_marked" => {
             "look at the last line of its notes in PVE; take that line out only if you know that no installation needs it"
+        }
+        "preview_outdated" => {
+            "look at it again with: proximity restore-keys APP; then repeat this with the digest that it shows"
+        }
+        "not_restorable" => {
+            "see what can be restored, and what cannot, with: proximity restore-keys APP"
         }
         _ => "choose another container: proximity discover lists those that can be adopted",
     };

@@ -139,6 +139,10 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::adoption::show))
         .routes(routes!(routes::adoption::drift))
         .routes(routes!(
+            routes::restore_keys::preview,
+            routes::restore_keys::restore
+        ))
+        .routes(routes!(
             routes::adoption::expose,
             routes::adoption::unexpose
         ))

@@ -53,6 +53,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(14, "0014_adoption", "postgres/"),
     migration!(15, "0015_identity_alarms"),
     migration!(16, "0016_identities"),
+    migration!(17, "0017_restore_keys", "postgres/"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

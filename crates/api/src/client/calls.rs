@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::{Client, ClientError};
 use crate::adoption::{
     AdoptApp, AdoptApps, Adoption, Adoptions, DiscoverQuery, Discovery, DriftReport, ExposeApp,
-    ExposedApp,
+    ExposedApp, RestoreKeys, RestorePreview, RestoreQuery,
 };
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
 use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
@@ -105,6 +105,16 @@ impl Client {
     /// `GET /api/apps/{id}/drift`.
     pub async fn drift(&self, app: &str) -> Answer<DriftReport> {
         self.get(&["apps", app, "drift"], NO_QUERY).await
+    }
+
+    /// `GET /api/apps/{id}/drift/restore`.
+    pub async fn restore_preview(&self, app: &str, query: &RestoreQuery) -> Answer<RestorePreview> {
+        self.get(&["apps", app, "drift", "restore"], query).await
+    }
+
+    /// `POST /api/apps/{id}/drift/restore`.
+    pub async fn restore_keys(&self, app: &str, body: &RestoreKeys) -> Answer<Operation> {
+        self.post(&["apps", app, "drift", "restore"], body).await
     }
 
     /// `POST /api/apps/{id}/expose`.

@@ -112,6 +112,8 @@ pub const CODES: &[Code] = &[
     row("already_managed", K::Conflict, "An app has the container already."),
     row("guest_marked", K::Conflict, "The container bears the mark of a Proximity, which made it."),
     row("not_adoptable", K::Conflict, "The container is a template, a virtual machine, half made, or could not be told from another one later."),
+    row("preview_outdated", K::Conflict, "The container's configuration is not the one that was previewed."),
+    row("not_restorable", K::Conflict, "A key cannot be brought back to the day of the adoption, or none differs that can."),
     // Hosts.
     row("host_not_found", K::NotFound, "No host entry has this id or label."),
     row("no_host", K::NotFound, "There is no host entry yet."),
@@ -159,6 +161,7 @@ pub const CODES: &[Code] = &[
     row("vmids_exhausted", K::Resources, "No number for a container is free."),
     row("permit_expired", K::Upstream, "The right to destroy ran out before it was used; it is looked again."),
     row("view_incomplete", K::Upstream, "Not all of the cluster was seen, so that nothing may be taken for gone."),
+    row("restore_not_seen", K::Upstream, "Proxmox VE took a restore of keys, and they read back as something else."),
     row("identity_conflict", K::Upstream, "The container is not, or no longer, the one that was made; it is left alone."),
     wrong("helper_missing", "A node has no helper, or one that speaks another protocol."),
     wrong("helper_not_allowed", "The container was adopted, and root on its node has not allowed that the helper enters it."),

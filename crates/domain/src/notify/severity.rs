@@ -76,6 +76,8 @@ impl EventKind {
             Self::AppAdoptFailed => row(Severity::Warning, "adoption failed"),
             Self::AppForgotten => row(Severity::Info, "forgotten, its container left as it is"),
             Self::AppForgetFailed => row(Severity::Warning, "removal failed"),
+            Self::AppKeysRestored => row(Severity::Info, "keys restored to the day of adoption"),
+            Self::AppKeysRestoreFailed => row(Severity::Warning, "restore of keys failed"),
             Self::AppExposed => row(Severity::Info, "exposed"),
             Self::AppHidden => row(Severity::Info, "no longer exposed"),
             Self::OperationTakenOver => row(Severity::Info, "operation taken over"),

@@ -200,6 +200,6 @@ fn status_for(
             | StatusLabel::Updating
             | StatusLabel::Removing => Err(refuse()),
         },
-        OperationKind::Deploy | OperationKind::Adopt => Err(refuse()),
+        OperationKind::Deploy | OperationKind::Adopt | OperationKind::RestoreKeys => Err(refuse()),
     }
 }

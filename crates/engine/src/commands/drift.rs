@@ -1,11 +1,17 @@
 //! `GET /api/apps/{app}/drift`: an adopted container's configuration now, against the day of its adoption.
 
+use std::sync::Arc;
+
+use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::drift::{Drift, drift};
-use proximity_domain::guest::Ownership;
+use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::AppId;
+use proximity_domain::recorded::RecordedGuest;
+use proximity_pve::lxc::LxcConfig;
+use proximity_store::records::AppRecord;
 
 use super::create_app::upstream;
-use crate::cluster::observed;
+use crate::cluster::{Cluster, observed};
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -20,12 +26,31 @@ pub struct DriftView {
     pub changes: Vec<Drift>,
 }
 
+/// An adopted app with its record and its container's configuration as it is now: read, and recognised.
+pub(super) struct AdoptedNow {
+    pub(super) app: AppRecord,
+    pub(super) record: AdoptionRecord,
+    pub(super) cluster: Arc<Cluster>,
+    pub(super) place: ContainerRef,
+    pub(super) config: LxcConfig,
+}
+
 impl Engine {
     /// Reads the container's configuration and compares it with the adoption record. Nothing is changed.
     ///
     /// # Errors
     /// Unknown app, one that was not adopted; a container that is not there, is another one, or cannot be read.
     pub async fn drift(&self, app: &str) -> Result<DriftView, EngineError> {
+        let now = self.adopted_now(app).await?;
+        Ok(DriftView {
+            app: now.app.id,
+            hostname: now.app.hostname.to_string(),
+            changes: drift(&now.record.proxmox_config_snapshot, &now.config.raw),
+        })
+    }
+
+    /// Reads the container of an adopted app, where it is.
+    pub(super) async fn adopted_now(&self, app: &str) -> Result<AdoptedNow, EngineError> {
         let app = self.find_app(app).await?;
         let missing = |what| EngineError::NotFound {
             what,
@@ -36,26 +61,12 @@ impl Engine {
         let guests = self.store().recorded_guests(app.id).await?;
         let guest = guests.first().ok_or_else(|| missing("container of"))?;
         let cluster = self.inner.clusters.get(app.host).await?;
-        let failed = |e| upstream(cluster.label(), &e);
-        let place = guest.place().clone();
-        let read = cluster.read().lxc_config(&place.node, place.vmid).await;
-        let (place, config) = match read {
-            Ok(config) => (place, config),
-            // It may have moved: what is there now is read where it is.
-            Err(e) if e.is_missing_config() => {
-                let seen = crate::whereabouts::now(&cluster, guest)
-                    .await
-                    .map_err(failed)?;
-                let seen = seen.ok_or_else(|| missing("container of"))?;
-                let config = cluster
-                    .read()
-                    .lxc_config(&seen.place.node, place.vmid)
-                    .await;
-                (seen.place, config.map_err(failed)?)
-            }
-            Err(e) => return Err(failed(e)),
-        };
-        if let Ownership::Conflict(conflict) = guest.compare(&observed(place, &config, false)) {
+        let (place, config) = configuration(&cluster, guest)
+            .await?
+            .ok_or_else(|| missing("container of"))?;
+        if let Ownership::Conflict(conflict) =
+            guest.compare(&observed(place.clone(), &config, false))
+        {
             return Err(EngineError::Upstream {
                 code: "identity_conflict",
                 message: conflict.to_string(),
@@ -63,10 +74,36 @@ impl Engine {
                     .to_owned(),
             });
         }
-        Ok(DriftView {
-            app: app.id,
-            hostname: app.hostname.to_string(),
-            changes: drift(&record.proxmox_config_snapshot, &config.raw),
+        Ok(AdoptedNow {
+            app,
+            record,
+            cluster,
+            place,
+            config,
         })
+    }
+}
+
+/// The configuration under the guest's number, and where it was read; `None` if there is none.
+async fn configuration(
+    cluster: &Cluster,
+    guest: &RecordedGuest,
+) -> Result<Option<(ContainerRef, LxcConfig)>, EngineError> {
+    let failed = |e| upstream(cluster.label(), &e);
+    let place = guest.place().clone();
+    let read = cluster.read().lxc_config(&place.node, place.vmid).await;
+    match read {
+        Ok(config) => Ok(Some((place, config))),
+        // It may have moved: what is there now is read where it is.
+        Err(e) if e.is_missing_config() => {
+            let seen = crate::whereabouts::now(cluster, guest).await;
+            let Some(seen) = seen.map_err(failed)? else {
+                return Ok(None);
+            };
+            let (node, vmid) = (&seen.place.node, place.vmid);
+            let config = cluster.read().lxc_config(node, vmid).await;
+            Ok(Some((seen.place.clone(), config.map_err(failed)?)))
+        }
+        Err(e) => Err(failed(e)),
     }
 }

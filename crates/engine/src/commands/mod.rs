@@ -14,6 +14,7 @@ mod plan_remove;
 mod ports;
 mod reidentify;
 mod resolve;
+mod restore_keys;
 
 pub use act::Action;
 pub use adopt::AdoptContainer;
@@ -34,3 +35,5 @@ pub use nodes::{NodeStorageView, NodeView, NodesView};
 pub use plan_remove::{PlannedGuest, RemovalPlan};
 pub use ports::{PortReason, PortVerdict, PortsReport, RangeView, UsedPorts};
 pub use reidentify::{Reidentification, Reidentify};
+pub(crate) use restore_keys::RestoreInput;
+pub use restore_keys::{RestoreKeys, RestorePreview, wanted};

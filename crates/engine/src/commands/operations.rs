@@ -94,7 +94,8 @@ impl Engine {
             OperationKind::Start
             | OperationKind::Stop
             | OperationKind::Restart
-            | OperationKind::Adopt => None,
+            | OperationKind::Adopt
+            | OperationKind::RestoreKeys => None,
         };
         let status = event
             .map(|e| app.status.clone().next(e))

@@ -7,6 +7,7 @@ mod cut;
 mod executor;
 mod guards;
 mod look;
+mod options;
 mod pve_calls;
 mod reins;
 mod sent;

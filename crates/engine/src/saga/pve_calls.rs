@@ -111,7 +111,12 @@ fn refusal(refused: &PveError, failure: impl Fn(&str, &str) -> Failure) -> StepE
 const MAKERS: [&str; 4] = ["vzcreate", "vzrestore", "qmcreate", "qmrestore"];
 
 impl Cx {
-    fn audit(&self, call: String, place: &ContainerRef, details: Value) -> MutationAudit {
+    pub(super) fn audit(
+        &self,
+        call: String,
+        place: &ContainerRef,
+        details: Value,
+    ) -> MutationAudit {
         MutationAudit {
             call,
             target: format!("{}/{}/{}", self.cluster.label(), place.node, place.vmid),

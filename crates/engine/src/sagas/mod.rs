@@ -6,6 +6,7 @@ mod forget_app;
 mod power_adopted;
 mod remove_app;
 mod restart_app;
+mod restore_keys;
 mod start_app;
 pub(crate) mod steps;
 mod stop_app;
@@ -29,6 +30,7 @@ pub(crate) fn saga(kind: OperationKind, class: AppClass) -> &'static Saga {
         (OperationKind::Remove, _) => &remove_app::SAGA,
         (OperationKind::Adopt, _) => &adopt_app::SAGA,
         (OperationKind::Forget, _) => &forget_app::SAGA,
+        (OperationKind::RestoreKeys, _) => &restore_keys::SAGA,
     }
 }
 

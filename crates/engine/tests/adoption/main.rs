@@ -19,6 +19,7 @@ use proximity_testkit::world::{Place, TestWorld, WorldParts};
 use serde_json::{Value, json};
 
 mod living;
+mod restore;
 
 async fn world() -> TestWorld {
     TestWorld::start(Access::Full).await.unwrap()

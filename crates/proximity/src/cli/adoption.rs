@@ -63,6 +63,22 @@ pub(crate) struct ExposeArgs {
     pub(crate) port: Option<u16>,
 }
 
+/// `proximity restore-keys`.
+#[derive(Debug, Args)]
+pub(crate) struct RestoreKeysArgs {
+    /// Host name or id of the adopted app
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// Keys of the configuration, e.g. memory [default: all that differ and can be restored]
+    #[arg(value_name = "KEY", num_args = 0..=200)]
+    pub(crate) keys: Vec<String>,
+    /// Restore them, if the configuration is still the one with this digest; the preview shows it
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<String>,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
 /// `proximity forget`.
 #[derive(Debug, Args)]
 pub(crate) struct ForgetArgs {

@@ -17,7 +17,9 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand};
 
-pub(crate) use adoption::{AdoptArgs, ContainerName, DiscoverArgs, ExposeArgs, ForgetArgs};
+pub(crate) use adoption::{
+    AdoptArgs, ContainerName, DiscoverArgs, ExposeArgs, ForgetArgs, RestoreKeysArgs,
+};
 pub(crate) use apps::{
     AppsArgs, CatalogArgs, CatalogCommand, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, ShowArgs,
     WaitArgs, Waiting,
@@ -123,6 +125,8 @@ pub(crate) enum Command {
     Adopt(AdoptArgs),
     /// Show what has changed in an adopted app's container since its adoption; exit code 0 either way
     Drift(ShowArgs),
+    /// Bring keys of an adopted app's container back to the day of its adoption: first shown, then done with --digest
+    RestoreKeys(RestoreKeysArgs),
     /// Let the gateway lead an adopted app's ports to its container
     Expose(ExposeArgs),
     /// End that; the ports stay reserved

@@ -34,6 +34,7 @@ mod reconcile;
 mod reference;
 mod reidentify;
 mod remove;
+mod restore_keys;
 mod serve;
 mod show;
 mod stats;
@@ -86,6 +87,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Discover(args) => discover::run(context, args).await,
         Command::Adopt(args) => adopt::run(context, args).await,
         Command::Drift(args) => drift::run(context, args).await,
+        Command::RestoreKeys(args) => restore_keys::run(context, args).await,
         Command::Expose(args) => expose::open(context, args).await,
         Command::Unexpose(args) => expose::close(context, args).await,
         Command::Forget(args) => adopt::forget(context, args).await,

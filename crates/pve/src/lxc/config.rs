@@ -6,6 +6,7 @@ use std::str::FromStr;
 
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::{NodeName, Volid};
+use proximity_domain::restore::OptionChange;
 use serde_json::Value;
 
 use super::segment;
@@ -225,6 +226,29 @@ impl Client {
         } else {
             call.with("tags", tags.join(";"))
         };
+        self.change(call).await
+    }
+
+    /// Changes options, all of them or none, if the configuration is still the one the digest was read from.
+    ///
+    /// What a running container does not take at once waits for its next start.
+    ///
+    /// # Errors
+    /// [`Error::is_digest_mismatch`] if somebody else was faster.
+    pub async fn set_options(
+        &self,
+        node: &NodeName,
+        vmid: Vmid,
+        change: &OptionChange,
+        digest: &ConfigDigest,
+    ) -> Result<()> {
+        let mut call = change_call(node, vmid, digest);
+        for (key, value) in change.set() {
+            call = call.with(key, value);
+        }
+        if !change.delete().is_empty() {
+            call = call.with("delete", change.delete().join(","));
+        }
         self.change(call).await
     }
 }

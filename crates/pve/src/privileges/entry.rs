@@ -38,6 +38,8 @@ pub struct Need {
     pub on: &'static [Scope],
     /// Only if one of these parameters is given; always if there are none.
     pub given: &'static [&'static str],
+    /// No token of ours is given it for this: a person gives it to the token for adopted guests, for one guest.
+    pub by_hand: bool,
     /// How that is known.
     pub basis: Basis,
 }
@@ -49,6 +51,7 @@ impl Need {
             or: &[],
             on,
             given: &[],
+            by_hand: false,
             basis: Basis::Declared,
         }
     }
@@ -59,6 +62,13 @@ impl Need {
 
     pub(super) const fn given(self, given: &'static [&'static str]) -> Self {
         Self { given, ..self }
+    }
+
+    pub(super) const fn by_hand(self) -> Self {
+        Self {
+            by_hand: true,
+            ..self
+        }
     }
 
     pub(super) const fn checked(self, at: &'static str) -> Self {

@@ -81,6 +81,7 @@ fn needed(purpose: TokenPurpose) -> impl Iterator<Item = (&'static Entry, &'stat
             entry.purpose(adopted) == Some(purpose)
         })
         .flat_map(|entry| entry.needs.iter().map(move |need| (entry, need)))
+        .filter(|(_, need)| !need.by_hand)
 }
 
 /// Where a need is met: what only looks is allowed everywhere, and guests of ours are reached through their pool.

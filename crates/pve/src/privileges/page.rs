@@ -101,6 +101,9 @@ fn need(need: &Need) -> String {
     if !need.given.is_empty() {
         text.push_str(&format!(" for {}", need.given.join(", ")));
     }
+    if need.by_hand {
+        text.push_str(" (given by hand)");
+    }
     text
 }
 

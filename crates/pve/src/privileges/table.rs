@@ -415,8 +415,27 @@ pub static TABLE: &[Entry] = &[
     operates(
         Method::Put,
         "/nodes/{node}/lxc/{vmid}/config",
-        "tags and protection",
-        &[Need::of(P::VmConfigOptions, GUEST)],
+        "tags and protection; keys that are restored",
+        &[
+            // PVE declares that any privilege of a configuration will do, and its code wants that of each key.
+            Need::of(P::VmConfigOptions, GUEST).checked(CONFIG),
+            Need::of(P::VmConfigCpu, GUEST)
+                .given(&["cores", "cpulimit", "cpuunits"])
+                .by_hand()
+                .checked(CONFIG),
+            Need::of(P::VmConfigMemory, GUEST)
+                .given(&["memory", "swap"])
+                .by_hand()
+                .checked(CONFIG),
+            Need::of(P::VmConfigNetwork, GUEST)
+                .given(&["hostname", "nameserver", "searchdomain", "net0"])
+                .by_hand()
+                .checked(CONFIG),
+            Need::of(P::SdnUse, &[Scope::Bridge])
+                .given(&["net0"])
+                .by_hand()
+                .checked(BRIDGE),
+        ],
     )
     .for_adopted_too(),
     operates(

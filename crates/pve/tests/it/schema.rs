@@ -1,9 +1,10 @@
 //! Every request this client can send is held against PVE's own schema: path, parameters, types, limits.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::sync::{Arc, Mutex};
 
+use proximity_domain::restore::{self, OptionChange};
 use proximity_domain::time::Monotonic;
 use proximity_pve::lxc::{CreateLxc, NewNet};
 use proximity_pve::property::PropertyString;
@@ -131,11 +132,22 @@ async fn send_changes(client: &Client) {
             .is_err(),
         client.set_tags(&at, id, &[], digest).await.is_err(),
         client
+            .set_options(&at, id, &restored(), digest)
+            .await
+            .is_err(),
+        client
             .destroy_lxc(permit("pve1", 100, Monotonic(0)))
             .await
             .is_err(),
     ];
     assert!(outcomes.iter().all(|failed| *failed));
+}
+
+/// A change that sets a key and takes one away.
+fn restored() -> OptionChange {
+    let of = |key: &str| BTreeMap::from([(key.to_owned(), Value::from(1))]);
+    let plan = restore::plan(&of("cores"), &of("swap"), &restore::Wanted::All, true);
+    plan.change().unwrap()
 }
 
 /// The schema's method for a request, and the values its path holds.

@@ -2,7 +2,7 @@
 
 use proximity_api::adoption::{
     AdoptedInterface, Adoption, DiscoveredContainer, Discovery, DiscoveryGap, DriftReport,
-    DriftedKey, ResourcesAtAdoption,
+    DriftedKey, KeyLeft, ResourcesAtAdoption, RestorableKey, RestorePreview,
 };
 use proximity_domain::adoption::{AdoptionRecord, without_secrets};
 use proximity_engine::commands::{self, DiscoveredMark};
@@ -73,6 +73,33 @@ pub(crate) fn drift(view: commands::DriftView) -> DriftReport {
         hostname: view.hostname,
         drifted: !changes.is_empty(),
         changes,
+    }
+}
+
+/// What a restore of keys would do.
+pub(crate) fn restore_preview(preview: commands::RestorePreview) -> RestorePreview {
+    let keys = preview.plan.keys.into_iter().map(|restore| {
+        let key = restore.drift.key;
+        let shown = |value: Option<Value>| value.map(|value| without_secrets(&key, value));
+        RestorableKey {
+            now: shown(restore.drift.now),
+            restored: shown(restore.drift.then),
+            in_force: restore.in_force.label().to_owned(),
+            key: key.clone(),
+        }
+    });
+    let left = preview.plan.left.into_iter().map(|(key, why)| KeyLeft {
+        key,
+        why: why.to_string(),
+    });
+    RestorePreview {
+        app_id: preview.app.to_string(),
+        hostname: preview.hostname,
+        digest: preview.digest,
+        running: preview.running,
+        keys: keys.collect(),
+        left: left.collect(),
+        call: preview.call,
     }
 }
 

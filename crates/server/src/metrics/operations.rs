@@ -142,6 +142,8 @@ impl OperationMetrics {
             | EventKind::AppAdoptFailed
             | EventKind::AppForgotten
             | EventKind::AppForgetFailed
+            | EventKind::AppKeysRestored
+            | EventKind::AppKeysRestoreFailed
             | EventKind::AppExposed
             | EventKind::AppHidden
             | EventKind::OperationStarted

@@ -274,7 +274,8 @@ pub(crate) fn removes(kind: OperationKind) -> bool {
         | OperationKind::Start
         | OperationKind::Stop
         | OperationKind::Restart
-        | OperationKind::Adopt => false,
+        | OperationKind::Adopt
+        | OperationKind::RestoreKeys => false,
     }
 }
 

@@ -22,4 +22,5 @@ pub(crate) mod operations;
 pub(crate) mod ports;
 pub(crate) mod reconcile;
 pub(crate) mod reference;
+pub(crate) mod restore_keys;
 pub(crate) mod stats;

@@ -134,6 +134,7 @@ async fn adoption(live: &Live) {
     let drift = live.send("GET", "/api/apps/stranger/drift", "").await;
     let key = &drift.body["changes"][0];
     assert_eq!((&key["key"], &key["now"]), (&json!("memory"), &json!(640)));
+    restored(live).await;
     reidentified(live).await;
     let at = "/api/apps/stranger/expose";
     let open = live.send("POST", at, r#"{"port":8080}"#).await;
@@ -162,6 +163,39 @@ async fn adoption(live: &Live) {
         (&gone.body["state"], &gone.body["kind"]),
         (&json!("succeeded"), &json!("forget"))
     );
+}
+
+/// What the stranger's memory was is brought back as it was previewed, and not otherwise.
+async fn restored(live: &Live) {
+    let at = "/api/apps/stranger/drift/restore";
+    let preview = live.send("GET", &format!("{at}?keys=memory"), "").await;
+    assert_eq!(preview.status, 200, "{}", preview.body);
+    assert_eq!(preview.body["keys"][0]["now"], 640, "{}", preview.body);
+    assert_eq!(preview.body["left"], json!([]));
+    for (body, status, code) in [
+        (json!({"digest": ""}), 422, "invalid_value"),
+        (json!({"digest": "ab", "keys": []}), 422, "invalid_value"),
+        (json!({"digest": "ab", "keys": [""]}), 422, "invalid_value"),
+        (json!({"digest": "ab"}), 409, "preview_outdated"),
+        (
+            json!({"digest": preview.body["digest"], "keys": ["rootfs"]}),
+            409,
+            "not_restorable",
+        ),
+    ] {
+        let refused = live.send("POST", at, &body.to_string()).await;
+        assert_eq!((refused.status.as_u16(), refused.code()), (status, code));
+    }
+    let native = live.send("GET", "/api/apps/web/drift/restore", "").await;
+    assert_eq!((native.status.as_u16(), native.code()), (404, "not_found"));
+    let body = json!({"digest": preview.body["digest"], "keys": ["memory"]});
+    let done = live.settled("POST", at, &body.to_string()).await;
+    assert_eq!(
+        (&done.body["state"], &done.body["kind"]),
+        (&json!("succeeded"), &json!("restore_keys"))
+    );
+    let drift = live.send("GET", "/api/apps/stranger/drift", "").await;
+    assert_eq!(drift.body["drifted"], false, "{}", drift.body);
 }
 
 /// Where new apps may go, and the ports they get.
@@ -531,6 +565,9 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/apps/adopt" => r#"{"vmid":150}"#.to_owned(),
                 "/api/apps/adopt/batch" => r#"{"containers":[{"vmid":150}]}"#.to_owned(),
                 "/api/apps/web/expose" if method == "POST" => "{}".to_owned(),
+                "/api/apps/web/drift/restore" if method == "POST" => {
+                    r#"{"digest":"ab"}"#.to_owned()
+                }
                 "/api/apps/web/reidentify" => "{}".to_owned(),
                 "/api/ports/free" | "/api/notify/test" | "/api/reconcile" | "/api/janitor" => {
                     "{}".to_owned()

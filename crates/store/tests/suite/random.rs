@@ -202,6 +202,7 @@ impl Play {
                     | OperationKind::Stop
                     | OperationKind::Restart
                     | OperationKind::Adopt
+                    | OperationKind::RestoreKeys
                     | OperationKind::Forget => None,
                 };
                 let operation = self.world.new_operation(kind, app);

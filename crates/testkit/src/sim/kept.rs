@@ -95,7 +95,8 @@ async fn was_given_back(stage: &Stage, app: AppId) -> Result<bool, String> {
         | OperationKind::Start
         | OperationKind::Stop
         | OperationKind::Restart
-        | OperationKind::Remove => false,
+        | OperationKind::Remove
+        | OperationKind::RestoreKeys => false,
     };
     Ok(found.iter().any(over))
 }

@@ -207,7 +207,8 @@ fn may_destroy(operation: &OperationRecord, claim: &Claim) -> bool {
         | OperationKind::Stop
         | OperationKind::Restart
         | OperationKind::Adopt
-        | OperationKind::Forget => false,
+        | OperationKind::Forget
+        | OperationKind::RestoreKeys => false,
     }
 }
 
@@ -228,7 +229,8 @@ fn adopted(
         OperationKind::Deploy
         | OperationKind::Remove
         | OperationKind::Adopt
-        | OperationKind::Forget => false,
+        | OperationKind::Forget
+        | OperationKind::RestoreKeys => false,
     };
     let kind = operation.kind.label();
     (!asked || !by_power).then(|| ("I2-adopted", format!("{call}: {kind} of an adopted app")))

@@ -1,0 +1,419 @@
+//! Restore of keys: which keys of an adopted container's configuration can be brought back to the day of its adoption, and by
+//! which change. Decided from the two configurations alone.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+use crate::drift::{Drift, drift};
+use crate::names::Mac;
+
+/// Which keys a person wants back.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Wanted {
+    /// All that differ and can be restored; what cannot is told.
+    All,
+    /// These, and none if one of them cannot be.
+    Keys(BTreeSet<String>),
+}
+
+/// When a change is in force.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum InForce {
+    /// With the call: the container does not run, or PVE changes it while it runs.
+    AtOnce,
+    /// With the container's next start.
+    NextStart,
+}
+
+impl InForce {
+    /// Stable text.
+    #[must_use]
+    pub fn label(self) -> &'static str {
+        match self {
+            Self::AtOnce => "at_once",
+            Self::NextStart => "next_start",
+        }
+    }
+}
+
+/// Why a key is not restored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, thiserror::Error)]
+#[serde(rename_all = "snake_case")]
+pub enum NotRestored {
+    /// It is on neither side.
+    #[error("neither the record nor the container has such a key")]
+    Unknown,
+    /// Nothing differs.
+    #[error("it is as on the day of the adoption")]
+    Same,
+    /// A volume or a mount would be attached, detached or replaced.
+    #[error("it holds a volume or a mount: data would be attached or taken away")]
+    Storage,
+    /// PVE lets nobody but root do it.
+    #[error("PVE lets only root@pam change it, and no API token")]
+    RootOnly,
+    /// The container is recognised by it.
+    #[error("the container is recognised by the MAC in it, and it has another one now")]
+    Identity,
+    /// PVE does not let it go.
+    #[error("PVE does not let this key be taken away, and the record has none")]
+    Required,
+    /// What it does is decided when a container is made, or not known here.
+    #[error("it says what the container is, not how it is set, or is not known to Proximity")]
+    Fixed,
+}
+
+/// One key, as it is and as it will be.
+#[derive(Debug, Clone, PartialEq)]
+pub struct KeyRestore {
+    /// The difference that ends.
+    pub drift: Drift,
+    /// When the change is in force.
+    pub in_force: InForce,
+}
+
+/// What a restore does, and what it leaves.
+#[derive(Debug, Clone, PartialEq)]
+pub struct RestorePlan {
+    /// By key. Empty if nothing is to be done.
+    pub keys: Vec<KeyRestore>,
+    /// Keys that differ and stay as they are, or that were named and cannot be restored.
+    pub left: Vec<(String, NotRestored)>,
+}
+
+/// A change of options: only [`RestorePlan::change`] makes one, so no volume, mount or identity is in it.
+#[derive(Clone, PartialEq, Eq)]
+pub struct OptionChange {
+    set: BTreeMap<String, String>,
+    delete: Vec<String>,
+}
+
+impl OptionChange {
+    /// Keys with the values they get, as PVE takes them. What is put into a container's environment is among them.
+    #[must_use]
+    pub fn set(&self) -> &BTreeMap<String, String> {
+        &self.set
+    }
+
+    /// Keys that are taken away.
+    #[must_use]
+    pub fn delete(&self) -> &[String] {
+        &self.delete
+    }
+}
+
+/// PVE changes these in the file while the container runs, and they are in force then (`PVE::LXC::Config`:
+/// `$LXC_FASTPLUG_OPTIONS`), or in the running container itself (`vmconfig_hotplug_pending`). A host name is in the file at
+/// once, but inside only after the next start.
+const AT_ONCE: [&str; 10] = [
+    "cores",
+    "cpulimit",
+    "cpuunits",
+    "description",
+    "memory",
+    "onboot",
+    "protection",
+    "startup",
+    "swap",
+    "tags",
+];
+/// These wait for the next start of a running container.
+const NEXT_START: [&str; 10] = [
+    "cmode",
+    "console",
+    "debug",
+    "entrypoint",
+    "env",
+    "hostname",
+    "nameserver",
+    "searchdomain",
+    "timezone",
+    "tty",
+];
+/// `check_ct_modify_config_perm` of `PVE::LXC`; of `features`, nesting needs the right to make containers, which no token has
+/// for a container that others made. The raw lines of `lxc` are not in the API at all.
+const ROOT_ONLY: [&str; 3] = ["features", "hookscript", "lxc"];
+/// A running container keeps its memory when the limit is taken away, and PVE refuses that.
+const REQUIRED: &str = "memory";
+
+/// What brings `wanted` of `now` back to `then`, while the container `runs` or not.
+#[must_use]
+pub fn plan(
+    then: &BTreeMap<String, Value>,
+    now: &BTreeMap<String, Value>,
+    wanted: &Wanted,
+    runs: bool,
+) -> RestorePlan {
+    let differing = drift(then, now);
+    let mut plan = RestorePlan {
+        keys: Vec::new(),
+        left: Vec::new(),
+    };
+    if let Wanted::Keys(named) = wanted {
+        let same = named
+            .iter()
+            .filter(|key| !differing.iter().any(|drift| drift.key == **key));
+        plan.left.extend(same.map(|key| {
+            let is_known = then.contains_key(key) || now.contains_key(key);
+            let why = if is_known {
+                NotRestored::Same
+            } else {
+                NotRestored::Unknown
+            };
+            (key.clone(), why)
+        }));
+    }
+    for drift in differing {
+        let is_wanted = match wanted {
+            Wanted::All => true,
+            Wanted::Keys(named) => named.contains(&drift.key),
+        };
+        if !is_wanted {
+            continue;
+        }
+        match in_force(&drift, runs) {
+            Ok(in_force) => plan.keys.push(KeyRestore { drift, in_force }),
+            Err(why) => plan.left.push((drift.key, why)),
+        }
+    }
+    plan
+}
+
+/// When the end of this difference is in force, if it can be ended.
+fn in_force(drift: &Drift, runs: bool) -> Result<InForce, NotRestored> {
+    let key = drift.key.as_str();
+    if key == REQUIRED && drift.then.is_none() {
+        return Err(NotRestored::Required);
+    }
+    let while_running = match family(key) {
+        _ if AT_ONCE.contains(&key) => InForce::AtOnce,
+        _ if NEXT_START.contains(&key) => InForce::NextStart,
+        Some("net") if key == "net0" && !keeps_mac(drift) => return Err(NotRestored::Identity),
+        Some("net") => InForce::AtOnce,
+        Some("mp" | "unused") => return Err(NotRestored::Storage),
+        Some("dev") => return Err(NotRestored::RootOnly),
+        _ if key == "rootfs" => return Err(NotRestored::Storage),
+        _ if ROOT_ONLY.contains(&key) => return Err(NotRestored::RootOnly),
+        Some(_) | None => return Err(NotRestored::Fixed),
+    };
+    Ok(if runs { while_running } else { InForce::AtOnce })
+}
+
+/// The name before the number of a numbered key.
+fn family(key: &str) -> Option<&str> {
+    let family = key.trim_end_matches(|c: char| c.is_ascii_digit());
+    (family.len() < key.len()).then_some(family)
+}
+
+/// The first network device has the same MAC on both sides.
+fn keeps_mac(drift: &Drift) -> bool {
+    let mac = |value: &Option<Value>| -> Option<Mac> {
+        let text = value.as_ref()?.as_str()?;
+        let mut parts = text.split(',');
+        parts
+            .find_map(|part| part.strip_prefix("hwaddr="))?
+            .parse()
+            .ok()
+    };
+    let then = mac(&drift.then);
+    then.is_some() && then == mac(&drift.now)
+}
+
+impl RestorePlan {
+    /// The change that does it; `None` if there is nothing to do.
+    #[must_use]
+    pub fn change(&self) -> Option<OptionChange> {
+        let (mut set, mut delete) = (BTreeMap::new(), Vec::new());
+        for KeyRestore { drift, .. } in &self.keys {
+            match &drift.then {
+                Some(value) => {
+                    set.insert(drift.key.clone(), as_parameter(value));
+                }
+                None => delete.push(drift.key.clone()),
+            }
+        }
+        let is_something = !set.is_empty() || !delete.is_empty();
+        is_something.then_some(OptionChange { set, delete })
+    }
+
+    /// The keys that are restored.
+    #[must_use]
+    pub fn names(&self) -> Vec<String> {
+        self.keys.iter().map(|key| key.drift.key.clone()).collect()
+    }
+}
+
+/// A value as a parameter of PVE.
+fn as_parameter(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        Value::Bool(on) => u8::from(*on).to_string(),
+        Value::Null | Value::Number(_) | Value::Array(_) | Value::Object(_) => value.to_string(),
+    }
+}
+
+/// Of these keys, those that are not as on record.
+#[must_use]
+pub fn still_differing(
+    then: &BTreeMap<String, Value>,
+    now: &BTreeMap<String, Value>,
+    keys: &[String],
+) -> Vec<String> {
+    let drifted = drift(then, now).into_iter().map(|drift| drift.key);
+    drifted.filter(|key| keys.contains(key)).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    use super::*;
+
+    fn config(value: Value) -> BTreeMap<String, Value> {
+        serde_json::from_value(value).unwrap()
+    }
+
+    fn then() -> BTreeMap<String, Value> {
+        config(json!({
+            "memory": 512, "cores": 2, "hostname": "db", "onboot": 1, "tty": 2, "arch": "amd64",
+            "net0": "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:01,ip=dhcp",
+            "rootfs": "local:vm-105-disk-0,size=4G", "features": "nesting=1", "description": "mine\n",
+        }))
+    }
+
+    fn now() -> BTreeMap<String, Value> {
+        config(json!({
+            "memory": 1024, "hostname": "other", "onboot": 1, "tty": 4, "arch": "arm64", "swap": 256,
+            "net0": "name=eth0,bridge=vmbr1,hwaddr=bc:24:11:00:00:01,ip=dhcp",
+            "net1": "name=eth1,bridge=vmbr0,hwaddr=BC:24:11:00:00:02",
+            "rootfs": "local:vm-105-disk-0,size=8G", "mp0": "local:1,mp=/x", "unused0": "local:vm-105-disk-9",
+            "dev0": "/dev/kvm", "hookscript": "local:snippets/x", "lxc": [["lxc.a", "1"]],
+            "description": "mine", "new-thing3": "x",
+        }))
+    }
+
+    fn named(keys: &[&str]) -> Wanted {
+        Wanted::Keys(keys.iter().map(|key| (*key).to_owned()).collect())
+    }
+
+    #[test]
+    fn everything_that_can_be_is_restored_and_the_rest_is_told_with_its_reason() {
+        let all = plan(&then(), &now(), &Wanted::All, true);
+        let keys: Vec<(&str, InForce)> = all
+            .keys
+            .iter()
+            .map(|key| (key.drift.key.as_str(), key.in_force))
+            .collect();
+        let expected = [
+            ("cores", InForce::AtOnce),
+            ("hostname", InForce::NextStart),
+            ("memory", InForce::AtOnce),
+            ("net0", InForce::AtOnce),
+            ("net1", InForce::AtOnce),
+            ("swap", InForce::AtOnce),
+            ("tty", InForce::NextStart),
+        ];
+        assert_eq!(keys, expected);
+        let left: Vec<(&str, NotRestored)> = all
+            .left
+            .iter()
+            .map(|(key, why)| (key.as_str(), *why))
+            .collect();
+        let expected = [
+            ("arch", NotRestored::Fixed),
+            ("dev0", NotRestored::RootOnly),
+            ("features", NotRestored::RootOnly),
+            ("hookscript", NotRestored::RootOnly),
+            ("lxc", NotRestored::RootOnly),
+            ("mp0", NotRestored::Storage),
+            ("new-thing3", NotRestored::Fixed),
+            ("rootfs", NotRestored::Storage),
+            ("unused0", NotRestored::Storage),
+        ];
+        assert_eq!(left, expected);
+        let change = all.change().unwrap();
+        assert_eq!(change.delete(), ["net1", "swap"]);
+        assert_eq!(change.set()["memory"], "512");
+        assert_eq!(change.set().len(), 5);
+        // Nothing runs that would have to start again.
+        let stopped = plan(&then(), &now(), &Wanted::All, false);
+        assert!(stopped.keys.iter().all(|k| k.in_force == InForce::AtOnce));
+    }
+
+    #[test]
+    fn what_is_named_is_done_alone_and_what_cannot_be_is_named_back() {
+        let one = plan(&then(), &now(), &named(&["memory"]), true);
+        assert_eq!(
+            (one.names(), one.left.len()),
+            (vec!["memory".to_owned()], 0)
+        );
+        for (key, why) in [
+            ("onboot", NotRestored::Same),
+            ("description", NotRestored::Same),
+            ("digest", NotRestored::Unknown),
+            ("memroy", NotRestored::Unknown),
+            ("mp0", NotRestored::Storage),
+            ("hookscript", NotRestored::RootOnly),
+        ] {
+            let refused = plan(&then(), &now(), &named(&["memory", key]), true);
+            assert_eq!(refused.left, [(key.to_owned(), why)], "{key}");
+        }
+        assert!(
+            plan(&then(), &then(), &Wanted::All, true)
+                .change()
+                .is_none()
+        );
+    }
+
+    #[test]
+    fn what_it_is_recognised_by_and_what_pve_keeps_stay() {
+        let mut other = now();
+        let mac = json!("name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:99,ip=dhcp");
+        other.insert("net0".to_owned(), mac);
+        let refused = plan(&then(), &other, &named(&["net0"]), true);
+        assert_eq!(refused.left, [("net0".to_owned(), NotRestored::Identity)]);
+        other.remove("net0");
+        let gone = plan(&then(), &other, &named(&["net0"]), true);
+        assert_eq!(gone.left, [("net0".to_owned(), NotRestored::Identity)]);
+        let mut bare = then();
+        bare.remove("memory");
+        let kept = plan(&bare, &now(), &named(&["memory"]), true);
+        assert_eq!(kept.left, [("memory".to_owned(), NotRestored::Required)]);
+    }
+
+    proptest! {
+        // Whatever the two hold: each difference is either restored or told, and no volume or root's key is ever in a change.
+        #[test]
+        fn every_difference_is_restored_or_told(
+            a in proptest::collection::btree_map("(memory|tty|mp[0-9]|dev0|rootfs|unused[01]|lxc|zz)", 0_u8..3, 0..6),
+            b in proptest::collection::btree_map("(memory|tty|mp[0-9]|dev0|rootfs|unused[01]|lxc|zz)", 0_u8..3, 0..6),
+            runs: bool,
+        ) {
+            let of = |m: &BTreeMap<String, u8>| -> BTreeMap<String, Value> {
+                m.iter().map(|(k, v)| (k.clone(), json!(v))).collect()
+            };
+            let (x, y) = (of(&a), of(&b));
+            let plan = plan(&x, &y, &Wanted::All, runs);
+            let mut told = plan.names();
+            told.extend(plan.left.iter().map(|(key, _)| key.clone()));
+            told.sort();
+            let differing: Vec<String> = drift(&x, &y).into_iter().map(|d| d.key).collect();
+            prop_assert_eq!(told, differing);
+            if let Some(change) = plan.change() {
+                let touched = change.set().keys().chain(change.delete());
+                for key in touched {
+                    prop_assert!(key == "memory" || key == "tty", "{}", key);
+                }
+                let mut after = y.clone();
+                after.retain(|key, _| !change.delete().contains(key));
+                after.extend(change.set().iter().map(|(k, v)| (k.clone(), json!(v))));
+                prop_assert_eq!(still_differing(&x, &after, &plan.names()), Vec::<String>::new());
+            }
+        }
+    }
+}

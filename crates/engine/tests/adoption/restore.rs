@@ -1,0 +1,276 @@
+//! Keys of an adopted container's configuration, brought back to the day of its adoption: what was previewed, and nothing else.
+
+use std::collections::BTreeSet;
+
+use proximity_domain::failure::Failure;
+use proximity_domain::restore::{InForce, NotRestored, Wanted};
+use proximity_engine::commands::RestoreKeys;
+use proximity_store::error::StoreError;
+
+use super::*;
+
+const CONFIG: &str = "/nodes/pve1/lxc/150/config";
+
+fn keys(names: &[&str]) -> Wanted {
+    Wanted::Keys(names.iter().map(|name| (*name).to_owned()).collect())
+}
+
+/// Changes the configuration as somebody else would.
+async fn set(w: &TestWorld, params: &[(&str, &str)]) {
+    let put = w.pve.as_root(Method::Put, CONFIG, params).await;
+    assert_eq!(put.status, 200, "{put:?}");
+}
+
+/// A container that was adopted, running or not, and some of whose keys have changed since.
+async fn changed_one(runs: bool) -> (TestWorld, AppRecord) {
+    let w = world().await;
+    stranger(&w, 150, "web", runs).await;
+    set(&w, &[("cores", "2")]).await;
+    let (app, state) = adopt(&w, 150).await;
+    assert_eq!(state, OperationState::Succeeded);
+    set(&w, &[("cores", "4"), ("tags", "new"), ("tty", "4")]).await;
+    (w, app)
+}
+
+async fn changed() -> (TestWorld, AppRecord) {
+    changed_one(true).await
+}
+
+async fn digest(w: &TestWorld, wanted: &Wanted) -> String {
+    w.engine
+        .preview_restore("web", wanted)
+        .await
+        .unwrap()
+        .digest
+}
+
+fn request(wanted: &Wanted, digest: &str) -> RestoreKeys {
+    RestoreKeys {
+        wanted: wanted.clone(),
+        digest: digest.to_owned(),
+        key: None,
+    }
+}
+
+async fn restore(w: &TestWorld, wanted: &Wanted) -> OperationState {
+    let digest = digest(w, wanted).await;
+    let asked = request(wanted, &digest);
+    let op = w.engine.restore_keys(&w.actor, "web", asked).await.unwrap();
+    w.settled(op.id).await.unwrap().state
+}
+
+async fn drifted(w: &TestWorld) -> Vec<String> {
+    let view = w.engine.drift("web").await.unwrap();
+    view.changes.into_iter().map(|change| change.key).collect()
+}
+
+fn failure(state: OperationState) -> Failure {
+    match state {
+        OperationState::Failed { failure } => failure,
+        other => panic!("{other:?}"),
+    }
+}
+
+async fn refused(w: &TestWorld, wanted: &Wanted, digest: &str) -> &'static str {
+    let asked = request(wanted, digest);
+    let refused = w.engine.restore_keys(&w.actor, "web", asked).await;
+    refused.unwrap_err().code()
+}
+
+#[tokio::test]
+async fn one_key_is_brought_back_by_one_call_and_read_back() {
+    let (w, app) = changed().await;
+    let wanted = keys(&["cores"]);
+    let before = w.pve.changes();
+    let preview = w.engine.preview_restore("web", &wanted).await.unwrap();
+    let call = "PUT /nodes/pve1/lxc/150/config (cores)";
+    assert_eq!(preview.call.as_deref(), Some(call));
+    let planned = &preview.plan.keys[0];
+    assert_eq!(planned.drift.now, Some(json!(4)));
+    assert_eq!(planned.in_force, InForce::AtOnce);
+    assert!(preview.running && preview.plan.left.is_empty());
+    assert_eq!(w.pve.changes(), before, "a preview changes nothing");
+    assert_eq!(restore(&w, &wanted).await, OperationState::Succeeded);
+    assert_eq!(drifted(&w).await, ["tags", "tty"]);
+    assert_eq!(w.pve.changes().len(), before.len() + 1);
+    let body = told(&w, EventKind::AppKeysRestored).await;
+    assert_eq!(body["keys"], json!(["cores"]));
+    assert_eq!(body["waits"], json!([]));
+    assert_eq!(status(&w, &app).await, StatusLabel::Running);
+    // Who did it, and what it was and is.
+    let audit = w.store.audit(1000, 0).await.unwrap();
+    let sent = audit.iter().find(|e| e.details["keys"].is_object());
+    let expected = json!({ "cores": { "from": 4, "to": 2 } });
+    assert_eq!(sent.unwrap().details["keys"], expected);
+    assert!(audit.iter().any(|e| e.action == "app.restore_keys"));
+    assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn all_keys_come_back_and_what_waits_for_a_start_is_told() {
+    let (w, _) = changed().await;
+    set(&w, &[("nameserver", "10.0.0.53")]).await;
+    let preview = w.engine.preview_restore("web", &Wanted::All).await.unwrap();
+    let in_force: Vec<(&str, InForce)> = preview
+        .plan
+        .keys
+        .iter()
+        .map(|key| (key.drift.key.as_str(), key.in_force))
+        .collect();
+    let expected = [
+        ("cores", InForce::AtOnce),
+        ("nameserver", InForce::NextStart),
+        ("tags", InForce::AtOnce),
+        ("tty", InForce::NextStart),
+    ];
+    assert_eq!(in_force, expected);
+    assert_eq!(restore(&w, &Wanted::All).await, OperationState::Succeeded);
+    assert_eq!(drifted(&w).await, Vec::<String>::new());
+    // What was never in force does not wait for its end either: PVE drops a pending change that says what is.
+    let body = told(&w, EventKind::AppKeysRestored).await;
+    assert_eq!(body["keys"], json!(["cores", "nameserver", "tags", "tty"]));
+    assert_eq!(body["waits"], json!([]));
+    let again = refused(&w, &Wanted::All, &digest(&w, &Wanted::All).await).await;
+    assert_eq!(again, "not_restorable");
+    // What is in force inside comes back with the next start.
+    set(&w, &[("nameserver", "10.0.0.53")]).await;
+    act(&w, "web", Action::Restart { force: false }).await;
+    assert_eq!(restore(&w, &Wanted::All).await, OperationState::Succeeded);
+    let body = told(&w, EventKind::AppKeysRestored).await;
+    assert_eq!(body["waits"], json!(["nameserver"]));
+    assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn what_cannot_be_restored_is_refused_by_name_before_anything_is_sent() {
+    let (w, _) = changed().await;
+    let (before, calls) = (file(&w, 150).await, w.pve.changes());
+    let digest = digest(&w, &Wanted::All).await;
+    for key in ["rootfs", "hostname", "croes", "digest", "mp0", "hookscript"] {
+        let wanted = keys(&["cores", key]);
+        let asked = request(&wanted, &digest);
+        let refused = w.engine.restore_keys(&w.actor, "web", asked).await;
+        let refused = refused.unwrap_err();
+        assert_eq!(refused.code(), "not_restorable", "{key}");
+        assert!(refused.to_string().contains(key), "{refused}");
+    }
+    let none = Wanted::Keys(BTreeSet::new());
+    assert_eq!(refused(&w, &none, &digest).await, "not_restorable");
+    assert_eq!(
+        refused(&w, &keys(&["cores"]), "ab").await,
+        "preview_outdated"
+    );
+    assert_eq!((file(&w, 150).await, w.pve.changes()), (before, calls));
+    let preview = w.engine.preview_restore("web", &keys(&["rootfs"])).await;
+    let left = preview.unwrap().plan.left;
+    assert_eq!(left, [("rootfs".to_owned(), NotRestored::Same)]);
+    assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn a_configuration_that_changed_since_the_preview_is_left_alone() {
+    let (mut w, _) = changed().await;
+    let wanted = keys(&["cores"]);
+    let seen = digest(&w, &wanted).await;
+    set(&w, &[("startup", "order=3")]).await;
+    assert_eq!(refused(&w, &wanted, &seen).await, "preview_outdated");
+    // Between the request and the work, too.
+    let seen = digest(&w, &wanted).await;
+    w.stop_worker().await.unwrap();
+    let asked = request(&wanted, &seen);
+    let op = w.engine.restore_keys(&w.actor, "web", asked).await.unwrap();
+    set(&w, &[("startup", "order=4")]).await;
+    let changes = w.pve.changes();
+    w.start_worker();
+    let failed = failure(w.settled(op.id).await.unwrap().state);
+    assert_eq!(failed.code, "preview_outdated");
+    assert_eq!(w.pve.changes(), changes);
+    told(&w, EventKind::AppKeysRestoreFailed).await;
+    assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn another_container_and_a_busy_app_get_no_call() {
+    let (mut w, app) = changed_one(false).await;
+    let wanted = keys(&["cores"]);
+    let seen = digest(&w, &wanted).await;
+    w.stop_worker().await.unwrap();
+    let asked = request(&wanted, &seen);
+    let op = w.engine.restore_keys(&w.actor, "web", asked.clone()).await;
+    let op = op.unwrap();
+    let busy = w.engine.restore_keys(&w.actor, "web", asked).await;
+    assert!(
+        matches!(busy, Err(EngineError::Store(StoreError::Busy { .. }))),
+        "{busy:?}"
+    );
+    let other = "name=eth0,bridge=vmbr0,ip=dhcp,hwaddr=02:00:00:00:00:77";
+    set(&w, &[("net0", other)]).await;
+    let changes = w.pve.changes();
+    w.start_worker();
+    let failed = failure(w.settled(op.id).await.unwrap().state);
+    assert_eq!(failed.code, "identity_conflict");
+    assert_eq!(w.pve.changes(), changes);
+    assert_eq!(status(&w, &app).await, StatusLabel::Stopped);
+    let asked = w.engine.preview_restore("web", &wanted).await;
+    assert_eq!(asked.unwrap_err().code(), "identity_conflict");
+    assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn a_change_whose_answer_is_lost_is_found_and_not_sent_again() {
+    let (w, _) = changed().await;
+    let changes = w.pve.changes().len();
+    w.pve.cut_after(Method::Put, "/lxc/150/config");
+    let wanted = keys(&["cores", "tags"]);
+    assert_eq!(restore(&w, &wanted).await, OperationState::Succeeded);
+    assert_eq!(drifted(&w).await, ["tty"]);
+    assert_eq!(w.pve.changes().len(), changes + 1);
+    assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn a_crash_after_the_call_is_gone_on_with_by_looking() {
+    let (mut w, _) = changed().await;
+    let wanted = keys(&["cores"]);
+    let seen = digest(&w, &wanted).await;
+    let changes = w.pve.changes().len();
+    let go_on = w.pve.hold(Method::Get, "/lxc/150/pending");
+    let asked = request(&wanted, &seen);
+    let op = w.engine.restore_keys(&w.actor, "web", asked).await.unwrap();
+    let sent = async || w.pve.changes().len() == changes + 1;
+    w.until(sent).await.unwrap();
+    w.crash_worker().await;
+    go_on.send(true).unwrap();
+    w.start_worker();
+    let done = w.settled(op.id).await.unwrap().state;
+    assert_eq!(done, OperationState::Succeeded);
+    assert_eq!(w.pve.changes().len(), changes + 1);
+    assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn a_change_that_pve_refuses_changes_nothing_and_says_why() {
+    let (w, app) = changed().await;
+    w.pve.refuse(
+        Method::Put,
+        "/lxc/150/config",
+        "unable to hotplug",
+        u32::MAX,
+    );
+    let failed = failure(restore(&w, &keys(&["cores"])).await);
+    assert_eq!(failed.code, "pve_refused");
+    assert!(failed.message.contains("unable to hotplug"), "{failed:?}");
+    assert_eq!(status(&w, &app).await, StatusLabel::Running);
+    assert_eq!(drifted(&w).await, ["cores", "tags", "tty"]);
+    // A native app has no such record.
+    let beacon = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: "made".to_owned(),
+        ..CreateApp::default()
+    };
+    let made = w.engine.create_app(&w.actor, beacon).await.unwrap();
+    w.settled(made.operation.unwrap()).await.unwrap();
+    let native = w.engine.preview_restore("made", &Wanted::All).await;
+    assert_eq!(native.unwrap_err().code(), "not_found");
+    assert_sound(&w).await;
+}
