@@ -83,6 +83,22 @@ struct Inner {
     preferred: usize,
     /// Somebody keeps a console of this number open, on this node.
     console: Option<(String, u32)>,
+    /// What arrives in the place of an answer.
+    distortion: Option<Distortion>,
+}
+
+/// What arrives in the place of the answer to a call.
+pub type Distort = dyn Fn(&Request, Result<RawResponse, TransportError>) -> Result<RawResponse, TransportError>
+    + Send
+    + Sync;
+
+#[derive(Clone)]
+struct Distortion(Arc<Distort>);
+
+impl std::fmt::Debug for Distortion {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.write_str("Distortion")
+    }
 }
 
 /// Right before which later call a delayed one arrives.
@@ -173,6 +189,7 @@ impl Pve {
             machines: false,
             preferred: 0,
             console: None,
+            distortion: None,
         };
         let pve = Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -410,7 +427,9 @@ impl Pve {
 impl Transport for Pve {
     async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
         self.wait_for_turn(&request).await;
-        answered(request.answer_ms, self.send_in_turn(request)).await
+        let asked = request.clone();
+        let answer = answered(request.answer_ms, self.send_in_turn(request)).await;
+        self.distorted(&asked, answer)
     }
 
     fn endpoints(&self) -> usize {
@@ -426,7 +445,9 @@ impl Transport for Pve {
             let node = world.nodes().get(endpoint)?;
             world.serves(&node.name).then(|| node.name.clone())
         });
-        self.send_via(via, request).await
+        let asked = request.clone();
+        let answer = self.send_via(via, request).await;
+        self.distorted(&asked, answer)
     }
 
     fn prefer(&self, endpoint: usize) {

@@ -12,6 +12,7 @@ mod deploys;
 mod disk_full;
 mod disk_product;
 mod disk_shim;
+mod doctrine;
 mod event_clients;
 mod foreign_clients;
 mod injection;
@@ -84,6 +85,9 @@ pub(crate) const FIGURES: &[Figure] = &[
     mutants::FIGURE,
     simulation::FIGURE,
     seeded_bugs::FIGURE,
+    doctrine::PARTIAL,
+    doctrine::SHRINK,
+    doctrine::BRAKE,
 ];
 
 /// One promised figure.

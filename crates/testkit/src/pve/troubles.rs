@@ -1,14 +1,32 @@
 //! Calls that are lost, refused, held or made to wait, and connections that fail.
 
-use proximity_pve::transport::{Method, RawResponse, Request};
+use std::sync::Arc;
+
+use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use tokio::sync::watch;
 
-use super::{Held, Pve};
+use super::{Distort, Distortion, Held, Pve};
 
 impl Pve {
     /// The next `times` calls of this method whose path ends so are not sent.
     pub fn lose(&self, method: Method, path_end: &str, times: u32) {
         self.with(|inner| inner.unreachable = Some((method, path_end.to_owned(), times)));
+    }
+
+    /// From now on answers arrive as this makes them; as they are, when it is `None`.
+    pub fn distort(&self, distort: Option<Arc<Distort>>) {
+        self.with(|inner| inner.distortion = distort.map(Distortion));
+    }
+
+    pub(super) fn distorted(
+        &self,
+        request: &Request,
+        answer: Result<RawResponse, TransportError>,
+    ) -> Result<RawResponse, TransportError> {
+        match self.with(|inner| inner.distortion.clone()) {
+            Some(Distortion(distort)) => distort(request, answer),
+            None => answer,
+        }
     }
 
     /// The next `times` attempts to connect panic, as a fault of the program there would.

@@ -4,6 +4,7 @@
 
 mod deploys;
 mod disk;
+mod doctrine;
 mod draw;
 mod flight;
 mod least;
@@ -62,6 +63,9 @@ enum Command {
     Least(least::Args),
     /// P1 to P5, P16: what it takes to observe a large cluster.
     Observe(observe::Args),
+    /// R9, R10, R15: very many records, and a cluster that does not say the whole truth.
+    #[command(subcommand)]
+    Doctrine(doctrine::Command),
     /// R18: a server whose disk is full or broken.
     #[command(subcommand)]
     Disk(disk::Command),
@@ -78,6 +82,7 @@ fn main() -> Result<(), anyhow::Error> {
         Command::Overhead(args) => with_tls(overhead::run(args)),
         Command::Observe(args) => with_tls(observe::run(args)),
         Command::Least(args) => with_tls(least::run(args)),
+        Command::Doctrine(command) => with_tls(doctrine::run(command)),
         #[cfg(feature = "crash-points")]
         Command::TwoEngines { words } => on_runtime(two_engines::run(&words)),
         #[cfg(feature = "crash-points")]

@@ -1,0 +1,119 @@
+//! R9, R10, R15: the real reconciler over very many records and a cluster that does not say the whole truth.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde_json::Value;
+
+use super::{Bench, Binary, Figure, Measured};
+use crate::invocation::Invocation;
+use crate::place::Place;
+use crate::say;
+
+/// A node that fails.
+pub(super) const PARTIAL: Figure = Figure {
+    id: "R9",
+    shows: "records archived and ports freed because one of 20 nodes fails, in six ways at each of the five questions of a look",
+    goal: "0 of 10,000 (quick: of 1,000), 0 faults",
+    binaries: &[Binary::Figures],
+    prepare,
+    needs_root: false,
+    in_tests: false,
+    full_limit: Duration::from_secs(1_800),
+    measure: |bench| {
+        let cases: &[&str] = if bench.mode.quick {
+            &["--cases", "40"]
+        } else {
+            &[]
+        };
+        let found = ask(bench, "partial", cases)?;
+        let (archived, freed) = (number(&found, "archived")?, number(&found, "freed")?);
+        let (cases, faults) = (number(&found, "cases")?, number(&found, "faults")?);
+        Ok(Measured {
+            value: format!("{archived}/{freed}/{faults}/{cases}"),
+            unit: "records archived/ports freed/faults/cases",
+            reached: archived + freed + faults == 0 && cases > 0,
+            raw: found,
+        })
+    },
+};
+
+/// Rights that shrink.
+pub(super) const SHRINK: Figure = Figure {
+    id: "R10",
+    shows: "faults while the token that looks loses sight of one container, each tenth or all, runs out, or the pool is renamed; and in 100 looks after it is back",
+    goal: "0 faults: nothing archived, an alarm within 2 looks, then 0 commits and 0 changing calls",
+    binaries: &[Binary::Figures],
+    prepare,
+    needs_root: false,
+    in_tests: false,
+    full_limit: Duration::from_secs(1_800),
+    measure: |bench| {
+        let found = ask(bench, "shrink", &[])?;
+        let (cases, faults) = (number(&found, "cases")?, number(&found, "faults")?);
+        Ok(Measured {
+            value: format!("{faults}/{cases}"),
+            unit: "faults/cases",
+            reached: faults == 0 && cases > 0,
+            raw: found,
+        })
+    },
+};
+
+/// Too many at once.
+pub(super) const BRAKE: Figure = Figure {
+    id: "R15",
+    shows: "times that more containers were gone than may go in an hour, of 10, 100 and 10,000, and that nothing went before the very number was typed",
+    goal: "every time, 0 faults (quick: of 10, 100 and 500)",
+    binaries: &[Binary::Figures],
+    prepare,
+    needs_root: false,
+    in_tests: false,
+    full_limit: Duration::from_secs(1_200),
+    measure: |bench| {
+        let found = ask(bench, "brake", &[])?;
+        let (asked, stopped) = (number(&found, "asked")?, number(&found, "stopped")?);
+        let faults = number(&found, "faults")?;
+        Ok(Measured {
+            value: format!("{stopped}/{asked}/{faults}"),
+            unit: "stopped/asked/faults",
+            reached: asked > 0 && stopped == asked && faults == 0,
+            raw: found,
+        })
+    },
+};
+
+fn prepare(_: &Place) -> Result<()> {
+    Ok(())
+}
+
+/// Runs one of them, on fewer records in a quick measurement.
+fn ask(bench: &Bench<'_>, which: &str, more: &[&str]) -> Result<Value> {
+    let quick = match which {
+        "partial" => "1000",
+        _ => "500",
+    };
+    let records = if bench.mode.quick { quick } else { "10000" };
+    let mut program = Invocation::new(Binary::Figures.path(bench.place))
+        .args(["doctrine", which, "--records", records])
+        .args(["--seed", &bench.seed.to_string()])
+        .args(more.iter().copied())
+        .until(bench.deadline);
+    if bench.mode.sabotage {
+        program = program.arg("--sabotage");
+    }
+    let answer = program
+        .capture(bench.place.root())?
+        .expect_success("the looks")?;
+    let last = answer.lines().last().unwrap_or_default();
+    let found: Value = serde_json::from_str(last).context("reading the verdict")?;
+    for fault in found["told"].as_array().into_iter().flatten() {
+        say::note(format!("{which}: {fault}"));
+    }
+    Ok(found)
+}
+
+fn number(found: &Value, name: &str) -> Result<u64> {
+    let number = found[name].as_u64();
+    number.with_context(|| format!("the verdict has no {name}"))
+}
