@@ -9,7 +9,6 @@ mod denied;
 pub mod engine;
 pub mod error;
 pub mod housekeeping;
-pub mod janitor;
 mod mask;
 mod nodes;
 pub mod notify;
@@ -25,3 +24,5 @@ mod view;
 mod vmids;
 mod whereabouts;
 pub mod worker;
+
+pub use proximity_janitor as janitor;

@@ -22,6 +22,8 @@ pub(crate) enum Binary {
     Figures,
     /// The same, optimised: for what the engine and its store take in this process.
     FastFigures,
+    /// The same, optimised, with guards that can be taken off. Kept apart from those without.
+    Guarded,
     /// The API over a world that has everything in it, from the test kit.
     ApiWorld,
     /// The programs of figures, with crash points in their engines. Kept apart as well.
@@ -51,6 +53,10 @@ impl Binary {
             Self::CrashPoints => folder(place).join("proximity"),
             Self::Figures => place.target().join("debug").join("proximity-figures"),
             Self::FastFigures => place.target().join("release").join("proximity-figures"),
+            Self::Guarded => place
+                .target()
+                .join("bug-switches")
+                .join("proximity-figures"),
             Self::ApiWorld => place.target().join("debug").join("api-world"),
             Self::Programs => folder(place).join("proximity-figures"),
             Self::Shipped => place.target().join("dist").join("proximity"),
@@ -88,6 +94,7 @@ impl Binary {
             | Self::CrashPoints
             | Self::Figures
             | Self::FastFigures
+            | Self::Guarded
             | Self::ApiWorld
             | Self::Programs
             | Self::FastLab
@@ -136,6 +143,11 @@ impl Binary {
                 cargo_build(place, &programs, deadline)
             }
             Self::FastFigures => cargo_build(place, &FAST_FIGURES, deadline),
+            Self::Guarded => {
+                let features = ["--features", "bug-switches"];
+                cargo_build(place, &[&FAST_FIGURES[..], &features].concat(), deadline)?;
+                keep(&Self::FastFigures.path(place), &self.path(place))
+            }
             Self::ApiWorld => {
                 let program = ["--package", "proximity-testkit", "--bin", "api-world"];
                 cargo_build(place, &program, deadline)
@@ -143,7 +155,7 @@ impl Binary {
             Self::CrashPoints => {
                 let product = [PRODUCT[0], PRODUCT[1], "--features", "crash-points"];
                 cargo_build(place, &product, deadline)?;
-                keep(place, &Self::Plain.path(place), &self.path(place))?;
+                keep(&Self::Plain.path(place), &self.path(place))?;
                 cargo_build(place, &PRODUCT, deadline)
             }
             Self::Programs => {
@@ -157,15 +169,17 @@ impl Binary {
                 ];
                 cargo_build(place, &programs, deadline)?;
                 let built = Self::Figures.path(place);
-                keep(place, &built, &self.path(place))
+                keep(&built, &self.path(place))
             }
         }
     }
 }
 
 /// Copies a build to where the next one does not replace it.
-fn keep(place: &Place, built: &Path, kept: &Path) -> Result<()> {
-    std::fs::create_dir_all(folder(place))?;
+fn keep(built: &Path, kept: &Path) -> Result<()> {
+    if let Some(folder) = kept.parent() {
+        std::fs::create_dir_all(folder)?;
+    }
     // Under another name first: a program that runs cannot be written to.
     let new = kept.with_extension("new");
     std::fs::copy(built, &new)

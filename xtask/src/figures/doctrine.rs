@@ -1,4 +1,5 @@
-//! R9, R10, R15: the real reconciler over very many records and a cluster that does not say the whole truth.
+//! R9, R10, R14, R15: the real reconciler over very many records and a cluster that does not say the whole truth, and the real
+//! janitor.
 
 use std::time::Duration;
 
@@ -13,9 +14,9 @@ use crate::say;
 /// A node that fails.
 pub(super) const PARTIAL: Figure = Figure {
     id: "R9",
-    shows: "records archived and ports freed because one of 20 nodes fails, in six ways at each of the five questions of a look",
+    shows: "records archived and ports freed because one of 20 nodes fails, in seven ways at each of the six questions of a pass",
     goal: "0 of 10,000 (quick: of 1,000), 0 faults",
-    binaries: &[Binary::Figures],
+    binaries: &[Binary::Guarded],
     prepare,
     needs_root: false,
     in_tests: false,
@@ -43,7 +44,7 @@ pub(super) const SHRINK: Figure = Figure {
     id: "R10",
     shows: "faults while the token that looks loses sight of one container, each tenth or all, runs out, or the pool is renamed; and in 100 looks after it is back",
     goal: "0 faults: nothing archived, an alarm within 2 looks, then 0 commits and 0 changing calls",
-    binaries: &[Binary::Figures],
+    binaries: &[Binary::Guarded],
     prepare,
     needs_root: false,
     in_tests: false,
@@ -65,7 +66,7 @@ pub(super) const BRAKE: Figure = Figure {
     id: "R15",
     shows: "times that more containers were gone than may go in an hour, of 10, 100 and 10,000, and that nothing went before the very number was typed",
     goal: "every time, 0 faults (quick: of 10, 100 and 500)",
-    binaries: &[Binary::Figures],
+    binaries: &[Binary::Guarded],
     prepare,
     needs_root: false,
     in_tests: false,
@@ -83,6 +84,30 @@ pub(super) const BRAKE: Figure = Figure {
     },
 };
 
+/// The janitor.
+pub(super) const JANITOR: Figure = Figure {
+    id: "R14",
+    shows: "requests that the janitor sends, and marks of apps somebody is at work on or that it should have made",
+    goal: "0, 0 and 0 in 10^4 passes (quick: in 2,000), with marks in them",
+    binaries: &[Binary::Guarded],
+    prepare,
+    needs_root: false,
+    in_tests: false,
+    full_limit: Duration::from_secs(600),
+    measure: |bench| {
+        let passes = if bench.mode.quick { "2000" } else { "10000" };
+        let found = ask(bench, "janitor", &["--cases", passes])?;
+        let (calls, wrong) = (number(&found, "calls")?, number(&found, "wrong")?);
+        let (faults, marked) = (number(&found, "faults")?, number(&found, "marked")?);
+        Ok(Measured {
+            value: format!("{calls}/{wrong}/{faults}/{marked}"),
+            unit: "requests/marks of what is alive/faults/marks",
+            reached: calls + wrong + faults == 0 && marked > 0,
+            raw: found,
+        })
+    },
+};
+
 fn prepare(_: &Place) -> Result<()> {
     Ok(())
 }
@@ -94,7 +119,7 @@ fn ask(bench: &Bench<'_>, which: &str, more: &[&str]) -> Result<Value> {
         _ => "500",
     };
     let records = if bench.mode.quick { quick } else { "10000" };
-    let mut program = Invocation::new(Binary::Figures.path(bench.place))
+    let mut program = Invocation::new(Binary::Guarded.path(bench.place))
         .args(["doctrine", which, "--records", records])
         .args(["--seed", &bench.seed.to_string()])
         .args(more.iter().copied())

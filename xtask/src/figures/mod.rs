@@ -87,6 +87,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     seeded_bugs::FIGURE,
     doctrine::PARTIAL,
     doctrine::SHRINK,
+    doctrine::JANITOR,
     doctrine::BRAKE,
 ];
 

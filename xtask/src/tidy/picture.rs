@@ -15,8 +15,17 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ),
     ("proximity-store", &["proximity-domain"]),
     (
+        "proximity-janitor",
+        &["proximity-domain", "proximity-store"],
+    ),
+    (
         "proximity-engine",
-        &["proximity-domain", "proximity-pve", "proximity-store"],
+        &[
+            "proximity-domain",
+            "proximity-janitor",
+            "proximity-pve",
+            "proximity-store",
+        ],
     ),
     ("proximity-gateway", &[]),
     ("proximity-node-helper", &["proximity-domain"]),
@@ -63,7 +72,10 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
 /// Crates that use none of ours in their tests either: their worth is that they share nothing.
 const ALONE: &[&str] = &["proximity-domain", "proximity-pve-emulator", "xtask"];
 /// Crates that never see each other, in tests neither.
-const STRANGERS: &[(&str, &str)] = &[("proximity-pve", "proximity-store")];
+const STRANGERS: &[(&str, &str)] = &[
+    ("proximity-pve", "proximity-store"),
+    ("proximity-pve", "proximity-janitor"),
+];
 /// Crates that must have no path to the emulator.
 const WITHOUT_EMULATOR: &[&str] = &["proximity-server", "proximity-engine", "proximity-gateway"];
 const EMULATOR: &str = "proximity-pve-emulator";

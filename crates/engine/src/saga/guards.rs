@@ -51,10 +51,14 @@ pub enum Guard {
     Quiet,
     /// An app at rest follows the power of its container (H11).
     Refresh,
+    /// Too many at once stop until a person confirms the number. Not simulated: figure R15 takes it off.
+    Brake,
+    /// The janitor leaves alone what somebody is at work on. Not simulated: figure R14 takes it off.
+    Alive,
 }
 
 impl Guard {
-    /// All of them.
+    /// All that the simulation takes off and finds.
     pub const ALL: [Self; 23] = [
         Self::Identity,
         Self::Mark,
@@ -108,6 +112,8 @@ impl Guard {
             Self::NextStep => "next-step",
             Self::Quiet => "quiet",
             Self::Refresh => "refresh",
+            Self::Brake => "brake",
+            Self::Alive => "alive",
         }
     }
 }
@@ -121,6 +127,7 @@ thread_local! {
 #[cfg(feature = "bug-switches")]
 pub fn take_off(guard: Option<Guard>) {
     OFF.set(guard);
+    proximity_janitor::take_all_for_dead(guard == Some(Guard::Alive));
 }
 
 #[cfg(feature = "bug-switches")]

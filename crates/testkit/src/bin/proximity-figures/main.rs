@@ -82,7 +82,7 @@ fn main() -> Result<(), anyhow::Error> {
         Command::Overhead(args) => with_tls(overhead::run(args)),
         Command::Observe(args) => with_tls(observe::run(args)),
         Command::Least(args) => with_tls(least::run(args)),
-        Command::Doctrine(command) => with_tls(doctrine::run(command)),
+        Command::Doctrine(command) => on_one_thread(doctrine::run(command)),
         #[cfg(feature = "crash-points")]
         Command::TwoEngines { words } => on_runtime(two_engines::run(&words)),
         #[cfg(feature = "crash-points")]
@@ -94,6 +94,15 @@ fn with_tls(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()
     // Once per process; a second call would be refused, and there is none.
     let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
     let runtime = tokio::runtime::Builder::new_multi_thread()
+        .enable_all()
+        .build()?;
+    runtime.block_on(work)
+}
+
+/// A guard is taken off for one thread, on which all of the engine has to be.
+fn on_one_thread(work: impl Future<Output = anyhow::Result<()>>) -> anyhow::Result<()> {
+    let _ = rustls::crypto::aws_lc_rs::default_provider().install_default();
+    let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_all()
         .build()?;
     runtime.block_on(work)

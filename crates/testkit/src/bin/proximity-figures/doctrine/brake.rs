@@ -2,10 +2,12 @@
 
 use anyhow::{Result, anyhow};
 use proximity_engine::reconcile::Pass;
+use proximity_engine::saga::Guard;
 use proximity_store::records::Actor;
 use serde_json::json;
 
 use super::Args;
+use super::guards::Off;
 use super::stand::Stand;
 use crate::{say, verdict};
 
@@ -26,8 +28,9 @@ struct Found {
 
 pub(super) async fn run(args: &Args) -> Result<()> {
     let mut all = Found::default();
+    let _off = Off::if_control(args.sabotage, Guard::Brake)?;
     for records in [10, 100, args.records] {
-        let found = one(records, args.sabotage).await?;
+        let found = one(records).await?;
         all.asked += found.asked;
         all.stopped += found.stopped;
         let of_size = found.faults.into_iter();
@@ -43,15 +46,14 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     Ok(say::line(&verdict.to_string())?)
 }
 
-/// As many as may go, go; one more within the hour stops; so does one more than may go at once. The control: somebody's
-/// script types whatever number it is asked for.
-async fn one(records: u32, sabotage: bool) -> Result<Found> {
+/// As many as may go, go; one more within the hour stops; so does one more than may go at once.
+async fn one(records: u32) -> Result<Found> {
     let stand = Stand::raise(NODES, records).await?;
     let mut found = Found::default();
     let limit = proximity_domain::observe::limit(records.into());
     let mut next = stand.vmids();
     vanish(&stand, &mut next, limit)?;
-    looks(&stand, sabotage).await?;
+    looks(&stand).await?;
     if stand.archived().await? != limit {
         let went = stand.archived().await?;
         found
@@ -59,12 +61,12 @@ async fn one(records: u32, sabotage: bool) -> Result<Found> {
             .push(format!("{limit} may go, and {went} went"));
     }
     vanish(&stand, &mut next, 1)?;
-    must_stop(&stand, &mut found, sabotage, 1).await?;
+    must_stop(&stand, &mut found, 1).await?;
     stand.wait(HOUR_MS);
     let left = records.saturating_sub(u32::try_from(stand.archived().await?)?);
     let more = proximity_domain::observe::limit(left.into()) + 1;
     vanish(&stand, &mut next, more)?;
-    must_stop(&stand, &mut found, sabotage, more).await?;
+    must_stop(&stand, &mut found, more).await?;
     if stand.changing_calls() > 0 {
         found
             .faults
@@ -82,14 +84,11 @@ fn vanish(stand: &Stand, next: &mut std::ops::Range<u32>, count: u64) -> Result<
 }
 
 /// Looks enough for a proof; the number that is asked for, if one is.
-async fn looks(stand: &Stand, sabotage: bool) -> Result<Option<u64>> {
+async fn looks(stand: &Stand) -> Result<Option<u64>> {
     let mut asked = None;
     for _ in 0..LOOKS {
         let report = stand.look().await?;
         asked = report.brake.map(|brake| brake.missing);
-        if let Some(missing) = asked.filter(|_| sabotage) {
-            stand.pass(&typed(missing)).await?;
-        }
     }
     Ok(asked)
 }
@@ -103,10 +102,10 @@ fn typed(missing: u64) -> Pass {
     Pass::Confirmed { missing, actor }
 }
 
-async fn must_stop(stand: &Stand, found: &mut Found, sabotage: bool, missing: u64) -> Result<()> {
+async fn must_stop(stand: &Stand, found: &mut Found, missing: u64) -> Result<()> {
     let before = stand.archived().await?;
     found.asked += 1;
-    let asked = looks(stand, sabotage).await?;
+    let asked = looks(stand).await?;
     for wrong in [missing - 1, missing + 1] {
         stand.pass(&typed(wrong)).await?;
     }

@@ -1,6 +1,8 @@
-//! R9, R10, R15: the real reconciler over the real client, an emulated cluster with very many containers, and as many records.
+//! R9, R10, R14, R15: the real reconciler over the real client, an emulated cluster with very many containers, and as many records.
 
 mod brake;
+mod guards;
+mod janitor;
 mod partial;
 mod shrink;
 mod stand;
@@ -35,6 +37,8 @@ pub(crate) enum Command {
     Shrink(Args),
     /// R15: too many containers at once.
     Brake(Args),
+    /// R14: the janitor, over and over.
+    Janitor(Args),
 }
 
 /// Runs it; the last line is the verdict.
@@ -43,5 +47,6 @@ pub(crate) async fn run(command: Command) -> Result<()> {
         Command::Partial(args) => partial::run(&args).await,
         Command::Shrink(args) => shrink::run(&args).await,
         Command::Brake(args) => brake::run(&args).await,
+        Command::Janitor(args) => janitor::run(&args).await,
     }
 }

@@ -6,6 +6,7 @@ use anyhow::Result;
 use serde_json::json;
 
 use super::Args;
+use super::guards::Off;
 use super::stand::Stand;
 use super::trouble::{Failure, Question, Trouble};
 use crate::draw::Draw;
@@ -15,6 +16,15 @@ const NODES: u32 = 20;
 /// More than a proof takes.
 const LOOKS: u32 = 4;
 
+/// What was said during a case.
+#[derive(Debug, Default)]
+struct Heard {
+    /// A look that was not complete, or something that could not be read.
+    failed: bool,
+    /// Containers under suspicion.
+    suspected: u64,
+}
+
 pub(super) async fn run(args: &Args) -> Result<()> {
     let stand = Stand::raise(NODES, args.records).await?;
     let mut faults = Vec::new();
@@ -23,25 +33,26 @@ pub(super) async fn run(args: &Args) -> Result<()> {
         faults.push(format!("nothing fails, and yet: {:?}", calm.result));
     }
     let cases = cases(&stand, args);
-    let mut unheard = 0_usize;
     for trouble in &cases {
-        if !play(&stand, trouble).await? {
-            unheard += 1;
+        let off = Off::if_control(args.sabotage, trouble.failure.guard())?;
+        let heard = play(&stand, trouble).await?;
+        drop(off);
+        let Trouble {
+            node, failure, at, ..
+        } = trouble;
+        let is_off = *failure == Failure::Offline;
+        // What is on a node that is off is not even suspected; all else is told.
+        if is_off == (heard.failed || heard.suspected > 0) {
+            faults.push(format!("{node} fails ({failure:?}) at {at:?}: {heard:?}"));
         }
         let (archived, freed) = (stand.archived().await?, stand.freed().await?);
         if archived > 0 || freed > 0 {
-            let Trouble {
-                node, failure, at, ..
-            } = trouble;
             faults.push(format!(
                 "{node} fails ({failure:?}) at {at:?}: {archived} records archived, {freed} ports freed"
             ));
             // What was archived is gone: the cases after it would say no more.
             break;
         }
-    }
-    if unheard > 0 {
-        faults.push(format!("{unheard} cases in which nothing was said"));
     }
     if stand.changing_calls() > 0 {
         faults.push(format!("{} changing calls", stand.changing_calls()));
@@ -57,15 +68,16 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     Ok(say::line(&verdict.to_string())?)
 }
 
-/// Fails it for so many looks and mends it. Whether somebody is told of anything: missing containers, or no complete look.
-async fn play(stand: &Stand, trouble: &Trouble) -> Result<bool> {
+/// Fails it for so many looks and mends it.
+async fn play(stand: &Stand, trouble: &Trouble) -> Result<Heard> {
     let failing = trouble.clone();
     let distortion = move |request: &_, answer| failing.distort(request, answer);
     stand.w.pve.distort(Some(Arc::new(distortion)));
-    let mut heard = false;
+    let mut heard = Heard::default();
     for _ in 0..LOOKS {
         let report = stand.look().await?;
-        heard |= !report.result.success || report.suspected > 0;
+        heard.failed |= !report.result.success;
+        heard.suspected = heard.suspected.max(report.suspected);
     }
     stand.w.pve.distort(None);
     stand.look().await?;
@@ -84,7 +96,6 @@ fn cases(stand: &Stand, args: &Args) -> Vec<Trouble> {
                     vmids: vmids.clone(),
                     failure,
                     at,
-                    lies: args.sabotage,
                 });
             }
         }

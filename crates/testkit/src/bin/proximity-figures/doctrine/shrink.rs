@@ -1,13 +1,13 @@
 //! R10: rights that shrink hide containers, and hidden is not missing; once they are back nothing is left to do.
 
-use std::ops::Range;
-
 use anyhow::{Result, anyhow};
+use proximity_engine::saga::Guard;
 use proximity_pve::transport::Method;
 use proximity_testkit::pve::Pve;
 use serde_json::json;
 
 use super::Args;
+use super::guards::Off;
 use super::stand::Stand;
 use crate::{say, verdict};
 
@@ -76,8 +76,9 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     let stand = Stand::raise_with_least(NODES, args.records).await?;
     let mut faults = Vec::new();
     stand.look().await?;
+    let _off = Off::if_control(args.sabotage, Guard::Proof)?;
     for shrunk in Shrunk::EVERY {
-        if let Err(what) = play(&stand, shrunk, args.sabotage).await? {
+        if let Err(what) = play(&stand, shrunk).await? {
             faults.push(format!("{shrunk:?}: {what}"));
         }
     }
@@ -95,16 +96,9 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     Ok(say::line(&verdict.to_string())?)
 }
 
-/// Takes it away, looks, gives it back, looks. The control: what is hidden is really gone.
-async fn play(stand: &Stand, shrunk: Shrunk, sabotage: bool) -> Result<Result<(), String>> {
+/// Takes it away, looks, gives it back, looks.
+async fn play(stand: &Stand, shrunk: Shrunk) -> Result<Result<(), String>> {
     shrunk.set(stand, true).await?;
-    if sabotage {
-        let gone: Range<u32> = stand.vmids().start..stand.vmids().start + 1;
-        for vmid in gone {
-            // Of several cases the first one takes it away.
-            let _ = stand.w.pve.meddle(|world| world.vanish(vmid));
-        }
-    }
     let mut alarmed = false;
     for look in 0..LOOKS {
         let report = stand.look().await?;

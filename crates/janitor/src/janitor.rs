@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
-use proximity_domain::janitor::{Diagnosis, Limits, diagnose, hours_minutes};
+use proximity_domain::janitor::{Diagnosis, Limits, Pulse, diagnose, hours_minutes};
 use proximity_domain::time::{Anchor, Clock};
 use proximity_store::diagnosis::Transitional;
 use proximity_store::effects::NewEvent;
@@ -94,7 +94,7 @@ impl Janitor {
         let mut report = JanitorReport::default();
         report.result.total_transitional = apps.len();
         for app in apps {
-            let found = diagnose(app.status, app.since, app.pulse, &self.limits, now);
+            let found = diagnose(app.status, app.since, pulse_of(&app), &self.limits, now);
             match found {
                 Diagnosis::Settled | Diagnosis::UnderWay => {}
                 Diagnosis::StuckFor { ms } => self.mark(&app, ms, dry, &mut report).await?,
@@ -136,6 +136,25 @@ impl Janitor {
         report.lines.push(LEFT_LINE.to_owned());
         Ok(())
     }
+}
+
+#[cfg(feature = "bug-switches")]
+thread_local! {
+    static ALL_ARE_DEAD: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// Takes what is alive for dead, in janitors of this thread; or no longer.
+#[cfg(feature = "bug-switches")]
+pub fn take_all_for_dead(yes: bool) {
+    ALL_ARE_DEAD.set(yes);
+}
+
+fn pulse_of(app: &Transitional) -> Pulse {
+    #[cfg(feature = "bug-switches")]
+    if ALL_ARE_DEAD.get() {
+        return Pulse::None;
+    }
+    app.pulse
 }
 
 fn why(was: &str, ms: i64) -> Failure {
