@@ -13,7 +13,7 @@ const PREFIX: &str = "proximity-mark:v1";
 ///
 /// Given in the same call that creates the guest, so there is no moment in which a guest of ours exists
 /// without it once PVE has written the description.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Mark {
     /// The installation that made the guest.
     pub installation: InstallationId,

@@ -261,6 +261,24 @@ fn a_guest_is_elsewhere_with_its_disk_or_its_configuration_alone() {
 }
 
 #[test]
+fn nothing_migrates_to_or_from_a_node_that_is_cut_off_nor_without_a_majority() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    let now_ms = sim.now_ms;
+    sim.world.partition("pve3", now_ms);
+    assert!(sim.world.carry_guest(100, "pve3").is_err());
+    assert_eq!(sim.world.carry_guest(100, "pve2"), Ok(()));
+    sim.world.heal("pve3");
+    sim.world.cut_power("pve2", Reach::Silent, now_ms);
+    let refused = sim.world.carry_guest(100, "pve1").unwrap_err();
+    assert!(refused.contains("pve2"), "{refused}");
+    sim.world.partition("pve3", now_ms);
+    sim.world.power_on("pve2", now_ms);
+    sim.world.partition("pve2", now_ms);
+    assert!(sim.world.carry_guest(100, "pve1").is_err());
+}
+
+#[test]
 fn a_guest_does_not_boot_until_it_is_mended() {
     let mut sim = Sim::new(solo());
     sim.create("solo", 100, &[]);

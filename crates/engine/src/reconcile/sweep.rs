@@ -4,7 +4,7 @@
 //! this round, and holds up nobody: each node has lanes of its own. What differs from the record is read once more while
 //! nobody is at work on the app, and only then judged.
 
-use std::collections::{BTreeSet, HashMap, VecDeque};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
@@ -59,8 +59,8 @@ pub struct SweepReport {
 
 /// What is on record when a round begins.
 struct Round {
-    guests: HashMap<GuestId, (WatchedGuest, RecordedGuest)>,
-    marks: HashMap<Mark, GuestId>,
+    guests: BTreeMap<GuestId, (WatchedGuest, RecordedGuest)>,
+    marks: BTreeMap<Mark, GuestId>,
     alarms: Alarms,
 }
 
@@ -173,10 +173,10 @@ impl Reconciler {
 
     async fn round(&self) -> Result<Round, EngineError> {
         let alarms = read_alarms(&self.store).await?;
-        let (mut guests, mut marks) = (HashMap::new(), HashMap::new());
+        let (mut guests, mut marks) = (BTreeMap::new(), BTreeMap::new());
         for host in self.store.hosts().await? {
             let watched = self.store.watched_guests(host.id).await?;
-            let mut watched: HashMap<GuestId, WatchedGuest> =
+            let mut watched: BTreeMap<GuestId, WatchedGuest> =
                 watched.into_iter().map(|g| (g.watched.guest, g)).collect();
             for recorded in self.store.recorded_guests_of_host(host.id).await? {
                 let Some(guest) = watched.remove(&recorded.id()) else {
@@ -212,7 +212,7 @@ impl Reconciler {
         round: &Round,
     ) -> Vec<Queue<'a>> {
         let of_host = round.guests.values();
-        let here: HashMap<Vmid, GuestId> = of_host
+        let here: BTreeMap<Vmid, GuestId> = of_host
             .filter(|(guest, _)| guest.watched.place.host == site.host.id)
             .map(|(guest, _)| (guest.watched.place.vmid, guest.watched.guest))
             .collect();

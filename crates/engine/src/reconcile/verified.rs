@@ -1,7 +1,7 @@
 //! When each guest was verified last: the newest moment in memory, one a day on record, so that a sweep that finds nothing new
 //! writes nothing.
 
-use std::collections::HashMap;
+use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proximity_domain::ids::GuestId;
@@ -20,11 +20,11 @@ struct Moments {
 /// When guests were verified in this process.
 #[derive(Debug, Default)]
 pub(super) struct Verified {
-    guests: Mutex<HashMap<GuestId, Moments>>,
+    guests: Mutex<BTreeMap<GuestId, Moments>>,
 }
 
 impl Verified {
-    fn lock(&self) -> MutexGuard<'_, HashMap<GuestId, Moments>> {
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<GuestId, Moments>> {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

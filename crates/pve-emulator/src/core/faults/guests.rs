@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::core::guest::{GuestChange, GuestCommand, GuestKey, GuestLook, JobId};
 use crate::core::guest_config::GuestConfig;
-use crate::core::world::{Guest, Power, World};
+use crate::core::world::{Guest, Node, Power, Reach, World};
 
 /// What is broken around a guest; with its number, whoever has that.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, Serialize, Deserialize)]
@@ -129,10 +129,12 @@ impl World {
         Ok(())
     }
 
-    /// A guest is on another node now, with its disk, as an offline migration by somebody else leaves it: stopped.
+    /// A guest is on another node now, with its disk, as an offline migration by somebody else leaves it: stopped. Both nodes
+    /// have to be among a majority that can talk to each other: the one copies the disk to the other, and the configuration
+    /// moves by a file system that is written with quorum alone.
     ///
     /// # Errors
-    /// There is no such guest or node.
+    /// There is no such guest or node, or no migration between the two can be now.
     pub fn carry_guest(&mut self, vmid: u32, to: &str) -> Result<(), String> {
         let key = self.place_of(vmid)?;
         if self.node(to).is_none() {
@@ -140,6 +142,11 @@ impl World {
         }
         if key.node == to {
             return Ok(());
+        }
+        for node in [key.node.as_str(), to] {
+            if !self.is_among_majority(node) {
+                return Err(format!("node '{node}' cannot take part in a migration"));
+            }
         }
         self.move_guest(vmid, to);
         if let Some(guest) = self.guests.get_mut(&vmid) {
@@ -200,6 +207,13 @@ impl World {
     pub(crate) fn owed_command(&self, job: JobId) -> Option<&GuestCommand> {
         let first = self.faults.owed.first();
         first.filter(|owed| owed.job() == job)
+    }
+
+    /// The node runs, and most nodes can be talked to, itself among them.
+    fn is_among_majority(&self, name: &str) -> bool {
+        let is_up = |node: &&Node| node.powered && node.reach == Reach::Up;
+        let up = self.nodes.iter().filter(is_up);
+        up.clone().any(|node| node.name == name) && up.count() * 2 > self.nodes.len()
     }
 
     fn place_of(&self, vmid: u32) -> Result<GuestKey, String> {
