@@ -6,10 +6,11 @@ use proximity_domain::adopted::AdoptedGuest;
 use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::AppClass;
 use proximity_domain::event::EventKind;
-use proximity_domain::ids::AppId;
+use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::time::Timestamp;
 use secrecy::ExposeSecret;
+use serde_json::json;
 
 use crate::apps::{live_app, live_or_archived, not_live};
 use crate::create::{insert, refuse, told};
@@ -162,6 +163,14 @@ pub(crate) async fn record(
     match added.rows_affected() {
         0 => Err(no_second_record(app)),
         _ => Ok(()),
+    }
+}
+
+/// What is told of an adoption that came to nothing before a worker could say so.
+pub(crate) fn came_to_nothing(app: &AppRecord, operation: OperationId) -> NewEvent {
+    NewEvent {
+        kind: EventKind::AppAdoptFailed,
+        body: json!({ "app": app.id, "hostname": app.hostname, "operation": operation }),
     }
 }
 

@@ -4,10 +4,11 @@ use proximity_domain::app::{Status, StatusEvent};
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::OperationId;
-use proximity_domain::operation::{OperationEvent, OperationState};
+use proximity_domain::operation::{OperationEvent, OperationKind, OperationState};
 use proximity_domain::time::Timestamp;
 use serde_json::{Value, json};
 
+use crate::adoptions::came_to_nothing;
 use crate::apps::{live_app, set_status};
 use crate::archive::archive;
 use crate::effects::NewEvent;
@@ -126,7 +127,8 @@ impl Store {
     }
 
     /// A person gives a stuck operation up: it ends *failed*, its app is in *error* for `failure`. Guests and ports
-    /// stay recorded and reserved. No call is made by this.
+    /// stay recorded and reserved. No call is made by this. Of an adoption nothing was recorded yet, so that its container is
+    /// given back and its app archived, as when it fails.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::IllegalTransition`] if it is not stuck.
@@ -145,7 +147,16 @@ impl Store {
             advance(tx, &operation, OperationEvent::Abandoned, now).await?;
             log_failure(tx, &operation, &failure, now).await?;
             let body = json!({"failure": failure});
-            fail_app(tx, &operation, failure.clone(), now).await?;
+            match operation.kind {
+                OperationKind::Adopt => end_adoption(tx, &operation, now).await?,
+                OperationKind::Deploy
+                | OperationKind::Start
+                | OperationKind::Stop
+                | OperationKind::Restart
+                | OperationKind::Remove
+                | OperationKind::Forget
+                | OperationKind::RestoreKeys => fail_app(tx, &operation, failure, now).await?,
+            }
             announce(
                 tx,
                 (EventKind::OperationAbandoned, "operation.abandon"),
@@ -186,18 +197,7 @@ async fn cancel_queued(
         Some(before) if !deploying && !adopting => {
             set_status(tx, operation.app, &before, Some(operation.id), now).await
         }
-        Some(_) | None if adopting => {
-            // Nothing was read, so there is nothing to keep but the history.
-            release_all(tx, operation.app, now).await?;
-            archive(
-                tx,
-                operation.app,
-                ArchivedBy::Operation(operation.id),
-                None,
-                now,
-            )
-            .await
-        }
+        Some(_) | None if adopting => end_adoption(tx, operation, now).await,
         Some(_) | None if deploying => {
             let message = format!("{} cancelled the deploy before it began", actor.account);
             let hint = "Retry it, or remove the app.";
@@ -206,6 +206,21 @@ async fn cancel_queued(
         }
         Some(_) | None => Ok(()),
     }
+}
+
+/// An adoption comes to nothing: there is no record, so nothing is kept but the history.
+async fn end_adoption(
+    tx: &mut Tx,
+    operation: &OperationRecord,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(app) = live_app(tx, operation.app).await? else {
+        return Ok(());
+    };
+    release_all(tx, app.id, now).await?;
+    archive(tx, app.id, ArchivedBy::Operation(operation.id), None, now).await?;
+    let event = came_to_nothing(&app, operation.id);
+    add_event(tx, &event, Some(app.id), Some(operation.id), now).await
 }
 
 /// The app of `operation`, if it is live, goes to *error*.

@@ -23,6 +23,8 @@ use crate::view::{is_whole, is_word_of, status};
 const VERSION: &str = "adopted";
 /// How often another host name is tried when the one that was free is taken by the time of the commit.
 const NAMES: u32 = 5;
+/// What the token that looks needs to see a guest.
+const AUDIT: &str = "VM.Audit";
 const GIB: u64 = 1 << 30;
 const MIB: u64 = 1 << 20;
 
@@ -290,12 +292,33 @@ async fn find(
             Err(not_adoptable(vmid, "it is a virtual machine"))
         }
         Some(row) if on_node(&row) => Ok(row),
-        None if is_whole(cluster.host(), &seen).is_err() => {
+        None => {
             is_whole(cluster.host(), &seen).map_err(incomplete)?;
+            refuse_unseen(cluster, vmid).await?;
             Err(absent(cluster, vmid, node))
         }
-        Some(_) | None => Err(absent(cluster, vmid, node)),
+        Some(_) => Err(absent(cluster, vmid, node)),
     }
+}
+
+/// Of a guest that the token may not see PVE's list says nothing, so that it cannot be told whether it is there.
+async fn refuse_unseen(cluster: &Cluster, vmid: Vmid) -> Result<(), EngineError> {
+    let path = format!("/vms/{vmid}");
+    let held = cluster.read().permissions(Some(&path)).await;
+    let held = held.map_err(|e| upstream(cluster.label(), &e))?;
+    if held.get(&path).is_some_and(|held| held.contains(AUDIT)) {
+        return Ok(());
+    }
+    Err(EngineError::Upstream {
+        code: "view_incomplete",
+        message: format!(
+            "whether container {vmid} is there cannot be told: the token that looks has no {AUDIT} on {path}"
+        ),
+        hint: format!(
+            "give it that right; proximity doctor {} shows the command; nothing was recorded",
+            cluster.label()
+        ),
+    })
 }
 
 fn absent(cluster: &Cluster, vmid: Vmid, node: Option<&str>) -> EngineError {

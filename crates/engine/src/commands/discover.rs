@@ -142,10 +142,10 @@ impl Engine {
             .map_err(failed)?;
         if !rights
             .get("/")
-            .is_some_and(|held| held.contains("VM.Audit"))
+            .is_some_and(|held| held.propagates("VM.Audit"))
         {
             gaps.push(
-                "the token that looks has no VM.Audit on /, so that PVE may leave containers out"
+                "the token that looks has no VM.Audit on / that reaches below, so that PVE may leave containers out"
                     .to_owned(),
             );
         }

@@ -154,8 +154,7 @@ impl Engine {
         };
         let why = Failure {
             message: format!("abandoned: {}", failure.message),
-            hint: "what it left is still recorded; remove the app when you are done with it"
-                .to_owned(),
+            hint: left(op.kind).to_owned(),
             ..failure.clone()
         };
         Ok(self.store().abandon(id, why, actor, self.now()).await?)
@@ -205,5 +204,25 @@ impl Engine {
             ..OperationFilter::default()
         };
         Ok(self.store().operations(filter).await?.into_iter().next())
+    }
+}
+
+/// What an operation that is given up leaves, and what to do with it.
+fn left(kind: OperationKind) -> &'static str {
+    match kind {
+        OperationKind::Adopt => {
+            "the container was not touched, and nothing of it is on record; adopt it again when you want to"
+        }
+        OperationKind::RestoreKeys => {
+            "look at what differs now with: proximity drift APP; the app is in error until it is resolved"
+        }
+        OperationKind::Deploy
+        | OperationKind::Start
+        | OperationKind::Stop
+        | OperationKind::Restart
+        | OperationKind::Remove
+        | OperationKind::Forget => {
+            "what it left is still recorded; remove the app when you are done with it"
+        }
     }
 }

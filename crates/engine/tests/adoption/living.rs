@@ -271,4 +271,14 @@ async fn discovery_lists_what_no_app_has_and_says_what_it_does_not_know() {
     w.pve.allow(Access::Empty);
     let blind = w.engine.discover(None).await.unwrap();
     assert!(!blind.complete && !blind.gaps.is_empty());
+    // Of a container that is not listed it has to be known whether it would be: it is not told to be missing before that.
+    w.pve.allow(Access::Full);
+    assert_eq!(
+        code(w.engine.adopt(&w.actor, asked(999)).await),
+        "not_found"
+    );
+    w.pve
+        .refuse(Method::Get, "/access/permissions", "no", u32::MAX);
+    let unseen = code(w.engine.adopt(&w.actor, asked(999)).await);
+    assert!(unseen.starts_with("pve_"), "{unseen}");
 }

@@ -4,12 +4,13 @@ use proximity_domain::app::{Status, StatusEvent};
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::OperationId;
-use proximity_domain::operation::{OperationEvent, OperationState};
+use proximity_domain::operation::{OperationEvent, OperationKind, OperationState};
 use proximity_domain::time::Timestamp;
 use serde_json::{Value, json};
 
 use super::operations::illegal;
 use super::state::State;
+use crate::adoptions::came_to_nothing;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
@@ -70,7 +71,16 @@ impl State {
         self.advance(&operation, OperationEvent::Abandoned, now)?;
         self.log_failure(&operation, &failure, now);
         let body = json!({"failure": failure});
-        self.fail_app(&operation, failure, now)?;
+        match operation.kind {
+            OperationKind::Adopt => self.end_adoption(&operation, now)?,
+            OperationKind::Deploy
+            | OperationKind::Start
+            | OperationKind::Stop
+            | OperationKind::Restart
+            | OperationKind::Remove
+            | OperationKind::Forget
+            | OperationKind::RestoreKeys => self.fail_app(&operation, failure, now)?,
+        }
         let names = (EventKind::OperationAbandoned, "operation.abandon");
         self.announce_request(names, &operation, body, actor, now);
         self.existing(id)
@@ -98,18 +108,28 @@ impl State {
             .live_app(operation.app)
             .is_some_and(|app| app.status == Status::Adopting)
         {
-            self.release_all(operation.app, now);
-            return self.archive(
-                operation.app,
-                ArchivedBy::Operation(operation.id),
-                None,
-                now,
-            );
+            return self.end_adoption(operation, now);
         }
         match before {
             Some(before) => self.set_status(operation.app, &before, Some(operation.id), now),
             None => Ok(()),
         }
+    }
+
+    /// An adoption comes to nothing: there is no record, so nothing is kept but the history.
+    fn end_adoption(
+        &mut self,
+        operation: &OperationRecord,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        let Some(app) = self.live_app(operation.app) else {
+            return Ok(());
+        };
+        self.release_all(app.id, now);
+        self.archive(app.id, ArchivedBy::Operation(operation.id), None, now)?;
+        let event = came_to_nothing(&app, operation.id);
+        self.add_event(&event, Some(app.id), Some(operation.id), now);
+        Ok(())
     }
 
     /// The app of `operation`, if it is live, goes to *error*.

@@ -7,6 +7,7 @@ use proximity_domain::adoption::{
     AdoptionPart, AdoptionRecord, ResourcesAtAdoption, StatusAtAdoption,
 };
 use proximity_domain::app::{AppClass, Status};
+use proximity_domain::event::EventKind;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId, Vmid};
 use proximity_domain::names::Mac;
@@ -20,7 +21,7 @@ use serde_json::json;
 
 use super::world::{Make, World, request_key};
 
-async fn adopt(
+pub async fn adopt(
     world: &mut World,
     hostname: &str,
     vmid: u32,
@@ -224,6 +225,12 @@ pub async fn leave_a_record_that_outlives_them(make: &impl Make) {
     world.assert_sound().await;
 }
 
+/// How many events of this kind were told.
+pub async fn count(world: &World, kind: EventKind) -> usize {
+    let events = world.store.events(0, 1_000).await.unwrap();
+    events.iter().filter(|event| event.2.kind == kind).count()
+}
+
 pub async fn that_are_cancelled_leave_nothing(make: &impl Make) {
     let mut world = World::new(make).await;
     let (app, guest) = adopt(&mut world, "found", 105).await.unwrap();
@@ -233,6 +240,7 @@ pub async fn that_are_cancelled_leave_nothing(make: &impl Make) {
     assert!(cancelled.await.unwrap().state.is_final());
     assert_eq!(world.store.app(app.id).await.unwrap(), None);
     assert!(world.store.archived_app(app.id).await.unwrap().is_some());
+    assert_eq!(count(&world, EventKind::AppAdoptFailed).await, 1);
     let free = !world
         .store
         .is_held(world.host, guest.place.vmid)

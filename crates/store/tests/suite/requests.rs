@@ -1,12 +1,14 @@
 //! Cancel, retry, abandon.
 
 use proximity_domain::app::{Status, StatusLabel};
+use proximity_domain::event::EventKind;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_store::StoreError;
 use proximity_store::effects::{Effects, GuestChange};
 use serde_json::json;
 
+use super::adoptions::{adopt, count};
 use super::world::{LEASE_MS, Make, World, failure};
 
 pub async fn a_queued_deploy_is_cancelled_into_error(make: &impl Make) {
@@ -145,5 +147,29 @@ pub async fn abandoned_keeps_what_is_left(make: &impl Make) {
     let audit = world.audit(100, 0).await;
     assert_eq!(audit.len(), calls_before + 1);
     assert_eq!(audit.last().unwrap().action, "operation.abandon");
+    world.assert_sound().await;
+}
+
+/// Nothing of the container is on record before the adoption is done.
+pub async fn an_abandoned_adoption_leaves_nothing(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = adopt(&mut world, "found", 105).await.unwrap();
+    let (operation, fence) = world.claim().await;
+    world.step(&fence, 0).await;
+    world.stick(&fence, None, "odd").await;
+    let why = failure("given_up");
+    let ended = world
+        .store
+        .abandon(operation.id, why, &world.actor, world.at());
+    assert!(matches!(
+        ended.await.unwrap().state,
+        OperationState::Failed { .. }
+    ));
+    assert_eq!(world.store.app(app.id).await.unwrap(), None);
+    assert!(world.store.archived_app(app.id).await.unwrap().is_some());
+    assert_eq!(count(&world, EventKind::AppAdoptFailed).await, 1);
+    let (host, vmid) = (world.host, guest.place.vmid);
+    assert!(!world.store.is_held(host, vmid).await.unwrap());
+    adopt(&mut world, "found", 105).await.unwrap();
     world.assert_sound().await;
 }
