@@ -113,7 +113,7 @@ fn prepare(_: &Place) -> Result<()> {
 }
 
 /// Runs one of them, on fewer records in a quick measurement.
-fn ask(bench: &Bench<'_>, which: &str, more: &[&str]) -> Result<Value> {
+pub(super) fn ask(bench: &Bench<'_>, which: &str, more: &[&str]) -> Result<Value> {
     let quick = match which {
         "partial" => "1000",
         _ => "500",
@@ -138,7 +138,7 @@ fn ask(bench: &Bench<'_>, which: &str, more: &[&str]) -> Result<Value> {
     Ok(found)
 }
 
-fn number(found: &Value, name: &str) -> Result<u64> {
+pub(super) fn number(found: &Value, name: &str) -> Result<u64> {
     let number = found[name].as_u64();
     number.with_context(|| format!("the verdict has no {name}"))
 }

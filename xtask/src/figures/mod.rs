@@ -21,6 +21,7 @@ mod lanes;
 mod least_privilege;
 mod mutants;
 mod node_helper;
+mod node_loss;
 mod observation;
 mod overhead;
 mod port_allocator;
@@ -85,6 +86,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     mutants::FIGURE,
     simulation::FIGURE,
     seeded_bugs::FIGURE,
+    node_loss::LOSS,
     doctrine::PARTIAL,
     doctrine::SHRINK,
     doctrine::JANITOR,

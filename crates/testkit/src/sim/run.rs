@@ -114,13 +114,21 @@ pub struct Outcome {
 /// # Errors
 /// The simulation itself could not go on; no finding about the product.
 pub fn play(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
-    switch(play.off.as_deref())?;
+    on_virtual_time(play.off.as_deref(), on_stage(play, keep_trace))
+}
+
+/// Lets this go on where time passes when everybody waits, and where this guard is off.
+pub(super) fn on_virtual_time<T>(
+    off: Option<&str>,
+    work: impl Future<Output = Result<T, String>>,
+) -> Result<T, String> {
+    switch(off)?;
     let runtime = tokio::runtime::Builder::new_current_thread()
         .enable_time()
         .start_paused(true)
         .build()
         .map_err(|e| e.to_string())?;
-    runtime.block_on(on_stage(play, keep_trace))
+    runtime.block_on(work)
 }
 
 /// Takes a guard off for what runs on this thread, or none.
@@ -181,7 +189,7 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
 }
 
 /// A world out of this seed, and a process at work.
-async fn set(seed: u64, keep_trace: bool) -> Result<Stage, String> {
+pub(super) async fn set(seed: u64, keep_trace: bool) -> Result<Stage, String> {
     let mut chance = Chance::of(seed, "world");
     let clock = SimClock::start();
     let trace = Trace::new(clock.clone(), keep_trace);

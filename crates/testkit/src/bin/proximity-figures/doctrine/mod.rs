@@ -1,8 +1,10 @@
-//! R9, R10, R14, R15: the real reconciler over the real client, an emulated cluster with very many containers, and as many records.
+//! R9, R10, R11, R14, R15: the real reconciler over the real client, an emulated cluster with very many containers, and as many records.
 
 mod brake;
 mod guards;
 mod janitor;
+mod lanes;
+mod loss;
 mod partial;
 mod shrink;
 mod stand;
@@ -39,6 +41,8 @@ pub(crate) enum Command {
     Brake(Args),
     /// R14: the janitor, over and over.
     Janitor(Args),
+    /// R11: nodes that are lost.
+    Loss(Args),
 }
 
 /// Runs it; the last line is the verdict.
@@ -48,5 +52,6 @@ pub(crate) async fn run(command: Command) -> Result<()> {
         Command::Shrink(args) => shrink::run(&args).await,
         Command::Brake(args) => brake::run(&args).await,
         Command::Janitor(args) => janitor::run(&args).await,
+        Command::Loss(args) => lanes::apart(|| loss::run(&args)),
     }
 }
