@@ -62,7 +62,7 @@ pub struct Lost {
     pub node: u8,
     /// What somebody asks for.
     pub ask: Option<Saga>,
-    /// The container goes to another node meanwhile, as high availability or a person takes it.
+    /// The container goes to another of the nodes that are left meanwhile, as a person takes it.
     pub carried: bool,
 }
 
@@ -172,7 +172,7 @@ fn lose(stage: &Stage, lost: &Lost) {
         });
 }
 
-/// Takes the app's container from where it is to a node that is not lost.
+/// Takes the app's container from one of the nodes that are left to the other.
 async fn carry(stage: &Stage, lost: u8) -> Result<(), String> {
     let of_host = stage
         .machine
@@ -183,6 +183,10 @@ async fn carry(stage: &Stage, lost: u8) -> Result<(), String> {
     let (to, other) = (node((lost + 1) % count), node((lost + 2) % count));
     for guest in of_host.map_err(text)? {
         let place = guest.place();
+        // Nothing leaves a node that is off.
+        if place.node.as_str() == node(lost) {
+            continue;
+        }
         let to = if place.node.as_str() == to { other } else { to };
         let vmid = place.vmid.get();
         let carried = stage
