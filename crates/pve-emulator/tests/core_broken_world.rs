@@ -269,13 +269,13 @@ fn nothing_migrates_to_or_from_a_node_that_is_cut_off_nor_without_a_majority() {
     assert!(sim.world.carry_guest(100, "pve3").is_err());
     assert_eq!(sim.world.carry_guest(100, "pve2"), Ok(()));
     sim.world.heal("pve3");
-    sim.world.cut_power("pve2", Reach::Silent, now_ms);
-    let refused = sim.world.carry_guest(100, "pve1").unwrap_err();
-    assert!(refused.contains("pve2"), "{refused}");
-    sim.world.partition("pve3", now_ms);
-    sim.world.power_on("pve2", now_ms);
     sim.world.partition("pve2", now_ms);
-    assert!(sim.world.carry_guest(100, "pve1").is_err());
+    let refused = sim.world.carry_guest(100, "pve1").unwrap_err();
+    assert!(refused.contains("pve2"), "it lives, cut off: {refused}");
+    sim.world.cut_power("pve2", Reach::Silent, now_ms);
+    assert_eq!(sim.world.carry_guest(100, "pve1"), Ok(()), "it is dead");
+    sim.world.partition("pve1", now_ms);
+    assert!(sim.world.carry_guest(100, "pve3").is_err(), "no majority");
 }
 
 #[test]

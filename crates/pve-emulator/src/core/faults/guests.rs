@@ -130,8 +130,8 @@ impl World {
     }
 
     /// A guest is on another node now, with its disk, as an offline migration by somebody else leaves it: stopped. Both nodes
-    /// have to be among a majority that can talk to each other: the one copies the disk to the other, and the configuration
-    /// moves by a file system that is written with quorum alone.
+    /// have to be among a majority that can talk to each other: the configuration moves by a file system that is written with
+    /// quorum alone. Only from a node without power high availability takes guests too, whose disk others can reach.
     ///
     /// # Errors
     /// There is no such guest or node, or no migration between the two can be now.
@@ -143,7 +143,9 @@ impl World {
         if key.node == to {
             return Ok(());
         }
-        for node in [key.node.as_str(), to] {
+        let is_dead = self.node(&key.node).is_some_and(|node| !node.powered);
+        let from = (!is_dead).then_some(key.node.as_str());
+        for node in from.into_iter().chain([to]) {
             if !self.is_among_majority(node) {
                 return Err(format!("node '{node}' cannot take part in a migration"));
             }
