@@ -96,13 +96,16 @@ enum Task {
         /// The seed.
         #[arg(long, required_unless_present = "case")]
         seed: Option<u64>,
+        /// What it is about: all, or adopted.
+        #[arg(long, default_value = "all")]
+        theme: String,
         /// How many acts are drawn.
         #[arg(long, default_value_t = 48)]
         steps: u32,
         /// A case in a file instead, as in fixtures/sim.
         #[arg(long, conflicts_with = "seed", value_name = "FILE")]
         case: Option<PathBuf>,
-        /// A guard of the engine that is off: identity, look, audit, reach, create, late.
+        /// A guard of the engine that is off; an unknown one names all.
         #[arg(long, value_name = "GUARD")]
         off: Option<String>,
     },
@@ -182,11 +185,12 @@ fn perform(task: Task) -> Result<bool> {
         }
         Task::Sim {
             seed,
+            theme,
             steps,
             case,
             off,
         } => {
-            let what = sim::What::new(seed, steps, case.as_deref());
+            let what = sim::What::new((seed, &theme), steps, case.as_deref());
             sim::run(&place, &what, off.as_deref())
         }
         Task::Conformance { folder, args } => conformance::run(&place, &folder, &args),

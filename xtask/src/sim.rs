@@ -15,18 +15,27 @@ const LIMIT: Duration = Duration::from_secs(1_800);
 
 /// What is to be played.
 pub(crate) enum What<'a> {
-    /// A seed, with so many acts.
-    Seed { seed: u64, steps: u32 },
+    /// A seed, with so many acts about this.
+    Seed {
+        seed: u64,
+        theme: &'a str,
+        steps: u32,
+    },
     /// A case in a file.
     Case(&'a Path),
 }
 
 impl<'a> What<'a> {
     /// The case if there is one, else the seed.
-    pub(crate) fn new(seed: Option<u64>, steps: u32, case: Option<&'a Path>) -> Self {
+    pub(crate) fn new(
+        (seed, theme): (Option<u64>, &'a str),
+        steps: u32,
+        case: Option<&'a Path>,
+    ) -> Self {
         case.map_or(
             Self::Seed {
                 seed: seed.unwrap_or_default(),
+                theme,
                 steps,
             },
             Self::Case,
@@ -40,8 +49,8 @@ pub(crate) fn run(place: &Place, what: &What<'_>, off: Option<&str>) -> Result<b
     Binary::Simulation.build(place, deadline)?;
     let program = Invocation::new(Binary::Simulation.path(place)).until(deadline);
     let program = match what {
-        What::Seed { seed, steps } => program
-            .args(["one", "--seed", &seed.to_string()])
+        What::Seed { seed, theme, steps } => program
+            .args(["one", "--seed", &seed.to_string(), "--theme", theme])
             .args(["--steps", &steps.to_string()]),
         What::Case(file) => program.arg("case").arg(file),
     };

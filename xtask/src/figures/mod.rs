@@ -85,6 +85,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     injection::FIGURE,
     mutants::FIGURE,
     simulation::FIGURE,
+    simulation::ADOPTED,
     seeded_bugs::FIGURE,
     node_loss::LOSS,
     doctrine::PARTIAL,

@@ -11,6 +11,7 @@ use serde_json::Value;
 use super::again;
 use super::context::Cx;
 use super::guards::{Guard, is_off};
+use super::rehearsal;
 use super::step::{Done, Halt, Row, Saga, StepError, StepResult};
 
 /// How often an intent is chosen anew because an operation of another process took the same VMID in the meantime.
@@ -155,7 +156,7 @@ async fn run(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
     cx.enter(index, row.name);
     cx.cuts.begin(row.cancellable);
     let intent = cx.row().map_or(Value::Null, |r| r.intent);
-    let done: StepResult<Done> = cx.until_cut(row.action.act(cx, &intent)).await;
+    let done: StepResult<Done> = cx.until_cut(rehearsal::act(cx, row, &intent)).await;
     match done {
         Ok(done) => {
             cx.crash_point("after_effect");
@@ -178,7 +179,7 @@ async fn undo(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
         return Ok(());
     };
     cx.cuts.begin(false);
-    match cx.until_cut(row.action.undo(cx, &record)).await {
+    match cx.until_cut(rehearsal::undo(cx, row, &record)).await {
         Ok(effects) => Ok(cx
             .store()
             .finish_undo(&cx.fence, index, effects, cx.now())

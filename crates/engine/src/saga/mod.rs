@@ -9,6 +9,7 @@ mod guards;
 mod look;
 mod options;
 mod pve_calls;
+mod rehearsal;
 mod reins;
 mod sent;
 mod step;
@@ -29,6 +30,10 @@ pub(crate) use guards::is_off;
 pub use guards::take_off;
 pub(crate) use look::{Look, as_far_as_compared, confirm, runs};
 pub(crate) use pve_calls::{absent_everywhere, pve_failure};
+#[cfg(any(feature = "crash-points", feature = "bug-switches"))]
+pub(crate) use rehearsal::is_twice;
+#[cfg(feature = "bug-switches")]
+pub use rehearsal::rehearse;
 pub(crate) use reins::{LeaseTime, Reins};
 pub(crate) use sent::{Change, Sent};
 pub(crate) use step::{

@@ -92,6 +92,7 @@ pub enum Ask {
 pub enum AskAll {
     Reconcile,
     ConfirmMissing,
+    Janitor,
 }
 
 /// What somebody else does to a container.
@@ -217,6 +218,7 @@ impl Act {
             92..=96 => Self::Kill {
                 exclusive: !chance.one_in(4),
             },
+            97 if chance.one_in(2) => Self::AskAll(AskAll::Janitor),
             97 => Self::ShutDown,
             _ => Self::ClockJump {
                 ms: i64::try_from(chance.within(0..=7_200_000)).unwrap_or(0) - 3_600_000,
@@ -253,9 +255,9 @@ impl Ask {
 impl Hand {
     fn draw(chance: &mut Chance) -> Self {
         let on = chance.one_in(2);
-        match chance.below(19) {
+        match chance.below(22) {
             0..=2 => Self::Take,
-            17 | 18 => Self::Hide { on },
+            17..=21 => Self::Hide { on },
             14 => Self::TakeAs {
                 mark: true,
                 mac: false,

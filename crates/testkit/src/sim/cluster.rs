@@ -21,6 +21,7 @@ use super::ground::{Doer, Ground, LifeId, Origin};
 use super::shown::Shown;
 use super::time::SimClock;
 use super::trace::Trace;
+use super::trap::{Traps, When};
 use super::watch::{self, Violation};
 use crate::guests::Guests;
 use crate::pve::{api_request, authorization, request};
@@ -37,6 +38,28 @@ pub(super) const OTHER: &str = "root@pam!somebody";
 /// How long a call of ours may be under way, and wait for its turn at the node, milliseconds: whoever has the number by then is
 /// hit by it. Only the rights of the token are in the way of that.
 const RACE_MS: u64 = 60_000;
+
+/// Calls of ours to containers of strangers, which were answered.
+#[derive(Debug, Clone, Copy, Default)]
+pub(super) struct Strangers {
+    /// Without a look that showed one of ours.
+    pub(super) blind: u64,
+    /// After an honest look: the stranger took the number since.
+    pub(super) raced: u64,
+    /// Of both, those that the rights of the token kept away.
+    pub(super) fenced: u64,
+}
+
+impl Strangers {
+    fn note(&mut self, raced: bool, status: u16) {
+        *(if raced {
+            &mut self.raced
+        } else {
+            &mut self.blind
+        }) += 1;
+        self.fenced += u64::from(status == 403);
+    }
+}
 
 /// A cluster on virtual time. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -59,6 +82,10 @@ pub(super) struct Inner {
     pub(super) changes: u64,
     /// Of these, those that another container had got the number of in the meantime.
     pub(super) raced: u64,
+    /// What happens at certain calls of ours.
+    pub(super) traps: Traps,
+    /// Calls of ours that changed, or were to change, a stranger's container.
+    pub(super) strangers: Strangers,
     /// Changes by right: the call, whom it was sent to, and when, Unix ms.
     sent: Vec<(String, Option<LifeId>, u64)>,
     chance: Chance,
@@ -85,6 +112,8 @@ impl SimCluster {
             violations: Vec::new(),
             changes: 0,
             raced: 0,
+            traps: Traps::default(),
+            strangers: Strangers::default(),
             sent: Vec::new(),
             chance,
             next: 0,
@@ -204,8 +233,9 @@ impl SimCluster {
         self.lock().violations.push(Violation { rule, at_ms, what });
     }
 
-    /// A change of ours leaves now: it has to be on record, by right, and after a look.
-    async fn watch(&self, request: &Request, process: u32) {
+    /// A change of ours leaves now: it has to be on record, by right, and after a look. True if another container has got the
+    /// number since that look.
+    async fn watch(&self, request: &Request, process: u32) -> bool {
         let (store, host, books) = {
             let mut inner = self.lock();
             inner.changes += 1;
@@ -219,7 +249,7 @@ impl SimCluster {
         match read.await {
             Ok((books, claim)) => {
                 let now_ms = self.clock.elapsed_ms();
-                let wrong = {
+                let judged = {
                     let mut inner = self.lock();
                     let inner = &mut *inner;
                     inner.books = books;
@@ -231,13 +261,17 @@ impl SimCluster {
                     inner.raced += u64::from(judged.raced);
                     let call = format!("{} {}", request.method, request.path);
                     inner.sent.push((call, target.map(|life| life.id), sent_ms));
-                    judged.wrong
+                    judged
                 };
-                for (rule, what) in wrong {
+                for (rule, what) in judged.wrong {
                     self.complain(rule, what);
                 }
+                judged.raced
             }
-            Err(why) => self.complain("unreadable", why),
+            Err(why) => {
+                self.complain("unreadable", why);
+                false
+            }
         }
     }
 
@@ -349,17 +383,23 @@ impl Way {
         let via = via.ok_or_else(|| TransportError::NotSent("no node answers".to_owned()))?;
         let call = format!("{} {}", request.method, request.path);
         cluster.trace.say(&format!("{call} via {via}"));
-        if !request.method.is_read() {
-            cluster.watch(&request, self.process).await;
-        }
+        let passing = cluster.lock().traps.pass(&request);
+        cluster.spring(&passing, When::Before, &request).await?;
+        let raced = !request.method.is_read() && cluster.watch(&request, self.process).await;
+        let hit = watch::target(&request).and_then(|vmid| cluster.lock().ground.life(vmid));
         let vmid = watch::looks_at(&request);
         let doer = Doer::now(self.process, began_ms);
         let life = |vmid| cluster.lock().ground.life(vmid);
         let before = vmid.and_then(life);
         let response = cluster.exchange(&request, via).await?;
+        let changes = !request.method.is_read();
+        if changes && hit.is_some_and(|life| life.origin == Origin::Stranger) {
+            cluster.lock().strangers.note(raced, response.status);
+        }
         let looked = vmid.zip(Shown::of_answer(&response.body));
         // An answer that comes late shows whoever has the number then.
         let looked = looked.and_then(|(vmid, shown)| Some((vmid, shown, life(vmid).or(before)?)));
+        cluster.spring(&passing, When::After, &request).await?;
         if response.hold_ms > 0 {
             sleep(Duration::from_millis(response.hold_ms)).await;
         }

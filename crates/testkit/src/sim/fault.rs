@@ -57,6 +57,16 @@ pub struct Fault {
 }
 
 impl Fault {
+    /// This one.
+    pub(super) fn of(verb: &str, path: &str, harm: Harm, times: u64) -> Self {
+        Self {
+            verb: verb.to_owned(),
+            path: path.to_owned(),
+            times,
+            harm,
+        }
+    }
+
     /// Draws one.
     pub(super) fn draw(chance: &mut Chance) -> Self {
         let for_task = chance.one_in(4);

@@ -91,7 +91,8 @@ pub(super) struct Ground {
     lives: BTreeMap<u32, Life>,
     /// The last one of each number that is over.
     ended: BTreeMap<u32, Life>,
-    looks: BTreeMap<u32, Look>,
+    /// The newest look of each work at each number: the sweep reads what an operation has read.
+    looks: BTreeMap<u32, Vec<Look>>,
 }
 
 impl Ground {
@@ -193,7 +194,9 @@ impl Ground {
             life: life.id,
             shown,
         };
-        self.looks.insert(vmid, look);
+        let looks = self.looks.entry(vmid).or_default();
+        looks.retain(|it| it.process != look.process || it.work != look.work);
+        looks.push(look);
     }
 
     /// A change reaches this number now; `fresh_ms` is how old its look may be.
@@ -206,7 +209,8 @@ impl Ground {
                 && look.work == doer.work
                 && doer.now_ms <= look.at_ms + fresh_ms
         };
-        match self.looks.get(&vmid).filter(own) {
+        let mut looks = self.looks.get(&vmid).into_iter().flatten();
+        match looks.find(own) {
             None => Sight::Blind,
             Some(look) if look.life != life.id => Sight::Raced(look.shown.clone()),
             Some(look) => Sight::Seen(look.shown.clone()),

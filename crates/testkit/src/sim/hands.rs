@@ -76,19 +76,19 @@ impl Stage {
         let busy = cluster.lock().is_busy(vmid);
         match hand {
             Hand::Take | Hand::TakeAs { .. } | Hand::Vanish | Hand::Carry { .. } if busy => {}
-            Hand::Take => self.taken(vmid, &at, &StrangerLook::default()),
+            Hand::Take => cluster.taken(vmid, &at, &StrangerLook::default()),
             // There is no copy of what has never stood.
             Hand::TakeAs { .. } if guest.rootfs_volid().is_none() => {
-                self.taken(vmid, &at, &StrangerLook::default());
+                cluster.taken(vmid, &at, &StrangerLook::default());
             }
-            Hand::TakeAs { mark, mac } => self.taken(vmid, &at, &copied(&guest, mark, mac)),
+            Hand::TakeAs { mark, mac } => cluster.taken(vmid, &at, &copied(&guest, mark, mac)),
             Hand::Vanish => cluster.meddle(|world, ground, _| {
                 ground.over(vmid);
                 // Gone already is as good.
                 let _ = world.vanish(vmid);
             }),
             Hand::Carry { node: to } => cluster.meddle(|world, _, _| {
-                // Gone already, there is nothing to carry.
+                // Gone already, or to or from a node that cannot be reached: there is nothing to carry.
                 let _ = world.carry_guest(vmid, node(to));
             }),
             Hand::Lock => cluster.meddle(|world, _, _| world.set_lock(vmid, Some("backup"))),
@@ -110,15 +110,6 @@ impl Stage {
             Hand::Hide { on } => hide(cluster, vmid, on),
         }
         Ok(())
-    }
-
-    /// A stranger's container has the number of one that vanishes.
-    fn taken(&self, vmid: u32, at: &str, look: &StrangerLook) {
-        self.machine.cluster.meddle(|world, ground, now_ms| {
-            ground.over(vmid);
-            // There is such a node.
-            let _ = world.stranger_takes_as(vmid, at, look, now_ms);
-        });
     }
 }
 

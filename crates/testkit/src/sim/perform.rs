@@ -174,9 +174,15 @@ impl Stage {
 
     fn ask_all(&mut self, ask: AskAll) {
         let engine = self.process.engine.clone();
+        if ask == AskAll::Janitor {
+            return self.says("janitor", async move {
+                let done = engine.janitor().pass(false).await?;
+                Ok(format!("{:?}", done.result))
+            });
+        }
         self.says(&format!("{ask:?}"), async move {
             let missing = match ask {
-                AskAll::Reconcile => None,
+                AskAll::Reconcile | AskAll::Janitor => None,
                 AskAll::ConfirmMissing => {
                     let dry = engine.reconciler().pass(&Pass::Dry).await?;
                     dry.brake.map(|brake| brake.missing)

@@ -64,8 +64,8 @@ impl Connect for ToCluster {
 }
 
 impl Process {
-    /// Begins as `serve` does: worker, sweep of the routes, housekeeping, reconciler, janitor. `exclusive`: it knows that every process before it
-    /// is dead.
+    /// Begins as `serve` does: worker, sweep of the routes, housekeeping, reconciler, slow sweep, janitor. `exclusive`: it knows
+    /// that every process before it is dead.
     pub(super) fn begin(machine: &Machine, number: u32, exclusive: bool) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(machine.cluster.clock.clone());
         let engine = Engine::new(EngineParts {
@@ -82,12 +82,14 @@ impl Process {
         let stop = CancellationToken::new();
         let worker = Worker::new(engine.clone(), exclusive);
         let (reconciling, ended) = (engine.clone(), stop.clone());
+        let (sweeping, swept) = (engine.clone(), stop.clone());
         let (diagnosing, over) = (engine.clone(), stop.clone());
         let tasks = vec![
             tokio::spawn(worker.run(stop.clone())),
             tokio::spawn(route_sweep::run(engine.clone(), stop.clone())),
             tokio::spawn(housekeeping::run(engine.clone(), stop.clone())),
             tokio::spawn(async move { reconciling.reconciler().run(ended).await }),
+            tokio::spawn(async move { sweeping.reconciler().run_sweep(swept).await }),
             tokio::spawn(async move { diagnosing.janitor().run(over).await }),
         ];
         Self {

@@ -7,12 +7,15 @@ use proximity_domain::operation::OperationState;
 use tokio::time::sleep;
 
 use super::account::account;
+use super::end::marked_early;
 use super::hands::hide;
 use super::perform::Stage;
 
 /// How long operations may take to end when nothing is wrong any more, in looks a second apart: every wait of theirs is
 /// shorter.
 const LOOKS: u32 = 900;
+/// Three rounds of the slow sweep, in seconds: it tells last of what has come to an end.
+const ROUNDS_S: u64 = 200;
 /// Three cycles of what acts on apps, in seconds: the looks that prove an absence are 30 s apart.
 const CYCLES_S: u64 = 100;
 
@@ -51,7 +54,7 @@ pub(super) async fn come_to_rest(stage: &mut Stage) -> Result<(), String> {
     if !settle(stage).await? {
         return Ok(());
     }
-    sleep(Duration::from_secs(CYCLES_S)).await;
+    sleep(Duration::from_secs(ROUNDS_S)).await;
     if !settle(stage).await? {
         return Ok(());
     }
@@ -69,6 +72,7 @@ pub(super) async fn come_to_rest(stage: &mut Stage) -> Result<(), String> {
         cluster.complain("I9-rest", what);
     }
     look(stage).await?;
+    marked_early(stage).await?;
     account(stage).await
 }
 

@@ -1,6 +1,7 @@
 //! One simulation: a world, acts, a look at every rule after each of them, and rest at the end.
 
 use std::cell::OnceCell;
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -23,14 +24,17 @@ use uuid::Uuid;
 use super::act::{NODES, Theme, Timed};
 use super::chance::Chance;
 use super::cluster::{OTHER, SECRET, SimCluster, TOKEN};
+use super::end::{Told, end};
 use super::found;
 use super::inside::Outside;
 use super::kept::Kept;
+use super::narrow::{self, POOL};
 use super::perform::{Stage, person};
 use super::process::{Machine, Process};
 use super::rest;
 use super::time::{SimClock, SimIds};
 use super::trace::Trace;
+use super::trap::{Trap, Traps};
 use super::watch::Violation;
 use crate::ingress::Routes;
 use crate::pve::{NodeRoom, seed_of};
@@ -54,6 +58,35 @@ pub struct Play {
     /// The guard of the engine that is off, by its label.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub off: Option<String>,
+    /// What happens at certain calls.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub traps: Vec<Trap>,
+    /// The engine's token has the rights that its calls need, and no more; else every right.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub narrow: bool,
+    /// How the engine carries out its steps.
+    #[serde(default, skip_serializing_if = "Rehearsal::is_plain")]
+    pub rehearsal: Rehearsal,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
+fn is_not(flag: &bool) -> bool {
+    !flag
+}
+
+/// How the engine carries out its steps: for the proof that each may be repeated.
+#[derive(Debug, Clone, PartialEq, Eq, Default, Serialize, serde::Deserialize)]
+pub struct Rehearsal {
+    /// Every action and every undo at once a second time.
+    pub twice: bool,
+    /// The action of this step, as `operation/step`, never runs and counts as failed; its undo runs.
+    pub never: Option<String>,
+}
+
+impl Rehearsal {
+    fn is_plain(&self) -> bool {
+        *self == Self::default()
+    }
 }
 
 impl Play {
@@ -71,7 +104,20 @@ impl Play {
             acts: (0..steps)
                 .map(|_| Timed::draw(theme, slowly, &mut chance))
                 .collect(),
+            ..Self::of(seed, Vec::new())
+        }
+    }
+
+    /// These acts, in the world of this seed.
+    #[must_use]
+    pub fn of(seed: u64, acts: Vec<Timed>) -> Self {
+        Self {
+            seed,
+            acts,
             off: None,
+            traps: Vec::new(),
+            narrow: false,
+            rehearsal: Rehearsal::default(),
         }
     }
 
@@ -107,6 +153,21 @@ pub struct Outcome {
     pub virtual_ms: u64,
     /// Acts that were carried out.
     pub acts: usize,
+    /// How many calls of each kind there were.
+    #[serde(skip)]
+    pub calls: BTreeMap<String, u32>,
+    /// Traps that were sprung.
+    pub sprung: u32,
+    /// Calls to a stranger's container without an honest look, and after one.
+    pub onto_strangers: (u64, u64),
+    /// Of these, those that the rights of the token kept away.
+    pub fenced: u64,
+    /// The state at the end, without ids and times.
+    pub end: Vec<String>,
+    /// Claims of operations.
+    pub claims: i64,
+    /// Apps that the janitor marked.
+    pub marked: u64,
 }
 
 /// Plays it, on a runtime of its own whose time passes when everybody waits.
@@ -114,6 +175,7 @@ pub struct Outcome {
 /// # Errors
 /// The simulation itself could not go on; no finding about the product.
 pub fn play(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
+    rehearse(&play.rehearsal)?;
     on_virtual_time(play.off.as_deref(), on_stage(play, keep_trace))
 }
 
@@ -148,8 +210,19 @@ fn switch(off: Option<&str>) -> Result<(), String> {
     Ok(())
 }
 
+/// Tells the engine on this thread how to carry out its steps.
+fn rehearse(rehearsal: &Rehearsal) -> Result<(), String> {
+    #[cfg(feature = "bug-switches")]
+    proximity_engine::saga::rehearse(rehearsal.twice, rehearsal.never.as_deref());
+    #[cfg(not(feature = "bug-switches"))]
+    if !rehearsal.is_plain() {
+        return Err("steps can be repeated in a build with the feature bug-switches".to_owned());
+    }
+    Ok(())
+}
+
 async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
-    let mut stage = set(play.seed, keep_trace).await?;
+    let mut stage = set(play, keep_trace).await?;
     let cluster = stage.machine.cluster.clone();
     let living = tokio::spawn(cluster.clone().live());
     let mut acts = 0;
@@ -167,6 +240,8 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
         rest::come_to_rest(&mut stage).await?;
     }
     rest::tell(&stage).await?;
+    let told = Told::of(&stage).await?;
+    let end = end(&stage).await?;
     let live = stage.machine.store.live_operations().await;
     let live = live.map_err(|e| e.to_string())?;
     let is_stuck = |op: &&OperationRecord| matches!(op.state, OperationState::Stuck { .. });
@@ -185,22 +260,30 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
         stuck,
         virtual_ms: cluster.clock.elapsed_ms(),
         acts,
+        calls: inner.traps.passed(),
+        sprung: inner.traps.sprung(),
+        onto_strangers: (inner.strangers.blind, inner.strangers.raced),
+        fenced: inner.strangers.fenced,
+        end,
+        claims: told.claims,
+        marked: told.marked,
     })
 }
 
 /// A world out of this seed, and a process at work.
-pub(super) async fn set(seed: u64, keep_trace: bool) -> Result<Stage, String> {
+pub(super) async fn set(play: &Play, keep_trace: bool) -> Result<Stage, String> {
+    let seed = play.seed;
     let mut chance = Chance::of(seed, "world");
     let clock = SimClock::start();
     let trace = Trace::new(clock.clone(), keep_trace);
     let store = Store::in_memory(&options(&mut chance));
     let told = trace.clone();
     store.observe_commits(move |_| told.say("commit"));
-    let host = host(&clock);
+    let host = host(&clock, play.narrow);
     let id = host.id;
     let added = store.add_host(host, &person(), clock.now()).await;
     added.map_err(|e| e.to_string())?;
-    let world = world(&mut chance, clock.true_ms());
+    let world = world(&mut chance, clock.true_ms(), play.narrow);
     let cluster = SimCluster::new(
         world,
         (clock, trace),
@@ -223,7 +306,11 @@ pub(super) async fn set(seed: u64, keep_trace: bool) -> Result<Stage, String> {
             ..EngineLimits::default()
         },
     };
+    machine.cluster.lock().traps = Traps::of(play.traps.clone());
     found::make(&machine.cluster);
+    if play.narrow {
+        narrow::restrict(&machine.cluster);
+    }
     let process = Process::begin(&machine, 1, true);
     Ok(Stage {
         machine,
@@ -262,8 +349,9 @@ fn options(chance: &mut Chance) -> MemoryOptions {
     }
 }
 
-fn world(chance: &mut Chance, now_ms: u64) -> World {
-    let mut seed = seed_of(TOKEN, SECRET, Access::Full, 0, &NODES, NodeRoom::default());
+fn world(chance: &mut Chance, now_ms: u64, narrow: bool) -> World {
+    let access = if narrow { Access::Empty } else { Access::Full };
+    let mut seed = seed_of(TOKEN, SECRET, access, 0, &NODES, NodeRoom::default());
     seed.tokens.push(TokenSeed {
         id: OTHER.to_owned(),
         secret_sha256: hash_secret(SECRET),
@@ -284,7 +372,7 @@ fn world(chance: &mut Chance, now_ms: u64) -> World {
 }
 
 #[allow(clippy::unwrap_used)] // constants
-fn host(clock: &SimClock) -> HostRecord {
+fn host(clock: &SimClock, narrow: bool) -> HostRecord {
     HostRecord {
         id: HostId(Uuid::from_u128(5)),
         label: "lab".parse().unwrap(),
@@ -298,7 +386,7 @@ fn host(clock: &SimClock) -> HostRecord {
         token_secret: SECRET.to_owned().into(),
         purpose_tokens: PurposeTokens::default(),
         ssh: None,
-        pool: None,
+        pool: narrow.then(|| POOL.parse().unwrap()),
         storage: "local".parse().unwrap(),
         template_storage: "local".parse().unwrap(),
         bridge: "vmbr0".parse().unwrap(),

@@ -60,7 +60,7 @@ impl Saga {
 
 /// A world in which that can be asked for.
 pub(super) async fn prepared(saga: Saga, seed: u64) -> Result<Stage, String> {
-    let mut stage = run::set(seed, false).await?;
+    let mut stage = run::set(&run::Play::of(seed, Vec::new()), false).await?;
     tokio::spawn(stage.machine.cluster.clone().live());
     if saga != Saga::Deploy {
         done(&mut stage, Saga::Deploy).await?;

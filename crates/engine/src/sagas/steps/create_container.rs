@@ -54,7 +54,7 @@ impl StepAction for CreateContainer {
 
     async fn act(&self, cx: &Cx, intent: &Value) -> StepResult<Done> {
         #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
-        if crate::saga::forgets_creates() && cx.fence.epoch.0 > 1 {
+        if crate::saga::forgets_creates() && (cx.fence.epoch.0 > 1 || crate::saga::is_twice()) {
             return create_once_more(cx, cx.must_have_guest().await?, intent).await;
         }
         let mut intent = intent.clone();

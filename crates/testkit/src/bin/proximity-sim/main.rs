@@ -1,5 +1,7 @@
 //! Plays simulations: many seeds, one seed that is to be looked at, or a case that was kept. `cargo xtask sim` starts it.
 
+mod points;
+
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -68,6 +70,8 @@ enum Command {
         #[arg(long)]
         cases: Option<PathBuf>,
     },
+    /// Scripts with a trap at each of their calls in turn; the last line is the verdict, as JSON.
+    Points(points::Asked),
     /// The sums over the traces of these seeds, as JSON.
     Sums {
         /// The seeds.
@@ -82,6 +86,9 @@ enum Command {
     One {
         #[arg(long)]
         seed: u64,
+        /// What it is about: all, or adopted.
+        #[arg(long, default_value = "all", value_parser = Theme::named)]
+        theme: Theme,
         #[arg(long, default_value_t = 48)]
         steps: usize,
         /// Only the verdict, and the shorter case.
@@ -150,6 +157,7 @@ fn main() -> Result<ExitCode> {
                 but,
             },
         )?,
+        Command::Points(asked) => points::run(&asked)?,
         Command::Sums {
             seeds,
             theme,
@@ -157,21 +165,14 @@ fn main() -> Result<ExitCode> {
         } => sums(&seeds, theme, steps)?,
         Command::One {
             seed,
+            theme,
             steps,
             brief,
             off,
-        } => one(&Play::draw(Theme::All, seed, steps).without(off), brief)?,
-        Command::Case { file, off } => {
-            let text = std::fs::read_to_string(&file)
-                .with_context(|| format!("reading {}", file.display()))?;
-            one(&serde_json::from_str::<Play>(&text)?.without(off), false)?
-        }
+        } => one(&Play::draw(theme, seed, steps).without(off), brief)?,
+        Command::Case { file, off } => one(&kept(&file)?.without(off), false)?,
     };
-    Ok(if holds {
-        ExitCode::SUCCESS
-    } else {
-        ExitCode::FAILURE
-    })
+    Ok(ExitCode::from(u8::from(!holds)))
 }
 
 fn guard(label: &str) -> Result<Guard, String> {
@@ -188,6 +189,13 @@ fn rule(name: &str) -> Result<&'static str, String> {
 fn say(text: &str) -> io::Result<()> {
     let mut out = io::stdout().lock();
     writeln!(out, "{text}")
+}
+
+/// The case in a file.
+fn kept(file: &Path) -> Result<Play> {
+    let text =
+        std::fs::read_to_string(file).with_context(|| format!("reading {}", file.display()))?;
+    Ok(serde_json::from_str(&text)?)
 }
 
 fn many(many: Many) -> Result<bool> {

@@ -1,0 +1,124 @@
+//! What the traps do.
+
+use std::time::Duration;
+
+use proximity_pve::transport::{Method, Request, TransportError};
+use proximity_pve_emulator::core::StrangerLook;
+use tokio::time::sleep;
+
+use super::act::NODES;
+use super::cluster::SimCluster;
+use super::ground::Origin;
+use super::perform::node;
+use super::trap::{Passing, Snare, When};
+use super::watch;
+
+impl SimCluster {
+    /// Springs the traps that this call runs into.
+    ///
+    /// # Errors
+    /// It gets no further.
+    pub(super) async fn spring(
+        &self,
+        passing: &Passing,
+        when: When,
+        request: &Request,
+    ) -> Result<(), TransportError> {
+        let snares = self.lock().traps.spring(passing, when);
+        for snare in snares {
+            self.trace.say(&format!("trap: {snare:?}"));
+            match snare {
+                Snare::Take { mark, mac } => self.snatch(request, mark, mac),
+                Snare::OldView { node: at, cycles } => self.meddle(|world, _, _| {
+                    let all = NODES.into_iter();
+                    for name in all.filter(|name| at.is_none_or(|at| node(at) == *name)) {
+                        world.set_old_view(name, cycles);
+                    }
+                }),
+                Snare::Miss => {
+                    return Err(TransportError::MaybeApplied("no answer".to_owned()));
+                }
+                Snare::Hold { ms } => sleep(Duration::from_millis(ms)).await,
+                Snare::Jump { ms } => self.clock.jump(ms),
+            }
+        }
+        Ok(())
+    }
+
+    /// A stranger takes the number that a call is about. What PVE itself works on is locked: nobody can.
+    fn snatch(&self, request: &Request, mark: bool, mac: bool) {
+        let number = number_of(request).or_else(|| self.first_of_ours());
+        let busy = number.is_some_and(|vmid| self.lock().is_busy(vmid));
+        let Some(vmid) = number.filter(|_| !busy) else {
+            self.lock().traps.missed();
+            return;
+        };
+        let parts: Vec<&str> = request.path.split('/').collect();
+        let named = NODES.into_iter().find(|node| parts.contains(node));
+        let (at, look) = {
+            let inner = self.lock();
+            let there = inner.world.guests().find(|(other, _)| *other == vmid);
+            let before = there.map(|(_, guest)| guest);
+            let shows = |key: &str| before.and_then(|guest| guest.config.get(key));
+            let look = StrangerLook {
+                hostname: None,
+                description: shows("description").filter(|_| mark).map(str::to_owned),
+                net0: shows("net0").filter(|_| mac).map(str::to_owned),
+                second_volume: mark && mac,
+            };
+            let at = before.map(|guest| guest.node.clone());
+            (
+                at.unwrap_or_else(|| named.unwrap_or(NODES[0]).to_owned()),
+                look,
+            )
+        };
+        self.taken(vmid, &at, &look);
+        // Whoever destroys a container by the API takes all rights on its number away.
+        let grant = [
+            ("path", format!("/vms/{vmid}")),
+            ("users", super::cluster::USER.to_owned()),
+            ("tokens", super::cluster::TOKEN.to_owned()),
+        ];
+        self.without_rights(&grant);
+    }
+
+    fn without_rights(&self, grant: &[(&str, String); 3]) {
+        for role in super::narrow::roles_on_guests() {
+            let params: Vec<(&str, &str)> = grant
+                .iter()
+                .map(|(key, value)| (*key, value.as_str()))
+                .chain([("roles", role.as_str()), ("delete", "1")])
+                .collect();
+            self.somebody_calls(Method::Put, "/access/acl", &params);
+        }
+    }
+
+    fn first_of_ours(&self) -> Option<u32> {
+        let inner = self.lock();
+        let of = |origin| {
+            let mut lives = inner.ground.lives();
+            lives.find(|(_, life)| life.origin == origin)
+        };
+        let found = of(Origin::Ours).or_else(|| of(Origin::Found));
+        found.map(|(vmid, _)| vmid)
+    }
+
+    /// A stranger's container has the number of one that vanishes, or a free one.
+    pub(super) fn taken(&self, vmid: u32, at: &str, look: &StrangerLook) {
+        self.meddle(|world, ground, now_ms| {
+            ground.over(vmid);
+            // There is such a node.
+            let _ = world.stranger_takes_as(vmid, at, look, now_ms);
+        });
+    }
+}
+
+/// The number that a call is about, also of a container that it makes.
+fn number_of(request: &Request) -> Option<u32> {
+    if watch::act_of(request) == watch::Act::Create {
+        let given = request.params.iter().find(|(key, _)| key == "vmid");
+        return given.and_then(|(_, value)| value.parse().ok());
+    }
+    let mut parts = request.path.split('/');
+    parts.find_map(|part| part.parse().ok())
+}
