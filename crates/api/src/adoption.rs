@@ -102,6 +102,15 @@ pub struct AdoptApp {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     #[schema(minimum = 1, maximum = 65535, example = 5432)]
     pub port_to_expose: Option<u16>,
+    /// Look inside for what listens, by one command that only reads, and take port and type from that where they are left out.
+    /// A container that is stopped, or that nobody may look into, is adopted without.
+    #[serde(default, skip_serializing_if = "is_false")]
+    pub probe: bool,
+}
+
+#[allow(clippy::trivially_copy_pass_by_ref)] // as serde asks
+fn is_false(value: &bool) -> bool {
+    !value
 }
 
 /// Body of `POST /api/apps/adopt/batch`.

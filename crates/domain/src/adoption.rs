@@ -219,6 +219,16 @@ pub fn usual_port(kind: &str) -> u16 {
     row.map_or(CUSTOM.port, |(_, _, port)| *port)
 }
 
+/// What listens on this port, if the port belongs to one kind of thing alone: not the web's, which many have.
+#[must_use]
+pub(crate) fn of_port(port: u16) -> Option<Suggestion> {
+    let mut rows = WORDS.iter().filter(|(_, _, usual)| *usual == port);
+    match (rows.next(), rows.next()) {
+        (Some((_, kind, port)), None) => Some(Suggestion { kind, port: *port }),
+        (Some(_), Some(_)) | (None, _) => None,
+    }
+}
+
 fn by_words(text: &str) -> Option<Suggestion> {
     let text = text.to_ascii_lowercase();
     let words: Vec<&str> = text

@@ -30,6 +30,7 @@ pub mod recorded;
 pub mod restore;
 pub mod retry;
 pub mod saga;
+pub mod sockets;
 pub mod time;
 pub mod token_purpose;
 pub mod vmids;

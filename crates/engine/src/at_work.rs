@@ -10,33 +10,64 @@ use tokio_util::sync::CancellationToken;
 /// The apps somebody is at work on.
 #[derive(Debug, Clone, Default)]
 pub(crate) struct AtWork {
-    apps: Arc<Mutex<HashSet<AppId>>>,
+    apps: Arc<Mutex<Apps>>,
+}
+
+#[derive(Debug, Default)]
+struct Apps {
+    at_work: HashSet<AppId>,
+    /// Those on which somebody was, since that was asked last.
+    left: HashSet<AppId>,
 }
 
 /// Held while at work on an app.
 #[derive(Debug)]
 pub(crate) struct AtWorkGuard {
-    apps: Arc<Mutex<HashSet<AppId>>>,
+    apps: Arc<Mutex<Apps>>,
     app: AppId,
+    /// It only writes down what was seen: nothing about the app's container is another thing afterwards.
+    only_notes: bool,
 }
 
 impl AtWork {
+    fn lock(&self) -> MutexGuard<'_, Apps> {
+        self.apps.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     /// The guard, unless somebody else is at work on this app.
     pub(crate) fn try_enter(&self, app: AppId) -> Option<AtWorkGuard> {
-        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
-        apps.insert(app).then(|| AtWorkGuard {
+        self.lock().at_work.insert(app).then(|| AtWorkGuard {
             apps: self.apps.clone(),
             app,
+            only_notes: false,
         })
+    }
+
+    /// The guard for writing down what a list showed of this app, unless somebody is at work on it, or was since
+    /// [`AtWork::take_left`].
+    pub(crate) fn try_note(&self, app: AppId) -> Option<AtWorkGuard> {
+        let mut apps = self.lock();
+        let free = !apps.left.contains(&app) && apps.at_work.insert(app);
+        free.then(|| AtWorkGuard {
+            apps: self.apps.clone(),
+            app,
+            only_notes: true,
+        })
+    }
+
+    /// The apps on which somebody was at work, and is no more, since this was asked last.
+    pub(crate) fn take_left(&self) -> HashSet<AppId> {
+        std::mem::take(&mut self.lock().left)
     }
 }
 
 impl Drop for AtWorkGuard {
     fn drop(&mut self) {
-        self.apps
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .remove(&self.app);
+        let mut apps = self.apps.lock().unwrap_or_else(PoisonError::into_inner);
+        apps.at_work.remove(&self.app);
+        if !self.only_notes {
+            apps.left.insert(self.app);
+        }
     }
 }
 
@@ -138,6 +169,22 @@ mod tests {
         assert!(at_work.try_enter(app).is_none());
         drop(first);
         assert!(at_work.try_enter(app).is_some());
+    }
+
+    #[test]
+    fn what_was_worked_on_is_not_noted_from_an_older_list() {
+        let at_work = AtWork::default();
+        let app = AppId(Uuid::from_u128(1));
+        assert!(at_work.try_note(app).is_some());
+        assert_eq!(at_work.take_left(), HashSet::new(), "a note is no work");
+        let work = at_work.try_enter(app);
+        assert!(at_work.try_note(app).is_none(), "somebody is at work");
+        drop(work);
+        assert!(at_work.try_note(app).is_none(), "somebody was");
+        assert_eq!(at_work.take_left(), HashSet::from([app]));
+        let note = at_work.try_note(app);
+        assert!(note.is_some());
+        assert!(at_work.try_enter(app).is_none(), "one at a time");
     }
 
     #[tokio::test]

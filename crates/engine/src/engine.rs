@@ -1,6 +1,7 @@
 //! The engine: what the API, the CLI and the worker call.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use proximity_domain::janitor;
 use proximity_domain::retry::RetryPolicy;
@@ -12,7 +13,7 @@ use crate::at_work::{AtWork, InFlight};
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
 use crate::commands::HelperProgram;
-use crate::janitor::Janitor;
+use crate::janitor::{JANITOR_EVERY, Janitor};
 use crate::reconcile::Reconciler;
 use crate::seams::{Connect, IdSource, Ingress, Probe};
 
@@ -75,6 +76,8 @@ pub struct EngineLimits {
     pub protect: bool,
     /// How long an app may be on its way with nobody at work.
     pub stuck: janitor::Limits,
+    /// From one look for such apps to the next.
+    pub janitor_every: Duration,
 }
 
 const OPERATIONS: usize = 32;
@@ -106,6 +109,7 @@ impl Default for EngineLimits {
             gateway_address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),
             protect: true,
             stuck: janitor::Limits::default(),
+            janitor_every: JANITOR_EVERY,
         }
     }
 }
@@ -151,7 +155,7 @@ impl Engine {
         Self {
             inner: Arc::new(Inner {
                 reconciler: Reconciler::new(store.clone(), clock.clone(), sites, at_work.clone()),
-                janitor: Janitor::new(store, clock, parts.limits.stuck),
+                janitor: Janitor::new(store, clock, parts.limits.stuck, parts.limits.janitor_every),
                 parts,
                 clusters,
                 at_work,

@@ -394,6 +394,7 @@ async fn an_adopted_app_whose_address_was_learned_can_be_started() {
         vmid: 150,
         suggested_type: None,
         port: None,
+        probe: false,
         key: None,
     };
     let app = s.w.engine.adopt(&s.w.actor, container).await.unwrap();

@@ -1,6 +1,7 @@
 //! The record follows the clusters: orphans are proven before they are archived, and nothing else is taken for one.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use proximity_domain::app::{Status, StatusLabel};
@@ -322,6 +323,65 @@ async fn power_and_place_follow_what_was_read_from_the_container() {
             .unwrap();
     assert_eq!(guest.place.node.as_str(), "pve3");
     assert_eq!(l.pass().await.moved, 0);
+}
+
+#[tokio::test]
+async fn a_list_counts_by_itself_for_a_container_that_was_identified_and_left_alone() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    for _ in 0..3 {
+        l.pass().await;
+        l.clock.pass(16_000);
+    }
+    l.w.engine.reconciler().sweep().await.unwrap();
+    let power = async |power: &str| {
+        let path = format!("/nodes/pve2/lxc/{vmid}/status/{power}");
+        l.w.pve.as_root(Method::Post, &path, &[]).await;
+    };
+    let followed = async || {
+        let calls = Cell::new(0);
+        let one = async || {
+            let before = l.w.pve.calls();
+            let report = l.pass().await;
+            calls.set(l.w.pve.calls() - before);
+            report.refreshed == 1
+        };
+        l.w.until(one).await.unwrap();
+        let app = l.w.store.app(app.id).await.unwrap().unwrap();
+        (app.status, calls.get())
+    };
+    power("stop").await;
+    assert_eq!(followed().await, (Status::Stopped, 3), "the list alone");
+    power("start").await;
+    assert_eq!(followed().await, (Status::Running, 3));
+    let (id, stop) = (app.id.to_string(), Action::Stop { force: false });
+    let op = l.w.engine.act(&l.w.actor, &id, stop).await.unwrap();
+    l.w.settled(op.id).await.unwrap();
+    power("start").await;
+    assert_eq!(
+        followed().await,
+        (Status::Running, 5),
+        "the list may be of before that: identity and power are read"
+    );
+}
+
+#[tokio::test]
+async fn a_node_that_hangs_holds_up_one_pass_for_three_seconds_and_then_none() {
+    let l = Looked::new().await;
+    let (_, vmid) = l.deployed("web").await;
+    l.w.pve.meddle(|world| world.move_guest(vmid, "pve3"));
+    let held = l.w.pve.hold_node("pve3");
+    let report = l.pass().await;
+    let [why] = report.result.errors.as_slice() else {
+        panic!("{report:?}");
+    };
+    assert!(why.contains("node pve3 does not answer"), "{why}");
+    let calls = l.w.pve.calls();
+    assert_eq!((l.pass().await.moved, l.w.pve.calls() - calls), (0, 3));
+    held.send_replace(true);
+    assert_eq!(l.pass().await.moved, 0, "it is left for a minute");
+    l.clock.pass(60_000);
+    assert_eq!(l.pass().await.moved, 1);
 }
 
 #[tokio::test]

@@ -16,8 +16,8 @@ use serde::Serialize;
 use serde_json::json;
 use tokio_util::sync::CancellationToken;
 
-/// How often it looks.
-const EVERY: Duration = Duration::from_secs(60 * 60);
+/// How often it looks, unless it is said otherwise.
+pub const JANITOR_EVERY: Duration = Duration::from_secs(60 * 60);
 
 /// What is said of what becomes of the container.
 pub const LEFT_LINE: &str = "Container (if any) will be handled by ReconciliationService";
@@ -50,13 +50,15 @@ pub struct Janitor {
     clock: Arc<dyn Clock>,
     anchor: Anchor,
     limits: Limits,
+    every: Duration,
 }
 
 impl Janitor {
     /// A janitor; the wall clock is held to the time that passes from now on.
     #[must_use]
-    pub fn new(store: Store, clock: Arc<dyn Clock>, limits: Limits) -> Self {
+    pub fn new(store: Store, clock: Arc<dyn Clock>, limits: Limits, every: Duration) -> Self {
         Self {
+            every,
             anchor: Anchor::of(clock.as_ref()),
             store,
             clock,
@@ -64,12 +66,12 @@ impl Janitor {
         }
     }
 
-    /// Looks every hour until `shutdown`.
+    /// Looks every so often until `shutdown`.
     pub async fn run(&self, shutdown: CancellationToken) {
         loop {
             tokio::select! {
                 biased;
-                () = tokio::time::sleep(EVERY) => {}
+                () = tokio::time::sleep(self.every) => {}
                 () = shutdown.cancelled() => return,
             }
             match self.pass(false).await {

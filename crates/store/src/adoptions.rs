@@ -135,7 +135,8 @@ fn configuration_place(app: &str) -> Place<'_> {
     }
 }
 
-/// Writes the record of an adopted app, once; its configuration sealed.
+/// Writes the record of an adopted app, once; its configuration sealed. The app is what the record says that it is, and listens
+/// where that says.
 pub(crate) async fn record(
     tx: &mut Tx,
     sealer: &Sealer,
@@ -158,12 +159,18 @@ pub(crate) async fn record(
     .bind(to_json("adoption record", &open)?)
     .bind(now.0)
     .bind(sealer.seal(configuration_place(&id), &configuration)?)
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
-    match added.rows_affected() {
-        0 => Err(no_second_record(app)),
-        _ => Ok(()),
+    if added.rows_affected() == 0 {
+        return Err(no_second_record(app));
     }
+    query("UPDATE apps SET catalog_id = $2, guest_port = $3 WHERE id = $1")
+        .bind(&id)
+        .bind(record.suggested_type.as_str())
+        .bind(i64::from(record.container_port))
+        .execute(tx)
+        .await?;
+    Ok(())
 }
 
 /// What is told of an adoption that came to nothing before a worker could say so.

@@ -255,7 +255,7 @@ pub(crate) async fn set_status(
     }
 }
 
-fn status_changed(from: &Status, to: &Status) -> NewEvent {
+pub(crate) fn status_changed(from: &Status, to: &Status) -> NewEvent {
     let problem = match to {
         Status::Error { why, .. } => Some(why),
         Status::Deploying

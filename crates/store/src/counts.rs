@@ -26,11 +26,11 @@ impl Reader {
             return Ok(model.read(|state| state.app_counts(owner)));
         }
         let rows = query(
-            "SELECT a.class, a.status, a.node, a.catalog_id, h.label, COUNT(*) AS apps \
+            "SELECT a.class, a.status, a.node, a.catalog_id, a.exposed, h.label, COUNT(*) AS apps \
              FROM apps a JOIN hosts h ON h.id = a.host_id \
              WHERE a.archived_at IS NULL AND ($1 IS NULL OR a.owner = $1) \
-             GROUP BY a.class, a.status, a.node, a.catalog_id, h.label \
-             ORDER BY a.class, a.status, h.label, a.node, a.catalog_id",
+             GROUP BY a.class, a.status, a.node, a.catalog_id, a.exposed, h.label \
+             ORDER BY a.class, a.status, h.label, a.node, a.catalog_id, a.exposed",
         )
         .bind(owner)
         .fetch_all(self)
@@ -42,6 +42,7 @@ impl Reader {
                 host: row.text("label")?,
                 node: row.text("node")?,
                 catalog_id: row.text("catalog_id")?,
+                exposed: row.int("exposed")? == 1,
                 apps: row.number("apps")?,
             })
         })

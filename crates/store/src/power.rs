@@ -6,12 +6,13 @@ use proximity_domain::ids::AppId;
 use proximity_domain::time::Timestamp;
 use serde_json::json;
 
-use crate::apps::{live_app, not_live, set_status};
+use crate::apps::{live_app, not_live, set_status, status_changed};
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::{Act, add_audit, add_event};
 use crate::records::{Actor, AppRecord};
-use crate::sql::Tx;
+use crate::row::to_json;
+use crate::sql::{Tx, query};
 use crate::store::Store;
 
 /// Power as it was read from the container itself.
@@ -34,6 +35,17 @@ impl ReadPower {
     }
 }
 
+/// The power of one app's container, and the power that is on record.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SeenPower {
+    /// The app.
+    pub app: AppId,
+    /// As its status says.
+    pub from: ReadPower,
+    /// As it was read.
+    pub to: ReadPower,
+}
+
 /// What is told and audited of a resolved app.
 pub(crate) fn resolved(app: &AppRecord, power: ReadPower) -> NewEvent {
     NewEvent {
@@ -48,30 +60,31 @@ pub(crate) fn resolved(app: &AppRecord, power: ReadPower) -> NewEvent {
 }
 
 impl Store {
-    /// The status of an app that was *running* or *stopped* follows what was read. False if it is not `from` any more, or an
-    /// operation is at work; nothing is written then. Never leads out of any other status.
+    /// The status of apps that were *running* or *stopped* follows what was read, in one commit. Gives those that did: not one
+    /// that is not `from` any more, or that an operation is at work on. Never leads out of any other status; nothing is written
+    /// for none.
     ///
     /// # Errors
     /// The database's.
-    pub async fn follow_power(
+    pub async fn follow_powers(
         &self,
-        app: AppId,
-        from: ReadPower,
-        to: ReadPower,
+        seen: &[SeenPower],
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
+    ) -> Result<Vec<AppId>, StoreError> {
+        if seen.is_empty() {
+            return Ok(Vec::new());
+        }
         if let Some(model) = self.model() {
-            return model.write(|state| state.follow_power(app, from, to, now));
+            return model.write(|state| state.follow_powers(seen, now));
         }
         self.write(async |tx| {
-            let Some(record) = live_app(tx, app).await? else {
-                return Ok(false);
-            };
-            if record.operation.is_some() || record.status != from.status() {
-                return Ok(false);
+            let mut followed = Vec::new();
+            for seen in seen.iter().filter(|seen| seen.from != seen.to) {
+                if follow(tx, seen, now).await? {
+                    followed.push(seen.app);
+                }
             }
-            set_status(tx, app, &to.status(), None, now).await?;
-            Ok(true)
+            Ok(followed)
         })
         .await
     }
@@ -94,6 +107,29 @@ impl Store {
         self.write(async |tx| resolve(tx, app, power, actor, now).await)
             .await
     }
+}
+
+/// There may be thousands, so that the record is not read but compared where it lies.
+async fn follow(tx: &mut Tx, seen: &SeenPower, now: Timestamp) -> Result<bool, StoreError> {
+    let (from, to) = (seen.from.status(), seen.to.status());
+    let changed = query(
+        "UPDATE apps SET status = $2, status_full = $3, status_changed_at = $4 \
+         WHERE id = $1 AND archived_at IS NULL AND status = $5 AND NOT EXISTS (SELECT 1 FROM operations o \
+         WHERE o.app_id = $1 AND o.state IN ('queued', 'running', 'unwinding', 'stuck'))",
+    )
+    .bind(seen.app.to_string())
+    .bind(to.label().label())
+    .bind(to_json("status", &to)?)
+    .bind(now.0)
+    .bind(from.label().label())
+    .execute(&mut *tx)
+    .await?;
+    if changed.rows_affected() == 0 {
+        return Ok(false);
+    }
+    let event = status_changed(&from, &to);
+    add_event(tx, &event, Some(seen.app), None, now).await?;
+    Ok(true)
 }
 
 async fn resolve(

@@ -74,6 +74,8 @@ pub struct AppCount {
     pub node: String,
     /// Entry of the catalog.
     pub catalog_id: String,
+    /// The gateway listens for it.
+    pub exposed: bool,
     /// How many.
     pub apps: u64,
 }

@@ -41,6 +41,8 @@ pub struct AdoptContainer {
     pub suggested_type: Option<String>,
     /// Where its app listens; what is usual for its type when absent.
     pub port: Option<u16>,
+    /// Look inside for what listens, by one command that only reads. Nothing else is ever done inside without a request.
+    pub probe: bool,
     /// The same key gives the same app.
     pub key: Option<RequestKey>,
 }
@@ -117,7 +119,11 @@ impl Engine {
             id: operation,
             kind: OperationKind::Adopt,
             app: id,
-            input: json!({}),
+            input: json!({
+                "probe": request.probe,
+                "type_given": request.suggested_type.is_some(),
+                "port_given": request.port.is_some(),
+            }),
             retry_of: None,
             key: None,
         };

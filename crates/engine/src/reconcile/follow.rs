@@ -1,5 +1,8 @@
-//! Following what changed: containers on another node, and the power of settled apps. The list only hints; what is recorded
-//! was read from the container itself, after its identity.
+//! Following what changed: containers on another node, and the power of settled apps. Where the list's word counts by itself
+//! ([`super::settled`]) the power is taken from it, for all in one commit; else the list only hints, and what is recorded is
+//! read from the container itself, after its identity. A node that does not answer holds nobody up ([`super::patience`]).
+
+use std::collections::HashSet;
 
 use futures::stream::{self, StreamExt};
 use proximity_domain::app::StatusLabel;
@@ -11,12 +14,13 @@ use proximity_pve::cluster::GuestStatus;
 use proximity_store::StoreError;
 use proximity_store::effects::NewEvent;
 use proximity_store::observation::WatchedGuest;
-use proximity_store::power::ReadPower;
+use proximity_store::power::{ReadPower, SeenPower};
 use serde_json::json;
 
 use super::alarm::in_conflict;
 use super::identify::Identified;
 use super::outcome::ReconcileReport;
+use super::patience::patiently;
 use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, named};
 use crate::cluster::observed;
@@ -28,9 +32,18 @@ enum Change<'a> {
     /// It is listed on another node.
     Node(&'a NodeName),
     /// The list says another power than the record.
-    Power,
+    Power(Listed),
     /// A virtual machine has its number.
     Machine,
+}
+
+/// Another power in the list.
+#[derive(Debug, Clone, Copy)]
+struct Listed {
+    from: ReadPower,
+    to: ReadPower,
+    /// It is not of before somebody here was at work on the app.
+    is_new: bool,
 }
 
 /// What came of it.
@@ -55,14 +68,22 @@ impl Reconciler {
         now: Timestamp,
         report: &mut ReconcileReport,
     ) -> Result<(), EngineError> {
-        let mut changed = Vec::new();
+        let (mut listed, mut changed) = (Vec::new(), Vec::new());
         for cluster in seen {
+            self.lose(cluster);
             // An operation of its app follows by itself; one that is stuck keeps everybody from it, and only a look is left.
             for guest in cluster.guests.iter().filter(|g| g.operation.is_none()) {
-                if let Some(change) = change(cluster, guest) {
-                    changed.push((cluster, guest, change));
+                match change(cluster, guest, watch) {
+                    Some(Change::Power(power)) if self.counts(cluster, guest, power, watch) => {
+                        listed.push((guest, power));
+                    }
+                    Some(change) => changed.push((cluster, guest, change)),
+                    None => {}
                 }
             }
+        }
+        if *pass != Pass::Dry {
+            report.refreshed += self.follow_listed(&listed, now).await?;
         }
         if changed.is_empty() {
             return Ok(());
@@ -122,8 +143,11 @@ impl Reconciler {
                 )));
             }
             Change::Node(node) => *node,
-            Change::Power => &place.node,
+            Change::Power(_) => &place.node,
         };
+        if self.hung.is_left(place.host, node, self.steady()) {
+            return Ok(Followed::Left);
+        }
         let Some(_at_work) = self.at_work.try_enter(guest.watched.app) else {
             return Ok(Followed::Left);
         };
@@ -135,19 +159,22 @@ impl Reconciler {
         let read = &cluster.site.read;
         let mut there = place.clone();
         there.node = node.clone();
-        let config = match read.lxc_config(node, place.vmid).await {
-            Ok(config) => config,
+        let asked = self.steady();
+        let config = match patiently(read.lxc_config(node, place.vmid)).await {
+            Some(Ok(config)) => config,
             // Gone or moved on since it was listed: the next look tells.
-            Err(e) if e.is_missing_config() => return Ok(Followed::Left),
-            Err(e) => return Ok(Followed::Failed(format!("{name}: {e}"))),
+            Some(Err(e)) if e.is_missing_config() => return Ok(Followed::Left),
+            Some(Err(e)) => return Ok(Followed::Failed(format!("{name}: {e}"))),
+            None => return Ok(self.hangs(cluster, node, &name)),
         };
         let seen = observed(there, &config, false);
         let (site, nodes) = (&cluster.site, cluster.inventory.nodes());
         let identified = self.identify(site, nodes, guest, &recorded, &seen, dry);
         match identified.await? {
-            Identified::Same => {}
+            Identified::Same => self.verified.note(guest.watched.guest, now, asked),
             Identified::Left => return Ok(Followed::Left),
             Identified::Conflict(conflict) => {
+                self.verified.lose([guest.watched.guest], self.steady());
                 return Ok(Followed::Conflict(in_conflict(&name, guest, &conflict)));
             }
         }
@@ -156,11 +183,22 @@ impl Reconciler {
         }
         match change {
             Change::Node(node) => self.record_move(guest, node, now).await,
-            Change::Power if is_off(Guard::Refresh) => Ok(Followed::Left),
-            Change::Power | Change::Machine => match read.lxc_status(node, place.vmid).await {
-                Ok(status) => self.record_power(guest, status.status, now).await,
-                Err(e) => Ok(Followed::Failed(format!("{name}: {e}"))),
-            },
+            Change::Power(_) if is_off(Guard::Refresh) => Ok(Followed::Left),
+            Change::Power(listed) if listed.is_new => {
+                self.record_power(guest, listed.from, listed.to, now).await
+            }
+            Change::Power(_) | Change::Machine => {
+                match patiently(read.lxc_status(node, place.vmid)).await {
+                    Some(Ok(status)) => {
+                        match (recorded_power(guest.status), read_power(status.status)) {
+                            (Some(from), Some(to)) => self.record_power(guest, from, to, now).await,
+                            (None, _) | (_, None) => Ok(Followed::Same),
+                        }
+                    }
+                    Some(Err(e)) => Ok(Followed::Failed(format!("{name}: {e}"))),
+                    None => Ok(self.hangs(cluster, node, &name)),
+                }
+            }
         }
     }
 
@@ -198,42 +236,112 @@ impl Reconciler {
     async fn record_power(
         &self,
         guest: &WatchedGuest,
-        read: GuestStatus,
+        from: ReadPower,
+        to: ReadPower,
         now: Timestamp,
     ) -> Result<Followed, EngineError> {
-        let to = match read {
-            GuestStatus::Running => ReadPower::Running,
-            GuestStatus::Stopped => ReadPower::Stopped,
-            GuestStatus::Unknown => return Ok(Followed::Same),
-        };
-        let Some(from) = recorded_power(guest.status).filter(|from| *from != to) else {
+        if from == to {
             return Ok(Followed::Same);
-        };
+        }
         let app = guest.watched.app;
-        let followed = self.store.follow_power(app, from, to, now).await?;
-        if !followed {
+        let followed = [SeenPower { app, from, to }];
+        if self.store.follow_powers(&followed, now).await?.is_empty() {
             return Ok(Followed::Left);
         }
-        tracing::info!(app = %guest.hostname, to = to.status().label().label(), "the app's status follows its container");
+        tell(guest, to);
         Ok(Followed::Refreshed)
+    }
+
+    /// The node is left alone for a while.
+    fn hangs(&self, cluster: &Seen, node: &NodeName, name: &str) -> Followed {
+        let host = cluster.site.host.id;
+        self.hung.note(host, node, self.steady());
+        Followed::Failed(format!(
+            "{name}: node {node} does not answer; what changed there is followed when it does"
+        ))
+    }
+
+    /// What was verified of guests that this look does not show in their places says nothing any more.
+    fn lose(&self, cluster: &Seen) {
+        let inventory = &cluster.inventory;
+        let away = cluster.guests.iter().filter(|guest| {
+            let sight = inventory.sight(&guest.watched.place);
+            !matches!(sight, Sighting::Here(_))
+        });
+        let away = away.map(|guest| guest.watched.guest);
+        self.verified.lose(away, cluster.ended);
+    }
+
+    /// Whether the list's word on this guest's power counts by itself.
+    fn counts(&self, cluster: &Seen, guest: &WatchedGuest, power: Listed, watch: &Watch) -> bool {
+        let shown = self.verified.shown(guest.watched.guest);
+        let is_known = watch.settled.reaches(cluster.site.host.id, shown);
+        power.is_new && is_known && !is_off(Guard::Refresh)
+    }
+
+    /// Takes the power that a list tells of settled apps, in one commit. The sweep is to read them next: somebody was at work
+    /// on them. Gives how many changed.
+    async fn follow_listed(
+        &self,
+        listed: &[(&WatchedGuest, Listed)],
+        now: Timestamp,
+    ) -> Result<usize, EngineError> {
+        let mut at_work = Vec::new();
+        let mut seen = Vec::new();
+        for (guest, power) in listed {
+            let (app, Listed { from, to, .. }) = (guest.watched.app, *power);
+            if let Some(noting) = self.at_work.try_note(app) {
+                at_work.push(noting);
+                seen.push(SeenPower { app, from, to });
+            }
+        }
+        let followed: HashSet<_> = self
+            .store
+            .follow_powers(&seen, now)
+            .await?
+            .into_iter()
+            .collect();
+        for (guest, power) in listed {
+            if followed.contains(&guest.watched.app) {
+                tell(guest, power.to);
+                self.doubtful.add(guest);
+            }
+        }
+        Ok(followed.len())
     }
 }
 
+fn tell(guest: &WatchedGuest, to: ReadPower) {
+    let to = to.status().label().label();
+    tracing::info!(app = %guest.hostname, to, "the app's status follows its container");
+}
+
 /// What the look hints at for a guest nobody is at work on.
-fn change<'a>(cluster: &'a Seen, guest: &WatchedGuest) -> Option<Change<'a>> {
+fn change<'a>(cluster: &'a Seen, guest: &WatchedGuest, watch: &Watch) -> Option<Change<'a>> {
     match cluster.inventory.sight(&guest.watched.place) {
         Sighting::Unknown | Sighting::Missing => None,
         Sighting::Machine(_) => Some(Change::Machine),
         Sighting::Elsewhere(node, _) => Some(Change::Node(node)),
         Sighting::Here(listed) => {
-            let recorded = recorded_power(guest.status)?;
-            let listed = match listed {
+            let from = recorded_power(guest.status)?;
+            let to = match listed {
                 ListedPower::Running => ReadPower::Running,
                 ListedPower::Stopped => ReadPower::Stopped,
                 ListedPower::Unknown => return None,
             };
-            (listed != recorded).then_some(Change::Power)
+            (from != to).then(|| {
+                let is_new = watch.settled.is_quiet(guest.watched.app, cluster.began);
+                Change::Power(Listed { from, to, is_new })
+            })
         }
+    }
+}
+
+fn read_power(read: GuestStatus) -> Option<ReadPower> {
+    match read {
+        GuestStatus::Running => Some(ReadPower::Running),
+        GuestStatus::Stopped => Some(ReadPower::Stopped),
+        GuestStatus::Unknown => None,
     }
 }
 

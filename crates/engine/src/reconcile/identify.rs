@@ -14,6 +14,7 @@ use proximity_store::effects::NewEvent;
 use proximity_store::observation::WatchedGuest;
 use serde_json::json;
 
+use super::patience::patiently;
 use super::{Reconciler, Site, look};
 use crate::error::EngineError;
 
@@ -192,15 +193,20 @@ async fn tasks_of(
         return Err(format!("node {name} is offline"));
     }
     let path = format!("/nodes/{name}");
-    let held = read.permissions(Some(&path)).await;
-    let held = held.map_err(|e| format!("the rights on node {name} cannot be read: {e}"))?;
+    let silent = || format!("node {name} does not answer");
+    let held = patiently(read.permissions(Some(&path))).await;
+    let held = held
+        .ok_or_else(silent)?
+        .map_err(|e| format!("the rights on node {name} cannot be read: {e}"))?;
     if !held.get(&path).is_some_and(|p| p.contains(AUDIT)) {
         return Err(format!(
             "the token that looks lacks {AUDIT} on {path}, so that it is not shown the tasks of others"
         ));
     }
-    let tasks = read.node_tasks(name, filter).await;
-    let tasks = tasks.map_err(|e| format!("the tasks of node {name} cannot be read: {e}"))?;
+    let tasks = patiently(read.node_tasks(name, filter)).await;
+    let tasks = tasks
+        .ok_or_else(silent)?
+        .map_err(|e| format!("the tasks of node {name} cannot be read: {e}"))?;
     if tasks.len() >= usize::try_from(TASKS).unwrap_or(usize::MAX) {
         return Err(format!(
             "node {name} had more than {TASKS} tasks since then"

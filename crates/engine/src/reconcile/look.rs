@@ -11,6 +11,7 @@ use proximity_pve::cluster::{GuestKind, GuestStatus};
 use proximity_pve::guest_list::ListedGuest;
 
 use super::Site;
+use super::patience::patiently;
 use crate::view::{cluster_name, is_word_of};
 
 const AUDIT: &str = "VM.Audit";
@@ -108,9 +109,9 @@ pub(super) async fn sight_of(read: &ReadClient, vmid: Vmid) -> Sight {
 
 /// Asks one node for the guest's configuration.
 pub(super) async fn direct(read: &ReadClient, node: &NodeName, vmid: Vmid) -> DirectRead {
-    match read.lxc_config(node, vmid).await {
-        Ok(_) => DirectRead::Exists,
-        Err(e) if e.is_missing_config() => DirectRead::DoesNotExist(node.clone()),
-        Err(_) => DirectRead::Unknown,
+    match patiently(read.lxc_config(node, vmid)).await {
+        Some(Ok(_)) => DirectRead::Exists,
+        Some(Err(e)) if e.is_missing_config() => DirectRead::DoesNotExist(node.clone()),
+        Some(Err(_)) | None => DirectRead::Unknown,
     }
 }

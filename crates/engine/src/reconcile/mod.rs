@@ -3,7 +3,7 @@
 //!
 //! Flow of a pass: one complete look per cluster ([`look`]), compared with the record in memory; suspicions are counted
 //! ([`missing`]); what is ripe is proven by a direct read and archived, unless the mass brake stops; what moved or changed its
-//! power is read directly and followed ([`follow`]). Beside the passes a slow sweep ([`sweep`]) reads the configuration of every
+//! power is followed ([`follow`]), read directly unless the list's word counts by itself ([`settled`]). Beside the passes a slow sweep ([`sweep`]) reads the configuration of every
 //! container in turn, for a list does not tell whose a container is; what is wrong is told once ([`alarm`]).
 //! Guarantees: there is no way to a change of Proxmox VE in these types, only [`ReadClient`]s and the store; an app with a
 //! live operation is left to it; what could not be seen is unknown; a pass that finds nothing new writes nothing and sends
@@ -16,11 +16,14 @@ mod look;
 mod missing;
 mod outcome;
 mod pace;
+mod patience;
+mod settled;
 mod sights;
 mod sweep;
 mod verified;
 mod watch;
 
+use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
 use std::time::Duration;
@@ -45,7 +48,9 @@ pub use outcome::{
     ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
 };
 use pace::Pace;
+use patience::Hung;
 use sights::Sights;
+use sweep::Doubtful;
 pub use sweep::SweepReport;
 use verified::Verified;
 use watch::Watch;
@@ -106,6 +111,9 @@ pub struct Reconciler {
     /// Paces the slow sweep, over all clusters.
     pace: Pace,
     verified: Verified,
+    hung: Hung,
+    /// What the sweep reads next.
+    doubtful: Doubtful,
     nudged: Notify,
 }
 
@@ -118,6 +126,17 @@ struct Seen {
     site: Site,
     inventory: CompleteInventory,
     guests: Arc<Vec<WatchedGuest>>,
+}
+
+impl Seen {
+    /// How many containers are on no record.
+    fn unmanaged(&self) -> u64 {
+        let mut recorded: Vec<_> = self.guests.iter().map(|g| g.watched.place.vmid).collect();
+        recorded.sort_unstable();
+        let others = self.inventory.containers();
+        let others = others.filter(|(vmid, _)| recorded.binary_search(vmid).is_err());
+        u64::try_from(others.count()).unwrap_or(u64::MAX)
+    }
 }
 
 impl Reconciler {
@@ -137,6 +156,8 @@ impl Reconciler {
             sights: Sights::default(),
             pace: Pace::default(),
             verified: Verified::default(),
+            hung: Hung::default(),
+            doubtful: Doubtful::default(),
             nudged: Notify::new(),
         }
     }
@@ -175,6 +196,13 @@ impl Reconciler {
         self.sights.whole()
     }
 
+    /// How many containers are on no record, by the label of their host. A host that the newest pass did not see whole is left
+    /// out.
+    #[must_use]
+    pub fn unmanaged(&self) -> BTreeMap<String, u64> {
+        self.sights.unmanaged()
+    }
+
     /// One pass over all clusters.
     ///
     /// # Errors
@@ -182,6 +210,7 @@ impl Reconciler {
     pub async fn pass(&self, pass: &Pass) -> Result<ReconcileReport, EngineError> {
         let mut watch = self.watch.lock().await;
         let now = self.clock.now();
+        watch.settled.begin(self.at_work.take_left(), self.steady());
         let mut report = ReconcileReport::of(self.store.live_apps().await?);
         let mut seen = Vec::new();
         let hosts = self.store.hosts().await?;
@@ -189,13 +218,13 @@ impl Reconciler {
         for host in &hosts {
             match self.see(host.id, &mut watch).await? {
                 Ok(found) => {
-                    self.sights.note(host, None);
+                    self.sights.note(host, Ok(found.unmanaged()));
                     report.result.real_vmids_count += found.inventory.guests();
                     seen.push(found);
                 }
                 Err(why) => {
-                    self.sights.note(host, Some(&why));
                     report.unseen(host.label.as_str(), &why);
+                    self.sights.note(host, Err(why));
                 }
             }
         }
@@ -220,16 +249,19 @@ impl Reconciler {
             Err(e) => return Ok(Err(e.to_string())),
         };
         let began = self.steady();
-        Ok(match look::look(&site).await {
-            Ok(inventory) => Ok(Seen {
-                began,
-                ended: self.steady(),
-                site,
-                inventory,
-                guests,
-            }),
-            Err(why) => Err(why),
-        })
+        let inventory = match look::look(&site).await {
+            Ok(inventory) => inventory,
+            Err(why) => return Ok(Err(why)),
+        };
+        let ended = self.steady();
+        watch.settled.looked(host, began, ended);
+        Ok(Ok(Seen {
+            began,
+            ended,
+            site,
+            inventory,
+            guests,
+        }))
     }
 
     /// Now, held to the time that really passed: for ages. What is recorded bears the wall clock's time.

@@ -13,30 +13,31 @@ pub(super) struct Sights(Mutex<BTreeMap<HostId, Sight>>);
 #[derive(Debug, Clone, PartialEq, Eq)]
 struct Sight {
     label: String,
-    /// Why it was not seen whole, if it was not.
-    unseen: Option<String>,
+    /// How many containers are on no record; or why it was not seen whole.
+    seen: Result<u64, String>,
 }
 
 impl Sights {
-    /// A cluster was seen whole, or `unseen` says why not. Said when that changes, and when the reason is another one.
-    pub(super) fn note(&self, host: &HostRecord, unseen: Option<&str>) {
+    /// A cluster was seen whole, with so many containers that are on no record, or why not. Said when that changes, and when
+    /// the reason is another one.
+    pub(super) fn note(&self, host: &HostRecord, seen: Result<u64, String>) {
         let label = host.label.as_str();
         let sight = Sight {
             label: label.to_owned(),
-            unseen: unseen.map(str::to_owned),
+            seen: seen.clone(),
         };
         let mut sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let before = sights.insert(host.id, sight);
-        let before = before.and_then(|sight| sight.unseen);
-        match unseen {
-            Some(why) if before.as_deref() != Some(why) => tracing::warn!(
+        let before = before.and_then(|sight| sight.seen.err());
+        match seen {
+            Err(why) if before.as_ref() != Some(&why) => tracing::warn!(
                 host = label,
                 "NOT SEEN WHOLE: what is missing there is found by nobody until it is: {why}"
             ),
-            None if before.is_some() => {
+            Ok(_) if before.is_some() => {
                 tracing::info!(host = label, "the cluster is seen whole again");
             }
-            Some(_) | None => {}
+            Ok(_) | Err(_) => {}
         }
     }
 
@@ -50,7 +51,14 @@ impl Sights {
     pub(super) fn whole(&self) -> Vec<(String, bool)> {
         let sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let all = sights.values();
-        all.map(|sight| (sight.label.clone(), sight.unseen.is_none()))
+        all.map(|sight| (sight.label.clone(), sight.seen.is_ok()))
             .collect()
+    }
+
+    /// By label, how many containers are on no record; those alone that were seen whole.
+    pub(super) fn unmanaged(&self) -> BTreeMap<String, u64> {
+        let sights = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of = |sight: &Sight| Some((sight.label.clone(), *sight.seen.as_ref().ok()?));
+        sights.values().filter_map(of).collect()
     }
 }

@@ -36,6 +36,39 @@ const LANES: usize = 2;
 /// After so many reads in a round that did not come back a node is left alone.
 const STRIKES: u32 = 2;
 
+/// What is read before all others on its node: containers whose power changed without their having been looked at.
+#[derive(Debug, Default)]
+pub(super) struct Doubtful(Mutex<BTreeMap<(HostId, NodeName), BTreeMap<Vmid, GuestId>>>);
+
+impl Doubtful {
+    /// This guest is.
+    pub(super) fn add(&self, guest: &WatchedGuest) {
+        let place = &guest.watched.place;
+        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_node = nodes.entry((place.host, place.node.clone())).or_default();
+        of_node.insert(place.vmid, guest.watched.guest);
+    }
+
+    /// Takes one of a node.
+    fn take(&self, host: HostId, node: &NodeName) -> Option<Target> {
+        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        if nodes.is_empty() {
+            return None;
+        }
+        let key = (host, node.clone());
+        let of_node = nodes.get_mut(&key)?;
+        let first = of_node.pop_first();
+        if of_node.is_empty() {
+            nodes.remove(&key);
+        }
+        let (host, node) = key;
+        first.map(|(vmid, guest)| Target {
+            place: ContainerRef { host, node, vmid },
+            guest: Some(guest),
+        })
+    }
+}
+
 /// What a round of the sweep came to, in containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct SweepReport {
@@ -73,6 +106,7 @@ struct Target {
 /// The containers of one node.
 struct Queue<'a> {
     site: &'a Site,
+    node: &'a NodeName,
     nodes: &'a [NodeSeen],
     targets: Mutex<(VecDeque<Target>, u32)>,
 }
@@ -238,8 +272,9 @@ impl Reconciler {
                 None => targets.push_back(target),
             }
         }
-        let queue = |(_, targets)| Queue {
+        let queue = |(node, targets)| Queue {
             site,
+            node,
             nodes: inventory.nodes(),
             targets: Mutex::new((targets, 0)),
         };
@@ -249,12 +284,20 @@ impl Reconciler {
     /// Reads one after the other until the node's containers are through.
     async fn lane(&self, queue: &Queue<'_>, round: &Round) -> Result<SweepReport, EngineError> {
         let mut report = SweepReport::default();
-        while let Some(target) = queue.next() {
+        let (host, node, read) = (queue.site.host.id, queue.node, &queue.site.read);
+        loop {
+            let doubtful = self.doubtful.take(host, node);
+            let Some(target) = doubtful.or_else(|| queue.next()) else {
+                return Ok(report);
+            };
             self.pace.turn().await;
-            let read = &queue.site.read;
-            let (node, vmid) = (&target.place.node, target.place.vmid);
+            let vmid = target.place.vmid;
+            let asked = self.steady();
             let swept = match read.lxc_config(node, vmid).await {
-                Ok(config) => self.judge(queue, &target, &config, round).await?,
+                Ok(config) => {
+                    self.hung.end(host, node);
+                    self.judge(queue, &target, &config, asked, round).await?
+                }
                 Err(e) if e.is_missing_config() => Swept::Gone,
                 Err(e) => {
                     tracing::debug!(%node, %vmid, error = %e, "a configuration could not be swept");
@@ -264,7 +307,6 @@ impl Reconciler {
             };
             report.count(&swept);
         }
-        Ok(report)
     }
 
     async fn judge(
@@ -272,6 +314,7 @@ impl Reconciler {
         queue: &Queue<'_>,
         target: &Target,
         config: &LxcConfig,
+        asked: Timestamp,
         round: &Round,
     ) -> Result<Swept, EngineError> {
         let seen = observed(target.place.clone(), config, false);
@@ -284,9 +327,9 @@ impl Reconciler {
         }
         match recorded.judge(&seen) {
             Judgement::Owned if recorded.learned().is_none() => {
-                self.recognised(queue.site, guest, round).await
+                self.recognised(queue.site, guest, asked, round).await
             }
-            Judgement::Learned(_) => self.recognised(queue.site, guest, round).await,
+            Judgement::Learned(_) => self.recognised(queue.site, guest, asked, round).await,
             Judgement::Unfinished(_) => Ok(Swept::Left),
             Judgement::Owned | Judgement::Drifted(_) | Judgement::Conflict(_) => {
                 self.judge_again(queue, guest, &target.place, round).await
@@ -299,10 +342,11 @@ impl Reconciler {
         &self,
         site: &Site,
         guest: &WatchedGuest,
+        asked: Timestamp,
         round: &Round,
     ) -> Result<Swept, EngineError> {
         let now = self.clock.now();
-        self.verified.note(guest.watched.guest, now);
+        self.verified.note(guest.watched.guest, now, asked);
         self.end_conflict(site, guest, &round.alarms, now).await?;
         Ok(Swept::Recognised)
     }
@@ -326,6 +370,7 @@ impl Reconciler {
             return Ok(Swept::Left);
         };
         self.pace.turn().await;
+        let asked = self.steady();
         let config = match site.read.lxc_config(&place.node, place.vmid).await {
             Ok(config) => config,
             Err(e) if e.is_missing_config() => return Ok(Swept::Gone),
@@ -334,9 +379,10 @@ impl Reconciler {
         let seen = observed(place.clone(), &config, false);
         let identified = self.identify(site, queue.nodes, guest, &recorded, &seen, false);
         match identified.await? {
-            Identified::Same => self.recognised(site, guest, round).await,
+            Identified::Same => self.recognised(site, guest, asked, round).await,
             Identified::Left => Ok(Swept::Left),
             Identified::Conflict(conflict) => {
+                self.verified.lose([guest.watched.guest], self.steady());
                 let name = named(site.host.label.as_str(), place);
                 let why = in_conflict(&name, guest, &conflict);
                 self.raise_conflict(site, guest, &why, &round.alarms, self.clock.now())
@@ -410,5 +456,44 @@ impl SweepReport {
         self.gone += other.gone;
         self.left += other.left;
         self.unread += other.unread;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::app::StatusLabel;
+    use proximity_domain::ids::AppId;
+    use proximity_domain::observe::Watched;
+    use uuid::Uuid;
+
+    use super::*;
+
+    #[test]
+    fn what_is_doubtful_is_taken_once_on_its_node() {
+        let host = HostId(Uuid::from_u128(1));
+        let (one, other): (NodeName, NodeName) = ("pve1".parse().unwrap(), "pve2".parse().unwrap());
+        let guest = |vmid: u32| WatchedGuest {
+            watched: Watched {
+                guest: GuestId(Uuid::from_u128(u128::from(vmid))),
+                app: AppId(Uuid::from_u128(7)),
+                place: ContainerRef {
+                    host,
+                    node: one.clone(),
+                    vmid: vmid.try_into().unwrap(),
+                },
+                confirmed: true,
+            },
+            hostname: "web".parse().unwrap(),
+            status: StatusLabel::Running,
+            operation: None,
+        };
+        let doubtful = Doubtful::default();
+        for vmid in [102, 101, 102] {
+            doubtful.add(&guest(vmid));
+        }
+        assert!(doubtful.take(host, &other).is_none());
+        let taken = std::iter::from_fn(|| doubtful.take(host, &one));
+        let taken: Vec<u32> = taken.map(|target| target.place.vmid.get()).collect();
+        assert_eq!(taken, [101, 102]);
     }
 }

@@ -11,10 +11,15 @@ use proximity_domain::time::Timestamp;
 const KEPT_FOR_MS: i64 = 24 * 3_600_000;
 
 /// Moments of one guest.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 struct Moments {
-    newest: Timestamp,
+    /// The newest one by the wall clock.
+    newest: Option<Timestamp>,
     kept: Option<Timestamp>,
+    /// When the newest look that showed its identity was asked for, by the steady clock.
+    shown: Option<Timestamp>,
+    /// When the newest look that did not show it in its place had ended, by the steady clock.
+    lost: Option<Timestamp>,
 }
 
 /// When guests were verified in this process.
@@ -28,19 +33,33 @@ impl Verified {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A guest showed its whole identity.
-    pub(super) fn note(&self, guest: GuestId, now: Timestamp) {
+    /// A guest showed its whole identity, to a read that was sent at the steady moment `asked`.
+    pub(super) fn note(&self, guest: GuestId, now: Timestamp, asked: Timestamp) {
         let mut guests = self.lock();
-        let fresh = Moments {
-            newest: now,
-            kept: None,
-        };
-        guests.entry(guest).or_insert(fresh).newest = now;
+        let moments = guests.entry(guest).or_default();
+        moments.newest = Some(now);
+        moments.shown = moments.shown.max(Some(asked));
+    }
+
+    /// A look that ended at this steady moment did not show them in their places, or something else in their stead: what was
+    /// verified before does not speak for what is there now.
+    pub(super) fn lose(&self, lost: impl IntoIterator<Item = GuestId>, ended: Timestamp) {
+        let mut guests = self.lock();
+        for guest in lost {
+            guests.entry(guest).or_default().lost = Some(ended);
+        }
     }
 
     /// When it did last, in this process.
     pub(super) fn newest(&self, guest: GuestId) -> Option<Timestamp> {
-        self.lock().get(&guest).map(|moments| moments.newest)
+        self.lock().get(&guest)?.newest
+    }
+
+    /// Since which steady moment it is known to be what is recorded: the newest read that showed it, if it was in its place in
+    /// every look since.
+    pub(super) fn shown(&self, guest: GuestId) -> Option<Timestamp> {
+        let moments = self.lock().get(&guest).copied()?;
+        moments.shown.filter(|_| moments.shown > moments.lost)
     }
 
     /// Guests whose newest moment is a day after that on record, or of which none is as far as this process knows. Others than `on_record` are
@@ -49,8 +68,12 @@ impl Verified {
         let mut guests = self.lock();
         guests.retain(|guest, _| on_record(*guest));
         let old = |moments: &Moments| {
-            let since = |kept: Timestamp| moments.newest.0.saturating_sub(kept.0);
-            moments.kept.is_none_or(|kept| since(kept) >= KEPT_FOR_MS)
+            let since = |newest: Timestamp, kept: Timestamp| newest.0.saturating_sub(kept.0);
+            moments.newest.is_some_and(|newest| {
+                moments
+                    .kept
+                    .is_none_or(|kept| since(newest, kept) >= KEPT_FOR_MS)
+            })
         };
         let due = guests.iter().filter(|(_, moments)| old(moments));
         let mut due: Vec<GuestId> = due.map(|(guest, _)| *guest).collect();
@@ -80,13 +103,13 @@ mod tests {
         let guest = GuestId(Uuid::from_u128(1));
         let verified = Verified::default();
         assert_eq!(verified.newest(guest), None);
-        verified.note(guest, Timestamp(10));
+        verified.note(guest, Timestamp(10), Timestamp(1));
         assert_eq!(verified.due(|_| true), [guest]);
         verified.kept(&[guest], Timestamp(10));
-        verified.note(guest, Timestamp(20));
+        verified.note(guest, Timestamp(20), Timestamp(2));
         assert_eq!(verified.due(|_| true), []);
         assert_eq!(verified.newest(guest), Some(Timestamp(20)));
-        verified.note(guest, Timestamp(10 + KEPT_FOR_MS));
+        verified.note(guest, Timestamp(10 + KEPT_FOR_MS), Timestamp(3));
         assert_eq!(verified.due(|_| true), [guest]);
         assert_eq!(verified.due(|_| false), []);
         assert_eq!(verified.newest(guest), None, "it is on record no more");

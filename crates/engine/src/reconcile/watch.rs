@@ -9,14 +9,18 @@ use proximity_store::Store;
 use proximity_store::alarms::{Alarm, AlarmKey};
 use proximity_store::observation::WatchedGuest;
 
+use super::settled::Settled;
 use crate::error::EngineError;
 
-/// Guests of each cluster and the suspicions, each as of a commit of this process, which is the only one that writes.
+/// Guests of each cluster and the suspicions, each as of a commit of this process, which is the only one that writes; and what
+/// the passes before have seen.
 #[derive(Debug, Default)]
 pub(super) struct Watch {
     guests: HashMap<HostId, (u64, Arc<Vec<WatchedGuest>>)>,
     suspicions: Option<(u64, BTreeMap<GuestId, Suspicion>)>,
     alarms: Option<(u64, Arc<Alarms>)>,
+    /// What makes a list's word count.
+    pub(super) settled: Settled,
 }
 
 /// What was told and has not ended.

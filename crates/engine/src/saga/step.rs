@@ -154,6 +154,19 @@ pub(crate) enum StepError {
     Halt(Halt),
 }
 
+impl StepError {
+    /// What is told of it; nothing where nothing failed.
+    pub(crate) fn into_failure(self) -> Option<Failure> {
+        match self {
+            Self::Failed(failure)
+            | Self::Transient(failure)
+            | Self::Uncertain(failure)
+            | Self::Stuck(failure) => Some(failure),
+            Self::Cancelled | Self::Halt(_) => None,
+        }
+    }
+}
+
 /// Why a worker lets go of an operation without deciding anything.
 #[derive(Debug, thiserror::Error)]
 pub(crate) enum Halt {

@@ -19,6 +19,7 @@ use proximity_testkit::world::{Place, TestWorld, WorldParts};
 use serde_json::{Value, json};
 
 mod living;
+mod probe;
 mod restore;
 
 async fn world() -> TestWorld {
@@ -32,6 +33,7 @@ fn asked(vmid: u32) -> AdoptContainer {
         vmid,
         suggested_type: None,
         port: None,
+        probe: false,
         key: None,
     }
 }

@@ -26,6 +26,9 @@ pub(crate) struct AdoptArgs {
     /// The port they listen on [default: the usual one of the type]
     #[arg(long, value_name = "PORT", value_parser = clap::value_parser!(u16).range(1..))]
     pub(crate) port: Option<u16>,
+    /// Look inside for what listens, and take type and port from that where they are left out; one command that only reads
+    #[arg(long)]
+    pub(crate) probe: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }

@@ -41,6 +41,7 @@ pub(crate) async fn run(context: &Context, args: AdoptArgs) -> Result<(), Failed
             node_name: None,
             suggested_type: args.kind.clone(),
             port_to_expose: args.port,
+            probe: args.probe,
         };
         match one(context, &client, &body, args.waiting).await {
             Ok(app) => result.adopted.push(app),

@@ -204,6 +204,8 @@ fn engine(
             public_host: settings.gateway.public_host.clone(),
             gateway_address: reachable(settings.gateway.public_bind),
             protect: settings.engine.protect,
+            stuck: settings.janitor.limits(),
+            janitor_every: settings.janitor.every(),
             ..EngineLimits::default()
         },
     }))

@@ -16,6 +16,9 @@ pub(super) fn wrong(message: impl Into<String>, hint: &str) -> Wrong {
     }
 }
 
+/// A week.
+const JANITOR_MOST_MINUTES: u32 = 7 * 24 * 60;
+
 /// The first rule that is broken.
 pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
     listener(settings)?;
@@ -34,6 +37,12 @@ pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
             format!("engine.operations_per_host is {per_host}"),
             "choose 1 to engine.operations",
         ));
+    }
+    for (name, minutes) in settings.janitor.all() {
+        if minutes == 0 || minutes > JANITOR_MOST_MINUTES {
+            let hint = format!("choose 1 to {JANITOR_MOST_MINUTES}");
+            return Err(wrong(format!("{name} is {minutes}"), &hint));
+        }
     }
     log(settings)
 }

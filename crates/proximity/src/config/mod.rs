@@ -11,8 +11,10 @@ mod range;
 
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use confique::Config;
+use proximity_domain::janitor::Limits;
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::{Loaded, load};
@@ -59,6 +61,9 @@ pub(crate) struct Settings {
     /// Work on apps.
     #[config(nested)]
     pub(crate) engine: EngineSettings,
+    /// Marking apps that are stuck.
+    #[config(nested)]
+    pub(crate) janitor: JanitorSettings,
     /// Telling people what happened.
     #[config(nested)]
     pub(crate) notify: NotifySettings,
@@ -169,6 +174,54 @@ pub(crate) struct EngineSettings {
     /// Create containers with the protection of Proxmox VE switched on.
     #[config(default = true, env = "PROXIMITY_ENGINE_PROTECT")]
     pub(crate) protect: bool,
+}
+
+/// Marking apps that are stuck: on their way to another status for longer than this, with nobody at work on them. They are
+/// shown as *error*; nothing else is done to them.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct JanitorSettings {
+    /// How often it looks for them.
+    #[config(default = 60, env = "PROXIMITY_JANITOR_EVERY_MINUTES")]
+    pub(crate) every_minutes: u32,
+    /// How long an app may be deployed.
+    #[config(default = 60, env = "PROXIMITY_JANITOR_DEPLOYING_MINUTES")]
+    pub(crate) deploying_minutes: u32,
+    /// How long a container may be adopted.
+    #[config(default = 60, env = "PROXIMITY_JANITOR_ADOPTING_MINUTES")]
+    pub(crate) adopting_minutes: u32,
+    /// How long an app may be removed.
+    #[config(default = 60, env = "PROXIMITY_JANITOR_REMOVING_MINUTES")]
+    pub(crate) removing_minutes: u32,
+}
+
+impl JanitorSettings {
+    /// All keys with what they are set to.
+    fn all(&self) -> [(&'static str, u32); 4] {
+        [
+            ("janitor.every_minutes", self.every_minutes),
+            ("janitor.deploying_minutes", self.deploying_minutes),
+            ("janitor.adopting_minutes", self.adopting_minutes),
+            ("janitor.removing_minutes", self.removing_minutes),
+        ]
+    }
+
+    /// As the janitor takes it. Nothing clones or updates yet, so that there is nothing to set for these.
+    pub(crate) fn limits(&self) -> Limits {
+        let ms = |minutes: u32| i64::from(minutes) * 60_000;
+        Limits {
+            deploying_ms: ms(self.deploying_minutes),
+            adopting_ms: ms(self.adopting_minutes),
+            removing_ms: ms(self.removing_minutes),
+            ..Limits::default()
+        }
+    }
+
+    /// From the end of one look to the next.
+    pub(crate) fn every(&self) -> Duration {
+        Duration::from_secs(60 * u64::from(self.every_minutes))
+    }
 }
 
 /// Logs of the long-running roles.

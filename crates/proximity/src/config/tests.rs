@@ -1,4 +1,5 @@
 use std::path::Path;
+use std::time::Duration;
 
 use confique::{Config, Layer};
 
@@ -38,6 +39,17 @@ fn a_file_is_laid_over_the_defaults() {
     );
     assert_eq!(settings.ports.public.to_string(), "20000-20099");
     assert_eq!(settings.ports.internal.to_string(), "9100-9999");
+}
+
+#[test]
+fn the_janitor_is_given_what_is_set() {
+    let settings = from_file("janitor:\n  every_minutes: 5\n  removing_minutes: 90\n").unwrap();
+    let limits = settings.janitor.limits();
+    assert_eq!(settings.janitor.every(), Duration::from_secs(300));
+    assert_eq!(
+        (limits.removing_ms, limits.deploying_ms),
+        (5_400_000, 3_600_000)
+    );
 }
 
 #[test]
@@ -88,6 +100,8 @@ fn settings_that_contradict_each_other_are_refused() {
         "database:\n  url: postgres://a@b\n",
         "database:\n  url: postgres://a@b/c\n",
         "database:\n  password_file: /p\n",
+        "janitor:\n  every_minutes: 0\n",
+        "janitor:\n  removing_minutes: 10081\n",
         "log:\n  file: /l/p.log\ngateway:\n  log_file: /l//p.log\n",
     ];
     let mut all = String::new();

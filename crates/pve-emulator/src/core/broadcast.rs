@@ -146,7 +146,8 @@ fn cpu_use(before: Option<&Look>, seen: &Result<GuestLook, String>, now_ms: u64)
     cores
 }
 
-fn publish(world: &mut World, key: &GuestKey, now_ms: u64) {
+/// The cluster is told of a guest.
+pub(super) fn publish(world: &mut World, key: &GuestKey, now_ms: u64) {
     let Some(row) = world
         .guest(key)
         .map(|guest| status_row::broadcast(world, key.vmid, guest, now_ms))

@@ -9,7 +9,7 @@ use super::guest::{GuestCommand, GuestDone, GuestKey, GuestLook, GuestOutcome};
 use super::guest_config::GuestConfig;
 use super::image_name::{self, Form};
 use super::world::{Guest, Pool, Power, Volume, World};
-use super::{Effects, jobs, settle};
+use super::{Effects, broadcast, jobs, settle};
 
 /// The most that one order makes.
 const MOST: u32 = 100_000;
@@ -32,6 +32,18 @@ pub struct Scenery {
     /// They are members of so many pools, in turn; the pools are made.
     #[serde(default)]
     pub pools: u32,
+}
+
+/// Somebody switches such containers on or off, past the API.
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct SceneryPower {
+    /// The number of the first one; the others follow.
+    pub first_vmid: u32,
+    /// How many.
+    pub guests: u32,
+    /// Whether they run afterwards.
+    pub running: bool,
 }
 
 fn first() -> u32 {
@@ -114,6 +126,33 @@ impl World {
         }
         // They are told of at once.
         self.next_broadcast_ms = now_ms;
+        Ok(())
+    }
+
+    /// Switches containers that are only told of on or off. They are told of at once, as when the broadcast of their nodes came
+    /// right then.
+    ///
+    /// # Errors
+    /// One of them is no such container; nothing was changed then.
+    pub fn switch_scenery(&mut self, order: SceneryPower, now_ms: u64) -> Result<(), String> {
+        let end = order.first_vmid.checked_add(order.guests);
+        let vmids = order.first_vmid..end.ok_or("too many")?;
+        let is_told_of = |vmid: &u32| self.guests.get(vmid).is_some_and(|guest| guest.scenery);
+        if let Some(other) = vmids.clone().find(|vmid| !is_told_of(vmid)) {
+            return Err(format!("{other} is no container that is only told of"));
+        }
+        let power = match order.running {
+            true => Power::Running { since_ms: now_ms },
+            false => Power::Stopped,
+        };
+        for vmid in vmids {
+            let Some(guest) = self.guests.get_mut(&vmid) else {
+                continue;
+            };
+            guest.power = power;
+            let node = guest.node.clone();
+            broadcast::publish(self, &GuestKey { node, vmid }, now_ms);
+        }
         Ok(())
     }
 

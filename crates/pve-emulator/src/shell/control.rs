@@ -8,7 +8,8 @@
 //!   "half_output", "no_network", "never_answers", "ignores_shutdown", "keeps_disk": bool, "hogged_mib": MiB}, "crash_unit":
 //!   UNIT, "die": true}`. Faults that are not named are mended.
 //! - `POST /world/scenery` sets up containers that are only told of: `{"guests": N, "first_vmid": 10000, "running_percent": 80, "pools": 0}`;
-//!   the last two may be left out.
+//!   the last two may be left out. `POST /world/scenery/power` with `{"first_vmid", "guests", "running"}` switches some of them
+//!   on or off, which is told of at once.
 //! - `GET`/`POST /task-times` → the times in milliseconds; a POST gives those to change as JSON.
 //! - `GET /faults` → `[{id, wish, seen, hits, held: [{call, state}]}]`; `POST /faults` with `{"calls": {"verb", "path", "node",
 //!   "via", "vmid"}, "nth", "times", "kind": {KIND: {…}}}` → `{id}`. What is absent of `calls` is any; the `nth` call
@@ -34,6 +35,7 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
 
+use serde::de::DeserializeOwned;
 use serde_json::{Value, json};
 use tokio::net::{UnixListener, UnixStream};
 use tokio_util::sync::CancellationToken;
@@ -45,7 +47,7 @@ use super::http::{Head, MAX_BODY_BYTES, Reader};
 use super::journal::Journal;
 use super::keeper::Door;
 use crate::core::guest::GuestKey;
-use crate::core::{Scenery, TaskTimes, World};
+use crate::core::{Scenery, SceneryPower, TaskTimes, World};
 
 /// What the control socket serves from.
 #[derive(Clone)]
@@ -123,7 +125,7 @@ fn refused(status: u16, error: impl std::fmt::Display) -> Answer {
 }
 
 /// The body as what an endpoint takes; nothing at all counts as an object without members.
-fn parsed<T: serde::de::DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
+fn parsed<T: DeserializeOwned>(body: &[u8]) -> Result<T, Answer> {
     let body = if body.is_empty() { b"{}" } else { body };
     serde_json::from_slice(body).map_err(|error| refused(400, error))
 }
@@ -147,7 +149,7 @@ async fn answer(head: &Head, body: &[u8], control: &Control) -> Answer {
         Some("nodes" | "clock" | "checks" | "violations") => {
             return world::answer(head, &parts, body, control).await;
         }
-        Some("world") if head.method == "POST" && head.path != "/world/scenery" => {
+        Some("world") if head.method == "POST" && !head.path.starts_with("/world/scenery") => {
             return world::answer(head, &parts, body, control).await;
         }
         _ => {}
@@ -158,7 +160,14 @@ async fn answer(head: &Head, body: &[u8], control: &Control) -> Answer {
         ("GET", "/world/tasks") => control.door.read(tasks).await,
         ("GET", "/task-times") => control.door.read(|world| json!(world.task_times())).await,
         ("POST", "/task-times") => return set_task_times(body, control).await,
-        ("POST", "/world/scenery") => return set_up_scenery(body, control).await,
+        ("POST", "/world/scenery") => {
+            let change = |world: &mut World, order, now_ms| world.set_up_scenery(order, now_ms);
+            return change_scenery::<Scenery>(body, control, change).await;
+        }
+        ("POST", "/world/scenery/power") => {
+            let change = |world: &mut World, order, now_ms| world.switch_scenery(order, now_ms);
+            return change_scenery::<SceneryPower>(body, control, change).await;
+        }
         ("POST", path) if path.starts_with("/guests/") => {
             return meddle(path, body, control).await;
         }
@@ -224,22 +233,26 @@ fn tasks(world: &World) -> Value {
     world.tasks().map(row).collect()
 }
 
-/// Answers when the containers are there.
-async fn set_up_scenery(body: &[u8], control: &Control) -> (u16, Value) {
-    let order: Scenery = match serde_json::from_slice(body) {
+/// Answers when the containers are as ordered.
+async fn change_scenery<Order: DeserializeOwned + Send + 'static>(
+    body: &[u8],
+    control: &Control,
+    change: impl FnOnce(&mut World, Order, u64) -> Result<(), String> + Send + 'static,
+) -> Answer {
+    let order: Order = match serde_json::from_slice(body) {
         Ok(order) => order,
         Err(error) => return (400, json!({"error": error.to_string()})),
     };
     let (give, take) = tokio::sync::oneshot::channel();
     let change = move |world: &mut World| {
         // Nobody waits any more: fine.
-        let _ = give.send(world.set_up_scenery(order, super::now_ms()));
+        let _ = give.send(change(world, order, super::now_ms()));
     };
     if let Err(error) = control.door.change(change).await {
         return (503, json!({"error": error.to_string()}));
     }
     match take.await {
-        Ok(Ok(())) => (200, json!({"guests": order.guests})),
+        Ok(Ok(())) => (200, json!({})),
         Ok(Err(error)) => (400, json!({"error": error})),
         Err(_) => (503, json!({"error": "the emulator has stopped"})),
     }

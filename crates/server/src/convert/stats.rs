@@ -1,6 +1,7 @@
 //! Apps in numbers.
 
 use proximity_api::stats::Stats;
+use proximity_domain::app::AppClass;
 use proximity_store::views::AppCount;
 
 /// Adds the counts up, each way.
@@ -9,6 +10,12 @@ pub(crate) fn stats(counts: Vec<AppCount>) -> Stats {
     for count in counts {
         let apps = count.apps;
         stats.total += apps;
+        if count.class == AppClass::Adopted.label() {
+            let adoption = &mut stats.adoption;
+            adoption.adopted += apps;
+            adoption.exposed += if count.exposed { apps } else { 0 };
+            *adoption.by_status.entry(count.status.clone()).or_default() += apps;
+        }
         *stats.by_kind.entry(count.class).or_default() += apps;
         *stats.by_status.entry(count.status).or_default() += apps;
         let node = format!("{}/{}", count.host, count.node);
@@ -25,7 +32,8 @@ mod tests {
     #[test]
     fn each_app_is_counted_once_each_way() {
         let count = |status: &str, node: &str, apps| AppCount {
-            class: "native".to_owned(),
+            class: if apps == 4 { "adopted" } else { "native" }.to_owned(),
+            exposed: node == "b",
             status: status.to_owned(),
             host: "home".to_owned(),
             node: node.to_owned(),
@@ -38,7 +46,9 @@ mod tests {
             count("error", "b", 4),
         ]);
         assert_eq!(stats.total, 7);
-        assert_eq!(stats.by_kind["native"], 7);
+        assert_eq!((stats.by_kind["native"], stats.by_kind["adopted"]), (3, 4));
+        assert_eq!((stats.adoption.adopted, stats.adoption.exposed), (4, 4));
+        assert_eq!(stats.adoption.by_status["error"], 4);
         assert_eq!(
             (stats.by_status["running"], stats.by_status["error"]),
             (3, 4)

@@ -234,7 +234,7 @@ async fn catch_up(log: &Log, publish: &watch::Sender<Option<i64>>) -> Result<(),
         };
         head = last.seq;
         for event in &events {
-            log.metrics.operations().take(event.kind, &event.wire);
+            log.metrics.told(event.kind, &event.wire);
         }
         log.keep(&events);
         publish.send_replace(Some(head));

@@ -48,6 +48,17 @@ pub(super) struct Failed {
     pub(super) code: String,
 }
 
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Told {
+    pub(super) kind: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct Apps {
+    pub(super) kind: String,
+    pub(super) status: String,
+}
+
 /// Methods the API knows; a client may send any word.
 pub(super) fn method(method: &str) -> &'static str {
     const KNOWN: [&str; 7] = ["GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"];

@@ -8,9 +8,10 @@ mod operations;
 mod page;
 mod process;
 
-pub(crate) use operations::OperationMetrics;
+use operations::OperationMetrics;
 pub use page::metrics_markdown;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -21,9 +22,12 @@ use prometheus_client::metrics::gauge::Gauge;
 use prometheus_client::metrics::histogram::Histogram;
 use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
+use proximity_api::events::Event;
+use proximity_domain::event::EventKind;
+use proximity_store::views::AppCount;
 use proximity_store::{Reader, StoreError};
 
-use self::labels::{Build, Call, CallTime, Host, Request, Route};
+use self::labels::{Apps, Build, Call, CallTime, Host, Request, Route, Told};
 
 /// What the answer says it is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
@@ -45,6 +49,9 @@ struct Inner {
     open_files: Gauge,
     commits: Histogram,
     seen_whole: Family<Host, Gauge>,
+    unmanaged: Family<Host, Gauge>,
+    told: Family<Told, Counter>,
+    apps: Family<Apps, Gauge>,
     operations: OperationMetrics,
 }
 
@@ -64,6 +71,9 @@ impl Metrics {
             open_files: Gauge::default(),
             commits: seconds(),
             seen_whole: Family::default(),
+            unmanaged: Family::default(),
+            told: Family::default(),
+            apps: Family::default(),
             operations: OperationMetrics::default(),
         };
         inner.register(version);
@@ -101,6 +111,36 @@ impl Metrics {
         }
     }
 
+    /// Containers that are on no record, by host label; hosts that are not among them were not seen whole.
+    pub(crate) fn unmanaged(&self, counts: BTreeMap<String, u64>) {
+        self.0.unmanaged.clear();
+        for (host, count) in counts {
+            let figure = self.0.unmanaged.get_or_create_owned(&Host { host });
+            figure.set(i64::try_from(count).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// Live apps, counted anew.
+    pub(crate) fn apps(&self, counts: &[AppCount]) {
+        let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
+        for count in counts {
+            *sums.entry((&count.class, &count.status)).or_default() += count.apps;
+        }
+        self.0.apps.clear();
+        for ((kind, status), sum) in sums {
+            let (kind, status) = (kind.to_owned(), status.to_owned());
+            let figure = self.0.apps.get_or_create_owned(&Apps { kind, status });
+            figure.set(i64::try_from(sum).unwrap_or(i64::MAX));
+        }
+    }
+
+    /// An event was told, each once.
+    pub(crate) fn told(&self, kind: EventKind, event: &Event) {
+        let kind_label = Told { kind: kind.label() };
+        self.0.told.get_or_create(&kind_label).inc();
+        self.0.operations.take(kind, event);
+    }
+
     /// A request was answered. `route` is its template.
     pub(crate) fn request(&self, route: &str, method: &str, status: u16, took_ms: u64) {
         let route = route.to_owned();
@@ -114,8 +154,12 @@ impl Metrics {
         times.observe(Duration::from_millis(took_ms).as_secs_f64());
     }
 
-    pub(crate) fn operations(&self) -> &OperationMetrics {
-        &self.0.operations
+    /// One series of each figure: without any a figure is not told.
+    fn show_all(&self) {
+        drop(self.0.told.get_or_create(&Told { kind: "" }));
+        let (kind, status) = (String::new(), String::new());
+        drop(self.0.apps.get_or_create(&Apps { kind, status }));
+        self.0.operations.show_all();
     }
 
     /// The text of all figures as they are now.
@@ -127,6 +171,7 @@ impl Metrics {
     ) -> Result<String, StoreError> {
         let inner = &*self.0;
         inner.operations.look(reader).await?;
+        self.apps(&reader.app_counts(None).await?);
         inner
             .streams
             .set(i64::try_from(streams).unwrap_or(i64::MAX));
@@ -196,6 +241,17 @@ impl Inner {
             "1 if the newest look at the cluster saw it whole, 0 if not: what is missing there is found by nobody then",
             self.seen_whole.clone(),
         );
+        registry.register(
+            "cluster_unmanaged_containers",
+            "Containers that no app has, as the newest look showed that saw the cluster whole",
+            self.unmanaged.clone(),
+        );
+        registry.register(
+            "events",
+            "What was told, by the kind of event: orphans, conflicts, stuck apps, the mass brake and all others",
+            self.told.clone(),
+        );
+        registry.register("apps", "Live apps, by kind and status", self.apps.clone());
         self.operations.register(registry);
     }
 }
@@ -218,6 +274,47 @@ mod tests {
         encode(&mut text, &metrics.0.registry).unwrap();
         assert!(text.contains("proximity_cluster_seen_whole{host=\"lab\"} 0"));
         assert!(!text.contains("attic"), "{text}");
+    }
+
+    #[test]
+    fn what_is_told_is_counted_by_its_kind_and_apps_by_their_status() {
+        let metrics = Metrics::new("1");
+        let event = Event {
+            seq: 1,
+            at: jiff::Timestamp::UNIX_EPOCH,
+            kind: EventKind::AnomalousOrphanDetected.label().to_owned(),
+            app_id: None,
+            operation_id: None,
+            body: serde_json::json!({}),
+        };
+        metrics.told(EventKind::AnomalousOrphanDetected, &event);
+        metrics.told(EventKind::AnomalousOrphanDetected, &event);
+        let count = |node: &str, status: &str| AppCount {
+            class: "adopted".to_owned(),
+            status: status.to_owned(),
+            host: "lab".to_owned(),
+            node: node.to_owned(),
+            catalog_id: "generic".to_owned(),
+            exposed: false,
+            apps: 2,
+        };
+        metrics.apps(&[
+            count("a", "running"),
+            count("b", "running"),
+            count("a", "error"),
+        ]);
+        metrics.apps(&[count("a", "running"), count("b", "running")]);
+        metrics.unmanaged(BTreeMap::from([("lab".to_owned(), 7)]));
+        let mut text = String::new();
+        encode(&mut text, &metrics.0.registry).unwrap();
+        for line in [
+            "proximity_events_total{kind=\"AnomalousOrphanDetected\"} 2",
+            "proximity_apps{kind=\"adopted\",status=\"running\"} 4",
+            "proximity_cluster_unmanaged_containers{host=\"lab\"} 7",
+        ] {
+            assert!(text.contains(line), "{line} is not in {text}");
+        }
+        assert!(!text.contains("status=\"error\""), "{text}");
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! The page of all figures, made from what is registered.
 
+use std::collections::BTreeMap;
 use std::fmt::Write as _;
 use std::time::Duration;
 
@@ -35,7 +36,8 @@ pub fn metrics_markdown() -> String {
     metrics.request("", "GET", 200, 0);
     metrics.pve_call("", "GET", "", Duration::ZERO);
     metrics.seen_whole(vec![(String::new(), true)]);
-    metrics.operations().show_all();
+    metrics.unmanaged(BTreeMap::from([(String::new(), 0)]));
+    metrics.show_all();
     let mut page = HEAD.to_owned();
     for figure in figures(&metrics.0.registry) {
         let labels: Vec<String> = figure.labels.iter().map(|l| format!("`{l}`")).collect();

@@ -129,6 +129,7 @@ async fn one(
         vmid: body.vmid,
         suggested_type: body.suggested_type,
         port: body.port_to_expose,
+        probe: body.probe,
         key,
     };
     state.engine().adopt(caller.actor(), request).await

@@ -24,8 +24,9 @@ pub(crate) async fn show(
     let feed = state.feed();
     let newest = feed.newest().await?;
     let reader = state.reader();
-    let seen = state.engine().reconciler().seen_whole();
-    state.metrics().seen_whole(seen);
+    let reconciler = state.engine().reconciler();
+    state.metrics().seen_whole(reconciler.seen_whole());
+    state.metrics().unmanaged(reconciler.unmanaged());
     let text = state
         .metrics()
         .text(&reader, feed.followers(), newest)

@@ -11,7 +11,7 @@ use crate::router::AppState;
 
 /// Count the apps
 ///
-/// Live ones that the caller may see, by kind, status, node and type.
+/// Live ones that the caller may see, by kind, status, node and type; and how far adoption has come.
 #[utoipa::path(get, path = "/api/stats", tag = "apps", operation_id = "show_stats",
     responses((status = 200, description = "The numbers.", body = Stats)))]
 pub(crate) async fn show(
@@ -20,5 +20,9 @@ pub(crate) async fn show(
 ) -> Result<Json<Stats>, Refusal> {
     caller.require(Scope::Read)?;
     let counts = state.reader().app_counts(caller.sees_only()).await?;
-    Ok(Json(convert::stats(counts)))
+    let mut stats = convert::stats(counts);
+    if caller.sees_only().is_none() {
+        stats.adoption.unmanaged = state.engine().reconciler().unmanaged();
+    }
+    Ok(Json(stats))
 }

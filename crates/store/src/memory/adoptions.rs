@@ -70,6 +70,10 @@ impl State {
         if !is_adopted || self.adoptions.contains_key(&app) {
             return Err(no_second_record(app));
         }
+        if let Some(row) = self.apps.row(&app) {
+            row.asked.catalog_id = record.suggested_type.clone();
+            row.asked.guest_port = record.container_port;
+        }
         self.adoptions.put(app, record);
         Ok(())
     }

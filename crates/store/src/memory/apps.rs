@@ -164,7 +164,7 @@ impl State {
     }
 
     pub(crate) fn app_counts(&self, owner: Option<&str>) -> Vec<AppCount> {
-        let mut counts: BTreeMap<[String; 5], u64> = BTreeMap::new();
+        let mut counts: BTreeMap<([String; 5], bool), u64> = BTreeMap::new();
         for app in self.apps.values().filter(|app| app.is_live()) {
             let host = self.hosts.get(&app.asked.host);
             let (Some(host), true) = (host, owner.is_none_or(|owner| app.asked.owner == owner))
@@ -178,9 +178,9 @@ impl State {
                 app.asked.node.to_string(),
                 app.asked.catalog_id.to_string(),
             ];
-            *counts.entry(told_apart).or_default() += 1;
+            *counts.entry((told_apart, app.exposed)).or_default() += 1;
         }
-        let counts = counts.into_iter().map(|(told_apart, apps)| {
+        let counts = counts.into_iter().map(|((told_apart, exposed), apps)| {
             let [class, status, host, node, catalog_id] = told_apart;
             AppCount {
                 class,
@@ -188,6 +188,7 @@ impl State {
                 host,
                 node,
                 catalog_id,
+                exposed,
                 apps,
             }
         });

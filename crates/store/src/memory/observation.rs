@@ -19,7 +19,7 @@ use crate::error::StoreError;
 use crate::journal::Act;
 use crate::observation::{BrakeChange, BrakeRecord, SuspicionChange, WatchedGuest, release_act};
 use crate::orphans::{OrphanFound, given_up};
-use crate::power::{ReadPower, refuse_unresolvable, resolved};
+use crate::power::{ReadPower, SeenPower, refuse_unresolvable, resolved};
 use crate::records::{Actor, AppRecord, LogLevel};
 use crate::views::{ArchiveFilter, ArchivedApp, ArchivedBy};
 
@@ -248,21 +248,23 @@ impl State {
         Ok(true)
     }
 
-    pub(crate) fn follow_power(
+    pub(crate) fn follow_powers(
         &mut self,
-        app: AppId,
-        from: ReadPower,
-        to: ReadPower,
+        seen: &[SeenPower],
         now: Timestamp,
-    ) -> Result<bool, StoreError> {
-        let Some(record) = self.live_app(app) else {
-            return Ok(false);
-        };
-        if record.operation.is_some() || record.status != from.status() {
-            return Ok(false);
+    ) -> Result<Vec<AppId>, StoreError> {
+        let mut followed = Vec::new();
+        for seen in seen.iter().filter(|seen| seen.from != seen.to) {
+            let Some(record) = self.live_app(seen.app) else {
+                continue;
+            };
+            if record.operation.is_some() || record.status != seen.from.status() {
+                continue;
+            }
+            self.set_status(seen.app, &seen.to.status(), None, now)?;
+            followed.push(seen.app);
         }
-        self.set_status(app, &to.status(), None, now)?;
-        Ok(true)
+        Ok(followed)
     }
 
     pub(crate) fn resolve_app(

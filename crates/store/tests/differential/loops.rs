@@ -12,7 +12,7 @@ use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
 use proximity_store::identities::Accepted;
 use proximity_store::observation::{BrakeChange, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
-use proximity_store::power::ReadPower;
+use proximity_store::power::{ReadPower, SeenPower};
 use proximity_store::records::LogLevel;
 
 use super::calls::Call;
@@ -81,8 +81,9 @@ impl Play {
                     _ => ReadPower::Running,
                 };
                 let to = power(n);
-                let done = both!(self.pair, store => store.follow_power(id, from, to, at));
-                Some(!done.unwrap())
+                let seen = [SeenPower { app: id, from, to }];
+                let done = both!(self.pair, store => store.follow_powers(&seen, at));
+                Some(done.unwrap().is_empty())
             }
             Call::Resolve { app, n } => {
                 let id = self.app(app)?;

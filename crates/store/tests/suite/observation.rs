@@ -16,7 +16,7 @@ use proximity_store::effects::NewEvent;
 use proximity_store::identities::{Accepted, GuestLooks};
 use proximity_store::observation::{BrakeChange, BrakeRecord, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
-use proximity_store::power::ReadPower;
+use proximity_store::power::{ReadPower, SeenPower};
 use proximity_store::records::{AppRecord, LogLevel};
 use proximity_store::views::{ArchiveFilter, ArchivedBy};
 use serde_json::json;
@@ -460,22 +460,25 @@ pub async fn power_is_followed_between_running_and_stopped_alone(make: &impl Mak
     let mut world = World::new(make).await;
     let (app, _) = world.deployed("web", 101).await;
     let (running, stopped) = (ReadPower::Running, ReadPower::Stopped);
-    let follow = |from, to, at| {
-        let store = world.store.clone();
-        async move { store.follow_power(app.id, from, to, at).await.unwrap() }
+    let store = world.store.clone();
+    let follow = async |from, to, at| {
+        let app = app.id;
+        let seen = SeenPower { app, from, to };
+        store.follow_powers(&[seen], at).await.unwrap() == [app]
     };
     let at = world.at();
     assert!(!follow(stopped, running, at).await, "it is running");
     assert!(follow(running, stopped, at).await);
     assert_eq!(world.app(app.id).await.status, Status::Stopped);
     world.enqueue(OperationKind::Start, app.id, None).await;
-    let follow = world.store.follow_power(app.id, stopped, running, at).await;
-    assert!(!follow.unwrap(), "an operation is at work");
+    assert!(
+        !follow(stopped, running, at).await,
+        "an operation is at work"
+    );
     let (_, fence) = world.claim().await;
     world.fail(&fence, None, "x").await;
     world.end(&fence).await.unwrap();
-    let out_of_error = world.store.follow_power(app.id, stopped, running, at).await;
-    assert!(!out_of_error.unwrap());
+    assert!(!follow(stopped, running, at).await, "out of error");
     assert!(matches!(
         world.app(app.id).await.status,
         Status::Error { .. }

@@ -152,6 +152,7 @@ impl Stage {
                 vmid,
                 suggested_type: None,
                 port: None,
+                probe: false,
                 key: None,
             };
             let done = engine.adopt(&person(), request).await;

@@ -1,6 +1,7 @@
-//! The steps of an adoption: the whole configuration, then what may be missing. Both only read.
+//! The steps of an adoption: the whole configuration, then what may be missing. Both only read; inside is looked only where the
+//! request says so.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use proximity_domain::adoption::{
@@ -10,18 +11,30 @@ use proximity_domain::adoption::{
 use proximity_domain::app::{Status, StatusEvent};
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::{ContainerRef, Ownership};
+use proximity_domain::names::CatalogId;
+use proximity_domain::sockets::{listening, settle};
 use proximity_pve::cluster::GuestStatus;
+use proximity_pve::guest::{Exec, GuestOwner, GuestTarget};
 use proximity_pve::lxc::LxcStatus;
-use proximity_store::effects::Effects;
+use proximity_store::effects::{Effects, NewLogLine};
 use proximity_store::records::LogLevel;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::guest_session::guest_failure;
 use super::status::status_after;
 use crate::cluster::observed;
 use crate::commands::refuse_what_is_marked;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult, pve_failure, runs};
+
+/// The kernel's own tables: there in every container, whatever is installed.
+const PROBE: [&str; 3] = ["cat", "/proc/net/tcp", "/proc/net/tcp6"];
+/// How they begin.
+const TABLE_BEGINS: &[u8] = b"  sl  local_address";
+const PROBE_MS: u64 = 10_000;
+/// Some thousand sockets.
+const PROBE_BYTES: usize = 1 << 20;
 
 /// Reads the configuration of the container that was asked for, if it is still that one.
 pub(crate) struct Capture;
@@ -85,6 +98,9 @@ struct StateRead {
     name: Option<String>,
     resources: ResourcesAtAdoption,
     interfaces: Option<Vec<AdoptedInterface>>,
+    /// What listens inside; `None` if nobody looked, or could.
+    #[serde(default)]
+    sockets: Option<BTreeSet<u16>>,
 }
 
 #[async_trait]
@@ -100,12 +116,75 @@ impl StepAction for ReadState {
         } else {
             StatusAtAdoption::Stopped
         };
-        Done::with(&StateRead {
+        let (sockets, log) = match probes(cx) && status == StatusAtAdoption::Running {
+            true => sockets(cx, place).await,
+            false => (None, Vec::new()),
+        };
+        let read = StateRead {
             status,
             resources: resources(&seen),
             interfaces: interfaces(cx, place, &seen).await,
+            sockets,
             name: seen.name,
-        })
+        };
+        let mut done = Done::with(&read)?;
+        done.effects.log.extend(log);
+        Ok(done)
+    }
+}
+
+/// Whether the request that is on record asks to look inside: doctrine, I2.
+fn probes(cx: &Cx) -> bool {
+    cx.op.input.get("probe").and_then(Value::as_bool) == Some(true)
+}
+
+/// What listens inside, by one command that only reads, in the container that was recognised just now. That nobody may or can
+/// look inside is no reason to give up; it is said.
+async fn sockets(cx: &Cx, place: &ContainerRef) -> (Option<BTreeSet<u16>>, Vec<NewLogLine>) {
+    let unread = |why: &str| {
+        let line = format!("What listens inside could not be read: {why}");
+        (None, vec![cx.line(LogLevel::Warning, line)])
+    };
+    let Some(access) = cx.cluster.guest_access() else {
+        let label = cx.cluster.label();
+        return unread(&format!(
+            "host {label} has no way into its containers; let Proximity in: proximity hosts install-helper {label} \
+             --ssh-key FILE"
+        ));
+    };
+    let target = GuestTarget {
+        node: place.node.clone(),
+        vmid: place.vmid,
+        owner: GuestOwner::Adopted,
+    };
+    let exec = Exec {
+        argv: PROBE.map(str::to_owned).to_vec(),
+        stdin: None,
+        timeout_ms: PROBE_MS,
+        max_output_bytes: PROBE_BYTES,
+        send_before: None,
+    };
+    match access.exec(&target, exec).await {
+        // A kernel without IPv6 has no second file, which `cat` complains about after it has printed the first.
+        Ok(output) if output.stdout.starts_with(TABLE_BEGINS) => {
+            let ports = listening(&String::from_utf8_lossy(&output.stdout));
+            let told = ports.iter().map(u16::to_string).collect::<Vec<_>>();
+            let line = match told.is_empty() {
+                true => "Nothing listens inside".to_owned(),
+                false => format!("Inside listen: {}", told.join(", ")),
+            };
+            (Some(ports), vec![cx.line(LogLevel::Info, line)])
+        }
+        Ok(output) => unread(&format!(
+            "{} printed nothing of the kind (exit code {})",
+            PROBE.join(" "),
+            output.exit_code
+        )),
+        Err(e) => {
+            let failure = guest_failure(&e).into_failure();
+            let told = failure.map(|failure| format!("{}; {}", failure.message, failure.hint));
+            unread(&told.unwrap_or_else(|| e.to_string()))
+        }
     }
 }
 
@@ -165,14 +244,17 @@ pub(crate) async fn record(cx: &Cx) -> StepResult<(AdoptionRecord, Status)> {
     if figures.cpus.is_none() || usage.contains(&None) {
         missing.push(AdoptionPart::Usage);
     }
-    missing.push(AdoptionPart::ListeningSockets);
+    if state.sockets.is_none() {
+        missing.push(AdoptionPart::ListeningSockets);
+    }
+    let (kind, port) = settled(cx, state.sockets.as_ref());
     let record = AdoptionRecord {
         original_vmid: guest.place().vmid,
         original_name: state.name.or_else(|| hostname.clone()).unwrap_or_default(),
         adoption_date: cx.now(),
-        suggested_type: cx.app.catalog_id.clone(),
-        container_port: cx.app.guest_port,
-        detected_ports: Vec::new(),
+        suggested_type: kind,
+        container_port: port,
+        detected_ports: state.sockets.into_iter().flatten().collect(),
         resources_at_adoption: figures,
         status_at_adoption: state.status,
         network_interfaces: state.interfaces.unwrap_or_default(),
@@ -183,6 +265,17 @@ pub(crate) async fn record(cx: &Cx) -> StepResult<(AdoptionRecord, Status)> {
         proxmox_config_snapshot: config,
     };
     Ok((record, status_after(cx, event).await?))
+}
+
+/// What it is and where its app listens: as it was asked for, and what that left open by what listens inside.
+fn settled(cx: &Cx, seen: Option<&BTreeSet<u16>>) -> (CatalogId, u16) {
+    let (kind, port) = (&cx.app.catalog_id, cx.app.guest_port);
+    let Some(seen) = seen.filter(|seen| !seen.is_empty()) else {
+        return (kind.clone(), port);
+    };
+    let given = |what: &str| cx.op.input.get(what).and_then(Value::as_bool) == Some(true);
+    let port = given("port_given").then_some(port);
+    settle(kind, given("type_given"), port, seen)
 }
 
 fn output<T: DeserializeOwned>(cx: &Cx, step: &str) -> StepResult<T> {

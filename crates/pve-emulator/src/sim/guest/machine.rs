@@ -1,6 +1,7 @@
 //! The guest as data, and what can be read from it.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use serde::{Deserialize, Serialize};
@@ -96,6 +97,11 @@ pub struct Guest {
     pub faults: Faults,
 }
 
+/// First lines of the kernel's tables (Linux, `net/ipv4/tcp_ipv4.c` and `net/ipv6/tcp_ipv6.c`).
+const TCP_HEAD: &str = "  sl  local_address rem_address   st tx_queue rx_queue tr tm->when retrnsmt   uid  timeout inode\n";
+const TCP6_HEAD: &str = "  sl  local_address                         remote_address                        st tx_queue rx_queue \
+    tr tm->when retrnsmt   uid  timeout inode\n";
+
 /// A socket that listens in a guest.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Listening {
@@ -150,6 +156,39 @@ impl Guest {
                 .collect::<Vec<_>>()
         };
         self.processes.values().flat_map(of).collect()
+    }
+
+    /// What listens, as the kernel's table of this name shows it.
+    pub(crate) fn socket_table(&self, path: &str) -> Option<String> {
+        let (is_v6, head) = match path {
+            "/proc/net/tcp" => (false, TCP_HEAD),
+            "/proc/net/tcp6" => (true, TCP6_HEAD),
+            _ => return None,
+        };
+        let mut table = head.to_owned();
+        let of_family = |listening: &Listening| listening.address.is_ipv6() == is_v6;
+        for (row, open) in self.listening().into_iter().filter(of_family).enumerate() {
+            let address = match open.address {
+                IpAddr::V4(address) => format!("{:08X}", u32::from(address).swap_bytes()),
+                IpAddr::V6(address) => {
+                    let bits = address.to_bits();
+                    let words = [96, 64, 32, 0].map(|shift| (bits >> shift) & 0xffff_ffff);
+                    let words = words.map(|word| u32::try_from(word).unwrap_or_default());
+                    words
+                        .map(|word| format!("{:08X}", word.swap_bytes()))
+                        .concat()
+                }
+            };
+            let nobody = "0".repeat(address.len());
+            // Written to a String, which takes everything.
+            let _ = writeln!(
+                table,
+                "{row:4}: {address}:{:04X} {nobody}:0000 0A 00000000:00000000 00:00000000 00000000     0        0 {} 1 \
+                 0000000000000000 100 0 0 10 0",
+                open.port, open.pid
+            );
+        }
+        Some(table)
     }
 
     /// Where somebody outside finds a listener: the guest's own addresses with the ports that are open on them.

@@ -161,6 +161,10 @@ pub(crate) fn cat(run: &mut Run<'_>, args: &[String]) -> Done {
             report = report.stdout(input);
             continue;
         }
+        if let Some(table) = run.guest.socket_table(path) {
+            report = report.stdout(table.into_bytes());
+            continue;
+        }
         match run.guest.files.read(&run.path(path)) {
             Ok(bytes) => report.stdout.extend_from_slice(bytes),
             Err(error) => report.complain(1, &format!("cat: {path}: {error}")),

@@ -1,19 +1,22 @@
 //! Passes of the reconciler, in this process.
 
+use std::ops::Range;
 use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
+use proximity_domain::event::EventKind;
 use proximity_domain::time::Clock;
-use proximity_engine::reconcile::Pass;
-use proximity_store::power::ReadPower;
+use proximity_engine::reconcile::{Pass, ReconcileReport};
+use proximity_store::effects::NewEvent;
+use proximity_store::power::{ReadPower, SeenPower};
 use proximity_testkit::sources::RealClock;
 use serde_json::{Value, json};
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep};
 
 use super::Args;
 use super::cost::{self, Cost, median};
 use super::floor::Floor;
-use super::world::{FIRST_VMID, World, runs};
+use super::world::{FIRST_VMID, World};
 
 /// How often one side does its work before it is the other's turn.
 const REPEATS: u32 = 5;
@@ -21,40 +24,64 @@ const REPEATS: u32 = 5;
 const FAR_MS: u64 = 15;
 /// A node that hangs.
 const HANGS: &str = "pve7";
+/// Between two passes, as the server makes them; and how long after somebody was at work a list is taken by its word, seconds.
+const EVERY_S: u64 = 10;
+const LAG_S: u64 = 31;
+/// A node that did not answer is asked again by then.
+const LEFT_FOR: Duration = Duration::from_secs(90);
 /// Changes at the same time.
 const CHANGES: [usize; 4] = [1, 10, 100, 1_000];
 
 /// One pass; refuses one that found anything to complain about.
-async fn pass(world: &World) -> Result<usize> {
+async fn pass(world: &World) -> Result<ReconcileReport> {
     let report = world.engine.reconciler().pass(&Pass::Work).await?;
     if !report.result.success {
         bail!("a pass did not succeed: {:?}", report.result.errors);
     }
-    Ok(report.refreshed)
+    Ok(report)
 }
 
 /// A pass that must find nothing to do.
 async fn quiet(world: &World) -> Result<()> {
-    match pass(world).await? {
+    match pass(world).await?.refreshed {
         0 => Ok(()),
         changed => bail!("{changed} changed by themselves"),
     }
 }
 
-/// Says that the app is what it is not, as if its container had changed since.
-async fn mistake(world: &World, number: usize) -> Result<()> {
-    let vmid = FIRST_VMID + u32::try_from(number)?;
-    let (is, other) = match runs(vmid) {
-        true => (ReadPower::Running, ReadPower::Stopped),
-        false => (ReadPower::Stopped, ReadPower::Running),
+/// Somebody switches the containers of these apps, which follow each other, on or off.
+async fn switch(world: &World, apps: Range<usize>, running: bool) -> Result<()> {
+    let first = FIRST_VMID + u32::try_from(apps.start)?;
+    let order = json!({ "first_vmid": first, "guests": apps.len(), "running": running });
+    world.lab.order("/world/scenery/power", &order).await?;
+    Ok(())
+}
+
+/// A list that is asked for so long after somebody was at work is not of before: a little more than the reconciler waits.
+async fn settle(world: &World) -> Result<()> {
+    for _ in 0..LAG_S.div_ceil(EVERY_S) {
+        sleep(Duration::from_secs(EVERY_S)).await;
+        quiet(world).await?;
+    }
+    Ok(())
+}
+
+/// Writes something, so that the record is read anew.
+async fn spoil(world: &World, round: u32) -> Result<()> {
+    let app = world.apps.first().context("no app")?;
+    let other = match round % 2 {
+        0 => (ReadPower::Running, ReadPower::Stopped),
+        _ => (ReadPower::Stopped, ReadPower::Running),
     };
-    let app = world.apps[number];
-    if !world
-        .store
-        .follow_power(app, is, other, RealClock.now())
-        .await?
-    {
-        bail!("the app of {vmid} is not as it was made");
+    let (from, to) = other;
+    let seen = SeenPower {
+        app: *app,
+        from,
+        to,
+    };
+    let done = world.store.follow_powers(&[seen], RealClock.now()).await?;
+    if done.is_empty() {
+        bail!("the first app is not as it was made");
     }
     Ok(())
 }
@@ -72,9 +99,8 @@ pub(super) async fn unchanged(world: &World, args: &Args) -> Result<Value> {
         let bare = async || floor.once(args.guests).await;
         let ours = async || {
             if args.sabotage {
-                // Something is written, so that the record is read anew.
                 spoilt += 1;
-                mistake(world, 0).await?;
+                spoil(world, spoilt).await?;
                 return pass(world).await.map(drop);
             }
             quiet(world).await
@@ -105,40 +131,75 @@ fn micros(cost: Cost) -> (u128, u128) {
     (cost.wall.as_micros(), cost.processor.as_micros())
 }
 
-/// P2 and P3: some changed.
+/// What a pass took that followed changes.
+#[derive(Debug, Default)]
+struct Followed {
+    processor_us: Vec<f64>,
+    calls: Vec<u64>,
+    grown: Vec<u64>,
+}
+
+/// P2 and P3: some changed. First of what was not looked at since the reconciler began, so that each is asked; then again and
+/// again. The control does not wait until lists count.
 pub(super) async fn changes(world: &World, args: &Args) -> Result<Value> {
     quiet(world).await?;
+    let most = *CHANGES.iter().max().context("no changes")?;
+    let most = most.min(world.apps.len());
+    if !args.sabotage {
+        settle(world).await?;
+    }
+    let calm = cost::of(REPEATS, async || quiet(world).await).await?;
+    let (mut unknown, mut first) = (Followed::default(), 0);
+    // All of them alike afterwards.
+    for running in [false, true] {
+        switch(world, 0..most, running).await?;
+        first += follow(world, &mut unknown, calm).await?;
+        if !args.sabotage {
+            settle(world).await?;
+        }
+    }
+    let mut running = true;
     let mut found = Vec::new();
     for changes in CHANGES.into_iter().filter(|n| *n <= world.apps.len()) {
-        let (mut processor, mut calls, mut grown) = (Vec::new(), Vec::new(), Vec::new());
-        for _ in 0..args.rounds {
+        let mut known = Followed::default();
+        // An even number, so that all are alike again.
+        for _ in 0..args.rounds.next_multiple_of(2) {
             let calm = cost::of(REPEATS, async || quiet(world).await).await?;
-            for number in 0..changes {
-                mistake(world, number).await?;
+            running = !running;
+            switch(world, 0..changes, running).await?;
+            let followed = follow(world, &mut known, calm).await?;
+            if followed != changes {
+                bail!("{followed} of {changes} changes were followed");
             }
-            let (before, written) = (world.lab.counted().await?.calls, world.written()?);
-            let mut refreshed = 0;
-            let busy = cost::of(1, async || {
-                refreshed = pass(world).await?;
-                Ok(())
-            })
-            .await?;
-            if refreshed != changes {
-                bail!("{refreshed} of {changes} changes were followed");
-            }
-            calls.push(world.lab.counted().await?.calls - before);
-            grown.push(world.written()?.saturating_sub(written));
-            let more = busy.processor.saturating_sub(calm.processor);
-            #[allow(clippy::cast_precision_loss)] // some thousand
-            processor.push(more.as_secs_f64() * 1e6 / changes as f64);
         }
-        let most = calls.iter().max().copied().unwrap_or_default();
         found.push(json!({
-            "changes": changes, "processor_us_per_change": median(processor), "most_calls": most,
-            "grown_bytes": grown,
+            "changes": changes, "processor_us_per_change": median(known.processor_us),
+            "most_calls": known.calls.iter().max(), "grown_bytes": known.grown,
         }));
     }
-    Ok(json!({ "guests": args.guests, "by_changes": found }))
+    Ok(json!({
+        "guests": args.guests, "by_changes": found, "unknown": { "changes": first, "most_calls": unknown.calls,
+        "processor_us_per_change": unknown.processor_us },
+    }))
+}
+
+/// A pass that follows what changed, and the one after it, which reads anew what was written; beyond what calm ones take.
+async fn follow(world: &World, seen: &mut Followed, calm: Cost) -> Result<usize> {
+    let (calls, written) = (world.lab.counted().await?.calls, world.written()?);
+    let mut refreshed = 0;
+    let busy = cost::of(1, async || {
+        refreshed = pass(world).await?.refreshed;
+        Ok(())
+    })
+    .await?;
+    seen.calls.push(world.lab.counted().await?.calls - calls);
+    let after = cost::of(1, async || quiet(world).await).await?;
+    seen.grown.push(world.written()?.saturating_sub(written));
+    let more = (busy.processor + after.processor).saturating_sub(2 * calm.processor);
+    #[allow(clippy::cast_precision_loss)] // some thousand
+    seen.processor_us
+        .push(more.as_secs_f64() * 1e6 / refreshed as f64);
+    Ok(refreshed)
 }
 
 /// P16: how long a pass takes as it is, with one node that hangs, and with a cluster that is far away.
@@ -148,14 +209,19 @@ pub(super) async fn slow(world: &World, args: &Args) -> Result<Value> {
     quiet(world).await?;
     // One on a node that will hang, the others elsewhere; what hangs stays to be followed.
     let (on_it, elsewhere) = hanging(world).await?;
-    let near = followed(world, args, &elsewhere).await?;
+    let (near, _) = followed(world, args, &elsewhere).await?;
     let hangs = json!({ "calls": { "node": HANGS }, "kind": { "hang": {} } });
     world.lab.order("/faults", &hangs).await?;
-    mistake(world, on_it).await?;
-    let hung = followed(world, args, &elsewhere).await?;
+    misplace(world, on_it).await?;
+    let (hung, longest) = followed(world, args, &elsewhere).await?;
     world.lab.mend().await?;
-    if pass(world).await? != 1 {
-        bail!("what hung was not followed when it answered again");
+    // Passes leave it alone for a minute.
+    let mended = Instant::now();
+    while pass(world).await?.moved != 1 {
+        if mended.elapsed() > LEFT_FOR {
+            bail!("what hung was not followed when it answered again");
+        }
+        sleep(Duration::from_secs(EVERY_S)).await;
     }
     for node in world.lab.file().api.iter().map(|api| &api.node) {
         let path = format!("/nodes/{node}");
@@ -168,7 +234,7 @@ pub(super) async fn slow(world: &World, args: &Args) -> Result<Value> {
     let trip = cost::of(args.rounds, async || floor.trip().await).await?;
     let far = cost::of(args.rounds, async || quiet(world).await).await?;
     Ok(json!({
-        "near_us": near.as_micros(), "hung_us": hung.as_micros(), "far_floor_us": bare.wall.as_micros(),
+        "near_us": near.as_micros(), "hung_us": hung.as_micros(), "longest_us": longest.as_micros(), "far_floor_us": bare.wall.as_micros(),
         "far_us": far.wall.as_micros(), "far_trip_us": trip.wall.as_micros(),
     }))
 }
@@ -186,24 +252,42 @@ async fn hanging(world: &World) -> Result<(usize, Vec<usize>)> {
     Ok((first.0, others.collect()))
 }
 
-/// How long it takes until changes of these are followed: the middle of several passes.
-async fn followed(world: &World, args: &Args, apps: &[usize]) -> Result<Duration> {
+/// How long passes take that follow these to where they are: the middle of several, and the longest.
+async fn followed(world: &World, args: &Args, apps: &[usize]) -> Result<(Duration, Duration)> {
     let mut all = Vec::new();
     for _ in 0..args.rounds {
         for app in apps {
-            mistake(world, *app).await?;
+            misplace(world, *app).await?;
         }
         let begun = Instant::now();
         let report = world.engine.reconciler().pass(&Pass::Work).await?;
         all.push(begun.elapsed());
-        if report.refreshed != apps.len() {
-            bail!(
-                "{} of {} changes were followed",
-                report.refreshed,
-                apps.len()
-            );
+        if report.moved != apps.len() {
+            bail!("{} of {} were followed", report.moved, apps.len());
         }
     }
     all.sort_unstable();
-    Ok(all.get(all.len() / 2).copied().unwrap_or_default())
+    let middle = all.get(all.len() / 2).copied().unwrap_or_default();
+    Ok((middle, all.last().copied().unwrap_or_default()))
+}
+
+/// Says that the app's container is where it is not, as if it had been moved since.
+async fn misplace(world: &World, number: usize) -> Result<()> {
+    let app = world.apps[number];
+    let guests = world.store.recorded_guests(app).await?;
+    let guest = guests.first().context("no guest")?;
+    let elsewhere = match guest.place().node.as_str() {
+        "pve1" => "pve2",
+        _ => "pve1",
+    };
+    let event = NewEvent {
+        kind: EventKind::GuestMoved,
+        body: json!({}),
+    };
+    let (id, node) = (guest.id(), elsewhere.parse()?);
+    world
+        .store
+        .guest_moved(app, id, &node, event, RealClock.now())
+        .await?;
+    Ok(())
 }
