@@ -17,4 +17,4 @@ mod janitor;
 
 #[cfg(feature = "bug-switches")]
 pub use janitor::take_all_for_dead;
-pub use janitor::{Janitor, JanitorReport, JanitorResult, LEFT_LINE};
+pub use janitor::{JANITOR_EVERY, Janitor, JanitorReport, JanitorResult, LEFT_LINE};
