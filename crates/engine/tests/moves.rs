@@ -362,19 +362,41 @@ fn assert_untold(state: &OperationState, why: &str) {
     assert!(failure.message.contains(why), "{failure:?}");
 }
 
+#[tokio::test]
+async fn nothing_is_sent_to_a_cluster_without_quorum() {
+    let (w, _, _) = deployed().await;
+    cut_off(&w, &["pve1", "pve3"]);
+    let sent = w.pve.changes();
+    for action in [
+        Action::Stop { force: false },
+        Action::Restart { force: false },
+        Action::Start,
+        remove(),
+    ] {
+        match act(&w, action).await {
+            OperationState::Failed { failure } => assert_eq!(failure.code, "no_quorum"),
+            // It runs as asked for.
+            OperationState::Succeeded => {}
+            other => panic!("{other:?}"),
+        }
+    }
+    assert_eq!(w.pve.changes(), sent);
+}
+
 /// What a refused start leaves in its step is what it intended: nobody asks later what became of it.
 #[tokio::test]
 async fn a_start_that_is_refused_changes_no_intent() {
     let (w, _, _) = deployed().await;
     let stop = Action::Stop { force: false };
     assert_eq!(act(&w, stop).await, OperationState::Succeeded);
-    cut_off(&w, &["pve1", "pve3"]);
+    w.pve
+        .refuse(Method::Post, "/status/start", "not today", u32::MAX);
     let op = w.engine.act(&w.actor, "web", Action::Start).await.unwrap();
     let op = w.settled(op.id).await.unwrap();
     let OperationState::Failed { failure } = &op.state else {
         panic!("{:?}", op.state)
     };
-    assert!(failure.message.contains("no quorum"), "{failure:?}");
+    assert!(failure.message.contains("not today"), "{failure:?}");
     let steps = w.store.steps(op.id).await.unwrap();
     let start = steps.iter().find(|s| s.name == "start").unwrap();
     assert_eq!(start.intent, serde_json::Value::Null);

@@ -22,6 +22,7 @@ impl Cx {
     ) -> StepResult<()> {
         let call = format!("PUT /nodes/{}/lxc/{}/config", place.node, place.vmid);
         let details = json!({ "keys": told, "digest": digest.to_string() });
+        self.must_have_quorum(place).await?;
         let _sending = self.cuts.call();
         let audit = self.audit(call, place, details);
         self.record_mutation(audit, Effects::default()).await?;

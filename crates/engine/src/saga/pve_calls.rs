@@ -139,6 +139,10 @@ impl Cx {
         F: FnOnce(Client) -> Fut,
         Fut: Future<Output = Result<Upid, PveError>>,
     {
+        // A destroy has its permit, for which quorum was read.
+        if change != Some(Change::Destroy) {
+            self.must_have_quorum(place).await?;
+        }
         let sending = self.cuts.call();
         let audit = self.audit(call, place, details);
         let (call, target) = (audit.call.clone(), audit.target.clone());
@@ -165,6 +169,22 @@ impl Cx {
         self.crash_point("after_upid");
         drop(sending);
         self.await_task(doing, &upid).await
+    }
+
+    /// Nothing is sent to a node that cannot change its cluster's configuration: it refuses some of it, and does a part of the
+    /// rest.
+    pub(super) async fn must_have_quorum(&self, place: &ContainerRef) -> StepResult<()> {
+        let membership = view::status(&self.cluster)
+            .await
+            .map_err(|e| pve_failure("reading the cluster's status", &e))?;
+        if view::has_quorum(&membership, &place.node) {
+            return Ok(());
+        }
+        Err(StepError::Transient(Failure::new(
+            "no_quorum",
+            format!("node {} has no quorum, and nothing was sent", place.node),
+            "bring the cluster back to quorum; what is asked for goes on then, or retry",
+        )))
     }
 
     /// Waits for a task; an unknown outcome is uncertain, never a failure.
@@ -320,6 +340,7 @@ impl Cx {
         };
         let guard: ConfigDigest = digest.parse().map_err(|_| unread())?;
         let details = json!({ "protection": u8::from(on), "digest": digest });
+        self.must_have_quorum(place).await?;
         let _sending = self.cuts.call();
         let audit = self.audit(call, place, details);
         self.record_mutation(audit, Effects::default()).await?;

@@ -51,10 +51,10 @@ async fn what_listens_inside_settles_what_the_name_leaves_open() {
         (app.catalog_id.as_str(), app.guest_port),
         ("postgres", 5432)
     );
-    assert_eq!(record.detected_ports, [5432], "what others can reach");
+    assert_eq!(record.detected_ports, [22, 5432], "what others can reach");
     assert_eq!(record.suggested_type.as_str(), "postgres");
     assert_eq!(record.missing_parts, []);
-    assert!(lines(&w, &app).await.contains("Inside listen: 5432"));
+    assert!(lines(&w, &app).await.contains("Inside listen: 22, 5432"));
     assert_eq!((file(&w, 150).await, w.pve.changes()), (before, changes));
     assert_sound(&w).await;
 }
@@ -71,7 +71,7 @@ async fn what_a_person_said_is_kept() {
     };
     let (app, record) = probed(&w, request).await;
     assert_eq!((app.catalog_id.as_str(), app.guest_port), ("custom", 7000));
-    assert_eq!(record.detected_ports, [5432]);
+    assert_eq!(record.detected_ports, [22, 5432]);
 }
 
 #[tokio::test]
