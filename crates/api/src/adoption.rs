@@ -264,10 +264,9 @@ pub struct KeyLeft {
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 #[serde(deny_unknown_fields)]
 pub struct RestoreKeys {
-    /// Keys of the configuration, all of which have to be restorable; left out, all that differ and can be restored.
-    #[serde(default, skip_serializing_if = "Option::is_none")]
+    /// Keys of the configuration that the preview showed, all of which have to be restorable.
     #[schema(min_items = 1, max_items = 200)]
-    pub keys: Option<Vec<String>>,
+    pub keys: Vec<String>,
     /// The digest that the preview showed.
     #[schema(min_length = 1, max_length = 64)]
     pub digest: String,

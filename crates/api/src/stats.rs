@@ -19,12 +19,12 @@ pub struct Stats {
     /// By entry of the catalog.
     pub by_type: BTreeMap<String, u64>,
     /// How far the taking over of containers has come.
-    pub adoption: Adoption,
+    pub adoption: AdoptionStats,
 }
 
 /// Adopted apps, counted, and what is left to adopt.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
-pub struct Adoption {
+pub struct AdoptionStats {
     /// Adopted apps.
     pub adopted: u64,
     /// Of these, those that the gateway listens for.

@@ -11,6 +11,13 @@ const VOLATILE: [&str; 2] = ["digest", "lock"];
 const UNORDERED: &str = "lxc";
 /// Notes: PVE adds a newline at the end.
 const NOTES: &str = "description";
+/// Tags: PVE sorts them, drops repetitions and puts semicolons between (`PVE::GuestHelpers::get_unique_tags`).
+const TAGS: &str = "tags";
+/// Lists that PVE writes with blanks between (`verify_nameserver_list`, `verify_searchdomain_list` of `PVE::LXC`). The first one is
+/// asked first, so their order counts.
+const LISTS: [&str; 2] = ["nameserver", "searchdomain"];
+/// The one type of network device there is; PVE adds it where it is not given (`parse_lxc_network` of `PVE::LXC::Config`).
+const NET_TYPE: &str = "type=veth";
 
 /// One key that differs.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
@@ -23,7 +30,8 @@ pub struct Drift {
     pub now: Option<Value>,
 }
 
-/// The keys that differ, in order. What is told in another way is no difference: a number as text, pairs in another order.
+/// The keys that differ, in order. What is told in another way is no difference: a number as text, pairs in another order, tags,
+/// lists and network devices as PVE writes them anew.
 #[must_use]
 pub fn drift(then: &BTreeMap<String, Value>, now: &BTreeMap<String, Value>) -> Vec<Drift> {
     let keys: BTreeSet<&String> = then.keys().chain(now.keys()).collect();
@@ -50,12 +58,44 @@ fn plain(key: &str, value: &Value) -> Vec<String> {
             pairs.sort();
             pairs
         }
-        Value::String(text) if key == NOTES => vec![text.trim_end().to_owned()],
-        Value::String(text) => vec![text.clone()],
+        Value::String(text) => plain_text(key, text),
         Value::Null | Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_) => {
             vec![value.to_string()]
         }
     }
+}
+
+/// A text as it is compared.
+fn plain_text(key: &str, text: &str) -> Vec<String> {
+    match key {
+        NOTES => vec![text.trim_end().to_owned()],
+        TAGS => each(text).collect::<BTreeSet<_>>().into_iter().collect(),
+        _ if LISTS.contains(&key) => each(text).collect(),
+        _ if is_net(key) => properties(text),
+        _ => vec![text.to_owned()],
+    }
+}
+
+/// The entries of a list, as PVE takes one apart (`PVE::Tools::split_list`).
+fn each(text: &str) -> impl Iterator<Item = String> {
+    let entries = text.split(|c: char| c.is_whitespace() || matches!(c, ',' | ';' | '\0'));
+    entries.filter(|entry| !entry.is_empty()).map(str::to_owned)
+}
+
+fn is_net(key: &str) -> bool {
+    let number = key.strip_prefix("net").unwrap_or_default();
+    !number.is_empty() && number.bytes().all(|byte| byte.is_ascii_digit())
+}
+
+/// The properties of a network device, whose order tells nothing.
+fn properties(text: &str) -> Vec<String> {
+    let parts = text.split(',').map(str::trim);
+    let told = parts.filter(|part| !part.is_empty() && *part != NET_TYPE);
+    let plain = told.map(|part| match part.split_once('=') {
+        Some(("hwaddr", mac)) => format!("hwaddr={}", mac.to_ascii_uppercase()),
+        Some(_) | None => part.to_owned(),
+    });
+    plain.collect::<BTreeSet<String>>().into_iter().collect()
 }
 
 #[cfg(test)]
@@ -94,6 +134,54 @@ mod tests {
             drift(&config(json!({"lxc": [["lxc.a", "1"]]})), &other).len(),
             1
         );
+    }
+
+    #[test]
+    fn what_pve_only_writes_anew_is_no_difference_and_what_it_means_is_one() {
+        let differs = |key: &str, then: &str, now: &str| {
+            let of = |value: &str| BTreeMap::from([(key.to_owned(), json!(value))]);
+            !drift(&of(then), &of(now)).is_empty()
+        };
+        let net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:AA:00:01,ip=dhcp,firewall=1";
+        for (key, then, now) in [
+            (
+                "net0",
+                net,
+                "bridge=vmbr0,firewall=1,hwaddr=bc:24:11:aa:00:01,ip=dhcp,name=eth0,type=veth",
+            ),
+            ("tags", "b;a", "a;b"),
+            ("tags", "a, b a", "a;b"),
+            ("nameserver", "1.1.1.1,8.8.8.8", "1.1.1.1 8.8.8.8"),
+            ("searchdomain", "lan; example.com", "lan example.com"),
+        ] {
+            assert!(!differs(key, then, now), "{key}: {then} | {now}");
+        }
+        for (key, then, now) in [
+            (
+                "net0",
+                net,
+                "name=eth0,bridge=vmbr1,hwaddr=BC:24:11:AA:00:01,ip=dhcp,firewall=1",
+            ),
+            (
+                "net0",
+                net,
+                "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:AA:00:02,ip=dhcp,firewall=1",
+            ),
+            (
+                "net0",
+                net,
+                "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:AA:00:01,ip=dhcp",
+            ),
+            ("net0", "name=ETH0", "name=eth0"),
+            ("tags", "a;b", "a"),
+            ("nameserver", "1.1.1.1 8.8.8.8", "8.8.8.8 1.1.1.1"),
+            ("searchdomain", "lan", "lan2"),
+            // No list, whatever is in it.
+            ("hostname", "a b", "a,b"),
+            ("network", "a,b", "b,a"),
+        ] {
+            assert!(differs(key, then, now), "{key}: {then} | {now}");
+        }
     }
 
     proptest! {

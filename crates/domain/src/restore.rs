@@ -2,6 +2,7 @@
 //! which change. Decided from the two configurations alone.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
@@ -59,6 +60,12 @@ pub enum NotRestored {
     /// The container is recognised by it.
     #[error("the container is recognised by the MAC in it, and it has another one now")]
     Identity,
+    /// PVE takes a network device out of a running container, and writes its configuration without it, before it puts the new
+    /// one in (`PVE::LXC::update_net`): a refusal between the two would lose network and MAC.
+    #[error(
+        "stop it first: Proxmox VE takes the device away before it puts the new one in, and one that fails is lost with its MAC"
+    )]
+    Running,
     /// PVE does not let it go.
     #[error("PVE does not let this key be taken away, and the record has none")]
     Required,
@@ -193,6 +200,7 @@ fn in_force(drift: &Drift, runs: bool) -> Result<InForce, NotRestored> {
         _ if AT_ONCE.contains(&key) => InForce::AtOnce,
         _ if NEXT_START.contains(&key) => InForce::NextStart,
         Some("net") if key == "net0" && !keeps_mac(drift) => return Err(NotRestored::Identity),
+        Some("net") if runs => return Err(NotRestored::Running),
         Some("net") => InForce::AtOnce,
         Some("mp" | "unused") => return Err(NotRestored::Storage),
         Some("dev") => return Err(NotRestored::RootOnly),
@@ -267,6 +275,62 @@ pub fn still_differing(
     drifted.filter(|key| keys.contains(key)).collect()
 }
 
+/// Of these keys, those that are as on record.
+#[must_use]
+pub fn as_on_record(
+    then: &BTreeMap<String, Value>,
+    now: &BTreeMap<String, Value>,
+    keys: &[String],
+) -> Vec<String> {
+    let differing = still_differing(then, now, keys);
+    let same = keys.iter().filter(|key| !differing.contains(key));
+    same.cloned().collect()
+}
+
+/// What a change left that PVE refused. While a container runs PVE changes one key after the other, so that those before the one
+/// that failed may be changed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LeftByRefusal {
+    /// They are as on record now.
+    pub restored: Vec<String>,
+    /// They are neither as on record nor as they were.
+    pub altered: Vec<String>,
+}
+
+impl LeftByRefusal {
+    /// What became of `keys`, by the configuration read `before` the change and `after` it.
+    #[must_use]
+    pub fn read(
+        then: &BTreeMap<String, Value>,
+        before: &BTreeMap<String, Value>,
+        after: &BTreeMap<String, Value>,
+        keys: &[String],
+    ) -> Self {
+        let changed = still_differing(before, after, keys);
+        let restored = as_on_record(then, after, &changed);
+        let altered = still_differing(then, after, &changed);
+        Self { restored, altered }
+    }
+}
+
+impl fmt::Display for LeftByRefusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (restored, altered) = (self.restored.join(", "), self.altered.join(", "));
+        match (restored.is_empty(), altered.is_empty()) {
+            (true, true) => f.write_str("read back, none of the keys has changed"),
+            (false, true) => write!(f, "read back, these were restored all the same: {restored}"),
+            (true, false) => write!(
+                f,
+                "read back, these are neither as before nor as on record: {altered}"
+            ),
+            (false, false) => write!(
+                f,
+                "read back, these were restored all the same: {restored}; these are neither as before nor as on record: {altered}"
+            ),
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -313,8 +377,6 @@ mod tests {
             ("cores", InForce::AtOnce),
             ("hostname", InForce::NextStart),
             ("memory", InForce::AtOnce),
-            ("net0", InForce::AtOnce),
-            ("net1", InForce::AtOnce),
             ("swap", InForce::AtOnce),
             ("tty", InForce::NextStart),
         ];
@@ -331,18 +393,62 @@ mod tests {
             ("hookscript", NotRestored::RootOnly),
             ("lxc", NotRestored::RootOnly),
             ("mp0", NotRestored::Storage),
+            ("net0", NotRestored::Running),
+            ("net1", NotRestored::Running),
             ("new-thing3", NotRestored::Fixed),
             ("rootfs", NotRestored::Storage),
             ("unused0", NotRestored::Storage),
         ];
         assert_eq!(left, expected);
         let change = all.change().unwrap();
-        assert_eq!(change.delete(), ["net1", "swap"]);
+        assert_eq!(change.delete(), ["swap"]);
         assert_eq!(change.set()["memory"], "512");
-        assert_eq!(change.set().len(), 5);
-        // Nothing runs that would have to start again.
+        assert_eq!(change.set().len(), 4);
+    }
+
+    #[test]
+    fn devices_come_back_while_it_is_stopped_and_nothing_has_to_start_again() {
         let stopped = plan(&then(), &now(), &Wanted::All, false);
         assert!(stopped.keys.iter().all(|k| k.in_force == InForce::AtOnce));
+        let change = stopped.change().unwrap();
+        assert_eq!(change.delete(), ["net1", "swap"]);
+        assert!(change.set()["net0"].contains("bridge=vmbr0"));
+        assert_eq!(change.set().len(), 5);
+        for key in ["net0", "net1"] {
+            let running = plan(&then(), &now(), &named(&[key]), true);
+            assert_eq!(running.left, [(key.to_owned(), NotRestored::Running)]);
+            assert!(running.change().is_none());
+        }
+    }
+
+    #[test]
+    fn what_a_refusal_left_is_told_by_what_was_read() {
+        let keys = ["cores", "memory", "swap", "tty"].map(str::to_owned);
+        let left =
+            |after: &BTreeMap<String, Value>| LeftByRefusal::read(&then(), &now(), after, &keys);
+        let none = left(&now());
+        assert!(none.restored.is_empty() && none.altered.is_empty());
+        assert!(none.to_string().contains("none of the keys has changed"));
+        let mut after = now();
+        after.insert("cores".to_owned(), json!(2));
+        assert_eq!(left(&after).restored, ["cores"]);
+        assert!(left(&after).to_string().ends_with("all the same: cores"));
+        after.insert("memory".to_owned(), json!(2048));
+        after.remove("tty");
+        let both = left(&after);
+        assert_eq!(both.restored, ["cores"]);
+        assert_eq!(both.altered, ["memory", "tty"]);
+        assert!(both.to_string().ends_with("nor as on record: memory, tty"));
+        // Of others nothing is said.
+        after.insert("onboot".to_owned(), json!(0));
+        assert_eq!(left(&after), both);
+    }
+
+    #[test]
+    fn those_of_the_keys_that_are_as_on_record_are_told_and_no_others() {
+        let keys = ["onboot", "memory", "description", "nothing"].map(str::to_owned);
+        let same = as_on_record(&then(), &now(), &keys);
+        assert_eq!(same, ["onboot", "description", "nothing"]);
     }
 
     #[test]

@@ -55,6 +55,11 @@ impl AtWork {
         })
     }
 
+    /// Whether somebody was at work on this app, and is no more, since [`AtWork::take_left`].
+    pub(crate) fn was_left(&self, app: AppId) -> bool {
+        self.lock().left.contains(&app)
+    }
+
     /// The apps on which somebody was at work, and is no more, since this was asked last.
     pub(crate) fn take_left(&self) -> HashSet<AppId> {
         std::mem::take(&mut self.lock().left)

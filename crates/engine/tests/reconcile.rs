@@ -329,9 +329,10 @@ async fn power_and_place_follow_what_was_read_from_the_container() {
 async fn a_list_counts_by_itself_for_a_container_that_was_identified_and_left_alone() {
     let l = Looked::new().await;
     let (app, vmid) = l.deployed("web").await;
-    for _ in 0..3 {
+    // As long as a list may be of before the deploy, without a gap.
+    for _ in 0..13 {
         l.pass().await;
-        l.clock.pass(16_000);
+        l.clock.pass(28_000);
     }
     l.w.engine.reconciler().sweep().await.unwrap();
     let power = async |power: &str| {

@@ -11,7 +11,7 @@ use proximity_pve::cluster::{GuestKind, ResourceRow};
 use proximity_store::StoreError;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
 use proximity_store::views::AppFilter;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use super::create_app::upstream;
 use crate::cluster::{Cluster, observed};
@@ -119,11 +119,7 @@ impl Engine {
             id: operation,
             kind: OperationKind::Adopt,
             app: id,
-            input: json!({
-                "probe": request.probe,
-                "type_given": request.suggested_type.is_some(),
-                "port_given": request.port.is_some(),
-            }),
+            input: input(&request),
             retry_of: None,
             key: None,
         };
@@ -233,6 +229,15 @@ fn identity_of(seen: &ObservedContainer, template: bool) -> Result<AdoptedIdenti
     AdoptedIdentity::of(seen).map_err(|no| {
         let why = format!("it could not be told from another one later: {no}");
         not_adoptable(vmid, &why)
+    })
+}
+
+/// What the steps have to know of the request.
+fn input(request: &AdoptContainer) -> Value {
+    json!({
+        "probe": request.probe,
+        "type_given": request.suggested_type.is_some(),
+        "port_given": request.port.is_some(),
     })
 }
 

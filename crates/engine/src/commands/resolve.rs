@@ -53,6 +53,13 @@ impl Engine {
                 action: "resolve".to_owned(),
             });
         }
+        // Whoever looks at the app beside this waits, and takes no older list for newer than what is read here.
+        let Some(_at_work) = self.inner.at_work.try_enter(app.id) else {
+            return Err(unresolved(format!(
+                "{} is being looked at by somebody else in this moment; ask again",
+                app.hostname
+            )));
+        };
         let power = self.read_power(&app).await?;
         let resolved = self
             .store()

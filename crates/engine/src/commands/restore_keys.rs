@@ -37,8 +37,8 @@ pub struct RestorePreview {
 /// A request to restore keys as they were previewed.
 #[derive(Debug, Clone)]
 pub struct RestoreKeys {
-    /// Which.
-    pub wanted: Wanted,
+    /// The keys that the preview showed, each by its name: the digest alone does not say which were looked at.
+    pub keys: BTreeSet<String>,
     /// The digest that the preview showed.
     pub digest: String,
     /// The same key gives the same operation.
@@ -71,8 +71,8 @@ impl Engine {
     /// Records an operation that restores these keys, if the configuration is still the one that was previewed.
     ///
     /// # Errors
-    /// Those of [`Engine::drift`]; a configuration that has changed (`preview_outdated`); a key that cannot be restored, or nothing
-    /// to do (`not_restorable`); an app that something else is at work on. Nothing is sent to PVE then.
+    /// Those of [`Engine::drift`]; a configuration that has changed (`preview_outdated`); a key that cannot be restored, or none
+    /// at all (`not_restorable`); an app that something else is at work on. Nothing is sent to PVE then.
     pub async fn restore_keys(
         &self,
         actor: &Actor,
@@ -81,11 +81,11 @@ impl Engine {
     ) -> Result<OperationRecord, EngineError> {
         let now = self.adopted_now(app).await?;
         refuse_unfinished(&now)?;
-        let preview = self.preview(&now, &request.wanted).await?;
+        let preview = self.preview(&now, &Wanted::Keys(request.keys)).await?;
         if preview.digest != request.digest {
             return Err(outdated(&preview.hostname));
         }
-        let keys = agreed(&preview, &request.wanted)?;
+        let keys = agreed(&preview)?;
         let operation = NewOperation {
             id: OperationId(self.inner.parts.ids.uuid()),
             kind: OperationKind::RestoreKeys,
@@ -158,14 +158,13 @@ fn outdated(hostname: &str) -> EngineError {
 }
 
 /// The keys, if there are any and none of those that were named is left.
-fn agreed(preview: &RestorePreview, wanted: &Wanted) -> Result<Vec<String>, EngineError> {
+fn agreed(preview: &RestorePreview) -> Result<Vec<String>, EngineError> {
     let refused = |message| EngineError::NotRestored {
         code: "not_restorable",
         message,
     };
     let left = &preview.plan.left;
-    let is_named = matches!(wanted, Wanted::Keys(_));
-    if is_named && !left.is_empty() {
+    if !left.is_empty() {
         return Err(refused(reasons(&preview.hostname, left)));
     }
     let keys = preview.plan.names();
@@ -186,7 +185,7 @@ fn reasons(hostname: &str, left: &[(String, NotRestored)]) -> String {
     format!("nothing of {hostname} is restored: {}", each.join("; "))
 }
 
-/// What the keys of a request mean: all if none is named.
+/// What the keys of a preview mean: all if none is named.
 #[must_use]
 pub fn wanted(keys: Option<Vec<String>>) -> Wanted {
     match keys {

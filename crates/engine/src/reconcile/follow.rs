@@ -70,11 +70,10 @@ impl Reconciler {
     ) -> Result<(), EngineError> {
         let (mut listed, mut changed) = (Vec::new(), Vec::new());
         for cluster in seen {
-            self.lose(cluster);
             // An operation of its app follows by itself; one that is stuck keeps everybody from it, and only a look is left.
             for guest in cluster.guests.iter().filter(|g| g.operation.is_none()) {
                 match change(cluster, guest, watch) {
-                    Some(Change::Power(power)) if self.counts(cluster, guest, power, watch) => {
+                    Some(Change::Power(power)) if self.counts(guest, power, watch) => {
                         listed.push((guest, power));
                     }
                     Some(change) => changed.push((cluster, guest, change)),
@@ -145,8 +144,8 @@ impl Reconciler {
             Change::Node(node) => *node,
             Change::Power(_) => &place.node,
         };
-        if self.hung.is_left(place.host, node, self.steady()) {
-            return Ok(Followed::Left);
+        if self.hung.is_left(place.host, node, self.moment()) {
+            return Ok(Followed::Failed(silent(&name, node)));
         }
         let Some(_at_work) = self.at_work.try_enter(guest.watched.app) else {
             return Ok(Followed::Left);
@@ -159,7 +158,7 @@ impl Reconciler {
         let read = &cluster.site.read;
         let mut there = place.clone();
         there.node = node.clone();
-        let asked = self.steady();
+        let asked = self.moment();
         let config = match patiently(read.lxc_config(node, place.vmid)).await {
             Some(Ok(config)) => config,
             // Gone or moved on since it was listed: the next look tells.
@@ -174,7 +173,7 @@ impl Reconciler {
             Identified::Same => self.verified.note(guest.watched.guest, now, asked),
             Identified::Left => return Ok(Followed::Left),
             Identified::Conflict(conflict) => {
-                self.verified.lose([guest.watched.guest], self.steady());
+                self.verified.lose([guest.watched.guest], self.moment());
                 return Ok(Followed::Conflict(in_conflict(&name, guest, &conflict)));
             }
         }
@@ -184,7 +183,8 @@ impl Reconciler {
         match change {
             Change::Node(node) => self.record_move(guest, node, now).await,
             Change::Power(_) if is_off(Guard::Refresh) => Ok(Followed::Left),
-            Change::Power(listed) if listed.is_new => {
+            // Unless an operation of its app came and went since the list was read.
+            Change::Power(listed) if listed.is_new && !self.at_work.was_left(guest.watched.app) => {
                 self.record_power(guest, listed.from, listed.to, now).await
             }
             Change::Power(_) | Change::Machine => {
@@ -255,28 +255,28 @@ impl Reconciler {
     /// The node is left alone for a while.
     fn hangs(&self, cluster: &Seen, node: &NodeName, name: &str) -> Followed {
         let host = cluster.site.host.id;
-        self.hung.note(host, node, self.steady());
-        Followed::Failed(format!(
-            "{name}: node {node} does not answer; what changed there is followed when it does"
-        ))
+        self.hung.note(host, node, self.moment());
+        Followed::Failed(silent(name, node))
     }
 
     /// What was verified of guests that this look does not show in their places says nothing any more.
-    fn lose(&self, cluster: &Seen) {
+    pub(super) fn lose(&self, cluster: &Seen) {
         let inventory = &cluster.inventory;
         let away = cluster.guests.iter().filter(|guest| {
             let sight = inventory.sight(&guest.watched.place);
             !matches!(sight, Sighting::Here(_))
         });
         let away = away.map(|guest| guest.watched.guest);
-        self.verified.lose(away, cluster.ended);
+        self.verified.lose(away, cluster.answered);
     }
 
     /// Whether the list's word on this guest's power counts by itself.
-    fn counts(&self, cluster: &Seen, guest: &WatchedGuest, power: Listed, watch: &Watch) -> bool {
+    fn counts(&self, guest: &WatchedGuest, power: Listed, watch: &Watch) -> bool {
         let shown = self.verified.shown(guest.watched.guest);
-        let is_known = watch.settled.reaches(cluster.site.host.id, shown);
-        power.is_new && is_known && !is_off(Guard::Refresh)
+        let place = &guest.watched.place;
+        let is_known = watch.settled.reaches(place.host, shown);
+        let is_left = || self.hung.is_left(place.host, &place.node, self.moment());
+        power.is_new && is_known && !is_left() && !is_off(Guard::Refresh)
     }
 
     /// Takes the power that a list tells of settled apps, in one commit. The sweep is to read them next: somebody was at work
@@ -311,6 +311,11 @@ impl Reconciler {
     }
 }
 
+/// What is told of a change on a node that does not answer.
+fn silent(name: &str, node: &NodeName) -> String {
+    format!("{name}: node {node} does not answer; what changed there is followed when it does")
+}
+
 fn tell(guest: &WatchedGuest, to: ReadPower) {
     let to = to.status().label().label();
     tracing::info!(app = %guest.hostname, to, "the app's status follows its container");
@@ -330,7 +335,7 @@ fn change<'a>(cluster: &'a Seen, guest: &WatchedGuest, watch: &Watch) -> Option<
                 ListedPower::Unknown => return None,
             };
             (from != to).then(|| {
-                let is_new = watch.settled.is_quiet(guest.watched.app, cluster.began);
+                let is_new = watch.settled.is_quiet(guest.watched.app, cluster.asked);
                 Change::Power(Listed { from, to, is_new })
             })
         }

@@ -14,7 +14,7 @@ use proximity_store::effects::NewEvent;
 use proximity_store::observation::WatchedGuest;
 use serde_json::json;
 
-use super::patience::patiently;
+use super::patience::very_patiently;
 use super::{Reconciler, Site, look};
 use crate::error::EngineError;
 
@@ -194,7 +194,7 @@ async fn tasks_of(
     }
     let path = format!("/nodes/{name}");
     let silent = || format!("node {name} does not answer");
-    let held = patiently(read.permissions(Some(&path))).await;
+    let held = very_patiently(read.permissions(Some(&path))).await;
     let held = held
         .ok_or_else(silent)?
         .map_err(|e| format!("the rights on node {name} cannot be read: {e}"))?;
@@ -203,7 +203,7 @@ async fn tasks_of(
             "the token that looks lacks {AUDIT} on {path}, so that it is not shown the tasks of others"
         ));
     }
-    let tasks = patiently(read.node_tasks(name, filter)).await;
+    let tasks = very_patiently(read.node_tasks(name, filter)).await;
     let tasks = tasks
         .ok_or_else(silent)?
         .map_err(|e| format!("the tasks of node {name} cannot be read: {e}"))?;

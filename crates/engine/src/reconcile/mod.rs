@@ -29,10 +29,11 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use futures::future::join_all;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::HostId;
 use proximity_domain::observe::CompleteInventory;
-use proximity_domain::time::{Anchor, Clock, Timestamp};
+use proximity_domain::time::{Anchor, Clock, Monotonic, Timestamp};
 use proximity_pve::ReadClient;
 use proximity_store::Store;
 use proximity_store::observation::WatchedGuest;
@@ -119,6 +120,9 @@ pub struct Reconciler {
 
 /// What a pass saw of one cluster.
 struct Seen {
+    /// When its list was asked for, and when it had come, by the clock that nobody sets.
+    asked: Monotonic,
+    answered: Monotonic,
     /// When its look began.
     began: Timestamp,
     /// When it had come to its end.
@@ -210,14 +214,22 @@ impl Reconciler {
     pub async fn pass(&self, pass: &Pass) -> Result<ReconcileReport, EngineError> {
         let mut watch = self.watch.lock().await;
         let now = self.clock.now();
-        watch.settled.begin(self.at_work.take_left(), self.steady());
+        watch.settled.begin(self.at_work.take_left(), self.moment());
         let mut report = ReconcileReport::of(self.store.live_apps().await?);
         let mut seen = Vec::new();
         let hosts = self.store.hosts().await?;
         self.sights.retain(&hosts);
+        let mut looks = Vec::new();
         for host in &hosts {
-            match self.see(host.id, &mut watch).await? {
+            let guests = watch.guests(&self.store, host.id).await?;
+            looks.push(self.see(host.id, guests));
+        }
+        // Side by side: one that is silent must not keep the others from being looked at in time.
+        for (host, found) in hosts.iter().zip(join_all(looks).await) {
+            match found {
                 Ok(found) => {
+                    watch.settled.looked(host.id, found.asked, found.answered);
+                    self.lose(&found);
                     self.sights.note(host, Ok(found.unmanaged()));
                     report.result.real_vmids_count += found.inventory.guests();
                     seen.push(found);
@@ -236,32 +248,26 @@ impl Reconciler {
         Ok(report)
     }
 
-    /// One cluster: a complete look and what is on record there, or why there is no complete look. Its record is read before
+    /// One cluster: a complete look beside what is on record there, or why there is no complete look. The record was read before
     /// the look, so that a guest recorded meanwhile is not missed in a list that is older.
-    async fn see(
-        &self,
-        host: HostId,
-        watch: &mut Watch,
-    ) -> Result<Result<Seen, String>, EngineError> {
-        let guests = watch.guests(&self.store, host).await?;
-        let site = match self.sites.site(host).await {
-            Ok(site) => site,
-            Err(e) => return Ok(Err(e.to_string())),
-        };
-        let began = self.steady();
-        let inventory = match look::look(&site).await {
-            Ok(inventory) => inventory,
-            Err(why) => return Ok(Err(why)),
-        };
-        let ended = self.steady();
-        watch.settled.looked(host, began, ended);
-        Ok(Ok(Seen {
+    async fn see(&self, host: HostId, guests: Arc<Vec<WatchedGuest>>) -> Result<Seen, String> {
+        let site = self.sites.site(host).await.map_err(|e| e.to_string())?;
+        let (began, asked) = (self.steady(), self.moment());
+        let inventory = look::look(&site).await?;
+        Ok(Seen {
+            asked,
+            answered: self.moment(),
             began,
-            ended,
+            ended: self.steady(),
             site,
             inventory,
             guests,
-        }))
+        })
+    }
+
+    /// Now, by the clock that nobody sets.
+    fn moment(&self) -> Monotonic {
+        self.clock.monotonic()
     }
 
     /// Now, held to the time that really passed: for ages. What is recorded bears the wall clock's time.

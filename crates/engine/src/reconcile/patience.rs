@@ -6,14 +6,17 @@ use std::time::Duration;
 
 use proximity_domain::ids::HostId;
 use proximity_domain::names::NodeName;
-use proximity_domain::time::Timestamp;
+use proximity_domain::time::Monotonic;
 use proximity_pve::Error;
 use tokio::time::timeout;
 
 /// For an answer of one node. A configuration takes a node that is well some milliseconds.
 const PATIENCE: Duration = Duration::from_secs(3);
 /// So long a node that did not answer is asked nothing by passes, unless the sweep hears of it, milliseconds.
-const LEFT_FOR_MS: i64 = 60_000;
+const LEFT_FOR_MS: u64 = 60_000;
+
+/// For a list of tasks, which a busy node reads from its disk: what it says decides whether a person is called.
+const PATIENCE_FOR_TASKS: Duration = Duration::from_secs(15);
 
 /// The answer, or `None` after three seconds without one.
 pub(super) async fn patiently<T>(
@@ -22,13 +25,20 @@ pub(super) async fn patiently<T>(
     timeout(PATIENCE, answer).await.ok()
 }
 
-/// The nodes that did not answer, with the steady moments at which that was found.
+/// The answer, or `None` after fifteen seconds without one.
+pub(super) async fn very_patiently<T>(
+    answer: impl Future<Output = Result<T, Error>>,
+) -> Option<Result<T, Error>> {
+    timeout(PATIENCE_FOR_TASKS, answer).await.ok()
+}
+
+/// The nodes that did not answer, with the moments at which that was found.
 #[derive(Debug, Default)]
-pub(super) struct Hung(Mutex<HashMap<(HostId, NodeName), Timestamp>>);
+pub(super) struct Hung(Mutex<HashMap<(HostId, NodeName), Monotonic>>);
 
 impl Hung {
     /// It did not answer.
-    pub(super) fn note(&self, host: HostId, node: &NodeName, now: Timestamp) {
+    pub(super) fn note(&self, host: HostId, node: &NodeName, now: Monotonic) {
         let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         nodes.insert((host, node.clone()), now);
     }
@@ -42,9 +52,9 @@ impl Hung {
     }
 
     /// Whether it is left alone.
-    pub(super) fn is_left(&self, host: HostId, node: &NodeName, now: Timestamp) -> bool {
+    pub(super) fn is_left(&self, host: HostId, node: &NodeName, now: Monotonic) -> bool {
         let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.retain(|_, since| now.0.saturating_sub(since.0) < LEFT_FOR_MS);
+        nodes.retain(|_, since| now.since_ms(*since) < LEFT_FOR_MS);
         !nodes.is_empty() && nodes.contains_key(&(host, node.clone()))
     }
 }
@@ -59,14 +69,14 @@ mod tests {
     fn a_node_that_hangs_is_left_for_a_minute_or_until_it_answers() {
         let (hung, host) = (Hung::default(), HostId(Uuid::from_u128(1)));
         let (one, other): (NodeName, NodeName) = ("pve1".parse().unwrap(), "pve2".parse().unwrap());
-        assert!(!hung.is_left(host, &one, Timestamp(0)));
-        hung.note(host, &one, Timestamp(0));
-        hung.note(host, &other, Timestamp(0));
-        assert!(hung.is_left(host, &one, Timestamp(LEFT_FOR_MS - 1)));
+        assert!(!hung.is_left(host, &one, Monotonic(0)));
+        hung.note(host, &one, Monotonic(0));
+        hung.note(host, &other, Monotonic(0));
+        assert!(hung.is_left(host, &one, Monotonic(LEFT_FOR_MS - 1)));
         hung.end(host, &one);
-        assert!(!hung.is_left(host, &one, Timestamp(1)));
-        assert!(hung.is_left(host, &other, Timestamp(1)));
-        assert!(!hung.is_left(host, &other, Timestamp(LEFT_FOR_MS)));
+        assert!(!hung.is_left(host, &one, Monotonic(1)));
+        assert!(hung.is_left(host, &other, Monotonic(1)));
+        assert!(!hung.is_left(host, &other, Monotonic(LEFT_FOR_MS)));
     }
 
     #[tokio::test(start_paused = true)]

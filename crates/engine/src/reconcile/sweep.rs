@@ -16,7 +16,7 @@ use proximity_domain::mark::Mark;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{CompleteInventory, NodeSeen};
 use proximity_domain::recorded::RecordedGuest;
-use proximity_domain::time::Timestamp;
+use proximity_domain::time::{Monotonic, Timestamp};
 use proximity_pve::lxc::LxcConfig;
 use proximity_store::alarms::AlarmKind;
 use proximity_store::observation::WatchedGuest;
@@ -47,6 +47,15 @@ impl Doubtful {
         let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_node = nodes.entry((place.host, place.node.clone())).or_default();
         of_node.insert(place.vmid, guest.watched.guest);
+    }
+
+    /// It was taken, and could not be read.
+    fn put_back(&self, target: &Target) {
+        let Some(guest) = target.guest else { return };
+        let place = &target.place;
+        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let of_node = nodes.entry((place.host, place.node.clone())).or_default();
+        of_node.insert(place.vmid, guest);
     }
 
     /// Takes one of a node.
@@ -126,6 +135,12 @@ impl Queue<'_> {
     fn next(&self) -> Option<Target> {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         targets.0.pop_front()
+    }
+
+    /// So many reads did not come back that the node is left alone in this round.
+    fn is_given_up(&self) -> bool {
+        let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
+        targets.1 >= STRIKES
     }
 
     /// A read did not come back. Gives how many are given up with it.
@@ -286,20 +301,30 @@ impl Reconciler {
         let mut report = SweepReport::default();
         let (host, node, read) = (queue.site.host.id, queue.node, &queue.site.read);
         loop {
+            if queue.is_given_up() {
+                return Ok(report);
+            }
             let doubtful = self.doubtful.take(host, node);
+            let was_doubtful = doubtful.is_some();
             let Some(target) = doubtful.or_else(|| queue.next()) else {
                 return Ok(report);
             };
             self.pace.turn().await;
             let vmid = target.place.vmid;
-            let asked = self.steady();
+            let asked = self.moment();
             let swept = match read.lxc_config(node, vmid).await {
                 Ok(config) => {
                     self.hung.end(host, node);
                     self.judge(queue, &target, &config, asked, round).await?
                 }
-                Err(e) if e.is_missing_config() => Swept::Gone,
+                Err(e) if e.is_missing_config() => {
+                    self.hung.end(host, node);
+                    Swept::Gone
+                }
                 Err(e) => {
+                    if was_doubtful {
+                        self.doubtful.put_back(&target);
+                    }
                     tracing::debug!(%node, %vmid, error = %e, "a configuration could not be swept");
                     report.unread += queue.strike();
                     Swept::Unread
@@ -314,7 +339,7 @@ impl Reconciler {
         queue: &Queue<'_>,
         target: &Target,
         config: &LxcConfig,
-        asked: Timestamp,
+        asked: Monotonic,
         round: &Round,
     ) -> Result<Swept, EngineError> {
         let seen = observed(target.place.clone(), config, false);
@@ -342,7 +367,7 @@ impl Reconciler {
         &self,
         site: &Site,
         guest: &WatchedGuest,
-        asked: Timestamp,
+        asked: Monotonic,
         round: &Round,
     ) -> Result<Swept, EngineError> {
         let now = self.clock.now();
@@ -370,7 +395,7 @@ impl Reconciler {
             return Ok(Swept::Left);
         };
         self.pace.turn().await;
-        let asked = self.steady();
+        let asked = self.moment();
         let config = match site.read.lxc_config(&place.node, place.vmid).await {
             Ok(config) => config,
             Err(e) if e.is_missing_config() => return Ok(Swept::Gone),
@@ -382,7 +407,7 @@ impl Reconciler {
             Identified::Same => self.recognised(site, guest, asked, round).await,
             Identified::Left => Ok(Swept::Left),
             Identified::Conflict(conflict) => {
-                self.verified.lose([guest.watched.guest], self.steady());
+                self.verified.lose([guest.watched.guest], self.moment());
                 let name = named(site.host.label.as_str(), place);
                 let why = in_conflict(&name, guest, &conflict);
                 self.raise_conflict(site, guest, &why, &round.alarms, self.clock.now())

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proximity_domain::ids::GuestId;
-use proximity_domain::time::Timestamp;
+use proximity_domain::time::{Monotonic, Timestamp};
 
 /// After so long a newer moment is put on record, milliseconds.
 const KEPT_FOR_MS: i64 = 24 * 3_600_000;
@@ -16,10 +16,10 @@ struct Moments {
     /// The newest one by the wall clock.
     newest: Option<Timestamp>,
     kept: Option<Timestamp>,
-    /// When the newest look that showed its identity was asked for, by the steady clock.
-    shown: Option<Timestamp>,
-    /// When the newest look that did not show it in its place had ended, by the steady clock.
-    lost: Option<Timestamp>,
+    /// When the newest look that showed its identity was asked for.
+    shown: Option<Monotonic>,
+    /// When the newest look that did not show it in its place had ended.
+    lost: Option<Monotonic>,
 }
 
 /// When guests were verified in this process.
@@ -33,17 +33,17 @@ impl Verified {
         self.guests.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// A guest showed its whole identity, to a read that was sent at the steady moment `asked`.
-    pub(super) fn note(&self, guest: GuestId, now: Timestamp, asked: Timestamp) {
+    /// A guest showed its whole identity, to a read that was sent at the moment `asked`.
+    pub(super) fn note(&self, guest: GuestId, now: Timestamp, asked: Monotonic) {
         let mut guests = self.lock();
         let moments = guests.entry(guest).or_default();
         moments.newest = Some(now);
         moments.shown = moments.shown.max(Some(asked));
     }
 
-    /// A look that ended at this steady moment did not show them in their places, or something else in their stead: what was
+    /// A look that had `ended` then did not show them in their places, or something else in their stead: what was
     /// verified before does not speak for what is there now.
-    pub(super) fn lose(&self, lost: impl IntoIterator<Item = GuestId>, ended: Timestamp) {
+    pub(super) fn lose(&self, lost: impl IntoIterator<Item = GuestId>, ended: Monotonic) {
         let mut guests = self.lock();
         for guest in lost {
             guests.entry(guest).or_default().lost = Some(ended);
@@ -55,9 +55,9 @@ impl Verified {
         self.lock().get(&guest)?.newest
     }
 
-    /// Since which steady moment it is known to be what is recorded: the newest read that showed it, if it was in its place in
+    /// Since which moment it is known to be what is recorded: the newest read that showed it, if it was in its place in
     /// every look since.
-    pub(super) fn shown(&self, guest: GuestId) -> Option<Timestamp> {
+    pub(super) fn shown(&self, guest: GuestId) -> Option<Monotonic> {
         let moments = self.lock().get(&guest).copied()?;
         moments.shown.filter(|_| moments.shown > moments.lost)
     }
@@ -103,15 +103,29 @@ mod tests {
         let guest = GuestId(Uuid::from_u128(1));
         let verified = Verified::default();
         assert_eq!(verified.newest(guest), None);
-        verified.note(guest, Timestamp(10), Timestamp(1));
+        verified.note(guest, Timestamp(10), Monotonic(1));
         assert_eq!(verified.due(|_| true), [guest]);
         verified.kept(&[guest], Timestamp(10));
-        verified.note(guest, Timestamp(20), Timestamp(2));
+        verified.note(guest, Timestamp(20), Monotonic(2));
         assert_eq!(verified.due(|_| true), []);
         assert_eq!(verified.newest(guest), Some(Timestamp(20)));
-        verified.note(guest, Timestamp(10 + KEPT_FOR_MS), Timestamp(3));
+        verified.note(guest, Timestamp(10 + KEPT_FOR_MS), Monotonic(3));
         assert_eq!(verified.due(|_| true), [guest]);
         assert_eq!(verified.due(|_| false), []);
         assert_eq!(verified.newest(guest), None, "it is on record no more");
+    }
+
+    #[test]
+    fn what_was_shown_speaks_until_a_look_without_it() {
+        let guest = GuestId(Uuid::from_u128(1));
+        let verified = Verified::default();
+        verified.note(guest, Timestamp(0), Monotonic(5));
+        assert_eq!(verified.shown(guest), Some(Monotonic(5)));
+        verified.lose([guest], Monotonic(7));
+        assert_eq!(verified.shown(guest), None);
+        verified.note(guest, Timestamp(0), Monotonic(6));
+        assert_eq!(verified.shown(guest), None, "asked before that look ended");
+        verified.note(guest, Timestamp(0), Monotonic(8));
+        assert_eq!(verified.shown(guest), Some(Monotonic(8)));
     }
 }

@@ -11,8 +11,12 @@ use super::pve_calls::pve_failure;
 use super::step::StepResult;
 
 impl Cx {
-    /// Sends the one change; PVE applies all of it or nothing. `told` is what the audit says of it: no secret may be in there.
-    /// The identity must have been read in this step.
+    /// Sends the one change. `told` is what the audit says of it: no secret may be in there. The identity must have been read in
+    /// this step.
+    ///
+    /// PVE refuses before it changes anything what it finds wrong beforehand (rights, a lock, another digest, a value). While the
+    /// container runs it then changes one key after the other, and where one fails, those before it may stay changed
+    /// (`vmconfig_hotplug_pending`): after another refusal only a read tells what is.
     pub(crate) async fn set_options(
         &self,
         place: &ContainerRef,

@@ -1,17 +1,23 @@
 //! Restore of keys (adopted): brings keys of the configuration back to the day of the adoption, by one call.
 //!
-//! Guarantees: the configuration is the one that the person saw, to the digest, or nothing is sent; PVE applies all keys or
-//! none; what is said to be restored was read back. A call that may have arrived is resolved by looking.
+//! Guarantees: the configuration is the one that the person saw, to the digest, or nothing is sent; what is said to be restored
+//! was read back. A call that may have arrived is resolved by looking. PVE may refuse a change in the middle, so a refusal is told
+//! with what was read after it; and what ends without success looks at what it has changed, and tells it. Nothing is taken back:
+//! the keys are as a person wanted them.
 
 use std::collections::BTreeMap;
 
 use async_trait::async_trait;
 use proximity_domain::adoption::without_secrets;
+use proximity_domain::drift::Drift;
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::Ownership;
 use proximity_domain::recorded::RecordedGuest;
-use proximity_domain::restore::{RestorePlan, Wanted, plan, still_differing};
+use proximity_domain::restore::{
+    LeftByRefusal, RestorePlan, Wanted, as_on_record, plan, still_differing,
+};
+use proximity_domain::saga::StepRecord;
 use proximity_pve::lxc::LxcConfig;
 use proximity_store::effects::{Effects, NewEvent};
 use proximity_store::records::LogLevel;
@@ -22,12 +28,18 @@ use super::steps::status::event;
 use crate::cluster::observed;
 use crate::commands::RestoreInput;
 use crate::saga::{
-    Calls, Cx, Done, Ending, Row, Saga, StepAction, StepError, StepResult, as_far_as_compared,
-    pve_failure,
+    Calls, Cx, Done, Ending, Look, Row, Saga, StepAction, StepError, StepResult,
+    as_far_as_compared, pve_failure,
 };
 
 const STEP: &str = "restore_keys";
 const READING: &str = "reading the container's configuration";
+/// The code of a refusal that PVE may give in the middle: those of which it is known that nothing was done have others.
+const REFUSED: &str = "pve_refused";
+/// Texts of a person, who may have put a password in there: the audit tells that they changed, and not from what to what.
+const PRIVATE: [&str; 2] = ["description", "entrypoint"];
+
+type Config = BTreeMap<String, Value>;
 
 const STEPS: &[Row] = &[Row {
     name: STEP,
@@ -60,19 +72,10 @@ impl StepAction for Restore {
         let guest = cx.must_have_recorded().await?;
         // Follows it to another node, or says that it is gone or another one.
         cx.must_be_ours(&guest).await?;
-        let record = cx.store().adoption(cx.app.id).await?;
-        let then = record.map(|record| record.proxmox_config_snapshot);
-        let then = then.ok_or_else(|| unreadable("the adoption record"))?;
+        let then = on_record(cx).await?;
         let config = read(cx, &guest).await?;
         if !still_differing(&then, &config.raw, &input.keys).is_empty() {
-            let runs = cx.is_running(&guest).await?;
-            let plan = planned(&input, &then, &config, runs)?;
-            send(cx, &guest, &plan, &config).await?;
-            let after = read(cx, &guest).await?;
-            let left = still_differing(&then, &after.raw, &input.keys);
-            if !left.is_empty() {
-                return Err(not_seen(&left));
-            }
+            restore(cx, &guest, &input, &then, &config).await?;
         }
         let place = guest.place();
         let pending = cx.cluster.read().lxc_pending(&place.node, place.vmid).await;
@@ -84,6 +87,107 @@ impl StepAction for Restore {
             keys: input.keys,
         })
     }
+
+    /// Looks and tells, and takes nothing back.
+    async fn undo(&self, cx: &Cx, row: &StepRecord) -> StepResult<Effects> {
+        // Each call is audited before it is sent.
+        let sent = cx.store().mutations(cx.op.id, row.index).await?;
+        if sent.is_empty() {
+            return Ok(Effects::default());
+        }
+        let input = input(cx)?;
+        let guest = cx.must_have_recorded().await?;
+        let then = on_record(cx).await?;
+        let line = match cx.look(&guest).await? {
+            Look::Ours { .. } => {
+                let now = read(cx, &guest).await?;
+                stays(&as_on_record(&then, &now.raw, &input.keys))
+            }
+            Look::Absent | Look::BeingCreated | Look::Foreign(_) | Look::Stranger(_) => {
+                Some(unknown(&input.keys))
+            }
+        };
+        let line = line.map(|text| cx.line(LogLevel::Warning, text));
+        Ok(Effects {
+            log: line.into_iter().collect(),
+            ..Effects::default()
+        })
+    }
+}
+
+/// What is said of keys that were changed by what did not succeed.
+fn stays(keys: &[String]) -> Option<String> {
+    let is_any = !keys.is_empty();
+    is_any.then(|| {
+        format!(
+            "The restore did not succeed, but these keys are as on the day of the adoption now, and stay so: {}",
+            keys.join(", ")
+        )
+    })
+}
+
+/// What is said where the container cannot be asked.
+fn unknown(keys: &[String]) -> String {
+    format!(
+        "The restore did not succeed, and whether it changed {} is not known: the container on record is not there, or \
+         another one is",
+        keys.join(", ")
+    )
+}
+
+/// The configuration on the day of the adoption.
+async fn on_record(cx: &Cx) -> StepResult<Config> {
+    let record = cx.store().adoption(cx.app.id).await?;
+    let then = record.map(|record| record.proxmox_config_snapshot);
+    then.ok_or_else(|| unreadable("the adoption record"))
+}
+
+/// Sends the change and reads it back.
+async fn restore(
+    cx: &Cx,
+    guest: &RecordedGuest,
+    input: &RestoreInput,
+    then: &Config,
+    before: &LxcConfig,
+) -> StepResult<()> {
+    let runs = cx.is_running(guest).await?;
+    let plan = planned(input, then, before, runs)?;
+    if let Err(error) = send(cx, guest, &plan, before).await {
+        return Err(match error {
+            StepError::Failed(refused) if refused.code == REFUSED => {
+                let after = read(cx, guest).await;
+                let left = after
+                    .map(|after| LeftByRefusal::read(then, &before.raw, &after.raw, &input.keys));
+                with_what_is_left(refused, left)
+            }
+            other => other,
+        });
+    }
+    let after = read(cx, guest).await?;
+    let left = still_differing(then, &after.raw, &input.keys);
+    if left.is_empty() {
+        return Ok(());
+    }
+    Err(not_seen(&left))
+}
+
+/// A refusal, with what was read after it.
+fn with_what_is_left(refused: Failure, left: StepResult<LeftByRefusal>) -> StepError {
+    let read = match left {
+        Ok(left) => left.to_string(),
+        Err(e) => {
+            let why = e.into_failure().map(|unread| unread.message);
+            let why = why.unwrap_or_else(|| "the work was cut off".to_owned());
+            format!("what it left could not be read back: {why}")
+        }
+    };
+    StepError::Failed(Failure {
+        message: format!("{}; {read}", refused.message),
+        hint: "read PVE's message and mend that, then look at the preview again; a limit of memory, swap or CPU may be in \
+               force in the running container until its next start though the configuration says otherwise"
+            .to_owned(),
+        ..refused
+    })
 }
 
 /// The container's configuration, if it is the adopted one.
@@ -96,7 +200,7 @@ async fn read(cx: &Cx, guest: &RecordedGuest) -> StepResult<LxcConfig> {
         return Err(StepError::Failed(Failure::new(
             "identity_conflict",
             conflict.to_string(),
-            "nothing was restored; compare the container with the app's record and decide by hand",
+            "compare the container with the app's record and decide by hand",
         )));
     }
     Ok(config)
@@ -105,7 +209,7 @@ async fn read(cx: &Cx, guest: &RecordedGuest) -> StepResult<LxcConfig> {
 /// What is sent: exactly what the person saw.
 fn planned(
     input: &RestoreInput,
-    then: &BTreeMap<String, Value>,
+    then: &Config,
     config: &LxcConfig,
     runs: bool,
 ) -> StepResult<RestorePlan> {
@@ -138,18 +242,24 @@ async fn send(
     let (Some(change), Some(digest)) = (plan.change(), &config.digest) else {
         return Ok(());
     };
-    let told = plan.keys.iter().map(|key| {
-        let drift = &key.drift;
-        let shown = |value: &Option<Value>| {
-            let value = value.clone();
-            value.map(|value| without_secrets(&drift.key, value))
-        };
-        let change = json!({ "from": shown(&drift.now), "to": shown(&drift.then) });
-        (drift.key.clone(), change)
-    });
-    let told: serde_json::Map<String, Value> = told.collect();
+    let told = plan.keys.iter().map(|key| &key.drift);
+    let told: serde_json::Map<String, Value> = told
+        .map(|drift| (drift.key.clone(), audited(drift)))
+        .collect();
     cx.set_options(guest.place(), change, digest, told.into())
         .await
+}
+
+/// What the audit tells of one key.
+fn audited(drift: &Drift) -> Value {
+    if PRIVATE.contains(&drift.key.as_str()) {
+        return json!("changed");
+    }
+    let shown = |value: &Option<Value>| {
+        let value = value.clone();
+        value.map(|value| without_secrets(&drift.key, value))
+    };
+    json!({ "from": shown(&drift.now), "to": shown(&drift.then) })
 }
 
 fn not_seen(keys: &[String]) -> StepError {
@@ -172,7 +282,7 @@ fn unreadable(what: &str) -> StepError {
     StepError::Failed(Failure::new(
         "intent_unreadable",
         format!("{what} cannot be read back"),
-        "report this as a bug; the container was not touched",
+        "report this as a bug; what differs now is shown by: proximity drift APP",
     ))
 }
 
@@ -207,7 +317,7 @@ impl Ending for RestoreEnding {
         })
     }
 
-    // The app is what it was: nothing of it depends on the keys.
+    // The app is what it was: nothing of it depends on the keys. What was changed is in its log.
     async fn unwound(&self, cx: &Cx) -> StepResult<Effects> {
         Ok(Effects {
             events: vec![event(cx, EventKind::AppKeysRestoreFailed)],
@@ -228,5 +338,50 @@ mod tests {
         };
         assert_eq!(failure.code, "restore_not_seen");
         assert!(failure.message.contains("memory, tags"), "{failure:?}");
+    }
+
+    #[test]
+    fn a_refusal_is_told_with_what_was_read_after_it_or_that_nothing_was() {
+        let told = |left| {
+            let refused = Failure::new(REFUSED, "unable to hotplug cpulimit", "");
+            match with_what_is_left(refused, left) {
+                StepError::Failed(failure) => (failure.code, failure.message),
+                other => panic!("it is over: PVE would refuse it again: {other:?}"),
+            }
+        };
+        let left = LeftByRefusal {
+            restored: vec!["cores".to_owned()],
+            altered: vec![],
+        };
+        let (code, message) = told(Ok(left));
+        assert_eq!(code, REFUSED);
+        assert!(message.starts_with("unable to hotplug cpulimit; "));
+        assert!(message.ends_with("all the same: cores"), "{message}");
+        let silent = Failure::new("pve_unreachable", "no answer", "");
+        let (_, message) = told(Err(StepError::Transient(silent)));
+        assert!(message.ends_with("could not be read back: no answer"));
+    }
+
+    #[test]
+    fn what_stays_changed_is_told_and_nothing_where_nothing_is() {
+        assert_eq!(stays(&[]), None);
+        let keys = ["memory".to_owned(), "tags".to_owned()];
+        assert!(stays(&keys).unwrap().ends_with(": memory, tags"));
+        assert!(unknown(&keys).contains("memory, tags is not known"));
+    }
+
+    #[test]
+    fn texts_of_a_person_are_not_told_to_the_audit() {
+        let drift = |key: &str, now: &str| Drift {
+            key: key.to_owned(),
+            then: None,
+            now: Some(json!(now)),
+        };
+        for key in ["description", "entrypoint", "env"] {
+            let told = audited(&drift(key, "password=hunter2")).to_string();
+            assert!(!told.contains("hunter2"), "{key}: {told}");
+        }
+        let told = audited(&drift("tags", "a"));
+        assert_eq!(told, json!({ "from": "a", "to": null }));
     }
 }

@@ -1,15 +1,21 @@
 //! Keys of an adopted container's configuration, brought back to the day of its adoption: what was previewed, and nothing else.
 
-use std::collections::BTreeSet;
+use std::sync::Arc;
 
 use proximity_domain::failure::Failure;
+use proximity_domain::ids::OperationId;
 use proximity_domain::restore::{InForce, NotRestored, Wanted};
+use proximity_domain::retry::RetryPolicy;
 use proximity_engine::commands::RestoreKeys;
+use proximity_engine::engine::EngineLimits;
+use proximity_pve::transport::{RawResponse, Request, TransportError};
 use proximity_store::error::StoreError;
 
 use super::*;
 
 const CONFIG: &str = "/nodes/pve1/lxc/150/config";
+/// What the app's log says of keys that are restored by what did not succeed.
+const STAY: &str = "are as on the day of the adoption now, and stay so: ";
 
 fn keys(names: &[&str]) -> Wanted {
     Wanted::Keys(names.iter().map(|name| (*name).to_owned()).collect())
@@ -23,7 +29,10 @@ async fn set(w: &TestWorld, params: &[(&str, &str)]) {
 
 /// A container that was adopted, running or not, and some of whose keys have changed since.
 async fn changed_one(runs: bool) -> (TestWorld, AppRecord) {
-    let w = world().await;
+    changed_in(world().await, runs).await
+}
+
+async fn changed_in(w: TestWorld, runs: bool) -> (TestWorld, AppRecord) {
     stranger(&w, 150, "web", runs).await;
     set(&w, &[("cores", "2")]).await;
     let (app, state) = adopt(&w, 150).await;
@@ -45,16 +54,24 @@ async fn digest(w: &TestWorld, wanted: &Wanted) -> String {
 }
 
 fn request(wanted: &Wanted, digest: &str) -> RestoreKeys {
+    let Wanted::Keys(keys) = wanted else {
+        panic!("a restore names its keys");
+    };
     RestoreKeys {
-        wanted: wanted.clone(),
+        keys: keys.clone(),
         digest: digest.to_owned(),
         key: None,
     }
 }
 
+/// Previews, and restores what the preview showed.
 async fn restore(w: &TestWorld, wanted: &Wanted) -> OperationState {
-    let digest = digest(w, wanted).await;
-    let asked = request(wanted, &digest);
+    let preview = w.engine.preview_restore("web", wanted).await.unwrap();
+    let asked = RestoreKeys {
+        keys: preview.plan.names().into_iter().collect(),
+        digest: preview.digest,
+        key: None,
+    };
     let op = w.engine.restore_keys(&w.actor, "web", asked).await.unwrap();
     w.settled(op.id).await.unwrap().state
 }
@@ -130,7 +147,8 @@ async fn all_keys_come_back_and_what_waits_for_a_start_is_told() {
     let body = told(&w, EventKind::AppKeysRestored).await;
     assert_eq!(body["keys"], json!(["cores", "nameserver", "tags", "tty"]));
     assert_eq!(body["waits"], json!([]));
-    let again = refused(&w, &Wanted::All, &digest(&w, &Wanted::All).await).await;
+    let named = keys(&["cores", "nameserver", "tags", "tty"]);
+    let again = refused(&w, &named, &digest(&w, &named).await).await;
     assert_eq!(again, "not_restorable");
     // What is in force inside comes back with the next start.
     set(&w, &[("nameserver", "10.0.0.53")]).await;
@@ -154,8 +172,7 @@ async fn what_cannot_be_restored_is_refused_by_name_before_anything_is_sent() {
         assert_eq!(refused.code(), "not_restorable", "{key}");
         assert!(refused.to_string().contains(key), "{refused}");
     }
-    let none = Wanted::Keys(BTreeSet::new());
-    assert_eq!(refused(&w, &none, &digest).await, "not_restorable");
+    assert_eq!(refused(&w, &keys(&[]), &digest).await, "not_restorable");
     assert_eq!(
         refused(&w, &keys(&["cores"]), "ab").await,
         "preview_outdated"
@@ -260,6 +277,10 @@ async fn a_change_that_pve_refuses_changes_nothing_and_says_why() {
     let failed = failure(restore(&w, &keys(&["cores"])).await);
     assert_eq!(failed.code, "pve_refused");
     assert!(failed.message.contains("unable to hotplug"), "{failed:?}");
+    // That nothing was changed is said because it was read.
+    let read = "read back, none of the keys has changed";
+    assert!(failed.message.ends_with(read), "{failed:?}");
+    assert!(!lines(&w, &app).await.contains(STAY));
     assert_eq!(status(&w, &app).await, StatusLabel::Running);
     assert_eq!(drifted(&w).await, ["cores", "tags", "tty"]);
     // A native app has no such record.
@@ -273,4 +294,131 @@ async fn a_change_that_pve_refuses_changes_nothing_and_says_why() {
     let native = w.engine.preview_restore("made", &Wanted::All).await;
     assert_eq!(native.unwrap_err().code(), "not_found");
     assert_sound(&w).await;
+}
+
+/// A change that PVE refuses in the middle: some of it is done.
+#[tokio::test]
+async fn a_refusal_that_came_too_late_is_told_with_what_was_changed() {
+    let (w, app) = changed().await;
+    let refuse = |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if request.method == Method::Put {
+            return Ok(RawResponse {
+                status: 500,
+                reason: "unable to hotplug swap".to_owned(),
+                body: r#"{"data":null,"message":"unable to hotplug swap\n"}"#.into(),
+            });
+        }
+        answer
+    };
+    w.pve.distort(Some(Arc::new(refuse)));
+    let failed = failure(restore(&w, &keys(&["cores"])).await);
+    w.pve.distort(None);
+    assert_eq!(failed.code, "pve_refused");
+    assert!(failed.message.contains("unable to hotplug"), "{failed:?}");
+    let read = "restored all the same: cores";
+    assert!(failed.message.ends_with(read), "{failed:?}");
+    let log = lines(&w, &app).await;
+    assert!(log.contains(&format!("{STAY}cores")), "{log}");
+    assert_eq!(drifted(&w).await, ["tags", "tty"]);
+    assert_eq!(status(&w, &app).await, StatusLabel::Running);
+    told(&w, EventKind::AppKeysRestoreFailed).await;
+    assert_sound(&w).await;
+}
+
+/// Asks for a restore, and returns when its change was sent.
+async fn sent(w: &TestWorld, wanted: &Wanted) -> OperationId {
+    let seen = digest(w, wanted).await;
+    let changes = w.pve.changes().len();
+    let asked = request(wanted, &seen);
+    let op = w.engine.restore_keys(&w.actor, "web", asked).await.unwrap();
+    let sent = async || w.pve.changes().len() == changes + 1;
+    w.until(sent).await.unwrap();
+    op.id
+}
+
+#[tokio::test]
+async fn one_that_is_cancelled_after_its_call_says_what_it_has_changed() {
+    let (w, app) = changed().await;
+    let _held = w.pve.hold(Method::Get, "/lxc/150/pending");
+    let op = sent(&w, &keys(&["cores"])).await;
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    let ended = w.settled(op).await.unwrap().state;
+    assert_eq!(ended, OperationState::Cancelled);
+    let log = lines(&w, &app).await;
+    assert!(log.contains(&format!("{STAY}cores")), "{log}");
+    assert_eq!(drifted(&w).await, ["tags", "tty"]);
+    assert_eq!(status(&w, &app).await, StatusLabel::Running);
+    told(&w, EventKind::AppKeysRestoreFailed).await;
+    assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn one_that_turns_back_and_cannot_read_what_it_changed_waits_for_a_person() {
+    let retry = RetryPolicy {
+        first_ms: 10,
+        ..RetryPolicy::DEFAULT
+    };
+    let limits = EngineLimits {
+        retry,
+        ..EngineLimits::default()
+    };
+    let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+    let (w, app) = changed_in(w, true).await;
+    let _held = w.pve.hold(Method::Get, "/lxc/150/pending");
+    let op = sent(&w, &keys(&["cores"])).await;
+    w.pve.lose(Method::Get, "/lxc/150/config", u32::MAX);
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    let stuck = w.settled(op).await.unwrap().state;
+    assert!(matches!(stuck, OperationState::Stuck { .. }), "{stuck:?}");
+    assert!(!lines(&w, &app).await.contains(STAY), "it was not read");
+    w.pve.lose(Method::Get, "/lxc/150/config", 0);
+    w.engine.retry_operation(&w.actor, op).await.unwrap();
+    let state = async || w.store.operation(op).await.unwrap().unwrap().state;
+    let over = async || state().await.is_final();
+    w.until(over).await.unwrap();
+    assert_ne!(state().await, OperationState::Succeeded);
+    let log = lines(&w, &app).await;
+    assert!(log.contains(&format!("{STAY}cores")), "{log}");
+    assert_sound(&w).await;
+}
+
+/// PVE takes a device away before it puts the new one in: while the container runs, that is nothing to be tried.
+#[tokio::test]
+async fn a_network_device_is_restored_while_the_container_is_stopped_and_not_before() {
+    let (w, app) = changed_one(false).await;
+    let record = w.store.adoption(app.id).await.unwrap().unwrap();
+    let device = record.proxmox_config_snapshot["net0"].as_str().unwrap();
+    let slower = format!("{device},rate=10");
+    set(&w, &[("net0", slower.as_str())]).await;
+    let started = act(&w, "web", Action::Start).await;
+    assert_eq!(started, OperationState::Succeeded);
+    let wanted = keys(&["net0"]);
+    let preview = w.engine.preview_restore("web", &wanted).await.unwrap();
+    let left = [("net0".to_owned(), NotRestored::Running)];
+    assert_eq!(preview.plan.left, left);
+    assert_eq!((preview.running, preview.call), (true, None));
+    let changes = w.pve.changes();
+    let no = refused(&w, &wanted, &preview.digest).await;
+    assert_eq!(no, "not_restorable");
+    assert_eq!(w.pve.changes(), changes);
+    let stopped = act(&w, "web", Action::Stop { force: true }).await;
+    assert_eq!(stopped, OperationState::Succeeded);
+    assert_eq!(restore(&w, &wanted).await, OperationState::Succeeded);
+    assert_eq!(drifted(&w).await, ["cores", "tags", "tty"]);
+    assert_sound(&w).await;
+}
+
+#[tokio::test]
+async fn notes_are_restored_and_the_audit_does_not_tell_them() {
+    let (w, _) = changed().await;
+    set(&w, &[("description", "password=hunter2")]).await;
+    let wanted = keys(&["description"]);
+    assert_eq!(restore(&w, &wanted).await, OperationState::Succeeded);
+    assert_eq!(drifted(&w).await, ["cores", "tags", "tty"]);
+    let audit = w.store.audit(1000, 0).await.unwrap();
+    let sent = audit.iter().find(|e| e.details["keys"].is_object());
+    let expected = json!({ "description": "changed" });
+    assert_eq!(sent.unwrap().details["keys"], expected);
+    let tells = |text: &str| audit.iter().any(|e| e.details.to_string().contains(text));
+    assert!(!tells("hunter2") && !tells("\"mine"));
 }

@@ -72,11 +72,11 @@ pub(crate) struct RestoreKeysArgs {
     /// Host name or id of the adopted app
     #[arg(value_name = "APP")]
     pub(crate) app: String,
-    /// Keys of the configuration, e.g. memory [default: all that differ and can be restored]
+    /// Keys of the configuration, e.g. memory [default: show all that differ and can be restored]
     #[arg(value_name = "KEY", num_args = 0..=200)]
     pub(crate) keys: Vec<String>,
-    /// Restore them, if the configuration is still the one with this digest; the preview shows it
-    #[arg(long, value_name = "DIGEST")]
+    /// Restore the keys named, if the configuration is still the one with this digest; the preview shows the command
+    #[arg(long, value_name = "DIGEST", requires = "keys")]
     pub(crate) digest: Option<String>,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
@@ -97,7 +97,34 @@ pub(crate) struct ForgetArgs {
 
 #[cfg(test)]
 mod tests {
+    use clap::Parser;
+
     use super::*;
+
+    #[derive(Debug, Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: RestoreKeysArgs,
+    }
+
+    #[test]
+    fn a_digest_restores_only_keys_that_are_named() {
+        let parse = |words: &[&str]| {
+            let mut line = vec!["restore-keys", "db"];
+            line.extend_from_slice(words);
+            Line::try_parse_from(line)
+        };
+        let preview = parse(&[]).unwrap().args;
+        assert!(preview.keys.is_empty() && preview.digest.is_none());
+        let done = parse(&["memory", "tty", "--digest", "ab"]).unwrap().args;
+        assert_eq!(done.keys, ["memory", "tty"]);
+        assert_eq!(done.digest.as_deref(), Some("ab"));
+        let refused = parse(&["--digest", "ab"]).unwrap_err();
+        assert_eq!(
+            refused.kind(),
+            clap::error::ErrorKind::MissingRequiredArgument
+        );
+    }
 
     #[test]
     fn containers_are_named_by_host_and_number() {

@@ -12,18 +12,19 @@ use crate::text::table;
 
 pub(crate) async fn run(context: &Context, args: RestoreKeysArgs) -> Result<(), Failed> {
     let client = context.client()?;
-    let keys = (!args.keys.is_empty()).then_some(args.keys);
+    let named = args.keys;
     let Some(digest) = args.digest else {
-        let query = RestoreQuery {
-            keys: keys.as_ref().map(|keys| keys.join(",")),
-        };
+        let keys = (!named.is_empty()).then(|| named.join(","));
+        let query = RestoreQuery { keys };
         let preview = client.restore_preview(&args.app, &query).await?;
-        let named = keys.unwrap_or_default();
         return context
             .output
             .result(&preview, |preview| human(preview, &named));
     };
-    let body = RestoreKeys { keys, digest };
+    let body = RestoreKeys {
+        keys: named,
+        digest,
+    };
     let operation = client.restore_keys(&args.app, &body).await?;
     if args.waiting.detach {
         return context.output.result(&operation, operations_show::human);
@@ -51,9 +52,10 @@ fn human(preview: &RestorePreview, named: &[String]) -> String {
         (true, false) => format!("nothing of {host} differs that can be restored"),
         (_, true) => "leave these keys out: as named, nothing would be restored".to_owned(),
         (false, false) => {
-            let keys: String = named.iter().map(|key| format!(" {key}")).collect();
+            let keys: Vec<&str> = preview.keys.iter().map(|key| key.key.as_str()).collect();
             format!(
-                "to do it: proximity restore-keys {host}{keys} --digest {}",
+                "to do it: proximity restore-keys {host} {} --digest {}",
+                keys.join(" "),
                 preview.digest
             )
         }

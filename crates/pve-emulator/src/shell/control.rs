@@ -243,6 +243,7 @@ async fn change_scenery<Order: DeserializeOwned + Send + 'static>(
         Ok(order) => order,
         Err(error) => return (400, json!({"error": error.to_string()})),
     };
+    let told = serde_json::from_slice::<Value>(body).unwrap_or_default();
     let (give, take) = tokio::sync::oneshot::channel();
     let change = move |world: &mut World| {
         // Nobody waits any more: fine.
@@ -252,7 +253,7 @@ async fn change_scenery<Order: DeserializeOwned + Send + 'static>(
         return (503, json!({"error": error.to_string()}));
     }
     match take.await {
-        Ok(Ok(())) => (200, json!({})),
+        Ok(Ok(())) => (200, json!({"guests": told["guests"]})),
         Ok(Err(error)) => (400, json!({"error": error})),
         Err(_) => (503, json!({"error": "the emulator has stopped"})),
     }

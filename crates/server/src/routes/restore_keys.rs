@@ -7,7 +7,6 @@ use http::HeaderMap;
 use proximity_api::adoption::{RestoreKeys, RestorePreview, RestoreQuery};
 use proximity_api::operations::Operation;
 use proximity_domain::ids::OperationId;
-use proximity_domain::restore::Wanted;
 use proximity_engine::commands::{self, wanted};
 
 use super::apps::{accepted, accepted_before};
@@ -39,11 +38,14 @@ pub(crate) async fn preview(
 ) -> Result<Json<RestorePreview>, Refusal> {
     caller.require(Scope::Read)?;
     let app = lookup::app(&state.reader(), &caller, &name).await?;
-    let keys = query.keys.map(|keys| {
+    let keys: Option<Vec<String>> = query.keys.map(|keys| {
         let keys = keys.split(',').map(str::trim);
         keys.map(str::to_owned).collect()
     });
-    let wanted = checked(keys)?;
+    if let Some(keys) = &keys {
+        check(keys)?;
+    }
+    let wanted = wanted(keys);
     let id = app.id.to_string();
     let preview = state.engine().preview_restore(&id, &wanted).await?;
     Ok(Json(convert::restore_preview(preview)))
@@ -51,7 +53,7 @@ pub(crate) async fn preview(
 
 /// Restore keys
 ///
-/// Brings keys of an adopted container's configuration back to the day of its adoption, as they were previewed: if the configuration has changed since, nothing is done.
+/// Brings the keys named, those that the preview showed, back to the day of the container's adoption: if the configuration has changed since, nothing is done.
 #[utoipa::path(post, path = "/api/apps/{app}/drift/restore", tag = "apps", operation_id = "restore_keys",
     params(("app" = String, Path, description = "Id or host name.", example = "web"), IdempotencyKey),
     request_body = RestoreKeys,
@@ -75,8 +77,9 @@ pub(crate) async fn restore(
         let wrong = "it is none that a preview shows";
         return Err(invalid("digest", wrong.to_owned()));
     }
+    check(&body.keys)?;
     let request = commands::RestoreKeys {
-        wanted: checked(body.keys)?,
+        keys: body.keys.into_iter().collect(),
         digest: body.digest,
         key: key.clone(),
     };
@@ -91,16 +94,14 @@ pub(crate) async fn restore(
 }
 
 /// Keys that a person named: some, and none that is empty.
-fn checked(keys: Option<Vec<String>>) -> Result<Wanted, Refusal> {
-    if let Some(keys) = &keys {
-        let count = keys.len();
-        if !(1..=MOST).contains(&count) {
-            let wrong = format!("{count} keys were named; 1 to {MOST} can be");
-            return Err(invalid("keys", wrong));
-        }
-        if keys.iter().any(String::is_empty) {
-            return Err(invalid("keys", "one of them is empty".to_owned()));
-        }
+fn check(keys: &[String]) -> Result<(), Refusal> {
+    let count = keys.len();
+    if !(1..=MOST).contains(&count) {
+        let wrong = format!("{count} keys were named; 1 to {MOST} can be");
+        return Err(invalid("keys", wrong));
     }
-    Ok(wanted(keys))
+    if keys.iter().any(String::is_empty) {
+        return Err(invalid("keys", "one of them is empty".to_owned()));
+    }
+    Ok(())
 }

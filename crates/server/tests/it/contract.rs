@@ -173,10 +173,19 @@ async fn restored(live: &Live) {
     assert_eq!(preview.body["keys"][0]["now"], 640, "{}", preview.body);
     assert_eq!(preview.body["left"], json!([]));
     for (body, status, code) in [
-        (json!({"digest": ""}), 422, "invalid_value"),
+        (
+            json!({"digest": "", "keys": ["memory"]}),
+            422,
+            "invalid_value",
+        ),
         (json!({"digest": "ab", "keys": []}), 422, "invalid_value"),
         (json!({"digest": "ab", "keys": [""]}), 422, "invalid_value"),
-        (json!({"digest": "ab"}), 409, "preview_outdated"),
+        (json!({"digest": "ab"}), 400, "bad_field"),
+        (
+            json!({"digest": "ab", "keys": ["memory"]}),
+            409,
+            "preview_outdated",
+        ),
         (
             json!({"digest": preview.body["digest"], "keys": ["rootfs"]}),
             409,
@@ -566,7 +575,7 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/apps/adopt/batch" => r#"{"containers":[{"vmid":150}]}"#.to_owned(),
                 "/api/apps/web/expose" if method == "POST" => "{}".to_owned(),
                 "/api/apps/web/drift/restore" if method == "POST" => {
-                    r#"{"digest":"ab"}"#.to_owned()
+                    r#"{"digest":"ab","keys":["memory"]}"#.to_owned()
                 }
                 "/api/apps/web/reidentify" => "{}".to_owned(),
                 "/api/ports/free" | "/api/notify/test" | "/api/reconcile" | "/api/janitor" => {

@@ -35,6 +35,8 @@ const TABLE_BEGINS: &[u8] = b"  sl  local_address";
 const PROBE_MS: u64 = 10_000;
 /// Some thousand sockets.
 const PROBE_BYTES: usize = 1 << 20;
+/// What is kept of them for good.
+const MOST_PORTS: usize = 1_000;
 
 /// Reads the configuration of the container that was asked for, if it is still that one.
 pub(crate) struct Capture;
@@ -166,8 +168,11 @@ async fn sockets(cx: &Cx, place: &ContainerRef) -> (Option<BTreeSet<u16>>, Vec<N
     };
     match access.exec(&target, exec).await {
         // A kernel without IPv6 has no second file, which `cat` complains about after it has printed the first.
-        Ok(output) if output.stdout.starts_with(TABLE_BEGINS) => {
+        Ok(output) if output.stdout.starts_with(TABLE_BEGINS) && !output.truncated => {
             let ports = listening(&String::from_utf8_lossy(&output.stdout));
+            if ports.len() > MOST_PORTS {
+                return unread(&format!("{} ports are too many to be kept", ports.len()));
+            }
             let told = ports.iter().map(u16::to_string).collect::<Vec<_>>();
             let line = match told.is_empty() {
                 true => "Nothing listens inside".to_owned(),
@@ -176,8 +181,13 @@ async fn sockets(cx: &Cx, place: &ContainerRef) -> (Option<BTreeSet<u16>>, Vec<N
             (Some(ports), vec![cx.line(LogLevel::Info, line)])
         }
         Ok(output) => unread(&format!(
-            "{} printed nothing of the kind (exit code {})",
+            "{} printed {} (exit code {})",
             PROBE.join(" "),
+            if output.truncated {
+                "more than can be read"
+            } else {
+                "nothing of the kind"
+            },
             output.exit_code
         )),
         Err(e) => {

@@ -34,9 +34,10 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     }
     let cases = cases(&stand, args);
     for trouble in &cases {
-        let off = Off::if_control(args.sabotage, trouble.failure.guard())?;
-        let heard = play(&stand, trouble).await?;
-        drop(off);
+        let heard = {
+            let _off = Off::if_control(args.sabotage, trouble.failure.guard())?;
+            play(&stand, trouble).await?
+        };
         let Trouble {
             node, failure, at, ..
         } = trouble;
