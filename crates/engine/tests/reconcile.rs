@@ -329,10 +329,17 @@ async fn power_and_place_follow_what_was_read_from_the_container() {
 async fn a_list_counts_by_itself_for_a_container_that_was_identified_and_left_alone() {
     let l = Looked::new().await;
     let (app, vmid) = l.deployed("web").await;
-    // As long as a list may be of before the deploy, without a gap.
-    for _ in 0..13 {
+    // The list tells of the deploy: nothing is to be asked.
+    let told = async || {
+        let before = l.w.pve.calls();
         l.pass().await;
-        l.clock.pass(28_000);
+        l.w.pve.calls() - before == 3
+    };
+    l.w.until(told).await.unwrap();
+    // As long as a list may be of before, without a gap.
+    for _ in 0..14 {
+        l.clock.pass(25_000);
+        l.pass().await;
     }
     l.w.engine.reconciler().sweep().await.unwrap();
     let power = async |power: &str| {

@@ -60,7 +60,7 @@ pub(super) const CHANGES: Figure = figure(
     "P3",
     "what a pass takes more for each app of 10,000 that changed its power; and of 100,000 containers",
     "<= 60 us of a processor and <= 1024 bytes written for each; <= 1.3 times among ten times as many",
-    2_400,
+    1_800,
     changes,
 );
 
