@@ -8,6 +8,7 @@ mod entry;
 mod grants;
 mod lack;
 mod narrow;
+mod needs;
 mod page;
 mod privilege;
 mod scope;

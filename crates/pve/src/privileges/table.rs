@@ -1,88 +1,15 @@
 //! The table: every call, who sends it, and what it needs.
 
-use proximity_domain::token_purpose::TokenPurpose;
-
-use super::entry::{Entry, Need, Sender};
+use super::entry::{Entry, Need};
+use super::needs::{
+    ACCESS, ALL, ANOTHERS_TASK, BACKUP, BACKUP_ACCESS, BACKUPS, BRIDGE, CONFIG, CONTENT, COPY,
+    CREATE, DISK, GUEST, LOOKS_AT_GUEST, LOOKS_AT_NODE, NEW, NODE, POOLS, POWER, PRUNE,
+    REACHES_OUT, RIGHTS, ROLES, SNAPSHOT, STORAGE, TAKES_TEMPLATES, TEMPLATES, USERS, VOLUME,
+    brings, operates, reads, sets_up,
+};
 use super::privilege::Privilege as P;
 use super::scope::Scope;
 use crate::transport::Method;
-
-const CONFIG: &str = "pve-container, LXC.pm, check_ct_modify_config_perm";
-const CREATE: &str = "pve-container, API2/LXC.pm, create_vm";
-const VOLUME: &str = "pve-storage, Storage.pm, check_volume_access";
-const CONTENT: &str = "pve-storage, API2/Storage/Content.pm, delete";
-const PRUNE: &str = "pve-storage, API2/Storage/PruneBackups.pm, delete";
-const BACKUP: &str = "pve-manager, API2/VZDump.pm, vzdump, and VZDump.pm";
-const COPY: &str = "pve-container, API2/LXC.pm, clone_vm";
-const DISK: &str = "pve-container, API2/LXC.pm, resize_vm and move_volume";
-const BRIDGE: &str = "pve-guest-common, GuestHelpers.pm, check_vnet_access";
-const POOLS: &str = "pve-access-control, API2/Pool.pm, update_pool";
-const OTHERS: &str = "pve-manager, API2/Tasks.pm: the task is another token's";
-const RIGHTS: &str = "pve-access-control, API2/AccessControl.pm, permissions";
-
-const ALL: &[Scope] = &[Scope::Everything];
-const GUEST: &[Scope] = &[Scope::Guest];
-/// A guest that is made has no pool yet, so PVE looks at the pool it is to be in as well.
-const NEW: &[Scope] = &[Scope::Pool, Scope::Guest];
-const STORAGE: &[Scope] = &[Scope::Storage];
-const TEMPLATES: &[Scope] = &[Scope::TemplateStorage];
-const BACKUPS: &[Scope] = &[Scope::BackupStorage];
-const NODE: &[Scope] = &[Scope::Node];
-/// Groups and realms are below it.
-const ACCESS: &[Scope] = &[Scope::Access];
-
-const LOOKS_AT_GUEST: &[Need] = &[Need::of(P::VmAudit, GUEST)];
-const LOOKS_AT_NODE: &[Need] = &[Need::of(P::SysAudit, NODE)];
-const POWER: &[Need] = &[Need::of(P::VmPowerMgmt, GUEST)];
-const SNAPSHOT: &[Need] = &[Need::of(P::VmSnapshot, GUEST)];
-const ANOTHERS_TASK: &[Need] = &[Need::of(P::SysAudit, NODE).checked(OTHERS)];
-const BACKUP_ACCESS: &[Need] = &[
-    Need::of(P::DatastoreAllocateSpace, BACKUPS)
-        .or(&[P::DatastoreAllocate])
-        .checked(VOLUME),
-    Need::of(P::VmBackup, GUEST).checked(VOLUME),
-];
-const ROLES: &[Need] = &[Need::of(P::SysModify, ACCESS)];
-const USERS: &[Need] = &[
-    Need::of(P::RealmAllocateUser, ACCESS),
-    Need::of(P::UserModify, ACCESS),
-];
-const REACHES_OUT: Need = Need::of(P::SysAccessNetwork, NODE);
-const TAKES_TEMPLATES: Need = Need::of(P::DatastoreAllocateTemplate, TEMPLATES);
-
-const fn reads(path: &'static str, does: &'static str, needs: &'static [Need]) -> Entry {
-    let sender = Sender::Token(TokenPurpose::Observe);
-    Entry::of(Method::Get, path, sender, does, needs)
-}
-
-const fn operates(
-    method: Method,
-    path: &'static str,
-    does: &'static str,
-    needs: &'static [Need],
-) -> Entry {
-    let sender = Sender::Token(TokenPurpose::Operate);
-    Entry::of(method, path, sender, does, needs)
-}
-
-const fn brings(
-    method: Method,
-    path: &'static str,
-    does: &'static str,
-    needs: &'static [Need],
-) -> Entry {
-    let sender = Sender::Token(TokenPurpose::Images);
-    Entry::of(method, path, sender, does, needs)
-}
-
-const fn sets_up(
-    method: Method,
-    path: &'static str,
-    does: &'static str,
-    needs: &'static [Need],
-) -> Entry {
-    Entry::of(method, path, Sender::SetUp, does, needs)
-}
 
 /// Every call the client can send. Of several entries for a method and path the first one counts whose parameter is there.
 pub static TABLE: &[Entry] = &[
