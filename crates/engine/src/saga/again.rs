@@ -7,6 +7,7 @@ use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, NewLogLine};
 use proximity_store::records::{Fence, LogLevel, Wait};
 
+use super::deaths;
 use super::step::Halt;
 use crate::engine::Engine;
 
@@ -58,6 +59,7 @@ pub(crate) async fn panicked(
     fence: &Fence,
     step: Option<&'static str>,
 ) -> Result<(), Halt> {
+    deaths::rest_if_dead().await;
     let failure = Failure::new(
         "internal",
         "a fault of the program stopped the work on it",

@@ -173,17 +173,23 @@ async fn run(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
 /// Undoes one step.
 async fn undo(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
     cx.enter(index, row.name);
+    cx.crash_point("before_undo");
     cx.store().begin_undo(&cx.fence, index, cx.now()).await?;
+    cx.crash_point("after_undo_intent");
     cx.reload().await?;
     let Some(record) = cx.row() else {
         return Ok(());
     };
     cx.cuts.begin(false);
     match cx.until_cut(rehearsal::undo(cx, row, &record)).await {
-        Ok(effects) => Ok(cx
-            .store()
-            .finish_undo(&cx.fence, index, effects, cx.now())
-            .await?),
+        Ok(effects) => {
+            cx.crash_point("after_undo");
+            cx.store()
+                .finish_undo(&cx.fence, index, effects, cx.now())
+                .await?;
+            cx.crash_point("after_undo_record");
+            Ok(())
+        }
         Err(e) => {
             let (failure, _) = unless_again(cx, e).await?;
             let failure = failure.at(row.name);

@@ -4,6 +4,7 @@ mod again;
 mod context;
 mod crash;
 mod cut;
+mod deaths;
 mod executor;
 mod guards;
 mod look;
@@ -23,6 +24,8 @@ pub use crash::{crash_points, set_crash_point};
 #[cfg(feature = "crash-points")]
 pub use crash::{forget_creates, ignore_send_deadlines, stop_at_crash_point};
 pub(crate) use cut::Cuts;
+#[cfg(feature = "bug-switches")]
+pub use deaths::Mortal;
 pub(crate) use executor::{crowded, drive};
 pub use guards::Guard;
 pub(crate) use guards::is_off;
