@@ -22,6 +22,7 @@ use proximity_pve_emulator::sim::guest::{
 
 use tokio::sync::watch;
 
+use crate::snags::{Snagged, Snags};
 use crate::sources::RealClock;
 
 #[allow(clippy::expect_used)] // a constant of the emulator's crate, tested there
@@ -35,6 +36,8 @@ pub struct Guests {
     create_fails: Arc<Mutex<Option<String>>>,
     /// Of which name a command of the next guest hangs, once.
     hangs_next: Arc<Mutex<Option<String>>>,
+    /// What becomes of entries into guests, and of requests for their pages.
+    pub(crate) snags: Snags,
     /// Which cluster of the world it is: guests of several must not share addresses.
     cluster: u8,
     /// Their clock.
@@ -73,6 +76,7 @@ impl Guests {
             all: Arc::default(),
             create_fails: Arc::default(),
             hangs_next: Arc::default(),
+            snags: Snags::default(),
             cluster,
             clock,
         }
@@ -308,6 +312,7 @@ impl GuestAccess for Guests {
             return self.end_hung(target);
         }
         self.hang_if_told(target, &exec.argv).await?;
+        let snagged = self.snags.enter(target, exec.timeout_ms).await?;
         let command = Command {
             argv: exec.argv,
             stdin: Some(exec.stdin.unwrap_or_default().to_vec()),
@@ -332,6 +337,11 @@ impl GuestAccess for Guests {
             node: target.node.to_string(),
             why: "it does not end".to_owned(),
         })?;
+        if let Snagged::Halved(why) = snagged {
+            let (half, _) = ended.stdout.split_at(ended.stdout.len() / 2);
+            listener.heard(Stream::Stdout, half);
+            return Err(why);
+        }
         listener.heard(Stream::Stdout, &ended.stdout);
         listener.heard(Stream::Stderr, &ended.stderr);
         Ok(ExecOutput {
@@ -343,6 +353,7 @@ impl GuestAccess for Guests {
     }
 
     async fn push(&self, target: &GuestTarget, push: Push) -> Result<(), GuestError> {
+        let snagged = self.snags.enter(target, push.timeout_ms).await?;
         let wish = Wish {
             user: push.user,
             group: push.group,
@@ -352,10 +363,12 @@ impl GuestAccess for Guests {
             let content = push.content.to_vec();
             self.in_world(|world| guest::push(guest, &push.path, content, &wish, world.now_s))
         })?;
-        pushed.map_err(|message| failed(target, message))
+        pushed.map_err(|message| failed(target, message))?;
+        snagged.whole()
     }
 
     async fn pull(&self, target: &GuestTarget, pull: Pull) -> Result<Bytes, GuestError> {
+        self.snags.enter(target, pull.timeout_ms).await?.whole()?;
         let pulled = self.running(target, |guest| guest::pull(guest, &pull.path))?;
         pulled
             .map(Bytes::from)

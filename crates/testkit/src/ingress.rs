@@ -78,8 +78,11 @@ impl Probe for Routes {
         &self,
         address: SocketAddr,
         path: &str,
-        _timeout_ms: u64,
+        timeout_ms: u64,
     ) -> Result<HttpAnswer, String> {
+        for guests in &self.guests {
+            guests.snags.ask(timeout_ms).await?;
+        }
         let target = if address.ip().is_loopback() {
             self.with(|set| {
                 set.values()

@@ -10,6 +10,7 @@ pub mod least;
 pub mod postgres;
 pub mod pve;
 pub mod sim;
+pub mod snags;
 pub mod sources;
 pub mod totp;
 pub mod world;

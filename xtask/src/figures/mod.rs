@@ -32,8 +32,10 @@ mod restart;
 mod scratch;
 mod seeded_bugs;
 mod simulation;
+mod soak;
 mod trial;
 mod two_engines;
+mod under_fire;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -77,6 +79,8 @@ pub(crate) const FIGURES: &[Figure] = &[
     observation::MEMORY,
     observation::IDLE,
     observation::SLOW,
+    observation::STORM,
+    soak::FIGURE,
     restart::FIGURE,
     two_engines::FIGURE,
     beside_bare::STEPS,
@@ -87,6 +91,8 @@ pub(crate) const FIGURES: &[Figure] = &[
     simulation::FIGURE,
     simulation::ADOPTED,
     seeded_bugs::FIGURE,
+    under_fire::RECOVERY,
+    under_fire::CALLS,
     node_loss::LOSS,
     doctrine::PARTIAL,
     doctrine::SHRINK,

@@ -28,6 +28,14 @@ const TASKS: u64 = 5;
 /// Those of them that change something: the first ones.
 const CHANGES: u64 = 6;
 
+/// What a refusal, a server that is broken, a task that fails and one that warns say.
+pub(super) const WORDS: [&str; 4] = [
+    "the simulation refuses this",
+    "got no worker upid - start worker failed",
+    "command 'simulated' failed: exit code 1",
+    "the simulation warns of this",
+];
+
 /// What becomes of a call that is hit.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -45,6 +53,7 @@ pub enum Harm {
     Slow { ms: u64 },
     TaskFails { after_effect: bool },
     TaskLost { forgotten: bool },
+    TaskWarns,
 }
 
 /// A fault.
@@ -135,12 +144,12 @@ impl Fault {
         match self.harm {
             Harm::Refused => FaultKind::Refused {
                 errors: BTreeMap::new(),
-                message: Some("the simulation refuses this".to_owned()),
+                message: Some(WORDS[0].to_owned()),
             },
             Harm::Unauthorized => FaultKind::Unauthorized {},
             Harm::Forbidden => FaultKind::Forbidden { missing: None },
             Harm::Broken => FaultKind::Broken {
-                message: "got no worker upid - start worker failed".to_owned(),
+                message: WORDS[1].to_owned(),
             },
             Harm::Unreachable => FaultKind::Unreachable { no_route: false },
             Harm::Silent => FaultKind::Timeout {},
@@ -149,10 +158,13 @@ impl Fault {
             Harm::Late { ms } => FaultKind::Late { ms },
             Harm::Slow { ms } => FaultKind::Slow { ms },
             Harm::TaskFails { after_effect } => FaultKind::TaskError {
-                message: "command 'simulated' failed: exit code 1".to_owned(),
+                message: WORDS[2].to_owned(),
                 after_effect,
             },
             Harm::TaskLost { forgotten } => FaultKind::TaskLost { forgotten },
+            Harm::TaskWarns => FaultKind::TaskWarnings {
+                lines: vec![WORDS[3].to_owned()],
+            },
         }
     }
 }

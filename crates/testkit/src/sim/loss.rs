@@ -86,7 +86,7 @@ pub fn losses() -> Vec<Lost> {
     kinds.extend(Gone::ALL.map(Loss::Majority));
     kinds.extend(Gone::ALL.map(Loss::Node));
     let mut asks = vec![None];
-    asks.extend(Saga::ALL.map(Some));
+    asks.extend(Saga::NATIVE.map(Some));
     let mut all = Vec::new();
     for loss in kinds {
         for at in 0..u8::try_from(NODES.len()).unwrap_or(0) {

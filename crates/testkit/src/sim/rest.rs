@@ -77,7 +77,7 @@ pub(super) async fn come_to_rest(stage: &mut Stage) -> Result<(), String> {
 }
 
 /// Everything that was broken is whole again.
-fn calm(stage: &Stage) {
+pub(super) fn calm(stage: &Stage) {
     stage.machine.cluster.meddle(|world, _, now_ms| {
         let faults: Vec<_> = world.faults().map(|fault| fault.rule.id).collect();
         for fault in faults {

@@ -15,6 +15,7 @@ mod ports;
 mod power_cut;
 mod restart;
 mod say;
+mod soak;
 mod sse;
 mod stack;
 mod things;
@@ -61,9 +62,11 @@ enum Command {
     Overhead(overhead::Args),
     /// R32: each privilege of the tokens dropped in turn.
     Least(least::Args),
-    /// P1 to P5, P16: what it takes to observe a large cluster.
+    /// P1 to P5, P16, R21: what it takes to observe a large cluster.
     Observe(observe::Args),
-    /// R9, R10, R15: very many records, and a cluster that does not say the whole truth.
+    /// R22: a server that is at work for very long.
+    Soak(soak::Args),
+    /// R2, R3, R9 to R11, R14, R15: very many records, and a cluster that does not say the whole truth.
     #[command(subcommand)]
     Doctrine(doctrine::Command),
     /// R18: a server whose disk is full or broken.
@@ -81,6 +84,7 @@ fn main() -> Result<(), anyhow::Error> {
         Command::Deploys(args) => with_tls(deploys::run(args)),
         Command::Overhead(args) => with_tls(overhead::run(args)),
         Command::Observe(args) => with_tls(observe::run(args)),
+        Command::Soak(args) => with_tls(soak::run(args)),
         Command::Least(args) => with_tls(least::run(args)),
         Command::Doctrine(command) => on_one_thread(doctrine::run(command)),
         #[cfg(feature = "crash-points")]

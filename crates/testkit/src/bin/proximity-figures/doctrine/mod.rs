@@ -1,11 +1,13 @@
-//! R9, R10, R11, R14, R15: the real reconciler over the real client, an emulated cluster with very many containers, and as many records.
+//! R2, R3, R9, R10, R11, R14, R15: the real reconciler over the real client, an emulated cluster with very many containers, and as many records.
 
 mod brake;
+mod calls;
 mod guards;
 mod janitor;
 mod lanes;
 mod loss;
 mod partial;
+mod recovery;
 mod shrink;
 mod stand;
 mod trouble;
@@ -43,6 +45,10 @@ pub(crate) enum Command {
     Janitor(Args),
     /// R11: nodes that are lost.
     Loss(Args),
+    /// R3: calls that are hit.
+    Calls(Args),
+    /// R2: deaths inside recoveries.
+    Recovery(Args),
 }
 
 /// Runs it; the last line is the verdict.
@@ -53,5 +59,7 @@ pub(crate) async fn run(command: Command) -> Result<()> {
         Command::Brake(args) => brake::run(&args).await,
         Command::Janitor(args) => janitor::run(&args).await,
         Command::Loss(args) => lanes::apart(|| loss::run(&args)),
+        Command::Calls(args) => lanes::apart(|| calls::run(&args)),
+        Command::Recovery(args) => lanes::apart(|| recovery::run(&args)),
     }
 }

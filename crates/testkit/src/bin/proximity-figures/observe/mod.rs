@@ -1,4 +1,4 @@
-//! P1 to P5 and P16: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
+//! P1 to P5, P16 and R21: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
 //!
 //! The cluster is a lab in a process of its own, over TLS; the engine and its store are the product's, in this process, so that
 //! the processor time of the one is not that of the other. For memory and idling the server itself runs, as a process as well.
@@ -7,6 +7,7 @@ mod cost;
 mod floor;
 mod passes;
 mod server;
+mod storm;
 mod world;
 
 use std::path::PathBuf;
@@ -41,6 +42,9 @@ pub(crate) struct Args {
     /// For how long the idle server is watched, seconds
     #[arg(long, default_value_t = 30)]
     idle_s: u64,
+    /// A storm is over when what is not on the node that hangs is handled
+    #[arg(long)]
+    others: bool,
     /// The control: what is measured is spoiled
     #[arg(long)]
     sabotage: bool,
@@ -57,6 +61,8 @@ enum What {
     Slow,
     /// The server's memory, processor time and wake-ups
     Server,
+    /// All change at once, somebody rings, the cluster is slow and a node hangs
+    Storm,
 }
 
 /// Runs it and prints what was found.
@@ -68,6 +74,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         What::Changes => passes::changes(&world, &args).await,
         What::Slow => passes::slow(&world, &args).await,
         What::Server => server::watch(&world, &args).await,
+        What::Storm => storm::watch(&world, &args).await,
     };
     world.end().await?;
     say::line(&found?.to_string())?;

@@ -50,7 +50,7 @@ async fn quiet(world: &World) -> Result<()> {
 }
 
 /// Somebody switches the containers of these apps, which follow each other, on or off.
-async fn switch(world: &World, apps: Range<usize>, running: bool) -> Result<()> {
+pub(super) async fn switch(world: &World, apps: Range<usize>, running: bool) -> Result<()> {
     let first = FIRST_VMID + u32::try_from(apps.start)?;
     let order = json!({ "first_vmid": first, "guests": apps.len(), "running": running });
     world.lab.order("/world/scenery/power", &order).await?;

@@ -69,6 +69,27 @@ impl Lab {
         nodes: &str,
         create_ms: u64,
     ) -> Result<Self> {
+        let times = json!({ "create_ms": create_ms, "start_ms": START_MS });
+        Self::with_times(program, dir, nodes, &times, ENTER_MS).await
+    }
+
+    /// Three nodes, on which everything is done as soon as it is asked for.
+    pub(crate) async fn at_once(program: &Path, dir: &Path) -> Result<Self> {
+        let kinds = ["create", "start", "stop", "shutdown", "destroy"];
+        let times: serde_json::Map<String, Value> = kinds
+            .map(|kind| (format!("{kind}_ms"), json!(1)))
+            .into_iter()
+            .collect();
+        Self::with_times(program, dir, NODES, &times.into(), 1).await
+    }
+
+    async fn with_times(
+        program: &Path,
+        dir: &Path,
+        nodes: &str,
+        times: &Value,
+        enter_ms: u64,
+    ) -> Result<Self> {
         let state = dir.join("lab");
         let mut args = words(&["lab", "run", "--end-with-stdin", "--guests", "simulated"]);
         args.extend(words(&[
@@ -77,8 +98,8 @@ impl Lab {
             "--ssh-listen",
             "127.0.0.1:0",
         ]));
-        let times = json!({ "create_ms": create_ms, "start_ms": START_MS }).to_string();
-        args.extend(words(&["--exec-ms", &ENTER_MS.to_string()]));
+        let times = times.to_string();
+        args.extend(words(&["--exec-ms", &enter_ms.to_string()]));
         args.extend(words(&["--nodes", nodes, "--task-times", &times, "--dir"]));
         args.push(state.display().to_string());
         let mut process = Process::start(program, dir, "lab", &args)?;
@@ -165,13 +186,24 @@ impl Lab {
 
     /// How many create calls arrived since the lab began, refused ones too.
     pub(crate) async fn create_calls(&self) -> Result<u64> {
+        self.calls_of("POST /nodes/{node}/lxc").await
+    }
+
+    /// How many calls of this method, as `VERB path`, it was sent.
+    pub(crate) async fn calls_of(&self, method: &str) -> Result<u64> {
         let journal = self.ask("/journal?mutating=1&vmid=0").await?;
         let by_method = journal["counters"]["by_method"].as_object();
         let by_method = by_method.context("the journal counts nothing")?;
-        Ok(by_method
-            .get("POST /nodes/{node}/lxc")
-            .and_then(Value::as_u64)
-            .unwrap_or(0))
+        Ok(by_method.get(method).and_then(Value::as_u64).unwrap_or(0))
+    }
+
+    /// What was seen that its checks look for: how often, and the newest ones in words.
+    pub(crate) async fn violations(&self) -> Result<(u64, Vec<String>)> {
+        let found = self.ask("/violations").await?;
+        let total = found["total"].as_u64();
+        let total = total.context("no violations are counted")?;
+        let told = found["violations"].as_array().into_iter().flatten();
+        Ok((total, told.map(Value::to_string).collect()))
     }
 
     /// What it counted so far.

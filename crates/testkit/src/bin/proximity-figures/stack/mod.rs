@@ -4,7 +4,7 @@ mod lab;
 mod process;
 mod site;
 
-pub(crate) use self::lab::{CREATE_MS, ENTER_MS, Lab, START_MS};
+pub(crate) use self::lab::{CREATE_MS, ENTER_MS, Guest, Lab, START_MS};
 pub(crate) use self::process::{Process, words};
 pub(crate) use self::site::{Around, Plan, Site};
 
