@@ -19,6 +19,10 @@ use crate::view;
 
 pub(super) const DOING: &str = "destroying the container";
 const TASK: &str = "vzdestroy";
+/// How long a list may name what its node says is gone: as long as it may tell of what was at all, with some room. Milliseconds.
+const LISTED_MS: u64 = 330_000;
+/// How often it is read meanwhile.
+const LISTED_EVERY_MS: u64 = 5_000;
 /// How often it is looked whether a call whose answer was lost has arrived.
 const LOOK_EVERY_MS: u64 = 1_000;
 
@@ -98,7 +102,7 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> S
     }
     match cx.look(&guest).await? {
         Look::Absent => {
-            return if absent_everywhere(cx, &guest.place).await? {
+            return if vanishes(cx, &guest).await? {
                 Ok(gone(cx, &guest))
             } else {
                 Err(moved(&guest))
@@ -229,10 +233,27 @@ async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepRes
             return Err(half_destroyed(failure, &task));
         }
     }
-    if absent_everywhere(cx, &guest.place).await? {
+    if vanishes(cx, guest).await? {
         Ok(())
     } else {
         Err(moved(guest))
+    }
+}
+
+/// Whether it is gone for the whole cluster. The list of a node that lags names it for some time after its own node has said that
+/// it does not exist: that is waited for, and one that was migrated in this moment is found by the look.
+async fn vanishes(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
+    let clock = &cx.engine.inner.parts.clock;
+    let began = clock.monotonic();
+    loop {
+        if absent_everywhere(cx, &guest.place).await? {
+            return Ok(true);
+        }
+        let waited_ms = clock.monotonic().since_ms(began);
+        if waited_ms >= LISTED_MS || !matches!(cx.look(guest).await?, Look::Absent) {
+            return Ok(false);
+        }
+        cx.pause_ms(LISTED_EVERY_MS).await;
     }
 }
 
