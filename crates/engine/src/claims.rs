@@ -95,6 +95,9 @@ impl Lookout {
         if (seen.epoch, seen.until) != (first.epoch, first.until) {
             *seen = first;
         }
+        if is_off(Guard::Silence) {
+            return lease.until <= now.wall;
+        }
         let lease_ms = u64::try_from(lease.lease_ms).unwrap_or(0);
         now.before.since_ms(seen.since) >= lease_ms
     }

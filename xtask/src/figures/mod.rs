@@ -24,6 +24,7 @@ mod node_helper;
 mod node_loss;
 mod observation;
 mod overhead;
+mod plans;
 mod port_allocator;
 mod power_cut;
 mod python;
@@ -91,6 +92,11 @@ pub(crate) const FIGURES: &[Figure] = &[
     simulation::FIGURE,
     simulation::ADOPTED,
     seeded_bugs::FIGURE,
+    plans::TWICE,
+    plans::STALE,
+    plans::SKIPPED,
+    plans::TAKEN,
+    plans::JUMPS,
     under_fire::RECOVERY,
     under_fire::CALLS,
     node_loss::LOSS,

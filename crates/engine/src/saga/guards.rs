@@ -45,6 +45,10 @@ pub enum Guard {
     Epoch,
     /// The next process takes over what the one before was at (I9).
     Takeover,
+    /// No wall clock ends a claim: its holder has to have been silent for the whole of it (I7, F5).
+    Silence,
+    /// An adoption without the whole configuration fails (H8).
+    Keys,
     /// What is stuck says the next step (I9).
     NextStep,
     /// What was told once is not told again with every pass (I9).
@@ -59,7 +63,7 @@ pub enum Guard {
 
 impl Guard {
     /// All that the simulation takes off and finds.
-    pub const ALL: [Self; 23] = [
+    pub const ALL: [Self; 25] = [
         Self::Identity,
         Self::Mark,
         Self::Mac,
@@ -80,6 +84,8 @@ impl Guard {
         Self::Named,
         Self::Epoch,
         Self::Takeover,
+        Self::Silence,
+        Self::Keys,
         Self::NextStep,
         Self::Quiet,
         Self::Refresh,
@@ -109,6 +115,8 @@ impl Guard {
             Self::Named => "named",
             Self::Epoch => "epoch",
             Self::Takeover => "takeover",
+            Self::Silence => "silence",
+            Self::Keys => "keys",
             Self::NextStep => "next-step",
             Self::Quiet => "quiet",
             Self::Refresh => "refresh",

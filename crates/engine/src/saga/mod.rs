@@ -36,7 +36,7 @@ pub(crate) use pve_calls::{absent_everywhere, pve_failure};
 #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
 pub(crate) use rehearsal::is_twice;
 #[cfg(feature = "bug-switches")]
-pub use rehearsal::rehearse;
+pub use rehearsal::{rehearse, rehearsed};
 pub(crate) use reins::{LeaseTime, Reins};
 pub(crate) use sent::{Change, Sent};
 pub(crate) use step::{

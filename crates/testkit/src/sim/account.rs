@@ -35,6 +35,12 @@ pub(super) async fn account(stage: &Stage) -> Result<(), String> {
         if let Some((rule, what)) = wrong(stage, app, guest) {
             cluster.complain(rule, format!("{name} is {} and {what}", label.label()));
         }
+        if let Some(adoption) = store.adoption(app.id).await.map_err(text)?
+            && adoption.proxmox_config_snapshot.is_empty()
+        {
+            let what = format!("{name} was adopted, and nothing of its configuration is kept");
+            cluster.complain("adopted-unread", what);
+        }
     }
     Ok(())
 }

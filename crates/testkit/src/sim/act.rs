@@ -73,16 +73,26 @@ pub enum Act {
 pub enum Ask {
     Deploy,
     Start,
-    Stop { force: bool },
-    Restart { force: bool },
-    Remove { force: bool },
+    Stop {
+        force: bool,
+    },
+    Restart {
+        force: bool,
+    },
+    Remove {
+        force: bool,
+    },
     Retry,
     Abandon,
     Cancel,
     Resolve,
     Reidentify,
     Adopt,
-    Expose { open: bool },
+    Expose {
+        open: bool,
+    },
+    /// All keys of its container's configuration that can be, as they were at its adoption.
+    RestoreKeys,
 }
 
 /// What people ask for of all apps.
@@ -101,18 +111,31 @@ pub enum AskAll {
 #[allow(missing_docs)] // the names are the documentation
 pub enum Hand {
     Take,
-    TakeAs { mark: bool, mac: bool },
+    TakeAs {
+        mark: bool,
+        mac: bool,
+    },
     Vanish,
-    Carry { node: u8 },
+    Carry {
+        node: u8,
+    },
     Lock,
     Unlock,
     Describe,
     ChangeMac,
-    Protect { on: bool },
-    Power { on: bool },
+    Protect {
+        on: bool,
+    },
+    Power {
+        on: bool,
+    },
     Destroy,
     IgnoreShutdown,
-    Hide { on: bool },
+    Hide {
+        on: bool,
+    },
+    /// Gives it another number of cores.
+    Resize,
 }
 
 /// What becomes of a node.

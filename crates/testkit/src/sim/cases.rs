@@ -1,10 +1,12 @@
 //! Which traps are set in a script, one case after the other: from what a play without any trap called.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::chance::Chance;
-use super::run::{Play, Rehearsal};
-use super::trap::{Snare, Trap, When};
+use super::named;
+use super::run::{Outcome, Play, Rehearsal};
+use super::scripts::Script;
+use super::trap::{Moment, Snare, Trap, When};
 
 /// What is tried at each call.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -22,19 +24,43 @@ pub enum Plan {
 }
 
 impl Plan {
-    /// Its name on command lines.
+    const ALL: [Self; 5] = [
+        Self::Taken,
+        Self::Stale,
+        Self::Skipped,
+        Self::Jumps,
+        Self::Twice,
+    ];
+
+    /// The one of this name on command lines.
     ///
     /// # Errors
     /// The names there are.
     pub fn named(name: &str) -> Result<Self, String> {
-        match name {
-            "taken" => Ok(Self::Taken),
-            "stale" => Ok(Self::Stale),
-            "skipped" => Ok(Self::Skipped),
-            "jumps" => Ok(Self::Jumps),
-            "twice" => Ok(Self::Twice),
-            _ => Err("the plans are taken, stale, skipped, jumps and twice".to_owned()),
+        let found = Self::ALL.into_iter().find(|plan| plan.name() == name);
+        found.ok_or_else(|| format!("the plans are {}", Self::ALL.map(Self::name).join(", ")))
+    }
+
+    /// Its name on command lines.
+    #[must_use]
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Taken => "taken",
+            Self::Stale => "stale",
+            Self::Skipped => "skipped",
+            Self::Jumps => "jumps",
+            Self::Twice => "twice",
         }
+    }
+
+    /// There is something to try in this script.
+    pub(super) fn is_about(self, script: &Script) -> bool {
+        self != Self::Taken || named::Point::of(script).next().is_some()
+    }
+
+    /// Who is refused something, because a look was not answered, asks again.
+    pub(super) fn insists(self) -> bool {
+        self == Self::Skipped
     }
 
     /// The engine's token has the rights its calls need, and no more.
@@ -53,14 +79,20 @@ impl Plan {
 pub(super) struct Case {
     /// The place, the same for every seed.
     pub(super) point: String,
+    /// The name of the moment, if it has one.
+    pub(super) name: Option<&'static str>,
     /// What is played.
     pub(super) play: Play,
+    /// What is played if nothing could happen in that, one after the other until something does.
+    pub(super) instead: Vec<Play>,
     /// What it is compared with, if not with the script itself.
     pub(super) beside: Option<Play>,
 }
 
 /// So many calls of one kind are tried at most.
 const OF_A_KIND: u32 = 10;
+/// So many other calls of a moment are tried where nothing could happen at the first: PVE was at work on the container.
+const DRAWS: usize = 6;
 /// Rounds for which old lists are served.
 const LAGS: [u64; 10] = [1, 2, 3, 5, 8, 12, 16, 20, 25, 30];
 /// How long a look is held back, milliseconds: what it was to see is over then.
@@ -72,14 +104,18 @@ const JUMPS: [i64; 3] = [HOUR_MS, DAY_MS, 3_650 * DAY_MS];
 /// Of all pairs of looks one in so many is tried with each seed.
 const PAIRS_ONE_IN: u64 = 24;
 
-/// The cases of a plan in this play, of which the calls are known.
-pub(super) fn cases(plan: Plan, plain: &Play, calls: &BTreeMap<String, u32>) -> Vec<Case> {
+/// The cases of a plan in this play of a script, of which is known how it went.
+pub(super) fn cases(plan: Plan, script: &Script, plain: &Play, alone: &Outcome) -> Vec<Case> {
+    let mut calls = BTreeMap::new();
+    for Moment { call, .. } in &alone.calls {
+        *calls.entry(call.clone()).or_default() += 1;
+    }
     match plan {
-        Plan::Taken => taken(plain, calls),
-        Plan::Stale => stale(plain, calls),
-        Plan::Skipped => skipped(plain, calls),
-        Plan::Jumps => jumps(plain, calls),
-        Plan::Twice => twice(plain),
+        Plan::Taken => taken(script, plain, alone),
+        Plan::Stale => stale(plain, &calls),
+        Plan::Skipped => skipped(plain, &calls),
+        Plan::Jumps => jumps(plain, &calls),
+        Plan::Twice => twice(plain, &alone.rehearsed),
     }
 }
 
@@ -107,10 +143,12 @@ fn trapped(plain: &Play, traps: Vec<Trap>) -> Case {
     });
     Case {
         point: places.collect::<Vec<_>>().join(" and "),
+        name: None,
         play: Play {
             traps,
             ..plain.clone()
         },
+        instead: Vec::new(),
         beside: None,
     }
 }
@@ -124,35 +162,36 @@ fn trap(call: &str, nth: u32, when: When, does: Snare) -> Trap {
     }
 }
 
-/// Before and after each call that is about a container, a number, or a task.
-fn taken(plain: &Play, calls: &BTreeMap<String, u32>) -> Vec<Case> {
-    let about = |call: &str| {
-        [
-            "{vmid}",
-            "/lxc",
-            "nextid",
-            "permissions",
-            "{upid}",
-            "resources",
-        ]
-        .iter()
-        .any(|part| call.contains(part))
-    };
+/// At one call of each moment that has a name, which the seed draws.
+fn taken(script: &Script, plain: &Play, alone: &Outcome) -> Vec<Case> {
     let mut all = Vec::new();
-    let mut turn = plain.seed;
-    for (call, nth) in tried(calls, about) {
-        for when in [When::Before, When::After] {
-            turn += 1;
-            // What the stranger's container shows of the one before differs from case to case.
-            let (mark, mac) = (turn % 4 >= 2, turn % 2 == 1);
-            let does = Snare::Take { mark, mac };
-            all.push(trapped(plain, vec![trap(call, nth, when, does)]));
+    for (turn, point) in (plain.seed..).zip(named::Point::of(script)) {
+        // What the stranger's container shows of the one before differs from case to case. All but its volume shows only what
+        // somebody has moved to another one, as long as no task says otherwise: that is learned, and no stranger. It is shown only
+        // to an engine of which a guard is off.
+        let (mark, mac) = match turn % 3 {
+            0 => (!plain.narrow, !plain.narrow),
+            1 => (true, false),
+            _ => (false, true),
+        };
+        let does = Snare::Take { mark, mac };
+        let places = point.drawn(script, &alone.calls, plain.seed);
+        let mut drawn = places.into_iter().map(|(moment, when)| {
+            let trap = trap(&moment.call, moment.nth, when, does);
+            trapped(plain, vec![trap])
+        });
+        if let Some(first) = drawn.next() {
+            all.push(Case {
+                name: Some(point.name),
+                instead: drawn.take(DRAWS).map(|case| case.play).collect(),
+                ..first
+            });
         }
     }
     all
 }
 
-/// From each change on, of each node and of all.
+/// From each change on the power of containers is old, as one node, or each, told it last; and the whole list is, of before it.
 fn stale(plain: &Play, calls: &BTreeMap<String, u32>) -> Vec<Case> {
     let mut all = Vec::new();
     let mut turn = usize::try_from(plain.seed).unwrap_or(0);
@@ -162,10 +201,13 @@ fn stale(plain: &Play, calls: &BTreeMap<String, u32>) -> Vec<Case> {
             // Another seed tries the next two.
             for lag in [0, 5] {
                 let cycles = LAGS[(turn + lag) % LAGS.len()];
-                let does = Snare::OldView { node, cycles };
-                let mut case = trapped(plain, vec![trap(call, nth, When::After, does)]);
-                case.point = format!("{} {node:?} {cycles}", case.point);
-                all.push(case);
+                let old_view = (When::After, Snare::OldView { node, cycles });
+                let old_list = (When::Before, Snare::OldList { node, cycles });
+                for (when, does) in [old_view, old_list] {
+                    let mut case = trapped(plain, vec![trap(call, nth, when, does)]);
+                    case.point = format!("{} {does:?}", case.point);
+                    all.push(case);
+                }
             }
         }
     }
@@ -218,35 +260,31 @@ fn jumps(plain: &Play, calls: &BTreeMap<String, u32>) -> Vec<Case> {
     all
 }
 
-/// Every step twice; and, with each step in turn left out, the way back from there.
-fn twice(plain: &Play) -> Vec<Case> {
-    let with = |twice: bool, never: Option<&String>| Play {
+/// Every step twice; and, with each step in turn left out that the script comes to, the way back from there.
+fn twice(plain: &Play, rehearsed: &BTreeSet<String>) -> Vec<Case> {
+    let with = |twice: bool, never: Option<&str>| Play {
         rehearsal: Rehearsal {
             twice,
-            never: never.cloned(),
+            never: never.map(str::to_owned),
         },
         ..plain.clone()
     };
     let mut all = vec![Case {
         point: "every step twice".to_owned(),
+        name: None,
+        instead: Vec::new(),
         play: with(true, None),
         beside: None,
     }];
-    for step in steps() {
+    let steps = rehearsed.iter().filter_map(|it| it.strip_prefix("act "));
+    for step in steps {
         all.push(Case {
             point: format!("{step} left out"),
-            play: with(true, Some(&step)),
-            beside: Some(with(false, Some(&step))),
+            name: None,
+            instead: Vec::new(),
+            play: with(true, Some(step)),
+            beside: Some(with(false, Some(step))),
         });
     }
     all
-}
-
-/// `operation/step` of every saga.
-fn steps() -> Vec<String> {
-    let points = proximity_engine::saga::crash_points();
-    let steps = points
-        .iter()
-        .filter_map(|point| point.strip_suffix("/after_intent"));
-    steps.map(str::to_owned).collect()
 }

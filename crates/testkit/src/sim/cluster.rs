@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use proximity_domain::ids::HostId;
+use proximity_pve::transport::tokens::Tokens;
 use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError, answered};
 use proximity_pve_emulator::core::{
     self, Check, CheckSettings, Effects, Input, RequestId, Response, Violation as EmulatorsFind,
@@ -18,18 +19,17 @@ use tokio::time::{Instant, sleep, sleep_until, timeout};
 use super::books::Books;
 use super::chance::Chance;
 use super::ground::{Doer, Ground, LifeId, Origin};
+use super::lists::Lists;
 use super::shown::Shown;
 use super::time::SimClock;
 use super::trace::Trace;
 use super::trap::{Traps, When};
-use super::watch::{self, Violation};
+use super::watch::{self, Held, Judged, Violation};
 use crate::guests::Guests;
 use crate::pve::{api_request, authorization, request};
 
 /// The token by which the cluster is reached.
 pub(super) const TOKEN: &str = "proximity@pve!engine";
-/// Whose it is.
-pub(super) const USER: &str = "proximity@pve";
 /// Its secret.
 pub(super) const SECRET: &str = "in-process";
 /// Somebody else's token.
@@ -46,14 +46,18 @@ pub(super) struct Strangers {
     pub(super) blind: u64,
     /// After an honest look: the stranger took the number since.
     pub(super) raced: u64,
-    /// Of both, those that the rights of the token kept away.
+    /// After a look that showed what had been learned: one factor is another one, and no task tells why.
+    pub(super) learned: u64,
+    /// Of all, those that the rights of the token kept away.
     pub(super) fenced: u64,
 }
 
 impl Strangers {
-    fn note(&mut self, raced: bool, status: u16) {
-        *(if raced {
+    fn note(&mut self, judged: &Judged, status: u16) {
+        *(if judged.raced {
             &mut self.raced
+        } else if judged.is_known {
+            &mut self.learned
         } else {
             &mut self.blind
         }) += 1;
@@ -82,6 +86,12 @@ pub(super) struct Inner {
     pub(super) changes: u64,
     /// Of these, those that another container had got the number of in the meantime.
     pub(super) raced: u64,
+    /// The tokens that calls of ours choose among.
+    pub(super) tokens: Tokens<String>,
+    /// Claims that the process found.
+    pub(super) held: Held,
+    /// Lists as they were told.
+    pub(super) lists: Lists,
     /// What happens at certain calls of ours.
     pub(super) traps: Traps,
     /// Calls of ours that changed, or were to change, a stranger's container.
@@ -112,6 +122,9 @@ impl SimCluster {
             violations: Vec::new(),
             changes: 0,
             raced: 0,
+            tokens: super::narrow::tokens(false),
+            held: Held::default(),
+            lists: Lists::default(),
             traps: Traps::default(),
             strangers: Strangers::default(),
             sent: Vec::new(),
@@ -233,9 +246,8 @@ impl SimCluster {
         self.lock().violations.push(Violation { rule, at_ms, what });
     }
 
-    /// A change of ours leaves now: it has to be on record, by right, and after a look. True if another container has got the
-    /// number since that look.
-    async fn watch(&self, request: &Request, process: u32) -> bool {
+    /// A change of ours leaves now: it has to be on record, by right, and after a look. What is to be said of that.
+    async fn watch(&self, request: &Request, process: u32) -> Judged {
         let (store, host, books) = {
             let mut inner = self.lock();
             inner.changes += 1;
@@ -263,14 +275,15 @@ impl SimCluster {
                     inner.sent.push((call, target.map(|life| life.id), sent_ms));
                     judged
                 };
-                for (rule, what) in judged.wrong {
+                let stolen = self.lock().held.stolen(request, now_ms);
+                for (rule, what) in judged.wrong.iter().cloned().chain(stolen) {
                     self.complain(rule, what);
                 }
-                judged.raced
+                judged
             }
             Err(why) => {
                 self.complain("unreadable", why);
-                false
+                Judged::default()
             }
         }
     }
@@ -280,10 +293,11 @@ impl SimCluster {
         let (sender, receiver) = oneshot::channel();
         let api = {
             let mut inner = self.lock();
+            let token = inner.tokens.choose(request)?.clone();
             inner.next += 1;
             let id = RequestId(inner.next);
             inner.waiting.insert(id, sender);
-            api_request(id, request, &authorization(TOKEN, SECRET), via)
+            api_request(id, request, &authorization(&token, SECRET), via)
         };
         let _asking = Asking(self, api.id);
         self.feed(Input::Request(api));
@@ -293,7 +307,10 @@ impl SimCluster {
             Ok(Ok(response)) if response.cut => Err(TransportError::MaybeApplied(
                 "the connection was cut".to_owned(),
             )),
-            Ok(Ok(response)) => Ok(response),
+            Ok(Ok(response)) => {
+                self.lock().lists.note(request, &response);
+                Ok(response)
+            }
             Ok(Err(_)) | Err(_) => Err(TransportError::MaybeApplied("no answer".to_owned())),
         }
     }
@@ -385,16 +402,29 @@ impl Way {
         cluster.trace.say(&format!("{call} via {via}"));
         let passing = cluster.lock().traps.pass(&request);
         cluster.spring(&passing, When::Before, &request).await?;
-        let raced = !request.method.is_read() && cluster.watch(&request, self.process).await;
+        let judged = if request.method.is_read() {
+            Judged::default()
+        } else {
+            cluster.watch(&request, self.process).await
+        };
         let hit = watch::target(&request).and_then(|vmid| cluster.lock().ground.life(vmid));
         let vmid = watch::looks_at(&request);
         let doer = Doer::now(self.process, began_ms);
         let life = |vmid| cluster.lock().ground.life(vmid);
         let before = vmid.and_then(life);
-        let response = cluster.exchange(&request, via).await?;
+        let old = cluster
+            .lock()
+            .lists
+            .old(&request, &via, cluster.clock.elapsed_ms());
+        let response = match old {
+            Some(old) => old,
+            None => cluster.exchange(&request, via).await?,
+        };
         let changes = !request.method.is_read();
-        if changes && hit.is_some_and(|life| life.origin == Origin::Stranger) {
-            cluster.lock().strangers.note(raced, response.status);
+        let is_strangers = hit.is_some_and(|life| life.origin == Origin::Stranger);
+        if changes && is_strangers && !judged.is_adopted {
+            let mut inner = cluster.lock();
+            inner.strangers.note(&judged, response.status);
         }
         let looked = vmid.zip(Shown::of_answer(&response.body));
         // An answer that comes late shows whoever has the number then.

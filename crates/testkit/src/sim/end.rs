@@ -55,6 +55,29 @@ pub(super) async fn marked_early(stage: &Stage) -> Result<(), String> {
     Ok(())
 }
 
+/// Complains of containers that are said to have been deleted by somebody else, and that we destroyed.
+pub(super) async fn blamed(stage: &Stage) -> Result<(), String> {
+    let (store, cluster) = (&stage.machine.store, &stage.machine.cluster);
+    let mut after = 0;
+    loop {
+        let events = store.events(after, 1_000).await.map_err(text)?;
+        let Some(last) = events.last() else {
+            return Ok(());
+        };
+        after = last.0;
+        for (_, _, event, ..) in &events {
+            let vmid = event.body["vmid"].as_u64();
+            let vmid = vmid.and_then(|vmid| u32::try_from(vmid).ok());
+            if let Some(vmid) = vmid.filter(|_| event.kind == EventKind::AnomalousOrphanDetected)
+                && cluster.lock().ground.ended_by_us(vmid)
+            {
+                let what = format!("container {vmid} is said to have been deleted by hand");
+                cluster.complain("blamed", what);
+            }
+        }
+    }
+}
+
 /// What is on record and what is there, a line each.
 pub(super) async fn end(stage: &Stage) -> Result<Vec<String>, String> {
     let (store, cluster) = (&stage.machine.store, &stage.machine.cluster);

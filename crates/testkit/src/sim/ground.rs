@@ -91,6 +91,8 @@ pub(super) struct Ground {
     lives: BTreeMap<u32, Life>,
     /// The last one of each number that is over.
     ended: BTreeMap<u32, Life>,
+    /// How many each number has had.
+    births: BTreeMap<u32, u32>,
     /// The newest look of each work at each number: the sweep reads what an operation has read.
     looks: BTreeMap<u32, Vec<Look>>,
 }
@@ -104,9 +106,10 @@ impl Ground {
             self.end(vmid);
         }
         for vmid in there {
-            let next = &mut self.next;
+            let (next, births) = (&mut self.next, &mut self.births);
             self.lives.entry(*vmid).or_insert_with(|| {
                 *next += 1;
+                *births.entry(*vmid).or_default() += 1;
                 Life {
                     id: LifeId(*next),
                     origin,
@@ -178,6 +181,22 @@ impl Ground {
     #[must_use]
     pub(super) fn ended(&self, vmid: u32) -> Option<Life> {
         self.ended.get(&vmid).copied()
+    }
+
+    /// The only one that ever had this number is over, and nobody but us had a hand in that.
+    pub(super) fn ended_by_us(&self, vmid: u32) -> bool {
+        let once = self.births.get(&vmid) == Some(&1);
+        once && self
+            .ended(vmid)
+            .is_some_and(|life| !life.altered && !life.let_go)
+    }
+
+    /// Numbers of ours that nobody has any more.
+    pub(super) fn gone(&self) -> impl Iterator<Item = u32> {
+        let ended = self.ended.iter();
+        let ours = ended
+            .filter(|(vmid, life)| life.origin == Origin::Ours && !self.lives.contains_key(vmid));
+        ours.map(|(vmid, _)| *vmid)
     }
 
     /// All there are.

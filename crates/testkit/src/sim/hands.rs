@@ -5,7 +5,7 @@ use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::StrangerLook;
 
 use super::act::Hand;
-use super::cluster::{SimCluster, USER};
+use super::narrow::hide;
 use super::perform::{Stage, node};
 
 impl Stage {
@@ -58,7 +58,8 @@ impl Stage {
             | Hand::Protect { .. }
             | Hand::Power { .. }
             | Hand::IgnoreShutdown
-            | Hand::Hide { .. } => false,
+            | Hand::Hide { .. }
+            | Hand::Resize => false,
         };
         // What its owner does to it is no violation.
         cluster.meddle(|_, ground, _| ground.let_go(vmid));
@@ -108,21 +109,10 @@ impl Stage {
             }
             Hand::IgnoreShutdown => cluster.guests.ignore_shutdown(vmid),
             Hand::Hide { on } => hide(cluster, vmid, on),
+            Hand::Resize => put("cores", "1"),
         }
         Ok(())
     }
-}
-
-/// Takes our rights on a number away, or gives them back: the cluster lists it for us no more.
-pub(super) fn hide(cluster: &SimCluster, vmid: u32, on: bool) {
-    let path = format!("/vms/{vmid}");
-    let grant = [
-        ("path", path.as_str()),
-        ("users", USER),
-        ("roles", "NoAccess"),
-        ("delete", if on { "0" } else { "1" }),
-    ];
-    cluster.somebody_calls(Method::Put, "/access/acl", &grant);
 }
 
 /// A container that shows some of what another one shows, as clones and restores do, never all of it: its volume is another.

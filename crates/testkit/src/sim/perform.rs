@@ -1,18 +1,24 @@
 //! Carrying out one act.
 
+use std::time::Duration;
+
 use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::operation::OperationState;
-use proximity_engine::commands::{Action, AdoptContainer, CreateApp, Reidentify};
+use proximity_domain::restore::Wanted;
+use proximity_engine::commands::{Action, AdoptContainer, CreateApp, Reidentify, RestoreKeys};
+use proximity_engine::engine::Engine;
 use proximity_engine::error::EngineError;
 use proximity_engine::reconcile::Pass;
 use proximity_store::exposure::Exposure;
 use proximity_store::records::Actor;
 use proximity_store::views::OperationFilter;
+use tokio::time::sleep;
 
 use super::act::{APPS, Act, Ask, AskAll, NODES, Trouble};
 use super::found;
 use super::kept::Kept;
 use super::process::{Machine, Process};
+use super::watch::Held;
 
 /// Who asks.
 pub(super) fn person() -> Actor {
@@ -42,7 +48,13 @@ pub(super) struct Stage {
     pub(super) process: Process,
     pub(super) host: HostId,
     pub(super) kept: Kept,
+    /// People ask again for what they were refused.
+    pub(super) insists: bool,
 }
+
+/// How often somebody who insists asks again, and after which time.
+const INSISTS: u32 = 3;
+const AGAIN: Duration = Duration::from_secs(10);
 
 impl Stage {
     /// Does it. What a person asks for goes on by itself; everything else is done when this returns.
@@ -61,7 +73,7 @@ impl Stage {
                     .meddle(|world, _, _| world.add_fault(wish));
             }
             Act::Node { node: at, trouble } => self.trouble(node(*at), *trouble),
-            Act::Kill { exclusive } => self = self.kill(*exclusive).await,
+            Act::Kill { exclusive } => self = self.kill(*exclusive).await?,
             Act::ShutDown => self = self.shut_down().await,
             Act::ClockJump { ms } => self.machine.cluster.clock.jump(*ms),
         }
@@ -91,13 +103,14 @@ impl Stage {
             Ask::Reidentify => self.reidentify(app),
             Ask::Adopt => self.adopt(app),
             Ask::Expose { open } => self.expose(app, open),
+            Ask::RestoreKeys => self.restore_keys(app),
         }
         Ok(())
     }
 
     fn deploy(&mut self, app: u8) {
-        let engine = self.process.engine.clone();
-        self.says(&format!("deploy {}", hostname(app)), async move {
+        let what = format!("deploy {}", hostname(app));
+        self.says(&what, move |engine| async move {
             let request = CreateApp {
                 catalog_id: "beacon".to_owned(),
                 hostname: hostname(app),
@@ -109,16 +122,19 @@ impl Stage {
     }
 
     fn act(&mut self, app: u8, action: Action) {
-        let engine = self.process.engine.clone();
-        self.says(&format!("{action:?} {}", hostname(app)), async move {
-            let done = engine.act(&person(), &hostname(app), action).await;
-            done.map(|op| format!("operation {}", op.id))
+        let what = format!("{action:?} {}", hostname(app));
+        self.says(&what, move |engine| {
+            let action = action.clone();
+            async move {
+                let done = engine.act(&person(), &hostname(app), action).await;
+                done.map(|op| format!("operation {}", op.id))
+            }
         });
     }
 
     fn resolve(&mut self, app: u8) {
-        let engine = self.process.engine.clone();
-        self.says(&format!("resolve {}", hostname(app)), async move {
+        let what = format!("resolve {}", hostname(app));
+        self.says(&what, move |engine| async move {
             let done = engine.resolve(&person(), &hostname(app)).await;
             done.map(|app| app.status.label().label().to_owned())
         });
@@ -126,8 +142,9 @@ impl Stage {
 
     /// Looks at the evidence, and accepts it.
     fn reidentify(&mut self, app: u8) {
-        let (engine, name) = (self.process.engine.clone(), hostname(app));
-        self.says(&format!("reidentify {name}"), async move {
+        let what = format!("reidentify {}", hostname(app));
+        self.says(&what, move |engine| async move {
+            let name = hostname(app);
             let shown = engine
                 .reidentify(&person(), &name, &Reidentify::Show)
                 .await?;
@@ -144,8 +161,7 @@ impl Stage {
         let Some(vmid) = found::number(app) else {
             return;
         };
-        let engine = self.process.engine.clone();
-        self.says(&format!("adopt {vmid}"), async move {
+        self.says(&format!("adopt {vmid}"), move |engine| async move {
             let request = AdoptContainer {
                 host: None,
                 node: None,
@@ -161,8 +177,8 @@ impl Stage {
     }
 
     fn expose(&mut self, app: u8, open: bool) {
-        let engine = self.process.engine.clone();
-        self.says(&format!("expose {} {open}", hostname(app)), async move {
+        let what = format!("expose {} {open}", hostname(app));
+        self.says(&what, move |engine| async move {
             let exposure = if open {
                 Exposure::Open(None)
             } else {
@@ -173,15 +189,31 @@ impl Stage {
         });
     }
 
+    /// Looks at what would be done, and has it done.
+    fn restore_keys(&mut self, app: u8) {
+        let what = format!("restore keys of {}", hostname(app));
+        self.says(&what, move |engine| async move {
+            let name = hostname(app);
+            let shown = engine.preview_restore(&name, &Wanted::All).await?;
+            let keys = shown.plan.keys.iter().map(|it| it.drift.key.clone());
+            let request = RestoreKeys {
+                keys: keys.collect(),
+                digest: shown.digest,
+                key: None,
+            };
+            let done = engine.restore_keys(&person(), &name, request).await;
+            done.map(|op| format!("operation {}", op.id))
+        });
+    }
+
     fn ask_all(&mut self, ask: AskAll) {
-        let engine = self.process.engine.clone();
         if ask == AskAll::Janitor {
-            return self.says("janitor", async move {
+            return self.says("janitor", move |engine| async move {
                 let done = engine.janitor().pass(false).await?;
                 Ok(format!("{:?}", done.result))
             });
         }
-        self.says(&format!("{ask:?}"), async move {
+        self.says(&format!("{ask:?}"), move |engine| async move {
             let missing = match ask {
                 AskAll::Reconcile | AskAll::Janitor => None,
                 AskAll::ConfirmMissing => {
@@ -198,17 +230,29 @@ impl Stage {
         });
     }
 
-    /// What a person asks for goes on by itself, and its answer is told.
-    fn says(
-        &mut self,
-        what: &str,
-        work: impl Future<Output = Result<String, EngineError>> + Send + 'static,
-    ) {
-        let trace = self.machine.cluster.trace.clone();
+    /// What a person asks for goes on by itself, and its answer is told. Who insists asks again when it was refused.
+    fn says<F>(&mut self, what: &str, ask: impl Fn(Engine) -> F + Send + 'static)
+    where
+        F: Future<Output = Result<String, EngineError>> + Send,
+    {
+        let (trace, engine) = (
+            self.machine.cluster.trace.clone(),
+            self.process.engine.clone(),
+        );
         let what = what.to_owned();
+        let mut left = if self.insists { INSISTS } else { 0 };
         self.process.works_on(async move {
-            let said = work.await.unwrap_or_else(|e| e.code().to_owned());
-            trace.say(&format!("person: {what}: {said}"));
+            loop {
+                let answer = ask(engine.clone()).await;
+                let is_refused = answer.is_err();
+                let said = answer.unwrap_or_else(|e| e.code().to_owned());
+                trace.say(&format!("person: {what}: {said}"));
+                if !is_refused || left == 0 {
+                    return;
+                }
+                left -= 1;
+                sleep(AGAIN).await;
+            }
         });
     }
 
@@ -254,13 +298,18 @@ impl Stage {
         Ok(())
     }
 
-    async fn kill(self, exclusive: bool) -> Self {
+    async fn kill(self, exclusive: bool) -> Result<Self, String> {
         let number = self.process.number() + 1;
         self.process.kill().await;
-        Self {
+        let claimable = self.machine.store.claimable().await;
+        let claimable = claimable.map_err(|e| e.to_string())?;
+        let found = if exclusive { &[][..] } else { &claimable };
+        let cluster = &self.machine.cluster;
+        cluster.lock().held = Held::found(found, cluster.clock.elapsed_ms());
+        Ok(Self {
             process: Process::begin(&self.machine, number, exclusive),
             ..self
-        }
+        })
     }
 
     async fn shut_down(self) -> Self {

@@ -7,8 +7,8 @@ use proximity_domain::operation::OperationState;
 use tokio::time::sleep;
 
 use super::account::account;
-use super::end::marked_early;
-use super::hands::hide;
+use super::end::{blamed, marked_early};
+use super::narrow::hide;
 use super::perform::Stage;
 
 /// How long operations may take to end when nothing is wrong any more, in looks a second apart: every wait of theirs is
@@ -73,6 +73,7 @@ pub(super) async fn come_to_rest(stage: &mut Stage) -> Result<(), String> {
     }
     look(stage).await?;
     marked_early(stage).await?;
+    blamed(stage).await?;
     account(stage).await
 }
 
@@ -101,6 +102,7 @@ pub(super) fn calm(stage: &Stage) {
         }
     });
     let cluster = &stage.machine.cluster;
+    cluster.lock().lists.end();
     let known = cluster.lock().ground.numbers();
     for vmid in known {
         hide(cluster, vmid, false);

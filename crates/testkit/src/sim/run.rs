@@ -1,7 +1,7 @@
 //! One simulation: a world, acts, a look at every rule after each of them, and rest at the end.
 
 use std::cell::OnceCell;
-use std::collections::BTreeMap;
+use std::collections::BTreeSet;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -9,6 +9,7 @@ use proximity_domain::ids::{HostId, InstallationId};
 use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Clock;
+use proximity_domain::token_purpose::TokenPurpose;
 use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::saga::Guard;
@@ -34,7 +35,7 @@ use super::process::{Machine, Process};
 use super::rest;
 use super::time::{SimClock, SimIds};
 use super::trace::Trace;
-use super::trap::{Trap, Traps};
+use super::trap::{Moment, Trap, Traps};
 use super::watch::Violation;
 use crate::ingress::Routes;
 use crate::pve::{NodeRoom, seed_of};
@@ -64,6 +65,9 @@ pub struct Play {
     /// The engine's token has the rights that its calls need, and no more; else every right.
     #[serde(default, skip_serializing_if = "is_not")]
     pub narrow: bool,
+    /// People who are refused something ask for it again.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub insists: bool,
     /// How the engine carries out its steps.
     #[serde(default, skip_serializing_if = "Rehearsal::is_plain")]
     pub rehearsal: Rehearsal,
@@ -84,7 +88,7 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    fn is_plain(&self) -> bool {
+    pub(super) fn is_plain(&self) -> bool {
         *self == Self::default()
     }
 }
@@ -117,6 +121,7 @@ impl Play {
             off: None,
             traps: Vec::new(),
             narrow: false,
+            insists: false,
             rehearsal: Rehearsal::default(),
         }
     }
@@ -153,13 +158,17 @@ pub struct Outcome {
     pub virtual_ms: u64,
     /// Acts that were carried out.
     pub acts: usize,
-    /// How many calls of each kind there were.
+    /// The calls in their order.
     #[serde(skip)]
-    pub calls: BTreeMap<String, u32>,
+    pub calls: Vec<Moment>,
+    /// What steps have done, as the engine's rehearsal names it.
+    #[serde(skip)]
+    pub rehearsed: BTreeSet<String>,
     /// Traps that were sprung.
     pub sprung: u32,
-    /// Calls to a stranger's container without an honest look, and after one.
-    pub onto_strangers: (u64, u64),
+    /// Calls to a stranger's container without an honest look, after one of before the stranger came, and after one that showed
+    /// what had been learned.
+    pub onto_strangers: (u64, u64, u64),
     /// Of these, those that the rights of the token kept away.
     pub fenced: u64,
     /// The state at the end, without ids and times.
@@ -221,6 +230,14 @@ fn rehearse(rehearsal: &Rehearsal) -> Result<(), String> {
     Ok(())
 }
 
+/// What the engine's steps have done since.
+fn rehearsed() -> BTreeSet<String> {
+    #[cfg(feature = "bug-switches")]
+    return proximity_engine::saga::rehearsed();
+    #[cfg(not(feature = "bug-switches"))]
+    BTreeSet::new()
+}
+
 async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
     let mut stage = set(play, keep_trace).await?;
     let cluster = stage.machine.cluster.clone();
@@ -229,14 +246,17 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
     for timed in &play.acts {
         sleep(Duration::from_millis(timed.after_ms)).await;
         cluster.trace.say(&format!("act {acts}: {:?}", timed.act));
-        stage = stage.perform(&timed.act).await?;
         acts += 1;
+        cluster.lock().traps.act(acts);
+        stage = stage.perform(&timed.act).await?;
         rest::look(&mut stage).await?;
         if !cluster.lock().violations.is_empty() {
             break;
         }
     }
     if cluster.lock().violations.is_empty() {
+        let left_ms = cluster.lock().lists.left_ms(cluster.clock.elapsed_ms());
+        sleep(Duration::from_millis(left_ms)).await;
         rest::come_to_rest(&mut stage).await?;
     }
     rest::tell(&stage).await?;
@@ -260,9 +280,14 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
         stuck,
         virtual_ms: cluster.clock.elapsed_ms(),
         acts,
-        calls: inner.traps.passed(),
+        calls: inner.traps.passed().to_vec(),
+        rehearsed: rehearsed(),
         sprung: inner.traps.sprung(),
-        onto_strangers: (inner.strangers.blind, inner.strangers.raced),
+        onto_strangers: (
+            inner.strangers.blind,
+            inner.strangers.raced,
+            inner.strangers.learned,
+        ),
         fenced: inner.strangers.fenced,
         end,
         claims: told.claims,
@@ -307,6 +332,7 @@ pub(super) async fn set(play: &Play, keep_trace: bool) -> Result<Stage, String> 
         },
     };
     machine.cluster.lock().traps = Traps::of(play.traps.clone());
+    machine.cluster.lock().tokens = narrow::tokens(play.narrow);
     found::make(&machine.cluster);
     if play.narrow {
         narrow::restrict(&machine.cluster);
@@ -317,6 +343,7 @@ pub(super) async fn set(play: &Play, keep_trace: bool) -> Result<Stage, String> 
         process,
         host: id,
         kept: Kept::default(),
+        insists: play.insists,
     })
 }
 
@@ -349,9 +376,16 @@ fn options(chance: &mut Chance) -> MemoryOptions {
     }
 }
 
-fn world(chance: &mut Chance, now_ms: u64, narrow: bool) -> World {
-    let access = if narrow { Access::Empty } else { Access::Full };
+fn world(chance: &mut Chance, now_ms: u64, is_narrow: bool) -> World {
+    let access = if is_narrow {
+        Access::Empty
+    } else {
+        Access::Full
+    };
     let mut seed = seed_of(TOKEN, SECRET, access, 0, &NODES, NodeRoom::default());
+    if is_narrow {
+        seed.tokens.extend(narrow::seeds());
+    }
     seed.tokens.push(TokenSeed {
         id: OTHER.to_owned(),
         secret_sha256: hash_secret(SECRET),
@@ -372,7 +406,7 @@ fn world(chance: &mut Chance, now_ms: u64, narrow: bool) -> World {
 }
 
 #[allow(clippy::unwrap_used)] // constants
-fn host(clock: &SimClock, narrow: bool) -> HostRecord {
+fn host(clock: &SimClock, is_narrow: bool) -> HostRecord {
     HostRecord {
         id: HostId(Uuid::from_u128(5)),
         label: "lab".parse().unwrap(),
@@ -382,11 +416,15 @@ fn host(clock: &SimClock, narrow: bool) -> HostRecord {
             node: None,
             trust: TlsTrust::System,
         }],
-        token_id: TOKEN.to_owned(),
+        token_id: narrow::tokens(is_narrow).of(TokenPurpose::Operate).clone(),
         token_secret: SECRET.to_owned().into(),
-        purpose_tokens: PurposeTokens::default(),
+        purpose_tokens: if is_narrow {
+            narrow::recorded()
+        } else {
+            PurposeTokens::default()
+        },
         ssh: None,
-        pool: narrow.then(|| POOL.parse().unwrap()),
+        pool: is_narrow.then(|| POOL.parse().unwrap()),
         storage: "local".parse().unwrap(),
         template_storage: "local".parse().unwrap(),
         bridge: "vmbr0".parse().unwrap(),

@@ -13,13 +13,15 @@ pub struct Script {
 
 impl Script {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::new("life", life),
         Self::new("force", force),
         Self::new("unwind", unwind),
         Self::new("retry", retry),
         Self::new("killed", killed),
+        Self::new("leased", leased),
         Self::new("adopted", adopted),
+        Self::new("restored", restored),
         Self::new("reidentify", reidentify),
         Self::new("vanished", vanished),
         Self::new("powered", powered),
@@ -30,16 +32,21 @@ impl Script {
         Self { name, acts }
     }
 
-    /// What happens in it.
+    /// What happens in it; and time for what was asked for last.
     #[must_use]
     pub fn acts(&self) -> Vec<Timed> {
-        (self.acts)()
+        let mut acts = (self.acts)();
+        acts.push(after(LAST_S, Act::AskAll(AskAll::Janitor)));
+        acts
     }
 }
 
 /// The app that scripts deploy, and the one that they adopt.
 const APP: u8 = 0;
 const OLD: u8 = APPS;
+
+/// Seconds in which every operation has ended, also one that tries again and takes back what it did.
+const LAST_S: u64 = 240;
 
 fn after(seconds: u64, act: Act) -> Timed {
     Timed {
@@ -139,6 +146,22 @@ fn killed() -> Vec<Timed> {
     ]
 }
 
+/// A process that dies in the deploy, in a stop and in the removal, and who comes next does not know that it is dead.
+fn leased() -> Vec<Timed> {
+    let kill = |milliseconds| Timed {
+        after_ms: milliseconds,
+        act: Act::Kill { exclusive: false },
+    };
+    vec![
+        ask(1, Ask::Deploy),
+        kill(4_000),
+        ask(120, Ask::Stop { force: false }),
+        kill(700),
+        ask(120, Ask::Remove { force: false }),
+        kill(1_500),
+    ]
+}
+
 /// From the adoption until it is given back.
 fn adopted() -> Vec<Timed> {
     vec![
@@ -147,6 +170,20 @@ fn adopted() -> Vec<Timed> {
         ask_old(20, Ask::Stop { force: false }),
         ask_old(40, Ask::Start),
         ask_old(40, Ask::Restart { force: false }),
+        ask_old(40, Ask::Remove { force: false }),
+    ]
+}
+
+/// Somebody changes an adopted container's cores, and a person has them put back.
+fn restored() -> Vec<Timed> {
+    let resize = Act::Hand {
+        app: OLD,
+        hand: Hand::Resize,
+    };
+    vec![
+        ask_old(1, Ask::Adopt),
+        after(40, resize),
+        ask_old(20, Ask::RestoreKeys),
         ask_old(40, Ask::Remove { force: false }),
     ]
 }

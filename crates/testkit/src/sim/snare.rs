@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use proximity_pve::transport::{Method, Request, TransportError};
+use proximity_pve::transport::{Request, TransportError};
 use proximity_pve_emulator::core::StrangerLook;
 use tokio::time::sleep;
 
@@ -24,6 +24,11 @@ impl SimCluster {
         when: When,
         request: &Request,
     ) -> Result<(), TransportError> {
+        let no_answer = || TransportError::MaybeApplied("no answer".to_owned());
+        let now_ms = self.clock.elapsed_ms();
+        if when == When::Before && self.lock().traps.is_unanswered(passing, now_ms) {
+            return Err(no_answer());
+        }
         let snares = self.lock().traps.spring(passing, when);
         for snare in snares {
             self.trace.say(&format!("trap: {snare:?}"));
@@ -35,8 +40,12 @@ impl SimCluster {
                         world.set_old_view(name, cycles);
                     }
                 }),
+                Snare::OldList { node: at, cycles } => {
+                    self.lock().lists.stay(at.map(node), cycles, now_ms);
+                }
                 Snare::Miss => {
-                    return Err(TransportError::MaybeApplied("no answer".to_owned()));
+                    self.lock().traps.stop_answering(passing, now_ms);
+                    return Err(no_answer());
                 }
                 Snare::Hold { ms } => sleep(Duration::from_millis(ms)).await,
                 Snare::Jump { ms } => self.clock.jump(ms),
@@ -73,34 +82,21 @@ impl SimCluster {
             )
         };
         self.taken(vmid, &at, &look);
-        // Whoever destroys a container by the API takes all rights on its number away.
-        let grant = [
-            ("path", format!("/vms/{vmid}")),
-            ("users", super::cluster::USER.to_owned()),
-            ("tokens", super::cluster::TOKEN.to_owned()),
-        ];
-        self.without_rights(&grant);
+        super::narrow::forget(self, vmid);
     }
 
-    fn without_rights(&self, grant: &[(&str, String); 3]) {
-        for role in super::narrow::roles_on_guests() {
-            let params: Vec<(&str, &str)> = grant
-                .iter()
-                .map(|(key, value)| (*key, value.as_str()))
-                .chain([("roles", role.as_str()), ("delete", "1")])
-                .collect();
-            self.somebody_calls(Method::Put, "/access/acl", &params);
-        }
-    }
-
+    /// The container that a call about no number is taken to be about: the first one of ours, there or gone, or one that was
+    /// there before.
     fn first_of_ours(&self) -> Option<u32> {
         let inner = self.lock();
         let of = |origin| {
             let mut lives = inner.ground.lives();
             lives.find(|(_, life)| life.origin == origin)
         };
-        let found = of(Origin::Ours).or_else(|| of(Origin::Found));
-        found.map(|(vmid, _)| vmid)
+        let (ours, found) = (of(Origin::Ours), of(Origin::Found));
+        let ours = ours.map(|(vmid, _)| vmid);
+        let gone = || inner.ground.gone().next();
+        ours.or_else(gone).or(found.map(|(vmid, _)| vmid))
     }
 
     /// A stranger's container has the number of one that vanishes, or a free one.

@@ -48,7 +48,15 @@ pub enum Snare {
         /// Rounds.
         cycles: u64,
     },
-    /// The call gets no answer, and does nothing.
+    /// The cluster lists its guests for so many rounds as it did last; so does this node alone, or each.
+    OldList {
+        /// Which node.
+        node: Option<u8>,
+        /// Rounds.
+        cycles: u64,
+    },
+    /// The call gets no answer, and does nothing; so does every further one of its kind for some seconds: whoever asks for the
+    /// same once more is told no more.
     Miss,
     /// It waits so long before it reaches its node.
     Hold {
@@ -62,13 +70,33 @@ pub enum Snare {
     },
 }
 
-/// The traps that are set, and how often each kind of call came past.
+/// A call that came past, and when.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Moment {
+    /// Its kind, as [`kind_of`] names it.
+    pub(super) call: String,
+    /// The how-manieth of its kind; the first one is 1.
+    pub(super) nth: u32,
+    /// How many acts had begun.
+    pub(super) acts: usize,
+    /// The newest change before it, since the newest act began.
+    pub(super) change: Option<String>,
+}
+
+/// The traps that are set, and what came past.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Traps {
     set: Vec<Trap>,
-    passed: BTreeMap<String, u32>,
+    counted: BTreeMap<String, u32>,
+    passed: Vec<Moment>,
+    acts: usize,
+    change: Option<String>,
+    unanswered: BTreeMap<String, u64>,
     sprung: u32,
 }
+
+/// For how long calls of a kind get no answer, milliseconds: the client reads again after some 1 s and 4 s.
+const UNANSWERED_MS: u64 = 8_000;
 
 /// A call that comes past.
 #[derive(Debug, Clone)]
@@ -86,12 +114,27 @@ impl Traps {
         }
     }
 
+    /// The act of this number begins; the first one is 1.
+    pub(super) fn act(&mut self, number: usize) {
+        self.acts = number;
+        self.change = None;
+    }
+
     /// A call comes past.
     pub(super) fn pass(&mut self, request: &Request) -> Passing {
         let call = kind_of(request);
-        let passed = self.passed.entry(call.clone()).or_default();
-        *passed += 1;
-        let number = *passed;
+        let counted = self.counted.entry(call.clone()).or_default();
+        *counted += 1;
+        let number = *counted;
+        self.passed.push(Moment {
+            call: call.clone(),
+            nth: number,
+            acts: self.acts,
+            change: self.change.clone(),
+        });
+        if !request.method.is_read() {
+            self.change = Some(call.clone());
+        }
         Passing { call, number }
     }
 
@@ -105,6 +148,18 @@ impl Traps {
         hit
     }
 
+    /// Calls of this kind get no answer for a while.
+    pub(super) fn stop_answering(&mut self, passing: &Passing, now_ms: u64) {
+        let call = passing.call.clone();
+        self.unanswered.insert(call, now_ms + UNANSWERED_MS);
+    }
+
+    /// It gets none.
+    pub(super) fn is_unanswered(&self, passing: &Passing, now_ms: u64) -> bool {
+        let until = self.unanswered.get(&passing.call);
+        until.is_some_and(|until| now_ms < *until)
+    }
+
     /// One that was sprung could do nothing.
     pub(super) fn missed(&mut self) {
         self.sprung = self.sprung.saturating_sub(1);
@@ -116,8 +171,13 @@ impl Traps {
     }
 
     /// How many calls of each kind came past.
-    pub(super) fn passed(&self) -> BTreeMap<String, u32> {
-        self.passed.clone()
+    pub(super) fn counted(&self) -> BTreeMap<String, u32> {
+        self.counted.clone()
+    }
+
+    /// What came past, in its order.
+    pub(super) fn passed(&self) -> &[Moment] {
+        &self.passed
     }
 }
 
@@ -166,6 +226,10 @@ mod tests {
         assert!(traps.spring(&passing, When::After).is_empty());
         assert_eq!(traps.spring(&passing, When::Before), vec![Snare::Miss]);
         assert_eq!(springs(&mut traps, When::Before), 0);
-        assert_eq!((traps.sprung(), traps.passed()[kind]), (1, 3));
+        let nths = traps.passed().iter().map(|moment| moment.nth);
+        assert_eq!(
+            (traps.sprung(), nths.collect::<Vec<_>>()),
+            (1, vec![1, 2, 3])
+        );
     }
 }

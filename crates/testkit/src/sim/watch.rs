@@ -1,11 +1,13 @@
 //! What must hold of every change at the moment in which it leaves for the cluster.
 
+use std::collections::BTreeMap;
+
 use proximity_domain::ids::{Epoch, HostId, OperationId};
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::transport::{Method, Request};
 use proximity_store::Store;
-use proximity_store::records::OperationRecord;
+use proximity_store::records::{Claimable, OperationRecord};
 use serde::Serialize;
 
 use super::books::Books;
@@ -119,7 +121,7 @@ pub(super) async fn claim(store: &Store, host: HostId, request: &Request) -> Res
 }
 
 /// A rule that was broken, and how.
-type Wrong = (&'static str, String);
+pub(super) type Wrong = (&'static str, String);
 
 /// What is to be said of a change that leaves.
 #[derive(Debug, Default)]
@@ -128,6 +130,10 @@ pub(super) struct Judged {
     pub(super) wrong: Vec<Wrong>,
     /// Another container has got the number since it was looked at.
     pub(super) raced: bool,
+    /// It is the very one that somebody adopted: whoever made it, it is no stranger's any more.
+    pub(super) is_adopted: bool,
+    /// The look showed what is on record, or what was learned.
+    pub(super) is_known: bool,
 }
 
 /// The number that a change is about, if there has to be a container of it.
@@ -135,6 +141,35 @@ pub(super) fn target(request: &Request) -> Option<u32> {
     match act_of(request) {
         Act::Destroy(vmid) | Act::Change(vmid) => Some(vmid),
         Act::Create | Act::Other => None,
+    }
+}
+
+/// Claims that a process found which did not know whether their holders live: until when it has to leave them alone, virtual ms.
+#[derive(Debug, Default)]
+pub(super) struct Held(BTreeMap<OperationId, (Epoch, u64)>);
+
+impl Held {
+    /// A process begins and finds these.
+    pub(super) fn found(rows: &[Claimable], now_ms: u64) -> Self {
+        let held = rows.iter().filter_map(|row| {
+            let lease_ms = u64::try_from(row.lease?.lease_ms).unwrap_or(0);
+            Some((row.id, (row.epoch, now_ms + lease_ms)))
+        });
+        Self(held.collect())
+    }
+
+    /// Says so if a change is by a claim that was made before its holder had been silent for long enough.
+    pub(super) fn stolen(&self, request: &Request, now_ms: u64) -> Option<Wrong> {
+        let (operation, epoch) = reference(request)?;
+        let (before, until_ms) = self.0.get(&operation)?;
+        (epoch > *before && now_ms < *until_ms).then(|| {
+            let (left_ms, call) = (until_ms - now_ms, &request.path);
+            let what = format!(
+                "{call}: epoch {}, {left_ms} ms before its holder is over",
+                epoch.0
+            );
+            ("I7-stolen", what)
+        })
     }
 }
 
@@ -151,7 +186,7 @@ pub(super) fn judge(
         let what = format!("{call} belongs to no operation");
         return Judged {
             wrong: vec![("I6-no-operation", what)],
-            raced: false,
+            ..Judged::default()
         };
     };
     let (mut wrong, mut raced) = (Vec::new(), false);
@@ -189,7 +224,14 @@ pub(super) fn judge(
             wrong.extend(shown(sight, claim, Purpose::Other, &call));
         }
     }
-    Judged { wrong, raced }
+    let is_known = !raced && wrong.is_empty();
+    let adopted = |guest: &RecordedGuest| guest.adopted().is_some() && guest.learned().is_none();
+    Judged {
+        wrong,
+        raced,
+        is_adopted: is_known && claim.of_app().is_some_and(adopted),
+        is_known,
+    }
 }
 
 /// A person's removal of this app, or the operation that made the guest on its way back.
@@ -212,7 +254,8 @@ fn may_destroy(operation: &OperationRecord, claim: &Claim) -> bool {
     }
 }
 
-/// On an adopted guest nothing is done but the very act that was asked for, and none but starts and stops can be.
+/// On an adopted guest nothing is done but the very act that was asked for, and none but starts, stops and a restore of keys
+/// can be.
 fn adopted(
     operation: &OperationRecord,
     claim: &Claim,
@@ -222,6 +265,7 @@ fn adopted(
     claim.guest.as_ref()?.adopted()?;
     let does = request.path.rsplit('/').next().unwrap_or_default();
     let by_power = request.path.contains("/status/") && request.method == Method::Post;
+    let by_keys = does == "config" && request.method == Method::Put;
     let asked = match operation.kind {
         OperationKind::Start => does == "start",
         OperationKind::Stop => does == "stop" || does == "shutdown",
@@ -229,11 +273,12 @@ fn adopted(
         OperationKind::Deploy
         | OperationKind::Remove
         | OperationKind::Adopt
-        | OperationKind::Forget
-        | OperationKind::RestoreKeys => false,
+        | OperationKind::Forget => false,
+        OperationKind::RestoreKeys => by_keys,
     };
     let kind = operation.kind.label();
-    (!asked || !by_power).then(|| ("I2-adopted", format!("{call}: {kind} of an adopted app")))
+    (!asked || !(by_power || by_keys))
+        .then(|| ("I2-adopted", format!("{call}: {kind} of an adopted app")))
 }
 
 /// Each change uses up the look before it.

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use proximity_testkit::sim::{Many, Play, Theme, play};
+use proximity_testkit::sim::{Many, Plan, Play, Points, Theme, play};
 
 const FEW: Many = Many {
     from: 0,
@@ -32,6 +32,47 @@ fn a_few_seeds_break_no_rule_and_give_the_same_trace_again() {
 fn seeds_differ() {
     let sum = |seed| play(&Play::draw(Theme::All, seed, 12), false).unwrap().sum;
     assert_ne!(sum(1), sum(2));
+}
+
+/// As many cases of a plan as there is time for.
+fn a_few_of(plan: Plan) -> Result<(), String> {
+    let points = Points {
+        plan,
+        from: 0,
+        seeds: 1,
+        one_in: if plan == Plan::Taken { 1 } else { 20 },
+        seconds: Some(8),
+        threads: 2,
+        off: None,
+        until: None,
+        but: None,
+        only: None,
+        is_wide: false,
+    };
+    let verdict = points.play()?;
+    assert!(verdict.told.is_empty(), "{:?}", verdict.told);
+    assert!(verdict.cases > 0, "nothing was played: {verdict:?}");
+    Ok(())
+}
+
+#[test]
+fn a_stranger_who_takes_a_number_is_not_touched() {
+    a_few_of(Plan::Taken).unwrap();
+}
+
+#[test]
+fn old_lists_change_nothing_of_how_it_ends() {
+    a_few_of(Plan::Stale).unwrap();
+}
+
+#[test]
+fn looks_that_see_nothing_change_nothing_of_how_it_ends() {
+    a_few_of(Plan::Skipped).unwrap();
+}
+
+#[test]
+fn jumps_of_the_clock_change_nothing_of_how_it_ends() {
+    a_few_of(Plan::Jumps).unwrap();
 }
 
 fn folder() -> PathBuf {

@@ -26,7 +26,7 @@ use super::guest_session::guest_failure;
 use super::status::status_after;
 use crate::cluster::observed;
 use crate::commands::refuse_what_is_marked;
-use crate::saga::{Cx, Done, StepAction, StepError, StepResult, pve_failure, runs};
+use crate::saga::{Cx, Done, Guard, StepAction, StepError, StepResult, is_off, pve_failure, runs};
 
 /// The kernel's own tables: there in every container, whatever is installed.
 const PROBE: [&str; 3] = ["cat", "/proc/net/tcp", "/proc/net/tcp6"];
@@ -42,7 +42,7 @@ const MOST_PORTS: usize = 1_000;
 pub(crate) struct Capture;
 
 /// What [`Capture`] reads back.
-#[derive(Debug, Serialize, Deserialize)]
+#[derive(Debug, Default, Serialize, Deserialize)]
 struct Captured {
     config: BTreeMap<String, Value>,
 }
@@ -55,7 +55,10 @@ impl StepAction for Capture {
         cx.must_be_ours(&guest).await?;
         let place = guest.place();
         let read = cx.cluster.read().lxc_config(&place.node, place.vmid).await;
-        let config = read.map_err(|e| pve_failure("reading the container's configuration", &e))?;
+        let config = match read {
+            Err(_) if is_off(Guard::Keys) => return Done::with_sealed(&Captured::default()),
+            read => read.map_err(|e| pve_failure("reading the container's configuration", &e))?,
+        };
         let seen = observed(place.clone(), &config, false);
         if let Ownership::Conflict(conflict) = guest.compare(&seen) {
             return Err(StepError::Failed(Failure::new(

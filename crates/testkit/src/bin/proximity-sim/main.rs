@@ -1,6 +1,7 @@
 //! Plays simulations: many seeds, one seed that is to be looked at, or a case that was kept. `cargo xtask sim` starts it.
 
 mod points;
+mod switches;
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -9,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use proximity_engine::saga::Guard;
-use proximity_testkit::sim::{Many, Play, Sum, Theme, play, rule_named, shown, shrink};
+use proximity_testkit::sim::{Many, Play, Sum, Theme, play, rule_named, shrink};
 
 #[derive(Parser)]
 #[command(about = "Deterministic simulation; not part of the product")]
@@ -141,7 +142,7 @@ fn main() -> Result<ExitCode> {
             only,
             but,
             cases,
-        } => switches(
+        } => switches::run(
             only,
             cases.as_deref(),
             Many {
@@ -213,60 +214,6 @@ fn sums(seeds: &[u64], theme: Theme, steps: usize) -> Result<bool> {
     }
     say(&serde_json::to_string(&sums)?)?;
     Ok(true)
-}
-
-/// Whether each was found is what the lines say.
-fn switches(only: Option<Guard>, cases: Option<&Path>, many: Many) -> Result<bool> {
-    let guards = Guard::ALL.into_iter();
-    for guard in guards.filter(|guard| only.is_none_or(|only| only == *guard)) {
-        let by_case = match cases {
-            Some(cases) => by_case(cases, guard, many.but)?,
-            None => None,
-        };
-        let line = match by_case {
-            Some(by) => serde_json::json!({
-                "guard": guard.label(), "found": true, "by": by, "case": true, "sequences": 1,
-            }),
-            None => by_seeds(guard, many)?,
-        };
-        say(&line.to_string())?;
-    }
-    Ok(true)
-}
-
-/// Plays seeds until one shows that it is off.
-fn by_seeds(guard: Guard, many: Many) -> Result<serde_json::Value> {
-    let off = Some(guard);
-    let verdict = Many { off, ..many }.play().map_err(anyhow::Error::msg)?;
-    Ok(serde_json::json!({
-        "guard": guard.label(),
-        "found": verdict.shown > 0,
-        "by": verdict.shown_by,
-        "sequences": verdict.sequences,
-        "told": verdict.told,
-    }))
-}
-
-/// The rule by which the case that was kept for this guard shows that it is off; with it on no rule may be broken.
-fn by_case(cases: &Path, guard: Guard, but: Option<&str>) -> Result<Option<&'static str>> {
-    let file = cases.join(format!("{}.json", guard.label()));
-    let Ok(text) = std::fs::read_to_string(&file) else {
-        return Ok(None);
-    };
-    let case: Play = serde_json::from_str(&text)?;
-    let violations = |case: &Play| {
-        let played = play(case, false).map_err(anyhow::Error::msg);
-        played.map(|outcome| outcome.violations)
-    };
-    if let Some(found) = violations(&case)?.first() {
-        anyhow::bail!(
-            "{} breaks {} with every guard on",
-            file.display(),
-            found.rule
-        );
-    }
-    let found = violations(&case.without(Some(guard)))?;
-    Ok(shown(guard, &found, but).map(|violation| violation.rule))
 }
 
 /// True if no rule was broken.

@@ -3,7 +3,7 @@
 use anyhow::Result;
 use clap::Args;
 use proximity_engine::saga::Guard;
-use proximity_testkit::sim::{Plan, Points, Script};
+use proximity_testkit::sim::{Plan, Points, Script, Until};
 
 use super::{guard, say};
 
@@ -18,6 +18,9 @@ pub(super) struct Asked {
     /// Schedules.
     #[arg(long)]
     seeds: u64,
+    /// Of the cases of a script one in so many is played with each seed.
+    #[arg(long, default_value_t = 1)]
+    one_in: u64,
     #[arg(long, default_value_t = 2)]
     threads: usize,
     /// None is begun after so many seconds.
@@ -26,6 +29,9 @@ pub(super) struct Asked {
     /// Only this script.
     #[arg(long, value_parser = script)]
     only: Option<&'static str>,
+    /// The engine's token has every right.
+    #[arg(long)]
+    wide: bool,
     /// Ends with the first finding.
     #[arg(long)]
     until_found: bool,
@@ -47,11 +53,14 @@ pub(super) fn run(asked: &Asked) -> Result<bool> {
         plan: asked.plan,
         from: asked.from,
         seeds: asked.seeds,
+        one_in: asked.one_in,
         seconds: asked.seconds,
         threads: asked.threads,
         off: asked.off,
-        until_found: asked.until_found,
+        until: asked.until_found.then_some(Until::Found),
+        but: None,
         only: asked.only,
+        is_wide: asked.wide,
     };
     let verdict = points.play().map_err(anyhow::Error::msg)?;
     say(&serde_json::to_string(&verdict)?)?;

@@ -90,11 +90,11 @@ impl Sent {
 pub fn sent_by(saga: Saga, seed: u64) -> Result<Sent, String> {
     run::on_virtual_time(None, async {
         let mut stage = saga::prepared(saga, seed).await?;
-        let before = stage.machine.cluster.lock().traps.passed();
+        let before = stage.machine.cluster.lock().traps.counted();
         let snags = stage.machine.cluster.guests.snags.clone();
         snags.set(None);
         saga::done(&mut stage, saga).await?;
-        let mut sent = stage.machine.cluster.lock().traps.passed();
+        let mut sent = stage.machine.cluster.lock().traps.counted();
         for (kind, count) in &mut sent {
             *count -= before.get(kind).copied().unwrap_or(0);
         }
