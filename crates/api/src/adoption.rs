@@ -192,6 +192,8 @@ pub struct DriftReport {
     pub hostname: String,
     /// Something differs.
     pub drifted: bool,
+    /// Since when its drift is told by itself; `null` = it is not guarded.
+    pub guarded_since: Option<Timestamp>,
     /// Key by key. Left out are the checksum and the lock, and what is only told in another order.
     pub changes: Vec<DriftedKey>,
 }
@@ -270,6 +272,20 @@ pub struct RestoreKeys {
     /// The digest that the preview showed.
     #[schema(min_length = 1, max_length = 64)]
     pub digest: String,
+}
+
+/// Answer of `POST` and `DELETE /api/apps/{app}/guard`.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct Guarding {
+    /// The app's id.
+    #[schema(format = "uuid")]
+    pub app_id: String,
+    /// Its host name.
+    pub hostname: String,
+    /// Its drift is told.
+    pub guarded: bool,
+    /// Since when; `null` = it is not.
+    pub since: Option<Timestamp>,
 }
 
 /// Body of `POST /api/apps/{app}/expose`.

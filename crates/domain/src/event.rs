@@ -27,6 +27,10 @@ pub enum EventKind {
     AppKeysRestoreFailed,
     AppExposed,
     AppHidden,
+    AppGuarded,
+    AppUnguarded,
+    DriftDetected,
+    DriftEnded,
     OperationQueued,
     OperationStarted,
     OperationTakenOver,
@@ -114,7 +118,7 @@ const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missi
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 51] = [
+    pub const ALL: [Self; 55] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -134,6 +138,10 @@ impl EventKind {
         Self::AppKeysRestoreFailed,
         Self::AppExposed,
         Self::AppHidden,
+        Self::AppGuarded,
+        Self::AppUnguarded,
+        Self::DriftDetected,
+        Self::DriftEnded,
         Self::OperationQueued,
         Self::OperationStarted,
         Self::OperationTakenOver,
@@ -193,6 +201,10 @@ impl EventKind {
             Self::AppKeysRestoreFailed => row("AppKeysRestoreFailed", OF_APP, "A restore of keys failed or was cancelled."),
             Self::AppExposed => row("AppExposed", &["hostname", "ports", "container_port"], "Somebody let the gateway lead an adopted app's ports to its container."),
             Self::AppHidden => row("AppHidden", &["hostname", "ports"], "Somebody ended that; the ports stay reserved."),
+            Self::AppGuarded => row("AppGuarded", &["hostname"], "Somebody let the drift of an adopted app's container be told."),
+            Self::AppUnguarded => row("AppUnguarded", &["hostname"], "Somebody ended that."),
+            Self::DriftDetected => row("DriftDetected", &["app", "hostname", "host", "vmid", "keys", "since"], "Other `keys` of a guarded app's container than before differ from the day of its adoption: told once until that changes."),
+            Self::DriftEnded => row("DriftEnded", &["app", "hostname", "host", "vmid", "since"], "A guarded app's container is configured as on the day of its adoption again; the drift was told `since` then."),
             Self::OperationQueued => row("OperationQueued", &["kind", "retry_of"], "An operation was asked for."),
             Self::OperationStarted => row("OperationStarted", OF_STATE, "A worker claimed a queued operation."),
             Self::OperationTakenOver => row("OperationTakenOver", &["kind", "state", "problem", "silent"], "A worker claimed an operation that is under way already: in place of one that died or fell `silent`, or of nobody, after a wait or an orderly end."),

@@ -142,6 +142,7 @@ fn protected() -> OpenApiRouter<AppState> {
             routes::restore_keys::preview,
             routes::restore_keys::restore
         ))
+        .routes(routes!(routes::guard::guard, routes::guard::unguard))
         .routes(routes!(
             routes::adoption::expose,
             routes::adoption::unexpose

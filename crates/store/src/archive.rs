@@ -35,6 +35,10 @@ pub(crate) async fn archive(
         return Err(StoreError::IllegalTransition { what });
     }
     ports::free(tx, app, rest_ms, now).await?;
+    query("DELETE FROM guards WHERE app_id = $1")
+        .bind(app.to_string())
+        .execute(&mut *tx)
+        .await?;
     query(
         "UPDATE apps SET archived_at = $2, archived_by = $3, archived_record = $4, \
          environment_sealed = NULL WHERE id = $1",

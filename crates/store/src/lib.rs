@@ -13,6 +13,7 @@ pub mod diagnosis;
 pub mod effects;
 pub mod error;
 pub mod exposure;
+pub mod guards;
 mod guests;
 mod host_acts;
 mod host_tokens;

@@ -5,7 +5,7 @@ use reqwest::Method;
 use super::{Client, ClientError};
 use crate::adoption::{
     AdoptApp, AdoptApps, Adoption, Adoptions, DiscoverQuery, Discovery, DriftReport, ExposeApp,
-    ExposedApp, RestoreKeys, RestorePreview, RestoreQuery,
+    ExposedApp, Guarding, RestoreKeys, RestorePreview, RestoreQuery,
 };
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
 use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
@@ -115,6 +115,18 @@ impl Client {
     /// `POST /api/apps/{id}/drift/restore`.
     pub async fn restore_keys(&self, app: &str, body: &RestoreKeys) -> Answer<Operation> {
         self.post(&["apps", app, "drift", "restore"], body).await
+    }
+
+    /// `POST /api/apps/{id}/guard`.
+    pub async fn guard(&self, app: &str) -> Answer<Guarding> {
+        let request = self.request(Method::POST, &["apps", app, "guard"]);
+        self.send(request).await
+    }
+
+    /// `DELETE /api/apps/{id}/guard`.
+    pub async fn unguard(&self, app: &str) -> Answer<Guarding> {
+        let request = self.request(Method::DELETE, &["apps", app, "guard"]);
+        self.send(request).await
     }
 
     /// `POST /api/apps/{id}/expose`.

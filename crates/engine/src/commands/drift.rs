@@ -7,6 +7,7 @@ use proximity_domain::drift::{Drift, drift};
 use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::AppId;
 use proximity_domain::recorded::RecordedGuest;
+use proximity_domain::time::Timestamp;
 use proximity_pve::lxc::LxcConfig;
 use proximity_store::records::AppRecord;
 
@@ -24,6 +25,8 @@ pub struct DriftView {
     pub hostname: String,
     /// Key by key; empty if nothing differs.
     pub changes: Vec<Drift>,
+    /// Since when its drift is told; `None` = it is not guarded.
+    pub guarded_since: Option<Timestamp>,
 }
 
 /// An adopted app with its record and its container's configuration as it is now: read, and recognised.
@@ -42,7 +45,9 @@ impl Engine {
     /// Unknown app, one that was not adopted; a container that is not there, is another one, or cannot be read.
     pub async fn drift(&self, app: &str) -> Result<DriftView, EngineError> {
         let now = self.adopted_now(app).await?;
+        let guarded_since = self.store().guarded_since(now.app.id).await?;
         Ok(DriftView {
+            guarded_since,
             app: now.app.id,
             hostname: now.app.hostname.to_string(),
             changes: drift(&now.record.proxmox_config_snapshot, &now.config.raw),

@@ -6,6 +6,7 @@ mod create_app;
 mod discover;
 mod drift;
 mod expose;
+mod guard;
 mod health;
 mod hosts;
 mod nodes;
@@ -24,6 +25,7 @@ pub(crate) use create_app::{find_template, no_guest_access, upstream};
 pub use discover::{Discovered, DiscoveredMark, Discovery};
 pub use drift::DriftView;
 pub use expose::ExposedApp;
+pub use guard::GuardView;
 pub use health::{HealthView, HostHealth};
 pub use hosts::{
     AddHost, AddSsh, CertificateReport, ChangeHost, Code, EndpointCertificate, Finding,

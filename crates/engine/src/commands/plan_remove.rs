@@ -9,9 +9,12 @@ use proximity_pve::cluster::GuestStatus;
 use proximity_store::records::AppRecord;
 use serde::Serialize;
 
+use self::volumes::{Volumes, volumes};
 use super::create_app::upstream;
 use crate::engine::Engine;
 use crate::error::EngineError;
+
+mod volumes;
 
 /// What a removal would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -70,8 +73,10 @@ impl Engine {
                 running: false,
                 trouble: None,
             };
+            let mut mounted = Volumes::default();
             match cluster.read().lxc_config(&place.node, place.vmid).await {
                 Ok(config) => {
+                    mounted = volumes(&config.raw, place.vmid);
                     let seen = crate::cluster::observed(place.clone(), &config, false);
                     planned.protected = seen.protection;
                     match guest.owns(&seen) {
@@ -98,7 +103,7 @@ impl Engine {
                 }
                 Err(e) => return Err(upstream(cluster.label(), &e)),
             }
-            push_steps(&mut steps, &planned);
+            push_steps(&mut steps, &planned, &mounted);
             guests.push(planned);
         }
         if let Some(ports) = app.ports {
@@ -190,7 +195,7 @@ impl Engine {
     }
 }
 
-fn push_steps(steps: &mut Vec<String>, guest: &PlannedGuest) {
+fn push_steps(steps: &mut Vec<String>, guest: &PlannedGuest, mounted: &Volumes) {
     let at = format!("container {} on {}", guest.vmid, guest.node);
     if !guest.identity_ok {
         steps.push(format!("leave {at} alone"));
@@ -202,5 +207,12 @@ fn push_steps(steps: &mut Vec<String>, guest: &PlannedGuest) {
     if guest.protected {
         steps.push(format!("lift the protection of {at}"));
     }
-    steps.push(format!("destroy {at}"));
+    steps.push(format!(
+        "destroy {at} with its snapshots, its firewall rules and the rights on it"
+    ));
+    let destroyed = mounted.destroyed.iter();
+    steps.extend(destroyed.map(|volume| format!("destroy its volume {volume}")));
+    let kept = mounted.kept.iter();
+    steps.extend(kept.map(|mount| format!("keep what is mounted in it: {mount}")));
+    steps.push("keep its backups, and jobs of backups that name its number".to_owned());
 }

@@ -11,6 +11,7 @@
 
 mod alarm;
 mod follow;
+mod guard;
 mod identify;
 mod look;
 mod missing;

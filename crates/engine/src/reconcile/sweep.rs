@@ -11,7 +11,7 @@ use std::time::Duration;
 use futures::future::join_all;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::identity::Judgement;
-use proximity_domain::ids::{GuestId, HostId, Vmid};
+use proximity_domain::ids::{AppId, GuestId, HostId, Vmid};
 use proximity_domain::mark::Mark;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{CompleteInventory, NodeSeen};
@@ -19,6 +19,7 @@ use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::{Monotonic, Timestamp};
 use proximity_pve::lxc::LxcConfig;
 use proximity_store::alarms::AlarmKind;
+use proximity_store::guards::GuardedApp;
 use proximity_store::observation::WatchedGuest;
 use tokio_util::sync::CancellationToken;
 
@@ -104,6 +105,7 @@ struct Round {
     guests: BTreeMap<GuestId, (WatchedGuest, RecordedGuest)>,
     marks: BTreeMap<Mark, GuestId>,
     alarms: Alarms,
+    guards: BTreeMap<AppId, GuardedApp>,
 }
 
 /// One container to read.
@@ -222,6 +224,8 @@ impl Reconciler {
 
     async fn round(&self) -> Result<Round, EngineError> {
         let alarms = read_alarms(&self.store).await?;
+        let guards = self.store.guards().await?.into_iter();
+        let guards = guards.map(|guarded| (guarded.app, guarded)).collect();
         let (mut guests, mut marks) = (BTreeMap::new(), BTreeMap::new());
         for host in self.store.hosts().await? {
             let watched = self.store.watched_guests(host.id).await?;
@@ -241,6 +245,7 @@ impl Reconciler {
             guests,
             marks,
             alarms,
+            guards,
         })
     }
 
@@ -352,9 +357,13 @@ impl Reconciler {
         }
         match recorded.judge(&seen) {
             Judgement::Owned if recorded.learned().is_none() => {
-                self.recognised(queue.site, guest, asked, round).await
+                self.recognised(queue.site, guest, (asked, config), round)
+                    .await
             }
-            Judgement::Learned(_) => self.recognised(queue.site, guest, asked, round).await,
+            Judgement::Learned(_) => {
+                self.recognised(queue.site, guest, (asked, config), round)
+                    .await
+            }
             Judgement::Unfinished(_) => Ok(Swept::Left),
             Judgement::Owned | Judgement::Drifted(_) | Judgement::Conflict(_) => {
                 self.judge_again(queue, guest, &target.place, round).await
@@ -367,9 +376,12 @@ impl Reconciler {
         &self,
         site: &Site,
         guest: &WatchedGuest,
-        asked: Monotonic,
+        (asked, config): (Monotonic, &LxcConfig),
         round: &Round,
     ) -> Result<Swept, EngineError> {
+        if let Some(guarded) = round.guards.get(&guest.watched.app) {
+            self.tell_drift(site, guest, guarded, config).await?;
+        }
         let now = self.clock.now();
         self.verified.note(guest.watched.guest, now, asked);
         self.end_conflict(site, guest, &round.alarms, now).await?;
@@ -404,7 +416,10 @@ impl Reconciler {
         let seen = observed(place.clone(), &config, false);
         let identified = self.identify(site, queue.nodes, guest, &recorded, &seen, false);
         match identified.await? {
-            Identified::Same => self.recognised(site, guest, asked, round).await,
+            Identified::Same => {
+                self.recognised(site, guest, (asked, &config), round)
+                    .await
+            }
             Identified::Left => Ok(Swept::Left),
             Identified::Conflict(conflict) => {
                 self.verified.lose([guest.watched.guest], self.moment());

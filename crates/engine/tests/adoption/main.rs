@@ -18,6 +18,7 @@ use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{Place, TestWorld, WorldParts};
 use serde_json::{Value, json};
 
+mod guard;
 mod living;
 mod probe;
 mod restore;

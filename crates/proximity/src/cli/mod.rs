@@ -127,6 +127,10 @@ pub(crate) enum Command {
     Drift(ShowArgs),
     /// Bring keys of an adopted app's container back to the day of its adoption: first shown, then done with --digest
     RestoreKeys(RestoreKeysArgs),
+    /// Tell of it when an adopted app's container is configured otherwise than on the day of its adoption
+    Guard(ShowArgs),
+    /// End that; drift is shown on request alone
+    Unguard(ShowArgs),
     /// Let the gateway lead an adopted app's ports to its container
     Expose(ExposeArgs),
     /// End that; the ports stay reserved

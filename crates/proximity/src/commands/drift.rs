@@ -14,17 +14,20 @@ pub(crate) async fn run(context: &Context, args: ShowArgs) -> Result<(), Failed>
 }
 
 fn human(report: &DriftReport) -> String {
+    let guard = match report.guarded_since {
+        Some(since) => format!("guarded since {since}"),
+        None => "not guarded".to_owned(),
+    };
     if !report.drifted {
-        return format!(
-            "{} is configured as on the day of its adoption",
-            report.hostname
-        );
+        let app = &report.hostname;
+        return format!("{app} is configured as on the day of its adoption; {guard}");
     }
-    table(
+    let changes = table(
         ["KEY", "AT ADOPTION", "NOW"],
         report.changes.iter().map(row),
         "nothing differs",
-    )
+    );
+    format!("{changes}\n{guard}")
 }
 
 fn row(changed: &DriftedKey) -> [String; 3] {
@@ -57,6 +60,7 @@ mod tests {
             app_id: "1".to_owned(),
             hostname: "db".to_owned(),
             drifted: true,
+            guarded_since: Some(jiff::Timestamp::UNIX_EPOCH),
             changes: vec![
                 key("description", Some(json!("a\nb\n")), None),
                 key("memory", Some(json!(512)), Some(json!(1024))),
@@ -65,6 +69,7 @@ mod tests {
         };
         let drifted = human(&report);
         report.drifted = false;
+        report.guarded_since = None;
         report.changes.clear();
         insta::assert_snapshot!(format!("{drifted}\n\n{}", human(&report)));
     }

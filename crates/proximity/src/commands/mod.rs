@@ -13,6 +13,7 @@ mod drift;
 mod events;
 mod expose;
 mod gateway;
+mod guard;
 mod health;
 mod hosts_add;
 mod hosts_change;
@@ -88,6 +89,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Adopt(args) => adopt::run(context, args).await,
         Command::Drift(args) => drift::run(context, args).await,
         Command::RestoreKeys(args) => restore_keys::run(context, args).await,
+        Command::Guard(args) => guard::begin(context, args).await,
+        Command::Unguard(args) => guard::end(context, args).await,
         Command::Expose(args) => expose::open(context, args).await,
         Command::Unexpose(args) => expose::close(context, args).await,
         Command::Forget(args) => adopt::forget(context, args).await,

@@ -2,7 +2,7 @@
 
 use proximity_api::adoption::{
     AdoptedInterface, Adoption, DiscoveredContainer, Discovery, DiscoveryGap, DriftReport,
-    DriftedKey, KeyLeft, ResourcesAtAdoption, RestorableKey, RestorePreview,
+    DriftedKey, Guarding, KeyLeft, ResourcesAtAdoption, RestorableKey, RestorePreview,
 };
 use proximity_domain::adoption::{AdoptionRecord, without_secrets};
 use proximity_engine::commands::{self, DiscoveredMark};
@@ -72,7 +72,18 @@ pub(crate) fn drift(view: commands::DriftView) -> DriftReport {
         app_id: view.app.to_string(),
         hostname: view.hostname,
         drifted: !changes.is_empty(),
+        guarded_since: view.guarded_since.map(moment),
         changes,
+    }
+}
+
+/// Whether an app is guarded.
+pub(crate) fn guarding(view: commands::GuardView) -> Guarding {
+    Guarding {
+        app_id: view.app.id.to_string(),
+        hostname: view.app.hostname.to_string(),
+        guarded: view.since.is_some(),
+        since: view.since.map(moment),
     }
 }
 

@@ -16,7 +16,7 @@ mod ports;
 mod reconcile;
 mod stats;
 
-pub(crate) use adoption::{adoption, discovery, drift, restore_preview};
+pub(crate) use adoption::{adoption, discovery, drift, guarding, restore_preview};
 pub(crate) use apps::{app, log_line, removal_plan};
 pub(crate) use catalog::catalog_entry;
 pub(crate) use certificate::certificates;

@@ -146,6 +146,10 @@ impl OperationMetrics {
             | EventKind::AppKeysRestoreFailed
             | EventKind::AppExposed
             | EventKind::AppHidden
+            | EventKind::AppGuarded
+            | EventKind::AppUnguarded
+            | EventKind::DriftDetected
+            | EventKind::DriftEnded
             | EventKind::OperationStarted
             | EventKind::OperationProgressed
             | EventKind::OperationCancelRequested

@@ -7,6 +7,7 @@ pub(crate) mod catalog;
 pub(crate) mod certificate;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod guard;
 pub(crate) mod health;
 pub(crate) mod helper;
 pub(crate) mod hosts;

@@ -274,6 +274,7 @@ impl State {
             let what = format!("app {id} cannot be archived: {guests} guest(s) of it are not gone");
             return Err(StoreError::IllegalTransition { what });
         }
+        self.guards.remove(&id);
         if let Some(pair) = record.ports {
             self.free_ports(pair, rest_ms, now);
         }

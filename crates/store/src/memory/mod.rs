@@ -8,6 +8,7 @@ mod adoptions;
 mod alarms;
 mod apps;
 mod effects;
+mod guards;
 mod guests;
 mod hosts;
 mod identities;

@@ -16,6 +16,7 @@ use proximity_domain::time::Timestamp;
 use super::MemoryOptions;
 use super::table::Table;
 use crate::alarms::{Alarm, AlarmKey};
+use crate::guards::GuardedApp;
 use crate::identities::GuestLooks;
 use crate::notices::NoticeChannel;
 use crate::observation::BrakeRecord;
@@ -116,6 +117,7 @@ pub(crate) struct State {
     pub(crate) brake: Table<(), BrakeRecord>,
     pub(crate) adoptions: Table<AppId, AdoptionRecord>,
     pub(crate) alarms: Table<AlarmKey, Alarm>,
+    pub(crate) guards: Table<AppId, GuardedApp>,
     /// By account and key.
     pub(crate) keys: Table<(String, String), KeptKey>,
     pub(crate) log: Table<i64, AppLine>,
@@ -160,6 +162,7 @@ impl State {
             brake: Table::default(),
             adoptions: Table::default(),
             alarms: Table::default(),
+            guards: Table::default(),
             keys: Table::default(),
             log: Table::default(),
             events: Table::default(),
@@ -184,7 +187,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 18] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 19] {
         let Self {
             public: _,
             internal: _,
@@ -200,6 +203,7 @@ impl State {
             brake,
             adoptions,
             alarms,
+            guards,
             keys,
             log,
             events,
@@ -210,7 +214,7 @@ impl State {
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
-            alarms, keys, log, events, audit, channels, notices, subjects,
+            alarms, guards, keys, log, events, audit, channels, notices, subjects,
         ]
     }
 }

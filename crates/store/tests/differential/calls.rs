@@ -43,6 +43,10 @@ pub enum Call {
         app: u8,
         port: Option<u8>,
     },
+    Guard {
+        app: u8,
+        n: u8,
+    },
     Enqueue {
         app: u8,
         kind: u8,
@@ -197,6 +201,7 @@ impl Call {
             Self::Create { .. } => "Create",
             Self::Adopt { .. } => "Adopt",
             Self::Expose { .. } => "Expose",
+            Self::Guard { .. } => "Guard",
             Self::Enqueue { .. } => "Enqueue",
             Self::ForgetRequests => "ForgetRequests",
             Self::Cancel(_) => "Cancel",
@@ -251,6 +256,7 @@ pub const NAMES: &[(&str, bool)] = &[
     ("Create", true),
     ("Adopt", true),
     ("Expose", true),
+    ("Guard", true),
     ("Enqueue", true),
     ("ForgetRequests", false),
     ("Cancel", true),
@@ -334,6 +340,7 @@ fn of_people() -> impl Strategy<Value = Call> {
         8 => (n(), n(), seldom()).prop_map(|(name, host, key)| Call::Create { name, host, key }),
         4 => (n(), n(), seldom()).prop_map(|(name, host, key)| Call::Adopt { name, host, key }),
         4 => (n(), seldom()).prop_map(|(app, port)| Call::Expose { app, port }),
+        4 => (n(), n()).prop_map(|(app, n)| Call::Guard { app, n }),
         8 => (n(), n(), n(), seldom(), seldom()).prop_map(|(app, kind, status, retry, key)|
             Call::Enqueue { app, kind, status, retry, key }),
         3 => Just(Call::ForgetRequests),

@@ -42,6 +42,7 @@ pub async fn at_what_is_live(pair: &Pair) {
     both!(pair, store => store.transitional_apps()).unwrap();
     both!(pair, store => store.suspicions()).unwrap();
     both!(pair, store => store.alarms()).unwrap();
+    both!(pair, store => store.guards()).unwrap();
 }
 
 async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {

@@ -67,6 +67,7 @@ impl Play {
             Call::Create { name, host, key } => return Some(self.create(name, host, key).await),
             Call::Adopt { name, host, key } => return Some(self.adopt(name, host, key).await),
             Call::Expose { app, port } => return Some(self.expose(app, port).await),
+            Call::Guard { app, n } => return Some(self.guard(app, n).await),
             Call::Enqueue { .. } => return Some(self.enqueue(call).await),
             Call::Cancel(_) | Call::Retry(_) | Call::Abandon(_) => {
                 return Some(self.of_operation(call).await);
@@ -258,6 +259,26 @@ impl Play {
         let (actor, at) = (self.actor(), self.at());
         let told = both!(self.pair, store => store.expose(app, exposure, &actor, at));
         Some(told.is_err())
+    }
+
+    /// Begins or ends a guard, or tells of a drift.
+    async fn guard(&mut self, app: u8, n: u8) -> Told {
+        let app = self.app(app)?;
+        let (actor, at) = (self.actor(), self.at());
+        if n < 120 {
+            let on = !n.is_multiple_of(3);
+            let done = both!(self.pair, store => store.guard(app, on, &actor, at));
+            return Some(done.is_err());
+        }
+        let keys: Vec<String> = ["cores", "memory"]
+            .into_iter()
+            .take(usize::from(n % 3))
+            .map(str::to_owned)
+            .collect();
+        let told = event(EventKind::DriftDetected, n);
+        let done = both!(self.pair, store => store.tell_drift(app, &keys, &told, at));
+        done.unwrap();
+        Some(false)
     }
 
     async fn create(&mut self, name: u8, host: u8, key: Option<u8>) -> Told {

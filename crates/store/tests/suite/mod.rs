@@ -59,6 +59,7 @@ macro_rules! with_cases {
             archive: keeps_history, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
+            guards: tell_of_a_drift_once_and_of_its_end, are_for_adopted_apps_and_end_with_them;
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
             observation: guests_are_watched_with_their_app,
                 suspicions_are_kept_until_they_end,

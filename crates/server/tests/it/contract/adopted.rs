@@ -45,6 +45,7 @@ pub(super) async fn adoption(live: &Live) {
     let key = &drift.body["changes"][0];
     assert_eq!((&key["key"], &key["now"]), (&json!("memory"), &json!(640)));
     restored(live).await;
+    guarded(live).await;
     reidentified(live).await;
     let at = "/api/apps/stranger/expose";
     let open = live.send("POST", at, r#"{"port":8080}"#).await;
@@ -72,6 +73,22 @@ pub(super) async fn adoption(live: &Live) {
     assert_eq!(
         (&gone.body["state"], &gone.body["kind"]),
         (&json!("succeeded"), &json!("forget"))
+    );
+}
+
+/// The stranger is watched for drift, as often as it is asked for, and no longer; a native app cannot be.
+async fn guarded(live: &Live) {
+    let at = "/api/apps/stranger/guard";
+    for (method, guarded) in [("POST", true), ("POST", true), ("DELETE", false)] {
+        let set = live.send(method, at, "").await;
+        assert_eq!(set.body["guarded"], guarded, "{}", set.body);
+        let drift = live.send("GET", "/api/apps/stranger/drift", "").await;
+        assert_eq!(drift.body["guarded_since"], set.body["since"]);
+    }
+    let native = live.send("POST", "/api/apps/web/guard", "").await;
+    assert_eq!(
+        (native.status.as_u16(), native.code()),
+        (409, "not_in_state")
     );
 }
 
