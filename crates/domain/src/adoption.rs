@@ -1,13 +1,13 @@
 //! Adoption: the clinical record of a container that was found, what it probably is, and the host name its app gets.
 
 use std::collections::BTreeMap;
-use std::net::IpAddr;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
 use crate::ids::Vmid;
-use crate::names::{CatalogId, Hostname, Mac};
+use crate::interface::GuestInterface;
+use crate::names::{CatalogId, Hostname};
 use crate::time::Timestamp;
 
 /// First line of an adoption's log about the configuration.
@@ -45,7 +45,7 @@ pub struct AdoptionRecord {
     /// Whether it ran.
     pub status_at_adoption: StatusAtAdoption,
     /// Its network devices with their addresses.
-    pub network_interfaces: Vec<AdoptedInterface>,
+    pub network_interfaces: Vec<GuestInterface>,
     /// Host name inside.
     pub hostname: Option<String>,
     /// Operating system as PVE knows it.
@@ -113,17 +113,6 @@ impl StatusAtAdoption {
             Self::Stopped => "stopped",
         }
     }
-}
-
-/// A network device as the running container shows it.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct AdoptedInterface {
-    /// Name inside, e.g. `eth0`.
-    pub name: String,
-    /// MAC.
-    pub mac: Option<Mac>,
-    /// Addresses.
-    pub addresses: Vec<IpAddr>,
 }
 
 /// A part of the record that may be missing. The configuration and the power state may not.

@@ -18,6 +18,7 @@ pub mod guest;
 pub mod guest_snapshot;
 pub mod identity;
 pub mod ids;
+pub mod interface;
 pub mod janitor;
 pub mod mark;
 pub mod names;

@@ -334,6 +334,7 @@ impl Sites for Clusters {
         Ok(Site {
             host: cluster.host.clone(),
             read: cluster.read.clone(),
+            on_this_machine: cluster.is_on_this_machine(),
         })
     }
 }

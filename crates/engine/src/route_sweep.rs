@@ -1,7 +1,8 @@
 //! Keeps the gateway's routes true to the apps: level-triggered, no input but the world, idempotent.
 //!
-//! Flow: read apps, routes and, for apps whose route is missing or whose dials fail, the guest's own addresses; then set or
-//! withdraw (of an archived app; of a stopped or failed one without a URL).
+//! Flow: read apps, routes and, for apps whose route is missing, whose dials fail or whose container was seen elsewhere, the
+//! guest's own addresses; then set or withdraw (of an archived app; of a stopped or failed one without a URL; of a running one
+//! that has no address any more).
 //! Guarantees: an app with a live operation is left to that operation; an address is used only if it is on the
 //! device with our MAC of a container that is ours; an unreadable view changes nothing.
 
@@ -15,6 +16,7 @@ use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::Ownership;
 use proximity_domain::ids::{AppId, HostId};
 use proximity_domain::names::{Mac, NodeName};
+use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::lxc::Interface;
 use proximity_store::records::AppRecord;
 use proximity_store::views::AppFilter;
@@ -67,7 +69,8 @@ pub async fn sweep(engine: &Engine) -> Result<usize, EngineError> {
     let mut looks = Vec::new();
     for app in &apps {
         let route = route_of.get(&app.id).copied();
-        if need(app, route).is_some() {
+        let seen = engine.inner.reconciler.address_read(app.id);
+        if need(app, route, seen).is_some() {
             looks.push(look_again(engine, app, route, &silent));
         }
     }
@@ -95,7 +98,8 @@ enum Need {
     Close,
 }
 
-fn need(app: &AppRecord, route: Option<&RouteView>) -> Option<Need> {
+/// `seen` is the address that the slow sweep read since the route was seen to.
+fn need(app: &AppRecord, route: Option<&RouteView>, seen: Option<Option<IpAddr>>) -> Option<Need> {
     if app.operation.is_some() {
         return None;
     }
@@ -106,8 +110,10 @@ fn need(app: &AppRecord, route: Option<&RouteView>) -> Option<Need> {
     match app.status.label() {
         StatusLabel::Running => {
             let leads = route.is_some_and(|r| {
-                let to_its_port = |to: SocketAddr| to.port() == app.guest_port;
-                r.target.is_some_and(to_its_port) && r.dial_failures == 0
+                let to_it = |to: SocketAddr| {
+                    to.port() == app.guest_port && seen.is_none_or(|seen| seen == Some(to.ip()))
+                };
+                r.target.is_some_and(to_it) && r.dial_failures == 0
             });
             (!leads).then_some(Need::Mend)
         }
@@ -147,7 +153,8 @@ async fn look_again(
     let Some(app) = engine.store().app(app.id).await? else {
         return Ok(false);
     };
-    match need(&app, route) {
+    let seen = engine.inner.reconciler.address_read(app.id);
+    match need(&app, route, seen) {
         None => Ok(false),
         Some(Need::Close) => Ok(close(engine, app.id).await),
         Some(Need::Mend) => {
@@ -193,17 +200,30 @@ async fn all_apps(engine: &Engine) -> Result<Vec<AppRecord>, EngineError> {
     Ok(all)
 }
 
-/// Sets the route of a running app to where its container is. True if it was set.
+/// Sets the route of a running app to where its container is, and takes away one that leads where it no longer is. True if
+/// something was changed.
 async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> bool {
     let Some(ports) = app.ports else { return false };
-    let address = match guest_address(engine, app).await {
-        Ok(Some(address)) => address,
-        Ok(None) => return false,
+    let found = match guest_address(engine, app).await {
+        Ok(found) => found,
         Err(e) => {
             tracing::warn!(app = %app.hostname, error = %e, "the app's address cannot be read");
             return false;
         }
     };
+    let address = match found {
+        Found::Unknown => return false,
+        Found::Nowhere => {
+            engine.inner.reconciler.address_used(app.id);
+            if route.is_none() {
+                return false;
+            }
+            tracing::warn!(app = %app.hostname, "the app's container has no address: its route, which may lead to another machine now, is withdrawn until it has one");
+            return close(engine, app.id).await;
+        }
+        Found::At(address) => address,
+    };
+    engine.inner.reconciler.address_used(app.id);
     let target = SocketAddr::new(address, app.guest_port);
     if route.and_then(|r| r.target) == Some(target) {
         return false;
@@ -229,7 +249,16 @@ async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> bo
     }
 }
 
-async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr>, EngineError> {
+/// Where a container is reached, as read from it.
+enum Found {
+    At(IpAddr),
+    /// It runs, and has no address that may be used.
+    Nowhere,
+    /// It does not run, is not there, or is another one: that is for others to judge.
+    Unknown,
+}
+
+async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Found, EngineError> {
     let Some(mut guest) = engine
         .store()
         .recorded_guests(app.id)
@@ -237,7 +266,7 @@ async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr
         .into_iter()
         .next()
     else {
-        return Ok(None);
+        return Ok(Found::Unknown);
     };
     let cluster = engine.inner.clusters.get(app.host).await?;
     let upstream = |e| crate::commands::upstream(cluster.label(), &e);
@@ -245,10 +274,10 @@ async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr
         .await
         .map_err(upstream)?
     else {
-        return Ok(None);
+        return Ok(Found::Unknown);
     };
     if guest.compare(&seen) != Ownership::Owned {
-        return Ok(None);
+        return Ok(Found::Unknown);
     }
     if seen.place != *guest.place() {
         let node = &seen.place.node;
@@ -266,12 +295,18 @@ async fn guest_address(engine: &Engine, app: &AppRecord) -> Result<Option<IpAddr
         .lxc_interfaces(&place.node, place.vmid)
         .await
         .map_err(upstream)?;
-    let mac = guest.learned().map(|learned| learned.shown.net0_mac);
-    Ok(usable_address(
-        interfaces.as_deref().unwrap_or_default(),
-        mac.unwrap_or(guest.net0_mac()),
-        cluster.is_on_this_machine(),
-    ))
+    let Some(interfaces) = interfaces else {
+        return Ok(Found::Unknown);
+    };
+    let on_this_machine = cluster.is_on_this_machine();
+    let address = usable_address(&interfaces, our_mac(&guest), on_this_machine);
+    Ok(address.map_or(Found::Nowhere, Found::At))
+}
+
+/// The MAC by which a container's own device is known: the one that was learned, else the recorded one.
+pub(crate) fn our_mac(guest: &RecordedGuest) -> Mac {
+    let learned = guest.learned().map(|learned| learned.shown.net0_mac);
+    learned.unwrap_or(guest.net0_mac())
 }
 
 /// The address to use: on the device with our MAC, IPv4 first. An address of another device is never used. A loopback

@@ -497,3 +497,50 @@ async fn a_deploy_does_not_turn_back_by_the_word_of_nodes_without_quorum() {
     assert!(failure.message.contains("no quorum"), "{failure:?}");
     assert_eq!(w.store.native_guests(app.id).await.unwrap().len(), 1);
 }
+
+/// A new lease of a DHCP server: the old address may be another machine's now, and no dial to it fails.
+#[tokio::test]
+async fn a_container_with_another_address_is_led_to_there_and_one_without_to_nowhere() {
+    let (w, app, vmid) = deployed().await;
+    let guest = w.store.native_guests(app.id).await.unwrap().pop().unwrap();
+    let target = async || {
+        let routes = w.routes.routes().await.unwrap();
+        routes.first().and_then(|route| route.target)
+    };
+    let before = target().await.unwrap();
+    let swept = w.engine.reconciler().sweep().await.unwrap();
+    assert_eq!(swept.recognised, 1, "{swept:?}");
+    assert_eq!(sweep(&w.engine).await.unwrap(), 0);
+    let seen = w.store.interfaces(guest.id).await.unwrap().unwrap();
+    let mac = guest.identity.net0_mac;
+    assert_eq!(
+        (seen.interfaces.len(), seen.interfaces[0].mac),
+        (1, Some(mac))
+    );
+    assert_eq!(seen.interfaces[0].addresses, [before.ip()]);
+    let commit = *w.store.commits().borrow();
+    w.engine.reconciler().sweep().await.unwrap();
+    assert_eq!(*w.store.commits().borrow(), commit, "nothing new, no row");
+
+    w.pve.guests.change_address(vmid, [10, 77, 0, 9].into());
+    assert_eq!(sweep(&w.engine).await.unwrap(), 0, "nobody has seen it");
+    w.engine.reconciler().sweep().await.unwrap();
+    assert_eq!(sweep(&w.engine).await.unwrap(), 1);
+    let after = target().await.unwrap();
+    assert_eq!(
+        (after.ip().to_string(), after.port()),
+        ("10.77.0.9".to_owned(), before.port())
+    );
+    let view = w.engine.addresses("web").await.unwrap();
+    let (interface, known) = &view.containers[0].interfaces[0];
+    assert_eq!((interface.addresses[0], *known), (after.ip(), true));
+
+    w.pve.guests.lose_address(vmid);
+    w.engine.reconciler().sweep().await.unwrap();
+    assert_eq!(sweep(&w.engine).await.unwrap(), 1);
+    assert_eq!(target().await, None, "the old address may be anybody's");
+    assert_eq!(sweep(&w.engine).await.unwrap(), 0);
+    let seen = w.store.interfaces(guest.id).await.unwrap().unwrap();
+    assert!(seen.interfaces[0].addresses.is_empty());
+    assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
+}

@@ -150,6 +150,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::apps::show))
         .routes(routes!(routes::apps::act))
         .routes(routes!(routes::apps::removal))
+        .routes(routes!(routes::addresses::show))
         .routes(routes!(routes::logs::list))
         .routes(routes!(routes::stats::show))
         .routes(routes!(routes::catalog::list))

@@ -19,6 +19,7 @@ mod host_acts;
 mod host_tokens;
 mod hosts;
 pub mod identities;
+pub mod interfaces;
 mod invariants;
 mod journal;
 mod key;

@@ -55,6 +55,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(16, "0016_identities"),
     migration!(17, "0017_restore_keys", "postgres/"),
     migration!(18, "0018_guards"),
+    migration!(19, "0019_interfaces"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

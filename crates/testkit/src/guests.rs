@@ -228,6 +228,15 @@ impl Guests {
         self.at(vmid, |resident| resident.guest.faults.keeps_disk = refuse);
     }
 
+    /// From now on the guest has this address instead, as from a DHCP server: until it starts again.
+    pub fn change_address(&self, vmid: u32, to: std::net::Ipv4Addr) {
+        self.at(vmid, |resident| {
+            for net in &mut resident.guest.shape.nets {
+                net.address = Some((to, 24));
+            }
+        });
+    }
+
     /// From now on the guest gets no address.
     pub fn lose_address(&self, vmid: u32) {
         self.at(vmid, |resident| resident.has_no_address = true);

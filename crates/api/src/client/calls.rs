@@ -3,6 +3,7 @@
 use reqwest::Method;
 
 use super::{Client, ClientError};
+use crate::addresses::AppAddresses;
 use crate::adoption::{
     AdoptApp, AdoptApps, Adoption, Adoptions, DiscoverQuery, Discovery, DriftReport, ExposeApp,
     ExposedApp, Guarding, RestoreKeys, RestorePreview, RestoreQuery,
@@ -143,6 +144,11 @@ impl Client {
     /// `POST /api/apps/{id}/action`.
     pub async fn act(&self, app: &str, body: &ActionRequest) -> Answer<Operation> {
         self.post(&["apps", app, "action"], body).await
+    }
+
+    /// `GET /api/apps/{id}/addresses`.
+    pub async fn addresses(&self, app: &str) -> Answer<AppAddresses> {
+        self.get(&["apps", app, "addresses"], NO_QUERY).await
     }
 
     /// `GET /api/apps/{id}/removal`: what a removal would do.

@@ -1,6 +1,7 @@
 //! Commands: each authorises, looks, asks the domain, and commits once.
 
 mod act;
+mod addresses;
 mod adopt;
 mod create_app;
 mod discover;
@@ -18,6 +19,7 @@ mod resolve;
 mod restore_keys;
 
 pub use act::Action;
+pub use addresses::{AddressView, ContainerAddresses};
 pub use adopt::AdoptContainer;
 pub(crate) use adopt::refuse_what_is_marked;
 pub use create_app::CreateApp;

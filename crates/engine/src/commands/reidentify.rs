@@ -160,6 +160,7 @@ impl Engine {
         let site = Site {
             host: cluster.host().clone(),
             read: cluster.read().clone(),
+            on_this_machine: cluster.is_on_this_machine(),
         };
         let (tasks, untold) = match evidence(&site, place.vmid, since).await {
             Tasks::Quiet => (Vec::new(), None),

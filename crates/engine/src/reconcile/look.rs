@@ -23,7 +23,7 @@ pub(super) const REQUESTS: usize = 3;
 /// # Errors
 /// Why there is no complete look, for people.
 pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
-    let Site { host, read } = site;
+    let Site { host, read, .. } = site;
     let is_word = |status: &_| is_word_of(host, status).is_ok();
     let status = read
         .cluster_status_by(is_word)

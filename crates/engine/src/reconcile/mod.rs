@@ -9,6 +9,7 @@
 //! live operation is left to it; what could not be seen is unknown; a pass that finds nothing new writes nothing and sends
 //! three requests per cluster.
 
+mod addresses;
 mod alarm;
 mod follow;
 mod guard;
@@ -45,6 +46,7 @@ use tokio_util::sync::CancellationToken;
 use crate::at_work::AtWork;
 use crate::error::EngineError;
 
+use addresses::Addresses;
 pub(crate) use identify::evidence;
 pub use outcome::{
     ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
@@ -71,6 +73,8 @@ pub struct Site {
     pub host: HostRecord,
     /// Reads, and nothing else.
     pub read: ReadClient,
+    /// It is an emulated cluster on this machine, whose guests have loopback addresses.
+    pub on_this_machine: bool,
 }
 
 /// Where the reconciler finds the clusters.
@@ -116,6 +120,8 @@ pub struct Reconciler {
     hung: Hung,
     /// What the sweep reads next.
     doubtful: Doubtful,
+    /// What the sweep read of where containers are reached.
+    addresses: Addresses,
     nudged: Notify,
 }
 
@@ -163,6 +169,7 @@ impl Reconciler {
             verified: Verified::default(),
             hung: Hung::default(),
             doubtful: Doubtful::default(),
+            addresses: Addresses::default(),
             nudged: Notify::new(),
         }
     }

@@ -209,6 +209,8 @@ impl Reconciler {
         for done in join_all(lanes).await {
             report.add(&done?);
         }
+        let apps: BTreeSet<AppId> = round.guests.values().map(|(g, _)| g.watched.app).collect();
+        self.addresses.keep(|app| apps.contains(&app));
         self.end_what_is_past(&seen, &round).await?;
         self.keep_verified(&round, began).await?;
         Ok(report)
@@ -356,19 +358,18 @@ impl Reconciler {
             return Ok(Swept::Left);
         }
         match recorded.judge(&seen) {
-            Judgement::Owned if recorded.learned().is_none() => {
-                self.recognised(queue.site, guest, (asked, config), round)
-                    .await
-            }
-            Judgement::Learned(_) => {
-                self.recognised(queue.site, guest, (asked, config), round)
-                    .await
-            }
-            Judgement::Unfinished(_) => Ok(Swept::Left),
+            Judgement::Owned if recorded.learned().is_none() => {}
+            Judgement::Learned(_) => {}
+            Judgement::Unfinished(_) => return Ok(Swept::Left),
             Judgement::Owned | Judgement::Drifted(_) | Judgement::Conflict(_) => {
-                self.judge_again(queue, guest, &target.place, round).await
+                return self.judge_again(queue, guest, &target.place, round).await;
             }
         }
+        let swept = self.recognised(queue.site, guest, (asked, config), round);
+        let swept = swept.await?;
+        self.read_addresses(queue.site, (guest, recorded), &target.place)
+            .await?;
+        Ok(swept)
     }
 
     /// It is the recorded one: whatever was told of it is over.
@@ -416,10 +417,7 @@ impl Reconciler {
         let seen = observed(place.clone(), &config, false);
         let identified = self.identify(site, queue.nodes, guest, &recorded, &seen, false);
         match identified.await? {
-            Identified::Same => {
-                self.recognised(site, guest, (asked, &config), round)
-                    .await
-            }
+            Identified::Same => self.recognised(site, guest, (asked, &config), round).await,
             Identified::Left => Ok(Swept::Left),
             Identified::Conflict(conflict) => {
                 self.verified.lose([guest.watched.guest], self.moment());

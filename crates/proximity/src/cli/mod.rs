@@ -141,6 +141,8 @@ pub(crate) enum Command {
     Apps(AppsArgs),
     /// Show one app
     Show(ShowArgs),
+    /// Show where an app is on the network: devices, MACs and addresses of its container as they were read last
+    Addresses(ShowArgs),
     /// Show what happened to an app
     Logs(LogsArgs),
     /// Show what happened everywhere: apps, operations, hosts

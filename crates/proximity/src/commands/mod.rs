@@ -1,5 +1,6 @@
 //! The commands, one file each. They talk to the server through `api::client` only.
 
+mod addresses;
 mod adopt;
 mod apps;
 mod archive;
@@ -96,6 +97,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Forget(args) => adopt::forget(context, args).await,
         Command::Apps(args) => apps::run(context, args).await,
         Command::Show(args) => show::run(context, args).await,
+        Command::Addresses(args) => addresses::run(context, args).await,
         Command::Logs(args) => logs::run(context, args).await,
         Command::Events(args) => events::run(context, args).await,
         Command::Start(args) => power::start(context, args).await,

@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use proximity_domain::ids::Vmid;
+use proximity_domain::interface::GuestInterface;
 use proximity_domain::names::{Mac, NodeName};
 use serde::Deserialize;
 
@@ -67,6 +68,16 @@ impl From<Wire> for Interface {
             name: wire.name,
             mac,
             addresses,
+        }
+    }
+}
+
+impl From<Interface> for GuestInterface {
+    fn from(shown: Interface) -> Self {
+        Self {
+            name: shown.name,
+            mac: shown.mac,
+            addresses: shown.addresses,
         }
     }
 }

@@ -1,5 +1,6 @@
 //! Domain and store values as wire types. Pure.
 
+mod addresses;
 mod adoption;
 mod apps;
 mod catalog;
@@ -16,6 +17,7 @@ mod ports;
 mod reconcile;
 mod stats;
 
+pub(crate) use addresses::addresses;
 pub(crate) use adoption::{adoption, discovery, drift, guarding, restore_preview};
 pub(crate) use apps::{app, log_line, removal_plan};
 pub(crate) use catalog::catalog_entry;

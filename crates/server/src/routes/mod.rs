@@ -1,5 +1,6 @@
 //! The paths, one file per noun. Each checks the scope, converts, and calls the engine or the reader.
 
+pub(crate) mod addresses;
 pub(crate) mod adoption;
 pub(crate) mod apps;
 pub(crate) mod archive;

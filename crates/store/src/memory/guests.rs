@@ -96,6 +96,7 @@ impl State {
             learned: None,
             accepted: None,
             looks: GuestLooks::default(),
+            interfaces: None,
         };
         self.guests.put(fresh.guest.id(), fresh);
         Ok(())

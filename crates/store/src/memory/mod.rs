@@ -12,6 +12,7 @@ mod guards;
 mod guests;
 mod hosts;
 mod identities;
+mod interfaces;
 mod invariants;
 #[cfg(test)]
 mod invariants_tests;

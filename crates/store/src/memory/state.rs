@@ -18,6 +18,7 @@ use super::table::Table;
 use crate::alarms::{Alarm, AlarmKey};
 use crate::guards::GuardedApp;
 use crate::identities::GuestLooks;
+use crate::interfaces::SeenInterfaces;
 use crate::notices::NoticeChannel;
 use crate::observation::BrakeRecord;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
@@ -81,6 +82,8 @@ pub(crate) struct Guest {
     /// What a person accepted in place of what it was born with.
     pub(crate) accepted: Option<Shown>,
     pub(crate) looks: GuestLooks,
+    /// What it showed when it was looked at last.
+    pub(crate) interfaces: Option<SeenInterfaces>,
 }
 
 /// What came of a request that may come twice.

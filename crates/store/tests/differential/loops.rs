@@ -5,6 +5,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::identity::Shown;
 use proximity_domain::ids::{AppId, GuestId, Vmid};
+use proximity_domain::interface::GuestInterface;
 use proximity_domain::names::Mac;
 use proximity_domain::observe::Suspicion;
 use proximity_domain::recorded::RecordedGuest;
@@ -154,7 +155,16 @@ impl Play {
                 .parse()
                 .unwrap(),
         };
-        let refused = match n % 4 {
+        let refused = match n % 5 {
+            4 => {
+                let devices = [GuestInterface {
+                    name: "eth0".to_owned(),
+                    mac: Some(shown.net0_mac),
+                    addresses: Vec::new(),
+                }];
+                let devices = &devices[..usize::from(n % 2)];
+                !both!(self.pair, store => store.note_interfaces(guest, devices, at)).unwrap()
+            }
             0 => {
                 let verified = [guest];
                 both!(self.pair, store => store.note_verified(&verified, at)).is_err()
@@ -178,6 +188,7 @@ impl Play {
             }
         };
         both!(self.pair, store => store.guest_looks(guest)).unwrap();
+        both!(self.pair, store => store.interfaces(guest)).unwrap();
         Some(refused)
     }
 

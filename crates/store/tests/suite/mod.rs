@@ -66,6 +66,7 @@ macro_rules! with_cases {
                 an_unchanged_look_writes_nothing,
                 an_alarm_is_raised_once_and_ended_once,
                 an_identity_is_learned_and_accepted_by_a_person,
+                keep_the_devices_of_a_guest_when_they_change,
                 an_orphan_is_archived_with_its_history,
                 an_orphan_is_archived_as_judged_or_not_at_all,
                 a_stuck_operation_of_an_orphan_is_given_up,

@@ -5,12 +5,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use async_trait::async_trait;
 use proximity_domain::adoption::{
-    AdoptedInterface, AdoptionPart, AdoptionRecord, ResourcesAtAdoption, StatusAtAdoption,
-    keys_captured,
+    AdoptionPart, AdoptionRecord, ResourcesAtAdoption, StatusAtAdoption, keys_captured,
 };
 use proximity_domain::app::{Status, StatusEvent};
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::{ContainerRef, Ownership};
+use proximity_domain::interface::GuestInterface;
 use proximity_domain::names::CatalogId;
 use proximity_domain::sockets::{listening, settle};
 use proximity_pve::cluster::GuestStatus;
@@ -102,7 +102,7 @@ struct StateRead {
     status: StatusAtAdoption,
     name: Option<String>,
     resources: ResourcesAtAdoption,
-    interfaces: Option<Vec<AdoptedInterface>>,
+    interfaces: Option<Vec<GuestInterface>>,
     /// What listens inside; `None` if nobody looked, or could.
     #[serde(default)]
     sockets: Option<BTreeSet<u16>>,
@@ -215,20 +215,13 @@ async fn interfaces(
     cx: &Cx,
     place: &ContainerRef,
     seen: &LxcStatus,
-) -> Option<Vec<AdoptedInterface>> {
+) -> Option<Vec<GuestInterface>> {
     if seen.status != GuestStatus::Running {
         return None;
     }
     let read = cx.cluster.read();
     match read.lxc_interfaces(&place.node, place.vmid).await {
-        Ok(interfaces) => interfaces.map(|interfaces| {
-            let kept = interfaces.into_iter().map(|i| AdoptedInterface {
-                name: i.name,
-                mac: i.mac,
-                addresses: i.addresses,
-            });
-            kept.collect()
-        }),
+        Ok(shown) => shown.map(|shown| shown.into_iter().map(GuestInterface::from).collect()),
         Err(e) => {
             tracing::warn!(app = %cx.app.hostname, error = %e, "network devices cannot be read");
             None

@@ -46,6 +46,9 @@ pub(super) async fn adoption(live: &Live) {
     assert_eq!((&key["key"], &key["now"]), (&json!("memory"), &json!(640)));
     restored(live).await;
     guarded(live).await;
+    let seen = live.send("GET", "/api/apps/stranger/addresses", "").await;
+    assert_eq!(seen.status, 200, "{}", seen.body);
+    assert_eq!(seen.body["containers"][0]["vmid"], 150);
     reidentified(live).await;
     let at = "/api/apps/stranger/expose";
     let open = live.send("POST", at, r#"{"port":8080}"#).await;
