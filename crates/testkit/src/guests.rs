@@ -229,7 +229,7 @@ impl Guests {
     }
 
     /// From now on the guest has this address instead, as from a DHCP server: until it starts again.
-    pub fn change_address(&self, vmid: u32, to: std::net::Ipv4Addr) {
+    pub fn change_address(&self, vmid: u32, to: Ipv4Addr) {
         self.at(vmid, |resident| {
             for net in &mut resident.guest.shape.nets {
                 net.address = Some((to, 24));

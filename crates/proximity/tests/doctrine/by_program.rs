@@ -3,7 +3,7 @@
 
 use serde_json::Value;
 
-use crate::lab::{json, numbers, seen, stranger};
+use crate::lab::{at_rest, call, json, numbers, seen, stranger};
 use crate::standing::Standing;
 
 /// One that runs and one that does not: both keep their state and their configuration, adopted and given back.
@@ -76,6 +76,55 @@ pub(crate) fn regression_3_adopted_apps_are_listed_and_keep_their_ports(lab: &St
     let ports: Vec<u64> = ports.map(|port| port.as_u64().unwrap()).collect();
     assert!(ports.len() == 2 && ports[0] != ports[1], "{ports:?}");
     lab.done("forget my-redis");
+}
+
+/// What a person changed in an adopted container that runs is shown, and brought back to the byte: one key, then the rest.
+pub(crate) fn what_was_changed_since_adoption_is_brought_back(lab: &Standing) {
+    let before = seen(lab, 150);
+    lab.done("adopt lab/150");
+    assert!(lab.done("guard my-redis").contains("is guarded since"));
+    assert_eq!(json(lab, "drift my-redis")["drifted"], false);
+    let by_hand = [
+        "memory=640",
+        "tags=changed",
+        "description=by hand",
+        "onboot=1",
+    ];
+    call(lab, "PUT", "/150/config", &by_hand);
+    at_rest(lab, 150);
+    let drift = json(lab, "drift my-redis");
+    let changed = drift["changes"].as_array().unwrap().iter();
+    let changed: Vec<&Value> = changed.map(|change| &change["key"]).collect();
+    assert_eq!(
+        changed,
+        ["description", "memory", "onboot", "tags"],
+        "{drift}"
+    );
+    assert!(drift["guarded_since"].is_string(), "{drift}");
+
+    let restored = |keys: &str| {
+        let preview = json(lab, &format!("restore-keys my-redis {keys}"));
+        let names = preview["keys"].as_array().unwrap().iter();
+        let names: Vec<&str> = names.map(|key| key["key"].as_str().unwrap()).collect();
+        let digest = preview["digest"].as_str().unwrap();
+        lab.done(&format!(
+            "restore-keys my-redis {} --digest {digest}",
+            names.join(" ")
+        ));
+        digest.to_owned()
+    };
+    let outdated = restored("memory");
+    let again = lab.refused(&format!("restore-keys my-redis tags --digest {outdated}"));
+    assert!(again.contains("preview_outdated"), "{again}");
+    let drift = json(lab, "drift my-redis");
+    let left = drift["changes"].as_array().unwrap().len();
+    assert_eq!(left, 3, "{drift}");
+    restored("");
+    assert_eq!(json(lab, "drift my-redis")["drifted"], false);
+    assert_eq!(seen(lab, 150), before);
+    lab.done("unguard my-redis");
+    lab.done("forget my-redis");
+    assert_eq!(seen(lab, 150), before);
 }
 
 /// What was deployed while nothing of the doctrine was there is the same after all of it.

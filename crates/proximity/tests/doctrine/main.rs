@@ -19,6 +19,7 @@ fn seeds_own_test(args: &[&str]) {
     let lab = Standing::up(args);
     by_program::scenarios_1_and_6_adoption_is_informed_and_its_removal_soft(&lab);
     by_program::regression_3_adopted_apps_are_listed_and_keep_their_ports(&lab);
+    by_program::what_was_changed_since_adoption_is_brought_back(&lab);
     lab.beside(async || by_clock::scenarios(&lab).await);
     by_program::regression_1_what_was_deployed_is_native_and_untouched(&lab);
 }

@@ -8,6 +8,7 @@ pub mod apps;
 pub mod archive;
 pub mod events;
 pub mod fencing;
+pub mod guards;
 pub mod guests;
 pub mod host_acts;
 pub mod hosts;

@@ -1,6 +1,8 @@
 //! The record follows the clusters: orphans are proven before they are archived, and nothing else is taken for one.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+mod lines;
+
 use std::cell::Cell;
 use std::sync::Arc;
 
@@ -127,6 +129,36 @@ impl Looked {
         lines.pop().unwrap().message
     }
 
+    /// A removal is asked for, a person deletes the container first, and whoever took the removal up sticks.
+    async fn removal_that_sticks(&self, vmid: u32, name: &str) {
+        let remove = Action::Delete {
+            confirm: Some(name.to_owned()),
+            force_stop: false,
+        };
+        let op = self
+            .w
+            .engine
+            .act(&self.w.actor, name, remove)
+            .await
+            .unwrap();
+        self.delete_by_hand(vmid).await;
+        let waiting = self.looks(4).await;
+        assert_eq!(waiting.suspected, 0, "it is left to its operation");
+        let seen = self.w.store.claimable().await.unwrap().pop().unwrap();
+        let holder = HolderId(uuid::Uuid::from_u128(9));
+        let claimed = self
+            .w
+            .store
+            .claim_as_seen(&seen, holder, 1_000, op.created_at);
+        let (_, fence) = claimed.await.unwrap().unwrap();
+        let (why, none) = (
+            Failure::new("x", "it is locked", "Look."),
+            Effects::default(),
+        );
+        let stuck = self.w.store.stick(&fence, None, why, none, op.created_at);
+        stuck.await.unwrap();
+    }
+
     async fn assert_sound(&self) {
         let wrong = self.w.store.invariants().await.unwrap();
         assert_eq!(wrong, Vec::<String>::new());
@@ -173,26 +205,7 @@ async fn one_of_an_app_that_is_being_removed_is_an_expected_orphan() {
     let mut l = Looked::new().await;
     let (app, vmid) = l.deployed("web").await;
     l.w.crash_worker().await;
-    let remove = Action::Delete {
-        confirm: Some("web".to_owned()),
-        force_stop: false,
-    };
-    let op = l.w.engine.act(&l.w.actor, "web", remove).await.unwrap();
-    l.delete_by_hand(vmid).await;
-    let waiting = l.looks(4).await;
-    assert_eq!(waiting.suspected, 0, "it is left to its operation");
-    let seen = l.w.store.claimable().await.unwrap().pop().unwrap();
-    let holder = HolderId(uuid::Uuid::from_u128(9));
-    let claimed = l.w.store.claim_as_seen(&seen, holder, 1_000, op.created_at);
-    let (_, fence) = claimed.await.unwrap().unwrap();
-    let (why, none) = (
-        Failure::new("x", "it is locked", "Look."),
-        Effects::default(),
-    );
-    l.w.store
-        .stick(&fence, None, why, none, op.created_at)
-        .await
-        .unwrap();
+    l.removal_that_sticks(vmid, "web").await;
     let found = l.looks(3).await.result;
     assert_eq!((found.expected_orphans, found.orphans_purged), (1, 1));
     assert_eq!(l.last_line(&app).await, EXPECTED_LINE);
