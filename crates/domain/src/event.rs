@@ -198,7 +198,7 @@ impl EventKind {
             Self::AppForgotten => row("AppForgotten", &["app", "hostname", "operation", "deletion_type", "vmid_preserved"], "An adopted app was removed: its container was left as it is, and the record archived."),
             Self::AppForgetFailed => row("AppForgetFailed", OF_APP, "The removal of an adopted app failed or was cancelled."),
             Self::AppKeysRestored => row("AppKeysRestored", &["app", "hostname", "operation", "vmid", "keys", "waits"], "Keys of an adopted container's configuration were brought back to the day of its adoption, and read back; those of `waits` are in force after its next start."),
-            Self::AppKeysRestoreFailed => row("AppKeysRestoreFailed", OF_APP, "A restore of keys failed or was cancelled."),
+            Self::AppKeysRestoreFailed => row("AppKeysRestoreFailed", OF_APP, "A restore of keys failed, was cancelled, or was abandoned."),
             Self::AppExposed => row("AppExposed", &["hostname", "ports", "container_port"], "Somebody let the gateway lead an adopted app's ports to its container."),
             Self::AppHidden => row("AppHidden", &["hostname", "ports"], "Somebody ended that; the ports stay reserved."),
             Self::AppGuarded => row("AppGuarded", &["hostname"], "Somebody let the drift of an adopted app's container be told."),

@@ -181,6 +181,15 @@ pub(crate) fn came_to_nothing(app: &AppRecord, operation: OperationId) -> NewEve
     }
 }
 
+/// What is told of a restore of keys that came to nothing before a worker could say so. The app stays what it is: nothing of it
+/// depends on the keys.
+pub(crate) fn restore_came_to_nothing(app: &AppRecord, operation: OperationId) -> NewEvent {
+    NewEvent {
+        kind: EventKind::AppKeysRestoreFailed,
+        body: json!({ "app": app.id, "hostname": app.hostname, "operation": operation }),
+    }
+}
+
 pub(crate) fn no_second_record(app: AppId) -> StoreError {
     let what = format!("app {app} was not adopted, or its adoption is on record already");
     StoreError::IllegalTransition { what }

@@ -8,7 +8,8 @@ use proximity_domain::operation::{OperationEvent, OperationKind, OperationState}
 use proximity_domain::time::Timestamp;
 use serde_json::{Value, json};
 
-use crate::adoptions::came_to_nothing;
+use crate::adoptions::{came_to_nothing, restore_came_to_nothing};
+use crate::apply::is_transitional;
 use crate::apps::{live_app, set_status};
 use crate::archive::archive;
 use crate::effects::NewEvent;
@@ -128,7 +129,8 @@ impl Store {
 
     /// A person gives a stuck operation up: it ends *failed*, its app is in *error* for `failure`. Guests and ports
     /// stay recorded and reserved. No call is made by this. Of an adoption nothing was recorded yet, so that its container is
-    /// given back and its app archived, as when it fails.
+    /// given back and its app archived, as when it fails. A restore of keys leaves its app the status that it has, which is the
+    /// container's own.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::IllegalTransition`] if it is not stuck.
@@ -149,13 +151,16 @@ impl Store {
             let body = json!({"failure": failure});
             match operation.kind {
                 OperationKind::Adopt => end_adoption(tx, &operation, now).await?,
+                OperationKind::RestoreKeys => {
+                    end_restore(tx, &operation, now).await?;
+                    fail_if_on_its_way(tx, &operation, failure, now).await?;
+                }
                 OperationKind::Deploy
                 | OperationKind::Start
                 | OperationKind::Stop
                 | OperationKind::Restart
                 | OperationKind::Remove
-                | OperationKind::Forget
-                | OperationKind::RestoreKeys => fail_app(tx, &operation, failure, now).await?,
+                | OperationKind::Forget => fail_app(tx, &operation, failure, now).await?,
             }
             announce(
                 tx,
@@ -183,6 +188,9 @@ async fn cancel_queued(
         return Err(StoreError::IllegalTransition { what });
     }
     advance(tx, operation, OperationEvent::CancelRequested, now).await?;
+    if operation.kind == OperationKind::RestoreKeys {
+        end_restore(tx, operation, now).await?;
+    }
     let before = query("SELECT status_before FROM operations WHERE id = $1")
         .bind(operation.id.to_string())
         .fetch_one(&mut *tx)
@@ -221,6 +229,32 @@ async fn end_adoption(
     archive(tx, app.id, ArchivedBy::Operation(operation.id), None, now).await?;
     let event = came_to_nothing(&app, operation.id);
     add_event(tx, &event, Some(app.id), Some(operation.id), now).await
+}
+
+/// A restore of keys comes to nothing: that is told, and the app stays what it is.
+async fn end_restore(
+    tx: &mut Tx,
+    operation: &OperationRecord,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    let Some(app) = live_app(tx, operation.app).await? else {
+        return Ok(());
+    };
+    let event = restore_came_to_nothing(&app, operation.id);
+    add_event(tx, &event, Some(app.id), Some(operation.id), now).await
+}
+
+/// An app that stays what it is must be somewhere: one that is on its way goes to *error*.
+async fn fail_if_on_its_way(
+    tx: &mut Tx,
+    operation: &OperationRecord,
+    why: Failure,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    match live_app(tx, operation.app).await? {
+        Some(app) if is_transitional(app.status.label()) => fail_app(tx, operation, why, now).await,
+        Some(_) | None => Ok(()),
+    }
 }
 
 /// The app of `operation`, if it is live, goes to *error*.

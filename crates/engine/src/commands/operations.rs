@@ -136,6 +136,7 @@ impl Engine {
     }
 
     /// Closes a stuck operation without a call to PVE: the app goes to error, guest and ports stay recorded and reserved.
+    /// An adoption leaves no app, and a restore of keys leaves it what it was.
     ///
     /// # Errors
     /// Unknown, or not stuck.
@@ -214,7 +215,7 @@ fn left(kind: OperationKind) -> &'static str {
             "the container was not touched, and nothing of it is on record; adopt it again when you want to"
         }
         OperationKind::RestoreKeys => {
-            "look at what differs now with: proximity drift APP; the app is in error until it is resolved"
+            "look at what differs now with: proximity drift APP; the app is what it was"
         }
         OperationKind::Deploy
         | OperationKind::Start

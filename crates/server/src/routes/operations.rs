@@ -152,7 +152,7 @@ pub(crate) async fn retry(
 
 /// Give a stuck operation up
 ///
-/// Nothing more is done: it ends as failed, its app is in error, and what it left stays recorded and reserved.
+/// Nothing more is done: it ends as failed, its app is in error (but for a restore of keys), and what it left stays recorded and reserved.
 #[utoipa::path(post, path = "/api/operations/{id}/abandon", tag = "operations", operation_id = "abandon_operation",
     params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001")),
     responses((status = 202, description = "Given up; no work follows.", body = Operation, headers(("location" = String, description = "The operation: `/api/operations/{id}`.")))),

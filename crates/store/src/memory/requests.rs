@@ -10,7 +10,8 @@ use serde_json::{Value, json};
 
 use super::operations::illegal;
 use super::state::State;
-use crate::adoptions::came_to_nothing;
+use crate::adoptions::{came_to_nothing, restore_came_to_nothing};
+use crate::apply::is_transitional;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
@@ -73,13 +74,16 @@ impl State {
         let body = json!({"failure": failure});
         match operation.kind {
             OperationKind::Adopt => self.end_adoption(&operation, now)?,
+            OperationKind::RestoreKeys => {
+                self.end_restore(&operation, now);
+                self.fail_if_on_its_way(&operation, failure, now)?;
+            }
             OperationKind::Deploy
             | OperationKind::Start
             | OperationKind::Stop
             | OperationKind::Restart
             | OperationKind::Remove
-            | OperationKind::Forget
-            | OperationKind::RestoreKeys => self.fail_app(&operation, failure, now)?,
+            | OperationKind::Forget => self.fail_app(&operation, failure, now)?,
         }
         let names = (EventKind::OperationAbandoned, "operation.abandon");
         self.announce_request(names, &operation, body, actor, now);
@@ -97,6 +101,9 @@ impl State {
             return Err(illegal(format!("operation {} is {state}", operation.id)));
         }
         self.advance(operation, OperationEvent::CancelRequested, now)?;
+        if operation.kind == OperationKind::RestoreKeys {
+            self.end_restore(operation, now);
+        }
         let before = self.operation_row(operation.id)?.status_before.clone();
         let app = self.live_app(operation.app);
         if app.is_some_and(|app| app.status == Status::Deploying) {
@@ -130,6 +137,27 @@ impl State {
         let event = came_to_nothing(&app, operation.id);
         self.add_event(&event, Some(app.id), Some(operation.id), now);
         Ok(())
+    }
+
+    /// A restore of keys comes to nothing: that is told, and the app stays what it is.
+    fn end_restore(&mut self, operation: &OperationRecord, now: Timestamp) {
+        if let Some(app) = self.live_app(operation.app) {
+            let event = restore_came_to_nothing(&app, operation.id);
+            self.add_event(&event, Some(app.id), Some(operation.id), now);
+        }
+    }
+
+    /// An app that stays what it is must be somewhere: one that is on its way goes to *error*.
+    fn fail_if_on_its_way(
+        &mut self,
+        operation: &OperationRecord,
+        why: Failure,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        match self.live_app(operation.app) {
+            Some(app) if is_transitional(app.status.label()) => self.fail_app(operation, why, now),
+            Some(_) | None => Ok(()),
+        }
     }
 
     /// The app of `operation`, if it is live, goes to *error*.

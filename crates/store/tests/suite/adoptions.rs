@@ -227,7 +227,7 @@ pub async fn leave_a_record_that_outlives_them(make: &impl Make) {
 
 /// How many events of this kind were told.
 pub async fn count(world: &World, kind: EventKind) -> usize {
-    let events = world.store.events(0, 1_000).await.unwrap();
+    let events = world.events(0, 1_000).await;
     events.iter().filter(|event| event.2.kind == kind).count()
 }
 

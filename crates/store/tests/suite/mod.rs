@@ -54,7 +54,7 @@ macro_rules! with_cases {
                 a_stuck_step_goes_on_after_retry;
             requests: a_queued_deploy_is_cancelled_into_error, a_queued_removal_is_cancelled_without_trace,
                 only_stuck_ones_are_retried_or_abandoned, abandoned_keeps_what_is_left,
-                an_abandoned_adoption_leaves_nothing;
+                an_abandoned_adoption_leaves_nothing, a_restore_of_keys_that_ends_early_is_told_and_leaves_its_app_alone;
             guests: are_recorded_once_per_place, of_a_page_of_apps_are_read_together, are_confirmed_once, are_followed_to_another_node,
                 of_others_are_out_of_reach, hold_their_number_until_they_are_gone;
             archive: keeps_history, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;

@@ -8,7 +8,7 @@ use proximity_store::StoreError;
 use proximity_store::effects::{Effects, GuestChange};
 use serde_json::json;
 
-use super::adoptions::{adopt, count};
+use super::adoptions::{adopt, adopted, count};
 use super::world::{LEASE_MS, Make, World, failure};
 
 pub async fn a_queued_deploy_is_cancelled_into_error(make: &impl Make) {
@@ -171,5 +171,39 @@ pub async fn an_abandoned_adoption_leaves_nothing(make: &impl Make) {
     let (host, vmid) = (world.host, guest.place.vmid);
     assert!(!world.store.is_held(host, vmid).await.unwrap());
     adopt(&mut world, "found", 105).await.unwrap();
+    world.assert_sound().await;
+}
+
+/// Nothing of the app depends on its keys: a healthy one is not in error because nobody went on with them.
+pub async fn a_restore_of_keys_that_ends_early_is_told_and_leaves_its_app_alone(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, _) = adopted(&mut world, "found", 105).await;
+    let before = world.app(app.id).await.status;
+    assert_eq!(before, Status::Stopped);
+    let queued = world
+        .enqueue(OperationKind::RestoreKeys, app.id, None)
+        .await;
+    let cancelled = world
+        .store
+        .request_cancel(queued.id, &world.actor, world.at());
+    assert_eq!(cancelled.await.unwrap().state, OperationState::Cancelled);
+    assert_eq!(world.app(app.id).await.status, before);
+    assert_eq!(count(&world, EventKind::AppKeysRestoreFailed).await, 1);
+    let again = world
+        .enqueue(OperationKind::RestoreKeys, app.id, None)
+        .await;
+    let (_, fence) = world.claim().await;
+    world.begin(&fence, 0, "restore_keys").await;
+    world.stick(&fence, Some(0), "odd").await;
+    let why = failure("given_up");
+    let ended = world.store.abandon(again.id, why, &world.actor, world.at());
+    assert!(matches!(
+        ended.await.unwrap().state,
+        OperationState::Failed { .. }
+    ));
+    let left = world.app(app.id).await;
+    assert_eq!((left.status, left.operation), (before, None));
+    assert_eq!(count(&world, EventKind::AppKeysRestoreFailed).await, 2);
+    assert_eq!(count(&world, EventKind::OperationAbandoned).await, 1);
     world.assert_sound().await;
 }
