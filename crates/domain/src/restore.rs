@@ -187,7 +187,22 @@ pub fn plan(
             Err(why) => plan.left.push((drift.key, why)),
         }
     }
+    if runs && let Some(key) = passed_over(then, &plan.names()) {
+        for waiting in plan.keys.iter_mut().filter(|of| of.drift.key == key) {
+            waiting.in_force = InForce::NextStart;
+        }
+    }
     plan
+}
+
+/// Of these keys the one that PVE writes at once, and brings into force in a running container with its next start alone, though
+/// nothing of it is pending. PVE changes the limits of memory once in a call: where `swap` is taken away it does so with that, and
+/// passes `memory` over (`PVE::LXC::Config::vmconfig_hotplug_pending`: `$hotplug_memory_done`). No answer of PVE tells it.
+#[must_use]
+pub fn passed_over(then: &BTreeMap<String, Value>, keys: &[String]) -> Option<&'static str> {
+    let has = |name: &str| keys.iter().any(|key| key == name);
+    let takes_swap_away = has("swap") && !then.contains_key("swap");
+    (takes_swap_away && has("memory")).then_some("memory")
 }
 
 /// When the end of this difference is in force, if it can be ended.
@@ -376,7 +391,8 @@ mod tests {
         let expected = [
             ("cores", InForce::AtOnce),
             ("hostname", InForce::NextStart),
-            ("memory", InForce::AtOnce),
+            // The swap that is taken away with it is all that PVE changes of the limits at once.
+            ("memory", InForce::NextStart),
             ("swap", InForce::AtOnce),
             ("tty", InForce::NextStart),
         ];
@@ -404,6 +420,23 @@ mod tests {
         assert_eq!(change.delete(), ["swap"]);
         assert_eq!(change.set()["memory"], "512");
         assert_eq!(change.set().len(), 4);
+    }
+
+    #[test]
+    fn memory_waits_for_a_start_only_beside_a_swap_that_is_taken_away() {
+        let of = |then: &BTreeMap<String, Value>, keys: &[&str], runs: bool| {
+            let plan = plan(then, &now(), &named(keys), runs);
+            let memory = plan.keys.iter().find(|key| key.drift.key == "memory");
+            memory.map(|key| key.in_force)
+        };
+        let both = ["memory", "swap"];
+        assert_eq!(of(&then(), &both, true), Some(InForce::NextStart));
+        assert_eq!(of(&then(), &both, false), Some(InForce::AtOnce));
+        assert_eq!(of(&then(), &["memory"], true), Some(InForce::AtOnce));
+        let mut with_swap = then();
+        with_swap.insert("swap".to_owned(), json!(512));
+        assert_eq!(of(&with_swap, &both, true), Some(InForce::AtOnce));
+        assert_eq!(of(&then(), &["swap"], true), None);
     }
 
     #[test]

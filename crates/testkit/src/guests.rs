@@ -12,8 +12,8 @@ use proximity_pve::guest::{
     Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Listener, Pull, Push, Stream,
 };
 use proximity_pve_emulator::core::guest::{
-    GuestCommand, GuestDone, GuestError as CommandError, GuestInterface, GuestLook, GuestOutcome,
-    GuestSpec,
+    GuestChange, GuestCommand, GuestDone, GuestError as CommandError, GuestInterface, GuestLook,
+    GuestOutcome, GuestSpec,
 };
 use proximity_pve_emulator::sim::guest::{
     self, Answer, Ended, Exec as Command, Guest, HttpRequest, Image, Net, Outcome, Shape, Wish,
@@ -151,9 +151,11 @@ impl Guests {
                 Ok(())
             }
             GuestCommand::Destroy { .. } => self.destroy(vmid),
-            GuestCommand::Change { .. } => Err(CommandError::Failed(
-                "these guests cannot be copied, kept or changed".into(),
-            )),
+            GuestCommand::Change {
+                change: GuestChange::Apply { spec },
+                ..
+            } => self.limit(vmid, spec),
+            GuestCommand::Change { .. } => Err(unchangeable()),
         };
         GuestDone {
             job: command.job(),
@@ -167,6 +169,21 @@ impl Guests {
             self.in_world(|world| resident.guest.boot(world, shape));
         });
         booted.ok_or_else(|| CommandError::Failed(format!("no guest {vmid}")))
+    }
+
+    /// New limits of one that runs; other devices it cannot be given.
+    fn limit(&self, vmid: u32, spec: &GuestSpec) -> Done {
+        let shape = self.shape(vmid, spec);
+        let limited = self.at(vmid, |resident| {
+            let is_same = resident.guest.shape.nets == shape.nets;
+            if !is_same || !resident.guest.running {
+                return Err(unchangeable());
+            }
+            resident.guest.shape.memory_mib = shape.memory_mib;
+            resident.guest.shape.cores = shape.cores;
+            Ok(())
+        });
+        limited.unwrap_or_else(|| Err(CommandError::Failed(format!("no guest {vmid}"))))
     }
 
     fn shutdown(&self, vmid: u32) -> Done {
@@ -292,6 +309,10 @@ impl Guests {
             Answer::Nothing | Answer::Closed => None,
         }
     }
+}
+
+fn unchangeable() -> CommandError {
+    CommandError::Failed("these guests cannot be copied, kept or given other devices".into())
 }
 
 fn taken(once: &Mutex<Option<String>>) -> Option<String> {

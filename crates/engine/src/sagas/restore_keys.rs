@@ -15,7 +15,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::guest::Ownership;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::restore::{
-    LeftByRefusal, RestorePlan, Wanted, as_on_record, plan, still_differing,
+    LeftByRefusal, RestorePlan, Wanted, as_on_record, passed_over, plan, still_differing,
 };
 use proximity_domain::saga::StepRecord;
 use proximity_pve::lxc::LxcConfig;
@@ -77,13 +77,8 @@ impl StepAction for Restore {
         if !still_differing(&then, &config.raw, &input.keys).is_empty() {
             restore(cx, &guest, &input, &then, &config).await?;
         }
-        let place = guest.place();
-        let pending = cx.cluster.read().lxc_pending(&place.node, place.vmid).await;
-        let pending = pending.map_err(|e| pve_failure("reading what waits for a start", &e))?;
-        let waits = pending.into_iter().filter(|key| key.waits());
-        let waits = waits.map(|key| key.key);
         Done::with(&Restored {
-            waits: waits.filter(|key| input.keys.contains(key)).collect(),
+            waits: waiting(cx, &guest, &then, &input.keys).await?,
             keys: input.keys,
         })
     }
@@ -133,6 +128,27 @@ fn unknown(keys: &[String]) -> String {
          another one is",
         keys.join(", ")
     )
+}
+
+/// Those of `keys` that are in force after the container's next start: what PVE says waits for it, and what it does not tell.
+async fn waiting(
+    cx: &Cx,
+    guest: &RecordedGuest,
+    then: &Config,
+    keys: &[String],
+) -> StepResult<Vec<String>> {
+    let place = guest.place();
+    let pending = cx.cluster.read().lxc_pending(&place.node, place.vmid).await;
+    let pending = pending.map_err(|e| pve_failure("reading what waits for a start", &e))?;
+    let waits = pending.into_iter().filter(|key| key.waits());
+    let waits = waits.map(|key| key.key);
+    let mut waits: Vec<String> = waits.filter(|key| keys.contains(key)).collect();
+    if let Some(untold) = passed_over(then, keys)
+        && cx.is_running(guest).await?
+    {
+        waits.push(untold.to_owned());
+    }
+    Ok(waits)
 }
 
 /// The configuration on the day of the adoption.

@@ -159,6 +159,36 @@ async fn all_keys_come_back_and_what_waits_for_a_start_is_told() {
     assert_sound(&w).await;
 }
 
+/// Proxmox VE writes the memory, says that nothing of it waits, and changes the limit of the running container with its next start
+/// alone: what takes the swap away in the same call is all that it does at once.
+#[tokio::test]
+async fn memory_beside_a_swap_that_is_taken_away_is_not_said_to_be_in_force() {
+    for runs in [true, false] {
+        let w = world().await;
+        stranger(&w, 150, "web", runs).await;
+        set(&w, &[("memory", "512"), ("delete", "swap")]).await;
+        let (_, state) = adopt(&w, 150).await;
+        assert_eq!(state, OperationState::Succeeded);
+        set(&w, &[("memory", "1024"), ("swap", "256")]).await;
+        let preview = w.engine.preview_restore("web", &Wanted::All).await.unwrap();
+        let in_force = preview.plan.keys.iter().map(|key| key.in_force);
+        let in_force: Vec<InForce> = in_force.collect();
+        let memory = if runs {
+            InForce::NextStart
+        } else {
+            InForce::AtOnce
+        };
+        assert_eq!(preview.plan.names(), ["memory", "swap"]);
+        assert_eq!(in_force, [memory, InForce::AtOnce]);
+        assert_eq!(restore(&w, &Wanted::All).await, OperationState::Succeeded);
+        assert_eq!(drifted(&w).await, Vec::<String>::new());
+        let waits = if runs { json!(["memory"]) } else { json!([]) };
+        let body = told(&w, EventKind::AppKeysRestored).await;
+        assert_eq!(body["waits"], waits);
+        assert_sound(&w).await;
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_restored_is_refused_by_name_before_anything_is_sent() {
     let (w, _) = changed().await;
