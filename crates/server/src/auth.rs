@@ -29,6 +29,8 @@ pub enum Scope {
     Destroy,
     /// Add and remove host entries; end the rest of ports, which is everybody's.
     Hosts,
+    /// Read the figures of everybody's work, and nothing else.
+    Metrics,
 }
 
 impl Scope {
@@ -40,6 +42,7 @@ impl Scope {
             Self::Operate => "operate",
             Self::Destroy => "destroy",
             Self::Hosts => "hosts",
+            Self::Metrics => "metrics",
         }
     }
 }

@@ -2,20 +2,24 @@
 //!
 //! Labels come from closed lists, route templates and host labels, so that their number stays bounded. Counters begin with
 //! the process. What happens to operations is counted from their events, so it cannot differ from what is told.
+//!
+//! Three registries make an answer: what the process does; what happens to all apps, for who may see them all; and what was
+//! counted for this very answer.
 
 mod labels;
 mod operations;
 mod page;
 mod process;
+mod scrape;
 
 use operations::OperationMetrics;
 pub use page::metrics_markdown;
+pub(crate) use scrape::Scrape;
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
-use prometheus_client::encoding::text::encode;
+use prometheus_client::encoding::text::{encode_eof, encode_registry};
 use prometheus_client::metrics::counter::Counter;
 use prometheus_client::metrics::family::Family;
 use prometheus_client::metrics::gauge::Gauge;
@@ -27,10 +31,13 @@ use proximity_domain::event::EventKind;
 use proximity_store::views::AppCount;
 use proximity_store::{Reader, StoreError};
 
-use self::labels::{Apps, Build, Call, CallTime, Host, Request, Route, Told};
+use self::labels::{Build, Call, CallTime, Request, Route, Told};
 
 /// What the answer says it is.
 pub(crate) const CONTENT_TYPE: &str = "application/openmetrics-text; version=1.0.0; charset=utf-8";
+
+/// What all names of ours begin with.
+const PREFIX: &str = "proximity";
 
 /// All figures. Cheap to clone.
 #[derive(Debug, Clone)]
@@ -38,7 +45,10 @@ pub struct Metrics(Arc<Inner>);
 
 #[derive(Debug)]
 struct Inner {
-    registry: Registry,
+    /// What this process does.
+    process: Registry,
+    /// What happens to apps, whosever they are.
+    everybody: Registry,
     requests: Family<Request, Counter>,
     request_times: Family<Route, Histogram, fn() -> Histogram>,
     calls: Family<Call, Counter>,
@@ -48,10 +58,7 @@ struct Inner {
     resident_bytes: Gauge,
     open_files: Gauge,
     commits: Histogram,
-    seen_whole: Family<Host, Gauge>,
-    unmanaged: Family<Host, Gauge>,
     told: Family<Told, Counter>,
-    apps: Family<Apps, Gauge>,
     operations: OperationMetrics,
 }
 
@@ -60,7 +67,8 @@ impl Metrics {
     #[must_use]
     pub fn new(version: &str) -> Self {
         let mut inner = Inner {
-            registry: Registry::default(),
+            process: Registry::default(),
+            everybody: Registry::default(),
             requests: Family::default(),
             request_times: Family::new_with_constructor(seconds),
             calls: Family::default(),
@@ -70,10 +78,7 @@ impl Metrics {
             resident_bytes: Gauge::default(),
             open_files: Gauge::default(),
             commits: seconds(),
-            seen_whole: Family::default(),
-            unmanaged: Family::default(),
             told: Family::default(),
-            apps: Family::default(),
             operations: OperationMetrics::default(),
         };
         inner.register(version);
@@ -102,38 +107,6 @@ impl Metrics {
         self.0.commits.observe(took.as_secs_f64());
     }
 
-    /// What the newest pass of the reconciler saw, by host label; hosts that are not among them have no figure any more.
-    pub(crate) fn seen_whole(&self, clusters: Vec<(String, bool)>) {
-        self.0.seen_whole.clear();
-        for (host, whole) in clusters {
-            let figure = self.0.seen_whole.get_or_create_owned(&Host { host });
-            figure.set(i64::from(whole));
-        }
-    }
-
-    /// Containers that are on no record, by host label; hosts that are not among them were not seen whole.
-    pub(crate) fn unmanaged(&self, counts: BTreeMap<String, u64>) {
-        self.0.unmanaged.clear();
-        for (host, count) in counts {
-            let figure = self.0.unmanaged.get_or_create_owned(&Host { host });
-            figure.set(i64::try_from(count).unwrap_or(i64::MAX));
-        }
-    }
-
-    /// Live apps, counted anew.
-    pub(crate) fn apps(&self, counts: &[AppCount]) {
-        let mut sums: BTreeMap<(&str, &str), u64> = BTreeMap::new();
-        for count in counts {
-            *sums.entry((&count.class, &count.status)).or_default() += count.apps;
-        }
-        self.0.apps.clear();
-        for ((kind, status), sum) in sums {
-            let (kind, status) = (kind.to_owned(), status.to_owned());
-            let figure = self.0.apps.get_or_create_owned(&Apps { kind, status });
-            figure.set(i64::try_from(sum).unwrap_or(i64::MAX));
-        }
-    }
-
     /// An event was told, each once.
     pub(crate) fn told(&self, kind: EventKind, event: &Event) {
         let kind_label = Told { kind: kind.label() };
@@ -157,37 +130,48 @@ impl Metrics {
     /// One series of each figure: without any a figure is not told.
     fn show_all(&self) {
         drop(self.0.told.get_or_create(&Told { kind: "" }));
-        let (kind, status) = (String::new(), String::new());
-        drop(self.0.apps.get_or_create(&Apps { kind, status }));
         self.0.operations.show_all();
     }
 
-    /// The text of all figures as they are now.
+    /// The text of the figures as they are now, for who asks.
     pub(crate) async fn text(
         &self,
         reader: &Reader,
-        streams: usize,
-        newest_event: i64,
+        scrape: &Scrape<'_>,
     ) -> Result<String, StoreError> {
         let inner = &*self.0;
-        inner.operations.look(reader).await?;
-        self.apps(&reader.app_counts(None).await?);
-        inner
-            .streams
-            .set(i64::try_from(streams).unwrap_or(i64::MAX));
-        inner.newest_event.set(newest_event);
+        if scrape.sees_only.is_none() {
+            inner.operations.look(reader).await?;
+        }
+        let counts = reader.app_counts(scrape.sees_only).await?;
+        let streams = i64::try_from(scrape.streams).unwrap_or(i64::MAX);
+        inner.streams.set(streams);
+        inner.newest_event.set(scrape.newest_event);
         inner.resident_bytes.set(process::resident_bytes());
         inner.open_files.set(process::open_files());
+        Ok(self.written(scrape, &counts))
+    }
+
+    fn written(&self, scrape: &Scrape<'_>, counts: &[AppCount]) -> String {
+        let counted = scrape.registry(counts);
+        let everybody = scrape.sees_only.is_none().then_some(&self.0.everybody);
         let mut text = String::new();
-        // Writing to a String cannot fail; half a text would lack the end that a reader looks for.
-        let _ = encode(&mut text, &inner.registry);
-        Ok(text)
+        for registry in [Some(&self.0.process), everybody, Some(&counted)]
+            .into_iter()
+            .flatten()
+        {
+            // Writing to a String cannot fail; half a text would lack the end that a reader looks for.
+            let _ = encode_registry(&mut text, registry);
+        }
+        // As above.
+        let _ = encode_eof(&mut text);
+        text
     }
 }
 
 impl Inner {
     fn register(&mut self, version: &str) {
-        let registry = &mut self.registry;
+        let registry = &mut self.process;
         registry.register(
             "process_resident_memory_bytes",
             "Memory that is held",
@@ -198,7 +182,7 @@ impl Inner {
             "Files that are open",
             self.open_files.clone(),
         );
-        let registry = registry.sub_registry_with_prefix("proximity");
+        let registry = registry.sub_registry_with_prefix(PREFIX);
         let version = version.to_owned();
         registry.register("build", "The running version", Info::new(Build { version }));
         registry.register(
@@ -236,22 +220,16 @@ impl Inner {
             "How long commits took, waiting for their turn included",
             self.commits.clone(),
         );
-        registry.register(
-            "cluster_seen_whole",
-            "1 if the newest look at the cluster saw it whole, 0 if not: what is missing there is found by nobody then",
-            self.seen_whole.clone(),
-        );
-        registry.register(
-            "cluster_unmanaged_containers",
-            "Containers that no app has, as the newest look showed that saw the cluster whole",
-            self.unmanaged.clone(),
-        );
+        self.register_everybodys();
+    }
+
+    fn register_everybodys(&mut self) {
+        let registry = self.everybody.sub_registry_with_prefix(PREFIX);
         registry.register(
             "events",
             "What was told, by the kind of event: orphans, conflicts, stuck apps, the mass brake and all others",
             self.told.clone(),
         );
-        registry.register("apps", "Live apps, by kind and status", self.apps.clone());
         self.operations.register(registry);
     }
 }
@@ -265,19 +243,13 @@ fn seconds() -> Histogram {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_host_that_is_no_more_has_no_figure() {
-        let metrics = Metrics::new("1");
-        metrics.seen_whole(vec![("lab".to_owned(), true), ("attic".to_owned(), true)]);
-        metrics.seen_whole(vec![("lab".to_owned(), false)]);
-        let mut text = String::new();
-        encode(&mut text, &metrics.0.registry).unwrap();
-        assert!(text.contains("proximity_cluster_seen_whole{host=\"lab\"} 0"));
-        assert!(!text.contains("attic"), "{text}");
+    /// Everything, with nothing counted.
+    fn text(metrics: &Metrics) -> String {
+        metrics.written(&Scrape::default(), &[])
     }
 
     #[test]
-    fn what_is_told_is_counted_by_its_kind_and_apps_by_their_status() {
+    fn what_is_told_is_counted_by_its_kind_for_who_may_see_all() {
         let metrics = Metrics::new("1");
         let event = Event {
             seq: 1,
@@ -289,32 +261,17 @@ mod tests {
         };
         metrics.told(EventKind::AnomalousOrphanDetected, &event);
         metrics.told(EventKind::AnomalousOrphanDetected, &event);
-        let count = |node: &str, status: &str| AppCount {
-            class: "adopted".to_owned(),
-            status: status.to_owned(),
-            host: "lab".to_owned(),
-            node: node.to_owned(),
-            catalog_id: "generic".to_owned(),
-            exposed: false,
-            apps: 2,
+        let line = "proximity_events_total{kind=\"AnomalousOrphanDetected\"} 2";
+        assert!(text(&metrics).contains(line), "{}", text(&metrics));
+        let own = Scrape {
+            sees_only: Some("robot"),
+            ..Scrape::default()
         };
-        metrics.apps(&[
-            count("a", "running"),
-            count("b", "running"),
-            count("a", "error"),
-        ]);
-        metrics.apps(&[count("a", "running"), count("b", "running")]);
-        metrics.unmanaged(BTreeMap::from([("lab".to_owned(), 7)]));
-        let mut text = String::new();
-        encode(&mut text, &metrics.0.registry).unwrap();
-        for line in [
-            "proximity_events_total{kind=\"AnomalousOrphanDetected\"} 2",
-            "proximity_apps{kind=\"adopted\",status=\"running\"} 4",
-            "proximity_cluster_unmanaged_containers{host=\"lab\"} 7",
-        ] {
-            assert!(text.contains(line), "{line} is not in {text}");
-        }
-        assert!(!text.contains("status=\"error\""), "{text}");
+        let own = metrics.written(&own, &[]);
+        assert!(!own.contains("proximity_events"), "{own}");
+        assert!(!own.contains("proximity_operations"), "{own}");
+        assert!(own.contains("proximity_build_info{"), "{own}");
+        assert!(own.ends_with("# EOF\n"));
     }
 
     #[test]
@@ -323,8 +280,7 @@ mod tests {
         for method in ["GET", "BREW", "STEEP"] {
             metrics.request("/api/apps/{app}", method, 200, 3);
         }
-        let mut text = String::new();
-        encode(&mut text, &metrics.0.registry).unwrap();
+        let text = text(&metrics);
         let series: Vec<&str> = text
             .lines()
             .filter(|line| line.starts_with("proximity_http_requests_total"))

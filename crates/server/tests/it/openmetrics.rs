@@ -32,8 +32,9 @@ fn parse(text: &str) -> Output {
     parser.wait_with_output().unwrap()
 }
 
-async fn figures(world: &World) -> String {
-    let request = Request::get("/metrics").header("authorization", "Bearer all");
+async fn figures(world: &World, token: &str) -> String {
+    let bearer = format!("Bearer {token}");
+    let request = Request::get("/metrics").header("authorization", bearer);
     let request = request.body(Body::empty()).unwrap();
     let answer = world.router.clone().oneshot(request).await.unwrap();
     let kind = answer.headers()["content-type"].to_str().unwrap();
@@ -51,7 +52,7 @@ async fn real_openmetrics_all_figures_are_read() {
     world.add_host(0).await;
     world.add_app("web", "admin").await;
     world.send("GET", "/api/catalog/", "").await;
-    let text = figures(&world).await;
+    let text = figures(&world, "all").await;
     let read = parse(&text);
     let told = String::from_utf8_lossy(&read.stderr);
     assert!(read.status.success(), "{told}\n{text}");
@@ -66,4 +67,34 @@ async fn real_openmetrics_all_figures_are_read() {
     // The parser can say no: without its end a text is none.
     let cut = text.trim_end_matches("# EOF\n");
     assert!(!parse(cut).status.success());
+}
+
+/// A scraper's token tells its thief sums and nothing else; one that may read tells of its account's apps alone.
+#[tokio::test]
+async fn figures_tell_of_others_only_to_the_scope_for_it() {
+    let world = world().await;
+    world.add_host(0).await;
+    world.add_app("web", "admin").await;
+    world.add_app("own", "robot").await;
+    world.add_app("mine", "admin").await;
+    world.add_token("scraper", &["metrics"]).await;
+    world.add_token("reader", &["read"]).await;
+    world.add_token("operator", &["operate"]).await;
+    let apps = "proximity_apps{kind=\"native\",status=\"deploying\"}";
+    for (token, count, everybodys) in [("all", 3, true), ("scraper", 3, true), ("reader", 1, false)]
+    {
+        let text = figures(&world, token).await;
+        let line = format!("{apps} {count}\n");
+        assert!(text.contains(&line), "{token}: {line} is not in {text}");
+        let told = text.contains("proximity_operations_live");
+        assert_eq!(told, everybodys, "{token}: {text}");
+    }
+    let ask = async |path: &str, token: &str| {
+        let bearer = format!("Bearer {token}");
+        let headers = [("authorization", bearer.as_str())];
+        let answer = world.send_with("GET", path, "", &headers).await;
+        answer.status.as_u16()
+    };
+    assert_eq!(ask("/metrics", "operator").await, 403);
+    assert_eq!(ask("/api/apps/", "scraper").await, 403);
 }
