@@ -326,7 +326,7 @@ async fn refuse_unseen(cluster: &Cluster, vmid: Vmid) -> Result<(), EngineError>
             "whether container {vmid} is there cannot be told: the token that looks has no {AUDIT} on {path}"
         ),
         hint: format!(
-            "give it that right; proximity doctor {} shows the command; nothing was recorded",
+            "give it that right; proximity doctor --host {} shows the command; nothing was recorded",
             cluster.label()
         ),
     })

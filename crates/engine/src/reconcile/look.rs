@@ -6,12 +6,14 @@ use proximity_domain::observe::{
     CompleteInventory, DirectRead, Expected, Incomplete, Inventory, Kind, ListedPower, NodeSeen,
     SeenGuest, Sight,
 };
-use proximity_pve::ReadClient;
 use proximity_pve::cluster::{GuestKind, GuestStatus};
 use proximity_pve::guest_list::ListedGuest;
+use proximity_pve::transport::says_out_of_files;
+use proximity_pve::{Error as PveError, ReadClient};
 
 use super::Site;
 use super::patience::patiently;
+use crate::error::OUT_OF_FILES_HINT;
 use crate::view::{cluster_name, is_word_of};
 
 const AUDIT: &str = "VM.Audit";
@@ -21,17 +23,16 @@ pub(super) const REQUESTS: usize = 3;
 /// Membership, the token's rights, then the list. Anything that is not answered, or not understood, makes no look at all.
 ///
 /// # Errors
-/// Why there is no complete look, for people.
+/// Why there is no complete look, and what to do about it, for people.
 pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
     let Site { host, read, .. } = site;
     let is_word = |status: &_| is_word_of(host, status).is_ok();
-    let status = read
-        .cluster_status_by(is_word)
-        .await
-        .map_err(|e| e.to_string())?;
+    let label = host.label.as_str();
+    let status = read.cluster_status_by(is_word).await;
+    let status = status.map_err(|e| unanswered(&e, label))?;
     // The endpoint whose word that was is asked; side by side, for a cluster that is far away.
-    let list = async { read.guest_list().await.map_err(|e| e.to_string()) };
-    let (sight, list) = futures::future::try_join(sight(read, "/"), list).await?;
+    let rest = futures::future::try_join(sight(read, "/"), read.guest_list());
+    let (sight, list) = rest.await.map_err(|e| unanswered(&e, label))?;
     let nodes = status.nodes.into_iter().map(|n| NodeSeen {
         name: n.name,
         online: n.online,
@@ -50,7 +51,52 @@ pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
     };
     inventory
         .complete(&expected, sight)
-        .map_err(|e| format!("{e}; {}", mend(&e, host.label.as_str())))
+        .map_err(|e| format!("{e}; {}", mend(&e, label)))
+}
+
+/// What is said of a call of the look that brought no answer, and what a person does. The next look comes by itself.
+fn unanswered(error: &PveError, label: &str) -> String {
+    let doctor = format!("proximity doctor --host {label}");
+    let step = match error {
+        PveError::Refused { .. } if error.is_permission_denied() => {
+            format!("give the token that right; {doctor} shows the command")
+        }
+        PveError::Refused { .. } if error.is_node_unreachable() => {
+            format!(
+                "see whether that node is up and reachable from the others; {doctor} asks each one"
+            )
+        }
+        PveError::Refused { .. } => {
+            format!(
+                "read PVE's message, and what its log on that node says; {doctor} asks each node"
+            )
+        }
+        PveError::NotSent { why, .. } if says_out_of_files(why) => OUT_OF_FILES_HINT.to_owned(),
+        PveError::NotSent { .. } => {
+            format!("see which of its addresses answers, and how fast: {doctor}")
+        }
+        PveError::Untrusted { .. } => format!(
+            "compare the certificate with `pvenode cert info` on the node; if it was renewed: proximity hosts trust {label}"
+        ),
+        PveError::Unauthorized { .. } => {
+            format!(
+                "see in PVE whether the token was deleted or has expired; {doctor} shows which one"
+            )
+        }
+        PveError::SecondFactor { .. } => {
+            "record the host with an API token, which needs no second factor".to_owned()
+        }
+        PveError::Unreadable { .. } => {
+            format!(
+                "see whether its version of PVE is a supported one: {doctor}; if it is, report this as a bug"
+            )
+        }
+        // Nothing that reads is in doubt or takes a permit.
+        PveError::MaybeApplied { .. } | PveError::PermitExpired => {
+            "report this as a bug; the next look asks again".to_owned()
+        }
+    };
+    format!("{error}; {step}")
 }
 
 /// What a person does about a look that is not complete.
@@ -58,13 +104,13 @@ fn mend(why: &Incomplete, label: &str) -> String {
     match why {
         Incomplete::NoQuorum => "bring the cluster back to quorum".to_owned(),
         Incomplete::OtherCluster { .. } => {
-            format!("see with proximity doctor {label} which cluster answers at its addresses")
+            format!("see which cluster answers at its addresses: proximity doctor --host {label}")
         }
         Incomplete::Unlisted(node) => format!(
             "if it has left for good: proximity hosts forget-node {label} {node}, else bring it back into the cluster"
         ),
         Incomplete::MayNotSeeAll => {
-            format!("give it that right; proximity doctor {label} shows the command")
+            format!("give it that right; proximity doctor --host {label} shows the command")
         }
         Incomplete::Stray(_) | Incomplete::Twice(_) => {
             "the next look tells whether that lasts; if it does, look at the cluster".to_owned()
@@ -89,11 +135,8 @@ fn seen(row: &ListedGuest) -> SeenGuest {
 }
 
 /// Whether the token may see all guests below `path`.
-async fn sight(read: &ReadClient, path: &str) -> Result<Sight, String> {
-    let held = read
-        .permissions(Some(path))
-        .await
-        .map_err(|e| e.to_string())?;
+async fn sight(read: &ReadClient, path: &str) -> Result<Sight, PveError> {
+    let held = read.permissions(Some(path)).await?;
     let all = held.get(path).is_some_and(|p| p.propagates(AUDIT));
     Ok(if all { Sight::All } else { Sight::NotAll })
 }
@@ -113,5 +156,76 @@ pub(super) async fn direct(read: &ReadClient, node: &NodeName, vmid: Vmid) -> Di
         Some(Ok(_)) => DirectRead::Exists,
         Some(Err(e)) if e.is_missing_config() => DirectRead::DoesNotExist(node.clone()),
         Some(Err(_)) | None => DirectRead::Unknown,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn refused(status: u16, message: &str) -> PveError {
+        PveError::Refused {
+            call: "GET /cluster/resources".to_owned(),
+            status,
+            reason: message.to_owned(),
+            message: message.to_owned(),
+            errors: Default::default(),
+        }
+    }
+
+    /// Whatever a call came to nothing for is told as PVE or the way to it said it, with a step that can be taken.
+    #[test]
+    fn a_call_without_an_answer_is_told_with_what_to_do() {
+        let call = || "GET /cluster/resources".to_owned();
+        let why = || "timed out after 10 s".to_owned();
+        let asked = "proximity doctor --host lab";
+        for (error, step) in [
+            (
+                refused(403, "Permission check failed"),
+                "give the token that right",
+            ),
+            (refused(595, "No route to host"), "whether that node is up"),
+            (refused(500, "got timeout"), "read PVE's message"),
+            (
+                PveError::NotSent {
+                    call: call(),
+                    why: why(),
+                },
+                asked,
+            ),
+            (
+                PveError::Untrusted {
+                    call: call(),
+                    why: why(),
+                    seen: None,
+                },
+                "proximity hosts trust lab",
+            ),
+            (
+                PveError::Unauthorized {
+                    call: call(),
+                    reason: why(),
+                },
+                asked,
+            ),
+            (
+                PveError::SecondFactor {
+                    call: call(),
+                    accepts: vec![],
+                },
+                "API token",
+            ),
+            (
+                PveError::Unreadable {
+                    call: call(),
+                    why: why(),
+                },
+                asked,
+            ),
+        ] {
+            let text = unanswered(&error, "lab");
+            let next = text.strip_prefix(&format!("{error}; "));
+            assert!(next.is_some_and(|next| next.contains(step)), "{text}");
+        }
     }
 }

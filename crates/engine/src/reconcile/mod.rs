@@ -259,7 +259,8 @@ impl Reconciler {
     /// One cluster: a complete look beside what is on record there, or why there is no complete look. The record was read before
     /// the look, so that a guest recorded meanwhile is not missed in a list that is older.
     async fn see(&self, host: HostId, guests: Arc<Vec<WatchedGuest>>) -> Result<Seen, String> {
-        let site = self.sites.site(host).await.map_err(|e| e.to_string())?;
+        let site = self.sites.site(host).await;
+        let site = site.map_err(|e| format!("{e}; {}", e.hint()))?;
         let (began, asked) = (self.steady(), self.moment());
         let inventory = look::look(&site).await?;
         Ok(Seen {
