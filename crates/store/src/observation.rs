@@ -6,6 +6,7 @@ use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, Vmid};
 use proximity_domain::names::Hostname;
 use proximity_domain::observe::{Suspicion, Watched};
 use proximity_domain::time::Timestamp;
+use serde_json::Value;
 
 use crate::effects::NewEvent;
 use crate::error::StoreError;
@@ -90,6 +91,15 @@ pub enum BrakeChange {
     Released {
         /// What is told.
         event: NewEvent,
+        /// What was confirmed and done, for the audit.
+        details: Value,
+        /// Who.
+        actor: Actor,
+    },
+    /// A person confirmed the number, and some of that was done: the brake stays as it is.
+    ReleasedInPart {
+        /// What was confirmed and done, for the audit.
+        details: Value,
         /// Who.
         actor: Actor,
     },
@@ -144,7 +154,7 @@ impl Store {
             .await
     }
 
-    /// Changes the mass brake; a person's release is audited.
+    /// Changes the mass brake; a person's release is audited, also where it was done in part.
     ///
     /// # Errors
     /// The database's.
@@ -166,9 +176,16 @@ impl Store {
             match change {
                 BrakeChange::Stops { event, .. } => add_event(tx, event, None, None, now).await,
                 BrakeChange::Ends => Ok(()),
-                BrakeChange::Released { event, actor } => {
+                BrakeChange::Released {
+                    event,
+                    details,
+                    actor,
+                } => {
                     add_event(tx, event, None, None, now).await?;
-                    add_audit(tx, actor, release_act(event), now).await
+                    add_audit(tx, actor, release_act(details), now).await
+                }
+                BrakeChange::ReleasedInPart { details, actor } => {
+                    add_audit(tx, actor, release_act(details), now).await
                 }
             }
         })
@@ -176,12 +193,8 @@ impl Store {
     }
 }
 
-pub(crate) fn release_act(event: &NewEvent) -> Act<'static> {
-    Act::request(
-        "reconcile.confirm_missing",
-        "mass brake",
-        event.body.clone(),
-    )
+pub(crate) fn release_act(details: &Value) -> Act<'static> {
+    Act::request("reconcile.confirm_missing", "mass brake", details.clone())
 }
 
 impl BrakeRecord {
@@ -200,6 +213,7 @@ impl BrakeRecord {
                 stopped: None,
                 baseline_at: Some(now),
             },
+            BrakeChange::ReleasedInPart { .. } => self,
         }
     }
 }

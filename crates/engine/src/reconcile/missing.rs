@@ -21,6 +21,9 @@ use super::{AT_ONCE, Pass, Reconciler, Seen, look, named, system};
 use crate::error::EngineError;
 use crate::saga::{Guard, is_off};
 
+/// So many are named at most where many are told of at once.
+const NAMED: usize = 100;
+
 /// What complete looks miss now, by app.
 #[derive(Debug, Default)]
 pub(super) struct Missing {
@@ -134,21 +137,24 @@ impl Reconciler {
             work.push(self.prove_and_archive(candidate, pass, &actor, now));
         }
         let done: Vec<_> = stream::iter(work).buffer_unordered(AT_ONCE).collect().await;
+        let mut failed = None;
         for orphan in done {
-            match orphan? {
-                Judged::Orphan(view, kind) => report.count(view, kind),
-                Judged::Left => {}
-                Judged::NotProven(why) => report.result.errors.push(why),
+            match orphan {
+                Ok(Judged::Orphan(view, kind)) => report.count(view, kind),
+                Ok(Judged::Left) => {}
+                Ok(Judged::NotProven(why)) => report.result.errors.push(why),
+                Err(e) => failed = failed.or(Some(e)),
             }
         }
+        // Whatever became of some of them: what a person confirmed is accounted for.
         if let (Pass::Confirmed { missing, actor }, Brake::Stops { .. }) = (pass, brake) {
             self.released(*missing, actor, now, report).await?;
         }
-        Ok(())
+        failed.map_or(Ok(()), Err)
     }
 
-    /// What a person confirmed is over once it is done: only then it is told, and counts no more. Each record that was archived
-    /// bears the person in its audit entry, whatever became of the others.
+    /// What a person confirmed is over once it is done: only then it is told, and counts no more. The confirmation is audited,
+    /// whatever was done of it, and each record that was archived bears the person in an entry of its own.
     async fn released(
         &self,
         confirmed: u64,
@@ -157,19 +163,27 @@ impl Reconciler {
         report: &mut ReconcileReport,
     ) -> Result<(), EngineError> {
         let archived = u64::try_from(report.result.orphans_purged).unwrap_or(u64::MAX);
+        let done = report.orphans.iter().filter(|orphan| orphan.archived);
+        let apps: Vec<&str> = done.map(|o| o.hostname.as_str()).take(NAMED).collect();
+        let details = json!({"confirmed": confirmed, "archived": archived, "apps": apps});
+        let actor = actor.clone();
         if archived != confirmed {
             report.result.errors.push(format!(
                 "mass brake: {archived} of the {confirmed} that were confirmed could be archived; look at what the others say, \
                  then confirm those that are left"
             ));
-            return Ok(());
+            let in_part = BrakeChange::ReleasedInPart { details, actor };
+            return Ok(self.store.change_brake(&in_part, now).await?);
         }
         let event = NewEvent {
             kind: EventKind::MassBrakeReleased,
             body: json!({"confirmed": confirmed, "archived": archived}),
         };
-        let actor = actor.clone();
-        let released = BrakeChange::Released { event, actor };
+        let released = BrakeChange::Released {
+            event,
+            details,
+            actor,
+        };
         Ok(self.store.change_brake(&released, now).await?)
     }
 

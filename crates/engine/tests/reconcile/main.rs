@@ -478,6 +478,51 @@ async fn what_is_proven_is_confirmed_though_more_is_missing() {
     l.assert_sound().await;
 }
 
+/// The confirmation is on record with what came of it, though not all of it could be done.
+#[tokio::test]
+async fn a_confirmation_that_is_done_in_part_is_audited_with_its_person() {
+    let l = Looked::new().await;
+    let mut apps = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        apps.push(l.deployed(name).await);
+    }
+    for (_, vmid) in &apps {
+        l.delete_by_hand(*vmid).await;
+    }
+    l.looks(5).await;
+    let silent = format!("/lxc/{}/config", apps[3].1);
+    l.w.pve.lose(Method::Get, &silent, u32::MAX);
+    let confirm = |missing| Pass::Confirmed {
+        missing,
+        actor: l.w.actor.clone(),
+    };
+    let reconciler = l.w.engine.reconciler();
+    let part = reconciler.pass(&confirm(4)).await.unwrap();
+    assert_eq!(part.result.orphans_purged, 3, "{part:?}");
+    let entries = async || {
+        let audit = l.w.store.audit(1_000, 0).await.unwrap().into_iter();
+        let of = audit.filter(|entry| entry.action == "reconcile.confirm_missing");
+        of.collect::<Vec<_>>()
+    };
+    let [entry]: [_; 1] = entries().await.try_into().unwrap();
+    assert_eq!(entry.account, l.w.actor.account);
+    assert_eq!(entry.details["confirmed"], 4);
+    assert_eq!(entry.details["archived"], 3);
+    let mut names: Vec<&str> = Vec::new();
+    for name in entry.details["apps"].as_array().unwrap() {
+        names.push(name.as_str().unwrap());
+    }
+    names.sort_unstable();
+    assert_eq!(names, ["one", "three", "two"]);
+    assert_eq!(l.events(EventKind::MassBrakeReleased).await, 0);
+    l.w.pve.lose(Method::Get, &silent, 0);
+    let rest = reconciler.pass(&confirm(1)).await.unwrap();
+    assert_eq!(rest.result.orphans_purged, 1, "{rest:?}");
+    assert_eq!(entries().await.len(), 2);
+    assert_eq!(l.events(EventKind::MassBrakeReleased).await, 1);
+    l.assert_sound().await;
+}
+
 #[tokio::test]
 async fn twice_as_many_missing_are_told_of_anew() {
     let l = Looked::new().await;

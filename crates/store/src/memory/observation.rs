@@ -104,9 +104,16 @@ impl State {
         match change {
             BrakeChange::Stops { event, .. } => self.add_event(event, None, None, now),
             BrakeChange::Ends => {}
-            BrakeChange::Released { event, actor } => {
+            BrakeChange::Released {
+                event,
+                details,
+                actor,
+            } => {
                 self.add_event(event, None, None, now);
-                self.add_audit(actor, release_act(event), now);
+                self.add_audit(actor, release_act(details), now);
+            }
+            BrakeChange::ReleasedInPart { details, actor } => {
+                self.add_audit(actor, release_act(details), now);
             }
         }
     }

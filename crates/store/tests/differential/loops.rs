@@ -15,6 +15,7 @@ use proximity_store::observation::{BrakeChange, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
 use proximity_store::power::{ReadPower, SeenPower};
 use proximity_store::records::LogLevel;
+use serde_json::json;
 
 use super::calls::Call;
 use super::pair::both;
@@ -97,14 +98,17 @@ impl Play {
 
     async fn brake(&mut self, n: u8) -> Told {
         let (actor, at) = (self.actor(), self.at());
-        let change = match n % 3 {
+        let details = json!({ "confirmed": n, "archived": 1 });
+        let change = match n % 4 {
             0 => BrakeChange::Stops {
                 missing: u64::from(n),
                 event: event(EventKind::MassBrakeStopped, n),
             },
             1 => BrakeChange::Ends,
+            2 => BrakeChange::ReleasedInPart { details, actor },
             _ => BrakeChange::Released {
                 event: event(EventKind::MassBrakeReleased, n),
+                details,
                 actor,
             },
         };

@@ -402,8 +402,24 @@ pub async fn the_brake_counts_from_its_baseline(make: &impl Make) {
             .unwrap(),
         0
     );
+    let details = json!({ "confirmed": 7, "archived": 1, "apps": ["web"] });
+    let in_part = BrakeChange::ReleasedInPart {
+        details: details.clone(),
+        actor: world.actor.clone(),
+    };
+    let done = world.store.change_brake(&in_part, world.at()).await;
+    done.unwrap();
+    assert_eq!(world.store.mass_brake().await.unwrap(), brake, "it is on");
+    let audit = world.audit(1000, 0).await;
+    let entry = audit.last().unwrap();
+    assert_eq!(entry.action, "reconcile.confirm_missing");
+    assert_eq!(
+        (&entry.details, &entry.account),
+        (&details, &world.actor.account)
+    );
     let released = BrakeChange::Released {
         event: event(EventKind::MassBrakeReleased),
+        details,
         actor: world.actor.clone(),
     };
     world
