@@ -16,9 +16,9 @@ pub enum Sighting<'i> {
     Elsewhere(&'i NodeName, ListedPower),
     /// A virtual machine has its number: a conflict, never an orphan.
     Machine(&'i NodeName),
-    /// Its node is not reached, or the look is not of its cluster: nothing is said of it.
+    /// Its node is not reached or is no member, or the look is not of its cluster: nothing is said of it.
     Unknown,
-    /// Nowhere, and its node is no reason not to see it.
+    /// Nowhere, and its node is a member that is reached.
     Missing,
 }
 
@@ -35,8 +35,9 @@ impl CompleteInventory {
             Some((guest, node)) if guest.kind == Kind::Machine => Sighting::Machine(node),
             Some((guest, node)) if *node == place.node => Sighting::Here(guest.power),
             Some((guest, node)) => Sighting::Elsewhere(node, guest.power),
-            // One that is no member any more was forgotten by a person: it hides nothing.
-            None if self.is_online(&place.node) == Some(false) => Sighting::Unknown,
+            // Nor is anything said of what is recorded on a node that is no member: it left before it was on record itself, for a
+            // person is not let say that a node has left for good while a container is recorded there.
+            None if self.is_online(&place.node) != Some(true) => Sighting::Unknown,
             None => Sighting::Missing,
         }
     }

@@ -158,8 +158,8 @@ fn sightings_of_a_record() {
     assert_eq!(sight("pve1", 199), Sighting::Missing);
     assert_eq!(
         sight("pve9", 199),
-        Sighting::Missing,
-        "its node was forgotten"
+        Sighting::Unknown,
+        "its node is no member, and nobody said that it has left for good"
     );
     let elsewhere = ContainerRef {
         host: HostId(Uuid::from_u128(2)),

@@ -4,7 +4,9 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use futures::stream::{self, StreamExt};
 use proximity_domain::event::EventKind;
+use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId};
+use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
     Brake, HOUR_MS, NotProven, Orphan, ProvenAbsent, Sighting, Suspicion, Tally,
 };
@@ -28,11 +30,34 @@ const NAMED: usize = 100;
 #[derive(Debug, Default)]
 pub(super) struct Missing {
     apps: BTreeMap<AppId, BTreeMap<GuestId, Suspicion>>,
+    /// How many guests are recorded on a node that is no member of its cluster, by host label and node.
+    outside: BTreeMap<(String, NodeName), u64>,
 }
 
 impl Missing {
     fn count(&self) -> u64 {
         u64::try_from(self.apps.len()).unwrap_or(u64::MAX)
+    }
+
+    /// A guest of which nothing is said is recorded here: one more, if it is not listed and its node is no member.
+    fn note_outside(&mut self, cluster: &Seen, place: &ContainerRef) {
+        let ContainerRef { node, vmid, .. } = place;
+        let inventory = &cluster.inventory;
+        if inventory.is_online(node).is_none() && inventory.find(*vmid).is_none() {
+            let label = cluster.site.host.label.to_string();
+            *self.outside.entry((label, node.clone())).or_default() += 1;
+        }
+    }
+
+    /// What is told of the guests on nodes that are no members, one sentence per node.
+    fn hidden(&self) -> impl Iterator<Item = String> {
+        self.outside.iter().map(|((label, node), count)| {
+            format!(
+                "{count} container(s) are recorded on the node {node}, which is not in the cluster of {label}: whether they are \
+                 there is unknown; bring the node back into the cluster, or move its configurations to a member \
+                 (/etc/pve/nodes/{node}/lxc)"
+            )
+        })
     }
 }
 
@@ -61,7 +86,11 @@ impl Reconciler {
                 if before.is_some() {
                     watched.insert(guest.watched.guest);
                 }
-                let after = judge(cluster, guest, before);
+                let sight = cluster.inventory.sight(&guest.watched.place);
+                if sight == Sighting::Unknown {
+                    missing.note_outside(cluster, &guest.watched.place);
+                }
+                let after = judge(sight, cluster, guest, before);
                 note(cluster, guest, before, after, &mut changes);
                 if let Some(after) = after {
                     let of_app = missing.apps.entry(guest.watched.app).or_default();
@@ -117,6 +146,7 @@ impl Reconciler {
         report: &mut ReconcileReport,
     ) -> Result<(), EngineError> {
         report.suspected = missing.count();
+        report.result.errors.extend(missing.hidden());
         let candidates = candidates(seen, &missing);
         let ripe = u64::try_from(candidates.len()).unwrap_or(u64::MAX);
         let record = self.store.mass_brake().await?;
@@ -321,8 +351,13 @@ enum Judged {
 }
 
 /// The suspicion of one guest after this look, if there is one.
-fn judge(cluster: &Seen, guest: &WatchedGuest, before: Option<Suspicion>) -> Option<Suspicion> {
-    let unseen = match cluster.inventory.sight(&guest.watched.place) {
+fn judge(
+    sight: Sighting<'_>,
+    cluster: &Seen,
+    guest: &WatchedGuest,
+    before: Option<Suspicion>,
+) -> Option<Suspicion> {
+    let unseen = match sight {
         Sighting::Missing => true,
         Sighting::Unknown => is_off(Guard::Offline),
         Sighting::Here(_) | Sighting::Elsewhere(..) | Sighting::Machine(_) => false,

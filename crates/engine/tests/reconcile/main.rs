@@ -297,6 +297,30 @@ async fn what_cannot_be_seen_is_unknown() {
     assert_eq!(l.looks(3).await.result.orphans_purged, 1);
 }
 
+/// It left before it was on record: no person said that it has left for good, and its containers may live on there.
+#[tokio::test]
+async fn what_is_recorded_on_a_node_that_is_no_member_is_unknown() {
+    let l = Looked::new().await;
+    let (app, _) = l.deployed("web").await;
+    l.w.pve.meddle(|world| world.remove_node("pve2"));
+    let mut host = l.w.store.hosts().await.unwrap().pop().unwrap();
+    host.known_nodes.retain(|node| node.as_str() != "pve2");
+    // Something to learn, so that the entry is read anew.
+    "9.0.0".clone_into(&mut host.pve_version);
+    let (id, kind) = (host.id, EventKind::HostUpdated);
+    let store = &l.w.store;
+    let changed = store.change_host(host, kind, "host.update", &l.w.actor, app.created_at);
+    changed.await.unwrap();
+    assert!(l.w.engine.learn_host(id).await.unwrap());
+    let report = l.looks(5).await;
+    assert_eq!((report.suspected, report.result.orphans_found), (0, 0));
+    let said = report.result.errors.join("\n");
+    let outside = "recorded on the node pve2, which is not in the cluster";
+    assert!(said.contains(outside), "{said}");
+    assert!(l.is_live(&app).await);
+    l.assert_sound().await;
+}
+
 #[tokio::test]
 async fn a_pass_that_finds_nothing_new_sends_three_requests_and_writes_nothing() {
     let mut l = Looked::new().await;
