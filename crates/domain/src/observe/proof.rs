@@ -33,7 +33,7 @@ pub enum DirectRead {
 }
 
 /// Why an absence is not proven.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum NotProven {
     /// Its volume was never read, so it may never have come to be.
     #[error("its identity was never confirmed")]
@@ -47,12 +47,15 @@ pub enum NotProven {
     /// The token may not see this very guest.
     #[error("the token that looks may not see it")]
     MayNotSee,
-    /// The direct read found it.
-    #[error("its configuration is there")]
+    /// A direct read found it.
+    #[error("its configuration is there, on a node whose word the list lacks")]
     Exists,
-    /// The direct read was not answered by a node that is online.
-    #[error("no node that is online said that it does not exist")]
-    NotAsked,
+    /// No node is online that could be asked.
+    #[error("no node is online that could be asked for it")]
+    NobodyToAsk,
+    /// A node that is online did not say that it has none.
+    #[error("the node {0} is online and did not say that it does not have it")]
+    NotSaid(NodeName),
 }
 
 /// A recorded guest whose container is proven absent (doctrine section 2). Made by [`ProvenAbsent::prove`] and by nothing
@@ -66,8 +69,9 @@ pub struct ProvenAbsent {
 }
 
 impl ProvenAbsent {
-    /// Three complete looks in a row without the guest, the newest of them at hand; the right to see it; and a direct read
-    /// that a node answered which is online.
+    /// Three complete looks in a row without the guest, the newest of them at hand; the right to see it; and the word of every
+    /// node that is online that it does not have it. A list is the word of one node, whose copy of the cluster's files may have
+    /// stood still while it still counts as a member with quorum (ADR 0015): then the container may have gone to any other.
     ///
     /// # Errors
     /// [`NotProven`]: what is missing from the proof.
@@ -76,7 +80,7 @@ impl ProvenAbsent {
         suspicion: &Suspicion,
         newest: &CompleteInventory,
         sight_of_it: Sight,
-        read: &DirectRead,
+        reads: &[DirectRead],
     ) -> Result<Self, NotProven> {
         if !watched.confirmed {
             return Err(NotProven::Unconfirmed);
@@ -90,15 +94,26 @@ impl ProvenAbsent {
         if sight_of_it == Sight::NotAll {
             return Err(NotProven::MayNotSee);
         }
-        match read {
-            DirectRead::Exists => Err(NotProven::Exists),
-            DirectRead::DoesNotExist(node) if newest.is_online(node) == Some(true) => Ok(Self {
-                guest: watched.guest,
-                app: watched.app,
-                since: suspicion.since,
-            }),
-            DirectRead::DoesNotExist(_) | DirectRead::Unknown => Err(NotProven::NotAsked),
+        if reads.contains(&DirectRead::Exists) {
+            return Err(NotProven::Exists);
         }
+        let online = || newest.nodes().iter().filter(|node| node.online);
+        if online().next().is_none() {
+            return Err(NotProven::NobodyToAsk);
+        }
+        let has_none = |node: &NodeName| {
+            let said =
+                |read: &DirectRead| matches!(read, DirectRead::DoesNotExist(by) if by == node);
+            reads.iter().any(said)
+        };
+        if let Some(silent) = online().find(|node| !has_none(&node.name)) {
+            return Err(NotProven::NotSaid(silent.name.clone()));
+        }
+        Ok(Self {
+            guest: watched.guest,
+            app: watched.app,
+            since: suspicion.since,
+        })
     }
 
     /// The guest's row.

@@ -192,9 +192,10 @@ fn ripe() -> Suspicion {
 #[test]
 fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
     let seen = complete(look()).unwrap();
-    let read = DirectRead::DoesNotExist(node("pve2"));
-    let prove = |watched: &Watched, suspicion: &Suspicion, sight, read: &DirectRead| {
-        ProvenAbsent::prove(watched, suspicion, &seen, sight, read)
+    let none = |name: &str| DirectRead::DoesNotExist(node(name));
+    let read = [none("pve1"), none("pve2")];
+    let prove = |watched: &Watched, suspicion: &Suspicion, sight, reads: &[DirectRead]| {
+        ProvenAbsent::prove(watched, suspicion, &seen, sight, reads)
     };
     let proven = prove(&watched(), &ripe(), Sight::All, &read).unwrap();
     assert_eq!(
@@ -216,10 +217,11 @@ fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
         ..watched()
     };
     let green = Suspicion { looks: 2, ..ripe() };
-    let by_off = DirectRead::DoesNotExist(node("pve3"));
-    let by_stranger = DirectRead::DoesNotExist(node("pve9"));
     let (all, not_all) = (Sight::All, Sight::NotAll);
-    let (exists, unknown) = (DirectRead::Exists, DirectRead::Unknown);
+    let elsewhere = [none("pve1"), DirectRead::Exists];
+    let one_hangs = [none("pve1"), DirectRead::Unknown];
+    let of_others = [none("pve1"), none("pve3"), none("pve9")];
+    let silent = NotProven::NotSaid(node("pve2"));
     for (result, why) in [
         (
             prove(&unconfirmed, &ripe(), all, &read),
@@ -235,18 +237,15 @@ fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
             prove(&watched(), &ripe(), not_all, &read),
             NotProven::MayNotSee,
         ),
-        (prove(&watched(), &ripe(), all, &exists), NotProven::Exists),
         (
-            prove(&watched(), &ripe(), all, &unknown),
-            NotProven::NotAsked,
+            prove(&watched(), &ripe(), all, &elsewhere),
+            NotProven::Exists,
         ),
+        (prove(&watched(), &ripe(), all, &one_hangs), silent.clone()),
+        (prove(&watched(), &ripe(), all, &of_others), silent),
         (
-            prove(&watched(), &ripe(), all, &by_off),
-            NotProven::NotAsked,
-        ),
-        (
-            prove(&watched(), &ripe(), all, &by_stranger),
-            NotProven::NotAsked,
+            prove(&watched(), &ripe(), all, &[]),
+            NotProven::NotSaid(node("pve1")),
         ),
     ] {
         assert_eq!(result, Err(why));

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::ContainerRef;
@@ -312,7 +313,8 @@ impl Reconciler {
                     let place = named(cluster.site.host.label.as_str(), &guest.watched.place);
                     let name = &guest.hostname;
                     return Ok(Judged::NotProven(format!(
-                        "{name} ({place}) is missing from the list, but that it does not exist is not proven: {why}"
+                        "{name} ({place}) is missing from the list, but that it does not exist is not proven: {why}; the next look asks \
+                         again, and proximity doctor shows which node is in trouble"
                     )));
                 }
             }
@@ -457,22 +459,13 @@ async fn prove(
     let place = &guest.watched.place;
     let read = &cluster.site.read;
     let sight = look::sight_of(read, place.vmid).await;
-    // A node that was forgotten is asked no more; any other that is online sees the same configuration.
-    let is_member = cluster.inventory.is_online(&place.node).is_some();
-    let mut online = cluster.inventory.nodes().iter().filter(|n| n.online);
-    let node = if is_member {
-        &place.node
-    } else {
-        online.next().map_or(&place.node, |n| &n.name)
-    };
-    let direct = look::direct(read, node, place.vmid).await;
-    ProvenAbsent::prove(
-        &guest.watched,
-        suspicion,
-        &cluster.inventory,
-        sight,
-        &direct,
-    )
+    // Each for itself: a node answers for its own part of the cluster's files, by its own copy of them.
+    let mut asked = Vec::new();
+    for node in cluster.inventory.nodes().iter().filter(|n| n.online) {
+        asked.push(look::direct(read, &node.name, place.vmid));
+    }
+    let reads = join_all(asked).await;
+    ProvenAbsent::prove(&guest.watched, suspicion, &cluster.inventory, sight, &reads)
 }
 
 fn found(

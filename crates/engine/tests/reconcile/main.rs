@@ -16,13 +16,14 @@ use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::janitor::LEFT_LINE;
 use proximity_engine::reconcile::{ANOMALOUS_LINE, EXPECTED_LINE, Pass, ReconcileReport};
-use proximity_pve::transport::Method;
+use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Reach};
 use proximity_store::effects::Effects;
 use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::sources::MovedClock;
 use proximity_testkit::world::{TestWorld, WorldParts};
+use serde_json::Value;
 
 struct Looked {
     w: TestWorld,
@@ -295,6 +296,34 @@ async fn what_cannot_be_seen_is_unknown() {
     l.w.pve
         .meddle(|world| world.node_mut("pve2").unwrap().reach = Reach::Up);
     assert_eq!(l.looks(3).await.result.orphans_purged, 1);
+}
+
+/// The node that lists the guests has stood still since before the container went to another one, and still has quorum.
+#[tokio::test]
+async fn what_another_node_has_is_not_missing_though_an_old_list_lacks_it() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.w.pve.meddle(|world| world.move_guest(vmid, "pve3"));
+    let stands_still = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        let answer = answer?;
+        if request.path != "/cluster/resources" {
+            return Ok(answer);
+        }
+        let mut list: Value = serde_json::from_slice(&answer.body).unwrap();
+        let rows = list["data"].as_array_mut().unwrap();
+        rows.retain(|row| row["vmid"] != vmid);
+        let body = list.to_string().into();
+        Ok(RawResponse { body, ..answer })
+    };
+    l.w.pve.distort(Some(Arc::new(stands_still)));
+    let report = l.looks(5).await;
+    assert_eq!((report.suspected, report.result.orphans_found), (1, 0));
+    let said = report.result.errors.join("\n");
+    assert!(said.contains("its configuration is there"), "{said}");
+    l.w.pve.distort(None);
+    assert_eq!(l.pass().await.moved, 1, "it is followed");
+    assert!(l.is_live(&app).await);
+    l.assert_sound().await;
 }
 
 /// It left before it was on record: no person said that it has left for good, and its containers may live on there.
