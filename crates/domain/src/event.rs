@@ -51,6 +51,7 @@ pub enum EventKind {
     GuestMoved,
     PortsFreed,
     OrphanSuspected,
+    OrphansSuspected,
     ExpectedOrphanArchived,
     AnomalousOrphanDetected,
     GuestConflicted,
@@ -119,6 +120,7 @@ const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missi
 impl EventKind {
     /// All kinds, in the order of the reference.
     pub const ALL: [Self; 55] = [
+    pub const ALL: [Self; 52] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -162,6 +164,7 @@ impl EventKind {
         Self::GuestMoved,
         Self::PortsFreed,
         Self::OrphanSuspected,
+        Self::OrphansSuspected,
         Self::ExpectedOrphanArchived,
         Self::AnomalousOrphanDetected,
         Self::GuestConflicted,
@@ -225,6 +228,7 @@ impl EventKind {
             Self::GuestMoved => row("GuestMoved", &["app", "host", "vmid", "from", "to"], "An app's container was found on another node, and followed."),
             Self::PortsFreed => row("PortsFreed", &["ports"], "Somebody ended the rest of ports of orphans."),
             Self::OrphanSuspected => row("OrphanSuspected", &["app", "hostname", "host", "vmid", "status"], "A complete look at a cluster was the first without an app's container; nothing is concluded yet."),
+            Self::OrphansSuspected => row("OrphansSuspected", &["count", "hosts", "hostnames"], "Complete looks were the first without so many containers that the mass brake would stop, `hostnames` has the first of them; nothing is concluded yet."),
             Self::ExpectedOrphanArchived => row("ExpectedOrphanArchived", OF_ORPHAN, "The container of an app that was being removed or in trouble is proven absent; its record is in the archive."),
             Self::AnomalousOrphanDetected => row("AnomalousOrphanDetected", OF_ORPHAN, "The container of an app that was to be there is proven absent: somebody removed it. Its record is in the archive."),
             Self::GuestConflicted => row("GuestConflicted", &["app", "hostname", "host", "vmid", "why", "since"], "What has the number of an app's container is not that container: no call is made, a person has to choose."),

@@ -49,7 +49,12 @@ pub enum SuspicionChange {
         app: AppId,
         /// What is kept.
         suspicion: Suspicion,
-        /// What is told.
+        /// What is told; nothing of one that was told of before, or is told of with others.
+        event: Option<NewEvent>,
+    },
+    /// What is told of many that begin at once.
+    Told {
+        /// It.
         event: NewEvent,
     },
     /// One more look without it counted.
@@ -232,10 +237,13 @@ async fn change_suspicion(
         } => {
             if put_suspicion(tx, *guest, suspicion).await? {
                 put_missed(tx, *guest, now).await?;
-                add_event(tx, event, Some(*app), None, now).await?;
+                if let Some(event) = event {
+                    add_event(tx, event, Some(*app), None, now).await?;
+                }
             }
             Ok(())
         }
+        SuspicionChange::Told { event } => add_event(tx, event, None, None, now).await,
         SuspicionChange::Counted { guest, suspicion } => {
             put_suspicion(tx, *guest, suspicion).await?;
             Ok(())

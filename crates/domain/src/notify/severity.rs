@@ -98,6 +98,7 @@ impl EventKind {
             Self::PortsFreed => row(Severity::Info, "rest of ports ended"),
             // Alerts come once, with the proof (doctrine 2).
             Self::OrphanSuspected => row(Severity::Info, "container missing"),
+            Self::OrphansSuspected => row(Severity::Info, "many containers missing"),
             Self::ExpectedOrphanArchived => row(Severity::Info, "orphan archived"),
             Self::AnomalousOrphanDetected => row(Severity::Critical, "container was deleted by hand"),
             Self::GuestConflicted => row(Severity::Critical, "container is another one"),

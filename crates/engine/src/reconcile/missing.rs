@@ -9,7 +9,7 @@ use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId};
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
-    Brake, HOUR_MS, NotProven, Orphan, ProvenAbsent, Sighting, Suspicion, Tally,
+    Brake, HOUR_MS, NotProven, Orphan, ProvenAbsent, Sighting, Suspicion, Tally, limit,
 };
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::NewEvent;
@@ -19,6 +19,7 @@ use proximity_store::records::{Actor, LogLevel};
 use serde_json::{Value, json};
 
 use super::outcome::{ANOMALOUS_LINE, EXPECTED_LINE, OrphanView, ReconcileReport};
+use super::suspect::{First, begin};
 use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, look, named, system};
 use crate::error::EngineError;
@@ -76,10 +77,12 @@ impl Reconciler {
         watch: &mut Watch,
         pass: &Pass,
         now: Timestamp,
+        live: u64,
     ) -> Result<Missing, EngineError> {
+        let mut suspected = watch.suspected.clone();
         let known = watch.suspicions(&self.store).await?;
         let mut missing = Missing::default();
-        let mut changes = Vec::new();
+        let (mut changes, mut first) = (Vec::new(), Vec::new());
         let mut watched = BTreeSet::new();
         for cluster in seen {
             for guest in cluster.guests.iter() {
@@ -91,9 +94,19 @@ impl Reconciler {
                 if sight == Sighting::Unknown {
                     missing.note_outside(cluster, &guest.watched.place);
                 }
+                if is_seen(sight) {
+                    suspected.seen(guest.watched.guest);
+                }
                 let after = judge(sight, cluster, guest, before);
-                note(cluster, guest, before, after, &mut changes);
+                changes.extend(change(guest, before, after));
                 if let Some(after) = after {
+                    if before.is_none() {
+                        first.push(First {
+                            cluster,
+                            guest,
+                            suspicion: after,
+                        });
+                    }
                     let of_app = missing.apps.entry(guest.watched.app).or_default();
                     of_app.insert(guest.watched.guest, after);
                 }
@@ -101,8 +114,12 @@ impl Reconciler {
         }
         self.strays(known, &watched, &mut missing, &mut changes)
             .await?;
+        let are_too_many = missing.count() > limit(live);
+        changes.extend(begin(&first, &suspected, are_too_many));
         if *pass != Pass::Dry {
             self.store.change_suspicions(&changes, now).await?;
+            suspected.told(&first);
+            watch.suspected = suspected;
         }
         Ok(missing)
     }
@@ -375,41 +392,31 @@ fn judge(
     })
 }
 
-/// The change from `before` to `after`, if any.
-fn note(
-    cluster: &Seen,
-    guest: &WatchedGuest,
-    before: Option<Suspicion>,
-    after: Option<Suspicion>,
-    changes: &mut Vec<SuspicionChange>,
-) {
-    let id = guest.watched.guest;
-    match (before, after) {
-        (None, None) => {}
-        (Some(_), None) => changes.push(SuspicionChange::Ended { guest: id }),
-        (Some(before), Some(after)) if before == after => {}
-        (Some(_), Some(suspicion)) => changes.push(SuspicionChange::Counted {
-            guest: id,
-            suspicion,
-        }),
-        (None, Some(suspicion)) => {
-            let place = named(cluster.site.host.label.as_str(), &guest.watched.place);
-            tracing::warn!(app = %guest.hostname, status = guest.status.label(), "SUSPECTED ORPHAN: {place} is missing from a complete list");
-            let body = told(cluster, guest);
-            changes.push(SuspicionChange::Begun {
-                guest: id,
-                app: guest.watched.app,
-                suspicion,
-                event: NewEvent {
-                    kind: EventKind::OrphanSuspected,
-                    body,
-                },
-            });
-        }
+/// Something has its number: it is there, or something else is.
+fn is_seen(sight: Sighting<'_>) -> bool {
+    match sight {
+        Sighting::Here(_) | Sighting::Elsewhere(..) | Sighting::Machine(_) => true,
+        Sighting::Unknown | Sighting::Missing => false,
     }
 }
 
-fn told(cluster: &Seen, guest: &WatchedGuest) -> Value {
+/// The change from `before` to `after`, if any; the first suspicions are told apart.
+fn change(
+    guest: &WatchedGuest,
+    before: Option<Suspicion>,
+    after: Option<Suspicion>,
+) -> Option<SuspicionChange> {
+    let guest = guest.watched.guest;
+    match (before, after) {
+        (None, _) => None,
+        (Some(_), None) => Some(SuspicionChange::Ended { guest }),
+        (Some(before), Some(after)) if before == after => None,
+        (Some(_), Some(suspicion)) => Some(SuspicionChange::Counted { guest, suspicion }),
+    }
+}
+
+/// What is told of a guest that is missing.
+pub(super) fn told(cluster: &Seen, guest: &WatchedGuest) -> Value {
     json!({
         "app": guest.watched.app,
         "hostname": guest.hostname,

@@ -21,6 +21,7 @@ mod pace;
 mod patience;
 mod settled;
 mod sights;
+mod suspect;
 mod sweep;
 mod verified;
 mod watch;
@@ -248,7 +249,8 @@ impl Reconciler {
                 }
             }
         }
-        let missing = self.count(&seen, &mut watch, pass, now).await?;
+        let live = report.result.total_apps;
+        let missing = self.count(&seen, &mut watch, pass, now, live).await?;
         self.follow(&seen, &mut watch, pass, now, &mut report)
             .await?;
         self.settle(&seen, missing, pass, now, &mut report).await?;

@@ -10,6 +10,7 @@ use proximity_store::alarms::{Alarm, AlarmKey};
 use proximity_store::observation::WatchedGuest;
 
 use super::settled::Settled;
+use super::suspect::Suspected;
 use crate::error::EngineError;
 
 /// Guests of each cluster and the suspicions, each as of a commit of this process, which is the only one that writes; and what
@@ -21,6 +22,8 @@ pub(super) struct Watch {
     alarms: Option<(u64, Arc<Alarms>)>,
     /// What makes a list's word count.
     pub(super) settled: Settled,
+    /// What was told of as missing.
+    pub(super) suspected: Suspected,
 }
 
 /// What was told and has not ended.

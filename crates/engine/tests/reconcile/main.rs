@@ -20,10 +20,29 @@ use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Reach};
 use proximity_store::effects::Effects;
 use proximity_store::records::AppRecord;
-use proximity_testkit::pve::Pve;
+use proximity_testkit::pve::{Distort, Pve};
 use proximity_testkit::sources::MovedClock;
 use proximity_testkit::world::{TestWorld, WorldParts};
 use serde_json::Value;
+
+/// The cluster's list as it would be without this guest.
+fn list_without(vmid: u32) -> Arc<Distort> {
+    Arc::new(
+        move |request: &Request,
+              answer: Result<RawResponse, TransportError>|
+              -> Result<RawResponse, TransportError> {
+            let answer = answer?;
+            if request.path != "/cluster/resources" {
+                return Ok(answer);
+            }
+            let mut list: Value = serde_json::from_slice(&answer.body).unwrap();
+            let rows = list["data"].as_array_mut().unwrap();
+            rows.retain(|row| row["vmid"] != vmid);
+            let body = list.to_string().into();
+            Ok(RawResponse { body, ..answer })
+        },
+    )
+}
 
 struct Looked {
     w: TestWorld,
@@ -298,24 +317,67 @@ async fn what_cannot_be_seen_is_unknown() {
     assert_eq!(l.looks(3).await.result.orphans_purged, 1);
 }
 
+/// An event each time would tell of the node, and not of the container.
+#[tokio::test]
+async fn a_missing_container_is_told_of_once_until_it_is_seen_again() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    let list_lacks_it = |lacks: bool| l.w.pve.distort(lacks.then(|| list_without(vmid)));
+    let node_is = |reach| {
+        l.w.pve
+            .meddle(|world| world.node_mut("pve2").unwrap().reach = reach);
+    };
+    list_lacks_it(true);
+    for _ in 0..3 {
+        assert_eq!(l.pass().await.suspected, 1);
+        node_is(Reach::Refused);
+        assert_eq!(l.pass().await.suspected, 0, "its node is off");
+        node_is(Reach::Up);
+    }
+    assert_eq!(l.events(EventKind::OrphanSuspected).await, 1);
+    list_lacks_it(false);
+    assert_eq!(l.pass().await.suspected, 0);
+    list_lacks_it(true);
+    let dry = l.w.engine.reconciler().pass(&Pass::Dry).await.unwrap();
+    assert_eq!(dry.suspected, 1, "a dry pass tells nobody");
+    assert_eq!(l.events(EventKind::OrphanSuspected).await, 1);
+    assert_eq!(l.pass().await.suspected, 1);
+    assert_eq!(l.events(EventKind::OrphanSuspected).await, 2);
+    assert!(l.is_live(&app).await);
+    l.assert_sound().await;
+}
+
+#[tokio::test]
+async fn more_than_the_brake_lets_by_are_suspected_as_one() {
+    let l = Looked::new().await;
+    let mut vmids = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        vmids.push(l.deployed(name).await.1);
+    }
+    for vmid in vmids {
+        l.delete_by_hand(vmid).await;
+    }
+    assert_eq!(l.pass().await.suspected, 4);
+    assert_eq!(l.events(EventKind::OrphanSuspected).await, 0);
+    let events = l.w.store.events(0, 1_000).await.unwrap().into_iter();
+    let events = events.filter(|event| event.2.kind == EventKind::OrphansSuspected);
+    let [(_, _, told, app, _)]: [_; 1] = events.collect::<Vec<_>>().try_into().unwrap();
+    assert_eq!((told.body["count"].as_u64(), app), (Some(4), None));
+    assert_eq!(told.body["hosts"], serde_json::json!(["lab"]));
+    let names = told.body["hostnames"].as_array().unwrap();
+    assert!(names.len() == 4 && names.contains(&"three".into()));
+    assert_eq!(l.looks(3).await.suspected, 4);
+    assert_eq!(l.events(EventKind::OrphansSuspected).await, 1);
+    l.assert_sound().await;
+}
+
 /// The node that lists the guests has stood still since before the container went to another one, and still has quorum.
 #[tokio::test]
 async fn what_another_node_has_is_not_missing_though_an_old_list_lacks_it() {
     let l = Looked::new().await;
     let (app, vmid) = l.deployed("web").await;
     l.w.pve.meddle(|world| world.move_guest(vmid, "pve3"));
-    let stands_still = move |request: &Request, answer: Result<RawResponse, TransportError>| {
-        let answer = answer?;
-        if request.path != "/cluster/resources" {
-            return Ok(answer);
-        }
-        let mut list: Value = serde_json::from_slice(&answer.body).unwrap();
-        let rows = list["data"].as_array_mut().unwrap();
-        rows.retain(|row| row["vmid"] != vmid);
-        let body = list.to_string().into();
-        Ok(RawResponse { body, ..answer })
-    };
-    l.w.pve.distort(Some(Arc::new(stands_still)));
+    l.w.pve.distort(Some(list_without(vmid)));
     let report = l.looks(5).await;
     assert_eq!((report.suspected, report.result.orphans_found), (1, 0));
     let said = report.result.errors.join("\n");

@@ -35,6 +35,8 @@ impl EventFilter {
     fn may_see(&self, event: &ToldEvent) -> bool {
         match (&self.account, event.app) {
             (None, _) => true,
+            // It names apps, whosever they are.
+            (Some(_), None) if event.kind == EventKind::OrphansSuspected => false,
             // Host entries: whoever may read may list them.
             (Some(_), None) => true,
             (Some(account), Some(_)) => event.owner.as_deref() == Some(account),
@@ -70,7 +72,10 @@ mod tests {
         assert!(!of(Some("admin")));
         assert!(!of(None));
         assert!(filter.lets(&told(EventKind::HostAdded, None, None)));
+        let many = told(EventKind::OrphansSuspected, None, None);
+        assert!(!filter.lets(&many), "it names the apps of others");
         let all = EventFilter::default();
+        assert!(all.lets(&many));
         assert!(all.lets(&told(EventKind::AppStarted, Some(app), Some("admin"))));
     }
 

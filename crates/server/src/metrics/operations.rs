@@ -163,6 +163,7 @@ impl OperationMetrics {
             | EventKind::GuestMoved
             | EventKind::PortsFreed
             | EventKind::OrphanSuspected
+            | EventKind::OrphansSuspected
             | EventKind::ExpectedOrphanArchived
             | EventKind::AnomalousOrphanDetected
             | EventKind::GuestConflicted

@@ -74,9 +74,12 @@ impl State {
                         if let Some(row) = self.guests.row(guest) {
                             row.looks.missed_at = Some(now);
                         }
-                        self.add_event(event, Some(*app), None, now);
+                        if let Some(event) = event {
+                            self.add_event(event, Some(*app), None, now);
+                        }
                     }
                 }
+                SuspicionChange::Told { event } => self.add_event(event, None, None, now),
                 SuspicionChange::Counted { guest, suspicion } => {
                     self.put_suspicion(*guest, *suspicion);
                 }

@@ -209,9 +209,12 @@ impl Play {
             None => GuestId(self.id()),
         };
         let suspicion = Suspicion::begun(at);
-        let change = match n % 4 {
-            0 => SuspicionChange::Ended { guest },
-            1 => SuspicionChange::Counted {
+        let change = match n % 8 {
+            0 | 4 => SuspicionChange::Ended { guest },
+            3 => SuspicionChange::Told {
+                event: event(EventKind::OrphansSuspected, n),
+            },
+            1 | 5 => SuspicionChange::Counted {
                 guest,
                 suspicion: Suspicion {
                     looks: u32::from(n) + 1,
@@ -222,7 +225,7 @@ impl Play {
                 guest,
                 app,
                 suspicion,
-                event: event(EventKind::OrphanSuspected, n),
+                event: (n % 8 != 7).then(|| event(EventKind::OrphanSuspected, n)),
             },
         };
         let changes = [change];

@@ -39,7 +39,7 @@ fn begun(guest: &NativeGuest, now: Timestamp) -> SuspicionChange {
         guest: guest.id,
         app: guest.app,
         suspicion: Suspicion::begun(now),
-        event: event(EventKind::OrphanSuspected),
+        event: Some(event(EventKind::OrphanSuspected)),
     }
 }
 
@@ -116,6 +116,23 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
         .await
         .unwrap();
     assert_eq!(world.store.suspicions().await.unwrap(), []);
+    // Begun anew without a word of its own, told with others.
+    let silent = SuspicionChange::Begun {
+        guest: guest.id,
+        app: guest.app,
+        suspicion: second,
+        event: None,
+    };
+    let many = SuspicionChange::Told {
+        event: event(EventKind::OrphansSuspected),
+    };
+    let changed = world.store.change_suspicions(&[silent, many], world.at());
+    changed.await.unwrap();
+    let told = world.events(newest + 1, 10).await;
+    let told: Vec<_> = told.iter().map(|row| (row.2.kind, row.3)).collect();
+    assert_eq!(told, [(EventKind::OrphansSuspected, None)]);
+    let known = world.store.suspicions().await.unwrap();
+    assert_eq!(known, [(guest.id, second)]);
     world.assert_sound().await;
 }
 
