@@ -8,12 +8,14 @@ use proximity_domain::ids::{AppId, GuestId, OperationId, Vmid};
 use proximity_domain::names::{CatalogId, Hostname};
 use proximity_domain::operation::OperationKind;
 use proximity_pve::cluster::{GuestKind, ResourceRow};
+use proximity_pve::lxc::LxcConfig;
 use proximity_store::StoreError;
 use proximity_store::records::{Actor, AppRecord, HostRecord, NewApp, NewOperation, RequestKey};
 use proximity_store::views::AppFilter;
 use serde_json::{Value, json};
 
 use super::create_app::upstream;
+use super::deadline::{Deadline, no_time};
 use crate::cluster::{Cluster, observed};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -61,6 +63,20 @@ impl Engine {
         actor: &Actor,
         request: AdoptContainer,
     ) -> Result<AppRecord, EngineError> {
+        self.adopt_by(actor, request, Deadline::of_request()).await
+    }
+
+    /// As [`Engine::adopt`], for one of several that share the time of one request: one that could not be looked at by then is
+    /// refused, and nothing is recorded of it.
+    ///
+    /// # Errors
+    /// Those of [`Engine::adopt`]; `pve_unreachable` beyond the time.
+    pub async fn adopt_by(
+        &self,
+        actor: &Actor,
+        request: AdoptContainer,
+        deadline: Deadline,
+    ) -> Result<AppRecord, EngineError> {
         let vmid = number(request.vmid)?;
         if request.port == Some(0) {
             return Err(EngineError::Invalid {
@@ -71,28 +87,23 @@ impl Engine {
         let kind = request.suggested_type.as_deref().map(kind_of).transpose()?;
         let host = self.only_host(request.host.as_deref()).await?;
         let cluster = self.inner.clusters.get(host.id).await?;
-        let row = find(&cluster, vmid, request.node.as_deref()).await?;
-        self.refuse_managed(&cluster, vmid).await?;
+        let looking = self.container(&cluster, vmid, request.node.as_deref());
+        let Some(looked) = deadline.hold(looking).await else {
+            let what = format!("container {vmid} was not looked at and nothing of it was recorded");
+            return Err(no_time(cluster.label(), &what));
+        };
+        let (row, config) = looked?;
         let place = ContainerRef {
             host: host.id,
             node: row.node.clone(),
             vmid,
         };
-        let read = cluster.read().lxc_config(&place.node, vmid).await;
-        let config = read.map_err(|e| upstream(cluster.label(), &e))?;
         let seen = observed(place.clone(), &config, false);
         refuse_what_is_marked(&seen)?;
         let identity = identity_of(&seen, config.template || row.template)?;
         let name = config.hostname.clone().or_else(|| row.name.clone());
         let name = name.unwrap_or_default();
-        let found = suggest(&name, row.tags.as_deref());
-        let (kind, usual) = match kind {
-            Some(kind) => {
-                let port = usual_port(kind.as_str());
-                (kind, port)
-            }
-            None => (kind_of(found.kind)?, found.port),
-        };
+        let (kind, usual) = kind_and_port(kind, &name, row.tags.as_deref())?;
         let app = NewApp {
             id: AppId(self.inner.parts.ids.uuid()),
             owner: actor.account.clone(),
@@ -127,6 +138,20 @@ impl Engine {
         let made = made.await?;
         self.inner.bell.notify_waiters();
         Ok(made)
+    }
+
+    /// The container as it is listed, and its configuration, if no app has it.
+    async fn container(
+        &self,
+        cluster: &Cluster,
+        vmid: Vmid,
+        node: Option<&str>,
+    ) -> Result<(ResourceRow, LxcConfig), EngineError> {
+        let row = find(cluster, vmid, node).await?;
+        self.refuse_managed(cluster, vmid).await?;
+        let read = cluster.read().lxc_config(&row.node, vmid).await;
+        let config = read.map_err(|e| upstream(cluster.label(), &e))?;
+        Ok((row, config))
     }
 
     /// Commits, with another host name where the free one was taken meanwhile.
@@ -268,6 +293,20 @@ fn kind_of(kind: &str) -> Result<CatalogId, EngineError> {
         field: "suggested_type".to_owned(),
         message: format!("{e}"),
     })
+}
+
+/// What it is, as asked for or by its name, and where such a thing listens.
+fn kind_and_port(
+    asked: Option<CatalogId>,
+    name: &str,
+    tags: Option<&str>,
+) -> Result<(CatalogId, u16), EngineError> {
+    let found = suggest(name, tags);
+    let Some(kind) = asked else {
+        return Ok((kind_of(found.kind)?, found.port));
+    };
+    let port = usual_port(kind.as_str());
+    Ok((kind, port))
 }
 
 /// The row of a container in the cluster's list. What a list that is not whole lacks is not taken for missing.

@@ -12,6 +12,7 @@ use proximity_pve::lxc::LxcConfig;
 use proximity_store::records::HostRecord;
 
 use super::create_app::upstream;
+use super::deadline::{Deadline, no_time};
 use crate::cluster::{Cluster, observed};
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -102,8 +103,23 @@ impl Engine {
     /// # Errors
     /// No such host; a host that was named and cannot be asked. Without a name, what cannot be asked is a gap in the answer.
     pub async fn discover(&self, host: Option<&str>) -> Result<Discovery, EngineError> {
+        self.discover_by(host, Deadline::of_request()).await
+    }
+
+    /// As [`Engine::discover`], with this limit of time: what was not asked by then is a gap in the answer.
+    ///
+    /// # Errors
+    /// Those of [`Engine::discover`].
+    pub async fn discover_by(
+        &self,
+        host: Option<&str>,
+        deadline: Deadline,
+    ) -> Result<Discovery, EngineError> {
         let hosts = self.candidate_hosts(host).await?;
-        let looks = join_all(hosts.iter().map(|record| self.discover_in(record))).await;
+        let looks = hosts
+            .iter()
+            .map(|record| self.discover_in(record, deadline));
+        let looks = join_all(looks).await;
         let mut all = Discovery::default();
         for (record, look) in hosts.iter().zip(looks) {
             match look {
@@ -114,7 +130,10 @@ impl Engine {
                         .extend(gaps.into_iter().map(|gap| (label.clone(), gap)));
                 }
                 Err(e) if host.is_some() => return Err(e),
-                Err(e) => all.gaps.push((record.label.to_string(), e.to_string())),
+                Err(e) => {
+                    let gap = format!("{e}; {}", e.hint());
+                    all.gaps.push((record.label.to_string(), gap));
+                }
             }
         }
         all.containers
@@ -126,53 +145,44 @@ impl Engine {
     async fn discover_in(
         &self,
         record: &HostRecord,
+        deadline: Deadline,
     ) -> Result<(Vec<Discovered>, Vec<String>), EngineError> {
         let cluster = self.inner.clusters.get(record.id).await?;
-        let failed = |e| upstream(cluster.label(), &e);
-        let seen = status(&cluster).await.map_err(failed)?;
-        let mut gaps = Vec::new();
-        if let Err(gap) = is_whole(cluster.host(), &seen) {
-            gaps.push(gap.text(cluster.label()));
-        }
-        let rows = cluster.read().resources_vm().await.map_err(failed)?;
-        let rights = cluster
-            .read()
-            .permissions(Some("/"))
-            .await
-            .map_err(failed)?;
-        if !rights
-            .get("/")
-            .is_some_and(|held| held.propagates("VM.Audit"))
-        {
-            gaps.push(
-                "the token that looks has no VM.Audit on / that reaches below, so that PVE may leave containers out"
-                    .to_owned(),
-            );
-        }
+        let Some(listed) = deadline.hold(listed(&cluster)).await else {
+            return Err(no_time(cluster.label(), "its containers are not known"));
+        };
+        let (rows, mut gaps) = listed?;
         // Read after the list, so that what was recorded meanwhile is not called a stranger.
         let held = self.store().recorded_guests_of_host(record.id).await?;
         let held: BTreeSet<Vmid> = held.iter().map(|guest| guest.place().vmid).collect();
         let strangers = rows
             .into_iter()
             .filter(|row| row.kind == GuestKind::Lxc && !held.contains(&row.vmid));
-        let found = stream::iter(strangers.enumerate())
+        let found: Vec<(Discovered, bool)> = stream::iter(strangers.enumerate())
             .map(|(n, row)| {
                 let cluster = &cluster;
                 async move {
-                    let config = if n < MARKS {
-                        let read = cluster.read().lxc_config(&row.node, row.vmid).await;
-                        read.ok()
+                    let read = if n < MARKS {
+                        let read = cluster.read().lxc_config(&row.node, row.vmid);
+                        deadline.hold(read).await.map(Result::ok)
                     } else {
-                        None
+                        Some(None)
                     };
+                    let is_late = read.is_none();
+                    let config = read.flatten();
                     let mark = self.mark_of(cluster, &row, config.as_ref());
-                    discovered(cluster.label(), row, mark, config)
+                    (discovered(cluster.label(), row, mark, config), is_late)
                 }
             })
             .buffer_unordered(QUESTIONS)
             .collect()
             .await;
-        Ok((found, gaps))
+        let late = found.iter().filter(|(_, is_late)| *is_late).count();
+        if late > 0 {
+            gaps.push(unread(late, cluster.label()));
+        }
+        let containers = found.into_iter().map(|(container, _)| container);
+        Ok((containers.collect(), gaps))
     }
 
     fn mark_of(
@@ -195,6 +205,35 @@ impl Engine {
             Some(_) => DiscoveredMark::Foreign,
         }
     }
+}
+
+/// What the cluster lists, and what is not known of it.
+async fn listed(cluster: &Cluster) -> Result<(Vec<ResourceRow>, Vec<String>), EngineError> {
+    let failed = |e| upstream(cluster.label(), &e);
+    let seen = status(cluster).await.map_err(failed)?;
+    let mut gaps = Vec::new();
+    if let Err(gap) = is_whole(cluster.host(), &seen) {
+        gaps.push(gap.text(cluster.label()));
+    }
+    let rows = cluster.read().resources_vm().await.map_err(failed)?;
+    let rights = cluster.read().permissions(Some("/")).await;
+    let rights = rights.map_err(failed)?;
+    let root = rights.get("/");
+    if !root.is_some_and(|held| held.propagates("VM.Audit")) {
+        gaps.push(
+            "the token that looks has no VM.Audit on / that reaches below, so that PVE may leave containers out"
+                .to_owned(),
+        );
+    }
+    Ok((rows, gaps))
+}
+
+/// What is told of containers that were not read in time.
+fn unread(late: usize, label: &str) -> String {
+    format!(
+        "the configurations of {late} container(s) were not read in time, so that whether they bear a mark is not known: see what \
+         hangs there with proximity doctor --host {label}, then ask again"
+    )
 }
 
 fn discovered(

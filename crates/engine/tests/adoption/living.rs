@@ -1,5 +1,9 @@
 //! What becomes of adopted containers: power, routes, drift, names and numbers that clash, and what else there is to adopt.
 
+use std::time::Duration;
+
+use proximity_engine::commands::Deadline;
+
 use super::*;
 
 #[tokio::test]
@@ -236,6 +240,44 @@ async fn two_clusters_may_use_the_same_number() {
     let two = w.engine.adopt(&w.actor, there).await.unwrap();
     w.settled(two.operation.unwrap()).await.unwrap();
     assert_ne!(one.host, two.host);
+    assert_sound(&w).await;
+}
+
+/// A node that hangs takes no word from what was asked of others, and nothing is recorded of what was not looked at.
+#[tokio::test]
+async fn what_is_not_asked_in_time_is_told_as_such() {
+    let w = world().await;
+    stranger(&w, 150, "redis-cache", false).await;
+    stranger(&w, 151, "silent", false).await;
+    let held = w.pve.hold(Method::Get, "/lxc/151/config");
+    let soon = || Deadline::within(Duration::from_millis(500));
+    let found = w.engine.discover_by(None, soon()).await.unwrap();
+    let marks: Vec<_> = found.containers.iter().map(|c| c.mark).collect();
+    assert_eq!(marks, [DiscoveredMark::No, DiscoveredMark::Unread]);
+    let [(host, gap)] = found.gaps.as_slice() else {
+        panic!("{:?}", found.gaps);
+    };
+    assert!(host == "lab" && gap.contains("1 container(s) were not read in time"));
+    assert!(!found.complete);
+    let late = w.engine.adopt_by(&w.actor, asked(151), soon()).await;
+    let late = late.unwrap_err();
+    assert_eq!(late.code(), "pve_unreachable");
+    assert!(late.to_string().contains("151 was not looked at"), "{late}");
+    assert!(late.hint().contains("proximity doctor --host lab"));
+    held.send(true).unwrap();
+    // Without any time left nothing is asked at all.
+    let (over, calls) = (Deadline::within(Duration::ZERO), w.pve.calls());
+    let refused = w.engine.adopt_by(&w.actor, asked(150), over).await;
+    assert_eq!(code(refused), "pve_unreachable");
+    let blind = w.engine.discover_by(None, over).await.unwrap();
+    assert!(blind.containers.is_empty() && !blind.complete);
+    assert_eq!(w.pve.calls(), calls);
+    let apps = w.store.live_apps().await.unwrap();
+    assert_eq!(apps, 0);
+    let adopted = w.engine.adopt_by(&w.actor, asked(150), soon()).await;
+    w.settled(adopted.unwrap().operation.unwrap())
+        .await
+        .unwrap();
     assert_sound(&w).await;
 }
 

@@ -10,7 +10,7 @@ use proximity_api::adoption::{
 };
 use proximity_api::apps::App;
 use proximity_domain::ids::AppId;
-use proximity_engine::commands::AdoptContainer;
+use proximity_engine::commands::{AdoptContainer, Deadline};
 use proximity_engine::error::EngineError;
 use proximity_store::exposure::Exposure;
 use proximity_store::records::{AppRecord, RequestKey};
@@ -63,7 +63,8 @@ pub(crate) async fn adopt(
         Once::New(key) => key,
         Once::Before(id) => return recorded_before(&state, &caller, id).await,
     };
-    match one(&state, &caller, body, key.clone()).await {
+    let deadline = Deadline::of_request();
+    match one(&state, &caller, body, key.clone(), deadline).await {
         Ok(record) => recorded(&state, record).await,
         Err(e) => {
             let id = unless_made(&state, &caller, key.as_ref(), e).await?;
@@ -94,9 +95,11 @@ pub(crate) async fn adopt_all(
         accepted: Vec::new(),
         refused: Vec::new(),
     };
+    // They share the time of this request: one that hangs must not take the word from those before it.
+    let deadline = Deadline::of_request();
     for container in body.containers {
         let (host, vmid) = (container.host.clone(), container.vmid);
-        match one(&state, &caller, container, None).await {
+        match one(&state, &caller, container, None, deadline).await {
             Ok(record) => answer.accepted.push(shown(&state.reader(), record).await?),
             Err(e) => answer.refused.push(RefusedAdoption {
                 host,
@@ -122,6 +125,7 @@ async fn one(
     caller: &Caller,
     body: AdoptApp,
     key: Option<RequestKey>,
+    deadline: Deadline,
 ) -> Result<AppRecord, EngineError> {
     let request = AdoptContainer {
         host: body.host,
@@ -132,7 +136,8 @@ async fn one(
         probe: body.probe,
         key,
     };
-    state.engine().adopt(caller.actor(), request).await
+    let engine = state.engine();
+    engine.adopt_by(caller.actor(), request, deadline).await
 }
 
 /// Show what was read at an app's adoption
