@@ -119,8 +119,7 @@ const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missi
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 55] = [
-    pub const ALL: [Self; 52] = [
+    pub const ALL: [Self; 56] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
