@@ -43,6 +43,7 @@ mod pending;
 mod pipeline;
 mod plans;
 mod random;
+mod replication;
 mod request;
 mod rights;
 mod scenery;

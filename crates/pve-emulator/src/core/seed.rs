@@ -130,6 +130,7 @@ impl World {
             converting: BTreeMap::new(),
             moving: BTreeMap::new(),
             backup_jobs: Watched::default(),
+            replication_jobs: Watched::default(),
             ha: Ha::default(),
             next_id: Watched::default(),
             environment: Environment::default(),

@@ -17,6 +17,7 @@ use super::node_settings::NodeSettings;
 use super::notify::Entity;
 use super::park::Live;
 use super::random::Random;
+use super::replication::ReplicationJob;
 use super::sections::Sections;
 use super::seed::TokenSeed;
 use super::stored::{Registry, StoredFile};
@@ -60,6 +61,9 @@ pub struct World {
     pub(crate) moving: BTreeMap<u32, String>,
     /// Backup jobs by id.
     pub(crate) backup_jobs: Watched<BTreeMap<String, BTreeMap<String, String>>>,
+    /// Replication jobs by id.
+    #[serde(default)]
+    pub(crate) replication_jobs: Watched<BTreeMap<String, ReplicationJob>>,
     pub(crate) ha: Ha,
     /// From which numbers new guests are offered one.
     #[serde(default)]

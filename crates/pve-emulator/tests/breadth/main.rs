@@ -30,6 +30,7 @@ mod notifications;
 mod options;
 mod pools;
 mod power;
+mod purge;
 mod reading;
 mod restore;
 mod storage;

@@ -38,6 +38,7 @@ fn set_watch(world: &mut World, watch: bool) {
     world.accounts.watch(watch);
     world.pools.watch(watch);
     world.backup_jobs.watch(watch);
+    world.replication_jobs.watch(watch);
     world.next_id.watch(watch);
     world.firewall.watch(watch);
     world.storages.watch(watch);
@@ -62,6 +63,10 @@ pub(super) fn take_changed_files(world: &mut World) -> Vec<&'static str> {
     let all = [
         ("user.cfg", accounts || pools),
         ("jobs.cfg", world.backup_jobs.take_changed(Clone::clone)),
+        (
+            "replication.cfg",
+            world.replication_jobs.take_changed(Clone::clone),
+        ),
         ("datacenter.cfg", world.next_id.take_changed(|it| *it)),
         ("firewall", world.firewall.take_changed(Clone::clone)),
         ("storage.cfg", world.storages.take_changed(Clone::clone)),

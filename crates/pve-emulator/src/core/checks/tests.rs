@@ -115,7 +115,7 @@ fn task_on(node: &str, world: &mut World, act: impl FnOnce(&mut World)) {
 #[test]
 fn what_tasks_write_beside_configurations_is_found() {
     type Act = fn(&mut World);
-    let acts: [(&str, Act); 6] = [
+    let acts: [(&str, Act); 7] = [
         ("user.cfg", |world| {
             let pool = world.pools.get_mut("web").unwrap();
             pool.vms.push(100);
@@ -127,6 +127,9 @@ fn what_tasks_write_beside_configurations_is_found() {
         }),
         ("jobs.cfg", |world| {
             world.backup_jobs.insert("job".into(), BTreeMap::new());
+        }),
+        ("replication.cfg", |world| {
+            world.replicate(100, "pve2");
         }),
         ("datacenter.cfg", |world| world.next_id.lower = Some(7)),
         ("storage.cfg", |world| world.storages.push(storage())),

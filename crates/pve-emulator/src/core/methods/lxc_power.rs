@@ -211,12 +211,9 @@ pub(super) fn destroy(call: &mut Call<'_>) -> Outcome {
         return Err(ApiError::died(format!("CT is locked ({lock})")).into());
     }
     let force = call.flag("force");
-    if call.world.ha.of(vmid).is_some() && !call.flag("purge") {
-        let text = format!(
-            "unable to remove CT {vmid} - used in HA resources and purge parameter not set."
-        );
-        return Err(ApiError::died(text).into());
-    }
+    call.world
+        .check_unused(vmid, call.flag("purge"))
+        .map_err(ApiError::died)?;
     if !force && runs(call, &key)? {
         return Err(ApiError::died(format!(
             "unable to destroy CT {vmid} - container is running"

@@ -34,6 +34,7 @@ mod notify_table;
 mod passed_on;
 mod pools;
 pub(crate) mod prune;
+mod replication;
 mod settings;
 mod storage;
 mod storage_config;

@@ -4,7 +4,7 @@ use super::{
     Behaviour, access, backup, backup_jobs, bulk, cluster, console, corosync, export, fetching,
     firewall, ha, ha_rules, index, jobs, lxc_config, lxc_copy, lxc_create, lxc_disk, lxc_migrate,
     lxc_power, lxc_read, lxc_snapshot, machine, metric_servers, metrics, node, notify_table, pools,
-    settings, storage, storage_config, tasks, units, upload, volumes,
+    replication, settings, storage, storage_config, tasks, units, upload, volumes,
 };
 
 /// The behaviour of a method, by verb and schema path.
@@ -174,7 +174,8 @@ fn of_cluster(verb: &str, rest: &str) -> Option<Behaviour> {
         ("GET", "/config/qdevice") => corosync::device,
         ("GET", "/config/apiversion") => corosync::version,
         ("GET", "/log") => corosync::log,
-        ("GET", "/replication" | "/jobs/realm-sync") => settings::none,
+        ("GET", "/replication") => replication::list,
+        ("GET", "/jobs/realm-sync") => settings::none,
         ("GET", "/mapping/dir" | "/mapping/pci" | "/mapping/usb") => settings::none,
         ("GET", "/sdn/zones" | "/sdn/vnets" | "/sdn/controllers" | "/sdn/dns") => settings::none,
         ("GET", "/mapping") => jobs::mapping_index,

@@ -1,5 +1,7 @@
 //! How a task ends and what it leaves.
 
+use std::collections::BTreeMap;
+
 use super::super::faults::{self, End};
 use super::super::firewall;
 use super::super::guest::GuestKey;
@@ -7,6 +9,7 @@ use super::super::stored::Arrival;
 use super::super::task::{CreatePlan, NewDisk, TaskState, Work};
 use super::super::world::World;
 use super::{copies, create, launch, migrate, restore, snapshots, spawn};
+use crate::schema::split_list;
 
 /// Ended tasks that are remembered.
 const REMEMBERED: usize = 400;
@@ -233,22 +236,48 @@ fn destroyed(
         world.free_volumes_of(&key);
     }
     if purge {
-        world.tasks[at].say(format!("purging CT {vmid} from related configurations.."));
-        if world.ha.of(vmid).is_some() {
-            let note = format!("NOTE: removed CT {vmid} from HA resource configuration.");
-            world.tasks[at].say(note);
-        }
-        world.unmanage(&format!("ct:{vmid}"), true);
-        for job in world.backup_jobs.values_mut() {
-            if let Some(list) = job.get_mut("vmid") {
-                let id = vmid.to_string();
-                let left: Vec<&str> = list.split(',').filter(|found| *found != id).collect();
-                *list = left.join(",");
-            }
-        }
+        purge_from_jobs(world, at, vmid);
     }
     remove_guest(world, at);
     None
+}
+
+/// What `purge` takes the number out of (pve-container, `API2/LXC.pm`, `destroy_vm`).
+fn purge_from_jobs(world: &mut World, at: usize, vmid: u32) {
+    world.tasks[at].say(format!("purging CT {vmid} from related configurations.."));
+    world.replication_jobs.retain(|_, job| job.guest != vmid);
+    world.backup_jobs.retain(|_, job| stays_without(job, vmid));
+    if world.ha.of(vmid).is_some() {
+        let note = format!("NOTE: removed CT {vmid} from HA resource configuration.");
+        world.tasks[at].say(note);
+    }
+    world.unmanage(&format!("ct:{vmid}"), true);
+}
+
+/// Takes the number out of a job of backups. One that was there for it alone does not stay (pve-guest-common,
+/// `VZDump/Plugin.pm`, `remove_vmid_from_job`).
+fn stays_without(job: &mut BTreeMap<String, String>, vmid: u32) -> bool {
+    let id = vmid.to_string();
+    let without = |list: &String| {
+        let mut left = split_list(list);
+        left.retain(|other| *other != id);
+        left.join(",")
+    };
+    if let Some(list) = job.get("vmid").map(without) {
+        let stays = !list.is_empty();
+        job.insert("vmid".to_owned(), list);
+        return stays;
+    }
+    match job.get("exclude").map(without) {
+        Some(list) if list.is_empty() => {
+            job.remove("exclude");
+        }
+        Some(list) => {
+            job.insert("exclude".to_owned(), list);
+        }
+        None => {}
+    }
+    true
 }
 
 fn free_volumes(world: &mut World, at: usize) {

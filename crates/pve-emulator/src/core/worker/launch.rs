@@ -25,7 +25,7 @@ pub(super) fn launch(
             shutdown(world, at, (timeout_s, force), now_ms, effects)
         }
         Work::Reboot { timeout_s } => reboot(world, at, timeout_s, now_ms, effects),
-        Work::Destroy { force, .. } => destroy(world, at, force, now_ms, effects),
+        Work::Destroy { force, purge, .. } => destroy(world, at, (force, purge), now_ms, effects),
         Work::Resume => Err(restore_state(world, at)),
         Work::Suspend => Err(save_state(world, at)),
         Work::Template => copies::template(world, at, now_ms),
@@ -320,7 +320,7 @@ fn shut_down(
 fn destroy(
     world: &mut World,
     at: usize,
-    force: bool,
+    (force, purge): (bool, bool),
     now_ms: u64,
     effects: &mut Effects,
 ) -> Result<(), String> {
@@ -330,6 +330,7 @@ fn destroy(
         return Err(format!("can't remove CT {vmid} - protection mode enabled"));
     }
     check_lock(&guest)?;
+    world.check_unused(vmid, purge)?;
     let end_ms = now_ms + world.times.destroy_ms;
     let key = world.tasks[at].guest();
     if !guest.is_running() {
