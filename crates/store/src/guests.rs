@@ -19,6 +19,7 @@ use crate::journal::add_event;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::sql::{Row, Sql, Tx, query};
 use crate::store::{Reader, Store};
+use crate::views::PastGuest;
 
 /// Guests as they are known now: born with, learned and accepted.
 macro_rules! known {
@@ -364,6 +365,32 @@ impl Reader {
         .await?;
         each(&rows, recorded)
     }
+}
+
+impl Reader {
+    /// Containers that an app has or had, oldest first. Its backups on the cluster are named after their numbers.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn past_guests(&self, app: AppId) -> Result<Vec<PastGuest>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.past_guests(app)));
+        }
+        let rows = query(
+            "SELECT host_id, node, vmid, gone_at FROM guests WHERE app_id = $1 ORDER BY recorded_at, id",
+        )
+        .bind(app.to_string())
+        .fetch_all(self)
+        .await?;
+        each(&rows, past_guest)
+    }
+}
+
+fn past_guest(row: &Row) -> Result<PastGuest, StoreError> {
+    Ok(PastGuest {
+        place: place(row)?,
+        gone_at: row.moment_opt("gone_at")?,
+    })
 }
 
 /// Every choice of a number asks this: it looks at that number alone.

@@ -65,6 +65,15 @@ pub(crate) const MUTATIONS: Sql = Sql::each(
      a.target, a.details, a.operation_id, a.step_index, a.epoch FROM audit a \
      WHERE a.operation_id = $1 AND a.step_index = $2 ORDER BY a.seq, a.id LIMIT $3",
 );
+const MUTATIONS_OF_APP: Sql = Sql::each(
+    "SELECT * FROM audit WHERE step_index IS NOT NULL \
+     AND operation_id IN (SELECT id FROM operations WHERE app_id = $1) ORDER BY seq DESC LIMIT $2",
+    "SELECT COALESCE(a.seq, 9223372036854775807) AS seq, a.at, a.account, a.token_id, a.kind, a.action, \
+     a.target, a.details, a.operation_id, a.step_index, a.epoch FROM audit a \
+     WHERE a.step_index IS NOT NULL \
+     AND a.operation_id IN (SELECT id FROM operations WHERE app_id = $1) \
+     ORDER BY a.seq DESC NULLS FIRST, a.id DESC LIMIT $2",
+);
 const ADD_LOG_LINE: Sql = Sql::each(
     "INSERT INTO log_lines (seq, app_id, operation_id, at, level, step, message, percent) \
      SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM log_lines",
@@ -308,6 +317,27 @@ impl Reader {
             .bind(operation.to_string())
             .bind(i64::from(step))
             .bind(i64::from(MAX_ROWS))
+            .fetch_all(self)
+            .await?;
+        each(&rows, audit_row)
+    }
+
+    /// Calls that the operations of an app have audited before sending them, newest first, at most 1,000. One that has no
+    /// number yet is there as well, with the highest number there is.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn mutations_of_app(
+        &self,
+        app: AppId,
+        limit: u32,
+    ) -> Result<Vec<AuditRow>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.mutations_of_app(app, limit)));
+        }
+        let rows = query(MUTATIONS_OF_APP)
+            .bind(app.to_string())
+            .bind(i64::from(limit.min(MAX_ROWS)))
             .fetch_all(self)
             .await?;
         each(&rows, audit_row)

@@ -1,6 +1,7 @@
 //! What reading gives beyond plain rows, and what it can be narrowed by.
 
 use proximity_domain::app::StatusLabel;
+use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, Epoch, HostId, OperationId, TokenId};
 use proximity_domain::names::NodeName;
 use proximity_domain::operation::OperationKind;
@@ -104,6 +105,15 @@ pub struct ArchivedApp {
     pub by: ArchivedBy,
     /// When.
     pub archived_at: Timestamp,
+}
+
+/// A container that an app has or had.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PastGuest {
+    /// Where it was last.
+    pub place: ContainerRef,
+    /// When it was recorded as gone, or given back; `None` while the app has it.
+    pub gone_at: Option<Timestamp>,
 }
 
 /// Who put an app into the archive.

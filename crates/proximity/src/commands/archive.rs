@@ -1,6 +1,9 @@
 //! `proximity archive list` and `proximity archive show`.
 
-use proximity_api::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
+use proximity_api::archive::{
+    AppHistory, ArchiveList, ArchiveQuery, ArchivedApp, PastContainer, SentCall,
+};
+use proximity_api::operations::Operation;
 
 use crate::cli::{ArchiveListArgs, ArchiveShow};
 use crate::context::Context;
@@ -44,7 +47,7 @@ fn row(app: &ArchivedApp) -> [String; 4] {
 
 fn shown(app: &ArchivedApp) -> String {
     let ports = app.ports.as_ref();
-    details([
+    let mut text = details([
         ("app", app.hostname.clone()),
         ("id", app.id.clone()),
         ("owner", app.owner.clone()),
@@ -61,5 +64,56 @@ fn shown(app: &ArchivedApp) -> String {
         ("made", moment(app.created_at)),
         ("archived", moment(app.archived_at)),
         ("archived by", app.archived_by.clone()),
-    ])
+    ]);
+    if let Some(history) = &app.history {
+        text.push_str(&told(history));
+        let id = &app.id;
+        text.push_str(&format!(
+            "\n\nits log: proximity logs {id}\nits events: proximity events --app {id}"
+        ));
+    }
+    text
+}
+
+/// Containers, operations and calls of an app, each as a table.
+fn told(history: &AppHistory) -> String {
+    let containers = table(
+        ["CONTAINER", "HOST", "NODE", "GONE"],
+        history.containers.iter().map(container),
+        "it had no container",
+    );
+    let operations = table(
+        ["OPERATION", "STATE", "BY", "ASKED", "ID"],
+        history.operations.iter().map(operation),
+        "nothing was asked for",
+    );
+    let calls = table(
+        ["SENT", "CALL", "DETAILS"],
+        history.calls.iter().map(call),
+        "nothing was sent",
+    );
+    format!("\n\n{containers}\n\n{operations}\n\n{calls}")
+}
+
+fn container(past: &PastContainer) -> [String; 4] {
+    [
+        past.vmid.to_string(),
+        past.host.clone().unwrap_or_else(|| "removed".to_owned()),
+        past.node.clone(),
+        past.gone_at.map_or_else(String::new, moment),
+    ]
+}
+
+fn operation(operation: &Operation) -> [String; 5] {
+    [
+        operation.kind.clone(),
+        operation.state.clone(),
+        operation.requested_by.clone(),
+        moment(operation.created_at),
+        operation.id.clone(),
+    ]
+}
+
+fn call(sent: &SentCall) -> [String; 3] {
+    [moment(sent.at), sent.call.clone(), sent.details.to_string()]
 }

@@ -31,7 +31,9 @@ pub(crate) use nodes::node_list;
 pub(crate) use notices::{channel_list, channel_tests};
 pub(crate) use operations::operation;
 pub(crate) use ports::port_list;
-pub(crate) use reconcile::{archived_app, janitor_report, reconcile_report};
+pub(crate) use reconcile::{
+    archived_app, janitor_report, past_container, reconcile_report, sent_call,
+};
 pub(crate) use stats::stats;
 
 use proximity_api::apps::{Ports, Problem};

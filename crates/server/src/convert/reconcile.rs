@@ -1,6 +1,6 @@
 //! What the loops found, and the archive.
 
-use proximity_api::archive::ArchivedApp;
+use proximity_api::archive::{ArchivedApp, PastContainer, SentCall};
 use proximity_api::reconcile::{JanitorReport, MassBrake, Orphan, ReconcileReport};
 use proximity_engine::janitor;
 use proximity_engine::reconcile;
@@ -72,5 +72,28 @@ pub(crate) fn archived_app(archived: views::ArchivedApp) -> ArchivedApp {
         created_at: moment(record.created_at),
         archived_at: moment(archived.archived_at),
         archived_by: archived.by.to_string(),
+        history: None,
+    }
+}
+
+/// A container that an app had; `host` is the label of its entry.
+pub(crate) fn past_container(past: views::PastGuest, host: Option<String>) -> PastContainer {
+    PastContainer {
+        host,
+        node: past.place.node.to_string(),
+        vmid: past.place.vmid.get(),
+        gone_at: past.gone_at.map(moment),
+    }
+}
+
+/// A call that was audited.
+pub(crate) fn sent_call(entry: views::AuditRow) -> SentCall {
+    SentCall {
+        at: moment(entry.at),
+        account: entry.account,
+        call: entry.action,
+        target: entry.target,
+        details: entry.details,
+        operation_id: entry.operation.map(|id| id.to_string()),
     }
 }

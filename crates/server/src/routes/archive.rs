@@ -2,9 +2,10 @@
 
 use axum::Json;
 use axum::extract::State;
-use proximity_api::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
+use proximity_api::archive::{AppHistory, ArchiveList, ArchiveQuery, ArchivedApp};
 use proximity_domain::ids::AppId;
-use proximity_store::views::ArchiveFilter;
+use proximity_store::Reader;
+use proximity_store::views::{ArchiveFilter, OperationFilter};
 
 use crate::auth::{Caller, Scope};
 use crate::convert;
@@ -13,6 +14,8 @@ use crate::refusal::Refusal;
 use crate::router::AppState;
 
 const MOST: u32 = 200;
+/// Calls that are shown of an app.
+const CALLS: u32 = 200;
 
 /// List archived apps
 ///
@@ -45,6 +48,8 @@ pub(crate) async fn list(
 }
 
 /// Show an archived app
+///
+/// With its containers, what was asked for and what was sent to Proxmox VE; its log and its events are read by its id as before.
 #[utoipa::path(get, path = "/api/archive/{app}", tag = "apps", operation_id = "show_archived",
     params(("app" = String, Path, description = "Id.", example = "0197a1b2-5555-7000-8000-000000000001")),
     responses((status = 200, description = "The app as it was.", body = ArchivedApp)),
@@ -62,5 +67,28 @@ pub(crate) async fn show(
     if owner.is_some_and(|owner| owner != found.record.owner) {
         return Err(none());
     }
-    Ok(Json(convert::archived_app(found)))
+    let mut app = convert::archived_app(found);
+    app.history = Some(history(&state.reader(), id, &app.hostname).await?);
+    Ok(Json(app))
+}
+
+async fn history(reader: &Reader, id: AppId, hostname: &str) -> Result<AppHistory, Refusal> {
+    let mut containers = Vec::new();
+    for past in reader.past_guests(id).await? {
+        let host = reader.host(past.place.host).await?;
+        let label = host.map(|host| host.label.into());
+        containers.push(convert::past_container(past, label));
+    }
+    let filter = OperationFilter {
+        app: Some(id),
+        ..OperationFilter::default()
+    };
+    let operations = reader.operations(filter).await?.into_iter();
+    let named = |operation| convert::operation(operation, Some(hostname.to_owned()), None);
+    let calls = reader.mutations_of_app(id, CALLS).await?;
+    Ok(AppHistory {
+        containers,
+        operations: operations.map(named).collect(),
+        calls: calls.into_iter().map(convert::sent_call).collect(),
+    })
 }

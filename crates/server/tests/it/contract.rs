@@ -415,6 +415,15 @@ async fn passes_and_archive(live: &Live) {
     for id in ids {
         let shown = live.send("GET", &format!("/api/archive/{id}"), "").await;
         assert_eq!(shown.body["id"], id, "{}", shown.body);
+        let history = &shown.body["history"];
+        let containers = history["containers"].as_array().unwrap();
+        let gone = containers.iter().all(|past| past["gone_at"].is_string());
+        assert!(gone && history["calls"].is_array(), "{history}");
+        let ended = &history["operations"][0]["id"];
+        assert_eq!(shown.body["archived_by"], *ended, "{history}");
+    }
+    for app in listed {
+        assert_eq!(app.get("history"), None, "{app}");
     }
     let none = live.send("GET", "/api/archive/nowhere", "").await;
     assert_eq!((none.status.as_u16(), none.code()), (404, "app_not_found"));

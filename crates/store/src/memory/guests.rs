@@ -12,6 +12,7 @@ use crate::effects::{GuestChange, NewEvent};
 use crate::error::StoreError;
 use crate::guests::not_adopted;
 use crate::identities::GuestLooks;
+use crate::views::PastGuest;
 
 impl State {
     /// Applies one change that `operation` makes to a guest of `app`.
@@ -150,6 +151,17 @@ impl State {
         let mut found: Vec<&Guest> = self.present().filter(|g| g.guest.app() == app).collect();
         found.sort_by_key(|guest| (guest.recorded_at, guest.guest.id()));
         found.into_iter().map(Guest::known).collect()
+    }
+
+    pub(crate) fn past_guests(&self, app: AppId) -> Vec<PastGuest> {
+        let of_app = self.guests.values().filter(|g| g.guest.app() == app);
+        let mut found: Vec<&Guest> = of_app.collect();
+        found.sort_by_key(|guest| (guest.recorded_at, guest.guest.id()));
+        let past = |guest: &Guest| PastGuest {
+            place: guest.guest.place().clone(),
+            gone_at: guest.gone_at,
+        };
+        found.into_iter().map(past).collect()
     }
 
     pub(crate) fn recorded_on_host(&self, host: HostId) -> Vec<RecordedGuest> {

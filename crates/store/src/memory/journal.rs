@@ -131,6 +131,18 @@ impl State {
         entries.take(most(MAX_ROWS)).cloned().collect()
     }
 
+    /// Calls that the operations of an app have audited before sending them, newest first.
+    pub(crate) fn mutations_of_app(&self, app: AppId, limit: u32) -> Vec<AuditRow> {
+        let is_of_app = |id: OperationId| {
+            let operation = self.operations.get(&id);
+            operation.is_some_and(|operation| operation.record.app == app)
+        };
+        let of_app =
+            |entry: &&AuditRow| entry.step.is_some() && entry.operation.is_some_and(is_of_app);
+        let entries = self.audit.values().rev().filter(of_app);
+        entries.take(most(limit)).cloned().collect()
+    }
+
     pub(crate) fn audit_after(&self, limit: u32, after: i64) -> Vec<AuditRow> {
         let entries = later(&self.audit, after);
         entries.take(most(limit)).cloned().collect()

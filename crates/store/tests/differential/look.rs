@@ -109,6 +109,8 @@ async fn at_apps(pair: &Pair, known: &Known) {
         both!(pair, store => store.native_guests(*id)).unwrap();
         both!(pair, store => store.recorded_guests(*id)).unwrap();
         both!(pair, store => store.adoption(*id)).unwrap();
+        both!(pair, store => store.past_guests(*id)).unwrap();
+        both!(pair, store => store.mutations_of_app(*id, 1000)).unwrap();
         both!(pair, store => store.log(*id, 0, 1000)).unwrap();
         both!(pair, store => store.log_tail(*id, 3)).unwrap();
         let left = both!(pair, store => store.app_environment(*id));

@@ -4,9 +4,9 @@ use proximity_domain::app::Status;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_store::StoreError;
-use proximity_store::effects::{Effects, GuestChange};
+use proximity_store::effects::{Effects, GuestChange, MutationAudit};
 use proximity_store::records::AppRecord;
-use proximity_store::views::{ArchivedBy, OperationFilter};
+use proximity_store::views::{ArchivedBy, OperationFilter, PastGuest};
 use serde_json::json;
 
 use super::world::{Make, World};
@@ -48,6 +48,59 @@ pub async fn keeps_history(make: &impl Make) {
     assert_eq!(world.store.steps(deploy).await.unwrap().len(), 2);
     assert_eq!(world.store.steps(removal).await.unwrap().len(), 1);
     world.assert_sound().await;
+}
+
+/// Where its containers were, by whose numbers its backups are named, and what was sent for it.
+pub async fn tells_of_its_containers_and_calls(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let (other, _) = world.deployed("other", 102).await;
+    let there = PastGuest {
+        place: guest.place.clone(),
+        gone_at: None,
+    };
+    assert_eq!(world.store.past_guests(app.id).await.unwrap(), [there]);
+    world
+        .enqueue(OperationKind::Remove, app.id, Some(Status::Removing))
+        .await;
+    let (_, fence) = world.claim().await;
+    world.begin(&fence, 0, "destroy").await;
+    for call in ["PUT /first", "DELETE /second"] {
+        let audit = MutationAudit {
+            call: call.to_owned(),
+            target: "lab/pve1/101".to_owned(),
+            details: json!({}),
+        };
+        let effects = Effects::default();
+        let written = world
+            .store
+            .record_mutation(&fence, 0, audit, effects, world.at());
+        written.await.unwrap();
+    }
+    let effects = Effects {
+        guests: vec![GuestChange::Gone { guest: guest.id }],
+        archive: true,
+        ..Effects::default()
+    };
+    let finished = world
+        .store
+        .finish_step(&fence, 0, json!({}), effects, world.at());
+    finished.await.unwrap();
+    let gone = PastGuest {
+        place: guest.place.clone(),
+        gone_at: Some(world.at()),
+    };
+    assert_eq!(world.store.past_guests(app.id).await.unwrap(), [gone]);
+    let calls = async |app, limit| {
+        let calls = world.store.mutations_of_app(app, limit).await.unwrap();
+        let calls: Vec<String> = calls.into_iter().map(|call| call.action).collect();
+        calls
+    };
+    let newest = calls(app.id, 2).await;
+    assert_eq!(newest, ["DELETE /second", "PUT /first"]);
+    assert_eq!(calls(app.id, 1).await, ["DELETE /second"]);
+    let others = calls(other.id, 1_000).await;
+    assert!(!others.contains(&"PUT /first".to_owned()), "{others:?}");
 }
 
 pub async fn frees_name_ports_and_secrets(make: &impl Make) {

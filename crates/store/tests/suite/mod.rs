@@ -57,7 +57,7 @@ macro_rules! with_cases {
                 an_abandoned_adoption_leaves_nothing, a_restore_of_keys_that_ends_early_is_told_and_leaves_its_app_alone;
             guests: are_recorded_once_per_place, of_a_page_of_apps_are_read_together, are_confirmed_once, are_followed_to_another_node,
                 of_others_are_out_of_reach, hold_their_number_until_they_are_gone;
-            archive: keeps_history, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
+            archive: keeps_history, tells_of_its_containers_and_calls, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
             guards: tell_of_a_drift_once_and_of_its_end, are_for_adopted_apps_and_end_with_them;
