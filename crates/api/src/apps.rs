@@ -219,6 +219,20 @@ pub struct ActionRequest {
     /// The app's host name, typed by a person who means it (`delete`).
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub confirm: Option<String>,
+    /// Consent to Proxmox VE's `purge`: the container's number is taken out of jobs of backups too, and a job that names nothing
+    /// else goes (`delete`, of an app whose container we made).
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub purge: bool,
+}
+
+/// Query of `GET /api/apps/{id}/removal`.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize, IntoParams)]
+#[serde(deny_unknown_fields)]
+#[into_params(parameter_in = Query)]
+pub struct RemovalQuery {
+    /// Show what a removal with `purge` would do.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub purge: Option<bool>,
 }
 
 /// Answer of `GET /api/apps/{id}/removal`: what a removal would do. Nothing is changed by asking.
@@ -255,6 +269,9 @@ pub struct PlannedGuest {
     pub running: bool,
     /// What speaks against destroying it; `null` = nothing.
     pub trouble: Option<String>,
+    /// Jobs of backups in Proxmox VE that name its number, by id: without `purge` they go on naming it. `null` = they were not read,
+    /// or could not be.
+    pub backup_jobs: Option<Vec<String>>,
 }
 
 /// Names of fields and what is wrong with each, as in the `fields` of an error.

@@ -132,6 +132,7 @@ mod tests {
             protection: false,
             digest: "d".to_owned(),
             ha_managed: false,
+            replicated: false,
         }
     }
 

@@ -16,6 +16,8 @@ pub const PERMIT_VALID_MS: u64 = 5_000;
 pub enum DestroyIntent {
     /// A request on record names the app; this operation carries it out.
     RemovalRequested(OperationId),
+    /// The same, and the request consents to PVE's `purge`: the guest's number is taken out of jobs of PVE too.
+    PurgeRequested(OperationId),
     /// The operation that itself created the guest is unwinding.
     CreatorUnwinding(OperationId),
 }
@@ -32,6 +34,9 @@ pub enum NoPermit {
     /// PVE's HA would fight the removal.
     #[error("container {0} is managed by PVE's HA")]
     HaManaged(crate::ids::Vmid),
+    /// PVE copies it to other nodes; a `purge` would take those copies along.
+    #[error("container {0} has replication jobs in PVE")]
+    Replicated(crate::ids::Vmid),
     /// PVE holds a lock on it.
     #[error("container {vmid} is locked by PVE ({lock})")]
     Locked {
@@ -100,6 +105,9 @@ impl NativeGuest {
         if seen.ha_managed {
             return Err(NoPermit::HaManaged(vmid));
         }
+        if seen.replicated {
+            return Err(NoPermit::Replicated(vmid));
+        }
         if let Some(lock) = &seen.lock {
             return Err(NoPermit::Locked {
                 vmid,
@@ -155,7 +163,16 @@ impl VerifiedContainer {
             place: self.place,
             expires: self.read_started.plus_ms(PERMIT_VALID_MS),
             epoch: self.epoch,
+            purges: consents_to_purge(intent),
         })
+    }
+}
+
+/// Whether the request on record consents to PVE's `purge`. Nothing but a person's request does.
+fn consents_to_purge(intent: DestroyIntent) -> bool {
+    match intent {
+        DestroyIntent::PurgeRequested(_) => true,
+        DestroyIntent::RemovalRequested(_) | DestroyIntent::CreatorUnwinding(_) => false,
     }
 }
 
@@ -163,10 +180,16 @@ impl VerifiedContainer {
 #[must_use]
 pub fn may_destroy(kind: OperationKind, intent: DestroyIntent) -> bool {
     match (kind, intent) {
-        (OperationKind::Remove, DestroyIntent::RemovalRequested(_))
+        (
+            OperationKind::Remove,
+            DestroyIntent::RemovalRequested(_) | DestroyIntent::PurgeRequested(_),
+        )
         | (OperationKind::Deploy, DestroyIntent::CreatorUnwinding(_)) => true,
         (OperationKind::Remove, DestroyIntent::CreatorUnwinding(_))
-        | (OperationKind::Deploy, DestroyIntent::RemovalRequested(_))
+        | (
+            OperationKind::Deploy,
+            DestroyIntent::RemovalRequested(_) | DestroyIntent::PurgeRequested(_),
+        )
         | (
             OperationKind::Start
             | OperationKind::Stop
@@ -174,7 +197,9 @@ pub fn may_destroy(kind: OperationKind, intent: DestroyIntent) -> bool {
             | OperationKind::Adopt
             | OperationKind::Forget
             | OperationKind::RestoreKeys,
-            DestroyIntent::RemovalRequested(_) | DestroyIntent::CreatorUnwinding(_),
+            DestroyIntent::RemovalRequested(_)
+            | DestroyIntent::PurgeRequested(_)
+            | DestroyIntent::CreatorUnwinding(_),
         ) => false,
     }
 }
@@ -187,6 +212,7 @@ pub fn may_destroy(kind: OperationKind, intent: DestroyIntent) -> bool {
 pub struct DestroyPermit {
     place: ContainerRef,
     expires: Monotonic,
+    purges: bool,
     epoch: Epoch,
 }
 
@@ -207,5 +233,11 @@ impl DestroyPermit {
     #[must_use]
     pub fn epoch(&self) -> Epoch {
         self.epoch
+    }
+
+    /// Whether PVE may take the container's number out of its jobs too: the request on record consents to that.
+    #[must_use]
+    pub fn purges(&self) -> bool {
+        self.purges
     }
 }

@@ -95,6 +95,9 @@ pub struct ObservedContainer {
     pub digest: String,
     /// Member of PVE's HA, if that was read.
     pub ha_managed: bool,
+    /// Has replication jobs in PVE, if that was read.
+    #[serde(default)]
+    pub replicated: bool,
 }
 
 /// Whether an observed container is the one we recorded.

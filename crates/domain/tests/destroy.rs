@@ -54,6 +54,7 @@ fn seen(guest: &NativeGuest) -> ObservedContainer {
         protection: false,
         digest: "d".to_owned(),
         ha_managed: false,
+        replicated: false,
     }
 }
 
@@ -193,6 +194,13 @@ fn each_obstacle_refuses_by_name() {
         }),
         NoPermit::HaManaged(_)
     ));
+    assert!(matches!(
+        refuse(ObservedContainer {
+            replicated: true,
+            ..seen(&g)
+        }),
+        NoPermit::Replicated(_)
+    ));
     let locked = ObservedContainer {
         lock: Some("backup".to_owned()),
         ..seen(&g)
@@ -223,6 +231,28 @@ fn a_permit_lasts_five_seconds_from_the_start_of_the_read() {
     assert_eq!(permit.epoch(), Epoch(3));
 }
 
+/// PVE's `purge` reaches beyond the container: only a request that says so gives a permit for it.
+#[test]
+fn only_a_request_that_says_so_purges() {
+    let g = guest();
+    let purges = |kind, intent| {
+        let verified = g.verify(&seen(&g), Monotonic(0), Epoch(1)).unwrap();
+        let permit = verified.permit(kind, intent, Quorate(true));
+        permit.map(|permit| permit.purges())
+    };
+    let (remove, deploy) = (OperationKind::Remove, OperationKind::Deploy);
+    let op = creator();
+    assert_eq!(purges(remove, DestroyIntent::PurgeRequested(op)), Ok(true));
+    let plain = purges(remove, DestroyIntent::RemovalRequested(op));
+    assert_eq!(plain, Ok(false));
+    let unwinding = purges(deploy, DestroyIntent::CreatorUnwinding(op));
+    assert_eq!(unwinding, Ok(false));
+    assert!(matches!(
+        purges(deploy, DestroyIntent::PurgeRequested(op)),
+        Err(NoPermit::NotThisOperation { .. })
+    ));
+}
+
 #[test]
 fn only_the_creator_may_unwind_a_guest() {
     let g = guest();
@@ -248,6 +278,7 @@ fn the_table_of_who_may_destroy() {
     for kind in OperationKind::ALL {
         for (name, intent) in [
             ("removal_requested", DestroyIntent::RemovalRequested(op)),
+            ("purge_requested", DestroyIntent::PurgeRequested(op)),
             ("creator_unwinding", DestroyIntent::CreatorUnwinding(op)),
         ] {
             table.push_str(&format!(

@@ -56,6 +56,7 @@ fn verified() -> VerifiedContainer {
         protection: false,
         digest: "d".to_owned(),
         ha_managed: false,
+        replicated: false,
     };
     let guest = NativeGuest {
         id: GuestId(Uuid::from_u128(7)),

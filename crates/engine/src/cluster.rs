@@ -271,6 +271,7 @@ pub(crate) fn observed(
             .map(ToString::to_string)
             .unwrap_or_default(),
         ha_managed,
+        replicated: false,
     }
 }
 

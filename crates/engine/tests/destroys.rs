@@ -65,6 +65,7 @@ fn removal() -> Action {
     Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,
+        purge: false,
     }
 }
 

@@ -203,6 +203,7 @@ async fn the_sweep_closes_what_should_not_be_open_and_opens_what_should() {
     let action = Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,
+        purge: false,
     };
     act(&w, action).await;
     w.stop_worker().await.unwrap();
@@ -225,6 +226,7 @@ async fn an_old_removal_is_not_repeated() {
         Action::Delete {
             confirm: Some("web".to_owned()),
             force_stop: false,
+            purge: false,
         },
     )
     .await;
@@ -243,6 +245,7 @@ async fn an_operation_whose_end_cannot_be_recorded_is_stuck() {
     let action = Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,
+        purge: false,
     };
     let op = w.engine.act(&w.actor, "web", action).await.unwrap();
     let holder = HolderId(Uuid::from_u128(77));

@@ -250,6 +250,7 @@ async fn one_changed_factor_is_learned_and_a_destroy_waits_for_a_person() {
     let delete = || Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,
+        purge: false,
     };
     let before = s.w.pve.changes().len();
     let waits = s.w.engine.act(&s.w.actor, "web", delete()).await;

@@ -55,6 +55,7 @@ fn remove(hostname: &str) -> Action {
     Action::Delete {
         confirm: Some(hostname.to_owned()),
         force_stop: false,
+        purge: false,
     }
 }
 
@@ -297,6 +298,7 @@ async fn a_container_that_does_not_stop_is_not_killed_unasked() {
     let forced = Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: true,
+        purge: false,
     };
     assert_eq!(act(&w, "web", forced).await, OperationState::Succeeded);
     assert!(w.pve.guests.vmids().is_empty());

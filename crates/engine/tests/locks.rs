@@ -16,6 +16,7 @@ fn removal() -> Action {
     Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,
+        purge: false,
     }
 }
 
@@ -213,6 +214,8 @@ async fn a_removal_of_what_is_never_free_turns_back_and_can_be_repeated() {
     let told = [cause, failure].map(|f| (f.code.as_str(), f.step.as_deref()));
     let locked = |step| ("container_locked", Some(step));
     assert_eq!(told, [locked("destroy"), locked("unprotect")]);
+    let bare = "had lifted the protection of container 100 in PVE, and has not put it back";
+    assert!(failure.hint.contains(bare), "{failure:?}");
     assert_eq!(changes(&w, "/lxc/100"), 3);
     w.pve.meddle(|world| world.hold_config(vmid, false));
     w.engine.retry_operation(&w.actor, op).await.unwrap();

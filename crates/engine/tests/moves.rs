@@ -70,6 +70,7 @@ fn remove() -> Action {
     Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,
+        purge: false,
     }
 }
 

@@ -93,6 +93,7 @@ async fn real_postgres_an_app_lives_stops_starts_and_goes() {
     let remove = Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,
+        purge: false,
     };
     assert_eq!(act(&w, remove).await, OperationState::Succeeded);
     assert!(w.pve.guests.vmids().is_empty());
@@ -185,6 +186,7 @@ async fn real_postgres_a_removal_cancelled_while_its_destroy_runs_ends_as_what_i
     let remove = Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,
+        purge: false,
     };
     let op = w.engine.act(&w.actor, "web", remove).await.unwrap().id;
     w.until(async || {

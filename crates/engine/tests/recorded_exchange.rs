@@ -174,6 +174,7 @@ impl Walk {
                 .map(ToString::to_string)
                 .unwrap_or_default(),
             ha_managed: false,
+            replicated: false,
         };
         let guest = NativeGuest {
             id: GuestId(Uuid::from_u128(7)),

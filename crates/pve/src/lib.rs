@@ -18,6 +18,7 @@ pub mod error;
 pub mod guest;
 pub mod guest_list;
 pub mod image;
+pub mod jobs;
 pub mod lxc;
 pub mod network;
 pub mod node;

@@ -8,7 +8,7 @@ use crate::adoption::{
     AdoptApp, AdoptApps, Adoption, Adoptions, DiscoverQuery, Discovery, DriftReport, ExposeApp,
     ExposedApp, Guarding, RestoreKeys, RestorePreview, RestoreQuery,
 };
-use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan};
+use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan, RemovalQuery};
 use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::doctor::{DoctorQuery, DoctorReport};
@@ -152,8 +152,8 @@ impl Client {
     }
 
     /// `GET /api/apps/{id}/removal`: what a removal would do.
-    pub async fn removal_plan(&self, app: &str) -> Answer<RemovalPlan> {
-        self.get(&["apps", app, "removal"], NO_QUERY).await
+    pub async fn removal_plan(&self, app: &str, query: &RemovalQuery) -> Answer<RemovalPlan> {
+        self.get(&["apps", app, "removal"], query).await
     }
 
     /// `GET /api/apps/{id}/logs`.

@@ -178,6 +178,7 @@ pub const CODES: &[Code] = &[
     row("no_quorum", K::Upstream, "The cluster has no quorum, so that nothing may be changed or taken for gone."),
     row("ha_managed", K::Upstream, "The container is managed by high availability or replication, which would fight a removal, and starts and stops it by itself."),
     row("still_protected", K::Upstream, "The container's protection is still on, though it was lifted."),
+    row("not_protected", K::Upstream, "The container's protection was put back, and does not show."),
     row("power_unknown", K::Upstream, "It cannot be read whether the container runs."),
     row("not_running_after_start", K::Upstream, "The container does not run, though its start succeeded."),
     row("still_running", K::Upstream, "The container runs, though it was shut down."),

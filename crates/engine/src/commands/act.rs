@@ -30,6 +30,8 @@ pub enum Action {
         confirm: Option<String>,
         /// Kill it when it does not shut down by itself.
         force_stop: bool,
+        /// Consent to PVE's `purge`: its number is taken out of PVE's jobs of backups too.
+        purge: bool,
     },
     /// Try the last operation again.
     Retry,
@@ -80,6 +82,7 @@ impl Engine {
             Action::Delete {
                 confirm,
                 force_stop,
+                purge,
             } => {
                 if confirm.as_deref() != Some(app.hostname.as_str()) {
                     return Err(EngineError::ConfirmationNeeded {
@@ -87,7 +90,7 @@ impl Engine {
                     });
                 }
                 self.refuse_drifted(&app).await?;
-                removal(&app, *force_stop)
+                removal(&app, *force_stop, *purge)?
             }
             Action::Retry => return self.retry_app(actor, &app, key).await,
         };
@@ -163,13 +166,38 @@ impl Engine {
 }
 
 /// What removes an app of its class, once and for all decided by the class it was born with.
-fn removal(app: &AppRecord, force_stop: bool) -> (OperationKind, serde_json::Value) {
-    match app.class {
-        AppClass::Native => (OperationKind::Remove, json!({ "force": force_stop })),
+///
+/// # Errors
+/// Consent to `purge` for what is left as it is: whoever gives it takes the app for one of ours.
+fn removal(
+    app: &AppRecord,
+    force_stop: bool,
+    purge: bool,
+) -> Result<(OperationKind, serde_json::Value), EngineError> {
+    refuse_purge(app, purge)?;
+    Ok(match app.class {
+        AppClass::Native => (
+            OperationKind::Remove,
+            json!({ "force": force_stop, "purge": purge }),
+        ),
         AppClass::Adopted => {
             let was = app.status.label().label();
             (OperationKind::Forget, json!({ "was": was }))
         }
+    })
+}
+
+/// Nothing of an adopted app is purged.
+pub(super) fn refuse_purge(app: &AppRecord, purge: bool) -> Result<(), EngineError> {
+    match app.class {
+        AppClass::Adopted if purge => Err(EngineError::Invalid {
+            field: "purge".to_owned(),
+            message: format!(
+                "{} was adopted: its container is left as it is, and its number in PVE's jobs with it",
+                app.hostname
+            ),
+        }),
+        AppClass::Adopted | AppClass::Native => Ok(()),
     }
 }
 

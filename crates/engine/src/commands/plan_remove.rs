@@ -1,7 +1,7 @@
 //! What a removal would do, read from PVE, changing nothing.
 
 use proximity_domain::app::AppClass;
-use proximity_domain::guest::Ownership;
+use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::AppId;
 use proximity_domain::ports::PortPair;
 use proximity_domain::recorded::RecordedGuest;
@@ -9,11 +9,12 @@ use proximity_pve::cluster::GuestStatus;
 use proximity_store::records::AppRecord;
 use serde::Serialize;
 
-use self::volumes::{Volumes, volumes};
-use super::create_app::upstream;
+use super::act::refuse_purge;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
+mod jobs;
+mod ours;
 mod volumes;
 
 /// What a removal would do.
@@ -48,80 +49,63 @@ pub struct PlannedGuest {
     pub running: bool,
     /// What speaks against it, if anything.
     pub trouble: Option<String>,
+    /// Jobs of backups in PVE that name its number; `None` where they were not read.
+    pub backup_jobs: Option<Vec<String>>,
+}
+
+impl PlannedGuest {
+    fn unread(place: &ContainerRef) -> Self {
+        Self {
+            node: place.node.to_string(),
+            vmid: place.vmid.get(),
+            identity_ok: false,
+            protected: false,
+            running: false,
+            trouble: None,
+            backup_jobs: None,
+        }
+    }
 }
 
 impl Engine {
-    /// Reads the app's containers and says what a removal would do.
+    /// Reads the app's containers and says what a removal would do; with consent to `purge`, what that would do too.
     ///
     /// # Errors
-    /// Unknown app, or PVE cannot be read.
-    pub async fn plan_remove(&self, app: &str) -> Result<RemovalPlan, EngineError> {
+    /// Unknown app, PVE cannot be read, or `purge` of an adopted app.
+    pub async fn plan_remove(&self, app: &str, purge: bool) -> Result<RemovalPlan, EngineError> {
         let app = self.find_app(app).await?;
+        refuse_purge(&app, purge)?;
         if app.class == AppClass::Adopted {
             return self.plan_forget(app).await;
         }
         let cluster = self.inner.clusters.get(app.host).await?;
-        let mut guests = Vec::new();
-        let mut steps = Vec::new();
+        let mut looked = Vec::new();
         for guest in self.store().native_guests(app.id).await? {
-            let place = &guest.place;
-            let mut planned = PlannedGuest {
-                node: place.node.to_string(),
-                vmid: place.vmid.get(),
-                identity_ok: false,
-                protected: false,
-                running: false,
-                trouble: None,
-            };
-            let mut mounted = Volumes::default();
-            match cluster.read().lxc_config(&place.node, place.vmid).await {
-                Ok(config) => {
-                    mounted = volumes(&config.raw, place.vmid);
-                    let seen = crate::cluster::observed(place.clone(), &config, false);
-                    planned.protected = seen.protection;
-                    match guest.owns(&seen) {
-                        Ownership::Owned | Ownership::OwnedUnconfirmed { .. } => {
-                            planned.identity_ok = true;
-                        }
-                        Ownership::BeingCreated => {
-                            planned.trouble = Some("PVE is still creating it".to_owned());
-                        }
-                        Ownership::Conflict(c) => planned.trouble = Some(c.to_string()),
-                    }
-                    let status = cluster
-                        .read()
-                        .lxc_status(&place.node, place.vmid)
-                        .await
-                        .map_err(|e| upstream(cluster.label(), &e))?;
-                    planned.running = status.status != GuestStatus::Stopped;
-                    if status.ha_managed {
-                        planned.trouble = Some("it is managed by PVE's HA".to_owned());
-                    }
-                }
-                Err(e) if e.is_missing_config() => {
-                    planned.trouble = Some("it is not there any more".to_owned());
-                }
-                Err(e) => return Err(upstream(cluster.label(), &e)),
+            looked.push(ours::look(&cluster, &guest).await?);
+        }
+        let mut steps: Vec<String> = looked.iter().filter_map(ours::refusal).collect();
+        if steps.is_empty() {
+            // As much of the jobs as can be read; what cannot is told.
+            let jobs = cluster.read().backup_jobs().await.ok();
+            for found in &mut looked {
+                steps.extend(ours::steps(found, jobs.as_deref(), purge));
             }
-            push_steps(&mut steps, &planned, &mounted);
-            guests.push(planned);
+            steps.extend(app.ports.map(freed));
+            steps.push("archive the app's record with its history".to_owned());
         }
-        if let Some(ports) = app.ports {
-            steps.push(format!(
-                "free ports {} and {}",
-                ports.public, ports.internal
-            ));
-        }
-        steps.push("archive the app's record with its history".to_owned());
         Ok(RemovalPlan {
             app: app.id,
             hostname: app.hostname.to_string(),
             deletion_type: "hard",
-            guests,
+            guests: looked.into_iter().map(|found| found.planned).collect(),
             ports: app.ports,
             steps,
         })
     }
+}
+
+fn freed(ports: PortPair) -> String {
+    format!("free ports {} and {}", ports.public, ports.internal)
 }
 
 impl Engine {
@@ -137,10 +121,7 @@ impl Engine {
             ));
             guests.push(planned);
         }
-        if let Some(ports) = app.ports {
-            let (public, internal) = (ports.public, ports.internal);
-            steps.push(format!("free ports {public} and {internal}"));
-        }
+        steps.extend(app.ports.map(freed));
         steps.push(
             "archive the app's record with its history and what was read at its adoption"
                 .to_owned(),
@@ -157,14 +138,7 @@ impl Engine {
 
     async fn look_at_kept(&self, guest: &RecordedGuest) -> PlannedGuest {
         let place = guest.place();
-        let mut planned = PlannedGuest {
-            node: place.node.to_string(),
-            vmid: place.vmid.get(),
-            identity_ok: false,
-            protected: false,
-            running: false,
-            trouble: None,
-        };
+        let mut planned = PlannedGuest::unread(place);
         let Ok(cluster) = self.inner.clusters.get(place.host).await else {
             planned.trouble = Some("its host entry cannot be used".to_owned());
             return planned;
@@ -193,26 +167,4 @@ impl Engine {
         }
         planned
     }
-}
-
-fn push_steps(steps: &mut Vec<String>, guest: &PlannedGuest, mounted: &Volumes) {
-    let at = format!("container {} on {}", guest.vmid, guest.node);
-    if !guest.identity_ok {
-        steps.push(format!("leave {at} alone"));
-        return;
-    }
-    if guest.running {
-        steps.push(format!("shut down {at}"));
-    }
-    if guest.protected {
-        steps.push(format!("lift the protection of {at}"));
-    }
-    steps.push(format!(
-        "destroy {at} with its snapshots, its firewall rules and the rights on it"
-    ));
-    let destroyed = mounted.destroyed.iter();
-    steps.extend(destroyed.map(|volume| format!("destroy its volume {volume}")));
-    let kept = mounted.kept.iter();
-    steps.extend(kept.map(|mount| format!("keep what is mounted in it: {mount}")));
-    steps.push("keep its backups, and jobs of backups that name its number".to_owned());
 }

@@ -268,6 +268,7 @@ fn as_recorded(guest: &RecordedGuest) -> ObservedContainer {
         protection: false,
         digest: String::new(),
         ha_managed: false,
+        replicated: false,
     }
 }
 

@@ -323,7 +323,8 @@ impl Cx {
         .await
     }
 
-    /// Sets PVE's `protection`, only if the configuration is still the one that was read.
+    /// Sets PVE's `protection`, only if the configuration is still the one that was read. Of a call that lifts it is noted how it
+    /// ended: what this operation lifted, and nothing else, it puts back.
     pub(crate) async fn protect_lxc(
         &self,
         place: &ContainerRef,
@@ -343,26 +344,40 @@ impl Cx {
         self.must_have_quorum(place).await?;
         let _sending = self.cuts.call();
         let audit = self.audit(call, place, details);
+        let (call, target) = (audit.call.clone(), audit.target.clone());
         self.record_mutation(audit, Effects::default()).await?;
         self.crash_point("before_call");
-        self.changes()
-            .set_protection(&place.node, place.vmid, on, &guard)
-            .await
-            .map_err(|e| pve_failure("changing the container's protection", &e))?;
+        let changes = self.changes();
+        let sent = changes.set_protection(&place.node, place.vmid, on, &guard);
+        if let Err(e) = sent.await {
+            if !on && !e.is_maybe_applied() {
+                self.settle(call, target, None).await?;
+            }
+            return Err(pve_failure("changing the container's protection", &e));
+        }
         self.crash_point("after_call");
-        Ok(())
+        if on {
+            Ok(())
+        } else {
+            self.settle_done(call, target).await
+        }
     }
 
     /// Sends the one destroy call there is, by permit, and awaits its task.
     pub(crate) async fn destroy_lxc(&self, permit: DestroyPermit) -> StepResult<TaskOutcome> {
         let place = permit.place().clone();
         let call = delete(&place);
+        let details = if permit.purges() {
+            json!({ "purge": 1 })
+        } else {
+            json!({})
+        };
         self.task(
             "destroying the container",
             Some(Change::Destroy),
             call,
             &place,
-            json!({}),
+            details,
             |client| async move { client.destroy_lxc(permit).await },
         )
         .await

@@ -1,5 +1,5 @@
-//! What became of the calls a step has sent to make or destroy a container: an answer may be lost, and the call arrive
-//! later all the same.
+//! What became of the calls a step has sent to make or destroy a container, or to lift its protection: an answer may be lost,
+//! and the call arrive later all the same.
 //!
 //! Each call is audited before it is sent. Those of which it is known how they ended are noted in the step's intent; of
 //! the others a container may still come, or go.
@@ -23,6 +23,8 @@ const CLOCKS_APART_S: i64 = 300;
 pub(crate) enum Change {
     Create,
     Destroy,
+    /// `protection=0`. The call that protects goes to the same path; only what was audited with it tells them apart.
+    Unprotect,
 }
 
 impl Change {
@@ -35,7 +37,18 @@ impl Change {
                 Self::Destroy => {
                     call.starts_with("DELETE ") && call.ends_with(&format!("/lxc/{vmid}"))
                 }
+                Self::Unprotect => {
+                    call.starts_with("PUT ") && call.ends_with(&format!("/lxc/{vmid}/config"))
+                }
             }
+    }
+
+    /// Whether the call was sent with what makes it one of this kind.
+    fn is_sent_with(self, details: &Value) -> bool {
+        match self {
+            Self::Create | Self::Destroy => true,
+            Self::Unprotect => details["protection"] == 0,
+        }
     }
 }
 
@@ -44,8 +57,17 @@ impl Change {
 struct Settled {
     call: String,
     target: String,
-    /// Its task, if it got one; without one it did nothing.
+    /// Its task, if it got one.
     upid: Option<String>,
+    /// It was done with its answer, and has no task. Without a task and without this it did nothing.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    done: bool,
+}
+
+impl Settled {
+    fn did_nothing(&self) -> bool {
+        self.upid.is_none() && !self.done
+    }
 }
 
 /// The calls of one kind that a step has sent for one number.
@@ -59,7 +81,7 @@ pub(crate) struct Sent {
 impl Sent {
     /// None has left, or each was refused: what has the number cannot come from us.
     pub(crate) fn did_nothing(&self) -> bool {
-        let void = self.settled.iter().filter(|call| call.upid.is_none());
+        let void = self.settled.iter().filter(|call| call.did_nothing());
         self.at.len() <= void.count()
     }
 
@@ -99,7 +121,7 @@ impl Cx {
             .await?;
         let ours = audited
             .iter()
-            .filter(|a| change.is(&a.action, &a.target, vmid));
+            .filter(|a| change.is(&a.action, &a.target, vmid) && change.is_sent_with(&a.details));
         let settled = self.settled();
         Ok(Sent {
             at: ours.map(|a| a.at).collect(),
@@ -122,12 +144,35 @@ impl Cx {
         target: String,
         upid: Option<&Upid>,
     ) -> StepResult<()> {
-        let mut settled = self.settled();
         let upid = upid.map(ToString::to_string);
-        if upid.is_some() && settled.iter().any(|s| s.upid == upid) {
+        if upid.is_some() && self.settled().iter().any(|s| s.upid == upid) {
             return Ok(());
         }
-        settled.push(Settled { call, target, upid });
+        let done = false;
+        self.note_settled(Settled {
+            call,
+            target,
+            upid,
+            done,
+        })
+        .await
+    }
+
+    /// Notes that the call just sent was done with its answer.
+    pub(crate) async fn settle_done(&self, call: String, target: String) -> StepResult<()> {
+        let (upid, done) = (None, true);
+        self.note_settled(Settled {
+            call,
+            target,
+            upid,
+            done,
+        })
+        .await
+    }
+
+    async fn note_settled(&self, call: Settled) -> StepResult<()> {
+        let mut settled = self.settled();
+        settled.push(call);
         let mut intent = self.row().map_or(Value::Null, |row| row.intent);
         if !intent.is_object() {
             intent = json!({});
@@ -149,6 +194,7 @@ mod tests {
             call: "POST /nodes/pve1/lxc".to_owned(),
             target: "lab/pve1/100".to_owned(),
             upid: None,
+            done: false,
         };
         Sent {
             at: at.iter().copied().map(Timestamp).collect(),
@@ -187,5 +233,25 @@ mod tests {
         assert!(!is(Change::Create, start, "lab/pve1/100"));
         let delete = "DELETE /nodes/pve2/lxc/100";
         assert!(is(Change::Destroy, delete, "lab/pve2/100"));
+        let put = "PUT /nodes/pve1/lxc/100/config";
+        assert!(is(Change::Unprotect, put, "lab/pve1/100"));
+        assert!(!is(Change::Unprotect, put, "lab/pve1/101"));
+        assert!(!is(Change::Unprotect, start, "lab/pve1/100"));
+    }
+
+    /// Both go to the same path, and only the one that lifts has to be answered for.
+    #[test]
+    fn a_lift_is_told_from_a_call_that_protects() {
+        let lifts = |details: Value| Change::Unprotect.is_sent_with(&details);
+        assert!(lifts(json!({ "protection": 0, "digest": "a" })));
+        assert!(!lifts(json!({ "protection": 1, "digest": "a" })));
+        assert!(!lifts(json!({})));
+    }
+
+    #[test]
+    fn a_call_that_was_done_with_its_answer_did_something_and_is_in_no_doubt() {
+        let mut calls = sent(&[1], 1);
+        calls.settled[0].done = true;
+        assert!(!calls.did_nothing() && !calls.is_in_doubt(0));
     }
 }

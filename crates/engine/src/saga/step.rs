@@ -155,6 +155,21 @@ pub(crate) enum StepError {
 }
 
 impl StepError {
+    /// The same, with more in its next step, where there is one.
+    pub(crate) fn with_hint(self, more: &str) -> Self {
+        let told = |failure: Failure| Failure {
+            hint: format!("{}; {more}", failure.hint),
+            ..failure
+        };
+        match self {
+            Self::Failed(failure) => Self::Failed(told(failure)),
+            Self::Transient(failure) => Self::Transient(told(failure)),
+            Self::Uncertain(failure) => Self::Uncertain(told(failure)),
+            Self::Stuck(failure) => Self::Stuck(told(failure)),
+            other @ (Self::Cancelled | Self::Halt(_)) => other,
+        }
+    }
+
     /// What is told of it; nothing where nothing failed.
     pub(crate) fn into_failure(self) -> Option<Failure> {
         match self {

@@ -12,7 +12,7 @@ use super::steps::destroy::DestroyContainer;
 use super::steps::identify::Identify;
 use super::steps::shutdown::ShutDown;
 use super::steps::status::{event, observed_status};
-use super::steps::unprotect::Unprotect;
+use super::steps::unprotect::{self, Unprotect};
 use super::steps::withdraw_route::WithdrawRoute;
 use crate::saga::{Calls, Cx, Ending, Row, Saga, StepResult};
 
@@ -42,7 +42,7 @@ const STEPS: &[Row] = &[
         action: &ShutDown,
     },
     Row {
-        name: "unprotect",
+        name: unprotect::NAME,
         percent: 50,
         log: "Lifting the protection",
         cancellable: true,

@@ -86,6 +86,7 @@ fn removal(hostname: &str) -> Action {
     Action::Delete {
         confirm: Some(hostname.to_owned()),
         force_stop: false,
+        purge: false,
     }
 }
 
@@ -186,11 +187,21 @@ async fn removal_of_an_adopted_app_leaves_its_container_running_and_its_configur
     let before = file(&w, 150).await;
     let (app, _) = adopt(&w, 150).await;
     let hostname = app.hostname.to_string();
-    let plan = w.engine.plan_remove(&hostname).await.unwrap();
+    let plan = w.engine.plan_remove(&hostname, false).await.unwrap();
     assert_eq!(plan.deletion_type, "soft");
     assert!(plan.guests[0].identity_ok && plan.guests[0].running);
     assert!(plan.steps[0].starts_with("leave container 150 on pve1 as it is"));
     let changes = w.pve.changes();
+    // Consent to `purge` takes it for one of ours.
+    let purge = Action::Delete {
+        confirm: Some(hostname.clone()),
+        force_stop: false,
+        purge: true,
+    };
+    let refused = w.engine.act(&w.actor, &hostname, purge).await.unwrap_err();
+    assert_eq!(refused.code(), "invalid_value");
+    let preview = w.engine.plan_remove(&hostname, true).await.unwrap_err();
+    assert_eq!(preview.code(), "invalid_value");
     assert_eq!(
         act(&w, &hostname, removal(&hostname)).await,
         OperationState::Succeeded
@@ -222,7 +233,7 @@ async fn an_adopted_app_is_given_back_while_its_cluster_is_away() {
     stranger(&w, 150, "web", true).await;
     let (app, _) = adopt(&w, 150).await;
     w.pve.allow(Access::Empty);
-    let plan = w.engine.plan_remove("web").await.unwrap();
+    let plan = w.engine.plan_remove("web", false).await.unwrap();
     assert!(plan.guests[0].trouble.is_some() && plan.deletion_type == "soft");
     assert_eq!(
         act(&w, "web", removal("web")).await,

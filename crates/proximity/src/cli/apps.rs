@@ -184,6 +184,9 @@ pub(crate) struct RemoveArgs {
     /// Pull the plug if the container does not shut down in time
     #[arg(long)]
     pub(crate) force_stop: bool,
+    /// Take the container's number out of Proxmox VE's jobs of backups too
+    #[arg(long)]
+    pub(crate) purge: bool,
     #[command(flatten)]
     pub(crate) waiting: Waiting,
 }

@@ -64,6 +64,7 @@ fn what_people_type_is_understood() {
         "restart web --wait-timeout 10",
         "remove web --dry-run",
         "remove web --yes --force-stop",
+        "remove web --dry-run --purge",
         "operations list --state stuck",
         "operations retry 018f0000-0000-7000-8000-000000000001",
         "operations abandon 018f0000-0000-7000-8000-000000000001 -q",

@@ -1,7 +1,7 @@
 //! `proximity adopt` and `proximity forget`.
 
 use proximity_api::adoption::AdoptApp;
-use proximity_api::apps::{ActionName, ActionRequest, App};
+use proximity_api::apps::{ActionName, ActionRequest, App, RemovalQuery};
 use proximity_api::client::Client;
 use proximity_api::error::{ErrorBody, ExitCode};
 use proximity_engine::seams::IdSource;
@@ -112,13 +112,16 @@ pub(crate) async fn forget(context: &Context, args: ForgetArgs) -> Result<(), Fa
         ));
     }
     if args.dry_run {
-        let plan = client.removal_plan(&app.id).await?;
+        let plan = client
+            .removal_plan(&app.id, &RemovalQuery::default())
+            .await?;
         return context.output.result(&plan, remove::human);
     }
     let body = ActionRequest {
         action: ActionName::Delete,
         force: false,
         confirm: Some(app.hostname.clone()),
+        purge: false,
     };
     let operation = client.act(&app.id, &body).await?;
     if args.waiting.detach {

@@ -28,6 +28,7 @@ pub(crate) async fn run(
         action,
         force: args.force,
         confirm: None,
+        purge: false,
     };
     let operation = client.act(&args.app, &body).await?;
     if args.waiting.detach {

@@ -1,6 +1,6 @@
 //! `proximity remove`.
 
-use proximity_api::apps::{ActionName, ActionRequest, PlannedGuest, RemovalPlan};
+use proximity_api::apps::{ActionName, ActionRequest, PlannedGuest, RemovalPlan, RemovalQuery};
 
 use super::{operations_show, power};
 use crate::ask;
@@ -11,8 +11,11 @@ use crate::follow;
 
 pub(crate) async fn run(context: &Context, args: RemoveArgs) -> Result<(), Failed> {
     let client = context.client()?;
+    let query = RemovalQuery {
+        purge: args.purge.then_some(true),
+    };
     if args.dry_run {
-        let plan = client.removal_plan(&args.app).await?;
+        let plan = client.removal_plan(&args.app, &query).await?;
         return context.output.result(&plan, human);
     }
     if !args.yes {
@@ -25,7 +28,7 @@ pub(crate) async fn run(context: &Context, args: RemoveArgs) -> Result<(), Faile
     let confirm = if args.yes {
         app.hostname.clone()
     } else {
-        let plan = client.removal_plan(&app.id).await?;
+        let plan = client.removal_plan(&app.id, &query).await?;
         context.output.note(&human(&plan));
         typed(&app.hostname)?
     };
@@ -33,6 +36,7 @@ pub(crate) async fn run(context: &Context, args: RemoveArgs) -> Result<(), Faile
         action: ActionName::Delete,
         force: args.force_stop,
         confirm: Some(confirm),
+        purge: args.purge,
     };
     let operation = client.act(&app.id, &body).await?;
     if args.waiting.detach {

@@ -162,6 +162,7 @@ async fn act(
         action,
         force: false,
         confirm: Some(app.hostname.clone()),
+        purge: false,
     };
     let operation = world.client.act(&app.id, &body).await?;
     context

@@ -46,6 +46,7 @@ fn removal(hostname: &str) -> Action {
     Action::Delete {
         confirm: Some(hostname.to_owned()),
         force_stop: false,
+        purge: false,
     }
 }
 

@@ -37,6 +37,16 @@ pub static TABLE: &[Entry] = &[
         &[Need::of(P::SysAudit, ALL).shown("tasks of others")],
     ),
     reads(
+        "/cluster/backup",
+        "jobs of backups",
+        &[Need::of(P::SysAudit, ALL)],
+    ),
+    reads(
+        "/cluster/replication",
+        "replication jobs",
+        &[Need::of(P::VmAudit, GUEST).shown("replication jobs")],
+    ),
+    reads(
         "/cluster/backup-info/not-backed-up",
         "guests in no backup job",
         &[Need::of(P::SysAudit, ALL)],

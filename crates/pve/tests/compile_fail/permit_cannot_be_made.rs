@@ -6,7 +6,7 @@ use proximity_domain::ids::Epoch;
 use proximity_domain::time::Monotonic;
 
 fn make(place: ContainerRef) -> DestroyPermit {
-    DestroyPermit { place, expires: Monotonic(0), epoch: Epoch(0) }
+    DestroyPermit { place, expires: Monotonic(0), purges: bool::default(), epoch: Epoch(0) }
 }
 
 fn main() {}

@@ -11,11 +11,11 @@ use proximity_pve::property::PropertyString;
 use proximity_pve::storage::Content;
 use proximity_pve::task::{TaskFilter, TaskSource};
 use proximity_pve::transport::in_process::InProcess;
-use proximity_pve::transport::{Request, TransportError};
+use proximity_pve::transport::{Method, Request, TransportError};
 use proximity_pve::{Client, Upid};
 use serde_json::Value;
 
-use crate::world::{SetClock, host, node, permit, vmid, warrant};
+use crate::world::{SetClock, host, node, permit, purging_permit, vmid, warrant};
 use crate::{accounts, calls};
 
 /// PVE's schema in the compact form the emulator checks by; made from PVE's own, independently of this client.
@@ -72,6 +72,8 @@ async fn send_reads(client: &Client) {
         read.users().await.is_err(),
         read.grants().await.is_err(),
         read.resources_vm().await.is_err(),
+        read.backup_jobs().await.is_err(),
+        read.replication_jobs().await.is_err(),
         read.next_id(Some(id)).await.is_err(),
         read.next_id_range().await.is_err(),
         read.storages(&at).await.is_err(),
@@ -137,6 +139,10 @@ async fn send_changes(client: &Client) {
             .is_err(),
         client
             .destroy_lxc(permit("pve1", 100, Monotonic(0)))
+            .await
+            .is_err(),
+        client
+            .destroy_lxc(purging_permit("pve1", 100, Monotonic(0)))
             .await
             .is_err(),
     ];
@@ -290,7 +296,7 @@ async fn pve_knows_every_request_and_every_parameter() {
             );
         }
     }
-    assert_eq!(methods.len(), 73, "{methods:#?}");
+    assert_eq!(methods.len(), 75, "{methods:#?}");
 }
 
 /// What a request may hold of what would harm elsewhere.
@@ -311,8 +317,9 @@ fn is_fine(request: &Request, name: &str, value: &str) -> bool {
         }
         // Older backups stay when one is made.
         "remove" | "forceStop" => value == "0",
-        "purge"
-        | "skiplock"
+        // Sent by the one call whose permit says so.
+        "purge" => request.method == Method::Delete && value == "1",
+        "skiplock"
         | "destroy-unreferenced-disks"
         | "allow-move"
         | "all"
@@ -325,7 +332,7 @@ fn is_fine(request: &Request, name: &str, value: &str) -> bool {
 
 #[tokio::test]
 async fn what_would_harm_is_never_sent() {
-    let mut forced = 0;
+    let (mut forced, mut purged) = (0, 0);
     for request in all_requests().await {
         let what = format!("{} {}", request.method, request.path);
         for (name, value) in &request.params {
@@ -334,6 +341,7 @@ async fn what_would_harm_is_never_sent() {
                 "{what} sends {name}={value}"
             );
             forced += usize::from(name == "force");
+            purged += usize::from(name == "purge");
         }
         assert_eq!(
             request.send_before.is_some(),
@@ -344,17 +352,21 @@ async fn what_would_harm_is_never_sent() {
             let remove = ("remove".to_owned(), "0".to_owned());
             assert!(request.params.contains(&remove), "{what}");
         }
-        if request.method == proximity_pve::transport::Method::Delete {
+        if request.method == Method::Delete {
             let names: Vec<&str> = request.params.iter().map(|(n, _)| n.as_str()).collect();
             let expected: &[&str] = if request.path == "/pools" {
                 &["poolid"]
             } else if request.path.ends_with("/prunebackups") {
                 &["vmid", "type", "prune-backups"]
+            } else if names.contains(&"purge") {
+                assert!(request.path.starts_with("/nodes/pve1/lxc/"), "{what}");
+                assert_eq!(request.path.split('/').count(), 5, "{what}");
+                &["purge"]
             } else {
                 &[]
             };
             assert_eq!(names, expected, "{what}");
         }
     }
-    assert_eq!(forced, 1);
+    assert_eq!((forced, purged), (1, 1));
 }

@@ -110,6 +110,17 @@ pub(crate) fn permit(at_node: &str, id: u32, read_started: Monotonic) -> Destroy
         .unwrap()
 }
 
+/// The same for a request that consents to `purge`.
+pub(crate) fn purging_permit(at_node: &str, id: u32, read_started: Monotonic) -> DestroyPermit {
+    verified(at_node, id, read_started)
+        .permit(
+            OperationKind::Remove,
+            DestroyIntent::PurgeRequested(operation()),
+            Quorate(true),
+        )
+        .unwrap()
+}
+
 /// A permit for a snapshot of that container.
 pub(crate) fn guest_snapshot_permit<What>(
     at_node: &str,
@@ -224,6 +235,7 @@ fn verified(at_node: &str, id: u32, read_started: Monotonic) -> VerifiedContaine
         protection: false,
         digest: "d".to_owned(),
         ha_managed: false,
+        replicated: false,
     };
     let guest = NativeGuest {
         id: GuestId(uuid),

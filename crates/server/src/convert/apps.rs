@@ -91,6 +91,7 @@ pub(crate) fn removal_plan(plan: commands::RemovalPlan) -> RemovalPlan {
                 protected: guest.protected,
                 running: guest.running,
                 trouble: guest.trouble,
+                backup_jobs: guest.backup_jobs,
             })
             .collect(),
         ports: plan.ports.map(ports),

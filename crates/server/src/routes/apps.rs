@@ -8,7 +8,7 @@ use axum::{Extension, Json};
 use http::header::LOCATION;
 use http::{HeaderMap, StatusCode};
 use proximity_api::apps::{
-    ActionName, ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan,
+    ActionName, ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan, RemovalQuery,
 };
 use proximity_api::operations::Operation;
 use proximity_domain::app::StatusLabel;
@@ -209,7 +209,7 @@ pub(crate) async fn shown(reader: &Reader, record: AppRecord) -> Result<App, Ref
     params(("app" = String, Path, description = "Id or host name.", example = "web"), IdempotencyKey),
     request_body = ActionRequest,
     responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["app_not_found", "operation_not_found", "not_in_state", "identity_conflict", "confirmation_needed", "busy", "queue_full", "idempotency_conflict"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "app_not_found", "operation_not_found", "not_in_state", "identity_conflict", "confirmation_needed", "busy", "queue_full", "idempotency_conflict"]))))]
 pub(crate) async fn act(
     State(state): State<AppState>,
     caller: Caller,
@@ -218,6 +218,9 @@ pub(crate) async fn act(
     Body(body): Body<ActionRequest>,
 ) -> Result<Response, Refusal> {
     caller.require(scope(body.action))?;
+    if body.purge && body.action != ActionName::Delete {
+        return Err(invalid("purge", "only a removal purges".to_owned()));
+    }
     // Before the app is looked up: once it is removed nothing has its name, and the answer is still the first one's.
     let what = format!("act_on_app {name}");
     let key = match once::<OperationId>(&state, &caller, &headers, &what, &body).await? {
@@ -300,6 +303,7 @@ fn action(body: ActionRequest, app: &AppRecord) -> Action {
             // A token with the scope `destroy` is a confirmation in itself; a name that is sent must fit.
             confirm: body.confirm.or_else(|| Some(app.hostname.to_string())),
             force_stop: force,
+            purge: body.purge,
         },
     }
 }
@@ -330,16 +334,21 @@ pub(crate) async fn accepted_before(
 ///
 /// Nothing is changed by asking.
 #[utoipa::path(get, path = "/api/apps/{app}/removal", tag = "apps", operation_id = "plan_removal",
-    params(("app" = String, Path, description = "Id or host name.", example = "web")),
+    params(("app" = String, Path, description = "Id or host name.", example = "web"), RemovalQuery),
     responses((status = 200, description = "The plan.", body = RemovalPlan)),
-    extensions(("x-codes" = json!(["app_not_found", "host_not_found", "@cluster"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "app_not_found", "host_not_found", "@cluster"]))))]
 pub(crate) async fn removal(
     State(state): State<AppState>,
     caller: Caller,
     Name(name): Name,
+    Query(query): Query<RemovalQuery>,
 ) -> Result<Json<RemovalPlan>, Refusal> {
     caller.require(Scope::Read)?;
     let app = lookup::app(&state.reader(), &caller, &name).await?;
-    let plan = state.engine().plan_remove(&app.id.to_string()).await?;
+    let id = app.id.to_string();
+    let plan = state
+        .engine()
+        .plan_remove(&id, query.purge.unwrap_or(false))
+        .await?;
     Ok(Json(convert::removal_plan(plan)))
 }

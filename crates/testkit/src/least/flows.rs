@@ -82,6 +82,7 @@ async fn lifecycle(pve: &Pve, least: &Least) -> Result<(), String> {
     let remove = Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,
+        purge: false,
     };
     for action in [
         Action::Stop { force: false },

@@ -93,6 +93,7 @@ impl Stage {
                     Action::Delete {
                         confirm,
                         force_stop,
+                        purge: false,
                     },
                 );
             }

@@ -227,6 +227,8 @@ async fn usage_and_templates_are_read() {
     assert!(read.appliances(at).await.is_ok());
     let guests = read.not_backed_up().await.unwrap();
     assert_eq!(guests[0].vmid, vmid(101));
+    assert_eq!(read.backup_jobs().await.unwrap(), []);
+    assert_eq!(read.replication_jobs().await.unwrap(), []);
 }
 
 /// What is not emulated is refused only after its parameters were found to be in order, by their patterns too.

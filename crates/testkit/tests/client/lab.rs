@@ -282,6 +282,7 @@ impl Hands {
             protection: config.protection,
             digest: config.digest.unwrap().to_string(),
             ha_managed: false,
+            replicated: false,
         };
         let guest = NativeGuest {
             id: GuestId(uuid(7)),

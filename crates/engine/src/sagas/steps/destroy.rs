@@ -3,7 +3,7 @@
 use async_trait::async_trait;
 use proximity_domain::destroy::{DestroyIntent, NoPermit, Quorate};
 use proximity_domain::failure::Failure;
-use proximity_domain::guest::NativeGuest;
+use proximity_domain::guest::{NativeGuest, ObservedContainer};
 use proximity_domain::operation::OperationKind;
 use proximity_domain::saga::StepRecord;
 use proximity_pve::upid::Upid;
@@ -11,6 +11,8 @@ use proximity_store::effects::{Effects, GuestChange};
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
+use super::members::{HA_HINT, REPLICATION_HINT, replication_jobs};
+use super::unprotect;
 use crate::saga::{
     Change, Cx, Done, Guard, Look, StepAction, StepError, StepResult, absent_everywhere,
     as_far_as_compared, confirm, is_off, pve_failure, runs,
@@ -39,7 +41,9 @@ impl StepAction for DestroyContainer {
         let Some(guest) = cx.guest().await? else {
             return Ok(Done::nothing());
         };
-        destroy_once(cx, &guest, Removal::Requested).await?;
+        destroy_once(cx, &guest, Removal::Requested)
+            .await
+            .map_err(|e| bare_meanwhile(cx, e))?;
         Ok(Done {
             output: json!({ "deletion_type": "hard", "vmid_destroyed": guest.identity.vmid })
                 .into(),
@@ -57,6 +61,21 @@ impl StepAction for DestroyContainer {
             return Ok(gone(cx, &guest));
         }
         Ok(Effects::default())
+    }
+}
+
+/// What is left without its protection, by a destroy that came to nothing, is told to be.
+const BARE: &str = "its protection in PVE was lifted for the destroy";
+
+/// What turns back by itself puts the protection back; what waits for a person says that it is lifted.
+fn bare_meanwhile(cx: &Cx, error: StepError) -> StepError {
+    let steps = cx.steps();
+    let lift = steps.iter().find(|row| row.name == unprotect::NAME);
+    let output = lift.and_then(|row| row.output.as_ref());
+    let lifted = output.is_some_and(|output| output["lifted"] == true);
+    match error {
+        StepError::Stuck(_) | StepError::Uncertain(_) if lifted => error.with_hint(BARE),
+        other => other,
     }
 }
 
@@ -134,7 +153,10 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> S
     }
     stop_for_unwinding(cx, &guest).await?;
     lift_protection(cx, &guest).await?;
-    destroy_once(cx, &guest, Removal::CreatorUnwinds).await?;
+    if let Err(error) = destroy_once(cx, &guest, Removal::CreatorUnwinds).await {
+        let lifted = unprotect::has_lifted(cx, guest.place.vmid).await?;
+        return Err(if lifted { error.with_hint(BARE) } else { error });
+    }
     Ok(gone(cx, &guest))
 }
 
@@ -348,25 +370,43 @@ async fn permit(
             "somebody started it; stop it, then retry",
         )));
     }
-    let membership = view::status(&cx.cluster)
-        .await
-        .map_err(|e| pve_failure("reading the cluster's status", &e))?;
-    let quorate = view::has_quorum(&membership, &place.node);
+    let replicated = !replication_jobs(cx, place.vmid).await?.is_empty();
+    // This finds the endpoint whose word counts; after the identity it is asked again, for the permit.
+    if !has_quorum(cx, guest).await? {
+        return Err(refused(&NoPermit::NotQuorate));
+    }
     let started = cx.engine.inner.parts.clock.monotonic();
     let config = read
         .lxc_config(&place.node, place.vmid)
         .await
         .map_err(|e| pve_failure("reading the container's configuration", &e))?;
     let seen = crate::cluster::observed(place.clone(), &config, status.ha_managed);
+    let seen = ObservedContainer { replicated, ..seen };
     let seen = as_far_as_compared(&guest.clone().into(), seen);
-    let intent = match removal {
+    let verified = guest
+        .verify(&seen, started, cx.fence.epoch)
+        .map_err(|e| refused(&e))?;
+    let quorate = has_quorum(cx, guest).await?;
+    verified
+        .permit(kind(cx), intent(cx, removal), Quorate(quorate))
+        .map_err(|e| refused(&e))
+}
+
+async fn has_quorum(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
+    let membership = view::status(&cx.cluster)
+        .await
+        .map_err(|e| pve_failure("reading the cluster's status", &e))?;
+    Ok(view::has_quorum(&membership, &guest.place.node))
+}
+
+/// Why it is destroyed. Whether it is purged too is said by the request on record, and by nothing else.
+fn intent(cx: &Cx, removal: Removal) -> DestroyIntent {
+    let consent = cx.op.input.get("purge").and_then(Value::as_bool);
+    match removal {
+        Removal::Requested if consent == Some(true) => DestroyIntent::PurgeRequested(cx.op.id),
         Removal::Requested => DestroyIntent::RemovalRequested(cx.op.id),
         Removal::CreatorUnwinds => DestroyIntent::CreatorUnwinding(cx.op.id),
-    };
-    guest
-        .verify(&seen, started, cx.fence.epoch)
-        .and_then(|verified| verified.permit(kind(cx), intent, Quorate(quorate)))
-        .map_err(|e| refused(&e))
+    }
 }
 
 /// What kind of operation asks for the permit: the one that is at work.
@@ -407,10 +447,8 @@ fn refused(why: &NoPermit) -> StepError {
             "identity_conflict",
             "nothing was destroyed; compare the container with the app's record and decide by hand",
         )),
-        NoPermit::HaManaged(_) => StepError::Failed(failure(
-            "ha_managed",
-            "take it out of HA in PVE first: Datacenter, HA, Resources",
-        )),
+        NoPermit::HaManaged(_) => StepError::Failed(failure("ha_managed", HA_HINT)),
+        NoPermit::Replicated(_) => StepError::Failed(failure("ha_managed", REPLICATION_HINT)),
         NoPermit::Locked { .. } => StepError::Failed(failure(
             "container_locked",
             "wait for the task that holds the lock, or unlock it with pct unlock",

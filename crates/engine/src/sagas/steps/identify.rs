@@ -1,10 +1,12 @@
-//! First step of a removal: is there a container, and is it ours? Nothing is touched before that is known.
+//! First step of a removal: is there a container, is it ours, and does nothing of PVE's hold it? Nothing is touched before that
+//! is known.
 
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_store::effects::Effects;
 use serde_json::{Value, json};
 
+use super::members::refuse_members;
 use crate::saga::{Cx, Done, Look, StepAction, StepError, StepResult, absent_everywhere, confirm};
 
 pub(crate) struct Identify;
@@ -19,13 +21,18 @@ impl StepAction for Identify {
             });
         };
         match cx.look(&guest).await? {
-            Look::Ours { first_seen, .. } => Ok(Done {
-                output: json!({ "container": "ours", "vmid": guest.identity.vmid }).into(),
-                effects: Effects {
-                    guests: confirm(&guest, first_seen),
-                    ..Effects::default()
-                },
-            }),
+            Look::Ours {
+                seen, first_seen, ..
+            } => {
+                refuse_members(cx, &seen.place).await?;
+                Ok(Done {
+                    output: json!({ "container": "ours", "vmid": guest.identity.vmid }).into(),
+                    effects: Effects {
+                        guests: confirm(&guest, first_seen),
+                        ..Effects::default()
+                    },
+                })
+            }
             Look::Absent if absent_everywhere(cx, &guest.place).await? => Ok(Done {
                 output: json!({ "container": "absent", "vmid": guest.identity.vmid }).into(),
                 effects: Effects::default(),

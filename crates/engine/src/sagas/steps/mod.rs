@@ -8,6 +8,7 @@ mod guest_session;
 pub(crate) mod health_check;
 pub(crate) mod identify;
 pub(crate) mod install;
+pub(crate) mod members;
 pub(crate) mod power;
 pub(crate) mod publish_route;
 pub(crate) mod reserve_vmid;

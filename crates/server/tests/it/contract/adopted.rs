@@ -71,12 +71,40 @@ pub(super) async fn adoption(live: &Live) {
     assert_eq!((none.status.as_u16(), none.code()), (404, "not_found"));
     let plan = live.send("GET", "/api/apps/stranger/removal", "").await;
     assert_eq!(plan.body["deletion_type"], "soft");
+    purged(live).await;
     let at = "/api/apps/stranger/action";
     let gone = live.settled("POST", at, &action("delete")).await;
     assert_eq!(
         (&gone.body["state"], &gone.body["kind"]),
         (&json!("succeeded"), &json!("forget"))
     );
+}
+
+/// `purge` is for the removal of what we made, and for nothing else.
+async fn purged(live: &Live) {
+    let of = |action: &str| json!({"action": action, "purge": true}).to_string();
+    for (app, action) in [
+        ("stranger", "delete"),
+        ("stranger", "stop"),
+        ("web", "start"),
+    ] {
+        let at = format!("/api/apps/{app}/action");
+        let refused = live.send("POST", &at, &of(action)).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (422, "invalid_value"),
+            "{app}: {action}"
+        );
+        assert!(refused.body["error"]["fields"]["purge"].is_string());
+    }
+    let plan = live.send("GET", "/api/apps/stranger/removal?purge=true", "");
+    let plan = plan.await;
+    assert_eq!((plan.status.as_u16(), plan.code()), (422, "invalid_value"));
+    let plan = live
+        .send("GET", "/api/apps/web/removal?purge=true", "")
+        .await;
+    assert_eq!(plan.status, 200, "{}", plan.body);
+    assert_eq!(plan.body["guests"][0]["backup_jobs"], json!([]));
 }
 
 /// The stranger is watched for drift, as often as it is asked for, and no longer; a native app cannot be.

@@ -197,6 +197,7 @@ async fn inhabit(world: &TestWorld) -> Outcome<Value> {
         let delete = Action::Delete {
             confirm: Some(name.clone()),
             force_stop: false,
+            purge: false,
         };
         let removal = act(world, &name, delete).await?;
         stuck.push(of_state(&removal, |state| {

@@ -93,6 +93,7 @@ pub(super) async fn remove(client: &Client, hostname: &str) -> Result<()> {
         action: ActionName::Delete,
         force: false,
         confirm: Some(hostname.to_owned()),
+        purge: false,
     };
     client.act(hostname, &request).await?;
     let since = RealClock.monotonic();

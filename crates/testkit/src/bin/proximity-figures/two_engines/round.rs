@@ -199,6 +199,7 @@ async fn ask(lane: &mut Lane, round: usize) -> Result<OperationId, String> {
         let remove = Action::Delete {
             confirm: Some(app.hostname.to_string()),
             force_stop: false,
+            purge: false,
         };
         let op = lane
             .engine
