@@ -6,7 +6,7 @@
 //! Guarantees: an app with a live operation is left to that operation; an address is used only if it is on the
 //! device with our MAC of a container that is ours; an unreadable view changes nothing.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::net::{IpAddr, SocketAddr};
 use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
@@ -19,7 +19,7 @@ use proximity_domain::names::{Mac, NodeName};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::lxc::Interface;
 use proximity_store::records::AppRecord;
-use proximity_store::views::AppFilter;
+use proximity_store::routed::RoutedApp;
 use tokio::time::timeout;
 use tokio_util::sync::CancellationToken;
 
@@ -28,24 +28,49 @@ use crate::error::EngineError;
 use crate::sagas::steps::withdraw_route::code_and_hint;
 use crate::seams::{RouteSpec, RouteView};
 
-/// How often the sweep runs.
+/// How often the sweep looks whether there is anything new.
 const EVERY: Duration = Duration::from_secs(10);
-const PAGE: u32 = 200;
+/// So often it looks at everything all the same: commits of other processes do not show.
+const WHOLE_EVERY: u32 = 6;
 /// How many apps are looked at beside each other.
 const AT_ONCE: usize = 8;
 
 /// Sweeps until `shutdown`.
 pub async fn run(engine: Engine, shutdown: CancellationToken) {
-    loop {
+    let mut rest = None;
+    for round in 0_u32.. {
         tokio::select! {
             biased;
             () = tokio::time::sleep(EVERY) => {}
             () = shutdown.cancelled() => return,
         }
-        if let Err(e) = sweep(&engine).await {
-            tracing::warn!(error = %e, code = e.code(), "routes could not be swept");
+        if round.is_multiple_of(WHOLE_EVERY) {
+            rest = None;
+        }
+        match sweep_unless(&engine, rest.take()).await {
+            Ok(at_rest) => rest = at_rest,
+            Err(e) => tracing::warn!(error = %e, code = e.code(), "routes could not be swept"),
         }
     }
+}
+
+/// How the world was when a sweep left nothing to be done.
+#[derive(Debug, PartialEq)]
+struct Rest {
+    commit: u64,
+    routes: Vec<RouteView>,
+}
+
+/// One sweep, unless everything still is as it was when one left nothing to be done. Gives how it is if it leaves nothing now.
+async fn sweep_unless(engine: &Engine, rest: Option<Rest>) -> Result<Option<Rest>, EngineError> {
+    let commit = *engine.store().commits().borrow();
+    let routes = routes(engine).await?;
+    let now = Rest { commit, routes };
+    if rest.as_ref() == Some(&now) && !engine.inner.reconciler.has_new_addresses() {
+        return Ok(rest);
+    }
+    let swept = sweep_all(engine, &now.routes).await?;
+    Ok((swept == Swept::default()).then_some(now))
 }
 
 /// One sweep. Gives the number of routes changed.
@@ -53,40 +78,82 @@ pub async fn run(engine: Engine, shutdown: CancellationToken) {
 /// # Errors
 /// The gateway or the store cannot be read; nothing was changed then.
 pub async fn sweep(engine: &Engine) -> Result<usize, EngineError> {
-    let ingress = &engine.inner.parts.ingress;
-    let routes = ingress.routes().await.map_err(|e| {
+    let routes = routes(engine).await?;
+    Ok(sweep_all(engine, &routes).await?.changed)
+}
+
+async fn routes(engine: &Engine) -> Result<Vec<RouteView>, EngineError> {
+    engine.inner.parts.ingress.routes().await.map_err(|e| {
         let (code, hint) = code_and_hint(&e);
         EngineError::Upstream {
             code,
             message: e.to_string(),
             hint: hint.to_owned(),
         }
-    })?;
-    let apps = all_apps(engine).await?;
+    })
+}
+
+/// What a sweep came to.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Swept {
+    /// Routes that were changed.
+    changed: usize,
+    /// Apps that needed something and did not get it.
+    left: usize,
+}
+
+/// What came of one app.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Done {
+    Changed,
+    /// Its route is as it should be.
+    Nothing,
+    /// What it should be could not be found out, or done.
+    Left,
+}
+
+impl Swept {
+    fn count(&mut self, done: Done) {
+        self.changed += usize::from(done == Done::Changed);
+        self.left += usize::from(done == Done::Left);
+    }
+}
+
+/// What one sweep goes by.
+struct Sweep<'a> {
+    engine: &'a Engine,
+    /// Addresses that the slow sweep read since the routes were seen to.
+    seen: BTreeMap<AppId, Option<IpAddr>>,
+    /// Nodes that said nothing in this sweep.
+    silent: Mutex<HashSet<(HostId, NodeName)>>,
+}
+
+async fn sweep_all(engine: &Engine, routes: &[RouteView]) -> Result<Swept, EngineError> {
+    let sweep = Sweep {
+        engine,
+        seen: engine.inner.reconciler.new_addresses(),
+        silent: Mutex::default(),
+    };
+    let apps = engine.store().exposed_apps().await?;
     let known: HashSet<AppId> = apps.iter().map(|a| a.id).collect();
     let route_of: HashMap<AppId, &RouteView> = routes.iter().map(|r| (r.app, r)).collect();
-    let silent = Mutex::default();
     let mut looks = Vec::new();
     for app in &apps {
         let route = route_of.get(&app.id).copied();
-        let seen = engine.inner.reconciler.address_read(app.id);
-        if need(app, route, seen).is_some() {
-            looks.push(look_again(engine, app, route, &silent));
+        if sweep.need(app, route).is_some() {
+            looks.push(sweep.look_again(app, route));
         }
     }
-    let changed: Vec<bool> = stream::iter(looks)
+    let done: Vec<Done> = stream::iter(looks)
         .buffer_unordered(AT_ONCE)
         .try_collect()
         .await?;
-    let mut changed = changed.into_iter().filter(|did| *did).count();
+    let mut swept = Swept::default();
+    done.into_iter().for_each(|done| swept.count(done));
     for stray in routes.iter().filter(|r| !known.contains(&r.app)) {
-        // Only routes of apps that are archived. One may have been recorded since the listing; one that is nowhere on record
-        // may be another server's, or of an app newer than a record that was brought back, which goes on serving.
-        if engine.store().archived_app(stray.app).await?.is_some() {
-            changed += usize::from(close(engine, stray.app).await);
-        }
+        swept.count(sweep.end(stray).await?);
     }
-    Ok(changed)
+    Ok(swept)
 }
 
 /// What is to be done for an app's route, as far as the record tells.
@@ -98,16 +165,15 @@ enum Need {
     Close,
 }
 
-/// `seen` is the address that the slow sweep read since the route was seen to.
-fn need(app: &AppRecord, route: Option<&RouteView>, seen: Option<Option<IpAddr>>) -> Option<Need> {
-    if app.operation.is_some() {
+fn need(app: &RoutedApp, route: Option<&RouteView>, seen: Option<Option<IpAddr>>) -> Option<Need> {
+    if app.worked_on {
         return None;
     }
     if !app.exposed {
         // Nobody has asked for it to be led to.
         return route.map(|_| Need::Close);
     }
-    match app.status.label() {
+    match app.status {
         StatusLabel::Running => {
             let leads = route.is_some_and(|r| {
                 let to_it = |to: SocketAddr| {
@@ -118,7 +184,7 @@ fn need(app: &AppRecord, route: Option<&RouteView>, seen: Option<Option<IpAddr>>
             (!leads).then_some(Need::Mend)
         }
         StatusLabel::Stopped | StatusLabel::Error => {
-            (app.url.is_none() && route.is_some()).then_some(Need::Close)
+            (!app.has_url && route.is_some()).then_some(Need::Close)
         }
         StatusLabel::Deploying
         | StatusLabel::Adopting
@@ -128,123 +194,118 @@ fn need(app: &AppRecord, route: Option<&RouteView>, seen: Option<Option<IpAddr>>
     }
 }
 
-/// Nodes that said nothing in this sweep.
-type Silent = Mutex<HashSet<(HostId, NodeName)>>;
-
-/// Does what an app needs, seen under its guard: it may have changed since it was listed. A node that says nothing holds
-/// up its own apps alone, and those for one wait.
-async fn look_again(
-    engine: &Engine,
-    app: &AppRecord,
-    route: Option<&RouteView>,
-    silent: &Silent,
-) -> Result<bool, EngineError> {
-    let place = (app.host, app.node.clone());
-    let is_silent = || {
-        let silent = silent.lock().unwrap_or_else(PoisonError::into_inner);
-        silent.contains(&place)
-    };
-    if is_silent() {
-        return Ok(false);
+impl Sweep<'_> {
+    fn need(&self, app: &RoutedApp, route: Option<&RouteView>) -> Option<Need> {
+        need(app, route, self.seen.get(&app.id).copied())
     }
-    let Some(_at_work) = engine.inner.at_work.try_enter(app.id) else {
-        return Ok(false);
-    };
-    let Some(app) = engine.store().app(app.id).await? else {
-        return Ok(false);
-    };
-    let seen = engine.inner.reconciler.address_read(app.id);
-    match need(&app, route, seen) {
-        None => Ok(false),
-        Some(Need::Close) => Ok(close(engine, app.id).await),
-        Some(Need::Mend) => {
-            match timeout(engine.node_patience(), mend(engine, &app, route)).await {
-                Ok(did) => Ok(did),
-                Err(_) => {
-                    tracing::warn!(app = %app.hostname, node = %app.node, "the app's node says nothing");
-                    let mut silent = silent.lock().unwrap_or_else(PoisonError::into_inner);
-                    silent.insert(place);
-                    Ok(false)
+
+    /// Takes the route of an app away that is not exposed, or archived.
+    async fn end(&self, stray: &RouteView) -> Result<Done, EngineError> {
+        let store = self.engine.store();
+        if let Some(app) = store.app(stray.app).await? {
+            return self.look_again(&RoutedApp::from(&app), Some(stray)).await;
+        }
+        // One may have been recorded since the listing; one that is nowhere on record may be another server's, or of an app
+        // newer than a record that was brought back, which goes on serving.
+        match store.archived_app(stray.app).await? {
+            Some(_) => Ok(close(self.engine, stray.app).await),
+            None => Ok(Done::Nothing),
+        }
+    }
+
+    /// Does what an app needs. What could not be done is looked at in the next sweep.
+    async fn look_again(
+        &self,
+        app: &RoutedApp,
+        route: Option<&RouteView>,
+    ) -> Result<Done, EngineError> {
+        let done = self.see_to(app, route).await?;
+        if done == Done::Left && self.seen.contains_key(&app.id) {
+            self.engine.inner.reconciler.address_left(app.id);
+        }
+        Ok(done)
+    }
+
+    /// What it needs is seen under its guard: it may have changed since it was listed. A node that says nothing holds up its
+    /// own apps alone, and those for one wait.
+    async fn see_to(
+        &self,
+        app: &RoutedApp,
+        route: Option<&RouteView>,
+    ) -> Result<Done, EngineError> {
+        let engine = self.engine;
+        let place = (app.host, app.node.clone());
+        let silent = || self.silent.lock().unwrap_or_else(PoisonError::into_inner);
+        if silent().contains(&place) {
+            return Ok(Done::Left);
+        }
+        let Some(_at_work) = engine.inner.at_work.try_enter(app.id) else {
+            return Ok(Done::Left);
+        };
+        let Some(app) = engine.store().app(app.id).await? else {
+            return Ok(Done::Nothing);
+        };
+        match self.need(&RoutedApp::from(&app), route) {
+            None => Ok(Done::Nothing),
+            Some(Need::Close) => Ok(close(engine, app.id).await),
+            Some(Need::Mend) => {
+                match timeout(engine.node_patience(), mend(engine, &app, route)).await {
+                    Ok(did) => Ok(did),
+                    Err(_) => {
+                        tracing::warn!(app = %app.hostname, node = %app.node, "the app's node says nothing");
+                        silent().insert(place);
+                        Ok(Done::Left)
+                    }
                 }
             }
         }
     }
 }
 
-/// Takes a route away that should not be there. True if it went.
-async fn close(engine: &Engine, app: AppId) -> bool {
+/// Takes a route away that should not be there.
+async fn close(engine: &Engine, app: AppId) -> Done {
     match engine.inner.parts.ingress.withdraw(app).await {
-        Ok(()) => true,
+        Ok(()) => Done::Changed,
         Err(e) => {
             tracing::warn!(%app, error = %e, "a route that should not be there cannot be withdrawn");
-            false
+            Done::Left
         }
     }
 }
 
-async fn all_apps(engine: &Engine) -> Result<Vec<AppRecord>, EngineError> {
-    let mut all = Vec::new();
-    for page in 1.. {
-        let filter = AppFilter {
-            page,
-            per_page: PAGE,
-            ..AppFilter::default()
-        };
-        let (rows, total) = engine.store().apps(filter).await?;
-        let got = rows.len();
-        all.extend(rows);
-        if got == 0 || u64::try_from(all.len()).unwrap_or(u64::MAX) >= total {
-            break;
-        }
-    }
-    Ok(all)
-}
-
-/// Sets the route of a running app to where its container is, and takes away one that leads where it no longer is. True if
-/// something was changed.
-async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> bool {
-    let Some(ports) = app.ports else { return false };
-    let found = match guest_address(engine, app).await {
-        Ok(found) => found,
-        Err(e) => {
-            tracing::warn!(app = %app.hostname, error = %e, "the app's address cannot be read");
-            return false;
-        }
+/// Sets the route of a running app to where its container is, and takes away one that leads where it no longer is.
+async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> Done {
+    let Some(ports) = app.ports else {
+        return Done::Nothing;
     };
-    let address = match found {
-        Found::Unknown => return false,
-        Found::Nowhere => {
-            engine.inner.reconciler.address_used(app.id);
-            if route.is_none() {
-                return false;
-            }
+    let address = match guest_address(engine, app).await {
+        Ok(Found::At(address)) => address,
+        Ok(Found::Nowhere) if route.is_some() => {
             tracing::warn!(app = %app.hostname, "the app's container has no address: its route, which may lead to another machine now, is withdrawn until it has one");
             return close(engine, app.id).await;
         }
-        Found::At(address) => address,
+        Ok(Found::Nowhere | Found::Unknown) => return Done::Left,
+        Err(e) => {
+            tracing::warn!(app = %app.hostname, error = %e, "the app's address cannot be read");
+            return Done::Left;
+        }
     };
-    engine.inner.reconciler.address_used(app.id);
     let target = SocketAddr::new(address, app.guest_port);
     if route.and_then(|r| r.target) == Some(target) {
-        return false;
+        return Done::Nothing;
     }
     tracing::info!(app = %app.hostname, %target, "the app's route is set again");
-    match engine
-        .inner
-        .parts
-        .ingress
-        .set_route(&RouteSpec {
-            app: app.id,
-            installation: engine.store().installation(),
-            ports,
-            target,
-        })
-        .await
-    {
-        Ok(_) => true,
+    let spec = RouteSpec {
+        app: app.id,
+        installation: engine.store().installation(),
+        ports,
+        target,
+    };
+    match engine.inner.parts.ingress.set_route(&spec).await {
+        Ok(_) => Done::Changed,
         Err(e) => {
             tracing::warn!(app = %app.hostname, error = %e, "the app's route cannot be set");
-            false
+            Done::Left
         }
     }
 }

@@ -41,6 +41,7 @@ mod queue;
 pub mod records;
 mod request_keys;
 mod requests;
+pub mod routed;
 mod row;
 mod seal;
 mod sql;

@@ -1,9 +1,9 @@
 //! Where containers are reached: the slow sweep reads the network devices of those that run, after it recognised them. What
 //! changed is put on record; where a route would lead is kept in memory for the sweep of the routes, which reads again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::ContainerRef;
@@ -18,7 +18,14 @@ use crate::route_sweep::{our_mac, usable_address};
 
 /// The address of each app as it was read last; `None` in it = its container had none that may be used.
 #[derive(Debug, Default)]
-pub(super) struct Addresses(Mutex<BTreeMap<AppId, Option<IpAddr>>>);
+pub(super) struct Addresses(Mutex<Seen>);
+
+#[derive(Debug, Default)]
+struct Seen {
+    last: BTreeMap<AppId, Option<IpAddr>>,
+    /// Those that are new since their routes were seen to.
+    new: BTreeSet<AppId>,
+}
 
 impl Reconciler {
     /// Reads the network devices of a container that was recognised and should be running. That it cannot be done, or that it
@@ -57,28 +64,41 @@ impl Reconciler {
         Ok(())
     }
 
-    /// The address of an app's container as it was read last, until it was used.
-    pub(crate) fn address_read(&self, app: AppId) -> Option<Option<IpAddr>> {
-        self.addresses.lock().get(&app).copied()
+    /// Takes the addresses that are new since the routes were seen to.
+    pub(crate) fn new_addresses(&self) -> BTreeMap<AppId, Option<IpAddr>> {
+        let mut seen = self.addresses.lock();
+        let new = std::mem::take(&mut seen.new).into_iter();
+        new.filter_map(|app| Some((app, *seen.last.get(&app)?)))
+            .collect()
     }
 
-    /// The app's route was seen to since.
-    pub(crate) fn address_used(&self, app: AppId) {
-        self.addresses.lock().remove(&app);
+    /// Whether there are any.
+    pub(crate) fn has_new_addresses(&self) -> bool {
+        !self.addresses.lock().new.is_empty()
+    }
+
+    /// The app's route could not be seen to.
+    pub(crate) fn address_left(&self, app: AppId) {
+        self.addresses.lock().new.insert(app);
     }
 }
 
 impl Addresses {
-    fn lock(&self) -> std::sync::MutexGuard<'_, BTreeMap<AppId, Option<IpAddr>>> {
+    fn lock(&self) -> MutexGuard<'_, Seen> {
         self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn note(&self, app: AppId, address: Option<IpAddr>) {
-        self.lock().insert(app, address);
+        let mut seen = self.lock();
+        if seen.last.insert(app, address) != Some(address) {
+            seen.new.insert(app);
+        }
     }
 
     /// Those of apps that are no longer there are dropped.
     pub(super) fn keep(&self, is_there: impl Fn(AppId) -> bool) {
-        self.lock().retain(|app, _| is_there(*app));
+        let mut seen = self.lock();
+        seen.last.retain(|app, _| is_there(*app));
+        seen.new.retain(|app| is_there(*app));
     }
 }

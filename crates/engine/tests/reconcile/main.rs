@@ -154,6 +154,7 @@ impl Looked {
         let remove = Action::Delete {
             confirm: Some(name.to_owned()),
             force_stop: false,
+            purge: false,
         };
         let op = self
             .w

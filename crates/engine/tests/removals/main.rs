@@ -11,6 +11,7 @@ use proximity_domain::operation::OperationState;
 use proximity_domain::retry::RetryPolicy;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
+use proximity_engine::seams::Ingress;
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::Access;
 use proximity_store::records::{AppRecord, OperationRecord};

@@ -17,6 +17,7 @@ use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
 use crate::records::{Actor, AppRecord, NewApp, NewOperation, RequestKey};
+use crate::routed::RoutedApp;
 use crate::row::damaged;
 use crate::views::{AppCount, AppFilter, ArchivedApp, ArchivedBy, Promised};
 
@@ -110,6 +111,14 @@ impl State {
     pub(crate) fn live_app(&self, id: AppId) -> Option<AppRecord> {
         let app = self.apps.get(&id)?;
         app.is_live().then(|| self.record_of(app))
+    }
+
+    pub(crate) fn exposed_apps(&self) -> Vec<RoutedApp> {
+        let live = self.apps.values().filter(|app| app.is_live());
+        let exposed = live.filter(|app| app.exposed);
+        exposed
+            .map(|app| RoutedApp::from(&self.record_of(app)))
+            .collect()
     }
 
     pub(crate) fn app_by_hostname(&self, hostname: &str) -> Option<AppRecord> {

@@ -43,6 +43,7 @@ pub async fn at_what_is_live(pair: &Pair) {
     both!(pair, store => store.suspicions()).unwrap();
     both!(pair, store => store.alarms()).unwrap();
     both!(pair, store => store.guards()).unwrap();
+    both!(pair, store => store.exposed_apps()).unwrap();
 }
 
 async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {

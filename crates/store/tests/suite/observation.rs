@@ -126,7 +126,8 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
     let many = SuspicionChange::Told {
         event: event(EventKind::OrphansSuspected),
     };
-    let changed = world.store.change_suspicions(&[silent, many], world.at());
+    let changes = [silent, many];
+    let changed = world.store.change_suspicions(&changes, world.at());
     changed.await.unwrap();
     let told = world.events(newest + 1, 10).await;
     let told: Vec<_> = told.iter().map(|row| (row.2.kind, row.3)).collect();

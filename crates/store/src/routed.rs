@@ -1,0 +1,83 @@
+//! What the routes of the gateway are kept by, of each app: one lean statement, for all apps may be exposed.
+
+use proximity_domain::app::StatusLabel;
+use proximity_domain::ids::{AppId, HostId};
+use proximity_domain::names::NodeName;
+
+use crate::error::StoreError;
+use crate::records::AppRecord;
+use crate::row::{Columns, each};
+use crate::sql::{Row, query};
+use crate::store::Reader;
+
+/// An app, as far as its route is concerned.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RoutedApp {
+    /// The app.
+    pub id: AppId,
+    /// Where its container is on record.
+    pub host: HostId,
+    /// Its node.
+    pub node: NodeName,
+    /// Its status.
+    pub status: StatusLabel,
+    /// The port in its container.
+    pub guest_port: u16,
+    /// Somebody wants its ports to lead there.
+    pub exposed: bool,
+    /// Something was fetched from it.
+    pub has_url: bool,
+    /// An operation is at work on it.
+    pub worked_on: bool,
+}
+
+impl From<&AppRecord> for RoutedApp {
+    fn from(app: &AppRecord) -> Self {
+        Self {
+            id: app.id,
+            host: app.host,
+            node: app.node.clone(),
+            status: app.status.label(),
+            guest_port: app.guest_port,
+            exposed: app.exposed,
+            has_url: app.url.is_some(),
+            worked_on: app.operation.is_some(),
+        }
+    }
+}
+
+impl Reader {
+    /// The live apps that are exposed, by id.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn exposed_apps(&self) -> Result<Vec<RoutedApp>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.exposed_apps()));
+        }
+        let rows = query(
+            "SELECT a.id, a.host_id, a.node, a.status, a.guest_port, \
+             CAST(CASE WHEN a.url IS NULL THEN 0 ELSE 1 END AS BIGINT) AS has_url, \
+             CAST(CASE WHEN o.id IS NULL THEN 0 ELSE 1 END AS BIGINT) AS worked_on FROM apps a \
+             LEFT JOIN operations o ON o.app_id = a.id \
+             AND o.state IN ('queued', 'running', 'unwinding', 'stuck') \
+             WHERE a.archived_at IS NULL AND a.exposed = 1 ORDER BY a.id",
+        )
+        .fetch_all(self)
+        .await?;
+        each(&rows, routed)
+    }
+}
+
+fn routed(row: &Row) -> Result<RoutedApp, StoreError> {
+    Ok(RoutedApp {
+        id: row.parsed("id")?,
+        host: row.parsed("host_id")?,
+        node: row.parsed("node")?,
+        status: row.label("status", StatusLabel::parse)?,
+        guest_port: row.number("guest_port")?,
+        exposed: true,
+        has_url: row.int("has_url")? == 1,
+        worked_on: row.int("worked_on")? == 1,
+    })
+}
