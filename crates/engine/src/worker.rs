@@ -25,8 +25,10 @@ use crate::error::EngineError;
 use crate::saga::{Cuts, Cx, Halt, LeaseTime, Reins, cuts_off_lost_work, drive, panicked};
 use crate::sagas::saga;
 
-/// How often the queue is looked at when nobody rings.
+/// How often the queue is looked at when nobody rings, while there is anything in it: claims of others run out.
 const POLL: Duration = Duration::from_millis(250);
+/// How often while it is empty: others may share the database, and take up by themselves what they are asked for.
+const POLL_AT_REST: Duration = Duration::from_secs(2);
 /// How often it is looked at while the store cannot be used.
 const POLL_IN_TROUBLE: Duration = Duration::from_secs(2);
 /// How many are claimed in one commit: after a restart many wait, and the first of them should not wait for the last.
@@ -68,7 +70,8 @@ impl Worker {
         while !shutdown.is_cancelled() {
             while running.try_join_next().is_some() {}
             let pause = match self.claim_all(&mut running, &let_go, &shutdown).await {
-                Ok(()) => POLL,
+                Ok(true) => POLL,
+                Ok(false) => POLL_AT_REST,
                 Err(e) => {
                     tracing::error!(error = %e, "cannot claim operations");
                     POLL_IN_TROUBLE
@@ -92,13 +95,13 @@ impl Worker {
         }
     }
 
-    /// Claims as much as there are slots for, and puts it to work.
+    /// Claims as much as there are slots for, and puts it to work. Gives whether anything was in the queue, whosever it is.
     async fn claim_all(
         &mut self,
         running: &mut JoinSet<()>,
         let_go: &CancellationToken,
         shutdown: &CancellationToken,
-    ) -> Result<(), StoreError> {
+    ) -> Result<bool, StoreError> {
         let inner = self.engine.inner.clone();
         let before = inner.parts.clock.monotonic();
         let rows = self.engine.store().claimable().await?;
@@ -107,6 +110,7 @@ impl Worker {
             after: inner.parts.clock.monotonic(),
             wall: inner.parts.clock.now(),
         };
+        let is_any = !rows.is_empty();
         let mut free = self.lookout.free(rows, &inner.in_flight.hosts(), now);
         let limits = &inner.parts.limits;
         let slots = Slots {
@@ -117,7 +121,7 @@ impl Worker {
         loop {
             let (chosen, mut flights) = self.choose(&mut free, slots);
             if chosen.is_empty() || shutdown.is_cancelled() {
-                return refused;
+                return refused.map(|()| is_any);
             }
             let asked = inner.parts.clock.monotonic();
             let claimed = match self.claim(&chosen).await {

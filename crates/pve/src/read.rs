@@ -58,6 +58,12 @@ impl ReadClient {
         &self.transport
     }
 
+    /// The endpoint that is asked first now: as long as it stays the same, answers are that one's word.
+    #[must_use]
+    pub fn preferred(&self) -> usize {
+        self.transport.preferred()
+    }
+
     /// Sends a read.
     pub(crate) async fn get<T: DeserializeOwned>(&self, call: Call) -> Result<T> {
         let name = call.name();

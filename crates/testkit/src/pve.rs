@@ -450,6 +450,10 @@ impl Transport for Pve {
         self.distorted(&asked, answer)
     }
 
+    fn preferred(&self) -> usize {
+        self.with(|inner| inner.preferred)
+    }
+
     fn prefer(&self, endpoint: usize) {
         self.with(|inner| inner.preferred = endpoint);
     }

@@ -104,7 +104,7 @@ impl Engine {
             key,
         };
         let op = self.store().enqueue(op, status, actor, self.now()).await?;
-        self.inner.bell.notify_waiters();
+        self.inner.bell.notify_one();
         Ok(op)
     }
 

@@ -136,7 +136,7 @@ impl Engine {
         };
         let made = self.commit_adoption(actor, app, guest, operation, request.key, &name);
         let made = made.await?;
-        self.inner.bell.notify_waiters();
+        self.inner.bell.notify_one();
         Ok(made)
     }
 

@@ -105,7 +105,7 @@ impl Engine {
             .create_app(app, op, actor, request.key, self.now())
             .await?;
         drop(placing);
-        self.inner.bell.notify_waiters();
+        self.inner.bell.notify_one();
         Ok(created)
     }
 

@@ -56,7 +56,7 @@ impl Engine {
                 });
             }
         };
-        self.inner.bell.notify_waiters();
+        self.inner.bell.notify_one();
         Ok(retried)
     }
 
@@ -181,7 +181,7 @@ impl Engine {
         let asked = self.store().request_cancel(id, actor, self.now()).await?;
         // Whoever is at work on it here need not look at the record to know.
         self.inner.in_flight.cancel(id);
-        self.inner.bell.notify_waiters();
+        self.inner.bell.notify_one();
         Ok(asked)
     }
 

@@ -99,7 +99,7 @@ impl Engine {
         };
         let store = self.store();
         let made = store.enqueue(operation, None, actor, self.now()).await?;
-        self.inner.bell.notify_waiters();
+        self.inner.bell.notify_one();
         Ok(made)
     }
 

@@ -28,11 +28,16 @@ pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
     let Site { host, read, .. } = site;
     let is_word = |status: &_| is_word_of(host, status).is_ok();
     let label = host.label.as_str();
-    let status = read.cluster_status_by(is_word).await;
+    // Side by side, for a cluster that is far away.
+    let first = read.preferred();
+    let rest = async || futures::future::try_join(sight(read, "/"), read.guest_list()).await;
+    let (status, mut listed) = futures::join!(read.cluster_status_by(is_word), rest());
     let status = status.map_err(|e| unanswered(&e, label))?;
-    // The endpoint whose word that was is asked; side by side, for a cluster that is far away.
-    let rest = futures::future::try_join(sight(read, "/"), read.guest_list());
-    let (sight, list) = rest.await.map_err(|e| unanswered(&e, label))?;
+    if read.preferred() != first {
+        // All of it is to be the word of one endpoint.
+        listed = rest().await;
+    }
+    let (sight, list) = listed.map_err(|e| unanswered(&e, label))?;
     let nodes = status.nodes.into_iter().map(|n| NodeSeen {
         name: n.name,
         online: n.online,

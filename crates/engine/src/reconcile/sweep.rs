@@ -31,7 +31,9 @@ use crate::cluster::observed;
 use crate::error::EngineError;
 
 /// From the end of one round to the beginning of the next.
-const REST: Duration = Duration::from_secs(60);
+const REST: Duration = Duration::from_secs(600);
+/// Containers in doubt wait for so long at most.
+const DOUBT: Duration = Duration::from_secs(60);
 /// Reads under way per node.
 const LANES: usize = 2;
 /// After so many reads in a round that did not come back a node is left alone.
@@ -48,6 +50,11 @@ impl Doubtful {
         let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let of_node = nodes.entry((place.host, place.node.clone())).or_default();
         of_node.insert(place.vmid, guest.watched.guest);
+    }
+
+    fn is_empty(&self) -> bool {
+        let nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        nodes.is_empty()
     }
 
     /// It was taken, and could not be read.
@@ -161,11 +168,13 @@ impl Queue<'_> {
 impl Reconciler {
     /// Sweeps, round after round, until `shutdown`.
     pub async fn run_sweep(&self, shutdown: CancellationToken) {
+        // The first round comes soon: what was kept in memory is gone.
+        let mut soon = true;
         loop {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                () = tokio::time::sleep(REST) => {}
+                () = self.rest(soon) => {}
             }
             let swept = tokio::select! {
                 biased;
@@ -173,10 +182,26 @@ impl Reconciler {
                 swept = self.sweep() => swept,
             };
             match swept {
-                Ok(report) => tracing::debug!(?report, "the configurations were swept"),
+                Ok(report) => {
+                    tracing::debug!(?report, "the configurations were swept");
+                    soon = report.unseen + report.unread > 0;
+                }
                 Err(e) => {
                     tracing::warn!(error = %e, code = e.code(), "the configurations could not be swept");
+                    soon = true;
                 }
+            }
+        }
+    }
+
+    /// Until the next round: a short while if it should come soon, or as soon as a container is in doubt.
+    async fn rest(&self, soon: bool) {
+        let mut rested = Duration::ZERO;
+        loop {
+            tokio::time::sleep(DOUBT).await;
+            rested += DOUBT;
+            if soon || rested >= REST || !self.doubtful.is_empty() {
+                return;
             }
         }
     }

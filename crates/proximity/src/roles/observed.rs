@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use proximity_domain::names::NodeName;
 use proximity_engine::cluster::RealConnect;
 use proximity_engine::seams::{Connect, Connection};
 use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
@@ -61,8 +62,16 @@ impl Transport for Observed {
         answer
     }
 
+    fn preferred(&self) -> usize {
+        self.inner.preferred()
+    }
+
     fn prefer(&self, endpoint: usize) {
         self.inner.prefer(endpoint);
+    }
+
+    fn heard(&self, node: &NodeName) -> Option<Instant> {
+        self.inner.heard(node)
     }
 }
 

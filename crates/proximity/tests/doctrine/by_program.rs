@@ -115,7 +115,10 @@ pub(crate) fn what_was_changed_since_adoption_is_brought_back(lab: &Standing) {
     };
     let outdated = restored("memory");
     let again = lab.refused(&format!("restore-keys my-redis tags --digest {outdated}"));
-    assert!(again.contains("preview_outdated"), "{again}");
+    assert!(
+        again.contains("is not the one that was previewed"),
+        "{again}"
+    );
     let drift = json(lab, "drift my-redis");
     let left = drift["changes"].as_array().unwrap().len();
     assert_eq!(left, 3, "{drift}");

@@ -206,6 +206,11 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
         }
     }
 
+    /// The endpoint that is asked first now.
+    fn preferred(&self) -> usize {
+        0
+    }
+
     /// From now on this endpoint is asked first.
     fn prefer(&self, _endpoint: usize) {}
 

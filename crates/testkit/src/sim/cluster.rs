@@ -478,6 +478,10 @@ impl Transport for Way {
         self.send_via(request, node).await
     }
 
+    fn preferred(&self) -> usize {
+        self.cluster.lock().preferred
+    }
+
     fn prefer(&self, endpoint: usize) {
         self.cluster.lock().preferred = endpoint;
     }

@@ -329,6 +329,10 @@ impl Transport for HttpsTransport {
         self.send_to(Target::Only(endpoint), &request).await
     }
 
+    fn preferred(&self) -> usize {
+        self.preferred.load(Ordering::Relaxed)
+    }
+
     fn prefer(&self, endpoint: usize) {
         if endpoint < self.endpoints.len() {
             self.preferred.store(endpoint, Ordering::Relaxed);
