@@ -74,6 +74,8 @@ impl Worker {
                 Ok(false) => POLL_AT_REST,
                 Err(e) => {
                     tracing::error!(error = %e, "cannot claim operations");
+                    // Whoever rang meanwhile waits for the pause, which is short: it is there so that nothing is tried at once.
+                    let _rung = self.engine.inner.bell.notified().now_or_never();
                     POLL_IN_TROUBLE
                 }
             };

@@ -126,7 +126,7 @@ mod tests {
     fn a_job_names_guests_one_by_one_or_none() {
         let two = job(json!({"id": "backup-1", "vmid": "100, 105", "type": "vzdump"}));
         assert_eq!(two.guests, [vmid(100), vmid(105)]);
-        assert!(two.names(vmid(105)) && !two.names(vmid(10)));
+        assert!(two.names(vmid(105)) && !two.names(vmid(101)));
         assert!(!two.is_only_for(vmid(105)));
         // A single number may come as one.
         let one = job(json!({"id": "backup-2", "vmid": 105}));

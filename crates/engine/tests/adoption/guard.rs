@@ -58,7 +58,11 @@ async fn a_drift_is_told_once_until_it_changes_and_its_end_once() {
     assert_eq!(over["since"], second["since"]);
     assert_eq!(count(&w, EventKind::DriftEnded).await, 1);
     assert_eq!(count(&w, EventKind::DriftDetected).await, 2);
-    assert_eq!(w.pve.changes(), changes, "what changed was changed by a person");
+    assert_eq!(
+        w.pve.changes(),
+        changes,
+        "what changed was changed by a person"
+    );
     assert_sound(&w).await;
 }
 

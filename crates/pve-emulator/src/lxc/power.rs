@@ -158,7 +158,9 @@ pub(super) async fn set_limit(
     key: &str,
     value: &str,
 ) -> Result<(), String> {
-    let ran = lxc("lxc-cgroup", place, guest).args([key, value]).succeed();
+    // A value may begin with a minus.
+    let told = ["--", key, value];
+    let ran = lxc("lxc-cgroup", place, guest).args(told).succeed();
     ran.await.map(drop).map_err(|error| error.to_string())
 }
 

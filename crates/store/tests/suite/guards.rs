@@ -10,8 +10,12 @@ use super::adoptions::{adopt, adopted};
 use super::world::{Make, World};
 
 fn drifts(kind: EventKind) -> NewEvent {
-    let body = json!({ "hostname": "found" });
-    NewEvent { kind, body }
+    let fields = kind.spec().fields.iter();
+    let body = fields.map(|field| ((*field).to_owned(), json!(1)));
+    NewEvent {
+        kind,
+        body: body.collect(),
+    }
 }
 
 async fn count(world: &World, kind: EventKind) -> usize {

@@ -46,9 +46,6 @@ pub(super) async fn adoption(live: &Live) {
     assert_eq!((&key["key"], &key["now"]), (&json!("memory"), &json!(640)));
     restored(live).await;
     guarded(live).await;
-    let seen = live.send("GET", "/api/apps/stranger/addresses", "").await;
-    assert_eq!(seen.status, 200, "{}", seen.body);
-    assert_eq!(seen.body["containers"][0]["vmid"], 150);
     reidentified(live).await;
     let at = "/api/apps/stranger/expose";
     let open = live.send("POST", at, r#"{"port":8080}"#).await;
@@ -116,6 +113,9 @@ async fn guarded(live: &Live) {
         let drift = live.send("GET", "/api/apps/stranger/drift", "").await;
         assert_eq!(drift.body["guarded_since"], set.body["since"]);
     }
+    let seen = live.send("GET", "/api/apps/stranger/addresses", "").await;
+    assert_eq!(seen.status, 200, "{}", seen.body);
+    assert_eq!(seen.body["containers"][0]["vmid"], 150);
     let native = live.send("POST", "/api/apps/web/guard", "").await;
     assert_eq!(
         (native.status.as_u16(), native.code()),
