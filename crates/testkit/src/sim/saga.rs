@@ -170,6 +170,7 @@ async fn asked(engine: &Engine, saga: Saga) -> Result<(), EngineError> {
         Saga::Remove | Saga::Forget => Action::Delete {
             confirm: Some(name.clone()),
             force_stop: false,
+            purge: false,
         },
     };
     engine.act(&person(), &name, action).await?;

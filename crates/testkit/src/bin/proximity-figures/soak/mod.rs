@@ -202,6 +202,7 @@ async fn remove(client: &Client, app: &App) -> Result<()> {
         action: ActionName::Delete,
         force: false,
         confirm: Some(app.hostname.clone()),
+        purge: false,
     };
     client.act(&app.hostname, &body).await?;
     Ok(())
