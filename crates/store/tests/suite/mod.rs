@@ -12,6 +12,7 @@ pub mod guards;
 pub mod guests;
 pub mod host_acts;
 pub mod hosts;
+pub mod interfaces;
 pub mod notices;
 pub mod observation;
 pub mod ports;
@@ -61,13 +62,13 @@ macro_rules! with_cases {
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
             guards: tell_of_a_drift_once_and_of_its_end, are_for_adopted_apps_and_end_with_them;
+            interfaces: are_kept_when_they_change;
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
             observation: guests_are_watched_with_their_app,
                 suspicions_are_kept_until_they_end,
                 an_unchanged_look_writes_nothing,
                 an_alarm_is_raised_once_and_ended_once,
                 an_identity_is_learned_and_accepted_by_a_person,
-                keep_the_devices_of_a_guest_when_they_change,
                 an_orphan_is_archived_with_its_history,
                 an_orphan_is_archived_as_judged_or_not_at_all,
                 a_stuck_operation_of_an_orphan_is_given_up,

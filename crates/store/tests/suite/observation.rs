@@ -4,8 +4,7 @@ use proximity_domain::app::{Status, StatusLabel};
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::identity::Shown;
-use proximity_domain::ids::{AppId, GuestId};
-use proximity_domain::interface::GuestInterface;
+use proximity_domain::ids::AppId;
 use proximity_domain::janitor::Pulse;
 use proximity_domain::names::Mac;
 use proximity_domain::observe::Suspicion;
@@ -15,7 +14,6 @@ use proximity_store::StoreError;
 use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
 use proximity_store::effects::NewEvent;
 use proximity_store::identities::{Accepted, GuestLooks};
-use proximity_store::interfaces::SeenInterfaces;
 use proximity_store::observation::{BrakeChange, BrakeRecord, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
 use proximity_store::power::{ReadPower, SeenPower};
@@ -420,6 +418,20 @@ pub async fn the_brake_counts_from_its_baseline(make: &impl Make) {
             .unwrap(),
         0
     );
+    is_released_in_part_and_whole(&world, brake).await;
+    world.store.change_brake(&stops, world.at()).await.unwrap();
+    let brake = world.store.mass_brake().await.unwrap().baseline_at;
+    world
+        .store
+        .change_brake(&BrakeChange::Ends, world.at())
+        .await
+        .unwrap();
+    let ended = world.store.mass_brake().await.unwrap();
+    assert_eq!((ended.stopped, ended.baseline_at), (None, brake));
+}
+
+/// A person's confirmation is on record with the person, whatever was done of it.
+async fn is_released_in_part_and_whole(world: &World, brake: BrakeRecord) {
     let details = json!({ "confirmed": 7, "archived": 1, "apps": ["web"] });
     let in_part = BrakeChange::ReleasedInPart {
         details: details.clone(),
@@ -449,13 +461,6 @@ pub async fn the_brake_counts_from_its_baseline(make: &impl Make) {
     assert_eq!((brake.stopped, brake.baseline_at), (None, Some(world.at())));
     let audit = world.audit(1000, 0).await;
     assert_eq!(audit.last().unwrap().action, "reconcile.confirm_missing");
-    world.store.change_brake(&stops, world.at()).await.unwrap();
-    world
-        .store
-        .change_brake(&BrakeChange::Ends, world.at())
-        .await
-        .unwrap();
-    assert_eq!(world.store.mass_brake().await.unwrap(), brake);
 }
 
 pub async fn stuck_apps_are_marked_as_seen_or_not_at_all(make: &impl Make) {
@@ -588,42 +593,4 @@ pub async fn the_archive_is_listed_newest_first(make: &impl Make) {
         ..ArchiveFilter::default()
     };
     assert_eq!(list(filter).await, []);
-}
-
-pub async fn keep_the_devices_of_a_guest_when_they_change(make: &impl Make) {
-    let mut world = World::new(make).await;
-    let (_, guest) = world.deployed("web", 105).await;
-    let device = |address: &str| GuestInterface {
-        name: "eth0".to_owned(),
-        mac: Some(guest.identity.net0_mac),
-        addresses: vec![address.parse().unwrap()],
-    };
-    let store = &world.store;
-    assert_eq!(store.interfaces(guest.id).await.unwrap(), None);
-    let now = world.at();
-    let first = [device("10.0.0.5")];
-    let noted = store.note_interfaces(guest.id, &first, now).await;
-    assert!(noted.unwrap());
-    let later = Timestamp(now.0 + 1_000);
-    let again = store.note_interfaces(guest.id, &first, later).await;
-    assert!(!again.unwrap(), "the same is no news");
-    let seen = |interfaces: &[GuestInterface], since| {
-        Some(SeenInterfaces {
-            interfaces: interfaces.to_vec(),
-            since,
-        })
-    };
-    let kept = store.interfaces(guest.id).await.unwrap();
-    assert_eq!(kept, seen(&first, now));
-    let second = [device("10.0.0.6"), device("fd00::6")];
-    for (shown, at) in [(&second[..], later), (&[], Timestamp(later.0 + 1))] {
-        let noted = store.note_interfaces(guest.id, shown, at).await;
-        assert!(noted.unwrap());
-        let kept = store.interfaces(guest.id).await.unwrap();
-        assert_eq!(kept, seen(shown, at));
-    }
-    let stranger = GuestId(world.id());
-    let unknown = world.store.note_interfaces(stranger, &first, later).await;
-    assert!(!unknown.unwrap());
-    world.assert_sound().await;
 }
