@@ -27,6 +27,9 @@ pub(crate) struct Args {
     /// The program of the lab and of the server
     #[arg(long)]
     program: PathBuf,
+    /// The program of the server that is watched, as it is shipped [default: that of the lab]
+    #[arg(long)]
+    server: Option<PathBuf>,
     /// An empty folder
     #[arg(long)]
     dir: PathBuf,

@@ -27,7 +27,8 @@ pub(super) async fn watch(world: &World, args: &Args) -> Result<Value> {
         bind: "127.0.0.1",
         operations: 4,
     };
-    let site = Site::start(&args.program, &args.dir, &plan).await?;
+    let program = args.server.as_ref().unwrap_or(&args.program);
+    let site = Site::start(program, &args.dir, &plan).await?;
     let id = site.server_id().context("the server does not run")?;
     let process = PathBuf::from(format!("/proc/{id}"));
     sleep(SETTLED).await;
