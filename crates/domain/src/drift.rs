@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-/// Keys that say nothing of the container itself: the checksum of the file, and who works on it right now.
-const VOLATILE: [&str; 2] = ["digest", "lock"];
+/// Keys that say nothing of the container itself: the checksum of the file, who works on it right now, and the newest snapshot,
+/// which a backup makes too.
+const VOLATILE: [&str; 3] = ["digest", "lock", "parent"];
 /// Settings of LXC itself: PVE gives them as a list of pairs, whose order tells nothing.
 const UNORDERED: &str = "lxc";
 /// Notes: PVE adds a newline at the end.
@@ -112,7 +113,7 @@ mod tests {
     #[test]
     fn every_kind_of_difference_is_told_and_nothing_else() {
         let then = config(json!({
-            "cores": 2, "memory": "512", "digest": "a", "lock": "backup", "description": "mine\n", "tags": "x",
+            "cores": 2, "memory": "512", "digest": "a", "lock": "backup", "parent": "vzdump", "description": "mine\n", "tags": "x",
             "lxc": [["lxc.a", "1"], ["lxc.b", "2"]], "net0": "name=eth0,bridge=vmbr0",
         }));
         let now = config(json!({

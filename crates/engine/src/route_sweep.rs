@@ -122,7 +122,7 @@ impl Swept {
 /// What one sweep goes by.
 struct Sweep<'a> {
     engine: &'a Engine,
-    /// Addresses that the slow sweep read since the routes were seen to.
+    /// Addresses as they were read last.
     seen: BTreeMap<AppId, Option<IpAddr>>,
     /// Nodes that said nothing in this sweep.
     silent: Mutex<HashSet<(HostId, NodeName)>>,
@@ -131,7 +131,7 @@ struct Sweep<'a> {
 async fn sweep_all(engine: &Engine, routes: &[RouteView]) -> Result<Swept, EngineError> {
     let sweep = Sweep {
         engine,
-        seen: engine.inner.reconciler.new_addresses(),
+        seen: engine.inner.reconciler.last_addresses(),
         silent: Mutex::default(),
     };
     let apps = engine.store().exposed_apps().await?;
@@ -213,22 +213,9 @@ impl Sweep<'_> {
         }
     }
 
-    /// Does what an app needs. What could not be done is looked at in the next sweep.
-    async fn look_again(
-        &self,
-        app: &RoutedApp,
-        route: Option<&RouteView>,
-    ) -> Result<Done, EngineError> {
-        let done = self.see_to(app, route).await?;
-        if done == Done::Left && self.seen.contains_key(&app.id) {
-            self.engine.inner.reconciler.address_left(app.id);
-        }
-        Ok(done)
-    }
-
     /// What it needs is seen under its guard: it may have changed since it was listed. A node that says nothing holds up its
     /// own apps alone, and those for one wait.
-    async fn see_to(
+    async fn look_again(
         &self,
         app: &RoutedApp,
         route: Option<&RouteView>,
@@ -278,17 +265,23 @@ async fn mend(engine: &Engine, app: &AppRecord, route: Option<&RouteView>) -> Do
     let Some(ports) = app.ports else {
         return Done::Nothing;
     };
-    let address = match guest_address(engine, app).await {
-        Ok(Found::At(address)) => address,
-        Ok(Found::Nowhere) if route.is_some() => {
-            tracing::warn!(app = %app.hostname, "the app's container has no address: its route, which may lead to another machine now, is withdrawn until it has one");
-            return close(engine, app.id).await;
-        }
-        Ok(Found::Nowhere | Found::Unknown) => return Done::Left,
+    let found = match guest_address(engine, app).await {
+        Ok(Found::At(address)) => Some(address),
+        Ok(Found::Nowhere) => None,
+        Ok(Found::Unknown) => return Done::Left,
         Err(e) => {
             tracing::warn!(app = %app.hostname, error = %e, "the app's address cannot be read");
             return Done::Left;
         }
+    };
+    engine.inner.reconciler.address_found(app.id, found);
+    let address = match found {
+        Some(address) => address,
+        None if route.is_some() => {
+            tracing::warn!(app = %app.hostname, "the app's container has no address: its route, which may lead to another machine now, is withdrawn until it has one");
+            return close(engine, app.id).await;
+        }
+        None => return Done::Left,
     };
     let target = SocketAddr::new(address, app.guest_port);
     if route.and_then(|r| r.target) == Some(target) {
@@ -370,7 +363,7 @@ pub(crate) fn our_mac(guest: &RecordedGuest) -> Mac {
     learned.unwrap_or(guest.net0_mac())
 }
 
-/// The address to use: on the device with our MAC, IPv4 first. An address of another device is never used. A loopback
+/// The address to use: on a device with our MAC, IPv4 first. An address of another device is never used. A loopback
 /// address leads to this machine and not to a guest, whatever the guest says of itself; only a cluster emulated on this
 /// machine gives its guests some, out of 127.64.0.0/10.
 pub(crate) fn usable_address(
@@ -378,15 +371,16 @@ pub(crate) fn usable_address(
     ours: Mac,
     on_this_machine: bool,
 ) -> Option<IpAddr> {
-    let device = interfaces.iter().find(|i| i.mac == Some(ours))?;
+    // A bridge inside has the MAC of its device.
+    let devices = || interfaces.iter().filter(|i| i.mac == Some(ours));
     let global = |a: &IpAddr| match a {
         IpAddr::V4(v4) if v4.is_loopback() => on_this_machine && v4.octets()[1] & 0xc0 == 64,
         IpAddr::V4(v4) => !v4.is_link_local() && !v4.is_unspecified(),
         IpAddr::V6(v6) => !v6.is_loopback() && !v6.is_unicast_link_local() && !v6.is_unspecified(),
     };
     // An IPv4 address in the clothes of an IPv6 one is the IPv4 address.
-    let plain = device.addresses.iter().map(IpAddr::to_canonical);
-    let addresses = || plain.clone().filter(global);
+    let plain = || devices().flat_map(|device| &device.addresses);
+    let addresses = || plain().map(IpAddr::to_canonical).filter(global);
     addresses()
         .find(IpAddr::is_ipv4)
         .or_else(|| addresses().next())

@@ -32,7 +32,7 @@ impl BackupJob {
     /// `VZDump/Plugin.pm`, `remove_vmid_from_job`).
     #[must_use]
     pub fn is_only_for(&self, vmid: Vmid) -> bool {
-        self.guests == [vmid]
+        !self.guests.is_empty() && self.guests.iter().all(|guest| *guest == vmid)
     }
 }
 
@@ -128,6 +128,9 @@ mod tests {
         assert_eq!(two.guests, [vmid(100), vmid(105)]);
         assert!(two.names(vmid(105)) && !two.names(vmid(101)));
         assert!(!two.is_only_for(vmid(105)));
+        // Once is enough, and so is twice.
+        let twice = job(json!({"id": "backup-5", "vmid": "105,105"}));
+        assert!(twice.is_only_for(vmid(105)));
         // A single number may come as one.
         let one = job(json!({"id": "backup-2", "vmid": 105}));
         assert!(one.is_only_for(vmid(105)) && !one.is_only_for(vmid(100)));

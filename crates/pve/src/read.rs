@@ -58,10 +58,11 @@ impl ReadClient {
         &self.transport
     }
 
-    /// The endpoint that is asked first now: as long as it stays the same, answers are that one's word.
+    /// How often another endpoint was put first. What is asked of the cluster while it stays the same was answered by one of them:
+    /// whoever answers in the place of the first is put first.
     #[must_use]
-    pub fn preferred(&self) -> usize {
-        self.transport.preferred()
+    pub fn moves(&self) -> u64 {
+        self.transport.moves()
     }
 
     /// Sends a read.

@@ -103,7 +103,7 @@ impl Store {
     }
 
     /// Tells of the drift of a guarded app, or of its end when there are no `keys`. False, and nothing is written, if just that
-    /// was told last, or the app is not guarded.
+    /// was told last, the app is not guarded, or an operation is at work on it: that may be changing the container.
     ///
     /// # Errors
     /// The database's.
@@ -118,10 +118,13 @@ impl Store {
             return model.write(|state| Ok(state.tell_drift(app, keys, event, now)));
         }
         self.write(async |tx| {
-            let row = query("SELECT * FROM guards WHERE app_id = $1")
-                .bind(app.to_string())
-                .fetch_optional(&mut *tx)
-                .await?;
+            let row = query(
+                "SELECT * FROM guards WHERE app_id = $1 AND NOT EXISTS (SELECT 1 FROM operations o \
+                 WHERE o.app_id = $1 AND o.state IN ('queued', 'running', 'unwinding'))",
+            )
+            .bind(app.to_string())
+            .fetch_optional(&mut *tx)
+            .await?;
             let Some(guarded) = row.map(|row| guarded(&row)).transpose()? else {
                 return Ok(false);
             };

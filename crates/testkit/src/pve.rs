@@ -81,6 +81,8 @@ struct Inner {
     machines: bool,
     /// The node that is asked first, if it answers.
     preferred: usize,
+    /// How often that became another one.
+    moves: u64,
     /// Somebody keeps a console of this number open, on this node.
     console: Option<(String, u32)>,
     /// What arrives in the place of an answer.
@@ -188,6 +190,7 @@ impl Pve {
             restores: false,
             machines: false,
             preferred: 0,
+            moves: 0,
             console: None,
             distortion: None,
         };
@@ -450,12 +453,15 @@ impl Transport for Pve {
         self.distorted(&asked, answer)
     }
 
-    fn preferred(&self) -> usize {
-        self.with(|inner| inner.preferred)
+    fn moves(&self) -> u64 {
+        self.with(|inner| inner.moves)
     }
 
     fn prefer(&self, endpoint: usize) {
-        self.with(|inner| inner.preferred = endpoint);
+        self.with(|inner| {
+            inner.moves += u64::from(inner.preferred != endpoint);
+            inner.preferred = endpoint;
+        });
     }
 }
 

@@ -155,7 +155,7 @@ impl Engine {
         };
         let why = Failure {
             message: format!("abandoned: {}", failure.message),
-            hint: left(op.kind).to_owned(),
+            hint: format!("{}; what was said before: {}", left(op.kind), failure.hint),
             ..failure.clone()
         };
         Ok(self.store().abandon(id, why, actor, self.now()).await?)
@@ -214,9 +214,7 @@ fn left(kind: OperationKind) -> &'static str {
         OperationKind::Adopt => {
             "the container was not touched, and nothing of it is on record; adopt it again when you want to"
         }
-        OperationKind::RestoreKeys => {
-            "look at what differs now with: proximity drift APP; the app is what it was"
-        }
+        OperationKind::RestoreKeys => "look at what differs now with: proximity drift APP",
         OperationKind::Deploy
         | OperationKind::Start
         | OperationKind::Stop

@@ -1,7 +1,7 @@
 //! Where containers are reached: the slow sweep reads the network devices of those that run, after it recognised them. What
 //! changed is put on record; where a route would lead is kept in memory for the sweep of the routes, which reads again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
@@ -12,9 +12,15 @@ use proximity_domain::interface::{GuestInterface, in_order};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_store::observation::WatchedGuest;
 
-use super::{Reconciler, Site};
+use super::Reconciler;
+use super::sweep::Queue;
 use crate::error::EngineError;
 use crate::route_sweep::{our_mac, usable_address};
+
+/// How many network devices of a container are kept: whoever is root in it can make any number.
+const MOST_DEVICES: usize = 64;
+/// The same of addresses of one device.
+const MOST_ADDRESSES: usize = 64;
 
 /// The address of each app as it was read last; `None` in it = its container had none that may be used.
 #[derive(Debug, Default)]
@@ -23,8 +29,8 @@ pub(super) struct Addresses(Mutex<Seen>);
 #[derive(Debug, Default)]
 struct Seen {
     last: BTreeMap<AppId, Option<IpAddr>>,
-    /// Those that are new since their routes were seen to.
-    new: BTreeSet<AppId>,
+    /// One of them is another than before, and the routes were not seen to since.
+    new: bool,
 }
 
 impl Reconciler {
@@ -32,10 +38,11 @@ impl Reconciler {
     /// does not run, says nothing.
     pub(super) async fn read_addresses(
         &self,
-        site: &Site,
+        queue: &Queue<'_>,
         (guest, recorded): (&WatchedGuest, &RecordedGuest),
         place: &ContainerRef,
     ) -> Result<(), EngineError> {
+        let site = queue.site;
         if guest.status != StatusLabel::Running {
             return Ok(());
         }
@@ -46,12 +53,22 @@ impl Reconciler {
             Ok(None) => return Ok(()),
             Err(e) => {
                 tracing::debug!(app = %guest.hostname, error = %e, "network devices could not be swept");
+                if matches!(e, proximity_pve::Error::NotSent { .. }) {
+                    queue.strike();
+                }
                 return Ok(());
             }
         };
         let address = usable_address(&shown, our_mac(recorded), site.on_this_machine);
         self.addresses.note(guest.watched.app, address);
-        let devices = in_order(shown.into_iter().map(GuestInterface::from).collect());
+        let ours = our_mac(recorded);
+        let mut devices = in_order(shown.into_iter().map(GuestInterface::from).collect());
+        // The one that is known first, whatever else there is.
+        devices.sort_by_key(|device| device.mac != Some(ours));
+        devices.truncate(MOST_DEVICES);
+        for device in &mut devices {
+            device.addresses.truncate(MOST_ADDRESSES);
+        }
         // Also a commit that writes nothing wakes everybody who waits for commits.
         let known = self.store.interfaces(recorded.id()).await?;
         if known.is_some_and(|known| known.interfaces == devices) {
@@ -64,22 +81,21 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Takes the addresses that are new since the routes were seen to.
-    pub(crate) fn new_addresses(&self) -> BTreeMap<AppId, Option<IpAddr>> {
+    /// The addresses of all apps as they were read last; none is new any more.
+    pub(crate) fn last_addresses(&self) -> BTreeMap<AppId, Option<IpAddr>> {
         let mut seen = self.addresses.lock();
-        let new = std::mem::take(&mut seen.new).into_iter();
-        new.filter_map(|app| Some((app, *seen.last.get(&app)?)))
-            .collect()
+        seen.new = false;
+        seen.last.clone()
     }
 
-    /// Whether there are any.
+    /// Whether one was read since that is another than before.
     pub(crate) fn has_new_addresses(&self) -> bool {
-        !self.addresses.lock().new.is_empty()
+        self.addresses.lock().new
     }
 
-    /// The app's route could not be seen to.
-    pub(crate) fn address_left(&self, app: AppId) {
-        self.addresses.lock().new.insert(app);
+    /// What a newer read found.
+    pub(crate) fn address_found(&self, app: AppId, address: Option<IpAddr>) {
+        self.addresses.lock().last.insert(app, address);
     }
 }
 
@@ -90,15 +106,12 @@ impl Addresses {
 
     fn note(&self, app: AppId, address: Option<IpAddr>) {
         let mut seen = self.lock();
-        if seen.last.insert(app, address) != Some(address) {
-            seen.new.insert(app);
-        }
+        seen.new |= seen.last.insert(app, address) != Some(address);
     }
 
     /// Those of apps that are no longer there are dropped.
     pub(super) fn keep(&self, is_there: impl Fn(AppId) -> bool) {
         let mut seen = self.lock();
         seen.last.retain(|app, _| is_there(*app));
-        seen.new.retain(|app| is_there(*app));
     }
 }

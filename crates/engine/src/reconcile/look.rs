@@ -17,6 +17,8 @@ use crate::error::OUT_OF_FILES_HINT;
 use crate::view::{cluster_name, is_word_of};
 
 const AUDIT: &str = "VM.Audit";
+/// How often a look is begun anew because another endpoint was asked first meanwhile.
+const TRIES: u32 = 3;
 /// What a look sends.
 pub(super) const REQUESTS: usize = 3;
 
@@ -28,16 +30,24 @@ pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
     let Site { host, read, .. } = site;
     let is_word = |status: &_| is_word_of(host, status).is_ok();
     let label = host.label.as_str();
-    // Side by side, for a cluster that is far away.
-    let first = read.preferred();
-    let rest = async || futures::future::try_join(sight(read, "/"), read.guest_list()).await;
-    let (status, mut listed) = futures::join!(read.cluster_status_by(is_word), rest());
-    let status = status.map_err(|e| unanswered(&e, label))?;
-    if read.preferred() != first {
-        // All of it is to be the word of one endpoint.
-        listed = rest().await;
-    }
-    let (sight, list) = listed.map_err(|e| unanswered(&e, label))?;
+    // Side by side, for a cluster that is far away; all of it is to be the word of one endpoint.
+    let mut tries = 0;
+    let (status, (sight, list)) = loop {
+        let moves = read.moves();
+        let rest = futures::future::try_join(sight(read, "/"), read.guest_list());
+        let (status, listed) = futures::join!(read.cluster_status_by(is_word), rest);
+        let status = status.map_err(|e| unanswered(&e, label))?;
+        if read.moves() == moves {
+            break (status, listed.map_err(|e| unanswered(&e, label))?);
+        }
+        tries += 1;
+        if tries == TRIES {
+            return Err(format!(
+                "its endpoints answered by turns, so that nothing is the word of one of them; see which one is slow: \
+                 proximity doctor --host {label}"
+            ));
+        }
+    };
     let nodes = status.nodes.into_iter().map(|n| NodeSeen {
         name: n.name,
         online: n.online,
@@ -156,12 +166,14 @@ pub(super) async fn sight_of(read: &ReadClient, vmid: Vmid) -> Sight {
 }
 
 /// Asks one node for the guest's configuration.
-pub(super) async fn direct(read: &ReadClient, node: &NodeName, vmid: Vmid) -> DirectRead {
-    match patiently(read.lxc_config(node, vmid)).await {
-        Some(Ok(_)) => DirectRead::Exists,
-        Some(Err(e)) if e.is_missing_config() => DirectRead::DoesNotExist(node.clone()),
-        Some(Err(_)) | None => DirectRead::Unknown,
-    }
+///
+/// `None`: it did not answer in time.
+pub(super) async fn direct(read: &ReadClient, node: &NodeName, vmid: Vmid) -> Option<DirectRead> {
+    Some(match patiently(read.lxc_config(node, vmid)).await? {
+        Ok(_) => DirectRead::Exists,
+        Err(e) if e.is_missing_config() => DirectRead::DoesNotExist(node.clone()),
+        Err(_) => DirectRead::Unknown,
+    })
 }
 
 #[cfg(test)]

@@ -9,7 +9,8 @@ use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId};
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
-    Brake, HOUR_MS, NotProven, Orphan, ProvenAbsent, Sighting, Suspicion, Tally, limit,
+    Brake, DirectRead, HOUR_MS, NodeSeen, NotProven, Orphan, ProvenAbsent, Sighting, Suspicion,
+    Tally, limit,
 };
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::NewEvent;
@@ -56,8 +57,8 @@ impl Missing {
         self.outside.iter().map(|((label, node), count)| {
             format!(
                 "{count} container(s) are recorded on the node {node}, which is not in the cluster of {label}: whether they are \
-                 there is unknown; bring the node back into the cluster, or move its configurations to a member \
-                 (/etc/pve/nodes/{node}/lxc)"
+                 there is unknown, as no member has their configurations; join the node again, or restore them from backups under their \
+                 numbers: there is no command yet that gives the records up"
             )
         })
     }
@@ -324,7 +325,7 @@ impl Reconciler {
                 guests.push(guest.watched.guest);
                 continue;
             }
-            match prove(cluster, guest, suspicion).await {
+            match self.prove(cluster, guest, suspicion).await {
                 Ok(proof) => guests.push(proof.guest()),
                 Err(why) => {
                     let place = named(cluster.site.host.label.as_str(), &guest.watched.place);
@@ -358,6 +359,36 @@ impl Reconciler {
             announce(kind, &view);
         }
         Ok(Judged::Orphan(view, kind))
+    }
+
+    async fn prove(
+        &self,
+        cluster: &Seen,
+        guest: &WatchedGuest,
+        suspicion: &Suspicion,
+    ) -> Result<ProvenAbsent, NotProven> {
+        let (place, host) = (&guest.watched.place, cluster.site.host.id);
+        let read = &cluster.site.read;
+        let online = || cluster.inventory.nodes().iter().filter(|n| n.online);
+        // One that hangs is not asked again at once: its silence would hold up the pass once more for each that is missing.
+        let is_left = |node: &&NodeSeen| self.hung.is_left(host, &node.name, self.moment());
+        if let Some(left) = online().find(is_left) {
+            return Err(NotProven::NotSaid(left.name.clone()));
+        }
+        let sight = look::sight_of(read, place.vmid).await;
+        // Each for itself: a node answers for its own part of the cluster's files, by its own copy of them.
+        let mut asked = Vec::new();
+        for node in online() {
+            asked.push(async {
+                let said = look::direct(read, &node.name, place.vmid).await;
+                if said.is_none() {
+                    self.hung.note(host, &node.name, self.moment());
+                }
+                said.unwrap_or(DirectRead::Unknown)
+            });
+        }
+        let reads = join_all(asked).await;
+        ProvenAbsent::prove(&guest.watched, suspicion, &cluster.inventory, sight, &reads)
     }
 }
 
@@ -456,23 +487,6 @@ fn candidates<'a>(seen: &'a [Seen], missing: &Missing) -> Vec<Candidate<'a>> {
         })
     });
     ripe.collect()
-}
-
-async fn prove(
-    cluster: &Seen,
-    guest: &WatchedGuest,
-    suspicion: &Suspicion,
-) -> Result<ProvenAbsent, NotProven> {
-    let place = &guest.watched.place;
-    let read = &cluster.site.read;
-    let sight = look::sight_of(read, place.vmid).await;
-    // Each for itself: a node answers for its own part of the cluster's files, by its own copy of them.
-    let mut asked = Vec::new();
-    for node in cluster.inventory.nodes().iter().filter(|n| n.online) {
-        asked.push(look::direct(read, &node.name, place.vmid));
-    }
-    let reads = join_all(asked).await;
-    ProvenAbsent::prove(&guest.watched, suspicion, &cluster.inventory, sight, &reads)
 }
 
 fn found(

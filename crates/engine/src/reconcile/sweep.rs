@@ -5,7 +5,8 @@
 //! nobody is at work on the app, and only then judged.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
-use std::sync::{Mutex, PoisonError};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -32,7 +33,7 @@ use crate::error::EngineError;
 
 /// From the end of one round to the beginning of the next.
 const REST: Duration = Duration::from_secs(600);
-/// Containers in doubt wait for so long at most.
+/// So long from one that follows at once, and until a container that came into doubt since is looked at.
 const DOUBT: Duration = Duration::from_secs(60);
 /// Reads under way per node.
 const LANES: usize = 2;
@@ -41,34 +42,46 @@ const STRIKES: u32 = 2;
 
 /// What is read before all others on its node: containers whose power changed without their having been looked at.
 #[derive(Debug, Default)]
-pub(super) struct Doubtful(Mutex<BTreeMap<(HostId, NodeName), BTreeMap<Vmid, GuestId>>>);
+pub(super) struct Doubtful {
+    nodes: Mutex<BTreeMap<(HostId, NodeName), BTreeMap<Vmid, GuestId>>>,
+    /// One came since the last round began.
+    new: AtomicBool,
+}
 
 impl Doubtful {
     /// This guest is.
     pub(super) fn add(&self, guest: &WatchedGuest) {
         let place = &guest.watched.place;
-        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.lock();
         let of_node = nodes.entry((place.host, place.node.clone())).or_default();
         of_node.insert(place.vmid, guest.watched.guest);
+        self.new.store(true, Ordering::Relaxed);
     }
 
-    fn is_empty(&self) -> bool {
-        let nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        nodes.is_empty()
+    fn lock(&self) -> MutexGuard<'_, BTreeMap<(HostId, NodeName), BTreeMap<Vmid, GuestId>>> {
+        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Those that are on no record any more are dropped.
+    fn keep(&self, is_there: impl Fn(GuestId) -> bool) {
+        self.lock().retain(|_, of_node| {
+            of_node.retain(|_, guest| is_there(*guest));
+            !of_node.is_empty()
+        });
     }
 
     /// It was taken, and could not be read.
     fn put_back(&self, target: &Target) {
         let Some(guest) = target.guest else { return };
         let place = &target.place;
-        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.lock();
         let of_node = nodes.entry((place.host, place.node.clone())).or_default();
         of_node.insert(place.vmid, guest);
     }
 
     /// Takes one of a node.
     fn take(&self, host: HostId, node: &NodeName) -> Option<Target> {
-        let mut nodes = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut nodes = self.lock();
         if nodes.is_empty() {
             return None;
         }
@@ -122,8 +135,8 @@ struct Target {
 }
 
 /// The containers of one node.
-struct Queue<'a> {
-    site: &'a Site,
+pub(super) struct Queue<'a> {
+    pub(super) site: &'a Site,
     node: &'a NodeName,
     nodes: &'a [NodeSeen],
     targets: Mutex<(VecDeque<Target>, u32)>,
@@ -153,7 +166,7 @@ impl Queue<'_> {
     }
 
     /// A read did not come back. Gives how many are given up with it.
-    fn strike(&self) -> usize {
+    pub(super) fn strike(&self) -> usize {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         targets.1 += 1;
         if targets.1 < STRIKES {
@@ -194,13 +207,13 @@ impl Reconciler {
         }
     }
 
-    /// Until the next round: a short while if it should come soon, or as soon as a container is in doubt.
+    /// Until the next round: a short while if it should come soon, or once a container came into doubt.
     async fn rest(&self, soon: bool) {
         let mut rested = Duration::ZERO;
         loop {
             tokio::time::sleep(DOUBT).await;
             rested += DOUBT;
-            if soon || rested >= REST || !self.doubtful.is_empty() {
+            if soon || rested >= REST || self.doubtful.new.load(Ordering::Relaxed) {
                 return;
             }
         }
@@ -212,7 +225,10 @@ impl Reconciler {
     /// The store's.
     pub async fn sweep(&self) -> Result<SweepReport, EngineError> {
         let began = self.clock.now();
+        self.doubtful.new.store(false, Ordering::Relaxed);
         let round = self.round().await?;
+        self.doubtful
+            .keep(|guest| round.guests.contains_key(&guest));
         let mut report = SweepReport::default();
         let mut seen = Vec::new();
         for host in self.store.hosts().await? {
@@ -392,7 +408,7 @@ impl Reconciler {
         }
         let swept = self.recognised(queue.site, guest, (asked, config), round);
         let swept = swept.await?;
-        self.read_addresses(queue.site, (guest, recorded), &target.place)
+        self.read_addresses(queue, (guest, recorded), &target.place)
             .await?;
         Ok(swept)
     }

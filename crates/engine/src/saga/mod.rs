@@ -32,7 +32,7 @@ pub(crate) use guards::is_off;
 #[cfg(feature = "bug-switches")]
 pub use guards::take_off;
 pub(crate) use look::{Look, as_far_as_compared, confirm, runs};
-pub(crate) use pve_calls::{absent_everywhere, pve_failure};
+pub(crate) use pve_calls::{absent_by_every_word, absent_everywhere, pve_failure};
 #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
 pub(crate) use rehearsal::is_twice;
 #[cfg(feature = "bug-switches")]

@@ -1,5 +1,6 @@
 //! Mutating calls to PVE: each is audited under the fence before it is sent, and its task is awaited.
 
+use futures::future::join_all;
 use proximity_domain::destroy::DestroyPermit;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::ContainerRef;
@@ -481,6 +482,34 @@ fn task_failure(doing: &str, text: &str) -> Failure {
         )
     };
     Failure::new(code, format!("{doing}: {text}"), hint)
+}
+
+/// As [`absent_everywhere`], and every other node that is online says as well that it does not have the container: where no
+/// destroy of ours explains the absence, the list of one node and the word of another prove nothing (ADR 0015).
+pub(crate) async fn absent_by_every_word(cx: &Cx, place: &ContainerRef) -> StepResult<bool> {
+    if !absent_everywhere(cx, place).await? {
+        return Ok(false);
+    }
+    let status = view::status(&cx.cluster)
+        .await
+        .map_err(|e| pve_failure("reading the cluster's status", &e))?;
+    let nodes = status.nodes.into_iter().filter(|node| node.online);
+    let read = cx.cluster.read();
+    let mut asked = Vec::new();
+    for node in nodes.filter(|node| node.name != place.node) {
+        asked.push(async move { (read.lxc_config(&node.name, place.vmid).await, node.name) });
+    }
+    for (said, node) in join_all(asked).await {
+        match said {
+            Ok(_) => return Ok(false),
+            Err(e) if e.is_missing_config() => {}
+            Err(e) => {
+                let doing = format!("asking node {node} whether it has container {}", place.vmid);
+                return Err(pve_failure(&doing, &e));
+            }
+        }
+    }
+    Ok(true)
 }
 
 /// Whether a direct read and one listing of the cluster show that no guest has this VMID.

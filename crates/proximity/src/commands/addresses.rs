@@ -16,7 +16,7 @@ fn human(seen: &AppAddresses) -> String {
     let app = &seen.hostname;
     if seen.containers.iter().all(|c| c.since.is_none()) {
         return format!(
-            "{app} was not looked at while it ran: running containers are read in turn, within minutes"
+            "{app} was not looked at while it ran: running containers are read in turn"
         );
     }
     let rows = seen.containers.iter().flat_map(|container| {

@@ -62,8 +62,8 @@ impl Transport for Observed {
         answer
     }
 
-    fn preferred(&self) -> usize {
-        self.inner.preferred()
+    fn moves(&self) -> u64 {
+        self.inner.moves()
     }
 
     fn prefer(&self, endpoint: usize) {

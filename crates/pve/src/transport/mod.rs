@@ -206,8 +206,8 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
         }
     }
 
-    /// The endpoint that is asked first now.
-    fn preferred(&self) -> usize {
+    /// How often another endpoint was put first.
+    fn moves(&self) -> u64 {
         0
     }
 

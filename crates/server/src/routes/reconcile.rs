@@ -11,6 +11,7 @@ use crate::convert;
 use crate::extract::Body;
 use crate::refusal::Refusal;
 use crate::router::AppState;
+use crate::routes::hosts::on_its_own_thread;
 
 /// Hold the record against the clusters
 ///
@@ -44,7 +45,9 @@ pub(crate) async fn run(
         }
     };
     let engine = state.engine().clone();
-    let report = engine.reconciler().pass(&pass).await?;
+    // It outlives its request: what a person confirmed is done to its end, and put on record with the person.
+    let work = async move || engine.reconciler().pass(&pass).await;
+    let report = on_its_own_thread(work).await??;
     Ok(Json(convert::reconcile_report(report)))
 }
 

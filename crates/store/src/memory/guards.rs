@@ -1,6 +1,7 @@
 //! Adopted apps whose drift is told.
 
 use proximity_domain::ids::AppId;
+use proximity_domain::operation::OperationState;
 use proximity_domain::time::Timestamp;
 
 use super::apps::no_app;
@@ -48,6 +49,11 @@ impl State {
         event: &NewEvent,
         now: Timestamp,
     ) -> bool {
+        let operation = self.live.get(&app).and_then(|id| self.operations.get(id));
+        let at_work = |work: &OperationState| !matches!(work, OperationState::Stuck { .. });
+        if operation.is_some_and(|work| at_work(&work.record.state)) {
+            return false;
+        }
         let known = self.guards.get(&app);
         if known.is_none_or(|guarded| guarded.was_told(keys)) {
             return false;

@@ -105,6 +105,8 @@ pub(super) struct Inner {
     host: HostId,
     store: Store,
     preferred: usize,
+    /// How often that became another one.
+    moves: u64,
 }
 
 impl SimCluster {
@@ -135,6 +137,7 @@ impl SimCluster {
             host,
             store,
             preferred: 0,
+            moves: 0,
         };
         Self {
             inner: Arc::new(Mutex::new(inner)),
@@ -478,11 +481,13 @@ impl Transport for Way {
         self.send_via(request, node).await
     }
 
-    fn preferred(&self) -> usize {
-        self.cluster.lock().preferred
+    fn moves(&self) -> u64 {
+        self.cluster.lock().moves
     }
 
     fn prefer(&self, endpoint: usize) {
-        self.cluster.lock().preferred = endpoint;
+        let mut cluster = self.cluster.lock();
+        cluster.moves += u64::from(cluster.preferred != endpoint);
+        cluster.preferred = endpoint;
     }
 }

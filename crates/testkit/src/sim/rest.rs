@@ -15,7 +15,7 @@ use super::perform::Stage;
 /// shorter.
 const LOOKS: u32 = 900;
 /// Three rounds of the slow sweep, in seconds: it tells last of what has come to an end.
-const ROUNDS_S: u64 = 200;
+const ROUNDS_S: u64 = 2_000;
 /// Three cycles of what acts on apps, in seconds: the looks that prove an absence are 30 s apart.
 const CYCLES_S: u64 = 100;
 

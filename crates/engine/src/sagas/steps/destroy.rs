@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use super::members::{HA_HINT, REPLICATION_HINT, replication_jobs};
 use super::unprotect;
 use crate::saga::{
-    Change, Cx, Done, Guard, Look, StepAction, StepError, StepResult, absent_everywhere,
-    as_far_as_compared, confirm, is_off, pve_failure, runs,
+    Change, Cx, Done, Guard, Look, StepAction, StepError, StepResult, absent_by_every_word,
+    absent_everywhere, as_far_as_compared, confirm, is_off, pve_failure, runs,
 };
 use crate::view;
 
@@ -54,10 +54,16 @@ impl StepAction for DestroyContainer {
     /// A destroy cannot be taken back. If it happened, that is recorded; if not, there is nothing to undo. Which of the two
     /// is known only when nothing that was sent runs, or can still arrive.
     async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
-        let Some(guest) = cx.guest().await? else {
+        // What cannot be undone waits for a person, and the protection with it.
+        let told = |error: StepError| match was_lifted(cx) {
+            true => error.with_hint(BARE),
+            false => error,
+        };
+        let Some(guest) = cx.guest().await.map_err(told)? else {
             return Ok(Effects::default());
         };
-        if !still_there(cx, &guest).await? && absent_everywhere(cx, &guest.place).await? {
+        let is_there = still_there(cx, &guest).await.map_err(told)?;
+        if !is_there && is_gone(cx, &guest).await.map_err(told)? {
             return Ok(gone(cx, &guest));
         }
         Ok(Effects::default())
@@ -69,14 +75,18 @@ const BARE: &str = "its protection in PVE was lifted for the destroy";
 
 /// What turns back by itself puts the protection back; what waits for a person says that it is lifted.
 fn bare_meanwhile(cx: &Cx, error: StepError) -> StepError {
+    match error {
+        StepError::Stuck(_) | StepError::Uncertain(_) if was_lifted(cx) => error.with_hint(BARE),
+        other => other,
+    }
+}
+
+/// Whether the step before lifted the protection.
+fn was_lifted(cx: &Cx) -> bool {
     let steps = cx.steps();
     let lift = steps.iter().find(|row| row.name == unprotect::NAME);
     let output = lift.and_then(|row| row.output.as_ref());
-    let lifted = output.is_some_and(|output| output["lifted"] == true);
-    match error {
-        StepError::Stuck(_) | StepError::Uncertain(_) if lifted => error.with_hint(BARE),
-        other => other,
-    }
+    output.is_some_and(|output| output["lifted"] == true)
 }
 
 /// On whose behalf a guest is removed.
@@ -152,8 +162,11 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> S
         }
     }
     stop_for_unwinding(cx, &guest).await?;
-    lift_protection(cx, &guest).await?;
-    if let Err(error) = destroy_once(cx, &guest, Removal::CreatorUnwinds).await {
+    let ended = async {
+        lift_protection(cx, &guest).await?;
+        destroy_once(cx, &guest, Removal::CreatorUnwinds).await
+    };
+    if let Err(error) = ended.await {
         let lifted = unprotect::has_lifted(cx, guest.place.vmid).await?;
         return Err(if lifted { error.with_hint(BARE) } else { error });
     }
@@ -268,7 +281,7 @@ async fn vanishes(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
     let clock = &cx.engine.inner.parts.clock;
     let began = clock.monotonic();
     loop {
-        if absent_everywhere(cx, &guest.place).await? {
+        if is_gone(cx, guest).await? {
             return Ok(true);
         }
         let waited_ms = clock.monotonic().since_ms(began);
@@ -276,6 +289,15 @@ async fn vanishes(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
             return Ok(false);
         }
         cx.pause_ms(LISTED_EVERY_MS).await;
+    }
+}
+
+/// Whether it is proven absent: a destroy of ours explains it, or every node that is online has said so.
+async fn is_gone(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
+    let sent = cx.sent(Change::Destroy, guest.place.vmid).await?;
+    match sent.did_nothing() {
+        true => absent_by_every_word(cx, &guest.place).await,
+        false => absent_everywhere(cx, &guest.place).await,
     }
 }
 

@@ -7,7 +7,9 @@ use proximity_store::effects::Effects;
 use serde_json::{Value, json};
 
 use super::members::refuse_members;
-use crate::saga::{Cx, Done, Look, StepAction, StepError, StepResult, absent_everywhere, confirm};
+use crate::saga::{
+    Cx, Done, Look, StepAction, StepError, StepResult, absent_by_every_word, confirm,
+};
 
 pub(crate) struct Identify;
 
@@ -33,7 +35,7 @@ impl StepAction for Identify {
                     },
                 })
             }
-            Look::Absent if absent_everywhere(cx, &guest.place).await? => Ok(Done {
+            Look::Absent if absent_by_every_word(cx, &guest.place).await? => Ok(Done {
                 output: json!({ "container": "absent", "vmid": guest.identity.vmid }).into(),
                 effects: Effects::default(),
             }),

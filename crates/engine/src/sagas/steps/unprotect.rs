@@ -64,13 +64,13 @@ async fn protect_again(cx: &Cx, guest: &NativeGuest) -> StepResult<Effects> {
     let bare = format!(
         "the removal had lifted the protection of container {vmid} in PVE, and has not put it back"
     );
-    let seen = match cx.look(guest).await? {
+    let told = |e: StepError| e.with_hint(&bare);
+    let seen = match cx.look(guest).await.map_err(told)? {
         Look::Ours { seen, .. } if seen.protection => return Ok(Effects::default()),
         Look::Ours { seen, .. } => seen,
         Look::Foreign(f) => return Err(StepError::Failed(f).with_hint(&bare)),
         Look::Absent | Look::BeingCreated | Look::Stranger(_) => return Ok(Effects::default()),
     };
-    let told = |e: StepError| e.with_hint(&bare);
     cx.protect_lxc(&seen.place, true, &seen.digest)
         .await
         .map_err(told)?;

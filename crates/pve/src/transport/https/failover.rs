@@ -30,6 +30,9 @@ impl HttpsTransport {
         let moved =
             self.preferred
                 .compare_exchange(index, next, Ordering::Relaxed, Ordering::Relaxed);
+        if moved.is_ok() {
+            self.moved(index, next);
+        }
         if let (Ok(_), Some(silent)) = (moved, self.endpoints.get(index)) {
             tracing::debug!(endpoint = %silent.address, "another endpoint is asked first from now on");
         }
@@ -159,11 +162,21 @@ impl HttpsTransport {
         let first = self.preferred.load(Ordering::Relaxed);
         if tried.contains(&first) {
             // If it has moved elsewhere meanwhile, that stays as it is.
-            let _ =
+            let moved =
                 self.preferred
                     .compare_exchange(first, index, Ordering::Relaxed, Ordering::Relaxed);
+            if moved.is_ok() {
+                self.moved(first, index);
+            }
         }
         answer
+    }
+
+    /// Counts that another endpoint was put first.
+    pub(super) fn moved(&self, from: usize, to: usize) {
+        if from != to {
+            self.moves.fetch_add(1, Ordering::Relaxed);
+        }
     }
 
     fn failed(

@@ -14,7 +14,7 @@ mod trust;
 mod turns;
 mod wire;
 
-use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -88,6 +88,8 @@ pub struct HttpsTransport {
     prover: Prover,
     /// The endpoint that is asked first.
     preferred: AtomicUsize,
+    /// How often that became another one.
+    moves: AtomicU64,
     turns: Turns,
 }
 
@@ -116,6 +118,7 @@ impl HttpsTransport {
             endpoints,
             prover: Prover::new(credentials.into())?,
             preferred: AtomicUsize::new(0),
+            moves: AtomicU64::new(0),
             turns: Turns::new(),
         })
     }
@@ -329,13 +332,14 @@ impl Transport for HttpsTransport {
         self.send_to(Target::Only(endpoint), &request).await
     }
 
-    fn preferred(&self) -> usize {
-        self.preferred.load(Ordering::Relaxed)
+    fn moves(&self) -> u64 {
+        self.moves.load(Ordering::Relaxed)
     }
 
     fn prefer(&self, endpoint: usize) {
         if endpoint < self.endpoints.len() {
-            self.preferred.store(endpoint, Ordering::Relaxed);
+            let before = self.preferred.swap(endpoint, Ordering::Relaxed);
+            self.moved(before, endpoint);
         }
     }
 
