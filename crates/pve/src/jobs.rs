@@ -103,7 +103,7 @@ impl ReadClient {
     /// # Errors
     /// See [`crate::Error`].
     pub async fn replication_jobs(&self) -> Result<Vec<ReplicationJob>> {
-        self.get(Call::quick(&["cluster", "replication"])).await
+        self.get(Call::get(&["cluster", "replication"])).await
     }
 }
 
