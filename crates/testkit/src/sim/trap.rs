@@ -95,8 +95,9 @@ pub(super) struct Traps {
     sprung: u32,
 }
 
-/// For how long calls of a kind get no answer, milliseconds: the client reads again after some 1 s and 4 s.
-const UNANSWERED_MS: u64 = 8_000;
+/// How long a call stays without an answer, milliseconds: longer than a look waits, and shorter than what a step waits in all its attempts (two
+/// pauses, some six seconds), which then ends as if nothing had been.
+const UNANSWERED_MS: u64 = 4_000;
 
 /// A call that comes past.
 #[derive(Debug, Clone)]
