@@ -1,5 +1,6 @@
 //! The saga machinery: step tables, the executor that walks them, and what a step may use.
 
+mod absence;
 mod again;
 mod context;
 mod crash;
@@ -15,6 +16,7 @@ mod reins;
 mod sent;
 mod step;
 
+pub(crate) use absence::{absent_by_every_word, absent_everywhere};
 pub(crate) use again::panicked;
 pub(crate) use context::Cx;
 pub(crate) use crash::cuts_off_lost_work;
@@ -32,7 +34,7 @@ pub(crate) use guards::is_off;
 #[cfg(feature = "bug-switches")]
 pub use guards::take_off;
 pub(crate) use look::{Look, as_far_as_compared, confirm, runs};
-pub(crate) use pve_calls::{absent_by_every_word, absent_everywhere, pve_failure};
+pub(crate) use pve_calls::pve_failure;
 #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
 pub(crate) use rehearsal::is_twice;
 #[cfg(feature = "bug-switches")]

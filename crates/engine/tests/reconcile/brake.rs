@@ -1,0 +1,138 @@
+//! The mass brake: it stops, and a person lets go of exactly what was missing.
+
+use super::*;
+
+#[tokio::test]
+async fn too_many_at_once_stop_until_the_very_number_is_confirmed() {
+    let l = Looked::new().await;
+    let mut apps = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        apps.push(l.deployed(name).await);
+    }
+    for (_, vmid) in &apps {
+        l.delete_by_hand(*vmid).await;
+    }
+    let stopped = l.looks(5).await;
+    assert_eq!(stopped.result.orphans_purged, 0);
+    assert!(!stopped.result.success);
+    assert_eq!(stopped.brake.unwrap().missing, 4);
+    assert_eq!(l.events(EventKind::MassBrakeStopped).await, 1);
+    let confirm = |missing| Pass::Confirmed {
+        missing,
+        actor: l.w.actor.clone(),
+    };
+    let reconciler = l.w.engine.reconciler();
+    let wrong = reconciler.pass(&confirm(3)).await.unwrap();
+    let said = wrong.result.errors.join("\n");
+    assert!(said.contains("3 were confirmed, 4 have been"), "{said}");
+    assert_eq!(
+        (wrong.result.orphans_purged, wrong.brake.is_some()),
+        (0, true)
+    );
+    let right = reconciler.pass(&confirm(4)).await.unwrap();
+    assert_eq!(
+        (right.result.orphans_purged, right.result.success),
+        (4, true)
+    );
+    assert_eq!(l.events(EventKind::MassBrakeReleased).await, 1);
+    let audit = l.w.store.audit(1_000, 0).await.unwrap();
+    let archived = audit.iter().filter(|a| a.action == "app.archive_orphan");
+    assert!(archived.clone().all(|a| a.account == l.w.actor.account));
+    assert_eq!(archived.count(), 4, "the person is in each entry");
+    let (app, vmid) = l.deployed("five").await;
+    l.delete_by_hand(vmid).await;
+    l.looks(3).await;
+    assert!(!l.is_live(&app).await, "what was confirmed does not count");
+    l.assert_sound().await;
+}
+
+#[tokio::test]
+async fn what_is_proven_is_confirmed_though_more_is_missing() {
+    let l = Looked::new().await;
+    let mut apps = Vec::new();
+    for name in ["one", "two", "three", "four", "five"] {
+        apps.push(l.deployed(name).await);
+    }
+    let (late, others) = apps.split_last().unwrap();
+    for (_, vmid) in others {
+        l.delete_by_hand(*vmid).await;
+    }
+    let early = l.looks(1).await.brake.unwrap();
+    assert_eq!((early.missing, early.ripe), (4, 0));
+    assert!(early.hint.contains("in a minute"), "{}", early.hint);
+    l.looks(3).await;
+    l.delete_by_hand(late.1).await;
+    let stopped = l.pass().await.brake.unwrap();
+    assert_eq!((stopped.missing, stopped.ripe), (5, 4));
+    assert!(stopped.hint.contains("--confirm-missing 4"));
+    let confirmed = Pass::Confirmed {
+        missing: 4,
+        actor: l.w.actor.clone(),
+    };
+    let done = l.w.engine.reconciler().pass(&confirmed).await.unwrap();
+    assert_eq!(done.result.orphans_purged, 4, "{done:?}");
+    assert!(l.is_live(&late.0).await, "of it nothing is proven yet");
+    l.assert_sound().await;
+}
+
+/// The confirmation is on record with what came of it, though not all of it could be done.
+#[tokio::test]
+async fn a_confirmation_that_is_done_in_part_is_audited_with_its_person() {
+    let l = Looked::new().await;
+    let mut apps = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        apps.push(l.deployed(name).await);
+    }
+    for (_, vmid) in &apps {
+        l.delete_by_hand(*vmid).await;
+    }
+    l.looks(5).await;
+    let silent = format!("/lxc/{}/config", apps[3].1);
+    l.w.pve.lose(Method::Get, &silent, u32::MAX);
+    let confirm = |missing| Pass::Confirmed {
+        missing,
+        actor: l.w.actor.clone(),
+    };
+    let reconciler = l.w.engine.reconciler();
+    let part = reconciler.pass(&confirm(4)).await.unwrap();
+    assert_eq!(part.result.orphans_purged, 3, "{part:?}");
+    let entries = async || {
+        let audit = l.w.store.audit(1_000, 0).await.unwrap().into_iter();
+        let of = audit.filter(|entry| entry.action == "reconcile.confirm_missing");
+        of.collect::<Vec<_>>()
+    };
+    let [entry]: [_; 1] = entries().await.try_into().unwrap();
+    assert_eq!(entry.account, l.w.actor.account);
+    assert_eq!(entry.details["confirmed"], 4);
+    assert_eq!(entry.details["archived"], 3);
+    let mut names: Vec<&str> = Vec::new();
+    for name in entry.details["apps"].as_array().unwrap() {
+        names.push(name.as_str().unwrap());
+    }
+    names.sort_unstable();
+    assert_eq!(names, ["one", "three", "two"]);
+    assert_eq!(l.events(EventKind::MassBrakeReleased).await, 0);
+    l.w.pve.lose(Method::Get, &silent, 0);
+    let rest = reconciler.pass(&confirm(1)).await.unwrap();
+    assert_eq!(rest.result.orphans_purged, 1, "{rest:?}");
+    assert_eq!(entries().await.len(), 2);
+    assert_eq!(l.events(EventKind::MassBrakeReleased).await, 1);
+    l.assert_sound().await;
+}
+
+#[tokio::test]
+async fn twice_as_many_missing_are_told_of_anew() {
+    let l = Looked::new().await;
+    let mut vmids = Vec::new();
+    for name in [
+        "one", "two", "three", "four", "five", "six", "seven", "eight",
+    ] {
+        vmids.push(l.deployed(name).await.1);
+    }
+    for (n, vmid) in (1..).zip(vmids) {
+        l.delete_by_hand(vmid).await;
+        l.pass().await;
+        let told = [0, 0, 0, 1, 1, 1, 1, 2][n - 1];
+        assert_eq!(l.events(EventKind::MassBrakeStopped).await, told, "{n}");
+    }
+}
