@@ -19,7 +19,7 @@ fn drifts(kind: EventKind) -> NewEvent {
 }
 
 async fn count(world: &World, kind: EventKind) -> usize {
-    let events = world.store.events(0, 1_000).await.unwrap();
+    let events = world.events(0, 1_000).await;
     events.iter().filter(|event| event.2.kind == kind).count()
 }
 
