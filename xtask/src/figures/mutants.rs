@@ -24,6 +24,14 @@ const GUARDS: &[&str] = &[
     "crates/domain/src/guest_snapshot.rs",
     "crates/domain/src/mark.rs",
 ];
+/// What decides whether something is gone, whose it is and what the janitor may mark.
+const OBSERVATION: &[&str] = &[
+    "crates/domain/src/adopted.rs",
+    "crates/domain/src/identity.rs",
+    "crates/domain/src/janitor.rs",
+    "crates/domain/src/observe/*.rs",
+    "crates/domain/src/recorded.rs",
+];
 /// Quick takes one part of so many, drawn anew each time.
 const PARTS: usize = 12;
 /// How long the tests may take on one mutant, seconds; one that never ends is seen.
@@ -33,17 +41,37 @@ const NOT_RUN: &str = "compile";
 /// No test has this name: what the control runs.
 const NO_TEST: &str = "no test has this name";
 
-pub(super) const FIGURE: Figure = Figure {
-    id: "mutants",
-    shows: "changes of one expression in the guards that no test of their crate sees",
-    goal: "0 survivors",
-    binaries: &[],
-    prepare,
-    needs_root: false,
-    in_tests: false,
-    full_limit: Duration::from_secs(1800),
-    measure,
-};
+const fn figure(
+    id: &'static str,
+    shows: &'static str,
+    measure: fn(&Bench<'_>) -> Result<Measured>,
+) -> Figure {
+    Figure {
+        id,
+        shows,
+        goal: "0 survivors",
+        binaries: &[],
+        prepare,
+        needs_root: false,
+        in_tests: false,
+        full_limit: Duration::from_secs(1800),
+        measure,
+    }
+}
+
+/// Of what may be destroyed.
+pub(super) const DESTRUCTION: Figure = figure(
+    "mutants",
+    "changes of one expression in the guards that no test of their crate sees",
+    |bench| measure(bench, GUARDS),
+);
+
+/// Of what is taken for gone, for ours, or for left behind.
+pub(super) const OBSERVED: Figure = figure(
+    "mutants-observed",
+    "changes of one expression in absence, orphans, mass brake, identity and janitor that no test of their crate sees",
+    |bench| measure(bench, OBSERVATION),
+);
 
 fn prepare(place: &Place) -> Result<()> {
     let deadline = Deadline::after(Duration::from_secs(1800));
@@ -111,9 +139,9 @@ impl Report {
     }
 }
 
-fn measure(bench: &Bench<'_>) -> Result<Measured> {
+fn measure(bench: &Bench<'_>, files: &[&str]) -> Result<Measured> {
     let folder = bench.folder("mutants")?;
-    run(bench, &folder)?;
+    run(bench, files, &folder)?;
     let file = folder.join("mutants.out").join("outcomes.json");
     let text = std::fs::read_to_string(&file)
         .with_context(|| format!("what came of it is not in {}", file.display()))?;
@@ -127,15 +155,15 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
         value: format!("{survivors}/{judged}"),
         unit: "survivors/mutants",
         reached: survivors == 0 && judged > 0,
-        raw: json!({ "files": GUARDS, "judged": judged, "survivors": count.survivors }),
+        raw: json!({ "files": files, "judged": judged, "survivors": count.survivors }),
     })
 }
 
 /// Its exit code is not asked: what came of each mutant is in its report.
-fn run(bench: &Bench<'_>, folder: &PathBuf) -> Result<()> {
+fn run(bench: &Bench<'_>, files: &[&str], folder: &PathBuf) -> Result<()> {
     let mut tool = Invocation::new(MUTANTS.path(bench.place)?)
         .args(["mutants", "--package", "proximity-domain"])
-        .args(GUARDS.iter().flat_map(|file| ["--file", file]))
+        .args(files.iter().flat_map(|file| ["--file", file]))
         .args(["--baseline", "skip", "--timeout", TEST_S, "--no-times"])
         .arg("--output")
         .arg(folder)
