@@ -71,11 +71,11 @@ enum What {
 /// Runs it and prints what was found.
 pub(crate) async fn run(args: Args) -> Result<()> {
     std::fs::create_dir_all(&args.dir)?;
-    let world = World::make(&args).await?;
+    let mut world = World::make(&args).await?;
     let found = match args.what {
         What::Unchanged => passes::unchanged(&world, &args).await,
         What::Changes => passes::changes(&world, &args).await,
-        What::Slow => passes::slow(&world, &args).await,
+        What::Slow => passes::slow(&mut world, &args).await,
         What::Server => server::watch(&world, &args).await,
         What::Storm => storm::watch(&world, &args).await,
     };

@@ -11,7 +11,7 @@ use proximity_store::effects::NewEvent;
 use proximity_store::power::{ReadPower, SeenPower};
 use proximity_testkit::sources::RealClock;
 use serde_json::{Value, json};
-use tokio::time::{Instant, sleep};
+use tokio::time::Instant;
 
 use super::Args;
 use super::cost::{self, Cost, median};
@@ -28,13 +28,13 @@ const HANGS: &str = "pve7";
 const EVERY_S: u64 = 10;
 const LAG_S: u64 = 331;
 /// A node that did not answer is asked again by then.
-const LEFT_FOR: Duration = Duration::from_secs(90);
+const LEFT_FOR_S: u64 = 90;
 /// Changes at the same time.
 const CHANGES: [usize; 4] = [1, 10, 100, 1_000];
 
 /// One pass; refuses one that found anything to complain about.
 async fn pass(world: &World) -> Result<ReconcileReport> {
-    let report = world.engine.reconciler().pass(&Pass::Work).await?;
+    let report = world.at_work()?.reconciler().pass(&Pass::Work).await?;
     if !report.result.success {
         bail!("a pass did not succeed: {:?}", report.result.errors);
     }
@@ -60,7 +60,7 @@ pub(super) async fn switch(world: &World, apps: Range<usize>, running: bool) -> 
 /// A list that is asked for so long after somebody was at work is not of before: a little more than the reconciler waits.
 async fn settle(world: &World) -> Result<()> {
     for _ in 0..LAG_S.div_ceil(EVERY_S) {
-        sleep(Duration::from_secs(EVERY_S)).await;
+        world.pass_time(Duration::from_secs(EVERY_S));
         quiet(world).await?;
     }
     Ok(())
@@ -200,26 +200,21 @@ async fn follow(world: &World, seen: &mut Followed, calm: Cost) -> Result<usize>
 }
 
 /// P16: how long a pass takes as it is, with one node that hangs, and with a cluster that is far away.
-pub(super) async fn slow(world: &World, args: &Args) -> Result<Value> {
+/// The control keeps nothing from pass to pass: neither that a node hangs, nor connections.
+pub(super) async fn slow(world: &mut World, args: &Args) -> Result<Value> {
     let floor = Floor::new(world.lab.file())?;
     floor.once(args.guests).await?;
     quiet(world).await?;
     // One on a node that will hang, the others elsewhere; what hangs stays to be followed.
     let (on_it, elsewhere) = hanging(world).await?;
     let (near, _) = followed(world, args, &elsewhere).await?;
+    world.forgets = args.sabotage;
     let hangs = json!({ "calls": { "node": HANGS }, "kind": { "hang": {} } });
     world.lab.order("/faults", &hangs).await?;
     misplace(world, on_it).await?;
     let (hung, longest) = followed(world, args, &elsewhere).await?;
     world.lab.mend().await?;
-    // Passes leave it alone for a minute.
-    let mended = Instant::now();
-    while world.engine.reconciler().pass(&Pass::Work).await?.moved != 1 {
-        if mended.elapsed() > LEFT_FOR {
-            bail!("what hung was not followed when it answered again");
-        }
-        sleep(Duration::from_secs(EVERY_S)).await;
-    }
+    until_followed(world).await?;
     for node in world.lab.file().api.iter().map(|api| &api.node) {
         let path = format!("/nodes/{node}");
         world
@@ -234,6 +229,18 @@ pub(super) async fn slow(world: &World, args: &Args) -> Result<Value> {
         "near_us": near.as_micros(), "hung_us": hung.as_micros(), "longest_us": longest.as_micros(), "far_floor_us": bare.wall.as_micros(),
         "far_us": far.wall.as_micros(), "far_trip_us": trip.wall.as_micros(),
     }))
+}
+
+/// Passes leave a node that did not answer alone for a minute; then the one app on it is found where it is.
+async fn until_followed(world: &World) -> Result<()> {
+    for _ in 0..LEFT_FOR_S / EVERY_S {
+        let report = world.at_work()?.reconciler().pass(&Pass::Work).await?;
+        if report.moved == 1 {
+            return Ok(());
+        }
+        world.pass_time(Duration::from_secs(EVERY_S));
+    }
+    bail!("what hung was not followed when it answered again");
 }
 
 /// An app whose container is on the node that hangs, and some of others.
@@ -257,7 +264,7 @@ async fn followed(world: &World, args: &Args, apps: &[usize]) -> Result<(Duratio
             misplace(world, *app).await?;
         }
         let begun = Instant::now();
-        let report = world.engine.reconciler().pass(&Pass::Work).await?;
+        let report = world.at_work()?.reconciler().pass(&Pass::Work).await?;
         all.push(begun.elapsed());
         if report.moved != apps.len() {
             bail!("{} of {} were followed", report.moved, apps.len());

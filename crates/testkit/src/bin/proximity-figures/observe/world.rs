@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use anyhow::{Context, Result, bail};
 use proximity_domain::adopted::{AdoptedGuest, AdoptedIdentity};
@@ -17,7 +18,7 @@ use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_store::effects::Effects;
 use proximity_store::records::{Endpoint, HostRecord, TlsTrust};
 use proximity_store::{Store, StoreOptions};
-use proximity_testkit::sources::{CountedIds, RealClock};
+use proximity_testkit::sources::{CountedIds, MovedClock};
 use serde_json::json;
 use tokio::task::JoinSet;
 
@@ -49,6 +50,9 @@ pub(super) struct World {
     pub(super) lab: Lab,
     pub(super) engine: Engine,
     pub(super) store: Store,
+    clock: Arc<MovedClock>,
+    /// The control of [`World::at_work`]: it keeps nothing from one pass to the next.
+    pub(super) forgets: bool,
     /// The apps, in the order of their guests' numbers.
     pub(super) apps: Vec<AppId>,
     data: PathBuf,
@@ -109,13 +113,30 @@ impl World {
             apps.extend(written??);
         }
         apps.sort_unstable();
+        let clock = Arc::new(MovedClock::default());
         Ok(Self {
-            engine: engine(store.clone())?,
+            engine: engine(store.clone(), Arc::clone(&clock))?,
+            clock,
+            forgets: false,
             apps: apps.into_iter().map(|(_, app)| app).collect(),
             lab,
             store,
             data,
         })
+    }
+
+    /// So much time passes for the engine, at once. Nothing here goes by the lab's clock.
+    pub(super) fn pass_time(&self, time: Duration) {
+        let ms = u64::try_from(time.as_millis()).unwrap_or(u64::MAX);
+        self.clock.pass(ms);
+    }
+
+    /// Who makes the next pass.
+    pub(super) fn at_work(&self) -> Result<Engine> {
+        if self.forgets {
+            return engine(self.store.clone(), Arc::clone(&self.clock));
+        }
+        Ok(self.engine.clone())
     }
 
     /// Size of the database with what was not yet taken over into it, bytes.
@@ -156,11 +177,11 @@ fn host(lab: &Lab, things: &mut Things) -> Result<HostRecord> {
     Ok(host)
 }
 
-fn engine(store: Store) -> Result<Engine> {
+fn engine(store: Store, clock: Arc<MovedClock>) -> Result<Engine> {
     let nothing = Arc::new(NoGateway::default());
     Ok(Engine::new(EngineParts {
         store,
-        clock: Arc::new(RealClock),
+        clock,
         ids: Arc::new(CountedIds::seeded(1)),
         connect: Arc::new(RealConnect),
         ingress: nothing.clone(),
