@@ -46,18 +46,11 @@ impl<'a> Act<'a> {
     }
 }
 
-// On PostgreSQL no transaction waits for another at a counter: a sequencer numbers what is committed.
-const ADD_AUDIT: Sql = Sql::each(
-    "INSERT INTO audit (seq, at, account, token_id, kind, action, target, details, operation_id, \
-     step_index, epoch) SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7, $8, $9, $10 FROM audit",
-    "INSERT INTO audit (at, account, token_id, kind, action, target, details, operation_id, \
-     step_index, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
-);
-const ADD_EVENT: Sql = Sql::each(
-    "INSERT INTO events (seq, at, kind, body, app_id, operation_id) \
-     SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5 FROM events",
-    "INSERT INTO events (at, kind, body, app_id, operation_id) VALUES ($1, $2, $3, $4, $5)",
-);
+// SQLite gives each row the number after the highest that is there. On PostgreSQL no transaction waits for another at a counter: a
+// sequencer numbers what is committed.
+const ADD_AUDIT: &str = "INSERT INTO audit (at, account, token_id, kind, action, target, details, \
+     operation_id, step_index, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
+const ADD_EVENT: &str = "INSERT INTO events (at, kind, body, app_id, operation_id) VALUES ($1, $2, $3, $4, $5)";
 // What has no number yet was written after all that have one.
 pub(crate) const MUTATIONS: Sql = Sql::each(
     "SELECT * FROM audit WHERE operation_id = $1 AND step_index = $2 ORDER BY seq LIMIT $3",
@@ -74,12 +67,8 @@ const MUTATIONS_OF_APP: Sql = Sql::each(
      AND a.operation_id IN (SELECT id FROM operations WHERE app_id = $1) \
      ORDER BY a.seq DESC NULLS FIRST, a.id DESC LIMIT $2",
 );
-const ADD_LOG_LINE: Sql = Sql::each(
-    "INSERT INTO log_lines (seq, app_id, operation_id, at, level, step, message, percent) \
-     SELECT COALESCE(MAX(seq), 0) + 1, $1, $2, $3, $4, $5, $6, $7 FROM log_lines",
-    "INSERT INTO log_lines (app_id, operation_id, at, level, step, message, percent) \
-     VALUES ($1, $2, $3, $4, $5, $6, $7)",
-);
+const ADD_LOG_LINE: &str = "INSERT INTO log_lines (app_id, operation_id, at, level, step, message, percent) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7)";
 
 pub(crate) async fn add_audit(
     tx: &mut Tx,
