@@ -22,6 +22,7 @@ pub mod identities;
 pub mod interfaces;
 mod invariants;
 mod journal;
+mod kept;
 mod key;
 mod memory;
 mod migrate;
@@ -55,6 +56,7 @@ pub mod views;
 
 pub use error::StoreError;
 pub use journal::{LOG_LINE_CHARS, LOG_LINES_PER_OPERATION};
+pub use kept::KeptRecord;
 pub use memory::MemoryOptions;
 pub use operations::QUEUED_OPERATIONS;
 pub use options::{PostgresOptions, StoreOptions};

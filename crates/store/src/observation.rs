@@ -398,7 +398,7 @@ impl Reader {
     }
 }
 
-fn watched(row: &Row) -> Result<WatchedGuest, StoreError> {
+pub(crate) fn watched(row: &Row) -> Result<WatchedGuest, StoreError> {
     let vmid = Vmid::try_from(row.number::<u32>("vmid")?);
     let operation = row.parsed_opt("operation_id")?;
     let stuck = row.text_opt("state")?.as_deref() == Some("stuck");

@@ -54,6 +54,8 @@ pub(crate) async fn open_with(
     let (public, internal, rest_ms) = (options.public, options.internal, options.rest_ms);
     let commits = watch::Sender::new(0);
     let rung = commits.clone();
+    let touched = sqlite::Touched::default();
+    let told = touched.clone();
     let (desk, installation, sealer) = blocking(move || {
         let mut writer = sqlite::connect_writer(&path)?;
         // A program with the key of another database changes nothing.
@@ -63,7 +65,7 @@ pub(crate) async fn open_with(
             Some(installation) => installation,
             None => found(&writer, &sealer, now)?,
         };
-        let desk = sqlite::Desk::new(path, writer, rung)?;
+        let desk = sqlite::Desk::new(path, writer, rung, told)?;
         Ok((desk, installation, sealer))
     })
     .await?;
@@ -74,6 +76,7 @@ pub(crate) async fn open_with(
         internal,
         rest_ms,
         commits,
+        touched: Some(touched),
         stopwatch: Stopwatch::default(),
     };
     let readers = Readers::Sqlite(sqlite::Readers::new(readers));

@@ -63,6 +63,7 @@ impl Store {
             internal: options.internal,
             rest_ms: options.rest_ms,
             commits,
+            touched: None,
             stopwatch: Stopwatch::default(),
         };
         let readers = Readers::Postgres(postgres::Readers::new(pool));

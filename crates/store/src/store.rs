@@ -13,7 +13,7 @@ use crate::error::StoreError;
 use crate::memory::{Model, State};
 use crate::seal::Sealer;
 use crate::sql;
-use crate::sql::{Answer, DatabaseError, On, Sql, Tx, Value, postgres, query_scalar};
+use crate::sql::{Answer, DatabaseError, On, Sql, Tx, Value, postgres, query_scalar, sqlite};
 
 /// Reads what is committed. Cheap to clone; cannot write: it has no connection that could.
 #[derive(Debug, Clone)]
@@ -32,6 +32,8 @@ pub(crate) struct Shared {
     pub(crate) rest_ms: i64,
     /// Moved on by every commit of this process.
     pub(crate) commits: watch::Sender<u64>,
+    /// Which rows were written lately, where the database tells.
+    pub(crate) touched: Option<sqlite::Touched>,
     pub(crate) stopwatch: Stopwatch,
 }
 

@@ -14,7 +14,8 @@ use proximity_domain::ports::PortRange;
 use proximity_domain::saga::StepState;
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, MutationAudit};
-use proximity_store::{Store, StoreError, StoreOptions};
+use proximity_store::power::{ReadPower, SeenPower};
+use proximity_store::{KeptRecord, Store, StoreError, StoreOptions};
 use rusqlite::Connection;
 use serde_json::json;
 use suite::world::{Make, Shape, World, failure};
@@ -313,6 +314,58 @@ async fn a_damaged_row_is_named_not_guessed() {
         matches!(read, Err(StoreError::Damaged { what: "secret", .. })),
         "{read:?}"
     );
+}
+
+/// Of what another process writes nobody is told row by row. Until the next commit of this one a copy reads what this process
+/// wrote and nothing else, then everything.
+#[tokio::test]
+async fn what_another_process_wrote_is_read_with_the_next_commit() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(&Inside(dir.path().to_owned())).await;
+    let (web, _) = world.deployed("web", 101).await;
+    world.deployed("shop", 102).await;
+    let mut kept = world.store.keep_record();
+    kept.refresh().await.unwrap();
+    let (running, stopped) = (ReadPower::Running, ReadPower::Stopped);
+    let (store, at) = (world.store.clone(), world.at());
+    let follow = async |from, to| {
+        let seen = SeenPower {
+            app: web.id,
+            from,
+            to,
+        };
+        store.follow_powers(&[seen], at).await.unwrap() == [web.id]
+    };
+    let shown = |kept: &KeptRecord| {
+        let guests = kept.guests(world.host);
+        let shown = guests.iter();
+        let shown = shown.map(|guest| (guest.hostname.to_string(), guest.status));
+        shown.collect::<Vec<_>>()
+    };
+    let named = |name: &str, status| (name.to_owned(), status);
+    assert!(follow(running, stopped).await);
+    let other = raw(dir.path());
+    let named_anew = "UPDATE apps SET hostname = 'store' WHERE hostname = 'shop'";
+    assert_eq!(other.execute(named_anew, []).unwrap(), 1);
+    kept.refresh().await.unwrap();
+    assert_eq!(
+        shown(&kept),
+        [
+            named("web", StatusLabel::Stopped),
+            named("shop", StatusLabel::Running)
+        ]
+    );
+    assert!(follow(stopped, running).await);
+    kept.refresh().await.unwrap();
+    assert_eq!(
+        shown(&kept),
+        [
+            named("web", StatusLabel::Running),
+            named("store", StatusLabel::Running)
+        ]
+    );
+    let anew = store.watched_guests(world.host).await.unwrap();
+    assert_eq!(*kept.guests(world.host), anew);
 }
 
 #[test]

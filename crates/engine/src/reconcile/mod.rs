@@ -160,11 +160,11 @@ impl Reconciler {
     ) -> Self {
         Self {
             anchor: Anchor::of(clock.as_ref()),
+            watch: Mutex::new(Watch::new(&store)),
             store,
             clock,
             sites,
             at_work,
-            watch: Mutex::default(),
             sights: Sights::default(),
             pace: Pace::default(),
             verified: Verified::default(),
@@ -224,13 +224,14 @@ impl Reconciler {
         let mut watch = self.watch.lock().await;
         let now = self.clock.now();
         watch.settled.begin(self.at_work.take_left(), self.moment());
-        let mut report = ReconcileReport::of(self.store.live_apps().await?);
         let mut seen = Vec::new();
         let hosts = self.store.hosts().await?;
         self.sights.retain(&hosts);
+        watch.record.refresh().await?;
+        let mut report = ReconcileReport::of(watch.record.live_apps());
         let mut looks = Vec::new();
         for host in &hosts {
-            let guests = watch.guests(&self.store, host.id).await?;
+            let guests = watch.record.guests(host.id);
             looks.push(self.see(host.id, guests));
         }
         // Side by side: one that is silent must not keep the others from being looked at in time.

@@ -1,23 +1,24 @@
-//! What is on record, kept in memory as long as nothing was committed: an unchanged pass reads nothing anew.
+//! What is on record, kept in memory: an unchanged pass reads nothing anew, another one of the guests only those of which
+//! something was written.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use proximity_domain::ids::{GuestId, HostId};
+use proximity_domain::ids::GuestId;
 use proximity_domain::observe::Suspicion;
-use proximity_store::Store;
 use proximity_store::alarms::{Alarm, AlarmKey};
-use proximity_store::observation::WatchedGuest;
+use proximity_store::{KeptRecord, Store};
 
 use super::settled::Settled;
 use super::suspect::Suspected;
 use crate::error::EngineError;
 
-/// Guests of each cluster and the suspicions, each as of a commit of this process, which is the only one that writes; and what
-/// the passes before have seen.
-#[derive(Debug, Default)]
+/// Guests of each cluster, suspicions and alarms, each as of a commit of this process, which is the only one that writes; and
+/// what the passes before have seen.
+#[derive(Debug)]
 pub(super) struct Watch {
-    guests: HashMap<HostId, (u64, Arc<Vec<WatchedGuest>>)>,
+    /// Guests of all clusters, and how many apps are live.
+    pub(super) record: KeptRecord,
     suspicions: Option<(u64, BTreeMap<GuestId, Suspicion>)>,
     alarms: Option<(u64, Arc<Alarms>)>,
     /// What makes a list's word count.
@@ -30,22 +31,15 @@ pub(super) struct Watch {
 pub(super) type Alarms = BTreeMap<AlarmKey, Alarm>;
 
 impl Watch {
-    /// Recorded guests of a cluster.
-    pub(super) async fn guests(
-        &mut self,
-        store: &Store,
-        host: HostId,
-    ) -> Result<Arc<Vec<WatchedGuest>>, EngineError> {
-        // Taken before the read: what is committed during it is read again the next time.
-        let commit = *store.commits().borrow();
-        if let Some((at, guests)) = self.guests.get(&host)
-            && *at == commit
-        {
-            return Ok(Arc::clone(guests));
+    /// Nothing is read yet.
+    pub(super) fn new(store: &Store) -> Self {
+        Self {
+            record: store.keep_record(),
+            suspicions: None,
+            alarms: None,
+            settled: Settled::default(),
+            suspected: Suspected::default(),
         }
-        let guests = Arc::new(store.watched_guests(host).await?);
-        self.guests.insert(host, (commit, Arc::clone(&guests)));
-        Ok(guests)
     }
 
     /// All suspicions.
@@ -53,6 +47,7 @@ impl Watch {
         &mut self,
         store: &Store,
     ) -> Result<&BTreeMap<GuestId, Suspicion>, EngineError> {
+        // Taken before the read: what is committed during it is read again the next time.
         let commit = *store.commits().borrow();
         let known = match self.suspicions.take() {
             Some((at, known)) if at == commit => known,

@@ -70,6 +70,7 @@ impl Store {
             internal: options.internal,
             rest_ms: options.rest_ms,
             commits: watch::Sender::new(0),
+            touched: None,
             stopwatch: Stopwatch::default(),
         };
         Self::on_model(shared, Model::new(options))

@@ -11,7 +11,7 @@ use proximity_domain::time::Timestamp;
 use serde_json::json;
 
 use super::apps::no_app;
-use super::state::{App, State};
+use super::state::{App, Guest, State};
 use crate::apply::is_transitional;
 use crate::diagnosis::Transitional;
 use crate::effects::NewEvent;
@@ -28,25 +28,29 @@ impl State {
         let on_host = self
             .present()
             .filter(|guest| guest.guest.place().host == host);
-        let mut found: Vec<WatchedGuest> = on_host
-            .filter_map(|guest| {
-                let guest = &guest.guest;
-                let app = self.apps.get(&guest.app()).filter(|app| app.is_live())?;
-                Some(WatchedGuest {
-                    watched: Watched {
-                        guest: guest.id(),
-                        app: guest.app(),
-                        place: guest.place().clone(),
-                        confirmed: guest.is_confirmed(),
-                    },
-                    hostname: app.asked.hostname.clone(),
-                    status: app.status.label(),
-                    operation: self.live_operation(guest.app()),
-                })
-            })
-            .collect();
-        found.sort_by_key(|guest| guest.watched.place.vmid);
-        found
+        by_number(on_host.filter_map(|guest| self.watched(guest)))
+    }
+
+    /// Of all clusters, by VMID.
+    pub(crate) fn all_watched(&self) -> Vec<WatchedGuest> {
+        by_number(self.present().filter_map(|guest| self.watched(guest)))
+    }
+
+    /// Nothing of an app that is not live.
+    fn watched(&self, guest: &Guest) -> Option<WatchedGuest> {
+        let guest = &guest.guest;
+        let app = self.apps.get(&guest.app()).filter(|app| app.is_live())?;
+        Some(WatchedGuest {
+            watched: Watched {
+                guest: guest.id(),
+                app: guest.app(),
+                place: guest.place().clone(),
+                confirmed: guest.is_confirmed(),
+            },
+            hostname: app.asked.hostname.clone(),
+            status: app.status.label(),
+            operation: self.live_operation(guest.app()),
+        })
     }
 
     /// The live operation of an app, and whether it waits for a person.
@@ -119,6 +123,11 @@ impl State {
                 self.add_audit(actor, release_act(details), now);
             }
         }
+    }
+
+    pub(crate) fn live_apps(&self) -> impl Iterator<Item = AppId> {
+        let live = self.apps.values().filter(|app| app.is_live());
+        live.map(|app| app.asked.id)
     }
 
     pub(crate) fn count_live(&self) -> u64 {
@@ -293,6 +302,12 @@ impl State {
         self.add_audit(actor, Act::request("app.resolve", &target, event.body), now);
         self.live_app(id).ok_or_else(|| no_app(id))
     }
+}
+
+fn by_number(guests: impl Iterator<Item = WatchedGuest>) -> Vec<WatchedGuest> {
+    let mut guests: Vec<WatchedGuest> = guests.collect();
+    guests.sort_by_key(|guest| guest.watched.place.vmid);
+    guests
 }
 
 fn count<T>(of: impl Iterator<Item = T>) -> u64 {

@@ -2,7 +2,7 @@
 
 use proximity_domain::ids::{AppId, HostId, OperationId, Vmid};
 use proximity_domain::time::Timestamp;
-use proximity_store::StoreError;
+use proximity_store::{KeptRecord, StoreError};
 use proximity_store::records::HostRecord;
 use proximity_store::views::{AppFilter, ArchiveFilter, OperationFilter};
 use secrecy::ExposeSecret;
@@ -44,6 +44,43 @@ pub async fn at_what_is_live(pair: &Pair) {
     both!(pair, store => store.alarms()).unwrap();
     both!(pair, store => store.guards()).unwrap();
     both!(pair, store => store.exposed_apps()).unwrap();
+}
+
+/// How seldom each of the copies is refreshed, in calls: of SQLite one always and one when much was written, of memory one.
+const REFRESHED: [u32; 3] = [1, 7, 1];
+
+/// Copies of what is on record of guests, and how many calls there were.
+pub struct Copies {
+    kept: [KeptRecord; 3],
+    calls: u32,
+}
+
+impl Copies {
+    pub fn of(pair: &Pair) -> Self {
+        let sqlite = || pair.sqlite.keep_record();
+        Self {
+            kept: [sqlite(), sqlite(), pair.memory.keep_record()],
+            calls: 0,
+        }
+    }
+
+    /// Whatever was called since, a copy that is refreshed is what is read anew.
+    pub async fn look(&mut self, pair: &Pair, known: &Known) {
+        self.calls += 1;
+        let calls = self.calls;
+        for (kept, seldom) in self.kept.iter_mut().zip(REFRESHED) {
+            if !calls.is_multiple_of(seldom) {
+                continue;
+            }
+            kept.refresh().await.unwrap();
+            let live = pair.memory.live_apps().await.unwrap();
+            assert_eq!(kept.live_apps(), live);
+            for host in &known.hosts {
+                let guests = pair.memory.watched_guests(*host).await.unwrap();
+                assert_eq!(*kept.guests(*host), guests);
+            }
+        }
+    }
 }
 
 async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {

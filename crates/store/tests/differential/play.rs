@@ -7,7 +7,7 @@ use uuid::Uuid;
 
 use super::Seen;
 use super::calls::Call;
-use super::look::{self, Known};
+use super::look::{self, Copies, Known};
 use super::pair::{Pair, both};
 
 /// The newest numbers that were compared.
@@ -27,6 +27,7 @@ pub struct Play {
     pub ids: u128,
     now: i64,
     compared: Compared,
+    copies: Copies,
     seen: Seen,
 }
 
@@ -35,8 +36,10 @@ pub type Told = Option<bool>;
 
 impl Play {
     pub async fn new() -> Self {
+        let pair = Pair::new().await;
         let mut play = Self {
-            pair: Pair::new().await,
+            copies: Copies::of(&pair),
+            pair,
             known: Known::default(),
             claims: Vec::new(),
             looked: Vec::new(),
@@ -72,6 +75,7 @@ impl Play {
             self.seen.note(call.name(), refused);
         }
         look::at_what_is_live(&self.pair).await;
+        self.copies.look(&self.pair, &self.known).await;
         self.compare_journals().await;
     }
 

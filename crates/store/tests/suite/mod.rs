@@ -13,6 +13,7 @@ pub mod guests;
 pub mod host_acts;
 pub mod hosts;
 pub mod interfaces;
+pub mod kept;
 pub mod notices;
 pub mod observation;
 pub mod ports;
@@ -63,6 +64,7 @@ macro_rules! with_cases {
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
             guards: tell_of_a_drift_once_and_of_its_end, are_for_adopted_apps_and_end_with_them;
             interfaces: are_kept_when_they_change;
+            kept: follows_what_is_written, is_of_one_moment;
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
             observation: guests_are_watched_with_their_app,
                 suspicions_are_kept_until_they_end,

@@ -5,10 +5,11 @@ use std::path::PathBuf;
 use rusqlite::{Connection, ErrorCode};
 use tokio::sync::{OwnedMutexGuard, watch};
 
-use crate::sql::DatabaseError;
 use crate::sql::sqlite::batch::{Batch, Outcome};
 use crate::sql::sqlite::connect::connect_writer;
 use crate::sql::sqlite::statement::Session;
+use crate::sql::sqlite::touched::Touched;
+use crate::sql::{DatabaseError, Row, Value};
 
 /// Connection and open transaction.
 #[derive(Debug)]
@@ -21,6 +22,10 @@ pub(crate) struct Desk {
     pub(crate) last: u32,
     /// Moved on by each commit that keeps something, whether or not its writers still wait for it.
     commits: watch::Sender<u64>,
+    /// Told of each row that is written.
+    touched: Touched,
+    /// What the connection said when it was asked last whether others had written.
+    version: Option<i64>,
     closed: bool,
 }
 
@@ -46,16 +51,20 @@ enum Stage {
 impl Desk {
     pub(crate) fn new(
         path: PathBuf,
-        connection: Connection,
+        mut connection: Connection,
         commits: watch::Sender<u64>,
+        touched: Touched,
     ) -> Result<Self, DatabaseError> {
         never_wait(&connection)?;
+        touched.follow(&mut connection)?;
         Ok(Self {
             path,
             connection: Some(Session::new(connection)),
             batch: None,
             last: 1,
             commits,
+            touched,
+            version: None,
             closed: false,
         })
     }
@@ -79,14 +88,35 @@ impl Desk {
         // IMMEDIATE takes the write lock at once: a transaction that begins as a reader cannot wait for it later.
         let begun = try_run(self.connection()?, "BEGIN IMMEDIATE")?;
         if begun {
+            if let Err(error) = self.look_for_others() {
+                self.clean();
+                return Err(error);
+            }
             self.batch = Some(Batch::new());
         }
         Ok(begun)
     }
 
+    /// Of what another process wrote nobody here is told row by row. From now on until the commit none writes.
+    fn look_for_others(&mut self) -> Result<(), DatabaseError> {
+        let answer = self.connection()?.run("PRAGMA data_version", &[])?;
+        let version = match answer.rows.first().map(Row::first) {
+            Some(Ok(Value::Int(version))) => Some(*version),
+            Some(_) | None => None,
+        };
+        if version.is_none() || version != self.version {
+            self.touched.note_unknown();
+        }
+        self.version = version;
+        Ok(())
+    }
+
     fn connect(&mut self) -> Result<(), DatabaseError> {
-        let connection = connect_writer(&self.path)?;
+        let mut connection = connect_writer(&self.path)?;
         never_wait(&connection)?;
+        self.touched.follow(&mut connection)?;
+        // Each connection counts for itself: what came of the one before is not known.
+        self.version = None;
         self.connection = Some(Session::new(connection));
         Ok(())
     }
@@ -122,8 +152,10 @@ impl Desk {
             return;
         };
         self.last = batch.writers;
+        self.touched.announce();
         let verdict = self.command("COMMIT");
         self.clean();
+        self.touched.settle();
         if verdict.is_ok() && batch.keeps {
             self.commits
                 .send_modify(|commits| *commits = commits.wrapping_add(1));

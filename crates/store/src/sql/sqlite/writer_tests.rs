@@ -13,7 +13,7 @@ use tokio::runtime::Runtime;
 use tokio::sync::watch;
 
 use crate::error::StoreError;
-use crate::sql::sqlite::{Desk, Writer, connect_writer};
+use crate::sql::sqlite::{Desk, Touched, Writer, connect_writer};
 use crate::sql::{DatabaseError, Tx, query};
 
 struct Bench {
@@ -35,8 +35,9 @@ impl Bench {
                  CREATE TABLE children (parent BIGINT REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED);",
             )
             .unwrap();
-        let writer =
-            Writer::new(Desk::new(path.clone(), connection, watch::Sender::new(0)).unwrap());
+        let (commits, touched) = (watch::Sender::new(0), Touched::default());
+        let desk = Desk::new(path.clone(), connection, commits, touched);
+        let writer = Writer::new(desk.unwrap());
         Self {
             writer,
             path,

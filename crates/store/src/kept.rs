@@ -1,0 +1,510 @@
+//! A copy of what is on record of the guests of live apps. Who looks at it again and again reads only what was written since.
+//!
+//! SQLite tells which rows were written ([`Touched`]). Elsewhere every commit of this process may have changed everything.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::Arc;
+
+use proximity_domain::app::StatusLabel;
+use proximity_domain::ids::{AppId, HostId, Vmid};
+use proximity_domain::names::Hostname;
+
+use crate::error::StoreError;
+use crate::observation::{WatchedGuest, watched};
+use crate::row::{Columns, each};
+use crate::sql::sqlite::{Position, Touched, TouchedRow};
+use crate::sql::{Row, Tx, query};
+use crate::store::Reader;
+
+/// Guests of live apps that are not gone, native and adopted, and how many apps are live: all as of one moment, that of the
+/// newest [`KeptRecord::refresh`].
+#[derive(Debug)]
+pub struct KeptRecord {
+    reader: Reader,
+    as_of: Option<AsOf>,
+    kept: Kept,
+}
+
+/// What the copy is as new as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum AsOf {
+    Commit(u64),
+    Rows(Position),
+}
+
+/// What is kept.
+#[derive(Debug, Default, PartialEq)]
+struct Kept {
+    /// In the order of their VMIDs.
+    guests: HashMap<HostId, Arc<Vec<WatchedGuest>>>,
+    /// All live apps.
+    apps: HashMap<AppId, Holds>,
+}
+
+/// Which of the guests that are kept is the app's.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Holds {
+    Nothing,
+    One(HostId, Vmid),
+    /// There were several once.
+    Several,
+}
+
+/// What a row that was written says by now.
+#[derive(Debug)]
+enum Changed {
+    /// Of a live app that holds one guest: what that is known by.
+    App(AppId, Hostname, StatusLabel),
+    /// An app that is live, or not any more, and one of its guests if there are any.
+    Whole {
+        app: AppId,
+        is_live: bool,
+        guest: Option<ReadGuest>,
+    },
+}
+
+/// A guest as it was read.
+#[derive(Debug)]
+struct ReadGuest {
+    guest: WatchedGuest,
+    /// It is not gone, and its app is live.
+    is_watched: bool,
+}
+
+/// What a look at the database gave.
+enum Found {
+    Changed(Vec<Changed>),
+    All(Kept),
+}
+
+impl Reader {
+    /// A copy of what is on record of guests; empty until it is refreshed.
+    #[must_use]
+    pub fn keep_record(&self) -> KeptRecord {
+        KeptRecord {
+            reader: self.clone(),
+            as_of: None,
+            kept: Kept::default(),
+        }
+    }
+}
+
+impl KeptRecord {
+    /// Brings the copy up to now: it is what one snapshot of the database shows, in which everything is that was committed by
+    /// this process before the call. Nothing is read when nothing was written since, and where the database tells of its rows
+    /// only those that were. What another process wrote is read with the next commit of this one, at the latest.
+    ///
+    /// # Errors
+    /// The database's; the copy is as before.
+    pub async fn refresh(&mut self) -> Result<(), StoreError> {
+        match self.reader.shared.touched.clone() {
+            Some(touched) => self.refresh_rows(&touched).await,
+            None => self.refresh_all().await,
+        }
+    }
+
+    /// Guests on a cluster, by VMID.
+    #[must_use]
+    pub fn guests(&self, host: HostId) -> Arc<Vec<WatchedGuest>> {
+        self.kept.guests.get(&host).cloned().unwrap_or_default()
+    }
+
+    /// How many apps are live.
+    #[must_use]
+    pub fn live_apps(&self) -> u64 {
+        u64::try_from(self.kept.apps.len()).unwrap_or(u64::MAX)
+    }
+
+    async fn refresh_all(&mut self) -> Result<(), StoreError> {
+        // Taken before the read: what is committed during it is read again the next time.
+        let now = AsOf::Commit(*self.reader.commits().borrow());
+        if self.as_of == Some(now) {
+            return Ok(());
+        }
+        self.kept = match self.reader.model() {
+            Some(model) => model.read(|state| Kept::of(state.live_apps(), state.all_watched())),
+            None => self.reader.read(async |tx| read_all(tx).await).await?,
+        };
+        self.as_of = Some(now);
+        Ok(())
+    }
+
+    async fn refresh_rows(&mut self, touched: &Touched) -> Result<(), StoreError> {
+        let known = match self.as_of {
+            Some(AsOf::Rows(position)) => Some(position),
+            Some(AsOf::Commit(_)) | None => None,
+        };
+        if known.is_some_and(|position| touched.is_current(position)) {
+            return Ok(());
+        }
+        // In this order: what is settled now shows in the snapshot, and what shows in it has been announced. So whatever
+        // differs between two snapshots is in the rows since what was settled before the first one.
+        let settled = touched.settled();
+        let kept = &self.kept;
+        let found = self.reader.read(async |tx| {
+            // The first statement takes the snapshot.
+            query("SELECT only_row FROM installation")
+                .fetch_one(&mut *tx)
+                .await?;
+            match known.and_then(|position| touched.since(position)) {
+                Some(rows) => Ok(Found::Changed(read_changed(tx, &rows, kept).await?)),
+                None => Ok(Found::All(read_all(tx).await?)),
+            }
+        });
+        let found = found.await?;
+        match found {
+            Found::Changed(changed) => self.kept.apply(changed),
+            Found::All(kept) => self.kept = kept,
+        }
+        self.as_of = Some(AsOf::Rows(settled));
+        Ok(())
+    }
+}
+
+impl Kept {
+    /// All live apps, and their guests: those of each cluster by VMID.
+    fn of(
+        live: impl IntoIterator<Item = AppId>,
+        guests: impl IntoIterator<Item = WatchedGuest>,
+    ) -> Self {
+        let live = live.into_iter().map(|app| (app, Holds::Nothing));
+        let mut apps: HashMap<AppId, Holds> = live.collect();
+        let mut by_host: HashMap<HostId, Vec<WatchedGuest>> = HashMap::new();
+        for guest in guests {
+            hold(&mut apps, &guest);
+            let of_host = by_host.entry(guest.watched.place.host).or_default();
+            of_host.push(guest);
+        }
+        let guests = by_host.into_iter().map(|(host, mut guests)| {
+            guests.shrink_to_fit();
+            (host, Arc::new(guests))
+        });
+        Self {
+            guests: guests.collect(),
+            apps,
+        }
+    }
+
+    /// Where the one guest of an app is kept, if it has one.
+    fn place(&self, app: AppId) -> Option<(HostId, usize)> {
+        let Some(Holds::One(host, vmid)) = self.apps.get(&app) else {
+            return None;
+        };
+        let guests = self.guests.get(host)?;
+        let at = find(guests, *vmid)?;
+        let is_its_own = guests.get(at)?.watched.app == app;
+        is_its_own.then_some((*host, at))
+    }
+
+    /// All of what was read is of one snapshot, so that the order does not matter.
+    fn apply(&mut self, changed: Vec<Changed>) {
+        let mut guests: BTreeMap<HostId, Vec<ReadGuest>> = BTreeMap::new();
+        for changed in changed {
+            match changed {
+                Changed::App(app, hostname, status) => self.put_app(app, hostname, status),
+                Changed::Whole {
+                    app,
+                    is_live,
+                    guest,
+                } => {
+                    if is_live {
+                        self.apps.entry(app).or_insert(Holds::Nothing);
+                    } else {
+                        self.apps.remove(&app);
+                    }
+                    if let Some(read) = guest {
+                        let of_host = guests.entry(read.guest.watched.place.host).or_default();
+                        of_host.push(read);
+                    }
+                }
+            }
+        }
+        for (host, read) in guests {
+            self.put_guests(host, read);
+        }
+    }
+
+    fn put_app(&mut self, app: AppId, hostname: Hostname, status: StatusLabel) {
+        if let Some((host, at)) = self.place(app)
+            && let Some(guests) = self.guests.get_mut(&host)
+            && let Some(guest) = Arc::make_mut(guests).get_mut(at)
+        {
+            guest.hostname = hostname;
+            guest.status = status;
+        }
+    }
+
+    /// Number and cluster of a guest are fixed at birth, and of those that are not gone each has its own.
+    fn put_guests(&mut self, host: HostId, read: Vec<ReadGuest>) {
+        let kept = Arc::make_mut(self.guests.entry(host).or_default());
+        let apps = &mut self.apps;
+        let read = read.into_iter();
+        let (watched, others): (Vec<_>, Vec<_>) = read.partition(|read| read.is_watched);
+        let (mut new, mut gone) = (BTreeMap::new(), HashSet::new());
+        for ReadGuest { guest, .. } in watched {
+            let vmid = guest.watched.place.vmid;
+            let before = match find(kept, vmid) {
+                Some(at) => kept.get_mut(at),
+                None => None,
+            };
+            if let Some(before) = &before
+                && before.watched.guest != guest.watched.guest
+            {
+                release(apps, before);
+            }
+            hold(apps, &guest);
+            match before {
+                Some(before) => *before = guest,
+                None => {
+                    new.insert(vmid, guest);
+                }
+            }
+        }
+        for ReadGuest { guest, .. } in others {
+            let id = guest.watched.guest;
+            let before = find(kept, guest.watched.place.vmid).and_then(|at| kept.get(at));
+            if before.is_some_and(|before| before.watched.guest == id) && gone.insert(id) {
+                release(apps, &guest);
+            }
+        }
+        if !gone.is_empty() {
+            kept.retain(|guest| !gone.contains(&guest.watched.guest));
+        }
+        if !new.is_empty() {
+            kept.extend(new.into_values());
+            kept.sort_by_key(|guest| guest.watched.place.vmid);
+        }
+    }
+}
+
+fn find(guests: &[WatchedGuest], vmid: Vmid) -> Option<usize> {
+    let found = guests.binary_search_by_key(&vmid, |guest| guest.watched.place.vmid);
+    found.ok()
+}
+
+fn one(guest: &WatchedGuest) -> Holds {
+    let place = &guest.watched.place;
+    Holds::One(place.host, place.vmid)
+}
+
+fn hold(apps: &mut HashMap<AppId, Holds>, guest: &WatchedGuest) {
+    let one = one(guest);
+    let holds = apps.entry(guest.watched.app).or_insert(one);
+    if *holds == Holds::Nothing {
+        *holds = one;
+    } else if *holds != one {
+        *holds = Holds::Several;
+    }
+}
+
+/// Of what held several once it is not known which one is left.
+fn release(apps: &mut HashMap<AppId, Holds>, guest: &WatchedGuest) {
+    if let Some(holds) = apps.get_mut(&guest.watched.app)
+        && *holds == one(guest)
+    {
+        *holds = Holds::Nothing;
+    }
+}
+
+/// Apps with their guests and their live operation; an app without a guest as well where it is a left join.
+macro_rules! guests {
+    ($join:literal, $which:literal) => {
+        concat!(
+            "SELECT a.id AS app_id, CASE WHEN a.archived_at IS NULL THEN 1 ELSE 0 END AS live, \
+             CASE WHEN a.archived_at IS NULL AND g.gone_at IS NULL THEN 1 ELSE 0 END AS watched, \
+             g.id, g.host_id, g.node, g.vmid, \
+             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, a.hostname, a.status, \
+             o.id AS operation_id, o.state FROM apps a ",
+            $join,
+            " guests g ON g.app_id = a.id LEFT JOIN operations o ON o.app_id = a.id \
+             AND o.state IN ('queued', 'running', 'unwinding', 'stuck') WHERE ",
+            $which
+        )
+    };
+}
+
+const ALL: &str = guests!(
+    "JOIN",
+    "a.archived_at IS NULL AND g.gone_at IS NULL ORDER BY g.host_id, g.vmid"
+);
+// Rows have numbers on SQLite alone, which alone tells of them.
+const APP: &str = "SELECT id, hostname, status, CASE WHEN archived_at IS NULL THEN 1 ELSE 0 END AS live \
+     FROM apps WHERE rowid = $1";
+const OF_APP: &str = guests!("LEFT JOIN", "a.rowid = $1");
+const OF_GUEST: &str = guests!("JOIN", "g.rowid = $1");
+// No operation goes over to another app, and none is removed.
+const OF_OPERATION: &str = guests!(
+    "LEFT JOIN",
+    "a.id = (SELECT app_id FROM operations WHERE rowid = $1)"
+);
+
+async fn read_all(tx: &mut Tx) -> Result<Kept, StoreError> {
+    let live = query("SELECT id FROM apps WHERE archived_at IS NULL");
+    let live = live.fetch_all(&mut *tx).await?;
+    let live: Vec<AppId> = each(&live, |row| row.parsed("id"))?;
+    let guests = query(ALL).fetch_all(tx).await?;
+    Ok(Kept::of(live, each(&guests, watched)?))
+}
+
+async fn read_changed(
+    tx: &mut Tx,
+    rows: &[TouchedRow],
+    kept: &Kept,
+) -> Result<Vec<Changed>, StoreError> {
+    let mut changed = Vec::with_capacity(rows.len());
+    for row in rows {
+        let (sql, number) = match *row {
+            TouchedRow::App(number) => {
+                if let Some(app) = read_app(tx, number, kept).await? {
+                    changed.push(app);
+                    continue;
+                }
+                (OF_APP, number)
+            }
+            TouchedRow::Guest(number) => (OF_GUEST, number),
+            TouchedRow::Operation(number) => (OF_OPERATION, number),
+        };
+        // None of a row that was taken back.
+        let found = query(sql).bind(number).fetch_all(&mut *tx).await?;
+        for row in &found {
+            changed.push(whole(row)?);
+        }
+    }
+    Ok(changed)
+}
+
+/// What the one guest of a live app is known by; of any other app its guests have to be read with it.
+async fn read_app(tx: &mut Tx, number: i64, kept: &Kept) -> Result<Option<Changed>, StoreError> {
+    let Some(row) = query(APP).bind(number).fetch_optional(tx).await? else {
+        return Ok(None);
+    };
+    let app: AppId = row.parsed("id")?;
+    if row.int("live")? == 0 || kept.place(app).is_none() {
+        return Ok(None);
+    }
+    let status = row.label("status", StatusLabel::parse)?;
+    Ok(Some(Changed::App(app, row.parsed("hostname")?, status)))
+}
+
+fn whole(row: &Row) -> Result<Changed, StoreError> {
+    let guest = match row.text_opt("id")? {
+        Some(_) => Some(ReadGuest {
+            guest: watched(row)?,
+            is_watched: row.int("watched")? != 0,
+        }),
+        None => None,
+    };
+    Ok(Changed::Whole {
+        app: row.parsed("app_id")?,
+        is_live: row.int("live")? != 0,
+        guest,
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::guest::ContainerRef;
+    use proximity_domain::ids::GuestId;
+    use proximity_domain::observe::Watched;
+    use uuid::Uuid;
+
+    use super::*;
+
+    const HOST: HostId = HostId(Uuid::from_u128(1));
+
+    fn app(n: u128) -> AppId {
+        AppId(Uuid::from_u128(n))
+    }
+
+    fn guest(id: u128, of: u128, vmid: u32) -> WatchedGuest {
+        WatchedGuest {
+            watched: Watched {
+                guest: GuestId(Uuid::from_u128(id)),
+                app: app(of),
+                place: ContainerRef {
+                    host: HOST,
+                    node: "pve1".parse().unwrap(),
+                    vmid: vmid.try_into().unwrap(),
+                },
+                confirmed: true,
+            },
+            hostname: "web".parse().unwrap(),
+            status: StatusLabel::Running,
+            operation: None,
+        }
+    }
+
+    fn read(guest: WatchedGuest, is_watched: bool) -> Changed {
+        Changed::Whole {
+            app: guest.watched.app,
+            is_live: true,
+            guest: Some(ReadGuest { guest, is_watched }),
+        }
+    }
+
+    fn kept(apps: &[u128], guests: Vec<WatchedGuest>) -> Kept {
+        Kept::of(apps.iter().map(|n| app(*n)), guests)
+    }
+
+    #[test]
+    fn a_number_may_have_another_guest_by_now() {
+        let (old, new) = (guest(11, 1, 101), guest(12, 2, 101));
+        for turned in [false, true] {
+            let mut record = kept(&[1, 2], vec![old.clone(), guest(13, 3, 102)]);
+            let mut changed = vec![read(old.clone(), false), read(new.clone(), true)];
+            if turned {
+                changed.reverse();
+            }
+            record.apply(changed);
+            assert_eq!(record, kept(&[1, 2], vec![new.clone(), guest(13, 3, 102)]));
+            assert_eq!(record.place(app(1)), None);
+            assert_eq!(record.place(app(2)), Some((HOST, 0)));
+        }
+    }
+
+    #[test]
+    fn guests_come_in_the_order_of_their_numbers_and_go() {
+        let mut record = kept(&[1, 2, 3], vec![guest(12, 2, 102)]);
+        let came = [guest(13, 3, 103), guest(11, 1, 101), guest(11, 1, 101)];
+        record.apply(came.map(|guest| read(guest, true)).into());
+        let all = vec![guest(11, 1, 101), guest(12, 2, 102), guest(13, 3, 103)];
+        assert_eq!(record, kept(&[1, 2, 3], all));
+        let archived = Changed::Whole {
+            app: app(2),
+            is_live: false,
+            guest: Some(ReadGuest {
+                guest: guest(12, 2, 102),
+                is_watched: false,
+            }),
+        };
+        record.apply(vec![archived, read(guest(19, 3, 101), false)]);
+        let left = vec![guest(11, 1, 101), guest(13, 3, 103)];
+        assert_eq!(record, kept(&[1, 3], left));
+    }
+
+    #[test]
+    fn an_app_with_several_guests_is_read_with_them() {
+        let mut record = kept(&[1], vec![guest(11, 1, 101), guest(12, 1, 102)]);
+        assert_eq!(record.place(app(1)), None);
+        record.apply(vec![read(guest(12, 1, 102), false)]);
+        assert_eq!(record.place(app(1)), None, "which one is left?");
+        let mut record = kept(&[1], vec![guest(11, 1, 101)]);
+        assert_eq!(record.place(app(1)), Some((HOST, 0)));
+        record.apply(vec![read(guest(12, 1, 102), true)]);
+        assert_eq!(record.place(app(1)), None);
+    }
+
+    #[test]
+    fn what_an_app_says_reaches_its_guest() {
+        let mut record = kept(&[1], vec![guest(11, 1, 101)]);
+        let before = Arc::clone(&record.guests[&HOST]);
+        let named = "shop".parse().unwrap();
+        record.apply(vec![Changed::App(app(1), named, StatusLabel::Stopped)]);
+        let now = &record.guests[&HOST][0];
+        assert_eq!(
+            (now.hostname.as_str(), now.status),
+            ("shop", StatusLabel::Stopped)
+        );
+        assert_eq!(before[0], guest(11, 1, 101), "who looks at it sees it as it was");
+    }
+}
