@@ -163,6 +163,7 @@ impl Connect for RealConnect {
     fn connect(&self, host: &HostRecord) -> Result<Connection, String> {
         let transport =
             HttpsTransport::new(endpoints(host)?, tokens(host)).map_err(|e| e.to_string())?;
+        let transport = transport.at_nodes(host.endpoints.iter().map(|e| e.node.clone()));
         let guest_access = host.ssh.as_ref().map(guest_access).transpose()?;
         Ok(Connection {
             transport: Arc::new(transport),

@@ -32,7 +32,7 @@ impl ReadClient {
     }
 
     /// The same, of which each call fails when it is without an answer for so long. What it waits for its turn does not
-    /// count: that is the time of the calls before it.
+    /// count: that is the time of the calls before it. It does where all of those were given up: then the node is silent.
     #[must_use]
     pub fn patient(&self, patience: Duration) -> Self {
         Self {

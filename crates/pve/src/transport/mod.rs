@@ -68,7 +68,7 @@ pub struct Request {
     /// How long the whole call may take.
     pub timeout_ms: u64,
     /// How long the answer may take from the moment on at which it is this call's turn; only [`Request::timeout_ms`] counts
-    /// the wait for that.
+    /// the wait for that. Where nothing but calls that were given up has the turns, the node is waited for as long.
     pub answer_ms: Option<u64>,
     /// No byte of the request may be sent from this moment on; every change has one.
     /// A transport that cannot keep it must answer [`TransportError::NotSent`].
@@ -167,11 +167,13 @@ pub async fn answered(
     let patience = Duration::from_millis(ms);
     match timeout(patience, exchange).await {
         Ok(outcome) => outcome,
-        Err(_) => Err(TransportError::MaybeApplied(format!(
-            "it has not answered within {} s",
-            patience.as_secs_f32()
-        ))),
+        Err(_) => Err(TransportError::MaybeApplied(not_within(patience))),
     }
+}
+
+/// What is said of one that was waited for so long.
+pub(crate) fn not_within(patience: Duration) -> String {
+    format!("it has not answered within {} s", patience.as_secs_f32())
 }
 
 /// Carries requests to PVE. Real ones: HTTPS and in-process.

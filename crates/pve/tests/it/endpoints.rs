@@ -10,7 +10,21 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use crate::https::{good, nobody, request, transport};
-use crate::tls_server::{Script, TlsServer, answer};
+use crate::tls_server::{Reply, Script, TlsServer, answer};
+
+/// Until so many requests have arrived.
+async fn arrived(server: &TlsServer, requests: usize) {
+    while server.seen.requests().len() < requests {
+        tokio::task::yield_now().await;
+    }
+}
+
+/// Lets the clock of the runtime jump.
+async fn pass(time: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(time).await;
+    tokio::time::resume();
+}
 
 #[tokio::test]
 async fn a_change_goes_to_another_endpoint_only_if_nothing_was_sent() {
@@ -128,26 +142,108 @@ async fn the_first_endpoint_may_still_answer_when_the_next_one_is_asked() {
 /// Whoever waits for turns that our own calls have is not kept waiting by the node; from the turn on it is the node's time.
 #[tokio::test]
 async fn patience_with_an_answer_begins_with_the_turn() {
-    let slow = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let bell = Arc::new(Notify::new());
+    let slow = TlsServer::start(Script::AnswerWhenRung(bell.clone(), good())).await;
     let one = transport([slow.pinned()]);
-    let patient = Request {
+    let waits = |method| Request {
         timeout_ms: 30_000,
-        answer_ms: Some(400),
-        ..request(Method::Get, &[])
+        ..request(method, &[])
     };
-    let begin = Instant::now();
-    let ahead = || async { one.send(hasty(Method::Post)).await.unwrap_err() };
-    let (_, _, patient) = tokio::join!(ahead(), ahead(), one.send(patient));
-    let took = begin.elapsed();
+    let patient = Request {
+        answer_ms: Some(400),
+        ..waits(Method::Get)
+    };
+    let ahead = || one.send(waits(Method::Post));
+    let ring = async {
+        arrived(&slow, 2).await;
+        pass(Duration::from_millis(1_500)).await;
+        // For these two alone.
+        bell.notify_waiters();
+    };
+    let (first, second, patient, ()) = tokio::join!(ahead(), ahead(), one.send(patient), ring);
+    assert!(first.is_ok() && second.is_ok(), "{first:?} {second:?}");
     assert_eq!(
         patient,
         Err(TransportError::MaybeApplied(
             "it has not answered within 0.4 s".to_owned()
         ))
     );
-    let (turns, all) = (Duration::from_millis(1_500), Duration::from_millis(1_900));
-    assert!(took >= all && took < turns * 4, "{took:?}");
     assert_eq!(slow.seen.requests().len(), 3, "it was sent in its turn");
+}
+
+/// PVE takes no notice of a caller that hangs up: what was given up is still at work there, and a third call would take the
+/// last worker.
+#[tokio::test]
+async fn calls_that_were_given_up_keep_the_turns_of_their_node_and_of_no_other() {
+    let reply = |request: &str| {
+        let hangs = request.contains("/nodes/pve1/");
+        if hangs { Vec::new() } else { good() }
+    };
+    let server = TlsServer::start(Script::Converse(Reply::new(reply))).await;
+    let one = transport([server.pinned()]);
+    let read = |path: &str, answer_ms| {
+        one.send(Request {
+            path: path.to_owned(),
+            timeout_ms: 30_000,
+            answer_ms,
+            ..request(Method::Get, &[])
+        })
+    };
+    let both = async { tokio::join!(read("/nodes/pve1/lxc", None), read("/nodes/pve1/lxc", None)) };
+    tokio::select! {
+        answers = both => panic!("{answers:?}"),
+        () = arrived(&server, 2) => {}
+    }
+    let third = read("/nodes/pve1/lxc", Some(300)).await;
+    let silent = "it has not answered within 0.3 s".to_owned();
+    assert_eq!(third, Err(TransportError::NotSent(silent)));
+    assert_eq!(server.seen.requests().len(), 2);
+    for elsewhere in ["/nodes/pve2/lxc", "/version"] {
+        assert_eq!(read(elsewhere, None).await.unwrap().status, 200);
+    }
+}
+
+/// The first one says nothing at all, also of itself: what it was to pass on is at no node.
+#[tokio::test]
+async fn two_reads_of_a_node_are_answered_behind_an_endpoint_that_is_silent() {
+    let silent = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    let both = transport([silent.pinned(), second.pinned()]);
+    let read = |path: &str| {
+        both.send(Request {
+            path: path.to_owned(),
+            timeout_ms: 35_000,
+            ..request(Method::Get, &[])
+        })
+    };
+    let shares_pass = async {
+        arrived(&silent, 3).await;
+        pass(Duration::from_millis(5_001)).await;
+    };
+    let (one, other, version, ()) = tokio::join!(
+        read("/nodes/pve1/lxc"),
+        read("/nodes/pve1/lxc"),
+        read("/version"),
+        shares_pass
+    );
+    for answer in [one, other, version] {
+        assert_eq!(answer.unwrap().status, 200);
+    }
+    assert_eq!(second.seen.requests().len(), 3);
+}
+
+#[tokio::test]
+async fn a_read_goes_past_two_endpoints_that_are_silent() {
+    let silent = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let also = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let third = TlsServer::start(Script::Answer(good())).await;
+    let all = transport([silent.pinned(), also.pinned(), third.pinned()]);
+    let read = Request {
+        path: "/version".to_owned(),
+        ..hasty(Method::Get)
+    };
+    assert_eq!(all.send(read).await.unwrap().status, 200);
+    assert_eq!(also.seen.requests().len(), 1);
 }
 
 #[tokio::test]

@@ -1,6 +1,7 @@
 //! One HTTP/1.1 connection, and how far a request got on it.
 
 use std::error::Error as StdError;
+use std::pin::Pin;
 use std::sync::Arc;
 
 use bytes::Bytes;
@@ -11,14 +12,14 @@ use hyper::body::Incoming;
 use hyper::client::conn::http1;
 use hyper::ext::ReasonPhrase;
 use hyper_util::rt::TokioIo;
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::task::JoinHandle;
-use tokio::time::timeout_at;
+use tokio::time::Instant;
 use tokio_rustls::TlsConnector;
 use tokio_rustls::client::TlsStream;
 
 use super::Fingerprint;
-use super::Times;
 use super::address::Address;
 use super::proof::Proof;
 use super::trust::PinMismatch;
@@ -33,6 +34,8 @@ const LONGEST_HEAD_BYTES: usize = 64 * 1024;
 
 /// A request as it goes over the wire.
 pub(super) type Message = http::Request<Full<Bytes>>;
+/// Its answer, whole, or why there is none.
+pub(super) type Answering = Pin<Box<dyn Future<Output = Result<RawResponse, String>> + Send>>;
 
 impl TransportError {
     pub(super) fn is_not_sent(&self) -> bool {
@@ -157,7 +160,15 @@ impl Connection {
         address: &Address,
         tls: &TlsConnector,
     ) -> Result<Self, TransportError> {
-        let (io, wire) = Wire::new(handshake(address, tls).await?);
+        Self::over(handshake(address, tls).await?).await
+    }
+
+    /// Over a stream that is open.
+    pub(super) async fn over<S>(stream: S) -> Result<Self, TransportError>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        let (io, wire) = Wire::new(stream);
         let (sender, connection) = http1::Builder::new()
             .max_header_size(LONGEST_HEAD_BYTES)
             .handshake(TokioIo::new(io))
@@ -185,38 +196,37 @@ impl Connection {
         self.sender.ready().await.is_ok()
     }
 
-    /// Sends one request and reads its answer whole. After an error, see [`Connection::close_and_judge`].
-    pub(super) async fn exchange(
-        &mut self,
-        message: Message,
-        times: &Times,
-    ) -> Result<RawResponse, String> {
+    /// Hands one request over; no byte of it is written from `send_before` on. After an error, see [`Connection::hang_up`].
+    pub(super) fn send(&mut self, message: Message, send_before: Option<Instant>) -> Answering {
         self.written_before = self.wire.written_bytes();
-        self.wire.set_send_before(times.send_before);
-        let answering = async {
-            let response = self
-                .sender
-                .send_request(message)
-                .await
-                .map_err(|e| chain(&e))?;
+        self.wire.set_send_before(send_before);
+        let sent = self.sender.send_request(message);
+        Box::pin(async move {
+            let response = sent.await.map_err(|e| chain(&e))?;
             read_whole(response).await
-        };
-        match timeout_at(times.end, answering).await {
-            Ok(outcome) => outcome,
-            Err(_) => Err("no answer in time".to_owned()),
-        }
+        })
     }
 
-    /// Hangs up, and says by what was written whether the request may have arrived.
-    pub(super) async fn close_and_judge(mut self, why: String) -> TransportError {
+    /// Nothing more is written from now on. Whether something of the request was; if not, this hangs up.
+    pub(super) fn stop_writing(&self) -> bool {
+        self.wire.set_send_before(Some(Instant::now()));
+        let was_written = self.was_written();
+        if !was_written {
+            self.driver.0.abort();
+        }
+        was_written
+    }
+
+    /// Hangs up, and says whether something of the request was written, so that it may have arrived. To be called once.
+    pub(super) async fn hang_up(&mut self) -> bool {
         // The driver may be about to write: the count is final only when it has ended.
         self.driver.0.abort();
         let _cancelled = (&mut self.driver.0).await;
-        if self.wire.written_bytes() == self.written_before {
-            TransportError::NotSent(why)
-        } else {
-            TransportError::MaybeApplied(why)
-        }
+        self.was_written()
+    }
+
+    fn was_written(&self) -> bool {
+        self.wire.written_bytes() != self.written_before
     }
 }
 

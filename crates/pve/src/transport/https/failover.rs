@@ -4,12 +4,15 @@ use std::pin::pin;
 use std::sync::atomic::Ordering;
 
 use futures::StreamExt;
+use futures::future::BoxFuture;
 use futures::stream::FuturesUnordered;
+use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
 use super::proof::Proof;
-use super::turns::node_of;
+use super::turns::{Turn, node_of};
+use super::under_way::Ended;
 use super::{Endpoint, HttpsTransport, Times};
 use crate::transport::{RawResponse, Request, TransportError};
 
@@ -53,38 +56,24 @@ impl HttpsTransport {
     ///
     /// The first one is not hung up on for its silence: what PVE passes on to another node is answered only when PVE gives
     /// that node up, whichever endpoint is asked, and that answer is worth having. A further copy of such a call has to have
-    /// a turn of its own at its node; without one it is sent when a copy before it has failed.
+    /// a turn of its own at its node; without one it is sent when a copy before it has failed, or an endpoint that has one is
+    /// found to say nothing at all.
     pub(super) async fn read(
         &self,
         request: &Request,
         proof: &Proof,
         times: &Times,
+        turn: Turn,
     ) -> Result<RawResponse, TransportError> {
         let mut left = self.in_order().peekable();
-        let mut asked = FuturesUnordered::new();
-        let mut turns = Vec::new();
-        // In the order in which they were asked.
-        let mut tried = Vec::new();
-        let mut failures = Failures::default();
+        let mut asked: Copies<'_> = FuturesUnordered::new();
+        let mut reading = Reading::new(self, request, turn);
         while let Some((index, endpoint)) = left.next() {
-            if !asked.is_empty() && node_of(&request.path).is_some() {
-                match self.turns.take(&request.path, Instant::now()).await {
-                    Ok(turn) => turns.push(turn),
-                    // Enough calls are under way there: the next copy takes the place of one that failed.
-                    Err(_) => match asked.next().await {
-                        Some((index, Ok(answer))) => {
-                            return Ok(self.answered(&tried, index, answer));
-                        }
-                        Some((index, Err(failure))) => {
-                            self.failed(index, request, failure, &mut failures);
-                        }
-                        None => {}
-                    },
-                }
-                if Instant::now() >= times.end {
-                    break;
-                }
-            }
+            let turn = match reading.next_turn(&mut asked, times.end).await {
+                Next::Turn(turn) => turn,
+                Next::Answer(answer) => return Ok(answer),
+                Next::Nothing => break,
+            };
             let share_end = times.share_end();
             let to_the_end = asked.is_empty() || left.peek().is_none();
             let until = if asked.is_empty() {
@@ -92,19 +81,21 @@ impl HttpsTransport {
             } else {
                 times.end
             };
-            let times = Times {
+            let its = Times {
                 end: if to_the_end { times.end } else { share_end },
                 ..*times
             };
-            tried.push(index);
-            asked.push(async move {
-                let outcome = endpoint.exchange(request, proof, &times);
-                (index, outcome.await)
-            });
+            let way = self.way(index);
+            reading.sends_to(index);
+            asked.push(Box::pin(async move {
+                let ended = endpoint.exchange(request, proof, &its, turn, way);
+                (index, ended.await)
+            }));
             match timeout_at(until, asked.next()).await {
-                Ok(Some((index, Ok(answer)))) => return Ok(self.answered(&tried, index, answer)),
-                Ok(Some((index, Err(failure)))) => {
-                    self.failed(index, request, failure, &mut failures)
+                Ok(Some((index, ended))) => {
+                    if let Some(answer) = reading.ended(index, ended) {
+                        return Ok(answer);
+                    }
                 }
                 Ok(None) | Err(_) => self.was_silent(index, request),
             }
@@ -112,13 +103,12 @@ impl HttpsTransport {
                 break;
             }
         }
-        while let Some((index, outcome)) = asked.next().await {
-            match outcome {
-                Ok(answer) => return Ok(self.answered(&tried, index, answer)),
-                Err(failure) => self.failed(index, request, failure, &mut failures),
+        while let Some((index, ended)) = asked.next().await {
+            if let Some(answer) = reading.ended(index, ended) {
+                return Ok(answer);
             }
         }
-        Err(failures.summary())
+        Err(reading.failures.summary())
     }
 
     /// Sends something that changes something: to the next endpoint only when nothing was sent to the one before.
@@ -127,19 +117,29 @@ impl HttpsTransport {
         request: &Request,
         proof: &Proof,
         times: &Times,
+        turn: Turn,
     ) -> Result<RawResponse, TransportError> {
         let mut failures = Failures::default();
+        let mut turn = Some(turn);
         for (index, endpoint) in self.in_order() {
-            let mut exchange = pin!(endpoint.exchange(request, proof, times));
-            let outcome = match timeout_at(times.share_end(), &mut exchange).await {
-                Ok(outcome) => outcome,
+            let own = match self.still_good(turn, request, times).await {
+                Ok(own) => own,
+                Err(failure) => {
+                    failures.add(&endpoint.address, failure);
+                    break;
+                }
+            };
+            let mut exchange = pin!(endpoint.exchange(request, proof, times, own, self.way(index)));
+            let ended = match timeout_at(times.share_end(), &mut exchange).await {
+                Ok(ended) => ended,
                 Err(_) => {
                     // Its answer is waited for, but not by the calls that follow.
                     self.was_silent(index, request);
                     exchange.await
                 }
             };
-            match outcome {
+            turn = ended.turn;
+            match ended.outcome {
                 Ok(answer) => return Ok(answer),
                 Err(failure) => {
                     let goes_on = failure.is_not_sent();
@@ -154,6 +154,22 @@ impl HttpsTransport {
             }
         }
         Err(failures.summary())
+    }
+
+    /// The turn that the call had at the endpoint before, or another one if it has none any longer.
+    async fn still_good(
+        &self,
+        turn: Option<Turn>,
+        request: &Request,
+        times: &Times,
+    ) -> Result<Turn, TransportError> {
+        match turn.filter(Turn::is_good) {
+            Some(turn) => Ok(turn),
+            None => {
+                let limit = times.begin_before();
+                self.turns.at_node(&request.path, limit, None).await
+            }
+        }
     }
 
     /// Whoever answers first of those that were `tried` is asked first from now on, if one of the others still is: also
@@ -190,6 +206,99 @@ impl HttpsTransport {
         if let Some(endpoint) = self.endpoints.get(index) {
             tracing::debug!(endpoint = %endpoint.address, call = %request.path, %failure, "no answer");
             failures.add(&endpoint.address, failure);
+        }
+    }
+}
+
+/// The copies of a read, each with its endpoint.
+type Copies<'a> = FuturesUnordered<BoxFuture<'a, (usize, Ended)>>;
+
+/// What is known of a read and its copies.
+struct Reading<'a> {
+    transport: &'a HttpsTransport,
+    request: &'a Request,
+    /// In the order in which they were asked.
+    tried: Vec<usize>,
+    /// Those whose answer is waited for, and since when.
+    under_way: Vec<(usize, Instant)>,
+    /// A turn at the node that no copy has.
+    spare: Option<Turn>,
+    /// What further copies have of the turns in all.
+    in_all: Vec<OwnedSemaphorePermit>,
+    failures: Failures,
+}
+
+/// What there is for the next copy of a read.
+enum Next {
+    Turn(Turn),
+    /// Nothing, for one before it was answered.
+    Answer(RawResponse),
+    /// Nothing in time.
+    Nothing,
+}
+
+impl<'a> Reading<'a> {
+    fn new(transport: &'a HttpsTransport, request: &'a Request, turn: Turn) -> Self {
+        Self {
+            transport,
+            request,
+            tried: Vec::new(),
+            under_way: Vec::new(),
+            spare: Some(turn),
+            in_all: Vec::new(),
+            failures: Failures::default(),
+        }
+    }
+
+    /// Waits for a turn for one more copy, until `end` at most, and meanwhile for those that were asked.
+    async fn next_turn(&mut self, asked: &mut Copies<'_>, end: Instant) -> Next {
+        if node_of(&self.request.path).is_none() {
+            return Next::Turn(Turn::default());
+        }
+        loop {
+            if let Some(turn) = self.spare.take().filter(Turn::is_good) {
+                return Next::Turn(turn);
+            }
+            let turns = &self.transport.turns;
+            tokio::select! {
+                biased;
+                Some((index, ended)) = asked.next() => {
+                    if let Some(answer) = self.ended(index, ended) {
+                        return Next::Answer(answer);
+                    }
+                }
+                further = turns.further(&self.request.path, &self.under_way, end) => {
+                    return match further {
+                        Ok((turn, in_all)) => {
+                            self.in_all.push(in_all);
+                            Next::Turn(turn)
+                        }
+                        Err(_) => Next::Nothing,
+                    };
+                }
+            }
+            if Instant::now() >= end {
+                return Next::Nothing;
+            }
+        }
+    }
+
+    fn sends_to(&mut self, index: usize) {
+        self.tried.push(index);
+        self.under_way.push((index, Instant::now()));
+    }
+
+    /// Takes in how a copy ended; gives its answer, if that is one.
+    fn ended(&mut self, index: usize, ended: Ended) -> Option<RawResponse> {
+        self.under_way.retain(|(endpoint, _)| *endpoint != index);
+        self.spare = ended.turn.or(self.spare.take());
+        match ended.outcome {
+            Ok(answer) => Some(self.transport.answered(&self.tried, index, answer)),
+            Err(failure) => {
+                self.transport
+                    .failed(index, self.request, failure, &mut self.failures);
+                None
+            }
         }
     }
 }

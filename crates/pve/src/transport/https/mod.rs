@@ -12,8 +12,10 @@ mod login;
 mod proof;
 mod trust;
 mod turns;
+mod under_way;
 mod wire;
 
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
 use std::time::Duration;
 
@@ -32,7 +34,8 @@ use self::address::Address;
 use self::connection::Connection;
 use self::idle::IdleConnections;
 use self::proof::{Proof, Prover};
-use self::turns::Turns;
+use self::turns::{Turn, Turns, Way};
+use self::under_way::{Ended, UnderWay};
 use super::{RawResponse, Request, Transport, TransportError, answered, no_endpoint};
 
 /// The most one endpoint may take to connect, and a read be without an answer, before the next one is asked.
@@ -77,7 +80,8 @@ pub enum ConfigError {
 /// Guarantees: a request that changes something goes out at most once, on a connection of its own, and is passed on to
 /// another endpoint only when nothing of it was sent. Reads may be repeated, elsewhere too. An endpoint that fails or keeps
 /// silent for its share of a call's time is asked last by the calls that follow. Redirects are not followed.
-/// The certificate is always verified, by pin or by chain.
+/// The certificate is always verified, by pin or by chain. At most [`CALLS_PER_NODE`] calls about one node are under way, those
+/// included that nobody waits for any longer.
 ///
 /// With API tokens each request goes with the one that the table of calls names ([`crate::privileges`]); one that is not in the
 /// table is not sent. With a [`Login`] the user logs in when the first call is made, and the ticket is renewed while it is good. A call whose
@@ -90,13 +94,15 @@ pub struct HttpsTransport {
     preferred: AtomicUsize,
     /// How often that became another one.
     moves: AtomicU64,
-    turns: Turns,
+    turns: Arc<Turns>,
 }
 
 struct Endpoint {
     address: Address,
     tls: tokio_rustls::TlsConnector,
     idle: IdleConnections,
+    /// The node that answers there, once that is known.
+    node: Option<NodeName>,
 }
 
 impl HttpsTransport {
@@ -115,12 +121,27 @@ impl HttpsTransport {
             return Err(ConfigError::NoEndpoint);
         }
         Ok(Self {
+            turns: Arc::new(Turns::new(endpoints.len())),
             endpoints,
             prover: Prover::new(credentials.into())?,
             preferred: AtomicUsize::new(0),
             moves: AtomicU64::new(0),
-            turns: Turns::new(),
         })
+    }
+
+    /// Which node answers at which endpoint, in their order, as far as that is known: when an endpoint says nothing at all, what
+    /// was sent there to its own node is still taken to be under way at it.
+    #[must_use]
+    pub fn at_nodes(mut self, nodes: impl IntoIterator<Item = Option<NodeName>>) -> Self {
+        for (endpoint, node) in self.endpoints.iter_mut().zip(nodes) {
+            endpoint.node = node;
+        }
+        self
+    }
+
+    fn way(&self, index: usize) -> Way {
+        let node = self.endpoints.get(index).and_then(|it| it.node.clone());
+        Way::new(Arc::clone(&self.turns), index, node)
     }
 }
 
@@ -184,52 +205,77 @@ impl Endpoint {
             address: Address::parse(&config.url)?,
             tls: config.trust.connector()?,
             idle: IdleConnections::default(),
+            node: None,
         })
     }
 
+    /// Sends one copy of a request to this endpoint.
     async fn exchange(
         &self,
         request: &Request,
         proof: &Proof,
         times: &Times,
-    ) -> Result<RawResponse, TransportError> {
-        let message = connection::message(request, &self.address, proof)?;
+        mut turn: Turn,
+        way: Way,
+    ) -> Ended {
+        let message = match connection::message(request, &self.address, proof) {
+            Ok(message) => message,
+            Err(failure) => return Ended::over(Err(failure), turn),
+        };
         // Only reads use kept connections: PVE closes them at any time, and a change must never be in doubt for that.
         if request.method.is_read()
             && let Some(kept) = self.idle.take(times.end).await
-            && let Ok(answer) = self.send_on(kept, message.clone(), request, times).await
         {
-            return Ok(answer);
+            let message = message.clone();
+            let ended = self.send_on(kept, message, request, times, turn, &way);
+            match ended.await {
+                Ended {
+                    outcome: Err(_),
+                    turn: Some(back),
+                } if back.is_good() => turn = back,
+                ended => return ended,
+            }
         }
-        let fresh = match timeout_at(
-            times.share_end(),
-            Connection::open(&self.address, &self.tls),
-        )
-        .await
-        {
-            Ok(opened) => opened?,
-            Err(_) => return Err(TransportError::NotSent("no connection in time".to_owned())),
-        };
-        self.send_on(fresh, message, request, times).await
+        let begun = Instant::now();
+        let opening = Connection::open(&self.address, &self.tls);
+        match timeout_at(times.share_end(), opening).await {
+            Ok(Ok(fresh)) => {
+                let ended = self.send_on(fresh, message, request, times, turn, &way);
+                ended.await
+            }
+            Ok(Err(failure)) => {
+                way.was_not_reached(begun, &failure);
+                Ended::over(Err(failure), turn)
+            }
+            Err(_) => {
+                way.left_unanswered(begun);
+                let why = "no connection in time".to_owned();
+                Ended::over(Err(TransportError::NotSent(why)), turn)
+            }
+        }
     }
 
     async fn send_on(
         &self,
-        mut connection: Connection,
+        connection: Connection,
         message: connection::Message,
         request: &Request,
         times: &Times,
-    ) -> Result<RawResponse, TransportError> {
-        let outcome = connection.exchange(message, times).await;
-        match outcome {
-            Ok(answer) => {
-                if request.method.is_read() {
-                    self.idle.keep(connection);
-                }
-                Ok(answer)
-            }
-            Err(why) => Err(connection.close_and_judge(why).await),
+        turn: Turn,
+        way: &Way,
+    ) -> Ended {
+        if !turn.goes_by(way.endpoint()) {
+            let why = "calls that went by way of this endpoint before have not ended";
+            return Ended::over(Err(TransportError::NotSent(why.to_owned())), turn);
         }
+        let call = UnderWay::begin(connection, message, times.send_before, turn, way.clone());
+        let (ended, connection) = call.end(times.end).await;
+        if request.method.is_read()
+            && let Some(connection) = connection
+        {
+            self.idle.keep(connection);
+        }
+        ended
     }
 }
 
@@ -276,9 +322,11 @@ impl HttpsTransport {
     /// good once.
     async fn log_in(&self, request: Request) -> Result<RawResponse, TransportError> {
         let times = Times::of(&request);
-        let _turn = self.turns.take(&request.path, times.begin_before()).await?;
+        let limit = times.begin_before();
+        let turn = self.turns.at_node(&request.path, limit, None).await?;
+        let _in_all = self.turns.in_all(limit).await?;
         let times = times.shared_by(self.endpoints.len());
-        self.change(&request, &Proof::None, &times).await
+        self.change(&request, &Proof::None, &times, turn).await
     }
 
     async fn send_with(
@@ -288,26 +336,31 @@ impl HttpsTransport {
         proof: &Proof,
         times: Times,
     ) -> Result<RawResponse, TransportError> {
-        let _turn = self.turns.take(&request.path, times.begin_before()).await?;
+        let limit = times.begin_before();
+        let patience = request.answer_ms.map(Duration::from_millis);
+        let turn = self.turns.at_node(&request.path, limit, patience).await?;
+        let _in_all = self.turns.in_all(limit).await?;
         let exchange = async {
             match target {
-                Target::Only(endpoint) => match self.endpoints.get(endpoint) {
-                    Some(asked) => asked.exchange(request, proof, &times).await,
-                    None => Err(no_endpoint(endpoint)),
+                Target::Only(index) => match self.endpoints.get(index) {
+                    Some(asked) => {
+                        let way = self.way(index);
+                        let asking = asked.exchange(request, proof, &times, turn, way);
+                        asking.await.outcome
+                    }
+                    None => Err(no_endpoint(index)),
                 },
                 Target::Any => {
                     let times = times.shared_by(self.endpoints.len());
                     if request.method.is_read() {
-                        self.read(request, proof, &times).await
+                        self.read(request, proof, &times, turn).await
                     } else {
-                        self.change(request, proof, &times).await
+                        self.change(request, proof, &times, turn).await
                     }
                 }
             }
         };
-        let outcome = answered(request.answer_ms, exchange).await;
-        self.turns.note(&request.path, &outcome);
-        outcome
+        answered(request.answer_ms, exchange).await
     }
 }
 
