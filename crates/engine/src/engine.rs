@@ -63,8 +63,9 @@ pub struct EngineLimits {
     /// How far apart the looks are that together prove an absence nothing else explains, milliseconds: as long as that a
     /// create call whose answer was lost may still arrive.
     pub late_ms: u64,
-    /// How long after a destroy call whose answer was lost, and of which no task is seen, no other one is sent, and after a
-    /// lift of the protection whose answer was lost nothing is put back, milliseconds.
+    /// How long after a destroy call whose answer was lost, and of which no task is seen, no other one is sent, after a lift of
+    /// the protection whose answer was lost nothing is put back, and after a shutdown or forced stop whose answer was lost
+    /// nothing goes on, milliseconds.
     pub destroy_late_ms: u64,
     /// How often, and after which waits, what did not work is tried again where looking shows that it is safe.
     pub retry: RetryPolicy,

@@ -10,6 +10,7 @@ mod executor;
 mod guards;
 mod look;
 mod options;
+mod power_off;
 mod pve_calls;
 mod rehearsal;
 mod reins;
@@ -34,6 +35,7 @@ pub(crate) use guards::is_off;
 #[cfg(feature = "bug-switches")]
 pub use guards::take_off;
 pub(crate) use look::{Look, as_far_as_compared, confirm, runs};
+pub(crate) use power_off::Before;
 pub(crate) use pve_calls::pve_failure;
 #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
 pub(crate) use rehearsal::is_twice;

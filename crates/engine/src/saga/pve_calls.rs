@@ -126,7 +126,7 @@ impl Cx {
 
     /// Audits, sends, records the task, awaits it. The identity must have been read in this step. A refusal is noted where the
     /// call is a `change` of which it is asked later what became of it.
-    async fn task<F, Fut>(
+    pub(super) async fn task<F, Fut>(
         &self,
         doing: &'static str,
         change: Option<Change>,
@@ -284,41 +284,6 @@ impl Cx {
             place,
             json!({}),
             |client| async move { client.start(&place.node, place.vmid).await },
-        )
-        .await
-    }
-
-    pub(crate) async fn shutdown_lxc(
-        &self,
-        place: &ContainerRef,
-        timeout_s: u32,
-    ) -> StepResult<TaskOutcome> {
-        let call = format!(
-            "POST /nodes/{}/lxc/{}/status/shutdown",
-            place.node, place.vmid
-        );
-        let details = json!({ "timeout": timeout_s, "forceStop": 0 });
-        self.task(
-            "shutting the container down",
-            None,
-            call,
-            place,
-            details,
-            |client| async move { client.shutdown(&place.node, place.vmid, timeout_s).await },
-        )
-        .await
-    }
-
-    /// Forced stop: only where the operation's own request covers it (doctrine: disruptive).
-    pub(crate) async fn stop_lxc(&self, place: &ContainerRef) -> StepResult<TaskOutcome> {
-        let call = format!("POST /nodes/{}/lxc/{}/status/stop", place.node, place.vmid);
-        self.task(
-            "stopping the container by force",
-            None,
-            call,
-            place,
-            json!({}),
-            |client| async move { client.stop(&place.node, place.vmid).await },
         )
         .await
     }

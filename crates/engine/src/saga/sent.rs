@@ -1,5 +1,5 @@
-//! What became of the calls a step has sent to make or destroy a container, or to lift its protection: an answer may be lost,
-//! and the call arrive later all the same.
+//! What became of the calls a step has sent to make, destroy or switch off a container, or to lift its protection: an answer may
+//! be lost, and the call arrive later all the same.
 //!
 //! Each call is audited before it is sent. Those of which it is known how they ended are noted in the step's intent; of
 //! the others a container may still come, or go.
@@ -7,6 +7,7 @@
 use proximity_domain::ids::Vmid;
 use proximity_domain::time::Timestamp;
 use proximity_pve::upid::Upid;
+use proximity_store::views::AuditRow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
@@ -25,6 +26,8 @@ pub(crate) enum Change {
     Destroy,
     /// `protection=0`. The call that protects goes to the same path; only what was audited with it tells them apart.
     Unprotect,
+    /// A shutdown, or a forced stop.
+    PowerOff,
 }
 
 impl Change {
@@ -40,13 +43,17 @@ impl Change {
                 Self::Unprotect => {
                     call.starts_with("PUT ") && call.ends_with(&format!("/lxc/{vmid}/config"))
                 }
+                Self::PowerOff => {
+                    let to = |what: &str| call.ends_with(&format!("/lxc/{vmid}/status/{what}"));
+                    call.starts_with("POST ") && (to("shutdown") || to("stop"))
+                }
             }
     }
 
     /// Whether the call was sent with what makes it one of this kind.
     fn is_sent_with(self, details: &Value) -> bool {
         match self {
-            Self::Create | Self::Destroy => true,
+            Self::Create | Self::Destroy | Self::PowerOff => true,
             Self::Unprotect => details["protection"] == 0,
         }
     }
@@ -76,9 +83,31 @@ pub(crate) struct Sent {
     /// When each was audited, oldest first.
     at: Vec<Timestamp>,
     settled: Vec<Settled>,
+    /// The newest of them, as it was audited.
+    last: Option<AuditRow>,
 }
 
 impl Sent {
+    /// Those of this kind for this number among what a step has audited, oldest first; `intent` is that step's.
+    pub(super) fn of(change: Change, vmid: Vmid, audited: &[AuditRow], intent: &Value) -> Self {
+        let is_one = |a: &&AuditRow| {
+            change.is(&a.action, &a.target, vmid) && change.is_sent_with(&a.details)
+        };
+        let ours: Vec<&AuditRow> = audited.iter().filter(is_one).collect();
+        let mut settled = settled_in(intent);
+        settled.retain(|s| change.is(&s.call, &s.target, vmid));
+        Self {
+            at: ours.iter().map(|a| a.at).collect(),
+            settled,
+            last: ours.last().map(|a| (*a).clone()),
+        }
+    }
+
+    /// The newest, as it was audited.
+    pub(super) fn last(&self) -> Option<&AuditRow> {
+        self.last.as_ref()
+    }
+
     /// None has left, or each was refused: what has the number cannot come from us.
     pub(crate) fn did_nothing(&self) -> bool {
         let void = self.settled.iter().filter(|call| call.did_nothing());
@@ -92,8 +121,7 @@ impl Sent {
 
     /// From when on its tasks are to be looked for, seconds since 1970 by a node's clock.
     pub(crate) fn since_s(&self) -> Option<u64> {
-        let first = self.at.first()?;
-        u64::try_from(first.0 / 1_000 - CLOCKS_APART_S).ok()
+        self.at.first().map(|at| earliest_s(*at))
     }
 
     /// How long the last call may still be under way, if a call can be for `late_ms`.
@@ -112,6 +140,16 @@ impl Sent {
     }
 }
 
+/// The earliest that the clock of a node may have shown then, seconds since 1970.
+pub(super) fn earliest_s(at: Timestamp) -> u64 {
+    u64::try_from(at.0 / 1_000 - CLOCKS_APART_S).unwrap_or(0)
+}
+
+/// What a step's intent holds of calls of which it is known how they ended.
+fn settled_in(intent: &Value) -> Vec<Settled> {
+    serde_json::from_value(intent[SETTLED].clone()).unwrap_or_default()
+}
+
 impl Cx {
     /// What this step has sent of this kind for this number.
     pub(crate) async fn sent(&self, change: Change, vmid: Vmid) -> StepResult<Sent> {
@@ -119,22 +157,13 @@ impl Cx {
             .store()
             .mutations(self.op.id, self.step_index())
             .await?;
-        let ours = audited
-            .iter()
-            .filter(|a| change.is(&a.action, &a.target, vmid) && change.is_sent_with(&a.details));
-        let settled = self.settled();
-        Ok(Sent {
-            at: ours.map(|a| a.at).collect(),
-            settled: settled
-                .into_iter()
-                .filter(|s| change.is(&s.call, &s.target, vmid))
-                .collect(),
-        })
+        let intent = self.row().map_or(Value::Null, |row| row.intent);
+        Ok(Sent::of(change, vmid, &audited, &intent))
     }
 
     fn settled(&self) -> Vec<Settled> {
-        let intent = self.row().map_or(Value::Null, |row| row.intent);
-        serde_json::from_value(intent[SETTLED].clone()).unwrap_or_default()
+        self.row()
+            .map_or_else(Vec::new, |row| settled_in(&row.intent))
     }
 
     /// Notes that the call just sent did nothing, or how the one ended that got this task.
@@ -199,6 +228,7 @@ mod tests {
         Sent {
             at: at.iter().copied().map(Timestamp).collect(),
             settled: vec![call; refused],
+            last: None,
         }
     }
 
@@ -237,6 +267,13 @@ mod tests {
         assert!(is(Change::Unprotect, put, "lab/pve1/100"));
         assert!(!is(Change::Unprotect, put, "lab/pve1/101"));
         assert!(!is(Change::Unprotect, start, "lab/pve1/100"));
+        for off in ["shutdown", "stop"] {
+            let off = format!("POST /nodes/pve1/lxc/100/status/{off}");
+            assert!(is(Change::PowerOff, &off, "lab/pve1/100"));
+            assert!(!is(Change::PowerOff, &off, "lab/pve1/101"));
+        }
+        assert!(!is(Change::PowerOff, start, "lab/pve1/100"));
+        assert!(!is(Change::PowerOff, make, "lab/pve1/100"));
     }
 
     /// Both go to the same path, and only the one that lifts has to be answered for.

@@ -48,8 +48,9 @@ impl StepAction for GiveBack {
         if let Some(guest) = guest.as_ref()
             && crate::saga::is_off(crate::saga::Guard::Adopted)
         {
+            let before = cx.tasks_before(guest.place()).await?;
             cx.must_be_ours(guest.clone()).await?;
-            cx.stop_lxc(guest.place()).await?;
+            cx.stop_lxc(guest.place(), &before).await?;
         }
         let vmid = guest.map(|guest| guest.place().vmid);
         Ok(Done {

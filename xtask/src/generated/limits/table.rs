@@ -210,7 +210,7 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
                 "after three looks so far apart it counts as never arrived",
             ),
             Limit(
-                "how late a destroy without an answer and a task may arrive, ms",
+                "how late a destroy, a shutdown or a stop without an answer and a task may arrive, ms",
                 "crates/engine/src/engine.rs",
                 "DESTROY_LATE_MS",
                 "another one is sent, after a new look",

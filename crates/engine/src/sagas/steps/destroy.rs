@@ -20,6 +20,7 @@ use crate::saga::{
 use crate::view;
 
 pub(super) const DOING: &str = "destroying the container";
+const STOPPING: &str = "shutting the container down";
 const TASK: &str = "vzdestroy";
 /// How long a list may name what its node says is gone: as long as it may tell of what was at all, with some room. Milliseconds.
 const LISTED_MS: u64 = 330_000;
@@ -200,22 +201,26 @@ pub(crate) fn half_created(guest: &NativeGuest) -> StepError {
 
 /// Stops the guest of an unwinding operation: gracefully first, by force after the grace time.
 async fn stop_for_unwinding(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
+    let before = cx.await_power_off(STOPPING, &guest.place).await?;
     if !cx.is_running(guest).await? {
         return Ok(());
     }
     cx.must_be_ours(guest).await?;
-    let outcome = cx.shutdown_lxc(&guest.place, UNWIND_GRACE_S).await?;
+    let outcome = cx
+        .shutdown_lxc(&guest.place, UNWIND_GRACE_S, &before)
+        .await?;
     if !cx.is_running(guest).await? {
         return Ok(());
     }
-    if let Some(failure) = Cx::task_failed("shutting the container down", &outcome)
+    if let Some(failure) = Cx::task_failed(STOPPING, &outcome)
         && Cx::did_nothing(&outcome)
     {
         // It had no time to shut down by itself yet.
         return Err(StepError::Transient(failure));
     }
+    let before = cx.tasks_before(&guest.place).await?;
     cx.must_be_ours(guest).await?;
-    let outcome = cx.stop_lxc(&guest.place).await?;
+    let outcome = cx.stop_lxc(&guest.place, &before).await?;
     match Cx::task_failed("stopping the container", &outcome) {
         Some(failure) if cx.is_running(guest).await? => Err(StepError::Transient(failure)),
         Some(_) | None => Ok(()),

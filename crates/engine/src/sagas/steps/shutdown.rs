@@ -4,12 +4,13 @@ use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_domain::operation::OperationKind;
 use proximity_domain::recorded::RecordedGuest;
+use proximity_domain::saga::StepRecord;
 use proximity_store::effects::Effects;
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
 use super::power::refuse_under_ha;
-use crate::saga::{Cx, Done, Look, StepAction, StepError, StepResult};
+use crate::saga::{Before, Cx, Done, Look, StepAction, StepError, StepResult};
 
 const DOING: &str = "shutting the container down";
 
@@ -44,15 +45,11 @@ impl StepAction for ShutDown {
                 cx.must_be_ours(&guest).await?;
             }
         }
-        if let Some(upid) = cx
-            .running_task(&guest.place().node, guest.place().vmid, "vzshutdown")
-            .await?
-        {
-            cx.await_task(DOING, &upid).await?;
-        }
+        // Also where it is stopped already: what arrives later would hit it when it was started again.
+        let before = cx.await_power_off(DOING, guest.place()).await?;
         if cx.is_running(&guest).await? {
             refuse_under_ha(cx, &guest).await?;
-            stop_it(cx, &guest).await?;
+            stop_it(cx, &guest, &before).await?;
         }
         if cx.is_running(&guest).await? {
             return Err(StepError::Failed(Failure::new(
@@ -70,6 +67,18 @@ impl StepAction for ShutDown {
             effects: Effects::default(),
         })
     }
+
+    /// What was shut down stays so. A call whose answer was lost is waited for here too: it must not stop the container after
+    /// it was said what that is.
+    async fn undo(&self, cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
+        let Some(guest) = cx.recorded().await? else {
+            return Ok(Effects::default());
+        };
+        if cx.may_power_off(guest.place().vmid).await? {
+            cx.await_power_off(DOING, guest.place()).await?;
+        }
+        Ok(Effects::default())
+    }
 }
 
 /// Whether this operation has shut its container down: the step's output outlives its undo.
@@ -79,7 +88,7 @@ pub(crate) fn was_shut_down(cx: &Cx) -> bool {
         .any(|row| row.name == "shutdown" && row.output.is_some())
 }
 
-async fn stop_it(cx: &Cx, guest: &RecordedGuest) -> StepResult<()> {
+async fn stop_it(cx: &Cx, guest: &RecordedGuest, before: &Before) -> StepResult<()> {
     let force = cx
         .op
         .input
@@ -88,7 +97,7 @@ async fn stop_it(cx: &Cx, guest: &RecordedGuest) -> StepResult<()> {
         .unwrap_or(false);
     cx.must_be_ours(guest).await?;
     let outcome = cx
-        .shutdown_lxc(guest.place(), cx.limits().shutdown_s)
+        .shutdown_lxc(guest.place(), cx.limits().shutdown_s, before)
         .await?;
     let Some(failure) = Cx::task_failed(DOING, &outcome) else {
         return Ok(());
@@ -108,8 +117,9 @@ async fn stop_it(cx: &Cx, guest: &RecordedGuest) -> StepResult<()> {
         format!("{}; stopping it by force, as requested", failure.message),
     )
     .await?;
+    let before = cx.tasks_before(guest.place()).await?;
     cx.must_be_ours(guest).await?;
-    let outcome = cx.stop_lxc(guest.place()).await?;
+    let outcome = cx.stop_lxc(guest.place(), &before).await?;
     match Cx::unless_ended_well("stopping the container by force", &outcome) {
         Some(error) if cx.is_running(guest).await? => Err(error),
         Some(_) | None => Ok(()),
