@@ -8,13 +8,13 @@ use std::time::Duration;
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::ids::OperationId;
-use proximity_domain::operation::OperationState;
+use proximity_domain::operation::{OperationState, StuckWas, UnwindCause};
 use proximity_domain::retry::RetryPolicy;
 use proximity_domain::saga::StepState;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_pve::transport::Method;
-use proximity_pve_emulator::core::{Access, TaskState, TaskTimes};
+use proximity_pve_emulator::core::{Access, Calls, FaultKind, FaultWish, TaskState, TaskTimes};
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_testkit::world::TestWorld;
 
@@ -379,5 +379,77 @@ async fn a_removal_that_fails_in_doubt_waits_for_its_destroy_before_it_turns_bac
     assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
     let shown = w.store.app(app.id).await.unwrap().unwrap().status;
     assert_eq!(shown.label(), StatusLabel::Error);
+    assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
+}
+
+/// The proof of absence lacks the token's rights, so often: PVE answers 400.
+fn unproven(times: Option<u64>) -> FaultWish {
+    let why = ("path".to_owned(), "the test refuses this".to_owned());
+    FaultWish {
+        calls: Calls {
+            verb: Some("GET".to_owned()),
+            path: Some("/access/permissions".to_owned()),
+            ..Calls::default()
+        },
+        nth: 1,
+        times,
+        kind: FaultKind::Refused {
+            errors: [why].into(),
+            message: None,
+        },
+    }
+}
+
+/// What was destroyed cannot be taken back, so a proof that is refused once is looked for again.
+#[tokio::test]
+async fn a_proof_of_absence_that_is_refused_is_looked_for_again() {
+    let (w, app, _) = world_with(late(20)).await;
+    w.pve
+        .meddle(|world| world.add_fault(unproven(Some(1))))
+        .unwrap();
+    let op = act(&w, removal()).await;
+    assert_eq!(op.state, OperationState::Succeeded);
+    assert_eq!(deletes(&w), 1);
+    assert!(w.store.archived_app(app.id).await.unwrap().is_some());
+    assert!(w.store.ports().await.unwrap().held.is_empty());
+}
+
+/// Refused for good: after as many attempts as anything has, a person is told what was refused and what is known; a retry ends it.
+#[tokio::test]
+async fn a_proof_of_absence_that_stays_refused_is_told_with_its_cause() {
+    let (w, app, _) = world_with(late(20)).await;
+    let fault = w.pve.meddle(|world| world.add_fault(unproven(None)));
+    let fault = fault.unwrap();
+    let op = act(&w, removal()).await;
+    let OperationState::Stuck { failure, was } = &op.state else {
+        panic!("{:?}", op.state)
+    };
+    let StuckWas::Unwinding {
+        cause: UnwindCause::Failure { failure: cause },
+    } = was
+    else {
+        panic!("{was:?}")
+    };
+    for told in [cause, failure] {
+        assert_eq!(told.code, "pve_refused");
+        assert!(told.message.contains("reading own permissions"), "{told:?}");
+        let known = "a destroy of container 100 was sent, and that it is gone is not proven";
+        assert!(told.hint.contains(known), "{told:?}");
+    }
+    let hits = w.pve.meddle(|world| world.fault_hits(fault));
+    assert_eq!(hits, Some(6), "three attempts each way");
+    assert_eq!(deletes(&w), 1);
+
+    w.pve.meddle(|world| world.end_fault(fault));
+    w.engine.retry_operation(&w.actor, op.id).await.unwrap();
+    let ended = w.settled(op.id).await.unwrap();
+    assert!(
+        matches!(ended.state, OperationState::Failed { .. }),
+        "{:?}",
+        ended.state
+    );
+    assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
+    assert_eq!(act(&w, removal()).await.state, OperationState::Succeeded);
+    assert_eq!(deletes(&w), 1);
     assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
 }

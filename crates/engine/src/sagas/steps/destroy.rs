@@ -290,7 +290,11 @@ async fn vanishes(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
             return Ok(true);
         }
         let waited_ms = clock.monotonic().since_ms(began);
-        if waited_ms >= LISTED_MS || !matches!(cx.look(guest).await?, Look::Absent) {
+        if waited_ms >= LISTED_MS {
+            return Ok(false);
+        }
+        let look = cx.look(guest).await;
+        if !matches!(unless_refused(cx, guest, look).await?, Look::Absent) {
             return Ok(false);
         }
         cx.pause_ms(LISTED_EVERY_MS).await;
@@ -300,10 +304,28 @@ async fn vanishes(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
 /// Whether it is proven absent: a destroy of ours explains it, or every node that is online has said so.
 async fn is_gone(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
     let sent = cx.sent(Change::Destroy, guest.place.vmid).await?;
-    match sent.did_nothing() {
+    let proven = match sent.did_nothing() {
         true => absent_by_every_word(cx, &guest.place).await,
         false => absent_everywhere(cx, &guest.place).await,
+    };
+    unless_refused(cx, guest, proven).await
+}
+
+/// A destroy cannot be taken back: once it was sent, what was refused of the proof is read again as what had no answer is, until
+/// no attempts are left. The cause stays what was refused.
+async fn unless_refused<T>(cx: &Cx, guest: &NativeGuest, read: StepResult<T>) -> StepResult<T> {
+    let refused = match read {
+        Err(StepError::Failed(refused)) => refused,
+        other => return other,
+    };
+    let vmid = guest.place.vmid;
+    if cx.sent(Change::Destroy, vmid).await?.did_nothing() {
+        return Err(StepError::Failed(refused));
     }
+    let more = format!(
+        "a destroy of container {vmid} was sent, and that it is gone is not proven: retry looks again"
+    );
+    Err(StepError::Transient(refused).with_hint(&more))
 }
 
 /// Whether there is something to destroy, once everything sent before has ended or can no longer arrive.
