@@ -31,7 +31,9 @@ pub struct WatchedGuest {
 }
 
 impl WatchedGuest {
-    /// Somebody is at work on its app, or will be without being asked: it is left to that operation.
+    /// The app has a live operation, in the doctrine's sense: somebody is at work on it, or will be without being asked, so that
+    /// the guest is left to that. One that is stuck waits for a person, maybe for ever: what is lost behind it is told as what
+    /// is lost elsewhere, and the operation is given up with its orphan.
     #[must_use]
     pub fn is_worked_on(&self) -> bool {
         self.operation.is_some_and(|(_, stuck)| !stuck)

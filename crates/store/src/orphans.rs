@@ -3,7 +3,7 @@
 use proximity_domain::app::StatusLabel;
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
-use proximity_domain::ids::{AppId, GuestId};
+use proximity_domain::ids::{AppId, GuestId, OperationId};
 use proximity_domain::operation::{OperationEvent, OperationState};
 use proximity_domain::time::Timestamp;
 use serde_json::json;
@@ -30,6 +30,8 @@ pub struct OrphanFound {
     pub status: StatusLabel,
     /// All its guests that were not gone, each proven absent, sorted.
     pub guests: Vec<GuestId>,
+    /// Its stuck operation when it was judged: what that has done to the guests is part of what is told.
+    pub operation: Option<OperationId>,
     /// What is told.
     pub event: NewEvent,
     /// How grave that is.
@@ -52,7 +54,7 @@ pub(crate) fn given_up() -> Failure {
 impl Store {
     /// Archives an orphan in one commit: its guests are gone, its ports rest, its name and secrets go, its history stays. A
     /// stuck operation of it is given up. False if it is not what it was when it was judged: archived, worked on, of another
-    /// status, or with other guests; nothing is written then.
+    /// status, with other guests, or with another operation that is stuck; nothing is written then.
     ///
     /// # Errors
     /// The database's.
@@ -101,7 +103,7 @@ async fn still_judged(
     let Some(app) = live_app(tx, orphan.app).await? else {
         return Ok(None);
     };
-    if app.status.label() != orphan.status {
+    if app.status.label() != orphan.status || app.operation != orphan.operation {
         return Ok(None);
     }
     let stuck = match app.operation {

@@ -14,7 +14,7 @@ mod suspicion;
 pub use brake::{Brake, HOUR_MS, Tally, limit};
 pub use complete::{CompleteInventory, Expected, Incomplete, Sight};
 pub use inventory::{Inventory, Kind, ListedPower, NodeSeen, SeenGuest};
-pub use orphan::Orphan;
+pub use orphan::{Cause, Orphan};
 pub use proof::{DirectRead, NotProven, ProvenAbsent, Watched};
 pub use sighting::Sighting;
 pub use suspicion::Suspicion;

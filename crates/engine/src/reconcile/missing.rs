@@ -9,8 +9,8 @@ use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId};
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
-    Brake, DirectRead, HOUR_MS, NodeSeen, NotProven, Orphan, ProvenAbsent, Sighting, Suspicion,
-    Tally, limit,
+    Brake, Cause, DirectRead, HOUR_MS, NodeSeen, NotProven, Orphan, ProvenAbsent, Sighting,
+    Suspicion, Tally, limit,
 };
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::NewEvent;
@@ -24,7 +24,7 @@ use super::suspect::{First, begin};
 use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, look, named, system};
 use crate::error::EngineError;
-use crate::saga::{Guard, is_off};
+use crate::saga::{Guard, is_off, may_have_destroyed};
 
 /// So many are named at most where many are told of at once.
 const NAMED: usize = 100;
@@ -340,7 +340,7 @@ impl Reconciler {
         let Some((cluster, guest, suspicion)) = candidate.guests.first() else {
             return Ok(Judged::Left);
         };
-        let kind = Orphan::of(guest.status);
+        let kind = Orphan::of(guest.status, self.cause(candidate).await?);
         let mut view = OrphanView {
             app: candidate.app,
             hostname: guest.hostname.to_string(),
@@ -359,6 +359,20 @@ impl Reconciler {
             announce(kind, &view);
         }
         Ok(Judged::Orphan(view, kind))
+    }
+
+    /// Whether its own stuck operation explains that all its guests are gone. Asked while nobody is at work on it.
+    async fn cause(&self, candidate: &Candidate<'_>) -> Result<Cause, EngineError> {
+        for (_, guest, _) in &candidate.guests {
+            let Some((operation, _)) = guest.operation else {
+                return Ok(Cause::Unexplained);
+            };
+            let vmid = guest.watched.place.vmid;
+            if !may_have_destroyed(&self.store, operation, vmid).await? {
+                return Ok(Cause::Unexplained);
+            }
+        }
+        Ok(Cause::OurDestroy)
     }
 
     async fn prove(
@@ -516,6 +530,7 @@ fn found(
         app: guest.watched.app,
         status: guest.status,
         guests,
+        operation: guest.operation.map(|(id, _)| id),
         event: NewEvent { kind: event, body },
         level,
         line: line.to_owned(),

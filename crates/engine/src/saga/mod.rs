@@ -42,7 +42,7 @@ pub(crate) use rehearsal::is_twice;
 #[cfg(feature = "bug-switches")]
 pub use rehearsal::{rehearse, rehearsed};
 pub(crate) use reins::{LeaseTime, Reins};
-pub(crate) use sent::{Change, Sent};
+pub(crate) use sent::{Change, Sent, may_have_destroyed};
 pub(crate) use step::{
     Calls, Done, Ending, Halt, Intent, Row, Saga, StepAction, StepError, StepResult,
 };

@@ -4,9 +4,11 @@
 //! Each call is audited before it is sent. Those of which it is known how they ended are noted in the step's intent; of
 //! the others a container may still come, or go.
 
-use proximity_domain::ids::Vmid;
+use proximity_domain::ids::{OperationId, Vmid};
 use proximity_domain::time::Timestamp;
 use proximity_pve::upid::Upid;
+use proximity_store::Store;
+use proximity_store::error::StoreError;
 use proximity_store::views::AuditRow;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
@@ -148,6 +150,26 @@ pub(super) fn earliest_s(at: Timestamp) -> u64 {
 /// What a step's intent holds of calls of which it is known how they ended.
 fn settled_in(intent: &Value) -> Vec<Settled> {
     serde_json::from_value(intent[SETTLED].clone()).unwrap_or_default()
+}
+
+/// Whether a call of this operation that destroys the container of this number has left, and was not refused: then its absence
+/// is our own doing, whatever the operation could read back of it.
+///
+/// # Errors
+/// The database's.
+pub(crate) async fn may_have_destroyed(
+    store: &Store,
+    operation: OperationId,
+    vmid: Vmid,
+) -> Result<bool, StoreError> {
+    for step in store.steps(operation).await? {
+        let audited = store.mutations(operation, step.index).await?;
+        let sent = Sent::of(Change::Destroy, vmid, &audited, &step.intent);
+        if !sent.did_nothing() {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 impl Cx {

@@ -3,6 +3,7 @@
 
 mod brake;
 mod lines;
+mod lost;
 mod stuck;
 
 use std::cell::Cell;

@@ -170,7 +170,9 @@ impl State {
             .filter(|guest| guest.guest.app() == orphan.app);
         let mut guests: Vec<GuestId> = of_app.map(|guest| guest.guest.id()).collect();
         guests.sort_unstable();
-        if app.status.label() != orphan.status || worked_on || guests != orphan.guests {
+        let as_judged =
+            app.status.label() == orphan.status && operation.map(|(id, _)| id) == orphan.operation;
+        if !as_judged || worked_on || guests != orphan.guests {
             return Ok(false);
         }
         if let Some((id, _)) = operation {

@@ -49,6 +49,7 @@ impl Play {
                     app: id,
                     status: app.status.label(),
                     guests,
+                    operation: app.operation.filter(|_| n < 220),
                     event: event(EventKind::ExpectedOrphanArchived, n),
                     level: LogLevel::Info,
                     line: "gone".to_owned(),

@@ -16,6 +16,7 @@ pub mod interfaces;
 pub mod kept;
 pub mod notices;
 pub mod observation;
+pub mod orphans;
 pub mod ports;
 pub mod queue;
 pub mod random;
@@ -79,6 +80,7 @@ macro_rules! with_cases {
                 power_is_followed_between_running_and_stopped_alone,
                 an_app_in_error_is_resolved_by_a_person,
                 the_archive_is_listed_newest_first;
+            orphans: go_with_the_operation_they_were_judged_with;
             events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then,
                 ring_for_a_caller_that_went_away;
             notices: begin_with_what_happens_from_now_on, are_forgotten_with_their_channel, are_taken_up_once,

@@ -41,11 +41,13 @@ fn begun(guest: &NativeGuest, now: Timestamp) -> SuspicionChange {
     }
 }
 
-fn orphan(world: &World, app: &AppRecord, guest: &NativeGuest) -> OrphanFound {
+/// As it is judged that sees them so.
+pub fn orphan(world: &World, app: &AppRecord, guest: &NativeGuest) -> OrphanFound {
     OrphanFound {
         app: app.id,
         status: app.status.label(),
         guests: vec![guest.id],
+        operation: app.operation,
         event: event(EventKind::AnomalousOrphanDetected),
         level: LogLevel::Error,
         line: "gone".to_owned(),
