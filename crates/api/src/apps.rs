@@ -267,7 +267,7 @@ pub struct PlannedGuest {
     pub protected: bool,
     /// It runs now.
     pub running: bool,
-    /// What speaks against destroying it; `null` = nothing.
+    /// What speaks against destroying it, or has to end before; `null` = nothing.
     pub trouble: Option<String>,
     /// Jobs of backups in Proxmox VE that name its number, by id: without `purge` they go on naming it. `null` = they were not read,
     /// or could not be.

@@ -31,10 +31,21 @@ impl RetryPolicy {
         if failed >= self.attempts {
             return None;
         }
-        let factor = 4_u64.saturating_pow(failed.saturating_sub(1));
-        let wait = self.first_ms.saturating_mul(factor).min(self.longest_ms);
+        let wait = self.plain_ms(failed);
         let quarter = wait / 4;
         Some(wait - quarter + random % (2 * quarter + 1))
+    }
+
+    /// From the first attempt to the last in all, milliseconds, without chance and without what the attempts take themselves.
+    #[must_use]
+    pub fn in_all_ms(self) -> u64 {
+        let waits = (1..self.attempts).map(|failed| self.plain_ms(failed));
+        waits.fold(0, u64::saturating_add)
+    }
+
+    fn plain_ms(self, failed: u32) -> u64 {
+        let factor = 4_u64.saturating_pow(failed.saturating_sub(1));
+        self.first_ms.saturating_mul(factor).min(self.longest_ms)
     }
 
     /// The longest wait there can be, milliseconds.
@@ -57,6 +68,12 @@ mod tests {
             [middle(1), middle(2), middle(3)],
             [Some(1_000), Some(4_000), None]
         );
+        assert_eq!(RetryPolicy::DEFAULT.in_all_ms(), 5_000);
+        let once = RetryPolicy {
+            attempts: 1,
+            ..RetryPolicy::DEFAULT
+        };
+        assert_eq!(once.in_all_ms(), 0);
     }
 
     proptest! {

@@ -151,6 +151,23 @@ async fn a_lock_found_at_the_call_is_waited_for_as_one_found_by_the_task() {
     assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
 }
 
+/// A removal that has neither to shut down nor to lift anything finds the lock at its last look, and sends nothing.
+#[tokio::test]
+async fn a_lock_found_by_the_last_look_before_a_destroy_is_waited_for() {
+    let (w, vmid) = world().await;
+    settled(&w, ask(&w, STOP).await, "succeeded").await;
+    let bare = [("protection", "0")];
+    w.pve.put("/nodes/pve1/lxc/100/config", &bare).await;
+    w.pve.meddle(|world| world.set_lock(vmid, Some("backup")));
+    let op = ask(&w, removal()).await;
+    waits(&w, op).await;
+    assert_eq!(changes(&w, "/nodes/pve1/lxc/100"), 0, "nothing was sent");
+    w.pve.meddle(|world| world.set_lock(vmid, None));
+    settled(&w, op, "succeeded").await;
+    assert!(w.pve.guests.vmids().is_empty());
+    assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
+}
+
 /// What is never free when PVE takes the call ends as when its task finds out.
 #[tokio::test]
 async fn a_lock_found_at_every_call_fails_the_start_after_as_many_attempts() {

@@ -181,6 +181,27 @@ async fn an_app_whose_number_a_machine_has_is_removed_when_that_has_another_one(
     assert!(w.store.app(app.id).await.unwrap().is_none());
 }
 
+/// The preview follows a container as the removal does, and records nothing.
+#[tokio::test]
+async fn a_preview_of_a_removal_finds_a_moved_container_where_it_is() {
+    let (w, app, vmid) = deployed().await;
+    w.pve.meddle(|world| world.move_guest(vmid, "pve3"));
+    let plan = w.engine.plan_remove("web", false).await.unwrap();
+    let follow =
+        format!("follow container {vmid} to pve3, where it is by now; on record it is on pve2");
+    let shut_down = format!("shut down container {vmid} on pve3");
+    assert_eq!(plan.steps[..2], [follow, shut_down]);
+    assert!(plan.guests[0].identity_ok && plan.guests[0].node == "pve3");
+    assert_eq!(node_of(&w, &app).await.0, "pve2");
+    w.pve.show_guests_as_machines();
+    let plan = w.engine.plan_remove("web", false).await.unwrap();
+    let refused = format!(
+        "nothing: it would fail for container {vmid} on pve2: its number belongs to a virtual machine on node pve3"
+    );
+    assert_eq!(plan.steps, [refused]);
+    assert!(moves(&w).await.is_empty());
+}
+
 /// The sweep finds the address of a moved container as well.
 #[tokio::test]
 async fn the_route_of_a_moved_container_is_kept() {

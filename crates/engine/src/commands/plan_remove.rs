@@ -37,7 +37,7 @@ pub struct RemovalPlan {
 /// One container a removal would destroy.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct PlannedGuest {
-    /// Node.
+    /// Node it is on by now.
     pub node: String,
     /// PVE's number.
     pub vmid: u32,
@@ -47,7 +47,7 @@ pub struct PlannedGuest {
     pub protected: bool,
     /// It runs now.
     pub running: bool,
-    /// What speaks against it, if anything.
+    /// What speaks against it, or has to end before, if anything.
     pub trouble: Option<String>,
     /// Jobs of backups in PVE that name its number; `None` where they were not read.
     pub backup_jobs: Option<Vec<String>>,
@@ -87,8 +87,9 @@ impl Engine {
         if steps.is_empty() {
             // As much of the jobs as can be read; what cannot is told.
             let jobs = cluster.read().backup_jobs().await.ok();
+            let retry = self.inner.parts.limits.retry;
             for found in &mut looked {
-                steps.extend(ours::steps(found, jobs.as_deref(), purge));
+                steps.extend(ours::steps(found, jobs.as_deref(), purge, retry));
             }
             steps.extend(app.ports.map(freed));
             steps.push("archive the app's record with its history".to_owned());

@@ -1,12 +1,8 @@
 //! `purge`, and what the preview of a removal says.
 
-use proximity_domain::ids::OperationId;
-use proximity_domain::operation::OperationState;
-use proximity_pve::transport::Method;
-use proximity_testkit::world::TestWorld;
-use serde_json::{Value, json};
+use serde_json::json;
 
-use super::{BROKEN, DESTROY, VMID, failure, put, remove, world};
+use super::*;
 
 async fn job(w: &TestWorld, id: &str, vmids: &str) {
     let form = [("id", id), ("schedule", "02:30"), ("vmid", vmids)];
@@ -110,14 +106,52 @@ async fn a_preview_without_a_view_of_the_jobs_says_so() {
     assert!(plan.steps.iter().any(told), "{:?}", plan.steps);
 }
 
-/// PVE's lock speaks against it too, as long as it lasts; a container that is gone does not.
+/// A lock of PVE's is no refusal: the removal waits for its end, and goes on.
+#[tokio::test]
+async fn a_removal_waits_for_a_lock_as_its_preview_says() {
+    let limits = EngineLimits {
+        retry: RetryPolicy {
+            first_ms: 400,
+            ..RetryPolicy::DEFAULT
+        },
+        ..late(20)
+    };
+    let (w, _) = world_with(limits).await;
+    w.pve.meddle(|world| world.set_lock(VMID, Some("backup")));
+    let plan = w.engine.plan_remove("web", false).await.unwrap();
+    let begin = "wait for PVE to take its lock (backup) off container 100 on pve1: 3 attempts within some 2 s,";
+    assert!(plan.steps[0].starts_with(begin), "{:?}", plan.steps);
+    assert_eq!(plan.steps[1], "shut down container 100 on pve1");
+    let told = plan.guests[0].trouble.as_deref();
+    assert_eq!(told, Some("PVE holds a lock on it (backup)"));
+    assert!(plan.guests[0].identity_ok);
+    let op = ask(&w).await;
+    let waits = async || {
+        let op = w.store.operation(op).await.unwrap().unwrap();
+        op.wait
+            .is_some_and(|wait| wait.because.code == "container_locked")
+    };
+    w.until(waits).await.unwrap();
+    w.pve.meddle(|world| world.set_lock(VMID, None));
+    let ended = w.settled(op).await.unwrap();
+    assert_eq!(ended.state, OperationState::Succeeded);
+    assert!(w.pve.guests.vmids().is_empty());
+    assert_sound(&w).await;
+}
+
+/// What another refuses is told before a lock is: the removal fails for it, locked or not.
+#[tokio::test]
+async fn a_member_that_is_locked_is_refused_as_a_member() {
+    let (w, app) = world().await;
+    hand_to_ha(&w).await;
+    w.pve.meddle(|world| world.set_lock(VMID, Some("backup")));
+    refused_at_the_door(&w, &app, "managed by PVE's HA").await;
+}
+
+/// A container that is another one by now speaks against it; one that is gone does not.
 #[tokio::test]
 async fn a_preview_says_what_a_removal_would_find() {
     let (w, _) = world().await;
-    w.pve.meddle(|world| world.set_lock(VMID, Some("backup")));
-    let plan = w.engine.plan_remove("web", false).await.unwrap();
-    assert!(plan.steps[0].contains("PVE holds a lock on it (backup)"));
-    w.pve.meddle(|world| world.set_lock(VMID, None));
     put(&w, "description", "made by hand").await;
     let plan = w.engine.plan_remove("web", false).await.unwrap();
     assert_eq!(plan.steps.len(), 1);

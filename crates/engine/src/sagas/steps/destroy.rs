@@ -498,7 +498,8 @@ fn refused(why: &NoPermit) -> StepError {
         )),
         NoPermit::HaManaged(_) => StepError::Failed(failure("ha_managed", HA_HINT)),
         NoPermit::Replicated(_) => StepError::Failed(failure("ha_managed", REPLICATION_HINT)),
-        NoPermit::Locked { .. } => StepError::Failed(failure(
+        // Nothing was sent: it is waited for as a lock that PVE finds at a call.
+        NoPermit::Locked { .. } => StepError::Transient(failure(
             "container_locked",
             "wait for the task that holds the lock, or unlock it with pct unlock",
         )),
