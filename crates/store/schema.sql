@@ -328,7 +328,8 @@ CREATE TABLE suspicions (
     guest_id TEXT NOT NULL PRIMARY KEY REFERENCES guests (id),
     since BIGINT NOT NULL,
     looks BIGINT NOT NULL CHECK (looks >= 1),
-    last_look_at BIGINT NOT NULL
+    last_look_at BIGINT NOT NULL,
+    among_many BIGINT NOT NULL DEFAULT 0 CHECK (among_many IN (0, 1))
 );
 
 -- The mass brake: whether it stopped, and the moment from which on it counts.
@@ -352,10 +353,11 @@ BEGIN
     SELECT RAISE(ABORT, 'adoption records are not removed');
 END;
 
--- What was told of containers whose identity is not clear, so that it is told once: also over a restart.
+-- What was told of containers whose identity is not clear, or that are where they must not be, so that it is told once: also
+-- over a restart.
 CREATE TABLE identity_alarms (
     guest_id TEXT NOT NULL REFERENCES guests (id),
-    kind TEXT NOT NULL CHECK (kind IN ('conflict', 'twin')),
+    kind TEXT NOT NULL CHECK (kind IN ('conflict', 'pool', 'twin')),
     host_id TEXT NOT NULL,
     vmid BIGINT NOT NULL CHECK (vmid BETWEEN 100 AND 999999999),
     why TEXT NOT NULL,

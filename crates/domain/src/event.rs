@@ -51,12 +51,15 @@ pub enum EventKind {
     GuestMoved,
     PortsFreed,
     OrphanSuspected,
+    OrphanAmongMany,
     OrphansSuspected,
     ExpectedOrphanArchived,
     AnomalousOrphanDetected,
     GuestConflicted,
     GuestConflictEnded,
     GuestTwinFound,
+    AdoptedEnteredPool,
+    AdoptedLeftPool,
     GuestIdentityLearned,
     GuestIdentityRestored,
     GuestReidentified,
@@ -114,12 +117,14 @@ const OF_NEW_APP: &[&str] = &[
     "ports",
 ];
 
+/// Fields of a guest that is missing.
+const OF_MISSING: &[&str] = &["app", "hostname", "host", "vmid", "status"];
 /// Fields of what becomes of an orphan.
 const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missing_since"];
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 56] = [
+    pub const ALL: [Self; 59] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -163,12 +168,15 @@ impl EventKind {
         Self::GuestMoved,
         Self::PortsFreed,
         Self::OrphanSuspected,
+        Self::OrphanAmongMany,
         Self::OrphansSuspected,
         Self::ExpectedOrphanArchived,
         Self::AnomalousOrphanDetected,
         Self::GuestConflicted,
         Self::GuestConflictEnded,
         Self::GuestTwinFound,
+        Self::AdoptedEnteredPool,
+        Self::AdoptedLeftPool,
         Self::GuestIdentityLearned,
         Self::GuestIdentityRestored,
         Self::GuestReidentified,
@@ -226,13 +234,16 @@ impl EventKind {
             Self::HostNodeForgotten => row("HostNodeForgotten", OF_HOST, "Somebody said that a node has left its cluster for good."),
             Self::GuestMoved => row("GuestMoved", &["app", "host", "vmid", "from", "to"], "An app's container was found on another node, and followed."),
             Self::PortsFreed => row("PortsFreed", &["ports"], "Somebody ended the rest of ports of orphans."),
-            Self::OrphanSuspected => row("OrphanSuspected", &["app", "hostname", "host", "vmid", "status"], "A complete look at a cluster was the first without an app's container; nothing is concluded yet."),
+            Self::OrphanSuspected => row("OrphanSuspected", OF_MISSING, "A complete look at a cluster was the first without an app's container, or it is one of few that are left of many; nothing is concluded yet."),
+            Self::OrphanAmongMany => row("OrphanAmongMany", OF_MISSING, "The same of one of the many that `OrphansSuspected` told of at once, for whoever follows the app; it is told of by itself once few are left."),
             Self::OrphansSuspected => row("OrphansSuspected", &["count", "hosts", "hostnames"], "Complete looks were the first without so many containers that the mass brake would stop, `hostnames` has the first of them; nothing is concluded yet."),
             Self::ExpectedOrphanArchived => row("ExpectedOrphanArchived", OF_ORPHAN, "The container of an app that was being removed or in trouble, or that an operation of the app had destroyed, is proven absent; its record is in the archive."),
             Self::AnomalousOrphanDetected => row("AnomalousOrphanDetected", OF_ORPHAN, "The container of an app that was to be there is proven absent: somebody removed it. Its record is in the archive."),
             Self::GuestConflicted => row("GuestConflicted", &["app", "hostname", "host", "vmid", "why", "since"], "What has the number of an app's container is not that container: no call is made, a person has to choose."),
             Self::GuestConflictEnded => row("GuestConflictEnded", &["app", "hostname", "host", "vmid", "since"], "What has the number of an app's container is that container again, as a read of it showed."),
             Self::GuestTwinFound => row("GuestTwinFound", &["app", "hostname", "host", "vmid", "node", "why", "since"], "Another container, `vmid` on `node`, bears the mark of an app's container: that one gets no call, the app goes on."),
+            Self::AdoptedEnteredPool => row("AdoptedEnteredPool", &["app", "hostname", "host", "vmid", "pool", "why", "next", "since"], "An adopted app's container is in the pool of those that were made by us, where the operate token may destroy it: `next` takes it out."),
+            Self::AdoptedLeftPool => row("AdoptedLeftPool", &["app", "hostname", "host", "vmid", "since"], "An adopted app's container is no longer in our pool; that it was there was told `since` then."),
             Self::GuestIdentityLearned => row("GuestIdentityLearned", &["app", "hostname", "host", "vmid", "factor", "was", "now"], "One factor of the identity of an app's container changed and was learned: what destroys waits for a person's `reidentify`."),
             Self::GuestIdentityRestored => row("GuestIdentityRestored", &["app", "hostname", "host", "vmid"], "An app's container shows its recorded identity again; what was learned is forgotten."),
             Self::GuestReidentified => row("GuestReidentified", &["app", "hostname", "vmid", "factor", "was", "now", "tasks"], "Somebody accepted the changed factor of an app's container: it is known by that from now on."),

@@ -100,6 +100,16 @@ name_type!(
             })
     }
 );
+impl PoolName {
+    /// Whether a grant on this pool that propagates holds for the guests of `other` too: it is the same pool, or lies below it
+    /// (`apps` and `apps/web`).
+    #[must_use]
+    pub fn reaches(&self, other: &Self) -> bool {
+        let below = other.0.strip_prefix(self.as_str());
+        below.is_some_and(|rest| rest.is_empty() || rest.starts_with('/'))
+    }
+}
+
 name_type!(
     /// A network bridge on the nodes, e.g. `vmbr0`.
     BridgeName,
@@ -348,6 +358,19 @@ mod tests {
             assert!(bad.parse::<RoleName>().is_err(), "{bad}");
         }
         assert!("ProximityOperate-1a2b3c4d".parse::<RoleName>().is_ok());
+    }
+
+    #[test]
+    fn a_pool_reaches_itself_and_what_lies_below_it() {
+        let pool = |name: &str| name.parse::<PoolName>().unwrap();
+        let apps = pool("apps");
+        for below in ["apps", "apps/web", "apps/web/one"] {
+            assert!(apps.reaches(&pool(below)), "{below}");
+        }
+        for other in ["app", "apps2", "apps-web", "others/apps"] {
+            assert!(!apps.reaches(&pool(other)), "{other}");
+        }
+        assert!(!pool("apps/web").reaches(&apps), "what lies above it");
     }
 
     #[test]

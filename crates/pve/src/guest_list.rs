@@ -5,7 +5,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use proximity_domain::ids::Vmid;
-use proximity_domain::names::NodeName;
+use proximity_domain::names::{NodeName, PoolName};
 use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
@@ -25,13 +25,17 @@ pub struct ListedGuest {
     pub kind: GuestKind,
     /// Power as the statistics have it: up to 10 s old.
     pub status: GuestStatus,
+    /// The pool it is in: an index into [`GuestList::pools`]. Membership is the number's, and current.
+    pub pool: Option<u32>,
 }
 
-/// All guests the token may see, and the nodes they are on, each named once.
+/// All guests the token may see, and the nodes and pools they are in, each named once.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
 pub struct GuestList {
     /// The nodes, in the order in which the list mentions them.
     pub nodes: Vec<NodeName>,
+    /// The pools, likewise. One whose name follows no rule is left out.
+    pub pools: Vec<PoolName>,
     /// The guests, in PVE's order, which is none.
     pub guests: Vec<ListedGuest>,
 }
@@ -46,6 +50,8 @@ struct Row<'a> {
     node: Cow<'a, str>,
     #[serde(default = "unknown")]
     status: GuestStatus,
+    #[serde(borrow, default, deserialize_with = "name")]
+    pool: Option<Cow<'a, str>>,
 }
 
 fn unknown() -> GuestStatus {
@@ -76,6 +82,37 @@ fn vmid<'de, D: Deserializer<'de>>(d: D) -> Result<Vmid, D::Error> {
     d.deserialize_any(Number)
 }
 
+/// A text, a number as its text, or nothing; not copied where that can be.
+fn name<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Cow<'de, str>>, D::Error> {
+    struct Name;
+
+    impl<'de> Visitor<'de> for Name {
+        type Value = Option<Cow<'de, str>>;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a name")
+        }
+
+        fn visit_borrowed_str<E: de::Error>(self, text: &'de str) -> Result<Self::Value, E> {
+            Ok(Some(Cow::Borrowed(text)))
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<Self::Value, E> {
+            Ok(Some(Cow::Owned(text.to_owned())))
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<Self::Value, E> {
+            Ok(Some(Cow::Owned(number.to_string())))
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
+            Ok(None)
+        }
+    }
+
+    d.deserialize_any(Name)
+}
+
 impl GuestList {
     /// The index of this node's name, which is added if it is new. A list has few nodes, and mostly the last one again.
     fn node(&mut self, name: &str) -> Result<u32, String> {
@@ -88,6 +125,18 @@ impl GuestList {
             }
         };
         u32::try_from(at).map_err(|e| e.to_string())
+    }
+
+    /// The same of this pool's name; `None` if it is none.
+    fn pool(&mut self, name: &str) -> Option<u32> {
+        let at = match self.pools.iter().rposition(|p| p.as_str() == name) {
+            Some(at) => at,
+            None => {
+                self.pools.push(name.parse().ok()?);
+                self.pools.len() - 1
+            }
+        };
+        u32::try_from(at).ok()
     }
 }
 
@@ -106,11 +155,13 @@ impl<'de> Deserialize<'de> for GuestList {
                 let mut list = GuestList::default();
                 while let Some(row) = seq.next_element::<Row<'de>>()? {
                     let node = list.node(&row.node).map_err(A::Error::custom)?;
+                    let pool = row.pool.and_then(|name| list.pool(&name));
                     list.guests.push(ListedGuest {
                         vmid: row.vmid,
                         node,
                         kind: row.kind,
                         status: row.status,
+                        pool,
                     });
                 }
                 Ok(list)
@@ -168,6 +219,27 @@ mod tests {
                 (104, 0, GuestKind::Lxc, GuestStatus::Unknown),
             ]
         );
+    }
+
+    /// As recorded: a guest in a pool names it, one in none has no such field.
+    #[test]
+    fn each_guest_names_its_pool() {
+        let list = read(
+            r#"[{"id":"lxc/212","vmid":212,"type":"lxc","node":"solo","pool":"team"},
+                {"id":"lxc/213","vmid":213,"type":"lxc","node":"solo"},
+                {"id":"lxc/214","vmid":214,"type":"lxc","node":"solo","pool":"apps/web"},
+                {"id":"lxc/215","vmid":215,"type":"lxc","node":"solo","pool":"team"},
+                {"id":"lxc/216","vmid":216,"type":"lxc","node":"solo","pool":7},
+                {"id":"lxc/217","vmid":217,"type":"lxc","node":"solo","pool":null},
+                {"id":"lxc/218","vmid":218,"type":"lxc","node":"solo","pool":"\u0074eam"},
+                {"id":"lxc/219","vmid":219,"type":"lxc","node":"solo","pool":"no name"}]"#,
+        )
+        .unwrap();
+        let pools: Vec<&str> = list.pools.iter().map(PoolName::as_str).collect();
+        assert_eq!(pools, ["team", "apps/web", "7"]);
+        let of: Vec<Option<u32>> = list.guests.iter().map(|g| g.pool).collect();
+        let (team, web, seven) = (Some(0), Some(1), Some(2));
+        assert_eq!(of, [team, None, web, team, seven, None, team, None]);
     }
 
     #[test]

@@ -1,5 +1,5 @@
-//! What was told of containers whose identity is not clear. Kept, so that each is told once and its end too, also over a
-//! restart.
+//! What was told of containers whose identity is not clear, or that are where they must not be. Kept, so that each is told once
+//! and its end too, also over a restart.
 
 use proximity_domain::ids::{AppId, GuestId, HostId, Vmid};
 use proximity_domain::time::Timestamp;
@@ -16,6 +16,8 @@ use crate::store::{Reader, Store};
 pub enum AlarmKind {
     /// What has the number of a recorded guest is not that guest.
     Conflict,
+    /// An adopted container is in the pool of those that were made by us.
+    Pool,
     /// Another container bears the mark of a recorded guest.
     Twin,
 }
@@ -26,12 +28,13 @@ impl AlarmKind {
     pub fn label(self) -> &'static str {
         match self {
             Self::Conflict => "conflict",
+            Self::Pool => "pool",
             Self::Twin => "twin",
         }
     }
 
     fn parse(label: &str) -> Option<Self> {
-        [Self::Conflict, Self::Twin]
+        [Self::Conflict, Self::Pool, Self::Twin]
             .into_iter()
             .find(|kind| kind.label() == label)
     }

@@ -313,7 +313,8 @@ macro_rules! guests {
             "SELECT a.id AS app_id, CASE WHEN a.archived_at IS NULL THEN 1 ELSE 0 END AS live, \
              CASE WHEN a.archived_at IS NULL AND g.gone_at IS NULL THEN 1 ELSE 0 END AS watched, \
              g.id, g.host_id, g.node, g.vmid, \
-             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, a.hostname, a.status, \
+             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, \
+             CASE WHEN g.class = 'adopted' THEN 1 ELSE 0 END AS adopted, a.hostname, a.status, \
              o.id AS operation_id, o.state FROM apps a ",
             $join,
             " guests g ON g.app_id = a.id LEFT JOIN operations o ON o.app_id = a.id \
@@ -428,6 +429,7 @@ mod tests {
                 },
                 confirmed: true,
             },
+            adopted: false,
             hostname: "web".parse().unwrap(),
             status: StatusLabel::Running,
             operation: None,

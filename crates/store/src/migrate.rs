@@ -56,6 +56,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(17, "0017_restore_keys", "postgres/"),
     migration!(18, "0018_guards"),
     migration!(19, "0019_interfaces"),
+    migration!(20, "0020_what_was_told", "postgres/"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

@@ -340,6 +340,48 @@ fn operations_are_the_same_after_new_kinds_came() {
     connection.execute(adopt, []).unwrap();
 }
 
+/// Version 20 makes the alarms anew: what was told is known, and what was suspected was told of by itself.
+#[test]
+fn alarms_and_suspicions_are_the_same_after_another_kind_came() {
+    const FILL: &str = r"
+        INSERT INTO apps (id, class, owner, hostname, catalog_id, catalog_version, host_id, node, status, status_full,
+            status_changed_at, resources, environment, environment_sealed, guest_port, created_at)
+            VALUES ('a', 'native', 'admin', 'web', 'nginx', '1', 'h', 'pve1', 'running', '', 1, '', '', 'x', 80, 1);
+        INSERT INTO operations (id, kind, app_id, state, state_full, input, requested_by, percent, cancel_requested,
+            epoch, created_at, finished_at)
+            VALUES ('o', 'deploy', 'a', 'succeeded', '', '', 'admin', 100, 0, 1, 1, 2);
+        INSERT INTO guests (id, class, app_id, created_by, host_id, node, vmid, mark, net0_mac, recorded_at)
+            VALUES ('g', 'native', 'a', 'o', 'h', 'pve1', 100, 'm', 'x', 1);
+        INSERT INTO identity_alarms VALUES ('g', 'conflict', 'h', 100, 'another mark', 5), ('g', 'twin', 'h', 300, 'its mark', 6);
+        INSERT INTO suspicions VALUES ('g', 7, 2, 9);";
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("rows.db");
+    let mut connection = raw(&path);
+    migrate(&mut connection, &path, older(19));
+    connection.execute_batch(FILL).unwrap();
+    let tables = ["identity_alarms", "suspicions"];
+    let tables = tables.map(|table| (table, columns(&connection, table)));
+    let rows = |connection: &Connection| tables.clone().map(|table| all_rows(connection, &table));
+    let before = rows(&connection);
+    migrate(&mut connection, &path, MIGRATIONS);
+    assert_eq!(rows(&connection), before);
+    assert_eq!((before[0].len(), before[1].len()), (2, 1));
+    let among_many: i64 = value(&connection, "SELECT among_many FROM suspicions");
+    assert_eq!(among_many, 0);
+    connection
+        .pragma_update(None, "foreign_keys", true)
+        .unwrap();
+    for forbidden in [
+        "UPDATE identity_alarms SET kind = 'noise'",
+        "INSERT INTO identity_alarms VALUES ('nobody', 'pool', 'h', 100, 'why', 1)",
+        "UPDATE suspicions SET among_many = 2",
+    ] {
+        connection.execute(forbidden, []).unwrap_err();
+    }
+    let pool = "INSERT INTO identity_alarms VALUES ('g', 'pool', 'h', 100, 'why', 1)";
+    connection.execute(pool, []).unwrap();
+}
+
 /// The columns that a table has by now.
 fn columns(connection: &Connection, table: &str) -> String {
     let sql = format!("SELECT * FROM {table}");

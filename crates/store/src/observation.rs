@@ -22,6 +22,8 @@ use crate::store::{Reader, Store};
 pub struct WatchedGuest {
     /// Row, app, place.
     pub watched: Watched,
+    /// It was found, not made by us.
+    pub adopted: bool,
     /// Its app's host name.
     pub hostname: Hostname,
     /// Its app's status.
@@ -40,6 +42,15 @@ impl WatchedGuest {
     }
 }
 
+/// A suspicion as it is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct KeptSuspicion {
+    /// How often, and since when, the guest was missing.
+    pub suspicion: Suspicion,
+    /// It was told of with others, and not by itself yet.
+    pub among_many: bool,
+}
+
 /// What a complete look changes about a suspicion.
 #[derive(Debug, Clone, PartialEq)]
 pub enum SuspicionChange {
@@ -51,8 +62,19 @@ pub enum SuspicionChange {
         app: AppId,
         /// What is kept.
         suspicion: Suspicion,
-        /// What is told; nothing of one that was told of before, or is told of with others.
+        /// What is told; nothing of one that was told of before.
         event: Option<NewEvent>,
+        /// It is told of with others, or was before, and not by itself yet.
+        among_many: bool,
+    },
+    /// It was told of with others, and is told of by itself now. Nothing is written if that is not so any more.
+    ToldAlone {
+        /// Row.
+        guest: GuestId,
+        /// Its app.
+        app: AppId,
+        /// What is told.
+        event: NewEvent,
     },
     /// What is told of many that begin at once.
     Told {
@@ -236,8 +258,9 @@ async fn change_suspicion(
             app,
             suspicion,
             event,
+            among_many,
         } => {
-            if put_suspicion(tx, *guest, suspicion).await? {
+            if put_suspicion(tx, *guest, suspicion, Some(*among_many)).await? {
                 put_missed(tx, *guest, now).await?;
                 if let Some(event) = event {
                     add_event(tx, event, Some(*app), None, now).await?;
@@ -245,35 +268,53 @@ async fn change_suspicion(
             }
             Ok(())
         }
+        SuspicionChange::ToldAlone { guest, app, event } => {
+            if leave_the_many(tx, *guest).await? {
+                add_event(tx, event, Some(*app), None, now).await?;
+            }
+            Ok(())
+        }
         SuspicionChange::Told { event } => add_event(tx, event, None, None, now).await,
         SuspicionChange::Counted { guest, suspicion } => {
-            put_suspicion(tx, *guest, suspicion).await?;
+            put_suspicion(tx, *guest, suspicion, None).await?;
             Ok(())
         }
         SuspicionChange::Ended { guest } => end_suspicion(tx, *guest).await,
     }
 }
 
-/// False if the guest is gone.
+/// False if the guest is gone. How it was told of stays as it is where nothing is said of it.
 async fn put_suspicion(
     tx: &mut Tx,
     guest: GuestId,
     suspicion: &Suspicion,
+    among_many: Option<bool>,
 ) -> Result<bool, StoreError> {
     let put = query(
-        "INSERT INTO suspicions (guest_id, since, looks, last_look_at) \
-         SELECT id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT) FROM guests \
-         WHERE id = $1 AND gone_at IS NULL \
+        "INSERT INTO suspicions (guest_id, since, looks, last_look_at, among_many) \
+         SELECT id, CAST($2 AS BIGINT), CAST($3 AS BIGINT), CAST($4 AS BIGINT), \
+         COALESCE(CAST($5 AS BIGINT), 0) FROM guests WHERE id = $1 AND gone_at IS NULL \
          ON CONFLICT (guest_id) DO UPDATE SET since = excluded.since, looks = excluded.looks, \
-         last_look_at = excluded.last_look_at",
+         last_look_at = excluded.last_look_at, \
+         among_many = COALESCE(CAST($5 AS BIGINT), suspicions.among_many)",
     )
     .bind(guest.to_string())
     .bind(suspicion.since.0)
     .bind(i64::from(suspicion.looks))
     .bind(suspicion.last.0)
+    .bind(among_many.map(i64::from))
     .execute(tx)
     .await?;
     Ok(put.rows_affected() > 0)
+}
+
+/// False if it is not told of with others alone.
+async fn leave_the_many(tx: &mut Tx, guest: GuestId) -> Result<bool, StoreError> {
+    let left = query("UPDATE suspicions SET among_many = 0 WHERE guest_id = $1 AND among_many = 1")
+        .bind(guest.to_string())
+        .execute(tx)
+        .await?;
+    Ok(left.rows_affected() > 0)
 }
 
 pub(crate) async fn end_suspicion(tx: &mut Tx, guest: GuestId) -> Result<(), StoreError> {
@@ -324,7 +365,8 @@ impl Reader {
         }
         let rows = query(
             "SELECT g.id, g.app_id, g.host_id, g.node, g.vmid, \
-             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, a.hostname, a.status, \
+             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, \
+             CASE WHEN g.class = 'adopted' THEN 1 ELSE 0 END AS adopted, a.hostname, a.status, \
              o.id AS operation_id, o.state FROM guests g JOIN apps a ON a.id = g.app_id \
              LEFT JOIN operations o ON o.app_id = a.id \
              AND o.state IN ('queued', 'running', 'unwinding', 'stuck') \
@@ -340,7 +382,7 @@ impl Reader {
     ///
     /// # Errors
     /// The database's.
-    pub async fn suspicions(&self) -> Result<Vec<(GuestId, Suspicion)>, StoreError> {
+    pub async fn suspicions(&self) -> Result<Vec<(GuestId, KeptSuspicion)>, StoreError> {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.all_suspicions()));
         }
@@ -353,7 +395,11 @@ impl Reader {
                 looks: row.number("looks")?,
                 last: row.moment("last_look_at")?,
             };
-            Ok((row.parsed("guest_id")?, suspicion))
+            let kept = KeptSuspicion {
+                suspicion,
+                among_many: row.int("among_many")? != 0,
+            };
+            Ok((row.parsed("guest_id")?, kept))
         })
     }
 
@@ -415,6 +461,7 @@ pub(crate) fn watched(row: &Row) -> Result<WatchedGuest, StoreError> {
             },
             confirmed: row.int("confirmed")? != 0,
         },
+        adopted: row.int("adopted")? != 0,
         hostname: row.parsed("hostname")?,
         status: row.label("status", StatusLabel::parse)?,
         operation: operation.map(|id| (id, stuck)),

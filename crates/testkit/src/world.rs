@@ -208,10 +208,14 @@ impl TestWorld {
                 least.write_into(&mut record);
             }
             hosts.push((record.id, pve.clone()));
-            store
-                .add_host(record, &actor, clock.now())
-                .await
-                .map_err(|e| e.to_string())?;
+            let known = store.host(record.id).await.map_err(|e| e.to_string())?;
+            // A store that another world has opened before has it already, and as it was left.
+            if known.is_none() {
+                store
+                    .add_host(record, &actor, clock.now())
+                    .await
+                    .map_err(|e| e.to_string())?;
+            }
         }
         let guests = parts.clusters.iter().map(|p| p.guests.clone()).collect();
         let routes = Routes::to(guests);

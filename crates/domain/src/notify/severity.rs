@@ -61,7 +61,9 @@ impl EventKind {
             | Self::OperationSucceeded
             // Of those of an app's operation the app's own event tells, with the reason.
             | Self::OperationFailed
-            | Self::OperationCancelled => None,
+            | Self::OperationCancelled
+            // Of all of them together one event tells.
+            | Self::OrphanAmongMany => None,
             Self::AppCreated => row(Severity::Info, "new app asked for"),
             Self::AppDeployed => row(Severity::Info, "deployed"),
             Self::AppDeployFailed => row(Severity::Warning, "deploy failed"),
@@ -104,6 +106,8 @@ impl EventKind {
             Self::GuestConflicted => row(Severity::Critical, "container is another one"),
             Self::GuestConflictEnded => row(Severity::Info, "container is the app's again"),
             Self::GuestTwinFound => row(Severity::Warning, "another container bears the app's mark"),
+            Self::AdoptedEnteredPool => row(Severity::Warning, "adopted container is in our pool, where it may be destroyed"),
+            Self::AdoptedLeftPool => row(Severity::Info, "adopted container is out of our pool again"),
             Self::GuestIdentityLearned => row(Severity::Warning, "container's identity has changed"),
             Self::GuestIdentityRestored => row(Severity::Info, "container's identity is as recorded again"),
             Self::GuestReidentified => row(Severity::Info, "container re-identified"),
@@ -143,5 +147,7 @@ mod tests {
         assert_eq!(of(EventKind::OperationGotStuck), Some(Severity::Critical));
         assert_eq!(of(EventKind::AppDeployFailed), Some(Severity::Warning));
         assert_eq!(of(EventKind::OperationProgressed), None);
+        assert_eq!(of(EventKind::AdoptedEnteredPool), Some(Severity::Warning));
+        assert_eq!(of(EventKind::OrphanAmongMany), None, "many are told as one");
     }
 }

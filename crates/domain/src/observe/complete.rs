@@ -1,7 +1,7 @@
 //! The condition under which what is not listed is not there.
 
 use crate::ids::{HostId, Vmid};
-use crate::names::NodeName;
+use crate::names::{NodeName, PoolName};
 
 use super::inventory::{Inventory, Kind, NodeSeen, SeenGuest};
 
@@ -142,5 +142,13 @@ impl CompleteInventory {
             .list_nodes
             .get(usize::try_from(guest.node).ok()?)?;
         Some((guest, node))
+    }
+
+    /// The pool that the guest with this number is in; `None` if it is in none, or not listed.
+    #[must_use]
+    pub fn pool(&self, vmid: Vmid) -> Option<&PoolName> {
+        let (guest, _) = self.find(vmid)?;
+        let at = usize::try_from(guest.pool?).ok()?;
+        self.seen.list_pools.get(at)
     }
 }

@@ -1,7 +1,7 @@
 //! One look at a cluster, as it came.
 
 use crate::ids::{HostId, Vmid};
-use crate::names::NodeName;
+use crate::names::{NodeName, PoolName};
 
 /// A node as the cluster's membership tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -43,6 +43,8 @@ pub struct SeenGuest {
     pub kind: Kind,
     /// Its power, with the list's lag.
     pub power: ListedPower,
+    /// The pool its number is in, which does not lag: an index into [`Inventory::list_pools`].
+    pub pool: Option<u32>,
 }
 
 /// One look at a cluster: membership and list, both read whole. Says what is there; what is *not* there only a
@@ -59,6 +61,8 @@ pub struct Inventory {
     pub nodes: Vec<NodeSeen>,
     /// The names of the nodes that the list mentions.
     pub list_nodes: Vec<NodeName>,
+    /// The names of the pools that the list mentions.
+    pub list_pools: Vec<PoolName>,
     /// The list.
     pub guests: Vec<SeenGuest>,
 }

@@ -6,7 +6,7 @@ use uuid::Uuid;
 use super::*;
 use crate::guest::ContainerRef;
 use crate::ids::{AppId, GuestId, HostId, Vmid};
-use crate::names::NodeName;
+use crate::names::{NodeName, PoolName};
 use crate::time::Timestamp;
 
 fn node(name: &str) -> NodeName {
@@ -27,6 +27,7 @@ fn guest(n: u32, node: u32) -> SeenGuest {
         node,
         kind: Kind::Container,
         power: ListedPower::Running,
+        pool: None,
     }
 }
 
@@ -46,6 +47,7 @@ fn look() -> Inventory {
             member("pve3", false),
         ],
         list_nodes: vec![node("pve1"), node("pve2"), node("pve3")],
+        list_pools: vec!["apps".parse().unwrap()],
         guests: vec![guest(103, 0), guest(101, 1), guest(102, 2)],
     }
 }
@@ -170,6 +172,18 @@ fn sightings_of_a_record() {
         Sighting::Unknown,
         "another cluster's"
     );
+}
+
+#[test]
+fn a_guest_s_pool_is_that_of_its_row() {
+    let mut seen = look();
+    seen.guests[0].pool = Some(0);
+    seen.guests[1].pool = Some(1);
+    let seen = complete(seen).unwrap();
+    let pool = |n| seen.pool(vmid(n)).map(PoolName::as_str);
+    assert_eq!(pool(103), Some("apps"));
+    assert_eq!(pool(101), None, "the list mentions no second pool");
+    assert_eq!((pool(102), pool(199)), (None, None));
 }
 
 fn watched() -> Watched {

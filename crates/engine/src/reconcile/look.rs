@@ -58,6 +58,7 @@ pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
         quorate: status.quorate,
         nodes: nodes.collect(),
         list_nodes: list.nodes,
+        list_pools: list.pools,
         guests: list.guests.iter().map(seen).collect(),
     };
     let expected = Expected {
@@ -146,6 +147,7 @@ fn seen(row: &ListedGuest) -> SeenGuest {
             GuestStatus::Stopped => ListedPower::Stopped,
             GuestStatus::Unknown => ListedPower::Unknown,
         },
+        pool: row.pool,
     }
 }
 

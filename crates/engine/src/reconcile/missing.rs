@@ -7,20 +7,22 @@ use futures::stream::{self, StreamExt};
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId};
-use proximity_domain::names::NodeName;
+use proximity_domain::names::{HostLabel, NodeName};
 use proximity_domain::observe::{
     Brake, Cause, DirectRead, HOUR_MS, NodeSeen, NotProven, Orphan, ProvenAbsent, Sighting,
     Suspicion, Tally, limit,
 };
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::NewEvent;
-use proximity_store::observation::{BrakeChange, BrakeRecord, SuspicionChange, WatchedGuest};
+use proximity_store::observation::{
+    BrakeChange, BrakeRecord, KeptSuspicion, SuspicionChange, WatchedGuest,
+};
 use proximity_store::orphans::OrphanFound;
 use proximity_store::records::{Actor, LogLevel};
 use serde_json::{Value, json};
 
 use super::outcome::{ANOMALOUS_LINE, EXPECTED_LINE, OrphanView, ReconcileReport};
-use super::suspect::{First, begin};
+use super::suspect::{First, Missed, tell};
 use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, look, named, system};
 use crate::error::EngineError;
@@ -83,11 +85,12 @@ impl Reconciler {
         let mut suspected = watch.suspected.clone();
         let known = watch.suspicions(&self.store).await?;
         let mut missing = Missing::default();
-        let (mut changes, mut first) = (Vec::new(), Vec::new());
+        let (mut changes, mut first, mut others) = (Vec::new(), Vec::new(), Vec::new());
         let mut watched = BTreeSet::new();
         for cluster in seen {
             for guest in cluster.guests.iter() {
-                let before = known.get(&guest.watched.guest).copied();
+                let kept = known.get(&guest.watched.guest).copied();
+                let before = kept.map(|kept| kept.suspicion);
                 if before.is_some() {
                     watched.insert(guest.watched.guest);
                 }
@@ -101,12 +104,15 @@ impl Reconciler {
                 let after = judge(sight, cluster, guest, before);
                 changes.extend(change(guest, before, after));
                 if let Some(after) = after {
-                    if before.is_none() {
-                        first.push(First {
-                            cluster,
-                            guest,
+                    let label = &cluster.site.host.label;
+                    let missed = Missed { label, guest };
+                    match kept {
+                        None => first.push(First {
+                            missed,
                             suspicion: after,
-                        });
+                        }),
+                        Some(kept) if kept.among_many => others.push(missed),
+                        Some(_) => {}
                     }
                     let of_app = missing.apps.entry(guest.watched.app).or_default();
                     of_app.insert(guest.watched.guest, after);
@@ -116,10 +122,11 @@ impl Reconciler {
         self.strays(known, &watched, &mut missing, &mut changes)
             .await?;
         let are_too_many = missing.count() > limit(live);
-        changes.extend(begin(&first, &suspected, are_too_many));
+        let telling = tell(&first, &others, &suspected, are_too_many);
+        changes.extend(telling.changes);
         if *pass != Pass::Dry {
             self.store.change_suspicions(&changes, now).await?;
-            suspected.told(&first);
+            suspected.told(&telling.told);
             watch.suspected = suspected;
         }
         Ok(missing)
@@ -129,7 +136,7 @@ impl Reconciler {
     /// record no more they end.
     async fn strays(
         &self,
-        known: &BTreeMap<GuestId, Suspicion>,
+        known: &BTreeMap<GuestId, KeptSuspicion>,
         watched: &BTreeSet<GuestId>,
         missing: &mut Missing,
         changes: &mut Vec<SuspicionChange>,
@@ -143,11 +150,11 @@ impl Reconciler {
                 on_record.insert(guest.watched.guest, guest.watched.app);
             }
         }
-        for (guest, suspicion) in known.iter().filter(|(guest, _)| !watched.contains(guest)) {
+        for (guest, kept) in known.iter().filter(|(guest, _)| !watched.contains(guest)) {
             match on_record.get(guest) {
                 Some(app) => {
                     let of_app = missing.apps.entry(*app).or_default();
-                    of_app.insert(*guest, *suspicion);
+                    of_app.insert(*guest, kept.suspicion);
                 }
                 None => changes.push(SuspicionChange::Ended { guest: *guest }),
             }
@@ -461,11 +468,11 @@ fn change(
 }
 
 /// What is told of a guest that is missing.
-pub(super) fn told(cluster: &Seen, guest: &WatchedGuest) -> Value {
+pub(super) fn told(label: &HostLabel, guest: &WatchedGuest) -> Value {
     json!({
         "app": guest.watched.app,
         "hostname": guest.hostname,
-        "host": cluster.site.host.label,
+        "host": label,
         "vmid": guest.watched.place.vmid,
         "status": guest.status.label(),
     })
@@ -524,7 +531,7 @@ fn found(
             ANOMALOUS_LINE,
         ),
     };
-    let mut body = told(cluster, guest);
+    let mut body = told(&cluster.site.host.label, guest);
     body["missing_since"] = json!(suspicion.since);
     OrphanFound {
         app: guest.watched.app,

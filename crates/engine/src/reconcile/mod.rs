@@ -4,7 +4,8 @@
 //! Flow of a pass: one complete look per cluster ([`look`]), compared with the record in memory; suspicions are counted
 //! ([`missing`]); what is ripe is proven by a direct read and archived, unless the mass brake stops; what moved or changed its
 //! power is followed ([`follow`]), read directly unless the list's word counts by itself ([`settled`]). Beside the passes a slow sweep ([`sweep`]) reads the configuration of every
-//! container in turn, for a list does not tell whose a container is; what is wrong is told once ([`alarm`]).
+//! container in turn, for a list does not tell whose a container is; what is wrong is told once ([`alarm`]), an adopted container in
+//! our pool too ([`pool`]).
 //! Guarantees: there is no way to a change of Proxmox VE in these types, only [`ReadClient`]s and the store; an app with a
 //! live operation is left to it; what could not be seen is unknown; a pass that finds nothing new writes nothing and sends
 //! three requests per cluster.
@@ -19,6 +20,7 @@ mod missing;
 mod outcome;
 mod pace;
 mod patience;
+mod pool;
 mod settled;
 mod sights;
 mod suspect;
@@ -254,6 +256,7 @@ impl Reconciler {
         let missing = self.count(&seen, &mut watch, pass, now, live).await?;
         self.follow(&seen, &mut watch, pass, now, &mut report)
             .await?;
+        self.watch_pools(&seen, &mut watch, pass, now).await?;
         self.settle(&seen, missing, pass, now, &mut report).await?;
         report.result.success = report.result.errors.is_empty();
         Ok(report)

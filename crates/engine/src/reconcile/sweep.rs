@@ -562,6 +562,7 @@ mod tests {
                 },
                 confirmed: true,
             },
+            adopted: false,
             hostname: "web".parse().unwrap(),
             status: StatusLabel::Running,
             operation: None,

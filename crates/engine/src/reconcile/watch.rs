@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use proximity_domain::ids::GuestId;
-use proximity_domain::observe::Suspicion;
 use proximity_store::alarms::{Alarm, AlarmKey};
+use proximity_store::observation::KeptSuspicion;
 use proximity_store::{KeptRecord, Store};
 
 use super::settled::Settled;
@@ -19,7 +19,7 @@ use crate::error::EngineError;
 pub(super) struct Watch {
     /// Guests of all clusters, and how many apps are live.
     pub(super) record: KeptRecord,
-    suspicions: Option<(u64, BTreeMap<GuestId, Suspicion>)>,
+    suspicions: Option<(u64, BTreeMap<GuestId, KeptSuspicion>)>,
     alarms: Option<(u64, Arc<Alarms>)>,
     /// What makes a list's word count.
     pub(super) settled: Settled,
@@ -46,7 +46,7 @@ impl Watch {
     pub(super) async fn suspicions(
         &mut self,
         store: &Store,
-    ) -> Result<&BTreeMap<GuestId, Suspicion>, EngineError> {
+    ) -> Result<&BTreeMap<GuestId, KeptSuspicion>, EngineError> {
         // Taken before the read: what is committed during it is read again the next time.
         let commit = *store.commits().borrow();
         let known = match self.suspicions.take() {

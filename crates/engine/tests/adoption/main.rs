@@ -20,6 +20,7 @@ use serde_json::{Value, json};
 
 mod guard;
 mod living;
+mod pool;
 mod probe;
 mod restore;
 

@@ -4,6 +4,7 @@
 mod brake;
 mod lines;
 mod lost;
+mod many;
 mod stuck;
 
 use std::cell::Cell;
@@ -363,6 +364,7 @@ async fn more_than_the_brake_lets_by_are_suspected_as_one() {
     }
     assert_eq!(l.pass().await.suspected, 4);
     assert_eq!(l.events(EventKind::OrphanSuspected).await, 0);
+    assert_eq!(l.events(EventKind::OrphanAmongMany).await, 4);
     let events = l.w.store.events(0, 1_000).await.unwrap().into_iter();
     let events = events.filter(|event| event.2.kind == EventKind::OrphansSuspected);
     let [(_, _, told, app, _)]: [_; 1] = events.collect::<Vec<_>>().try_into().unwrap();

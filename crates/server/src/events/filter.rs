@@ -74,6 +74,8 @@ mod tests {
         assert!(filter.lets(&told(EventKind::HostAdded, None, None)));
         let many = told(EventKind::OrphansSuspected, None, None);
         assert!(!filter.lets(&many), "it names the apps of others");
+        let among = |owner| filter.lets(&told(EventKind::OrphanAmongMany, Some(app), owner));
+        assert!(among(Some("robot")) && !among(Some("admin")), "its own");
         let all = EventFilter::default();
         assert!(all.lets(&many));
         assert!(all.lets(&told(EventKind::AppStarted, Some(app), Some("admin"))));

@@ -163,12 +163,15 @@ impl OperationMetrics {
             | EventKind::GuestMoved
             | EventKind::PortsFreed
             | EventKind::OrphanSuspected
+            | EventKind::OrphanAmongMany
             | EventKind::OrphansSuspected
             | EventKind::ExpectedOrphanArchived
             | EventKind::AnomalousOrphanDetected
             | EventKind::GuestConflicted
             | EventKind::GuestConflictEnded
             | EventKind::GuestTwinFound
+            | EventKind::AdoptedEnteredPool
+            | EventKind::AdoptedLeftPool
             | EventKind::GuestIdentityLearned
             | EventKind::GuestIdentityRestored
             | EventKind::GuestReidentified

@@ -1,4 +1,4 @@
-//! What was told of containers whose identity is not clear.
+//! What was told of containers whose identity is not clear, or that are where they must not be.
 
 use proximity_domain::ids::AppId;
 use proximity_domain::time::Timestamp;

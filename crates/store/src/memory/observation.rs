@@ -17,7 +17,9 @@ use crate::diagnosis::Transitional;
 use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::Act;
-use crate::observation::{BrakeChange, BrakeRecord, SuspicionChange, WatchedGuest, release_act};
+use crate::observation::{
+    BrakeChange, BrakeRecord, KeptSuspicion, SuspicionChange, WatchedGuest, release_act,
+};
 use crate::orphans::{OrphanFound, given_up};
 use crate::power::{ReadPower, SeenPower, refuse_unresolvable, resolved};
 use crate::records::{Actor, AppRecord, LogLevel};
@@ -47,6 +49,7 @@ impl State {
                 place: guest.place().clone(),
                 confirmed: guest.is_confirmed(),
             },
+            adopted: guest.adopted().is_some(),
             hostname: app.asked.hostname.clone(),
             status: app.status.label(),
             operation: self.live_operation(guest.app()),
@@ -60,9 +63,9 @@ impl State {
         Some((id, matches!(state, OperationState::Stuck { .. })))
     }
 
-    pub(crate) fn all_suspicions(&self) -> Vec<(GuestId, Suspicion)> {
+    pub(crate) fn all_suspicions(&self) -> Vec<(GuestId, KeptSuspicion)> {
         let all = self.suspicions.iter();
-        all.map(|(guest, suspicion)| (*guest, *suspicion)).collect()
+        all.map(|(guest, kept)| (*guest, *kept)).collect()
     }
 
     pub(crate) fn change_suspicions(&mut self, changes: &[SuspicionChange], now: Timestamp) {
@@ -73,8 +76,9 @@ impl State {
                     app,
                     suspicion,
                     event,
+                    among_many,
                 } => {
-                    if self.put_suspicion(*guest, *suspicion) {
+                    if self.put_suspicion(*guest, *suspicion, Some(*among_many)) {
                         if let Some(row) = self.guests.row(guest) {
                             row.looks.missed_at = Some(now);
                         }
@@ -83,22 +87,52 @@ impl State {
                         }
                     }
                 }
+                SuspicionChange::ToldAlone { guest, app, event } => {
+                    if self.leave_the_many(*guest) {
+                        self.add_event(event, Some(*app), None, now);
+                    }
+                }
                 SuspicionChange::Told { event } => self.add_event(event, None, None, now),
                 SuspicionChange::Counted { guest, suspicion } => {
-                    self.put_suspicion(*guest, *suspicion);
+                    self.put_suspicion(*guest, *suspicion, None);
                 }
                 SuspicionChange::Ended { guest } => self.suspicions.remove(guest),
             }
         }
     }
 
-    fn put_suspicion(&mut self, guest: GuestId, suspicion: Suspicion) -> bool {
+    fn put_suspicion(
+        &mut self,
+        guest: GuestId,
+        suspicion: Suspicion,
+        among_many: Option<bool>,
+    ) -> bool {
         let known = self.guests.get(&guest);
         let present = known.is_some_and(|known| known.gone_at.is_none());
         if present {
-            self.suspicions.put(guest, suspicion);
+            let before = self.suspicions.get(&guest);
+            let before = before.is_some_and(|before| before.among_many);
+            let kept = KeptSuspicion {
+                suspicion,
+                among_many: among_many.unwrap_or(before),
+            };
+            self.suspicions.put(guest, kept);
         }
         present
+    }
+
+    fn leave_the_many(&mut self, guest: GuestId) -> bool {
+        let Some(kept) = self.suspicions.get(&guest).copied() else {
+            return false;
+        };
+        if kept.among_many {
+            let alone = KeptSuspicion {
+                among_many: false,
+                ..kept
+            };
+            self.suspicions.put(guest, alone);
+        }
+        kept.among_many
     }
 
     pub(crate) fn mass_brake(&self) -> BrakeRecord {

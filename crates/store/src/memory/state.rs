@@ -7,7 +7,6 @@ use proximity_domain::app::{AppClass, Status};
 use proximity_domain::identity::{Learned, Shown};
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId};
 use proximity_domain::notify::{ChannelName, Waiting};
-use proximity_domain::observe::Suspicion;
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::saga::StepRecord;
@@ -20,7 +19,7 @@ use crate::guards::GuardedApp;
 use crate::identities::GuestLooks;
 use crate::interfaces::SeenInterfaces;
 use crate::notices::NoticeChannel;
-use crate::observation::BrakeRecord;
+use crate::observation::{BrakeRecord, KeptSuspicion};
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
 use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 
@@ -115,7 +114,7 @@ pub(crate) struct State {
     /// The operation of each app that is not final.
     pub(crate) live: Table<AppId, OperationId>,
     pub(crate) guests: Table<GuestId, Guest>,
-    pub(crate) suspicions: Table<GuestId, Suspicion>,
+    pub(crate) suspicions: Table<GuestId, KeptSuspicion>,
     /// One row at most.
     pub(crate) brake: Table<(), BrakeRecord>,
     pub(crate) adoptions: Table<AppId, AdoptionRecord>,

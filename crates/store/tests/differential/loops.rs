@@ -121,16 +121,16 @@ impl Play {
         let (app, at) = (self.app(app)?, self.at());
         let guests = both!(self.pair, store => store.recorded_guests(app)).unwrap();
         let guest = guests.first();
-        let kind = if n.is_multiple_of(2) {
-            AlarmKind::Conflict
-        } else {
-            AlarmKind::Twin
+        let kind = match n % 3 {
+            0 => AlarmKind::Conflict,
+            1 => AlarmKind::Pool,
+            _ => AlarmKind::Twin,
         };
         let key = AlarmKey {
             guest: guest.map_or_else(|| GuestId(self.id()), RecordedGuest::id),
             kind,
             host: guest.map_or_else(|| self.host(n), |g| Some(g.place().host))?,
-            vmid: Vmid::try_from(100 + u32::from(n % 3)).unwrap(),
+            vmid: Vmid::try_from(100 + u32::from(n / 3 % 3)).unwrap(),
         };
         let done = if n < 150 {
             let alarm = Alarm {
@@ -212,6 +212,11 @@ impl Play {
         let suspicion = Suspicion::begun(at);
         let change = match n % 8 {
             0 | 4 => SuspicionChange::Ended { guest },
+            3 if n % 16 < 8 => SuspicionChange::ToldAlone {
+                guest,
+                app,
+                event: event(EventKind::OrphanSuspected, n),
+            },
             3 => SuspicionChange::Told {
                 event: event(EventKind::OrphansSuspected, n),
             },
@@ -227,6 +232,7 @@ impl Play {
                 app,
                 suspicion,
                 event: (n % 8 != 7).then(|| event(EventKind::OrphanSuspected, n)),
+                among_many: n % 8 == 2,
             },
         };
         let changes = [change];

@@ -125,6 +125,8 @@ pub async fn are_recorded_with_their_guest(make: &impl Make) {
             .unwrap()
             .is_empty()
     );
+    let watched = world.store.watched_guests(world.host).await.unwrap();
+    assert!(watched.len() == 1 && watched[0].adopted);
     let counts = world.store.app_counts(None).await.unwrap();
     assert_eq!(counts[0].class, "adopted");
     assert_eq!(world.store.adoption(app.id).await.unwrap(), None);

@@ -4,6 +4,7 @@
 
 pub mod acts;
 pub mod adoptions;
+pub mod alarms;
 pub mod apps;
 pub mod archive;
 pub mod events;
@@ -64,13 +65,14 @@ macro_rules! with_cases {
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
             guards: tell_of_a_drift_once_and_of_its_end, are_for_adopted_apps_and_end_with_them;
+            alarms: are_raised_once_and_ended_once;
             interfaces: are_kept_when_they_change;
             kept: follows_what_is_written, is_of_one_moment;
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
             observation: guests_are_watched_with_their_app,
                 suspicions_are_kept_until_they_end,
+                what_is_left_of_many_is_told_of_by_itself_once,
                 an_unchanged_look_writes_nothing,
-                an_alarm_is_raised_once_and_ended_once,
                 an_identity_is_learned_and_accepted_by_a_person,
                 an_orphan_is_archived_with_its_history,
                 an_orphan_is_archived_as_judged_or_not_at_all,

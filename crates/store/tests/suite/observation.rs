@@ -11,10 +11,9 @@ use proximity_domain::observe::Suspicion;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
-use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
 use proximity_store::effects::NewEvent;
 use proximity_store::identities::{Accepted, GuestLooks};
-use proximity_store::observation::{BrakeChange, BrakeRecord, SuspicionChange};
+use proximity_store::observation::{BrakeChange, BrakeRecord, KeptSuspicion, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
 use proximity_store::power::{ReadPower, SeenPower};
 use proximity_store::records::{AppRecord, LogLevel};
@@ -23,7 +22,7 @@ use serde_json::json;
 
 use super::world::{LEASE_MS, Make, REST_MS, World, assert_illegal, error_status, failure};
 
-fn event(kind: EventKind) -> NewEvent {
+pub fn event(kind: EventKind) -> NewEvent {
     let fields = kind.spec().fields.iter();
     let body = fields.map(|field| ((*field).to_owned(), json!(1)));
     NewEvent {
@@ -38,6 +37,15 @@ fn begun(guest: &NativeGuest, now: Timestamp) -> SuspicionChange {
         app: guest.app,
         suspicion: Suspicion::begun(now),
         event: Some(event(EventKind::OrphanSuspected)),
+        among_many: false,
+    }
+}
+
+/// As it is read back.
+fn kept(suspicion: Suspicion, among_many: bool) -> KeptSuspicion {
+    KeptSuspicion {
+        suspicion,
+        among_many,
     }
 }
 
@@ -64,7 +72,7 @@ pub async fn guests_are_watched_with_their_app(make: &impl Make) {
     };
     assert_eq!((only.watched.guest, only.watched.app), (guest.id, app.id));
     assert_eq!(only.watched.place, guest.place);
-    assert!(only.watched.confirmed && !only.is_worked_on());
+    assert!(only.watched.confirmed && !only.is_worked_on() && !only.adopted);
     assert_eq!(only.status, StatusLabel::Running);
     let stop = world.enqueue(OperationKind::Stop, app.id, None).await;
     let seen = world.store.watched_guests(world.host).await.unwrap();
@@ -107,7 +115,7 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
         .unwrap();
     assert_eq!(
         world.store.suspicions().await.unwrap(),
-        [(guest.id, second)]
+        [(guest.id, kept(second, false))]
     );
     let ended = SuspicionChange::Ended { guest: guest.id };
     world
@@ -122,6 +130,7 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
         app: guest.app,
         suspicion: second,
         event: None,
+        among_many: true,
     };
     let many = SuspicionChange::Told {
         event: event(EventKind::OrphansSuspected),
@@ -133,64 +142,58 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
     let told: Vec<_> = told.iter().map(|row| (row.2.kind, row.3)).collect();
     assert_eq!(told, [(EventKind::OrphansSuspected, None)]);
     let known = world.store.suspicions().await.unwrap();
-    assert_eq!(known, [(guest.id, second)]);
+    assert_eq!(known, [(guest.id, kept(second, true))]);
     world.assert_sound().await;
 }
 
-pub async fn an_alarm_is_raised_once_and_ended_once(make: &impl Make) {
+pub async fn what_is_left_of_many_is_told_of_by_itself_once(make: &impl Make) {
     let mut world = World::new(make).await;
-    let (app, guest) = world.deployed("web", 101).await;
-    let alarm = Alarm {
-        key: AlarmKey {
-            guest: guest.id,
-            kind: AlarmKind::Conflict,
-            host: world.host,
-            vmid: guest.place.vmid,
-        },
-        why: "its mark is another one".to_owned(),
-        since: world.at(),
-    };
-    let twin = Alarm {
-        key: AlarmKey {
-            kind: AlarmKind::Twin,
-            ..alarm.key
-        },
-        ..alarm.clone()
+    let (_, guest) = world.deployed("web", 101).await;
+    let first = Suspicion::begun(world.at());
+    let change = async |change: SuspicionChange, at: Timestamp| {
+        let changes = [change];
+        let changed = world.store.change_suspicions(&changes, at);
+        changed.await.unwrap();
+        world.store.suspicions().await.unwrap()
     };
     world.store.journal_numbered().await.unwrap();
     let newest = world.store.newest_event().await.unwrap();
-    let store = world.store.clone();
-    let told = event(EventKind::GuestConflicted);
-    assert!(store.raise_alarm(&alarm, app.id, &told).await.unwrap());
-    assert!(!store.raise_alarm(&alarm, app.id, &told).await.unwrap());
-    let other = event(EventKind::GuestTwinFound);
-    assert!(store.raise_alarm(&twin, app.id, &other).await.unwrap());
-    assert_eq!(store.alarms().await.unwrap(), [alarm.clone(), twin.clone()]);
-    let over = event(EventKind::GuestConflictEnded);
-    let said = Some((app.id, &over));
-    assert!(store.end_alarm(&alarm.key, said, world.at()).await.unwrap());
-    assert!(!store.end_alarm(&alarm.key, said, world.at()).await.unwrap());
-    assert!(store.end_alarm(&twin.key, None, world.at()).await.unwrap());
-    assert_eq!(store.alarms().await.unwrap(), []);
-    let kinds: Vec<EventKind> = world
-        .events(newest, 10)
-        .await
-        .iter()
-        .map(|e| e.2.kind)
-        .collect();
+    let alone = SuspicionChange::ToldAlone {
+        guest: guest.id,
+        app: guest.app,
+        event: event(EventKind::OrphanSuspected),
+    };
+    assert_eq!(change(alone.clone(), world.at()).await, [], "not suspected");
+    let begun = SuspicionChange::Begun {
+        guest: guest.id,
+        app: guest.app,
+        suspicion: first,
+        event: Some(event(EventKind::OrphanAmongMany)),
+        among_many: true,
+    };
+    let known = change(begun, world.at()).await;
+    assert_eq!(known, [(guest.id, kept(first, true))]);
+    let later = Timestamp(world.at().0 + 30_000);
+    let second = first.counted(later, later).unwrap();
+    let counted = SuspicionChange::Counted {
+        guest: guest.id,
+        suspicion: second,
+    };
+    let known = change(counted, later).await;
+    assert_eq!(known, [(guest.id, kept(second, true))], "it is still so");
+    for _ in 0..2 {
+        let known = change(alone.clone(), later).await;
+        assert_eq!(known, [(guest.id, kept(second, false))]);
+    }
+    let told = world.events(newest, 10).await;
+    let told: Vec<_> = told.iter().map(|row| (row.2.kind, row.3)).collect();
+    let app = Some(guest.app);
     assert_eq!(
-        kinds,
+        told,
         [
-            EventKind::GuestConflicted,
-            EventKind::GuestTwinFound,
-            EventKind::GuestConflictEnded
+            (EventKind::OrphanAmongMany, app),
+            (EventKind::OrphanSuspected, app)
         ]
-    );
-    let found = orphan(&world, &app, &guest);
-    assert!(store.archive_orphan(&found, world.at()).await.unwrap());
-    assert!(
-        !store.raise_alarm(&alarm, app.id, &told).await.unwrap(),
-        "its guest is gone"
     );
     world.assert_sound().await;
 }
