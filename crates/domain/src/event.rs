@@ -55,6 +55,7 @@ pub enum EventKind {
     OrphansSuspected,
     ExpectedOrphanArchived,
     AnomalousOrphanDetected,
+    AppLostWithNode,
     GuestConflicted,
     GuestConflictEnded,
     GuestTwinFound,
@@ -124,7 +125,7 @@ const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missi
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 59] = [
+    pub const ALL: [Self; 60] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -172,6 +173,7 @@ impl EventKind {
         Self::OrphansSuspected,
         Self::ExpectedOrphanArchived,
         Self::AnomalousOrphanDetected,
+        Self::AppLostWithNode,
         Self::GuestConflicted,
         Self::GuestConflictEnded,
         Self::GuestTwinFound,
@@ -239,6 +241,7 @@ impl EventKind {
             Self::OrphansSuspected => row("OrphansSuspected", &["count", "hosts", "hostnames"], "Complete looks were the first without so many containers that the mass brake would stop, `hostnames` has the first of them; nothing is concluded yet."),
             Self::ExpectedOrphanArchived => row("ExpectedOrphanArchived", OF_ORPHAN, "The container of an app that was being removed or in trouble, or that an operation of the app had destroyed, is proven absent; its record is in the archive."),
             Self::AnomalousOrphanDetected => row("AnomalousOrphanDetected", OF_ORPHAN, "The container of an app that was to be there is proven absent: somebody removed it. Its record is in the archive."),
+            Self::AppLostWithNode => row("AppLostWithNode", &["app", "hostname", "host", "node", "vmids", "class", "status"], "Somebody said that an app's container was lost with its node. Its record is in the archive."),
             Self::GuestConflicted => row("GuestConflicted", &["app", "hostname", "host", "vmid", "why", "since"], "What has the number of an app's container is not that container: no call is made, a person has to choose."),
             Self::GuestConflictEnded => row("GuestConflictEnded", &["app", "hostname", "host", "vmid", "since"], "What has the number of an app's container is that container again, as a read of it showed."),
             Self::GuestTwinFound => row("GuestTwinFound", &["app", "hostname", "host", "vmid", "node", "why", "since"], "Another container, `vmid` on `node`, bears the mark of an app's container: that one gets no call, the app goes on."),

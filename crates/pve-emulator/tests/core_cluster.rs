@@ -174,6 +174,54 @@ fn freed_ids_are_given_again() {
     assert_eq!(sim.root("GET", "/cluster/nextid", &[]).payload(), "100");
 }
 
+/// `pvecm delnode` changes the members alone: what the cluster's files say of a removed node's containers stays until a person
+/// deletes them.
+#[test]
+fn containers_of_a_removed_node_are_listed_until_its_files_are_deleted() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve3", 100, &[("hostname", "web")]);
+    sim.create("pve2", 101, &[]);
+    sim.pass(11_000);
+    let of_100 = |sim: &mut Sim| {
+        let rows = resources(sim);
+        let mut rows = rows.as_array().unwrap().iter();
+        rows.find(|row| row["vmid"] == 100).cloned()
+    };
+    sim.world.delete_files_of("pve3");
+    assert!(of_100(&mut sim).is_some(), "pve3 is a member");
+
+    sim.world.remove_node("pve3");
+    let status = sim.root("GET", "/cluster/status", &[]).payload();
+    let members = status.as_array().unwrap().iter();
+    let names: Vec<&Value> = members.map(|row| &row["name"]).collect();
+    assert_eq!(names, ["lab", "pve1", "pve2"]);
+    let told = of_100(&mut sim).unwrap();
+    assert_eq!(
+        (&told["node"], &told["status"]),
+        (&json!("pve3"), &json!("stopped")),
+        "as it was told last"
+    );
+    sim.pass(310_000);
+    assert_eq!(of_100(&mut sim).unwrap()["status"], "unknown");
+    let there = sim.root("GET", "/nodes/pve3/lxc/100/config", &[]);
+    let said = there.body().to_string();
+    assert_eq!(there.status(), 500);
+    assert!(said.contains("hostname lookup 'pve3' failed"), "{said}");
+    let here = sim.root("GET", "/nodes/pve1/lxc/100/config", &[]);
+    let said = here.body().to_string();
+    assert!(said.contains("does not exist"), "{said}");
+    let free = |sim: &mut Sim| sim.root("GET", "/cluster/nextid", &[]).payload();
+    assert_eq!(free(&mut sim), "102");
+    let again = [("vmid", "100"), ("ostemplate", ALPINE)];
+    let taken = sim.root("POST", "/nodes/pve1/lxc", &again);
+    let said = taken.body().to_string();
+    assert!(said.contains("already exists on node 'pve3'"), "{said}");
+
+    sim.world.delete_files_of("pve3");
+    assert_eq!(of_100(&mut sim), None);
+    assert_eq!(free(&mut sim), "100");
+}
+
 /// The range of free numbers: its upper bound is not in it, and a number that is asked for may lie anywhere.
 #[test]
 fn free_ids_are_offered_within_the_datacenter_options() {

@@ -248,15 +248,7 @@ impl ReadClient {
         }
         let transport = self.transport();
         let mut asked: FuturesUnordered<_> = (0..transport.endpoints())
-            .map(|endpoint| async move {
-                let call = Call::get(&["cluster", "status"]);
-                let name = call.name();
-                let rows = self.get_from(endpoint, call).await;
-                (
-                    endpoint,
-                    rows.and_then(|rows| ClusterStatus::of(name, rows)),
-                )
-            })
+            .map(|endpoint| async move { (endpoint, self.cluster_status_from(endpoint).await) })
             .collect();
         let end = Instant::now() + OTHERS;
         while let Ok(Some((endpoint, answer))) = timeout_at(end, asked.next()).await {
@@ -270,6 +262,28 @@ impl ReadClient {
             }
         }
         first
+    }
+
+    /// What each endpoint says of it that answers within 5 s: the nodes behind them may see different members.
+    pub async fn cluster_status_of_each(&self) -> Vec<ClusterStatus> {
+        let mut asked: FuturesUnordered<_> = (0..self.transport().endpoints())
+            .map(|endpoint| self.cluster_status_from(endpoint))
+            .collect();
+        let end = Instant::now() + OTHERS;
+        let mut said = Vec::new();
+        while let Ok(Some(answer)) = timeout_at(end, asked.next()).await {
+            match answer {
+                Ok(status) => said.push(status),
+                Err(error) => tracing::debug!(%error, "an endpoint says nothing of its cluster"),
+            }
+        }
+        said
+    }
+
+    async fn cluster_status_from(&self, endpoint: usize) -> Result<ClusterStatus> {
+        let call = Call::get(&["cluster", "status"]);
+        let name = call.name();
+        ClusterStatus::of(name, self.get_from(endpoint, call).await?)
     }
 
     /// All guests the token may see (`VM.Audit`), also those of nodes that are off.

@@ -267,7 +267,11 @@ async fn insert(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), S
     }
 }
 
-async fn update(tx: &mut Tx, sealer: &Sealer, host: &HostRecord) -> Result<(), StoreError> {
+pub(crate) async fn update(
+    tx: &mut Tx,
+    sealer: &Sealer,
+    host: &HostRecord,
+) -> Result<(), StoreError> {
     let id = host.id.to_string();
     let (ssh, ssh_key) = stored_ssh(sealer, host)?;
     let changed = query(
@@ -333,7 +337,7 @@ pub(crate) async fn users(tx: &mut Tx, id: HostId) -> Result<usize, StoreError> 
     usize::try_from(apps).map_err(|e| damaged("count", e.to_string()))
 }
 
-async fn announce(
+pub(crate) async fn announce(
     tx: &mut Tx,
     kind: EventKind,
     action: &str,

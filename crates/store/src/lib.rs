@@ -24,6 +24,7 @@ mod invariants;
 mod journal;
 mod kept;
 mod key;
+pub mod lost;
 mod memory;
 mod migrate;
 #[cfg(test)]

@@ -428,7 +428,8 @@ impl Reader {
         u64::try_from(count).map_err(|e| damaged("count", e.to_string()))
     }
 
-    /// How many records the reconciler archived after this moment.
+    /// How many records were archived after this moment because their container is gone: by the reconciler, or as lost with
+    /// their node by a person.
     ///
     /// # Errors
     /// The database's.
@@ -437,7 +438,8 @@ impl Reader {
             return Ok(model.read(|state| state.count_orphans_after(moment)));
         }
         let count: i64 = query_scalar(
-            "SELECT COUNT(*) FROM apps WHERE archived_at > $1 AND archived_by = 'reconciler'",
+            "SELECT COUNT(*) FROM apps WHERE archived_at > $1 \
+             AND archived_by IN ('reconciler', 'person')",
         )
         .bind(moment.0)
         .fetch_one(self)

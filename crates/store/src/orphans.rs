@@ -1,4 +1,4 @@
-//! The end of an orphan's record: into the archive, with its history; its ports rest.
+//! The end of the record of a container that is gone: into the archive, with its history; its ports rest.
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::event::EventKind;
@@ -21,14 +21,14 @@ use crate::sql::{Tx, query};
 use crate::store::Store;
 use crate::views::ArchivedBy;
 
-/// An app whose container is proven absent, as it was judged.
+/// An app whose container is gone, proven absent or said to be lost with its node, as it was judged.
 #[derive(Debug, Clone, PartialEq)]
 pub struct OrphanFound {
     /// The app.
     pub app: AppId,
     /// Its status when it was judged.
     pub status: StatusLabel,
-    /// All its guests that were not gone, each proven absent, sorted.
+    /// All its guests that were not gone, each of them judged, sorted.
     pub guests: Vec<GuestId>,
     /// Its stuck operation when it was judged: what that has done to the guests is part of what is told.
     pub operation: Option<OperationId>,
@@ -42,13 +42,44 @@ pub struct OrphanFound {
     pub actor: Actor,
 }
 
-/// Why a stuck operation of an orphan ends.
-pub(crate) fn given_up() -> Failure {
-    Failure::new(
-        "orphaned",
-        "the app's container does not exist any more",
-        "Nothing is left to do; deploy the app again if it is needed.",
-    )
+/// How the record of a container that is gone ends.
+pub(crate) struct Ending {
+    /// The action of its audit entry.
+    pub(crate) action: &'static str,
+    /// Who puts it into the archive.
+    pub(crate) by: ArchivedBy,
+    /// Why a stuck operation of it ends.
+    pub(crate) given_up: Failure,
+}
+
+impl Ending {
+    /// Its container is proven absent.
+    pub(crate) fn proven() -> Self {
+        let given_up = Failure::new(
+            "orphaned",
+            "the app's container does not exist any more",
+            "Nothing is left to do; deploy the app again if it is needed.",
+        );
+        Self {
+            action: "app.archive_orphan",
+            by: ArchivedBy::Reconciler,
+            given_up,
+        }
+    }
+
+    /// A person said that it was lost with its node.
+    pub(crate) fn said_lost() -> Self {
+        let given_up = Failure::new(
+            "orphaned",
+            "somebody said that the app's container was lost with its node",
+            "Nothing is left to do; deploy the app again if it is needed.",
+        );
+        Self {
+            action: "app.lost_with_node",
+            by: ArchivedBy::Person,
+            given_up,
+        }
+    }
 }
 
 impl Store {
@@ -71,32 +102,43 @@ impl Store {
             let Some(stuck) = still_judged(tx, orphan).await? else {
                 return Ok(false);
             };
-            if let Some(operation) = stuck {
-                give_up(tx, &operation, &orphan.actor, now).await?;
-            }
-            for guest in &orphan.guests {
-                end_suspicion(tx, *guest).await?;
-                query("UPDATE guests SET gone_at = $2 WHERE id = $1")
-                    .bind(guest.to_string())
-                    .bind(now.0)
-                    .execute(&mut *tx)
-                    .await?;
-            }
-            add_app_line(tx, orphan.level, &orphan.line, orphan.app, now).await?;
-            add_event(tx, &orphan.event, Some(orphan.app), None, now).await?;
-            let target = orphan.app.to_string();
-            let act = Act::request("app.archive_orphan", &target, orphan.event.body.clone());
-            add_audit(tx, &orphan.actor, act, now).await?;
-            let by = ArchivedBy::Reconciler;
-            archive(tx, orphan.app, by, Some(rest_ms), now).await?;
+            end(tx, orphan, stuck, Ending::proven(), rest_ms, now).await?;
             Ok(true)
         })
         .await
     }
 }
 
+/// Ends the record of what [`still_judged`] found to be as it was judged.
+pub(crate) async fn end(
+    tx: &mut Tx,
+    orphan: &OrphanFound,
+    stuck: Option<OperationRecord>,
+    ending: Ending,
+    rest_ms: i64,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(operation) = stuck {
+        give_up(tx, &operation, &ending.given_up, &orphan.actor, now).await?;
+    }
+    for guest in &orphan.guests {
+        end_suspicion(tx, *guest).await?;
+        query("UPDATE guests SET gone_at = $2 WHERE id = $1")
+            .bind(guest.to_string())
+            .bind(now.0)
+            .execute(&mut *tx)
+            .await?;
+    }
+    add_app_line(tx, orphan.level, &orphan.line, orphan.app, now).await?;
+    add_event(tx, &orphan.event, Some(orphan.app), None, now).await?;
+    let target = orphan.app.to_string();
+    let act = Act::request(ending.action, &target, orphan.event.body.clone());
+    add_audit(tx, &orphan.actor, act, now).await?;
+    archive(tx, orphan.app, ending.by, Some(rest_ms), now).await
+}
+
 /// Whether it is as it was judged; with its stuck operation, if it has one.
-async fn still_judged(
+pub(crate) async fn still_judged(
     tx: &mut Tx,
     orphan: &OrphanFound,
 ) -> Result<Option<Option<OperationRecord>>, StoreError> {
@@ -126,11 +168,12 @@ async fn still_judged(
 async fn give_up(
     tx: &mut Tx,
     operation: &OperationRecord,
+    why: &Failure,
     actor: &Actor,
     now: Timestamp,
 ) -> Result<(), StoreError> {
     advance(tx, operation, OperationEvent::Abandoned, now).await?;
-    let body = json!({"failure": given_up()});
+    let body = json!({ "failure": why });
     let event = NewEvent {
         kind: EventKind::OperationAbandoned,
         body: body.clone(),

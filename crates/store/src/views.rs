@@ -124,17 +124,20 @@ pub enum ArchivedBy {
     Operation(OperationId),
     /// The reconciler: its container was proven absent.
     Reconciler,
+    /// A person, who said that its container was lost with its node.
+    Person,
 }
 
 impl ArchivedBy {
     const RECONCILER: &'static str = "reconciler";
+    const PERSON: &'static str = "person";
 
     /// The operation, if it was one.
     #[must_use]
     pub fn operation(self) -> Option<OperationId> {
         match self {
             Self::Operation(id) => Some(id),
-            Self::Reconciler => None,
+            Self::Reconciler | Self::Person => None,
         }
     }
 }
@@ -144,6 +147,7 @@ impl std::fmt::Display for ArchivedBy {
         match self {
             Self::Operation(id) => id.fmt(f),
             Self::Reconciler => f.write_str(Self::RECONCILER),
+            Self::Person => f.write_str(Self::PERSON),
         }
     }
 }
@@ -152,11 +156,14 @@ impl std::str::FromStr for ArchivedBy {
     type Err = String;
 
     fn from_str(text: &str) -> Result<Self, String> {
-        if text == Self::RECONCILER {
-            return Ok(Self::Reconciler);
+        match text {
+            Self::RECONCILER => Ok(Self::Reconciler),
+            Self::PERSON => Ok(Self::Person),
+            operation => {
+                let operation = operation.parse().map_err(|e| format!("{e}"))?;
+                Ok(Self::Operation(operation))
+            }
         }
-        let operation = text.parse().map_err(|e| format!("{e}"))?;
-        Ok(Self::Operation(operation))
     }
 }
 

@@ -103,6 +103,7 @@ impl EventKind {
             Self::OrphansSuspected => row(Severity::Info, "many containers missing"),
             Self::ExpectedOrphanArchived => row(Severity::Info, "orphan archived"),
             Self::AnomalousOrphanDetected => row(Severity::Critical, "container was deleted by hand"),
+            Self::AppLostWithNode => row(Severity::Warning, "declared lost with its node"),
             Self::GuestConflicted => row(Severity::Critical, "container is another one"),
             Self::GuestConflictEnded => row(Severity::Info, "container is the app's again"),
             Self::GuestTwinFound => row(Severity::Warning, "another container bears the app's mark"),

@@ -6,6 +6,7 @@
 mod brake;
 mod complete;
 mod inventory;
+mod lost;
 mod orphan;
 mod proof;
 mod sighting;
@@ -14,6 +15,7 @@ mod suspicion;
 pub use brake::{Brake, HOUR_MS, Tally, limit};
 pub use complete::{CompleteInventory, Expected, Incomplete, Sight};
 pub use inventory::{Inventory, Kind, ListedPower, NodeSeen, SeenGuest};
+pub use lost::Fate;
 pub use orphan::{Cause, Orphan};
 pub use proof::{DirectRead, NotProven, ProvenAbsent, Watched};
 pub use sighting::Sighting;

@@ -35,8 +35,8 @@ impl CompleteInventory {
             Some((guest, node)) if guest.kind == Kind::Machine => Sighting::Machine(node),
             Some((guest, node)) if *node == place.node => Sighting::Here(guest.power),
             Some((guest, node)) => Sighting::Elsewhere(node, guest.power),
-            // Nor is anything said of what is recorded on a node that is no member: it left before it was on record itself, for a
-            // person is not let say that a node has left for good while a container is recorded there.
+            // Nor is anything said of what is recorded on a node that is no member: that it is lost with it a person says, and then
+            // the record ends with the node's.
             None if self.is_online(&place.node) != Some(true) => Sighting::Unknown,
             None => Sighting::Missing,
         }

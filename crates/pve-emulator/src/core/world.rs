@@ -468,11 +468,20 @@ impl World {
         };
     }
 
-    /// Takes a node out of the cluster with everything on it, as `pvecm delnode` of a dead one does.
+    /// Takes a node out of the cluster, as `pvecm delnode` of a dead one does: the members' configuration changes and nothing
+    /// else (`PVE::API2::ClusterConfig`). The cluster's files below `nodes/NAME` stay, and the list of guests is made of those
+    /// of every folder there, member or not (`memdb_recreate_vmlist`): its containers keep their rows and their numbers.
     pub fn remove_node(&mut self, name: &str) {
         self.nodes.retain(|node| node.name != name);
         self.last_views.remove(&name.to_owned());
-        self.guests.retain(|_, guest| guest.node != name);
+    }
+
+    /// Deletes the cluster's files of a node that was taken out, as a person does with `rm -r /etc/pve/nodes/NAME`: only now
+    /// the cluster knows nothing of its containers any more. Of a member nothing is deleted.
+    pub fn delete_files_of(&mut self, name: &str) {
+        if self.node(name).is_none() {
+            self.guests.retain(|_, guest| guest.node != name);
+        }
     }
 
     /// Takes a container away as if it had never been, without a task.

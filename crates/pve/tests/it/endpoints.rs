@@ -392,3 +392,17 @@ async fn where_no_endpoint_is_quorate_the_first_ones_word_is_all_there_is() {
     assert!(!status.quorate);
     assert_eq!(second.seen.requests().len(), 1);
 }
+
+/// Nobody's word stands for another's: who has no quorum is heard too, and who says nothing holds up no one.
+#[tokio::test]
+async fn each_endpoint_is_heard_for_itself() {
+    let alone = TlsServer::start(Script::Answer(status_answer(0))).await;
+    let failing = TlsServer::start(Script::Answer(answer("500 ipcc_send_rec failed", ""))).await;
+    let quorate = TlsServer::start(Script::Answer(status_answer(1))).await;
+    let ways = [alone.pinned(), failing.pinned(), quorate.pinned()];
+    let read = ReadClient::new(Arc::new(transport(ways)));
+    let said = read.cluster_status_of_each().await;
+    let mut quorate: Vec<bool> = said.iter().map(|status| status.quorate).collect();
+    quorate.sort_unstable();
+    assert_eq!(quorate, [false, true]);
+}

@@ -167,6 +167,7 @@ impl OperationMetrics {
             | EventKind::OrphansSuspected
             | EventKind::ExpectedOrphanArchived
             | EventKind::AnomalousOrphanDetected
+            | EventKind::AppLostWithNode
             | EventKind::GuestConflicted
             | EventKind::GuestConflictEnded
             | EventKind::GuestTwinFound

@@ -104,7 +104,7 @@ impl State {
         users.len()
     }
 
-    fn announce_host(
+    pub(crate) fn announce_host(
         &mut self,
         kind: EventKind,
         action: &str,
@@ -168,7 +168,7 @@ impl State {
     }
 }
 
-fn no_host(id: HostId) -> StoreError {
+pub(crate) fn no_host(id: HostId) -> StoreError {
     let id = id.to_string();
     StoreError::NotFound { what: "host", id }
 }

@@ -17,6 +17,7 @@ mod invariants;
 #[cfg(test)]
 mod invariants_tests;
 mod journal;
+mod lost;
 mod model;
 mod notices;
 mod observation;

@@ -20,7 +20,7 @@ use crate::journal::Act;
 use crate::observation::{
     BrakeChange, BrakeRecord, KeptSuspicion, SuspicionChange, WatchedGuest, release_act,
 };
-use crate::orphans::{OrphanFound, given_up};
+use crate::orphans::{Ending, OrphanFound};
 use crate::power::{ReadPower, SeenPower, refuse_unresolvable, resolved};
 use crate::records::{Actor, AppRecord, LogLevel};
 use crate::views::{ArchiveFilter, ArchivedApp, ArchivedBy};
@@ -170,7 +170,8 @@ impl State {
 
     pub(crate) fn count_orphans_after(&self, moment: Timestamp) -> u64 {
         let archived = self.apps.values().filter_map(|app| app.archived.as_ref());
-        count(archived.filter(|a| a.by == ArchivedBy::Reconciler && a.archived_at > moment))
+        let is_gone = |by: ArchivedBy| matches!(by, ArchivedBy::Reconciler | ArchivedBy::Person);
+        count(archived.filter(|a| is_gone(a.by) && a.archived_at > moment))
     }
 
     pub(crate) fn list_archived(&self, filter: &ArchiveFilter) -> Vec<ArchivedApp> {
@@ -194,9 +195,16 @@ impl State {
         orphan: &OrphanFound,
         now: Timestamp,
     ) -> Result<bool, StoreError> {
-        let Some(app) = self.live_app(orphan.app) else {
+        let Some(stuck) = self.still_judged(orphan) else {
             return Ok(false);
         };
+        self.end_record(orphan, stuck, Ending::proven(), now)?;
+        Ok(true)
+    }
+
+    /// Whether it is as it was judged; with its stuck operation, if it has one.
+    pub(crate) fn still_judged(&self, orphan: &OrphanFound) -> Option<Option<OperationId>> {
+        let app = self.live_app(orphan.app)?;
         let operation = self.live_operation(orphan.app);
         let worked_on = operation.is_some_and(|(_, stuck)| !stuck);
         let of_app = self
@@ -204,13 +212,22 @@ impl State {
             .filter(|guest| guest.guest.app() == orphan.app);
         let mut guests: Vec<GuestId> = of_app.map(|guest| guest.guest.id()).collect();
         guests.sort_unstable();
-        let as_judged =
-            app.status.label() == orphan.status && operation.map(|(id, _)| id) == orphan.operation;
-        if !as_judged || worked_on || guests != orphan.guests {
-            return Ok(false);
-        }
-        if let Some((id, _)) = operation {
-            self.give_up(id, &orphan.actor, now)?;
+        let as_judged = app.status.label() == orphan.status
+            && operation.map(|(id, _)| id) == orphan.operation
+            && guests == orphan.guests;
+        (as_judged && !worked_on).then(|| operation.map(|(id, _)| id))
+    }
+
+    /// Ends the record of what was found to be as it was judged.
+    pub(crate) fn end_record(
+        &mut self,
+        orphan: &OrphanFound,
+        stuck: Option<OperationId>,
+        ending: Ending,
+        now: Timestamp,
+    ) -> Result<(), StoreError> {
+        if let Some(id) = stuck {
+            self.give_up(id, &ending.given_up, &orphan.actor, now)?;
         }
         for guest in &orphan.guests {
             self.suspicions.remove(guest);
@@ -221,22 +238,22 @@ impl State {
         self.add_app_line(orphan.level, &orphan.line, orphan.app, now);
         self.add_event(&orphan.event, Some(orphan.app), None, now);
         let target = orphan.app.to_string();
-        let act = Act::request("app.archive_orphan", &target, orphan.event.body.clone());
+        let act = Act::request(ending.action, &target, orphan.event.body.clone());
         self.add_audit(&orphan.actor, act, now);
         let rest = Some(self.rest_ms);
-        self.archive(orphan.app, ArchivedBy::Reconciler, rest, now)?;
-        Ok(true)
+        self.archive(orphan.app, ending.by, rest, now)
     }
 
     fn give_up(
         &mut self,
         id: OperationId,
+        why: &Failure,
         actor: &Actor,
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let operation = self.existing(id)?;
         self.advance(&operation, OperationEvent::Abandoned, now)?;
-        let body = json!({"failure": given_up()});
+        let body = json!({ "failure": why });
         let event = NewEvent {
             kind: EventKind::OperationAbandoned,
             body: body.clone(),

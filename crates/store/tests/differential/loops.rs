@@ -1,16 +1,19 @@
 //! What the loops of the server write: suspicions, orphans, the brake, what is stuck; and what a person resolves.
 
+use std::collections::BTreeSet;
+
 use proximity_domain::app::Status;
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::identity::Shown;
 use proximity_domain::ids::{AppId, GuestId, Vmid};
 use proximity_domain::interface::GuestInterface;
-use proximity_domain::names::Mac;
-use proximity_domain::observe::Suspicion;
+use proximity_domain::names::{Mac, NodeName};
+use proximity_domain::observe::{Suspicion, Watched};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
 use proximity_store::identities::Accepted;
+use proximity_store::lost::NodeLost;
 use proximity_store::observation::{BrakeChange, SuspicionChange};
 use proximity_store::orphans::OrphanFound;
 use proximity_store::power::{ReadPower, SeenPower};
@@ -58,6 +61,7 @@ impl Play {
                 let done = both!(self.pair, store => store.archive_orphan(&orphan, at)).unwrap();
                 Some(!done)
             }
+            Call::LoseNode { host, n } => self.lose_node(host, n).await,
             Call::Brake(n) if n >= 250 => {
                 let (app, told) = (self.app(n)?, event(EventKind::GuestConflicted, n));
                 both!(self.pair, store => store.tell(&told, app, at)).unwrap();
@@ -95,6 +99,55 @@ impl Play {
             }
             _ => unreachable!("only what the loops write comes here"),
         }
+    }
+
+    /// A person gives up a node with what is recorded there, sometimes without having looked.
+    async fn lose_node(&mut self, host: u8, n: u8) -> Told {
+        let (id, at) = (self.host(host)?, self.at());
+        let mut host = both!(self.pair, store => store.host(id)).unwrap()?;
+        let node: NodeName = format!("pve{}", 1 + n % 2).parse().unwrap();
+        let there = both!(self.pair, store => store.watched_guests(id)).unwrap();
+        let there = there.iter().filter(|guest| guest.watched.place.node == node);
+        let there: Vec<&Watched> = there.map(|guest| &guest.watched).collect();
+        let mut recorded: Vec<GuestId> = there.iter().map(|guest| guest.guest).collect();
+        recorded.sort_unstable();
+        if n >= 230 {
+            recorded.push(GuestId(self.id()));
+        }
+        let apps: BTreeSet<AppId> = there.iter().map(|guest| guest.app).collect();
+        let mut lost = Vec::new();
+        for app in apps {
+            lost.push(self.orphan(app, EventKind::AppLostWithNode, n).await?);
+        }
+        host.known_nodes.retain(|known| *known != node);
+        let lost = NodeLost {
+            host,
+            node,
+            is_forgotten: n.is_multiple_of(3),
+            recorded,
+            apps: lost,
+            actor: self.actor(),
+        };
+        let done = both!(self.pair, store => store.lose_node(&lost, at));
+        Some(!done.unwrap())
+    }
+
+    /// An app as it is, with all its guests.
+    async fn orphan(&self, id: AppId, kind: EventKind, n: u8) -> Option<OrphanFound> {
+        let app = both!(self.pair, store => store.app(id)).unwrap()?;
+        let guests = both!(self.pair, store => store.recorded_guests(id)).unwrap();
+        let mut guests: Vec<GuestId> = guests.iter().map(RecordedGuest::id).collect();
+        guests.sort_unstable();
+        Some(OrphanFound {
+            app: id,
+            status: app.status.label(),
+            guests,
+            operation: app.operation,
+            event: event(kind, n),
+            level: LogLevel::Warning,
+            line: "lost".to_owned(),
+            actor: self.actor(),
+        })
     }
 
     async fn brake(&mut self, n: u8) -> Told {

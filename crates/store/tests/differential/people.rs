@@ -99,6 +99,7 @@ impl Play {
             | Call::Alarm { .. }
             | Call::Identity { .. }
             | Call::Orphan(_)
+            | Call::LoseNode { .. }
             | Call::Brake(_)
             | Call::MarkStuck(_)
             | Call::FollowPower { .. }

@@ -15,6 +15,7 @@ pub mod host_acts;
 pub mod hosts;
 pub mod interfaces;
 pub mod kept;
+pub mod lost;
 pub mod notices;
 pub mod observation;
 pub mod orphans;
@@ -83,6 +84,7 @@ macro_rules! with_cases {
                 an_app_in_error_is_resolved_by_a_person,
                 the_archive_is_listed_newest_first;
             orphans: go_with_the_operation_they_were_judged_with;
+            lost: ends_with_its_node_in_one_commit, ends_as_judged_or_not_at_all, leaves_a_node_that_is_a_member;
             events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then,
                 ring_for_a_caller_that_went_away;
             notices: begin_with_what_happens_from_now_on, are_forgotten_with_their_channel, are_taken_up_once,
