@@ -282,7 +282,7 @@ impl EngineError {
             Self::NodeInUse { .. } => row(
                 "node_in_use",
                 K::Conflict,
-                "take it out of its cluster first (pvecm delnode), and move or remove the apps on it",
+                "take it out of its cluster first (pvecm delnode), and move or remove the apps on it; what is lost with it is shown, and given up, by: proximity hosts forget-node HOST NODE --containers-lost",
             ),
             Self::NotAdoptable { code, .. } | Self::NotRestored { code, .. } => adoption_row(code),
             Self::NoHost => row(

@@ -56,6 +56,46 @@ pub(crate) fn has_quorum(status: &ClusterStatus, node: &NodeName) -> bool {
     status.quorate && status.nodes.iter().any(there)
 }
 
+/// How a node stands in its cluster that nobody reaches.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Standing {
+    /// A member, and off.
+    Off,
+    /// No member.
+    Left,
+}
+
+/// How a node stands by `word`, which is its cluster's, and by what each endpoint `said`. A part of the cluster that was split
+/// off may be quorate by itself and lack it: whoever reaches it is believed, with quorum or without.
+///
+/// # Errors
+/// Why it is reached, as a clause.
+pub(crate) fn standing(
+    node: &NodeName,
+    word: &ClusterStatus,
+    said: &[ClusterStatus],
+) -> Result<Standing, String> {
+    let all = || std::iter::once(word).chain(said);
+    if all().any(|status| row_of(node, status).is_some_and(|row| row.local)) {
+        return Err("it answers itself, so that what is on it is not lost".to_owned());
+    }
+    let of_cluster = || all().filter(|status| status.name == word.name);
+    if of_cluster().any(|status| row_of(node, status).is_some_and(|row| row.online)) {
+        return Err("its cluster has it online, so that what is on it is not lost".to_owned());
+    }
+    let mut with_quorum = of_cluster().filter(|status| status.quorate);
+    let is_member = with_quorum.any(|status| row_of(node, status).is_some());
+    Ok(if is_member {
+        Standing::Off
+    } else {
+        Standing::Left
+    })
+}
+
+fn row_of<'s>(node: &NodeName, status: &'s ClusterStatus) -> Option<&'s ClusterNode> {
+    status.nodes.iter().find(|n| n.name == *node)
+}
+
 /// As [`is_word_of`], and of all of it: every node on record is listed.
 pub(crate) fn is_whole(host: &HostRecord, status: &ClusterStatus) -> Result<(), Gap> {
     is_word_of(host, status)?;
@@ -98,14 +138,51 @@ impl Gap {
 mod tests {
     use super::*;
 
-    #[test]
-    fn quorum_is_had_by_those_who_make_it() {
-        let node = |name: &str, online| ClusterNode {
+    fn node(name: &str, online: bool) -> ClusterNode {
+        ClusterNode {
             name: name.parse().unwrap(),
             online,
             ip: None,
             local: false,
+        }
+    }
+
+    #[test]
+    fn whoever_reaches_a_node_is_believed_whatever_the_others_say() {
+        let pve3: NodeName = "pve3".parse().unwrap();
+        let lab = |quorate, nodes: &[ClusterNode]| ClusterStatus {
+            name: Some("lab".to_owned()),
+            quorate,
+            nodes: nodes.to_vec(),
         };
+        let of = |word: &ClusterStatus, said: &[ClusterStatus]| standing(&pve3, word, said);
+        let (one, off) = (node("pve1", true), node("pve3", false));
+        let without = lab(true, std::slice::from_ref(&one));
+        let with_it_off = lab(true, &[one.clone(), off.clone()]);
+        assert_eq!(of(&without, &[]), Ok(Standing::Left));
+        assert_eq!(of(&with_it_off, &[]), Ok(Standing::Off));
+        let both = [without.clone(), with_it_off.clone()];
+        assert_eq!(of(&without, &both), Ok(Standing::Off), "one lists it yet");
+        let cut_off = lab(false, &[one.clone(), off]);
+        assert_eq!(of(&without, &[cut_off]), Ok(Standing::Left));
+
+        // The word is that of a part that was split off; or a part without quorum reaches it.
+        let online = "its cluster has it online, so that what is on it is not lost";
+        for quorate in [true, false] {
+            let there = lab(quorate, &[one.clone(), node("pve3", true)]);
+            let said = [without.clone(), there];
+            assert_eq!(of(&without, &said), Err(online.to_owned()));
+        }
+        let mut itself = lab(false, &[node("pve3", true)]);
+        itself.name = None;
+        assert_eq!(of(&without, &[itself.clone()]), Ok(Standing::Left));
+        itself.nodes[0].local = true;
+        let alone = of(&without, &[itself]).unwrap_err();
+        assert!(alone.contains("it answers itself"), "{alone}");
+    }
+
+    #[test]
+    fn quorum_is_had_by_those_who_make_it() {
         let mut status = ClusterStatus {
             name: Some("lab".to_owned()),
             quorate: true,

@@ -10,6 +10,7 @@ mod init;
 mod inventory;
 mod learn;
 mod look;
+mod lost;
 mod places;
 mod public_key;
 mod refusal;
@@ -38,6 +39,7 @@ pub use self::helper::{
 };
 pub use self::init::{InitDone, InitHost, InitPlan, PersonLogin, UninitHost, UninitPlan};
 use self::look::{Found, Look};
+pub use self::lost::{AppLoss, Becomes, GiveUp, NodeLoss};
 pub use self::ssh_entry::SshEntry;
 pub use self::trust::{CertificateReport, EndpointCertificate, TrustCertificate};
 use self::wish::{Given, Wish, invalid};

@@ -32,10 +32,10 @@ pub use expose::ExposedApp;
 pub use guard::GuardView;
 pub use health::{HealthView, HostHealth};
 pub use hosts::{
-    AddHost, AddSsh, CertificateReport, ChangeHost, Code, EndpointCertificate, Finding,
-    HelperOnNode, HelperProgram, HelperReport, HelperState, HostProbe, InitDone, InitHost,
-    InitPlan, InstallHelper, Level, NoProgram, NodeProbe, PersonLogin, RemoveHelper, SshEntry,
-    SshProbe, TrustCertificate, UninitHost, UninitPlan, doctor_markdown,
+    AddHost, AddSsh, AppLoss, Becomes, CertificateReport, ChangeHost, Code, EndpointCertificate,
+    Finding, GiveUp, HelperOnNode, HelperProgram, HelperReport, HelperState, HostProbe, InitDone,
+    InitHost, InitPlan, InstallHelper, Level, NoProgram, NodeLoss, NodeProbe, PersonLogin,
+    RemoveHelper, SshEntry, SshProbe, TrustCertificate, UninitHost, UninitPlan, doctor_markdown,
 };
 pub use nodes::{NodeStorageView, NodeView, NodesView};
 pub use plan_remove::{PlannedGuest, RemovalPlan};

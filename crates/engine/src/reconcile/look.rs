@@ -128,7 +128,11 @@ fn mend(why: &Incomplete, label: &str) -> String {
         Incomplete::MayNotSeeAll => {
             format!("give it that right; proximity doctor --host {label} shows the command")
         }
-        Incomplete::Stray(_) | Incomplete::Twice(_) => {
+        Incomplete::Stray(node) => format!(
+            "if it joins just now, the next look tells; if it was removed, its containers' configurations were left behind: on a \
+             member move those that are needed from /etc/pve/nodes/{node} to a node that lives, then delete that folder"
+        ),
+        Incomplete::Twice(_) => {
             "the next look tells whether that lasts; if it does, look at the cluster".to_owned()
         }
     }
@@ -170,7 +174,7 @@ pub(super) async fn sight_of(read: &ReadClient, vmid: Vmid) -> Sight {
 /// Asks one node for the guest's configuration.
 ///
 /// `None`: it did not answer in time.
-pub(super) async fn direct(read: &ReadClient, node: &NodeName, vmid: Vmid) -> Option<DirectRead> {
+pub(crate) async fn direct(read: &ReadClient, node: &NodeName, vmid: Vmid) -> Option<DirectRead> {
     Some(match patiently(read.lxc_config(node, vmid)).await? {
         Ok(_) => DirectRead::Exists,
         Err(e) if e.is_missing_config() => DirectRead::DoesNotExist(node.clone()),

@@ -59,8 +59,8 @@ impl Missing {
         self.outside.iter().map(|((label, node), count)| {
             format!(
                 "{count} container(s) are recorded on the node {node}, which is not in the cluster of {label}: whether they are \
-                 there is unknown, as no member has their configurations; join the node again, or restore them from backups under their \
-                 numbers: there is no command yet that gives the records up"
+                 there is unknown, as no member has their configurations; join the node again, restore them from backups under their \
+                 numbers, or, if they are lost with it: proximity hosts forget-node {label} {node} --containers-lost"
             )
         })
     }
@@ -241,6 +241,15 @@ impl Reconciler {
             actor,
         };
         Ok(self.store.change_brake(&released, now).await?)
+    }
+
+    /// What the mass brake says to so many more records that a person would end at once.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(crate) async fn brake_on(&self, more: u64) -> Result<Brake, EngineError> {
+        let record = self.store.mass_brake().await?;
+        self.brake(record, more).await
     }
 
     async fn brake(&self, record: BrakeRecord, missing: u64) -> Result<Brake, EngineError> {

@@ -1,5 +1,7 @@
 //! The mass brake: it stops, and a person lets go of exactly what was missing.
 
+use proximity_engine::commands::GiveUp;
+
 use super::*;
 
 #[tokio::test]
@@ -135,4 +137,30 @@ async fn twice_as_many_missing_are_told_of_anew() {
         let told = [0, 0, 0, 1, 1, 1, 1, 2][n - 1];
         assert_eq!(l.events(EventKind::MassBrakeStopped).await, told, "{n}");
     }
+}
+
+/// What a person gave up with a node were records as well: the hour after it has no room for more.
+#[tokio::test]
+async fn what_was_lost_with_a_node_counts() {
+    let mut l = Looked::new().await;
+    for name in ["one", "two", "three"] {
+        l.deployed(name).await;
+    }
+    let (app, vmid) = l.deployed("four").await;
+    l.w.stop_worker().await.unwrap();
+    l.w.pve.meddle(|world| world.move_guest(vmid, "pve1"));
+    let followed = async || l.pass().await.moved == 1;
+    l.w.until(followed).await.unwrap();
+    l.w.pve.meddle(|world| {
+        world.remove_node("pve2");
+        world.delete_files_of("pve2");
+    });
+    let (engine, actor) = (&l.w.engine, &l.w.actor);
+    let lost = engine.give_up_node(actor, "lab", "pve2", GiveUp::Lost(3));
+    assert!(lost.await.unwrap().is_done);
+    l.w.pve.meddle(|world| world.forget_guest(vmid));
+    let stopped = l.looks(4).await.brake.unwrap();
+    assert_eq!((stopped.missing, stopped.done), (1, 3));
+    assert!(l.is_live(&app).await);
+    l.assert_sound().await;
 }

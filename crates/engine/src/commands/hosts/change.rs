@@ -6,6 +6,7 @@ use proximity_domain::vmids::VmidRange;
 use proximity_pve::cluster::ClusterStatus;
 use proximity_store::records::{Actor, HostRecord};
 
+use super::lost::left_behind;
 use super::wish::invalid;
 use crate::engine::Engine;
 use crate::error::EngineError;
@@ -54,11 +55,12 @@ impl Engine {
     }
 
     /// Says that a node has left its cluster for good: from then on a listing without it is complete again, and what was on
-    /// it may be taken for gone.
+    /// it may be taken for gone. Containers recorded there that another node has by now are followed from then on.
     ///
     /// # Errors
     /// No such host or node; the cluster cannot be asked, has no quorum, is another one by now, or still lists the node;
-    /// containers of ours are recorded there; there is no other way to the cluster.
+    /// containers of ours are recorded there that no other node has ([`Engine::give_up_node`]); there is no other way to the
+    /// cluster.
     pub async fn forget_node(
         &self,
         actor: &Actor,
@@ -66,13 +68,8 @@ impl Engine {
         node: &str,
     ) -> Result<HostRecord, EngineError> {
         let _one_at_a_time = self.inner.host_changes.lock().await;
-        let mut record = self.named_host(host).await?;
-        if !record.known_nodes.iter().any(|n| n.as_str() == node) {
-            return Err(EngineError::NotFound {
-                what: "node",
-                name: node.to_owned(),
-            });
-        }
+        let record = self.named_host(host).await?;
+        let (_, there) = self.recorded_there(&record, node).await?;
         let in_use = |why: String| EngineError::NodeInUse {
             node: node.to_owned(),
             why,
@@ -82,36 +79,17 @@ impl Engine {
             .await
             .map_err(|e| crate::commands::upstream(cluster.label(), &e))?;
         may_forget(&record, &status, node).map_err(in_use)?;
-        let guests = self.store().recorded_guests_of_host(record.id).await?;
-        let there = guests.iter().filter(|g| g.place().node.as_str() == node);
-        match there.count() {
+        match left_behind(&cluster, &status, &there).await? {
             0 => {}
             count => {
                 return Err(in_use(format!(
-                    "{count} container(s) of Proximity are recorded on it"
+                    "{count} container(s) of Proximity are recorded on it; what becomes of them if they are lost with it is \
+                     shown by: proximity hosts forget-node {} {node} --containers-lost",
+                    record.label
                 )));
             }
         }
-        // It may live on, as a node of its own: what it says is not the cluster's word any more.
-        record
-            .endpoints
-            .retain(|e| e.node.as_ref().is_none_or(|n| n.as_str() != node));
-        if record.endpoints.is_empty() {
-            return Err(in_use(
-                "the cluster is reached through it alone; once another node answers, its address is learned within a \
-                 minute, else remove the host and add it by another node"
-                    .to_owned(),
-            ));
-        }
-        record.known_nodes.retain(|n| n.as_str() != node);
-        // Another one may join under its name, with another host key.
-        if let Some(ssh) = &mut record.ssh {
-            ssh.nodes.retain(|known| known.node.as_str() != node);
-        }
-        record
-            .placement
-            .excluded_nodes
-            .retain(|n| n.as_str() != node);
+        let record = without(record, node).map_err(in_use)?;
         self.store()
             .change_host(
                 record.clone(),
@@ -126,14 +104,47 @@ impl Engine {
     }
 }
 
-/// Whether this answer shows that the node is not in the cluster of this entry; else why not.
-fn may_forget(host: &HostRecord, status: &ClusterStatus, node: &str) -> Result<(), String> {
+/// The entry without a node: its addresses, what is pinned of it, and what is wished of it go. It may live on, as a node of its
+/// own: what it says is not the cluster's word any more.
+///
+/// # Errors
+/// There is no other way to the cluster.
+pub(super) fn without(mut record: HostRecord, node: &str) -> Result<HostRecord, String> {
+    record
+        .endpoints
+        .retain(|e| e.node.as_ref().is_none_or(|n| n.as_str() != node));
+    if record.endpoints.is_empty() {
+        return Err(
+            "the cluster is reached through it alone; once another node answers, its address is learned within a \
+             minute, else remove the host and add it by another node"
+                .to_owned(),
+        );
+    }
+    record.known_nodes.retain(|n| n.as_str() != node);
+    // Another one may join under its name, with another host key.
+    if let Some(ssh) = &mut record.ssh {
+        ssh.nodes.retain(|known| known.node.as_str() != node);
+    }
+    record
+        .placement
+        .excluded_nodes
+        .retain(|n| n.as_str() != node);
+    Ok(record)
+}
+
+/// Whether this answer is the word of the entry's cluster, which alone says who has left; else why not.
+pub(super) fn speaks_for(host: &HostRecord, status: &ClusterStatus) -> Result<(), String> {
     is_word_of(host, status).map_err(|gap| match gap {
         Gap::NoQuorum => {
             "the node that answers has no quorum, and cannot say who has left".to_owned()
         }
         Gap::OtherCluster { .. } | Gap::Unlisted(_) => gap.text(host.label.as_str()),
-    })?;
+    })
+}
+
+/// Whether this answer shows that the node is not in the cluster of this entry; else why not.
+fn may_forget(host: &HostRecord, status: &ClusterStatus, node: &str) -> Result<(), String> {
+    speaks_for(host, status)?;
     if status.nodes.iter().any(|n| n.name.as_str() == node) {
         return Err("its cluster still lists it".to_owned());
     }
