@@ -56,7 +56,8 @@ pub struct ArchivedApp {
     pub created_at: Timestamp,
     /// When it was archived.
     pub archived_at: Timestamp,
-    /// `reconciler` for an app whose container was proven absent, or the id of the operation that removed it.
+    /// `reconciler` for an app whose container was proven absent, `person` for one that somebody said to be lost with its node, or
+    /// the id of the operation that removed it.
     pub archived_by: String,
     /// What became of it; none in lists.
     #[serde(default, skip_serializing_if = "Option::is_none")]

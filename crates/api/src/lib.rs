@@ -22,6 +22,7 @@ pub mod identity;
 pub mod init;
 pub mod labels;
 pub mod logs;
+pub mod node_loss;
 pub mod nodes;
 pub mod notices;
 pub mod operations;

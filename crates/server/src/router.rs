@@ -174,6 +174,7 @@ fn protected() -> OpenApiRouter<AppState> {
             routes::hosts::remove
         ))
         .routes(routes!(routes::hosts::forget_node))
+        .routes(routes!(routes::node_loss::give_up))
         .routes(routes!(routes::hosts::set_ssh))
         .routes(routes!(routes::certificate::trust))
         .routes(routes!(routes::helper::install))

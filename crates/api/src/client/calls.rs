@@ -20,6 +20,7 @@ use crate::hosts::{
 use crate::identity::{Reidentification, ReidentifyApp};
 use crate::init::{InitDone, InitHost, InitPlan, PlanUninit, UninitHost, UninitPlan};
 use crate::logs::{LogPage, LogQuery};
+use crate::node_loss::{GiveUpNode, NodeLoss};
 use crate::nodes::{NodeList, NodeQuery};
 use crate::notices::{ChannelList, ChannelTests, TestChannels};
 use crate::operations::{Operation, OperationList, OperationQuery};
@@ -273,6 +274,17 @@ impl Client {
     pub async fn forget_node(&self, host: &str, node: &str) -> Answer<Host> {
         let path = ["proxmox", "hosts", host, "nodes", node];
         self.send(self.request(Method::DELETE, &path)).await
+    }
+
+    /// `POST /api/proxmox/hosts/{id}/nodes/{node}/loss`: shows, or does what a person confirmed.
+    pub async fn give_up_node(
+        &self,
+        host: &str,
+        node: &str,
+        body: &GiveUpNode,
+    ) -> Answer<NodeLoss> {
+        let path = ["proxmox", "hosts", host, "nodes", node, "loss"];
+        self.post(&path, body).await
     }
 
     /// `PUT /api/proxmox/hosts/{id}/nodes/{node}/ssh`.

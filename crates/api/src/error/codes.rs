@@ -118,7 +118,7 @@ pub const CODES: &[Code] = &[
     row("host_not_found", K::NotFound, "No host entry has this id or label."),
     row("no_host", K::NotFound, "There is no host entry yet."),
     row("host_in_use", K::Conflict, "The host entry still has apps."),
-    row("node_in_use", K::Conflict, "The node is still in its cluster, or has apps."),
+    row("node_in_use", K::Conflict, "The node is still in its cluster, or is reached, or has apps."),
     row("cluster_known", K::Conflict, "The cluster is there under another label."),
     row("pve_unsupported", K::Conflict, "This version of Proxmox VE is not supported."),
     row("token_too_narrow", K::Forbidden, "The API token lacks privileges in Proxmox VE."),

@@ -142,6 +142,13 @@ pub(crate) struct HostsForgetNode {
     /// The node; its cluster must not list it any more
     #[arg(value_name = "NODE")]
     pub(crate) node: String,
+    /// Show what becomes of the apps that are recorded on it if their containers are lost with it; also of a
+    /// node that its cluster lists as off
+    #[arg(long)]
+    pub(crate) containers_lost: bool,
+    /// So many apps are shown as lost, and are: archive them with their history
+    #[arg(long, value_name = "N", requires = "containers_lost", value_parser = clap::value_parser!(u64).range(1..))]
+    pub(crate) confirm_lost: Option<u64>,
 }
 
 /// `proximity hosts ssh`.

@@ -50,6 +50,8 @@ fn what_people_type_is_understood() {
         "hosts set home --vmids 5000-5999 --exclude pve2 --include pve3",
         "hosts set home --vmids pve",
         "hosts forget-node home pve3",
+        "hosts forget-node home pve3 --containers-lost",
+        "hosts forget-node --containers-lost home pve3 --confirm-lost 2",
         "hosts ssh home pve4",
         "hosts ssh home pve4 --address 192.0.2.14:2222 --host-key ssh-ed25519-AAAA",
         "nodes --host home",
@@ -92,6 +94,7 @@ fn mistakes_are_usage_errors_with_their_reason() {
         "hosts add home https://h --secret hunter2",
         "logs web -n 0",
         "remove web --dry-run --yes",
+        "hosts forget-node home pve3 --confirm-lost 2",
         "apps -q -v",
     ];
     let mut all = String::new();

@@ -2,6 +2,7 @@
 
 use proximity_api::hosts::{ChangeHost, Host, SetSsh, SshNode};
 
+use super::node_loss;
 use crate::ask;
 use crate::cli::{HostsForgetNode, HostsSet, HostsSsh};
 use crate::context::Context;
@@ -24,6 +25,9 @@ pub(crate) async fn set(context: &Context, args: HostsSet) -> Result<(), Failed>
 }
 
 pub(crate) async fn forget_node(context: &Context, args: HostsForgetNode) -> Result<(), Failed> {
+    if args.containers_lost {
+        return node_loss::run(context, args).await;
+    }
     let client = context.client()?;
     let host = client.forget_node(&args.host, &args.node).await?;
     context.output.result(&host, |host| {

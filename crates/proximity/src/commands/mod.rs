@@ -24,6 +24,7 @@ mod hosts_remove;
 mod hosts_trust;
 mod init;
 mod logs;
+mod node_loss;
 mod nodes;
 mod notify;
 mod operations_change;

@@ -132,7 +132,8 @@ pub(crate) async fn change(
 
 /// Forget a node
 ///
-/// The node has left its cluster for good: it is no longer expected in listings, and what was on it may be taken for gone.
+/// The node has left its cluster for good: it is no longer expected in listings, and what was on it may be taken for gone. Refused
+/// while containers are recorded on it that no other node has.
 #[utoipa::path(delete, path = "/api/proxmox/hosts/{host}/nodes/{node}", tag = "hosts", operation_id = "forget_node",
     params(("host" = String, Path, description = "Id or label.", example = "home"),
         ("node" = String, Path, description = "Name of the node.", example = "pve3")),

@@ -17,6 +17,7 @@ pub(crate) mod init;
 pub(crate) mod logs;
 pub(crate) mod lookup;
 pub(crate) mod metrics;
+pub(crate) mod node_loss;
 pub(crate) mod nodes;
 pub(crate) mod notices;
 pub(crate) mod once;

@@ -130,6 +130,7 @@ async fn places(live: &Live) {
         (wrong.status.as_u16(), wrong.code()),
         (422, "invalid_value")
     );
+    loss_of_a_node(live).await;
     let forgotten = live
         .send("DELETE", "/api/proxmox/hosts/lab/nodes/pve9", "")
         .await;
@@ -144,6 +145,38 @@ async fn places(live: &Live) {
         (listed.status.as_u16(), listed.code()),
         (409, "node_in_use")
     );
+}
+
+/// Nothing is recorded on the one that left; the other one is up.
+async fn loss_of_a_node(live: &Live) {
+    let of = |node: &str| format!("/api/proxmox/hosts/lab/nodes/{node}/loss");
+    let left = live.send("POST", &of("pve9"), "{}").await;
+    let shown = json!({
+        "host": "lab",
+        "node": "pve9",
+        "is_member": false,
+        "lost": 0,
+        "apps": [],
+        "done": false,
+        "known_nodes": ["pve1", "pve9"],
+    });
+    assert_eq!(left.body, shown);
+    for (node, body, status, code) in [
+        ("pve9", r#"{"confirm_lost":1}"#, 422, "invalid_value"),
+        ("pve1", "{}", 409, "node_in_use"),
+        ("pve7", "{}", 404, "not_found"),
+    ] {
+        let refused = live.send("POST", &of(node), body).await;
+        assert_eq!(
+            (refused.status.as_u16(), refused.code()),
+            (status, code),
+            "{node}"
+        );
+    }
+    let only_hosts = live
+        .send_as(Some("keeper"), "POST", &of("pve9"), r#"{"confirm_lost":1}"#)
+        .await;
+    assert_eq!(only_hosts.status, 403, "it ends records");
 }
 
 #[tokio::test]
@@ -461,7 +494,8 @@ async fn who_may_not_is_refused_on_every_operation() {
                     "{}".to_owned()
                 }
                 "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
-                "/api/proxmox/hosts/lab/nodes/pve1/ssh" => "{}".to_owned(),
+                "/api/proxmox/hosts/lab/nodes/pve1/ssh"
+                | "/api/proxmox/hosts/lab/nodes/pve1/loss" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/helper" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/certificate" => "{}".to_owned(),
                 "/api/proxmox/hosts/lab/helper/removal" => {

@@ -112,7 +112,7 @@ impl World {
             "set_host_ssh" => {
                 json!({ "a": { "value": { "address": self.seeded["wired"]["address"] } } })
             }
-            "trust_certificate" => json!({ "a": { "value": {} } }),
+            "trust_certificate" | "give_up_node" => json!({ "a": { "value": {} } }),
             "install_helper" => json!({ "a": { "value": { "dry_run": true } } }),
             "remove_helper" => {
                 let key = &self.seeded["helped"]["root_key"];
@@ -132,9 +132,13 @@ impl World {
             ("retry_operation", _) => self.seeded["failed"].clone(),
             ("abandon_operation" | "show_operation", _) => self.seeded["stuck"].clone(),
             ("cancel_operation", _) => self.seeded["running"].clone(),
-            ("forget_node", "node") => wired["left"].clone(),
+            ("forget_node" | "give_up_node", "node") => wired["left"].clone(),
             (_, "node") => json!([wired["node"]]),
-            ("forget_node" | "set_host_ssh" | "install_helper" | "trust_certificate", "host") => {
+            (
+                "forget_node" | "give_up_node" | "set_host_ssh" | "install_helper"
+                | "trust_certificate",
+                "host",
+            ) => {
                 json!([wired["host"]])
             }
             ("remove_helper", "host") => json!([self.seeded["helped"]["host"]]),

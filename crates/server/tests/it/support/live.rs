@@ -17,7 +17,8 @@ use uuid::Uuid;
 
 use super::{Answer, exchange};
 
-/// Tokens: `all` may everything, `reader` may look (both of the account admin), `stranger` is somebody else's.
+/// Tokens: `all` may everything, `reader` may look, `keeper` may change hosts (all of the account admin), `stranger` is somebody
+/// else's.
 pub(crate) struct Live {
     pub(crate) world: TestWorld,
     pub(crate) contract: Contract,
@@ -29,6 +30,7 @@ pub(crate) async fn live() -> Live {
     let tokens = [
         ("all", "admin", "*"),
         ("reader", "admin", "read"),
+        ("keeper", "admin", "hosts"),
         ("stranger", "somebody", "read"),
     ];
     for (number, (text, account, scope)) in tokens.into_iter().enumerate() {
