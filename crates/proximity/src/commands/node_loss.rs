@@ -81,7 +81,7 @@ fn next(loss: &NodeLoss) -> String {
 }
 
 fn row(app: &LostApp) -> [String; 5] {
-    let vmids: Vec<String> = app.vmids.iter().map(u32::to_string).collect();
+    let vmids: Vec<String> = app.vmids.iter().map(ToString::to_string).collect();
     [
         app.hostname.clone(),
         app.class.clone(),
