@@ -3,11 +3,14 @@
 use std::collections::BTreeMap;
 use std::ops::Deref;
 
+/// How many of the newest changes of a write are looked through for one of the same row.
+const NEWEST: usize = 16;
+
 /// Rows by key. Reading goes through the map inside; every change goes through the methods here.
 #[derive(Debug)]
 pub(crate) struct Table<K, V> {
     rows: BTreeMap<K, V>,
-    /// What was at a key before it was changed, oldest first.
+    /// What was at a key before it was changed, oldest first: of several for a key the first one counts.
     before: Vec<(K, Option<V>)>,
 }
 
@@ -38,7 +41,11 @@ impl<K: Ord + Clone, V: Clone> Table<K, V> {
     /// A row to change.
     pub(crate) fn row(&mut self, key: &K) -> Option<&mut V> {
         let row = self.rows.get_mut(key)?;
-        self.before.push((key.clone(), Some(row.clone())));
+        // A write changes few rows, and some of them again and again: a copy for each time is wanted by nobody.
+        let mut newest = self.before.iter().rev().take(NEWEST);
+        if newest.all(|(changed, _)| changed != key) {
+            self.before.push((key.clone(), Some(row.clone())));
+        }
         Some(row)
     }
 
@@ -74,7 +81,60 @@ impl<V: Clone> Table<i64, V> {
 
 #[cfg(test)]
 mod tests {
+    use std::cell::Cell;
+    use std::rc::Rc;
+
     use super::*;
+
+    /// Counts its copies.
+    #[derive(Debug, PartialEq, Eq)]
+    struct Counted {
+        value: u32,
+        copies: Rc<Cell<u32>>,
+    }
+
+    impl Clone for Counted {
+        fn clone(&self) -> Self {
+            self.copies.set(self.copies.get() + 1);
+            Self {
+                value: self.value,
+                copies: Rc::clone(&self.copies),
+            }
+        }
+    }
+
+    #[test]
+    fn a_row_is_copied_once_for_a_write_however_often_it_is_changed() {
+        let copies = Rc::new(Cell::new(0));
+        let mut table = Table::default();
+        for key in 0..40 {
+            let row = Counted {
+                value: key,
+                copies: Rc::clone(&copies),
+            };
+            table.put(key, row);
+        }
+        table.keep();
+        for value in 100..110 {
+            table.row(&1).unwrap().value = value;
+            table.row(&2).unwrap().value = value;
+        }
+        assert_eq!(copies.get(), 2);
+        // Long ago in this write: it is copied once more, and the first copy is the one that counts.
+        for key in 10..40 {
+            table.row(&key).unwrap().value = 7;
+        }
+        table.row(&1).unwrap().value = 200;
+        table.take_back();
+        let values = table.iter().map(|(key, row)| (*key, row.value));
+        assert!(values.clone().all(|(key, value)| key == value));
+        assert_eq!(values.count(), 40);
+        table.row(&1).unwrap().value = 5;
+        table.keep();
+        table.row(&1).unwrap().value = 6;
+        table.take_back();
+        assert_eq!(table[&1].value, 5, "the next write begins anew");
+    }
 
     #[test]
     fn takes_every_sort_of_change_back_in_reverse() {
