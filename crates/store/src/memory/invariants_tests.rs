@@ -1,5 +1,7 @@
 //! The checker names each rule that is broken.
 
+use std::sync::Arc;
+
 use proximity_domain::app::Status;
 use proximity_domain::create::Resources;
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
@@ -226,7 +228,7 @@ const DAMAGES: &[Damage] = &[
         "a step was not written under an epoch that is still to come",
         |s| {
             let steps = &mut s.operations.row(&OPERATION).unwrap().steps;
-            steps.get_mut(&0).unwrap().epoch = Epoch(2);
+            Arc::make_mut(steps.get_mut(&0).unwrap()).epoch = Epoch(2);
         },
     ),
     ("steps fit the state of their operation", |s| {

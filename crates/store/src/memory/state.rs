@@ -1,6 +1,7 @@
 //! What is recorded: plain maps.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::{AppClass, Status};
@@ -66,8 +67,8 @@ pub(crate) struct Operation {
     pub(crate) status_before: Option<Status>,
     /// How many lines it has said, those included that were left out.
     pub(crate) lines_said: i64,
-    /// By index.
-    pub(crate) steps: BTreeMap<u32, StepRecord>,
+    /// By index. Shared, so that a copy of the operation costs little: most writes change one step of many.
+    pub(crate) steps: BTreeMap<u32, Arc<StepRecord>>,
 }
 
 /// An identity row.

@@ -1,5 +1,7 @@
 //! The step log forwards: intent before the effect, output after it, each under the fence.
 
+use std::sync::Arc;
+
 use proximity_domain::failure::Failure;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::OperationState;
@@ -50,7 +52,7 @@ impl State {
             started_at: now,
             changed_at: now,
         };
-        steps.insert(index, step);
+        steps.insert(index, Arc::new(step));
         self.count_anew(operation.id)?;
         self.apply(&operation, effects, now)
     }
@@ -166,6 +168,7 @@ impl State {
     ) -> Result<&mut StepRecord, StoreError> {
         let steps = &mut self.operation_row(fence.operation)?.steps;
         let step = steps.get_mut(&index).ok_or_else(|| no_step(fence, index))?;
+        let step = Arc::make_mut(step);
         step.epoch = fence.epoch;
         step.changed_at = now;
         Ok(step)
@@ -194,9 +197,14 @@ impl State {
     }
 
     pub(crate) fn step_log(&self, id: OperationId) -> Vec<StepRecord> {
+        self.steps_of(id).cloned().collect()
+    }
+
+    /// The steps of an operation, in their order.
+    pub(crate) fn steps_of(&self, id: OperationId) -> impl Iterator<Item = &StepRecord> {
         let operation = self.operations.get(&id);
         let steps = operation.into_iter().flat_map(|o| o.steps.values());
-        steps.cloned().collect()
+        steps.map(|step| &**step)
     }
 }
 

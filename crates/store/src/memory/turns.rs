@@ -61,8 +61,8 @@ impl State {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let operation = self.forwards(fence)?;
-        let log = self.step_log(operation.id);
-        if let Some(open) = log.iter().find(|s| s.state != StepState::Succeeded) {
+        let is_open = |s: &&StepRecord| s.state != StepState::Succeeded;
+        if let Some(open) = self.steps_of(operation.id).find(is_open) {
             return Err(cannot(
                 open.index,
                 "be left open by an operation that succeeds",

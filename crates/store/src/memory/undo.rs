@@ -35,9 +35,9 @@ impl State {
         now: Timestamp,
     ) -> Result<(), StoreError> {
         let operation = self.backwards(fence)?;
-        let log = self.step_log(operation.id);
         let open = |s: &StepRecord| s.state != StepState::UndoFinished;
-        if log.iter().any(|s| s.index > index && open(s)) {
+        let is_later = |s: &StepRecord| s.index > index && open(s);
+        if self.steps_of(operation.id).any(is_later) {
             return Err(cannot(index, "be undone before a later one"));
         }
         match self.step_state(fence, index) {
@@ -89,8 +89,8 @@ impl State {
         now: Timestamp,
     ) -> Result<OperationState, StoreError> {
         let operation = self.backwards(fence)?;
-        let log = self.step_log(operation.id);
-        if let Some(open) = log.iter().find(|s| s.state != StepState::UndoFinished) {
+        let is_open = |s: &&StepRecord| s.state != StepState::UndoFinished;
+        if let Some(open) = self.steps_of(operation.id).find(is_open) {
             return Err(cannot(open.index, "be left behind, it is not undone"));
         }
         self.apply(&operation, effects, now)?;
