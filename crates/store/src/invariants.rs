@@ -206,7 +206,7 @@ async fn check_steps(tx: &mut Tx, wrong: &mut Vec<String>) -> Result<(), StoreEr
     for operation in each(&rows, operation)? {
         let abandoned = was_abandoned(tx, operation.id).await?;
         let log = step_log(tx, operation.id).await?;
-        if let Some(what) = judge(&operation, &log, abandoned) {
+        if let Some(what) = judge(&operation, log.iter(), abandoned) {
             wrong.push(format!(
                 "steps fit the state of their operation: {} is {}, {what}",
                 operation.id,
@@ -228,15 +228,16 @@ async fn was_abandoned(tx: &mut Tx, id: OperationId) -> Result<bool, StoreError>
 }
 
 /// What does not fit, if anything.
-pub(crate) fn judge(
+pub(crate) fn judge<'a>(
     operation: &OperationRecord,
-    log: &[StepRecord],
+    log: impl Iterator<Item = &'a StepRecord> + Clone,
     abandoned: bool,
 ) -> Option<&'static str> {
-    if log.iter().zip(0..).any(|(step, index)| step.index != index) {
+    let mut in_order = log.clone().zip(0..);
+    if in_order.any(|(step, index)| step.index != index) {
         return Some("but its steps have a gap");
     }
-    let states: Vec<StepState> = log.iter().map(|s| s.state).collect();
+    let states: Vec<StepState> = log.map(|s| s.state).collect();
     match &operation.state {
         OperationState::Queued => (!states.is_empty()).then_some("but has steps"),
         OperationState::Running => forwards(&states),

@@ -1,6 +1,6 @@
 //! The checker for the model: the rules of the contract that its maps do not already make impossible.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::ids::{AppId, Epoch, OperationId};
 use proximity_domain::operation::OperationState;
@@ -8,7 +8,6 @@ use proximity_domain::operation::OperationState;
 use super::state::{App, State};
 use crate::apply::is_transitional;
 use crate::invariants::judge;
-use crate::records::OperationRecord;
 use crate::views::{AuditKind, PortSide};
 
 impl State {
@@ -100,6 +99,7 @@ impl State {
 
     fn check_operations(&self, wrong: &mut Vec<String>) {
         let mut live: BTreeMap<AppId, Vec<OperationId>> = BTreeMap::new();
+        let abandoned = self.abandoned();
         for operation in self.operations.values() {
             let record = &operation.record;
             if record.finished_at.is_some() != record.state.is_final() {
@@ -126,7 +126,8 @@ impl State {
                 let rule = "a step was not written under an epoch that is still to come";
                 wrong.push(format!("{rule}: {}", record.id));
             }
-            if let Some(what) = self.judge_steps(record) {
+            let steps = operation.steps.values().map(|step| &**step);
+            if let Some(what) = judge(record, steps, abandoned.contains(&record.id)) {
                 wrong.push(format!(
                     "steps fit the state of their operation: {} is {}, {what}",
                     record.id,
@@ -147,12 +148,11 @@ impl State {
         }
     }
 
-    fn judge_steps(&self, record: &OperationRecord) -> Option<&'static str> {
-        let abandoned = self
-            .audit
-            .values()
-            .any(|entry| entry.operation == Some(record.id) && entry.action == "operation.abandon");
-        judge(record, &self.step_log(record.id), abandoned)
+    /// Operations that were given up.
+    fn abandoned(&self) -> BTreeSet<OperationId> {
+        let entries = self.audit.values();
+        let given_up = entries.filter(|entry| entry.action == "operation.abandon");
+        given_up.filter_map(|entry| entry.operation).collect()
     }
 
     fn check_journals(&self, wrong: &mut Vec<String>) {
