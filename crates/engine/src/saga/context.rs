@@ -6,8 +6,9 @@ use std::sync::{Arc, PoisonError, RwLock};
 use proximity_domain::app::AppClass;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
+use proximity_domain::operation::OperationState;
 use proximity_domain::recorded::RecordedGuest;
-use proximity_domain::saga::StepRecord;
+use proximity_domain::saga::{Next, StepRecord, next};
 use proximity_domain::time::Timestamp;
 use proximity_pve::{Client, Warrant};
 use proximity_store::Store;
@@ -96,7 +97,14 @@ impl Cx {
     /// The row of the step that is at work.
     pub(crate) fn row(&self) -> Option<StepRecord> {
         let index = self.step_index();
-        self.steps().into_iter().find(|r| r.index == index)
+        let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
+        log.iter().find(|r| r.index == index).cloned()
+    }
+
+    /// What is to be done next, by the log of steps as last read, in a saga of so many steps.
+    pub(crate) fn next(&self, state: &OperationState, steps: u32) -> Next {
+        let log = self.log.read().unwrap_or_else(PoisonError::into_inner);
+        next(state, steps, &log, self.fence.epoch)
     }
 
     /// The app's guest as recorded, if it has one that is not gone.

@@ -2,7 +2,7 @@
 
 use proximity_domain::failure::Failure;
 use proximity_domain::operation::OperationState;
-use proximity_domain::saga::{Next, next};
+use proximity_domain::saga::Next;
 use proximity_store::effects::Effects;
 use proximity_store::error::StoreError;
 use proximity_store::records::LogLevel;
@@ -58,9 +58,8 @@ async fn drive_from(cx: &Cx, saga: &Saga, from: OperationState) -> Result<(), Ha
             return Err(halt);
         }
         cx.reload().await?;
-        let steps = cx.steps();
         let count = u32::try_from(saga.steps.len()).unwrap_or(u32::MAX);
-        match next(&state, count, &steps, cx.fence.epoch) {
+        match cx.next(&state, count) {
             Next::Begin(index) => {
                 let Some(row) = row_at(saga, index) else {
                     return Ok(());
