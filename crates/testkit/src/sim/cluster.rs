@@ -180,7 +180,7 @@ impl SimCluster {
     /// Somebody else's call, whose answer nobody waits for.
     pub(super) fn somebody_calls(&self, method: Method, path: &str, params: &[(&str, &str)]) {
         let request = request(method, path, params);
-        self.trace.say(&format!("somebody: {method} {path}"));
+        self.trace.say(format_args!("somebody: {method} {path}"));
         let api = {
             let mut inner = self.lock();
             inner.next += 1;
@@ -244,7 +244,7 @@ impl SimCluster {
     }
 
     pub(super) fn complain(&self, rule: &'static str, what: String) {
-        self.trace.say(&format!("VIOLATION {rule}: {what}"));
+        self.trace.say(format_args!("VIOLATION {rule}: {what}"));
         let at_ms = self.clock.elapsed_ms();
         self.lock().violations.push(Violation { rule, at_ms, what });
     }
@@ -401,8 +401,8 @@ impl Way {
         }
         let via = choose(&cluster.lock());
         let via = via.ok_or_else(|| TransportError::NotSent("no node answers".to_owned()))?;
-        let call = format!("{} {}", request.method, request.path);
-        cluster.trace.say(&format!("{call} via {via}"));
+        let (method, path) = (request.method, &request.path);
+        cluster.trace.say(format_args!("{method} {path} via {via}"));
         let passing = cluster.lock().traps.pass(&request);
         cluster.spring(&passing, When::Before, &request).await?;
         let judged = if request.method.is_read() {
@@ -438,9 +438,10 @@ impl Way {
         }
         cluster.pause().await;
         let length = response.body.len();
-        cluster
-            .trace
-            .say(&format!("  {} {length} {call}", response.status));
+        cluster.trace.say(format_args!(
+            "  {} {length} {method} {path}",
+            response.status
+        ));
         if let Some((vmid, shown, life)) = looked
             && response.status == 200
         {

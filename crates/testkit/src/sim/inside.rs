@@ -30,7 +30,7 @@ impl Inside {
     async fn enter(&self, target: &GuestTarget, what: &str) -> Result<(), GuestError> {
         self.cluster.pause().await;
         let vmid = target.vmid.get();
-        self.cluster.trace.say(&format!("{what} in {vmid}"));
+        self.cluster.trace.say(format_args!("{what} in {vmid}"));
         if let Some((rule, why)) = self.wrong(vmid).await {
             self.cluster
                 .complain(rule, format!("{what} in {vmid}: {why}"));
@@ -132,7 +132,8 @@ impl Ingress for Outside {
         self.cluster.pause().await;
         let set = self.routes.set_route(route).await;
         let (app, target) = (route.app, route.target);
-        self.cluster.trace.say(&format!("route {app} to {target}"));
+        let trace = &self.cluster.trace;
+        trace.say(format_args!("route {app} to {target}"));
         self.cluster.pause().await;
         set
     }
@@ -140,7 +141,7 @@ impl Ingress for Outside {
     async fn withdraw(&self, app: AppId) -> Result<(), IngressError> {
         self.cluster.pause().await;
         let withdrawn = self.routes.withdraw(app).await;
-        self.cluster.trace.say(&format!("no route {app}"));
+        self.cluster.trace.say(format_args!("no route {app}"));
         self.cluster.pause().await;
         withdrawn
     }
@@ -164,7 +165,7 @@ impl Probe for Outside {
         let status = answer.as_ref().map_or(0, |answer| answer.status);
         self.cluster
             .trace
-            .say(&format!("page of {address}: {status}"));
+            .say(format_args!("page of {address}: {status}"));
         answer
     }
 }

@@ -52,5 +52,6 @@ pub use self::saga::Saga;
 pub use self::scripts::Script;
 pub use self::shrink::shrink;
 pub use self::switches::{plan_of, rows_of, rule_named, rules_of, shown};
+pub use self::trace::Telling;
 pub use self::trap::{Moment, Snare, Trap, When};
 pub use self::watch::Violation;

@@ -247,7 +247,7 @@ impl Stage {
                 let answer = ask(engine.clone()).await;
                 let is_refused = answer.is_err();
                 let said = answer.unwrap_or_else(|e| e.code().to_owned());
-                trace.say(&format!("person: {what}: {said}"));
+                trace.say(format_args!("person: {what}: {said}"));
                 if !is_refused || left == 0 {
                     return;
                 }
@@ -283,8 +283,8 @@ impl Stage {
         if let Some((id, OperationState::Stuck { .. })) = self.live(app).await? {
             let done = self.process.engine.abandon_operation(&person(), id).await;
             let said = done.map_or_else(|e| e.code().to_owned(), |op| op.state.label().to_owned());
-            let line = format!("person: abandon app{app}: {said}");
-            self.machine.cluster.trace.say(&line);
+            let trace = &self.machine.cluster.trace;
+            trace.say(format_args!("person: abandon app{app}: {said}"));
         }
         Ok(())
     }
@@ -293,8 +293,8 @@ impl Stage {
         if let Some((id, _)) = self.live(app).await? {
             let done = self.process.engine.cancel_operation(&person(), id).await;
             let said = done.map_or_else(|e| e.code().to_owned(), |op| op.state.label().to_owned());
-            let line = format!("person: cancel app{app}: {said}");
-            self.machine.cluster.trace.say(&line);
+            let trace = &self.machine.cluster.trace;
+            trace.say(format_args!("person: cancel app{app}: {said}"));
         }
         Ok(())
     }

@@ -14,6 +14,7 @@ use super::chance::Chance;
 use super::run::{Outcome, Play, play};
 use super::scripts::Script;
 use super::switches::shown;
+use super::trace::Telling;
 
 /// How many findings are told.
 const TOLD: usize = 12;
@@ -299,7 +300,7 @@ impl Points {
             ..Play::of(seed, script.acts())
         };
         // The calls are those of an engine with all its guards.
-        let alone = play(&plain, false)?;
+        let alone = play(&plain, Telling::Nothing)?;
         if let Some(first) = alone.violations.first() {
             return Err(format!(
                 "{} with seed {seed} and no trap breaks {}: {}",
@@ -315,7 +316,9 @@ impl Points {
                 return Ok((verdict, false));
             }
             let beside = case.beside.as_ref();
-            let beside = beside.map(|beside| play(beside, false)).transpose()?;
+            let beside = beside
+                .map(|beside| play(beside, Telling::Nothing))
+                .transpose()?;
             let (case, outcome) = self.played(case)?;
             let alone = beside.as_ref().unwrap_or(&alone);
             verdict.add(self, script, &case, alone, &outcome);
@@ -326,13 +329,13 @@ impl Points {
     /// Plays a case, and others in its place as long as nothing can happen in it.
     fn played(&self, mut case: Case) -> Result<(Case, Outcome), String> {
         let instead = std::mem::take(&mut case.instead);
-        let mut outcome = play(&case.play.clone().without(self.off), false)?;
+        let mut outcome = play(&case.play.clone().without(self.off), Telling::Nothing)?;
         for other in instead {
             if outcome.sprung > 0 {
                 break;
             }
             case.play = other;
-            outcome = play(&case.play.clone().without(self.off), false)?;
+            outcome = play(&case.play.clone().without(self.off), Telling::Nothing)?;
         }
         Ok((case, outcome))
     }

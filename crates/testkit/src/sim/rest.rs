@@ -49,7 +49,7 @@ pub(super) async fn look(stage: &mut Stage) -> Result<(), String> {
 /// Ends all trouble, waits until nothing moves, and looks at what is left.
 pub(super) async fn come_to_rest(stage: &mut Stage) -> Result<(), String> {
     let cluster = stage.machine.cluster.clone();
-    cluster.trace.say("rest");
+    cluster.trace.say(format_args!("rest"));
     calm(stage);
     if !settle(stage).await? {
         return Ok(());
@@ -148,33 +148,34 @@ async fn settle(stage: &Stage) -> Result<bool, String> {
 /// The whole state at the end, as part of the trace.
 pub(super) async fn tell(stage: &Stage) -> Result<(), String> {
     let (store, cluster) = (&stage.machine.store, &stage.machine.cluster);
+    let trace = &cluster.trace;
+    if !trace.is_told() {
+        return Ok(());
+    }
     let mut after = 0;
     loop {
         let events = store.events(after, 1_000).await.map_err(text)?;
         let Some(last) = events.last() else { break };
         after = last.0;
         for (seq, at, event, app, operation) in &events {
-            let line = format!("event {seq} {} {event:?} {app:?} {operation:?}", at.0);
-            cluster.trace.say(&line);
+            let at_ms = at.0;
+            trace.say(format_args!(
+                "event {seq} {at_ms} {event:?} {app:?} {operation:?}"
+            ));
         }
     }
     for row in store.audit(1_000, 0).await.map_err(text)? {
-        cluster.trace.say(&format!("audit {row:?}"));
+        trace.say(format_args!("audit {row:?}"));
     }
     for guest in store.host_guests(stage.host).await.map_err(text)? {
-        cluster.trace.say(&format!("guest {guest:?}"));
+        trace.say(format_args!("guest {guest:?}"));
     }
     for op in store.live_operations().await.map_err(text)? {
-        cluster.trace.say(&format!("operation {op:?}"));
+        trace.say(format_args!("operation {op:?}"));
     }
-    let world = {
-        let inner = cluster.lock();
-        let guests = inner.world.guests();
-        let told = guests.map(|(vmid, guest)| format!("{vmid} on {} {guest:?}", guest.node));
-        told.collect::<Vec<_>>()
-    };
-    for line in world {
-        cluster.trace.say(&line);
+    let inner = cluster.lock();
+    for (vmid, guest) in inner.world.guests() {
+        trace.say(format_args!("{vmid} on {} {guest:?}", guest.node));
     }
     Ok(())
 }

@@ -34,7 +34,7 @@ use super::perform::{Stage, person};
 use super::process::{Machine, Process};
 use super::rest;
 use super::time::{SimClock, SimIds};
-use super::trace::Trace;
+use super::trace::{Telling, Trace};
 use super::trap::{Moment, Trap, Traps};
 use super::watch::Violation;
 use crate::ingress::Routes;
@@ -141,10 +141,8 @@ impl Play {
 pub struct Outcome {
     /// What must not have happened.
     pub violations: Vec<Violation>,
-    /// Sum over the trace.
-    pub sum: u64,
-    /// Lines of the trace.
-    pub lines: u64,
+    /// Sum over the trace, and how many lines it has, if it was told.
+    pub sum: Option<(u64, u64)>,
     /// The trace itself, if it was asked for.
     #[serde(skip)]
     pub trace: String,
@@ -183,9 +181,9 @@ pub struct Outcome {
 ///
 /// # Errors
 /// The simulation itself could not go on; no finding about the product.
-pub fn play(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
+pub fn play(play: &Play, telling: Telling) -> Result<Outcome, String> {
     rehearse(&play.rehearsal)?;
-    on_virtual_time(play.off.as_deref(), on_stage(play, keep_trace))
+    on_virtual_time(play.off.as_deref(), on_stage(play, telling))
 }
 
 /// Lets this go on where time passes when everybody waits, and where this guard is off.
@@ -238,17 +236,18 @@ fn rehearsed() -> BTreeSet<String> {
     BTreeSet::new()
 }
 
-async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
-    let mut stage = set(play, keep_trace).await?;
+async fn on_stage(play: &Play, telling: Telling) -> Result<Outcome, String> {
+    let mut stage = set(play, telling).await?;
     let cluster = stage.machine.cluster.clone();
     let living = tokio::spawn(cluster.clone().live());
     let mut acts = 0;
     for timed in &play.acts {
         sleep(Duration::from_millis(timed.after_ms)).await;
-        cluster.trace.say(&format!("act {acts}: {:?}", timed.act));
+        let act = &timed.act;
+        cluster.trace.say(format_args!("act {acts}: {act:?}"));
         acts += 1;
         cluster.lock().traps.act(acts);
-        stage = stage.perform(&timed.act).await?;
+        stage = stage.perform(act).await?;
         rest::look(&mut stage).await?;
         if !cluster.lock().violations.is_empty() {
             break;
@@ -268,12 +267,10 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
     let stuck = u64::try_from(live.iter().filter(is_stuck).count()).unwrap_or(0);
     stage.process.kill().await;
     living.abort();
-    let (sum, lines) = cluster.trace.sum();
     let inner = cluster.lock();
     Ok(Outcome {
         violations: inner.violations.clone(),
-        sum,
-        lines,
+        sum: cluster.trace.sum(),
         trace: cluster.trace.text(),
         changes: inner.changes,
         raced: inner.raced,
@@ -296,14 +293,14 @@ async fn on_stage(play: &Play, keep_trace: bool) -> Result<Outcome, String> {
 }
 
 /// A world out of this seed, and a process at work.
-pub(super) async fn set(play: &Play, keep_trace: bool) -> Result<Stage, String> {
+pub(super) async fn set(play: &Play, telling: Telling) -> Result<Stage, String> {
     let seed = play.seed;
     let mut chance = Chance::of(seed, "world");
     let clock = SimClock::start();
-    let trace = Trace::new(clock.clone(), keep_trace);
+    let trace = Trace::new(clock.clone(), telling);
     let store = Store::in_memory(&options(&mut chance));
     let told = trace.clone();
-    store.observe_commits(move |_| told.say("commit"));
+    store.observe_commits(move |_| told.say(format_args!("commit")));
     let host = host(&clock, play.narrow);
     let id = host.id;
     let added = store.add_host(host, &person(), clock.now()).await;

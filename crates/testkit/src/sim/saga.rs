@@ -18,6 +18,7 @@ use super::found;
 use super::perform::{Stage, hostname, person};
 use super::rest::text;
 use super::run;
+use super::trace::Telling;
 use super::watch::Violation;
 
 /// No operation may take longer when nothing is wrong.
@@ -101,7 +102,7 @@ impl Saga {
 
 /// A world in which that can be asked for.
 pub(super) async fn prepared(saga: Saga, seed: u64) -> Result<Stage, String> {
-    let mut stage = run::set(&run::Play::of(seed, Vec::new()), false).await?;
+    let mut stage = run::set(&run::Play::of(seed, Vec::new()), Telling::Nothing).await?;
     tokio::spawn(stage.machine.cluster.clone().live());
     // The containers that were there are up by then.
     sleep(UP).await;

@@ -1,6 +1,7 @@
 //! Making a play that breaks a rule shorter, as long as it breaks the same rule.
 
 use super::run::{Play, play};
+use super::trace::Telling;
 
 /// How often a shorter play is tried at most.
 const TRIES: usize = 400;
@@ -49,6 +50,6 @@ fn without_waits(mut best: Play, rule: &str, tries: usize) -> Result<Play, Strin
 }
 
 fn breaks(candidate: &Play, rule: &str) -> Result<bool, String> {
-    let outcome = play(candidate, false)?;
+    let outcome = play(candidate, Telling::Nothing)?;
     Ok(outcome.violations.iter().any(|found| found.rule == rule))
 }

@@ -31,7 +31,7 @@ impl SimCluster {
         }
         let snares = self.lock().traps.spring(passing, when);
         for snare in snares {
-            self.trace.say(&format!("trap: {snare:?}"));
+            self.trace.say(format_args!("trap: {snare:?}"));
             match snare {
                 Snare::Take { mark, mac } => self.snatch(request, mark, mac),
                 Snare::OldView { node: at, cycles } => self.meddle(|world, _, _| {

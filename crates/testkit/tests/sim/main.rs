@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use proximity_testkit::sim::{Many, Plan, Play, Points, Theme, play};
+use proximity_testkit::sim::{Many, Outcome, Plan, Play, Points, Telling, Theme, play};
 
 const FEW: Many = Many {
     from: 0,
@@ -30,8 +30,28 @@ fn a_few_seeds_break_no_rule_and_give_the_same_trace_again() {
 
 #[test]
 fn seeds_differ() {
-    let sum = |seed| play(&Play::draw(Theme::All, seed, 12), false).unwrap().sum;
+    let sum = |seed| {
+        let outcome = play(&Play::draw(Theme::All, seed, 12), Telling::Sum);
+        outcome.unwrap().sum.unwrap()
+    };
     assert_ne!(sum(1), sum(2));
+}
+
+#[test]
+fn a_seed_does_the_same_whether_or_not_it_is_told() {
+    for seed in 0..4 {
+        let drawn = Play::draw(Theme::All, seed, 24);
+        let played = |telling| play(&drawn, telling).unwrap();
+        let (told, summed) = (played(Telling::Lines), played(Telling::Sum));
+        let untold = played(Telling::Nothing);
+        assert!(told.sum.is_some() && told.sum == summed.sum);
+        assert!(untold.sum.is_none() && untold.trace.is_empty());
+        for other in [summed, untold] {
+            let of = |it: &Outcome| (it.changes, it.virtual_ms, it.calls.len(), it.end.clone());
+            assert_eq!(of(&told), of(&other), "seed {seed}");
+            assert_eq!(told.violations, other.violations, "seed {seed}");
+        }
+    }
 }
 
 /// As many cases of a plan as there is time for.
@@ -89,7 +109,7 @@ fn cases_that_were_kept_break_no_rule_any_more() {
             continue;
         }
         let case: Play = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
-        let outcome = play(&case, false).unwrap();
+        let outcome = play(&case, Telling::Nothing).unwrap();
         assert!(
             outcome.violations.is_empty(),
             "{path:?}: {:?}",
@@ -119,7 +139,7 @@ mod guards {
             };
             cases += 1;
             let case: Play = serde_json::from_str(&text).unwrap();
-            let outcome = play(&case.without(Some(guard)), false).unwrap();
+            let outcome = play(&case.without(Some(guard)), Telling::Nothing).unwrap();
             let shown = shown(guard, &outcome.violations, None);
             assert!(
                 shown.is_some(),

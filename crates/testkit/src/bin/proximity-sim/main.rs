@@ -10,7 +10,7 @@ use std::process::ExitCode;
 use anyhow::{Context, Result};
 use clap::{Parser, Subcommand};
 use proximity_engine::saga::Guard;
-use proximity_testkit::sim::{Many, Play, Sum, Theme, play, rule_named, shrink};
+use proximity_testkit::sim::{Many, Play, Sum, Telling, Theme, play, rule_named, shrink};
 
 #[derive(Parser)]
 #[command(about = "Deterministic simulation; not part of the product")]
@@ -208,9 +208,10 @@ fn many(many: Many) -> Result<bool> {
 fn sums(seeds: &[u64], theme: Theme, steps: usize) -> Result<bool> {
     let mut sums = Vec::new();
     for seed in seeds {
-        let outcome = play(&Play::draw(theme, *seed, steps), false);
-        let (seed, sum) = (*seed, outcome.map_err(anyhow::Error::msg)?.sum);
-        sums.push(Sum { seed, sum });
+        let outcome = play(&Play::draw(theme, *seed, steps), Telling::Sum);
+        let sum = outcome.map_err(anyhow::Error::msg)?.sum;
+        let (sum, _) = sum.context("nothing was told")?;
+        sums.push(Sum { seed: *seed, sum });
     }
     say(&serde_json::to_string(&sums)?)?;
     Ok(true)
@@ -218,11 +219,13 @@ fn sums(seeds: &[u64], theme: Theme, steps: usize) -> Result<bool> {
 
 /// True if no rule was broken.
 fn one(whole: &Play, brief: bool) -> Result<bool> {
-    let outcome = play(whole, !brief).map_err(anyhow::Error::msg)?;
+    let telling = if brief { Telling::Sum } else { Telling::Lines };
+    let outcome = play(whole, telling).map_err(anyhow::Error::msg)?;
     if !brief {
         say(outcome.trace.trim_end())?;
     }
-    let (sum, lines, acts) = (outcome.sum, outcome.lines, outcome.acts);
+    let (sum, lines) = outcome.sum.context("nothing was told")?;
+    let acts = outcome.acts;
     let told = format!(
         "seed {}: {acts} acts, {lines} lines, sum {sum:016x}",
         whole.seed

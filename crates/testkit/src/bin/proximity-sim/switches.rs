@@ -4,7 +4,9 @@ use std::path::Path;
 
 use anyhow::Result;
 use proximity_engine::saga::Guard;
-use proximity_testkit::sim::{Many, Plan, Play, Points, Until, plan_of, play, rows_of, shown};
+use proximity_testkit::sim::{
+    Many, Plan, Play, Points, Telling, Until, plan_of, play, rows_of, shown,
+};
 use serde_json::{Value, json};
 
 use super::say;
@@ -85,7 +87,7 @@ fn by_case(cases: &Path, guard: Guard, but: Option<&str>) -> Result<Option<&'sta
     };
     let case: Play = serde_json::from_str(&text)?;
     let violations = |case: &Play| {
-        let played = play(case, false).map_err(anyhow::Error::msg);
+        let played = play(case, Telling::Nothing).map_err(anyhow::Error::msg);
         played.map(|outcome| outcome.violations)
     };
     if let Some(found) = violations(&case)?.first() {
