@@ -429,9 +429,11 @@ impl Way {
             let mut inner = cluster.lock();
             inner.strangers.note(&judged, response.status);
         }
-        let looked = vmid.zip(Shown::of_answer(&response.body));
         // An answer that comes late shows whoever has the number then.
-        let looked = looked.and_then(|(vmid, shown)| Some((vmid, shown, life(vmid).or(before)?)));
+        let looked = vmid.and_then(|vmid| {
+            let shown = Shown::of_answer(&response.body)?;
+            Some((vmid, shown, life(vmid).or(before)?))
+        });
         cluster.spring(&passing, When::After, &request).await?;
         if response.hold_ms > 0 {
             sleep(Duration::from_millis(response.hold_ms)).await;
