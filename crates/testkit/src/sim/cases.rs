@@ -108,7 +108,7 @@ const PAIRS_ONE_IN: u64 = 24;
 pub(super) fn cases(plan: Plan, script: &Script, plain: &Play, alone: &Outcome) -> Vec<Case> {
     let mut calls = BTreeMap::new();
     for Moment { call, .. } in &alone.calls {
-        *calls.entry(call.clone()).or_default() += 1;
+        *calls.entry(call.to_string()).or_default() += 1;
     }
     match plan {
         Plan::Taken => taken(script, plain, alone),

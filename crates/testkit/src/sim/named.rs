@@ -150,7 +150,7 @@ fn reconciles(act: &Act) -> bool {
 
 /// It is about to leave.
 fn leaves(moment: &Moment, when: When, call: &str) -> bool {
-    when == When::Before && moment.call == call
+    when == When::Before && *moment.call == *call
 }
 
 /// It was the newest change before.
@@ -240,10 +240,10 @@ mod tests {
     fn a_moment_is_known_by_the_change_before_it() {
         let script = Script::ALL[0];
         let after = |call: &str, change: Option<&str>| Moment {
-            call: call.to_owned(),
+            call: call.into(),
             nth: 1,
             acts: 1,
-            change: change.map(str::to_owned),
+            change: change.map(Into::into),
         };
         let config = "GET /nodes/{node}/lxc/{vmid}/config";
         let calls = [after(config, None), after(config, Some(CREATE))];

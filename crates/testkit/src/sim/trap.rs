@@ -1,6 +1,7 @@
 //! Traps: what happens at one certain call of the engine, so that every moment of an operation can be tried in turn.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proximity_pve::transport::Request;
 use serde::{Deserialize, Serialize};
@@ -74,24 +75,24 @@ pub enum Snare {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Moment {
     /// Its kind, as [`kind_of`] names it.
-    pub(super) call: String,
+    pub(super) call: Arc<str>,
     /// The how-manieth of its kind; the first one is 1.
     pub(super) nth: u32,
     /// How many acts had begun.
     pub(super) acts: usize,
     /// The newest change before it, since the newest act began.
-    pub(super) change: Option<String>,
+    pub(super) change: Option<Arc<str>>,
 }
 
 /// The traps that are set, and what came past.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Traps {
     set: Vec<Trap>,
-    counted: BTreeMap<String, u32>,
+    counted: BTreeMap<Arc<str>, u32>,
     passed: Vec<Moment>,
     acts: usize,
-    change: Option<String>,
-    unanswered: BTreeMap<String, u64>,
+    change: Option<Arc<str>>,
+    unanswered: BTreeMap<Arc<str>, u64>,
     sprung: u32,
 }
 
@@ -102,7 +103,7 @@ const UNANSWERED_MS: u64 = 4_000;
 /// A call that comes past.
 #[derive(Debug, Clone)]
 pub(super) struct Passing {
-    call: String,
+    call: Arc<str>,
     number: u32,
 }
 
@@ -123,18 +124,22 @@ impl Traps {
 
     /// A call comes past.
     pub(super) fn pass(&mut self, request: &Request) -> Passing {
-        let call = kind_of(request);
-        let counted = self.counted.entry(call.clone()).or_default();
+        let kind = kind_of(request);
+        let call = match self.counted.get_key_value(kind.as_str()) {
+            Some((known, _)) => Arc::clone(known),
+            None => Arc::from(kind),
+        };
+        let counted = self.counted.entry(Arc::clone(&call)).or_default();
         *counted += 1;
         let number = *counted;
         self.passed.push(Moment {
-            call: call.clone(),
+            call: Arc::clone(&call),
             nth: number,
             acts: self.acts,
             change: self.change.clone(),
         });
         if !request.method.is_read() {
-            self.change = Some(call.clone());
+            self.change = Some(Arc::clone(&call));
         }
         Passing { call, number }
     }
@@ -142,7 +147,7 @@ impl Traps {
     /// What happens to it now.
     pub(super) fn spring(&mut self, passing: &Passing, when: When) -> Vec<Snare> {
         let hit = |trap: &&Trap| {
-            trap.when == when && trap.nth == passing.number && trap.call == passing.call
+            trap.when == when && trap.nth == passing.number && trap.call == *passing.call
         };
         let hit: Vec<Snare> = self.set.iter().filter(hit).map(|trap| trap.does).collect();
         self.sprung += u32::try_from(hit.len()).unwrap_or(0);
@@ -151,7 +156,7 @@ impl Traps {
 
     /// Calls of this kind get no answer for a while.
     pub(super) fn stop_answering(&mut self, passing: &Passing, now_ms: u64) {
-        let call = passing.call.clone();
+        let call = Arc::clone(&passing.call);
         self.unanswered.insert(call, now_ms + UNANSWERED_MS);
     }
 
@@ -173,7 +178,10 @@ impl Traps {
 
     /// How many calls of each kind came past.
     pub(super) fn counted(&self) -> BTreeMap<String, u32> {
-        self.counted.clone()
+        let counted = self.counted.iter();
+        counted
+            .map(|(call, count)| (call.to_string(), *count))
+            .collect()
     }
 
     /// What came past, in its order.
@@ -184,19 +192,22 @@ impl Traps {
 
 /// The kind of a call: its method and path, with names and numbers left out.
 pub(super) fn kind_of(request: &Request) -> String {
-    let part = |part: &str| {
-        if NODES.contains(&part) {
-            "{node}".to_owned()
-        } else if part.starts_with("UPID") {
-            "{upid}".to_owned()
-        } else if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
-            "{vmid}".to_owned()
-        } else {
-            part.to_owned()
+    let mut kind = format!("{} ", request.method);
+    for (place, part) in request.path.split('/').enumerate() {
+        if place > 0 {
+            kind.push('/');
         }
-    };
-    let path: Vec<String> = request.path.split('/').map(part).collect();
-    format!("{} {}", request.method, path.join("/"))
+        kind.push_str(if NODES.contains(&part) {
+            "{node}"
+        } else if part.starts_with("UPID") {
+            "{upid}"
+        } else if !part.is_empty() && part.bytes().all(|byte| byte.is_ascii_digit()) {
+            "{vmid}"
+        } else {
+            part
+        });
+    }
+    kind
 }
 
 #[cfg(test)]
