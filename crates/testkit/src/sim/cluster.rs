@@ -1,6 +1,6 @@
 //! The emulator's core on virtual time, reached over ways that take a drawn time, and everything that is asked of it watched.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -167,9 +167,7 @@ impl SimCluster {
             let mut inner = self.lock();
             let inner = &mut *inner;
             let done = act(&mut inner.world, &mut inner.ground, self.clock.true_ms());
-            let there = numbers(&inner.world);
-            inner.ground.note_numbers(&there, Origin::Stranger);
-            inner.guard_others();
+            inner.take_note(Origin::Stranger);
             done
         };
         self.feed(Input::Tick);
@@ -215,9 +213,7 @@ impl SimCluster {
             let effects = {
                 let mut inner = self.lock();
                 let effects = core::handle(&mut inner.world, input, self.clock.true_ms());
-                let there = numbers(&inner.world);
-                inner.ground.note_numbers(&there, Origin::Ours);
-                inner.guard_others();
+                inner.take_note(Origin::Ours);
                 effects
             };
             self.deliver(effects, &mut inputs);
@@ -339,14 +335,28 @@ impl Inner {
         !raced
     }
 
+    /// The world may have changed: containers that were not there are of this origin.
+    fn take_note(&mut self, origin: Origin) {
+        // Mostly nothing has come or gone, and nothing is put together to see that.
+        if !self.ground.is_of(numbers(&self.world)) {
+            let there = numbers(&self.world).collect();
+            self.ground.note_numbers(&there, origin);
+        }
+        self.guard_others();
+    }
+
     /// The emulated world looks after the containers of others: nothing may happen to them.
     fn guard_others(&mut self) {
-        let settings = CheckSettings {
-            immortal: self.ground.immortal(),
-            ..CheckSettings::default()
-        };
-        if *self.world.checks() != settings {
-            self.world.set_checks(settings);
+        let CheckSettings {
+            immortal,
+            calls_per_node,
+        } = self.world.checks();
+        let is_set = immortal.iter().copied().eq(self.ground.immortal());
+        if !is_set || calls_per_node.is_some() {
+            self.world.set_checks(CheckSettings {
+                immortal: self.ground.immortal().collect(),
+                calls_per_node: None,
+            });
         }
     }
 
@@ -365,8 +375,9 @@ impl Inner {
     }
 }
 
-fn numbers(world: &World) -> BTreeSet<u32> {
-    world.guests().map(|(vmid, _)| vmid).collect()
+/// Numbers that somebody has, in their order.
+fn numbers(world: &World) -> impl Iterator<Item = u32> {
+    world.guests().map(|(vmid, _)| vmid)
 }
 
 /// A call somebody waits for; when it is dropped, nobody does any more.

@@ -98,6 +98,12 @@ pub(super) struct Ground {
 }
 
 impl Ground {
+    /// These numbers, in their order, are those that somebody has: nothing came and nothing went.
+    #[must_use]
+    pub(super) fn is_of(&self, there: impl Iterator<Item = u32>) -> bool {
+        there.eq(self.lives.keys().copied())
+    }
+
     /// The world shows these numbers: those that were not there are of this origin.
     pub(super) fn note_numbers(&mut self, there: &BTreeSet<u32>, origin: Origin) {
         let gone = self.lives.keys().filter(|vmid| !there.contains(vmid));
@@ -153,12 +159,11 @@ impl Ground {
         }
     }
 
-    /// Numbers of others' containers to which nothing may happen.
-    #[must_use]
-    pub(super) fn immortal(&self) -> BTreeSet<u32> {
+    /// Numbers of others' containers to which nothing may happen, in their order.
+    pub(super) fn immortal(&self) -> impl Iterator<Item = u32> {
         let lives = self.lives.iter();
         let others = lives.filter(|(_, life)| life.origin != Origin::Ours && !life.let_go);
-        others.map(|(vmid, _)| *vmid).collect()
+        others.map(|(vmid, _)| *vmid)
     }
 
     /// Who has the number now.
@@ -248,6 +253,19 @@ mod tests {
 
     fn there(numbers: &[u32]) -> BTreeSet<u32> {
         numbers.iter().copied().collect()
+    }
+
+    #[test]
+    fn it_is_told_whether_anything_came_or_went_and_what_nothing_may_happen_to() {
+        let mut ground = Ground::default();
+        ground.note_numbers(&there(&[100]), Origin::Ours);
+        ground.note_numbers(&there(&[100, 101, 102]), Origin::Stranger);
+        assert!(ground.is_of([100, 101, 102].into_iter()));
+        for other in [vec![100, 101], vec![100, 101, 103], vec![99, 100, 101, 102]] {
+            assert!(!ground.is_of(other.iter().copied()), "{other:?}");
+        }
+        ground.let_go(102);
+        assert_eq!(ground.immortal().collect::<Vec<_>>(), [101]);
     }
 
     #[test]
