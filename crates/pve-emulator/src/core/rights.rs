@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use super::access::{Caller, PRIVILEGES, normal_path, permissions, realm_of};
+use super::access::{Caller, PRIVILEGES, holds, normal_path, realm_of};
 use super::error::ApiError;
 use super::world::World;
 use crate::schema::{Params, Permissions, perl_text, split_list};
@@ -34,7 +34,7 @@ impl Rights<'_> {
         if self.are_unlimited() {
             return PRIVILEGES.contains(&privilege);
         }
-        permissions(self.world, &self.caller.id, &path).contains_key(privilege)
+        holds(self.world, &self.caller.id, &path, privilege)
     }
 
     /// All of the privileges, or PVE's refusal naming the first missing one.

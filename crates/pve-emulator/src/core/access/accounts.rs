@@ -93,6 +93,12 @@ impl Accounts {
         })
     }
 
+    /// Whether a role gives a privilege.
+    pub(super) fn gives(&self, role: &str, privilege: &str) -> bool {
+        let given = self.privileges_of(role);
+        given.is_some_and(|names| names.contains(&privilege))
+    }
+
     /// Removes a user with its tokens, memberships and grants. Root is there again at once, without all that, as Proxmox VE
     /// reads its file.
     pub(crate) fn remove_user(&mut self, user: &str) {

@@ -17,7 +17,7 @@ pub(crate) use grants::Holder;
 pub(crate) use names::{is_acl_path, is_user_name, normal_path, realm_of, split_token_id};
 pub use password::hash_secret;
 pub(crate) use password::{Password, TotpEntry};
-pub(crate) use permissions::{Privileges, permissions};
+pub(crate) use permissions::{Privileges, holds, permissions};
 pub(crate) use privileges::{PRIVILEGES, SPECIAL_ROLES};
 pub(crate) use ticket::{Keys, Ticket};
 pub(crate) use totp::step_of;
