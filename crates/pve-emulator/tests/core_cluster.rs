@@ -12,9 +12,9 @@
 
 mod support;
 
-use proximity_pve_emulator::core::{Daemon, Reach, Scenery};
+use proximity_pve_emulator::core::{Access, Daemon, Reach, Scenery};
 use serde_json::{Value, json};
-use support::seed::{ALPINE, cluster, solo};
+use support::seed::{ALPINE, cluster, solo, token};
 use support::sim::{Request, Sim};
 
 fn resources(sim: &mut Sim) -> Value {
@@ -429,4 +429,35 @@ fn scenery_lives_like_other_containers() {
     );
     assert!(high.unwrap_err().starts_with("numbers go from 100"));
     assert_eq!(list(&mut sim).len(), 59);
+}
+
+/// Whoever may see all guests is shown the one list that is kept; who may see some is shown those.
+#[test]
+fn the_list_that_is_kept_is_for_whoever_may_see_all_guests() {
+    let mut seed = cluster();
+    seed.tokens.push(token("all@pve!t1", Access::Full));
+    let mut sim = Sim::new(seed);
+    for vmid in [100, 101] {
+        sim.create("pve1", vmid, &[]);
+    }
+    sim.pass(10_000);
+    let list = |sim: &mut Sim, token: &str| {
+        let request = Request::new("GET", "/cluster/resources");
+        let request = request.parameters(&[("type", "vm")]).by(token);
+        sim.call(request).response.body
+    };
+    let kept = list(&mut sim, "root@pam!gold");
+    let shown = list(&mut sim, "all@pve!t1");
+    assert_eq!(shown, kept);
+    assert_eq!(shown.as_ptr(), kept.as_ptr(), "it is not made anew");
+    let shut = [
+        ("path", "/vms/101"),
+        ("roles", "NoAccess"),
+        ("users", "all@pve"),
+    ];
+    assert_eq!(sim.root("PUT", "/access/acl", &shut).status(), 200);
+    let shown: Value = serde_json::from_slice(&list(&mut sim, "all@pve!t1")).unwrap();
+    let rows = shown["data"].as_array().unwrap();
+    assert_eq!((rows.len(), &rows[0]["vmid"]), (1, &json!(100)));
+    assert_eq!(list(&mut sim, "root@pam!gold"), kept);
 }
