@@ -2,9 +2,10 @@
 
 use super::Effects;
 use super::guest::{GuestCommand, GuestDone, GuestError, GuestKey, GuestLook, GuestOutcome, JobId};
+use super::guest_list::RowText;
 use super::park::{self, Inspect, Look};
 use super::status_row;
-use super::world::{Power, World};
+use super::world::{Guest, Power, World};
 
 /// Between two broadcasts.
 pub(crate) const PERIOD_MS: u64 = 10_000;
@@ -148,12 +149,16 @@ fn cpu_use(before: Option<&Look>, seen: &Result<GuestLook, String>, now_ms: u64)
 
 /// The cluster is told of a guest.
 pub(super) fn publish(world: &mut World, key: &GuestKey, now_ms: u64) {
-    let Some(row) = world
-        .guest(key)
-        .map(|guest| status_row::broadcast(world, key.vmid, guest, now_ms))
-    else {
+    let Some(guest) = world.guest(key) else {
         return;
     };
+    let row = status_row::broadcast(world, key.vmid, guest, now_ms);
+    // The same as last time, and shown: nothing that was made from it says anything else now.
+    let is_shown = guest.row.as_ref().is_some_and(RowText::is_fresh);
+    if is_shown && guest.broadcast.as_ref() == Some(&row) {
+        let told_again = |guest: &mut Guest| guest.broadcast_ms = now_ms;
+        return world.guests.derive(&key.vmid, told_again);
+    }
     // Told again every ten seconds, and for each guest: not worth a commit.
     if let Some(guest) = world
         .guests

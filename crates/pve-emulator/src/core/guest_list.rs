@@ -38,6 +38,13 @@ struct Around {
     pool: Option<String>,
 }
 
+impl RowText {
+    /// It shows what the guest's node told last as not too old.
+    pub(crate) fn is_fresh(&self) -> bool {
+        self.around.fresh
+    }
+}
+
 impl Around {
     fn is(&self, other: Surroundings<'_>) -> bool {
         let Surroundings {

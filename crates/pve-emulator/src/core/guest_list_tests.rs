@@ -141,6 +141,35 @@ proptest! {
     }
 }
 
+/// A broadcast that says the same leaves the list as it is, and one that comes after a long silence does not.
+#[test]
+fn a_list_is_made_again_when_a_broadcast_says_something_else() {
+    let mut world = world();
+    world.guests.insert(100, guest("a", BEGIN_MS));
+    let tell = |world: &mut World, now_ms| {
+        broadcast::start(world, now_ms, &mut Effects::default());
+    };
+    tell(&mut world, BEGIN_MS);
+    let first = body(&mut world, BEGIN_MS);
+    let later = BEGIN_MS + 10_000;
+    tell(&mut world, later);
+    assert_eq!(body(&mut world, later).as_ptr(), first.as_ptr());
+    let silent = later + STALE_MS;
+    assert_ne!(body(&mut world, silent), first, "nothing is known of it");
+    tell(&mut world, silent);
+    assert_eq!(body(&mut world, silent), first);
+    world.set_lock(100, Some("backup"));
+    world.guests.get_mut(&100).unwrap().power = Power::Running { since_ms: silent };
+    let locked = body(&mut world, silent);
+    tell(&mut world, silent + 10_000);
+    // A running one is looked at first, which takes its driver.
+    assert_eq!(body(&mut world, silent + 10_000), locked);
+    world.guests.get_mut(&100).unwrap().power = Power::Stopped;
+    world.set_lock(100, None);
+    tell(&mut world, silent + 20_000);
+    assert_eq!(body(&mut world, silent + 20_000), first);
+}
+
 /// A list that nothing has changed is the same bytes, not a copy.
 #[test]
 fn an_unchanged_list_is_not_made_again() {

@@ -72,35 +72,37 @@ fn status(guest: &Guest) -> &'static str {
 }
 
 /// Usage keys that both shapes have.
-fn usage(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> Map<String, Value> {
+fn usage(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> [(&'static str, Value); 14] {
     let look = look(world, vmid, guest);
     let seen = look.map(|(look, _)| look);
     let cpu = look.map_or(0.0, |(_, cpu)| cpu);
-    let fields = json!({
-        "type": "lxc",
-        "vmid": vmid,
-        "name": name(vmid, guest),
-        "status": status(guest),
-        "uptime": uptime_s(guest, now_ms),
-        "mem": seen.map_or(0, |look| look.mem_bytes),
-        "maxmem": guest.config.number("memory").unwrap_or(512) * MIB,
-        "disk": 0,
-        "maxdisk": guest.config.rootfs_bytes(),
-        "netin": seen.map_or(0, |look| look.net_in_bytes),
-        "netout": seen.map_or(0, |look| look.net_out_bytes),
-        "diskread": 0,
-        "diskwrite": 0,
-        "cpu": if cpu == 0.0 { json!(0) } else { json!(cpu) },
-    });
-    match fields {
-        Value::Object(fields) => fields,
-        _ => Map::new(),
-    }
+    let memory_bytes = guest.config.number("memory").unwrap_or(512) * MIB;
+    [
+        ("type", "lxc".into()),
+        ("vmid", vmid.into()),
+        ("name", name(vmid, guest).into()),
+        ("status", status(guest).into()),
+        ("uptime", uptime_s(guest, now_ms).into()),
+        ("mem", seen.map_or(0, |look| look.mem_bytes).into()),
+        ("maxmem", memory_bytes.into()),
+        ("disk", 0.into()),
+        ("maxdisk", guest.config.rootfs_bytes().into()),
+        ("netin", seen.map_or(0, |look| look.net_in_bytes).into()),
+        ("netout", seen.map_or(0, |look| look.net_out_bytes).into()),
+        ("diskread", 0.into()),
+        ("diskwrite", 0.into()),
+        ("cpu", if cpu == 0.0 { 0.into() } else { cpu.into() }),
+    ]
+}
+
+fn named((key, value): (&'static str, Value)) -> (String, Value) {
+    (key.to_owned(), value)
 }
 
 /// A row of `GET /nodes/{node}/lxc`; `status/current` adds `ha`.
 pub(crate) fn current(world: &World, vmid: u32, guest: &Guest, now_ms: u64) -> Map<String, Value> {
-    let mut row = usage(world, vmid, guest, now_ms);
+    let usage = usage(world, vmid, guest, now_ms);
+    let mut row: Map<String, Value> = usage.into_iter().map(named).collect();
     row.insert("cpus".into(), cpus(world, guest));
     row.insert("swap".into(), 0.into());
     row.insert(
@@ -136,10 +138,9 @@ pub(crate) fn broadcast(
     guest: &Guest,
     now_ms: u64,
 ) -> BTreeMap<String, Value> {
-    let mut row: BTreeMap<String, Value> = usage(world, vmid, guest, now_ms).into_iter().collect();
-    for key in ["type", "vmid"] {
-        row.remove(key);
-    }
+    let usage = usage(world, vmid, guest, now_ms).into_iter();
+    let told = usage.filter(|(key, _)| !["type", "vmid"].contains(key));
+    let mut row: BTreeMap<String, Value> = told.map(named).collect();
     row.insert("maxcpu".into(), maxcpu(world, guest));
     row.insert(
         "template".into(),
@@ -178,15 +179,19 @@ pub(crate) fn resource_of(
     told: ToldRef<'_>,
     around: Surroundings<'_>,
 ) -> Value {
-    let mut row = Map::from_iter([
-        ("id".to_owned(), json!(format!("lxc/{vmid}"))),
-        ("type".to_owned(), json!("lxc")),
-        ("vmid".to_owned(), json!(vmid)),
-        ("node".to_owned(), json!(told.node)),
-        ("status".to_owned(), json!("unknown")),
-    ]);
-    if around.fresh {
-        row.extend(told.row.cloned().unwrap_or_default());
+    let known = told.row.filter(|_| around.fresh).into_iter().flatten();
+    let mut row: Map<String, Value> = known
+        .map(|(key, value)| (key.clone(), value.clone()))
+        .collect();
+    // What was told counts.
+    for (key, value) in [
+        ("id", format!("lxc/{vmid}").into()),
+        ("type", "lxc".into()),
+        ("vmid", vmid.into()),
+        ("node", told.node.into()),
+        ("status", "unknown".into()),
+    ] {
+        row.entry(key).or_insert(value);
     }
     for key in ["tags", "lock"] {
         row.extend(
