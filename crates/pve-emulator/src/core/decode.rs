@@ -71,6 +71,10 @@ pub(crate) fn urlencoded(text: &str) -> Params {
 
 /// Percent-decoding; what is not valid UTF-8 is replaced.
 pub(crate) fn unescape(text: &str) -> String {
+    // Most texts say nothing in this way.
+    if !text.contains('%') {
+        return text.to_owned();
+    }
     let bytes = text.as_bytes();
     let mut out = Vec::with_capacity(bytes.len());
     let mut at = 0;
@@ -103,6 +107,21 @@ mod tests {
         assert_eq!(params["c"], json!("1 2+"));
         assert_eq!(params["d"], Value::Null);
         assert_eq!(params["e"], json!(""));
+    }
+
+    #[test]
+    fn what_is_escaped_is_decoded_and_all_else_stays() {
+        for (text, decoded) in [
+            ("/nodes/a/lxc", "/nodes/a/lxc"),
+            ("a%2fb%2F", "a/b/"),
+            ("100%", "100%"),
+            ("%zz%4", "%zz%4"),
+            ("%c3%a9é", "éé"),
+            ("%ff", "\u{fffd}"),
+            ("", ""),
+        ] {
+            assert_eq!(unescape(text), decoded);
+        }
     }
 
     #[test]

@@ -245,7 +245,10 @@ pub(crate) fn refuse_upload(world: &World, request: &ApiRequest, now_ms: u64) ->
 
 /// Whether a caller may send files is asked before anything else, and refused as late as a wrong password.
 fn check_upload(world: &World, request: &ApiRequest, caller: &Caller) -> Result<(), Box<Response>> {
-    let Some(storage) = upload_storage(&request.path).filter(|_| request.method == "POST") else {
+    if request.method != "POST" {
+        return Ok(());
+    }
+    let Some(storage) = upload_storage(&request.path) else {
         return Ok(());
     };
     let rights = Rights { world, caller };
