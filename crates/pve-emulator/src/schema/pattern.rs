@@ -1,7 +1,7 @@
 //! Perl regular expressions of the schema, as far as the schema uses them.
 
 use std::collections::HashMap;
-use std::sync::{LazyLock, Mutex, PoisonError};
+use std::sync::{Arc, LazyLock, Mutex, PoisonError};
 
 use regex::{Regex, RegexBuilder};
 
@@ -18,8 +18,11 @@ pub(super) fn matches(pattern: &str, value: &str) -> bool {
     }
 }
 
-fn compiled(pattern: &str) -> Option<Regex> {
-    static CACHE: LazyLock<Mutex<HashMap<String, Option<Regex>>>> = LazyLock::new(Mutex::default);
+/// Each compiled once. A copy of an expression begins without what the one it was copied from has learned of texts, so all share
+/// the one.
+fn compiled(pattern: &str) -> Option<Arc<Regex>> {
+    type Known = HashMap<String, Option<Arc<Regex>>>;
+    static CACHE: LazyLock<Mutex<Known>> = LazyLock::new(Mutex::default);
     let mut cache = CACHE.lock().unwrap_or_else(PoisonError::into_inner);
     if let Some(known) = cache.get(pattern) {
         return known.clone();
@@ -31,7 +34,7 @@ fn compiled(pattern: &str) -> Option<Regex> {
     if let Err(error) = &regex {
         tracing::error!(pattern, %error, "a pattern of the schema cannot be compiled; nothing matches it");
     }
-    let regex = regex.ok();
+    let regex = regex.ok().map(Arc::new);
     cache.insert(pattern.to_owned(), regex.clone());
     regex
 }
@@ -84,6 +87,13 @@ mod tests {
         for pattern in patterns {
             assert!(compiled(&pattern).is_some(), "{pattern}");
         }
+    }
+
+    #[test]
+    fn a_pattern_is_compiled_once() {
+        let (first, again) = (compiled("a+").unwrap(), compiled("a+").unwrap());
+        assert!(Arc::ptr_eq(&first, &again));
+        assert!(compiled("(").is_none() && compiled("(").is_none());
     }
 
     #[test]
