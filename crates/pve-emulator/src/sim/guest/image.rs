@@ -1,6 +1,7 @@
 //! What guests are made from and what can be installed into them: read from `image.json`.
 
 use std::collections::BTreeMap;
+use std::sync::OnceLock;
 
 use serde::Deserialize;
 
@@ -31,6 +32,9 @@ pub struct Image {
     base: Base,
     memory_mib: BTreeMap<String, u64>,
     packages: BTreeMap<String, Package>,
+    /// The files of a fresh guest, once one was made.
+    #[serde(skip)]
+    fresh: OnceLock<Files>,
 }
 
 #[derive(Debug, Clone, Deserialize)]
@@ -123,8 +127,12 @@ impl Image {
         self.memory_mib.get(program).copied().unwrap_or(USUAL_MIB)
     }
 
-    /// The files of a fresh guest.
+    /// The files of a fresh guest. They are put together once: each is placed with its folders, and its owner looked up.
     pub(crate) fn base_files(&self) -> Files {
+        self.fresh.get_or_init(|| self.made_files()).clone()
+    }
+
+    fn made_files(&self) -> Files {
         let mut files = Files::default();
         for shipped in &self.base.files {
             shipped.place(&mut files, self.made_s);
@@ -200,6 +208,7 @@ mod tests {
     fn the_image_is_whole() {
         let image = Image::shipped().unwrap();
         let files = image.base_files();
+        assert_eq!(image.base_files(), files, "one guest as the other");
         assert!(files.get("/bin/sh").unwrap().is_executable());
         assert_eq!(files.get("/tmp").unwrap().mode, 0o1777);
         assert!(files.exists("/etc/systemd/system/multi-user.target.wants/ssh.service"));
