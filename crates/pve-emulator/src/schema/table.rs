@@ -282,6 +282,13 @@ impl Table {
         &self.methods
     }
 
+    /// The method of this schema path, e.g. `/nodes/{node}/lxc`.
+    pub fn of_template(&self, verb: &str, template: &str) -> Option<&Method> {
+        // Nothing in braces is a component by itself, so a template leads to its own method.
+        let found = self.lookup(verb, template)?.method;
+        (found.path == template).then_some(found)
+    }
+
     /// The method for a decoded path such as `/nodes/pve1/lxc`; empty components are ignored as PVE
     /// does.
     pub fn lookup(&self, verb: &str, path: &str) -> Option<Lookup<'_>> {
@@ -357,6 +364,16 @@ mod tests {
     fn holds_all_methods_of_the_schema() {
         let of_schema = table().methods().iter().filter(|method| method.path != "/");
         assert_eq!(of_schema.count(), 661);
+    }
+
+    #[test]
+    fn each_template_leads_to_its_own_method() {
+        for method in table().methods() {
+            let found = table().of_template(&method.verb, &method.path);
+            let is_same = found.is_some_and(|found| std::ptr::eq(found, method));
+            assert!(is_same, "{} {}", method.verb, method.path);
+        }
+        assert!(table().of_template("GET", "/nodes/pve1/lxc").is_none());
     }
 
     #[test]

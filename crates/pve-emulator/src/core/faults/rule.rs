@@ -172,11 +172,8 @@ pub(super) struct Target<'a> {
 impl<'a> Target<'a> {
     /// A call and what it is about.
     pub(super) fn of(request: &'a ApiRequest, about: &'a Description) -> Self {
-        let template = about.template.as_ref();
-        let mut methods = table().methods().iter();
-        let method = template.and_then(|path| {
-            methods.find(|method| method.verb == request.method && method.path == *path)
-        });
+        let template = about.template.as_deref();
+        let method = template.and_then(|path| table().of_template(&request.method, path));
         Self {
             request,
             about,
