@@ -165,8 +165,15 @@ impl Entry {
 
 /// Whether a path has the segments of a pattern; what is in braces takes any one.
 fn is_like(pattern: &str, path: &str) -> bool {
-    let mut parts = path.split('/');
-    pattern.split('/').all(|wanted| {
+    // What is before the first brace is compared whole: that tells most patterns from most paths.
+    let Some(fixed) = pattern.find("/{").map(|at| at + 1) else {
+        return pattern == path;
+    };
+    let Some(rest) = path.strip_prefix(&pattern[..fixed]) else {
+        return false;
+    };
+    let mut parts = rest.split('/');
+    pattern[fixed..].split('/').all(|wanted| {
         parts
             .next()
             .is_some_and(|part| wanted == part || (wanted.starts_with('{') && !part.is_empty()))
@@ -194,9 +201,15 @@ mod tests {
             "/nodes/pve1/lxc/100/config/more",
             "/nodes//lxc/100/config",
             "/nodes/pve1/qemu/100/config",
+            "/nodes",
+            "/nodes/",
+            "/node/pve1/lxc/100/config",
+            "nodes/pve1/lxc/100/config",
         ] {
             assert!(!is_like(pattern, other), "{other}");
         }
         assert!(is_like("/pools", "/pools") && !is_like("/pools", "/pool"));
+        assert!(!is_like("/pools", "/pools/") && !is_like("/pools", "/pools/a"));
+        assert!(is_like("/pools/{poolid}", "/pools/a") && !is_like("/pools/{poolid}", "/pools/"));
     }
 }
