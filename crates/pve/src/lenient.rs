@@ -1,14 +1,57 @@
 //! PVE's numbers come as numbers or as strings, its booleans as 0, 1, "1" or not at all.
 
+use std::fmt;
+
+use serde::de::Visitor;
 use serde::{Deserialize, Deserializer};
 
-#[derive(Deserialize)]
-#[serde(untagged)]
 enum Scalar {
     Flag(bool),
     Whole(i64),
     Fraction(f64),
     Text(String),
+}
+
+/// What comes says which form it has: none is tried in vain, as a derived reader would, which words a complaint for each.
+impl<'de> Deserialize<'de> for Scalar {
+    fn deserialize<D: Deserializer<'de>>(d: D) -> Result<Self, D::Error> {
+        d.deserialize_any(Form)
+    }
+}
+
+struct Form;
+
+impl Visitor<'_> for Form {
+    type Value = Scalar;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a number, a text or a boolean")
+    }
+
+    fn visit_bool<E>(self, on: bool) -> Result<Scalar, E> {
+        Ok(Scalar::Flag(on))
+    }
+
+    fn visit_i64<E>(self, n: i64) -> Result<Scalar, E> {
+        Ok(Scalar::Whole(n))
+    }
+
+    #[allow(clippy::cast_precision_loss)] // Usage figures: 2^53 is far beyond any of them.
+    fn visit_u64<E>(self, n: u64) -> Result<Scalar, E> {
+        Ok(i64::try_from(n).map_or(Scalar::Fraction(n as f64), Scalar::Whole))
+    }
+
+    fn visit_f64<E>(self, n: f64) -> Result<Scalar, E> {
+        Ok(Scalar::Fraction(n))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text.to_owned()))
+    }
+
+    fn visit_string<E>(self, text: String) -> Result<Scalar, E> {
+        Ok(Scalar::Text(text))
+    }
 }
 
 fn bad<E: serde::de::Error>(what: &str) -> E {
@@ -120,9 +163,67 @@ pub(crate) fn vmid<'de, D: Deserializer<'de>>(
 
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::*;
+
+    /// One form after the other is tried.
+    #[derive(Debug, PartialEq, Deserialize)]
+    #[serde(untagged)]
+    enum InTurn {
+        Flag(bool),
+        Whole(i64),
+        Fraction(f64),
+        Text(String),
+    }
+
+    fn in_turn(scalar: Scalar) -> InTurn {
+        match scalar {
+            Scalar::Flag(on) => InTurn::Flag(on),
+            Scalar::Whole(n) => InTurn::Whole(n),
+            Scalar::Fraction(n) => InTurn::Fraction(n),
+            Scalar::Text(text) => InTurn::Text(text),
+        }
+    }
+
+    #[test]
+    fn each_form_is_what_it_is_when_all_are_tried_in_turn() {
+        for text in [
+            "true",
+            "false",
+            "0",
+            "1",
+            "-1",
+            "-0",
+            "7.0",
+            "1.5",
+            "-2.2e-05",
+            "1e300",
+            "9223372036854775807",
+            "9223372036854775808",
+            "18446744073709551615",
+            "-9223372036854775808",
+            "99999999999999999999",
+            "\"\"",
+            "\"7\"",
+            "\"a\\nb\"",
+            "null",
+            "[]",
+            "[1]",
+            "{}",
+        ] {
+            let read = serde_json::from_str::<Scalar>(text).map(in_turn).ok();
+            assert_eq!(read, serde_json::from_str(text).ok(), "{text}");
+            let value: Value = serde_json::from_str(text).unwrap();
+            let read = Scalar::deserialize(&value).map(in_turn).ok();
+            assert_eq!(read, InTurn::deserialize(&value).ok(), "{text}");
+            let read = serde_json::from_value::<Scalar>(value.clone()).map(in_turn);
+            assert_eq!(read.ok(), serde_json::from_value(value).ok(), "{text}");
+        }
+        let complaint = serde_json::from_str::<Scalar>("[]").err().unwrap();
+        let expected = "invalid type: sequence, expected a number, a text or a boolean";
+        assert!(complaint.to_string().starts_with(expected), "{complaint}");
+    }
 
     #[test]
     fn numbers_are_read_in_every_form_pve_uses() {
