@@ -1,5 +1,6 @@
 //! Task lists, states and logs.
 
+use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::answer::Reply;
@@ -8,7 +9,7 @@ use super::super::dates;
 use super::super::error::ApiError;
 use super::super::faults;
 use super::super::park::Wait;
-use super::super::task::Task;
+use super::super::task::{ClusterRow, Task};
 use super::super::upid::Upid;
 use super::super::worker;
 use crate::schema::split_list;
@@ -29,7 +30,14 @@ pub(super) fn cluster_list(call: &mut Call<'_>) -> Outcome {
         let told = running.into_iter().chain(ended.into_iter().take(rest));
         rows.extend(told.filter(seen).map(Task::cluster_row));
     }
-    Ok(Value::Array(rows).into())
+    let body = serde_json::to_vec(&ClusterList { data: rows });
+    let body = body.map_err(|error| ApiError::died(error.to_string()))?;
+    Ok(Reply::Whole(body.into()))
+}
+
+#[derive(Serialize)]
+struct ClusterList<'a> {
+    data: Vec<ClusterRow<'a>>,
 }
 
 /// Tasks of a node that are known, the last begun first.
