@@ -139,11 +139,13 @@ impl Board {
     /// Takes note of a list that was asked for at this moment.
     fn note(&self, asked_at: Monotonic, rows: &[TaskRow]) {
         let now = self.clock.monotonic();
+        let mut awaited = self.lock();
+        // A list is long, and few of it are awaited.
         let ended: HashMap<&Upid, bool> = rows
             .iter()
+            .filter(|row| awaited.tasks.contains_key(&row.upid))
             .map(|row| (&row.upid, row.has_ended()))
             .collect();
-        let mut awaited = self.lock();
         let mut took = Vec::new();
         for (upid, task) in &mut awaited.tasks {
             let sighting = match ended.get(upid) {
