@@ -1,5 +1,7 @@
 //! What is sent to the core: calls as its HTTP layer would hand them on, and those of somebody else.
 
+use std::fmt::Write;
+
 use proximity_pve::transport::{Method, Request};
 use proximity_pve_emulator::core::{ApiRequest, Payload, RequestId};
 
@@ -57,38 +59,76 @@ pub(crate) fn api_request(
 ) -> ApiRequest {
     let encoded = encode(&request.params);
     let in_query = matches!(request.method, Method::Get | Method::Delete);
+    let (query, body) = if in_query {
+        (encoded, String::new())
+    } else {
+        (String::new(), encoded)
+    };
     ApiRequest {
         id,
         via,
         method: request.method.as_str().to_owned(),
         path: format!("/api2/json{}", request.path),
-        query: if in_query {
-            encoded.clone()
-        } else {
-            String::new()
-        },
+        query,
         content_type: (!in_query).then(|| "application/x-www-form-urlencoded".to_owned()),
         authorization: Some(token.to_owned()),
         cookie: None,
         user_agent: request.reference.clone(),
         csrf: None,
-        payload: if in_query || encoded.is_empty() {
+        payload: if body.is_empty() {
             Payload::None
         } else {
-            Payload::Bytes(encoded.into_bytes())
+            Payload::Bytes(body.into_bytes())
         },
     }
 }
 
 fn encode(params: &[(String, String)]) -> String {
-    let byte = |b: u8| match b {
-        b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => char::from(b).to_string(),
-        _ => format!("%{b:02X}"),
-    };
-    let text = |t: &str| t.bytes().map(byte).collect::<String>();
-    let pairs: Vec<String> = params
-        .iter()
-        .map(|(k, v)| format!("{}={}", text(k), text(v)))
-        .collect();
-    pairs.join("&")
+    let mut form = String::new();
+    for (key, value) in params {
+        if !form.is_empty() {
+            form.push('&');
+        }
+        escape(&mut form, key);
+        form.push('=');
+        escape(&mut form, value);
+    }
+    form
+}
+
+fn escape(form: &mut String, text: &str) {
+    for byte in text.bytes() {
+        match byte {
+            b'a'..=b'z' | b'A'..=b'Z' | b'0'..=b'9' | b'-' | b'_' | b'.' => {
+                form.push(char::from(byte));
+            }
+            _ => {
+                // Writing into a string cannot fail.
+                let _ = write!(form, "%{byte:02X}");
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn parameters_go_as_a_form() {
+        let params = [("a", "1"), ("net0", "name=eth0,x ä"), ("", "")];
+        let sent = |method| {
+            let call = request(method, "/x", &params);
+            api_request(RequestId(1), &call, "t", "pve1".to_owned())
+        };
+        let form = "a=1&net0=name%3Deth0%2Cx%20%C3%A4&=";
+        let read = sent(Method::Get);
+        assert_eq!((read.query.as_str(), read.payload), (form, Payload::None));
+        let changed = sent(Method::Put);
+        let body = Payload::Bytes(form.as_bytes().to_vec());
+        assert_eq!((changed.query.as_str(), changed.payload), ("", body));
+        let call = request(Method::Post, "/x", &[]);
+        let bare = api_request(RequestId(1), &call, "t", "pve1".to_owned());
+        assert_eq!(bare.payload, Payload::None);
+    }
 }
