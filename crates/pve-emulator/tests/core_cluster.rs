@@ -461,3 +461,32 @@ fn the_list_that_is_kept_is_for_whoever_may_see_all_guests() {
     assert_eq!((rows.len(), &rows[0]["vmid"]), (1, &json!(100)));
     assert_eq!(list(&mut sim, "root@pam!gold"), kept);
 }
+
+/// What is written from where it lies says the same in the same words as all other answers: no space, and keys in their order.
+#[test]
+fn answers_that_are_written_at_once_have_the_form_of_all_others() {
+    let mut sim = Sim::new(cluster());
+    sim.create("pve1", 100, &[]);
+    sim.start("pve1", 100);
+    let id = sim.send(Request::new("POST", "/nodes/pve1/lxc/100/status/stop"));
+    assert_eq!(sim.wait(id).status, 200);
+    for (path, part) in [
+        ("/cluster/status", "\"online\":1"),
+        ("/cluster/tasks", "\"saved\":\"0\""),
+        ("/cluster/tasks", "\"status\":\"OK\""),
+        ("/access/permissions", "\"/vms\":{"),
+        (
+            "/access/permissions?path=/vms/100",
+            "{\"data\":{\"/vms/100\":{",
+        ),
+    ] {
+        let body = sim.call(Request::new("GET", path)).response.body;
+        let text = std::str::from_utf8(&body).unwrap();
+        assert!(text.contains(part), "{path}: {text}");
+        let value: Value = serde_json::from_str(text).unwrap();
+        assert_eq!(text, value.to_string(), "{path}");
+        let extjs = format!("/api2/extjs{path}");
+        let shown = sim.call(Request::new("GET", &extjs)).body();
+        assert_eq!(shown["data"], value["data"], "{path}");
+    }
+}

@@ -1,6 +1,7 @@
 //! Puts results and refusals into the caller's format.
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::error::ApiError;
@@ -52,11 +53,24 @@ pub(crate) enum Reply {
 }
 
 impl Reply {
+    /// A body with this as its data, written from where it lies: for what is asked for again and again. Its keys have to be in
+    /// their order, as those of a [`Value`] are.
+    pub(crate) fn written<T: Serialize>(data: &T) -> Result<Self, ApiError> {
+        let body = serde_json::to_vec(&Body { data });
+        let body = body.map_err(|error| ApiError::died(error.to_string()))?;
+        Ok(Self::Whole(body.into()))
+    }
+
     /// A part of a list that has so many rows.
     pub(crate) fn page(data: Value, total: u64) -> Self {
         let total = Some(total);
         Self::Data { data, total }
     }
+}
+
+#[derive(Serialize)]
+struct Body<'a, T> {
+    data: &'a T,
 }
 
 impl From<Value> for Reply {

@@ -1,6 +1,7 @@
 //! `/cluster/status`, `/cluster/resources`, `/cluster/nextid`.
 
 use bytes::Bytes;
+use serde::Serialize;
 use serde_json::{Map, Value, json};
 
 use super::super::answer::Reply;
@@ -18,19 +19,52 @@ pub(super) fn status(call: &mut Call<'_>) -> Outcome {
     let mut rows = Vec::new();
     if let Some(name) = &world.cluster_name {
         let nodes = world.nodes().len();
-        rows.push(json!({
-            "type": "cluster", "id": "cluster", "name": name, "nodes": nodes, "version": nodes,
-            "quorate": u8::from(world.is_quorate(&call.via, call.now_ms)),
-        }));
+        rows.push(StatusRow::Cluster {
+            id: "cluster",
+            name,
+            nodes,
+            quorate: u8::from(world.is_quorate(&call.via, call.now_ms)),
+            kind: "cluster",
+            version: nodes,
+        });
     }
-    rows.extend(world.nodes().iter().map(|node| {
-        json!({
-            "type": "node", "id": format!("node/{}", node.name), "name": node.name, "nodeid": node.id,
-            "ip": node.address, "level": "", "local": u8::from(node.name == call.via),
-            "online": u8::from(world.sees(&call.via, node, call.now_ms)),
-        })
+    rows.extend(world.nodes().iter().map(|node| StatusRow::Node {
+        id: format!("node/{}", node.name),
+        ip: &node.address,
+        level: "",
+        local: u8::from(node.name == call.via),
+        name: &node.name,
+        nodeid: node.id,
+        online: u8::from(world.sees(&call.via, node, call.now_ms)),
+        kind: "node",
     }));
-    Ok(Value::Array(rows).into())
+    Ok(Reply::written(&rows)?)
+}
+
+/// Keys in their order.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum StatusRow<'a> {
+    Cluster {
+        id: &'static str,
+        name: &'a str,
+        nodes: usize,
+        quorate: u8,
+        #[serde(rename = "type")]
+        kind: &'static str,
+        version: usize,
+    },
+    Node {
+        id: String,
+        ip: &'a str,
+        level: &'static str,
+        local: u8,
+        name: &'a str,
+        nodeid: u32,
+        online: u8,
+        #[serde(rename = "type")]
+        kind: &'static str,
+    },
 }
 
 /// Everything the caller may see, or one kind of it.

@@ -1,6 +1,5 @@
 //! Task lists, states and logs.
 
-use serde::Serialize;
 use serde_json::{Value, json};
 
 use super::super::answer::Reply;
@@ -9,7 +8,7 @@ use super::super::dates;
 use super::super::error::ApiError;
 use super::super::faults;
 use super::super::park::Wait;
-use super::super::task::{ClusterRow, Task};
+use super::super::task::Task;
 use super::super::upid::Upid;
 use super::super::worker;
 use crate::schema::split_list;
@@ -30,14 +29,7 @@ pub(super) fn cluster_list(call: &mut Call<'_>) -> Outcome {
         let told = running.into_iter().chain(ended.into_iter().take(rest));
         rows.extend(told.filter(seen).map(Task::cluster_row));
     }
-    let body = serde_json::to_vec(&ClusterList { data: rows });
-    let body = body.map_err(|error| ApiError::died(error.to_string()))?;
-    Ok(Reply::Whole(body.into()))
-}
-
-#[derive(Serialize)]
-struct ClusterList<'a> {
-    data: Vec<ClusterRow<'a>>,
+    Ok(Reply::written(&rows)?)
 }
 
 /// Tasks of a node that are known, the last begun first.

@@ -2,9 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde_json::{Map, Value};
-
 use super::super::super::access::{permissions as held, split_token_id};
+use super::super::super::answer::Reply;
 use super::super::super::call::{Call, Outcome};
 
 /// Paths that are always looked at.
@@ -29,24 +28,26 @@ pub(in super::super) fn read(call: &mut Call<'_>) -> Outcome {
         call.rights().need("/access", &["Sys.Audit"])?;
     }
     if let Some(path) = call.text("path").filter(|path| !path.is_empty()) {
-        return Ok(Value::Object(Map::from_iter([(path.clone(), row(call, &id, &path))])).into());
+        return Ok(Reply::written(&Rows::from([(
+            path.clone(),
+            row(call, &id, &path),
+        )]))?);
     }
     let rows = known_paths(call).into_iter().map(|path| {
         let row = row(call, &id, &path);
         (path, row)
     });
-    let rows: BTreeMap<String, Value> = rows
-        .filter(|(_, row)| row != &Value::Object(Map::new()))
-        .collect();
-    Ok(Value::Object(rows.into_iter().collect()).into())
+    let rows: Rows = rows.filter(|(_, row)| !row.is_empty()).collect();
+    Ok(Reply::written(&rows)?)
 }
 
-fn row(call: &Call<'_>, id: &str, path: &str) -> Value {
-    let privileges = held(call.world, id, path);
-    let row = privileges
-        .into_iter()
-        .map(|(name, inherited)| (name.to_owned(), u8::from(inherited).into()));
-    Value::Object(row.collect())
+/// Privileges with 1 if they are inherited, by path.
+type Rows = BTreeMap<String, BTreeMap<&'static str, u8>>;
+
+fn row(call: &Call<'_>, id: &str, path: &str) -> BTreeMap<&'static str, u8> {
+    let privileges = held(call.world, id, path).into_iter();
+    let row = privileges.map(|(name, inherited)| (name, u8::from(inherited)));
+    row.collect()
 }
 
 fn known_paths(call: &Call<'_>) -> BTreeSet<String> {
