@@ -2,6 +2,7 @@
 //! into.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::sync::LazyLock;
 
 use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
@@ -107,22 +108,20 @@ impl GuestConfig {
         hex::encode(Sha1::digest(self.text().as_bytes()))
     }
 
-    /// What `GET config` shows: pending changes merged in unless `current`.
-    pub(crate) fn shown(&self, current: bool) -> Value {
-        let mut keys = self.keys.clone();
+    /// What `GET config` shows beside the digest: pending changes merged in unless `current`.
+    pub(crate) fn shown(&self, current: bool) -> Map<String, Value> {
+        let row = |(key, value): (&String, &String)| (key.clone(), typed(key, value));
+        let mut shown: Map<String, Value> = self.keys.iter().map(row).collect();
         if !current {
-            keys.extend(self.pending.clone());
-            keys.retain(|key, _| !self.pending_delete.contains(key));
+            shown.extend(self.pending.iter().map(row));
+            for key in &self.pending_delete {
+                shown.remove(key);
+            }
         }
-        let mut shown: Map<String, Value> = keys
-            .iter()
-            .map(|(key, value)| (key.clone(), typed(key, value)))
-            .collect();
         if !self.raw.is_empty() {
             shown.insert("lxc".into(), serde_json::json!(self.raw));
         }
-        shown.insert("digest".into(), self.digest().into());
-        Value::Object(shown)
+        shown
     }
 
     /// What `GET pending` shows, with the digest of the file.
@@ -281,9 +280,12 @@ pub(crate) fn new_disk(volume: &str) -> Option<(&str, f64)> {
 }
 
 fn update_method() -> Option<&'static Method> {
-    table()
-        .lookup("PUT", "/nodes/n/lxc/100/config")
-        .map(|found| found.method)
+    // Asked for each key of each configuration that is read.
+    static METHOD: LazyLock<Option<&Method>> = LazyLock::new(|| {
+        let found = table().lookup("PUT", "/nodes/n/lxc/100/config");
+        found.map(|found| found.method)
+    });
+    *METHOD
 }
 
 /// Whether a container's configuration can have this key.
@@ -445,6 +447,23 @@ mod tests {
         ] {
             assert_eq!(new_disk(other), None, "{other}");
         }
+    }
+
+    #[test]
+    fn what_waits_for_the_next_start_is_shown_unless_it_is_asked_without() {
+        let mut config = GuestConfig::default();
+        let texts = |pairs: &[(&str, &str)]| -> BTreeMap<String, String> {
+            let owned = |(key, value): &(&str, &str)| ((*key).to_owned(), (*value).to_owned());
+            pairs.iter().map(owned).collect()
+        };
+        config.keys = texts(&[("hostname", "web"), ("cores", "2"), ("swap", "64")]);
+        config.pending = texts(&[("cores", "4"), ("memory", "128")]);
+        config.pending_delete.insert("swap".to_owned());
+        let shown = |current| Value::Object(config.shown(current));
+        let merged = serde_json::json!({"hostname": "web", "cores": 4, "memory": 128});
+        assert_eq!(shown(false), merged);
+        let in_force = serde_json::json!({"hostname": "web", "cores": 2, "swap": 64});
+        assert_eq!(shown(true), in_force);
     }
 
     #[test]

@@ -124,8 +124,8 @@ pub(super) fn config(call: &mut Call<'_>) -> Outcome {
     let Some(name) = name else {
         let config = readable(call, key.vmid, guest.config.clone());
         let mut shown = config.shown(current);
-        shown["digest"] = digest.into();
-        return Ok(shown.into());
+        shown.insert("digest".into(), digest.into());
+        return Ok(Value::Object(shown).into());
     };
     let snapshot = super::lxc_snapshot::find(guest, &name)?;
     let kept = readable(call, key.vmid, super::lxc_snapshot::config_of(snapshot));

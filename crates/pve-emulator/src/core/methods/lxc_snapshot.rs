@@ -1,6 +1,6 @@
 //! Snapshots of containers.
 
-use serde_json::{Map, Value, json};
+use serde_json::{Value, json};
 
 use super::super::call::{Call, Outcome};
 use super::super::error::ApiError;
@@ -89,11 +89,7 @@ pub(super) fn config_of(snapshot: &Snapshot) -> GuestConfig {
 
 /// A snapshot's configuration as `GET config` shows one, without digest.
 pub(super) fn shown(snapshot: &Snapshot, config: &GuestConfig) -> Value {
-    let mut row = match config.shown(true) {
-        Value::Object(row) => row,
-        _ => Map::new(),
-    };
-    row.remove("digest");
+    let mut row = config.shown(true);
     row.insert("snaptime".into(), snapshot.time_s.into());
     if !snapshot.description.is_empty() {
         row.insert("description".into(), snapshot.description.clone().into());
