@@ -26,6 +26,11 @@ pub struct Upid {
 pub struct NotAUpid(pub String);
 
 impl Upid {
+    /// Whether a text is one; nothing of it is kept.
+    pub(crate) fn is_one(text: &str) -> bool {
+        parts(text).is_some()
+    }
+
     /// The text, as PVE wrote it.
     #[must_use]
     pub fn as_str(&self) -> &str {
@@ -73,14 +78,23 @@ fn hex(text: &str, lengths: std::ops::RangeInclusive<usize>) -> Option<u64> {
     u64::from_str_radix(text, 16).ok()
 }
 
-fn word(text: &str, may_be_empty: bool) -> Option<String> {
+fn word(text: &str, may_be_empty: bool) -> Option<&str> {
     let plain = text
         .chars()
         .all(|c| !c.is_whitespace() && c != '/' && !c.is_control());
-    (plain && (may_be_empty || !text.is_empty())).then(|| text.to_owned())
+    (plain && (may_be_empty || !text.is_empty())).then_some(text)
 }
 
-fn parse(text: &str) -> Option<Upid> {
+/// The parts of a text that is one.
+struct Parts<'a> {
+    node: NodeName,
+    start_s: u64,
+    kind: &'a str,
+    id: &'a str,
+    user: &'a str,
+}
+
+fn parts(text: &str) -> Option<Parts<'_>> {
     if text.len() > LONGEST {
         return None;
     }
@@ -95,13 +109,30 @@ fn parse(text: &str) -> Option<Upid> {
     if parts.next() != Some("") || parts.next().is_some() {
         return None;
     }
-    Some(Upid {
-        text: text.to_owned(),
+    Some(Parts {
         node,
         start_s,
         kind,
         id,
         user,
+    })
+}
+
+fn parse(text: &str) -> Option<Upid> {
+    let Parts {
+        node,
+        start_s,
+        kind,
+        id,
+        user,
+    } = parts(text)?;
+    Some(Upid {
+        text: text.to_owned(),
+        node,
+        start_s,
+        kind: kind.to_owned(),
+        id: id.to_owned(),
+        user: user.to_owned(),
     })
 }
 

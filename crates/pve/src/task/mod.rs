@@ -3,6 +3,7 @@
 mod list;
 mod outcome;
 mod pace;
+mod standing;
 mod status;
 mod watcher;
 

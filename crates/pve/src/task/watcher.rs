@@ -3,7 +3,7 @@
 //! The poller reads the cluster's task list, which is cheap, when an end may be expected (see [`super::pace`]), and only
 //! notes where each awaited task stands. Who waits asks the task's node for the verdict when the list says that it ended, and now and then when the list is silent.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, Weak};
 use std::time::Duration;
 
@@ -12,7 +12,8 @@ use tokio::sync::{Notify, watch};
 use tokio::time::{Instant, sleep, timeout, timeout_at};
 
 use super::pace::{Learned, Took, pause_ms};
-use super::{TaskOutcome, TaskRow, TaskStatus};
+use super::standing::Standings;
+use super::{TaskOutcome, TaskStatus};
 use crate::error::{Error, Result};
 use crate::read::ReadClient;
 use crate::upid::Upid;
@@ -137,18 +138,12 @@ impl Board {
     }
 
     /// Takes note of a list that was asked for at this moment.
-    fn note(&self, asked_at: Monotonic, rows: &[TaskRow]) {
+    fn note(&self, asked_at: Monotonic, list: &Standings) {
         let now = self.clock.monotonic();
         let mut awaited = self.lock();
-        // A list is long, and few of it are awaited.
-        let ended: HashMap<&Upid, bool> = rows
-            .iter()
-            .filter(|row| awaited.tasks.contains_key(&row.upid))
-            .map(|row| (&row.upid, row.has_ended()))
-            .collect();
         let mut took = Vec::new();
         for (upid, task) in &mut awaited.tasks {
-            let sighting = match ended.get(upid) {
+            let sighting = match list.has_ended(upid) {
                 None => Sighting::Absent,
                 Some(false) => {
                     task.ran_at_ms = Some(asked_at.since_ms(task.since));
@@ -195,15 +190,15 @@ async fn poll(client: ReadClient, board: Weak<Board>) {
             return;
         }
         let asked_at = board.clock.monotonic();
-        at_least = match client.cluster_tasks().await {
-            Ok(rows) => {
-                board.note(asked_at, &rows);
+        at_least = match client.cluster_standings().await {
+            Ok(list) => {
+                board.note(asked_at, &list);
                 Duration::ZERO
             }
             Err(error) => {
                 tracing::debug!(%error, "the cluster's task list cannot be read");
                 // Nothing is seen: who waits must ask for the task itself.
-                board.note(asked_at, &[]);
+                board.note(asked_at, &Standings::default());
                 LIST_EVERY_IN_TROUBLE
             }
         };
