@@ -28,7 +28,7 @@ pub(crate) fn arrive(world: &mut World, request: ApiRequest, now_ms: u64, effect
         return effects.responses.push(Response::cut(request.id));
     }
     let slow = world.nodes().iter().any(|node| node.slow_ms > 0);
-    if world.faults.is_quiet() && !slow && !world.checks.watches_calls() {
+    if !world.faults.may_concern(&request) && !slow && !world.checks.watches_calls() {
         return pipeline::accept(world, request, now_ms, effects);
     }
     let about = pipeline::describe(&request);

@@ -64,9 +64,10 @@ struct Late {
 }
 
 impl Faults {
-    /// Nothing of it concerns calls.
-    fn is_quiet(&self) -> bool {
-        self.rules.is_empty()
+    /// Whether a rule may be for this call, as far as is known before it was looked at.
+    fn may_concern(&self, request: &ApiRequest) -> bool {
+        let mut rules = self.rules.iter();
+        rules.any(|rule| rule.wish.calls.may_have(request))
     }
 
     /// An id that no call of a connection has.

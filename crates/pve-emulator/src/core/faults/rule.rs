@@ -183,6 +183,15 @@ impl<'a> Target<'a> {
 }
 
 impl Calls {
+    /// Whether a call may be among them, by its verb and by the node that took it: what it is about was not looked at.
+    pub(super) fn may_have(&self, request: &ApiRequest) -> bool {
+        let is = |wanted: &Option<String>, found: &str| {
+            let wanted = wanted.as_deref();
+            wanted.is_none_or(|wanted| wanted == found)
+        };
+        is(&self.verb, &request.method) && is(&self.via, &request.via)
+    }
+
     /// Whether a call is among them.
     pub(crate) fn has(&self, request: &ApiRequest, about: &Description) -> bool {
         let is = |wanted: &Option<String>, found: Option<&str>| {
@@ -391,5 +400,44 @@ impl FaultRule {
         self.seen += 1;
         self.hits += u64::from(hit);
         hit
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::super::pipeline;
+    use super::*;
+
+    /// What cannot be among them by its verb or its node is none of them when it is looked at.
+    #[test]
+    fn a_call_that_is_among_some_may_be_among_them() {
+        let some = |text: &str| Some(text.to_owned());
+        let path = "/nodes/{node}/lxc/{vmid}/config";
+        let mut hits = 0;
+        for verb in [None, some("GET"), some("PUT")] {
+            for via in [None, some("pve1"), some("pve2")] {
+                for (path, vmid) in [(None, None), (some(path), None), (None, Some(100))] {
+                    let calls = Calls {
+                        verb: verb.clone(),
+                        via: via.clone(),
+                        path,
+                        vmid,
+                        node: None,
+                    };
+                    for (method, path) in [
+                        ("GET", "/api2/json/nodes/pve1/lxc/100/config"),
+                        ("PUT", "/api2/json/nodes/pve2/lxc/101/config"),
+                        ("GET", "/api2/json/cluster/status"),
+                        ("GET", "/nothing"),
+                    ] {
+                        let request = ApiRequest::within(method, path, "pve1");
+                        let has = calls.has(&request, &pipeline::describe(&request));
+                        assert!(calls.may_have(&request) || !has, "{calls:?} {path}");
+                        hits += usize::from(has);
+                    }
+                }
+            }
+        }
+        assert!(hits > 10, "{hits}");
     }
 }
