@@ -50,7 +50,8 @@ impl<'a> Act<'a> {
 // sequencer numbers what is committed.
 const ADD_AUDIT: &str = "INSERT INTO audit (at, account, token_id, kind, action, target, details, \
      operation_id, step_index, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
-const ADD_EVENT: &str = "INSERT INTO events (at, kind, body, app_id, operation_id) VALUES ($1, $2, $3, $4, $5)";
+const ADD_EVENT: &str =
+    "INSERT INTO events (at, kind, body, app_id, operation_id) VALUES ($1, $2, $3, $4, $5)";
 // What has no number yet was written after all that have one.
 pub(crate) const MUTATIONS: Sql = Sql::each(
     "SELECT * FROM audit WHERE operation_id = $1 AND step_index = $2 ORDER BY seq LIMIT $3",

@@ -507,6 +507,10 @@ mod tests {
             (now.hostname.as_str(), now.status),
             ("shop", StatusLabel::Stopped)
         );
-        assert_eq!(before[0], guest(11, 1, 101), "who looks at it sees it as it was");
+        assert_eq!(
+            before[0],
+            guest(11, 1, 101),
+            "who looks at it sees it as it was"
+        );
     }
 }

@@ -232,12 +232,15 @@ mod tests {
         let first: Vec<First<'_>> = first.collect();
         let telling = tell(&first, others, suspected, are_too_many);
         suspected.told(&telling.told);
-        let told = telling.changes.into_iter().filter_map(|change| match change {
-            SuspicionChange::Begun { app, event, .. } => Some((event?.kind, Some(app))),
-            SuspicionChange::ToldAlone { app, event, .. } => Some((event.kind, Some(app))),
-            SuspicionChange::Told { event } => Some((event.kind, None)),
-            SuspicionChange::Counted { .. } | SuspicionChange::Ended { .. } => None,
-        });
+        let told = telling
+            .changes
+            .into_iter()
+            .filter_map(|change| match change {
+                SuspicionChange::Begun { app, event, .. } => Some((event?.kind, Some(app))),
+                SuspicionChange::ToldAlone { app, event, .. } => Some((event.kind, Some(app))),
+                SuspicionChange::Told { event } => Some((event.kind, None)),
+                SuspicionChange::Counted { .. } | SuspicionChange::Ended { .. } => None,
+            });
         told.collect()
     }
 

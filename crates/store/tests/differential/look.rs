@@ -2,9 +2,9 @@
 
 use proximity_domain::ids::{AppId, HostId, OperationId, Vmid};
 use proximity_domain::time::Timestamp;
-use proximity_store::{KeptRecord, StoreError};
 use proximity_store::records::HostRecord;
 use proximity_store::views::{AppFilter, ArchiveFilter, OperationFilter};
+use proximity_store::{KeptRecord, StoreError};
 use secrecy::ExposeSecret;
 
 use super::notices;

@@ -107,7 +107,9 @@ impl Play {
         let mut host = both!(self.pair, store => store.host(id)).unwrap()?;
         let node: NodeName = format!("pve{}", 1 + n % 2).parse().unwrap();
         let there = both!(self.pair, store => store.watched_guests(id)).unwrap();
-        let there = there.iter().filter(|guest| guest.watched.place.node == node);
+        let there = there
+            .iter()
+            .filter(|guest| guest.watched.place.node == node);
         let there: Vec<&Watched> = there.map(|guest| &guest.watched).collect();
         let mut recorded: Vec<GuestId> = there.iter().map(|guest| guest.guest).collect();
         recorded.sort_unstable();

@@ -54,7 +54,9 @@ pub async fn follows_what_is_written(make: &impl Make) {
     let fields = EventKind::GuestMoved.spec().fields.iter();
     let event = NewEvent {
         kind: EventKind::GuestMoved,
-        body: fields.map(|field| ((*field).to_owned(), json!(1))).collect(),
+        body: fields
+            .map(|field| ((*field).to_owned(), json!(1)))
+            .collect(),
     };
     let node = "pve2".parse().unwrap();
     let moved = world

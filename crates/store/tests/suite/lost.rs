@@ -70,6 +70,7 @@ pub async fn ends_with_its_node_in_one_commit(make: &impl Make) {
         app: web.id,
         suspicion: Suspicion::begun(world.at()),
         event: None,
+        among_many: false,
     }];
     let suspected = world.store.change_suspicions(&begun, world.at());
     suspected.await.unwrap();

@@ -10,7 +10,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use futures::future::join_all;
 use proximity_domain::app::{AppClass, StatusLabel};
 use proximity_domain::event::EventKind;
-use proximity_domain::ids::{AppId, GuestId, Vmid};
+use proximity_domain::ids::{AppId, GuestId, OperationId, Vmid};
 use proximity_domain::names::{Hostname, NodeName};
 use proximity_domain::observe::{Brake, DirectRead, Fate};
 use proximity_domain::ports::PortPair;
@@ -82,6 +82,8 @@ pub struct AppLoss {
     pub becomes: Becomes,
     /// The rows of its containers there, sorted.
     guests: Vec<GuestId>,
+    /// Its stuck operation.
+    operation: Option<OperationId>,
 }
 
 /// What becomes of an app.
@@ -153,6 +155,7 @@ impl AppLoss {
             app: self.app,
             status: self.status,
             guests: self.guests.clone(),
+            operation: self.operation,
             event: NewEvent {
                 kind: EventKind::AppLostWithNode,
                 body,
@@ -438,6 +441,7 @@ fn loss_of(app: AppRecord, guests: &[(&WatchedGuest, &Fate)], all: usize) -> App
         ports: app.ports,
         becomes: becomes(guests, all),
         guests: rows,
+        operation: app.operation,
         hostname: app.hostname,
     }
 }

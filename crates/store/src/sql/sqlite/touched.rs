@@ -54,9 +54,11 @@ impl Touched {
     /// From now on this connection, which writes, tells of its rows.
     pub(crate) fn follow(&self, connection: &mut Connection) -> Result<(), DatabaseError> {
         let touched = self.clone();
-        connection.update_hook(Some(move |action: Action, _: &str, table: &str, row: i64| {
-            touched.note(action, table, row);
-        }))?;
+        connection.update_hook(Some(
+            move |action: Action, _: &str, table: &str, row: i64| {
+                touched.note(action, table, row);
+            },
+        ))?;
         Ok(())
     }
 
@@ -177,7 +179,10 @@ mod tests {
             touched.since(before)
         };
         for (sql, rows) in [
-            ("INSERT INTO apps VALUES ('a', 1), ('b', 1)", vec![App(1), App(2)]),
+            (
+                "INSERT INTO apps VALUES ('a', 1), ('b', 1)",
+                vec![App(1), App(2)],
+            ),
             ("UPDATE apps SET n = 2 WHERE id = 'b'", vec![App(2)]),
             (
                 "INSERT INTO apps VALUES ('a', 3) ON CONFLICT (id) DO UPDATE SET n = excluded.n",
@@ -194,7 +199,10 @@ mod tests {
             assert_eq!(told(sql), Some(rows), "{sql}");
         }
         assert_eq!(told("DELETE FROM operations WHERE id = 'o'"), None);
-        assert_eq!(told("UPDATE apps SET n = 6 WHERE id = 'a'"), Some(vec![App(1)]));
+        assert_eq!(
+            told("UPDATE apps SET n = 6 WHERE id = 'a'"),
+            Some(vec![App(1)])
+        );
     }
 
     #[test]
@@ -228,7 +236,10 @@ mod tests {
         };
         let first = touched.settled();
         commit(REMEMBERED);
-        assert_eq!(touched.since(first).map(|rows| rows.len()), Some(REMEMBERED));
+        assert_eq!(
+            touched.since(first).map(|rows| rows.len()),
+            Some(REMEMBERED)
+        );
         let second = touched.settled();
         commit(1);
         assert_eq!(touched.since(first), None, "one of them is forgotten");
