@@ -24,6 +24,7 @@ fn guest(operation: Option<(u128, bool)>) -> WatchedGuest {
             },
             confirmed: true,
         },
+        adopted: false,
         hostname: "web".parse().unwrap(),
         status: StatusLabel::Running,
         operation: operation.map(|(id, stuck)| (OperationId(Uuid::from_u128(id)), stuck)),
@@ -67,6 +68,7 @@ fn loss(of: &[Becomes]) -> NodeLoss {
         ports: None,
         becomes: becomes.clone(),
         guests: Vec::new(),
+        operation: None,
     };
     NodeLoss {
         host: entry("lab", "cluster:lab:pve1,pve3", Vec::new()),
