@@ -76,12 +76,13 @@ pub(crate) fn standing(
     said: &[ClusterStatus],
 ) -> Result<Standing, String> {
     let all = || std::iter::once(word).chain(said);
+    let of_cluster = || all().filter(|status| status.name == word.name);
+    let others_see = |status| row_of(node, status).is_some_and(|row| row.online && !row.local);
+    if of_cluster().any(others_see) {
+        return Err("its cluster has it online, so that what is on it is not lost".to_owned());
+    }
     if all().any(|status| row_of(node, status).is_some_and(|row| row.local)) {
         return Err("it answers itself, so that what is on it is not lost".to_owned());
-    }
-    let of_cluster = || all().filter(|status| status.name == word.name);
-    if of_cluster().any(|status| row_of(node, status).is_some_and(|row| row.online)) {
-        return Err("its cluster has it online, so that what is on it is not lost".to_owned());
     }
     let mut with_quorum = of_cluster().filter(|status| status.quorate);
     let is_member = with_quorum.any(|status| row_of(node, status).is_some());
