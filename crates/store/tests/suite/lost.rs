@@ -63,7 +63,7 @@ async fn actions(world: &World) -> Vec<String> {
 pub async fn ends_with_its_node_in_one_commit(make: &impl Make) {
     let mut world = World::new(make).await;
     let (web, guest) = world.deployed("web", 101).await;
-    let (db, found) = adopted(&mut world, "db", 105).await;
+    let (db, found) = adopted(&mut world, "box", 105).await;
     let db = world.app(db.id).await;
     let begun = [SuspicionChange::Begun {
         guest: guest.id,
