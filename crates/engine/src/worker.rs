@@ -29,6 +29,8 @@ use crate::sagas::saga;
 const POLL: Duration = Duration::from_millis(250);
 /// How often while it is empty: others may share the database, and take up by themselves what they are asked for.
 const POLL_AT_REST: Duration = Duration::from_secs(2);
+/// The same where nobody else can share it: whoever asks rings. This is the net.
+const POLL_ALONE: Duration = Duration::from_secs(15);
 /// How often it is looked at while the store cannot be used.
 const POLL_IN_TROUBLE: Duration = Duration::from_secs(2);
 /// How many are claimed in one commit: after a restart many wait, and the first of them should not wait for the last.
@@ -42,6 +44,7 @@ pub struct Worker {
     engine: Engine,
     holder: HolderId,
     lookout: Lookout,
+    exclusive: bool,
 }
 
 impl Worker {
@@ -55,6 +58,7 @@ impl Worker {
         Self {
             holder,
             lookout: Lookout::new(holder, exclusive, longest),
+            exclusive,
             engine,
         }
     }
@@ -71,6 +75,7 @@ impl Worker {
             while running.try_join_next().is_some() {}
             let pause = match self.claim_all(&mut running, &let_go, &shutdown).await {
                 Ok(true) => POLL,
+                Ok(false) if self.exclusive => POLL_ALONE,
                 Ok(false) => POLL_AT_REST,
                 Err(e) => {
                     tracing::error!(error = %e, "cannot claim operations");

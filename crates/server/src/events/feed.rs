@@ -7,7 +7,7 @@ use std::time::Duration;
 use proximity_domain::ids::AppId;
 use proximity_store::views::EventRow;
 use proximity_store::{Reader, StoreError};
-use tokio::sync::{Mutex, OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
 use tokio_util::sync::CancellationToken;
 use tokio_util::task::AbortOnDropHandle;
 
@@ -27,6 +27,8 @@ const REPLAYS: usize = 2;
 const OWNERS: usize = 4096;
 /// Pause after the log could not be read.
 const TROUBLE: Duration = Duration::from_secs(5);
+/// How often the log is looked at when nobody rings and nobody follows: an idle server sleeps.
+const AT_REST: Duration = Duration::from_secs(15);
 
 /// The feed ended: the server is ending, or the feed is broken.
 #[derive(Debug)]
@@ -37,6 +39,8 @@ pub(crate) struct FeedClosed;
 pub(crate) struct EventFeed {
     log: Arc<Log>,
     head: watch::Receiver<Option<i64>>,
+    /// Rung by whoever begins to follow: what others wrote meanwhile is looked for at once.
+    joined: Arc<Notify>,
     places: Arc<Semaphore>,
     pub(super) limits: EventLimits,
     pub(super) closing: CancellationToken,
@@ -74,10 +78,16 @@ impl EventFeed {
             replays: Semaphore::new(REPLAYS),
         });
         let (publish, head) = watch::channel(None);
-        let task = follow(Arc::clone(&log), publish, limits.poll, closing.clone());
+        let joined = Arc::new(Notify::new());
+        let calls = Calls {
+            joined: Arc::clone(&joined),
+            closing: closing.clone(),
+        };
+        let task = follow(Arc::clone(&log), publish, limits.poll, calls);
         Self {
             log,
             head,
+            joined,
             places: Arc::new(Semaphore::new(limits.clients)),
             limits,
             closing,
@@ -88,6 +98,7 @@ impl EventFeed {
     /// The newest number that was seen, and word of every later one. Waits for the first look at the log.
     pub(super) async fn subscribe(&self) -> Result<watch::Receiver<Option<i64>>, FeedClosed> {
         let mut head = self.head.clone();
+        self.joined.notify_one();
         head.wait_for(Option::is_some)
             .await
             .map_err(|_| FeedClosed)?;
@@ -194,23 +205,32 @@ impl Log {
 }
 
 /// Follows the log: woken by commits of this process, and now and then anyway.
+/// What the feed hears beside commits.
+struct Calls {
+    joined: Arc<Notify>,
+    closing: CancellationToken,
+}
+
 async fn follow(
     log: Arc<Log>,
     publish: watch::Sender<Option<i64>>,
     poll: Duration,
-    closing: CancellationToken,
+    calls: Calls,
 ) {
     let mut commits = log.reader.commits();
     let mut rings = true;
     loop {
         commits.mark_unchanged();
-        let mut pause = poll;
+        // The feed itself holds one of the receivers.
+        let is_followed = publish.receiver_count() > 1;
+        let mut pause = if is_followed { poll } else { AT_REST };
         if let Err(error) = catch_up(&log, &publish).await {
             tracing::warn!(%error, "cannot read the log of events");
             pause = TROUBLE;
         }
         tokio::select! {
-            () = closing.cancelled() => return,
+            () = calls.closing.cancelled() => return,
+            () = calls.joined.notified() => {}
             rung = commits.changed(), if rings => rings = rung.is_ok(),
             () = tokio::time::sleep(pause) => {}
         }
