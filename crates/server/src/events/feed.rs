@@ -211,12 +211,7 @@ struct Calls {
     closing: CancellationToken,
 }
 
-async fn follow(
-    log: Arc<Log>,
-    publish: watch::Sender<Option<i64>>,
-    poll: Duration,
-    calls: Calls,
-) {
+async fn follow(log: Arc<Log>, publish: watch::Sender<Option<i64>>, poll: Duration, calls: Calls) {
     let mut commits = log.reader.commits();
     let mut rings = true;
     loop {
