@@ -271,7 +271,9 @@ impl SimCluster {
                     let judged = watch::judge(ground, books, request, &claim, doer);
                     inner.raced += u64::from(judged.raced);
                     let call = format!("{} {}", request.method, request.path);
-                    inner.sent.push((call, target.map(|life| life.id), sent_ms));
+                    // What was looked at had the number a moment before: whose it is by now was not known.
+                    let aimed_at = target.filter(|_| !judged.raced);
+                    inner.sent.push((call, aimed_at.map(|life| life.id), sent_ms));
                     judged
                 };
                 let stolen = self.lock().held.stolen(request, now_ms);

@@ -316,6 +316,8 @@ impl Stage {
     async fn shut_down(self) -> Self {
         let number = self.process.number() + 1;
         self.process.shut_down().await;
+        // The next one knows that nobody else is there, nor was: not even one before this, whose claim this one waited for.
+        self.machine.cluster.lock().held = Held::default();
         Self {
             process: Process::begin(&self.machine, number, true),
             ..self
