@@ -25,6 +25,10 @@ pub struct NodeLoss {
     pub node: String,
     /// It is off, and its cluster still lists it, so it stays on record; else it has left its cluster, and is forgotten.
     pub is_member: bool,
+    /// Nodes of the host entry beside this one that no answer of its cluster has: what is on them nobody can say, and the number that
+    /// is confirmed covers that.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub unseen_nodes: Vec<String>,
     /// How many of the apps are lost with it.
     pub lost: u64,
     /// Every app that is recorded on it, oldest first.

@@ -89,6 +89,14 @@ pub enum EngineError {
         /// Why not.
         why: String,
     },
+    /// The node is not given up with what is recorded on it.
+    #[error("node {node} is not given up: {why}")]
+    NodeNotGivenUp {
+        /// Its name.
+        node: String,
+        /// Why not.
+        why: String,
+    },
     /// A container that cannot be adopted.
     #[error("{message}")]
     NotAdoptable {
@@ -187,6 +195,7 @@ impl EngineError {
             | Self::ConfirmationNeeded { .. }
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
+            | Self::NodeNotGivenUp { .. }
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
             | Self::NoHost
@@ -224,6 +233,7 @@ impl EngineError {
             | Self::ConfirmationNeeded { .. }
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
+            | Self::NodeNotGivenUp { .. }
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
             | Self::NoHost
@@ -284,6 +294,12 @@ impl EngineError {
                 K::Conflict,
                 "take it out of its cluster first (pvecm delnode), and move or remove the apps on it; what is lost with it is shown, and given up, by: proximity hosts forget-node HOST NODE --containers-lost",
             ),
+            // It may be online: that it is to be taken out of its cluster would be no help.
+            Self::NodeNotGivenUp { .. } => row(
+                "node_in_use",
+                K::Conflict,
+                "nothing was done; when that is over, look again: proximity hosts forget-node HOST NODE --containers-lost",
+            ),
             Self::NotAdoptable { code, .. } | Self::NotRestored { code, .. } => adoption_row(code),
             Self::NoHost => row(
                 "no_host",
@@ -326,6 +342,7 @@ impl EngineError {
             | Self::ConfirmationNeeded { .. }
             | Self::ClusterKnown { .. }
             | Self::NodeInUse { .. }
+            | Self::NodeNotGivenUp { .. }
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
             | Self::NoHost

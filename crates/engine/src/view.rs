@@ -1,5 +1,7 @@
 //! What a cluster's answer is worth: whether it is the word of the entry's own cluster, and whether it is whole.
 
+use std::collections::BTreeSet;
+
 use proximity_domain::names::NodeName;
 use proximity_pve::cluster::{ClusterNode, ClusterStatus};
 use proximity_pve::error::Error as PveError;
@@ -76,7 +78,7 @@ pub(crate) fn standing(
     said: &[ClusterStatus],
 ) -> Result<Standing, String> {
     let all = || std::iter::once(word).chain(said);
-    let of_cluster = || all().filter(|status| status.name == word.name);
+    let of_cluster = || all_of(word, said);
     let others_see = |status| row_of(node, status).is_some_and(|row| row.online && !row.local);
     if of_cluster().any(others_see) {
         return Err("its cluster has it online, so that what is on it is not lost".to_owned());
@@ -91,6 +93,34 @@ pub(crate) fn standing(
     } else {
         Standing::Left
     })
+}
+
+/// Every node that `word` or anybody else of its cluster has online, each by its own part: a quorum may be in more than one.
+pub(crate) fn online(word: &ClusterStatus, said: &[ClusterStatus]) -> BTreeSet<NodeName> {
+    let rows = all_of(word, said).flat_map(|status| &status.nodes);
+    let online = rows.filter(|row| row.online);
+    online.map(|row| row.name.clone()).collect()
+}
+
+/// The nodes on record that nobody of the cluster lists.
+pub(crate) fn unlisted(
+    host: &HostRecord,
+    word: &ClusterStatus,
+    said: &[ClusterStatus],
+) -> Vec<NodeName> {
+    let is_listed =
+        |node: &NodeName| all_of(word, said).any(|status| row_of(node, status).is_some());
+    let known = host.known_nodes.iter();
+    known.filter(|node| !is_listed(node)).cloned().collect()
+}
+
+/// What is said by the cluster whose word this is.
+fn all_of<'s>(
+    word: &'s ClusterStatus,
+    said: &'s [ClusterStatus],
+) -> impl Iterator<Item = &'s ClusterStatus> {
+    let all = std::iter::once(word).chain(said);
+    all.filter(move |status| status.name == word.name)
 }
 
 fn row_of<'s>(node: &NodeName, status: &'s ClusterStatus) -> Option<&'s ClusterNode> {
@@ -180,6 +210,23 @@ mod tests {
         itself.nodes[0].local = true;
         let alone = of(&without, &[itself]).unwrap_err();
         assert!(alone.contains("it answers itself"), "{alone}");
+    }
+
+    /// Each part has the other off. Neither is believed in that: whoever has a node online makes it one to be asked.
+    #[test]
+    fn who_is_online_by_anybody_is_to_be_asked() {
+        let part = |name: &str, nodes: &[ClusterNode]| ClusterStatus {
+            name: Some(name.to_owned()),
+            quorate: true,
+            nodes: nodes.to_vec(),
+        };
+        let word = part("lab", &[node("pve1", true), node("pve3", false)]);
+        let other = part("lab", &[node("pve1", false), node("pve3", true)]);
+        let stranger = part("barn", &[node("pve9", true)]);
+        let names = |nodes: BTreeSet<NodeName>| nodes.into_iter().map(String::from);
+        let said = [word.clone(), other, stranger];
+        assert!(names(online(&word, &said)).eq(["pve1", "pve3"]));
+        assert!(names(online(&word, &said[..1])).eq(["pve1"]));
     }
 
     #[test]

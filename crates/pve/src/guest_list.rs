@@ -6,7 +6,7 @@ use std::fmt;
 
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::{NodeName, PoolName};
-use serde::de::{Deserializer, Error as _, SeqAccess, Visitor};
+use serde::de::{Deserializer, Error as _, IgnoredAny, SeqAccess, Visitor};
 use serde::{Deserialize, de};
 
 use crate::call::Call;
@@ -27,6 +27,8 @@ pub struct ListedGuest {
     pub status: GuestStatus,
     /// The pool it is in: an index into [`GuestList::pools`]. Membership is the number's, and current.
     pub pool: Option<u32>,
+    /// Whether high availability manages it.
+    pub ha_managed: bool,
 }
 
 /// All guests the token may see, and the nodes and pools they are in, each named once.
@@ -52,6 +54,9 @@ struct Row<'a> {
     status: GuestStatus,
     #[serde(borrow, default, deserialize_with = "name")]
     pool: Option<Cow<'a, str>>,
+    /// Its state there, whatever it is.
+    #[serde(default)]
+    hastate: Option<IgnoredAny>,
 }
 
 fn unknown() -> GuestStatus {
@@ -162,6 +167,7 @@ impl<'de> Deserialize<'de> for GuestList {
                         kind: row.kind,
                         status: row.status,
                         pool,
+                        ha_managed: row.hastate.is_some(),
                     });
                 }
                 Ok(list)
@@ -219,6 +225,19 @@ mod tests {
                 (104, 0, GuestKind::Lxc, GuestStatus::Unknown),
             ]
         );
+    }
+
+    /// As the schema has it: `hastate` is there for members of high availability alone.
+    #[test]
+    fn those_that_high_availability_manages_are_told() {
+        let list = read(
+            r#"[{"vmid":101,"type":"lxc","node":"pve1","hastate":"started"},
+                {"vmid":102,"type":"lxc","node":"pve1","hastate":null},
+                {"vmid":103,"type":"lxc","node":"pve1"}]"#,
+        )
+        .unwrap();
+        let managed: Vec<bool> = list.guests.iter().map(|guest| guest.ha_managed).collect();
+        assert_eq!(managed, [true, false, false]);
     }
 
     /// As recorded: a guest in a pool names it, one in none has no such field.

@@ -49,6 +49,10 @@ fn own_errors() -> Vec<EngineError> {
             node: text(),
             why: text(),
         },
+        EngineError::NodeNotGivenUp {
+            node: text(),
+            why: text(),
+        },
         EngineError::NotAdoptable {
             code: "already_managed",
             message: text(),

@@ -18,17 +18,21 @@ pub enum Fate {
     },
     /// Another node has its number: it was moved there, or something else is there. Not lost.
     Elsewhere(NodeName),
+    /// High availability manages it, and may start it on another node.
+    Managed,
     /// This node is online and did not say that it does not have it.
     Untold(NodeName),
 }
 
 impl Fate {
-    /// By the nodes on which the cluster lists its number, and by what each node that is online said of it when it was asked
-    /// itself. A list is the word of one node, whose copy of the cluster's files may have stood still (ADR 0015).
+    /// By the nodes on which the cluster lists its number, by whether the list has it as managed by high availability, and by what
+    /// each node that is online said of it when it was asked itself. A list is the word of one node, whose copy of the cluster's
+    /// files may have stood still (ADR 0015).
     #[must_use]
     pub fn of(
         place: &ContainerRef,
         listed_on: &[NodeName],
+        ha_managed: bool,
         said: &[(NodeName, DirectRead)],
     ) -> Self {
         let other = listed_on.iter().find(|node| **node != place.node);
@@ -36,6 +40,9 @@ impl Fate {
         let found = said.iter().find(has_it).map(|(node, _)| node);
         if let Some(node) = other.or(found) {
             return Self::Elsewhere(node.clone());
+        }
+        if ha_managed {
+            return Self::Managed;
         }
         match said.iter().find(|said| !denies(said)) {
             Some((node, _)) => Self::Untold(node.clone()),
@@ -75,7 +82,7 @@ mod tests {
         };
         let of = |listed_on: &[&str], said: &[(NodeName, DirectRead)]| {
             let listed_on: Vec<NodeName> = listed_on.iter().map(|name| node(name)).collect();
-            Fate::of(&place, &listed_on, said)
+            Fate::of(&place, &listed_on, false, said)
         };
         let both = [none("pve1"), none("pve2")];
         assert_eq!(of(&[], &both), Fate::WithNode { listed: false });
@@ -93,5 +100,8 @@ mod tests {
         assert_eq!(of(&["pve3"], &hangs), Fate::Untold(node("pve1")));
         let of_another = [(node("pve1"), DirectRead::DoesNotExist(node("pve2")))];
         assert_eq!(of(&[], &of_another), Fate::Untold(node("pve1")));
+        let managed = |on: &str| Fate::of(&place, &[node(on)], true, &both);
+        assert_eq!(managed("pve3"), Fate::Managed);
+        assert_eq!(managed("pve2"), Fate::Elsewhere(node("pve2")));
     }
 }

@@ -156,7 +156,7 @@ fn seen(row: &ListedGuest) -> SeenGuest {
 }
 
 /// Whether the token may see all guests below `path`.
-async fn sight(read: &ReadClient, path: &str) -> Result<Sight, PveError> {
+pub(crate) async fn sight(read: &ReadClient, path: &str) -> Result<Sight, PveError> {
     let held = read.permissions(Some(path)).await?;
     let all = held.get(path).is_some_and(|p| p.propagates(AUDIT));
     Ok(if all { Sight::All } else { Sight::NotAll })

@@ -51,7 +51,7 @@ use crate::error::EngineError;
 
 use addresses::Addresses;
 pub(crate) use identify::evidence;
-pub(crate) use look::direct;
+pub(crate) use look::{direct, sight};
 pub use outcome::{
     ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
 };

@@ -26,6 +26,9 @@ fn human(loss: &NodeLoss) -> String {
         text.push_str(&line);
     };
     let NodeLoss { node, host, .. } = loss;
+    if !loss.done {
+        reservations(loss).into_iter().for_each(&mut say);
+    }
     if loss.done {
         say(format!(
             "the records of {} app(s) are in the archive; nothing was sent to the cluster",
@@ -50,6 +53,25 @@ fn human(loss: &NodeLoss) -> String {
         ));
     }
     text
+}
+
+/// What a person has to know before the number is typed.
+fn reservations(loss: &NodeLoss) -> Vec<String> {
+    let NodeLoss { node, host, .. } = loss;
+    let mut lines = Vec::new();
+    if loss.is_member && loss.lost > 0 {
+        lines.push(format!(
+            "{node} is off, and its cluster still lists it: if it comes back its containers come back with it, and are nobody's; those \
+             that Proximity made cannot be adopted then: remove them there by hand"
+        ));
+    }
+    if !loss.unseen_nodes.is_empty() {
+        lines.push(format!(
+            "no answer of the cluster of {host} has {}: whether a container is there nobody can say, and the number covers that",
+            loss.unseen_nodes.join(", ")
+        ));
+    }
+    lines
 }
 
 /// What a person does who has seen it.
@@ -147,6 +169,7 @@ mod tests {
             host: "home".to_owned(),
             node: "pve3".to_owned(),
             is_member: false,
+            unseen_nodes: Vec::new(),
             lost: 2,
             apps: vec![app("web", "native"), app("db", "adopted"), moved],
             brake: None,
@@ -170,6 +193,22 @@ mod tests {
         let text = human(&done);
         assert!(text.contains("pvecm delnode pve3"), "{text}");
         assert!(!text.contains("rm -r"), "its files are a member's: {text}");
+    }
+
+    #[test]
+    fn what_may_come_back_and_who_was_not_seen_is_told_before_the_number() {
+        let mut off = loss();
+        off.is_member = true;
+        off.unseen_nodes = vec!["pve4".to_owned()];
+        let text = human(&off);
+        let back = text.find("if it comes back").unwrap();
+        let unseen = text.find("of the cluster of home has pve4").unwrap();
+        let number = text.find("--confirm-lost 2").unwrap();
+        assert!(back < unseen && unseen < number, "{text}");
+        insta::assert_snapshot!(text);
+        off.is_member = false;
+        off.unseen_nodes.clear();
+        assert_eq!(reservations(&off), Vec::<String>::new());
     }
 
     #[test]

@@ -16,6 +16,7 @@ pub(crate) fn node_loss(loss: commands::NodeLoss) -> NodeLoss {
         host: loss.host.label.into(),
         node: loss.node.into(),
         is_member: loss.is_member,
+        unseen_nodes: loss.unseen_nodes.into_iter().map(String::from).collect(),
         apps: loss.apps.into_iter().map(lost_app).collect(),
         done: loss.is_done,
         known_nodes: loss

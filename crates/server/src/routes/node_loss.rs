@@ -17,14 +17,15 @@ use crate::routes::hosts::on_its_own_thread;
 /// For a node that has left its cluster, or is off for good: what is recorded on it can neither be removed nor proven absent, for
 /// nobody can ask it. Shows what would become of each app there; with the number of those that are lost, typed by a person, ends
 /// their records, and forgets the node if it has left. Nothing is sent to the cluster that changes anything. Refused while
-/// anybody reaches the node. Counted by the mass brake. It is about everybody's apps, so it needs the scope `hosts`, and to
+/// anybody reaches the node. A node that is off may come back, and its containers with it: they are nobody's then, and those that
+/// Proximity made cannot be adopted but are to be removed there by hand. Counted by the mass brake. It is about everybody's apps, so it needs the scope `hosts`, and to
 /// confirm the number the scope `destroy` too.
 #[utoipa::path(post, path = "/api/proxmox/hosts/{host}/nodes/{node}/loss", tag = "hosts", operation_id = "give_up_node",
     params(("host" = String, Path, description = "Id or label.", example = "home"),
         ("node" = String, Path, description = "Name of the node.", example = "pve3")),
     request_body = GiveUpNode,
     responses((status = 200, description = "What becomes of each app, and whether it was done.", body = NodeLoss)),
-    extensions(("x-codes" = json!(["host_not_found", "not_found", "invalid_value", "node_in_use", "state_changed", "@cluster"]))))]
+    extensions(("x-codes" = json!(["host_not_found", "not_found", "invalid_value", "node_in_use", "state_changed", "view_incomplete", "@cluster"]))))]
 pub(crate) async fn give_up(
     State(state): State<AppState>,
     caller: Caller,

@@ -55,7 +55,8 @@ impl Engine {
     }
 
     /// Says that a node has left its cluster for good: from then on a listing without it is complete again, and what was on
-    /// it may be taken for gone. Containers recorded there that another node has by now are followed from then on.
+    /// it may be taken for gone. Containers recorded there that another node has by now are followed from then on, or once that
+    /// node is back. Where nothing of the entry is about the node any more, nothing is written.
     ///
     /// # Errors
     /// No such host or node; the cluster cannot be asked, has no quorum, is another one by now, or still lists the node;
@@ -89,6 +90,9 @@ impl Engine {
                 )));
             }
         }
+        if !is_about(&record, node) {
+            return Ok(record);
+        }
         let record = without(record, node).map_err(in_use)?;
         self.store()
             .change_host(
@@ -102,6 +106,17 @@ impl Engine {
         self.inner.clusters.forget(record.id).await;
         Ok(record)
     }
+}
+
+/// Whether anything of the entry is about this node.
+fn is_about(record: &HostRecord, node: &str) -> bool {
+    let is_it = |name: &NodeName| name.as_str() == node;
+    let endpoints = &record.endpoints;
+    let logins = record.ssh.as_ref();
+    record.known_nodes.iter().any(is_it)
+        || record.placement.excluded_nodes.iter().any(is_it)
+        || endpoints.iter().any(|e| e.node.as_ref().is_some_and(is_it))
+        || logins.is_some_and(|ssh| ssh.nodes.iter().any(|known| is_it(&known.node)))
 }
 
 /// The entry without a node: its addresses, what is pinned of it, and what is wished of it go. It may live on, as a node of its

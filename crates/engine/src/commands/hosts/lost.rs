@@ -1,22 +1,20 @@
 //! Giving up a node with what is recorded on it: shown first, and done when a person has typed how many apps that ends.
 //!
 //! Flow: the node's standing by the word of every endpoint; the cluster's list; of each container the word of every node that is
-//! online; then, with consent, the standing once more and one commit.
+//! online; then, with consent, all of that once more and one commit.
 //! Guarantees: nothing is sent to the cluster that changes anything; a node that anybody reaches is not given up, nor a container
-//! that another node lists or has; either all of what was shown is ended, or nothing.
+//! that another node lists or has, or that high availability may start; either all of what was shown is ended, or nothing.
 
-use std::collections::{BTreeMap, BTreeSet};
+mod seen;
 
-use futures::future::join_all;
+use std::collections::BTreeMap;
+
 use proximity_domain::app::{AppClass, StatusLabel};
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::{AppId, GuestId, OperationId, Vmid};
 use proximity_domain::names::{Hostname, NodeName};
-use proximity_domain::observe::{Brake, DirectRead, Fate};
+use proximity_domain::observe::{Brake, Fate};
 use proximity_domain::ports::PortPair;
-use proximity_pve::client::ReadClient;
-use proximity_pve::cluster::ClusterStatus;
-use proximity_pve::guest_list::GuestList;
 use proximity_store::effects::NewEvent;
 use proximity_store::lost::NodeLost;
 use proximity_store::observation::WatchedGuest;
@@ -24,18 +22,15 @@ use proximity_store::orphans::OrphanFound;
 use proximity_store::records::{Actor, AppRecord, HostRecord, LogLevel};
 use serde_json::json;
 
-use super::change::{speaks_for, without};
+pub(super) use self::seen::left_behind;
+use self::seen::{Seen, see};
+use super::change::without;
 use super::wish::invalid;
 use crate::at_work::AtWorkGuard;
 use crate::cluster::Cluster;
-use crate::commands::upstream;
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::reconcile::direct;
-use crate::view::{Standing, standing, status};
-
-/// So many containers are asked for at the same time, each at every node that is online.
-const AT_ONCE: usize = 8;
+use crate::view::Standing;
 
 /// What a person says to it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -55,6 +50,9 @@ pub struct NodeLoss {
     pub node: NodeName,
     /// It is off, and its cluster still lists it: it stays on record. Else it has left, and is forgotten.
     pub is_member: bool,
+    /// Nodes on record, beside this one, that no answer of the cluster has: what is on them nobody can say. Whoever types the
+    /// number has seen them.
+    pub unseen_nodes: Vec<NodeName>,
     /// The apps, oldest first.
     pub apps: Vec<AppLoss>,
     /// What the mass brake says to so many at once. Whoever types the number releases it for these.
@@ -121,7 +119,7 @@ impl NodeLoss {
             Becomes::Archived { .. } | Becomes::Stays { .. } => None,
         });
         if let Some(why) = undecided {
-            return Err(in_use(&self.node, why));
+            return Err(not_given_up(&self.node, why));
         }
         let (lost, node) = (self.lost(), &self.node);
         if typed == lost && lost > 0 {
@@ -171,21 +169,15 @@ impl AppLoss {
     }
 }
 
-/// What a cluster says of a node, and who of it can be asked.
-struct Seen {
-    standing: Standing,
-    online: Vec<NodeName>,
-}
-
 impl Engine {
     /// Shows what would become of each app that is recorded on a node which has left its cluster, or is off for good; with a
     /// person's number, ends the records of those whose container is lost with it, and forgets the node if it has left. Counted
     /// by the mass brake; audited.
     ///
     /// # Errors
-    /// No such host or node; the cluster cannot be asked, has no quorum or is another one by now; anybody reaches the node; an
-    /// app of which it cannot be told, or on which somebody is at work; another number than is shown; something that has
-    /// changed since it was looked at. Nothing is written then.
+    /// No such host or node; the cluster cannot be asked, has no quorum or is another one by now, or the token may not see all of
+    /// it; anybody reaches the node; an app of which it cannot be told, which high availability manages, or on which somebody is at
+    /// work; another number than is shown; something that has changed since it was looked at. Nothing is written then.
     pub async fn give_up_node(
         &self,
         actor: &Actor,
@@ -200,20 +192,21 @@ impl Engine {
         let record = self.named_host(host).await?;
         let (node, there) = self.recorded_there(&record, node).await?;
         let cluster = self.inner.clusters.get(record.id).await?;
-        let seen = see(&record, &cluster, &node).await?;
-        let fates = fates(&cluster, &seen.online, &there).await?;
+        let seen = see(&record, &cluster, &node, &there).await?;
         let mut loss = NodeLoss {
             host: record,
             node,
             is_member: seen.standing == Standing::Off,
-            apps: self.losses(&there, &fates).await?,
+            unseen_nodes: seen.unseen.clone(),
+            apps: self.losses(&there, &seen.fates).await?,
             brake: Brake::Free,
             is_done: false,
         };
         loss.brake = self.inner.reconciler.brake_on(loss.lost()).await?;
         if let GiveUp::Lost(typed) = said {
             loss.consented(typed)?;
-            self.end_all(actor, &cluster, &mut loss, &there).await?;
+            self.end_all(actor, &cluster, &mut loss, &there, &seen)
+                .await?;
         }
         Ok(loss)
     }
@@ -269,16 +262,18 @@ impl Engine {
         cluster: &Cluster,
         loss: &mut NodeLoss,
         there: &[WatchedGuest],
+        shown: &Seen,
     ) -> Result<(), EngineError> {
         let _at_work = self.enter(loss)?;
         // Read back in this moment: the looks at the containers took their time.
-        let seen = see(&loss.host, cluster, &loss.node).await?;
-        if (seen.standing == Standing::Off) != loss.is_member {
+        if see(&loss.host, cluster, &loss.node, there).await? != *shown {
             return Err(changed(&loss.node));
         }
         let mut host = loss.host.clone();
-        if !loss.is_member {
-            host = without(host, loss.node.as_str()).map_err(|why| in_use(&loss.node, why))?;
+        // One that was forgotten before is not forgotten again.
+        let is_forgotten = !loss.is_member && host.known_nodes.contains(&loss.node);
+        if is_forgotten {
+            host = without(host, loss.node.as_str()).map_err(|why| not_given_up(&loss.node, why))?;
         }
         let apps = loss.apps.iter().filter(|app| app.is_lost());
         let mut lost = NodeLost {
@@ -287,7 +282,7 @@ impl Engine {
                 .collect(),
             host,
             node: loss.node.clone(),
-            is_forgotten: !loss.is_member,
+            is_forgotten,
             recorded: there.iter().map(|guest| guest.watched.guest).collect(),
             actor: actor.clone(),
         };
@@ -312,7 +307,7 @@ impl Engine {
             guard.ok_or_else(|| {
                 let name = &app.hostname;
                 let why = format!("{name} is being looked at in this moment; ask again");
-                in_use(&loss.node, why)
+                not_given_up(&loss.node, why)
             })
         });
         guards.collect()
@@ -329,104 +324,6 @@ impl Engine {
             }
         }
     }
-}
-
-/// What the cluster of this entry says of a node now.
-async fn see(record: &HostRecord, cluster: &Cluster, node: &NodeName) -> Result<Seen, EngineError> {
-    let word = status(cluster).await;
-    let word = word.map_err(|e| upstream(cluster.label(), &e))?;
-    speaks_for(record, &word).map_err(|why| in_use(node, why))?;
-    let said = cluster.read().cluster_status_of_each().await;
-    let standing = standing(node, &word, &said).map_err(|why| in_use(node, why))?;
-    let online = word.nodes.into_iter().filter(|member| member.online);
-    Ok(Seen {
-        standing,
-        online: online.map(|member| member.name).collect(),
-    })
-}
-
-/// What is known of each container: by the cluster's list, and by the word of every node that is online.
-async fn fates(
-    cluster: &Cluster,
-    online: &[NodeName],
-    there: &[WatchedGuest],
-) -> Result<Vec<Fate>, EngineError> {
-    if there.is_empty() {
-        return Ok(Vec::new());
-    }
-    let list = listed(cluster).await?;
-    // One that hangs is not asked again: each further container would wait for it.
-    let mut silent = BTreeSet::new();
-    let mut fates = Vec::with_capacity(there.len());
-    for some in there.chunks(AT_ONCE) {
-        let asked = some.iter().map(|guest| {
-            let vmid = guest.watched.place.vmid;
-            said_of(cluster.read(), online, &silent, vmid)
-        });
-        let answers = join_all(asked).await;
-        for (guest, said) in some.iter().zip(answers) {
-            let place = &guest.watched.place;
-            fates.push(Fate::of(place, &listed_on(&list, place.vmid), &said));
-            let quiet = said.into_iter().filter(|(_, read)| is_unknown(read));
-            silent.extend(quiet.map(|(node, _)| node));
-        }
-    }
-    Ok(fates)
-}
-
-/// What each of these nodes says of a container when it is asked itself.
-async fn said_of(
-    read: &ReadClient,
-    online: &[NodeName],
-    silent: &BTreeSet<NodeName>,
-    vmid: Vmid,
-) -> Vec<(NodeName, DirectRead)> {
-    let asked = online.iter().map(|node| async move {
-        let said = if silent.contains(node) {
-            None
-        } else {
-            direct(read, node, vmid).await
-        };
-        (node.clone(), said.unwrap_or(DirectRead::Unknown))
-    });
-    join_all(asked).await
-}
-
-fn is_unknown(read: &DirectRead) -> bool {
-    match read {
-        DirectRead::Unknown => true,
-        DirectRead::DoesNotExist(_) | DirectRead::Exists => false,
-    }
-}
-
-async fn listed(cluster: &Cluster) -> Result<GuestList, EngineError> {
-    let list = cluster.read().guest_list().await;
-    list.map_err(|e| upstream(cluster.label(), &e))
-}
-
-/// The nodes on which the cluster lists this number.
-fn listed_on(list: &GuestList, vmid: Vmid) -> Vec<NodeName> {
-    let rows = list.guests.iter().filter(|row| row.vmid == vmid);
-    let nodes = rows.filter_map(|row| list.nodes.get(usize::try_from(row.node).ok()?));
-    nodes.cloned().collect()
-}
-
-/// How many of these are on no other node that is online. Those that are will be followed there once their node is forgotten.
-pub(super) async fn left_behind(
-    cluster: &Cluster,
-    word: &ClusterStatus,
-    there: &[WatchedGuest],
-) -> Result<usize, EngineError> {
-    if there.is_empty() {
-        return Ok(0);
-    }
-    let list = listed(cluster).await?;
-    let online = |name: &NodeName| word.nodes.iter().any(|n| n.online && n.name == *name);
-    let is_left = |guest: &&WatchedGuest| {
-        let listed_on = listed_on(&list, guest.watched.place.vmid);
-        !listed_on.iter().any(online)
-    };
-    Ok(there.iter().filter(is_left).count())
 }
 
 /// What becomes of an app with these containers on the node, of `all` that it has.
@@ -449,10 +346,11 @@ fn loss_of(app: AppRecord, guests: &[(&WatchedGuest, &Fate)], all: usize) -> App
 fn becomes(guests: &[(&WatchedGuest, &Fate)], all: usize) -> Becomes {
     let undecided = |why: String| Becomes::Undecided { why };
     let mut listed = false;
-    let mut silent = None;
-    for (_, fate) in guests {
+    let (mut silent, mut managed) = (None, None);
+    for (guest, fate) in guests {
         match fate {
             Fate::Elsewhere(node) => return Becomes::Stays { on: node.clone() },
+            Fate::Managed => managed = managed.or(Some(guest.watched.place.vmid)),
             Fate::Untold(node) => silent = silent.or(Some(node)),
             Fate::WithNode { listed: its } => listed |= its,
         }
@@ -461,6 +359,12 @@ fn becomes(guests: &[(&WatchedGuest, &Fate)], all: usize) -> Becomes {
     if let Some((operation, _)) = at_work.and_then(|(guest, _)| guest.operation) {
         return undecided(format!(
             "an operation is at work on it; wait for it, or cancel it: proximity operations cancel {operation}"
+        ));
+    }
+    if let Some(vmid) = managed {
+        return undecided(format!(
+            "high availability manages container {vmid}, and may start it on another node; wait until it has, or take it out \
+             of there first: ha-manager remove ct:{vmid}"
         ));
     }
     if let Some(node) = silent {
@@ -474,8 +378,8 @@ fn becomes(guests: &[(&WatchedGuest, &Fate)], all: usize) -> Becomes {
     Becomes::Archived { listed }
 }
 
-fn in_use(node: &NodeName, why: String) -> EngineError {
-    EngineError::NodeInUse {
+fn not_given_up(node: &NodeName, why: String) -> EngineError {
+    EngineError::NodeNotGivenUp {
         node: node.to_string(),
         why,
     }
@@ -484,7 +388,9 @@ fn in_use(node: &NodeName, why: String) -> EngineError {
 fn changed(node: &NodeName) -> EngineError {
     EngineError::Upstream {
         code: "state_changed",
-        message: format!("what is recorded on {node} is not as it was looked at; nothing was done"),
+        message: format!(
+            "{node}, or what is recorded on it, is not as it was looked at; nothing was done"
+        ),
         hint: "look at it again, then confirm what that shows".to_owned(),
     }
 }

@@ -49,6 +49,8 @@ fn only_what_is_lost_and_left_alone_is_archived() {
         let parted = why(of(&idle, &lost, 2));
         assert!(parted.contains("on another node too"), "{parted}");
     }
+    let managed = why(of(&idle, &Fate::Managed, 1));
+    assert!(managed.contains("ha-manager remove ct:101"), "{managed}");
     let untold = why(of(&idle, &Fate::Untold(node("pve1")), 1));
     assert!(untold.contains("the node pve1 is online"), "{untold}");
     let on = node("pve2");
@@ -74,6 +76,7 @@ fn loss(of: &[Becomes]) -> NodeLoss {
         host: entry("lab", "cluster:lab:pve1,pve3", Vec::new()),
         node: node("pve3"),
         is_member: false,
+        unseen_nodes: Vec::new(),
         apps: of.iter().map(app).collect(),
         brake: Brake::Free,
         is_done: false,
@@ -100,6 +103,7 @@ fn consent_is_the_very_number_and_covers_all_that_is_shown() {
     let open = loss(&[lost, undecided]);
     let refused = open.consented(1).unwrap_err();
     assert_eq!(refused.code(), "node_in_use");
+    assert!(!refused.hint().contains("delnode"), "{}", refused.hint());
     let said = refused.to_string();
     assert!(said.contains("web: an operation"), "{said}");
 }
