@@ -187,9 +187,6 @@ fn containers_of_a_removed_node_are_listed_until_its_files_are_deleted() {
         let mut rows = rows.as_array().unwrap().iter();
         rows.find(|row| row["vmid"] == 100).cloned()
     };
-    sim.world.delete_files_of("pve3");
-    assert!(of_100(&mut sim).is_some(), "pve3 is a member");
-
     sim.world.remove_node("pve3");
     let status = sim.root("GET", "/cluster/status", &[]).payload();
     let members = status.as_array().unwrap().iter();
@@ -219,6 +216,12 @@ fn containers_of_a_removed_node_are_listed_until_its_files_are_deleted() {
 
     sim.world.delete_files_of("pve3");
     assert_eq!(of_100(&mut sim), None);
+    assert_eq!(free(&mut sim), "100");
+
+    // A member's go just so.
+    assert!(sim.world.guests().any(|(vmid, _)| vmid == 101));
+    sim.world.delete_files_of("pve2");
+    assert!(sim.world.guests().all(|(vmid, _)| vmid != 101));
     assert_eq!(free(&mut sim), "100");
 }
 

@@ -348,11 +348,20 @@ impl Cx {
         .await
     }
 
-    /// Notes that a destroy call of this step had this task, and that it is known how it ended: a person has seen it, or it
-    /// did nothing.
+    /// Notes that a destroy call of this step had this task, and that a person has seen how it ended.
     pub(crate) async fn settle_destroy(&self, place: &ContainerRef, upid: &Upid) -> StepResult<()> {
         let sent = self.audit(delete(place), place, Value::Null);
         self.settle(sent.call, sent.target, Some(upid)).await
+    }
+
+    /// Notes that a destroy call of this step had this task, which the step saw end before it did anything.
+    pub(crate) async fn settle_void_destroy(
+        &self,
+        place: &ContainerRef,
+        upid: &Upid,
+    ) -> StepResult<()> {
+        let sent = self.audit(delete(place), place, Value::Null);
+        self.settle_void(sent.call, sent.target, upid).await
     }
 
     /// A task that makes a guest under this VMID now, if there is one: a create of ours, or somebody's create or restore. What

@@ -71,11 +71,14 @@ struct Settled {
     /// It was done with its answer, and has no task. Without a task and without this it did nothing.
     #[serde(default, skip_serializing_if = "std::ops::Not::not")]
     done: bool,
+    /// The step itself read that its task ended before it did anything.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    void: bool,
 }
 
 impl Settled {
     fn did_nothing(&self) -> bool {
-        self.upid.is_none() && !self.done
+        self.void || (self.upid.is_none() && !self.done)
     }
 }
 
@@ -110,7 +113,7 @@ impl Sent {
         self.last.as_ref()
     }
 
-    /// None has left, or each was refused: what has the number cannot come from us.
+    /// None has left, or each was refused, by PVE or by its task before that did anything: what has the number cannot come from us.
     pub(crate) fn did_nothing(&self) -> bool {
         let void = self.settled.iter().filter(|call| call.did_nothing());
         self.at.len() <= void.count()
@@ -152,8 +155,8 @@ fn settled_in(intent: &Value) -> Vec<Settled> {
     serde_json::from_value(intent[SETTLED].clone()).unwrap_or_default()
 }
 
-/// Whether a call of this operation that destroys the container of this number has left, and was not refused: then its absence
-/// is our own doing, whatever the operation could read back of it.
+/// Whether a call of this operation that destroys the container of this number has left, and was not refused, nor its task ended
+/// before it did anything: then its absence is our own doing, whatever the operation could read back of it.
 ///
 /// # Errors
 /// The database's.
@@ -196,27 +199,50 @@ impl Cx {
         upid: Option<&Upid>,
     ) -> StepResult<()> {
         let upid = upid.map(ToString::to_string);
-        if upid.is_some() && self.settled().iter().any(|s| s.upid == upid) {
-            return Ok(());
-        }
-        let done = false;
-        self.note_settled(Settled {
+        self.settle_once(Settled {
             call,
             target,
             upid,
-            done,
+            done: false,
+            void: false,
         })
         .await
     }
 
+    /// Notes that the call that got this task did nothing: the step has read that the task ended before it did.
+    pub(crate) async fn settle_void(
+        &self,
+        call: String,
+        target: String,
+        upid: &Upid,
+    ) -> StepResult<()> {
+        self.settle_once(Settled {
+            call,
+            target,
+            upid: Some(upid.to_string()),
+            done: false,
+            void: true,
+        })
+        .await
+    }
+
+    /// A task is noted once.
+    async fn settle_once(&self, call: Settled) -> StepResult<()> {
+        let is_noted = |settled: &Settled| settled.upid == call.upid;
+        if call.upid.is_some() && self.settled().iter().any(is_noted) {
+            return Ok(());
+        }
+        self.note_settled(call).await
+    }
+
     /// Notes that the call just sent was done with its answer.
     pub(crate) async fn settle_done(&self, call: String, target: String) -> StepResult<()> {
-        let (upid, done) = (None, true);
         self.note_settled(Settled {
             call,
             target,
-            upid,
-            done,
+            upid: None,
+            done: true,
+            void: false,
         })
         .await
     }
@@ -246,6 +272,7 @@ mod tests {
             target: "lab/pve1/100".to_owned(),
             upid: None,
             done: false,
+            void: false,
         };
         Sent {
             at: at.iter().copied().map(Timestamp).collect(),
@@ -312,5 +339,31 @@ mod tests {
         let mut calls = sent(&[1], 1);
         calls.settled[0].done = true;
         assert!(!calls.did_nothing() && !calls.is_in_doubt(0));
+    }
+
+    #[test]
+    fn a_call_whose_task_ended_before_it_did_anything_did_nothing() {
+        let mut calls = sent(&[1, 2], 2);
+        for call in &mut calls.settled {
+            call.upid = Some("UPID:pve1:1:1:1:vzdestroy:100:root@pam:".to_owned());
+            call.void = true;
+        }
+        assert!(calls.did_nothing() && !calls.is_in_doubt(0));
+        calls.settled[1].void = false;
+        assert!(!calls.did_nothing(), "of one only a person saw how it ended");
+    }
+
+    /// What an earlier version has noted is read as it was.
+    #[test]
+    fn what_is_noted_says_only_what_is_so() {
+        let noted = json!({ "call": "DELETE /nodes/pve1/lxc/100", "target": "lab/pve1/100", "upid": "x" });
+        let read = settled_in(&json!({ SETTLED: [noted] }));
+        assert!(!read[0].void && !read[0].done && !read[0].did_nothing());
+        assert_eq!(json!(read), json!([noted]));
+        let void = Settled {
+            void: true,
+            ..read[0].clone()
+        };
+        assert_eq!(settled_in(&json!({ SETTLED: [void] })), [void]);
     }
 }

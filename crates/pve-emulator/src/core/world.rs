@@ -476,12 +476,10 @@ impl World {
         self.last_views.remove(&name.to_owned());
     }
 
-    /// Deletes the cluster's files of a node that was taken out, as a person does with `rm -r /etc/pve/nodes/NAME`: only now
-    /// the cluster knows nothing of its containers any more. Of a member nothing is deleted.
+    /// Deletes the cluster's files of a node, as a person does with `rm -r /etc/pve/nodes/NAME` of one that was taken out: only now
+    /// the cluster knows nothing of its containers any more. Of a member it deletes the configurations just so.
     pub fn delete_files_of(&mut self, name: &str) {
-        if self.node(name).is_none() {
-            self.guests.retain(|_, guest| guest.node != name);
-        }
+        self.guests.retain(|_, guest| guest.node != name);
     }
 
     /// Takes a container away as if it had never been, without a task.

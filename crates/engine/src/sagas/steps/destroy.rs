@@ -266,7 +266,7 @@ async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepRes
             let task = cx.row().and_then(|r| r.upid).unwrap_or_default();
             if Cx::did_nothing(&outcome) {
                 if let Ok(upid) = task.parse() {
-                    cx.settle_destroy(&guest.place, &upid).await?;
+                    cx.settle_void_destroy(&guest.place, &upid).await?;
                 }
                 return Err(StepError::Transient(failure));
             }
@@ -370,7 +370,7 @@ async fn settle_earlier(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     };
     let outcome = cx.await_task(DOING, &upid).await?;
     match Cx::task_failed(DOING, &outcome) {
-        Some(_) if Cx::did_nothing(&outcome) => cx.settle_destroy(place, &upid).await,
+        Some(_) if Cx::did_nothing(&outcome) => cx.settle_void_destroy(place, &upid).await,
         Some(failure) => Err(half_destroyed(failure, upid.as_str())),
         None => Ok(()),
     }
