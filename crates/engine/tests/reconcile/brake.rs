@@ -1,5 +1,6 @@
 //! The mass brake: it stops, and a person lets go of exactly what was missing.
 
+use proximity_domain::observe::Brake;
 use proximity_engine::commands::GiveUp;
 
 use super::*;
@@ -162,5 +163,42 @@ async fn what_was_lost_with_a_node_counts() {
     let stopped = l.looks(4).await.brake.unwrap();
     assert_eq!((stopped.missing, stopped.done), (1, 3));
     assert!(l.is_live(&app).await);
+    l.assert_sound().await;
+}
+
+/// More than may go in an hour: the number that is typed lets go of them, and an hour later there is room again.
+#[tokio::test]
+async fn what_is_lost_with_a_node_goes_by_its_number_and_counts_for_an_hour() {
+    let mut l = Looked::new().await;
+    for name in ["one", "two", "three", "four"] {
+        l.deployed(name).await;
+    }
+    let (app, vmid) = l.deployed("five").await;
+    l.w.stop_worker().await.unwrap();
+    l.w.pve.meddle(|world| world.move_guest(vmid, "pve1"));
+    let followed = async || l.pass().await.moved == 1;
+    l.w.until(followed).await.unwrap();
+    l.w.pve.meddle(|world| {
+        world.remove_node("pve2");
+        world.delete_files_of("pve2");
+    });
+    let give_up = async |said| {
+        let lost = l.w.engine.give_up_node(&l.w.actor, "lab", "pve2", said);
+        lost.await.unwrap()
+    };
+    let shown = give_up(GiveUp::Show).await;
+    assert!(
+        matches!(shown.brake, Brake::Stops { done: 0, limit: 3, .. }),
+        "{:?}",
+        shown.brake
+    );
+    assert!(give_up(GiveUp::Lost(4)).await.is_done);
+    l.w.pve.meddle(|world| world.forget_guest(vmid));
+    let stopped = l.looks(4).await.brake.unwrap();
+    assert_eq!((stopped.missing, stopped.done), (1, 4));
+    assert!(l.is_live(&app).await);
+    l.clock.pass(3_600_000);
+    l.looks(1).await;
+    assert!(!l.is_live(&app).await, "the hour is over");
     l.assert_sound().await;
 }
