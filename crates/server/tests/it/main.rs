@@ -4,6 +4,7 @@
 mod contract;
 mod events;
 mod http;
+mod node_loss;
 mod once;
 mod openmetrics;
 mod request_ids;

@@ -346,14 +346,22 @@ fn loss_of(app: AppRecord, guests: &[(&WatchedGuest, &Fate)], all: usize) -> App
 fn becomes(guests: &[(&WatchedGuest, &Fate)], all: usize) -> Becomes {
     let undecided = |why: String| Becomes::Undecided { why };
     let mut listed = false;
-    let (mut silent, mut managed) = (None, None);
+    let (mut silent, mut managed, mut elsewhere) = (None, None, Vec::new());
     for (guest, fate) in guests {
         match fate {
-            Fate::Elsewhere(node) => return Becomes::Stays { on: node.clone() },
+            Fate::Elsewhere(node) => elsewhere.push(node),
             Fate::Managed => managed = managed.or(Some(guest.watched.place.vmid)),
             Fate::Untold(node) => silent = silent.or(Some(node)),
             Fate::WithNode { listed: its } => listed |= its,
         }
+    }
+    if let Some(node) = elsewhere.first() {
+        let on = NodeName::clone(node);
+        // Of one that has lost a part neither is true.
+        return match elsewhere.len() == guests.len() {
+            true => Becomes::Stays { on },
+            false => undecided(format!("one of its containers is on {on}, and one is not; remove the app")),
+        };
     }
     let at_work = guests.iter().find(|(guest, _)| guest.is_worked_on());
     if let Some((operation, _)) = at_work.and_then(|(guest, _)| guest.operation) {

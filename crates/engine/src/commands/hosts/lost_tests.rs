@@ -60,6 +60,22 @@ fn only_what_is_lost_and_left_alone_is_archived() {
     }
 }
 
+/// Neither may it be archived, nor has it stayed as it was.
+#[test]
+fn an_app_of_which_one_container_is_elsewhere_is_undecided() {
+    let (one, lost) = (guest(None), Fate::WithNode { listed: true });
+    let elsewhere = Fate::Elsewhere(node("pve2"));
+    for fates in [[&elsewhere, &lost], [&lost, &elsewhere]] {
+        let parted = becomes(&fates.map(|fate| (&one, fate)), 2);
+        let Becomes::Undecided { why } = parted else {
+            panic!("{parted:?}")
+        };
+        assert!(why.contains("one of its containers is on pve2"), "{why}");
+    }
+    let both = becomes(&[(&one, &elsewhere), (&one, &elsewhere)], 2);
+    assert_eq!(both, Becomes::Stays { on: node("pve2") });
+}
+
 fn loss(of: &[Becomes]) -> NodeLoss {
     let app = |becomes: &Becomes| AppLoss {
         app: AppId(Uuid::from_u128(4)),

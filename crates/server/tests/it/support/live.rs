@@ -17,8 +17,8 @@ use uuid::Uuid;
 
 use super::{Answer, exchange};
 
-/// Tokens: `all` may everything, `reader` may look, `keeper` may change hosts (all of the account admin), `stranger` is somebody
-/// else's.
+/// Tokens: `all` may everything, `reader` may look, `keeper` may change hosts, `ender` may destroy, `undertaker` may do both (all of
+/// the account admin), `stranger` is somebody else's.
 pub(crate) struct Live {
     pub(crate) world: TestWorld,
     pub(crate) contract: Contract,
@@ -26,18 +26,24 @@ pub(crate) struct Live {
 }
 
 pub(crate) async fn live() -> Live {
-    let world = TestWorld::start(Access::Full).await.unwrap();
+    live_in(TestWorld::start(Access::Full).await.unwrap()).await
+}
+
+/// The same over this world.
+pub(crate) async fn live_in(world: TestWorld) -> Live {
     let tokens = [
         ("all", "admin", "*"),
         ("reader", "admin", "read"),
         ("keeper", "admin", "hosts"),
+        ("ender", "admin", "destroy"),
+        ("undertaker", "admin", "hosts destroy"),
         ("stranger", "somebody", "read"),
     ];
-    for (number, (text, account, scope)) in tokens.into_iter().enumerate() {
+    for (number, (text, account, scopes)) in tokens.into_iter().enumerate() {
         let token = TokenRecord {
             id: TokenId(Uuid::from_u128(900 + number as u128)),
             account: account.to_owned(),
-            scopes: vec![scope.to_owned()],
+            scopes: scopes.split(' ').map(str::to_owned).collect(),
             secret_sha256: token_hash(text),
             created_at: RealClock.now(),
         };
