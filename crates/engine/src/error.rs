@@ -289,17 +289,8 @@ impl EngineError {
                 K::Conflict,
                 "use that host; a second entry for one cluster would make two writers",
             ),
-            Self::NodeInUse { .. } => row(
-                "node_in_use",
-                K::Conflict,
-                "take it out of its cluster first (pvecm delnode), and move or remove the apps on it; what is lost with it is shown, and given up, by: proximity hosts forget-node HOST NODE --containers-lost",
-            ),
-            // It may be online: that it is to be taken out of its cluster would be no help.
-            Self::NodeNotGivenUp { .. } => row(
-                "node_in_use",
-                K::Conflict,
-                "nothing was done; when that is over, look again: proximity hosts forget-node HOST NODE --containers-lost",
-            ),
+            Self::NodeInUse { .. } => row("node_in_use", K::Conflict, NODE_IN_USE_HINT),
+            Self::NodeNotGivenUp { .. } => row("node_in_use", K::Conflict, NOT_GIVEN_UP_HINT),
             Self::NotAdoptable { code, .. } | Self::NotRestored { code, .. } => adoption_row(code),
             Self::NoHost => row(
                 "no_host",
@@ -362,6 +353,11 @@ impl EngineError {
 
 /// What helps a server that may open no more files.
 pub(crate) const OUT_OF_FILES_HINT: &str = "ask again when there are fewer callers, or give the server more open files (LimitNOFILE= in its unit, ulimit -n)";
+
+const NODE_IN_USE_HINT: &str = "take it out of its cluster first (pvecm delnode), and move or remove the apps on it; what is lost with it is shown, and given up, by: proximity hosts forget-node HOST NODE --containers-lost";
+
+/// It may be online: that it is to be taken out of its cluster would be no help.
+const NOT_GIVEN_UP_HINT: &str = "nothing was done; when that is over, look again: proximity hosts forget-node HOST NODE --containers-lost";
 
 fn adoption_row(code: &'static str) -> ErrorRow {
     let hint = match code {

@@ -12,7 +12,7 @@ fn undecided<'l>(loss: &'l NodeLoss, name: &str) -> &'l str {
     let app = loss.apps.iter().find(|app| app.hostname.as_str() == name);
     match &app.unwrap().becomes {
         Becomes::Undecided { why } => why,
-        other => panic!("{other:?}"),
+        other @ (Becomes::Archived { .. } | Becomes::Stays { .. }) => panic!("{other:?}"),
     }
 }
 

@@ -67,7 +67,7 @@ fn an_app_of_which_one_container_is_elsewhere_is_undecided() {
     let elsewhere = Fate::Elsewhere(node("pve2"));
     for fates in [[&elsewhere, &lost], [&lost, &elsewhere]] {
         let parted = becomes(&fates.map(|fate| (&one, fate)), 2);
-        let Becomes::Undecided { why } = parted else {
+        let Becomes::Undecided { why } = &parted else {
             panic!("{parted:?}")
         };
         assert!(why.contains("one of its containers is on pve2"), "{why}");
