@@ -63,10 +63,12 @@ pub struct EngineLimits {
     /// How far apart the looks are that together prove an absence nothing else explains, milliseconds: as long as that a
     /// create call whose answer was lost may still arrive.
     pub late_ms: u64,
-    /// How long after a destroy call whose answer was lost, and of which no task is seen, no other one is sent, after a lift of
-    /// the protection whose answer was lost nothing is put back, and after a shutdown or forced stop whose answer was lost
-    /// nothing goes on, milliseconds.
+    /// How long after a destroy call whose answer was lost, and of which no task is seen, no other one is sent, and after a lift
+    /// of the protection whose answer was lost nothing is put back, milliseconds.
     pub destroy_late_ms: u64,
+    /// How long after a shutdown or forced stop whose answer was lost, and of which no task is seen, nothing goes on,
+    /// milliseconds.
+    pub power_off_late_ms: u64,
     /// How often, and after which waits, what did not work is tried again where looking shows that it is safe.
     pub retry: RetryPolicy,
     /// Address people reach public ports under; the host in `url`.
@@ -90,7 +92,10 @@ const NETWORK_MS: u64 = 60_000;
 const TASK_MS: u64 = 900_000;
 const NODE_MS: u64 = 5_000;
 const LATE_MS: u64 = 30_000;
-const DESTROY_LATE_MS: u64 = 10_000;
+// As long as each is under way at most: it leaves within 5 s of its audit (PERMIT_VALID_MS) or not at all, PVE's proxies give it up
+// 30 s later, and 5 s are for the way.
+const DESTROY_LATE_MS: u64 = 40_000;
+const POWER_OFF_LATE_MS: u64 = 40_000;
 
 impl Default for EngineLimits {
     fn default() -> Self {
@@ -105,6 +110,7 @@ impl Default for EngineLimits {
             node_ms: NODE_MS,
             late_ms: LATE_MS,
             destroy_late_ms: DESTROY_LATE_MS,
+            power_off_late_ms: POWER_OFF_LATE_MS,
             retry: RetryPolicy::DEFAULT,
             public_host: "127.0.0.1".to_owned(),
             gateway_address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),

@@ -274,6 +274,7 @@ fn late(late_ms: u64) -> EngineLimits {
     EngineLimits {
         late_ms,
         destroy_late_ms: late_ms,
+        power_off_late_ms: late_ms,
         retry: RetryPolicy {
             first_ms: 50,
             ..RetryPolicy::DEFAULT

@@ -1,15 +1,21 @@
 //! A shutdown or a forced stop whose answer was lost: it may arrive later, and is waited for before anything goes on.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
 use proximity_domain::app::StatusLabel;
 use proximity_domain::operation::OperationState;
 use proximity_domain::retry::RetryPolicy;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
-use proximity_pve::transport::{Method, Request};
+use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Calls, FaultKind, FaultWish};
 use proximity_store::records::AppRecord;
-use proximity_testkit::world::TestWorld;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::sources::MovedClock;
+use proximity_testkit::world::{TestWorld, WorldParts};
+use tokio::time::Instant;
 
 const SHUTDOWN: &str = "/status/shutdown";
 const STOP: &str = "/status/stop";
@@ -18,7 +24,7 @@ const RESTART: Action = Action::Restart { force: false };
 /// A call may be late for so long.
 fn late(late_ms: u64) -> EngineLimits {
     EngineLimits {
-        destroy_late_ms: late_ms,
+        power_off_late_ms: late_ms,
         shutdown_s: 1,
         retry: RetryPolicy {
             first_ms: 50,
@@ -39,7 +45,10 @@ async fn ask_for_deploy(w: &TestWorld) -> AppRecord {
 
 /// With one app that runs, in container 100.
 async fn world(limits: EngineLimits) -> (TestWorld, AppRecord) {
-    let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+    with_app(TestWorld::start_with(Access::Full, limits).await.unwrap()).await
+}
+
+async fn with_app(w: TestWorld) -> (TestWorld, AppRecord) {
     let app = ask_for_deploy(&w).await;
     let op = w.settled(app.operation.unwrap()).await.unwrap();
     assert_eq!(op.state, OperationState::Succeeded);
@@ -198,4 +207,67 @@ async fn a_deploy_on_its_way_back_waits_for_its_shutdown() {
     assert_eq!((w.pve.under_way(), sent(&w, SHUTDOWN)), (0, 1));
     assert!(w.pve.guests.vmids().is_empty());
     drop(go_on);
+}
+
+/// It waits for a turn at its node, say. How long it may be under way counts from its audit on.
+#[tokio::test]
+async fn what_is_waited_for_leaves_soon_after_its_audit_or_not_at_all() {
+    const SOON: Duration = Duration::from_secs(5);
+    let (w, _) = world(EngineLimits::default()).await;
+    let changes = Arc::new(Mutex::new(Vec::new()));
+    let seen = Arc::clone(&changes);
+    let note = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if !request.method.is_read() {
+            let now = Instant::now();
+            let left = request
+                .send_before
+                .map(|by| by.saturating_duration_since(now));
+            seen.lock().unwrap().push((request.path.clone(), left));
+        }
+        answer
+    };
+    w.pve.distort(Some(Arc::new(note)));
+    let removal = Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+        purge: false,
+    };
+    assert_eq!(act(&w, removal).await, OperationState::Succeeded);
+    let changes = changes.lock().unwrap().clone();
+    for end in [SHUTDOWN, "/lxc/100/config", "/lxc/100"] {
+        let soon = |left: Option<Duration>| left.is_some_and(|left| left <= SOON);
+        let its = changes.iter().find(|(path, _)| path.ends_with(end));
+        assert!(its.is_some_and(|(_, left)| soon(*left)), "{end}: {changes:?}");
+    }
+}
+
+/// Its answer is lost twelve seconds after the call has left, which may be at work for much longer.
+#[tokio::test]
+async fn a_shutdown_that_was_cut_after_a_long_time_is_still_waited_for() {
+    let clock = Arc::new(MovedClock::default());
+    let started = TestWorld::start_of(WorldParts {
+        clock: Some(clock.clone()),
+        clusters: vec![Pve::start(Access::Full)],
+        limits: EngineLimits {
+            retry: RetryPolicy {
+                first_ms: 50,
+                ..RetryPolicy::DEFAULT
+            },
+            ..EngineLimits::default()
+        },
+        ..WorldParts::default()
+    });
+    let (w, _) = with_app(started.await.unwrap()).await;
+    let later = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if request.path.ends_with(SHUTDOWN) && answer.is_err() {
+            clock.pass(12_000);
+        }
+        answer
+    };
+    w.pve.distort(Some(Arc::new(later)));
+    w.pve.delay(Method::Post, SHUTDOWN, at_look(3));
+    let stopped = act(&w, Action::Stop { force: false }).await;
+    assert_eq!(stopped, OperationState::Succeeded);
+    assert_eq!((w.pve.under_way(), sent(&w, SHUTDOWN)), (0, 1));
+    assert_eq!(tasks(&w, "vzshutdown"), 1);
 }

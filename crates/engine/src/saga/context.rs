@@ -9,7 +9,7 @@ use proximity_domain::guest::NativeGuest;
 use proximity_domain::operation::OperationState;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::saga::{Next, StepRecord, next};
-use proximity_domain::time::Timestamp;
+use proximity_domain::time::{Monotonic, Timestamp};
 use proximity_pve::{Client, Warrant};
 use proximity_store::Store;
 use proximity_store::effects::{Effects, MutationAudit, NewLogLine};
@@ -211,8 +211,12 @@ impl Cx {
 
     /// Under what a change is sent now: until shortly before others may take the operation over.
     pub(crate) fn warrant(&self) -> Warrant {
+        self.warrant_until(self.reins.lease.good_until())
+    }
+
+    fn warrant_until(&self, send_by: Monotonic) -> Warrant {
         Warrant {
-            send_by: crash::send_by(self.reins.lease.good_until()),
+            send_by: crash::send_by(send_by),
             reference: self.reference(),
         }
     }
@@ -233,7 +237,19 @@ impl Cx {
 
     /// The client for one change.
     pub(crate) fn changes(&self) -> Client {
-        let client = self.cluster.client(self.warrant());
+        self.changes_under(self.warrant())
+    }
+
+    /// The client for one change that is sent within so many milliseconds from now or not at all: taken before the change is
+    /// audited, it says how late after its audit the call can leave.
+    pub(crate) fn changes_within(&self, ms: u64) -> Client {
+        let now = self.engine.inner.parts.clock.monotonic();
+        let send_by = now.plus_ms(ms).min(self.reins.lease.good_until());
+        self.changes_under(self.warrant_until(send_by))
+    }
+
+    fn changes_under(&self, warrant: Warrant) -> Client {
+        let client = self.cluster.client(warrant);
         match self.app.class {
             AppClass::Native => client,
             AppClass::Adopted => client.of_adopted(),

@@ -135,7 +135,7 @@ impl Cx {
             }
             let left_ms = self.late_for_ms(&sent);
             let waited_ms = clock.monotonic().since_ms(began);
-            if left_ms == 0 || waited_ms >= self.limits().destroy_late_ms {
+            if left_ms == 0 || waited_ms >= self.limits().power_off_late_ms {
                 return Ok(Before::of(&tasks, now));
             }
             self.pause_ms(left_ms.min(LOOK_EVERY_MS)).await;
@@ -159,7 +159,7 @@ impl Cx {
         if !self.is_open(sent) {
             return 0;
         }
-        sent.late_for_ms(self.now(), self.limits().destroy_late_ms)
+        sent.late_for_ms(self.now(), self.limits().power_off_late_ms)
     }
 
     /// Whether there is one of which nothing is known.

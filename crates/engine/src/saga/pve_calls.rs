@@ -1,6 +1,6 @@
 //! Mutating calls to PVE: each is audited under the fence before it is sent, and its task is awaited.
 
-use proximity_domain::destroy::DestroyPermit;
+use proximity_domain::destroy::{DestroyPermit, PERMIT_VALID_MS};
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::Vmid;
@@ -144,11 +144,13 @@ impl Cx {
             self.must_have_quorum(place).await?;
         }
         let sending = self.cuts.call();
+        // It is waited for from its audit on, so it does not leave long after that. A destroy has its permit.
+        let soon = (change == Some(Change::PowerOff)).then(|| self.changes_within(PERMIT_VALID_MS));
         let audit = self.audit(call, place, details);
         let (call, target) = (audit.call.clone(), audit.target.clone());
         self.record_mutation(audit, Effects::default()).await?;
         self.crash_point("before_call");
-        let upid = match send(self.changes()).await {
+        let upid = match send(soon.unwrap_or_else(|| self.changes())).await {
             Ok(upid) => upid,
             Err(e) => {
                 if change.is_some() && !e.is_maybe_applied() {
@@ -308,11 +310,13 @@ impl Cx {
         let details = json!({ "protection": u8::from(on), "digest": digest });
         self.must_have_quorum(place).await?;
         let _sending = self.cuts.call();
+        // A lift is waited for from its audit on, as what switches off.
+        let soon = (!on).then(|| self.changes_within(PERMIT_VALID_MS));
         let audit = self.audit(call, place, details);
         let (call, target) = (audit.call.clone(), audit.target.clone());
         self.record_mutation(audit, Effects::default()).await?;
         self.crash_point("before_call");
-        let changes = self.changes();
+        let changes = soon.unwrap_or_else(|| self.changes());
         let sent = changes.set_protection(&place.node, place.vmid, on, &guard);
         if let Err(e) = sent.await {
             if !on && !e.is_maybe_applied() {

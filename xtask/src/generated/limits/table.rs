@@ -210,9 +210,15 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
                 "after three looks so far apart it counts as never arrived",
             ),
             Limit(
-                "how late a destroy, a shutdown or a stop without an answer and a task may arrive, ms",
+                "how late a destroy without an answer and a task may arrive, or a lift of the protection without an answer, ms",
                 "crates/engine/src/engine.rs",
                 "DESTROY_LATE_MS",
+                "another one is sent, after a new look; what was lifted is put back",
+            ),
+            Limit(
+                "how late a shutdown or a stop without an answer and a task may arrive, ms",
+                "crates/engine/src/engine.rs",
+                "POWER_OFF_LATE_MS",
                 "another one is sent, after a new look",
             ),
         ],
