@@ -4,9 +4,11 @@
 //! or at another one that has the number. So nothing goes on before what was sent has shown itself among the node's tasks, or
 //! can no longer arrive.
 
+use proximity_domain::app::AppClass;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::Vmid;
 use proximity_domain::time::Timestamp;
+use proximity_domain::token_purpose::TokenPurpose;
 use proximity_pve::Client;
 use proximity_pve::error::Error as PveError;
 use proximity_pve::task::{TaskFilter, TaskOutcome, TaskRow};
@@ -18,6 +20,7 @@ use super::context::Cx;
 use super::pve_calls::pve_failure;
 use super::sent::{Change, Sent, earliest_s};
 use super::step::{StepError, StepResult};
+use crate::cluster::tokens;
 
 /// The task of a shutdown.
 const SHUTDOWN: &str = "vzshutdown";
@@ -126,8 +129,9 @@ impl Cx {
                 continue;
             }
             let sent = self.sent(Change::PowerOff, place.vmid).await?;
+            let answered = self.answered();
             if self.is_open(&sent)
-                && let Some((of, upid)) = shown(&tasks, &sent, self.answered().as_ref())
+                && let Some((of, upid)) = shown(&tasks, &sent, answered.as_ref(), &self.sender())
             {
                 let (call, target) = (of.action.clone(), of.target.clone());
                 self.settle(call, target, Some(upid)).await?;
@@ -174,6 +178,15 @@ impl Cx {
         [SHUTDOWN, STOP].contains(&upid.kind()).then_some(upid)
     }
 
+    /// Whose tasks those of our calls are: of the token that they go with.
+    fn sender(&self) -> String {
+        let purpose = match self.app.class {
+            AppClass::Native => TokenPurpose::Operate,
+            AppClass::Adopted => TokenPurpose::Adopted,
+        };
+        tokens(self.cluster.host()).of(purpose).id.clone()
+    }
+
     /// Tasks that switch this container off, running and ended ones, the newest at least.
     async fn power_offs(&self, place: &ContainerRef) -> StepResult<Vec<TaskRow>> {
         let filter = TaskFilter {
@@ -198,11 +211,13 @@ fn call_of(kind: &str, place: &ContainerRef) -> String {
 }
 
 /// The task of the newest call, with that call, if it is among these: it began when that was sent or later, and was not there
-/// before, nor is it another call's. Of a call that was audited without the tasks of before it, none is known to be its own.
+/// before, nor is it another call's or another user's than the `sender`'s. Of a call that was audited without the tasks of
+/// before it, none is known to be its own.
 fn shown<'a>(
     tasks: &'a [TaskRow],
     sent: &'a Sent,
     answered: Option<&Upid>,
+    sender: &str,
 ) -> Option<(&'a AuditRow, &'a Upid)> {
     let last = sent.last()?;
     let before: Vec<String> = serde_json::from_value(last.details[BEFORE].clone()).ok()?;
@@ -210,6 +225,7 @@ fn shown<'a>(
     let (kind, since_s) = (if is_stop { STOP } else { SHUTDOWN }, earliest_s(last.at));
     let is_its = |upid: &&Upid| {
         upid.kind() == kind
+            && upid.user() == sender
             && upid.start_s() >= since_s
             && !before.iter().any(|text| text == upid.as_str())
             && !sent.knows(upid)
@@ -227,9 +243,15 @@ mod tests {
 
     /// When the call was audited, seconds.
     const SENT_S: i64 = 1_700_000_000;
+    /// Who sent it.
+    const US: &str = "root@pam!gold";
 
     fn upid(kind: &str, start_s: i64) -> Upid {
-        let text = format!("UPID:pve1:000002F5:0006BA26:{start_s:08X}:{kind}:100:root@pam!gold:");
+        upid_of(US, kind, start_s)
+    }
+
+    fn upid_of(user: &str, kind: &str, start_s: i64) -> Upid {
+        let text = format!("UPID:pve1:000002F5:0006BA26:{start_s:08X}:{kind}:100:{user}:");
         text.parse().unwrap()
     }
 
@@ -278,7 +300,7 @@ mod tests {
         let call = sent("shutdown", details.clone(), &[]);
         let of = |tasks: &[&Upid], call: &Sent, answered: Option<&Upid>| {
             let tasks = ended(tasks);
-            shown(&tasks, call, answered).map(|(_, upid)| upid.clone())
+            shown(&tasks, call, answered, US).map(|(_, upid)| upid.clone())
         };
         let none_of_it = [&old, &of_before, &other];
         assert_eq!(of(&none_of_it, &call, None), None);
@@ -291,6 +313,21 @@ mod tests {
         assert_eq!(of(&all, &stop, None), Some(other.clone()));
         let untold = sent("shutdown", json!({ "timeout": 60 }), &[]);
         assert_eq!(of(&all, &untold, None), None, "nobody looked before it");
+    }
+
+    /// That our call may still arrive is as true as before.
+    #[test]
+    fn a_task_of_somebody_else_is_not_that_of_a_call_of_ours() {
+        let call = sent("shutdown", json!({ "tasks_before": [] }), &[]);
+        let its = upid(SHUTDOWN, SENT_S + 2);
+        for user in ["root@pam", "root@pam!silver", "gold@pve"] {
+            let theirs = upid_of(user, SHUTDOWN, SENT_S + 1);
+            let alone = ended(&[&theirs]);
+            assert!(shown(&alone, &call, None, US).is_none(), "{user}");
+            let both = ended(&[&theirs, &its]);
+            let found = shown(&both, &call, None, US).map(|(_, upid)| upid);
+            assert_eq!(found, Some(&its), "{user}");
+        }
     }
 
     #[test]
