@@ -265,7 +265,7 @@ impl Endpoint {
         way: &Way,
     ) -> Ended {
         if !turn.goes_by(way.endpoint()) {
-            let why = "calls that went by way of this endpoint before have not ended";
+            let why = "its turn is gone, or earlier calls by way of this endpoint have not ended";
             return Ended::over(Err(TransportError::NotSent(why.to_owned())), turn);
         }
         let call = UnderWay::begin(connection, message, times.send_before, turn, way.clone());

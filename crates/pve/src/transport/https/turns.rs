@@ -81,7 +81,7 @@ struct Call {
 struct Stand {
     /// None: it does not count at the node.
     permit: Option<OwnedSemaphorePermit>,
-    /// The endpoint that it was sent to.
+    /// The endpoint that it was sent to, as long as it may be under way there.
     by: Option<usize>,
     given_up: bool,
 }
@@ -277,7 +277,18 @@ impl AtNode {
 impl Call {
     /// It counts no longer.
     fn free(&self) {
+        self.let_go(&mut lock(&self.stand));
+    }
+
+    /// It counts no longer, if it is under way by this endpoint.
+    fn free_by(&self, endpoint: usize) {
         let mut stand = lock(&self.stand);
+        if stand.by == Some(endpoint) {
+            self.let_go(&mut stand);
+        }
+    }
+
+    fn let_go(&self, stand: &mut Stand) {
         let permit = stand.permit.take();
         if permit.is_some() && stand.given_up {
             self.node.kept.send_modify(|kept| *kept -= 1);
@@ -301,18 +312,32 @@ impl Turn {
         call.is_none_or(|call| lock(&call.stand).permit.is_some())
     }
 
-    /// The call is sent to this endpoint now. False if it must not: as many as a node gets may still be under way that way.
+    /// The call is sent to this endpoint now. False if it must not: its turn was given to another one, or as many as a node gets
+    /// may still be under way that way.
     pub(super) fn goes_by(&self, endpoint: usize) -> bool {
         let Some(call) = &self.0 else {
             return true;
         };
-        let calls = call.node.calls().into_iter();
-        let others = calls.filter(|it| !Arc::ptr_eq(it, call) && it.went_by(endpoint));
+        // Held until it is entered: two that look at the same time would not see each other.
+        let calls = lock(&call.node.calls);
+        let known = calls.iter().filter_map(Weak::upgrade);
+        let others = known.filter(|it| !Arc::ptr_eq(it, call) && it.went_by(endpoint));
         if others.count() >= CALLS_PER_NODE {
             return false;
         }
-        lock(&call.stand).by = Some(endpoint);
+        let mut stand = lock(&call.stand);
+        if stand.permit.is_none() {
+            return false;
+        }
+        stand.by = Some(endpoint);
         true
+    }
+
+    /// The call is over at the endpoint it was sent to, or never got there: what is found of that one says nothing about it.
+    pub(super) fn is_back(&self) {
+        if let Some(call) = &self.0 {
+            lock(&call.stand).by = None;
+        }
     }
 
     /// Nobody waits for the answer any longer, and the call may still be at work.
@@ -391,9 +416,7 @@ impl Way {
         let nodes: Vec<Arc<AtNode>> = lock(&turns.nodes).values().cloned().collect();
         for node in nodes.iter().filter(|it| Some(it.name.as_str()) != own) {
             for call in node.calls() {
-                if call.went_by(self.endpoint) {
-                    call.free();
-                }
+                call.free_by(self.endpoint);
             }
         }
         tracing::debug!(endpoint = self.endpoint, "an endpoint says nothing at all");

@@ -24,6 +24,7 @@ pub(super) struct Ended {
 impl Ended {
     /// The call is over at this endpoint, or never got there.
     pub(super) fn over(outcome: Result<RawResponse, TransportError>, turn: Turn) -> Self {
+        turn.is_back();
         Self {
             outcome,
             turn: Some(turn),

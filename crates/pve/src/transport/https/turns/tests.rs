@@ -115,6 +115,34 @@ async fn the_silence_of_an_endpoint_is_not_held_against_the_nodes_behind_it() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_has_lost_its_turn_is_sent_nowhere() {
+    let (_turns, way, held) = by_the_first("b").await;
+    let asked = Instant::now();
+    advance(SILENT).await;
+    way.left_unanswered(asked);
+    assert!(!held[0].goes_by(0) && !held[0].goes_by(1));
+    // Also once it has come back from there.
+    held[0].is_back();
+    assert!(!held[0].is_good() && !held[0].goes_by(1));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_back_from_an_endpoint_keeps_its_turn_when_that_one_is_found_silent() {
+    let (turns, way, held) = by_the_first("b").await;
+    let asked = Instant::now();
+    held[0].is_back();
+    advance(SILENT).await;
+    way.left_unanswered(asked);
+    assert!(held[0].is_good() && !held[1].is_good());
+    assert!(held[0].goes_by(1));
+    // By the first way there is one under way, so another one may go.
+    let third = turns.at_node(PATH, soon(), None).await.unwrap();
+    assert!(third.goes_by(0));
+    let fourth = turns.at_node(PATH, soon(), None).await;
+    assert!(fourth.is_err(), "two are counted at the node");
+}
+
+#[tokio::test(start_paused = true)]
 async fn the_node_at_the_endpoint_keeps_its_calls() {
     let (turns, way, held) = by_the_first("a").await;
     let asked = Instant::now();
