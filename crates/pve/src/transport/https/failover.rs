@@ -270,7 +270,7 @@ impl<'a> Reading<'a> {
                 further = turns.further(&self.request.path, &self.under_way, end) => {
                     return match further {
                         Ok((turn, in_all)) => {
-                            self.in_all.push(in_all);
+                            self.in_all.extend(in_all);
                             Next::Turn(turn)
                         }
                         Err(_) => Next::Nothing,

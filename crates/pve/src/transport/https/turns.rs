@@ -156,6 +156,9 @@ impl Turns {
     /// had at once, or else only when one of those endpoints says nothing at all: what a node is slow with it does not need a
     /// second time before all that waits for it.
     ///
+    /// Past an endpoint that says nothing the read goes on with the turn in all that it has: when all of these are with reads
+    /// that wait there, none of them would ever get a second one.
+    ///
     /// # Errors
     /// [`TransportError::NotSent`] when there were none until `limit`.
     pub(super) async fn further(
@@ -163,9 +166,9 @@ impl Turns {
         path: &str,
         under_way: &[(usize, Instant)],
         limit: Instant,
-    ) -> Result<(Turn, OwnedSemaphorePermit), TransportError> {
-        if let Ok(both) = self.both(path, Instant::now()).await {
-            return Ok(both);
+    ) -> Result<(Turn, Option<OwnedSemaphorePermit>), TransportError> {
+        if let Ok((turn, in_all)) = self.both(path, Instant::now()).await {
+            return Ok((turn, Some(in_all)));
         }
         let mut silent = self.silent.subscribe();
         let found = silent
@@ -178,7 +181,7 @@ impl Turns {
             .await
             .is_ok();
         if found {
-            self.both(path, limit).await
+            Ok((self.at_node(path, limit, None).await?, None))
         } else {
             Err(too_many())
         }

@@ -114,6 +114,35 @@ async fn the_silence_of_an_endpoint_is_not_held_against_the_nodes_behind_it() {
     assert!(fifth.is_err(), "nothing is given back twice");
 }
 
+/// As many as there may be in all, at eight nodes: for a second turn in all each would wait for the others.
+#[tokio::test(start_paused = true)]
+async fn those_that_have_all_turns_go_on_past_a_silent_endpoint_together() {
+    let turns = Arc::new(Turns::new(2));
+    let way = Way::new(Arc::clone(&turns), 0, None);
+    let of_node = |i: usize| format!("/nodes/n{}/lxc", i / CALLS_PER_NODE);
+    let paths: Vec<String> = (0..CALLS_PER_CLUSTER).map(of_node).collect();
+    let asked = Instant::now();
+    let mut held = Vec::new();
+    for path in &paths {
+        let turn = turns.at_node(path, soon(), None).await.unwrap();
+        assert!(turn.goes_by(0));
+        held.push((turn, turns.in_all(soon()).await.unwrap()));
+    }
+    assert!(turns.in_all(soon()).await.is_err(), "there are no more");
+    advance(SILENT).await;
+    way.left_unanswered(asked);
+    let (found, sent) = (Instant::now(), [(0, asked)]);
+    let further = paths
+        .iter()
+        .map(|path| turns.further(path, &sent, asked + KEPT));
+    let copies = futures::future::join_all(further).await;
+    for copy in copies {
+        let (turn, _in_all) = copy.unwrap();
+        assert!(turn.goes_by(1));
+    }
+    assert!(found.elapsed() < Duration::from_secs(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_has_lost_its_turn_is_sent_nowhere() {
     let (_turns, way, held) = by_the_first("b").await;
