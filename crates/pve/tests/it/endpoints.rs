@@ -5,6 +5,7 @@ use std::time::Duration;
 
 use proximity_pve::client::ReadClient;
 use proximity_pve::error::Error;
+use proximity_pve::transport::https::{CALLS_PER_CLUSTER, CALLS_PER_NODE};
 use proximity_pve::transport::{Method, Request, Transport, TransportError};
 use tokio::sync::Notify;
 use tokio::time::Instant;
@@ -230,6 +231,37 @@ async fn two_reads_of_a_node_are_answered_behind_an_endpoint_that_is_silent() {
         assert_eq!(answer.unwrap().status, 200);
     }
     assert_eq!(second.seen.requests().len(), 3);
+}
+
+/// That the first one is silent is found by a call that nobody waits for any longer: none of the reads has a turn for another.
+#[tokio::test]
+async fn as_many_reads_as_there_may_be_are_answered_behind_an_endpoint_that_is_silent() {
+    let silent = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let second = TlsServer::start(Script::Answer(good())).await;
+    let both = transport([silent.pinned(), second.pinned()]);
+    let read = |path: &str| {
+        both.send(Request {
+            path: path.to_owned(),
+            timeout_ms: 35_000,
+            ..request(Method::Get, &[])
+        })
+    };
+    tokio::select! {
+        answer = read("/version") => panic!("{answer:?}"),
+        () = arrived(&silent, 1) => {}
+    }
+    let of_node = |i: usize| format!("/nodes/n{}/lxc", i / CALLS_PER_NODE);
+    let paths: Vec<String> = (0..CALLS_PER_CLUSTER).map(of_node).collect();
+    let reads = futures::future::join_all(paths.iter().map(|path| read(path)));
+    let shares_pass = async {
+        arrived(&silent, 1 + CALLS_PER_CLUSTER).await;
+        pass(Duration::from_millis(5_001)).await;
+    };
+    let (answers, ()) = tokio::join!(reads, shares_pass);
+    for answer in answers {
+        assert_eq!(answer.unwrap().status, 200);
+    }
+    assert_eq!(second.seen.requests().len(), CALLS_PER_CLUSTER);
 }
 
 #[tokio::test]
