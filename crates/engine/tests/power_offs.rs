@@ -5,13 +5,14 @@ use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proximity_domain::app::StatusLabel;
+use proximity_domain::ids::OperationId;
 use proximity_domain::operation::OperationState;
 use proximity_domain::retry::RetryPolicy;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Calls, FaultKind, FaultWish};
-use proximity_store::records::AppRecord;
+use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::sources::MovedClock;
 use proximity_testkit::world::{TestWorld, WorldParts};
@@ -82,6 +83,27 @@ fn at_look(number: u32) -> impl FnMut(&Request) -> bool + Send + 'static {
         looks += u32::from(request.path == "/nodes/pve1/tasks");
         looks == number
     }
+}
+
+/// Waits until its next attempt is waited for.
+async fn until_it_waits(w: &TestWorld, op: OperationId) {
+    w.until(async || {
+        let now = w.store.operation(op).await.unwrap().unwrap();
+        now.wait.is_some()
+    })
+    .await
+    .unwrap();
+}
+
+/// How long after its last shutdown was audited an operation has ended, milliseconds.
+async fn ended_after_ms(w: &TestWorld, ended: &OperationRecord) -> u64 {
+    let mut last = None;
+    for step in w.store.steps(ended.id).await.unwrap() {
+        let calls = w.store.mutations(ended.id, step.index).await.unwrap();
+        let shutdowns = calls.iter().filter(|call| call.action.ends_with(SHUTDOWN));
+        last = last.max(shutdowns.map(|call| call.at.0).max());
+    }
+    u64::try_from(ended.finished_at.unwrap().0 - last.unwrap()).unwrap()
 }
 
 async fn runs(w: &TestWorld, app: &AppRecord) {
@@ -175,12 +197,7 @@ async fn a_stop_that_is_cancelled_in_doubt_waits_before_it_says_what_the_app_is(
     w.pve.delay(Method::Post, SHUTDOWN, at_look(2));
     let stop = Action::Stop { force: false };
     let op = w.engine.act(&w.actor, "web", stop).await.unwrap().id;
-    w.until(async || {
-        let now = w.store.operation(op).await.unwrap().unwrap();
-        now.wait.is_some()
-    })
-    .await
-    .unwrap();
+    until_it_waits(&w, op).await;
     w.engine.cancel_operation(&w.actor, op).await.unwrap();
     let ended = w.settled(op).await.unwrap();
     assert_eq!(ended.state, OperationState::Cancelled);
@@ -206,6 +223,60 @@ async fn a_deploy_on_its_way_back_waits_for_its_shutdown() {
     assert_eq!(ended.state, OperationState::Cancelled);
     assert_eq!((w.pve.under_way(), sent(&w, SHUTDOWN)), (0, 1));
     assert!(w.pve.guests.vmids().is_empty());
+    drop(go_on);
+}
+
+const GONE_MS: u64 = 2_000;
+
+/// A call may be late for [`GONE_MS`], and is looked for long before.
+fn meanwhile() -> EngineLimits {
+    EngineLimits {
+        late_ms: 20,
+        retry: RetryPolicy {
+            first_ms: 400,
+            ..RetryPolicy::DEFAULT
+        },
+        ..late(GONE_MS)
+    }
+}
+
+/// There is nothing to switch off any more, and its number is not given back before the call can no longer arrive.
+#[tokio::test]
+async fn a_removal_whose_container_is_gone_meanwhile_waits_for_its_shutdown() {
+    let (w, _) = world(meanwhile()).await;
+    w.pve.delay(Method::Post, SHUTDOWN, |_| false);
+    let removal = Action::Delete {
+        confirm: Some("web".to_owned()),
+        force_stop: false,
+        purge: false,
+    };
+    let op = w.engine.act(&w.actor, "web", removal).await.unwrap().id;
+    until_it_waits(&w, op).await;
+    w.pve.meddle(|world| world.forget_guest(100));
+    let ended = w.settled(op).await.unwrap();
+    assert_eq!(ended.state, OperationState::Succeeded);
+    let waited_ms = ended_after_ms(&w, &ended).await;
+    assert!(waited_ms >= GONE_MS, "{waited_ms}");
+}
+
+#[tokio::test]
+async fn a_deploy_on_its_way_back_whose_container_is_gone_waits_for_its_shutdown() {
+    let w = TestWorld::start_with(Access::Full, meanwhile())
+        .await
+        .unwrap();
+    let go_on = w.pve.hold(Method::Get, "/interfaces");
+    let op = ask_for_deploy(&w).await.operation.unwrap();
+    w.until(async || w.store.steps(op).await.unwrap().len() == 4)
+        .await
+        .unwrap();
+    w.pve.delay(Method::Post, SHUTDOWN, |_| false);
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    until_it_waits(&w, op).await;
+    w.pve.meddle(|world| world.forget_guest(100));
+    let ended = w.settled(op).await.unwrap();
+    assert_eq!(ended.state, OperationState::Cancelled);
+    let waited_ms = ended_after_ms(&w, &ended).await;
+    assert!(waited_ms >= GONE_MS, "{waited_ms}");
     drop(go_on);
 }
 

@@ -146,6 +146,19 @@ impl Cx {
         }
     }
 
+    /// Before the step is done with this number where nothing is to be switched off: a call of it that may still arrive would hit
+    /// whoever has the number then.
+    pub(crate) async fn outwait_power_off(
+        &self,
+        doing: &str,
+        place: &ContainerRef,
+    ) -> StepResult<()> {
+        if self.may_power_off(place.vmid).await? {
+            self.await_power_off(doing, place).await?;
+        }
+        Ok(())
+    }
+
     /// The tasks there are, for a call that follows at once, whatever is under way.
     pub(crate) async fn tasks_before(&self, place: &ContainerRef) -> StepResult<Before> {
         let now = self.now();
@@ -153,7 +166,7 @@ impl Cx {
     }
 
     /// Whether a call of this step that switches off may still arrive.
-    pub(crate) async fn may_power_off(&self, vmid: Vmid) -> StepResult<bool> {
+    async fn may_power_off(&self, vmid: Vmid) -> StepResult<bool> {
         let sent = self.sent(Change::PowerOff, vmid).await?;
         Ok(self.late_for_ms(&sent) > 0)
     }

@@ -132,6 +132,7 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> S
     }
     match cx.look(&guest).await? {
         Look::Absent => {
+            cx.outwait_power_off(STOPPING, &guest.place).await?;
             return if vanishes(cx, &guest).await? {
                 Ok(gone(cx, &guest))
             } else {
@@ -139,16 +140,12 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> S
             };
         }
         Look::BeingCreated if trace == Trace::None => {
-            return Ok(left_alone(
-                cx,
-                &guest,
-                "it is being created by somebody else",
-            ));
+            return left_alone(cx, &guest, "it is being created by somebody else").await;
         }
         // With our mark or MAC on it, or none at all, it may be this very one with a factor changed.
         Look::Foreign(f) if trace != Trace::None => return Err(StepError::Stuck(f)),
         Look::Stranger(f) if trace == Trace::Made => return Err(StepError::Stuck(f)),
-        Look::Foreign(f) | Look::Stranger(f) => return Ok(left_alone(cx, &guest, &f.message)),
+        Look::Foreign(f) | Look::Stranger(f) => return left_alone(cx, &guest, &f.message).await,
         Look::BeingCreated => return Err(half_created(&guest)),
         Look::Ours { first_seen, .. } => {
             if let Some(volid) = first_seen {
@@ -175,13 +172,14 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> S
 }
 
 /// What has the number is not ours.
-fn left_alone(cx: &Cx, guest: &NativeGuest, why: &str) -> Effects {
+async fn left_alone(cx: &Cx, guest: &NativeGuest, why: &str) -> StepResult<Effects> {
+    cx.outwait_power_off(STOPPING, &guest.place).await?;
     let line = format!("VMID {}: {why}; it was left alone", guest.place.vmid);
-    Effects {
+    Ok(Effects {
         guests: vec![GuestChange::Gone { guest: guest.id }],
         log: vec![cx.line(LogLevel::Warning, line)],
         ..Effects::default()
-    }
+    })
 }
 
 /// Locked by a create, and no task of its number runs.

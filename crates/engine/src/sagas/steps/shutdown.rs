@@ -35,6 +35,7 @@ impl StepAction for ShutDown {
         };
         match cx.look(&guest).await? {
             Look::Absent if removing => {
+                cx.outwait_power_off(DOING, guest.place()).await?;
                 return Ok(Done {
                     output: json!({ "container": "absent" }).into(),
                     effects: Effects::default(),
@@ -74,9 +75,7 @@ impl StepAction for ShutDown {
         let Some(guest) = cx.recorded().await? else {
             return Ok(Effects::default());
         };
-        if cx.may_power_off(guest.place().vmid).await? {
-            cx.await_power_off(DOING, guest.place()).await?;
-        }
+        cx.outwait_power_off(DOING, guest.place()).await?;
         Ok(Effects::default())
     }
 }
