@@ -151,7 +151,14 @@ impl KeptRecord {
                 None => Ok(Found::All(read_all(tx).await?)),
             }
         });
-        let found = found.await?;
+        let found = match found.await {
+            Ok(found) => found,
+            Err(error) => {
+                // What of the rows cannot be read would be asked for again and again: all that is watched may well be readable.
+                self.as_of = None;
+                return Err(error);
+            }
+        };
         match found {
             Found::Changed(changed) => self.kept.apply(changed),
             Found::All(kept) => self.kept = kept,

@@ -175,16 +175,19 @@ impl Writer {
         }
     }
 
-    /// Commits and tells of it, also to nobody: a caller that is dropped takes back neither.
+    /// Commits and tells of it, also to nobody: a caller that is dropped takes back neither. What may be committed is told of as
+    /// what is: nobody else would, and who keeps a copy would never read it.
     async fn commit_aside(&self, tx: Tx, named: Answer) -> Result<(), DatabaseError> {
         let writer = self.clone();
         let committing = tokio::spawn(async move {
-            writer.commit(tx, &named).await?;
-            writer
-                .commits
-                .send_modify(|commits| *commits = commits.wrapping_add(1));
-            writer.committed.notify_one();
-            Ok(())
+            let ended = writer.commit(tx, &named).await;
+            if may_be_there(&ended) {
+                writer
+                    .commits
+                    .send_modify(|commits| *commits = commits.wrapping_add(1));
+                writer.committed.notify_one();
+            }
+            ended
         });
         committing.await.unwrap_or(Err(DatabaseError::Unknown))
     }
@@ -236,6 +239,11 @@ impl Writer {
     }
 }
 
+/// Whether a commit that ended so may have been done.
+fn may_be_there(ended: &Result<(), DatabaseError>) -> bool {
+    matches!(ended, Ok(()) | Err(DatabaseError::Unknown))
+}
+
 /// What became of a transaction.
 enum Became {
     Committed,
@@ -249,4 +257,16 @@ fn is_refusal(error: &sqlx::Error) -> bool {
     let said = error.as_database_error();
     let said = said.and_then(|e| e.try_downcast_ref::<PgDatabaseError>());
     said.is_some_and(|e| !matches!(e.severity(), PgSeverity::Fatal | PgSeverity::Panic))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_commit_of_which_nothing_is_known_is_told_of_and_a_refused_one_is_not() {
+        assert!(may_be_there(&Ok(())));
+        assert!(may_be_there(&Err(DatabaseError::Unknown)));
+        assert!(!may_be_there(&Err(DatabaseError::Closed)));
+    }
 }
