@@ -350,13 +350,17 @@ mod tests {
         }
         assert!(calls.did_nothing() && !calls.is_in_doubt(0));
         calls.settled[1].void = false;
-        assert!(!calls.did_nothing(), "of one only a person saw how it ended");
+        assert!(
+            !calls.did_nothing(),
+            "of one only a person saw how it ended"
+        );
     }
 
     /// What an earlier version has noted is read as it was.
     #[test]
     fn what_is_noted_says_only_what_is_so() {
-        let noted = json!({ "call": "DELETE /nodes/pve1/lxc/100", "target": "lab/pve1/100", "upid": "x" });
+        let noted =
+            json!({ "call": "DELETE /nodes/pve1/lxc/100", "target": "lab/pve1/100", "upid": "x" });
         let read = settled_in(&json!({ SETTLED: [noted] }));
         assert!(!read[0].void && !read[0].done && !read[0].did_nothing());
         assert_eq!(json!(read), json!([noted]));

@@ -89,7 +89,10 @@ async fn refused(w: &TestWorld) -> (&'static str, String) {
     let asked = give_up(w, GiveUp::Lost(1)).await.unwrap_err();
     assert_eq!(shown.to_string(), asked.to_string());
     let hint = asked.hint();
-    assert!(hint.contains("look again") && !hint.contains("delnode"), "{hint}");
+    assert!(
+        hint.contains("look again") && !hint.contains("delnode"),
+        "{hint}"
+    );
     (asked.code(), asked.to_string())
 }
 
@@ -105,7 +108,9 @@ async fn known_nodes(w: &TestWorld) -> Vec<String> {
 async fn forgotten(w: &TestWorld) -> usize {
     let events = w.store.events(0, 1_000).await.unwrap();
     let kinds = events.iter().map(|event| event.2.kind);
-    kinds.filter(|kind| *kind == EventKind::HostNodeForgotten).count()
+    kinds
+        .filter(|kind| *kind == EventKind::HostNodeForgotten)
+        .count()
 }
 
 async fn assert_sound(w: &TestWorld) {

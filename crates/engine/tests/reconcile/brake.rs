@@ -188,7 +188,14 @@ async fn what_is_lost_with_a_node_goes_by_its_number_and_counts_for_an_hour() {
     };
     let shown = give_up(GiveUp::Show).await;
     assert!(
-        matches!(shown.brake, Brake::Stops { done: 0, limit: 3, .. }),
+        matches!(
+            shown.brake,
+            Brake::Stops {
+                done: 0,
+                limit: 3,
+                ..
+            }
+        ),
         "{:?}",
         shown.brake
     );

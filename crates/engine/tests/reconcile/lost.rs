@@ -72,7 +72,10 @@ impl Looked {
 #[tokio::test]
 async fn what_its_operation_destroyed_is_not_said_to_be_deleted_by_hand() {
     let l = Looked::new().await;
-    let faults = [refused("POST", START), refused("GET", "/access/permissions")];
+    let faults = [
+        refused("POST", START),
+        refused("GET", "/access/permissions"),
+    ];
     let (app, op, code) = l.stuck_deploy(faults).await;
     assert_eq!(code, "pve_refused");
     let there = l.w.pve.meddle(|world| world.guests().count());
@@ -106,8 +109,14 @@ async fn what_was_deleted_by_hand_behind_destroys_that_did_nothing_is_said_to_be
     let (app, op, code) = l.stuck_deploy([refused("POST", START), destroy]).await;
     assert_eq!(code, "container_locked");
     let audit = l.w.store.audit(1_000, 0).await.unwrap();
-    assert!(audit.iter().any(|entry| entry.action.starts_with("DELETE ")));
-    let there: Vec<u32> = l.w.pve.meddle(|world| world.guests().map(|(vmid, _)| vmid).collect());
+    assert!(
+        audit
+            .iter()
+            .any(|entry| entry.action.starts_with("DELETE "))
+    );
+    let there: Vec<u32> =
+        l.w.pve
+            .meddle(|world| world.guests().map(|(vmid, _)| vmid).collect());
     let [vmid] = there[..] else {
         panic!("{there:?}")
     };

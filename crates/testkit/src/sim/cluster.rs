@@ -273,7 +273,9 @@ impl SimCluster {
                     let call = format!("{} {}", request.method, request.path);
                     // What was looked at had the number a moment before: whose it is by now was not known.
                     let aimed_at = target.filter(|_| !judged.raced);
-                    inner.sent.push((call, aimed_at.map(|life| life.id), sent_ms));
+                    inner
+                        .sent
+                        .push((call, aimed_at.map(|life| life.id), sent_ms));
                     judged
                 };
                 let stolen = self.lock().held.stolen(request, now_ms);

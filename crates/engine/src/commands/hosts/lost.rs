@@ -273,7 +273,8 @@ impl Engine {
         // One that was forgotten before is not forgotten again.
         let is_forgotten = !loss.is_member && host.known_nodes.contains(&loss.node);
         if is_forgotten {
-            host = without(host, loss.node.as_str()).map_err(|why| not_given_up(&loss.node, why))?;
+            host =
+                without(host, loss.node.as_str()).map_err(|why| not_given_up(&loss.node, why))?;
         }
         let apps = loss.apps.iter().filter(|app| app.is_lost());
         let mut lost = NodeLost {
@@ -360,7 +361,9 @@ fn becomes(guests: &[(&WatchedGuest, &Fate)], all: usize) -> Becomes {
         // Of one that has lost a part neither is true.
         return match elsewhere.len() == guests.len() {
             true => Becomes::Stays { on },
-            false => undecided(format!("one of its containers is on {on}, and one is not; remove the app")),
+            false => undecided(format!(
+                "one of its containers is on {on}, and one is not; remove the app"
+            )),
         };
     }
     let at_work = guests.iter().find(|(guest, _)| guest.is_worked_on());
