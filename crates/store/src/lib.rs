@@ -23,6 +23,8 @@ pub mod interfaces;
 mod invariants;
 mod journal;
 mod kept;
+#[cfg(test)]
+mod kept_tests;
 mod key;
 pub mod lost;
 mod memory;

@@ -1,5 +1,8 @@
 //! The copy of what is on record of guests: whatever was written, it is what would be read anew.
 
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::AppId;
 use proximity_domain::operation::OperationKind;
@@ -11,8 +14,10 @@ use serde_json::json;
 use super::adoptions::adopt;
 use super::world::{Make, World, failure};
 
-/// How often two apps are switched, always both in one commit.
-const SWITCHED: u32 = 100;
+/// Pairs of apps that are switched, always both of one in one commit.
+const PAIRS: usize = 20;
+/// How often one is: five times each, so that what is missed of a commit is not soon told by another one.
+const SWITCHED: usize = 5 * PAIRS;
 
 /// Refreshed it is what is on record.
 async fn assert_true(world: &World, kept: &mut KeptRecord) {
@@ -90,28 +95,37 @@ pub async fn follows_what_is_written(make: &impl Make) {
     world.assert_sound().await;
 }
 
-/// Whenever it is refreshed while somebody writes: no half of a commit shows in it.
+/// Whenever it is refreshed while somebody writes: no half of a commit shows in it, and none is missed.
 pub async fn is_of_one_moment(make: &impl Make) {
     let mut world = World::new(make).await;
-    let (one, _) = world.deployed("one", 101).await;
-    let (other, _) = world.deployed("other", 102).await;
+    let mut apps = Vec::new();
+    for (n, vmid) in (0..2 * PAIRS).zip(101..) {
+        let (app, _) = world.deployed(&format!("app{n}"), vmid).await;
+        apps.push(app.id);
+    }
     let mut kept = world.store.keep_record();
     assert_true(&world, &mut kept).await;
-    let (store, apps, at) = (world.store.clone(), [one.id, other.id], world.at());
-    let writing = tokio::spawn(async move {
-        for n in 0..SWITCHED {
-            let seen = switched(&apps, n % 2 == 1);
-            let followed = store.follow_powers(&seen, at).await.unwrap();
-            assert_eq!(followed, apps);
+    let over = Arc::new(AtomicBool::new(false));
+    let (host, is_over) = (world.host, Arc::clone(&over));
+    let refreshing = tokio::spawn(async move {
+        while !is_over.load(Ordering::Relaxed) {
+            kept.refresh().await.unwrap();
+            for pair in kept.guests(host).chunks(2) {
+                assert_eq!(pair[0].status, pair[1].status, "half of a commit");
+            }
+            tokio::task::yield_now().await;
         }
+        kept
     });
-    while !writing.is_finished() {
-        kept.refresh().await.unwrap();
-        let guests = kept.guests(world.host);
-        assert_eq!(guests[0].status, guests[1].status, "half of a commit");
+    for n in 0..SWITCHED {
+        let pair = &apps[2 * (n % PAIRS)..][..2];
+        let seen = switched(pair, n / PAIRS % 2 == 1);
+        let followed = world.store.follow_powers(&seen, world.at()).await.unwrap();
+        assert_eq!(followed, pair);
         tokio::task::yield_now().await;
     }
-    writing.await.unwrap();
+    over.store(true, Ordering::Relaxed);
+    let mut kept = refreshing.await.unwrap();
     assert_true(&world, &mut kept).await;
     world.assert_sound().await;
 }

@@ -281,3 +281,110 @@ fn try_run(connection: &Connection, sql: &'static str) -> Result<bool, DatabaseE
         Err(e) => Err(e.into()),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use tempfile::TempDir;
+
+    use super::*;
+    use crate::sql::sqlite::touched::TouchedRow::App;
+
+    /// A desk over one table that is told of, and one that lets a commit fail.
+    struct Bench {
+        desk: Desk,
+        touched: Touched,
+        dir: TempDir,
+    }
+
+    impl Bench {
+        fn new() -> Self {
+            let dir = tempfile::tempdir().unwrap();
+            let path = dir.path().join("desk.db");
+            std::fs::File::create(&path).unwrap();
+            let connection = connect_writer(&path).unwrap();
+            connection
+                .execute_batch(
+                    "CREATE TABLE apps (n BIGINT NOT NULL);
+                     CREATE TABLE parents (id BIGINT PRIMARY KEY);
+                     CREATE TABLE children (parent BIGINT REFERENCES parents (id) DEFERRABLE INITIALLY DEFERRED);",
+                )
+                .unwrap();
+            let touched = Touched::default();
+            let desk = Desk::new(path, connection, watch::Sender::new(0), touched.clone());
+            let mut bench = Self {
+                desk: desk.unwrap(),
+                touched,
+                dir,
+            };
+            // Before its first commit a connection knows nothing of others.
+            bench.add_app();
+            bench
+        }
+
+        fn open(&mut self) {
+            assert!(self.desk.begin().unwrap(), "nobody else writes");
+        }
+
+        fn add_app(&mut self) {
+            self.open();
+            self.desk.command("INSERT INTO apps VALUES (1)").unwrap();
+            self.desk.commit();
+        }
+
+        fn apps(&self) -> i64 {
+            let other = Connection::open(self.dir.path().join("desk.db")).unwrap();
+            let sql = "SELECT COUNT(*) FROM apps";
+            other.query_row(sql, [], |row| row.get(0)).unwrap()
+        }
+    }
+
+    #[test]
+    fn a_new_connection_tells_of_its_rows_once_it_has_said_that_more_may_be_written() {
+        let mut bench = Bench::new();
+        let before = bench.touched.settled();
+        bench.desk.connection = None;
+        bench.add_app();
+        assert_eq!(bench.touched.since(before), None, "others may have written");
+        let after = bench.touched.settled();
+        bench.add_app();
+        assert_eq!(bench.touched.since(after), Some(vec![App(3)]));
+    }
+
+    /// It has seen that others had written, and had nothing to commit.
+    #[test]
+    fn what_others_wrote_is_told_of_by_the_next_commit_whoever_began_before() {
+        let mut bench = Bench::new();
+        let before = bench.touched.settled();
+        let other = Connection::open(bench.dir.path().join("desk.db")).unwrap();
+        other.execute_batch("INSERT INTO apps VALUES (2)").unwrap();
+        bench.open();
+        bench.desk.forget();
+        assert!(bench.touched.is_current(before), "nothing was committed");
+        bench.add_app();
+        assert_eq!(bench.touched.since(before), None);
+        let after = bench.touched.settled();
+        bench.add_app();
+        assert_eq!(bench.touched.since(after), Some(vec![App(4)]));
+    }
+
+    /// Read anew they say what they said.
+    #[test]
+    fn the_rows_of_a_commit_that_fails_are_told_and_settled() {
+        let mut bench = Bench::new();
+        let before = bench.touched.settled();
+        bench.open();
+        for sql in [
+            "INSERT INTO apps VALUES (2)",
+            "INSERT INTO children VALUES (1)",
+        ] {
+            bench.desk.command(sql).unwrap();
+        }
+        bench.desk.commit();
+        assert_eq!(bench.apps(), 1, "it failed");
+        assert_eq!(bench.touched.since(before), Some(vec![App(2)]));
+        let after = bench.touched.settled();
+        assert!(bench.touched.is_current(after));
+        bench.add_app();
+        assert_eq!(bench.touched.since(after), Some(vec![App(2)]), "and no more");
+    }
+}
