@@ -385,6 +385,6 @@ mod tests {
         let after = bench.touched.settled();
         assert!(bench.touched.is_current(after));
         bench.add_app();
-        assert_eq!(bench.touched.since(after), Some(vec![App(2)]), "and no more");
+        assert_eq!(bench.touched.since(after), Some(vec![App(2)]), "no more");
     }
 }
