@@ -308,15 +308,10 @@ async fn what_is_waited_for_leaves_soon_after_its_audit_or_not_at_all() {
     for end in [SHUTDOWN, "/lxc/100/config", "/lxc/100"] {
         let soon = |left: Option<Duration>| left.is_some_and(|left| left <= SOON);
         let its = changes.iter().find(|(path, _)| path.ends_with(end));
-<<<<<<< HEAD
         assert!(
             its.is_some_and(|(_, left)| soon(*left)),
             "{end}: {changes:?}"
         );
-=======
-        let is_soon = its.is_some_and(|(_, left)| soon(*left));
-        assert!(is_soon, "{end}: {changes:?}");
->>>>>>> e87ab3d (Shorten two lines)
     }
 }
 
