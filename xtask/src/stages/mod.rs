@@ -44,14 +44,14 @@ pub(crate) struct Stage {
 pub(crate) const STAGES: &[Stage] = &[
     Stage {
         name: "packages",
-        minutes: 3,
+        minutes: 2,
         shows: "what is needed from Debian is here (installed when root)",
         needs: &[],
         run: ensure_packages,
     },
     Stage {
         name: "tools",
-        minutes: 3,
+        minutes: 2,
         shows: "cargo-nextest and cargo-deny are here (built when absent)",
         needs: &[],
         run: ensure_tools,
@@ -86,7 +86,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "tests",
-        minutes: 19,
+        minutes: 21,
         shows: "all tests that need no container",
         needs: &["tools"],
         run: nextest::plain,
