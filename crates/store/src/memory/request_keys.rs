@@ -31,6 +31,10 @@ impl State {
     }
 
     /// Forgets those whose day is over; gives their number.
+    pub(crate) fn has_old_keys(&self, now: Timestamp) -> bool {
+        self.keys.values().any(|kept| !kept.is_kept(now))
+    }
+
     pub(crate) fn forget_keys(&mut self, now: Timestamp) -> u64 {
         let old = self.keys.iter().filter(|(_, kept)| !kept.is_kept(now));
         let old: Vec<(String, String)> = old.map(|(name, _)| name.clone()).collect();

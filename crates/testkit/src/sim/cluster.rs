@@ -270,7 +270,8 @@ impl SimCluster {
                     let (ground, books) = (&mut inner.ground, &mut inner.books);
                     let judged = watch::judge(ground, books, request, &claim, doer);
                     inner.raced += u64::from(judged.raced);
-                    let call = format!("{} {}", request.method, request.path);
+                    // As the emulator names it.
+                    let call = format!("{} /api2/json{}", request.method, request.path);
                     // What was looked at had the number a moment before: whose it is by now was not known.
                     let aimed_at = target.filter(|_| !judged.raced);
                     inner
