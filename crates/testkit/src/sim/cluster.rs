@@ -329,11 +329,15 @@ impl Inner {
     /// Something happened to a container of somebody else: by a call of ours that was sent, by right, to another one that had
     /// its number then? Whether we are to blame for it.
     pub(super) fn are_to_blame(&mut self, found: &EmulatorsFind) -> bool {
-        let now = found.vmid.and_then(|vmid| self.ground.life(vmid));
+        // One that is gone by now is the one that was hurt.
+        let ground = &self.ground;
+        let hurt = found
+            .vmid
+            .and_then(|vmid| ground.life(vmid).or_else(|| ground.ended(vmid)));
         let to_another = |(call, life, at_ms): &&(String, Option<LifeId>, u64)| {
             found.call.as_ref() == Some(call)
                 && found.at_ms <= at_ms + RACE_MS
-                && (life.is_none() || *life != now.map(|life| life.id))
+                && (life.is_none() || *life != hurt.map(|life| life.id))
         };
         let raced = found.check == Check::Immortal && self.sent.iter().any(|it| to_another(&it));
         self.raced += u64::from(raced);
