@@ -16,6 +16,8 @@ use super::perform::Stage;
 const LOOKS: u32 = 900;
 /// Three rounds of the slow sweep, in seconds: it tells last of what has come to an end.
 const ROUNDS_S: u64 = 2_000;
+/// What was asked of a cluster without quorum may wait for it so long, and takes effect when everything is whole, in seconds.
+const WAITED_S: u64 = 60;
 /// Three cycles of what acts on apps, in seconds: the looks that prove an absence are 30 s apart.
 const CYCLES_S: u64 = 100;
 
@@ -51,6 +53,8 @@ pub(super) async fn come_to_rest(stage: &mut Stage) -> Result<(), String> {
     let cluster = stage.machine.cluster.clone();
     cluster.trace.say(format_args!("rest"));
     calm(stage);
+    sleep(Duration::from_secs(WAITED_S)).await;
+    show_all(stage);
     if !settle(stage).await? {
         return Ok(());
     }
@@ -101,8 +105,13 @@ pub(super) fn calm(stage: &Stage) {
             world.set_lock(vmid, None);
         }
     });
+    stage.machine.cluster.lock().lists.end();
+    show_all(stage);
+}
+
+/// Gives back every right that was taken away.
+fn show_all(stage: &Stage) {
     let cluster = &stage.machine.cluster;
-    cluster.lock().lists.end();
     let known = cluster.lock().ground.numbers();
     for vmid in known {
         hide(cluster, vmid, false);
