@@ -37,6 +37,18 @@ impl Reader {
         self.read(async |tx| find(tx, account, key, now).await)
             .await
     }
+
+    /// Whether there is a key whose day is over.
+    async fn has_old_requests(&self, now: Timestamp) -> Result<bool, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.has_old_keys(now)));
+        }
+        let old = query("SELECT 1 AS one FROM request_keys WHERE created_at < $1 LIMIT 1")
+            .bind(now.0 - KEPT_MS)
+            .fetch_optional(self)
+            .await?;
+        Ok(old.is_some())
+    }
 }
 
 impl Store {
@@ -46,18 +58,11 @@ impl Store {
     /// # Errors
     /// The database's.
     pub async fn forget_old_requests(&self, now: Timestamp) -> Result<u64, StoreError> {
-        if let Some(model) = self.model() {
-            if !model.read(|state| state.has_old_keys(now)) {
-                return Ok(0);
-            }
-            return model.write(|state| Ok(state.forget_keys(now)));
-        }
-        let old = query("SELECT 1 AS one FROM request_keys WHERE created_at < $1 LIMIT 1")
-            .bind(now.0 - KEPT_MS)
-            .fetch_optional(&**self)
-            .await?;
-        if old.is_none() {
+        if !self.has_old_requests(now).await? {
             return Ok(0);
+        }
+        if let Some(model) = self.model() {
+            return model.write(|state| Ok(state.forget_keys(now)));
         }
         self.write(async |tx| forget(tx, now).await).await
     }

@@ -25,6 +25,10 @@ mod verdict;
 
 use clap::{Parser, Subcommand};
 
+/// As the product has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Programs that figures run; not part of the product")]
 struct Cli {

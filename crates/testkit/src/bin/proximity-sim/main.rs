@@ -12,6 +12,10 @@ use clap::{Parser, Subcommand};
 use proximity_engine::saga::Guard;
 use proximity_testkit::sim::{Many, Play, Sum, Telling, Theme, play, rule_named, shrink};
 
+/// As the product has it.
+#[global_allocator]
+static ALLOCATOR: mimalloc::MiMalloc = mimalloc::MiMalloc;
+
 #[derive(Parser)]
 #[command(about = "Deterministic simulation; not part of the product")]
 struct Cli {
