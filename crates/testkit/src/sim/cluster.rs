@@ -1,6 +1,6 @@
 //! The emulator's core on virtual time, reached over ways that take a drawn time, and everything that is asked of it watched.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -98,6 +98,8 @@ pub(super) struct Inner {
     pub(super) strangers: Strangers,
     /// Changes by right: the call, whom it was sent to, and when, Unix ms.
     sent: Vec<(String, Option<LifeId>, u64)>,
+    /// Calls of somebody else.
+    others_sent: HashSet<String>,
     chance: Chance,
     next: u64,
     waiting: BTreeMap<RequestId, oneshot::Sender<Response>>,
@@ -130,6 +132,7 @@ impl SimCluster {
             traps: Traps::default(),
             strangers: Strangers::default(),
             sent: Vec::new(),
+            others_sent: HashSet::new(),
             chance,
             next: 0,
             waiting: BTreeMap::new(),
@@ -181,6 +184,7 @@ impl SimCluster {
         self.trace.say(format_args!("somebody: {method} {path}"));
         let api = {
             let mut inner = self.lock();
+            inner.others_sent.insert(named(method, path));
             inner.next += 1;
             let id = RequestId(inner.next);
             inner
@@ -270,8 +274,7 @@ impl SimCluster {
                     let (ground, books) = (&mut inner.ground, &mut inner.books);
                     let judged = watch::judge(ground, books, request, &claim, doer);
                     inner.raced += u64::from(judged.raced);
-                    // As the emulator names it.
-                    let call = format!("{} /api2/json{}", request.method, request.path);
+                    let call = named(request.method, &request.path);
                     // What was looked at had the number a moment before: whose it is by now was not known.
                     let aimed_at = target.filter(|_| !judged.raced);
                     inner
@@ -339,9 +342,14 @@ impl Inner {
                 && found.at_ms <= at_ms + RACE_MS
                 && (life.is_none() || *life != hurt.map(|life| life.id))
         };
-        let raced = found.check == Check::Immortal && self.sent.iter().any(|it| to_another(&it));
+        let sent = self.sent.iter();
+        let raced = found.check == Check::Immortal && sent.clone().any(|it| to_another(&it));
         self.raced += u64::from(raced);
-        !raced
+        // Somebody's own call may come late, too, and hit whoever has the number by then.
+        let is_theirs = found.call.as_ref().is_some_and(|call| {
+            self.others_sent.contains(call) && !sent.clone().any(|(ours, ..)| ours == call)
+        });
+        !raced && !is_theirs
     }
 
     /// The world may have changed: containers that were not there are of this origin.
@@ -382,6 +390,11 @@ impl Inner {
         let found = in_order.find(|node| self.world.serves(&node.name))?;
         Some(found.name.clone())
     }
+}
+
+/// A call as the emulator names it.
+fn named(method: Method, path: &str) -> String {
+    format!("{method} /api2/json{path}")
 }
 
 /// Numbers that somebody has, in their order.
