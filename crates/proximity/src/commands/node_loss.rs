@@ -97,7 +97,7 @@ fn next(loss: &NodeLoss) -> String {
         )
     });
     format!(
-        "nothing was changed. Whoever knows that these {lost} are lost types their number:{many}\n  \
+        "nothing was changed. Whoever knows that the containers of {lost} app(s) are lost types that number:{many}\n  \
          {command} --containers-lost --confirm-lost {lost}"
     )
 }
