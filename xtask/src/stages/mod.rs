@@ -86,7 +86,7 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "tests",
-        minutes: 21,
+        minutes: 23,
         shows: "all tests that need no container",
         needs: &["tools"],
         run: nextest::plain,
@@ -128,14 +128,14 @@ pub(crate) const STAGES: &[Stage] = &[
     },
     Stage {
         name: "figures",
-        minutes: 7,
+        minutes: 6,
         shows: "the quick figures, and that three of them can fail",
         needs: &["packages", "build"],
         run: figures::run,
     },
     Stage {
         name: "try",
-        minutes: 2,
+        minutes: 1,
         shows: "`try --once`: from nothing to a served page and back, simulated as nobody and real as root",
         needs: &["packages", "build"],
         run: end_to_end::run,
