@@ -204,13 +204,13 @@ impl Log {
     }
 }
 
-/// Follows the log: woken by commits of this process, and now and then anyway.
 /// What the feed hears beside commits.
 struct Calls {
     joined: Arc<Notify>,
     closing: CancellationToken,
 }
 
+/// Follows the log: woken by commits of this process and by whoever joins, and now and then anyway.
 async fn follow(log: Arc<Log>, publish: watch::Sender<Option<i64>>, poll: Duration, calls: Calls) {
     let mut commits = log.reader.commits();
     let mut rings = true;

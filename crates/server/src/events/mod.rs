@@ -19,7 +19,7 @@ use std::time::Duration;
 pub struct EventLimits {
     /// Clients that follow at once; a further one is told to come back later.
     pub clients: usize,
-    /// How often the log is looked at when nobody rings: other processes write to it too.
+    /// How often the log is looked at when nobody rings, while anybody follows: other processes write to it too.
     pub poll: Duration,
     /// Longest silence of a stream.
     pub silence: Duration,

@@ -346,3 +346,21 @@ async fn what_another_process_writes_is_told_too() {
     support::add_host_to(&other, 0).await;
     assert_eq!(stream.ids(1).await, [1]);
 }
+
+/// The feed sleeps long while nobody follows; whoever comes does not wait for it to wake.
+#[tokio::test]
+async fn who_joins_is_told_at_once_what_another_process_wrote_before() {
+    let limits = EventLimits {
+        poll: Duration::from_secs(60),
+        ..EventLimits::default()
+    };
+    let world = world_with(limits).await;
+    let mut first = Stream::open(&world, "all", "/api/events", None).await;
+    // The feed has looked at the log, and looks again in a minute.
+    assert!(first.block().await.is_some());
+    let other = world.open_again().await;
+    support::add_host_to(&other, 0).await;
+    let mut stream = Stream::open(&world, "all", "/api/events?after=0", None).await;
+    let told = tokio::time::timeout(Duration::from_secs(10), stream.ids(1)).await;
+    assert_eq!(told.unwrap(), [1]);
+}

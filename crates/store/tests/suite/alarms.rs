@@ -3,7 +3,8 @@
 use proximity_domain::event::EventKind;
 use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
 
-use super::observation::{event, orphan};
+use super::observation::event;
+use super::orphans::orphan;
 use super::world::{Make, World};
 
 pub async fn are_raised_once_and_ended_once(make: &impl Make) {

@@ -75,15 +75,13 @@ macro_rules! with_cases {
                 what_is_left_of_many_is_told_of_by_itself_once,
                 an_unchanged_look_writes_nothing,
                 an_identity_is_learned_and_accepted_by_a_person,
-                an_orphan_is_archived_with_its_history,
-                an_orphan_is_archived_as_judged_or_not_at_all,
-                a_stuck_operation_of_an_orphan_is_given_up,
                 the_brake_counts_from_its_baseline,
                 stuck_apps_are_marked_as_seen_or_not_at_all,
                 power_is_followed_between_running_and_stopped_alone,
                 an_app_in_error_is_resolved_by_a_person,
                 the_archive_is_listed_newest_first;
-            orphans: go_with_the_operation_they_were_judged_with;
+            orphans: an_orphan_is_archived_with_its_history, an_orphan_is_archived_as_judged_or_not_at_all,
+                a_stuck_operation_of_an_orphan_is_given_up, go_with_the_operation_they_were_judged_with;
             lost: ends_with_its_node_in_one_commit, ends_as_judged_or_not_at_all, leaves_a_node_that_is_a_member;
             events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then,
                 ring_for_a_caller_that_went_away;

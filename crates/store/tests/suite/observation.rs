@@ -8,19 +8,18 @@ use proximity_domain::ids::AppId;
 use proximity_domain::janitor::Pulse;
 use proximity_domain::names::Mac;
 use proximity_domain::observe::Suspicion;
-use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_domain::operation::OperationKind;
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
 use proximity_store::effects::NewEvent;
 use proximity_store::identities::{Accepted, GuestLooks};
 use proximity_store::observation::{BrakeChange, BrakeRecord, KeptSuspicion, SuspicionChange};
-use proximity_store::orphans::OrphanFound;
 use proximity_store::power::{ReadPower, SeenPower};
-use proximity_store::records::{AppRecord, LogLevel};
-use proximity_store::views::{ArchiveFilter, ArchivedBy};
+use proximity_store::views::ArchiveFilter;
 use serde_json::json;
 
-use super::world::{LEASE_MS, Make, REST_MS, World, assert_illegal, error_status, failure};
+use super::orphans::orphan;
+use super::world::{LEASE_MS, Make, World, assert_illegal, error_status, failure};
 
 pub fn event(kind: EventKind) -> NewEvent {
     let fields = kind.spec().fields.iter();
@@ -31,7 +30,7 @@ pub fn event(kind: EventKind) -> NewEvent {
     }
 }
 
-fn begun(guest: &NativeGuest, now: Timestamp) -> SuspicionChange {
+pub fn begun(guest: &NativeGuest, now: Timestamp) -> SuspicionChange {
     SuspicionChange::Begun {
         guest: guest.id,
         app: guest.app,
@@ -46,20 +45,6 @@ fn kept(suspicion: Suspicion, among_many: bool) -> KeptSuspicion {
     KeptSuspicion {
         suspicion,
         among_many,
-    }
-}
-
-/// As it is judged that sees them so.
-pub fn orphan(world: &World, app: &AppRecord, guest: &NativeGuest) -> OrphanFound {
-    OrphanFound {
-        app: app.id,
-        status: app.status.label(),
-        guests: vec![guest.id],
-        operation: app.operation,
-        event: event(EventKind::AnomalousOrphanDetected),
-        level: LogLevel::Error,
-        line: "gone".to_owned(),
-        actor: world.actor.clone(),
     }
 }
 
@@ -267,118 +252,6 @@ pub async fn an_unchanged_look_writes_nothing(make: &impl Make) {
         .await
         .unwrap();
     assert_eq!(*commits.borrow(), before);
-}
-
-pub async fn an_orphan_is_archived_with_its_history(make: &impl Make) {
-    let mut world = World::new(make).await;
-    let (app, guest) = world.deployed("web", 101).await;
-    let change = begun(&guest, world.at());
-    world
-        .store
-        .change_suspicions(&[change], world.at())
-        .await
-        .unwrap();
-    world.pass(60_000);
-    let found = orphan(&world, &app, &guest);
-    assert!(
-        world
-            .store
-            .archive_orphan(&found, world.at())
-            .await
-            .unwrap()
-    );
-    assert_eq!(world.store.app(app.id).await.unwrap(), None);
-    assert_eq!(world.store.suspicions().await.unwrap(), []);
-    assert_eq!(world.store.watched_guests(world.host).await.unwrap(), []);
-    let kept = world.store.archived_app(app.id).await.unwrap().unwrap();
-    assert_eq!(
-        (kept.by, kept.archived_at),
-        (ArchivedBy::Reconciler, world.at())
-    );
-    assert_eq!(kept.record.status, Status::Running);
-    let rests = Some(Timestamp(world.at().0 + REST_MS));
-    let ports = world.store.ports().await.unwrap();
-    assert!(ports.freed.len() == 2 && ports.freed.iter().all(|p| p.rests_until == rests));
-    let log = world.log(app.id, 0, 100).await;
-    let last = log.last().unwrap();
-    assert_eq!(
-        (last.message.as_str(), last.level, last.operation),
-        ("gone", LogLevel::Error, None)
-    );
-    let audit = world.audit(1000, 0).await;
-    assert_eq!(audit.last().unwrap().action, "app.archive_orphan");
-    let again = world
-        .store
-        .archive_orphan(&found, world.at())
-        .await
-        .unwrap();
-    assert!(!again, "it is archived once");
-    world.assert_sound().await;
-}
-
-pub async fn an_orphan_is_archived_as_judged_or_not_at_all(make: &impl Make) {
-    let mut world = World::new(make).await;
-    let (app, guest) = world.deployed("web", 101).await;
-    let judged = orphan(&world, &app, &guest);
-    for other in [
-        OrphanFound {
-            status: StatusLabel::Removing,
-            ..judged.clone()
-        },
-        OrphanFound {
-            guests: Vec::new(),
-            ..judged.clone()
-        },
-        OrphanFound {
-            app: AppId(world.id()),
-            ..judged.clone()
-        },
-    ] {
-        assert!(
-            !world
-                .store
-                .archive_orphan(&other, world.at())
-                .await
-                .unwrap()
-        );
-    }
-    world.enqueue(OperationKind::Stop, app.id, None).await;
-    let at_work = world
-        .store
-        .archive_orphan(&judged, world.at())
-        .await
-        .unwrap();
-    assert!(!at_work, "an operation is at work");
-    assert!(world.store.app(app.id).await.unwrap().is_some());
-    let audit = world.audit(1000, 0).await;
-    assert!(audit.iter().all(|a| a.action != "app.archive_orphan"));
-    world.assert_sound().await;
-}
-
-pub async fn a_stuck_operation_of_an_orphan_is_given_up(make: &impl Make) {
-    let mut world = World::new(make).await;
-    let (app, guest) = world.deployed("web", 101).await;
-    let removal = world
-        .enqueue(OperationKind::Remove, app.id, Some(Status::Removing))
-        .await;
-    let (_, fence) = world.claim().await;
-    world.begin(&fence, 0, "shut_down").await;
-    world.stick(&fence, Some(0), "locked").await;
-    let app = world.app(app.id).await;
-    let found = orphan(&world, &app, &guest);
-    assert!(
-        world
-            .store
-            .archive_orphan(&found, world.at())
-            .await
-            .unwrap()
-    );
-    let ended = world.operation(removal.id).await;
-    assert!(
-        matches!(&ended.state, OperationState::Failed { .. }),
-        "{ended:?}"
-    );
-    world.assert_sound().await;
 }
 
 pub async fn the_brake_counts_from_its_baseline(make: &impl Make) {
