@@ -119,6 +119,17 @@ async fn it_is_told_of_when_it_was_recognised() {
     assert_sound(&w).await;
 }
 
+/// The next process, on the same record and cluster.
+async fn another_process(w: &TestWorld) -> TestWorld {
+    let parts = WorldParts {
+        clusters: vec![w.pve.clone()],
+        place: Place::Opened(w.store.clone()),
+        seed: 1,
+        ..WorldParts::default()
+    };
+    TestWorld::start_of(parts).await.unwrap()
+}
+
 #[tokio::test]
 async fn a_restart_tells_nothing_anew_and_still_tells_the_end() {
     let mut w = pooled().await;
@@ -126,14 +137,7 @@ async fn a_restart_tells_nothing_anew_and_still_tells_the_end() {
     into(&w, "ours").await;
     pass(&w).await;
     w.crash_worker().await;
-    let again = TestWorld::start_of(WorldParts {
-        clusters: vec![w.pve.clone()],
-        place: Place::Opened(w.store.clone()),
-        seed: 1,
-        ..WorldParts::default()
-    })
-    .await
-    .unwrap();
+    let again = another_process(&w).await;
     sweep(&again).await;
     pass(&again).await;
     assert_eq!(counts(&again).await, (1, 0));
@@ -155,14 +159,7 @@ async fn what_is_no_pool_of_ours_any_more_is_left() {
     let at = host.created_at;
     host.pool = None;
     w.store.update_host(host, &w.actor, at).await.unwrap();
-    let again = TestWorld::start_of(WorldParts {
-        clusters: vec![w.pve.clone()],
-        place: Place::Opened(w.store.clone()),
-        seed: 1,
-        ..WorldParts::default()
-    })
-    .await
-    .unwrap();
+    let again = another_process(&w).await;
     pass(&again).await;
     assert_eq!(counts(&again).await, (1, 1));
 }
