@@ -81,6 +81,8 @@ pub struct EngineLimits {
     pub stuck: janitor::Limits,
     /// From one look for such apps to the next.
     pub janitor_every: Duration,
+    /// From the end of one round of the slow sweep to the beginning of the next, to the minute.
+    pub sweep_rest: Duration,
 }
 
 const OPERATIONS: usize = 32;
@@ -96,6 +98,7 @@ const LATE_MS: u64 = 30_000;
 // node that hangs may come later than this: docs/plan.md.
 const DESTROY_LATE_MS: u64 = 10_000;
 const POWER_OFF_LATE_MS: u64 = 20_000;
+const SWEEP_REST: Duration = Duration::from_secs(600);
 
 impl Default for EngineLimits {
     fn default() -> Self {
@@ -117,6 +120,7 @@ impl Default for EngineLimits {
             protect: true,
             stuck: janitor::Limits::default(),
             janitor_every: JANITOR_EVERY,
+            sweep_rest: SWEEP_REST,
         }
     }
 }
@@ -158,10 +162,12 @@ impl Engine {
         ));
         let at_work = AtWork::default();
         let (store, clock) = (parts.store.clone(), parts.clock.clone());
-        let sites = clusters.clone();
+        let (sites, rest) = (clusters.clone(), parts.limits.sweep_rest);
+        let reconciler =
+            Reconciler::new(store.clone(), clock.clone(), sites, at_work.clone(), rest);
         Self {
             inner: Arc::new(Inner {
-                reconciler: Reconciler::new(store.clone(), clock.clone(), sites, at_work.clone()),
+                reconciler,
                 janitor: Janitor::new(store, clock, parts.limits.stuck, parts.limits.janitor_every),
                 parts,
                 clusters,

@@ -126,6 +126,8 @@ pub struct Reconciler {
     doubtful: Doubtful,
     /// What the sweep read of where containers are reached.
     addresses: Addresses,
+    /// From one round of the slow sweep to the next.
+    sweep_rest: Duration,
     nudged: Notify,
 }
 
@@ -160,6 +162,7 @@ impl Reconciler {
         clock: Arc<dyn Clock>,
         sites: Arc<dyn Sites>,
         at_work: AtWork,
+        sweep_rest: Duration,
     ) -> Self {
         Self {
             anchor: Anchor::of(clock.as_ref()),
@@ -174,6 +177,7 @@ impl Reconciler {
             hung: Hung::default(),
             doubtful: Doubtful::default(),
             addresses: Addresses::default(),
+            sweep_rest,
             nudged: Notify::new(),
         }
     }

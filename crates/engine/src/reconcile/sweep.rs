@@ -31,9 +31,7 @@ use super::{Reconciler, Site, look, named};
 use crate::cluster::observed;
 use crate::error::EngineError;
 
-/// From the end of one round to the beginning of the next.
-const REST: Duration = Duration::from_secs(600);
-/// So long from one that follows at once, and until a container that came into doubt since is looked at.
+/// So long from the end of one round to the beginning of one that follows at once, and until a container that came into doubt since is looked at.
 const DOUBT: Duration = Duration::from_secs(60);
 /// Reads under way per node.
 const LANES: usize = 2;
@@ -213,7 +211,7 @@ impl Reconciler {
         loop {
             tokio::time::sleep(DOUBT).await;
             rested += DOUBT;
-            if soon || rested >= REST || self.doubtful.new.load(Ordering::Relaxed) {
+            if soon || rested >= self.sweep_rest || self.doubtful.new.load(Ordering::Relaxed) {
                 return;
             }
         }

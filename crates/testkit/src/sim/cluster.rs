@@ -441,7 +441,8 @@ impl Way {
         let judged = if request.method.is_read() {
             Judged::default()
         } else {
-            cluster.watch(&request, self.process).await
+            // Apart, so that a read is no larger by what only changes need.
+            Box::pin(cluster.watch(&request, self.process)).await
         };
         let hit = watch::target(&request).and_then(|vmid| cluster.lock().ground.life(vmid));
         let vmid = watch::looks_at(&request);

@@ -16,8 +16,9 @@ use super::perform::Stage;
 /// How long operations may take to end when nothing is wrong any more, in looks a second apart: every wait of theirs is
 /// shorter.
 const LOOKS: u32 = 900;
-/// Three rounds of the slow sweep, in seconds: it tells last of what has come to an end.
-const ROUNDS_S: u64 = 2_000;
+/// Rounds of the slow sweep, which tells last of what has come to an end, and how long each may take itself.
+const ROUNDS: u32 = 3;
+const ROUND: Duration = Duration::from_secs(66);
 /// What was asked of a cluster without quorum may wait for it so long, and takes effect when everything is whole, in seconds.
 const WAITED_S: u64 = 60;
 /// Three cycles of what acts on apps, in seconds: the looks that prove an absence are 30 s apart.
@@ -60,7 +61,7 @@ pub(super) async fn come_to_rest(stage: &mut Stage) -> Result<(), String> {
     if !settle(stage).await? {
         return Ok(());
     }
-    sleep(Duration::from_secs(ROUNDS_S)).await;
+    sleep((stage.machine.limits.sweep_rest + ROUND) * ROUNDS).await;
     if !settle(stage).await? {
         return Ok(());
     }

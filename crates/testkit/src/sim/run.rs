@@ -46,6 +46,10 @@ const TASK_MS: u64 = 60_000;
 /// One seed in so many goes so many times as slowly: what the engine does after minutes comes about in those.
 const SLOW_ONE_IN: u64 = 4;
 const SLOWLY: u64 = 8;
+/// One seed in so many has the slow sweep of a server in use, which rests for ten minutes; every end waits for three of its rounds, so
+/// that most of what such a sequence takes is rest.
+const AT_REST_ONE_IN: u64 = 8;
+const BRISK_REST: Duration = Duration::from_secs(60);
 /// How many pairs of ports there are: few, or enough for everybody.
 const PAIRS: [u16; 2] = [3, 8];
 
@@ -68,6 +72,9 @@ pub struct Play {
     /// People who are refused something ask for it again.
     #[serde(default, skip_serializing_if = "is_not")]
     pub insists: bool,
+    /// The slow sweep rests for a minute instead of ten, and so may the end.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub brisk: bool,
     /// How the engine carries out its steps.
     #[serde(default, skip_serializing_if = "Rehearsal::is_plain")]
     pub rehearsal: Rehearsal,
@@ -108,6 +115,7 @@ impl Play {
             acts: (0..steps)
                 .map(|_| Timed::draw(theme, slowly, &mut chance))
                 .collect(),
+            brisk: !Chance::of(seed, "sweep").one_in(AT_REST_ONE_IN),
             ..Self::of(seed, Vec::new())
         }
     }
@@ -122,6 +130,7 @@ impl Play {
             traps: Vec::new(),
             narrow: false,
             insists: false,
+            brisk: true,
             rehearsal: Rehearsal::default(),
         }
     }
@@ -325,6 +334,11 @@ pub(super) async fn set(play: &Play, telling: Telling) -> Result<Stage, String> 
         limits: EngineLimits {
             task_ms: TASK_MS,
             protect: !chance.one_in(4),
+            sweep_rest: if play.brisk {
+                BRISK_REST
+            } else {
+                EngineLimits::default().sweep_rest
+            },
             ..EngineLimits::default()
         },
     };
