@@ -47,6 +47,12 @@ impl ReadClient {
         self.transport.heard(node)
     }
 
+    /// Nothing is about to be asked: connections that are kept for the next read are hung up, rather than heard of again when
+    /// PVE closes them. A read that comes all the same makes one anew.
+    pub fn rest(&self) {
+        self.transport.rest();
+    }
+
     fn request(&self, call: Call) -> Request {
         Request {
             answer_ms: self.answer_ms,

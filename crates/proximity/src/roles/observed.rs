@@ -73,6 +73,10 @@ impl Transport for Observed {
     fn heard(&self, node: &NodeName) -> Option<Instant> {
         self.inner.heard(node)
     }
+
+    fn rest(&self) {
+        self.inner.rest();
+    }
 }
 
 impl Observed {

@@ -220,6 +220,9 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
     fn heard(&self, _node: &NodeName) -> Option<Instant> {
         None
     }
+
+    /// Nothing is about to be asked: what is kept for the next read is let go. Whoever asks all the same only takes longer.
+    fn rest(&self) {}
 }
 
 #[cfg(test)]

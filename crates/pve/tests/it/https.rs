@@ -330,6 +330,48 @@ async fn reads_share_a_connection_and_changes_have_their_own() {
     assert_eq!(server.seen.connections(), 2);
 }
 
+/// An answer that says this on the connection.
+fn saying(said: &str) -> Script {
+    let body = r#"{"data":null}"#;
+    let length = body.len();
+    let answer = format!("HTTP/1.1 200 OK\r\n{said}Content-Length: {length}\r\n\r\n{body}");
+    Script::Answer(answer.into_bytes())
+}
+
+/// What PVE's proxy hands to its daemon, at the node that is asked and at another one.
+#[tokio::test]
+async fn a_connection_that_the_proxy_keeps_open_is_used_again_whatever_its_daemon_says() {
+    for said in [
+        "Connection: close\r\nConnection: Keep-Alive\r\n",
+        "Connection: close,Keep-Alive\r\nConnection: Keep-Alive\r\n",
+    ] {
+        let server = TlsServer::start(saying(said)).await;
+        let transport = transport([server.pinned()]);
+        for _ in 0..3 {
+            let got = transport.send(request(Method::Get, &[])).await.unwrap();
+            assert_eq!(got.body.as_ref(), br#"{"data":null}"#);
+        }
+        assert_eq!(server.seen.connections(), 1, "{said}");
+        assert_eq!(server.seen.requests().len(), 3, "{said}");
+    }
+    let server = TlsServer::start(saying("Connection: close\r\n")).await;
+    let transport = transport([server.pinned()]);
+    for _ in 0..3 {
+        transport.send(request(Method::Get, &[])).await.unwrap();
+    }
+    assert_eq!(server.seen.connections(), 3);
+}
+
+#[tokio::test]
+async fn what_is_kept_for_the_next_read_is_hung_up_when_none_is_to_come() {
+    let server = TlsServer::start(Script::Answer(good())).await;
+    let transport = transport([server.pinned()]);
+    transport.send(request(Method::Get, &[])).await.unwrap();
+    transport.rest();
+    transport.send(request(Method::Get, &[])).await.unwrap();
+    assert_eq!(server.seen.connections(), 2);
+}
+
 #[tokio::test]
 async fn a_connection_is_not_kept_for_as_long_as_pve_keeps_it() {
     let server = TlsServer::start(Script::Answer(good())).await;

@@ -21,16 +21,15 @@ use tokio_rustls::client::TlsStream;
 
 use super::Fingerprint;
 use super::address::Address;
+use super::hearing::Hearing;
 use super::proof::Proof;
 use super::trust::PinMismatch;
-use super::wire::{Wire, WireState};
+use super::wire::{LONGEST_HEAD_BYTES, Wire, WireState};
 use crate::percent;
 use crate::transport::{Method, OUT_OF_FILES, RawResponse, Request, TransportError};
 
 /// The longest answer that is read. A list of 10,000 guests has about 5 MB.
 const LONGEST_ANSWER_BYTES: usize = 32 * 1024 * 1024;
-/// The longest head of an answer.
-const LONGEST_HEAD_BYTES: usize = 64 * 1024;
 
 /// A request as it goes over the wire.
 pub(super) type Message = http::Request<Full<Bytes>>;
@@ -197,9 +196,16 @@ impl Connection {
     }
 
     /// Hands one request over; no byte of it is written from `send_before` on. After an error, see [`Connection::hang_up`].
-    pub(super) fn send(&mut self, message: Message, send_before: Option<Instant>) -> Answering {
+    /// What comes of the answer is noted in `hearing`.
+    pub(super) fn send(
+        &mut self,
+        message: Message,
+        send_before: Option<Instant>,
+        hearing: Hearing,
+    ) -> Answering {
         self.written_before = self.wire.written_bytes();
         self.wire.set_send_before(send_before);
+        self.wire.expect_answer(hearing);
         let sent = self.sender.send_request(message);
         Box::pin(async move {
             let response = sent.await.map_err(|e| chain(&e))?;

@@ -10,6 +10,7 @@ use tokio::sync::OwnedSemaphorePermit;
 use tokio::time::{Instant, timeout_at};
 
 use super::address::Address;
+use super::hearing::Hearing;
 use super::proof::Proof;
 use super::turns::{Turn, node_of};
 use super::under_way::Ended;
@@ -57,7 +58,8 @@ impl HttpsTransport {
     /// The first one is not hung up on for its silence: what PVE passes on to another node is answered only when PVE gives
     /// that node up, whichever endpoint is asked, and that answer is worth having. A further copy of such a call has to have
     /// a turn of its own at its node; without one it is sent when a copy before it has failed, or an endpoint that has one is
-    /// found to say nothing at all.
+    /// found to say nothing at all. Who sends an answer is not silent, however long that is: a list of very many guests takes
+    /// longer than a share, and is not asked for twice.
     pub(super) async fn read(
         &self,
         request: &Request,
@@ -86,18 +88,18 @@ impl HttpsTransport {
                 ..*times
             };
             let way = self.way(index);
-            reading.sends_to(index);
+            reading.sends_to(index, way.hearing());
             asked.push(Box::pin(async move {
                 let ended = endpoint.exchange(request, proof, &its, turn, way);
                 (index, ended.await)
             }));
-            match timeout_at(until, asked.next()).await {
-                Ok(Some((index, ended))) => {
+            match next_ended(&mut asked, until, times, &reading.hearings).await {
+                Some((index, ended)) => {
                     if let Some(answer) = reading.ended(index, ended) {
                         return Ok(answer);
                     }
                 }
-                Ok(None) | Err(_) => self.was_silent(index, request),
+                None => self.was_silent(index, request),
             }
             if Instant::now() >= times.end {
                 break;
@@ -213,6 +215,26 @@ impl HttpsTransport {
 /// The copies of a read, each with its endpoint.
 type Copies<'a> = FuturesUnordered<BoxFuture<'a, (usize, Ended)>>;
 
+/// How the next copy ended; `None` when none has by `until`, and nothing of an answer has come for a share either.
+async fn next_ended(
+    asked: &mut Copies<'_>,
+    mut until: Instant,
+    times: &Times,
+    hearings: &[Hearing],
+) -> Option<(usize, Ended)> {
+    loop {
+        if let Ok(ended) = timeout_at(until, asked.next()).await {
+            return ended;
+        }
+        let heard = hearings.iter().filter_map(Hearing::last).max()?;
+        let later = (heard + times.share).min(times.end);
+        if later <= until {
+            return None;
+        }
+        until = later;
+    }
+}
+
 /// What is known of a read and its copies.
 struct Reading<'a> {
     transport: &'a HttpsTransport,
@@ -221,6 +243,8 @@ struct Reading<'a> {
     tried: Vec<usize>,
     /// Those whose answer is waited for, and since when.
     under_way: Vec<(usize, Instant)>,
+    /// What comes of the answers.
+    hearings: Vec<Hearing>,
     /// A turn at the node that no copy has.
     spare: Option<Turn>,
     /// What further copies have of the turns in all.
@@ -244,6 +268,7 @@ impl<'a> Reading<'a> {
             request,
             tried: Vec::new(),
             under_way: Vec::new(),
+            hearings: Vec::new(),
             spare: Some(turn),
             in_all: Vec::new(),
             failures: Failures::default(),
@@ -283,9 +308,10 @@ impl<'a> Reading<'a> {
         }
     }
 
-    fn sends_to(&mut self, index: usize) {
+    fn sends_to(&mut self, index: usize, hearing: Hearing) {
         self.tried.push(index);
         self.under_way.push((index, Instant::now()));
+        self.hearings.push(hearing);
     }
 
     /// Takes in how a copy ended; gives its answer, if that is one.
@@ -336,5 +362,61 @@ impl Failures {
             }
         }
         sum
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::future::pending;
+    use std::time::Duration;
+
+    use tokio::time::sleep;
+
+    use super::*;
+
+    const SHARE: Duration = Duration::from_secs(1);
+
+    /// For how long an endpoint is waited for whose answer comes in so many parts so far apart, and with the last of them is
+    /// whole or not; and whether it came.
+    async fn waited(
+        (parts, apart): (u32, Duration),
+        is_whole: bool,
+        end: Duration,
+    ) -> (Duration, bool) {
+        let begun = Instant::now();
+        let times = Times {
+            end: begun + end,
+            send_before: None,
+            share: SHARE,
+        };
+        let hearing = Hearing::default();
+        let told = hearing.clone();
+        let mut asked: Copies<'_> = FuturesUnordered::new();
+        asked.push(Box::pin(async move {
+            for _ in 0..parts {
+                sleep(apart).await;
+                told.note();
+            }
+            if !is_whole {
+                pending::<()>().await;
+            }
+            let over = Err(TransportError::NotSent("over".to_owned()));
+            (0, Ended::over(over, Turn::default()))
+        }));
+        let ended = next_ended(&mut asked, begun + SHARE, &times, &[hearing]).await;
+        (begun.elapsed(), ended.is_some())
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn who_sends_an_answer_is_waited_for_until_nothing_comes_for_a_share() {
+        let part = SHARE * 3 / 4;
+        let long = 60 * SHARE;
+        assert_eq!(waited((9, part), true, long).await, (9 * part, true));
+        assert_eq!(waited((0, part), false, long).await, (SHARE, false));
+        assert_eq!(waited((1, part), false, long).await, (part + SHARE, false));
+        assert_eq!(waited((9, part), false, long).await, (9 * part + SHARE, false));
+        assert_eq!(waited((1, 2 * SHARE), true, long).await, (SHARE, false));
+        let end = 5 * SHARE / 2;
+        assert_eq!(waited((9, part), true, end).await, (end, false));
     }
 }

@@ -1,6 +1,7 @@
 //! Connections kept for the next read. PVE closes idle ones after 5 s, so they are kept for less.
 
-use std::sync::{Mutex, PoisonError};
+use std::mem;
+use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use tokio::time::{Instant, timeout_at};
@@ -19,7 +20,7 @@ impl IdleConnections {
     /// Keeps a connection whose answer was read to the end. If the server closes it, `take` finds out.
     pub(super) fn keep(&self, connection: Connection) {
         let now = Instant::now();
-        let mut kept = self.kept.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut kept = self.lock();
         kept.retain(|(since, c)| now.duration_since(*since) < KEPT_FOR && !c.is_closed());
         if kept.len() < MOST {
             kept.push((now, connection));
@@ -38,10 +39,17 @@ impl IdleConnections {
         None
     }
 
+    /// Hangs up all that are kept.
+    pub(super) fn clear(&self) {
+        let kept = mem::take(&mut *self.lock());
+        drop(kept);
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Vec<(Instant, Connection)>> {
+        self.kept.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn pop(&self) -> Option<(Instant, Connection)> {
-        self.kept
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner)
-            .pop()
+        self.lock().pop()
     }
 }

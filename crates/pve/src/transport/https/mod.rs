@@ -7,6 +7,8 @@ mod credentials;
 mod failover;
 mod fetch;
 mod fingerprint;
+mod head;
+mod hearing;
 mod idle;
 mod login;
 mod proof;
@@ -398,5 +400,11 @@ impl Transport for HttpsTransport {
 
     fn heard(&self, node: &NodeName) -> Option<Instant> {
         self.turns.heard(node.as_str())
+    }
+
+    fn rest(&self) {
+        for endpoint in &self.endpoints {
+            endpoint.idle.clear();
+        }
     }
 }

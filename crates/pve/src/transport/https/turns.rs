@@ -26,6 +26,7 @@ use proximity_domain::names::NodeName;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::time::{Instant, timeout, timeout_at};
 
+use super::hearing::Hearing;
 use crate::transport::{RawResponse, TransportError, not_within, says_out_of_files};
 
 #[cfg(test)]
@@ -90,13 +91,15 @@ struct Stand {
 #[derive(Debug, Default)]
 pub(super) struct Turn(Option<Arc<Call>>);
 
-/// One endpoint, as a way to the nodes.
+/// One endpoint, as a way to the nodes for one copy of a call.
 #[derive(Debug, Clone)]
 pub(super) struct Way {
     turns: Arc<Turns>,
     endpoint: usize,
     /// The node that answers there, once that is known.
     node: Option<NodeName>,
+    /// What comes this way of the answer.
+    hearing: Hearing,
 }
 
 impl Turns {
@@ -379,7 +382,13 @@ impl Way {
             turns,
             endpoint,
             node,
+            hearing: Hearing::default(),
         }
+    }
+
+    /// Tells when something of the answer came last.
+    pub(super) fn hearing(&self) -> Hearing {
+        self.hearing.clone()
     }
 
     pub(super) fn endpoint(&self) -> usize {

@@ -52,7 +52,7 @@ impl UnderWay {
         turn: Turn,
         way: Way,
     ) -> Self {
-        let answering = connection.send(message, send_before);
+        let answering = connection.send(message, send_before, way.hearing());
         Self {
             connection: Some(connection),
             answering,
@@ -311,6 +311,18 @@ mod tests {
         assert!(not_sent, "{ended:?}");
         assert!(ended.turn.is_some_and(|turn| turn.is_good()));
         assert!(connection.is_none());
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn an_answer_of_which_only_a_part_has_come_is_heard() {
+        let bench = Bench::new();
+        let (call, mut far) = bench.call(PATH, None).await;
+        let hearing = call.way.hearing();
+        assert_eq!(hearing.last(), None);
+        far.write_all(&ANSWER[..10]).await.unwrap();
+        let answer = timeout(PATIENCE, call.end(Instant::now() + KEPT)).await;
+        assert!(answer.is_err(), "it is not whole");
+        assert_eq!(hearing.last(), Some(bench.begun));
     }
 
     #[tokio::test(start_paused = true)]
