@@ -130,6 +130,26 @@ async fn what_is_as_recorded_is_recognised_and_nothing_is_written() {
     assert_eq!(s.w.pve.changes().len(), changes);
 }
 
+/// A large cluster that is new here.
+#[tokio::test]
+async fn what_is_read_first_of_several_containers_is_no_commit_for_each() {
+    let mut s = Swept::new().await;
+    let mut apps = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        apps.push(s.deployed(name).await.0.id);
+    }
+    s.w.stop_worker().await.unwrap();
+    let before = *s.w.store.commits().borrow();
+    assert_eq!(s.sweep().await.recognised, apps.len());
+    let commits = *s.w.store.commits().borrow() - before;
+    assert!(commits <= 3, "{commits}, one of them that all were verified");
+    for app in apps {
+        let guests = s.w.store.native_guests(app).await.unwrap();
+        let seen = s.w.store.interfaces(guests[0].id).await.unwrap().unwrap();
+        assert_eq!(seen.interfaces[0].mac, Some(guests[0].identity.net0_mac));
+    }
+}
+
 #[tokio::test]
 async fn another_container_under_our_number_is_noticed_though_its_power_is_the_same() {
     let s = Swept::new().await;

@@ -83,6 +83,8 @@ struct Inner {
     preferred: usize,
     /// How often that became another one.
     moves: u64,
+    /// How often somebody said that nothing is about to be asked.
+    rests: u64,
     /// Somebody keeps a console of this number open, on this node.
     console: Option<(String, u32)>,
     /// What arrives in the place of an answer.
@@ -191,6 +193,7 @@ impl Pve {
             machines: false,
             preferred: 0,
             moves: 0,
+            rests: 0,
             console: None,
             distortion: None,
         };
@@ -398,6 +401,12 @@ impl Pve {
         *self.calls.borrow()
     }
 
+    /// How often somebody said that nothing is about to be asked.
+    #[must_use]
+    pub fn rests(&self) -> u64 {
+        self.with(|inner| inner.rests)
+    }
+
     /// Returns when this many calls have arrived since the start.
     pub async fn calls_arrived(&self, count: u64) {
         // The sender lives as long as this cluster, so waiting cannot fail.
@@ -462,6 +471,10 @@ impl Transport for Pve {
             inner.moves += u64::from(inner.preferred != endpoint);
             inner.preferred = endpoint;
         });
+    }
+
+    fn rest(&self) {
+        self.with(|inner| inner.rests += 1);
     }
 }
 

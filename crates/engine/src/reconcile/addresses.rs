@@ -1,15 +1,19 @@
 //! Where containers are reached: the slow sweep reads the network devices of those that run, after it recognised them. What
-//! changed is put on record; where a route would lead is kept in memory for the sweep of the routes, which reads again.
+//! changed is put on record; where a route would lead is kept in memory for the sweep of the routes, which reads again. What is read
+//! of a container for the first time is gathered for some seconds: a large cluster that is new here is no commit for each.
 
 use std::collections::BTreeMap;
+use std::mem;
 use std::net::IpAddr;
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
+use futures::future::join_all;
 use proximity_domain::app::StatusLabel;
 use proximity_domain::guest::ContainerRef;
-use proximity_domain::ids::AppId;
+use proximity_domain::ids::{AppId, GuestId};
 use proximity_domain::interface::{GuestInterface, in_order};
 use proximity_domain::recorded::RecordedGuest;
+use proximity_domain::time::Monotonic;
 use proximity_store::observation::WatchedGuest;
 
 use super::Reconciler;
@@ -22,15 +26,32 @@ const MOST_DEVICES: usize = 64;
 /// The same of addresses of one device.
 const MOST_ADDRESSES: usize = 64;
 
-/// The address of each app as it was read last; `None` in it = its container had none that may be used.
+/// Of so many containers it is gathered at most what was read of them first.
+const MOST_GATHERED: usize = 64;
+/// And for so long, while others are read, milliseconds.
+const GATHERED_FOR_MS: u64 = 10_000;
+
+/// What was read in this process.
 #[derive(Debug, Default)]
-pub(super) struct Addresses(Mutex<Seen>);
+pub(super) struct Addresses {
+    seen: Mutex<Seen>,
+    first: Mutex<First>,
+}
 
 #[derive(Debug, Default)]
 struct Seen {
+    /// The address of each app as it was read last; `None` in it = its container had none that may be used.
     last: BTreeMap<AppId, Option<IpAddr>>,
     /// One of them is another than before, and the routes were not seen to since.
     new: bool,
+}
+
+/// What was read of containers of which nothing is on record.
+#[derive(Debug, Default)]
+struct First {
+    devices: BTreeMap<GuestId, Vec<GuestInterface>>,
+    /// When that was first gathered.
+    since: Option<Monotonic>,
 }
 
 impl Reconciler {
@@ -70,14 +91,35 @@ impl Reconciler {
             device.addresses.truncate(MOST_ADDRESSES);
         }
         // Also a commit that writes nothing wakes everybody who waits for commits.
-        let known = self.store.interfaces(recorded.id()).await?;
-        if known.is_some_and(|known| known.interfaces == devices) {
-            return Ok(());
+        match self.store.interfaces(recorded.id()).await? {
+            Some(known) if known.interfaces == devices => {}
+            Some(_) => {
+                let now = self.clock.now();
+                self.store
+                    .note_interfaces(recorded.id(), &devices, now)
+                    .await?;
+            }
+            None => {
+                let now = self.moment();
+                if self.addresses.gather(recorded.id(), devices, now) {
+                    self.write_first_addresses().await?;
+                }
+            }
         }
+        Ok(())
+    }
+
+    /// Puts on record what was gathered. Side by side, for those who write at the same time share commits.
+    pub(super) async fn write_first_addresses(&self) -> Result<(), EngineError> {
+        let gathered = self.addresses.take_gathered();
         let now = self.clock.now();
-        self.store
-            .note_interfaces(recorded.id(), &devices, now)
-            .await?;
+        let mut notes = Vec::new();
+        for (guest, devices) in &gathered {
+            notes.push(self.store.note_interfaces(*guest, devices, now));
+        }
+        for noted in join_all(notes).await {
+            noted?;
+        }
         Ok(())
     }
 
@@ -101,7 +143,23 @@ impl Reconciler {
 
 impl Addresses {
     fn lock(&self) -> MutexGuard<'_, Seen> {
-        self.0.lock().unwrap_or_else(PoisonError::into_inner)
+        self.seen.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn lock_first(&self) -> MutexGuard<'_, First> {
+        self.first.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Keeps what was read first of a container. True when what was gathered is to be written.
+    fn gather(&self, guest: GuestId, devices: Vec<GuestInterface>, now: Monotonic) -> bool {
+        let mut first = self.lock_first();
+        first.devices.insert(guest, devices);
+        let since = *first.since.get_or_insert(now);
+        first.devices.len() >= MOST_GATHERED || now.since_ms(since) >= GATHERED_FOR_MS
+    }
+
+    fn take_gathered(&self) -> BTreeMap<GuestId, Vec<GuestInterface>> {
+        mem::take(&mut *self.lock_first()).devices
     }
 
     fn note(&self, app: AppId, address: Option<IpAddr>) {
@@ -113,5 +171,34 @@ impl Addresses {
     pub(super) fn keep(&self, is_there: impl Fn(AppId) -> bool) {
         let mut seen = self.lock();
         seen.last.retain(|app, _| is_there(*app));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn guest(n: usize) -> GuestId {
+        GuestId(Uuid::from_u128(u128::try_from(n).unwrap()))
+    }
+
+    #[test]
+    fn what_was_read_first_is_written_when_there_is_much_of_it_or_after_ten_seconds() {
+        let addresses = Addresses::default();
+        for n in 1..MOST_GATHERED {
+            assert!(!addresses.gather(guest(n), Vec::new(), Monotonic(0)));
+        }
+        assert!(addresses.gather(guest(0), Vec::new(), Monotonic(0)));
+        assert_eq!(addresses.take_gathered().len(), MOST_GATHERED);
+        assert!(addresses.take_gathered().is_empty());
+
+        assert!(!addresses.gather(guest(1), Vec::new(), Monotonic(5)));
+        let later = |ms| Monotonic(5 + ms);
+        assert!(!addresses.gather(guest(2), Vec::new(), later(GATHERED_FOR_MS - 1)));
+        assert!(addresses.gather(guest(3), Vec::new(), later(GATHERED_FOR_MS)));
+        assert_eq!(addresses.take_gathered().len(), 3);
+        assert!(!addresses.gather(guest(4), Vec::new(), later(GATHERED_FOR_MS)));
     }
 }

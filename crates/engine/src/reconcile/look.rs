@@ -6,7 +6,7 @@ use proximity_domain::observe::{
     CompleteInventory, DirectRead, Expected, Incomplete, Inventory, Kind, ListedPower, NodeSeen,
     SeenGuest, Sight,
 };
-use proximity_pve::cluster::{GuestKind, GuestStatus};
+use proximity_pve::cluster::{ClusterStatus, GuestKind, GuestStatus};
 use proximity_pve::guest_list::ListedGuest;
 use proximity_pve::transport::says_out_of_files;
 use proximity_pve::{Error as PveError, ReadClient};
@@ -28,17 +28,16 @@ pub(super) const REQUESTS: usize = 3;
 /// Why there is no complete look, and what to do about it, for people.
 pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
     let Site { host, read, .. } = site;
-    let is_word = |status: &_| is_word_of(host, status).is_ok();
     let label = host.label.as_str();
-    // Side by side, for a cluster that is far away; all of it is to be the word of one endpoint.
+    // Beside the list, which takes longest, for a cluster that is far away; all of it is to be the word of one endpoint.
     let mut tries = 0;
-    let (status, (sight, list)) = loop {
+    let (status, sight, list) = loop {
         let moves = read.moves();
-        let rest = futures::future::try_join(sight(read, "/"), read.guest_list());
-        let (status, listed) = futures::join!(read.cluster_status_by(is_word), rest);
-        let status = status.map_err(|e| unanswered(&e, label))?;
+        let (told, list) = futures::join!(of_the_cluster(site), read.guest_list());
+        let (status, sight) = told.map_err(|e| unanswered(&e, label))?;
         if read.moves() == moves {
-            break (status, listed.map_err(|e| unanswered(&e, label))?);
+            let sight = sight.map_err(|e| unanswered(&e, label))?;
+            break (status, sight, list.map_err(|e| unanswered(&e, label))?);
         }
         tries += 1;
         if tries == TRIES {
@@ -68,6 +67,15 @@ pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
     inventory
         .complete(&expected, sight)
         .map_err(|e| format!("{e}; {}", mend(&e, label)))
+}
+
+/// Its membership, and then whether the token may see it all: one after the other, for what is asked side by side needs a
+/// connection each, with a handshake that costs more than the call.
+async fn of_the_cluster(site: &Site) -> Result<(ClusterStatus, Result<Sight, PveError>), PveError> {
+    let Site { host, read, .. } = site;
+    let is_word = |status: &ClusterStatus| is_word_of(host, status).is_ok();
+    let status = read.cluster_status_by(is_word).await?;
+    Ok((status, sight(read, "/").await))
 }
 
 /// What is said of a call of the look that brought no answer, and what a person does. The next look comes by itself.

@@ -31,6 +31,7 @@ mod watch;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -128,6 +129,8 @@ pub struct Reconciler {
     addresses: Addresses,
     /// From one round of the slow sweep to the next.
     sweep_rest: Duration,
+    /// A round of the sweep is under way.
+    sweeping: AtomicBool,
     nudged: Notify,
 }
 
@@ -178,6 +181,7 @@ impl Reconciler {
             doubtful: Doubtful::default(),
             addresses: Addresses::default(),
             sweep_rest,
+            sweeping: AtomicBool::new(false),
             nudged: Notify::new(),
         }
     }
@@ -263,6 +267,10 @@ impl Reconciler {
             .await?;
         self.watch_pools(&seen, &mut watch, pass, now).await?;
         self.settle(&seen, missing, pass, now, &mut report).await?;
+        // By the next pass Proxmox VE has closed what is kept, and each would wake us to say so.
+        if !self.sweeping.load(Ordering::Relaxed) {
+            seen.iter().for_each(|found| found.site.read.rest());
+        }
         report.result.success = report.result.errors.is_empty();
         Ok(report)
     }

@@ -140,6 +140,22 @@ pub(super) struct Queue<'a> {
     targets: Mutex<(VecDeque<Target>, u32)>,
 }
 
+/// A round that is under way, until dropped.
+struct Sweeping<'a>(&'a AtomicBool);
+
+impl<'a> Sweeping<'a> {
+    fn begin(sweeping: &'a AtomicBool) -> Self {
+        sweeping.store(true, Ordering::Relaxed);
+        Self(sweeping)
+    }
+}
+
+impl Drop for Sweeping<'_> {
+    fn drop(&mut self) {
+        self.0.store(false, Ordering::Relaxed);
+    }
+}
+
 /// What one read came to.
 enum Swept {
     Recognised,
@@ -222,6 +238,7 @@ impl Reconciler {
     /// # Errors
     /// The store's.
     pub async fn sweep(&self) -> Result<SweepReport, EngineError> {
+        let _sweeping = Sweeping::begin(&self.sweeping);
         let began = self.clock.now();
         self.doubtful.new.store(false, Ordering::Relaxed);
         let round = self.round().await?;
@@ -245,7 +262,9 @@ impl Reconciler {
                 lanes.push(self.lane(queue, &round));
             }
         }
-        for done in join_all(lanes).await {
+        let done = join_all(lanes).await;
+        self.write_first_addresses().await?;
+        for done in done {
             report.add(&done?);
         }
         let apps: BTreeSet<AppId> = round.guests.values().map(|(g, _)| g.watched.app).collect();

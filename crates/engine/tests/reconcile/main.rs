@@ -443,6 +443,48 @@ async fn a_pass_that_finds_nothing_new_sends_three_requests_and_writes_nothing()
     assert_eq!(*l.w.store.commits().borrow(), commit);
 }
 
+/// What is asked side by side needs a connection each, with a handshake.
+#[tokio::test]
+async fn a_look_asks_for_the_list_beside_one_other_thing() {
+    let mut l = Looked::new().await;
+    l.w.stop_worker().await.unwrap();
+    let go_on = l.w.pve.hold(Method::Get, "/cluster/status");
+    let before = l.w.pve.calls();
+    let beside = async {
+        l.w.pve.calls_arrived(before + 1).await;
+        for _ in 0..100 {
+            tokio::task::yield_now().await;
+        }
+        let arrived = l.w.pve.calls() - before;
+        go_on.send_replace(true);
+        arrived
+    };
+    let (report, arrived) = tokio::join!(l.pass(), beside);
+    assert!(report.result.success, "{report:?}");
+    assert_eq!((arrived, l.w.pve.calls() - before), (1, 3));
+}
+
+#[tokio::test]
+async fn connections_are_let_go_after_a_pass_unless_the_sweep_uses_them() {
+    let mut l = Looked::new().await;
+    let (_, vmid) = l.deployed("web").await;
+    l.w.stop_worker().await.unwrap();
+    let before = l.w.pve.rests();
+    l.pass().await;
+    assert_eq!(l.w.pve.rests() - before, 1);
+    let path = format!("/lxc/{vmid}/config");
+    let go_on = l.w.pve.hold(Method::Get, &path);
+    let beside = async {
+        l.pass().await;
+        go_on.send_replace(true);
+    };
+    let (swept, ()) = tokio::join!(l.w.engine.reconciler().sweep(), beside);
+    assert_eq!(swept.unwrap().recognised, 1);
+    assert_eq!(l.w.pve.rests() - before, 1);
+    l.pass().await;
+    assert_eq!(l.w.pve.rests() - before, 2);
+}
+
 #[tokio::test]
 async fn power_and_place_follow_what_was_read_from_the_container() {
     let l = Looked::new().await;
