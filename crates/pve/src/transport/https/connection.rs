@@ -24,12 +24,14 @@ use super::address::Address;
 use super::hearing::Hearing;
 use super::proof::Proof;
 use super::trust::PinMismatch;
-use super::wire::{LONGEST_HEAD_BYTES, Wire, WireState};
+use super::wire::{Wire, WireState};
 use crate::percent;
 use crate::transport::{Method, OUT_OF_FILES, RawResponse, Request, TransportError};
 
 /// The longest answer that is read. A list of 10,000 guests has about 5 MB.
 const LONGEST_ANSWER_BYTES: usize = 32 * 1024 * 1024;
+/// The longest head of an answer.
+pub(super) const LONGEST_HEAD_BYTES: usize = 64 * 1024;
 
 /// A request as it goes over the wire.
 pub(super) type Message = http::Request<Full<Bytes>>;

@@ -10,11 +10,10 @@ use bytes::Bytes;
 use tokio::io::{AsyncRead, AsyncWrite, ReadBuf};
 use tokio::time::Instant;
 
+use super::connection::LONGEST_HEAD_BYTES;
 use super::head;
 use super::hearing::Hearing;
 
-/// The longest head of an answer.
-pub(super) const LONGEST_HEAD_BYTES: usize = 64 * 1024;
 /// So much is read at once of what begins with a head.
 const PIECE_BYTES: usize = 4 * 1024;
 
