@@ -63,8 +63,8 @@ pub struct EngineLimits {
     /// How far apart the looks are that together prove an absence nothing else explains, milliseconds: as long as that a
     /// create call whose answer was lost may still arrive.
     pub late_ms: u64,
-    /// How long after a destroy call whose answer was lost, and of which no task is seen, no other one is sent, and after a lift
-    /// of the protection whose answer was lost nothing is put back, milliseconds.
+    /// How long after a destroy call whose answer was lost, and of which no task is seen, no other one is sent and the number is
+    /// not given back, and after a lift of the protection whose answer was lost nothing is put back, milliseconds.
     pub destroy_late_ms: u64,
     /// How long after a shutdown or forced stop whose answer was lost, and of which no task is seen, nothing goes on,
     /// milliseconds.

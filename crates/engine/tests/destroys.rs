@@ -11,15 +11,32 @@ use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationState, StuckWas, UnwindCause};
 use proximity_domain::retry::RetryPolicy;
 use proximity_domain::saga::StepState;
+use proximity_domain::time::Clock;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::{Access, Calls, FaultKind, FaultWish, TaskState, TaskTimes};
 use proximity_store::records::{AppRecord, OperationRecord};
-use proximity_testkit::world::TestWorld;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::sources::MovedClock;
+use proximity_testkit::world::{TestWorld, WorldParts};
 
 async fn world_with(limits: EngineLimits) -> (TestWorld, AppRecord, NativeGuest) {
-    let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+    world_of(limits, None).await
+}
+
+async fn world_of(
+    limits: EngineLimits,
+    clock: Option<Arc<MovedClock>>,
+) -> (TestWorld, AppRecord, NativeGuest) {
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::start(Access::Full)],
+        limits,
+        clock: clock.map(|clock| clock as Arc<dyn Clock>),
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
     let request = CreateApp {
         catalog_id: "beacon".to_owned(),
         hostname: "web".to_owned(),
@@ -323,6 +340,53 @@ async fn a_destroy_that_arrives_late_is_waited_for() {
     assert_eq!(op.state, OperationState::Succeeded);
     assert_eq!((w.pve.under_way(), deletes(&w)), (0, 1));
     assert!(w.pve.guests.vmids().is_empty());
+}
+
+/// Somebody else destroys the container while our DELETE is under way: whoever has the number next would be hit by it, so the
+/// number is kept until it can no longer arrive.
+#[tokio::test]
+async fn the_number_of_what_somebody_else_destroyed_is_kept_as_long_as_ours_may_arrive() {
+    let clock = Arc::new(MovedClock::default());
+    let limits = EngineLimits {
+        retry: RetryPolicy {
+            first_ms: 600_000,
+            longest_ms: 600_000,
+            ..RetryPolicy::DEFAULT
+        },
+        ..late(12_000)
+    };
+    let (w, app, _) = world_of(limits, Some(clock.clone())).await;
+    w.pve.delay(Method::Delete, "/lxc/100", |_| false);
+    let op = w.engine.act(&w.actor, "web", removal()).await.unwrap().id;
+    until("it waits for its next attempt", || async {
+        let now = w.store.operation(op).await.unwrap().unwrap();
+        now.wait.is_some()
+    })
+    .await;
+    w.pve.meddle(|world| world.forget_guest(100));
+    w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    let early = tokio::time::timeout(Duration::from_millis(1_500), w.settled(op)).await;
+    assert!(early.is_err(), "{early:?}");
+    let held = w.store.native_guests(app.id).await.unwrap();
+    assert_eq!(held.len(), 1, "nobody else may be given its number");
+
+    clock.pass(12_000);
+    let ended = w.settled(op).await.unwrap();
+    assert!(ended.state.is_final(), "{:?}", ended.state);
+    assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
+    assert_eq!((w.pve.under_way(), deletes(&w)), (1, 1));
+    assert_eq!(w.store.invariants().await.unwrap(), Vec::<String>::new());
+}
+
+/// It did arrive, and only its answer was lost: its task tells, and nothing is waited for.
+#[tokio::test]
+async fn the_number_of_what_our_own_task_destroyed_is_given_back_at_once() {
+    let (w, app, _) = world_with(late(600_000)).await;
+    w.pve.cut_after(Method::Delete, "/lxc/100");
+    let op = act(&w, removal()).await;
+    assert_eq!(op.state, OperationState::Succeeded);
+    assert_eq!(deletes(&w), 1);
+    assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
 }
 
 /// It never arrives: after the time in which it could, the next one goes out.

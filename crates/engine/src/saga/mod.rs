@@ -8,6 +8,7 @@ mod cut;
 mod deaths;
 mod executor;
 mod guards;
+mod late_destroy;
 mod look;
 mod options;
 mod power_off;
@@ -34,6 +35,7 @@ pub use guards::Guard;
 pub(crate) use guards::is_off;
 #[cfg(feature = "bug-switches")]
 pub use guards::take_off;
+pub(crate) use late_destroy::DESTROY_TASK;
 pub(crate) use look::{Look, as_far_as_compared, confirm, runs};
 pub(crate) use power_off::Before;
 pub(crate) use pve_calls::pve_failure;

@@ -192,7 +192,7 @@ impl Cx {
     }
 
     /// Whose tasks those of our calls are: of the token that they go with.
-    fn sender(&self) -> String {
+    pub(crate) fn sender(&self) -> String {
         let purpose = match self.app.class {
             AppClass::Native => TokenPurpose::Operate,
             AppClass::Adopted => TokenPurpose::Adopted,

@@ -14,14 +14,14 @@ use serde_json::{Value, json};
 use super::members::{HA_HINT, REPLICATION_HINT, replication_jobs};
 use super::unprotect;
 use crate::saga::{
-    Change, Cx, Done, Guard, Look, StepAction, StepError, StepResult, absent_by_every_word,
-    absent_everywhere, as_far_as_compared, confirm, is_off, pve_failure, runs,
+    Change, Cx, DESTROY_TASK, Done, Guard, Look, StepAction, StepError, StepResult,
+    absent_by_every_word, absent_everywhere, as_far_as_compared, confirm, is_off, pve_failure,
+    runs,
 };
 use crate::view;
 
 pub(super) const DOING: &str = "destroying the container";
 const STOPPING: &str = "shutting the container down";
-const TASK: &str = "vzdestroy";
 /// How long a list may name what its node says is gone: as long as it may tell of what was at all, with some room. Milliseconds.
 const LISTED_MS: u64 = 330_000;
 /// How often it is read meanwhile.
@@ -133,6 +133,7 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> S
     match cx.look(&guest).await? {
         Look::Absent => {
             cx.outwait_power_off(STOPPING, &guest.place).await?;
+            cx.outwait_destroy(&guest.place).await?;
             return if vanishes(cx, &guest).await? {
                 Ok(gone(cx, &guest))
             } else {
@@ -333,15 +334,13 @@ async fn still_there(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
     loop {
         settle_earlier(cx, guest).await?;
         if matches!(cx.look(guest).await?, Look::Absent) {
+            cx.outwait_destroy(&guest.place).await?;
             return Ok(false);
         }
-        let sent = cx.sent(Change::Destroy, guest.place.vmid).await?;
-        let late_ms = cx.limits().destroy_late_ms;
-        // The one on record has ended, and what is there is there all the same.
-        let ended = cx.earlier_task(TASK).filter(|upid| !sent.knows(upid));
-        let left_ms = sent.late_for_ms(cx.now(), late_ms);
+        // What is there is there, also where the one on record has ended.
         let waited_ms = clock.monotonic().since_ms(began);
-        if !sent.is_in_doubt(usize::from(ended.is_some())) || left_ms == 0 || waited_ms >= late_ms {
+        let left_ms = cx.destroy_late_for_ms(guest.place.vmid, waited_ms).await?;
+        if left_ms == 0 {
             return Ok(true);
         }
         // The answer to a DELETE was lost, and no task shows that it arrived: it may still.
@@ -355,9 +354,9 @@ async fn still_there(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
 async fn settle_earlier(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     let place = &guest.place;
     let sent = cx.sent(Change::Destroy, place.vmid).await?;
-    let earlier = match cx.earlier_task(TASK).filter(|upid| !sent.knows(upid)) {
+    let earlier = match cx.earlier_task(DESTROY_TASK).filter(|upid| !sent.knows(upid)) {
         Some(upid) => Some(upid),
-        None => cx.running_task(&place.node, place.vmid, TASK).await?,
+        None => cx.running_task(&place.node, place.vmid, DESTROY_TASK).await?,
     };
     let earlier = match earlier {
         Some(upid) => Some(upid),
@@ -381,7 +380,7 @@ async fn ended_unseen(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<Upid>> 
     if !sent.is_in_doubt(0) {
         return Ok(None);
     }
-    let tasks = cx.ended_tasks(place, TASK, sent.since_s()).await?;
+    let tasks = cx.ended_tasks(place, DESTROY_TASK, sent.since_s()).await?;
     for upid in tasks.into_iter().filter(|upid| !sent.knows(upid)) {
         if !cx.was_seen(&upid) {
             return Ok(Some(upid));
