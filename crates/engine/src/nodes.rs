@@ -205,13 +205,21 @@ async fn look_at(
     let told = if row.online {
         let patience = question.patience;
         let read = cluster.read().patient(patience);
-        let asking = ask(&read, cluster.host(), &row.name, question.template);
+        let under_way = UnderWay::default();
+        let asking = ask(
+            &read,
+            cluster.host(),
+            &row.name,
+            question.template,
+            &under_way,
+        );
         let heard = || read.heard(&row.name);
         Some(
             match unless_silent(asking, patience, heard, another_told.subscribe()).await {
                 Some(answer) => answer.map_err(|e| why_untold(&e)),
                 None => Err(format!(
-                    "it has not answered within {} s",
+                    "{}: it has not answered within {} s",
+                    under_way.call(&row.name),
                     patience.as_secs_f32()
                 )),
             },
@@ -229,11 +237,28 @@ async fn look_at(
     }
 }
 
-/// A question changes nothing: whether it was sent is no matter.
+/// The call, and why it told nothing. A question changes nothing: whether it was sent is no matter.
 fn why_untold(error: &PveError) -> String {
     match error {
-        PveError::NotSent { why, .. } => why.clone(),
+        PveError::NotSent { call, why } => format!("{call}: {why}"),
         other => other.to_string(),
+    }
+}
+
+/// The call to a node that is waited for: what comes after the node in its path.
+#[derive(Debug, Default)]
+struct UnderWay(Mutex<String>);
+
+impl UnderWay {
+    fn begins(&self, what: &str) {
+        let mut asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        what.clone_into(&mut asked);
+    }
+
+    /// As the client names its calls.
+    fn call(&self, node: &NodeName) -> String {
+        let asked = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        format!("GET /nodes/{node}/{asked}")
     }
 }
 
@@ -242,12 +267,19 @@ async fn ask(
     host: &HostRecord,
     node: &NodeName,
     template: Option<&OsTemplate>,
+    under_way: &UnderWay,
 ) -> Result<Told, PveError> {
+    under_way.begins("status");
     let status = read.node_status(node).await?;
+    under_way.begins("storage");
     let storages = read.storages(node).await?;
+    under_way.begins("network");
     let bridges = read.bridges(node).await?;
     let templates = match template {
-        Some(wanted) => templates(read, host, node, wanted).await?,
+        Some(wanted) => {
+            under_way.begins(&format!("storage/{}/content", host.template_storage));
+            templates(read, host, node, wanted).await?
+        }
         None => Vec::new(),
     };
     Ok(Told {
@@ -390,5 +422,19 @@ mod tests {
             "9.2.11"
         );
         assert_eq!(short_version("something else"), "something else");
+    }
+
+    /// Which of the questions it was says what to look at on the node.
+    #[test]
+    fn what_told_nothing_is_named_with_its_call() {
+        let (call, why) = ("GET /nodes/pve1/storage".to_owned(), "no route".to_owned());
+        let not_sent = PveError::NotSent { call, why };
+        assert_eq!(why_untold(&not_sent), "GET /nodes/pve1/storage: no route");
+        let under_way = UnderWay::default();
+        for asked in ["status", "storage"] {
+            under_way.begins(asked);
+        }
+        let node = "pve1".parse().unwrap();
+        assert_eq!(under_way.call(&node), "GET /nodes/pve1/storage");
     }
 }

@@ -78,11 +78,6 @@ impl Call {
         self.path.contains("{upid}")
     }
 
-    /// It asks a node for what it has.
-    pub(super) fn is_about_node(&self) -> bool {
-        self.is_read() && self.path.starts_with("/nodes/{node}/") && !self.path.contains("{vmid}")
-    }
-
     /// How its task is called, if it starts one.
     pub(super) fn task(&self) -> Option<&'static str> {
         match (self.verb, self.path.rsplit('/').next()) {
@@ -111,6 +106,12 @@ mod tests {
         assert!(!config.is_named_in("PUT /nodes/pve2/lxc/100/config: no answer"));
         assert!(!config.is_named_in("GET /nodes/pve2/lxc/100/status/current: no answer"));
         assert!(!config.is_named_in("nothing"));
+        // As placement says it of a node that could not be asked.
+        let storages = Call {
+            verb: "GET",
+            path: "/nodes/{node}/storage",
+        };
+        assert!(storages.is_named_in("could not be read: GET /nodes/pve2/storage: no answer"));
     }
 
     #[test]

@@ -10,8 +10,6 @@ use crate::sim::Saga;
 
 /// What is said of a container that its create left half made.
 const HALF: &str = "by a create that no longer runs";
-/// What is said of a node that placement could not ask.
-const NODE_UNTOLD: &str = "could not be read: ";
 
 /// Keys of a configuration that operations change, or that say whose it is.
 const KEYS: [&str; 9] = [
@@ -138,8 +136,6 @@ fn says(case: &Case, message: &str) -> bool {
                 || call.task().is_some_and(|task| message.contains(task))
                 || call.task() == Some("vzcreate") && message.contains(HALF)
                 || call.is_about_task() && message.contains("UPID:")
-                // Placement names the node that did not tell, each with what came of asking it.
-                || call.is_about_node() && message.contains(NODE_UNTOLD)
         }
         Hit::Way(_, snag) => message.contains(snag.words()),
     }
