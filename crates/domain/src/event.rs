@@ -121,7 +121,15 @@ const OF_NEW_APP: &[&str] = &[
 /// Fields of a guest that is missing.
 const OF_MISSING: &[&str] = &["app", "hostname", "host", "vmid", "status"];
 /// Fields of what becomes of an orphan.
-const OF_ORPHAN: &[&str] = &["app", "hostname", "host", "vmid", "status", "missing_since"];
+const OF_ORPHAN: &[&str] = &[
+    "app",
+    "hostname",
+    "host",
+    "vmid",
+    "status",
+    "missing_since",
+    "evidence",
+];
 
 impl EventKind {
     /// All kinds, in the order of the reference.

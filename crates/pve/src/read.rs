@@ -19,6 +19,8 @@ use crate::transport::{Request, Transport};
 pub struct ReadClient {
     transport: Arc<dyn Transport>,
     answer_ms: Option<u64>,
+    /// The one endpoint that is asked; whichever answers without.
+    only: Option<usize>,
 }
 
 impl ReadClient {
@@ -28,6 +30,7 @@ impl ReadClient {
         Self {
             transport,
             answer_ms: None,
+            only: None,
         }
     }
 
@@ -36,9 +39,20 @@ impl ReadClient {
     #[must_use]
     pub fn patient(&self, patience: Duration) -> Self {
         Self {
-            transport: Arc::clone(&self.transport),
             answer_ms: Some(u64::try_from(patience.as_millis()).unwrap_or(u64::MAX)),
+            ..self.clone()
         }
+    }
+
+    /// A client for each endpoint, in their order: what it reads is read there and nowhere else, save where a method says that it
+    /// asks several.
+    #[must_use]
+    pub fn each(&self) -> Vec<Self> {
+        let of_one = |endpoint| Self {
+            only: Some(endpoint),
+            ..self.clone()
+        };
+        (0..self.transport.endpoints()).map(of_one).collect()
     }
 
     /// When this node last answered a call of any client on the same transport, as far as that is kept track of.
@@ -75,6 +89,9 @@ impl ReadClient {
     pub(crate) async fn get<T: DeserializeOwned>(&self, call: Call) -> Result<T> {
         let name = call.name();
         debug_assert!(call.is_read(), "{name} is no read");
+        if let Some(endpoint) = self.only {
+            return self.get_from(endpoint, call).await;
+        }
         match self.transport.send(self.request(call)).await {
             Ok(answer) => answer::read(&name, true, &answer),
             Err(e) => Err(Error::from_transport(&name, true, e)),

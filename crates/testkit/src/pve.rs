@@ -79,6 +79,8 @@ struct Inner {
     restores: bool,
     /// The cluster's list calls each container a virtual machine.
     machines: bool,
+    /// The list that this node gives lacks this number.
+    old_list: Option<(String, u32)>,
     /// The node that is asked first, if it answers.
     preferred: usize,
     /// How often that became another one.
@@ -191,6 +193,7 @@ impl Pve {
             under_way: Vec::new(),
             restores: false,
             machines: false,
+            old_list: None,
             preferred: 0,
             moves: 0,
             rests: 0,
@@ -354,6 +357,12 @@ impl Pve {
     /// From now on the cluster's list calls each container a virtual machine.
     pub fn show_guests_as_machines(&self) {
         self.with(|inner| inner.machines = true);
+    }
+
+    /// From now on the list that this node gives lacks this number: its copy of the cluster's files has stood still since before
+    /// that came to be, and it still has quorum.
+    pub fn stand_still(&self, node: &str, vmid: u32) {
+        self.with(|inner| inner.old_list = Some((node.to_owned(), vmid)));
     }
 
     /// How many delayed calls have not arrived yet.

@@ -102,6 +102,12 @@ impl CompleteInventory {
         self.seen.host
     }
 
+    /// The node whose word it is, if that is known.
+    #[must_use]
+    pub fn by(&self) -> Option<&NodeName> {
+        self.seen.by.as_ref()
+    }
+
     /// How many guests are listed, virtual machines included.
     #[must_use]
     pub fn guests(&self) -> usize {

@@ -53,6 +53,8 @@ pub struct SeenGuest {
 pub struct Inventory {
     /// The host entry.
     pub host: HostId,
+    /// The node that answered, if it says which one it is.
+    pub by: Option<NodeName>,
     /// Name of the cluster that answered; `None` for a standalone node.
     pub cluster: Option<String>,
     /// Whether the node that answered has quorum; a standalone one always has.

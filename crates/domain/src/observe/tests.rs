@@ -39,6 +39,7 @@ fn look() -> Inventory {
     };
     Inventory {
         host: host(),
+        by: Some(node("pve1")),
         cluster: Some("lab".to_owned()),
         quorate: true,
         nodes: vec![
@@ -209,7 +210,7 @@ fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
     let none = |name: &str| DirectRead::DoesNotExist(node(name));
     let read = [none("pve1"), none("pve2")];
     let prove = |watched: &Watched, suspicion: &Suspicion, sight, reads: &[DirectRead]| {
-        ProvenAbsent::prove(watched, suspicion, &seen, sight, reads)
+        ProvenAbsent::prove(watched, suspicion, &seen, sight, reads, &[])
     };
     let proven = prove(&watched(), &ripe(), Sight::All, &read).unwrap();
     assert_eq!(
@@ -217,6 +218,10 @@ fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
         (watched().guest, watched().app)
     );
     assert_eq!(proven.since(), Timestamp(7));
+    assert_eq!(
+        proven.evidence(),
+        "the list of pve1 lacks it, and no other was to be had; each node that is online says that it does not have it"
+    );
 
     let unconfirmed = Watched {
         confirmed: false,
@@ -235,7 +240,10 @@ fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
     let elsewhere = [none("pve1"), DirectRead::Exists];
     let one_hangs = [none("pve1"), DirectRead::Unknown];
     let of_others = [none("pve1"), none("pve3"), none("pve9")];
-    let silent = NotProven::NotSaid(node("pve2"));
+    let silent = NotProven::NotStoodIn {
+        silent: node("pve2"),
+        own: node("pve1"),
+    };
     for (result, why) in [
         (
             prove(&unconfirmed, &ripe(), all, &read),
@@ -264,6 +272,100 @@ fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
     ] {
         assert_eq!(result, Err(why));
     }
+}
+
+/// The look of this node, without 199, which is recorded on pve1.
+fn look_of(name: &str) -> CompleteInventory {
+    complete(Inventory {
+        by: Some(node(name)),
+        ..look()
+    })
+    .unwrap()
+}
+
+/// The node that answers stood still before the container came to be, and it is on one that is off.
+#[test]
+fn another_list_that_has_it_contradicts() {
+    let newest = look_of("pve1");
+    let reads = ["pve1", "pve2"].map(|name| DirectRead::DoesNotExist(node(name)));
+    let prove = |others: &[CompleteInventory]| {
+        let (watched, ripe) = (watched(), ripe());
+        ProvenAbsent::prove(&watched, &ripe, &newest, Sight::All, &reads, others)
+    };
+    let agreed = prove(&[look_of("pve2")]).unwrap();
+    assert!(
+        agreed.evidence().starts_with("the lists of pve1, pve2 lack it;"),
+        "{}",
+        agreed.evidence()
+    );
+    let by_pve2 = || Inventory {
+        by: Some(node("pve2")),
+        ..look()
+    };
+    let contradicted = Err(NotProven::Contradicted {
+        other: Some(node("pve2")),
+        newest: Some(node("pve1")),
+    });
+    for at in [0, 1, 2] {
+        let mut seen = by_pve2();
+        seen.guests.push(guest(199, at));
+        let has_it = complete(seen).unwrap();
+        assert_eq!(prove(&[has_it.clone()]), contradicted, "on {at}");
+        assert_eq!(prove(&[look_of("pve3"), has_it]), contradicted);
+    }
+    let mut seen = by_pve2();
+    seen.nodes[0].online = false;
+    let has_its_node_off = complete(seen).unwrap();
+    assert_eq!(prove(&[has_its_node_off]), contradicted);
+    let mut seen = by_pve2();
+    seen.nodes[2].online = true;
+    let has_another_online = complete(seen).unwrap();
+    let unheard = prove(&[has_another_online]).unwrap();
+    assert!(
+        unheard.evidence().ends_with("but for pve3, not heard"),
+        "pve2 has it online, and it said nothing: {}",
+        unheard.evidence()
+    );
+}
+
+/// One that hangs for days keeps nothing else from being proven: what the guest's own node and one more know of the whole
+/// cluster tells what it has.
+#[test]
+fn the_lists_of_its_own_node_and_of_one_more_stand_in_for_a_node_that_is_silent() {
+    let none = |name: &str| DirectRead::DoesNotExist(node(name));
+    let prove = |newest: &str, others: &[&str], reads: &[DirectRead]| {
+        let others: Vec<_> = others.iter().map(|name| look_of(name)).collect();
+        let (watched, ripe) = (watched(), ripe());
+        let newest = look_of(newest);
+        ProvenAbsent::prove(&watched, &ripe, &newest, Sight::All, reads, &others)
+    };
+    let hangs = [none("pve1"), DirectRead::Unknown];
+    for (newest, others) in [
+        ("pve1", &["pve2"][..]),
+        ("pve2", &["pve1"][..]),
+        ("pve2", &["pve3", "pve1"][..]),
+    ] {
+        let proven = prove(newest, others, &hangs).unwrap();
+        let evidence = proven.evidence();
+        assert!(evidence.ends_with("but for pve2, not heard"), "{evidence}");
+    }
+    let not_stood_in = || {
+        Err(NotProven::NotStoodIn {
+            silent: node("pve2"),
+            own: node("pve1"),
+        })
+    };
+    for (newest, others) in [
+        ("pve1", &[][..]),
+        ("pve1", &["pve1"][..]),
+        ("pve2", &["pve3"][..]),
+    ] {
+        assert_eq!(prove(newest, others, &hangs), not_stood_in(), "{newest}");
+    }
+    // Its own node has to say so itself.
+    let own_hangs = [none("pve2"), DirectRead::Unknown];
+    let not_said = NotProven::NotSaid(node("pve1"));
+    assert_eq!(prove("pve1", &["pve2"], &own_hangs), Err(not_said));
 }
 
 fn some_look() -> impl Strategy<Value = Inventory> {

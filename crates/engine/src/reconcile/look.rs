@@ -1,5 +1,8 @@
-//! One look at a cluster: three requests, read whole or worth nothing.
+//! One look at a cluster: three requests, read whole or worth nothing; and the looks of its other nodes.
 
+use std::time::Duration;
+
+use futures::future::join_all;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
@@ -7,9 +10,11 @@ use proximity_domain::observe::{
     SeenGuest, Sight,
 };
 use proximity_pve::cluster::{ClusterStatus, GuestKind, GuestStatus};
-use proximity_pve::guest_list::ListedGuest;
+use proximity_pve::guest_list::{GuestList, ListedGuest};
 use proximity_pve::transport::says_out_of_files;
 use proximity_pve::{Error as PveError, ReadClient};
+use proximity_store::records::HostRecord;
+use tokio::time::timeout;
 
 use super::Site;
 use super::patience::patiently;
@@ -21,6 +26,8 @@ const AUDIT: &str = "VM.Audit";
 const TRIES: u32 = 3;
 /// What a look sends.
 pub(super) const REQUESTS: usize = 3;
+/// For all that another node says.
+const PATIENCE_WITH_ANOTHER: Duration = Duration::from_secs(8);
 
 /// Membership, the token's rights, then the list. Anything that is not answered, or not understood, makes no look at all.
 ///
@@ -47,12 +54,24 @@ pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
             ));
         }
     };
+    complete(host, status, sight, list).map_err(|e| format!("{e}; {}", mend(&e, label)))
+}
+
+/// What one endpoint said, as a complete look.
+fn complete(
+    host: &HostRecord,
+    status: ClusterStatus,
+    sight: Sight,
+    list: GuestList,
+) -> Result<CompleteInventory, Incomplete> {
+    let by = answered_by(&status).cloned();
     let nodes = status.nodes.into_iter().map(|n| NodeSeen {
         name: n.name,
         online: n.online,
     });
     let inventory = Inventory {
         host: host.id,
+        by,
         cluster: status.name,
         quorate: status.quorate,
         nodes: nodes.collect(),
@@ -64,9 +83,60 @@ pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
         cluster: cluster_name(&host.cluster_key),
         known_nodes: &host.known_nodes,
     };
-    inventory
-        .complete(&expected, sight)
-        .map_err(|e| format!("{e}; {}", mend(&e, label)))
+    inventory.complete(&expected, sight)
+}
+
+/// The node whose answer this is, if it says which one it is.
+pub(crate) fn answered_by(status: &ClusterStatus) -> Option<&NodeName> {
+    let local = status.nodes.iter().find(|node| node.local);
+    local.map(|node| &node.name)
+}
+
+/// The complete looks of other nodes than `by`, each through one of these endpoints: at most three requests to each. One that
+/// does not answer in time, has no quorum, or is another cluster's by now gives none.
+pub(crate) async fn of_others(
+    host: &HostRecord,
+    by: Option<&NodeName>,
+    endpoints: Vec<ReadClient>,
+) -> Vec<CompleteInventory> {
+    let mut asked = Vec::new();
+    for read in endpoints {
+        asked.push(of_another(host, by, read));
+    }
+    join_all(asked).await.into_iter().flatten().collect()
+}
+
+async fn of_another(
+    host: &HostRecord,
+    by: Option<&NodeName>,
+    read: ReadClient,
+) -> Option<CompleteInventory> {
+    let said = match timeout(PATIENCE_WITH_ANOTHER, said_by_another(host, by, &read)).await {
+        Ok(said) => said,
+        Err(_) => Err("it has not answered in time".to_owned()),
+    };
+    said.unwrap_or_else(|why| {
+        tracing::debug!(host = %host.label, why, "the word of another node was not to be had");
+        None
+    })
+}
+
+/// Nothing, if it is the word of no other node.
+async fn said_by_another(
+    host: &HostRecord,
+    by: Option<&NodeName>,
+    read: &ReadClient,
+) -> Result<Option<CompleteInventory>, String> {
+    let status = read.cluster_status().await.map_err(|e| e.to_string())?;
+    let another = answered_by(&status);
+    if another.is_none() || another == by {
+        return Ok(None);
+    }
+    is_word_of(host, &status).map_err(|gap| gap.text(host.label.as_str()))?;
+    let sight = sight(read, "/").await.map_err(|e| e.to_string())?;
+    let list = read.guest_list().await.map_err(|e| e.to_string())?;
+    let look = complete(host, status, sight, list);
+    look.map(Some).map_err(|e| e.to_string())
 }
 
 /// Its membership, and then whether the token may see it all: one after the other, for what is asked side by side needs a

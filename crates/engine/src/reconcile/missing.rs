@@ -2,16 +2,12 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use futures::future::join_all;
 use futures::stream::{self, StreamExt};
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{AppId, GuestId};
 use proximity_domain::names::{HostLabel, NodeName};
-use proximity_domain::observe::{
-    Brake, Cause, DirectRead, HOUR_MS, NodeSeen, NotProven, Orphan, ProvenAbsent, Sighting,
-    Suspicion, Tally, limit,
-};
+use proximity_domain::observe::{Brake, Cause, HOUR_MS, Orphan, Sighting, Suspicion, Tally, limit};
 use proximity_domain::time::Timestamp;
 use proximity_store::effects::NewEvent;
 use proximity_store::observation::{
@@ -24,7 +20,7 @@ use serde_json::{Value, json};
 use super::outcome::{ANOMALOUS_LINE, EXPECTED_LINE, OrphanView, ReconcileReport};
 use super::suspect::{First, Missed, tell};
 use super::watch::Watch;
-use super::{AT_ONCE, Pass, Reconciler, Seen, look, named, system};
+use super::{AT_ONCE, Pass, Reconciler, Seen, named, system};
 use crate::error::EngineError;
 use crate::saga::{Guard, is_off, may_have_destroyed};
 
@@ -335,14 +331,17 @@ impl Reconciler {
         let Some(_at_work) = self.at_work.try_enter(candidate.app) else {
             return Ok(Judged::Left);
         };
-        let mut guests = Vec::new();
+        let (mut guests, mut evidence) = (Vec::new(), BTreeSet::new());
         for (cluster, guest, suspicion) in &candidate.guests {
             if is_off(Guard::Proof) || is_off(Guard::Offline) {
                 guests.push(guest.watched.guest);
                 continue;
             }
             match self.prove(cluster, guest, suspicion).await {
-                Ok(proof) => guests.push(proof.guest()),
+                Ok(proof) => {
+                    guests.push(proof.guest());
+                    evidence.insert(proof.evidence());
+                }
                 Err(why) => {
                     let place = named(cluster.site.host.label.as_str(), &guest.watched.place);
                     let name = &guest.hostname;
@@ -367,7 +366,8 @@ impl Reconciler {
             archived: false,
         };
         if *pass != Pass::Dry {
-            let found = found(guests, cluster, guest, suspicion, kind, actor.clone());
+            let mut found = found(guests, cluster, guest, suspicion, kind, actor.clone());
+            found.event.body["evidence"] = json!(Vec::from_iter(evidence).join("; "));
             view.archived = self.store.archive_orphan(&found, now).await?;
             if !view.archived {
                 return Ok(Judged::Left);
@@ -389,36 +389,6 @@ impl Reconciler {
             }
         }
         Ok(Cause::OurDestroy)
-    }
-
-    async fn prove(
-        &self,
-        cluster: &Seen,
-        guest: &WatchedGuest,
-        suspicion: &Suspicion,
-    ) -> Result<ProvenAbsent, NotProven> {
-        let (place, host) = (&guest.watched.place, cluster.site.host.id);
-        let read = &cluster.site.read;
-        let online = || cluster.inventory.nodes().iter().filter(|n| n.online);
-        // One that hangs is not asked again at once: its silence would hold up the pass once more for each that is missing.
-        let is_left = |node: &&NodeSeen| self.hung.is_left(host, &node.name, self.moment());
-        if let Some(left) = online().find(is_left) {
-            return Err(NotProven::NotSaid(left.name.clone()));
-        }
-        let sight = look::sight_of(read, place.vmid).await;
-        // Each for itself: a node answers for its own part of the cluster's files, by its own copy of them.
-        let mut asked = Vec::new();
-        for node in online() {
-            asked.push(async {
-                let said = look::direct(read, &node.name, place.vmid).await;
-                if said.is_none() {
-                    self.hung.note(host, &node.name, self.moment());
-                }
-                said.unwrap_or(DirectRead::Unknown)
-            });
-        }
-        let reads = join_all(asked).await;
-        ProvenAbsent::prove(&guest.watched, suspicion, &cluster.inventory, sight, &reads)
     }
 }
 

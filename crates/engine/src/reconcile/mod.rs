@@ -2,7 +2,7 @@
 //! power of settled apps is taken from what was read. Diagnoses, and never acts on Proxmox VE.
 //!
 //! Flow of a pass: one complete look per cluster ([`look`]), compared with the record in memory; suspicions are counted
-//! ([`missing`]); what is ripe is proven by a direct read and archived, unless the mass brake stops; what moved or changed its
+//! ([`missing`]); what is ripe is proven by direct reads and the lists of other nodes and archived, unless the mass brake stops; what moved or changed its
 //! power is followed ([`follow`]), read directly unless the list's word counts by itself ([`settled`]). Beside the passes a slow sweep ([`sweep`]) reads the configuration of every
 //! container in turn, for a list does not tell whose a container is; what is wrong is told once ([`alarm`]), an adopted container in
 //! our pool too ([`pool`]).
@@ -21,6 +21,7 @@ mod outcome;
 mod pace;
 mod patience;
 mod pool;
+mod prove;
 mod settled;
 mod sights;
 mod suspect;
@@ -52,7 +53,7 @@ use crate::error::EngineError;
 
 use addresses::Addresses;
 pub(crate) use identify::evidence;
-pub(crate) use look::{direct, sight};
+pub(crate) use look::{answered_by, direct, of_others, sight};
 pub use outcome::{
     ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
 };
@@ -145,6 +146,8 @@ struct Seen {
     ended: Timestamp,
     site: Site,
     inventory: CompleteInventory,
+    /// The looks of its other nodes, once they were asked for.
+    others: Mutex<Option<Arc<Vec<CompleteInventory>>>>,
     guests: Arc<Vec<WatchedGuest>>,
 }
 
@@ -289,6 +292,7 @@ impl Reconciler {
             ended: self.steady(),
             site,
             inventory,
+            others: Mutex::default(),
             guests,
         })
     }

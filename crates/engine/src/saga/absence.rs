@@ -8,10 +8,12 @@ use super::context::Cx;
 use super::guards::{Guard, is_off};
 use super::pve_calls::pve_failure;
 use super::step::{StepError, StepResult};
+use crate::reconcile::{answered_by, of_others};
 use crate::view::{self, is_whole};
 
-/// As [`absent_everywhere`], and every other node that is online says as well that it does not have the container: where no
-/// destroy of ours explains the absence, the list of one node and the word of another prove nothing (ADR 0015).
+/// As [`absent_everywhere`], and every other node that is online says as well that it does not have the container, and no list
+/// that another one gives has it: where no destroy of ours explains the absence, the list of one node and the word of another
+/// prove nothing (ADR 0015).
 pub(crate) async fn absent_by_every_word(cx: &Cx, place: &ContainerRef) -> StepResult<bool> {
     if !absent_everywhere(cx, place).await? {
         return Ok(false);
@@ -19,6 +21,7 @@ pub(crate) async fn absent_by_every_word(cx: &Cx, place: &ContainerRef) -> StepR
     let status = view::status(&cx.cluster)
         .await
         .map_err(|e| pve_failure("reading the cluster's status", &e))?;
+    let by = answered_by(&status).cloned();
     let nodes = status.nodes.into_iter().filter(|node| node.online);
     let read = cx.cluster.read();
     let mut asked = Vec::new();
@@ -35,7 +38,12 @@ pub(crate) async fn absent_by_every_word(cx: &Cx, place: &ContainerRef) -> StepR
             }
         }
     }
-    Ok(true)
+    let endpoints = read.each();
+    if endpoints.len() == 1 {
+        return Ok(true);
+    }
+    let others = of_others(cx.cluster.host(), by.as_ref(), endpoints).await;
+    Ok(others.iter().all(|look| look.find(place.vmid).is_none()))
 }
 
 /// Whether a direct read and one listing of the cluster show that no guest has this VMID.

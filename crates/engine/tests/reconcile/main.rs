@@ -3,6 +3,7 @@
 
 mod brake;
 mod lines;
+mod lists;
 mod lost;
 mod many;
 mod stuck;

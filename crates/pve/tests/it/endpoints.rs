@@ -438,3 +438,21 @@ async fn each_endpoint_is_heard_for_itself() {
     quorate.sort_unstable();
     assert_eq!(quorate, [false, true]);
 }
+
+/// A list is the word of one node: each is asked for its own, whichever is asked first otherwise.
+#[tokio::test]
+async fn a_client_of_one_endpoint_reads_there_and_nowhere_else() {
+    let alone = TlsServer::start(Script::Answer(status_answer(0))).await;
+    let quorate = TlsServer::start(Script::Answer(status_answer(1))).await;
+    let ways = [alone.pinned(), nobody().await, quorate.pinned()];
+    let each = ReadClient::new(Arc::new(transport(ways))).each();
+    let mut said = Vec::new();
+    for read in &each {
+        said.push(read.cluster_status().await.map(|status| status.quorate));
+    }
+    let [Ok(false), Err(Error::NotSent { .. }), Ok(true)] = said.as_slice() else {
+        panic!("{said:?}")
+    };
+    assert_eq!(alone.seen.requests().len(), 1);
+    assert_eq!(quorate.seen.requests().len(), 1);
+}

@@ -2,8 +2,10 @@
 
 use std::time::Duration;
 
+use bytes::Bytes;
 use proximity_pve::transport::{RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Input, RequestId};
+use serde_json::Value;
 use tokio::sync::oneshot;
 use tokio::time::Instant;
 
@@ -67,6 +69,13 @@ impl Pve {
             self.with(|inner| inner.changes = before);
         }
         self.send_as_it_is(request).await
+    }
+
+    /// The number that the answer to this call lacks when this node gives it.
+    fn lacked_by(&self, via: Option<&str>, path: &str) -> Option<u32> {
+        let (node, vmid) = self.with(|inner| inner.old_list.clone())?;
+        let is_it = path == "/cluster/resources" && via == Some(node.as_str());
+        is_it.then_some(vmid)
     }
 
     async fn send_about_restores(
@@ -134,6 +143,7 @@ impl Pve {
         token: &str,
     ) -> Result<RawResponse, TransportError> {
         let (sender, receiver) = oneshot::channel();
+        let lacks = self.lacked_by(via.as_deref(), &request.path);
         let sent = self.with(|inner| {
             inner.next += 1;
             let id = RequestId(inner.next);
@@ -169,11 +179,25 @@ impl Pve {
             Ok(Ok(response)) => Ok(RawResponse {
                 status: response.status,
                 reason: response.reason,
-                body: response.body,
+                body: match lacks {
+                    Some(vmid) => list_without(&response.body, vmid),
+                    None => response.body,
+                },
             }),
             Ok(Err(_)) | Err(_) => Err(TransportError::MaybeApplied("no answer".to_owned())),
         }
     }
+}
+
+/// A list of guests without this number.
+fn list_without(body: &Bytes, vmid: u32) -> Bytes {
+    let Ok(mut list) = serde_json::from_slice::<Value>(body) else {
+        return body.clone();
+    };
+    if let Some(rows) = list["data"].as_array_mut() {
+        rows.retain(|row| row["vmid"] != vmid);
+    }
+    list.to_string().into()
 }
 
 /// A call somebody waits for.

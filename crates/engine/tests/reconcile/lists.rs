@@ -1,0 +1,96 @@
+//! Lists of other nodes: what one that stood still lacks they have, and what is gone they lack too.
+
+use std::sync::atomic::{AtomicU64, Ordering};
+
+use super::*;
+
+impl Looked {
+    /// By whose word the newest orphan was proven.
+    async fn evidence(&self) -> String {
+        let events = self.w.store.events(0, 1_000).await.unwrap();
+        let mut orphans = events.into_iter().map(|event| event.2);
+        let found = orphans.rfind(|event| event.kind == EventKind::AnomalousOrphanDetected);
+        let told = found.unwrap().body["evidence"].clone();
+        told.as_str().unwrap().to_owned()
+    }
+}
+
+/// The node that lists the guests has stood still since before the container was made, and the one it was moved to is off: no
+/// node that is online has it, and one that is knows of it.
+#[tokio::test]
+async fn what_is_on_a_node_that_is_off_is_not_missing_though_an_old_list_lacks_it() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    let pve3_is = |reach| {
+        l.w.pve
+            .meddle(|world| world.node_mut("pve3").unwrap().reach = reach);
+    };
+    l.w.pve.meddle(|world| world.move_guest(vmid, "pve3"));
+    pve3_is(Reach::Refused);
+    l.w.pve.stand_still("pve1", vmid);
+    let report = l.looks(5).await;
+    assert_eq!((report.suspected, report.result.orphans_found), (1, 0));
+    let said = report.result.errors.join("\n");
+    let contradicts = "the list of the node pve2 does not say so, and that of the node pve1 does";
+    assert!(said.contains(contradicts), "{said}");
+    pve3_is(Reach::Up);
+    let said = l.pass().await.result.errors.join("\n");
+    assert!(said.contains("its configuration is there"), "{said}");
+    assert!(l.is_live(&app).await);
+    l.assert_sound().await;
+}
+
+/// Three that are gone need as many lists as one, and none is read before their looks are enough.
+#[tokio::test]
+async fn the_lists_of_other_nodes_are_read_once_however_many_are_missing() {
+    let l = Looked::new().await;
+    let mut vmids = Vec::new();
+    for name in ["one", "two", "three"] {
+        vmids.push(l.deployed(name).await.1);
+    }
+    for vmid in vmids {
+        l.delete_by_hand(vmid).await;
+    }
+    let lists = Arc::new(AtomicU64::new(0));
+    let counted = Arc::clone(&lists);
+    let count = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        let is_list = request.path == "/cluster/resources";
+        counted.fetch_add(u64::from(is_list), Ordering::Relaxed);
+        answer
+    };
+    l.w.pve.distort(Some(Arc::new(count)));
+    assert_eq!(l.looks(2).await.suspected, 3);
+    assert_eq!(lists.swap(0, Ordering::Relaxed), 2, "one for each look");
+    assert_eq!(l.pass().await.result.orphans_purged, 3);
+    assert_eq!(lists.load(Ordering::Relaxed), 3, "one of each node");
+    let told = l.evidence().await;
+    assert!(
+        told.starts_with("the lists of pve1, pve2, pve3 lack it;"),
+        "{told}"
+    );
+    l.assert_sound().await;
+}
+
+/// It answers nothing for as long as it hangs. Another node's container is proven gone all the same; its own is not.
+#[tokio::test]
+async fn a_node_that_hangs_keeps_what_was_on_another_one_from_nothing() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.delete_by_hand(vmid).await;
+    let own = l.w.pve.hold_node("pve2");
+    let report = l.looks(4).await.result;
+    assert_eq!(report.orphans_found, 0);
+    let said = report.errors.join("\n");
+    let silent = "the node pve2 is online and did not say that it does not have it";
+    assert!(said.contains(silent), "{said}");
+    assert!(l.is_live(&app).await);
+    own.send_replace(true);
+    let _other = l.w.pve.hold_node("pve3");
+    l.clock.pass(60_000);
+    let found = l.pass().await.result;
+    assert_eq!((found.anomalous_orphans, found.orphans_purged), (1, 1));
+    let told = l.evidence().await;
+    assert!(told.ends_with("but for pve3, not heard"), "{told}");
+    assert!(!l.is_live(&app).await);
+    l.assert_sound().await;
+}
