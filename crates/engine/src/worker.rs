@@ -22,7 +22,7 @@ use crate::at_work::{AtWorkGuard, InFlightGuard};
 use crate::claims::{Lookout, Moment, Slots, next};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::saga::{Cuts, Cx, Halt, LeaseTime, Reins, cuts_off_lost_work, drive, panicked};
+use crate::saga::{Cuts, Cx, Halt, LeaseTime, Reins, along, cuts_off_lost_work, drive, panicked};
 use crate::sagas::saga;
 
 /// How often the queue is looked at when nobody rings, while there is anything in it: claims of others run out.
@@ -148,7 +148,7 @@ impl Worker {
                 );
                 let span = span_of(&op);
                 let work = work(self.engine.clone(), op, fence, reins, flight);
-                running.spawn(work.instrument(span));
+                running.spawn(along(work.instrument(span)));
             }
         }
     }
@@ -234,11 +234,8 @@ async fn work(
     let id = op.id;
     let kind = op.kind.label();
     // Aborted with this work, also when the work is dropped: a claim nobody works on must run out.
-    let beat = AbortOnDropHandle::new(tokio::spawn(heartbeat(
-        engine.clone(),
-        fence,
-        reins.clone(),
-    )));
+    let beat = along(heartbeat(engine.clone(), fence, reins.clone()));
+    let beat = AbortOnDropHandle::new(tokio::spawn(beat));
     tracing::info!(operation = %id, kind, epoch = fence.epoch.0, attempt = op.attempt, "operation claimed");
     let ended = carry_out(&engine, op, fence, &reins).await;
     drop(beat);

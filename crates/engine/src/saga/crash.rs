@@ -105,32 +105,33 @@ pub fn ignore_send_deadlines() {
     SENDS_LATE.store(true, std::sync::atomic::Ordering::Relaxed);
 }
 
-/// Until when a change may be sent under a lease that is good until then: not later.
 #[cfg(feature = "crash-points")]
+fn sends_late() -> bool {
+    SENDS_LATE.load(std::sync::atomic::Ordering::Relaxed) || is_off(Guard::Lease)
+}
+
+#[cfg(all(feature = "bug-switches", not(feature = "crash-points")))]
+fn sends_late() -> bool {
+    is_off(Guard::Lease)
+}
+
+#[cfg(not(any(feature = "crash-points", feature = "bug-switches")))]
+fn sends_late() -> bool {
+    false
+}
+
+/// Until when a change may be sent under a lease that is good until then: not later, unless that is taken off.
 pub(crate) fn send_by(good_until: Monotonic) -> Monotonic {
-    if SENDS_LATE.load(std::sync::atomic::Ordering::Relaxed) {
+    if sends_late() {
         Monotonic(u64::MAX)
     } else {
         good_until
     }
 }
 
-/// Until when a change may be sent under a lease that is good until then: not later.
-#[cfg(not(feature = "crash-points"))]
-pub(crate) fn send_by(good_until: Monotonic) -> Monotonic {
-    good_until
-}
-
-/// Whether work whose lease is lost is cut off: always.
-#[cfg(feature = "crash-points")]
+/// Whether work whose lease is lost is cut off: always, unless that is taken off.
 pub(crate) fn cuts_off_lost_work() -> bool {
-    !SENDS_LATE.load(std::sync::atomic::Ordering::Relaxed)
-}
-
-/// Whether work whose lease is lost is cut off: always.
-#[cfg(not(feature = "crash-points"))]
-pub(crate) fn cuts_off_lost_work() -> bool {
-    true
+    !sends_late()
 }
 
 #[cfg(feature = "crash-points")]

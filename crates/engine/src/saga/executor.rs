@@ -9,6 +9,7 @@ use proximity_store::records::LogLevel;
 use serde_json::Value;
 
 use super::again;
+use super::at_step::within;
 use super::context::Cx;
 use super::guards::{Guard, is_off};
 use super::rehearsal;
@@ -155,7 +156,8 @@ async fn run(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
     cx.enter(index, row.name);
     cx.cuts.begin(row.cancellable);
     let intent = cx.row().map_or(Value::Null, |r| r.intent);
-    let done: StepResult<Done> = cx.until_cut(rehearsal::act(cx, row, &intent)).await;
+    let acting = within(cx, false, rehearsal::act(cx, row, &intent));
+    let done: StepResult<Done> = cx.until_cut(acting).await;
     match done {
         Ok(done) => {
             cx.crash_point("after_effect");
@@ -180,7 +182,8 @@ async fn undo(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
         return Ok(());
     };
     cx.cuts.begin(false);
-    match cx.until_cut(rehearsal::undo(cx, row, &record)).await {
+    let undoing = within(cx, true, rehearsal::undo(cx, row, &record));
+    match cx.until_cut(undoing).await {
         Ok(effects) => {
             cx.crash_point("after_undo");
             cx.store()

@@ -43,6 +43,8 @@ pub enum Guard {
     Named,
     /// Every change carries the epoch of its claim (I7).
     Epoch,
+    /// Nothing is sent after the lease of its claim, and work that has lost its claim is cut off (I7).
+    Lease,
     /// The next process takes over what the one before was at (I9).
     Takeover,
     /// No wall clock ends a claim: its holder has to have been silent for the whole of it (I7, F5).
@@ -63,7 +65,7 @@ pub enum Guard {
 
 impl Guard {
     /// All that the simulation takes off and finds.
-    pub const ALL: [Self; 25] = [
+    pub const ALL: [Self; 26] = [
         Self::Identity,
         Self::Mark,
         Self::Mac,
@@ -83,6 +85,7 @@ impl Guard {
         Self::Intent,
         Self::Named,
         Self::Epoch,
+        Self::Lease,
         Self::Takeover,
         Self::Silence,
         Self::Keys,
@@ -114,6 +117,7 @@ impl Guard {
             Self::Intent => "intent",
             Self::Named => "named",
             Self::Epoch => "epoch",
+            Self::Lease => "lease",
             Self::Takeover => "takeover",
             Self::Silence => "silence",
             Self::Keys => "keys",

@@ -2,6 +2,7 @@
 
 mod absence;
 mod again;
+mod at_step;
 mod context;
 mod crash;
 mod cut;
@@ -16,10 +17,13 @@ mod pve_calls;
 mod rehearsal;
 mod reins;
 mod sent;
+mod standstill;
 mod step;
 
 pub(crate) use absence::{absent_by_every_word, absent_everywhere};
 pub(crate) use again::panicked;
+#[cfg(feature = "bug-switches")]
+pub use at_step::{AtStep, step_at_work};
 pub(crate) use context::Cx;
 pub(crate) use crash::cuts_off_lost_work;
 #[cfg(any(feature = "crash-points", feature = "bug-switches"))]
@@ -45,6 +49,9 @@ pub(crate) use rehearsal::is_twice;
 pub use rehearsal::{rehearse, rehearsed};
 pub(crate) use reins::{LeaseTime, Reins};
 pub(crate) use sent::{Change, Sent, may_have_destroyed};
+#[cfg(feature = "bug-switches")]
+pub use standstill::Scheduling;
+pub(crate) use standstill::along;
 pub(crate) use step::{
     Calls, Done, Ending, Halt, Intent, Row, Saga, StepAction, StepError, StepResult,
 };
