@@ -59,6 +59,11 @@ pub enum Act {
     },
     /// It is shut down and begins again.
     ShutDown,
+    /// It stands still, as by SIGSTOP, and goes on later. People ask the one beside it meanwhile, if there is one.
+    Stall {
+        /// Milliseconds.
+        ms: u64,
+    },
     /// The wall clock of its machine jumps.
     ClockJump {
         /// By so much.

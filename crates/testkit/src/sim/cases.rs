@@ -21,15 +21,18 @@ pub enum Plan {
     Jumps,
     /// Steps are carried out twice.
     Twice,
+    /// Of two processes the one at work stands still.
+    Stalled,
 }
 
 impl Plan {
-    const ALL: [Self; 5] = [
+    const ALL: [Self; 6] = [
         Self::Taken,
         Self::Stale,
         Self::Skipped,
         Self::Jumps,
         Self::Twice,
+        Self::Stalled,
     ];
 
     /// The one of this name on command lines.
@@ -50,12 +53,17 @@ impl Plan {
             Self::Skipped => "skipped",
             Self::Jumps => "jumps",
             Self::Twice => "twice",
+            Self::Stalled => "stalled",
         }
     }
 
     /// There is something to try in this script.
     pub(super) fn is_about(self, script: &Script) -> bool {
-        self != Self::Taken || named::Point::of(script).next().is_some()
+        match self {
+            Self::Taken => named::Point::of(script).next().is_some(),
+            Self::Stalled => script.is_slow,
+            Self::Stale | Self::Skipped | Self::Jumps | Self::Twice => !script.is_slow,
+        }
     }
 
     /// Who is refused something, because a look was not answered, asks again.
@@ -66,6 +74,11 @@ impl Plan {
     /// The engine's token has the rights its calls need, and no more.
     pub(super) fn is_narrow(self) -> bool {
         self == Self::Taken
+    }
+
+    /// A second process works over the same record.
+    pub(super) fn has_second(self) -> bool {
+        self == Self::Stalled
     }
 
     /// The state at the end has to be that of the play without traps.
@@ -101,6 +114,8 @@ const HOUR_MS: i64 = 3_600_000;
 const DAY_MS: i64 = 24 * HOUR_MS;
 /// Jumps of the wall clock, in each direction.
 const JUMPS: [i64; 3] = [HOUR_MS, DAY_MS, 3_650 * DAY_MS];
+/// For how long a process stands still, milliseconds: another one takes over after a lease of silence, which is 30 s.
+const STALLS_MS: [u64; 3] = [45_000, 90_000, 180_000];
 /// Of all pairs of looks one in so many is tried with each seed.
 const PAIRS_ONE_IN: u64 = 24;
 
@@ -116,6 +131,7 @@ pub(super) fn cases(plan: Plan, script: &Script, plain: &Play, alone: &Outcome) 
         Plan::Skipped => skipped(plain, &calls),
         Plan::Jumps => jumps(plain, &calls),
         Plan::Twice => twice(plain, &alone.rehearsed),
+        Plan::Stalled => stalled(plain, &calls),
     }
 }
 
@@ -254,6 +270,22 @@ fn jumps(plain: &Play, calls: &BTreeMap<String, u32>) -> Vec<Case> {
                 vec![trap(call, nth, When::After, Snare::Jump { ms })],
             );
             case.point = format!("{} by {ms} ms", case.point);
+            all.push(case);
+        }
+    }
+    all
+}
+
+/// Around each change the process that sends it stands still: between its audit and the call, and before it takes the answer.
+fn stalled(plain: &Play, calls: &BTreeMap<String, u32>) -> Vec<Case> {
+    let mut all = Vec::new();
+    let mut turn = usize::try_from(plain.seed).unwrap_or(0);
+    for (call, nth) in tried(calls, is_change) {
+        for when in [When::Before, When::After] {
+            turn += 1;
+            let ms = STALLS_MS[turn % STALLS_MS.len()];
+            let mut case = trapped(plain, vec![trap(call, nth, when, Snare::Stall { ms })]);
+            case.point = format!("{} for {ms} ms", case.point);
             all.push(case);
         }
     }

@@ -21,10 +21,13 @@ use super::chance::Chance;
 use super::ground::{Doer, Ground, LifeId, Origin};
 use super::lists::Lists;
 use super::shown::Shown;
+use super::snare::is_late;
+use super::standstill::Standstill;
 use super::time::SimClock;
 use super::trace::Trace;
 use super::trap::{Traps, When};
 use super::watch::{self, Held, Judged, Violation};
+use super::writers::Writers;
 use crate::guests::Guests;
 use crate::pve::{api_request, authorization, request};
 
@@ -90,6 +93,8 @@ pub(super) struct Inner {
     pub(super) tokens: Tokens<String>,
     /// Claims that the process found.
     pub(super) held: Held,
+    /// Processes that can stand still, by their numbers.
+    pub(super) processes: BTreeMap<u32, Standstill>,
     /// Lists as they were told.
     pub(super) lists: Lists,
     /// What happens at certain calls of ours.
@@ -104,6 +109,7 @@ pub(super) struct Inner {
     next: u64,
     waiting: BTreeMap<RequestId, oneshot::Sender<Response>>,
     books: Books,
+    writers: Writers,
     host: HostId,
     store: Store,
     preferred: usize,
@@ -128,6 +134,7 @@ impl SimCluster {
             raced: 0,
             tokens: super::narrow::tokens(false),
             held: Held::default(),
+            processes: BTreeMap::new(),
             lists: Lists::default(),
             traps: Traps::default(),
             strangers: Strangers::default(),
@@ -137,6 +144,7 @@ impl SimCluster {
             next: 0,
             waiting: BTreeMap::new(),
             books: Books::default(),
+            writers: Writers::default(),
             host,
             store,
             preferred: 0,
@@ -283,7 +291,13 @@ impl SimCluster {
                     judged
                 };
                 let stolen = self.lock().held.stolen(request, now_ms);
-                for (rule, what) in judged.wrong.iter().cloned().chain(stolen) {
+                let others = {
+                    let mut inner = self.lock();
+                    let inner = &mut *inner;
+                    watch::alone(&mut inner.writers, &inner.ground, request, process)
+                };
+                let wrong = judged.wrong.iter().cloned();
+                for (rule, what) in wrong.chain(stolen).chain(others) {
                     self.complain(rule, what);
                 }
                 judged
@@ -427,9 +441,9 @@ impl Way {
         choose: impl Fn(&Inner) -> Option<String> + Send,
     ) -> Result<RawResponse, TransportError> {
         let (cluster, began_ms) = (&self.cluster, self.cluster.clock.elapsed_ms());
+        cluster.until_runs(self.process).await;
         cluster.pause().await;
-        let late = |limit: Instant| Instant::now() >= limit;
-        if request.send_before.is_some_and(late) {
+        if is_late(&request) {
             return Err(TransportError::NotSent("too late".to_owned()));
         }
         let via = choose(&cluster.lock());
@@ -437,7 +451,8 @@ impl Way {
         let (method, path) = (request.method, &request.path);
         cluster.trace.say(format_args!("{method} {path} via {via}"));
         let passing = cluster.lock().traps.pass(&request);
-        cluster.spring(&passing, When::Before, &request).await?;
+        let springs = |when| cluster.spring(&passing, when, &request, self.process);
+        springs(When::Before).await?;
         let judged = if request.method.is_read() {
             Judged::default()
         } else {
@@ -468,7 +483,7 @@ impl Way {
             let shown = Shown::of_answer(&response.body)?;
             Some((vmid, shown, life(vmid).or(before)?))
         });
-        cluster.spring(&passing, When::After, &request).await?;
+        springs(When::After).await?;
         if response.hold_ms > 0 {
             sleep(Duration::from_millis(response.hold_ms)).await;
         }

@@ -3,6 +3,8 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use proximity_domain::ids::OperationId;
+
 use super::shown::Shown;
 
 /// One container from its birth to its end; a number can have many, one after the other.
@@ -40,6 +42,8 @@ struct Look {
     process: u32,
     /// The work of that process that read it: what another one read is not its own look.
     work: Option<tokio::task::Id>,
+    /// The step that it was at: what an earlier one has read is not the look of a later one.
+    step: Option<Step>,
     /// When the call left, virtual ms.
     at_ms: u64,
     /// Whose it was.
@@ -48,6 +52,9 @@ struct Look {
     shown: Shown,
 }
 
+/// A step: its operation, its place in the saga, and whether it is undone.
+pub(super) type Step = (OperationId, u32, bool);
+
 /// Who is about to change something, and when.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Doer {
@@ -55,6 +62,8 @@ pub(super) struct Doer {
     pub(super) process: u32,
     /// Its work.
     pub(super) work: Option<tokio::task::Id>,
+    /// The step that it is at.
+    pub(super) step: Option<Step>,
     /// Virtual ms.
     pub(super) now_ms: u64,
 }
@@ -65,9 +74,19 @@ impl Doer {
         Self {
             process,
             work: tokio::task::try_id(),
+            step: step_at_work(),
             now_ms,
         }
     }
+}
+
+/// The step of whoever runs now, in a build in which the engine tells that.
+fn step_at_work() -> Option<Step> {
+    #[cfg(feature = "bug-switches")]
+    return proximity_engine::saga::step_at_work()
+        .map(|step| (step.operation, step.index, step.undoes));
+    #[cfg(not(feature = "bug-switches"))]
+    None
 }
 
 /// What became of a change that is about to reach a container.
@@ -80,7 +99,7 @@ pub(super) enum Sight {
     Raced(Shown),
     /// There is no container of that number.
     Nobody,
-    /// It was not looked at by this work since the last change.
+    /// It was not looked at by this step of this work since the last change.
     Blind,
 }
 
@@ -214,6 +233,7 @@ impl Ground {
         let look = Look {
             process: doer.process,
             work: doer.work,
+            step: doer.step,
             at_ms: doer.now_ms,
             life: life.id,
             shown,
@@ -231,6 +251,7 @@ impl Ground {
         let own = |look: &&Look| {
             look.process == doer.process
                 && look.work == doer.work
+                && look.step == doer.step
                 && doer.now_ms <= look.at_ms + fresh_ms
         };
         let mut looks = self.looks.get(&vmid).into_iter().flatten();
@@ -289,5 +310,23 @@ mod tests {
         assert_eq!(ground.judge(100, first, 5_000), Sight::Raced(shown));
         ground.use_up(100);
         assert_eq!(ground.judge(100, first, 5_000), Sight::Blind);
+    }
+
+    #[test]
+    fn a_look_of_one_step_is_none_of_the_next_nor_of_its_undo() {
+        let mut ground = Ground::default();
+        ground.note_numbers(&there(&[100]), Origin::Ours);
+        let operation = OperationId(uuid::Uuid::from_u128(1));
+        let at = |index, undoes| Doer {
+            step: Some((operation, index, undoes)),
+            ..Doer::now(1, 0)
+        };
+        let life = ground.life(100).unwrap();
+        ground.note_look(100, at(2, false), life, Shown::default());
+        let seen = Sight::Seen(Shown::default());
+        assert_eq!(ground.judge(100, at(2, false), 5_000), seen);
+        for other in [at(3, false), at(2, true), Doer::now(1, 0)] {
+            assert_eq!(ground.judge(100, other, 5_000), Sight::Blind, "{other:?}");
+        }
     }
 }

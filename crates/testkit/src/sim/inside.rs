@@ -9,6 +9,7 @@ use proximity_engine::seams::{HttpAnswer, Ingress, IngressError, Probe, RouteSpe
 use proximity_pve::guest::{
     Exec, ExecOutput, GuestAccess, GuestError, GuestTarget, Listener, Pull, Push,
 };
+use tokio::time::Instant;
 
 use super::cluster::SimCluster;
 use super::ground::{Doer, Origin, Sight};
@@ -26,16 +27,24 @@ pub(super) struct Inside {
 }
 
 impl Inside {
-    /// Something is about to happen in a guest: it must be the one that was looked at, and ours.
-    async fn enter(&self, target: &GuestTarget, what: &str) -> Result<(), GuestError> {
+    /// Something is about to happen in a guest: it must be the one that was looked at, and ours. Nothing does from `before` on.
+    async fn enter(
+        &self,
+        target: &GuestTarget,
+        what: &str,
+        before: Option<Instant>,
+    ) -> Result<(), GuestError> {
         self.cluster.pause().await;
-        let vmid = target.vmid.get();
+        let (node, vmid) = (target.node.to_string(), target.vmid.get());
+        if before.is_some_and(|limit| Instant::now() >= limit) {
+            let why = "too late".to_owned();
+            return Err(GuestError::NotSent { node, why });
+        }
         self.cluster.trace.say(format_args!("{what} in {vmid}"));
         if let Some((rule, why)) = self.wrong(vmid).await {
             self.cluster
                 .complain(rule, format!("{what} in {vmid}: {why}"));
         }
-        let node = target.node.to_string();
         if self.cluster.lock().world.serves(&node) {
             Ok(())
         } else {
@@ -98,21 +107,21 @@ impl GuestAccess for Inside {
         exec: Exec,
         listener: &dyn Listener,
     ) -> Result<ExecOutput, GuestError> {
-        self.enter(target, "exec").await?;
+        self.enter(target, "exec", exec.send_before).await?;
         let output = self.cluster.guests.exec_heard(target, exec, listener).await;
         self.cluster.pause().await;
         output
     }
 
     async fn push(&self, target: &GuestTarget, push: Push) -> Result<(), GuestError> {
-        self.enter(target, "push").await?;
+        self.enter(target, "push", push.send_before).await?;
         let pushed = self.cluster.guests.push(target, push).await;
         self.cluster.pause().await;
         pushed
     }
 
     async fn pull(&self, target: &GuestTarget, pull: Pull) -> Result<Bytes, GuestError> {
-        self.enter(target, "pull").await?;
+        self.enter(target, "pull", None).await?;
         let pulled = self.cluster.guests.pull(target, pull).await;
         self.cluster.pause().await;
         pulled

@@ -33,11 +33,13 @@ mod scripts;
 mod shown;
 mod shrink;
 mod snare;
+mod standstill;
 mod switches;
 mod time;
 mod trace;
 mod trap;
 mod watch;
+mod writers;
 
 pub use self::act::{Act, Ask, AskAll, Hand, Theme, Timed, Trouble};
 pub use self::cases::Plan;

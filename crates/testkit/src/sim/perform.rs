@@ -46,6 +46,8 @@ pub(super) fn node(number: u8) -> &'static str {
 pub(super) struct Stage {
     pub(super) machine: Machine,
     pub(super) process: Process,
+    /// The one that works beside it, if there is one.
+    pub(super) beside: Option<Process>,
     pub(super) host: HostId,
     pub(super) kept: Kept,
     /// People ask again for what they were refused.
@@ -75,6 +77,7 @@ impl Stage {
             Act::Node { node: at, trouble } => self.trouble(node(*at), *trouble),
             Act::Kill { exclusive } => self = self.kill(*exclusive).await?,
             Act::ShutDown => self = self.shut_down().await,
+            Act::Stall { ms } => self.process.stall(*ms),
             Act::ClockJump { ms } => self.machine.cluster.clock.jump(*ms),
         }
         Ok(self)
@@ -236,13 +239,12 @@ impl Stage {
     where
         F: Future<Output = Result<String, EngineError>> + Send,
     {
-        let (trace, engine) = (
-            self.machine.cluster.trace.clone(),
-            self.process.engine.clone(),
-        );
+        let trace = self.machine.cluster.trace.clone();
         let what = what.to_owned();
         let mut left = if self.insists { INSISTS } else { 0 };
-        self.process.works_on(async move {
+        let process = self.answers();
+        let engine = process.engine.clone();
+        process.works_on(async move {
             loop {
                 let answer = ask(engine.clone()).await;
                 let is_refused = answer.is_err();
@@ -255,6 +257,14 @@ impl Stage {
                 sleep(AGAIN).await;
             }
         });
+    }
+
+    /// The process that people ask: the one beside while the other one stands still.
+    fn answers(&mut self) -> &mut Process {
+        match &mut self.beside {
+            Some(beside) if self.process.stands_still() => beside,
+            Some(_) | None => &mut self.process,
+        }
     }
 
     /// The app's id, if it is there.
@@ -281,7 +291,8 @@ impl Stage {
 
     async fn abandon(&mut self, app: u8) -> Result<(), String> {
         if let Some((id, OperationState::Stuck { .. })) = self.live(app).await? {
-            let done = self.process.engine.abandon_operation(&person(), id).await;
+            let engine = self.answers().engine.clone();
+            let done = engine.abandon_operation(&person(), id).await;
             let said = done.map_or_else(|e| e.code().to_owned(), |op| op.state.label().to_owned());
             let trace = &self.machine.cluster.trace;
             trace.say(format_args!("person: abandon app{app}: {said}"));
@@ -291,7 +302,8 @@ impl Stage {
 
     async fn cancel(&mut self, app: u8) -> Result<(), String> {
         if let Some((id, _)) = self.live(app).await? {
-            let done = self.process.engine.cancel_operation(&person(), id).await;
+            let engine = self.answers().engine.clone();
+            let done = engine.cancel_operation(&person(), id).await;
             let said = done.map_or_else(|e| e.code().to_owned(), |op| op.state.label().to_owned());
             let trace = &self.machine.cluster.trace;
             trace.say(format_args!("person: cancel app{app}: {said}"));
@@ -304,7 +316,9 @@ impl Stage {
         self.process.kill().await;
         let claimable = self.machine.store.claimable().await;
         let claimable = claimable.map_err(|e| e.to_string())?;
-        let found = if exclusive { &[][..] } else { &claimable };
+        // One beside it gives its own claims back, and takes them again: only those of the dead are waited for.
+        let is_known = exclusive || self.beside.is_some();
+        let found = if is_known { &[][..] } else { &claimable };
         let cluster = &self.machine.cluster;
         cluster.lock().held = Held::found(found, cluster.clock.elapsed_ms());
         Ok(Self {

@@ -297,6 +297,7 @@ impl Points {
         let plain = Play {
             narrow: self.plan.is_narrow() && !self.is_wide,
             insists: self.plan.insists(),
+            second: self.plan.has_second(),
             ..Play::of(seed, script.acts())
         };
         // The calls are those of an engine with all its guards.

@@ -17,6 +17,10 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::SimCluster;
 use super::inside::{Inside, Outside};
+use super::standstill::Standstill;
+
+/// The number of a process that is beside the one that people ask.
+const BESIDE: u32 = 0;
 
 /// What every process of a simulation is made of.
 #[derive(Debug, Clone)]
@@ -27,6 +31,10 @@ pub(super) struct Machine {
     pub(super) ids: Arc<dyn IdSource>,
     pub(super) catalog: Catalog,
     pub(super) limits: EngineLimits,
+    /// Two processes work over the record: none knows the other one for dead.
+    pub(super) is_shared: bool,
+    /// Processes can stand still.
+    pub(super) stalls: bool,
 }
 
 /// A process that runs.
@@ -36,6 +44,7 @@ pub(super) struct Process {
     number: u32,
     tasks: Vec<JoinHandle<()>>,
     stop: CancellationToken,
+    standstill: Option<Standstill>,
 }
 
 #[derive(Debug)]
@@ -65,8 +74,34 @@ impl Connect for ToCluster {
 
 impl Process {
     /// Begins as `serve` does: worker, sweep of the routes, housekeeping, reconciler, slow sweep, janitor. `exclusive`: it knows
-    /// that every process before it is dead.
+    /// that every process before it is dead, and there is none beside it.
     pub(super) fn begin(machine: &Machine, number: u32, exclusive: bool) -> Self {
+        let mut process = Self::idle(machine, number);
+        let (engine, stop) = (process.engine.clone(), process.stop.clone());
+        let worker = Worker::new(engine.clone(), exclusive && !machine.is_shared);
+        let (reconciling, ended) = (engine.clone(), stop.clone());
+        let (sweeping, swept) = (engine.clone(), stop.clone());
+        let (diagnosing, over) = (engine.clone(), stop.clone());
+        process.works_on(worker.run(stop.clone()));
+        process.works_on(route_sweep::run(engine.clone(), stop.clone()));
+        process.works_on(housekeeping::run(engine, stop));
+        process.works_on(async move { reconciling.reconciler().run(ended).await });
+        process.works_on(async move { sweeping.reconciler().run_sweep(swept).await });
+        process.works_on(async move { diagnosing.janitor().run(over).await });
+        process
+    }
+
+    /// Begins beside another one as in figure R20: a worker alone, which takes over from whoever is silent for a whole lease.
+    pub(super) fn beside(machine: &Machine) -> Self {
+        let mut process = Self::idle(machine, BESIDE);
+        let stop = process.stop.clone();
+        let worker = Worker::new(process.engine.clone(), false);
+        process.works_on(worker.run(stop));
+        process
+    }
+
+    /// With nothing at work in it.
+    fn idle(machine: &Machine, number: u32) -> Self {
         let clock: Arc<dyn Clock> = Arc::new(machine.cluster.clock.clone());
         let engine = Engine::new(EngineParts {
             store: machine.store.clone(),
@@ -79,36 +114,44 @@ impl Process {
             helper: None,
             limits: machine.limits.clone(),
         });
-        let stop = CancellationToken::new();
-        let worker = Worker::new(engine.clone(), exclusive);
-        let (reconciling, ended) = (engine.clone(), stop.clone());
-        let (sweeping, swept) = (engine.clone(), stop.clone());
-        let (diagnosing, over) = (engine.clone(), stop.clone());
-        let tasks = vec![
-            tokio::spawn(worker.run(stop.clone())),
-            tokio::spawn(route_sweep::run(engine.clone(), stop.clone())),
-            tokio::spawn(housekeeping::run(engine.clone(), stop.clone())),
-            tokio::spawn(async move { reconciling.reconciler().run(ended).await }),
-            tokio::spawn(async move { sweeping.reconciler().run_sweep(swept).await }),
-            tokio::spawn(async move { diagnosing.janitor().run(over).await }),
-        ];
+        let standstill = machine.stalls.then(Standstill::default);
+        if let Some(standstill) = &standstill {
+            let mut cluster = machine.cluster.lock();
+            cluster.processes.insert(number, standstill.clone());
+        }
         Self {
             engine,
             number,
-            tasks,
-            stop,
+            tasks: Vec::new(),
+            stop: CancellationToken::new(),
+            standstill,
         }
     }
 
-    /// Which process it is, from 1.
+    /// Nothing of it runs for so long, milliseconds.
+    pub(super) fn stall(&self, ms: u64) {
+        if let Some(standstill) = &self.standstill {
+            standstill.stall(ms);
+        }
+    }
+
+    /// Nothing of it runs now.
+    pub(super) fn stands_still(&self) -> bool {
+        self.standstill.as_ref().is_some_and(Standstill::stands)
+    }
+
+    /// Which process it is, from 1; or [`BESIDE`].
     pub(super) fn number(&self) -> u32 {
         self.number
     }
 
-    /// A person's request at work: it dies with the process.
-    pub(super) fn works_on(&mut self, request: impl Future<Output = ()> + Send + 'static) {
+    /// Something at work in it, such as a person's request: it stands still with the process, and dies with it.
+    pub(super) fn works_on(&mut self, work: impl Future<Output = ()> + Send + 'static) {
         self.tasks.retain(|task| !task.is_finished());
-        self.tasks.push(tokio::spawn(request));
+        self.tasks.push(match &self.standstill {
+            Some(standstill) => standstill.spawn(work),
+            None => tokio::spawn(work),
+        });
     }
 
     /// kill -9: everything ends where it stands. What left for the cluster is on its way all the same.

@@ -22,7 +22,7 @@ use serde::Serialize;
 use tokio::time::sleep;
 use uuid::Uuid;
 
-use super::act::{NODES, Theme, Timed};
+use super::act::{Act, NODES, Theme, Timed};
 use super::chance::Chance;
 use super::cluster::{OTHER, SECRET, SimCluster, TOKEN};
 use super::end::{Told, end};
@@ -35,7 +35,7 @@ use super::process::{Machine, Process};
 use super::rest;
 use super::time::{SimClock, SimIds};
 use super::trace::{Telling, Trace};
-use super::trap::{Moment, Trap, Traps};
+use super::trap::{Moment, Snare, Trap, Traps};
 use super::watch::Violation;
 use crate::ingress::Routes;
 use crate::pve::{NodeRoom, seed_of};
@@ -78,6 +78,9 @@ pub struct Play {
     /// How the engine carries out its steps.
     #[serde(default, skip_serializing_if = "Rehearsal::is_plain")]
     pub rehearsal: Rehearsal,
+    /// A second process works over the same record.
+    #[serde(default, skip_serializing_if = "is_not")]
+    pub second: bool,
 }
 
 #[allow(clippy::trivially_copy_pass_by_ref)] // as serde calls it
@@ -132,7 +135,16 @@ impl Play {
             insists: false,
             brisk: true,
             rehearsal: Rehearsal::default(),
+            second: false,
         }
+    }
+
+    /// A process of it stands still: only a build with the feature `bug-switches` plays that.
+    #[must_use]
+    pub fn stalls(&self) -> bool {
+        let by_act = |timed: &Timed| matches!(timed.act, Act::Stall { .. });
+        let by_trap = |trap: &Trap| matches!(trap.does, Snare::Stall { .. });
+        self.acts.iter().any(by_act) || self.traps.iter().any(by_trap)
     }
 
     /// The same with this guard of the engine off.
@@ -192,6 +204,9 @@ pub struct Outcome {
 /// The simulation itself could not go on; no finding about the product.
 pub fn play(play: &Play, telling: Telling) -> Result<Outcome, String> {
     rehearse(&play.rehearsal)?;
+    if play.stalls() && cfg!(not(feature = "bug-switches")) {
+        return Err("processes stand still in a build with the feature bug-switches".to_owned());
+    }
     on_virtual_time(play.off.as_deref(), on_stage(play, telling))
 }
 
@@ -275,6 +290,9 @@ async fn on_stage(play: &Play, telling: Telling) -> Result<Outcome, String> {
     let is_stuck = |op: &&OperationRecord| matches!(op.state, OperationState::Stuck { .. });
     let stuck = u64::try_from(live.iter().filter(is_stuck).count()).unwrap_or(0);
     stage.process.kill().await;
+    if let Some(beside) = stage.beside {
+        beside.kill().await;
+    }
     living.abort();
     let inner = cluster.lock();
     Ok(Outcome {
@@ -341,6 +359,8 @@ pub(super) async fn set(play: &Play, telling: Telling) -> Result<Stage, String> 
             },
             ..EngineLimits::default()
         },
+        is_shared: play.second,
+        stalls: play.stalls(),
     };
     machine.cluster.lock().traps = Traps::of(play.traps.clone());
     machine.cluster.lock().tokens = narrow::tokens(play.narrow);
@@ -349,9 +369,11 @@ pub(super) async fn set(play: &Play, telling: Telling) -> Result<Stage, String> 
         narrow::restrict(&machine.cluster);
     }
     let process = Process::begin(&machine, 1, true);
+    let beside = play.second.then(|| Process::beside(&machine));
     Ok(Stage {
         machine,
         process,
+        beside,
         host: id,
         kept: Kept::default(),
         insists: play.insists,

@@ -9,11 +9,13 @@ pub struct Script {
     /// Its name.
     pub name: &'static str,
     acts: fn() -> Vec<Timed>,
+    /// It leaves so much time that a process can stand still, and be taken over from, in every operation.
+    pub(super) is_slow: bool,
 }
 
 impl Script {
     /// All of them.
-    pub const ALL: [Self; 12] = [
+    pub const ALL: [Self; 13] = [
         Self::new("life", life),
         Self::new("force", force),
         Self::new("unwind", unwind),
@@ -26,10 +28,22 @@ impl Script {
         Self::new("vanished", vanished),
         Self::new("powered", powered),
         Self::new("diagnosed", diagnosed),
+        Self::slow("slow", slow),
     ];
 
     const fn new(name: &'static str, acts: fn() -> Vec<Timed>) -> Self {
-        Self { name, acts }
+        Self {
+            name,
+            acts,
+            is_slow: false,
+        }
+    }
+
+    const fn slow(name: &'static str, acts: fn() -> Vec<Timed>) -> Self {
+        Self {
+            is_slow: true,
+            ..Self::new(name, acts)
+        }
     }
 
     /// What happens in it; and time for what was asked for last.
@@ -47,6 +61,8 @@ const OLD: u8 = APPS;
 
 /// Seconds in which every operation has ended, also one that tries again and takes back what it did.
 const LAST_S: u64 = 240;
+/// Seconds in which one has ended whose process stands still in it, and from which another one takes over.
+const SLOW_S: u64 = 480;
 
 fn after(seconds: u64, act: Act) -> Timed {
     Timed {
@@ -75,6 +91,17 @@ fn life() -> Vec<Timed> {
         ask(40, Ask::Start),
         ask(40, Ask::Restart { force: false }),
         ask(40, Ask::Remove { force: false }),
+    ]
+}
+
+/// The same, with time for a standstill in each of them.
+fn slow() -> Vec<Timed> {
+    vec![
+        ask(1, Ask::Deploy),
+        ask(SLOW_S, Ask::Stop { force: false }),
+        ask(SLOW_S, Ask::Start),
+        ask(SLOW_S, Ask::Restart { force: false }),
+        ask(SLOW_S, Ask::Remove { force: false }),
     ]
 }
 

@@ -4,7 +4,8 @@ use std::time::Duration;
 
 use proximity_pve::transport::{Request, TransportError};
 use proximity_pve_emulator::core::StrangerLook;
-use tokio::time::sleep;
+use tokio::task::yield_now;
+use tokio::time::{Instant, sleep};
 
 use super::act::NODES;
 use super::cluster::SimCluster;
@@ -14,7 +15,7 @@ use super::trap::{Passing, Snare, When};
 use super::watch;
 
 impl SimCluster {
-    /// Springs the traps that this call runs into.
+    /// Springs the traps that this call of a process runs into.
     ///
     /// # Errors
     /// It gets no further.
@@ -23,6 +24,7 @@ impl SimCluster {
         passing: &Passing,
         when: When,
         request: &Request,
+        process: u32,
     ) -> Result<(), TransportError> {
         let no_answer = || TransportError::MaybeApplied("no answer".to_owned());
         let now_ms = self.clock.elapsed_ms();
@@ -49,9 +51,36 @@ impl SimCluster {
                 }
                 Snare::Hold { ms } => sleep(Duration::from_millis(ms)).await,
                 Snare::Jump { ms } => self.clock.jump(ms),
+                Snare::Stall { ms } => {
+                    self.stand_still(process, ms).await;
+                    // The transport looks at the clock right before the first byte.
+                    if when == When::Before && is_late(request) {
+                        return Err(TransportError::NotSent("too late".to_owned()));
+                    }
+                }
             }
         }
         Ok(())
+    }
+
+    /// This process stands still for so long; returns when it goes on.
+    async fn stand_still(&self, process: u32, ms: u64) {
+        let standstill = self.lock().processes.get(&process).cloned();
+        let Some(standstill) = standstill else {
+            self.lock().traps.missed();
+            return;
+        };
+        standstill.stall(ms);
+        yield_now().await;
+        standstill.runs().await;
+    }
+
+    /// Waits until this process runs.
+    pub(super) async fn until_runs(&self, process: u32) {
+        let standstill = self.lock().processes.get(&process).cloned();
+        if let Some(standstill) = standstill {
+            standstill.runs().await;
+        }
     }
 
     /// A stranger takes the number that a call is about. What PVE itself works on is locked: nobody can.
@@ -109,11 +138,16 @@ impl SimCluster {
     }
 }
 
+/// No byte of it may be sent any more.
+pub(super) fn is_late(request: &Request) -> bool {
+    let is_over = |limit: Instant| Instant::now() >= limit;
+    request.send_before.is_some_and(is_over)
+}
+
 /// The number that a call is about, also of a container that it makes.
 fn number_of(request: &Request) -> Option<u32> {
     if watch::act_of(request) == watch::Act::Create {
-        let given = request.params.iter().find(|(key, _)| key == "vmid");
-        return given.and_then(|(_, value)| value.parse().ok());
+        return watch::made_by(request);
     }
     let mut parts = request.path.split('/');
     parts.find_map(|part| part.parse().ok())

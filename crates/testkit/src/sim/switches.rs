@@ -19,11 +19,12 @@ pub fn rules_of(guard: Guard) -> &'static [&'static str] {
         Guard::Audit => &["I10-audit-first"],
         Guard::Offline | Guard::Proof | Guard::Destroyed => &["I3-archived-alive"],
         Guard::Reach | Guard::Leftover => &["I3-archived-alive", "unaccounted"],
-        Guard::Create => &["I6-intent-first", "unaccounted"],
-        Guard::Late => &["unaccounted"],
+        Guard::Create => &["I6-intent-first", "I6-made-twice", "unaccounted"],
+        Guard::Late => &["I6-made-twice", "unaccounted"],
         Guard::Intent => &["I6-intent-first"],
         Guard::Named => &["I6-no-operation"],
         Guard::Epoch => &["I7-stale-epoch"],
+        Guard::Lease => &["I7-stale-epoch", "I7-two-writers"],
         // A clock that was set back ends no claim at all.
         Guard::Silence => &["I7-stolen", "I9-not-settled"],
         Guard::Keys => &["adopted-unread"],
@@ -53,7 +54,7 @@ pub fn rows_of(guard: Guard) -> &'static [&'static str] {
         Guard::Destroyed => &["I3", "H4"],
         Guard::Create => &["I6", "F4", "H5"],
         Guard::Late | Guard::Intent | Guard::Named => &["I6"],
-        Guard::Epoch => &["I7"],
+        Guard::Epoch | Guard::Lease => &["I7"],
         Guard::Silence => &["I7", "F5"],
         Guard::Keys => &["H8"],
         Guard::Takeover | Guard::NextStep | Guard::Quiet => &["I9"],
@@ -71,6 +72,7 @@ pub fn plan_of(guard: Guard) -> Option<Plan> {
         Guard::Proof => Some(Plan::Stale),
         Guard::Reach | Guard::Keys => Some(Plan::Skipped),
         Guard::Silence => Some(Plan::Jumps),
+        Guard::Lease => Some(Plan::Stalled),
         Guard::Identity
         | Guard::Mark
         | Guard::Mac

@@ -69,6 +69,12 @@ pub enum Snare {
         /// By so much.
         ms: i64,
     },
+    /// The process that sends it stands still, as by SIGSTOP, and goes on later: before its transport looks at the clock for the
+    /// last time, or before it takes the answer.
+    Stall {
+        /// Milliseconds.
+        ms: u64,
+    },
 }
 
 /// A call that came past, and when.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::books::Books;
 use super::ground::{Doer, Ground, Sight};
 use super::shown::Purpose;
+use super::writers::Writers;
 
 /// How old the look may be that a permit was given for (doctrine, section 4).
 const PERMIT_MS: u64 = 5_000;
@@ -61,6 +62,15 @@ pub(super) fn looks_at(request: &Request) -> Option<u32> {
     }
 }
 
+/// The number under which a call makes a container.
+pub(super) fn made_by(request: &Request) -> Option<u32> {
+    if act_of(request) != Act::Create {
+        return None;
+    }
+    let given = request.params.iter().find(|(key, _)| key == "vmid");
+    given.and_then(|(_, value)| value.parse().ok())
+}
+
 /// `operation ID; epoch N`, as each change carries it.
 fn reference(request: &Request) -> Option<(OperationId, Epoch)> {
     let text = request.reference.as_deref()?;
@@ -100,7 +110,7 @@ pub(super) async fn claim(store: &Store, host: HostId, request: &Request) -> Res
         found.map(|(_, value)| value.as_str()).unwrap_or_default()
     };
     let vmid = match act_of(request) {
-        Act::Create => given("vmid").parse().ok(),
+        Act::Create => made_by(request),
         Act::Destroy(vmid) | Act::Change(vmid) => Some(vmid),
         Act::Other => None,
     };
@@ -171,6 +181,22 @@ impl Held {
             ("I7-stolen", what)
         })
     }
+}
+
+/// Judges who sends a change that leaves now, and whether it makes a second container.
+pub(super) fn alone(
+    writers: &mut Writers,
+    ground: &Ground,
+    request: &Request,
+    process: u32,
+) -> Vec<Wrong> {
+    let Some(claim) = reference(request) else {
+        return Vec::new();
+    };
+    let call = format!("{} {}", request.method, request.path);
+    let stale = writers.leaves(claim, process, &call);
+    let twice = made_by(request).and_then(|vmid| writers.makes(claim.0, vmid, ground));
+    stale.into_iter().chain(twice).collect()
 }
 
 /// Judges a change that leaves now; what is wrong with it.

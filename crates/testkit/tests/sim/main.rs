@@ -60,7 +60,10 @@ fn a_few_of(plan: Plan) -> Result<(), String> {
         plan,
         from: 0,
         seeds: 1,
-        one_in: if plan == Plan::Taken { 1 } else { 20 },
+        one_in: match plan {
+            Plan::Taken | Plan::Stalled => 1,
+            Plan::Stale | Plan::Skipped | Plan::Jumps | Plan::Twice => 20,
+        },
         seconds: Some(8),
         threads: 2,
         off: None,
@@ -109,6 +112,11 @@ fn cases_that_were_kept_break_no_rule_any_more() {
             continue;
         }
         let case: Play = serde_json::from_str(&std::fs::read_to_string(&path).unwrap()).unwrap();
+        if case.stalls() && cfg!(not(feature = "bug-switches")) {
+            // No process stands still in this build.
+            assert!(play(&case, Telling::Nothing).is_err(), "{path:?}");
+            continue;
+        }
         let outcome = play(&case, Telling::Nothing).unwrap();
         assert!(
             outcome.violations.is_empty(),
@@ -124,9 +132,58 @@ fn cases_that_were_kept_break_no_rule_any_more() {
 #[cfg(feature = "bug-switches")]
 mod guards {
     use proximity_engine::saga::Guard;
-    use proximity_testkit::sim::shown;
+    use proximity_testkit::sim::{Until, plan_of, shown};
 
     use super::*;
+
+    #[test]
+    fn a_process_that_stood_still_sends_nothing_after_another_one_took_over() {
+        a_few_of(Plan::Stalled).unwrap();
+    }
+
+    /// It must have stood in the middle of its call, and the other one must have taken over, or the case shows nothing.
+    #[test]
+    fn two_processes_give_the_same_trace_again_and_the_second_takes_over() {
+        let text = std::fs::read_to_string(folder().join("lease.json")).unwrap();
+        let case: Play = serde_json::from_str(&text).unwrap();
+        let played = || play(&case, Telling::Lines).unwrap();
+        let (first, again) = (played(), played());
+        assert_eq!(first.violations, [], "{}", first.trace);
+        assert!(first.trace == again.trace, "two plays of it differ");
+        let undisturbed = Play {
+            traps: Vec::new(),
+            ..case.clone()
+        };
+        let undisturbed = play(&undisturbed, Telling::Nothing).unwrap();
+        assert_eq!(first.sprung, 1, "{}", first.trace);
+        assert!(first.claims > undisturbed.claims, "{}", first.trace);
+    }
+
+    /// What needs a second process comes about in the plan that has one, and in no sequence that is drawn.
+    #[test]
+    fn a_guard_against_a_second_process_is_found_by_the_plan_that_has_one() {
+        let mut guards = Guard::ALL
+            .into_iter()
+            .filter(|guard| plan_of(*guard) == Some(Plan::Stalled));
+        assert!(guards.clone().next().is_some(), "there is none");
+        let is_found = |guard| {
+            let points = Points {
+                plan: Plan::Stalled,
+                from: 0,
+                seeds: 4,
+                one_in: 1,
+                seconds: None,
+                threads: 2,
+                off: Some(guard),
+                until: Some(Until::Shown),
+                but: None,
+                only: None,
+                is_wide: true,
+            };
+            points.play().unwrap().shown_by.is_some()
+        };
+        assert!(guards.all(is_found));
+    }
 
     /// A kept case is called by the guard that it needs.
     #[test]
@@ -153,7 +210,8 @@ mod guards {
 
     #[test]
     fn every_guard_that_is_off_is_found() {
-        for guard in Guard::ALL {
+        let drawn = |guard: &Guard| plan_of(*guard) != Some(Plan::Stalled);
+        for guard in Guard::ALL.into_iter().filter(drawn) {
             let many = Many {
                 count: 3_000,
                 again_every: 0,

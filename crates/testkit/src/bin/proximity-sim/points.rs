@@ -10,7 +10,7 @@ use super::{guard, say};
 /// What is played.
 #[derive(Args)]
 pub(super) struct Asked {
-    /// What is tried: taken, stale, skipped, jumps, twice.
+    /// What is tried: taken, stale, skipped, jumps, twice, stalled.
     #[arg(long, value_parser = Plan::named)]
     plan: Plan,
     #[arg(long, default_value_t = 0)]

@@ -50,7 +50,10 @@ fn by_plan(guard: Guard, many: Many) -> Result<Option<Value>> {
         plan,
         from: many.from,
         seeds: SCHEDULES,
-        one_in: if plan == Plan::Taken { 1 } else { ONE_IN },
+        one_in: match plan {
+            Plan::Taken | Plan::Stalled => 1,
+            Plan::Stale | Plan::Skipped | Plan::Jumps | Plan::Twice => ONE_IN,
+        },
         seconds: many.seconds,
         threads: many.threads,
         off: Some(guard),
