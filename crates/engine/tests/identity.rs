@@ -142,7 +142,10 @@ async fn what_is_read_first_of_several_containers_is_no_commit_for_each() {
     let before = *s.w.store.commits().borrow();
     assert_eq!(s.sweep().await.recognised, apps.len());
     let commits = *s.w.store.commits().borrow() - before;
-    assert!(commits <= 3, "{commits}, one of them that all were verified");
+    assert!(
+        commits <= 3,
+        "{commits}, one of them that all were verified"
+    );
     for app in apps {
         let guests = s.w.store.native_guests(app).await.unwrap();
         let seen = s.w.store.interfaces(guests[0].id).await.unwrap().unwrap();

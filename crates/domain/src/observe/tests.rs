@@ -294,7 +294,9 @@ fn another_list_that_has_it_contradicts() {
     };
     let agreed = prove(&[look_of("pve2")]).unwrap();
     assert!(
-        agreed.evidence().starts_with("the lists of pve1, pve2 lack it;"),
+        agreed
+            .evidence()
+            .starts_with("the lists of pve1, pve2 lack it;"),
         "{}",
         agreed.evidence()
     );
@@ -310,7 +312,7 @@ fn another_list_that_has_it_contradicts() {
         let mut seen = by_pve2();
         seen.guests.push(guest(199, at));
         let has_it = complete(seen).unwrap();
-        assert_eq!(prove(&[has_it.clone()]), contradicted, "on {at}");
+        assert_eq!(prove(std::slice::from_ref(&has_it)), contradicted, "on {at}");
         assert_eq!(prove(&[look_of("pve3"), has_it]), contradicted);
     }
     let mut seen = by_pve2();

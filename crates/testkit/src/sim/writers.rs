@@ -60,9 +60,8 @@ impl Writers {
             life.is_some_and(|life| life.origin == Origin::Ours && !life.altered && !life.let_go)
         };
         let mut before = self.makers.iter();
-        let made = before.find(|(number, maker)| {
-            **maker == operation && **number != vmid && is_there(**number)
-        });
+        let made = before
+            .find(|(number, maker)| **maker == operation && **number != vmid && is_there(**number));
         let made = made.map(|(number, _)| *number);
         self.makers.insert(vmid, operation);
         made.map(|number| {

@@ -354,9 +354,15 @@ async fn still_there(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
 async fn settle_earlier(cx: &Cx, guest: &NativeGuest) -> StepResult<()> {
     let place = &guest.place;
     let sent = cx.sent(Change::Destroy, place.vmid).await?;
-    let earlier = match cx.earlier_task(DESTROY_TASK).filter(|upid| !sent.knows(upid)) {
+    let earlier = match cx
+        .earlier_task(DESTROY_TASK)
+        .filter(|upid| !sent.knows(upid))
+    {
         Some(upid) => Some(upid),
-        None => cx.running_task(&place.node, place.vmid, DESTROY_TASK).await?,
+        None => {
+            cx.running_task(&place.node, place.vmid, DESTROY_TASK)
+                .await?
+        }
     };
     let earlier = match earlier {
         Some(upid) => Some(upid),

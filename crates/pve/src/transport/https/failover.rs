@@ -414,7 +414,10 @@ mod tests {
         assert_eq!(waited((9, part), true, long).await, (9 * part, true));
         assert_eq!(waited((0, part), false, long).await, (SHARE, false));
         assert_eq!(waited((1, part), false, long).await, (part + SHARE, false));
-        assert_eq!(waited((9, part), false, long).await, (9 * part + SHARE, false));
+        assert_eq!(
+            waited((9, part), false, long).await,
+            (9 * part + SHARE, false)
+        );
         assert_eq!(waited((1, 2 * SHARE), true, long).await, (SHARE, false));
         let end = 5 * SHARE / 2;
         assert_eq!(waited((9, part), true, end).await, (end, false));
