@@ -29,6 +29,7 @@ pub mod place;
 pub mod ports;
 pub mod recorded;
 pub mod restore;
+pub mod retention;
 pub mod retry;
 pub mod saga;
 pub mod sockets;
