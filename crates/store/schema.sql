@@ -127,6 +127,7 @@ CREATE TABLE operations (
     waits_because TEXT,
     log_lines BIGINT NOT NULL DEFAULT 0,
     request_id TEXT,
+    cleared_at BIGINT CHECK (cleared_at IS NULL OR finished_at IS NOT NULL),
     CHECK ((lease_holder IS NULL) = (lease_until IS NULL)),
     CHECK (lease_holder IS NULL OR state IN ('running', 'unwinding')),
     CHECK ((finished_at IS NULL) = (state IN ('queued', 'running', 'unwinding', 'stuck')))
@@ -143,6 +144,9 @@ CREATE INDEX operations_queued ON operations (id) WHERE state = 'queued';
 CREATE INDEX operations_by_age ON operations (created_at, id);
 
 CREATE INDEX operations_by_app ON operations (app_id, created_at, id);
+
+CREATE INDEX operations_uncleared ON operations (finished_at, id)
+    WHERE finished_at IS NOT NULL AND cleared_at IS NULL;
 
 CREATE TABLE steps (
     operation_id TEXT NOT NULL REFERENCES operations (id),
@@ -242,6 +246,13 @@ CREATE TABLE audit (
     epoch BIGINT,
     CHECK ((kind = 'mutation') = (step_index IS NOT NULL)),
     CHECK (kind = 'request' OR (operation_id IS NOT NULL AND epoch IS NOT NULL))
+);
+
+-- How many rows of each journal were cleared away: of events those with the lowest numbers, of operations those that keep
+-- neither steps nor lines.
+CREATE TABLE clearings (
+    journal TEXT NOT NULL PRIMARY KEY CHECK (journal IN ('events', 'log_lines', 'operations')),
+    cleared BIGINT NOT NULL CHECK (cleared >= 0)
 );
 
 CREATE TABLE notice_channels (

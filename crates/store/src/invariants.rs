@@ -78,15 +78,40 @@ const RULES: &[(&str, &str)] = &[
         "SELECT 'entry ' || a.seq FROM audit a \
          LEFT JOIN steps s ON s.operation_id = a.operation_id AND s.step_index = a.step_index \
          LEFT JOIN operations o ON o.id = a.operation_id \
-         WHERE a.kind = 'mutation' AND (s.operation_id IS NULL OR a.epoch > o.epoch)",
+         WHERE a.kind = 'mutation' AND ((s.operation_id IS NULL AND o.cleared_at IS NULL) \
+         OR a.epoch > o.epoch)",
+    ),
+    (
+        "an operation whose steps were cleared away has none",
+        "SELECT s.operation_id FROM steps s JOIN operations o ON o.id = s.operation_id \
+         WHERE o.cleared_at IS NOT NULL",
+    ),
+    (
+        "the newest operation of a live app has its steps",
+        "SELECT o.id FROM operations o JOIN apps a ON a.id = o.app_id \
+         WHERE o.cleared_at IS NOT NULL AND a.archived_at IS NULL AND NOT EXISTS \
+         (SELECT 1 FROM operations n WHERE n.app_id = o.app_id AND (n.created_at > o.created_at \
+         OR (n.created_at = o.created_at AND n.id > o.id)))",
+    ),
+    (
+        "as many operations were cleared as are counted",
+        "SELECT 'counted ' || cleared FROM clearings WHERE journal = 'operations' \
+         AND cleared <> (SELECT COUNT(*) FROM operations WHERE cleared_at IS NOT NULL)",
     ),
     (
         "log lines are numbered without gaps",
-        "SELECT 'at ' || MAX(seq) FROM log_lines HAVING MAX(seq) <> COUNT(seq)",
+        "SELECT 'at ' || COALESCE(MAX(seq), 0) FROM log_lines HAVING COALESCE(MAX(seq), 0) <> \
+         COUNT(seq) + (SELECT cleared FROM clearings WHERE journal = 'log_lines')",
     ),
     (
         "events are numbered without gaps",
-        "SELECT 'at ' || MAX(seq) FROM events HAVING MAX(seq) <> COUNT(seq)",
+        "SELECT 'at ' || COALESCE(MAX(seq), 0) FROM events HAVING COALESCE(MAX(seq), 0) <> \
+         COUNT(seq) + (SELECT cleared FROM clearings WHERE journal = 'events')",
+    ),
+    (
+        "of events the oldest are cleared away",
+        "SELECT 'from ' || MIN(seq) FROM events \
+         HAVING MIN(seq) <> 1 + (SELECT cleared FROM clearings WHERE journal = 'events')",
     ),
     (
         "audit entries are numbered without gaps",

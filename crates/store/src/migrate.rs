@@ -57,6 +57,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(18, "0018_guards"),
     migration!(19, "0019_interfaces"),
     migration!(20, "0020_what_was_told", "postgres/"),
+    migration!(21, "0021_clearing"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

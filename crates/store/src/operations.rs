@@ -384,5 +384,6 @@ pub(crate) fn operation(row: &Row) -> Result<OperationRecord, StoreError> {
         wait: wait(row)?,
         created_at: row.moment("created_at")?,
         finished_at: row.moment_opt("finished_at")?,
+        cleared_at: row.moment_opt("cleared_at")?,
     })
 }

@@ -306,6 +306,8 @@ pub struct OperationRecord {
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// When its steps and its lines were cleared away; what it was asked for and what came of it stays.
+    pub cleared_at: Option<Timestamp>,
 }
 
 /// A wait for the next attempt. Nobody holds the operation meanwhile.

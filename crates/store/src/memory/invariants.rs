@@ -5,8 +5,9 @@ use std::collections::{BTreeMap, BTreeSet};
 use proximity_domain::ids::{AppId, Epoch, OperationId};
 use proximity_domain::operation::OperationState;
 
-use super::state::{App, State};
+use super::state::{App, Operation, State};
 use crate::apply::is_transitional;
+use crate::clearing::Journal;
 use crate::invariants::judge;
 use crate::views::{AuditKind, PortSide};
 
@@ -148,6 +149,33 @@ impl State {
         }
     }
 
+    fn check_clearings(&self, wrong: &mut Vec<String>) {
+        let cleared = self.operations.values();
+        let cleared: Vec<&Operation> = cleared
+            .filter(|operation| operation.record.cleared_at.is_some())
+            .collect();
+        if cleared.len() as u64 != self.cleared(Journal::Operations) {
+            let counted = self.cleared(Journal::Operations);
+            let rule = "as many operations were cleared as are counted";
+            wrong.push(format!("{rule}: counted {counted}"));
+        }
+        for operation in cleared {
+            let id = operation.record.id;
+            if !operation.record.state.is_final() {
+                wrong.push(format!("an operation that is cleared has ended: {id}"));
+            }
+            if !operation.steps.is_empty() {
+                let rule = "an operation whose steps were cleared away has none";
+                wrong.push(format!("{rule}: {id}"));
+            }
+            let app = self.apps.get(&operation.record.app);
+            if app.is_some_and(App::is_live) && self.is_newest(operation) {
+                let rule = "the newest operation of a live app has its steps";
+                wrong.push(format!("{rule}: {id}"));
+            }
+        }
+    }
+
     /// Operations that were given up.
     fn abandoned(&self) -> BTreeSet<OperationId> {
         let entries = self.audit.values();
@@ -156,9 +184,15 @@ impl State {
     }
 
     fn check_journals(&self, wrong: &mut Vec<String>) {
+        let cleared = |journal| usize::try_from(self.cleared(journal)).unwrap_or(usize::MAX);
+        let (log, events) = (cleared(Journal::LogLines), cleared(Journal::Events));
         for (name, count, next) in [
-            ("log lines", self.log.len(), self.log.next_number()),
-            ("events", self.events.len(), self.events.next_number()),
+            ("log lines", log + self.log.len(), self.log.next_number()),
+            (
+                "events",
+                events + self.events.len(),
+                self.events.next_number(),
+            ),
             ("audit entries", self.audit.len(), self.audit.next_number()),
         ] {
             let end = next - 1;
@@ -166,6 +200,13 @@ impl State {
                 wrong.push(format!("{name} are numbered without gaps: at {end}"));
             }
         }
+        let first = self.events.first_key_value().map(|(seq, _)| *seq);
+        if first.is_some_and(|first| first != self.cleared_events() + 1) {
+            wrong.push(format!(
+                "of events the oldest are cleared away: from {first:?}"
+            ));
+        }
+        self.check_clearings(wrong);
         let mutations = self.audit.values();
         for entry in mutations.filter(|entry| entry.kind == AuditKind::Mutation) {
             let operation = entry.operation.and_then(|id| self.operations.get(&id));
@@ -173,7 +214,8 @@ impl State {
                 let step = entry
                     .step
                     .is_some_and(|step| operation.steps.contains_key(&step));
-                step && entry
+                let is_cleared = operation.record.cleared_at.is_some();
+                (step || is_cleared) && entry
                     .epoch
                     .is_some_and(|epoch| epoch <= operation.record.epoch)
             });

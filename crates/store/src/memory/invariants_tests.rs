@@ -18,6 +18,7 @@ use uuid::Uuid;
 
 use super::MemoryOptions;
 use super::state::State;
+use crate::clearing::Journal;
 use crate::effects::{Effects, GuestChange, MutationAudit, NewLogLine};
 use crate::records::{
     Actor, HostPlacement, HostRecord, LogLevel, NewApp, NewOperation, OperationRecord,
@@ -243,6 +244,24 @@ const DAMAGES: &[Damage] = &[
         s.log.put(3, line);
     }),
     ("events are numbered without gaps", |s| s.events.remove(&2)),
+    ("of events the oldest are cleared away", |s| {
+        s.events.remove(&2);
+        s.clearings.put(Journal::Events, 1);
+    }),
+    ("as many operations were cleared as are counted", |s| {
+        record(s).cleared_at = Some(NOW);
+    }),
+    ("an operation that is cleared has ended", |s| {
+        record(s).cleared_at = Some(NOW);
+    }),
+    (
+        "an operation whose steps were cleared away has none",
+        |s| record(s).cleared_at = Some(NOW),
+    ),
+    (
+        "the newest operation of a live app has its steps",
+        |s| record(s).cleared_at = Some(NOW),
+    ),
     ("audit entries are numbered without gaps", |s| {
         s.audit.remove(&1);
     }),

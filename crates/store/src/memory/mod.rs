@@ -7,6 +7,7 @@
 mod adoptions;
 mod alarms;
 mod apps;
+mod clearing;
 mod effects;
 mod guards;
 mod guests;

@@ -138,6 +138,7 @@ impl State {
             wait: None,
             created_at: now,
             finished_at: None,
+            cleared_at: None,
         };
         let fresh = Operation {
             record,

@@ -16,6 +16,7 @@ use proximity_domain::time::Timestamp;
 use super::MemoryOptions;
 use super::table::Table;
 use crate::alarms::{Alarm, AlarmKey};
+use crate::clearing::Journal;
 use crate::guards::GuardedApp;
 use crate::identities::GuestLooks;
 use crate::interfaces::SeenInterfaces;
@@ -126,6 +127,8 @@ pub(crate) struct State {
     pub(crate) log: Table<i64, AppLine>,
     pub(crate) events: Table<i64, EventRow>,
     pub(crate) audit: Table<i64, AuditRow>,
+    /// How many rows of a journal are gone.
+    pub(crate) clearings: Table<Journal, u64>,
     pub(crate) channels: Table<ChannelName, NoticeChannel>,
     pub(crate) notices: Table<(ChannelName, i64), Waiting>,
     /// When a channel was told of a subject.
@@ -170,6 +173,7 @@ impl State {
             log: Table::default(),
             events: Table::default(),
             audit: Table::default(),
+            clearings: Table::default(),
             channels: Table::default(),
             notices: Table::default(),
             subjects: Table::default(),
@@ -190,7 +194,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 19] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 20] {
         let Self {
             public: _,
             internal: _,
@@ -211,13 +215,14 @@ impl State {
             log,
             events,
             audit,
+            clearings,
             channels,
             notices,
             subjects,
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
-            alarms, guards, keys, log, events, audit, channels, notices, subjects,
+            alarms, guards, keys, log, events, audit, clearings, channels, notices, subjects,
         ]
     }
 }

@@ -27,6 +27,8 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     at_operations(pair, known).await;
     both!(pair, store => store.events(0, 1000)).unwrap();
     both!(pair, store => store.newest_event()).unwrap();
+    both!(pair, store => store.journal_counts()).unwrap();
+    both!(pair, store => store.ended_operations(None, 1000)).unwrap();
     both!(pair, store => store.audit(1000, 0)).unwrap();
     notices::look(pair).await;
     let wrong = both!(pair, store => store.invariants()).unwrap();

@@ -9,6 +9,7 @@
 )]
 
 mod calls;
+mod clearing;
 mod look;
 mod loops;
 mod notices;

@@ -72,6 +72,7 @@ impl Play {
             Call::Cancel(_) | Call::Retry(_) | Call::Abandon(_) => {
                 return Some(self.of_operation(call).await);
             }
+            Call::Clear { what, n } => return Some(self.clear(what, n).await),
             Call::GuestMoved { app, node } => return Some(self.guest_moved(app, node).await),
             Call::AddToken(n) => {
                 let id = if n.is_multiple_of(8) {

@@ -7,6 +7,7 @@ pub mod adoptions;
 pub mod alarms;
 pub mod apps;
 pub mod archive;
+pub mod clearing;
 pub mod events;
 pub mod fencing;
 pub mod guards;
@@ -63,6 +64,9 @@ macro_rules! with_cases {
             guests: are_recorded_once_per_place, of_a_page_of_apps_are_read_together, are_confirmed_once, are_followed_to_another_node,
                 of_others_are_out_of_reach, hold_their_number_until_they_are_gone;
             archive: keeps_history, tells_of_its_containers_and_calls, frees_name_ports_and_secrets, waits_for_the_last_guest, ends_inside_a_step_too;
+            clearing: takes_the_oldest_events_and_counts_them, leaves_what_a_channel_needs,
+                takes_steps_and_lines_and_leaves_the_rest, leaves_the_newest_of_a_live_app_and_what_is_at_work,
+                ends_where_it_is_enough_for_one_commit, goes_from_the_first_that_ended;
             request_keys: count_once_for_operations_and_hosts, refuse_another_request, are_kept_for_a_day,
                 are_forgotten_though_no_other_comes, let_a_stuck_operation_go_on_once;
             guards: tell_of_a_drift_once_and_of_its_end, are_for_adopted_apps_and_end_with_them;

@@ -15,8 +15,10 @@ const STATEMENTS: usize = 256;
 /// Pages in the log after which a commit also carries them over to the file: seldom enough that not one commit in a
 /// hundred takes so long (a page has 4 KiB, a commit some ten of them).
 const CHECKPOINT_PAGES: i64 = 4_000;
-/// Pages that the writer keeps, so that a long history does not make it read for each commit: 32 MiB at most.
-const WRITER_CACHE_PAGES: i64 = 8_192;
+/// Pages that the writer keeps, 8 MiB at most: what commits touch again and again, which are the new ends of the journals and of
+/// their indexes and the rows of some thousand apps. What is not there is in the system's memory, where a read costs less
+/// than a hundredth of the flush that each commit waits for.
+const WRITER_CACHE_PAGES: i64 = 2_048;
 
 /// A connection that writes. Waits for other processes, so it belongs on a thread that may block.
 pub(crate) fn connect_writer(path: &Path) -> Result<Connection, DatabaseError> {
