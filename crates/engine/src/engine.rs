@@ -4,6 +4,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use proximity_domain::janitor;
+use proximity_domain::retention::Retention;
 use proximity_domain::retry::RetryPolicy;
 use proximity_domain::time::{Clock, Timestamp};
 use proximity_store::Store;
@@ -13,6 +14,7 @@ use crate::at_work::{AtWork, InFlight};
 use crate::catalog::Catalog;
 use crate::cluster::Clusters;
 use crate::commands::HelperProgram;
+use crate::housekeeping::TIDY_EVERY;
 use crate::janitor::{JANITOR_EVERY, Janitor};
 use crate::reconcile::Reconciler;
 use crate::seams::{Connect, IdSource, Ingress, Probe};
@@ -83,6 +85,10 @@ pub struct EngineLimits {
     pub janitor_every: Duration,
     /// From the end of one round of the slow sweep to the beginning of the next, to the minute.
     pub sweep_rest: Duration,
+    /// How much of the journals is kept.
+    pub retention: Retention,
+    /// From one look for what is more than that, and for what has expired, to the next.
+    pub tidy_every: Duration,
 }
 
 const OPERATIONS: usize = 32;
@@ -121,6 +127,8 @@ impl Default for EngineLimits {
             stuck: janitor::Limits::default(),
             janitor_every: JANITOR_EVERY,
             sweep_rest: SWEEP_REST,
+            retention: Retention::default(),
+            tidy_every: TIDY_EVERY,
         }
     }
 }

@@ -3,6 +3,7 @@
 mod at_work;
 pub mod catalog;
 mod claims;
+mod clearing;
 pub mod cluster;
 pub mod commands;
 mod denied;

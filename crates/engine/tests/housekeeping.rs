@@ -1,11 +1,14 @@
 //! What has expired goes though nobody asks for anything.
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
-use proximity_domain::ids::HostId;
+use proximity_domain::ids::{HostId, OperationId};
+use proximity_domain::retention::{Keep, Retention};
 use proximity_domain::time::{Clock, Timestamp};
+use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::engine::EngineLimits;
 use proximity_engine::housekeeping;
 use proximity_pve_emulator::core::Access;
-use proximity_store::records::{HostRecord, RequestKey};
+use proximity_store::records::{AppRecord, HostRecord, RequestKey};
 use proximity_testkit::sources::RealClock;
 use proximity_testkit::world::TestWorld;
 use tokio_util::sync::CancellationToken;
@@ -31,11 +34,82 @@ async fn left(at_ms: i64, later_ms: i64) -> u64 {
     let at = Timestamp(now + at_ms);
     let added = w.store.add_host_once(spare, Some(key), &w.actor, at);
     added.await.unwrap();
+    keep_house_once(&w).await;
+    let later = Timestamp(now + later_ms);
+    w.store.forget_old_requests(later).await.unwrap()
+}
+
+async fn keep_house_once(w: &TestWorld) {
     let ended = CancellationToken::new();
     ended.cancel();
     housekeeping::run(w.engine.clone(), ended).await;
-    let later = Timestamp(now + later_ms);
-    w.store.forget_old_requests(later).await.unwrap()
+}
+
+/// The app and its deploy, when it has ended.
+async fn deploy(w: &TestWorld, hostname: &str) -> (AppRecord, OperationId) {
+    let wanted = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: hostname.to_owned(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, wanted).await.unwrap();
+    let operation = app.operation.unwrap();
+    w.settled(operation).await.unwrap();
+    (app, operation)
+}
+
+#[tokio::test]
+async fn of_what_happened_as_much_stays_as_is_kept_and_what_nobody_may_lose() {
+    let limits = EngineLimits {
+        retention: Retention {
+            events: Keep::of(0, 5),
+            operations: Keep {
+                age_ms: None,
+                most: Some(0),
+            },
+        },
+        ..EngineLimits::default()
+    };
+    let mut w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+    let (gone, its_deploy) = deploy(&w, "gone").await;
+    let remove = Action::Delete {
+        confirm: Some("gone".to_owned()),
+        force_stop: false,
+        purge: false,
+    };
+    let removal = w.engine.act(&w.actor, "gone", remove).await.unwrap();
+    w.settled(removal.id).await.unwrap();
+    let (kept, deploy_of_kept) = deploy(&w, "kept").await;
+    w.stop_worker().await.unwrap();
+    let newest = w.store.newest_event().await.unwrap();
+    let audit = w.store.audit(1000, 0).await.unwrap();
+    let lines = w.store.log(kept.id, 0, 1000).await.unwrap();
+    keep_house_once(&w).await;
+    let events = w.store.events(0, 1000).await.unwrap();
+    let seqs: Vec<i64> = events.iter().map(|event| event.0).collect();
+    assert_eq!(seqs, (newest - 4..=newest).collect::<Vec<_>>());
+    for (operation, has_steps) in [
+        (its_deploy, false),
+        (removal.id, false),
+        (deploy_of_kept, true),
+    ] {
+        let steps = w.store.steps(operation).await.unwrap();
+        assert_eq!(!steps.is_empty(), has_steps, "{steps:?}");
+        let record = w.store.operation(operation).await.unwrap().unwrap();
+        assert_eq!(record.cleared_at.is_none(), has_steps, "{record:?}");
+    }
+    // The last word on the app that is gone, and every line of the one that lives.
+    assert_eq!(w.store.log(gone.id, 0, 1000).await.unwrap().len(), 1);
+    assert_eq!(w.store.log(kept.id, 0, 1000).await.unwrap(), lines);
+    assert!(w.store.archived_app(gone.id).await.unwrap().is_some());
+    assert_eq!(w.store.audit(1000, 0).await.unwrap(), audit);
+    let wrong = w.store.invariants().await.unwrap();
+    assert!(wrong.is_empty(), "{wrong:#?}");
+    // Nothing is left to do, and nothing is committed.
+    let mut commits = w.store.commits();
+    commits.mark_unchanged();
+    keep_house_once(&w).await;
+    assert!(!commits.has_changed().unwrap());
 }
 
 #[tokio::test]

@@ -8,6 +8,7 @@ use std::time::Duration;
 use proximity_domain::ids::{HostId, InstallationId};
 use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
+use proximity_domain::retention::{Keep, Retention};
 use proximity_domain::time::Clock;
 use proximity_domain::token_purpose::TokenPurpose;
 use proximity_engine::catalog::Catalog;
@@ -356,6 +357,11 @@ pub(super) async fn set(play: &Play, telling: Telling) -> Result<Stage, String> 
                 BRISK_REST
             } else {
                 EngineLimits::default().sweep_rest
+            },
+            // Its rules read the journals whole, and its clock jumps by years.
+            retention: Retention {
+                events: Keep::default(),
+                operations: Keep::default(),
             },
             ..EngineLimits::default()
         },

@@ -1,0 +1,100 @@
+//! Clears the journals of what is more than is kept, part by part, so that nobody waits long for a turn to write.
+
+use proximity_domain::retention::{Keep, events_to_clear, operations_to_clear};
+use proximity_domain::time::Timestamp;
+use proximity_store::clearing::{Journal, OperationsCleared};
+use proximity_store::{Store, StoreError};
+use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// Events that one commit takes at most.
+const EVENTS_AT_ONCE: u32 = 500;
+/// Operations of one look.
+const OPERATIONS_AT_ONCE: u32 = 200;
+
+/// Clears all that may go by now; after `shutdown` no further part is begun. Says what went.
+pub(crate) async fn run(
+    engine: &Engine,
+    now: Timestamp,
+    shutdown: &CancellationToken,
+) -> Result<(), EngineError> {
+    let (store, retention) = (engine.store(), &engine.inner.parts.limits.retention);
+    let events = clear_events(store, &retention.events, now, shutdown).await?;
+    let gone = clear_operations(store, &retention.operations, now, shutdown).await?;
+    if events + gone.operations > 0 {
+        tracing::info!(
+            events,
+            operations = gone.operations,
+            steps = gone.steps,
+            log_lines = gone.log_lines,
+            "cleared away what is older, or more, than is kept of events and of operations that have ended"
+        );
+    }
+    Ok(())
+}
+
+async fn clear_events(
+    store: &Store,
+    keep: &Keep,
+    now: Timestamp,
+    shutdown: &CancellationToken,
+) -> Result<u64, StoreError> {
+    let mut gone = 0;
+    loop {
+        let old = store.old_events(EVENTS_AT_ONCE).await?;
+        let found = events_to_clear(&old, keep, now);
+        if found.is_held {
+            tracing::warn!(
+                needed = old.needed,
+                "events that would be cleared away are kept: a channel of notices has not been told of them yet \
+                 (proximity notify channels)"
+            );
+        }
+        let Some(to) = found.to else { break };
+        let cleared = store.clear_events(to).await?;
+        gone += cleared;
+        if cleared == 0 || found.is_held || shutdown.is_cancelled() {
+            break;
+        }
+    }
+    Ok(gone)
+}
+
+async fn clear_operations(
+    store: &Store,
+    keep: &Keep,
+    now: Timestamp,
+    shutdown: &CancellationToken,
+) -> Result<OperationsCleared, StoreError> {
+    let mut gone = OperationsCleared::default();
+    let counts = store.journal_counts().await?;
+    let ended = counts.iter().find(|of| of.journal == Journal::Operations);
+    let mut from_here = ended.map_or(0, |count| count.kept);
+    let mut after = None;
+    loop {
+        let found = store.ended_operations(after, OPERATIONS_AT_ONCE).await?;
+        let decided = operations_to_clear(&found, from_here, keep, now);
+        if !decided.go.is_empty() {
+            // What they said was committed before they ended; only what is numbered can go.
+            store.journal_numbered().await?;
+        }
+        let mut rest = decided.go.as_slice();
+        while !rest.is_empty() {
+            let part = store.clear_operations(rest, now).await?;
+            gone.operations += part.operations;
+            gone.steps += part.steps;
+            gone.log_lines += part.log_lines;
+            rest = rest.get(part.dealt_with.max(1)..).unwrap_or_default();
+            if shutdown.is_cancelled() {
+                return Ok(gone);
+            }
+        }
+        if decided.is_end {
+            return Ok(gone);
+        }
+        after = found.last().map(|last| (last.finished_at, last.id));
+        from_here = from_here.saturating_sub(found.len() as u64);
+    }
+}
