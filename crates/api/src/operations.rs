@@ -56,6 +56,9 @@ pub struct Operation {
     pub created_at: Timestamp,
     /// When it ended.
     pub finished_at: Option<Timestamp>,
+    /// When its steps and its log lines were cleared away, as the server's `retention` says; `steps` is empty since.
+    #[serde(default)]
+    pub cleared_at: Option<Timestamp>,
     /// Its steps so far, in order; `null` in lists.
     #[serde(default)]
     pub steps: Option<Vec<Step>>,

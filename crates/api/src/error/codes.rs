@@ -74,6 +74,7 @@ pub const CODES: &[Code] = &[
     row("body_too_large", K::TooLarge, "The body is larger than 1 MiB."),
     row("not_json", K::MediaType, "The body does not say that it is application/json."),
     row("event_ahead", K::Conflict, "The log of events does not go as far as the number that was sent."),
+    row("event_cleared", K::Conflict, "What followed the number that was sent was cleared away."),
     row("too_many_streams", K::Unavailable, "As many clients follow events as the server takes."),
     row("events_unavailable", K::Unavailable, "Events cannot be followed now: the server is ending, or cannot read its database."),
     row("timeout", K::Timeout, "The request took longer than 60 s."),

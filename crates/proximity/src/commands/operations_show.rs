@@ -1,5 +1,6 @@
 //! `proximity operations show`.
 
+use jiff::Timestamp;
 use proximity_api::operations::{Operation, Step};
 
 use crate::cli::OperationsShow;
@@ -46,11 +47,20 @@ pub(crate) fn human(operation: &Operation) -> String {
             "ended",
             operation.finished_at.map(moment).unwrap_or_default(),
         ),
+        (
+            "steps",
+            operation.cleared_at.map(cleared).unwrap_or_default(),
+        ),
     ]);
     match &operation.steps {
         Some(steps) if !steps.is_empty() => format!("{head}\n\n{}", table_of(steps)),
         Some(_) | None => head,
     }
+}
+
+/// Why none are shown.
+fn cleared(at: Timestamp) -> String {
+    format!("cleared away with its log lines, {}", moment(at))
 }
 
 /// Until when, for which attempt, and why.
@@ -80,4 +90,29 @@ fn table_of(steps: &[Step]) -> String {
         }),
         "no steps",
     )
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+
+    /// An empty list of steps alone would say that there were none.
+    #[test]
+    fn why_no_steps_are_shown_is_said() {
+        let mut shown = json!({
+            "id": "o", "kind": "deploy", "app_id": "a", "state": "succeeded", "percent": 100, "input": {},
+            "requested_by": "admin", "cancel_requested": false, "created_at": "2026-01-01T00:00:00Z",
+            "finished_at": "2026-01-01T00:01:00Z", "steps": [],
+        });
+        let text = |shown: &serde_json::Value| {
+            let operation: Operation = serde_json::from_value(shown.clone()).unwrap();
+            human(&operation)
+        };
+        assert!(!text(&shown).contains("cleared"), "{}", text(&shown));
+        shown["cleared_at"] = json!("2026-04-01T00:00:00Z");
+        let said = "cleared away with its log lines, 2026-04-01 00:00:00 UTC";
+        assert!(text(&shown).contains(said), "{}", text(&shown));
+    }
 }

@@ -206,6 +206,8 @@ fn engine(
             protect: settings.engine.protect,
             stuck: settings.janitor.limits(),
             janitor_every: settings.janitor.every(),
+            retention: settings.retention.kept(),
+            tidy_every: settings.retention.every(),
             ..EngineLimits::default()
         },
     }))

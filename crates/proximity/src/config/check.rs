@@ -1,6 +1,6 @@
 //! Rules between settings. Pure.
 
-use super::{Database, Settings};
+use super::{Database, RetentionSettings, Settings};
 
 /// What is wrong, one sentence with the name of the setting, and what to do.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,6 +18,12 @@ pub(super) fn wrong(message: impl Into<String>, hint: &str) -> Wrong {
 
 /// A week.
 const JANITOR_MOST_MINUTES: u32 = 7 * 24 * 60;
+/// A hundred years.
+const RETENTION_MOST_DAYS: u32 = 36_500;
+/// Who follows the events is told of each, also a moment later.
+const RETENTION_LEAST_EVENTS: u64 = 100;
+/// A day.
+const RETENTION_MOST_SECONDS: u32 = 24 * 60 * 60;
 
 /// The first rule that is broken.
 pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
@@ -44,7 +50,32 @@ pub(super) fn check(settings: &Settings) -> Result<(), Wrong> {
             return Err(wrong(format!("{name} is {minutes}"), &hint));
         }
     }
+    retention(&settings.retention)?;
     log(settings)
+}
+
+fn retention(retention: &RetentionSettings) -> Result<(), Wrong> {
+    for (name, days) in [
+        ("retention.event_days", retention.event_days),
+        ("retention.operation_days", retention.operation_days),
+    ] {
+        if days > RETENTION_MOST_DAYS {
+            let hint = format!("choose 1 to {RETENTION_MOST_DAYS}, or 0 for no bound");
+            return Err(wrong(format!("{name} is {days}"), &hint));
+        }
+    }
+    let events = retention.events;
+    if (1..RETENTION_LEAST_EVENTS).contains(&events) {
+        let hint = format!("choose {RETENTION_LEAST_EVENTS} or more, or 0 for no bound");
+        return Err(wrong(format!("retention.events is {events}"), &hint));
+    }
+    let seconds = retention.every_seconds;
+    if seconds == 0 || seconds > RETENTION_MOST_SECONDS {
+        let hint = format!("choose 1 to {RETENTION_MOST_SECONDS}");
+        let message = format!("retention.every_seconds is {seconds}");
+        return Err(wrong(message, &hint));
+    }
+    Ok(())
 }
 
 fn log(settings: &Settings) -> Result<(), Wrong> {

@@ -15,6 +15,7 @@ use std::time::Duration;
 
 use confique::Config;
 use proximity_domain::janitor::Limits;
+use proximity_domain::retention::{Keep, Retention};
 use serde::{Deserialize, Serialize};
 
 pub(crate) use load::{Loaded, load};
@@ -64,6 +65,9 @@ pub(crate) struct Settings {
     /// Marking apps that are stuck.
     #[config(nested)]
     pub(crate) janitor: JanitorSettings,
+    /// How much of what happened is kept.
+    #[config(nested)]
+    pub(crate) retention: RetentionSettings,
     /// Telling people what happened.
     #[config(nested)]
     pub(crate) notify: NotifySettings,
@@ -221,6 +225,46 @@ impl JanitorSettings {
     /// From the end of one look to the next.
     pub(crate) fn every(&self) -> Duration {
         Duration::from_secs(60 * u64::from(self.every_minutes))
+    }
+}
+
+/// How much of what happened is kept: the log of events, and the steps and log lines of operations that have ended. What is older,
+/// or more, goes, oldest first; 0 is no bound. The audit, the archive and the operations themselves are kept whatever is
+/// set here, and so are the steps of a live app's newest operation, the newest line of each app, and events that a channel
+/// of notices has not been told of.
+#[derive(Debug, Clone, Config, Serialize)]
+#[config(layer_attr(serde(deny_unknown_fields)))]
+#[config(layer_attr(derive(Debug)))]
+pub(crate) struct RetentionSettings {
+    /// Events are kept for so many days. Whoever follows them and comes back later than that is told so.
+    #[config(default = 90, env = "PROXIMITY_RETENTION_EVENT_DAYS")]
+    pub(crate) event_days: u32,
+    /// Of events so many of the newest are kept, at least 100. Each takes some 200 bytes.
+    #[config(default = 500000, env = "PROXIMITY_RETENTION_EVENTS")]
+    pub(crate) events: u64,
+    /// Operations keep their steps and log lines for so many days after their end.
+    #[config(default = 90, env = "PROXIMITY_RETENTION_OPERATION_DAYS")]
+    pub(crate) operation_days: u32,
+    /// So many of the operations that ended last keep them. A deploy has some 8 KB of them.
+    #[config(default = 20000, env = "PROXIMITY_RETENTION_OPERATIONS")]
+    pub(crate) operations: u64,
+    /// From one look for what is more than that to the next, seconds.
+    #[config(default = 3600, env = "PROXIMITY_RETENTION_EVERY_SECONDS")]
+    pub(crate) every_seconds: u32,
+}
+
+impl RetentionSettings {
+    /// As the engine takes it.
+    pub(crate) fn kept(&self) -> Retention {
+        Retention {
+            events: Keep::of(self.event_days, self.events),
+            operations: Keep::of(self.operation_days, self.operations),
+        }
+    }
+
+    /// From the end of one look to the next.
+    pub(crate) fn every(&self) -> Duration {
+        Duration::from_secs(u64::from(self.every_seconds))
     }
 }
 

@@ -2,6 +2,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use confique::{Config, Layer};
+use proximity_domain::retention::Retention;
 
 use super::load::{merged, parse};
 use super::{Range, Settings};
@@ -50,6 +51,24 @@ fn the_janitor_is_given_what_is_set() {
         (limits.removing_ms, limits.deploying_ms),
         (5_400_000, 3_600_000)
     );
+}
+
+#[test]
+fn what_is_kept_is_what_is_set_and_0_is_no_bound() {
+    let day_ms = 24 * 60 * 60 * 1000;
+    let kept = |text: &str| from_file(text).unwrap().retention.kept();
+    assert_eq!(kept(""), Retention::default());
+    let set = kept("retention: {event_days: 2, events: 0, operation_days: 0, operations: 7}\n");
+    assert_eq!(
+        (set.events.age_ms, set.events.most),
+        (Some(2 * day_ms), None)
+    );
+    assert_eq!(
+        (set.operations.age_ms, set.operations.most),
+        (None, Some(7))
+    );
+    let often = from_file("retention:\n  every_seconds: 5\n").unwrap();
+    assert_eq!(often.retention.every(), Duration::from_secs(5));
 }
 
 #[test]
@@ -102,6 +121,9 @@ fn settings_that_contradict_each_other_are_refused() {
         "database:\n  password_file: /p\n",
         "janitor:\n  every_minutes: 0\n",
         "janitor:\n  removing_minutes: 10081\n",
+        "retention:\n  event_days: 36501\n",
+        "retention:\n  events: 99\n",
+        "retention:\n  every_seconds: 0\n",
         "log:\n  file: /l/p.log\ngateway:\n  log_file: /l//p.log\n",
     ];
     let mut all = String::new();

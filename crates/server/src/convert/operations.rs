@@ -32,6 +32,7 @@ pub(crate) fn operation(
         waits_because: record.wait.as_ref().map(|wait| problem(&wait.because)),
         created_at: moment(record.created_at),
         finished_at: record.finished_at.map(moment),
+        cleared_at: record.cleared_at.map(moment),
         steps: steps.map(|steps| steps.into_iter().map(step).collect()),
     }
 }

@@ -56,6 +56,14 @@ struct Log {
     replays: Semaphore,
 }
 
+/// What comes after a place in the table.
+enum Read {
+    /// These, a page at most.
+    Events(Vec<Arc<ToldEvent>>),
+    /// What came next was cleared away, up to this number.
+    Cleared(i64),
+}
+
 #[derive(Debug, Default)]
 struct Window {
     events: VecDeque<Arc<ToldEvent>>,
@@ -105,6 +113,11 @@ impl EventFeed {
         Ok(head)
     }
 
+    /// All events up to this number were cleared away.
+    pub(crate) async fn cleared(&self) -> Result<i64, StoreError> {
+        self.log.reader.cleared_events().await
+    }
+
     /// The newest number in the log, which the feed may not have seen yet.
     pub(crate) async fn newest(&self) -> Result<i64, StoreError> {
         self.log.reader.newest_event().await
@@ -131,8 +144,11 @@ impl EventFeed {
             return Ok(found);
         }
         let _turn = self.log.replays.acquire().await;
-        let events = self.log.read(seq).await?;
-        Ok(events.into_iter().filter(|e| e.seq <= head).collect())
+        match self.log.read(seq).await? {
+            Read::Events(events) => Ok(events.into_iter().filter(|e| e.seq <= head).collect()),
+            // Whoever comes back to this place is told.
+            Read::Cleared(_) => Ok(Vec::new()),
+        }
     }
 }
 
@@ -162,11 +178,15 @@ impl Log {
     }
 
     /// The next page of the table, as far as it has no hole.
-    async fn read(&self, seq: i64) -> Result<Vec<Arc<ToldEvent>>, StoreError> {
+    async fn read(&self, seq: i64) -> Result<Read, StoreError> {
         let rows = self.reader.events(seq, PAGE).await?;
         let mut events = Vec::with_capacity(rows.len());
         for (row, expected) in rows.into_iter().zip(seq.saturating_add(1)..) {
             if row.0 != expected {
+                let cleared = self.reader.cleared_events().await?;
+                if events.is_empty() && expected <= cleared {
+                    return Ok(Read::Cleared(cleared));
+                }
                 tracing::error!(
                     expected,
                     found = row.0,
@@ -177,7 +197,7 @@ impl Log {
             let owner = self.owner(&row).await?;
             events.push(Arc::new(ToldEvent::new(row, owner)));
         }
-        Ok(events)
+        Ok(Read::Events(events))
     }
 
     async fn owner(&self, row: &EventRow) -> Result<Option<Arc<str>>, StoreError> {
@@ -243,7 +263,19 @@ async fn catch_up(log: &Log, publish: &watch::Sender<Option<i64>>) -> Result<(),
         }
     };
     loop {
-        let events = log.read(head).await?;
+        let events = match log.read(head).await? {
+            Read::Events(events) => events,
+            Read::Cleared(to) => {
+                tracing::warn!(
+                    from = head,
+                    to,
+                    "events were cleared away before the feed had read them"
+                );
+                head = to;
+                publish.send_replace(Some(head));
+                continue;
+            }
+        };
         let Some(last) = events.last() else {
             return Ok(());
         };

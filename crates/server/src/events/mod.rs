@@ -9,7 +9,7 @@ mod told;
 
 pub(crate) use feed::EventFeed;
 pub(crate) use filter::EventFilter;
-pub(crate) use page::page;
+pub(crate) use page::{Extent, page};
 pub(crate) use stream::{NoStream, stream};
 
 use std::time::Duration;

@@ -11,17 +11,27 @@ use std::sync::Arc;
 /// Events one request looks through at most; a filter may let none of them pass.
 const LOOKED_AT: i64 = 10_000;
 
-/// What comes after `after`; without it, the newest. `newest` is the number of the newest event.
+/// From where to where the log goes.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Extent {
+    /// All up to this number were cleared away.
+    pub(crate) cleared: i64,
+    /// Number of the newest event.
+    pub(crate) newest: i64,
+}
+
+/// What comes after `after`, where 0 is the beginning; without it, the newest.
 pub(crate) async fn page(
     feed: &EventFeed,
     filter: &EventFilter,
     after: Option<i64>,
     limit: usize,
-    newest: i64,
+    extent: Extent,
 ) -> Result<EventPage, StoreError> {
     match after {
-        Some(after) => onwards(feed, filter, after, limit, newest).await,
-        None => last(feed, filter, limit, newest).await,
+        Some(0) => onwards(feed, filter, extent.cleared, limit, extent.newest).await,
+        Some(after) => onwards(feed, filter, after, limit, extent.newest).await,
+        None => last(feed, filter, limit, extent).await,
     }
 }
 
@@ -61,9 +71,9 @@ async fn last(
     feed: &EventFeed,
     filter: &EventFilter,
     limit: usize,
-    newest: i64,
+    Extent { cleared, newest }: Extent,
 ) -> Result<EventPage, StoreError> {
-    let begin = newest.saturating_sub(LOOKED_AT).max(0);
+    let begin = newest.saturating_sub(LOOKED_AT).max(cleared);
     let (mut kept, mut position) = (Vec::<Arc<ToldEvent>>::new(), begin);
     if filter.is_open() {
         position = position.max(newest.saturating_sub(i64::try_from(limit).unwrap_or(i64::MAX)));

@@ -28,6 +28,8 @@ pub(crate) enum NoStream {
     Unreadable(StoreError),
     /// The client has seen more than the log holds; the newest number.
     Ahead(i64),
+    /// What follows the client's place was cleared away, up to this number.
+    Cleared(i64),
 }
 
 impl From<FeedClosed> for NoStream {
@@ -47,10 +49,19 @@ pub(crate) async fn stream(
 ) -> Result<Body, NoStream> {
     let place = feed.place().ok_or(NoStream::Full)?;
     let head = feed.subscribe().await?;
+    let cleared = feed.cleared().await.map_err(NoStream::Unreadable)?;
     let newest = feed.newest().await.map_err(NoStream::Unreadable)?;
-    let position = after.unwrap_or(newest);
+    let position = match after {
+        // Everything there is.
+        Some(0) => cleared,
+        Some(after) => after,
+        None => newest,
+    };
     if position > newest {
         return Err(NoStream::Ahead(newest));
+    }
+    if position < cleared {
+        return Err(NoStream::Cleared(cleared));
     }
     let now = Instant::now();
     let client = Client {
@@ -130,7 +141,7 @@ impl Client {
                 return None;
             }
         };
-        // The feed has seen what is not there: the log has lost something.
+        // The feed has seen what is not there: the log has lost something, or cleared it away before this client took it.
         page.last()?;
         let mut piece = BytesMut::new();
         for event in page {

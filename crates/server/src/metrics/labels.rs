@@ -54,6 +54,11 @@ pub(super) struct Told {
 }
 
 #[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
+pub(super) struct OfJournal {
+    pub(super) journal: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Eq, Hash, EncodeLabelSet)]
 pub(super) struct Apps {
     pub(super) kind: String,
     pub(super) status: String,

@@ -6,12 +6,14 @@
 //! Three registries make an answer: what the process does; what happens to all apps, for who may see them all; and what was
 //! counted for this very answer.
 
+mod journals;
 mod labels;
 mod operations;
 mod page;
 mod process;
 mod scrape;
 
+use journals::JournalMetrics;
 use operations::OperationMetrics;
 pub use page::metrics_markdown;
 pub(crate) use scrape::Scrape;
@@ -60,6 +62,7 @@ struct Inner {
     commits: Histogram,
     told: Family<Told, Counter>,
     operations: OperationMetrics,
+    journals: JournalMetrics,
 }
 
 impl Metrics {
@@ -80,6 +83,7 @@ impl Metrics {
             commits: seconds(),
             told: Family::default(),
             operations: OperationMetrics::default(),
+            journals: JournalMetrics::default(),
         };
         inner.register(version);
         Self(Arc::new(inner))
@@ -131,6 +135,7 @@ impl Metrics {
     fn show_all(&self) {
         drop(self.0.told.get_or_create(&Told { kind: "" }));
         self.0.operations.show_all();
+        self.0.journals.show_all();
     }
 
     /// The text of the figures as they are now, for who asks.
@@ -142,6 +147,7 @@ impl Metrics {
         let inner = &*self.0;
         if scrape.sees_only.is_none() {
             inner.operations.look(reader).await?;
+            inner.journals.look(reader).await?;
         }
         let counts = reader.app_counts(scrape.sees_only).await?;
         let streams = i64::try_from(scrape.streams).unwrap_or(i64::MAX);
@@ -231,6 +237,7 @@ impl Inner {
             self.told.clone(),
         );
         self.operations.register(registry);
+        self.journals.register(registry);
     }
 }
 

@@ -26,8 +26,8 @@ Counters begin with the process. Labels come from closed lists, route templates,
 number stays bounded. A figure without samples yet is left out of the answer.
 
 A token with the scope `read` is answered too, as the API answers it elsewhere: `proximity_apps` counts the apps of its own account, and
-what tells of everybody's is left out: `proximity_cluster_unmanaged_containers`, `proximity_events_total`, `proximity_operation…` and
-`proximity_step_failures_total`.
+what tells of everybody's is left out: `proximity_cluster_unmanaged_containers`, `proximity_events_total`, `proximity_journal_…`,
+`proximity_operation…` and `proximity_step_failures_total`.
 
 | name | type | labels | what |
 |---|---|---|---|
@@ -146,6 +146,7 @@ mod tests {
             "| `proximity_operations_live` | gauge | `kind`, `state` | ",
             "| `proximity_build_info` | info | `version` |",
             "| `proximity_commit_seconds` | histogram |  | ",
+            "| `proximity_journal_cleared` | gauge | `journal` | ",
             "| `process_open_fds` | gauge |  | ",
         ] {
             assert!(page.contains(line), "{line} is not in {page}");
@@ -153,6 +154,7 @@ mod tests {
         let sources = [
             include_str!("mod.rs"),
             include_str!("operations.rs"),
+            include_str!("journals.rs"),
             include_str!("scrape.rs"),
         ];
         let registered: usize = sources

@@ -49,7 +49,8 @@ pub(crate) async fn list(
 
 /// Show an archived app
 ///
-/// With its containers, what was asked for and what was sent to Proxmox VE; its log and its events are read by its id as before.
+/// With its containers, what was asked for and what was sent to Proxmox VE; its log and its events are read by its id as before,
+/// as far as `retention` keeps them.
 #[utoipa::path(get, path = "/api/archive/{app}", tag = "apps", operation_id = "show_archived",
     params(("app" = String, Path, description = "Id.", example = "0197a1b2-5555-7000-8000-000000000001")),
     responses((status = 200, description = "The app as it was.", body = ArchivedApp)),

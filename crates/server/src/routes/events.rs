@@ -10,7 +10,7 @@ use proximity_api::events::{EventPage, EventQuery};
 use proximity_domain::event::EventKind;
 
 use crate::auth::{Caller, Scope};
-use crate::events::{self, EventFilter, NoStream};
+use crate::events::{self, EventFilter, Extent, NoStream};
 use crate::extract::{Query, limit};
 use crate::refusal::Refusal;
 use crate::router::AppState;
@@ -43,7 +43,7 @@ const UNBUFFERED: [(HeaderName, HeaderValue); 3] = [
         content((EventPage = "application/json"), (String = "text/event-stream",
             extensions(("x-item-schema" = json!({"$ref": "#/components/schemas/Event"}))))))),
     extensions(("x-codes" = json!(["invalid_value", "app_not_found", "operation_not_found", "event_ahead",
-        "events_unavailable", "too_many_streams"]))))]
+        "event_cleared", "events_unavailable", "too_many_streams"]))))]
 pub(crate) async fn list(
     State(state): State<AppState>,
     caller: Caller,
@@ -58,17 +58,26 @@ pub(crate) async fn list(
         return match events::stream(state.feed(), filter, after).await {
             Ok(body) => Ok((UNBUFFERED, body).into_response()),
             Err(NoStream::Ahead(newest)) => Err(ahead(newest)),
+            Err(NoStream::Cleared(to)) => Err(cleared(to)),
             Err(NoStream::Closed) => Err(closed()),
             Err(NoStream::Unreadable(error)) => Err(error.into()),
             Err(NoStream::Full) => Ok(full()),
         };
     }
     let feed = state.feed();
+    let gone = feed.cleared().await?;
     let newest = feed.newest().await?;
     if after.is_some_and(|after| after > newest) {
         return Err(ahead(newest));
     }
-    let page = events::page(&feed, &filter, after, limit as usize, newest).await?;
+    if after.is_some_and(|after| after > 0 && after < gone) {
+        return Err(cleared(gone));
+    }
+    let extent = Extent {
+        cleared: gone,
+        newest,
+    };
+    let page = events::page(&feed, &filter, after, limit as usize, extent).await?;
     Ok(Json(page).into_response())
 }
 
@@ -153,6 +162,20 @@ fn ahead(newest: i64) -> Refusal {
                 "the log of events ends with {newest}; the number sent is of another log, or of a later state of it"
             ),
             "begin anew: without `Last-Event-ID` and `after`, or with `after=0` for everything",
+        ),
+    )
+}
+
+fn cleared(to: i64) -> Refusal {
+    Refusal::new(
+        ErrorKind::Conflict,
+        ErrorBody::new(
+            "event_cleared",
+            format!(
+                "the events up to {to} were cleared away, and what followed the number sent is among them"
+            ),
+            "begin anew: without `Last-Event-ID` and `after`, or with `after=0` for all that are kept; how long that is \
+             the server's `retention` says",
         ),
     )
 }

@@ -136,6 +136,41 @@ async fn a_place_the_log_never_had_is_refused() {
     assert_eq!((ahead.status.as_u16(), ahead.code()), (409, "event_ahead"));
 }
 
+/// What is gone is never passed over in silence, and the beginning is what is left.
+#[tokio::test]
+async fn a_place_behind_what_was_cleared_away_is_refused() {
+    let world = world().await;
+    for number in 0..10 {
+        world.add_host(number).await;
+    }
+    assert_eq!(world.store.clear_events(6).await.unwrap(), 6);
+    for after in [1, 5] {
+        let path = format!("/api/events?after={after}");
+        let page = world.send("GET", &path, "").await;
+        assert_eq!(
+            (page.status.as_u16(), page.code()),
+            (409, "event_cleared"),
+            "{after}"
+        );
+        let (status, headers, _) = ask(&world, "all", &path, None).await;
+        assert_eq!(status, 409, "a stream from {after}");
+        assert_eq!(headers["content-type"], "application/json");
+    }
+    for after in [0, 6] {
+        let path = format!("/api/events?after={after}");
+        let page = world.send("GET", &path, "").await;
+        let seqs = page.body["events"].as_array().unwrap().iter();
+        let seqs: Vec<i64> = seqs.map(|event| event["seq"].as_i64().unwrap()).collect();
+        assert_eq!(seqs, [7, 8, 9, 10], "{after}");
+        let mut stream = Stream::open(&world, "all", &path, None).await;
+        assert_eq!(stream.block().await.unwrap(), "retry: 1000\nid: 6");
+        assert_eq!(stream.ids(4).await, [7, 8, 9, 10], "{after}");
+    }
+    // The newest ones, though a page could hold more.
+    let page = world.send("GET", "/api/events", "").await;
+    assert_eq!(page.body["events"].as_array().unwrap().len(), 4);
+}
+
 #[tokio::test]
 async fn proxies_are_told_to_pass_a_stream_on() {
     let world = world().await;

@@ -61,8 +61,19 @@ async fn real_openmetrics_all_figures_are_read() {
         "proximity_build info 1",
         "proximity_http_requests counter 1",
         "proximity_operations_live gauge 1",
+        "proximity_journal_kept gauge 3",
     ] {
         assert!(families.lines().any(|line| line == family), "{families}");
+    }
+    let newest = world.store.newest_event().await.unwrap();
+    world.store.clear_events(1).await.unwrap();
+    let text = figures(&world, "all").await;
+    let kept = newest - 1;
+    for line in [
+        format!("proximity_journal_kept{{journal=\"events\"}} {kept}\n"),
+        "proximity_journal_cleared{journal=\"events\"} 1\n".to_owned(),
+    ] {
+        assert!(text.contains(&line), "{line} is not in {text}");
     }
     // The parser can say no: without its end a text is none.
     let cut = text.trim_end_matches("# EOF\n");
@@ -88,6 +99,8 @@ async fn figures_tell_of_others_only_to_the_scope_for_it() {
         assert!(text.contains(&line), "{token}: {line} is not in {text}");
         let told = text.contains("proximity_operations_live");
         assert_eq!(told, everybodys, "{token}: {text}");
+        let journals = text.contains("proximity_journal");
+        assert_eq!(journals, everybodys, "{token}: {text}");
     }
     let ask = async |path: &str, token: &str| {
         let bearer = format!("Bearer {token}");
