@@ -12,10 +12,11 @@ const FILE: &str = "docs/reference/limits.md";
 
 const HEAD: &str = "# Limits
 
-What waits, is held or is under way has an end. What has happened is kept: nothing prunes the journals yet (log lines,
-events, audit) nor archived apps and operations that have ended, so the database grows with use, at most 1,000 log lines
-and about as many events per operation. Each is read by an index, page by page, so that old rows cost room, not time.
-Request keys go after a day. This page is made from the constants that enforce the limits (`cargo xtask gen`); the last
+What waits, is held or is under way has an end. Of what has happened `retention` keeps events, and the steps and log lines of
+operations that have ended, by age and by number; at most 1,000 log lines and about as many events come per operation. The
+audit, archived apps and the operations themselves are kept whole, so the database grows by some 9 KB with each app that
+comes and goes. The room of what was cleared away is used again; the file does not become smaller. Each row is read by
+an index, page by page, so that old ones cost room, not time. Request keys go after a day. This page is made from the constants that enforce the limits (`cargo xtask gen`); the last
 column says what happens beyond.
 ";
 

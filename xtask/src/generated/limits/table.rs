@@ -88,6 +88,41 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
         ],
     ),
     (
+        "What is kept of what has happened",
+        &[
+            Limit(
+                "events (`retention.events`)",
+                "crates/domain/src/retention.rs",
+                "EVENTS",
+                "the oldest are cleared away, but for what a channel of notices has not been told of",
+            ),
+            Limit(
+                "operations that keep steps and log lines after their end (`retention.operations`)",
+                "crates/domain/src/retention.rs",
+                "OPERATIONS",
+                "those that ended first lose them, but for the newest of a live app",
+            ),
+            Limit(
+                "age of either, ms (`retention.event_days`, `retention.operation_days`)",
+                "crates/domain/src/retention.rs",
+                "KEPT_MS",
+                "cleared away likewise",
+            ),
+            Limit(
+                "rows that one commit clears away, about",
+                "crates/store/src/clearing.rs",
+                "ROWS_PER_COMMIT",
+                "the next commit, after those who wait for their turn",
+            ),
+            Limit(
+                "pages of the database that the writer keeps in memory, 4 KiB each",
+                "crates/store/src/sql/sqlite/connect.rs",
+                "WRITER_CACHE_PAGES",
+                "read again when they are needed",
+            ),
+        ],
+    ),
+    (
         "Notices",
         &[
             Limit(

@@ -32,7 +32,7 @@ pub(super) async fn run(args: &Args) -> Result<()> {
     let shell = format!("ulimit -n {LIMIT}; exec \"$0\" \"$@\"");
     let around = Around {
         before: words(&["sh", "-c", &shell]),
-        log_file: None,
+        ..Around::default()
     };
     let mut product = Product::start(args, around).await?;
     for number in 0..args.cases {

@@ -59,6 +59,7 @@ impl Args {
         Around {
             before,
             log_file: Some(self.file()),
+            ..Around::default()
         }
     }
 }

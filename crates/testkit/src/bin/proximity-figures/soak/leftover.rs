@@ -7,6 +7,7 @@ use proximity_domain::ports::PortRange;
 use proximity_store::Store;
 use proximity_store::views::AppFilter;
 
+use super::kept;
 use crate::stack::Guest;
 use crate::things::{self, Things};
 
@@ -33,6 +34,7 @@ pub(super) async fn of(
             left.push(format!("a guest on record, {}", guest.place().vmid));
         }
     }
+    left.extend(kept::too_much(&store.journal_counts().await?));
     let held = store.ports().await?.held;
     if !held.is_empty() {
         left.push(format!("{} pairs of ports", held.len()));

@@ -1,5 +1,6 @@
 //! R22: a server that deploys, removes and reconciles for very long: what it takes of memory, files and disk, and what is left.
 
+mod kept;
 mod leftover;
 mod trend;
 
@@ -18,7 +19,7 @@ use tokio::time::{Instant, sleep};
 use self::trend::{Sample, Trend};
 use crate::flight::{self, Watch};
 use crate::say;
-use crate::stack::{Lab, Plan, Site};
+use crate::stack::{Around, Lab, Plan, Site};
 
 const PUBLIC: PortRange = PortRange {
     first: 12_000,
@@ -29,11 +30,13 @@ const INTERNAL: PortRange = PortRange {
     last: 14_199,
 };
 /// Apps that are deployed and removed at the same time.
-const APPS: usize = 2;
+const APPS: u32 = 2;
 /// How long they may take for that.
 const TO_END: Duration = Duration::from_secs(120);
 /// Looks with nothing else going on, for the comparison at the ends.
 const QUIET: u32 = 25;
+/// How long nothing else goes on before the comparison begins: what is more than is kept is gone by then.
+const TO_REST: Duration = Duration::from_secs(4);
 /// Containers of their own so long ago are forgotten by the server's answers.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -52,7 +55,7 @@ pub(crate) struct Args {
     /// No more are begun after so many seconds
     #[arg(long)]
     seconds: u64,
-    /// The control: whoever looks leaves a stream of events open each time
+    /// The control: whoever looks leaves a stream of events open each time, and everything is kept
     #[arg(long)]
     sabotage: bool,
 }
@@ -67,7 +70,11 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         bind: "127.0.0.1",
         operations: 4,
     };
-    let site = Site::start(&args.program, &args.dir, &plan).await?;
+    let around = Around {
+        config: kept::config(args.sabotage),
+        ..Around::default()
+    };
+    let site = Site::start_in(&args.program, &args.dir, &plan, around).await?;
     site.add_host(&mut lab).await?;
     let data = plan.data_dir(&args.dir);
     let mut soak = Soak {
@@ -85,7 +92,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
     soak.live().await?;
     let quiet = soak.quiet().await?;
     let (rounds, cycles) = (soak.rounds, soak.cycles);
-    let trend = soak.trend.told();
+    let trend = soak.trend.told(APPS);
     let guests = lab.guests().await?;
     site.end().await?;
     lab.end().await?;
@@ -151,7 +158,7 @@ impl Soak<'_> {
         self.trend.add(Sample {
             resident_kib: trend::resident_kib(&self.process)?,
             files: trend::open_files(&self.process)?,
-            stored_bytes: stored(&self.data)?,
+            database_bytes: kept::database_bytes(&self.data)?,
         });
         Ok(())
     }
@@ -159,8 +166,12 @@ impl Soak<'_> {
     /// How much is written while nothing changes.
     async fn quiet(&mut self) -> Result<u64> {
         // What the last round changed is followed by then.
-        for _ in 0..QUIET {
+        let began = Instant::now();
+        let mut passes = 0;
+        while passes < QUIET || began.elapsed() < TO_REST {
             pass(&self.client).await?;
+            passes += 1;
+            sleep(PAUSE).await;
         }
         let before = stored(&self.data)?;
         for _ in 0..QUIET {
@@ -185,15 +196,16 @@ async fn pass(client: &Client) -> Result<()> {
 
 async fn come_and_go(client: &Client, prefix: &str) -> Result<()> {
     let mut watch = Watch::begin(client).await?;
-    let apps = flight::ask(client, prefix, APPS).await?;
+    let count = usize::try_from(APPS)?;
+    let apps = flight::ask(client, prefix, count).await?;
     watch
-        .until("deployed", TO_END, |seen| seen.ended.len() >= APPS)
+        .until("deployed", TO_END, |seen| seen.ended.len() >= count)
         .await?;
     for app in &apps {
         remove(client, app).await?;
     }
     watch
-        .until("removed", TO_END, |seen| seen.ended.len() >= 2 * APPS)
+        .until("removed", TO_END, |seen| seen.ended.len() >= 2 * count)
         .await
 }
 

@@ -15,7 +15,7 @@ const LEAST: usize = 6;
 pub(super) struct Sample {
     pub(super) resident_kib: u64,
     pub(super) files: u64,
-    pub(super) stored_bytes: u64,
+    pub(super) database_bytes: u64,
 }
 
 /// Samples, one after the other, as far apart.
@@ -36,15 +36,16 @@ impl Trend {
         self.warm().len() < LEAST
     }
 
-    /// Growth over all warm samples, and the samples.
-    pub(super) fn told(&self) -> Value {
+    /// Growth over all warm samples, and the samples; between two of them so many apps came and went.
+    pub(super) fn told(&self, apps: u32) -> Value {
         let warm = self.warm();
         let of = |value: fn(&Sample) -> u64| warm.iter().map(value).collect::<Vec<u64>>();
         let (memory, files) = (of(|it| it.resident_kib), of(|it| it.files));
-        let stored = of(|it| it.stored_bytes);
+        let database = of(|it| it.database_bytes);
+        let gone = (length(&database) - 1.0) * f64::from(apps);
         json!({
             "memory_percent": percent(&memory), "more_files": grown(&files),
-            "stored_bytes_per_round": grown(&stored) / length(&stored), "samples": self.0,
+            "database_bytes_per_app": grown(&database) / gone, "samples": self.0,
         })
     }
 }
@@ -112,12 +113,14 @@ mod tests {
             trend.add(Sample {
                 resident_kib,
                 files: 4,
-                stored_bytes: 0,
+                database_bytes: 7_000 * at,
             });
         }
         assert!(!trend.is_short());
-        let told = trend.told();
+        let told = trend.told(2);
         assert_eq!(told["memory_percent"].as_f64(), Some(0.0));
         assert_eq!(told["more_files"].as_f64(), Some(0.0));
+        let per_app = told["database_bytes_per_app"].as_f64().unwrap();
+        assert!((per_app - 3_500.0).abs() < 1e-6, "{per_app}");
     }
 }

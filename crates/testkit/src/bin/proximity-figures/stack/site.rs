@@ -8,7 +8,7 @@ use proximity_api::client::{Client, ClientOptions, read_token_file};
 use proximity_api::hosts::Host;
 use proximity_domain::ports::PortRange;
 use secrecy::SecretString;
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 use super::lab::Lab;
 use super::process::{Process, words};
@@ -39,6 +39,8 @@ pub(crate) struct Around {
     pub(crate) before: Vec<String>,
     /// Where it logs, one JSON object a line, instead of on stderr.
     pub(crate) log_file: Option<PathBuf>,
+    /// Further sections of the configuration.
+    pub(crate) config: Map<String, Value>,
 }
 
 /// An installation that runs.
@@ -60,7 +62,7 @@ impl Plan {
     }
 
     /// Writes the configuration; gives the API's URL.
-    fn write(&self, dir: &Path, log_file: Option<&Path>) -> Result<String> {
+    fn write(&self, dir: &Path, around: &Around) -> Result<String> {
         let listener = std::net::TcpListener::bind("127.0.0.1:0")?;
         let port = listener.local_addr()?.port();
         let mut config = json!({
@@ -73,8 +75,11 @@ impl Plan {
             },
             "engine": limits(self.operations),
         });
-        if let Some(file) = log_file {
+        if let Some(file) = &around.log_file {
             config["log"] = json!({ "file": file, "format": "json" });
+        }
+        for (section, set) in &around.config {
+            config[section] = set.clone();
         }
         std::fs::write(dir.join("config.json"), config.to_string())?;
         Ok(format!("http://127.0.0.1:{port}"))
@@ -104,7 +109,7 @@ impl Site {
     ) -> Result<Self> {
         let dir = dir.join(&plan.name);
         std::fs::create_dir_all(&dir)?;
-        let url = plan.write(&dir, around.log_file.as_deref())?;
+        let url = plan.write(&dir, &around)?;
         let mut site = Self {
             gateway: role(program, &dir, "gateway", &[], &[])?,
             server: Some(role(program, &dir, "serve", &[], &around.before)?),
