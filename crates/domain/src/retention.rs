@@ -72,8 +72,10 @@ pub struct OldEvents {
     pub oldest: Vec<(i64, Timestamp)>,
     /// Number of the newest event there is.
     pub newest: i64,
-    /// The first one that a channel has not been told of, or not looked at yet.
-    pub needed: Option<i64>,
+    /// The first one that a channel of notices may not have looked at; none is without channels.
+    pub unseen: Option<i64>,
+    /// The first one that a channel was to be told of, and was not yet.
+    pub untold: Option<i64>,
 }
 
 /// What of the log of events goes.
@@ -81,12 +83,12 @@ pub struct OldEvents {
 pub struct EventsToClear {
     /// All up to this number; `None` = nothing.
     pub to: Option<i64>,
-    /// More would go, but a channel needs it.
+    /// More would go, but a channel has not been told of it.
     pub is_held: bool,
 }
 
-/// Decides what of `old` goes: from the oldest on, as far as everything is over. What a channel needs stays with all that
-/// comes after it, and the newest event always stays, for the next one is numbered after it.
+/// Decides what of `old` goes: from the oldest on, as far as everything is over. What a channel has not looked at or was not told
+/// of stays with all that comes after it, and the newest event always stays, for the next one is numbered after it.
 #[must_use]
 pub fn events_to_clear(old: &OldEvents, keep: &Keep, now: Timestamp) -> EventsToClear {
     let mut found = EventsToClear {
@@ -98,8 +100,9 @@ pub fn events_to_clear(old: &OldEvents, keep: &Keep, now: Timestamp) -> EventsTo
         if newer == 0 || !keep.is_over(*at, newer, now) {
             break;
         }
-        if old.needed.is_some_and(|needed| *seq >= needed) {
-            found.is_held = true;
+        let is_from = |first: i64| *seq >= first;
+        found.is_held = old.untold.is_some_and(is_from);
+        if found.is_held || old.unseen.is_some_and(is_from) {
             break;
         }
         found.to = Some(*seq);
@@ -163,18 +166,20 @@ mod tests {
     }
 
     /// Events 11 to 20, each 10 ms younger than the one before; the newest is of now.
-    fn events(needed: Option<i64>) -> OldEvents {
+    fn events(unseen: Option<i64>, untold: Option<i64>) -> OldEvents {
         OldEvents {
             oldest: (11..=20)
                 .map(|seq| (seq, Timestamp(NOW.0 - 10 * (20 - seq))))
                 .collect(),
             newest: 20,
-            needed,
+            unseen,
+            untold,
         }
     }
 
-    fn cleared(keep: Keep, needed: Option<i64>) -> (Option<i64>, bool) {
-        let EventsToClear { to, is_held } = events_to_clear(&events(needed), &keep, NOW);
+    /// What goes while a channel was not told of this one, and whether that holds up more.
+    fn cleared(keep: Keep, untold: Option<i64>) -> (Option<i64>, bool) {
+        let EventsToClear { to, is_held } = events_to_clear(&events(None, untold), &keep, NOW);
         (to, is_held)
     }
 
@@ -201,9 +206,23 @@ mod tests {
         );
     }
 
+    /// How far a channel has looked is written down seldom where it is told of little: that is nothing to worry about.
+    #[test]
+    fn what_a_channel_may_not_have_looked_at_stays_and_is_not_held_up() {
+        let nothing = keep(None, Some(0));
+        let cleared = |unseen, untold| {
+            let found = events_to_clear(&events(Some(unseen), untold), &nothing, NOW);
+            (found.to, found.is_held)
+        };
+        assert_eq!(cleared(15, None), (Some(14), false));
+        assert_eq!(cleared(11, None), (None, false));
+        assert_eq!(cleared(15, Some(13)), (Some(12), true));
+        assert_eq!(cleared(21, None), (Some(19), false));
+    }
+
     #[test]
     fn a_clock_that_was_set_back_leaves_no_hole() {
-        let mut old = events(None);
+        let mut old = events(None, None);
         old.oldest[2].1 = NOW;
         let found = events_to_clear(&old, &keep(Some(50), None), NOW);
         assert_eq!(found.to, Some(12), "none goes behind one that stays");

@@ -47,7 +47,7 @@ async fn clear_events(
         let found = events_to_clear(&old, keep, now);
         if found.is_held {
             tracing::warn!(
-                needed = old.needed,
+                untold = old.untold,
                 "events that would be cleared away are kept: a channel of notices has not been told of them yet \
                  (proximity notify channels)"
             );

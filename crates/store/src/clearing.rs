@@ -81,9 +81,9 @@ const COUNTS: &str = "SELECT c.journal, c.cleared, CASE c.journal \
      ELSE (SELECT COUNT(*) FROM operations WHERE finished_at IS NOT NULL AND cleared_at IS NULL) \
      END AS kept FROM clearings c ORDER BY c.journal";
 
-/// What a channel has yet to look at, or was not told of.
-const NEEDED: &str = "SELECT MIN(u.seq) AS seq FROM (SELECT seq + 1 AS seq FROM notice_channels \
-     UNION ALL SELECT seq FROM notices) AS u";
+/// What a channel has yet to look at, and what it was to be told of and was not.
+const NEEDED: &str = "SELECT (SELECT MIN(seq) + 1 FROM notice_channels) AS unseen, \
+     (SELECT MIN(seq) FROM notices) AS untold";
 
 pub(crate) const ENDED: &str = "SELECT o.id, o.finished_at, a.archived_at, \
      (SELECT n.id FROM operations n WHERE n.app_id = o.app_id \
@@ -210,9 +210,9 @@ impl Store {
 
 /// How far the log may be cleared by one commit, whoever asks.
 pub(crate) fn clearable(old: &OldEvents, cleared: i64) -> i64 {
-    let needed = old.needed.map_or(i64::MAX, |needed| needed - 1);
-    let at_once = cleared.saturating_add(i64::from(MAX_ROWS));
-    needed.min(old.newest - 1).min(at_once)
+    let needed = old.unseen.into_iter().chain(old.untold).min();
+    let before = needed.unwrap_or(old.newest).min(old.newest) - 1;
+    before.min(cleared.saturating_add(i64::from(MAX_ROWS)))
 }
 
 async fn cleared_events(tx: &mut Tx) -> Result<i64, StoreError> {
@@ -228,11 +228,12 @@ async fn old_events(tx: &mut Tx, limit: u32) -> Result<OldEvents, StoreError> {
         .await?;
     let newest = query_scalar("SELECT COALESCE(MAX(seq), 0) FROM events");
     let newest = newest.fetch_one(&mut *tx).await?;
-    let needed = query(NEEDED).fetch_one(tx).await?.int_opt("seq")?;
+    let needed = query(NEEDED).fetch_one(tx).await?;
     Ok(OldEvents {
         oldest: each(&rows, |row| Ok((row.int("seq")?, row.moment("at")?)))?,
         newest,
-        needed,
+        unseen: needed.int_opt("unseen")?,
+        untold: needed.int_opt("untold")?,
     })
 }
 

@@ -37,7 +37,8 @@ impl State {
         OldEvents {
             oldest: oldest.map(|(seq, at, ..)| (*seq, *at)).collect(),
             newest: self.newest_event(),
-            needed: unseen.chain(untold).min(),
+            unseen: unseen.min(),
+            untold: untold.min(),
         }
     }
 
