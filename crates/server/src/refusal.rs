@@ -47,6 +47,16 @@ impl Refusal {
         }
         .into()
     }
+
+    /// The archive has no app with this id or host name, or none the caller may see.
+    pub(crate) fn no_archived(app: &str) -> Self {
+        let body = ErrorBody::new(
+            "app_not_found",
+            format!("there is no archived app {app}"),
+            "list the archive with: proximity archive list",
+        );
+        Self::new(ErrorKind::NotFound, body)
+    }
 }
 
 /// The engine's kinds as the API's.

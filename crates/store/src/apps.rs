@@ -165,15 +165,19 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.list_archived(&filter)));
         }
+        if filter.hostname.as_deref().is_some_and(is_no_name) {
+            return Ok(Vec::new());
+        }
         let rows = query(
             "SELECT a.* FROM apps a LEFT JOIN apps b ON b.id = $2 AND b.archived_at IS NOT NULL \
              WHERE a.archived_at IS NOT NULL AND ($1 IS NULL OR a.owner = $1) AND ($2 IS NULL \
              OR a.archived_at < b.archived_at OR (a.archived_at = b.archived_at AND a.id < b.id)) \
-             ORDER BY a.archived_at DESC, a.id DESC LIMIT $3",
+             AND ($4 IS NULL OR a.hostname = $4) ORDER BY a.archived_at DESC, a.id DESC LIMIT $3",
         )
         .bind(&filter.owner)
         .bind(filter.before.map(|id| id.to_string()))
         .bind(i64::from(filter.rows()))
+        .bind(&filter.hostname)
         .fetch_all(self)
         .await?;
         each(&rows, archived)

@@ -172,6 +172,8 @@ impl std::str::FromStr for ArchivedBy {
 pub struct ArchiveFilter {
     /// Of this account only.
     pub owner: Option<String>,
+    /// Those only that had this host name.
+    pub hostname: Option<String>,
     /// Those archived before this one.
     pub before: Option<AppId>,
     /// At most so many; 0 for [`ArchiveFilter::DEFAULT_LIMIT`].

@@ -236,9 +236,9 @@ impl Client {
         self.get(&["archive"], query).await
     }
 
-    /// `GET /api/archive/{id}`.
-    pub async fn archived(&self, id: &str) -> Answer<ArchivedApp> {
-        self.get(&["archive", id], NO_QUERY).await
+    /// `GET /api/archive/{app}`; `app` is an id, or the host name that one app alone had.
+    pub async fn archived(&self, app: &str) -> Answer<ArchivedApp> {
+        self.get(&["archive", app], NO_QUERY).await
     }
 
     /// `GET /api/proxmox/hosts`.

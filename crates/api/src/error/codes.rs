@@ -81,6 +81,7 @@ pub const CODES: &[Code] = &[
     row("internal", K::Internal, "A fault of the program; the log has the request's id."),
     // Requests about apps and operations.
     row("app_not_found", K::NotFound, "No app has this id or host name."),
+    row("name_ambiguous", K::Conflict, "Several archived apps had this host name; `fields` has the id of each, and when it was archived."),
     row("operation_not_found", K::NotFound, "No operation has this id."),
     row("not_found", K::NotFound, "What was asked for is not there."),
     row("invalid_value", K::Invalid, "A value breaks its rule; `fields` names it."),

@@ -66,7 +66,7 @@ pub(crate) struct ArchiveListArgs {
 /// `proximity archive show`.
 #[derive(Debug, Args)]
 pub(crate) struct ArchiveShow {
-    /// Id of the app
-    #[arg(value_name = "ID")]
-    pub(crate) id: String,
+    /// Id of the app, or the host name that it had
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
 }

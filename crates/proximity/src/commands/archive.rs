@@ -20,7 +20,7 @@ pub(crate) async fn list(context: &Context, args: ArchiveListArgs) -> Result<(),
 }
 
 pub(crate) async fn show(context: &Context, args: ArchiveShow) -> Result<(), Failed> {
-    let app = context.client()?.archived(&args.id).await?;
+    let app = context.client()?.archived(&args.app).await?;
     context.output.result(&app, shown)
 }
 

@@ -1,6 +1,7 @@
 //! The API over HTTP, without a socket. Every answer is held against the OpenAPI document.
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
+mod archive;
 mod contract;
 mod events;
 mod http;

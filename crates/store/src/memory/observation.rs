@@ -176,11 +176,12 @@ impl State {
 
     pub(crate) fn list_archived(&self, filter: &ArchiveFilter) -> Vec<ArchivedApp> {
         let archived = self.apps.values().filter_map(|app| app.archived.as_ref());
-        let owned = |a: &&ArchivedApp| {
-            let owner = filter.owner.as_ref();
+        let meant = |a: &&ArchivedApp| {
+            let (owner, name) = (filter.owner.as_ref(), filter.hostname.as_deref());
             owner.is_none_or(|owner| a.record.owner == *owner)
+                && name.is_none_or(|name| a.record.hostname.as_str() == name)
         };
-        let mut found: Vec<&ArchivedApp> = archived.filter(owned).collect();
+        let mut found: Vec<&ArchivedApp> = archived.filter(meant).collect();
         found.sort_by_key(|a| std::cmp::Reverse((a.archived_at, a.record.id)));
         if let Some(before) = filter.before {
             let at = self.archived_app(before).map(|a| (a.archived_at, before));

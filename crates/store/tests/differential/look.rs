@@ -139,6 +139,13 @@ async fn at_apps(pair: &Pair, known: &Known) {
         };
         both!(pair, store => store.archived_apps(filter.clone())).unwrap();
     }
+    for n in 0..5 {
+        let filter = ArchiveFilter {
+            hostname: Some(format!("app-{n}")),
+            ..ArchiveFilter::default()
+        };
+        both!(pair, store => store.archived_apps(filter.clone())).unwrap();
+    }
     both!(pair, store => store.app_counts(None)).unwrap();
     both!(pair, store => store.app_counts(Some("someone"))).unwrap();
     both!(pair, store => store.promised()).unwrap();

@@ -464,8 +464,16 @@ pub async fn the_archive_is_listed_newest_first(make: &impl Make) {
         limit: 1,
         before: Some(ids[0]),
         owner: Some("admin".to_owned()),
+        hostname: None,
     };
     assert_eq!(list(filter).await, ids[1..2]);
+    let named = |name: &str| ArchiveFilter {
+        hostname: Some(name.to_owned()),
+        ..ArchiveFilter::default()
+    };
+    assert_eq!(list(named("two")).await, ids[1..2]);
+    assert_eq!(list(named("live")).await, []);
+    assert_eq!(list(named("two\0")).await, []);
     let filter = ArchiveFilter {
         owner: Some("someone".to_owned()),
         ..ArchiveFilter::default()
