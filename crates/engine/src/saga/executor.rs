@@ -194,13 +194,29 @@ async fn undo(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
         }
         Err(e) => {
             let (failure, _) = unless_again(cx, e).await?;
-            let failure = failure.at(row.name);
+            let failure = left_to_a_person(cx, row, failure.at(row.name)).await?;
             Ok(cx
                 .store()
                 .fail_undo(&cx.fence, index, failure, cx.now())
                 .await?)
         }
     }
+}
+
+/// The undo has failed for good: nothing is left meanwhile as only the undo itself needs it, or the next step says so.
+async fn left_to_a_person(cx: &Cx, row: &'static Row, failure: Failure) -> Result<Failure, Halt> {
+    let more = match cx.until_cut(row.action.rest(cx)).await {
+        Ok(more) => more,
+        Err(StepError::Halt(halt)) => return Err(halt),
+        Err(other) => other.into_failure().map(|why| why.message),
+    };
+    Ok(match more {
+        None => failure,
+        Some(more) => Failure {
+            hint: format!("{}; {more}", failure.hint),
+            ..failure
+        },
+    })
 }
 
 /// A person cancelled it.

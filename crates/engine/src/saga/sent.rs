@@ -115,8 +115,13 @@ impl Sent {
 
     /// None has left, or each was refused, by PVE or by its task before that did anything: what has the number cannot come from us.
     pub(crate) fn did_nothing(&self) -> bool {
+        self.effective() == 0
+    }
+
+    /// How many have left and were not refused, nor ended before they did anything.
+    pub(crate) fn effective(&self) -> usize {
         let void = self.settled.iter().filter(|call| call.did_nothing());
-        self.at.len() <= void.count()
+        self.at.len().saturating_sub(void.count())
     }
 
     /// Whether there is a call of which nothing is known, when `more` are known to have ended beside those on record.
@@ -287,6 +292,7 @@ mod tests {
         assert!(sent(&[1], 1).did_nothing());
         assert!(!sent(&[1], 0).did_nothing());
         assert!(!sent(&[1, 2], 1).did_nothing());
+        assert_eq!(sent(&[1, 2], 1).effective(), 1);
         assert!(sent(&[1, 2], 1).is_in_doubt(0));
         assert!(!sent(&[1, 2], 1).is_in_doubt(1));
     }

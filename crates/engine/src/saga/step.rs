@@ -71,6 +71,12 @@ pub(crate) trait StepAction: Sync {
     async fn undo(&self, _cx: &Cx, _row: &StepRecord) -> StepResult<Effects> {
         Ok(Effects::default())
     }
+
+    /// The undo waits for a person from now on: looks, then puts back what the undo itself took off on its way. Gives what is to
+    /// be said in the next step where that did not come about. Repeated where a crash came before the wait was on record.
+    async fn rest(&self, _cx: &Cx) -> StepResult<Option<String>> {
+        Ok(None)
+    }
 }
 
 /// What was decided before the effect.

@@ -15,8 +15,8 @@ use proximity_testkit::world::TestWorld;
 use serde_json::{Value, json};
 
 use super::{
-    BROKEN, CONFIG, DESTROY, UNPROTECT, VMID, ask, assert_sound, failure, is_protected, late,
-    protections, put, remove, world, world_with,
+    BROKEN, CONFIG, CREATE, DESTROY, UNPROTECT, VMID, ask, assert_sound, failure, is_protected,
+    late, protections, put, remove, world, world_with,
 };
 
 /// Gone, or there and protected: nothing in between is left.
@@ -275,10 +275,8 @@ async fn what_waits_for_a_person_says_that_the_protection_is_lifted() {
     assert!(hint.contains("its protection in PVE was lifted"), "{hint}");
 }
 
-/// The same of a deploy that is cancelled: it wants its container gone, so nothing is put back, and that is told.
-#[tokio::test]
-async fn a_deploy_that_cannot_take_its_container_back_says_that_the_protection_is_lifted() {
-    let w = TestWorld::start_with(Access::Full, late(20)).await.unwrap();
+/// A deploy that is cancelled once its container is being started.
+async fn cancelled_deploy(w: &TestWorld) -> (AppRecord, OperationId) {
     let request = CreateApp {
         catalog_id: "beacon".to_owned(),
         hostname: "web".to_owned(),
@@ -293,14 +291,73 @@ async fn a_deploy_that_cannot_take_its_container_back_says_that_the_protection_i
     w.until(starts).await.unwrap();
     w.pve.guests.refuse_destroy(VMID, true);
     w.engine.cancel_operation(&w.actor, op).await.unwrap();
+    (app, op)
+}
+
+/// Which protection each audited call of a deploy set.
+async fn set_by_deploy(w: &TestWorld, op: OperationId) -> Vec<Value> {
+    let calls = w.store.mutations(op, CREATE).await.unwrap().into_iter();
+    let config = calls.filter(|call| call.action.ends_with("/config"));
+    config.map(|call| call.details["protection"].clone()).collect()
+}
+
+/// It wants its container gone, and waits for a person meanwhile: until they let it go on the container is protected.
+#[tokio::test]
+async fn a_deploy_that_cannot_take_its_container_back_protects_it_meanwhile() {
+    let w = TestWorld::start_with(Access::Full, late(20)).await.unwrap();
+    let (app, op) = cancelled_deploy(&w).await;
     let stuck = w.settled(op).await.unwrap();
     let hint = failure(&stuck).1;
-    assert!(hint.contains("its protection in PVE was lifted"), "{hint}");
+    assert!(!hint.contains("was lifted"), "{hint}");
+    assert!(is_protected(&w));
+    assert_eq!(set_by_deploy(&w, op).await, [json!(0), json!(1)]);
+    let said = log(&w, &app).await;
+    assert!(said.contains("Container 100 is protected again"), "{said}");
+
+    // Whoever takes the protection away while it waits wants it so.
+    put(&w, "protection", "0").await;
+    w.engine.retry_operation(&w.actor, op).await.unwrap();
+    let again = w.settled(op).await.unwrap();
+    assert!(matches!(again.state, OperationState::Stuck { .. }));
+    assert!(!is_protected(&w), "as the person wants it");
+
+    // What is lifted for another attempt is put back after it as well.
+    put(&w, "protection", "1").await;
+    w.engine.retry_operation(&w.actor, op).await.unwrap();
+    w.settled(op).await.unwrap();
+    assert!(is_protected(&w));
+    let set = [0, 1, 0, 1].map(|on| json!(on));
+    assert_eq!(set_by_deploy(&w, op).await, set);
+
     w.pve.guests.refuse_destroy(VMID, false);
     w.engine.retry_operation(&w.actor, op).await.unwrap();
     let ended = w.settled(op).await.unwrap();
     assert_eq!(ended.state, OperationState::Cancelled);
     assert!(w.pve.guests.vmids().is_empty());
+    assert_sound(&w).await;
+}
+
+/// PVE refuses that once the destroy has failed: the next step says that the container is bare.
+#[tokio::test]
+async fn a_deploy_that_cannot_protect_its_container_again_says_so() {
+    let w = TestWorld::start_with(Access::Full, late(20)).await.unwrap();
+    let protects = ("protection".to_owned(), "1".to_owned());
+    let refuses = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if request.method != Method::Put || !request.params.contains(&protects) {
+            return answer;
+        }
+        answer.map(|answer| RawResponse {
+            status: 403,
+            ..answer
+        })
+    };
+    w.pve.distort(Some(Arc::new(refuses)));
+    let (app, op) = cancelled_deploy(&w).await;
+    let stuck = w.settled(op).await.unwrap();
+    let hint = failure(&stuck).1;
+    let bare = "its protection in PVE was lifted for the destroy, and is not put back";
+    assert!(hint.contains(bare), "{hint}");
+    assert!(!log(&w, &app).await.contains("is protected again"));
 }
 
 /// One that died at its destroy goes on when nobody cancels: that is the other way to end it.

@@ -21,7 +21,8 @@ use serde_json::Value;
 /// The one container of these worlds.
 const VMID: u32 = 100;
 const CONFIG: &str = "/nodes/pve1/lxc/100/config";
-/// Places in the table of steps.
+/// Places in the tables of steps: of a deploy, and of a removal.
+const CREATE: u32 = 1;
 const UNPROTECT: u32 = 3;
 const DESTROY: u32 = 4;
 /// As PVE refuses what it has not begun.

@@ -18,6 +18,7 @@ use serde_json::{Value, json};
 
 use super::destroy::{DOING as DESTROYING, Trace, half_created, remove_guest};
 use super::reserve_vmid::{choose_vmid, new_guest};
+use super::unprotect::put_back;
 use crate::saga::{
     Change, Cx, Done, Intent, Look, Sent as Calls, StepAction, StepError, StepResult,
     absent_everywhere, confirm, crowded,
@@ -100,6 +101,14 @@ impl StepAction for CreateContainer {
             if !in_doubt || stays_absent(cx, &guest).await? {
                 return Ok(effects);
             }
+        }
+    }
+
+    /// The undo lifts the protection for its destroy, and anew when it goes on.
+    async fn rest(&self, cx: &Cx) -> StepResult<Option<String>> {
+        match cx.guest().await?.filter(|g| g.created_by == cx.op.id) {
+            Some(guest) => put_back(cx, &guest).await,
+            None => Ok(None),
         }
     }
 }

@@ -161,14 +161,8 @@ pub(crate) async fn remove_guest(cx: &Cx, guest: NativeGuest, trace: Trace) -> S
         }
     }
     stop_for_unwinding(cx, &guest).await?;
-    let ended = async {
-        lift_protection(cx, &guest).await?;
-        destroy_once(cx, &guest, Removal::CreatorUnwinds).await
-    };
-    if let Err(error) = ended.await {
-        let lifted = unprotect::has_lifted(cx, guest.place.vmid).await?;
-        return Err(if lifted { error.with_hint(BARE) } else { error });
-    }
+    lift_protection(cx, &guest).await?;
+    destroy_once(cx, &guest, Removal::CreatorUnwinds).await?;
     Ok(gone(cx, &guest))
 }
 

@@ -5,7 +5,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::ids::Vmid;
 use proximity_domain::saga::StepRecord;
-use proximity_store::effects::Effects;
+use proximity_store::effects::{Effects, NewLogLine};
 use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
@@ -39,21 +39,87 @@ impl StepAction for Unprotect {
         let Some(guest) = cx.guest().await? else {
             return Ok(Effects::default());
         };
-        if has_lifted(cx, guest.place.vmid).await? {
-            protect_again(cx, &guest).await
-        } else {
-            Ok(Effects::default())
+        if !has_lifted(cx, guest.place.vmid).await? {
+            return Ok(Effects::default());
         }
+        let log = match protect_again(cx, &guest).await? {
+            Back::Put => vec![protected_again(cx, guest.place.vmid)],
+            Back::There | Back::Nothing => Vec::new(),
+        };
+        Ok(Effects {
+            log,
+            ..Effects::default()
+        })
     }
 }
 
+/// The key of a step's intent that says how many of its lifts it has taken back.
+const PUT_BACK: &str = "put_back";
+
+/// What came of protecting a container again.
+enum Back {
+    /// It is protected again, as was read back.
+    Put,
+    /// It was: somebody else did it.
+    There,
+    /// There is nothing of ours to protect any more.
+    Nothing,
+}
+
+/// Protects the container again that the step at work had unprotected for a destroy that waits for a person now. Once per lift:
+/// whoever takes the protection away while it waits wants it so. Gives what is to be said where it is not put back.
+pub(super) async fn put_back(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<String>> {
+    let vmid = guest.place.vmid;
+    let lifts = cx.sent(Change::Unprotect, vmid).await?.effective();
+    if lifts <= taken_back(cx) {
+        return Ok(None);
+    }
+    match protect_again(cx, guest).await {
+        Ok(Back::Put) => cx.note_line(protected_again(cx, vmid)).await?,
+        Ok(Back::There) => {}
+        Ok(Back::Nothing) => return Ok(None),
+        Err(error @ (StepError::Halt(_) | StepError::Cancelled)) => return Err(error),
+        Err(error) => return Ok(error.into_failure().map(|why| still_bare(&why))),
+    }
+    note_taken_back(cx, lifts).await?;
+    Ok(None)
+}
+
+fn still_bare(why: &Failure) -> String {
+    let why = &why.message;
+    format!("its protection in PVE was lifted for the destroy, and is not put back: {why}")
+}
+
+fn taken_back(cx: &Cx) -> usize {
+    let noted = cx.row().and_then(|row| row.intent[PUT_BACK].as_u64());
+    noted.map_or(0, |noted| usize::try_from(noted).unwrap_or(usize::MAX))
+}
+
+async fn note_taken_back(cx: &Cx, lifts: usize) -> StepResult<()> {
+    let mut intent = cx.row().map_or(Value::Null, |row| row.intent);
+    if !intent.is_object() {
+        intent = json!({});
+    }
+    intent[PUT_BACK] = json!(lifts);
+    let (index, now) = (cx.step_index(), cx.now());
+    cx.store()
+        .amend_intent(&cx.fence, index, intent, now)
+        .await?;
+    cx.reload().await.map_err(StepError::Halt)
+}
+
+fn protected_again(cx: &Cx, vmid: Vmid) -> NewLogLine {
+    let text = format!("Container {vmid} is protected again");
+    cx.line(LogLevel::Info, text)
+}
+
 /// Whether a call of this step has lifted the protection, or may have.
-pub(super) async fn has_lifted(cx: &Cx, vmid: Vmid) -> StepResult<bool> {
+async fn has_lifted(cx: &Cx, vmid: Vmid) -> StepResult<bool> {
     Ok(!cx.sent(Change::Unprotect, vmid).await?.did_nothing())
 }
 
 /// Protects it again; ends well only when that was read back, or there is nothing of ours to protect any more.
-async fn protect_again(cx: &Cx, guest: &NativeGuest) -> StepResult<Effects> {
+async fn protect_again(cx: &Cx, guest: &NativeGuest) -> StepResult<Back> {
     let vmid = guest.place.vmid;
     let sent = cx.sent(Change::Unprotect, vmid).await?;
     if sent.is_in_doubt(0) {
@@ -66,10 +132,10 @@ async fn protect_again(cx: &Cx, guest: &NativeGuest) -> StepResult<Effects> {
     );
     let told = |e: StepError| e.with_hint(&bare);
     let seen = match cx.look(guest).await.map_err(told)? {
-        Look::Ours { seen, .. } if seen.protection => return Ok(Effects::default()),
+        Look::Ours { seen, .. } if seen.protection => return Ok(Back::There),
         Look::Ours { seen, .. } => seen,
         Look::Foreign(f) => return Err(StepError::Failed(f).with_hint(&bare)),
-        Look::Absent | Look::BeingCreated | Look::Stranger(_) => return Ok(Effects::default()),
+        Look::Absent | Look::BeingCreated | Look::Stranger(_) => return Ok(Back::Nothing),
     };
     cx.protect_lxc(&seen.place, true, &seen.digest)
         .await
@@ -83,11 +149,5 @@ async fn protect_again(cx: &Cx, guest: &NativeGuest) -> StepResult<Effects> {
         );
         return Err(StepError::Transient(failure).with_hint(&bare));
     }
-    Ok(Effects {
-        log: vec![cx.line(
-            LogLevel::Info,
-            format!("Container {vmid} is protected again"),
-        )],
-        ..Effects::default()
-    })
+    Ok(Back::Put)
 }
