@@ -205,6 +205,13 @@ pub fn passed_over(then: &BTreeMap<String, Value>, keys: &[String]) -> Option<&'
     (takes_swap_away && has("memory")).then_some("memory")
 }
 
+/// Whether what was changed waits for a start still, by how long the container ran then and runs now, seconds (`None`: it does not): a
+/// time that went back shows a start in between, and one that did not shows none for sure.
+#[must_use]
+pub fn may_wait(changed_at: Option<u64>, now: Option<u64>) -> bool {
+    matches!((changed_at, now), (Some(then), Some(now)) if now >= then)
+}
+
 /// When the end of this difference is in force, if it can be ended.
 fn in_force(drift: &Drift, runs: bool) -> Result<InForce, NotRestored> {
     let key = drift.key.as_str();
@@ -475,6 +482,14 @@ mod tests {
         // Of others nothing is said.
         after.insert("onboot".to_owned(), json!(0));
         assert_eq!(left(&after), both);
+    }
+
+    #[test]
+    fn only_what_may_run_since_before_the_change_waits_for_a_start() {
+        assert!(may_wait(Some(900), Some(900)) && may_wait(Some(900), Some(1_000)));
+        assert!(!may_wait(Some(900), Some(3)), "it was started since");
+        assert!(!may_wait(None, Some(3)), "whatever started it found it");
+        assert!(!may_wait(Some(900), None) && !may_wait(None, None));
     }
 
     #[test]

@@ -15,7 +15,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::guest::Ownership;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::restore::{
-    LeftByRefusal, RestorePlan, Wanted, as_on_record, passed_over, plan, still_differing,
+    LeftByRefusal, RestorePlan, Wanted, as_on_record, may_wait, passed_over, plan, still_differing,
 };
 use proximity_domain::saga::StepRecord;
 use proximity_pve::lxc::LxcConfig;
@@ -29,11 +29,13 @@ use crate::cluster::observed;
 use crate::commands::RestoreInput;
 use crate::saga::{
     Calls, Cx, Done, Ending, Look, Row, Saga, StepAction, StepError, StepResult,
-    as_far_as_compared, pve_failure,
+    as_far_as_compared, pve_failure, runs,
 };
 
 const STEP: &str = "restore_keys";
 const READING: &str = "reading the container's configuration";
+/// The key of the step's intent that says for how long the container ran when the change was done.
+const UP: &str = "up";
 /// The code of a refusal that PVE may give in the middle: those of which it is known that nothing was done have others.
 const REFUSED: &str = "pve_refused";
 /// Texts of a person, who may have put a password in there: the audit tells that they changed, and not from what to what.
@@ -144,11 +146,50 @@ async fn waiting(
     let waits = waits.map(|key| key.key);
     let mut waits: Vec<String> = waits.filter(|key| keys.contains(key)).collect();
     if let Some(untold) = passed_over(then, keys)
-        && cx.is_running(guest).await?
+        && has_not_started_since(cx, guest).await?
     {
         waits.push(untold.to_owned());
     }
     Ok(waits)
+}
+
+/// For how long a container runs.
+#[derive(Debug, Clone, Copy, Serialize, Deserialize)]
+struct Up {
+    /// Seconds; `None`: it does not run.
+    seconds: Option<u64>,
+}
+
+async fn up(cx: &Cx, guest: &RecordedGuest) -> StepResult<Up> {
+    let place = guest.place();
+    let read = cx.cluster.read().lxc_status(&place.node, place.vmid).await;
+    let status = read.map_err(|e| pve_failure("reading the container's status", &e))?;
+    let runs = runs(&status, place.vmid)?;
+    Ok(Up {
+        seconds: runs.then_some(status.uptime_s),
+    })
+}
+
+/// Keeps for how long the container ran when the change was done: what is judged later, also after a crash, is held against it.
+async fn keep_up(cx: &Cx, guest: &RecordedGuest) -> StepResult<()> {
+    let up = up(cx, guest).await?;
+    let (index, now) = (cx.step_index(), cx.now());
+    cx.store()
+        .amend_intent(&cx.fence, index, json!({ UP: up }), now)
+        .await?;
+    cx.reload().await.map_err(StepError::Halt)
+}
+
+/// Whether the container runs, and was not started since the change was done. Where nobody wrote down how long it ran then, any run
+/// may be that one.
+async fn has_not_started_since(cx: &Cx, guest: &RecordedGuest) -> StepResult<bool> {
+    let now = up(cx, guest).await?;
+    let kept = cx.row().map(|row| row.intent[UP].clone());
+    let kept: Option<Up> = kept.and_then(|kept| serde_json::from_value(kept).ok());
+    Ok(match kept {
+        Some(then) => may_wait(then.seconds, now.seconds),
+        None => now.seconds.is_some(),
+    })
 }
 
 /// The configuration on the day of the adoption.
@@ -178,6 +219,9 @@ async fn restore(
             }
             other => other,
         });
+    }
+    if passed_over(then, &input.keys).is_some() {
+        keep_up(cx, guest).await?;
     }
     let after = read(cx, guest).await?;
     let left = still_differing(then, &after.raw, &input.keys);

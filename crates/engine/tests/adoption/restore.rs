@@ -189,6 +189,52 @@ async fn memory_beside_a_swap_that_is_taken_away_is_not_said_to_be_in_force() {
     }
 }
 
+/// How long PVE says that the container runs, from now on.
+fn runs_for(w: &TestWorld, seconds: u64) {
+    let uptime = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if !request.path.ends_with("/lxc/150/status/current") {
+            return answer;
+        }
+        answer.map(|mut answer| {
+            let mut body: Value = serde_json::from_slice(&answer.body).unwrap();
+            body["data"]["uptime"] = json!(seconds);
+            answer.body = body.to_string().into_bytes().into();
+            answer
+        })
+    };
+    w.pve.distort(Some(Arc::new(uptime)));
+}
+
+/// The memory of a running container waits for its next start, and the process dies before it could say so.
+#[tokio::test]
+async fn memory_whose_start_came_during_a_crash_is_not_told_as_waiting() {
+    for (runs_now_for, waits) in [(1_010, json!(["memory"])), (4, json!([]))] {
+        let mut w = world().await;
+        stranger(&w, 150, "web", true).await;
+        set(&w, &[("memory", "512"), ("delete", "swap")]).await;
+        let (_, state) = adopt(&w, 150).await;
+        assert_eq!(state, OperationState::Succeeded);
+        set(&w, &[("memory", "1024"), ("swap", "256")]).await;
+        runs_for(&w, 1_000);
+        let go_on = w.pve.hold(Method::Get, "/lxc/150/pending");
+        let op = sent(&w, &keys(&["memory", "swap"])).await;
+        let kept = async || {
+            let steps = w.store.steps(op).await.unwrap();
+            steps.iter().any(|step| step.intent["up"].is_object())
+        };
+        w.until(kept).await.unwrap();
+        w.crash_worker().await;
+        runs_for(&w, runs_now_for);
+        go_on.send(true).unwrap();
+        w.start_worker();
+        let done = w.settled(op).await.unwrap().state;
+        assert_eq!(done, OperationState::Succeeded);
+        let body = told(&w, EventKind::AppKeysRestored).await;
+        assert_eq!(body["waits"], waits);
+        assert_sound(&w).await;
+    }
+}
+
 #[tokio::test]
 async fn what_cannot_be_restored_is_refused_by_name_before_anything_is_sent() {
     let (w, _) = changed().await;
