@@ -3,6 +3,7 @@
 
 use std::borrow::Cow;
 use std::fmt;
+use std::hash::{DefaultHasher, Hash, Hasher};
 
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::{NodeName, PoolName};
@@ -29,6 +30,15 @@ pub struct ListedGuest {
     pub pool: Option<u32>,
     /// Whether high availability manages it.
     pub ha_managed: bool,
+    /// A checksum of its name and tags, of use within one process. `None` while PVE has no statistics of it, its name among
+    /// them: of a node that is silent, or right after a boot.
+    pub words: Option<u64>,
+    /// Seconds since its start, 0 when stopped.
+    pub uptime_s: u32,
+    /// Size of its root disk, MiB: as configured when it is stopped, as its file system says when it runs.
+    pub disk_mib: u32,
+    /// It is under a lock behind which PVE makes, rolls back or destroys it. Locks are current.
+    pub in_the_making: bool,
 }
 
 /// All guests the token may see, and the nodes and pools they are in, each named once.
@@ -57,6 +67,49 @@ struct Row<'a> {
     /// Its state there, whatever it is.
     #[serde(default)]
     hastate: Option<IgnoredAny>,
+    #[serde(borrow, default, deserialize_with = "name")]
+    name: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "name")]
+    tags: Option<Cow<'a, str>>,
+    #[serde(borrow, default, deserialize_with = "name")]
+    lock: Option<Cow<'a, str>>,
+    #[serde(default, deserialize_with = "figure")]
+    uptime: u64,
+    #[serde(default, deserialize_with = "figure")]
+    maxdisk: u64,
+}
+
+/// Behind these another container may come under the number of one.
+const IN_THE_MAKING: [&str; 3] = ["create", "destroyed", "rollback"];
+
+impl Row<'_> {
+    fn words(&self) -> Option<u64> {
+        let mut words = DefaultHasher::new();
+        (self.name.as_deref()?, self.tags.as_deref()).hash(&mut words);
+        Some(words.finish())
+    }
+
+    fn is_in_the_making(&self) -> bool {
+        let lock = self.lock.as_deref();
+        lock.is_some_and(|lock| IN_THE_MAKING.contains(&lock))
+    }
+
+    /// In the list, on the node and in the pool of these numbers.
+    fn listed(&self, node: u32, pool: Option<u32>) -> ListedGuest {
+        let most = |figure: u64| u32::try_from(figure).unwrap_or(u32::MAX);
+        ListedGuest {
+            vmid: self.vmid,
+            node,
+            kind: self.kind,
+            status: self.status,
+            pool,
+            ha_managed: self.hastate.is_some(),
+            words: self.words(),
+            uptime_s: most(self.uptime),
+            disk_mib: most(self.maxdisk >> 20),
+            in_the_making: self.is_in_the_making(),
+        }
+    }
 }
 
 fn unknown() -> GuestStatus {
@@ -110,12 +163,63 @@ fn name<'de, D: Deserializer<'de>>(d: D) -> Result<Option<Cow<'de, str>>, D::Err
             Ok(Some(Cow::Owned(number.to_string())))
         }
 
+        fn visit_i64<E: de::Error>(self, number: i64) -> Result<Self::Value, E> {
+            Ok(Some(Cow::Owned(number.to_string())))
+        }
+
+        fn visit_f64<E: de::Error>(self, number: f64) -> Result<Self::Value, E> {
+            Ok(Some(Cow::Owned(number.to_string())))
+        }
+
+        fn visit_bool<E: de::Error>(self, on: bool) -> Result<Self::Value, E> {
+            Ok(Some(Cow::Owned(on.to_string())))
+        }
+
         fn visit_unit<E: de::Error>(self) -> Result<Self::Value, E> {
             Ok(None)
         }
     }
 
     d.deserialize_any(Name)
+}
+
+/// A whole number or its text. Anything else is 0: a figure that cannot be read spoils no list.
+fn figure<'de, D: Deserializer<'de>>(d: D) -> Result<u64, D::Error> {
+    struct Figure;
+
+    impl Visitor<'_> for Figure {
+        type Value = u64;
+
+        fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+            f.write_str("a figure")
+        }
+
+        fn visit_u64<E: de::Error>(self, number: u64) -> Result<u64, E> {
+            Ok(number)
+        }
+
+        fn visit_i64<E: de::Error>(self, _: i64) -> Result<u64, E> {
+            Ok(0)
+        }
+
+        fn visit_f64<E: de::Error>(self, _: f64) -> Result<u64, E> {
+            Ok(0)
+        }
+
+        fn visit_bool<E: de::Error>(self, _: bool) -> Result<u64, E> {
+            Ok(0)
+        }
+
+        fn visit_str<E: de::Error>(self, text: &str) -> Result<u64, E> {
+            Ok(text.parse().unwrap_or(0))
+        }
+
+        fn visit_unit<E: de::Error>(self) -> Result<u64, E> {
+            Ok(0)
+        }
+    }
+
+    d.deserialize_any(Figure)
 }
 
 impl GuestList {
@@ -160,15 +264,8 @@ impl<'de> Deserialize<'de> for GuestList {
                 let mut list = GuestList::default();
                 while let Some(row) = seq.next_element::<Row<'de>>()? {
                     let node = list.node(&row.node).map_err(A::Error::custom)?;
-                    let pool = row.pool.and_then(|name| list.pool(&name));
-                    list.guests.push(ListedGuest {
-                        vmid: row.vmid,
-                        node,
-                        kind: row.kind,
-                        status: row.status,
-                        pool,
-                        ha_managed: row.hastate.is_some(),
-                    });
+                    let pool = row.pool.as_deref().and_then(|name| list.pool(name));
+                    list.guests.push(row.listed(node, pool));
                 }
                 Ok(list)
             }
@@ -259,6 +356,40 @@ mod tests {
         let of: Vec<Option<u32>> = list.guests.iter().map(|g| g.pool).collect();
         let (team, web, seven) = (Some(0), Some(1), Some(2));
         assert_eq!(of, [team, None, web, team, seven, None, team, None]);
+    }
+
+    #[test]
+    fn what_else_is_shown_of_a_guest_is_told_apart() {
+        let list = read(
+            r#"[{"vmid":101,"type":"lxc","node":"pve1","name":"web","tags":"a;b","uptime":"70","maxdisk":2147483648},
+                {"vmid":102,"type":"lxc","node":"pve1","name":"web","tags":"a;b","uptime":-1,"maxdisk":0.5},
+                {"vmid":103,"type":"lxc","node":"pve1","name":"web2","tags":"a;b"},
+                {"vmid":104,"type":"lxc","node":"pve1","name":"web","tags":"a"},
+                {"vmid":105,"type":"lxc","node":"pve1","name":"web","tags":"a;b","pool":"team"},
+                {"vmid":106,"type":"lxc","node":"pve1","tags":"a;b","lock":"create"},
+                {"vmid":107,"type":"lxc","node":"pve1","name":7,"tags":-7.5,"lock":"backup"}]"#,
+        )
+        .unwrap();
+        let words: Vec<Option<u64>> = list.guests.iter().map(|g| g.words).collect();
+        assert_eq!(words[0], words[1]);
+        assert_eq!(words[0], words[4], "its pool is told beside");
+        for other in [2, 3] {
+            assert_ne!(words[0], words[other], "{other}");
+        }
+        assert_eq!((words[5], words[6].is_some()), (None, true));
+        let figures: Vec<_> = list
+            .guests
+            .iter()
+            .map(|g| (g.uptime_s, g.disk_mib))
+            .collect();
+        assert_eq!(figures[..3], [(70, 2048), (0, 0), (0, 0)]);
+        let made: Vec<u32> = list
+            .guests
+            .iter()
+            .filter(|g| g.in_the_making)
+            .map(|g| g.vmid.get())
+            .collect();
+        assert_eq!(made, [106]);
     }
 
     #[test]

@@ -3,6 +3,7 @@
 use crate::ids::{HostId, Vmid};
 use crate::names::{NodeName, PoolName};
 
+use super::face::Face;
 use super::inventory::{Inventory, Kind, NodeSeen, SeenGuest};
 
 /// What the permission probe said: whether the token that looks may see every guest.
@@ -148,6 +149,12 @@ impl CompleteInventory {
             .list_nodes
             .get(usize::try_from(guest.node).ok()?)?;
         Some((guest, node))
+    }
+
+    /// What the list shows of the guest with this number beside its place; `None` if its node tells nothing, or it is not listed.
+    #[must_use]
+    pub fn face(&self, vmid: Vmid) -> Option<Face> {
+        self.find(vmid)?.0.face
     }
 
     /// The pool that the guest with this number is in; `None` if it is in none, or not listed.

@@ -3,6 +3,8 @@
 use crate::ids::{HostId, Vmid};
 use crate::names::{NodeName, PoolName};
 
+use super::face::Face;
+
 /// A node as the cluster's membership tells of it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct NodeSeen {
@@ -45,6 +47,8 @@ pub struct SeenGuest {
     pub power: ListedPower,
     /// The pool its number is in, which does not lag: an index into [`Inventory::list_pools`].
     pub pool: Option<u32>,
+    /// What else is shown of it; `None` while its node tells nothing.
+    pub face: Option<Face>,
 }
 
 /// One look at a cluster: membership and list, both read whole. Says what is there; what is *not* there only a

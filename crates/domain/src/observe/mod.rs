@@ -5,6 +5,7 @@
 
 mod brake;
 mod complete;
+mod face;
 mod inventory;
 mod lost;
 mod orphan;
@@ -14,6 +15,7 @@ mod suspicion;
 
 pub use brake::{Brake, HOUR_MS, Tally, limit};
 pub use complete::{CompleteInventory, Expected, Incomplete, Sight};
+pub use face::Face;
 pub use inventory::{Inventory, Kind, ListedPower, NodeSeen, SeenGuest};
 pub use lost::Fate;
 pub use orphan::{Cause, Orphan};

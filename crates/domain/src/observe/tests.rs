@@ -28,6 +28,7 @@ fn guest(n: u32, node: u32) -> SeenGuest {
         kind: Kind::Container,
         power: ListedPower::Running,
         pool: None,
+        face: None,
     }
 }
 

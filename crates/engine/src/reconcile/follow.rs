@@ -18,6 +18,7 @@ use proximity_store::power::{ReadPower, SeenPower};
 use serde_json::json;
 
 use super::alarm::in_conflict;
+use super::faces::Faces;
 use super::identify::Identified;
 use super::outcome::ReconcileReport;
 use super::patience::patiently;
@@ -259,15 +260,27 @@ impl Reconciler {
         Followed::Failed(silent(name, node))
     }
 
-    /// What was verified of guests that this look does not show in their places says nothing any more.
-    pub(super) fn lose(&self, cluster: &Seen) {
+    /// What was verified of guests that this look does not show in their places, or with another face, says nothing any more: the
+    /// list's word on their power counts only after a read of their identity, which the sweep does next.
+    pub(super) fn lose(&self, cluster: &Seen, faces: &mut Faces) {
         let inventory = &cluster.inventory;
-        let away = cluster.guests.iter().filter(|guest| {
-            let sight = inventory.sight(&guest.watched.place);
-            !matches!(sight, Sighting::Here(_))
-        });
-        let away = away.map(|guest| guest.watched.guest);
-        self.verified.lose(away, cluster.answered);
+        let mut lost = Vec::new();
+        for guest in cluster.guests.iter() {
+            let (id, place) = (guest.watched.guest, &guest.watched.place);
+            if !matches!(inventory.sight(place), Sighting::Here(_)) {
+                lost.push(id);
+                continue;
+            }
+            // Adopted ones people put into pools as they like, and of ours that is told.
+            let pool = inventory.pool(place.vmid).filter(|_| !guest.adopted);
+            if !faces.note(id, inventory.face(place.vmid), pool) {
+                lost.push(id);
+                if !guest.is_worked_on() {
+                    self.doubtful.add(guest);
+                }
+            }
+        }
+        self.verified.lose(lost, cluster.answered);
     }
 
     /// Whether the list's word on this guest's power counts by itself.

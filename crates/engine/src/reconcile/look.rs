@@ -6,8 +6,8 @@ use futures::future::join_all;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
-    CompleteInventory, DirectRead, Expected, Incomplete, Inventory, Kind, ListedPower, NodeSeen,
-    SeenGuest, Sight,
+    CompleteInventory, DirectRead, Expected, Face, Incomplete, Inventory, Kind, ListedPower,
+    NodeSeen, SeenGuest, Sight,
 };
 use proximity_pve::cluster::{ClusterStatus, GuestKind, GuestStatus};
 use proximity_pve::guest_list::{GuestList, ListedGuest};
@@ -217,6 +217,11 @@ fn mend(why: &Incomplete, label: &str) -> String {
 }
 
 fn seen(row: &ListedGuest) -> SeenGuest {
+    let power = match row.status {
+        GuestStatus::Running => ListedPower::Running,
+        GuestStatus::Stopped => ListedPower::Stopped,
+        GuestStatus::Unknown => ListedPower::Unknown,
+    };
     SeenGuest {
         vmid: row.vmid,
         node: row.node,
@@ -224,12 +229,15 @@ fn seen(row: &ListedGuest) -> SeenGuest {
             GuestKind::Lxc => Kind::Container,
             GuestKind::Qemu => Kind::Machine,
         },
-        power: match row.status {
-            GuestStatus::Running => ListedPower::Running,
-            GuestStatus::Stopped => ListedPower::Stopped,
-            GuestStatus::Unknown => ListedPower::Unknown,
-        },
+        power,
         pool: row.pool,
+        face: row.words.map(|words| Face {
+            words,
+            power,
+            uptime_s: row.uptime_s,
+            disk_mib: row.disk_mib,
+            in_the_making: row.in_the_making,
+        }),
     }
 }
 

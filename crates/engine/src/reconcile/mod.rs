@@ -12,6 +12,7 @@
 
 mod addresses;
 mod alarm;
+mod faces;
 mod follow;
 mod guard;
 mod identify;
@@ -243,17 +244,21 @@ impl Reconciler {
         self.sights.retain(&hosts);
         watch.record.refresh().await?;
         let mut report = ReconcileReport::of(watch.record.live_apps());
-        let mut looks = Vec::new();
+        let (mut looks, mut recorded) = (Vec::new(), Vec::new());
         for host in &hosts {
             let guests = watch.record.guests(host.id);
+            recorded.push(Arc::clone(&guests));
             looks.push(self.see(host.id, guests));
         }
+        let all = recorded.iter().flat_map(|guests| guests.iter());
+        let count: usize = recorded.iter().map(|guests| guests.len()).sum();
+        watch.faces.keep(count, all.map(|g| g.watched.guest));
         // Side by side: one that is silent must not keep the others from being looked at in time.
         for (host, found) in hosts.iter().zip(join_all(looks).await) {
             match found {
                 Ok(found) => {
                     watch.settled.looked(host.id, found.asked, found.answered);
-                    self.lose(&found);
+                    self.lose(&found, &mut watch.faces);
                     self.sights.note(host, Ok(found.unmanaged()));
                     report.result.real_vmids_count += found.inventory.guests();
                     seen.push(found);

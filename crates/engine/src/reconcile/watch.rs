@@ -9,6 +9,7 @@ use proximity_store::alarms::{Alarm, AlarmKey};
 use proximity_store::observation::KeptSuspicion;
 use proximity_store::{KeptRecord, Store};
 
+use super::faces::Faces;
 use super::settled::Settled;
 use super::suspect::Suspected;
 use crate::error::EngineError;
@@ -25,6 +26,8 @@ pub(super) struct Watch {
     pub(super) settled: Settled,
     /// What was told of as missing.
     pub(super) suspected: Suspected,
+    /// What the lists showed.
+    pub(super) faces: Faces,
 }
 
 /// What was told and has not ended.
@@ -39,6 +42,7 @@ impl Watch {
             alarms: None,
             settled: Settled::default(),
             suspected: Suspected::default(),
+            faces: Faces::default(),
         }
     }
 

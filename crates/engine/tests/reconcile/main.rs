@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 mod brake;
+mod faces;
 mod lines;
 mod lists;
 mod lost;
@@ -114,6 +115,15 @@ impl Looked {
             self.clock.pass(30_000);
         }
         last
+    }
+
+    /// As long as a list may be of before, without a gap; then each container shows its identity.
+    async fn left_alone(&self) {
+        for _ in 0..14 {
+            self.clock.pass(25_000);
+            self.pass().await;
+        }
+        self.w.engine.reconciler().sweep().await.unwrap();
     }
 
     /// A person deletes the container in Proxmox VE.
@@ -521,12 +531,7 @@ async fn a_list_counts_by_itself_for_a_container_that_was_identified_and_left_al
         l.w.pve.calls() - before == 3
     };
     l.w.until(told).await.unwrap();
-    // As long as a list may be of before, without a gap.
-    for _ in 0..14 {
-        l.clock.pass(25_000);
-        l.pass().await;
-    }
-    l.w.engine.reconciler().sweep().await.unwrap();
+    l.left_alone().await;
     let power = async |power: &str| {
         let path = format!("/nodes/pve2/lxc/{vmid}/status/{power}");
         l.w.pve.as_root(Method::Post, &path, &[]).await;

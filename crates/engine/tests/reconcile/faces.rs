@@ -1,0 +1,57 @@
+//! What the list shows of a container beside its power: another face holds its app's status until its identity was read.
+
+use super::*;
+
+/// Returns when the list tells of a container with this name and power.
+async fn listed(l: &Looked, name: &str, status: &str) {
+    let shown = async || {
+        let list = l.w.pve.as_root(Method::Get, "/cluster/resources", &[]);
+        let list: Value = serde_json::from_slice(&list.await.body).unwrap();
+        let mut rows = list["data"].as_array().unwrap().iter();
+        rows.any(|row| row["name"] == name && row["status"] == status)
+    };
+    l.w.until(shown).await.unwrap();
+}
+
+/// The list tells that a container of the app's number, which would count by itself, is stopped; but it is a stranger's.
+#[tokio::test]
+async fn a_container_that_came_under_a_number_between_two_looks_lends_its_app_no_power() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    listed(&l, "web", "running").await;
+    l.left_alone().await;
+    l.delete_by_hand(vmid).await;
+    l.w.pve.stranger_creates("pve2", vmid).await;
+    listed(&l, "stranger", "stopped").await;
+    let report = l.pass().await;
+    assert_eq!(report.refreshed, 0, "{report:?}");
+    assert_eq!(l.events(EventKind::GuestConflicted).await, 1);
+    let status = l.w.store.app(app.id).await.unwrap().unwrap().status;
+    assert_eq!(status, Status::Running);
+    l.assert_sound().await;
+}
+
+/// A person tags it: it is looked at, once, and counts by itself again.
+#[tokio::test]
+async fn another_face_is_looked_at_before_the_list_counts_again() {
+    let l = Looked::new().await;
+    let (_, vmid) = l.deployed("web").await;
+    listed(&l, "web", "running").await;
+    l.left_alone().await;
+    let config = format!("/nodes/pve2/lxc/{vmid}/config");
+    l.w.pve.put(&config, &[("tags", "mine")]).await;
+    l.pass().await;
+    let swept = l.w.engine.reconciler().sweep().await.unwrap();
+    assert_eq!(swept.recognised, 2, "it is read next, and in its turn");
+    let stop = format!("/nodes/pve2/lxc/{vmid}/status/stop");
+    l.w.pve.as_root(Method::Post, &stop, &[]).await;
+    let calls = Cell::new(0);
+    let followed = async || {
+        let before = l.w.pve.calls();
+        let report = l.pass().await;
+        calls.set(l.w.pve.calls() - before);
+        report.refreshed == 1
+    };
+    l.w.until(followed).await.unwrap();
+    assert_eq!(calls.get(), 3, "the list alone");
+}
