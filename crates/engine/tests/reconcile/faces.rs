@@ -41,6 +41,7 @@ async fn another_face_is_looked_at_before_the_list_counts_again() {
     let config = format!("/nodes/pve2/lxc/{vmid}/config");
     l.w.pve.put(&config, &[("tags", "mine")]).await;
     l.pass().await;
+    l.clock.pass(1_000);
     let swept = l.w.engine.reconciler().sweep().await.unwrap();
     assert_eq!(swept.recognised, 2, "it is read next, and in its turn");
     let stop = format!("/nodes/pve2/lxc/{vmid}/status/stop");
