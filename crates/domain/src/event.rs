@@ -53,12 +53,14 @@ pub enum EventKind {
     OrphanSuspected,
     OrphanAmongMany,
     OrphansSuspected,
+    GuestSeenAgain,
     ExpectedOrphanArchived,
     AnomalousOrphanDetected,
     AppLostWithNode,
     GuestConflicted,
     GuestConflictEnded,
     GuestTwinFound,
+    GuestTwinGone,
     AdoptedEnteredPool,
     AdoptedLeftPool,
     GuestIdentityLearned,
@@ -66,6 +68,7 @@ pub enum EventKind {
     GuestReidentified,
     MassBrakeStopped,
     MassBrakeReleased,
+    MassBrakeEnded,
     AppDiagnosedStuck,
     AppResolved,
 }
@@ -119,7 +122,7 @@ const OF_NEW_APP: &[&str] = &[
 ];
 
 /// Fields of a guest that is missing.
-const OF_MISSING: &[&str] = &["app", "hostname", "host", "vmid", "status"];
+const OF_MISSING: &[&str] = &["app", "hostname", "host", "vmid", "status", "since"];
 /// Fields of what becomes of an orphan.
 const OF_ORPHAN: &[&str] = &[
     "app",
@@ -133,7 +136,7 @@ const OF_ORPHAN: &[&str] = &[
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 60] = [
+    pub const ALL: [Self; 63] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -179,12 +182,14 @@ impl EventKind {
         Self::OrphanSuspected,
         Self::OrphanAmongMany,
         Self::OrphansSuspected,
+        Self::GuestSeenAgain,
         Self::ExpectedOrphanArchived,
         Self::AnomalousOrphanDetected,
         Self::AppLostWithNode,
         Self::GuestConflicted,
         Self::GuestConflictEnded,
         Self::GuestTwinFound,
+        Self::GuestTwinGone,
         Self::AdoptedEnteredPool,
         Self::AdoptedLeftPool,
         Self::GuestIdentityLearned,
@@ -192,6 +197,7 @@ impl EventKind {
         Self::GuestReidentified,
         Self::MassBrakeStopped,
         Self::MassBrakeReleased,
+        Self::MassBrakeEnded,
         Self::AppDiagnosedStuck,
         Self::AppResolved,
     ];
@@ -247,19 +253,22 @@ impl EventKind {
             Self::OrphanSuspected => row("OrphanSuspected", OF_MISSING, "A complete look at a cluster was the first without an app's container, or it is one of few that are left of many; nothing is concluded yet."),
             Self::OrphanAmongMany => row("OrphanAmongMany", OF_MISSING, "The same of one of the many that `OrphansSuspected` told of at once, for whoever follows the app; it is told of by itself once few are left."),
             Self::OrphansSuspected => row("OrphansSuspected", &["count", "hosts", "hostnames"], "Complete looks were the first without so many containers that the mass brake would stop, `hostnames` has the first of them; nothing is concluded yet."),
+            Self::GuestSeenAgain => row("GuestSeenAgain", OF_MISSING, "The list has a container with the number again that was told of by itself as missing `since` then; whose it is its identity tells."),
             Self::ExpectedOrphanArchived => row("ExpectedOrphanArchived", OF_ORPHAN, "The container of an app that was being removed or in trouble, or that an operation of the app had destroyed, is proven absent; its record is in the archive."),
             Self::AnomalousOrphanDetected => row("AnomalousOrphanDetected", OF_ORPHAN, "The container of an app that was to be there is proven absent: somebody removed it. Its record is in the archive."),
             Self::AppLostWithNode => row("AppLostWithNode", &["app", "hostname", "host", "node", "vmids", "class", "status"], "Somebody said that an app's container was lost with its node. Its record is in the archive."),
             Self::GuestConflicted => row("GuestConflicted", &["app", "hostname", "host", "vmid", "why", "since"], "What has the number of an app's container is not that container: no call is made, a person has to choose."),
             Self::GuestConflictEnded => row("GuestConflictEnded", &["app", "hostname", "host", "vmid", "since"], "What has the number of an app's container is that container again, as a read of it showed."),
             Self::GuestTwinFound => row("GuestTwinFound", &["app", "hostname", "host", "vmid", "node", "why", "since"], "Another container, `vmid` on `node`, bears the mark of an app's container: that one gets no call, the app goes on."),
+            Self::GuestTwinGone => row("GuestTwinGone", &["app", "hostname", "host", "vmid", "since"], "The other container that bore the mark of an app's container is no longer listed; it was told `since` then."),
             Self::AdoptedEnteredPool => row("AdoptedEnteredPool", &["app", "hostname", "host", "vmid", "pool", "why", "next", "since"], "An adopted app's container is in the pool of those that were made by us, where the operate token may destroy it: `next` takes it out."),
             Self::AdoptedLeftPool => row("AdoptedLeftPool", &["app", "hostname", "host", "vmid", "since"], "An adopted app's container is no longer in our pool; that it was there was told `since` then."),
-            Self::GuestIdentityLearned => row("GuestIdentityLearned", &["app", "hostname", "host", "vmid", "factor", "was", "now"], "One factor of the identity of an app's container changed and was learned: what destroys waits for a person's `reidentify`."),
+            Self::GuestIdentityLearned => row("GuestIdentityLearned", &["app", "hostname", "host", "vmid", "factor", "was", "now", "since"], "One factor of the identity of an app's container changed and was learned: what destroys waits for a person's `reidentify`."),
             Self::GuestIdentityRestored => row("GuestIdentityRestored", &["app", "hostname", "host", "vmid"], "An app's container shows its recorded identity again; what was learned is forgotten."),
             Self::GuestReidentified => row("GuestReidentified", &["app", "hostname", "vmid", "factor", "was", "now", "tasks"], "Somebody accepted the changed factor of an app's container: it is known by that from now on."),
-            Self::MassBrakeStopped => row("MassBrakeStopped", &["missing", "done", "limit"], "More containers are missing than may be at once: no record is archived until a person confirms the number."),
-            Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed", "archived"], "Somebody confirmed how many containers are missing, and their records were archived."),
+            Self::MassBrakeStopped => row("MassBrakeStopped", &["missing", "done", "limit", "since"], "More containers are missing than may be at once: no record is archived until a person confirms the number. Told once `since` then, and anew when twice as many are missing."),
+            Self::MassBrakeReleased => row("MassBrakeReleased", &["confirmed", "archived", "since"], "Somebody confirmed how many containers are missing, and their records were archived."),
+            Self::MassBrakeEnded => row("MassBrakeEnded", &["missing", "since"], "No more containers are missing than may be at once; that `missing` were was told last, the first time `since` then."),
             Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
             Self::AppResolved => row("AppResolved", &["app", "hostname", "was", "to"], "Somebody accepted the power state that was read for an app in *error*."),
         }

@@ -240,6 +240,9 @@ async fn one_mark_on_two_containers_leaves_the_app_its_own() {
         s.alarms().await == 0
     };
     s.w.until(over).await.unwrap();
+    s.sweep().await;
+    let told = s.events(EventKind::GuestTwinGone).await;
+    assert_eq!(told, 1, "its end is told, once");
 }
 
 #[tokio::test]

@@ -69,7 +69,7 @@ impl Store {
     }
 
     /// Learns what a guest shows instead of what is recorded, or that it shows what is recorded again (`None`), and tells of
-    /// it. False, and nothing is written, if the guest is gone.
+    /// it. False, and nothing is written, if the guest is gone, or nothing else was learned that would be forgotten.
     ///
     /// # Errors
     /// The database's.
@@ -88,9 +88,11 @@ impl Store {
             if !is_present(tx, guest, app).await? {
                 return Ok(false);
             }
-            forget_learned(tx, guest).await?;
-            if let Some(shown) = shown {
-                put_identity(tx, guest, "learned", shown, now).await?;
+            let forgotten = forget_learned(tx, guest).await?;
+            match shown {
+                Some(shown) => put_identity(tx, guest, "learned", shown, now).await?,
+                None if !forgotten => return Ok(false),
+                None => {}
             }
             add_event(tx, event, Some(app), None, now).await?;
             Ok(true)
@@ -175,12 +177,14 @@ async fn is_present(tx: &mut Tx, guest: GuestId, app: AppId) -> Result<bool, Sto
     Ok(row.is_some())
 }
 
-async fn forget_learned(tx: &mut Tx, guest: GuestId) -> Result<(), StoreError> {
-    query("DELETE FROM guest_identities WHERE guest_id = $1 AND standing = 'learned'")
-        .bind(guest.to_string())
-        .execute(tx)
-        .await?;
-    Ok(())
+/// False if nothing was learned.
+async fn forget_learned(tx: &mut Tx, guest: GuestId) -> Result<bool, StoreError> {
+    let forgotten =
+        query("DELETE FROM guest_identities WHERE guest_id = $1 AND standing = 'learned'")
+            .bind(guest.to_string())
+            .execute(tx)
+            .await?;
+    Ok(forgotten.rows_affected() > 0)
 }
 
 async fn put_identity(

@@ -92,13 +92,15 @@ pub enum SuspicionChange {
     Ended {
         /// Row.
         guest: GuestId,
+        /// What is told, and of which app; nothing of one that was told of with others alone, or that was not seen.
+        event: Option<(AppId, NewEvent)>,
     },
 }
 
 /// The mass brake as it is kept.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct BrakeRecord {
-    /// Since when it is on, and how many were missing then; `None` while it is off.
+    /// Since when it is on, and how many were missing when that was told last; `None` while it is off.
     pub stopped: Option<(Timestamp, u64)>,
     /// What was archived up to this moment does not count: a person confirmed it.
     pub baseline_at: Option<Timestamp>,
@@ -114,8 +116,11 @@ pub enum BrakeChange {
         /// What is told.
         event: NewEvent,
     },
-    /// What made it stop is over.
-    Ends,
+    /// What made it stop is over. Nothing is told if it was off.
+    Ends {
+        /// What is told.
+        event: NewEvent,
+    },
     /// A person confirmed the number, and that was done.
     Released {
         /// What is told.
@@ -204,7 +209,8 @@ impl Store {
             put_brake(tx, after).await?;
             match change {
                 BrakeChange::Stops { event, .. } => add_event(tx, event, None, None, now).await,
-                BrakeChange::Ends => Ok(()),
+                BrakeChange::Ends { .. } if before.stopped.is_none() => Ok(()),
+                BrakeChange::Ends { event } => add_event(tx, event, None, None, now).await,
                 BrakeChange::Released {
                     event,
                     details,
@@ -231,10 +237,10 @@ impl BrakeRecord {
     pub(crate) fn after(self, change: &BrakeChange, now: Timestamp) -> Self {
         match change {
             BrakeChange::Stops { missing, .. } => Self {
-                stopped: Some((now, *missing)),
+                stopped: Some((self.stopped.map_or(now, |(since, _)| since), *missing)),
                 ..self
             },
-            BrakeChange::Ends => Self {
+            BrakeChange::Ends { .. } => Self {
                 stopped: None,
                 ..self
             },
@@ -279,7 +285,13 @@ async fn change_suspicion(
             put_suspicion(tx, *guest, suspicion, None).await?;
             Ok(())
         }
-        SuspicionChange::Ended { guest } => end_suspicion(tx, *guest).await,
+        SuspicionChange::Ended { guest, event } => {
+            end_suspicion(tx, *guest).await?;
+            match event {
+                Some((app, event)) => add_event(tx, event, Some(*app), None, now).await,
+                None => Ok(()),
+            }
+        }
     }
 }
 

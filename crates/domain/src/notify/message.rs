@@ -1,7 +1,5 @@
 //! The words of a message, the same for every channel. What a channel needs beside (escaping, markup) is its own.
 
-use serde_json::Value;
-
 use super::Severity;
 use crate::event::EventKind;
 use crate::ids::{AppId, OperationId};
@@ -174,22 +172,8 @@ fn told_of_dropped(dropped: u64) -> Option<String> {
     Some(format!("{text}: see the events"))
 }
 
-/// What tells two events of one subject from each other, where the same may be told again and again: kind, app and the
-/// moment it is known since. `None`: the event says no such moment, and tells of itself alone.
-#[must_use]
-pub fn subject_key(kind: EventKind, app: Option<AppId>, body: &Value) -> Option<String> {
-    let since = match body.get("since")? {
-        Value::Number(since) => since.to_string(),
-        Value::String(since) if since.len() <= 64 => since.clone(),
-        _ => return None,
-    };
-    let app = app.map(|app| app.to_string()).unwrap_or_default();
-    Some(format!("{} {app} {since}", kind.label()))
-}
-
 #[cfg(test)]
 mod tests {
-    use serde_json::json;
     use uuid::Uuid;
 
     use super::*;
@@ -252,15 +236,5 @@ mod tests {
         assert_eq!(one_line("äöü", 3), "äöü");
         assert_eq!(one_line("äöüß", 3), "äö…");
         assert_eq!(one_line("  a\tb ", 9), "a b");
-    }
-
-    #[test]
-    fn the_same_since_is_the_same_subject() {
-        let app = Some(AppId(Uuid::from_u128(7)));
-        let key = |body| subject_key(EventKind::AppRemoved, app, &body);
-        assert_eq!(key(json!({"since": 5, "n": 1})), key(json!({"since": 5})));
-        assert_ne!(key(json!({"since": 5})), key(json!({"since": 6})));
-        assert_eq!(key(json!({"since": null})), None);
-        assert_eq!(key(json!({})), None);
     }
 }

@@ -7,13 +7,15 @@ mod pace;
 mod quiet;
 mod route;
 mod severity;
+mod subject;
 mod turn;
 
 pub use backoff::pause_ms;
 pub use insistence::{ASIDE_AFTER, Failed, Insistence, LOST, REFUSALS, Verdict};
-pub use message::{Message, Notice, one_line, subject_key};
+pub use message::{Message, Notice, one_line};
 pub use pace::Pace;
 pub use quiet::{BadQuietHours, MinuteOfDay, QuietHours};
 pub use route::{BadChannelName, ChannelName, Routes};
 pub use severity::{NoticeSpec, Severity};
+pub use subject::{Subject, subject_key};
 pub use turn::{DIGEST_FROM, DIGEST_MOST, Turn, Waiting, turn};

@@ -101,12 +101,14 @@ impl EventKind {
             // Alerts come once, with the proof (doctrine 2).
             Self::OrphanSuspected => row(Severity::Info, "container missing"),
             Self::OrphansSuspected => row(Severity::Info, "many containers missing"),
+            Self::GuestSeenAgain => row(Severity::Info, "container is there again"),
             Self::ExpectedOrphanArchived => row(Severity::Info, "orphan archived"),
             Self::AnomalousOrphanDetected => row(Severity::Critical, "container was deleted by hand"),
             Self::AppLostWithNode => row(Severity::Warning, "declared lost with its node"),
             Self::GuestConflicted => row(Severity::Critical, "container is another one"),
             Self::GuestConflictEnded => row(Severity::Info, "container is the app's again"),
             Self::GuestTwinFound => row(Severity::Warning, "another container bears the app's mark"),
+            Self::GuestTwinGone => row(Severity::Info, "the other container with the app's mark is gone"),
             Self::AdoptedEnteredPool => row(Severity::Warning, "adopted container is in our pool, where it may be destroyed"),
             Self::AdoptedLeftPool => row(Severity::Info, "adopted container is out of our pool again"),
             Self::GuestIdentityLearned => row(Severity::Warning, "container's identity has changed"),
@@ -114,6 +116,7 @@ impl EventKind {
             Self::GuestReidentified => row(Severity::Info, "container re-identified"),
             Self::MassBrakeStopped => row(Severity::Critical, "too many containers missing"),
             Self::MassBrakeReleased => row(Severity::Info, "missing containers confirmed"),
+            Self::MassBrakeEnded => row(Severity::Info, "no longer too many containers missing"),
             Self::AppDiagnosedStuck => row(Severity::Warning, "app was stuck"),
             Self::AppResolved => row(Severity::Info, "app resolved"),
         }

@@ -2,6 +2,7 @@
 
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::{Conflict, ContainerRef};
+use proximity_domain::names::HostLabel;
 use proximity_domain::time::Timestamp;
 use proximity_store::alarms::{Alarm, AlarmKey, AlarmKind};
 use proximity_store::effects::NewEvent;
@@ -147,6 +148,32 @@ impl Reconciler {
         let app = guest.watched.app;
         if self.store.raise_alarm(&alarm, app, &event).await? {
             tracing::warn!(app = %guest.hostname, "TWO CONTAINERS WITH ONE MARK: {why}");
+        }
+        Ok(())
+    }
+
+    /// The other container that bears a guest's mark is not listed any more.
+    pub(super) async fn end_twin(
+        &self,
+        host: &HostLabel,
+        guest: &WatchedGuest,
+        alarm: &Alarm,
+    ) -> Result<(), EngineError> {
+        let vmid = alarm.key.vmid;
+        let event = NewEvent {
+            kind: EventKind::GuestTwinGone,
+            body: json!({
+                "app": guest.watched.app,
+                "hostname": guest.hostname,
+                "host": host,
+                "vmid": vmid,
+                "since": alarm.since,
+            }),
+        };
+        let told = Some((guest.watched.app, &event));
+        let now = self.clock.now();
+        if self.store.end_alarm(&alarm.key, told, now).await? {
+            tracing::info!(app = %guest.hostname, %vmid, "the other container with its mark is gone");
         }
         Ok(())
     }

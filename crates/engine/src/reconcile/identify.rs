@@ -100,6 +100,7 @@ impl Reconciler {
         guest: &WatchedGuest,
         drifted: &Drifted,
     ) -> Result<(), EngineError> {
+        let now = self.clock.now();
         let event = NewEvent {
             kind: EventKind::GuestIdentityLearned,
             body: json!({
@@ -110,10 +111,10 @@ impl Reconciler {
                 "factor": drifted.factor.label(),
                 "was": drifted.was,
                 "now": drifted.now,
+                "since": now,
             }),
         };
         let (id, app) = (guest.watched.guest, guest.watched.app);
-        let now = self.clock.now();
         let learned = self
             .store
             .learn_identity(id, app, Some(&drifted.shown), &event, now)
@@ -142,10 +143,10 @@ impl Reconciler {
         };
         let (id, app) = (guest.watched.guest, guest.watched.app);
         let now = self.clock.now();
-        self.store
-            .learn_identity(id, app, None, &event, now)
-            .await?;
-        tracing::info!(app = %guest.hostname, "the container shows its recorded identity again");
+        let unlearned = self.store.learn_identity(id, app, None, &event, now);
+        if unlearned.await? {
+            tracing::info!(app = %guest.hostname, "the container shows its recorded identity again");
+        }
         Ok(())
     }
 }

@@ -94,14 +94,12 @@ impl Reconciler {
                 if sight == Sighting::Unknown {
                     missing.note_outside(cluster, &guest.watched.place);
                 }
-                if is_seen(sight) {
-                    suspected.seen(guest.watched.guest);
-                }
+                let label = &cluster.site.host.label;
                 let after = judge(sight, cluster, guest, before);
-                changes.extend(change(guest, before, after));
+                let over = suspected.look(sight, label, guest, kept);
+                changes.extend(change(guest, before, after, over));
                 if let Some(after) = after {
-                    let label = &cluster.site.host.label;
-                    let missed = Missed { label, guest };
+                    let missed = Missed::of(label, guest, &after);
                     match kept {
                         None => first.push(First {
                             missed,
@@ -152,7 +150,10 @@ impl Reconciler {
                     let of_app = missing.apps.entry(*app).or_default();
                     of_app.insert(*guest, kept.suspicion);
                 }
-                None => changes.push(SuspicionChange::Ended { guest: *guest }),
+                None => changes.push(SuspicionChange::Ended {
+                    guest: *guest,
+                    event: None,
+                }),
             }
         }
         Ok(())
@@ -200,7 +201,8 @@ impl Reconciler {
         }
         // Whatever became of some of them: what a person confirmed is accounted for.
         if let (Pass::Confirmed { missing, actor }, Brake::Stops { .. }) = (pass, brake) {
-            self.released(*missing, actor, now, report).await?;
+            let since = record.stopped.map(|(since, _)| since);
+            self.released((*missing, since), actor, now, report).await?;
         }
         failed.map_or(Ok(()), Err)
     }
@@ -209,7 +211,7 @@ impl Reconciler {
     /// whatever was done of it, and each record that was archived bears the person in an entry of its own.
     async fn released(
         &self,
-        confirmed: u64,
+        (confirmed, since): (u64, Option<Timestamp>),
         actor: &Actor,
         now: Timestamp,
         report: &mut ReconcileReport,
@@ -229,7 +231,7 @@ impl Reconciler {
         }
         let event = NewEvent {
             kind: EventKind::MassBrakeReleased,
-            body: json!({"confirmed": confirmed, "archived": archived}),
+            body: json!({"confirmed": confirmed, "archived": archived, "since": since}),
         };
         let released = BrakeChange::Released {
             event,
@@ -279,8 +281,15 @@ impl Reconciler {
             limit,
         } = brake
         else {
-            if record.stopped.is_some() && *pass != Pass::Dry {
-                self.store.change_brake(&BrakeChange::Ends, now).await?;
+            if let Some((since, missing)) = record.stopped
+                && *pass != Pass::Dry
+            {
+                let event = NewEvent {
+                    kind: EventKind::MassBrakeEnded,
+                    body: json!({"missing": missing, "since": since}),
+                };
+                let ends = BrakeChange::Ends { event };
+                self.store.change_brake(&ends, now).await?;
             }
             return Ok(true);
         };
@@ -311,9 +320,10 @@ impl Reconciler {
                 limit,
                 "MASS BRAKE: too many containers are missing at once, nothing is archived until a person confirms the number"
             );
+            let since = record.stopped.map_or(now, |(since, _)| since);
             let event = NewEvent {
                 kind: EventKind::MassBrakeStopped,
-                body: json!({"missing": missing, "done": done, "limit": limit}),
+                body: json!({"missing": missing, "done": done, "limit": limit, "since": since}),
             };
             let stops = BrakeChange::Stops { missing, event };
             self.store.change_brake(&stops, now).await?;
@@ -423,24 +433,21 @@ fn judge(
     })
 }
 
-/// Something has its number: it is there, or something else is.
-fn is_seen(sight: Sighting<'_>) -> bool {
-    match sight {
-        Sighting::Here(_) | Sighting::Elsewhere(..) | Sighting::Machine(_) => true,
-        Sighting::Unknown | Sighting::Missing => false,
-    }
-}
-
-/// The change from `before` to `after`, if any; the first suspicions are told apart.
+/// The change from `before` to `after`, if any, and what is told where it is `over`; the first suspicions are told apart.
 fn change(
     guest: &WatchedGuest,
     before: Option<Suspicion>,
     after: Option<Suspicion>,
+    over: Option<NewEvent>,
 ) -> Option<SuspicionChange> {
+    let app = guest.watched.app;
     let guest = guest.watched.guest;
     match (before, after) {
-        (None, _) => None,
-        (Some(_), None) => Some(SuspicionChange::Ended { guest }),
+        (None, _) if over.is_none() => None,
+        (None, _) | (Some(_), None) => Some(SuspicionChange::Ended {
+            guest,
+            event: over.map(|event| (app, event)),
+        }),
         (Some(before), Some(after)) if before == after => None,
         (Some(_), Some(suspicion)) => Some(SuspicionChange::Counted { guest, suspicion }),
     }

@@ -6,9 +6,10 @@ use std::collections::{BTreeMap, BTreeSet};
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::GuestId;
 use proximity_domain::names::HostLabel;
-use proximity_domain::observe::Suspicion;
+use proximity_domain::observe::{Sighting, Suspicion};
+use proximity_domain::time::Timestamp;
 use proximity_store::effects::NewEvent;
-use proximity_store::observation::{SuspicionChange, WatchedGuest};
+use proximity_store::observation::{KeptSuspicion, SuspicionChange, WatchedGuest};
 use serde_json::json;
 
 use super::missing::told;
@@ -28,28 +29,48 @@ pub(super) enum Told {
     AmongMany,
 }
 
+/// What was told of a guest that is missing.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Mention {
+    pub(super) how: Told,
+    /// Since when it was missing, as the event says.
+    pub(super) since: Timestamp,
+}
+
 /// Guests that were told of as missing and were not seen since. A node that comes and goes makes no new event each time. Kept
 /// in memory: after a restart what is still missing is on record as a suspicion.
 #[derive(Debug, Clone, Default)]
-pub(super) struct Suspected(BTreeMap<GuestId, Told>);
+pub(super) struct Suspected(BTreeMap<GuestId, Mention>);
 
 impl Suspected {
-    /// It was seen: when it is missing again, that is told again.
-    pub(super) fn seen(&mut self, guest: GuestId) {
-        if !self.0.is_empty() {
-            self.0.remove(&guest);
+    /// What a look shows of a guest. One that is seen is told of anew when it is missing again; what is told of it now is given: a
+    /// machine that has its number is told of elsewhere.
+    pub(super) fn look(
+        &mut self,
+        sight: Sighting<'_>,
+        label: &HostLabel,
+        guest: &WatchedGuest,
+        kept: Option<KeptSuspicion>,
+    ) -> Option<NewEvent> {
+        if matches!(sight, Sighting::Unknown | Sighting::Missing) {
+            return None;
+        }
+        let mention = self.0.remove(&guest.watched.guest);
+        match sight {
+            Sighting::Here(_) | Sighting::Elsewhere(..) => again(label, guest, mention, kept),
+            Sighting::Machine(_) | Sighting::Unknown | Sighting::Missing => None,
         }
     }
 
     /// These were told of.
-    pub(super) fn told(&mut self, guests: &[(GuestId, Told)]) {
+    pub(super) fn told(&mut self, guests: &[(GuestId, Mention)]) {
         if self.0.len() + guests.len() > REMEMBERED {
             self.0.clear();
         }
         self.0.extend(guests.iter().copied().take(REMEMBERED));
     }
 
-    fn how(&self, missed: &Missed<'_>) -> Option<Told> {
+    fn of(&self, missed: &Missed<'_>) -> Option<Mention> {
         self.0.get(&missed.id()).copied()
     }
 }
@@ -60,6 +81,8 @@ pub(super) struct Missed<'a> {
     /// Its host entry.
     pub(super) label: &'a HostLabel,
     pub(super) guest: &'a WatchedGuest,
+    /// Since when, by what is on record.
+    pub(super) since: Timestamp,
 }
 
 /// One that it misses for the first time.
@@ -72,22 +95,29 @@ pub(super) struct First<'a> {
 #[derive(Debug, Default)]
 pub(super) struct Telling {
     pub(super) changes: Vec<SuspicionChange>,
-    pub(super) told: Vec<(GuestId, Told)>,
+    pub(super) told: Vec<(GuestId, Mention)>,
 }
 
-impl Missed<'_> {
+impl<'a> Missed<'a> {
+    /// One with this suspicion.
+    pub(super) fn of(label: &'a HostLabel, guest: &'a WatchedGuest, suspicion: &Suspicion) -> Self {
+        Self {
+            label,
+            guest,
+            since: suspicion.since,
+        }
+    }
+
     fn id(&self) -> GuestId {
         self.guest.watched.guest
     }
 
-    fn event(&self, how: Told) -> NewEvent {
-        NewEvent {
-            kind: match how {
-                Told::Alone => EventKind::OrphanSuspected,
-                Told::AmongMany => EventKind::OrphanAmongMany,
-            },
-            body: told(self.label, self.guest),
-        }
+    fn event(&self, mention: Mention) -> NewEvent {
+        let kind = match mention.how {
+            Told::Alone => EventKind::OrphanSuspected,
+            Told::AmongMany => EventKind::OrphanAmongMany,
+        };
+        lasting(kind, self.label, self.guest, mention.since)
     }
 
     fn warn(&self) {
@@ -97,15 +127,57 @@ impl Missed<'_> {
     }
 }
 
+/// What is told of a guest that is missing since then, or was.
+fn lasting(
+    kind: EventKind,
+    label: &HostLabel,
+    guest: &WatchedGuest,
+    since: Timestamp,
+) -> NewEvent {
+    let mut body = told(label, guest);
+    body["since"] = json!(since);
+    NewEvent { kind, body }
+}
+
+/// What is told of a guest that is seen again, if it was told of by itself: by what is remembered, else by what is on record.
+fn again(
+    label: &HostLabel,
+    guest: &WatchedGuest,
+    mention: Option<Mention>,
+    kept: Option<KeptSuspicion>,
+) -> Option<NewEvent> {
+    let on_record = kept.map(|kept| Mention {
+        how: if kept.among_many {
+            Told::AmongMany
+        } else {
+            Told::Alone
+        },
+        since: kept.suspicion.since,
+    });
+    let told = mention.or(on_record)?;
+    match told.how {
+        Told::Alone => {
+            let kind = EventKind::GuestSeenAgain;
+            Some(lasting(kind, label, guest, told.since))
+        }
+        Told::AmongMany => None,
+    }
+}
+
 impl Telling {
-    /// A suspicion begins. `before`: how its guest was told of already; `now`: how it is told of.
-    fn begin(&mut self, first: &First<'_>, before: Option<Told>, now: Told) {
+    /// A suspicion begins. `before`: what was told of its guest already; `now`: how it is told of.
+    fn begin(&mut self, first: &First<'_>, before: Option<Mention>, now: Told) {
         let missed = &first.missed;
-        let event = (before != Some(now)).then(|| missed.event(now));
-        if event.is_some() && now == Told::Alone {
+        let is_new = before.is_none_or(|before| before.how != now);
+        let mention = Mention {
+            how: now,
+            since: before.map_or(missed.since, |before| before.since),
+        };
+        let event = is_new.then(|| missed.event(mention));
+        if is_new && now == Told::Alone {
             missed.warn();
         }
-        self.told.push((missed.id(), now));
+        self.told.push((missed.id(), mention));
         self.changes.push(SuspicionChange::Begun {
             guest: missed.id(),
             app: missed.guest.watched.app,
@@ -118,11 +190,15 @@ impl Telling {
     /// One of many is told of by itself.
     fn leave_the_many(&mut self, missed: &Missed<'_>) {
         missed.warn();
-        self.told.push((missed.id(), Told::Alone));
+        let mention = Mention {
+            how: Told::Alone,
+            since: missed.since,
+        };
+        self.told.push((missed.id(), mention));
         self.changes.push(SuspicionChange::ToldAlone {
             guest: missed.id(),
             app: missed.guest.watched.app,
-            event: missed.event(Told::Alone),
+            event: missed.event(mention),
         });
     }
 }
@@ -137,13 +213,13 @@ pub(super) fn tell(
     are_too_many: bool,
 ) -> Telling {
     let new = first.iter();
-    let new = new.filter(|one| suspected.how(&one.missed).is_none());
+    let new = new.filter(|one| suspected.of(&one.missed).is_none());
     let new: Vec<&First<'_>> = new.collect();
     let as_one = are_too_many && new.len() > 1;
     let mut telling = Telling::default();
     for one in first {
-        let before = suspected.how(&one.missed);
-        let now = match before {
+        let before = suspected.of(&one.missed);
+        let now = match before.map(|before| before.how) {
             Some(Told::Alone) => Told::Alone,
             Some(Told::AmongMany) if are_too_many => Told::AmongMany,
             None if as_one => Told::AmongMany,
@@ -185,11 +261,12 @@ mod tests {
     use proximity_domain::app::StatusLabel;
     use proximity_domain::guest::ContainerRef;
     use proximity_domain::ids::{AppId, HostId};
-    use proximity_domain::observe::Watched;
-    use proximity_domain::time::Timestamp;
+    use proximity_domain::observe::{ListedPower, Watched};
     use uuid::Uuid;
 
     use super::*;
+
+    const HERE: Sighting<'static> = Sighting::Here(ListedPower::Running);
 
     fn guest(n: u32) -> WatchedGuest {
         WatchedGuest {
@@ -222,6 +299,7 @@ mod tests {
         let missed = guests.iter().map(|guest| Missed {
             label: &label,
             guest,
+            since: Timestamp(1),
         });
         let missed: Vec<Missed<'_>> = missed.collect();
         let (begun, others) = missed.split_at(begin.len());
@@ -275,6 +353,33 @@ mod tests {
         assert_eq!(step(&[4], &[], &mut suspected, false), []);
     }
 
+    #[test]
+    fn its_end_is_told_of_one_that_was_told_of_by_itself_with_the_same_moment() {
+        let (label, guest): (HostLabel, _) = ("lab".parse().unwrap(), guest(1));
+        let kept = |among_many| {
+            let suspicion = Suspicion::begun(Timestamp(9));
+            Some(KeptSuspicion {
+                suspicion,
+                among_many,
+            })
+        };
+        let told = |how| {
+            let since = Timestamp(5);
+            Some(Mention { how, since })
+        };
+        let again = |mention, kept| again(&label, &guest, mention, kept);
+        let event = again(told(Told::Alone), kept(false)).unwrap();
+        assert_eq!(event.kind, EventKind::GuestSeenAgain);
+        assert_eq!(event.body["since"], json!(5), "as it was told");
+        let after_a_restart = again(None, kept(false)).unwrap();
+        assert_eq!(after_a_restart.body["since"], json!(9));
+        let silent = again(told(Told::Alone), None);
+        assert!(silent.is_some(), "its node was off in between");
+        assert_eq!(again(told(Told::AmongMany), kept(true)), None);
+        assert_eq!(again(None, kept(true)), None);
+        assert_eq!(again(None, None), None);
+    }
+
     /// Nothing is in memory: what is on record as among many is told of, and nothing else.
     #[test]
     fn a_restart_loses_none_that_is_left() {
@@ -289,7 +394,7 @@ mod tests {
         step(&[1, 2, 3, 4], &[], &mut suspected, true);
         let joins = of(EventKind::OrphanSuspected, &[5]);
         assert_eq!(step(&[5], &[1, 2, 3, 4], &mut suspected, true), joins);
-        suspected.seen(guest(5).watched.guest);
+        suspected.look(HERE, &"lab".parse().unwrap(), &guest(5), None);
         assert_eq!(step(&[5], &[1, 2, 3, 4], &mut suspected, true), joins);
     }
 }

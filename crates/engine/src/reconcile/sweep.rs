@@ -513,16 +513,19 @@ impl Reconciler {
         round: &Round,
     ) -> Result<(), EngineError> {
         let mut here = BTreeSet::new();
-        let mut hosts = BTreeSet::new();
+        let mut hosts = BTreeMap::new();
         for (site, inventory) in seen {
-            hosts.insert(site.host.id);
+            hosts.insert(site.host.id, &site.host.label);
             here.extend(inventory.containers().map(|(vmid, _)| (site.host.id, vmid)));
         }
-        for key in round.alarms.keys() {
-            let is_on_record = round.guests.contains_key(&key.guest);
-            let is_gone = hosts.contains(&key.host) && !here.contains(&(key.host, key.vmid));
-            if !is_on_record || (key.kind == AlarmKind::Twin && is_gone) {
+        for (key, alarm) in &round.alarms {
+            let Some((guest, _)) = round.guests.get(&key.guest) else {
                 self.store.end_alarm(key, None, self.clock.now()).await?;
+                continue;
+            };
+            let is_gone = !here.contains(&(key.host, key.vmid));
+            if let (AlarmKind::Twin, true, Some(host)) = (key.kind, is_gone, hosts.get(&key.host)) {
+                self.end_twin(host, guest, alarm).await?;
             }
         }
         Ok(())

@@ -209,3 +209,37 @@ async fn what_is_lost_with_a_node_goes_by_its_number_and_counts_for_an_hour() {
     assert!(!l.is_live(&app).await, "the hour is over");
     l.assert_sound().await;
 }
+
+/// It is told of once, and its end once; what begins anew is told anew.
+#[tokio::test]
+async fn a_brake_that_is_let_go_by_what_is_seen_again_says_so() {
+    let l = Looked::new().await;
+    let mut vmids = Vec::new();
+    for name in ["one", "two", "three", "four"] {
+        vmids.push(l.deployed(name).await.1);
+    }
+    let told = async || {
+        let events = l.w.store.events(0, 1_000).await.unwrap().into_iter();
+        let kinds = [EventKind::MassBrakeStopped, EventKind::MassBrakeEnded];
+        let of_it = events.filter(|row| kinds.contains(&row.2.kind));
+        let since = of_it.map(|row| (row.2.kind, row.2.body["since"].clone()));
+        since.collect::<Vec<_>>()
+    };
+    for round in 1..=2 {
+        l.pass_without(&vmids).await;
+        l.pass_without(&vmids).await;
+        l.clock.pass(1_000);
+        l.pass_without(&[]).await;
+        l.pass_without(&[]).await;
+        let told = told().await;
+        assert_eq!(told.len(), 2 * round, "{told:?}");
+        let [.., stopped, ended] = told.as_slice() else {
+            panic!("{told:?}")
+        };
+        assert_eq!(stopped.0, EventKind::MassBrakeStopped);
+        assert_eq!(ended.0, EventKind::MassBrakeEnded);
+        assert_eq!(stopped.1, ended.1, "of the same moment");
+    }
+    let told = told().await;
+    assert_ne!(told[0].1, told[2].1, "it began anew");
+}

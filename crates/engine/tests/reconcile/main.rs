@@ -351,8 +351,12 @@ async fn a_missing_container_is_told_of_once_until_it_is_seen_again() {
         node_is(Reach::Up);
     }
     assert_eq!(l.events(EventKind::OrphanSuspected).await, 1);
+    assert_eq!(l.events(EventKind::GuestSeenAgain).await, 0);
     list_lacks_it(false);
-    assert_eq!(l.pass().await.suspected, 0);
+    for _ in 0..2 {
+        assert_eq!(l.pass().await.suspected, 0);
+    }
+    assert_eq!(l.events(EventKind::GuestSeenAgain).await, 1, "its end once");
     list_lacks_it(true);
     let dry = l.w.engine.reconciler().pass(&Pass::Dry).await.unwrap();
     assert_eq!(dry.suspected, 1, "a dry pass tells nobody");

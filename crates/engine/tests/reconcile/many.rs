@@ -27,7 +27,7 @@ impl Looked {
     }
 
     /// A pass over a list without these, which finds as many missing.
-    async fn pass_without(&self, vmids: &[u32]) {
+    pub(super) async fn pass_without(&self, vmids: &[u32]) {
         self.w.pve.distort(Some(list_without_all(vmids.to_vec())));
         let missing = u64::try_from(vmids.len()).unwrap();
         assert_eq!(self.pass().await.suspected, missing);

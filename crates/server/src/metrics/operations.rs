@@ -165,12 +165,14 @@ impl OperationMetrics {
             | EventKind::OrphanSuspected
             | EventKind::OrphanAmongMany
             | EventKind::OrphansSuspected
+            | EventKind::GuestSeenAgain
             | EventKind::ExpectedOrphanArchived
             | EventKind::AnomalousOrphanDetected
             | EventKind::AppLostWithNode
             | EventKind::GuestConflicted
             | EventKind::GuestConflictEnded
             | EventKind::GuestTwinFound
+            | EventKind::GuestTwinGone
             | EventKind::AdoptedEnteredPool
             | EventKind::AdoptedLeftPool
             | EventKind::GuestIdentityLearned
@@ -178,6 +180,7 @@ impl OperationMetrics {
             | EventKind::GuestReidentified
             | EventKind::MassBrakeStopped
             | EventKind::MassBrakeReleased
+            | EventKind::MassBrakeEnded
             | EventKind::AppDiagnosedStuck
             | EventKind::AppResolved => {}
         }

@@ -46,6 +46,9 @@ impl State {
         let row = self.guests.row(&guest);
         let row = row.filter(|row| row.gone_at.is_none() && row.guest.app() == app);
         let Some(row) = row else { return false };
+        if shown.is_none() && row.learned.is_none() {
+            return false;
+        }
         row.learned = shown.cloned().map(|shown| Learned { shown, at: now });
         self.add_event(event, Some(app), None, now);
         true

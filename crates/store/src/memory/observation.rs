@@ -96,7 +96,12 @@ impl State {
                 SuspicionChange::Counted { guest, suspicion } => {
                     self.put_suspicion(*guest, *suspicion, None);
                 }
-                SuspicionChange::Ended { guest } => self.suspicions.remove(guest),
+                SuspicionChange::Ended { guest, event } => {
+                    self.suspicions.remove(guest);
+                    if let Some((app, event)) = event {
+                        self.add_event(event, Some(*app), None, now);
+                    }
+                }
             }
         }
     }
@@ -140,11 +145,16 @@ impl State {
     }
 
     pub(crate) fn change_brake(&mut self, change: &BrakeChange, now: Timestamp) {
-        let after = self.mass_brake().after(change, now);
+        let before = self.mass_brake();
+        let after = before.after(change, now);
         self.brake.put((), after);
         match change {
             BrakeChange::Stops { event, .. } => self.add_event(event, None, None, now),
-            BrakeChange::Ends => {}
+            BrakeChange::Ends { event } => {
+                if before.stopped.is_some() {
+                    self.add_event(event, None, None, now);
+                }
+            }
             BrakeChange::Released {
                 event,
                 details,

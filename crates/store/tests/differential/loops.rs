@@ -160,7 +160,9 @@ impl Play {
                 missing: u64::from(n),
                 event: event(EventKind::MassBrakeStopped, n),
             },
-            1 => BrakeChange::Ends,
+            1 => BrakeChange::Ends {
+                event: event(EventKind::MassBrakeEnded, n),
+            },
             2 => BrakeChange::ReleasedInPart { details, actor },
             _ => BrakeChange::Released {
                 event: event(EventKind::MassBrakeReleased, n),
@@ -266,7 +268,10 @@ impl Play {
         };
         let suspicion = Suspicion::begun(at);
         let change = match n % 8 {
-            0 | 4 => SuspicionChange::Ended { guest },
+            0 | 4 => SuspicionChange::Ended {
+                guest,
+                event: (n % 8 == 4).then(|| (app, event(EventKind::GuestSeenAgain, n))),
+            },
             3 if n % 16 < 8 => SuspicionChange::ToldAlone {
                 guest,
                 app,

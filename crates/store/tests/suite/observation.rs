@@ -102,13 +102,18 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
         world.store.suspicions().await.unwrap(),
         [(guest.id, kept(second, false))]
     );
-    let ended = SuspicionChange::Ended { guest: guest.id };
-    world
-        .store
-        .change_suspicions(&[ended.clone(), ended], world.at())
-        .await
-        .unwrap();
+    let ended = |event| SuspicionChange::Ended {
+        guest: guest.id,
+        event,
+    };
+    let seen = event(EventKind::GuestSeenAgain);
+    let ends = [ended(None), ended(Some((guest.app, seen)))];
+    let changed = world.store.change_suspicions(&ends, world.at());
+    changed.await.unwrap();
     assert_eq!(world.store.suspicions().await.unwrap(), []);
+    let told = world.events(newest + 1, 10).await;
+    let told: Vec<_> = told.iter().map(|row| (row.2.kind, row.3)).collect();
+    assert_eq!(told, [(EventKind::GuestSeenAgain, Some(guest.app))]);
     // Begun anew without a word of its own, told with others.
     let silent = SuspicionChange::Begun {
         guest: guest.id,
@@ -123,7 +128,7 @@ pub async fn suspicions_are_kept_until_they_end(make: &impl Make) {
     let changes = [silent, many];
     let changed = world.store.change_suspicions(&changes, world.at());
     changed.await.unwrap();
-    let told = world.events(newest + 1, 10).await;
+    let told = world.events(newest + 2, 10).await;
     let told: Vec<_> = told.iter().map(|row| (row.2.kind, row.3)).collect();
     assert_eq!(told, [(EventKind::OrphansSuspected, None)]);
     let known = world.store.suspicions().await.unwrap();
@@ -205,6 +210,8 @@ pub async fn an_identity_is_learned_and_accepted_by_a_person(make: &impl Make) {
     assert_eq!(learned.learned.unwrap().shown, shown);
     learn(None).await;
     assert_eq!(known().await, guest);
+    let nothing = store.learn_identity(guest.id, app.id, None, &told, now);
+    assert!(!nothing.await.unwrap(), "its end is told once");
     learn(Some(&shown)).await;
     store.note_verified(&[guest.id], world.at()).await.unwrap();
     let begun = [begun(&guest, world.at())];
@@ -298,14 +305,29 @@ pub async fn the_brake_counts_from_its_baseline(make: &impl Make) {
     );
     is_released_in_part_and_whole(&world, brake).await;
     world.store.change_brake(&stops, world.at()).await.unwrap();
+    let began = world.at();
+    world.pass(1_000);
     let brake = world.store.mass_brake().await.unwrap().baseline_at;
     world
         .store
-        .change_brake(&BrakeChange::Ends, world.at())
+        .change_brake(&stops, world.at())
         .await
         .unwrap();
+    let doubled = world.store.mass_brake().await.unwrap().stopped;
+    assert_eq!(doubled, Some((began, 7)), "since the first time");
+    world.journal_numbered().await;
+    let newest = world.store.newest_event().await.unwrap();
+    let ends = BrakeChange::Ends {
+        event: event(EventKind::MassBrakeEnded),
+    };
+    for _ in 0..2 {
+        world.store.change_brake(&ends, world.at()).await.unwrap();
+    }
     let ended = world.store.mass_brake().await.unwrap();
     assert_eq!((ended.stopped, ended.baseline_at), (None, brake));
+    let told = world.events(newest, 10).await;
+    let told: Vec<_> = told.iter().map(|row| row.2.kind).collect();
+    assert_eq!(told, [EventKind::MassBrakeEnded], "its end is told once");
 }
 
 /// A person's confirmation is on record with the person, whatever was done of it.
