@@ -244,6 +244,7 @@ CREATE TABLE audit (
     operation_id TEXT,
     step_index BIGINT,
     epoch BIGINT,
+    link TEXT CHECK (length(link) = 64),
     CHECK ((kind = 'mutation') = (step_index IS NOT NULL)),
     CHECK (kind = 'request' OR (operation_id IS NOT NULL AND epoch IS NOT NULL))
 );
@@ -320,6 +321,7 @@ END;
 CREATE INDEX audit_by_step ON audit (operation_id, step_index) WHERE step_index IS NOT NULL;
 
 CREATE TRIGGER audit_is_not_altered BEFORE UPDATE ON audit
+WHEN OLD.link IS NOT NULL OR NEW.link IS NULL
 BEGIN
     SELECT RAISE(ABORT, 'audit entries are not altered');
 END;

@@ -8,6 +8,7 @@ pub mod accounts;
 pub mod adopted;
 pub mod adoption;
 pub mod app;
+pub mod audit;
 pub mod backup;
 pub mod create;
 pub mod destroy;

@@ -1,5 +1,6 @@
 //! The checker: what must hold in every committed state, read back and said in sentences.
 
+use proximity_domain::audit::Head;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationState, StuckWas};
 use proximity_domain::saga::{StepRecord, StepState};
@@ -142,6 +143,10 @@ impl Reader {
         aside(async move {
             let mut wrong = reader.read(broken_rules).await?;
             check_events(&reader, &mut wrong).await?;
+            // In memory nothing lies between what is linked and what is looked at.
+            if let Err(broken) = reader.verify_audit(Head::NONE, Vec::new()).await? {
+                wrong.push(format!("audit entries are chained: {broken}"));
+            }
             Ok(wrong)
         })
         .await

@@ -1,10 +1,12 @@
 //! Log lines, events and audit entries: written with the change they tell of, numbered without gaps.
 
+use proximity_domain::audit::Entry;
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::{AppId, Epoch, OperationId};
 use proximity_domain::time::Timestamp;
 use serde_json::Value;
 
+use crate::audit_chain;
 use crate::effects::{NewEvent, NewLogLine};
 use crate::error::StoreError;
 use crate::records::{Actor, LogLevel, LogLine};
@@ -48,8 +50,6 @@ impl<'a> Act<'a> {
 
 // SQLite gives each row the number after the highest that is there. On PostgreSQL no transaction waits for another at a counter: a
 // sequencer numbers what is committed.
-const ADD_AUDIT: &str = "INSERT INTO audit (at, account, token_id, kind, action, target, details, \
-     operation_id, step_index, epoch) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)";
 const ADD_EVENT: &str =
     "INSERT INTO events (at, kind, body, app_id, operation_id) VALUES ($1, $2, $3, $4, $5)";
 // What has no number yet was written after all that have one.
@@ -77,20 +77,24 @@ pub(crate) async fn add_audit(
     act: Act<'_>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    query(ADD_AUDIT)
-        .bind(now.0)
-        .bind(&actor.account)
-        .bind(actor.token.map(|t| t.to_string()))
-        .bind(act.kind.label())
-        .bind(act.action)
-        .bind(act.target)
-        .bind(to_json("audit details", &act.details)?)
-        .bind(act.operation.map(|o| o.to_string()))
-        .bind(act.step.map(|(index, _)| i64::from(index)))
-        .bind(act.step.map(|(_, epoch)| epoch.0))
-        .execute(tx)
-        .await?;
-    Ok(())
+    let token = actor.token.map(|t| t.to_string());
+    let operation = act.operation.map(|o| o.to_string());
+    let details = to_json("audit details", &act.details)?;
+    let entry = Entry {
+        // Its number is given where it is added.
+        seq: 0,
+        at: now.0,
+        account: &actor.account,
+        token: token.as_deref(),
+        kind: act.kind.label(),
+        action: act.action,
+        target: act.target,
+        details: &details,
+        operation: operation.as_deref(),
+        step: act.step.map(|(index, _)| i64::from(index)),
+        epoch: act.step.map(|(_, epoch)| epoch.0),
+    };
+    audit_chain::add(tx, entry).await
 }
 
 pub(crate) async fn add_event(

@@ -7,6 +7,7 @@ pub mod alarms;
 mod apply;
 mod apps;
 mod archive;
+mod audit_chain;
 pub mod clearing;
 mod counts;
 mod create;

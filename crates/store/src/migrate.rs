@@ -7,6 +7,7 @@ use proximity_domain::time::Timestamp;
 use rusqlite::{Connection, OptionalExtension, TransactionBehavior, params};
 use sha2::{Digest, Sha256, Sha384};
 
+use crate::audit_chain::link_audit;
 use crate::error::StoreError;
 use crate::key::{at, keep_entry, private};
 use crate::row::damaged;
@@ -19,6 +20,15 @@ pub(crate) struct Migration {
     pub(crate) name: &'static str,
     pub(crate) sqlite: &'static str,
     pub(crate) postgres: &'static str,
+    pub(crate) then: Then,
+}
+
+/// What the program itself does after the text, in the same transaction.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Then {
+    Nothing,
+    /// Links the audit entries that are there.
+    LinkAudit,
 }
 
 macro_rules! migration {
@@ -26,11 +36,15 @@ macro_rules! migration {
         migration!($version, $name, "")
     };
     ($version:literal, $name:literal, $postgres:literal) => {
+        migration!($version, $name, $postgres, Then::Nothing)
+    };
+    ($version:literal, $name:literal, $postgres:literal, $then:expr) => {
         Migration {
             version: $version,
             name: $name,
             sqlite: include_str!(concat!("../migrations/", $name, ".sql")),
             postgres: include_str!(concat!("../migrations/", $postgres, $name, ".sql")),
+            then: $then,
         }
     };
 }
@@ -58,6 +72,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(19, "0019_interfaces"),
     migration!(20, "0020_what_was_told", "postgres/"),
     migration!(21, "0021_clearing"),
+    migration!(22, "0022_audit_chain", "postgres/", Then::LinkAudit),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \
@@ -203,6 +218,10 @@ fn apply_whole(
     let whole = |connection: &mut Connection| -> rusqlite::Result<bool> {
         let tx = connection.transaction_with_behavior(TransactionBehavior::Immediate)?;
         tx.execute_batch(migration.sqlite)?;
+        match migration.then {
+            Then::Nothing => {}
+            Then::LinkAudit => link_audit(&tx)?,
+        }
         tx.execute_batch(RECORD)?;
         tx.execute_batch("DROP TABLE IF EXISTS _sqlx_migrations")?;
         record(&tx, migration, now)?;

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
+use proximity_domain::audit::Head;
 use proximity_domain::ids::AppId;
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::time::Timestamp;
@@ -15,6 +16,7 @@ use crate::migrate::{MIGRATIONS, Migration, bring_up, has_table};
 use crate::open::open_with;
 use crate::options::StoreOptions;
 use crate::ports::take;
+use crate::records::Actor;
 use crate::store::Store;
 
 const NOW: Timestamp = Timestamp(1_700_000_000_000);
@@ -380,6 +382,49 @@ fn alarms_and_suspicions_are_the_same_after_another_kind_came() {
     }
     let pool = "INSERT INTO identity_alarms VALUES ('g', 'pool', 'h', 100, 'why', 1)";
     connection.execute(pool, []).unwrap();
+}
+
+/// Version 21 links what was audited before it, in the order of the numbers; what is linked is altered no more.
+#[tokio::test]
+async fn what_was_audited_before_there_was_a_chain_is_in_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = open_with(options(dir.path()), NOW, older(20))
+        .await
+        .unwrap();
+    store.close().await;
+    let path = dir.path().join("proximity.db");
+    let old = raw(&path);
+    old.execute_batch("BEGIN").unwrap();
+    // More than are linked at once.
+    for seq in 1..=2_100 {
+        let add = "INSERT INTO audit VALUES (?1, ?1, 'admin', NULL, 'request', 'app.create', 'a', '{}', NULL, NULL, NULL)";
+        old.execute(add, [seq]).unwrap();
+    }
+    old.execute_batch("COMMIT").unwrap();
+    drop(old);
+    let store = Store::open(options(dir.path()), NOW).await.unwrap();
+    let head = store.audit_head().await.unwrap();
+    assert_eq!(head.seq, 2_100);
+    let verified = store.verify_audit(Head::NONE, vec![head]).await;
+    assert_eq!(verified.unwrap(), Ok(head));
+    let actor = Actor {
+        account: "admin".to_owned(),
+        token: None,
+        request: None,
+    };
+    let noted = store.note_host_act("lab", "host.init", "change", &actor, NOW);
+    noted.await.unwrap();
+    let verified = store.verify_audit(Head::NONE, vec![head]).await;
+    assert_eq!(verified.unwrap().unwrap().seq, 2_101, "it goes on from there");
+    let linked = raw(&path);
+    for forbidden in [
+        "UPDATE audit SET at = 9 WHERE seq = 5",
+        "UPDATE audit SET link = NULL WHERE seq = 5",
+        "DELETE FROM audit WHERE seq = 5",
+    ] {
+        linked.execute(forbidden, []).unwrap_err();
+    }
+    store.close().await;
 }
 
 /// The columns that a table has by now.

@@ -19,6 +19,7 @@ use std::sync::Arc;
 
 use cut::{Cut, How};
 use postgres::Cluster;
+use proximity_domain::audit::{Break, Head};
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use proximity_store::{DatabaseError, PostgresOptions, Store, StoreError};
@@ -342,6 +343,7 @@ async fn real_postgres_what_no_program_may_do_is_refused() {
         ),
         ("UPDATE audit SET account = 'nobody'", "not altered"),
         ("UPDATE audit SET seq = seq + 1000", "not altered"),
+        ("UPDATE audit SET link = NULL", "not altered"),
         ("DELETE FROM audit", "not removed"),
         ("UPDATE events SET kind = 'x'", "not altered"),
         ("UPDATE apps SET hostname = 'web'", "unique"),
@@ -387,5 +389,80 @@ async fn real_postgres_writers_beside_each_other_all_get_through() {
     }
     assert_eq!(claimed.len(), 64);
     world.journal_numbered().await;
+    world.assert_sound().await;
+}
+
+/// As a program of before left it, with an entry that had no number yet.
+const BEFORE_THE_CHAIN: &str = "DROP TRIGGER audit_is_not_altered ON audit; \
+     UPDATE audit SET seq = NULL WHERE seq = (SELECT MAX(seq) FROM audit); \
+     ALTER TABLE audit DROP COLUMN link; \
+     CREATE TRIGGER audit_is_not_altered BEFORE UPDATE ON audit FOR EACH ROW \
+     EXECUTE FUNCTION refuse('audit entries are not altered'); \
+     DELETE FROM migrations WHERE version = 21";
+
+/// Those that have a number are linked by the migration, in the order of their numbers, and the other one by the sequencer.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_what_was_audited_before_there_was_a_chain_is_in_it() {
+    let cluster = Arc::new(Cluster::start());
+    let make = Postgres(Arc::clone(&cluster));
+    let mut world = World::new(&make).await;
+    for n in 0..5 {
+        world.create(&format!("app-{n}")).await;
+    }
+    world.journal_numbered().await;
+    let count = world.store.audit_head().await.unwrap().seq;
+    world.store.close().await;
+    cluster.execute("test_0", BEFORE_THE_CHAIN).await.unwrap();
+    let options = options(&cluster, "test_0", Shape::default());
+    let store = Store::open_postgres(options, Timestamp(0)).await.unwrap();
+    store.journal_numbered().await.unwrap();
+    let head = store.audit_head().await.unwrap();
+    assert_eq!(head.seq, count);
+    let verified = store.verify_audit(Head::NONE, vec![head]).await.unwrap();
+    assert_eq!(verified, Ok(head));
+    store.close().await;
+}
+
+/// What was done to the table behind the back of the program is told.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_an_audit_that_was_tampered_with_is_told() {
+    let cluster = Arc::new(Cluster::start());
+    let make = Postgres(Arc::clone(&cluster));
+    let mut world = World::new(&make).await;
+    for n in 0..4 {
+        world.create(&format!("app-{n}")).await;
+    }
+    world.journal_numbered().await;
+    let head = world.store.audit_head().await.unwrap();
+    assert_eq!(head.seq, 5);
+    let unguard = "ALTER TABLE audit DISABLE TRIGGER USER; CREATE TABLE kept AS SELECT * FROM audit";
+    cluster.execute("test_0", unguard).await.unwrap();
+    let restore = "DELETE FROM audit; INSERT INTO audit OVERRIDING SYSTEM VALUE SELECT * FROM kept";
+    let cut_off = Break::CutOff {
+        seq: 4,
+        anchored: 5,
+    };
+    for (act, told) in [
+        (
+            "UPDATE audit SET account = 'nobody' WHERE seq = 3",
+            Break::Altered { seq: 3 },
+        ),
+        (
+            "UPDATE audit SET link = NULL WHERE seq = 3",
+            Break::Unlinked { seq: 3 },
+        ),
+        (
+            "DELETE FROM audit WHERE seq = 3",
+            Break::Missing { seq: 3 },
+        ),
+        ("DELETE FROM audit WHERE seq > 3", cut_off),
+    ] {
+        cluster.execute("test_0", act).await.unwrap();
+        let verified = world.store.verify_audit(Head::NONE, vec![head]);
+        assert_eq!(verified.await.unwrap(), Err(told), "{act}");
+        cluster.execute("test_0", restore).await.unwrap();
+        let verified = world.store.verify_audit(Head::NONE, vec![head]);
+        assert_eq!(verified.await.unwrap(), Ok(head), "{act}");
+    }
     world.assert_sound().await;
 }

@@ -2,6 +2,7 @@
 
 use std::ops::Bound;
 
+use proximity_domain::audit::{Break, Entry, Head, Link, Walk};
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::time::Timestamp;
 
@@ -14,7 +15,8 @@ use crate::views::{AuditRow, EventRow};
 
 impl State {
     pub(crate) fn add_audit(&mut self, actor: &Actor, act: Act<'_>, now: Timestamp) {
-        let seq = self.audit.next_number();
+        let before = self.audit_head();
+        let seq = before.seq + 1;
         let entry = AuditRow {
             seq,
             at: now,
@@ -28,7 +30,26 @@ impl State {
             step: act.step.map(|(index, _)| index),
             epoch: act.step.map(|(_, epoch)| epoch),
         };
+        let link = Texts::of(&entry).entry(&entry).link(before.link);
         self.audit.put(seq, entry);
+        self.links.put(seq, link);
+    }
+
+    pub(crate) fn audit_head(&self) -> Head {
+        let newest = self.links.last_key_value();
+        newest.map_or(Head::NONE, |(seq, link)| Head {
+            seq: *seq,
+            link: *link,
+        })
+    }
+
+    /// Walks on to the end of the audit.
+    pub(crate) fn walk_audit(&self, mut walk: Walk) -> Result<Head, Break> {
+        for row in later(&self.audit, walk.head().seq) {
+            let link = self.links.get(&row.seq).map(Link::to_string);
+            walk.pass(&Texts::of(row).entry(row), link.as_deref())?;
+        }
+        walk.end()
     }
 
     pub(crate) fn add_event(
@@ -146,6 +167,39 @@ impl State {
     pub(crate) fn audit_after(&self, limit: u32, after: i64) -> Vec<AuditRow> {
         let entries = later(&self.audit, after);
         entries.take(most(limit)).cloned().collect()
+    }
+}
+
+/// What of an entry is stored as text, though it is none here.
+struct Texts {
+    token: Option<String>,
+    details: String,
+    operation: Option<String>,
+}
+
+impl Texts {
+    fn of(row: &AuditRow) -> Self {
+        Self {
+            token: row.token.map(|token| token.to_string()),
+            details: row.details.to_string(),
+            operation: row.operation.map(|operation| operation.to_string()),
+        }
+    }
+
+    fn entry<'a>(&'a self, row: &'a AuditRow) -> Entry<'a> {
+        Entry {
+            seq: row.seq,
+            at: row.at.0,
+            account: &row.account,
+            token: self.token.as_deref(),
+            kind: row.kind.label(),
+            action: &row.action,
+            target: &row.target,
+            details: &self.details,
+            operation: self.operation.as_deref(),
+            step: row.step.map(i64::from),
+            epoch: row.epoch.map(|epoch| epoch.0),
+        }
     }
 }
 

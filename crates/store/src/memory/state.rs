@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::{AppClass, Status};
+use proximity_domain::audit::Link;
 use proximity_domain::identity::{Learned, Shown};
 use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId};
 use proximity_domain::notify::{ChannelName, Waiting};
@@ -129,6 +130,8 @@ pub(crate) struct State {
     pub(crate) audit: Table<i64, AuditRow>,
     /// How many rows of a journal are gone.
     pub(crate) clearings: Table<Journal, u64>,
+    /// Of each audit entry.
+    pub(crate) links: Table<i64, Link>,
     pub(crate) channels: Table<ChannelName, NoticeChannel>,
     pub(crate) notices: Table<(ChannelName, i64), Waiting>,
     /// When a channel was told of a subject.
@@ -174,6 +177,7 @@ impl State {
             events: Table::default(),
             audit: Table::default(),
             clearings: Table::default(),
+            links: Table::default(),
             channels: Table::default(),
             notices: Table::default(),
             subjects: Table::default(),
@@ -216,13 +220,14 @@ impl State {
             events,
             audit,
             clearings,
+            links,
             channels,
             notices,
             subjects,
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
-            alarms, guards, keys, log, events, audit, clearings, channels, notices, subjects,
+            alarms, guards, keys, log, events, audit, clearings, links, channels, notices, subjects,
         ]
     }
 }

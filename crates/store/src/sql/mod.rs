@@ -13,7 +13,7 @@ mod tx;
 mod value;
 
 pub use error::DatabaseError;
-pub(crate) use query::{Answer, On, query, query_scalar};
+pub(crate) use query::{Answer, On, Query, query, query_scalar};
 pub(crate) use row::Row;
 pub(crate) use text::Sql;
 pub(crate) use tx::{Readers, Tx, Writer};

@@ -13,6 +13,16 @@ pub(crate) enum Tx {
     Postgres(postgres::Tx),
 }
 
+impl Tx {
+    /// Journals are numbered as they are written. Elsewhere a sequencer does it afterwards.
+    pub(crate) fn numbers_at_once(&self) -> bool {
+        match self {
+            Self::Sqlite(_) => true,
+            Self::Postgres(_) => false,
+        }
+    }
+}
+
 impl On for &mut Tx {
     async fn run(self, sql: Sql, values: &[Value<'_>]) -> Result<Answer, StoreError> {
         match self {

@@ -1,5 +1,6 @@
 //! Everything that can be read.
 
+use proximity_domain::audit::Head;
 use proximity_domain::ids::{AppId, HostId, OperationId, Vmid};
 use proximity_domain::time::Timestamp;
 use proximity_store::records::HostRecord;
@@ -30,6 +31,8 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     both!(pair, store => store.journal_counts()).unwrap();
     both!(pair, store => store.ended_operations(None, 1000)).unwrap();
     both!(pair, store => store.audit(1000, 0)).unwrap();
+    let chain = both!(pair, store => store.verify_audit(Head::NONE, Vec::new())).unwrap();
+    chain.unwrap();
     notices::look(pair).await;
     let wrong = both!(pair, store => store.invariants()).unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");

@@ -7,6 +7,7 @@ pub mod adoptions;
 pub mod alarms;
 pub mod apps;
 pub mod archive;
+pub mod chain;
 pub mod clearing;
 pub mod events;
 pub mod fencing;
@@ -73,6 +74,8 @@ macro_rules! with_cases {
             alarms: are_raised_once_and_ended_once;
             interfaces: are_kept_when_they_change;
             kept: follows_what_is_written, is_of_one_moment;
+            chain: every_entry_is_linked, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
+                what_is_refused_leaves_no_link;
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
             observation: guests_are_watched_with_their_app,
                 suspicions_are_kept_until_they_end,

@@ -1,17 +1,23 @@
-//! Numbers for log lines, events and audit entries.
+//! Numbers for log lines, events and audit entries, and the links of the latter.
 //!
 //! They are committed without one, so that no transaction waits for another at a counter. One sequencer at a time (whoever
-//! holds the lock) numbers what is committed, without gaps; readers see what has a number.
+//! holds the lock) numbers what is committed, without gaps; readers see what has a number. An audit entry is linked in the statement
+//! that numbers it: there is no moment at which one is read that is not in the chain.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use sqlx::postgres::PgPool;
+use proximity_domain::audit::Head;
+use serde::Serialize;
+use sqlx::postgres::{PgConnection, PgPool};
 use tokio::sync::{Mutex, Notify, watch};
 
-use crate::sql::DatabaseError;
+use crate::audit_chain::{NEWEST, UNLINKED, UNNUMBERED, entry_of, head_of};
+use crate::error::StoreError;
+use crate::row::{Columns, to_json};
 use crate::sql::postgres::pool::begin;
 use crate::sql::postgres::statement::run;
+use crate::sql::{DatabaseError, Row, Value};
 
 /// Also without having heard of a commit: another process may have written and died.
 const EVERY: Duration = Duration::from_millis(500);
@@ -42,7 +48,11 @@ macro_rules! number {
     };
 }
 
-const NUMBER: [&str; 3] = [number!("log_lines"), number!("events"), number!("audit")];
+const NUMBER: [&str; 2] = [number!("log_lines"), number!("events")];
+
+/// A page of entries gets its numbers and links.
+const LINK: &str = "UPDATE audit AS t SET seq = n.seq, link = n.link \
+     FROM json_to_recordset($1::text::json) AS n (id BIGINT, seq BIGINT, link TEXT) WHERE t.id = n.id";
 
 /// Numbers in the background until dropped.
 #[derive(Debug, Clone)]
@@ -133,6 +143,79 @@ async fn number(pool: &PgPool) -> Result<u64, DatabaseError> {
             }
         }
     }
+    rows += number_audit(&mut tx).await?;
     tx.commit().await?;
     Ok(rows)
+}
+
+/// Numbers and links the entries that have no number; gives how many there were. The caller holds the lock.
+async fn number_audit(connection: &mut PgConnection) -> Result<u64, DatabaseError> {
+    link_all(connection, UNNUMBERED, None).await
+}
+
+/// Links the entries that were numbered before there was a chain. The caller is alone.
+pub(super) async fn link_numbered(connection: &mut PgConnection) -> Result<(), DatabaseError> {
+    link_all(connection, UNLINKED, Some(Head::NONE)).await?;
+    Ok(())
+}
+
+/// Links what `pages` gives, page by page, behind `head`, or behind the newest entry.
+async fn link_all(
+    connection: &mut PgConnection,
+    pages: &'static str,
+    mut head: Option<Head>,
+) -> Result<u64, DatabaseError> {
+    let mut rows = 0;
+    loop {
+        let page = run(connection, pages, &[]).await?.rows;
+        if page.is_empty() {
+            return Ok(rows);
+        }
+        let behind = match head {
+            Some(head) => head,
+            None => newest(connection).await?,
+        };
+        let (links, last) = links(&page, behind).map_err(misfit)?;
+        rows += run(connection, LINK, &[Value::from(links)]).await?.changed;
+        head = Some(last);
+    }
+}
+
+async fn newest(connection: &mut PgConnection) -> Result<Head, DatabaseError> {
+    let newest = run(connection, NEWEST, &[]).await?.rows;
+    let head = newest.first().map_or(Ok(Head::NONE), head_of);
+    head.map_err(misfit)
+}
+
+/// What becomes of one entry.
+#[derive(Serialize)]
+struct Linked {
+    id: i64,
+    seq: i64,
+    link: String,
+}
+
+/// The entries of a page with their numbers and links, as JSON, and the last of them.
+fn links(page: &[Row], mut head: Head) -> Result<(String, Head), StoreError> {
+    let mut linked = Vec::with_capacity(page.len());
+    for row in page {
+        let next = head.seq.saturating_add(1);
+        let seq = row.int_opt("seq")?.unwrap_or(next);
+        let link = entry_of(row, seq)?.link(head.link);
+        head = Head { seq, link };
+        linked.push(Linked {
+            id: row.int("id")?,
+            seq,
+            link: link.to_string(),
+        });
+    }
+    Ok((to_json("links", &linked)?, head))
+}
+
+/// A row that is not as it was written: nothing can be numbered behind it.
+fn misfit(error: StoreError) -> DatabaseError {
+    match error {
+        StoreError::Database(error) => error,
+        other => DatabaseError::Misfit(other.to_string()),
+    }
 }

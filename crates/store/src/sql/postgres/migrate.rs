@@ -5,8 +5,9 @@ use sqlx::postgres::PgConnection;
 use sqlx::{Connection, Executor};
 
 use crate::error::StoreError;
-use crate::migrate::{Migration, RECORD, changed};
+use crate::migrate::{Migration, RECORD, Then, changed};
 use crate::row::{Columns, each};
+use crate::sql::postgres::journal::link_numbered;
 use crate::sql::postgres::statement::run;
 use crate::sql::{DatabaseError, Value};
 
@@ -80,6 +81,10 @@ async fn apply(
 ) -> Result<(), DatabaseError> {
     let mut tx = connection.begin().await?;
     tx.execute(migration.postgres).await?;
+    match migration.then {
+        Then::Nothing => {}
+        Then::LinkAudit => link_numbered(&mut tx).await?,
+    }
     let insert =
         "INSERT INTO migrations (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)";
     let values = [
