@@ -1,6 +1,7 @@
 //! Commands, saga executor, sagas, recovery and the worker loop.
 
 mod at_work;
+pub mod audit_anchor;
 pub mod catalog;
 mod claims;
 mod clearing;

@@ -1,6 +1,6 @@
 //! `proximity serve`: the control plane.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use proximity_domain::time::Clock;
@@ -8,7 +8,7 @@ use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::probe::HttpProbe;
 use proximity_engine::worker::Worker;
-use proximity_engine::{housekeeping, route_sweep};
+use proximity_engine::{audit_anchor, housekeeping, route_sweep};
 use proximity_gateway::client::GatewayClient;
 use proximity_server::{EventLimits, Limits, Metrics, ServerParts, TlsFiles, router};
 use proximity_store::{Alone, DatabaseError, PostgresOptions, Store, StoreError, StoreOptions};
@@ -222,6 +222,16 @@ fn reachable(bind: IpAddr) -> IpAddr {
     }
 }
 
+async fn listen(address: SocketAddr) -> Result<TcpListener, Failed> {
+    TcpListener::bind(address).await.map_err(|e| {
+        Failed::config(
+            "cannot_listen",
+            format!("cannot listen on {address}: {e}"),
+            "stop what listens there, or change api.listen",
+        )
+    })
+}
+
 /// API and worker side by side; when one ends, so does the other.
 async fn work(
     settings: &Settings,
@@ -246,13 +256,7 @@ async fn work(
         (None, _) | (_, None) => None,
     };
     let address = settings.api.listen;
-    let listener = TcpListener::bind(address).await.map_err(|e| {
-        Failed::config(
-            "cannot_listen",
-            format!("cannot listen on {address}: {e}"),
-            "stop what listens there, or change api.listen",
-        )
-    })?;
+    let listener = listen(address).await?;
     let with_tls = tls.is_some();
     tracing::info!(version = VERSION, %address, tls = with_tls, data = %settings.data_dir.display(), "serving");
     let wanted = Limits::default();
@@ -261,6 +265,9 @@ async fn work(
         ..wanted
     };
     parts.events.clients = open_files::followers(parts.events.clients, limits.connections);
+    let worked_out = CancellationToken::new();
+    let anchors = audit_anchor::run(engine.reader(), audit_anchor::log, worked_out.clone());
+    let anchors = tokio::spawn(anchors);
     let sweep = tokio::spawn(route_sweep::run(engine.clone(), shutdown.clone()));
     let house = tokio::spawn(housekeeping::run(engine.clone(), shutdown.clone()));
     let told = tokio::spawn(parts.notices.clone().run(shutdown.clone()));
@@ -294,6 +301,9 @@ async fn work(
         .and(reconciler.await)
         .and(identities.await)
         .and(janitor.await);
+    // The last, so that what the others wrote is anchored.
+    worked_out.cancel();
+    let swept = swept.and(anchors.await);
     served
         .map_err(|e| Failed::error("cannot_listen", e.to_string(), "look at the system's log"))?;
     swept.map_err(|e| Failed::error("internal", format!("the sweep ended: {e}"), "report it"))?;

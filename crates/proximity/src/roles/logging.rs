@@ -4,6 +4,7 @@ use std::io::Write;
 use std::path::Path;
 use std::sync::Arc;
 
+use proximity_engine::audit_anchor;
 use tracing_subscriber::EnvFilter;
 use tracing_subscriber::fmt::MakeWriter;
 use tracing_subscriber::fmt::format::JsonFields;
@@ -66,6 +67,15 @@ pub(crate) fn start(filter: &str, format: LogFormat) -> Result<(), Failed> {
     begin(filter, format, ansi, || OneLine(std::io::stderr()))
 }
 
+/// Without its anchors nobody sees that the end of the audit was cut off, so no filter keeps them away.
+fn with_anchors(filter: EnvFilter) -> EnvFilter {
+    match format!("{}=info", audit_anchor::TARGET).parse() {
+        Ok(anchors) => filter.add_directive(anchors),
+        // Of a constant it is not; the filter is what was configured then.
+        Err(_) => filter,
+    }
+}
+
 fn begin<M, W>(filter: &str, format: LogFormat, ansi: bool, writer: M) -> Result<(), Failed>
 where
     M: Fn() -> W + for<'a> MakeWriter<'a> + Send + Sync + 'static,
@@ -80,7 +90,7 @@ where
         )
     })?;
     let builder = tracing_subscriber::fmt()
-        .with_env_filter(parsed)
+        .with_env_filter(with_anchors(parsed))
         .with_writer(writer);
     let started = match format {
         LogFormat::Text => builder.with_ansi(ansi).finish().try_init(),
@@ -91,4 +101,67 @@ where
             .try_init(),
     };
     started.map_err(|e| Failed::error("logging", format!("cannot log: {e}"), "report it"))
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Mutex;
+
+    use proximity_domain::audit::{Anchor, Head, Link};
+    use proximity_domain::ids::InstallationId;
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    struct Kept(Arc<Mutex<Vec<u8>>>);
+
+    impl Write for Kept {
+        fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+            self.0.lock().unwrap().write(bytes)
+        }
+
+        fn flush(&mut self) -> std::io::Result<()> {
+            Ok(())
+        }
+    }
+
+    /// Whatever else is logged, anchors are, and can be read out of the log again, in both of its formats.
+    #[test]
+    fn anchors_come_through_every_filter() {
+        let anchor = Anchor {
+            installation: InstallationId(uuid::Uuid::from_u128(9)),
+            head: Head {
+                seq: 12,
+                link: Link::GENESIS,
+            },
+        };
+        for filter in ["off", "error", "proximity_audit=off", "proximity=error"] {
+            for json in [false, true] {
+                let kept = Kept::default();
+                let writer = kept.clone();
+                let filter = with_anchors(EnvFilter::try_new(filter).unwrap());
+                let builder = tracing_subscriber::fmt()
+                    .with_env_filter(filter)
+                    .with_writer(move || OneLine(writer.clone()));
+                let said = || {
+                    audit_anchor::log(&anchor);
+                    tracing::info!("something else");
+                };
+                if json {
+                    let subscriber = builder
+                        .fmt_fields(JsonFields::new())
+                        .event_format(JsonLine(SystemClock::new()))
+                        .finish();
+                    tracing::subscriber::with_default(subscriber, said);
+                } else {
+                    let subscriber = builder.with_ansi(false).finish();
+                    tracing::subscriber::with_default(subscriber, said);
+                }
+                let text = String::from_utf8(kept.0.lock().unwrap().clone()).unwrap();
+                let lines: Vec<&str> = text.lines().collect();
+                assert_eq!(lines.len(), 1, "{text}");
+                assert_eq!(Anchor::find(lines[0]), Ok(Some(anchor)), "{text}");
+            }
+        }
+    }
 }
