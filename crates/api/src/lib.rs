@@ -10,6 +10,7 @@ pub mod addresses;
 pub mod adoption;
 pub mod apps;
 pub mod archive;
+pub mod audit;
 pub mod catalog;
 pub mod client;
 pub mod doctor;

@@ -402,3 +402,38 @@ fn the_environment_is_laid_over_the_file() {
     assert_eq!(settings["ports"]["internal"], "9100-9999");
     assert!(stderr(&output).is_empty());
 }
+
+/// What the log says of the audit is what it is held against. Without it nobody sees that its end is gone.
+#[test]
+fn an_audit_whose_end_was_cut_off_does_not_fit_what_the_log_says() {
+    let world = World::new();
+    let mut child = world.command("serve").stderr(Stdio::piped()).spawn().unwrap();
+    let lines = BufReader::new(child.stderr.take().unwrap());
+    let role = Role(child);
+    let mut lines = lines.lines().map(Result::unwrap);
+    let line = lines.find(|line| line.contains("proximity-audit-anchor"));
+    std::thread::spawn(move || lines.for_each(drop));
+    let log = world.dir.path().join("serve.log");
+    std::fs::write(&log, format!("a line\n{}\nanother\n", line.unwrap())).unwrap();
+    let verify = format!("audit verify --anchor {}", log.display());
+    let whole = world.run(&verify);
+    assert_eq!(code(&whole), 0, "{}", stderr(&whole));
+    assert!(stdout(&whole).contains("1 entry, held against 1 anchor"));
+    drop(role);
+
+    let cut = "DROP TRIGGER audit_is_not_removed; DELETE FROM audit";
+    proximity_testkit::world::damage(&world.dir.path().join("data"), cut).unwrap();
+    let _again = world.start("serve", "serving");
+    let unseen = world.run("audit verify");
+    assert_eq!(code(&unseen), 0, "{}", stderr(&unseen));
+    let seen = world.run(&format!("--json {verify}"));
+    assert_eq!(code(&seen), 1, "{}", stdout(&seen));
+    let told: Value = serde_json::from_str(&stderr(&seen)).unwrap();
+    assert_eq!(told["error"]["code"], "audit_broken", "{told}");
+    let message = told["error"]["message"].as_str().unwrap();
+    assert!(message.contains("from 1 on were cut off"), "{message}");
+    std::fs::write(&log, "nothing of the kind\n").unwrap();
+    let nothing = world.run(&verify);
+    assert_eq!(code(&nothing), 3, "{}", stderr(&nothing));
+    assert!(stderr(&nothing).contains("no anchor of this installation"));
+}

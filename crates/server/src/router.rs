@@ -189,6 +189,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::identity::reidentify))
         .routes(routes!(routes::reconcile::run))
         .routes(routes!(routes::reconcile::janitor))
+        .routes(routes!(routes::audit::verify))
         .routes(routes!(routes::archive::list))
         .routes(routes!(routes::archive::show))
 }

@@ -10,6 +10,7 @@ use crate::adoption::{
 };
 use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan, RemovalQuery};
 use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
+use crate::audit::{AuditReport, VerifyAudit};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::doctor::{DoctorQuery, DoctorReport};
 use crate::health::Health;
@@ -229,6 +230,11 @@ impl Client {
     /// `POST /api/janitor`: one pass, now.
     pub async fn run_janitor(&self, body: &RunJanitor) -> Answer<JanitorReport> {
         self.post(&["janitor"], body).await
+    }
+
+    /// `POST /api/audit/verify`: changes nothing.
+    pub async fn verify_audit(&self, body: &VerifyAudit) -> Answer<AuditReport> {
+        self.post(&["audit", "verify"], body).await
     }
 
     /// `GET /api/archive`.

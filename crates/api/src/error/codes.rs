@@ -214,6 +214,7 @@ pub const CODES: &[Code] = &[
     row("database_unavailable", K::Unavailable, "The database cannot be used right now; what became of the request is not known until it is read."),
     row("database_error", K::Internal, "The database cannot be read or written."),
     row("key_file", K::Internal, "The key file is missing, of another database, or open to others."),
+    row("audit_broken", K::Conflict, "An entry of the audit was altered, removed or cut off; the message names the first."),
 ];
 
 #[cfg(test)]

@@ -2,6 +2,7 @@
 
 mod adoption;
 mod apps;
+mod audit;
 #[cfg(feature = "crash-points")]
 mod crash_points;
 mod events;
@@ -24,6 +25,7 @@ pub(crate) use apps::{
     AppsArgs, CatalogArgs, CatalogCommand, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, ShowArgs,
     WaitArgs, Waiting,
 };
+pub(crate) use audit::{AuditCommand, AuditVerify};
 #[cfg(feature = "crash-points")]
 pub(crate) use crash_points::{CrashPointsArgs, CrashPointsCommand};
 pub(crate) use events::EventsArgs;
@@ -166,6 +168,9 @@ pub(crate) enum Command {
     /// Apps that were removed, or whose container is gone
     #[command(subcommand)]
     Archive(ArchiveCommand),
+    /// The record of who did what: whether it is what it was
+    #[command(subcommand)]
+    Audit(AuditCommand),
     /// Units of work: look at them, and decide about those that need a person
     #[command(subcommand)]
     Operations(OperationsCommand),

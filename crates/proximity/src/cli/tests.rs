@@ -67,6 +67,8 @@ fn what_people_type_is_understood() {
         "remove web --dry-run",
         "remove web --yes --force-stop",
         "remove web --dry-run --purge",
+        "audit verify",
+        "audit verify --anchor - --anchor /var/log/proximity.log --json",
         "operations list --state stuck",
         "operations retry 018f0000-0000-7000-8000-000000000001",
         "operations abandon 018f0000-0000-7000-8000-000000000001 -q",

@@ -4,6 +4,7 @@ mod addresses;
 mod adopt;
 mod apps;
 mod archive;
+mod audit;
 mod catalog;
 mod completion;
 mod config;
@@ -61,7 +62,7 @@ pub(crate) use version::LINE as VERSION_LINE;
 use proximity_api::apps::ActionName;
 
 use crate::cli::{
-    ArchiveCommand, Command, ConfigCommand, HostsCommand, NotifyCommand, OperationsCommand,
+    ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand, NotifyCommand, OperationsCommand,
     PortsCommand,
 };
 use crate::context::Context;
@@ -113,6 +114,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Janitor(args) => reconcile::janitor(context, args).await,
         Command::Archive(ArchiveCommand::List(args)) => archive::list(context, args).await,
         Command::Archive(ArchiveCommand::Show(args)) => archive::show(context, args).await,
+        Command::Audit(AuditCommand::Verify(args)) => audit::verify(context, args).await,
         Command::Operations(command) => operations(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,

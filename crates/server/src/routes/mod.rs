@@ -4,6 +4,7 @@ pub(crate) mod addresses;
 pub(crate) mod adoption;
 pub(crate) mod apps;
 pub(crate) mod archive;
+pub(crate) mod audit;
 pub(crate) mod catalog;
 pub(crate) mod certificate;
 pub(crate) mod doctor;
