@@ -4,6 +4,7 @@
 //! A figure is in the table only when it measures and when its control ends short.
 
 mod api_fuzz;
+mod audit_chain;
 mod beside_bare;
 mod binary;
 mod cli_start;
@@ -82,6 +83,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     observation::SLOW,
     observation::STORM,
     soak::FIGURE,
+    audit_chain::FIGURE,
     restart::FIGURE,
     two_engines::FIGURE,
     beside_bare::STEPS,

@@ -62,8 +62,8 @@ pub(crate) use version::LINE as VERSION_LINE;
 use proximity_api::apps::ActionName;
 
 use crate::cli::{
-    ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand, NotifyCommand, OperationsCommand,
-    PortsCommand,
+    ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand, NotifyCommand,
+    OperationsCommand, PortsCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;

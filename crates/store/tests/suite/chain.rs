@@ -53,7 +53,7 @@ pub async fn every_entry_is_linked(make: &impl Make) {
     let recorded =
         world
             .store
-            .record_mutation(&fence, 0, &audit, Effects::default(), world.at());
+            .record_mutation(&fence, 0, audit, Effects::default(), world.at());
     recorded.await.unwrap();
     let now = head(&world).await;
     assert_eq!(now.seq, last.seq + 2, "the request and the call");

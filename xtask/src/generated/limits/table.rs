@@ -464,6 +464,18 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
                 "MAX_ROWS",
                 "the next page",
             ),
+            Limit(
+                "anchors that the audit is held against in one request",
+                "crates/api/src/audit.rs",
+                "MOST_ANCHORS",
+                "refused: `invalid_value`",
+            ),
+            Limit(
+                "audit entries in memory while they are verified",
+                "crates/store/src/audit_chain.rs",
+                "PAGE",
+                "the next page",
+            ),
         ],
     ),
     (

@@ -2,6 +2,7 @@
 //!
 //! `xtask` starts it, one subcommand per figure; its last line on standard output is the result, as JSON.
 
+mod audit;
 mod deploys;
 mod disk;
 mod doctrine;
@@ -73,6 +74,8 @@ enum Command {
     /// R2, R3, R9 to R11, R14, R15: very many records, and a cluster that does not say the whole truth.
     #[command(subcommand)]
     Doctrine(doctrine::Command),
+    /// R31: an audit that is tampered with, beside what was sent, and how fast it is verified.
+    Audit(audit::Args),
     /// R18: a server whose disk is full or broken.
     #[command(subcommand)]
     Disk(disk::Command),
@@ -88,6 +91,7 @@ fn main() -> Result<(), anyhow::Error> {
         Command::Deploys(args) => with_tls(deploys::run(args)),
         Command::Overhead(args) => with_tls(overhead::run(args)),
         Command::Observe(args) => with_tls(observe::run(args)),
+        Command::Audit(args) => with_tls(audit::run(args)),
         Command::Soak(args) => with_tls(soak::run(args)),
         Command::Least(args) => with_tls(least::run(args)),
         Command::Doctrine(command) => on_one_thread(doctrine::run(command)),
