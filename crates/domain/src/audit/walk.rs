@@ -270,6 +270,83 @@ mod tests {
         }
     }
 
+    /// Where it breaks when one entry of a page is another one, or has another link.
+    fn broken_by(
+        page: &[(Entry<'_>, String)],
+        at: usize,
+        changed: &Entry<'_>,
+        link: &str,
+    ) -> Option<i64> {
+        let mut walk = Walk::behind(Head::NONE, Vec::new());
+        for (n, (entry, recorded)) in page.iter().enumerate() {
+            let passed = match n == at {
+                true => walk.pass(changed, Some(link)),
+                false => walk.pass(entry, Some(recorded)),
+            };
+            if let Err(broken) = passed {
+                return Some(broken.seq());
+            }
+        }
+        None
+    }
+
+    /// The text with each of its bits changed; the highest of a byte would leave no text.
+    fn flips(text: &str) -> Vec<String> {
+        let bits = (0..text.len() * 8).filter(|bit| bit % 8 != 7);
+        let flipped = bits.map(|bit| {
+            let mut bytes = text.as_bytes().to_vec();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            String::from_utf8(bytes).unwrap()
+        });
+        flipped.collect()
+    }
+
+    #[test]
+    fn every_bit_of_a_page_is_seen() {
+        let page = chain(5);
+        for (at, (whole, link)) in page.iter().enumerate() {
+            let seq = Some(i64::try_from(at).unwrap() + 1);
+            let seen = |changed: Entry<'_>| {
+                assert_eq!(broken_by(&page, at, &changed, link), seq, "{changed:?}");
+            };
+            for bit in 0..64 {
+                let flip = |number: i64| number ^ (1 << bit);
+                let (step, epoch) = (whole.step.map(flip), whole.epoch.map(flip));
+                let (number, moment) = (flip(whole.seq), flip(whole.at));
+                seen(Entry { seq: number, ..*whole });
+                seen(Entry { at: moment, ..*whole });
+                seen(Entry { step, ..*whole });
+                seen(Entry { epoch, ..*whole });
+            }
+            for text in &flips(whole.account) {
+                seen(Entry { account: text, ..*whole });
+            }
+            for text in &flips(whole.token.unwrap()) {
+                let token = Some(text.as_str());
+                seen(Entry { token, ..*whole });
+            }
+            for text in &flips(whole.kind) {
+                seen(Entry { kind: text, ..*whole });
+            }
+            for text in &flips(whole.action) {
+                seen(Entry { action: text, ..*whole });
+            }
+            for text in &flips(whole.target) {
+                seen(Entry { target: text, ..*whole });
+            }
+            for text in &flips(whole.details) {
+                seen(Entry { details: text, ..*whole });
+            }
+            for text in &flips(whole.operation.unwrap()) {
+                let operation = Some(text.as_str());
+                seen(Entry { operation, ..*whole });
+            }
+            for text in &flips(link) {
+                assert_eq!(broken_by(&page, at, whole, text), seq, "{text}");
+            }
+        }
+    }
+
     #[test]
     fn what_was_cut_off_is_seen_by_an_anchor_alone() {
         let whole = chain(9);
