@@ -407,7 +407,11 @@ fn the_environment_is_laid_over_the_file() {
 #[test]
 fn an_audit_whose_end_was_cut_off_does_not_fit_what_the_log_says() {
     let world = World::new();
-    let mut child = world.command("serve").stderr(Stdio::piped()).spawn().unwrap();
+    let mut child = world
+        .command("serve")
+        .stderr(Stdio::piped())
+        .spawn()
+        .unwrap();
     let lines = BufReader::new(child.stderr.take().unwrap());
     let role = Role(child);
     let mut lines = lines.lines().map(Result::unwrap);

@@ -175,7 +175,10 @@ impl Store {
             return model.write(|state| Ok(state.clear_events(to)));
         }
         self.write(async |tx| {
-            let to = to.min(clearable(&old_events(tx, 0).await?, cleared_events(tx).await?));
+            let to = to.min(clearable(
+                &old_events(tx, 0).await?,
+                cleared_events(tx).await?,
+            ));
             let gone = query("DELETE FROM events WHERE seq > 0 AND seq <= $1")
                 .bind(to)
                 .execute(&mut *tx)

@@ -384,11 +384,11 @@ fn alarms_and_suspicions_are_the_same_after_another_kind_came() {
     connection.execute(pool, []).unwrap();
 }
 
-/// Version 21 links what was audited before it, in the order of the numbers; what is linked is altered no more.
+/// Version 22 links what was audited before it, in the order of the numbers; what is linked is altered no more.
 #[tokio::test]
 async fn what_was_audited_before_there_was_a_chain_is_in_it() {
     let dir = tempfile::tempdir().unwrap();
-    let store = open_with(options(dir.path()), NOW, older(20))
+    let store = open_with(options(dir.path()), NOW, older(21))
         .await
         .unwrap();
     store.close().await;
@@ -415,7 +415,11 @@ async fn what_was_audited_before_there_was_a_chain_is_in_it() {
     let noted = store.note_host_act("lab", "host.init", "change", &actor, NOW);
     noted.await.unwrap();
     let verified = store.verify_audit(Head::NONE, vec![head]).await;
-    assert_eq!(verified.unwrap().unwrap().seq, 2_101, "it goes on from there");
+    assert_eq!(
+        verified.unwrap().unwrap().seq,
+        2_101,
+        "it goes on from there"
+    );
     let linked = raw(&path);
     for forbidden in [
         "UPDATE audit SET at = 9 WHERE seq = 5",

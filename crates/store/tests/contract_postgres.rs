@@ -435,7 +435,8 @@ async fn real_postgres_an_audit_that_was_tampered_with_is_told() {
     world.journal_numbered().await;
     let head = world.store.audit_head().await.unwrap();
     assert_eq!(head.seq, 5);
-    let unguard = "ALTER TABLE audit DISABLE TRIGGER USER; CREATE TABLE kept AS SELECT * FROM audit";
+    let unguard =
+        "ALTER TABLE audit DISABLE TRIGGER USER; CREATE TABLE kept AS SELECT * FROM audit";
     cluster.execute("test_0", unguard).await.unwrap();
     let restore = "DELETE FROM audit; INSERT INTO audit OVERRIDING SYSTEM VALUE SELECT * FROM kept";
     let cut_off = Break::CutOff {
@@ -451,10 +452,7 @@ async fn real_postgres_an_audit_that_was_tampered_with_is_told() {
             "UPDATE audit SET link = NULL WHERE seq = 3",
             Break::Unlinked { seq: 3 },
         ),
-        (
-            "DELETE FROM audit WHERE seq = 3",
-            Break::Missing { seq: 3 },
-        ),
+        ("DELETE FROM audit WHERE seq = 3", Break::Missing { seq: 3 }),
         ("DELETE FROM audit WHERE seq > 3", cut_off),
     ] {
         cluster.execute("test_0", act).await.unwrap();

@@ -416,7 +416,10 @@ const TAMPERS: &[(&str, Break)] = &[
     ("UPDATE audit SET token_id = NULL WHERE seq = 3", THIRD),
     ("UPDATE audit SET kind = 'other' WHERE seq = 3", THIRD),
     ("UPDATE audit SET action = '' WHERE seq = 3", THIRD),
-    ("UPDATE audit SET target = target || ' ' WHERE seq = 3", THIRD),
+    (
+        "UPDATE audit SET target = target || ' ' WHERE seq = 3",
+        THIRD,
+    ),
     (
         "UPDATE audit SET details = details || ' ' WHERE seq = 3",
         THIRD,
@@ -454,14 +457,8 @@ const TAMPERS: &[(&str, Break)] = &[
         "UPDATE audit SET seq = 9 WHERE seq = 3",
         Break::Missing { seq: 3 },
     ),
-    (
-        "DELETE FROM audit WHERE seq = 3",
-        Break::Missing { seq: 3 },
-    ),
-    (
-        "DELETE FROM audit WHERE seq < 3",
-        Break::Missing { seq: 1 },
-    ),
+    ("DELETE FROM audit WHERE seq = 3", Break::Missing { seq: 3 }),
+    ("DELETE FROM audit WHERE seq < 3", Break::Missing { seq: 1 }),
     (
         "INSERT INTO audit SELECT 6, at, account, token_id, kind, action, target, details, operation_id, \
          step_index, epoch, link FROM kept WHERE seq = 5",

@@ -62,7 +62,10 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let of = |value: &Value, name: &str| value.as_f64().with_context(|| format!("no {name}"));
     let memory = of(&found["trend"]["memory_percent"], "growth of memory")?;
     let files = of(&found["trend"]["more_files"], "growth of files")?;
-    let database = of(&found["trend"]["database_bytes_per_app"], "growth of the database")?;
+    let database = of(
+        &found["trend"]["database_bytes_per_app"],
+        "growth of the database",
+    )?;
     let written = of(&found["quiet_grown_bytes"], "quiet growth")?;
     let (left, cycles) = (
         of(&found["left"], "leftovers")?,

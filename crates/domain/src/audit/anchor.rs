@@ -110,8 +110,12 @@ mod tests {
         for line in [
             text.clone(),
             format!("2026-11-28T10:00:00.000000Z  INFO proximity_audit: {text}"),
-            format!("Nov 28 10:00:00 pve1 proximity[812]: 2026-11-28T10:00:00Z  INFO proximity_audit: {text}\r"),
-            format!("{{\"at\":\"2026-11-28T10:00:00Z\",\"level\":\"info\",\"message\":\"{text}\",\"target\":\"proximity_audit\"}}"),
+            format!(
+                "Nov 28 10:00:00 pve1 proximity[812]: 2026-11-28T10:00:00Z  INFO proximity_audit: {text}\r"
+            ),
+            format!(
+                "{{\"at\":\"2026-11-28T10:00:00Z\",\"level\":\"info\",\"message\":\"{text}\",\"target\":\"proximity_audit\"}}"
+            ),
         ] {
             assert_eq!(Anchor::find(&line), Ok(Some(anchor())), "{line}");
         }

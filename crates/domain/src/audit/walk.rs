@@ -313,33 +313,57 @@ mod tests {
                 let flip = |number: i64| number ^ (1 << bit);
                 let (step, epoch) = (whole.step.map(flip), whole.epoch.map(flip));
                 let (number, moment) = (flip(whole.seq), flip(whole.at));
-                seen(Entry { seq: number, ..*whole });
-                seen(Entry { at: moment, ..*whole });
+                seen(Entry {
+                    seq: number,
+                    ..*whole
+                });
+                seen(Entry {
+                    at: moment,
+                    ..*whole
+                });
                 seen(Entry { step, ..*whole });
                 seen(Entry { epoch, ..*whole });
             }
             for text in &flips(whole.account) {
-                seen(Entry { account: text, ..*whole });
+                seen(Entry {
+                    account: text,
+                    ..*whole
+                });
             }
             for text in &flips(whole.token.unwrap()) {
                 let token = Some(text.as_str());
                 seen(Entry { token, ..*whole });
             }
             for text in &flips(whole.kind) {
-                seen(Entry { kind: text, ..*whole });
+                seen(Entry {
+                    kind: text,
+                    ..*whole
+                });
             }
             for text in &flips(whole.action) {
-                seen(Entry { action: text, ..*whole });
+                seen(Entry {
+                    action: text,
+                    ..*whole
+                });
             }
             for text in &flips(whole.target) {
-                seen(Entry { target: text, ..*whole });
+                seen(Entry {
+                    target: text,
+                    ..*whole
+                });
             }
             for text in &flips(whole.details) {
-                seen(Entry { details: text, ..*whole });
+                seen(Entry {
+                    details: text,
+                    ..*whole
+                });
             }
             for text in &flips(whole.operation.unwrap()) {
                 let operation = Some(text.as_str());
-                seen(Entry { operation, ..*whole });
+                seen(Entry {
+                    operation,
+                    ..*whole
+                });
             }
             for text in &flips(link) {
                 assert_eq!(broken_by(&page, at, whole, text), seq, "{text}");

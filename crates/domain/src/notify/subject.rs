@@ -166,7 +166,11 @@ mod tests {
         again["status"] = json!("stopped");
         assert_eq!(key(suspected, &again), first, "another word on the same");
         assert_ne!(key(suspected, &missing(6)), first, "it begins anew");
-        assert_ne!(key(EventKind::GuestSeenAgain, &missing(5)), first, "its end");
+        assert_ne!(
+            key(EventKind::GuestSeenAgain, &missing(5)),
+            first,
+            "its end"
+        );
         let other = AppId(Uuid::from_u128(8));
         assert_ne!(subject_key(suspected, Some(other), &missing(5)), first);
         let mut twin = missing(5);

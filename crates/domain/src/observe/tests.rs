@@ -313,7 +313,11 @@ fn another_list_that_has_it_contradicts() {
         let mut seen = by_pve2();
         seen.guests.push(guest(199, at));
         let has_it = complete(seen).unwrap();
-        assert_eq!(prove(std::slice::from_ref(&has_it)), contradicted, "on {at}");
+        assert_eq!(
+            prove(std::slice::from_ref(&has_it)),
+            contradicted,
+            "on {at}"
+        );
         assert_eq!(prove(&[look_of("pve3"), has_it]), contradicted);
     }
     let mut seen = by_pve2();

@@ -128,12 +128,7 @@ impl<'a> Missed<'a> {
 }
 
 /// What is told of a guest that is missing since then, or was.
-fn lasting(
-    kind: EventKind,
-    label: &HostLabel,
-    guest: &WatchedGuest,
-    since: Timestamp,
-) -> NewEvent {
+fn lasting(kind: EventKind, label: &HostLabel, guest: &WatchedGuest, since: Timestamp) -> NewEvent {
     let mut body = told(label, guest);
     body["since"] = json!(since);
     NewEvent { kind, body }

@@ -298,7 +298,9 @@ async fn cancelled_deploy(w: &TestWorld) -> (AppRecord, OperationId) {
 async fn set_by_deploy(w: &TestWorld, op: OperationId) -> Vec<Value> {
     let calls = w.store.mutations(op, CREATE).await.unwrap().into_iter();
     let config = calls.filter(|call| call.action.ends_with("/config"));
-    config.map(|call| call.details["protection"].clone()).collect()
+    config
+        .map(|call| call.details["protection"].clone())
+        .collect()
 }
 
 /// It wants its container gone, and waits for a person meanwhile: until they let it go on the container is protected.

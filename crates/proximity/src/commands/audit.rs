@@ -38,7 +38,9 @@ pub(crate) async fn verify(context: &Context, args: AuditVerify) -> Result<(), F
 fn none_of_ours(of_others: u64) -> Failed {
     Failed::config(
         "no_anchor",
-        format!("no anchor of this installation is there to hold the audit against, {of_others} of others are"),
+        format!(
+            "no anchor of this installation is there to hold the audit against, {of_others} of others are"
+        ),
         "the server logs one at its start and each minute in which something happens; look in the log of its whole life, e.g. \
          with: journalctl -u proximity -o cat | proximity audit verify --anchor -",
     )
@@ -63,7 +65,8 @@ fn collect(log: impl BufRead, from: &str, anchors: &mut Vec<Anchor>) -> Result<(
             Ok(Some(_) | None) => {}
             Err(bad) => {
                 let message = format!("line {n} of {from}: {bad}");
-                let hint = "give the log as it was written; a line that was changed is a sign of its own";
+                let hint =
+                    "give the log as it was written; a line that was changed is a sign of its own";
                 return Err(Failed::config("bad_anchor", message, hint));
             }
         }
@@ -94,7 +97,9 @@ fn human(report: &AuditReport) -> String {
     };
     if report.of_others > 0 {
         let others = report.of_others;
-        text.push_str(&format!("\nanchors of other installations, left out: {others}"));
+        text.push_str(&format!(
+            "\nanchors of other installations, left out: {others}"
+        ));
     }
     if let Some(anchor) = &report.anchor {
         text.push_str(&format!("\n{anchor}"));

@@ -70,7 +70,11 @@ fn invalid(field: String, message: String) -> EngineError {
 
 /// Somebody changed what nobody may change: for people, as an error, so that no script takes it for an answer like another.
 fn broken(what: Break) -> Refusal {
-    tracing::error!(seq = what.seq(), what = what.label(), "the audit is not whole: {what}");
+    tracing::error!(
+        seq = what.seq(),
+        what = what.label(),
+        "the audit is not whole: {what}"
+    );
     Refusal::new(
         ErrorKind::Conflict,
         ErrorBody::new(

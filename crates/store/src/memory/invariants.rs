@@ -215,9 +215,10 @@ impl State {
                     .step
                     .is_some_and(|step| operation.steps.contains_key(&step));
                 let is_cleared = operation.record.cleared_at.is_some();
-                (step || is_cleared) && entry
-                    .epoch
-                    .is_some_and(|epoch| epoch <= operation.record.epoch)
+                (step || is_cleared)
+                    && entry
+                        .epoch
+                        .is_some_and(|epoch| epoch <= operation.record.epoch)
             });
             if !known {
                 let rule = "a mutation belongs to a step and to an epoch that was claimed";

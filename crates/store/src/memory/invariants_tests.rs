@@ -254,14 +254,12 @@ const DAMAGES: &[Damage] = &[
     ("an operation that is cleared has ended", |s| {
         record(s).cleared_at = Some(NOW);
     }),
-    (
-        "an operation whose steps were cleared away has none",
-        |s| record(s).cleared_at = Some(NOW),
-    ),
-    (
-        "the newest operation of a live app has its steps",
-        |s| record(s).cleared_at = Some(NOW),
-    ),
+    ("an operation whose steps were cleared away has none", |s| {
+        record(s).cleared_at = Some(NOW)
+    }),
+    ("the newest operation of a live app has its steps", |s| {
+        record(s).cleared_at = Some(NOW)
+    }),
     ("audit entries are numbered without gaps", |s| {
         s.audit.remove(&1);
     }),

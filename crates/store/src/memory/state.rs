@@ -198,7 +198,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 20] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 21] {
         let Self {
             public: _,
             internal: _,
@@ -227,7 +227,8 @@ impl State {
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
-            alarms, guards, keys, log, events, audit, clearings, links, channels, notices, subjects,
+            alarms, guards, keys, log, events, audit, clearings, links, channels, notices,
+            subjects,
         ]
     }
 }

@@ -50,10 +50,9 @@ pub async fn every_entry_is_linked(make: &impl Make) {
         target: "lab/pve1/110".to_owned(),
         details: json!({"hostname": "calls", "memory": 512}),
     };
-    let recorded =
-        world
-            .store
-            .record_mutation(&fence, 0, audit, Effects::default(), world.at());
+    let recorded = world
+        .store
+        .record_mutation(&fence, 0, audit, Effects::default(), world.at());
     recorded.await.unwrap();
     let now = head(&world).await;
     assert_eq!(now.seq, last.seq + 2, "the request and the call");

@@ -308,11 +308,7 @@ pub async fn the_brake_counts_from_its_baseline(make: &impl Make) {
     let began = world.at();
     world.pass(1_000);
     let brake = world.store.mass_brake().await.unwrap().baseline_at;
-    world
-        .store
-        .change_brake(&stops, world.at())
-        .await
-        .unwrap();
+    world.store.change_brake(&stops, world.at()).await.unwrap();
     let doubled = world.store.mass_brake().await.unwrap().stopped;
     assert_eq!(doubled, Some((began, 7)), "since the first time");
     world.journal_numbered().await;

@@ -25,7 +25,10 @@ pub(super) async fn cut_off(stand: &Stand, cuts: i64, sum: &mut Sum) -> Result<(
         ensure!(unseen.is_ok(), "without an anchor it was seen: {unseen:?}");
         // The anchor before the last one is the last that vouches.
         let vouched = stand.anchors.iter().filter(|anchor| anchor.seq <= left);
-        let vouched = vouched.map(|anchor| anchor.seq).max().unwrap_or(Head::NONE.seq);
+        let vouched = vouched
+            .map(|anchor| anchor.seq)
+            .max()
+            .unwrap_or(Head::NONE.seq);
         let what = format!("{}, and written on", change.what);
         sum.judge(&what, vouched + 1, stand.verify_all().await?);
         stand.put_right(&change.touched)?;
@@ -49,8 +52,12 @@ async fn write_on(stand: &Stand) -> Result<()> {
         token: None,
         request: None,
     };
-    let noted = stand
-        .store
-        .note_host_act("lab", "host.init", "as if nothing was", &actor, Timestamp(0));
+    let noted = stand.store.note_host_act(
+        "lab",
+        "host.init",
+        "as if nothing was",
+        &actor,
+        Timestamp(0),
+    );
     Ok(noted.await?)
 }

@@ -20,7 +20,9 @@ const WRITERS: i64 = 128;
 /// After each part the head is anchored.
 const PARTS: i64 = 10;
 /// What texts are made of: letters, what means something to JSON and SQL, several bytes.
-const SIGNS: [char; 12] = ['a', 'b', 'z', '0', ' ', '"', '\\', '\'', '\n', '{', 'ä', '€'];
+const SIGNS: [char; 12] = [
+    'a', 'b', 'z', '0', ' ', '"', '\\', '\'', '\n', '{', 'ä', '€',
+];
 /// Signs of a text at most.
 const LONGEST: usize = 200;
 

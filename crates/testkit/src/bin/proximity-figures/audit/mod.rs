@@ -112,7 +112,11 @@ async fn speed(store: &Store, anchors: &[Head], entries: i64) -> Result<f64> {
         let verified = store.verify_audit(Head::NONE, anchors.to_vec()).await?;
         let took = began.elapsed().as_secs_f64();
         let head = verified?;
-        ensure!(head.seq == entries, "{} entries instead of {entries}", head.seq);
+        ensure!(
+            head.seq == entries,
+            "{} entries instead of {entries}",
+            head.seq
+        );
         each.push(entries as f64 / took);
     }
     each.sort_by(f64::total_cmp);

@@ -82,9 +82,8 @@ impl Stand {
             .execute([])?;
         tx.prepare_cached("DELETE FROM audit WHERE seq > ?1")?
             .execute([self.entries])?;
-        let mut restore = tx.prepare_cached(
-            "INSERT OR REPLACE INTO audit SELECT * FROM kept WHERE seq = ?1",
-        )?;
+        let mut restore =
+            tx.prepare_cached("INSERT OR REPLACE INTO audit SELECT * FROM kept WHERE seq = ?1")?;
         for seq in touched {
             restore.execute([seq])?;
         }
