@@ -27,6 +27,7 @@ fn ended(state: &str, code: Option<&str>) -> Operation {
         created_at: jiff::Timestamp::UNIX_EPOCH,
         finished_at: None,
         steps: None,
+        cleared_at: None,
     }
 }
 

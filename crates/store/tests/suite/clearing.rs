@@ -127,9 +127,10 @@ pub async fn leaves_what_a_channel_needs(make: &impl Make) {
     world.store.clear_events(i64::MAX).await.unwrap();
     assert_eq!(world.store.cleared_events().await.unwrap(), from + 1);
     // Told.
+    let delivered = [from + 2];
     let told = world
         .store
-        .notices_delivered(&mail, &[from + 2], 0, world.at());
+        .notices_delivered(&mail, &delivered, 0, world.at());
     told.await.unwrap();
     assert_eq!(needed().await, (Some(newest + 1), None));
     world.store.clear_events(i64::MAX).await.unwrap();
