@@ -126,6 +126,38 @@ name_type!(
     |s| s.len() <= 63 && is_label(s) && !s.bytes().any(|b| b.is_ascii_uppercase())
 );
 name_type!(
+    /// Name of a document of desired state, and what others depend on: an app's host name, a stack, a set of values.
+    ManifestName,
+    "name",
+    "must be 1 to 63 characters: lower-case letters, digits and dashes, no dash at either end",
+    |s| s.len() <= 63 && is_label(s) && !s.bytes().any(|b| b.is_ascii_uppercase())
+);
+name_type!(
+    /// Name of a secret that is kept elsewhere.
+    SecretName,
+    "secret",
+    "must be 1 to 63 characters: lower-case letters, digits and dashes, no dash at either end",
+    |s| s.len() <= 63 && is_label(s) && !s.bytes().any(|b| b.is_ascii_uppercase())
+);
+name_type!(
+    /// Name of a setting of a catalog entry, as templates or an app's environment call it.
+    SettingName,
+    "setting",
+    "must be 1 to 48 letters, digits or '_', starting with a letter",
+    |s| (1..=48).contains(&s.len())
+        && s.as_bytes()[0].is_ascii_alphabetic()
+        && s.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_')
+);
+name_type!(
+    /// One part of the name of a value, e.g. `db` and `memory` of `${db.memory}`.
+    ValueName,
+    "value",
+    "must be 1 to 48 letters, digits, '-' or '_', starting with a letter",
+    |s| (1..=48).contains(&s.len())
+        && s.as_bytes()[0].is_ascii_alphabetic()
+        && s.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b))
+);
+name_type!(
     /// Name people give to a host entry (a cluster), unique.
     HostLabel,
     "host label",
@@ -291,6 +323,27 @@ mod tests {
             "a\nb",
         ] {
             assert!(bad.parse::<Hostname>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn names_in_documents_follow_their_rules() {
+        for good in ["a", "qa", "web-1", &"a".repeat(63)] {
+            assert!(good.parse::<ManifestName>().is_ok(), "{good}");
+            assert!(good.parse::<SecretName>().is_ok(), "{good}");
+        }
+        for bad in ["", "Web", "a_b", "-a", "a.b", &"a".repeat(64)] {
+            assert!(bad.parse::<ManifestName>().is_err(), "{bad:?}");
+            assert!(bad.parse::<SecretName>().is_err(), "{bad:?}");
+        }
+        for good in ["SITE_TITLE", "gzip", "a1"] {
+            assert!(good.parse::<SettingName>().is_ok(), "{good}");
+            assert!(good.parse::<ValueName>().is_ok(), "{good}");
+        }
+        assert!("a-b".parse::<ValueName>().is_ok());
+        for bad in ["", "1a", "_a", "a b", "a.b", "ä", &"a".repeat(49)] {
+            assert!(bad.parse::<SettingName>().is_err(), "{bad:?}");
+            assert!(bad.parse::<ValueName>().is_err(), "{bad:?}");
         }
     }
 

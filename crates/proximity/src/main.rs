@@ -10,6 +10,7 @@ mod config;
 mod context;
 mod failed;
 mod follow;
+mod manifest_files;
 mod output;
 mod progress;
 mod roles;

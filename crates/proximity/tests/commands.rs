@@ -441,3 +441,38 @@ fn an_audit_whose_end_was_cut_off_does_not_fit_what_the_log_says() {
     assert_eq!(code(&nothing), 3, "{}", stderr(&nothing));
     assert!(stderr(&nothing).contains("no anchor of this installation"));
 }
+
+#[test]
+fn documents_of_desired_state_are_looked_at_without_a_server() {
+    let world = World::new();
+    let folder = world.dir.path().join("apps");
+    std::fs::create_dir(&folder).unwrap();
+    let file = folder.join("web.yaml");
+    let head = "apiVersion: proximity/v1\nkind: App\nmetadata: {name: web}\nspec:\n  catalog_id: nginx\n";
+    std::fs::write(&file, format!("{head}  host: ${{host}}\n")).unwrap();
+    let line = format!("validate {} --set host=home", folder.display());
+    let right = world.run(&line);
+    assert_eq!(code(&right), 0, "{}{}", stdout(&right), stderr(&right));
+    assert_eq!(
+        stdout(&right).trim_end(),
+        "1 document in 1 file is right: 1 App\n  1. web"
+    );
+    std::fs::write(&file, format!("{head}  memory: 512\n")).unwrap();
+    let wrong = world.run(&line);
+    assert_eq!(code(&wrong), 3);
+    let place = format!("{}:6:3: `memory` is no field of `spec`", file.display());
+    assert!(stdout(&wrong).contains(&place), "{}", stdout(&wrong));
+    assert!(stderr(&wrong).is_empty(), "{}", stderr(&wrong));
+    let wrong = world.run(&format!("{line} --json"));
+    assert_eq!(code(&wrong), 3);
+    let told: Value = serde_json::from_str(&stdout(&wrong)).unwrap();
+    assert_eq!(told["valid"], false);
+    let problem = &told["problems"][0];
+    assert_eq!(problem["line"], 6);
+    assert_eq!(problem["column"], 3);
+    assert_eq!(problem["text"], "  memory: 512");
+    let missing = world.run("validate no-such-file.yaml --json");
+    assert_eq!(code(&missing), 3);
+    let error: Value = serde_json::from_str(&stderr(&missing)).unwrap();
+    assert_eq!(error["error"]["code"], "not_found");
+}

@@ -15,6 +15,10 @@ const PAGES: &[(&str, &[&str])] = &[
     ("docs/reference/metrics.md", &["reference", "metrics"]),
     ("docs/reference/privileges.md", &["reference", "privileges"]),
     ("docs/reference/doctor.md", &["reference", "doctor"]),
+    (
+        "docs/reference/manifest.schema.json",
+        &["reference", "manifest-schema"],
+    ),
 ];
 
 /// All pages, as the binary that is built now prints them.

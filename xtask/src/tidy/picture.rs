@@ -9,6 +9,7 @@ use crate::metadata::{Dependency, Metadata, Package};
 /// For each crate the crates of ours it may use in the product; the reasons are in ADR 0001.
 pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
     ("proximity-domain", &[]),
+    ("proximity-manifest", &["proximity-domain"]),
     (
         "proximity-pve",
         &["proximity-domain", "proximity-node-helper"],
@@ -47,6 +48,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
             "proximity-domain",
             "proximity-engine",
             "proximity-gateway",
+            "proximity-manifest",
             "proximity-pve",
             "proximity-pve-emulator",
             "proximity-server",
@@ -275,6 +277,7 @@ mod tests {
             ("proximity-server", "proximity-gateway"),
             ("proximity-gateway", "proximity-domain"),
             ("proximity-api", "proximity-domain"),
+            ("proximity-manifest", "proximity-store"),
             (EMULATOR, "proximity-domain"),
             ("xtask", "proximity-domain"),
         ] {

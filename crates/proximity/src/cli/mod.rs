@@ -8,6 +8,7 @@ mod crash_points;
 mod events;
 mod hosts;
 mod init;
+mod manifest;
 mod notify;
 mod operations;
 mod ports;
@@ -22,8 +23,8 @@ pub(crate) use adoption::{
     AdoptArgs, ContainerName, DiscoverArgs, ExposeArgs, ForgetArgs, RestoreKeysArgs,
 };
 pub(crate) use apps::{
-    AppsArgs, CatalogArgs, CatalogCommand, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, ShowArgs,
-    WaitArgs, Waiting,
+    AppsArgs, CatalogArgs, CatalogCommand, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, Setting,
+    ShowArgs, WaitArgs, Waiting,
 };
 pub(crate) use audit::{AuditCommand, AuditVerify};
 #[cfg(feature = "crash-points")]
@@ -34,6 +35,7 @@ pub(crate) use hosts::{
     HostsRemoveHelper, HostsSet, HostsSsh, HostsTrust, NodeValue, NodesArgs, SshArgs,
 };
 pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
+pub(crate) use manifest::ValidateArgs;
 pub(crate) use notify::{NotifyCommand, NotifyTest};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use ports::{PortsCommand, PortsFree, PortsList};
@@ -171,6 +173,8 @@ pub(crate) enum Command {
     /// The record of who did what: whether it is what it was
     #[command(subcommand)]
     Audit(AuditCommand),
+    /// Look whether documents of desired state are right, without a server; says nothing of what they would change
+    Validate(ValidateArgs),
     /// Units of work: look at them, and decide about those that need a person
     #[command(subcommand)]
     Operations(OperationsCommand),

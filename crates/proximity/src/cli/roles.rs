@@ -100,6 +100,8 @@ pub(crate) enum ReferenceCommand {
     Privileges,
     /// What doctor finds, and how it is mended (Markdown)
     Doctor,
+    /// Documents of desired state, for editors (JSON Schema)
+    ManifestSchema,
 }
 
 /// `proximity lab …`.

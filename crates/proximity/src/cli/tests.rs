@@ -69,6 +69,7 @@ fn what_people_type_is_understood() {
         "remove web --dry-run --purge",
         "audit verify",
         "audit verify --anchor - --anchor /var/log/proximity.log --json",
+        "validate app.yaml apps --values production.yaml --set domain=example.org --set a.b=c=d",
         "operations list --state stuck",
         "operations retry 018f0000-0000-7000-8000-000000000001",
         "operations abandon 018f0000-0000-7000-8000-000000000001 -q",

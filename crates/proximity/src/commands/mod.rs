@@ -43,6 +43,7 @@ mod serve;
 mod show;
 mod stats;
 mod uninit;
+mod validate;
 mod version;
 
 #[cfg(feature = "crash-points")]
@@ -116,6 +117,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Archive(ArchiveCommand::Show(args)) => archive::show(context, args).await,
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(context, args).await,
         Command::Operations(command) => operations(context, command).await,
+        Command::Validate(args) => validate::run(context, &args),
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),

@@ -7,6 +7,7 @@ use clap::CommandFactory;
 use proximity_api::error::reference_markdown;
 use proximity_domain::event::EventKind;
 use proximity_engine::commands::doctor_markdown;
+use proximity_manifest::schema;
 use proximity_pve::privileges::privileges_markdown;
 use proximity_server::{metrics_markdown, openapi_document};
 
@@ -21,6 +22,8 @@ pub(crate) fn print(context: &Context, page: &ReferenceCommand) -> Result<(), Fa
         ReferenceCommand::Metrics => context.output.line(&metrics_markdown()),
         ReferenceCommand::Privileges => context.output.line(&privileges_markdown()),
         ReferenceCommand::Doctor => context.output.line(&doctor_markdown()),
+        // Its `Display` with `#` is the one for people.
+        ReferenceCommand::ManifestSchema => context.output.line(&format!("{:#}", schema())),
         ReferenceCommand::Openapi => context.output.line(openapi_document()),
         ReferenceCommand::Man { dir } => manual(dir),
     }

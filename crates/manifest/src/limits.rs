@@ -1,0 +1,46 @@
+//! How much is read. What comes from outside ends here before it costs anything.
+
+/// Bytes of one text.
+pub const MOST_SOURCE_BYTES: usize = 2 << 20;
+/// Bytes of all texts together.
+pub const MOST_BYTES: usize = 16 << 20;
+/// Texts that are read together.
+pub const MOST_SOURCES: usize = 10_000;
+/// Maps, lists, names and values of all texts together, each alias counted as what it stands for.
+pub(crate) const MOST_NODES: u32 = 200_000;
+/// Bytes that values put into other texts.
+pub(crate) const MOST_FILLED_BYTES: usize = 4 << 20;
+/// Maps and lists inside of each other.
+pub(crate) const MOST_DEPTH: u16 = 32;
+/// Problems that are told; what is found beyond them is counted.
+pub(crate) const MOST_PROBLEMS: usize = 50;
+
+/// What is left of the limits that all texts share.
+#[derive(Debug)]
+pub(crate) struct Left {
+    pub(crate) nodes: u32,
+    pub(crate) filled_bytes: usize,
+}
+
+impl Left {
+    pub(crate) fn all() -> Self {
+        Self {
+            nodes: MOST_NODES,
+            filled_bytes: MOST_FILLED_BYTES,
+        }
+    }
+
+    /// Takes so many nodes; false, and nothing is left, if there are fewer.
+    pub(crate) fn take_nodes(&mut self, wanted: u32) -> bool {
+        let left = self.nodes.checked_sub(wanted);
+        self.nodes = left.unwrap_or(0);
+        left.is_some()
+    }
+
+    /// Takes so many bytes; false, and nothing is left, if there are fewer.
+    pub(crate) fn take_bytes(&mut self, wanted: usize) -> bool {
+        let left = self.filled_bytes.checked_sub(wanted);
+        self.filled_bytes = left.unwrap_or(0);
+        left.is_some()
+    }
+}
