@@ -118,7 +118,9 @@ fn value(node: &Node, shape: &'static Shape, path: &Path<'_>, found: &mut Collec
 fn text(node: &Node, rule: &Rule, path: &Path<'_>, found: &mut Collector<'_>) {
     let hint = match &node.content {
         Content::Text(text) => {
-            if let Err(why) = (rule.check)(text) {
+            if let Err(why) = (rule.check)(text)
+                && !found.passes()
+            {
                 let (message, hint) = rule_broken(text, why, rule);
                 wrong(node, message, hint, found);
             }
@@ -157,7 +159,7 @@ fn word(
     found: &mut Collector<'_>,
 ) {
     let written = node.text();
-    if written.is_some_and(|text| words.contains(&text)) {
+    if written.is_some_and(|text| words.contains(&text)) || found.passes() {
         return;
     }
     let meant = written.and_then(|text| nearest(text, words.iter().copied()));
@@ -254,6 +256,9 @@ fn unknown(
     path: &Path<'_>,
     found: &mut Collector<'_>,
 ) {
+    if found.passes() {
+        return;
+    }
     let hint = match nearest(key, of.fields().map(|field| field.name)) {
         Some(name) => format!("did you mean `{name}`?"),
         None if key == "<<" => {
@@ -295,7 +300,9 @@ fn settings(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
         return wrong(node, message, format!("it can have {MOST_SETTINGS}"), found);
     }
     for field in fields {
-        if let Err(why) = (SETTING.check)(&field.key) {
+        if let Err(why) = (SETTING.check)(&field.key)
+            && !found.passes()
+        {
             let (message, hint) = rule_broken(&field.key, why, &SETTING);
             found.add(field.place, message, hint);
         }
@@ -336,7 +343,9 @@ fn values(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
         return wrong(node, message, "write each value as name: value", found);
     };
     for field in fields {
-        if let Err(why) = (VALUE.check)(&field.key) {
+        if let Err(why) = (VALUE.check)(&field.key)
+            && !found.passes()
+        {
             let (message, hint) = rule_broken(&field.key, why, &VALUE);
             found.add(field.place, message, hint);
         }

@@ -16,6 +16,8 @@ const MOST_HINTS: usize = 500;
 /// Places of a circle that its hint names.
 const MOST_PLACES: usize = 5;
 
+const NOT_GIVEN: &str = "give the document of what it depends on together with this one";
+
 /// A document that is as its kind wants it.
 #[derive(Debug)]
 pub(crate) struct Document {
@@ -162,9 +164,12 @@ impl<'a> All<'a> {
                     thing.needs.push(*at);
                     continue;
                 }
+                if found.passes() {
+                    continue;
+                }
                 let hint = match nearest(wish, hints.iter().copied()) {
                     Some(name) => format!("did you mean {name}?"),
-                    None => "give the document of what it depends on together with this one".to_owned(),
+                    None => NOT_GIVEN.to_owned(),
                 };
                 let message = format!("there is no app or stack {} here", quoted(wish));
                 found.add(*place, message, hint);

@@ -49,11 +49,7 @@ impl fmt::Display for Problem {
         let line = self.line.to_string();
         let gap = " ".repeat(line.len());
         let (before, width) = (" ".repeat(self.mark.0), "^".repeat(self.mark.1));
-        writeln!(
-            f,
-            "{}:{line}:{}: {}",
-            self.file, self.column, self.message
-        )?;
+        writeln!(f, "{}:{line}:{}: {}", self.file, self.column, self.message)?;
         writeln!(f, "  {line} | {}", self.text)?;
         writeln!(f, "  {gap} | {before}{width}")?;
         write!(f, "  hint: {}", self.hint)
@@ -82,8 +78,7 @@ impl<'a> Collector<'a> {
         message: impl Into<String>,
         hint: impl Into<String>,
     ) {
-        if self.is_full() {
-            self.left_out += 1;
+        if self.passes() {
             return;
         }
         let source = self.texts.get(place.source as usize);
@@ -103,6 +98,13 @@ impl<'a> Collector<'a> {
     /// As many are told as may be.
     pub(crate) fn is_full(&self) -> bool {
         self.problems.len() >= MOST_PROBLEMS
+    }
+
+    /// Counts one more if as many are told as may be; then nobody needs to find words for it.
+    pub(crate) fn passes(&mut self) -> bool {
+        let is_full = self.is_full();
+        self.left_out += usize::from(is_full);
+        is_full
     }
 
     pub(crate) fn is_empty(&self) -> bool {
@@ -142,11 +144,10 @@ fn shown(text: &str) -> String {
 
 /// What moves a cursor or turns the order of letters is a blank.
 fn plain(sign: char) -> char {
-    let turns = matches!(sign, '\u{200e}' | '\u{200f}' | '\u{202a}'..='\u{202e}' | '\u{2066}'..='\u{2069}');
-    if sign.is_control() || turns || matches!(sign, '\u{2028}' | '\u{2029}' | '\u{feff}') {
-        ' '
-    } else {
-        sign
+    match sign {
+        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => ' ',
+        _ if sign.is_control() => ' ',
+        _ => sign,
     }
 }
 
@@ -203,10 +204,7 @@ mod tests {
     #[test]
     fn a_line_is_shown_with_what_is_meant() {
         let text = "a: 1\n\tä: two\r\nc: 3";
-        assert_eq!(
-            excerpt(text, place(10, 3)),
-            (" ä: two".to_owned(), (4, 3))
-        );
+        assert_eq!(excerpt(text, place(10, 3)), (" ä: two".to_owned(), (4, 3)));
         assert_eq!(excerpt(text, place(0, 0)), ("a: 1".to_owned(), (0, 1)));
         assert_eq!(excerpt(text, place(999, 5)), ("c: 3".to_owned(), (4, 1)));
         assert_eq!(excerpt("", place(0, 0)), (String::new(), (0, 1)));

@@ -77,8 +77,8 @@ impl Reading<'_> {
         let mut documents = Vec::new();
         for at in which {
             let Some(text) = self.texts.get(at) else { break };
-            // Nothing more is read, and that is told.
-            if self.left.nodes == 0 {
+            // Nothing more is read, or told.
+            if self.left.nodes == 0 || self.found.is_full() {
                 break;
             }
             let Some(text) = text.readable(at, &mut self.found) else {
@@ -111,7 +111,8 @@ impl Reading<'_> {
             if document.kind == Kind::Values {
                 check::document(&document.root, kinds::document(Kind::Values), &mut self.found);
             } else {
-                let message = format!("this is no document of values, but of {}", document.kind.label());
+                let kind = document.kind.label();
+                let message = format!("this is no document of values, but of {kind}");
                 let hint = "name its file among the documents, and files of values with --values";
                 self.found.add(document.root.place, message, hint);
             }
@@ -136,7 +137,8 @@ impl Reading<'_> {
                 self.found.add(place, message, "give it a shorter name");
             } else if bad.is_some() {
                 let message = format!("{} is no name of a value", quoted(name));
-                let hint = format!("a name is words with dots between, each of which matches {}", kinds::VALUE.pattern);
+                let pattern = kinds::VALUE.pattern;
+                let hint = format!("a name is words with dots between, each matches {pattern}");
                 self.found.add(place, message, hint);
             } else if value.contains("${") {
                 let message = format!("{} names another value, and is one itself", quoted(name));
@@ -197,7 +199,7 @@ impl Reading<'_> {
                 match manifest(document) {
                     Ok(manifest) => manifests.documents.push(manifest),
                     Err(why) => {
-                        let message = format!("this passed its checks, and is not right all the same: {why}");
+                        let message = format!("this passed its checks and is not right: {why}");
                         let hint = "this is a fault of the program: report it with the document";
                         self.found.add(document.root.place, message, hint);
                     }
@@ -219,26 +221,33 @@ fn stack_values(kind: Kind, root: &Node) -> Option<&Node> {
 
 /// The kind a document says it is of; what keeps it from having one is told.
 fn kind(root: &Node, found: &mut Collector<'_>) -> Option<Kind> {
+    if found.is_full() {
+        return None;
+    }
     let mut refuse = |place: Place, message: String, hint: String| {
         found.add(place, message, hint);
         None
     };
-    let form = format!("a document is a map with apiVersion: {API_VERSION}, kind, metadata and spec");
+    let form =
+        format!("a document is a map with apiVersion: {API_VERSION}, kind, metadata and spec");
     if !matches!(root.content, Content::Map(_)) {
         let message = format!("the document has to be a map, and {}", root.is());
         return refuse(root.place, message, form);
     }
     let Some(version) = root.field("apiVersion") else {
-        return refuse(root.place, "`apiVersion` is missing in the document".to_owned(), form);
+        let message = "`apiVersion` is missing in the document".to_owned();
+        return refuse(root.place, message, form);
     };
     if version.text() != Some(API_VERSION) {
         let message = format!("`apiVersion` {}, which is not known here", version.is());
-        return refuse(version.place, message, format!("write apiVersion: {API_VERSION}"));
+        let hint = format!("write apiVersion: {API_VERSION}");
+        return refuse(version.place, message, hint);
     }
     let labels = Kind::ALL.map(Kind::label);
     let all = format!("the kinds are {}", labels.join(", "));
     let Some(written) = root.field("kind") else {
-        return refuse(root.place, "`kind` is missing in the document".to_owned(), all);
+        let message = "`kind` is missing in the document".to_owned();
+        return refuse(root.place, message, all);
     };
     let known = written.text().and_then(Kind::parse);
     if known.is_some() {
@@ -247,7 +256,9 @@ fn kind(root: &Node, found: &mut Collector<'_>) -> Option<Kind> {
     let meant = written.text().and_then(|text| nearest(text, labels));
     let hint = match (meant, written.text()) {
         (Some(label), _) => format!("did you mean {label}?"),
-        (None, Some("Container")) => "a container that is made for an app is an App, one that is there an AdoptedApp".to_owned(),
+        (None, Some("Container")) => {
+            "one that is made for an app is an App, one that is there an AdoptedApp".to_owned()
+        }
         (None, Some("Node" | "Storage" | "VirtualMachine" | "Network")) => {
             format!("nodes, storages and virtual machines are shown, and never changed; {all}")
         }

@@ -16,6 +16,8 @@ use crate::problem::{Collector, quoted};
 
 /// Names of values that a hint is looked for among.
 const MOST_HINTS: usize = 500;
+const NO_NAME: &str = "a name is words with dots between; `$${` is `${` itself";
+const NO_VALUES: &str = "no values are given: add a document of kind Values, or --set";
 /// How deep values lie under names at most.
 pub(crate) const MOST_PARTS: usize = 32;
 
@@ -255,14 +257,15 @@ impl Filling<'_, '_> {
                 self.found.add(place, message, hint);
                 None
             }
+            Sought::Nothing if self.found.passes() => None,
             Sought::Nothing => {
                 let names = self.scope.names();
                 let near = nearest(name, names.iter().map(String::as_str));
                 let is_name = name.split('.').all(|part| (VALUE.check)(part).is_ok());
                 let hint = match near {
                     Some(near) => format!("did you mean ${{{near}}}?"),
-                    None if !is_name => "a name is words with dots between; `$${` is `${` itself".to_owned(),
-                    None if names.is_empty() => "no values are given: add a document of kind Values, or --set".to_owned(),
+                    None if !is_name => NO_NAME.to_owned(),
+                    None if names.is_empty() => NO_VALUES.to_owned(),
                     None => "add it to a document of kind Values, or give it by --set".to_owned(),
                 };
                 let message = format!("there is no value {}", quoted(name));
@@ -279,7 +282,8 @@ impl Filling<'_, '_> {
             Content::Boolean(yes) => yes.to_string(),
             Content::Integer(number) => number.to_string(),
             Content::Null | Content::List(_) | Content::Map(_) | Content::Lost => {
-                let message = format!("{} {}, and cannot stand inside of a text", quoted(name), value.is());
+                let (name, is) = (quoted(name), value.is());
+                let message = format!("{name} {is}, and cannot stand inside of a text");
                 let hint = "name it alone, without anything around it";
                 self.found.add(place, message, hint);
                 return None;

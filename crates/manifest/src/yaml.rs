@@ -236,7 +236,7 @@ impl<'a, 't> Building<'a, 't> {
         ordered.sort_by(|one, other| one.key.cmp(&other.key));
         for pair in ordered.windows(2) {
             let [first, again] = pair else { continue };
-            if first.key == again.key {
+            if first.key == again.key && !self.found.passes() {
                 let message = format!("{} is there twice in one map", quoted(&again.key));
                 let first = self.found.told(first.place);
                 self.found.add(

@@ -8,6 +8,9 @@ use crate::{read_one, source};
 const APP: &str =
     "apiVersion: proximity/v1\nkind: App\nmetadata:\n  name: web\nspec:\n  catalog_id: nginx\n";
 
+/// A text, and the line, column, words and hint it is told with.
+type Case = (&'static str, u32, u32, &'static str, &'static str);
+
 /// The only thing that is wrong with a text.
 fn only(text: &str) -> Problem {
     let told = read_one(text).unwrap_err();
@@ -17,109 +20,111 @@ fn only(text: &str) -> Problem {
     told.remove(0)
 }
 
+/// What is added to the app, and how it is told.
+const IN_SPEC: &[Case] = &[
+    (
+        "  resources:\n    memroy_mib: 512\n",
+        8,
+        5,
+        "`memroy_mib` is no field of `spec.resources`",
+        "did you mean `memory_mib`?",
+    ),
+    (
+        "  colour: blue\n",
+        7,
+        3,
+        "`colour` is no field of `spec`",
+        "its fields are: catalog_id, host, node, resources, settings, power, policy, depends_on",
+    ),
+    (
+        "  node: ~\n",
+        7,
+        9,
+        "`spec.node` has no value",
+        "give it one, or leave the field out",
+    ),
+    (
+        "  policy: wran\n",
+        7,
+        11,
+        "`spec.policy` is the text `wran`, which is none of its words",
+        "did you mean warn?",
+    ),
+    (
+        "  power: on\n",
+        7,
+        10,
+        "`spec.power` is the text `on`, which is none of its words",
+        "it can be: running, stopped",
+    ),
+    (
+        "  resources: {cores: 0}\n",
+        7,
+        22,
+        "`spec.resources.cores` is the number 0, and has to be 1 to 8192",
+        "write a number of that range",
+    ),
+    (
+        "  resources: {memory_mib: \"512\"}\n",
+        7,
+        27,
+        "`spec.resources.memory_mib` is the text `512`, and has to be 16 to 16777216",
+        "take the quotes away",
+    ),
+    (
+        "  resources: {memory_mib: 1G}\n",
+        7,
+        27,
+        "`spec.resources.memory_mib` is the text `1G`, and has to be 16 to 16777216",
+        "write a whole number, without a unit; the field's name says which",
+    ),
+    (
+        "  settings: {VERSION: 1.10}\n",
+        7,
+        23,
+        "`spec.settings.VERSION` is `1.10`, which is no whole number",
+        "put it in quotes, if it is meant as a text",
+    ),
+    (
+        "  settings: {PASSWORD: {secrt: db}}\n",
+        7,
+        25,
+        "`secrt` is no field of `spec.settings.PASSWORD`",
+        "did you mean `secret`?",
+    ),
+    (
+        "  depends_on: db\n",
+        7,
+        15,
+        "`spec.depends_on` has to be a list, and is the text `db`",
+        "write it as a list: [one, another]",
+    ),
+    (
+        "  depends_on: [dbb]\n",
+        7,
+        16,
+        "there is no app or stack `dbb` here",
+        "give the document of what it depends on together with this one",
+    ),
+    (
+        "  depends_on: [web]\n",
+        7,
+        16,
+        "depends_on goes in a circle: `web` needs `web`",
+        "take one of these out: x.yaml:7:16",
+    ),
+    (
+        "  host: ${cluster}\n",
+        7,
+        9,
+        "there is no value `cluster`",
+        "no values are given: add a document of kind Values, or --set",
+    ),
+];
+
 #[test]
 fn what_is_wrong_in_a_spec_is_told_where_it_stands() {
-    let cases: &[(&str, u32, u32, &str, &str)] = &[
-        (
-            "  resources:\n    memroy_mib: 512\n",
-            8,
-            5,
-            "`memroy_mib` is no field of `spec.resources`",
-            "did you mean `memory_mib`?",
-        ),
-        (
-            "  colour: blue\n",
-            7,
-            3,
-            "`colour` is no field of `spec`",
-            "its fields are: catalog_id, host, node, resources, settings, power, policy, depends_on",
-        ),
-        (
-            "  node: ~\n",
-            7,
-            9,
-            "`spec.node` has no value",
-            "give it one, or leave the field out",
-        ),
-        (
-            "  policy: wran\n",
-            7,
-            11,
-            "`spec.policy` is the text `wran`, which is none of its words",
-            "did you mean warn?",
-        ),
-        (
-            "  power: on\n",
-            7,
-            10,
-            "`spec.power` is the text `on`, which is none of its words",
-            "it can be: running, stopped",
-        ),
-        (
-            "  resources: {cores: 0}\n",
-            7,
-            22,
-            "`spec.resources.cores` is the number 0, and has to be 1 to 8192",
-            "write a number of that range",
-        ),
-        (
-            "  resources: {memory_mib: \"512\"}\n",
-            7,
-            27,
-            "`spec.resources.memory_mib` is the text `512`, and has to be 16 to 16777216",
-            "take the quotes away",
-        ),
-        (
-            "  resources: {memory_mib: 1G}\n",
-            7,
-            27,
-            "`spec.resources.memory_mib` is the text `1G`, and has to be 16 to 16777216",
-            "write a whole number, without a unit; the field's name says which",
-        ),
-        (
-            "  settings: {VERSION: 1.10}\n",
-            7,
-            23,
-            "`spec.settings.VERSION` is `1.10`, which is no whole number",
-            "put it in quotes, if it is meant as a text",
-        ),
-        (
-            "  settings: {PASSWORD: {secrt: db}}\n",
-            7,
-            25,
-            "`secrt` is no field of `spec.settings.PASSWORD`",
-            "did you mean `secret`?",
-        ),
-        (
-            "  depends_on: db\n",
-            7,
-            15,
-            "`spec.depends_on` has to be a list, and is the text `db`",
-            "write it as a list: [one, another]",
-        ),
-        (
-            "  depends_on: [dbb]\n",
-            7,
-            16,
-            "there is no app or stack `dbb` here",
-            "give the document of what it depends on together with this one",
-        ),
-        (
-            "  depends_on: [web]\n",
-            7,
-            16,
-            "depends_on goes in a circle: `web` needs `web`",
-            "take one of these out: x.yaml:7:16",
-        ),
-        (
-            "  host: ${cluster}\n",
-            7,
-            9,
-            "there is no value `cluster`",
-            "no values are given: add a document of kind Values, or --set",
-        ),
-    ];
-    for (added, line, column, message, hint) in cases {
+    for (added, line, column, message, hint) in IN_SPEC {
         let text = format!("{APP}{added}");
         let told = read_one(&text).unwrap_err().problems;
         let told: Vec<_> = told
@@ -132,74 +137,76 @@ fn what_is_wrong_in_a_spec_is_told_where_it_stands() {
     }
 }
 
+/// Documents, and how each is told.
+const DOCUMENTS: &[Case] = &[
+    (
+        "- a\n",
+        1,
+        1,
+        "the document has to be a map, and is a list",
+        "a document is a map with apiVersion: proximity/v1, kind, metadata and spec",
+    ),
+    (
+        "kind: App\n",
+        1,
+        1,
+        "`apiVersion` is missing in the document",
+        "a document is a map with apiVersion: proximity/v1, kind, metadata and spec",
+    ),
+    (
+        "apiVersion: proximity/v2\nkind: App\n",
+        1,
+        13,
+        "`apiVersion` is the text `proximity/v2`, which is not known here",
+        "write apiVersion: proximity/v1",
+    ),
+    (
+        "apiVersion: proximity/v1\nkind: Ap\n",
+        2,
+        7,
+        "`kind` is the text `Ap`, which is none",
+        "did you mean App?",
+    ),
+    (
+        "apiVersion: proximity/v1\nkind: VirtualMachine\n",
+        2,
+        7,
+        "`kind` is the text `VirtualMachine`, which is none",
+        "nodes, storages and virtual machines are shown, and never changed; the kinds are App, AdoptedApp, Stack, Values",
+    ),
+    (
+        "apiVersion: proximity/v1\nkind: App\nmetadata: {name: web}\nspec:\n  host: home\n",
+        5,
+        3,
+        "`catalog_id` is missing in `spec`",
+        "add it: Entry of the catalog, e.g. nginx.",
+    ),
+    (
+        "apiVersion: proximity/v1\nkind: App\nmetadata:\n  name: Web_1\nspec: {catalog_id: nginx}\n",
+        4,
+        9,
+        "host name \"Web_1\" must be 3 to 63 characters: lower-case letters, digits and dashes, no dash at either end",
+        "`web-1` would do",
+    ),
+    (
+        "apiVersion: proximity/v1\nkind: Values\nmetadata: {name: v}\nspec:\n  a: x\n  b: ${a}\n",
+        6,
+        6,
+        "`spec.b` names another value, and is one itself",
+        "write out what it is to be",
+    ),
+    (
+        "apiVersion: proximity/v1\nkind: Stack\nmetadata: {name: shop}\nspec: {apps: []}\n",
+        4,
+        14,
+        "`spec.apps` has 0 entries",
+        "it can have 1 to 1000",
+    ),
+];
+
 #[test]
 fn what_is_wrong_with_a_document_is_told_where_it_stands() {
-    let cases: &[(&str, u32, u32, &str, &str)] = &[
-        (
-            "- a\n",
-            1,
-            1,
-            "the document has to be a map, and is a list",
-            "a document is a map with apiVersion: proximity/v1, kind, metadata and spec",
-        ),
-        (
-            "kind: App\n",
-            1,
-            1,
-            "`apiVersion` is missing in the document",
-            "a document is a map with apiVersion: proximity/v1, kind, metadata and spec",
-        ),
-        (
-            "apiVersion: proximity/v2\nkind: App\n",
-            1,
-            13,
-            "`apiVersion` is the text `proximity/v2`, which is not known here",
-            "write apiVersion: proximity/v1",
-        ),
-        (
-            "apiVersion: proximity/v1\nkind: Ap\n",
-            2,
-            7,
-            "`kind` is the text `Ap`, which is none",
-            "did you mean App?",
-        ),
-        (
-            "apiVersion: proximity/v1\nkind: VirtualMachine\n",
-            2,
-            7,
-            "`kind` is the text `VirtualMachine`, which is none",
-            "nodes, storages and virtual machines are shown, and never changed; the kinds are App, AdoptedApp, Stack, Values",
-        ),
-        (
-            "apiVersion: proximity/v1\nkind: App\nmetadata: {name: web}\nspec:\n  host: home\n",
-            5,
-            3,
-            "`catalog_id` is missing in `spec`",
-            "add it: Entry of the catalog, e.g. nginx.",
-        ),
-        (
-            "apiVersion: proximity/v1\nkind: App\nmetadata:\n  name: Web_1\nspec: {catalog_id: nginx}\n",
-            4,
-            9,
-            "host name \"Web_1\" must be 3 to 63 characters: lower-case letters, digits and dashes, no dash at either end",
-            "`web-1` would do",
-        ),
-        (
-            "apiVersion: proximity/v1\nkind: Values\nmetadata: {name: v}\nspec:\n  a: x\n  b: ${a}\n",
-            6,
-            6,
-            "`spec.b` names another value, and is one itself",
-            "write out what it is to be",
-        ),
-        (
-            "apiVersion: proximity/v1\nkind: Stack\nmetadata: {name: shop}\nspec: {apps: []}\n",
-            4,
-            14,
-            "`spec.apps` has 0 entries",
-            "it can have 1 to 1000",
-        ),
-    ];
-    for (text, line, column, message, hint) in cases {
+    for (text, line, column, message, hint) in DOCUMENTS {
         let told = only(text);
         assert_eq!(
             (told.line, told.column, &*told.message, &*told.hint),
@@ -288,7 +295,9 @@ fn a_value_is_told_where_it_is_named_and_where_it_is_given() {
 #[test]
 fn values_have_one_place_and_files_of_values_nothing_else() {
     let values = |name: &str| {
-        format!("apiVersion: proximity/v1\nkind: Values\nmetadata: {{name: {name}}}\nspec: {{a: 1}}\n")
+        format!(
+            "apiVersion: proximity/v1\nkind: Values\nmetadata: {{name: {name}}}\nspec: {{a: 1}}\n"
+        )
     };
     let given = Given {
         documents: vec![source("a", &values("one")), source("b", &values("two"))],

@@ -6,7 +6,7 @@ use proximity_domain::manifest::{
 };
 use proximity_domain::names::SettingName;
 use proximity_manifest::{Given, read, schema};
-use serde_json::Value;
+use serde_json::{Value, json};
 
 use crate::{read_one, source};
 
@@ -182,33 +182,41 @@ fn valid(document: &Value) -> bool {
 #[test]
 fn the_schema_allows_what_is_read_and_refuses_what_is_not() {
     let app = |spec: Value| {
-        serde_json::json!({"apiVersion": "proximity/v1", "kind": "App", "metadata": {"name": "web"}, "spec": spec})
+        json!({
+            "apiVersion": "proximity/v1",
+            "kind": "App",
+            "metadata": {"name": "web"},
+            "spec": spec,
+        })
     };
     let cases = [
-        (serde_json::json!({"catalog_id": "nginx"}), true),
+        (json!({"catalog_id": "nginx"}), true),
         (
-            serde_json::json!({"catalog_id": "nginx", "resources": {"memory_mib": 512}, "power": "running",
-                "settings": {"A": 1, "B": "x", "C": {"secret": "s"}}, "depends_on": ["db"]}),
+            json!({"catalog_id": "nginx", "resources": {"memory_mib": 512}, "power": "running",
+                "settings": {"A": 1, "B": "x", "C": {"secret": "s"}}, "depends_on": ["data"]}),
             true,
         ),
-        (serde_json::json!({}), false),
-        (serde_json::json!({"catalog_id": "Nginx"}), false),
-        (serde_json::json!({"catalog_id": "nginx", "colour": "blue"}), false),
-        (serde_json::json!({"catalog_id": "nginx", "resources": {"cores": 0}}), false),
-        (serde_json::json!({"catalog_id": "nginx", "power": "on"}), false),
-        (serde_json::json!({"catalog_id": "nginx", "settings": {"A": [1]}}), false),
-        (serde_json::json!({"catalog_id": "nginx", "settings": {"A": {"secret": 1}}}), false),
-        (serde_json::json!({"catalog_id": "nginx", "settings": {"1": 1}}), false),
+        (json!({}), false),
+        (json!({"catalog_id": "Nginx"}), false),
+        (json!({"catalog_id": "nginx", "colour": "blue"}), false),
+        (json!({"catalog_id": "nginx", "resources": {"cores": 0}}), false),
+        (json!({"catalog_id": "nginx", "power": "on"}), false),
+        (json!({"catalog_id": "nginx", "settings": {"A": [1]}}), false),
+        (json!({"catalog_id": "nginx", "settings": {"A": {"secret": 1}}}), false),
+        (json!({"catalog_id": "nginx", "settings": {"1": 1}}), false),
     ];
     for (spec, expected) in cases {
         let document = app(spec);
         assert_eq!(valid(&document), expected, "schema: {document}");
-        let needed = "\n---\n{apiVersion: proximity/v1, kind: App, metadata: {name: db}, spec: {catalog_id: nginx}}";
-        let read = read_one(&(document.to_string() + needed));
+        let mut needed = app(json!({"catalog_id": "nginx"}));
+        needed["metadata"]["name"] = json!("data");
+        let read = read_one(&format!("{document}\n---\n{needed}"));
         assert_eq!(read.is_ok(), expected, "{document}: {read:?}");
     }
     // What names a value is allowed wherever one can be.
-    assert!(valid(&app(serde_json::json!({"catalog_id": "${app}", "resources": {"cores": "${n}"}}))));
-    let stranger = serde_json::json!({"apiVersion": "proximity/v1", "kind": "Node", "metadata": {"name": "x"}, "spec": {}});
+    let named = json!({"catalog_id": "${app}", "resources": {"cores": "${n}"}});
+    assert!(valid(&app(named)));
+    let mut stranger = app(json!({"catalog_id": "nginx"}));
+    stranger["kind"] = json!("Node");
     assert!(!valid(&stranger));
 }

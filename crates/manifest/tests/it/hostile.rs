@@ -76,7 +76,7 @@ proptest! {
         for (at, out, put) in changes {
             let at = at.index(letters.len() + 1);
             let end = (at + out).min(letters.len());
-            letters.splice(at..end, put.chars());
+            drop(letters.splice(at..end, put.chars()));
         }
         let text: String = letters.into_iter().collect();
         if let Err(told) = read_one(&text) {
@@ -135,7 +135,12 @@ fn what_is_too_large_is_not_looked_at() {
 fn values_that_stand_in_many_places_have_an_end() {
     let list = vec!["a"; 5000].join(", ");
     let needs: String = (0..100)
-        .map(|n| format!("---\napiVersion: proximity/v1\nkind: App\nmetadata: {{name: app-{n}}}\nspec: {{catalog_id: nginx, depends_on: \"${{list}}\"}}\n"))
+        .map(|n| {
+            format!(
+                "---\napiVersion: proximity/v1\nkind: App\nmetadata: {{name: app-{n}}}\n\
+                 spec: {{catalog_id: nginx, depends_on: \"${{list}}\"}}\n"
+            )
+        })
         .collect();
     let text = format!(
         "apiVersion: proximity/v1\nkind: Values\nmetadata: {{name: v}}\nspec: {{list: [{list}]}}\n{needs}"

@@ -616,4 +616,51 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
             ),
         ],
     ),
+    (
+        "Documents of desired state",
+        &[
+            Limit(
+                "bytes of a file",
+                "crates/manifest/src/limits.rs",
+                "MOST_SOURCE_BYTES",
+                "told; the file is not read",
+            ),
+            Limit(
+                "bytes of all files",
+                "crates/manifest/src/limits.rs",
+                "MOST_BYTES",
+                "told; the files beyond are not read",
+            ),
+            Limit(
+                "files",
+                "crates/manifest/src/limits.rs",
+                "MOST_SOURCES",
+                "refused, or told",
+            ),
+            Limit(
+                "fields and values of all files, each alias as what it stands for",
+                "crates/manifest/src/limits.rs",
+                "MOST_NODES",
+                "told; nothing beyond is read",
+            ),
+            Limit(
+                "maps and lists inside of each other",
+                "crates/manifest/src/limits.rs",
+                "MOST_DEPTH",
+                "told; the document is not read",
+            ),
+            Limit(
+                "bytes that values put into other texts",
+                "crates/manifest/src/limits.rs",
+                "MOST_FILLED_BYTES",
+                "told",
+            ),
+            Limit(
+                "problems that are told",
+                "crates/manifest/src/limits.rs",
+                "MOST_PROBLEMS",
+                "counted",
+            ),
+        ],
+    ),
 ];
