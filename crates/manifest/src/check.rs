@@ -152,12 +152,7 @@ fn rule_broken(text: &str, why: String, rule: &Rule) -> (String, String) {
     (message, hint)
 }
 
-fn word(
-    node: &Node,
-    words: &'static [&'static str],
-    path: &Path<'_>,
-    found: &mut Collector<'_>,
-) {
+fn word(node: &Node, words: &'static [&'static str], path: &Path<'_>, found: &mut Collector<'_>) {
     let written = node.text();
     if written.is_some_and(|text| words.contains(&text)) || found.passes() {
         return;
@@ -175,7 +170,11 @@ fn integer(node: &Node, (min, max): (i64, i64), path: &Path<'_>, found: &mut Col
     if matches!(node.content, Content::Integer(number) if (min..=max).contains(&number)) {
         return;
     }
-    let message = format!("{} {}, and has to be {min} to {max}", path.told(), node.is());
+    let message = format!(
+        "{} {}, and has to be {min} to {max}",
+        path.told(),
+        node.is()
+    );
     let hint = match &node.content {
         Content::Text(text) if text.parse::<i64>().is_ok() => "take the quotes away",
         Content::Integer(_) => "write a number of that range",
@@ -197,13 +196,7 @@ fn boolean(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
     }
 }
 
-fn texts(
-    node: &Node,
-    rule: &Rule,
-    most: usize,
-    path: &Path<'_>,
-    found: &mut Collector<'_>,
-) {
+fn texts(node: &Node, rule: &Rule, most: usize, path: &Path<'_>, found: &mut Collector<'_>) {
     let Content::List(items) = &node.content else {
         let message = format!("{} has to be a list, and {}", path.told(), node.is());
         return wrong(node, message, "write it as a list: [one, another]", found);
@@ -218,7 +211,12 @@ fn texts(
         let Some(written) = item.text() else { continue };
         if let Some(first) = seen.insert(written, item.place) {
             let hint = format!("take it out; it is also at {}", found.told(first));
-            wrong(item, format!("{} is there twice", quoted(written)), hint, found);
+            wrong(
+                item,
+                format!("{} is there twice", quoted(written)),
+                hint,
+                found,
+            );
         }
     }
 }
@@ -279,7 +277,12 @@ fn objects(
 ) {
     let Content::List(items) = &node.content else {
         let message = format!("{} has to be a list, and {}", path.told(), node.is());
-        return wrong(node, message, "begin each of its entries with a dash", found);
+        return wrong(
+            node,
+            message,
+            "begin each of its entries with a dash",
+            found,
+        );
     };
     if items.is_empty() || items.len() > most {
         let message = format!("{} has {} entries", path.told(), items.len());
@@ -315,13 +318,23 @@ fn setting(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
         Content::Boolean(_) | Content::Integer(_) | Content::Lost => {}
         Content::Text(text) => {
             if let Err(why) = (LINE.check)(text) {
-                wrong(node, why, "what is longer belongs into a file of the app", found);
+                wrong(
+                    node,
+                    why,
+                    "what is longer belongs into a file of the app",
+                    found,
+                );
             }
         }
         Content::Map(_) => object(node, &SECRET_REFERENCE, path, found),
         Content::Null => {
             let message = format!("{} has no value", path.told());
-            wrong(node, message, "give it one, \"\" for an empty text, or leave it out", found);
+            wrong(
+                node,
+                message,
+                "give it one, \"\" for an empty text, or leave it out",
+                found,
+            );
         }
         Content::Number(_) => no_whole_number(node, path, found),
         Content::List(_) => {
@@ -334,7 +347,12 @@ fn setting(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
 
 fn no_whole_number(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
     let message = format!("{} {}, which is no whole number", path.told(), node.is());
-    wrong(node, message, "put it in quotes, if it is meant as a text", found);
+    wrong(
+        node,
+        message,
+        "put it in quotes, if it is meant as a text",
+        found,
+    );
 }
 
 fn values(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
@@ -377,12 +395,22 @@ fn one_value(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
         Content::Text(_) => {}
         Content::Null => {
             let message = format!("{} has no value", path.told());
-            wrong(node, message, "give it one, or \"\" for an empty text", found);
+            wrong(
+                node,
+                message,
+                "give it one, or \"\" for an empty text",
+                found,
+            );
         }
         Content::Number(_) => no_whole_number(node, path, found),
         Content::List(_) | Content::Map(_) => {
             let message = format!("{} {}, inside of a list", path.told(), node.is());
-            wrong(node, message, "a list has texts, whole numbers, true and false", found);
+            wrong(
+                node,
+                message,
+                "a list has texts, whole numbers, true and false",
+                found,
+            );
         }
     }
 }

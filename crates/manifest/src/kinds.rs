@@ -58,7 +58,9 @@ pub(crate) static LINE: Rule = Rule {
         if text.chars().any(char::is_control) {
             Err("a setting is one line without control characters".to_owned())
         } else if text.chars().nth(MOST_SETTING_CHARS).is_some() {
-            Err(format!("a setting has at most {MOST_SETTING_CHARS} characters"))
+            Err(format!(
+                "a setting has at most {MOST_SETTING_CHARS} characters"
+            ))
         } else {
             Ok(())
         }
@@ -77,9 +79,17 @@ static RESOURCES: Object = Object {
     about: "What a container gets; what is left out comes from the catalog entry.",
     fields: &[&[
         // The ranges are Proxmox VE's; `domain::create` has them too.
-        Field::optional("memory_mib", "Memory limit, MiB.", Shape::Integer(16, 16 << 20)),
+        Field::optional(
+            "memory_mib",
+            "Memory limit, MiB.",
+            Shape::Integer(16, 16 << 20),
+        ),
         Field::optional("cores", "CPU cores.", Shape::Integer(1, 8192)),
-        Field::optional("disk_gib", "Root file system, GiB.", Shape::Integer(1, 131_072)),
+        Field::optional(
+            "disk_gib",
+            "Root file system, GiB.",
+            Shape::Integer(1, 131_072),
+        ),
     ]],
 };
 
@@ -105,11 +115,27 @@ const DEPENDS_ON: Field = Field::optional(
 );
 
 const OF_APP: &[Field] = &[
-    Field::needed("catalog_id", "Entry of the catalog, e.g. nginx.", Shape::Text(&CATALOG_ID)),
-    Field::optional("host", "Host entry, by its label; left out, the best node of all.", Shape::Text(&HOST)),
+    Field::needed(
+        "catalog_id",
+        "Entry of the catalog, e.g. nginx.",
+        Shape::Text(&CATALOG_ID),
+    ),
+    Field::optional(
+        "host",
+        "Host entry, by its label; left out, the best node of all.",
+        Shape::Text(&HOST),
+    ),
     Field::optional("node", "Node; left out, the best one.", Shape::Text(&NODE)),
-    Field::optional("resources", "What the container gets.", Shape::Object(&RESOURCES)),
-    Field::optional("settings", "Settings of the catalog entry, by name.", Shape::Settings),
+    Field::optional(
+        "resources",
+        "What the container gets.",
+        Shape::Object(&RESOURCES),
+    ),
+    Field::optional(
+        "settings",
+        "Settings of the catalog entry, by name.",
+        Shape::Settings,
+    ),
 ];
 
 static APP_SPEC: Object = Object {
@@ -128,9 +154,21 @@ static ADOPTED_SPEC: Object = Object {
                 "Proxmox VE's number of the container.",
                 Shape::Integer(100, 999_999_999),
             ),
-            Field::optional("type", "What it is, e.g. postgres; left out, taken from its name.", Shape::Text(&CATALOG_ID)),
-            Field::optional("port", "The port its app listens on.", Shape::Integer(1, 65_535)),
-            Field::optional("expose", "The gateway leads its ports to it.", Shape::Boolean),
+            Field::optional(
+                "type",
+                "What it is, e.g. postgres; left out, taken from its name.",
+                Shape::Text(&CATALOG_ID),
+            ),
+            Field::optional(
+                "port",
+                "The port its app listens on.",
+                Shape::Integer(1, 65_535),
+            ),
+            Field::optional(
+                "expose",
+                "The gateway leads its ports to it.",
+                Shape::Boolean,
+            ),
             Field::optional(
                 "guard",
                 "It is told when it is configured otherwise than on the day of its adoption.",
@@ -144,7 +182,11 @@ static STACK_APP: Object = Object {
     name: "StackApp",
     about: "One app of a stack.",
     fields: &[
-        &[Field::needed("name", "Its host name.", Shape::Text(&HOSTNAME))],
+        &[Field::needed(
+            "name",
+            "Its host name.",
+            Shape::Text(&HOSTNAME),
+        )],
         OF_APP,
         SHARED,
     ],
@@ -194,7 +236,11 @@ static APP: Object = Object {
     fields: &[&[
         VERSION,
         Field::needed("kind", ABOUT_APP, Shape::Word(&["App"])),
-        Field::needed("metadata", "What it is called.", Shape::Object(&APP_METADATA)),
+        Field::needed(
+            "metadata",
+            "What it is called.",
+            Shape::Object(&APP_METADATA),
+        ),
         Field::needed("spec", "How it is to be.", Shape::Object(&APP_SPEC)),
     ]],
 };
@@ -204,7 +250,11 @@ static ADOPTED_APP: Object = Object {
     fields: &[&[
         VERSION,
         Field::needed("kind", ABOUT_ADOPTED, Shape::Word(&["AdoptedApp"])),
-        Field::needed("metadata", "What it is called.", Shape::Object(&APP_METADATA)),
+        Field::needed(
+            "metadata",
+            "What it is called.",
+            Shape::Object(&APP_METADATA),
+        ),
         Field::needed("spec", "Which one it is.", Shape::Object(&ADOPTED_SPEC)),
     ]],
 };

@@ -185,7 +185,10 @@ impl<'a> All<'a> {
 
     /// Tells of a circle: who depends on whom, and where that is written.
     fn tell(&self, circle: &[usize], found: &mut Collector<'_>) {
-        let things: Vec<&Thing<'a>> = circle.iter().filter_map(|at| self.things.get(*at)).collect();
+        let things: Vec<&Thing<'a>> = circle
+            .iter()
+            .filter_map(|at| self.things.get(*at))
+            .collect();
         let mut names: Vec<&str> = things.iter().map(|thing| thing.name).collect();
         // The two things of a stack are one to people.
         names.dedup();
@@ -196,9 +199,10 @@ impl<'a> All<'a> {
         let shown: Vec<String> = names.iter().take(12).map(|name| quoted(name)).collect();
         let follows = circle.iter().skip(1).chain(circle.first());
         let written = things.iter().zip(follows).filter_map(|(thing, next)| {
-            let wish = thing.wishes.iter().find(|(wish, _)| {
-                self.names.get(wish).is_some_and(|(at, _)| at == next)
-            });
+            let wish = thing
+                .wishes
+                .iter()
+                .find(|(wish, _)| self.names.get(wish).is_some_and(|(at, _)| at == next));
             wish.map(|(_, place)| *place)
         });
         let places: Vec<Place> = written.collect();
@@ -206,7 +210,10 @@ impl<'a> All<'a> {
         let Some(place) = first.or_else(|| things.first().map(|thing| thing.place)) else {
             return;
         };
-        let told = places.iter().take(MOST_PLACES).map(|place| found.told(*place));
+        let told = places
+            .iter()
+            .take(MOST_PLACES)
+            .map(|place| found.told(*place));
         let told: Vec<String> = told.collect();
         let message = format!("depends_on goes in a circle: {}", shown.join(" needs "));
         let hint = format!("take one of these out: {}", told.join(", "));
@@ -216,7 +223,10 @@ impl<'a> All<'a> {
 
 fn told_twice(name: &str, place: Place, first: Place, found: &mut Collector<'_>) {
     let message = format!("the name {} is there twice", quoted(name));
-    let hint = format!("give one of them another name; it is also at {}", found.told(first));
+    let hint = format!(
+        "give one of them another name; it is also at {}",
+        found.told(first)
+    );
     found.add(place, message, hint);
 }
 
@@ -229,7 +239,10 @@ fn named(node: &Node) -> (&str, Place) {
 
 fn wishes(spec: &Node) -> Vec<(&str, Place)> {
     let items = spec.field("depends_on").map(|list| list.items());
-    let named = items.unwrap_or_default().iter().map(|item| (item.text(), item.place));
+    let named = items
+        .unwrap_or_default()
+        .iter()
+        .map(|item| (item.text(), item.place));
     named
         .filter_map(|(text, place)| text.map(|text| (text, place)))
         .collect()

@@ -145,7 +145,11 @@ fn shown(text: &str) -> String {
 /// What moves a cursor or turns the order of letters is a blank.
 fn plain(sign: char) -> char {
     match sign {
-        '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' | '\u{feff}' => ' ',
+        '\u{200e}'
+        | '\u{200f}'
+        | '\u{2028}'..='\u{202e}'
+        | '\u{2066}'..='\u{2069}'
+        | '\u{feff}' => ' ',
         _ if sign.is_control() => ' ',
         _ => sign,
     }

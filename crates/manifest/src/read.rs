@@ -76,7 +76,9 @@ impl Reading<'_> {
     fn documents(&mut self, which: std::ops::Range<usize>) -> Vec<Document> {
         let mut documents = Vec::new();
         for at in which {
-            let Some(text) = self.texts.get(at) else { break };
+            let Some(text) = self.texts.get(at) else {
+                break;
+            };
             // Nothing more is read, or told.
             if self.left.nodes == 0 || self.found.is_full() {
                 break;
@@ -109,7 +111,11 @@ impl Reading<'_> {
         let documents = self.documents(at..at + 1);
         for document in &documents {
             if document.kind == Kind::Values {
-                check::document(&document.root, kinds::document(Kind::Values), &mut self.found);
+                check::document(
+                    &document.root,
+                    kinds::document(Kind::Values),
+                    &mut self.found,
+                );
             } else {
                 let kind = document.kind.label();
                 let message = format!("this is no document of values, but of {kind}");
@@ -129,7 +135,9 @@ impl Reading<'_> {
             let readable = readable.and_then(|text| text.readable(source, &mut self.found));
             let parts: Vec<&str> = name.split('.').collect();
             let place = Place::first(small(source));
-            let bad = parts.iter().find_map(|part| (kinds::VALUE.check)(part).err());
+            let bad = parts
+                .iter()
+                .find_map(|part| (kinds::VALUE.check)(part).err());
             if readable.is_none() {
                 continue;
             } else if parts.len() > MOST_PARTS {

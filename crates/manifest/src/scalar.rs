@@ -79,8 +79,24 @@ mod tests {
         assert_eq!(is("true"), "boolean true");
         assert_eq!(is("FALSE"), "boolean false");
         for text in [
-            "no", "yes", "on", "tRue", "12:30", "1.2.3", "0x", "0o8", "e5", ".", "-", "+", "1_000",
-            "1e", "--1", "2026-01-01", "0b1", "nan",
+            "no",
+            "yes",
+            "on",
+            "tRue",
+            "12:30",
+            "1.2.3",
+            "0x",
+            "0o8",
+            "e5",
+            ".",
+            "-",
+            "+",
+            "1_000",
+            "1e",
+            "--1",
+            "2026-01-01",
+            "0b1",
+            "nan",
         ] {
             assert_eq!(is(text), format!("text {text}"));
         }
@@ -88,8 +104,19 @@ mod tests {
             assert_eq!(is(text), format!("integer {number}"));
         }
         for text in [
-            "1.10", "0644", "-01", "1e3", "1.", ".5", "0x1F", "0o17", ".inf", "-.INF", ".nan",
-            "99999999999999999999", "1.5E-3",
+            "1.10",
+            "0644",
+            "-01",
+            "1e3",
+            "1.",
+            ".5",
+            "0x1F",
+            "0o17",
+            ".inf",
+            "-.INF",
+            ".nan",
+            "99999999999999999999",
+            "1.5E-3",
         ] {
             assert_eq!(is(text), format!("number {text}"));
         }

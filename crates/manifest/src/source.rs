@@ -116,7 +116,10 @@ impl<'a> Text<'a> {
             ),
             Flaw::Control(offset, sign) => (
                 Place::behind(source, self.text.get(..offset).unwrap_or_default()),
-                format!("there is a control character here (U+{:04X})", u32::from(sign)),
+                format!(
+                    "there is a control character here (U+{:04X})",
+                    u32::from(sign)
+                ),
                 "take it out; no text of a document has one",
             ),
         };

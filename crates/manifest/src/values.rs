@@ -373,7 +373,11 @@ mod tests {
         };
         let filled = filling.fill(&documents[0]).json().to_string();
         let told = found.end().problems.into_iter();
-        (filled, told.map(|problem| (problem.message, problem.hint)).collect())
+        (
+            filled,
+            told.map(|problem| (problem.message, problem.hint))
+                .collect(),
+        )
     }
 
     #[test]
@@ -389,7 +393,11 @@ mod tests {
             ("a: $5 {x}", "{\"a\":\"$5 {x}\"}"),
             ("${size}: b", "{\"${size}\":\"b\"}"),
         ] {
-            assert_eq!(filled(document), (expected.to_owned(), vec![]), "{document}");
+            assert_eq!(
+                filled(document),
+                (expected.to_owned(), vec![]),
+                "{document}"
+            );
         }
     }
 

@@ -37,7 +37,9 @@ fn document(manifest: &Manifest) -> Result<Value, WriteError> {
         Manifest::AdoptedApp { spec, .. } => escaped(value(spec)?),
         Manifest::Stack { spec, .. } => {
             let mut written = value(spec)?;
-            let values = written.as_object_mut().and_then(|spec| spec.remove("values"));
+            let values = written
+                .as_object_mut()
+                .and_then(|spec| spec.remove("values"));
             let mut written = escaped(written);
             if let (Some(values), Some(spec)) = (values, written.as_object_mut()) {
                 spec.insert("values".to_owned(), literal(values)?);

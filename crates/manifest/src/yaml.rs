@@ -95,12 +95,7 @@ struct Building<'a, 't> {
 }
 
 impl<'a, 't> Building<'a, 't> {
-    fn new(
-        source: u32,
-        text: &'a str,
-        left: &'a mut Left,
-        found: &'a mut Collector<'t>,
-    ) -> Self {
+    fn new(source: u32, text: &'a str, left: &'a mut Left, found: &'a mut Collector<'t>) -> Self {
         Self {
             source,
             text,
@@ -345,10 +340,10 @@ impl<'a, 't> Building<'a, 't> {
             ErrorKind::UnclosedFlowCollection { .. }
             | ErrorKind::UnexpectedEofFlowMapping
             | ErrorKind::UnexpectedEofFlowSequence => "close the bracket",
-            ErrorKind::UnexpectedCharacter { .. } => {
-                "put the text that begins with it in quotes"
+            ErrorKind::UnexpectedCharacter { .. } => "put the text that begins with it in quotes",
+            _ => {
+                "see that this line is indented as those around it, and that a blank is behind each colon and dash"
             }
-            _ => "see that this line is indented as those around it, and that a blank is behind each colon and dash",
         };
         Fault::new(place, format!("this is no YAML: {}", error.info()), hint)
     }
@@ -371,7 +366,10 @@ mod tests {
         let documents = documents(0, text, &mut Left::all(), &mut found);
         let told = found.end().problems.into_iter();
         (
-            documents.iter().map(|node| node.json().to_string()).collect(),
+            documents
+                .iter()
+                .map(|node| node.json().to_string())
+                .collect(),
             told.map(|problem| (problem.line, problem.column, problem.message))
                 .collect(),
         )
@@ -379,7 +377,9 @@ mod tests {
 
     fn first_told(text: &str) -> (u32, u32, String) {
         let (_, told) = read(text);
-        told.into_iter().next().unwrap_or_else(|| panic!("{text:?}"))
+        told.into_iter()
+            .next()
+            .unwrap_or_else(|| panic!("{text:?}"))
     }
 
     #[test]
@@ -393,7 +393,8 @@ mod tests {
 
     #[test]
     fn json_is_read_too() {
-        let text = "{\"a\": [1, true, null, \"x\\u00e4\\ud83d\\ude00\\/\"],\n  \"b\": {\"c\": \"\"}}";
+        let text =
+            "{\"a\": [1, true, null, \"x\\u00e4\\ud83d\\ude00\\/\"],\n  \"b\": {\"c\": \"\"}}";
         let (documents, told) = read(text);
         assert_eq!(told, []);
         assert_eq!(

@@ -173,7 +173,12 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let file = dir.path().join("documents");
         fs::write(&file, "a: 1").unwrap();
-        let read = given(&[file.clone()], &[file], &[]).unwrap();
+        let read = given(
+            std::slice::from_ref(&file),
+            std::slice::from_ref(&file),
+            &[],
+        )
+        .unwrap();
         assert_eq!((read.documents.len(), read.values.len()), (1, 1));
         let missing = given(&[dir.path().join("none")], &[], &[]).unwrap_err();
         assert_eq!(missing.body.code, "not_found");

@@ -448,7 +448,8 @@ fn documents_of_desired_state_are_looked_at_without_a_server() {
     let folder = world.dir.path().join("apps");
     std::fs::create_dir(&folder).unwrap();
     let file = folder.join("web.yaml");
-    let head = "apiVersion: proximity/v1\nkind: App\nmetadata: {name: web}\nspec:\n  catalog_id: nginx\n";
+    let head =
+        "apiVersion: proximity/v1\nkind: App\nmetadata: {name: web}\nspec:\n  catalog_id: nginx\n";
     std::fs::write(&file, format!("{head}  host: ${{host}}\n")).unwrap();
     let line = format!("validate {} --set host=home", folder.display());
     let right = world.run(&line);

@@ -229,7 +229,10 @@ fn what_is_no_yaml_is_told_with_a_place_and_a_hint() {
         let told = read_one(text).unwrap_err().problems;
         let first = &told[0];
         assert_eq!(first.file, "x.yaml");
-        assert!(first.line >= line && first.line <= line + 2, "{text} {first:?}");
+        assert!(
+            first.line >= line && first.line <= line + 2,
+            "{text} {first:?}"
+        );
         assert!(first.message.starts_with("this is no YAML: "), "{first:?}");
         assert!(first.message.len() > "this is no YAML: ".len(), "{first:?}");
         assert!(!first.hint.is_empty());
@@ -259,7 +262,10 @@ fn names_are_there_once_and_circles_are_told_with_all_who_are_in_them() {
     let twice = only(&(app("web", "") + &app("web", "")));
     assert_eq!(twice.message, "the name `web` is there twice");
     assert_eq!((twice.line, twice.column), (9, 18));
-    assert!(twice.hint.ends_with("it is also at x.yaml:4:18"), "{twice:?}");
+    assert!(
+        twice.hint.ends_with("it is also at x.yaml:4:18"),
+        "{twice:?}"
+    );
     let circle = only(&(app("one", "two") + &app("two", "three") + &app("three", "one")));
     assert_eq!(
         circle.message,
@@ -277,7 +283,8 @@ fn names_are_there_once_and_circles_are_told_with_all_who_are_in_them() {
 
 #[test]
 fn a_value_is_told_where_it_is_named_and_where_it_is_given() {
-    let values = "apiVersion: proximity/v1\nkind: Values\nmetadata: {name: v}\nspec:\n  size: big\n";
+    let values =
+        "apiVersion: proximity/v1\nkind: Values\nmetadata: {name: v}\nspec:\n  size: big\n";
     let app = format!("{APP}  resources: {{memory_mib: \"${{size}}\"}}\n");
     let given = Given {
         documents: vec![source("app.yaml", &app), source("values.yaml", values)],
@@ -287,7 +294,9 @@ fn a_value_is_told_where_it_is_named_and_where_it_is_given() {
     assert_eq!(told.len(), 1);
     assert_eq!((told[0].file.as_str(), told[0].line), ("app.yaml", 7));
     assert!(
-        told[0].hint.ends_with("(the value is given at values.yaml:5:9)"),
+        told[0]
+            .hint
+            .ends_with("(the value is given at values.yaml:5:9)"),
         "{told:?}"
     );
 }

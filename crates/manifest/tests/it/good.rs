@@ -70,7 +70,13 @@ spec: {catalog_id: nginx}
 fn everything_that_can_be_said_is_read() {
     let read = read_one(ALL).unwrap();
     let kinds: Vec<Kind> = read.documents.iter().map(Manifest::kind).collect();
-    let expected = [Kind::Values, Kind::App, Kind::AdoptedApp, Kind::Stack, Kind::App];
+    let expected = [
+        Kind::Values,
+        Kind::App,
+        Kind::AdoptedApp,
+        Kind::Stack,
+        Kind::App,
+    ];
     assert_eq!(kinds, expected);
     let text = |text: &str| SettingSource::Text(text.to_owned());
     let secret = SecretReference {
@@ -121,7 +127,11 @@ fn everything_that_can_be_said_is_read() {
     };
     let name: SettingName = "site_title".parse().unwrap();
     let title = &spec.apps[1].spec.settings[&name];
-    assert_eq!(*title, text("shop.example.org"), "a stack's own value goes first");
+    assert_eq!(
+        *title,
+        text("shop.example.org"),
+        "a stack's own value goes first"
+    );
 }
 
 #[test]
@@ -134,7 +144,12 @@ fn apps_come_after_what_they_depend_on_and_together_where_they_can() {
         .collect();
     assert_eq!(
         order,
-        [vec!["base"], vec!["old"], vec!["shop-db"], vec!["web", "shop-web"]]
+        [
+            vec!["base"],
+            vec!["old"],
+            vec!["shop-db"],
+            vec!["web", "shop-web"]
+        ]
     );
 }
 
@@ -147,7 +162,9 @@ fn what_is_given_beside_goes_before_what_documents_say() {
             );
             source(&format!("v{n}.yaml"), &text)
         });
-        let set = set.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
+        let set = set
+            .iter()
+            .map(|(name, value)| ((*name).to_owned(), (*value).to_owned()));
         let given = Given {
             documents: vec![source("all.yaml", ALL)],
             values: values.collect(),
@@ -199,10 +216,19 @@ fn the_schema_allows_what_is_read_and_refuses_what_is_not() {
         (json!({}), false),
         (json!({"catalog_id": "Nginx"}), false),
         (json!({"catalog_id": "nginx", "colour": "blue"}), false),
-        (json!({"catalog_id": "nginx", "resources": {"cores": 0}}), false),
+        (
+            json!({"catalog_id": "nginx", "resources": {"cores": 0}}),
+            false,
+        ),
         (json!({"catalog_id": "nginx", "power": "on"}), false),
-        (json!({"catalog_id": "nginx", "settings": {"A": [1]}}), false),
-        (json!({"catalog_id": "nginx", "settings": {"A": {"secret": 1}}}), false),
+        (
+            json!({"catalog_id": "nginx", "settings": {"A": [1]}}),
+            false,
+        ),
+        (
+            json!({"catalog_id": "nginx", "settings": {"A": {"secret": 1}}}),
+            false,
+        ),
         (json!({"catalog_id": "nginx", "settings": {"1": 1}}), false),
     ];
     for (spec, expected) in cases {

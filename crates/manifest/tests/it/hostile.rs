@@ -38,9 +38,15 @@ fn check(text: &str, told: &Problems) {
     // A carriage return alone ends a line too.
     let lines = text.matches(['\n', '\r']).count() + 1;
     for problem in &told.problems {
-        assert!((1..=lines).contains(&(problem.line as usize)), "{problem:?}");
+        assert!(
+            (1..=lines).contains(&(problem.line as usize)),
+            "{problem:?}"
+        );
         assert!(problem.column >= 1, "{problem:?}");
-        assert!(!problem.message.is_empty() && !problem.hint.is_empty(), "{problem:?}");
+        assert!(
+            !problem.message.is_empty() && !problem.hint.is_empty(),
+            "{problem:?}"
+        );
         let shown = problem.to_string();
         assert_eq!(shown.lines().count(), 4, "{shown}");
         assert!(shown.len() < 4000, "{}", shown.len());
@@ -110,12 +116,23 @@ fn bombs_and_depths_and_sizes_end_in_a_place() {
         bomb.push_str(&format!("a{n}: &a{n} [*a{0}, *a{0}, *a{0}]\n", n - 1));
     }
     let deep = format!("a: {}1{}", "[".repeat(100_000), "]".repeat(100_000));
-    let indented: String = (0..1000).map(|n| format!("{}a:\n", " ".repeat(n))).collect();
+    let indented: String = (0..1000)
+        .map(|n| format!("{}a:\n", " ".repeat(n)))
+        .collect();
     let long = format!("a: \"{}\"\nb: [", "x".repeat(1 << 20));
     let many = "a: [\n---\n".repeat(20_000);
     let wide: String = (0..60_000).map(|n| format!("k{n}: {n}\n")).collect();
     let same = "a: 1\n".repeat(30_000);
-    for text in [bomb, deep, indented, long, many, wide, same, "- ".repeat(100_000)] {
+    for text in [
+        bomb,
+        deep,
+        indented,
+        long,
+        many,
+        wide,
+        same,
+        "- ".repeat(100_000),
+    ] {
         check(&text, &read_one(&text).unwrap_err());
     }
 }
@@ -147,6 +164,9 @@ fn values_that_stand_in_many_places_have_an_end() {
     );
     let told = read_one(&text).unwrap_err();
     check(&text, &told);
-    let ends = told.problems.iter().any(|p| p.message.contains("more than is read"));
+    let ends = told
+        .problems
+        .iter()
+        .any(|p| p.message.contains("more than is read"));
     assert!(ends || told.left_out > 0);
 }

@@ -45,7 +45,11 @@ fn power() -> impl Strategy<Value = Option<WantedPower>> {
 }
 
 fn policy() -> impl Strategy<Value = Policy> {
-    prop_oneof![Just(Policy::Warn), Just(Policy::Revert), Just(Policy::Accept)]
+    prop_oneof![
+        Just(Policy::Warn),
+        Just(Policy::Revert),
+        Just(Policy::Accept)
+    ]
 }
 
 fn app() -> impl Strategy<Value = AppSpec> {
@@ -82,8 +86,14 @@ fn app() -> impl Strategy<Value = AppSpec> {
 
 fn adopted() -> impl Strategy<Value = AdoptedSpec> {
     let flags = (any::<bool>(), any::<bool>());
-    (100_u32..=999_999_999, prop::option::of(1_u16..), flags, power(), policy()).prop_map(
-        |(vmid, port, (expose, guard), power, policy)| AdoptedSpec {
+    (
+        100_u32..=999_999_999,
+        prop::option::of(1_u16..),
+        flags,
+        power(),
+        policy(),
+    )
+        .prop_map(|(vmid, port, (expose, guard), power, policy)| AdoptedSpec {
             host: "home".parse().unwrap(),
             vmid: vmid.try_into().unwrap(),
             taken_for: port.map(|_| "postgres".parse().unwrap()),
@@ -93,8 +103,7 @@ fn adopted() -> impl Strategy<Value = AdoptedSpec> {
             power,
             policy,
             depends_on: Vec::new(),
-        },
-    )
+        })
 }
 
 fn given() -> impl Strategy<Value = GivenValue> {

@@ -142,10 +142,16 @@ mod tests {
     #[test]
     fn people_read_each_problem_and_how_many_there_are() {
         let text = told("kind: App\n");
-        assert!(text.starts_with("a.yaml:1:1: `apiVersion` is missing"), "{text}");
+        assert!(
+            text.starts_with("a.yaml:1:1: `apiVersion` is missing"),
+            "{text}"
+        );
         assert!(text.ends_with("\n\n1 problem in 1 file"), "{text}");
         // All but the first are there already; what else is wrong is not looked for any more.
         let many = told(&"a: 1\n".repeat(60));
-        assert!(many.ends_with("59 problems in 1 file, 9 of them not shown"), "{many}");
+        assert!(
+            many.ends_with("59 problems in 1 file, 9 of them not shown"),
+            "{many}"
+        );
     }
 }
