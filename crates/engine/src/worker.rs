@@ -49,7 +49,7 @@ pub struct Worker {
 
 impl Worker {
     /// A worker. `exclusive` may be true only while this process holds the lock of the data directory: every other holder
-    /// is proven dead.
+    /// is proven dead. On PostgreSQL that is never so.
     #[must_use]
     pub fn new(engine: Engine, exclusive: bool) -> Self {
         let parts = &engine.inner.parts;

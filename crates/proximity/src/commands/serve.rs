@@ -86,7 +86,7 @@ pub(crate) async fn run(context: &Context, args: ServeArgs) -> Result<(), Failed
 
 async fn open(settings: &Settings, clock: &dyn Clock) -> Result<Store, Failed> {
     make_parent(&settings.key_file())?;
-    if settings.database.url != "sqlite" {
+    if !settings.is_on_a_file() {
         return open_postgres(settings, clock).await;
     }
     let options = StoreOptions {
@@ -278,7 +278,8 @@ async fn work(
     let identities = tokio::spawn(async move { sweeping.reconciler().run_sweep(ended).await });
     let (diagnosing, ended) = (engine.clone(), shutdown.clone());
     let janitor = tokio::spawn(async move { diagnosing.janitor().run(ended).await });
-    let mut worker = tokio::spawn(Worker::new(engine, true).run(shutdown.clone()));
+    let worker = Worker::new(engine, settings.is_on_a_file());
+    let mut worker = tokio::spawn(worker.run(shutdown.clone()));
     let api = proximity_server::serve(listener, router(parts), tls, limits, shutdown.clone());
     tokio::pin!(api);
     // Whichever ends first ends the other: an API without a worker would acknowledge what nobody carries out.

@@ -305,6 +305,12 @@ pub(crate) enum LogFormat {
 }
 
 impl Settings {
+    /// The database is a file in the data directory, whose lock proves every earlier server dead. A session of PostgreSQL that has
+    /// ended proves that of nobody: the server that lost it sends what it may until its claims are over.
+    pub(crate) fn is_on_a_file(&self) -> bool {
+        self.database.url == "sqlite"
+    }
+
     /// Where the database is when it is a file.
     pub(crate) fn database_file(&self) -> PathBuf {
         self.data_dir.join("proximity.db")
