@@ -334,7 +334,8 @@ fn roles_with_one_log_file_in_their_configuration_write_one_each() {
     let mut gateway = world.gateway();
     let mut server = Role(world.command("serve").spawn().unwrap());
     let written = |name: &str| std::fs::read_to_string(file(name)).unwrap_or_default();
-    while !written("p.log").contains("serving") {
+    // The last line of a server that starts.
+    while !written("p.log").contains("proximity-audit-anchor") {
         assert!(server.0.try_wait().unwrap().is_none(), "the server ended");
         std::thread::yield_now();
     }

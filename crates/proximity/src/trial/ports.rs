@@ -30,27 +30,22 @@ pub(crate) fn is_free(port: u16) -> bool {
     TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok()
 }
 
-/// `preferred`, or any port that is free.
+/// `preferred`, or the first one behind it that is free. None that the system gave: between here and the server's start it might give it
+/// to whoever connects to somewhere.
 ///
 /// # Errors
 /// The system has none.
 pub(crate) fn preferred(preferred: u16) -> Result<(u16, Claim), Failed> {
-    let claim = |port| Claim::of(port).map(|claim| (port, claim));
-    if let Some(claimed) = claim(preferred).filter(|_| is_free(preferred)) {
-        return Ok(claimed);
-    }
-    let none = |e: String| {
-        Failed::error(
-            "no_port",
-            format!("no free port: {e}"),
-            "end other programs",
-        )
-    };
-    let port = TcpListener::bind((Ipv4Addr::LOCALHOST, 0))
-        .and_then(|listener| listener.local_addr())
-        .map_err(|e| none(e.to_string()))?
-        .port();
-    claim(port).ok_or_else(|| none(format!("another trial is about to use {port}")))
+    let last = preferred.saturating_add(BLOCK - 1);
+    let mut ports = preferred..=last;
+    let found = ports.find_map(|port| {
+        let claim = Claim::of(port)?;
+        is_free(port).then_some((port, claim))
+    });
+    found.ok_or_else(|| {
+        let message = format!("no port from {preferred} to {last} is free");
+        Failed::error("no_port", message, "end other programs")
+    })
 }
 
 /// A part of the range from its first free port on, so that the first app gets a port nobody has.
