@@ -245,7 +245,7 @@ pub(crate) const NODE_HELPER: [&str; 6] = [
 
 /// What the profile `dist` says, for a bare program to be built with by rustc.
 pub(super) const SHIPPED_CODEGEN: [&str; 4] = [
-    "opt-level=3",
+    "opt-level=s",
     "strip=symbols",
     "lto=thin",
     "codegen-units=4",
