@@ -4,8 +4,9 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use crate::kinds::{LINE, SECRET_REFERENCE, SETTING, VALUE};
+use crate::misplaced;
 use crate::nearest::nearest;
-use crate::node::{Content, Node};
+use crate::node::{Content, Entry, Node};
 use crate::place::Place;
 use crate::problem::{Collector, quoted};
 use crate::shape::{Object, Rule, Shape};
@@ -20,6 +21,8 @@ const MOST_WORDS: usize = 300;
 struct Path<'a> {
     above: Option<&'a Path<'a>>,
     part: Part<'a>,
+    /// What the whole document is made of.
+    kind: &'static Object,
 }
 
 #[derive(Clone, Copy)]
@@ -34,6 +37,7 @@ impl<'a> Path<'a> {
         Self {
             above: Some(self),
             part: Part::Field(name),
+            kind: self.kind,
         }
     }
 
@@ -41,6 +45,7 @@ impl<'a> Path<'a> {
         Self {
             above: Some(self),
             part: Part::Item(at),
+            kind: self.kind,
         }
     }
 
@@ -76,6 +81,7 @@ pub(crate) fn document(root: &Node, kind: &'static Object, found: &mut Collector
     let path = Path {
         above: None,
         part: Part::Document,
+        kind,
     };
     object(root, kind, &path, found);
 }
@@ -127,12 +133,22 @@ fn text(node: &Node, rule: &Rule, path: &Path<'_>, found: &mut Collector<'_>) {
             return;
         }
         Content::Null | Content::Boolean(_) | Content::Integer(_) | Content::Number(_) => {
-            "put it in quotes"
+            where_given(node, "put it in quotes")
         }
-        Content::List(_) | Content::Map(_) | Content::Lost => "write one text",
+        Content::List(_) | Content::Map(_) | Content::Lost => {
+            "write one text, without a dash or a field in front of it".to_owned()
+        }
     };
     let message = format!("{} has to be a text, and {}", path.told(), node.is());
     wrong(node, message, hint, found);
+}
+
+/// What to do, and where: whoever gives a single value on the command line can write neither quotes nor a list there.
+fn where_given(node: &Node, what: &str) -> String {
+    match node.origin {
+        Some(_) => format!("{what}, in a document of values"),
+        None => what.to_owned(),
+    }
 }
 
 /// What is told of a text that breaks its rule, and how it could be mended.
@@ -199,7 +215,8 @@ fn boolean(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
 fn texts(node: &Node, rule: &Rule, most: usize, path: &Path<'_>, found: &mut Collector<'_>) {
     let Content::List(items) = &node.content else {
         let message = format!("{} has to be a list, and {}", path.told(), node.is());
-        return wrong(node, message, "write it as a list: [one, another]", found);
+        let hint = where_given(node, "write it as a list: [one, another]");
+        return wrong(node, message, hint, found);
     };
     if items.len() > most {
         let message = format!("{} has {} entries", path.told(), items.len());
@@ -224,8 +241,7 @@ fn texts(node: &Node, rule: &Rule, most: usize, path: &Path<'_>, found: &mut Col
 fn object(node: &Node, of: &'static Object, path: &Path<'_>, found: &mut Collector<'_>) {
     let Content::Map(fields) = &node.content else {
         let message = format!("{} has to be a map, and {}", path.told(), node.is());
-        let hint = format!("its fields are: {}", names(of));
-        return wrong(node, message, hint, found);
+        return wrong(node, message, misplaced::fields(of), found);
     };
     for field in fields {
         match of.fields().find(|known| known.name == field.key) {
@@ -242,11 +258,6 @@ fn object(node: &Node, of: &'static Object, path: &Path<'_>, found: &mut Collect
     }
 }
 
-fn names(of: &'static Object) -> String {
-    let names: Vec<&str> = of.fields().map(|field| field.name).collect();
-    names.join(", ")
-}
-
 fn unknown(
     place: Place,
     key: &str,
@@ -257,13 +268,7 @@ fn unknown(
     if found.passes() {
         return;
     }
-    let hint = match nearest(key, of.fields().map(|field| field.name)) {
-        Some(name) => format!("did you mean `{name}`?"),
-        None if key == "<<" => {
-            "maps are not merged here; write the fields out, or give values a name".to_owned()
-        }
-        None => format!("its fields are: {}", names(of)),
-    };
+    let hint = misplaced::hint(key, of, path.kind);
     let message = format!("{} is no field of {}", quoted(key), path.told());
     found.add(place, message, hint);
 }
@@ -280,7 +285,7 @@ fn objects(
         return wrong(
             node,
             message,
-            "begin each of its entries with a dash",
+            "begin each of its entries with a dash; what it is called is its field `name`",
             found,
         );
     };
@@ -318,15 +323,12 @@ fn setting(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
         Content::Boolean(_) | Content::Integer(_) | Content::Lost => {}
         Content::Text(text) => {
             if let Err(why) = (LINE.check)(text) {
-                wrong(
-                    node,
-                    why,
-                    "what is longer belongs into a file of the app",
-                    found,
-                );
+                wrong(node, why, longer(text), found);
             }
         }
-        Content::Map(_) => object(node, &SECRET_REFERENCE, path, found),
+        Content::Map(fields) if names_secret(fields) => {
+            object(node, &SECRET_REFERENCE, path, found);
+        }
         Content::Null => {
             let message = format!("{} has no value", path.told());
             wrong(
@@ -337,12 +339,28 @@ fn setting(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
             );
         }
         Content::Number(_) => no_whole_number(node, path, found),
-        Content::List(_) => {
-            let message = format!("{} is a list", path.told());
+        Content::List(_) | Content::Map(_) => {
+            let message = format!("{} {}", path.told(), node.is());
             let hint = "a setting is a text, a whole number, true, false, or {secret: NAME}";
             wrong(node, message, hint, found);
         }
     }
+}
+
+/// What to do about a text of more than one line.
+fn longer(text: &str) -> &'static str {
+    match text.strip_suffix('\n') {
+        Some(line) if (LINE.check)(line).is_ok() => {
+            "the break at its end is one too much: write |- for |, or >- for >"
+        }
+        Some(_) | None => "what is longer belongs into a file of the app",
+    }
+}
+
+/// Whether a map is meant to name a secret.
+fn names_secret(fields: &[Entry]) -> bool {
+    let mut fields = fields.iter();
+    fields.any(|field| nearest(&field.key, ["secret"]).is_some())
 }
 
 fn no_whole_number(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
@@ -364,7 +382,10 @@ fn values(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
         if let Err(why) = (VALUE.check)(&field.key)
             && !found.passes()
         {
-            let (message, hint) = rule_broken(&field.key, why, &VALUE);
+            let (message, mut hint) = rule_broken(&field.key, why, &VALUE);
+            if field.key.contains('.') {
+                hint = "write its parts inside of each other: db: {memory: 1} for db.memory".into();
+            }
             found.add(field.place, message, hint);
         }
         let path = path.field(&field.key);

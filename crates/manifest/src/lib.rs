@@ -12,6 +12,7 @@
 mod check;
 mod kinds;
 mod limits;
+mod misplaced;
 mod nearest;
 mod node;
 mod order;

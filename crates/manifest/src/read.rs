@@ -1,5 +1,6 @@
 //! Reads texts into what they want.
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proximity_domain::manifest::{API_VERSION, Kind, Manifest};
@@ -37,6 +38,8 @@ pub struct Manifests {
     pub documents: Vec<Manifest>,
     /// Names of all apps in layers: each app depends only on apps in earlier ones.
     pub order: Vec<Vec<String>>,
+    /// What is right, and probably not meant so: values that were given beside the documents, and that none of them names.
+    pub warnings: Problems,
 }
 
 /// Reads all texts, and holds them against the kinds and against each other.
@@ -51,9 +54,10 @@ pub fn read(given: &Given) -> Result<Manifests, Problems> {
         texts: &texts,
         left: Left::all(),
         found: Collector::new(&texts),
+        named: BTreeSet::new(),
     };
     let (own, values) = (given.documents.len(), given.values.len());
-    let documents = reading.documents(0..own);
+    let documents = reading.documents(0..own, &form());
     let base = reading.base(&documents);
     let layers: Vec<Tree> = (own..own + values).map(|at| reading.layer(at)).collect();
     let set = reading.set(given, own + values);
@@ -62,18 +66,24 @@ pub fn read(given: &Given) -> Result<Manifests, Problems> {
         .into_iter()
         .map(|document| reading.filled(document, &over, &base))
         .collect();
-    reading.end(&documents)
+    let mut warnings = Collector::new(&texts);
+    for tree in over {
+        tree.tell_unnamed("", &reading.named, &mut warnings);
+    }
+    reading.end(&documents, warnings.end())
 }
 
 struct Reading<'a> {
     texts: &'a [Text<'a>],
     left: Left,
     found: Collector<'a>,
+    /// The values that documents name, by their names.
+    named: BTreeSet<String>,
 }
 
 impl Reading<'_> {
-    /// The documents of these texts whose kind is known.
-    fn documents(&mut self, which: std::ops::Range<usize>) -> Vec<Document> {
+    /// The documents of these texts whose kind is known; `form` says what one has to look like.
+    fn documents(&mut self, which: std::ops::Range<usize>, form: &str) -> Vec<Document> {
         let mut documents = Vec::new();
         for at in which {
             let Some(text) = self.texts.get(at) else {
@@ -87,7 +97,7 @@ impl Reading<'_> {
                 continue;
             };
             for root in yaml::documents(at, text, &mut self.left, &mut self.found) {
-                if let Some(kind) = kind(&root, &mut self.found) {
+                if let Some(kind) = kind(&root, form, &mut self.found) {
                     documents.push(Document { kind, root });
                 }
             }
@@ -108,7 +118,8 @@ impl Reading<'_> {
 
     /// The values of a text that has nothing else.
     fn layer(&mut self, at: usize) -> Tree {
-        let documents = self.documents(at..at + 1);
+        let form = format!("values stand in the spec of a document of kind Values; {}", form());
+        let documents = self.documents(at..at + 1, &form);
         for document in &documents {
             if document.kind == Kind::Values {
                 check::document(
@@ -175,6 +186,7 @@ impl Reading<'_> {
             scope: &Scope { trees },
             left: &mut self.left,
             found: &mut self.found,
+            named: &mut self.named,
         };
         let root = match kind {
             Kind::Values => root,
@@ -197,8 +209,11 @@ impl Reading<'_> {
         Document { kind, root }
     }
 
-    fn end(mut self, documents: &[Document]) -> Result<Manifests, Problems> {
-        let mut manifests = Manifests::default();
+    fn end(mut self, documents: &[Document], warnings: Problems) -> Result<Manifests, Problems> {
+        let mut manifests = Manifests {
+            warnings,
+            ..Manifests::default()
+        };
         if self.found.is_empty() {
             manifests.order = order::order(documents, &mut self.found);
         }
@@ -227,42 +242,77 @@ fn stack_values(kind: Kind, root: &Node) -> Option<&Node> {
     spec.field("values").map(|values| &**values)
 }
 
+/// What a document looks like, for hints.
+fn form() -> String {
+    format!("a document is a map with apiVersion: {API_VERSION}, kind, metadata and spec")
+}
+
 /// The kind a document says it is of; what keeps it from having one is told.
-fn kind(root: &Node, found: &mut Collector<'_>) -> Option<Kind> {
+fn kind(root: &Node, form: &str, found: &mut Collector<'_>) -> Option<Kind> {
     if found.is_full() {
         return None;
     }
-    let mut refuse = |place: Place, message: String, hint: String| {
-        found.add(place, message, hint);
-        None
-    };
-    let form =
-        format!("a document is a map with apiVersion: {API_VERSION}, kind, metadata and spec");
     if !matches!(root.content, Content::Map(_)) {
         let message = format!("the document has to be a map, and {}", root.is());
-        return refuse(root.place, message, form);
+        let hint = match root.content {
+            Content::List(_) => "write its documents one after the other, with a line --- between",
+            Content::Null
+            | Content::Boolean(_)
+            | Content::Integer(_)
+            | Content::Number(_)
+            | Content::Text(_)
+            | Content::Map(_)
+            | Content::Lost => form,
+        };
+        found.add(root.place, message, hint);
+        return None;
     }
-    let Some(version) = root.field("apiVersion") else {
-        let message = "`apiVersion` is missing in the document".to_owned();
-        return refuse(root.place, message, form);
-    };
+    let version = head(root, "apiVersion", form, found)?;
     if version.text() != Some(API_VERSION) {
         let message = format!("`apiVersion` {}, which is not known here", version.is());
         let hint = format!("write apiVersion: {API_VERSION}");
-        return refuse(version.place, message, hint);
+        found.add(version.place, message, hint);
+        return None;
     }
-    let labels = Kind::ALL.map(Kind::label);
-    let all = format!("the kinds are {}", labels.join(", "));
-    let Some(written) = root.field("kind") else {
-        let message = "`kind` is missing in the document".to_owned();
-        return refuse(root.place, message, all);
-    };
+    let all = format!("the kinds are {}", Kind::ALL.map(Kind::label).join(", "));
+    let written = head(root, "kind", &all, found)?;
     let known = written.text().and_then(Kind::parse);
-    if known.is_some() {
-        return known;
+    if known.is_none() {
+        let message = format!("`kind` {}, which is none", written.is());
+        found.add(written.place, message, no_kind(written.text(), all));
     }
-    let meant = written.text().and_then(|text| nearest(text, labels));
-    let hint = match (meant, written.text()) {
+    known
+}
+
+/// A field without which nothing is known of a document; that it is missing, or misspelt, is told.
+fn head<'a>(
+    root: &'a Node,
+    name: &str,
+    form: &str,
+    found: &mut Collector<'_>,
+) -> Option<&'a Arc<Node>> {
+    let value = root.field(name);
+    if value.is_none() {
+        let mut fields = root.fields().iter();
+        match fields.find(|field| nearest(&field.key, [name]).is_some()) {
+            Some(near) => {
+                let message = format!("{} is no field of the document", quoted(&near.key));
+                found.add(near.place, message, format!("did you mean `{name}`?"));
+            }
+            None => found.add(
+                root.place,
+                format!("`{name}` is missing in the document"),
+                form,
+            ),
+        }
+    }
+    value
+}
+
+/// What to do about a kind that is none.
+fn no_kind(written: Option<&str>, all: String) -> String {
+    let meant = written.and_then(|text| nearest(text, Kind::ALL.map(Kind::label)));
+    match (meant, written) {
         (Some(label), _) => format!("did you mean {label}?"),
         (None, Some("Container")) => {
             "one that is made for an app is an App, one that is there an AdoptedApp".to_owned()
@@ -270,10 +320,11 @@ fn kind(root: &Node, found: &mut Collector<'_>) -> Option<Kind> {
         (None, Some("Node" | "Storage" | "VirtualMachine" | "Network")) => {
             format!("nodes, storages and virtual machines are shown, and never changed; {all}")
         }
+        (None, Some("Secret")) => {
+            format!("a secret is no document: a setting names it, {{secret: NAME}}; {all}")
+        }
         (None, _) => all,
-    };
-    let message = format!("`kind` {}, which is none", written.is());
-    refuse(written.place, message, hint)
+    }
 }
 
 fn manifest(document: &Document) -> Result<Manifest, String> {

@@ -3,8 +3,8 @@
 //! A text that is one name and nothing else becomes the value, with its kind; in a longer text the value stands as it is written.
 //! `$${` is `${` itself. Names of fields are never put in, and a value names no other.
 
-use std::collections::BTreeMap;
 use std::collections::btree_map::Entry as Seat;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use crate::kinds::VALUE;
@@ -18,6 +18,7 @@ use crate::problem::{Collector, quoted};
 const MOST_HINTS: usize = 500;
 const NO_NAME: &str = "a name is words with dots between; `$${` is `${` itself";
 const NO_VALUES: &str = "no values are given: add a document of kind Values, or --set";
+const NO_SECRET: &str = "a secret is no value; a setting names one as {secret: NAME}";
 /// How deep values lie under names at most.
 pub(crate) const MOST_PARTS: usize = 32;
 
@@ -92,6 +93,32 @@ impl Tree {
         }
     }
 
+    /// Tells of the values whose names are not among those that were named; `above` is in front of each.
+    pub(crate) fn tell_unnamed(
+        &self,
+        above: &str,
+        named: &BTreeSet<String>,
+        told: &mut Collector<'_>,
+    ) {
+        for (part, (place, branch)) in &self.0 {
+            let dot = if above.is_empty() { "" } else { "." };
+            let name = format!("{above}{dot}{part}");
+            match branch {
+                Branch::Tree(tree) => tree.tell_unnamed(&name, named, told),
+                Branch::Value(_) if named.contains(&name) || told.passes() => {}
+                Branch::Value(_) => {
+                    let names = named.iter().map(String::as_str).take(MOST_HINTS);
+                    let hint = match nearest(&name, names) {
+                        Some(near) => format!("did you mean {near}?"),
+                        None => "take it out, if no document is to name it".to_owned(),
+                    };
+                    let message = format!("no document names the value {}", quoted(&name));
+                    told.add(*place, message, hint);
+                }
+            }
+        }
+    }
+
     /// Adds the names of its values, until there are enough.
     fn add_names(&self, above: &str, names: &mut Vec<String>) {
         for (part, (_, branch)) in &self.0 {
@@ -154,6 +181,8 @@ pub(crate) struct Filling<'a, 't> {
     pub(crate) scope: &'a Scope<'a>,
     pub(crate) left: &'a mut Left,
     pub(crate) found: &'a mut Collector<'t>,
+    /// The values that were put in, by their names.
+    pub(crate) named: &'a mut BTreeSet<String>,
 }
 
 impl Filling<'_, '_> {
@@ -250,7 +279,12 @@ impl Filling<'_, '_> {
     /// The value of this name; what keeps it from being one is told.
     fn sought(&mut self, place: Place, name: &str) -> Option<Arc<Node>> {
         match self.scope.seek(name) {
-            Sought::Value(value) => Some(value),
+            Sought::Value(value) => {
+                if !self.named.contains(name) {
+                    self.named.insert(name.to_owned());
+                }
+                Some(value)
+            }
             Sought::Tree => {
                 let message = format!("{} is several values, not one", quoted(name));
                 let hint = format!("name one of them: ${{{name}.…}}");
@@ -264,6 +298,7 @@ impl Filling<'_, '_> {
                 let is_name = name.split('.').all(|part| (VALUE.check)(part).is_ok());
                 let hint = match near {
                     Some(near) => format!("did you mean ${{{near}}}?"),
+                    None if is_of_secrets(name) => NO_SECRET.to_owned(),
                     None if !is_name => NO_NAME.to_owned(),
                     None if names.is_empty() => NO_VALUES.to_owned(),
                     None => "add it to a document of kind Values, or give it by --set".to_owned(),
@@ -301,6 +336,11 @@ impl Filling<'_, '_> {
         }
         may
     }
+}
+
+/// A name as other systems have it for secrets.
+fn is_of_secrets(name: &str) -> bool {
+    matches!(name.split(['.', ':']).next(), Some("secret" | "secrets"))
 }
 
 /// Bytes of the texts of a value, which has no maps in it.
@@ -370,6 +410,7 @@ mod tests {
             scope: &scope,
             left: &mut left,
             found: &mut found,
+            named: &mut BTreeSet::new(),
         };
         let filled = filling.fill(&documents[0]).json().to_string();
         let told = found.end().problems.into_iter();
@@ -417,6 +458,8 @@ mod tests {
             "`list` is a list, and cannot stand inside of a text"
         );
         assert!(told("a: ${x y}").1.contains("dots"));
+        assert_eq!(told("a: ${secrets.db}").1, NO_SECRET);
+        assert_eq!(told("a: \"${secret:db}\"").1, NO_SECRET);
         assert!(told("a: \"${size\"").0.contains("nothing ends the name"));
         assert!(told("a: ${db.name.more}").0.contains("no value"));
     }
@@ -436,6 +479,7 @@ mod tests {
             scope: &scope,
             left: &mut left,
             found: &mut found,
+            named: &mut BTreeSet::new(),
         };
         filling.fill(&Arc::new(text));
         let told = found.end().problems;

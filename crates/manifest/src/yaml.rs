@@ -18,6 +18,9 @@ use crate::scalar;
 
 type Events<'a> = Parser<'a, StrInput<'a>>;
 
+/// The field that documents begin with.
+const BEGIN: &str = "apiVersion";
+
 /// The documents of a text, in order; empty ones are passed over. What is wrong is told, and ends its own document alone.
 pub(crate) fn documents(
     source: usize,
@@ -229,17 +232,28 @@ impl<'a, 't> Building<'a, 't> {
     fn tell_repeated(&mut self, fields: &[Entry]) {
         let mut ordered: Vec<&Entry> = fields.iter().collect();
         ordered.sort_by(|one, other| one.key.cmp(&other.key));
-        for pair in ordered.windows(2) {
-            let [first, again] = pair else { continue };
-            if first.key == again.key && !self.found.passes() {
-                let message = format!("{} is there twice in one map", quoted(&again.key));
-                let first = self.found.told(first.place);
-                self.found.add(
-                    again.place,
-                    message,
-                    format!("take one out; it is also at {first}"),
-                );
+        let pairs = ordered.windows(2).filter_map(|pair| match pair {
+            [first, again] if first.key == again.key => Some((*first, *again)),
+            _ => None,
+        });
+        let pairs: Vec<(&Entry, &Entry)> = pairs.collect();
+        // Documents without a line between them have all their fields twice, for one reason.
+        let is_document = self.open.is_empty();
+        let begins = |again: &Entry| is_document && again.key == BEGIN;
+        let is_joined = pairs.iter().any(|(_, again)| begins(again));
+        for (first, again) in pairs {
+            let tells = begins(again) || !is_joined;
+            if !tells || self.found.passes() {
+                continue;
             }
+            let message = format!("{} is there twice in one map", quoted(&again.key));
+            let first = self.found.told(first.place);
+            let hint = if is_joined {
+                format!("put a line --- in front of each document; it is also at {first}")
+            } else {
+                format!("take one out; it is also at {first}")
+            };
+            self.found.add(again.place, message, hint);
         }
     }
 
@@ -325,12 +339,32 @@ impl<'a, 't> Building<'a, 't> {
         }
     }
 
+    /// Whether a value is named right in front of this place without quotes; inside of brackets `{` begins a map.
+    fn has_bare_name(&self, place: Place) -> bool {
+        let at = place.offset as usize;
+        let through = self.text.get(..=at).or_else(|| self.text.get(..at));
+        let before = through.unwrap_or(self.text);
+        let line = before.rsplit('\n').next();
+        line.is_some_and(names_bare)
+    }
+
     fn unreadable(&self, error: &ScanError) -> Fault {
         let place = self.at(error.marker());
         let hint = match error.kind() {
             ErrorKind::RecursionLimitExceeded => return too_deep(place),
+            _ if self.has_bare_name(place) => {
+                "put the text with ${ in quotes, which it needs inside of {} and []"
+            }
             ErrorKind::UnknownAnchor => {
-                "an alias names an anchor (&name) further up in the same document"
+                "an alias names an anchor (&name) further up in the same document; a text that begins with * is put in quotes"
+            }
+            ErrorKind::MappingValueNotAllowed | ErrorKind::InvalidColonPlacement => {
+                "put a text that has a colon and a blank in it in quotes; else see that this line is indented as those around it"
+            }
+            ErrorKind::UnknownQuotedScalarEscape
+            | ErrorKind::InvalidQuotedScalarHexEscape
+            | ErrorKind::InvalidUnicodeEscape => {
+                "write \\\\ for one \\ in double quotes, or use single ones"
             }
             ErrorKind::DirectiveDisallowed => "take the line that begins with % out",
             ErrorKind::TabInIndentation
@@ -347,6 +381,12 @@ impl<'a, 't> Building<'a, 't> {
         };
         Fault::new(place, format!("this is no YAML: {}", error.info()), hint)
     }
+}
+
+/// Whether a value is named in a line's part, and outside of quotes.
+fn names_bare(part: &str) -> bool {
+    let before = part.rfind("${").and_then(|at| part.get(..at));
+    before.is_some_and(|before| before.matches(['"', '\'']).count() % 2 == 0)
 }
 
 fn too_deep(place: Place) -> Fault {

@@ -455,10 +455,26 @@ fn documents_of_desired_state_are_looked_at_without_a_server() {
     let line = format!("validate {} --set host=home", folder.display());
     let right = world.run(&line);
     assert_eq!(code(&right), 0, "{}{}", stdout(&right), stderr(&right));
-    assert_eq!(
-        stdout(&right).trim_end(),
-        "1 document in 1 file is right: 1 App\n  1. web"
+    let said = stdout(&right);
+    let (first, rest) = said.trim_end().split_once("\n  1. web\n").unwrap();
+    assert_eq!(first, "1 document in 1 file is right: 1 App");
+    assert!(rest.starts_with("not looked at"), "{said}");
+    assert!(stderr(&right).is_empty(), "{}", stderr(&right));
+    let unnamed = world.run(&format!("{line} --set hots=home"));
+    assert_eq!(code(&unnamed), 0, "{}", stderr(&unnamed));
+    let warning = "warning: --set:1:1: no document names the value `hots`";
+    assert!(
+        stderr(&unnamed).starts_with(warning),
+        "{}",
+        stderr(&unnamed)
     );
+    assert_eq!(stdout(&unnamed), said);
+    let unnamed = world.run(&format!("{line} --set hots=home --json"));
+    assert_eq!(code(&unnamed), 0);
+    assert!(stderr(&unnamed).is_empty(), "{}", stderr(&unnamed));
+    let told: Value = serde_json::from_str(&stdout(&unnamed)).unwrap();
+    assert_eq!(told["valid"], true);
+    assert_eq!(told["warnings"][0]["hint"], "did you mean host?");
     std::fs::write(&file, format!("{head}  memory: 512\n")).unwrap();
     let wrong = world.run(&line);
     assert_eq!(code(&wrong), 3);

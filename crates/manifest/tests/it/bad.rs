@@ -34,7 +34,7 @@ const IN_SPEC: &[Case] = &[
         7,
         3,
         "`colour` is no field of `spec`",
-        "its fields are: catalog_id, host, node, resources, settings, power, policy, depends_on",
+        "its fields are: catalog_id, host, node, resources, settings, power, policy, depends_on; what its catalog entry takes stands in `settings`",
     ),
     (
         "  node: ~\n",
@@ -144,7 +144,7 @@ const DOCUMENTS: &[Case] = &[
         1,
         1,
         "the document has to be a map, and is a list",
-        "a document is a map with apiVersion: proximity/v1, kind, metadata and spec",
+        "write its documents one after the other, with a line --- between",
     ),
     (
         "kind: App\n",

@@ -4,6 +4,7 @@
 mod bad;
 mod good;
 mod hostile;
+mod novice;
 mod round_trip;
 
 use proximity_manifest::{Given, Manifests, Problems, Source, read};

@@ -18,6 +18,11 @@ pub(crate) fn run(context: &Context, args: &ValidateArgs) -> Result<(), Failed> 
         Ok(manifests) => Validation::right(files, manifests),
         Err(problems) => Validation::wrong(files, problems),
     };
+    if !context.output.json {
+        for warning in warnings(&validation) {
+            context.output.note(&warning);
+        }
+    }
     context.output.result(&validation, human)?;
     if validation.valid {
         Ok(())
@@ -25,6 +30,16 @@ pub(crate) fn run(context: &Context, args: &ValidateArgs) -> Result<(), Failed> 
         Err(Failed::said(ExitCode::ConfigOrNotFound))
     }
 }
+
+/// What no text shows: whether it is there, only a server could say.
+const NOT_LOOKED_AT: [&str; 6] = [
+    "hosts",
+    "nodes",
+    "containers",
+    "catalog entries",
+    "the settings that they take",
+    "secrets",
+];
 
 /// What became of it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -41,6 +56,12 @@ struct Validation {
     problems: Vec<Problem>,
     /// How many more problems there are.
     left_out: usize,
+    /// What is right, and probably not meant so; only if all are right.
+    warnings: Vec<Problem>,
+    /// How many more warnings there are.
+    warnings_left_out: usize,
+    /// Of what it was not looked at whether it is there.
+    not_looked_at: [&'static str; 6],
 }
 
 impl Validation {
@@ -54,6 +75,9 @@ impl Validation {
             files,
             documents,
             order: manifests.order,
+            warnings: manifests.warnings.problems,
+            warnings_left_out: manifests.warnings.left_out,
+            not_looked_at: NOT_LOOKED_AT,
             ..Self::default()
         }
     }
@@ -63,9 +87,21 @@ impl Validation {
             files,
             problems: problems.problems,
             left_out: problems.left_out,
+            not_looked_at: NOT_LOOKED_AT,
             ..Self::default()
         }
     }
+}
+
+/// The warnings, each as people read it.
+fn warnings(validation: &Validation) -> Vec<String> {
+    let warnings = validation.warnings.iter();
+    let mut told: Vec<String> = warnings.map(|one| format!("warning: {one}")).collect();
+    if validation.warnings_left_out > 0 {
+        let more = counted(validation.warnings_left_out, "more warning");
+        told.push(format!("{more}, not shown"));
+    }
+    told
 }
 
 fn human(validation: &Validation) -> String {
@@ -81,6 +117,10 @@ fn human(validation: &Validation) -> String {
         }
         for (n, layer) in validation.order.iter().enumerate() {
             text.push_str(&format!("\n  {}. {}", n + 1, layer.join(", ")));
+        }
+        if all > 0 {
+            let list = validation.not_looked_at.join(", ");
+            text.push_str(&format!("\nnot looked at, whether they are there: {list}"));
         }
         return text;
     }
@@ -105,18 +145,28 @@ mod tests {
 
     use super::*;
 
-    fn told(text: &str) -> String {
+    const NOT_LOOKED_AT_LINE: &str = "\nnot looked at, whether they are there: hosts, nodes, \
+        containers, catalog entries, the settings that they take, secrets";
+
+    /// What becomes of a text, and of values that are given beside it.
+    fn validation(text: &str, set: &[&str]) -> Validation {
+        let set = set.iter().map(|name| ((*name).to_owned(), "1".to_owned()));
         let given = Given {
             documents: vec![Source {
                 name: "a.yaml".to_owned(),
                 bytes: text.as_bytes().to_vec(),
             }],
+            set: set.collect(),
             ..Given::default()
         };
-        human(&match read(&given) {
+        match read(&given) {
             Ok(manifests) => Validation::right(1, manifests),
             Err(problems) => Validation::wrong(1, problems),
-        })
+        }
+    }
+
+    fn told(text: &str) -> String {
+        human(&validation(text, &[]))
     }
 
     #[test]
@@ -129,14 +179,38 @@ mod tests {
         };
         assert_eq!(
             told(&app("web", "")),
-            "1 document in 1 file is right: 1 App\n  1. web"
+            format!("1 document in 1 file is right: 1 App\n  1. web{NOT_LOOKED_AT_LINE}")
         );
         let three = app("web", "data, cache") + &app("data", "") + &app("cache", "");
         assert_eq!(
             told(&three),
-            "3 documents in 1 file are right: 3 App\n  1. data, cache\n  2. web"
+            format!(
+                "3 documents in 1 file are right: 3 App\n  1. data, cache\n  2. web{NOT_LOOKED_AT_LINE}"
+            )
         );
         assert_eq!(told("# nothing\n"), "0 documents in 1 file are right");
+    }
+
+    #[test]
+    fn values_that_nothing_names_are_warnings_and_all_is_right() {
+        let names: Vec<String> = (0..52).map(|n| format!("v{n}")).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let right = validation("# nothing\n", &names[..1]);
+        assert!(right.valid);
+        let told = warnings(&right);
+        assert_eq!(told.len(), 1);
+        let start = "warning: --set:1:1: no document names the value `v0`\n";
+        assert!(told[0].starts_with(start), "{}", told[0]);
+        let right = validation("# nothing\n", &names);
+        let told = warnings(&right);
+        assert_eq!(
+            (told.len(), told[50].as_str()),
+            (51, "2 more warnings, not shown")
+        );
+        let json = serde_json::to_value(&right).unwrap();
+        assert_eq!(json["warnings"].as_array().map(Vec::len), Some(50));
+        assert_eq!(json["warnings_left_out"], 2);
+        assert_eq!(json["not_looked_at"][0], "hosts");
     }
 
     #[test]
