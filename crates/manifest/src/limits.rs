@@ -8,12 +8,24 @@ pub const MOST_BYTES: usize = 16 << 20;
 pub const MOST_SOURCES: usize = 10_000;
 /// Maps, lists, names and values of all texts together, each alias counted as what it stands for.
 pub(crate) const MOST_NODES: u32 = 200_000;
-/// Bytes that values put into other texts.
+/// Bytes that values put into other texts, and that aliases stand for.
 pub(crate) const MOST_FILLED_BYTES: usize = 4 << 20;
 /// Maps and lists inside of each other.
 pub(crate) const MOST_DEPTH: u16 = 32;
 /// Problems that are told; what is found beyond them is counted.
 pub(crate) const MOST_PROBLEMS: usize = 50;
+
+/// Whether limits hold. They do not in the build that is the control of figure R26.
+pub(crate) const HOLD: bool = cfg!(not(feature = "no-limits"));
+
+/// How many maps and lists may be inside of each other.
+pub(crate) fn depth() -> usize {
+    if HOLD {
+        usize::from(MOST_DEPTH)
+    } else {
+        usize::MAX
+    }
+}
 
 /// What is left of the limits that all texts share.
 #[derive(Debug)]
@@ -24,9 +36,16 @@ pub(crate) struct Left {
 
 impl Left {
     pub(crate) fn all() -> Self {
-        Self {
-            nodes: MOST_NODES,
-            filled_bytes: MOST_FILLED_BYTES,
+        if HOLD {
+            Self {
+                nodes: MOST_NODES,
+                filled_bytes: MOST_FILLED_BYTES,
+            }
+        } else {
+            Self {
+                nodes: u32::MAX,
+                filled_bytes: usize::MAX,
+            }
         }
     }
 

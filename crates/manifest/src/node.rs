@@ -105,6 +105,19 @@ impl Node {
         }
     }
 
+    /// Bytes of its texts and of the names of its fields, each alias counted as what it stands for.
+    pub(crate) fn bytes(&self) -> usize {
+        match &self.content {
+            Content::Null | Content::Boolean(_) | Content::Integer(_) | Content::Lost => 0,
+            Content::Number(text) | Content::Text(text) => text.len(),
+            Content::List(items) => items.iter().map(|item| item.bytes()).sum(),
+            Content::Map(fields) => fields
+                .iter()
+                .map(|field| field.key.len().saturating_add(field.value.bytes()))
+                .sum(),
+        }
+    }
+
     /// What it is, for people: "is a list".
     pub(crate) fn is(&self) -> String {
         match &self.content {

@@ -3,7 +3,7 @@
 use std::borrow::Cow;
 use std::str::from_utf8;
 
-use crate::limits::{MOST_BYTES, MOST_SOURCE_BYTES, MOST_SOURCES};
+use crate::limits::{HOLD, MOST_BYTES, MOST_SOURCE_BYTES, MOST_SOURCES};
 use crate::place::{Place, small};
 use crate::problem::Collector;
 
@@ -53,6 +53,7 @@ impl<'a> Text<'a> {
         let texts = sources.enumerate().map(|(n, source)| {
             bytes = bytes.saturating_add(source.bytes.len());
             let flaw = match source.bytes.len() {
+                _ if !HOLD => return Self::decoded(source),
                 _ if n >= MOST_SOURCES => Flaw::TooMany,
                 length if length > MOST_SOURCE_BYTES => Flaw::TooLarge,
                 _ if bytes > MOST_BYTES => Flaw::TooMuch,

@@ -245,7 +245,7 @@ impl Filling<'_, '_> {
         let parts = parts(text);
         if let [Part::Name(name)] = parts.as_slice() {
             let value = self.sought(node.place, name)?;
-            let may = self.may_take(node.place, value.weight, text_bytes(&value));
+            let may = self.may_take(node.place, value.weight, value.bytes());
             return may.then(|| Node {
                 place: node.place,
                 origin: Some(value.place),
@@ -341,12 +341,6 @@ impl Filling<'_, '_> {
 /// A name as other systems have it for secrets.
 fn is_of_secrets(name: &str) -> bool {
     matches!(name.split(['.', ':']).next(), Some("secret" | "secrets"))
-}
-
-/// Bytes of the texts of a value, which has no maps in it.
-fn text_bytes(value: &Node) -> usize {
-    let items = value.items().iter().map(|item| text_bytes(item));
-    value.text().map_or(0, str::len) + items.sum::<usize>()
 }
 
 fn with(node: &Node, content: Content) -> Arc<Node> {

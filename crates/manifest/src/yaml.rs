@@ -10,7 +10,7 @@ use serde_saphyr::granit_parser::{
     ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput,
 };
 
-use crate::limits::{Left, MOST_DEPTH, MOST_NODES};
+use crate::limits::{self, Left, MOST_DEPTH, MOST_NODES};
 use crate::node::{Content, Entry, Node};
 use crate::place::{Place, small};
 use crate::problem::{Collector, quoted};
@@ -30,8 +30,8 @@ pub(crate) fn documents(
 ) -> Vec<Arc<Node>> {
     let options = serde_saphyr::granit_parser::options! {
         disallow_directives: true,
-        flow_nesting_limit: usize::from(MOST_DEPTH),
-        block_nesting_limit: usize::from(MOST_DEPTH),
+        flow_nesting_limit: limits::depth(),
+        block_nesting_limit: limits::depth(),
     };
     let mut events = Parser::new_from_str_with_options(text, options);
     let mut documents = Vec::new();
@@ -267,8 +267,19 @@ impl<'a, 't> Building<'a, 't> {
             ));
         };
         self.charge(meant.weight, place)?;
+        // It is one text here, and as many as there are aliases once it is handed on.
+        if !self.left.take_bytes(meant.bytes()) {
+            return Err(Fault {
+                ends: true,
+                ..Fault::new(
+                    place,
+                    "from here on aliases stand for more text than is read",
+                    "give what is long a name in fewer places",
+                )
+            });
+        }
         let deep = self.open.len() + usize::from(meant.height);
-        if deep > usize::from(MOST_DEPTH) {
+        if deep > limits::depth() {
             return Err(too_deep(place));
         }
         self.put(meant);

@@ -43,6 +43,12 @@ pub(crate) enum Binary {
     LabFigures,
     /// The simulation, optimised, with guards that can be taken off.
     Simulation,
+    /// The reader of documents alone, optimised.
+    ManifestFigures,
+    /// The same without its limits. Kept apart.
+    UnlimitedManifests,
+    /// The readers of Proxmox VE's answers alone, optimised.
+    AnswerFigures,
 }
 
 impl Binary {
@@ -81,6 +87,19 @@ impl Binary {
                 .join("examples")
                 .join("lab-figures"),
             Self::Simulation => place.target().join("release").join("proximity-sim"),
+            Self::ManifestFigures => place
+                .target()
+                .join("release")
+                .join("examples")
+                .join("manifest-figures"),
+            Self::UnlimitedManifests => {
+                place.target().join("no-limits").join("manifest-figures")
+            }
+            Self::AnswerFigures => place
+                .target()
+                .join("release")
+                .join("examples")
+                .join("answer-figures"),
         }
     }
 
@@ -100,7 +119,10 @@ impl Binary {
             | Self::FastLab
             | Self::StoreFigures
             | Self::LabFigures
-            | Self::Simulation => Ok(None),
+            | Self::Simulation
+            | Self::ManifestFigures
+            | Self::UnlimitedManifests
+            | Self::AnswerFigures => Ok(None),
         }
     }
 
@@ -122,26 +144,28 @@ impl Binary {
                 cargo_build(place, &NODE_HELPER, deadline)
             }
             Self::StoreFigures => {
-                let [a, b, c, d] = example("proximity-store", "store-figures");
-                cargo_build(place, &["--release", a, b, c, d], deadline)
+                build_fast(place, &example("proximity-store", "store-figures"), deadline)
             }
             Self::GuestFigures => {
                 cargo_build(place, &example("proximity-pve", "guest-figures"), deadline)
             }
             Self::LabFigures => {
-                let [a, b, c, d] = example("proximity-pve-emulator", "lab-figures");
-                cargo_build(place, &["--release", a, b, c, d], deadline)
+                let figures = example("proximity-pve-emulator", "lab-figures");
+                build_fast(place, &figures, deadline)
             }
             Self::Simulation => cargo_build(place, &SIMULATION, deadline),
-            Self::Figures => {
-                let programs = [
-                    "--package",
-                    "proximity-testkit",
-                    "--bin",
-                    "proximity-figures",
-                ];
-                cargo_build(place, &programs, deadline)
+            Self::ManifestFigures => build_fast(place, &MANIFEST_FIGURES, deadline),
+            Self::UnlimitedManifests => {
+                let features = ["--features", "no-limits"];
+                let unlimited = [&MANIFEST_FIGURES[..], &features].concat();
+                build_fast(place, &unlimited, deadline)?;
+                keep(&Self::ManifestFigures.path(place), &self.path(place))?;
+                Self::ManifestFigures.build(place, deadline)
             }
+            Self::AnswerFigures => {
+                build_fast(place, &example("proximity-pve", "answer-figures"), deadline)
+            }
+            Self::Figures => cargo_build(place, &FIGURES, deadline),
             Self::FastFigures => cargo_build(place, &FAST_FIGURES, deadline),
             Self::Guarded => {
                 let features = ["--features", "bug-switches"];
@@ -159,15 +183,8 @@ impl Binary {
                 cargo_build(place, &PRODUCT, deadline)
             }
             Self::Programs => {
-                let programs = [
-                    "--package",
-                    "proximity-testkit",
-                    "--bin",
-                    "proximity-figures",
-                    "--features",
-                    "crash-points",
-                ];
-                cargo_build(place, &programs, deadline)?;
+                let features = ["--features", "crash-points"];
+                cargo_build(place, &[&FIGURES[..], &features].concat(), deadline)?;
                 let built = Self::Figures.path(place);
                 keep(&built, &self.path(place))
             }
@@ -195,6 +212,14 @@ const fn example(package: &'static str, name: &'static str) -> [&'static str; 4]
     ["--package", package, "--example", name]
 }
 
+/// The programs of figures, for cargo.
+const FIGURES: [&str; 4] = [
+    "--package",
+    "proximity-testkit",
+    "--bin",
+    "proximity-figures",
+];
+
 /// The programs of figures, optimised, for cargo.
 const FAST_FIGURES: [&str; 5] = [
     "--release",
@@ -203,6 +228,9 @@ const FAST_FIGURES: [&str; 5] = [
     "--bin",
     "proximity-figures",
 ];
+
+/// The reader of documents, for cargo.
+const MANIFEST_FIGURES: [&str; 4] = example("proximity-manifest", "manifest-figures");
 
 /// The simulation, for cargo.
 const SIMULATION: [&str; 7] = [
@@ -250,6 +278,11 @@ pub(super) const SHIPPED_CODEGEN: [&str; 4] = [
     "lto=thin",
     "codegen-units=4",
 ];
+
+/// Builds it optimised.
+fn build_fast(place: &Place, what: &[&str], deadline: Deadline) -> Result<()> {
+    cargo_build(place, &[&["--release"], what].concat(), deadline)
+}
 
 fn cargo_build(place: &Place, what: &[&str], deadline: Deadline) -> Result<()> {
     run(place, cargo(what), what, deadline)

@@ -16,6 +16,7 @@ mod disk_shim;
 mod doctrine;
 mod event_clients;
 mod foreign_clients;
+mod hostile_inputs;
 mod injection;
 mod lab;
 mod lanes;
@@ -90,6 +91,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     beside_bare::PORTS,
     node_helper::FIGURE,
     injection::FIGURE,
+    hostile_inputs::FIGURE,
     mutants::DESTRUCTION,
     mutants::OBSERVED,
     simulation::FIGURE,

@@ -148,6 +148,27 @@ fn what_is_too_large_is_not_looked_at() {
     assert!(read_one(&"#".repeat(MOST_SOURCE_BYTES)).is_ok());
 }
 
+/// In memory an alias is one text with what it names; written out it is as many as there are aliases.
+#[test]
+fn a_long_text_that_many_aliases_name_has_an_end() {
+    let aliases = |count: usize| {
+        format!(
+            "apiVersion: proximity/v1\nkind: Values\nmetadata: {{name: v}}\n\
+             spec:\n  a: &a {}\n  all: [{}]\n",
+            "x".repeat(10_000),
+            vec!["*a"; count].join(", ")
+        )
+    };
+    assert!(read_one(&aliases(10)).is_ok());
+    let text = aliases(2_000);
+    let told = read_one(&text).unwrap_err();
+    check(&text, &told);
+    let problem = &told.problems[0];
+    let ends = problem.message.contains("more text than is read");
+    assert!(ends, "{problem}");
+    assert_eq!(problem.line, 6);
+}
+
 #[test]
 fn values_that_stand_in_many_places_have_an_end() {
     let list = vec!["a"; 5000].join(", ");

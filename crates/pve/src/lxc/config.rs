@@ -22,7 +22,7 @@ use crate::read::ReadClient;
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct ConfigDigest(String);
 
-/// The text names no state of a configuration.
+/// The text names no state of a configuration. Holds its beginning.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0:?} is no digest of a configuration")]
 pub struct NotADigest(pub String);
@@ -33,7 +33,7 @@ impl FromStr for ConfigDigest {
     fn from_str(text: &str) -> Result<Self, NotADigest> {
         let is_hex = text.bytes().all(|b| b.is_ascii_hexdigit());
         if text.is_empty() || text.len() > LONGEST_DIGEST || !is_hex {
-            return Err(NotADigest(text.to_owned()));
+            return Err(NotADigest(text.chars().take(LONGEST_DIGEST).collect()));
         }
         Ok(Self(text.to_owned()))
     }
@@ -285,6 +285,8 @@ mod tests {
     fn a_configuration_without_digest_cannot_be_used() {
         assert!(read(json!({"hostname": "x"})).is_err());
         assert!(read(json!({"hostname": "x", "digest": ""})).is_err());
+        let told = read(json!({"digest": "a".repeat(10_000)})).unwrap_err();
+        assert!(told.len() < 200, "{}", told.len());
     }
 
     /// PVE would take an empty one for none, and change whatever there is.

@@ -650,7 +650,7 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
                 "told; the document is not read",
             ),
             Limit(
-                "bytes that values put into other texts",
+                "bytes that values put into other texts, and that aliases stand for",
                 "crates/manifest/src/limits.rs",
                 "MOST_FILLED_BYTES",
                 "told",
