@@ -40,7 +40,9 @@ pub(crate) fn fields(of: &'static Object) -> String {
     let mut fields = of.fields();
     if let Some(field) = fields.find(|field| matches!(field.shape, Shape::Settings)) {
         let name = field.name;
-        told.push_str(&format!("; what its catalog entry takes stands in `{name}`"));
+        told.push_str(&format!(
+            "; what its catalog entry takes stands in `{name}`"
+        ));
     }
     told
 }

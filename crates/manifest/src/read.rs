@@ -118,7 +118,10 @@ impl Reading<'_> {
 
     /// The values of a text that has nothing else.
     fn layer(&mut self, at: usize) -> Tree {
-        let form = format!("values stand in the spec of a document of kind Values; {}", form());
+        let form = format!(
+            "values stand in the spec of a document of kind Values; {}",
+            form()
+        );
         let documents = self.documents(at..at + 1, &form);
         for document in &documents {
             if document.kind == Kind::Values {

@@ -105,7 +105,10 @@ fn made(name: &str) -> Vec<u8> {
         "long-upid" => format!("UPID:{}", "a:".repeat(2 << 20)),
         "many-pairs" => "a=b,".repeat(100_000),
         "many-rows" => format!("{{\"data\":[{}7]}}", "{\"type\":\"lxc\"},".repeat(50_000)),
-        "many-flags" => format!("{{\"data\":{{{}\"digest\":7}}}}", "\"a\":1,".repeat(100_000)),
+        "many-flags" => format!(
+            "{{\"data\":{{{}\"digest\":7}}}}",
+            "\"a\":1,".repeat(100_000)
+        ),
         other => panic!("nobody made {other}"),
     };
     text.into_bytes()

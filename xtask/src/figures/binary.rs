@@ -92,9 +92,7 @@ impl Binary {
                 .join("release")
                 .join("examples")
                 .join("manifest-figures"),
-            Self::UnlimitedManifests => {
-                place.target().join("no-limits").join("manifest-figures")
-            }
+            Self::UnlimitedManifests => place.target().join("no-limits").join("manifest-figures"),
             Self::AnswerFigures => place
                 .target()
                 .join("release")
@@ -143,9 +141,11 @@ impl Binary {
                 }
                 cargo_build(place, &NODE_HELPER, deadline)
             }
-            Self::StoreFigures => {
-                build_fast(place, &example("proximity-store", "store-figures"), deadline)
-            }
+            Self::StoreFigures => build_fast(
+                place,
+                &example("proximity-store", "store-figures"),
+                deadline,
+            ),
             Self::GuestFigures => {
                 cargo_build(place, &example("proximity-pve", "guest-figures"), deadline)
             }

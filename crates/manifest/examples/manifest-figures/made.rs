@@ -160,7 +160,9 @@ fn bomb(line: impl Fn(usize) -> String) -> String {
 }
 
 fn indented() -> String {
-    (0..1000).map(|n| format!("{}a:\n", " ".repeat(n))).collect()
+    (0..1000)
+        .map(|n| format!("{}a:\n", " ".repeat(n)))
+        .collect()
 }
 
 /// Values put in more than is read.
@@ -179,5 +181,7 @@ fn circle() -> String {
         format!("  - {{name: a{n:03}, catalog_id: nginx, depends_on: [{needs}]}}\n")
     });
     let apps: String = apps.collect();
-    format!("apiVersion: proximity/v1\nkind: Stack\nmetadata: {{name: circle}}\nspec:\n  apps:\n{apps}")
+    format!(
+        "apiVersion: proximity/v1\nkind: Stack\nmetadata: {{name: circle}}\nspec:\n  apps:\n{apps}"
+    )
 }

@@ -250,12 +250,7 @@ fn values_that_are_given_and_named_by_no_document_are_warned_of() {
                 "no document names the value `db.memroy`",
                 "did you mean db.memory?"
             ),
-            (
-                "--set",
-                1,
-                "no document names the value `colour`",
-                nothing
-            ),
+            ("--set", 1, "no document names the value `colour`", nothing),
         ]
     );
     let many: String = (0..60).map(|n| format!("  v{n}: 1\n")).collect();
@@ -272,9 +267,7 @@ fn values_that_are_given_and_named_by_no_document_are_warned_of() {
 fn what_the_page_shows_is_right() {
     let page = include_str!("../../../../docs/reference/manifests.md");
     let blocks = page.split("```yaml\n").skip(1);
-    let blocks: Vec<&str> = blocks
-        .filter_map(|rest| rest.split("```").next())
-        .collect();
+    let blocks: Vec<&str> = blocks.filter_map(|rest| rest.split("```").next()).collect();
     assert!(blocks.len() >= 4, "{blocks:?}");
     for block in blocks {
         let read = read_one(block);

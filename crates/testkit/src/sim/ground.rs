@@ -171,6 +171,13 @@ impl Ground {
         }
     }
 
+    /// A person looked at it and said that it is the container of an app of ours.
+    pub(super) fn was_given(&mut self, vmid: u32) {
+        if let Some(life) = self.lives.get_mut(&vmid) {
+            life.origin = Origin::Ours;
+        }
+    }
+
     /// Somebody else does something to it by the API.
     pub(super) fn let_go(&mut self, vmid: u32) {
         if let Some(life) = self.lives.get_mut(&vmid) {

@@ -2,7 +2,7 @@
 
 use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::transport::Method;
-use proximity_pve_emulator::core::StrangerLook;
+use proximity_pve_emulator::core::{StrangerLook, World};
 
 use super::act::Hand;
 use super::narrow::hide;
@@ -88,10 +88,7 @@ impl Stage {
                 // Gone already is as good.
                 let _ = world.vanish(vmid);
             }),
-            Hand::Carry { node: to } => cluster.meddle(|world, _, _| {
-                // Gone already, or to or from a node that cannot be reached: there is nothing to carry.
-                let _ = world.carry_guest(vmid, node(to));
-            }),
+            Hand::Carry { node: to } => cluster.meddle(|world, _, _| carry(world, vmid, node(to))),
             Hand::Lock => cluster.meddle(|world, _, _| world.set_lock(vmid, Some("backup"))),
             Hand::Unlock => cluster.meddle(|world, _, _| world.set_lock(vmid, None)),
             Hand::Describe => put("description", "mine now"),
@@ -112,6 +109,17 @@ impl Stage {
             Hand::Resize => put("cores", "1"),
         }
         Ok(())
+    }
+}
+
+/// Takes a container to another node; nothing happens if it is gone already, or one of the nodes cannot be reached. PVE migrates
+/// nothing that is locked (PVE::LXC::Migrate, `prepare`).
+fn carry(world: &mut World, vmid: u32, to: &str) {
+    let is_locked = world
+        .guests()
+        .any(|(other, guest)| other == vmid && guest.config.get("lock").is_some());
+    if !is_locked {
+        let _ = world.carry_guest(vmid, to);
     }
 }
 

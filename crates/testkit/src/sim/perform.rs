@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use proximity_domain::app::AppClass;
 use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::operation::OperationState;
 use proximity_domain::restore::Wanted;
@@ -147,17 +148,27 @@ impl Stage {
     /// Looks at the evidence, and accepts it.
     fn reidentify(&mut self, app: u8) {
         let what = format!("reidentify {}", hostname(app));
-        self.says(&what, move |engine| async move {
-            let name = hostname(app);
-            let shown = engine
-                .reidentify(&person(), &name, &Reidentify::Show)
-                .await?;
-            let accept = Reidentify::Accept {
-                confirm: Some(name.clone()),
-                digest: Some(shown.digest),
-            };
-            let done = engine.reidentify(&person(), &name, &accept).await;
-            done.map(|done| done.factor.label().to_owned())
+        let (cluster, store) = (self.machine.cluster.clone(), self.machine.store.clone());
+        self.says(&what, move |engine| {
+            let (cluster, store) = (cluster.clone(), store.clone());
+            async move {
+                let name = hostname(app);
+                let shown = engine
+                    .reidentify(&person(), &name, &Reidentify::Show)
+                    .await?;
+                let app = store.app(shown.app).await?;
+                let is_native = app.is_some_and(|app| app.class == AppClass::Native);
+                let accept = Reidentify::Accept {
+                    confirm: Some(name.clone()),
+                    digest: Some(shown.digest),
+                };
+                let done = engine.reidentify(&person(), &name, &accept).await?;
+                if is_native {
+                    let vmid = done.place.vmid.get();
+                    cluster.meddle(|_, ground, _| ground.was_given(vmid));
+                }
+                Ok(done.factor.label().to_owned())
+            }
         });
     }
 
