@@ -17,7 +17,8 @@ const MOST_DEPTH: usize = 32;
 /// Reads what was named on the command line.
 ///
 /// # Errors
-/// A path is not there or cannot be read, or nothing below the paths is a document's file.
+/// A path is not there or cannot be read, nothing below the paths is a document's file, or a folder has one that is none, or a link
+/// that leads out of it.
 pub(crate) fn given(
     paths: &[PathBuf],
     values: &[PathBuf],
@@ -49,7 +50,9 @@ pub(crate) fn given(
 fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
     let about = fs::metadata(path).map_err(|error| unreadable(path, &error))?;
     if about.is_dir() {
-        find_below(path, 0, files)
+        let named = path.canonicalize();
+        let named = named.map_err(|error| unreadable(path, &error))?;
+        find_below(path, &named, 0, files)
     } else {
         files.push(path.to_owned());
         Ok(())
@@ -57,8 +60,13 @@ fn find(path: &Path, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
 }
 
 /// Adds a folder's files, by name; what is in a folder comes in its place. Links to folders are not followed, for they may lead
-/// back.
-fn find_below(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(), Failed> {
+/// back. `named` is the folder that was named, without links.
+fn find_below(
+    folder: &Path,
+    named: &Path,
+    depth: usize,
+    files: &mut Vec<PathBuf>,
+) -> Result<(), Failed> {
     if depth > MOST_DEPTH || files.len() > MOST_SOURCES {
         return Err(Failed::config(
             "not_found",
@@ -79,12 +87,32 @@ fn find_below(folder: &Path, depth: usize, files: &mut Vec<PathBuf>) -> Result<(
         }
         let kind = entry.file_type();
         if kind.map_err(|error| unreadable(&path, &error))?.is_dir() {
-            find_below(&path, depth + 1, files)?;
+            find_below(&path, named, depth + 1, files)?;
         } else if is_of_documents(&path) && !path.is_dir() {
+            may_be_read(&path, named)?;
             files.push(path);
         }
     }
     Ok(())
+}
+
+/// Refuses what is called like a document's file and is none. Anybody may have put it there: a link out of the folder would show
+/// what is in another file, and what is no file may never end.
+fn may_be_read(path: &Path, named: &Path) -> Result<(), Failed> {
+    let failed = |error: io::Error| unreadable(path, &error);
+    let meant = path.canonicalize().map_err(failed)?;
+    let why = if !meant.starts_with(named) {
+        "it is a link that leads out of the folder that was named"
+    } else if !fs::metadata(&meant).map_err(failed)?.is_file() {
+        "it is no file"
+    } else {
+        return Ok(());
+    };
+    Err(Failed::config(
+        "cannot_read",
+        format!("cannot read {}: {why}", path.display()),
+        "take it out of the folder, or name what it stands for by itself",
+    ))
 }
 
 fn is_of_documents(path: &Path) -> bool {
@@ -185,6 +213,53 @@ mod tests {
         fs::remove_file(dir.path().join("documents")).unwrap();
         let empty = given(&[dir.path().to_owned()], &[], &[]).unwrap_err();
         assert!(empty.body.hint.contains("*.yaml"));
+    }
+
+    /// What is told of a folder.
+    fn refused(folder: &Path) -> String {
+        let failed = given(&[folder.to_owned()], &[], &[]).unwrap_err();
+        assert_eq!(failed.body.code, "cannot_read");
+        failed.body.message
+    }
+
+    #[test]
+    fn no_link_leads_out_of_a_folder() {
+        let dir = tempfile::tempdir().unwrap();
+        let outside = dir.path().join("secret");
+        fs::write(&outside, "password: x").unwrap();
+        let folder = dir.path().join("folder");
+        fs::create_dir_all(folder.join("below")).unwrap();
+        fs::write(folder.join("a.yaml"), "a: 1").unwrap();
+        let link = folder.join("below/b.yaml");
+        std::os::unix::fs::symlink("../../secret", &link).unwrap();
+        let told = refused(&folder);
+        assert!(told.contains("below/b.yaml"), "{told}");
+        assert!(told.contains("leads out of the folder"), "{told}");
+        // Whoever names the link itself means what it leads to.
+        let read = given(std::slice::from_ref(&link), &[], &[]).unwrap();
+        assert_eq!(read.documents[0].bytes, b"password: x");
+        fs::remove_file(&link).unwrap();
+        // One that stays inside is read, also where the folder is named by a link.
+        std::os::unix::fs::symlink("../a.yaml", &link).unwrap();
+        let other = dir.path().join("other");
+        std::os::unix::fs::symlink(&folder, &other).unwrap();
+        let read = given(&[other], &[], &[]).unwrap();
+        assert_eq!(read.documents.len(), 2);
+    }
+
+    #[test]
+    fn what_is_no_file_is_not_opened() {
+        let dir = tempfile::tempdir().unwrap();
+        let pipe = dir.path().join("a.yaml");
+        let mode = rustix::fs::Mode::from_raw_mode(0o600);
+        rustix::fs::mkfifoat(rustix::fs::CWD, &pipe, mode).unwrap();
+        let told = refused(dir.path());
+        assert!(told.ends_with("it is no file"), "{told}");
+        // Nor by a link.
+        fs::rename(&pipe, dir.path().join("pipe")).unwrap();
+        std::os::unix::fs::symlink("pipe", &pipe).unwrap();
+        let told = refused(dir.path());
+        assert!(told.ends_with("it is no file"), "{told}");
     }
 
     #[test]
