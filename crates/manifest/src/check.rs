@@ -8,11 +8,11 @@ use crate::misplaced;
 use crate::nearest::nearest;
 use crate::node::{Content, Entry, Node};
 use crate::place::Place;
-use crate::problem::{Collector, quoted};
+use crate::problem::{Collector, QUOTED, quoted};
 use crate::shape::{Object, Rule, Shape};
 
 /// Settings an app can have; no catalog entry has more.
-const MOST_SETTINGS: usize = 64;
+pub(crate) const MOST_SETTINGS: usize = 64;
 /// Characters of a rule's words that are told.
 const MOST_WORDS: usize = 300;
 
@@ -69,6 +69,9 @@ impl fmt::Display for Path<'_> {
                 let is_first = self
                     .above
                     .is_none_or(|above| matches!(above.part, Part::Document));
+                // One letter more than is quoted tells that there are more.
+                let end = name.char_indices().nth(QUOTED + 1).map(|(end, _)| end);
+                let name = end.and_then(|end| name.get(..end)).unwrap_or(name);
                 write!(f, "{}{name}", if is_first { "" } else { "." })
             }
             Part::Item(at) => write!(f, "[{at}]"),
@@ -433,5 +436,28 @@ fn one_value(node: &Node, path: &Path<'_>, found: &mut Collector<'_>) {
                 found,
             );
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn of_a_way_no_more_is_written_than_can_be_quoted() {
+        let root = Path {
+            above: None,
+            part: Part::Document,
+        };
+        let long = "ä".repeat(1 << 20);
+        let (field, deeper) = ("ä".repeat(QUOTED), "b");
+        let field = root.field(&field);
+        assert_eq!(field.to_string().chars().count(), QUOTED);
+        assert_eq!(field.field(deeper).to_string().chars().count(), QUOTED + 2);
+        let field = root.field(&long);
+        let item = field.item(7);
+        let shown = item.to_string();
+        assert_eq!(shown.chars().count(), QUOTED + 1 + "[7]".len());
+        assert_eq!(item.told(), quoted(&long));
     }
 }

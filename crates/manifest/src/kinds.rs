@@ -11,7 +11,7 @@ use proximity_domain::names::{
 use crate::shape::{Field, Object, Rule, Shape};
 
 /// Characters of a setting's text: more no catalog entry takes.
-const MOST_SETTING_CHARS: usize = 8192;
+pub(crate) const MOST_SETTING_CHARS: usize = 8192;
 
 fn follows<T: FromStr<Err = BadName>>(text: &str) -> Result<(), String> {
     text.parse::<T>().map(drop).map_err(|bad| bad.to_string())

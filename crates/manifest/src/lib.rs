@@ -10,6 +10,7 @@
 //! **Architecture invariant:** nothing here reads a file, asks a server, or knows the catalog.
 
 mod check;
+mod given;
 mod kinds;
 mod limits;
 mod misplaced;

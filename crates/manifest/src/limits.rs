@@ -8,7 +8,7 @@ pub const MOST_BYTES: usize = 16 << 20;
 pub const MOST_SOURCES: usize = 10_000;
 /// Maps, lists, names and values of all texts together, each alias counted as what it stands for.
 pub(crate) const MOST_NODES: u32 = 200_000;
-/// Bytes that values put into other texts, and that aliases stand for.
+/// Bytes of texts and names that aliases and values stand for, wherever one stands.
 pub(crate) const MOST_FILLED_BYTES: usize = 4 << 20;
 /// Maps and lists inside of each other.
 pub(crate) const MOST_DEPTH: u16 = 32;
@@ -32,6 +32,8 @@ pub(crate) fn depth() -> usize {
 pub(crate) struct Left {
     pub(crate) nodes: u32,
     pub(crate) filled_bytes: usize,
+    /// More was wanted than there was. Whoever wanted it told so, and nothing more is read.
+    pub(crate) is_passed: bool,
 }
 
 impl Left {
@@ -40,11 +42,13 @@ impl Left {
             Self {
                 nodes: MOST_NODES,
                 filled_bytes: MOST_FILLED_BYTES,
+                is_passed: false,
             }
         } else {
             Self {
                 nodes: u32::MAX,
                 filled_bytes: usize::MAX,
+                is_passed: false,
             }
         }
     }
@@ -53,6 +57,7 @@ impl Left {
     pub(crate) fn take_nodes(&mut self, wanted: u32) -> bool {
         let left = self.nodes.checked_sub(wanted);
         self.nodes = left.unwrap_or(0);
+        self.is_passed |= left.is_none();
         left.is_some()
     }
 
@@ -60,6 +65,7 @@ impl Left {
     pub(crate) fn take_bytes(&mut self, wanted: usize) -> bool {
         let left = self.filled_bytes.checked_sub(wanted);
         self.filled_bytes = left.unwrap_or(0);
+        self.is_passed |= left.is_none();
         left.is_some()
     }
 }

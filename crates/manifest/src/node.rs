@@ -16,6 +16,8 @@ pub(crate) struct Node {
     pub(crate) content: Content,
     /// How many nodes it is made of, each alias counted as what it stands for.
     pub(crate) weight: u32,
+    /// Bytes of the texts and names in it, each alias counted as what it stands for.
+    pub(crate) bytes: usize,
     /// How many maps and lists are inside of each other in it.
     pub(crate) height: u16,
 }
@@ -46,11 +48,21 @@ pub(crate) struct Entry {
 impl Node {
     /// A value that has no other in it.
     pub(crate) fn leaf(place: Place, content: Content) -> Self {
+        let bytes = match &content {
+            Content::Text(text) | Content::Number(text) => text.len(),
+            Content::Null
+            | Content::Boolean(_)
+            | Content::Integer(_)
+            | Content::List(_)
+            | Content::Map(_)
+            | Content::Lost => 0,
+        };
         Self {
             place,
             origin: None,
             content,
             weight: 1,
+            bytes,
             height: 0,
         }
     }
@@ -102,19 +114,6 @@ impl Node {
             | Content::List(_)
             | Content::Map(_)
             | Content::Lost => None,
-        }
-    }
-
-    /// Bytes of its texts and of the names of its fields, each alias counted as what it stands for.
-    pub(crate) fn bytes(&self) -> usize {
-        match &self.content {
-            Content::Null | Content::Boolean(_) | Content::Integer(_) | Content::Lost => 0,
-            Content::Number(text) | Content::Text(text) => text.len(),
-            Content::List(items) => items.iter().map(|item| item.bytes()).sum(),
-            Content::Map(fields) => fields
-                .iter()
-                .map(|field| field.key.len().saturating_add(field.value.bytes()))
-                .sum(),
         }
     }
 

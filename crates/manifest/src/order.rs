@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use proximity_domain::depends::layers;
 use proximity_domain::manifest::Kind;
+use proximity_domain::names::ManifestName;
 
 use crate::nearest::nearest;
 use crate::node::Node;
@@ -18,7 +19,7 @@ const MOST_PLACES: usize = 5;
 
 const NOT_GIVEN: &str = "give the document of what it depends on together with this one";
 
-/// A document that is as its kind wants it.
+/// A document of a known kind.
 #[derive(Debug)]
 pub(crate) struct Document {
     pub(crate) kind: Kind,
@@ -28,7 +29,9 @@ pub(crate) struct Document {
 impl Document {
     /// Its name; one that is not there has no letters.
     pub(crate) fn name(&self) -> &str {
-        self.root.field("metadata").map_or("", |node| named(node).0)
+        let metadata = self.root.field("metadata");
+        let named = metadata.and_then(|metadata| named(metadata));
+        named.map_or("", |(name, _)| name)
     }
 }
 
@@ -44,15 +47,25 @@ struct Thing<'a> {
 }
 
 /// The names of all apps, in layers: each app depends only on those before its layer. What is wrong is told, and then there are
-/// none.
-pub(crate) fn order(documents: &[Document], found: &mut Collector<'_>) -> Vec<Vec<String>> {
-    let mut all = All::default();
+/// none, as when something was told before. Documents, apps of stacks and dependencies whose names are not right are passed over.
+/// `is_whole`: these are all documents there are; else nobody knows which names there are not.
+pub(crate) fn order(
+    documents: &[Document],
+    is_whole: bool,
+    found: &mut Collector<'_>,
+) -> Vec<Vec<String>> {
+    let mut all = All {
+        is_whole,
+        ..All::default()
+    };
     let mut values = BTreeMap::new();
     for document in documents {
-        let Some(metadata) = document.root.field("metadata") else {
+        let metadata = document.root.field("metadata");
+        let Some((name, place)) = metadata.and_then(|metadata| named(metadata)) else {
+            // On values nothing depends.
+            all.is_whole &= document.kind == Kind::Values;
             continue;
         };
-        let (name, place) = named(metadata);
         match document.kind {
             Kind::App | Kind::AdoptedApp => {
                 let spec = document.root.field("spec");
@@ -68,11 +81,9 @@ pub(crate) fn order(documents: &[Document], found: &mut Collector<'_>) -> Vec<Ve
         }
     }
     all.resolve(found);
-    if !found.is_empty() {
-        return Vec::new();
-    }
     let needs: Vec<Vec<usize>> = all.things.iter().map(|thing| thing.needs.clone()).collect();
     match layers(&needs) {
+        Ok(_) if !found.is_empty() => Vec::new(),
         Ok(layers) => {
             let names = layers.into_iter().map(|layer| all.apps(&layer));
             names.filter(|names| !names.is_empty()).collect()
@@ -91,6 +102,8 @@ struct All<'a> {
     things: Vec<Thing<'a>>,
     /// What each name stands for: where it is in the list, and where it is written.
     names: BTreeMap<&'a str, (usize, Place)>,
+    /// There are no other names.
+    is_whole: bool,
 }
 
 impl<'a> All<'a> {
@@ -120,21 +133,25 @@ impl<'a> All<'a> {
         root: &'a Node,
         found: &mut Collector<'_>,
     ) {
-        let Some(spec) = root.field("spec") else {
-            return;
-        };
+        let spec = root.field("spec");
         let begin = self.things.len();
         self.things.push(Thing {
             name,
             place,
             needs: Vec::new(),
-            wishes: wishes(spec),
+            wishes: spec.map(|spec| wishes(spec)).unwrap_or_default(),
             is_app: false,
         });
-        let apps = spec.field("apps").map(|apps| apps.items());
+        let apps = spec.and_then(|spec| spec.field("apps"));
+        let apps = apps.map(|apps| apps.items()).unwrap_or_default();
+        // One without apps is told already; what they would be called nobody knows.
+        self.is_whole &= !apps.is_empty();
         let mut whole = vec![begin];
-        for app in apps.unwrap_or_default() {
-            whole.push(self.add_app(named(app), wishes(app), vec![begin], found));
+        for app in apps {
+            match named(app) {
+                Some(named) => whole.push(self.add_app(named, wishes(app), vec![begin], found)),
+                None => self.is_whole = false,
+            }
         }
         let at = self.things.len();
         self.name(name, place, at, found);
@@ -164,7 +181,7 @@ impl<'a> All<'a> {
                     thing.needs.push(*at);
                     continue;
                 }
-                if found.passes() {
+                if !self.is_whole || found.passes() {
                     continue;
                 }
                 let hint = match nearest(wish, hints.iter().copied()) {
@@ -230,13 +247,19 @@ fn told_twice(name: &str, place: Place, first: Place, found: &mut Collector<'_>)
     found.add(place, message, hint);
 }
 
-/// The name of a map with a field of that name.
-fn named(node: &Node) -> (&str, Place) {
-    let name = node.field("name");
-    let text = name.and_then(|name| name.text()).unwrap_or_default();
-    (text, name.map_or(node.place, |name| name.place))
+/// The name of a map with a field of that name, if it is one.
+fn named(node: &Node) -> Option<(&str, Place)> {
+    let name = node.field("name")?;
+    let text = name.text().filter(|text| is_name(text))?;
+    Some((text, name.place))
 }
 
+/// Whether an app or a stack can be called so. What cannot is told already.
+fn is_name(text: &str) -> bool {
+    text.parse::<ManifestName>().is_ok()
+}
+
+/// What is depended on, by name.
 fn wishes(spec: &Node) -> Vec<(&str, Place)> {
     let items = spec.field("depends_on").map(|list| list.items());
     let named = items
@@ -245,5 +268,6 @@ fn wishes(spec: &Node) -> Vec<(&str, Place)> {
         .map(|item| (item.text(), item.place));
     named
         .filter_map(|(text, place)| text.map(|text| (text, place)))
+        .filter(|(text, _)| is_name(text))
         .collect()
 }

@@ -11,7 +11,7 @@ use crate::source::Text;
 /// Bytes of a line that are shown on either side of a place.
 const AROUND: usize = 120;
 /// Characters of a name or a value that are quoted.
-const QUOTED: usize = 60;
+pub(crate) const QUOTED: usize = 60;
 
 /// One thing that is wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -24,9 +24,9 @@ pub struct Problem {
     pub column: u32,
     /// The line's text; of a long one the part around the place. Whatever would move a cursor is a blank.
     pub text: String,
-    /// What is wrong.
+    /// What is wrong; here too whatever would move a cursor is a blank.
     pub message: String,
-    /// What to do about it.
+    /// What to do about it, in the same way.
     pub hint: String,
     #[serde(skip)]
     source: u32,
@@ -81,6 +81,7 @@ impl<'a> Collector<'a> {
         if self.passes() {
             return;
         }
+        let (message, hint): (String, String) = (message.into(), hint.into());
         let source = self.texts.get(place.source as usize);
         let (text, mark) = excerpt(source.map_or("", |source| &source.text), place);
         self.problems.push(Problem {
@@ -88,8 +89,8 @@ impl<'a> Collector<'a> {
             line: place.line,
             column: place.column,
             text,
-            message: message.into(),
-            hint: hint.into(),
+            message: shown(&message),
+            hint: shown(&hint),
             source: place.source,
             mark,
         });
@@ -228,6 +229,16 @@ mod tests {
         assert_eq!(quoted("a\n\u{1b}[2Jb"), "`a  [2Jb`");
         assert_eq!(quoted("\u{202e}x"), "` x`");
         assert_eq!(quoted(&"a".repeat(100)).chars().count(), 63);
+    }
+
+    #[test]
+    fn neither_words_nor_hints_move_the_cursor() {
+        let texts = [Text::new("x", "a: 1\n")];
+        let mut found = Collector::new(&texts);
+        found.add(Place::first(0), "no\u{1b}[2J", "did you mean a\nb?");
+        let told = found.end().problems;
+        assert_eq!(told[0].message, "no [2J");
+        assert_eq!(told[0].hint, "did you mean a b?");
     }
 
     #[test]

@@ -8,6 +8,7 @@ use serde::de::DeserializeOwned;
 use serde_json::Value;
 
 use crate::check;
+use crate::given::Singles;
 use crate::kinds;
 use crate::limits::Left;
 use crate::nearest::nearest;
@@ -50,7 +51,13 @@ pub fn read(given: &Given) -> Result<Manifests, Problems> {
     let mut texts = Text::of(given.documents.iter().chain(&given.values));
     let set = given.set.iter();
     texts.extend(set.map(|(name, value)| Text::new("--set", format!("{name}={value}"))));
+    let singles = Singles {
+        set: &given.set,
+        first: given.documents.len() + given.values.len(),
+    };
     let mut reading = Reading {
+        is_whole: true,
+        singles,
         texts: &texts,
         left: Left::all(),
         found: Collector::new(&texts),
@@ -58,6 +65,7 @@ pub fn read(given: &Given) -> Result<Manifests, Problems> {
     };
     let (own, values) = (given.documents.len(), given.values.len());
     let documents = reading.documents(0..own, &form());
+    reading.is_whole = reading.found.is_empty();
     let base = reading.base(&documents);
     let layers: Vec<Tree> = (own..own + values).map(|at| reading.layer(at)).collect();
     let set = reading.set(given, own + values);
@@ -74,6 +82,9 @@ pub fn read(given: &Given) -> Result<Manifests, Problems> {
 }
 
 struct Reading<'a> {
+    /// All documents that were given are known.
+    is_whole: bool,
+    singles: Singles<'a>,
     texts: &'a [Text<'a>],
     left: Left,
     found: Collector<'a>,
@@ -90,7 +101,7 @@ impl Reading<'_> {
                 break;
             };
             // Nothing more is read, or told.
-            if self.left.nodes == 0 || self.found.is_full() {
+            if self.left.is_passed || self.found.is_full() {
                 break;
             }
             let Some(text) = text.readable(at, &mut self.found) else {
@@ -208,18 +219,17 @@ impl Reading<'_> {
                 Arc::new(Node { content, ..*root })
             }
         };
+        let root = self.singles.object(&root, kinds::document(kind));
         check::document(&root, kinds::document(kind), &mut self.found);
         Document { kind, root }
     }
 
     fn end(mut self, documents: &[Document], warnings: Problems) -> Result<Manifests, Problems> {
         let mut manifests = Manifests {
+            order: order::order(documents, self.is_whole, &mut self.found),
             warnings,
             ..Manifests::default()
         };
-        if self.found.is_empty() {
-            manifests.order = order::order(documents, &mut self.found);
-        }
         if self.found.is_empty() {
             for document in documents {
                 match manifest(document) {

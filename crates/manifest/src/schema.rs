@@ -3,13 +3,14 @@
 use proximity_domain::manifest::Kind;
 use serde_json::{Map, Value, json};
 
-use crate::kinds::{self, LINE, SECRET_REFERENCE, SETTING, VALUE};
+use crate::check::MOST_SETTINGS;
+use crate::kinds::{self, LINE, MOST_SETTING_CHARS, SECRET_REFERENCE, SETTING, VALUE};
 use crate::shape::{Object, Rule, Shape};
 
 /// The schema of a document, of whichever kind (JSON Schema 2020-12).
 ///
-/// It allows whatever is read and refuses what no value that is put in could mend; names that have to fit together, and the
-/// catalog's own rules, are beyond it.
+/// It allows whatever is read and refuses what no value that is put in could mend, with one exception: `1.0` is a whole number to
+/// JSON Schema and none to a reading. Names that have to fit together, and the catalog's own rules, are beyond it.
 #[must_use]
 pub fn schema() -> Value {
     let mut parts = Parts::default();
@@ -96,7 +97,11 @@ impl Parts {
                 let secret = self.object(&SECRET_REFERENCE);
                 let kinds = [
                     json!({"type": ["boolean", "integer"]}),
-                    json!({"type": "string", "pattern": LINE.pattern}),
+                    json!({
+                        "type": "string",
+                        "pattern": LINE.pattern,
+                        "maxLength": MOST_SETTING_CHARS,
+                    }),
                     refer("Name"),
                     secret,
                 ];
@@ -104,6 +109,7 @@ impl Parts {
                     "type": "object",
                     "propertyNames": {"pattern": SETTING.pattern},
                     "additionalProperties": {"anyOf": kinds},
+                    "maxProperties": MOST_SETTINGS,
                 })
             }
             Shape::Values => refer("ValueTree"),

@@ -16,6 +16,8 @@ use crate::problem::{Collector, quoted};
 
 /// Names of values that a hint is looked for among.
 const MOST_HINTS: usize = 500;
+/// Bytes of such a name; one that is right has fewer.
+const MOST_HINT_BYTES: usize = 2048;
 const NO_NAME: &str = "a name is words with dots between; `$${` is `${` itself";
 const NO_VALUES: &str = "no values are given: add a document of kind Values, or --set";
 const NO_SECRET: &str = "a secret is no value; a setting names one as {secret: NAME}";
@@ -35,7 +37,12 @@ enum Branch {
 impl Tree {
     /// Adds the values of a map; a name that is there already is told.
     pub(crate) fn lay(&mut self, map: &Node, found: &mut Collector<'_>) {
+        let mut seen = BTreeSet::new();
         for field in map.fields() {
+            // Told as a field that is there twice in one map.
+            if !seen.insert(field.key.as_str()) {
+                continue;
+            }
             let is_tree = matches!(field.value.content, Content::Map(_));
             match self.0.entry(field.key.clone()) {
                 Seat::Vacant(seat) if is_tree => {
@@ -124,6 +131,9 @@ impl Tree {
         for (part, (_, branch)) in &self.0 {
             if names.len() >= MOST_HINTS {
                 return;
+            }
+            if above.len() + part.len() > MOST_HINT_BYTES {
+                continue;
             }
             let dot = if above.is_empty() { "" } else { "." };
             let name = format!("{above}{dot}{part}");
@@ -236,16 +246,21 @@ impl Filling<'_, '_> {
     }
 
     fn text(&mut self, node: &Node, text: &str) -> Arc<Node> {
-        let filled = self.filled(node, text);
+        let filled = if self.left.is_passed {
+            None
+        } else {
+            self.filled(node, text)
+        };
         Arc::new(filled.unwrap_or_else(|| Node::leaf(node.place, Content::Lost)))
     }
 
-    /// What a text becomes; `None` if it is told why it becomes nothing.
+    /// What a text becomes; `None` if it is told why it becomes nothing. What it says itself is counted where it stands, also
+    /// by an alias, so that only what is put in is counted here.
     fn filled(&mut self, node: &Node, text: &str) -> Option<Node> {
         let parts = parts(text);
         if let [Part::Name(name)] = parts.as_slice() {
             let value = self.sought(node.place, name)?;
-            let may = self.may_take(node.place, value.weight, value.bytes());
+            let may = self.may_take(node.place, value.weight, value.bytes);
             return may.then(|| Node {
                 place: node.place,
                 origin: Some(value.place),
@@ -287,7 +302,7 @@ impl Filling<'_, '_> {
             }
             Sought::Tree => {
                 let message = format!("{} is several values, not one", quoted(name));
-                let hint = format!("name one of them: ${{{name}.…}}");
+                let hint = format!("name one of them: {}", quoted(&format!("${{{name}.…}}")));
                 self.found.add(place, message, hint);
                 None
             }
@@ -479,6 +494,52 @@ mod tests {
         let told = found.end().problems;
         assert_eq!(told.len(), 1);
         assert!(told[0].message.contains("more than is read"));
+    }
+
+    /// A text that names a value which says of itself to be of so many bytes, filled so many times; what is told.
+    fn told_of(bytes: usize, times: usize) -> Vec<String> {
+        let texts = [Text::new("values", ""), Text::new("document", "")];
+        let mut found = Collector::new(&texts);
+        let mut left = Left::all();
+        let mut tree = Tree::default();
+        let value = Node {
+            bytes,
+            ..Node::leaf(Place::first(0), Content::Text("x".to_owned()))
+        };
+        tree.put(&["one"], Arc::new(value));
+        let scope = Scope { trees: vec![&tree] };
+        let text = Node::leaf(Place::first(1), Content::Text("${one}".to_owned()));
+        let text = Arc::new(text);
+        let list = Content::List(vec![text; times]);
+        let mut filling = Filling {
+            scope: &scope,
+            left: &mut left,
+            found: &mut found,
+        };
+        filling.fill(&Arc::new(Node::leaf(Place::first(1), list)));
+        let told = found.end();
+        assert_eq!(told.left_out, 0);
+        told.problems.into_iter().map(|told| told.message).collect()
+    }
+
+    #[test]
+    fn what_a_value_counts_is_known_before_it_is_looked_through_and_told_of_once() {
+        assert_eq!(told_of(1 << 20, 4), Vec::<String>::new());
+        let told = told_of(1 << 20, 60);
+        assert_eq!(told.len(), 1, "{told:?}");
+        assert!(told[0].contains("more than is read"), "{told:?}");
+    }
+
+    #[test]
+    fn a_hint_is_not_looked_for_among_names_that_cannot_be() {
+        let mut tree = Tree::default();
+        let value = || Arc::new(Node::leaf(Place::first(0), Content::Integer(1)));
+        let long = "x".repeat(MOST_HINT_BYTES);
+        tree.put(&[long.as_str(), "a"], value());
+        tree.put(&["y", "a"], value());
+        let mut names = Vec::new();
+        tree.add_names("", &mut names);
+        assert_eq!(names, ["y.a"]);
     }
 
     #[test]

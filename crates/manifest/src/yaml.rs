@@ -10,7 +10,7 @@ use serde_saphyr::granit_parser::{
     ErrorKind, Event, Marker, Parser, ScalarStyle, ScanError, Span, StrInput,
 };
 
-use crate::limits::{self, Left, MOST_DEPTH, MOST_NODES};
+use crate::limits::{self, Left, MOST_DEPTH, MOST_FILLED_BYTES, MOST_NODES};
 use crate::node::{Content, Entry, Node};
 use crate::place::{Place, small};
 use crate::problem::{Collector, quoted};
@@ -76,6 +76,7 @@ struct Open {
     place: Place,
     anchor: usize,
     weight: u32,
+    bytes: usize,
     height: u16,
     inside: Inside,
 }
@@ -156,10 +157,14 @@ impl<'a, 't> Building<'a, 't> {
         self.charge(1, place)?;
         if let Some(Open {
             inside: Inside::Map(_, name @ None),
+            weight,
+            bytes,
             ..
         }) = self.open.last_mut()
         {
             *name = Some((text.to_owned(), place));
+            *weight = weight.saturating_add(1);
+            *bytes = bytes.saturating_add(text.len());
             if anchor != 0 {
                 let named = Node::leaf(place, Content::Text(text.to_owned()));
                 self.anchors.insert(anchor, Arc::new(named));
@@ -184,6 +189,7 @@ impl<'a, 't> Building<'a, 't> {
             place,
             anchor,
             weight: 1,
+            bytes: 0,
             height: 0,
             inside,
         });
@@ -223,6 +229,7 @@ impl<'a, 't> Building<'a, 't> {
             origin: None,
             content,
             weight: open.weight,
+            bytes: open.bytes,
             height: open.height,
         };
         self.finish(node, open.anchor);
@@ -267,17 +274,7 @@ impl<'a, 't> Building<'a, 't> {
             ));
         };
         self.charge(meant.weight, place)?;
-        // It is one text here, and as many as there are aliases once it is handed on.
-        if !self.left.take_bytes(meant.bytes()) {
-            return Err(Fault {
-                ends: true,
-                ..Fault::new(
-                    place,
-                    "from here on aliases stand for more text than is read",
-                    "give what is long a name in fewer places",
-                )
-            });
-        }
+        self.charge_bytes(meant.bytes, place)?;
         let deep = self.open.len() + usize::from(meant.height);
         if deep > limits::depth() {
             return Err(too_deep(place));
@@ -301,6 +298,7 @@ impl<'a, 't> Building<'a, 't> {
             return;
         };
         open.weight = open.weight.saturating_add(node.weight);
+        open.bytes = open.bytes.saturating_add(node.bytes);
         open.height = open.height.max(node.height.saturating_add(1));
         match &mut open.inside {
             Inside::List(items) => items.push(node),
@@ -326,6 +324,22 @@ impl<'a, 't> Building<'a, 't> {
                 place,
                 format!("from here on there are more than {MOST_NODES} fields and values"),
                 "an alias counts as what it stands for; name fewer files, or write less of it",
+            )
+        })
+    }
+
+    /// What an alias stands for is there once more for everybody who copies or looks through it.
+    fn charge_bytes(&mut self, bytes: usize, place: Place) -> Result<(), Fault> {
+        if self.left.take_bytes(bytes) {
+            return Ok(());
+        }
+        let most = MOST_FILLED_BYTES >> 20;
+        Err(Fault {
+            ends: true,
+            ..Fault::new(
+                place,
+                format!("from here on aliases stand for more than {most} MiB of texts and names"),
+                "name long texts in fewer places",
             )
         })
     }
@@ -501,6 +515,41 @@ mod tests {
         assert_eq!(documents, Vec::<String>::new());
         assert_eq!(told.len(), 1);
         assert!(told[0].2.contains("more than 200000"), "{}", told[0].2);
+    }
+
+    /// The names and texts of an alias are there once more each time, whatever few nodes they are.
+    #[test]
+    fn aliases_are_counted_by_bytes_too_and_end_where_they_are_too_many() {
+        let text = format!("\"{}\"", "x".repeat(1 << 20));
+        let names: Vec<String> = (0..1000).map(|n| format!("{n:01000}: 1")).collect();
+        let map = format!("{{{}}}", names.join(", "));
+        for named in [text, map] {
+            let of = |aliases: usize| {
+                let aliases = vec!["*x"; aliases].join(", ");
+                read(&format!("a: &x {named}\nb: [{aliases}]\n---\nc: 1\n"))
+            };
+            let (documents, told) = of(4);
+            assert_eq!((documents.len(), told.len()), (2, 0));
+            let (documents, told) = of(5);
+            assert_eq!((documents.len(), told.len()), (0, 1));
+            let (line, _, message) = &told[0];
+            assert_eq!(*line, 2);
+            assert!(message.contains("more than 4 MiB"), "{message}");
+        }
+    }
+
+    #[test]
+    fn an_alias_counts_the_names_of_its_fields() {
+        let root = |text: &str| {
+            let texts = [Text::new("x", text)];
+            let mut found = Collector::new(&texts);
+            let documents = documents(0, text, &mut Left::all(), &mut found);
+            (documents[0].weight, documents[0].bytes)
+        };
+        assert_eq!(root("ab: cd"), (3, 4));
+        // Two maps with five names, a list, and what is in them.
+        assert_eq!(root("{a: [x, y], bb: ccc, d: 7, e: {f: \"\"}}"), (13, 11));
+        assert_eq!(root("a: &x {b: c}\nd: *x"), (9, 6));
     }
 
     #[test]

@@ -331,3 +331,73 @@ fn values_have_one_place_and_files_of_values_nothing_else() {
         assert_eq!((told.len(), told[0].file.as_str()), (1, "--set"), "{name}");
     }
 }
+
+#[test]
+fn a_value_that_is_there_twice_in_one_map_is_told_once() {
+    let text =
+        "apiVersion: proximity/v1\nkind: Values\nmetadata: {name: v}\nspec:\n  a: 1\n  a: 2\n";
+    assert_eq!(only(text).message, "`a` is there twice in one map");
+    let stack = "apiVersion: proximity/v1\nkind: Stack\nmetadata: {name: shop}\nspec:\n  \
+                 values: {a: {b: 1}, a: {b: 2}}\n  apps: [{name: shop-db, catalog_id: nginx}]\n";
+    assert_eq!(only(stack).message, "`a` is there twice in one map");
+}
+
+/// An app with this in its spec.
+fn named(name: &str, spec: &str) -> String {
+    format!(
+        "---\napiVersion: proximity/v1\nkind: App\nmetadata: {{name: {name}}}\n\
+         spec: {{catalog_id: nginx, {spec}}}\n"
+    )
+}
+
+/// All that is told of a text, in the order of the places.
+fn words(text: &str) -> Vec<String> {
+    let told = read_one(text).unwrap_err().problems;
+    told.into_iter().map(|problem| problem.message).collect()
+}
+
+#[test]
+fn names_and_circles_are_told_whatever_else_is_wrong() {
+    let text = named("one", "colour: blue, depends_on: [two, nobody]")
+        + &named("two", "depends_on: [one]")
+        + &named("two", "");
+    assert_eq!(
+        words(&text),
+        [
+            "`colour` is no field of `spec`",
+            "depends_on goes in a circle: `one` needs `two` needs `one`",
+            "there is no app or stack `nobody` here",
+            "the name `two` is there twice",
+        ]
+    );
+}
+
+#[test]
+fn nobody_is_told_to_be_missing_while_a_name_cannot_be_read() {
+    let needs = named("web", "depends_on: [other]");
+    let missing = "there is no app or stack `other` here";
+    assert_eq!(words(&needs), [missing]);
+    for unread in [
+        "---\na: [\n".to_owned(),
+        "---\nkind: App\n".to_owned(),
+        named("other_1", ""),
+        named("\"${other}\"", ""),
+        named("[other]", ""),
+        "---\napiVersion: proximity/v1\nkind: Stack\nmetadata: {name: shop}\n\
+         spec: {apps: {other: {}}}\n"
+            .to_owned(),
+    ] {
+        let told = words(&format!("{needs}{unread}"));
+        assert!(!told.is_empty(), "{unread}");
+        assert!(!told.contains(&missing.to_owned()), "{unread}{told:?}");
+    }
+    // A stack without a spec is there all the same, and values are nobody's need.
+    let stack = "---\napiVersion: proximity/v1\nkind: Stack\nmetadata: {name: other}\n";
+    assert_eq!(
+        words(&format!("{needs}{stack}")),
+        ["`spec` is missing in the document"]
+    );
+    let values = "---\napiVersion: proximity/v1\nkind: Values\nmetadata: {}\nspec: {}\n";
+    let told = words(&format!("{needs}{values}"));
+    assert!(told.contains(&missing.to_owned()), "{told:?}");
+}

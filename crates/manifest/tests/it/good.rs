@@ -246,3 +246,78 @@ fn the_schema_allows_what_is_read_and_refuses_what_is_not() {
     stranger["kind"] = json!("Node");
     assert!(!valid(&stranger));
 }
+
+#[test]
+fn settings_have_the_same_bounds_for_the_schema() {
+    let settings = |number: usize| -> Value {
+        let settings = (0..number).map(|n| (format!("S{n}"), json!(n)));
+        Value::Object(settings.collect())
+    };
+    let text = |letters: usize| json!({"A": "ä".repeat(letters)});
+    for (settings, expected) in [
+        (settings(64), true),
+        (settings(65), false),
+        (text(8192), true),
+        (text(8193), false),
+    ] {
+        let document = json!({
+            "apiVersion": "proximity/v1",
+            "kind": "App",
+            "metadata": {"name": "web"},
+            "spec": {"catalog_id": "nginx", "settings": settings},
+        });
+        assert_eq!(valid(&document), expected, "schema: {document}");
+        let read = read_one(&document.to_string());
+        assert_eq!(read.is_ok(), expected, "{read:?}");
+    }
+}
+
+/// Nobody can put in quotes what is given on the command line.
+#[test]
+fn a_single_value_is_a_text_where_a_text_is_wanted() {
+    let text = "apiVersion: proximity/v1\nkind: App\nmetadata: {name: \"${name}\"}\nspec:\n  \
+                catalog_id: nginx\n  host: ${host}\n  node: ${node}\n  \
+                resources: {memory_mib: \"${memory}\"}\n  \
+                settings: {A: \"${host}\", B: {secret: \"${secret}\"}}\n  \
+                depends_on: [\"${needed}\"]\n\
+                ---\napiVersion: proximity/v1\nkind: Stack\nmetadata: {name: \"${needed}\"}\nspec:\n  \
+                apps: [{name: \"${inner}\", catalog_id: nginx}]\n";
+    let set = [
+        ("name", "1234"),
+        ("host", "123"),
+        ("node", "007"),
+        ("memory", "512"),
+        ("secret", "true"),
+        ("needed", "false"),
+        ("inner", "4567"),
+    ];
+    let set = set.map(|(name, value)| (name.to_owned(), value.to_owned()));
+    let given = Given {
+        documents: vec![source("x.yaml", text)],
+        set: set.into(),
+        ..Given::default()
+    };
+    let read = read(&given).unwrap();
+    let Manifest::App { name, spec } = &read.documents[0] else {
+        panic!("{:?}", read.documents[0]);
+    };
+    assert_eq!(name.as_str(), "1234");
+    assert_eq!(spec.host, Some("123".parse().unwrap()));
+    assert_eq!(spec.node, Some("007".parse().unwrap()));
+    assert_eq!(spec.resources.memory_mib, Some(512));
+    assert_eq!(spec.depends_on[0].as_str(), "false");
+    let secret = SecretReference {
+        secret: "true".parse().unwrap(),
+    };
+    let settings: Vec<&SettingSource> = spec.settings.values().collect();
+    // A setting can be a number: its catalog entry knows.
+    assert_eq!(
+        settings,
+        [&SettingSource::Integer(123), &SettingSource::Secret(secret)]
+    );
+    let Manifest::Stack { name, spec } = &read.documents[1] else {
+        panic!("{:?}", read.documents[1]);
+    };
+    let names = (name.as_str(), spec.apps[0].name.as_str());
+    assert_eq!(names, ("false", "4567"));
+}

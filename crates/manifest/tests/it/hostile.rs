@@ -191,3 +191,75 @@ fn values_that_stand_in_many_places_have_an_end() {
         .any(|p| p.message.contains("more than is read"));
     assert!(ends || told.left_out > 0);
 }
+
+/// An app with this in its spec.
+fn app(spec: &str) -> String {
+    format!(
+        "apiVersion: proximity/v1\nkind: App\nmetadata: {{name: web}}\n\
+         spec:\n  catalog_id: nginx\n{spec}"
+    )
+}
+
+/// A document of values with this spec.
+fn values(spec: &str) -> String {
+    format!("apiVersion: proximity/v1\nkind: Values\nmetadata: {{name: v}}\nspec: {spec}\n")
+}
+
+#[test]
+fn a_long_text_or_name_stands_in_few_places() {
+    let long = "x".repeat(1 << 20);
+    let names = "$${".repeat(300_000);
+    let keys: Vec<String> = (0..1000).map(|n| format!("k{n:0999}: 1")).collect();
+    let keys = keys.join(", ");
+    let aliases = vec!["*x"; 30].join(", ");
+    let fields: Vec<String> = (0..30).map(|n| format!("s{n}: *x")).collect();
+    let fields = fields.join(", ");
+    for text in [
+        values(&format!("{{x: &x \"{long}\", l: [{aliases}]}}")),
+        values(&format!("{{x: &x {{{keys}}}, {fields}}}")),
+        app(&format!("  settings: {{x: &x \"{long}\", {fields}}}\n")),
+        app(&format!("  settings: {{x: &x \"{names}\", {fields}}}\n")),
+    ] {
+        let told = read_one(&text).unwrap_err();
+        check(&text, &told);
+        assert_eq!(told.problems.len(), 1);
+        let message = &told.problems[0].message;
+        assert!(message.contains("stand for more than 4 MiB"), "{message}");
+    }
+}
+
+/// Thirteen nodes are around the list.
+#[test]
+fn a_file_behind_all_that_may_be_read_is_told_and_not_left_out() {
+    let full = |items: usize| values(&format!("{{l: [{}]}}", vec!["1"; items].join(",")));
+    assert!(read_one(&full(199_987)).is_ok());
+    assert!(read_one(&full(199_988)).is_err());
+    for is_beside in [false, true] {
+        let mut given = Given::default();
+        given.documents.push(source("full", &full(199_987)));
+        let more = source("more", &values("{a: 1}"));
+        if is_beside {
+            given.values.push(more);
+        } else {
+            given.documents.push(more);
+        }
+        let told = read(&given).unwrap_err().problems;
+        assert_eq!((told.len(), told[0].file.as_str()), (1, "more"));
+        assert!(told[0].message.contains("more than 200000"), "{told:?}");
+    }
+}
+
+#[test]
+fn no_name_reaches_the_terminal_as_it_was_written() {
+    let values = values("{\"domai\\e\": x, \"d\\nb\": {name: x}, \"z\\u202e\": {a: 1}}");
+    let spec = "  host: ${domain}\n  node: \"${d\\nb}\"\n  settings: {a: \"${z\\u202e}\"}\n";
+    let text = format!("{values}---\n{}", app(spec));
+    let told = read_one(&text).unwrap_err();
+    check(&text, &told);
+    let hints: Vec<&str> = told.problems.iter().map(|one| one.hint.as_str()).collect();
+    let all = hints.join("");
+    for hint in ["did you mean ${domai }?", "`${d b.…}`", "`${z .…}`"] {
+        assert!(all.contains(hint), "{hint}: {hints:?}");
+    }
+    assert!(!all.contains(['\u{1b}', '\n', '\u{202e}']), "{hints:?}");
+}

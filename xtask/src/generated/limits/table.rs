@@ -650,10 +650,10 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
                 "told; the document is not read",
             ),
             Limit(
-                "bytes that values put into other texts, and that aliases stand for",
+                "bytes of texts and names that aliases and values stand for, wherever one stands",
                 "crates/manifest/src/limits.rs",
                 "MOST_FILLED_BYTES",
-                "told",
+                "told; nothing beyond is read",
             ),
             Limit(
                 "problems that are told",
