@@ -46,11 +46,11 @@ pub(crate) const UNNUMBERED: &str = concat!(
     columns!(),
     " FROM audit WHERE seq IS NULL ORDER BY id LIMIT 1000"
 );
-/// What was numbered before there was a chain.
+/// What was numbered before there was a chain, behind the entry that was linked last: what is linked is not passed again.
 pub(crate) const UNLINKED: &str = concat!(
     "SELECT id, seq, ",
     columns!(),
-    " FROM audit WHERE seq IS NOT NULL AND link IS NULL ORDER BY seq LIMIT 1000"
+    " FROM audit WHERE seq > $1 AND link IS NULL ORDER BY seq LIMIT 1000"
 );
 const OLD: &str = concat!(
     "SELECT ",

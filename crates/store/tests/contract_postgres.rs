@@ -398,9 +398,13 @@ const BEFORE_THE_CHAIN: &str = "DROP TRIGGER audit_is_not_altered ON audit; \
      ALTER TABLE audit DROP COLUMN link; \
      CREATE TRIGGER audit_is_not_altered BEFORE UPDATE ON audit FOR EACH ROW \
      EXECUTE FUNCTION refuse('audit entries are not altered'); \
-     DELETE FROM migrations WHERE version = 21";
+     DELETE FROM migrations WHERE version = 22";
 
-/// Those that have a number are linked by the migration, in the order of their numbers, and the other one by the sequencer.
+/// More than are linked at once, twice.
+const MANY_NUMBERED: i64 = 2_100;
+
+/// Those that have a number are linked by the migration, page by page in the order of their numbers, and the other one by the
+/// sequencer.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn real_postgres_what_was_audited_before_there_was_a_chain_is_in_it() {
     let cluster = Arc::new(Cluster::start());
@@ -413,11 +417,17 @@ async fn real_postgres_what_was_audited_before_there_was_a_chain_is_in_it() {
     let count = world.store.audit_head().await.unwrap().seq;
     world.store.close().await;
     cluster.execute("test_0", BEFORE_THE_CHAIN).await.unwrap();
+    let many = format!(
+        "INSERT INTO audit (at, account, kind, action, target, details, seq) \
+         SELECT 0, 'admin', 'request', 'app.create', 'a', '{{}}', n + (SELECT MAX(seq) FROM audit) \
+         FROM generate_series(1, {MANY_NUMBERED}) AS n"
+    );
+    cluster.execute("test_0", &many).await.unwrap();
     let options = options(&cluster, "test_0", Shape::default());
     let store = Store::open_postgres(options, Timestamp(0)).await.unwrap();
     store.journal_numbered().await.unwrap();
     let head = store.audit_head().await.unwrap();
-    assert_eq!(head.seq, count);
+    assert_eq!(head.seq, count + MANY_NUMBERED);
     let verified = store.verify_audit(Head::NONE, vec![head]).await.unwrap();
     assert_eq!(verified, Ok(head));
     store.close().await;

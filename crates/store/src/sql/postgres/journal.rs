@@ -148,26 +148,12 @@ async fn number(pool: &PgPool) -> Result<u64, DatabaseError> {
     Ok(rows)
 }
 
-/// Numbers and links the entries that have no number; gives how many there were. The caller holds the lock.
+/// Numbers and links the entries that have no number, page by page behind the newest entry; gives how many there were. The caller
+/// holds the lock.
 async fn number_audit(connection: &mut PgConnection) -> Result<u64, DatabaseError> {
-    link_all(connection, UNNUMBERED, None).await
-}
-
-/// Links the entries that were numbered before there was a chain. The caller is alone.
-pub(super) async fn link_numbered(connection: &mut PgConnection) -> Result<(), DatabaseError> {
-    link_all(connection, UNLINKED, Some(Head::NONE)).await?;
-    Ok(())
-}
-
-/// Links what `pages` gives, page by page, behind `head`, or behind the newest entry.
-async fn link_all(
-    connection: &mut PgConnection,
-    pages: &'static str,
-    mut head: Option<Head>,
-) -> Result<u64, DatabaseError> {
-    let mut rows = 0;
+    let (mut rows, mut head) = (0, None);
     loop {
-        let page = run(connection, pages, &[]).await?.rows;
+        let page = run(connection, UNNUMBERED, &[]).await?.rows;
         if page.is_empty() {
             return Ok(rows);
         }
@@ -175,10 +161,34 @@ async fn link_all(
             Some(head) => head,
             None => newest(connection).await?,
         };
-        let (links, last) = links(&page, behind).map_err(misfit)?;
-        rows += run(connection, LINK, &[Value::from(links)]).await?.changed;
+        let (changed, last) = link(connection, &page, behind).await?;
+        rows += changed;
         head = Some(last);
     }
+}
+
+/// Links the entries that were numbered before there was a chain, page by page in the order of their numbers. The caller is alone.
+pub(super) async fn link_numbered(connection: &mut PgConnection) -> Result<(), DatabaseError> {
+    let mut head = Head::NONE;
+    loop {
+        let after = [Value::from(head.seq)];
+        let page = run(connection, UNLINKED, &after).await?.rows;
+        if page.is_empty() {
+            return Ok(());
+        }
+        (_, head) = link(connection, &page, head).await?;
+    }
+}
+
+/// Links a page behind `head`; gives how many entries were written, and the last of them.
+async fn link(
+    connection: &mut PgConnection,
+    page: &[Row],
+    head: Head,
+) -> Result<(u64, Head), DatabaseError> {
+    let (links, last) = links(page, head).map_err(misfit)?;
+    let written = run(connection, LINK, &[Value::from(links)]).await?;
+    Ok((written.changed, last))
 }
 
 async fn newest(connection: &mut PgConnection) -> Result<Head, DatabaseError> {
