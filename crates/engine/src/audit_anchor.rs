@@ -5,12 +5,12 @@
 
 use std::time::Duration;
 
-use proximity_domain::audit::{Anchor, Head};
+use proximity_domain::audit::{Anchor, Head, LOG_TARGET};
 use proximity_store::{Reader, StoreError};
 use tokio_util::sync::CancellationToken;
 
 /// What the lines are logged under. They are let through whatever else is not.
-pub const TARGET: &str = "proximity_audit";
+pub const TARGET: &str = LOG_TARGET;
 
 /// From one line to the next at least, and from an entry to its line at most.
 const EVERY: Duration = Duration::from_secs(60);

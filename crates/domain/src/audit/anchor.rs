@@ -2,6 +2,8 @@
 
 use std::fmt;
 
+use serde_json::Value;
+
 use super::Link;
 use crate::ids::InstallationId;
 
@@ -37,8 +39,12 @@ pub struct Anchor {
 #[error("a line begins like an anchor of the audit and does not go on like one")]
 pub struct BadAnchor;
 
+/// What anchors are logged under: it stands before them in text, and as `target` in JSON.
+pub const LOG_TARGET: &str = "proximity_audit";
 /// What an anchor begins with. The number is that of the form.
 const MARK: &str = "proximity-audit-anchor 1 ";
+/// What stands between the time and the target of each line of our log.
+const LEVELS: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
 /// Digits of a link.
 const LINK_DIGITS: usize = 64;
 
@@ -51,13 +57,34 @@ impl fmt::Display for Anchor {
 }
 
 impl Anchor {
-    /// The anchor in a line of a log, whatever stands around it; none if it holds none.
+    /// The anchor in a line of a log; none if it holds none. An anchor stands at the beginning, or is what the server logged
+    /// under [`LOG_TARGET`], as text or as JSON, and a journal may have put something before it. What any other line says or
+    /// quotes is none: it may be the words of a stranger.
     ///
     /// # Errors
     /// [`BadAnchor`] if one begins and cannot be read: it was cut off, or changed.
     pub fn find(line: &str) -> Result<Option<Self>, BadAnchor> {
-        match line.split_once(MARK) {
-            Some((_, rest)) => Self::read(rest).map(Some).ok_or(BadAnchor),
+        let Some((before, rest)) = line.split_once(MARK) else {
+            return Ok(None);
+        };
+        if leads_to_one(before) {
+            return Self::read(rest).map(Some).ok_or(BadAnchor);
+        }
+        match before.find('{').map(|brace| line.split_at(brace)) {
+            Some((outer, object)) if is_of_a_journal(&words(outer)) => Self::in_json(object),
+            Some(_) | None => Ok(None),
+        }
+    }
+
+    /// The anchor that is the message of a line of JSON.
+    fn in_json(object: &str) -> Result<Option<Self>, BadAnchor> {
+        let logged: Value = serde_json::from_str(object).map_err(|_| BadAnchor)?;
+        let field = |name: &str| logged.get(name).and_then(Value::as_str);
+        if field("target") != Some(LOG_TARGET) {
+            return Ok(None);
+        }
+        match field("message").and_then(|said| said.strip_prefix(MARK)) {
+            Some(rest) => Self::read(rest).map(Some).ok_or(BadAnchor),
             None => Ok(None),
         }
     }
@@ -74,6 +101,40 @@ impl Anchor {
         let installation = installation.parse().ok()?;
         Some(Self { installation, head })
     }
+}
+
+fn words(text: &str) -> Vec<&str> {
+    text.split_whitespace().collect()
+}
+
+/// Whether an anchor may follow: nothing stands before it, or the head of its own line of the log, or a journal's words alone.
+fn leads_to_one(before: &str) -> bool {
+    match words(before).as_slice() {
+        [] => true,
+        [outer @ .., time, "INFO", target]
+            if is_time(time) && target.strip_suffix(':') == Some(LOG_TARGET) =>
+        {
+            is_of_a_journal(outer)
+        }
+        outer => outer.last().is_some_and(|last| last.ends_with("]:")) && is_of_a_journal(outer),
+    }
+}
+
+/// Whether a journal may have put these before a line: its time, its machine, its program, which ends with a colon. Behind a colon
+/// somebody speaks already, and so does a line of our log behind its level, or one of JSON behind its brace.
+fn is_of_a_journal(outer: &[&str]) -> bool {
+    let Some((last, before)) = outer.split_last() else {
+        return true;
+    };
+    let says = |word: &&str| LEVELS.contains(word) || word.contains(['{', '"']);
+    !says(last) && !before.iter().any(|word| says(word) || word.ends_with(':'))
+}
+
+/// Whether it looks like the time of a line of our log, as in `2026-11-28T10:00:00.000000Z`.
+fn is_time(word: &str) -> bool {
+    let is_part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'T' | b':' | b'.');
+    let digits = word.strip_suffix('Z');
+    digits.is_some_and(|digits| digits.contains('T') && digits.bytes().all(is_part))
 }
 
 #[cfg(test)]
@@ -104,23 +165,61 @@ mod tests {
         );
     }
 
+    /// A line of our log as JSON that says `message` under `target`.
+    fn json(target: &str, message: &str) -> String {
+        let at = "2026-11-28T10:00:00Z";
+        serde_json::json!({ "at": at, "level": "info", "message": message, "target": target })
+            .to_string()
+    }
+
     #[test]
     fn an_anchor_is_found_in_lines_of_any_log() {
         let text = anchor().to_string();
+        let said = format!("2026-11-28T10:00:00.000000Z  INFO proximity_audit: {text}");
+        let object = json(LOG_TARGET, &text);
+        let journal = "Nov 28 10:00:00 pve1 proximity[812]: ";
         for line in [
             text.clone(),
-            format!("2026-11-28T10:00:00.000000Z  INFO proximity_audit: {text}"),
-            format!(
-                "Nov 28 10:00:00 pve1 proximity[812]: 2026-11-28T10:00:00Z  INFO proximity_audit: {text}\r"
-            ),
-            format!(
-                "{{\"at\":\"2026-11-28T10:00:00Z\",\"level\":\"info\",\"message\":\"{text}\",\"target\":\"proximity_audit\"}}"
-            ),
+            said.clone(),
+            format!("{journal}{said}\r"),
+            format!("2026-11-28T10:00:00.1Z stderr F {said}"),
+            object.clone(),
+            format!("{journal}{object}\r"),
+            format!("{journal}{text}"),
         ] {
             assert_eq!(Anchor::find(&line), Ok(Some(anchor())), "{line}");
         }
         for line in ["", "INFO serving", "the proximity-audit-anchor of before"] {
             assert_eq!(Anchor::find(line), Ok(None), "{line}");
+        }
+    }
+
+    /// What a webhook answered is logged, and so is much else of strangers: whoever writes an anchor there has written none.
+    #[test]
+    fn what_a_line_quotes_is_no_anchor() {
+        let text = anchor().to_string();
+        let own = "2026-11-28T10:00:00Z  INFO proximity_audit: ";
+        let told = "2026-11-28T10:00:00Z  INFO proximity_engine::notify::runner: told answer=200";
+        for quoted in [
+            text.clone(),
+            format!("{own}{text}"),
+            format!("x[1]: {text}"),
+            format!("x[1]: {own}{text}"),
+            json(LOG_TARGET, &text),
+            format!("x[1]: {}", json(LOG_TARGET, &text)),
+            MARK.to_owned(),
+        ] {
+            for line in [
+                format!("{told} {quoted}"),
+                format!("Nov 28 10:00:00 pve1 proximity[812]: {told} {quoted}"),
+                format!("2026-11-28T10:00:00Z  WARN proximity_engine: {quoted}"),
+                format!("Nov 28 10:00:00 pve1 sshd[7]: invalid user {quoted}"),
+                json("proximity_engine", &quoted),
+                json(LOG_TARGET, &format!("it said {quoted}")),
+                format!("pve1 proximity[812]: {}", json("x", &quoted)),
+            ] {
+                assert_eq!(Anchor::find(&line), Ok(None), "{line}");
+            }
         }
     }
 
@@ -137,6 +236,9 @@ mod tests {
             text.replace("installation=0", "installation=x"),
             text.replace(" seq=17", ""),
             MARK.to_owned(),
+            format!("pve1 proximity[8]: 2026-11-28T10:00:00Z  INFO proximity_audit: {MARK}"),
+            json(LOG_TARGET, MARK),
+            format!("{{\"level\":\"info\",\"message\":\"{text}\",\"tar"),
         ] {
             assert_eq!(Anchor::find(&line), Err(BadAnchor), "{line}");
         }

@@ -8,6 +8,6 @@ mod anchor;
 mod entry;
 mod walk;
 
-pub use anchor::{Anchor, Head};
+pub use anchor::{Anchor, Head, LOG_TARGET};
 pub use entry::{Entry, Link};
 pub use walk::{Break, Walk};

@@ -478,7 +478,8 @@ async fn audit_is_held_against_what_is_sent(live: &Live) {
     let other = uuid::Uuid::from_u128(12).to_string();
     let installation = live.world.store.installation().to_string();
     let of_others = anchor.replace(&installation, &other);
-    let held = verify(live, &[format!("INFO {anchor}"), of_others]).await;
+    let logged = format!("2026-11-28T10:00:00Z  INFO proximity_audit: {anchor}");
+    let held = verify(live, &[logged, of_others]).await;
     let counted = (&held.body["anchors"], &held.body["of_others"]);
     assert_eq!(counted, (&json!(1), &json!(1)), "{}", held.body);
 
