@@ -6,8 +6,10 @@
 use std::time::Duration;
 
 use proximity_domain::audit::{Anchor, Head, LOG_TARGET};
-use proximity_store::{Reader, StoreError};
+use proximity_store::{Reader, Store, StoreError};
 use tokio_util::sync::CancellationToken;
+
+use crate::engine::Engine;
 
 /// What the lines are logged under. They are let through whatever else is not.
 pub const TARGET: &str = LOG_TARGET;
@@ -15,9 +17,17 @@ pub const TARGET: &str = LOG_TARGET;
 /// From one line to the next at least, and from an entry to its line at most.
 const EVERY: Duration = Duration::from_secs(60);
 
-/// Says the head at once, whenever it has moved, once a minute at most, and a last time at the end: `ended` is cancelled when
-/// nothing is written any more. While nothing is written it sleeps.
-pub async fn run(reader: Reader, mut say: impl FnMut(&Anchor), ended: CancellationToken) {
+impl Engine {
+    /// Writes the head of the audit into the log, as [`run`] says it.
+    pub async fn anchor_audit(self, ended: CancellationToken) {
+        run(self.store().clone(), log, ended).await;
+    }
+}
+
+/// Says the head at once, whenever it has moved, once a minute at most, and a last time at the end, with all that is written
+/// then: `ended` is cancelled when nothing is written any more. While nothing is written it sleeps.
+pub async fn run(store: Store, mut say: impl FnMut(&Anchor), ended: CancellationToken) {
+    let reader = store.reader();
     let mut commits = reader.commits();
     let mut anchored = Head::NONE;
     loop {
@@ -37,6 +47,10 @@ pub async fn run(reader: Reader, mut say: impl FnMut(&Anchor), ended: Cancellati
             () = ended.cancelled() => break,
             goes_on = rest => if !goes_on { break },
         }
+    }
+    // On PostgreSQL what was written last may have no number yet, and the head does not go as far then.
+    if let Err(error) = store.journal_numbered().await {
+        tracing::warn!(%error, "the last entries of the audit could not be numbered, so they are not anchored");
     }
     if let Err(error) = look(&reader, &mut anchored, &mut say).await {
         tracing::warn!(%error, "the head of the audit cannot be read, so its last entries are not anchored");
@@ -106,7 +120,7 @@ mod tests {
                 assert_eq!(anchor.installation, INSTALLATION);
                 told.lock().unwrap().push(anchor.head.seq);
             };
-            let running = tokio::spawn(run(store.reader(), say, ended.clone()));
+            let running = tokio::spawn(run(store.clone(), say, ended.clone()));
             Self {
                 store,
                 said,

@@ -1,11 +1,15 @@
 //! The engine on a database of PostgreSQL: deploys, and a worker that dies in the middle of one.
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
+use std::sync::Mutex;
+
 use proximity_domain::app::StatusLabel;
+use proximity_domain::audit::Anchor;
 use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
 use proximity_domain::retry::RetryPolicy;
 use proximity_domain::time::Clock;
+use proximity_engine::audit_anchor;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
 use proximity_engine::seams::Ingress;
@@ -16,6 +20,7 @@ use proximity_testkit::postgres::Cluster;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::sources::RealClock;
 use proximity_testkit::world::{Place, TestWorld, WorldParts};
+use tokio_util::sync::CancellationToken;
 
 /// A world on a database of its own.
 async fn world(cluster: &Cluster) -> TestWorld {
@@ -201,5 +206,48 @@ async fn real_postgres_a_removal_cancelled_while_its_destroy_runs_ends_as_what_i
     assert!(w.pve.guests.vmids().is_empty());
     assert!(w.store.native_guests(app.id).await.unwrap().is_empty());
     assert_sound(&w).await;
+    w.store.close().await;
+}
+
+/// Keeps all others from numbering until there is a row in this table.
+const HOLD: &str = "BEGIN; SELECT pg_advisory_xact_lock(7640, 1); \
+     DO $$ BEGIN WHILE NOT EXISTS (SELECT 1 FROM let_go) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; \
+     COMMIT";
+const HELD: &str = "SELECT 'held' FROM pg_locks l JOIN pg_stat_activity a ON a.pid = l.pid \
+     WHERE l.locktype = 'advisory' AND l.classid = 7640 AND l.objid = 1 AND l.granted \
+     AND a.query LIKE 'BEGIN; %let_go%'";
+
+/// What was written in the last moment has no number yet; the last anchor waits for it.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn real_postgres_the_last_anchor_is_the_last_entry() {
+    let cluster = Cluster::start();
+    let w = world(&cluster).await;
+    w.store.journal_numbered().await.unwrap();
+    let before = w.store.audit_head().await.unwrap().seq;
+    let sign = "CREATE TABLE let_go (x BIGINT)";
+    cluster.execute("test_0", sign).await.unwrap();
+    let said = Mutex::new(Vec::new());
+    let say = |anchor: &Anchor| said.lock().unwrap().push(anchor.head.seq);
+    let ended = CancellationToken::new();
+    ended.cancel();
+    let written = async {
+        while cluster.texts("test_0", HELD).await.unwrap().is_empty() {}
+        let now = RealClock.now();
+        let noted = w
+            .store
+            .note_host_act("lab", "host.init", "x", &w.actor, now);
+        noted.await.unwrap();
+        let let_go = async {
+            while said.lock().unwrap().is_empty() {
+                tokio::task::yield_now().await;
+            }
+            let go = "INSERT INTO let_go VALUES (1)";
+            cluster.execute("test_0", go).await.unwrap();
+        };
+        tokio::join!(audit_anchor::run(w.store.clone(), say, ended), let_go);
+    };
+    let (held, ()) = tokio::join!(cluster.execute("test_0", HOLD), written);
+    held.unwrap();
+    assert_eq!(*said.lock().unwrap(), [before, before + 1]);
     w.store.close().await;
 }

@@ -8,7 +8,7 @@ use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::probe::HttpProbe;
 use proximity_engine::worker::Worker;
-use proximity_engine::{audit_anchor, housekeeping, route_sweep};
+use proximity_engine::{housekeeping, route_sweep};
 use proximity_gateway::client::GatewayClient;
 use proximity_server::{EventLimits, Limits, Metrics, ServerParts, TlsFiles, router};
 use proximity_store::{Alone, DatabaseError, PostgresOptions, Store, StoreError, StoreOptions};
@@ -266,8 +266,7 @@ async fn work(
     };
     parts.events.clients = open_files::followers(parts.events.clients, limits.connections);
     let worked_out = CancellationToken::new();
-    let anchors = audit_anchor::run(engine.reader(), audit_anchor::log, worked_out.clone());
-    let anchors = tokio::spawn(anchors);
+    let anchors = tokio::spawn(engine.clone().anchor_audit(worked_out.clone()));
     let sweep = tokio::spawn(route_sweep::run(engine.clone(), shutdown.clone()));
     let house = tokio::spawn(housekeeping::run(engine.clone(), shutdown.clone()));
     let told = tokio::spawn(parts.notices.clone().run(shutdown.clone()));
