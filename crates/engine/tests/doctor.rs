@@ -6,7 +6,8 @@ use proximity_domain::time::Timestamp;
 use proximity_engine::commands::{Code, CreateApp, Finding, Level};
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::Access;
-use proximity_testkit::world::TestWorld;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::world::{Place, TestWorld, WorldParts, damage};
 
 /// A host with a pool, and an app whose container is in it.
 async fn deployed() -> (TestWorld, u32) {
@@ -110,6 +111,36 @@ async fn a_stranger_at_our_number_gets_no_command_and_is_not_called_ours() {
             assert!(all.iter().all(|f| f.code != Code::PoolOurs), "{all:#?}");
         }
     }
+}
+
+/// The audit has a finding of its own: what is wrong with it hides no rule, and no rule hides it.
+#[tokio::test]
+async fn an_entry_of_the_audit_that_was_altered_is_told_beside_the_rules() {
+    let folder = tempfile::tempdir().unwrap();
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::start(Access::Full)],
+        place: Place::Folder(folder.path().to_owned()),
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    let alter = "DROP TRIGGER audit_is_not_altered; UPDATE audit SET account = 'x' WHERE seq = 1";
+    let codes = async || {
+        let all = w.engine.doctor(None).await.unwrap();
+        let own = all.into_iter().filter(|f| f.host.is_none());
+        own.map(|f| f.code).collect::<Vec<Code>>()
+    };
+    let sound = codes().await;
+    assert!(sound.contains(&Code::AuditWhole), "{sound:?}");
+    damage(folder.path(), alter).unwrap();
+    let altered = codes().await;
+    assert_eq!(altered[0], Code::AuditBroken, "{altered:?}");
+    assert!(altered.contains(&Code::RecordSound), "{altered:?}");
+    let rule = "UPDATE clearings SET cleared = 5 WHERE journal = 'operations'";
+    damage(folder.path(), rule).unwrap();
+    let both = codes().await;
+    assert_eq!(both[..2], [Code::RecordBroken, Code::AuditBroken]);
+    w.store.close().await;
 }
 
 #[tokio::test]

@@ -232,10 +232,8 @@ async fn real_postgres_the_last_anchor_is_the_last_entry() {
     ended.cancel();
     let written = async {
         while cluster.texts("test_0", HELD).await.unwrap().is_empty() {}
-        let now = RealClock.now();
-        let noted = w
-            .store
-            .note_host_act("lab", "host.init", "x", &w.actor, now);
+        let (store, now) = (&w.store, RealClock.now());
+        let noted = store.note_host_act("lab", "host.init", "x", &w.actor, now);
         noted.await.unwrap();
         let let_go = async {
             while said.lock().unwrap().is_empty() {

@@ -511,6 +511,8 @@ async fn an_audit_that_was_tampered_with_is_told_from_its_first_wrong_entry_on()
     let wrong = world.store.invariants().await.unwrap();
     let told = "audit entries are chained: entry 2 is not what it was when it was written";
     assert_eq!(wrong, [told]);
+    let rules = world.store.broken_rules().await.unwrap();
+    assert_eq!(rules, [""; 0], "the chain is looked at by itself");
 }
 
 /// More entries than are read at once, and one among them that cannot be read.

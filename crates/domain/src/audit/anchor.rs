@@ -133,8 +133,10 @@ fn is_of_a_journal(outer: &[&str]) -> bool {
 /// Whether it looks like the time of a line of our log, as in `2026-11-28T10:00:00.000000Z`.
 fn is_time(word: &str) -> bool {
     let is_part = |byte: u8| byte.is_ascii_digit() || matches!(byte, b'-' | b'T' | b':' | b'.');
-    let digits = word.strip_suffix('Z');
-    digits.is_some_and(|digits| digits.contains('T') && digits.bytes().all(is_part))
+    let Some(time) = word.strip_suffix('Z') else {
+        return false;
+    };
+    time.contains('T') && time.bytes().all(is_part)
 }
 
 #[cfg(test)]

@@ -223,7 +223,8 @@ mod tests {
         let failed = none_of_ours(0, &found.bad);
         assert_eq!(failed.body.code, "bad_anchor");
         assert!(failed.body.message.contains("line 3 of x.log"));
-        assert_eq!(none_of_ours(1, &BadLines::default()).body.code, "no_anchor");
+        let none = none_of_ours(1, &BadLines::default());
+        assert_eq!(none.body.code, "no_anchor");
         let many = collected(format!("{cut}\n").repeat(30).as_bytes()).bad;
         assert_eq!((many.bad_lines, many.bad_named.len()), (30, BAD_NAMED));
     }

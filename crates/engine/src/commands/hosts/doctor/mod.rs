@@ -10,6 +10,7 @@ mod finding;
 mod gather;
 mod judge;
 mod node;
+mod own;
 mod page;
 pub(in crate::commands::hosts) mod pveum;
 #[cfg(test)]
@@ -28,8 +29,6 @@ use crate::error::EngineError;
 
 /// How long the look at one host may take; the API gives a request 60 s.
 const LOOK: Duration = Duration::from_secs(50);
-/// How long gateway and database may take.
-const OWN: Duration = Duration::from_secs(10);
 
 impl Engine {
     /// Looks at this installation and at all its hosts, or at one of them alone; changes nothing. The worst findings of each come
@@ -71,53 +70,4 @@ impl Engine {
             [],
         )]
     }
-
-    /// The parts of this installation beside the server, which answers.
-    async fn installation(&self) -> Vec<Finding> {
-        let of = |code, subject: &str, what: String, next: &str| {
-            let next = Some(next.to_owned()).filter(|next| !next.is_empty());
-            Finding::new(code, None, subject, &what, next)
-        };
-        let gateway = match timeout(OWN, self.inner.parts.ingress.routes()).await {
-            Ok(Ok(routes)) => {
-                let what = match routes.len() {
-                    1 => "it answers, with 1 route".to_owned(),
-                    count => format!("it answers, with {count} routes"),
-                };
-                of(Code::GatewayAnswers, "gateway", what, "")
-            }
-            Ok(Err(error)) => silent(&error.to_string()),
-            Err(_) => silent(&format!("no answer within {} s", OWN.as_secs())),
-        };
-        let reader = self.reader();
-        let record = match timeout(OWN, reader.invariants()).await {
-            Ok(Ok(wrong)) if wrong.is_empty() => {
-                let what = "what it has keeps all rules".to_owned();
-                of(Code::RecordSound, "database", what, "")
-            }
-            Ok(Ok(wrong)) => {
-                let next = "stop the server, keep a copy of the data directory, and report this";
-                of(Code::RecordBroken, "database", wrong.join("; "), next)
-            }
-            Ok(Err(error)) => of(Code::RecordUnread, "database", error.to_string(), ""),
-            Err(_) => {
-                let what = format!("it was not read whole within {} s", OWN.as_secs());
-                of(Code::RecordUnread, "database", what, "")
-            }
-        };
-        vec![gateway, record]
-    }
-}
-
-fn silent(why: &str) -> Finding {
-    let next = [
-        "start it: proximity gateway (as a service: systemctl status proximity-gateway)".to_owned(),
-    ];
-    Finding::new(
-        Code::GatewaySilent,
-        None,
-        "gateway",
-        &format!("it does not answer, so no app gets or loses a port: {why}"),
-        next,
-    )
 }

@@ -70,6 +70,7 @@ async fn a_host_that_was_set_up_is_well() {
     for code in [
         Code::GatewayAnswers,
         Code::RecordSound,
+        Code::AuditWhole,
         Code::EndpointAnswers,
         Code::CertificateGood,
         Code::Quorum,
