@@ -29,10 +29,25 @@ pub(crate) async fn page(
     extent: Extent,
 ) -> Result<EventPage, StoreError> {
     match after {
-        Some(0) => onwards(feed, filter, extent.cleared, limit, extent.newest).await,
+        Some(0) => from_the_beginning(feed, filter, limit, extent).await,
         Some(after) => onwards(feed, filter, after, limit, extent.newest).await,
         None => last(feed, filter, limit, extent).await,
     }
+}
+
+async fn from_the_beginning(
+    feed: &EventFeed,
+    filter: &EventFilter,
+    limit: usize,
+    Extent { cleared, newest }: Extent,
+) -> Result<EventPage, StoreError> {
+    let page = onwards(feed, filter, cleared, limit, newest).await?;
+    if page.next_after > cleared || !page.more {
+        return Ok(page);
+    }
+    // The first ones were cleared away since it was looked where they begin.
+    let cleared = feed.cleared().await?;
+    onwards(feed, filter, cleared, limit, newest).await
 }
 
 async fn onwards(
@@ -80,7 +95,15 @@ async fn last(
     }
     while position < newest {
         let found = feed.after(position, newest).await?;
-        let Some(end) = found.last() else { break };
+        let Some(end) = found.last() else {
+            // They were cleared away since it was looked where they begin, or there are none.
+            let cleared = feed.cleared().await?;
+            if cleared <= position {
+                break;
+            }
+            position = cleared;
+            continue;
+        };
         position = end.seq;
         kept.extend(found.into_iter().filter(|event| filter.lets(event)));
         kept.drain(..kept.len().saturating_sub(limit));
@@ -90,4 +113,41 @@ async fn last(
         next_after: position,
         more: false,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::time::Timestamp;
+    use proximity_pve_emulator::core::Access;
+    use proximity_testkit::world::TestWorld;
+    use tokio_util::sync::CancellationToken;
+
+    use super::super::EventLimits;
+    use super::*;
+    use crate::metrics::Metrics;
+
+    /// Housekeeping clears between the look at where the events begin and the look at the events.
+    #[tokio::test]
+    async fn what_is_cleared_away_meanwhile_hides_nothing_of_what_is_left() {
+        let w = TestWorld::start(Access::Full).await.unwrap();
+        let host = w.store.hosts().await.unwrap().pop().unwrap();
+        for at in 0..8 {
+            let changed = w.store.update_host(host.clone(), &w.actor, Timestamp(at));
+            changed.await.unwrap();
+        }
+        let newest = w.store.newest_event().await.unwrap();
+        let (limits, metrics) = (EventLimits::default(), Metrics::new("0"));
+        let closing = CancellationToken::new();
+        let feed = EventFeed::start(w.store.reader(), limits, metrics, closing);
+        let before = Extent { cleared: 0, newest };
+        w.store.clear_events(newest - 3).await.unwrap();
+        let left: Vec<i64> = (newest - 2..=newest).collect();
+        for after in [None, Some(0)] {
+            let found = page(&feed, &EventFilter::default(), after, 50, before);
+            let found = found.await.unwrap();
+            let seqs: Vec<i64> = found.events.iter().map(|event| event.seq).collect();
+            assert_eq!(seqs, left, "{after:?}");
+            assert_eq!((found.next_after, found.more), (newest, false), "{after:?}");
+        }
+    }
 }
