@@ -147,7 +147,8 @@ mod tests {
             let found = found.await.unwrap();
             let seqs: Vec<i64> = found.events.iter().map(|event| event.seq).collect();
             assert_eq!(seqs, left, "{after:?}");
-            assert_eq!((found.next_after, found.more), (newest, false), "{after:?}");
+            let end = (found.next_after, found.more);
+            assert_eq!(end, (newest, false), "{after:?}");
         }
     }
 }
