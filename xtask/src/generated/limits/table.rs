@@ -471,6 +471,12 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
                 "refused: `invalid_value`",
             ),
             Limit(
+                "bytes of a line of a log that anchors are read from",
+                "crates/proximity/src/commands/audit.rs",
+                "LONGEST_LINE",
+                "passed over",
+            ),
+            Limit(
                 "audit entries in memory while they are verified",
                 "crates/store/src/audit_chain.rs",
                 "PAGE",
