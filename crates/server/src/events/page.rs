@@ -139,12 +139,11 @@ mod tests {
         let (limits, metrics) = (EventLimits::default(), Metrics::new("0"));
         let closing = CancellationToken::new();
         let feed = EventFeed::start(w.store.reader(), limits, metrics, closing);
-        let before = Extent { cleared: 0, newest };
+        let (before, filter) = (Extent { cleared: 0, newest }, EventFilter::default());
         w.store.clear_events(newest - 3).await.unwrap();
         let left: Vec<i64> = (newest - 2..=newest).collect();
         for after in [None, Some(0)] {
-            let found = page(&feed, &EventFilter::default(), after, 50, before);
-            let found = found.await.unwrap();
+            let found = page(&feed, &filter, after, 50, before).await.unwrap();
             let seqs: Vec<i64> = found.events.iter().map(|event| event.seq).collect();
             assert_eq!(seqs, left, "{after:?}");
             let end = (found.next_after, found.more);
