@@ -448,6 +448,7 @@ mod tests {
         let root = Path {
             above: None,
             part: Part::Document,
+            kind: &SECRET_REFERENCE,
         };
         let long = "ä".repeat(1 << 20);
         let (field, deeper) = ("ä".repeat(QUOTED), "b");

@@ -515,6 +515,7 @@ mod tests {
             scope: &scope,
             left: &mut left,
             found: &mut found,
+            named: &mut BTreeSet::new(),
         };
         filling.fill(&Arc::new(Node::leaf(Place::first(1), list)));
         let told = found.end();

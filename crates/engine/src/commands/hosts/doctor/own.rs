@@ -89,7 +89,11 @@ fn of_audit(looked: Looked<Result<Head, Break>, StoreError>) -> Finding {
             (Code::AuditBroken, broken.to_string(), Some(next))
         }
         Some(Err(error)) => (Code::AuditUnread, error.to_string(), None),
-        None => (Code::AuditLong, not_in_time(), Some("proximity audit verify")),
+        None => (
+            Code::AuditLong,
+            not_in_time(),
+            Some("proximity audit verify"),
+        ),
     };
     of(code, "audit", &what, next)
 }
