@@ -27,6 +27,7 @@ pub mod node_loss;
 pub mod nodes;
 pub mod notices;
 pub mod operations;
+pub mod plans;
 pub mod ports;
 pub mod reconcile;
 pub mod secret;

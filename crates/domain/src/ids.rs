@@ -59,6 +59,10 @@ uuid_id!(
     TokenId
 );
 uuid_id!(
+    /// One plan: what would have to be done so that all is as documents want it.
+    PlanId
+);
+uuid_id!(
     /// One running process that works on operations; new at every start.
     HolderId
 );

@@ -29,6 +29,7 @@ pub mod notify;
 pub mod observe;
 pub mod operation;
 pub mod place;
+pub mod plan;
 pub mod ports;
 pub mod recorded;
 pub mod restore;

@@ -113,6 +113,12 @@ pub enum EngineError {
         /// What speaks against it.
         message: String,
     },
+    /// Documents of desired state that are not right, or name what is not there.
+    #[error("the documents are not right; problems: {}", fields.len())]
+    Manifests {
+        /// What of which app, or file, line and column → what is wrong.
+        fields: BTreeMap<String, String>,
+    },
     /// No host at all.
     #[error("no host has been added yet")]
     NoHost,
@@ -198,6 +204,7 @@ impl EngineError {
             | Self::NodeNotGivenUp { .. }
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
+            | Self::Manifests { .. }
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -227,6 +234,7 @@ impl EngineError {
                 BTreeMap::from([("config.memory".to_owned(), self.to_string())])
             }
             Self::Refused(Refusal::NoPlace(none)) => lacking(none),
+            Self::Manifests { fields } => fields.clone(),
             Self::Refused(Refusal::OutOfRange { .. } | Refusal::TemplateMissing { .. })
             | Self::NotFound { .. }
             | Self::NotInState { .. }
@@ -292,6 +300,7 @@ impl EngineError {
             Self::NodeInUse { .. } => row("node_in_use", K::Conflict, NODE_IN_USE_HINT),
             Self::NodeNotGivenUp { .. } => row("node_in_use", K::Conflict, NOT_GIVEN_UP_HINT),
             Self::NotAdoptable { code, .. } | Self::NotRestored { code, .. } => adoption_row(code),
+            Self::Manifests { .. } => row("manifest_invalid", K::Invalid, MANIFESTS_HINT),
             Self::NoHost => row(
                 "no_host",
                 K::NotFound,
@@ -336,6 +345,7 @@ impl EngineError {
             | Self::NodeNotGivenUp { .. }
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
+            | Self::Manifests { .. }
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -353,6 +363,9 @@ impl EngineError {
 
 /// What helps a server that may open no more files.
 pub(crate) const OUT_OF_FILES_HINT: &str = "ask again when there are fewer callers, or give the server more open files (LimitNOFILE= in its unit, ulimit -n)";
+
+const MANIFESTS_HINT: &str =
+    "correct what is named; what there is show proximity catalog and proximity hosts list";
 
 const NODE_IN_USE_HINT: &str = "take it out of its cluster first (pvecm delnode), and move or remove the apps on it; what is lost with it is shown, and given up, by: proximity hosts forget-node HOST NODE --containers-lost";
 

@@ -183,6 +183,8 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::doctor::doctor))
         .routes(routes!(routes::ports::list))
         .routes(routes!(routes::ports::free))
+        .routes(routes!(routes::plans::make))
+        .routes(routes!(routes::plans::show))
         .routes(routes!(routes::notices::list))
         .routes(routes!(routes::notices::test))
         .routes(routes!(routes::apps::resolve))

@@ -41,6 +41,7 @@ mod operations;
 mod options;
 pub mod orphans;
 mod outputs;
+pub mod plans;
 mod ports;
 pub mod power;
 mod queue;

@@ -73,6 +73,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(20, "0020_what_was_told", "postgres/"),
     migration!(21, "0021_clearing"),
     migration!(22, "0022_audit_chain", "postgres/", Then::LinkAudit),
+    migration!(23, "0023_plans"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

@@ -37,6 +37,7 @@ pub(crate) const MAY_USE: &[(&str, &[&str])] = &[
             "proximity-api",
             "proximity-domain",
             "proximity-engine",
+            "proximity-manifest",
             "proximity-store",
         ],
     ),

@@ -25,6 +25,7 @@ use crate::node_loss::{GiveUpNode, NodeLoss};
 use crate::nodes::{NodeList, NodeQuery};
 use crate::notices::{ChannelList, ChannelTests, TestChannels};
 use crate::operations::{Operation, OperationList, OperationQuery};
+use crate::plans::{MakePlan, Plan};
 use crate::ports::{FreePorts, FreedPorts, PortList, PortQuery};
 use crate::reconcile::{JanitorReport, Reconcile, ReconcileReport, RunJanitor};
 use crate::stats::Stats;
@@ -98,6 +99,16 @@ impl Client {
     /// `POST /api/apps/adopt/batch`.
     pub async fn adopt_all(&self, body: &AdoptApps) -> Answer<Adoptions> {
         self.post(&["apps", "adopt", "batch"], body).await
+    }
+
+    /// `POST /api/plans`.
+    pub async fn make_plan(&self, body: &MakePlan) -> Answer<Plan> {
+        self.post(&["plans"], body).await
+    }
+
+    /// `GET /api/plans/{id}`.
+    pub async fn plan(&self, plan: &str) -> Answer<Plan> {
+        self.get(&["plans", plan], NO_QUERY).await
     }
 
     /// `GET /api/apps/{id}/adoption`.

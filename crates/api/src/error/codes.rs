@@ -110,6 +110,7 @@ pub const CODES: &[Code] = &[
     row("lease_lost", K::Busy, "Another process took the operation over."),
     row("idempotency_conflict", K::Conflict, "The `Idempotency-Key` was used for another request within the last day."),
     row("exists", K::Conflict, "The name is taken."),
+    with_exit("manifest_invalid", K::Invalid, ExitCode::ConfigOrNotFound, "Documents of desired state are not right, or name what is not there; `fields` says what of each."),
     // Adoption.
     row("already_managed", K::Conflict, "An app has the container already."),
     row("guest_marked", K::Conflict, "The container bears the mark of a Proximity, which made it."),

@@ -17,6 +17,8 @@ pub enum ExitCode {
     Resources,
     /// Somebody else is at it.
     Busy,
+    /// A plan has changes; only where that was asked for.
+    Changes,
     /// The app did not become healthy.
     HealthFailed,
     /// Doctor found something that should be otherwise, and nothing worse.
@@ -29,13 +31,14 @@ pub enum ExitCode {
 
 impl ExitCode {
     /// All of them.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 11] = [
         Self::Ok,
         Self::Error,
         Self::Usage,
         Self::ConfigOrNotFound,
         Self::Resources,
         Self::Busy,
+        Self::Changes,
         Self::HealthFailed,
         Self::Warnings,
         Self::Faults,
@@ -52,6 +55,7 @@ impl ExitCode {
             Self::ConfigOrNotFound => 3,
             Self::Resources => 4,
             Self::Busy => 5,
+            Self::Changes => 6,
             Self::HealthFailed => 10,
             Self::Warnings => 13,
             Self::Faults => 14,
@@ -73,6 +77,7 @@ impl ExitCode {
                 "not enough memory, cores, storage or ports, or a template is missing"
             }
             Self::Busy => "locked or busy: somebody else is at it",
+            Self::Changes => "the plan has changes (`--detailed-exitcode` alone)",
             Self::HealthFailed => "the app did not become healthy",
             Self::Warnings => "doctor warns, and found nothing worse",
             Self::Faults => "doctor found a fault, or could not look at something",

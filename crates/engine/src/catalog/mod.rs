@@ -9,6 +9,7 @@
 //! **Architecture invariant:** nothing in this module but `load.rs` touches a file.
 
 mod check;
+mod desired;
 mod embed;
 mod entry;
 mod error;

@@ -61,7 +61,8 @@ impl CatalogEntry {
         })
     }
 
-    fn unknown(&self, given: &BTreeMap<String, Value>) -> SettingErrors {
+    /// Settings that the entry does not have.
+    pub(super) fn unknown(&self, given: &BTreeMap<String, Value>) -> SettingErrors {
         let mut errors = SettingErrors::default();
         let known = |key: &String| {
             self.settings
@@ -82,7 +83,7 @@ impl CatalogEntry {
     }
 
     /// Values that cannot be written into the kind of file they are meant for.
-    fn objections(&self, values: &[(&Setting, SettingValue)]) -> SettingErrors {
+    pub(super) fn objections(&self, values: &[(&Setting, SettingValue)]) -> SettingErrors {
         let mut errors = SettingErrors::default();
         for file in self.files() {
             let used = template::used_settings(&file.template).unwrap_or_default();
@@ -108,7 +109,8 @@ impl CatalogEntry {
     }
 }
 
-fn pick<'a>(
+/// What is given for a setting, by either of its names.
+pub(super) fn pick<'a>(
     setting: &Setting,
     given: &'a BTreeMap<String, Value>,
 ) -> Result<Option<&'a Value>, String> {

@@ -243,7 +243,10 @@ pub(crate) fn refuse_what_is_marked(seen: &ObservedContainer) -> Result<(), Engi
 }
 
 /// What the container is recognised by from now on.
-fn identity_of(seen: &ObservedContainer, template: bool) -> Result<AdoptedIdentity, EngineError> {
+pub(super) fn identity_of(
+    seen: &ObservedContainer,
+    template: bool,
+) -> Result<AdoptedIdentity, EngineError> {
     let vmid = seen.place.vmid;
     if template {
         return Err(not_adoptable(vmid, "it is a template"));

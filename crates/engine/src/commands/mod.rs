@@ -13,6 +13,7 @@ mod health;
 mod hosts;
 mod nodes;
 mod operations;
+mod plan;
 mod plan_remove;
 mod ports;
 mod reidentify;
@@ -38,6 +39,7 @@ pub use hosts::{
     RemoveHelper, SshEntry, SshProbe, TrustCertificate, UninitHost, UninitPlan, doctor_markdown,
 };
 pub use nodes::{NodeStorageView, NodeView, NodesView};
+pub use plan::MakePlan;
 pub use plan_remove::{PlannedGuest, RemovalPlan};
 pub use ports::{PortReason, PortVerdict, PortsReport, RangeView, UsedPorts};
 pub use reidentify::{Reidentification, Reidentify};

@@ -17,6 +17,8 @@ mod jobs;
 mod ours;
 mod volumes;
 
+pub(super) use volumes::volumes as volumes_of;
+
 /// What a removal would do.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct RemovalPlan {

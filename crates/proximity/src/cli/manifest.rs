@@ -6,15 +6,9 @@ use clap::Args;
 
 use super::Setting;
 
-/// `proximity validate`.
+/// Which documents.
 #[derive(Debug, Args)]
-#[command(
-    after_help = "Exit code 0: all of it is right. 3: something is not, or is not there; each problem is told with its file, line and column.\n\
-A value of --set or --values that no document names is warned of, and is no problem.\n\
-Whether a host, node, container, catalog entry or secret is there, and whether an entry takes the settings, is not looked at.\n\
-For editors: proximity reference manifest-schema > manifest.schema.json"
-)]
-pub(crate) struct ValidateArgs {
+pub(crate) struct DocumentsArgs {
     /// Files of documents, or folders: what is named *.yaml, *.yml or *.json in them is read, in the order of the names
     #[arg(value_name = "PATH", required = true)]
     pub(crate) paths: Vec<PathBuf>,
@@ -24,4 +18,52 @@ pub(crate) struct ValidateArgs {
     /// One value, which goes before all others; may be given several times
     #[arg(long = "set", value_name = "NAME=VALUE")]
     pub(crate) set: Vec<Setting>,
+}
+
+/// `proximity validate`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Exit code 0: all of it is right. 3: something is not, or is not there; each problem is told with its file, line and column.\n\
+A value of --set or --values that no document names is warned of, and is no problem.\n\
+Whether a host, node, container, catalog entry or secret is there, and whether an entry takes the settings, is not looked at.\n\
+For editors: proximity reference manifest-schema > manifest.schema.json"
+)]
+pub(crate) struct ValidateArgs {
+    #[command(flatten)]
+    pub(crate) documents: DocumentsArgs,
+}
+
+/// `proximity plan`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Clusters are read, and nothing is changed. What would be done is told in order: what an app depends on comes before it.\n\
+Exit code 0: planned, whatever the plan says. With --detailed-exitcode 0: all is as wanted; 6: something would be done, or is not known.\n\
+3: a document is not right, or names what is not there."
+)]
+pub(crate) struct PlanArgs {
+    #[command(flatten)]
+    pub(crate) documents: DocumentsArgs,
+    /// Plan the removal of every app that no document names as well
+    #[arg(long)]
+    pub(crate) prune: bool,
+    /// End with exit code 6 if something would be done, or is not known
+    #[arg(long)]
+    pub(crate) detailed_exitcode: bool,
+    /// Write the plan as JSON to this file as well
+    #[arg(long, value_name = "FILE")]
+    pub(crate) out: Option<PathBuf>,
+}
+
+/// `proximity diff`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A line that begins with - is what is there, one with + what is wanted; the same is in the plan that `proximity plan` shows.\n\
+Exit code 0: compared, whatever differs. With --detailed-exitcode 0: all is as wanted; 6: something differs, or is not known."
+)]
+pub(crate) struct DiffArgs {
+    #[command(flatten)]
+    pub(crate) documents: DocumentsArgs,
+    /// End with exit code 6 if something differs, or is not known
+    #[arg(long)]
+    pub(crate) detailed_exitcode: bool,
 }

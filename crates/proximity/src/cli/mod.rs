@@ -35,7 +35,7 @@ pub(crate) use hosts::{
     HostsRemoveHelper, HostsSet, HostsSsh, HostsTrust, NodeValue, NodesArgs, SshArgs,
 };
 pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
-pub(crate) use manifest::ValidateArgs;
+pub(crate) use manifest::{DiffArgs, DocumentsArgs, PlanArgs, ValidateArgs};
 pub(crate) use notify::{NotifyCommand, NotifyTest};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use ports::{PortsCommand, PortsFree, PortsList};
@@ -175,6 +175,10 @@ pub(crate) enum Command {
     Audit(AuditCommand),
     /// Look whether documents of desired state are right, without a server; says nothing of what they would change
     Validate(ValidateArgs),
+    /// Show what would have to be done so that all is as documents want it; changes nothing
+    Plan(PlanArgs),
+    /// Show what is not as documents want it, field by field; changes nothing
+    Diff(DiffArgs),
     /// Units of work: look at them, and decide about those that need a person
     #[command(subcommand)]
     Operations(OperationsCommand),

@@ -70,6 +70,8 @@ fn what_people_type_is_understood() {
         "audit verify",
         "audit verify --anchor - --anchor /var/log/proximity.log --json",
         "validate app.yaml apps --values production.yaml --set domain=example.org --set a.b=c=d",
+        "plan app.yaml apps --values production.yaml --set a.b=c --prune --detailed-exitcode --out plan.json",
+        "diff apps --detailed-exitcode --json",
         "operations list --state stuck",
         "operations retry 018f0000-0000-7000-8000-000000000001",
         "operations abandon 018f0000-0000-7000-8000-000000000001 -q",

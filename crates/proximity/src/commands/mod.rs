@@ -32,6 +32,7 @@ mod operations_change;
 mod operations_list;
 mod operations_show;
 mod person;
+mod plan;
 mod ports;
 mod power;
 mod reconcile;
@@ -118,6 +119,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(context, args).await,
         Command::Operations(command) => operations(context, command).await,
         Command::Validate(args) => validate::run(context, &args),
+        Command::Plan(args) => plan::run(context, args).await,
+        Command::Diff(args) => plan::diff(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proximity_api::error::ExitCode;
-use proximity_manifest::{Manifests, Problem, Problems, read};
+use proximity_manifest::{Given, Manifests, Problem, Problems, read};
 use serde::Serialize;
 
 use crate::cli::ValidateArgs;
@@ -12,17 +12,14 @@ use crate::failed::Failed;
 use crate::manifest_files::given;
 
 pub(crate) fn run(context: &Context, args: &ValidateArgs) -> Result<(), Failed> {
-    let given = given(&args.paths, &args.values, &args.set)?;
-    let files = given.documents.len() + given.values.len();
+    let documents = &args.documents;
+    let given = given(&documents.paths, &documents.values, &documents.set)?;
+    let files = files(&given);
     let validation = match read(&given) {
         Ok(manifests) => Validation::right(files, manifests),
         Err(problems) => Validation::wrong(files, problems),
     };
-    if !context.output.json {
-        for warning in warnings(&validation) {
-            context.output.note(&warning);
-        }
-    }
+    note_warnings(context, &validation);
     context.output.result(&validation, human)?;
     if validation.valid {
         Ok(())
@@ -40,6 +37,35 @@ const NOT_LOOKED_AT: [&str; 6] = [
     "the settings that they take",
     "secrets",
 ];
+/// Tells what is wrong with documents, and what is probably not meant so, as `validate` does.
+///
+/// # Errors
+/// Something is wrong; it is told already.
+pub(super) fn check(context: &Context, given: &Given) -> Result<(), Failed> {
+    let problems = match read(given) {
+        Ok(manifests) => {
+            note_warnings(context, &Validation::right(files(given), manifests));
+            return Ok(());
+        }
+        Err(problems) => problems,
+    };
+    let wrong = Validation::wrong(files(given), problems);
+    context.output.result(&wrong, human)?;
+    Err(Failed::said(ExitCode::ConfigOrNotFound))
+}
+
+/// On stderr; with `--json` they are part of the result.
+fn note_warnings(context: &Context, validation: &Validation) {
+    if !context.output.json {
+        for warning in warnings(validation) {
+            context.output.note(&warning);
+        }
+    }
+}
+
+fn files(given: &Given) -> usize {
+    given.documents.len() + given.values.len()
+}
 
 /// What became of it.
 #[derive(Debug, Default, PartialEq, Eq, Serialize)]
@@ -134,14 +160,14 @@ fn human(validation: &Validation) -> String {
     text
 }
 
-fn counted(number: usize, what: &str) -> String {
+pub(super) fn counted(number: usize, what: &str) -> String {
     let ending = if number == 1 { "" } else { "s" };
     format!("{number} {what}{ending}")
 }
 
 #[cfg(test)]
 mod tests {
-    use proximity_manifest::{Given, Source};
+    use proximity_manifest::Source;
 
     use super::*;
 

@@ -14,6 +14,7 @@ mod node_loss;
 mod nodes;
 mod notices;
 mod operations;
+mod plans;
 mod ports;
 mod reconcile;
 mod stats;
@@ -32,6 +33,7 @@ pub(crate) use node_loss::node_loss;
 pub(crate) use nodes::node_list;
 pub(crate) use notices::{channel_list, channel_tests};
 pub(crate) use operations::operation;
+pub(crate) use plans::plan;
 pub(crate) use ports::port_list;
 pub(crate) use reconcile::{
     archived_app, janitor_report, past_container, reconcile_report, sent_call,

@@ -23,6 +23,7 @@ pub(crate) mod nodes;
 pub(crate) mod notices;
 pub(crate) mod once;
 pub(crate) mod operations;
+pub(crate) mod plans;
 pub(crate) mod ports;
 pub(crate) mod reconcile;
 pub(crate) mod reference;

@@ -1,7 +1,7 @@
 //! The API's manners: who is let in, and what an error looks like, whatever went wrong.
 use crate::support::{World, world};
 
-const PROTECTED: [(&str, &str); 30] = [
+const PROTECTED: [(&str, &str); 32] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),
@@ -28,6 +28,8 @@ const PROTECTED: [(&str, &str); 30] = [
     ("DELETE", "/api/proxmox/hosts/x/nodes/y"),
     ("GET", "/api/proxmox/nodes"),
     ("GET", "/api/doctor"),
+    ("POST", "/api/plans"),
+    ("GET", "/api/plans/x"),
     ("GET", "/api/ports"),
     ("POST", "/api/ports/free"),
     ("GET", "/api/notify/channels"),

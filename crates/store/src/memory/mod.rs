@@ -23,6 +23,7 @@ mod model;
 mod notices;
 mod observation;
 mod operations;
+mod plans;
 mod ports;
 mod queue;
 mod request_keys;

@@ -7,7 +7,7 @@ use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::{AppClass, Status};
 use proximity_domain::audit::Link;
 use proximity_domain::identity::{Learned, Shown};
-use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, TokenId};
+use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, PlanId, TokenId};
 use proximity_domain::notify::{ChannelName, Waiting};
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::recorded::RecordedGuest;
@@ -23,6 +23,7 @@ use crate::identities::GuestLooks;
 use crate::interfaces::SeenInterfaces;
 use crate::notices::NoticeChannel;
 use crate::observation::{BrakeRecord, KeptSuspicion};
+use crate::plans::PlanRecord;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
 use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 
@@ -136,6 +137,7 @@ pub(crate) struct State {
     pub(crate) notices: Table<(ChannelName, i64), Waiting>,
     /// When a channel was told of a subject.
     pub(crate) subjects: Table<(ChannelName, String), Timestamp>,
+    pub(crate) plans: Table<PlanId, PlanRecord>,
 }
 
 /// What every table can do at the end of a write, whatever is in it.
@@ -181,6 +183,7 @@ impl State {
             channels: Table::default(),
             notices: Table::default(),
             subjects: Table::default(),
+            plans: Table::default(),
         }
     }
     /// What was changed stays.
@@ -198,7 +201,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 21] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 22] {
         let Self {
             public: _,
             internal: _,
@@ -224,11 +227,12 @@ impl State {
             channels,
             notices,
             subjects,
+            plans,
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
             alarms, guards, keys, log, events, audit, clearings, links, channels, notices,
-            subjects,
+            subjects, plans,
         ]
     }
 }

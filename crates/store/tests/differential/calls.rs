@@ -190,6 +190,7 @@ pub enum Call {
         limit: u8,
     },
     KeepChannels(u8),
+    KeepPlan(u8),
     /// What became of notices, or a further look at the events.
     Notices {
         channel: u8,
@@ -252,6 +253,7 @@ impl Call {
             Self::ListOperations { .. } => "ListOperations",
             Self::Journals { .. } => "Journals",
             Self::KeepChannels(_) => "KeepChannels",
+            Self::KeepPlan(_) => "KeepPlan",
             Self::Notices { .. } => "Notices",
         }
     }
@@ -308,6 +310,7 @@ pub const NAMES: &[(&str, bool)] = &[
     ("ListOperations", false),
     ("Journals", false),
     ("KeepChannels", false),
+    ("KeepPlan", true),
     ("Notices", false),
 ];
 
@@ -376,6 +379,7 @@ fn of_people() -> impl Strategy<Value = Call> {
         2 => (n(), seldom()).prop_map(|(filter, before)| Call::ListOperations { filter, before }),
         1 => (n(), n()).prop_map(|(after, limit)| Call::Journals { after, limit }),
         1 => n().prop_map(Call::KeepChannels),
+        2 => n().prop_map(Call::KeepPlan),
         5 => (n(), n()).prop_map(|(channel, act)| Call::Notices { channel, act }),
     ]
 }

@@ -11,6 +11,7 @@ use secrecy::ExposeSecret;
 use super::notices;
 use super::pair::{Pair, both};
 use super::people::{key_of, secret_of};
+use super::plans;
 
 /// What was ever made, to ask for.
 #[derive(Debug, Default)]
@@ -34,6 +35,7 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     let chain = both!(pair, store => store.verify_audit(Head::NONE, Vec::new())).unwrap();
     chain.unwrap();
     notices::look(pair).await;
+    plans::look(pair).await;
     let wrong = both!(pair, store => store.invariants()).unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }

@@ -15,6 +15,7 @@ mod loops;
 mod notices;
 mod pair;
 mod people;
+mod plans;
 mod play;
 mod work;
 

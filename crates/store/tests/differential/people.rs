@@ -109,6 +109,7 @@ impl Play {
                 self.list(call).await
             }
             Call::KeepChannels(_) | Call::Notices { .. } => self.notices(call).await,
+            Call::KeepPlan(n) => self.keep_plan(n).await,
             _ => return None,
         };
         Some(Some(refused))

@@ -21,6 +21,7 @@ pub mod lost;
 pub mod notices;
 pub mod observation;
 pub mod orphans;
+pub mod plans;
 pub mod ports;
 pub mod queue;
 pub mod random;
@@ -73,6 +74,7 @@ macro_rules! with_cases {
             guards: tell_of_a_drift_once_and_of_its_end, are_for_adopted_apps_and_end_with_them;
             alarms: are_raised_once_and_ended_once;
             interfaces: are_kept_when_they_change;
+            plans: are_kept_as_they_were_shown, of_many_the_newest_stay;
             kept: follows_what_is_written, is_of_one_moment;
             chain: every_entry_is_linked, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
                 what_is_refused_leaves_no_link;

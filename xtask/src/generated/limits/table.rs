@@ -667,6 +667,24 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
                 "MOST_PROBLEMS",
                 "counted",
             ),
+            Limit(
+                "configurations that are read for a plan",
+                "crates/engine/src/commands/plan/see.rs",
+                "MOST_READ",
+                "told as not known",
+            ),
+            Limit(
+                "paths of rights that are asked for per host and plan",
+                "crates/engine/src/commands/plan/rights.rs",
+                "MOST_PATHS",
+                "a note says so",
+            ),
+            Limit(
+                "plans that are kept",
+                "crates/store/src/plans.rs",
+                "PLANS_KEPT",
+                "the oldest goes",
+            ),
         ],
     ),
 ];

@@ -8,16 +8,16 @@ use serde_json::Value;
 
 /// What is mounted in a container, by what becomes of it.
 #[derive(Debug, Default, PartialEq, Eq)]
-pub(super) struct Volumes {
+pub(in crate::commands) struct Volumes {
     /// Destroyed with it: volumes that bear its number, those it no longer uses too.
-    pub(super) destroyed: Vec<String>,
+    pub(in crate::commands) destroyed: Vec<String>,
     /// Left: folders and devices of the node, and volumes that bear another number.
     pub(super) kept: Vec<String>,
 }
 
 /// The volumes of a configuration: PVE frees those whose name has the container's number in it (`PVE::LXC`:
 /// `destroy_lxc_container`, `delete_mountpoint_volume`), and nothing else.
-pub(super) fn volumes(config: &BTreeMap<String, Value>, vmid: Vmid) -> Volumes {
+pub(in crate::commands) fn volumes(config: &BTreeMap<String, Value>, vmid: Vmid) -> Volumes {
     let mut found = Volumes::default();
     let mounts = config.iter().filter(|(key, _)| is_mount(key));
     for (key, value) in mounts {

@@ -1,0 +1,257 @@
+//! One app against what is wanted of it, field by field.
+
+use std::collections::BTreeSet;
+
+use serde_json::{Value, json};
+
+use super::size::size_text;
+use super::state::{Figure, Observed, Recorded, SeenBy};
+use super::wanted::{WantedAdopted, WantedApp, WantedSetting};
+use super::{FieldDiff, Obstacle, Source};
+use crate::app::StatusLabel;
+use crate::manifest::WantedPower;
+
+const GIB: u64 = 1 << 30;
+/// How much less than its volume a file system may hold, of a hundred: what it keeps for itself.
+const OWN_USE_PERCENT: u64 = 15;
+
+/// What differs.
+#[derive(Debug, Default)]
+pub(super) struct Compared {
+    pub(super) fields: Vec<FieldDiff>,
+    /// Something differs that no container changes in its life.
+    pub(super) needs_another: bool,
+    /// The list does not tell it for certain.
+    pub(super) is_doubtful: bool,
+    pub(super) obstacles: Vec<Obstacle>,
+    pub(super) notes: Vec<String>,
+}
+
+/// An app whose container is made, against its record and, if it was seen, its container.
+pub(super) fn app(wanted: &WantedApp, recorded: &Recorded, seen: Option<&Observed>) -> Compared {
+    let mut compared = Compared::default();
+    compared.place(wanted, recorded, seen);
+    let (given, got) = (&wanted.resources, &recorded.resources);
+    let of = |figure: fn(&Observed) -> Figure| seen.map_or(Figure::Unknown, figure);
+    compared.figure(
+        "memory",
+        (given.memory_mib, got.memory_mib),
+        of(|seen| seen.memory_mib),
+    );
+    compared.figure(
+        "cores",
+        (u64::from(given.cores), u64::from(got.cores)),
+        of(|seen| seen.cores),
+    );
+    compared.disk(
+        u64::from(given.disk_gib) * GIB,
+        u64::from(got.disk_gib) * GIB,
+        seen,
+    );
+    compared.settings(wanted, recorded);
+    compared.power(wanted.power, recorded.status, seen);
+    if seen.is_some_and(|seen| seen.by == SeenBy::List) && !compared.fields.is_empty() {
+        compared.is_doubtful = true;
+    }
+    compared
+}
+
+/// An app whose container was taken over, which is the one that is wanted.
+pub(super) fn adopted(
+    wanted: &WantedAdopted,
+    recorded: &Recorded,
+    seen: Option<&Observed>,
+) -> Compared {
+    let mut compared = Compared::default();
+    if let Some(kind) = &wanted.taken_for {
+        compared.ours("type", json!(recorded.catalog_id), json!(kind));
+    }
+    if let Some(port) = wanted.port {
+        compared.ours("port", json!(recorded.port), json!(port));
+    }
+    compared.ours("expose", json!(recorded.exposed), json!(wanted.expose));
+    compared.ours("guard", json!(recorded.guarded), json!(wanted.guard));
+    compared.power(wanted.power, recorded.status, seen);
+    let of_power = compared.fields.iter().any(|field| field.path == "power");
+    compared.is_doubtful = of_power && seen.is_some_and(|seen| seen.by == SeenBy::List);
+    compared
+}
+
+impl Compared {
+    /// What stays as it is for a container's whole life.
+    fn place(&mut self, wanted: &WantedApp, recorded: &Recorded, seen: Option<&Observed>) {
+        self.ours(
+            "catalog_id",
+            json!(recorded.catalog_id),
+            json!(wanted.catalog_id),
+        );
+        if let Some(host) = wanted.host {
+            self.ours("host", json!(recorded.host), json!(host));
+        }
+        if let Some(node) = &wanted.node {
+            let now = seen.map_or(&recorded.node, |seen| &seen.node);
+            if now != node {
+                let source = source(recorded.node == *node, recorded.node == *now);
+                self.differs("node", Some(json!(now)), Some(json!(node)), source);
+            }
+        }
+        self.needs_another = !self.fields.is_empty();
+    }
+
+    /// What only our record knows.
+    pub(super) fn ours(&mut self, path: &str, now: Value, wanted: Value) {
+        if now != wanted {
+            self.differs(path, Some(now), Some(wanted), Source::Documents);
+        }
+    }
+
+    /// A key of the configuration; of the pair the first is wanted, the second on record.
+    fn figure(&mut self, path: &str, (wanted, recorded): (u64, u64), now: Figure) {
+        let (is_wanted, is_recorded, from) = match now {
+            Figure::Is(now) => (now == wanted, now == recorded, Some(json!(now))),
+            Figure::Absent => (false, false, None),
+            Figure::Unknown => {
+                self.is_doubtful = true;
+                (recorded == wanted, true, Some(json!(recorded)))
+            }
+        };
+        if !is_wanted {
+            let source = source(recorded == wanted, is_recorded);
+            self.differs(path, from, Some(json!(wanted)), source);
+        }
+    }
+
+    /// The root file system. It grows in place and never shrinks: where the documents want less than was made by them, another
+    /// container is needed; where somebody made it larger in the cluster, a person has to say what is right.
+    fn disk(&mut self, wanted: u64, recorded: u64, seen: Option<&Observed>) {
+        let now = match seen.map(|seen| (seen.by, seen.disk_bytes)) {
+            Some((SeenBy::Configuration, Figure::Is(now))) => now,
+            Some((SeenBy::Configuration, Figure::Unknown | Figure::Absent)) => {
+                let what = "the size of its root file system is not in its configuration";
+                self.notes.push(what.to_owned());
+                recorded
+            }
+            Some((SeenBy::List, _)) => {
+                let listed = seen.and_then(|seen| seen.listed_disk_bytes);
+                self.is_doubtful |= !listed.is_some_and(|listed| may_be(listed, recorded));
+                recorded
+            }
+            None => recorded,
+        };
+        if now == wanted {
+            return;
+        }
+        let from = Some(json!(size_text(now)));
+        let source = source(recorded == wanted, recorded == now);
+        let shrinks = now > wanted;
+        if shrinks && source == Source::Documents {
+            self.needs_another = true;
+        } else if shrinks {
+            self.obstacles.push(Obstacle::new(
+                "not_in_state",
+                format!(
+                    "its root file system is {}, more than the {} that are wanted, and was not made so here; none is ever made smaller",
+                    size_text(now),
+                    size_text(wanted)
+                ),
+                format!(
+                    "write disk_gib: {} if that is right; to have a smaller one, remove the app and deploy it again",
+                    now.div_ceil(GIB)
+                ),
+            ));
+        }
+        let to = Some(json!(size_text(wanted)));
+        self.differs("rootfs", from, to, source);
+    }
+
+    fn settings(&mut self, wanted: &WantedApp, recorded: &Recorded) {
+        let names = wanted.settings.keys().chain(recorded.settings.keys());
+        let names: BTreeSet<&String> = names.collect();
+        for name in names {
+            let now = recorded.settings.get(name);
+            let same = match (wanted.settings.get(name), now) {
+                (Some(WantedSetting::Open(value)), Some(now)) => value == now,
+                (Some(WantedSetting::Secret(secret)), Some(Value::Null)) => {
+                    let what = format!(
+                        "whether settings.{name} is the secret {secret} is not compared: a secret is never read back"
+                    );
+                    self.notes.push(what);
+                    true
+                }
+                _ => false,
+            };
+            if !same {
+                let from = now.map(|now| match now {
+                    Value::Null => json!("[secret]"),
+                    now => now.clone(),
+                });
+                let to = wanted.settings.get(name).map(WantedSetting::shown);
+                let path = format!("settings.{name}");
+                self.differs(&path, from, to, Source::Documents);
+            }
+        }
+    }
+
+    fn power(
+        &mut self,
+        wanted: Option<WantedPower>,
+        recorded: StatusLabel,
+        seen: Option<&Observed>,
+    ) {
+        let (Some(wanted), Some(seen)) = (wanted, seen) else {
+            return;
+        };
+        let recorded = match recorded {
+            StatusLabel::Running => Some(WantedPower::Running),
+            StatusLabel::Stopped => Some(WantedPower::Stopped),
+            StatusLabel::Deploying
+            | StatusLabel::Adopting
+            | StatusLabel::Cloning
+            | StatusLabel::Updating
+            | StatusLabel::Removing
+            | StatusLabel::Error => None,
+        };
+        match seen.power {
+            Some(now) if now == wanted => {}
+            Some(now) => {
+                let source = source(recorded == Some(wanted), recorded == Some(now));
+                self.differs("power", Some(json!(now)), Some(json!(wanted)), source);
+            }
+            None => self.obstacles.push(Obstacle::new(
+                "power_unknown",
+                "it cannot be told whether its container runs",
+                "look at its node with: proximity nodes",
+            )),
+        }
+    }
+
+    pub(super) fn differs(
+        &mut self,
+        path: &str,
+        from: Option<Value>,
+        to: Option<Value>,
+        source: Source,
+    ) {
+        self.fields.push(FieldDiff {
+            path: path.to_owned(),
+            from,
+            to,
+            source,
+        });
+    }
+}
+
+/// Who made a difference to what is wanted.
+fn source(recorded_is_wanted: bool, recorded_is_now: bool) -> Source {
+    match (recorded_is_wanted, recorded_is_now) {
+        (true, _) => Source::Cluster,
+        (false, true) => Source::Documents,
+        (false, false) => Source::Both,
+    }
+}
+
+/// Whether a volume of this size shows itself like that in the list: whole, or what a file system in it holds.
+fn may_be(listed: u64, volume: u64) -> bool {
+    let least = volume / 100 * (100 - OWN_USE_PERCENT);
+    (least..=volume).contains(&listed)
+}

@@ -1,0 +1,89 @@
+//! What is wanted of each app, with what the catalog says put in.
+
+use std::collections::BTreeMap;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::create::Resources;
+use crate::ids::{HostId, Vmid};
+use crate::manifest::WantedPower;
+use crate::names::{CatalogId, Hostname, NodeName, SecretName};
+
+/// One app that is wanted.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Wanted {
+    /// What the record is to know it by.
+    pub name: Hostname,
+    /// Its place in the order, from 0.
+    pub layer: u32,
+    /// What is wanted.
+    pub kind: WantedKind,
+}
+
+/// What is wanted of an app.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(tag = "kind", rename_all = "snake_case")]
+pub enum WantedKind {
+    /// A container is made for it.
+    App(WantedApp),
+    /// A container that is there is taken over.
+    Adopted(WantedAdopted),
+}
+
+/// How an app is to be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WantedApp {
+    /// What is installed.
+    pub catalog_id: CatalogId,
+    /// Where; without one the best of all is taken, and any is right.
+    pub host: Option<HostId>,
+    /// On which node, likewise.
+    pub node: Option<NodeName>,
+    /// What the container gets, from the catalog where the documents say nothing.
+    pub resources: Resources,
+    /// All settings of the catalog entry by the name that is recorded.
+    pub settings: BTreeMap<String, WantedSetting>,
+    /// Whether it runs; without it that is left as it is.
+    pub power: Option<WantedPower>,
+}
+
+/// What a setting is to be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum WantedSetting {
+    /// This value.
+    Open(Value),
+    /// What is kept under this name; no plan knows it.
+    Secret(SecretName),
+}
+
+impl WantedSetting {
+    /// As a plan shows it.
+    #[must_use]
+    pub fn shown(&self) -> Value {
+        match self {
+            Self::Open(value) => value.clone(),
+            Self::Secret(name) => serde_json::json!({ "secret": name }),
+        }
+    }
+}
+
+/// Which container is taken over, and how it is to be.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct WantedAdopted {
+    /// The host entry.
+    pub host: HostId,
+    /// The container.
+    pub vmid: Vmid,
+    /// What it is; without one that is left as it is.
+    pub taken_for: Option<CatalogId>,
+    /// Where its app listens, likewise.
+    pub port: Option<u16>,
+    /// The gateway leads to it.
+    pub expose: bool,
+    /// Its drift is told.
+    pub guard: bool,
+    /// Whether it runs; without it that is left as it is.
+    pub power: Option<WantedPower>,
+}

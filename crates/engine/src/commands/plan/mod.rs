@@ -1,0 +1,75 @@
+//! `POST /api/plans`: what would have to be done so that all is as documents want it. Clusters are read, and nothing is changed.
+
+mod rights;
+mod see;
+mod want;
+
+use proximity_domain::ids::PlanId;
+use proximity_domain::manifest::Manifest;
+use proximity_domain::plan::{Obstacle, decide};
+use proximity_store::plans::PlanRecord;
+use proximity_store::records::Actor;
+
+use super::deadline::Deadline;
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// A request for a plan.
+#[derive(Debug, Clone, Default)]
+pub struct MakePlan {
+    /// The documents, read whole.
+    pub documents: Vec<Manifest>,
+    /// Names of all their apps in layers: each depends only on apps in earlier ones.
+    pub order: Vec<Vec<String>>,
+    /// Apps that no document names are to be removed.
+    pub prune: bool,
+    /// The account whose apps may be planned for; `None` = all.
+    pub owner: Option<String>,
+}
+
+impl Engine {
+    /// Plans, and keeps the plan.
+    ///
+    /// Flow: documents against catalog and host entries → record → one list per cluster → what differs → the configurations of
+    /// what differs, and its power → what differs for certain → rights of the tokens, mass brake → one commit.
+    /// What cannot be read now is an obstacle of the changes it is about, and no error.
+    ///
+    /// # Errors
+    /// Documents that name what is not there, or settings that are wrong, all of them at once; no host at all.
+    pub async fn make_plan(
+        &self,
+        actor: &Actor,
+        request: MakePlan,
+    ) -> Result<PlanRecord, EngineError> {
+        let deadline = Deadline::of_request();
+        let hosts = self.store().hosts().await?;
+        if hosts.is_empty() {
+            return Err(EngineError::NoHost);
+        }
+        let (documents, order) = (&request.documents, &request.order);
+        let wanted = want::wanted(self.catalog(), &hosts, documents, order)?;
+        let mut view = see::View::of(self, &hosts, &wanted, &request, deadline).await?;
+        let mut decided = decide(&wanted, &view.state, request.prune);
+        if !decided.doubts.is_empty() {
+            view.read(self, &decided.doubts, deadline).await;
+            decided = decide(&wanted, &view.state, request.prune);
+        }
+        let mut plan = decided.plan;
+        rights::look(self, &hosts, &mut plan, deadline).await;
+        let brake = self.reconciler().brake_on(plan.removed()).await?;
+        plan.brake_by(brake);
+        let record = PlanRecord {
+            id: PlanId(self.inner.parts.ids.uuid()),
+            made_at: self.now(),
+            made_by: actor.account.clone(),
+            plan,
+        };
+        self.store().keep_plan(&record, actor).await?;
+        Ok(record)
+    }
+}
+
+/// An error as what keeps a change back.
+fn obstacle(error: &EngineError) -> Obstacle {
+    Obstacle::new(error.code(), error.to_string(), error.hint())
+}

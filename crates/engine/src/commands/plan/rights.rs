@@ -1,0 +1,388 @@
+//! What the tokens lack that would do what a plan says, by the one table of calls.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use proximity_domain::app::AppClass;
+use proximity_domain::plan::{Act, Change, Plan};
+use proximity_domain::token_purpose::TokenPurpose;
+use proximity_pve::access::Privileges;
+use proximity_pve::privileges::{Entry, Need, Scope, TABLE};
+use proximity_pve::transport::Method;
+use proximity_store::records::HostRecord;
+use serde_json::json;
+
+use crate::cluster::Cluster;
+use crate::commands::create_app::upstream;
+use crate::commands::deadline::{Deadline, no_time};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// Paths of rights that are asked for on one host, at most.
+const MOST_PATHS: usize = 64;
+
+const LXC: &str = "/nodes/{node}/lxc";
+const ONE: &str = "/nodes/{node}/lxc/{vmid}";
+const CONFIG: &str = "/nodes/{node}/lxc/{vmid}/config";
+const RESIZE: &str = "/nodes/{node}/lxc/{vmid}/resize";
+const START: &str = "/nodes/{node}/lxc/{vmid}/status/start";
+const SHUTDOWN: &str = "/nodes/{node}/lxc/{vmid}/status/shutdown";
+
+/// A call that a change leads to, with the parameters in it that need a right of their own.
+type Call = (Method, &'static str, &'static [&'static str]);
+
+/// What a new container is made with.
+const MADE_WITH: &[&str] = &[
+    "ostemplate",
+    "rootfs",
+    "cores",
+    "memory",
+    "hostname",
+    "net0",
+    "description",
+];
+const MAKES: &[Call] = &[(Method::Post, LXC, MADE_WITH), (Method::Post, START, &[])];
+const DESTROYS: &[Call] = &[
+    (Method::Post, SHUTDOWN, &[]),
+    (Method::Put, CONFIG, &["protection"]),
+    (Method::Delete, ONE, &[]),
+];
+
+/// Writes into each change what is lacking for it. What cannot be read is a note.
+pub(super) async fn look(
+    engine: &Engine,
+    hosts: &[HostRecord],
+    plan: &mut Plan,
+    deadline: Deadline,
+) {
+    for host in hosts {
+        let mut of_host: Vec<(&mut Change, Vec<Wish>)> = Vec::new();
+        for change in &mut plan.changes {
+            let wishes = match change.place.host_id == Some(host.id) {
+                true => wishes(change, host),
+                false => Vec::new(),
+            };
+            if !wishes.is_empty() {
+                of_host.push((change, wishes));
+            }
+        }
+        if of_host.is_empty() {
+            continue;
+        }
+        let asked = of_host.iter().flat_map(|(_, wishes)| wishes);
+        let asked: BTreeSet<Asked> = asked.map(|wish| wish.asked.clone()).collect();
+        let held = held(engine, host, asked, deadline).await;
+        for (change, wishes) in of_host {
+            match &held {
+                Ok(held) => judge(change, wishes, held),
+                Err(why) => {
+                    let what = format!("what the token may do was not read: {why}");
+                    change.notes.push(what);
+                }
+            }
+        }
+    }
+}
+
+/// Whose rights are asked for, and on which path.
+type Asked = (TokenPurpose, String);
+
+/// One right that is needed: any of these privileges.
+struct Wish {
+    asked: Asked,
+    any_of: Vec<&'static str>,
+}
+
+fn judge(change: &mut Change, wishes: Vec<Wish>, held: &BTreeMap<Asked, Privileges>) {
+    let (mut lacks, mut is_unread) = (BTreeSet::new(), false);
+    for wish in wishes {
+        let Some(held) = held.get(&wish.asked) else {
+            is_unread = true;
+            continue;
+        };
+        if !wish.any_of.iter().any(|privilege| held.contains(privilege)) {
+            lacks.insert(format!("{} on {}", wish.any_of.join("|"), wish.asked.1));
+        }
+    }
+    change.lacks = lacks.into_iter().collect();
+    if is_unread {
+        let what = "not all of what the token may do was read: there are too many changes";
+        change.notes.push(what.to_owned());
+    }
+}
+
+/// The calls that a change leads to.
+fn calls(change: &Change) -> Vec<Call> {
+    let is_adopted = change.class == AppClass::Adopted;
+    match change.act {
+        Act::Create => MAKES.to_vec(),
+        Act::Destroy => DESTROYS.to_vec(),
+        Act::Replace if !is_adopted => [DESTROYS, MAKES].concat(),
+        Act::Update => of_update(change),
+        // The record changes, and no container.
+        Act::Replace | Act::Adopt | Act::Forget | Act::NoOp => Vec::new(),
+    }
+}
+
+fn of_update(change: &Change) -> Vec<Call> {
+    let call = |path: &str, to: Option<&serde_json::Value>| -> Option<Call> {
+        match path {
+            "memory" => Some((Method::Put, CONFIG, &["memory"])),
+            "cores" => Some((Method::Put, CONFIG, &["cores"])),
+            "rootfs" => Some((Method::Put, RESIZE, &[])),
+            "power" if to == Some(&json!("running")) => Some((Method::Post, START, &[])),
+            "power" => Some((Method::Post, SHUTDOWN, &[])),
+            _ => None,
+        }
+    };
+    let fields = change.fields.iter();
+    fields
+        .filter_map(|field| call(&field.path, field.to.as_ref()))
+        .collect()
+}
+
+/// What these calls need on this host.
+fn wishes(change: &Change, host: &HostRecord) -> Vec<Wish> {
+    let is_adopted = change.class == AppClass::Adopted;
+    let mut all = Vec::new();
+    for (method, path, given) in calls(change) {
+        let is_it =
+            |entry: &&Entry| entry.method == method && entry.path == path && entry.with.is_none();
+        let Some(entry) = TABLE.iter().find(is_it) else {
+            continue;
+        };
+        let Some(purpose) = entry.purpose(is_adopted) else {
+            continue;
+        };
+        let needs = entry.needs.iter().filter(|need| {
+            need.given.is_empty() || need.given.iter().any(|name| given.contains(name))
+        });
+        all.extend(needs.filter_map(|need| wish(need, purpose, change, host)));
+    }
+    all
+}
+
+fn wish(need: &Need, purpose: TokenPurpose, change: &Change, host: &HostRecord) -> Option<Wish> {
+    let path = path(*need.on.first()?, change, host)?;
+    let others = need.or.iter().map(|privilege| privilege.as_str());
+    Some(Wish {
+        asked: (purpose, path),
+        any_of: std::iter::once(need.privilege.as_str())
+            .chain(others)
+            .collect(),
+    })
+}
+
+/// The path of a scope. Guests of ours are reached through their pool, if there is one.
+fn path(scope: Scope, change: &Change, host: &HostRecord) -> Option<String> {
+    match scope {
+        Scope::Everything | Scope::Access => Some(scope.pattern().to_owned()),
+        Scope::Guest | Scope::Pool => {
+            let pool = host.pool.as_ref();
+            let pool = pool.filter(|_| change.class == AppClass::Native);
+            let vmid = change.place.vmid;
+            Some(match (pool, vmid) {
+                (Some(pool), _) => format!("/pool/{pool}"),
+                (None, Some(vmid)) => format!("/vms/{vmid}"),
+                (None, None) => "/vms".to_owned(),
+            })
+        }
+        Scope::Storage => Some(format!("/storage/{}", host.storage)),
+        Scope::TemplateStorage => Some(format!("/storage/{}", host.template_storage)),
+        Scope::Bridge => Some(format!("/sdn/zones/localnetwork/{}", host.bridge)),
+        Scope::Node => {
+            let node = change.place.node.as_ref();
+            node.map(|node| format!("/nodes/{node}"))
+        }
+        Scope::BackupStorage => None,
+    }
+}
+
+/// What is held there, as far as it was asked for: [`MOST_PATHS`] paths.
+async fn held(
+    engine: &Engine,
+    host: &HostRecord,
+    asked: BTreeSet<Asked>,
+    deadline: Deadline,
+) -> Result<BTreeMap<Asked, Privileges>, EngineError> {
+    let cluster = engine.inner.clusters.get(host.id).await?;
+    let mut held = BTreeMap::new();
+    for (purpose, path) in asked.into_iter().take(MOST_PATHS) {
+        let answer = deadline.hold(told(&cluster, host, purpose, &path)).await;
+        let answer = answer.ok_or_else(|| no_time(cluster.label(), "its rights are not known"))?;
+        held.insert((purpose, path), answer?);
+    }
+    Ok(held)
+}
+
+/// What the token of this purpose holds on a path, by its own word where it is the one that looks.
+async fn told(
+    cluster: &Cluster,
+    host: &HostRecord,
+    purpose: TokenPurpose,
+    path: &str,
+) -> Result<Privileges, EngineError> {
+    let others = &host.purpose_tokens;
+    let of_purpose = match purpose {
+        TokenPurpose::Operate => None,
+        TokenPurpose::Observe => others.observe.as_ref(),
+        TokenPurpose::Images => others.images.as_ref(),
+        TokenPurpose::Adopted => others.adopted.as_ref(),
+    };
+    let token = of_purpose.map_or(host.token_id.as_str(), |token| token.id.as_str());
+    let looks = others
+        .observe
+        .as_ref()
+        .map_or(host.token_id.as_str(), |token| token.id.as_str());
+    let read = cluster.read();
+    let answer = match token == looks {
+        true => read.permissions(Some(path)).await,
+        false => read.permissions_of(token, Some(path)).await,
+    };
+    let mut answer = answer.map_err(|e| upstream(cluster.label(), &e))?;
+    Ok(answer.remove(path).unwrap_or_default())
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::ids::HostId;
+    use proximity_domain::plan::{Downtime, FieldDiff, Place, Source};
+    use proximity_domain::time::Timestamp;
+    use proximity_store::records::{HostPlacement, PurposeTokens};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn host(pool: Option<&str>) -> HostRecord {
+        HostRecord {
+            id: HostId(Uuid::from_u128(2)),
+            label: "home".parse().unwrap(),
+            cluster_key: "node:pve1".to_owned(),
+            endpoints: Vec::new(),
+            token_id: "a@pve!b".to_owned(),
+            token_secret: "secret".to_owned().into(),
+            purpose_tokens: PurposeTokens::default(),
+            ssh: None,
+            pool: pool.map(|pool| pool.parse().unwrap()),
+            storage: "fast".parse().unwrap(),
+            template_storage: "local".parse().unwrap(),
+            bridge: "vmbr0".parse().unwrap(),
+            placement: HostPlacement::default(),
+            known_nodes: Vec::new(),
+            pve_version: "9.2.11".to_owned(),
+            created_at: Timestamp(0),
+        }
+    }
+
+    fn change(act: Act, class: AppClass, paths: &[&str]) -> Change {
+        let fields = paths.iter().map(|path| FieldDiff {
+            path: (*path).to_owned(),
+            from: None,
+            to: Some(json!("running")),
+            source: Source::Documents,
+        });
+        Change {
+            name: "web".parse().unwrap(),
+            app: None,
+            class,
+            place: Place {
+                vmid: Some(105.try_into().unwrap()),
+                ..Place::default()
+            },
+            layer: 0,
+            act,
+            fields: fields.collect(),
+            downtime: Downtime::None,
+            data_at_risk: Vec::new(),
+            lacks: Vec::new(),
+            obstacles: Vec::new(),
+            notes: Vec::new(),
+        }
+    }
+
+    /// What such a change needs, as `purpose: privileges on path`.
+    fn needed(change: &Change, pool: Option<&str>) -> BTreeSet<String> {
+        let wishes = wishes(change, &host(pool)).into_iter();
+        let told = wishes.map(|wish| {
+            let (purpose, path) = wish.asked;
+            format!("{purpose}: {} on {path}", wish.any_of.join("|"))
+        });
+        told.collect()
+    }
+
+    #[test]
+    fn a_change_needs_what_its_calls_need_and_no_more() {
+        let update = change(Act::Update, AppClass::Native, &["memory", "settings.A"]);
+        let expected = [
+            "operate: VM.Config.Memory on /pool/apps",
+            "operate: VM.Config.Options on /pool/apps",
+        ];
+        assert!(needed(&update, Some("apps")).iter().eq(expected));
+        let alone = needed(&update, None);
+        assert!(
+            alone.iter().all(|one| one.ends_with(" on /vms/105")),
+            "{alone:?}"
+        );
+        let power = change(Act::Update, AppClass::Adopted, &["power"]);
+        let power = needed(&power, Some("apps"));
+        assert!(
+            power.iter().eq(["adopted: VM.PowerMgmt on /vms/105"]),
+            "{power:?}"
+        );
+        let made = needed(&change(Act::Create, AppClass::Native, &[]), Some("apps"));
+        for one in [
+            "operate: VM.Allocate on /pool/apps",
+            "operate: Datastore.AllocateSpace on /storage/fast",
+            "operate: SDN.Use on /sdn/zones/localnetwork/vmbr0",
+        ] {
+            assert!(made.contains(one), "{made:?}");
+        }
+        for act in [Act::Adopt, Act::Forget, Act::NoOp] {
+            let none = needed(&change(act, AppClass::Adopted, &[]), None);
+            assert!(none.is_empty(), "{none:?}");
+        }
+    }
+
+    #[test]
+    fn every_call_of_a_change_is_in_the_table() {
+        let change = change(
+            Act::Update,
+            AppClass::Native,
+            &["memory", "rootfs", "power"],
+        );
+        let changes = three(&change);
+        let calls = [MAKES, DESTROYS, &changes[..]].concat();
+        for (method, path, _) in calls {
+            let mut entries = TABLE.iter();
+            assert!(
+                entries.any(|entry| entry.method == method && entry.path == path),
+                "{path}"
+            );
+        }
+    }
+
+    fn three(change: &Change) -> Vec<Call> {
+        let calls = of_update(change);
+        assert_eq!(calls.len(), 3);
+        calls
+    }
+
+    #[test]
+    fn what_is_not_held_is_lacking_and_one_of_several_is_enough() {
+        let mut update = change(Act::Update, AppClass::Native, &["memory"]);
+        let path = "/pool/apps".to_owned();
+        let held = serde_json::from_value(json!({ "VM.Config.Options": 1 })).unwrap();
+        let held = BTreeMap::from([((TokenPurpose::Operate, path), held)]);
+        let wanted = wishes(&update, &host(Some("apps")));
+        judge(&mut update, wanted, &held);
+        assert_eq!(update.lacks, ["VM.Config.Memory on /pool/apps"]);
+        let any = Wish {
+            asked: (TokenPurpose::Operate, "/pool/apps".to_owned()),
+            any_of: vec!["VM.Clone", "VM.Config.Options"],
+        };
+        judge(&mut update, vec![any], &held);
+        assert!(update.lacks.is_empty() && update.notes.is_empty());
+        let wanted = wishes(&update, &host(None));
+        judge(&mut update, wanted, &held);
+        assert_eq!(update.notes.len(), 1, "{:?}", update.notes);
+    }
+}

@@ -1,0 +1,391 @@
+//! What is there: the record, and the containers of the clusters that a plan is about.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use futures::future::join_all;
+use futures::{StreamExt, stream};
+use proximity_domain::guest::{ContainerRef, Ownership};
+use proximity_domain::ids::{AppId, HostId, Vmid};
+use proximity_domain::manifest::WantedPower;
+use proximity_domain::plan::{
+    Figure, HostSight, Observed, Obstacle, Recorded, SeenBy, State, Wanted, WantedKind, size_bytes,
+};
+use proximity_domain::recorded::RecordedGuest;
+use proximity_pve::cluster::{GuestKind, GuestStatus, ResourceRow};
+use proximity_pve::lxc::LxcConfig;
+use proximity_store::records::{AppRecord, HostRecord};
+use proximity_store::views::AppFilter;
+use serde_json::Value;
+
+use super::{MakePlan, obstacle};
+use crate::cluster::observed;
+use crate::commands::adopt::{identity_of, refuse_what_is_marked};
+use crate::commands::create_app::upstream;
+use crate::commands::deadline::{Deadline, no_time};
+use crate::commands::plan_remove::volumes_of;
+use crate::engine::Engine;
+use crate::error::EngineError;
+use crate::view::{is_whole, status};
+
+/// Configurations that are read for one plan, at most. What differs beyond is said to be unread.
+const MOST_READ: usize = 256;
+/// So many of them at the same time.
+const AT_ONCE: usize = 6;
+/// What Proxmox VE gives a container whose configuration says nothing (`PVE::LXC::Config`).
+const DEFAULT_MEMORY_MIB: u64 = 512;
+const MIB: u64 = 1 << 20;
+
+/// What was seen, and what is on record of the containers.
+pub(super) struct View {
+    pub(super) state: State,
+    guests: BTreeMap<(HostId, Vmid), RecordedGuest>,
+}
+
+impl View {
+    /// The whole record, and the lists of the clusters that the plan is about.
+    pub(super) async fn of(
+        engine: &Engine,
+        hosts: &[HostRecord],
+        wanted: &[Wanted],
+        request: &MakePlan,
+        deadline: Deadline,
+    ) -> Result<Self, EngineError> {
+        let (recorded, guests) = record(engine, request.owner.as_deref()).await?;
+        let mut view = Self {
+            state: State {
+                recorded,
+                hosts: hosts.iter().map(unseen).collect(),
+                containers: BTreeMap::new(),
+            },
+            guests,
+        };
+        let meant = view.meant(wanted, request.prune);
+        let needed = hosts.iter().filter(|host| meant.contains(&host.id));
+        let looks = needed.map(|host| async move { (host, list(engine, host, deadline).await) });
+        for (host, rows) in join_all(looks).await {
+            view.take_in(host.id, rows, wanted);
+        }
+        Ok(view)
+    }
+
+    /// The clusters that have anything to do with it.
+    fn meant(&self, wanted: &[Wanted], prune: bool) -> BTreeSet<HostId> {
+        let names: BTreeSet<_> = wanted.iter().map(|one| &one.name).collect();
+        let of_record = self.state.recorded.iter();
+        let of_record = of_record
+            .filter(|one| one.is_own && (prune || names.contains(&one.name)))
+            .map(|one| one.host);
+        let of_wishes = wanted.iter().filter_map(|one| match &one.kind {
+            WantedKind::App(app) => app.host,
+            WantedKind::Adopted(adopted) => Some(adopted.host),
+        });
+        of_record.chain(of_wishes).collect()
+    }
+
+    /// What a cluster lists of the containers that are recorded or wanted.
+    fn take_in(
+        &mut self,
+        host: HostId,
+        rows: Result<Vec<ResourceRow>, EngineError>,
+        wanted: &[Wanted],
+    ) {
+        let Some(entry) = self.state.hosts.get_mut(&host) else {
+            return;
+        };
+        let rows = match rows {
+            Ok(rows) => rows,
+            Err(why) => {
+                entry.unread = Some(obstacle(&why));
+                return;
+            }
+        };
+        entry.unread = None;
+        let adopted = wanted.iter().filter_map(|one| match &one.kind {
+            WantedKind::Adopted(adopted) if adopted.host == host => Some(adopted.vmid),
+            WantedKind::Adopted(_) | WantedKind::App(_) => None,
+        });
+        let adopted: BTreeSet<Vmid> = adopted.collect();
+        for row in rows {
+            let place = (host, row.vmid);
+            let is_known = self.guests.contains_key(&place);
+            if is_known || adopted.contains(&row.vmid) {
+                let seen = listed(&row, is_known);
+                self.state.containers.insert(place, seen);
+            }
+        }
+    }
+
+    /// Reads configuration and power of these. What cannot be read is an obstacle of what is done about it.
+    pub(super) async fn read(
+        &mut self,
+        engine: &Engine,
+        doubts: &[(HostId, Vmid)],
+        deadline: Deadline,
+    ) {
+        let (now, beyond) = doubts.split_at(doubts.len().min(MOST_READ));
+        let places = now.iter().filter_map(|(host, vmid)| {
+            let seen = self.state.containers.get(&(*host, *vmid))?;
+            let place = ContainerRef {
+                host: *host,
+                node: seen.node.clone(),
+                vmid: *vmid,
+            };
+            Some((place, self.guests.get(&(*host, *vmid)).cloned()))
+        });
+        let places: Vec<(ContainerRef, Option<RecordedGuest>)> = places.collect();
+        let looks = places.into_iter().map(|(place, guest)| async move {
+            let read = look(engine, &place, guest.as_ref(), deadline).await;
+            (place, read)
+        });
+        let looks: Vec<_> = stream::iter(looks)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        for (place, read) in looks {
+            let Some(seen) = self.state.containers.get_mut(&(place.host, place.vmid)) else {
+                continue;
+            };
+            match read {
+                Ok(read) => *seen = read,
+                Err(why) => seen.obstacles.push(obstacle(&why)),
+            }
+        }
+        for place in beyond {
+            if let Some(seen) = self.state.containers.get_mut(place) {
+                seen.obstacles.push(too_many());
+            }
+        }
+    }
+}
+
+/// Host entries, none of which was looked at yet.
+fn unseen(host: &HostRecord) -> (HostId, HostSight) {
+    let why = Obstacle::new(
+        "view_incomplete",
+        format!("the cluster of {} was not looked at", host.label),
+        "plan again",
+    );
+    let sight = HostSight {
+        label: host.label.clone(),
+        unread: Some(why),
+    };
+    (host.id, sight)
+}
+
+fn too_many() -> Obstacle {
+    Obstacle::new(
+        "view_incomplete",
+        format!("its configuration was not read: of all that differ, {MOST_READ} were"),
+        "plan with fewer documents at a time",
+    )
+}
+
+/// All live apps, and their containers by place.
+async fn record(
+    engine: &Engine,
+    owner: Option<&str>,
+) -> Result<(Vec<Recorded>, BTreeMap<(HostId, Vmid), RecordedGuest>), EngineError> {
+    let store = engine.store();
+    let guards = store.guards().await?;
+    let guards: BTreeSet<AppId> = guards.iter().map(|guarded| guarded.app).collect();
+    let (mut all, mut places) = (Vec::new(), BTreeMap::new());
+    let mut filter = AppFilter {
+        per_page: AppFilter::MAX_PER_PAGE,
+        ..AppFilter::default()
+    };
+    loop {
+        let (page, _) = store.apps(filter.clone()).await?;
+        let Some(last) = page.last() else { break };
+        filter.after = Some(last.id);
+        let ids: Vec<AppId> = page.iter().map(|app| app.id).collect();
+        let mut guests = store.guests_of_apps(&ids).await?;
+        for app in page {
+            // Of several the newest is the app's.
+            let guest = guests.remove(&app.id).and_then(|mut guests| guests.pop());
+            let place = guest.as_ref().map(|guest| guest.place().clone());
+            let is_own = owner.is_none_or(|owner| owner == app.owner);
+            let is_guarded = guards.contains(&app.id);
+            all.push(on_record(app, place.as_ref(), is_own, is_guarded));
+            if let (Some(guest), Some(place)) = (guest, place) {
+                places.insert((place.host, place.vmid), guest);
+            }
+        }
+    }
+    Ok((all, places))
+}
+
+fn on_record(
+    app: AppRecord,
+    place: Option<&ContainerRef>,
+    is_own: bool,
+    guarded: bool,
+) -> Recorded {
+    let settings = match app.environment {
+        Value::Object(settings) => settings.into_iter().collect(),
+        Value::Null | Value::Bool(_) | Value::Number(_) | Value::String(_) | Value::Array(_) => {
+            BTreeMap::new()
+        }
+    };
+    Recorded {
+        id: app.id,
+        name: app.hostname,
+        class: app.class,
+        is_own,
+        status: app.status.label(),
+        busy: app.operation,
+        catalog_id: app.catalog_id,
+        host: app.host,
+        node: place.map_or(app.node, |place| place.node.clone()),
+        vmid: place.map(|place| place.vmid),
+        resources: app.resources,
+        settings,
+        port: app.guest_port,
+        exposed: app.exposed,
+        guarded,
+    }
+}
+
+/// The list of a cluster that was seen whole.
+async fn list(
+    engine: &Engine,
+    host: &HostRecord,
+    deadline: Deadline,
+) -> Result<Vec<ResourceRow>, EngineError> {
+    let cluster = engine.inner.clusters.get(host.id).await?;
+    let label = cluster.label();
+    let asked = async {
+        let failed = |e| upstream(label, &e);
+        let seen = status(&cluster).await.map_err(failed)?;
+        is_whole(cluster.host(), &seen).map_err(|gap| EngineError::Upstream {
+            code: "view_incomplete",
+            message: format!("what is there cannot be told: {}", gap.text(label)),
+            hint: format!("mend the cluster, then plan again: proximity doctor --host {label}"),
+        })?;
+        cluster.read().resources_vm().await.map_err(failed)
+    };
+    let answer = deadline.hold(asked).await;
+    answer.unwrap_or_else(|| Err(no_time(label, "what is there is not known")))
+}
+
+/// A container as far as the list tells.
+fn listed(row: &ResourceRow, is_known: bool) -> Observed {
+    let mut obstacles = Vec::new();
+    if row.kind == GuestKind::Qemu {
+        obstacles.push(match is_known {
+            true => Obstacle::new(
+                "identity_conflict",
+                format!("a virtual machine has its number {} by now", row.vmid),
+                "compare it with the record and decide by hand",
+            ),
+            false => Obstacle::new(
+                "not_adoptable",
+                format!("{} is a virtual machine", row.vmid),
+                "name a container: proximity discover lists those that can be adopted",
+            ),
+        });
+    }
+    let memory = row.max_memory_bytes.map(|bytes| bytes / MIB);
+    Observed {
+        by: SeenBy::List,
+        node: row.node.clone(),
+        power: power(row.status),
+        memory_mib: memory.map_or(Figure::Unknown, Figure::Is),
+        cores: row
+            .max_cpu
+            .and_then(whole)
+            .map_or(Figure::Unknown, Figure::Is),
+        disk_bytes: Figure::Unknown,
+        listed_disk_bytes: row.max_disk_bytes,
+        digest: None,
+        volumes: None,
+        obstacles,
+    }
+}
+
+/// A number of CPUs that is whole; a limit may be none.
+fn whole(cpus: f64) -> Option<u64> {
+    let least = cpus.trunc();
+    // No node has as many as would not fit, and a negative number is none.
+    (least == cpus && (0.0..1e9).contains(&cpus)).then_some(least as u64)
+}
+
+fn power(status: GuestStatus) -> Option<WantedPower> {
+    match status {
+        GuestStatus::Running => Some(WantedPower::Running),
+        GuestStatus::Stopped => Some(WantedPower::Stopped),
+        GuestStatus::Unknown => None,
+    }
+}
+
+/// Configuration and power of a container, and whether it is the one on record, or one that can be taken over.
+async fn look(
+    engine: &Engine,
+    place: &ContainerRef,
+    guest: Option<&RecordedGuest>,
+    deadline: Deadline,
+) -> Result<Observed, EngineError> {
+    let cluster = engine.inner.clusters.get(place.host).await?;
+    let read = cluster.read();
+    let asked = async {
+        tokio::join!(
+            read.lxc_config(&place.node, place.vmid),
+            read.lxc_status(&place.node, place.vmid),
+        )
+    };
+    let label = cluster.label();
+    let Some((config, status)) = deadline.hold(asked).await else {
+        let what = format!("container {} was not read", place.vmid);
+        return Err(no_time(label, &what));
+    };
+    let config = config.map_err(|e| upstream(label, &e))?;
+    let status = status.map_err(|e| upstream(label, &e))?;
+    let obstacles = match guest {
+        Some(guest) => strange(guest, place, &config),
+        None => unfit(place, &config),
+    };
+    let size = config.rootfs.as_ref().and_then(|root| root.size.as_deref());
+    Ok(Observed {
+        by: SeenBy::Configuration,
+        node: place.node.clone(),
+        power: power(status.status),
+        memory_mib: Figure::Is(config.memory_mib.unwrap_or(DEFAULT_MEMORY_MIB)),
+        cores: config.cores.map_or(Figure::Absent, Figure::Is),
+        disk_bytes: size
+            .and_then(size_bytes)
+            .map_or(Figure::Unknown, Figure::Is),
+        listed_disk_bytes: None,
+        digest: Some(
+            config
+                .digest
+                .as_ref()
+                .map(ToString::to_string)
+                .unwrap_or_default(),
+        ),
+        volumes: Some(volumes_of(&config.raw, place.vmid).destroyed),
+        obstacles: obstacles.into_iter().collect(),
+    })
+}
+
+/// That a container is not the recorded one.
+fn strange(guest: &RecordedGuest, place: &ContainerRef, config: &LxcConfig) -> Option<Obstacle> {
+    match guest.compare(&observed(place.clone(), config, false)) {
+        Ownership::Owned | Ownership::OwnedUnconfirmed { .. } => None,
+        Ownership::BeingCreated => Some(Obstacle::new(
+            "container_being_created",
+            "Proxmox VE is still making its container",
+            "plan again when it is made",
+        )),
+        Ownership::Conflict(conflict) => Some(Obstacle::new(
+            "identity_conflict",
+            conflict.to_string(),
+            "compare the container with the record and decide by hand: proximity reidentify APP shows both",
+        )),
+    }
+}
+
+/// That a container cannot be taken over.
+fn unfit(place: &ContainerRef, config: &LxcConfig) -> Option<Obstacle> {
+    let seen = observed(place.clone(), config, false);
+    let refused = refuse_what_is_marked(&seen).and_then(|()| identity_of(&seen, config.template));
+    refused.err().map(|why| obstacle(&why))
+}

@@ -1,0 +1,147 @@
+//! Documents against what this installation has: catalog and host entries. Pure.
+
+use std::collections::BTreeMap;
+
+use proximity_domain::create::{self, ResourceRequest};
+use proximity_domain::ids::HostId;
+use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest};
+use proximity_domain::names::{HostLabel, Hostname, NodeName};
+use proximity_domain::plan::{Wanted, WantedAdopted, WantedApp, WantedKind};
+use proximity_store::records::HostRecord;
+
+use crate::catalog::Catalog;
+use crate::error::EngineError;
+
+/// What is wanted of each app.
+///
+/// # Errors
+/// [`EngineError::Manifests`] with everything that is not right.
+pub(super) fn wanted(
+    catalog: &Catalog,
+    hosts: &[HostRecord],
+    documents: &[Manifest],
+    order: &[Vec<String>],
+) -> Result<Vec<Wanted>, EngineError> {
+    let layers = order.iter().zip(0_u32..);
+    let layers = layers.flat_map(|(names, layer)| names.iter().map(move |n| (n.as_str(), layer)));
+    let mut wishes = Wishes {
+        catalog,
+        hosts,
+        layers: layers.collect(),
+        wrong: BTreeMap::new(),
+    };
+    let mut all = Vec::new();
+    for document in documents {
+        match document {
+            Manifest::App { name, spec } => all.extend(wishes.app(name, spec)),
+            Manifest::AdoptedApp { name, spec } => all.extend(wishes.adopted(name, spec)),
+            Manifest::Stack { spec, .. } => {
+                for app in &spec.apps {
+                    all.extend(wishes.app(&app.name, &app.spec));
+                }
+            }
+            Manifest::Values { .. } => {}
+        }
+    }
+    if wishes.wrong.is_empty() {
+        return Ok(all);
+    }
+    Err(EngineError::Manifests {
+        fields: wishes.wrong,
+    })
+}
+
+struct Wishes<'a> {
+    catalog: &'a Catalog,
+    hosts: &'a [HostRecord],
+    layers: BTreeMap<&'a str, u32>,
+    wrong: BTreeMap<String, String>,
+}
+
+impl Wishes<'_> {
+    fn app(&mut self, name: &Hostname, spec: &AppSpec) -> Option<Wanted> {
+        let Some(entry) = self.catalog.get(&spec.catalog_id) else {
+            let why = format!("there is no app {} in the catalog", spec.catalog_id);
+            self.refuse(name, "catalog_id", why);
+            return None;
+        };
+        let host = self.host(name, spec.host.as_ref());
+        self.node(name, host, spec.node.as_ref());
+        let asked = ResourceRequest {
+            memory_mib: spec.resources.memory_mib,
+            cores: spec.resources.cores,
+            disk_gib: spec.resources.disk_gib,
+        };
+        let resources = create::resources(&entry.id, &entry.needs, asked);
+        let resources = resources
+            .map_err(|refusal| self.refuse(name, "resources", refusal.to_string()))
+            .ok();
+        let settings = entry.wanted_settings(&spec.settings);
+        let settings = settings
+            .map_err(|errors| {
+                for (setting, why) in errors.fields() {
+                    self.refuse(name, &format!("settings.{setting}"), why.clone());
+                }
+            })
+            .ok();
+        let app = WantedApp {
+            catalog_id: spec.catalog_id.clone(),
+            host,
+            node: spec.node.clone(),
+            resources: resources?,
+            settings: settings?,
+            power: spec.power,
+        };
+        Some(self.layered(name, WantedKind::App(app)))
+    }
+
+    fn adopted(&mut self, name: &Hostname, spec: &AdoptedSpec) -> Option<Wanted> {
+        let adopted = WantedAdopted {
+            host: self.host(name, Some(&spec.host))?,
+            vmid: spec.vmid,
+            taken_for: spec.taken_for.clone(),
+            port: spec.port,
+            expose: spec.expose,
+            guard: spec.guard,
+            power: spec.power,
+        };
+        Some(self.layered(name, WantedKind::Adopted(adopted)))
+    }
+
+    fn layered(&self, name: &Hostname, kind: WantedKind) -> Wanted {
+        Wanted {
+            name: name.clone(),
+            layer: self.layers.get(name.as_str()).copied().unwrap_or(0),
+            kind,
+        }
+    }
+
+    fn host(&mut self, name: &Hostname, label: Option<&HostLabel>) -> Option<HostId> {
+        let label = label?;
+        let known = self.hosts.iter().find(|host| host.label == *label);
+        if known.is_none() {
+            self.refuse(name, "host", format!("there is no host entry {label}"));
+        }
+        known.map(|host| host.id)
+    }
+
+    /// Refuses a node that no host entry has, or not the one that is named.
+    fn node(&mut self, name: &Hostname, host: Option<HostId>, node: Option<&NodeName>) {
+        let Some(node) = node else { return };
+        let hosts = self.hosts.iter();
+        let mut hosts = hosts.filter(|entry| host.is_none_or(|host| entry.id == host));
+        // Of an entry whose nodes were never read, any may be one.
+        let may_have = |nodes: &[NodeName]| nodes.is_empty() || nodes.contains(node);
+        if !hosts.any(|entry| may_have(&entry.known_nodes)) {
+            self.refuse(
+                name,
+                "node",
+                format!("no host entry that may be meant has a node {node}"),
+            );
+        }
+    }
+
+    fn refuse(&mut self, name: &Hostname, field: &str, why: String) {
+        self.wrong.insert(format!("{name}.{field}"), why);
+    }
+}

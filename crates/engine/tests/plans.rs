@@ -1,0 +1,178 @@
+//! Plans on the emulated PVE: what they say of what is there, and that they change nothing.
+#![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
+
+use std::collections::BTreeMap;
+
+use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish};
+use proximity_domain::plan::{Act, Change, Plan, Source};
+use proximity_engine::commands::{AdoptContainer, CreateApp, MakePlan};
+use proximity_pve_emulator::core::Access;
+use proximity_testkit::world::TestWorld;
+use serde_json::json;
+
+fn app(name: &str) -> (String, AppSpec) {
+    let spec = AppSpec {
+        catalog_id: "beacon".parse().unwrap(),
+        host: None,
+        node: None,
+        resources: ResourceWish::default(),
+        settings: BTreeMap::new(),
+        power: None,
+        policy: Policy::Warn,
+        depends_on: Vec::new(),
+    };
+    (name.to_owned(), spec)
+}
+
+fn found(vmid: u32) -> AdoptedSpec {
+    AdoptedSpec {
+        host: "lab".parse().unwrap(),
+        vmid: vmid.try_into().unwrap(),
+        taken_for: None,
+        port: None,
+        expose: false,
+        guard: false,
+        power: None,
+        policy: Policy::Warn,
+        depends_on: Vec::new(),
+    }
+}
+
+async fn plan_of(w: &TestWorld, documents: Vec<Manifest>, prune: bool) -> Plan {
+    let names = documents.iter().map(|one| one.name().to_owned());
+    let request = MakePlan {
+        order: vec![names.collect()],
+        documents,
+        prune,
+        owner: None,
+    };
+    let before = w.pve.changes().len();
+    let made = w.engine.make_plan(&w.actor, request).await.unwrap();
+    assert_eq!(w.pve.changes().len(), before, "a plan changes nothing");
+    assert_eq!(w.store.plan(made.id).await.unwrap(), Some(made.clone()));
+    made.plan
+}
+
+async fn plan(w: &TestWorld, apps: Vec<(String, AppSpec)>, prune: bool) -> Plan {
+    let documents = apps.into_iter().map(|(name, spec)| Manifest::App {
+        name: name.parse().unwrap(),
+        spec,
+    });
+    plan_of(w, documents.collect(), prune).await
+}
+
+async fn deployed(w: &TestWorld, hostname: &str) -> u32 {
+    let request = CreateApp {
+        catalog_id: "beacon".to_owned(),
+        hostname: hostname.to_owned(),
+        ..CreateApp::default()
+    };
+    let app = w.engine.create_app(&w.actor, request).await.unwrap();
+    w.settled(app.operation.unwrap()).await.unwrap();
+    let guests = w.store.recorded_guests(app.id).await.unwrap();
+    guests[0].place().vmid.get()
+}
+
+fn fields(change: &Change) -> Vec<(&str, Source)> {
+    let fields = change.fields.iter();
+    fields
+        .map(|field| (field.path.as_str(), field.source))
+        .collect()
+}
+
+#[tokio::test]
+async fn what_was_deployed_is_as_wanted_and_what_a_hand_changed_is_not() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    let vmid = deployed(&w, "web").await;
+    let same = plan(&w, vec![app("web")], true).await;
+    assert!(same.changes.is_empty(), "{same:?}");
+    assert_eq!(same.unchanged, 1);
+    let config = format!("/nodes/pve1/lxc/{vmid}/config");
+    w.pve.put(&config, &[("memory", "128")]).await;
+    // The cluster's list may be ten seconds old.
+    let is_seen = async || !plan(&w, vec![app("web")], true).await.changes.is_empty();
+    w.until(is_seen).await.unwrap();
+    let changed = plan(&w, vec![app("web")], true).await;
+    assert_ne!(changed.basis, same.basis);
+    assert_eq!(changed.digest, same.digest);
+    let change = &changed.changes[0];
+    assert_eq!(fields(change), [("memory", Source::Cluster)]);
+    assert_eq!(change.fields[0].from, Some(json!(128)));
+    assert_eq!(change.fields[0].to, Some(json!(64)));
+    assert_eq!(
+        (change.lacks.len(), change.obstacles.len()),
+        (0, 0),
+        "{change:?}"
+    );
+}
+
+#[tokio::test]
+async fn removal_names_the_volumes_that_go_and_the_brake() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    let vmid = deployed(&w, "web").await;
+    let plan = plan(&w, Vec::new(), true).await;
+    let change = &plan.changes[0];
+    assert_eq!((change.act, plan.removed()), (Act::Destroy, 1));
+    assert_eq!(change.data_at_risk.len(), 1, "{change:?}");
+    let named = format!("{vmid}");
+    assert!(change.data_at_risk[0].contains(&named), "{change:?}");
+    assert_eq!(plan.brake, None);
+    assert!(change.obstacles.is_empty(), "{change:?}");
+}
+
+#[tokio::test]
+async fn another_container_under_the_number_is_told_and_never_planned_for() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    let vmid = deployed(&w, "web").await;
+    let config = format!("/nodes/pve1/lxc/{vmid}/config");
+    w.pve.put(&config, &[("description", "mine")]).await;
+    let net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:99,ip=dhcp";
+    w.pve.put(&config, &[("net0", net)]).await;
+    let plan = plan(&w, Vec::new(), true).await;
+    let codes = plan.changes[0].obstacles.iter();
+    let codes: Vec<&str> = codes.map(|one| one.code.as_str()).collect();
+    assert_eq!(codes, ["identity_conflict"]);
+}
+
+#[tokio::test]
+async fn a_stranger_is_planned_to_be_taken_over_and_what_bears_a_mark_is_not() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    assert_eq!(w.pve.stranger_creates("pve1", 150).await.status, 200);
+    w.pve.quiet().await;
+    let document = |name: &str, vmid| Manifest::AdoptedApp {
+        name: name.parse().unwrap(),
+        spec: found(vmid),
+    };
+    let first = plan_of(&w, vec![document("db", 150)], false).await;
+    let change = &first.changes[0];
+    assert_eq!(
+        (change.act, change.obstacles.len()),
+        (Act::Adopt, 0),
+        "{change:?}"
+    );
+    let absent = plan_of(&w, vec![document("db", 151)], false).await;
+    assert_eq!(absent.changes[0].obstacles[0].code, "container_missing");
+    let request = AdoptContainer {
+        host: Some("lab".to_owned()),
+        node: None,
+        vmid: 150,
+        suggested_type: None,
+        port: None,
+        probe: false,
+        key: None,
+    };
+    let adopted = w.engine.adopt(&w.actor, request).await.unwrap();
+    w.settled(adopted.operation.unwrap()).await.unwrap();
+    let name = adopted.hostname.as_str();
+    let same = plan_of(&w, vec![document(name, 150)], true).await;
+    assert!(same.changes.is_empty() && same.unchanged == 1, "{same:?}");
+    let mut shown = found(150);
+    (shown.expose, shown.port) = (true, Some(5432));
+    let shown = Manifest::AdoptedApp {
+        name: name.parse().unwrap(),
+        spec: shown,
+    };
+    let plan = plan_of(&w, vec![shown], true).await;
+    let expected = [("port", Source::Documents), ("expose", Source::Documents)];
+    assert_eq!(fields(&plan.changes[0]), expected);
+}

@@ -1,0 +1,41 @@
+//! Plans as they were shown.
+
+use proximity_domain::ids::PlanId;
+
+use super::state::State;
+use crate::error::StoreError;
+use crate::journal::Act;
+use crate::plans::{MADE, PLANS_KEPT, PlanRecord, details, exists};
+use crate::records::Actor;
+
+impl State {
+    pub(crate) fn keep_plan(
+        &mut self,
+        record: &PlanRecord,
+        actor: &Actor,
+    ) -> Result<(), StoreError> {
+        if self.plans.contains_key(&record.id) {
+            return Err(exists(record.id));
+        }
+        let mut others: Vec<(i64, PlanId)> = self
+            .plans
+            .values()
+            .map(|kept| (kept.made_at.0, kept.id))
+            .collect();
+        others.sort_unstable();
+        let most = PLANS_KEPT as usize - 1;
+        let gone = others.len().saturating_sub(most);
+        for (_, id) in others.into_iter().take(gone) {
+            self.plans.remove(&id);
+        }
+        self.plans.put(record.id, record.clone());
+        let target = record.id.to_string();
+        let act = Act::request(MADE, &target, details(record));
+        self.add_audit(actor, act, record.made_at);
+        Ok(())
+    }
+
+    pub(crate) fn plan(&self, id: PlanId) -> Option<PlanRecord> {
+        self.plans.get(&id).cloned()
+    }
+}
