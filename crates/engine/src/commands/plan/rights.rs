@@ -244,7 +244,7 @@ async fn told(
 
 #[cfg(test)]
 mod tests {
-    use proximity_domain::ids::HostId;
+    use proximity_domain::ids::{HostId, Vmid};
     use proximity_domain::plan::{Downtime, FieldDiff, Place, Source};
     use proximity_domain::time::Timestamp;
     use proximity_store::records::{HostPlacement, PurposeTokens};
@@ -285,7 +285,7 @@ mod tests {
             app: None,
             class,
             place: Place {
-                vmid: Some(105.try_into().unwrap()),
+                vmid: Some(Vmid::try_from(105).unwrap()),
                 ..Place::default()
             },
             layer: 0,
