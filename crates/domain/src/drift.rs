@@ -7,7 +7,7 @@ use serde_json::Value;
 
 /// Keys that say nothing of the container itself: the checksum of the file, who works on it right now, and the newest snapshot,
 /// which a backup makes too.
-const VOLATILE: [&str; 3] = ["digest", "lock", "parent"];
+pub(crate) const VOLATILE: [&str; 3] = ["digest", "lock", "parent"];
 /// Settings of LXC itself: PVE gives them as a list of pairs, whose order tells nothing.
 const UNORDERED: &str = "lxc";
 /// Notes: PVE adds a newline at the end.

@@ -32,6 +32,7 @@ pub mod place;
 pub mod plan;
 pub mod ports;
 pub mod recorded;
+pub mod resource;
 pub mod restore;
 pub mod retention;
 pub mod retry;

@@ -1,9 +1,11 @@
 //! What is kept of the journals, and what of them may go.
 //!
 //! The journals are the log of events, and of each operation its steps with the lines of the app's log that it said. The
-//! audit is none of them and is kept whole; so are records, those in the archive included, with their operations.
+//! audit is none of them and is kept whole; so are records, those in the archive included, with their operations. Snapshots of
+//! resources are no journal, and go by the same two rules.
 
 use crate::ids::OperationId;
+use crate::resource::ResourceId;
 use crate::time::Timestamp;
 
 /// How much is kept of one journal. What breaks either rule goes.
@@ -22,6 +24,8 @@ pub struct Retention {
     pub events: Keep,
     /// Of the operations that have ended: how many keep their steps and lines.
     pub operations: Keep,
+    /// Of the snapshots of each resource. The age is that of the moment from which on a snapshot was the state no more.
+    pub snapshots: Keep,
 }
 
 const DAY_MS: i64 = 24 * 60 * 60 * 1000;
@@ -31,6 +35,8 @@ const KEPT_MS: i64 = 90 * DAY_MS;
 const EVENTS: u64 = 500_000;
 /// Some 150 MB.
 const OPERATIONS: u64 = 20_000;
+/// Of one resource: some 200 KB.
+const SNAPSHOTS: u64 = 200;
 
 impl Default for Retention {
     fn default() -> Self {
@@ -42,6 +48,10 @@ impl Default for Retention {
             operations: Keep {
                 age_ms: Some(KEPT_MS),
                 most: Some(OPERATIONS),
+            },
+            snapshots: Keep {
+                age_ms: Some(KEPT_MS),
+                most: Some(SNAPSHOTS),
             },
         }
     }
@@ -153,6 +163,35 @@ pub fn operations_to_clear(
     OperationsToClear { go, is_end }
 }
 
+/// A snapshot that is a resource's state no more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PastSnapshot {
+    /// The resource.
+    pub resource: ResourceId,
+    /// Its number.
+    pub seq: i64,
+    /// Since when it is the state no more: the moment of the next one.
+    pub ended_at: Timestamp,
+}
+
+/// Which of `past`, the ones that ended first, are older than is kept, as the resources whose snapshots up to that number go. What
+/// was the state at a moment that is not too old stays.
+#[must_use]
+pub fn snapshots_to_clear(
+    past: &[PastSnapshot],
+    keep: &Keep,
+    now: Timestamp,
+) -> Vec<(ResourceId, i64)> {
+    let by_age = Keep {
+        most: None,
+        ..*keep
+    };
+    let over = past
+        .iter()
+        .take_while(|one| by_age.is_over(one.ended_at, 0, now));
+    over.map(|one| (one.resource, one.seq)).collect()
+}
+
 #[cfg(test)]
 mod tests {
     use uuid::Uuid;
@@ -256,6 +295,24 @@ mod tests {
         // There are more that ended later.
         assert_eq!(gone(&four, 9, keep(None, Some(2))), (vec![1, 3, 4], false));
         assert_eq!(gone(&[], 0, keep(None, Some(2))), (vec![], true));
+    }
+
+    #[test]
+    fn snapshots_go_from_when_they_were_the_state_no_more() {
+        let past = |n: u128, ended_ms| PastSnapshot {
+            resource: ResourceId(Uuid::from_u128(n)),
+            seq: 1,
+            ended_at: Timestamp(NOW.0 - ended_ms),
+        };
+        let all = [past(1, 100), past(2, 51), past(3, 50), past(4, 60)];
+        let gone = |keep: Keep| {
+            let gone = snapshots_to_clear(&all, &keep, NOW);
+            let ids = gone.iter().map(|(id, _)| id.0.as_u128());
+            ids.collect::<Vec<_>>()
+        };
+        assert_eq!(gone(keep(Some(50), None)), [1, 2], "those that ended first");
+        assert_eq!(gone(keep(None, Some(0))), [], "numbers are counted by resource");
+        assert_eq!(gone(keep(Some(-1), None)), [1, 2, 3, 4]);
     }
 
     #[test]

@@ -28,6 +28,7 @@ mod ports;
 mod queue;
 mod request_keys;
 mod requests;
+mod resources;
 mod state;
 mod steps;
 mod table;

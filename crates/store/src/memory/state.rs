@@ -11,6 +11,7 @@ use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, PlanId, TokenId
 use proximity_domain::notify::{ChannelName, Waiting};
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::recorded::RecordedGuest;
+use proximity_domain::resource::{ResourceId, Snapshot};
 use proximity_domain::saga::StepRecord;
 use proximity_domain::time::Timestamp;
 
@@ -25,6 +26,7 @@ use crate::notices::NoticeChannel;
 use crate::observation::{BrakeRecord, KeptSuspicion};
 use crate::plans::PlanRecord;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
+use crate::resources::ResourceRecord;
 use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 
 /// An app, live or archived.
@@ -138,6 +140,9 @@ pub(crate) struct State {
     /// When a channel was told of a subject.
     pub(crate) subjects: Table<(ChannelName, String), Timestamp>,
     pub(crate) plans: Table<PlanId, PlanRecord>,
+    pub(crate) resources: Table<ResourceId, ResourceRecord>,
+    /// By resource and number.
+    pub(crate) snapshots: Table<(ResourceId, i64), Snapshot>,
 }
 
 /// What every table can do at the end of a write, whatever is in it.
@@ -184,6 +189,8 @@ impl State {
             notices: Table::default(),
             subjects: Table::default(),
             plans: Table::default(),
+            resources: Table::default(),
+            snapshots: Table::default(),
         }
     }
     /// What was changed stays.
@@ -201,7 +208,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 22] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 24] {
         let Self {
             public: _,
             internal: _,
@@ -228,11 +235,13 @@ impl State {
             notices,
             subjects,
             plans,
+            resources,
+            snapshots,
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
             alarms, guards, keys, log, events, audit, clearings, links, channels, notices,
-            subjects, plans,
+            subjects, plans, resources, snapshots,
         ]
     }
 }

@@ -1,0 +1,308 @@
+//! Resources of the clusters as they were observed. Each change of one is a snapshot ([`crate::snapshots`]), written in the same
+//! commit; what is as it was writes nothing.
+
+use std::collections::BTreeSet;
+
+use proximity_domain::ids::HostId;
+use proximity_domain::resource::{
+    Follows, Found, KeptResource, Now, ResourceId, ResourceKey, ResourceKind, ResourceState,
+    SnapshotChange,
+};
+use proximity_domain::time::Timestamp;
+
+use crate::error::StoreError;
+use crate::row::{Columns, each, to_json};
+use crate::sql::{Row, Tx, query, query_scalar};
+use crate::store::{Reader, Store};
+
+/// A resource, beside its states.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ResourceRecord {
+    /// Its id.
+    pub id: ResourceId,
+    /// The host entry whose cluster has it.
+    pub host: HostId,
+    /// What the cluster calls it.
+    pub key: ResourceKey,
+    /// What people call it, if that is something else.
+    pub name: Option<String>,
+    /// Its status now, or when it was seen last, e.g. `running`.
+    pub status: String,
+    /// Checksum of what a list said of it.
+    pub listed_digest: String,
+    /// Number of its newest snapshot.
+    pub seq: i64,
+    /// Number of the oldest one that is kept.
+    pub oldest_seq: i64,
+    /// When it was recorded first.
+    pub first_seen_at: Timestamp,
+    /// When its newest snapshot was made.
+    pub changed_at: Timestamp,
+    /// When it was seen to be gone; `None` while it is there.
+    pub gone_at: Option<Timestamp>,
+}
+
+/// Which resources to list, by host entry, kind and what the cluster calls them.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct ResourceFilter {
+    /// Only of this host entry.
+    pub host: Option<HostId>,
+    /// Only of this kind.
+    pub kind: Option<ResourceKind>,
+    /// Only with this status.
+    pub status: Option<String>,
+    /// Only what people or the cluster call so.
+    pub named: Option<String>,
+    /// Those that are gone too.
+    pub gone: bool,
+    /// Only resources after this one in the order of the list.
+    pub after: Option<ResourceId>,
+    /// How many at most; 0 means [`ResourceFilter::DEFAULT_LIMIT`], more than [`ResourceFilter::MAX_LIMIT`] means that.
+    pub limit: u32,
+}
+
+impl ResourceFilter {
+    /// Rows unless asked otherwise.
+    pub const DEFAULT_LIMIT: u32 = 50;
+    /// Most rows.
+    pub const MAX_LIMIT: u32 = 1000;
+
+    /// How many at most.
+    pub(crate) fn most(&self) -> u32 {
+        match self.limit {
+            0 => Self::DEFAULT_LIMIT,
+            n => n.min(Self::MAX_LIMIT),
+        }
+    }
+}
+
+/// `$1` host entry, `$2` kind, `$3` status, `$4` name, `$5` whether those that are gone too.
+macro_rules! where_filter {
+    () => {
+        "WHERE ($1 IS NULL OR r.host_id = $1) AND ($2 IS NULL OR r.kind = $2) \
+         AND ($3 IS NULL OR r.status = $3) AND ($4 IS NULL OR r.item = $4 OR r.name = $4) \
+         AND ($5 = 1 OR r.gone_at IS NULL)"
+    };
+}
+
+const COUNT: &str = concat!("SELECT COUNT(*) FROM resources r ", where_filter!());
+const PAGE: &str = concat!(
+    "SELECT r.* FROM resources r LEFT JOIN resources b ON b.id = $6 ",
+    where_filter!(),
+    " AND ($6 IS NULL OR (r.host_id, r.kind, r.item) > (b.host_id, b.kind, b.item)) \
+     ORDER BY r.host_id, r.kind, r.item LIMIT $7"
+);
+
+const NOW: &str = "SELECT r.seq, r.gone_at, s.state FROM resources r \
+     JOIN snapshots s ON s.resource_id = r.id AND s.seq = r.seq WHERE r.id = $1";
+
+const PUT: &str = "INSERT INTO resources (id, host_id, kind, item, name, status, listed_digest, seq, \
+     oldest_seq, first_seen_at, changed_at, gone_at) \
+     VALUES ($1, $2, $3, $4, $5, $6, $7, $8, 1, $9, $9, $10) \
+     ON CONFLICT (id) DO UPDATE SET name = excluded.name, status = excluded.status, \
+     listed_digest = excluded.listed_digest, seq = excluded.seq, changed_at = excluded.changed_at, \
+     gone_at = excluded.gone_at";
+
+impl Store {
+    /// Writes down what follows from what was found out, in one commit: of each resource that is not so already a snapshot. Gives
+    /// how many were written. What was found at a host entry that is gone by now follows nothing.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn note_resources(&self, found: &[Found], at: Timestamp) -> Result<u64, StoreError> {
+        if let Some(model) = self.model() {
+            return model.write(|state| Ok(state.note_resources(found, at)));
+        }
+        self.write(async |tx| {
+            let hosts: BTreeSet<HostId> = found.iter().map(Found::host).collect();
+            let mut gone = BTreeSet::new();
+            for host in hosts {
+                let count = query_scalar("SELECT COUNT(*) FROM hosts WHERE id = $1");
+                let count: i64 = count.bind(host.to_string()).fetch_one(&mut *tx).await?;
+                if count == 0 {
+                    gone.insert(host);
+                }
+            }
+            let mut written = 0;
+            for found in found.iter().filter(|found| !gone.contains(&found.host())) {
+                written += u64::from(note(tx, found, at).await?);
+            }
+            Ok(written)
+        })
+        .await
+    }
+}
+
+impl Reader {
+    /// Resources that pass the filter, a page of them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn resources(
+        &self,
+        filter: &ResourceFilter,
+    ) -> Result<Vec<ResourceRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.list_resources(filter)));
+        }
+        let rows = query(PAGE)
+            .bind(filter.host.map(|host| host.to_string()))
+            .bind(filter.kind.map(ResourceKind::label))
+            .bind(&filter.status)
+            .bind(&filter.named)
+            .bind(i64::from(filter.gone))
+            .bind(filter.after.map(|id| id.to_string()))
+            .bind(i64::from(filter.most()))
+            .fetch_all(self)
+            .await?;
+        each(&rows, resource)
+    }
+
+    /// How many resources pass the filter, on all pages.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn resource_count(&self, filter: &ResourceFilter) -> Result<u64, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.count_resources(filter)));
+        }
+        let count: i64 = query_scalar(COUNT)
+            .bind(filter.host.map(|host| host.to_string()))
+            .bind(filter.kind.map(ResourceKind::label))
+            .bind(&filter.status)
+            .bind(&filter.named)
+            .bind(i64::from(filter.gone))
+            .fetch_one(self)
+            .await?;
+        Ok(u64::try_from(count).unwrap_or_default())
+    }
+
+    /// One resource, gone or not.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn resource(&self, id: ResourceId) -> Result<Option<ResourceRecord>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.resources.get(&id).cloned()));
+        }
+        let row = query("SELECT * FROM resources WHERE id = $1")
+            .bind(id.to_string())
+            .fetch_optional(self)
+            .await?;
+        row.as_ref().map(resource).transpose()
+    }
+
+    /// All resources of a host entry, as a look is held against them.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn kept_resources(&self, host: HostId) -> Result<Vec<KeptResource>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.kept_resources(host)));
+        }
+        let rows = query(
+            "SELECT kind, item, listed_digest, gone_at FROM resources WHERE host_id = $1 \
+             ORDER BY kind, item",
+        )
+        .bind(host.to_string())
+        .fetch_all(self)
+        .await?;
+        each(&rows, |row| {
+            Ok(KeptResource {
+                key: key(row)?,
+                listed_digest: row.text("listed_digest")?,
+                is_gone: row.moment_opt("gone_at")?.is_some(),
+            })
+        })
+    }
+}
+
+/// What follows from one thing that was found out. False, and nothing is written: it is so already.
+async fn note(tx: &mut Tx, found: &Found, at: Timestamp) -> Result<bool, StoreError> {
+    let id = found.id().to_string();
+    let row = query(NOW).bind(id.as_str()).fetch_optional(&mut *tx).await?;
+    let recorded = row.as_ref().map(recorded).transpose()?;
+    let now = recorded.as_ref().map(|(_, is_gone, state)| Now {
+        state,
+        is_gone: *is_gone,
+    });
+    let Some(follows) = found.follows(now) else {
+        return Ok(false);
+    };
+    let seq = recorded.as_ref().map_or(0, |(seq, ..)| *seq) + 1;
+    put(tx, found, &follows, seq, at).await?;
+    query("INSERT INTO snapshots (resource_id, seq, at, change, state) VALUES ($1, $2, $3, $4, $5)")
+        .bind(id.as_str())
+        .bind(seq)
+        .bind(at.0)
+        .bind(follows.change.label())
+        .bind(to_json("state", &follows.state)?)
+        .execute(tx)
+        .await?;
+    Ok(true)
+}
+
+fn recorded(row: &Row) -> Result<(i64, bool, ResourceState), StoreError> {
+    let is_gone = row.moment_opt("gone_at")?.is_some();
+    Ok((row.int("seq")?, is_gone, row.json("state")?))
+}
+
+async fn put(
+    tx: &mut Tx,
+    found: &Found,
+    follows: &Follows,
+    seq: i64,
+    at: Timestamp,
+) -> Result<(), StoreError> {
+    let Follows { change, state } = follows;
+    let gone_at = (*change == SnapshotChange::Deleted).then_some(at.0);
+    query(PUT)
+        .bind(found.id().to_string())
+        .bind(found.host().to_string())
+        .bind(found.key().kind.label())
+        .bind(found.key().name.as_str())
+        .bind(state.name())
+        .bind(state.status())
+        .bind(state.listed_digest())
+        .bind(seq)
+        .bind(at.0)
+        .bind(gone_at)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+/// Resources of a host entry that is removed, with their snapshots.
+pub(crate) async fn remove_resources(tx: &mut Tx, host: HostId) -> Result<(), StoreError> {
+    for sql in [
+        "DELETE FROM snapshots WHERE resource_id IN (SELECT id FROM resources WHERE host_id = $1)",
+        "DELETE FROM resources WHERE host_id = $1",
+    ] {
+        let of_host = query(sql).bind(host.to_string());
+        of_host.execute(&mut *tx).await?;
+    }
+    Ok(())
+}
+
+fn key(row: &Row) -> Result<ResourceKey, StoreError> {
+    Ok(ResourceKey {
+        kind: row.label("kind", ResourceKind::parse)?,
+        name: row.text("item")?,
+    })
+}
+
+fn resource(row: &Row) -> Result<ResourceRecord, StoreError> {
+    Ok(ResourceRecord {
+        id: row.parsed("id")?,
+        host: row.parsed("host_id")?,
+        key: key(row)?,
+        name: row.text_opt("name")?,
+        status: row.text("status")?,
+        listed_digest: row.text("listed_digest")?,
+        seq: row.int("seq")?,
+        oldest_seq: row.int("oldest_seq")?,
+        first_seen_at: row.moment("first_seen_at")?,
+        changed_at: row.moment("changed_at")?,
+        gone_at: row.moment_opt("gone_at")?,
+    })
+}
