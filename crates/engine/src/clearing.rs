@@ -1,6 +1,8 @@
 //! Clears the journals of what is more than is kept, part by part, so that nobody waits long for a turn to write.
 
-use proximity_domain::retention::{Keep, events_to_clear, operations_to_clear};
+use proximity_domain::retention::{
+    Keep, events_to_clear, operations_to_clear, snapshots_to_clear,
+};
 use proximity_domain::time::Timestamp;
 use proximity_store::clearing::{Journal, OperationsCleared};
 use proximity_store::{Store, StoreError};
@@ -13,6 +15,10 @@ use crate::error::EngineError;
 const EVENTS_AT_ONCE: u32 = 500;
 /// Operations of one look.
 const OPERATIONS_AT_ONCE: u32 = 200;
+/// Snapshots, or resources with too many of them, of one look.
+const SNAPSHOTS_AT_ONCE: u32 = 200;
+/// So many tasks of Proxmox VE are kept at most: they happen, and are not there.
+const TASKS: u64 = 20_000;
 
 /// Clears all that may go by now; after `shutdown` no further part is begun. Says what went.
 pub(crate) async fn run(
@@ -23,6 +29,15 @@ pub(crate) async fn run(
     let (store, retention) = (engine.store(), &engine.inner.parts.limits.retention);
     let events = clear_events(store, &retention.events, now, shutdown).await?;
     let gone = clear_operations(store, &retention.operations, now, shutdown).await?;
+    let snapshots = clear_snapshots(store, &retention.snapshots, now, shutdown).await?;
+    let tasks = clear_tasks(store, &retention.snapshots, now, shutdown).await?;
+    if snapshots + tasks > 0 {
+        tracing::info!(
+            snapshots,
+            tasks,
+            "cleared away what is older, or more, than is kept of what resources were, and of tasks of Proxmox VE"
+        );
+    }
     if events + gone.operations > 0 {
         tracing::info!(
             events,
@@ -96,5 +111,56 @@ async fn clear_operations(
         }
         after = found.last().map(|last| (last.finished_at, last.id));
         from_here = from_here.saturating_sub(found.len() as u64);
+    }
+}
+
+/// Of each resource what is too much of it, then what ended too long ago. The newest one of each stays.
+async fn clear_snapshots(
+    store: &Store,
+    keep: &Keep,
+    now: Timestamp,
+    shutdown: &CancellationToken,
+) -> Result<u64, StoreError> {
+    let mut gone = 0;
+    loop {
+        let mut old = match keep.most {
+            Some(most) => store.crowded_resources(most, SNAPSHOTS_AT_ONCE).await?,
+            None => Vec::new(),
+        };
+        if old.is_empty() {
+            let past = store.past_snapshots(SNAPSHOTS_AT_ONCE).await?;
+            old = snapshots_to_clear(&past, keep, now);
+        }
+        if old.is_empty() {
+            return Ok(gone);
+        }
+        let cleared = store.clear_snapshots(&old).await?;
+        gone += cleared;
+        if cleared == 0 || shutdown.is_cancelled() {
+            return Ok(gone);
+        }
+    }
+}
+
+/// Tasks happen: they go whole.
+async fn clear_tasks(
+    store: &Store,
+    keep: &Keep,
+    now: Timestamp,
+    shutdown: &CancellationToken,
+) -> Result<u64, StoreError> {
+    let age = keep.age_ms;
+    let before = age.map(|age_ms| Timestamp(now.0.saturating_sub(age_ms)));
+    let mut gone = 0;
+    loop {
+        let old = store.old_tasks(before, TASKS, SNAPSHOTS_AT_ONCE).await?;
+        if old.is_empty() {
+            return Ok(gone);
+        }
+        let cleared = store.remove_tasks(&old).await?;
+        gone += cleared;
+        if cleared == 0 || shutdown.is_cancelled() {
+            return Ok(gone);
+        }
     }
 }

@@ -67,6 +67,7 @@ async fn of_what_happened_as_much_stays_as_is_kept_and_what_nobody_may_lose() {
                 age_ms: None,
                 most: Some(0),
             },
+            snapshots: Keep::default(),
         },
         ..EngineLimits::default()
     };

@@ -50,6 +50,9 @@ pub struct GuestList {
     pub pools: Vec<PoolName>,
     /// The guests, in PVE's order, which is none.
     pub guests: Vec<ListedGuest>,
+    /// A checksum of what of it does not change by itself: which guests there are, where, their power, names, tags, pools and
+    /// sizes, whatever their order. Of use within one process.
+    pub sum: u64,
 }
 
 #[derive(Deserialize)]
@@ -77,6 +80,12 @@ struct Row<'a> {
     uptime: u64,
     #[serde(default, deserialize_with = "figure")]
     maxdisk: u64,
+    #[serde(default, deserialize_with = "figure")]
+    maxmem: u64,
+    #[serde(default, deserialize_with = "figure")]
+    maxcpu: u64,
+    #[serde(default, deserialize_with = "figure")]
+    template: u64,
 }
 
 /// Behind these another container may come under the number of one.
@@ -94,6 +103,36 @@ impl Row<'_> {
         lock.is_some_and(|lock| IN_THE_MAKING.contains(&lock))
     }
 
+    /// Of the row as `guest`, on the node and in the pool with these checksums. Of one of which PVE has no statistics only what is
+    /// current counts.
+    fn sum(&self, guest: &ListedGuest, node: u64, pool: Option<u64>) -> u64 {
+        let place = [
+            u64::from(guest.vmid.get()),
+            guest.kind as u64,
+            node,
+            pool.map_or(0, |pool| pool | 1),
+        ];
+        let sum = place.into_iter().fold(0, mix);
+        let Some(words) = guest.words else {
+            return sum;
+        };
+        let flags = u64::from(guest.ha_managed) | (self.template << 1);
+        // How large the disk of a running container is its file system says.
+        let disk = match guest.kind {
+            GuestKind::Lxc => 0,
+            GuestKind::Qemu => self.maxdisk,
+        };
+        let shown = [
+            words,
+            guest.status as u64,
+            flags,
+            self.maxmem,
+            self.maxcpu,
+            disk,
+        ];
+        shown.into_iter().fold(sum, mix)
+    }
+
     /// In the list, on the node and in the pool of these numbers.
     fn listed(&self, node: u32, pool: Option<u32>) -> ListedGuest {
         let most = |figure: u64| u32::try_from(figure).unwrap_or(u32::MAX);
@@ -109,6 +148,28 @@ impl Row<'_> {
             disk_mib: most(self.maxdisk >> 20),
             in_the_making: self.is_in_the_making(),
         }
+    }
+}
+
+/// One figure more in a checksum, where the order counts.
+fn mix(sum: u64, figure: u64) -> u64 {
+    let mixed = (sum ^ figure).wrapping_mul(0x9E37_79B9_7F4A_7C15);
+    mixed ^ (mixed >> 29)
+}
+
+/// Checksums of names, each made when the list mentions it first.
+#[derive(Default)]
+struct Sums(Vec<u64>);
+
+impl Sums {
+    fn of<T: Hash>(&mut self, names: &[T], at: u32) -> u64 {
+        for name in names.iter().skip(self.0.len()) {
+            let mut sum = DefaultHasher::new();
+            name.hash(&mut sum);
+            self.0.push(sum.finish());
+        }
+        let at = usize::try_from(at).ok();
+        at.and_then(|at| self.0.get(at)).copied().unwrap_or(0)
     }
 }
 
@@ -262,10 +323,15 @@ impl<'de> Deserialize<'de> for GuestList {
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<GuestList, A::Error> {
                 let mut list = GuestList::default();
+                let (mut nodes, mut pools) = (Sums::default(), Sums::default());
                 while let Some(row) = seq.next_element::<Row<'de>>()? {
                     let node = list.node(&row.node).map_err(A::Error::custom)?;
                     let pool = row.pool.as_deref().and_then(|name| list.pool(name));
-                    list.guests.push(row.listed(node, pool));
+                    let guest = row.listed(node, pool);
+                    let on = nodes.of(&list.nodes, node);
+                    let inside = pool.map(|pool| pools.of(&list.pools, pool));
+                    list.sum = list.sum.wrapping_add(row.sum(&guest, on, inside));
+                    list.guests.push(guest);
                 }
                 Ok(list)
             }
@@ -390,6 +456,39 @@ mod tests {
             .map(|g| g.vmid.get())
             .collect();
         assert_eq!(made, [106]);
+    }
+
+    #[test]
+    fn the_sum_tells_of_what_does_not_change_by_itself_whatever_the_order() {
+        let web = r#"{"vmid":101,"type":"lxc","node":"pve1","status":"running","name":"web","tags":"a","pool":"team",
+            "maxmem":512,"maxcpu":2,"template":0,"uptime":70,"cpu":0.1,"maxdisk":7}"#;
+        let db = r#"{"vmid":102,"type":"qemu","node":"pve2","status":"stopped","name":"db","maxdisk":7}"#;
+        let sum = |rows: &[&str]| read(&format!("[{}]", rows.join(","))).unwrap().sum;
+        let first = sum(&[web, db]);
+        assert_eq!(sum(&[db, web]), first);
+        let figures = r#""uptime":70,"cpu":0.1,"maxdisk":7"#;
+        let by_itself = web.replace(figures, r#""uptime":80,"maxdisk":8"#);
+        assert_eq!(sum(&[&by_itself, db]), first);
+        for (was, is) in [
+            ("101", "103"),
+            ("pve1", "pve2"),
+            ("running", "stopped"),
+            (r#""web""#, r#""shop""#),
+            (r#""a""#, r#""b""#),
+            ("team", "other"),
+            (r#""maxmem":512"#, r#""maxmem":1024"#),
+            (r#""maxcpu":2"#, r#""maxcpu":1"#),
+            (r#""template":0"#, r#""template":1"#),
+            (r#""pool":"team","#, ""),
+            ("lxc", "qemu"),
+            (r#""uptime":70"#, r#""hastate":"started""#),
+        ] {
+            assert!(web.contains(was), "{was}");
+            assert_ne!(sum(&[&web.replace(was, is), db]), first, "{was} {is}");
+        }
+        let larger = db.replace(r#""maxdisk":7"#, r#""maxdisk":8"#);
+        assert_ne!(sum(&[web, &larger]), first);
+        assert_ne!(sum(&[web]), first);
     }
 
     #[test]

@@ -26,6 +26,7 @@ pub mod pool;
 pub mod privileges;
 pub mod property;
 pub mod read;
+pub mod resource_list;
 pub mod rrd;
 pub mod storage;
 pub mod task;

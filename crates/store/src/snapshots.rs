@@ -10,7 +10,7 @@ use proximity_domain::time::Timestamp;
 use crate::error::StoreError;
 use crate::journal::MAX_ROWS;
 use crate::row::{Columns, each};
-use crate::sql::{Row, Tx, query};
+use crate::sql::{Row, query};
 use crate::store::{Reader, Store};
 
 /// Each but the first of a resource ends the one before it.
@@ -30,8 +30,10 @@ const OLD_TASKS: &str = "SELECT id FROM resources WHERE kind = 'task' AND (chang
      ORDER BY t.changed_at DESC, t.id DESC LIMIT 1000000000 OFFSET $2)) \
      ORDER BY changed_at, id LIMIT $3";
 
-/// More tasks than there can be.
-const ALL_TASKS: i64 = 1_000_000_000;
+const CLEAR_TASK: &str = "DELETE FROM snapshots WHERE resource_id IN \
+     (SELECT id FROM resources WHERE id = $1 AND kind = 'task')";
+
+const REMOVE_TASK: &str = "DELETE FROM resources WHERE id = $1 AND kind = 'task'";
 
 impl Reader {
     /// Snapshots of a resource, newest first, older ones than number `before` if one is given; at most `limit` and at most 1,000.
@@ -121,6 +123,29 @@ impl Reader {
         .await?;
         each(&rows, |row| Ok((row.parsed("id")?, row.int("seq")? - most)))
     }
+
+    /// Tasks that changed before that moment, or of which there are `most` newer ones, oldest first; at most `limit` and at most
+    /// 1,000.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn old_tasks(
+        &self,
+        before: Option<Timestamp>,
+        most: u64,
+        limit: u32,
+    ) -> Result<Vec<ResourceId>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.old_tasks(before, most, limit)));
+        }
+        let rows = query(OLD_TASKS)
+            .bind(before.map_or(i64::MIN, |at| at.0))
+            .bind(i64::try_from(most).unwrap_or(i64::MAX))
+            .bind(i64::from(limit.min(MAX_ROWS)))
+            .fetch_all(self)
+            .await?;
+        each(&rows, |row| row.parsed("id"))
+    }
 }
 
 /// The newest is always kept.
@@ -154,46 +179,27 @@ impl Store {
         .await
     }
 
-    /// Removes tasks that changed before that moment, or of which there are more than `most` newer ones, oldest first and at most 1,000;
-    /// gives how many.
+    /// Removes these tasks with their snapshots, in one commit; gives how many. What is no task stays.
     ///
     /// # Errors
     /// The database's.
-    pub async fn clear_tasks(
-        &self,
-        before: Option<Timestamp>,
-        most: Option<u64>,
-    ) -> Result<u64, StoreError> {
+    pub async fn remove_tasks(&self, tasks: &[ResourceId]) -> Result<u64, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| Ok(state.clear_tasks(before, most)));
+            return model.write(|state| Ok(state.remove_tasks(tasks)));
         }
-        self.write(async |tx| clear_tasks(tx, before, most).await)
-            .await
+        self.write(async |tx| {
+            let mut gone = 0;
+            for task in tasks {
+                let id = task.to_string();
+                let clear = query(CLEAR_TASK).bind(id.as_str());
+                clear.execute(&mut *tx).await?;
+                let remove = query(REMOVE_TASK).bind(id.as_str());
+                gone += remove.execute(&mut *tx).await?.rows_affected();
+            }
+            Ok(gone)
+        })
+        .await
     }
-}
-
-async fn clear_tasks(
-    tx: &mut Tx,
-    before: Option<Timestamp>,
-    most: Option<u64>,
-) -> Result<u64, StoreError> {
-    let most = most.and_then(|most| i64::try_from(most).ok());
-    let rows = query(OLD_TASKS)
-        .bind(before.map_or(i64::MIN, |at| at.0))
-        .bind(most.map_or(ALL_TASKS, |most| most.min(ALL_TASKS)))
-        .bind(i64::from(MAX_ROWS))
-        .fetch_all(&mut *tx)
-        .await?;
-    for row in &rows {
-        let id = row.text("id")?;
-        for sql in [
-            "DELETE FROM snapshots WHERE resource_id = $1",
-            "DELETE FROM resources WHERE id = $1",
-        ] {
-            query(sql).bind(id.as_str()).execute(&mut *tx).await?;
-        }
-    }
-    Ok(rows.len() as u64)
 }
 
 fn snapshot(row: &Row) -> Result<Snapshot, StoreError> {

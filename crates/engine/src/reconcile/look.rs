@@ -1,5 +1,6 @@
 //! One look at a cluster: three requests, read whole or worth nothing; and the looks of its other nodes.
 
+use std::hash::{DefaultHasher, Hash, Hasher};
 use std::time::Duration;
 
 use futures::future::join_all;
@@ -34,6 +35,15 @@ const PATIENCE_WITH_ANOTHER: Duration = Duration::from_secs(8);
 /// # Errors
 /// Why there is no complete look, and what to do about it, for people.
 pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
+    Ok(look_and_sum(site).await?.0)
+}
+
+/// The same, with a checksum of what of it does not change by itself: the list's, and which nodes are reached. Of use within one
+/// process.
+///
+/// # Errors
+/// As [`look`].
+pub(super) async fn look_and_sum(site: &Site) -> Result<(CompleteInventory, u64), String> {
     let Site { host, read, .. } = site;
     let label = host.label.as_str();
     // Beside the list, which takes longest, for a cluster that is far away; all of it is to be the word of one endpoint.
@@ -54,7 +64,19 @@ pub(super) async fn look(site: &Site) -> Result<CompleteInventory, String> {
             ));
         }
     };
-    complete(host, status, sight, list).map_err(|e| format!("{e}; {}", mend(&e, label)))
+    let sum = sum(&status, &list);
+    let look = complete(host, status, sight, list);
+    let look = look.map_err(|e| format!("{e}; {}", mend(&e, label)))?;
+    Ok((look, sum))
+}
+
+fn sum(status: &ClusterStatus, list: &GuestList) -> u64 {
+    let mut sum = DefaultHasher::new();
+    for node in &status.nodes {
+        (&node.name, node.online).hash(&mut sum);
+    }
+    list.sum.hash(&mut sum);
+    sum.finish()
 }
 
 /// What one endpoint said, as a complete look.
@@ -149,7 +171,7 @@ async fn of_the_cluster(site: &Site) -> Result<(ClusterStatus, Result<Sight, Pve
 }
 
 /// What is said of a call of the look that brought no answer, and what a person does. The next look comes by itself.
-fn unanswered(error: &PveError, label: &str) -> String {
+pub(super) fn unanswered(error: &PveError, label: &str) -> String {
     let doctor = format!("proximity doctor --host {label}");
     let step = match error {
         PveError::Refused { .. } if error.is_permission_denied() => {

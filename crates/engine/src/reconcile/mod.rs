@@ -5,7 +5,8 @@
 //! ([`missing`]); what is ripe is proven by direct reads and the lists of other nodes and archived, unless the mass brake stops; what moved or changed its
 //! power is followed ([`follow`]), read directly unless the list's word counts by itself ([`settled`]). Beside the passes a slow sweep ([`sweep`]) reads the configuration of every
 //! container in turn, for a list does not tell whose a container is; what is wrong is told once ([`alarm`]), an adopted container in
-//! our pool too ([`pool`]).
+//! our pool too ([`pool`]). What the clusters have at all is recorded in a loop of its own ([`resources`]), which a pass whose list is
+//! another one wakes.
 //! Guarantees: there is no way to a change of Proxmox VE in these types, only [`ReadClient`]s and the store; an app with a
 //! live operation is left to it; what could not be seen is unknown; a pass that finds nothing new writes nothing and sends
 //! three requests per cluster.
@@ -23,6 +24,7 @@ mod pace;
 mod patience;
 mod pool;
 mod prove;
+mod resources;
 mod settled;
 mod sights;
 mod suspect;
@@ -60,6 +62,8 @@ pub use outcome::{
 };
 use pace::Pace;
 use patience::Hung;
+pub use resources::ResourceReport;
+use resources::Stock;
 use sights::Sights;
 use sweep::Doubtful;
 pub use sweep::SweepReport;
@@ -129,6 +133,8 @@ pub struct Reconciler {
     doubtful: Doubtful,
     /// What the sweep read of where containers are reached.
     addresses: Addresses,
+    /// Whose resources are to be recorded anew.
+    stock: Stock,
     /// From one round of the slow sweep to the next.
     sweep_rest: Duration,
     /// A round of the sweep is under way.
@@ -147,6 +153,8 @@ struct Seen {
     ended: Timestamp,
     site: Site,
     inventory: CompleteInventory,
+    /// Checksum of what does not change by itself.
+    sum: u64,
     /// The looks of its other nodes, once they were asked for.
     others: Mutex<Option<Arc<Vec<CompleteInventory>>>>,
     guests: Arc<Vec<WatchedGuest>>,
@@ -184,6 +192,7 @@ impl Reconciler {
             hung: Hung::default(),
             doubtful: Doubtful::default(),
             addresses: Addresses::default(),
+            stock: Stock::default(),
             sweep_rest,
             sweeping: AtomicBool::new(false),
             nudged: Notify::new(),
@@ -242,6 +251,7 @@ impl Reconciler {
         let mut seen = Vec::new();
         let hosts = self.store.hosts().await?;
         self.sights.retain(&hosts);
+        self.stock.retain(&hosts);
         watch.record.refresh().await?;
         let mut report = ReconcileReport::of(watch.record.live_apps());
         let (mut looks, mut recorded) = (Vec::new(), Vec::new());
@@ -260,6 +270,9 @@ impl Reconciler {
                     watch.settled.looked(host.id, found.asked, found.answered);
                     self.lose(&found, &mut watch.faces);
                     self.sights.note(host, Ok(found.unmanaged()));
+                    if *pass != Pass::Dry {
+                        self.stock.shown(host.id, found.sum);
+                    }
                     report.result.real_vmids_count += found.inventory.guests();
                     seen.push(found);
                 }
@@ -289,7 +302,7 @@ impl Reconciler {
         let site = self.sites.site(host).await;
         let site = site.map_err(|e| format!("{e}; {}", e.hint()))?;
         let (began, asked) = (self.steady(), self.moment());
-        let inventory = look::look(&site).await?;
+        let (inventory, sum) = look::look_and_sum(&site).await?;
         Ok(Seen {
             asked,
             answered: self.moment(),
@@ -297,6 +310,7 @@ impl Reconciler {
             ended: self.steady(),
             site,
             inventory,
+            sum,
             others: Mutex::default(),
             guests,
         })

@@ -271,6 +271,7 @@ impl Reconciler {
         self.addresses.keep(|app| apps.contains(&app));
         self.end_what_is_past(&seen, &round).await?;
         self.keep_verified(&round, began).await?;
+        self.stock.all_due();
         Ok(report)
     }
 
@@ -375,11 +376,11 @@ impl Reconciler {
                 return Ok(report);
             };
             self.pace.turn().await;
-            let vmid = target.place.vmid;
-            let asked = self.moment();
+            let (vmid, asked) = (target.place.vmid, self.moment());
             let swept = match read.lxc_config(node, vmid).await {
                 Ok(config) => {
                     self.hung.end(host, node);
+                    self.keep_config(&target.place, &config).await?;
                     self.judge(queue, &target, &config, asked, round).await?
                 }
                 Err(e) if e.is_missing_config() => {

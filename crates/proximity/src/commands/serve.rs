@@ -232,6 +232,15 @@ async fn listen(address: SocketAddr) -> Result<TcpListener, Failed> {
     })
 }
 
+/// What looks at the clusters beside the passes: the slow sweep, and what records resources.
+async fn look_beside_passes(engine: Engine, shutdown: CancellationToken) {
+    let reconciler = engine.reconciler();
+    tokio::join!(
+        reconciler.run_sweep(shutdown.clone()),
+        reconciler.run_resources(shutdown),
+    );
+}
+
 /// API and worker side by side; when one ends, so does the other.
 async fn work(
     settings: &Settings,
@@ -273,8 +282,7 @@ async fn work(
     let hosts = tokio::spawn(engine.clone().keep_hosts_true(shutdown.clone()));
     let (reconciling, ended) = (engine.clone(), shutdown.clone());
     let reconciler = tokio::spawn(async move { reconciling.reconciler().run(ended).await });
-    let (sweeping, ended) = (engine.clone(), shutdown.clone());
-    let identities = tokio::spawn(async move { sweeping.reconciler().run_sweep(ended).await });
+    let beside_passes = tokio::spawn(look_beside_passes(engine.clone(), shutdown.clone()));
     let (diagnosing, ended) = (engine.clone(), shutdown.clone());
     let janitor = tokio::spawn(async move { diagnosing.janitor().run(ended).await });
     let worker = Worker::new(engine, settings.is_on_a_file());
@@ -299,7 +307,7 @@ async fn work(
         .and(told.await);
     let swept = swept
         .and(reconciler.await)
-        .and(identities.await)
+        .and(beside_passes.await)
         .and(janitor.await);
     // The last, so that what the others wrote is anchored.
     worked_out.cancel();

@@ -58,6 +58,7 @@ fn retention(retention: &RetentionSettings) -> Result<(), Wrong> {
     for (name, days) in [
         ("retention.event_days", retention.event_days),
         ("retention.operation_days", retention.operation_days),
+        ("retention.snapshot_days", retention.snapshot_days),
     ] {
         if days > RETENTION_MOST_DAYS {
             let hint = format!("choose 1 to {RETENTION_MOST_DAYS}, or 0 for no bound");

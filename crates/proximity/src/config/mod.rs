@@ -248,6 +248,12 @@ pub(crate) struct RetentionSettings {
     /// So many of the operations that ended last keep them. A deploy has some 8 KB of them.
     #[config(default = 20000, env = "PROXIMITY_RETENTION_OPERATIONS")]
     pub(crate) operations: u64,
+    /// What a resource of a cluster was is kept for so many days after it was so last. Tasks of Proxmox VE are kept as long.
+    #[config(default = 90, env = "PROXIMITY_RETENTION_SNAPSHOT_DAYS")]
+    pub(crate) snapshot_days: u32,
+    /// So many of the newest snapshots of each resource are kept, the newest always. Each takes some 1 KB.
+    #[config(default = 200, env = "PROXIMITY_RETENTION_SNAPSHOTS")]
+    pub(crate) snapshots: u64,
     /// From one look for what is more than that to the next, seconds.
     #[config(default = 3600, env = "PROXIMITY_RETENTION_EVERY_SECONDS")]
     pub(crate) every_seconds: u32,
@@ -259,6 +265,7 @@ impl RetentionSettings {
         Retention {
             events: Keep::of(self.event_days, self.events),
             operations: Keep::of(self.operation_days, self.operations),
+            snapshots: Keep::of(self.snapshot_days, self.snapshots),
         }
     }
 

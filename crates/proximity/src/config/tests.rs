@@ -67,6 +67,8 @@ fn what_is_kept_is_what_is_set_and_0_is_no_bound() {
         (set.operations.age_ms, set.operations.most),
         (None, Some(7))
     );
+    let set = kept("retention: {snapshot_days: 1, snapshots: 0}\n").snapshots;
+    assert_eq!((set.age_ms, set.most), (Some(day_ms), None));
     let often = from_file("retention:\n  every_seconds: 5\n").unwrap();
     assert_eq!(often.retention.every(), Duration::from_secs(5));
 }

@@ -194,23 +194,34 @@ impl State {
         gone
     }
 
-    pub(crate) fn clear_tasks(&mut self, before: Option<Timestamp>, most: Option<u64>) -> u64 {
+    pub(crate) fn old_tasks(
+        &self,
+        before: Option<Timestamp>,
+        most: u64,
+        limit: u32,
+    ) -> Vec<ResourceId> {
         let all = self.resources.values();
         let tasks = all.filter(|record| record.key.kind == ResourceKind::Task);
         let mut tasks: Vec<(Timestamp, ResourceId)> =
             tasks.map(|record| (record.changed_at, record.id)).collect();
         tasks.sort_unstable();
-        let count = tasks.len() as u64;
-        let over = count.saturating_sub(most.unwrap_or(count));
+        let over = (tasks.len() as u64).saturating_sub(most);
         let is_old = |at: Timestamp| before.is_some_and(|before| at < before);
         let tasks = tasks.into_iter().zip(0_u64..);
         let old = tasks.filter(|((at, _), n)| *n < over || is_old(*at));
-        let old = old.map(|((_, id), _)| id).take(rows(MAX_ROWS));
-        let old: Vec<ResourceId> = old.collect();
-        for id in &old {
-            self.remove_resource(*id);
+        old.map(|((_, id), _)| id).take(rows(limit)).collect()
+    }
+
+    pub(crate) fn remove_tasks(&mut self, tasks: &[ResourceId]) -> u64 {
+        let mut gone = 0;
+        for id in tasks {
+            let record = self.resources.get(id);
+            if record.is_some_and(|record| record.key.kind == ResourceKind::Task) {
+                self.remove_resource(*id);
+                gone += 1;
+            }
         }
-        old.len() as u64
+        gone
     }
 }
 

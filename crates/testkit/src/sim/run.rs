@@ -362,6 +362,7 @@ pub(super) async fn set(play: &Play, telling: Telling) -> Result<Stage, String> 
             retention: Retention {
                 events: Keep::default(),
                 operations: Keep::default(),
+                snapshots: Keep::default(),
             },
             ..EngineLimits::default()
         },

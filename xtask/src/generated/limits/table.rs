@@ -103,10 +103,22 @@ pub(super) const LIMITS: &[(&str, &[Limit])] = &[
                 "those that ended first lose them, but for the newest of a live app",
             ),
             Limit(
-                "age of either, ms (`retention.event_days`, `retention.operation_days`)",
+                "age of each of these, ms (`retention.event_days`, `retention.operation_days`, `retention.snapshot_days`)",
                 "crates/domain/src/retention.rs",
                 "KEPT_MS",
                 "cleared away likewise",
+            ),
+            Limit(
+                "snapshots of one resource (`retention.snapshots`)",
+                "crates/domain/src/retention.rs",
+                "SNAPSHOTS",
+                "the oldest are cleared away, never the newest",
+            ),
+            Limit(
+                "tasks of Proxmox VE that are kept",
+                "crates/engine/src/clearing.rs",
+                "TASKS",
+                "those that changed first are removed",
             ),
             Limit(
                 "rows that one commit clears away, about",
