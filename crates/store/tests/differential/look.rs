@@ -12,6 +12,7 @@ use super::notices;
 use super::pair::{Pair, both};
 use super::people::{key_of, secret_of};
 use super::plans;
+use super::resources;
 
 /// What was ever made, to ask for.
 #[derive(Debug, Default)]
@@ -99,6 +100,7 @@ async fn at_hosts(pair: &Pair, known: &Known, now: Timestamp) {
         both!(pair, store => store.host(*id)).unwrap();
         both!(pair, store => store.host_guests(*id)).unwrap();
         both!(pair, store => store.watched_guests(*id)).unwrap();
+        resources::look(pair, *id).await;
         let held = both!(pair, store => store.recorded_guests_of_host(*id)).unwrap();
         for vmid in held.iter().map(|guest| guest.place().vmid) {
             assert!(both!(pair, store => store.is_held(*id, vmid)).unwrap());

@@ -17,6 +17,7 @@ mod pair;
 mod people;
 mod plans;
 mod play;
+mod resources;
 mod work;
 
 use std::cell::RefCell;

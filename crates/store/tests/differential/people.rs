@@ -73,6 +73,9 @@ impl Play {
                 return Some(self.of_operation(call).await);
             }
             Call::Clear { what, n } => return Some(self.clear(what, n).await),
+            Call::Resources { host, n, what } => {
+                return Some(self.resources(host, n, what).await);
+            }
             Call::GuestMoved { app, node } => return Some(self.guest_moved(app, node).await),
             Call::AddToken(n) => {
                 let id = if n.is_multiple_of(8) {

@@ -27,6 +27,7 @@ pub mod queue;
 pub mod random;
 pub mod request_keys;
 pub mod requests;
+pub mod resources;
 pub mod steps;
 pub mod undo;
 pub mod world;
@@ -75,6 +76,9 @@ macro_rules! with_cases {
             alarms: are_raised_once_and_ended_once;
             interfaces: are_kept_when_they_change;
             plans: are_kept_as_they_were_shown, of_many_the_newest_stay;
+            resources: change_by_snapshots_alone, take_their_configuration_beside_their_list, are_found_by_what_tells_them_apart,
+                tell_what_they_were_at_any_moment, keep_their_newest_snapshot_whoever_clears, let_tasks_go_whole,
+                go_with_their_host_entry;
             kept: follows_what_is_written, is_of_one_moment;
             chain: every_entry_is_linked, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
                 what_is_refused_leaves_no_link;
