@@ -30,5 +30,6 @@ pub mod operations;
 pub mod plans;
 pub mod ports;
 pub mod reconcile;
+pub mod resources;
 pub mod secret;
 pub mod stats;

@@ -192,6 +192,11 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::reconcile::run))
         .routes(routes!(routes::reconcile::janitor))
         .routes(routes!(routes::audit::verify))
+        .routes(routes!(routes::resources::list))
+        .routes(routes!(routes::resources::show))
+        .routes(routes!(routes::resources::history))
+        .routes(routes!(routes::resources::at))
+        .routes(routes!(routes::resources::diff))
         .routes(routes!(routes::archive::list))
         .routes(routes!(routes::archive::show))
 }

@@ -28,6 +28,10 @@ use crate::operations::{Operation, OperationList, OperationQuery};
 use crate::plans::{MakePlan, Plan};
 use crate::ports::{FreePorts, FreedPorts, PortList, PortQuery};
 use crate::reconcile::{JanitorReport, Reconcile, ReconcileReport, RunJanitor};
+use crate::resources::{
+    AtQuery, DiffQuery, HistoryQuery, Resource, ResourceAt, ResourceDiff, ResourceHistory,
+    ResourceList, ResourceQuery,
+};
 use crate::stats::Stats;
 
 type Answer<T> = Result<T, ClientError>;
@@ -256,6 +260,35 @@ impl Client {
     /// `GET /api/archive/{app}`; `app` is an id, or the host name that one app alone had.
     pub async fn archived(&self, app: &str) -> Answer<ArchivedApp> {
         self.get(&["archive", app], NO_QUERY).await
+    }
+
+    /// `GET /api/resources`.
+    pub async fn resources(&self, query: &ResourceQuery) -> Answer<ResourceList> {
+        self.get(&["resources"], query).await
+    }
+
+    /// `GET /api/resources/{resource}`.
+    pub async fn resource(&self, resource: &str) -> Answer<Resource> {
+        self.get(&["resources", resource], NO_QUERY).await
+    }
+
+    /// `GET /api/resources/{resource}/history`.
+    pub async fn resource_history(
+        &self,
+        resource: &str,
+        query: &HistoryQuery,
+    ) -> Answer<ResourceHistory> {
+        self.get(&["resources", resource, "history"], query).await
+    }
+
+    /// `GET /api/resources/{resource}/at`.
+    pub async fn resource_at(&self, resource: &str, query: &AtQuery) -> Answer<ResourceAt> {
+        self.get(&["resources", resource, "at"], query).await
+    }
+
+    /// `GET /api/resources/{resource}/diff`.
+    pub async fn resource_diff(&self, resource: &str, query: &DiffQuery) -> Answer<ResourceDiff> {
+        self.get(&["resources", resource, "diff"], query).await
     }
 
     /// `GET /api/proxmox/hosts`.

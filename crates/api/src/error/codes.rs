@@ -118,6 +118,7 @@ pub const CODES: &[Code] = &[
     row("preview_outdated", K::Conflict, "The container's configuration is not the one that was previewed."),
     row("not_restorable", K::Conflict, "A key cannot be brought back to the day of the adoption, or none differs that can."),
     // Hosts.
+    row("resource_not_found", K::NotFound, "No resource of a cluster has this id, or what it was at that moment is not kept."),
     row("host_not_found", K::NotFound, "No host entry has this id or label."),
     row("no_host", K::NotFound, "There is no host entry yet."),
     row("host_in_use", K::Conflict, "The host entry still has apps."),

@@ -3,7 +3,7 @@
 use super::*;
 
 /// Returns when the list tells of a container with this name and power.
-async fn listed(l: &Looked, name: &str, status: &str) {
+pub(super) async fn listed(l: &Looked, name: &str, status: &str) {
     let shown = async || {
         let list = l.w.pve.as_root(Method::Get, "/cluster/resources", &[]);
         let list: Value = serde_json::from_slice(&list.await.body).unwrap();

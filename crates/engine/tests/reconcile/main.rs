@@ -7,6 +7,7 @@ mod lines;
 mod lists;
 mod lost;
 mod many;
+mod resources;
 mod stuck;
 
 use std::cell::Cell;

@@ -17,6 +17,7 @@ mod operations;
 mod plans;
 mod ports;
 mod reconcile;
+mod resources;
 mod stats;
 
 pub(crate) use addresses::addresses;
@@ -38,6 +39,7 @@ pub(crate) use ports::port_list;
 pub(crate) use reconcile::{
     archived_app, janitor_report, past_container, reconcile_report, sent_call,
 };
+pub(crate) use resources::{changed_fields, resource, snapshot_entry, snapshot_place};
 pub(crate) use stats::stats;
 
 use proximity_api::apps::{Ports, Problem};

@@ -27,5 +27,6 @@ pub(crate) mod plans;
 pub(crate) mod ports;
 pub(crate) mod reconcile;
 pub(crate) mod reference;
+pub(crate) mod resources;
 pub(crate) mod restore_keys;
 pub(crate) mod stats;

@@ -2,6 +2,7 @@
 
 mod adopted;
 mod plans;
+mod observed;
 
 use std::collections::BTreeSet;
 
@@ -89,6 +90,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     let removed = live.send("DELETE", "/api/proxmox/hosts/spare", "").await;
     assert_eq!(removed.status, 204);
     adopted::adoption(&live).await;
+    observed::resources(&live).await;
     let gone = live
         .settled("POST", "/api/apps/web/action", &action("delete"))
         .await;
