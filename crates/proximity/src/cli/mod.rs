@@ -13,6 +13,7 @@ mod notify;
 mod operations;
 mod ports;
 mod reconcile;
+mod resources;
 mod roles;
 
 use std::path::PathBuf;
@@ -42,6 +43,9 @@ pub(crate) use ports::{PortsCommand, PortsFree, PortsList};
 pub(crate) use reconcile::{
     ArchiveCommand, ArchiveListArgs, ArchiveShow, JanitorArgs, ReconcileArgs, ReidentifyArgs,
     ResolveArgs,
+};
+pub(crate) use resources::{
+    HistoryArgs, ResourceName, SnapshotsAt, SnapshotsCommand, SnapshotsDiff, SnapshotsList,
 };
 pub(crate) use roles::{CompletionArgs, ConfigCommand, GatewayArgs, ReferenceCommand, ServeArgs};
 #[cfg(feature = "lab")]
@@ -170,6 +174,11 @@ pub(crate) enum Command {
     /// Apps that were removed, or whose container is gone
     #[command(subcommand)]
     Archive(ArchiveCommand),
+    /// Show what became of a resource of a cluster: each change of a node, storage, virtual machine, container or task
+    History(HistoryArgs),
+    /// What the clusters have, and what it was at any moment
+    #[command(subcommand)]
+    Snapshots(SnapshotsCommand),
     /// The record of who did what: whether it is what it was
     #[command(subcommand)]
     Audit(AuditCommand),

@@ -39,6 +39,7 @@ mod reconcile;
 mod reference;
 mod reidentify;
 mod remove;
+mod resources;
 mod restore_keys;
 mod serve;
 mod show;
@@ -65,7 +66,7 @@ use proximity_api::apps::ActionName;
 
 use crate::cli::{
     ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand, NotifyCommand,
-    OperationsCommand, PortsCommand,
+    OperationsCommand, PortsCommand, SnapshotsCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
@@ -116,6 +117,8 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Janitor(args) => reconcile::janitor(context, args).await,
         Command::Archive(ArchiveCommand::List(args)) => archive::list(context, args).await,
         Command::Archive(ArchiveCommand::Show(args)) => archive::show(context, args).await,
+        Command::History(args) => resources::history(context, args).await,
+        Command::Snapshots(command) => snapshots(context, command).await,
         Command::Audit(AuditCommand::Verify(args)) => audit::verify(context, args).await,
         Command::Operations(command) => operations(context, command).await,
         Command::Validate(args) => validate::run(context, &args),
@@ -144,6 +147,14 @@ async fn hosts(context: &Context, command: HostsCommand) -> Result<(), Failed> {
         HostsCommand::RemoveHelper(args) => hosts_helper::remove(context, args).await,
         HostsCommand::ForgetNode(args) => hosts_change::forget_node(context, args).await,
         HostsCommand::Remove(args) => hosts_remove::run(context, args).await,
+    }
+}
+
+async fn snapshots(context: &Context, command: SnapshotsCommand) -> Result<(), Failed> {
+    match command {
+        SnapshotsCommand::List(args) => resources::list(context, args).await,
+        SnapshotsCommand::At(args) => resources::at(context, args).await,
+        SnapshotsCommand::Diff(args) => resources::diff(context, args).await,
     }
 }
 

@@ -523,7 +523,12 @@ async fn who_may_not_is_refused_on_every_operation() {
             let method = method.to_uppercase();
             let path = path.replace("{app}", "web").replace("{host}", "lab");
             let path = path.replace("{entry}", "beacon").replace("{id}", "x");
-            let path = path.replace("{node}", "pve1");
+            let path = path.replace("{node}", "pve1").replace("{resource}", "x");
+            let path = match path.as_str() {
+                "/api/resources/x/at" => format!("{path}?time=2026-01-01T00:00:00Z"),
+                "/api/resources/x/diff" => format!("{path}?from=2026-01-01T00:00:00Z"),
+                _ => path,
+            };
             let body = match path.as_str() {
                 "/api/apps/" if method == "POST" => APP.to_owned(),
                 "/api/apps/web/action" => action("stop"),
@@ -560,7 +565,8 @@ async fn who_may_not_is_refused_on_every_operation() {
             let answer = live.send_as(Some("reader"), &method, &path, &body).await;
             let refused = answer.status == 403;
             // What no app has is everybody's, and shown to those alone who may see it all.
-            let is_his = method == "GET" && path != "/api/apps/discover";
+            let everybodys = path == "/api/apps/discover" || path.starts_with("/api/resources");
+            let is_his = method == "GET" && !everybodys;
             assert_eq!(refused, !is_his, "{method} {path}: {}", answer.body);
         }
     }
