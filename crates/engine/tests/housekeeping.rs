@@ -2,6 +2,8 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
 use proximity_domain::ids::{HostId, OperationId};
+use proximity_domain::observe::{Expected, Inventory, NodeSeen, Sight};
+use proximity_domain::resource::{Census, Listed, ResourceId, ResourceKey, ResourceState};
 use proximity_domain::retention::{Keep, Retention};
 use proximity_domain::time::{Clock, Timestamp};
 use proximity_engine::commands::{Action, CreateApp};
@@ -11,6 +13,7 @@ use proximity_pve_emulator::core::Access;
 use proximity_store::records::{AppRecord, HostRecord, RequestKey};
 use proximity_testkit::sources::RealClock;
 use proximity_testkit::world::TestWorld;
+use serde_json::json;
 use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
@@ -117,4 +120,72 @@ async fn of_what_happened_as_much_stays_as_is_kept_and_what_nobody_may_lose() {
 async fn keys_of_requests_are_forgotten_after_a_day_and_not_before() {
     assert_eq!(left(-DAY_MS - 60_000, 0).await, 0, "it is gone already");
     assert_eq!(left(-DAY_MS + 600_000, 2 * DAY_MS).await, 1, "it was kept");
+}
+
+/// A look at one node with this status.
+fn look(host: HostId, status: &str) -> Census {
+    let node = NodeSeen {
+        name: "pve1".parse().unwrap(),
+        online: true,
+    };
+    let shown = Listed {
+        key: ResourceKey::node(&node.name),
+        state: Some(ResourceState::of([("status", json!(status))])),
+    };
+    let inventory = Inventory {
+        host,
+        by: None,
+        cluster: None,
+        quorate: true,
+        nodes: vec![node],
+        list_nodes: Vec::new(),
+        list_pools: Vec::new(),
+        guests: Vec::new(),
+    };
+    let expected = Expected {
+        cluster: None,
+        known_nodes: &[],
+    };
+    let whole = inventory.complete(&expected, Sight::All).unwrap();
+    Census::of(whole, vec![shown], Sight::All)
+}
+
+/// The numbers that are left, newest first, of what a node was on these days from now on, when house was kept by this rule.
+async fn snapshots_left(days: &[i64], keep: Keep) -> Vec<i64> {
+    let limits = EngineLimits {
+        retention: Retention {
+            snapshots: keep,
+            ..Retention::default()
+        },
+        ..EngineLimits::default()
+    };
+    let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+    let host = w.store.hosts().await.unwrap().remove(0).id;
+    let now = RealClock.now().0;
+    for (number, day) in days.iter().enumerate() {
+        let status = if number.is_multiple_of(2) {
+            "online"
+        } else {
+            "offline"
+        };
+        let kept = w.store.kept_resources(host).await.unwrap();
+        let found = look(host, status).findings(&kept);
+        let at = Timestamp(now + day * DAY_MS);
+        assert_eq!(w.store.note_resources(&found, at).await.unwrap(), 1);
+    }
+    keep_house_once(&w).await;
+    let key = ResourceKey::node(&"pve1".parse().unwrap());
+    let id = ResourceId::of(host, &key);
+    let left = w.store.snapshots(id, None, 100).await.unwrap();
+    left.iter().map(|one| one.seq).collect()
+}
+
+#[tokio::test]
+async fn of_what_a_resource_was_as_much_stays_as_is_kept_and_the_newest_always() {
+    let days = [-9, -3, -2, 0];
+    assert_eq!(snapshots_left(&days, Keep::of(0, 0)).await, [4, 3, 2, 1]);
+    assert_eq!(snapshots_left(&days, Keep::of(0, 2)).await, [4, 3]);
+    // The second one was the state until two days ago; the third one was it until now.
+    assert_eq!(snapshots_left(&days, Keep::of(1, 0)).await, [4, 3]);
+    assert_eq!(snapshots_left(&[-9], Keep::of(1, 1)).await, [1]);
 }
