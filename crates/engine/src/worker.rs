@@ -22,7 +22,9 @@ use crate::at_work::{AtWorkGuard, InFlightGuard};
 use crate::claims::{Lookout, Moment, Slots, next};
 use crate::engine::Engine;
 use crate::error::EngineError;
-use crate::saga::{Cuts, Cx, Halt, LeaseTime, Reins, along, cuts_off_lost_work, drive, panicked};
+use crate::saga::{
+    Cuts, Cx, Halt, LeaseTime, Reins, along, cuts_off_lost_work, drive, panicked, with_bare,
+};
 use crate::sagas::saga;
 
 /// How often the queue is looked at when nobody rings, while there is anything in it: claims of others run out.
@@ -322,11 +324,13 @@ async fn stick_refused(cx: &Cx, error: &StoreError) {
         "look at the app's containers and its log, then retry; if it happens again, report it as a bug",
     )
     .at(cx.step_name());
-    let stuck = cx
-        .store()
-        .stick(&cx.fence, None, failure, Effects::default(), cx.now())
-        .await;
-    if let Err(e) = stuck {
+    let stuck = async {
+        let failure = with_bare(cx.store(), cx.op.id, failure).await?;
+        cx.store()
+            .stick(&cx.fence, None, failure, Effects::default(), cx.now())
+            .await
+    };
+    if let Err(e) = stuck.await {
         tracing::warn!(operation = %cx.op.id, error = %e, "operation let go");
     }
 }

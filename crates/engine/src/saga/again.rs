@@ -7,12 +7,13 @@ use proximity_domain::time::Timestamp;
 use proximity_store::effects::{Effects, NewLogLine};
 use proximity_store::records::{Fence, LogLevel, Wait};
 
+use super::bare::with_bare;
 use super::deaths;
 use super::step::Halt;
 use crate::engine::Engine;
 
 /// Records the wait before the next attempt and gives the claim back; returns when there are no attempts left. `step` is what
-/// was at work, if anything was.
+/// was at work, if anything was. A container that is without its protection meanwhile is told of.
 pub(crate) async fn wait(
     engine: &Engine,
     fence: &Fence,
@@ -46,7 +47,7 @@ pub(crate) async fn wait(
     let now = engine.now();
     let wait = Wait {
         due_at: Timestamp(now.0.saturating_add_unsigned(wait_ms)),
-        because: failure.clone(),
+        because: with_bare(engine.store(), fence.operation, failure.clone()).await?,
     };
     engine.store().wait(fence, next, wait, effects, now).await?;
     Err(Halt::Waits)
@@ -70,6 +71,8 @@ pub(crate) async fn panicked(
         None => failure,
     };
     wait(engine, fence, step, &failure).await?;
+    // Whatever has panicked is not called again to put anything back.
+    let failure = with_bare(engine.store(), fence.operation, failure).await?;
     engine
         .store()
         .stick(fence, None, failure, Effects::default(), engine.now())

@@ -205,7 +205,8 @@ async fn undo(cx: &Cx, index: u32, row: &'static Row) -> Result<(), Halt> {
 
 /// The undo has failed for good: nothing is left meanwhile as only the undo itself needs it, or the next step says so.
 async fn left_to_a_person(cx: &Cx, row: &'static Row, failure: Failure) -> Result<Failure, Halt> {
-    let more = match cx.until_cut(row.action.rest(cx)).await {
+    let resting = within(cx, true, row.action.rest(cx));
+    let more = match cx.until_cut(resting).await {
         Ok(more) => more,
         Err(StepError::Halt(halt)) => return Err(halt),
         Err(other) => other.into_failure().map(|why| why.message),

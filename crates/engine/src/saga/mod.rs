@@ -3,6 +3,7 @@
 mod absence;
 mod again;
 mod at_step;
+mod bare;
 mod context;
 mod crash;
 mod cut;
@@ -24,6 +25,7 @@ pub(crate) use absence::{absent_by_every_word, absent_everywhere};
 pub(crate) use again::panicked;
 #[cfg(feature = "bug-switches")]
 pub use at_step::{AtStep, step_at_work};
+pub(crate) use bare::{BARE, HAD_LIFTED, PUT_BACK, taken_back, with_bare};
 pub(crate) use context::Cx;
 pub(crate) use crash::cuts_off_lost_work;
 #[cfg(any(feature = "crash-points", feature = "bug-switches"))]

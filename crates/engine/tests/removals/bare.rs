@@ -6,12 +6,15 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use proximity_domain::app::StatusLabel;
 use proximity_domain::ids::OperationId;
 use proximity_domain::operation::{OperationState, StuckWas, UnwindCause};
+use proximity_domain::retry::RetryPolicy;
 use proximity_domain::saga::StepState;
 use proximity_engine::commands::CreateApp;
+use proximity_engine::engine::EngineLimits;
 use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::Access;
 use proximity_store::records::AppRecord;
-use proximity_testkit::world::TestWorld;
+use proximity_testkit::pve::Pve;
+use proximity_testkit::world::{TestWorld, WorldParts};
 use serde_json::{Value, json};
 
 use super::{
@@ -280,6 +283,7 @@ async fn cancelled_deploy(w: &TestWorld) -> (AppRecord, OperationId) {
     let request = CreateApp {
         catalog_id: "beacon".to_owned(),
         hostname: "web".to_owned(),
+        node: Some("pve1".to_owned()),
         ..CreateApp::default()
     };
     let app = w.engine.create_app(&w.actor, request).await.unwrap();
@@ -360,6 +364,89 @@ async fn a_deploy_that_cannot_protect_its_container_again_says_so() {
     let bare = "its protection in PVE was lifted for the destroy, and is not put back";
     assert!(hint.contains(bare), "{hint}");
     assert!(!log(&w, &app).await.contains("is protected again"));
+}
+
+/// HA moves it once its destroy has failed: the look that finds it elsewhere is not the last one.
+#[tokio::test]
+async fn a_container_that_is_moved_meanwhile_is_protected_where_it_is() {
+    let w = TestWorld::start_of(WorldParts {
+        clusters: vec![Pve::cluster(0, &["pve1", "pve2"], Access::Full)],
+        limits: late(20),
+        ..WorldParts::default()
+    })
+    .await
+    .unwrap();
+    let (pve, is_moved) = (w.pve.clone(), AtomicBool::new(false));
+    let moves = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        let is_of_destroy = request.path.contains("/tasks/") && request.path.contains("vzdestroy");
+        let is_over = answer.as_ref().is_ok_and(|answer| {
+            String::from_utf8_lossy(&answer.body).contains("\"stopped\"")
+        });
+        if is_of_destroy && is_over && !is_moved.swap(true, Ordering::Relaxed) {
+            pve.meddle(|world| world.move_guest(VMID, "pve2"));
+        }
+        answer
+    };
+    w.pve.distort(Some(Arc::new(moves)));
+    let (app, op) = cancelled_deploy(&w).await;
+    let stuck = w.settled(op).await.unwrap();
+    w.pve.distort(None);
+    let hint = failure(&stuck).1;
+    assert!(!hint.contains("was lifted"), "{hint}");
+    assert!(is_protected(&w));
+    let guest = w.store.native_guests(app.id).await.unwrap().pop().unwrap();
+    assert_eq!(guest.place.node.as_str(), "pve2");
+    assert_eq!(set_by_deploy(&w, op).await, [json!(0), json!(1)]);
+}
+
+/// Between two attempts of its way back it is without its protection: whoever looks at the wait sees it.
+#[tokio::test]
+async fn what_waits_for_its_next_attempt_says_that_the_protection_is_lifted() {
+    const LONG_MS: u64 = 600_000;
+    let limits = EngineLimits {
+        retry: RetryPolicy {
+            first_ms: LONG_MS,
+            longest_ms: LONG_MS,
+            ..RetryPolicy::DEFAULT
+        },
+        ..late(20)
+    };
+    let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+    w.pve.lose(Method::Delete, "/lxc/100", 1);
+    let (_, op) = cancelled_deploy(&w).await;
+    let wait = async || w.store.operation(op).await.unwrap().unwrap().wait;
+    w.until(async || wait().await.is_some()).await.unwrap();
+    let because = wait().await.unwrap().because;
+    assert!(!is_protected(&w));
+    let bare = "its protection in PVE was lifted for the destroy";
+    assert!(because.hint.ends_with(bare), "{because:?}");
+}
+
+/// A fault of the program stops it for good with the protection lifted.
+#[tokio::test]
+async fn what_a_fault_stops_says_that_the_protection_is_lifted() {
+    let (w, _) = world().await;
+    let lifted = AtomicBool::new(false);
+    let faulty = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        let lifts = ("protection".to_owned(), "0".to_owned());
+        if request.method == Method::Put && request.params.contains(&lifts) {
+            lifted.store(true, Ordering::Relaxed);
+        }
+        let reads = request.path == "/nodes/pve1/lxc/100/status/current";
+        let is_lifted = lifted.load(Ordering::Relaxed);
+        assert!(!(reads && is_lifted), "a fault of the test");
+        answer
+    };
+    w.pve.distort(Some(Arc::new(faulty)));
+    let op = remove(&w, false).await;
+    let (code, hint) = failure(&op);
+    assert_eq!(code, "internal");
+    assert!(!is_protected(&w));
+    assert!(hint.contains("its protection in PVE was lifted"), "{hint}");
+    w.pve.distort(None);
+    w.engine.retry_operation(&w.actor, op.id).await.unwrap();
+    let ended = w.settled(op.id).await.unwrap();
+    assert_eq!(ended.state, OperationState::Succeeded);
 }
 
 /// One that died at its destroy goes on when nobody cancels: that is the other way to end it.

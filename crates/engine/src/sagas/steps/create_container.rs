@@ -107,7 +107,7 @@ impl StepAction for CreateContainer {
     /// The undo lifts the protection for its destroy, and anew when it goes on.
     async fn rest(&self, cx: &Cx) -> StepResult<Option<String>> {
         match cx.guest().await?.filter(|g| g.created_by == cx.op.id) {
-            Some(guest) => put_back(cx, &guest).await,
+            Some(guest) => put_back(cx, guest).await,
             None => Ok(None),
         }
     }

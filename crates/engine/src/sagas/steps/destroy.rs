@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::members::{HA_HINT, REPLICATION_HINT, replication_jobs};
 use super::unprotect;
 use crate::saga::{
-    Change, Cx, DESTROY_TASK, Done, Guard, Look, StepAction, StepError, StepResult,
+    BARE, Change, Cx, DESTROY_TASK, Done, Guard, Look, StepAction, StepError, StepResult,
     absent_by_every_word, absent_everywhere, as_far_as_compared, confirm, is_off, pve_failure,
     runs,
 };
@@ -70,9 +70,6 @@ impl StepAction for DestroyContainer {
         Ok(Effects::default())
     }
 }
-
-/// What is left without its protection, by a destroy that came to nothing, is told to be.
-const BARE: &str = "its protection in PVE was lifted for the destroy";
 
 /// What turns back by itself puts the protection back; what waits for a person says that it is lifted.
 fn bare_meanwhile(cx: &Cx, error: StepError) -> StepError {

@@ -10,7 +10,10 @@ use proximity_store::records::LogLevel;
 use serde_json::{Value, json};
 
 use super::destroy::lift_protection;
-use crate::saga::{Change, Cx, Done, Look, StepAction, StepError, StepResult};
+use crate::saga::{
+    BARE, Change, Cx, Done, HAD_LIFTED, Look, PUT_BACK, StepAction, StepError, StepResult,
+    taken_back,
+};
 
 /// The step's name in the table.
 pub(crate) const NAME: &str = "unprotect";
@@ -53,9 +56,6 @@ impl StepAction for Unprotect {
     }
 }
 
-/// The key of a step's intent that says how many of its lifts it has taken back.
-const PUT_BACK: &str = "put_back";
-
 /// What came of protecting a container again.
 enum Back {
     /// It is protected again, as was read back.
@@ -68,13 +68,14 @@ enum Back {
 
 /// Protects the container again that the step at work had unprotected for a destroy that waits for a person now. Once per lift:
 /// whoever takes the protection away while it waits wants it so. Gives what is to be said where it is not put back.
-pub(super) async fn put_back(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<String>> {
+pub(super) async fn put_back(cx: &Cx, guest: NativeGuest) -> StepResult<Option<String>> {
     let vmid = guest.place.vmid;
     let lifts = cx.sent(Change::Unprotect, vmid).await?.effective();
-    if lifts <= taken_back(cx) {
+    let intent = cx.row().map_or(Value::Null, |row| row.intent);
+    if lifts <= taken_back(&intent) {
         return Ok(None);
     }
-    match protect_again(cx, guest).await {
+    match protect_in_the_end(cx, guest).await {
         Ok(Back::Put) => cx.note_line(protected_again(cx, vmid)).await?,
         Ok(Back::There) => {}
         Ok(Back::Nothing) => return Ok(None),
@@ -85,14 +86,29 @@ pub(super) async fn put_back(cx: &Cx, guest: &NativeGuest) -> StepResult<Option<
     Ok(None)
 }
 
-fn still_bare(why: &Failure) -> String {
-    let why = &why.message;
-    format!("its protection in PVE was lifted for the destroy, and is not put back: {why}")
+/// Protects it again, in as many attempts as an operation has, for nothing comes back to it before a person does. Each reads the
+/// guest anew: one that was moved is recorded in its new place by the look that finds it there, and that look fails.
+async fn protect_in_the_end(cx: &Cx, mut guest: NativeGuest) -> StepResult<Back> {
+    let mut attempt = 1;
+    loop {
+        let error = match protect_again(cx, &guest).await {
+            Err(error @ (StepError::Transient(_) | StepError::Uncertain(_))) => error,
+            ended => return ended,
+        };
+        let Some(wait_ms) = cx.limits().retry.wait_ms(attempt, 0) else {
+            return Err(error);
+        };
+        cx.pause_ms(wait_ms).await;
+        attempt += 1;
+        match cx.guest().await? {
+            Some(anew) if anew.id == guest.id => guest = anew,
+            Some(_) | None => return Ok(Back::Nothing),
+        }
+    }
 }
 
-fn taken_back(cx: &Cx) -> usize {
-    let noted = cx.row().and_then(|row| row.intent[PUT_BACK].as_u64());
-    noted.map_or(0, |noted| usize::try_from(noted).unwrap_or(usize::MAX))
+fn still_bare(why: &Failure) -> String {
+    format!("{BARE}, and is not put back: {}", why.message)
 }
 
 async fn note_taken_back(cx: &Cx, lifts: usize) -> StepResult<()> {
@@ -127,9 +143,7 @@ async fn protect_again(cx: &Cx, guest: &NativeGuest) -> StepResult<Back> {
         let late_ms = cx.limits().destroy_late_ms;
         cx.pause_ms(sent.late_for_ms(cx.now(), late_ms)).await;
     }
-    let bare = format!(
-        "the removal had lifted the protection of container {vmid} in PVE, and has not put it back"
-    );
+    let bare = format!("{HAD_LIFTED} {vmid} in PVE, and has not put it back");
     let told = |e: StepError| e.with_hint(&bare);
     let seen = match cx.look(guest).await.map_err(told)? {
         Look::Ours { seen, .. } if seen.protection => return Ok(Back::There),
