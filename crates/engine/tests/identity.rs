@@ -10,7 +10,7 @@ use proximity_domain::operation::OperationState;
 use proximity_engine::commands::{Action, AdoptContainer, CreateApp, Reidentification, Reidentify};
 use proximity_engine::error::EngineError;
 use proximity_engine::reconcile::{Pass, SweepReport};
-use proximity_pve::transport::Method;
+use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Reach};
 use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
@@ -153,6 +153,34 @@ async fn what_is_read_first_of_several_containers_is_no_commit_for_each() {
     }
 }
 
+/// Another read holds the round up: what was gathered is written all the same, ten seconds after the first of it.
+#[tokio::test]
+async fn what_is_read_first_is_not_kept_back_until_the_end_of_a_round() {
+    let s = Swept::new().await;
+    let (app, _) = s.deployed("web").await;
+    for vmid in [300, 301] {
+        s.w.pve.stranger_creates("pve2", vmid).await;
+    }
+    let clock = s.clock.clone();
+    let slow = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if request.path.ends_with("/lxc/301/config") {
+            clock.pass(10_000);
+        }
+        answer
+    };
+    s.w.pve.distort(Some(Arc::new(slow)));
+    let go_on = s.w.pve.hold(Method::Get, "/lxc/300/config");
+    let guest = s.w.store.native_guests(app.id).await.unwrap()[0].id;
+    let is_written = async || s.w.store.interfaces(guest).await.unwrap().is_some();
+    assert!(!is_written().await);
+    let written = async {
+        s.w.until(is_written).await.unwrap();
+        go_on.send_replace(true);
+    };
+    let (swept, ()) = tokio::join!(s.sweep(), written);
+    assert_eq!((swept.recognised, swept.others), (1, 2));
+}
+
 #[tokio::test]
 async fn another_container_under_our_number_is_noticed_though_its_power_is_the_same() {
     let s = Swept::new().await;
@@ -243,6 +271,29 @@ async fn one_mark_on_two_containers_leaves_the_app_its_own() {
     s.sweep().await;
     let told = s.events(EventKind::GuestTwinGone).await;
     assert_eq!(told, 1, "its end is told, once");
+}
+
+/// A person takes the mark off the other one, and puts it on again.
+#[tokio::test]
+async fn a_twin_without_the_mark_is_none() {
+    let s = Swept::new().await;
+    let (_, vmid) = s.deployed("web").await;
+    let notes = s.config(vmid, "description");
+    s.w.pve.stranger_creates("pve2", 300).await;
+    for times in 1..=2 {
+        s.put(300, &[("description", &notes)]).await;
+        let swept = s.sweep().await;
+        assert_eq!((swept.twins, swept.others), (1, 0));
+        assert_eq!(s.alarms().await, 1);
+        s.put(300, &[("description", "mine")]).await;
+        for _ in 0..2 {
+            let swept = s.sweep().await;
+            assert_eq!((swept.twins, swept.others), (0, 1));
+            assert_eq!(s.alarms().await, 0);
+        }
+        assert_eq!(s.events(EventKind::GuestTwinFound).await, times);
+        assert_eq!(s.events(EventKind::GuestTwinGone).await, times);
+    }
 }
 
 #[tokio::test]

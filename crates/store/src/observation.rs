@@ -92,7 +92,8 @@ pub enum SuspicionChange {
     Ended {
         /// Row.
         guest: GuestId,
-        /// What is told, and of which app; nothing of one that was told of with others alone, or that was not seen.
+        /// What is told, and of which app; nothing of one that was told of with others alone, or that was not seen. Of a guest that
+        /// is gone by now nothing is told.
         event: Option<(AppId, NewEvent)>,
     },
 }
@@ -287,12 +288,23 @@ async fn change_suspicion(
         }
         SuspicionChange::Ended { guest, event } => {
             end_suspicion(tx, *guest).await?;
-            match event {
-                Some((app, event)) => add_event(tx, event, Some(*app), None, now).await,
-                None => Ok(()),
+            if let Some((app, event)) = event
+                && is_present(tx, *guest).await?
+            {
+                add_event(tx, event, Some(*app), None, now).await?;
             }
+            Ok(())
         }
     }
+}
+
+async fn is_present(tx: &mut Tx, guest: GuestId) -> Result<bool, StoreError> {
+    let present: i64 =
+        query_scalar("SELECT COUNT(*) FROM guests WHERE id = $1 AND gone_at IS NULL")
+            .bind(guest.to_string())
+            .fetch_one(tx)
+            .await?;
+    Ok(present > 0)
 }
 
 /// False if the guest is gone. How it was told of stays as it is where nothing is said of it.

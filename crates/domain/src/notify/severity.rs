@@ -108,7 +108,7 @@ impl EventKind {
             Self::GuestConflicted => row(Severity::Critical, "container is another one"),
             Self::GuestConflictEnded => row(Severity::Info, "container is the app's again"),
             Self::GuestTwinFound => row(Severity::Warning, "another container bears the app's mark"),
-            Self::GuestTwinGone => row(Severity::Info, "the other container with the app's mark is gone"),
+            Self::GuestTwinGone => row(Severity::Info, "the other container with the app's mark is gone, or bears it no more"),
             Self::AdoptedEnteredPool => row(Severity::Warning, "adopted container is in our pool, where it may be destroyed"),
             Self::AdoptedLeftPool => row(Severity::Info, "adopted container is out of our pool again"),
             Self::GuestIdentityLearned => row(Severity::Warning, "container's identity has changed"),

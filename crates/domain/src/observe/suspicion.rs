@@ -2,15 +2,18 @@
 
 use crate::time::Timestamp;
 
+/// The newest look where none counts.
+const NEVER: Timestamp = Timestamp(i64::MAX);
+
 /// How often, and since when, a guest was missing from complete looks in a row. Survives a restart; whoever sees the guest
-/// again drops it.
+/// again drops it. A look that says nothing of the guest ends the row, and nothing else.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Suspicion {
     /// The first complete look without the guest.
     pub since: Timestamp,
     /// How many were counted, each long enough after the one before.
     pub looks: u32,
-    /// When the newest of them was.
+    /// When the newest of them was; the end of time where they are counted anew from the next one on.
     pub last: Timestamp,
 }
 
@@ -52,6 +55,25 @@ impl Suspicion {
             last: now,
             ..*self
         })
+    }
+
+    /// The same after a complete look that says nothing of the guest, for its node is off, if that changes anything: since when it
+    /// is missing stays, and the next look without it is the first that counts.
+    #[must_use]
+    pub fn interrupted(&self) -> Option<Self> {
+        let interrupted = Self {
+            looks: 1,
+            // Later than any look, which by that begins the wait anew.
+            last: NEVER,
+            ..*self
+        };
+        (interrupted != *self).then_some(interrupted)
+    }
+
+    /// The newest look that could be counted said nothing of the guest: it is not missing from it.
+    #[must_use]
+    pub fn is_interrupted(&self) -> bool {
+        self.last == NEVER
     }
 }
 
@@ -108,6 +130,26 @@ mod tests {
                 .looks,
             2
         );
+    }
+
+    #[test]
+    fn a_look_that_says_nothing_counts_anew_and_leaves_since_when() {
+        let first = Suspicion::begun(Timestamp(0));
+        let second = first.counted(Timestamp(30_000), Timestamp(30_000)).unwrap();
+        let third = second
+            .counted(Timestamp(60_000), Timestamp(60_000))
+            .unwrap();
+        for before in [first, second, third] {
+            let off = before.interrupted().unwrap();
+            assert!(off.is_interrupted() && !off.is_ripe());
+            assert_eq!(off.interrupted(), None, "nothing to write");
+            // As one that begins then, and no earlier.
+            let (at, begun) = (Timestamp(90_000), Suspicion::begun(Timestamp(90_000)));
+            let again = off.counted(at, at).unwrap();
+            assert_eq!((again.looks, again.last), (begun.looks, begun.last));
+            assert_eq!(again.since, Timestamp(0));
+            assert!(!again.is_interrupted());
+        }
     }
 
     proptest! {

@@ -1,6 +1,7 @@
 //! Where containers are reached: the slow sweep reads the network devices of those that run, after it recognised them. What
 //! changed is put on record; where a route would lead is kept in memory for the sweep of the routes, which reads again. What is read
-//! of a container for the first time is gathered for some seconds: a large cluster that is new here is no commit for each.
+//! of a container for the first time is gathered for some seconds, and written by the next read of the sweep after them: a large cluster that
+//! is new here is no commit for each.
 
 use std::collections::BTreeMap;
 use std::mem;
@@ -101,9 +102,7 @@ impl Reconciler {
             }
             None => {
                 let now = self.moment();
-                if self.addresses.gather(recorded.id(), devices, now) {
-                    self.write_first_addresses().await?;
-                }
+                self.addresses.gather(recorded.id(), devices, now);
             }
         }
         Ok(())
@@ -150,12 +149,18 @@ impl Addresses {
         self.first.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Keeps what was read first of a container. True when what was gathered is to be written.
-    fn gather(&self, guest: GuestId, devices: Vec<GuestInterface>, now: Monotonic) -> bool {
+    /// Whether what was gathered is to be written.
+    pub(super) fn are_due(&self, now: Monotonic) -> bool {
+        let first = self.lock_first();
+        let is_old = |since| now.since_ms(since) >= GATHERED_FOR_MS;
+        first.devices.len() >= MOST_GATHERED || first.since.is_some_and(is_old)
+    }
+
+    /// Keeps what was read first of a container.
+    fn gather(&self, guest: GuestId, devices: Vec<GuestInterface>, now: Monotonic) {
         let mut first = self.lock_first();
         first.devices.insert(guest, devices);
-        let since = *first.since.get_or_insert(now);
-        first.devices.len() >= MOST_GATHERED || now.since_ms(since) >= GATHERED_FOR_MS
+        first.since.get_or_insert(now);
     }
 
     fn take_gathered(&self) -> BTreeMap<GuestId, Vec<GuestInterface>> {
@@ -187,18 +192,24 @@ mod tests {
     #[test]
     fn what_was_read_first_is_written_when_there_is_much_of_it_or_after_ten_seconds() {
         let addresses = Addresses::default();
+        let gather = |n, ms| addresses.gather(guest(n), Vec::new(), Monotonic(ms));
+        let are_due = |ms| addresses.are_due(Monotonic(ms));
         for n in 1..MOST_GATHERED {
-            assert!(!addresses.gather(guest(n), Vec::new(), Monotonic(0)));
+            gather(n, 0);
         }
-        assert!(addresses.gather(guest(0), Vec::new(), Monotonic(0)));
+        assert!(!are_due(0));
+        gather(0, 0);
+        assert!(are_due(0));
         assert_eq!(addresses.take_gathered().len(), MOST_GATHERED);
         assert!(addresses.take_gathered().is_empty());
+        assert!(!are_due(GATHERED_FOR_MS), "there is nothing");
 
-        assert!(!addresses.gather(guest(1), Vec::new(), Monotonic(5)));
-        let later = |ms| Monotonic(5 + ms);
-        assert!(!addresses.gather(guest(2), Vec::new(), later(GATHERED_FOR_MS - 1)));
-        assert!(addresses.gather(guest(3), Vec::new(), later(GATHERED_FOR_MS)));
-        assert_eq!(addresses.take_gathered().len(), 3);
-        assert!(!addresses.gather(guest(4), Vec::new(), later(GATHERED_FOR_MS)));
+        gather(1, 5);
+        gather(2, 4 + GATHERED_FOR_MS);
+        assert!(!are_due(4 + GATHERED_FOR_MS));
+        assert!(are_due(5 + GATHERED_FOR_MS), "since the first of them");
+        assert_eq!(addresses.take_gathered().len(), 2);
+        gather(3, 5 + GATHERED_FOR_MS);
+        assert!(!are_due(5 + GATHERED_FOR_MS));
     }
 }

@@ -152,7 +152,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// The other container that bears a guest's mark is not listed any more.
+    /// The other container that bore a guest's mark is not listed any more, or bears it no more.
     pub(super) async fn end_twin(
         &self,
         host: &HostLabel,
@@ -173,7 +173,7 @@ impl Reconciler {
         let told = Some((guest.watched.app, &event));
         let now = self.clock.now();
         if self.store.end_alarm(&alarm.key, told, now).await? {
-            tracing::info!(app = %guest.hostname, %vmid, "the other container with its mark is gone");
+            tracing::info!(app = %guest.hostname, %vmid, "the other container with its mark is gone, or bears it no more");
         }
         Ok(())
     }

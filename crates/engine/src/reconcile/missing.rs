@@ -98,7 +98,7 @@ impl Reconciler {
                 let after = judge(sight, cluster, guest, before);
                 let over = suspected.look(sight, label, guest, kept);
                 changes.extend(change(guest, before, after, over));
-                if let Some(after) = after {
+                if let Some(after) = after.filter(|_| is_unseen(sight)) {
                     let missed = Missed::of(label, guest, &after);
                     match kept {
                         None => first.push(First {
@@ -126,8 +126,8 @@ impl Reconciler {
         Ok(missing)
     }
 
-    /// Suspicions of guests that were not looked at: of a cluster that was not seen they stay and count, of guests that are on
-    /// record no more they end.
+    /// Suspicions of guests that were not looked at: of a cluster that was not seen they stay and count, unless the newest look there
+    /// said nothing of the guest; of guests that are on record no more they end.
     async fn strays(
         &self,
         known: &BTreeMap<GuestId, KeptSuspicion>,
@@ -146,6 +146,7 @@ impl Reconciler {
         }
         for (guest, kept) in known.iter().filter(|(guest, _)| !watched.contains(guest)) {
             match on_record.get(guest) {
+                Some(_) if kept.suspicion.is_interrupted() => {}
                 Some(app) => {
                     let of_app = missing.apps.entry(*app).or_default();
                     of_app.insert(*guest, kept.suspicion);
@@ -410,20 +411,29 @@ enum Judged {
     NotProven(String),
 }
 
-/// The suspicion of one guest after this look, if there is one.
+/// Whether a look with this sight of a guest is one without it.
+fn is_unseen(sight: Sighting<'_>) -> bool {
+    match sight {
+        Sighting::Missing => true,
+        Sighting::Unknown => is_off(Guard::Offline),
+        Sighting::Here(_) | Sighting::Elsewhere(..) | Sighting::Machine(_) => false,
+    }
+}
+
+/// The suspicion of one guest after this look, if there is one. Where the look says nothing of it, what was told stays so, and is
+/// not counted.
 fn judge(
     sight: Sighting<'_>,
     cluster: &Seen,
     guest: &WatchedGuest,
     before: Option<Suspicion>,
 ) -> Option<Suspicion> {
-    let unseen = match sight {
-        Sighting::Missing => true,
-        Sighting::Unknown => is_off(Guard::Offline),
-        Sighting::Here(_) | Sighting::Elsewhere(..) | Sighting::Machine(_) => false,
-    };
-    if !unseen || guest.is_worked_on() || !guest.watched.confirmed {
+    if guest.is_worked_on() || !guest.watched.confirmed {
         return None;
+    }
+    if !is_unseen(sight) {
+        let before = before.filter(|_| sight == Sighting::Unknown)?;
+        return Some(before.interrupted().unwrap_or(before));
     }
     Some(match before {
         None => Suspicion::begun(cluster.ended),

@@ -13,6 +13,7 @@
 
 mod addresses;
 mod alarm;
+mod doubtful;
 mod faces;
 mod follow;
 mod guard;
@@ -25,10 +26,12 @@ mod patience;
 mod pool;
 mod prove;
 mod resources;
+mod rounds;
 mod settled;
 mod sights;
 mod suspect;
 mod sweep;
+mod twins;
 mod verified;
 mod watch;
 
@@ -55,6 +58,7 @@ use crate::at_work::AtWork;
 use crate::error::EngineError;
 
 use addresses::Addresses;
+use doubtful::Doubtful;
 pub(crate) use identify::evidence;
 pub(crate) use look::{answered_by, direct, of_others, sight};
 pub use outcome::{
@@ -65,7 +69,6 @@ use patience::Hung;
 pub use resources::ResourceReport;
 use resources::Stock;
 use sights::Sights;
-use sweep::Doubtful;
 pub use sweep::SweepReport;
 use verified::Verified;
 use watch::Watch;

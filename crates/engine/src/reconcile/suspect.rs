@@ -38,7 +38,7 @@ pub(super) struct Mention {
 }
 
 /// Guests that were told of as missing and were not seen since. A node that comes and goes makes no new event each time. Kept
-/// in memory: after a restart what is still missing is on record as a suspicion.
+/// in memory: after a restart what was not seen since is on record as a suspicion.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Suspected(BTreeMap<GuestId, Mention>);
 

@@ -6,96 +6,31 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, MutexGuard, PoisonError};
-use std::time::Duration;
+use std::sync::{Mutex, PoisonError};
 
 use futures::future::join_all;
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::identity::Judgement;
 use proximity_domain::ids::{AppId, GuestId, HostId, Vmid};
-use proximity_domain::mark::Mark;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{CompleteInventory, NodeSeen};
-use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::{Monotonic, Timestamp};
 use proximity_pve::lxc::LxcConfig;
-use proximity_store::alarms::AlarmKind;
-use proximity_store::guards::GuardedApp;
 use proximity_store::observation::WatchedGuest;
 use tokio_util::sync::CancellationToken;
 
 use super::alarm::in_conflict;
+use super::doubtful::Target;
 use super::identify::Identified;
-use super::watch::{Alarms, read_alarms};
+use super::rounds::{DOUBT, Due, Rest, Round};
 use super::{Reconciler, Site, look, named};
 use crate::cluster::observed;
 use crate::error::EngineError;
 
-/// So long from the end of one round to the beginning of one that follows at once, and until a container that came into doubt since is looked at.
-const DOUBT: Duration = Duration::from_secs(60);
 /// Reads under way per node.
 const LANES: usize = 2;
 /// After so many reads in a round that did not come back a node is left alone.
 const STRIKES: u32 = 2;
-
-/// What is read before all others on its node: containers whose power changed without their having been looked at.
-#[derive(Debug, Default)]
-pub(super) struct Doubtful {
-    nodes: Mutex<BTreeMap<(HostId, NodeName), BTreeMap<Vmid, GuestId>>>,
-    /// One came since the last round began.
-    new: AtomicBool,
-}
-
-impl Doubtful {
-    /// This guest is.
-    pub(super) fn add(&self, guest: &WatchedGuest) {
-        let place = &guest.watched.place;
-        let mut nodes = self.lock();
-        let of_node = nodes.entry((place.host, place.node.clone())).or_default();
-        of_node.insert(place.vmid, guest.watched.guest);
-        self.new.store(true, Ordering::Relaxed);
-    }
-
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<(HostId, NodeName), BTreeMap<Vmid, GuestId>>> {
-        self.nodes.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// Those that are on no record any more are dropped.
-    fn keep(&self, is_there: impl Fn(GuestId) -> bool) {
-        self.lock().retain(|_, of_node| {
-            of_node.retain(|_, guest| is_there(*guest));
-            !of_node.is_empty()
-        });
-    }
-
-    /// It was taken, and could not be read.
-    fn put_back(&self, target: &Target) {
-        let Some(guest) = target.guest else { return };
-        let place = &target.place;
-        let mut nodes = self.lock();
-        let of_node = nodes.entry((place.host, place.node.clone())).or_default();
-        of_node.insert(place.vmid, guest);
-    }
-
-    /// Takes one of a node.
-    fn take(&self, host: HostId, node: &NodeName) -> Option<Target> {
-        let mut nodes = self.lock();
-        if nodes.is_empty() {
-            return None;
-        }
-        let key = (host, node.clone());
-        let of_node = nodes.get_mut(&key)?;
-        let first = of_node.pop_first();
-        if of_node.is_empty() {
-            nodes.remove(&key);
-        }
-        let (host, node) = key;
-        first.map(|(vmid, guest)| Target {
-            place: ContainerRef { host, node, vmid },
-            guest: Some(guest),
-        })
-    }
-}
 
 /// What a round of the sweep came to, in containers.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -116,20 +51,6 @@ pub struct SweepReport {
     pub left: usize,
     /// Those that could not be read.
     pub unread: usize,
-}
-
-/// What is on record when a round begins.
-struct Round {
-    guests: BTreeMap<GuestId, (WatchedGuest, RecordedGuest)>,
-    marks: BTreeMap<Mark, GuestId>,
-    alarms: Alarms,
-    guards: BTreeMap<AppId, GuardedApp>,
-}
-
-/// One container to read.
-struct Target {
-    place: ContainerRef,
-    guest: Option<GuestId>,
 }
 
 /// The containers of one node.
@@ -157,7 +78,7 @@ impl Drop for Sweeping<'_> {
 }
 
 /// What one read came to.
-enum Swept {
+pub(super) enum Swept {
     Recognised,
     Conflict,
     Twin,
@@ -167,7 +88,21 @@ enum Swept {
     Unread,
 }
 
-impl Queue<'_> {
+impl<'a> Queue<'a> {
+    fn new(
+        site: &'a Site,
+        inventory: &'a CompleteInventory,
+        node: &'a NodeName,
+        targets: VecDeque<Target>,
+    ) -> Self {
+        Self {
+            site,
+            node,
+            nodes: inventory.nodes(),
+            targets: Mutex::new((targets, 0)),
+        }
+    }
+
     fn next(&self) -> Option<Target> {
         let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
         targets.0.pop_front()
@@ -195,41 +130,53 @@ impl Queue<'_> {
 impl Reconciler {
     /// Sweeps, round after round, until `shutdown`.
     pub async fn run_sweep(&self, shutdown: CancellationToken) {
+        let mut rest = Rest::default();
         // The first round comes soon: what was kept in memory is gone.
-        let mut soon = true;
+        rest.begin(true);
         loop {
+            let due = tokio::select! {
+                biased;
+                () = shutdown.cancelled() => return,
+                due = self.rest(&mut rest) => due,
+            };
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                () = self.rest(soon) => {}
-            }
-            let swept = tokio::select! {
-                biased;
-                () = shutdown.cancelled() => return,
-                swept = self.sweep() => swept,
-            };
-            match swept {
-                Ok(report) => {
-                    tracing::debug!(?report, "the configurations were swept");
-                    soon = report.unseen + report.unread > 0;
-                }
-                Err(e) => {
-                    tracing::warn!(error = %e, code = e.code(), "the configurations could not be swept");
-                    soon = true;
-                }
+                () = self.sweep_due(due, &mut rest) => {}
             }
         }
     }
 
-    /// Until the next round: a short while if it should come soon, or once a container came into doubt.
-    async fn rest(&self, soon: bool) {
-        let mut rested = Duration::ZERO;
+    /// Until a round is due.
+    async fn rest(&self, rest: &mut Rest) -> Due {
         loop {
             tokio::time::sleep(DOUBT).await;
-            rested += DOUBT;
-            if soon || rested >= self.sweep_rest || self.doubtful.new.load(Ordering::Relaxed) {
-                return;
+            if let Some(due) = rest.due(self.sweep_rest, self.doubtful.is_due()) {
+                return due;
             }
+        }
+    }
+
+    /// One round, whatever comes of it.
+    async fn sweep_due(&self, due: Due, rest: &mut Rest) {
+        let swept = match due {
+            Due::All => self.sweep().await,
+            Due::Doubtful => self.sweep_doubtful().await,
+        };
+        let soon = match swept {
+            Ok(report) => {
+                tracing::debug!(?due, ?report, "the configurations were swept");
+                report.unseen + report.unread > 0
+            }
+            Err(e) => {
+                tracing::warn!(error = %e, code = e.code(), "the configurations could not be swept");
+                true
+            }
+        };
+        match due {
+            Due::All => rest.begin(soon),
+            Due::Doubtful if soon => self.doubtful.again(),
+            Due::Doubtful => {}
         }
     }
 
@@ -240,38 +187,85 @@ impl Reconciler {
     pub async fn sweep(&self) -> Result<SweepReport, EngineError> {
         let _sweeping = Sweeping::begin(&self.sweeping);
         let began = self.clock.now();
-        self.doubtful.new.store(false, Ordering::Relaxed);
+        self.doubtful.begin();
         let round = self.round().await?;
         self.doubtful
             .keep(|guest| round.guests.contains_key(&guest));
-        let mut report = SweepReport::default();
-        let mut seen = Vec::new();
-        for host in self.store.hosts().await? {
-            match self.list(host.id).await {
-                Some(found) => seen.push(found),
-                None => report.unseen += 1,
-            }
-        }
+        let hosts = self.store.hosts().await?;
+        let hosts: BTreeSet<HostId> = hosts.iter().map(|host| host.id).collect();
+        let (seen, mut report) = self.lists(hosts).await;
         let mut queues = Vec::new();
         for (site, inventory) in &seen {
             queues.extend(self.queues(site, inventory, &round));
         }
-        let mut lanes = Vec::new();
-        for queue in &queues {
-            for _ in 0..LANES {
-                lanes.push(self.lane(queue, &round));
-            }
-        }
-        let done = join_all(lanes).await;
-        self.write_first_addresses().await?;
-        for done in done {
-            report.add(&done?);
-        }
+        let read = self.read(&queues, &round).await?;
+        report.add(&read);
         let apps: BTreeSet<AppId> = round.guests.values().map(|(g, _)| g.watched.app).collect();
         self.addresses.keep(|app| apps.contains(&app));
         self.end_what_is_past(&seen, &round).await?;
         self.keep_verified(&round, began).await?;
         self.stock.all_due();
+        Ok(report)
+    }
+
+    /// One round over the containers that came into doubt, on nodes that are online in clusters that are seen whole.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep_doubtful(&self) -> Result<SweepReport, EngineError> {
+        let _sweeping = Sweeping::begin(&self.sweeping);
+        self.doubtful.begin();
+        let doubtful = self.doubtful.guests();
+        let round = self.round_of(&doubtful).await?;
+        self.doubtful.keep(|guest| {
+            let is_of_round = doubtful.values().any(|all| all.contains(&guest));
+            !is_of_round || round.guests.contains_key(&guest)
+        });
+        let guests = round.guests.values();
+        let hosts: BTreeSet<HostId> = guests.map(|(g, _)| g.watched.place.host).collect();
+        let (seen, mut report) = self.lists(hosts).await;
+        let mut queues = Vec::new();
+        for (site, inventory) in &seen {
+            for node in inventory.nodes().iter().filter(|node| node.online) {
+                if self.doubtful.is_any_on(site.host.id, &node.name) {
+                    queues.push(Queue::new(site, inventory, &node.name, VecDeque::new()));
+                }
+            }
+        }
+        let read = self.read(&queues, &round).await?;
+        report.add(&read);
+        Ok(report)
+    }
+
+    /// The lists of these clusters; those that are not seen whole are counted.
+    async fn lists(
+        &self,
+        hosts: BTreeSet<HostId>,
+    ) -> (Vec<(Site, CompleteInventory)>, SweepReport) {
+        let (mut seen, mut report) = (Vec::new(), SweepReport::default());
+        for host in hosts {
+            match self.list(host).await {
+                Some(found) => seen.push(found),
+                None => report.unseen += 1,
+            }
+        }
+        (seen, report)
+    }
+
+    /// Reads what is in the queues, and what is in doubt on their nodes.
+    async fn read(&self, queues: &[Queue<'_>], round: &Round) -> Result<SweepReport, EngineError> {
+        let mut lanes = Vec::new();
+        for queue in queues {
+            for _ in 0..LANES {
+                lanes.push(self.lane(queue, round));
+            }
+        }
+        let done = join_all(lanes).await;
+        self.write_first_addresses().await?;
+        let mut report = SweepReport::default();
+        for done in done {
+            report.add(&done?);
+        }
         Ok(report)
     }
 
@@ -281,33 +275,6 @@ impl Reconciler {
         self.store.note_verified(&due, began).await?;
         self.verified.kept(&due, began);
         Ok(())
-    }
-
-    async fn round(&self) -> Result<Round, EngineError> {
-        let alarms = read_alarms(&self.store).await?;
-        let guards = self.store.guards().await?.into_iter();
-        let guards = guards.map(|guarded| (guarded.app, guarded)).collect();
-        let (mut guests, mut marks) = (BTreeMap::new(), BTreeMap::new());
-        for host in self.store.hosts().await? {
-            let watched = self.store.watched_guests(host.id).await?;
-            let mut watched: BTreeMap<GuestId, WatchedGuest> =
-                watched.into_iter().map(|g| (g.watched.guest, g)).collect();
-            for recorded in self.store.recorded_guests_of_host(host.id).await? {
-                let Some(guest) = watched.remove(&recorded.id()) else {
-                    continue;
-                };
-                if let Some(native) = recorded.native() {
-                    marks.insert(native.identity.mark, native.id);
-                }
-                guests.insert(recorded.id(), (guest, recorded));
-            }
-        }
-        Ok(Round {
-            guests,
-            marks,
-            alarms,
-            guards,
-        })
     }
 
     async fn list(&self, host: HostId) -> Option<(Site, CompleteInventory)> {
@@ -353,12 +320,7 @@ impl Reconciler {
                 None => targets.push_back(target),
             }
         }
-        let queue = |(node, targets)| Queue {
-            site,
-            node,
-            nodes: inventory.nodes(),
-            targets: Mutex::new((targets, 0)),
-        };
+        let queue = |(node, targets)| Queue::new(site, inventory, node, targets);
         nodes.into_iter().map(queue).collect()
     }
 
@@ -370,7 +332,9 @@ impl Reconciler {
             if queue.is_given_up() {
                 return Ok(report);
             }
-            let doubtful = self.doubtful.take(host, node);
+            let doubtful = self
+                .doubtful
+                .take(host, node, |guest| round.guests.contains_key(&guest));
             let was_doubtful = doubtful.is_some();
             let Some(target) = doubtful.or_else(|| queue.next()) else {
                 return Ok(report);
@@ -397,6 +361,9 @@ impl Reconciler {
                 }
             };
             report.count(&swept);
+            if self.addresses.are_due(self.moment()) {
+                self.write_first_addresses().await?;
+            }
         }
     }
 
@@ -409,6 +376,7 @@ impl Reconciler {
         round: &Round,
     ) -> Result<Swept, EngineError> {
         let seen = observed(target.place.clone(), config, false);
+        self.end_unmarked(queue.site, &seen, round).await?;
         let Some((guest, recorded)) = target.guest.and_then(|id| round.guests.get(&id)) else {
             let site = queue.site;
             return self.judge_other(site, target, seen.mark, round).await;
@@ -488,49 +456,6 @@ impl Reconciler {
             }
         }
     }
-
-    /// A container that no record is of: it must not bear the mark of one that is.
-    async fn judge_other(
-        &self,
-        site: &Site,
-        target: &Target,
-        mark: Option<Mark>,
-        round: &Round,
-    ) -> Result<Swept, EngineError> {
-        let of = mark.and_then(|mark| round.marks.get(&mark));
-        let Some((guest, _)) = of.and_then(|id| round.guests.get(id)) else {
-            return Ok(Swept::Other);
-        };
-        let now = self.clock.now();
-        self.raise_twin(site, guest, &target.place, &round.alarms, now)
-            .await?;
-        Ok(Swept::Twin)
-    }
-
-    /// Ends alarms of guests that are on record no more, and of twins that a whole list does not show any more.
-    async fn end_what_is_past(
-        &self,
-        seen: &[(Site, CompleteInventory)],
-        round: &Round,
-    ) -> Result<(), EngineError> {
-        let mut here = BTreeSet::new();
-        let mut hosts = BTreeMap::new();
-        for (site, inventory) in seen {
-            hosts.insert(site.host.id, &site.host.label);
-            here.extend(inventory.containers().map(|(vmid, _)| (site.host.id, vmid)));
-        }
-        for (key, alarm) in &round.alarms {
-            let Some((guest, _)) = round.guests.get(&key.guest) else {
-                self.store.end_alarm(key, None, self.clock.now()).await?;
-                continue;
-            };
-            let is_gone = !here.contains(&(key.host, key.vmid));
-            if let (AlarmKind::Twin, true, Some(host)) = (key.kind, is_gone, hosts.get(&key.host)) {
-                self.end_twin(host, guest, alarm).await?;
-            }
-        }
-        Ok(())
-    }
 }
 
 impl SweepReport {
@@ -556,45 +481,5 @@ impl SweepReport {
         self.gone += other.gone;
         self.left += other.left;
         self.unread += other.unread;
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use proximity_domain::app::StatusLabel;
-    use proximity_domain::ids::AppId;
-    use proximity_domain::observe::Watched;
-    use uuid::Uuid;
-
-    use super::*;
-
-    #[test]
-    fn what_is_doubtful_is_taken_once_on_its_node() {
-        let host = HostId(Uuid::from_u128(1));
-        let (one, other): (NodeName, NodeName) = ("pve1".parse().unwrap(), "pve2".parse().unwrap());
-        let guest = |vmid: u32| WatchedGuest {
-            watched: Watched {
-                guest: GuestId(Uuid::from_u128(u128::from(vmid))),
-                app: AppId(Uuid::from_u128(7)),
-                place: ContainerRef {
-                    host,
-                    node: one.clone(),
-                    vmid: vmid.try_into().unwrap(),
-                },
-                confirmed: true,
-            },
-            adopted: false,
-            hostname: "web".parse().unwrap(),
-            status: StatusLabel::Running,
-            operation: None,
-        };
-        let doubtful = Doubtful::default();
-        for vmid in [102, 101, 102] {
-            doubtful.add(&guest(vmid));
-        }
-        assert!(doubtful.take(host, &other).is_none());
-        let taken = std::iter::from_fn(|| doubtful.take(host, &one));
-        let taken: Vec<u32> = taken.map(|target| target.place.vmid.get()).collect();
-        assert_eq!(taken, [101, 102]);
     }
 }

@@ -1,5 +1,7 @@
 //! What the list shows of a container beside its power: another face holds its app's status until its identity was read.
 
+use proximity_engine::reconcile::SweepReport;
+
 use super::*;
 
 /// Returns when the list tells of a container with this name and power.
@@ -55,4 +57,28 @@ async fn another_face_is_looked_at_before_the_list_counts_again() {
     };
     l.w.until(followed).await.unwrap();
     assert_eq!(calls.get(), 3, "the list alone");
+}
+
+/// One of two apps shows another face: it alone is read, and nothing once it was.
+#[tokio::test]
+async fn what_came_into_doubt_is_read_by_itself() {
+    let l = Looked::new().await;
+    let (_, vmid) = l.deployed("web").await;
+    l.deployed("other").await;
+    for name in ["web", "other"] {
+        listed(&l, name, "running").await;
+    }
+    l.left_alone().await;
+    let config = format!("/nodes/pve2/lxc/{vmid}/config");
+    l.w.pve.put(&config, &[("tags", "mine")]).await;
+    l.pass().await;
+    let swept = async || l.w.engine.reconciler().sweep_doubtful().await.unwrap();
+    let one = SweepReport {
+        recognised: 1,
+        ..SweepReport::default()
+    };
+    assert_eq!(swept().await, one);
+    let calls = l.w.pve.calls();
+    assert_eq!(swept().await, SweepReport::default());
+    assert_eq!(l.w.pve.calls(), calls, "nobody is in doubt any more");
 }

@@ -32,6 +32,23 @@ impl Looked {
         let missing = u64::try_from(vmids.len()).unwrap();
         assert_eq!(self.pass().await.suspected, missing);
     }
+
+    /// The next process over the same record: nothing is in its memory.
+    async fn restarted(&mut self, seed: u64) -> Self {
+        self.w.crash_worker().await;
+        let again = TestWorld::start_of(WorldParts {
+            clusters: vec![self.w.pve.clone()],
+            clock: Some(self.clock.clone()),
+            pairs: 8,
+            seed,
+            place: Place::Opened(self.w.store.clone()),
+            ..WorldParts::default()
+        });
+        Self {
+            w: again.await.unwrap(),
+            clock: self.clock.clone(),
+        }
+    }
 }
 
 #[tokio::test]
@@ -83,25 +100,44 @@ async fn what_is_left_is_told_of_after_a_restart_too() {
     let vmids: Vec<u32> = apps.iter().map(|(_, vmid)| *vmid).collect();
     l.pass_without(&vmids).await;
     for seed in 1..=2 {
-        l.w.crash_worker().await;
-        let again = TestWorld::start_of(WorldParts {
-            clusters: vec![l.w.pve.clone()],
-            clock: Some(l.clock.clone()),
-            pairs: 8,
-            seed,
-            place: Place::Opened(l.w.store.clone()),
-            ..WorldParts::default()
-        })
-        .await
-        .unwrap();
-        let l = Looked {
-            w: again,
-            clock: l.clock.clone(),
-        };
+        let l = l.restarted(seed).await;
         l.pass_without(&vmids[4..]).await;
         let fifth = [Some(apps[4].0.id)];
         assert_eq!(l.told_of(EventKind::OrphanSuspected).await, fifth);
         assert_eq!(l.events(EventKind::OrphansSuspected).await, 1);
         l.assert_sound().await;
     }
+}
+
+/// Its node goes off, and the server begins anew before it is back: nobody has seen the container in between, and nobody is told of
+/// it again; its end is told when it is seen.
+#[tokio::test]
+async fn what_was_told_stays_told_while_its_node_is_off_over_a_restart_too() {
+    let mut l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.pass_without(&[vmid]).await;
+    let reach = |l: &Looked, reach| {
+        l.w.pve
+            .meddle(|world| world.node_mut("pve2").unwrap().reach = reach);
+    };
+    reach(&l, Reach::Refused);
+    assert_eq!(l.pass().await.suspected, 0, "its node is off");
+    let commit = *l.w.store.commits().borrow();
+    l.pass().await;
+    assert_eq!(*l.w.store.commits().borrow(), commit, "written once");
+    let mut l = l.restarted(1).await;
+    assert_eq!(l.pass().await.suspected, 0);
+    reach(&l, Reach::Up);
+    l.pass_without(&[vmid]).await;
+    assert_eq!(l.events(EventKind::OrphanSuspected).await, 1);
+    assert_eq!(l.events(EventKind::GuestSeenAgain).await, 0);
+    reach(&l, Reach::Refused);
+    l.pass().await;
+    reach(&l, Reach::Up);
+    let l = l.restarted(2).await;
+    l.pass_without(&[]).await;
+    assert_eq!(l.events(EventKind::GuestSeenAgain).await, 1, "its end");
+    assert_eq!(l.events(EventKind::OrphanSuspected).await, 1);
+    assert!(l.is_live(&app).await);
+    l.assert_sound().await;
 }

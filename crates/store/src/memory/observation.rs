@@ -98,12 +98,19 @@ impl State {
                 }
                 SuspicionChange::Ended { guest, event } => {
                     self.suspicions.remove(guest);
-                    if let Some((app, event)) = event {
+                    if let Some((app, event)) = event
+                        && self.is_present(*guest)
+                    {
                         self.add_event(event, Some(*app), None, now);
                     }
                 }
             }
         }
+    }
+
+    fn is_present(&self, guest: GuestId) -> bool {
+        let known = self.guests.get(&guest);
+        known.is_some_and(|known| known.gone_at.is_none())
     }
 
     fn put_suspicion(
@@ -112,8 +119,7 @@ impl State {
         suspicion: Suspicion,
         among_many: Option<bool>,
     ) -> bool {
-        let known = self.guests.get(&guest);
-        let present = known.is_some_and(|known| known.gone_at.is_none());
+        let present = self.is_present(guest);
         if present {
             let before = self.suspicions.get(&guest);
             let before = before.is_some_and(|before| before.among_many);

@@ -6,6 +6,7 @@ use proximity_domain::guest::NativeGuest;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::time::Timestamp;
+use proximity_store::observation::SuspicionChange;
 use proximity_store::orphans::OrphanFound;
 use proximity_store::records::{AppRecord, LogLevel};
 use proximity_store::views::ArchivedBy;
@@ -71,6 +72,15 @@ pub async fn an_orphan_is_archived_with_its_history(make: &impl Make) {
         .await
         .unwrap();
     assert!(!again, "it is archived once");
+    // Whoever had looked before says that it is there.
+    let newest = world.store.newest_event().await.unwrap();
+    let seen = SuspicionChange::Ended {
+        guest: guest.id,
+        event: Some((app.id, event(EventKind::GuestSeenAgain))),
+    };
+    let changed = world.store.change_suspicions(&[seen], world.at());
+    changed.await.unwrap();
+    assert_eq!(world.events(newest, 10).await, [], "it is gone");
     world.assert_sound().await;
 }
 

@@ -1,0 +1,150 @@
+//! Rounds of the slow sweep: when one is due, over what, and what is on record when it begins.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
+
+use proximity_domain::ids::{AppId, GuestId, HostId, Vmid};
+use proximity_domain::mark::Mark;
+use proximity_domain::recorded::RecordedGuest;
+use proximity_store::alarms::AlarmKind;
+use proximity_store::guards::GuardedApp;
+use proximity_store::observation::WatchedGuest;
+
+use super::Reconciler;
+use super::watch::{Alarms, read_alarms};
+use crate::error::EngineError;
+
+/// So long from the end of one round to the beginning of one that follows at once, and until containers that came into doubt since are
+/// looked at.
+pub(super) const DOUBT: Duration = Duration::from_secs(60);
+
+/// What is on record when a round begins.
+pub(super) struct Round {
+    pub(super) guests: BTreeMap<GuestId, (WatchedGuest, RecordedGuest)>,
+    pub(super) marks: BTreeMap<Mark, GuestId>,
+    pub(super) alarms: Alarms,
+    /// Where containers are that were told of as twins.
+    pub(super) twins: BTreeSet<(HostId, Vmid)>,
+    pub(super) guards: BTreeMap<AppId, GuardedApp>,
+}
+
+/// Which round is due.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Due {
+    /// Over all containers.
+    All,
+    /// Over those that came into doubt.
+    Doubtful,
+}
+
+/// The rest between two rounds over everything.
+#[derive(Debug, Default)]
+pub(super) struct Rest {
+    /// The next one should come soon.
+    soon: bool,
+    rested: Duration,
+}
+
+impl Rest {
+    /// One over everything has come to its end.
+    pub(super) fn begin(&mut self, soon: bool) {
+        let rested = Duration::ZERO;
+        *self = Self { soon, rested };
+    }
+
+    /// A short while later: which round is due, if one is. Doubts alone do not shorten the rest: an app that starts anew every few
+    /// minutes would keep the sweep going.
+    pub(super) fn due(&mut self, whole: Duration, in_doubt: bool) -> Option<Due> {
+        self.rested += DOUBT;
+        if self.soon || self.rested >= whole {
+            return Some(Due::All);
+        }
+        in_doubt.then_some(Due::Doubtful)
+    }
+}
+
+impl Reconciler {
+    /// All that is on record.
+    pub(super) async fn round(&self) -> Result<Round, EngineError> {
+        let mut round = self.empty_round().await?;
+        for host in self.store.hosts().await? {
+            let watched = self.store.watched_guests(host.id).await?;
+            let mut watched: BTreeMap<GuestId, WatchedGuest> =
+                watched.into_iter().map(|g| (g.watched.guest, g)).collect();
+            for recorded in self.store.recorded_guests_of_host(host.id).await? {
+                let Some(guest) = watched.remove(&recorded.id()) else {
+                    continue;
+                };
+                if let Some(native) = recorded.native() {
+                    round.marks.insert(native.identity.mark, native.id);
+                }
+                round.guests.insert(recorded.id(), (guest, recorded));
+            }
+        }
+        Ok(round)
+    }
+
+    /// What is on record of these guests, by cluster. No mark of theirs is looked for elsewhere.
+    pub(super) async fn round_of(
+        &self,
+        doubtful: &BTreeMap<HostId, BTreeSet<GuestId>>,
+    ) -> Result<Round, EngineError> {
+        let mut round = self.empty_round().await?;
+        for (host, guests) in doubtful {
+            let watched = {
+                let mut watch = self.watch.lock().await;
+                watch.record.refresh().await?;
+                watch.record.guests(*host)
+            };
+            for guest in watched.iter() {
+                let id = guest.watched.guest;
+                if !guests.contains(&id) {
+                    continue;
+                }
+                let recorded = self.store.recorded_guests(guest.watched.app).await?;
+                if let Some(recorded) = recorded.into_iter().find(|g| g.id() == id) {
+                    round.guests.insert(id, (guest.clone(), recorded));
+                }
+            }
+        }
+        Ok(round)
+    }
+
+    async fn empty_round(&self) -> Result<Round, EngineError> {
+        let alarms = read_alarms(&self.store).await?;
+        let guards = self.store.guards().await?.into_iter();
+        let twins = alarms.keys().filter(|key| key.kind == AlarmKind::Twin);
+        Ok(Round {
+            guests: BTreeMap::new(),
+            marks: BTreeMap::new(),
+            twins: twins.map(|key| (key.host, key.vmid)).collect(),
+            guards: guards.map(|guarded| (guarded.app, guarded)).collect(),
+            alarms,
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// The rounds of so many minutes while each brings a doubt, or none does.
+    fn rounds(minutes: usize, rest: &mut Rest, in_doubt: bool) -> Vec<Option<Due>> {
+        let ten_minutes = 10 * DOUBT;
+        (0..minutes)
+            .map(|_| rest.due(ten_minutes, in_doubt))
+            .collect()
+    }
+
+    #[test]
+    fn doubts_are_read_by_themselves_and_begin_no_round_over_everything() {
+        let mut rest = Rest::default();
+        assert_eq!(rounds(9, &mut rest, true), [Some(Due::Doubtful); 9]);
+        assert_eq!(rounds(1, &mut rest, true), [Some(Due::All)]);
+        rest.begin(false);
+        assert_eq!(rounds(9, &mut rest, false), [None; 9]);
+        assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
+        rest.begin(true);
+        assert_eq!(rounds(1, &mut rest, true), [Some(Due::All)]);
+    }
+}
