@@ -65,6 +65,12 @@ impl Worker {
         }
     }
 
+    /// By which its claims are on record.
+    #[must_use]
+    pub fn holder(&self) -> HolderId {
+        self.holder
+    }
+
     /// Claims and drives until `shutdown`.
     ///
     /// Guarantees: at most `limits.operations` at once and `limits.operations_per_host` of one host, in turn, and always

@@ -278,6 +278,23 @@ async fn a_read_goes_past_two_endpoints_that_are_silent() {
     assert_eq!(also.seen.requests().len(), 1);
 }
 
+/// The one in the middle is still waited for when the last one is asked, which says nothing.
+#[tokio::test]
+async fn an_endpoint_in_the_middle_may_still_answer_when_the_last_one_is_asked() {
+    let bell = Arc::new(Notify::new());
+    let silent = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
+    let slow = TlsServer::start(Script::AnswerWhenRung(bell.clone(), good())).await;
+    let last = TlsServer::start(Script::RingAndStall(bell)).await;
+    let all = transport([silent.pinned(), slow.pinned(), last.pinned()]);
+    let read = Request {
+        path: "/version".to_owned(),
+        ..hasty(Method::Get)
+    };
+    assert_eq!(all.send(read).await.unwrap().status, 200);
+    let seen = [&silent, &slow, &last].map(|server| server.seen.requests().len());
+    assert_eq!(seen, [1, 1, 1]);
+}
+
 #[tokio::test]
 async fn a_node_is_heard_when_it_answers_itself() {
     let pve1 = "pve1".parse().unwrap();

@@ -290,7 +290,7 @@ impl SimCluster {
                         .push((call, aimed_at.map(|life| life.id), sent_ms));
                     judged
                 };
-                let stolen = self.lock().held.stolen(request, now_ms);
+                let stolen = self.lock().held.stolen(request, process, now_ms);
                 let others = {
                     let mut inner = self.lock();
                     let inner = &mut *inner;

@@ -327,11 +327,12 @@ impl Stage {
         self.process.kill().await;
         let claimable = self.machine.store.claimable().await;
         let claimable = claimable.map_err(|e| e.to_string())?;
-        // One beside it gives its own claims back, and takes them again: only those of the dead are waited for.
-        let is_known = exclusive || self.beside.is_some();
+        let is_known = exclusive && !self.machine.is_shared;
         let found = if is_known { &[][..] } else { &claimable };
+        let beside = self.beside.as_ref().and_then(Process::holder);
         let cluster = &self.machine.cluster;
-        cluster.lock().held = Held::found(found, cluster.clock.elapsed_ms());
+        let now_ms = cluster.clock.elapsed_ms();
+        cluster.lock().held = Held::found(found, number, beside, now_ms);
         Ok(Self {
             process: Process::begin(&self.machine, number, exclusive),
             ..self

@@ -3,6 +3,7 @@
 use std::sync::Arc;
 
 use async_trait::async_trait;
+use proximity_domain::ids::HolderId;
 use proximity_domain::time::Clock;
 use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
@@ -42,6 +43,8 @@ pub(super) struct Machine {
 pub(super) struct Process {
     pub(super) engine: Engine,
     number: u32,
+    /// By which its claims are on record.
+    holder: Option<HolderId>,
     tasks: Vec<JoinHandle<()>>,
     stop: CancellationToken,
     standstill: Option<Standstill>,
@@ -79,6 +82,7 @@ impl Process {
         let mut process = Self::idle(machine, number);
         let (engine, stop) = (process.engine.clone(), process.stop.clone());
         let worker = Worker::new(engine.clone(), exclusive && !machine.is_shared);
+        process.holder = Some(worker.holder());
         let (reconciling, ended) = (engine.clone(), stop.clone());
         let (sweeping, swept) = (engine.clone(), stop.clone());
         let (diagnosing, over) = (engine.clone(), stop.clone());
@@ -96,6 +100,7 @@ impl Process {
         let mut process = Self::idle(machine, BESIDE);
         let stop = process.stop.clone();
         let worker = Worker::new(process.engine.clone(), false);
+        process.holder = Some(worker.holder());
         process.works_on(worker.run(stop));
         process
     }
@@ -122,6 +127,7 @@ impl Process {
         Self {
             engine,
             number,
+            holder: None,
             tasks: Vec::new(),
             stop: CancellationToken::new(),
             standstill,
@@ -143,6 +149,11 @@ impl Process {
     /// Which process it is, from 1; or [`BESIDE`].
     pub(super) fn number(&self) -> u32 {
         self.number
+    }
+
+    /// By which the claims of its worker are on record.
+    pub(super) fn holder(&self) -> Option<HolderId> {
+        self.holder
     }
 
     /// Something at work in it, such as a person's request: it stands still with the process, and dies with it.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use proximity_domain::ids::{Epoch, HostId, OperationId};
+use proximity_domain::ids::{Epoch, HolderId, HostId, OperationId};
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::transport::{Method, Request};
@@ -156,23 +156,46 @@ pub(super) fn target(request: &Request) -> Option<u32> {
 
 /// Claims that a process found which did not know whether their holders live: until when it has to leave them alone, virtual ms.
 #[derive(Debug, Default)]
-pub(super) struct Held(BTreeMap<OperationId, (Epoch, u64)>);
+pub(super) struct Held {
+    claims: BTreeMap<OperationId, (Epoch, u64)>,
+    /// The process.
+    by: u32,
+    /// Another one is beside it, which may have taken a claim over by right meanwhile, and given it back.
+    is_shared: bool,
+}
 
 impl Held {
-    /// A process begins and finds these.
-    pub(super) fn found(rows: &[Claimable], now_ms: u64) -> Self {
-        let held = rows.iter().filter_map(|row| {
-            let lease_ms = u64::try_from(row.lease?.lease_ms).unwrap_or(0);
+    /// A process begins and finds these. The one beside it, by its holder, gives its own back, and takes them again: those of the
+    /// dead are waited for.
+    pub(super) fn found(
+        rows: &[Claimable],
+        by: u32,
+        beside: Option<HolderId>,
+        now_ms: u64,
+    ) -> Self {
+        let claims = rows.iter().filter_map(|row| {
+            let lease = row.lease.filter(|lease| Some(lease.holder) != beside)?;
+            let lease_ms = u64::try_from(lease.lease_ms).unwrap_or(0);
             Some((row.id, (row.epoch, now_ms + lease_ms)))
         });
-        Self(held.collect())
+        Self {
+            claims: claims.collect(),
+            by,
+            is_shared: beside.is_some(),
+        }
     }
 
-    /// Says so if a change is by a claim that was made before its holder had been silent for long enough.
-    pub(super) fn stolen(&self, request: &Request, now_ms: u64) -> Option<Wrong> {
+    /// Says so if a change of this process is by a claim that was made before its holder had been silent for long enough.
+    pub(super) fn stolen(&self, request: &Request, process: u32, now_ms: u64) -> Option<Wrong> {
         let (operation, epoch) = reference(request)?;
-        let (before, until_ms) = self.0.get(&operation)?;
-        (epoch > *before && now_ms < *until_ms).then(|| {
+        let (before, until_ms) = self.claims.get(&operation)?;
+        let is_taken = if self.is_shared {
+            // The very next claim is from the dead, whoever took it.
+            epoch.0 == before.0 + 1
+        } else {
+            epoch > *before
+        };
+        (process == self.by && is_taken && now_ms < *until_ms).then(|| {
             let (left_ms, call) = (until_ms - now_ms, &request.path);
             let what = format!(
                 "{call}: epoch {}, {left_ms} ms before its holder is over",
@@ -333,4 +356,62 @@ fn shown(sight: Sight, claim: &Claim, purpose: Purpose, call: &str) -> Option<Wr
         let what = format!("{call}: the look did not show its {}", lacks.join(", "));
         ("I4-not-owned", what)
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::time::Timestamp;
+    use proximity_store::records::Lease;
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::pve::request;
+
+    const DEAD: HolderId = HolderId(Uuid::from_u128(1));
+    const BESIDE: HolderId = HolderId(Uuid::from_u128(2));
+
+    fn operation(number: u128) -> OperationId {
+        OperationId(Uuid::from_u128(number))
+    }
+
+    /// A claim of epoch 4, for a second.
+    fn claim(number: u128, holder: HolderId) -> Claimable {
+        let lease = Lease {
+            holder,
+            until: Timestamp(0),
+            lease_ms: 1_000,
+        };
+        Claimable {
+            id: operation(number),
+            host: HostId(Uuid::from_u128(9)),
+            epoch: Epoch(4),
+            lease: Some(lease),
+            due_at: None,
+        }
+    }
+
+    fn change(number: u128, epoch: i64) -> Request {
+        Request {
+            reference: Some(format!("operation {}; epoch {epoch}", operation(number))),
+            ..request(Method::Put, "/nodes/pve1/lxc/100/config", &[])
+        }
+    }
+
+    #[test]
+    fn a_claim_of_the_dead_is_waited_for_also_where_another_process_is_beside() {
+        let rows = [claim(1, DEAD), claim(2, BESIDE)];
+        for beside in [None, Some(BESIDE)] {
+            let held = Held::found(&rows, 3, beside, 500);
+            let is_stolen = |number, epoch, process, now_ms| {
+                let wrong = held.stolen(&change(number, epoch), process, now_ms);
+                wrong.is_some_and(|(rule, _)| rule == "I7-stolen")
+            };
+            assert!(is_stolen(1, 5, 3, 1_499));
+            assert!(!is_stolen(1, 5, 3, 1_500), "for as long as it lasts");
+            assert!(!is_stolen(1, 4, 3, 600), "it left before");
+            assert!(!is_stolen(1, 5, 0, 600), "the other one had waited");
+            assert_eq!(is_stolen(1, 6, 3, 600), beside.is_none());
+            assert_eq!(is_stolen(2, 5, 3, 600), beside.is_none());
+        }
+    }
 }

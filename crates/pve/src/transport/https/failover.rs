@@ -55,7 +55,7 @@ impl HttpsTransport {
     /// Sends something that changes nothing: to the next endpoint as well when one fails or is silent for its share. Who
     /// answered first, of several, is asked first from then on.
     ///
-    /// The first one is not hung up on for its silence: what PVE passes on to another node is answered only when PVE gives
+    /// None is hung up on for its silence before the call's time is over: what PVE passes on to another node is answered only when PVE gives
     /// that node up, whichever endpoint is asked, and that answer is worth having. A further copy of such a call has to have
     /// a turn of its own at its node; without one it is sent when a copy before it has failed, or an endpoint that has one is
     /// found to say nothing at all. Who sends an answer is not silent, however long that is: a list of very many guests takes
@@ -76,21 +76,16 @@ impl HttpsTransport {
                 Next::Answer(answer) => return Ok(answer),
                 Next::Nothing => break,
             };
-            let share_end = times.share_end();
-            let to_the_end = asked.is_empty() || left.peek().is_none();
-            let until = if asked.is_empty() {
-                share_end
-            } else {
+            // After the last of several nobody else is to be asked.
+            let until = if left.peek().is_none() && !asked.is_empty() {
                 times.end
-            };
-            let its = Times {
-                end: if to_the_end { times.end } else { share_end },
-                ..*times
+            } else {
+                times.share_end()
             };
             let way = self.way(index);
             reading.sends_to(index, way.hearing());
             asked.push(Box::pin(async move {
-                let ended = endpoint.exchange(request, proof, &its, turn, way);
+                let ended = endpoint.exchange(request, proof, times, turn, way);
                 (index, ended.await)
             }));
             match next_ended(&mut asked, until, times, &reading.hearings).await {
