@@ -378,7 +378,7 @@ async fn context(
         }
         Err(e) => {
             // Without its host nothing can be looked at: a person must mend the entry, then retry.
-            let failure: Failure = e.failure();
+            let failure: Failure = with_bare(engine.store(), fence.operation, e.failure()).await?;
             engine
                 .store()
                 .stick(&fence, None, failure, Effects::default(), engine.now())

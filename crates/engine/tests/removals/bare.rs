@@ -379,9 +379,8 @@ async fn a_container_that_is_moved_meanwhile_is_protected_where_it_is() {
     let (pve, is_moved) = (w.pve.clone(), AtomicBool::new(false));
     let moves = move |request: &Request, answer: Result<RawResponse, TransportError>| {
         let is_of_destroy = request.path.contains("/tasks/") && request.path.contains("vzdestroy");
-        let is_over = answer.as_ref().is_ok_and(|answer| {
-            String::from_utf8_lossy(&answer.body).contains("\"stopped\"")
-        });
+        let says_so = |answer: &RawResponse| answer.body.windows(7).any(|text| text == b"stopped");
+        let is_over = answer.as_ref().is_ok_and(says_so);
         if is_of_destroy && is_over && !is_moved.swap(true, Ordering::Relaxed) {
             pve.meddle(|world| world.move_guest(VMID, "pve2"));
         }
