@@ -311,7 +311,11 @@ mod tests {
             ids.collect::<Vec<_>>()
         };
         assert_eq!(gone(keep(Some(50), None)), [1, 2], "those that ended first");
-        assert_eq!(gone(keep(None, Some(0))), [], "numbers are counted by resource");
+        assert_eq!(
+            gone(keep(None, Some(0))),
+            [],
+            "numbers are counted by resource"
+        );
         assert_eq!(gone(keep(Some(-1), None)), [1, 2, 3, 4]);
     }
 

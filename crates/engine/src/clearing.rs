@@ -1,8 +1,6 @@
 //! Clears the journals of what is more than is kept, part by part, so that nobody waits long for a turn to write.
 
-use proximity_domain::retention::{
-    Keep, events_to_clear, operations_to_clear, snapshots_to_clear,
-};
+use proximity_domain::retention::{Keep, events_to_clear, operations_to_clear, snapshots_to_clear};
 use proximity_domain::time::Timestamp;
 use proximity_store::clearing::{Journal, OperationsCleared};
 use proximity_store::{Store, StoreError};

@@ -299,10 +299,11 @@ async fn change_suspicion(
 }
 
 async fn is_present(tx: &mut Tx, guest: GuestId) -> Result<bool, StoreError> {
-    let present: i64 = query_scalar("SELECT COUNT(*) FROM guests WHERE id = $1 AND gone_at IS NULL")
-        .bind(guest.to_string())
-        .fetch_one(tx)
-        .await?;
+    let present: i64 =
+        query_scalar("SELECT COUNT(*) FROM guests WHERE id = $1 AND gone_at IS NULL")
+            .bind(guest.to_string())
+            .fetch_one(tx)
+            .await?;
     Ok(present > 0)
 }
 

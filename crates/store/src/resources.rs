@@ -220,7 +220,10 @@ impl Reader {
 /// What follows from one thing that was found out. False, and nothing is written: it is so already.
 async fn note(tx: &mut Tx, found: &Found, at: Timestamp) -> Result<bool, StoreError> {
     let id = found.id().to_string();
-    let row = query(NOW).bind(id.as_str()).fetch_optional(&mut *tx).await?;
+    let row = query(NOW)
+        .bind(id.as_str())
+        .fetch_optional(&mut *tx)
+        .await?;
     let recorded = row.as_ref().map(recorded).transpose()?;
     let now = recorded.as_ref().map(|(_, is_gone, state)| Now {
         state,
@@ -231,14 +234,16 @@ async fn note(tx: &mut Tx, found: &Found, at: Timestamp) -> Result<bool, StoreEr
     };
     let seq = recorded.as_ref().map_or(0, |(seq, ..)| *seq) + 1;
     put(tx, found, &follows, seq, at).await?;
-    query("INSERT INTO snapshots (resource_id, seq, at, change, state) VALUES ($1, $2, $3, $4, $5)")
-        .bind(id.as_str())
-        .bind(seq)
-        .bind(at.0)
-        .bind(follows.change.label())
-        .bind(to_json("state", &follows.state)?)
-        .execute(tx)
-        .await?;
+    query(
+        "INSERT INTO snapshots (resource_id, seq, at, change, state) VALUES ($1, $2, $3, $4, $5)",
+    )
+    .bind(id.as_str())
+    .bind(seq)
+    .bind(at.0)
+    .bind(follows.change.label())
+    .bind(to_json("state", &follows.state)?)
+    .execute(tx)
+    .await?;
     Ok(true)
 }
 

@@ -39,8 +39,9 @@ pub(crate) async fn make(
     let owner = caller.sees_only().map(str::to_owned);
     let make = async move || {
         let prune = body.prune;
-        let Manifests { documents, order, .. } =
-            proximity_manifest::read(&given(body)).map_err(wrong)?;
+        let Manifests {
+            documents, order, ..
+        } = proximity_manifest::read(&given(body)).map_err(wrong)?;
         let request = commands::MakePlan {
             documents,
             order,

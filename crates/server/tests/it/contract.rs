@@ -1,8 +1,8 @@
 //! The contract as a whole: each operation succeeds once as documented, and refuses those who may not.
 
 mod adopted;
-mod plans;
 mod observed;
+mod plans;
 
 use std::collections::BTreeSet;
 

@@ -78,7 +78,8 @@ pub async fn an_orphan_is_archived_with_its_history(make: &impl Make) {
         guest: guest.id,
         event: Some((app.id, event(EventKind::GuestSeenAgain))),
     };
-    let changed = world.store.change_suspicions(&[seen], world.at());
+    let seen = [seen];
+    let changed = world.store.change_suspicions(&seen, world.at());
     changed.await.unwrap();
     assert_eq!(world.events(newest, 10).await, [], "it is gone");
     world.assert_sound().await;

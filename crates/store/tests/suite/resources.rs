@@ -89,7 +89,9 @@ async fn record(store: &Store, id: ResourceId) -> ResourceRecord {
 /// Numbers and changes, newest first.
 async fn timeline(store: &Store, id: ResourceId) -> Vec<(i64, &'static str)> {
     let all = store.snapshots(id, None, 1000).await.unwrap();
-    all.iter().map(|one| (one.seq, one.change.label())).collect()
+    all.iter()
+        .map(|one| (one.seq, one.change.label()))
+        .collect()
 }
 
 fn config(of: Value) -> BTreeMap<String, Value> {
@@ -142,10 +144,15 @@ pub async fn take_their_configuration_beside_their_list(make: &impl Make) {
     let world = World::new(make).await;
     let id = ResourceId::of(world.host, &container(101));
     let found = |memory: u32| {
-        Found::configured(world.host, number(101), &config(json!({ "memory": memory })))
+        Found::configured(
+            world.host,
+            number(101),
+            &config(json!({ "memory": memory })),
+        )
     };
     let note = async |found: Found| {
-        let noted = world.store.note_resources(&[found], world.at());
+        let found = [found];
+        let noted = world.store.note_resources(&found, world.at());
         noted.await.unwrap()
     };
     assert_eq!(note(found(512)).await, 0, "no list has shown it");

@@ -15,7 +15,10 @@ pub(super) async fn resources(live: &Live) {
     let list = live.send("GET", list, "").await;
     assert_eq!(list.body["total"], 1, "{}", list.body);
     let node = &list.body["resources"][0];
-    assert_eq!((&node["key"], &node["host"]), (&json!("pve1"), &json!("lab")));
+    assert_eq!(
+        (&node["key"], &node["host"]),
+        (&json!("pve1"), &json!("lab"))
+    );
     let (id, since) = (&node["id"], &node["changed_at"]);
     let of = format!("/api/resources/{}", id.as_str().unwrap());
     let since = since.as_str().unwrap();
@@ -27,7 +30,9 @@ pub(super) async fn resources(live: &Live) {
     assert!(first["changes"].is_null() && history.body["next"].is_null());
     let then = live.send("GET", &format!("{of}/at?time={since}"), "").await;
     assert_eq!(then.body["state"], shown.body["state"], "{}", then.body);
-    let same = live.send("GET", &format!("{of}/diff?from={since}"), "").await;
+    let same = live
+        .send("GET", &format!("{of}/diff?from={since}"), "")
+        .await;
     assert_eq!(same.body["changes"], json!([]), "{}", same.body);
     let page = live.send("GET", "/api/resources?limit=1", "").await;
     let next = page.body["next"].as_str().unwrap();
@@ -36,7 +41,11 @@ pub(super) async fn resources(live: &Live) {
     assert_ne!(next.body["resources"], page.body["resources"]);
     for (path, status, code) in [
         ("/api/resources/x".to_owned(), 404, "resource_not_found"),
-        (format!("{of}/at?time=2001-01-01T00:00:00Z"), 404, "resource_not_found"),
+        (
+            format!("{of}/at?time=2001-01-01T00:00:00Z"),
+            404,
+            "resource_not_found",
+        ),
         ("/api/resources?kind=lxc".to_owned(), 422, "invalid_value"),
         ("/api/resources?host=x".to_owned(), 404, "host_not_found"),
     ] {
