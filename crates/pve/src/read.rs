@@ -85,6 +85,12 @@ impl ReadClient {
         self.transport.moves()
     }
 
+    /// The endpoint that is asked first now, counted from zero; of a client of one endpoint that one.
+    #[must_use]
+    pub fn first(&self) -> usize {
+        self.only.unwrap_or_else(|| self.transport.first())
+    }
+
     /// Sends a read.
     pub(crate) async fn get<T: DeserializeOwned>(&self, call: Call) -> Result<T> {
         let name = call.name();

@@ -475,6 +475,16 @@ impl Transport for Pve {
         self.with(|inner| inner.moves)
     }
 
+    fn first(&self) -> usize {
+        let first = self.first_that_serves();
+        self.with(|inner| {
+            let mut nodes = inner.world.nodes().iter();
+            nodes
+                .position(|node| Some(&node.name) == first.as_ref())
+                .unwrap_or(inner.preferred)
+        })
+    }
+
     fn prefer(&self, endpoint: usize) {
         self.with(|inner| {
             inner.moves += u64::from(inner.preferred != endpoint);

@@ -17,7 +17,7 @@ use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::seams::{Connect, Connection, Probe};
 use proximity_engine::worker::Worker;
 use proximity_pve::transport::https::{Fingerprint, ShownCertificate};
-use proximity_pve_emulator::core::Access;
+use proximity_pve_emulator::core::{Access, Node};
 use proximity_store::records::{
     Actor, Endpoint, HostPlacement, HostRecord, OperationRecord, PurposeTokens, TlsTrust,
 };
@@ -93,6 +93,8 @@ pub struct WorldParts {
     pub helper: Option<HelperProgram>,
     /// The engine's clock; the machine's if `None`.
     pub clock: Option<Arc<dyn Clock>>,
+    /// Each host entry has an endpoint of every node, as one has that was added; else one, of which the node is not known.
+    pub endpoint_of_each_node: bool,
 }
 
 /// Where the store of a world is.
@@ -204,6 +206,9 @@ impl TestWorld {
         for (pve, i) in parts.clusters.iter().zip(0_u8..) {
             let mut record = host(clock.now(), i, pve);
             record.placement = parts.placement.clone();
+            if parts.endpoint_of_each_node {
+                record.endpoints = endpoints(pve);
+            }
             if let Some(least) = parts.least.as_ref().filter(|_| i == 0) {
                 least.write_into(&mut record);
             }
@@ -387,6 +392,19 @@ fn options(pairs: u16) -> MemoryOptions {
         },
         rest_ms: 86_400_000,
     }
+}
+
+/// In the order in which the cluster counts them.
+#[allow(clippy::unwrap_used)] // constants
+fn endpoints(pve: &Pve) -> Vec<Endpoint> {
+    pve.meddle(|world| {
+        let endpoint = |node: &Node| Endpoint {
+            url: format!("https://{}", node.name),
+            node: Some(node.name.parse().unwrap()),
+            trust: TlsTrust::System,
+        };
+        world.nodes().iter().map(endpoint).collect()
+    })
 }
 
 #[allow(clippy::unwrap_used)] // constants

@@ -66,6 +66,10 @@ impl Transport for Observed {
         self.inner.moves()
     }
 
+    fn first(&self) -> usize {
+        self.inner.first()
+    }
+
     fn prefer(&self, endpoint: usize) {
         self.inner.prefer(endpoint);
     }

@@ -171,9 +171,19 @@ pub async fn answered(
     }
 }
 
+/// What a failure says when the patience with an answer is over ([`Request::answer_ms`]).
+const NOT_ANSWERED: &str = "it has not answered within";
+
 /// What is said of one that was waited for so long.
 pub(crate) fn not_within(patience: Duration) -> String {
-    format!("it has not answered within {} s", patience.as_secs_f32())
+    format!("{NOT_ANSWERED} {} s", patience.as_secs_f32())
+}
+
+/// Whether a failure, as text, is for want of an answer in the time that there was patience for. It is not said of
+/// a call that waited for its turn behind calls that are being answered.
+#[must_use]
+pub fn says_not_answered(text: &str) -> bool {
+    text.contains(NOT_ANSWERED)
 }
 
 /// Carries requests to PVE. Real ones: HTTPS and in-process.
@@ -210,6 +220,11 @@ pub trait Transport: Send + Sync + std::fmt::Debug {
 
     /// How often another endpoint was put first.
     fn moves(&self) -> u64 {
+        0
+    }
+
+    /// The endpoint that is asked first now; they are counted from zero.
+    fn first(&self) -> usize {
         0
     }
 

@@ -93,6 +93,7 @@ async fn a_read_that_stays_without_an_answer_is_answered_by_the_next_endpoint() 
     let silent = TlsServer::start(Script::AnswerAndStall(Vec::new())).await;
     let second = TlsServer::start(Script::Answer(good())).await;
     let both = transport([silent.pinned(), second.pinned()]);
+    assert_eq!(both.first(), 0);
     for _ in 0..3 {
         both.send(hasty(Method::Get)).await.unwrap();
     }
@@ -100,6 +101,7 @@ async fn a_read_that_stays_without_an_answer_is_answered_by_the_next_endpoint() 
         (silent.seen.requests().len(), second.seen.requests().len()),
         (1, 3)
     );
+    assert_eq!(both.first(), 1);
 }
 
 #[tokio::test]

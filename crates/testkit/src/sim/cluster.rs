@@ -537,6 +537,15 @@ impl Transport for Way {
         self.cluster.lock().moves
     }
 
+    fn first(&self) -> usize {
+        let inner = self.cluster.lock();
+        let first = inner.first_that_serves();
+        let mut nodes = inner.world.nodes().iter();
+        nodes
+            .position(|node| Some(&node.name) == first.as_ref())
+            .unwrap_or(inner.preferred)
+    }
+
     fn prefer(&self, endpoint: usize) {
         let mut cluster = self.cluster.lock();
         cluster.moves += u64::from(cluster.preferred != endpoint);

@@ -446,16 +446,21 @@ fn world(chance: &mut Chance, now_ms: u64, is_narrow: bool) -> World {
 }
 
 #[allow(clippy::unwrap_used)] // constants
+fn endpoint(node: &str) -> Endpoint {
+    Endpoint {
+        url: format!("https://{node}"),
+        node: Some(node.parse().unwrap()),
+        trust: TlsTrust::System,
+    }
+}
+
+#[allow(clippy::unwrap_used)] // constants
 fn host(clock: &SimClock, is_narrow: bool) -> HostRecord {
     HostRecord {
         id: HostId(Uuid::from_u128(5)),
         label: "lab".parse().unwrap(),
         cluster_key: format!("cluster:cluster0:{}", NODES.join(",")),
-        endpoints: vec![Endpoint {
-            url: "https://in-process".to_owned(),
-            node: None,
-            trust: TlsTrust::System,
-        }],
+        endpoints: NODES.map(endpoint).to_vec(),
         token_id: narrow::tokens(is_narrow).of(TokenPurpose::Operate).clone(),
         token_secret: SECRET.to_owned().into(),
         purpose_tokens: if is_narrow {

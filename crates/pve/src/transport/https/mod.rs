@@ -391,6 +391,10 @@ impl Transport for HttpsTransport {
         self.moves.load(Ordering::Relaxed)
     }
 
+    fn first(&self) -> usize {
+        self.preferred.load(Ordering::Relaxed)
+    }
+
     fn prefer(&self, endpoint: usize) {
         if endpoint < self.endpoints.len() {
             let before = self.preferred.swap(endpoint, Ordering::Relaxed);
