@@ -109,6 +109,13 @@ impl CompleteInventory {
         self.seen.by.as_ref()
     }
 
+    /// The node whose word it is for certain: the one that says so, asked at an address that is on record as its own.
+    #[must_use]
+    pub fn own_word(&self) -> Option<&NodeName> {
+        let at = self.seen.at.as_ref();
+        self.by().filter(|by| Some(*by) == at)
+    }
+
     /// How many guests are listed, virtual machines included.
     #[must_use]
     pub fn guests(&self) -> usize {

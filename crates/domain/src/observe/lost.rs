@@ -9,10 +9,10 @@ use super::proof::DirectRead;
 /// What is known of a container that is recorded on a node which is not reached.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Fate {
-    /// No other node lists it, and every node that is online says for itself that it does not have it: if its node is lost, so
-    /// is it.
+    /// No list that was read has it on another node, and every node that is online says for itself that it does not have it: if
+    /// its node is lost, so is it.
     WithNode {
-        /// The cluster still lists it there: its configuration is among the cluster's files, and comes back with the node, or
+        /// One of the lists still has it there: its configuration is among the cluster's files, and comes back with the node, or
         /// when a person moves it to another one.
         listed: bool,
     },
@@ -25,9 +25,9 @@ pub enum Fate {
 }
 
 impl Fate {
-    /// By the nodes on which the cluster lists its number, by whether the list has it as managed by high availability, and by what
-    /// each node that is online said of it when it was asked itself. A list is the word of one node, whose copy of the cluster's
-    /// files may have stood still (ADR 0015).
+    /// By the nodes on which any of the cluster's lists has its number, by whether one has it as managed by high availability, and
+    /// by what each node that is online said of it when it was asked itself. A list is the word of one node, whose copy of the
+    /// cluster's files may have stood still (ADR 0015): so it takes the lists of all nodes that give one.
     #[must_use]
     pub fn of(
         place: &ContainerRef,
@@ -55,7 +55,7 @@ impl Fate {
 
 /// Whether a node said of itself that it does not have it.
 fn denies((node, read): &(NodeName, DirectRead)) -> bool {
-    matches!(read, DirectRead::DoesNotExist(by) if by == node)
+    read.is_denied_by(node)
 }
 
 #[cfg(test)]

@@ -7,6 +7,7 @@ use crate::ids::{AppId, GuestId};
 use crate::names::NodeName;
 
 use super::complete::{CompleteInventory, Sight};
+use super::others::{Others, Unread};
 use super::sighting::Sighting;
 use super::suspicion::Suspicion;
 
@@ -69,6 +70,19 @@ pub enum NotProven {
         /// The one that the container is recorded on.
         own: NodeName,
     },
+    /// A node answers, its list was not read, and no two lists stand in for it.
+    #[error(
+        "the node {node} answers, but its list was not read ({why}): it may have what the others lack, and the lists of {own} and of \
+         one more node, which would do instead, were not both to be had"
+    )]
+    ListUnread {
+        /// The one whose list it is.
+        node: NodeName,
+        /// Why it was not read.
+        why: String,
+        /// The one that the container is recorded on.
+        own: NodeName,
+    },
     /// Another node does not say that it is missing.
     #[error(
         "the list of {} does not say so, and that of {} does: one of them may serve an old copy of the cluster's files (journalctl -u \
@@ -103,14 +117,20 @@ pub struct ProvenAbsent {
     lists: BTreeSet<NodeName>,
     /// Who is online and did not say that it has none.
     unheard: Vec<NodeName>,
+    /// Who answers, and whose list was not read.
+    unread: Vec<NodeName>,
 }
 
 impl ProvenAbsent {
     /// Three complete looks in a row without the guest, the newest of them at hand; the right to see it; the word of every
     /// node that is online that it does not have it; and no look of another node (`others`) that does not miss it. A list is the
     /// word of one node, whose copy of the cluster's files may have stood still while it still counts as a member with quorum
-    /// (ADR 0015): then the container may have gone to any other, and to one that is off as well. The word of a node may be
-    /// missing where [`ProvenAbsent::can_do_without`] says so.
+    /// (ADR 0015): then the container may have gone to any other, and to one that is off as well.
+    ///
+    /// The word of a node that is online may be missing, or the list of one that answers, where the whole list of the guest's
+    /// own node lacks the guest, and that of one more: its own node had it when it was recorded, and a copy of the cluster's
+    /// files goes forward or stands still, so that it knows of every move up to where it stands. Both have to be the word of
+    /// these nodes for certain ([`CompleteInventory::own_word`]). Nothing stands in for what the guest's own node says of it.
     ///
     /// # Errors
     /// [`NotProven`]: what is missing from the proof.
@@ -120,7 +140,7 @@ impl ProvenAbsent {
         newest: &CompleteInventory,
         sight_of_it: Sight,
         reads: &[DirectRead],
-        others: &[CompleteInventory],
+        others: &Others,
     ) -> Result<Self, NotProven> {
         let place = &watched.place;
         if !watched.confirmed {
@@ -139,60 +159,19 @@ impl ProvenAbsent {
             return Err(NotProven::Exists);
         }
         let does_not_miss_it = |look: &&CompleteInventory| look.sight(place) != Sighting::Missing;
-        if let Some(other) = others.iter().find(does_not_miss_it) {
+        if let Some(other) = others.looks.iter().find(does_not_miss_it) {
             return Err(NotProven::Contradicted {
                 other: other.by().cloned(),
                 newest: newest.by().cloned(),
             });
         }
-        let online = online(newest, others);
-        if online.is_empty() {
-            return Err(NotProven::NobodyToAsk);
-        }
-        let has_none = |node: &NodeName| {
-            let said =
-                |read: &DirectRead| matches!(read, DirectRead::DoesNotExist(by) if by == node);
-            reads.iter().any(said)
-        };
-        let mut unheard = Vec::new();
-        for node in online {
-            if !has_none(node) {
-                Self::can_do_without(node, place, newest, others)?;
-                unheard.push(node.clone());
-            }
-        }
         Ok(Self {
             guest: watched.guest,
             app: watched.app,
             since: suspicion.since,
-            lists: lists(newest, others),
-            unheard,
-        })
-    }
-
-    /// Whether the absence of a guest recorded at `place` may be proven though `silent`, which is online, does not say that it
-    /// does not have it. It may where the whole list of the guest's own node lacks it, and that of one more: its own node had it
-    /// when it was recorded, and a copy of the cluster's files goes forward or stands still, so that it knows of every move up
-    /// to where it stands. No list stands in for the guest's own node.
-    ///
-    /// # Errors
-    /// [`NotProven`]: why not.
-    pub fn can_do_without(
-        silent: &NodeName,
-        place: &ContainerRef,
-        newest: &CompleteInventory,
-        others: &[CompleteInventory],
-    ) -> Result<(), NotProven> {
-        if *silent == place.node {
-            return Err(NotProven::NotSaid(silent.clone()));
-        }
-        let lists = lists(newest, others);
-        if lists.len() > 1 && lists.contains(&place.node) {
-            return Ok(());
-        }
-        Err(NotProven::NotStoodIn {
-            silent: silent.clone(),
-            own: place.node.clone(),
+            lists: lists(newest, others).cloned().collect(),
+            unheard: unheard(place, newest, reads, others)?,
+            unread: unread(place, newest, others)?,
         })
     }
 
@@ -223,6 +202,10 @@ impl ProvenAbsent {
             [one] => format!("the list of {one} lacks it, and no other was to be had"),
             several => format!("the lists of {} lack it", several.join(", ")),
         };
+        if !self.unread.is_empty() {
+            let unread: Vec<&str> = self.unread.iter().map(NodeName::as_str).collect();
+            text.push_str(&format!(", that of {} was not read", unread.join(", ")));
+        }
         text.push_str("; each node that is online says that it does not have it");
         if !self.unheard.is_empty() {
             let unheard: Vec<&str> = self.unheard.iter().map(NodeName::as_str).collect();
@@ -232,19 +215,95 @@ impl ProvenAbsent {
     }
 }
 
-/// Every node that any of these has online.
-fn online<'l>(
+impl DirectRead {
+    /// Whether this is the word of `node` that it has none.
+    #[must_use]
+    pub fn is_denied_by(&self, node: &NodeName) -> bool {
+        matches!(self, Self::DoesNotExist(by) if by == node)
+    }
+}
+
+/// Who is online by any of the looks and did not say that it has none.
+///
+/// # Errors
+/// [`NotProven`]: one of them cannot be done without.
+fn unheard(
+    place: &ContainerRef,
+    newest: &CompleteInventory,
+    reads: &[DirectRead],
+    others: &Others,
+) -> Result<Vec<NodeName>, NotProven> {
+    let online = online(newest, others);
+    if online.is_empty() {
+        return Err(NotProven::NobodyToAsk);
+    }
+    // Before any other: nothing helps as long as it says nothing.
+    if !is_denied(reads, &place.node) {
+        return Err(NotProven::NotSaid(place.node.clone()));
+    }
+    let mut unheard = online.into_iter().filter(|node| !is_denied(reads, node));
+    let Some(first) = unheard.next() else {
+        return Ok(Vec::new());
+    };
+    if !stand_in(place, newest, others) {
+        return Err(NotProven::NotStoodIn {
+            silent: first.clone(),
+            own: place.node.clone(),
+        });
+    }
+    Ok(std::iter::once(first).chain(unheard).cloned().collect())
+}
+
+fn is_denied(reads: &[DirectRead], node: &NodeName) -> bool {
+    reads.iter().any(|read| read.is_denied_by(node))
+}
+
+/// Who answers, and whose list was not read.
+///
+/// # Errors
+/// [`NotProven`]: one of them cannot be done without.
+fn unread(
+    place: &ContainerRef,
+    newest: &CompleteInventory,
+    others: &Others,
+) -> Result<Vec<NodeName>, NotProven> {
+    if let Some(Unread { node, why }) = others.unread.first()
+        && !stand_in(place, newest, others)
+    {
+        return Err(NotProven::ListUnread {
+            node: node.clone(),
+            why: why.clone(),
+            own: place.node.clone(),
+        });
+    }
+    Ok(others.unread.iter().map(|it| it.node.clone()).collect())
+}
+
+/// Whether the lists of the guest's own node and of one more are among these.
+fn stand_in(place: &ContainerRef, newest: &CompleteInventory, others: &Others) -> bool {
+    let looks = looks(newest, others);
+    let lists: BTreeSet<&NodeName> = looks.filter_map(CompleteInventory::own_word).collect();
+    lists.len() > 1 && lists.contains(&place.node)
+}
+
+fn looks<'l>(
     newest: &'l CompleteInventory,
-    others: &'l [CompleteInventory],
-) -> BTreeSet<&'l NodeName> {
-    let looks = std::iter::once(newest).chain(others);
-    let nodes = looks.flat_map(CompleteInventory::nodes);
+    others: &'l Others,
+) -> impl Iterator<Item = &'l CompleteInventory> {
+    std::iter::once(newest).chain(&others.looks)
+}
+
+/// Every node that any of these has online.
+fn online<'l>(newest: &'l CompleteInventory, others: &'l Others) -> BTreeSet<&'l NodeName> {
+    let nodes = looks(newest, others).flat_map(CompleteInventory::nodes);
     let online = nodes.filter(|node| node.online);
     online.map(|node| &node.name).collect()
 }
 
-/// The nodes whose looks these are, where that is known.
-fn lists(newest: &CompleteInventory, others: &[CompleteInventory]) -> BTreeSet<NodeName> {
-    let looks = std::iter::once(newest).chain(others);
-    looks.filter_map(CompleteInventory::by).cloned().collect()
+/// The nodes whose looks these are, as they call themselves.
+fn lists<'l>(
+    newest: &'l CompleteInventory,
+    others: &'l Others,
+) -> impl Iterator<Item = &'l NodeName> {
+    looks(newest, others).filter_map(CompleteInventory::by)
 }

@@ -41,6 +41,7 @@ fn look() -> Inventory {
     Inventory {
         host: host(),
         by: Some(node("pve1")),
+        at: Some(node("pve1")),
         cluster: Some("lab".to_owned()),
         quorate: true,
         nodes: vec![
@@ -211,7 +212,7 @@ fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
     let none = |name: &str| DirectRead::DoesNotExist(node(name));
     let read = [none("pve1"), none("pve2")];
     let prove = |watched: &Watched, suspicion: &Suspicion, sight, reads: &[DirectRead]| {
-        ProvenAbsent::prove(watched, suspicion, &seen, sight, reads, &[])
+        ProvenAbsent::prove(watched, suspicion, &seen, sight, reads, &Others::default())
     };
     let proven = prove(&watched(), &ripe(), Sight::All, &read).unwrap();
     assert_eq!(
@@ -279,9 +280,18 @@ fn absence_is_proven_by_all_its_parts_and_by_nothing_less() {
 fn look_of(name: &str) -> CompleteInventory {
     complete(Inventory {
         by: Some(node(name)),
+        at: Some(node(name)),
         ..look()
     })
     .unwrap()
+}
+
+/// What other nodes say, each of which gave its list.
+fn others(looks: &[CompleteInventory]) -> Others {
+    Others {
+        looks: looks.to_vec(),
+        unread: Vec::new(),
+    }
 }
 
 /// The node that answers stood still before the container came to be, and it is on one that is off.
@@ -289,9 +299,9 @@ fn look_of(name: &str) -> CompleteInventory {
 fn another_list_that_has_it_contradicts() {
     let newest = look_of("pve1");
     let reads = ["pve1", "pve2"].map(|name| DirectRead::DoesNotExist(node(name)));
-    let prove = |others: &[CompleteInventory]| {
-        let (watched, ripe) = (watched(), ripe());
-        ProvenAbsent::prove(&watched, &ripe, &newest, Sight::All, &reads, others)
+    let prove = |looks: &[CompleteInventory]| {
+        let (watched, ripe, others) = (watched(), ripe(), others(looks));
+        ProvenAbsent::prove(&watched, &ripe, &newest, Sight::All, &reads, &others)
     };
     let agreed = prove(&[look_of("pve2")]).unwrap();
     assert!(
@@ -303,6 +313,7 @@ fn another_list_that_has_it_contradicts() {
     );
     let by_pve2 = || Inventory {
         by: Some(node("pve2")),
+        at: Some(node("pve2")),
         ..look()
     };
     let contradicted = Err(NotProven::Contradicted {
@@ -340,9 +351,9 @@ fn another_list_that_has_it_contradicts() {
 #[test]
 fn the_lists_of_its_own_node_and_of_one_more_stand_in_for_a_node_that_is_silent() {
     let none = |name: &str| DirectRead::DoesNotExist(node(name));
-    let prove = |newest: &str, others: &[&str], reads: &[DirectRead]| {
-        let others: Vec<_> = others.iter().map(|name| look_of(name)).collect();
-        let (watched, ripe) = (watched(), ripe());
+    let prove = |newest: &str, looks: &[&str], reads: &[DirectRead]| {
+        let looks: Vec<_> = looks.iter().map(|name| look_of(name)).collect();
+        let (watched, ripe, others) = (watched(), ripe(), others(&looks));
         let newest = look_of(newest);
         ProvenAbsent::prove(&watched, &ripe, &newest, Sight::All, reads, &others)
     };
@@ -371,8 +382,75 @@ fn the_lists_of_its_own_node_and_of_one_more_stand_in_for_a_node_that_is_silent(
     }
     // Its own node has to say so itself.
     let own_hangs = [none("pve2"), DirectRead::Unknown];
-    let not_said = NotProven::NotSaid(node("pve1"));
-    assert_eq!(prove("pve1", &["pve2"], &own_hangs), Err(not_said));
+    let not_said = || Err(NotProven::NotSaid(node("pve1")));
+    assert_eq!(prove("pve1", &["pve2"], &own_hangs), not_said());
+    let both_hang = [DirectRead::Unknown, DirectRead::Unknown];
+    assert_eq!(prove("pve1", &[], &both_hang), not_said());
+}
+
+/// An address leads to several nodes: that one of them said who it is tells nothing of who gave the list after it.
+#[test]
+fn a_list_stands_in_for_the_node_alone_at_whose_own_address_it_was_read() {
+    let reads = [DirectRead::DoesNotExist(node("pve1")), DirectRead::Unknown];
+    let at = |by: &str, at: Option<&str>| {
+        let seen = Inventory {
+            by: Some(node(by)),
+            at: at.map(node),
+            ..look()
+        };
+        complete(seen).unwrap()
+    };
+    let prove = |newest: &CompleteInventory, other: CompleteInventory| {
+        let (watched, ripe, others) = (watched(), ripe(), others(&[other]));
+        ProvenAbsent::prove(&watched, &ripe, newest, Sight::All, &reads, &others)
+    };
+    let (own, other) = (at("pve1", Some("pve1")), at("pve2", Some("pve2")));
+    assert!(prove(&own, other.clone()).is_ok());
+    let not_stood_in = Err(NotProven::NotStoodIn {
+        silent: node("pve2"),
+        own: node("pve1"),
+    });
+    for elsewhere in [None, Some("pve3")] {
+        let unsure = at("pve1", elsewhere);
+        assert_eq!(unsure.own_word(), None);
+        assert_eq!(prove(&unsure, other.clone()), not_stood_in);
+        let unsure = at("pve2", elsewhere);
+        assert_eq!(prove(&own, unsure), not_stood_in, "the second list");
+    }
+}
+
+/// It answers, and is too slow with its list, or that cannot be read: it may be the only one that has the container on a node that
+/// is off.
+#[test]
+fn a_list_that_was_not_read_is_done_without_where_two_stand_in_for_it() {
+    let reads = ["pve1", "pve2"].map(|name| DirectRead::DoesNotExist(node(name)));
+    let prove = |newest: &str, looks: &[&str], unread: &str| {
+        let looks: Vec<_> = looks.iter().map(|name| look_of(name)).collect();
+        let mut others = others(&looks);
+        others.unread.push(Unread {
+            node: node(unread),
+            why: "too late".to_owned(),
+        });
+        let (watched, ripe) = (watched(), ripe());
+        let newest = look_of(newest);
+        ProvenAbsent::prove(&watched, &ripe, &newest, Sight::All, &reads, &others)
+    };
+    let evidence = prove("pve1", &["pve3"], "pve2").unwrap().evidence();
+    let told = "the lists of pve1, pve3 lack it, that of pve2 was not read;";
+    assert!(evidence.starts_with(told), "{evidence}");
+    for (newest, looks, unread) in [
+        ("pve1", &[][..], "pve2"),
+        ("pve2", &[][..], "pve1"),
+        ("pve2", &["pve3"][..], "pve1"),
+    ] {
+        let why = prove(newest, looks, unread).unwrap_err();
+        let not_read = NotProven::ListUnread {
+            node: node(unread),
+            why: "too late".to_owned(),
+            own: node("pve1"),
+        };
+        assert_eq!(why, not_read);
+    }
 }
 
 fn some_look() -> impl Strategy<Value = Inventory> {

@@ -1,9 +1,7 @@
-//! One look at a cluster: three requests, read whole or worth nothing; and the looks of its other nodes.
+//! One look at a cluster: three requests, read whole or worth nothing.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
-use std::time::Duration;
 
-use futures::future::join_all;
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
@@ -12,13 +10,12 @@ use proximity_domain::observe::{
 };
 use proximity_pve::cluster::{ClusterStatus, GuestKind, GuestStatus};
 use proximity_pve::guest_list::{GuestList, ListedGuest};
-use proximity_pve::transport::says_out_of_files;
+use proximity_pve::transport::{says_not_answered, says_out_of_files};
 use proximity_pve::{Error as PveError, ReadClient};
 use proximity_store::records::HostRecord;
-use tokio::time::timeout;
 
 use super::Site;
-use super::patience::patiently;
+use super::patience::PATIENCE;
 use crate::error::OUT_OF_FILES_HINT;
 use crate::view::{cluster_name, is_word_of};
 
@@ -27,8 +24,6 @@ const AUDIT: &str = "VM.Audit";
 const TRIES: u32 = 3;
 /// What a look sends.
 pub(super) const REQUESTS: usize = 3;
-/// For all that another node says.
-const PATIENCE_WITH_ANOTHER: Duration = Duration::from_secs(8);
 
 /// Membership, the token's rights, then the list. Anything that is not answered, or not understood, makes no look at all.
 ///
@@ -48,13 +43,15 @@ pub(super) async fn look_and_sum(site: &Site) -> Result<(CompleteInventory, u64)
     let label = host.label.as_str();
     // Beside the list, which takes longest, for a cluster that is far away; all of it is to be the word of one endpoint.
     let mut tries = 0;
-    let (status, sight, list) = loop {
+    let (status, sight, list, endpoint) = loop {
         let moves = read.moves();
+        let endpoint = read.first();
         let (told, list) = futures::join!(of_the_cluster(site), read.guest_list());
         let (status, sight) = told.map_err(|e| unanswered(&e, label))?;
         if read.moves() == moves {
             let sight = sight.map_err(|e| unanswered(&e, label))?;
-            break (status, sight, list.map_err(|e| unanswered(&e, label))?);
+            let list = list.map_err(|e| unanswered(&e, label))?;
+            break (status, sight, list, endpoint);
         }
         tries += 1;
         if tries == TRIES {
@@ -65,7 +62,7 @@ pub(super) async fn look_and_sum(site: &Site) -> Result<(CompleteInventory, u64)
         }
     };
     let sum = sum(&status, &list);
-    let look = complete(host, status, sight, list);
+    let look = complete(host, endpoint, status, sight, list);
     let look = look.map_err(|e| format!("{e}; {}", mend(&e, label)))?;
     Ok((look, sum))
 }
@@ -80,8 +77,9 @@ fn sum(status: &ClusterStatus, list: &GuestList) -> u64 {
 }
 
 /// What one endpoint said, as a complete look.
-fn complete(
+pub(super) fn complete(
     host: &HostRecord,
+    endpoint: usize,
     status: ClusterStatus,
     sight: Sight,
     list: GuestList,
@@ -94,6 +92,7 @@ fn complete(
     let inventory = Inventory {
         host: host.id,
         by,
+        at: host.endpoints.get(endpoint).and_then(|it| it.node.clone()),
         cluster: status.name,
         quorate: status.quorate,
         nodes: nodes.collect(),
@@ -109,56 +108,9 @@ fn complete(
 }
 
 /// The node whose answer this is, if it says which one it is.
-pub(crate) fn answered_by(status: &ClusterStatus) -> Option<&NodeName> {
+pub(super) fn answered_by(status: &ClusterStatus) -> Option<&NodeName> {
     let local = status.nodes.iter().find(|node| node.local);
     local.map(|node| &node.name)
-}
-
-/// The complete looks of other nodes than `by`, each through one of these endpoints: at most three requests to each. One that
-/// does not answer in time, has no quorum, or is another cluster's by now gives none.
-pub(crate) async fn of_others(
-    host: &HostRecord,
-    by: Option<&NodeName>,
-    endpoints: Vec<ReadClient>,
-) -> Vec<CompleteInventory> {
-    let mut asked = Vec::new();
-    for read in endpoints {
-        asked.push(of_another(host, by, read));
-    }
-    join_all(asked).await.into_iter().flatten().collect()
-}
-
-async fn of_another(
-    host: &HostRecord,
-    by: Option<&NodeName>,
-    read: ReadClient,
-) -> Option<CompleteInventory> {
-    let said = match timeout(PATIENCE_WITH_ANOTHER, said_by_another(host, by, &read)).await {
-        Ok(said) => said,
-        Err(_) => Err("it has not answered in time".to_owned()),
-    };
-    said.unwrap_or_else(|why| {
-        tracing::debug!(host = %host.label, why, "the word of another node was not to be had");
-        None
-    })
-}
-
-/// Nothing, if it is the word of no other node.
-async fn said_by_another(
-    host: &HostRecord,
-    by: Option<&NodeName>,
-    read: &ReadClient,
-) -> Result<Option<CompleteInventory>, String> {
-    let status = read.cluster_status().await.map_err(|e| e.to_string())?;
-    let another = answered_by(&status);
-    if another.is_none() || another == by {
-        return Ok(None);
-    }
-    is_word_of(host, &status).map_err(|gap| gap.text(host.label.as_str()))?;
-    let sight = sight(read, "/").await.map_err(|e| e.to_string())?;
-    let list = read.guest_list().await.map_err(|e| e.to_string())?;
-    let look = complete(host, status, sight, list);
-    look.map(Some).map_err(|e| e.to_string())
 }
 
 /// Its membership, and then whether the token may see it all: one after the other, for what is asked side by side needs a
@@ -270,29 +222,88 @@ pub(crate) async fn sight(read: &ReadClient, path: &str) -> Result<Sight, PveErr
     Ok(if all { Sight::All } else { Sight::NotAll })
 }
 
-/// Whether the token may see this very guest. What cannot be told is no.
-pub(super) async fn sight_of(read: &ReadClient, vmid: Vmid) -> Sight {
+/// Whether the token may see this very guest.
+pub(super) async fn may_see(read: &ReadClient, vmid: Vmid) -> Result<Sight, PveError> {
     let path = format!("/vms/{vmid}");
-    match read.permissions(Some(&path)).await {
-        Ok(held) if held.get(&path).is_some_and(|p| p.contains(AUDIT)) => Sight::All,
-        Ok(_) | Err(_) => Sight::NotAll,
-    }
+    let held = read.permissions(Some(&path)).await?;
+    let may = held.get(&path).is_some_and(|p| p.contains(AUDIT));
+    Ok(if may { Sight::All } else { Sight::NotAll })
+}
+
+/// As [`may_see`]. What cannot be told is no.
+pub(super) async fn sight_of(read: &ReadClient, vmid: Vmid) -> Sight {
+    may_see(read, vmid).await.unwrap_or(Sight::NotAll)
 }
 
 /// Asks one node for the guest's configuration.
 ///
-/// `None`: it did not answer in time.
+/// `None`: it did not answer in time. That the calls before this one take theirs is not held against it.
 pub(crate) async fn direct(read: &ReadClient, node: &NodeName, vmid: Vmid) -> Option<DirectRead> {
-    Some(match patiently(read.lxc_config(node, vmid)).await? {
-        Ok(_) => DirectRead::Exists,
-        Err(e) if e.is_missing_config() => DirectRead::DoesNotExist(node.clone()),
-        Err(_) => DirectRead::Unknown,
-    })
+    let read = read.patient(PATIENCE);
+    match read.lxc_config(node, vmid).await {
+        Ok(_) => Some(DirectRead::Exists),
+        Err(e) if e.is_missing_config() => Some(DirectRead::DoesNotExist(node.clone())),
+        Err(PveError::NotSent { why, .. }) if says_not_answered(&why) => None,
+        Err(_) => Some(DirectRead::Unknown),
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use std::sync::Arc;
+    use std::time::Duration;
+
+    use async_trait::async_trait;
+    use proximity_pve::transport::{RawResponse, Request, Transport, TransportError, answered};
+    use serde_json::json;
+    use tokio::time::{Instant, sleep};
+
     use super::*;
+
+    /// A node at which a call waits so long for its turn, and that answers then, or never.
+    #[derive(Debug)]
+    struct Busy {
+        turn_after: Duration,
+        hangs: bool,
+    }
+
+    #[async_trait]
+    impl Transport for Busy {
+        async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
+            sleep(self.turn_after).await;
+            let answer = async {
+                if self.hangs {
+                    std::future::pending::<()>().await;
+                }
+                let message = "Configuration file 'nodes/pve3/lxc/101.conf' does not exist";
+                Ok(RawResponse {
+                    status: 500,
+                    reason: message.to_owned(),
+                    body: json!({ "data": null, "message": message })
+                        .to_string()
+                        .into(),
+                })
+            };
+            answered(request.answer_ms, answer).await
+        }
+    }
+
+    /// What waits for calls of ours that are answered is no sign of a node that hangs.
+    #[tokio::test(start_paused = true)]
+    async fn a_node_at_which_a_call_waits_for_its_turn_is_not_silent() {
+        let node: NodeName = "pve3".parse().unwrap();
+        let vmid = Vmid::try_from(101).unwrap();
+        let turn_after = 4 * PATIENCE;
+        let ask = async |hangs| {
+            let read = ReadClient::new(Arc::new(Busy { turn_after, hangs }));
+            direct(&read, &node, vmid).await
+        };
+        let denied = DirectRead::DoesNotExist(node.clone());
+        assert_eq!(ask(false).await, Some(denied));
+        let begun = Instant::now();
+        assert_eq!(ask(true).await, None);
+        assert_eq!(begun.elapsed(), turn_after + PATIENCE);
+    }
 
     fn refused(status: u16, message: &str) -> PveError {
         PveError::Refused {

@@ -34,6 +34,7 @@ mod sweep;
 mod twins;
 mod verified;
 mod watch;
+mod words;
 
 use std::collections::BTreeMap;
 use std::fmt::Debug;
@@ -44,8 +45,8 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures::future::join_all;
 use proximity_domain::guest::ContainerRef;
-use proximity_domain::ids::HostId;
-use proximity_domain::observe::CompleteInventory;
+use proximity_domain::ids::{GuestId, HostId};
+use proximity_domain::observe::{CompleteInventory, NotProven, Others};
 use proximity_domain::time::{Anchor, Clock, Monotonic, Timestamp};
 use proximity_pve::ReadClient;
 use proximity_store::Store;
@@ -60,18 +61,20 @@ use crate::error::EngineError;
 use addresses::Addresses;
 use doubtful::Doubtful;
 pub(crate) use identify::evidence;
-pub(crate) use look::{answered_by, direct, of_others, sight};
+pub(crate) use look::{direct, sight};
 pub use outcome::{
     ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
 };
 use pace::Pace;
-use patience::Hung;
+use patience::{Hung, Kept};
+use prove::LateEndpoints;
 pub use resources::ResourceReport;
 use resources::Stock;
 use sights::Sights;
 pub use sweep::SweepReport;
 use verified::Verified;
 use watch::Watch;
+pub(crate) use words::{Wanted, Word, words_of_each};
 
 /// How often the clusters are observed.
 const EVERY: Duration = Duration::from_secs(10);
@@ -132,6 +135,9 @@ pub struct Reconciler {
     pace: Pace,
     verified: Verified,
     hung: Hung,
+    late: LateEndpoints,
+    /// Why a guest is not proven to be gone, where that takes other nodes' lists.
+    unproven: Kept<GuestId, NotProven>,
     /// What the sweep reads next.
     doubtful: Doubtful,
     /// What the sweep read of where containers are reached.
@@ -159,7 +165,7 @@ struct Seen {
     /// Checksum of what does not change by itself.
     sum: u64,
     /// The looks of its other nodes, once they were asked for.
-    others: Mutex<Option<Arc<Vec<CompleteInventory>>>>,
+    others: Mutex<Option<Arc<Others>>>,
     guests: Arc<Vec<WatchedGuest>>,
 }
 
@@ -193,6 +199,8 @@ impl Reconciler {
             pace: Pace::default(),
             verified: Verified::default(),
             hung: Hung::default(),
+            late: LateEndpoints::default(),
+            unproven: Kept::default(),
             doubtful: Doubtful::default(),
             addresses: Addresses::default(),
             stock: Stock::default(),

@@ -3,16 +3,26 @@
 use std::sync::Arc;
 
 use futures::future::join_all;
+use proximity_domain::ids::HostId;
+use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
-    CompleteInventory, DirectRead, NodeSeen, NotProven, ProvenAbsent, Sight, Suspicion,
+    DirectRead, NodeSeen, NotProven, Others, ProvenAbsent, Sight, Suspicion, Unread,
 };
+use proximity_pve::ReadClient;
 use proximity_store::observation::WatchedGuest;
+use proximity_store::records::HostRecord;
 
+use super::patience::Kept;
+use super::words::{Heard, Wanted, hear};
 use super::{Reconciler, Seen, look};
 
+/// The endpoints that kept a pass waiting, with the list that was not read there, if anybody spoke for the cluster.
+pub(super) type LateEndpoints = Kept<(HostId, usize), Option<Unread>>;
+
 impl Reconciler {
-    /// Asks for what is missing from the proof. One request for each guest and node that is online, one more for the guest, and
-    /// the looks of the other nodes once in a pass; none as long as the guest's own node is left alone.
+    /// Asks for what is missing from the proof. One request for each guest and node that is online, and one more for the guest;
+    /// none as long as the guest's own node is left alone. When nothing else is missing, the looks of the other nodes: once in a
+    /// pass, and not for a guest of which they were found wanting within the last minute.
     ///
     /// # Errors
     /// What is missing from it yet.
@@ -32,9 +42,11 @@ impl Reconciler {
         if left.iter().any(|node| node.name == place.node) {
             return Err(NotProven::NotSaid(place.node.clone()));
         }
-        if let Some(left) = left.first() {
-            let others = self.others(cluster).await;
-            ProvenAbsent::can_do_without(&left.name, place, inventory, &others)?;
+        let kept = self.unproven.of(&guest.watched.guest, now);
+        if let Some(why @ NotProven::NotStoodIn { silent, .. }) = &kept
+            && left.iter().any(|node| node.name == *silent)
+        {
+            return Err(why.clone());
         }
         let sight = look::sight_of(read, place.vmid).await;
         // Each for itself: a node answers for its own part of the cluster's files, by its own copy of them.
@@ -49,43 +61,116 @@ impl Reconciler {
             });
         }
         let reads = join_all(answers).await;
-        // Only where nothing else is missing from the proof: the whole list of each node is read.
-        let others = if sight == Sight::NotAll || reads.contains(&DirectRead::Exists) {
-            Arc::default()
-        } else {
+        let others = if is_all_but_lists(sight, &reads, &place.node) {
+            if let Some(why) = kept.filter(|why| needs_lists(why, &reads)) {
+                return Err(why);
+            }
             self.others(cluster).await
+        } else {
+            Arc::default()
         };
-        ProvenAbsent::prove(&guest.watched, suspicion, inventory, sight, &reads, &others)
+        let proof =
+            ProvenAbsent::prove(&guest.watched, suspicion, inventory, sight, &reads, &others);
+        if let Err(why) = &proof
+            && needs_lists(why, &reads)
+        {
+            let (guest, now) = (guest.watched.guest, self.moment());
+            self.unproven.note(guest, why.clone(), now);
+        }
+        proof
     }
 
     /// The looks of the cluster's other nodes that can be had: read when the first guest needs them, and once in a pass, however
     /// many are missing. None where there is one endpoint.
-    async fn others(&self, cluster: &Seen) -> Arc<Vec<CompleteInventory>> {
+    async fn others(&self, cluster: &Seen) -> Arc<Others> {
         let mut kept = cluster.others.lock().await;
-        if let Some(looks) = kept.as_ref() {
-            return Arc::clone(looks);
+        if let Some(others) = kept.as_ref() {
+            return Arc::clone(others);
         }
+        let (host, newest) = (&cluster.site.host, cluster.inventory.own_word());
+        let (endpoints, unread) = self.endpoints_to_ask(cluster);
+        let mut others = Others {
+            looks: Vec::new(),
+            unread,
+        };
+        for (endpoint, heard) in hear(host, newest, Wanted::All, endpoints).await {
+            self.take_in(host, endpoint, heard, &mut others);
+        }
+        let others = Arc::new(others);
+        *kept = Some(Arc::clone(&others));
+        others
+    }
+
+    /// The endpoints whose answer may be worth something, and the lists that were not read a moment ago at others.
+    fn endpoints_to_ask(&self, cluster: &Seen) -> (Vec<(usize, ReadClient)>, Vec<Unread>) {
         let (host, inventory) = (&cluster.site.host, &cluster.inventory);
-        let mut endpoints = cluster.site.read.each();
+        let (mut asked, mut unread) = (Vec::new(), Vec::new());
+        let endpoints = cluster.site.read.each();
         if endpoints.len() == 1 {
-            endpoints.clear();
+            return (asked, unread);
         }
         let now = self.moment();
-        let mut asked = Vec::new();
-        for (at, read) in endpoints.into_iter().enumerate() {
-            let node = host.endpoints.get(at).and_then(|it| it.node.as_ref());
-            // Where it is known who answers there: in vain of the one whose look is at hand, of one that is off, and of one that hangs.
-            let is_in_vain = node.is_some_and(|node| {
-                inventory.by() == Some(node)
-                    || inventory.is_online(node) != Some(true)
-                    || self.hung.is_left(host.id, node, now)
-            });
-            if !is_in_vain {
-                asked.push(read);
+        // Where it is known who answers there: in vain of the one whose look is at hand, of one that is off, and of one that hangs.
+        let is_in_vain = |node: &NodeName| {
+            inventory.own_word() == Some(node)
+                || inventory.is_online(node) != Some(true)
+                || self.hung.is_left(host.id, node, now)
+        };
+        for (endpoint, read) in endpoints.into_iter().enumerate() {
+            let known = host.endpoints.get(endpoint);
+            let node = known.and_then(|it| it.node.as_ref());
+            if node.is_some_and(is_in_vain) {
+                continue;
+            }
+            match self.late.of(&(host.id, endpoint), now) {
+                Some(late) => unread.extend(late),
+                None => asked.push((endpoint, read)),
             }
         }
-        let looks = Arc::new(look::of_others(host, inventory.by(), asked).await);
-        *kept = Some(Arc::clone(&looks));
-        looks
+        (asked, unread)
+    }
+
+    fn take_in(&self, host: &HostRecord, endpoint: usize, heard: Heard, others: &mut Others) {
+        let read = match heard {
+            Heard::Word(word) => word.into_look(host),
+            Heard::Unread(unread) => Err(unread),
+            Heard::Nothing { is_silent } => {
+                if is_silent {
+                    self.late.note((host.id, endpoint), None, self.moment());
+                }
+                return;
+            }
+        };
+        match read {
+            Ok(look) => others.looks.push(look),
+            Err(unread) => {
+                let late = Some(unread.clone());
+                self.late.note((host.id, endpoint), late, self.moment());
+                others.unread.push(unread);
+            }
+        }
+    }
+}
+
+/// Whether nothing but the lists of other nodes may be missing from the proof: each of them is read whole.
+fn is_all_but_lists(sight: Sight, reads: &[DirectRead], own: &NodeName) -> bool {
+    sight == Sight::All
+        && !reads.contains(&DirectRead::Exists)
+        && reads.iter().any(|read| read.is_denied_by(own))
+}
+
+/// Whether this is for want of what other nodes list, by what all nodes say now. They will hardly list anything else a moment
+/// later.
+fn needs_lists(why: &NotProven, reads: &[DirectRead]) -> bool {
+    match why {
+        NotProven::Contradicted { .. } | NotProven::ListUnread { .. } => true,
+        NotProven::NotStoodIn { silent, .. } => !reads.iter().any(|read| read.is_denied_by(silent)),
+        NotProven::Unconfirmed
+        | NotProven::TooFewLooks
+        | NotProven::NotMissing
+        | NotProven::MayNotSee
+        | NotProven::Exists
+        | NotProven::NobodyToAsk
+        | NotProven::NotSaid(_) => false,
     }
 }

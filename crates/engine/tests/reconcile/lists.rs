@@ -13,6 +13,19 @@ impl Looked {
         let told = found.unwrap().body["evidence"].clone();
         told.as_str().unwrap().to_owned()
     }
+
+    /// Counts the lists that are read from now on.
+    fn count_lists(&self) -> Arc<AtomicU64> {
+        let lists = Arc::new(AtomicU64::new(0));
+        let counted = Arc::clone(&lists);
+        let count = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+            let is_list = request.path == "/cluster/resources";
+            counted.fetch_add(u64::from(is_list), Ordering::Relaxed);
+            answer
+        };
+        self.w.pve.distort(Some(Arc::new(count)));
+        lists
+    }
 }
 
 /// The node that lists the guests has stood still since before the container was made, and the one it was moved to is off: no
@@ -51,14 +64,7 @@ async fn the_lists_of_other_nodes_are_read_once_however_many_are_missing() {
     for vmid in vmids {
         l.delete_by_hand(vmid).await;
     }
-    let lists = Arc::new(AtomicU64::new(0));
-    let counted = Arc::clone(&lists);
-    let count = move |request: &Request, answer: Result<RawResponse, TransportError>| {
-        let is_list = request.path == "/cluster/resources";
-        counted.fetch_add(u64::from(is_list), Ordering::Relaxed);
-        answer
-    };
-    l.w.pve.distort(Some(Arc::new(count)));
+    let lists = l.count_lists();
     assert_eq!(l.looks(2).await.suspected, 3);
     assert_eq!(lists.swap(0, Ordering::Relaxed), 2, "one for each look");
     assert_eq!(l.pass().await.result.orphans_purged, 3);
@@ -68,6 +74,49 @@ async fn the_lists_of_other_nodes_are_read_once_however_many_are_missing() {
         told.starts_with("the lists of pve1, pve2, pve3 lack it;"),
         "{told}"
     );
+    l.assert_sound().await;
+}
+
+/// Its own node is online and says nothing of it, as one does whose proxy is down: no list helps, so none is read for it.
+#[tokio::test]
+async fn no_other_list_is_read_while_its_own_node_has_not_said_that_it_is_gone() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.delete_by_hand(vmid).await;
+    let config = format!("/nodes/pve2/lxc/{vmid}/config");
+    l.w.pve
+        .refuse(Method::Get, &config, "got timeout", u32::MAX);
+    let lists = l.count_lists();
+    let said = l.looks(4).await.result.errors.join("\n");
+    let not_said = "the node pve2 is online and did not say that it does not have it";
+    assert!(said.contains(not_said), "{said}");
+    assert_eq!(lists.swap(0, Ordering::Relaxed), 4, "one for each look");
+    l.w.pve.refuse(Method::Get, &config, "got timeout", 0);
+    assert_eq!(l.pass().await.result.orphans_purged, 1);
+    assert_eq!(lists.load(Ordering::Relaxed), 3, "one of each node");
+    assert!(!l.is_live(&app).await);
+    l.assert_sound().await;
+}
+
+/// What a list contradicts it will hardly agree to ten seconds later: the lists are read anew after a minute.
+#[tokio::test]
+async fn a_list_that_contradicts_is_not_read_again_at_once() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.w.pve.meddle(|world| {
+        world.move_guest(vmid, "pve3");
+        world.node_mut("pve3").unwrap().reach = Reach::Refused;
+    });
+    l.w.pve.stand_still("pve1", vmid);
+    l.looks(2).await;
+    let lists = l.count_lists();
+    for (read, later_ms) in [(2, 10_000), (1, 20_000), (1, 30_000), (2, 0)] {
+        let said = l.pass().await.result.errors.join("\n");
+        assert!(said.contains("the list of the node pve2"), "{said}");
+        assert_eq!(lists.swap(0, Ordering::Relaxed), read);
+        l.clock.pass(later_ms);
+    }
+    assert!(l.is_live(&app).await);
     l.assert_sound().await;
 }
 

@@ -62,6 +62,7 @@ impl Looked {
         let w = TestWorld::start_of(WorldParts {
             clusters: vec![Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full)],
             clock: Some(clock.clone()),
+            endpoint_of_each_node: true,
             pairs: 8,
             limits: EngineLimits {
                 retry: RetryPolicy {

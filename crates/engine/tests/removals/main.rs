@@ -4,6 +4,7 @@
 
 mod bare;
 mod consent;
+mod lists;
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::ids::OperationId;

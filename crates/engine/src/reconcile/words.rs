@@ -1,0 +1,382 @@
+//! The words of a cluster's nodes, each through an endpoint of its own: one node alone may serve an old copy of the cluster's files
+//! (ADR 0015). Who does not speak for the cluster is told from who does and whose list is not to be had.
+
+use std::time::Duration;
+
+use futures::stream::{self, StreamExt};
+use proximity_domain::ids::Vmid;
+use proximity_domain::names::NodeName;
+use proximity_domain::observe::{CompleteInventory, Sight, Unread};
+use proximity_pve::ReadClient;
+use proximity_pve::cluster::ClusterStatus;
+use proximity_pve::guest_list::GuestList;
+use proximity_store::records::HostRecord;
+use tokio::time::timeout;
+
+use super::look::{answered_by, complete, may_see, sight};
+use crate::view::is_word_of;
+
+/// For who is in its cluster, with the connection that takes.
+const PATIENCE_WITH_STATUS: Duration = Duration::from_secs(5);
+/// For the token's rights and the whole list, once it has answered.
+const PATIENCE_WITH_LIST: Duration = Duration::from_secs(8);
+/// So many are read at the same time: the list of a large cluster is some megabytes.
+const AT_ONCE: usize = 2;
+
+/// What is looked for in the lists, which the token that looks has to be allowed to see.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Wanted {
+    /// All guests.
+    All,
+    /// This one.
+    Guest(Vmid),
+}
+
+/// What one node says of its cluster, which is the entry's, and has quorum.
+#[derive(Debug)]
+pub(crate) struct Word {
+    /// The node, as it calls itself.
+    pub(crate) by: NodeName,
+    /// The endpoint that was asked.
+    endpoint: usize,
+    /// Who is in the cluster.
+    pub(crate) status: ClusterStatus,
+    /// The whole list, as far as it was wanted.
+    list: GuestList,
+}
+
+/// What came of asking one endpoint.
+#[derive(Debug)]
+pub(super) enum Heard {
+    /// A node's word.
+    Word(Box<Word>),
+    /// A node speaks for the cluster, and its list was not read.
+    Unread(Unread),
+    /// Nobody speaks for the cluster there, or it is the one whose word is at hand.
+    Nothing {
+        /// It did not answer in time.
+        is_silent: bool,
+    },
+}
+
+/// What all endpoints say.
+#[derive(Debug, Default)]
+pub(crate) struct Words {
+    /// Of each node that gave it.
+    pub(crate) said: Vec<Word>,
+    /// Nodes that answer, and whose list was not read.
+    pub(crate) unread: Vec<Unread>,
+}
+
+impl Word {
+    /// Whether any guest has this number, wherever it is.
+    pub(crate) fn lists(&self, vmid: Vmid) -> bool {
+        self.list.guests.iter().any(|guest| guest.vmid == vmid)
+    }
+
+    /// The whole list.
+    pub(crate) fn into_list(self) -> GuestList {
+        self.list
+    }
+
+    /// As a complete look, if [`Wanted::All`] was wanted of it.
+    ///
+    /// # Errors
+    /// It lacks something.
+    pub(super) fn into_look(self, host: &HostRecord) -> Result<CompleteInventory, Unread> {
+        // It is no word where the token may not see what was wanted.
+        let look = complete(host, self.endpoint, self.status, Sight::All, self.list);
+        look.map_err(|why| Unread {
+            node: self.by,
+            why: why.to_string(),
+        })
+    }
+}
+
+/// What each endpoint says. Nothing where there is one alone, for what that says is at hand.
+pub(crate) async fn words_of_each(host: &HostRecord, read: &ReadClient, wanted: Wanted) -> Words {
+    let mut words = Words::default();
+    let endpoints = read.each();
+    if endpoints.len() == 1 {
+        return words;
+    }
+    let endpoints = endpoints.into_iter().enumerate().collect();
+    for (_, heard) in hear(host, None, wanted, endpoints).await {
+        match heard {
+            Heard::Word(word) => words.said.push(*word),
+            Heard::Unread(unread) => words.unread.push(unread),
+            Heard::Nothing { .. } => {}
+        }
+    }
+    words
+}
+
+/// What is said at each of these endpoints by others than `but`: at most three requests to each, a few at the same time. In the
+/// order of the endpoints.
+pub(super) async fn hear(
+    host: &HostRecord,
+    but: Option<&NodeName>,
+    wanted: Wanted,
+    endpoints: Vec<(usize, ReadClient)>,
+) -> Vec<(usize, Heard)> {
+    // Made before anything is awaited: a closure held over an await would bind the lifetimes of a spawned task.
+    let mut asked = Vec::with_capacity(endpoints.len());
+    for (endpoint, read) in endpoints {
+        asked.push(hear_one(host, but, wanted, endpoint, read));
+    }
+    let mut heard: Vec<_> = stream::iter(asked)
+        .buffer_unordered(AT_ONCE)
+        .collect()
+        .await;
+    heard.sort_unstable_by_key(|(endpoint, _)| *endpoint);
+    heard
+}
+
+async fn hear_one(
+    host: &HostRecord,
+    but: Option<&NodeName>,
+    wanted: Wanted,
+    endpoint: usize,
+    read: ReadClient,
+) -> (usize, Heard) {
+    let nothing = |why: String, is_silent: bool| {
+        tracing::debug!(host = %host.label, endpoint, why, "nobody speaks for the cluster there");
+        (endpoint, Heard::Nothing { is_silent })
+    };
+    // Its time begins when it is its turn.
+    let status = match timeout(PATIENCE_WITH_STATUS, read.cluster_status()).await {
+        Ok(Ok(status)) => status,
+        Ok(Err(error)) => return nothing(error.to_string(), false),
+        Err(_) => return nothing(late("it", PATIENCE_WITH_STATUS), true),
+    };
+    let Some(by) = answered_by(&status).cloned() else {
+        return nothing("it does not say which node it is".to_owned(), false);
+    };
+    if but == Some(&by) {
+        return nothing("it is the one whose word is at hand".to_owned(), false);
+    }
+    if let Err(gap) = is_word_of(host, &status) {
+        return nothing(gap.text(host.label.as_str()), false);
+    }
+    let why = match timeout(PATIENCE_WITH_LIST, list(&read, wanted)).await {
+        Ok(Ok(list)) => {
+            let word = Word {
+                by,
+                endpoint,
+                status,
+                list,
+            };
+            return (endpoint, Heard::Word(Box::new(word)));
+        }
+        Ok(Err(why)) => why,
+        Err(_) => late("the list", PATIENCE_WITH_LIST),
+    };
+    tracing::debug!(host = %host.label, node = %by, why, "a node that answers gave no list");
+    (endpoint, Heard::Unread(Unread { node: by, why }))
+}
+
+async fn list(read: &ReadClient, wanted: Wanted) -> Result<GuestList, String> {
+    let held = match wanted {
+        Wanted::All => sight(read, "/").await,
+        Wanted::Guest(vmid) => may_see(read, vmid).await,
+    };
+    match held.map_err(|e| e.to_string())? {
+        Sight::All => read.guest_list().await.map_err(|e| e.to_string()),
+        Sight::NotAll => Err("by its word the token may not see all of it".to_owned()),
+    }
+}
+
+fn late(what: &str, patience: Duration) -> String {
+    format!("{what} has not come within {} s", patience.as_secs())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+    use std::sync::atomic::{AtomicUsize, Ordering};
+
+    use async_trait::async_trait;
+    use proximity_domain::ids::HostId;
+    use proximity_domain::time::Timestamp;
+    use proximity_pve::transport::{RawResponse, Request, Transport, TransportError};
+    use proximity_store::records::{Endpoint, HostPlacement, PurposeTokens, TlsTrust};
+    use serde_json::{Value, json};
+    use tokio::time::{Instant, sleep};
+    use uuid::Uuid;
+
+    use super::*;
+
+    /// A node that gives its list after so long; `None`: it answers nothing at all.
+    type Takes = Option<Duration>;
+
+    /// One endpoint of each of some nodes, `pve1` and so on.
+    #[derive(Debug)]
+    struct Nodes {
+        takes: Vec<Takes>,
+        may_see: bool,
+        under_way: AtomicUsize,
+        most: AtomicUsize,
+    }
+
+    impl Nodes {
+        fn new(takes: &[Takes]) -> Self {
+            Self {
+                takes: takes.to_vec(),
+                may_see: true,
+                under_way: AtomicUsize::new(0),
+                most: AtomicUsize::new(0),
+            }
+        }
+
+        fn status(&self, local: usize) -> Value {
+            let mut rows = vec![json!({"type": "cluster", "name": "lab", "quorate": 1})];
+            for (at, _) in self.takes.iter().enumerate() {
+                let name = format!("pve{}", at + 1);
+                let local = u8::from(at == local);
+                rows.push(json!({"type": "node", "name": name, "online": 1, "local": local}));
+            }
+            Value::Array(rows)
+        }
+
+        async fn list(&self, takes: Duration) -> Value {
+            let under_way = self.under_way.fetch_add(1, Ordering::Relaxed) + 1;
+            self.most.fetch_max(under_way, Ordering::Relaxed);
+            sleep(takes).await;
+            self.under_way.fetch_sub(1, Ordering::Relaxed);
+            json!([])
+        }
+    }
+
+    #[async_trait]
+    impl Transport for Nodes {
+        async fn send(&self, request: Request) -> Result<RawResponse, TransportError> {
+            self.read_from(0, request).await
+        }
+
+        fn endpoints(&self) -> usize {
+            self.takes.len()
+        }
+
+        async fn read_from(
+            &self,
+            endpoint: usize,
+            request: Request,
+        ) -> Result<RawResponse, TransportError> {
+            let Some(takes) = self.takes[endpoint] else {
+                return std::future::pending().await;
+            };
+            let data = match request.path.as_str() {
+                "/cluster/status" => self.status(endpoint),
+                "/access/permissions" if self.may_see => json!({"/": {"VM.Audit": 1}}),
+                "/access/permissions" => json!({}),
+                "/cluster/resources" => self.list(takes).await,
+                other => panic!("{other}"),
+            };
+            Ok(RawResponse {
+                status: 200,
+                reason: "OK".to_owned(),
+                body: json!({ "data": data }).to_string().into(),
+            })
+        }
+    }
+
+    fn host(nodes: usize) -> HostRecord {
+        let names: Vec<NodeName> = (1..=nodes)
+            .map(|at| format!("pve{at}").parse().unwrap())
+            .collect();
+        let endpoint = |node: &NodeName| Endpoint {
+            url: format!("https://{node}:8006"),
+            node: Some(node.clone()),
+            trust: TlsTrust::System,
+        };
+        HostRecord {
+            id: HostId(Uuid::from_u128(2)),
+            label: "lab".parse().unwrap(),
+            cluster_key: "cluster:lab:pve1".to_owned(),
+            endpoints: names.iter().map(endpoint).collect(),
+            token_id: "root@pam!proximity".to_owned(),
+            token_secret: "secret".to_owned().into(),
+            purpose_tokens: PurposeTokens::default(),
+            ssh: None,
+            pool: None,
+            storage: "local".parse().unwrap(),
+            template_storage: "local".parse().unwrap(),
+            bridge: "vmbr0".parse().unwrap(),
+            placement: HostPlacement::default(),
+            known_nodes: names,
+            pve_version: "9.2.11".to_owned(),
+            created_at: Timestamp(0),
+        }
+    }
+
+    async fn heard(nodes: Nodes, but: Option<&str>) -> Vec<(usize, Heard)> {
+        let (host, but) = (host(nodes.takes.len()), but.map(|it| it.parse().unwrap()));
+        let each = ReadClient::new(Arc::new(nodes)).each();
+        let each = each.into_iter().enumerate().collect();
+        hear(&host, but.as_ref(), Wanted::All, each).await
+    }
+
+    const AT_ONCE_THERE: Takes = Some(Duration::ZERO);
+
+    /// The one may have what the others lack; of the other nobody knows that it speaks for the cluster at all.
+    #[tokio::test(start_paused = true)]
+    async fn who_answers_and_is_late_with_its_list_is_told_from_who_is_away() {
+        let late = Some(PATIENCE_WITH_LIST + Duration::from_secs(1));
+        let nodes = Nodes::new(&[AT_ONCE_THERE, late, None, AT_ONCE_THERE]);
+        let heard = heard(nodes, Some("pve1")).await;
+        let [
+            (0, Heard::Nothing { is_silent: false }),
+            (1, Heard::Unread(unread)),
+            (2, Heard::Nothing { is_silent: true }),
+            (3, Heard::Word(word)),
+        ] = heard.as_slice()
+        else {
+            panic!("{heard:?}")
+        };
+        assert_eq!(unread.node.as_str(), "pve2");
+        assert_eq!(unread.why, "the list has not come within 8 s");
+        assert_eq!(word.by.as_str(), "pve4");
+    }
+
+    /// What the token may not see there is in no list.
+    #[tokio::test(start_paused = true)]
+    async fn a_list_of_less_than_was_wanted_is_not_read() {
+        let mut nodes = Nodes::new(&[AT_ONCE_THERE, AT_ONCE_THERE]);
+        nodes.may_see = false;
+        let heard = heard(nodes, Some("pve1")).await;
+        let [(0, _), (1, Heard::Unread(unread))] = heard.as_slice() else {
+            panic!("{heard:?}")
+        };
+        assert!(unread.why.contains("may not see"), "{}", unread.why);
+    }
+
+    /// However many there are, each has the same time, and no more lists than a few are held at once.
+    #[tokio::test(start_paused = true)]
+    async fn lists_are_read_a_few_at_a_time_each_with_its_own_patience() {
+        let takes = PATIENCE_WITH_LIST * 3 / 4;
+        let nodes = Arc::new(Nodes::new(&[Some(takes); 6]));
+        let each = ReadClient::new(nodes.clone()).each();
+        let begun = Instant::now();
+        let each = each.into_iter().enumerate().collect();
+        let heard = hear(&host(6), None, Wanted::All, each).await;
+        let is_word = |(_, heard): &(usize, Heard)| matches!(heard, Heard::Word(_));
+        assert!(heard.len() == 6 && heard.iter().all(is_word), "{heard:?}");
+        assert_eq!(nodes.most.load(Ordering::Relaxed), AT_ONCE);
+        assert_eq!(begun.elapsed(), 3 * takes);
+    }
+
+    /// A look is the word of its node for certain where the endpoint is on record as that node's.
+    #[tokio::test(start_paused = true)]
+    async fn a_word_is_its_node_s_own_where_the_record_has_its_address() {
+        let mut host = host(2);
+        let read = ReadClient::new(Arc::new(Nodes::new(&[AT_ONCE_THERE, AT_ONCE_THERE])));
+        for (node, own) in [(Some("pve2"), true), (Some("pve1"), false), (None, false)] {
+            host.endpoints[1].node = node.map(|it| it.parse().unwrap());
+            let mut words = words_of_each(&host, &read, Wanted::All).await;
+            assert_eq!(words.said.len(), 2);
+            let look = words.said.remove(1).into_look(&host).unwrap();
+            assert_eq!(look.by().map(NodeName::as_str), Some("pve2"));
+            assert_eq!(look.own_word().is_some(), own, "{node:?}");
+        }
+    }
+}
