@@ -1,6 +1,8 @@
 //! What keeps a node from being given up, or is told before it is: other parts of the cluster, views that lack something, what
 //! changes meanwhile.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proximity_pve::transport::Transport;
 use proximity_testkit::pve::Distort;
 use serde_json::{Value, json};
@@ -221,6 +223,51 @@ async fn what_a_member_has_that_is_off_does_not_keep_a_node_from_being_forgotten
     w.until(followed).await.unwrap();
     assert!(is_live(&w, &web).await);
     assert_sound(&w).await;
+}
+
+/// The node that answers first has stood still since before the container went on to another one, which is off as well: nobody
+/// that can be asked has it, and the list of another node names it.
+#[tokio::test]
+async fn what_any_list_has_elsewhere_is_not_lost_though_the_first_one_lacks_it() {
+    let w = world_of(&["pve1", "pve2", "pve3", "pve4"]).await;
+    let (web, vmid) = deployed(&w, "web", "pve2").await;
+    w.pve.meddle(|world| {
+        world.remove_node("pve2");
+        world.move_guest(vmid, "pve3");
+    });
+    reach(&w, &["pve3"], Reach::Refused);
+    w.pve.stand_still("pve1", vmid);
+    let shown = give_up(&w, GiveUp::Show).await.unwrap();
+    let on = "pve3".parse().unwrap();
+    assert_eq!(shown.apps[0].becomes, Becomes::Stays { on });
+    let refused = give_up(&w, GiveUp::Lost(1)).await.unwrap_err();
+    assert_eq!(refused.code(), "invalid_value");
+    assert!(is_live(&w, &web).await);
+}
+
+/// Another node may have it elsewhere, and its list cannot be read whole.
+#[tokio::test]
+async fn nothing_is_given_up_while_a_node_that_answers_gives_no_list() {
+    let w = world().await;
+    let (web, _) = deployed(&w, "web", "pve2").await;
+    w.pve.meddle(|world| world.remove_node("pve2"));
+    // The first is that of the endpoint which is asked first; those after it are of each endpoint.
+    let lists = AtomicUsize::new(0);
+    let breaks = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        let is_list = request.path == "/cluster/resources";
+        if is_list && lists.fetch_add(1, Ordering::Relaxed) > 0 {
+            let why = "the connection broke off".to_owned();
+            return Err(TransportError::MaybeApplied(why));
+        }
+        answer
+    };
+    w.pve.distort(Some(Arc::new(breaks)));
+    let unread = give_up(&w, GiveUp::Show).await.unwrap_err();
+    w.pve.distort(None);
+    assert_eq!(unread.code(), "node_in_use");
+    let said = unread.to_string();
+    assert!(said.contains("its list was not read"), "{said}");
+    assert!(is_live(&w, &web).await);
 }
 
 /// Somebody deleted the cluster's files of a member that is off.

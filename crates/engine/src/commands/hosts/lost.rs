@@ -1,7 +1,7 @@
 //! Giving up a node with what is recorded on it: shown first, and done when a person has typed how many apps that ends.
 //!
-//! Flow: the node's standing by the word of every endpoint; the cluster's list; of each container the word of every node that is
-//! online; then, with consent, all of that once more and one commit.
+//! Flow: the node's standing by the word of every endpoint; the list of each node that gives one; of each container the word of
+//! every node that is online; then, with consent, all of that once more and one commit.
 //! Guarantees: nothing is sent to the cluster that changes anything; a node that anybody reaches is not given up, nor a container
 //! that another node lists or has, or that high availability may start; either all of what was shown is ended, or nothing.
 

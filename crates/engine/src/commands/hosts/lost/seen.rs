@@ -18,7 +18,7 @@ use super::not_given_up;
 use crate::cluster::Cluster;
 use crate::commands::upstream;
 use crate::error::EngineError;
-use crate::reconcile::{direct, sight};
+use crate::reconcile::{Wanted, Word, direct, sight, words_of_each};
 use crate::view::{Standing, online, standing, status, unlisted};
 
 /// How often the list is read anew because another endpoint was asked first meanwhile.
@@ -36,11 +36,12 @@ pub(super) struct Seen {
     pub(super) fates: Vec<Fate>,
 }
 
-/// What the cluster of this entry says of the node and of these containers now, and what each node says that is online.
+/// What the cluster of this entry says of the node and of these containers now, what each node says that is online, and what the
+/// list of each node shows that gives one.
 ///
 /// # Errors
 /// The cluster cannot be asked, not all of it may be seen, its endpoints answer by turns, or it is another one or has no quorum; the
-/// node is reached.
+/// node is reached; a node answers, and its list cannot be read.
 pub(super) async fn see(
     host: &HostRecord,
     cluster: &Cluster,
@@ -54,7 +55,11 @@ pub(super) async fn see(
     let online = online(&word, &said);
     let mut unseen = unlisted(host, &word, &said);
     unseen.retain(|name| name != node);
-    let fates = fates(cluster.read(), &online, &list, there).await;
+    let mut lists = vec![list];
+    if !there.is_empty() {
+        lists.extend(lists_of_each(host, cluster, node).await?);
+    }
+    let fates = fates(cluster.read(), &online, &lists, there).await;
     Ok(Seen {
         standing,
         online,
@@ -93,6 +98,24 @@ async fn word_and_list(
     Err(not_given_up(node, why))
 }
 
+/// The lists of all nodes that give one: what one of them lacks, or has on the node that is to be given up, another may have
+/// elsewhere, also on a node that is off (ADR 0015).
+async fn lists_of_each(
+    host: &HostRecord,
+    cluster: &Cluster,
+    node: &NodeName,
+) -> Result<Vec<GuestList>, EngineError> {
+    let words = words_of_each(host, cluster.read(), Wanted::All).await;
+    if let Some(unread) = words.unread.first() {
+        let why = format!(
+            "the node {} answers, and its list was not read ({}): it may have on another node what the others have on this one",
+            unread.node, unread.why
+        );
+        return Err(not_given_up(node, why));
+    }
+    Ok(words.said.into_iter().map(Word::into_list).collect())
+}
+
 /// A list without what the token may not see would be one of nothing that is elsewhere.
 async fn must_see_all(cluster: &Cluster) -> Result<(), EngineError> {
     let held = sight(cluster.read(), "/").await;
@@ -110,11 +133,11 @@ async fn must_see_all(cluster: &Cluster) -> Result<(), EngineError> {
     }
 }
 
-/// What is known of each container: by the cluster's list, and by the word of every node that is online.
+/// What is known of each container: by all of the cluster's lists, and by the word of every node that is online.
 async fn fates(
     read: &ReadClient,
     online: &BTreeSet<NodeName>,
-    list: &GuestList,
+    lists: &[GuestList],
     there: &[WatchedGuest],
 ) -> Vec<Fate> {
     // One that hangs is not asked again: each further container would wait for it.
@@ -137,8 +160,12 @@ async fn fates(
                 said.push((node, answer.unwrap_or(DirectRead::Unknown)));
             }
             let vmid = place.vmid;
-            let listed_on = listed_on(list, vmid);
-            fates.push(Fate::of(place, &listed_on, is_managed(list, vmid), &said));
+            let (mut listed, mut managed) = (Vec::new(), false);
+            for list in lists {
+                listed.extend(listed_on(list, vmid));
+                managed |= is_managed(list, vmid);
+            }
+            fates.push(Fate::of(place, &listed, managed, &said));
         }
     }
     fates
