@@ -134,6 +134,7 @@ fn look(host: HostId, status: &str) -> Census {
     };
     let inventory = Inventory {
         host,
+        at: None,
         by: None,
         cluster: None,
         quorate: true,

@@ -255,6 +255,7 @@ mod tests {
         };
         let inventory = Inventory {
             host: HOST,
+            at: None,
             by: None,
             cluster: None,
             quorate: true,

@@ -43,6 +43,7 @@ fn census(host: HostId, n: u8) -> Census {
     };
     let inventory = Inventory {
         host,
+        at: None,
         by: None,
         cluster: None,
         quorate: true,

@@ -51,6 +51,7 @@ pub fn census(host: HostId, shown: &[(ResourceKey, ResourceState)]) -> Census {
     });
     let inventory = Inventory {
         host,
+        at: None,
         by: None,
         cluster: None,
         quorate: true,
@@ -171,8 +172,8 @@ pub async fn take_their_configuration_beside_their_list(make: &impl Make) {
     world.assert_sound().await;
 }
 
-pub async fn are_found_by_what_tells_them_apart(make: &impl Make) {
-    let world = World::new(make).await;
+/// Two containers of which the second is gone, a machine, and a task.
+async fn four_of_which_one_goes(world: &World) {
     let machine = ResourceKey::machine(number(103));
     let first = [
         (container(101), state("running", "web")),
@@ -180,12 +181,17 @@ pub async fn are_found_by_what_tells_them_apart(make: &impl Make) {
         (machine.clone(), state("running", "win")),
         (ResourceKey::task("UPID:x"), state("ok", "y")),
     ];
-    look(&world, &first).await;
+    look(world, &first).await;
     let later = [
         (container(101), state("running", "web")),
         (machine, state("running", "win")),
     ];
-    look(&world, &later).await;
+    look(world, &later).await;
+}
+
+pub async fn are_found_by_what_tells_them_apart(make: &impl Make) {
+    let world = World::new(make).await;
+    four_of_which_one_goes(&world).await;
     let store = &world.store;
     let found = async |filter: ResourceFilter| {
         let found = store.resources(&filter).await.unwrap();
