@@ -126,7 +126,7 @@ pub struct PlannedChange {
     /// successor is healthy); `ends` (from then on).
     pub downtime: String,
     /// Volumes that would be destroyed.
-    pub data_at_risk: Vec<String>,
+    pub at_risk: Vec<String>,
     /// Privileges in Proxmox VE that the token lacks for it: `VM.Allocate on /pool/apps`.
     pub lacks: Vec<String>,
     /// What keeps it from being done as things are.

@@ -113,9 +113,9 @@ async fn removal_names_the_volumes_that_go_and_the_brake() {
     let plan = plan(&w, Vec::new(), true).await;
     let change = &plan.changes[0];
     assert_eq!((change.act, plan.removed()), (Act::Destroy, 1));
-    assert_eq!(change.data_at_risk.len(), 1, "{change:?}");
+    assert_eq!(change.at_risk.len(), 1, "{change:?}");
     let named = format!("{vmid}");
-    assert!(change.data_at_risk[0].contains(&named), "{change:?}");
+    assert!(change.at_risk[0].contains(&named), "{change:?}");
     assert_eq!(plan.brake, None);
     assert!(change.obstacles.is_empty(), "{change:?}");
 }

@@ -217,7 +217,7 @@ impl<'a> Decider<'a> {
         change.obstacles.extend(compared.obstacles);
         change.notes = compared.notes;
         change.downtime = downtime(&change, recorded, seen(sight));
-        change.data_at_risk = at_risk(act, recorded, seen(sight));
+        change.at_risk = at_risk(act, recorded, seen(sight));
         let is_listed = self.look(&mut change, sight);
         // What is lost is told from the configuration, and never from the list.
         let is_doubtful = compared.is_doubtful || act == Act::Replace;
@@ -244,7 +244,7 @@ impl<'a> Decider<'a> {
         };
         self.about(&mut change, recorded, sight);
         change.downtime = downtime(&change, recorded, seen(sight));
-        change.data_at_risk = at_risk(act, recorded, seen(sight));
+        change.at_risk = at_risk(act, recorded, seen(sight));
         // Giving a container back makes no call: its cluster may be away.
         let is_listed = act == Act::Destroy && self.look(&mut change, sight);
         let place = recorded.vmid.map(|vmid| (recorded.host, vmid));
@@ -374,7 +374,7 @@ fn empty(name: &Hostname, class: AppClass, act: Act) -> Change {
         act,
         fields: Vec::new(),
         downtime: Downtime::None,
-        data_at_risk: Vec::new(),
+        at_risk: Vec::new(),
         lacks: Vec::new(),
         obstacles: Vec::new(),
         notes: Vec::new(),

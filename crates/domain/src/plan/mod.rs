@@ -75,7 +75,7 @@ pub struct Change {
     /// How long people do without it.
     pub downtime: Downtime,
     /// Volumes that would be destroyed, or that this was not read.
-    pub data_at_risk: Vec<String>,
+    pub at_risk: Vec<String>,
     /// Privileges that the token lacks which would do it: `VM.Allocate on /pool/apps`.
     pub lacks: Vec<String>,
     /// What keeps it from being done as things are.

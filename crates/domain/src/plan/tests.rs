@@ -237,17 +237,14 @@ fn a_disk_grows_in_place_and_only_documents_make_another_of_a_larger_one() {
     sees(&mut state, 105, read());
     spec(&mut wanted).resources.disk_gib = 10;
     let grows = only(std::slice::from_ref(&wanted), &state, false);
-    assert_eq!((grows.act, grows.data_at_risk.len()), (Act::Update, 0));
+    assert_eq!((grows.act, grows.at_risk.len()), (Act::Update, 0));
     assert_eq!(grows.fields[0].from, Some(json!("8G")));
     assert_eq!(grows.fields[0].to, Some(json!("10G")));
 
     spec(&mut wanted).resources.disk_gib = 4;
     let shrinks = only(std::slice::from_ref(&wanted), &state, false);
     assert_eq!(shrinks.act, Act::Replace);
-    assert_eq!(
-        shrinks.data_at_risk,
-        ["local-lvm:vm-105-disk-0 (rootfs, 8G)"]
-    );
+    assert_eq!(shrinks.at_risk, ["local-lvm:vm-105-disk-0 (rootfs, 8G)"]);
     // Somebody made it larger in Proxmox VE: that is no reason to destroy anything.
     let mut seen = read();
     seen.disk_bytes = Figure::Is(20 * GIB);
@@ -257,12 +254,12 @@ fn a_disk_grows_in_place_and_only_documents_make_another_of_a_larger_one() {
         let grown = only(std::slice::from_ref(&wanted), &state, false);
         assert_eq!(grown.act, Act::Update);
         assert_eq!(codes(&grown), ["not_in_state"]);
-        assert!(grown.data_at_risk.is_empty());
+        assert!(grown.at_risk.is_empty());
     }
 }
 
 #[test]
-fn what_no_container_changes_is_replaced_and_the_data_is_named() {
+fn what_no_container_changes_is_replaced_and_what_is_lost_is_named() {
     let state = state(vec![recorded("web", 105, AppClass::Native)]);
     let mut other = app("web", 0);
     spec(&mut other).catalog_id = "caddy".parse().unwrap();
@@ -273,7 +270,7 @@ fn what_no_container_changes_is_replaced_and_the_data_is_named() {
     );
     assert_eq!(paths(&change), [("catalog_id", Source::Documents)]);
     assert_eq!(
-        change.data_at_risk,
+        change.at_risk,
         ["all that its container holds, which was not read"]
     );
     let mut elsewhere = app("web", 0);
@@ -395,9 +392,9 @@ fn removal_is_planned_on_request_alone_last_and_never_of_what_is_anothers() {
     assert_eq!(acts, expected);
     assert_eq!(plan.removed(), 2);
     let destroyed = &plan.changes[2];
-    assert_eq!(destroyed.data_at_risk.len(), 1);
+    assert_eq!(destroyed.at_risk.len(), 1);
     assert_eq!(destroyed.downtime, Downtime::Ends);
-    assert!(plan.changes[1].data_at_risk.is_empty());
+    assert!(plan.changes[1].at_risk.is_empty());
     assert_ne!(plan.digest, kept.digest, "another thing was asked for");
 }
 
@@ -467,7 +464,7 @@ fn an_adopted_app_is_changed_in_the_record_and_its_container_is_left() {
     let mut both = known.clone();
     sees(&mut both, 108, read());
     let change = only(&[found("db", 108)], &both, true);
-    assert_eq!((change.act, change.data_at_risk.len()), (Act::Replace, 0));
+    assert_eq!((change.act, change.at_risk.len()), (Act::Replace, 0));
     assert_eq!(paths(&change), [("vmid", Source::Documents)]);
     let renamed = only(&[found("data", 106)], &known, true);
     assert_eq!(

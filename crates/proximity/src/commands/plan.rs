@@ -188,7 +188,7 @@ fn consequences(change: &PlannedChange) -> Vec<String> {
         "ends" => lines.push("downtime: from then on".to_owned()),
         _ => {}
     }
-    let lost = change.data_at_risk.iter();
+    let lost = change.at_risk.iter();
     lines.extend(lost.map(|volume| format!("data lost: {volume}")));
     if !change.lacks.is_empty() {
         lines.push(format!("the token lacks {}", change.lacks.join(", ")));
@@ -266,7 +266,7 @@ mod tests {
             vmid: Some(105),
             fields: Vec::new(),
             downtime: "none".to_owned(),
-            data_at_risk: Vec::new(),
+            at_risk: Vec::new(),
             lacks: Vec::new(),
             obstacles: Vec::new(),
             notes: Vec::new(),
@@ -337,7 +337,7 @@ mod tests {
             "documents",
         )];
         shop.downtime = "redeploy".to_owned();
-        shop.data_at_risk = vec!["local-lvm:vm-105-disk-0 (rootfs, 8G)".to_owned()];
+        shop.at_risk = vec!["local-lvm:vm-105-disk-0 (rootfs, 8G)".to_owned()];
         let mut away = change("away", "no_op", 2);
         away.obstacles = vec![PlanObstacle {
             code: "pve_unreachable".to_owned(),

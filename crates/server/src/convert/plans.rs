@@ -61,7 +61,7 @@ fn change(change: Change) -> PlannedChange {
         vmid: place.vmid.map(|vmid| vmid.get()),
         fields: change.fields.into_iter().map(field).collect(),
         downtime: change.downtime.label().to_owned(),
-        data_at_risk: change.data_at_risk,
+        at_risk: change.at_risk,
         lacks: change.lacks,
         obstacles: obstacles
             .map(|one| PlanObstacle {

@@ -34,7 +34,7 @@ impl Play {
             act: Act::ALL[usize::from(n) % Act::ALL.len()],
             fields: Vec::new(),
             downtime: Downtime::None,
-            data_at_risk: Vec::new(),
+            at_risk: Vec::new(),
             lacks: Vec::new(),
             obstacles: Vec::new(),
             notes: Vec::new(),

@@ -27,7 +27,7 @@ fn change(app: AppId) -> Change {
             source: Source::Both,
         }],
         downtime: Downtime::Restart,
-        data_at_risk: vec!["local:105/vm-105-disk-0.raw".to_owned()],
+        at_risk: vec!["local:105/vm-105-disk-0.raw".to_owned()],
         lacks: vec!["VM.Config.Memory on /pool/apps".to_owned()],
         obstacles: vec![Obstacle::new("busy", "what", "hint")],
         notes: vec!["what was not compared".to_owned()],

@@ -292,7 +292,7 @@ mod tests {
             act,
             fields: fields.collect(),
             downtime: Downtime::None,
-            data_at_risk: Vec::new(),
+            at_risk: Vec::new(),
             lacks: Vec::new(),
             obstacles: Vec::new(),
             notes: Vec::new(),
