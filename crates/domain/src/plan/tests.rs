@@ -371,7 +371,7 @@ fn removal_is_planned_on_request_alone_last_and_never_of_what_is_anothers() {
     theirs.is_own = false;
     let apps = vec![
         recorded("web", 105, AppClass::Native),
-        recorded("db", 106, AppClass::Adopted),
+        recorded("dbs", 106, AppClass::Adopted),
         theirs,
     ];
     let mut state = state(apps);
@@ -386,7 +386,7 @@ fn removal_is_planned_on_request_alone_last_and_never_of_what_is_anothers() {
         .collect();
     let expected = [
         ("new", Act::Create, 3),
-        ("db", Act::Forget, 4),
+        ("dbs", Act::Forget, 4),
         ("web", Act::Destroy, 4),
     ];
     assert_eq!(acts, expected);
@@ -400,7 +400,7 @@ fn removal_is_planned_on_request_alone_last_and_never_of_what_is_anothers() {
 
 #[test]
 fn giving_a_container_back_needs_no_cluster() {
-    let mut state = state(vec![recorded("db", 106, AppClass::Adopted)]);
+    let mut state = state(vec![recorded("dbs", 106, AppClass::Adopted)]);
     let entry = state.hosts.get_mut(&host()).unwrap();
     entry.unread = Some(Obstacle::new("pve_unreachable", "no answer", "look"));
     let change = only(&[], &state, true);
@@ -411,17 +411,17 @@ fn giving_a_container_back_needs_no_cluster() {
 fn a_container_is_taken_over_once_and_under_a_free_name() {
     let mut free = state(vec![]);
     sees(&mut free, 106, listed());
-    let adopted = decide(&[found("db", 106)], &free, false);
+    let adopted = decide(&[found("dbs", 106)], &free, false);
     assert_eq!(adopted.doubts, [(host(), vmid(106))]);
     assert_eq!(adopted.plan.changes[0].act, Act::Adopt);
-    let nothing = only(&[found("db", 107)], &free, false);
+    let nothing = only(&[found("dbs", 107)], &free, false);
     assert_eq!(
         (nothing.act, codes(&nothing)),
         (Act::Adopt, vec!["container_missing"])
     );
 
     let ours = state(vec![recorded("web", 106, AppClass::Native)]);
-    let managed = decide(&[found("db", 106)], &ours, true).plan.changes;
+    let managed = decide(&[found("dbs", 106)], &ours, true).plan.changes;
     assert_eq!(
         managed.len(),
         1,
@@ -442,8 +442,8 @@ fn a_container_is_taken_over_once_and_under_a_free_name() {
 
 #[test]
 fn an_adopted_app_is_changed_in_the_record_and_its_container_is_left() {
-    let mut wanted = found("db", 106);
-    let known = state(vec![recorded("db", 106, AppClass::Adopted)]);
+    let mut wanted = found("dbs", 106);
+    let known = state(vec![recorded("dbs", 106, AppClass::Adopted)]);
     assert_eq!(
         decide(std::slice::from_ref(&wanted), &known, false)
             .plan
@@ -463,7 +463,7 @@ fn an_adopted_app_is_changed_in_the_record_and_its_container_is_left() {
     // Another container under its name: the first is given back, and nothing is lost.
     let mut both = known.clone();
     sees(&mut both, 108, read());
-    let change = only(&[found("db", 108)], &both, true);
+    let change = only(&[found("dbs", 108)], &both, true);
     assert_eq!((change.act, change.at_risk.len()), (Act::Replace, 0));
     assert_eq!(paths(&change), [("vmid", Source::Documents)]);
     let renamed = only(&[found("data", 106)], &known, true);
