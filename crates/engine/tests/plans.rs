@@ -143,14 +143,14 @@ async fn a_stranger_is_planned_to_be_taken_over_and_what_bears_a_mark_is_not() {
         name: name.parse().unwrap(),
         spec: found(vmid),
     };
-    let first = plan_of(&w, vec![document("db", 150)], false).await;
+    let first = plan_of(&w, vec![document("dbs", 150)], false).await;
     let change = &first.changes[0];
     assert_eq!(
         (change.act, change.obstacles.len()),
         (Act::Adopt, 0),
         "{change:?}"
     );
-    let absent = plan_of(&w, vec![document("db", 151)], false).await;
+    let absent = plan_of(&w, vec![document("dbs", 151)], false).await;
     assert_eq!(absent.changes[0].obstacles[0].code, "container_missing");
     let request = AdoptContainer {
         host: Some("lab".to_owned()),

@@ -164,7 +164,7 @@ fn a_long_text_that_many_aliases_name_has_an_end() {
     let told = read_one(&text).unwrap_err();
     check(&text, &told);
     let problem = &told.problems[0];
-    let ends = problem.message.contains("more text than is read");
+    let ends = problem.message.contains("more than 4 MiB of texts");
     assert!(ends, "{problem}");
     assert_eq!(problem.line, 6);
 }

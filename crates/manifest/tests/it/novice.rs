@@ -51,12 +51,12 @@ const IN_SPEC: &[(&str, u32, &str)] = &[
     ),
     (
         "  settings:\n    motd: |\n      Hello\n",
-        8,
+        9,
         "write |- for |",
     ),
     (
         "  settings:\n    motd: |\n      Hello\n      there\n",
-        8,
+        9,
         "belongs into a file",
     ),
     (

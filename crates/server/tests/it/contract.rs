@@ -538,6 +538,7 @@ async fn who_may_not_is_refused_on_every_operation() {
                 "/api/proxmox/hosts/init" | "/api/proxmox/hosts/init/plan" => INIT.to_owned(),
                 "/api/proxmox/hosts/lab/uninit/plan" => UNINIT.to_owned(),
                 "/api/proxmox/hosts/lab/uninit" => CONFIRMED.to_owned(),
+                "/api/plans" => r#"{"documents":[]}"#.to_owned(),
                 "/api/apps/adopt" => r#"{"vmid":150}"#.to_owned(),
                 "/api/apps/adopt/batch" => r#"{"containers":[{"vmid":150}]}"#.to_owned(),
                 "/api/apps/web/expose" if method == "POST" => "{}".to_owned(),
@@ -566,7 +567,8 @@ async fn who_may_not_is_refused_on_every_operation() {
             let refused = answer.status == 403;
             // What no app has is everybody's, and shown to those alone who may see it all.
             let everybodys = path == "/api/apps/discover" || path.starts_with("/api/resources");
-            let is_his = method == "GET" && !everybodys;
+            let is_plan = path.starts_with("/api/plans");
+            let is_his = is_plan || method == "GET" && !everybodys;
             assert_eq!(refused, !is_his, "{method} {path}: {}", answer.body);
         }
     }

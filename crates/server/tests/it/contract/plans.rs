@@ -58,12 +58,12 @@ async fn documents_that_are_not_right_are_told_by_their_places() {
     let unknown = document("web", "catalog_id: beacon, memory: 1");
     let nowhere = document("web", "catalog_id: beacn, host: lab")
         + &document(
-            "db",
+            "dbs",
             "catalog_id: beacon, host: nowhere, settings: {nope: 1}",
         )
         + &document(
             "big",
-            "catalog_id: beacon, node: pve7, resources: {memory_mib: 1}",
+            "catalog_id: beacon, node: pve7, resources: {memory_mib: 16}",
         );
     for (text, fields) in [
         (unknown, vec!["shop.yaml:5:28"]),
@@ -72,8 +72,8 @@ async fn documents_that_are_not_right_are_told_by_their_places() {
             vec![
                 "big.node",
                 "big.resources",
-                "db.host",
-                "db.settings.nope",
+                "dbs.host",
+                "dbs.settings.nope",
                 "web.catalog_id",
             ],
         ),
