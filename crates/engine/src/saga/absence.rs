@@ -1,6 +1,7 @@
 //! Whether a container is gone: by one complete view, or by the word of every node as well.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::future::join_all;
 use proximity_domain::failure::Failure;
@@ -16,14 +17,20 @@ use super::step::{StepError, StepResult};
 use crate::reconcile::{Wanted, Word, words_of_each};
 use crate::view::{self, is_whole};
 
+/// For a node's own word on one container, which takes one that is well some milliseconds.
+const PATIENCE: Duration = Duration::from_secs(10);
+
 /// As [`absent_everywhere`], and every other node that is online by anybody's word says as well that it does not have the
 /// container, and no list that any endpoint gives has it, nor does any node that gives one have the container's own node off: where
 /// no destroy of ours explains the absence, the list of one node and the word of another prove nothing (ADR 0015). The endpoint
 /// that was asked before is asked anew with the others: which one that was is not known for certain.
 pub(crate) async fn absent_by_every_word(cx: &Cx, place: &ContainerRef) -> StepResult<bool> {
-    if !absent_everywhere(cx, place).await? {
-        return Ok(false);
-    }
+    Ok(absent_everywhere(cx, place).await? && nobody_has_it(cx, place).await?)
+}
+
+/// What [`absent_by_every_word`] asks beyond [`absent_everywhere`], which is to have said yes right before: a request to each node
+/// that is online, and the list of each endpoint.
+pub(crate) async fn nobody_has_it(cx: &Cx, place: &ContainerRef) -> StepResult<bool> {
     let status = view::status(&cx.cluster)
         .await
         .map_err(|e| pve_failure("reading the cluster's status", &e))?;
@@ -84,7 +91,8 @@ async fn none_has_it(
     place: &ContainerRef,
     nodes: &BTreeSet<NodeName>,
 ) -> StepResult<bool> {
-    let read = cx.cluster.read();
+    let patient = cx.cluster.read().patient(PATIENCE);
+    let read = &patient;
     let mut asked = Vec::new();
     for node in nodes {
         asked.push(async move { (read.lxc_config(node, place.vmid).await, node) });

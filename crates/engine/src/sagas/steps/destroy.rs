@@ -15,8 +15,7 @@ use super::members::{HA_HINT, REPLICATION_HINT, replication_jobs};
 use super::unprotect;
 use crate::saga::{
     BARE, Change, Cx, DESTROY_TASK, Done, Guard, Look, StepAction, StepError, StepResult,
-    absent_by_every_word, absent_everywhere, as_far_as_compared, confirm, is_off, pve_failure,
-    runs,
+    absent_everywhere, as_far_as_compared, confirm, is_off, nobody_has_it, pve_failure, runs,
 };
 use crate::view;
 
@@ -26,6 +25,8 @@ const STOPPING: &str = "shutting the container down";
 const LISTED_MS: u64 = 330_000;
 /// How often it is read meanwhile.
 const LISTED_EVERY_MS: u64 = 5_000;
+/// The most that is waited between two times that all nodes are asked: their lists are many times what one of them is.
+const ALL_EVERY_MS: u64 = 80_000;
 /// How often it is looked whether a call whose answer was lost has arrived.
 const LOOK_EVERY_MS: u64 = 1_000;
 
@@ -64,7 +65,7 @@ impl StepAction for DestroyContainer {
             return Ok(Effects::default());
         };
         let is_there = still_there(cx, &guest).await.map_err(told)?;
-        if !is_there && is_gone(cx, &guest).await.map_err(told)? {
+        if !is_there && absence(cx, &guest).await.map_err(told)? == Absence::Proven {
             return Ok(gone(cx, &guest));
         }
         Ok(Effects::default())
@@ -270,35 +271,65 @@ async fn destroy_once(cx: &Cx, guest: &NativeGuest, removal: Removal) -> StepRes
     }
 }
 
+/// What a look at the whole cluster says of a container that its own node does not have.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Absence {
+    /// A destroy of ours explains it, or every node that is online has said so.
+    Proven,
+    /// The list of the node that is asked first names it.
+    Listed,
+    /// That one does not, and another node has it or lists it.
+    Contradicted,
+}
+
 /// Whether it is gone for the whole cluster. The list of a node that lags names it for some time after its own node has said that
 /// it does not exist: that is waited for, and one that was migrated in this moment is found by the look.
 async fn vanishes(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
     let clock = &cx.engine.inner.parts.clock;
     let began = clock.monotonic();
+    let mut contradicted = 0;
     loop {
-        if is_gone(cx, guest).await? {
-            return Ok(true);
+        match absence(cx, guest).await? {
+            Absence::Proven => return Ok(true),
+            Absence::Listed => {}
+            Absence::Contradicted => contradicted += 1,
         }
         let waited_ms = clock.monotonic().since_ms(began);
-        if waited_ms >= LISTED_MS {
+        let Some(pause_ms) = until_next(waited_ms, contradicted) else {
             return Ok(false);
-        }
+        };
         let look = cx.look(guest).await;
         if !matches!(unless_refused(cx, guest, look).await?, Look::Absent) {
             return Ok(false);
         }
-        cx.pause_ms(LISTED_EVERY_MS).await;
+        cx.pause_ms(pause_ms).await;
     }
 }
 
-/// Whether it is proven absent: a destroy of ours explains it, or every node that is online has said so.
-async fn is_gone(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
+/// How long to wait before it is read again, milliseconds: longer each time that all nodes were asked in vain. `None` = no more.
+fn until_next(waited_ms: u64, contradicted: u32) -> Option<u64> {
+    let left_ms = LISTED_MS.checked_sub(waited_ms).filter(|ms| *ms > 0)?;
+    let times = 2_u64.saturating_pow(contradicted.saturating_sub(1));
+    let pause_ms = LISTED_EVERY_MS.saturating_mul(times);
+    Some(pause_ms.min(ALL_EVERY_MS).min(left_ms))
+}
+
+/// Whether it is proven absent. All nodes are asked only where the nearest list lacks it already, and no destroy of ours explains
+/// that.
+async fn absence(cx: &Cx, guest: &NativeGuest) -> StepResult<Absence> {
     let sent = cx.sent(Change::Destroy, guest.place.vmid).await?;
-    let proven = match sent.did_nothing() {
-        true => absent_by_every_word(cx, &guest.place).await,
-        false => absent_everywhere(cx, &guest.place).await,
-    };
-    unless_refused(cx, guest, proven).await
+    let unlisted = absent_everywhere(cx, &guest.place).await;
+    if !unless_refused(cx, guest, unlisted).await? {
+        return Ok(Absence::Listed);
+    }
+    if !sent.did_nothing() {
+        return Ok(Absence::Proven);
+    }
+    let proven = nobody_has_it(cx, &guest.place).await;
+    match unless_refused(cx, guest, proven).await? {
+        true => Ok(Absence::Proven),
+        false => Ok(Absence::Contradicted),
+    }
 }
 
 /// A destroy cannot be taken back: once it was sent, what was refused of the proof is read again as what had no answer is, until
@@ -517,4 +548,27 @@ fn moved(guest: &NativeGuest) -> StepError {
         ),
         "it may have been migrated in this moment; retry looks for it and goes on where it is",
     ))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// How long is waited in all, and how often is read, where each read says this.
+    fn reads(contradicts: bool) -> (u64, usize) {
+        let (mut waited_ms, mut reads) = (0, 1);
+        let contradicted = |reads| if contradicts { reads } else { 0 };
+        while let Some(pause_ms) = until_next(waited_ms, contradicted(reads)) {
+            waited_ms += pause_ms;
+            reads += 1;
+        }
+        (waited_ms, usize::try_from(reads).unwrap())
+    }
+
+    #[test]
+    fn one_list_is_read_often_and_those_of_all_nodes_a_few_times() {
+        assert_eq!(reads(false), (LISTED_MS, 67));
+        assert_eq!(reads(true), (LISTED_MS, 9));
+        assert_eq!(until_next(LISTED_MS + 1, 1), None);
+    }
 }
