@@ -5,8 +5,9 @@
 //! nobody is at work on the app, and only then judged.
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
+use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use futures::future::join_all;
 use proximity_domain::guest::ContainerRef;
@@ -15,6 +16,7 @@ use proximity_domain::ids::{AppId, GuestId, HostId, Vmid};
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{CompleteInventory, NodeSeen};
 use proximity_domain::time::{Monotonic, Timestamp};
+use proximity_pve::Error as PveError;
 use proximity_pve::lxc::LxcConfig;
 use proximity_store::observation::WatchedGuest;
 use tokio_util::sync::CancellationToken;
@@ -58,7 +60,17 @@ pub(super) struct Queue<'a> {
     pub(super) site: &'a Site,
     node: &'a NodeName,
     nodes: &'a [NodeSeen],
-    targets: Mutex<(VecDeque<Target>, u32)>,
+    left: Mutex<OfQueue>,
+}
+
+/// What is left of a queue.
+#[derive(Default)]
+struct OfQueue {
+    targets: VecDeque<Target>,
+    /// Reads that did not come back.
+    strikes: u32,
+    /// Those in doubt that were taken and are in doubt still: for the next round.
+    doubtful: Vec<Target>,
 }
 
 /// A round that is under way, until dropped.
@@ -99,31 +111,46 @@ impl<'a> Queue<'a> {
             site,
             node,
             nodes: inventory.nodes(),
-            targets: Mutex::new((targets, 0)),
+            left: Mutex::new(OfQueue {
+                targets,
+                ..OfQueue::default()
+            }),
         }
     }
 
+    fn lock(&self) -> MutexGuard<'_, OfQueue> {
+        self.left.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
     fn next(&self) -> Option<Target> {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        targets.0.pop_front()
+        self.lock().targets.pop_front()
     }
 
     /// So many reads did not come back that the node is left alone in this round.
     fn is_given_up(&self) -> bool {
-        let targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        targets.1 >= STRIKES
+        self.lock().strikes >= STRIKES
     }
 
     /// A read did not come back. Gives how many are given up with it.
     pub(super) fn strike(&self) -> usize {
-        let mut targets = self.targets.lock().unwrap_or_else(PoisonError::into_inner);
-        targets.1 += 1;
-        if targets.1 < STRIKES {
+        let mut left = self.lock();
+        left.strikes += 1;
+        if left.strikes < STRIKES {
             return 0;
         }
-        let given_up = targets.0.len();
-        targets.0.clear();
+        let given_up = left.targets.len();
+        left.targets.clear();
         given_up
+    }
+
+    /// It is in doubt still, and not read again in this round: else one that cannot be read would keep all others waiting.
+    fn keep_in_doubt(&self, target: Target) {
+        self.lock().doubtful.push(target);
+    }
+
+    /// Takes those that are in doubt still.
+    fn still_doubtful(&self) -> Vec<Target> {
+        mem::take(&mut self.lock().doubtful)
     }
 }
 
@@ -261,6 +288,9 @@ impl Reconciler {
             }
         }
         let done = join_all(lanes).await;
+        for target in queues.iter().flat_map(Queue::still_doubtful) {
+            self.doubtful.put_back(&target);
+        }
         self.write_first_addresses().await?;
         let mut report = SweepReport::default();
         for done in done {
@@ -352,15 +382,17 @@ impl Reconciler {
                     Swept::Gone
                 }
                 Err(e) => {
-                    if was_doubtful {
-                        self.doubtful.put_back(&target);
-                    }
                     tracing::debug!(%node, %vmid, error = %e, "a configuration could not be swept");
-                    report.unread += queue.strike();
+                    if !is_of_one(&e) {
+                        report.unread += queue.strike();
+                    }
                     Swept::Unread
                 }
             };
             report.count(&swept);
+            if was_doubtful && matches!(swept, Swept::Unread) {
+                queue.keep_in_doubt(target);
+            }
             if self.addresses.are_due(self.moment()) {
                 self.write_first_addresses().await?;
             }
@@ -456,6 +488,12 @@ impl Reconciler {
             }
         }
     }
+}
+
+/// Whether this tells of one container, and not of its node: that was asked, and said something.
+fn is_of_one(error: &PveError) -> bool {
+    let is_answer = matches!(error, PveError::Refused { .. } | PveError::Unreadable { .. });
+    is_answer && !error.is_node_unreachable()
 }
 
 impl SweepReport {
