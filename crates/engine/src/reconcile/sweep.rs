@@ -390,7 +390,7 @@ impl Reconciler {
                 }
             };
             report.count(&swept);
-            if was_doubtful && matches!(swept, Swept::Unread) {
+            if was_doubtful && matches!(swept, Swept::Unread | Swept::Left) {
                 queue.keep_in_doubt(target);
             }
             if self.addresses.are_due(self.moment()) {
