@@ -42,14 +42,27 @@ pub(super) enum Due {
 pub(super) struct Rest {
     /// The next one should come soon.
     soon: bool,
+    /// That is for what the last one left out.
+    again: bool,
     rested: Duration,
 }
 
 impl Rest {
-    /// One over everything has come to its end.
-    pub(super) fn begin(&mut self, soon: bool) {
-        let rested = Duration::ZERO;
-        *self = Self { soon, rested };
+    /// None was there yet, or the last one could not be made.
+    pub(super) fn begin_soon(&mut self) {
+        self.soon = true;
+        self.rested = Duration::ZERO;
+    }
+
+    /// One over everything has come to its end. What it left out is a reason for one early round, and not for another one after
+    /// that: a cluster that stays off would keep the sweep of all others going.
+    pub(super) fn begin(&mut self, left_out: bool) {
+        let again = left_out && !self.again;
+        *self = Self {
+            soon: again,
+            again,
+            rested: Duration::ZERO,
+        };
     }
 
     /// A short while later: which round is due, if one is. Doubts alone do not shorten the rest: an app that starts anew every few
@@ -146,5 +159,30 @@ mod tests {
         assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
         rest.begin(true);
         assert_eq!(rounds(1, &mut rest, true), [Some(Due::All)]);
+    }
+
+    #[test]
+    fn what_stays_left_out_brings_one_early_round_after_each_rest() {
+        let mut rest = Rest::default();
+        rest.begin_soon();
+        assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
+        for _ in 0..2 {
+            rest.begin(true);
+            assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)], "early");
+            rest.begin(true);
+            assert_eq!(rounds(9, &mut rest, false), [None; 9]);
+            assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
+        }
+    }
+
+    #[test]
+    fn a_round_that_could_not_be_made_is_made_soon() {
+        let mut rest = Rest::default();
+        for _ in 0..3 {
+            rest.begin_soon();
+            assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
+        }
+        rest.begin(false);
+        assert_eq!(rounds(9, &mut rest, false), [None; 9]);
     }
 }

@@ -159,7 +159,7 @@ impl Reconciler {
     pub async fn run_sweep(&self, shutdown: CancellationToken) {
         let mut rest = Rest::default();
         // The first round comes soon: what was kept in memory is gone.
-        rest.begin(true);
+        rest.begin_soon();
         loop {
             let due = tokio::select! {
                 biased;
@@ -190,20 +190,21 @@ impl Reconciler {
             Due::All => self.sweep().await,
             Due::Doubtful => self.sweep_doubtful().await,
         };
-        let soon = match swept {
+        let left_out = match swept {
             Ok(report) => {
                 tracing::debug!(?due, ?report, "the configurations were swept");
-                report.unseen + report.unread > 0
+                Some(report.unseen + report.unread > 0)
             }
             Err(e) => {
                 tracing::warn!(error = %e, code = e.code(), "the configurations could not be swept");
-                true
+                None
             }
         };
-        match due {
-            Due::All => rest.begin(soon),
-            Due::Doubtful if soon => self.doubtful.again(),
-            Due::Doubtful => {}
+        match (due, left_out) {
+            (Due::All, Some(left_out)) => rest.begin(left_out),
+            (Due::All, None) => rest.begin_soon(),
+            (Due::Doubtful, Some(false)) => {}
+            (Due::Doubtful, Some(true) | None) => self.doubtful.again(),
         }
     }
 
