@@ -78,7 +78,7 @@ impl Doubtful {
         });
     }
 
-    /// It was taken, and could not be read.
+    /// It was taken, and is in doubt still.
     pub(super) fn put_back(&self, target: &Target) {
         let Some(guest) = target.guest else { return };
         let place = &target.place;

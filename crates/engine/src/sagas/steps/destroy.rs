@@ -554,21 +554,23 @@ fn moved(guest: &NativeGuest) -> StepError {
 mod tests {
     use super::*;
 
-    /// How long is waited in all, and how often is read, where each read says this.
-    fn reads(contradicts: bool) -> (u64, usize) {
+    /// How long is waited in all, and how often is read, where each read says that another node has it, or else that it is listed.
+    fn waited(is_contradicted: bool) -> (u64, u32) {
         let (mut waited_ms, mut reads) = (0, 1);
-        let contradicted = |reads| if contradicts { reads } else { 0 };
-        while let Some(pause_ms) = until_next(waited_ms, contradicted(reads)) {
+        loop {
+            let contradicted = if is_contradicted { reads } else { 0 };
+            let Some(pause_ms) = until_next(waited_ms, contradicted) else {
+                return (waited_ms, reads);
+            };
             waited_ms += pause_ms;
             reads += 1;
         }
-        (waited_ms, usize::try_from(reads).unwrap())
     }
 
     #[test]
     fn one_list_is_read_often_and_those_of_all_nodes_a_few_times() {
-        assert_eq!(reads(false), (LISTED_MS, 67));
-        assert_eq!(reads(true), (LISTED_MS, 9));
+        assert_eq!(waited(false), (LISTED_MS, 67));
+        assert_eq!(waited(true), (LISTED_MS, 9));
         assert_eq!(until_next(LISTED_MS + 1, 1), None);
     }
 }
