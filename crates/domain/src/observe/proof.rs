@@ -70,10 +70,10 @@ pub enum NotProven {
         /// The one that the container is recorded on.
         own: NodeName,
     },
-    /// A node answers, its list was not read, and no two lists stand in for it.
+    /// A node answers or is online, its list was not read, and no two lists stand in for it.
     #[error(
-        "the node {node} answers, but its list was not read ({why}): it may have what the others lack, and the lists of {own} and of \
-         one more node, which would do instead, were not both to be had"
+        "the list of the node {node} was not read ({why}): it may have what the others lack, and the lists of {own} and of one more \
+         node, which would do instead, were not both to be had"
     )]
     ListUnread {
         /// The one whose list it is.
@@ -117,7 +117,7 @@ pub struct ProvenAbsent {
     lists: BTreeSet<NodeName>,
     /// Who is online and did not say that it has none.
     unheard: Vec<NodeName>,
-    /// Who answers, and whose list was not read.
+    /// Who answers or is online, and whose list was not read.
     unread: Vec<NodeName>,
 }
 

@@ -10,13 +10,12 @@ use proximity_domain::observe::{
 };
 use proximity_pve::ReadClient;
 use proximity_store::observation::WatchedGuest;
-use proximity_store::records::HostRecord;
 
 use super::patience::Kept;
-use super::words::{Heard, Wanted, hear};
+use super::words::{Heard, Wanted, hear, silent_at};
 use super::{Reconciler, Seen, look};
 
-/// The endpoints that kept a pass waiting, with the list that was not read there, if anybody spoke for the cluster.
+/// The endpoints that kept a pass waiting, with the list that was not read there, if a node that is online may be behind it.
 pub(super) type LateEndpoints = Kept<(HostId, usize), Option<Unread>>;
 
 impl Reconciler {
@@ -94,7 +93,7 @@ impl Reconciler {
             unread,
         };
         for (endpoint, heard) in hear(host, newest, Wanted::All, endpoints).await {
-            self.take_in(host, endpoint, heard, &mut others);
+            self.take_in(cluster, endpoint, heard, &mut others);
         }
         let others = Arc::new(others);
         *kept = Some(Arc::clone(&others));
@@ -130,23 +129,21 @@ impl Reconciler {
         (asked, unread)
     }
 
-    fn take_in(&self, host: &HostRecord, endpoint: usize, heard: Heard, others: &mut Others) {
+    fn take_in(&self, cluster: &Seen, endpoint: usize, heard: Heard, others: &mut Others) {
+        let (host, inventory) = (&cluster.site.host, &cluster.inventory);
+        let is_online = |node: &NodeName| inventory.is_online(node) == Some(true);
         let read = match heard {
-            Heard::Word(word) => word.into_look(host),
-            Heard::Unread(unread) => Err(unread),
-            Heard::Nothing { is_silent } => {
-                if is_silent {
-                    self.late.note((host.id, endpoint), None, self.moment());
-                }
-                return;
-            }
+            Heard::Word(word) => word.into_look(host).map_err(Some),
+            Heard::Unread(unread) => Err(Some(unread)),
+            Heard::Silent => Err(silent_at(host, endpoint, is_online)),
+            Heard::Nothing => return,
         };
         match read {
             Ok(look) => others.looks.push(look),
             Err(unread) => {
-                let late = Some(unread.clone());
+                let late = unread.clone();
                 self.late.note((host.id, endpoint), late, self.moment());
-                others.unread.push(unread);
+                others.unread.extend(unread);
             }
         }
     }

@@ -52,11 +52,10 @@ pub(super) enum Heard {
     Word(Box<Word>),
     /// A node speaks for the cluster, and its list was not read.
     Unread(Unread),
+    /// It did not say in time who is in its cluster: whether it speaks for it is not known.
+    Silent,
     /// Nobody speaks for the cluster there, or it is the one whose word is at hand.
-    Nothing {
-        /// It did not answer in time.
-        is_silent: bool,
-    },
+    Nothing,
 }
 
 /// What all endpoints say.
@@ -64,7 +63,7 @@ pub(super) enum Heard {
 pub(crate) struct Words {
     /// Of each node that gave it.
     pub(crate) said: Vec<Word>,
-    /// Nodes that answer, and whose list was not read.
+    /// Nodes that answer or are online by what another one says, and whose list was not read.
     pub(crate) unread: Vec<Unread>,
 }
 
@@ -101,14 +100,44 @@ pub(crate) async fn words_of_each(host: &HostRecord, read: &ReadClient, wanted: 
         return words;
     }
     let endpoints = endpoints.into_iter().enumerate().collect();
-    for (_, heard) in hear(host, None, wanted, endpoints).await {
+    let mut silent = Vec::new();
+    for (endpoint, heard) in hear(host, None, wanted, endpoints).await {
         match heard {
             Heard::Word(word) => words.said.push(*word),
             Heard::Unread(unread) => words.unread.push(unread),
-            Heard::Nothing { .. } => {}
+            Heard::Silent => silent.push(endpoint),
+            Heard::Nothing => {}
         }
     }
+    let said = words.said.iter();
+    let online: Vec<&NodeName> = said
+        .flat_map(|word| &word.status.nodes)
+        .filter(|node| node.online)
+        .map(|node| &node.name)
+        .collect();
+    for endpoint in silent {
+        let unread = silent_at(host, endpoint, |node| online.contains(&node));
+        words.unread.extend(unread);
+    }
     words
+}
+
+/// What it means that this endpoint was silent: a node that is online and slow may have what the others lack, as one that is
+/// late with its list. `None` if it is not on record whose endpoint that is, or its node is not online.
+pub(super) fn silent_at(
+    host: &HostRecord,
+    endpoint: usize,
+    is_online: impl Fn(&NodeName) -> bool,
+) -> Option<Unread> {
+    let node = host.endpoints.get(endpoint)?.node.as_ref()?;
+    let unread = || Unread {
+        node: node.clone(),
+        why: format!(
+            "it has not said who is in its cluster within {} s",
+            PATIENCE_WITH_STATUS.as_secs()
+        ),
+    };
+    is_online(node).then(unread)
 }
 
 /// What is said at each of these endpoints by others than `but`: at most three requests to each, a few at the same time. In the
@@ -139,24 +168,27 @@ async fn hear_one(
     endpoint: usize,
     read: ReadClient,
 ) -> (usize, Heard) {
-    let nothing = |why: String, is_silent: bool| {
+    let nothing = |why: String| {
         tracing::debug!(host = %host.label, endpoint, why, "nobody speaks for the cluster there");
-        (endpoint, Heard::Nothing { is_silent })
+        (endpoint, Heard::Nothing)
     };
     // Its time begins when it is its turn.
     let status = match timeout(PATIENCE_WITH_STATUS, read.cluster_status()).await {
         Ok(Ok(status)) => status,
-        Ok(Err(error)) => return nothing(error.to_string(), false),
-        Err(_) => return nothing(late("it", PATIENCE_WITH_STATUS), true),
+        Ok(Err(error)) => return nothing(error.to_string()),
+        Err(_) => {
+            tracing::debug!(host = %host.label, endpoint, "it does not say who is in its cluster");
+            return (endpoint, Heard::Silent);
+        }
     };
     let Some(by) = answered_by(&status).cloned() else {
-        return nothing("it does not say which node it is".to_owned(), false);
+        return nothing("it does not say which node it is".to_owned());
     };
     if but == Some(&by) {
-        return nothing("it is the one whose word is at hand".to_owned(), false);
+        return nothing("it is the one whose word is at hand".to_owned());
     }
     if let Err(gap) = is_word_of(host, &status) {
-        return nothing(gap.text(host.label.as_str()), false);
+        return nothing(gap.text(host.label.as_str()));
     }
     let why = match timeout(PATIENCE_WITH_LIST, list(&read, wanted)).await {
         Ok(Ok(list)) => {
@@ -325,9 +357,9 @@ mod tests {
         let nodes = Nodes::new(&[AT_ONCE_THERE, late, None, AT_ONCE_THERE]);
         let heard = heard(nodes, Some("pve1")).await;
         let [
-            (0, Heard::Nothing { is_silent: false }),
+            (0, Heard::Nothing),
             (1, Heard::Unread(unread)),
-            (2, Heard::Nothing { is_silent: true }),
+            (2, Heard::Silent),
             (3, Heard::Word(word)),
         ] = heard.as_slice()
         else {
@@ -336,6 +368,25 @@ mod tests {
         assert_eq!(unread.node.as_str(), "pve2");
         assert_eq!(unread.why, "the list has not come within 8 s");
         assert_eq!(word.by.as_str(), "pve4");
+    }
+
+    /// It may be slow, and have what the others lack; away is one that the others do not reach either, or that nobody knows.
+    #[tokio::test(start_paused = true)]
+    async fn a_node_that_is_online_and_silent_is_not_taken_for_away() {
+        let mut host = host(3);
+        let read = ReadClient::new(Arc::new(Nodes::new(&[AT_ONCE_THERE, AT_ONCE_THERE, None])));
+        let words = words_of_each(&host, &read, Wanted::All).await;
+        assert_eq!(words.said.len(), 2);
+        let [unread] = words.unread.as_slice() else {
+            panic!("{:?}", words.unread)
+        };
+        assert_eq!(unread.node.as_str(), "pve3");
+        assert!(unread.why.contains("who is in its cluster"), "{unread:?}");
+        assert_eq!(silent_at(&host, 2, |_| false), None);
+        assert_eq!(silent_at(&host, 3, |_| true), None);
+        host.endpoints[2].node = None;
+        let words = words_of_each(&host, &read, Wanted::All).await;
+        assert_eq!((words.said.len(), words.unread.len()), (2, 0));
     }
 
     /// What the token may not see there is in no list.
