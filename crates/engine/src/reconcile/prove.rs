@@ -136,7 +136,8 @@ impl Reconciler {
             Heard::Word(word) => word.into_look(host).map_err(Some),
             Heard::Unread(unread) => Err(Some(unread)),
             Heard::Silent => Err(silent_at(host, endpoint, is_online)),
-            Heard::Nothing => return,
+            Heard::Nothing { is_late: true } => Err(None),
+            Heard::Nothing { is_late: false } => return,
         };
         match read {
             Ok(look) => others.looks.push(look),

@@ -7,17 +7,20 @@ use futures::stream::{self, StreamExt};
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{CompleteInventory, Sight, Unread};
-use proximity_pve::ReadClient;
 use proximity_pve::cluster::ClusterStatus;
 use proximity_pve::guest_list::GuestList;
+use proximity_pve::{Error as PveError, ReadClient};
 use proximity_store::records::HostRecord;
-use tokio::time::timeout;
+use tokio::time::{Instant, timeout};
 
 use super::look::{answered_by, complete, may_see, sight};
 use crate::view::is_word_of;
 
-/// For who is in its cluster, with the connection that takes.
-const PATIENCE_WITH_STATUS: Duration = Duration::from_secs(5);
+/// For who is in its cluster, with the connection that takes. More than one may take to connect (5 s): one that is not reached is
+/// told from one that is, and says nothing.
+const PATIENCE_WITH_STATUS: Duration = Duration::from_secs(6);
+/// What is longer under way than this keeps those waiting who ask, whatever comes of it.
+const QUICK: Duration = Duration::from_secs(1);
 /// For the token's rights and the whole list, once it has answered.
 const PATIENCE_WITH_LIST: Duration = Duration::from_secs(8);
 /// So many are read at the same time: the list of a large cluster is some megabytes.
@@ -55,7 +58,10 @@ pub(super) enum Heard {
     /// It did not say in time who is in its cluster: whether it speaks for it is not known.
     Silent,
     /// Nobody speaks for the cluster there, or it is the one whose word is at hand.
-    Nothing,
+    Nothing {
+        /// No connection or answer came, and that took its time.
+        is_late: bool,
+    },
 }
 
 /// What all endpoints say.
@@ -106,7 +112,7 @@ pub(crate) async fn words_of_each(host: &HostRecord, read: &ReadClient, wanted: 
             Heard::Word(word) => words.said.push(*word),
             Heard::Unread(unread) => words.unread.push(unread),
             Heard::Silent => silent.push(endpoint),
-            Heard::Nothing => {}
+            Heard::Nothing { .. } => {}
         }
     }
     let said = words.said.iter();
@@ -168,27 +174,32 @@ async fn hear_one(
     endpoint: usize,
     read: ReadClient,
 ) -> (usize, Heard) {
-    let nothing = |why: String| {
+    let nothing = |why: String, is_late: bool| {
         tracing::debug!(host = %host.label, endpoint, why, "nobody speaks for the cluster there");
-        (endpoint, Heard::Nothing)
+        (endpoint, Heard::Nothing { is_late })
     };
+    let begun = Instant::now();
     // Its time begins when it is its turn.
     let status = match timeout(PATIENCE_WITH_STATUS, read.cluster_status()).await {
         Ok(Ok(status)) => status,
-        Ok(Err(error)) => return nothing(error.to_string()),
+        Ok(Err(error)) => {
+            let is_silent = matches!(error, PveError::NotSent { .. });
+            let is_late = is_silent && begun.elapsed() >= QUICK;
+            return nothing(error.to_string(), is_late);
+        }
         Err(_) => {
             tracing::debug!(host = %host.label, endpoint, "it does not say who is in its cluster");
             return (endpoint, Heard::Silent);
         }
     };
     let Some(by) = answered_by(&status).cloned() else {
-        return nothing("it does not say which node it is".to_owned());
+        return nothing("it does not say which node it is".to_owned(), false);
     };
     if but == Some(&by) {
-        return nothing("it is the one whose word is at hand".to_owned());
+        return nothing("it is the one whose word is at hand".to_owned(), false);
     }
     if let Err(gap) = is_word_of(host, &status) {
-        return nothing(gap.text(host.label.as_str()));
+        return nothing(gap.text(host.label.as_str()), false);
     }
     let why = match timeout(PATIENCE_WITH_LIST, list(&read, wanted)).await {
         Ok(Ok(list)) => {
@@ -233,7 +244,7 @@ mod tests {
     use proximity_pve::transport::{RawResponse, Request, Transport, TransportError};
     use proximity_store::records::{Endpoint, HostPlacement, PurposeTokens, TlsTrust};
     use serde_json::{Value, json};
-    use tokio::time::{Instant, sleep};
+    use tokio::time::sleep;
     use uuid::Uuid;
 
     use super::*;
@@ -245,6 +256,8 @@ mod tests {
     #[derive(Debug)]
     struct Nodes {
         takes: Vec<Takes>,
+        /// To the last of them no connection comes about within this time.
+        no_connection: Option<Duration>,
         may_see: bool,
         under_way: AtomicUsize,
         most: AtomicUsize,
@@ -254,6 +267,7 @@ mod tests {
         fn new(takes: &[Takes]) -> Self {
             Self {
                 takes: takes.to_vec(),
+                no_connection: None,
                 may_see: true,
                 under_way: AtomicUsize::new(0),
                 most: AtomicUsize::new(0),
@@ -294,6 +308,12 @@ mod tests {
             endpoint: usize,
             request: Request,
         ) -> Result<RawResponse, TransportError> {
+            if let Some(within) = self.no_connection
+                && endpoint + 1 == self.takes.len()
+            {
+                sleep(within).await;
+                return Err(TransportError::NotSent("no connection in time".to_owned()));
+            }
             let Some(takes) = self.takes[endpoint] else {
                 return std::future::pending().await;
             };
@@ -357,7 +377,7 @@ mod tests {
         let nodes = Nodes::new(&[AT_ONCE_THERE, late, None, AT_ONCE_THERE]);
         let heard = heard(nodes, Some("pve1")).await;
         let [
-            (0, Heard::Nothing),
+            (0, Heard::Nothing { is_late: false }),
             (1, Heard::Unread(unread)),
             (2, Heard::Silent),
             (3, Heard::Word(word)),
@@ -387,6 +407,21 @@ mod tests {
         host.endpoints[2].node = None;
         let words = words_of_each(&host, &read, Wanted::All).await;
         assert_eq!((words.said.len(), words.unread.len()), (2, 0));
+    }
+
+    /// Who is asked again at once is one that costs nothing, as a node whose proxy starts anew.
+    #[tokio::test(start_paused = true)]
+    async fn an_endpoint_that_is_not_reached_is_late_where_that_took_its_time() {
+        let took = [(Duration::from_secs(5), true), (Duration::ZERO, false)];
+        for (within, late) in took {
+            let mut nodes = Nodes::new(&[AT_ONCE_THERE, AT_ONCE_THERE]);
+            nodes.no_connection = Some(within);
+            let heard = heard(nodes, Some("pve1")).await;
+            let [(0, _), (1, Heard::Nothing { is_late })] = heard.as_slice() else {
+                panic!("{heard:?}")
+            };
+            assert_eq!(*is_late, late, "{within:?}");
+        }
     }
 
     /// What the token may not see there is in no list.
