@@ -6,17 +6,20 @@ use futures::future::join_all;
 use proximity_domain::ids::HostId;
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
-    DirectRead, NodeSeen, NotProven, Others, ProvenAbsent, Sight, Suspicion, Unread,
+    CompleteInventory, DirectRead, NodeSeen, NotProven, Others, ProvenAbsent, Sight, Suspicion,
+    Unread,
 };
 use proximity_pve::ReadClient;
 use proximity_store::observation::WatchedGuest;
+use proximity_store::records::HostRecord;
 
 use super::patience::Kept;
 use super::words::{Heard, Wanted, hear, silent_at};
 use super::{Reconciler, Seen, look};
 
 /// The endpoints that kept a pass waiting, with the list that was not read there, if a node that is online may be behind it.
-pub(super) type LateEndpoints = Kept<(HostId, usize), Option<Unread>>;
+/// By address: what is at a place of the entry's list may be another one by the next pass.
+pub(super) type LateEndpoints = Kept<(HostId, String), Option<Unread>>;
 
 impl Reconciler {
     /// Asks for what is missing from the proof. One request for each guest and node that is online, and one more for the guest;
@@ -121,7 +124,8 @@ impl Reconciler {
             if node.is_some_and(is_in_vain) {
                 continue;
             }
-            match self.late.of(&(host.id, endpoint), now) {
+            let late = address(host, endpoint).and_then(|of| self.late.of(&of, now));
+            match late.filter(|late| holds(late.as_ref(), inventory)) {
                 Some(late) => unread.extend(late),
                 None => asked.push((endpoint, read)),
             }
@@ -142,12 +146,23 @@ impl Reconciler {
         match read {
             Ok(look) => others.looks.push(look),
             Err(unread) => {
-                let late = unread.clone();
-                self.late.note((host.id, endpoint), late, self.moment());
+                if let Some(of) = address(host, endpoint) {
+                    self.late.note(of, unread.clone(), self.moment());
+                }
                 others.unread.extend(unread);
             }
         }
     }
+}
+
+fn address(host: &HostRecord, endpoint: usize) -> Option<(HostId, String)> {
+    let known = host.endpoints.get(endpoint)?;
+    Some((host.id, known.url.clone()))
+}
+
+/// Whether what was found of an endpoint holds yet: not of a node that is off by now.
+fn holds(late: Option<&Unread>, newest: &CompleteInventory) -> bool {
+    late.is_none_or(|unread| newest.is_online(&unread.node) == Some(true))
 }
 
 /// Whether nothing but the lists of other nodes may be missing from the proof: each of them is read whole.
@@ -170,5 +185,54 @@ fn needs_lists(why: &NotProven, reads: &[DirectRead]) -> bool {
         | NotProven::Exists
         | NotProven::NobodyToAsk
         | NotProven::NotSaid(_) => false,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::observe::{Expected, Inventory};
+    use uuid::Uuid;
+
+    use super::*;
+
+    fn node(name: &str) -> NodeName {
+        name.parse().unwrap()
+    }
+
+    /// A look by which pve1 is online, and pve2 or not.
+    fn newest(online: bool) -> CompleteInventory {
+        let member = |name, online| NodeSeen {
+            name: node(name),
+            online,
+        };
+        let seen = Inventory {
+            host: HostId(Uuid::from_u128(2)),
+            by: Some(node("pve1")),
+            at: Some(node("pve1")),
+            cluster: Some("lab".to_owned()),
+            quorate: true,
+            nodes: vec![member("pve1", true), member("pve2", online)],
+            list_nodes: Vec::new(),
+            list_pools: Vec::new(),
+            guests: Vec::new(),
+        };
+        let expected = Expected {
+            cluster: Some("lab"),
+            known_nodes: &[],
+        };
+        seen.complete(&expected, Sight::All).unwrap()
+    }
+
+    /// It went off since, or was taken out of the cluster: nobody waits for its list.
+    #[test]
+    fn a_list_that_was_not_read_counts_as_long_as_its_node_is_online() {
+        let unread = |name| Unread {
+            node: node(name),
+            why: "too late".to_owned(),
+        };
+        assert!(holds(Some(&unread("pve2")), &newest(true)));
+        assert!(!holds(Some(&unread("pve2")), &newest(false)));
+        assert!(!holds(Some(&unread("pve3")), &newest(true)));
+        assert!(holds(None, &newest(false)));
     }
 }
