@@ -13,6 +13,7 @@ use proximity_pve::guest_list::{GuestList, ListedGuest};
 use proximity_pve::transport::{says_not_answered, says_out_of_files};
 use proximity_pve::{Error as PveError, ReadClient};
 use proximity_store::records::HostRecord;
+use tokio::time::{Instant, timeout};
 
 use super::Site;
 use super::patience::PATIENCE;
@@ -248,6 +249,22 @@ pub(crate) async fn direct(read: &ReadClient, node: &NodeName, vmid: Vmid) -> Op
     }
 }
 
+/// As [`direct`], and never longer than three times as long as an answer is waited for, so that a node with calls before this one holds up
+/// nobody else either. `None` then as well, unless it answered any call meanwhile.
+pub(super) async fn direct_soon(
+    read: &ReadClient,
+    node: &NodeName,
+    vmid: Vmid,
+) -> Option<DirectRead> {
+    let begun = Instant::now();
+    match timeout(3 * PATIENCE, direct(read, node, vmid)).await {
+        Ok(said) => said,
+        // It is at work on other calls of ours.
+        Err(_) if read.heard(node).is_some_and(|at| at > begun) => Some(DirectRead::Unknown),
+        Err(_) => None,
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
@@ -256,7 +273,7 @@ mod tests {
     use async_trait::async_trait;
     use proximity_pve::transport::{RawResponse, Request, Transport, TransportError, answered};
     use serde_json::json;
-    use tokio::time::{Instant, sleep};
+    use tokio::time::sleep;
 
     use super::*;
 
@@ -265,6 +282,8 @@ mod tests {
     struct Busy {
         turn_after: Duration,
         hangs: bool,
+        /// When it last answered another call of ours.
+        heard: Option<Instant>,
     }
 
     #[async_trait]
@@ -286,6 +305,10 @@ mod tests {
             };
             answered(request.answer_ms, answer).await
         }
+
+        fn heard(&self, _node: &NodeName) -> Option<Instant> {
+            self.heard
+        }
     }
 
     /// What waits for calls of ours that are answered is no sign of a node that hangs.
@@ -295,7 +318,8 @@ mod tests {
         let vmid = Vmid::try_from(101).unwrap();
         let turn_after = 4 * PATIENCE;
         let ask = async |hangs| {
-            let read = ReadClient::new(Arc::new(Busy { turn_after, hangs }));
+            let heard = None;
+            let read = ReadClient::new(Arc::new(Busy { turn_after, hangs, heard }));
             direct(&read, &node, vmid).await
         };
         let denied = DirectRead::DoesNotExist(node.clone());
@@ -303,6 +327,31 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(ask(true).await, None);
         assert_eq!(begun.elapsed(), turn_after + PATIENCE);
+    }
+
+    /// A pass is for all clusters: none of them waits for the turns at one node.
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_waits_for_a_turn_no_longer_than_nine_seconds() {
+        let node: NodeName = "pve3".parse().unwrap();
+        let vmid = Vmid::try_from(101).unwrap();
+        let ask = async |turn_after, heard| {
+            let read = ReadClient::new(Arc::new(Busy {
+                turn_after,
+                hangs: false,
+                heard,
+            }));
+            direct_soon(&read, &node, vmid).await
+        };
+        let denied = DirectRead::DoesNotExist(node.clone());
+        assert_eq!(ask(2 * PATIENCE, None).await, Some(denied));
+        let begun = Instant::now();
+        assert_eq!(ask(5 * PATIENCE, None).await, None, "it hangs");
+        assert_eq!(begun.elapsed(), 3 * PATIENCE);
+        let before = Some(begun);
+        assert_eq!(ask(5 * PATIENCE, before).await, None, "it hangs since");
+        let meanwhile = Some(Instant::now() + PATIENCE);
+        let is_busy = Some(DirectRead::Unknown);
+        assert_eq!(ask(5 * PATIENCE, meanwhile).await, is_busy);
     }
 
     fn refused(status: u16, message: &str) -> PveError {

@@ -55,7 +55,7 @@ impl Reconciler {
         let mut answers = Vec::new();
         for node in asked {
             answers.push(async {
-                let said = look::direct(read, &node.name, place.vmid).await;
+                let said = look::direct_soon(read, &node.name, place.vmid).await;
                 if said.is_none() {
                     self.hung.note(host, &node.name, self.moment());
                 }
