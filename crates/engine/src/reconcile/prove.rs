@@ -14,7 +14,7 @@ use proximity_store::observation::WatchedGuest;
 use proximity_store::records::HostRecord;
 
 use super::patience::Kept;
-use super::words::{Heard, Wanted, hear, silent_at};
+use super::words::{Heard, Patience, Wanted, hear, silent_at};
 use super::{Reconciler, Seen, look};
 
 /// The endpoints that kept a pass waiting, with the list that was not read there, if a node that is online may be behind it.
@@ -95,7 +95,8 @@ impl Reconciler {
             looks: Vec::new(),
             unread,
         };
-        for (endpoint, heard) in hear(host, newest, Wanted::All, endpoints).await {
+        let patience = Patience::of_pass();
+        for (endpoint, heard) in hear(host, newest, Wanted::All, patience, endpoints).await {
             self.take_in(cluster, endpoint, heard, &mut others);
         }
         let others = Arc::new(others);
@@ -139,7 +140,13 @@ impl Reconciler {
         let read = match heard {
             Heard::Word(word) => word.into_look(host).map_err(Some),
             Heard::Unread(unread) => Err(Some(unread)),
-            Heard::Silent => Err(silent_at(host, endpoint, is_online)),
+            Heard::Silent { was_asked: true } => Err(silent_at(host, endpoint, is_online)),
+            Heard::Silent { was_asked: false } => {
+                // The next pass asks it: those that took the time of this one are left alone then.
+                let unread = silent_at(host, endpoint, is_online);
+                others.unread.extend(unread);
+                return;
+            }
             Heard::Nothing { is_late: true } => Err(None),
             Heard::Nothing { is_late: false } => return,
         };

@@ -11,7 +11,7 @@ use proximity_pve::cluster::ClusterStatus;
 use proximity_pve::guest_list::GuestList;
 use proximity_pve::{Error as PveError, ReadClient};
 use proximity_store::records::HostRecord;
-use tokio::time::{Instant, timeout};
+use tokio::time::{Instant, timeout_at};
 
 use super::look::{answered_by, complete, may_see, sight};
 use crate::view::is_word_of;
@@ -23,8 +23,42 @@ const PATIENCE_WITH_STATUS: Duration = Duration::from_secs(6);
 const QUICK: Duration = Duration::from_secs(1);
 /// For the token's rights and the whole list, once it has answered.
 const PATIENCE_WITH_LIST: Duration = Duration::from_secs(8);
+/// For all endpoints together in a pass, which is for other clusters too.
+const IN_ALL: Duration = Duration::from_secs(15);
 /// So many are read at the same time: the list of a large cluster is some megabytes.
 const AT_ONCE: usize = 2;
+
+/// How long is waited for the words.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Patience {
+    /// For the token's rights and the whole list of each.
+    list: Duration,
+    /// When all of it has to be over. It holds for endpoints on record with their nodes, for the silence of any other would pass for its
+    /// being away.
+    end: Option<Instant>,
+}
+
+impl Patience {
+    /// For those that have the time.
+    const LONG: Self = Self {
+        list: PATIENCE_WITH_LIST,
+        end: None,
+    };
+
+    /// For a pass, from now on.
+    pub(super) fn of_pass() -> Self {
+        Self {
+            end: Some(Instant::now() + IN_ALL),
+            ..Self::LONG
+        }
+    }
+
+    /// Until when what may take so long is waited for, from now on.
+    fn until(&self, most: Duration) -> Instant {
+        let until = Instant::now() + most;
+        self.end.map_or(until, |end| end.min(until))
+    }
+}
 
 /// What is looked for in the lists, which the token that looks has to be allowed to see.
 #[derive(Debug, Clone, Copy)]
@@ -56,7 +90,10 @@ pub(super) enum Heard {
     /// A node speaks for the cluster, and its list was not read.
     Unread(Unread),
     /// It did not say in time who is in its cluster: whether it speaks for it is not known.
-    Silent,
+    Silent {
+        /// There was time to ask it.
+        was_asked: bool,
+    },
     /// Nobody speaks for the cluster there, or it is the one whose word is at hand.
     Nothing {
         /// No connection or answer came, and that took its time.
@@ -107,11 +144,11 @@ pub(crate) async fn words_of_each(host: &HostRecord, read: &ReadClient, wanted: 
     }
     let endpoints = endpoints.into_iter().enumerate().collect();
     let mut silent = Vec::new();
-    for (endpoint, heard) in hear(host, None, wanted, endpoints).await {
+    for (endpoint, heard) in hear(host, None, wanted, Patience::LONG, endpoints).await {
         match heard {
             Heard::Word(word) => words.said.push(*word),
             Heard::Unread(unread) => words.unread.push(unread),
-            Heard::Silent => silent.push(endpoint),
+            Heard::Silent { .. } => silent.push(endpoint),
             Heard::Nothing { .. } => {}
         }
     }
@@ -138,26 +175,27 @@ pub(super) fn silent_at(
     let node = host.endpoints.get(endpoint)?.node.as_ref()?;
     let unread = || Unread {
         node: node.clone(),
-        why: format!(
-            "it has not said who is in its cluster within {} s",
-            PATIENCE_WITH_STATUS.as_secs()
-        ),
+        why: "it has not said in time who is in its cluster".to_owned(),
     };
     is_online(node).then(unread)
 }
 
-/// What is said at each of these endpoints by others than `but`: at most three requests to each, a few at the same time. In the
-/// order of the endpoints.
+/// What is said at each of these endpoints by others than `but`: at most three requests to each, a few at the same time, as long as
+/// there is patience. In the order of the endpoints.
 pub(super) async fn hear(
     host: &HostRecord,
     but: Option<&NodeName>,
     wanted: Wanted,
+    patience: Patience,
     endpoints: Vec<(usize, ReadClient)>,
 ) -> Vec<(usize, Heard)> {
     // Made before anything is awaited: a closure held over an await would bind the lifetimes of a spawned task.
     let mut asked = Vec::with_capacity(endpoints.len());
     for (endpoint, read) in endpoints {
-        asked.push(hear_one(host, but, wanted, endpoint, read));
+        let known = host.endpoints.get(endpoint);
+        let end = patience.end.filter(|_| known.is_some_and(|it| it.node.is_some()));
+        let patience = Patience { end, ..patience };
+        asked.push(hear_one(host, but, wanted, patience, endpoint, read));
     }
     let mut heard: Vec<_> = stream::iter(asked)
         .buffer_unordered(AT_ONCE)
@@ -171,6 +209,7 @@ async fn hear_one(
     host: &HostRecord,
     but: Option<&NodeName>,
     wanted: Wanted,
+    patience: Patience,
     endpoint: usize,
     read: ReadClient,
 ) -> (usize, Heard) {
@@ -178,19 +217,23 @@ async fn hear_one(
         tracing::debug!(host = %host.label, endpoint, why, "nobody speaks for the cluster there");
         (endpoint, Heard::Nothing { is_late })
     };
-    let begun = Instant::now();
+    let silent = |was_asked: bool| {
+        tracing::debug!(host = %host.label, endpoint, was_asked, "it says nothing in time");
+        (endpoint, Heard::Silent { was_asked })
+    };
     // Its time begins when it is its turn.
-    let status = match timeout(PATIENCE_WITH_STATUS, read.cluster_status()).await {
+    let (begun, until) = (Instant::now(), patience.until(PATIENCE_WITH_STATUS));
+    if until <= begun {
+        return silent(false);
+    }
+    let status = match timeout_at(until, read.cluster_status()).await {
         Ok(Ok(status)) => status,
         Ok(Err(error)) => {
             let is_silent = matches!(error, PveError::NotSent { .. });
             let is_late = is_silent && begun.elapsed() >= QUICK;
             return nothing(error.to_string(), is_late);
         }
-        Err(_) => {
-            tracing::debug!(host = %host.label, endpoint, "it does not say who is in its cluster");
-            return (endpoint, Heard::Silent);
-        }
+        Err(_) => return silent(true),
     };
     let Some(by) = answered_by(&status).cloned() else {
         return nothing("it does not say which node it is".to_owned(), false);
@@ -201,7 +244,8 @@ async fn hear_one(
     if let Err(gap) = is_word_of(host, &status) {
         return nothing(gap.text(host.label.as_str()), false);
     }
-    let why = match timeout(PATIENCE_WITH_LIST, list(&read, wanted)).await {
+    let begun = Instant::now();
+    let why = match timeout_at(patience.until(patience.list), list(&read, wanted)).await {
         Ok(Ok(list)) => {
             let word = Word {
                 by,
@@ -212,7 +256,10 @@ async fn hear_one(
             return (endpoint, Heard::Word(Box::new(word)));
         }
         Ok(Err(why)) => why,
-        Err(_) => late("the list", PATIENCE_WITH_LIST),
+        Err(_) => {
+            let waited = begun.elapsed().as_secs();
+            format!("the list has not come within {waited} s")
+        }
     };
     tracing::debug!(host = %host.label, node = %by, why, "a node that answers gave no list");
     (endpoint, Heard::Unread(Unread { node: by, why }))
@@ -227,10 +274,6 @@ async fn list(read: &ReadClient, wanted: Wanted) -> Result<GuestList, String> {
         Sight::All => read.guest_list().await.map_err(|e| e.to_string()),
         Sight::NotAll => Err("by its word the token may not see all of it".to_owned()),
     }
-}
-
-fn late(what: &str, patience: Duration) -> String {
-    format!("{what} has not come within {} s", patience.as_secs())
 }
 
 #[cfg(test)]
@@ -365,7 +408,7 @@ mod tests {
         let (host, but) = (host(nodes.takes.len()), but.map(|it| it.parse().unwrap()));
         let each = ReadClient::new(Arc::new(nodes)).each();
         let each = each.into_iter().enumerate().collect();
-        hear(&host, but.as_ref(), Wanted::All, each).await
+        hear(&host, but.as_ref(), Wanted::All, Patience::LONG, each).await
     }
 
     const AT_ONCE_THERE: Takes = Some(Duration::ZERO);
@@ -379,7 +422,7 @@ mod tests {
         let [
             (0, Heard::Nothing { is_late: false }),
             (1, Heard::Unread(unread)),
-            (2, Heard::Silent),
+            (2, Heard::Silent { was_asked: true }),
             (3, Heard::Word(word)),
         ] = heard.as_slice()
         else {
@@ -444,11 +487,49 @@ mod tests {
         let each = ReadClient::new(nodes.clone()).each();
         let begun = Instant::now();
         let each = each.into_iter().enumerate().collect();
-        let heard = hear(&host(6), None, Wanted::All, each).await;
+        let heard = hear(&host(6), None, Wanted::All, Patience::LONG, each).await;
         let is_word = |(_, heard): &(usize, Heard)| matches!(heard, Heard::Word(_));
         assert!(heard.len() == 6 && heard.iter().all(is_word), "{heard:?}");
         assert_eq!(nodes.most.load(Ordering::Relaxed), AT_ONCE);
         assert_eq!(begun.elapsed(), 3 * takes);
+    }
+
+    /// Who was not asked may have what the others lack, as one that is silent: where its node is known, nothing is proven without it.
+    #[tokio::test(start_paused = true)]
+    async fn a_pass_waits_so_long_for_all_of_them_together() {
+        let mut host = host(7);
+        let read = ReadClient::new(Arc::new(Nodes::new(&[None; 7])));
+        let ask = async |host: &HostRecord| {
+            let each = read.each().into_iter().enumerate().collect();
+            hear(host, None, Wanted::All, Patience::of_pass(), each).await
+        };
+        let begun = Instant::now();
+        let heard = ask(&host).await;
+        assert_eq!(begun.elapsed(), IN_ALL);
+        let asked = heard.iter().map(|(_, heard)| match heard {
+            Heard::Silent { was_asked } => *was_asked,
+            other => panic!("{other:?}"),
+        });
+        let asked: Vec<bool> = asked.collect();
+        assert_eq!(asked, [true, true, true, true, true, true, false]);
+        host.endpoints[6].node = None;
+        let (_, last) = ask(&host).await.remove(6);
+        assert!(matches!(last, Heard::Silent { was_asked: true }), "{last:?}");
+    }
+
+    /// Nor does its list keep a pass longer.
+    #[tokio::test(start_paused = true)]
+    async fn a_list_that_comes_after_the_end_of_a_pass_s_patience_is_not_read() {
+        let takes = Some(PATIENCE_WITH_LIST * 3 / 4);
+        let read = ReadClient::new(Arc::new(Nodes::new(&[takes; 5])));
+        let each = read.each().into_iter().enumerate().collect();
+        let begun = Instant::now();
+        let heard = hear(&host(5), None, Wanted::All, Patience::of_pass(), each).await;
+        assert_eq!(begun.elapsed(), IN_ALL);
+        let Some((4, Heard::Unread(last))) = heard.last() else {
+            panic!("{heard:?}")
+        };
+        assert_eq!(last.why, "the list has not come within 3 s");
     }
 
     /// A look is the word of its node for certain where the endpoint is on record as that node's.
