@@ -394,12 +394,12 @@ fn options(pairs: u16) -> MemoryOptions {
     }
 }
 
-/// In the order in which the cluster counts them.
+/// In the order in which the cluster counts them; by their addresses, for a name might lead to several nodes, and be no node's own.
 #[allow(clippy::unwrap_used)] // constants
 fn endpoints(pve: &Pve) -> Vec<Endpoint> {
     pve.meddle(|world| {
         let endpoint = |node: &Node| Endpoint {
-            url: format!("https://{}", node.name),
+            url: format!("https://{}:8006", node.address),
             node: Some(node.name.parse().unwrap()),
             trust: TlsTrust::System,
         };

@@ -109,7 +109,8 @@ impl CompleteInventory {
         self.seen.by.as_ref()
     }
 
-    /// The node whose word it is for certain: the one that says so, asked at an address that is on record as its own.
+    /// The node whose word it is for certain: the one that says so, asked at an address that is on record as its own and
+    /// leads to no other.
     #[must_use]
     pub fn own_word(&self) -> Option<&NodeName> {
         let at = self.seen.at.as_ref();

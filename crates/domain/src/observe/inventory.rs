@@ -59,8 +59,8 @@ pub struct Inventory {
     pub host: HostId,
     /// The node that answered, if it says which one it is.
     pub by: Option<NodeName>,
-    /// The node whose address was asked, if that is on record. An address may lead to several nodes, and then what was asked one
-    /// after the other may be the word of several.
+    /// The node whose address was asked, if that is on record and leads to no other. A name may lead to several nodes, and then what
+    /// was asked one after the other may be the word of several.
     pub at: Option<NodeName>,
     /// Name of the cluster that answered; `None` for a standalone node.
     pub cluster: Option<String>,

@@ -1,6 +1,7 @@
 //! One look at a cluster: three requests, read whole or worth nothing.
 
 use std::hash::{DefaultHasher, Hash, Hasher};
+use std::net::{Ipv4Addr, Ipv6Addr};
 
 use proximity_domain::ids::Vmid;
 use proximity_domain::names::NodeName;
@@ -12,7 +13,7 @@ use proximity_pve::cluster::{ClusterStatus, GuestKind, GuestStatus};
 use proximity_pve::guest_list::{GuestList, ListedGuest};
 use proximity_pve::transport::{says_not_answered, says_out_of_files};
 use proximity_pve::{Error as PveError, ReadClient};
-use proximity_store::records::HostRecord;
+use proximity_store::records::{Endpoint, HostRecord, TlsTrust};
 use tokio::time::{Instant, timeout};
 
 use super::Site;
@@ -93,7 +94,7 @@ pub(super) fn complete(
     let inventory = Inventory {
         host: host.id,
         by,
-        at: host.endpoints.get(endpoint).and_then(|it| it.node.clone()),
+        at: host.endpoints.get(endpoint).and_then(node_at),
         cluster: status.name,
         quorate: status.quorate,
         nodes: nodes.collect(),
@@ -106,6 +107,33 @@ pub(super) fn complete(
         known_nodes: &host.known_nodes,
     };
     inventory.complete(&expected, sight)
+}
+
+/// The node that is asked at this endpoint, if it is on record and no other can be: what a look asks may go over several
+/// connections, and a name lead each of them to another node.
+fn node_at(endpoint: &Endpoint) -> Option<NodeName> {
+    let leads_to_one = match endpoint.trust {
+        TlsTrust::Fingerprint { .. } => true,
+        TlsTrust::Ca { .. } | TlsTrust::System => is_address(&endpoint.url),
+    };
+    endpoint.node.clone().filter(|_| leads_to_one)
+}
+
+/// Whether the host of this URL (`https://HOST[:PORT]`) is an IP address.
+fn is_address(url: &str) -> bool {
+    let Some((_, place)) = url.split_once("://") else {
+        return false;
+    };
+    let place = place.trim_end_matches('/');
+    match place.strip_prefix('[') {
+        Some(bracketed) => bracketed
+            .split_once(']')
+            .is_some_and(|(host, _)| host.parse::<Ipv6Addr>().is_ok()),
+        None => {
+            let host = place.split_once(':').map_or(place, |(host, _)| host);
+            host.parse::<Ipv4Addr>().is_ok()
+        }
+    }
 }
 
 /// The node whose answer this is, if it says which one it is.
@@ -327,6 +355,36 @@ mod tests {
         let begun = Instant::now();
         assert_eq!(ask(true).await, None);
         assert_eq!(begun.elapsed(), turn_after + PATIENCE);
+    }
+
+    /// Behind a name there may be several, each with the next connection.
+    #[test]
+    fn an_endpoint_is_a_node_s_own_where_it_leads_to_one_alone() {
+        let pin = TlsTrust::Fingerprint {
+            sha256: "AA".to_owned(),
+        };
+        let ca = TlsTrust::Ca { pem: String::new() };
+        for (url, trust, own) in [
+            ("https://pve1:8006", &pin, true),
+            ("https://pve1:8006", &ca, false),
+            ("https://pve1", &TlsTrust::System, false),
+            ("https://192.0.2.10.example:8006", &TlsTrust::System, false),
+            ("https://192.0.2.10", &TlsTrust::System, true),
+            ("https://192.0.2.10:8006/", &ca, true),
+            ("https://[2001:db8::1]:8006", &TlsTrust::System, true),
+            ("https://[2001:db8::1]", &ca, true),
+            ("https://[pve1]:8006", &ca, false),
+        ] {
+            let mut endpoint = Endpoint {
+                url: url.to_owned(),
+                node: Some("pve1".parse().unwrap()),
+                trust: trust.clone(),
+            };
+            let node = endpoint.node.clone().filter(|_| own);
+            assert_eq!(node_at(&endpoint), node, "{url} {trust:?}");
+            endpoint.node = None;
+            assert_eq!(node_at(&endpoint), None);
+        }
     }
 
     /// A pass is for all clusters: none of them waits for the turns at one node.

@@ -382,7 +382,9 @@ mod tests {
         let endpoint = |node: &NodeName| Endpoint {
             url: format!("https://{node}:8006"),
             node: Some(node.clone()),
-            trust: TlsTrust::System,
+            trust: TlsTrust::Fingerprint {
+                sha256: "AA".to_owned(),
+            },
         };
         HostRecord {
             id: HostId(Uuid::from_u128(2)),
@@ -545,5 +547,10 @@ mod tests {
             assert_eq!(look.by().map(NodeName::as_str), Some("pve2"));
             assert_eq!(look.own_word().is_some(), own, "{node:?}");
         }
+        host.endpoints[1].node = Some("pve2".parse().unwrap());
+        host.endpoints[1].trust = TlsTrust::System;
+        let mut words = words_of_each(&host, &read, Wanted::All).await;
+        let look = words.said.remove(1).into_look(&host).unwrap();
+        assert_eq!(look.own_word(), None, "a name may lead to several nodes");
     }
 }
