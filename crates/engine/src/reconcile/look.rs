@@ -346,8 +346,11 @@ mod tests {
         let vmid = Vmid::try_from(101).unwrap();
         let turn_after = 4 * PATIENCE;
         let ask = async |hangs| {
-            let heard = None;
-            let read = ReadClient::new(Arc::new(Busy { turn_after, hangs, heard }));
+            let read = ReadClient::new(Arc::new(Busy {
+                turn_after,
+                hangs,
+                heard: None,
+            }));
             direct(&read, &node, vmid).await
         };
         let denied = DirectRead::DoesNotExist(node.clone());

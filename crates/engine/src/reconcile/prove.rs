@@ -1,6 +1,7 @@
 //! The proof that a guest is gone: the word of every node that is online, and the lists of the cluster's other nodes (ADR 0015).
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures::future::join_all;
 use proximity_domain::ids::HostId;
@@ -95,7 +96,8 @@ impl Reconciler {
             looks: Vec::new(),
             unread,
         };
-        let patience = Patience::of_pass();
+        let took = cluster.answered.since_ms(cluster.asked);
+        let patience = Patience::of_pass(Duration::from_millis(took));
         for (endpoint, heard) in hear(host, newest, Wanted::All, patience, endpoints).await {
             self.take_in(cluster, endpoint, heard, &mut others);
         }

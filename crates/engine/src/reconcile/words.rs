@@ -23,7 +23,11 @@ const PATIENCE_WITH_STATUS: Duration = Duration::from_secs(6);
 const QUICK: Duration = Duration::from_secs(1);
 /// For the token's rights and the whole list, once it has answered.
 const PATIENCE_WITH_LIST: Duration = Duration::from_secs(8);
-/// For all endpoints together in a pass, which is for other clusters too.
+/// For the same in a cluster whose lists take long: what the call itself has.
+const PATIENCE_WITH_LONG_LIST: Duration = Duration::from_secs(15);
+/// So many times as long as the list at hand took may another one take.
+const TIMES: u32 = 3;
+/// For all endpoints together in a pass, which is for other clusters too; more where lists take long.
 const IN_ALL: Duration = Duration::from_secs(15);
 /// So many are read at the same time: the list of a large cluster is some megabytes.
 const AT_ONCE: usize = 2;
@@ -45,11 +49,15 @@ impl Patience {
         end: None,
     };
 
-    /// For a pass, from now on.
-    pub(super) fn of_pass() -> Self {
+    /// For a pass, from now on, whose own look at the cluster took so long. What is as large elsewhere takes about as long there: at
+    /// least two of the others are waited for that long.
+    pub(super) fn of_pass(took: Duration) -> Self {
+        let long = took.saturating_mul(TIMES);
+        let list = long.clamp(PATIENCE_WITH_LIST, PATIENCE_WITH_LONG_LIST);
+        let in_all = IN_ALL.max(PATIENCE_WITH_STATUS + list);
         Self {
-            end: Some(Instant::now() + IN_ALL),
-            ..Self::LONG
+            list,
+            end: Some(Instant::now() + in_all),
         }
     }
 
@@ -193,7 +201,8 @@ pub(super) async fn hear(
     let mut asked = Vec::with_capacity(endpoints.len());
     for (endpoint, read) in endpoints {
         let known = host.endpoints.get(endpoint);
-        let end = patience.end.filter(|_| known.is_some_and(|it| it.node.is_some()));
+        let is_known = known.is_some_and(|it| it.node.is_some());
+        let end = patience.end.filter(|_| is_known);
         let patience = Patience { end, ..patience };
         asked.push(hear_one(host, but, wanted, patience, endpoint, read));
     }
@@ -503,7 +512,8 @@ mod tests {
         let read = ReadClient::new(Arc::new(Nodes::new(&[None; 7])));
         let ask = async |host: &HostRecord| {
             let each = read.each().into_iter().enumerate().collect();
-            hear(host, None, Wanted::All, Patience::of_pass(), each).await
+            let patience = Patience::of_pass(Duration::ZERO);
+            hear(host, None, Wanted::All, patience, each).await
         };
         let begun = Instant::now();
         let heard = ask(&host).await;
@@ -516,7 +526,8 @@ mod tests {
         assert_eq!(asked, [true, true, true, true, true, true, false]);
         host.endpoints[6].node = None;
         let (_, last) = ask(&host).await.remove(6);
-        assert!(matches!(last, Heard::Silent { was_asked: true }), "{last:?}");
+        let was_asked = matches!(last, Heard::Silent { was_asked: true });
+        assert!(was_asked, "{last:?}");
     }
 
     /// Nor does its list keep a pass longer.
@@ -526,12 +537,30 @@ mod tests {
         let read = ReadClient::new(Arc::new(Nodes::new(&[takes; 5])));
         let each = read.each().into_iter().enumerate().collect();
         let begun = Instant::now();
-        let heard = hear(&host(5), None, Wanted::All, Patience::of_pass(), each).await;
+        let patience = Patience::of_pass(Duration::ZERO);
+        let heard = hear(&host(5), None, Wanted::All, patience, each).await;
         assert_eq!(begun.elapsed(), IN_ALL);
         let Some((4, Heard::Unread(last))) = heard.last() else {
             panic!("{heard:?}")
         };
         assert_eq!(last.why, "the list has not come within 3 s");
+    }
+
+    /// Nothing would ever be proven in a cluster so large that each of its lists takes longer than that.
+    #[tokio::test(start_paused = true)]
+    async fn a_list_may_take_longer_where_the_one_at_hand_took_long() {
+        let takes = Duration::from_secs(12);
+        for (took_s, comes) in [(2, false), (5, true), (60, true)] {
+            let read = ReadClient::new(Arc::new(Nodes::new(&[Some(takes); 2])));
+            let each = read.each().into_iter().enumerate().collect();
+            let patience = Patience::of_pass(Duration::from_secs(took_s));
+            let heard = hear(&host(2), None, Wanted::All, patience, each).await;
+            let is_word = |(_, heard): &(usize, Heard)| matches!(heard, Heard::Word(_));
+            assert_eq!(heard.iter().all(is_word), comes, "{took_s} s: {heard:?}");
+        }
+        let list = |took| Patience::of_pass(Duration::from_secs(took)).list;
+        assert_eq!(list(0), PATIENCE_WITH_LIST);
+        assert_eq!(list(60), PATIENCE_WITH_LONG_LIST);
     }
 
     /// A look is the word of its node for certain where the endpoint is on record as that node's.
