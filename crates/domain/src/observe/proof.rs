@@ -50,6 +50,9 @@ pub enum NotProven {
     /// The token may not see this very guest.
     #[error("the token that looks may not see it")]
     MayNotSee,
+    /// Whether the token may see this very guest was not read.
+    #[error("whether the token that looks may see it was not read ({0})")]
+    SightUnread(String),
     /// A direct read found it.
     #[error("its configuration is there, on a node whose word the list lacks")]
     Exists,

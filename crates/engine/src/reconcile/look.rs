@@ -259,9 +259,13 @@ pub(super) async fn may_see(read: &ReadClient, vmid: Vmid) -> Result<Sight, PveE
     Ok(if may { Sight::All } else { Sight::NotAll })
 }
 
-/// As [`may_see`]. What cannot be told is no.
-pub(super) async fn sight_of(read: &ReadClient, vmid: Vmid) -> Sight {
-    may_see(read, vmid).await.unwrap_or(Sight::NotAll)
+/// As [`may_see`], for a pass: an answer is waited for as long as for that of one node.
+///
+/// # Errors
+/// Why it was not read.
+pub(super) async fn sight_of(read: &ReadClient, vmid: Vmid) -> Result<Sight, String> {
+    let sight = may_see(&read.patient(PATIENCE), vmid).await;
+    sight.map_err(|e| e.to_string())
 }
 
 /// Asks one node for the guest's configuration.
@@ -388,6 +392,26 @@ mod tests {
             endpoint.node = None;
             assert_eq!(node_at(&endpoint), None);
         }
+    }
+
+    /// Who does not answer, or with an error, has not said that the token may not see it.
+    #[tokio::test(start_paused = true)]
+    async fn a_right_that_was_not_read_is_no_right_that_is_lacking() {
+        let vmid = Vmid::try_from(101).unwrap();
+        let ask = async |hangs| {
+            let read = ReadClient::new(Arc::new(Busy {
+                turn_after: Duration::ZERO,
+                hangs,
+                heard: None,
+            }));
+            sight_of(&read, vmid).await
+        };
+        let refused = ask(false).await.unwrap_err();
+        assert!(refused.contains("PVE answered 500"), "{refused}");
+        let begun = Instant::now();
+        let silent = ask(true).await.unwrap_err();
+        assert!(says_not_answered(&silent), "{silent}");
+        assert_eq!(begun.elapsed(), PATIENCE);
     }
 
     /// A pass is for all clusters: none of them waits for the turns at one node.

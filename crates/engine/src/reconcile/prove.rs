@@ -52,6 +52,7 @@ impl Reconciler {
             return Err(why.clone());
         }
         let sight = look::sight_of(read, place.vmid).await;
+        let sight = sight.map_err(NotProven::SightUnread)?;
         // Each for itself: a node answers for its own part of the cluster's files, by its own copy of them.
         let mut answers = Vec::new();
         for node in asked {
@@ -191,6 +192,7 @@ fn needs_lists(why: &NotProven, reads: &[DirectRead]) -> bool {
         | NotProven::TooFewLooks
         | NotProven::NotMissing
         | NotProven::MayNotSee
+        | NotProven::SightUnread(_)
         | NotProven::Exists
         | NotProven::NobodyToAsk
         | NotProven::NotSaid(_) => false,

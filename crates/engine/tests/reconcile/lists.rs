@@ -143,3 +143,29 @@ async fn a_node_that_hangs_keeps_what_was_on_another_one_from_nothing() {
     assert!(!l.is_live(&app).await);
     l.assert_sound().await;
 }
+
+/// What was not answered is told as that, and not as a right that the token lacks.
+#[tokio::test]
+async fn rights_that_were_not_read_are_not_told_as_lacking() {
+    let l = Looked::new().await;
+    let (app, vmid) = l.deployed("web").await;
+    l.delete_by_hand(vmid).await;
+    let of_it = ("path".to_owned(), format!("/vms/{vmid}"));
+    let breaks = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if request.path == "/access/permissions" && request.params.contains(&of_it) {
+            let why = "the connection broke off".to_owned();
+            return Err(TransportError::MaybeApplied(why));
+        }
+        answer
+    };
+    l.w.pve.distort(Some(Arc::new(breaks)));
+    let said = l.looks(4).await.result.errors.join("\n");
+    let unread = "whether the token that looks may see it was not read";
+    assert!(said.contains(unread), "{said}");
+    assert!(said.contains("the connection broke off"), "{said}");
+    assert!(l.is_live(&app).await);
+    l.w.pve.distort(None);
+    assert_eq!(l.pass().await.result.orphans_purged, 1);
+    assert!(!l.is_live(&app).await);
+    l.assert_sound().await;
+}
