@@ -108,7 +108,7 @@ async fn lists_of_each(
     let words = words_of_each(host, cluster.read(), Wanted::All).await;
     if let Some(unread) = words.unread.first() {
         let why = format!(
-            "the node {} answers, and its list was not read ({}): it may have on another node what the others have on this one",
+            "the node {} is online, and its list was not read ({}): it may have on another node what the others have on this one",
             unread.node, unread.why
         );
         return Err(not_given_up(node, why));
