@@ -30,7 +30,7 @@ pub(super) struct Compared {
 /// An app whose container is made, against its record and, if it was seen, its container.
 pub(super) fn app(wanted: &WantedApp, recorded: &Recorded, seen: Option<&Observed>) -> Compared {
     let mut compared = Compared::default();
-    compared.place(wanted, recorded, seen);
+    compared.place(wanted, recorded);
     let (given, got) = (&wanted.resources, &recorded.resources);
     let of = |figure: fn(&Observed) -> Figure| seen.map_or(Figure::Unknown, figure);
     compared.figure(
@@ -48,6 +48,7 @@ pub(super) fn app(wanted: &WantedApp, recorded: &Recorded, seen: Option<&Observe
         u64::from(got.disk_gib) * GIB,
         seen,
     );
+    compared.node(wanted, recorded, seen);
     compared.settings(wanted, recorded);
     compared.power(wanted.power, recorded.status, seen);
     if seen.is_some_and(|seen| seen.by == SeenBy::List) && !compared.fields.is_empty() {
@@ -79,7 +80,7 @@ pub(super) fn adopted(
 
 impl Compared {
     /// What stays as it is for a container's whole life.
-    fn place(&mut self, wanted: &WantedApp, recorded: &Recorded, seen: Option<&Observed>) {
+    fn place(&mut self, wanted: &WantedApp, recorded: &Recorded) {
         self.ours(
             "catalog_id",
             json!(recorded.catalog_id),
@@ -88,14 +89,25 @@ impl Compared {
         if let Some(host) = wanted.host {
             self.ours("host", json!(recorded.host), json!(host));
         }
-        if let Some(node) = &wanted.node {
-            let now = seen.map_or(&recorded.node, |seen| &seen.node);
-            if now != node {
-                let source = source(recorded.node == *node, recorded.node == *now);
-                self.differs("node", Some(json!(now)), Some(json!(node)), source);
-            }
-        }
         self.needs_another = !self.fields.is_empty();
+    }
+
+    /// The node. People and HA migrate containers, and the record follows them: no reason to destroy anything. Where another
+    /// container is needed anyway, it comes on the node that is wanted.
+    fn node(&mut self, wanted: &WantedApp, recorded: &Recorded, seen: Option<&Observed>) {
+        let now = seen.map_or(&recorded.node, |seen| &seen.node);
+        let Some(node) = wanted.node.as_ref().filter(|node| *node != now) else {
+            return;
+        };
+        let source = source(recorded.node == *node, recorded.node == *now);
+        self.differs("node", Some(json!(now)), Some(json!(node)), source);
+        if !self.needs_another {
+            self.obstacles.push(Obstacle::new(
+                "not_in_state",
+                format!("it is on {now}, and {node} is wanted; where it was made is not on record"),
+                format!("migrate it in Proxmox VE, or write `node: {now}`"),
+            ));
+        }
     }
 
     /// What only our record knows.
