@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish};
 use proximity_domain::plan::{Act, Change, Plan, Source};
 use proximity_engine::commands::{AdoptContainer, CreateApp, MakePlan};
+use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::Access;
 use proximity_testkit::world::TestWorld;
 use serde_json::json;
@@ -132,6 +133,42 @@ async fn another_container_under_the_number_is_told_and_never_planned_for() {
     let codes = plan.changes[0].obstacles.iter();
     let codes: Vec<&str> = codes.map(|one| one.code.as_str()).collect();
     assert_eq!(codes, ["identity_conflict"]);
+}
+
+/// All that the list tells of it is as wanted, and its configuration is not read.
+#[tokio::test]
+async fn another_container_that_looks_like_the_wanted_one_is_never_as_wanted() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    let vmid = deployed(&w, "web").await;
+    let config = format!("/nodes/pve1/lxc/{vmid}/config");
+    w.pve.put(&config, &[("description", "mine")]).await;
+    let net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:99,ip=dhcp";
+    w.pve.put(&config, &[("net0", net)]).await;
+    w.engine.reconciler().sweep().await.unwrap();
+    assert_eq!(w.store.alarms().await.unwrap().len(), 1);
+    let named = plan(&w, vec![app("web")], false).await;
+    assert_eq!((named.changes.len(), named.unchanged), (1, 0), "{named:?}");
+    let codes = named.changes[0].obstacles.iter();
+    let codes: Vec<&str> = codes.map(|one| one.code.as_str()).collect();
+    assert_eq!(codes, ["identity_conflict"]);
+}
+
+#[tokio::test]
+async fn what_may_be_hidden_is_never_told_to_be_absent() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    let document = Manifest::AdoptedApp {
+        name: "db".parse().unwrap(),
+        spec: found(151),
+    };
+    let path = "/access/permissions";
+    w.pve.refuse(Method::Get, path, "no", u32::MAX);
+    let plan = plan_of(&w, vec![document], false).await;
+    let codes = plan.changes[0].obstacles.iter();
+    let codes: Vec<&str> = codes.map(|one| one.code.as_str()).collect();
+    assert!(
+        matches!(codes.as_slice(), [code] if code.starts_with("pve_")),
+        "{codes:?}"
+    );
 }
 
 #[tokio::test]

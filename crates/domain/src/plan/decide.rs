@@ -298,7 +298,12 @@ impl<'a> Decider<'a> {
                 let lost = Obstacle::new("container_missing", what, hint);
                 change.obstacles.push(lost);
             }
-            None => {}
+            None => {
+                let what = format!("there is no host entry that container {vmid} could be on");
+                let hint = "list the host entries with: proximity hosts list";
+                let lost = Obstacle::new("host_not_found", what, hint);
+                change.obstacles.push(lost);
+            }
         }
         false
     }

@@ -392,6 +392,20 @@ fn nothing_is_called_unchanged_that_was_not_seen() {
 }
 
 #[test]
+fn a_container_of_no_host_entry_is_not_as_wanted() {
+    let mut lost = state(vec![recorded("web", 105, AppClass::Native)]);
+    lost.hosts.clear();
+    for (wanted, prune, act) in [
+        (vec![app("web", 0)], false, Act::NoOp),
+        (vec![], true, Act::Destroy),
+        (vec![found("db", 106)], false, Act::Adopt),
+    ] {
+        let change = only(&wanted, &lost, prune);
+        assert_eq!((change.act, codes(&change)), (act, vec!["host_not_found"]));
+    }
+}
+
+#[test]
 fn removal_is_planned_on_request_alone_last_and_never_of_what_is_anothers() {
     let mut theirs = recorded("theirs", 107, AppClass::Native);
     theirs.is_own = false;

@@ -7,38 +7,48 @@ use futures::{StreamExt, stream};
 use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::{AppId, HostId, Vmid};
 use proximity_domain::manifest::WantedPower;
+use proximity_domain::observe::Sight;
 use proximity_domain::plan::{
     Figure, HostSight, Observed, Obstacle, Recorded, SeenBy, State, Wanted, WantedKind, size_bytes,
 };
 use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::cluster::{GuestKind, GuestStatus, ResourceRow};
 use proximity_pve::lxc::LxcConfig;
+use proximity_store::alarms::{Alarm, AlarmKind};
 use proximity_store::records::{AppRecord, HostRecord};
 use proximity_store::views::AppFilter;
 use serde_json::Value;
 
 use super::{MakePlan, obstacle};
-use crate::cluster::observed;
+use crate::cluster::{Cluster, observed};
 use crate::commands::adopt::{identity_of, refuse_what_is_marked};
 use crate::commands::create_app::upstream;
 use crate::commands::deadline::{Deadline, no_time};
 use crate::commands::plan_remove::volumes_of;
 use crate::engine::Engine;
 use crate::error::EngineError;
+use crate::reconcile::sight;
 use crate::view::{is_whole, status};
 
 /// Configurations that are read for one plan, at most. What differs beyond is said to be unread.
 const MOST_READ: usize = 256;
 /// So many of them at the same time.
 const AT_ONCE: usize = 6;
+/// How often a list is asked for anew because another endpoint was asked first meanwhile.
+const TRIES: u32 = 3;
 /// What Proxmox VE gives a container whose configuration says nothing (`PVE::LXC::Config`).
 const DEFAULT_MEMORY_MIB: u64 = 512;
 const MIB: u64 = 1 << 20;
+/// What to do about a container that is not the recorded one.
+const COMPARE: &str =
+    "compare the container with the record and decide by hand: proximity reidentify APP shows both";
 
 /// What was seen, and what is on record of the containers.
 pub(super) struct View {
     pub(super) state: State,
     guests: BTreeMap<(HostId, Vmid), RecordedGuest>,
+    /// Of which it was told that what has their number is not the recorded one, and that has not ended.
+    conflicts: BTreeMap<(HostId, Vmid), Alarm>,
 }
 
 impl View {
@@ -51,6 +61,9 @@ impl View {
         deadline: Deadline,
     ) -> Result<Self, EngineError> {
         let (recorded, guests) = record(engine, request.owner.as_deref()).await?;
+        let alarms = engine.store().alarms().await?.into_iter();
+        let conflicts = alarms.filter(|alarm| alarm.key.kind == AlarmKind::Conflict);
+        let conflicts = conflicts.map(|alarm| ((alarm.key.host, alarm.key.vmid), alarm));
         let mut view = Self {
             state: State {
                 recorded,
@@ -58,6 +71,7 @@ impl View {
                 containers: BTreeMap::new(),
             },
             guests,
+            conflicts: conflicts.collect(),
         };
         let meant = view.meant(wanted, request.prune);
         let needed = hosts.iter().filter(|host| meant.contains(&host.id));
@@ -107,9 +121,12 @@ impl View {
         let adopted: BTreeSet<Vmid> = adopted.collect();
         for row in rows {
             let place = (host, row.vmid);
-            let is_known = self.guests.contains_key(&place);
-            if is_known || adopted.contains(&row.vmid) {
-                let seen = listed(&row, is_known);
+            let guest = self.guests.get(&place);
+            if guest.is_some() || adopted.contains(&row.vmid) {
+                let mut seen = listed(&row, guest.is_some());
+                let conflict = self.conflicts.get(&place);
+                let conflict = conflict.filter(|it| guest.is_some_and(|g| g.id() == it.key.guest));
+                seen.obstacles.extend(conflict.map(on_record_as_other));
                 self.state.containers.insert(place, seen);
             }
         }
@@ -146,7 +163,13 @@ impl View {
                 continue;
             };
             match read {
-                Ok(read) => *seen = read,
+                Ok(mut read) => {
+                    // The sweep knows more of a container than its configuration: its word stands until it is taken back.
+                    if read.obstacles.is_empty() {
+                        read.obstacles = std::mem::take(&mut seen.obstacles);
+                    }
+                    *seen = read;
+                }
                 Err(why) => seen.obstacles.push(obstacle(&why)),
             }
         }
@@ -245,7 +268,7 @@ fn on_record(
     }
 }
 
-/// The list of a cluster that was seen whole.
+/// The list of a cluster that was seen whole: the word of one endpoint, and of a token that may see all of it.
 async fn list(
     engine: &Engine,
     host: &HostRecord,
@@ -254,17 +277,50 @@ async fn list(
     let cluster = engine.inner.clusters.get(host.id).await?;
     let label = cluster.label();
     let asked = async {
-        let failed = |e| upstream(label, &e);
-        let seen = status(&cluster).await.map_err(failed)?;
-        is_whole(cluster.host(), &seen).map_err(|gap| EngineError::Upstream {
+        for _ in 0..TRIES {
+            let moves = cluster.read().moves();
+            let rows = list_once(&cluster).await;
+            if cluster.read().moves() == moves {
+                return rows;
+            }
+        }
+        Err(EngineError::Upstream {
             code: "view_incomplete",
-            message: format!("what is there cannot be told: {}", gap.text(label)),
-            hint: format!("mend the cluster, then plan again: proximity doctor --host {label}"),
-        })?;
-        cluster.read().resources_vm().await.map_err(failed)
+            message: format!(
+                "the endpoints of {label} answered by turns, so that what is there is not the word of one of them"
+            ),
+            hint: format!("see which one is slow: proximity doctor --host {label}"),
+        })
     };
     let answer = deadline.hold(asked).await;
     answer.unwrap_or_else(|| Err(no_time(label, "what is there is not known")))
+}
+
+/// Membership, the token's rights, then the list.
+async fn list_once(cluster: &Cluster) -> Result<Vec<ResourceRow>, EngineError> {
+    let label = cluster.label();
+    let failed = |e| upstream(label, &e);
+    let seen = status(cluster).await.map_err(failed)?;
+    is_whole(cluster.host(), &seen).map_err(|gap| EngineError::Upstream {
+        code: "view_incomplete",
+        message: format!("what is there cannot be told: {}", gap.text(label)),
+        hint: format!("mend the cluster, then plan again: proximity doctor --host {label}"),
+    })?;
+    // What is not listed may be hidden, and would be told to be gone.
+    match sight(cluster.read(), "/").await.map_err(failed)? {
+        Sight::All => cluster.read().resources_vm().await.map_err(failed),
+        Sight::NotAll => Err(EngineError::Upstream {
+            code: "view_incomplete",
+            message: "what is there cannot be told: the token may not see all containers of the cluster (VM.Audit on /, propagated)"
+                .to_owned(),
+            hint: format!("give it that right; proximity doctor --host {label} shows the command"),
+        }),
+    }
+}
+
+/// What was told of a container that is not the recorded one.
+fn on_record_as_other(alarm: &Alarm) -> Obstacle {
+    Obstacle::new("identity_conflict", alarm.why.clone(), COMPARE)
 }
 
 /// A container as far as the list tells.
@@ -378,7 +434,7 @@ fn strange(guest: &RecordedGuest, place: &ContainerRef, config: &LxcConfig) -> O
         Ownership::Conflict(conflict) => Some(Obstacle::new(
             "identity_conflict",
             conflict.to_string(),
-            "compare the container with the record and decide by hand: proximity reidentify APP shows both",
+            COMPARE,
         )),
     }
 }
