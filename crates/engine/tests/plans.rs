@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish};
 use proximity_domain::plan::{Act, Change, Plan, Source};
-use proximity_engine::commands::{AdoptContainer, CreateApp, MakePlan};
+use proximity_engine::commands::{Action, AdoptContainer, CreateApp, MakePlan};
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::Access;
 use proximity_testkit::world::TestWorld;
@@ -140,6 +140,10 @@ async fn another_container_under_the_number_is_told_and_never_planned_for() {
 async fn another_container_that_looks_like_the_wanted_one_is_never_as_wanted() {
     let w = TestWorld::start(Access::Full).await.unwrap();
     let vmid = deployed(&w, "web").await;
+    // The device of a running container is not changed.
+    let stop = Action::Stop { force: false };
+    let stop = w.engine.act(&w.actor, "web", stop).await.unwrap();
+    w.settled(stop.id).await.unwrap();
     let config = format!("/nodes/pve1/lxc/{vmid}/config");
     w.pve.put(&config, &[("description", "mine")]).await;
     let net = "name=eth0,bridge=vmbr0,hwaddr=BC:24:11:00:00:99,ip=dhcp";

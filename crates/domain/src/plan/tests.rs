@@ -1,3 +1,5 @@
+mod held_back;
+
 use std::collections::BTreeMap;
 
 use proptest::prelude::*;
@@ -276,35 +278,6 @@ fn what_no_container_changes_is_replaced_and_what_is_lost_is_named() {
 }
 
 #[test]
-fn a_container_that_was_migrated_is_never_replaced_for_that() {
-    let mut known = state(vec![recorded("web", 105, AppClass::Native)]);
-    let mut wanted = app("web", 0);
-    spec(&mut wanted).node = Some("pve1".parse().unwrap());
-    let mut seen = read();
-    seen.node = "pve2".parse().unwrap();
-    sees(&mut known, 105, seen);
-    // As the list shows it before the record follows, and after.
-    for source in [Source::Cluster, Source::Documents] {
-        let moved = only(std::slice::from_ref(&wanted), &known, false);
-        assert_eq!(paths(&moved), [("node", source)]);
-        assert_eq!(
-            (moved.act, codes(&moved)),
-            (Act::Update, vec!["not_in_state"])
-        );
-        assert!(moved.at_risk.is_empty() && !moved.removes());
-        assert!(moved.obstacles[0].hint.contains("node: pve2"));
-        known.recorded[0].node = "pve2".parse().unwrap();
-    }
-    // One that is replaced for another reason comes where it is wanted.
-    spec(&mut wanted).resources.disk_gib = 4;
-    let other = only(&[wanted], &known, false);
-    assert_eq!(
-        (other.act, codes(&other).len(), paths(&other).len()),
-        (Act::Replace, 0, 2)
-    );
-}
-
-#[test]
 fn settings_are_compared_and_secrets_are_not() {
     let mut wanted = app("web", 0);
     let mut one = recorded("web", 105, AppClass::Native);
@@ -389,20 +362,6 @@ fn nothing_is_called_unchanged_that_was_not_seen() {
         (vec!["pve_unreachable"], 0)
     );
     assert!(!decided.plan.has_changes());
-}
-
-#[test]
-fn a_container_of_no_host_entry_is_not_as_wanted() {
-    let mut lost = state(vec![recorded("web", 105, AppClass::Native)]);
-    lost.hosts.clear();
-    for (wanted, prune, act) in [
-        (vec![app("web", 0)], false, Act::NoOp),
-        (vec![], true, Act::Destroy),
-        (vec![found("db", 106)], false, Act::Adopt),
-    ] {
-        let change = only(&wanted, &lost, prune);
-        assert_eq!((change.act, codes(&change)), (act, vec!["host_not_found"]));
-    }
 }
 
 #[test]
