@@ -87,16 +87,21 @@ impl Caller {
         if self.may(scope) {
             return Ok(());
         }
+        Err(self.lacks(scope))
+    }
+
+    /// That this right is lacking.
+    pub(crate) fn lacks(&self, scope: Scope) -> Refusal {
         let account = &self.actor.account;
         let scope = scope.label();
-        Err(Refusal::new(
+        Refusal::new(
             ErrorKind::Forbidden,
             ErrorBody::new(
                 "forbidden",
                 format!("this token of account {account} lacks the scope `{scope}`"),
                 format!("use a token that has the scope `{scope}`"),
             ),
-        ))
+        )
     }
 
     /// The account whose apps it sees; `None` = all.

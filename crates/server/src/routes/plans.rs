@@ -21,7 +21,8 @@ use crate::routes::hosts::on_its_own_thread;
 ///
 /// What would have to be done so that all is as the documents want it: in order, with what differs, how long people do without, which data
 /// goes, what the tokens lack in Proxmox VE, and what keeps it from being done as things are. Clusters are read, and nothing is changed.
-/// What cannot be read is no error, and nothing that was not read is told to be as wanted.
+/// What cannot be read is no error, and nothing that was not read is told to be as wanted. A container that no app has is everybody's:
+/// who sees the apps of one account alone needs the right on hosts besides, if a document names one.
 #[utoipa::path(post, path = "/api/plans", tag = "apps", operation_id = "make_plan",
     request_body = MakePlan,
     responses((status = 201, description = "The plan; it is kept.", body = Plan)),
@@ -37,6 +38,7 @@ pub(crate) async fn make(
     }
     let (engine, actor) = (state.engine().clone(), caller.actor().clone());
     let owner = caller.sees_only().map(str::to_owned);
+    let may_take = caller.may(Scope::Hosts);
     let make = async move || {
         let prune = body.prune;
         let Manifests {
@@ -48,9 +50,13 @@ pub(crate) async fn make(
             prune,
             owner,
         };
-        engine.make_plan(&actor, request).await
+        if !may_take && engine.plan_names_strangers(&request).await? {
+            return Ok(None);
+        }
+        engine.make_plan(&actor, request).await.map(Some)
     };
-    let record = on_its_own_thread(make).await??;
+    let made = on_its_own_thread(make).await??;
+    let record = made.ok_or_else(|| caller.lacks(Scope::Hosts))?;
     Ok((StatusCode::CREATED, Json(convert::plan(record))))
 }
 

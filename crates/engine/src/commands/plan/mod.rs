@@ -4,8 +4,9 @@ mod rights;
 mod see;
 mod want;
 
-use proximity_domain::ids::PlanId;
+use proximity_domain::ids::{PlanId, Vmid};
 use proximity_domain::manifest::Manifest;
+use proximity_domain::names::HostLabel;
 use proximity_domain::plan::{Obstacle, decide};
 use proximity_store::plans::PlanRecord;
 use proximity_store::records::Actor;
@@ -28,6 +29,31 @@ pub struct MakePlan {
 }
 
 impl Engine {
+    /// Whether a document names a container that no app of the account has: such a one is everybody's, and what is told of it is as well.
+    /// No cluster is asked.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn plan_names_strangers(&self, request: &MakePlan) -> Result<bool, EngineError> {
+        let documents = request.documents.iter();
+        let named = documents.filter_map(|document| match document {
+            Manifest::AdoptedApp { spec, .. } => Some((&spec.host, spec.vmid)),
+            Manifest::App { .. } | Manifest::Stack { .. } | Manifest::Values { .. } => None,
+        });
+        let named: Vec<(&HostLabel, Vmid)> = named.collect();
+        let Some(owner) = request.owner.as_deref().filter(|_| !named.is_empty()) else {
+            return Ok(false);
+        };
+        let hosts = self.store().hosts().await?;
+        let own = see::own_places(self, owner).await?;
+        let is_strange = |(label, vmid): (&HostLabel, Vmid)| {
+            // A label of no entry is told as what is wrong with the document.
+            let host = hosts.iter().find(|host| host.label == *label);
+            host.is_some_and(|host| !own.contains(&(host.id, vmid)))
+        };
+        Ok(named.into_iter().any(is_strange))
+    }
+
     /// Plans, and keeps the plan.
     ///
     /// Flow: documents against catalog and host entries → record → one list per cluster → what differs → the configurations of

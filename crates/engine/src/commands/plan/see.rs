@@ -203,6 +203,16 @@ fn too_many() -> Obstacle {
     )
 }
 
+/// Where the containers of an account's apps are.
+pub(super) async fn own_places(
+    engine: &Engine,
+    owner: &str,
+) -> Result<BTreeSet<(HostId, Vmid)>, EngineError> {
+    let (recorded, _) = record(engine, Some(owner)).await?;
+    let own = recorded.iter().filter(|one| one.is_own);
+    Ok(own.filter_map(|one| Some((one.host, one.vmid?))).collect())
+}
+
 /// All live apps, and their containers by place.
 async fn record(
     engine: &Engine,

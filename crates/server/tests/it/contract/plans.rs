@@ -52,6 +52,37 @@ pub(super) async fn planned(live: &Live) {
     assert_eq!(live.world.pve.changes().len(), before, "nothing is changed");
 }
 
+/// Whether it is there, and what it is like, is told to who may see the hosts.
+#[tokio::test]
+async fn a_container_of_nobody_is_planned_for_with_the_right_on_hosts_alone() {
+    let live = live().await;
+    assert_eq!(live.world.pve.stranger_creates("pve1", 150).await.status, 200);
+    live.world.pve.quiet().await;
+    let adopts = |vmid: u32| {
+        let text = format!(
+            "apiVersion: proximity/v1\nkind: AdoptedApp\nmetadata: {{name: found}}\nspec: {{host: lab, vmid: {vmid}}}\n"
+        );
+        body(&text, false)
+    };
+    for vmid in [150, 999] {
+        let refused = live
+            .send_as(Some("reader"), "POST", "/api/plans", &adopts(vmid))
+            .await;
+        let told = (refused.status.as_u16(), refused.code());
+        assert_eq!(told, (403, "forbidden"), "{}", refused.body);
+        let plan = live.send("POST", "/api/plans", &adopts(vmid)).await;
+        assert_eq!(plan.status, 201, "{}", plan.body);
+    }
+    live.settled("POST", "/api/apps/adopt", r#"{"vmid":150}"#)
+        .await;
+    for (token, status) in [("reader", 201), ("stranger", 403)] {
+        let plan = live
+            .send_as(Some(token), "POST", "/api/plans", &adopts(150))
+            .await;
+        assert_eq!(plan.status, status, "{token}: {}", plan.body);
+    }
+}
+
 #[tokio::test]
 async fn documents_that_are_not_right_are_told_by_their_places() {
     let live = live().await;
