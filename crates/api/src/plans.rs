@@ -88,6 +88,8 @@ pub struct PlanCounts {
     pub not_known: u64,
     /// Apps that are as wanted.
     pub unchanged: u64,
+    /// How many of these have secrets, which are not compared: whether those are as wanted is not known.
+    pub uncompared: u64,
 }
 
 /// What the mass brake says.

@@ -139,8 +139,11 @@ impl Compared {
         let now = match seen.map(|seen| (seen.by, seen.disk_bytes)) {
             Some((SeenBy::Configuration, Figure::Is(now))) => now,
             Some((SeenBy::Configuration, Figure::Unknown | Figure::Absent)) => {
-                let what = "the size of its root file system is not in its configuration";
-                self.notes.push(what.to_owned());
+                self.obstacles.push(Obstacle::new(
+                    "view_incomplete",
+                    "the size of its root file system is not in its configuration",
+                    "let Proxmox VE write it down on its node: pct rescan --vmid VMID",
+                ));
                 recorded
             }
             Some((SeenBy::List, _)) => {

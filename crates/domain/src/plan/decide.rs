@@ -40,12 +40,14 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
     let basis = digest(judged.iter().map(|one| &one.fact));
     let asked = wanted.iter().map(Asked::Wanted);
     let asked = digest(asked.chain([Asked::Prune(prune)]));
-    let (mut changes, mut doubts, mut unchanged) = (Vec::new(), Vec::new(), 0);
+    let (mut changes, mut doubts) = (Vec::new(), Vec::new());
+    let (mut unchanged, mut uncompared) = (0, 0);
     judged.sort_by(|a, b| (a.change.layer, &a.change.name).cmp(&(b.change.layer, &b.change.name)));
     for Judged { change, doubt, .. } in judged {
         doubts.extend(doubt);
         if change.is_quiet() {
             unchanged += 1;
+            uncompared += u64::from(!change.notes.is_empty());
         } else {
             changes.push(change);
         }
@@ -56,6 +58,7 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
         prune,
         changes,
         unchanged,
+        uncompared,
         brake: None,
     };
     Decided { plan, doubts }

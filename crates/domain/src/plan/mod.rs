@@ -40,6 +40,9 @@ pub struct Plan {
     pub changes: Vec<Change>,
     /// How many are as wanted.
     pub unchanged: u64,
+    /// How many of these have secrets, which are not compared: whether those are as wanted is not known.
+    #[serde(default)]
+    pub uncompared: u64,
     /// More would be removed than may go in an hour without a person's word.
     pub brake: Option<MassBrake>,
 }

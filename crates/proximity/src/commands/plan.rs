@@ -121,7 +121,11 @@ fn summary(counts: &PlanCounts) -> String {
         of(counts.not_known, "not known"),
         of(counts.unchanged, "as wanted"),
     ];
-    let parts: Vec<String> = parts.into_iter().flatten().collect();
+    let mut parts: Vec<String> = parts.into_iter().flatten().collect();
+    if counts.uncompared > 0 {
+        let many = counts.uncompared;
+        parts.push(format!("the secrets of {many} of these not compared"));
+    }
     match parts.is_empty() {
         true => "no apps".to_owned(),
         false => parts.join(", "),
@@ -300,6 +304,7 @@ mod tests {
                 destroy: many("destroy"),
                 not_known: many("no_op"),
                 unchanged: 4993,
+                uncompared: 0,
             },
             changes,
             brake: None,
@@ -362,6 +367,16 @@ mod tests {
         let none = plan(Vec::new());
         let texts = [human(&several()), human(&pruned), human(&none)];
         insta::assert_snapshot!(texts.join("\n=====\n"));
+    }
+
+    #[test]
+    fn secrets_that_were_not_compared_are_told_beside_what_is_as_wanted() {
+        let mut quiet = plan(Vec::new());
+        assert!(!human(&quiet).contains("secrets"));
+        quiet.counts.uncompared = 3;
+        let told = "4993 as wanted, the secrets of 3 of these not compared";
+        assert!(human(&quiet).starts_with(told), "{}", human(&quiet));
+        assert!(differences(&quiet).starts_with(told));
     }
 
     #[test]

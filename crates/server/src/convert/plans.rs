@@ -13,6 +13,7 @@ pub(crate) fn plan(record: PlanRecord) -> Plan {
     let plan = record.plan;
     let mut counts = PlanCounts {
         unchanged: plan.unchanged,
+        uncompared: plan.uncompared,
         ..PlanCounts::default()
     };
     for change in &plan.changes {

@@ -49,6 +49,7 @@ impl Play {
                 prune: n.is_multiple_of(2),
                 changes: vec![change; usize::from(n % 3)],
                 unchanged: u64::from(n),
+                uncompared: u64::from(n / 2),
                 brake: None,
             },
         };

@@ -50,6 +50,7 @@ fn record(world: &mut World, at: i64) -> PlanRecord {
             prune: true,
             changes: vec![change(app), idle],
             unchanged: 7,
+            uncompared: 2,
             brake: Some(MassBrake {
                 removed: 9,
                 done: 1,

@@ -44,3 +44,32 @@ fn a_container_of_no_host_entry_is_not_as_wanted() {
         assert_eq!((change.act, codes(&change)), (act, vec!["host_not_found"]));
     }
 }
+
+#[test]
+fn a_disk_whose_size_cannot_be_read_is_not_as_wanted() {
+    let mut known = state(vec![recorded("web", 105, AppClass::Native)]);
+    for size in [Figure::Unknown, Figure::Absent] {
+        let mut seen = read();
+        seen.disk_bytes = size;
+        sees(&mut known, 105, seen);
+        let change = only(&[app("web", 0)], &known, false);
+        assert_eq!(
+            (change.act, codes(&change)),
+            (Act::NoOp, vec!["view_incomplete"])
+        );
+    }
+}
+
+#[test]
+fn of_what_is_as_wanted_it_is_counted_whose_secrets_were_not_compared() {
+    let mut one = recorded("web", 105, AppClass::Native);
+    one.settings.insert("PASSWORD".to_owned(), json!(null));
+    let mut secret = app("web", 0);
+    spec(&mut secret).settings.insert(
+        "PASSWORD".to_owned(),
+        WantedSetting::Secret("db".parse().unwrap()),
+    );
+    let known = state(vec![one, recorded("other", 106, AppClass::Native)]);
+    let plan = decide(&[secret, app("other", 0)], &known, false).plan;
+    assert_eq!((plan.unchanged, plan.uncompared), (2, 1));
+}
