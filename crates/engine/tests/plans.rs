@@ -6,6 +6,7 @@ use std::collections::BTreeMap;
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish};
 use proximity_domain::plan::{Act, Change, Plan, Source};
 use proximity_engine::commands::{Action, AdoptContainer, CreateApp, MakePlan};
+use proximity_engine::error::EngineError;
 use proximity_pve::transport::Method;
 use proximity_pve_emulator::core::Access;
 use proximity_testkit::world::TestWorld;
@@ -155,6 +156,32 @@ async fn another_container_that_looks_like_the_wanted_one_is_never_as_wanted() {
     let codes = named.changes[0].obstacles.iter();
     let codes: Vec<&str> = codes.map(|one| one.code.as_str()).collect();
     assert_eq!(codes, ["identity_conflict"]);
+}
+
+#[tokio::test]
+async fn two_documents_never_get_one_container() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    let document = |name: &str, vmid| Manifest::AdoptedApp {
+        name: name.parse().unwrap(),
+        spec: found(vmid),
+    };
+    let request = |documents: Vec<Manifest>| MakePlan {
+        documents,
+        ..MakePlan::default()
+    };
+    let one = vec![document("db1", 150), document("db2", 150)];
+    match w.engine.make_plan(&w.actor, request(one)).await {
+        Err(EngineError::Manifests { fields }) => {
+            let named: Vec<&String> = fields.keys().collect();
+            assert_eq!(named, ["db2.vmid"]);
+            let why = &fields["db2.vmid"];
+            assert!(why.contains("150") && why.contains("db1") && why.contains("db2"));
+        }
+        other => panic!("{other:?}"),
+    }
+    let two = vec![document("db1", 150), document("db2", 151)];
+    let plan = w.engine.make_plan(&w.actor, request(two)).await.unwrap();
+    assert_eq!(plan.plan.changes.len(), 2);
 }
 
 #[tokio::test]

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use proximity_domain::create::{self, ResourceRequest};
-use proximity_domain::ids::HostId;
+use proximity_domain::ids::{HostId, Vmid};
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest};
 use proximity_domain::names::{HostLabel, Hostname, NodeName};
 use proximity_domain::plan::{Wanted, WantedAdopted, WantedApp, WantedKind};
@@ -28,6 +28,7 @@ pub(super) fn wanted(
         catalog,
         hosts,
         layers: layers.collect(),
+        taken: BTreeMap::new(),
         wrong: BTreeMap::new(),
     };
     let mut all = Vec::new();
@@ -55,6 +56,8 @@ struct Wishes<'a> {
     catalog: &'a Catalog,
     hosts: &'a [HostRecord],
     layers: BTreeMap<&'a str, u32>,
+    /// Which app takes over which container.
+    taken: BTreeMap<(HostId, Vmid), Hostname>,
     wrong: BTreeMap<String, String>,
 }
 
@@ -96,8 +99,18 @@ impl Wishes<'_> {
     }
 
     fn adopted(&mut self, name: &Hostname, spec: &AdoptedSpec) -> Option<Wanted> {
+        let host = self.host(name, Some(&spec.host))?;
+        if let Some(first) = self.taken.get(&(host, spec.vmid)) {
+            let why = format!(
+                "the container {} on {} is to be the app {first} as well, and {name}: it is one app's alone",
+                spec.vmid, spec.host
+            );
+            self.refuse(name, "vmid", why);
+            return None;
+        }
+        self.taken.insert((host, spec.vmid), name.clone());
         let adopted = WantedAdopted {
-            host: self.host(name, Some(&spec.host))?,
+            host,
             vmid: spec.vmid,
             taken_for: spec.taken_for.clone(),
             port: spec.port,
