@@ -23,6 +23,9 @@ pub struct MakePlan {
     /// Removal is planned of apps that no document names.
     #[serde(default)]
     pub prune: bool,
+    /// The plan is shown once and not kept: it takes the place of no other, and has no id.
+    #[serde(default)]
+    pub passing: bool,
 }
 
 /// A text with documents.
@@ -48,9 +51,9 @@ pub struct PlanValue {
 /// A plan. Nothing is changed by it.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
-    /// Its id.
+    /// Its id; `null` = it was not kept.
     #[schema(format = "uuid")]
-    pub id: String,
+    pub id: Option<String>,
     /// When it was made.
     pub made_at: Timestamp,
     /// By which account.

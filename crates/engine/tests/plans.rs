@@ -47,6 +47,7 @@ async fn plan_of(w: &TestWorld, documents: Vec<Manifest>, prune: bool) -> Plan {
         documents,
         prune,
         owner: None,
+        passing: false,
     };
     let before = w.pve.changes().len();
     let made = w.engine.make_plan(&w.actor, request).await.unwrap();
@@ -156,6 +157,21 @@ async fn another_container_that_looks_like_the_wanted_one_is_never_as_wanted() {
     let codes = named.changes[0].obstacles.iter();
     let codes: Vec<&str> = codes.map(|one| one.code.as_str()).collect();
     assert_eq!(codes, ["identity_conflict"]);
+}
+
+#[tokio::test]
+async fn a_passing_plan_is_not_kept() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    for passing in [true, false] {
+        let request = MakePlan {
+            prune: true,
+            passing,
+            ..MakePlan::default()
+        };
+        let made = w.engine.make_plan(&w.actor, request).await.unwrap();
+        let kept = w.store.plan(made.id).await.unwrap();
+        assert_eq!(kept.is_none(), passing);
+    }
 }
 
 #[tokio::test]

@@ -12,7 +12,7 @@ use crate::row::{Columns, to_json};
 use crate::sql::{Row, query};
 use crate::store::{Reader, Store};
 
-/// Plans that are kept: the newest.
+/// Plans of each account that are kept: the newest.
 pub const PLANS_KEPT: u32 = 100;
 
 /// A plan that was made.
@@ -44,7 +44,7 @@ pub(crate) fn details(record: &PlanRecord) -> Value {
 pub(crate) const MADE: &str = "plan.make";
 
 impl Store {
-    /// Keeps a plan, and of those before it the newest, [`PLANS_KEPT`] in all.
+    /// Keeps a plan, and of those its account made before the newest, [`PLANS_KEPT`] in all. Those of other accounts stay.
     ///
     /// # Errors
     /// The database's; also if there is one with this id.
@@ -71,11 +71,13 @@ impl Store {
             }
             // A clock that was set back makes it old at once, and it stays all the same.
             query(
-                "DELETE FROM plans WHERE id <> $1 AND id NOT IN \
-                 (SELECT id FROM plans WHERE id <> $1 ORDER BY made_at DESC, id DESC LIMIT $2)",
+                "DELETE FROM plans WHERE made_by = $3 AND id <> $1 AND id NOT IN \
+                 (SELECT id FROM plans WHERE made_by = $3 AND id <> $1 \
+                 ORDER BY made_at DESC, id DESC LIMIT $2)",
             )
             .bind(&id)
             .bind(i64::from(PLANS_KEPT - 1))
+            .bind(&record.made_by)
             .execute(&mut *tx)
             .await?;
             let act = Act::request(MADE, &id, details(record));

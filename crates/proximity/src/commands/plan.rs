@@ -19,7 +19,7 @@ use crate::manifest_files::given;
 const MOST_CHARS: usize = 120;
 
 pub(crate) async fn run(context: &Context, args: PlanArgs) -> Result<(), Failed> {
-    let plan = made(context, &args.documents, args.prune).await?;
+    let plan = made(context, &args.documents, args.prune, false).await?;
     if let Some(path) = &args.out {
         write(path, &plan)?;
     }
@@ -28,27 +28,37 @@ pub(crate) async fn run(context: &Context, args: PlanArgs) -> Result<(), Failed>
 }
 
 pub(crate) async fn diff(context: &Context, args: DiffArgs) -> Result<(), Failed> {
-    let plan = made(context, &args.documents, false).await?;
+    let plan = made(context, &args.documents, false, true).await?;
     context.output.result(&plan, differences)?;
     ended(&plan, args.detailed_exitcode)
 }
 
 /// Reads the documents, and has them planned.
-async fn made(context: &Context, args: &DocumentsArgs, prune: bool) -> Result<Plan, Failed> {
+async fn made(
+    context: &Context,
+    args: &DocumentsArgs,
+    prune: bool,
+    passing: bool,
+) -> Result<Plan, Failed> {
     let given = given(&args.paths, &args.values, &args.set)?;
     // What is wrong is told here with its line; the server looks at the same.
     validate::check(context, &given)?;
-    let body = body(given, prune)?;
+    let body = MakePlan {
+        prune,
+        passing,
+        ..body(given)?
+    };
     Ok(context.client()?.make_plan(&body).await?)
 }
 
-fn body(given: Given, prune: bool) -> Result<MakePlan, Failed> {
+fn body(given: Given) -> Result<MakePlan, Failed> {
     let set = given.set.into_iter();
     Ok(MakePlan {
         documents: texts(given.documents)?,
         values: texts(given.values)?,
         set: set.map(|(name, value)| PlanValue { name, value }).collect(),
-        prune,
+        prune: false,
+        passing: false,
     })
 }
 
@@ -105,7 +115,7 @@ fn human(plan: &Plan) -> String {
     if !plan.prune {
         lines.push("\nApps that no document names are left as they are.".to_owned());
     }
-    lines.push(format!("\nplan {}", plan.id));
+    lines.extend(plan.id.iter().map(|id| format!("\nplan {id}")));
     shown(&lines.join("\n"))
 }
 
@@ -289,7 +299,7 @@ mod tests {
     fn plan(changes: Vec<PlannedChange>) -> Plan {
         let many = |act: &str| changes.iter().filter(|one| one.act == act).count() as u64;
         Plan {
-            id: "018f0000-0000-7000-8000-000000000001".to_owned(),
+            id: Some("018f0000-0000-7000-8000-000000000001".to_owned()),
             made_at: "2026-01-02T03:04:05Z".parse().unwrap(),
             made_by: "admin".to_owned(),
             digest: "d".repeat(64),

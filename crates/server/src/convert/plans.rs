@@ -8,8 +8,8 @@ use proximity_store::plans::PlanRecord;
 
 use super::moment;
 
-/// A plan as it was kept.
-pub(crate) fn plan(record: PlanRecord) -> Plan {
+/// A plan as it was made, and kept or not.
+pub(crate) fn plan(record: PlanRecord, is_kept: bool) -> Plan {
     let plan = record.plan;
     let mut counts = PlanCounts {
         unchanged: plan.unchanged,
@@ -20,7 +20,7 @@ pub(crate) fn plan(record: PlanRecord) -> Plan {
         *counted(&mut counts, change.act) += 1;
     }
     Plan {
-        id: record.id.to_string(),
+        id: is_kept.then(|| record.id.to_string()),
         made_at: moment(record.made_at),
         made_by: record.made_by,
         digest: plan.digest,

@@ -25,7 +25,8 @@ use crate::routes::hosts::on_its_own_thread;
 /// who sees the apps of one account alone needs the right on hosts besides, if a document names one.
 #[utoipa::path(post, path = "/api/plans", tag = "apps", operation_id = "make_plan",
     request_body = MakePlan,
-    responses((status = 201, description = "The plan; it is kept.", body = Plan)),
+    responses((status = 201, description = "The plan; it is kept.", body = Plan),
+        (status = 200, description = "The plan; it is a passing one, and not kept.", body = Plan)),
     extensions(("x-codes" = json!(["manifest_invalid", "invalid_value", "no_host"]))))]
 pub(crate) async fn make(
     State(state): State<AppState>,
@@ -39,6 +40,7 @@ pub(crate) async fn make(
     let (engine, actor) = (state.engine().clone(), caller.actor().clone());
     let owner = caller.sees_only().map(str::to_owned);
     let may_take = caller.may(Scope::Hosts);
+    let passing = body.passing;
     let make = async move || {
         let prune = body.prune;
         let Manifests {
@@ -49,6 +51,7 @@ pub(crate) async fn make(
             order,
             prune,
             owner,
+            passing,
         };
         if !may_take && engine.plan_names_strangers(&request).await? {
             return Ok(None);
@@ -57,12 +60,16 @@ pub(crate) async fn make(
     };
     let made = on_its_own_thread(make).await??;
     let record = made.ok_or_else(|| caller.lacks(Scope::Hosts))?;
-    Ok((StatusCode::CREATED, Json(convert::plan(record))))
+    let status = match passing {
+        true => StatusCode::OK,
+        false => StatusCode::CREATED,
+    };
+    Ok((status, Json(convert::plan(record, !passing))))
 }
 
 /// Show a plan
 ///
-/// As it was made. The newest hundred are kept.
+/// As it was made. The newest hundred of each account are kept.
 #[utoipa::path(get, path = "/api/plans/{plan}", tag = "apps", operation_id = "show_plan",
     params(("plan" = String, Path, description = "Id.", example = "018f0000-0000-7000-8000-000000000001")),
     responses((status = 200, description = "The plan.", body = Plan)),
@@ -85,7 +92,7 @@ pub(crate) async fn show(
     let record = found
         .filter(is_seen)
         .ok_or(EngineError::NotFound { what: "plan", name })?;
-    Ok(Json(convert::plan(record)))
+    Ok(Json(convert::plan(record, true)))
 }
 
 fn given(body: MakePlan) -> Given {

@@ -20,6 +20,7 @@ impl State {
         let mut others: Vec<(i64, PlanId)> = self
             .plans
             .values()
+            .filter(|kept| kept.made_by == record.made_by)
             .map(|kept| (kept.made_at.0, kept.id))
             .collect();
         others.sort_unstable();

@@ -42,7 +42,7 @@ impl Play {
         let record = PlanRecord {
             id: id(n),
             made_at: self.at(),
-            made_by: "admin".to_owned(),
+            made_by: ["admin", "robot"][usize::from(n % 2)].to_owned(),
             plan: Plan {
                 digest: "d".repeat(64),
                 basis: "b".repeat(64),

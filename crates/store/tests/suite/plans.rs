@@ -91,6 +91,10 @@ pub async fn of_many_the_newest_stay(make: &impl Make) {
     let (store, actor) = (world.store.clone(), world.actor.clone());
     let now = world.at().0;
     let mut ids = Vec::new();
+    // Whoever plans most takes no place of anybody else.
+    let mut others = record(&mut world, now - 10);
+    others.made_by = "robot".to_owned();
+    store.keep_plan(&others, &actor).await.unwrap();
     for n in 0..i64::from(PLANS_KEPT) {
         let record = record(&mut world, now + n);
         store.keep_plan(&record, &actor).await.unwrap();
@@ -106,6 +110,10 @@ pub async fn of_many_the_newest_stay(make: &impl Make) {
     let newest = record(&mut world, now + 1_000);
     store.keep_plan(&newest, &actor).await.unwrap();
     assert_eq!(store.plan(back.id).await.unwrap(), None);
+    assert!(store.plan(ids[1]).await.unwrap().is_some());
+    assert_eq!(store.plan(others.id).await.unwrap(), Some(others.clone()));
+    others.id = PlanId(world.id());
+    store.keep_plan(&others, &actor).await.unwrap();
     assert!(store.plan(ids[1]).await.unwrap().is_some());
     world.assert_sound().await;
 }

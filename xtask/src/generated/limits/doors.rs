@@ -307,7 +307,7 @@ pub(super) const OF_DOORS: &[(&str, &[Limit])] = &[
                 "a note says so",
             ),
             Limit(
-                "plans that are kept",
+                "plans of an account that are kept",
                 "crates/store/src/plans.rs",
                 "PLANS_KEPT",
                 "the oldest goes",

@@ -26,6 +26,8 @@ pub struct MakePlan {
     pub prune: bool,
     /// The account whose apps may be planned for; `None` = all.
     pub owner: Option<String>,
+    /// It is shown once, and not kept.
+    pub passing: bool,
 }
 
 impl Engine {
@@ -54,7 +56,7 @@ impl Engine {
         Ok(named.into_iter().any(is_strange))
     }
 
-    /// Plans, and keeps the plan.
+    /// Plans, and keeps the plan, unless it is a passing one.
     ///
     /// Flow: documents against catalog and host entries → record → one list per cluster → what differs → the configurations of
     /// what differs, and its power → what differs for certain → rights of the tokens, mass brake → one commit.
@@ -90,7 +92,9 @@ impl Engine {
             made_by: actor.account.clone(),
             plan,
         };
-        self.store().keep_plan(&record, actor).await?;
+        if !request.passing {
+            self.store().keep_plan(&record, actor).await?;
+        }
         Ok(record)
     }
 }

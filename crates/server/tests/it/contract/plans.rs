@@ -44,6 +44,13 @@ pub(super) async fn planned(live: &Live) {
     let memory = json!({"path": "memory", "from": 64, "to": 128, "source": "documents"});
     assert_eq!(changes[0]["fields"][0], memory, "{}", plan.body);
     assert_ne!(plan.body["digest"], again.body["digest"]);
+    let mut passing: Value = serde_json::from_str(&body(&more, false)).unwrap();
+    passing["passing"] = json!(true);
+    let passing = passing.to_string();
+    let once = live.send("POST", "/api/plans", &passing).await;
+    assert_eq!(once.status, 200, "{}", once.body);
+    assert_eq!(once.body["id"], json!(null), "{}", once.body);
+    assert_eq!(once.body["changes"], plan.body["changes"]);
     let path = format!("/api/plans/{}", plan.body["id"].as_str().unwrap());
     let kept = live.send("GET", &path, "").await;
     assert_eq!((kept.status.as_u16(), &kept.body), (200, &plan.body));
