@@ -65,10 +65,9 @@ fn of_what_is_as_wanted_it_is_counted_whose_secrets_were_not_compared() {
     let mut one = recorded("web", 105, AppClass::Native);
     one.settings.insert("PASSWORD".to_owned(), json!(null));
     let mut secret = app("web", 0);
-    spec(&mut secret).settings.insert(
-        "PASSWORD".to_owned(),
-        WantedSetting::Secret("db".parse().unwrap()),
-    );
+    let db = WantedSetting::Secret("db".parse().unwrap());
+    let settings = &mut spec(&mut secret).settings;
+    settings.insert("PASSWORD".to_owned(), db);
     let known = state(vec![one, recorded("other", 106, AppClass::Native)]);
     let plan = decide(&[secret, app("other", 0)], &known, false).plan;
     assert_eq!((plan.unchanged, plan.uncompared), (2, 1));

@@ -63,7 +63,8 @@ pub(super) async fn planned(live: &Live) {
 #[tokio::test]
 async fn a_container_of_nobody_is_planned_for_with_the_right_on_hosts_alone() {
     let live = live().await;
-    assert_eq!(live.world.pve.stranger_creates("pve1", 150).await.status, 200);
+    let made = live.world.pve.stranger_creates("pve1", 150).await;
+    assert_eq!(made.status, 200);
     live.world.pve.quiet().await;
     let adopts = |vmid: u32| {
         let text = format!(
