@@ -2,12 +2,13 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish};
 use proximity_domain::plan::{Act, Change, Plan, Source};
 use proximity_engine::commands::{Action, AdoptContainer, CreateApp, MakePlan};
 use proximity_engine::error::EngineError;
-use proximity_pve::transport::Method;
+use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
 use proximity_pve_emulator::core::Access;
 use proximity_testkit::world::TestWorld;
 use serde_json::json;
@@ -218,6 +219,32 @@ async fn what_may_be_hidden_is_never_told_to_be_absent() {
         matches!(codes.as_slice(), [code] if code.starts_with("pve_")),
         "{codes:?}"
     );
+}
+
+/// Another endpoint is asked first each time: who is in the cluster was not said by the one that gives the list.
+#[tokio::test]
+async fn what_endpoints_say_by_turns_is_told_as_not_known() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    deployed(&w, "web").await;
+    let pve = w.pve.clone();
+    w.pve.distort(Some(Arc::new(
+        move |request: &Request,
+              answer: Result<RawResponse, TransportError>|
+              -> Result<RawResponse, TransportError> {
+            if request.path == "/cluster/resources" {
+                pve.prefer(1);
+                pve.prefer(0);
+            }
+            answer
+        },
+    )));
+    let turns = plan(&w, vec![app("web")], false).await;
+    w.pve.distort(None);
+    assert_eq!((turns.changes.len(), turns.unchanged), (1, 0));
+    let why = &turns.changes[0].obstacles[0];
+    assert_eq!(why.code, "view_incomplete");
+    assert!(why.message.contains("answered by turns"), "{why:?}");
+    assert_eq!(plan(&w, vec![app("web")], false).await.unchanged, 1);
 }
 
 #[tokio::test]
