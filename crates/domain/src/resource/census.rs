@@ -54,6 +54,15 @@ enum Finding {
     Configured(ResourceState),
 }
 
+/// A path of Proxmox VE's permissions, and what the token must hold there to be shown what is at it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct MustBeSeen {
+    /// e.g. `/vms/101`.
+    pub path: String,
+    /// e.g. `VM.Audit`.
+    pub privilege: &'static str,
+}
+
 /// A resource as it is on record now.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub struct Now<'a> {
@@ -185,6 +194,31 @@ impl Found {
     #[must_use]
     pub fn key(&self) -> &ResourceKey {
         &self.key
+    }
+
+    /// What the token must be able to see before this may be believed: it says that something is gone, and what a token may not see
+    /// is in no list. `None`: it says something else, or is of what every token sees.
+    #[must_use]
+    pub fn must_be_seen(&self) -> Option<MustBeSeen> {
+        if self.finding != Finding::Gone {
+            return None;
+        }
+        let name = &self.key.name;
+        match self.key.kind {
+            ResourceKind::Container | ResourceKind::Machine => Some(MustBeSeen {
+                path: format!("/vms/{name}"),
+                privilege: "VM.Audit",
+            }),
+            ResourceKind::Storage => {
+                let storage = name.split_once('/').map_or(name.as_str(), |(_, it)| it);
+                Some(MustBeSeen {
+                    path: format!("/storage/{storage}"),
+                    privilege: "Datastore.Audit",
+                })
+            }
+            // Every token is shown every node; of tasks it is never said.
+            ResourceKind::Node | ResourceKind::Task => None,
+        }
     }
 
     /// The resource.
@@ -374,6 +408,34 @@ mod tests {
         let shown = vec![listed(container(102), "running")];
         let newer = Census::of(look(&[101]), shown, Sight::All);
         assert_eq!(follow(&newer, &on_record[..3]), []);
+    }
+
+    #[test]
+    fn what_is_gone_must_be_what_the_token_may_see() {
+        let on_record = [
+            kept(container(102), "running", false),
+            kept(ResourceKey::machine(number(103)), "running", false),
+            kept(ResourceKey::storage(&node(), "local"), "ok", false),
+            kept(ResourceKey::node(&"pve9".parse().unwrap()), "ok", false),
+        ];
+        let shown = vec![listed(container(101), "running")];
+        let census = Census::of(look(&[101]), shown, Sight::All);
+        let found = census.findings(&on_record);
+        let asked: Vec<_> = found.iter().map(Found::must_be_seen).collect();
+        let at = |path: &str, privilege| {
+            Some(MustBeSeen {
+                path: path.to_owned(),
+                privilege,
+            })
+        };
+        let expected = [
+            None,
+            at("/vms/102", "VM.Audit"),
+            at("/vms/103", "VM.Audit"),
+            at("/storage/local", "Datastore.Audit"),
+            None,
+        ];
+        assert_eq!(asked, expected);
     }
 
     #[test]

@@ -16,7 +16,7 @@ use crate::ids::{HostId, Vmid};
 use crate::names::NodeName;
 use crate::time::Timestamp;
 
-pub use census::{Census, Follows, Found, KeptResource, Listed, Now};
+pub use census::{Census, Follows, Found, KeptResource, Listed, MustBeSeen, Now};
 pub use state::{FieldChange, ResourceState, differences};
 
 /// What a resource is.

@@ -23,7 +23,7 @@ use crate::view::{cluster_name, is_word_of};
 
 const AUDIT: &str = "VM.Audit";
 /// How often a look is begun anew because another endpoint was asked first meanwhile.
-const TRIES: u32 = 3;
+pub(super) const TRIES: u32 = 3;
 /// What a look sends.
 pub(super) const REQUESTS: usize = 3;
 
@@ -57,16 +57,21 @@ pub(super) async fn look_and_sum(site: &Site) -> Result<(CompleteInventory, u64)
         }
         tries += 1;
         if tries == TRIES {
-            return Err(format!(
-                "its endpoints answered by turns, so that nothing is the word of one of them; see which one is slow: \
-                 proximity doctor --host {label}"
-            ));
+            return Err(by_turns(label));
         }
     };
     let sum = sum(&status, &list);
     let look = complete(host, endpoint, status, sight, list);
     let look = look.map_err(|e| format!("{e}; {}", mend(&e, label)))?;
     Ok((look, sum))
+}
+
+/// What is said where another endpoint was asked first each time.
+pub(super) fn by_turns(label: &str) -> String {
+    format!(
+        "its endpoints answered by turns, so that nothing is the word of one of them; see which one is slow: \
+         proximity doctor --host {label}"
+    )
 }
 
 fn sum(status: &ClusterStatus, list: &GuestList) -> u64 {
@@ -253,9 +258,17 @@ pub(crate) async fn sight(read: &ReadClient, path: &str) -> Result<Sight, PveErr
 
 /// Whether the token may see this very guest.
 pub(super) async fn may_see(read: &ReadClient, vmid: Vmid) -> Result<Sight, PveError> {
-    let path = format!("/vms/{vmid}");
-    let held = read.permissions(Some(&path)).await?;
-    let may = held.get(&path).is_some_and(|p| p.contains(AUDIT));
+    holds(read, &format!("/vms/{vmid}"), AUDIT).await
+}
+
+/// Whether the token holds this privilege at this very path.
+pub(super) async fn holds(
+    read: &ReadClient,
+    path: &str,
+    privilege: &str,
+) -> Result<Sight, PveError> {
+    let held = read.permissions(Some(path)).await?;
+    let may = held.get(path).is_some_and(|p| p.contains(privilege));
     Ok(if may { Sight::All } else { Sight::NotAll })
 }
 

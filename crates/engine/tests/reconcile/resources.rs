@@ -1,8 +1,12 @@
 //! What the clusters have is recorded when it changes, and only then.
 
+use std::sync::atomic::{AtomicUsize, Ordering};
+
 use proximity_domain::resource::{ResourceId, ResourceKey};
 use proximity_engine::reconcile::ResourceReport;
+use proximity_pve::transport::Transport;
 use proximity_store::resources::ResourceRecord;
+use serde_json::json;
 
 use super::faces::listed;
 use super::*;
@@ -103,9 +107,74 @@ async fn what_cannot_be_seen_whole_is_never_gone() {
     assert_eq!(l.container(vmid).await.gone_at, None);
     l.w.pve.allow(Access::Full);
     l.pass().await;
+    let resting = l.record().await;
+    assert_eq!(resting, ResourceReport::default(), "it is left alone");
+    l.clock.pass(10_000);
+    l.pass().await;
     let seen = l.record().await;
     assert_eq!((seen.read, seen.failed.len()), (1, 0), "{seen:?}");
     assert_eq!(l.container(vmid).await.gone_at, None);
+    l.assert_sound().await;
+}
+
+/// The cluster as it is to a token that has no access to this guest, and to all others.
+fn hides(vmid: u32) -> Arc<Distort> {
+    let list = list_without(vmid);
+    let path = format!("/vms/{vmid}");
+    Arc::new(
+        move |request: &Request,
+              answer: Result<RawResponse, TransportError>|
+              -> Result<RawResponse, TransportError> {
+            let is_of_it = request.params.iter().any(|(_, value)| *value == path);
+            if request.path != "/access/permissions" || !is_of_it {
+                return list(request, answer);
+            }
+            let body = json!({ "data": {} }).to_string().into();
+            Ok(RawResponse { body, ..answer? })
+        },
+    )
+}
+
+#[tokio::test]
+async fn what_is_hidden_from_the_token_is_not_gone() {
+    let l = Looked::new().await;
+    let (_, vmid) = l.deployed("web").await;
+    listed(&l, "web", "running").await;
+    l.pass().await;
+    l.record().await;
+    l.w.pve.distort(Some(hides(vmid)));
+    l.pass().await;
+    assert_eq!(l.record().await.read, 1);
+    assert_eq!(l.container(vmid).await.gone_at, None);
+    l.w.pve.distort(None);
+    l.pass().await;
+    l.record().await;
+    l.w.pve.distort(Some(list_without(vmid)));
+    l.pass().await;
+    assert_eq!(l.record().await.read, 1);
+    assert_eq!(l.timeline(vmid).await[0], "deleted", "it may be seen");
+    l.w.pve.distort(None);
+    l.assert_sound().await;
+}
+
+/// The tasks are no word of the endpoint that said what else there is: all is read once more.
+#[tokio::test]
+async fn what_is_recorded_is_the_word_of_one_endpoint() {
+    let l = Looked::new().await;
+    l.pass().await;
+    let (pve, asked) = (l.w.pve.clone(), Arc::new(AtomicUsize::new(0)));
+    let counted = Arc::clone(&asked);
+    let moves = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        if request.path == "/cluster/tasks" && counted.fetch_add(1, Ordering::Relaxed) == 0 {
+            pve.prefer(1);
+        }
+        answer
+    };
+    l.w.pve.distort(Some(Arc::new(moves)));
+    let recorded = l.record().await;
+    l.w.pve.distort(None);
+    assert_eq!((recorded.read, recorded.failed.len()), (1, 0));
+    assert_eq!(asked.load(Ordering::Relaxed), 2);
     l.assert_sound().await;
 }
 

@@ -5,108 +5,28 @@
 //! anew after each round of the slow sweep alone, for what no list of guests shows (storages, tasks); the sweep itself hands over
 //! configurations. What is as it was writes nothing.
 
+mod hidden;
 mod rows;
-
-use std::collections::BTreeMap;
-use std::sync::{Mutex, MutexGuard, PoisonError};
+mod stock;
 
 use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::HostId;
 use proximity_domain::observe::Sight;
-use proximity_domain::resource::{Census, Found, Now};
+use proximity_domain::resource::{Census, Found, Now, ResourceKey};
 use proximity_pve::lxc::LxcConfig;
 use proximity_pve::{Error as PveError, ReadClient};
-use proximity_store::records::HostRecord;
-use tokio::sync::Notify;
+use proximity_store::StoreError;
 use tokio_util::sync::CancellationToken;
 
-use super::{Reconciler, look};
+use super::{Reconciler, Site, look};
 use crate::error::EngineError;
+
+pub(super) use stock::Stock;
 
 /// Snapshots that one commit makes at most: others wait for it.
 const AT_ONCE: usize = 200;
 const STORAGES: &str = "/storage";
 const STORAGE_AUDIT: &str = "Datastore.Audit";
-
-/// Which clusters are to be read anew. In memory: after a restart all are.
-#[derive(Debug, Default)]
-pub(super) struct Stock {
-    hosts: Mutex<BTreeMap<HostId, Standing>>,
-    due: Notify,
-}
-
-#[derive(Debug, Default)]
-struct Standing {
-    /// Checksum of what was recorded; none is of what never was.
-    recorded: Option<u64>,
-    is_due: bool,
-    /// Why it could not be recorded, as it was said last.
-    said: Option<String>,
-}
-
-impl Stock {
-    fn lock(&self) -> MutexGuard<'_, BTreeMap<HostId, Standing>> {
-        self.hosts.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    /// A look shows the cluster with this checksum.
-    pub(super) fn shown(&self, host: HostId, sum: u64) {
-        let mut hosts = self.lock();
-        let standing = hosts.entry(host).or_default();
-        if standing.recorded != Some(sum) {
-            standing.is_due = true;
-            self.due.notify_one();
-        }
-    }
-
-    /// All of them, for what no look shows.
-    pub(super) fn all_due(&self) {
-        let mut hosts = self.lock();
-        for standing in hosts.values_mut() {
-            standing.is_due = true;
-        }
-        if !hosts.is_empty() {
-            self.due.notify_one();
-        }
-    }
-
-    /// Forgets entries that are no more.
-    pub(super) fn retain(&self, hosts: &[HostRecord]) {
-        let is_there = |id: &HostId| hosts.iter().any(|entry| entry.id == *id);
-        self.lock().retain(|host, _| is_there(host));
-    }
-
-    /// Takes those that are due.
-    fn take(&self) -> Vec<HostId> {
-        let mut hosts = self.lock();
-        let due = hosts.iter_mut().filter(|(_, standing)| standing.is_due);
-        let taken = due.map(|(host, standing)| {
-            standing.is_due = false;
-            *host
-        });
-        taken.collect()
-    }
-
-    /// It was recorded as a look with this checksum shows it.
-    fn recorded(&self, host: HostId, sum: u64) {
-        if let Some(standing) = self.lock().get_mut(&host) {
-            standing.recorded = Some(sum);
-            standing.said = None;
-        }
-    }
-
-    /// It could not be: the next pass that sees it hands it over again. True if that was not said before.
-    fn failed(&self, host: HostId, why: &str) -> bool {
-        let mut hosts = self.lock();
-        let Some(standing) = hosts.get_mut(&host) else {
-            return false;
-        };
-        standing.recorded = None;
-        let is_new = standing.said.as_deref() != Some(why);
-        standing.said = Some(why.to_owned());
-        is_new
-    }
-}
 
 /// What recording came to.
 #[derive(Debug, Clone, PartialEq, Eq, Default)]
@@ -119,6 +39,36 @@ pub struct ResourceReport {
     pub failed: Vec<String>,
 }
 
+/// What one endpoint says of a whole cluster.
+struct Told {
+    site: Site,
+    census: Census,
+    /// The look's checksum.
+    sum: u64,
+    /// How often another endpoint was asked first, before it was read.
+    moves: u64,
+}
+
+/// Why a cluster was not recorded.
+enum NotRecorded {
+    /// It could not be read: why, for people.
+    Unread(String),
+    /// It could not be written.
+    Unwritten(EngineError),
+}
+
+impl From<String> for NotRecorded {
+    fn from(why: String) -> Self {
+        Self::Unread(why)
+    }
+}
+
+impl From<StoreError> for NotRecorded {
+    fn from(error: StoreError) -> Self {
+        Self::Unwritten(error.into())
+    }
+}
+
 impl Reconciler {
     /// Records resources whenever a pass or the sweep hands a cluster over, until `shutdown`.
     pub async fn run_resources(&self, shutdown: CancellationToken) {
@@ -126,7 +76,7 @@ impl Reconciler {
             tokio::select! {
                 biased;
                 () = shutdown.cancelled() => return,
-                () = self.stock.due.notified() => {}
+                () = self.stock.notified() => {}
             }
             let recorded = tokio::select! {
                 biased;
@@ -148,25 +98,22 @@ impl Reconciler {
     /// The store's. A cluster that cannot be read is in the report instead.
     pub async fn record_resources(&self) -> Result<ResourceReport, EngineError> {
         let mut report = ResourceReport::default();
-        for host in self.stock.take() {
-            let (census, sum) = match self.census(host).await {
-                Ok(found) => found,
-                Err(why) => {
-                    if self.stock.failed(host, &why) {
-                        tracing::warn!(%host, "RESOURCES NOT RECORDED: {why}");
-                    }
-                    report.failed.push(why);
-                    continue;
-                }
-            };
-            match self.record(&census).await {
+        let mut due = self.stock.take(self.moment()).into_iter();
+        while let Some(host) = due.next() {
+            match self.record_one(host).await {
                 Ok(written) => {
-                    self.stock.recorded(host, sum);
                     report.written += written;
                     report.read += 1;
                 }
-                Err(e) => {
-                    self.stock.failed(host, &e.to_string());
+                Err(NotRecorded::Unread(why)) => {
+                    if self.stock.failed(host, &why, self.moment()) {
+                        tracing::warn!(%host, "RESOURCES NOT RECORDED: {why}");
+                    }
+                    report.failed.push(why);
+                }
+                Err(NotRecorded::Unwritten(e)) => {
+                    self.stock.failed(host, &e.to_string(), self.moment());
+                    self.stock.again(due);
                     return Err(e);
                 }
             }
@@ -174,30 +121,60 @@ impl Reconciler {
         Ok(report)
     }
 
-    /// Everything a cluster has, after a complete look, with the look's checksum; or why there is none.
-    async fn census(&self, host: HostId) -> Result<(Census, u64), String> {
-        let site = self.sites.site(host).await;
-        let site = site.map_err(|e| format!("{e}; {}", e.hint()))?;
-        let (look, sum) = look::look_and_sum(&site).await?;
-        let read = &site.read;
-        let unanswered = |e: PveError| look::unanswered(&e, site.host.label.as_str());
-        // One after the other: what is asked side by side needs a connection each.
-        let items = read.resource_list().await.map_err(unanswered)?;
-        let storages = storages(read).await.map_err(unanswered)?;
-        let tasks = read.cluster_tasks().await.map_err(unanswered)?;
-        let listed = rows::listed(items, &tasks);
-        Ok((Census::of(look, listed, storages), sum))
-    }
-
-    /// Writes what differs from what is on record. Gives how many snapshots that makes.
-    async fn record(&self, census: &Census) -> Result<u64, EngineError> {
-        let kept = self.store.kept_resources(census.host()).await?;
-        let found = census.findings(&kept);
+    /// Writes what differs from what is on record of one cluster. Gives how many snapshots that makes.
+    async fn record_one(&self, host: HostId) -> Result<u64, NotRecorded> {
+        let told = self.told(host).await?;
+        let kept = self.store.kept_resources(host).await?;
+        let found = told.census.findings(&kept);
+        let (found, asked_to) = self.believed(&told, found).await?;
         let mut written = 0;
         for part in found.chunks(AT_ONCE) {
             written += self.store.note_resources(part, self.clock.now()).await?;
         }
+        match asked_to {
+            None => self.stock.recorded(host, told.sum),
+            Some(asked_to) => self.stock.recorded_up_to(host, asked_to),
+        }
         Ok(written)
+    }
+
+    /// Everything a cluster has, after a complete look, by the word of one endpoint; or why there is none.
+    async fn told(&self, host: HostId) -> Result<Told, String> {
+        let site = self.sites.site(host).await;
+        let site = site.map_err(|e| format!("{e}; {}", e.hint()))?;
+        let label = site.host.label.as_str();
+        for _ in 0..look::TRIES {
+            let moves = site.read.moves();
+            let (census, sum) = census(&site).await?;
+            if site.read.moves() == moves {
+                return Ok(Told {
+                    site,
+                    census,
+                    sum,
+                    moves,
+                });
+            }
+        }
+        Err(look::by_turns(label))
+    }
+
+    /// What was found out, without what the token may not see; and up to which resource that was asked, if not of all.
+    async fn believed(
+        &self,
+        told: &Told,
+        found: Vec<Found>,
+    ) -> Result<(Vec<Found>, Option<ResourceKey>), String> {
+        let Site { host, read, .. } = &told.site;
+        let asked_to = self.stock.asked_to(host.id);
+        let (mut believed, doubtful) = hidden::apart(found);
+        let (part, asked_to) = hidden::part(doubtful, Found::key, asked_to.as_ref());
+        let seen = hidden::seen(read, part).await;
+        let seen = seen.map_err(|e| look::unanswered(&e, host.label.as_str()))?;
+        if read.moves() != told.moves {
+            return Err(look::by_turns(host.label.as_str()));
+        }
+        believed.splice(0..0, seen);
+        Ok((believed, asked_to))
     }
 
     /// The sweep has read a container's configuration. It is written where the container is recorded and its configuration is not so
@@ -224,6 +201,19 @@ impl Reconciler {
     }
 }
 
+/// The look, then the list of everything and the tasks, with the look's checksum.
+async fn census(site: &Site) -> Result<(Census, u64), String> {
+    let (look, sum) = look::look_and_sum(site).await?;
+    let read = &site.read;
+    let unanswered = |e: PveError| look::unanswered(&e, site.host.label.as_str());
+    // One after the other: what is asked side by side needs a connection each.
+    let items = read.resource_list().await.map_err(unanswered)?;
+    let storages = storages(read).await.map_err(unanswered)?;
+    let tasks = read.cluster_tasks().await.map_err(unanswered)?;
+    let listed = rows::listed(items, &tasks);
+    Ok((Census::of(look, listed, storages), sum))
+}
+
 /// Whether the token may see every storage.
 async fn storages(read: &ReadClient) -> Result<Sight, PveError> {
     let held = read.permissions(Some(STORAGES)).await?;
@@ -231,48 +221,4 @@ async fn storages(read: &ReadClient) -> Result<Sight, PveError> {
         .get(STORAGES)
         .is_some_and(|held| held.propagates(STORAGE_AUDIT));
     Ok(if all { Sight::All } else { Sight::NotAll })
-}
-
-#[cfg(test)]
-mod tests {
-    use uuid::Uuid;
-
-    use super::*;
-
-    const HOST: HostId = HostId(Uuid::from_u128(1));
-
-    #[test]
-    fn a_cluster_is_due_until_it_was_recorded_as_it_is_shown() {
-        let stock = Stock::default();
-        assert_eq!(stock.take(), []);
-        stock.shown(HOST, 7);
-        assert_eq!(stock.take(), [HOST]);
-        assert_eq!(stock.take(), [], "it is being recorded");
-        stock.shown(HOST, 7);
-        assert_eq!(stock.take(), [HOST], "it was not recorded");
-        stock.recorded(HOST, 7);
-        stock.shown(HOST, 7);
-        assert_eq!(stock.take(), []);
-        stock.shown(HOST, 8);
-        assert_eq!(stock.take(), [HOST]);
-        stock.recorded(HOST, 8);
-        stock.all_due();
-        assert_eq!(stock.take(), [HOST]);
-        stock.retain(&[]);
-        stock.all_due();
-        assert_eq!(stock.take(), []);
-    }
-
-    #[test]
-    fn why_it_failed_is_said_once() {
-        let stock = Stock::default();
-        stock.shown(HOST, 7);
-        stock.take();
-        let said = ["silent", "silent", "refused"].map(|why| stock.failed(HOST, why));
-        assert_eq!(said, [true, false, true]);
-        stock.shown(HOST, 7);
-        assert_eq!(stock.take(), [HOST]);
-        stock.recorded(HOST, 7);
-        assert!(stock.failed(HOST, "refused"));
-    }
 }
