@@ -5,8 +5,7 @@ use std::collections::BTreeSet;
 
 use proximity_domain::ids::HostId;
 use proximity_domain::resource::{
-    Follows, Found, KeptResource, Now, ResourceId, ResourceKey, ResourceKind, ResourceState,
-    SnapshotChange,
+    Found, KeptResource, Now, ResourceId, ResourceKey, ResourceKind, ResourceState, SnapshotChange,
 };
 use proximity_domain::time::Timestamp;
 
@@ -103,9 +102,12 @@ const PUT: &str = "INSERT INTO resources (id, host_id, kind, item, name, status,
      listed_digest = excluded.listed_digest, seq = excluded.seq, changed_at = excluded.changed_at, \
      gone_at = excluded.gone_at";
 
+/// What the row of a resource says is no part of what is added: that a list says.
+const COMPLETE: &str = "UPDATE snapshots SET state = $3 WHERE resource_id = $1 AND seq = $2";
+
 impl Store {
-    /// Writes down what follows from what was found out, in one commit: of each resource that is not so already a snapshot. Gives
-    /// how many were written. What was found at a host entry that is gone by now follows nothing.
+    /// Writes down what follows from what was found out, in one commit: of each resource that is not so already a snapshot, or what
+    /// the newest one lacks. Gives how many were written. What was found at a host entry that is gone by now follows nothing.
     ///
     /// # Errors
     /// The database's.
@@ -232,15 +234,25 @@ async fn note(tx: &mut Tx, found: &Found, at: Timestamp) -> Result<bool, StoreEr
     let Some(follows) = found.follows(now) else {
         return Ok(false);
     };
-    let seq = recorded.as_ref().map_or(0, |(seq, ..)| *seq) + 1;
-    put(tx, found, &follows, seq, at).await?;
+    let newest = recorded.as_ref().map_or(0, |(seq, ..)| *seq);
+    let Some(change) = follows.change else {
+        query(COMPLETE)
+            .bind(id.as_str())
+            .bind(newest)
+            .bind(to_json("state", &follows.state)?)
+            .execute(tx)
+            .await?;
+        return Ok(true);
+    };
+    let seq = newest + 1;
+    put(tx, found, change, &follows.state, seq, at).await?;
     query(
         "INSERT INTO snapshots (resource_id, seq, at, change, state) VALUES ($1, $2, $3, $4, $5)",
     )
     .bind(id.as_str())
     .bind(seq)
     .bind(at.0)
-    .bind(follows.change.label())
+    .bind(change.label())
     .bind(to_json("state", &follows.state)?)
     .execute(tx)
     .await?;
@@ -255,12 +267,12 @@ fn recorded(row: &Row) -> Result<(i64, bool, ResourceState), StoreError> {
 async fn put(
     tx: &mut Tx,
     found: &Found,
-    follows: &Follows,
+    change: SnapshotChange,
+    state: &ResourceState,
     seq: i64,
     at: Timestamp,
 ) -> Result<(), StoreError> {
-    let Follows { change, state } = follows;
-    let gone_at = (*change == SnapshotChange::Deleted).then_some(at.0);
+    let gone_at = (change == SnapshotChange::Deleted).then_some(at.0);
     query(PUT)
         .bind(found.id().to_string())
         .bind(found.host().to_string())

@@ -13,7 +13,8 @@ use crate::observe::{CompleteInventory, Kind, Sight};
 pub struct Listed {
     /// Which.
     pub key: ResourceKey,
-    /// Its state, as far as a list has it; `None` while nobody tells anything of it: it is there, and stays as it was.
+    /// Its state, as far as a list has it; `None` while nobody tells anything of it: it is there, and stays as it was; what was never
+    /// recorded is so with nothing but that, so that it is not new once its node is back.
     pub state: Option<ResourceState>,
 }
 
@@ -75,8 +76,8 @@ pub struct Now<'a> {
 /// What follows from something that was found out: a snapshot.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Follows {
-    /// What has happened.
-    pub change: SnapshotChange,
+    /// What has happened; `None`: nothing has, the newest snapshot is only told whole by now.
+    pub change: Option<SnapshotChange>,
     /// The state from now on.
     pub state: ResourceState,
 }
@@ -105,21 +106,28 @@ impl Census {
     pub fn findings(&self, kept: &[KeptResource]) -> Vec<Found> {
         let known: BTreeMap<&ResourceKey, &KeptResource> =
             kept.iter().map(|kept| (&kept.key, kept)).collect();
+        // Nodes are written last: where one is on record, a first look was written whole.
+        let was_looked = kept.iter().any(|kept| kept.key.kind == ResourceKind::Node);
         let mut found = Vec::new();
         for (key, shown) in &self.listed {
-            // There, and nobody tells anything of it.
-            let Some(state) = shown else { continue };
+            let known = known.get(key);
+            let state = match shown {
+                Some(state) => state.clone(),
+                None if known.is_none() => ResourceState::untold(),
+                // There, and nobody tells anything of it.
+                None => continue,
+            };
             let is_as_kept = known
-                .get(key)
                 .is_some_and(|kept| !kept.is_gone && kept.listed_digest == state.listed_digest());
             if !is_as_kept {
-                let first = first(key.kind, !kept.is_empty());
-                found.push(self.found(key, Finding::Shown(state.clone(), first)));
+                let first = first(key.kind, was_looked);
+                found.push(self.found(key, Finding::Shown(state, first)));
             }
         }
         let gone = kept.iter().filter(|kept| !kept.is_gone);
         let gone = gone.filter(|kept| self.lacks(&kept.key));
         found.extend(gone.map(|kept| self.found(&kept.key, Finding::Gone)));
+        found.sort_by_key(|found| found.key.kind == ResourceKind::Node);
         found
     }
 
@@ -234,16 +242,18 @@ impl Found {
         let there = now.filter(|now| !now.is_gone);
         match (&self.finding, there) {
             (Finding::Shown(state, first), None) => Some(Follows {
-                change: match now {
+                change: Some(match now {
                     Some(_) => SnapshotChange::Created,
                     None => *first,
-                },
+                }),
                 state: state.clone(),
             }),
             (Finding::Shown(state, _), Some(now)) => updated(now, now.state.with_listed(state)),
-            (Finding::Configured(state), Some(now)) => updated(now, now.state.with_config(state)),
+            (Finding::Configured(state), Some(now)) => {
+                configured(now, now.state.with_config(state))
+            }
             (Finding::Gone, Some(now)) => Some(Follows {
-                change: SnapshotChange::Deleted,
+                change: Some(SnapshotChange::Deleted),
                 state: now.state.clone(),
             }),
             (Finding::Configured(_) | Finding::Gone, None) => None,
@@ -253,8 +263,18 @@ impl Found {
 
 fn updated(now: Now<'_>, state: ResourceState) -> Option<Follows> {
     (state != *now.state).then_some(Follows {
-        change: SnapshotChange::Updated,
+        change: Some(SnapshotChange::Updated),
         state,
+    })
+}
+
+/// That a configuration was read for the first time is no change of it.
+fn configured(now: Now<'_>, state: ResourceState) -> Option<Follows> {
+    let is_first = !now.state.has_config();
+    let follows = updated(now, state)?;
+    Some(Follows {
+        change: follows.change.filter(|_| !is_first),
+        ..follows
     })
 }
 
@@ -340,7 +360,9 @@ mod tests {
                 state: &running,
                 is_gone: kept.is_gone,
             });
-            let change = found.follows(now).map_or("nothing", |f| f.change.label());
+            let change = found.follows(now).map_or("nothing", |f| {
+                f.change.map_or("completed", SnapshotChange::label)
+            });
             (found.key().name.clone(), change)
         };
         census.findings(on_record).iter().map(follow).collect()
@@ -367,6 +389,52 @@ mod tests {
             kept(task(), "ok", false),
         ];
         assert_eq!(follow(&census, &again), told(&[("101", "created")]));
+    }
+
+    #[test]
+    fn a_first_look_that_was_written_in_part_goes_on_as_one() {
+        let all = || {
+            vec![
+                listed(container(101), "running"),
+                listed(ResourceKey::node(&node()), "online"),
+                listed(ResourceKey::machine(number(102)), "running"),
+            ]
+        };
+        let census = Census::of(look(&[101]), all(), Sight::All);
+        let first = told(&[
+            ("101", "discovered"),
+            ("102", "discovered"),
+            ("pve1", "discovered"),
+        ]);
+        assert_eq!(follow(&census, &[]), first, "nodes come last");
+        let part = [kept(container(101), "running", false)];
+        assert_eq!(follow(&census, &part), first[1..]);
+    }
+
+    /// What was on a node that was off at the first look is not new when the node is back.
+    #[test]
+    fn what_nobody_tells_anything_of_is_recorded_as_being_there() {
+        let untold = Listed {
+            key: container(101),
+            state: None,
+        };
+        let off = Census::of(look(&[101]), vec![untold], Sight::All);
+        let found = off.findings(&[]);
+        let follows = found[0].follows(None).unwrap();
+        assert_eq!(follows.change, Some(SnapshotChange::Discovered));
+        assert_eq!(follows.state.status(), "unknown");
+        let on_record = [
+            KeptResource {
+                key: container(101),
+                listed_digest: follows.state.listed_digest(),
+                is_gone: false,
+            },
+            kept(ResourceKey::node(&node()), "online", false),
+        ];
+        assert_eq!(off.findings(&on_record), []);
+        let shown = vec![listed(container(101), "stopped")];
+        let back = Census::of(look(&[101]), shown, Sight::All);
+        assert_eq!(follow(&back, &on_record), told(&[("101", "updated")]));
     }
 
     #[test]
@@ -451,11 +519,15 @@ mod tests {
         assert_eq!(found.follows(None), None);
         assert_eq!(found.follows(Some(now(true))), None);
         let follows = found.follows(Some(now(false))).unwrap();
-        assert_eq!(follows.change, SnapshotChange::Updated);
+        assert_eq!(follows.change, None, "it was so before it was read");
         let there = Now {
             state: &follows.state,
             is_gone: false,
         };
         assert_eq!(found.follows(Some(there)), None, "once");
+        let config = serde_json::from_value(json!({ "memory": 1024 })).unwrap();
+        let other = Found::configured(HOST, number(101), &config);
+        let other = other.follows(Some(there)).unwrap();
+        assert_eq!(other.change, Some(SnapshotChange::Updated));
     }
 }

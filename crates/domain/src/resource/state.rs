@@ -60,6 +60,18 @@ impl ResourceState {
         Self(fields.collect())
     }
 
+    /// Of what is there and of which nobody tells anything.
+    #[must_use]
+    pub(super) fn untold() -> Self {
+        Self::of([(STATUS, Value::from(UNKNOWN))])
+    }
+
+    /// Whether it has anything of a configuration.
+    #[must_use]
+    pub(super) fn has_config(&self) -> bool {
+        self.0.keys().any(|name| is_config(name))
+    }
+
     /// All fields, by name.
     #[must_use]
     pub fn fields(&self) -> &BTreeMap<String, Value> {

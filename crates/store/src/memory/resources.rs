@@ -36,7 +36,14 @@ impl State {
             return false;
         };
         let state = follows.state;
-        let seq = recorded.map_or(0, |record| record.seq) + 1;
+        let last = recorded.map_or(0, |record| record.seq);
+        let Some(change) = follows.change else {
+            if let Some(snapshot) = self.snapshots.row(&(id, last)) {
+                snapshot.state = state;
+            }
+            return true;
+        };
+        let seq = last + 1;
         let record = ResourceRecord {
             id,
             host: found.host(),
@@ -48,13 +55,13 @@ impl State {
             oldest_seq: recorded.map_or(1, |record| record.oldest_seq),
             first_seen_at: recorded.map_or(at, |record| record.first_seen_at),
             changed_at: at,
-            gone_at: (follows.change == SnapshotChange::Deleted).then_some(at),
+            gone_at: (change == SnapshotChange::Deleted).then_some(at),
         };
         self.resources.put(id, record);
         let snapshot = Snapshot {
             seq,
             at,
-            change: follows.change,
+            change,
             state,
         };
         self.snapshots.put((id, seq), snapshot);

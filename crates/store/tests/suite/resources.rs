@@ -161,8 +161,13 @@ pub async fn take_their_configuration_beside_their_list(make: &impl Make) {
     look(&world, &web).await;
     assert_eq!(note(found(512)).await, 1);
     assert_eq!(note(found(512)).await, 0);
+    assert_eq!(timeline(&world.store, id).await, [(1, "discovered")]);
+    let first = world.store.snapshots(id, None, 1).await.unwrap().remove(0);
+    assert_eq!(first.state.fields()["config.memory"], "512");
     assert_eq!(look(&world, &web).await, 0, "the list is as it was");
     assert_eq!(note(found(1024)).await, 1);
+    let changed = [(2, "updated"), (1, "discovered")];
+    assert_eq!(timeline(&world.store, id).await, changed);
     look(&world, &[(container(101), state("stopped", "web"))]).await;
     let newest = world.store.snapshots(id, None, 1).await.unwrap().remove(0);
     assert_eq!(newest.state.fields()["config.memory"], "1024");
