@@ -15,6 +15,8 @@ const EVENTS_AT_ONCE: u32 = 500;
 const OPERATIONS_AT_ONCE: u32 = 200;
 /// Snapshots, or resources with too many of them, of one look.
 const SNAPSHOTS_AT_ONCE: u32 = 200;
+/// Resources that one commit takes whole: each may have some hundred snapshots.
+const RESOURCES_AT_ONCE: u32 = 20;
 /// So many tasks of Proxmox VE are kept at most: they happen, and are not there.
 const TASKS: u64 = 20_000;
 
@@ -29,11 +31,14 @@ pub(crate) async fn run(
     let gone = clear_operations(store, &retention.operations, now, shutdown).await?;
     let snapshots = clear_snapshots(store, &retention.snapshots, now, shutdown).await?;
     let tasks = clear_tasks(store, &retention.snapshots, now, shutdown).await?;
-    if snapshots + tasks > 0 {
+    let resources = clear_resources(store, &retention.snapshots, now, shutdown).await?;
+    if snapshots + tasks + resources > 0 {
         tracing::info!(
             snapshots,
             tasks,
-            "cleared away what is older, or more, than is kept of what resources were, and of tasks of Proxmox VE"
+            resources,
+            "cleared away what is older, or more, than is kept of what resources were, of tasks of Proxmox VE, and of resources that are \
+             gone, or were observed at host entries that were removed"
         );
     }
     if events + gone.operations > 0 {
@@ -155,7 +160,30 @@ async fn clear_tasks(
         if old.is_empty() {
             return Ok(gone);
         }
-        let cleared = store.remove_tasks(&old).await?;
+        let cleared = store.remove_resources(&old).await?;
+        gone += cleared;
+        if cleared == 0 || shutdown.is_cancelled() {
+            return Ok(gone);
+        }
+    }
+}
+
+/// What is gone for longer than is kept goes whole, and so does what was observed at host entries that were removed.
+async fn clear_resources(
+    store: &Store,
+    keep: &Keep,
+    now: Timestamp,
+    shutdown: &CancellationToken,
+) -> Result<u64, StoreError> {
+    let age = keep.age_ms;
+    let before = age.map(|age_ms| Timestamp(now.0.saturating_sub(age_ms)));
+    let mut gone = 0;
+    loop {
+        let past = store.past_resources(before, RESOURCES_AT_ONCE).await?;
+        if past.is_empty() {
+            return Ok(gone);
+        }
+        let cleared = store.remove_resources(&past).await?;
         gone += cleared;
         if cleared == 0 || shutdown.is_cancelled() {
             return Ok(gone);

@@ -124,6 +124,11 @@ async fn keys_of_requests_are_forgotten_after_a_day_and_not_before() {
 
 /// A look at one node with this status.
 fn look(host: HostId, status: &str) -> Census {
+    look_beside(host, status, Vec::new())
+}
+
+/// The same, with what the list shows beside it.
+fn look_beside(host: HostId, status: &str, mut listed: Vec<Listed>) -> Census {
     let node = NodeSeen {
         name: "pve1".parse().unwrap(),
         online: true,
@@ -148,7 +153,8 @@ fn look(host: HostId, status: &str) -> Census {
         known_nodes: &[],
     };
     let whole = inventory.complete(&expected, Sight::All).unwrap();
-    Census::of(whole, vec![shown], Sight::All)
+    listed.push(shown);
+    Census::of(whole, listed, Sight::All)
 }
 
 /// The numbers that are left, newest first, of what a node was on these days from now on, when house was kept by this rule.
@@ -189,4 +195,38 @@ async fn of_what_a_resource_was_as_much_stays_as_is_kept_and_the_newest_always()
     // The second one was the state until two days ago; the third one was it until now.
     assert_eq!(snapshots_left(&days, Keep::of(1, 0)).await, [4, 3]);
     assert_eq!(snapshots_left(&[-9], Keep::of(1, 1)).await, [1]);
+}
+
+#[tokio::test]
+async fn what_is_gone_for_longer_than_is_kept_goes_whole() {
+    let limits = EngineLimits {
+        retention: Retention {
+            snapshots: Keep::of(5, 0),
+            ..Retention::default()
+        },
+        ..EngineLimits::default()
+    };
+    let w = TestWorld::start_with(Access::Full, limits).await.unwrap();
+    let host = w.store.hosts().await.unwrap().remove(0).id;
+    let container = |n: u32| ResourceKey::container(n.try_into().unwrap());
+    let listed = |n| Listed {
+        key: container(n),
+        state: Some(ResourceState::of([("status", json!("running"))])),
+    };
+    let now = RealClock.now().0;
+    for (day, there) in [
+        (-9, vec![listed(101), listed(102)]),
+        (-8, vec![listed(102)]),
+        (-2, vec![]),
+    ] {
+        let kept = w.store.kept_resources(host).await.unwrap();
+        let found = look_beside(host, "online", there).findings(&kept);
+        let at = Timestamp(now + day * DAY_MS);
+        w.store.note_resources(&found, at).await.unwrap();
+    }
+    keep_house_once(&w).await;
+    let of = |n| w.store.resource(ResourceId::of(host, &container(n)));
+    assert_eq!(of(101).await.unwrap(), None);
+    let kept = of(102).await.unwrap().unwrap();
+    assert!(kept.gone_at.is_some(), "not long enough");
 }

@@ -14,7 +14,6 @@ use crate::host_tokens::{sealed_tokens, token_ids, unsealed_tokens};
 use crate::journal::{Act, add_audit, add_event};
 use crate::records::{Actor, HostRecord, RequestKey, SshAccess, SshKind, SshNode};
 use crate::request_keys::claim;
-use crate::resources::remove_resources;
 use crate::row::{Columns, damaged, each, to_json};
 use crate::seal::{Place, Sealer};
 use crate::sql::{Row, Tx, query, query_scalar};
@@ -113,7 +112,7 @@ impl Store {
         .await
     }
 
-    /// Removes a host's record.
+    /// Removes a host's record. Resources that were observed there are in no list any more; house-keeping removes them.
     ///
     /// # Errors
     /// [`StoreError::NotFound`]; [`StoreError::HostInUse`] while live apps, guests that are not gone or unfinished
@@ -142,7 +141,6 @@ impl Store {
                 let label = host.label.to_string();
                 return Err(StoreError::HostInUse { label, apps });
             }
-            remove_resources(tx, id).await?;
             query("DELETE FROM hosts WHERE id = $1")
                 .bind(id.to_string())
                 .execute(&mut *tx)

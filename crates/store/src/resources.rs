@@ -12,7 +12,7 @@ use proximity_domain::time::Timestamp;
 use crate::error::StoreError;
 use crate::row::{Columns, each, to_json};
 use crate::sql::{Row, Tx, query, query_scalar};
-use crate::store::{Reader, Store};
+use crate::store::{Reader, Store, aside};
 
 /// A resource, beside its states.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,6 +75,13 @@ impl ResourceFilter {
     }
 }
 
+/// Its host entry is there. What was observed at one that was removed is in no list.
+macro_rules! of_a_host {
+    () => {
+        "EXISTS (SELECT 1 FROM hosts h WHERE h.id = r.host_id)"
+    };
+}
+
 /// `$1` host entry, `$2` kind, `$3` status, `$4` name, `$5` whether those that are gone too.
 macro_rules! where_filter {
     () => {
@@ -84,12 +91,28 @@ macro_rules! where_filter {
     };
 }
 
-const COUNT: &str = concat!("SELECT COUNT(*) FROM resources r ", where_filter!());
+const COUNT: &str = concat!(
+    "SELECT COUNT(*) FROM resources r ",
+    where_filter!(),
+    " AND ",
+    of_a_host!()
+);
 const PAGE: &str = concat!(
     "SELECT r.* FROM resources r LEFT JOIN resources b ON b.id = $6 ",
     where_filter!(),
+    " AND ",
+    of_a_host!(),
     " AND ($6 IS NULL OR (r.host_id, r.kind, r.item) > (b.host_id, b.kind, b.item)) \
      ORDER BY r.host_id, r.kind, r.item LIMIT $7"
+);
+
+const ONE: &str = concat!("SELECT r.* FROM resources r WHERE r.id = $1 AND ", of_a_host!());
+
+const KEPT: &str = concat!(
+    "SELECT r.kind, r.item, r.status, r.listed_digest, r.gone_at FROM resources r \
+     WHERE r.host_id = $1 AND ",
+    of_a_host!(),
+    " ORDER BY r.kind, r.item"
 );
 
 const NOW: &str = "SELECT r.seq, r.gone_at, s.state FROM resources r \
@@ -179,15 +202,15 @@ impl Reader {
         Ok(u64::try_from(count).unwrap_or_default())
     }
 
-    /// One resource, gone or not.
+    /// One resource, gone or not; none of a host entry that was removed.
     ///
     /// # Errors
     /// The database's.
     pub async fn resource(&self, id: ResourceId) -> Result<Option<ResourceRecord>, StoreError> {
         if let Some(model) = self.model() {
-            return Ok(model.read(|state| state.resources.get(&id).cloned()));
+            return Ok(model.read(|state| state.resource(id)));
         }
-        let row = query("SELECT * FROM resources WHERE id = $1")
+        let row = query(ONE)
             .bind(id.to_string())
             .fetch_optional(self)
             .await?;
@@ -202,21 +225,22 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.kept_resources(host)));
         }
-        let rows = query(
-            "SELECT kind, item, listed_digest, gone_at FROM resources WHERE host_id = $1 \
-             ORDER BY kind, item",
-        )
-        .bind(host.to_string())
-        .fetch_all(self)
-        .await?;
-        each(&rows, |row| {
-            Ok(KeptResource {
-                key: key(row)?,
-                listed_digest: row.text("listed_digest")?,
-                is_gone: row.moment_opt("gone_at")?.is_some(),
-            })
+        let reader = self.clone();
+        aside(async move {
+            let rows = query(KEPT).bind(host.to_string());
+            each(&rows.fetch_all(&reader).await?, kept)
         })
+        .await
     }
+}
+
+fn kept(row: &Row) -> Result<KeptResource, StoreError> {
+    Ok(KeptResource {
+        key: key(row)?,
+        status: row.text("status")?,
+        listed_digest: row.text("listed_digest")?,
+        is_gone: row.moment_opt("gone_at")?.is_some(),
+    })
 }
 
 /// What follows from one thing that was found out. False, and nothing is written: it is so already.
@@ -286,18 +310,6 @@ async fn put(
         .bind(gone_at)
         .execute(tx)
         .await?;
-    Ok(())
-}
-
-/// Resources of a host entry that is removed, with their snapshots.
-pub(crate) async fn remove_resources(tx: &mut Tx, host: HostId) -> Result<(), StoreError> {
-    for sql in [
-        "DELETE FROM snapshots WHERE resource_id IN (SELECT id FROM resources WHERE host_id = $1)",
-        "DELETE FROM resources WHERE host_id = $1",
-    ] {
-        let of_host = query(sql).bind(host.to_string());
-        of_host.execute(&mut *tx).await?;
-    }
     Ok(())
 }
 

@@ -1,7 +1,7 @@
 //! What resources were from which moment on, and clearing away what is more than is kept of it.
 //!
-//! The newest snapshot of a resource is its state, and is never cleared away, whoever asks; what is left has no gap. A task is
-//! something that happened: it goes whole.
+//! The newest snapshot of a resource is its state, and is never cleared away by itself, whoever asks; what is left has no gap. A task
+//! is something that happened: it goes whole, as does what is gone, or was observed at a host entry that was removed.
 
 use proximity_domain::resource::{ResourceId, Snapshot, SnapshotChange};
 use proximity_domain::retention::PastSnapshot;
@@ -30,10 +30,25 @@ const OLD_TASKS: &str = "SELECT id FROM resources WHERE kind = 'task' AND (chang
      ORDER BY t.changed_at DESC, t.id DESC LIMIT 1000000000 OFFSET $2)) \
      ORDER BY changed_at, id LIMIT $3";
 
-const CLEAR_TASK: &str = "DELETE FROM snapshots WHERE resource_id IN \
-     (SELECT id FROM resources WHERE id = $1 AND kind = 'task')";
+/// Gone for long enough, or of a host entry that was removed.
+const PAST_RESOURCES: &str = "SELECT r.id FROM resources r WHERE r.gone_at < $1 \
+     OR NOT EXISTS (SELECT 1 FROM hosts h WHERE h.id = r.host_id) ORDER BY r.id LIMIT $2";
 
-const REMOVE_TASK: &str = "DELETE FROM resources WHERE id = $1 AND kind = 'task'";
+/// `$1` a resource that may go whole.
+macro_rules! where_it_may_go {
+    () => {
+        "WHERE id = $1 AND (kind = 'task' OR gone_at IS NOT NULL \
+         OR NOT EXISTS (SELECT 1 FROM hosts h WHERE h.id = resources.host_id))"
+    };
+}
+
+const CLEAR_WHOLE: &str = concat!(
+    "DELETE FROM snapshots WHERE resource_id IN (SELECT id FROM resources ",
+    where_it_may_go!(),
+    ")"
+);
+
+const REMOVE: &str = concat!("DELETE FROM resources ", where_it_may_go!());
 
 impl Reader {
     /// Snapshots of a resource, newest first, older ones than number `before` if one is given; at most `limit` and at most 1,000.
@@ -148,6 +163,29 @@ impl Reader {
     }
 }
 
+impl Reader {
+    /// Resources that were seen to be gone before that moment, and those of host entries that were removed; at most `limit` and at
+    /// most 1,000.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn past_resources(
+        &self,
+        before: Option<Timestamp>,
+        limit: u32,
+    ) -> Result<Vec<ResourceId>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.past_resources(before, limit)));
+        }
+        let rows = query(PAST_RESOURCES)
+            .bind(before.map_or(i64::MIN, |at| at.0))
+            .bind(i64::from(limit.min(MAX_ROWS)))
+            .fetch_all(self)
+            .await?;
+        each(&rows, |row| row.parsed("id"))
+    }
+}
+
 /// The newest is always kept.
 pub(crate) fn at_least_one(most: u64) -> i64 {
     i64::try_from(most.max(1)).unwrap_or(i64::MAX)
@@ -179,21 +217,22 @@ impl Store {
         .await
     }
 
-    /// Removes these tasks with their snapshots, in one commit; gives how many. What is no task stays.
+    /// Removes these with their snapshots, in one commit; gives how many. What is there stays, unless it is a task or of a host entry
+    /// that was removed.
     ///
     /// # Errors
     /// The database's.
-    pub async fn remove_tasks(&self, tasks: &[ResourceId]) -> Result<u64, StoreError> {
+    pub async fn remove_resources(&self, all: &[ResourceId]) -> Result<u64, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| Ok(state.remove_tasks(tasks)));
+            return model.write(|state| Ok(state.remove_resources(all)));
         }
         self.write(async |tx| {
             let mut gone = 0;
-            for task in tasks {
-                let id = task.to_string();
-                let clear = query(CLEAR_TASK).bind(id.as_str());
+            for one in all {
+                let id = one.to_string();
+                let clear = query(CLEAR_WHOLE).bind(id.as_str());
                 clear.execute(&mut *tx).await?;
-                let remove = query(REMOVE_TASK).bind(id.as_str());
+                let remove = query(REMOVE).bind(id.as_str());
                 gone += remove.execute(&mut *tx).await?.rows_affected();
             }
             Ok(gone)

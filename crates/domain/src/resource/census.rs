@@ -31,6 +31,8 @@ pub struct Census {
 pub struct KeptResource {
     /// Which.
     pub key: ResourceKey,
+    /// Its status.
+    pub status: String,
     /// Checksum of what a list said of it ([`ResourceState::listed_digest`]).
     pub listed_digest: String,
     /// It was seen to be gone.
@@ -346,6 +348,7 @@ mod tests {
     fn kept(key: ResourceKey, status: &str, is_gone: bool) -> KeptResource {
         KeptResource {
             key,
+            status: status.to_owned(),
             listed_digest: state(status).listed_digest(),
             is_gone,
         }
@@ -426,6 +429,7 @@ mod tests {
         let on_record = [
             KeptResource {
                 key: container(101),
+                status: "unknown".to_owned(),
                 listed_digest: follows.state.listed_digest(),
                 is_gone: false,
             },

@@ -70,7 +70,6 @@ impl State {
             let label = host.label.to_string();
             return Err(StoreError::HostInUse { label, apps });
         }
-        self.remove_resources(id);
         self.hosts.remove(&id);
         self.announce_host(EventKind::HostRemoved, "host.remove", &host, actor, now);
         Ok(())

@@ -79,6 +79,7 @@ impl State {
                 && filter.status.as_ref().is_none_or(stands)
                 && filter.named.as_ref().is_none_or(named)
                 && (filter.gone || record.gone_at.is_none())
+                && self.has_host(record)
         };
         let mut found: Vec<&ResourceRecord> = self.resources.values().filter(passes).collect();
         found.sort_unstable_by(|a, b| place(a).cmp(&place(b)));
@@ -110,18 +111,46 @@ impl State {
         let found = self.filtered(&filter).into_iter();
         let kept = found.map(|record| KeptResource {
             key: record.key.clone(),
+            status: record.status.clone(),
             listed_digest: record.listed_digest.clone(),
             is_gone: record.gone_at.is_some(),
         });
         kept.collect()
     }
 
-    pub(crate) fn remove_resources(&mut self, host: HostId) {
-        let of_host = self.resources.values().filter(|record| record.host == host);
-        let ids: Vec<ResourceId> = of_host.map(|record| record.id).collect();
-        for id in ids {
-            self.remove_resource(id);
+    /// None of a host entry that was removed.
+    pub(crate) fn resource(&self, id: ResourceId) -> Option<ResourceRecord> {
+        let record = self.resources.get(&id)?;
+        self.has_host(record).then(|| record.clone())
+    }
+
+    fn has_host(&self, record: &ResourceRecord) -> bool {
+        self.hosts.contains_key(&record.host)
+    }
+
+    pub(crate) fn past_resources(&self, before: Option<Timestamp>, limit: u32) -> Vec<ResourceId> {
+        let is_past = |record: &&ResourceRecord| {
+            let gone = record.gone_at.zip(before);
+            gone.is_some_and(|(at, before)| at < before) || !self.has_host(record)
+        };
+        let past = self.resources.values().filter(is_past);
+        past.map(|record| record.id).take(rows(limit)).collect()
+    }
+
+    pub(crate) fn remove_resources(&mut self, all: &[ResourceId]) -> u64 {
+        let mut gone = 0;
+        for id in all {
+            let may_go = self.resources.get(id).is_some_and(|record| {
+                record.key.kind == ResourceKind::Task
+                    || record.gone_at.is_some()
+                    || !self.has_host(record)
+            });
+            if may_go {
+                self.remove_resource(*id);
+                gone += 1;
+            }
         }
+        gone
     }
 
     fn remove_resource(&mut self, id: ResourceId) {
@@ -217,18 +246,6 @@ impl State {
         let tasks = tasks.into_iter().zip(0_u64..);
         let old = tasks.filter(|((at, _), n)| *n < over || is_old(*at));
         old.map(|((_, id), _)| id).take(rows(limit)).collect()
-    }
-
-    pub(crate) fn remove_tasks(&mut self, tasks: &[ResourceId]) -> u64 {
-        let mut gone = 0;
-        for id in tasks {
-            let record = self.resources.get(id);
-            if record.is_some_and(|record| record.key.kind == ResourceKind::Task) {
-                self.remove_resource(*id);
-                gone += 1;
-            }
-        }
-        gone
     }
 }
 

@@ -108,10 +108,12 @@ impl Play {
         if let Some(one) = pick(kept, n) {
             up_to.push((ResourceId::of(host, &one.key), i64::from(n)));
         }
-        let mut tasks = old;
-        tasks.extend(up_to.iter().map(|(id, _)| *id).take(usize::from(n % 2)));
+        let past = both!(self.pair, store => store.past_resources(Some(at), 9)).unwrap();
+        let mut whole = old;
+        whole.extend(past.into_iter().take(usize::from(n % 3)));
+        whole.extend(up_to.iter().map(|(id, _)| *id).take(usize::from(n % 2)));
         let cleared = both!(self.pair, store => store.clear_snapshots(&up_to)).unwrap();
-        let removed = both!(self.pair, store => store.remove_tasks(&tasks)).unwrap();
+        let removed = both!(self.pair, store => store.remove_resources(&whole)).unwrap();
         cleared + removed
     }
 }

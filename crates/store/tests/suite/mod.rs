@@ -76,7 +76,7 @@ macro_rules! with_cases {
             alarms: are_raised_once_and_ended_once;
             interfaces: are_kept_when_they_change;
             plans: are_kept_as_they_were_shown, of_many_the_newest_stay;
-            resources: change_by_snapshots_alone, take_their_configuration_beside_their_list, are_found_by_what_tells_them_apart,
+            resources: change_by_snapshots_alone, go_whole_once_they_are_gone_for_long, take_their_configuration_beside_their_list, are_found_by_what_tells_them_apart,
                 tell_what_they_were_at_any_moment, keep_their_newest_snapshot_whoever_clears, let_tasks_go_whole,
                 go_with_their_host_entry;
             kept: follows_what_is_written, is_of_one_moment;

@@ -338,12 +338,36 @@ pub async fn let_tasks_go_whole(make: &impl Make) {
     let second = Some(Timestamp(began.0 + 1_001));
     assert_eq!(old(second, 9).await, [of(host, 1), of(host, 2)]);
     let id = ResourceId::of(host, &web.0);
-    let removed = store.remove_tasks(&[of(host, 1), of(host, 2), id]).await;
-    assert_eq!(removed.unwrap(), 2, "what is no task stays");
+    let removed = store.remove_resources(&[of(host, 1), of(host, 2), id]).await;
+    assert_eq!(removed.unwrap(), 2, "what is there and no task stays");
     assert_eq!(store.resource(of(host, 1)).await.unwrap(), None);
     assert_eq!(timeline(&store, of(host, 1)).await, []);
     assert_eq!(timeline(&store, of(host, 3)).await, [(1, "discovered")]);
     assert_eq!(timeline(&store, id).await, [(1, "discovered")]);
+    world.assert_sound().await;
+}
+
+pub async fn go_whole_once_they_are_gone_for_long(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let web = (container(101), state("running", "web"));
+    look(&world, &[web.clone(), (container(102), state("running", "db"))]).await;
+    world.pass(1_000);
+    look(&world, std::slice::from_ref(&web)).await;
+    let (store, host) = (world.store.clone(), world.host);
+    let (there, gone) = (
+        ResourceId::of(host, &web.0),
+        ResourceId::of(host, &container(102)),
+    );
+    let past = async |before| store.past_resources(before, 9).await.unwrap();
+    assert_eq!(past(None).await, []);
+    assert_eq!(past(Some(world.at())).await, []);
+    let later = Some(Timestamp(world.at().0 + 1));
+    assert_eq!(past(later).await, [gone]);
+    let removed = store.remove_resources(&[there, gone]).await;
+    assert_eq!(removed.unwrap(), 1, "what is there stays");
+    assert_eq!(store.resource(gone).await.unwrap(), None);
+    assert_eq!(timeline(&store, gone).await, []);
+    assert_eq!(timeline(&store, there).await, [(1, "discovered")]);
     world.assert_sound().await;
 }
 
@@ -362,7 +386,17 @@ pub async fn go_with_their_host_entry(make: &impl Make) {
     removed.await.unwrap();
     assert_eq!(store.kept_resources(id).await.unwrap(), []);
     let gone = ResourceId::of(id, &container(101));
+    assert_eq!(store.resource(gone).await.unwrap(), None);
+    let all = ResourceFilter {
+        gone: true,
+        ..ResourceFilter::default()
+    };
+    assert_eq!(store.resource_count(&all).await.unwrap(), 1);
+    assert_eq!(store.resources(&all).await.unwrap().len(), 1);
+    assert_eq!(store.past_resources(None, 9).await.unwrap(), [gone]);
+    assert_eq!(store.remove_resources(&[gone]).await.unwrap(), 1);
     assert_eq!(timeline(&store, gone).await, []);
+    assert_eq!(store.past_resources(None, 9).await.unwrap(), []);
     assert_eq!(store.kept_resources(world.host).await.unwrap().len(), 1);
     let late = store.note_resources(&found, world.at()).await;
     assert_eq!(late.unwrap(), 0, "its entry is gone");
