@@ -115,7 +115,7 @@ pub struct SnapshotEntry {
     pub at: Timestamp,
     /// `created`, `discovered` (it may have been there before), `updated` or `deleted`.
     pub change: String,
-    /// The status from then on.
+    /// The status from then on; `gone` once it was deleted.
     pub status: String,
     /// What differs from the snapshot before; `null` where that is not kept, or there was none.
     pub changes: Option<Vec<ChangedField>>,
@@ -148,7 +148,7 @@ pub struct ResourceAt {
     pub resource: Resource,
     /// The snapshot that was the newest one at that moment.
     pub snapshot: SnapshotPlace,
-    /// The whole state at that moment.
+    /// The whole state at that moment; while it was gone the status is `gone`, and the rest is as it was seen last.
     #[schema(value_type = Object)]
     pub state: BTreeMap<String, Value>,
 }

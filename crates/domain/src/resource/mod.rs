@@ -219,13 +219,54 @@ pub struct Snapshot {
     pub at: Timestamp,
     /// What had happened.
     pub change: SnapshotChange,
-    /// The state.
+    /// The state; of what is gone as it was seen last.
     pub state: ResourceState,
+}
+
+impl Snapshot {
+    /// The state as people are told it: the status of what is gone is `gone`.
+    #[must_use]
+    pub fn told(&self) -> ResourceState {
+        match self.change {
+            SnapshotChange::Deleted => self.state.of_gone(),
+            SnapshotChange::Created | SnapshotChange::Discovered | SnapshotChange::Updated => {
+                self.state.clone()
+            }
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::json;
+
     use super::*;
+
+    #[test]
+    fn that_something_is_gone_is_a_difference() {
+        let snapshot = |seq, change| Snapshot {
+            seq,
+            at: Timestamp(seq),
+            change,
+            state: ResourceState::of([("status", json!("running")), ("name", json!("web"))]),
+        };
+        let there = snapshot(1, SnapshotChange::Discovered);
+        let gone = snapshot(2, SnapshotChange::Deleted);
+        let again = snapshot(3, SnapshotChange::Created);
+        let status = |from: &str, to: &str| {
+            vec![FieldChange {
+                field: "status".to_owned(),
+                from: Some(json!(from)),
+                to: Some(json!(to)),
+            }]
+        };
+        let went = differences(&there.told(), &gone.told());
+        assert_eq!(went, status("running", "gone"));
+        let came = differences(&gone.told(), &again.told());
+        assert_eq!(came, status("gone", "running"));
+        assert_eq!(differences(&there.told(), &again.told()), []);
+        assert_eq!(gone.told().name(), Some("web"));
+    }
 
     #[test]
     fn an_id_follows_from_what_it_is_of() {

@@ -17,6 +17,8 @@ const STATUS: &str = "status";
 const NAME: &str = "name";
 /// What is said of a status that nothing is known of.
 const UNKNOWN: &str = "unknown";
+/// What is told as the status of what is gone.
+const GONE: &str = "gone";
 /// Settings of LXC itself: a list of pairs, whose order tells nothing.
 const UNORDERED: &str = "lxc";
 
@@ -64,6 +66,14 @@ impl ResourceState {
     #[must_use]
     pub(super) fn untold() -> Self {
         Self::of([(STATUS, Value::from(UNKNOWN))])
+    }
+
+    /// As it is told of what is gone: its status says that, and the rest is as it was seen last.
+    #[must_use]
+    pub(super) fn of_gone(&self) -> Self {
+        let mut fields = self.0.clone();
+        fields.insert(STATUS.to_owned(), Value::from(GONE));
+        Self(fields)
     }
 
     /// Whether it has anything of a configuration.

@@ -14,6 +14,10 @@ use crate::text::{details, moment, or_dash, table};
 
 /// Resources of one name that are told apart.
 const NAMESAKES: u32 = 20;
+/// Over what something was at a second moment that was given.
+const LATER: &str = "LATER";
+/// And over what it is.
+const NOW: &str = "NOW";
 /// Longest value that is shown in a table, characters.
 const LONGEST_VALUE: usize = 60;
 
@@ -53,12 +57,15 @@ pub(crate) async fn at(context: &Context, args: SnapshotsAt) -> Result<(), Faile
 pub(crate) async fn diff(context: &Context, args: SnapshotsDiff) -> Result<(), Failed> {
     let client = context.client()?;
     let resource = find(&client, args.name).await?;
+    let later = if args.to.is_some() { LATER } else { NOW };
     let query = DiffQuery {
         from: args.from,
         to: args.to,
     };
     let found = client.resource_diff(&resource, &query).await?;
-    context.output.result(&found, differences)
+    context
+        .output
+        .result(&found, |found| differences(found, later))
 }
 
 /// The id of what is meant: of several with the name the only one that is there.
@@ -194,10 +201,11 @@ fn state(found: &ResourceAt) -> String {
     )
 }
 
-fn differences(found: &ResourceDiff) -> String {
+/// `later` heads what it was at the second moment.
+fn differences(found: &ResourceDiff, later: &str) -> String {
     let (from, to) = (&found.from, &found.to);
     let changes = table(
-        ["FIELD", "THEN", "NOW"],
+        ["FIELD", "THEN", later],
         found.changes.iter().map(changed),
         "nothing differs",
     );
@@ -344,9 +352,11 @@ mod tests {
                 field("tags", None, Some(json!("x".repeat(70)))),
             ],
         };
-        let (was, differs) = (state(&then), differences(&between));
+        let (was, differs) = (state(&then), differences(&between, NOW));
+        let later = differences(&between, LATER);
+        assert!(later.contains("FIELD   THEN     LATER"), "{later}");
         between.changes.clear();
-        let same = differences(&between);
+        let same = differences(&between, NOW);
         insta::assert_snapshot!(format!("{was}\n\n{differs}\n\n{same}"));
     }
 

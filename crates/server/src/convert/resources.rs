@@ -32,8 +32,8 @@ pub(crate) fn snapshot_entry(snapshot: &Snapshot, before: Option<&Snapshot>) -> 
         seq: snapshot.seq,
         at: moment(snapshot.at),
         change: snapshot.change.label().to_owned(),
-        status: snapshot.state.status().to_owned(),
-        changes: before.map(|before| changed_fields(&before.state, &snapshot.state)),
+        status: snapshot.told().status().to_owned(),
+        changes: before.map(|before| changed_fields(before, snapshot)),
     }
 }
 
@@ -46,12 +46,43 @@ pub(crate) fn snapshot_place(snapshot: &Snapshot) -> SnapshotPlace {
     }
 }
 
-/// What differs between two states.
-pub(crate) fn changed_fields(from: &ResourceState, to: &ResourceState) -> Vec<ChangedField> {
+/// What differs between two snapshots; that it is gone, or there again, is a change of its status.
+pub(crate) fn changed_fields(from: &Snapshot, to: &Snapshot) -> Vec<ChangedField> {
     let changed = |change: FieldChange| ChangedField {
         field: change.field,
         from: change.from,
         to: change.to,
     };
-    differences(from, to).into_iter().map(changed).collect()
+    let changes = differences(&from.told(), &to.told());
+    changes.into_iter().map(changed).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use proximity_domain::resource::SnapshotChange;
+    use proximity_domain::time::Timestamp;
+    use serde_json::json;
+
+    use super::*;
+
+    #[test]
+    fn what_was_deleted_differs_from_what_was_there() {
+        let snapshot = |seq, change| Snapshot {
+            seq,
+            at: Timestamp(seq),
+            change,
+            state: ResourceState::of([("status", json!("running"))]),
+        };
+        let there = snapshot(1, SnapshotChange::Updated);
+        let gone = snapshot(2, SnapshotChange::Deleted);
+        let entry = snapshot_entry(&gone, Some(&there));
+        let expected = ChangedField {
+            field: "status".to_owned(),
+            from: Some(json!("running")),
+            to: Some(json!("gone")),
+        };
+        assert_eq!(entry.status, "gone");
+        assert_eq!(entry.changes, Some(vec![expected]));
+        assert_eq!(snapshot_entry(&there, None).status, "running");
+    }
 }

@@ -146,7 +146,7 @@ pub(crate) async fn at(
     Ok(Json(ResourceAt {
         resource: convert::resource(record, label, None),
         snapshot: convert::snapshot_place(&snapshot),
-        state: snapshot.state.fields().clone(),
+        state: snapshot.told().fields().clone(),
     }))
 }
 
@@ -172,7 +172,7 @@ pub(crate) async fn diff(
     let label = label(&reader, record.host).await?;
     Ok(Json(ResourceDiff {
         resource: convert::resource(record, label, None),
-        changes: convert::changed_fields(&from.state, &to.state),
+        changes: convert::changed_fields(&from, &to),
         from: convert::snapshot_place(&from),
         to: convert::snapshot_place(&to),
     }))
