@@ -171,8 +171,14 @@ impl Engine {
         let at_work = AtWork::default();
         let (store, clock) = (parts.store.clone(), parts.clock.clone());
         let (sites, rest) = (clusters.clone(), parts.limits.sweep_rest);
-        let reconciler =
-            Reconciler::new(store.clone(), clock.clone(), sites, at_work.clone(), rest);
+        let reconciler = Reconciler::new(
+            store.clone(),
+            clock.clone(),
+            sites,
+            at_work.clone(),
+            rest,
+            parts.limits.retention.snapshots.age_ms,
+        );
         Self {
             inner: Arc::new(Inner {
                 reconciler,

@@ -8,6 +8,9 @@ use super::{ResourceId, ResourceKey, ResourceKind, ResourceState, SnapshotChange
 use crate::ids::{HostId, Vmid};
 use crate::observe::{CompleteInventory, Kind, Sight};
 
+/// Status of a task that has not ended.
+const RUNNING: &str = "running";
+
 /// A resource as a list shows it.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Listed {
@@ -53,6 +56,8 @@ enum Finding {
     Shown(ResourceState, SnapshotChange),
     /// A whole look lacks it.
     Gone,
+    /// A task that was running is in no list any more: how it ended nobody tells.
+    Lost,
     /// Its configuration was read.
     Configured(ResourceState),
 }
@@ -129,6 +134,8 @@ impl Census {
         let gone = kept.iter().filter(|kept| !kept.is_gone);
         let gone = gone.filter(|kept| self.lacks(&kept.key));
         found.extend(gone.map(|kept| self.found(&kept.key, Finding::Gone)));
+        let lost = kept.iter().filter(|kept| self.has_lost(kept));
+        found.extend(lost.map(|kept| self.found(&kept.key, Finding::Lost)));
         found.sort_by_key(|found| found.key.kind == ResourceKind::Node);
         found
     }
@@ -157,6 +164,14 @@ impl Census {
             // Proxmox VE lists the newest ones alone.
             ResourceKind::Task => false,
         }
+    }
+
+    /// A task that runs is listed as long as its node is there.
+    fn has_lost(&self, kept: &KeptResource) -> bool {
+        kept.key.kind == ResourceKind::Task
+            && !kept.is_gone
+            && kept.status == RUNNING
+            && !self.listed.contains_key(&kept.key)
     }
 
     /// What cannot be looked for is taken to be there.
@@ -258,7 +273,8 @@ impl Found {
                 change: Some(SnapshotChange::Deleted),
                 state: now.state.clone(),
             }),
-            (Finding::Configured(_) | Finding::Gone, None) => None,
+            (Finding::Lost, Some(now)) => updated(now, now.state.of_lost()),
+            (Finding::Configured(_) | Finding::Gone | Finding::Lost, None) => None,
         }
     }
 }
@@ -480,6 +496,27 @@ mod tests {
         let shown = vec![listed(container(102), "running")];
         let newer = Census::of(look(&[101]), shown, Sight::All);
         assert_eq!(follow(&newer, &on_record[..3]), []);
+    }
+
+    #[test]
+    fn how_a_task_ended_that_is_listed_no_more_is_unknown() {
+        let task = |status: &str| kept(ResourceKey::task("UPID:x"), status, false);
+        let empty = Census::of(look(&[]), Vec::new(), Sight::All);
+        let found = empty.findings(&[task("running")]);
+        let running = state("running");
+        let now = Now {
+            state: &running,
+            is_gone: false,
+        };
+        let follows = found[0].follows(Some(now)).unwrap();
+        assert_eq!(follows.change, Some(SnapshotChange::Updated));
+        assert_eq!(follows.state, state("unknown"));
+        assert_eq!(found[0].follows(None), None);
+        assert_eq!(empty.findings(&[task("unknown")]), [], "once");
+        assert_eq!(empty.findings(&[task("ok")]), []);
+        let shown = vec![listed(ResourceKey::task("UPID:x"), "running")];
+        let there = Census::of(look(&[]), shown, Sight::All);
+        assert_eq!(there.findings(&[task("running")]), []);
     }
 
     #[test]

@@ -71,8 +71,18 @@ impl ResourceState {
     /// As it is told of what is gone: its status says that, and the rest is as it was seen last.
     #[must_use]
     pub(super) fn of_gone(&self) -> Self {
+        self.with_status(GONE)
+    }
+
+    /// What it was, while nobody tells any more how it stands.
+    #[must_use]
+    pub(super) fn of_lost(&self) -> Self {
+        self.with_status(UNKNOWN)
+    }
+
+    fn with_status(&self, status: &str) -> Self {
         let mut fields = self.0.clone();
-        fields.insert(STATUS.to_owned(), Value::from(GONE));
+        fields.insert(STATUS.to_owned(), Value::from(status));
         Self(fields)
     }
 

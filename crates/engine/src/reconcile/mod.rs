@@ -144,6 +144,8 @@ pub struct Reconciler {
     addresses: Addresses,
     /// Whose resources are to be recorded anew.
     stock: Stock,
+    /// So long tasks of Proxmox VE are kept once they have ended; `None`: without end.
+    tasks_kept_ms: Option<i64>,
     /// From one round of the slow sweep to the next.
     sweep_rest: Duration,
     /// A round of the sweep is under way.
@@ -187,6 +189,7 @@ impl Reconciler {
         sites: Arc<dyn Sites>,
         at_work: AtWork,
         sweep_rest: Duration,
+        tasks_kept_ms: Option<i64>,
     ) -> Self {
         Self {
             anchor: Anchor::of(clock.as_ref()),
@@ -204,6 +207,7 @@ impl Reconciler {
             doubtful: Doubtful::default(),
             addresses: Addresses::default(),
             stock: Stock::default(),
+            tasks_kept_ms,
             sweep_rest,
             sweeping: AtomicBool::new(false),
             nudged: Notify::new(),

@@ -145,7 +145,7 @@ impl Reconciler {
         let label = site.host.label.as_str();
         for _ in 0..look::TRIES {
             let moves = site.read.moves();
-            let (census, sum) = census(&site).await?;
+            let (census, sum) = census(&site, self.tasks_since_s()).await?;
             if site.read.moves() == moves {
                 return Ok(Told {
                     site,
@@ -158,6 +158,15 @@ impl Reconciler {
         Err(look::by_turns(label))
     }
 
+    /// Tasks that ended before this are not recorded: what is kept no longer would come back after each clearing. Seconds since 1970.
+    fn tasks_since_s(&self) -> u64 {
+        let Some(kept_ms) = self.tasks_kept_ms else {
+            return 0;
+        };
+        let since_ms = self.clock.now().0.saturating_sub(kept_ms);
+        u64::try_from(since_ms.div_euclid(1_000)).unwrap_or_default()
+    }
+
     /// What was found out, without what the token may not see; and up to which resource that was asked, if not of all.
     async fn believed(
         &self,
@@ -166,15 +175,16 @@ impl Reconciler {
     ) -> Result<(Vec<Found>, Option<ResourceKey>), String> {
         let Site { host, read, .. } = &told.site;
         let asked_to = self.stock.asked_to(host.id);
-        let (mut believed, doubtful) = hidden::apart(found);
+        let (believed, doubtful) = hidden::apart(found);
         let (part, asked_to) = hidden::part(doubtful, Found::key, asked_to.as_ref());
         let seen = hidden::seen(read, part).await;
-        let seen = seen.map_err(|e| look::unanswered(&e, host.label.as_str()))?;
+        let mut seen = seen.map_err(|e| look::unanswered(&e, host.label.as_str()))?;
         if read.moves() != told.moves {
             return Err(look::by_turns(host.label.as_str()));
         }
-        believed.splice(0..0, seen);
-        Ok((believed, asked_to))
+        // Nodes stay last.
+        seen.extend(believed);
+        Ok((seen, asked_to))
     }
 
     /// The sweep has read a container's configuration. It is written where the container is recorded and its configuration is not so
@@ -201,15 +211,16 @@ impl Reconciler {
     }
 }
 
-/// The look, then the list of everything and the tasks, with the look's checksum.
-async fn census(site: &Site) -> Result<(Census, u64), String> {
+/// The look, then the list of everything and the tasks that did not end before that moment, with the look's checksum.
+async fn census(site: &Site, since_s: u64) -> Result<(Census, u64), String> {
     let (look, sum) = look::look_and_sum(site).await?;
     let read = &site.read;
     let unanswered = |e: PveError| look::unanswered(&e, site.host.label.as_str());
     // One after the other: what is asked side by side needs a connection each.
     let items = read.resource_list().await.map_err(unanswered)?;
     let storages = storages(read).await.map_err(unanswered)?;
-    let tasks = read.cluster_tasks().await.map_err(unanswered)?;
+    let mut tasks = read.cluster_tasks().await.map_err(unanswered)?;
+    tasks.retain(|row| rows::is_kept(row, since_s));
     let listed = rows::listed(items, &tasks);
     Ok((Census::of(look, listed, storages), sum))
 }

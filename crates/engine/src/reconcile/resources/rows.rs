@@ -47,6 +47,11 @@ pub(super) fn listed(items: Vec<ResourceItem>, tasks: &[TaskRow]) -> Vec<Listed>
     items.chain(tasks.iter().map(task)).collect()
 }
 
+/// Whether a task is to be recorded: it has not ended, or not before that moment, in seconds since 1970.
+pub(super) fn is_kept(row: &TaskRow, since_s: u64) -> bool {
+    row.end_s.is_none_or(|end_s| end_s >= since_s)
+}
+
 /// Whether a node is up the list tells of one that is off too, but none of its figures.
 fn node(item: &NodeItem) -> Listed {
     let fields = || {
@@ -228,6 +233,8 @@ mod tests {
         let status = |row: &TaskRow| task(row).state.unwrap().status().to_owned();
         assert_eq!(status(&row(None, None)), "running");
         assert_eq!(status(&row(None, Some(7))), "unknown");
+        let kept = [None, Some(7), Some(8)].map(|end_s| is_kept(&row(None, end_s), 8));
+        assert_eq!(kept, [true, false, true]);
         let failed = row(Some(TaskOutcome::Failed("x".repeat(900))), Some(7));
         assert_eq!(status(&failed), "failed");
         let state = task(&failed).state.unwrap();
