@@ -373,15 +373,15 @@ mod tests {
     /// Keys and what follows for what is on record with the state `running`.
     fn follow(census: &Census, on_record: &[KeptResource]) -> Vec<(String, &'static str)> {
         let running = state("running");
+        let label =
+            |change: Option<SnapshotChange>| change.map_or("completed", SnapshotChange::label);
         let follow = |found: &Found| {
             let known = on_record.iter().find(|kept| kept.key == *found.key());
             let now = known.map(|kept| Now {
                 state: &running,
                 is_gone: kept.is_gone,
             });
-            let change = found.follows(now).map_or("nothing", |f| {
-                f.change.map_or("completed", SnapshotChange::label)
-            });
+            let change = found.follows(now).map_or("nothing", |f| label(f.change));
             (found.key().name.clone(), change)
         };
         census.findings(on_record).iter().map(follow).collect()

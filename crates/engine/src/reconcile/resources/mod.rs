@@ -142,7 +142,6 @@ impl Reconciler {
     async fn told(&self, host: HostId) -> Result<Told, String> {
         let site = self.sites.site(host).await;
         let site = site.map_err(|e| format!("{e}; {}", e.hint()))?;
-        let label = site.host.label.as_str();
         for _ in 0..look::TRIES {
             let moves = site.read.moves();
             let (census, sum) = census(&site, self.tasks_since_s()).await?;
@@ -155,7 +154,7 @@ impl Reconciler {
                 });
             }
         }
-        Err(look::by_turns(label))
+        Err(look::by_turns(site.host.label.as_str()))
     }
 
     /// Tasks that ended before this are not recorded: what is kept no longer would come back after each clearing. Seconds since 1970.
