@@ -106,7 +106,10 @@ const PAGE: &str = concat!(
      ORDER BY r.host_id, r.kind, r.item LIMIT $7"
 );
 
-const ONE: &str = concat!("SELECT r.* FROM resources r WHERE r.id = $1 AND ", of_a_host!());
+const ONE: &str = concat!(
+    "SELECT r.* FROM resources r WHERE r.id = $1 AND ",
+    of_a_host!()
+);
 
 const KEPT: &str = concat!(
     "SELECT r.kind, r.item, r.status, r.listed_digest, r.gone_at FROM resources r \
@@ -210,10 +213,7 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.resource(id)));
         }
-        let row = query(ONE)
-            .bind(id.to_string())
-            .fetch_optional(self)
-            .await?;
+        let row = query(ONE).bind(id.to_string()).fetch_optional(self).await?;
         row.as_ref().map(resource).transpose()
     }
 

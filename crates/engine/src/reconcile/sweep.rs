@@ -493,7 +493,10 @@ impl Reconciler {
 
 /// Whether this tells of one container, and not of its node: that was asked, and said something.
 fn is_of_one(error: &PveError) -> bool {
-    let is_answer = matches!(error, PveError::Refused { .. } | PveError::Unreadable { .. });
+    let is_answer = matches!(
+        error,
+        PveError::Refused { .. } | PveError::Unreadable { .. }
+    );
     is_answer && !error.is_node_unreachable()
 }
 

@@ -338,7 +338,9 @@ pub async fn let_tasks_go_whole(make: &impl Make) {
     let second = Some(Timestamp(began.0 + 1_001));
     assert_eq!(old(second, 9).await, [of(host, 1), of(host, 2)]);
     let id = ResourceId::of(host, &web.0);
-    let removed = store.remove_resources(&[of(host, 1), of(host, 2), id]).await;
+    let removed = store
+        .remove_resources(&[of(host, 1), of(host, 2), id])
+        .await;
     assert_eq!(removed.unwrap(), 2, "what is there and no task stays");
     assert_eq!(store.resource(of(host, 1)).await.unwrap(), None);
     assert_eq!(timeline(&store, of(host, 1)).await, []);
@@ -350,7 +352,11 @@ pub async fn let_tasks_go_whole(make: &impl Make) {
 pub async fn go_whole_once_they_are_gone_for_long(make: &impl Make) {
     let mut world = World::new(make).await;
     let web = (container(101), state("running", "web"));
-    look(&world, &[web.clone(), (container(102), state("running", "db"))]).await;
+    look(
+        &world,
+        &[web.clone(), (container(102), state("running", "db"))],
+    )
+    .await;
     world.pass(1_000);
     look(&world, std::slice::from_ref(&web)).await;
     let (store, host) = (world.store.clone(), world.host);

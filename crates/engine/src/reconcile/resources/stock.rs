@@ -192,9 +192,7 @@ mod tests {
     fn what_fails_is_left_alone_twice_as_long_each_time_and_at_once_due_when_it_is_over() {
         let stock = Stock::default();
         let mut now = NOW;
-        for pause in [
-            10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000,
-        ] {
+        for pause in [10_000, 20_000, 40_000, 80_000, 160_000, 300_000, 300_000] {
             stock.shown(HOST, 7);
             assert_eq!(stock.take(now), [HOST]);
             stock.failed(HOST, "silent", now);
