@@ -3,14 +3,14 @@
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use proximity_domain::operation::OperationState;
+use proximity_domain::operation::{OperationState, StuckWas, UnwindCause};
 use proximity_engine::commands::CreateApp;
 use proximity_pve::transport::{RawResponse, Request, Transport, TransportError};
 use proximity_pve_emulator::core::{Access, Reach};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{TestWorld, WorldParts};
 
-use super::{assert_sound, failure, late, remove};
+use super::{assert_sound, late, remove};
 
 /// One node has stood still since before the container was made, and the one that has it now is off. The list is that of the
 /// first, and who is in the cluster another one says, to which the calls moved on meanwhile: that one's own list counts too.
@@ -53,7 +53,19 @@ async fn what_any_list_has_is_not_gone_whichever_endpoint_is_asked_first() {
     w.pve.distort(Some(Arc::new(moves)));
     let op = remove(&w, false).await;
     w.pve.distort(None);
-    assert_eq!(failure(&op).0, "container_elsewhere");
+    // It turned back for that, and then waits for the node that is off, where the container may be.
+    let OperationState::Stuck {
+        was: StuckWas::Unwinding { cause },
+        failure,
+    } = &op.state
+    else {
+        panic!("{op:?}");
+    };
+    let UnwindCause::Failure { failure: why } = cause else {
+        panic!("{op:?}");
+    };
+    let codes = (why.code.as_str(), failure.code.as_str());
+    assert_eq!(codes, ("container_elsewhere", "pve_node_unreachable"));
     assert!(w.store.app(app.id).await.unwrap().is_some());
     assert_sound(&w).await;
 }
