@@ -207,7 +207,7 @@ async fn two_documents_never_get_one_container() {
 async fn what_may_be_hidden_is_never_told_to_be_absent() {
     let w = TestWorld::start(Access::Full).await.unwrap();
     let document = Manifest::AdoptedApp {
-        name: "db".parse().unwrap(),
+        name: "dbs".parse().unwrap(),
         spec: found(151),
     };
     let path = "/access/permissions";

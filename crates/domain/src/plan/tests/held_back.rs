@@ -38,7 +38,7 @@ fn a_container_of_no_host_entry_is_not_as_wanted() {
     for (wanted, prune, act) in [
         (vec![app("web", 0)], false, Act::NoOp),
         (vec![], true, Act::Destroy),
-        (vec![found("db", 106)], false, Act::Adopt),
+        (vec![found("dbs", 106)], false, Act::Adopt),
     ] {
         let change = only(&wanted, &lost, prune);
         assert_eq!((change.act, codes(&change)), (act, vec!["host_not_found"]));
