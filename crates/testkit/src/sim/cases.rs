@@ -66,7 +66,7 @@ impl Plan {
         }
     }
 
-    /// Who is refused something, because a look was not answered, asks again.
+    /// Who is refused something, because a look was not answered, asks again; what is stuck for the same reason is told to go on.
     pub(super) fn insists(self) -> bool {
         self == Self::Skipped
     }

@@ -15,6 +15,7 @@ mod found;
 mod ground;
 mod hands;
 mod inside;
+mod insist;
 mod kept;
 mod lists;
 mod loss;

@@ -1,7 +1,5 @@
 //! Carrying out one act.
 
-use std::time::Duration;
-
 use proximity_domain::app::AppClass;
 use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::operation::OperationState;
@@ -17,6 +15,7 @@ use tokio::time::sleep;
 
 use super::act::{APPS, Act, Ask, AskAll, NODES, Trouble};
 use super::found;
+use super::insist::{AGAIN, INSISTS};
 use super::kept::Kept;
 use super::process::{Machine, Process};
 use super::watch::Held;
@@ -51,13 +50,7 @@ pub(super) struct Stage {
     pub(super) beside: Option<Process>,
     pub(super) host: HostId,
     pub(super) kept: Kept,
-    /// People ask again for what they were refused.
-    pub(super) insists: bool,
 }
-
-/// How often somebody who insists asks again, and after which time.
-const INSISTS: u32 = 3;
-const AGAIN: Duration = Duration::from_secs(10);
 
 impl Stage {
     /// Does it. What a person asks for goes on by itself; everything else is done when this returns.
@@ -252,7 +245,7 @@ impl Stage {
     {
         let trace = self.machine.cluster.trace.clone();
         let what = what.to_owned();
-        let mut left = if self.insists { INSISTS } else { 0 };
+        let mut left = if self.machine.insists { INSISTS } else { 0 };
         let process = self.answers();
         let engine = process.engine.clone();
         process.works_on(async move {

@@ -18,6 +18,7 @@ use tokio_util::sync::CancellationToken;
 
 use super::cluster::SimCluster;
 use super::inside::{Inside, Outside};
+use super::insist;
 use super::standstill::Standstill;
 
 /// The number of a process that is beside the one that people ask.
@@ -36,6 +37,8 @@ pub(super) struct Machine {
     pub(super) is_shared: bool,
     /// Processes can stand still.
     pub(super) stalls: bool,
+    /// People ask again for what they were refused, and have go on what is stuck.
+    pub(super) insists: bool,
 }
 
 /// A process that runs.
@@ -92,6 +95,11 @@ impl Process {
         process.works_on(async move { reconciling.reconciler().run(ended).await });
         process.works_on(async move { sweeping.reconciler().run_sweep(swept).await });
         process.works_on(async move { diagnosing.janitor().run(over).await });
+        if machine.insists {
+            let trace = machine.cluster.trace.clone();
+            let (engine, stop) = (process.engine.clone(), process.stop.clone());
+            process.works_on(insist::run(engine, trace, stop));
+        }
         process
     }
 

@@ -70,7 +70,7 @@ pub struct Play {
     /// The engine's token has the rights that its calls need, and no more; else every right.
     #[serde(default, skip_serializing_if = "is_not")]
     pub narrow: bool,
-    /// People who are refused something ask for it again.
+    /// People who are refused something ask for it again, and have go on what is stuck.
     #[serde(default, skip_serializing_if = "is_not")]
     pub insists: bool,
     /// The slow sweep rests for a minute instead of ten, and so may the end.
@@ -368,6 +368,7 @@ pub(super) async fn set(play: &Play, telling: Telling) -> Result<Stage, String> 
         },
         is_shared: play.second,
         stalls: play.stalls(),
+        insists: play.insists,
     };
     machine.cluster.lock().traps = Traps::of(play.traps.clone());
     machine.cluster.lock().tokens = narrow::tokens(play.narrow);
@@ -383,7 +384,6 @@ pub(super) async fn set(play: &Play, telling: Telling) -> Result<Stage, String> 
         beside,
         host: id,
         kept: Kept::default(),
-        insists: play.insists,
     })
 }
 
