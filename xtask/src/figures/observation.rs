@@ -154,11 +154,11 @@ fn number(found: &Value, name: &str) -> Result<f64> {
 fn unchanged(bench: &Bench<'_>) -> Result<Measured> {
     let found = found(bench, "unchanged", (MANY, MANY), &[])?;
     let (wall, processor) = (number(&found, "wall")?, number(&found, "processor")?);
-    let (commits, grown) = (number(&found, "commits")?, number(&found, "grown_bytes")?);
+    let (commits, written) = (number(&found, "commits")?, number(&found, "written_bytes")?);
     Ok(Measured {
         value: format!("{wall:.2}/{processor:.2}/{commits:.0}"),
         unit: "times the bare fetch/of its processor time/commits",
-        reached: wall <= 4.0 && processor <= 4.0 && commits == 0.0 && grown == 0.0,
+        reached: wall <= 4.0 && processor <= 4.0 && commits == 0.0 && written == 0.0,
         raw: found,
     })
 }
@@ -200,9 +200,13 @@ fn changes(bench: &Bench<'_>) -> Result<Measured> {
             continue;
         }
         most_us = most_us.max(number(row, "processor_us_per_change")?);
-        let grown = row["grown_bytes"].as_array().into_iter().flatten();
-        let most = grown.filter_map(Value::as_f64).fold(0.0, f64::max);
-        most_bytes = most_bytes.max(most / number(row, "changes")?);
+        let written = row["written_bytes"].as_array().into_iter().flatten();
+        let mut written: Vec<f64> = written.filter_map(Value::as_f64).collect();
+        written.sort_by(f64::total_cmp);
+        // Now and then the log is taken over into the database besides.
+        let middle = written.get(written.len() / 2).copied();
+        let middle = middle.context("nothing was written")?;
+        most_bytes = most_bytes.max(middle / number(row, "changes")?);
     }
     let mut growth = 0.0;
     let mut all = vec![near];

@@ -122,7 +122,7 @@ pub(super) async fn unchanged(world: &World, args: &Args) -> Result<Value> {
     let passes = u64::from(args.rounds * REPEATS);
     Ok(json!({
         "wall": median(wall), "processor": median(processor), "calls": calls, "passes": passes,
-        "commits": *world.store.commits().borrow() - commits, "grown_bytes": world.written()? - written,
+        "commits": *world.store.commits().borrow() - commits, "written_bytes": world.written()? - written,
         "bare_and_ours_us": costs, "spoilt": spoilt,
     }))
 }
@@ -136,7 +136,7 @@ fn micros(cost: Cost) -> (u128, u128) {
 struct Followed {
     processor_us: Vec<f64>,
     calls: Vec<u64>,
-    grown: Vec<u64>,
+    written: Vec<u64>,
 }
 
 /// P2 and P3: some changed. First of what was not looked at since the reconciler began, so that each is asked; then again and
@@ -171,7 +171,7 @@ pub(super) async fn changes(world: &World, args: &Args) -> Result<Value> {
         }
         found.push(json!({
             "changes": changes, "processor_us_per_change": median(known.processor_us),
-            "most_calls": known.calls.iter().max(), "grown_bytes": known.grown,
+            "most_calls": known.calls.iter().max(), "written_bytes": known.written,
         }));
     }
     Ok(json!({
@@ -191,7 +191,7 @@ async fn follow(world: &World, seen: &mut Followed, calm: Cost) -> Result<usize>
     .await?;
     seen.calls.push(world.lab.counted().await?.calls - calls);
     let after = cost::of(1, async || quiet(world).await).await?;
-    seen.grown.push(world.written()?.saturating_sub(written));
+    seen.written.push(world.written()?.saturating_sub(written));
     let more = (busy.processor + after.processor).saturating_sub(2 * calm.processor);
     #[allow(clippy::cast_precision_loss)] // some thousand
     seen.processor_us
