@@ -107,7 +107,7 @@ impl Reader {
         }
         let row = query("SELECT record, configuration_sealed FROM adoptions WHERE app_id = $1")
             .bind(app.to_string())
-            .fetch_optional(self)
+            .fetch_optional(self.named("adoption"))
             .await?;
         row.map(|row| opened(&self.shared.sealer, app, &row))
             .transpose()

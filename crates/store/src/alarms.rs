@@ -149,7 +149,7 @@ impl Reader {
             return Ok(model.read(|state| state.all_alarms()));
         }
         let rows = query("SELECT * FROM identity_alarms ORDER BY guest_id, kind, host_id, vmid")
-            .fetch_all(self)
+            .fetch_all(self.named("alarms"))
             .await?;
         each(&rows, alarm)
     }

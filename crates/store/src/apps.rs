@@ -75,7 +75,7 @@ impl Reader {
             "WHERE a.hostname = $1 AND a.archived_at IS NULL"
         ))
         .bind(hostname)
-        .fetch_optional(self)
+        .fetch_optional(self.named("app_by_hostname"))
         .await?;
         row.as_ref().map(app).transpose()
     }
@@ -131,7 +131,7 @@ impl Reader {
             "SELECT environment_sealed FROM apps WHERE id = $1 AND archived_at IS NULL",
         )
         .bind(&id)
-        .fetch_optional(self)
+        .fetch_optional(self.named("app_environment"))
         .await?;
         match sealed {
             Some(sealed) => self.shared.sealer.unseal(environment_place(&id), &sealed),
@@ -149,7 +149,7 @@ impl Reader {
         }
         let row = query("SELECT * FROM apps WHERE id = $1 AND archived_at IS NOT NULL")
             .bind(id.to_string())
-            .fetch_optional(self)
+            .fetch_optional(self.named("archived_app"))
             .await?;
         row.as_ref().map(archived).transpose()
     }
@@ -178,7 +178,7 @@ impl Reader {
         .bind(filter.before.map(|id| id.to_string()))
         .bind(i64::from(filter.rows()))
         .bind(&filter.hostname)
-        .fetch_all(self)
+        .fetch_all(self.named("archived_apps"))
         .await?;
         each(&rows, archived)
     }

@@ -156,7 +156,9 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.audit_head()));
         }
-        let newest = query(NEWEST).fetch_optional(self).await?;
+        let newest = query(NEWEST)
+            .fetch_optional(self.named("audit_head"))
+            .await?;
         let Some(row) = newest else {
             return Ok(Head::NONE);
         };
@@ -187,7 +189,11 @@ impl Reader {
         let mut limit = PAGE;
         loop {
             let after = walk.head().seq;
-            let page = query(AFTER).bind(after).bind(limit).fetch_all(self).await;
+            let page = query(AFTER)
+                .bind(after)
+                .bind(limit)
+                .fetch_all(self.named("verify_audit"))
+                .await;
             let page = match page {
                 // Which of them it is, reading them one by one tells.
                 Err(error) if is_damage(&error) && limit > 1 => {

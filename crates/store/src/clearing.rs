@@ -114,7 +114,8 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.journal_counts()));
         }
-        each(&query(COUNTS).fetch_all(self).await?, journal_count)
+        let counts = query(COUNTS).fetch_all(self.named("journal_counts"));
+        each(&counts.await?, journal_count)
     }
 
     /// All events up to this number are gone; 0 = none is.
@@ -125,7 +126,9 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.cleared_events()));
         }
-        query_scalar(CLEARED_EVENTS).fetch_one(self).await
+        query_scalar(CLEARED_EVENTS)
+            .fetch_one(self.named("cleared_events"))
+            .await
     }
 
     /// The oldest events that are there, at most `limit` and at most 1,000, and who needs what of them.
@@ -158,7 +161,7 @@ impl Reader {
             .bind(at.0)
             .bind(id.to_string())
             .bind(i64::from(limit.min(MAX_ROWS)))
-            .fetch_all(self)
+            .fetch_all(self.named("ended_operations"))
             .await?;
         each(&rows, ended)
     }

@@ -33,7 +33,7 @@ impl Reader {
              ORDER BY a.class, a.status, h.label, a.node, a.catalog_id, a.exposed",
         )
         .bind(owner)
-        .fetch_all(self)
+        .fetch_all(self.named("app_counts"))
         .await?;
         each(&rows, |row| {
             Ok(AppCount {
@@ -56,7 +56,7 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.promised()));
         }
-        let rows = query(PROMISED).fetch_all(self).await?;
+        let rows = query(PROMISED).fetch_all(self.named("promised")).await?;
         let alike = each(&rows, |row| {
             let place = (row.parsed("host_id")?, row.parsed("node")?);
             Ok((place, row.json("resources")?, row.number("apps")?))

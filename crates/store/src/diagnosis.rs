@@ -55,7 +55,7 @@ impl Reader {
             return Ok(model.read(|state| state.transitional_apps()));
         }
         let rows = query(transitional!("ORDER BY a.status_changed_at, a.id"))
-            .fetch_all(self)
+            .fetch_all(self.named("transitional_apps"))
             .await?;
         each(&rows, transitional)
     }

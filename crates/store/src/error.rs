@@ -116,6 +116,30 @@ pub enum StoreError {
     },
 }
 
+impl StoreError {
+    /// A word for what kind of error it is, of a closed list.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::LeaseLost { .. } => "lease_lost",
+            Self::HostnameTaken { .. } => "hostname_taken",
+            Self::PortsExhausted { .. } => "ports_exhausted",
+            Self::Busy { .. } => "busy",
+            Self::QueueFull { .. } => "queue_full",
+            Self::IllegalTransition { .. } => "illegal_transition",
+            Self::NotFound { .. } => "not_found",
+            Self::Exists { .. } => "exists",
+            Self::KeyReused { .. } => "key_reused",
+            Self::HostInUse { .. } => "host_in_use",
+            Self::TooNew { .. } => "too_new",
+            Self::Key { .. } => "key",
+            Self::Damaged { .. } => "damaged",
+            Self::Database(error) => error.label(),
+            Self::File { .. } => "file",
+        }
+    }
+}
+
 /// The ports in brackets; nothing for none, and the first twenty of many.
 fn listed(ports: &[u16]) -> String {
     const NAMED: usize = 20;

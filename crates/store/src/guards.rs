@@ -165,7 +165,7 @@ impl Reader {
             return Ok(model.read(|state| state.all_guards()));
         }
         let rows = query("SELECT * FROM guards ORDER BY app_id")
-            .fetch_all(self)
+            .fetch_all(self.named("guards"))
             .await?;
         each(&rows, guarded)
     }
@@ -180,7 +180,7 @@ impl Reader {
         }
         let row = query("SELECT since FROM guards WHERE app_id = $1")
             .bind(app.to_string())
-            .fetch_optional(self)
+            .fetch_optional(self.named("guarded_since"))
             .await?;
         row.map(|row| row.moment("since")).transpose()
     }

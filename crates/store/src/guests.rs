@@ -273,7 +273,7 @@ impl Reader {
             "app_id = $1 AND class = 'native' AND gone_at IS NULL ORDER BY recorded_at, id"
         ))
         .bind(app.to_string())
-        .fetch_all(self)
+        .fetch_all(self.named("native_guests"))
         .await?;
         each(&rows, guest)
     }
@@ -302,7 +302,7 @@ impl Reader {
         let apps: Vec<String> = apps.iter().map(ToString::to_string).collect();
         let rows = query(OF_APPS)
             .bind(to_json("apps", &apps)?)
-            .fetch_all(self)
+            .fetch_all(self.named("guests_of_apps"))
             .await?;
         for guest in each(&rows, recorded)? {
             of.entry(guest.app()).or_default().push(guest);
@@ -322,7 +322,7 @@ impl Reader {
             "host_id = $1 AND class = 'native' AND gone_at IS NULL ORDER BY vmid"
         ))
         .bind(host.to_string())
-        .fetch_all(self)
+        .fetch_all(self.named("host_guests"))
         .await?;
         each(&rows, guest)
     }
@@ -341,7 +341,7 @@ impl Reader {
             "app_id = $1 AND gone_at IS NULL ORDER BY recorded_at, id"
         ))
         .bind(app.to_string())
-        .fetch_all(self)
+        .fetch_all(self.named("recorded_guests"))
         .await?;
         each(&rows, recorded)
     }
@@ -361,7 +361,7 @@ impl Reader {
             "host_id = $1 AND app_id IS NOT NULL AND gone_at IS NULL ORDER BY vmid"
         ))
         .bind(host.to_string())
-        .fetch_all(self)
+        .fetch_all(self.named("recorded_guests_of_host"))
         .await?;
         each(&rows, recorded)
     }
@@ -380,7 +380,7 @@ impl Reader {
             "SELECT host_id, node, vmid, gone_at FROM guests WHERE app_id = $1 ORDER BY recorded_at, id",
         )
         .bind(app.to_string())
-        .fetch_all(self)
+        .fetch_all(self.named("past_guests"))
         .await?;
         each(&rows, past_guest)
     }
@@ -409,7 +409,7 @@ impl Reader {
         let row = query(HELD)
             .bind(host.to_string())
             .bind(i64::from(vmid.get()))
-            .fetch_one(self)
+            .fetch_one(self.named("is_held"))
             .await?;
         Ok(row.int("held")? > 0)
     }

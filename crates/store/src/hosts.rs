@@ -161,7 +161,7 @@ impl Reader {
             return Ok(model.read(|state| state.all_hosts()));
         }
         let rows = query("SELECT * FROM hosts ORDER BY label")
-            .fetch_all(self)
+            .fetch_all(self.named("hosts"))
             .await?;
         each(&rows, |row| host(&self.shared.sealer, row))
     }
@@ -176,7 +176,7 @@ impl Reader {
         }
         let row = query("SELECT * FROM hosts WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(self)
+            .fetch_optional(self.named("host"))
             .await?;
         row.map(|row| host(&self.shared.sealer, &row)).transpose()
     }
@@ -194,7 +194,7 @@ impl Reader {
         }
         let row = query("SELECT * FROM hosts WHERE label = $1")
             .bind(label)
-            .fetch_optional(self)
+            .fetch_optional(self.named("host_by_label"))
             .await?;
         row.map(|row| host(&self.shared.sealer, &row)).transpose()
     }

@@ -250,7 +250,7 @@ impl Reader {
         }
         let row = query("SELECT * FROM guest_looks WHERE guest_id = $1")
             .bind(guest.to_string())
-            .fetch_optional(self)
+            .fetch_optional(self.named("guest_looks"))
             .await?;
         let Some(row) = row else {
             return Ok(GuestLooks::default());

@@ -61,7 +61,7 @@ impl Reader {
         }
         let row = query("SELECT * FROM guest_interfaces WHERE guest_id = $1")
             .bind(guest.to_string())
-            .fetch_optional(self)
+            .fetch_optional(self.named("interfaces"))
             .await?;
         row.map(|row| {
             Ok(SeenInterfaces {

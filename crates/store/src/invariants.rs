@@ -160,7 +160,7 @@ impl Reader {
         }
         let reader = self.clone();
         aside(async move {
-            let mut wrong = reader.read(check_rules).await?;
+            let mut wrong = reader.read_as("broken_rules", check_rules).await?;
             check_events(&reader, &mut wrong).await?;
             Ok(wrong)
         })
@@ -204,7 +204,7 @@ impl Reader {
         let reader = self.clone();
         aside(async move {
             let check = query_scalar("PRAGMA integrity_check");
-            check.fetch_all(&reader).await
+            check.fetch_all(reader.named("integrity")).await
         })
         .await
     }

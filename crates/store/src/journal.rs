@@ -225,7 +225,7 @@ impl Reader {
                 .bind(app.to_string())
                 .bind(after)
                 .bind(i64::from(limit.min(MAX_ROWS)))
-                .fetch_all(self)
+                .fetch_all(self.named("log"))
                 .await?;
         each(&rows, log_line)
     }
@@ -243,7 +243,7 @@ impl Reader {
         )
         .bind(app.to_string())
         .bind(i64::from(limit.min(MAX_ROWS)))
-        .fetch_all(self)
+        .fetch_all(self.named("log_tail"))
         .await?;
         let mut lines = each(&rows, log_line)?;
         lines.reverse();
@@ -261,7 +261,7 @@ impl Reader {
         let rows = query("SELECT * FROM events WHERE seq > $1 ORDER BY seq LIMIT $2")
             .bind(after)
             .bind(i64::from(limit.min(MAX_ROWS)))
-            .fetch_all(self)
+            .fetch_all(self.named("events"))
             .await?;
         each(&rows, event_row)
     }
@@ -275,7 +275,7 @@ impl Reader {
             return Ok(model.read(|state| state.newest_event()));
         }
         let newest = query_scalar("SELECT COALESCE(MAX(seq), 0) FROM events");
-        newest.fetch_one(self).await
+        newest.fetch_one(self.named("newest_event")).await
     }
 
     /// Audit entries after number `after` (0 for all), oldest first, at most 1,000.
@@ -289,7 +289,7 @@ impl Reader {
         let rows = query("SELECT * FROM audit WHERE seq > $1 ORDER BY seq LIMIT $2")
             .bind(after)
             .bind(i64::from(limit.min(MAX_ROWS)))
-            .fetch_all(self)
+            .fetch_all(self.named("audit"))
             .await?;
         each(&rows, audit_row)
     }
@@ -311,7 +311,7 @@ impl Reader {
             .bind(operation.to_string())
             .bind(i64::from(step))
             .bind(i64::from(MAX_ROWS))
-            .fetch_all(self)
+            .fetch_all(self.named("mutations"))
             .await?;
         each(&rows, audit_row)
     }
@@ -332,7 +332,7 @@ impl Reader {
         let rows = query(MUTATIONS_OF_APP)
             .bind(app.to_string())
             .bind(i64::from(limit.min(MAX_ROWS)))
-            .fetch_all(self)
+            .fetch_all(self.named("mutations_of_app"))
             .await?;
         each(&rows, audit_row)
     }

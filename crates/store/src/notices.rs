@@ -83,7 +83,7 @@ impl Reader {
         }
         // There are as many as the configuration names.
         let rows = query("SELECT * FROM notice_channels ORDER BY channel LIMIT 1000")
-            .fetch_all(self)
+            .fetch_all(self.named("notice_channels"))
             .await?;
         each(&rows, channel_row)
     }
@@ -99,7 +99,7 @@ impl Reader {
         let rows = query("SELECT * FROM notices WHERE channel = $1 ORDER BY seq LIMIT $2")
             .bind(channel.as_str())
             .bind(NOTICES_PER_CHANNEL as i64)
-            .fetch_all(self)
+            .fetch_all(self.named("waiting_notices"))
             .await?;
         each(&rows, waiting_row)
     }

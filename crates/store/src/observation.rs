@@ -397,7 +397,7 @@ impl Reader {
              WHERE g.host_id = $1 AND g.gone_at IS NULL AND a.archived_at IS NULL ORDER BY g.vmid",
         )
         .bind(host.to_string())
-        .fetch_all(self)
+        .fetch_all(self.named("watched_guests"))
         .await?;
         each(&rows, watched)
     }
@@ -411,7 +411,7 @@ impl Reader {
             return Ok(model.read(|state| state.all_suspicions()));
         }
         let rows = query("SELECT * FROM suspicions ORDER BY guest_id")
-            .fetch_all(self)
+            .fetch_all(self.named("suspicions"))
             .await?;
         each(&rows, |row| {
             let suspicion = Suspicion {
@@ -447,7 +447,7 @@ impl Reader {
             return Ok(model.read(|state| state.count_live()));
         }
         let count: i64 = query_scalar("SELECT COUNT(*) FROM apps WHERE archived_at IS NULL")
-            .fetch_one(self)
+            .fetch_one(self.named("live_apps"))
             .await?;
         u64::try_from(count).map_err(|e| damaged("count", e.to_string()))
     }
@@ -466,7 +466,7 @@ impl Reader {
              AND archived_by IN ('reconciler', 'person')",
         )
         .bind(moment.0)
-        .fetch_one(self)
+        .fetch_one(self.named("orphans_archived_after"))
         .await?;
         u64::try_from(count).map_err(|e| damaged("count", e.to_string()))
     }

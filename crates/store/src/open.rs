@@ -9,6 +9,7 @@ use secrecy::ExposeSecret;
 
 use tokio::sync::watch;
 
+use crate::calls::Listeners;
 use crate::error::StoreError;
 use crate::key::{KeyFile, at, keep_entry, private, random, refused};
 use crate::migrate::{MIGRATIONS, Migration, bring_up, has_table};
@@ -17,7 +18,8 @@ use crate::ports::prepare as prepare_ports;
 use crate::row::damaged;
 use crate::seal::{Place, Sealer};
 use crate::sql::{DatabaseError, Readers, Writer, sqlite};
-use crate::store::{Shared, Stopwatch, Store};
+use crate::store::{Shared, Store};
+use crate::usage::UnderWay;
 
 /// Sealed at birth; opens only with the right key.
 pub(crate) const KEY_CHECK: &str = "this key belongs to this database";
@@ -77,7 +79,8 @@ pub(crate) async fn open_with(
         rest_ms,
         commits,
         touched: Some(touched),
-        stopwatch: Stopwatch::default(),
+        listeners: Listeners::default(),
+        writes: UnderWay::default(),
     };
     let readers = Readers::Sqlite(sqlite::Readers::new(readers));
     let writer = Writer::Sqlite(sqlite::Writer::new(desk));

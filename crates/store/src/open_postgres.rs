@@ -9,6 +9,7 @@ use sqlx::postgres::PgConnection;
 use sqlx::{ConnectOptions, Connection};
 use tokio::sync::watch;
 
+use crate::calls::Listeners;
 use crate::error::StoreError;
 use crate::key::{KeyFile, random, refused};
 use crate::migrate::MIGRATIONS;
@@ -18,7 +19,8 @@ use crate::ports::prepare as prepare_ports;
 use crate::row::Columns;
 use crate::seal::Sealer;
 use crate::sql::{Answer, DatabaseError, Readers, Row, Value, Writer, postgres};
-use crate::store::{Shared, Stopwatch, Store};
+use crate::store::{Shared, Store};
+use crate::usage::UnderWay;
 
 impl Store {
     /// Opens a database on PostgreSQL 15 or later; an empty one is set up, and its key made when it is absent.
@@ -64,7 +66,8 @@ impl Store {
             rest_ms: options.rest_ms,
             commits,
             touched: None,
-            stopwatch: Stopwatch::default(),
+            listeners: Listeners::default(),
+            writes: UnderWay::default(),
         };
         let readers = Readers::Postgres(postgres::Readers::new(pool));
         let store = Self::on_sql(shared, readers, Writer::Postgres(writer));

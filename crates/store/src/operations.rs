@@ -293,7 +293,7 @@ impl Reader {
         }
         let row = query("SELECT * FROM operations WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(self)
+            .fetch_optional(self.named("operation"))
             .await?;
         row.as_ref().map(operation).transpose()
     }
@@ -330,7 +330,7 @@ impl Reader {
         .bind(filter.kind.map(OperationKind::label))
         .bind(&filter.owner)
         .bind(filter.search.as_deref().map(contains))
-        .fetch_all(self)
+        .fetch_all(self.named("operations"))
         .await?;
         each(&rows, operation)
     }
@@ -347,7 +347,7 @@ impl Reader {
             "SELECT * FROM operations WHERE state IN ('queued', 'running', 'unwinding', 'stuck') \
              ORDER BY created_at, id",
         )
-        .fetch_all(self)
+        .fetch_all(self.named("live_operations"))
         .await?;
         each(&rows, operation)
     }

@@ -98,7 +98,7 @@ impl Reader {
         }
         let row = query("SELECT * FROM plans WHERE id = $1")
             .bind(id.to_string())
-            .fetch_optional(self)
+            .fetch_optional(self.named("plan"))
             .await?;
         row.as_ref().map(plan).transpose()
     }

@@ -365,7 +365,7 @@ impl Reader {
             return Ok(model.read(|state| state.ports_view()));
         }
         let reader = self.clone();
-        let (held, freed) = aside(async move { reader.read(all).await }).await?;
+        let (held, freed) = aside(async move { reader.read_as("ports", all).await }).await?;
         let freed = freed.into_iter().filter_map(|row| {
             Some(FreedPort {
                 port: row.port,

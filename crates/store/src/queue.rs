@@ -260,7 +260,7 @@ impl Reader {
         .bind(fence.operation.to_string())
         .bind(fence.epoch.0)
         .bind(fence.holder.to_string())
-        .fetch_optional(self)
+        .fetch_optional(self.named("check_fence"))
         .await?;
         let epoch = row.map(|row: Row| row.int("epoch")).transpose()?;
         match epoch.map(Epoch) {

@@ -45,7 +45,7 @@ impl Reader {
         }
         let old = query("SELECT 1 AS one FROM request_keys WHERE created_at < $1 LIMIT 1")
             .bind(now.0 - KEPT_MS)
-            .fetch_optional(self)
+            .fetch_optional(self.named("has_old_requests"))
             .await?;
         Ok(old.is_some())
     }

@@ -9,6 +9,7 @@ use proximity_domain::resource::{
 };
 use proximity_domain::time::Timestamp;
 
+use crate::calls::SnapshotWritten;
 use crate::error::StoreError;
 use crate::row::{Columns, each, to_json};
 use crate::sql::{Row, Tx, query, query_scalar};
@@ -75,6 +76,15 @@ impl ResourceFilter {
     }
 }
 
+/// What one commit wrote of resources.
+#[derive(Debug, Default)]
+pub(crate) struct Noted {
+    /// How many of them.
+    pub(crate) written: u64,
+    /// Those of which it was a snapshot, and not what the newest one lacked.
+    pub(crate) snapshots: Vec<SnapshotWritten>,
+}
+
 /// Its host entry is there. What was observed at one that was removed is in no list.
 macro_rules! of_a_host {
     () => {
@@ -139,9 +149,10 @@ impl Store {
     /// The database's.
     pub async fn note_resources(&self, found: &[Found], at: Timestamp) -> Result<u64, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| Ok(state.note_resources(found, at)));
+            let noted = model.write(|state| state.note_resources(found, at))?;
+            return Ok(self.tell_of(noted));
         }
-        self.write(async |tx| {
+        let noted = self.write(async |tx| {
             let hosts: BTreeSet<HostId> = found.iter().map(Found::host).collect();
             let mut gone = BTreeSet::new();
             for host in hosts {
@@ -151,13 +162,21 @@ impl Store {
                     gone.insert(host);
                 }
             }
-            let mut written = 0;
+            let mut noted = Noted::default();
             for found in found.iter().filter(|found| !gone.contains(&found.host())) {
-                written += u64::from(note(tx, found, at).await?);
+                note(tx, found, at, &mut noted).await?;
             }
-            Ok(written)
-        })
-        .await
+            Ok(noted)
+        });
+        Ok(self.tell_of(noted.await?))
+    }
+
+    /// What is committed is told of. Gives how much that was.
+    fn tell_of(&self, noted: Noted) -> u64 {
+        for snapshot in noted.snapshots {
+            self.shared.listeners.snapshots.tell(snapshot);
+        }
+        noted.written
     }
 }
 
@@ -181,7 +200,7 @@ impl Reader {
             .bind(i64::from(filter.gone))
             .bind(filter.after.map(|id| id.to_string()))
             .bind(i64::from(filter.most()))
-            .fetch_all(self)
+            .fetch_all(self.named("resources"))
             .await?;
         each(&rows, resource)
     }
@@ -200,7 +219,7 @@ impl Reader {
             .bind(&filter.status)
             .bind(&filter.named)
             .bind(i64::from(filter.gone))
-            .fetch_one(self)
+            .fetch_one(self.named("resource_count"))
             .await?;
         Ok(u64::try_from(count).unwrap_or_default())
     }
@@ -213,7 +232,10 @@ impl Reader {
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.resource(id)));
         }
-        let row = query(ONE).bind(id.to_string()).fetch_optional(self).await?;
+        let row = query(ONE)
+            .bind(id.to_string())
+            .fetch_optional(self.named("resource"))
+            .await?;
         row.as_ref().map(resource).transpose()
     }
 
@@ -228,7 +250,7 @@ impl Reader {
         let reader = self.clone();
         aside(async move {
             let rows = query(KEPT).bind(host.to_string());
-            each(&rows.fetch_all(&reader).await?, kept)
+            each(&rows.fetch_all(reader.named("kept_resources")).await?, kept)
         })
         .await
     }
@@ -243,8 +265,13 @@ fn kept(row: &Row) -> Result<KeptResource, StoreError> {
     })
 }
 
-/// What follows from one thing that was found out. False, and nothing is written: it is so already.
-async fn note(tx: &mut Tx, found: &Found, at: Timestamp) -> Result<bool, StoreError> {
+/// Writes what follows from one thing that was found out; nothing if it is so already.
+async fn note(
+    tx: &mut Tx,
+    found: &Found,
+    at: Timestamp,
+    noted: &mut Noted,
+) -> Result<(), StoreError> {
     let id = found.id().to_string();
     let row = query(NOW)
         .bind(id.as_str())
@@ -256,8 +283,9 @@ async fn note(tx: &mut Tx, found: &Found, at: Timestamp) -> Result<bool, StoreEr
         is_gone: *is_gone,
     });
     let Some(follows) = found.follows(now) else {
-        return Ok(false);
+        return Ok(());
     };
+    noted.written += 1;
     let newest = recorded.as_ref().map_or(0, |(seq, ..)| *seq);
     let Some(change) = follows.change else {
         query(COMPLETE)
@@ -266,8 +294,13 @@ async fn note(tx: &mut Tx, found: &Found, at: Timestamp) -> Result<bool, StoreEr
             .bind(to_json("state", &follows.state)?)
             .execute(tx)
             .await?;
-        return Ok(true);
+        return Ok(());
     };
+    let state = to_json("state", &follows.state)?;
+    noted.snapshots.push(SnapshotWritten {
+        change,
+        bytes: state.len(),
+    });
     let seq = newest + 1;
     put(tx, found, change, &follows.state, seq, at).await?;
     query(
@@ -277,10 +310,10 @@ async fn note(tx: &mut Tx, found: &Found, at: Timestamp) -> Result<bool, StoreEr
     .bind(seq)
     .bind(at.0)
     .bind(change.label())
-    .bind(to_json("state", &follows.state)?)
+    .bind(state)
     .execute(tx)
     .await?;
-    Ok(true)
+    Ok(())
 }
 
 fn recorded(row: &Row) -> Result<(i64, bool, ResourceState), StoreError> {

@@ -63,7 +63,7 @@ impl Reader {
              AND o.state IN ('queued', 'running', 'unwinding', 'stuck') \
              WHERE a.archived_at IS NULL AND a.exposed = 1 ORDER BY a.id",
         )
-        .fetch_all(self)
+        .fetch_all(self.named("exposed_apps"))
         .await?;
         each(&rows, routed)
     }

@@ -70,7 +70,7 @@ impl Reader {
         .bind(resource.to_string())
         .bind(before.unwrap_or(i64::MAX))
         .bind(i64::from(limit.min(MAX_ROWS)))
-        .fetch_all(self)
+        .fetch_all(self.named("snapshots"))
         .await?;
         each(&rows, snapshot)
     }
@@ -92,7 +92,7 @@ impl Reader {
         )
         .bind(resource.to_string())
         .bind(at.0)
-        .fetch_optional(self)
+        .fetch_optional(self.named("snapshot_at"))
         .await?;
         row.as_ref().map(snapshot).transpose()
     }
@@ -106,7 +106,10 @@ impl Reader {
             return Ok(model.read(|state| state.past_snapshots(limit)));
         }
         let limit = i64::from(limit.min(MAX_ROWS));
-        let rows = query(PAST).bind(limit).fetch_all(self).await?;
+        let rows = query(PAST)
+            .bind(limit)
+            .fetch_all(self.named("past_snapshots"))
+            .await?;
         each(&rows, |row| {
             Ok(PastSnapshot {
                 resource: row.parsed("resource_id")?,
@@ -134,7 +137,7 @@ impl Reader {
         )
         .bind(most)
         .bind(i64::from(limit.min(MAX_ROWS)))
-        .fetch_all(self)
+        .fetch_all(self.named("crowded_resources"))
         .await?;
         each(&rows, |row| Ok((row.parsed("id")?, row.int("seq")? - most)))
     }
@@ -157,7 +160,7 @@ impl Reader {
             .bind(before.map_or(i64::MIN, |at| at.0))
             .bind(i64::try_from(most).unwrap_or(i64::MAX))
             .bind(i64::from(limit.min(MAX_ROWS)))
-            .fetch_all(self)
+            .fetch_all(self.named("old_tasks"))
             .await?;
         each(&rows, |row| row.parsed("id"))
     }
@@ -180,7 +183,7 @@ impl Reader {
         let rows = query(PAST_RESOURCES)
             .bind(before.map_or(i64::MIN, |at| at.0))
             .bind(i64::from(limit.min(MAX_ROWS)))
-            .fetch_all(self)
+            .fetch_all(self.named("past_resources"))
             .await?;
         each(&rows, |row| row.parsed("id"))
     }

@@ -266,7 +266,7 @@ impl Reader {
         }
         let rows = query("SELECT * FROM steps WHERE operation_id = $1 ORDER BY step_index")
             .bind(id.to_string())
-            .fetch_all(self)
+            .fetch_all(self.named("steps"))
             .await?;
         let opened = |row| outputs::open(&self.shared.sealer, id, row, step(row)?);
         rows.iter().map(opened).collect()

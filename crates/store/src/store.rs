@@ -1,7 +1,8 @@
 //! The store: one writer, many readers.
 
+use std::any::type_name_of_val;
 use std::ops::{AsyncFnOnce, Deref};
-use std::sync::{Arc, OnceLock};
+use std::sync::Arc;
 use std::time::Duration;
 
 use proximity_domain::ids::InstallationId;
@@ -9,11 +10,13 @@ use proximity_domain::ports::PortRange;
 use tokio::sync::watch;
 use tokio::time::Instant;
 
+use crate::calls::{CallEnd, Listeners, SnapshotWritten};
 use crate::error::StoreError;
 use crate::memory::{Model, State};
 use crate::seal::Sealer;
 use crate::sql;
 use crate::sql::{Answer, DatabaseError, On, Sql, Tx, Value, postgres, query_scalar, sqlite};
+use crate::usage::{StoreUsage, UnderWay};
 
 /// Reads what is committed. Cheap to clone; cannot write: it has no connection that could.
 #[derive(Debug, Clone)]
@@ -34,30 +37,19 @@ pub(crate) struct Shared {
     pub(crate) commits: watch::Sender<u64>,
     /// Which rows were written lately, where the database tells.
     pub(crate) touched: Option<sqlite::Touched>,
-    pub(crate) stopwatch: Stopwatch,
+    pub(crate) listeners: Listeners,
+    pub(crate) writes: UnderWay,
 }
 
 impl Shared {
     fn took(&self, took: Duration) {
-        if let Some(told) = self.stopwatch.0.get() {
-            told(took);
-        }
+        self.listeners.commits.tell(took);
     }
 
     fn committed(&self, took: Duration) {
         self.took(took);
         self.commits
             .send_modify(|commits| *commits = commits.wrapping_add(1));
-    }
-}
-
-/// Who is told how long each commit took.
-#[derive(Default)]
-pub(crate) struct Stopwatch(OnceLock<Box<dyn Fn(Duration) + Send + Sync>>);
-
-impl std::fmt::Debug for Stopwatch {
-    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-        f.write_str("Stopwatch")
     }
 }
 
@@ -75,6 +67,22 @@ enum Backend {
     Memory(Model),
 }
 
+/// Looks at the model behind a reader, and says so.
+pub(crate) struct Looking<'a> {
+    model: &'a Model,
+    listeners: &'a Listeners,
+}
+
+impl Looking<'_> {
+    /// The one way to read in memory.
+    pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        let call = self.listeners.begin(type_name_of_val(&look));
+        let read = self.model.read(look);
+        call.end_with(None);
+        read
+    }
+}
+
 /// Changes the model behind a store, and says so.
 pub(crate) struct Changing<'a> {
     model: &'a Model,
@@ -87,9 +95,13 @@ impl Changing<'_> {
         &self,
         change: impl FnOnce(&mut State) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        let written = self.model.write(change)?;
-        self.shared.committed(Duration::ZERO);
-        Ok(written)
+        let call = self.shared.listeners.begin(type_name_of_val(&change));
+        let written = self.model.write(change);
+        call.end(&written);
+        if written.is_ok() {
+            self.shared.committed(Duration::ZERO);
+        }
+        written
     }
 }
 
@@ -133,28 +145,87 @@ impl Reader {
         &self,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
-        match &self.source {
-            Source::Sql(readers) => readers.read(work).await,
+        self.read_as(type_name_of_val(&work), work).await
+    }
+
+    /// As [`Reader::read`], for work that is no closure of the method with this name.
+    pub(crate) async fn read_as<T>(
+        &self,
+        call: &'static str,
+        work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let call = self.shared.listeners.begin(call);
+        let read = match &self.source {
+            Source::Sql(readers) => call.within(readers.read(work)).await,
             Source::Memory(_) => Err(no_statements()),
-        }
+        };
+        call.end(&read);
+        read
+    }
+
+    /// For a single statement of the method with this name, on a snapshot of its own.
+    pub(crate) fn named(&self, call: &'static str) -> Named<'_> {
+        Named { reader: self, call }
     }
 
     /// The model to look at, if one stands behind this reader instead of a database.
-    pub(crate) fn model(&self) -> Option<&Model> {
+    pub(crate) fn model(&self) -> Option<Looking<'_>> {
         match &self.source {
             Source::Sql(_) => None,
-            Source::Memory(model) => Some(model),
+            Source::Memory(model) => Some(Looking {
+                model,
+                listeners: &self.shared.listeners,
+            }),
         }
+    }
+
+    /// Its database is a server's, not a file or in memory.
+    pub(crate) fn is_on_a_server(&self) -> bool {
+        matches!(&self.source, Source::Sql(sql::Readers::Postgres(_)))
+    }
+
+    /// Connections, and the bytes of a file.
+    pub(crate) fn connections(&self) -> StoreUsage {
+        match &self.source {
+            Source::Sql(readers) => readers.usage(),
+            Source::Memory(_) => StoreUsage::default(),
+        }
+    }
+
+    /// From now on `told` is told how long each commit took, waiting for its turn included. The first one that is set stays, for
+    /// all readers and writers of this store.
+    pub fn observe_commits(&self, told: impl Fn(Duration) + Send + Sync + 'static) {
+        self.shared.listeners.commits.set(told);
+    }
+
+    /// From now on `told` is told of each call that has ended, reads and writes, as [`Reader::observe_commits`] tells of commits.
+    /// It is called on the way of every call, so it has to be quick.
+    pub fn observe_calls(&self, told: impl Fn(CallEnd) + Send + Sync + 'static) {
+        self.shared.listeners.calls.set(told);
+    }
+
+    /// From now on `told` is told of each snapshot of a resource once it is committed, as [`Reader::observe_commits`] tells of commits.
+    pub fn observe_snapshots(&self, told: impl Fn(SnapshotWritten) + Send + Sync + 'static) {
+        self.shared.listeners.snapshots.set(told);
     }
 }
 
-/// A single statement on a snapshot of its own.
-impl On for &Reader {
+/// A reader for one statement, and the name of the method that runs it. See [`Reader::named`].
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct Named<'r> {
+    reader: &'r Reader,
+    call: &'static str,
+}
+
+impl On for Named<'_> {
     async fn run(self, sql: Sql, values: &[Value<'_>]) -> Result<Answer, StoreError> {
-        match &self.source {
-            Source::Sql(readers) => readers.run(sql, values).await,
+        let call = self.reader.shared.listeners.begin(self.call);
+        let answer = match &self.reader.source {
+            Source::Sql(readers) => call.within(readers.run(sql, values)).await,
             Source::Memory(_) => Err(no_statements()),
-        }
+        };
+        call.end(&answer);
+        answer
     }
 }
 
@@ -194,13 +265,6 @@ impl Store {
         }
     }
 
-    /// From now on `told` is told how long each commit of this store took, waiting for its turn included. The first
-    /// one that is set stays.
-    pub fn observe_commits(&self, told: impl Fn(Duration) + Send + Sync + 'static) {
-        // A second one is not wanted and changes nothing.
-        drop(self.shared.stopwatch.0.set(Box::new(told)));
-    }
-
     /// A view that cannot write.
     #[must_use]
     pub fn reader(&self) -> Reader {
@@ -215,11 +279,13 @@ impl Store {
         &self,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError> + Clone,
     ) -> Result<T, StoreError> {
-        let begun = Instant::now();
+        let (begun, _under_way) = (Instant::now(), self.shared.writes.enter());
+        let call = self.shared.listeners.begin(type_name_of_val(&work));
         let written = match &self.backend {
-            Backend::Sql(writer) => writer.write(work).await,
+            Backend::Sql(writer) => call.within(writer.write(work)).await,
             Backend::Memory(_) => Err(no_statements()),
         };
+        call.end(&written);
         if written.is_ok() {
             // Who commits moves the commits on, whether or not somebody is left here.
             self.shared.took(begun.elapsed());

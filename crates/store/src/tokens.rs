@@ -61,7 +61,7 @@ impl Reader {
         }
         let row = query("SELECT * FROM tokens WHERE secret_sha256 = $1")
             .bind(hex::encode(sha256))
-            .fetch_optional(self)
+            .fetch_optional(self.named("token_by_hash"))
             .await?;
         row.as_ref().map(token).transpose()
     }
@@ -75,7 +75,7 @@ impl Reader {
             return Ok(model.read(|state| state.all_tokens()));
         }
         let rows = query("SELECT * FROM tokens ORDER BY created_at, id")
-            .fetch_all(self)
+            .fetch_all(self.named("tokens"))
             .await?;
         each(&rows, token)
     }

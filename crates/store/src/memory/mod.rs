@@ -42,8 +42,10 @@ use tokio::sync::watch;
 pub(crate) use self::model::Model;
 pub(crate) use self::state::State;
 
+use crate::calls::Listeners;
 use crate::seal::Sealer;
-use crate::store::{Shared, Stopwatch, Store};
+use crate::store::{Shared, Store};
+use crate::usage::UnderWay;
 
 /// What a store in memory gives out, and whose it is.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -75,7 +77,8 @@ impl Store {
             rest_ms: options.rest_ms,
             commits: watch::Sender::new(0),
             touched: None,
-            stopwatch: Stopwatch::default(),
+            listeners: Listeners::default(),
+            writes: UnderWay::default(),
         };
         Self::on_model(shared, Model::new(options))
     }

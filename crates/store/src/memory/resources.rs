@@ -8,22 +8,34 @@ use proximity_domain::retention::PastSnapshot;
 use proximity_domain::time::Timestamp;
 
 use super::state::State;
+use crate::calls::SnapshotWritten;
+use crate::error::StoreError;
 use crate::journal::MAX_ROWS;
-use crate::resources::{ResourceFilter, ResourceRecord};
+use crate::resources::{Noted, ResourceFilter, ResourceRecord};
+use crate::row::to_json;
 use crate::snapshots::at_least_one;
 
 impl State {
-    pub(crate) fn note_resources(&mut self, found: &[Found], at: Timestamp) -> u64 {
-        let mut written = 0;
+    pub(crate) fn note_resources(
+        &mut self,
+        found: &[Found],
+        at: Timestamp,
+    ) -> Result<Noted, StoreError> {
+        let mut noted = Noted::default();
         for found in found {
-            if self.hosts.contains_key(&found.host()) && self.note_resource(found, at) {
-                written += 1;
+            if self.hosts.contains_key(&found.host()) {
+                self.note_resource(found, at, &mut noted)?;
             }
         }
-        written
+        Ok(noted)
     }
 
-    fn note_resource(&mut self, found: &Found, at: Timestamp) -> bool {
+    fn note_resource(
+        &mut self,
+        found: &Found,
+        at: Timestamp,
+        noted: &mut Noted,
+    ) -> Result<(), StoreError> {
         let id = found.id();
         let before = self.resources.get(&id).cloned();
         let recorded = before.as_ref();
@@ -33,16 +45,21 @@ impl State {
             is_gone: record.gone_at.is_some(),
         });
         let Some(follows) = found.follows(now) else {
-            return false;
+            return Ok(());
         };
+        noted.written += 1;
         let state = follows.state;
         let last = recorded.map_or(0, |record| record.seq);
         let Some(change) = follows.change else {
             if let Some(snapshot) = self.snapshots.row(&(id, last)) {
                 snapshot.state = state;
             }
-            return true;
+            return Ok(());
         };
+        noted.snapshots.push(SnapshotWritten {
+            change,
+            bytes: to_json("state", &state)?.len(),
+        });
         let seq = last + 1;
         let record = ResourceRecord {
             id,
@@ -65,7 +82,7 @@ impl State {
             state,
         };
         self.snapshots.put((id, seq), snapshot);
-        true
+        Ok(())
     }
 
     /// Those that pass the filter, in the order of lists.

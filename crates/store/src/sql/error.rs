@@ -56,6 +56,25 @@ pub enum DatabaseError {
     Unknown,
 }
 
+impl DatabaseError {
+    /// A word for what kind of error it is, of a closed list.
+    #[must_use]
+    pub fn label(&self) -> &'static str {
+        match self {
+            Self::Sqlite { .. } => "sqlite",
+            Self::Postgres { .. } => "postgres",
+            Self::Conflict { .. } => "conflict",
+            Self::Connection { .. } => "connection",
+            Self::NoTurn { .. } => "no_turn",
+            Self::InUse => "in_use",
+            Self::Closed => "closed",
+            Self::NoRow => "no_row",
+            Self::Misfit(_) => "misfit",
+            Self::Unknown => "outcome_unknown",
+        }
+    }
+}
+
 impl From<rusqlite::Error> for DatabaseError {
     fn from(error: rusqlite::Error) -> Self {
         let code = error.sqlite_error().map(|e| e.extended_code);

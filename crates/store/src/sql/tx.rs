@@ -5,6 +5,7 @@ use std::ops::AsyncFnOnce;
 use crate::error::StoreError;
 use crate::sql::query::{Answer, On};
 use crate::sql::{Sql, Value, postgres, sqlite};
+use crate::usage::StoreUsage;
 
 /// An open transaction: what statements run on.
 #[derive(Debug)]
@@ -50,6 +51,14 @@ impl Readers {
             Self::Postgres(readers) => Tx::Postgres(readers.begin().await?),
         };
         work(&mut tx).await
+    }
+
+    /// Connections, and bytes where they are those of a file.
+    pub(crate) fn usage(&self) -> StoreUsage {
+        match self {
+            Self::Sqlite(readers) => readers.usage(),
+            Self::Postgres(readers) => readers.usage(),
+        }
     }
 
     pub(crate) async fn close(&self) {

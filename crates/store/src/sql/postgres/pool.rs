@@ -15,6 +15,7 @@ use crate::error::StoreError;
 use crate::sql::postgres::{Alone, Sequencer, Target, statement};
 use crate::sql::query::Answer;
 use crate::sql::{self, DatabaseError, Value};
+use crate::usage::StoreUsage;
 
 /// Tries before the others are shut out.
 const BESIDE: u32 = 1;
@@ -71,6 +72,15 @@ impl Readers {
         values: &[Value<'_>],
     ) -> Result<Answer, DatabaseError> {
         statement::run(&mut *self.0.acquire().await?, sql, values).await
+    }
+
+    pub(crate) fn usage(&self) -> StoreUsage {
+        let idle = u64::try_from(self.0.num_idle()).unwrap_or(u64::MAX);
+        StoreUsage {
+            busy: u64::from(self.0.size()).saturating_sub(idle),
+            idle,
+            ..StoreUsage::default()
+        }
     }
 
     pub(crate) async fn close(&self) {

@@ -1,6 +1,6 @@
 //! A few connections that read, each with a snapshot of its own.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -10,6 +10,7 @@ use crate::sql::DatabaseError;
 use crate::sql::sqlite::Tx;
 use crate::sql::sqlite::connect::connect_reader;
 use crate::sql::sqlite::statement::Session;
+use crate::usage::StoreUsage;
 
 /// Connections at most.
 const READERS: u32 = 4;
@@ -66,6 +67,18 @@ impl Readers {
         }))
     }
 
+    pub(crate) fn usage(&self) -> StoreUsage {
+        let busy = usize::try_from(READERS)
+            .unwrap_or_default()
+            .saturating_sub(self.free.available_permits());
+        StoreUsage {
+            bytes: bytes_of(&self.path),
+            busy: count(busy),
+            idle: count(lock(&self.idle).len()),
+            ..StoreUsage::default()
+        }
+    }
+
     /// Waits for those at work, then closes all.
     pub(crate) async fn close(&self) {
         let all = self.free.acquire_many(READERS).await;
@@ -91,6 +104,18 @@ impl Drop for Snapshot {
             lock(&self.idle).push(connection);
         }
     }
+}
+
+/// The file and the log beside it, as far as they are there.
+fn bytes_of(path: &Path) -> u64 {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    let size = |path: &Path| std::fs::metadata(path).map_or(0, |found| found.len());
+    size(path).saturating_add(size(Path::new(&log)))
+}
+
+fn count(connections: usize) -> u64 {
+    u64::try_from(connections).unwrap_or(u64::MAX)
 }
 
 /// The list is whole whatever happened while it was locked.

@@ -1,0 +1,166 @@
+//! What became of each call of the store: who listens is told, and who traces sees a span.
+//!
+//! A call is one transaction, or one statement that is a snapshot of its own. It bears the name of the method that makes it, which
+//! comes from the type of the closure that is its work, so that no method can forget to say it; a single statement, which
+//! has no closure, is given the name ([`Named`](crate::store::Named)). While nobody listens and nobody traces a call
+//! costs two comparisons.
+
+use std::time::Duration;
+
+use proximity_domain::resource::SnapshotChange;
+use proximity_domain::told::Told;
+use tokio::time::Instant;
+use tracing::field::{Empty, display};
+use tracing::instrument::{Instrument, Instrumented};
+use tracing::{Span, trace, trace_span};
+
+use crate::error::StoreError;
+
+/// A call of the store that has ended. One that was dropped on its way is told of by nobody.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct CallEnd {
+    /// Name of the method, so one of a closed list.
+    pub call: &'static str,
+    /// How long it took, waiting for its turn or for a connection included.
+    pub took: Duration,
+    /// What it ended with, if not well: [`StoreError::label`]. A refusal is one as well.
+    pub error: Option<&'static str>,
+}
+
+/// A snapshot of a resource that was committed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct SnapshotWritten {
+    /// Why it was made.
+    pub change: SnapshotChange,
+    /// Bytes of the state in it, as it is kept.
+    pub bytes: usize,
+}
+
+/// Who is told of what the store does.
+#[derive(Debug, Default)]
+pub(crate) struct Listeners {
+    pub(crate) commits: Told<Duration>,
+    pub(crate) calls: Told<CallEnd>,
+    pub(crate) snapshots: Told<SnapshotWritten>,
+}
+
+/// A call that is under way.
+#[derive(Debug)]
+pub(crate) struct Call<'l> {
+    listeners: &'l Listeners,
+    path: &'static str,
+    /// Nobody wants to know how long it took if there is none.
+    begun: Option<Instant>,
+    span: Span,
+}
+
+impl Listeners {
+    /// A call begins. `path` is the type of its closure, or the name of its method.
+    pub(crate) fn begin(&self, path: &'static str) -> Call<'_> {
+        let span = trace_span!(
+            "store_call",
+            call = method(path),
+            took_us = Empty,
+            error = Empty
+        );
+        let is_timed = self.calls.is_set() || !span.is_disabled();
+        Call {
+            listeners: self,
+            path,
+            begun: is_timed.then(Instant::now),
+            span,
+        }
+    }
+}
+
+impl Call<'_> {
+    /// What happens during the call is told inside of its span.
+    pub(crate) fn within<F: Future>(&self, work: F) -> Instrumented<F> {
+        work.instrument(self.span.clone())
+    }
+
+    /// The call has ended so.
+    pub(crate) fn end<T>(self, ended: &Result<T, StoreError>) {
+        self.end_with(ended.as_ref().err());
+    }
+
+    /// The call has ended, well if there is no error.
+    pub(crate) fn end_with(self, error: Option<&StoreError>) {
+        let Some(begun) = self.begun else {
+            return;
+        };
+        let took = begun.elapsed();
+        if !self.span.is_disabled() {
+            let micros = u64::try_from(took.as_micros()).unwrap_or(u64::MAX);
+            self.span.record("took_us", micros);
+            if let Some(error) = error {
+                self.span.record("error", display(error));
+            }
+            trace!(parent: &self.span, "the call has ended");
+        }
+        if self.listeners.calls.is_set() {
+            self.listeners.calls.tell(CallEnd {
+                call: method(self.path),
+                took,
+                error: error.map(StoreError::label),
+            });
+        }
+    }
+}
+
+/// The name of the method that a closure is in: the last part of its path that is not a closure itself. The compiler's own words for
+/// types are for diagnosis, as this is; the tests see that they are what is expected here.
+fn method(path: &'static str) -> &'static str {
+    let mut parts = path.rsplit("::");
+    let name = parts.find(|part| !part.starts_with('{')).unwrap_or(path);
+    name.split('<').next().unwrap_or(name)
+}
+
+#[cfg(test)]
+mod tests {
+    use std::any::type_name_of_val;
+
+    use super::*;
+
+    struct Thing;
+
+    impl Thing {
+        async fn asked(&self) -> &'static str {
+            let work = async |n: &mut u64| *n += 1;
+            let mut n = 0;
+            work(&mut n).await;
+            assert_eq!(n, 1);
+            method(type_name_of_val(&work))
+        }
+
+        async fn asked_aside(&self) -> &'static str {
+            let aside = async move {
+                let look = |n: u64| n + 1;
+                assert_eq!(look(1), 2);
+                method(type_name_of_val(&look))
+            };
+            aside.await
+        }
+    }
+
+    #[tokio::test]
+    async fn a_closure_bears_the_name_of_its_method() {
+        assert_eq!(Thing.asked().await, "asked");
+        assert_eq!(Thing.asked_aside().await, "asked_aside");
+    }
+
+    #[test]
+    fn a_path_ends_with_the_name_whatever_stands_behind_it() {
+        for (path, name) in [
+            ("hosts", "hosts"),
+            (
+                "a::b::<impl a::Store>::expose::{{closure}}::{{closure}}",
+                "expose",
+            ),
+            ("a::walk<u8>::{{closure}}", "walk"),
+            ("a::walk::{closure#0}", "walk"),
+        ] {
+            assert_eq!(method(path), name, "{path}");
+        }
+    }
+}
