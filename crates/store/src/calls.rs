@@ -119,8 +119,42 @@ fn method(path: &'static str) -> &'static str {
 #[cfg(test)]
 mod tests {
     use std::any::type_name_of_val;
+    use std::path::Path;
 
     use super::*;
+
+    /// The name that a line gives by hand, if it does.
+    fn given(line: &str) -> Option<&str> {
+        let by_hand = [".named(\"", ".read_as(\""];
+        let mut found = by_hand.iter().filter_map(|call| line.split_once(call));
+        let (_, name) = found.next()?;
+        name.split('"').next()
+    }
+
+    /// One that is given by hand may be another method's.
+    #[test]
+    fn a_statement_is_given_the_name_of_its_method() {
+        let sources = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+        let mut count = 0;
+        for file in std::fs::read_dir(sources).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension() != Some("rs".as_ref()) {
+                continue;
+            }
+            let text = std::fs::read_to_string(&path).unwrap();
+            let mut method = "";
+            for line in text.lines() {
+                if let Some((_, rest)) = line.split_once("async fn ") {
+                    method = rest.split(['(', '<']).next().unwrap();
+                }
+                if let Some(name) = given(line) {
+                    assert_eq!(name, method, "{}: {line}", path.display());
+                    count += 1;
+                }
+            }
+        }
+        assert!(count > 50, "{count}: are they given otherwise by now?");
+    }
 
     struct Thing;
 

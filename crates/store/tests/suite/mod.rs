@@ -7,6 +7,7 @@ pub mod adoptions;
 pub mod alarms;
 pub mod apps;
 pub mod archive;
+pub mod calls;
 pub mod chain;
 pub mod clearing;
 pub mod events;
@@ -82,6 +83,7 @@ macro_rules! with_cases {
             kept: follows_what_is_written, is_of_one_moment;
             chain: every_entry_is_linked, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
                 what_is_refused_leaves_no_link;
+            calls: are_told_of_by_their_method, that_write_snapshots_tell_of_each, that_are_over_are_not_under_way;
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;
             observation: guests_are_watched_with_their_app,
                 suspicions_are_kept_until_they_end,
