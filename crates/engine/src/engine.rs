@@ -7,6 +7,7 @@ use proximity_domain::janitor;
 use proximity_domain::retention::Retention;
 use proximity_domain::retry::RetryPolicy;
 use proximity_domain::time::{Clock, Timestamp};
+use proximity_domain::told::Told;
 use proximity_store::Store;
 use tokio::sync::Notify;
 
@@ -157,6 +158,8 @@ pub(crate) struct Inner {
     pub(crate) placing: tokio::sync::Mutex<()>,
     /// Rung when there is something to claim.
     pub(crate) bell: Notify,
+    /// Is told how long each plan took.
+    pub(crate) plans_told: Told<Duration>,
 }
 
 impl Engine {
@@ -192,6 +195,7 @@ impl Engine {
                 doctor: tokio::sync::Mutex::default(),
                 placing: tokio::sync::Mutex::default(),
                 bell: Notify::new(),
+                plans_told: Told::default(),
             }),
         }
     }

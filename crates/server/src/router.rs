@@ -90,6 +90,7 @@ impl AppState {
 pub fn router(parts: ServerParts) -> Router {
     let reader = parts.engine.reader();
     let (metrics, closing) = (parts.metrics.clone(), parts.closing.clone());
+    metrics.follow(&parts.engine);
     let feed = EventFeed::start(reader, parts.events, metrics, closing);
     let state = AppState {
         parts,

@@ -48,6 +48,7 @@ use proximity_domain::guest::ContainerRef;
 use proximity_domain::ids::{GuestId, HostId};
 use proximity_domain::observe::{CompleteInventory, NotProven, Others};
 use proximity_domain::time::{Anchor, Clock, Monotonic, Timestamp};
+use proximity_domain::told::Told;
 use proximity_pve::ReadClient;
 use proximity_store::Store;
 use proximity_store::observation::WatchedGuest;
@@ -63,7 +64,7 @@ use doubtful::Doubtful;
 pub(crate) use identify::evidence;
 pub(crate) use look::{direct, sight};
 pub use outcome::{
-    ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, ReconcileReport, ReconcileResult,
+    ANOMALOUS_LINE, BrakeView, EXPECTED_LINE, OrphanView, PassEnd, ReconcileReport, ReconcileResult,
 };
 use pace::Pace;
 use patience::{Hung, Kept};
@@ -151,6 +152,8 @@ pub struct Reconciler {
     /// A round of the sweep is under way.
     sweeping: AtomicBool,
     nudged: Notify,
+    /// Is told of each pass.
+    told: Told<PassEnd>,
 }
 
 /// What a pass saw of one cluster.
@@ -211,6 +214,7 @@ impl Reconciler {
             sweep_rest,
             sweeping: AtomicBool::new(false),
             nudged: Notify::new(),
+            told: Told::default(),
         }
     }
 
@@ -255,11 +259,24 @@ impl Reconciler {
         self.sights.unmanaged()
     }
 
+    /// From now on `told` is told of each pass that has ended, whoever asked for it. The first one that is set stays.
+    pub fn observe_passes(&self, told: impl Fn(PassEnd) + Send + Sync + 'static) {
+        self.told.set(told);
+    }
+
     /// One pass over all clusters.
     ///
     /// # Errors
     /// The store cannot be read. A cluster that cannot be seen is in the result instead.
     pub async fn pass(&self, pass: &Pass) -> Result<ReconcileReport, EngineError> {
+        let begun = self.moment();
+        let passed = self.pass_once(pass).await;
+        let took = Duration::from_millis(self.moment().since_ms(begun));
+        self.told.tell(PassEnd::of(&passed, took));
+        passed
+    }
+
+    async fn pass_once(&self, pass: &Pass) -> Result<ReconcileReport, EngineError> {
         let mut watch = self.watch.lock().await;
         let now = self.clock.now();
         watch.settled.begin(self.at_work.take_left(), self.moment());

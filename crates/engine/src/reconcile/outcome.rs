@@ -1,8 +1,12 @@
 //! What a pass found, in the seeds' fields and lines.
 
+use std::time::Duration;
+
 use proximity_domain::ids::{AppId, Vmid};
 use proximity_domain::observe::{Brake, Orphan};
 use serde::Serialize;
+
+use crate::error::EngineError;
 
 /// Of a record whose container was on its way out.
 pub const EXPECTED_LINE: &str = "EXPECTED ORPHAN: Container removal expected";
@@ -28,6 +32,31 @@ pub struct ReconcileResult {
     pub orphans_purged: usize,
     /// What could not be seen or done, one sentence each.
     pub errors: Vec<String>,
+}
+
+/// A pass that has ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct PassEnd {
+    /// How long it took, waiting for one that was under way included.
+    pub took: Duration,
+    /// `success` if the record was held against all clusters and nothing was left undone, `incomplete` if something could not be
+    /// seen or done ([`ReconcileResult::errors`]), `failed` if the record could not be read or written.
+    pub result: &'static str,
+}
+
+impl PassEnd {
+    /// All results.
+    pub const RESULTS: [&'static str; 3] = ["success", "incomplete", "failed"];
+
+    pub(super) fn of(passed: &Result<ReconcileReport, EngineError>, took: Duration) -> Self {
+        let [success, incomplete, failed] = Self::RESULTS;
+        let result = match passed {
+            Ok(report) if report.result.success => success,
+            Ok(_) => incomplete,
+            Err(_) => failed,
+        };
+        Self { took, result }
+    }
 }
 
 /// One orphan.

@@ -12,13 +12,18 @@ mod operations;
 mod page;
 mod process;
 mod scrape;
+mod store;
+mod work;
 
 use journals::JournalMetrics;
 use operations::OperationMetrics;
 pub use page::metrics_markdown;
 pub(crate) use scrape::Scrape;
+use store::StoreMetrics;
+use work::WorkMetrics;
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
 use prometheus_client::encoding::text::{encode_eof, encode_registry};
@@ -30,6 +35,7 @@ use prometheus_client::metrics::info::Info;
 use prometheus_client::registry::Registry;
 use proximity_api::events::Event;
 use proximity_domain::event::EventKind;
+use proximity_engine::engine::Engine;
 use proximity_store::views::AppCount;
 use proximity_store::{Reader, StoreError};
 
@@ -59,7 +65,10 @@ struct Inner {
     newest_event: Gauge,
     resident_bytes: Gauge,
     open_files: Gauge,
+    cpu_seconds: Counter<f64, AtomicU64>,
     commits: Histogram,
+    store: StoreMetrics,
+    work: WorkMetrics,
     told: Family<Told, Counter>,
     operations: OperationMetrics,
     journals: JournalMetrics,
@@ -80,13 +89,31 @@ impl Metrics {
             newest_event: Gauge::default(),
             resident_bytes: Gauge::default(),
             open_files: Gauge::default(),
+            cpu_seconds: Counter::default(),
             commits: seconds(),
+            store: StoreMetrics::default(),
+            work: WorkMetrics::default(),
             told: Family::default(),
             operations: OperationMetrics::default(),
             journals: JournalMetrics::default(),
         };
         inner.register(version);
+        inner.work.show_all();
         Self(Arc::new(inner))
+    }
+
+    /// From now on what this engine and its store do is counted here, unless it is counted elsewhere already.
+    pub(crate) fn follow(&self, engine: &Engine) {
+        let reader = engine.reader();
+        let metrics = self.clone();
+        reader.observe_calls(move |end| metrics.0.store.call(&end));
+        let metrics = self.clone();
+        reader.observe_snapshots(move |written| metrics.0.store.snapshot(written));
+        let metrics = self.clone();
+        engine.observe_plans(move |took| metrics.0.work.plan(took));
+        let metrics = self.clone();
+        let reconciler = engine.reconciler();
+        reconciler.observe_passes(move |end| metrics.0.work.pass(end));
     }
 
     /// A call to a cluster has ended. `status` is the HTTP status, or a word for why there is none.
@@ -136,6 +163,7 @@ impl Metrics {
         drop(self.0.told.get_or_create(&Told { kind: "" }));
         self.0.operations.show_all();
         self.0.journals.show_all();
+        self.0.store.show_all();
     }
 
     /// The text of the figures as they are now, for who asks.
@@ -155,6 +183,9 @@ impl Metrics {
         inner.newest_event.set(scrape.newest_event);
         inner.resident_bytes.set(process::resident_bytes());
         inner.open_files.set(process::open_files());
+        let spent = process::cpu_seconds().to_bits();
+        inner.cpu_seconds.inner().store(spent, Ordering::Relaxed);
+        inner.store.show(&reader.usage().await?);
         Ok(self.written(scrape, &counts))
     }
 
@@ -187,6 +218,11 @@ impl Inner {
             "process_open_fds",
             "Files that are open",
             self.open_files.clone(),
+        );
+        registry.register(
+            "process_cpu_seconds",
+            "Time that processors spent on the process",
+            self.cpu_seconds.clone(),
         );
         let registry = registry.sub_registry_with_prefix(PREFIX);
         let version = version.to_owned();
@@ -226,6 +262,8 @@ impl Inner {
             "How long commits took, waiting for their turn included",
             self.commits.clone(),
         );
+        self.store.register(registry);
+        self.work.register(registry);
         self.register_everybodys();
     }
 
@@ -238,6 +276,7 @@ impl Inner {
         );
         self.operations.register(registry);
         self.journals.register(registry);
+        self.store.register_snapshots(registry);
     }
 }
 

@@ -22,12 +22,12 @@ scrape_configs:
     static_configs: [{ targets: ['127.0.0.1:7640'] }]
 ```
 
-Counters begin with the process. Labels come from closed lists, route templates, host labels and error codes, so that their
-number stays bounded. A figure without samples yet is left out of the answer.
+Counters begin with the process. Labels come from closed lists, route templates, methods of the store, host labels and error codes, so
+that their number stays bounded. A figure without samples yet is left out of the answer.
 
 A token with the scope `read` is answered too, as the API answers it elsewhere: `proximity_apps` counts the apps of its own account, and
 what tells of everybody's is left out: `proximity_cluster_unmanaged_containers`, `proximity_events_total`, `proximity_journal_…`,
-`proximity_operation…` and `proximity_step_failures_total`.
+`proximity_operation…`, `proximity_snapshot…` and `proximity_step_failures_total`.
 
 | name | type | labels | what |
 |---|---|---|---|
@@ -148,6 +148,12 @@ mod tests {
             "| `proximity_commit_seconds` | histogram |  | ",
             "| `proximity_journal_cleared` | gauge | `journal` | ",
             "| `process_open_fds` | gauge |  | ",
+            "| `process_cpu_seconds_total` | counter |  | ",
+            "| `proximity_store_calls_seconds` | histogram | `call` | ",
+            "| `proximity_store_call_errors_total` | counter | `call`, `error` | ",
+            "| `proximity_snapshots_written_total` | counter | `change` | ",
+            "| `proximity_snapshot_bytes` | histogram |  | ",
+            "| `proximity_reconcile_passes_total` | counter | `result` | ",
         ] {
             assert!(page.contains(line), "{line} is not in {page}");
         }
@@ -156,6 +162,8 @@ mod tests {
             include_str!("operations.rs"),
             include_str!("journals.rs"),
             include_str!("scrape.rs"),
+            include_str!("store.rs"),
+            include_str!("work.rs"),
         ];
         let registered: usize = sources
             .iter()

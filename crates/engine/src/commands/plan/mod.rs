@@ -4,6 +4,8 @@ mod rights;
 mod see;
 mod want;
 
+use std::time::Duration;
+
 use proximity_domain::ids::{PlanId, Vmid};
 use proximity_domain::manifest::Manifest;
 use proximity_domain::names::HostLabel;
@@ -56,6 +58,11 @@ impl Engine {
         Ok(named.into_iter().any(is_strange))
     }
 
+    /// From now on `told` is told how long each plan took that was made. The first one that is set stays.
+    pub fn observe_plans(&self, told: impl Fn(Duration) + Send + Sync + 'static) {
+        self.inner.plans_told.set(told);
+    }
+
     /// Plans, and keeps the plan, unless it is a passing one.
     ///
     /// Flow: documents against catalog and host entries → record → one list per cluster → what differs → the configurations of
@@ -69,6 +76,15 @@ impl Engine {
         actor: &Actor,
         request: MakePlan,
     ) -> Result<PlanRecord, EngineError> {
+        let clock = &self.inner.parts.clock;
+        let begun = clock.monotonic();
+        let made = self.planned(actor, request).await?;
+        let took = Duration::from_millis(clock.monotonic().since_ms(begun));
+        self.inner.plans_told.tell(took);
+        Ok(made)
+    }
+
+    async fn planned(&self, actor: &Actor, request: MakePlan) -> Result<PlanRecord, EngineError> {
         let deadline = Deadline::of_request();
         let hosts = self.store().hosts().await?;
         if hosts.is_empty() {
