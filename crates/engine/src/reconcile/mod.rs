@@ -153,7 +153,7 @@ pub struct Reconciler {
     sweeping: AtomicBool,
     nudged: Notify,
     /// Is told of each pass.
-    told: Told<PassEnd>,
+    passes_told: Told<PassEnd>,
 }
 
 /// What a pass saw of one cluster.
@@ -214,7 +214,7 @@ impl Reconciler {
             sweep_rest,
             sweeping: AtomicBool::new(false),
             nudged: Notify::new(),
-            told: Told::default(),
+            passes_told: Told::default(),
         }
     }
 
@@ -261,7 +261,7 @@ impl Reconciler {
 
     /// From now on `told` is told of each pass that has ended, whoever asked for it. The first one that is set stays.
     pub fn observe_passes(&self, told: impl Fn(PassEnd) + Send + Sync + 'static) {
-        self.told.set(told);
+        self.passes_told.set(told);
     }
 
     /// One pass over all clusters.
@@ -272,7 +272,7 @@ impl Reconciler {
         let begun = self.moment();
         let passed = self.pass_once(pass).await;
         let took = Duration::from_millis(self.moment().since_ms(begun));
-        self.told.tell(PassEnd::of(&passed, took));
+        self.passes_told.tell(PassEnd::of(&passed, took));
         passed
     }
 

@@ -203,6 +203,16 @@ mod tests {
     use super::*;
 
     #[test]
+    fn a_pass_that_left_something_undone_is_no_success() {
+        let result = |passed| PassEnd::of(&passed, Duration::ZERO).result;
+        assert_eq!(result(Ok(ReconcileReport::default())), "incomplete");
+        let mut whole = ReconcileReport::default();
+        whole.result.success = true;
+        assert_eq!(result(Ok(whole)), "success");
+        assert_eq!(result(Err(EngineError::NoHost)), "failed");
+    }
+
+    #[test]
     fn the_result_has_the_fields_of_the_seeds() {
         let mut report = ReconcileReport::of(12);
         report.unseen("lab", "the node that answered has no quorum");

@@ -9,4 +9,5 @@ mod node_loss;
 mod once;
 mod openmetrics;
 mod request_ids;
+mod series;
 mod support;

@@ -3,6 +3,7 @@
 use std::io::Write;
 use std::process::{Command, Output, Stdio};
 
+use axum::Router;
 use axum::body::Body;
 use http::Request;
 use http_body_util::BodyExt;
@@ -19,8 +20,13 @@ for family in text_string_to_metric_families(sys.stdin.read()):
 
 /// What the parser says of the text: a line per family, or why it is none.
 fn parse(text: &str) -> Output {
+    parse_by(READ, text)
+}
+
+/// What this program says of the text.
+pub(crate) fn parse_by(program: &str, text: &str) -> Output {
     let mut parser = Command::new("/usr/bin/python3")
-        .args(["-c", READ])
+        .args(["-c", program])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .stderr(Stdio::piped())
@@ -33,10 +39,15 @@ fn parse(text: &str) -> Output {
 }
 
 async fn figures(world: &World, token: &str) -> String {
+    figures_of(&world.router, token).await
+}
+
+/// The figures as this token is told them.
+pub(crate) async fn figures_of(router: &Router, token: &str) -> String {
     let bearer = format!("Bearer {token}");
     let request = Request::get("/metrics").header("authorization", bearer);
     let request = request.body(Body::empty()).unwrap();
-    let answer = world.router.clone().oneshot(request).await.unwrap();
+    let answer = router.clone().oneshot(request).await.unwrap();
     let kind = answer.headers()["content-type"].to_str().unwrap();
     assert!(
         kind.starts_with("application/openmetrics-text; version=1.0.0"),

@@ -248,6 +248,12 @@ impl World {
         ids
     }
 
+    /// Bytes of the database's file, without its log.
+    pub(crate) fn database_bytes(&self) -> f64 {
+        let found = std::fs::metadata(self.dir.path().join("proximity.db")).unwrap();
+        found.len() as f64
+    }
+
     /// The same database, as another process has it.
     pub(crate) async fn open_again(&self) -> Store {
         Store::open(options(&self.dir), SetClock.now())
