@@ -120,6 +120,11 @@ fn method(path: &'static str) -> &'static str {
 mod tests {
     use std::any::type_name_of_val;
     use std::path::Path;
+    use std::sync::{Arc, Mutex};
+
+    use tracing::field::{Field, Visit};
+    use tracing::span::{Attributes, Id, Record};
+    use tracing::{Event, Metadata, Subscriber};
 
     use super::*;
 
@@ -154,6 +159,60 @@ mod tests {
             }
         }
         assert!(count > 50, "{count}: are they given otherwise by now?");
+    }
+
+    /// Every field of every span and event of the calls, as `name=value`.
+    #[derive(Debug, Clone, Default)]
+    struct Heard(Arc<Mutex<Vec<String>>>);
+
+    impl Visit for Heard {
+        fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
+            let said = format!("{}={value:?}", field.name());
+            self.0.lock().unwrap().push(said);
+        }
+    }
+
+    impl Subscriber for Heard {
+        fn enabled(&self, metadata: &Metadata<'_>) -> bool {
+            metadata.target() == module_path!().trim_end_matches("::tests")
+        }
+
+        fn new_span(&self, span: &Attributes<'_>) -> Id {
+            span.record(&mut self.clone());
+            Id::from_u64(1)
+        }
+
+        fn record(&self, _: &Id, values: &Record<'_>) {
+            values.record(&mut self.clone());
+        }
+
+        fn record_follows_from(&self, _: &Id, _: &Id) {}
+
+        fn event(&self, event: &Event<'_>) {
+            event.record(&mut self.clone());
+        }
+
+        fn enter(&self, _: &Id) {}
+
+        fn exit(&self, _: &Id) {}
+    }
+
+    #[test]
+    fn a_call_is_a_span_with_its_name_its_time_and_its_error() {
+        let heard = Heard::default();
+        tracing::subscriber::with_default(heard.clone(), || {
+            let listeners = Listeners::default();
+            let call = listeners.begin("a::hosts::{{closure}}");
+            call.end::<()>(&Err(StoreError::QueueFull { limit: 3 }));
+        });
+        let said = heard.0.lock().unwrap().clone();
+        let [name, took, error, end] = said.as_slice() else {
+            panic!("{said:?}");
+        };
+        assert_eq!(name, "call=\"hosts\"");
+        assert!(took.starts_with("took_us="), "{took}");
+        assert_eq!(error, "error=3 operations wait already");
+        assert_eq!(end, "message=the call has ended");
     }
 
     struct Thing;
