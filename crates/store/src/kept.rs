@@ -1,6 +1,7 @@
 //! A copy of what is on record of the guests of live apps. Who looks at it again and again reads only what was written since.
 //!
-//! SQLite tells which rows were written ([`Touched`]). Elsewhere every commit of this process may have changed everything.
+//! SQLite tells which rows were written ([`Touched`]), and PostgreSQL which apps (`touched_apps`). In memory every commit may have
+//! changed everything.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::Arc;
@@ -10,10 +11,10 @@ use proximity_domain::ids::{AppId, HostId, Vmid};
 use proximity_domain::names::Hostname;
 
 use crate::error::StoreError;
-use crate::observation::{WatchedGuest, watched};
-use crate::row::{Columns, each};
-use crate::sql::sqlite::{Position, Touched, TouchedRow};
-use crate::sql::{Row, Tx, query};
+use crate::kept_rows::{Changed, ReadGuest, read_all, read_changed, read_since, read_snapshot};
+use crate::observation::WatchedGuest;
+use crate::sql::query;
+use crate::sql::sqlite::{Position, Touched};
 use crate::store::Reader;
 
 /// Guests of live apps that are not gone, native and adopted, and how many apps are live: all as of one moment, that of the
@@ -26,15 +27,17 @@ pub struct KeptRecord {
 }
 
 /// What the copy is as new as.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 enum AsOf {
     Commit(u64),
     Rows(Position),
+    /// What this snapshot of PostgreSQL's shows, and the newest commit of this process before it was taken.
+    Snapshot(String, u64),
 }
 
 /// What is kept.
 #[derive(Debug, Default, PartialEq)]
-struct Kept {
+pub(crate) struct Kept {
     /// In the order of their VMIDs.
     guests: HashMap<HostId, Arc<Vec<WatchedGuest>>>,
     /// All live apps.
@@ -48,27 +51,6 @@ enum Holds {
     One(HostId, Vmid),
     /// There were several once.
     Several,
-}
-
-/// What a row that was written says by now.
-#[derive(Debug)]
-enum Changed {
-    /// Of a live app that holds one guest: what that is known by.
-    App(AppId, Hostname, StatusLabel),
-    /// An app that is live, or not any more, and one of its guests if there are any.
-    Whole {
-        app: AppId,
-        is_live: bool,
-        guest: Option<ReadGuest>,
-    },
-}
-
-/// A guest as it was read.
-#[derive(Debug)]
-struct ReadGuest {
-    guest: WatchedGuest,
-    /// It is not gone, and its app is live.
-    is_watched: bool,
 }
 
 /// What a look at the database gave.
@@ -91,15 +73,18 @@ impl Reader {
 
 impl KeptRecord {
     /// Brings the copy up to now: it is what one snapshot of the database shows, in which everything is that was committed by
-    /// this process before the call. Nothing is read when nothing was written since, and where the database tells of its rows
-    /// only those that were. What another process wrote is read with the next commit of this one, at the latest.
+    /// this process before the call. Nothing is read when nothing was written since, and of a database only what was. What another process wrote is read with the next commit of this one, at the latest.
     ///
     /// # Errors
     /// The database's; the copy is as before.
     pub async fn refresh(&mut self) -> Result<(), StoreError> {
         match self.reader.shared.touched.clone() {
             Some(touched) => self.refresh_rows(&touched).await,
-            None => self.refresh_all().await,
+            None if self.reader.is_on_a_server() => self.refresh_since().await,
+            None => {
+                self.refresh_all();
+                Ok(())
+            }
         }
     }
 
@@ -115,24 +100,56 @@ impl KeptRecord {
         u64::try_from(self.kept.apps.len()).unwrap_or(u64::MAX)
     }
 
-    async fn refresh_all(&mut self) -> Result<(), StoreError> {
-        // Taken before the read: what is committed during it is read again the next time.
+    /// In memory everything is as near as what was written.
+    fn refresh_all(&mut self) {
         let now = AsOf::Commit(*self.reader.commits().borrow());
-        if self.as_of == Some(now) {
+        if self.as_of.as_ref() == Some(&now) {
+            return;
+        }
+        if let Some(model) = self.reader.model() {
+            self.kept = model.read(|state| Kept::of(state.live_apps(), state.all_watched()));
+            self.as_of = Some(now);
+        }
+    }
+
+    /// What PostgreSQL's snapshot shows that the one before did not.
+    async fn refresh_since(&mut self) -> Result<(), StoreError> {
+        // Taken before the read: what is committed during it is read the next time.
+        let commit = *self.reader.commits().borrow();
+        if matches!(&self.as_of, Some(AsOf::Snapshot(_, newest)) if *newest == commit) {
             return Ok(());
         }
-        self.kept = match self.reader.model() {
-            Some(model) => model.read(|state| Kept::of(state.live_apps(), state.all_watched())),
-            None => self.reader.read(async |tx| read_all(tx).await).await?,
+        // What of the apps cannot be read would be asked for again and again: until this comes to its end, everything is read anew.
+        let before = match self.as_of.take() {
+            Some(AsOf::Snapshot(before, _)) => Some(before),
+            Some(AsOf::Commit(_) | AsOf::Rows(_)) | None => None,
         };
-        self.as_of = Some(now);
+        let found = self.reader.read(async |tx| {
+            // The first statement takes the snapshot.
+            let now = read_snapshot(tx).await?;
+            let found = match &before {
+                Some(before) => Found::Changed(read_since(tx, before).await?),
+                None => Found::All(read_all(tx).await?),
+            };
+            Ok((now, found))
+        });
+        let (now, found) = found.await?;
+        self.take(found);
+        self.as_of = Some(AsOf::Snapshot(now, commit));
         Ok(())
     }
 
+    fn take(&mut self, found: Found) {
+        match found {
+            Found::Changed(changed) => self.kept.apply(changed),
+            Found::All(kept) => self.kept = kept,
+        }
+    }
+
     async fn refresh_rows(&mut self, touched: &Touched) -> Result<(), StoreError> {
-        let known = match self.as_of {
-            Some(AsOf::Rows(position)) => Some(position),
-            Some(AsOf::Commit(_)) | None => None,
+        let known = match &self.as_of {
+            Some(AsOf::Rows(position)) => Some(*position),
+            Some(AsOf::Commit(_) | AsOf::Snapshot(..)) | None => None,
         };
         if known.is_some_and(|position| touched.is_current(position)) {
             return Ok(());
@@ -159,10 +176,7 @@ impl KeptRecord {
                 return Err(error);
             }
         };
-        match found {
-            Found::Changed(changed) => self.kept.apply(changed),
-            Found::All(kept) => self.kept = kept,
-        }
+        self.take(found);
         self.as_of = Some(AsOf::Rows(settled));
         Ok(())
     }
@@ -170,7 +184,7 @@ impl KeptRecord {
 
 impl Kept {
     /// All live apps, and their guests: those of each cluster by VMID.
-    fn of(
+    pub(crate) fn of(
         live: impl IntoIterator<Item = AppId>,
         guests: impl IntoIterator<Item = WatchedGuest>,
     ) -> Self {
@@ -193,7 +207,7 @@ impl Kept {
     }
 
     /// Where the one guest of an app is kept, if it has one.
-    fn place(&self, app: AppId) -> Option<(HostId, usize)> {
+    pub(crate) fn place(&self, app: AppId) -> Option<(HostId, usize)> {
         let Some(Holds::One(host, vmid)) = self.apps.get(&app) else {
             return None;
         };
@@ -311,102 +325,6 @@ fn release(apps: &mut HashMap<AppId, Holds>, guest: &WatchedGuest) {
     {
         *holds = Holds::Nothing;
     }
-}
-
-/// Apps with their guests and their live operation; an app without a guest as well where it is a left join.
-macro_rules! guests {
-    ($join:literal, $which:literal) => {
-        concat!(
-            "SELECT a.id AS app_id, CASE WHEN a.archived_at IS NULL THEN 1 ELSE 0 END AS live, \
-             CASE WHEN a.archived_at IS NULL AND g.gone_at IS NULL THEN 1 ELSE 0 END AS watched, \
-             g.id, g.host_id, g.node, g.vmid, \
-             CASE WHEN g.rootfs_volid IS NULL THEN 0 ELSE 1 END AS confirmed, \
-             CASE WHEN g.class = 'adopted' THEN 1 ELSE 0 END AS adopted, a.hostname, a.status, \
-             o.id AS operation_id, o.state FROM apps a ",
-            $join,
-            " guests g ON g.app_id = a.id LEFT JOIN operations o ON o.app_id = a.id \
-             AND o.state IN ('queued', 'running', 'unwinding', 'stuck') WHERE ",
-            $which
-        )
-    };
-}
-
-const ALL: &str = guests!(
-    "JOIN",
-    "a.archived_at IS NULL AND g.gone_at IS NULL ORDER BY g.host_id, g.vmid"
-);
-// Rows have numbers on SQLite alone, which alone tells of them.
-const APP: &str = "SELECT id, hostname, status, CASE WHEN archived_at IS NULL THEN 1 ELSE 0 END AS live \
-     FROM apps WHERE rowid = $1";
-const OF_APP: &str = guests!("LEFT JOIN", "a.rowid = $1");
-const OF_GUEST: &str = guests!("JOIN", "g.rowid = $1");
-// No operation goes over to another app, and none is removed.
-const OF_OPERATION: &str = guests!(
-    "LEFT JOIN",
-    "a.id = (SELECT app_id FROM operations WHERE rowid = $1)"
-);
-
-async fn read_all(tx: &mut Tx) -> Result<Kept, StoreError> {
-    let live = query("SELECT id FROM apps WHERE archived_at IS NULL");
-    let live = live.fetch_all(&mut *tx).await?;
-    let live: Vec<AppId> = each(&live, |row| row.parsed("id"))?;
-    let guests = query(ALL).fetch_all(tx).await?;
-    Ok(Kept::of(live, each(&guests, watched)?))
-}
-
-async fn read_changed(
-    tx: &mut Tx,
-    rows: &[TouchedRow],
-    kept: &Kept,
-) -> Result<Vec<Changed>, StoreError> {
-    let mut changed = Vec::with_capacity(rows.len());
-    for row in rows {
-        let (sql, number) = match *row {
-            TouchedRow::App(number) => {
-                if let Some(app) = read_app(tx, number, kept).await? {
-                    changed.push(app);
-                    continue;
-                }
-                (OF_APP, number)
-            }
-            TouchedRow::Guest(number) => (OF_GUEST, number),
-            TouchedRow::Operation(number) => (OF_OPERATION, number),
-        };
-        // None of a row that was taken back.
-        let found = query(sql).bind(number).fetch_all(&mut *tx).await?;
-        for row in &found {
-            changed.push(whole(row)?);
-        }
-    }
-    Ok(changed)
-}
-
-/// What the one guest of a live app is known by; of any other app its guests have to be read with it.
-async fn read_app(tx: &mut Tx, number: i64, kept: &Kept) -> Result<Option<Changed>, StoreError> {
-    let Some(row) = query(APP).bind(number).fetch_optional(tx).await? else {
-        return Ok(None);
-    };
-    let app: AppId = row.parsed("id")?;
-    if row.int("live")? == 0 || kept.place(app).is_none() {
-        return Ok(None);
-    }
-    let status = row.label("status", StatusLabel::parse)?;
-    Ok(Some(Changed::App(app, row.parsed("hostname")?, status)))
-}
-
-fn whole(row: &Row) -> Result<Changed, StoreError> {
-    let guest = match row.text_opt("id")? {
-        Some(_) => Some(ReadGuest {
-            guest: watched(row)?,
-            is_watched: row.int("watched")? != 0,
-        }),
-        None => None,
-    };
-    Ok(Changed::Whole {
-        app: row.parsed("app_id")?,
-        is_live: row.int("live")? != 0,
-        guest,
-    })
 }
 
 #[cfg(test)]

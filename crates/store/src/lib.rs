@@ -26,6 +26,7 @@ pub mod interfaces;
 mod invariants;
 mod journal;
 mod kept;
+mod kept_rows;
 #[cfg(test)]
 mod kept_tests;
 mod key;

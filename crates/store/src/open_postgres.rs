@@ -22,6 +22,10 @@ use crate::sql::{Answer, DatabaseError, Readers, Row, Value, Writer, postgres};
 use crate::store::{Shared, Store};
 use crate::usage::UnderWay;
 
+/// A database that was restored on another server has numbers of transactions that this one has not given yet.
+const FROM_ELSEWHERE: &str =
+    "DELETE FROM touched_apps WHERE written_by >= pg_snapshot_xmax(pg_current_snapshot())";
+
 impl Store {
     /// Opens a database on PostgreSQL 15 or later; an empty one is set up, and its key made when it is absent.
     ///
@@ -48,6 +52,7 @@ impl Store {
         let pending = postgres::pending(&mut connection, MIGRATIONS).await?;
         let known = known(&mut connection, &options.key_file).await?;
         postgres::bring_up(&mut connection, pending, now).await?;
+        postgres::run(&mut connection, FROM_ELSEWHERE, &[]).await?;
         let (sealer, installation) = match known {
             (sealer, Some(installation)) => (sealer, installation),
             (sealer, None) => {

@@ -10,6 +10,8 @@
 
 #[path = "support/cut.rs"]
 mod cut;
+#[path = "support/kept_on_postgres.rs"]
+mod kept_on_postgres;
 #[path = "../../testkit/src/postgres.rs"]
 mod postgres;
 mod suite;
@@ -393,7 +395,8 @@ async fn real_postgres_writers_beside_each_other_all_get_through() {
 }
 
 /// As a program of before left it, with an entry that had no number yet. What came after the chain is not there either.
-const BEFORE_THE_CHAIN: &str = "DROP TABLE plans, snapshots, resources; \
+const BEFORE_THE_CHAIN: &str = "DROP FUNCTION touch_app() CASCADE; \
+     DROP TABLE plans, snapshots, resources, touched_apps; \
      DROP TRIGGER audit_is_not_altered ON audit; \
      UPDATE audit SET seq = NULL WHERE seq = (SELECT MAX(seq) FROM audit); \
      ALTER TABLE audit DROP COLUMN link; \

@@ -20,14 +20,14 @@ const PAIRS: usize = 20;
 const SWITCHED: usize = 5 * PAIRS;
 
 /// Refreshed it is what is on record.
-async fn assert_true(world: &World, kept: &mut KeptRecord) {
+pub async fn assert_true(world: &World, kept: &mut KeptRecord) {
     kept.refresh().await.unwrap();
     let guests = world.store.watched_guests(world.host).await.unwrap();
     assert_eq!(*kept.guests(world.host), guests);
     assert_eq!(kept.live_apps(), world.store.live_apps().await.unwrap());
 }
 
-fn switched(apps: &[AppId], on: bool) -> Vec<SeenPower> {
+pub fn switched(apps: &[AppId], on: bool) -> Vec<SeenPower> {
     let (from, to) = match on {
         true => (ReadPower::Stopped, ReadPower::Running),
         false => (ReadPower::Running, ReadPower::Stopped),

@@ -80,6 +80,8 @@ async fn apply(
     now: Timestamp,
 ) -> Result<(), DatabaseError> {
     let mut tx = connection.begin().await?;
+    // No table is altered while something waits for the end of the transaction that changed it.
+    tx.execute("SET CONSTRAINTS ALL IMMEDIATE").await?;
     tx.execute(migration.postgres).await?;
     match migration.then {
         Then::Nothing => {}

@@ -1,0 +1,1 @@
+-- SQLite itself tells of each row that is written, so nothing is kept here. On PostgreSQL the database keeps which apps were written.
