@@ -112,12 +112,13 @@ async fn real_openmetrics_a_call_of_the_store_is_counted_by_its_method() {
 #[tokio::test]
 async fn real_openmetrics_what_the_store_takes_is_told() {
     let world = world().await;
-    let now = samples(&world.router).await;
     let file = world.database_bytes();
     assert!(file > 0.0);
+    let now = samples(&world.router).await;
     assert!(now["proximity_store_bytes{}"] >= file, "{now:?}");
-    assert!(now["proximity_store_connections{state=idle}"] >= 1.0);
-    assert!(now.contains_key("proximity_store_connections{state=busy}"));
+    let connections = |state| now[&format!("proximity_store_connections{{state={state}}}")];
+    // Who follows the log may be at work on the one that this look has used.
+    assert!(connections("idle") + connections("busy") >= 1.0);
     assert!(now.contains_key("proximity_store_writes_under_way{}"));
     assert!(now["process_resident_memory_bytes{}"] > 0.0);
     assert!(now.contains_key("process_cpu_seconds_total{}"));
