@@ -53,7 +53,7 @@ async fn samples(router: &Router) -> BTreeMap<String, f64> {
     let lines = String::from_utf8(read.stdout).unwrap();
     let sample = |line: &str| {
         let (name, value) = line.rsplit_once(' ').unwrap();
-        (name.to_owned(), value.parse().unwrap())
+        (name.to_owned(), value.parse::<f64>().unwrap())
     };
     lines.lines().map(sample).collect()
 }
