@@ -39,6 +39,6 @@ pub mod retry;
 pub mod saga;
 pub mod sockets;
 pub mod time;
-pub mod told;
 pub mod token_purpose;
+pub mod told;
 pub mod vmids;
