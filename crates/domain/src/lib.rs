@@ -15,6 +15,7 @@ pub mod depends;
 pub mod destroy;
 pub mod drift;
 pub mod event;
+pub mod export;
 pub mod failure;
 pub mod guest;
 pub mod guest_snapshot;

@@ -33,4 +33,4 @@ pub use problem::{Problem, Problems};
 pub use read::{Given, Manifests, read};
 pub use schema::schema;
 pub use source::Source;
-pub use write::{WriteError, write};
+pub use write::{WriteError, write, write_json};

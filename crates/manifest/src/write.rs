@@ -31,6 +31,14 @@ pub fn write(documents: &[Manifest]) -> Result<String, WriteError> {
         .map_err(|error| WriteError(error.to_string()))
 }
 
+/// One document as JSON, indented, with a line end; what holds several has a line `---` between them.
+///
+/// # Errors
+/// Those of [`write`].
+pub fn write_json(manifest: &Manifest) -> Result<String, WriteError> {
+    Ok(format!("{:#}\n", document(manifest)?))
+}
+
 fn document(manifest: &Manifest) -> Result<Value, WriteError> {
     let spec = match manifest {
         Manifest::App { spec, .. } => escaped(value(spec)?),

@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used)] // helpers of tests may fail the test
 
 mod bad;
+mod export;
 mod good;
 mod hostile;
 mod novice;

@@ -1,0 +1,189 @@
+use std::collections::{BTreeMap, BTreeSet};
+
+use proptest::prelude::*;
+use serde_json::json;
+use uuid::Uuid;
+
+use super::*;
+use crate::create::Resources;
+use crate::ids::HostId;
+
+fn recorded(class: AppClass, status: StatusLabel) -> Recorded {
+    Recorded {
+        id: AppId(Uuid::from_u128(7)),
+        name: "web".parse().unwrap(),
+        class,
+        is_own: true,
+        status,
+        busy: None,
+        catalog_id: "nginx".parse().unwrap(),
+        host: HostId(Uuid::from_u128(1)),
+        node: "pve1".parse().unwrap(),
+        vmid: Some(105_u32.try_into().unwrap()),
+        resources: Resources {
+            memory_mib: 512,
+            cores: 2,
+            disk_gib: 8,
+        },
+        settings: BTreeMap::new(),
+        port: 80,
+        exposed: true,
+        guarded: true,
+    }
+}
+
+fn exported(recorded: &Recorded, power: bool) -> Result<Exported, LeftOut> {
+    document(recorded, Some(&"home".parse().unwrap()), power)
+}
+
+#[test]
+fn an_app_is_written_with_all_that_is_on_record_and_without_its_node() {
+    let mut one = recorded(AppClass::Native, StatusLabel::Stopped);
+    one.settings = BTreeMap::from([
+        ("GZIP".to_owned(), json!(true)),
+        ("PASSWORD".to_owned(), json!(null)),
+        ("TITLE".to_owned(), json!("${x}")),
+        ("WORKERS".to_owned(), json!(-3)),
+    ]);
+    let written = exported(&one, false).unwrap();
+    let Manifest::App { name, spec } = &written.document else {
+        panic!("{written:?}");
+    };
+    assert_eq!(name, &one.name);
+    let expected = json!({
+        "catalog_id": "nginx",
+        "host": "home",
+        "resources": {"memory_mib": 512, "cores": 2, "disk_gib": 8},
+        "settings": {
+            "GZIP": true,
+            "PASSWORD": {"secret": "web--password"},
+            "TITLE": "${x}",
+            "WORKERS": -3,
+        },
+    });
+    assert_eq!(serde_json::to_value(spec).unwrap(), expected);
+    let secret = ExportedSecret {
+        setting: "PASSWORD".parse().unwrap(),
+        secret: "web--password".parse().unwrap(),
+    };
+    assert_eq!(
+        (written.secrets, written.notes.len(), written.app),
+        (vec![secret], 0, one.id)
+    );
+}
+
+#[test]
+fn an_adopted_app_is_written_by_its_container() {
+    let one = recorded(AppClass::Adopted, StatusLabel::Running);
+    let written = exported(&one, true).unwrap();
+    let Manifest::AdoptedApp { spec, .. } = &written.document else {
+        panic!("{written:?}");
+    };
+    let expected = json!({
+        "host": "home",
+        "vmid": 105,
+        "type": "nginx",
+        "port": 80,
+        "expose": true,
+        "guard": true,
+        "power": "running",
+    });
+    assert_eq!(serde_json::to_value(spec).unwrap(), expected);
+    let quiet = Recorded {
+        port: 0,
+        exposed: false,
+        guarded: false,
+        ..one
+    };
+    let Ok(Exported {
+        document: Manifest::AdoptedApp { spec, .. },
+        ..
+    }) = exported(&quiet, false)
+    else {
+        panic!("it is adopted");
+    };
+    let expected = json!({"host": "home", "vmid": 105, "type": "nginx"});
+    assert_eq!(serde_json::to_value(spec).unwrap(), expected);
+}
+
+#[test]
+fn what_is_not_there_yet_or_about_to_go_has_no_document() {
+    use StatusLabel as S;
+    for status in [S::Deploying, S::Adopting, S::Cloning, S::Removing] {
+        for class in [AppClass::Native, AppClass::Adopted] {
+            let none = exported(&recorded(class, status), false);
+            assert_eq!(none, Err(LeftOut::OnItsWay(status)));
+        }
+    }
+    // Its record is whole, and what it says is not lost with it.
+    for status in [S::Error, S::Updating] {
+        let written = exported(&recorded(AppClass::Native, status), true).unwrap();
+        assert!(written.notes[0].contains(status.label()), "{written:?}");
+        let Manifest::App { spec, .. } = written.document else {
+            panic!("it is made");
+        };
+        assert_eq!(spec.power, None);
+    }
+    let nowhere = Recorded {
+        vmid: None,
+        ..recorded(AppClass::Adopted, S::Error)
+    };
+    assert_eq!(exported(&nowhere, false), Err(LeftOut::NoContainer));
+    let one = recorded(AppClass::Native, S::Running);
+    assert_eq!(document(&one, None, false), Err(LeftOut::NoHost));
+}
+
+#[test]
+fn what_no_document_holds_is_told_and_never_left_away() {
+    for (key, value) in [
+        ("LIST", json!(["a"])),
+        ("HALF", json!(1.5)),
+        ("LINES", json!("a\nb")),
+        ("NOT A NAME", json!("a")),
+    ] {
+        let mut one = recorded(AppClass::Native, StatusLabel::Running);
+        one.settings.insert(key.to_owned(), value);
+        let left_out = exported(&one, false);
+        assert_eq!(left_out, Err(LeftOut::Setting(key.to_owned())));
+    }
+}
+
+fn named(app: &str, setting: &str) -> String {
+    let name = secret_name(&app.parse().unwrap(), &setting.parse().unwrap());
+    name.map(String::from).unwrap()
+}
+
+#[test]
+fn a_secret_is_called_by_app_and_setting_and_by_no_other() {
+    assert_eq!(named("web", "DB_PASSWORD"), "web--db-password");
+    let long = named(&"a".repeat(63), &"B".repeat(48));
+    assert_eq!(long.matches("--").count(), 2, "{long}");
+    let pairs = [
+        ("web-db", "PASSWORD"),
+        ("web", "DB_PASSWORD"),
+        ("web", "DB__PASSWORD"),
+        ("web", "DB_PASSWORD_"),
+        ("web", "db_password"),
+        ("web--db", "PASSWORD"),
+    ];
+    let names: BTreeSet<String> = pairs.iter().map(|(a, s)| named(a, s)).collect();
+    assert_eq!(names.len(), pairs.len(), "{names:?}");
+}
+
+proptest! {
+    #[test]
+    fn no_two_settings_share_a_secret(
+        apps in ("[a-c]([a-c-]{1,60})[a-c]", "[a-c]([a-c-]{1,3})[a-c]"),
+        settings in ("[A-Ca-b][A-C_]{0,46}", "[A-B][A-B_]{0,3}"),
+    ) {
+        let mut names = BTreeSet::new();
+        for app in [&apps.0, &apps.1] {
+            for setting in [&settings.0, &settings.1] {
+                names.insert(named(app, setting));
+            }
+        }
+        let many = |a: &str, b: &str| if a == b { 1 } else { 2 };
+        let pairs = many(&apps.0, &apps.1) * many(&settings.0, &settings.1);
+        prop_assert_eq!(names.len(), pairs, "{:?}", names);
+    }
+}
