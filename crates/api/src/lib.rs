@@ -16,6 +16,7 @@ pub mod client;
 pub mod doctor;
 pub mod error;
 pub mod events;
+pub mod export;
 pub mod health;
 pub mod helper;
 pub mod hosts;

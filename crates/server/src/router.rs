@@ -186,6 +186,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::ports::free))
         .routes(routes!(routes::plans::make))
         .routes(routes!(routes::plans::show))
+        .routes(routes!(routes::export::show))
         .routes(routes!(routes::notices::list))
         .routes(routes!(routes::notices::test))
         .routes(routes!(routes::apps::resolve))

@@ -13,6 +13,7 @@ use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
 use crate::audit::{AuditReport, VerifyAudit};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
 use crate::doctor::{DoctorQuery, DoctorReport};
+use crate::export::{Export, ExportQuery};
 use crate::health::Health;
 use crate::helper::{HelperReport, InstallHelper, RemoveHelper};
 use crate::hosts::{
@@ -113,6 +114,11 @@ impl Client {
     /// `GET /api/plans/{id}`.
     pub async fn plan(&self, plan: &str) -> Answer<Plan> {
         self.get(&["plans", plan], NO_QUERY).await
+    }
+
+    /// `GET /api/export`.
+    pub async fn export(&self, query: &ExportQuery) -> Answer<Export> {
+        self.get(&["export"], query).await
     }
 
     /// `GET /api/apps/{id}/adoption`.

@@ -9,6 +9,7 @@ pub(crate) mod catalog;
 pub(crate) mod certificate;
 pub(crate) mod doctor;
 pub(crate) mod events;
+pub(crate) mod export;
 pub(crate) mod guard;
 pub(crate) mod health;
 pub(crate) mod helper;

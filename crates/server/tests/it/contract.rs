@@ -1,6 +1,7 @@
 //! The contract as a whole: each operation succeeds once as documented, and refuses those who may not.
 
 mod adopted;
+mod export;
 mod observed;
 mod plans;
 
@@ -84,6 +85,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
         assert_eq!(done.body["state"], "succeeded", "{name}: {}", done.body);
     }
     plans::planned(&live).await;
+    export::exported(&live).await;
     decisions(&mut live, &id).await;
     places(&live).await;
     live.add_spare_host().await;

@@ -1,7 +1,7 @@
 //! The API's manners: who is let in, and what an error looks like, whatever went wrong.
 use crate::support::{World, world};
 
-const PROTECTED: [(&str, &str); 32] = [
+const PROTECTED: [(&str, &str); 33] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),
@@ -30,6 +30,7 @@ const PROTECTED: [(&str, &str); 32] = [
     ("GET", "/api/doctor"),
     ("POST", "/api/plans"),
     ("GET", "/api/plans/x"),
+    ("GET", "/api/export"),
     ("GET", "/api/ports"),
     ("POST", "/api/ports/free"),
     ("GET", "/api/notify/channels"),

@@ -9,11 +9,12 @@ use std::time::Duration;
 use proximity_domain::ids::{PlanId, Vmid};
 use proximity_domain::manifest::Manifest;
 use proximity_domain::names::HostLabel;
-use proximity_domain::plan::{Obstacle, decide};
+use proximity_domain::plan::{Obstacle, Recorded, decide};
 use proximity_store::plans::PlanRecord;
-use proximity_store::records::Actor;
+use proximity_store::records::{Actor, HostRecord};
 
 use super::deadline::Deadline;
+use crate::catalog::Catalog;
 use crate::engine::Engine;
 use crate::error::EngineError;
 
@@ -112,6 +113,28 @@ impl Engine {
             self.store().keep_plan(&record, actor).await?;
         }
         Ok(record)
+    }
+}
+
+/// All live apps, as a plan looks at them.
+pub(super) async fn recorded(
+    engine: &Engine,
+    owner: Option<&str>,
+) -> Result<Vec<Recorded>, EngineError> {
+    let (recorded, _) = see::record(engine, owner).await?;
+    Ok(recorded)
+}
+
+/// What keeps a document from being planned for: what it names is not in the catalog, or is not what its entry takes.
+pub(super) fn refused(catalog: &Catalog, hosts: &[HostRecord], document: &Manifest) -> Vec<String> {
+    match want::wanted(catalog, hosts, std::slice::from_ref(document), &[]) {
+        Err(EngineError::Manifests { fields }) => {
+            let fields = fields.into_iter();
+            fields
+                .map(|(field, why)| format!("{field}: {why}"))
+                .collect()
+        }
+        Ok(_) | Err(_) => Vec::new(),
     }
 }
 

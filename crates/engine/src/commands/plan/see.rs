@@ -214,7 +214,7 @@ pub(super) async fn own_places(
 }
 
 /// All live apps, and their containers by place.
-async fn record(
+pub(super) async fn record(
     engine: &Engine,
     owner: Option<&str>,
 ) -> Result<(Vec<Recorded>, BTreeMap<(HostId, Vmid), RecordedGuest>), EngineError> {
