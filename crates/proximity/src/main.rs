@@ -8,6 +8,7 @@ mod cli;
 mod commands;
 mod config;
 mod context;
+mod document_folder;
 mod failed;
 mod follow;
 mod manifest_files;

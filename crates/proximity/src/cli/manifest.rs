@@ -67,3 +67,51 @@ pub(crate) struct DiffArgs {
     #[arg(long)]
     pub(crate) detailed_exitcode: bool,
 }
+
+/// How documents are written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum DocumentFormat {
+    /// YAML
+    Yaml,
+    /// JSON
+    Json,
+}
+
+impl DocumentFormat {
+    /// Its word, which is how such a file ends as well.
+    pub(crate) fn label(self) -> &'static str {
+        match self {
+            Self::Yaml => "yaml",
+            Self::Json => "json",
+        }
+    }
+}
+
+/// `proximity export`.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "A plan of the documents is empty, as long as nothing in the clusters differs from the record; their own differences it tells.\n\
+The host of an app is named and its node is not. Secrets are named and never written; which have to be set elsewhere is told on stderr.\n\
+Exit code 0: all of it is written. 1: an app that was named has no document (it is not there yet, or about to go).\n\
+3: a file is there and holds something else (without --force), or cannot be written; no file was changed then."
+)]
+pub(crate) struct ExportArgs {
+    /// Only these apps (ids or host names)
+    #[arg(value_name = "APP")]
+    pub(crate) apps: Vec<String>,
+    /// Only apps of this host entry (label or id)
+    #[arg(long, value_name = "HOST")]
+    pub(crate) host: Option<String>,
+    /// How documents are written
+    #[arg(long, value_enum, value_name = "FORMAT", default_value = "yaml")]
+    pub(crate) format: DocumentFormat,
+    /// Write whether each app runs as well; else that is left as it is
+    #[arg(long)]
+    pub(crate) power: bool,
+    /// Folder that gets a file for each app; - is stdout
+    #[arg(long, value_name = "DIR", default_value = "-")]
+    pub(crate) output: PathBuf,
+    /// Replace files that are there and hold something else
+    #[arg(long)]
+    pub(crate) force: bool,
+}

@@ -36,7 +36,9 @@ pub(crate) use hosts::{
     HostsRemoveHelper, HostsSet, HostsSsh, HostsTrust, NodeValue, NodesArgs, SshArgs,
 };
 pub(crate) use init::{InitArgs, LoginArgs, UninitArgs};
-pub(crate) use manifest::{DiffArgs, DocumentsArgs, PlanArgs, ValidateArgs};
+pub(crate) use manifest::{
+    DiffArgs, DocumentFormat, DocumentsArgs, ExportArgs, PlanArgs, ValidateArgs,
+};
 pub(crate) use notify::{NotifyCommand, NotifyTest};
 pub(crate) use operations::{OperationChange, OperationsCommand, OperationsList, OperationsShow};
 pub(crate) use ports::{PortsCommand, PortsFree, PortsList};
@@ -188,6 +190,8 @@ pub(crate) enum Command {
     Plan(PlanArgs),
     /// Show what is not as documents want it, field by field; changes nothing
     Diff(DiffArgs),
+    /// Write the apps on record as documents of desired state, adopted ones too; changes nothing
+    Export(ExportArgs),
     /// Units of work: look at them, and decide about those that need a person
     #[command(subcommand)]
     Operations(OperationsCommand),

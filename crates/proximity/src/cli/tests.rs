@@ -76,6 +76,8 @@ fn what_people_type_is_understood() {
         "validate app.yaml apps --values production.yaml --set domain=example.org --set a.b=c=d",
         "plan app.yaml apps --values production.yaml --set a.b=c --prune --detailed-exitcode --out plan.json",
         "diff apps --detailed-exitcode --json",
+        "export",
+        "export web shop-db --host home --format json --power --output apps --force",
         "operations list --state stuck",
         "operations retry 018f0000-0000-7000-8000-000000000001",
         "operations abandon 018f0000-0000-7000-8000-000000000001 -q",

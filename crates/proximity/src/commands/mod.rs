@@ -13,6 +13,7 @@ mod discover;
 mod doctor;
 mod drift;
 mod events;
+mod export;
 mod expose;
 mod gateway;
 mod guard;
@@ -124,6 +125,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Validate(args) => validate::run(context, &args),
         Command::Plan(args) => plan::run(context, args).await,
         Command::Diff(args) => plan::diff(context, args).await,
+        Command::Export(args) => export::run(context, args).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),
