@@ -4,7 +4,9 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use proximity_domain::ids::{AppId, InstallationId};
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest, Policy, ResourceWish};
+use proximity_domain::mark::Mark;
 use proximity_domain::plan::{Act, Change, Plan, Source};
 use proximity_engine::commands::{Action, AdoptContainer, CreateApp, MakePlan};
 use proximity_engine::error::EngineError;
@@ -288,4 +290,86 @@ async fn a_stranger_is_planned_to_be_taken_over_and_what_bears_a_mark_is_not() {
     let plan = plan_of(&w, vec![shown], true).await;
     let expected = [("port", Source::Documents), ("expose", Source::Documents)];
     assert_eq!(fields(&plan.changes[0]), expected);
+}
+
+/// A container of the name `web`, with these notes, that no record has.
+async fn unrecorded(w: &TestWorld, notes: &str) {
+    assert_eq!(w.pve.stranger_creates("pve1", 150).await.status, 200);
+    w.pve.quiet().await;
+    let config = "/nodes/pve1/lxc/150/config";
+    let named = [("hostname", "web"), ("description", notes)];
+    w.pve.put(config, &named).await;
+}
+
+fn mark(installation: InstallationId) -> String {
+    let mark = Mark {
+        installation,
+        app: AppId(uuid::Uuid::from_u128(5)),
+        nonce: 7,
+    };
+    mark.described("mine")
+}
+
+#[tokio::test]
+async fn a_container_of_ours_without_a_record_holds_its_document_back() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    unrecorded(&w, &mark(w.store.installation())).await;
+    let held = async || {
+        let plan = plan(&w, vec![app("web")], false).await;
+        let held = plan.changes[0].obstacles.first();
+        held.is_some_and(|one| one.code == "marked_container_there")
+    };
+    // The cluster's list may be ten seconds old.
+    w.until(held).await.unwrap();
+    let mut here = app("web");
+    here.1.host = Some("lab".parse().unwrap());
+    for document in [app("web"), here] {
+        let plan = plan(&w, vec![document], false).await;
+        let change = &plan.changes[0];
+        assert_eq!((change.act, change.obstacles.len()), (Act::Create, 1));
+        let told = &change.obstacles[0].message;
+        assert!(told.contains("150") && told.contains("lab/pve1"), "{told}");
+    }
+    // Another name is free.
+    let other = plan(&w, vec![app("other")], false).await;
+    assert!(other.changes[0].obstacles.is_empty(), "{other:?}");
+    // As an adopted one it is refused by its mark, as ever.
+    let document = Manifest::AdoptedApp {
+        name: "dbs".parse().unwrap(),
+        spec: found(150),
+    };
+    let adopted = plan_of(&w, vec![document], false).await;
+    assert_eq!(adopted.changes[0].obstacles[0].code, "guest_marked");
+}
+
+#[tokio::test]
+async fn a_container_of_another_installation_is_told_of_and_one_of_nobody_is_not() {
+    let w = TestWorld::start(Access::Full).await.unwrap();
+    unrecorded(&w, &mark(InstallationId(uuid::Uuid::from_u128(9)))).await;
+    let is_told = async || {
+        let plan = plan(&w, vec![app("web")], false).await;
+        !plan.changes[0].notes.is_empty()
+    };
+    w.until(is_told).await.unwrap();
+    let told = plan(&w, vec![app("web")], false).await;
+    let change = &told.changes[0];
+    assert_eq!((change.act, change.obstacles.len()), (Act::Create, 0));
+    let notes = &change.notes;
+    assert!(notes[0].contains("another installation"), "{notes:?}");
+    // Who may not know of what no app has is not told.
+    let request = MakePlan {
+        documents: vec![Manifest::App {
+            name: "web".parse().unwrap(),
+            spec: app("web").1,
+        }],
+        owner: Some("somebody".to_owned()),
+        ..MakePlan::default()
+    };
+    let hidden = w.engine.make_plan(&w.actor, request).await.unwrap().plan;
+    assert!(hidden.changes[0].notes.is_empty(), "{hidden:?}");
+    let config = "/nodes/pve1/lxc/150/config";
+    w.pve.put(config, &[("description", "mine")]).await;
+    let stranger = plan(&w, vec![app("web")], false).await;
+    let change = &stranger.changes[0];
+    assert_eq!((change.obstacles.len(), change.notes.len()), (0, 0));
 }

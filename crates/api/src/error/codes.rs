@@ -114,6 +114,7 @@ pub const CODES: &[Code] = &[
     // Adoption.
     row("already_managed", K::Conflict, "An app has the container already."),
     row("guest_marked", K::Conflict, "The container bears the mark of a Proximity, which made it."),
+    row("marked_container_there", K::Conflict, "A container that is called like an app that would be made bears the mark of this installation, and no app has it."),
     row("not_adoptable", K::Conflict, "The container is a template, a virtual machine, half made, or could not be told from another one later."),
     row("preview_outdated", K::Conflict, "The container's configuration is not the one that was previewed."),
     row("not_restorable", K::Conflict, "A key cannot be brought back to the day of the adoption, or none differs that can."),

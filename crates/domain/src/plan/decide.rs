@@ -7,6 +7,7 @@ use serde_json::{Value, json};
 
 use super::basis::digest;
 use super::compare::{self, Compared};
+use super::namesakes::{self, Namesake};
 use super::state::{Observed, Recorded, Sight, State};
 use super::wanted::{Wanted, WantedAdopted, WantedApp, WantedKind};
 use super::{Act, Change, Downtime, Obstacle, Place, Plan};
@@ -43,8 +44,9 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
     let (mut changes, mut doubts) = (Vec::new(), Vec::new());
     let (mut unchanged, mut uncompared) = (0, 0);
     judged.sort_by(|a, b| (a.change.layer, &a.change.name).cmp(&(b.change.layer, &b.change.name)));
-    for Judged { change, doubt, .. } in judged {
-        doubts.extend(doubt);
+    for judged in judged {
+        let change = judged.change;
+        doubts.extend(judged.doubts);
         if change.is_quiet() {
             unchanged += 1;
             uncompared += u64::from(!change.notes.is_empty());
@@ -67,7 +69,7 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
 /// One app, decided.
 struct Judged<'a> {
     change: Change,
-    doubt: Option<(HostId, Vmid)>,
+    doubts: Vec<(HostId, Vmid)>,
     /// The places on record of the apps that are meant.
     about: Vec<usize>,
     fact: Fact<'a>,
@@ -87,6 +89,8 @@ struct Fact<'a> {
     name: &'a Hostname,
     recorded: Vec<&'a Recorded>,
     sight: Option<Sight<'a>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    namesakes: Vec<&'a Namesake>,
 }
 
 struct Decider<'a> {
@@ -138,11 +142,18 @@ impl<'a> Decider<'a> {
         if let Some(entry) = spec.host.and_then(|host| self.state.hosts.get(&host)) {
             change.obstacles.extend(entry.unread.clone());
         }
+        let mut fact = fact(&wanted.name, known, None, None);
+        let mut doubts = Vec::new();
+        // Where the name is taken nothing is made.
+        if known.is_none() {
+            doubts = namesakes::beside(self.state, &mut change, spec.host);
+            fact.namesakes = self.state.of_name(&wanted.name, spec.host).collect();
+        }
         Judged {
             change,
-            doubt: None,
+            doubts,
             about: known.map(|(at, _)| at).into_iter().collect(),
-            fact: fact(&wanted.name, known, None, None),
+            fact,
         }
     }
 
@@ -184,7 +195,7 @@ impl<'a> Decider<'a> {
         let is_listed = self.look(&mut change, sight);
         Judged {
             change,
-            doubt: is_listed.then_some((spec.host, spec.vmid)),
+            doubts: Vec::from_iter(is_listed.then_some((spec.host, spec.vmid))),
             // Whoever has the name or the container is meant as well, and not one that no document names.
             about: named.into_iter().chain(held).map(|(at, _)| at).collect(),
             fact: fact(&wanted.name, held, named, sight),
@@ -227,7 +238,7 @@ impl<'a> Decider<'a> {
         let place = recorded.vmid.map(|vmid| (recorded.host, vmid));
         Judged {
             change,
-            doubt: place.filter(|_| is_listed && is_doubtful),
+            doubts: Vec::from_iter(place.filter(|_| is_listed && is_doubtful)),
             about: vec![at],
             fact: fact(&wanted.name, Some((at, recorded)), None, sight),
         }
@@ -253,7 +264,7 @@ impl<'a> Decider<'a> {
         let place = recorded.vmid.map(|vmid| (recorded.host, vmid));
         Some(Judged {
             change,
-            doubt: place.filter(|_| is_listed),
+            doubts: Vec::from_iter(place.filter(|_| is_listed)),
             about: vec![at],
             fact: fact(&recorded.name, Some((at, recorded)), None, sight),
         })
@@ -362,6 +373,7 @@ fn fact<'a>(
         name,
         recorded: recorded.map(|(_, one)| one).collect(),
         sight,
+        namesakes: Vec::new(),
     }
 }
 

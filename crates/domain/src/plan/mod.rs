@@ -6,6 +6,7 @@
 mod basis;
 mod compare;
 mod decide;
+mod namesakes;
 mod size;
 mod state;
 mod wanted;
@@ -23,6 +24,7 @@ use crate::observe::Brake;
 
 pub use basis::digest;
 pub use decide::{Decided, decide};
+pub use namesakes::{MarkSeen, Namesake};
 pub use size::{size_bytes, size_text};
 pub use state::{Figure, HostSight, Observed, Recorded, SeenBy, Sight, State};
 pub use wanted::{Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting};

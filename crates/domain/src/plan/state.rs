@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 use serde_json::Value;
 
-use super::Obstacle;
+use super::{Namesake, Obstacle};
 use crate::app::{AppClass, StatusLabel};
 use crate::create::Resources;
 use crate::ids::{AppId, HostId, OperationId, Vmid};
@@ -126,6 +126,8 @@ pub struct State {
     pub hosts: BTreeMap<HostId, HostSight>,
     /// Containers of the clusters that were read.
     pub containers: BTreeMap<(HostId, Vmid), Observed>,
+    /// Containers without a record that are called like an app for which one would be made.
+    pub namesakes: BTreeMap<Hostname, Vec<Namesake>>,
 }
 
 impl State {
@@ -138,5 +140,15 @@ impl State {
             (None, Some(seen)) => Sight::Seen(seen),
             (None, None) => Sight::Absent,
         })
+    }
+
+    /// Containers of this name that no record has, on this host or on any.
+    pub(super) fn of_name(
+        &self,
+        name: &Hostname,
+        host: Option<HostId>,
+    ) -> impl Iterator<Item = &Namesake> {
+        let all = self.namesakes.get(name).into_iter().flatten();
+        all.filter(move |one| host.is_none_or(|host| host == one.host))
     }
 }

@@ -1,4 +1,5 @@
 mod held_back;
+mod namesakes;
 
 use std::collections::BTreeMap;
 
@@ -127,6 +128,7 @@ fn state(recorded: Vec<Recorded>) -> State {
                 unread: None,
             },
         )]),
+        namesakes: BTreeMap::new(),
     }
 }
 

@@ -1,5 +1,6 @@
 //! `POST /api/plans`: what would have to be done so that all is as documents want it. Clusters are read, and nothing is changed.
 
+mod namesakes;
 mod rights;
 mod see;
 mod want;

@@ -9,7 +9,8 @@ use proximity_domain::ids::{AppId, HostId, Vmid};
 use proximity_domain::manifest::WantedPower;
 use proximity_domain::observe::Sight;
 use proximity_domain::plan::{
-    Figure, HostSight, Observed, Obstacle, Recorded, SeenBy, State, Wanted, WantedKind, size_bytes,
+    Figure, HostSight, MarkSeen, Observed, Obstacle, Recorded, SeenBy, State, Wanted, WantedKind,
+    size_bytes,
 };
 use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::cluster::{GuestKind, GuestStatus, ResourceRow};
@@ -19,6 +20,7 @@ use proximity_store::records::{AppRecord, HostRecord};
 use proximity_store::views::AppFilter;
 use serde_json::Value;
 
+use super::namesakes::{Made, mark_of};
 use super::{MakePlan, obstacle};
 use crate::cluster::{Cluster, observed};
 use crate::commands::adopt::{identity_of, refuse_what_is_marked};
@@ -49,6 +51,9 @@ pub(super) struct View {
     guests: BTreeMap<(HostId, Vmid), RecordedGuest>,
     /// Of which it was told that what has their number is not the recorded one, and that has not ended.
     conflicts: BTreeMap<(HostId, Vmid), Alarm>,
+    made: Made,
+    /// Whoever asks sees everybody's apps, and may know of containers that no app has.
+    is_everybodys: bool,
 }
 
 impl View {
@@ -65,10 +70,12 @@ impl View {
         let conflicts = alarms.filter(|alarm| alarm.key.kind == AlarmKind::Conflict);
         let conflicts = conflicts.map(|alarm| ((alarm.key.host, alarm.key.vmid), alarm));
         let mut view = Self {
+            made: Made::of(wanted, &recorded),
+            is_everybodys: request.owner.is_none(),
             state: State {
                 recorded,
                 hosts: hosts.iter().map(unseen).collect(),
-                containers: BTreeMap::new(),
+                ..State::default()
             },
             guests,
             conflicts: conflicts.collect(),
@@ -84,6 +91,9 @@ impl View {
 
     /// The clusters that have anything to do with it.
     fn meant(&self, wanted: &[Wanted], prune: bool) -> BTreeSet<HostId> {
+        if self.made.is_anywhere() {
+            return self.state.hosts.keys().copied().collect();
+        }
         let names: BTreeSet<_> = wanted.iter().map(|one| &one.name).collect();
         let of_record = self.state.recorded.iter();
         let of_record = of_record
@@ -129,6 +139,11 @@ impl View {
                 seen.obstacles.extend(conflict.map(on_record_as_other));
                 self.state.containers.insert(place, seen);
             }
+            if guest.is_none()
+                && let Some((name, one)) = self.made.namesake(host, &row, self.is_everybodys)
+            {
+                self.state.namesakes.entry(name).or_default().push(one);
+            }
         }
     }
 
@@ -140,6 +155,7 @@ impl View {
         deadline: Deadline,
     ) {
         let (now, beyond) = doubts.split_at(doubts.len().min(MOST_READ));
+        self.read_marks(engine, now, deadline).await;
         let places = now.iter().filter_map(|(host, vmid)| {
             let seen = self.state.containers.get(&(*host, *vmid))?;
             let place = ContainerRef {
@@ -177,7 +193,35 @@ impl View {
             if let Some(seen) = self.state.containers.get_mut(place) {
                 seen.obstacles.push(too_many());
             }
+            for one in self.state.namesakes.values_mut().flatten() {
+                if (one.host, one.vmid) == *place {
+                    one.mark = MarkSeen::Unread(too_many());
+                }
+            }
         }
+    }
+
+    /// Reads whose the containers are that are called like an app for which one would be made.
+    async fn read_marks(&mut self, engine: &Engine, now: &[(HostId, Vmid)], deadline: Deadline) {
+        let now: BTreeSet<&(HostId, Vmid)> = now.iter().collect();
+        let all = self.state.namesakes.values_mut().flatten();
+        let unlooked = all.filter(|one| now.contains(&(one.host, one.vmid)));
+        let looks = unlooked.map(|one| async move {
+            let place = ContainerRef {
+                host: one.host,
+                node: one.node.clone(),
+                vmid: one.vmid,
+            };
+            one.mark = match mark_of(engine, &place, deadline).await {
+                Ok(mark) => mark,
+                Err(why) => MarkSeen::Unread(obstacle(&why)),
+            };
+        });
+        let read: Vec<()> = stream::iter(looks)
+            .buffer_unordered(AT_ONCE)
+            .collect()
+            .await;
+        drop(read);
     }
 }
 
