@@ -1,6 +1,7 @@
 //! What is there: the record, and the containers of the clusters that a plan is about.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::time::Duration;
 
 use futures::future::join_all;
 use futures::{StreamExt, stream};
@@ -38,6 +39,8 @@ const MOST_READ: usize = 256;
 const AT_ONCE: usize = 6;
 /// How often a list is asked for anew because another endpoint was asked first meanwhile.
 const TRIES: u32 = 3;
+/// How long the list of a cluster is waited for on which an app could come to be that names no host.
+const BESIDE: Duration = Duration::from_secs(10);
 /// What Proxmox VE gives a container whose configuration says nothing (`PVE::LXC::Config`).
 const DEFAULT_MEMORY_MIB: u64 = 512;
 const MIB: u64 = 1 << 20;
@@ -81,8 +84,14 @@ impl View {
             conflicts: conflicts.collect(),
         };
         let meant = view.meant(wanted, request.prune);
-        let needed = hosts.iter().filter(|host| meant.contains(&host.id));
-        let looks = needed.map(|host| async move { (host, list(engine, host, deadline).await) });
+        let anywhere = view.made.is_anywhere();
+        let needed = hosts.iter().filter_map(|host| match meant.contains(&host.id) {
+            true => Some((host, deadline)),
+            // Nothing else is to be done there: the plan does not wait for such a cluster as long as for one that it is about.
+            false => anywhere.then(|| (host, Deadline::within(BESIDE))),
+        });
+        let looks =
+            needed.map(|(host, until)| async move { (host, list(engine, host, until).await) });
         for (host, rows) in join_all(looks).await {
             view.take_in(host.id, rows, wanted);
         }
@@ -91,9 +100,6 @@ impl View {
 
     /// The clusters that have anything to do with it.
     fn meant(&self, wanted: &[Wanted], prune: bool) -> BTreeSet<HostId> {
-        if self.made.is_anywhere() {
-            return self.state.hosts.keys().copied().collect();
-        }
         let names: BTreeSet<_> = wanted.iter().map(|one| &one.name).collect();
         let of_record = self.state.recorded.iter();
         let of_record = of_record
