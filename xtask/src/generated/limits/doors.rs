@@ -301,6 +301,12 @@ pub(super) const OF_DOORS: &[(&str, &[Limit])] = &[
                 "told as not known",
             ),
             Limit(
+                "time for the list of a cluster on which a new app could come to be, and nothing else is planned",
+                "crates/engine/src/commands/plan/see.rs",
+                "BESIDE",
+                "a note says so",
+            ),
+            Limit(
                 "paths of rights that are asked for per host and plan",
                 "crates/engine/src/commands/plan/rights.rs",
                 "MOST_PATHS",

@@ -85,11 +85,13 @@ impl View {
         };
         let meant = view.meant(wanted, request.prune);
         let anywhere = view.made.is_anywhere();
-        let needed = hosts.iter().filter_map(|host| match meant.contains(&host.id) {
-            true => Some((host, deadline)),
-            // Nothing else is to be done there: the plan does not wait for such a cluster as long as for one that it is about.
-            false => anywhere.then(|| (host, Deadline::within(BESIDE))),
-        });
+        let needed = hosts
+            .iter()
+            .filter_map(|host| match meant.contains(&host.id) {
+                true => Some((host, deadline)),
+                // Nothing else is to be done there: the plan does not wait for such a cluster as long as for one that it is about.
+                false => anywhere.then(|| (host, Deadline::within(BESIDE))),
+            });
         let looks =
             needed.map(|(host, until)| async move { (host, list(engine, host, until).await) });
         for (host, rows) in join_all(looks).await {
