@@ -80,11 +80,15 @@ impl fmt::Display for LeftOut {
 /// The document of an app: all that is on record, and nothing that a catalog could come to say otherwise. With `power` it says whether
 /// the app runs, as that is on record; without, that is left as it is.
 ///
+/// `applied` is the document that the app was made or changed by last, if one is known: power, policy, dependencies and the names of
+/// secrets are in no other record. It says nothing of an app of the other class.
+///
 /// # Errors
 /// [`LeftOut`] where no document would be true of it.
 pub fn document(
     recorded: &Recorded,
     host: Option<&HostLabel>,
+    applied: Option<&Manifest>,
     power: bool,
 ) -> Result<Exported, LeftOut> {
     let runs = match recorded.status {
@@ -108,11 +112,20 @@ pub fn document(
     let name = recorded.name.clone();
     let (document, secrets) = match recorded.class {
         AppClass::Native => {
-            let (spec, secrets) = app(recorded, host, power)?;
+            let applied = match applied {
+                Some(Manifest::App { spec, .. }) => Some(spec),
+                Some(_) | None => None,
+            };
+            let (spec, secrets) = app(recorded, host, applied, power)?;
             (Manifest::App { name, spec }, secrets)
         }
         AppClass::Adopted => {
-            let spec = adopted(recorded, host, power)?;
+            let mut spec = adopted(recorded, host, power)?;
+            if let Some(Manifest::AdoptedApp { spec: applied, .. }) = applied {
+                spec.power = spec.power.or(applied.power);
+                spec.policy = applied.policy;
+                spec.depends_on.clone_from(&applied.depends_on);
+            }
             (Manifest::AdoptedApp { name, spec }, Vec::new())
         }
     };
@@ -127,6 +140,7 @@ pub fn document(
 fn app(
     recorded: &Recorded,
     host: HostLabel,
+    applied: Option<&AppSpec>,
     power: Option<WantedPower>,
 ) -> Result<(AppSpec, Vec<ExportedSecret>), LeftOut> {
     let mut spec = AppSpec {
@@ -139,9 +153,9 @@ fn app(
             disk_gib: Some(recorded.resources.disk_gib),
         },
         settings: BTreeMap::new(),
-        power,
-        policy: Policy::default(),
-        depends_on: Vec::new(),
+        power: power.or(applied.and_then(|applied| applied.power)),
+        policy: applied.map_or(Policy::default(), |applied| applied.policy),
+        depends_on: applied.map_or_else(Vec::new, |applied| applied.depends_on.clone()),
     };
     let mut secrets = Vec::new();
     for (key, value) in &recorded.settings {
@@ -149,7 +163,9 @@ fn app(
         let setting: SettingName = key.parse().map_err(|_| unfit())?;
         let source = match value {
             Value::Null => {
-                let secret = secret_name(&recorded.name, &setting).ok_or_else(unfit)?;
+                let known = applied.and_then(|applied| applied_secret(applied, &setting));
+                let secret = known.or_else(|| secret_name(&recorded.name, &setting));
+                let secret = secret.ok_or_else(unfit)?;
                 secrets.push(ExportedSecret {
                     setting: setting.clone(),
                     secret: secret.clone(),
@@ -161,6 +177,19 @@ fn app(
         spec.settings.insert(setting, source);
     }
     Ok((spec, secrets))
+}
+
+/// What a document called the secret of a setting, which it may name as templates do: in small letters.
+fn applied_secret(applied: &AppSpec, setting: &SettingName) -> Option<SecretName> {
+    let mut settings = applied.settings.iter();
+    settings.find_map(|(name, source)| match source {
+        SettingSource::Secret(reference)
+            if name.as_str().eq_ignore_ascii_case(setting.as_str()) =>
+        {
+            Some(reference.secret.clone())
+        }
+        _ => None,
+    })
 }
 
 fn adopted(

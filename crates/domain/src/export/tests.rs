@@ -33,7 +33,7 @@ fn recorded(class: AppClass, status: StatusLabel) -> Recorded {
 }
 
 fn exported(recorded: &Recorded, power: bool) -> Result<Exported, LeftOut> {
-    document(recorded, Some(&"home".parse().unwrap()), power)
+    document(recorded, Some(&"home".parse().unwrap()), None, power)
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_is_not_there_yet_or_about_to_go_has_no_document() {
     };
     assert_eq!(exported(&nowhere, false), Err(LeftOut::NoContainer));
     let one = recorded(AppClass::Native, S::Running);
-    assert_eq!(document(&one, None, false), Err(LeftOut::NoHost));
+    assert_eq!(document(&one, None, None, false), Err(LeftOut::NoHost));
 }
 
 #[test]
@@ -146,6 +146,65 @@ fn what_no_document_holds_is_told_and_never_left_away() {
         let left_out = exported(&one, false);
         assert_eq!(left_out, Err(LeftOut::Setting(key.to_owned())));
     }
+}
+
+#[test]
+fn what_a_document_said_that_no_record_holds_is_written_again() {
+    let host = "home".parse().unwrap();
+    let mut one = recorded(AppClass::Native, StatusLabel::Running);
+    one.settings = BTreeMap::from([
+        ("PASSWORD".to_owned(), json!(null)),
+        ("TOKEN".to_owned(), json!(null)),
+    ]);
+    let wishes = json!({
+        "catalog_id": "other",
+        "host": "elsewhere",
+        "node": "pve9",
+        "resources": {"memory_mib": 16},
+        "settings": {"password": {"secret": "db"}, "TITLE": "gone"},
+        "power": "stopped",
+        "policy": "revert",
+        "depends_on": ["dbs"],
+    });
+    let applied = Manifest::App {
+        name: "web".parse().unwrap(),
+        spec: serde_json::from_value(wishes).unwrap(),
+    };
+    let written = document(&one, Some(&host), Some(&applied), false).unwrap();
+    let Manifest::App { spec, .. } = &written.document else {
+        panic!("{written:?}");
+    };
+    let expected = json!({
+        "catalog_id": "nginx",
+        "host": "home",
+        "resources": {"memory_mib": 512, "cores": 2, "disk_gib": 8},
+        "settings": {"PASSWORD": {"secret": "db"}, "TOKEN": {"secret": "web--token"}},
+        "power": "stopped",
+        "policy": "revert",
+        "depends_on": ["dbs"],
+    });
+    assert_eq!(serde_json::to_value(spec).unwrap(), expected);
+    // What is on record of its power is asked for: that is what is written.
+    let written = document(&one, Some(&host), Some(&applied), true).unwrap();
+    assert!(matches!(
+        written.document,
+        Manifest::App { spec, .. } if spec.power == Some(WantedPower::Running)
+    ));
+    // One of the other class is about something else.
+    let found = recorded(AppClass::Adopted, StatusLabel::Running);
+    let written = document(&found, Some(&host), Some(&applied), false).unwrap();
+    assert_eq!(Ok(written), exported(&found, false));
+    let wishes = json!({"host": "home", "vmid": 106, "policy": "accept", "depends_on": ["web"]});
+    let applied = Manifest::AdoptedApp {
+        name: "web".parse().unwrap(),
+        spec: serde_json::from_value(wishes).unwrap(),
+    };
+    let written = document(&found, Some(&host), Some(&applied), false).unwrap();
+    let Manifest::AdoptedApp { spec, .. } = &written.document else {
+        panic!("{written:?}");
+    };
+    assert_eq!((spec.vmid.get(), spec.policy), (105, Policy::Accept));
+    assert_eq!(spec.depends_on[0].as_str(), "web");
 }
 
 fn named(app: &str, setting: &str) -> String {

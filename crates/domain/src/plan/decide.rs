@@ -44,9 +44,13 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
     let (mut changes, mut doubts) = (Vec::new(), Vec::new());
     let (mut unchanged, mut uncompared) = (0, 0);
     judged.sort_by(|a, b| (a.change.layer, &a.change.name).cmp(&(b.change.layer, &b.change.name)));
-    for judged in judged {
-        let change = judged.change;
-        doubts.extend(judged.doubts);
+    for Judged {
+        change,
+        doubts: more,
+        ..
+    } in judged
+    {
+        doubts.extend(more);
         if change.is_quiet() {
             unchanged += 1;
             uncompared += u64::from(!change.notes.is_empty());

@@ -64,7 +64,9 @@ impl Engine {
         recorded.sort_by(|a, b| a.name.cmp(&b.name));
         let mut exports = Exports::default();
         for one in recorded {
-            match export::document(&one, labels.get(&one.host).copied(), request.power) {
+            let host = labels.get(&one.host).copied();
+            // Which document an app was made by is not on record yet.
+            match export::document(&one, host, None, request.power) {
                 Ok(mut written) => {
                     let refused = plan::refused(self.catalog(), &hosts, &written.document);
                     written.notes.extend(refused);

@@ -168,7 +168,7 @@ fn wanted(document: &Manifest) -> Wanted {
 
 fn exported(recorded: &[Recorded], power: bool) -> Vec<Manifest> {
     let written = recorded.iter().map(|one| {
-        let written = export::document(one, Some(&label()), power);
+        let written = export::document(one, Some(&label()), None, power);
         written.unwrap().document
     });
     written.collect()
