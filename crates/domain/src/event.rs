@@ -202,6 +202,22 @@ impl EventKind {
         Self::AppResolved,
     ];
 
+    /// A field of the table that events of this kind have had only since a later program: those that were written before lack it, and
+    /// are read as they were written.
+    #[must_use]
+    pub fn later_field(self) -> Option<&'static str> {
+        let came_later = matches!(
+            self,
+            Self::OrphanSuspected
+                | Self::OrphanAmongMany
+                | Self::GuestConflicted
+                | Self::GuestIdentityLearned
+                | Self::MassBrakeStopped
+                | Self::MassBrakeReleased
+        );
+        came_later.then_some("since")
+    }
+
     /// The row of this kind.
     #[must_use]
     #[rustfmt::skip] // one line per kind is what makes it a table
@@ -331,6 +347,15 @@ mod tests {
             assert!(spec.when.ends_with('.') && !spec.fields.is_empty());
         }
         assert_eq!(EventKind::parse("AppExploded"), None);
+    }
+
+    #[test]
+    fn what_came_later_is_in_the_table() {
+        for kind in EventKind::ALL {
+            if let Some(field) = kind.later_field() {
+                assert!(kind.spec().fields.contains(&field), "{kind:?}");
+            }
+        }
     }
 
     #[test]

@@ -5,6 +5,7 @@ use std::time::Duration;
 use proximity_domain::event::EventKind;
 use proximity_domain::event::EventKind as K;
 use proximity_domain::ids::AppId;
+use proximity_store::effects::NewEvent;
 use serde_json::{Value, json};
 
 use super::world::{Make, World, at_most, failure, with_status};
@@ -139,4 +140,38 @@ async fn becomes_there(world: &World, id: AppId) -> bool {
         }
     });
     looked.await.is_ok()
+}
+
+/// An older program wrote no `since`. Its events stay as they were written, and nobody is told that they are wrong; the same of an
+/// event that comes after one with it, or lacks anything else, is told.
+pub async fn older_ones_lack_what_came_later(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, guest) = world.deployed("web", 101).await;
+    let lacking = |lacks: &[&str]| {
+        let fields = K::OrphanSuspected.spec().fields.iter();
+        let fields = fields.filter(|field| !lacks.contains(field));
+        NewEvent {
+            kind: K::OrphanSuspected,
+            body: fields
+                .map(|field| ((*field).to_owned(), json!(1)))
+                .collect(),
+        }
+    };
+    let cases: [(&str, &[&str]); 4] = [
+        ("pve2", &["since"]),
+        ("pve1", &["since", "vmid"]),
+        ("pve2", &[]),
+        ("pve1", &["since"]),
+    ];
+    let mut told = Vec::new();
+    for (node, lacks) in cases {
+        let (node, event) = (node.parse().unwrap(), lacking(lacks));
+        let moved = world
+            .store
+            .guest_moved(app.id, guest.id, &node, event, world.at());
+        moved.await.unwrap();
+        world.journal_numbered().await;
+        told.push(world.store.broken_rules().await.unwrap().len());
+    }
+    assert_eq!(told, [0, 1, 1, 2]);
 }
