@@ -89,11 +89,19 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     })
 }
 
-/// In the control each part has to see its own: no limits, moved places, and a panic.
+/// Each limit of the reader, and an input that hurts without it: by its time, its memory, or the end of the program.
+const LIMITS: [(&str, &str); 4] = [
+    ("bytes of a text", "large-documents"),
+    ("depth", "deeper"),
+    ("fields and values", "bomb"),
+    ("what aliases stand for", "bomb-of-text"),
+];
+
+/// In the control each part has to see its own: each limit that is off, moved places, and a panic.
 fn seen(sum: &Sum) -> Result<()> {
-    for name in ["large-documents", "deeper", "bomb", "bomb-of-text"] {
+    for (limit, name) in LIMITS {
         if !sum.hurt.contains(name) {
-            bail!("without limits {name} hurts nobody");
+            bail!("without a limit for {limit} {name} hurts nobody");
         }
     }
     let unseen = |kind: &str| !sum.kinds.contains_key(kind);
@@ -305,7 +313,7 @@ mod tests {
     #[test]
     fn a_control_that_leaves_one_part_unseen_is_none() {
         let mut sum = Sum::default();
-        for name in ["large-documents", "deeper", "bomb", "bomb-of-text"] {
+        for (_, name) in LIMITS {
             sum.died(name, Ended::Signal(9));
         }
         sum.fault("drawn 1", MISPLACED, "x");
