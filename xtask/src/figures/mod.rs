@@ -26,6 +26,7 @@ mod node_helper;
 mod node_loss;
 mod observation;
 mod overhead;
+mod plan_size;
 mod plans;
 mod port_allocator;
 mod power_cut;
@@ -83,6 +84,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     observation::IDLE,
     observation::SLOW,
     observation::STORM,
+    plan_size::FIGURE,
     soak::FIGURE,
     audit_chain::FIGURE,
     restart::FIGURE,

@@ -14,7 +14,7 @@ use crate::say;
 
 const BINARIES: &[Binary] = &[Binary::FastLab, Binary::FastFigures];
 /// The server as it is shipped: without the lab in it, whose pages would count as its memory.
-const WITH_SHIPPED: &[Binary] = &[Binary::FastLab, Binary::FastFigures, Binary::Shipped];
+pub(super) const WITH_SHIPPED: &[Binary] = &[Binary::FastLab, Binary::FastFigures, Binary::Shipped];
 /// As many as the goals speak of.
 const MANY: u64 = 10_000;
 /// Of a cluster ten times as large, only so many are on record: there are no ports for more.
@@ -113,8 +113,11 @@ fn prepare(_: &Place) -> Result<()> {
     Ok(())
 }
 
+/// What is measured of the server as it is shipped, in a process of its own.
+const OF_SERVERS: [&str; 2] = ["server", "plan"];
+
 /// What the program found of `guests` containers, `apps` of them on record.
-fn found(
+pub(super) fn found(
     bench: &Bench<'_>,
     what: &str,
     (guests, apps): (u64, u64),
@@ -131,7 +134,7 @@ fn found(
         .args(["--rounds", rounds])
         .args(more.iter().copied())
         .until(bench.deadline);
-    if what == "server" {
+    if OF_SERVERS.contains(&what) {
         program = program
             .arg("--server")
             .arg(Binary::Shipped.path(bench.place));
@@ -146,7 +149,7 @@ fn found(
     serde_json::from_str(last).context("reading what was measured")
 }
 
-fn number(found: &Value, name: &str) -> Result<f64> {
+pub(super) fn number(found: &Value, name: &str) -> Result<f64> {
     let value = found[name].as_f64();
     value.with_context(|| format!("no {name} in {found}"))
 }

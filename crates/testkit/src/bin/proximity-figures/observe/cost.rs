@@ -75,6 +75,19 @@ pub(super) fn resident_kib(process: &Path) -> Result<u64> {
     Ok(number.context("no Rss")?.trim().parse()?)
 }
 
+/// Lets the kernel forget the most memory that a process had so far.
+pub(super) fn forget_most(process: &Path) -> Result<()> {
+    Ok(std::fs::write(process.join("clear_refs"), "5")?)
+}
+
+/// The most memory a process had since that was forgotten, KiB (status, `VmHWM`).
+pub(super) fn most_kib(process: &Path) -> Result<u64> {
+    let text = std::fs::read_to_string(process.join("status"))?;
+    let line = text.lines().find_map(|line| line.strip_prefix("VmHWM:"));
+    let number = line.and_then(|line| line.trim().strip_suffix("kB"));
+    Ok(number.context("no VmHWM")?.trim().parse()?)
+}
+
 /// The middle one.
 pub(super) fn median(mut values: Vec<f64>) -> f64 {
     values.sort_by(f64::total_cmp);

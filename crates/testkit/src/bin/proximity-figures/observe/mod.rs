@@ -1,4 +1,4 @@
-//! P1 to P5, P16 and R21: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
+//! P1 to P5, P11, P16 and R21: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
 //!
 //! The cluster is a lab in a process of its own, over TLS; the engine and its store are the product's, in this process, so that
 //! the processor time of the one is not that of the other. For memory and idling the server itself runs, as a process as well.
@@ -6,8 +6,10 @@
 mod cost;
 mod floor;
 mod passes;
+mod plan_size;
 mod server;
 mod storm;
+mod terraform;
 mod world;
 
 use std::path::PathBuf;
@@ -45,6 +47,9 @@ pub(crate) struct Args {
     /// For how long the idle server is watched, seconds
     #[arg(long, default_value_t = 30)]
     idle_s: u64,
+    /// Terraform, to plan beside [default: it is not here]
+    #[arg(long)]
+    terraform: Option<PathBuf>,
     /// A storm is over when what is not on the node that hangs is handled
     #[arg(long)]
     others: bool,
@@ -66,6 +71,8 @@ enum What {
     Server,
     /// All change at once, somebody rings, the cluster is slow and a node hangs
     Storm,
+    /// A plan of all apps, none of which is to be changed
+    Plan,
 }
 
 /// Runs it and prints what was found.
@@ -78,6 +85,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         What::Slow => passes::slow(&mut world, &args).await,
         What::Server => server::watch(&world, &args).await,
         What::Storm => storm::watch(&world, &args).await,
+        What::Plan => plan_size::measure(&world, &args).await,
     };
     world.end().await?;
     say::line(&found?.to_string())?;

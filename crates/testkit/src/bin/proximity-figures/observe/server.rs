@@ -1,6 +1,6 @@
 //! P4 and P5: the server as it runs, with nothing to do but to observe.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use anyhow::{Context, Result};
@@ -8,29 +8,31 @@ use proximity_api::apps::AppQuery;
 use serde_json::{Value, json};
 use tokio::time::{Instant, sleep};
 
-use super::world::{INTERNAL, PUBLIC, World};
+use super::world::{World, site_plan};
 use super::{Args, cost};
-use crate::stack::{Plan, Site};
+use crate::stack::Site;
 
 /// It has observed a few times then.
 const SETTLED: Duration = Duration::from_secs(25);
 /// How often its memory is looked at.
 const LOOK: Duration = Duration::from_millis(200);
 
+/// The program of the server.
+pub(super) fn program(args: &Args) -> &Path {
+    args.server.as_ref().unwrap_or(&args.program)
+}
+
+/// Where the kernel tells of the server's process.
+pub(super) fn process(site: &Site) -> Result<PathBuf> {
+    let id = site.server_id().context("the server does not run")?;
+    Ok(PathBuf::from(format!("/proc/{id}")))
+}
+
 /// Watches a server that has nothing to do.
 pub(super) async fn watch(world: &World, args: &Args) -> Result<Value> {
     world.store.close().await;
-    let plan = Plan {
-        name: "site".to_owned(),
-        public: PUBLIC,
-        internal: INTERNAL,
-        bind: "127.0.0.1",
-        operations: 4,
-    };
-    let program = args.server.as_ref().unwrap_or(&args.program);
-    let site = Site::start(program, &args.dir, &plan).await?;
-    let id = site.server_id().context("the server does not run")?;
-    let process = PathBuf::from(format!("/proc/{id}"));
+    let site = Site::start(program(args), &args.dir, &site_plan(4)).await?;
+    let process = process(&site)?;
     sleep(SETTLED).await;
     let (processor, woken) = (cost::processor_time(&process)?, cost::wake_ups(&process)?);
     let (begun, mut most) = (Instant::now(), 0);

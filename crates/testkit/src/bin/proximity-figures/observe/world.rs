@@ -24,7 +24,7 @@ use tokio::task::JoinSet;
 
 use super::Args;
 use crate::no_gateway::NoGateway;
-use crate::stack::Lab;
+use crate::stack::{Lab, Plan};
 use crate::things::{LEASE_MS, Things};
 
 /// The cluster is as large as one with so many guests.
@@ -35,11 +35,11 @@ pub(super) const FIRST_VMID: u32 = 10_000;
 const RUNNING_PERCENT: u32 = 80;
 /// Writers at the same time, so that they share commits.
 const WRITERS: usize = 64;
-pub(super) const PUBLIC: PortRange = PortRange {
+const PUBLIC: PortRange = PortRange {
     first: 10_000,
     last: 20_999,
 };
-pub(super) const INTERNAL: PortRange = PortRange {
+const INTERNAL: PortRange = PortRange {
     // Below those that the system gives out by itself.
     first: 21_000,
     last: 31_999,
@@ -60,6 +60,17 @@ pub(super) struct World {
 /// Where a server of this name keeps its record.
 pub(super) fn data_dir(dir: &Path) -> PathBuf {
     dir.join("site").join("data")
+}
+
+/// A server on that record, with so many operations at work.
+pub(super) fn site_plan(operations: usize) -> Plan {
+    Plan {
+        name: "site".to_owned(),
+        public: PUBLIC,
+        internal: INTERNAL,
+        bind: "127.0.0.1",
+        operations,
+    }
 }
 
 fn options(data: &Path) -> StoreOptions {
