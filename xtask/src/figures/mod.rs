@@ -16,6 +16,7 @@ mod disk_shim;
 mod doctrine;
 mod event_clients;
 mod foreign_clients;
+mod history;
 mod hostile_inputs;
 mod injection;
 mod lab;
@@ -85,6 +86,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     observation::SLOW,
     observation::STORM,
     plan_size::FIGURE,
+    history::FIGURE,
     soak::FIGURE,
     audit_chain::FIGURE,
     restart::FIGURE,

@@ -1,10 +1,12 @@
-//! P1 to P5, P11, P16 and R21: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
+//! P1 to P5, P11, P15, P16 and R21: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
 //!
 //! The cluster is a lab in a process of its own, over TLS; the engine and its store are the product's, in this process, so that
 //! the processor time of the one is not that of the other. For memory and idling the server itself runs, as a process as well.
 
 mod cost;
 mod floor;
+mod history;
+mod latency;
 mod passes;
 mod plan_size;
 mod server;
@@ -53,6 +55,12 @@ pub(crate) struct Args {
     /// A storm is over when what is not on the node that hangs is handled
     #[arg(long)]
     others: bool,
+    /// Changes in the history
+    #[arg(long, default_value_t = 1_000_000)]
+    events: u64,
+    /// Requests of a kind
+    #[arg(long, default_value_t = 300)]
+    requests: u64,
     /// The control: what is measured is spoiled
     #[arg(long)]
     sabotage: bool,
@@ -73,6 +81,8 @@ enum What {
     Storm,
     /// A plan of all apps, none of which is to be changed
     Plan,
+    /// What changes take of the database, and how long it takes to tell of one among very many
+    History,
 }
 
 /// Runs it and prints what was found.
@@ -86,6 +96,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         What::Server => server::watch(&world, &args).await,
         What::Storm => storm::watch(&world, &args).await,
         What::Plan => plan_size::measure(&world, &args).await,
+        What::History => history::measure(&world, &args).await,
     };
     world.end().await?;
     say::line(&found?.to_string())?;

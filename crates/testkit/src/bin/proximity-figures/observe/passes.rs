@@ -33,7 +33,7 @@ const LEFT_FOR_S: u64 = 90;
 const CHANGES: [usize; 4] = [1, 10, 100, 1_000];
 
 /// One pass; refuses one that found anything to complain about.
-async fn pass(world: &World) -> Result<ReconcileReport> {
+pub(super) async fn pass(world: &World) -> Result<ReconcileReport> {
     let report = world.at_work()?.reconciler().pass(&Pass::Work).await?;
     if !report.result.success {
         bail!("a pass did not succeed: {:?}", report.result.errors);
@@ -42,7 +42,7 @@ async fn pass(world: &World) -> Result<ReconcileReport> {
 }
 
 /// A pass that must find nothing to do.
-async fn quiet(world: &World) -> Result<()> {
+pub(super) async fn quiet(world: &World) -> Result<()> {
     match pass(world).await?.refreshed {
         0 => Ok(()),
         changed => bail!("{changed} changed by themselves"),
@@ -58,7 +58,7 @@ pub(super) async fn switch(world: &World, apps: Range<usize>, running: bool) -> 
 }
 
 /// A list that is asked for so long after somebody was at work is not of before: a little more than the reconciler waits.
-async fn settle(world: &World) -> Result<()> {
+pub(super) async fn settle(world: &World) -> Result<()> {
     for _ in 0..LAG_S.div_ceil(EVERY_S) {
         world.pass_time(Duration::from_secs(EVERY_S));
         quiet(world).await?;
