@@ -7,6 +7,7 @@ mod api_fuzz;
 mod audit_chain;
 mod beside_bare;
 mod binary;
+mod busy_api;
 mod cli_start;
 mod crash_matrix;
 mod deploys;
@@ -87,6 +88,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     observation::STORM,
     plan_size::FIGURE,
     history::FIGURE,
+    busy_api::FIGURE,
     soak::FIGURE,
     audit_chain::FIGURE,
     restart::FIGURE,

@@ -1,8 +1,9 @@
-//! P1 to P5, P11, P15, P16 and R21: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
+//! P1 to P5, P8, P11, P15, P16 and R21: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
 //!
 //! The cluster is a lab in a process of its own, over TLS; the engine and its store are the product's, in this process, so that
 //! the processor time of the one is not that of the other. For memory and idling the server itself runs, as a process as well.
 
+mod busy;
 mod cost;
 mod floor;
 mod history;
@@ -58,6 +59,9 @@ pub(crate) struct Args {
     /// Changes in the history
     #[arg(long, default_value_t = 1_000_000)]
     events: u64,
+    /// For how long requests are sent, seconds
+    #[arg(long, default_value_t = 60)]
+    load_s: u64,
     /// Requests of a kind
     #[arg(long, default_value_t = 300)]
     requests: u64,
@@ -83,6 +87,8 @@ enum What {
     Plan,
     /// What changes take of the database, and how long it takes to tell of one among very many
     History,
+    /// 500 requests a second while the server is at work, and while it is not
+    Busy,
 }
 
 /// Runs it and prints what was found.
@@ -97,6 +103,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         What::Storm => storm::watch(&world, &args).await,
         What::Plan => plan_size::measure(&world, &args).await,
         What::History => history::measure(&world, &args).await,
+        What::Busy => busy::measure(&world, &args).await,
     };
     world.end().await?;
     say::line(&found?.to_string())?;

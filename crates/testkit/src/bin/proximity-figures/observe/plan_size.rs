@@ -86,7 +86,7 @@ async fn planned(site: &Site, world: &World, args: &Args) -> Result<Value> {
 }
 
 /// What the server does at first is done.
-async fn recorded(client: &Client, guests: u64) -> Result<()> {
+pub(super) async fn recorded(client: &Client, guests: u64) -> Result<()> {
     let query = ResourceQuery {
         kind: Some("container".to_owned()),
         limit: Some(1),
