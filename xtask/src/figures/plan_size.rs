@@ -48,7 +48,8 @@ fn measure(bench: &Bench<'_>) -> Result<Measured> {
     let (ours_ms, times) = (number(&found, "processor_ms")?, number(&found, "times")?);
     let most_mb = number(&found, "most_kib")? * 1024.0 / 1e6;
     let edited_ms = number(&found, "edited_ms")?;
-    let share = found["terraform_ms"].as_f64().map(|theirs| ours_ms / theirs);
+    let theirs_ms = found["terraform_ms"].as_f64();
+    let share = theirs_ms.map(|theirs_ms| ours_ms / theirs_ms);
     if share.is_none() {
         say::note("P11: terraform is not here: what is held against is the bare fetch");
     }

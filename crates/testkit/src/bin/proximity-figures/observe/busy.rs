@@ -61,7 +61,7 @@ enum Kind {
 impl Kind {
     fn of(number: u64) -> Self {
         match number % 10 {
-            0 if number % 20 == 0 => Self::Guard,
+            0 if number.is_multiple_of(20) => Self::Guard,
             0 => Self::Unguard,
             1 | 2 => Self::Page,
             3..=6 => Self::App,
@@ -236,7 +236,8 @@ async fn deploys(client: &Client, stop: &CancellationToken) -> Result<usize> {
         ended.await?;
         for app in &apps {
             let app = client.app(app).await?;
-            ensure!(app.status == "running", "{} is {}", app.hostname, app.status);
+            let status = app.status.as_str();
+            ensure!(status == "running", "{} is {status}", app.hostname);
         }
         done += DEPLOYS;
     }
