@@ -152,11 +152,17 @@ async fn beside(site: &Site, small: &mut Lab, args: &Args) -> Result<Value> {
         stop.cancel();
         loaded
     };
+    let still = async {
+        match args.sabotage {
+            true => stand_still(site, (STILL, RUNS), &stop).await,
+            false => Ok(()),
+        }
+    };
     let (busy, passes, deploys, still) = tokio::join!(
         loading,
         passes(client, &stop),
         deploys(client, &stop),
-        stand_still(site, args.sabotage, &stop),
+        still,
     );
     still?;
     Ok(json!({
@@ -244,19 +250,20 @@ async fn deploys(client: &Client, stop: &CancellationToken) -> Result<usize> {
     Ok(done)
 }
 
-/// The control: nothing of the server gets a processor for a part of each second.
-async fn stand_still(site: &Site, sabotage: bool, stop: &CancellationToken) -> Result<()> {
-    if !sabotage {
-        return Ok(());
-    }
+/// The control: nothing of the server gets a processor for so long, and then for so long it does, by turns.
+pub(super) async fn stand_still(
+    site: &Site,
+    (still, runs): (Duration, Duration),
+    stop: &CancellationToken,
+) -> Result<()> {
     let raw = site.server_id().and_then(|id| i32::try_from(id).ok());
     let server = raw.and_then(Pid::from_raw);
     let server = server.context("the server does not run")?;
     while !stop.is_cancelled() {
         kill_process(server, Signal::STOP)?;
-        sleep(STILL).await;
+        sleep(still).await;
         kill_process(server, Signal::CONT)?;
-        sleep(RUNS).await;
+        sleep(runs).await;
     }
     Ok(())
 }

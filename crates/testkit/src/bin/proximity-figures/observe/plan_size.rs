@@ -3,6 +3,7 @@
 //! Beside it, in turn: the same list fetched and the same documents read once, typed, and nothing else; and the plan that terraform's core
 //! makes of as many resources it has on record, where that program is here.
 
+use std::ops::Range;
 use std::path::Path;
 use std::time::Duration;
 
@@ -110,19 +111,25 @@ fn document(vmid: u32, port: u16) -> String {
 
 /// All apps as they are.
 fn texts(apps: u32) -> Vec<PlanText> {
+    texts_of(0..apps, |vmid| document(vmid, PORT))
+}
+
+/// A document for each of these apps, which are counted from 0, many in each text.
+pub(super) fn texts_of(apps: Range<u32>, document: impl Fn(u32) -> String) -> Vec<PlanText> {
     let text = |first: u32| {
-        let last = (first + OF_A_TEXT).min(apps);
-        let all = (first..last).map(|n| format!("{}\n{BREAK}", document(FIRST_VMID + n, PORT)));
+        let last = (first + OF_A_TEXT).min(apps.end);
+        let all = (first..last).map(|n| format!("{}\n{BREAK}", document(FIRST_VMID + n)));
         PlanText {
             name: format!("apps{first}.yaml"),
             text: all.collect(),
         }
     };
-    let firsts = (0..apps).step_by(OF_A_TEXT as usize);
+    let firsts = apps.clone().step_by(OF_A_TEXT as usize);
     firsts.map(text).collect()
 }
 
-fn body(documents: Vec<PlanText>) -> MakePlan {
+/// A passing plan of these.
+pub(super) fn body(documents: Vec<PlanText>) -> MakePlan {
     MakePlan {
         documents,
         values: Vec::new(),
