@@ -4,6 +4,7 @@
 //! A figure is in the table only when it measures and when its control ends short.
 
 mod api_fuzz;
+mod apply_size;
 mod audit_chain;
 mod beside_bare;
 mod binary;
@@ -87,6 +88,7 @@ pub(crate) const FIGURES: &[Figure] = &[
     observation::SLOW,
     observation::STORM,
     plan_size::FIGURE,
+    apply_size::FIGURE,
     history::FIGURE,
     busy_api::FIGURE,
     soak::FIGURE,

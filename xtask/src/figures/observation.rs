@@ -114,7 +114,7 @@ fn prepare(_: &Place) -> Result<()> {
 }
 
 /// What is measured of the server as it is shipped, in a process of its own.
-const OF_SERVERS: [&str; 4] = ["server", "plan", "history", "busy"];
+const OF_SERVERS: [&str; 5] = ["server", "plan", "history", "busy", "apply"];
 
 /// What the program found of `guests` containers, `apps` of them on record.
 pub(super) fn found(

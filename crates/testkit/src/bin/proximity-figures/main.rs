@@ -67,7 +67,7 @@ enum Command {
     Overhead(overhead::Args),
     /// R32: each privilege of the tokens dropped in turn.
     Least(least::Args),
-    /// P1 to P5, P8, P11, P15, P16, R21: what it takes to observe a large cluster, to plan for it, and to tell what became of it.
+    /// P1 to P5, P8, P11, P12, P15, P16, R21: what it takes to observe a large cluster, to plan for it, and to tell what became of it.
     Observe(observe::Args),
     /// R22: a server that is at work for very long.
     Soak(soak::Args),

@@ -1,8 +1,9 @@
-//! P1 to P5, P8, P11, P15, P16 and R21: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
+//! P1 to P5, P8, P11, P12, P15, P16 and R21: what it takes to observe a cluster of many guests, beside what its list takes to fetch and to read.
 //!
 //! The cluster is a lab in a process of its own, over TLS; the engine and its store are the product's, in this process, so that
 //! the processor time of the one is not that of the other. For memory and idling the server itself runs, as a process as well.
 
+mod apply_size;
 mod busy;
 mod cost;
 mod floor;
@@ -89,6 +90,8 @@ enum What {
     History,
     /// 500 requests a second while the server is at work, and while it is not
     Busy,
+    /// Very many changes carried out, beside a fifth of them
+    Apply,
 }
 
 /// Runs it and prints what was found.
@@ -104,6 +107,7 @@ pub(crate) async fn run(args: Args) -> Result<()> {
         What::Plan => plan_size::measure(&world, &args).await,
         What::History => history::measure(&world, &args).await,
         What::Busy => busy::measure(&world, &args).await,
+        What::Apply => apply_size::measure(&world, &args).await,
     };
     world.end().await?;
     say::line(&found?.to_string())?;
