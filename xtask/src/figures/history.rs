@@ -26,7 +26,7 @@ const GUESTS: u64 = 1_000;
 /// Changes in the history, and requests of each kind. The control needs few, for each takes more.
 const FULL: (u64, u64) = (1_000_000, 3_000);
 const QUICK: (u64, u64) = (50_000, 300);
-const SABOTAGED: (u64, u64) = (50_000, 60);
+const SABOTAGED: (u64, u64) = (40_000, 60);
 /// The goals.
 const BYTES_PER_CHANGE: f64 = 1_500.0;
 const PAGE_MS: f64 = 10.0;
