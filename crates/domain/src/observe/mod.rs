@@ -5,6 +5,7 @@
 
 mod brake;
 mod complete;
+mod every_word;
 mod face;
 mod inventory;
 mod lost;
@@ -16,11 +17,12 @@ mod suspicion;
 
 pub use brake::{Brake, HOUR_MS, Tally, limit};
 pub use complete::{CompleteInventory, Expected, Incomplete, Sight};
+pub use every_word::{EveryWord, Lacking};
 pub use face::Face;
 pub use inventory::{Inventory, Kind, ListedPower, NodeSeen, SeenGuest};
 pub use lost::Fate;
 pub use orphan::{Cause, Orphan};
-pub use others::{Others, Unread};
+pub use others::{Others, Unread, Whose};
 pub use proof::{DirectRead, NotProven, ProvenAbsent, Watched};
 pub use sighting::Sighting;
 pub use suspicion::Suspicion;

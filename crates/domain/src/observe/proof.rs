@@ -1,13 +1,12 @@
 //! The proof that a container does not exist.
 
-use std::collections::BTreeSet;
-
 use crate::guest::ContainerRef;
 use crate::ids::{AppId, GuestId};
 use crate::names::NodeName;
 
 use super::complete::{CompleteInventory, Sight};
-use super::others::{Others, Unread};
+use super::every_word::{EveryWord, Lacking};
+use super::others::{Others, Whose};
 use super::sighting::Sighting;
 use super::suspicion::Suspicion;
 
@@ -73,14 +72,14 @@ pub enum NotProven {
         /// The one that the container is recorded on.
         own: NodeName,
     },
-    /// A node answers or is online, its list was not read, and no two lists stand in for it.
+    /// Somebody answers or is online, or nobody knows that it is not, its list was not read, and no two lists stand in for it.
     #[error(
-        "the list of the node {node} was not read ({why}): it may have what the others lack, and the lists of {own} and of one more \
-         node, which would do instead, were not both to be had"
+        "the list of {whose} was not read ({why}): it may have what the others lack, and the lists of {own} and of one more node, \
+         which would do instead, were not both to be had"
     )]
     ListUnread {
         /// The one whose list it is.
-        node: NodeName,
+        whose: Whose,
         /// Why it was not read.
         why: String,
         /// The one that the container is recorded on.
@@ -116,12 +115,8 @@ pub struct ProvenAbsent {
     guest: GuestId,
     app: AppId,
     since: crate::time::Timestamp,
-    /// Whose lists lack it, where that is known.
-    lists: BTreeSet<NodeName>,
-    /// Who is online and did not say that it has none.
-    unheard: Vec<NodeName>,
-    /// Who answers or is online, and whose list was not read.
-    unread: Vec<NodeName>,
+    /// Whose word that is.
+    words: EveryWord,
 }
 
 impl ProvenAbsent {
@@ -130,10 +125,7 @@ impl ProvenAbsent {
     /// word of one node, whose copy of the cluster's files may have stood still while it still counts as a member with quorum
     /// (ADR 0015): then the container may have gone to any other, and to one that is off as well.
     ///
-    /// The word of a node that is online may be missing, or the list of one that answers, where the whole list of the guest's
-    /// own node lacks the guest, and that of one more: its own node had it when it was recorded, and a copy of the cluster's
-    /// files goes forward or stands still, so that it knows of every move up to where it stands. Both have to be the word of
-    /// these nodes for certain ([`CompleteInventory::own_word`]). Nothing stands in for what the guest's own node says of it.
+    /// Who of them may be done without, [`EveryWord::of`] says.
     ///
     /// # Errors
     /// [`NotProven`]: what is missing from the proof.
@@ -168,13 +160,13 @@ impl ProvenAbsent {
                 newest: newest.by().cloned(),
             });
         }
+        let looks = std::iter::once(newest).chain(&others.looks);
+        let lists: Vec<Lacking<'_>> = looks.map(lacking).collect();
         Ok(Self {
             guest: watched.guest,
             app: watched.app,
             since: suspicion.since,
-            lists: lists(newest, others).cloned().collect(),
-            unheard: unheard(place, newest, reads, others)?,
-            unread: unread(place, newest, others)?,
+            words: EveryWord::of(place, &lists, reads, &others.unread)?,
         })
     }
 
@@ -199,22 +191,7 @@ impl ProvenAbsent {
     /// Whose word it is proven by, for people.
     #[must_use]
     pub fn evidence(&self) -> String {
-        let lists: Vec<&str> = self.lists.iter().map(NodeName::as_str).collect();
-        let mut text = match lists.as_slice() {
-            [] => "the list of one node lacks it, and no other was to be had".to_owned(),
-            [one] => format!("the list of {one} lacks it, and no other was to be had"),
-            several => format!("the lists of {} lack it", several.join(", ")),
-        };
-        if !self.unread.is_empty() {
-            let unread: Vec<&str> = self.unread.iter().map(NodeName::as_str).collect();
-            text.push_str(&format!(", that of {} was not read", unread.join(", ")));
-        }
-        text.push_str("; each node that is online says that it does not have it");
-        if !self.unheard.is_empty() {
-            let unheard: Vec<&str> = self.unheard.iter().map(NodeName::as_str).collect();
-            text.push_str(&format!(", but for {}, not heard", unheard.join(", ")));
-        }
-        text
+        self.words.evidence()
     }
 }
 
@@ -226,87 +203,12 @@ impl DirectRead {
     }
 }
 
-/// Who is online by any of the looks and did not say that it has none.
-///
-/// # Errors
-/// [`NotProven`]: one of them cannot be done without.
-fn unheard(
-    place: &ContainerRef,
-    newest: &CompleteInventory,
-    reads: &[DirectRead],
-    others: &Others,
-) -> Result<Vec<NodeName>, NotProven> {
-    let online = online(newest, others);
-    if online.is_empty() {
-        return Err(NotProven::NobodyToAsk);
+/// A look that lacks the guest, as the list of its node.
+fn lacking(look: &CompleteInventory) -> Lacking<'_> {
+    let online = look.nodes().iter().filter(|node| node.online);
+    Lacking {
+        by: look.by(),
+        own: look.own_word(),
+        online: online.map(|node| &node.name).collect(),
     }
-    // Before any other: nothing helps as long as it says nothing.
-    if !is_denied(reads, &place.node) {
-        return Err(NotProven::NotSaid(place.node.clone()));
-    }
-    let mut unheard = online.into_iter().filter(|node| !is_denied(reads, node));
-    let Some(first) = unheard.next() else {
-        return Ok(Vec::new());
-    };
-    if !stand_in(place, newest, others) {
-        return Err(NotProven::NotStoodIn {
-            silent: first.clone(),
-            own: place.node.clone(),
-        });
-    }
-    Ok(std::iter::once(first).chain(unheard).cloned().collect())
-}
-
-fn is_denied(reads: &[DirectRead], node: &NodeName) -> bool {
-    reads.iter().any(|read| read.is_denied_by(node))
-}
-
-/// Who answers, and whose list was not read.
-///
-/// # Errors
-/// [`NotProven`]: one of them cannot be done without.
-fn unread(
-    place: &ContainerRef,
-    newest: &CompleteInventory,
-    others: &Others,
-) -> Result<Vec<NodeName>, NotProven> {
-    if let Some(Unread { node, why }) = others.unread.first()
-        && !stand_in(place, newest, others)
-    {
-        return Err(NotProven::ListUnread {
-            node: node.clone(),
-            why: why.clone(),
-            own: place.node.clone(),
-        });
-    }
-    Ok(others.unread.iter().map(|it| it.node.clone()).collect())
-}
-
-/// Whether the lists of the guest's own node and of one more are among these.
-fn stand_in(place: &ContainerRef, newest: &CompleteInventory, others: &Others) -> bool {
-    let looks = looks(newest, others);
-    let lists: BTreeSet<&NodeName> = looks.filter_map(CompleteInventory::own_word).collect();
-    lists.len() > 1 && lists.contains(&place.node)
-}
-
-fn looks<'l>(
-    newest: &'l CompleteInventory,
-    others: &'l Others,
-) -> impl Iterator<Item = &'l CompleteInventory> {
-    std::iter::once(newest).chain(&others.looks)
-}
-
-/// Every node that any of these has online.
-fn online<'l>(newest: &'l CompleteInventory, others: &'l Others) -> BTreeSet<&'l NodeName> {
-    let nodes = looks(newest, others).flat_map(CompleteInventory::nodes);
-    let online = nodes.filter(|node| node.online);
-    online.map(|node| &node.name).collect()
-}
-
-/// The nodes whose looks these are, as they call themselves.
-fn lists<'l>(
-    newest: &'l CompleteInventory,
-    others: &'l Others,
-) -> impl Iterator<Item = &'l NodeName> {
-    looks(newest, others).filter_map(CompleteInventory::by)
 }

@@ -428,7 +428,7 @@ fn a_list_that_was_not_read_is_done_without_where_two_stand_in_for_it() {
         let looks: Vec<_> = looks.iter().map(|name| look_of(name)).collect();
         let mut others = others(&looks);
         others.unread.push(Unread {
-            node: node(unread),
+            whose: Whose::Node(node(unread)),
             why: "too late".to_owned(),
         });
         let (watched, ripe) = (watched(), ripe());
@@ -445,7 +445,7 @@ fn a_list_that_was_not_read_is_done_without_where_two_stand_in_for_it() {
     ] {
         let why = prove(newest, looks, unread).unwrap_err();
         let not_read = NotProven::ListUnread {
-            node: node(unread),
+            whose: Whose::Node(node(unread)),
             why: "too late".to_owned(),
             own: node("pve1"),
         };

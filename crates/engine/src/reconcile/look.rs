@@ -116,7 +116,7 @@ pub(super) fn complete(
 
 /// The node that is asked at this endpoint, if it is on record and no other can be: what a look asks may go over several
 /// connections, and a name lead each of them to another node.
-fn node_at(endpoint: &Endpoint) -> Option<NodeName> {
+pub(super) fn node_at(endpoint: &Endpoint) -> Option<NodeName> {
     let leads_to_one = match endpoint.trust {
         TlsTrust::Fingerprint { .. } => true,
         TlsTrust::Ca { .. } | TlsTrust::System => is_address(&endpoint.url),

@@ -75,7 +75,7 @@ use sights::Sights;
 pub use sweep::SweepReport;
 use verified::Verified;
 use watch::Watch;
-pub(crate) use words::{Wanted, Word, words_of_each};
+pub(crate) use words::{AtHand, Wanted, Word, words_of_each};
 
 /// How often the clusters are observed.
 const EVERY: Duration = Duration::from_secs(10);

@@ -18,7 +18,7 @@ use super::patience::Kept;
 use super::words::{Heard, Patience, Wanted, hear, silent_at};
 use super::{Reconciler, Seen, look};
 
-/// The endpoints that kept a pass waiting, with the list that was not read there, if a node that is online may be behind it.
+/// The endpoints that kept a pass waiting, with the list that was not read there, unless a node that is off was to give it.
 /// By address: what is at a place of the entry's list may be another one by the next pass.
 pub(super) type LateEndpoints = Kept<(HostId, String), Option<Unread>>;
 
@@ -170,9 +170,10 @@ fn address(host: &HostRecord, endpoint: usize) -> Option<(HostId, String)> {
     Some((host.id, known.url.clone()))
 }
 
-/// Whether what was found of an endpoint holds yet: not of a node that is off by now.
+/// Whether what was found of an endpoint holds yet: not of a node that is off by now. Of which node nobody knows it holds.
 fn holds(late: Option<&Unread>, newest: &CompleteInventory) -> bool {
-    late.is_none_or(|unread| newest.is_online(&unread.node) == Some(true))
+    let node = late.and_then(|unread| unread.whose.node());
+    node.is_none_or(|node| newest.is_online(node) == Some(true))
 }
 
 /// Whether nothing but the lists of other nodes may be missing from the proof: each of them is read whole.
@@ -201,7 +202,7 @@ fn needs_lists(why: &NotProven, reads: &[DirectRead]) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use proximity_domain::observe::{Expected, Inventory};
+    use proximity_domain::observe::{Expected, Inventory, Whose};
     use uuid::Uuid;
 
     use super::*;
@@ -238,12 +239,17 @@ mod tests {
     #[test]
     fn a_list_that_was_not_read_counts_as_long_as_its_node_is_online() {
         let unread = |name| Unread {
-            node: node(name),
+            whose: Whose::Node(node(name)),
             why: "too late".to_owned(),
         };
         assert!(holds(Some(&unread("pve2")), &newest(true)));
         assert!(!holds(Some(&unread("pve2")), &newest(false)));
         assert!(!holds(Some(&unread("pve3")), &newest(true)));
         assert!(holds(None, &newest(false)));
+        let of_an_address = Unread {
+            whose: Whose::Address("https://192.0.2.9:8006".to_owned()),
+            why: "too late".to_owned(),
+        };
+        assert!(holds(Some(&of_an_address), &newest(false)));
     }
 }

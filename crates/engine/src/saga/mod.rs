@@ -21,7 +21,7 @@ mod sent;
 mod standstill;
 mod step;
 
-pub(crate) use absence::{absent_by_every_word, absent_everywhere, nobody_has_it};
+pub(crate) use absence::{absent_by_every_word, absent_everywhere, nobody_has_it, unlisted};
 pub(crate) use again::panicked;
 #[cfg(feature = "bug-switches")]
 pub use at_step::{AtStep, step_at_work};

@@ -15,7 +15,7 @@ use super::members::{HA_HINT, REPLICATION_HINT, replication_jobs};
 use super::unprotect;
 use crate::saga::{
     BARE, Change, Cx, DESTROY_TASK, Done, Guard, Look, StepAction, StepError, StepResult,
-    absent_everywhere, as_far_as_compared, confirm, is_off, nobody_has_it, pve_failure, runs,
+    as_far_as_compared, confirm, is_off, nobody_has_it, pve_failure, runs, unlisted,
 };
 use crate::view;
 
@@ -318,14 +318,14 @@ fn until_next(waited_ms: u64, contradicted: u32) -> Option<u64> {
 /// that.
 async fn absence(cx: &Cx, guest: &NativeGuest) -> StepResult<Absence> {
     let sent = cx.sent(Change::Destroy, guest.place.vmid).await?;
-    let unlisted = absent_everywhere(cx, &guest.place).await;
-    if !unless_refused(cx, guest, unlisted).await? {
+    let unlisted = unlisted(cx, &guest.place).await;
+    let Some(unlisted) = unless_refused(cx, guest, unlisted).await? else {
         return Ok(Absence::Listed);
-    }
+    };
     if !sent.did_nothing() {
         return Ok(Absence::Proven);
     }
-    let proven = nobody_has_it(cx, &guest.place).await;
+    let proven = nobody_has_it(cx, guest, &unlisted).await;
     match unless_refused(cx, guest, proven).await? {
         true => Ok(Absence::Proven),
         false => Ok(Absence::Contradicted),

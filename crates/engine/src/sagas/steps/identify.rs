@@ -35,7 +35,7 @@ impl StepAction for Identify {
                     },
                 })
             }
-            Look::Absent if absent_by_every_word(cx, &guest.place).await? => Ok(Done {
+            Look::Absent if absent_by_every_word(cx, &guest).await? => Ok(Done {
                 output: json!({ "container": "absent", "vmid": guest.identity.vmid }).into(),
                 effects: Effects::default(),
             }),

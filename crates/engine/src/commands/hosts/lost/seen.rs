@@ -1,6 +1,7 @@
 //! What is read of a node that is to be given up: once to show it, and once more in the moment of the act.
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use futures::future::join_all;
 use proximity_domain::ids::Vmid;
@@ -12,13 +13,14 @@ use proximity_pve::guest_list::{GuestList, ListedGuest};
 use proximity_pve::transport::https::CALLS_PER_NODE;
 use proximity_store::observation::WatchedGuest;
 use proximity_store::records::HostRecord;
+use tokio::time::Instant;
 
 use super::super::change::speaks_for;
 use super::not_given_up;
 use crate::cluster::Cluster;
 use crate::commands::upstream;
 use crate::error::EngineError;
-use crate::reconcile::{Wanted, Word, direct, sight, words_of_each};
+use crate::reconcile::{AtHand, Wanted, Word, direct, sight, words_of_each};
 use crate::view::{Standing, online, standing, status, unlisted};
 
 /// How often the list is read anew because another endpoint was asked first meanwhile.
@@ -49,7 +51,7 @@ pub(super) async fn see(
     there: &[WatchedGuest],
 ) -> Result<Seen, EngineError> {
     let refused = |why: String| not_given_up(node, why);
-    let (word, list) = word_and_list(host, cluster, node, there.is_empty()).await?;
+    let (word, list, took) = word_and_list(host, cluster, node, there.is_empty()).await?;
     let said = cluster.read().cluster_status_of_each().await;
     let standing = standing(node, &word, &said).map_err(refused)?;
     let online = online(&word, &said);
@@ -57,7 +59,11 @@ pub(super) async fn see(
     unseen.retain(|name| name != node);
     let mut lists = vec![list];
     if !there.is_empty() {
-        lists.extend(lists_of_each(host, cluster, node).await?);
+        let at_hand = AtHand {
+            status: &word,
+            took,
+        };
+        lists.extend(lists_of_each(cluster, node, at_hand).await?);
     }
     let fates = fates(cluster.read(), &online, &lists, there).await;
     Ok(Seen {
@@ -68,13 +74,13 @@ pub(super) async fn see(
     })
 }
 
-/// The cluster's word and, where there is something to look for, its whole list, both of one endpoint.
+/// The cluster's word and, where there is something to look for, its whole list, both of one endpoint, and how long the list took.
 async fn word_and_list(
     host: &HostRecord,
     cluster: &Cluster,
     node: &NodeName,
     is_empty: bool,
-) -> Result<(ClusterStatus, GuestList), EngineError> {
+) -> Result<(ClusterStatus, GuestList, Duration), EngineError> {
     let read = cluster.read();
     for _ in 0..TRIES {
         let moves = read.moves();
@@ -82,12 +88,13 @@ async fn word_and_list(
         let word = word.map_err(|e| upstream(cluster.label(), &e))?;
         speaks_for(host, &word).map_err(|why| not_given_up(node, why))?;
         if is_empty {
-            return Ok((word, GuestList::default()));
+            return Ok((word, GuestList::default(), Duration::ZERO));
         }
         must_see_all(cluster).await?;
+        let begun = Instant::now();
         let list = listed(cluster).await?;
         if read.moves() == moves {
-            return Ok((word, list));
+            return Ok((word, list, begun.elapsed()));
         }
     }
     let why = format!(
@@ -101,15 +108,16 @@ async fn word_and_list(
 /// The lists of all nodes that give one: what one of them lacks, or has on the node that is to be given up, another may have
 /// elsewhere, also on a node that is off (ADR 0015).
 async fn lists_of_each(
-    host: &HostRecord,
     cluster: &Cluster,
     node: &NodeName,
+    at_hand: AtHand<'_>,
 ) -> Result<Vec<GuestList>, EngineError> {
-    let words = words_of_each(host, cluster.read(), Wanted::All).await;
+    // The entry as it is asked: what is at a place of its list of endpoints may be another one on record by now.
+    let words = words_of_each(cluster.host(), cluster.read(), Wanted::All, at_hand).await;
     if let Some(unread) = words.unread.first() {
         let why = format!(
-            "the node {} is online, and its list was not read ({}): it may have on another node what the others have on this one",
-            unread.node, unread.why
+            "{} is reached, and its list was not read ({}): it may have on another node what the others have on this one",
+            unread.whose, unread.why
         );
         return Err(not_given_up(node, why));
     }
