@@ -7,10 +7,9 @@ use proximity_domain::operation::{OperationState, StuckWas, UnwindCause};
 use proximity_engine::commands::CreateApp;
 use proximity_pve::transport::{Method, RawResponse, Request, Transport, TransportError};
 use proximity_pve_emulator::core::{Access, Reach};
+use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::world::{TestWorld, WorldParts};
-
-use proximity_store::records::AppRecord;
 
 use super::{assert_sound, late, remove};
 
