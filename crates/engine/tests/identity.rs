@@ -2,10 +2,12 @@
 //! of once and gets no call.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
+use std::collections::BTreeSet;
 use std::sync::Arc;
 
 use proximity_domain::app::StatusLabel;
 use proximity_domain::event::EventKind;
+use proximity_domain::ids::HostId;
 use proximity_domain::operation::OperationState;
 use proximity_engine::commands::{Action, AdoptContainer, CreateApp, Reidentification, Reidentify};
 use proximity_engine::error::EngineError;
@@ -16,6 +18,7 @@ use proximity_store::records::AppRecord;
 use proximity_testkit::pve::Pve;
 use proximity_testkit::sources::MovedClock;
 use proximity_testkit::world::{TestWorld, WorldParts};
+use uuid::Uuid;
 
 const OTHER_MAC: &str = "BC:24:11:AA:BB:CC";
 
@@ -312,6 +315,23 @@ async fn what_is_not_seen_whole_is_left_out() {
     let off = s.sweep().await;
     assert_eq!((off.unseen, off.conflicts, off.recognised), (0, 0, 0));
     assert_eq!(s.alarms().await, 0);
+}
+
+/// What was left out is read early by itself, and nothing is asked of the clusters that were not.
+#[tokio::test]
+async fn a_round_over_some_clusters_asks_nothing_of_the_others() {
+    let s = Swept::new().await;
+    s.deployed("web").await;
+    let host = s.w.store.hosts().await.unwrap().pop().unwrap().id;
+    let reconciler = s.w.engine.reconciler();
+    let calls = s.w.pve.calls();
+    let others = BTreeSet::from([HostId(Uuid::from_u128(9))]);
+    let none = reconciler.sweep_clusters(&others).await.unwrap();
+    assert_eq!(none, SweepReport::default());
+    assert_eq!(s.w.pve.calls(), calls);
+    let its_own = BTreeSet::from([host]);
+    let swept = reconciler.sweep_clusters(&its_own).await.unwrap();
+    assert_eq!(swept.recognised, 1, "{swept:?}");
 }
 
 #[tokio::test]

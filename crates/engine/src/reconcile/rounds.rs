@@ -1,6 +1,7 @@
 //! Rounds of the slow sweep: when one is due, over what, and what is on record when it begins.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::mem;
 use std::time::Duration;
 
 use proximity_domain::ids::{AppId, GuestId, HostId, Vmid};
@@ -11,6 +12,7 @@ use proximity_store::guards::GuardedApp;
 use proximity_store::observation::WatchedGuest;
 
 use super::Reconciler;
+use super::sweep::SweepReport;
 use super::watch::{Alarms, read_alarms};
 use crate::error::EngineError;
 
@@ -28,11 +30,51 @@ pub(super) struct Round {
     pub(super) guards: BTreeMap<AppId, GuardedApp>,
 }
 
+/// What a round came to.
+#[derive(Debug, Default)]
+pub(super) struct RoundMade {
+    pub(super) report: SweepReport,
+    /// The clusters of which something was not read.
+    pub(super) left_out: BTreeSet<HostId>,
+}
+
+impl RoundMade {
+    /// What a lane of this cluster came to.
+    pub(super) fn add_lane(&mut self, host: HostId, lane: &SweepReport) {
+        if lane.unread > 0 {
+            self.left_out.insert(host);
+        }
+        self.report.add(lane);
+    }
+
+    /// These were not seen whole.
+    pub(super) fn add_unseen(&mut self, unseen: BTreeSet<HostId>) {
+        self.report.unseen += unseen.len();
+        self.left_out.extend(unseen);
+    }
+}
+
+/// Logs what a round came to. Gives the clusters of which it left something out; `None` if it could not be made.
+pub(super) fn told(of: &str, swept: Result<RoundMade, EngineError>) -> Option<BTreeSet<HostId>> {
+    match swept {
+        Ok(RoundMade { report, left_out }) => {
+            tracing::debug!(of, ?report, "the configurations were swept");
+            Some(left_out)
+        }
+        Err(e) => {
+            tracing::warn!(error = %e, code = e.code(), "the configurations could not be swept");
+            None
+        }
+    }
+}
+
 /// Which round is due.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) enum Due {
     /// Over all containers.
     All,
+    /// Over all containers of these clusters, of which the last one over everything left some out.
+    LeftOut(BTreeSet<HostId>),
     /// Over those that came into doubt.
     Doubtful,
 }
@@ -42,27 +84,32 @@ pub(super) enum Due {
 pub(super) struct Rest {
     /// The next one should come soon.
     soon: bool,
-    /// That is for what the last one left out.
-    again: bool,
+    /// Clusters of which the last one left something out, and that no early round was made for yet.
+    left_out: BTreeSet<HostId>,
     rested: Duration,
 }
 
 impl Rest {
     /// None was there yet, or the last one could not be made.
     pub(super) fn begin_soon(&mut self) {
-        self.soon = true;
-        self.rested = Duration::ZERO;
+        *self = Self {
+            soon: true,
+            ..Self::default()
+        };
     }
 
-    /// One over everything has come to its end. What it left out is a reason for one early round, and not for another one after
-    /// that: a cluster that stays off would keep the sweep of all others going.
-    pub(super) fn begin(&mut self, left_out: bool) {
-        let again = left_out && !self.again;
+    /// One over everything has come to its end. What it left out is a reason for one early round over these clusters, and not for
+    /// another one after that: one that stays off would keep the sweep going. The others rest meanwhile.
+    pub(super) fn begin(&mut self, left_out: BTreeSet<HostId>) {
         *self = Self {
-            soon: again,
-            again,
-            rested: Duration::ZERO,
+            left_out,
+            ..Self::default()
         };
+    }
+
+    /// The early round over these clusters could not be made.
+    pub(super) fn again(&mut self, left_out: BTreeSet<HostId>) {
+        self.left_out = left_out;
     }
 
     /// A short while later: which round is due, if one is. Doubts alone do not shorten the rest: an app that starts anew every few
@@ -71,6 +118,9 @@ impl Rest {
         self.rested += DOUBT;
         if self.soon || self.rested >= whole {
             return Some(Due::All);
+        }
+        if !self.left_out.is_empty() {
+            return Some(Due::LeftOut(mem::take(&mut self.left_out)));
         }
         in_doubt.then_some(Due::Doubtful)
     }
@@ -139,6 +189,8 @@ impl Reconciler {
 
 #[cfg(test)]
 mod tests {
+    use uuid::Uuid;
+
     use super::*;
 
     /// The rounds of so many minutes while each brings a doubt, or none does.
@@ -149,30 +201,39 @@ mod tests {
             .collect()
     }
 
-    #[test]
-    fn doubts_are_read_by_themselves_and_begin_no_round_over_everything() {
-        let mut rest = Rest::default();
-        assert_eq!(rounds(9, &mut rest, true), [Some(Due::Doubtful); 9]);
-        assert_eq!(rounds(1, &mut rest, true), [Some(Due::All)]);
-        rest.begin(false);
-        assert_eq!(rounds(9, &mut rest, false), [None; 9]);
-        assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
-        rest.begin(true);
-        assert_eq!(rounds(1, &mut rest, true), [Some(Due::All)]);
+    /// Of the clusters of a round nothing was left out.
+    fn nothing() -> BTreeSet<HostId> {
+        BTreeSet::new()
     }
 
     #[test]
-    fn what_stays_left_out_brings_one_early_round_after_each_rest() {
+    fn doubts_are_read_by_themselves_and_begin_no_round_over_everything() {
+        let mut rest = Rest::default();
+        assert_eq!(rounds(9, &mut rest, true), vec![Some(Due::Doubtful); 9]);
+        assert_eq!(rounds(1, &mut rest, true), [Some(Due::All)]);
+        rest.begin(nothing());
+        assert_eq!(rounds(9, &mut rest, false), vec![None; 9]);
+        assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
+    }
+
+    /// The others have their rest, and it becomes no longer by that.
+    #[test]
+    fn what_stays_left_out_brings_one_early_round_over_itself_after_each_one_over_everything() {
+        let off = BTreeSet::from([HostId(Uuid::from_u128(1))]);
+        let early = || Some(Due::LeftOut(off.clone()));
         let mut rest = Rest::default();
         rest.begin_soon();
         assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
         for _ in 0..2 {
-            rest.begin(true);
-            assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)], "early");
-            rest.begin(true);
-            assert_eq!(rounds(9, &mut rest, false), [None; 9]);
+            rest.begin(off.clone());
+            assert_eq!(rounds(1, &mut rest, true), [early()], "before doubts");
+            assert_eq!(rounds(8, &mut rest, false), vec![None; 8]);
             assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
         }
+        rest.begin(off.clone());
+        assert_eq!(rounds(1, &mut rest, false), [early()]);
+        rest.again(off.clone());
+        assert_eq!(rounds(1, &mut rest, false), [early()], "it was not made");
     }
 
     #[test]
@@ -182,7 +243,7 @@ mod tests {
             rest.begin_soon();
             assert_eq!(rounds(1, &mut rest, false), [Some(Due::All)]);
         }
-        rest.begin(false);
-        assert_eq!(rounds(9, &mut rest, false), [None; 9]);
+        rest.begin(nothing());
+        assert_eq!(rounds(9, &mut rest, false), vec![None; 9]);
     }
 }

@@ -24,7 +24,7 @@ use tokio_util::sync::CancellationToken;
 use super::alarm::in_conflict;
 use super::doubtful::Target;
 use super::identify::Identified;
-use super::rounds::{DOUBT, Due, Rest, Round};
+use super::rounds::{DOUBT, Due, Rest, Round, RoundMade, told};
 use super::{Reconciler, Site, look, named};
 use crate::cluster::observed;
 use crate::error::EngineError;
@@ -186,25 +186,28 @@ impl Reconciler {
 
     /// One round, whatever comes of it.
     async fn sweep_due(&self, due: Due, rest: &mut Rest) {
-        let swept = match due {
-            Due::All => self.sweep().await,
-            Due::Doubtful => self.sweep_doubtful().await,
-        };
-        let left_out = match swept {
-            Ok(report) => {
-                tracing::debug!(?due, ?report, "the configurations were swept");
-                Some(report.unseen + report.unread > 0)
+        match due {
+            Due::All => match told("all", self.sweep_of(None).await) {
+                Some(left_out) => rest.begin(left_out),
+                None => rest.begin_soon(),
+            },
+            Due::LeftOut(hosts) => {
+                // Doubts wait for no cluster that may be off still.
+                if self.doubtful.is_due() {
+                    self.sweep_doubts().await;
+                }
+                if told("left out", self.sweep_of(Some(&hosts)).await).is_none() {
+                    rest.again(hosts);
+                }
             }
-            Err(e) => {
-                tracing::warn!(error = %e, code = e.code(), "the configurations could not be swept");
-                None
-            }
-        };
-        match (due, left_out) {
-            (Due::All, Some(left_out)) => rest.begin(left_out),
-            (Due::All, None) => rest.begin_soon(),
-            (Due::Doubtful, Some(false)) => {}
-            (Due::Doubtful, Some(true) | None) => self.doubtful.again(),
+            Due::Doubtful => self.sweep_doubts().await,
+        }
+    }
+
+    async fn sweep_doubts(&self) {
+        let left_out = told("in doubt", self.sweep_those_in_doubt().await);
+        if left_out.is_none_or(|hosts| !hosts.is_empty()) {
+            self.doubtful.again();
         }
     }
 
@@ -213,27 +216,50 @@ impl Reconciler {
     /// # Errors
     /// The store's.
     pub async fn sweep(&self) -> Result<SweepReport, EngineError> {
+        Ok(self.sweep_of(None).await?.report)
+    }
+
+    /// One round over all containers of these clusters, as far as they are on record and seen whole: nothing is asked of others.
+    ///
+    /// # Errors
+    /// The store's.
+    pub async fn sweep_clusters(
+        &self,
+        hosts: &BTreeSet<HostId>,
+    ) -> Result<SweepReport, EngineError> {
+        Ok(self.sweep_of(Some(hosts)).await?.report)
+    }
+
+    /// One round over all containers of these clusters; of all without.
+    async fn sweep_of(&self, only: Option<&BTreeSet<HostId>>) -> Result<RoundMade, EngineError> {
         let _sweeping = Sweeping::begin(&self.sweeping);
         let began = self.clock.now();
-        self.doubtful.begin();
+        if only.is_none() {
+            self.doubtful.begin();
+        }
         let round = self.round().await?;
         self.doubtful
             .keep(|guest| round.guests.contains_key(&guest));
         let hosts = self.store.hosts().await?;
-        let hosts: BTreeSet<HostId> = hosts.iter().map(|host| host.id).collect();
-        let (seen, mut report) = self.lists(hosts).await;
+        let mut hosts: BTreeSet<HostId> = hosts.iter().map(|host| host.id).collect();
+        if let Some(only) = only {
+            hosts.retain(|host| only.contains(host));
+        }
+        let (seen, unseen) = self.lists(hosts).await;
         let mut queues = Vec::new();
         for (site, inventory) in &seen {
             queues.extend(self.queues(site, inventory, &round));
         }
-        let read = self.read(&queues, &round).await?;
-        report.add(&read);
+        let mut made = self.read(&queues, &round).await?;
+        made.add_unseen(unseen);
         let apps: BTreeSet<AppId> = round.guests.values().map(|(g, _)| g.watched.app).collect();
         self.addresses.keep(|app| apps.contains(&app));
         self.end_what_is_past(&seen, &round).await?;
         self.keep_verified(&round, began).await?;
-        self.stock.all_due();
-        Ok(report)
+        if only.is_none() {
+            self.stock.all_due();
+        }
+        Ok(made)
     }
 
     /// One round over the containers that came into doubt, on nodes that are online in clusters that are seen whole.
@@ -241,6 +267,10 @@ impl Reconciler {
     /// # Errors
     /// The store's.
     pub async fn sweep_doubtful(&self) -> Result<SweepReport, EngineError> {
+        Ok(self.sweep_those_in_doubt().await?.report)
+    }
+
+    async fn sweep_those_in_doubt(&self) -> Result<RoundMade, EngineError> {
         let _sweeping = Sweeping::begin(&self.sweeping);
         self.doubtful.begin();
         let doubtful = self.doubtful.guests();
@@ -251,7 +281,7 @@ impl Reconciler {
         });
         let guests = round.guests.values();
         let hosts: BTreeSet<HostId> = guests.map(|(g, _)| g.watched.place.host).collect();
-        let (seen, mut report) = self.lists(hosts).await;
+        let (seen, unseen) = self.lists(hosts).await;
         let mut queues = Vec::new();
         for (site, inventory) in &seen {
             for node in inventory.nodes().iter().filter(|node| node.online) {
@@ -260,32 +290,35 @@ impl Reconciler {
                 }
             }
         }
-        let read = self.read(&queues, &round).await?;
-        report.add(&read);
-        Ok(report)
+        let mut made = self.read(&queues, &round).await?;
+        made.add_unseen(unseen);
+        Ok(made)
     }
 
-    /// The lists of these clusters; those that are not seen whole are counted.
+    /// The lists of these clusters, and those that are not seen whole.
     async fn lists(
         &self,
         hosts: BTreeSet<HostId>,
-    ) -> (Vec<(Site, CompleteInventory)>, SweepReport) {
-        let (mut seen, mut report) = (Vec::new(), SweepReport::default());
+    ) -> (Vec<(Site, CompleteInventory)>, BTreeSet<HostId>) {
+        let (mut seen, mut unseen) = (Vec::new(), BTreeSet::new());
         for host in hosts {
             match self.list(host).await {
                 Some(found) => seen.push(found),
-                None => report.unseen += 1,
+                None => {
+                    unseen.insert(host);
+                }
             }
         }
-        (seen, report)
+        (seen, unseen)
     }
 
     /// Reads what is in the queues, and what is in doubt on their nodes.
-    async fn read(&self, queues: &[Queue<'_>], round: &Round) -> Result<SweepReport, EngineError> {
-        let mut lanes = Vec::new();
+    async fn read(&self, queues: &[Queue<'_>], round: &Round) -> Result<RoundMade, EngineError> {
+        let (mut lanes, mut hosts) = (Vec::new(), Vec::new());
         for queue in queues {
             for _ in 0..LANES {
                 lanes.push(self.lane(queue, round));
+                hosts.push(queue.site.host.id);
             }
         }
         let done = join_all(lanes).await;
@@ -293,11 +326,11 @@ impl Reconciler {
             self.doubtful.put_back(&target);
         }
         self.write_first_addresses().await?;
-        let mut report = SweepReport::default();
-        for done in done {
-            report.add(&done?);
+        let mut made = RoundMade::default();
+        for (done, host) in done.into_iter().zip(hosts) {
+            made.add_lane(host, &done?);
         }
-        Ok(report)
+        Ok(made)
     }
 
     /// Puts on record when guests were verified, once a day each.
@@ -514,7 +547,7 @@ impl SweepReport {
         *counter += 1;
     }
 
-    fn add(&mut self, other: &Self) {
+    pub(super) fn add(&mut self, other: &Self) {
         self.unseen += other.unseen;
         self.recognised += other.recognised;
         self.conflicts += other.conflicts;

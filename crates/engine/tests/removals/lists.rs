@@ -13,11 +13,13 @@ use proximity_testkit::world::{TestWorld, WorldParts};
 
 use super::{assert_sound, late, remove};
 
-/// A cluster of three nodes with one app, whose container is on the second one, and its number.
-async fn deployed() -> (TestWorld, AppRecord, u32) {
+/// A cluster of three nodes with one app, whose container is on the second one, and its number. On record is an endpoint of each
+/// node, or one of which the node is not known.
+async fn deployed(endpoint_of_each_node: bool) -> (TestWorld, AppRecord, u32) {
     let w = TestWorld::start_of(WorldParts {
         clusters: vec![Pve::cluster(0, &["pve1", "pve2", "pve3"], Access::Full)],
         limits: late(20),
+        endpoint_of_each_node,
         ..WorldParts::default()
     })
     .await
@@ -58,7 +60,7 @@ fn silence(w: &TestWorld, node: &str, vmid: u32) {
 /// The lists of the container's own node and of one more tell what it would say, and the log whose word was done without.
 #[tokio::test]
 async fn a_node_that_says_nothing_keeps_no_removal_of_what_was_on_another_one() {
-    let (w, app, vmid) = deployed().await;
+    let (w, app, vmid) = deployed(true).await;
     delete_by_hand(&w, vmid).await;
     silence(&w, "pve3", vmid);
     let op = remove(&w, false).await;
@@ -78,7 +80,7 @@ async fn a_node_that_says_nothing_keeps_no_removal_of_what_was_on_another_one() 
 /// Nothing stands in for the node that may run it still.
 #[tokio::test]
 async fn the_container_s_own_node_is_done_without_by_no_removal() {
-    let (w, app, vmid) = deployed().await;
+    let (w, app, vmid) = deployed(true).await;
     delete_by_hand(&w, vmid).await;
     silence(&w, "pve2", vmid);
     let op = remove(&w, false).await;
@@ -90,7 +92,7 @@ async fn the_container_s_own_node_is_done_without_by_no_removal() {
 /// Without the list of the container's own node no other one tells what the silent node has.
 #[tokio::test]
 async fn without_two_lists_a_removal_waits_for_the_word_of_every_node() {
-    let (w, app, vmid) = deployed().await;
+    let (w, app, vmid) = deployed(true).await;
     delete_by_hand(&w, vmid).await;
     silence(&w, "pve3", vmid);
     // Nobody says which node gives its list.
@@ -118,7 +120,7 @@ async fn without_two_lists_a_removal_waits_for_the_word_of_every_node() {
 /// first, and who is in the cluster another one says, to which the calls moved on meanwhile: that one's own list counts too.
 #[tokio::test]
 async fn what_any_list_has_is_not_gone_whichever_endpoint_is_asked_first() {
-    let (w, app, vmid) = deployed().await;
+    let (w, app, vmid) = deployed(false).await;
     w.pve.meddle(|world| {
         world.move_guest(vmid, "pve3");
         world.node_mut("pve3").unwrap().reach = Reach::Refused;
