@@ -29,9 +29,12 @@ pub(crate) async fn run(
     let (store, retention) = (engine.store(), &engine.inner.parts.limits.retention);
     let events = clear_events(store, &retention.events, now, shutdown).await?;
     let gone = clear_operations(store, &retention.operations, now, shutdown).await?;
-    let snapshots = clear_snapshots(store, &retention.snapshots, now, shutdown).await?;
-    let tasks = clear_tasks(store, &retention.snapshots, now, shutdown).await?;
-    let resources = clear_resources(store, &retention.snapshots, now, shutdown).await?;
+    let keep = &retention.snapshots;
+    let snapshots = Observed::Snapshots.clear(store, keep, now, shutdown);
+    let snapshots = snapshots.await?;
+    let tasks = Observed::Tasks.clear(store, keep, now, shutdown).await?;
+    let resources = Observed::Resources.clear(store, keep, now, shutdown);
+    let resources = resources.await?;
     if snapshots + tasks + resources > 0 {
         tracing::info!(
             snapshots,
@@ -117,76 +120,72 @@ async fn clear_operations(
     }
 }
 
-/// Of each resource what is too much of it, then what ended too long ago. The newest one of each stays.
-async fn clear_snapshots(
-    store: &Store,
-    keep: &Keep,
-    now: Timestamp,
-    shutdown: &CancellationToken,
-) -> Result<u64, StoreError> {
-    let mut gone = 0;
-    loop {
-        let mut old = match keep.most {
-            Some(most) => store.crowded_resources(most, SNAPSHOTS_AT_ONCE).await?,
-            None => Vec::new(),
+/// What is cleared of what was observed of clusters.
+#[derive(Debug, Clone, Copy)]
+enum Observed {
+    /// Of each resource what is too much of it, then what ended too long ago. The newest one of each stays.
+    Snapshots,
+    /// Tasks happen: they go whole.
+    Tasks,
+    /// What is gone for longer than is kept goes whole, and so does what was observed at host entries that were removed.
+    Resources,
+}
+
+impl Observed {
+    /// Clears all of it that may go, part by part; after `shutdown` no further one is begun. Says how much went.
+    async fn clear(
+        self,
+        store: &Store,
+        keep: &Keep,
+        now: Timestamp,
+        shutdown: &CancellationToken,
+    ) -> Result<u64, StoreError> {
+        let mut gone = 0;
+        loop {
+            let cleared = self.clear_part(store, keep, now).await?;
+            gone += cleared;
+            if cleared == 0 || shutdown.is_cancelled() {
+                return Ok(gone);
+            }
+        }
+    }
+
+    /// Clears what one commit takes. Says how much went; none where nothing more may go.
+    async fn clear_part(
+        self,
+        store: &Store,
+        keep: &Keep,
+        now: Timestamp,
+    ) -> Result<u64, StoreError> {
+        let age = keep.age_ms;
+        let before = age.map(|age_ms| Timestamp(now.0.saturating_sub(age_ms)));
+        let whole = match self {
+            Self::Snapshots => return clear_some_snapshots(store, keep, now).await,
+            Self::Tasks => store.old_tasks(before, TASKS, SNAPSHOTS_AT_ONCE).await?,
+            Self::Resources => store.past_resources(before, RESOURCES_AT_ONCE).await?,
         };
-        if old.is_empty() {
-            let past = store.past_snapshots(SNAPSHOTS_AT_ONCE).await?;
-            old = snapshots_to_clear(&past, keep, now);
+        if whole.is_empty() {
+            return Ok(0);
         }
-        if old.is_empty() {
-            return Ok(gone);
-        }
-        let cleared = store.clear_snapshots(&old).await?;
-        gone += cleared;
-        if cleared == 0 || shutdown.is_cancelled() {
-            return Ok(gone);
-        }
+        store.remove_resources(&whole).await
     }
 }
 
-/// Tasks happen: they go whole.
-async fn clear_tasks(
+async fn clear_some_snapshots(
     store: &Store,
     keep: &Keep,
     now: Timestamp,
-    shutdown: &CancellationToken,
 ) -> Result<u64, StoreError> {
-    let age = keep.age_ms;
-    let before = age.map(|age_ms| Timestamp(now.0.saturating_sub(age_ms)));
-    let mut gone = 0;
-    loop {
-        let old = store.old_tasks(before, TASKS, SNAPSHOTS_AT_ONCE).await?;
-        if old.is_empty() {
-            return Ok(gone);
-        }
-        let cleared = store.remove_resources(&old).await?;
-        gone += cleared;
-        if cleared == 0 || shutdown.is_cancelled() {
-            return Ok(gone);
-        }
+    let mut old = match keep.most {
+        Some(most) => store.crowded_resources(most, SNAPSHOTS_AT_ONCE).await?,
+        None => Vec::new(),
+    };
+    if old.is_empty() {
+        let past = store.past_snapshots(SNAPSHOTS_AT_ONCE).await?;
+        old = snapshots_to_clear(&past, keep, now);
     }
-}
-
-/// What is gone for longer than is kept goes whole, and so does what was observed at host entries that were removed.
-async fn clear_resources(
-    store: &Store,
-    keep: &Keep,
-    now: Timestamp,
-    shutdown: &CancellationToken,
-) -> Result<u64, StoreError> {
-    let age = keep.age_ms;
-    let before = age.map(|age_ms| Timestamp(now.0.saturating_sub(age_ms)));
-    let mut gone = 0;
-    loop {
-        let past = store.past_resources(before, RESOURCES_AT_ONCE).await?;
-        if past.is_empty() {
-            return Ok(gone);
-        }
-        let cleared = store.remove_resources(&past).await?;
-        gone += cleared;
-        if cleared == 0 || shutdown.is_cancelled() {
-            return Ok(gone);
-        }
+    if old.is_empty() {
+        return Ok(0);
     }
+    store.clear_snapshots(&old).await
 }
