@@ -66,12 +66,16 @@ pub struct EngineLimits {
     /// How far apart the looks are that together prove an absence nothing else explains, milliseconds: as long as that a
     /// create call whose answer was lost may still arrive.
     pub late_ms: u64,
-    /// How long after a destroy call whose answer was lost, and of which no task is seen, no other one is sent and the number is
-    /// not given back, and after a lift of the protection whose answer was lost nothing is put back, milliseconds.
+    /// How long the way to the node has to be free after a destroy call whose answer was lost, and of which no task is seen, before
+    /// another one is sent or the number is given back, and after a lift of the protection whose answer was lost, before anything is put
+    /// back, milliseconds.
     pub destroy_late_ms: u64,
-    /// How long after a shutdown or forced stop whose answer was lost, and of which no task is seen, nothing goes on,
-    /// milliseconds.
+    /// How long the way to the node has to be free after a shutdown or forced stop whose answer was lost, and of which no task is seen,
+    /// before anything goes on, milliseconds.
     pub power_off_late_ms: u64,
+    /// How long after its audit such a call may arrive at the latest, also behind a node that hangs, milliseconds: then all of that goes
+    /// on in any case.
+    pub proxied_late_ms: u64,
     /// How often, and after which waits, what did not work is tried again where looking shows that it is safe.
     pub retry: RetryPolicy,
     /// Address people reach public ports under; the host in `url`.
@@ -101,10 +105,10 @@ const NETWORK_MS: u64 = 60_000;
 const TASK_MS: u64 = 900_000;
 const NODE_MS: u64 = 5_000;
 const LATE_MS: u64 = 30_000;
-// Each leaves within 5 s of its audit (PERMIT_VALID_MS) or not at all. PVE's proxies give a call up after 30 s only, so that one behind a
-// node that hangs may come later than this: docs/plan.md.
 const DESTROY_LATE_MS: u64 = 10_000;
 const POWER_OFF_LATE_MS: u64 = 20_000;
+// Each leaves within 5 s of its audit (PERMIT_VALID_MS) or not at all, and PVE's proxies give it up after 30 s: docs/adr/0018.
+const PROXIED_LATE_MS: u64 = 40_000;
 const SWEEP_REST: Duration = Duration::from_secs(600);
 
 impl Default for EngineLimits {
@@ -121,6 +125,7 @@ impl Default for EngineLimits {
             late_ms: LATE_MS,
             destroy_late_ms: DESTROY_LATE_MS,
             power_off_late_ms: POWER_OFF_LATE_MS,
+            proxied_late_ms: PROXIED_LATE_MS,
             retry: RetryPolicy::DEFAULT,
             public_host: "127.0.0.1".to_owned(),
             gateway_address: std::net::IpAddr::V4(std::net::Ipv4Addr::LOCALHOST),

@@ -1,8 +1,8 @@
 //! When a destroy may be sent, and when a guest may be forgotten.
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use proximity_domain::app::StatusLabel;
@@ -14,12 +14,13 @@ use proximity_domain::saga::StepState;
 use proximity_domain::time::Clock;
 use proximity_engine::commands::{Action, CreateApp};
 use proximity_engine::engine::EngineLimits;
-use proximity_pve::transport::Method;
+use proximity_pve::transport::{Method, RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::{Access, Calls, FaultKind, FaultWish, TaskState, TaskTimes};
 use proximity_store::records::{AppRecord, OperationRecord};
 use proximity_testkit::pve::Pve;
 use proximity_testkit::sources::MovedClock;
 use proximity_testkit::world::{TestWorld, WorldParts};
+use tokio::time::Instant;
 
 async fn world_with(limits: EngineLimits) -> (TestWorld, AppRecord, NativeGuest) {
     world_of(limits, None).await
@@ -292,6 +293,7 @@ fn late(late_ms: u64) -> EngineLimits {
         late_ms,
         destroy_late_ms: late_ms,
         power_off_late_ms: late_ms,
+        proxied_late_ms: late_ms,
         retry: RetryPolicy {
             first_ms: 50,
             ..RetryPolicy::DEFAULT
@@ -398,6 +400,41 @@ async fn a_destroy_that_never_arrived_is_sent_again_in_the_end() {
     assert_eq!(op.state, OperationState::Succeeded);
     assert_eq!((w.pve.under_way(), deletes(&w)), (1, 2));
     assert!(w.pve.guests.vmids().is_empty());
+}
+
+/// What hangs may have it yet, for as long as a proxy keeps it: how late one may be at a node that answers does not count until that
+/// one answers.
+#[tokio::test]
+async fn behind_a_node_that_hangs_no_second_destroy_is_sent_after_the_short_time() {
+    const HANGS: Duration = Duration::from_millis(500);
+    let limits = EngineLimits {
+        proxied_late_ms: 60_000,
+        ..late(20)
+    };
+    let (w, _, _) = world_with(limits).await;
+    w.pve.delay(Method::Delete, "/lxc/100", |_| false);
+    let sent = Arc::new(Mutex::new(Vec::new()));
+    let at = Arc::clone(&sent);
+    let hangs = move |request: &Request, answer: Result<RawResponse, TransportError>| {
+        let mut at = at.lock().unwrap();
+        if request.method == Method::Delete {
+            at.push(Instant::now());
+        }
+        let is_hung = at.first().is_some_and(|first| first.elapsed() < HANGS);
+        if is_hung && request.path.ends_with("/status/current") {
+            return Err(TransportError::MaybeApplied("no answer".to_owned()));
+        }
+        answer
+    };
+    w.pve.distort(Some(Arc::new(hangs)));
+    let op = act(&w, removal()).await;
+    w.pve.distort(None);
+    assert_eq!(op.state, OperationState::Succeeded);
+    let sent = sent.lock().unwrap().clone();
+    let [first, second] = sent.as_slice() else {
+        panic!("{sent:?}")
+    };
+    assert!(second.duration_since(*first) >= HANGS, "{sent:?}");
 }
 
 /// A removal fails while its DELETE is still under way: it turns back when that has come to something, and as what it was.

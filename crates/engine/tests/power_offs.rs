@@ -26,6 +26,7 @@ const RESTART: Action = Action::Restart { force: false };
 fn late(late_ms: u64) -> EngineLimits {
     EngineLimits {
         power_off_late_ms: late_ms,
+        proxied_late_ms: late_ms,
         shutdown_s: 1,
         retry: RetryPolicy {
             first_ms: 50,

@@ -2,10 +2,10 @@
 //! container, and would then hit whoever has the number.
 
 use proximity_domain::guest::ContainerRef;
-use proximity_domain::ids::Vmid;
 use proximity_pve::task::{TaskFilter, TaskRow};
 use proximity_pve::upid::Upid;
 
+use super::arrival::{FreeWay, LOOK_EVERY_MS};
 use super::context::Cx;
 use super::pve_calls::pve_failure;
 use super::sent::Change;
@@ -15,22 +15,26 @@ use super::step::StepResult;
 pub(crate) const DESTROY_TASK: &str = "vzdestroy";
 /// Tasks that make a container under the number they name.
 const MAKES: [&str; 2] = ["vzcreate", "vzrestore"];
-/// How often it is looked whether a call whose answer was lost has arrived.
-const LOOK_EVERY_MS: u64 = 1_000;
 
 impl Cx {
     /// How long a destroy of this step of which nothing is known may still be under way, after it was waited for so long. Both
     /// are milliseconds.
-    pub(crate) async fn destroy_late_for_ms(&self, vmid: Vmid, waited_ms: u64) -> StepResult<u64> {
-        let sent = self.sent(Change::Destroy, vmid).await?;
-        let late_ms = self.limits().destroy_late_ms;
+    pub(crate) async fn destroy_late_for_ms(
+        &self,
+        place: &ContainerRef,
+        waited_ms: u64,
+        way: &mut FreeWay,
+    ) -> StepResult<u64> {
+        let sent = self.sent(Change::Destroy, place.vmid).await?;
         // The one on record has ended.
         let answered = self.earlier_task(DESTROY_TASK);
         let answered = answered.filter(|upid| !sent.knows(upid));
-        if !sent.is_in_doubt(usize::from(answered.is_some())) || waited_ms >= late_ms {
+        let is_in_doubt = sent.is_in_doubt(usize::from(answered.is_some()));
+        if !is_in_doubt || waited_ms >= self.limits().proxied_late_ms {
             return Ok(0);
         }
-        Ok(sent.late_for_ms(self.now(), late_ms))
+        let free_ms = self.limits().destroy_late_ms;
+        Ok(self.left_ms(&sent, place, free_ms, way).await)
     }
 
     /// Before the number of a container is given back that is not there. Where a destroy whose answer was lost is none of the
@@ -38,10 +42,10 @@ impl Cx {
     /// arrive.
     pub(crate) async fn outwait_destroy(&self, place: &ContainerRef) -> StepResult<()> {
         let clock = &self.engine.inner.parts.clock;
-        let began = clock.monotonic();
+        let (began, mut way) = (clock.monotonic(), FreeWay::default());
         loop {
             let waited_ms = clock.monotonic().since_ms(began);
-            let left_ms = self.destroy_late_for_ms(place.vmid, waited_ms).await?;
+            let left_ms = self.destroy_late_for_ms(place, waited_ms, &mut way).await?;
             if left_ms == 0 || self.destroy_has_shown(place).await? {
                 return Ok(());
             }

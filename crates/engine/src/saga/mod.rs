@@ -2,6 +2,7 @@
 
 mod absence;
 mod again;
+mod arrival;
 mod at_step;
 mod bare;
 mod context;
@@ -23,6 +24,7 @@ mod step;
 
 pub(crate) use absence::{absent_by_every_word, absent_everywhere, nobody_has_it, unlisted};
 pub(crate) use again::panicked;
+pub(crate) use arrival::FreeWay;
 #[cfg(feature = "bug-switches")]
 pub use at_step::{AtStep, step_at_work};
 pub(crate) use bare::{BARE, HAD_LIFTED, PUT_BACK, taken_back, with_bare};

@@ -16,6 +16,7 @@ use proximity_pve::upid::Upid;
 use proximity_store::views::AuditRow;
 use serde_json::{Value, json};
 
+use super::arrival::{FreeWay, LOOK_EVERY_MS};
 use super::context::Cx;
 use super::pve_calls::pve_failure;
 use super::sent::{Change, Sent, earliest_s};
@@ -28,8 +29,6 @@ const SHUTDOWN: &str = "vzshutdown";
 const STOP: &str = "vzstop";
 /// Under which key the audit of a call has the tasks of before it.
 const BEFORE: &str = "tasks_before";
-/// How often it is looked whether a call whose answer was lost has arrived.
-const LOOK_EVERY_MS: u64 = 1_000;
 
 /// The tasks there were right before a call that switches a container off, of those that its own task could be taken for: it is
 /// none of them.
@@ -117,6 +116,7 @@ impl Cx {
     ) -> StepResult<Before> {
         let clock = &self.engine.inner.parts.clock;
         let (began, mut awaited) = (clock.monotonic(), Vec::new());
+        let mut way = FreeWay::default();
         loop {
             let now = self.now();
             let tasks = self.power_offs(place).await?;
@@ -137,9 +137,13 @@ impl Cx {
                 self.settle(call, target, Some(upid)).await?;
                 continue;
             }
-            let left_ms = self.late_for_ms(&sent);
+            let free_ms = self.limits().power_off_late_ms;
+            let left_ms = match self.is_open(&sent) {
+                true => self.left_ms(&sent, place, free_ms, &mut way).await,
+                false => 0,
+            };
             let waited_ms = clock.monotonic().since_ms(began);
-            if left_ms == 0 || waited_ms >= self.limits().power_off_late_ms {
+            if left_ms == 0 || waited_ms >= self.limits().proxied_late_ms {
                 return Ok(Before::of(&tasks, now));
             }
             self.pause_ms(left_ms.min(LOOK_EVERY_MS)).await;
@@ -168,15 +172,8 @@ impl Cx {
     /// Whether a call of this step that switches off may still arrive.
     async fn may_power_off(&self, vmid: Vmid) -> StepResult<bool> {
         let sent = self.sent(Change::PowerOff, vmid).await?;
-        Ok(self.late_for_ms(&sent) > 0)
-    }
-
-    /// How long one of these may still be under way, milliseconds.
-    fn late_for_ms(&self, sent: &Sent) -> u64 {
-        if !self.is_open(sent) {
-            return 0;
-        }
-        sent.late_for_ms(self.now(), self.limits().power_off_late_ms)
+        let kept_ms = sent.late_for_ms(self.now(), self.limits().proxied_late_ms);
+        Ok(self.is_open(&sent) && kept_ms > 0)
     }
 
     /// Whether there is one of which nothing is known.

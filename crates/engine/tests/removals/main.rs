@@ -34,6 +34,7 @@ fn late(late_ms: u64) -> EngineLimits {
         late_ms,
         destroy_late_ms: late_ms,
         power_off_late_ms: late_ms,
+        proxied_late_ms: late_ms,
         retry: RetryPolicy {
             first_ms: 20,
             ..RetryPolicy::DEFAULT

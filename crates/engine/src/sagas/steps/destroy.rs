@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use super::members::{HA_HINT, REPLICATION_HINT, replication_jobs};
 use super::unprotect;
 use crate::saga::{
-    BARE, Change, Cx, DESTROY_TASK, Done, Guard, Look, StepAction, StepError, StepResult,
+    BARE, Change, Cx, DESTROY_TASK, Done, FreeWay, Guard, Look, StepAction, StepError, StepResult,
     as_far_as_compared, confirm, is_off, nobody_has_it, pve_failure, runs, unlisted,
 };
 use crate::view;
@@ -352,7 +352,7 @@ async fn unless_refused<T>(cx: &Cx, guest: &NativeGuest, read: StepResult<T>) ->
 /// Whether there is something to destroy, once everything sent before has ended or can no longer arrive.
 async fn still_there(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
     let clock = &cx.engine.inner.parts.clock;
-    let began = clock.monotonic();
+    let (began, mut way) = (clock.monotonic(), FreeWay::default());
     loop {
         settle_earlier(cx, guest).await?;
         if matches!(cx.look(guest).await?, Look::Absent) {
@@ -361,7 +361,9 @@ async fn still_there(cx: &Cx, guest: &NativeGuest) -> StepResult<bool> {
         }
         // What is there is there, also where the one on record has ended.
         let waited_ms = clock.monotonic().since_ms(began);
-        let left_ms = cx.destroy_late_for_ms(guest.place.vmid, waited_ms).await?;
+        let left_ms = cx
+            .destroy_late_for_ms(&guest.place, waited_ms, &mut way)
+            .await?;
         if left_ms == 0 {
             return Ok(true);
         }

@@ -140,8 +140,8 @@ async fn protect_again(cx: &Cx, guest: &NativeGuest) -> StepResult<Back> {
     let sent = cx.sent(Change::Unprotect, vmid).await?;
     if sent.is_in_doubt(0) {
         // Protected again it shows the digest of before: a lift whose answer was lost would still be taken.
-        let late_ms = cx.limits().destroy_late_ms;
-        cx.pause_ms(sent.late_for_ms(cx.now(), late_ms)).await;
+        let free_ms = cx.limits().destroy_late_ms;
+        cx.outwait(&sent, &guest.place, free_ms).await;
     }
     let bare = format!("{HAD_LIFTED} {vmid} in PVE, and has not put it back");
     let told = |e: StepError| e.with_hint(&bare);
