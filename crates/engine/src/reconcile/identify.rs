@@ -1,15 +1,19 @@
 //! Whether a container whose identity differs from the record is still the recorded one, changed in one factor (doctrine
 //! section 2, *drifted identity*), or another one.
 
+use std::collections::BTreeSet;
+
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::{Conflict, ObservedContainer};
 use proximity_domain::identity::{Drifted, History, Judgement, Tasks};
 use proximity_domain::ids::Vmid;
+use proximity_domain::names::NodeName;
 use proximity_domain::observe::NodeSeen;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::time::Timestamp;
 use proximity_pve::ReadClient;
 use proximity_pve::task::{TaskFilter, TaskSource};
+use proximity_pve::upid::Upid;
 use proximity_store::effects::NewEvent;
 use proximity_store::observation::WatchedGuest;
 use serde_json::json;
@@ -162,13 +166,7 @@ pub(crate) async fn evidence(site: &Site, vmid: Vmid, since: Timestamp) -> Tasks
 /// What the task lists of all these nodes show of a number since this moment. One that cannot be read whole makes all of them
 /// unreadable.
 async fn tasks_since(read: &ReadClient, nodes: &[NodeSeen], vmid: Vmid, since: Timestamp) -> Tasks {
-    let since_s = (since.0 / 1_000).saturating_sub(CLOCKS_APART_S);
-    let filter = TaskFilter {
-        since_s: u64::try_from(since_s).ok(),
-        source: TaskSource::All,
-        limit: Some(TASKS),
-        ..TaskFilter::default()
-    };
+    let filter = all_since(since);
     let mut found = Vec::new();
     for node in nodes {
         match tasks_of(read, node, vmid, &filter).await {
@@ -183,6 +181,16 @@ async fn tasks_since(read: &ReadClient, nodes: &[NodeSeen], vmid: Vmid, since: T
     }
 }
 
+fn all_since(since: Timestamp) -> TaskFilter {
+    let since_s = (since.0 / 1_000).saturating_sub(CLOCKS_APART_S);
+    TaskFilter {
+        since_s: u64::try_from(since_s).ok(),
+        source: TaskSource::All,
+        limit: Some(TASKS),
+        ..TaskFilter::default()
+    }
+}
+
 async fn tasks_of(
     read: &ReadClient,
     node: &NodeSeen,
@@ -193,6 +201,31 @@ async fn tasks_of(
     if !node.online {
         return Err(format!("node {name} is offline"));
     }
+    let made = makers(read, name, filter).await?;
+    let number = vmid.to_string();
+    let of_it = made.iter().filter(|upid| upid.id() == number);
+    Ok(of_it.map(|upid| upid.as_str().to_owned()).collect())
+}
+
+/// The numbers under which a task of this node may have brought another container since this moment, in two requests at most.
+///
+/// # Errors
+/// Why that cannot be told.
+pub(super) async fn made_anew(
+    read: &ReadClient,
+    node: &NodeName,
+    since: Timestamp,
+) -> Result<BTreeSet<String>, String> {
+    let made = makers(read, node, &all_since(since)).await?;
+    Ok(made.iter().map(|upid| upid.id().to_owned()).collect())
+}
+
+/// The tasks of a node, of those that are wanted, by which another container comes under a number.
+async fn makers(
+    read: &ReadClient,
+    name: &NodeName,
+    filter: &TaskFilter,
+) -> Result<Vec<Upid>, String> {
     let path = format!("/nodes/{name}");
     let silent = || format!("node {name} does not answer");
     let held = very_patiently(read.permissions(Some(&path))).await;
@@ -213,8 +246,7 @@ async fn tasks_of(
             "node {name} had more than {TASKS} tasks since then"
         ));
     }
-    let number = vmid.to_string();
-    let of_it = tasks.into_iter().map(|task| task.upid);
-    let of_it = of_it.filter(|upid| upid.id() == number && MAKES_ANOTHER.contains(&upid.kind()));
-    Ok(of_it.map(|upid| upid.as_str().to_owned()).collect())
+    let all = tasks.into_iter().map(|task| task.upid);
+    let made = all.filter(|upid| MAKES_ANOTHER.contains(&upid.kind()));
+    Ok(made.collect())
 }

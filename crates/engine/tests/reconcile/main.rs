@@ -498,9 +498,10 @@ async fn a_list_counts_by_itself_for_a_container_that_was_identified_and_left_al
         (app.status, calls.get())
     };
     power("stop").await;
-    assert_eq!(followed().await, (Status::Stopped, 3), "the list alone");
+    let identified = "the list, and its identity: its power is not asked for";
+    assert_eq!(followed().await, (Status::Stopped, 4), "{identified}");
     power("start").await;
-    assert_eq!(followed().await, (Status::Running, 3));
+    assert_eq!(followed().await, (Status::Running, 4));
     let (id, stop) = (app.id.to_string(), Action::Stop { force: false });
     let op = l.w.engine.act(&l.w.actor, &id, stop).await.unwrap();
     l.w.settled(op.id).await.unwrap();
