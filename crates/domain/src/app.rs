@@ -119,6 +119,8 @@ pub enum StatusEvent {
     BecameStopped,
     /// A removal begins.
     RemoveStarted,
+    /// A change of the app in place begins.
+    UpdateStarted,
     /// An operation failed for good, or was abandoned.
     Failed(Failure, Timestamp),
 }
@@ -182,6 +184,16 @@ impl Status {
                 | StatusLabel::Updating
                 | StatusLabel::Removing => illegal("remove_started"),
             },
+            // An app in `error` is started first: what it is has to be known before it is changed.
+            StatusEvent::UpdateStarted => match from {
+                StatusLabel::Running | StatusLabel::Stopped => Ok(Self::Updating),
+                StatusLabel::Deploying
+                | StatusLabel::Adopting
+                | StatusLabel::Cloning
+                | StatusLabel::Updating
+                | StatusLabel::Removing
+                | StatusLabel::Error => illegal("update_started"),
+            },
             // Every state may end in a guest that was read back; a person's operation is what leads out of `error`.
             StatusEvent::BecameRunning => Ok(Self::Running),
             StatusEvent::BecameStopped => match from {
@@ -241,6 +253,7 @@ mod tests {
             ("became_running", StatusEvent::BecameRunning),
             ("became_stopped", StatusEvent::BecameStopped),
             ("remove_started", StatusEvent::RemoveStarted),
+            ("update_started", StatusEvent::UpdateStarted),
             (
                 "failed",
                 StatusEvent::Failed(Failure::new("f", "m", "h"), Timestamp(2)),

@@ -196,7 +196,8 @@ pub fn may_destroy(kind: OperationKind, intent: DestroyIntent) -> bool {
             | OperationKind::Restart
             | OperationKind::Adopt
             | OperationKind::Forget
-            | OperationKind::RestoreKeys,
+            | OperationKind::RestoreKeys
+            | OperationKind::Update,
             DestroyIntent::RemovalRequested(_)
             | DestroyIntent::PurgeRequested(_)
             | DestroyIntent::CreatorUnwinding(_),

@@ -25,6 +25,8 @@ pub enum EventKind {
     AppForgetFailed,
     AppKeysRestored,
     AppKeysRestoreFailed,
+    AppUpdated,
+    AppUpdateFailed,
     AppExposed,
     AppHidden,
     AppGuarded,
@@ -136,7 +138,7 @@ const OF_ORPHAN: &[&str] = &[
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 63] = [
+    pub const ALL: [Self; 65] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -154,6 +156,8 @@ impl EventKind {
         Self::AppForgetFailed,
         Self::AppKeysRestored,
         Self::AppKeysRestoreFailed,
+        Self::AppUpdated,
+        Self::AppUpdateFailed,
         Self::AppExposed,
         Self::AppHidden,
         Self::AppGuarded,
@@ -241,6 +245,8 @@ impl EventKind {
             Self::AppForgetFailed => row("AppForgetFailed", OF_APP, "The removal of an adopted app failed or was cancelled."),
             Self::AppKeysRestored => row("AppKeysRestored", &["app", "hostname", "operation", "vmid", "keys", "waits"], "Keys of an adopted container's configuration were brought back to the day of its adoption, and read back; those of `waits` are in force after its next start."),
             Self::AppKeysRestoreFailed => row("AppKeysRestoreFailed", OF_APP, "A restore of keys failed, was cancelled, or was abandoned."),
+            Self::AppUpdated => row("AppUpdated", &["app", "hostname", "operation", "vmid", "resources", "settings"], "An app was changed in place: `resources` are those on record from now on, `settings` the names of those with another value."),
+            Self::AppUpdateFailed => row("AppUpdateFailed", OF_APP, "A change of an app in place failed, was cancelled, or was abandoned."),
             Self::AppExposed => row("AppExposed", &["hostname", "ports", "container_port"], "Somebody let the gateway lead an adopted app's ports to its container."),
             Self::AppHidden => row("AppHidden", &["hostname", "ports"], "Somebody ended that; the ports stay reserved."),
             Self::AppGuarded => row("AppGuarded", &["hostname"], "Somebody let the drift of an adopted app's container be told."),

@@ -42,4 +42,5 @@ pub mod sockets;
 pub mod time;
 pub mod token_purpose;
 pub mod told;
+pub mod update;
 pub mod vmids;

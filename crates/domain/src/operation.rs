@@ -18,11 +18,12 @@ pub enum OperationKind {
     Adopt,
     Forget,
     RestoreKeys,
+    Update,
 }
 
 impl OperationKind {
     /// All kinds.
-    pub const ALL: [Self; 8] = [
+    pub const ALL: [Self; 9] = [
         Self::Deploy,
         Self::Start,
         Self::Stop,
@@ -31,6 +32,7 @@ impl OperationKind {
         Self::Adopt,
         Self::Forget,
         Self::RestoreKeys,
+        Self::Update,
     ];
 
     /// Stable text, as stored.
@@ -45,6 +47,7 @@ impl OperationKind {
             Self::Adopt => "adopt",
             Self::Forget => "forget",
             Self::RestoreKeys => "restore_keys",
+            Self::Update => "update",
         }
     }
 
@@ -54,15 +57,15 @@ impl OperationKind {
         Self::ALL.into_iter().find(|k| k.label() == label)
     }
 
-    /// Whether it may be asked for on an app of this class: what destroys is for native ones alone, and what gives back for
-    /// adopted ones. An adoption begins with its app, and is none that is asked for later.
+    /// Whether it may be asked for on an app of this class: what destroys or changes the container is for native ones alone, and
+    /// what gives back for adopted ones. An adoption begins with its app, and is none that is asked for later.
     #[must_use]
     pub fn is_for(self, class: AppClass) -> bool {
         match (self, class) {
             (Self::Start | Self::Stop | Self::Restart, AppClass::Native | AppClass::Adopted)
-            | (Self::Deploy | Self::Remove, AppClass::Native)
+            | (Self::Deploy | Self::Remove | Self::Update, AppClass::Native)
             | (Self::Forget | Self::RestoreKeys, AppClass::Adopted) => true,
-            (Self::Deploy | Self::Remove, AppClass::Adopted)
+            (Self::Deploy | Self::Remove | Self::Update, AppClass::Adopted)
             | (Self::Forget | Self::RestoreKeys, AppClass::Native)
             | (Self::Adopt, AppClass::Native | AppClass::Adopted) => false,
         }
@@ -277,7 +280,7 @@ mod tests {
         };
         let adopted = ["start", "stop", "restart", "forget", "restore_keys"];
         assert_eq!(kinds(AppClass::Adopted), adopted);
-        let native = ["deploy", "start", "stop", "restart", "remove"];
+        let native = ["deploy", "start", "stop", "restart", "remove", "update"];
         assert_eq!(kinds(AppClass::Native), native);
     }
 

@@ -92,7 +92,8 @@ pub struct RestorePlan {
     pub left: Vec<(String, NotRestored)>,
 }
 
-/// A change of options: only [`RestorePlan::change`] makes one, so no volume, mount or identity is in it.
+/// A change of options: only [`RestorePlan::change`] and [`crate::update::Limits::change`] make one, so no volume, mount or
+/// identity is in it.
 #[derive(Clone, PartialEq, Eq)]
 pub struct OptionChange {
     set: BTreeMap<String, String>,
@@ -100,6 +101,12 @@ pub struct OptionChange {
 }
 
 impl OptionChange {
+    /// Of these; `None` where nothing changes.
+    pub(crate) fn of(set: BTreeMap<String, String>, delete: Vec<String>) -> Option<Self> {
+        let is_something = !set.is_empty() || !delete.is_empty();
+        is_something.then_some(Self { set, delete })
+    }
+
     /// Keys with the values they get, as PVE takes them. What is put into a container's environment is among them.
     #[must_use]
     pub fn set(&self) -> &BTreeMap<String, String> {
@@ -266,8 +273,7 @@ impl RestorePlan {
                 None => delete.push(drift.key.clone()),
             }
         }
-        let is_something = !set.is_empty() || !delete.is_empty();
-        is_something.then_some(OptionChange { set, delete })
+        OptionChange::of(set, delete)
     }
 
     /// The keys that are restored.

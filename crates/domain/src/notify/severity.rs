@@ -80,6 +80,8 @@ impl EventKind {
             Self::AppForgetFailed => row(Severity::Warning, "removal failed"),
             Self::AppKeysRestored => row(Severity::Info, "keys restored to the day of adoption"),
             Self::AppKeysRestoreFailed => row(Severity::Warning, "restore of keys failed"),
+            Self::AppUpdated => row(Severity::Info, "changed in place"),
+            Self::AppUpdateFailed => row(Severity::Warning, "change in place failed"),
             Self::AppExposed => row(Severity::Info, "exposed"),
             Self::AppHidden => row(Severity::Info, "no longer exposed"),
             Self::AppGuarded => row(Severity::Info, "guarded: its drift is told"),

@@ -46,6 +46,8 @@ impl EventKind {
             | Self::AppForgetFailed
             | Self::AppKeysRestored
             | Self::AppKeysRestoreFailed
+            | Self::AppUpdated
+            | Self::AppUpdateFailed
             | Self::AppExposed
             | Self::AppHidden
             | Self::AppGuarded

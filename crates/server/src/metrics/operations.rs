@@ -144,6 +144,8 @@ impl OperationMetrics {
             | EventKind::AppForgetFailed
             | EventKind::AppKeysRestored
             | EventKind::AppKeysRestoreFailed
+            | EventKind::AppUpdated
+            | EventKind::AppUpdateFailed
             | EventKind::AppExposed
             | EventKind::AppHidden
             | EventKind::AppGuarded
