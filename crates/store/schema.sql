@@ -105,7 +105,7 @@ CREATE INDEX ports_resting_until ON ports (side, rests_until) WHERE rests_until 
 CREATE TABLE operations (
     id TEXT NOT NULL PRIMARY KEY,
     kind TEXT NOT NULL CHECK (kind IN ('deploy', 'start', 'stop', 'restart', 'remove', 'adopt', 'forget',
-        'restore_keys')),
+        'restore_keys', 'update')),
     app_id TEXT NOT NULL REFERENCES apps (id),
     state TEXT NOT NULL CHECK (state IN ('queued', 'running', 'unwinding', 'succeeded', 'failed',
         'cancelled', 'stuck')),
@@ -128,6 +128,7 @@ CREATE TABLE operations (
     log_lines BIGINT NOT NULL DEFAULT 0,
     request_id TEXT,
     cleared_at BIGINT CHECK (cleared_at IS NULL OR finished_at IS NOT NULL),
+    input_sealed TEXT CHECK (input_sealed IS NULL OR finished_at IS NULL),
     CHECK ((lease_holder IS NULL) = (lease_until IS NULL)),
     CHECK (lease_holder IS NULL OR state IN ('running', 'unwinding')),
     CHECK ((finished_at IS NULL) = (state IN ('queued', 'running', 'unwinding', 'stuck')))

@@ -6,7 +6,7 @@ use proximity_domain::time::Timestamp;
 use serde_json::json;
 
 use crate::adoptions;
-use crate::apps::{live_app, not_live, set_status};
+use crate::apps::{change_app, live_app, not_live, set_status};
 use crate::archive::archive;
 use crate::effects::{Effects, NewEvent, NewLogLine};
 use crate::error::StoreError;
@@ -44,6 +44,9 @@ pub(crate) async fn apply(
         if changed.rows_affected() == 0 {
             return Err(not_live(app));
         }
+    }
+    if let Some(change) = &effects.change {
+        change_app(tx, &shared.sealer, app, change).await?;
     }
     if let Some(percent) = effects.percent {
         query("UPDATE operations SET percent = $2 WHERE id = $1")

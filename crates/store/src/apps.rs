@@ -5,15 +5,15 @@ use proximity_domain::event::EventKind;
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::ports::PortPair;
 use proximity_domain::time::Timestamp;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::effects::NewEvent;
+use crate::effects::{AppChange, NewEvent};
 use crate::error::StoreError;
 use crate::journal::add_event;
 use crate::records::AppRecord;
 use crate::row::{Columns, damaged, each, to_json};
-use crate::seal::Place;
+use crate::seal::{Place, Sealer};
 use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::Reader;
 use crate::views::{AppFilter, ArchiveFilter, ArchivedApp};
@@ -257,6 +257,38 @@ pub(crate) async fn set_status(
         0 => Err(not_live(id)),
         _ => Ok(()),
     }
+}
+
+/// Writes what a live app was changed to in place.
+pub(crate) async fn change_app(
+    tx: &mut Tx,
+    sealer: &Sealer,
+    id: AppId,
+    change: &AppChange,
+) -> Result<(), StoreError> {
+    let name = id.to_string();
+    let changed =
+        query("UPDATE apps SET resources = $2 WHERE id = $1 AND archived_at IS NULL")
+            .bind(&name)
+            .bind(to_json("resources", &change.resources)?)
+            .execute(&mut *tx)
+            .await?;
+    if changed.rows_affected() == 0 {
+        return Err(not_live(id));
+    }
+    if let Some(settings) = &change.settings {
+        let sealed = sealer.seal(environment_place(&name), settings.sealed.expose_secret())?;
+        query(
+            "UPDATE apps SET environment = $2, environment_sealed = $3 \
+             WHERE id = $1 AND archived_at IS NULL",
+        )
+        .bind(&name)
+        .bind(to_json("environment", &settings.open)?)
+        .bind(sealed)
+        .execute(tx)
+        .await?;
+    }
+    Ok(())
 }
 
 pub(crate) fn status_changed(from: &Status, to: &Status) -> NewEvent {

@@ -2,10 +2,12 @@
 
 use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::Status;
+use proximity_domain::create::Resources;
 use proximity_domain::event::EventKind;
 use proximity_domain::guest::NativeGuest;
 use proximity_domain::ids::GuestId;
 use proximity_domain::names::{NodeName, Volid};
+use secrecy::SecretString;
 use serde::{Deserialize, Serialize};
 
 use crate::records::LogLevel;
@@ -19,6 +21,8 @@ pub struct Effects {
     pub status: Option<Status>,
     /// The app's URL: `Some(None)` takes it away.
     pub url: Option<Option<String>>,
+    /// What the app was changed to in place.
+    pub change: Option<AppChange>,
     /// What was read of an adopted guest: written once.
     pub adoption: Option<AdoptionRecord>,
     /// The app is gone: its record, steps, guests and logs stay readable in the archive, its host name and ports are free.
@@ -31,6 +35,24 @@ pub struct Effects {
     pub log: Vec<NewLogLine>,
     /// Events, in order.
     pub events: Vec<NewEvent>,
+}
+
+/// What is on record of an app from now on, in place of what it was made with.
+#[derive(Debug, Clone)]
+pub struct AppChange {
+    /// Memory, cores and disk.
+    pub resources: Resources,
+    /// All of its settings, if one of them has another value.
+    pub settings: Option<NewSettings>,
+}
+
+/// Settings of an app, as they are kept.
+#[derive(Debug, Clone)]
+pub struct NewSettings {
+    /// Without secrets.
+    pub open: serde_json::Value,
+    /// With secrets, JSON object text. Sealed at rest.
+    pub sealed: SecretString,
 }
 
 /// A change of one identity row.

@@ -6,6 +6,7 @@ use proximity_domain::failure::Failure;
 use proximity_domain::ids::{AppId, Epoch, OperationId};
 use proximity_domain::operation::{OperationEvent, OperationKind, OperationState, UnwindCause};
 use proximity_domain::time::Timestamp;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use crate::apps::{contains, live_app, not_live, set_status};
@@ -15,7 +16,8 @@ use crate::journal::{Act, add_audit, add_event};
 use crate::records::{Actor, AppRecord, NewOperation, OperationRecord, Wait};
 use crate::request_keys::claim;
 use crate::row::{Columns, damaged, each, to_json};
-use crate::sql::{Row, Tx, query};
+use crate::seal::{Place, Sealer};
+use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::{Reader, Store};
 use crate::views::OperationFilter;
 
@@ -34,8 +36,25 @@ impl Store {
         actor: &Actor,
         now: Timestamp,
     ) -> Result<OperationRecord, StoreError> {
+        self.enqueue_sealed(operation, None, status, actor, now)
+            .await
+    }
+
+    /// As [`Store::enqueue`]; `sealed` is what the operation is given beside its input. It is kept sealed, and gone when the
+    /// operation has ended, however it did.
+    ///
+    /// # Errors
+    /// Those of [`Store::enqueue`].
+    pub async fn enqueue_sealed(
+        &self,
+        operation: NewOperation,
+        sealed: Option<SecretString>,
+        status: Option<Status>,
+        actor: &Actor,
+        now: Timestamp,
+    ) -> Result<OperationRecord, StoreError> {
         if let Some(model) = self.model() {
-            return model.write(|state| state.enqueue(&operation, status, actor, now));
+            return model.write(|state| state.enqueue(&operation, sealed, status, actor, now));
         }
         self.write(async |tx| {
             let app = operation.app;
@@ -60,6 +79,9 @@ impl Store {
                 None => None,
             };
             insert_operation(tx, &operation, actor, before, now).await?;
+            if let Some(sealed) = &sealed {
+                keep_sealed(tx, &self.shared.sealer, operation.id, sealed).await?;
+            }
             let details = json!({"input": operation.input, "retry_of": operation.retry_of});
             let (action, target) = (format!("app.{}", operation.kind.label()), app.to_string());
             let act = Act::request(&action, &target, details).of(operation.id);
@@ -67,6 +89,31 @@ impl Store {
             existing(tx, operation.id).await
         })
         .await
+    }
+}
+
+/// Keeps what an operation is given beside its input.
+async fn keep_sealed(
+    tx: &mut Tx,
+    sealer: &Sealer,
+    operation: OperationId,
+    sealed: &SecretString,
+) -> Result<(), StoreError> {
+    let id = operation.to_string();
+    let sealed = sealer.seal(input_place(&id), sealed.expose_secret())?;
+    query("UPDATE operations SET input_sealed = $2 WHERE id = $1")
+        .bind(&id)
+        .bind(sealed)
+        .execute(tx)
+        .await?;
+    Ok(())
+}
+
+fn input_place(operation: &str) -> Place<'_> {
+    Place {
+        table: "operations",
+        id: operation,
+        column: "input_sealed",
     }
 }
 
@@ -80,11 +127,11 @@ async fn change_status(
     let event = match to {
         Status::Deploying => Some(StatusEvent::DeployStarted),
         Status::Removing => Some(StatusEvent::RemoveStarted),
+        Status::Updating => Some(StatusEvent::UpdateStarted),
         Status::Adopting
         | Status::Cloning
         | Status::Running
         | Status::Stopped
-        | Status::Updating
         | Status::Error { .. } => None,
     };
     if let Some(event) = event {
@@ -205,6 +252,7 @@ pub(crate) async fn advance(
          lease_until = CASE WHEN $5 = 1 THEN lease_until END, \
          lease_ms = CASE WHEN $5 = 1 THEN lease_ms END, \
          attempt = CASE WHEN $6 = 1 THEN attempt ELSE 1 END, \
+         input_sealed = CASE WHEN $7 = 0 THEN input_sealed END, \
          due_at = NULL, waits_because = NULL WHERE id = $1",
     )
     .bind(operation.id.to_string())
@@ -213,6 +261,7 @@ pub(crate) async fn advance(
     .bind(next.is_final().then_some(now.0))
     .bind(i64::from(is_at_work(&next)))
     .bind(i64::from(goes_on))
+    .bind(i64::from(next.is_final()))
     .execute(&mut *tx)
     .await?;
     if let Some(kind) = EventKind::of_change(&operation.state, &event, &next) {
@@ -296,6 +345,26 @@ impl Reader {
             .fetch_optional(self.named("operation"))
             .await?;
         row.as_ref().map(operation).transpose()
+    }
+
+    /// What an operation was given beside its input: `None` where that is nothing, or it has ended.
+    ///
+    /// # Errors
+    /// [`StoreError::Damaged`] if it does not open.
+    pub async fn sealed_input(&self, id: OperationId) -> Result<Option<SecretString>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.sealed_input(id)));
+        }
+        let id = id.to_string();
+        let sealed: Option<String> = query_scalar(
+            "SELECT input_sealed FROM operations WHERE id = $1 AND input_sealed IS NOT NULL",
+        )
+        .bind(&id)
+        .fetch_optional(self)
+        .await?;
+        let sealer = &self.shared.sealer;
+        let open = sealed.map(|sealed| sealer.unseal(input_place(&id), &sealed));
+        open.transpose()
     }
 
     /// Operations that pass the filter, newest first.

@@ -160,7 +160,8 @@ impl Store {
                 | OperationKind::Stop
                 | OperationKind::Restart
                 | OperationKind::Remove
-                | OperationKind::Forget => fail_app(tx, &operation, failure, now).await?,
+                | OperationKind::Forget
+                | OperationKind::Update => fail_app(tx, &operation, failure, now).await?,
             }
             announce(
                 tx,

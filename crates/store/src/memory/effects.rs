@@ -29,6 +29,14 @@ impl State {
         if let Some(url) = effects.url {
             self.live_row(app)?.url = url;
         }
+        if let Some(change) = effects.change {
+            let asked = &mut self.live_row(app)?.asked;
+            asked.resources = change.resources;
+            if let Some(settings) = change.settings {
+                asked.environment = settings.open;
+                asked.environment_sealed = settings.sealed;
+            }
+        }
         if let Some(percent) = effects.percent
             && let Some(found) = self.operations.row(&operation.id)
         {

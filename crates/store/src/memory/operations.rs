@@ -7,6 +7,7 @@ use proximity_domain::event::EventKind;
 use proximity_domain::ids::{Epoch, OperationId};
 use proximity_domain::operation::{OperationEvent, OperationState};
 use proximity_domain::time::Timestamp;
+use secrecy::SecretString;
 use serde_json::json;
 
 use super::apps::no_app;
@@ -23,6 +24,7 @@ impl State {
     pub(crate) fn enqueue(
         &mut self,
         operation: &NewOperation,
+        sealed: Option<SecretString>,
         status: Option<Status>,
         actor: &Actor,
         now: Timestamp,
@@ -46,6 +48,7 @@ impl State {
             None => None,
         };
         self.insert_operation(operation, actor, before, now)?;
+        self.operation_row(operation.id)?.sealed = sealed;
         let details = json!({"input": operation.input, "retry_of": operation.retry_of});
         let (action, target) = (format!("app.{}", operation.kind.label()), app.to_string());
         let act = Act::request(&action, &target, details).of(operation.id);
@@ -63,11 +66,11 @@ impl State {
         let event = match to {
             Status::Deploying => Some(StatusEvent::DeployStarted),
             Status::Removing => Some(StatusEvent::RemoveStarted),
+            Status::Updating => Some(StatusEvent::UpdateStarted),
             Status::Adopting
             | Status::Cloning
             | Status::Running
             | Status::Stopped
-            | Status::Updating
             | Status::Error { .. } => None,
         };
         if let Some(event) = event {
@@ -144,6 +147,7 @@ impl State {
             record,
             lease_ms: 0,
             status_before,
+            sealed: None,
             lines_said: 0,
             steps: BTreeMap::new(),
         };
@@ -177,6 +181,7 @@ impl State {
             record.attempt = 1;
         }
         if next.is_final() {
+            self.operation_row(operation.id)?.sealed = None;
             self.live.remove(&operation.app);
         }
         if let Some(kind) = EventKind::of_change(&operation.state, &event, &next) {
@@ -198,6 +203,10 @@ impl State {
     pub(crate) fn operation(&self, id: OperationId) -> Option<OperationRecord> {
         let found = self.operations.get(&id)?;
         Some(found.record.clone())
+    }
+
+    pub(crate) fn sealed_input(&self, id: OperationId) -> Option<SecretString> {
+        self.operations.get(&id)?.sealed.clone()
     }
 
     pub(crate) fn list_operations(&self, filter: &OperationFilter) -> Vec<OperationRecord> {

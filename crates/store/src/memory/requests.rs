@@ -83,7 +83,8 @@ impl State {
             | OperationKind::Stop
             | OperationKind::Restart
             | OperationKind::Remove
-            | OperationKind::Forget => self.fail_app(&operation, failure, now)?,
+            | OperationKind::Forget
+            | OperationKind::Update => self.fail_app(&operation, failure, now)?,
         }
         let names = (EventKind::OperationAbandoned, "operation.abandon");
         self.announce_request(names, &operation, body, actor, now);

@@ -14,6 +14,7 @@ use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::resource::{ResourceId, Snapshot};
 use proximity_domain::saga::StepRecord;
 use proximity_domain::time::Timestamp;
+use secrecy::SecretString;
 
 use super::MemoryOptions;
 use super::table::Table;
@@ -70,6 +71,8 @@ pub(crate) struct Operation {
     pub(crate) lease_ms: i64,
     /// What the app was before it was asked for, if asking changed it.
     pub(crate) status_before: Option<Status>,
+    /// What it was given beside its input, until it has ended.
+    pub(crate) sealed: Option<SecretString>,
     /// How many lines it has said, those included that were left out.
     pub(crate) lines_said: i64,
     /// By index. Shared, so that a copy of the operation costs little: most writes change one step of many.

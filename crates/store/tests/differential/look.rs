@@ -188,6 +188,10 @@ async fn at_operations(pair: &Pair, known: &Known) {
     for id in &known.operations {
         both!(pair, store => store.operation(*id)).unwrap();
         both!(pair, store => store.steps(*id)).unwrap();
+        let left = both!(pair, store => store.sealed_input(*id)).unwrap();
+        let right = pair.sqlite.sealed_input(*id).await.unwrap();
+        let shown = [left, right].map(|text| text.map(|text| text.expose_secret().to_owned()));
+        assert_eq!(shown[0], shown[1]);
         for step in 0..3 {
             both!(pair, store => store.mutations(*id, step)).unwrap();
         }

@@ -17,6 +17,7 @@ use proximity_store::records::{
     RequestKey, SshAccess, SshKind, TlsTrust, TokenRecord,
 };
 use proximity_store::views::{AppFilter, OperationFilter};
+use secrecy::SecretString;
 use serde_json::json;
 use uuid::Uuid;
 
@@ -361,6 +362,7 @@ impl Play {
             (2, _) => Some(Status::Updating),
             (3.., OperationKind::Deploy) => Some(Status::Deploying),
             (3.., OperationKind::Remove | OperationKind::Forget) => Some(Status::Removing),
+            (3.., OperationKind::Update) => Some(Status::Updating),
             (3.., _) => None,
         };
         let operation = NewOperation {
@@ -372,8 +374,10 @@ impl Play {
             key: key.map(key_of),
         };
         let (actor, at) = (self.actor(), self.at());
+        let sealed = (kind == OperationKind::Update)
+            .then(|| SecretString::from(format!("{{\"PASSWORD\":\"of {}\"}}", operation.id)));
         let queued = both!(self.pair, store =>
-            store.enqueue(operation.clone(), status.clone(), &actor, at));
+            store.enqueue_sealed(operation.clone(), sealed.clone(), status.clone(), &actor, at));
         if queued.as_ref().is_ok_and(|o| o.id == operation.id) {
             self.known.operations.push(operation.id);
         }

@@ -6,6 +6,7 @@ use proximity_domain::adoption::{
     AdoptionPart, AdoptionRecord, ResourcesAtAdoption, StatusAtAdoption,
 };
 use proximity_domain::app::{AppClass, Status, StatusLabel};
+use proximity_domain::create::Resources;
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
@@ -16,7 +17,9 @@ use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::saga::{StepRecord, StepState};
 use proximity_domain::time::Timestamp;
-use proximity_store::effects::{Effects, GuestChange, MutationAudit, NewLogLine};
+use proximity_store::effects::{
+    AppChange, Effects, GuestChange, MutationAudit, NewLogLine, NewSettings,
+};
 use proximity_store::records::{Fence, LogLevel, OperationRecord, Wait};
 use serde_json::json;
 use uuid::Uuid;
@@ -347,6 +350,8 @@ impl Play {
             url: change
                 .url
                 .map(|n| n.is_multiple_of(2).then(|| format!("http://{n}"))),
+            change: (ends && operation.kind == OperationKind::Update)
+                .then(|| changed(change.lines)),
             // Sometimes of an app that was not adopted, or a second one.
             adoption: (operation.kind == OperationKind::Adopt || change.lines == 7)
                 .then(|| adoption(change.lines, self.at())),
@@ -451,6 +456,22 @@ fn ended(guest: &RecordedGuest) -> GuestChange {
     match guest {
         RecordedGuest::Native(_) => GuestChange::Gone { guest: id },
         RecordedGuest::Adopted(_) => GuestChange::Released { guest: id },
+    }
+}
+
+/// Other resources, and sometimes other settings.
+fn changed(n: u8) -> AppChange {
+    let settings = n.is_multiple_of(2).then(|| NewSettings {
+        open: json!({"TITLE": n, "PASSWORD": null}),
+        sealed: format!("{{\"PASSWORD\":\"{n}\"}}").into(),
+    });
+    AppChange {
+        resources: Resources {
+            memory_mib: 256 + u64::from(n),
+            cores: 2,
+            disk_gib: 8,
+        },
+        settings,
     }
 }
 

@@ -3,15 +3,18 @@
 use std::time::Duration;
 
 use proximity_domain::app::{Status, StatusLabel};
+use proximity_domain::create::Resources;
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::HostId;
 use proximity_domain::operation::{OperationKind, OperationState};
 use proximity_domain::ports::PortPair;
 use proximity_store::StoreError;
+use proximity_store::effects::{AppChange, Effects, NewSettings};
 use proximity_store::views::{AppFilter, AuditKind};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 
-use super::world::{Make, World, request_key};
+use super::world::{Make, World, request_key, with_status};
 
 pub async fn are_created_in_one_commit(make: &impl Make) {
     let mut world = World::new(make).await;
@@ -231,6 +234,54 @@ pub async fn keep_their_settings_sealed(make: &impl Make) {
     for shown in [audit, events, format!("{app:?} {:?}", world.store)] {
         assert!(!shown.contains("secret-of-"), "{shown}");
     }
+}
+
+/// Record, status and the end of the operation are one commit; what it was given sealed is gone with it.
+pub async fn are_changed_in_place_in_one_commit(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let (app, _) = world.deployed("web", 101).await;
+    let update = world.new_operation(OperationKind::Update, app.id);
+    let secret = SecretString::from("{\"PASSWORD\":\"new-secret-of-web\"}");
+    let queued = world.store.enqueue_sealed(
+        update.clone(),
+        Some(secret.clone()),
+        Some(Status::Updating),
+        &world.actor,
+        world.at(),
+    );
+    queued.await.unwrap();
+    let (operation, fence) = world.claim().await;
+    assert_eq!(world.app(app.id).await.status, Status::Updating);
+    let given = world.store.sealed_input(operation.id).await.unwrap();
+    assert_eq!(given.unwrap().expose_secret(), secret.expose_secret());
+    let resources = Resources {
+        memory_mib: 1024,
+        cores: 2,
+        disk_gib: 8,
+    };
+    let change = AppChange {
+        resources,
+        settings: Some(NewSettings {
+            open: json!({"TITLE": "other", "PASSWORD": null}),
+            sealed: secret.clone(),
+        }),
+    };
+    let effects = Effects {
+        change: Some(change),
+        ..with_status(Status::Running)
+    };
+    world.step(&fence, 0).await;
+    let completed = world.store.complete(&fence, effects, world.at());
+    completed.await.unwrap();
+    let now = world.app(app.id).await;
+    assert_eq!((now.resources, now.status), (resources, Status::Running));
+    assert_eq!(now.environment["TITLE"], "other");
+    let settings = world.store.app_environment(app.id).await.unwrap();
+    assert_eq!(settings.expose_secret(), secret.expose_secret());
+    assert!(world.store.sealed_input(operation.id).await.unwrap().is_none());
+    let shown = format!("{:?} {:?}", world.audit(100, 0).await, world.events(0, 200).await);
+    assert!(!shown.contains("new-secret"), "{shown}");
+    world.assert_sound().await;
 }
 
 /// A caller that goes away in the middle (a client that hangs up, a time-out) leaves a whole commit or none, and a

@@ -42,6 +42,7 @@ macro_rules! with_cases {
                 stay_while_something_needs_them, tokens_are_found_by_hash_alone;
             apps: are_created_in_one_commit, keep_their_host_name_alone, same_key_gives_the_first,
                 of_an_unknown_host_are_refused, are_listed_page_by_page, keep_their_settings_sealed,
+                are_changed_in_place_in_one_commit,
                 have_no_name_that_no_database_takes, a_dropped_write_is_whole_or_nothing,
                 are_promised_while_they_are_made;
             adoptions: are_recorded_with_their_guest, hold_their_number_once, leave_a_record_that_outlives_them,

@@ -198,6 +198,7 @@ impl Play {
                 let status = match kind {
                     OperationKind::Deploy => Some(Status::Deploying),
                     OperationKind::Remove => Some(Status::Removing),
+                    OperationKind::Update => Some(Status::Updating),
                     OperationKind::Start
                     | OperationKind::Stop
                     | OperationKind::Restart
