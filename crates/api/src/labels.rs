@@ -42,6 +42,7 @@ pub enum OperationKind {
     Adopt,
     Forget,
     RestoreKeys,
+    Update,
 }
 
 /// Where an operation stands. `succeeded`, `failed` and `cancelled` are final; `stuck` waits for a person.

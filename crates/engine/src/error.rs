@@ -113,6 +113,15 @@ pub enum EngineError {
         /// What speaks against it.
         message: String,
     },
+    /// An app is not changed in place.
+    #[error("{message}")]
+    NotUpdated {
+        /// Stable code: `adopted_app`, `app_stopped`, `confirmation_needed`, `needs_replacement`, `not_repeated` or
+        /// `preview_outdated`.
+        code: &'static str,
+        /// What speaks against it.
+        message: String,
+    },
     /// Documents of desired state that are not right, or name what is not there.
     #[error("the documents are not right; problems: {}", fields.len())]
     Manifests {
@@ -204,6 +213,7 @@ impl EngineError {
             | Self::NodeNotGivenUp { .. }
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
+            | Self::NotUpdated { .. }
             | Self::Manifests { .. }
             | Self::NoHost
             | Self::DoctorAtWork
@@ -244,6 +254,7 @@ impl EngineError {
             | Self::NodeNotGivenUp { .. }
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
+            | Self::NotUpdated { .. }
             | Self::NoHost
             | Self::DoctorAtWork
             | Self::PveUnsupported { .. }
@@ -300,6 +311,7 @@ impl EngineError {
             Self::NodeInUse { .. } => row("node_in_use", K::Conflict, NODE_IN_USE_HINT),
             Self::NodeNotGivenUp { .. } => row("node_in_use", K::Conflict, NOT_GIVEN_UP_HINT),
             Self::NotAdoptable { code, .. } | Self::NotRestored { code, .. } => adoption_row(code),
+            Self::NotUpdated { code, .. } => update_row(code),
             Self::Manifests { .. } => row("manifest_invalid", K::Invalid, MANIFESTS_HINT),
             Self::NoHost => row(
                 "no_host",
@@ -345,6 +357,7 @@ impl EngineError {
             | Self::NodeNotGivenUp { .. }
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
+            | Self::NotUpdated { .. }
             | Self::Manifests { .. }
             | Self::NoHost
             | Self::DoctorAtWork
@@ -385,6 +398,26 @@ fn adoption_row(code: &'static str) -> ErrorRow {
             "see what can be restored, and what cannot, with: proximity restore-keys APP"
         }
         _ => "choose another container: proximity discover lists those that can be adopted",
+    };
+    row(code, ErrorKind::Conflict, hint)
+}
+
+fn update_row(code: &'static str) -> ErrorRow {
+    if code == "confirmation_needed" {
+        return row(code, ErrorKind::Invalid, "send the app's host name as `confirm`");
+    }
+    let hint = match code {
+        "adopted_app" => {
+            "change it in PVE; keys of the day of its adoption are brought back by: proximity restore-keys APP"
+        }
+        "app_stopped" => "start it first: proximity start APP; then ask for this again",
+        "needs_replacement" => {
+            "ask for that size or more; to have a smaller one, remove the app and deploy it again"
+        }
+        "not_repeated" => "ask for it anew with: proximity configure APP",
+        _ => {
+            "look at it again with: proximity configure APP --dry-run; then repeat this with the digest that it shows"
+        }
     };
     row(code, ErrorKind::Conflict, hint)
 }

@@ -228,6 +228,9 @@ fn status_for(
             | StatusLabel::Updating
             | StatusLabel::Removing => Err(refuse()),
         },
-        OperationKind::Deploy | OperationKind::Adopt | OperationKind::RestoreKeys => Err(refuse()),
+        OperationKind::Deploy
+        | OperationKind::Adopt
+        | OperationKind::RestoreKeys
+        | OperationKind::Update => Err(refuse()),
     }
 }

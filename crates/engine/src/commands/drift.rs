@@ -66,19 +66,9 @@ impl Engine {
         let guests = self.store().recorded_guests(app.id).await?;
         let guest = guests.first().ok_or_else(|| missing("container of"))?;
         let cluster = self.inner.clusters.get(app.host).await?;
-        let (place, config) = configuration(&cluster, guest)
+        let (place, config) = recorded_now(&cluster, guest)
             .await?
             .ok_or_else(|| missing("container of"))?;
-        if let Ownership::Conflict(conflict) =
-            guest.compare(&observed(place.clone(), &config, false))
-        {
-            return Err(EngineError::Upstream {
-                code: "identity_conflict",
-                message: conflict.to_string(),
-                hint: "compare the container with the app's adoption record and decide by hand"
-                    .to_owned(),
-            });
-        }
         Ok(AdoptedNow {
             app,
             record,
@@ -86,6 +76,29 @@ impl Engine {
             place,
             config,
         })
+    }
+}
+
+/// The configuration of a recorded container, and where it was read; `None` if there is nothing under its number.
+///
+/// # Errors
+/// Another container has the number; or it cannot be read.
+pub(super) async fn recorded_now(
+    cluster: &Cluster,
+    guest: &RecordedGuest,
+) -> Result<Option<(ContainerRef, LxcConfig)>, EngineError> {
+    let Some((place, config)) = configuration(cluster, guest).await? else {
+        return Ok(None);
+    };
+    match guest.compare(&observed(place.clone(), &config, false)) {
+        Ownership::Conflict(conflict) => Err(EngineError::Upstream {
+            code: "identity_conflict",
+            message: conflict.to_string(),
+            hint: "compare the container with the app's record and decide by hand".to_owned(),
+        }),
+        Ownership::Owned | Ownership::OwnedUnconfirmed { .. } | Ownership::BeingCreated => {
+            Ok(Some((place, config)))
+        }
     }
 }
 

@@ -20,6 +20,7 @@ mod ports;
 mod reidentify;
 mod resolve;
 mod restore_keys;
+mod update_app;
 
 pub use act::Action;
 pub use addresses::{AddressView, ContainerAddresses};
@@ -47,3 +48,5 @@ pub use ports::{PortReason, PortVerdict, PortsReport, RangeView, UsedPorts};
 pub use reidentify::{Reidentification, Reidentify};
 pub(crate) use restore_keys::RestoreInput;
 pub use restore_keys::{RestoreKeys, RestorePreview, wanted};
+pub(crate) use update_app::UpdateInput;
+pub use update_app::{FieldChange, UpdateApp, UpdatePreview};

@@ -16,7 +16,7 @@ impl Engine {
     /// repeated: an older one, a removal above all, was asked for in other circumstances.
     ///
     /// # Errors
-    /// Unknown, in another state, not the last one, or the app is busy.
+    /// Unknown, in another state, not the last one, an update, or the app is busy.
     pub async fn retry_operation(
         &self,
         actor: &Actor,
@@ -85,6 +85,13 @@ impl Engine {
                 action: format!("retry of an older {}", op.kind.label()),
             });
         }
+        if op.kind == OperationKind::Update {
+            // What it was given went with its end, and so did the configuration that it was decided from.
+            return Err(EngineError::NotUpdated {
+                code: "not_repeated",
+                message: format!("an update of {} that has ended is not repeated", app.hostname),
+            });
+        }
         if op.kind == OperationKind::Deploy {
             self.refuse_deploy_over_a_guest(&app).await?;
         }
@@ -95,7 +102,8 @@ impl Engine {
             | OperationKind::Stop
             | OperationKind::Restart
             | OperationKind::Adopt
-            | OperationKind::RestoreKeys => None,
+            | OperationKind::RestoreKeys
+            | OperationKind::Update => None,
         };
         let status = event
             .map(|e| app.status.clone().next(e))
@@ -215,6 +223,9 @@ fn left(kind: OperationKind) -> &'static str {
             "the container was not touched, and nothing of it is on record; adopt it again when you want to"
         }
         OperationKind::RestoreKeys => "look at what differs now with: proximity drift APP",
+        OperationKind::Update => {
+            "memory, cores, disk or settings of its container may be other ones than on record; look at its container, then ask for what you want with: proximity configure APP"
+        }
         OperationKind::Deploy
         | OperationKind::Start
         | OperationKind::Stop

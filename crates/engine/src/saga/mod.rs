@@ -45,6 +45,7 @@ pub(crate) use guards::is_off;
 pub use guards::take_off;
 pub(crate) use late_destroy::DESTROY_TASK;
 pub(crate) use look::{Look, as_far_as_compared, confirm, runs};
+pub(crate) use options::OptionsCall;
 pub(crate) use power_off::Before;
 pub(crate) use pve_calls::pve_failure;
 #[cfg(any(feature = "crash-points", feature = "bug-switches"))]

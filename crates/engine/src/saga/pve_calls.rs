@@ -145,7 +145,8 @@ impl Cx {
         }
         let sending = self.cuts.call();
         // It is waited for from its audit on, so it does not leave long after that. A destroy has its permit.
-        let soon = (change == Some(Change::PowerOff)).then(|| self.changes_within(PERMIT_VALID_MS));
+        let waits = matches!(change, Some(Change::PowerOff | Change::Grow));
+        let soon = waits.then(|| self.changes_within(PERMIT_VALID_MS));
         let audit = self.audit(call, place, details);
         let (call, target) = (audit.call.clone(), audit.target.clone());
         self.record_mutation(audit, Effects::default()).await?;

@@ -1,5 +1,5 @@
-//! What became of the calls a step has sent to make, destroy or switch off a container, or to lift its protection: an answer may
-//! be lost, and the call arrive later all the same.
+//! What became of the calls a step has sent to make, destroy or switch off a container, to lift its protection, or to change what
+//! it may use: an answer may be lost, and the call arrive later all the same.
 //!
 //! Each call is audited before it is sent. Those of which it is known how they ended are noted in the step's intent; of
 //! the others a container may still come, or go.
@@ -30,6 +30,10 @@ pub(crate) enum Change {
     Unprotect,
     /// A shutdown, or a forced stop.
     PowerOff,
+    /// Memory and cores. It goes to the path of [`Self::Unprotect`]; what was audited with it tells them apart.
+    Limits,
+    /// A volume that grows.
+    Grow,
 }
 
 impl Change {
@@ -42,8 +46,11 @@ impl Change {
                 Self::Destroy => {
                     call.starts_with("DELETE ") && call.ends_with(&format!("/lxc/{vmid}"))
                 }
-                Self::Unprotect => {
+                Self::Unprotect | Self::Limits => {
                     call.starts_with("PUT ") && call.ends_with(&format!("/lxc/{vmid}/config"))
+                }
+                Self::Grow => {
+                    call.starts_with("PUT ") && call.ends_with(&format!("/lxc/{vmid}/resize"))
                 }
                 Self::PowerOff => {
                     let to = |what: &str| call.ends_with(&format!("/lxc/{vmid}/status/{what}"));
@@ -55,8 +62,9 @@ impl Change {
     /// Whether the call was sent with what makes it one of this kind.
     fn is_sent_with(self, details: &Value) -> bool {
         match self {
-            Self::Create | Self::Destroy | Self::PowerOff => true,
+            Self::Create | Self::Destroy | Self::PowerOff | Self::Grow => true,
             Self::Unprotect => details["protection"] == 0,
+            Self::Limits => details["keys"].is_object(),
         }
     }
 }
@@ -327,6 +335,11 @@ mod tests {
             assert!(is(Change::PowerOff, &off, "lab/pve1/100"));
             assert!(!is(Change::PowerOff, &off, "lab/pve1/101"));
         }
+        assert!(is(Change::Limits, put, "lab/pve1/100"));
+        let resize = "PUT /nodes/pve1/lxc/100/resize";
+        assert!(is(Change::Grow, resize, "lab/pve1/100"));
+        assert!(!is(Change::Grow, put, "lab/pve1/100"));
+        assert!(!is(Change::Limits, resize, "lab/pve1/100"));
         assert!(!is(Change::PowerOff, start, "lab/pve1/100"));
         assert!(!is(Change::PowerOff, make, "lab/pve1/100"));
     }
@@ -338,6 +351,9 @@ mod tests {
         assert!(lifts(json!({ "protection": 0, "digest": "a" })));
         assert!(!lifts(json!({ "protection": 1, "digest": "a" })));
         assert!(!lifts(json!({})));
+        let limits = |details: Value| Change::Limits.is_sent_with(&details);
+        assert!(limits(json!({ "keys": { "memory": 512 }, "digest": "a" })));
+        assert!(!limits(json!({ "protection": 0, "digest": "a" })));
     }
 
     #[test]

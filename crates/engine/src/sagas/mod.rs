@@ -10,6 +10,7 @@ mod restore_keys;
 mod start_app;
 pub(crate) mod steps;
 mod stop_app;
+mod update_app;
 
 use proximity_domain::app::AppClass;
 use proximity_domain::operation::OperationKind;
@@ -31,6 +32,7 @@ pub(crate) fn saga(kind: OperationKind, class: AppClass) -> &'static Saga {
         (OperationKind::Adopt, _) => &adopt_app::SAGA,
         (OperationKind::Forget, _) => &forget_app::SAGA,
         (OperationKind::RestoreKeys, _) => &restore_keys::SAGA,
+        (OperationKind::Update, _) => &update_app::SAGA,
     }
 }
 

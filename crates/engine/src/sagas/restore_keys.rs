@@ -12,7 +12,6 @@ use proximity_domain::adoption::without_secrets;
 use proximity_domain::drift::Drift;
 use proximity_domain::event::EventKind;
 use proximity_domain::failure::Failure;
-use proximity_domain::guest::Ownership;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_domain::restore::{
     LeftByRefusal, RestorePlan, Wanted, as_on_record, may_wait, passed_over, plan, still_differing,
@@ -24,16 +23,15 @@ use proximity_store::records::LogLevel;
 use serde::{Deserialize, Serialize};
 use serde_json::{Value, json};
 
+use super::steps::configuration::read;
 use super::steps::status::event;
-use crate::cluster::observed;
 use crate::commands::RestoreInput;
 use crate::saga::{
-    Calls, Cx, Done, Ending, Look, Row, Saga, StepAction, StepError, StepResult,
-    as_far_as_compared, pve_failure, runs,
+    Calls, Cx, Done, Ending, Look, OptionsCall, Row, Saga, StepAction, StepError, StepResult,
+    pve_failure, runs,
 };
 
 const STEP: &str = "restore_keys";
-const READING: &str = "reading the container's configuration";
 /// The key of the step's intent that says for how long the container ran when the change was done.
 const UP: &str = "up";
 /// The code of a refusal that PVE may give in the middle: those of which it is known that nothing was done have others.
@@ -250,22 +248,6 @@ fn with_what_is_left(refused: Failure, left: StepResult<LeftByRefusal>) -> StepE
     })
 }
 
-/// The container's configuration, if it is the adopted one.
-async fn read(cx: &Cx, guest: &RecordedGuest) -> StepResult<LxcConfig> {
-    let place = guest.place();
-    let read = cx.cluster.read().lxc_config(&place.node, place.vmid).await;
-    let config = read.map_err(|e| pve_failure(READING, &e))?;
-    let seen = as_far_as_compared(guest, observed(place.clone(), &config, false));
-    if let Ownership::Conflict(conflict) = guest.compare(&seen) {
-        return Err(StepError::Failed(Failure::new(
-            "identity_conflict",
-            conflict.to_string(),
-            "compare the container with the app's record and decide by hand",
-        )));
-    }
-    Ok(config)
-}
-
 /// What is sent: exactly what the person saw.
 fn planned(
     input: &RestoreInput,
@@ -306,8 +288,13 @@ async fn send(
     let told: serde_json::Map<String, Value> = told
         .map(|drift| (drift.key.clone(), audited(drift)))
         .collect();
-    cx.set_options(guest.place(), change, digest, told.into())
-        .await
+    let call = OptionsCall {
+        doing: "restoring keys of the container's configuration",
+        change,
+        told: told.into(),
+        is_noted: false,
+    };
+    cx.set_options(guest.place(), digest, call).await
 }
 
 /// What the audit tells of one key.

@@ -278,7 +278,8 @@ pub(crate) fn removes(kind: OperationKind) -> bool {
         | OperationKind::Stop
         | OperationKind::Restart
         | OperationKind::Adopt
-        | OperationKind::RestoreKeys => false,
+        | OperationKind::RestoreKeys
+        | OperationKind::Update => false,
     }
 }
 

@@ -96,7 +96,8 @@ async fn was_given_back(stage: &Stage, app: AppId) -> Result<bool, String> {
         | OperationKind::Stop
         | OperationKind::Restart
         | OperationKind::Remove
-        | OperationKind::RestoreKeys => false,
+        | OperationKind::RestoreKeys
+        | OperationKind::Update => false,
     };
     Ok(found.iter().any(over))
 }

@@ -299,7 +299,8 @@ fn may_destroy(operation: &OperationRecord, claim: &Claim) -> bool {
         | OperationKind::Restart
         | OperationKind::Adopt
         | OperationKind::Forget
-        | OperationKind::RestoreKeys => false,
+        | OperationKind::RestoreKeys
+        | OperationKind::Update => false,
     }
 }
 
@@ -322,7 +323,8 @@ fn adopted(
         OperationKind::Deploy
         | OperationKind::Remove
         | OperationKind::Adopt
-        | OperationKind::Forget => false,
+        | OperationKind::Forget
+        | OperationKind::Update => false,
         OperationKind::RestoreKeys => by_keys,
     };
     let kind = operation.kind.label();

@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use async_trait::async_trait;
 use proximity_domain::failure::Failure;
 use proximity_store::effects::Effects;
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Value, json};
 
 use super::wait_network::address_of;
@@ -45,6 +45,29 @@ impl StepAction for CheckHealth {
     }
 }
 
+/// The same after a change in place: one that does not run has no page to ask for.
+pub(crate) struct CheckIfRunning;
+
+#[async_trait]
+impl StepAction for CheckIfRunning {
+    async fn act(&self, cx: &Cx, intent: &Value) -> StepResult<Done> {
+        let guest = cx.must_have_guest().await?;
+        if !cx.is_running(&guest).await? {
+            return Ok(Done::nothing());
+        }
+        match CheckHealth.act(cx, intent).await {
+            Err(StepError::Failed(failure)) if failure.code == "health_failed" => {
+                Err(StepError::Failed(Failure {
+                    hint: "what was changed is put back; look at the app's log in its container, then ask for something else"
+                        .to_owned(),
+                    ..failure
+                }))
+            }
+            other => other,
+        }
+    }
+}
+
 /// What one request showed.
 pub(crate) enum Verdict {
     Healthy { status: u16 },
@@ -74,6 +97,12 @@ pub(crate) async fn verdict(cx: &Cx, target: SocketAddr, check: &HealthCheck) ->
 
 /// The app's recipe with its settings filled in.
 pub(crate) async fn recipe(cx: &Cx) -> StepResult<ResolvedRecipe> {
+    let sealed = cx.store().app_environment(cx.app.id).await?;
+    recipe_with(cx, &sealed)
+}
+
+/// The app's recipe with these settings, the text of a JSON object.
+pub(crate) fn recipe_with(cx: &Cx, sealed: &SecretString) -> StepResult<ResolvedRecipe> {
     let fail = |message: String| {
         StepError::Failed(Failure::new(
             "recipe_unusable",
@@ -86,7 +115,6 @@ pub(crate) async fn recipe(cx: &Cx) -> StepResult<ResolvedRecipe> {
         .catalog()
         .get(&cx.app.catalog_id)
         .ok_or_else(|| fail(format!("the catalog has no {} any more", cx.app.catalog_id)))?;
-    let sealed = cx.store().app_environment(cx.app.id).await?;
     let settings: BTreeMap<String, Value> = serde_json::from_str(sealed.expose_secret())
         .map_err(|_| fail("the app's settings cannot be read".to_owned()))?;
     entry.resolve(&settings).map_err(|e| fail(e.to_string()))

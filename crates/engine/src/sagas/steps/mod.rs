@@ -1,8 +1,11 @@
 //! Steps that sagas are made of.
 
+pub(crate) mod apply_settings;
 pub(crate) mod capture;
+pub(crate) mod configuration;
 pub(crate) mod create_container;
 pub(crate) mod destroy;
+pub(crate) mod grow_disk;
 pub(crate) mod guest_output;
 mod guest_session;
 pub(crate) mod health_check;
@@ -12,6 +15,7 @@ pub(crate) mod members;
 pub(crate) mod power;
 pub(crate) mod publish_route;
 pub(crate) mod reserve_vmid;
+pub(crate) mod set_limits;
 pub(crate) mod shutdown;
 pub(crate) mod start;
 pub(crate) mod status;

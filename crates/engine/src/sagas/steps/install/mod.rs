@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use super::guest_session::GuestSession;
 use super::health_check::recipe;
-use crate::catalog::ResolvedRecipe;
+use crate::catalog::{ResolvedRecipe, Step, UnitState, UnitStep};
 use crate::mask::Masker;
 use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
 
@@ -26,21 +26,56 @@ impl StepAction for Install {
         }
         let guest = cx.must_have_guest().await?;
         let session = GuestSession::open(cx, guest, Masker::new(recipe.secrets()))?;
-        match carry_out(cx, &session, &recipe).await {
-            Ok(()) => Ok(Done {
-                effects: Effects {
-                    log: session.unsaid(),
-                    ..Effects::default()
-                },
-                ..Done::nothing()
-            }),
-            // What the guest said of it comes before what we say.
-            Err(error) => {
-                if let Err(unsaid) = session.say_unsaid().await {
-                    tracing::warn!(operation = %cx.op.id, error = ?unsaid, "what commands printed could not be told");
-                }
-                Err(error)
+        told(cx, &session, carry_out(cx, &session, &recipe).await).await
+    }
+}
+
+/// Carries the recipe out in a guest in which it was carried out before with other settings, those of `other`: what is shown
+/// has the secrets of neither. Services start anew, for what they read may be another text now.
+pub(crate) async fn carry_out_again(
+    cx: &Cx,
+    recipe: &ResolvedRecipe,
+    other: &ResolvedRecipe,
+) -> StepResult<Done> {
+    if recipe.steps.is_empty() {
+        return Ok(Done::nothing());
+    }
+    let guest = cx.must_have_guest().await?;
+    let secrets = recipe.secrets().chain(other.secrets());
+    let session = GuestSession::open(cx, guest, Masker::new(secrets))?;
+    let anew = ResolvedRecipe {
+        steps: recipe.steps.iter().map(started_anew).collect(),
+        ..recipe.clone()
+    };
+    told(cx, &session, carry_out(cx, &session, &anew).await).await
+}
+
+/// The step, with a service that is started in any case.
+fn started_anew(step: &Step) -> Step {
+    match step {
+        Step::Service(unit) => Step::Service(UnitStep {
+            state: UnitState::Restarted,
+            ..unit.clone()
+        }),
+        Step::Apt(_) | Step::File(_) | Step::Absent(_) | Step::Run(_) => step.clone(),
+    }
+}
+
+/// The end of the step, with what the guest said of it before what we say.
+async fn told(cx: &Cx, session: &GuestSession<'_>, ended: StepResult<()>) -> StepResult<Done> {
+    match ended {
+        Ok(()) => Ok(Done {
+            effects: Effects {
+                log: session.unsaid(),
+                ..Effects::default()
+            },
+            ..Done::nothing()
+        }),
+        Err(error) => {
+            if let Err(unsaid) = session.say_unsaid().await {
+                tracing::warn!(operation = %cx.op.id, error = ?unsaid, "what commands printed could not be told");
             }
+            Err(error)
         }
     }
 }

@@ -1,0 +1,64 @@
+//! Carries out the app's recipe again with other settings: files are written anew, and services started anew. The undo does the
+//! same with the settings on record.
+
+use async_trait::async_trait;
+use proximity_domain::failure::Failure;
+use proximity_domain::saga::StepRecord;
+use proximity_store::effects::Effects;
+use proximity_store::records::LogLevel;
+use serde_json::Value;
+
+use super::health_check::{recipe, recipe_with};
+use super::install::carry_out_again;
+use super::set_limits::unreadable;
+use crate::catalog::ResolvedRecipe;
+use crate::commands::UpdateInput;
+use crate::saga::{Cx, Done, StepAction, StepError, StepResult};
+
+pub(crate) struct ApplySettings;
+
+#[async_trait]
+impl StepAction for ApplySettings {
+    async fn act(&self, cx: &Cx, _intent: &Value) -> StepResult<Done> {
+        if UpdateInput::of(cx)?.settings.is_empty() {
+            return Ok(Done::nothing());
+        }
+        let (wanted, before) = (wanted_recipe(cx).await?, recipe(cx).await?);
+        carry_out_again(cx, &wanted, &before).await
+    }
+
+    async fn undo(&self, cx: &Cx, row: &StepRecord) -> StepResult<Effects> {
+        // Each command is audited before it is sent.
+        let sent = cx.store().mutations(cx.op.id, row.index).await?;
+        let Some(guest) = cx.guest().await? else {
+            return Ok(Effects::default());
+        };
+        if sent.is_empty() {
+            return Ok(Effects::default());
+        }
+        cx.must_be_ours(&guest).await?;
+        if !cx.is_running(&guest).await? {
+            return Err(stopped());
+        }
+        let (before, wanted) = (recipe(cx).await?, wanted_recipe(cx).await?);
+        let mut effects = carry_out_again(cx, &before, &wanted).await?.effects;
+        let line = cx.line(LogLevel::Info, "The settings are as before again");
+        effects.log.push(line);
+        Ok(effects)
+    }
+}
+
+/// The recipe with the settings that are asked for.
+pub(crate) async fn wanted_recipe(cx: &Cx) -> StepResult<ResolvedRecipe> {
+    let sealed = cx.store().sealed_input(cx.op.id).await?;
+    let sealed = sealed.ok_or_else(|| unreadable("the new settings"))?;
+    recipe_with(cx, &sealed)
+}
+
+fn stopped() -> StepError {
+    StepError::Failed(Failure::new(
+        "container_stopped",
+        "the container was stopped while its settings were changed: files in it may be of the new ones",
+        "start it in PVE, then retry this operation: it puts the settings of before back",
+    ))
+}
