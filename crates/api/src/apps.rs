@@ -53,6 +53,60 @@ pub struct ResourceConfig {
     pub disk: Option<u32>,
 }
 
+/// Body of `PATCH /api/apps/{app}` and of its preview. What is left out stays as it is.
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct UpdateApp {
+    /// Memory, cores and disk as they are wanted. A disk only grows.
+    #[serde(default)]
+    #[schema(required = false)]
+    pub resources: ResourceConfig,
+    /// Settings of the catalog entry that get another value; `null` is the catalog's own. The app has to run.
+    #[serde(default)]
+    #[schema(required = false, example = json!({"title": "Hello"}))]
+    pub settings: Map<String, Value>,
+    /// The digest that a preview showed: the change is made of that configuration, or not at all.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    #[schema(min_length = 1, max_length = 64)]
+    pub digest: Option<String>,
+    /// The app's host name: needed where the disk grows, which is never taken back.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub confirm: Option<String>,
+}
+
+/// Answer of `POST /api/apps/{app}/preview`: what a change would do.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UpdatePreview {
+    /// The app's id.
+    #[schema(format = "uuid")]
+    pub app_id: String,
+    /// Its host name.
+    pub hostname: String,
+    /// Names the state of the configuration that was looked at.
+    pub digest: String,
+    /// The container runs now.
+    pub running: bool,
+    /// What is not as it is wanted; empty if nothing would be done.
+    pub changes: Vec<UpdatedField>,
+    /// The calls that would be sent, in order; what is done inside the container in words.
+    pub calls: Vec<String>,
+    /// The host name has to come with it as `confirm`: something of it is never taken back.
+    pub needs_confirm: bool,
+}
+
+/// What would change.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
+pub struct UpdatedField {
+    /// `memory`, `cores`, `rootfs` or `settings.NAME`.
+    pub path: String,
+    /// As it is; `null` = nothing, of a secret `[secret]`.
+    #[schema(value_type = Object)]
+    pub from: Value,
+    /// As it is to be; the same.
+    #[schema(value_type = Object)]
+    pub to: Value,
+}
+
 /// Resources an app has.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
 pub struct Resources {

@@ -10,6 +10,8 @@ use proximity_store::Trouble;
 use proximity_store::error::StoreError;
 
 use crate::catalog::SettingErrors;
+pub use crate::upstream_codes::UPSTREAM_CODES;
+pub(crate) use crate::upstream_codes::upstream_code;
 
 /// What sort of refusal it is; the API maps it to an HTTP status, the CLI to an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -586,45 +588,6 @@ fn trouble_row(trouble: Option<Trouble>) -> ErrorRow {
         ),
     }
 }
-
-/// The stable code of a failure of PVE, the nodes or the gateway, as one of the known ones.
-pub(crate) fn upstream_code(code: &str) -> &'static str {
-    UPSTREAM_CODES
-        .iter()
-        .copied()
-        .find(|c| *c == code)
-        .unwrap_or("upstream_failed")
-}
-
-/// Every code an operation or command can report about PVE, a node, the guest or the gateway.
-pub const UPSTREAM_CODES: &[&str] = &[
-    "out_of_files",
-    "pve_unreachable",
-    "pve_outcome_unknown",
-    "pve_node_unreachable",
-    "fingerprint_mismatch",
-    "token_invalid",
-    "pve_permission_denied",
-    "pve_unreadable",
-    "pve_refused",
-    "container_locked",
-    "config_changed",
-    "permit_expired",
-    "host_unreachable",
-    "host_too_slow",
-    "host_unusable",
-    "certificate_unknown",
-    "certificate_untrusted",
-    "ssh_unreachable",
-    "ssh_host_key_mismatch",
-    "ssh_no_pct",
-    "helper_not_shipped",
-    "helper_other_machine",
-    "no_guest_access",
-    "no_randomness",
-    "state_changed",
-    "vmid_taken",
-];
 
 #[cfg(test)]
 #[path = "error_tests.rs"]

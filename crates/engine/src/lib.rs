@@ -22,6 +22,7 @@ pub mod saga;
 pub mod sagas;
 pub mod seams;
 mod together;
+mod upstream_codes;
 mod view;
 mod vmids;
 mod whereabouts;

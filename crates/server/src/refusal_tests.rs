@@ -65,6 +65,30 @@ fn own_errors() -> Vec<EngineError> {
             code: "not_adoptable",
             message: text(),
         },
+        EngineError::NotUpdated {
+            code: "adopted_app",
+            message: text(),
+        },
+        EngineError::NotUpdated {
+            code: "app_stopped",
+            message: text(),
+        },
+        EngineError::NotUpdated {
+            code: "confirmation_needed",
+            message: text(),
+        },
+        EngineError::NotUpdated {
+            code: "needs_replacement",
+            message: text(),
+        },
+        EngineError::NotUpdated {
+            code: "not_repeated",
+            message: text(),
+        },
+        EngineError::NotUpdated {
+            code: "preview_outdated",
+            message: text(),
+        },
         EngineError::NoHost,
         EngineError::DoctorAtWork,
         EngineError::PveUnsupported { version: text() },

@@ -148,7 +148,8 @@ fn protected() -> OpenApiRouter<AppState> {
             routes::adoption::expose,
             routes::adoption::unexpose
         ))
-        .routes(routes!(routes::apps::show))
+        .routes(routes!(routes::apps::show, routes::update_app::update))
+        .routes(routes!(routes::update_app::preview))
         .routes(routes!(routes::apps::act))
         .routes(routes!(routes::apps::removal))
         .routes(routes!(routes::addresses::show))

@@ -8,7 +8,10 @@ use crate::adoption::{
     AdoptApp, AdoptApps, Adoption, Adoptions, DiscoverQuery, Discovery, DriftReport, ExposeApp,
     ExposedApp, Guarding, RestoreKeys, RestorePreview, RestoreQuery,
 };
-use crate::apps::{ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan, RemovalQuery};
+use crate::apps::{
+    ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan, RemovalQuery, UpdateApp,
+    UpdatePreview,
+};
 use crate::archive::{ArchiveList, ArchiveQuery, ArchivedApp};
 use crate::audit::{AuditReport, VerifyAudit};
 use crate::catalog::{CatalogEntry, CatalogList, CatalogQuery};
@@ -85,6 +88,25 @@ impl Client {
     /// `GET /api/apps/{id}`; `app` is an id or a host name.
     pub async fn app(&self, app: &str) -> Answer<App> {
         self.get(&["apps", app], NO_QUERY).await
+    }
+
+    /// `POST /api/apps/{id}/preview`.
+    pub async fn preview_update(&self, app: &str, body: &UpdateApp) -> Answer<UpdatePreview> {
+        self.post(&["apps", app, "preview"], body).await
+    }
+
+    /// `PATCH /api/apps/{id}`. With the same key the same operation is answered, however often it is sent.
+    pub async fn update_app(
+        &self,
+        app: &str,
+        body: &UpdateApp,
+        idempotency_key: &str,
+    ) -> Answer<Operation> {
+        let request = self
+            .request(Method::PATCH, &["apps", app])
+            .header("idempotency-key", idempotency_key)
+            .json(body);
+        self.send(request).await
     }
 
     /// `GET /api/apps/discover`.

@@ -66,6 +66,40 @@ pub(crate) struct DeployArgs {
     pub(crate) waiting: Waiting,
 }
 
+/// `proximity configure`.
+#[derive(Debug, Args)]
+pub(crate) struct ConfigureArgs {
+    /// Host name or id of the app
+    #[arg(value_name = "APP")]
+    pub(crate) app: String,
+    /// Memory limit in MiB [default: as it is]
+    #[arg(long, value_name = "MIB")]
+    pub(crate) memory: Option<u64>,
+    /// CPU cores [default: as they are]
+    #[arg(long, value_name = "N")]
+    pub(crate) cores: Option<u32>,
+    /// Size of the root file system in GiB; it only grows [default: as it is]
+    #[arg(long, value_name = "GIB")]
+    pub(crate) disk: Option<u32>,
+    /// A setting of the catalog entry; may be given several times
+    #[arg(long = "set", value_name = "KEY=VALUE")]
+    pub(crate) settings: Vec<Setting>,
+    /// A secret setting, read from a file; may be given several times
+    #[arg(long = "set-file", value_name = "KEY=FILE")]
+    pub(crate) setting_files: Vec<Setting>,
+    /// Only if the container's configuration is still the one with this digest; the preview shows it
+    #[arg(long, value_name = "DIGEST")]
+    pub(crate) digest: Option<String>,
+    /// Only say what would be done; changes nothing
+    #[arg(long, conflicts_with = "yes")]
+    pub(crate) dry_run: bool,
+    /// Do not ask for the host name where the disk grows
+    #[arg(long, short)]
+    pub(crate) yes: bool,
+    #[command(flatten)]
+    pub(crate) waiting: Waiting,
+}
+
 /// `KEY=VALUE`.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Setting {

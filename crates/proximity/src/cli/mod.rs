@@ -24,8 +24,8 @@ pub(crate) use adoption::{
     AdoptArgs, ContainerName, DiscoverArgs, ExposeArgs, ForgetArgs, RestoreKeysArgs,
 };
 pub(crate) use apps::{
-    AppsArgs, CatalogArgs, CatalogCommand, DeployArgs, LogsArgs, PowerArgs, RemoveArgs, Setting,
-    ShowArgs, WaitArgs, Waiting,
+    AppsArgs, CatalogArgs, CatalogCommand, ConfigureArgs, DeployArgs, LogsArgs, PowerArgs,
+    RemoveArgs, Setting, ShowArgs, WaitArgs, Waiting,
 };
 pub(crate) use audit::{AuditCommand, AuditVerify};
 #[cfg(feature = "crash-points")]
@@ -163,6 +163,8 @@ pub(crate) enum Command {
     Stop(PowerArgs),
     /// Shut an app's container down and start it again
     Restart(PowerArgs),
+    /// Change an app in its container: memory, cores, a larger disk, settings
+    Configure(ConfigureArgs),
     /// Remove an app: a container made for it is destroyed, an adopted one is left as it is; its history is kept
     Remove(RemoveArgs),
     /// Accept what the container of an app in error says of itself as the app's status

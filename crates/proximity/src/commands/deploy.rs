@@ -8,7 +8,7 @@ use secrecy::ExposeSecret;
 use serde_json::{Map, Value};
 
 use super::show;
-use crate::cli::DeployArgs;
+use crate::cli::{DeployArgs, Setting};
 use crate::context::Context;
 use crate::failed::Failed;
 use crate::follow;
@@ -34,19 +34,7 @@ pub(crate) async fn run(context: &Context, args: DeployArgs) -> Result<(), Faile
 }
 
 fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
-    let mut environment = Map::new();
-    for setting in args.settings {
-        put(&mut environment, setting.key, setting.value)?;
-    }
-    for setting in args.setting_files {
-        let what = format!("the setting {}", setting.key);
-        let value = secret_input::first_line_of_file(Path::new(&setting.value), &what)?;
-        put(
-            &mut environment,
-            setting.key,
-            value.expose_secret().to_owned(),
-        )?;
-    }
+    let environment = settings(args.settings, args.setting_files)?;
     Ok(CreateApp {
         catalog_id: args.catalog_id,
         hostname: args.hostname,
@@ -59,6 +47,27 @@ fn body(args: DeployArgs) -> Result<CreateApp, Failed> {
         host: args.host,
         node: args.node,
     })
+}
+
+/// Settings as they were typed, and those that are read from files.
+pub(crate) fn settings(
+    typed: Vec<Setting>,
+    in_files: Vec<Setting>,
+) -> Result<Map<String, Value>, Failed> {
+    let mut environment = Map::new();
+    for setting in typed {
+        put(&mut environment, setting.key, setting.value)?;
+    }
+    for setting in in_files {
+        let what = format!("the setting {}", setting.key);
+        let value = secret_input::first_line_of_file(Path::new(&setting.value), &what)?;
+        put(
+            &mut environment,
+            setting.key,
+            value.expose_secret().to_owned(),
+        )?;
+    }
+    Ok(environment)
 }
 
 fn put(environment: &mut Map<String, Value>, key: String, value: String) -> Result<(), Failed> {

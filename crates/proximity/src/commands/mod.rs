@@ -8,6 +8,7 @@ mod audit;
 mod catalog;
 mod completion;
 mod config;
+mod configure;
 mod deploy;
 mod discover;
 mod doctor;
@@ -111,6 +112,7 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Restart(args) => power::run(context, ActionName::Restart, args).await,
         Command::Init(args) => Box::pin(init::run(context, *args)).await,
         Command::Uninit(args) => uninit::run(context, args).await,
+        Command::Configure(args) => configure::run(context, args).await,
         Command::Remove(args) => remove::run(context, args).await,
         Command::Resolve(args) => reconcile::resolve(context, args).await,
         Command::Reidentify(args) => reidentify::run(context, args).await,

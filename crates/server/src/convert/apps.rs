@@ -1,6 +1,8 @@
 //! Apps, their logs and plans.
 
-use proximity_api::apps::{App, AppError, HostName, PlannedGuest, RemovalPlan, Resources};
+use proximity_api::apps::{
+    App, AppError, HostName, PlannedGuest, RemovalPlan, Resources, UpdatePreview, UpdatedField,
+};
 use proximity_domain::app::Status;
 use proximity_domain::recorded::RecordedGuest;
 use proximity_engine::commands;
@@ -96,5 +98,23 @@ pub(crate) fn removal_plan(plan: commands::RemovalPlan) -> RemovalPlan {
             .collect(),
         ports: plan.ports.map(ports),
         steps: plan.steps,
+    }
+}
+
+/// What a change in place would do.
+pub(crate) fn update_preview(preview: commands::UpdatePreview) -> UpdatePreview {
+    let changes = preview.changes.into_iter().map(|change| UpdatedField {
+        path: change.path,
+        from: change.from,
+        to: change.to,
+    });
+    UpdatePreview {
+        app_id: preview.app.to_string(),
+        hostname: preview.hostname,
+        digest: preview.digest,
+        running: preview.running,
+        changes: changes.collect(),
+        calls: preview.calls,
+        needs_confirm: preview.confirm,
     }
 }

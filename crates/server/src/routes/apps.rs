@@ -209,7 +209,7 @@ pub(crate) async fn shown(reader: &Reader, record: AppRecord) -> Result<App, Ref
     params(("app" = String, Path, description = "Id or host name.", example = "web"), IdempotencyKey),
     request_body = ActionRequest,
     responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["invalid_value", "app_not_found", "operation_not_found", "not_in_state", "identity_conflict", "confirmation_needed", "busy", "queue_full", "idempotency_conflict"]))))]
+    extensions(("x-codes" = json!(["invalid_value", "app_not_found", "operation_not_found", "not_in_state", "not_repeated", "identity_conflict", "confirmation_needed", "busy", "queue_full", "idempotency_conflict"]))))]
 pub(crate) async fn act(
     State(state): State<AppState>,
     caller: Caller,

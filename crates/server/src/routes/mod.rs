@@ -31,3 +31,4 @@ pub(crate) mod reference;
 pub(crate) mod resources;
 pub(crate) mod restore_keys;
 pub(crate) mod stats;
+pub(crate) mod update_app;

@@ -119,7 +119,7 @@ pub(crate) async fn show(
 #[utoipa::path(post, path = "/api/operations/{id}/retry", tag = "operations", operation_id = "retry_operation",
     params(("id" = String, Path, description = "Id of the operation.", example = "018f0000-0000-7000-8000-000000000001"), IdempotencyKey),
     responses((status = 202, description = "Recorded; the work follows.", body = Operation, headers(("location" = String, description = "Where to follow it: `/api/operations/{id}`.")))),
-    extensions(("x-codes" = json!(["operation_not_found", "app_not_found", "not_in_state", "busy", "queue_full", "idempotency_conflict"]))))]
+    extensions(("x-codes" = json!(["operation_not_found", "app_not_found", "not_in_state", "not_repeated", "busy", "queue_full", "idempotency_conflict"]))))]
 pub(crate) async fn retry(
     State(state): State<AppState>,
     caller: Caller,

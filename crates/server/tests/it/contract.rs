@@ -534,6 +534,7 @@ async fn who_may_not_is_refused_on_every_operation() {
             let body = match path.as_str() {
                 "/api/apps/" if method == "POST" => APP.to_owned(),
                 "/api/apps/web/action" => action("stop"),
+                "/api/apps/web" | "/api/apps/web/preview" if method != "GET" => "{}".to_owned(),
                 "/api/proxmox/hosts" | "/api/proxmox/hosts/probe" if method == "POST" => {
                     HOST.to_owned()
                 }
