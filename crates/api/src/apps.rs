@@ -100,10 +100,8 @@ pub struct UpdatedField {
     /// `memory`, `cores`, `rootfs` or `settings.NAME`.
     pub path: String,
     /// As it is; `null` = nothing, of a secret `[secret]`.
-    #[schema(value_type = Object)]
     pub from: Value,
     /// As it is to be; the same.
-    #[schema(value_type = Object)]
     pub to: Value,
 }
 

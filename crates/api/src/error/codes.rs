@@ -117,11 +117,12 @@ pub const CODES: &[Code] = &[
     row("marked_container_there", K::Conflict, "A container that is called like an app that would be made bears the mark of this installation, and no app has it."),
     row("not_adoptable", K::Conflict, "The container is a template, a virtual machine, half made, or could not be told from another one later."),
     row("preview_outdated", K::Conflict, "The container's configuration is not the one that was previewed."),
+    row("not_restorable", K::Conflict, "A key cannot be brought back to the day of the adoption, or none differs that can."),
+    // Changes in place.
     row("adopted_app", K::Conflict, "The app was adopted: its container is not changed in place."),
     row("app_stopped", K::Conflict, "Settings of an app that does not run are not changed."),
     row("needs_replacement", K::Conflict, "It cannot be changed in place: another container is needed."),
     row("not_repeated", K::Conflict, "What was asked for is gone with the end of the operation."),
-    row("not_restorable", K::Conflict, "A key cannot be brought back to the day of the adoption, or none differs that can."),
     // Hosts.
     row("resource_not_found", K::NotFound, "No resource of a cluster has this id, or what it was at that moment is not kept."),
     row("host_not_found", K::NotFound, "No host entry has this id or label."),

@@ -352,7 +352,7 @@ pub static TABLE: &[Entry] = &[
     operates(
         Method::Put,
         "/nodes/{node}/lxc/{vmid}/config",
-        "tags and protection; keys that are restored",
+        "tags and protection; memory and cores; keys that are restored",
         &[
             // PVE declares that any privilege of a configuration will do, and its code wants that of each key.
             Need::of(P::VmConfigOptions, GUEST).checked(CONFIG),

@@ -4,6 +4,7 @@ mod adopted;
 mod export;
 mod observed;
 mod plans;
+mod updates;
 
 use std::collections::BTreeSet;
 
@@ -86,6 +87,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     }
     plans::planned(&live).await;
     export::exported(&live).await;
+    updates::updated(&live).await;
     decisions(&mut live, &id).await;
     places(&live).await;
     live.add_spare_host().await;

@@ -2,11 +2,12 @@
 
 use std::sync::Arc;
 
+use proximity_domain::create::ResourceRequest;
 use proximity_domain::ids::{HostId, OperationId, Vmid};
 use proximity_domain::names::{NodeName, Volid};
 use proximity_domain::operation::OperationState;
 use proximity_domain::time::Clock;
-use proximity_engine::commands::{Action, CreateApp};
+use proximity_engine::commands::{Action, CreateApp, UpdateApp};
 use proximity_engine::error::EngineError;
 use proximity_pve::backup::{BackupMode, NewBackup};
 use proximity_pve::error::Error as PveError;
@@ -26,7 +27,7 @@ use crate::world::{Place, TestWorld, WorldParts};
 /// What is done.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Flow {
-    /// The life of an app by the engine: deploy, stop, start, restart, remove.
+    /// The life of an app by the engine: deploy, update, stop, start, restart, remove.
     Lifecycle,
     /// Guest snapshot, copy and backup of a guest of ours, by the client.
     Copies,
@@ -79,6 +80,18 @@ async fn lifecycle(pve: &Pve, least: &Least) -> Result<(), String> {
     let app = app.map_err(|e| refused(&e))?;
     let deploy = app.operation.ok_or("a deploy is an operation")?;
     succeeded(&world, deploy).await?;
+    let larger = UpdateApp {
+        resources: ResourceRequest {
+            memory_mib: Some(128),
+            cores: Some(2),
+            disk_gib: Some(2),
+        },
+        confirm: Some("web".to_owned()),
+        ..UpdateApp::default()
+    };
+    let asked = world.engine.update_app(&world.actor, "web", larger).await;
+    let update = asked.map_err(|e| refused(&e))?;
+    succeeded(&world, update.id).await?;
     let remove = Action::Delete {
         confirm: Some("web".to_owned()),
         force_stop: false,

@@ -98,6 +98,8 @@ pub enum Ask {
     },
     /// All keys of its container's configuration that can be, as they were at its adoption.
     RestoreKeys,
+    /// More memory, cores and disk, and another setting.
+    Update,
 }
 
 /// What people ask for of all apps.

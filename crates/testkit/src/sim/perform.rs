@@ -1,10 +1,13 @@
 //! Carrying out one act.
 
 use proximity_domain::app::AppClass;
+use proximity_domain::create::ResourceRequest;
 use proximity_domain::ids::{AppId, HostId, OperationId};
 use proximity_domain::operation::OperationState;
 use proximity_domain::restore::Wanted;
-use proximity_engine::commands::{Action, AdoptContainer, CreateApp, Reidentify, RestoreKeys};
+use proximity_engine::commands::{
+    Action, AdoptContainer, CreateApp, Reidentify, RestoreKeys, UpdateApp,
+};
 use proximity_engine::engine::Engine;
 use proximity_engine::error::EngineError;
 use proximity_engine::reconcile::Pass;
@@ -102,6 +105,7 @@ impl Stage {
             Ask::Adopt => self.adopt(app),
             Ask::Expose { open } => self.expose(app, open),
             Ask::RestoreKeys => self.restore_keys(app),
+            Ask::Update => self.update(app),
         }
         Ok(())
     }
@@ -210,6 +214,27 @@ impl Stage {
                 key: None,
             };
             let done = engine.restore_keys(&person(), &name, request).await;
+            done.map(|op| format!("operation {}", op.id))
+        });
+    }
+
+    fn update(&mut self, app: u8) {
+        let what = format!("update {}", hostname(app));
+        self.says(&what, move |engine| async move {
+            let name = hostname(app);
+            let resources = ResourceRequest {
+                memory_mib: Some(128),
+                cores: Some(2),
+                disk_gib: Some(2),
+            };
+            let greeting = ("greeting".to_owned(), "another".into());
+            let request = UpdateApp {
+                resources,
+                settings: [greeting].into_iter().collect(),
+                confirm: Some(name.clone()),
+                ..UpdateApp::default()
+            };
+            let done = engine.update_app(&person(), &name, request).await;
             done.map(|op| format!("operation {}", op.id))
         });
     }

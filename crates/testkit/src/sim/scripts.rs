@@ -15,7 +15,7 @@ pub struct Script {
 
 impl Script {
     /// All of them.
-    pub const ALL: [Self; 13] = [
+    pub const ALL: [Self; 14] = [
         Self::new("life", life),
         Self::new("force", force),
         Self::new("unwind", unwind),
@@ -24,6 +24,7 @@ impl Script {
         Self::new("leased", leased),
         Self::new("adopted", adopted),
         Self::new("restored", restored),
+        Self::new("updated", updated),
         Self::new("reidentify", reidentify),
         Self::new("vanished", vanished),
         Self::new("powered", powered),
@@ -212,6 +213,16 @@ fn restored() -> Vec<Timed> {
         after(40, resize),
         ask_old(20, Ask::RestoreKeys),
         ask_old(40, Ask::Remove { force: false }),
+    ]
+}
+
+/// An app is changed in place, and asked for the same once more.
+fn updated() -> Vec<Timed> {
+    vec![
+        ask(1, Ask::Deploy),
+        ask(60, Ask::Update),
+        ask(60, Ask::Update),
+        ask(60, Ask::Remove { force: false }),
     ]
 }
 
