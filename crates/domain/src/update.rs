@@ -181,7 +181,12 @@ mod tests {
         let now = limits(Some(512), Some(1));
         let differing = now.differing(limits(Some(1024), Some(1)));
         let change = Limits::change(&differing).unwrap();
-        assert!(change.set().iter().eq([(&"memory".to_owned(), &"1024".to_owned())]));
+        assert!(
+            change
+                .set()
+                .iter()
+                .eq([(&"memory".to_owned(), &"1024".to_owned())])
+        );
         assert!(change.delete().is_empty());
         for same in [limits(None, None), limits(Some(512), None), now] {
             assert_eq!(Limits::change(&now.differing(same)), None);

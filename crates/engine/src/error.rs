@@ -406,7 +406,11 @@ fn adoption_row(code: &'static str) -> ErrorRow {
 
 fn update_row(code: &'static str) -> ErrorRow {
     if code == "confirmation_needed" {
-        return row(code, ErrorKind::Invalid, "send the app's host name as `confirm`");
+        return row(
+            code,
+            ErrorKind::Invalid,
+            "send the app's host name as `confirm`",
+        );
     }
     let hint = match code {
         "adopted_app" => {

@@ -127,10 +127,7 @@ fn path(vmid: u32, what: &str) -> String {
 }
 
 async fn config(w: &TestWorld, vmid: u32) -> Value {
-    let answer = w
-        .pve
-        .as_root(Method::Get, &path(vmid, "config"), &[])
-        .await;
+    let answer = w.pve.as_root(Method::Get, &path(vmid, "config"), &[]).await;
     let body: Value = serde_json::from_slice(&answer.body).unwrap();
     body["data"].clone()
 }
@@ -192,7 +189,10 @@ async fn memory_cores_disk_and_settings_are_changed_and_on_record() {
     let sent = w.pve.changes().split_off(before);
     let expected = ["config", "resize"].map(|what| format!("PUT {}", path(vmid, what)));
     assert_eq!(sent, expected);
-    assert_eq!(shape(&w, vmid).await, (json!(128), json!(2), "2G".to_owned()));
+    assert_eq!(
+        shape(&w, vmid).await,
+        (json!(128), json!(2), "2G".to_owned())
+    );
     assert!(page(&w, vmid).contains("another"));
     let now = recorded(&w, &app).await;
     let resources = Resources {
@@ -200,13 +200,30 @@ async fn memory_cores_disk_and_settings_are_changed_and_on_record() {
         cores: 2,
         disk_gib: 2,
     };
-    assert_eq!((now.resources, now.status.label()), (resources, StatusLabel::Running));
-    assert!(now.environment.to_string().contains("another"), "{}", now.environment);
+    assert_eq!(
+        (now.resources, now.status.label()),
+        (resources, StatusLabel::Running)
+    );
+    assert!(
+        now.environment.to_string().contains("another"),
+        "{}",
+        now.environment
+    );
     let body = told(&w, EventKind::AppUpdated).await.unwrap();
     assert_eq!(body["resources"]["memory_mib"], 128);
     assert_eq!(body["settings"].as_array().unwrap().len(), 1);
     // What is as it is wanted leads to no call.
-    assert_eq!(update(&w, UpdateApp { settings: greeting("another"), ..larger() }).await, OperationState::Succeeded);
+    assert_eq!(
+        update(
+            &w,
+            UpdateApp {
+                settings: greeting("another"),
+                ..larger()
+            }
+        )
+        .await,
+        OperationState::Succeeded
+    );
     assert_eq!(w.pve.changes().len(), before + 2);
     assert_sound(&w).await;
 }
@@ -217,10 +234,19 @@ async fn a_stopped_app_gets_memory_and_disk_and_no_settings_and_stays_stopped() 
     let (app, vmid, _) = deployed(&w).await;
     let stop = Action::Stop { force: false };
     let op = w.engine.act(&w.actor, "web", stop).await.unwrap();
-    assert_eq!(w.settled(op.id).await.unwrap().state, OperationState::Succeeded);
+    assert_eq!(
+        w.settled(op.id).await.unwrap().state,
+        OperationState::Succeeded
+    );
     assert_eq!(update(&w, larger()).await, OperationState::Succeeded);
-    assert_eq!(shape(&w, vmid).await, (json!(128), json!(2), "2G".to_owned()));
-    assert_eq!(recorded(&w, &app).await.status.label(), StatusLabel::Stopped);
+    assert_eq!(
+        shape(&w, vmid).await,
+        (json!(128), json!(2), "2G".to_owned())
+    );
+    assert_eq!(
+        recorded(&w, &app).await.status.label(),
+        StatusLabel::Stopped
+    );
     let request = UpdateApp {
         settings: greeting("another"),
         ..UpdateApp::default()
@@ -245,11 +271,17 @@ async fn what_cannot_be_done_is_refused_before_anything_is_sent() {
     };
     assert_eq!(refused(&w, unknown).await, "setting_invalid");
     let resize = [("disk", "rootfs"), ("size", "3G")];
-    w.pve.as_root(Method::Put, &path(vmid, "resize"), &resize).await;
-    w.until(async || shape(&w, vmid).await.2 == "3G").await.unwrap();
+    w.pve
+        .as_root(Method::Put, &path(vmid, "resize"), &resize)
+        .await;
+    w.until(async || shape(&w, vmid).await.2 == "3G")
+        .await
+        .unwrap();
     assert_eq!(refused(&w, larger()).await, "needs_replacement");
     // A person rewrites the notes, and the mark with them: it may be another container.
-    w.pve.put(&path(vmid, "config"), &[("description", "somebody's")]).await;
+    w.pve
+        .put(&path(vmid, "config"), &[("description", "somebody's")])
+        .await;
     assert_eq!(refused(&w, memory(128)).await, "identity_conflict");
     assert_eq!(recorded(&w, &app).await.resources, MADE);
     assert_sound(&w).await;
@@ -259,7 +291,9 @@ async fn what_cannot_be_done_is_refused_before_anything_is_sent() {
 async fn an_adopted_app_is_not_changed() {
     let w = world().await;
     assert_eq!(w.pve.stranger_creates("pve1", 150).await.status, 200);
-    w.pve.put(&path(150, "config"), &[("hostname", "web")]).await;
+    w.pve
+        .put(&path(150, "config"), &[("hostname", "web")])
+        .await;
     let request = AdoptContainer {
         host: None,
         node: None,
@@ -285,9 +319,17 @@ async fn the_same_key_gives_the_same_operation_whatever_became_of_it() {
         }),
         ..memory(128)
     };
-    let first = w.engine.update_app(&w.actor, "web", request.clone()).await.unwrap();
+    let first = w
+        .engine
+        .update_app(&w.actor, "web", request.clone())
+        .await
+        .unwrap();
     // While it is at work as well as afterwards.
-    let again = w.engine.update_app(&w.actor, "web", request.clone()).await.unwrap();
+    let again = w
+        .engine
+        .update_app(&w.actor, "web", request.clone())
+        .await
+        .unwrap();
     assert_eq!(again.id, first.id);
     w.settled(first.id).await.unwrap();
     let again = w.engine.update_app(&w.actor, "web", request).await.unwrap();
@@ -298,7 +340,12 @@ async fn the_same_key_gives_the_same_operation_whatever_became_of_it() {
 async fn a_configuration_that_moved_meanwhile_is_left_as_it_is() {
     let mut w = world().await;
     let (app, vmid, before) = deployed(&w).await;
-    let seen = w.engine.preview_update("web", &memory(128)).await.unwrap().digest;
+    let seen = w
+        .engine
+        .preview_update("web", &memory(128))
+        .await
+        .unwrap()
+        .digest;
     w.pve.put(&path(vmid, "config"), &[("cores", "3")]).await;
     let old = UpdateApp {
         digest: Some(seen),
@@ -307,16 +354,29 @@ async fn a_configuration_that_moved_meanwhile_is_left_as_it_is() {
     assert_eq!(refused(&w, old).await, "preview_outdated");
     // Between the request and the work.
     w.stop_worker().await.unwrap();
-    let op = w.engine.update_app(&w.actor, "web", memory(128)).await.unwrap();
-    assert_eq!(recorded(&w, &app).await.status.label(), StatusLabel::Updating);
+    let op = w
+        .engine
+        .update_app(&w.actor, "web", memory(128))
+        .await
+        .unwrap();
+    assert_eq!(
+        recorded(&w, &app).await.status.label(),
+        StatusLabel::Updating
+    );
     w.pve.put(&path(vmid, "config"), &[("cores", "4")]).await;
     w.start_worker();
     let failed = failure(w.settled(op.id).await.unwrap().state);
     assert_eq!(failed.code, "preview_outdated");
     assert_eq!(w.pve.changes().len(), before, "nothing was sent");
-    assert_eq!(shape(&w, vmid).await, (json!(64), json!(4), "1G".to_owned()));
+    assert_eq!(
+        shape(&w, vmid).await,
+        (json!(64), json!(4), "1G".to_owned())
+    );
     let now = recorded(&w, &app).await;
-    assert_eq!((now.resources, now.status.label()), (MADE, StatusLabel::Running));
+    assert_eq!(
+        (now.resources, now.status.label()),
+        (MADE, StatusLabel::Running)
+    );
     assert!(told(&w, EventKind::AppUpdateFailed).await.is_some());
     // It was decided from what is no more: it is asked for anew, not repeated.
     let repeated = w.engine.retry_operation(&w.actor, op.id).await.unwrap_err();
@@ -330,7 +390,10 @@ fn fragile() -> tempfile::TempDir {
     let folder = tempfile::tempdir().unwrap();
     let text = std::fs::read_to_string(fixtures().join("beacon/app.yaml")).unwrap();
     let text = text
-        .replace("<title>proximity-app-beacon</title>", "<title>{{ settings.greeting }}</title>")
+        .replace(
+            "<title>proximity-app-beacon</title>",
+            "<title>{{ settings.greeting }}</title>",
+        )
         .replace("default: hello", "default: proximity-app-beacon")
         .replace("attempts: 20", "attempts: 2");
     std::fs::create_dir(folder.path().join("beacon")).unwrap();
@@ -349,17 +412,26 @@ async fn an_app_that_is_not_well_afterwards_gets_back_what_it_had_but_for_the_di
     };
     let failed = failure(update(&w, request).await);
     assert_eq!(failed.code, "health_failed");
-    assert_eq!(shape(&w, vmid).await, (json!(64), json!(1), "2G".to_owned()));
+    assert_eq!(
+        shape(&w, vmid).await,
+        (json!(64), json!(1), "2G".to_owned())
+    );
     assert!(page(&w, vmid).contains("proximity-app-beacon"));
     let now = recorded(&w, &app).await;
     let resources = Resources {
         disk_gib: 2,
         ..MADE
     };
-    assert_eq!((now.resources, now.status.label()), (resources, StatusLabel::Running));
+    assert_eq!(
+        (now.resources, now.status.label()),
+        (resources, StatusLabel::Running)
+    );
     assert_eq!(now.environment, app.environment);
     let log = w.store.log(app.id, 0, 1000).await.unwrap();
-    for text in ["none is ever made smaller", "As before again: memory, cores"] {
+    for text in [
+        "none is ever made smaller",
+        "As before again: memory, cores",
+    ] {
         assert!(log.iter().any(|line| line.message.contains(text)), "{text}");
     }
     assert_sound(&w).await;
@@ -374,7 +446,10 @@ async fn a_call_whose_answer_is_lost_is_looked_for_and_not_sent_again() {
     assert_eq!(w.pve.changes().len(), before + 1);
     w.pve.cut_after(Method::Put, "/resize");
     assert_eq!(update(&w, larger()).await, OperationState::Succeeded);
-    assert_eq!(shape(&w, vmid).await, (json!(128), json!(2), "2G".to_owned()));
+    assert_eq!(
+        shape(&w, vmid).await,
+        (json!(128), json!(2), "2G".to_owned())
+    );
     assert_eq!(resizes(&w).await, 1);
     assert_sound(&w).await;
 }
@@ -388,11 +463,7 @@ async fn dies_at(method: Method, path_end: &str, step: Option<u32>) {
         settings: greeting("another"),
         ..larger()
     };
-    let op = w
-        .engine
-        .update_app(&w.actor, "web", request)
-        .await
-        .unwrap();
+    let op = w.engine.update_app(&w.actor, "web", request).await.unwrap();
     let go_on = w.pve.hold(method, path_end);
     let calls = w.pve.calls();
     w.start_worker();
@@ -447,7 +518,10 @@ async fn a_cancel_puts_memory_and_cores_back() {
     let expected = (json!(64), json!(1), "1G".to_owned());
     assert_eq!(shape(&w, vmid).await, expected);
     let now = recorded(&w, &app).await;
-    assert_eq!((now.resources, now.status.label()), (MADE, StatusLabel::Running));
+    assert_eq!(
+        (now.resources, now.status.label()),
+        (MADE, StatusLabel::Running)
+    );
     assert_sound(&w).await;
     drop(go_on);
 }

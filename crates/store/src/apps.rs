@@ -267,12 +267,11 @@ pub(crate) async fn change_app(
     change: &AppChange,
 ) -> Result<(), StoreError> {
     let name = id.to_string();
-    let changed =
-        query("UPDATE apps SET resources = $2 WHERE id = $1 AND archived_at IS NULL")
-            .bind(&name)
-            .bind(to_json("resources", &change.resources)?)
-            .execute(&mut *tx)
-            .await?;
+    let changed = query("UPDATE apps SET resources = $2 WHERE id = $1 AND archived_at IS NULL")
+        .bind(&name)
+        .bind(to_json("resources", &change.resources)?)
+        .execute(&mut *tx)
+        .await?;
     if changed.rows_affected() == 0 {
         return Err(not_live(id));
     }

@@ -89,7 +89,10 @@ impl Engine {
             // What it was given went with its end, and so did the configuration that it was decided from.
             return Err(EngineError::NotUpdated {
                 code: "not_repeated",
-                message: format!("an update of {} that has ended is not repeated", app.hostname),
+                message: format!(
+                    "an update of {} that has ended is not repeated",
+                    app.hostname
+                ),
             });
         }
         if op.kind == OperationKind::Deploy {

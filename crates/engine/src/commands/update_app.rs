@@ -161,7 +161,10 @@ impl Engine {
             settings: decided.changed.names,
             digest: digest(&decided.config),
         };
-        let recipe = decided.changed.recipe.filter(|_| !input.settings.is_empty());
+        let recipe = decided
+            .changed
+            .recipe
+            .filter(|_| !input.settings.is_empty());
         let sealed = recipe.map(|recipe| recipe.sealed_settings());
         let operation = NewOperation {
             id: OperationId(self.inner.parts.ids.uuid()),
@@ -205,9 +208,14 @@ impl Engine {
         refuse_class_and_state(&app)?;
         let entry = self.entry_of(&app)?;
         figures(entry, &app, request.resources)?;
-        let changed = self.changed_settings(entry, &app, &request.settings).await?;
+        let changed = self
+            .changed_settings(entry, &app, &request.settings)
+            .await?;
         let guests = self.store().native_guests(app.id).await?;
-        let guest = guests.into_iter().next().ok_or_else(|| no_container(&app))?;
+        let guest = guests
+            .into_iter()
+            .next()
+            .ok_or_else(|| no_container(&app))?;
         let cluster = self.inner.clusters.get(app.host).await?;
         let guest = RecordedGuest::Native(guest);
         let now = recorded_now(&cluster, &guest).await?;
@@ -220,7 +228,8 @@ impl Engine {
         let disk = disk(&app, &config, request.resources.disk_gib)?;
         let running = running(&cluster, &place).await?;
         if !changed.names.is_empty() {
-            self.refuse_outside(&app, running, &cluster, &changed).await?;
+            self.refuse_outside(&app, running, &cluster, &changed)
+                .await?;
         }
         Ok(Decided {
             app,
@@ -275,7 +284,10 @@ impl Engine {
                 ),
             });
         }
-        let works_inside = changed.recipe.as_ref().is_some_and(|recipe| !recipe.steps.is_empty());
+        let works_inside = changed
+            .recipe
+            .as_ref()
+            .is_some_and(|recipe| !recipe.steps.is_empty());
         if !works_inside || cluster.guest_access().is_some() {
             return Ok(());
         }
@@ -304,7 +316,11 @@ fn changed(
         given.remove(&one.env);
         given.remove(&one.name);
     }
-    given.extend(asked.iter().map(|(name, value)| (name.clone(), value.clone())));
+    given.extend(
+        asked
+            .iter()
+            .map(|(name, value)| (name.clone(), value.clone())),
+    );
     let recipe = entry.resolve(&given).map_err(EngineError::Settings)?;
     let (mut fields, mut names) = (Vec::new(), Vec::new());
     for setting in &recipe.settings {

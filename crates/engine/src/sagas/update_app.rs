@@ -138,7 +138,10 @@ impl Ending for UpdateEnding {
     async fn unwound(&self, cx: &Cx) -> StepResult<Effects> {
         Ok(Effects {
             status: Some(observed_status(cx).await?),
-            log: vec![cx.line(LogLevel::Warning, "Not updated; what was changed is put back")],
+            log: vec![cx.line(
+                LogLevel::Warning,
+                "Not updated; what was changed is put back",
+            )],
             events: vec![event(cx, EventKind::AppUpdateFailed)],
             ..Effects::default()
         })

@@ -63,7 +63,9 @@ fn consent(context: &Context, preview: &UpdatePreview, yes: bool) -> Result<Stri
         "give --yes to let it grow without being asked",
     )?;
     context.output.note(&human(preview));
-    let answer = ask::text(&format!("Type the host name {hostname} to let its disk grow:"))?;
+    let answer = ask::text(&format!(
+        "Type the host name {hostname} to let its disk grow:"
+    ))?;
     if answer.trim() == hostname {
         return Ok(hostname.clone());
     }
@@ -132,7 +134,14 @@ mod tests {
             needs_confirm: true,
         };
         let told = human(&preview);
-        for part in ["1024", "8G", "Hello", "config (memory)", "--digest ab12", "stays as large"] {
+        for part in [
+            "1024",
+            "8G",
+            "Hello",
+            "config (memory)",
+            "--digest ab12",
+            "stays as large",
+        ] {
             assert!(told.contains(part), "{part}: {told}");
         }
         preview.changes.clear();

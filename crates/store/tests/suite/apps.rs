@@ -278,8 +278,19 @@ pub async fn are_changed_in_place_in_one_commit(make: &impl Make) {
     assert_eq!(now.environment["TITLE"], "other");
     let settings = world.store.app_environment(app.id).await.unwrap();
     assert_eq!(settings.expose_secret(), secret.expose_secret());
-    assert!(world.store.sealed_input(operation.id).await.unwrap().is_none());
-    let shown = format!("{:?} {:?}", world.audit(100, 0).await, world.events(0, 200).await);
+    assert!(
+        world
+            .store
+            .sealed_input(operation.id)
+            .await
+            .unwrap()
+            .is_none()
+    );
+    let shown = format!(
+        "{:?} {:?}",
+        world.audit(100, 0).await,
+        world.events(0, 200).await
+    );
     assert!(!shown.contains("new-secret"), "{shown}");
     world.assert_sound().await;
 }

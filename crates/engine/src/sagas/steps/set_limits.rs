@@ -14,9 +14,7 @@ use serde_json::{Map, Value, json};
 
 use super::configuration::{digest_of, limits_of, read};
 use crate::commands::UpdateInput;
-use crate::saga::{
-    Change, Cx, Done, Intent, Look, OptionsCall, StepAction, StepError, StepResult,
-};
+use crate::saga::{Change, Cx, Done, Intent, Look, OptionsCall, StepAction, StepError, StepResult};
 
 /// The step's name in the table.
 pub(crate) const NAME: &str = "set_limits";

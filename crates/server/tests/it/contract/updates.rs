@@ -8,11 +8,15 @@ const AT: &str = "/api/apps/web";
 const PREVIEW: &str = "/api/apps/web/preview";
 
 pub(super) async fn updated(live: &Live) {
-    let wanted = json!({"resources": {"memory": 128, "disk": 2}, "settings": {"greeting": "another"}});
+    let wanted =
+        json!({"resources": {"memory": 128, "disk": 2}, "settings": {"greeting": "another"}});
     let preview = live.send("POST", PREVIEW, &wanted.to_string()).await;
     assert_eq!(preview.status, 200, "{}", preview.body);
     let change = &preview.body["changes"][0];
-    assert_eq!((&change["path"], &change["to"]), (&json!("memory"), &json!(128)));
+    assert_eq!(
+        (&change["path"], &change["to"]),
+        (&json!("memory"), &json!(128))
+    );
     assert_eq!(preview.body["needs_confirm"], true);
     refused(live).await;
     let mut wanted = wanted;
@@ -38,7 +42,11 @@ async fn refused(live: &Live) {
             422,
             "confirmation_needed",
         ),
-        (json!({"resources": {"memory": 16}}), 422, "memory_too_little"),
+        (
+            json!({"resources": {"memory": 16}}),
+            422,
+            "memory_too_little",
+        ),
         (json!({"settings": {"no_such": 1}}), 422, "setting_invalid"),
         (json!({"digest": ""}), 422, "invalid_value"),
         (json!({"digest": "ab"}), 409, "preview_outdated"),
