@@ -171,6 +171,7 @@ pub const CODES: &[Code] = &[
     row("vmids_exhausted", K::Resources, "No number for a container is free."),
     row("permit_expired", K::Upstream, "The right to destroy ran out before it was used; it is looked again."),
     row("view_incomplete", K::Upstream, "Not all of the cluster was seen, so that nothing may be taken for gone."),
+    row("update_not_seen", K::Upstream, "Proxmox VE took a change of an app in place, and it read back as something else."),
     row("restore_not_seen", K::Upstream, "Proxmox VE took a restore of keys, and they read back as something else."),
     row("identity_conflict", K::Upstream, "The container is not, or no longer, the one that was made; it is left alone."),
     wrong("helper_missing", "A node has no helper, or one that speaks another protocol."),

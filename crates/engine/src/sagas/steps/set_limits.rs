@@ -189,3 +189,22 @@ pub(crate) fn unreadable(what: &str) -> StepError {
         "report this as a bug; what is there now is shown by: proximity configure APP --dry-run",
     ))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_change_that_is_not_seen_is_not_said_to_be_done() {
+        let left = [LimitDiff {
+            key: "memory",
+            from: Some(512),
+            to: Some(1024),
+        }];
+        let StepError::Failed(failure) = not_seen(&left) else {
+            panic!("it is over: the call was sent once, and is not sent again");
+        };
+        assert_eq!(failure.code, "update_not_seen");
+        assert!(failure.message.contains("memory"), "{failure:?}");
+    }
+}
