@@ -189,7 +189,7 @@ mod tests {
         );
         assert!(change.delete().is_empty());
         for same in [limits(None, None), limits(Some(512), None), now] {
-            assert_eq!(Limits::change(&now.differing(same)), None);
+            assert!(Limits::change(&now.differing(same)).is_none());
         }
     }
 

@@ -103,7 +103,7 @@ pub const CODES: &[Code] = &[
     row("template_missing", K::Resources, "The template is on no online node that fits."),
     row("ports_exhausted", K::Resources, "No port of the range is free."),
     row("not_in_state", K::Conflict, "The app's or operation's state does not allow it."),
-    row("confirmation_needed", K::Invalid, "A removal was asked for without confirmation."),
+    row("confirmation_needed", K::Invalid, "A removal, or a disk that grows, was asked for without confirmation."),
     row("busy", K::Busy, "Another operation works on the app."),
     row("doctor_at_work", K::Busy, "Doctor is looking already; it looks once at a time."),
     row("queue_full", K::Busy, "As many operations wait as may."),

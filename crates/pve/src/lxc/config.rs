@@ -229,7 +229,7 @@ impl Client {
         self.change(call).await
     }
 
-    /// Changes options, all of them or none, if the configuration is still the one the digest was read from.
+    /// Changes options, of adopted containers and of ours, all of them or none, if the configuration is still the one the digest was read from.
     ///
     /// What a running container does not take at once waits for its next start.
     ///

@@ -139,6 +139,13 @@ fn limits_hold(lab: &Lab) {
     let status = lab.api("GET", "/nodes/pve1/lxc/100/status/current", &[]);
     let used = status["mem"].as_u64().unwrap();
     assert!((1 << 20..256 << 20).contains(&used), "{status}");
+    // A change is in force in the running container with its answer.
+    lab.api("PUT", "/nodes/pve1/lxc/100/config", &[("memory", "384")]);
+    let output = lab.ssh(line);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "402653184\n");
+    lab.api("PUT", "/nodes/pve1/lxc/100/config", &[("memory", "256")]);
+    let output = lab.ssh(line);
+    assert_eq!(String::from_utf8_lossy(&output.stdout), "268435456\n");
 }
 
 /// What package managers rely on when they put a package's files in place.
