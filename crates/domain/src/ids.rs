@@ -63,6 +63,10 @@ uuid_id!(
     PlanId
 );
 uuid_id!(
+    /// One apply: the carrying out of one plan.
+    ApplyId
+);
+uuid_id!(
     /// One running process that works on operations; new at every start.
     HolderId
 );

@@ -9,6 +9,7 @@ use super::basis::digest;
 use super::compare::{self, Compared};
 use super::namesakes::{self, Namesake};
 use super::state::{Observed, Recorded, Sight, State};
+use super::waits::{Node, waits};
 use super::wanted::{Wanted, WantedAdopted, WantedApp, WantedKind};
 use super::{Act, Change, Downtime, Obstacle, Place, Plan};
 use crate::app::{AppClass, StatusLabel};
@@ -38,12 +39,16 @@ pub fn decide(wanted: &[Wanted], state: &State, prune: bool) -> Decided {
         let left = (0..state.recorded.len()).filter(|at| !named.contains(at));
         judged.extend(left.filter_map(|at| decider.unwanted(at, last.unwrap_or(0))));
     }
+    // In whichever order documents come, they say the same.
+    judged.sort_by(|a, b| a.change.name.cmp(&b.change.name));
     let basis = digest(judged.iter().map(|one| &one.fact));
-    let asked = wanted.iter().map(Asked::Wanted);
+    let mut by_name: Vec<&Wanted> = wanted.iter().collect();
+    by_name.sort_by(|a, b| a.name.cmp(&b.name));
+    let asked = by_name.into_iter().map(Asked::Wanted);
     let asked = digest(asked.chain([Asked::Prune(prune)]));
+    decider.put_in_order(&mut judged, wanted);
     let (mut changes, mut doubts) = (Vec::new(), Vec::new());
     let (mut unchanged, mut uncompared) = (0, 0);
-    judged.sort_by(|a, b| (a.change.layer, &a.change.name).cmp(&(b.change.layer, &b.change.name)));
     for Judged {
         change,
         doubts: more,
@@ -112,6 +117,38 @@ impl<'a> Decider<'a> {
             names: all().map(|(at, one)| (&one.name, at)).collect(),
             places: all().filter_map(place).collect(),
         }
+    }
+
+    /// Says of each what it waits for, puts what ends behind what depended on it, and all of them in their order.
+    fn put_in_order(&self, judged: &mut [Judged<'_>], wanted: &[Wanted]) {
+        let found = waits(&self.nodes(judged, wanted));
+        for (one, waits) in judged.iter_mut().zip(found) {
+            one.change.layer += waits.later;
+            one.change.depends_on = waits.depends_on;
+        }
+        judged.sort_by(|a, b| {
+            (a.change.layer, &a.change.name).cmp(&(b.change.layer, &b.change.name))
+        });
+    }
+
+    fn nodes<'n>(&'n self, judged: &'n [Judged<'_>], wanted: &'n [Wanted]) -> Vec<Node<'n>> {
+        let wishes = wanted
+            .iter()
+            .map(|one| (&one.name, one.depends_on.as_slice()));
+        let wishes: BTreeMap<&Hostname, &[Hostname]> = wishes.collect();
+        let each = judged.iter().map(|one| {
+            let needs = wishes.get(&one.change.name).copied();
+            let before = one.about.iter();
+            let before = before.filter_map(|at| self.state.recorded.get(*at));
+            Node {
+                name: &one.change.name,
+                is_quiet: one.change.is_quiet(),
+                ends: needs.is_none(),
+                needs: needs.unwrap_or_default(),
+                needed: before.flat_map(|one| &one.depends_on).collect(),
+            }
+        });
+        each.collect()
     }
 
     fn wanted(&self, wanted: &'a Wanted) -> Judged<'a> {
@@ -395,6 +432,7 @@ fn empty(name: &Hostname, class: AppClass, act: Act) -> Change {
         class,
         place: Place::default(),
         layer: 0,
+        depends_on: Vec::new(),
         act,
         fields: Vec::new(),
         downtime: Downtime::None,

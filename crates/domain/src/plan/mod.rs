@@ -9,6 +9,7 @@ mod decide;
 mod namesakes;
 mod size;
 mod state;
+mod waits;
 mod wanted;
 
 #[cfg(test)]
@@ -38,7 +39,7 @@ pub struct Plan {
     pub basis: String,
     /// Apps that no document names are removed.
     pub prune: bool,
-    /// By layer, then by name; apps that stay as they are and are known to be are left out.
+    /// By layer, then by name, and each name once; apps that stay as they are and are known to be are left out.
     pub changes: Vec<Change>,
     /// How many are as wanted.
     pub unchanged: u64,
@@ -73,6 +74,10 @@ pub struct Change {
     pub place: Place,
     /// Its place in the order, from 0: whatever it depends on is in earlier ones.
     pub layer: u32,
+    /// Names of changes of this plan that have to be done before it: of what the app depends on, also through apps that stay as they
+    /// are; of one that ends, of all that depended on it when they were applied last.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub depends_on: Vec<Hostname>,
     /// What is done.
     pub act: Act,
     /// What differs.
@@ -102,6 +107,16 @@ impl Change {
         match self.act {
             Act::Replace | Act::Forget | Act::Destroy => true,
             Act::Create | Act::Update | Act::Adopt | Act::NoOp => false,
+        }
+    }
+
+    /// A container that we made ends with it.
+    #[must_use]
+    pub fn destroys(&self) -> bool {
+        let has_container = self.class == AppClass::Native && self.place.vmid.is_some();
+        match self.act {
+            Act::Replace | Act::Destroy => has_container,
+            Act::Create | Act::Update | Act::Adopt | Act::Forget | Act::NoOp => false,
         }
     }
 }
@@ -266,6 +281,13 @@ impl Plan {
     pub fn removed(&self) -> u64 {
         let removed = self.changes.iter().filter(|change| change.removes());
         u64::try_from(removed.count()).unwrap_or(u64::MAX)
+    }
+
+    /// How many containers that we made would be destroyed.
+    #[must_use]
+    pub fn destroyed(&self) -> u64 {
+        let destroyed = self.changes.iter().filter(|change| change.destroys());
+        u64::try_from(destroyed.count()).unwrap_or(u64::MAX)
     }
 
     /// Shows what the mass brake says of it.

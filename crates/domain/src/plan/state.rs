@@ -45,6 +45,8 @@ pub struct Recorded {
     pub exposed: bool,
     /// Its drift is told.
     pub guarded: bool,
+    /// The apps it depends on, by what was applied last.
+    pub depends_on: Vec<Hostname>,
 }
 
 /// A figure that was looked for.

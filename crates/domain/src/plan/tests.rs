@@ -1,5 +1,6 @@
 mod held_back;
 mod namesakes;
+mod order;
 
 use std::collections::BTreeMap;
 
@@ -36,6 +37,7 @@ fn app(name: &str, layer: u32) -> Wanted {
     Wanted {
         name: name.parse().unwrap(),
         layer,
+        depends_on: Vec::new(),
         kind: WantedKind::App(WantedApp {
             catalog_id: "nginx".parse().unwrap(),
             host: None,
@@ -58,6 +60,7 @@ fn found(name: &str, number: u32) -> Wanted {
     Wanted {
         name: name.parse().unwrap(),
         layer: 0,
+        depends_on: Vec::new(),
         kind: WantedKind::Adopted(WantedAdopted {
             host: host(),
             vmid: vmid(number),
@@ -87,6 +90,7 @@ fn recorded(name: &str, number: u32, class: AppClass) -> Recorded {
         port: 80,
         exposed: class == AppClass::Native,
         guarded: false,
+        depends_on: Vec::new(),
     }
 }
 

@@ -15,8 +15,11 @@ use crate::names::{CatalogId, Hostname, NodeName, SecretName};
 pub struct Wanted {
     /// What the record is to know it by.
     pub name: Hostname,
-    /// Its place in the order, from 0.
+    /// Its place in the order, from 0. It follows from what depends on what.
+    #[serde(skip)]
     pub layer: u32,
+    /// The apps that have to be there before it, by their names.
+    pub depends_on: Vec<Hostname>,
     /// What is wanted.
     pub kind: WantedKind,
 }

@@ -31,6 +31,7 @@ impl Play {
             class: AppClass::ALL[usize::from(n % 2)],
             place: Place::default(),
             layer: u32::from(n),
+            depends_on: Vec::new(),
             act: Act::ALL[usize::from(n) % Act::ALL.len()],
             fields: Vec::new(),
             downtime: Downtime::None,

@@ -19,6 +19,7 @@ fn change(app: AppId) -> Change {
         class: AppClass::Native,
         place: Place::default(),
         layer: 1,
+        depends_on: vec!["dbs".parse().unwrap()],
         act: Act::Update,
         fields: vec![FieldDiff {
             path: "memory".to_owned(),

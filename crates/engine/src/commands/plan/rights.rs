@@ -289,6 +289,7 @@ mod tests {
                 ..Place::default()
             },
             layer: 0,
+            depends_on: Vec::new(),
             act,
             fields: fields.collect(),
             downtime: Downtime::None,

@@ -327,6 +327,7 @@ fn on_record(
         port: app.guest_port,
         exposed: app.exposed,
         guarded,
+        depends_on: Vec::new(),
     }
 }
 

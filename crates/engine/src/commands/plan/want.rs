@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use proximity_domain::create::{self, ResourceRequest};
+use proximity_domain::desired::{DesiredSpec, Documents};
 use proximity_domain::ids::{HostId, Vmid};
 use proximity_domain::manifest::{AdoptedSpec, AppSpec, Manifest};
 use proximity_domain::names::{HostLabel, Hostname, NodeName};
@@ -28,6 +29,7 @@ pub(super) fn wanted(
         catalog,
         hosts,
         layers: layers.collect(),
+        documents: Documents::of(documents),
         taken: BTreeMap::new(),
         wrong: BTreeMap::new(),
     };
@@ -56,6 +58,8 @@ struct Wishes<'a> {
     catalog: &'a Catalog,
     hosts: &'a [HostRecord],
     layers: BTreeMap<&'a str, u32>,
+    /// What each app depends on.
+    documents: Documents,
     /// Which app takes over which container.
     taken: BTreeMap<(HostId, Vmid), Hostname>,
     wrong: BTreeMap<String, String>,
@@ -122,9 +126,11 @@ impl Wishes<'_> {
     }
 
     fn layered(&self, name: &Hostname, kind: WantedKind) -> Wanted {
+        let needs = self.documents.get(name).map(DesiredSpec::depends_on);
         Wanted {
             name: name.clone(),
             layer: self.layers.get(name.as_str()).copied().unwrap_or(0),
+            depends_on: needs.unwrap_or_default(),
             kind,
         }
     }

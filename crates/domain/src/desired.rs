@@ -1,0 +1,284 @@
+//! What documents want of each app: values put in, stacks taken apart. What a plan is applied from, and what is kept of an app that was
+//! applied.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde::{Deserialize, Serialize};
+
+use crate::depends::layers;
+use crate::manifest::{AdoptedSpec, AppSpec, Kind, Manifest, SettingSource};
+use crate::names::{Hostname, ManifestName, SecretName};
+
+/// How an app is to be. What it depends on are apps alone, by their names, in order and each once.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", content = "spec")]
+pub enum DesiredSpec {
+    /// A container is made for it.
+    App(AppSpec),
+    /// A container that is there is taken over.
+    AdoptedApp(AdoptedSpec),
+}
+
+impl DesiredSpec {
+    /// The kind of its document.
+    #[must_use]
+    pub fn kind(&self) -> Kind {
+        match self {
+            Self::App(_) => Kind::App,
+            Self::AdoptedApp(_) => Kind::AdoptedApp,
+        }
+    }
+
+    /// The apps that have to be there before it.
+    #[must_use]
+    pub fn depends_on(&self) -> Vec<Hostname> {
+        let names = match self {
+            Self::App(spec) => &spec.depends_on,
+            Self::AdoptedApp(spec) => &spec.depends_on,
+        };
+        let names = names
+            .iter()
+            .filter_map(|name| name.as_str().parse::<Hostname>().ok());
+        names.collect()
+    }
+
+    /// Names of the secrets that its settings stand for.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<SecretName> {
+        match self {
+            Self::App(spec) => {
+                let settings = spec.settings.values();
+                let secrets = settings.filter_map(|source| match source {
+                    SettingSource::Secret(reference) => Some(reference.secret.clone()),
+                    SettingSource::Boolean(_)
+                    | SettingSource::Integer(_)
+                    | SettingSource::Text(_) => None,
+                });
+                secrets.collect()
+            }
+            Self::AdoptedApp(_) => BTreeSet::new(),
+        }
+    }
+
+    /// The document that says this of an app.
+    #[must_use]
+    pub fn manifest(&self, name: &Hostname) -> Manifest {
+        let name = name.clone();
+        match self.clone() {
+            Self::App(spec) => Manifest::App { name, spec },
+            Self::AdoptedApp(spec) => Manifest::AdoptedApp { name, spec },
+        }
+    }
+}
+
+/// What is wanted of each app, by its name.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Documents(BTreeMap<Hostname, DesiredSpec>);
+
+impl Documents {
+    /// What these documents want. Whoever depends on a stack depends on each of its apps; a name that is none of the documents counts
+    /// for nothing.
+    #[must_use]
+    pub fn of(documents: &[Manifest]) -> Self {
+        let names = Names::of(documents);
+        let mut all = BTreeMap::new();
+        for document in documents {
+            match document {
+                Manifest::App { name, spec } => {
+                    all.insert(name.clone(), names.app(spec, &[]));
+                }
+                Manifest::AdoptedApp { name, spec } => {
+                    let spec = AdoptedSpec {
+                        depends_on: names.apps(&spec.depends_on),
+                        ..spec.clone()
+                    };
+                    all.insert(name.clone(), DesiredSpec::AdoptedApp(spec));
+                }
+                Manifest::Stack { spec, .. } => {
+                    for app in &spec.apps {
+                        let of_app = names.app(&app.spec, &spec.depends_on);
+                        all.insert(app.name.clone(), of_app);
+                    }
+                }
+                Manifest::Values { .. } => {}
+            }
+        }
+        Self(all)
+    }
+
+    /// What is wanted of an app.
+    #[must_use]
+    pub fn get(&self, name: &Hostname) -> Option<&DesiredSpec> {
+        self.0.get(name)
+    }
+
+    /// All of them, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&Hostname, &DesiredSpec)> {
+        self.0.iter()
+    }
+
+    /// Documents that say the same, one for each app.
+    #[must_use]
+    pub fn manifests(&self) -> Vec<Manifest> {
+        let each = self.0.iter().map(|(name, spec)| spec.manifest(name));
+        each.collect()
+    }
+
+    /// The names of all apps, in layers: each app depends only on those before its layer.
+    #[must_use]
+    pub fn order(&self) -> Vec<Vec<String>> {
+        let names: Vec<&Hostname> = self.0.keys().collect();
+        let needs = self.0.values().map(|spec| {
+            let needs = spec.depends_on();
+            let places = needs
+                .iter()
+                .filter_map(|need| names.binary_search(&need).ok());
+            places.collect()
+        });
+        let needs: Vec<Vec<usize>> = needs.collect();
+        // Documents that go in a circle are refused before they get here.
+        let layers = layers(&needs).unwrap_or_else(|_| vec![(0..names.len()).collect()]);
+        let named = |layer: Vec<usize>| {
+            let names = layer.into_iter().filter_map(|at| names.get(at));
+            names.map(|name| name.as_str().to_owned()).collect()
+        };
+        layers.into_iter().map(named).collect()
+    }
+
+    /// Names of all secrets that settings stand for.
+    #[must_use]
+    pub fn secrets(&self) -> BTreeSet<SecretName> {
+        self.0.values().flat_map(DesiredSpec::secrets).collect()
+    }
+}
+
+/// The apps that each name stands for.
+struct Names<'a>(BTreeMap<&'a str, Vec<&'a Hostname>>);
+
+impl<'a> Names<'a> {
+    fn of(documents: &'a [Manifest]) -> Self {
+        let mut names = BTreeMap::new();
+        for document in documents {
+            match document {
+                Manifest::App { name, .. } | Manifest::AdoptedApp { name, .. } => {
+                    names.insert(name.as_str(), vec![name]);
+                }
+                Manifest::Stack { name, spec } => {
+                    let apps = spec.apps.iter().map(|app| &app.name);
+                    names.extend(apps.clone().map(|app| (app.as_str(), vec![app])));
+                    names.insert(name.as_str(), apps.collect());
+                }
+                Manifest::Values { .. } => {}
+            }
+        }
+        Self(names)
+    }
+
+    fn app(&self, spec: &AppSpec, beside: &[ManifestName]) -> DesiredSpec {
+        let depends_on = self.apps(spec.depends_on.iter().chain(beside));
+        DesiredSpec::App(AppSpec {
+            depends_on,
+            ..spec.clone()
+        })
+    }
+
+    fn apps<'w>(&self, wishes: impl IntoIterator<Item = &'w ManifestName>) -> Vec<ManifestName> {
+        let known = wishes.into_iter();
+        let known = known.filter_map(|wish| self.0.get(wish.as_str()));
+        // Whatever is a host name is a name of a document as well.
+        let names = known
+            .flatten()
+            .filter_map(|name| name.as_str().parse::<ManifestName>().ok());
+        let names: BTreeSet<ManifestName> = names.collect();
+        names.into_iter().collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::manifest::{StackApp, StackSpec};
+
+    fn spec(catalog_id: &str, needs: &[&str]) -> AppSpec {
+        serde_json::from_value(json!({
+            "catalog_id": catalog_id,
+            "settings": {"PASSWORD": {"secret": "db"}, "TITLE": "7", "PORT": 7, "ON": true},
+            "depends_on": needs,
+        }))
+        .unwrap()
+    }
+
+    fn documents() -> Vec<Manifest> {
+        let found = json!({"host": "home", "vmid": 105, "depends_on": ["shop", "mail"]});
+        let app = |name: &str, needs: &[&str]| StackApp {
+            name: name.parse().unwrap(),
+            spec: spec("nginx", needs),
+        };
+        vec![
+            Manifest::Stack {
+                name: "shop".parse().unwrap(),
+                spec: StackSpec {
+                    apps: vec![app("web", &["dbs", "dbs"]), app("dbs", &[])],
+                    values: BTreeMap::new(),
+                    depends_on: vec!["mail".parse().unwrap()],
+                },
+            },
+            Manifest::App {
+                name: "mail".parse().unwrap(),
+                spec: spec("mail", &["elsewhere"]),
+            },
+            Manifest::AdoptedApp {
+                name: "old".parse().unwrap(),
+                spec: serde_json::from_value(found).unwrap(),
+            },
+        ]
+    }
+
+    fn needs(documents: &Documents, name: &str) -> Vec<String> {
+        let spec = documents.get(&name.parse().unwrap()).unwrap();
+        let needs = spec.depends_on();
+        needs.into_iter().map(String::from).collect()
+    }
+
+    #[test]
+    fn a_dependency_on_a_stack_is_one_on_each_of_its_apps() {
+        let found = Documents::of(&documents());
+        assert_eq!(needs(&found, "web"), ["dbs", "mail"]);
+        assert_eq!(needs(&found, "dbs"), ["mail"]);
+        assert_eq!(needs(&found, "old"), ["dbs", "mail", "web"]);
+        assert!(
+            needs(&found, "mail").is_empty(),
+            "there is no such document"
+        );
+        let order = [vec!["mail"], vec!["dbs"], vec!["web"], vec!["old"]];
+        assert_eq!(found.order(), order);
+        let secrets: Vec<String> = found.secrets().into_iter().map(String::from).collect();
+        assert_eq!(secrets, ["db"]);
+    }
+
+    #[test]
+    fn the_order_of_documents_and_what_is_made_of_them_say_the_same() {
+        let mut all = documents();
+        let first = Documents::of(&all);
+        all.reverse();
+        assert_eq!(Documents::of(&all), first);
+        assert_eq!(Documents::of(&first.manifests()), first);
+        assert_eq!(Documents::of(&[]).order(), Vec::<Vec<String>>::new());
+    }
+
+    #[test]
+    fn they_are_read_back_as_they_were_written() {
+        let first = Documents::of(&documents());
+        let text = serde_json::to_string(&first).unwrap();
+        assert_eq!(serde_json::from_str::<Documents>(&text).unwrap(), first);
+        let old = first.get(&"old".parse().unwrap()).unwrap();
+        assert_eq!(
+            serde_json::to_value(old).unwrap()["kind"],
+            json!("AdoptedApp")
+        );
+        assert_eq!(old.kind(), Kind::AdoptedApp);
+    }
+}
