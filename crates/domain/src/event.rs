@@ -73,6 +73,10 @@ pub enum EventKind {
     MassBrakeEnded,
     AppDiagnosedStuck,
     AppResolved,
+    ApplyStarted,
+    ApplyEnded,
+    ApplyFailed,
+    DesiredChanged,
 }
 
 /// One row of the table.
@@ -136,9 +140,20 @@ const OF_ORPHAN: &[&str] = &[
     "evidence",
 ];
 
+/// Fields of the end of an apply.
+const OF_APPLY: &[&str] = &[
+    "apply",
+    "plan",
+    "state",
+    "done",
+    "failed",
+    "held_up",
+    "not_started",
+];
+
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 65] = [
+    pub const ALL: [Self; 69] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -204,6 +219,10 @@ impl EventKind {
         Self::MassBrakeEnded,
         Self::AppDiagnosedStuck,
         Self::AppResolved,
+        Self::ApplyStarted,
+        Self::ApplyEnded,
+        Self::ApplyFailed,
+        Self::DesiredChanged,
     ];
 
     /// A field of the table that events of this kind have had only since a later program: those that were written before lack it, and
@@ -293,6 +312,10 @@ impl EventKind {
             Self::MassBrakeEnded => row("MassBrakeEnded", &["missing", "since"], "No more containers are missing than may be at once; that `missing` were was told last, the first time `since` then."),
             Self::AppDiagnosedStuck => row("AppDiagnosedStuck", &["app", "hostname", "was", "stuck_for_ms"], "An app was on its way for too long with nobody at work, and is in *error* now."),
             Self::AppResolved => row("AppResolved", &["app", "hostname", "was", "to"], "Somebody accepted the power state that was read for an app in *error*."),
+            Self::ApplyStarted => row("ApplyStarted", &["apply", "plan", "changes"], "Somebody let a plan be applied, with so many changes."),
+            Self::ApplyEnded => row("ApplyEnded", OF_APPLY, "An apply ended: every change is done, or it was stopped before all were started."),
+            Self::ApplyFailed => row("ApplyFailed", OF_APPLY, "An apply ended, and a change of it failed; what depends on that was not begun."),
+            Self::DesiredChanged => row("DesiredChanged", &["app", "hostname", "revision", "ended", "apply", "plan"], "What is wanted of an app is another thing from now on, or nothing any more (`ended`)."),
         }
     }
 

@@ -6,10 +6,10 @@ use proximity_domain::create::Refusal;
 use proximity_domain::failure::Failure;
 use proximity_domain::place::{self, Lack, NoPlace};
 use proximity_pve::transport::says_out_of_files;
-use proximity_store::Trouble;
 use proximity_store::error::StoreError;
 
 use crate::catalog::SettingErrors;
+use crate::store_errors::store_row;
 pub use crate::upstream_codes::UPSTREAM_CODES;
 pub(crate) use crate::upstream_codes::upstream_code;
 
@@ -176,7 +176,7 @@ pub struct ErrorRow {
     pub hint: &'static str,
 }
 
-const fn row(code: &'static str, kind: ErrorKind, hint: &'static str) -> ErrorRow {
+pub(crate) const fn row(code: &'static str, kind: ErrorKind, hint: &'static str) -> ErrorRow {
     ErrorRow { code, kind, hint }
 }
 
@@ -498,99 +498,6 @@ fn no_place_row(code: &'static str) -> ErrorRow {
         _ => "compare the nodes with: proximity nodes; each lacks something else",
     };
     row(code, ErrorKind::Resources, hint)
-}
-
-fn store_row(error: &StoreError) -> ErrorRow {
-    use ErrorKind as K;
-    match error {
-        StoreError::LeaseLost { .. } => row(
-            "lease_lost",
-            K::Busy,
-            "another process took the operation over; look at it again",
-        ),
-        StoreError::HostnameTaken { .. } => row(
-            "hostname_taken",
-            K::Conflict,
-            "choose another host name, or remove the app that has it",
-        ),
-        StoreError::PortsExhausted { resting, .. } => row(
-            "ports_exhausted",
-            K::Resources,
-            if resting.is_empty() {
-                "widen the range in the configuration, or remove an app"
-            } else {
-                "end the rest of ports with: proximity ports free --now; or widen the range in the configuration, or remove an app"
-            },
-        ),
-        StoreError::Busy { .. } => row("busy", K::Busy, ""),
-        StoreError::QueueFull { .. } => row(
-            "queue_full",
-            K::Busy,
-            "wait until some of them are done: proximity operations list",
-        ),
-        StoreError::IllegalTransition { .. } => row(
-            "not_in_state",
-            K::Conflict,
-            "look at it again; its state has changed",
-        ),
-        StoreError::NotFound { what, .. } => row(
-            match *what {
-                "app" => "app_not_found",
-                "operation" => "operation_not_found",
-                "host" => "host_not_found",
-                _ => "not_found",
-            },
-            K::NotFound,
-            "list what there is with: proximity apps, proximity hosts list or proximity operations list",
-        ),
-        StoreError::KeyReused { .. } => row(
-            "idempotency_conflict",
-            K::Conflict,
-            "send a new key with a new request, and the old one only with the very same request",
-        ),
-        StoreError::Exists { .. } => row("exists", K::Conflict, "choose another name"),
-        StoreError::HostInUse { .. } => row(
-            "host_in_use",
-            K::Conflict,
-            "remove its apps first: proximity apps --host LABEL",
-        ),
-        StoreError::TooNew { .. } => row(
-            "database_too_new",
-            K::Internal,
-            "use the newer program again, or restore the copy made before its first start",
-        ),
-        StoreError::Key { .. } => row(
-            "key_file",
-            K::Internal,
-            "put the right key file back, readable by its owner only",
-        ),
-        StoreError::Damaged { .. } | StoreError::Database(_) | StoreError::File { .. } => {
-            trouble_row(error.trouble())
-        }
-    }
-}
-
-/// Trouble with the database itself.
-fn trouble_row(trouble: Option<Trouble>) -> ErrorRow {
-    use ErrorKind as K;
-    match trouble {
-        Some(Trouble::Full) => row(
-            "disk_full",
-            K::Resources,
-            "free space where the data directory is; work goes on by itself, nothing has to be started again",
-        ),
-        Some(Trouble::Passing) => row(
-            "database_unavailable",
-            K::Unavailable,
-            "look whether it was done before asking again (the same Idempotency-Key is safe), and check the disk of \
-             the data directory",
-        ),
-        Some(Trouble::Lasting) | None => row(
-            "database_error",
-            K::Internal,
-            "look at the server's log; check the disk and the permissions of the data directory",
-        ),
-    }
 }
 
 #[cfg(test)]

@@ -47,3 +47,23 @@ fn a_node_that_was_not_looked_at_for_want_of_files_here_is_not_offline() {
         ("no_node_online", ErrorKind::Resources)
     );
 }
+
+#[test]
+fn what_keeps_an_apply_or_a_secret_back_has_a_code_of_its_own() {
+    let (apply, plan) = (uuid::Uuid::nil().into(), uuid::Uuid::nil().into());
+    let text = || "web".to_owned();
+    let code = |error: StoreError| EngineError::from(error).code();
+    assert_eq!(code(StoreError::ApplyLost { apply }), "lease_lost");
+    let applied = StoreError::PlanApplied { plan, apply: None };
+    assert_eq!(code(applied), "plan_applied");
+    let overlaps = StoreError::ApplyOverlaps { app: text(), apply };
+    assert_eq!(code(overlaps), "apply_overlaps");
+    let (secret, apps) = (text(), vec![text()]);
+    let in_use = StoreError::SecretInUse { secret, apps };
+    assert_eq!(code(in_use), "secret_in_use");
+    let none = StoreError::NotFound {
+        what: "secret",
+        id: text(),
+    };
+    assert_eq!(code(none), "secret_not_found");
+}

@@ -21,6 +21,7 @@ pub mod route_sweep;
 pub mod saga;
 pub mod sagas;
 pub mod seams;
+mod store_errors;
 mod together;
 mod upstream_codes;
 mod view;

@@ -1,5 +1,5 @@
 use proximity_domain::create::{Refusal as No, Resources};
-use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::ids::{AppId, ApplyId, OperationId, PlanId};
 use proximity_domain::place::{Lack, NoPlace};
 use proximity_store::DatabaseError;
 
@@ -172,8 +172,19 @@ fn other_refusals() -> Vec<No> {
 fn store_errors() -> Vec<StoreError> {
     let app = AppId("018f0000-0000-7000-8000-000000000001".parse().unwrap());
     let operation = OperationId("018f0000-0000-7000-8000-000000000002".parse().unwrap());
+    let apply = ApplyId("018f0000-0000-7000-8000-000000000003".parse().unwrap());
     vec![
         StoreError::LeaseLost { operation },
+        StoreError::ApplyLost { apply },
+        StoreError::PlanApplied {
+            plan: PlanId("018f0000-0000-7000-8000-000000000004".parse().unwrap()),
+            apply: Some(apply),
+        },
+        StoreError::ApplyOverlaps { app: text(), apply },
+        StoreError::SecretInUse {
+            secret: text(),
+            apps: vec![text()],
+        },
         StoreError::HostnameTaken { hostname: text() },
         StoreError::PortsExhausted {
             range: text(),

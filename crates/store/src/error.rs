@@ -1,6 +1,6 @@
 //! What can go wrong in the store.
 
-use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::ids::{AppId, ApplyId, OperationId, PlanId};
 
 use crate::sql::DatabaseError;
 
@@ -12,6 +12,36 @@ pub enum StoreError {
     LeaseLost {
         /// Which.
         operation: OperationId,
+    },
+    /// The claim on an apply is stale, or the apply is over.
+    #[error("the lease on apply {apply} was lost")]
+    ApplyLost {
+        /// Which.
+        apply: ApplyId,
+    },
+    /// The plan was applied before.
+    #[error("plan {plan} was applied already")]
+    PlanApplied {
+        /// Which.
+        plan: PlanId,
+        /// By which apply; `None`: it is not kept any more.
+        apply: Option<ApplyId>,
+    },
+    /// Another apply has an open change for an app of the plan.
+    #[error("apply {apply} has yet to change {app}, or changes it now")]
+    ApplyOverlaps {
+        /// Host name.
+        app: String,
+        /// The other apply.
+        apply: ApplyId,
+    },
+    /// What is wanted of apps names the secret.
+    #[error("secret {secret} is used by: {}", apps.join(", "))]
+    SecretInUse {
+        /// Its name.
+        secret: String,
+        /// Host names, in order.
+        apps: Vec<String>,
     },
     /// Another live app has this host name.
     #[error("the host name {hostname} is taken")]

@@ -31,6 +31,10 @@ impl StoreError {
             Self::File { source, .. } => Some(file(source)),
             Self::TooNew { .. } | Self::Key { .. } | Self::Damaged { .. } => Some(Trouble::Lasting),
             Self::LeaseLost { .. }
+            | Self::ApplyLost { .. }
+            | Self::PlanApplied { .. }
+            | Self::ApplyOverlaps { .. }
+            | Self::SecretInUse { .. }
             | Self::HostnameTaken { .. }
             | Self::PortsExhausted { .. }
             | Self::Busy { .. }

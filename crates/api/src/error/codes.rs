@@ -111,6 +111,18 @@ pub const CODES: &[Code] = &[
     row("idempotency_conflict", K::Conflict, "The `Idempotency-Key` was used for another request within the last day."),
     row("exists", K::Conflict, "The name is taken."),
     with_exit("manifest_invalid", K::Invalid, ExitCode::ConfigOrNotFound, "Documents of desired state are not right, or name what is not there; `fields` says what of each."),
+    // Applying plans.
+    row("plan_outdated", K::Conflict, "What the plan was made from has changed since."),
+    row("plan_applied", K::Conflict, "The plan was applied already; each is applied once at most."),
+    row("plan_obstructed", K::Conflict, "Something keeps changes of the plan from being made; `fields` says what of each."),
+    row("plan_unsupported", K::Conflict, "The plan wants what no app is changed to where it is; `fields` says what of each."),
+    row("prune_not_allowed", K::Invalid, "The plan removes apps that no document names, which was not agreed to for this run."),
+    row("brake_not_released", K::Invalid, "The plan ends more records than may end in an hour, and their number was not given, or another one."),
+    row("destroy_not_confirmed", K::Invalid, "The plan destroys containers, and their number was not given, or another one."),
+    row("apply_overlaps", K::Busy, "Another apply has yet to change an app of the plan, or changes it now."),
+    row("held_up", K::Conflict, "What the app depends on was not changed as planned, so that its own change was not begun."),
+    row("secret_not_found", K::NotFound, "No secret has this name."),
+    row("secret_in_use", K::Conflict, "What is wanted of apps names the secret."),
     // Adoption.
     row("already_managed", K::Conflict, "An app has the container already."),
     row("guest_marked", K::Conflict, "The container bears the mark of a Proximity, which made it."),

@@ -8,6 +8,9 @@ mod tests;
 
 use serde::{Deserialize, Serialize};
 
+use crate::failure::Failure;
+use crate::names::Hostname;
+
 pub use next::{Next, Order};
 pub use refusal::{Consent, Refusal, may_apply};
 
@@ -163,4 +166,14 @@ pub fn ended(states: impl IntoIterator<Item = ChangeState>) -> Option<ApplyState
         }
     }
     Some(end)
+}
+
+/// Why a change was not begun that depends on this one, which failed or was held up itself.
+#[must_use]
+pub fn held_up_by(by: &Hostname) -> Failure {
+    Failure::new(
+        "held_up",
+        format!("it depends on {by}, which was not changed as planned"),
+        format!("mend {by} first, then plan and apply again"),
+    )
 }

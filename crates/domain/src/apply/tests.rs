@@ -63,6 +63,9 @@ fn a_failed_change_holds_up_what_depends_on_it_and_nothing_else() {
     assert_eq!((next.start, next.end), (vec![4], None));
     let next = order.next(&[Failed, HeldUp, HeldUp, Done, Done], 4, false);
     assert_eq!(next.end, Some(ApplyState::Failed));
+    let why = held_up_by(&name(0));
+    assert_eq!(why.code, "held_up");
+    assert!(why.message.contains("app-0") && why.hint.contains("app-0"));
 }
 
 #[test]

@@ -63,7 +63,9 @@ impl EventKind {
             | Self::OperationFailed
             | Self::OperationCancelled
             // Of all of them together one event tells.
-            | Self::OrphanAmongMany => None,
+            | Self::OrphanAmongMany
+            // The end of the apply tells.
+            | Self::DesiredChanged => None,
             Self::AppCreated => row(Severity::Info, "new app asked for"),
             Self::AppDeployed => row(Severity::Info, "deployed"),
             Self::AppDeployFailed => row(Severity::Warning, "deploy failed"),
@@ -121,6 +123,9 @@ impl EventKind {
             Self::MassBrakeEnded => row(Severity::Info, "no longer too many containers missing"),
             Self::AppDiagnosedStuck => row(Severity::Warning, "app was stuck"),
             Self::AppResolved => row(Severity::Info, "app resolved"),
+            Self::ApplyStarted => row(Severity::Info, "apply started"),
+            Self::ApplyEnded => row(Severity::Info, "apply ended"),
+            Self::ApplyFailed => row(Severity::Warning, "apply ended with changes that failed"),
         }
     }
 }

@@ -77,7 +77,11 @@ impl EventKind {
             | Self::GuestIdentityRestored
             | Self::GuestReidentified
             | Self::AppDiagnosedStuck
-            | Self::AppResolved => Subject::Event,
+            | Self::AppResolved
+            | Self::ApplyStarted
+            | Self::ApplyEnded
+            | Self::ApplyFailed
+            | Self::DesiredChanged => Subject::Event,
             Self::ExpectedOrphanArchived
             | Self::AnomalousOrphanDetected
             | Self::AppLostWithNode => Subject::App,

@@ -184,7 +184,11 @@ impl OperationMetrics {
             | EventKind::MassBrakeReleased
             | EventKind::MassBrakeEnded
             | EventKind::AppDiagnosedStuck
-            | EventKind::AppResolved => {}
+            | EventKind::AppResolved
+            | EventKind::ApplyStarted
+            | EventKind::ApplyEnded
+            | EventKind::ApplyFailed
+            | EventKind::DesiredChanged => {}
         }
     }
 

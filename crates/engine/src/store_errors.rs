@@ -1,0 +1,121 @@
+//! What the store refuses, and trouble with it: the part of the table of errors that is about it.
+
+use proximity_store::Trouble;
+use proximity_store::error::StoreError;
+
+use crate::error::{ErrorKind, ErrorRow, row};
+
+/// The row of an error of the store.
+pub(crate) fn store_row(error: &StoreError) -> ErrorRow {
+    use ErrorKind as K;
+    match error {
+        StoreError::LeaseLost { .. } => row(
+            "lease_lost",
+            K::Busy,
+            "another process took the operation over; look at it again",
+        ),
+        StoreError::ApplyLost { .. } => row(
+            "lease_lost",
+            K::Busy,
+            "another process took the apply over, or it is over; look at it again",
+        ),
+        StoreError::PlanApplied { .. } => row(
+            "plan_applied",
+            K::Conflict,
+            "plan again: what is as wanted by now is no change any more",
+        ),
+        StoreError::ApplyOverlaps { .. } => row(
+            "apply_overlaps",
+            K::Busy,
+            "wait until that apply is over, or stop it; then plan again",
+        ),
+        StoreError::SecretInUse { .. } => row(
+            "secret_in_use",
+            K::Conflict,
+            "apply documents of these apps that do not name it, or that leave them out with --prune",
+        ),
+        StoreError::HostnameTaken { .. } => row(
+            "hostname_taken",
+            K::Conflict,
+            "choose another host name, or remove the app that has it",
+        ),
+        StoreError::PortsExhausted { resting, .. } => row(
+            "ports_exhausted",
+            K::Resources,
+            if resting.is_empty() {
+                "widen the range in the configuration, or remove an app"
+            } else {
+                "end the rest of ports with: proximity ports free --now; or widen the range in the configuration, or remove an app"
+            },
+        ),
+        StoreError::Busy { .. } => row("busy", K::Busy, ""),
+        StoreError::QueueFull { .. } => row(
+            "queue_full",
+            K::Busy,
+            "wait until some of them are done: proximity operations list",
+        ),
+        StoreError::IllegalTransition { .. } => row(
+            "not_in_state",
+            K::Conflict,
+            "look at it again; its state has changed",
+        ),
+        StoreError::NotFound { what, .. } => row(
+            match *what {
+                "app" => "app_not_found",
+                "operation" => "operation_not_found",
+                "host" => "host_not_found",
+                "secret" => "secret_not_found",
+                _ => "not_found",
+            },
+            K::NotFound,
+            "list what there is with: proximity apps, proximity hosts list or proximity operations list",
+        ),
+        StoreError::KeyReused { .. } => row(
+            "idempotency_conflict",
+            K::Conflict,
+            "send a new key with a new request, and the old one only with the very same request",
+        ),
+        StoreError::Exists { .. } => row("exists", K::Conflict, "choose another name"),
+        StoreError::HostInUse { .. } => row(
+            "host_in_use",
+            K::Conflict,
+            "remove its apps first: proximity apps --host LABEL",
+        ),
+        StoreError::TooNew { .. } => row(
+            "database_too_new",
+            K::Internal,
+            "use the newer program again, or restore the copy made before its first start",
+        ),
+        StoreError::Key { .. } => row(
+            "key_file",
+            K::Internal,
+            "put the right key file back, readable by its owner only",
+        ),
+        StoreError::Damaged { .. } | StoreError::Database(_) | StoreError::File { .. } => {
+            trouble_row(error.trouble())
+        }
+    }
+}
+
+/// Trouble with the database itself.
+fn trouble_row(trouble: Option<Trouble>) -> ErrorRow {
+    use ErrorKind as K;
+    match trouble {
+        Some(Trouble::Full) => row(
+            "disk_full",
+            K::Resources,
+            "free space where the data directory is; work goes on by itself, nothing has to be started again",
+        ),
+        Some(Trouble::Passing) => row(
+            "database_unavailable",
+            K::Unavailable,
+            "look whether it was done before asking again (the same Idempotency-Key is safe), and check the disk of \
+             the data directory",
+        ),
+        Some(Trouble::Lasting) | None => row(
+            "database_error",
+            K::Internal,
+            "look at the server's log; check the disk and the permissions of the data directory",
+        ),
+    }
+}
