@@ -115,6 +115,28 @@ const RULES: &[(&str, &str)] = &[
          HAVING MIN(seq) <> 1 + (SELECT cleared FROM clearings WHERE journal = 'events')",
     ),
     (
+        "an apply that is over has no open change",
+        "SELECT c.apply_id || '/' || c.position FROM apply_changes c JOIN applies a ON a.id = c.apply_id \
+         WHERE a.ended_at IS NOT NULL AND c.state IN ('waiting', 'started')",
+    ),
+    (
+        "an app has an open change of one apply at most",
+        "SELECT name FROM apply_changes WHERE state IN ('waiting', 'started') \
+         GROUP BY name HAVING COUNT(*) > 1",
+    ),
+    (
+        "a plan that is applied says so",
+        "SELECT p.id FROM plans p JOIN applies a ON a.plan_id = p.id WHERE p.applied_at IS NULL",
+    ),
+    (
+        "an apply that is held has an epoch",
+        "SELECT id FROM applies WHERE epoch = 0 AND lease_holder IS NOT NULL",
+    ),
+    (
+        "what is wanted of an app has no gap in its revisions",
+        "SELECT name FROM desired GROUP BY name HAVING MAX(revision) <> COUNT(*)",
+    ),
+    (
         "audit entries are numbered without gaps",
         "SELECT 'at ' || MAX(seq) FROM audit HAVING MAX(seq) <> COUNT(seq)",
     ),

@@ -4,7 +4,12 @@
 
 mod adoptions;
 pub mod alarms;
+pub mod applies;
 mod apply;
+mod apply_changes;
+mod apply_claims;
+mod apply_rows;
+mod apply_starts;
 mod apps;
 mod archive;
 mod audit_chain;
@@ -12,6 +17,7 @@ mod calls;
 pub mod clearing;
 mod counts;
 mod create;
+pub mod desired;
 pub mod diagnosis;
 pub mod effects;
 pub mod error;
@@ -54,6 +60,7 @@ pub mod resources;
 pub mod routed;
 mod row;
 mod seal;
+pub mod secrets;
 pub mod snapshots;
 mod sql;
 mod steps;

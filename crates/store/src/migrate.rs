@@ -75,6 +75,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(22, "0022_audit_chain", "postgres/", Then::LinkAudit),
     migration!(23, "0023_plans"),
     migration!(24, "0024_resources"),
+    migration!(25, "0025_applies"),
     migration!(27, "0027_updates", "postgres/"),
     migration!(29, "0029_touched_apps", "postgres/"),
 ];

@@ -18,6 +18,7 @@ impl State {
         self.check_apps(&mut wrong);
         self.check_guests(&mut wrong);
         self.check_operations(&mut wrong);
+        self.check_applies(&mut wrong);
         self.check_journals(&mut wrong);
         wrong
     }
@@ -146,6 +147,49 @@ impl State {
         }
         if let Some(ended) = self.live.keys().find(|app| !live.contains_key(app)) {
             wrong.push(format!("the live operation of an app is known: {ended}"));
+        }
+    }
+
+    fn check_applies(&self, wrong: &mut Vec<String>) {
+        let mut names = BTreeSet::new();
+        for ((apply, position), kept) in self.changes.iter() {
+            let change = &kept.change;
+            if change.state.is_over() {
+                continue;
+            }
+            if self
+                .applies
+                .get(apply)
+                .is_none_or(|apply| apply.ended_at.is_some())
+            {
+                let rule = "an apply that is over has no open change";
+                wrong.push(format!("{rule}: {apply}/{position}"));
+            }
+            if !names.insert(&change.name) {
+                let rule = "an app has an open change of one apply at most";
+                wrong.push(format!("{rule}: {}", change.name));
+            }
+        }
+        for apply in self.applies.values() {
+            let plan = self.plans.get(&apply.plan);
+            if plan.is_some_and(|plan| plan.applied_at.is_none()) {
+                wrong.push(format!("a plan that is applied says so: {}", apply.plan));
+            }
+            if apply.epoch == Epoch(0) && apply.lease.is_some() {
+                wrong.push(format!("an apply that is held has an epoch: {}", apply.id));
+            }
+        }
+        let mut before = None;
+        for (name, revision) in self.desired.keys() {
+            let next = match before {
+                Some((of, revision)) if of == name => revision + 1,
+                _ => 1,
+            };
+            if *revision != next {
+                let rule = "what is wanted of an app has no gap in its revisions";
+                wrong.push(format!("{rule}: {name}"));
+            }
+            before = Some((name, *revision));
         }
     }
 

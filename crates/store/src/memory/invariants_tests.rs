@@ -4,13 +4,16 @@ use std::sync::Arc;
 
 use proximity_domain::app::Status;
 use proximity_domain::create::Resources;
+use proximity_domain::desired::Documents;
 use proximity_domain::guest::{ContainerIdentity, ContainerRef, NativeGuest};
 use proximity_domain::ids::{
-    AppId, Epoch, GuestId, HolderId, HostId, InstallationId, OperationId, Vmid,
+    AppId, ApplyId, Epoch, GuestId, HolderId, HostId, InstallationId, OperationId, PlanId, Vmid,
 };
+use proximity_domain::manifest::Manifest;
 use proximity_domain::mark::Mark;
 use proximity_domain::names::Mac;
 use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_domain::plan::Plan;
 use proximity_domain::ports::PortRange;
 use proximity_domain::time::Timestamp;
 use serde_json::json;
@@ -18,10 +21,12 @@ use uuid::Uuid;
 
 use super::MemoryOptions;
 use super::state::State;
+use crate::applies::{ApplyRecord, NewApply};
 use crate::clearing::Journal;
 use crate::effects::{Effects, GuestChange, MutationAudit, NewLogLine};
+use crate::plans::PlanRecord;
 use crate::records::{
-    Actor, HostPlacement, HostRecord, LogLevel, NewApp, NewOperation, OperationRecord,
+    Actor, HostPlacement, HostRecord, Lease, LogLevel, NewApp, NewOperation, OperationRecord,
     PurposeTokens,
 };
 
@@ -31,6 +36,8 @@ const HOST: HostId = HostId(Uuid::from_u128(1));
 const APP: AppId = AppId(Uuid::from_u128(2));
 const OPERATION: OperationId = OperationId(Uuid::from_u128(3));
 const GUEST: GuestId = GuestId(Uuid::from_u128(4));
+const PLAN: PlanId = PlanId(Uuid::from_u128(5));
+const APPLY: ApplyId = ApplyId(Uuid::from_u128(6));
 const NOBODY: Uuid = Uuid::from_u128(99);
 
 fn host() -> HostRecord {
@@ -146,7 +153,52 @@ fn sound() -> State {
     state
         .record_mutation(&fence, 0, &audit, Effects::default(), NOW)
         .unwrap();
+    state.keep_plan(&plan(), &documents(), &actor).unwrap();
+    let new = NewApply {
+        id: APPLY,
+        plan: PLAN,
+        parallel: 1,
+        key: None,
+    };
+    state.start_apply(&new, &actor, NOW).unwrap();
     state
+}
+
+/// One app that is to be made, beside the one that stays as it is.
+fn plan() -> PlanRecord {
+    let change = json!({
+        "name": "new", "app": null, "class": "native", "layer": 0, "act": "create", "fields": [],
+        "place": {"host_id": null, "host": null, "node": null, "vmid": null}, "downtime": "none",
+        "at_risk": [], "lacks": [], "obstacles": [], "notes": [],
+    });
+    PlanRecord {
+        id: PLAN,
+        made_at: NOW,
+        made_by: "admin".to_owned(),
+        plan: Plan {
+            digest: "d".repeat(64),
+            basis: "b".repeat(64),
+            prune: false,
+            changes: vec![serde_json::from_value(change).unwrap()],
+            unchanged: 1,
+            uncompared: 0,
+            brake: None,
+        },
+        applied_at: None,
+    }
+}
+
+fn documents() -> Documents {
+    let spec = || serde_json::from_value(json!({"catalog_id": "nginx"})).unwrap();
+    let document = |name: &str| Manifest::App {
+        name: name.parse().unwrap(),
+        spec: spec(),
+    };
+    Documents::of(&[document("new"), document("web")])
+}
+
+fn apply(state: &mut State) -> &mut ApplyRecord {
+    state.applies.row(&APPLY).unwrap()
 }
 
 fn record(state: &mut State) -> &mut OperationRecord {
@@ -260,6 +312,31 @@ const DAMAGES: &[Damage] = &[
     ("the newest operation of a live app has its steps", |s| {
         record(s).cleared_at = Some(NOW)
     }),
+    ("an apply that is over has no open change", |s| {
+        apply(s).ended_at = Some(NOW);
+    }),
+    ("an app has an open change of one apply at most", |s| {
+        let again = s.changes[&(APPLY, 0)].clone();
+        s.changes.put((APPLY, 1), again);
+    }),
+    ("a plan that is applied says so", |s| {
+        s.plans.row(&PLAN).unwrap().applied_at = None;
+    }),
+    ("an apply that is held has an epoch", |s| {
+        apply(s).lease = Some(Lease {
+            holder: HolderId(NOBODY),
+            until: NOW,
+            lease_ms: 1,
+        });
+    }),
+    (
+        "what is wanted of an app has no gap in its revisions",
+        |s| {
+            let (name, _) = s.desired.keys().next().unwrap().clone();
+            let first = s.desired[&(name.clone(), 1)].clone();
+            s.desired.put((name, 3), first);
+        },
+    ),
     ("audit entries are numbered without gaps", |s| {
         s.audit.remove(&1);
     }),

@@ -6,8 +6,10 @@
 
 mod adoptions;
 mod alarms;
+mod applies;
 mod apps;
 mod clearing;
+mod desired;
 mod effects;
 mod guards;
 mod guests;

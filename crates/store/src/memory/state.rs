@@ -6,8 +6,10 @@ use std::sync::Arc;
 use proximity_domain::adoption::AdoptionRecord;
 use proximity_domain::app::{AppClass, Status};
 use proximity_domain::audit::Link;
+use proximity_domain::desired::Documents;
 use proximity_domain::identity::{Learned, Shown};
-use proximity_domain::ids::{AppId, GuestId, HostId, OperationId, PlanId, TokenId};
+use proximity_domain::ids::{AppId, ApplyId, GuestId, HostId, OperationId, PlanId, TokenId};
+use proximity_domain::names::{Hostname, SecretName};
 use proximity_domain::notify::{ChannelName, Waiting};
 use proximity_domain::ports::{PortPair, PortRange};
 use proximity_domain::recorded::RecordedGuest;
@@ -19,7 +21,9 @@ use secrecy::SecretString;
 use super::MemoryOptions;
 use super::table::Table;
 use crate::alarms::{Alarm, AlarmKey};
+use crate::applies::{ApplyRecord, KeptChange};
 use crate::clearing::Journal;
+use crate::desired::DesiredRecord;
 use crate::guards::GuardedApp;
 use crate::identities::GuestLooks;
 use crate::interfaces::SeenInterfaces;
@@ -28,6 +32,7 @@ use crate::observation::{BrakeRecord, KeptSuspicion};
 use crate::plans::PlanRecord;
 use crate::records::{AppRecord, HostRecord, LogLine, NewApp, OperationRecord, TokenRecord};
 use crate::resources::ResourceRecord;
+use crate::secrets::SecretRecord;
 use crate::views::{ArchivedApp, AuditRow, EventRow, PortSide};
 
 /// An app, live or archived.
@@ -102,6 +107,13 @@ pub(crate) struct KeptKey {
     pub(crate) created_at: Timestamp,
 }
 
+/// A secret.
+#[derive(Debug, Clone)]
+pub(crate) struct KeptSecret {
+    pub(crate) record: SecretRecord,
+    pub(crate) value: SecretString,
+}
+
 /// One line of an app's log.
 #[derive(Debug, Clone)]
 pub(crate) struct AppLine {
@@ -143,6 +155,15 @@ pub(crate) struct State {
     /// When a channel was told of a subject.
     pub(crate) subjects: Table<(ChannelName, String), Timestamp>,
     pub(crate) plans: Table<PlanId, PlanRecord>,
+    /// What the documents of each plan want.
+    pub(crate) documents: Table<PlanId, Documents>,
+    /// Without their counts.
+    pub(crate) applies: Table<ApplyId, ApplyRecord>,
+    /// By apply and position.
+    pub(crate) changes: Table<(ApplyId, u32), KeptChange>,
+    /// By name and revision.
+    pub(crate) desired: Table<(Hostname, u64), DesiredRecord>,
+    pub(crate) secrets: Table<SecretName, KeptSecret>,
     pub(crate) resources: Table<ResourceId, ResourceRecord>,
     /// By resource and number.
     pub(crate) snapshots: Table<(ResourceId, i64), Snapshot>,
@@ -192,6 +213,11 @@ impl State {
             notices: Table::default(),
             subjects: Table::default(),
             plans: Table::default(),
+            documents: Table::default(),
+            applies: Table::default(),
+            changes: Table::default(),
+            desired: Table::default(),
+            secrets: Table::default(),
             resources: Table::default(),
             snapshots: Table::default(),
         }
@@ -211,7 +237,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 24] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 29] {
         let Self {
             public: _,
             internal: _,
@@ -238,13 +264,18 @@ impl State {
             notices,
             subjects,
             plans,
+            documents,
+            applies,
+            changes,
+            desired,
+            secrets,
             resources,
             snapshots,
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
             alarms, guards, keys, log, events, audit, clearings, links, channels, notices,
-            subjects, plans, resources, snapshots,
+            subjects, plans, documents, applies, changes, desired, secrets, resources, snapshots,
         ]
     }
 }

@@ -196,6 +196,23 @@ pub enum Call {
     },
     KeepChannels(u8),
     KeepPlan(u8),
+    StartApply {
+        plan: u8,
+        key: Option<u8>,
+    },
+    ClaimApply {
+        seen: u8,
+        holder: u8,
+    },
+    /// What a loop writes under a claim.
+    OfApply {
+        claim: u8,
+        what: u8,
+        n: u8,
+    },
+    StopApply(u8),
+    SetSecret(u8),
+    RemoveSecret(u8),
     /// What became of notices, or a further look at the events.
     Notices {
         channel: u8,
@@ -260,6 +277,12 @@ impl Call {
             Self::Journals { .. } => "Journals",
             Self::KeepChannels(_) => "KeepChannels",
             Self::KeepPlan(_) => "KeepPlan",
+            Self::StartApply { .. } => "StartApply",
+            Self::ClaimApply { .. } => "ClaimApply",
+            Self::OfApply { .. } => "OfApply",
+            Self::StopApply(_) => "StopApply",
+            Self::SetSecret(_) => "SetSecret",
+            Self::RemoveSecret(_) => "RemoveSecret",
             Self::Notices { .. } => "Notices",
         }
     }
@@ -318,6 +341,12 @@ pub const NAMES: &[(&str, bool)] = &[
     ("Journals", false),
     ("KeepChannels", false),
     ("KeepPlan", true),
+    ("StartApply", true),
+    ("ClaimApply", false),
+    ("OfApply", true),
+    ("StopApply", true),
+    ("SetSecret", false),
+    ("RemoveSecret", true),
     ("Notices", false),
 ];
 
@@ -387,7 +416,6 @@ fn of_people() -> impl Strategy<Value = Call> {
         2 => (n(), seldom()).prop_map(|(filter, before)| Call::ListOperations { filter, before }),
         1 => (n(), n()).prop_map(|(after, limit)| Call::Journals { after, limit }),
         1 => n().prop_map(Call::KeepChannels),
-        2 => n().prop_map(Call::KeepPlan),
         5 => (n(), n()).prop_map(|(channel, act)| Call::Notices { channel, act }),
     ]
 }
@@ -409,6 +437,18 @@ fn of_workers() -> impl Strategy<Value = Call> {
         9 => (n(), n(), change()).prop_map(|(claim, index, change)|
             Call::Finish { claim, index, change }),
         4 => (n(), change()).prop_map(|(claim, change)| Call::Note { claim, change }),
+    ]
+}
+
+fn of_applies() -> impl Strategy<Value = Call> {
+    prop_oneof![
+        5 => n().prop_map(Call::KeepPlan),
+        6 => (n(), seldom()).prop_map(|(plan, key)| Call::StartApply { plan, key }),
+        5 => (n(), 0..2_u8).prop_map(|(seen, holder)| Call::ClaimApply { seen, holder }),
+        16 => (n(), n(), n()).prop_map(|(claim, what, n)| Call::OfApply { claim, what, n }),
+        2 => n().prop_map(Call::StopApply),
+        3 => n().prop_map(Call::SetSecret),
+        3 => n().prop_map(Call::RemoveSecret),
     ]
 }
 
@@ -504,6 +544,7 @@ fn call() -> impl Strategy<Value = Call> {
         16 => of_people(),
         10 => of_workers(),
         8 => of_turns(),
+        12 => of_applies(),
         30 => (n(), change()).prop_map(|(n, change)| Call::Next { n, change }),
     ]
 }

@@ -8,6 +8,7 @@ use proximity_store::views::{AppFilter, ArchiveFilter, OperationFilter};
 use proximity_store::{KeptRecord, StoreError};
 use secrecy::ExposeSecret;
 
+use super::applies;
 use super::notices;
 use super::pair::{Pair, both};
 use super::people::{key_of, secret_of};
@@ -37,6 +38,7 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     chain.unwrap();
     notices::look(pair).await;
     plans::look(pair).await;
+    applies::look(pair).await;
     let wrong = both!(pair, store => store.invariants()).unwrap();
     assert!(wrong.is_empty(), "{wrong:#?}");
 }
@@ -52,6 +54,8 @@ pub async fn at_what_is_live(pair: &Pair) {
     both!(pair, store => store.alarms()).unwrap();
     both!(pair, store => store.guards()).unwrap();
     both!(pair, store => store.exposed_apps()).unwrap();
+    both!(pair, store => store.claimable_applies()).unwrap();
+    both!(pair, store => store.all_desired()).unwrap();
 }
 
 /// How seldom each of the copies is refreshed, in calls: of SQLite one always and one when much was written, of memory one.

@@ -8,6 +8,7 @@
     clippy::panic
 )]
 
+mod applies;
 mod calls;
 mod clearing;
 mod look;

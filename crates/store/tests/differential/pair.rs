@@ -103,8 +103,12 @@ fn said<T: Debug>(answer: &Result<T, StoreError>) -> String {
 }
 
 /// Every sort of refusal that has to be seen.
-pub const REFUSALS: [&str; 11] = [
+pub const REFUSALS: [&str; 15] = [
     "lease lost",
+    "apply lost",
+    "plan applied",
+    "overlaps",
+    "secret in use",
     "host name taken",
     "no port",
     "no port, some rest",
@@ -120,6 +124,10 @@ pub const REFUSALS: [&str; 11] = [
 fn sort_of(refusal: &StoreError) -> &'static str {
     match refusal {
         StoreError::LeaseLost { .. } => "lease lost",
+        StoreError::ApplyLost { .. } => "apply lost",
+        StoreError::PlanApplied { .. } => "plan applied",
+        StoreError::ApplyOverlaps { .. } => "overlaps",
+        StoreError::SecretInUse { .. } => "secret in use",
         StoreError::HostnameTaken { .. } => "host name taken",
         StoreError::PortsExhausted { resting, .. } if resting.is_empty() => "no port",
         StoreError::PortsExhausted { .. } => "no port, some rest",

@@ -114,6 +114,12 @@ impl Play {
             }
             Call::KeepChannels(_) | Call::Notices { .. } => self.notices(call).await,
             Call::KeepPlan(n) => self.keep_plan(n).await,
+            Call::StartApply { .. }
+            | Call::ClaimApply { .. }
+            | Call::OfApply { .. }
+            | Call::StopApply(_)
+            | Call::SetSecret(_)
+            | Call::RemoveSecret(_) => return Some(self.applies(call).await),
             _ => return None,
         };
         Some(Some(refused))

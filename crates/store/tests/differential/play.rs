@@ -2,6 +2,7 @@
 
 use proximity_domain::ids::{AppId, HolderId, HostId, OperationId};
 use proximity_domain::time::Timestamp;
+use proximity_store::applies::{ApplyFence, ClaimableApply};
 use proximity_store::records::{Actor, Claimable, Fence};
 use uuid::Uuid;
 
@@ -23,6 +24,9 @@ pub struct Play {
     pub claims: Vec<Fence>,
     /// What was there to claim, now or a while ago.
     pub looked: Vec<Claimable>,
+    /// Applies that were claimed, and what there was to claim, now or a while ago.
+    pub fences: Vec<ApplyFence>,
+    pub applies: Vec<ClaimableApply>,
     pub vmid: u32,
     pub ids: u128,
     now: i64,
@@ -43,6 +47,8 @@ impl Play {
             known: Known::default(),
             claims: Vec::new(),
             looked: Vec::new(),
+            fences: Vec::new(),
+            applies: Vec::new(),
             vmid: 100,
             ids: 1000,
             now: 1_700_000_000_000,
@@ -172,7 +178,7 @@ impl Play {
     }
 }
 
-fn holder(n: u8) -> HolderId {
+pub fn holder(n: u8) -> HolderId {
     HolderId(Uuid::from_u128(u128::from(n) + 1))
 }
 

@@ -5,11 +5,13 @@
 pub mod acts;
 pub mod adoptions;
 pub mod alarms;
+pub mod applies;
 pub mod apps;
 pub mod archive;
 pub mod calls;
 pub mod chain;
 pub mod clearing;
+pub mod desired;
 pub mod events;
 pub mod fencing;
 pub mod guards;
@@ -78,6 +80,12 @@ macro_rules! with_cases {
             alarms: are_raised_once_and_ended_once;
             interfaces: are_kept_when_they_change;
             plans: are_kept_as_they_were_shown, of_many_the_newest_stay;
+            applies: are_begun_in_one_commit, come_once_for_a_plan_and_alone_for_an_app, are_claimed_as_seen_and_fenced,
+                start_each_change_once_and_end_as_their_changes_did, that_are_stopped_start_no_more,
+                of_many_the_newest_stay_and_those_at_work;
+            desired: is_what_was_applied_last_with_all_before, of_a_change_that_failed_is_as_before,
+                of_apps_that_stay_as_they_are_is_recorded_at_once, of_another_name_ends_when_the_app_gets_a_new_one,
+                stands_for_secrets_that_are_kept_apart, holds_its_secrets_while_it_names_them;
             resources: change_by_snapshots_alone, go_whole_once_they_are_gone_for_long, take_their_configuration_beside_their_list, are_found_by_what_tells_them_apart,
                 tell_what_they_were_at_any_moment, keep_their_newest_snapshot_whoever_clears, let_tasks_go_whole,
                 go_with_their_host_entry;

@@ -1,7 +1,9 @@
 //! Plans, kept as they were shown.
 
 use proximity_domain::app::AppClass;
+use proximity_domain::desired::Documents;
 use proximity_domain::ids::{AppId, PlanId};
+use proximity_domain::manifest::Manifest;
 use proximity_domain::plan::{
     Act, Change, Downtime, FieldDiff, MassBrake, Obstacle, Place, Plan, Source,
 };
@@ -58,7 +60,18 @@ fn record(world: &mut World, at: i64) -> PlanRecord {
                 limit: 3,
             }),
         },
+        applied_at: None,
     }
+}
+
+/// What the documents of such a plan want.
+fn documents() -> Documents {
+    let spec = json!({"catalog_id": "nginx", "settings": {"TITLE": "hello", "PASSWORD": {"secret": "db"}}});
+    let document = Manifest::App {
+        name: "web".parse().unwrap(),
+        spec: serde_json::from_value(spec).unwrap(),
+    };
+    Documents::of(&[document])
 }
 
 pub async fn are_kept_as_they_were_shown(make: &impl Make) {
@@ -66,12 +79,18 @@ pub async fn are_kept_as_they_were_shown(make: &impl Make) {
     let now = world.at().0;
     let record = record(&mut world, now);
     let (store, actor) = (world.store.clone(), world.actor.clone());
-    store.keep_plan(&record, &actor).await.unwrap();
+    store
+        .keep_plan(&record, &documents(), &actor)
+        .await
+        .unwrap();
     let kept = store.plan(record.id).await.unwrap();
     assert_eq!(kept, Some(record.clone()));
+    let kept = store.plan_documents(record.id).await.unwrap();
+    assert_eq!(kept, Some(documents()));
     let other = PlanId(world.id());
     assert_eq!(store.plan(other).await.unwrap(), None);
-    let again = store.keep_plan(&record, &actor).await;
+    assert_eq!(store.plan_documents(other).await.unwrap(), None);
+    let again = store.keep_plan(&record, &documents(), &actor).await;
     assert!(matches!(
         again,
         Err(StoreError::Exists { what: "plan", .. })
@@ -95,26 +114,38 @@ pub async fn of_many_the_newest_stay(make: &impl Make) {
     // Whoever plans most takes no place of anybody else.
     let mut others = record(&mut world, now - 10);
     others.made_by = "robot".to_owned();
-    store.keep_plan(&others, &actor).await.unwrap();
+    store
+        .keep_plan(&others, &documents(), &actor)
+        .await
+        .unwrap();
     for n in 0..i64::from(PLANS_KEPT) {
         let record = record(&mut world, now + n);
-        store.keep_plan(&record, &actor).await.unwrap();
+        store
+            .keep_plan(&record, &documents(), &actor)
+            .await
+            .unwrap();
         ids.push(record.id);
     }
     assert!(store.plan(ids[0]).await.unwrap().is_some());
     // Made under a clock that was set back: it stays, and the oldest of the others goes.
     let back = record(&mut world, now - 5);
-    store.keep_plan(&back, &actor).await.unwrap();
+    store.keep_plan(&back, &documents(), &actor).await.unwrap();
     assert_eq!(store.plan(back.id).await.unwrap(), Some(back.clone()));
     assert_eq!(store.plan(ids[0]).await.unwrap(), None);
     assert!(store.plan(ids[1]).await.unwrap().is_some());
     let newest = record(&mut world, now + 1_000);
-    store.keep_plan(&newest, &actor).await.unwrap();
+    store
+        .keep_plan(&newest, &documents(), &actor)
+        .await
+        .unwrap();
     assert_eq!(store.plan(back.id).await.unwrap(), None);
     assert!(store.plan(ids[1]).await.unwrap().is_some());
     assert_eq!(store.plan(others.id).await.unwrap(), Some(others.clone()));
     others.id = PlanId(world.id());
-    store.keep_plan(&others, &actor).await.unwrap();
+    store
+        .keep_plan(&others, &documents(), &actor)
+        .await
+        .unwrap();
     assert!(store.plan(ids[1]).await.unwrap().is_some());
     world.assert_sound().await;
 }

@@ -7,6 +7,7 @@ mod want;
 
 use std::time::Duration;
 
+use proximity_domain::desired::Documents;
 use proximity_domain::ids::{PlanId, Vmid};
 use proximity_domain::manifest::Manifest;
 use proximity_domain::names::HostLabel;
@@ -109,9 +110,11 @@ impl Engine {
             made_at: self.now(),
             made_by: actor.account.clone(),
             plan,
+            applied_at: None,
         };
         if !request.passing {
-            self.store().keep_plan(&record, actor).await?;
+            let documents = Documents::of(documents);
+            self.store().keep_plan(&record, &documents, actor).await?;
         }
         Ok(record)
     }
