@@ -1,4 +1,5 @@
 mod held_back;
+mod made_of;
 mod namesakes;
 mod order;
 

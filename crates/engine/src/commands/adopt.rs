@@ -77,6 +77,20 @@ impl Engine {
         request: AdoptContainer,
         deadline: Deadline,
     ) -> Result<AppRecord, EngineError> {
+        self.adopt_as(actor, request, None, deadline).await
+    }
+
+    /// As [`Engine::adopt_by`], under this host name; without one, under one that is made of the container's own.
+    ///
+    /// # Errors
+    /// Those of [`Engine::adopt_by`], and a host name that was given and that another live app has.
+    pub(crate) async fn adopt_as(
+        &self,
+        actor: &Actor,
+        request: AdoptContainer,
+        hostname: Option<Hostname>,
+        deadline: Deadline,
+    ) -> Result<AppRecord, EngineError> {
         let vmid = number(request.vmid)?;
         if request.port == Some(0) {
             return Err(EngineError::Invalid {
@@ -104,10 +118,14 @@ impl Engine {
         let name = config.hostname.clone().or_else(|| row.name.clone());
         let name = name.unwrap_or_default();
         let (kind, usual) = kind_and_port(kind, &name, row.tags.as_deref())?;
+        let (hostname, again) = match hostname {
+            Some(hostname) => (hostname, None),
+            None => (self.free_hostname(&name, vmid).await?, Some(name.as_str())),
+        };
         let app = NewApp {
             id: AppId(self.inner.parts.ids.uuid()),
             owner: actor.account.clone(),
-            hostname: self.free_hostname(&name, vmid).await?,
+            hostname,
             catalog_id: kind,
             catalog_version: VERSION.to_owned(),
             host: host.id,
@@ -134,7 +152,7 @@ impl Engine {
             retry_of: None,
             key: None,
         };
-        let made = self.commit_adoption(actor, app, guest, operation, request.key, &name);
+        let made = self.commit_adoption(actor, app, guest, operation, request.key, again);
         let made = made.await?;
         self.inner.bell.notify_one();
         Ok(made)
@@ -154,7 +172,7 @@ impl Engine {
         Ok((row, config))
     }
 
-    /// Commits, with another host name where the free one was taken meanwhile.
+    /// Commits, with another host name made of `name` where the free one was taken meanwhile; without a name, with none.
     async fn commit_adoption(
         &self,
         actor: &Actor,
@@ -162,7 +180,7 @@ impl Engine {
         guest: AdoptedGuest,
         operation: NewOperation,
         key: Option<RequestKey>,
-        name: &str,
+        name: Option<&str>,
     ) -> Result<AppRecord, EngineError> {
         let vmid = guest.identity.vmid;
         for _ in 1..NAMES {
@@ -171,12 +189,14 @@ impl Engine {
             let made = store
                 .adopt_app(app_now, guest, operation, actor, key.clone(), self.now())
                 .await;
-            match made {
-                Err(StoreError::HostnameTaken { .. }) => {
+            match (made, name) {
+                (Err(StoreError::HostnameTaken { .. }), Some(name)) => {
                     app.hostname = self.free_hostname(name, vmid).await?;
                 }
-                Err(StoreError::Exists { what: "guest", .. }) => return Err(managed(vmid, None)),
-                other => return Ok(other?),
+                (Err(StoreError::Exists { what: "guest", .. }), _) => {
+                    return Err(managed(vmid, None));
+                }
+                (other, _) => return Ok(other?),
             }
         }
         let hostname = app.hostname.to_string();

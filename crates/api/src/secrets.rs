@@ -1,0 +1,34 @@
+//! `/api/secrets`: values that documents name and nobody reads back.
+
+use jiff::Timestamp;
+use serde::{Deserialize, Serialize};
+use utoipa::ToSchema;
+
+use crate::secret::Secret;
+
+/// Body of `PUT /api/secrets/{name}`.
+#[derive(Debug, Clone, Serialize, Deserialize, ToSchema)]
+#[serde(deny_unknown_fields)]
+pub struct SetSecret {
+    /// The value; no answer ever holds it.
+    #[schema(value_type = String, min_length = 1, max_length = 65536)]
+    pub value: Secret,
+}
+
+/// A secret, without its value.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SecretEntry {
+    /// What documents call it: `{secret: NAME}`.
+    pub name: String,
+    /// When it was given its value first.
+    pub created_at: Timestamp,
+    /// When it was given the value it has.
+    pub changed_at: Timestamp,
+}
+
+/// Answer of `GET /api/secrets`, by name.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize, ToSchema)]
+pub struct SecretList {
+    /// All secrets.
+    pub secrets: Vec<SecretEntry>,
+}

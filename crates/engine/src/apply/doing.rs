@@ -1,0 +1,490 @@
+//! One change that was begun: what it is made of is done one after the other, each thing under a request key of its own.
+
+use std::collections::BTreeMap;
+
+use proximity_domain::app::StatusLabel;
+use proximity_domain::create::ResourceRequest;
+use proximity_domain::failure::Failure;
+use proximity_domain::ids::{AppId, OperationId};
+use proximity_domain::manifest::WantedPower;
+use proximity_domain::operation::{OperationKind, OperationState};
+use proximity_domain::plan::{
+    Change, Task, Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting, Wish,
+};
+use proximity_store::applies::{ApplyChange, ApplyFence, ApplyRecord, ChangeEnd};
+use proximity_store::error::StoreError;
+use proximity_store::exposure::Exposure;
+use proximity_store::records::{Actor, AppRecord, OperationRecord, RequestKey};
+use proximity_store::views::OperationFilter;
+use secrecy::ExposeSecret;
+use serde_json::{Map, Value};
+
+use super::held::Planned;
+use crate::commands::{Action, AdoptContainer, CreateApp, Deadline, UpdateApp};
+use crate::engine::Engine;
+use crate::error::EngineError;
+
+/// A key is kept for a day; what was begun before that is not looked for by it.
+const KEYS_MS: i64 = 24 * 60 * 60 * 1_000;
+
+/// How far a change came.
+#[derive(Debug)]
+pub(super) struct Done {
+    /// Its app, once it has one.
+    pub(super) app: Option<AppId>,
+    /// The last operation that was begun for it.
+    pub(super) operation: Option<OperationId>,
+    /// How it ended; `None`: it waits.
+    pub(super) end: Option<ChangeEnd>,
+}
+
+/// How far one thing came that is done for a change.
+enum Came {
+    Done,
+    /// Its operation is under way, or it is tried again.
+    Waits,
+    Failed(Failure),
+}
+
+/// What came of a command.
+enum Begun {
+    /// This operation carries it out.
+    Operation(OperationId),
+    /// It is done.
+    Done,
+    /// It is done, and what it made is found at the next look.
+    Found,
+}
+
+/// Brings one change forward.
+pub(super) struct Doer<'a> {
+    engine: &'a Engine,
+    fence: &'a ApplyFence,
+    actor: Actor,
+    change: &'a ApplyChange,
+    app: Option<AppId>,
+    operation: Option<OperationId>,
+}
+
+/// One thing that is done, and what it is about.
+struct Step<'a> {
+    /// Its place among those of its change.
+    at: usize,
+    task: &'a Task,
+    /// The app was taken over by the same change, so that its power is just read.
+    is_new: bool,
+    planned: &'a Change,
+    wanted: Option<&'a Wanted>,
+}
+
+impl<'a> Doer<'a> {
+    pub(super) fn new(
+        engine: &'a Engine,
+        apply: &ApplyRecord,
+        fence: &'a ApplyFence,
+        change: &'a ApplyChange,
+    ) -> Self {
+        Self {
+            engine,
+            fence,
+            actor: apply.actor(),
+            change,
+            app: change.app,
+            operation: change.operation,
+        }
+    }
+
+    /// As far as it comes without waiting for an operation. Whatever was begun before, also by a process that died, is found.
+    ///
+    /// # Errors
+    /// The store's: it is looked at again then.
+    pub(super) async fn forward(
+        mut self,
+        planned: Result<&Planned, &Failure>,
+    ) -> Result<Done, StoreError> {
+        let known = planned.map_err(Clone::clone);
+        let known = known.and_then(|planned| planned.change(self.change.position));
+        let end = match known {
+            Ok((planned, wanted, tasks)) => {
+                // The app that was planned for, and no other that has come in its place.
+                self.app = planned.app;
+                self.all(planned, wanted, &tasks).await?
+            }
+            Err(why) => Some(ChangeEnd::Failed(why)),
+        };
+        Ok(Done {
+            app: self.app.or(self.change.app),
+            operation: self.operation,
+            end,
+        })
+    }
+
+    async fn all(
+        &mut self,
+        planned: &Change,
+        wanted: Option<&Wanted>,
+        tasks: &[Task],
+    ) -> Result<Option<ChangeEnd>, StoreError> {
+        let mut is_new = false;
+        for (at, task) in tasks.iter().enumerate() {
+            let step = Step {
+                at,
+                task,
+                is_new,
+                planned,
+                wanted,
+            };
+            match self.one(&step).await? {
+                Came::Done => is_new |= *task == Task::Adopt,
+                Came::Waits => return Ok(None),
+                Came::Failed(why) => return Ok(Some(ChangeEnd::Failed(why))),
+            }
+        }
+        Ok(Some(ChangeEnd::Done))
+    }
+
+    async fn one(&mut self, step: &Step<'_>) -> Result<Came, StoreError> {
+        let key = self.key(step);
+        let store = self.engine.store();
+        let (account, now) = (&self.actor.account, self.engine.now());
+        let made = match step.task.is_an_operation() {
+            true => match store.request(account, &key, now).await {
+                Err(e @ StoreError::KeyReused { .. }) => return Ok(failed(&e.into())),
+                made => made?,
+            },
+            // Done again, these change nothing.
+            false => None,
+        };
+        if let Some(resource) = made {
+            return self.found(step, &resource).await;
+        }
+        if self.is_forgotten() {
+            return self.unknown().await;
+        }
+        match Box::pin(self.begin(step, key)).await {
+            Ok(Begun::Operation(operation)) => {
+                self.write_down(operation).await?;
+                Ok(Came::Waits)
+            }
+            Ok(Begun::Done) => Ok(Came::Done),
+            Ok(Begun::Found) => Ok(Came::Waits),
+            Err(EngineError::Store(e)) if e.may_pass() => Err(e),
+            Err(EngineError::Store(StoreError::QueueFull { .. })) => Ok(Came::Waits),
+            Err(EngineError::Store(e @ StoreError::ApplyLost { .. })) => Err(e),
+            Err(e) => Ok(failed(&e)),
+        }
+    }
+
+    /// The same for the same thing of the same apply, whatever it would say by now.
+    fn key(&self, step: &Step<'_>) -> RequestKey {
+        let (begins, at) = (&self.change.request_key, step.at);
+        let key = match at {
+            0 => begins.clone(),
+            at => format!("{begins}:{at}"),
+        };
+        let parts = ["apply", &key, step.task.label()];
+        let parts = parts.map(str::as_bytes);
+        RequestKey {
+            fingerprint: self.engine.store().fingerprint(&parts),
+            key,
+        }
+    }
+
+    /// It was begun so long ago that no key tells what was done for it.
+    fn is_forgotten(&self) -> bool {
+        let begun = self.change.started_at;
+        begun.is_some_and(|at| self.engine.now().0.saturating_sub(at.0) >= KEYS_MS)
+    }
+
+    /// Waits for what is under way, and begins nothing more.
+    async fn unknown(&self) -> Result<Came, StoreError> {
+        if let Some(id) = self.operation
+            && let Some(operation) = self.engine.store().operation(id).await?
+            && !operation.state.is_final()
+            && !matches!(operation.state, OperationState::Stuck { .. })
+        {
+            return Ok(Came::Waits);
+        }
+        Ok(Came::Failed(Failure::new(
+            "plan_outdated",
+            "it was begun more than a day ago, and what was done for it since is not known",
+            format!("look at it with: proximity show {}; then plan again", self.change.name),
+        )))
+    }
+
+    /// What an earlier request under the key made, and how far that is.
+    async fn found(&mut self, step: &Step<'_>, resource: &str) -> Result<Came, StoreError> {
+        let damaged = || StoreError::Damaged {
+            what: "resource",
+            why: "it is of another kind than the request".to_owned(),
+        };
+        let store = self.engine.store();
+        let operation = match step.task {
+            Task::Create | Task::Adopt => {
+                let app: AppId = resource.parse().map_err(|_| damaged())?;
+                self.app = Some(app);
+                let kind = match step.task {
+                    Task::Adopt => OperationKind::Adopt,
+                    _ => OperationKind::Deploy,
+                };
+                let filter = OperationFilter {
+                    app: Some(app),
+                    kind: Some(kind),
+                    limit: 1,
+                    ..OperationFilter::default()
+                };
+                // A person may have asked for it once more.
+                store.operations(filter).await?.pop()
+            }
+            _ => {
+                let id: OperationId = resource.parse().map_err(|_| damaged())?;
+                store.operation(id).await?
+            }
+        };
+        let operation = operation.ok_or_else(damaged)?;
+        self.write_down(operation.id).await?;
+        Ok(came(operation))
+    }
+
+    /// What is being done for it, for whoever looks at the apply.
+    async fn write_down(&mut self, operation: OperationId) -> Result<(), StoreError> {
+        let app = self.app.filter(|app| self.change.app != Some(*app));
+        // Of an earlier one of its operations this was written before.
+        let is_known = self.operation == Some(operation) && app.is_none();
+        self.operation = Some(operation);
+        if is_known {
+            return Ok(());
+        }
+        let store = self.engine.store();
+        store
+            .record_change(self.fence, self.change.position, app, Some(operation))
+            .await
+    }
+
+    /// Asks for it, by the command that a person would use.
+    async fn begin(&mut self, step: &Step<'_>, key: RequestKey) -> Result<Begun, EngineError> {
+        // A claim that somebody else has taken over begins nothing.
+        self.engine.store().check_apply_fence(self.fence).await?;
+        let (engine, actor) = (self.engine, self.actor.clone());
+        match (step.task, step.wanted.map(|wanted| &wanted.kind)) {
+            (Task::Create, Some(WantedKind::App(spec))) => {
+                let request = self.creation(spec, key).await?;
+                let made = Box::pin(engine.create_app(&actor, request)).await?;
+                Ok(self.made(&made))
+            }
+            (Task::Adopt, Some(WantedKind::Adopted(spec))) => {
+                let (request, name) = (adoption(spec, key), self.change.name.clone());
+                let deadline = Deadline::of_request();
+                let made = engine.adopt_as(&actor, request, Some(name), deadline);
+                Ok(self.made(&Box::pin(made).await?))
+            }
+            (Task::Create | Task::Adopt, _) => Err(EngineError::NotFound {
+                what: "document of",
+                name: self.change.name.to_string(),
+            }),
+            (Task::Remove | Task::Forget, _) => {
+                let app = self.ready(step.planned.app, step.task).await?;
+                let action = Action::Delete {
+                    confirm: Some(app.hostname.to_string()),
+                    force_stop: false,
+                    purge: false,
+                };
+                self.act(&app, action, key).await
+            }
+            (Task::Update(wish), _) => {
+                let app = self.ready(self.app, step.task).await?;
+                let request = self.update(&app, wish, key).await?;
+                let updated = engine.update_app(&actor, &app.id.to_string(), request);
+                Ok(Begun::Operation(Box::pin(updated).await?.id))
+            }
+            (Task::Power(power), _) => {
+                let app = self.ready(self.app, step.task).await?;
+                if step.is_new && is_so(&app, *power) {
+                    return Ok(Begun::Done);
+                }
+                let action = match power {
+                    WantedPower::Running => Action::Start,
+                    WantedPower::Stopped => Action::Stop { force: false },
+                };
+                self.act(&app, action, key).await
+            }
+            (Task::Guard(_) | Task::Expose(_) | Task::Hide, _) => self.note(step.task).await,
+        }
+    }
+
+    /// What is only written down, and at the gateway.
+    async fn note(&self, task: &Task) -> Result<Begun, EngineError> {
+        let app = self.ready(self.app, task).await?;
+        let (engine, id) = (self.engine, app.id.to_string());
+        let exposure = match task {
+            Task::Guard(on) => {
+                engine.guard(&self.actor, &id, *on).await?;
+                return Ok(Begun::Done);
+            }
+            Task::Expose(port) => Exposure::Open(*port),
+            _ => Exposure::Closed,
+        };
+        Box::pin(engine.expose(&self.actor, &id, exposure)).await?;
+        Ok(Begun::Done)
+    }
+
+    async fn act(
+        &self,
+        app: &AppRecord,
+        action: Action,
+        key: RequestKey,
+    ) -> Result<Begun, EngineError> {
+        let id = app.id.to_string();
+        let asked = self
+            .engine
+            .act_once(&self.actor, &id, action, Some(key))
+            .await?;
+        Ok(Begun::Operation(asked.id))
+    }
+
+    fn made(&mut self, app: &AppRecord) -> Begun {
+        self.app = Some(app.id);
+        app.operation.map_or(Begun::Found, Begun::Operation)
+    }
+
+    /// The app, if it is there and nobody is at work on it.
+    async fn ready(&self, app: Option<AppId>, task: &Task) -> Result<AppRecord, EngineError> {
+        let found = match app {
+            Some(id) => self.engine.store().app(id).await?,
+            None => None,
+        };
+        let app = found.ok_or_else(|| EngineError::NotFound {
+            what: "app",
+            name: self.change.name.to_string(),
+        })?;
+        if let Some(operation) = app.operation {
+            let app = app.id;
+            return Err(StoreError::Busy { app, operation }.into());
+        }
+        match app.status.label() {
+            StatusLabel::Running | StatusLabel::Stopped => Ok(app),
+            status @ (StatusLabel::Deploying
+            | StatusLabel::Adopting
+            | StatusLabel::Cloning
+            | StatusLabel::Updating
+            | StatusLabel::Removing
+            | StatusLabel::Error) => Err(EngineError::NotInState {
+                app: app.hostname.to_string(),
+                status: status.label().to_owned(),
+                action: task.label().to_owned(),
+            }),
+        }
+    }
+
+    async fn creation(
+        &self,
+        spec: &WantedApp,
+        key: RequestKey,
+    ) -> Result<CreateApp, EngineError> {
+        Ok(CreateApp {
+            catalog_id: spec.catalog_id.to_string(),
+            hostname: self.change.name.to_string(),
+            resources: ResourceRequest {
+                memory_mib: Some(spec.resources.memory_mib),
+                cores: Some(spec.resources.cores),
+                disk_gib: Some(spec.resources.disk_gib),
+            },
+            environment: self.values(&spec.settings).await?,
+            host: spec.host.map(|host| host.to_string()),
+            node: spec.node.as_ref().map(ToString::to_string),
+            key: Some(key),
+        })
+    }
+
+    async fn update(
+        &self,
+        app: &AppRecord,
+        wish: &Wish,
+        key: RequestKey,
+    ) -> Result<UpdateApp, EngineError> {
+        Ok(UpdateApp {
+            resources: wish.resources,
+            settings: self.values(&wish.settings).await?,
+            digest: None,
+            // The plan showed how large its disk is to be, and was agreed to.
+            confirm: Some(app.hostname.to_string()),
+            key: Some(key),
+        })
+    }
+
+    /// Settings as requests give them, secrets with their values.
+    async fn values(
+        &self,
+        settings: &BTreeMap<String, WantedSetting>,
+    ) -> Result<Map<String, Value>, EngineError> {
+        let mut values = Map::new();
+        for (setting, wanted) in settings {
+            let value = match wanted {
+                WantedSetting::Open(value) => value.clone(),
+                WantedSetting::Secret(name) => {
+                    let value = self.engine.store().secret_value(name).await?;
+                    let value = value.ok_or_else(|| EngineError::NotFound {
+                        what: "secret",
+                        name: name.to_string(),
+                    })?;
+                    Value::from(value.expose_secret())
+                }
+            };
+            values.insert(setting.clone(), value);
+        }
+        Ok(values)
+    }
+}
+
+fn adoption(spec: &WantedAdopted, key: RequestKey) -> AdoptContainer {
+    AdoptContainer {
+        host: Some(spec.host.to_string()),
+        node: None,
+        vmid: spec.vmid.get(),
+        suggested_type: spec.taken_for.as_ref().map(ToString::to_string),
+        port: spec.port,
+        probe: false,
+        key: Some(key),
+    }
+}
+
+fn is_so(app: &AppRecord, wanted: WantedPower) -> bool {
+    match app.status.label() {
+        StatusLabel::Running => wanted == WantedPower::Running,
+        StatusLabel::Stopped => wanted == WantedPower::Stopped,
+        StatusLabel::Deploying
+        | StatusLabel::Adopting
+        | StatusLabel::Cloning
+        | StatusLabel::Updating
+        | StatusLabel::Removing
+        | StatusLabel::Error => false,
+    }
+}
+
+fn failed(error: &EngineError) -> Came {
+    Came::Failed(error.failure())
+}
+
+/// What an operation's state says. One that needs a person is nothing that an apply waits for.
+fn came(operation: OperationRecord) -> Came {
+    let id = operation.id;
+    match operation.state {
+        OperationState::Queued | OperationState::Running | OperationState::Unwinding { .. } => {
+            Came::Waits
+        }
+        OperationState::Succeeded => Came::Done,
+        OperationState::Failed { failure } => Came::Failed(failure),
+        OperationState::Cancelled => Came::Failed(Failure::new(
+            "cancelled",
+            format!("its {} was cancelled", operation.kind.label()),
+            "plan again when it is to be done",
+        )),
+        OperationState::Stuck { failure, .. } => {
+            let hint = format!(
+                "{}; then decide about it: proximity operations retry {id}, or abandon {id}; then plan again",
+                failure.hint
+            );
+            Came::Failed(Failure { hint, ..failure })
+        }
+    }
+}
