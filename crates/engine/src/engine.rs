@@ -165,6 +165,8 @@ pub(crate) struct Inner {
     pub(crate) bell: Notify,
     /// Is told how long each plan took.
     pub(crate) plans_told: Told<Duration>,
+    /// Rung when there is an apply to carry out, or one to stop.
+    pub(crate) applies: Notify,
 }
 
 impl Engine {
@@ -201,6 +203,7 @@ impl Engine {
                 placing: tokio::sync::Mutex::default(),
                 bell: Notify::new(),
                 plans_told: Told::default(),
+                applies: Notify::new(),
             }),
         }
     }

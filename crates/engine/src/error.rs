@@ -124,6 +124,9 @@ pub enum EngineError {
         /// What speaks against it.
         message: String,
     },
+    /// A plan is not carried out.
+    #[error("{0}")]
+    NotApplied(proximity_domain::apply::Refusal),
     /// Documents of desired state that are not right, or name what is not there.
     #[error("the documents are not right; problems: {}", fields.len())]
     Manifests {
@@ -201,6 +204,7 @@ impl EngineError {
         }
         match self {
             Self::Upstream { hint, .. } => hint.clone(),
+            Self::NotApplied(refusal) => refusal.hint(),
             Self::Store(StoreError::Busy { operation, .. }) => {
                 format!("wait for it, or look at it with: proximity operations show {operation}")
             }
@@ -247,6 +251,7 @@ impl EngineError {
             }
             Self::Refused(Refusal::NoPlace(none)) => lacking(none),
             Self::Manifests { fields } => fields.clone(),
+            Self::NotApplied(refusal) => refusal.fields(),
             Self::Refused(Refusal::OutOfRange { .. } | Refusal::TemplateMissing { .. })
             | Self::NotFound { .. }
             | Self::NotInState { .. }
@@ -274,16 +279,7 @@ impl EngineError {
             return row("out_of_files", K::Unavailable, OUT_OF_FILES_HINT);
         }
         match self {
-            Self::NotFound { what, .. } => row(
-                match *what {
-                    "app" => "app_not_found",
-                    "operation" => "operation_not_found",
-                    "host" => "host_not_found",
-                    _ => "not_found",
-                },
-                K::NotFound,
-                "list what there is with: proximity apps, proximity hosts list or proximity operations list",
-            ),
+            Self::NotFound { what, .. } => not_found_row(what),
             Self::Invalid { .. } => row(
                 "invalid_value",
                 K::Invalid,
@@ -314,6 +310,7 @@ impl EngineError {
             Self::NodeNotGivenUp { .. } => row("node_in_use", K::Conflict, NOT_GIVEN_UP_HINT),
             Self::NotAdoptable { code, .. } | Self::NotRestored { code, .. } => adoption_row(code),
             Self::NotUpdated { code, .. } => update_row(code),
+            Self::NotApplied(refusal) => not_applied_row(refusal),
             Self::Manifests { .. } => row("manifest_invalid", K::Invalid, MANIFESTS_HINT),
             Self::NoHost => row(
                 "no_host",
@@ -360,6 +357,7 @@ impl EngineError {
             | Self::NotAdoptable { .. }
             | Self::NotRestored { .. }
             | Self::NotUpdated { .. }
+            | Self::NotApplied(_)
             | Self::Manifests { .. }
             | Self::NoHost
             | Self::DoctorAtWork
@@ -386,6 +384,36 @@ const NODE_IN_USE_HINT: &str = "take it out of its cluster first (pvecm delnode)
 
 /// It may be online: that it is to be taken out of its cluster would be no help.
 const NOT_GIVEN_UP_HINT: &str = "nothing was done; when that is over, look again: proximity hosts forget-node HOST NODE --containers-lost";
+
+fn not_found_row(what: &str) -> ErrorRow {
+    let (code, hint) = match what {
+        "app" => ("app_not_found", LIST_HINT),
+        "operation" => ("operation_not_found", LIST_HINT),
+        "host" => ("host_not_found", LIST_HINT),
+        "secret" => (
+            "secret_not_found",
+            "give it a value with: proximity secrets set NAME; those that there are: proximity secrets list",
+        ),
+        "plan" | "plan with documents" => ("not_found", "plan again with: proximity plan PATH"),
+        "apply" => ("not_found", "list them with: proximity applies list"),
+        _ => ("not_found", LIST_HINT),
+    };
+    row(code, ErrorKind::NotFound, hint)
+}
+
+const LIST_HINT: &str = "list what there is with: proximity apps, proximity hosts list or proximity operations list";
+
+/// A person's word is wrong, or what is there.
+fn not_applied_row(refusal: &proximity_domain::apply::Refusal) -> ErrorRow {
+    use proximity_domain::apply::Refusal as R;
+    let kind = match refusal {
+        R::Outdated | R::Obstructed { .. } | R::Unsupported { .. } => ErrorKind::Conflict,
+        R::PruneNotAllowed { .. } | R::BrakeStops { .. } | R::DestroyNotConfirmed { .. } => {
+            ErrorKind::Invalid
+        }
+    };
+    row(refusal.code(), kind, "")
+}
 
 fn adoption_row(code: &'static str) -> ErrorRow {
     let hint = match code {

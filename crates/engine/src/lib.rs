@@ -1,5 +1,6 @@
 //! Commands, saga executor, sagas, recovery and the worker loop.
 
+pub mod apply;
 mod at_work;
 pub mod audit_anchor;
 pub mod catalog;

@@ -29,7 +29,7 @@ pub use decide::{Decided, decide};
 pub use namesakes::{MarkSeen, Namesake};
 pub use size::{size_bytes, size_text};
 pub use state::{Figure, HostSight, Observed, Recorded, SeenBy, Sight, State};
-pub use tasks::{Task, Wish, secrets, tasks};
+pub use tasks::{Task, Wish, tasks};
 pub use wanted::{Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting};
 
 /// What would have to be done.

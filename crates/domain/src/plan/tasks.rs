@@ -8,7 +8,6 @@ use super::wanted::{Wanted, WantedAdopted, WantedApp, WantedKind, WantedSetting}
 use super::{Act, Change, Obstacle};
 use crate::create::ResourceRequest;
 use crate::manifest::WantedPower;
-use crate::names::SecretName;
 
 /// One thing that is done about an app. Done again, it changes nothing more.
 #[derive(Debug, Clone, PartialEq)]
@@ -104,28 +103,6 @@ pub fn tasks(change: &Change, wanted: Option<&Wanted>) -> Result<Vec<Task>, Obst
     }
 }
 
-/// Secrets that a change needs to be there, in the order of the settings that name them.
-#[must_use]
-pub fn secrets<'a>(change: &Change, wanted: &'a Wanted) -> Vec<&'a SecretName> {
-    let WantedKind::App(spec) = &wanted.kind else {
-        return Vec::new();
-    };
-    let takes_settings = match change.act {
-        Act::Create | Act::Replace => true,
-        Act::Update => {
-            let mut fields = change.fields.iter();
-            fields.any(|field| setting(&field.path).is_some())
-        }
-        Act::Adopt | Act::Forget | Act::Destroy | Act::NoOp => false,
-    };
-    let settings = spec.settings.values().filter(|_| takes_settings);
-    let named = settings.filter_map(|setting| match setting {
-        WantedSetting::Secret(name) => Some(name),
-        WantedSetting::Open(_) => None,
-    });
-    named.collect()
-}
-
 fn setting(path: &str) -> Option<&str> {
     path.strip_prefix("settings.")
 }
@@ -209,7 +186,9 @@ fn recorded(change: &Change, spec: &WantedAdopted) -> Result<Vec<Task>, Obstacle
 
 fn unchangeable(change: &Change, path: &str) -> Obstacle {
     let from = change.fields.iter().find(|field| field.path == path);
-    let from = from.and_then(|field| field.from.clone()).unwrap_or(json!(null));
+    let from = from
+        .and_then(|field| field.from.clone())
+        .unwrap_or(json!(null));
     let hint = match path {
         "port" => format!("leave `port` out, write `port: {from}`, or `expose: true`"),
         path => format!(
@@ -217,7 +196,7 @@ fn unchangeable(change: &Change, path: &str) -> Obstacle {
         ),
     };
     Obstacle::new(
-        "not_changeable",
+        "plan_unsupported",
         format!("`{path}` of an adopted app is written down at its adoption and does not change"),
         hint,
     )

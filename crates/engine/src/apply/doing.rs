@@ -62,7 +62,10 @@ pub(super) struct Doer<'a> {
     fence: &'a ApplyFence,
     actor: Actor,
     change: &'a ApplyChange,
+    /// What the next thing is about.
     app: Option<AppId>,
+    /// The app that the change made.
+    made: Option<AppId>,
     operation: Option<OperationId>,
 }
 
@@ -70,6 +73,7 @@ pub(super) struct Doer<'a> {
 struct Step<'a> {
     /// Its place among those of its change.
     at: usize,
+    is_last: bool,
     task: &'a Task,
     /// The app was taken over by the same change, so that its power is just read.
     is_new: bool,
@@ -89,7 +93,8 @@ impl<'a> Doer<'a> {
             fence,
             actor: apply.actor(),
             change,
-            app: change.app,
+            app: None,
+            made: None,
             operation: change.operation,
         }
     }
@@ -113,7 +118,7 @@ impl<'a> Doer<'a> {
             Err(why) => Some(ChangeEnd::Failed(why)),
         };
         Ok(Done {
-            app: self.app.or(self.change.app),
+            app: self.made.or(self.change.app),
             operation: self.operation,
             end,
         })
@@ -129,6 +134,7 @@ impl<'a> Doer<'a> {
         for (at, task) in tasks.iter().enumerate() {
             let step = Step {
                 at,
+                is_last: at + 1 == tasks.len(),
                 task,
                 is_new,
                 planned,
@@ -163,7 +169,7 @@ impl<'a> Doer<'a> {
         }
         match Box::pin(self.begin(step, key)).await {
             Ok(Begun::Operation(operation)) => {
-                self.write_down(operation).await?;
+                self.write_down(Some(operation)).await?;
                 Ok(Came::Waits)
             }
             Ok(Begun::Done) => Ok(Came::Done),
@@ -182,7 +188,7 @@ impl<'a> Doer<'a> {
             0 => begins.clone(),
             at => format!("{begins}:{at}"),
         };
-        let parts = ["apply", &key, step.task.label()];
+        let parts = ["apply", key.as_str(), step.task.label()];
         let parts = parts.map(str::as_bytes);
         RequestKey {
             fingerprint: self.engine.store().fingerprint(&parts),
@@ -208,7 +214,10 @@ impl<'a> Doer<'a> {
         Ok(Came::Failed(Failure::new(
             "plan_outdated",
             "it was begun more than a day ago, and what was done for it since is not known",
-            format!("look at it with: proximity show {}; then plan again", self.change.name),
+            format!(
+                "look at it with: proximity show {}; then plan again",
+                self.change.name
+            ),
         )))
     }
 
@@ -222,7 +231,7 @@ impl<'a> Doer<'a> {
         let operation = match step.task {
             Task::Create | Task::Adopt => {
                 let app: AppId = resource.parse().map_err(|_| damaged())?;
-                self.app = Some(app);
+                (self.app, self.made) = (Some(app), Some(app));
                 let kind = match step.task {
                     Task::Adopt => OperationKind::Adopt,
                     _ => OperationKind::Deploy,
@@ -242,22 +251,23 @@ impl<'a> Doer<'a> {
             }
         };
         let operation = operation.ok_or_else(damaged)?;
-        self.write_down(operation.id).await?;
+        // Of one that is done and has others behind it the later ones are told.
+        let is_told = step.is_last || operation.state != OperationState::Succeeded;
+        self.write_down(is_told.then_some(operation.id)).await?;
         Ok(came(operation))
     }
 
-    /// What is being done for it, for whoever looks at the apply.
-    async fn write_down(&mut self, operation: OperationId) -> Result<(), StoreError> {
-        let app = self.app.filter(|app| self.change.app != Some(*app));
-        // Of an earlier one of its operations this was written before.
-        let is_known = self.operation == Some(operation) && app.is_none();
-        self.operation = Some(operation);
-        if is_known {
+    /// What is being done for it, for whoever looks at the apply; only what is not written down yet.
+    async fn write_down(&mut self, operation: Option<OperationId>) -> Result<(), StoreError> {
+        let app = self.made.filter(|app| self.change.app != Some(*app));
+        let operation = operation.filter(|id| self.operation != Some(*id));
+        self.operation = operation.or(self.operation);
+        if app.is_none() && operation.is_none() {
             return Ok(());
         }
         let store = self.engine.store();
         store
-            .record_change(self.fence, self.change.position, app, Some(operation))
+            .record_change(self.fence, self.change.position, app, operation)
             .await
     }
 
@@ -294,7 +304,8 @@ impl<'a> Doer<'a> {
             (Task::Update(wish), _) => {
                 let app = self.ready(self.app, step.task).await?;
                 let request = self.update(&app, wish, key).await?;
-                let updated = engine.update_app(&actor, &app.id.to_string(), request);
+                let id = app.id.to_string();
+                let updated = engine.update_app(&actor, &id, request);
                 Ok(Begun::Operation(Box::pin(updated).await?.id))
             }
             (Task::Power(power), _) => {
@@ -312,19 +323,28 @@ impl<'a> Doer<'a> {
         }
     }
 
-    /// What is only written down, and at the gateway.
+    /// What is only written down, and at the gateway. Where it is so already nothing is done.
     async fn note(&self, task: &Task) -> Result<Begun, EngineError> {
-        let app = self.ready(self.app, task).await?;
-        let (engine, id) = (self.engine, app.id.to_string());
+        let (engine, store) = (self.engine, self.engine.store());
+        let app = self.known(self.app).await?;
         let exposure = match task {
             Task::Guard(on) => {
-                engine.guard(&self.actor, &id, *on).await?;
+                if store.guarded_since(app.id).await?.is_some() != *on {
+                    let id = self.ready(self.app, task).await?.id.to_string();
+                    engine.guard(&self.actor, &id, *on).await?;
+                }
                 return Ok(Begun::Done);
             }
-            Task::Expose(port) => Exposure::Open(*port),
-            _ => Exposure::Closed,
+            Task::Expose(port) => {
+                let is_so = app.exposed && port.is_none_or(|port| port == app.guest_port);
+                (!is_so).then_some(Exposure::Open(*port))
+            }
+            _ => app.exposed.then_some(Exposure::Closed),
         };
-        Box::pin(engine.expose(&self.actor, &id, exposure)).await?;
+        if let Some(exposure) = exposure {
+            let id = self.ready(self.app, task).await?.id.to_string();
+            Box::pin(engine.expose(&self.actor, &id, exposure)).await?;
+        }
         Ok(Begun::Done)
     }
 
@@ -343,20 +363,25 @@ impl<'a> Doer<'a> {
     }
 
     fn made(&mut self, app: &AppRecord) -> Begun {
-        self.app = Some(app.id);
+        (self.app, self.made) = (Some(app.id), Some(app.id));
         app.operation.map_or(Begun::Found, Begun::Operation)
     }
 
-    /// The app, if it is there and nobody is at work on it.
-    async fn ready(&self, app: Option<AppId>, task: &Task) -> Result<AppRecord, EngineError> {
+    /// The app, if it is there.
+    async fn known(&self, app: Option<AppId>) -> Result<AppRecord, EngineError> {
         let found = match app {
             Some(id) => self.engine.store().app(id).await?,
             None => None,
         };
-        let app = found.ok_or_else(|| EngineError::NotFound {
+        found.ok_or_else(|| EngineError::NotFound {
             what: "app",
             name: self.change.name.to_string(),
-        })?;
+        })
+    }
+
+    /// The same, if nobody is at work on it and it is what a plan changes.
+    async fn ready(&self, app: Option<AppId>, task: &Task) -> Result<AppRecord, EngineError> {
+        let app = self.known(app).await?;
         if let Some(operation) = app.operation {
             let app = app.id;
             return Err(StoreError::Busy { app, operation }.into());
@@ -376,11 +401,7 @@ impl<'a> Doer<'a> {
         }
     }
 
-    async fn creation(
-        &self,
-        spec: &WantedApp,
-        key: RequestKey,
-    ) -> Result<CreateApp, EngineError> {
+    async fn creation(&self, spec: &WantedApp, key: RequestKey) -> Result<CreateApp, EngineError> {
         Ok(CreateApp {
             catalog_id: spec.catalog_id.to_string(),
             hostname: self.change.name.to_string(),

@@ -8,7 +8,7 @@ use proximity_domain::apply::{ApplyState, ChangeState, Next, Order};
 use proximity_domain::failure::Failure;
 use proximity_domain::names::Hostname;
 use proximity_domain::plan::{Change, Task, Wanted, tasks};
-use proximity_domain::time::Monotonic;
+use proximity_domain::time::{Monotonic, Timestamp};
 use proximity_store::applies::{ApplyChange, ApplyFence, ApplyRecord, ChangeEnd};
 use proximity_store::error::StoreError;
 
@@ -65,8 +65,7 @@ impl Planned {
         let change = self.changes.get(place).ok_or_else(|| outdated("change"))?;
         let wanted = self.wanted.get(&change.name);
         let made_of = tasks(change, wanted);
-        let made_of =
-            made_of.map_err(|why| Failure::new(&why.code, why.message, why.hint))?;
+        let made_of = made_of.map_err(|why| Failure::new(&why.code, why.message, why.hint))?;
         Ok((change, wanted, made_of))
     }
 }
@@ -131,7 +130,8 @@ impl Held {
             self.look(engine, read).await?;
             let states: Vec<ChangeState> = read.changes.iter().map(|one| one.state).collect();
             let next = read.order.next(&states, self.apply.parallel, is_stopping);
-            if !next.is_nothing() {
+            let waits = next.start.is_empty() && next.held_up.is_empty();
+            if !waits || !next.not_started.is_empty() {
                 let now = engine.now();
                 store.turn_changes(fence, &next, now).await?;
                 turn(&mut read.changes, &next, now);
@@ -157,9 +157,7 @@ impl Held {
         for (at, change) in changes.iter().enumerate() {
             if change.state == ChangeState::Started {
                 let doer = Doer::new(engine, &self.apply, &self.fence, change);
-                going.push(Box::pin(
-                    async move { (at, doer.forward(planned).await) },
-                ));
+                going.push(Box::pin(async move { (at, doer.forward(planned).await) }));
             }
         }
         if going.is_empty() {
@@ -196,7 +194,7 @@ impl Held {
             ChangeEnd::Failed(why) => (ChangeState::Failed, Some(why.clone())),
         };
         if let Some(why) = &why {
-            tracing::warn!(apply = %self.apply.id, app = %change.name, code = why.code, "a change failed: {}", why.message);
+            tracing::warn!(apply = %self.apply.id, app = %change.name, code = %why.code, "a change failed: {}", why.message);
         }
         let store = engine.store();
         store
@@ -243,11 +241,7 @@ fn third(lease_ms: i64) -> u64 {
 }
 
 /// What was written down of what comes next.
-fn turn(
-    changes: &mut [ApplyChange],
-    next: &Next,
-    now: proximity_domain::time::Timestamp,
-) {
+fn turn(changes: &mut [ApplyChange], next: &Next, now: Timestamp) {
     for at in &next.start {
         if let Some(change) = changes.get_mut(*at) {
             (change.state, change.started_at) = (ChangeState::Started, Some(now));
@@ -292,7 +286,7 @@ async fn planned(engine: &Engine, apply: &ApplyRecord) -> Result<Planned, Engine
     let kept = store.plan(apply.plan).await?;
     let kept = kept.ok_or_else(|| gone("plan"))?;
     let documents = store.plan_documents(apply.plan).await?;
-    let documents = documents.ok_or_else(|| gone("documents of the plan"))?;
+    let documents = documents.ok_or_else(|| gone("plan with documents"))?;
     let wanted = engine.wanted_of(&documents).await?;
     let by_name = wanted.into_iter().map(|one| (one.name.clone(), one));
     Ok(Planned {

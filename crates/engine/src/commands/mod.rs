@@ -3,6 +3,7 @@
 mod act;
 mod addresses;
 mod adopt;
+mod apply;
 mod create_app;
 mod deadline;
 mod discover;
@@ -26,6 +27,7 @@ pub use act::Action;
 pub use addresses::{AddressView, ContainerAddresses};
 pub use adopt::AdoptContainer;
 pub(crate) use adopt::refuse_what_is_marked;
+pub use apply::StartApply;
 pub use create_app::CreateApp;
 pub(crate) use create_app::{find_template, no_guest_access, upstream};
 pub use deadline::Deadline;

@@ -21,6 +21,7 @@ use super::outcome::{ANOMALOUS_LINE, EXPECTED_LINE, OrphanView, ReconcileReport}
 use super::suspect::{First, Missed, tell};
 use super::watch::Watch;
 use super::{AT_ONCE, Pass, Reconciler, Seen, named, system};
+use crate::apply::removed_after;
 use crate::error::EngineError;
 use crate::saga::{Guard, is_off, may_have_destroyed};
 
@@ -261,7 +262,8 @@ impl Reconciler {
         let from = record.baseline_at.map_or(hour_ago, |at| at.max(hour_ago));
         let tally = Tally {
             live: self.store.live_apps().await?,
-            done: self.store.orphans_archived_after(from).await?,
+            done: self.store.orphans_archived_after(from).await?
+                + removed_after(&self.store, from).await?,
         };
         Ok(Brake::judge(tally, missing))
     }

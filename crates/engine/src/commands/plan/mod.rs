@@ -11,7 +11,7 @@ use proximity_domain::desired::Documents;
 use proximity_domain::ids::{PlanId, Vmid};
 use proximity_domain::manifest::Manifest;
 use proximity_domain::names::HostLabel;
-use proximity_domain::plan::{Obstacle, Recorded, decide};
+use proximity_domain::plan::{Obstacle, Recorded, Wanted, decide};
 use proximity_store::plans::PlanRecord;
 use proximity_store::records::{Actor, HostRecord};
 
@@ -64,6 +64,19 @@ impl Engine {
     /// From now on `told` is told how long each plan took that was made. The first one that is set stays.
     pub fn observe_plans(&self, told: impl Fn(Duration) + Send + Sync + 'static) {
         self.inner.plans_told.set(told);
+    }
+
+    /// What documents want of each app, with what the catalog says and the host entries that there are now.
+    ///
+    /// # Errors
+    /// Documents that name what is not there any more, or settings that the catalog does not take any more.
+    pub(crate) async fn wanted_of(
+        &self,
+        documents: &Documents,
+    ) -> Result<Vec<Wanted>, EngineError> {
+        let hosts = self.store().hosts().await?;
+        let (all, order) = (documents.manifests(), documents.order());
+        want::wanted(self.catalog(), &hosts, &all, &order)
     }
 
     /// Plans, and keeps the plan, unless it is a passing one.
