@@ -41,16 +41,18 @@ pub struct Apply {
     /// Where it stands.
     #[schema(value_type = ApplyState)]
     pub state: String,
-    /// Somebody asked it to begin nothing more.
-    pub stop_asked: bool,
     /// How many changes are made at the same time at most.
     pub parallel: u32,
     /// Account that asked.
     pub requested_by: String,
+    /// Account that asked it to begin nothing more.
+    pub stopped_by: Option<String>,
     /// When it was asked for.
-    pub created_at: Timestamp,
+    pub started_at: Timestamp,
     /// When it ended.
-    pub finished_at: Option<Timestamp>,
+    pub ended_at: Option<Timestamp>,
+    /// Why the first change that failed did, once it has ended.
+    pub problem: Option<Problem>,
     /// How many changes there are of each state.
     pub counts: ApplyCounts,
     /// Its changes, in the order of the plan; `null` in lists.
@@ -62,7 +64,7 @@ impl Apply {
     /// Nothing more comes of it.
     #[must_use]
     pub fn has_ended(&self) -> bool {
-        self.finished_at.is_some()
+        self.ended_at.is_some()
     }
 }
 
@@ -72,13 +74,17 @@ pub struct ApplyCounts {
     /// They wait for others, or for their turn.
     pub waiting: u64,
     /// They are being made.
-    pub running: u64,
+    pub started: u64,
     /// They were made.
-    pub succeeded: u64,
+    pub done: u64,
     /// They were not made, or not whole.
     pub failed: u64,
-    /// They were not begun: what they depend on failed, or the apply was stopped.
-    pub skipped: u64,
+    /// They were not begun, for what they depend on failed.
+    pub held_up: u64,
+    /// They were not begun, for the apply was stopped.
+    pub not_started: u64,
+    /// There was nothing to be done.
+    pub quiet: u64,
 }
 
 /// What becomes of one change of the plan.
@@ -90,16 +96,25 @@ pub struct ApplyChange {
     pub layer: u32,
     /// The app's name.
     pub name: String,
-    /// `create`, `update`, `replace`, `adopt`, `forget` or `destroy`.
+    /// The app, once there is one.
+    #[schema(format = "uuid")]
+    pub app_id: Option<String>,
+    /// `create`, `update`, `replace`, `adopt`, `forget`, `destroy`, or `no_op` where nothing was to be done.
     pub act: String,
+    /// Names of the changes that come before it.
+    pub depends_on: Vec<String>,
     /// Where it stands.
     #[schema(value_type = ApplyChangeState)]
     pub state: String,
     /// The operation that is at work on it, or was the last one.
     #[schema(format = "uuid")]
     pub operation_id: Option<String>,
-    /// Why it failed, or was not begun.
+    /// Why it failed, or was held up.
     pub problem: Option<Problem>,
+    /// When it was begun.
+    pub started_at: Option<Timestamp>,
+    /// When it ended.
+    pub ended_at: Option<Timestamp>,
 }
 
 /// Answer of `GET /api/applies`, newest first.

@@ -59,6 +59,33 @@ pub enum OperationState {
     Stuck,
 }
 
+/// Where an apply stands. `done`, `failed` and `stopped` are final; `stopping` begins nothing more.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum ApplyState {
+    Running,
+    Stopping,
+    Done,
+    Failed,
+    Stopped,
+}
+
+/// Where a change of an apply stands. `held_up` was not begun for what it depends on, `not_started` because of a stop; `quiet` is
+/// one with nothing to be done.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
+#[schema(rename_all = "snake_case")]
+#[allow(missing_docs)] // as above
+pub enum ApplyChangeState {
+    Waiting,
+    Started,
+    Done,
+    Failed,
+    HeldUp,
+    NotStarted,
+    Quiet,
+}
+
 /// Where a step of an operation stands.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ToSchema)]
 #[schema(rename_all = "snake_case")]

@@ -8,6 +8,7 @@
 
 pub mod addresses;
 pub mod adoption;
+pub mod applies;
 pub mod apps;
 pub mod archive;
 pub mod audit;
@@ -33,4 +34,5 @@ pub mod ports;
 pub mod reconcile;
 pub mod resources;
 pub mod secret;
+pub mod secrets;
 pub mod stats;

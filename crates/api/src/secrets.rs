@@ -11,7 +11,7 @@ use crate::secret::Secret;
 #[serde(deny_unknown_fields)]
 pub struct SetSecret {
     /// The value; no answer ever holds it.
-    #[schema(value_type = String, min_length = 1, max_length = 65536)]
+    #[schema(value_type = String, format = Password, write_only, min_length = 1, max_length = 65536)]
     pub value: Secret,
 }
 
@@ -20,10 +20,14 @@ pub struct SetSecret {
 pub struct SecretEntry {
     /// What documents call it: `{secret: NAME}`.
     pub name: String,
-    /// When it was given its value first.
-    pub created_at: Timestamp,
-    /// When it was given the value it has.
+    /// How often it was given a value: a plan tells that this has changed, and never what.
+    pub version: i64,
+    /// When it was given its first value.
+    pub made_at: Timestamp,
+    /// When it was given the value that it has.
     pub changed_at: Timestamp,
+    /// By which account.
+    pub changed_by: String,
 }
 
 /// Answer of `GET /api/secrets`, by name.

@@ -401,7 +401,8 @@ fn not_found_row(what: &str) -> ErrorRow {
     row(code, ErrorKind::NotFound, hint)
 }
 
-const LIST_HINT: &str = "list what there is with: proximity apps, proximity hosts list or proximity operations list";
+const LIST_HINT: &str =
+    "list what there is with: proximity apps, proximity hosts list or proximity operations list";
 
 /// A person's word is wrong, or what is there.
 fn not_applied_row(refusal: &proximity_domain::apply::Refusal) -> ErrorRow {

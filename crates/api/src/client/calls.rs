@@ -8,6 +8,7 @@ use crate::adoption::{
     AdoptApp, AdoptApps, Adoption, Adoptions, DiscoverQuery, Discovery, DriftReport, ExposeApp,
     ExposedApp, Guarding, RestoreKeys, RestorePreview, RestoreQuery,
 };
+use crate::applies::{Apply, ApplyList, ApplyQuery, StartApply};
 use crate::apps::{
     ActionRequest, App, AppList, AppQuery, CreateApp, RemovalPlan, RemovalQuery, UpdateApp,
     UpdatePreview,
@@ -36,6 +37,7 @@ use crate::resources::{
     AtQuery, DiffQuery, HistoryQuery, Resource, ResourceAt, ResourceDiff, ResourceHistory,
     ResourceList, ResourceQuery,
 };
+use crate::secrets::{SecretEntry, SecretList, SetSecret};
 use crate::stats::Stats;
 
 type Answer<T> = Result<T, ClientError>;
@@ -141,6 +143,48 @@ impl Client {
     /// `GET /api/export`.
     pub async fn export(&self, query: &ExportQuery) -> Answer<Export> {
         self.get(&["export"], query).await
+    }
+
+    /// `POST /api/applies`. With the same key the same apply is answered, however often it is sent.
+    pub async fn start_apply(&self, body: &StartApply, idempotency_key: &str) -> Answer<Apply> {
+        let request = self
+            .request(Method::POST, &["applies"])
+            .header("idempotency-key", idempotency_key)
+            .json(body);
+        self.send(request).await
+    }
+
+    /// `GET /api/applies`.
+    pub async fn applies(&self, query: &ApplyQuery) -> Answer<ApplyList> {
+        self.get(&["applies"], query).await
+    }
+
+    /// `GET /api/applies/{id}`.
+    pub async fn apply(&self, id: &str) -> Answer<Apply> {
+        self.get(&["applies", id], NO_QUERY).await
+    }
+
+    /// `POST /api/applies/{id}/stop`.
+    pub async fn stop_apply(&self, id: &str) -> Answer<Apply> {
+        self.send(self.request(Method::POST, &["applies", id, "stop"]))
+            .await
+    }
+
+    /// `GET /api/secrets`.
+    pub async fn secrets(&self) -> Answer<SecretList> {
+        self.get(&["secrets"], NO_QUERY).await
+    }
+
+    /// `PUT /api/secrets/{name}`.
+    pub async fn set_secret(&self, name: &str, body: &SetSecret) -> Answer<SecretEntry> {
+        let request = self.request(Method::PUT, &["secrets", name]);
+        self.send(request.json(body)).await
+    }
+
+    /// `DELETE /api/secrets/{name}`.
+    pub async fn remove_secret(&self, name: &str) -> Answer<()> {
+        self.send(self.request(Method::DELETE, &["secrets", name]))
+            .await
     }
 
     /// `GET /api/apps/{id}/adoption`.

@@ -2,6 +2,7 @@
 
 mod addresses;
 mod adoption;
+mod applies;
 mod apps;
 mod catalog;
 mod certificate;
@@ -23,6 +24,7 @@ mod stats;
 
 pub(crate) use addresses::addresses;
 pub(crate) use adoption::{adoption, discovery, drift, guarding, restore_preview};
+pub(crate) use applies::{apply, secret};
 pub(crate) use apps::{app, log_line, removal_plan, update_preview};
 pub(crate) use catalog::catalog_entry;
 pub(crate) use certificate::certificates;

@@ -2,6 +2,7 @@
 
 pub(crate) mod addresses;
 pub(crate) mod adoption;
+pub(crate) mod applies;
 pub(crate) mod apps;
 pub(crate) mod archive;
 pub(crate) mod audit;
@@ -30,5 +31,6 @@ pub(crate) mod reconcile;
 pub(crate) mod reference;
 pub(crate) mod resources;
 pub(crate) mod restore_keys;
+pub(crate) mod secrets;
 pub(crate) mod stats;
 pub(crate) mod update_app;
