@@ -1,6 +1,7 @@
 //! The command line: what can be typed. Doc comments are the help texts.
 
 mod adoption;
+mod apply;
 mod apps;
 mod audit;
 #[cfg(feature = "crash-points")]
@@ -22,6 +23,9 @@ use clap::{Args, Parser, Subcommand};
 
 pub(crate) use adoption::{
     AdoptArgs, ContainerName, DiscoverArgs, ExposeArgs, ForgetArgs, RestoreKeysArgs,
+};
+pub(crate) use apply::{
+    AppliesCommand, AppliesList, ApplyArgs, ApplyName, SecretName, SecretsCommand,
 };
 pub(crate) use apps::{
     AppsArgs, CatalogArgs, CatalogCommand, ConfigureArgs, DeployArgs, LogsArgs, PowerArgs,
@@ -194,6 +198,14 @@ pub(crate) enum Command {
     Diff(DiffArgs),
     /// Write the apps on record as documents of desired state, adopted ones too; changes nothing
     Export(ExportArgs),
+    /// Carry a plan out: one that was shown, or that of documents, which is shown and asked about first
+    Apply(Box<ApplyArgs>),
+    /// Plans that are carried out, or were
+    #[command(subcommand)]
+    Applies(AppliesCommand),
+    /// Values that documents name, and that nobody reads back
+    #[command(subcommand)]
+    Secrets(SecretsCommand),
     /// Units of work: look at them, and decide about those that need a person
     #[command(subcommand)]
     Operations(OperationsCommand),

@@ -2,6 +2,8 @@
 
 mod addresses;
 mod adopt;
+mod applies;
+mod apply;
 mod apps;
 mod archive;
 mod audit;
@@ -43,6 +45,7 @@ mod reidentify;
 mod remove;
 mod resources;
 mod restore_keys;
+mod secrets;
 mod serve;
 mod show;
 mod stats;
@@ -67,8 +70,8 @@ pub(crate) use version::LINE as VERSION_LINE;
 use proximity_api::apps::ActionName;
 
 use crate::cli::{
-    ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand, NotifyCommand,
-    OperationsCommand, PortsCommand, SnapshotsCommand,
+    AppliesCommand, ArchiveCommand, AuditCommand, Command, ConfigCommand, HostsCommand,
+    NotifyCommand, OperationsCommand, PortsCommand, SecretsCommand, SnapshotsCommand,
 };
 use crate::context::Context;
 use crate::failed::Failed;
@@ -128,6 +131,9 @@ pub(crate) async fn run(context: &Context, command: Command) -> Result<(), Faile
         Command::Plan(args) => plan::run(context, args).await,
         Command::Diff(args) => plan::diff(context, args).await,
         Command::Export(args) => export::run(context, args).await,
+        Command::Apply(args) => Box::pin(apply::run(context, *args)).await,
+        Command::Applies(command) => applies(context, command).await,
+        Command::Secrets(command) => secrets(context, command).await,
         Command::Doctor(args) => doctor::run(context, args).await,
         Command::Health => health::run(context).await,
         Command::Config(ConfigCommand::Show) => config::show(context),
@@ -159,6 +165,22 @@ async fn snapshots(context: &Context, command: SnapshotsCommand) -> Result<(), F
         SnapshotsCommand::List(args) => resources::list(context, args).await,
         SnapshotsCommand::At(args) => resources::at(context, args).await,
         SnapshotsCommand::Diff(args) => resources::diff(context, args).await,
+    }
+}
+
+async fn applies(context: &Context, command: AppliesCommand) -> Result<(), Failed> {
+    match command {
+        AppliesCommand::List(args) => applies::list(context, args).await,
+        AppliesCommand::Show(args) => applies::show(context, args).await,
+        AppliesCommand::Stop(args) => applies::stop(context, args).await,
+    }
+}
+
+async fn secrets(context: &Context, command: SecretsCommand) -> Result<(), Failed> {
+    match command {
+        SecretsCommand::List => secrets::list(context).await,
+        SecretsCommand::Set(args) => secrets::set(context, args).await,
+        SecretsCommand::Remove(args) => secrets::remove(context, args).await,
     }
 }
 

@@ -9,7 +9,7 @@ use proximity_api::plans::{
 use proximity_manifest::{Given, Source};
 use serde_json::Value;
 
-use super::validate;
+use super::{apply, validate};
 use crate::cli::{DiffArgs, DocumentsArgs, PlanArgs};
 use crate::context::Context;
 use crate::failed::Failed;
@@ -34,7 +34,7 @@ pub(crate) async fn diff(context: &Context, args: DiffArgs) -> Result<(), Failed
 }
 
 /// Reads the documents, and has them planned.
-async fn made(
+pub(super) async fn made(
     context: &Context,
     args: &DocumentsArgs,
     prune: bool,
@@ -97,7 +97,7 @@ fn ended(plan: &Plan, is_detailed: bool) -> Result<(), Failed> {
 }
 
 /// A plan for people.
-fn human(plan: &Plan) -> String {
+pub(super) fn human(plan: &Plan) -> String {
     let mut lines = vec![summary(&plan.counts)];
     let mut layer = 0;
     for change in &plan.changes {
@@ -116,7 +116,33 @@ fn human(plan: &Plan) -> String {
         lines.push("\nApps that no document names are left as they are.".to_owned());
     }
     lines.extend(plan.id.iter().map(|id| format!("\nplan {id}")));
+    if let Some(id) = plan.id.as_ref().filter(|_| !plan.changes.is_empty()) {
+        lines.push(format!(
+            "carry it out with: proximity apply {id}{}",
+            consent(plan)
+        ));
+    }
     shown(&lines.join("\n"))
+}
+
+/// The options by which a person agrees to what a plan takes away.
+fn consent(plan: &Plan) -> String {
+    let removes = plan
+        .changes
+        .iter()
+        .any(|change| matches!(change.act.as_str(), "destroy" | "forget"));
+    let destroyed = apply::destroyed(plan);
+    let mut options = String::new();
+    if plan.prune && removes {
+        options.push_str(" --prune");
+    }
+    if destroyed > 0 {
+        options.push_str(&format!(" --confirm-destroyed {destroyed}"));
+    }
+    if let Some(brake) = plan.brake {
+        options.push_str(&format!(" --confirm-removed {}", brake.removed));
+    }
+    options
 }
 
 fn summary(counts: &PlanCounts) -> String {
