@@ -13,6 +13,10 @@ use crate::store_errors::store_row;
 pub use crate::upstream_codes::UPSTREAM_CODES;
 pub(crate) use crate::upstream_codes::upstream_code;
 
+mod rows;
+
+use rows::{not_applied_row, not_found_row};
+
 /// What sort of refusal it is; the API maps it to an HTTP status, the CLI to an exit code.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum ErrorKind {
@@ -384,37 +388,6 @@ const NODE_IN_USE_HINT: &str = "take it out of its cluster first (pvecm delnode)
 
 /// It may be online: that it is to be taken out of its cluster would be no help.
 const NOT_GIVEN_UP_HINT: &str = "nothing was done; when that is over, look again: proximity hosts forget-node HOST NODE --containers-lost";
-
-fn not_found_row(what: &str) -> ErrorRow {
-    let (code, hint) = match what {
-        "app" => ("app_not_found", LIST_HINT),
-        "operation" => ("operation_not_found", LIST_HINT),
-        "host" => ("host_not_found", LIST_HINT),
-        "secret" => (
-            "secret_not_found",
-            "give it a value with: proximity secrets set NAME; those that there are: proximity secrets list",
-        ),
-        "plan" | "plan with documents" => ("not_found", "plan again with: proximity plan PATH"),
-        "apply" => ("not_found", "list them with: proximity applies list"),
-        _ => ("not_found", LIST_HINT),
-    };
-    row(code, ErrorKind::NotFound, hint)
-}
-
-const LIST_HINT: &str =
-    "list what there is with: proximity apps, proximity hosts list or proximity operations list";
-
-/// A person's word is wrong, or what is there.
-fn not_applied_row(refusal: &proximity_domain::apply::Refusal) -> ErrorRow {
-    use proximity_domain::apply::Refusal as R;
-    let kind = match refusal {
-        R::Outdated | R::Obstructed { .. } | R::Unsupported { .. } => ErrorKind::Conflict,
-        R::PruneNotAllowed { .. } | R::BrakeStops { .. } | R::DestroyNotConfirmed { .. } => {
-            ErrorKind::Invalid
-        }
-    };
-    row(refusal.code(), kind, "")
-}
 
 fn adoption_row(code: &'static str) -> ErrorRow {
     let hint = match code {

@@ -185,14 +185,7 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::doctor::doctor))
         .routes(routes!(routes::ports::list))
         .routes(routes!(routes::ports::free))
-        .routes(routes!(routes::plans::make))
-        .routes(routes!(routes::plans::show))
-        .routes(routes!(routes::export::show))
-        .routes(routes!(routes::applies::list, routes::applies::start))
-        .routes(routes!(routes::applies::show))
-        .routes(routes!(routes::applies::stop))
-        .routes(routes!(routes::secrets::list))
-        .routes(routes!(routes::secrets::set, routes::secrets::remove))
+        .merge(desired())
         .routes(routes!(routes::notices::list))
         .routes(routes!(routes::notices::test))
         .routes(routes!(routes::apps::resolve))
@@ -207,4 +200,17 @@ fn protected() -> OpenApiRouter<AppState> {
         .routes(routes!(routes::resources::diff))
         .routes(routes!(routes::archive::list))
         .routes(routes!(routes::archive::show))
+}
+
+/// What documents want, and carrying it out.
+fn desired() -> OpenApiRouter<AppState> {
+    OpenApiRouter::new()
+        .routes(routes!(routes::plans::make))
+        .routes(routes!(routes::plans::show))
+        .routes(routes!(routes::export::show))
+        .routes(routes!(routes::applies::list, routes::applies::start))
+        .routes(routes!(routes::applies::show))
+        .routes(routes!(routes::applies::stop))
+        .routes(routes!(routes::secrets::list))
+        .routes(routes!(routes::secrets::set, routes::secrets::remove))
 }

@@ -4,6 +4,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::sync::Arc;
 
 use proximity_domain::time::Clock;
+use proximity_engine::apply::Applier;
 use proximity_engine::catalog::Catalog;
 use proximity_engine::engine::{Engine, EngineLimits, EngineParts};
 use proximity_engine::probe::HttpProbe;
@@ -285,6 +286,8 @@ async fn work(
     let beside_passes = tokio::spawn(look_beside_passes(engine.clone(), shutdown.clone()));
     let (diagnosing, ended) = (engine.clone(), shutdown.clone());
     let janitor = tokio::spawn(async move { diagnosing.janitor().run(ended).await });
+    let applier = Applier::new(engine.clone(), settings.is_on_a_file());
+    let applies = tokio::spawn(applier.run(shutdown.clone()));
     let worker = Worker::new(engine, settings.is_on_a_file());
     let mut worker = tokio::spawn(worker.run(shutdown.clone()));
     let api = proximity_server::serve(listener, router(parts), tls, limits, shutdown.clone());
@@ -308,6 +311,7 @@ async fn work(
     let swept = swept
         .and(reconciler.await)
         .and(beside_passes.await)
+        .and(applies.await)
         .and(janitor.await);
     // The last, so that what the others wrote is anchored.
     worked_out.cancel();
