@@ -1,6 +1,7 @@
 //! The contract as a whole: each operation succeeds once as documented, and refuses those who may not.
 
 mod adopted;
+mod applies;
 mod export;
 mod observed;
 mod plans;
@@ -88,6 +89,7 @@ async fn every_operation_answers_as_documented_when_it_succeeds() {
     plans::planned(&live).await;
     export::exported(&live).await;
     updates::updated(&live).await;
+    applies::applied(&live).await;
     decisions(&mut live, &id).await;
     places(&live).await;
     live.add_spare_host().await;
@@ -516,6 +518,39 @@ async fn audit_is_held_against_what_is_sent(live: &Live) {
     }
 }
 
+/// A body that the operation takes.
+fn body_for(method: &str, path: &str) -> String {
+    match path {
+        "/api/apps/" if method == "POST" => APP.to_owned(),
+        "/api/apps/web/action" => action("stop"),
+        "/api/apps/web" | "/api/apps/web/preview" if method != "GET" => "{}".to_owned(),
+        "/api/proxmox/hosts" | "/api/proxmox/hosts/probe" if method == "POST" => HOST.to_owned(),
+        "/api/proxmox/hosts/init" | "/api/proxmox/hosts/init/plan" => INIT.to_owned(),
+        "/api/proxmox/hosts/lab/uninit/plan" => UNINIT.to_owned(),
+        "/api/proxmox/hosts/lab/uninit" => CONFIRMED.to_owned(),
+        "/api/plans" => r#"{"documents":[]}"#.to_owned(),
+        "/api/applies" if method == "POST" => r#"{"plan_id":"x"}"#.to_owned(),
+        "/api/secrets/x" if method == "PUT" => r#"{"value":"x"}"#.to_owned(),
+        "/api/apps/adopt" => r#"{"vmid":150}"#.to_owned(),
+        "/api/apps/adopt/batch" => r#"{"containers":[{"vmid":150}]}"#.to_owned(),
+        "/api/apps/web/expose" if method == "POST" => "{}".to_owned(),
+        "/api/apps/web/drift/restore" if method == "POST" => {
+            r#"{"digest":"ab","keys":["memory"]}"#.to_owned()
+        }
+        "/api/apps/web/reidentify" => "{}".to_owned(),
+        "/api/ports/free" | "/api/notify/test" | "/api/reconcile" | "/api/janitor"
+        | "/api/audit/verify" => "{}".to_owned(),
+        "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
+        "/api/proxmox/hosts/lab/nodes/pve1/ssh" | "/api/proxmox/hosts/lab/nodes/pve1/loss" => {
+            "{}".to_owned()
+        }
+        "/api/proxmox/hosts/lab/helper" => "{}".to_owned(),
+        "/api/proxmox/hosts/lab/certificate" => "{}".to_owned(),
+        "/api/proxmox/hosts/lab/helper/removal" => json!({ "private_key": "k" }).to_string(),
+        _ => String::new(),
+    }
+}
+
 #[tokio::test]
 async fn who_may_not_is_refused_on_every_operation() {
     let live = live().await;
@@ -528,41 +563,13 @@ async fn who_may_not_is_refused_on_every_operation() {
             let path = path.replace("{app}", "web").replace("{host}", "lab");
             let path = path.replace("{entry}", "beacon").replace("{id}", "x");
             let path = path.replace("{node}", "pve1").replace("{resource}", "x");
+            let path = path.replace("{apply}", "x").replace("{secret}", "x");
             let path = match path.as_str() {
                 "/api/resources/x/at" => format!("{path}?time=2026-01-01T00:00:00Z"),
                 "/api/resources/x/diff" => format!("{path}?from=2026-01-01T00:00:00Z"),
                 _ => path,
             };
-            let body = match path.as_str() {
-                "/api/apps/" if method == "POST" => APP.to_owned(),
-                "/api/apps/web/action" => action("stop"),
-                "/api/apps/web" | "/api/apps/web/preview" if method != "GET" => "{}".to_owned(),
-                "/api/proxmox/hosts" | "/api/proxmox/hosts/probe" if method == "POST" => {
-                    HOST.to_owned()
-                }
-                "/api/proxmox/hosts/init" | "/api/proxmox/hosts/init/plan" => INIT.to_owned(),
-                "/api/proxmox/hosts/lab/uninit/plan" => UNINIT.to_owned(),
-                "/api/proxmox/hosts/lab/uninit" => CONFIRMED.to_owned(),
-                "/api/plans" => r#"{"documents":[]}"#.to_owned(),
-                "/api/apps/adopt" => r#"{"vmid":150}"#.to_owned(),
-                "/api/apps/adopt/batch" => r#"{"containers":[{"vmid":150}]}"#.to_owned(),
-                "/api/apps/web/expose" if method == "POST" => "{}".to_owned(),
-                "/api/apps/web/drift/restore" if method == "POST" => {
-                    r#"{"digest":"ab","keys":["memory"]}"#.to_owned()
-                }
-                "/api/apps/web/reidentify" => "{}".to_owned(),
-                "/api/ports/free" | "/api/notify/test" | "/api/reconcile" | "/api/janitor"
-                | "/api/audit/verify" => "{}".to_owned(),
-                "/api/proxmox/hosts/lab" if method == "PATCH" => "{}".to_owned(),
-                "/api/proxmox/hosts/lab/nodes/pve1/ssh"
-                | "/api/proxmox/hosts/lab/nodes/pve1/loss" => "{}".to_owned(),
-                "/api/proxmox/hosts/lab/helper" => "{}".to_owned(),
-                "/api/proxmox/hosts/lab/certificate" => "{}".to_owned(),
-                "/api/proxmox/hosts/lab/helper/removal" => {
-                    json!({ "private_key": "k" }).to_string()
-                }
-                _ => String::new(),
-            };
+            let body = body_for(&method, &path);
             for token in [None, Some("wrong")] {
                 let answer = live.send_as(token, &method, &path, &body).await;
                 let refused = answer.status == 401;
@@ -571,7 +578,9 @@ async fn who_may_not_is_refused_on_every_operation() {
             let answer = live.send_as(Some("reader"), &method, &path, &body).await;
             let refused = answer.status == 403;
             // What no app has is everybody's, and shown to those alone who may see it all.
-            let everybodys = path == "/api/apps/discover" || path.starts_with("/api/resources");
+            let shared = ["/api/resources", "/api/secrets"];
+            let everybodys =
+                path == "/api/apps/discover" || shared.iter().any(|start| path.starts_with(start));
             let is_plan = path.starts_with("/api/plans");
             let is_his = is_plan || method == "GET" && !everybodys;
             assert_eq!(refused, !is_his, "{method} {path}: {}", answer.body);

@@ -1,7 +1,7 @@
 //! The API's manners: who is let in, and what an error looks like, whatever went wrong.
 use crate::support::{World, world};
 
-const PROTECTED: [(&str, &str); 33] = [
+const PROTECTED: [(&str, &str); 40] = [
     ("GET", "/api/apps/"),
     ("POST", "/api/apps/"),
     ("GET", "/api/apps/web"),
@@ -31,6 +31,13 @@ const PROTECTED: [(&str, &str); 33] = [
     ("POST", "/api/plans"),
     ("GET", "/api/plans/x"),
     ("GET", "/api/export"),
+    ("GET", "/api/applies"),
+    ("POST", "/api/applies"),
+    ("GET", "/api/applies/x"),
+    ("POST", "/api/applies/x/stop"),
+    ("GET", "/api/secrets"),
+    ("PUT", "/api/secrets/x"),
+    ("DELETE", "/api/secrets/x"),
     ("GET", "/api/ports"),
     ("POST", "/api/ports/free"),
     ("GET", "/api/notify/channels"),
