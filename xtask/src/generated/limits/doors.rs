@@ -313,6 +313,18 @@ pub(super) const OF_DOORS: &[(&str, &[Limit])] = &[
                 "a note says so",
             ),
             Limit(
+                "changes of an apply at the same time",
+                "crates/engine/src/apply/mod.rs",
+                "MOST_AT_ONCE",
+                "refused: `invalid_value`",
+            ),
+            Limit(
+                "bytes of a secret",
+                "crates/engine/src/commands/secrets.rs",
+                "MOST_SECRET_BYTES",
+                "refused: `invalid_value`",
+            ),
+            Limit(
                 "plans of an account that are kept",
                 "crates/store/src/plans.rs",
                 "PLANS_KEPT",
