@@ -48,7 +48,7 @@ pub struct PlanValue {
     pub value: String,
 }
 
-/// A plan. Nothing is changed by it.
+/// A plan. Nothing is changed by it; `POST /api/applies` carries it out.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize, ToSchema)]
 pub struct Plan {
     /// Its id; `null` = it was not kept.
@@ -58,6 +58,9 @@ pub struct Plan {
     pub made_at: Timestamp,
     /// By which account.
     pub made_by: String,
+    /// When it was begun to be carried out; `null` = it was not.
+    #[serde(default)]
+    pub applied_at: Option<Timestamp>,
     /// Names what was wanted.
     pub digest: String,
     /// Names the state it was made from: where that is another one, so is this.

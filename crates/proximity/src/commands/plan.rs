@@ -328,6 +328,7 @@ mod tests {
             id: Some("018f0000-0000-7000-8000-000000000001".to_owned()),
             made_at: "2026-01-02T03:04:05Z".parse().unwrap(),
             made_by: "admin".to_owned(),
+            applied_at: None,
             digest: "d".repeat(64),
             basis: "b".repeat(64),
             prune: false,

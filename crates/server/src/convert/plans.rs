@@ -23,6 +23,7 @@ pub(crate) fn plan(record: PlanRecord, is_kept: bool) -> Plan {
         id: is_kept.then(|| record.id.to_string()),
         made_at: moment(record.made_at),
         made_by: record.made_by,
+        applied_at: record.applied_at.map(moment),
         digest: plan.digest,
         basis: plan.basis,
         prune: plan.prune,
