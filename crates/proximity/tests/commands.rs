@@ -5,7 +5,7 @@
 mod program;
 mod support;
 
-use std::io::{BufRead, BufReader};
+use std::io::{BufRead, BufReader, Write};
 use std::net::{SocketAddr, TcpListener};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
@@ -493,4 +493,36 @@ fn documents_of_desired_state_are_looked_at_without_a_server() {
     assert_eq!(code(&missing), 3);
     let error: Value = serde_json::from_str(&stderr(&missing)).unwrap();
     assert_eq!(error["error"]["code"], "not_found");
+}
+
+#[test]
+fn secrets_come_from_stdin_and_are_never_told_and_a_plan_that_is_not_there_is_not_applied() {
+    let world = World::new();
+    let _server = world.serve();
+    let mut set = world.command("secrets set db");
+    set.stdin(Stdio::piped());
+    set.stdout(Stdio::piped()).stderr(Stdio::piped());
+    let mut set = set.spawn().unwrap();
+    let mut stdin = set.stdin.take().unwrap();
+    stdin.write_all(b"correct-horse\n").unwrap();
+    drop(stdin);
+    let set = set.wait_with_output().unwrap();
+    assert_eq!(code(&set), 0, "{}", stderr(&set));
+    let list = world.run("secrets list --json");
+    let told: Value = serde_json::from_str(&stdout(&list)).unwrap();
+    assert_eq!(told["secrets"][0]["name"], "db");
+    for output in [&set, &list] {
+        let all = stdout(output) + &stderr(output);
+        assert!(!all.contains("correct-horse"), "{all}");
+    }
+    assert_eq!(code(&world.run("secrets remove db")), 0);
+    let gone = world.run("secrets remove db");
+    assert_eq!(code(&gone), 3, "{}", stderr(&gone));
+    let id = "018f0000-0000-7000-8000-000000000001";
+    for line in ["apply", "applies show", "applies stop", "apply --stop"] {
+        let none = world.run(&format!("{line} {id}"));
+        assert_eq!(code(&none), 3, "{line}: {}", stderr(&none));
+    }
+    let none = world.run("applies list");
+    assert_eq!((code(&none), stdout(&none).trim()), (0, "no applies"));
 }

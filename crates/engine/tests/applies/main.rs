@@ -2,6 +2,7 @@
 #![allow(clippy::unwrap_used, clippy::panic)] // helpers of tests may fail the test
 
 mod ends;
+mod in_place;
 mod takes_over;
 
 use std::collections::BTreeMap;
