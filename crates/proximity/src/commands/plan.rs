@@ -116,13 +116,16 @@ pub(super) fn human(plan: &Plan) -> String {
         lines.push("\nApps that no document names are left as they are.".to_owned());
     }
     lines.extend(plan.id.iter().map(|id| format!("\nplan {id}")));
-    if let Some(id) = plan.id.as_ref().filter(|_| !plan.changes.is_empty()) {
-        lines.push(format!(
-            "carry it out with: proximity apply {id}{}",
-            consent(plan)
-        ));
-    }
+    lines.extend(next(plan));
     shown(&lines.join("\n"))
+}
+
+/// How to carry it out, if there is anything to do and nothing in the way.
+fn next(plan: &Plan) -> Option<String> {
+    let id = plan.id.as_ref()?;
+    let is_free = plan.changes.iter().all(|one| one.obstacles.is_empty());
+    let goes = is_free && !plan.changes.is_empty();
+    goes.then(|| format!("carry it out with: proximity apply {id}{}", consent(plan)))
 }
 
 /// The options by which a person agrees to what a plan takes away.
@@ -404,6 +407,27 @@ mod tests {
         let none = plan(Vec::new());
         let texts = [human(&several()), human(&pruned), human(&none)];
         insta::assert_snapshot!(texts.join("\n=====\n"));
+    }
+
+    #[test]
+    fn a_plan_with_nothing_in_its_way_says_how_to_carry_it_out() {
+        let mut held_back = several();
+        assert_eq!(next(&held_back), None);
+        held_back.changes.retain(|one| one.obstacles.is_empty());
+        let mut free = held_back;
+        let line = "carry it out with: proximity apply 018f0000-0000-7000-8000-000000000001";
+        let destroys = format!("{line} --confirm-destroyed 2");
+        assert_eq!(next(&free), Some(destroys));
+        free.prune = true;
+        free.brake = Some(PlanBrake {
+            removed: 3,
+            done: 1,
+            limit: 3,
+        });
+        let all = format!("{line} --prune --confirm-destroyed 2 --confirm-removed 3");
+        assert_eq!(next(&free), Some(all));
+        assert!(human(&free).ends_with("--confirm-removed 3"));
+        assert_eq!(next(&plan(Vec::new())), None);
     }
 
     #[test]
