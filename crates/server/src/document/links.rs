@@ -3,10 +3,11 @@
 use serde_json::{Map, Value, json};
 
 /// Schema of an answer, the parameter that it gives, and where in the answer its value is.
-const GIVES: [(&str, &str, &str); 4] = [
+const GIVES: [(&str, &str, &str); 5] = [
     ("App", "app", "$response.body#/id"),
     ("App", "id", "$response.body#/operation_id"),
     ("Operation", "id", "$response.body#/id"),
+    ("Apply", "apply", "$response.body#/id"),
     ("Host", "host", "$response.body#/label"),
 ];
 
