@@ -20,7 +20,7 @@ pub struct SetSecret {
 pub struct SecretEntry {
     /// What documents call it: `{secret: NAME}`.
     pub name: String,
-    /// How often it was given a value: a plan tells that this has changed, and never what.
+    /// Counts its values, from 1: a plan tells that this has changed, and never what. The same value again is no other one.
     pub version: i64,
     /// When it was given its first value.
     pub made_at: Timestamp,
