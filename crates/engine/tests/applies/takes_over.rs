@@ -14,6 +14,7 @@ use proximity_testkit::sources::RealClock;
 use proximity_testkit::world::{TestWorld, WorldParts};
 use secrecy::ExposeSecret;
 use serde_json::json;
+use tokio_util::sync::CancellationToken;
 use uuid::Uuid;
 
 use super::{Stand, app, spec};
@@ -114,6 +115,32 @@ async fn another_process_goes_on_where_one_has_died() {
     assert_eq!(s.operations(OperationKind::Deploy).await, 2);
 }
 
+#[tokio::test]
+async fn it_wakes_when_it_is_asked_and_gives_its_claims_back_at_a_shutdown() {
+    let mut s = Stand::start().await;
+    let stop = CancellationToken::new();
+    let applier = Applier::new(s.w.engine.clone(), true);
+    let running = tokio::spawn(applier.run(stop.clone()));
+    let first = s.apply(&[app("data", &[])]).await;
+    let is_over = async || {
+        let apply = s.w.store.apply(first).await.unwrap().unwrap();
+        apply.state == ApplyState::Done
+    };
+    s.w.until(is_over).await.unwrap();
+    // From now on nobody carries operations out, so that the next one does not end.
+    s.w.crash_worker().await;
+    let second = s.apply(&[app("web", &[])]).await;
+    let is_begun = async || {
+        let changes = s.w.store.apply_changes(second).await.unwrap();
+        changes[0].operation.is_some()
+    };
+    s.w.until(is_begun).await.unwrap();
+    stop.cancel();
+    running.await.unwrap();
+    let left = s.w.store.claimable_applies().await.unwrap();
+    assert_eq!((left.len(), left[0].id, left[0].lease), (1, second, None));
+}
+
 async fn with_keeper(folder: &std::path::Path) -> Stand {
     let entry = folder.join("keeper");
     std::fs::create_dir_all(&entry).unwrap();
@@ -142,7 +169,7 @@ async fn a_secret_is_named_by_documents_and_reaches_the_app_unseen() {
     let lacking = &lacking.changes[0].obstacles[0];
     assert_eq!(lacking.code, "secret_not_found");
     assert!(
-        lacking.hint.contains("proximity secrets set db"),
+        lacking.hint.contains("proximity secrets set"),
         "{lacking:?}"
     );
 
