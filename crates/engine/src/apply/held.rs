@@ -1,8 +1,10 @@
 //! One apply that is carried out here: what is on record of it, kept beside its claim, under which nobody else writes.
 
 use std::collections::BTreeMap;
+use std::panic::AssertUnwindSafe;
 use std::time::Duration;
 
+use futures::FutureExt;
 use futures::future::{BoxFuture, join_all};
 use proximity_domain::apply::{ApplyState, ChangeState, Next, Order};
 use proximity_domain::failure::Failure;
@@ -157,7 +159,11 @@ impl Held {
         for (at, change) in changes.iter().enumerate() {
             if change.state == ChangeState::Started {
                 let doer = Doer::new(engine, &self.apply, &self.fence, change);
-                going.push(Box::pin(async move { (at, doer.forward(planned).await) }));
+                going.push(Box::pin(async move {
+                    // What a panic leaves is what a crash may leave at any point.
+                    let done = AssertUnwindSafe(doer.forward(planned)).catch_unwind();
+                    (at, done.await.unwrap_or_else(|_| Ok(panicked(change))))
+                }));
             }
         }
         if going.is_empty() {
@@ -233,6 +239,21 @@ impl Held {
                 Err(e) => return e,
             }
         }
+    }
+}
+
+/// A fault of the program ends the change, and nothing else: tried again, it would be the same.
+fn panicked(change: &ApplyChange) -> Done {
+    tracing::error!(app = %change.name, "the work on a change panicked");
+    let why = Failure::new(
+        "internal",
+        "the program made a mistake on this change; what it began goes on",
+        "look at the app and in the server's log, and report it; then plan again",
+    );
+    Done {
+        app: change.app,
+        operation: change.operation,
+        end: Some(ChangeEnd::Failed(why)),
     }
 }
 

@@ -1,5 +1,7 @@
 //! A process that dies in the middle, and values that nobody sees.
 
+use std::sync::Arc;
+
 use proximity_domain::apply::{ApplyState, ChangeState, Next};
 use proximity_domain::ids::HolderId;
 use proximity_domain::manifest::{SecretReference, SettingSource};
@@ -7,6 +9,7 @@ use proximity_domain::operation::OperationKind;
 use proximity_domain::time::Clock;
 use proximity_engine::apply::Applier;
 use proximity_engine::commands::CreateApp;
+use proximity_pve::transport::{RawResponse, Request, TransportError};
 use proximity_pve_emulator::core::Access;
 use proximity_store::records::RequestKey;
 use proximity_testkit::pve::Pve;
@@ -113,6 +116,27 @@ async fn another_process_goes_on_where_one_has_died() {
     assert_eq!(state, ApplyState::Done, "{changes:?}");
     assert!(changes.iter().all(|one| one.state == ChangeState::Done));
     assert_eq!(s.operations(OperationKind::Deploy).await, 2);
+}
+
+#[tokio::test]
+async fn a_fault_of_the_program_ends_one_change_and_not_the_loop() {
+    let s = Stand::start().await;
+    let documents = [app("data", &[]), app("web", &["data"])];
+    let id = s.apply(&documents).await;
+    s.w.pve.distort(Some(Arc::new(
+        |_: &Request,
+         _: Result<RawResponse, TransportError>|
+         -> Result<RawResponse, TransportError> { panic!("a fault of the test") },
+    )));
+    s.pass().await;
+    s.w.pve.distort(None);
+    let (state, changes) = s.ended(id).await;
+    assert_eq!(state, ApplyState::Failed);
+    let why = changes[0].why.as_ref().map(|why| why.code.as_str());
+    assert_eq!(why, Some("internal"), "{changes:?}");
+    assert_eq!(changes[1].state, ChangeState::HeldUp);
+    let again = s.apply(&documents).await;
+    assert_eq!(s.ended(again).await.0, ApplyState::Done);
 }
 
 #[tokio::test]
