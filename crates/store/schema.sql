@@ -512,6 +512,7 @@ CREATE TABLE desired (
     revision BIGINT NOT NULL CHECK (revision >= 1),
     app_id TEXT,
     spec_sealed TEXT,
+    depends_on TEXT NOT NULL,
     secrets TEXT NOT NULL,
     apply_id TEXT NOT NULL,
     plan_id TEXT NOT NULL,

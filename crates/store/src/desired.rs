@@ -41,9 +41,24 @@ pub struct DesiredRecord {
     pub applied_by: String,
 }
 
+/// What ties an app to others and to secrets, by what is wanted of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct DesiredTies {
+    /// The app.
+    pub app: AppId,
+    /// The apps it depends on.
+    pub depends_on: Vec<Hostname>,
+    /// Its secrets, as in [`DesiredRecord`].
+    pub secrets: BTreeMap<SecretName, i64>,
+}
+
 const OF_NAME: &str = "SELECT * FROM desired WHERE name = $1 ORDER BY revision DESC LIMIT $2";
 const ALL: &str = "SELECT d.* FROM desired d WHERE d.spec_sealed IS NOT NULL \
      AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) ORDER BY d.name";
+const TIES: &str = "SELECT d.app_id, d.depends_on, d.secrets FROM desired d \
+     WHERE d.spec_sealed IS NOT NULL AND d.app_id IS NOT NULL \
+     AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) \
+     ORDER BY d.app_id, d.name";
 const OTHERS: &str = "SELECT d.* FROM desired d WHERE d.app_id = $1 AND d.name <> $2 \
      AND d.spec_sealed IS NOT NULL \
      AND d.revision = (SELECT MAX(n.revision) FROM desired n WHERE n.name = d.name) ORDER BY d.name";
@@ -90,6 +105,30 @@ impl Reader {
         self.read(async |tx| all(tx, &self.shared.sealer).await)
             .await
     }
+
+    /// What ties the apps of which something is wanted, by their ids. No spec is opened for it.
+    ///
+    /// # Errors
+    /// The database's.
+    pub async fn desired_ties(&self) -> Result<Vec<DesiredTies>, StoreError> {
+        if let Some(model) = self.model() {
+            return Ok(model.read(|state| state.desired_ties()));
+        }
+        let rows = query(TIES).fetch_all(self).await?;
+        each(&rows, |row| {
+            Ok(DesiredTies {
+                app: row.parsed("app_id")?,
+                depends_on: row.json("depends_on")?,
+                secrets: row.json("secrets")?,
+            })
+        })
+    }
+}
+
+/// The apps that one depends on.
+pub(crate) fn needs(record: &DesiredRecord) -> Vec<Hostname> {
+    let needs = record.spec.as_ref().map(DesiredSpec::depends_on);
+    needs.unwrap_or_default()
 }
 
 /// The revision that follows `before` when this is wanted; its own number counts for nothing. `None`: it says nothing new.
@@ -174,13 +213,14 @@ pub(crate) async fn revise(
     let spec = record.spec.as_ref();
     let spec = spec.map(|spec| sealed(sealer, place(&id), spec));
     query(
-        "INSERT INTO desired (name, revision, app_id, spec_sealed, secrets, apply_id, plan_id, applied_at, \
-         applied_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9)",
+        "INSERT INTO desired (name, revision, app_id, spec_sealed, depends_on, secrets, apply_id, plan_id, \
+         applied_at, applied_by) VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10)",
     )
     .bind(record.name.as_str())
     .bind(i64::try_from(record.revision).unwrap_or(i64::MAX))
     .bind(record.app.map(|app| app.to_string()))
     .bind(spec.transpose()?)
+    .bind(to_json("depends_on", &needs(&record))?)
     .bind(to_json("secrets", &record.secrets)?)
     .bind(record.apply.to_string())
     .bind(record.plan.to_string())

@@ -1,6 +1,6 @@
 //! One app against what is wanted of it, field by field.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use serde_json::{Value, json};
 
@@ -10,6 +10,7 @@ use super::wanted::{WantedAdopted, WantedApp, WantedSetting};
 use super::{FieldDiff, Obstacle, Source};
 use crate::app::StatusLabel;
 use crate::manifest::WantedPower;
+use crate::names::SecretName;
 
 const GIB: u64 = 1 << 30;
 /// How much less than its volume a file system may hold, of a hundred: what it keeps for itself.
@@ -28,7 +29,13 @@ pub(super) struct Compared {
 }
 
 /// An app whose container is made, against its record and, if it was seen, its container.
-pub(super) fn app(wanted: &WantedApp, recorded: &Recorded, seen: Option<&Observed>) -> Compared {
+/// `secrets` are the versions of all that there are.
+pub(super) fn app(
+    wanted: &WantedApp,
+    recorded: &Recorded,
+    seen: Option<&Observed>,
+    secrets: &BTreeMap<SecretName, i64>,
+) -> Compared {
     let mut compared = Compared::default();
     compared.place(wanted, recorded);
     let (given, got) = (&wanted.resources, &recorded.resources);
@@ -49,7 +56,7 @@ pub(super) fn app(wanted: &WantedApp, recorded: &Recorded, seen: Option<&Observe
         seen,
     );
     compared.node(wanted, recorded, seen);
-    compared.settings(wanted, recorded);
+    compared.settings(wanted, recorded, secrets);
     compared.power(wanted.power, recorded.status, seen);
     if seen.is_some_and(|seen| seen.by == SeenBy::List) && !compared.fields.is_empty() {
         compared.is_doubtful = true;
@@ -179,7 +186,12 @@ impl Compared {
         self.differs("rootfs", from, to, source);
     }
 
-    fn settings(&mut self, wanted: &WantedApp, recorded: &Recorded) {
+    fn settings(
+        &mut self,
+        wanted: &WantedApp,
+        recorded: &Recorded,
+        secrets: &BTreeMap<SecretName, i64>,
+    ) {
         let names = wanted.settings.keys().chain(recorded.settings.keys());
         let names: BTreeSet<&String> = names.collect();
         for name in names {
@@ -187,10 +199,7 @@ impl Compared {
             let same = match (wanted.settings.get(name), now) {
                 (Some(WantedSetting::Open(value)), Some(now)) => value == now,
                 (Some(WantedSetting::Secret(secret)), Some(Value::Null)) => {
-                    let what = format!(
-                        "whether settings.{name} is the secret {secret} is not compared: a secret is never read back"
-                    );
-                    self.notes.push(what);
+                    self.secret(name, secret, recorded, secrets.get(secret).copied());
                     true
                 }
                 _ => false,
@@ -204,6 +213,30 @@ impl Compared {
                 let path = format!("settings.{name}");
                 self.differs(&path, from, to, Source::Documents);
             }
+        }
+    }
+
+    /// A secret is told from the one that was put in by its version alone, and where that is not known by nothing.
+    fn secret(
+        &mut self,
+        name: &str,
+        secret: &SecretName,
+        recorded: &Recorded,
+        version: Option<i64>,
+    ) {
+        // One that there is not is an obstacle.
+        let Some(version) = version else { return };
+        let put_in = recorded.secrets.get(secret).copied();
+        match put_in.filter(|put_in| *put_in > 0) {
+            Some(put_in) if put_in == version => {}
+            Some(put_in) => {
+                let told = |version: i64| Some(json!({ "secret": secret, "version": version }));
+                let path = format!("settings.{name}");
+                self.differs(&path, told(put_in), told(version), Source::Documents);
+            }
+            None => self.notes.push(format!(
+                "whether settings.{name} is the secret {secret} is not compared: a secret is never read back"
+            )),
         }
     }
 

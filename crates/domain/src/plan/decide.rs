@@ -14,7 +14,7 @@ use super::wanted::{Wanted, WantedAdopted, WantedApp, WantedKind};
 use super::{Act, Change, Downtime, Obstacle, Place, Plan};
 use crate::app::{AppClass, StatusLabel};
 use crate::ids::{HostId, Vmid};
-use crate::names::Hostname;
+use crate::names::{Hostname, SecretName};
 
 /// A plan, and what it does not know for certain.
 #[derive(Debug, Clone, PartialEq)]
@@ -100,6 +100,9 @@ struct Fact<'a> {
     sight: Option<Sight<'a>>,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     namesakes: Vec<&'a Namesake>,
+    /// The versions of the secrets that are wanted; none of one that there is not.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    secrets: BTreeMap<&'a SecretName, Option<&'a i64>>,
 }
 
 struct Decider<'a> {
@@ -153,7 +156,23 @@ impl<'a> Decider<'a> {
 
     fn wanted(&self, wanted: &'a Wanted) -> Judged<'a> {
         match &wanted.kind {
-            WantedKind::App(spec) => self.app(wanted, spec),
+            WantedKind::App(spec) => {
+                let mut judged = self.app(wanted, spec);
+                let secrets = spec
+                    .secrets()
+                    .map(|name| (name, self.state.secrets.get(name)));
+                judged.fact.secrets = secrets.collect();
+                let lost = judged
+                    .fact
+                    .secrets
+                    .iter()
+                    .filter(|(_, version)| version.is_none());
+                judged
+                    .change
+                    .obstacles
+                    .extend(lost.map(|(name, _)| no_secret(name)));
+                judged
+            }
             WantedKind::Adopted(spec) => self.adopted(wanted, spec),
         }
     }
@@ -165,7 +184,7 @@ impl<'a> Decider<'a> {
             && is_ours(recorded)
         {
             let sight = self.sight(recorded);
-            let mut compared = compare::app(spec, recorded, seen(sight));
+            let mut compared = compare::app(spec, recorded, seen(sight), &self.state.secrets);
             self.with_labels(&mut compared);
             let act = match (compared.fields.is_empty(), compared.needs_another) {
                 (true, _) => Act::NoOp,
@@ -415,6 +434,7 @@ fn fact<'a>(
         recorded: recorded.map(|(_, one)| one).collect(),
         sight,
         namesakes: Vec::new(),
+        secrets: BTreeMap::new(),
     }
 }
 
@@ -461,6 +481,12 @@ fn taken(other: &Recorded) -> Obstacle {
         ),
     };
     Obstacle::new("hostname_taken", what, hint)
+}
+
+fn no_secret(name: &SecretName) -> Obstacle {
+    let what = format!("there is no secret {name}");
+    let hint = format!("set it with: proximity secrets set {name}");
+    Obstacle::new("secret_not_found", what, hint)
 }
 
 /// The container is another app's.

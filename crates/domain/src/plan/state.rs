@@ -10,7 +10,7 @@ use crate::app::{AppClass, StatusLabel};
 use crate::create::Resources;
 use crate::ids::{AppId, HostId, OperationId, Vmid};
 use crate::manifest::WantedPower;
-use crate::names::{CatalogId, HostLabel, Hostname, NodeName};
+use crate::names::{CatalogId, HostLabel, Hostname, NodeName, SecretName};
 
 /// An app on record, as far as a plan looks at it.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -47,6 +47,8 @@ pub struct Recorded {
     pub guarded: bool,
     /// The apps it depends on, by what was applied last.
     pub depends_on: Vec<Hostname>,
+    /// The secrets that were put in then, with their versions; 0 = not known which.
+    pub secrets: BTreeMap<SecretName, i64>,
 }
 
 /// A figure that was looked for.
@@ -130,6 +132,8 @@ pub struct State {
     pub containers: BTreeMap<(HostId, Vmid), Observed>,
     /// Containers without a record that are called like an app for which one would be made.
     pub namesakes: BTreeMap<Hostname, Vec<Namesake>>,
+    /// All secrets, with their versions.
+    pub secrets: BTreeMap<SecretName, i64>,
 }
 
 impl State {

@@ -2,6 +2,7 @@ mod held_back;
 mod made_of;
 mod namesakes;
 mod order;
+mod secrets;
 
 use std::collections::BTreeMap;
 
@@ -92,6 +93,7 @@ fn recorded(name: &str, number: u32, class: AppClass) -> Recorded {
         exposed: class == AppClass::Native,
         guarded: false,
         depends_on: Vec::new(),
+        secrets: BTreeMap::new(),
     }
 }
 
@@ -126,6 +128,7 @@ fn state(recorded: Vec<Recorded>) -> State {
     State {
         containers: numbers.map(|n| ((host(), n), listed())).collect(),
         recorded,
+        secrets: BTreeMap::new(),
         hosts: BTreeMap::from([(
             host(),
             HostSight {
@@ -292,7 +295,8 @@ fn settings_are_compared_and_secrets_are_not() {
     let secret = WantedSetting::Secret("db".parse().unwrap());
     let settings = &mut spec(&mut wanted).settings;
     settings.insert("PASSWORD".to_owned(), secret);
-    let known = state(vec![one]);
+    let mut known = state(vec![one]);
+    known.secrets.insert("db".parse().unwrap(), 1);
     assert_eq!(
         decide(std::slice::from_ref(&wanted), &known, false)
             .plan

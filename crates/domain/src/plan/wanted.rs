@@ -51,6 +51,17 @@ pub struct WantedApp {
     pub power: Option<WantedPower>,
 }
 
+impl WantedApp {
+    /// The secrets that settings stand for.
+    pub(super) fn secrets(&self) -> impl Iterator<Item = &SecretName> {
+        let settings = self.settings.values();
+        settings.filter_map(|setting| match setting {
+            WantedSetting::Secret(name) => Some(name),
+            WantedSetting::Open(_) => None,
+        })
+    }
+}
+
 /// What a setting is to be.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 #[serde(rename_all = "snake_case")]

@@ -8,7 +8,7 @@ use secrecy::SecretString;
 use serde_json::json;
 
 use super::state::{KeptSecret, State};
-use crate::desired::{DesiredRecord, end, revised, told};
+use crate::desired::{DesiredRecord, DesiredTies, end, needs, revised, told};
 use crate::error::StoreError;
 use crate::journal::Act;
 use crate::records::Actor;
@@ -32,6 +32,20 @@ impl State {
         let wanted = newest.into_values();
         let wanted = wanted.filter(|record| record.spec.is_some());
         wanted.cloned().collect()
+    }
+
+    pub(crate) fn desired_ties(&self) -> Vec<DesiredTies> {
+        let all = self.all_desired().into_iter();
+        let ties = all.filter_map(|record| {
+            Some(DesiredTies {
+                app: record.app?,
+                depends_on: needs(&record),
+                secrets: record.secrets,
+            })
+        });
+        let mut ties: Vec<DesiredTies> = ties.collect();
+        ties.sort_by_key(|ties| ties.app);
+        ties
     }
 
     fn revisions(&self, name: &Hostname) -> impl DoubleEndedIterator<Item = &DesiredRecord> {

@@ -526,10 +526,35 @@ fn exposed() -> Vec<Call> {
     vec![adopt, claim, Call::Complete { claim: 0, change }, expose]
 }
 
-/// A sequence of `length` calls; two thirds of them begin with what chance seldom brings about: a port that rests, or
-/// an adopted app that is exposed.
+/// Two plans that overlap, of which one is applied, by one loop after the other.
+fn applied() -> Vec<Call> {
+    let key = None;
+    let of_apply = |claim, what| Call::OfApply { claim, what, n: 3 };
+    vec![
+        Call::SetSecret(2),
+        Call::KeepPlan(2),
+        Call::KeepPlan(5),
+        Call::StartApply { plan: 2, key },
+        Call::StartApply { plan: 2, key },
+        Call::StartApply { plan: 5, key },
+        Call::RemoveSecret(2),
+        Call::ClaimApply { seen: 0, holder: 0 },
+        of_apply(0, 7),
+        Call::ClaimApply { seen: 0, holder: 1 },
+        of_apply(1, 4),
+        of_apply(0, 4),
+    ]
+}
+
+/// A sequence of `length` calls; three quarters of them begin with what chance seldom brings about: a port that rests, an adopted app
+/// that is exposed, or an apply.
 pub fn sequence(length: usize) -> impl Strategy<Value = Vec<Call>> {
-    let before = prop_oneof![Just(Vec::new()), Just(orphan()), Just(exposed())];
+    let before = prop_oneof![
+        Just(Vec::new()),
+        Just(orphan()),
+        Just(exposed()),
+        Just(applied())
+    ];
     (before, proptest::collection::vec(call(), length))
         .prop_map(|(before, calls)| before.into_iter().chain(calls).collect())
 }

@@ -56,6 +56,7 @@ pub async fn at_what_is_live(pair: &Pair) {
     both!(pair, store => store.exposed_apps()).unwrap();
     both!(pair, store => store.claimable_applies()).unwrap();
     both!(pair, store => store.all_desired()).unwrap();
+    both!(pair, store => store.desired_ties()).unwrap();
 }
 
 /// How seldom each of the copies is refreshed, in calls: of SQLite one always and one when much was written, of memory one.

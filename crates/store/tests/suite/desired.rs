@@ -270,6 +270,12 @@ pub async fn holds_its_secrets_while_it_names_them(make: &impl Make) {
     let versions = [(secret("db"), 2), (secret("none"), 0)];
     let wanted = newest(&world, "web").await.unwrap();
     assert_eq!(wanted.secrets, BTreeMap::from(versions));
+    let ties = store.desired_ties().await.unwrap();
+    assert_eq!((ties.len(), ties[0].app), (1, app));
+    assert_eq!(
+        (&ties[0].secrets, &ties[0].depends_on),
+        (&wanted.secrets, &vec![])
+    );
     assert!(matches!(
         remove().await,
         Err(StoreError::SecretInUse { .. })

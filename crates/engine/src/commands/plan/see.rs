@@ -8,6 +8,7 @@ use futures::{StreamExt, stream};
 use proximity_domain::guest::{ContainerRef, Ownership};
 use proximity_domain::ids::{AppId, HostId, Vmid};
 use proximity_domain::manifest::WantedPower;
+use proximity_domain::names::SecretName;
 use proximity_domain::observe::Sight;
 use proximity_domain::plan::{
     Figure, HostSight, MarkSeen, Observed, Obstacle, Recorded, SeenBy, State, Wanted, WantedKind,
@@ -17,6 +18,7 @@ use proximity_domain::recorded::RecordedGuest;
 use proximity_pve::cluster::{GuestKind, GuestStatus, ResourceRow};
 use proximity_pve::lxc::LxcConfig;
 use proximity_store::alarms::{Alarm, AlarmKind};
+use proximity_store::desired::DesiredTies;
 use proximity_store::records::{AppRecord, HostRecord};
 use proximity_store::views::AppFilter;
 use serde_json::Value;
@@ -78,6 +80,7 @@ impl View {
             state: State {
                 recorded,
                 hosts: hosts.iter().map(unseen).collect(),
+                secrets: versions(engine).await?,
                 ..State::default()
             },
             guests,
@@ -273,6 +276,8 @@ pub(super) async fn record(
     let store = engine.store();
     let guards = store.guards().await?;
     let guards: BTreeSet<AppId> = guards.iter().map(|guarded| guarded.app).collect();
+    let ties = store.desired_ties().await?.into_iter();
+    let mut ties: BTreeMap<AppId, DesiredTies> = ties.map(|ties| (ties.app, ties)).collect();
     let (mut all, mut places) = (Vec::new(), BTreeMap::new());
     let mut filter = AppFilter {
         per_page: AppFilter::MAX_PER_PAGE,
@@ -290,7 +295,9 @@ pub(super) async fn record(
             let place = guest.as_ref().map(|guest| guest.place().clone());
             let is_own = owner.is_none_or(|owner| owner == app.owner);
             let is_guarded = guards.contains(&app.id);
-            all.push(on_record(app, place.as_ref(), is_own, is_guarded));
+            let ties = ties.remove(&app.id);
+            let recorded = on_record(app, place.as_ref(), is_own, is_guarded);
+            all.push(tied(recorded, ties));
             if let (Some(guest), Some(place)) = (guest, place) {
                 places.insert((place.host, place.vmid), guest);
             }
@@ -328,7 +335,28 @@ fn on_record(
         exposed: app.exposed,
         guarded,
         depends_on: Vec::new(),
+        secrets: BTreeMap::new(),
     }
+}
+
+/// An app on record with what was wanted of it last.
+fn tied(recorded: Recorded, ties: Option<DesiredTies>) -> Recorded {
+    match ties {
+        Some(ties) => Recorded {
+            depends_on: ties.depends_on,
+            secrets: ties.secrets,
+            ..recorded
+        },
+        None => recorded,
+    }
+}
+
+/// The versions of all secrets.
+async fn versions(engine: &Engine) -> Result<BTreeMap<SecretName, i64>, EngineError> {
+    let secrets = engine.store().secrets().await?.into_iter();
+    Ok(secrets
+        .map(|secret| (secret.name, secret.version))
+        .collect())
 }
 
 /// The list of a cluster that was seen whole: the word of one endpoint, and of a token that may see all of it.
