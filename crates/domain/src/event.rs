@@ -77,6 +77,11 @@ pub enum EventKind {
     ApplyEnded,
     ApplyFailed,
     DesiredChanged,
+    ReconciliationStarted,
+    ReconciliationCompleted,
+    ResourceDiscovered,
+    ResourceUpdated,
+    ResourceDeleted,
 }
 
 /// One row of the table.
@@ -150,10 +155,40 @@ const OF_APPLY: &[&str] = &[
     "held_up",
     "not_started",
 ];
+/// Fields of a pass of the reconciler that told of something.
+const OF_PASS: &[&str] = &[
+    "pass",
+    "began_at",
+    "success",
+    "total_apps",
+    "real_vmids_count",
+    "orphans_found",
+    "expected_orphans",
+    "anomalous_orphans",
+    "orphans_purged",
+    "suspected",
+    "moved",
+    "refreshed",
+    "errors",
+];
+/// Fields of what a cluster has, as it was observed.
+const OF_RESOURCE: &[&str] = &[
+    "resource",
+    "host",
+    "cluster_key",
+    "kind",
+    "key",
+    "name",
+    "status",
+    "change",
+    "snapshot",
+    "changes",
+    "more_changes",
+];
 
 impl EventKind {
     /// All kinds, in the order of the reference.
-    pub const ALL: [Self; 69] = [
+    pub const ALL: [Self; 74] = [
         Self::AppCreated,
         Self::AppStatusChanged,
         Self::AppDeployed,
@@ -223,6 +258,11 @@ impl EventKind {
         Self::ApplyEnded,
         Self::ApplyFailed,
         Self::DesiredChanged,
+        Self::ReconciliationStarted,
+        Self::ReconciliationCompleted,
+        Self::ResourceDiscovered,
+        Self::ResourceUpdated,
+        Self::ResourceDeleted,
     ];
 
     /// A field of the table that events of this kind have had only since a later program: those that were written before lack it, and
@@ -316,6 +356,11 @@ impl EventKind {
             Self::ApplyEnded => row("ApplyEnded", OF_APPLY, "An apply ended: every change is done, or it was stopped before all were started."),
             Self::ApplyFailed => row("ApplyFailed", OF_APPLY, "An apply ended, and a change of it failed; what depends on that was not begun."),
             Self::DesiredChanged => row("DesiredChanged", &["app", "hostname", "revision", "ended", "apply", "plan"], "What is wanted of an app is another thing from now on, or nothing any more (`ended`)."),
+            Self::ReconciliationStarted => row("ReconciliationStarted", &["pass", "began_at", "confirmed"], "A pass of the reconciler is about to tell of the first thing it found; `confirmed` is the number that a person let the mass brake go for. A pass that finds nothing new tells nothing."),
+            Self::ReconciliationCompleted => row("ReconciliationCompleted", OF_PASS, "That pass came to its end, with the figures of its result; `errors` is how many sentences it has of what could not be seen or done. One that was interrupted has no such event."),
+            Self::ResourceDiscovered => row("ResourceDiscovered", OF_RESOURCE, "Something of a cluster was recorded that is new (`change` is `created`) or may have been there before anybody looked (`discovered`)."),
+            Self::ResourceUpdated => row("ResourceUpdated", OF_RESOURCE, "A resource is otherwise than it was: `changes` has the fields that differ, long values cut off, and `more_changes` counts those that it leaves out."),
+            Self::ResourceDeleted => row("ResourceDeleted", OF_RESOURCE, "A complete look at its cluster lacks a resource, and so does the list of everything; the rest is as it was seen last."),
         }
     }
 
@@ -323,6 +368,20 @@ impl EventKind {
     #[must_use]
     pub fn label(self) -> &'static str {
         self.spec().label
+    }
+
+    /// Whether it tells of what the clusters have, whosever it is, and not of an app or of a host entry: that is for whoever may
+    /// look at the clusters.
+    #[must_use]
+    pub fn is_of_clusters(self) -> bool {
+        matches!(
+            self,
+            Self::ReconciliationStarted
+                | Self::ReconciliationCompleted
+                | Self::ResourceDiscovered
+                | Self::ResourceUpdated
+                | Self::ResourceDeleted
+        )
     }
 
     /// The kind with this label.

@@ -1,16 +1,19 @@
-//! Resources of the clusters as they were observed. Each change of one is a snapshot ([`crate::snapshots`]), written in the same
-//! commit; what is as it was writes nothing.
+//! Resources of the clusters as they were observed. Each change of one is a snapshot ([`crate::snapshots`]) and an event, written in
+//! the same commit; what is as it was writes nothing.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use proximity_domain::ids::HostId;
 use proximity_domain::resource::{
-    Found, KeptResource, Now, ResourceId, ResourceKey, ResourceKind, ResourceState, SnapshotChange,
+    Found, KeptResource, Now, OfCluster, ResourceId, ResourceKey, ResourceKind, ResourceState,
+    SnapshotChange,
 };
 use proximity_domain::time::Timestamp;
 
 use crate::calls::SnapshotWritten;
+use crate::effects::NewEvent;
 use crate::error::StoreError;
+use crate::journal::add_event;
 use crate::row::{Columns, each, to_json};
 use crate::sql::{Row, Tx, query, query_scalar};
 use crate::store::{Reader, Store, aside};
@@ -142,8 +145,9 @@ const PUT: &str = "INSERT INTO resources (id, host_id, kind, item, name, status,
 const COMPLETE: &str = "UPDATE snapshots SET state = $3 WHERE resource_id = $1 AND seq = $2";
 
 impl Store {
-    /// Writes down what follows from what was found out, in one commit: of each resource that is not so already a snapshot, or what
-    /// the newest one lacks. Gives how many were written. What was found at a host entry that is gone by now follows nothing.
+    /// Writes down what follows from what was found out, in one commit: of each resource that is not so already a snapshot and its
+    /// event, or what the newest snapshot lacks, which is no event. Gives how many were written. Of what was found at a host entry
+    /// that is gone by now nothing follows.
     ///
     /// # Errors
     /// The database's.
@@ -154,17 +158,17 @@ impl Store {
         }
         let noted = self.write(async |tx| {
             let hosts: BTreeSet<HostId> = found.iter().map(Found::host).collect();
-            let mut gone = BTreeSet::new();
+            let mut clusters = BTreeMap::new();
             for host in hosts {
-                let count = query_scalar("SELECT COUNT(*) FROM hosts WHERE id = $1");
-                let count: i64 = count.bind(host.to_string()).fetch_one(&mut *tx).await?;
-                if count == 0 {
-                    gone.insert(host);
+                if let Some(cluster) = of_cluster(tx, host).await? {
+                    clusters.insert(host, cluster);
                 }
             }
             let mut noted = Noted::default();
-            for found in found.iter().filter(|found| !gone.contains(&found.host())) {
-                note(tx, found, at, &mut noted).await?;
+            for found in found {
+                if let Some(cluster) = clusters.get(&found.host()) {
+                    note(tx, found, cluster, at, &mut noted).await?;
+                }
             }
             Ok(noted)
         });
@@ -265,10 +269,26 @@ fn kept(row: &Row) -> Result<KeptResource, StoreError> {
     })
 }
 
+/// The names of a host entry's cluster; `None` if the entry is gone.
+async fn of_cluster(tx: &mut Tx, host: HostId) -> Result<Option<OfCluster>, StoreError> {
+    let row = query("SELECT label, cluster_key FROM hosts WHERE id = $1")
+        .bind(host.to_string())
+        .fetch_optional(tx)
+        .await?;
+    let names = |row: &Row| -> Result<OfCluster, StoreError> {
+        Ok(OfCluster {
+            host: row.text("label")?,
+            cluster_key: row.text("cluster_key")?,
+        })
+    };
+    row.as_ref().map(names).transpose()
+}
+
 /// Writes what follows from one thing that was found out; nothing if it is so already.
 async fn note(
     tx: &mut Tx,
     found: &Found,
+    cluster: &OfCluster,
     at: Timestamp,
     noted: &mut Noted,
 ) -> Result<(), StoreError> {
@@ -311,8 +331,11 @@ async fn note(
     .bind(at.0)
     .bind(change.label())
     .bind(state)
-    .execute(tx)
+    .execute(&mut *tx)
     .await?;
+    if let Some((kind, body)) = follows.told(found, now, cluster, seq) {
+        add_event(tx, &NewEvent { kind, body }, None, None, at).await?;
+    }
     Ok(())
 }
 

@@ -1,8 +1,10 @@
 //! How grave each kind of event is: one table.
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use crate::event::EventKind;
+use crate::resource::{ResourceKind, SnapshotChange};
 
 /// How grave what happened is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -65,7 +67,9 @@ impl EventKind {
             // Of all of them together one event tells.
             | Self::OrphanAmongMany
             // The end of the apply tells.
-            | Self::DesiredChanged => None,
+            | Self::DesiredChanged
+            // Its end has what came of it.
+            | Self::ReconciliationStarted => None,
             Self::AppCreated => row(Severity::Info, "new app asked for"),
             Self::AppDeployed => row(Severity::Info, "deployed"),
             Self::AppDeployFailed => row(Severity::Warning, "deploy failed"),
@@ -126,7 +130,30 @@ impl EventKind {
             Self::ApplyStarted => row(Severity::Info, "apply started"),
             Self::ApplyEnded => row(Severity::Info, "apply ended"),
             Self::ApplyFailed => row(Severity::Warning, "apply ended with changes that failed"),
+            Self::ReconciliationCompleted => row(Severity::Info, "record held against the clusters"),
+            Self::ResourceDiscovered => row(Severity::Info, "new on its cluster"),
+            Self::ResourceUpdated => row(Severity::Info, "changed on its cluster"),
+            Self::ResourceDeleted => row(Severity::Info, "gone from its cluster"),
         }
+    }
+
+    /// What people are told of an event of this kind with this body: what [`EventKind::notice`] says, but nothing of resources that a
+    /// look was the first to see, which are thousands at once and were there before, nor of Proxmox VE's tasks, each of which is an
+    /// act on something else.
+    #[must_use]
+    pub fn notice_of(self, body: &Value) -> Option<NoticeSpec> {
+        let says = |field: &str, label: &str| {
+            let said = body.get(field).and_then(Value::as_str);
+            said == Some(label)
+        };
+        let is_left_out = match self {
+            Self::ResourceDiscovered | Self::ResourceUpdated | Self::ResourceDeleted => {
+                says("kind", ResourceKind::Task.label())
+                    || says("change", SnapshotChange::Discovered.label())
+            }
+            _ => false,
+        };
+        self.notice().filter(|_| !is_left_out)
     }
 }
 
@@ -160,5 +187,20 @@ mod tests {
         assert_eq!(of(EventKind::OperationProgressed), None);
         assert_eq!(of(EventKind::AdoptedEnteredPool), Some(Severity::Warning));
         assert_eq!(of(EventKind::OrphanAmongMany), None, "many are told as one");
+    }
+
+    #[test]
+    fn what_a_first_look_sees_and_tasks_are_no_notices() {
+        let notice = |event: EventKind, kind: &str, change: &str| {
+            let body = serde_json::json!({ "kind": kind, "change": change });
+            event.notice_of(&body).map(|spec| spec.severity)
+        };
+        let (found, info) = (EventKind::ResourceDiscovered, Some(Severity::Info));
+        assert_eq!(notice(found, "container", "discovered"), None);
+        assert_eq!(notice(found, "container", "created"), info);
+        assert_eq!(notice(EventKind::ResourceUpdated, "node", "updated"), info);
+        assert_eq!(notice(EventKind::ResourceUpdated, "task", "updated"), None);
+        let removed = EventKind::AppRemoved;
+        assert_eq!(notice(removed, "task", "discovered"), info, "of no resource");
     }
 }

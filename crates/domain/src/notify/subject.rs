@@ -81,7 +81,12 @@ impl EventKind {
             | Self::ApplyStarted
             | Self::ApplyEnded
             | Self::ApplyFailed
-            | Self::DesiredChanged => Subject::Event,
+            | Self::DesiredChanged
+            | Self::ReconciliationStarted
+            | Self::ReconciliationCompleted
+            | Self::ResourceDiscovered
+            | Self::ResourceUpdated
+            | Self::ResourceDeleted => Subject::Event,
             Self::ExpectedOrphanArchived
             | Self::AnomalousOrphanDetected
             | Self::AppLostWithNode => Subject::App,

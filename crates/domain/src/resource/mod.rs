@@ -6,6 +6,7 @@
 
 mod census;
 mod state;
+mod told;
 
 use std::fmt;
 
@@ -18,6 +19,7 @@ use crate::time::Timestamp;
 
 pub use census::{Census, Follows, Found, KeptResource, Listed, MustBeSeen, Now};
 pub use state::{FieldChange, ResourceState, differences};
+pub use told::OfCluster;
 
 /// What a resource is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]

@@ -69,7 +69,7 @@ impl Notices {
         let held = parts.rules.is_quiet_for(channel, parts.clock.now());
         let notice = |row: &EventRow| {
             let (seq, _, event, app, _) = row;
-            let severity = event.kind.notice()?.severity;
+            let severity = event.kind.notice_of(&event.body)?.severity;
             let told = parts.rules.routes.lead_to(&channel.name, severity);
             told.then(|| NewNotice {
                 waiting: Waiting {

@@ -13,7 +13,7 @@ use super::wall_clock::moment;
 /// Most facts of one notice.
 const FACTS: usize = 12;
 /// Fields that are told in another way, or say nothing to people.
-const TOLD_OTHERWISE: [&str; 7] = [
+const TOLD_OTHERWISE: [&str; 11] = [
     "app",
     "operation",
     "hostname",
@@ -21,6 +21,10 @@ const TOLD_OTHERWISE: [&str; 7] = [
     "problem",
     "id",
     "silent",
+    "resource",
+    "pass",
+    "change",
+    "snapshot",
 ];
 
 /// The notice of event `seq`; `None` if there is none, or it is nothing people are told of.
@@ -34,10 +38,11 @@ pub(super) async fn notice(reader: &Reader, seq: i64) -> Result<Option<Notice>, 
 
 async fn of_row(reader: &Reader, row: EventRow) -> Result<Option<Notice>, StoreError> {
     let (seq, at, event, app, operation) = row;
-    let Some(spec) = event.kind.notice() else {
+    let Some(spec) = event.kind.notice_of(&event.body) else {
         return Ok(None);
     };
-    let subject = match text(&event.body, "hostname").or_else(|| text(&event.body, "label")) {
+    let said = text(&event.body, "hostname").or_else(|| text(&event.body, "label"));
+    let subject = match said.or_else(|| resource(&event.body)) {
         Some(subject) => Some(subject),
         None => name_of(reader, app).await?,
     };
@@ -61,6 +66,16 @@ async fn of_row(reader: &Reader, row: EventRow) -> Result<Option<Notice>, StoreE
 
 fn text(body: &Value, field: &str) -> Option<String> {
     body.get(field)?.as_str().map(str::to_owned)
+}
+
+/// As people name a resource: `lab/container 101 (web)`.
+fn resource(body: &Value) -> Option<String> {
+    let of = |field: &str| text(body, field);
+    let (_, host, kind, key) = (of("resource")?, of("host")?, of("kind")?, of("key")?);
+    Some(match of("name").filter(|name| *name != key) {
+        Some(name) => format!("{host}/{kind} {key} ({name})"),
+        None => format!("{host}/{kind} {key}"),
+    })
 }
 
 fn problem(body: &Value) -> Option<String> {
@@ -128,7 +143,8 @@ fn facts(body: &Value) -> Vec<(String, String)> {
 
 fn plain(value: &Value) -> Option<String> {
     match value {
-        Value::Null | Value::Object(_) => None,
+        Value::Object(fields) => changed(fields),
+        Value::Null => None,
         Value::Bool(b) => Some(b.to_string()),
         Value::Number(n) => Some(n.to_string()),
         Value::String(s) => Some(s.clone()),
@@ -137,4 +153,15 @@ fn plain(value: &Value) -> Option<String> {
             parts.filter(|p| !p.is_empty()).map(|p| p.join(", "))
         }
     }
+}
+
+/// A field that differs, as a resource's change tells it: `status: running -> stopped`.
+fn changed(fields: &serde_json::Map<String, Value>) -> Option<String> {
+    let name = fields.get("field")?.as_str()?;
+    let side = |side: &str| match fields.get(side)? {
+        Value::Null => Some("nothing".to_owned()),
+        Value::Object(_) => None,
+        other => plain(other),
+    };
+    Some(format!("{name}: {} -> {}", side("from")?, side("to")?))
 }

@@ -188,7 +188,12 @@ impl OperationMetrics {
             | EventKind::ApplyStarted
             | EventKind::ApplyEnded
             | EventKind::ApplyFailed
-            | EventKind::DesiredChanged => {}
+            | EventKind::DesiredChanged
+            | EventKind::ReconciliationStarted
+            | EventKind::ReconciliationCompleted
+            | EventKind::ResourceDiscovered
+            | EventKind::ResourceUpdated
+            | EventKind::ResourceDeleted => {}
         }
     }
 

@@ -2,13 +2,14 @@
 
 use proximity_domain::ids::HostId;
 use proximity_domain::resource::{
-    Found, KeptResource, Now, ResourceId, ResourceKind, Snapshot, SnapshotChange,
+    Found, KeptResource, Now, OfCluster, ResourceId, ResourceKind, Snapshot, SnapshotChange,
 };
 use proximity_domain::retention::PastSnapshot;
 use proximity_domain::time::Timestamp;
 
 use super::state::State;
 use crate::calls::SnapshotWritten;
+use crate::effects::NewEvent;
 use crate::error::StoreError;
 use crate::journal::MAX_ROWS;
 use crate::resources::{Noted, ResourceFilter, ResourceRecord};
@@ -23,8 +24,12 @@ impl State {
     ) -> Result<Noted, StoreError> {
         let mut noted = Noted::default();
         for found in found {
-            if self.hosts.contains_key(&found.host()) {
-                self.note_resource(found, at, &mut noted)?;
+            let cluster = self.hosts.get(&found.host()).map(|host| OfCluster {
+                host: host.label.to_string(),
+                cluster_key: host.cluster_key.clone(),
+            });
+            if let Some(cluster) = cluster {
+                self.note_resource(found, &cluster, at, &mut noted)?;
             }
         }
         Ok(noted)
@@ -33,6 +38,7 @@ impl State {
     fn note_resource(
         &mut self,
         found: &Found,
+        cluster: &OfCluster,
         at: Timestamp,
         noted: &mut Noted,
     ) -> Result<(), StoreError> {
@@ -48,8 +54,9 @@ impl State {
             return Ok(());
         };
         noted.written += 1;
-        let state = follows.state;
         let last = recorded.map_or(0, |record| record.seq);
+        let told = follows.told(found, now, cluster, last + 1);
+        let state = follows.state;
         let Some(change) = follows.change else {
             if let Some(snapshot) = self.snapshots.row(&(id, last)) {
                 snapshot.state = state;
@@ -82,6 +89,9 @@ impl State {
             state,
         };
         self.snapshots.put((id, seq), snapshot);
+        if let Some((kind, body)) = told {
+            self.add_event(&NewEvent { kind, body }, None, None, at);
+        }
         Ok(())
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use proximity_domain::event::EventKind;
 use proximity_domain::ids::{HostId, Vmid};
 use proximity_domain::names::NodeName;
 use proximity_domain::observe::{
@@ -138,6 +139,62 @@ pub async fn change_by_snapshots_alone(make: &impl Make) {
     ];
     assert_eq!(timeline(&world.store, id).await, all);
     assert_eq!(record(&world.store, id).await.gone_at, None);
+    world.assert_sound().await;
+}
+
+/// What was told of resources behind an event: kind, key, change, snapshot and the names of the fields that differ.
+async fn told(world: &World, after: i64) -> Vec<(EventKind, String, String, i64, String)> {
+    let events = world.events(after, 1000).await.into_iter();
+    let of_resources = events.filter(|(_, _, event, ..)| event.body.get("resource").is_some());
+    let told = of_resources.map(|(_, at, event, app, operation)| {
+        assert_eq!((app, operation), (None, None));
+        assert_eq!(at, world.at(), "as its snapshot");
+        let text = |field: &str| event.body[field].as_str().unwrap().to_owned();
+        let changes = event.body["changes"].as_array().unwrap().iter();
+        let fields: Vec<_> = changes.map(|one| one["field"].as_str().unwrap()).collect();
+        let snapshot = event.body["snapshot"].as_i64().unwrap();
+        (event.kind, text("key"), text("change"), snapshot, fields.join(" "))
+    });
+    told.collect()
+}
+
+pub async fn tell_each_change_with_it(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let newest = async |world: &World| world.events(0, 1000).await.last().unwrap().0;
+    let before = newest(&world).await;
+    let web = |status: &str| [(container(101), state(status, "web"))];
+    let one = |kind, change: &str, snapshot, fields: &str| {
+        let (key, change) = ("101".to_owned(), change.to_owned());
+        vec![(kind, key, change, snapshot, fields.to_owned())]
+    };
+    look(&world, &web("running")).await;
+    let discovered = EventKind::ResourceDiscovered;
+    let first = one(discovered, "discovered", 1, "");
+    assert_eq!(told(&world, before).await, first);
+    let event = world.events(before, 1).await.remove(0).2;
+    let named = json!([event.body["host"], event.body["cluster_key"], event.body["kind"]]);
+    assert_eq!(named, json!(["lab", "cluster:lab:pve1", "container"]));
+    let seen = newest(&world).await;
+    look(&world, &web("running")).await;
+    let configured = Found::configured(world.host, number(101), &config(json!({"memory": 1})));
+    let noted = world.store.note_resources(&[configured], world.at());
+    assert_eq!(noted.await.unwrap(), 1);
+    assert_eq!(told(&world, seen).await, [], "it was so before it was read");
+    world.pass(1_000);
+    look(&world, &web("stopped")).await;
+    let updated = one(EventKind::ResourceUpdated, "updated", 2, "status");
+    assert_eq!(told(&world, seen).await, updated);
+    let seen = newest(&world).await;
+    world.pass(1_000);
+    look(&world, &[]).await;
+    look(&world, &[]).await;
+    let deleted = one(EventKind::ResourceDeleted, "deleted", 3, "status");
+    assert_eq!(told(&world, seen).await, deleted, "once");
+    let seen = newest(&world).await;
+    look(&world, &web("stopped")).await;
+    // Its configuration is what a read of it says next.
+    let again = one(discovered, "created", 4, "config.memory status");
+    assert_eq!(told(&world, seen).await, again);
     world.assert_sound().await;
 }
 
