@@ -17,5 +17,5 @@ pub use pace::Pace;
 pub use quiet::{BadQuietHours, MinuteOfDay, QuietHours};
 pub use route::{BadChannelName, ChannelName, Routes};
 pub use severity::{NoticeSpec, Severity};
-pub use subject::{Subject, subject_key};
-pub use turn::{DIGEST_FROM, DIGEST_MOST, Turn, Waiting, turn};
+pub use subject::{Subject, order_key, subject_key};
+pub use turn::{DIGEST_FROM, DIGEST_MOST, Subjects, Turn, Waiting, turn};

@@ -127,6 +127,23 @@ pub fn subject_key(kind: EventKind, app: Option<AppId>, body: &Value) -> Option<
     Some(key)
 }
 
+/// What keeps the order of its events: its app, else the resource or the host entry it is of, else the installation as a whole.
+#[must_use]
+pub fn order_key(app: Option<AppId>, body: &Value) -> String {
+    let field = |name: &str| body.get(name).and_then(told);
+    if let Some(app) = app {
+        return format!("app {app}");
+    }
+    if let Some(resource) = field("resource") {
+        return format!("resource {resource}");
+    }
+    // Of those without an app host entries alone have a label.
+    match field("id").filter(|_| body.get("label").is_some()) {
+        Some(host) => format!("host {host}"),
+        None => "installation".to_owned(),
+    }
+}
+
 fn told(value: &Value) -> Option<String> {
     let text = match value {
         Value::Number(number) => number.to_string(),
@@ -207,6 +224,24 @@ mod tests {
         assert_eq!(stops(4, 1), stops(4, 1));
         assert_ne!(stops(4, 1), stops(8, 1));
         assert_ne!(stops(4, 1), stops(4, 2));
+    }
+
+    #[test]
+    fn each_event_is_in_order_with_those_of_its_app_resource_or_host_entry() {
+        let app = Some(AppId(Uuid::from_u128(7)));
+        let resource = json!({ "resource": "a", "host": "lab", "key": "101" });
+        let host = json!({ "id": "b", "label": "lab" });
+        let other = json!({ "missing": 3, "since": 1 });
+        let all = [
+            order_key(app, &resource),
+            order_key(None, &resource),
+            order_key(None, &host),
+            order_key(None, &other),
+        ];
+        let distinct: std::collections::BTreeSet<_> = all.iter().collect();
+        assert_eq!(distinct.len(), all.len(), "{all:?}");
+        assert_eq!(order_key(app, &host), all[0], "whatever it says");
+        assert_eq!(order_key(None, &json!({})), all[3]);
     }
 
     #[test]

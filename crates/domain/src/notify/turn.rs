@@ -1,5 +1,7 @@
 //! What a channel is told next.
 
+use std::collections::BTreeMap;
+
 use super::Severity;
 
 /// So many notices that wait at once are told in one message.
@@ -19,6 +21,10 @@ pub struct Waiting {
     pub held: bool,
 }
 
+/// What the events that wait are about, by their numbers, for a channel that is told of each subject in order. What is not in it is
+/// about nothing else: that is so of all of them on a channel that keeps no order.
+pub type Subjects = BTreeMap<i64, String>;
+
 /// What to send.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Turn {
@@ -30,13 +36,14 @@ pub enum Turn {
     Digest(Vec<i64>),
 }
 
-/// Chooses from what waits for a channel, oldest first: what is critical goes at once, one by one; the rest waits while
-/// it is quiet. What was held then, and what has piled up, comes as one digest; else one after the other.
+/// Chooses from what waits for a channel, oldest first: what is critical goes at once, one by one, with what waits of its subject and
+/// came before it; the rest waits while it is quiet. What was held then, and what has piled up, comes as one digest; else one after
+/// the other.
 #[must_use]
-pub fn turn(waiting: &[Waiting], quiet: bool) -> Turn {
+pub fn turn(waiting: &[Waiting], subjects: &Subjects, quiet: bool) -> Turn {
     let critical = |w: &&Waiting| w.severity == Severity::Critical;
     if let Some(first) = waiting.iter().find(critical) {
-        return Turn::One(first.seq);
+        return in_order(waiting, subjects, first.seq);
     }
     if quiet {
         return Turn::Rest;
@@ -51,9 +58,28 @@ pub fn turn(waiting: &[Waiting], quiet: bool) -> Turn {
     }
 }
 
+/// The notice of this event, behind what waits of its subject and came before it.
+pub(super) fn in_order(waiting: &[Waiting], subjects: &Subjects, seq: i64) -> Turn {
+    let Some(subject) = subjects.get(&seq) else {
+        return Turn::One(seq);
+    };
+    let before = waiting.iter().map(|w| w.seq).filter(|one| *one <= seq);
+    let of_it = before.filter(|one| subjects.get(one) == Some(subject));
+    let seqs: Vec<i64> = of_it.take(DIGEST_MOST).collect();
+    match seqs.as_slice() {
+        [only] => Turn::One(*only),
+        _ => Turn::Digest(seqs),
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// On a channel that keeps no order.
+    fn turn(waiting: &[Waiting], quiet: bool) -> Turn {
+        super::turn(waiting, &Subjects::new(), quiet)
+    }
 
     fn waits(seq: i64, severity: Severity) -> Waiting {
         Waiting {
@@ -96,5 +122,22 @@ mod tests {
             Turn::Digest((1..=200).collect()),
             "the oldest first"
         );
+    }
+    #[test]
+    fn what_is_critical_takes_along_what_came_before_it_of_its_subject() {
+        let waiting = [
+            waits(1, Severity::Info),
+            waits(2, Severity::Info),
+            waits(3, Severity::Critical),
+            waits(4, Severity::Critical),
+            waits(5, Severity::Info),
+        ];
+        let web = || "web".to_owned();
+        let subjects = Subjects::from([(1, web()), (2, "db".to_owned()), (3, web()), (5, web())]);
+        let next = |waiting: &[Waiting], quiet| super::turn(waiting, &subjects, quiet);
+        assert_eq!(next(&waiting, true), Turn::Digest(vec![1, 3]));
+        assert_eq!(next(&waiting[1..], true), Turn::One(3));
+        assert_eq!(next(&waiting[3..], true), Turn::One(4), "of no subject");
+        assert_eq!(next(&waiting[4..], true), Turn::Rest);
     }
 }

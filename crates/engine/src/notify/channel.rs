@@ -57,6 +57,12 @@ pub trait Notifier: Send + Sync + Debug {
     /// What kind of channel it is, as the configuration calls it.
     fn kind(&self) -> &'static str;
 
+    /// Whether each subject (an app, a resource, a host entry) is told of in the order of its events, whatever fails and however
+    /// grave what comes later is. People are told of what is critical first.
+    fn keeps_order(&self) -> bool {
+        false
+    }
+
     /// Sends one message, within its own limits of time; gives what the receiver answered.
     ///
     /// # Errors

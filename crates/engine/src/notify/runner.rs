@@ -4,7 +4,8 @@ use std::collections::BTreeSet;
 use std::time::Duration;
 
 use proximity_domain::notify::{
-    ChannelName, Failed, Insistence, Message, Pace, Turn, Verdict, pause_ms,
+    ChannelName, Failed, Insistence, Message, Pace, Subjects, Turn, Verdict, Waiting, order_key,
+    pause_ms,
 };
 use proximity_domain::time::Timestamp;
 use proximity_store::StoreError;
@@ -24,6 +25,10 @@ const POLL: Duration = Duration::from_secs(30);
 const GATHER: Duration = Duration::from_millis(500);
 /// Pause after the store did not answer.
 const TROUBLE: Duration = Duration::from_secs(5);
+/// Events that are read at once for what they are about.
+const PAGE: u32 = 64;
+/// Why a notice is given up of which nothing else is to be said.
+const REFUSED: &str = "it was refused again and again while others were taken";
 /// How long a message under way may take at shutdown.
 const DRAIN: Duration = Duration::from_secs(5);
 
@@ -35,6 +40,8 @@ struct Course {
     told: BTreeSet<i64>,
     /// What became of messages that failed.
     known: Insistence,
+    /// What the events that wait are about, where that is told in order.
+    subjects: Subjects,
 }
 
 /// When to look again.
@@ -115,6 +122,7 @@ impl Notices {
             pace: Pace::new(channel.per_minute, now),
             told: BTreeSet::new(),
             known: Insistence::default(),
+            subjects: Subjects::new(),
         };
         loop {
             let step = self.step(&channel, &mut course);
@@ -152,7 +160,13 @@ impl Notices {
         let now = parts.clock.now();
         let waiting = parts.store.waiting_notices(&channel.name).await?;
         let quiet = parts.rules.is_quiet_for(channel, now);
-        let (next, urgent) = course.known.choose(&waiting, quiet);
+        if channel.notifier.keeps_order() {
+            self.learn_subjects(&mut course.subjects, &waiting).await?;
+            if let Some(seq) = course.known.hopeless() {
+                return self.give_up(&channel.name, &[seq], REFUSED).await;
+            }
+        }
+        let (next, urgent) = course.known.choose(&waiting, &course.subjects, quiet);
         if let Some(left) = left_alone(&stands, now).filter(|_| !urgent) {
             return Ok(Next::After(left));
         }
@@ -165,6 +179,38 @@ impl Notices {
             return Ok(Next::After(Duration::from_millis(missing_ms)));
         }
         self.send(channel, course, &stands, seqs).await
+    }
+
+    /// Looks up what the events that wait are about, each once.
+    async fn learn_subjects(
+        &self,
+        known: &mut Subjects,
+        waiting: &[Waiting],
+    ) -> Result<(), StoreError> {
+        let waits: BTreeSet<i64> = waiting.iter().map(|w| w.seq).collect();
+        known.retain(|seq, _| waits.contains(seq));
+        for seq in &waits {
+            if known.contains_key(seq) {
+                continue;
+            }
+            let page = self.inner.parts.store.events(seq - 1, PAGE).await?;
+            for (at, _, event, app, _) in page.iter().filter(|row| waits.contains(&row.0)) {
+                known.insert(*at, order_key(*app, &event.body));
+            }
+        }
+        Ok(())
+    }
+
+    async fn give_up(
+        &self,
+        name: &ChannelName,
+        seqs: &[i64],
+        problem: &str,
+    ) -> Result<Next, StoreError> {
+        tracing::error!(channel = %name, %problem, events = ?seqs, "gave up a notice that is refused again and again while others are taken");
+        let store = &self.inner.parts.store;
+        store.give_notices_up(name, seqs, problem).await?;
+        Ok(Next::Now)
     }
 
     async fn stands(&self, name: &ChannelName) -> Result<Option<NoticeChannel>, StoreError> {
@@ -249,11 +295,7 @@ impl Notices {
         };
         match course.known.failed(&seqs, how) {
             Verdict::Again => {}
-            Verdict::GiveUp => {
-                tracing::error!(channel = %name, %problem, events = ?seqs, "gave up a notice that is refused again and again while others are taken");
-                parts.store.give_notices_up(name, &seqs, &problem).await?;
-                return Ok(Next::Now);
-            }
+            Verdict::GiveUp => return self.give_up(name, &seqs, &problem).await,
             Verdict::Told => {
                 tracing::warn!(channel = %name, %problem, events = ?seqs, "the answer to a notice was lost again and again while others were taken; it counts as told");
                 course.told.extend(seqs);

@@ -83,6 +83,11 @@ impl Notifier for Webhook {
         "webhook"
     }
 
+    /// Programs read it.
+    fn keeps_order(&self) -> bool {
+        true
+    }
+
     async fn send(&self, message: &Message, delivery: &Delivery) -> Result<String, SendError> {
         let id = delivery.id.to_string();
         let body = Body {

@@ -262,3 +262,57 @@ async fn a_test_says_what_each_receiver_answered_and_a_name_that_is_not_there_is
     let none = site.notices(&[], None).test(None).await.unwrap_err();
     assert_eq!(none.code(), "not_found");
 }
+
+/// A program is told of an app as it happened, also where something critical goes at once.
+#[tokio::test(start_paused = true)]
+async fn a_program_is_told_what_came_before_what_is_critical_with_it() {
+    let mut site = Site::at(NOON).await;
+    let program = Receiver::in_order(&[], None);
+    let notices = site.notices(&[("hook", as_channel(&program))], Some("11:00-13:30"));
+    site.run(&notices).await;
+    site.change().await;
+    site.stick("web").await;
+    let got = program.got(1).await;
+    assert_eq!(titles(&got), ["2 notices"], "those of the app alone");
+    let lines: Vec<&str> = got[0].text.lines().collect();
+    assert!(lines[0].ends_with("web: new app asked for"), "{lines:?}");
+    assert!(lines[1].contains("operation is stuck"), "{lines:?}");
+    let got = program.got(2).await;
+    assert_eq!(got[1].title, "home: host changed", "once it is not quiet");
+    site.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fails_again_and_again_is_overtaken_by_nothing_of_its_subject() {
+    let mut site = Site::at(NOON).await;
+    let program = Receiver::in_order(&vec![Fate::NotTaken; 4], None);
+    let notices = site.notices(&[("hook", as_channel(&program))], None);
+    site.run(&notices).await;
+    site.warn().await;
+    site.change().await;
+    let got = program.got(2).await;
+    let both = ["home: node declared gone for good", "home: host changed"];
+    assert_eq!(titles(&got), both);
+    site.end().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_refused_holds_up_its_subject_alone_and_not_for_ever() {
+    let mut site = Site::at(NOON).await;
+    let program = Receiver::in_order(&[], Some(("gone for good", Fate::Refused)));
+    let notices = site.notices(&[("hook", as_channel(&program))], None);
+    site.run(&notices).await;
+    site.warn().await;
+    site.change().await;
+    tokio::time::sleep(Duration::from_secs(60)).await;
+    assert_eq!(program.so_far(), [], "it waits for the one before it");
+    site.stick("web").await;
+    let got = program.got(1).await;
+    assert_eq!(titles(&got), ["2 notices"], "another subject goes on");
+    let got = program.got(2).await;
+    assert_eq!(got[1].title, "home: host changed");
+    tokio::time::sleep(Duration::from_secs(3_600)).await;
+    let report = notices.report().await.unwrap().channels.remove(0);
+    assert_eq!((report.waiting, program.so_far().len()), (0, 2));
+    site.end().await;
+}

@@ -33,6 +33,7 @@ pub struct Receiver {
     fates: Mutex<VecDeque<Fate>>,
     /// What has this in its title meets this, whenever it comes.
     always: Option<(&'static str, Fate)>,
+    keeps_order: bool,
     got: watch::Sender<Vec<Got>>,
 }
 
@@ -41,6 +42,17 @@ impl Receiver {
         Arc::new(Self {
             fates: Mutex::new(fates.iter().cloned().collect()),
             always: None,
+            keeps_order: false,
+            got: watch::Sender::new(Vec::new()),
+        })
+    }
+
+    /// One that is told of each subject in order, as a program is.
+    pub fn in_order(fates: &[Fate], always: Option<(&'static str, Fate)>) -> Arc<Self> {
+        Arc::new(Self {
+            fates: Mutex::new(fates.iter().cloned().collect()),
+            always,
+            keeps_order: true,
             got: watch::Sender::new(Vec::new()),
         })
     }
@@ -57,6 +69,7 @@ impl Receiver {
         Arc::new(Self {
             fates: Mutex::default(),
             always: Some((title, fate)),
+            keeps_order: false,
             got: watch::Sender::new(Vec::new()),
         })
     }
@@ -77,6 +90,10 @@ impl Receiver {
 impl Notifier for Receiver {
     fn kind(&self) -> &'static str {
         "test"
+    }
+
+    fn keeps_order(&self) -> bool {
+        self.keeps_order
     }
 
     async fn send(&self, message: &Message, delivery: &Delivery) -> Result<String, SendError> {

@@ -45,6 +45,8 @@ async fn a_cluster_that_stays_as_it_is_writes_nothing() {
     assert_eq!(l.timeline(vmid).await, ["discovered"]);
     // Three nodes, at least one storage on each, and the container.
     assert!(first.written >= 7, "{first:?}");
+    let told = l.events(EventKind::ResourceDiscovered).await as u64;
+    assert_eq!(told, first.written, "each with its snapshot");
     let mut commits = l.w.store.commits();
     commits.mark_unchanged();
     let calls = l.w.pve.calls();
@@ -81,6 +83,7 @@ async fn what_a_person_changes_is_one_snapshot_and_what_is_gone_is_one() {
     l.pass().await;
     assert_eq!(l.record().await.written, 1);
     assert_eq!(l.timeline(vmid).await, ["updated", "discovered"]);
+    assert_eq!(l.events(EventKind::ResourceUpdated).await, 1);
     let id = l.container(vmid).await.id;
     let newest = l.w.store.snapshots(id, None, 1).await.unwrap().remove(0);
     let tags = newest.state.fields()["tags"].as_str().unwrap();
@@ -92,6 +95,7 @@ async fn what_a_person_changes_is_one_snapshot_and_what_is_gone_is_one() {
     assert!(l.container(vmid).await.gone_at.is_some());
     l.pass().await;
     assert_eq!(l.record().await, ResourceReport::default());
+    assert_eq!(l.events(EventKind::ResourceDeleted).await, 1);
     l.assert_sound().await;
 }
 
