@@ -28,6 +28,12 @@ pub struct EventQuery {
     /// Only these kinds, separated by commas.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub kind: Option<String>,
+    /// Only those of this resource of a cluster: its id. It needs the scope `hosts`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub resource: Option<String>,
+    /// Only those of this moment or later, by the server's clock. Without `after` it is also the place to begin at.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub since: Option<Timestamp>,
 }
 
 /// One event: the `data` of a stream, an element of a page.

@@ -285,7 +285,8 @@ async fn a_program_is_told_what_came_before_what_is_critical_with_it() {
 #[tokio::test(start_paused = true)]
 async fn what_fails_again_and_again_is_overtaken_by_nothing_of_its_subject() {
     let mut site = Site::at(NOON).await;
-    let program = Receiver::in_order(&vec![Fate::NotTaken; 4], None);
+    let fates = vec![Fate::NotTaken; 4];
+    let program = Receiver::in_order(&fates, None);
     let notices = site.notices(&[("hook", as_channel(&program))], None);
     site.run(&notices).await;
     site.warn().await;

@@ -1,6 +1,7 @@
 //! `proximity events`.
 
 use clap::Args;
+use jiff::Timestamp;
 
 /// What happened, from everywhere.
 #[derive(Debug, Args)]
@@ -24,4 +25,10 @@ pub(crate) struct EventsArgs {
     /// Only this kind, e.g. AppDeployed; may be given several times
     #[arg(long = "kind", value_name = "KIND")]
     pub(crate) kinds: Vec<String>,
+    /// Only those of this resource of a cluster (its id; see `proximity snapshots list --json`)
+    #[arg(long, value_name = "ID")]
+    pub(crate) resource: Option<String>,
+    /// Only those of this moment or later, e.g. 2026-01-31T12:00:00Z; without --after what is shown begins there
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<Timestamp>,
 }

@@ -21,6 +21,8 @@ pub(crate) async fn run(context: &Context, args: EventsArgs) -> Result<(), Faile
         app: args.app,
         operation: args.operation,
         kind: (!args.kinds.is_empty()).then(|| args.kinds.join(",")),
+        resource: args.resource,
+        since: args.since,
     };
     if !args.follow {
         let page = client.events(&query).await?;

@@ -5,6 +5,7 @@ use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use proximity_domain::ids::AppId;
+use proximity_domain::time::Timestamp;
 use proximity_store::views::EventRow;
 use proximity_store::{Reader, StoreError};
 use tokio::sync::{Mutex, Notify, OwnedSemaphorePermit, Semaphore, watch};
@@ -121,6 +122,22 @@ impl EventFeed {
     /// The newest number in the log, which the feed may not have seen yet.
     pub(crate) async fn newest(&self) -> Result<i64, StoreError> {
         self.log.reader.newest_event().await
+    }
+
+    /// The place behind which the events of that moment or later begin. Times are in the order of the numbers as long as nobody
+    /// sets the clock: where somebody did, some of before it are passed over, or come too.
+    pub(crate) async fn before(&self, since: Timestamp) -> Result<i64, StoreError> {
+        // What is at `low` or before is older; what is behind `high` is not.
+        let (mut low, mut high) = (self.cleared().await?, self.newest().await?);
+        while low < high {
+            let middle = low + (high - low) / 2;
+            let next = self.log.reader.events(middle, 1).await?;
+            match next.first() {
+                Some((seq, at, ..)) if *at < since => low = *seq,
+                Some(_) | None => high = middle,
+            }
+        }
+        Ok(low)
     }
 
     /// Clients that follow now.

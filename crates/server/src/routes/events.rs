@@ -8,10 +8,12 @@ use http::{HeaderMap, HeaderName, HeaderValue};
 use proximity_api::error::{ErrorBody, ErrorKind};
 use proximity_api::events::{EventPage, EventQuery};
 use proximity_domain::event::EventKind;
+use proximity_domain::resource::ResourceId;
+use proximity_domain::time::Timestamp;
 
 use crate::auth::{Caller, Scope};
 use crate::events::{self, EventFilter, Extent, NoStream};
-use crate::extract::{Query, limit};
+use crate::extract::{Query, invalid, limit};
 use crate::refusal::Refusal;
 use crate::router::AppState;
 use crate::routes::{lookup, operations};
@@ -35,7 +37,8 @@ const UNBUFFERED: [(HeaderName, HeaderValue); 3] = [
 /// List events, or follow them
 ///
 /// With `Accept: text/event-stream` a stream of Server-Sent Events: everything after the place named, then what happens,
-/// in order, each once. `Last-Event-ID` (or `after`) resumes without loss. Otherwise a page.
+/// in order, each once. `Last-Event-ID` (or `after`) resumes without loss. Otherwise a page. What the clusters have, and what
+/// passes of the reconciler found, is told to whoever has the scope `hosts`.
 #[utoipa::path(get, path = "/api/events", tag = "events", operation_id = "list_events",
     params(EventQuery,
         ("Last-Event-ID" = Option<i64>, Header, description = "The id of the last event that was received.")),
@@ -53,9 +56,13 @@ pub(crate) async fn list(
     caller.require(Scope::Read)?;
     let limit = limit(query.limit, 50, MOST)?;
     let filter = filter(&state, &caller, &query).await?;
-    let after = position(&headers, query.after)?;
+    let feed = state.feed();
+    let after = match (position(&headers, query.after)?, query.since) {
+        (None, Some(since)) => Some(feed.before(Timestamp(since.as_millisecond())).await?),
+        (after, _) => after,
+    };
     if wants_stream(&headers) {
-        return match events::stream(state.feed(), filter, after).await {
+        return match events::stream(feed, filter, after).await {
             Ok(body) => Ok((UNBUFFERED, body).into_response()),
             Err(NoStream::Ahead(newest)) => Err(ahead(newest)),
             Err(NoStream::Cleared(to)) => Err(cleared(to)),
@@ -64,7 +71,6 @@ pub(crate) async fn list(
             Err(NoStream::Full) => Ok(full()),
         };
     }
-    let feed = state.feed();
     let gone = feed.cleared().await?;
     let newest = feed.newest().await?;
     if after.is_some_and(|after| after > newest) {
@@ -95,11 +101,25 @@ async fn filter(
         Some(id) => Some(operations::find(&reader, caller, id).await?.0.id),
         None => None,
     };
+    if query.resource.is_some() {
+        caller.require(Scope::Hosts)?;
+    }
     Ok(EventFilter {
         app,
         operation,
         kinds: query.kind.as_deref().map_or(Ok(Vec::new()), kinds)?,
+        resource: query.resource.as_deref().map(resource).transpose()?,
+        since: query.since,
+        hides_clusters: !caller.may(Scope::Hosts),
         account: caller.sees_only().map(str::to_owned),
+    })
+}
+
+/// Its id: what was told of one is kept longer than the resource may be.
+fn resource(id: &str) -> Result<ResourceId, Refusal> {
+    id.parse().map_err(|_| {
+        let message = format!("{id:?} is no id of a resource: proximity snapshots list --json has them");
+        invalid("resource", message)
     })
 }
 

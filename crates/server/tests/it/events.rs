@@ -7,7 +7,9 @@ use axum::body::{Body, BodyDataStream};
 use futures::StreamExt;
 use http::{HeaderMap, Request, StatusCode};
 use http_body_util::BodyExt;
+use proximity_domain::time::Timestamp;
 use proximity_server::EventLimits;
+use proximity_store::records::Actor;
 use serde_json::Value;
 use tower::ServiceExt;
 
@@ -243,6 +245,54 @@ async fn filters_narrow_pages_and_streams_alike() {
         let mut stream = Stream::open(&world, "all", &path, None).await;
         assert_eq!(stream.ids(expected.len()).await, expected, "{path}");
     }
+}
+
+#[tokio::test]
+async fn a_moment_is_a_place_to_begin_at() {
+    let world = world().await;
+    world.add_host(0).await;
+    let host = world.store.hosts().await.unwrap().remove(0);
+    let actor = Actor {
+        account: "admin".to_owned(),
+        token: None,
+        request: None,
+    };
+    let moment = |second: i64| host.created_at.0 + second * 1_000;
+    for second in 1..=20 {
+        let at = Timestamp(moment(second));
+        let changed = world.store.update_host(host.clone(), &actor, at);
+        changed.await.unwrap();
+    }
+    for (second, expected) in [(-9, 1..=21), (15, 16..=21), (20, 21..=21)] {
+        let since = jiff::Timestamp::from_millisecond(moment(second)).unwrap();
+        let path = format!("/api/events?since={since}");
+        let page = world.send("GET", &path, "").await.body;
+        let events = page["events"].as_array().unwrap().iter();
+        let seqs: Vec<i64> = events.map(|e| e["seq"].as_i64().unwrap()).collect();
+        let expected: Vec<i64> = expected.collect();
+        assert_eq!(seqs, expected, "{path}");
+        let mut stream = Stream::open(&world, "all", &path, None).await;
+        assert_eq!(stream.ids(expected.len()).await, expected, "{path}");
+    }
+    let late = jiff::Timestamp::from_millisecond(moment(99)).unwrap();
+    let path = format!("/api/events?since={late}");
+    let mut stream = Stream::open(&world, "all", &path, None).await;
+    assert_eq!(stream.block().await.unwrap(), "retry: 1000\nid: 21");
+}
+
+#[tokio::test]
+async fn events_of_a_resource_are_for_who_may_look_at_the_clusters() {
+    let world = world().await;
+    world.add_host(0).await;
+    world.add_token("reader", &["read"]).await;
+    let id = uuid::Uuid::nil();
+    let path = format!("/api/events?resource={id}");
+    let (status, _, _) = ask(&world, "reader", &path, None).await;
+    assert_eq!(status, 403);
+    let none = world.send("GET", &path, "").await;
+    assert_eq!(none.body["events"], serde_json::json!([]));
+    let (status, _, _) = ask(&world, "all", "/api/events?resource=web", None).await;
+    assert_eq!(status, 422);
 }
 
 #[tokio::test]
