@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::audit_chain;
 use crate::effects::{NewEvent, NewLogLine};
 use crate::error::StoreError;
+use crate::opening;
 use crate::records::{Actor, LogLevel, LogLine};
 use crate::row::{Columns, each, to_json};
 use crate::sql::{Row, Sql, Tx, query, query_scalar};
@@ -97,7 +98,21 @@ pub(crate) async fn add_audit(
     audit_chain::add(tx, entry).await
 }
 
+/// Adds an event, behind what the work of this task is opened by, if that was not told yet.
 pub(crate) async fn add_event(
+    tx: &mut Tx,
+    event: &NewEvent,
+    app: Option<AppId>,
+    operation: Option<OperationId>,
+    now: Timestamp,
+) -> Result<(), StoreError> {
+    if let Some(first) = opening::to_tell() {
+        insert_event(tx, &first, None, None, now).await?;
+    }
+    insert_event(tx, event, app, operation, now).await
+}
+
+async fn insert_event(
     tx: &mut Tx,
     event: &NewEvent,
     app: Option<AppId>,

@@ -45,6 +45,7 @@ pub mod notices;
 pub mod observation;
 mod open;
 mod open_postgres;
+pub mod opening;
 mod operations;
 mod options;
 pub mod orphans;

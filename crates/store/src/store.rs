@@ -13,6 +13,7 @@ use tokio::time::Instant;
 use crate::calls::{CallEnd, Listeners, SnapshotWritten};
 use crate::error::StoreError;
 use crate::memory::{Model, State};
+use crate::opening;
 use crate::seal::Sealer;
 use crate::sql;
 use crate::sql::{Answer, DatabaseError, On, Sql, Tx, Value, postgres, query_scalar, sqlite};
@@ -96,7 +97,10 @@ impl Changing<'_> {
         change: impl FnOnce(&mut State) -> Result<T, StoreError>,
     ) -> Result<T, StoreError> {
         let call = self.shared.listeners.begin(type_name_of_val(&change));
+        let write = opening::Write::of_this_task();
+        opening::begins();
         let written = self.model.write(change);
+        write.ended(written.is_ok());
         call.end(&written);
         if written.is_ok() {
             self.shared.committed(Duration::ZERO);
@@ -279,12 +283,16 @@ impl Store {
         &self,
         work: impl AsyncFnOnce(&mut Tx) -> Result<T, StoreError> + Clone,
     ) -> Result<T, StoreError> {
+        let write = opening::Write::of_this_task();
+        let _alone = write.alone().await;
         let (begun, _under_way) = (Instant::now(), self.shared.writes.enter());
         let call = self.shared.listeners.begin(type_name_of_val(&work));
+        opening::begins();
         let written = match &self.backend {
             Backend::Sql(writer) => call.within(writer.write(work)).await,
             Backend::Memory(_) => Err(no_statements()),
         };
+        write.ended(written.is_ok());
         call.end(&written);
         if written.is_ok() {
             // Who commits moves the commits on, whether or not somebody is left here.

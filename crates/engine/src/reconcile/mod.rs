@@ -5,7 +5,7 @@
 //! ([`missing`]); what is ripe is proven by direct reads and the lists of other nodes and archived, unless the mass brake stops; what moved or changed its
 //! power is followed ([`follow`]), read directly unless the list's word counts by itself ([`settled`]). Beside the passes a slow sweep ([`sweep`]) reads the configuration of every
 //! container in turn, for a list does not tell whose a container is; what is wrong is told once ([`alarm`]), an adopted container in
-//! our pool too ([`pool`]). What the clusters have at all is recorded in a loop of its own ([`resources`]), which a pass whose list is
+//! our pool too ([`pool`]). A pass that tells of something tells of itself too ([`telling`]). What the clusters have at all is recorded in a loop of its own ([`resources`]), which a pass whose list is
 //! another one wakes.
 //! Guarantees: there is no way to a change of Proxmox VE in these types, only [`ReadClient`]s and the store; an app with a
 //! live operation is left to it; what could not be seen is unknown; a pass that finds nothing new writes nothing and sends
@@ -31,6 +31,7 @@ mod settled;
 mod sights;
 mod suspect;
 mod sweep;
+mod telling;
 mod twins;
 mod verified;
 mod watch;
@@ -39,7 +40,7 @@ mod words;
 use std::collections::BTreeMap;
 use std::fmt::Debug;
 use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -52,6 +53,7 @@ use proximity_domain::told::Told;
 use proximity_pve::ReadClient;
 use proximity_store::Store;
 use proximity_store::observation::WatchedGuest;
+use proximity_store::opening::opened_by;
 use proximity_store::records::{Actor, HostRecord};
 use tokio::sync::{Mutex, Notify};
 use tokio_util::sync::CancellationToken;
@@ -151,6 +153,8 @@ pub struct Reconciler {
     sweep_rest: Duration,
     /// A round of the sweep is under way.
     sweeping: AtomicBool,
+    /// Passes that this process has begun.
+    passes: AtomicU64,
     nudged: Notify,
     /// Is told of each pass.
     passes_told: Told<PassEnd>,
@@ -213,6 +217,7 @@ impl Reconciler {
             tasks_kept_ms,
             sweep_rest,
             sweeping: AtomicBool::new(false),
+            passes: AtomicU64::new(0),
             nudged: Notify::new(),
             passes_told: Told::default(),
         }
@@ -264,7 +269,8 @@ impl Reconciler {
         self.passes_told.set(told);
     }
 
-    /// One pass over all clusters.
+    /// One pass over all clusters. One that tells of something says that it begins before that, and what came of it at its end; one
+    /// that finds nothing new says nothing.
     ///
     /// # Errors
     /// The store cannot be read. A cluster that cannot be seen is in the result instead.
@@ -278,6 +284,30 @@ impl Reconciler {
 
     async fn pass_once(&self, pass: &Pass) -> Result<ReconcileReport, EngineError> {
         let mut watch = self.watch.lock().await;
+        let mut report = ReconcileReport::default();
+        if *pass == Pass::Dry {
+            self.pass_over(pass, &mut watch, &mut report).await?;
+            return Ok(report);
+        }
+        let telling = self.telling(pass);
+        let work = Box::pin(self.pass_over(pass, &mut watch, &mut report));
+        let (done, is_told) = opened_by(telling.begins(), work).await;
+        if is_told {
+            let ends = telling.ends(&report, done.is_ok());
+            let told = self.store.announce(&ends, self.clock.now()).await;
+            // What went wrong first is what is to be told.
+            return done.and(told.map_err(EngineError::from)).map(|()| report);
+        }
+        done.map(|()| report)
+    }
+
+    /// As [`Reconciler::pass`]. What was found until an error stays in the report.
+    async fn pass_over(
+        &self,
+        pass: &Pass,
+        watch: &mut Watch,
+        report: &mut ReconcileReport,
+    ) -> Result<(), EngineError> {
         let now = self.clock.now();
         watch.settled.begin(self.at_work.take_left(), self.moment());
         let mut seen = Vec::new();
@@ -285,7 +315,7 @@ impl Reconciler {
         self.sights.retain(&hosts);
         self.stock.retain(&hosts);
         watch.record.refresh().await?;
-        let mut report = ReconcileReport::of(watch.record.live_apps());
+        *report = ReconcileReport::of(watch.record.live_apps());
         let (mut looks, mut recorded) = (Vec::new(), Vec::new());
         for host in &hosts {
             let guests = watch.record.guests(host.id);
@@ -315,17 +345,16 @@ impl Reconciler {
             }
         }
         let live = report.result.total_apps;
-        let missing = self.count(&seen, &mut watch, pass, now, live).await?;
-        self.follow(&seen, &mut watch, pass, now, &mut report)
-            .await?;
-        self.watch_pools(&seen, &mut watch, pass, now).await?;
-        self.settle(&seen, missing, pass, now, &mut report).await?;
+        let missing = self.count(&seen, watch, pass, now, live).await?;
+        self.follow(&seen, watch, pass, now, report).await?;
+        self.watch_pools(&seen, watch, pass, now).await?;
+        self.settle(&seen, missing, pass, now, report).await?;
         // By the next pass Proxmox VE has closed what is kept, and each would wake us to say so.
         if !self.sweeping.load(Ordering::Relaxed) {
             seen.iter().for_each(|found| found.site.read.rest());
         }
         report.result.success = report.result.errors.is_empty();
-        Ok(report)
+        Ok(())
     }
 
     /// One cluster: a complete look beside what is on record there, or why there is no complete look. The record was read before

@@ -19,6 +19,52 @@ async fn a_pass_that_finds_nothing_new_sends_three_requests_and_writes_nothing()
     assert_eq!(*l.w.store.commits().borrow(), commit);
 }
 
+/// Two rows for a pass that tells of something, none for one that does not.
+#[tokio::test]
+async fn a_pass_that_tells_of_something_says_that_it_begins_and_what_came_of_it() {
+    let mut l = Looked::new().await;
+    let (_, vmid) = l.deployed("web").await;
+    l.w.stop_worker().await.unwrap();
+    l.pass().await;
+    let newest = async |l: &Looked| l.w.store.newest_event().await.unwrap();
+    let before = newest(&l).await;
+    l.pass().await;
+    assert_eq!(newest(&l).await, before, "nothing is new");
+    l.delete_by_hand(vmid).await;
+    let mut passes = std::collections::BTreeSet::new();
+    for (tells, suspected, purged) in [
+        (EventKind::OrphanSuspected, 1, 0),
+        (EventKind::AnomalousOrphanDetected, 1, 1),
+    ] {
+        let before = newest(&l).await;
+        // Looks in between count, and tell nothing.
+        while newest(&l).await == before {
+            l.looks(1).await;
+        }
+        let events = l.w.store.events(before, 100).await.unwrap();
+        let kinds: Vec<EventKind> = events.iter().map(|event| event.2.kind).collect();
+        let expected = [
+            EventKind::ReconciliationStarted,
+            tells,
+            EventKind::ReconciliationCompleted,
+        ];
+        let told: Vec<EventKind> = kinds
+            .iter()
+            .copied()
+            .filter(|kind| expected.contains(kind))
+            .collect();
+        assert_eq!(told, expected, "{kinds:?}");
+        assert_eq!((kinds[0], kinds.last()), (expected[0], Some(&expected[2])));
+        let (first, last) = (&events[0].2.body, &events[events.len() - 1].2.body);
+        assert_eq!(first["pass"], last["pass"]);
+        let counted = (&last["suspected"], &last["orphans_purged"], &last["success"]);
+        assert_eq!(counted, (&suspected.into(), &purged.into(), &true.into()));
+        passes.insert(first["pass"].to_string());
+    }
+    assert_eq!(passes.len(), 2, "each has its own name");
+    l.assert_sound().await;
+}
+
 /// What is asked side by side needs a connection each, with a handshake.
 #[tokio::test]
 async fn a_look_asks_for_the_list_beside_one_other_thing() {

@@ -10,6 +10,7 @@ use super::state::{AppLine, State};
 use super::table::Table;
 use crate::effects::{NewEvent, NewLogLine};
 use crate::journal::{Act, LOG_LINES_PER_OPERATION, MAX_ROWS, shown};
+use crate::opening;
 use crate::records::{Actor, LogLevel, LogLine};
 use crate::views::{AuditRow, EventRow};
 
@@ -52,7 +53,21 @@ impl State {
         walk.end()
     }
 
+    /// Adds an event, behind what the work of this task is opened by, if that was not told yet.
     pub(crate) fn add_event(
+        &mut self,
+        event: &NewEvent,
+        app: Option<AppId>,
+        operation: Option<OperationId>,
+        now: Timestamp,
+    ) {
+        if let Some(first) = opening::to_tell() {
+            self.put_event(&first, None, None, now);
+        }
+        self.put_event(event, app, operation, now);
+    }
+
+    fn put_event(
         &mut self,
         event: &NewEvent,
         app: Option<AppId>,

@@ -65,6 +65,8 @@ impl Play {
             Call::Brake(n) if n >= 250 => {
                 let (app, told) = (self.app(n)?, event(EventKind::GuestConflicted, n));
                 both!(self.pair, store => store.tell(&told, app, at)).unwrap();
+                let beside = event(EventKind::ReconciliationCompleted, n);
+                both!(self.pair, store => store.announce(&beside, at)).unwrap();
                 Some(false)
             }
             Call::Brake(n) => self.brake(n).await,

@@ -4,10 +4,12 @@ use std::time::Duration;
 
 use proximity_domain::event::EventKind;
 use proximity_domain::event::EventKind as K;
-use proximity_domain::ids::AppId;
+use proximity_domain::ids::{AppId, HostId};
 use proximity_store::effects::NewEvent;
+use proximity_store::opening::opened_by;
 use serde_json::{Value, json};
 
+use super::observation::event;
 use super::world::{Make, World, at_most, failure, with_status};
 use proximity_domain::app::Status;
 
@@ -174,4 +176,35 @@ pub async fn older_ones_lack_what_came_later(make: &impl Make) {
         told.push(world.store.broken_rules().await.unwrap().len());
     }
     assert_eq!(told, [0, 1, 1, 2]);
+}
+
+/// Whatever finds nothing to tell does not say that it began.
+pub async fn open_with_what_is_told_once_and_never_alone(make: &impl Make) {
+    let world = World::new(make).await;
+    let (store, at) = (world.store.clone(), world.at());
+    let before = newest(&world).await;
+    let (opening, other) = (event(K::ReconciliationStarted), event(K::PortsFreed));
+    let unknown = HostId(uuid::Uuid::from_u128(99));
+    let quiet = async {
+        let refused = store.remove_host(unknown, &world.actor, at).await;
+        assert!(refused.is_err());
+    };
+    let ((), is_told) = opened_by(opening.clone(), quiet).await;
+    assert!(!is_told);
+    assert_eq!(told(&world, before).await, []);
+    let work = async {
+        let refused = store.remove_host(unknown, &world.actor, at).await;
+        assert!(refused.is_err());
+        let (one, two) = tokio::join!(store.announce(&other, at), store.announce(&other, at));
+        one.unwrap();
+        two.unwrap();
+    };
+    let ((), is_told) = opened_by(opening, work).await;
+    assert!(is_told);
+    store.announce(&other, at).await.unwrap();
+    let told = told(&world, before).await;
+    let kinds: Vec<EventKind> = told.iter().map(|(kind, _)| *kind).collect();
+    let others = [K::PortsFreed; 3];
+    assert_eq!((kinds[0], &kinds[1..]), (K::ReconciliationStarted, &others[..]));
+    world.assert_sound().await;
 }

@@ -108,7 +108,7 @@ macro_rules! with_cases {
                 a_stuck_operation_of_an_orphan_is_given_up, go_with_the_operation_they_were_judged_with;
             lost: ends_with_its_node_in_one_commit, ends_as_judged_or_not_at_all, leaves_a_node_that_is_a_member;
             events: tell_of_each_change_once, tell_why_it_turned_back, ring_with_a_commit_and_only_then,
-                ring_for_a_caller_that_went_away, older_ones_lack_what_came_later;
+                ring_for_a_caller_that_went_away, open_with_what_is_told_once_and_never_alone, older_ones_lack_what_came_later;
             notices: begin_with_what_happens_from_now_on, are_forgotten_with_their_channel, are_taken_up_once,
                 tell_of_a_subject_once, failures_are_counted_until_a_delivery, have_an_end_and_count_what_is_too_much;
             random: any_sequence_keeps_the_rules;

@@ -12,6 +12,7 @@ use sqlx::postgres::{PgDatabaseError, PgPool, PgSeverity, Postgres};
 use tokio::sync::{Mutex, Notify, watch};
 
 use crate::error::StoreError;
+use crate::opening;
 use crate::sql::postgres::{Alone, Sequencer, Target, statement};
 use crate::sql::query::Answer;
 use crate::sql::{self, DatabaseError, Value};
@@ -154,6 +155,7 @@ impl Writer {
         work: impl AsyncFnOnce(&mut sql::Tx) -> Result<T, StoreError>,
         alone: bool,
     ) -> Result<T, StoreError> {
+        opening::begins();
         let mut tx = Tx(begin(&self.pool, "BEGIN ISOLATION LEVEL SERIALIZABLE").await?);
         // LOCK takes no snapshot: who waits here sees afterwards what the others have done.
         let gate = if alone {
