@@ -171,7 +171,13 @@ pub(super) const OF_WORK: &[(&str, &[Limit])] = &[
                 "failures of one message in a row",
                 "crates/domain/src/notify/insistence.rs",
                 "ASIDE_AFTER",
-                "it lets others pass",
+                "it lets others pass, on the webhook those of other subjects",
+            ),
+            Limit(
+                "others that pass such a message",
+                "crates/domain/src/notify/insistence.rs",
+                "PASSES",
+                "it is tried again, however much else waits",
             ),
             Limit(
                 "a message over HTTP",
