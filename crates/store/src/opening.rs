@@ -52,7 +52,8 @@ impl Opening {
 /// Does the work, and tells `event` in the commit of the first event that the work writes in this task, with the time of that one and
 /// before it. Gives what came of the work, and whether the event was told: nothing is where the work told nothing.
 ///
-/// **Guarantees.** It is told once, and never without another event behind it in the same commit.
+/// **Guarantees.** It is never told without another event behind it in the same commit, and once; only where nobody can say whether a
+/// commit has come about, which is an error of that write, it may be told again.
 pub async fn opened_by<T>(event: NewEvent, work: impl Future<Output = T>) -> (T, bool) {
     let opening = Arc::new(Opening {
         event,

@@ -138,12 +138,14 @@ impl Insistence {
     }
 
     /// What was refused so often that it is given up, for others were taken since: to be done before anything else is sent on a
-    /// channel that keeps an order, as those behind it were let pass.
+    /// channel that keeps an order, as those behind it were let pass. It is named once.
     #[must_use]
-    pub fn hopeless(&self) -> Option<i64> {
+    pub fn hopeless(&mut self) -> Option<i64> {
         let mut all = self.tries.iter();
         let found = all.find(|(seqs, t)| seqs.len() == 1 && t.refused >= REFUSALS && t.others);
-        found.and_then(|(seqs, _)| seqs.first().copied())
+        let seq = found.and_then(|(seqs, _)| seqs.first().copied())?;
+        self.tries.remove([seq].as_slice());
+        Some(seq)
     }
 
     /// What may have arrived and is not yet put aside.
@@ -417,6 +419,7 @@ mod tests {
         assert_eq!(known.choose(&waiting, &subjects, false).0, Turn::One(3));
         known.taken(&[3]);
         assert_eq!(known.hopeless(), Some(1), "before anything else is sent");
+        assert_eq!(known.hopeless(), None, "once");
     }
     fn sent(next: Turn) -> Vec<i64> {
         match next {

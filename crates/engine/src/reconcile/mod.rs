@@ -294,9 +294,10 @@ impl Reconciler {
         let (done, is_told) = opened_by(telling.begins(), work).await;
         if is_told {
             let ends = telling.ends(&report, done.is_ok());
-            let told = self.store.announce(&ends, self.clock.now()).await;
-            // What went wrong first is what is to be told.
-            return done.and(told.map_err(EngineError::from)).map(|()| report);
+            // All that the pass did is done and told, whether or not its end can be.
+            if let Err(error) = self.store.announce(&ends, self.clock.now()).await {
+                tracing::warn!(%error, "what a pass came to could not be told as an event");
+            }
         }
         done.map(|()| report)
     }
