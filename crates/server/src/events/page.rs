@@ -8,8 +8,10 @@ use super::filter::EventFilter;
 use super::told::ToldEvent;
 use std::sync::Arc;
 
-/// Events one request looks through at most; a filter may let none of them pass.
+/// Events one request looks through at most on its way on; a filter may let none of them pass.
 const LOOKED_AT: i64 = 10_000;
+/// And on its way back from the newest: what a large cluster tells at once must not hide what happened before.
+const LOOKED_BACK: i64 = 5 * LOOKED_AT;
 
 /// From where to where the log goes.
 #[derive(Debug, Clone, Copy)]
@@ -88,13 +90,40 @@ async fn last(
     limit: usize,
     Extent { cleared, newest }: Extent,
 ) -> Result<EventPage, StoreError> {
-    let begin = newest.saturating_sub(LOOKED_AT).max(cleared);
-    let (mut kept, mut position) = (Vec::<Arc<ToldEvent>>::new(), begin);
-    if filter.is_open() {
-        position = position.max(newest.saturating_sub(i64::try_from(limit).unwrap_or(i64::MAX)));
+    let first = newest.saturating_sub(LOOKED_BACK).max(cleared);
+    let at_once = match filter.is_open() {
+        true => i64::try_from(limit).unwrap_or(i64::MAX),
+        false => LOOKED_AT,
+    };
+    let begin = newest.saturating_sub(at_once).max(first);
+    let (mut kept, next_after) = passing(feed, filter, begin, newest, limit).await?;
+    let mut end = begin;
+    while end > first && kept.len() < limit {
+        let begin = end.saturating_sub(LOOKED_AT).max(first);
+        let missing = limit - kept.len();
+        let (mut before, _) = passing(feed, filter, begin, end, missing).await?;
+        before.append(&mut kept);
+        kept = before;
+        end = begin;
     }
-    while position < newest {
-        let found = feed.after(position, newest).await?;
+    Ok(EventPage {
+        events: kept.iter().map(|event| event.wire.clone()).collect(),
+        next_after,
+        more: false,
+    })
+}
+
+/// The last `limit` that pass of those after `from`, up to `to`, and how far that is.
+async fn passing(
+    feed: &EventFeed,
+    filter: &EventFilter,
+    from: i64,
+    to: i64,
+    limit: usize,
+) -> Result<(Vec<Arc<ToldEvent>>, i64), StoreError> {
+    let (mut kept, mut position) = (Vec::<Arc<ToldEvent>>::new(), from);
+    while position < to {
+        let found = feed.after(position, to).await?;
         let Some(end) = found.last() else {
             // They were cleared away since it was looked where they begin, or there are none.
             let cleared = feed.cleared().await?;
@@ -108,17 +137,18 @@ async fn last(
         kept.extend(found.into_iter().filter(|event| filter.lets(event)));
         kept.drain(..kept.len().saturating_sub(limit));
     }
-    Ok(EventPage {
-        events: kept.iter().map(|event| event.wire.clone()).collect(),
-        next_after: position,
-        more: false,
-    })
+    Ok((kept, position))
 }
 
 #[cfg(test)]
 mod tests {
+    use proximity_domain::event::EventKind;
+    use proximity_domain::ids::InstallationId;
+    use proximity_domain::ports::PortRange;
     use proximity_domain::time::Timestamp;
     use proximity_pve_emulator::core::Access;
+    use proximity_store::effects::NewEvent;
+    use proximity_store::{MemoryOptions, Store};
     use proximity_testkit::world::TestWorld;
     use tokio_util::sync::CancellationToken;
 
@@ -148,6 +178,41 @@ mod tests {
             assert_eq!(seqs, left, "{after:?}");
             let end = (found.next_after, found.more);
             assert_eq!(end, (newest, false), "{after:?}");
+        }
+    }
+    /// The first look at a large cluster tells of all that is there.
+    #[tokio::test]
+    async fn what_is_told_at_once_does_not_hide_what_happened_before() {
+        let store = Store::in_memory(&MemoryOptions {
+            installation: InstallationId(uuid::Uuid::nil()),
+            public: PortRange::PUBLIC,
+            internal: PortRange::INTERNAL,
+            rest_ms: 0,
+        });
+        let tell = async |kind| {
+            let body = serde_json::json!({});
+            let told = store.announce(&NewEvent { kind, body }, Timestamp(0));
+            told.await.unwrap();
+        };
+        tell(EventKind::PortsFreed).await;
+        for _ in 0..2 * LOOKED_AT {
+            tell(EventKind::ResourceDiscovered).await;
+        }
+        tell(EventKind::PortsFreed).await;
+        let newest = store.newest_event().await.unwrap();
+        let (limits, metrics) = (EventLimits::default(), Metrics::new("0"));
+        let closing = CancellationToken::new();
+        let feed = EventFeed::start(store.reader(), limits, metrics, closing);
+        let extent = Extent { cleared: 0, newest };
+        let filter = EventFilter {
+            kinds: vec![EventKind::PortsFreed],
+            ..EventFilter::default()
+        };
+        for (limit, expected) in [(50, vec![1, newest]), (1, vec![newest])] {
+            let found = page(&feed, &filter, None, limit, extent).await.unwrap();
+            let seqs: Vec<i64> = found.events.iter().map(|event| event.seq).collect();
+            assert_eq!(seqs, expected);
+            assert_eq!((found.next_after, found.more), (newest, false));
         }
     }
 }
