@@ -191,8 +191,8 @@ mod tests {
         });
         let tell = async |kind| {
             let body = serde_json::json!({});
-            let told = store.announce(&NewEvent { kind, body }, Timestamp(0));
-            told.await.unwrap();
+            let event = NewEvent { kind, body };
+            store.announce(&event, Timestamp(0)).await.unwrap();
         };
         tell(EventKind::PortsFreed).await;
         for _ in 0..2 * LOOKED_AT {

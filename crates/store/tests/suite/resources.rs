@@ -176,8 +176,9 @@ pub async fn tell_each_change_with_it(make: &impl Make) {
     assert_eq!(named, json!(["lab", "cluster:lab:pve1", "container"]));
     let seen = newest(&world).await;
     look(&world, &web("running")).await;
-    let configured = Found::configured(world.host, number(101), &config(json!({"memory": 1})));
-    let noted = world.store.note_resources(&[configured], world.at());
+    let memory = config(json!({"memory": 1}));
+    let configured = [Found::configured(world.host, number(101), &memory)];
+    let noted = world.store.note_resources(&configured, world.at());
     assert_eq!(noted.await.unwrap(), 1);
     assert_eq!(told(&world, seen).await, [], "it was so before it was read");
     world.pass(1_000);
