@@ -163,7 +163,7 @@ pub async fn tell_each_change_with_it(make: &impl Make) {
     let newest = async |world: &World| world.events(0, 1000).await.last().unwrap().0;
     let before = newest(&world).await;
     let web = |status: &str| [(container(101), state(status, "web"))];
-    let one = |kind, change: &str, snapshot, fields: &str| {
+    let one = |kind, change: &str, snapshot: i64, fields: &str| {
         let (key, change) = ("101".to_owned(), change.to_owned());
         vec![(kind, key, change, snapshot, fields.to_owned())]
     };
