@@ -230,7 +230,8 @@ CREATE TABLE events (
     kind TEXT NOT NULL,
     body TEXT NOT NULL,
     app_id TEXT,
-    operation_id TEXT
+    operation_id TEXT,
+    link TEXT CHECK (length(link) = 64)
 );
 
 CREATE TABLE audit (
@@ -251,10 +252,11 @@ CREATE TABLE audit (
 );
 
 -- How many rows of each journal were cleared away: of events those with the lowest numbers, of operations those that keep
--- neither steps nor lines.
+-- neither steps nor lines. Events are a chain: the link of the last that went is what the others begin behind.
 CREATE TABLE clearings (
     journal TEXT NOT NULL PRIMARY KEY CHECK (journal IN ('events', 'log_lines', 'operations')),
-    cleared BIGINT NOT NULL CHECK (cleared >= 0)
+    cleared BIGINT NOT NULL CHECK (cleared >= 0),
+    link TEXT CHECK (length(link) = 64)
 );
 
 CREATE TABLE notice_channels (
@@ -333,6 +335,7 @@ BEGIN
 END;
 
 CREATE TRIGGER events_are_not_altered BEFORE UPDATE ON events
+WHEN OLD.link IS NOT NULL OR NEW.link IS NULL
 BEGIN
     SELECT RAISE(ABORT, 'events are not altered');
 END;

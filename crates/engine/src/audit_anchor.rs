@@ -1,11 +1,12 @@
-//! Writes the head of the audit's chain down elsewhere than where the audit is: into the log, which systemd gives to the journal.
+//! Writes the heads of the chains, the audit's and that of the events, down elsewhere than where they are: into the log, which systemd
+//! gives to the journal.
 //!
 //! Whoever can write to the database can make all links anew, or cut the end off, and the chain is whole. The lines that were
 //! written meanwhile do not fit it then: `proximity audit verify --anchor` holds it against them.
 
 use std::time::Duration;
 
-use proximity_domain::audit::{Anchor, Head, LOG_TARGET};
+use proximity_domain::audit::{Anchor, Chain, Head, LOG_TARGET};
 use proximity_store::{Reader, Store, StoreError};
 use tokio_util::sync::CancellationToken;
 
@@ -18,24 +19,33 @@ pub const TARGET: &str = LOG_TARGET;
 const EVERY: Duration = Duration::from_secs(60);
 
 impl Engine {
-    /// Writes the head of the audit into the log, as [`run`] says it.
+    /// Writes the heads of the audit and of the events into the log, as [`run`] says them.
     pub async fn anchor_audit(self, ended: CancellationToken) {
         run(self.store().clone(), log, ended).await;
     }
 }
 
-/// Says the head at once, whenever it has moved, once a minute at most, and a last time at the end, with all that is written
+/// The heads that were said last.
+struct Anchored {
+    audit: Head,
+    events: Head,
+}
+
+/// Says each head at once, whenever it has moved, once a minute at most, and a last time at the end, with all that is written
 /// then: `ended` is cancelled when nothing is written any more. While nothing is written it sleeps.
 pub async fn run(store: Store, mut say: impl FnMut(&Anchor), ended: CancellationToken) {
     let reader = store.reader();
     let mut commits = reader.commits();
-    let mut anchored = Head::NONE;
+    let mut anchored = Anchored {
+        audit: Head::NONE,
+        events: Head::NONE,
+    };
     loop {
         commits.mark_unchanged();
         let read = look(&reader, &mut anchored, &mut say).await;
         let failed = read.is_err();
         if let Err(error) = read {
-            tracing::warn!(%error, "the head of the audit cannot be read, so it is not anchored; trying again");
+            tracing::warn!(%error, "the heads of the audit and the events cannot be read, so they are not anchored; trying again");
         }
         let rest = async {
             tokio::time::sleep(EVERY).await;
@@ -50,35 +60,45 @@ pub async fn run(store: Store, mut say: impl FnMut(&Anchor), ended: Cancellation
     }
     // On PostgreSQL what was written last may have no number yet, and the head does not go as far then.
     if let Err(error) = store.journal_numbered().await {
-        tracing::warn!(%error, "the last entries of the audit could not be numbered, so they are not anchored");
+        tracing::warn!(%error, "the last entries of the audit and the last events could not be numbered, so they are not anchored");
     }
     if let Err(error) = look(&reader, &mut anchored, &mut say).await {
-        tracing::warn!(%error, "the head of the audit cannot be read, so its last entries are not anchored");
+        tracing::warn!(%error, "the heads of the audit and the events cannot be read, so the last of them are not anchored");
     }
 }
 
-/// Says the head if it is another one than the last that was said.
+/// Says each head that is another one than the last that was said.
 async fn look(
     reader: &Reader,
-    anchored: &mut Head,
+    anchored: &mut Anchored,
     say: &mut impl FnMut(&Anchor),
 ) -> Result<(), StoreError> {
-    let head = reader.audit_head().await?;
-    if head == *anchored {
-        return Ok(());
-    }
-    if head.seq <= anchored.seq {
-        let (is, was) = (head.seq, anchored.seq);
-        tracing::error!(
-            is,
-            was,
-            "entries of the audit that were anchored are not there any more, or were changed: proximity audit verify --anchor"
-        );
-    }
-    *anchored = head;
-    if head.seq > 0 {
-        let installation = reader.installation();
-        say(&Anchor { installation, head });
+    let installation = reader.installation();
+    for chain in Chain::ALL {
+        let (head, before) = match chain {
+            Chain::Audit => (reader.audit_head().await?, &mut anchored.audit),
+            Chain::Events => (reader.events_head().await?, &mut anchored.events),
+        };
+        if head == *before {
+            continue;
+        }
+        if head.seq <= before.seq {
+            let (is, was) = (head.seq, before.seq);
+            tracing::error!(
+                ?chain,
+                is,
+                was,
+                "what was anchored is not there any more, or was changed: proximity audit verify --anchor"
+            );
+        }
+        *before = head;
+        if head.seq > 0 {
+            say(&Anchor {
+                chain,
+                installation,
+                head,
+            });
+        }
     }
     Ok(())
 }
@@ -92,9 +112,11 @@ pub fn log(anchor: &Anchor) {
 mod tests {
     use std::sync::{Arc, Mutex};
 
+    use proximity_domain::event::EventKind;
     use proximity_domain::ids::InstallationId;
     use proximity_domain::ports::PortRange;
     use proximity_domain::time::Timestamp;
+    use proximity_store::effects::NewEvent;
     use proximity_store::records::Actor;
     use proximity_store::{MemoryOptions, Store};
     use tokio::task::JoinHandle;
@@ -114,11 +136,18 @@ mod tests {
 
     impl Stand {
         fn new(store: Store) -> Self {
+            Self::of(Chain::Audit, store)
+        }
+
+        /// That hears the anchors of this chain.
+        fn of(chain: Chain, store: Store) -> Self {
             let (said, ended) = (Arc::<Mutex<Vec<i64>>>::default(), CancellationToken::new());
             let told = Arc::clone(&said);
             let say = move |anchor: &Anchor| {
                 assert_eq!(anchor.installation, INSTALLATION);
-                told.lock().unwrap().push(anchor.head.seq);
+                if anchor.chain == chain {
+                    told.lock().unwrap().push(anchor.head.seq);
+                }
             };
             let running = tokio::spawn(run(store.clone(), say, ended.clone()));
             Self {
@@ -187,5 +216,24 @@ mod tests {
         next.ended.cancel();
         next.running.await.unwrap();
         assert_eq!(*next.said.lock().unwrap(), [2]);
+    }
+    #[tokio::test(start_paused = true)]
+    async fn the_head_of_the_events_is_said_beside_it() {
+        let stand = Stand::of(Chain::Events, store());
+        let event = NewEvent {
+            kind: EventKind::PortsFreed,
+            body: serde_json::json!({ "ports": [] }),
+        };
+        assert_eq!(stand.said().await, [0_i64; 0]);
+        sleep(EVERY).await;
+        for _ in 0..2 {
+            stand.store.announce(&event, Timestamp(0)).await.unwrap();
+        }
+        assert_eq!(stand.said().await, [2]);
+        stand.write().await;
+        sleep(2 * EVERY).await;
+        assert_eq!(stand.said().await, [2], "an entry of the audit is no event");
+        stand.ended.cancel();
+        stand.running.await.unwrap();
     }
 }

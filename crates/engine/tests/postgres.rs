@@ -4,7 +4,7 @@
 use std::sync::Mutex;
 
 use proximity_domain::app::StatusLabel;
-use proximity_domain::audit::Anchor;
+use proximity_domain::audit::{Anchor, Chain};
 use proximity_domain::operation::OperationState;
 use proximity_domain::ports::PortRange;
 use proximity_domain::retry::RetryPolicy;
@@ -227,7 +227,11 @@ async fn real_postgres_the_last_anchor_is_the_last_entry() {
     let sign = "CREATE TABLE let_go (x BIGINT)";
     cluster.execute("test_0", sign).await.unwrap();
     let said = Mutex::new(Vec::new());
-    let say = |anchor: &Anchor| said.lock().unwrap().push(anchor.head.seq);
+    let say = |anchor: &Anchor| {
+        if anchor.chain == Chain::Audit {
+            said.lock().unwrap().push(anchor.head.seq);
+        }
+    };
     let ended = CancellationToken::new();
     ended.cancel();
     let written = async {

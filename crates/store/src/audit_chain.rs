@@ -115,13 +115,13 @@ pub(crate) fn entry_of(row: &Row, seq: i64) -> Result<Entry<'_>, StoreError> {
     })
 }
 
-fn text<'r>(row: &'r Row, column: &'static str) -> Result<&'r str, StoreError> {
+pub(crate) fn text<'r>(row: &'r Row, column: &'static str) -> Result<&'r str, StoreError> {
     let text = text_opt(row, column)?;
     text.ok_or_else(|| damaged(column, "it is NULL"))
 }
 
 /// Not copied: a verification reads many.
-fn text_opt<'r>(row: &'r Row, column: &'static str) -> Result<Option<&'r str>, StoreError> {
+pub(crate) fn text_opt<'r>(row: &'r Row, column: &'static str) -> Result<Option<&'r str>, StoreError> {
     match row.value(column)? {
         Value::Null(_) => Ok(None),
         Value::Text(text) => Ok(Some(text.as_ref())),
@@ -182,17 +182,27 @@ impl Reader {
         from: Head,
         anchors: Vec<Head>,
     ) -> Result<Result<Head, Break>, StoreError> {
-        let mut walk = Walk::behind(from, anchors);
+        let walk = Walk::behind(from, anchors);
         if let Some(model) = self.model() {
             return Ok(model.read(|state| state.walk_audit(walk)));
         }
+        self.walk_on(walk, AFTER, pass).await
+    }
+
+    /// Walks on to the end of a chain: `after` reads so many rows behind a number, and `pass` passes one of them.
+    pub(crate) async fn walk_on(
+        &self,
+        mut walk: Walk,
+        after: &'static str,
+        pass: fn(&mut Walk, &Row) -> Result<(), Break>,
+    ) -> Result<Result<Head, Break>, StoreError> {
         let mut limit = PAGE;
         loop {
-            let after = walk.head().seq;
-            let page = query(AFTER)
-                .bind(after)
+            let from = walk.head().seq;
+            let page = query(after)
+                .bind(from)
                 .bind(limit)
-                .fetch_all(self.named("verify_audit"))
+                .fetch_all(self.named("walk_on"))
                 .await;
             let page = match page {
                 // Which of them it is, reading them one by one tells.
@@ -214,7 +224,7 @@ impl Reader {
                     return Ok(Err(broken));
                 }
             }
-            // A long audit holds nobody up.
+            // A long chain holds nobody up.
             tokio::task::yield_now().await;
         }
     }

@@ -169,7 +169,8 @@ impl Reader {
 
 impl Store {
     /// Clears the events up to number `to` away, the oldest first and at most 1,000; gives how many went. The newest stays, and
-    /// so does what a channel has not been told of, with all that came after it.
+    /// so does what a channel has not been told of, with all that came after it. The link of the last one that goes is kept: what is
+    /// left begins behind it.
     ///
     /// # Errors
     /// The database's.
@@ -182,6 +183,9 @@ impl Store {
                 &old_events(tx, 0).await?,
                 cleared_events(tx).await?,
             ));
+            let cut = query("UPDATE clearings SET link = (SELECT e.link FROM events e WHERE e.seq = $1) \
+                 WHERE journal = 'events' AND cleared < $1");
+            cut.bind(to).execute(&mut *tx).await?;
             let gone = query("DELETE FROM events WHERE seq > 0 AND seq <= $1")
                 .bind(to)
                 .execute(&mut *tx)

@@ -165,11 +165,16 @@ impl Reader {
         if let Err(broken) = aside(walk).await? {
             wrong.push(format!("audit entries are chained: {broken}"));
         }
+        let reader = self.clone();
+        let walk = async move { reader.verify_events(Vec::new()).await };
+        if let Err(broken) = aside(walk).await? {
+            wrong.push(format!("events are chained: {broken}"));
+        }
         Ok(wrong)
     }
 
-    /// As [`Reader::invariants`], without the chain of the audit, which is never cleared away and takes longer with each entry:
-    /// [`Reader::verify_audit`] looks at that.
+    /// As [`Reader::invariants`], without the chains: that of the audit is never cleared away and takes longer with each entry.
+    /// [`Reader::verify_audit`] and [`Reader::verify_events`] look at them.
     ///
     /// # Errors
     /// As of [`Reader::invariants`].

@@ -1,6 +1,6 @@
 //! Log lines, events and audit entries: written with the change they tell of, numbered without gaps.
 
-use proximity_domain::audit::Entry;
+use proximity_domain::audit::{Entry, EventEntry};
 use proximity_domain::event::EventKind;
 use proximity_domain::ids::{AppId, Epoch, OperationId};
 use proximity_domain::time::Timestamp;
@@ -9,6 +9,7 @@ use serde_json::Value;
 use crate::audit_chain;
 use crate::effects::{NewEvent, NewLogLine};
 use crate::error::StoreError;
+use crate::events_chain;
 use crate::opening;
 use crate::records::{Actor, LogLevel, LogLine};
 use crate::row::{Columns, each, to_json};
@@ -51,8 +52,6 @@ impl<'a> Act<'a> {
 
 // SQLite gives each row the number after the highest that is there. On PostgreSQL no transaction waits for another at a counter: a
 // sequencer numbers what is committed.
-const ADD_EVENT: &str =
-    "INSERT INTO events (at, kind, body, app_id, operation_id) VALUES ($1, $2, $3, $4, $5)";
 // What has no number yet was written after all that have one.
 pub(crate) const MUTATIONS: Sql = Sql::each(
     "SELECT * FROM audit WHERE operation_id = $1 AND step_index = $2 ORDER BY seq LIMIT $3",
@@ -119,15 +118,18 @@ async fn insert_event(
     operation: Option<OperationId>,
     now: Timestamp,
 ) -> Result<(), StoreError> {
-    query(ADD_EVENT)
-        .bind(now.0)
-        .bind(event.kind.label())
-        .bind(to_json("event body", &event.body)?)
-        .bind(app.map(|a| a.to_string()))
-        .bind(operation.map(|o| o.to_string()))
-        .execute(tx)
-        .await?;
-    Ok(())
+    let (app, operation) = (app.map(|a| a.to_string()), operation.map(|o| o.to_string()));
+    let body = to_json("event body", &event.body)?;
+    let entry = EventEntry {
+        // Its number is given where it is added.
+        seq: 0,
+        at: now.0,
+        kind: event.kind.label(),
+        body: &body,
+        app: app.as_deref(),
+        operation: operation.as_deref(),
+    };
+    events_chain::add(tx, entry).await
 }
 
 /// Log lines of one operation, at most. Errors are always kept.

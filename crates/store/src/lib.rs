@@ -21,6 +21,7 @@ pub mod desired;
 pub mod diagnosis;
 pub mod effects;
 pub mod error;
+mod events_chain;
 pub mod exposure;
 pub mod guards;
 mod guests;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256, Sha384};
 
 use crate::audit_chain::link_audit;
 use crate::error::StoreError;
+use crate::events_chain::link_events;
 use crate::key::{at, keep_entry, private};
 use crate::row::damaged;
 use crate::sql::DatabaseError;
@@ -29,6 +30,8 @@ pub(crate) enum Then {
     Nothing,
     /// Links the audit entries that are there.
     LinkAudit,
+    /// Links the events that are there.
+    LinkEvents,
 }
 
 macro_rules! migration {
@@ -77,6 +80,7 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(24, "0024_resources"),
     migration!(25, "0025_applies"),
     migration!(27, "0027_updates", "postgres/"),
+    migration!(28, "0028_events_chain", "postgres/", Then::LinkEvents),
     migration!(29, "0029_touched_apps", "postgres/"),
 ];
 
@@ -226,6 +230,7 @@ fn apply_whole(
         match migration.then {
             Then::Nothing => {}
             Then::LinkAudit => link_audit(&tx)?,
+            Then::LinkEvents => link_events(&tx)?,
         }
         tx.execute_batch(RECORD)?;
         tx.execute_batch("DROP TABLE IF EXISTS _sqlx_migrations")?;

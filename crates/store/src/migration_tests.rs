@@ -399,10 +399,15 @@ async fn what_was_audited_before_there_was_a_chain_is_in_it() {
     for seq in 1..=2_100 {
         let add = "INSERT INTO audit VALUES (?1, ?1, 'admin', NULL, 'request', 'app.create', 'a', '{}', NULL, NULL, NULL)";
         old.execute(add, [seq]).unwrap();
+        let tell = "INSERT INTO events VALUES (?1, ?1, 'AppCreated', '{}', NULL, NULL)";
+        old.execute(tell, [seq]).unwrap();
     }
     old.execute_batch("COMMIT").unwrap();
     drop(old);
     let store = Store::open(options(dir.path()), NOW).await.unwrap();
+    // Version 28 does the same to events.
+    let events = store.verify_events(Vec::new()).await.unwrap();
+    assert_eq!(events.unwrap().seq, 2_100);
     let head = store.audit_head().await.unwrap();
     assert_eq!(head.seq, 2_100);
     let verified = store.verify_audit(Head::NONE, vec![head]).await;

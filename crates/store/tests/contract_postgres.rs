@@ -105,7 +105,7 @@ const ANOTHER_NUMBERS: &str = "BEGIN ISOLATION LEVEL READ COMMITTED; \
      INSERT INTO events (at, kind, body) VALUES (0, 'AppCreated', '{}'); \
      DO $$ BEGIN WHILE NOT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 \
      AND NOT granted) LOOP PERFORM pg_sleep(0.01); END LOOP; END $$; \
-     UPDATE events SET seq = 45001 WHERE seq IS NULL; COMMIT";
+     UPDATE events SET seq = 45001, link = repeat('0', 64) WHERE seq IS NULL; COMMIT";
 const NUMBERS: &str =
     "SELECT 'held' FROM pg_locks WHERE locktype = 'advisory' AND objid = 1 AND granted";
 

@@ -559,3 +559,38 @@ async fn a_long_audit_is_verified_page_by_page() {
     let verified = world.store.verify_audit(Head::NONE, Vec::new());
     assert_eq!(verified.await.unwrap(), Ok(head));
 }
+
+/// Also where it begins: behind the last one that was cleared away.
+#[tokio::test]
+async fn events_that_were_tampered_with_are_told_from_the_first_wrong_one_on() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut world = World::new(&Inside(dir.path().to_owned())).await;
+    world.create("web").await;
+    world.create("mail").await;
+    assert_eq!(world.store.clear_events(2).await.unwrap(), 2);
+    let head = world.store.events_head().await.unwrap();
+    assert_eq!(head.seq, 5);
+    let db = unguarded(dir.path());
+    db.execute_batch(
+        "DROP TRIGGER events_are_not_altered; CREATE TABLE kept AS SELECT * FROM events",
+    )
+    .unwrap();
+    let (seq, anchored) = (4, 5);
+    for (act, told) in [
+        ("UPDATE events SET body = '{ }' WHERE seq = 4", Break::Altered { seq }),
+        ("UPDATE events SET link = NULL WHERE seq = 4", Break::Unlinked { seq }),
+        ("DELETE FROM events WHERE seq = 4", Break::Missing { seq }),
+        ("DELETE FROM events WHERE seq > 3", Break::CutOff { seq, anchored }),
+        ("DELETE FROM events WHERE seq = 3", Break::Missing { seq: 3 }),
+    ] {
+        db.execute_batch(act).unwrap();
+        let verified = world.store.verify_events(vec![head]).await.unwrap();
+        assert_eq!(verified, Err(told), "{act}");
+        db.execute_batch("DELETE FROM events; INSERT INTO events SELECT * FROM kept")
+            .unwrap();
+        world.assert_sound().await;
+    }
+    db.execute_batch("UPDATE clearings SET link = NULL").unwrap();
+    let verified = world.store.verify_events(vec![head]).await.unwrap();
+    assert_eq!(verified, Err(THIRD), "nothing vouches for what was before");
+}

@@ -24,10 +24,34 @@ impl Head {
     };
 }
 
+/// Which chain.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Chain {
+    /// The audit.
+    Audit,
+    /// The log of events.
+    Events,
+}
+
+impl Chain {
+    /// Both.
+    pub const ALL: [Self; 2] = [Self::Audit, Self::Events];
+
+    /// What its anchors begin with. The number is that of the form.
+    fn mark(self) -> &'static str {
+        match self {
+            Self::Audit => "proximity-audit-anchor 1 ",
+            Self::Events => "proximity-event-anchor 1 ",
+        }
+    }
+}
+
 /// The head of an installation's chain at some moment. What it says stays true for ever: the entry with that number has that
 /// link, and so all before it are what they were.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub struct Anchor {
+    /// Which of them.
+    pub chain: Chain,
     /// Whose chain.
     pub installation: InstallationId,
     /// Its head.
@@ -41,18 +65,17 @@ pub struct BadAnchor;
 
 /// What anchors are logged under: it stands before them in text, and as `target` in JSON.
 pub const LOG_TARGET: &str = "proximity_audit";
-/// What an anchor begins with. The number is that of the form.
-const MARK: &str = "proximity-audit-anchor 1 ";
 /// What stands between the time and the target of each line of our log.
 const LEVELS: [&str; 5] = ["TRACE", "DEBUG", "INFO", "WARN", "ERROR"];
 /// Digits of a link.
 const LINK_DIGITS: usize = 64;
 
-/// `proximity-audit-anchor 1 installation=ID seq=NUMBER link=DIGITS`; nothing in it needs an escape in JSON.
+/// `proximity-audit-anchor 1 installation=ID seq=NUMBER link=DIGITS`, or `proximity-event-anchor`; nothing in it needs an escape in JSON.
 impl fmt::Display for Anchor {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (installation, Head { seq, link }) = (self.installation, self.head);
-        write!(f, "{MARK}installation={installation} seq={seq} link={link}")
+        let mark = self.chain.mark();
+        write!(f, "{mark}installation={installation} seq={seq} link={link}")
     }
 }
 
@@ -64,32 +87,41 @@ impl Anchor {
     /// # Errors
     /// [`BadAnchor`] if one begins and cannot be read: it was cut off, or changed.
     pub fn find(line: &str) -> Result<Option<Self>, BadAnchor> {
-        let Some((before, rest)) = line.split_once(MARK) else {
+        for chain in Chain::ALL {
+            if let Some(found) = Self::find_of(chain, line)? {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn find_of(chain: Chain, line: &str) -> Result<Option<Self>, BadAnchor> {
+        let Some((before, rest)) = line.split_once(chain.mark()) else {
             return Ok(None);
         };
         if leads_to_one(before) {
-            return Self::read(rest).map(Some).ok_or(BadAnchor);
+            return Self::read(chain, rest).map(Some).ok_or(BadAnchor);
         }
         match before.find('{').map(|brace| line.split_at(brace)) {
-            Some((outer, object)) if is_of_a_journal(&words(outer)) => Self::in_json(object),
+            Some((outer, object)) if is_of_a_journal(&words(outer)) => Self::in_json(chain, object),
             Some(_) | None => Ok(None),
         }
     }
 
     /// The anchor that is the message of a line of JSON.
-    fn in_json(object: &str) -> Result<Option<Self>, BadAnchor> {
+    fn in_json(chain: Chain, object: &str) -> Result<Option<Self>, BadAnchor> {
         let logged: Value = serde_json::from_str(object).map_err(|_| BadAnchor)?;
         let field = |name: &str| logged.get(name).and_then(Value::as_str);
         if field("target") != Some(LOG_TARGET) {
             return Ok(None);
         }
-        match field("message").and_then(|said| said.strip_prefix(MARK)) {
-            Some(rest) => Self::read(rest).map(Some).ok_or(BadAnchor),
+        match field("message").and_then(|said| said.strip_prefix(chain.mark())) {
+            Some(rest) => Self::read(chain, rest).map(Some).ok_or(BadAnchor),
             None => Ok(None),
         }
     }
 
-    fn read(rest: &str) -> Option<Self> {
+    fn read(chain: Chain, rest: &str) -> Option<Self> {
         let (installation, rest) = rest.strip_prefix("installation=")?.split_once(' ')?;
         let (seq, rest) = rest.strip_prefix("seq=")?.split_once(' ')?;
         let (link, after) = rest.strip_prefix("link=")?.split_at_checked(LINK_DIGITS)?;
@@ -99,7 +131,11 @@ impl Anchor {
             link: Link::parse(link).filter(|_| !goes_on)?,
         };
         let installation = installation.parse().ok()?;
-        Some(Self { installation, head })
+        Some(Self {
+            chain,
+            installation,
+            head,
+        })
     }
 }
 
@@ -146,9 +182,12 @@ mod tests {
     use super::super::entry::tests::entry;
     use super::*;
 
+    const MARK: &str = "proximity-audit-anchor 1 ";
+
     fn anchor() -> Anchor {
         let link = entry(17).link(Link::GENESIS);
         Anchor {
+            chain: Chain::Audit,
             installation: InstallationId(Uuid::from_u128(5)),
             head: Head { seq: 17, link },
         }
@@ -165,6 +204,23 @@ mod tests {
                 "proximity-audit-anchor 1 installation=00000000-0000-0000-0000-000000000005 seq=17 link={link}"
             )
         );
+    }
+
+    /// The two chains have numbers of their own: what is of one is never held against the other.
+    #[test]
+    fn each_chain_has_anchors_of_its_own() {
+        let of_events = Anchor {
+            chain: Chain::Events,
+            ..anchor()
+        };
+        let text = of_events.to_string();
+        assert_eq!(text, anchor().to_string().replace("-audit-", "-event-"));
+        let said = format!("2026-11-28T10:00:00.000000Z  INFO proximity_audit: {text}");
+        for line in [&text, &said, &json(LOG_TARGET, &text)] {
+            assert_eq!(Anchor::find(line), Ok(Some(of_events)), "{line}");
+        }
+        let cut = &text[..text.len() - 1];
+        assert_eq!(Anchor::find(cut), Err(BadAnchor));
     }
 
     /// A line of our log as JSON that says `message` under `target`.

@@ -4,6 +4,8 @@ use std::fmt;
 
 use sha2::{Digest, Sha256};
 
+use super::Chained;
+
 /// What every link is made of first, so that it is a digest of nothing else. Another way to write entries gets another one.
 const VERSION: &[u8] = b"proximity audit entry 1\n";
 
@@ -67,7 +69,7 @@ pub struct Entry<'a> {
 
 /// One value of an entry.
 #[derive(Clone, Copy)]
-enum Field<'a> {
+pub(super) enum Field<'a> {
     Absent,
     Number(i64),
     Text(&'a str),
@@ -139,22 +141,42 @@ impl<'a> Entry<'a> {
     /// The entry as bytes: two entries that differ in anything have different ones.
     #[must_use]
     pub fn canonical(&self) -> Vec<u8> {
-        let mut bytes = Vec::with_capacity(USUAL_BYTES);
-        for field in self.fields() {
-            field.write(&mut bytes);
-        }
-        bytes
+        bytes_of(&self.fields())
     }
 
     /// Its link, if `previous` is the link of the entry before it.
     #[must_use]
     pub fn link(&self, previous: Link) -> Link {
-        let digest = Sha256::new()
-            .chain_update(VERSION)
-            .chain_update(previous.0)
-            .chain_update(self.canonical());
-        Link(digest.finalize().into())
+        link_of(VERSION, previous, &self.fields())
     }
+}
+
+impl Chained for Entry<'_> {
+    fn number(&self) -> i64 {
+        self.seq
+    }
+
+    fn link_behind(&self, previous: Link) -> Link {
+        self.link(previous)
+    }
+}
+
+/// Fields as bytes: two rows that differ in anything have different ones.
+fn bytes_of(fields: &[Field<'_>]) -> Vec<u8> {
+    let mut bytes = Vec::with_capacity(USUAL_BYTES);
+    for field in fields {
+        field.write(&mut bytes);
+    }
+    bytes
+}
+
+/// The link of a row with these fields, if `previous` is the link of the row before it. `version` says what it is a digest of.
+pub(super) fn link_of(version: &[u8], previous: Link, fields: &[Field<'_>]) -> Link {
+    let digest = Sha256::new()
+        .chain_update(version)
+        .chain_update(previous.0)
+        .chain_update(bytes_of(fields));
+    Link(digest.finalize().into())
 }
 
 #[cfg(test)]

@@ -3,7 +3,16 @@
 use std::iter::Peekable;
 use std::vec;
 
-use super::{Entry, Head, Link};
+use super::{Head, Link};
+
+/// A row of a journal that is a chain.
+pub trait Chained {
+    /// Its number.
+    fn number(&self) -> i64;
+
+    /// Its link, if `previous` is the link of the row before it.
+    fn link_behind(&self, previous: Link) -> Link;
+}
 
 /// Why a chain is not whole. Nothing is said of what lies behind the first break.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
@@ -121,14 +130,14 @@ impl Walk {
     ///
     /// # Errors
     /// The chain breaks here. The walk ends with that.
-    pub fn pass(&mut self, entry: &Entry<'_>, recorded: Option<&str>) -> Result<(), Break> {
+    pub fn pass(&mut self, entry: &impl Chained, recorded: Option<&str>) -> Result<(), Break> {
         let seq = self.next_seq();
-        if entry.seq != seq {
+        if entry.number() != seq {
             return Err(Break::Missing { seq });
         }
         let recorded = recorded.and_then(Link::parse);
         let recorded = recorded.ok_or(Break::Unlinked { seq })?;
-        let link = entry.link(self.at.link);
+        let link = entry.link_behind(self.at.link);
         if link != recorded {
             return Err(Break::Altered { seq });
         }
@@ -169,6 +178,7 @@ impl Walk {
 
 #[cfg(test)]
 mod tests {
+    use super::super::Entry;
     use super::super::entry::tests::entry;
     use super::*;
 

@@ -158,6 +158,12 @@ fn human(Verified { report, bad }: &Verified) -> String {
         1 => format!("the audit is whole: {entries}, held against 1 anchor"),
         anchors => format!("the audit is whole: {entries}, held against {anchors} anchors"),
     };
+    let newest = report.events;
+    if newest > 0 {
+        text.push_str(&format!(
+            "\nso are the events that are kept, up to number {newest}"
+        ));
+    }
     if report.of_others > 0 {
         let others = report.of_others;
         text.push_str(&format!(
@@ -170,7 +176,7 @@ fn human(Verified { report, bad }: &Verified) -> String {
             "\nlines that should hold an anchor and do not, left out: {count}\n  {named}"
         ));
     }
-    if let Some(anchor) = &report.anchor {
+    for anchor in [&report.anchor, &report.event_anchor].into_iter().flatten() {
         text.push_str(&format!("\n{anchor}"));
     }
     text
@@ -178,7 +184,7 @@ fn human(Verified { report, bad }: &Verified) -> String {
 
 #[cfg(test)]
 mod tests {
-    use proximity_domain::audit::{Head, Link};
+    use proximity_domain::audit::{Chain, Head, Link};
     use proximity_domain::ids::InstallationId;
 
     use super::*;
@@ -186,6 +192,7 @@ mod tests {
     fn anchor(seq: i64) -> Anchor {
         let link = Link::GENESIS;
         Anchor {
+            chain: Chain::Audit,
             installation: InstallationId(uuid::Uuid::from_u128(4)),
             head: Head { seq, link },
         }
@@ -281,6 +288,8 @@ mod tests {
                 report: AuditReport {
                     entries: 7,
                     anchor: Some("proximity-audit-anchor".to_owned()),
+                    events: 9,
+                    event_anchor: Some("proximity-event-anchor".to_owned()),
                     anchors,
                     of_others: 0,
                 },
@@ -290,15 +299,18 @@ mod tests {
         assert!(told(0, BadLines::default()).contains("--anchor FILE"));
         assert_eq!(
             told(2, BadLines::default()),
-            "the audit is whole: 7 entries, held against 2 anchors\nproximity-audit-anchor"
+            "the audit is whole: 7 entries, held against 2 anchors\n\
+             so are the events that are kept, up to number 9\n\
+             proximity-audit-anchor\nproximity-event-anchor"
         );
         let mut bad = BadLines::default();
         bad.add(|| "line 3 of x.log: bad".to_owned());
         assert_eq!(
             told(2, bad),
             "the audit is whole: 7 entries, held against 2 anchors\n\
+             so are the events that are kept, up to number 9\n\
              lines that should hold an anchor and do not, left out: 1\n  line 3 of x.log: bad\n\
-             proximity-audit-anchor"
+             proximity-audit-anchor\nproximity-event-anchor"
         );
     }
 }

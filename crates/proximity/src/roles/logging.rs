@@ -107,7 +107,7 @@ where
 mod tests {
     use std::sync::Mutex;
 
-    use proximity_domain::audit::{Anchor, Head, Link};
+    use proximity_domain::audit::{Anchor, Chain, Head, Link};
     use proximity_domain::ids::InstallationId;
 
     use super::*;
@@ -129,6 +129,7 @@ mod tests {
     #[test]
     fn anchors_come_through_every_filter() {
         let anchor = Anchor {
+            chain: Chain::Audit,
             installation: InstallationId(uuid::Uuid::from_u128(9)),
             head: Head {
                 seq: 12,

@@ -4,7 +4,7 @@ use axum::Json;
 use axum::extract::State;
 use proximity_api::audit::{AuditReport, MOST_ANCHORS, VerifyAudit};
 use proximity_api::error::{ErrorBody, ErrorKind};
-use proximity_domain::audit::{Anchor, Break, Head};
+use proximity_domain::audit::{Anchor, Break, Chain, Head};
 use proximity_engine::error::EngineError;
 
 use crate::auth::{Caller, Scope};
@@ -14,8 +14,8 @@ use crate::router::AppState;
 
 /// Verify the audit
 ///
-/// Reads all of it and holds each entry against the link that ties it to the one before, and the whole against the anchors that are
-/// sent. It changes nothing. Without an anchor it cannot be seen whether the end was cut off, or all links were made anew. It is
+/// Reads all of it, and all events that are kept, and holds each entry and each event against the link that ties it to the one before, and
+/// the whole against the anchors that are sent. It changes nothing. Without an anchor it cannot be seen whether the end was cut off, or all links were made anew. It is
 /// about everybody's requests, so it needs the scope `hosts`.
 #[utoipa::path(post, path = "/api/audit/verify", tag = "installation", operation_id = "verify_audit",
     request_body = VerifyAudit,
@@ -32,19 +32,36 @@ pub(crate) async fn verify(
     let sent = body.anchors.len();
     let mut anchors = read(&body.anchors)?;
     anchors.retain(|anchor| anchor.installation == installation);
-    let (held, heads) = (
-        anchors.len(),
-        anchors.iter().map(|anchor| anchor.head).collect(),
+    let held = anchors.len();
+    let (of_audit, of_events) = (
+        of_chain(&anchors, Chain::Audit),
+        of_chain(&anchors, Chain::Events),
     );
-    let head = reader.verify_audit(Head::NONE, heads).await?;
-    let head = head.map_err(broken)?;
-    let anchor = Anchor { installation, head };
+    let audit = reader.verify_audit(Head::NONE, of_audit).await?;
+    let audit = audit.map_err(|what| broken("the audit", what))?;
+    let events = reader.verify_events(of_events).await?;
+    let events = events.map_err(|what| broken("the log of events", what))?;
+    let anchor = |chain, head: Head| {
+        let anchor = Anchor {
+            chain,
+            installation,
+            head,
+        };
+        (head.seq > 0).then(|| anchor.to_string())
+    };
     Ok(Json(AuditReport {
-        entries: u64::try_from(head.seq).unwrap_or_default(),
-        anchor: (head.seq > 0).then(|| anchor.to_string()),
+        entries: u64::try_from(audit.seq).unwrap_or_default(),
+        anchor: anchor(Chain::Audit, audit),
+        events: u64::try_from(events.seq).unwrap_or_default(),
+        event_anchor: anchor(Chain::Events, events),
         anchors: count(held),
         of_others: count(sent - held),
     }))
+}
+
+fn of_chain(anchors: &[Anchor], chain: Chain) -> Vec<Head> {
+    let own = anchors.iter().filter(|anchor| anchor.chain == chain);
+    own.map(|anchor| anchor.head).collect()
 }
 
 fn read(lines: &[String]) -> Result<Vec<Anchor>, EngineError> {
@@ -69,17 +86,17 @@ fn invalid(field: String, message: String) -> EngineError {
 }
 
 /// Somebody changed what nobody may change: for people, as an error, so that no script takes it for an answer like another.
-fn broken(what: Break) -> Refusal {
+fn broken(journal: &str, what: Break) -> Refusal {
     tracing::error!(
         seq = what.seq(),
         what = what.label(),
-        "the audit is not whole: {what}"
+        "{journal} is not whole: {what}"
     );
     Refusal::new(
         ErrorKind::Conflict,
         ErrorBody::new(
             "audit_broken",
-            format!("the audit is not whole: {what}"),
+            format!("{journal} is not whole: {what}"),
             "find out who could write to the database; a copy of it from before shows what the entries were",
         ),
     )

@@ -68,8 +68,13 @@ impl State {
         let to = to.min(clearable(&self.old_events(0), self.cleared_events()));
         let gone = self.events.range(..=to).map(|(seq, _)| *seq);
         let gone: Vec<i64> = gone.collect();
+        let last = gone.last().and_then(|seq| self.event_links.get(seq));
+        if let Some(link) = last.copied() {
+            self.cut.put((), link);
+        }
         for seq in &gone {
             self.events.remove(seq);
+            self.event_links.remove(seq);
         }
         let gone = gone.len() as u64;
         self.count_cleared(Journal::Events, gone);

@@ -2,7 +2,7 @@
 
 use std::ops::Bound;
 
-use proximity_domain::audit::{Break, Entry, Head, Link, Walk};
+use proximity_domain::audit::{Break, Chained as _, Entry, EventEntry, Head, Link, Walk};
 use proximity_domain::ids::{AppId, OperationId};
 use proximity_domain::time::Timestamp;
 
@@ -74,9 +74,34 @@ impl State {
         operation: Option<OperationId>,
         now: Timestamp,
     ) {
+        let before = self.events_head();
         let seq = self.events.next_number();
         let row = (seq, now, event.clone(), app, operation);
+        let link = EventTexts::of(&row).entry(&row).link_behind(before.link);
         self.events.put(seq, row);
+        self.event_links.put(seq, link);
+    }
+
+    pub(crate) fn events_head(&self) -> Head {
+        let newest = self.event_links.last_key_value();
+        newest.map_or(Head::NONE, |(seq, link)| Head {
+            seq: *seq,
+            link: *link,
+        })
+    }
+
+    /// Walks along all events that are there.
+    pub(crate) fn walk_events(&self, anchors: Vec<Head>) -> Result<Head, Break> {
+        let cut = Head {
+            seq: self.cleared_events(),
+            link: self.cut.get(&()).copied().unwrap_or(Link::GENESIS),
+        };
+        let mut walk = Walk::behind(cut, anchors);
+        for row in later(&self.events, cut.seq) {
+            let link = self.event_links.get(&row.0).map(Link::to_string);
+            walk.pass(&EventTexts::of(row).entry(row), link.as_deref())?;
+        }
+        walk.end()
     }
 
     /// A line for an app's log that is no operation's.
@@ -182,6 +207,34 @@ impl State {
     pub(crate) fn audit_after(&self, limit: u32, after: i64) -> Vec<AuditRow> {
         let entries = later(&self.audit, after);
         entries.take(most(limit)).cloned().collect()
+    }
+}
+
+/// What of an event is stored as text, though it is none here.
+struct EventTexts {
+    body: String,
+    app: Option<String>,
+    operation: Option<String>,
+}
+
+impl EventTexts {
+    fn of((_, _, event, app, operation): &EventRow) -> Self {
+        Self {
+            body: event.body.to_string(),
+            app: app.map(|app| app.to_string()),
+            operation: operation.map(|operation| operation.to_string()),
+        }
+    }
+
+    fn entry(&self, (seq, at, event, ..): &EventRow) -> EventEntry<'_> {
+        EventEntry {
+            seq: *seq,
+            at: at.0,
+            kind: event.kind.label(),
+            body: &self.body,
+            app: self.app.as_deref(),
+            operation: self.operation.as_deref(),
+        }
     }
 }
 

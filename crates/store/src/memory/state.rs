@@ -150,6 +150,10 @@ pub(crate) struct State {
     pub(crate) clearings: Table<Journal, u64>,
     /// Of each audit entry.
     pub(crate) links: Table<i64, Link>,
+    /// Of each event.
+    pub(crate) event_links: Table<i64, Link>,
+    /// Of the last event that is gone; one row at most.
+    pub(crate) cut: Table<(), Link>,
     pub(crate) channels: Table<ChannelName, NoticeChannel>,
     pub(crate) notices: Table<(ChannelName, i64), Waiting>,
     /// When a channel was told of a subject.
@@ -209,6 +213,8 @@ impl State {
             audit: Table::default(),
             clearings: Table::default(),
             links: Table::default(),
+            event_links: Table::default(),
+            cut: Table::default(),
             channels: Table::default(),
             notices: Table::default(),
             subjects: Table::default(),
@@ -237,7 +243,7 @@ impl State {
     }
 
     /// All tables; one that is forgotten here does not compile.
-    fn tables(&mut self) -> [&mut dyn Undecided; 29] {
+    fn tables(&mut self) -> [&mut dyn Undecided; 31] {
         let Self {
             public: _,
             internal: _,
@@ -260,6 +266,8 @@ impl State {
             audit,
             clearings,
             links,
+            event_links,
+            cut,
             channels,
             notices,
             subjects,
@@ -274,8 +282,9 @@ impl State {
         } = self;
         [
             hosts, tokens, apps, ports, operations, live, guests, suspicions, brake, adoptions,
-            alarms, guards, keys, log, events, audit, clearings, links, channels, notices,
-            subjects, plans, documents, applies, changes, desired, secrets, resources, snapshots,
+            alarms, guards, keys, log, events, audit, clearings, links, event_links, cut, channels,
+            notices, subjects, plans, documents, applies, changes, desired, secrets, resources,
+            snapshots,
         ]
     }
 }

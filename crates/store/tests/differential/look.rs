@@ -36,6 +36,8 @@ pub async fn at_everything(pair: &Pair, known: &Known, now: Timestamp) {
     both!(pair, store => store.audit(1000, 0)).unwrap();
     let chain = both!(pair, store => store.verify_audit(Head::NONE, Vec::new())).unwrap();
     chain.unwrap();
+    let chain = both!(pair, store => store.verify_events(Vec::new())).unwrap();
+    chain.unwrap();
     notices::look(pair).await;
     plans::look(pair).await;
     applies::look(pair).await;

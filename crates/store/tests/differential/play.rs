@@ -91,6 +91,7 @@ impl Play {
         let events = both!(self.pair, store => store.events(event, 1000)).unwrap();
         let entries = both!(self.pair, store => store.audit(1000, entry)).unwrap();
         both!(self.pair, store => store.audit_head()).unwrap();
+        both!(self.pair, store => store.events_head()).unwrap();
         self.compared.events = events.last().map_or(event, |e| e.0);
         self.compared.audit = entries.last().map_or(entry, |e| e.seq);
     }

@@ -1,4 +1,4 @@
-//! The chain of the audit.
+//! The chain of the audit, and that of the events.
 
 use proximity_domain::audit::{Break, Head, Link};
 use proximity_store::Store;
@@ -123,4 +123,52 @@ pub async fn what_is_refused_leaves_no_link(make: &impl Make) {
     let now = head(&world).await;
     assert_eq!(now.seq, before.seq + 1);
     assert_eq!(verified(&world.store, vec![before, now]).await, Ok(now));
+}
+
+/// The head of the events, with everything numbered.
+async fn events_head(world: &World) -> Head {
+    world.journal_numbered().await;
+    world.store.events_head().await.unwrap()
+}
+
+async fn verified_events(world: &World, anchors: Vec<Head>) -> Result<Head, Break> {
+    world.store.verify_events(anchors).await.unwrap()
+}
+
+/// Whoever writes them, from the first that is kept on: retention cuts the chain, and what is left holds.
+pub async fn events_are_linked_and_may_begin_anywhere(make: &impl Make) {
+    let mut world = World::new(make).await;
+    let mut anchors = vec![events_head(&world).await];
+    for n in 0..3 {
+        world.deployed(&format!("web-{n}"), 101 + n).await;
+        let newest = world.events(0, 1_000).await.last().unwrap().0;
+        let now = events_head(&world).await;
+        assert_eq!(now.seq, newest);
+        anchors.push(now);
+        assert_eq!(verified_events(&world, anchors.clone()).await, Ok(now));
+    }
+    let now = anchors[3];
+    let other = Head {
+        link: Link::GENESIS,
+        ..anchors[2]
+    };
+    let (seq, anchored) = (anchors[1].seq + 1, other.seq);
+    let told = verified_events(&world, vec![anchors[1], other]).await;
+    assert_eq!(told, Err(Break::MadeAnew { seq, anchored }));
+    for to in [1, anchors[1].seq + 1, i64::MAX] {
+        world.store.clear_events(to).await.unwrap();
+        assert_eq!(verified_events(&world, anchors.clone()).await, Ok(now));
+        world.assert_sound().await;
+    }
+    // The link is another one for what comes next, behind what is left.
+    world.create("more").await;
+    let further = events_head(&world).await;
+    assert_eq!(verified_events(&world, vec![now]).await, Ok(further));
+    let ahead = Head {
+        seq: further.seq + 3,
+        ..further
+    };
+    let (seq, anchored) = (further.seq + 1, ahead.seq);
+    let told = verified_events(&world, vec![ahead]).await;
+    assert_eq!(told, Err(Break::CutOff { seq, anchored }));
 }

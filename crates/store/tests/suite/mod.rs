@@ -90,7 +90,7 @@ macro_rules! with_cases {
                 tell_what_they_were_at_any_moment, keep_their_newest_snapshot_whoever_clears, let_tasks_go_whole,
                 go_with_their_host_entry;
             kept: follows_what_is_written, is_of_one_moment;
-            chain: every_entry_is_linked, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
+            chain: every_entry_is_linked, events_are_linked_and_may_begin_anywhere, holds_against_its_anchors_alone, writers_beside_each_other_make_one,
                 what_is_refused_leaves_no_link;
             calls: are_told_of_by_their_method, that_write_snapshots_tell_of_each, that_are_over_are_not_under_way;
             host_acts: are_audited_one_by_one, need_no_host_that_nobody_uses;

@@ -1,19 +1,20 @@
-//! Numbers for log lines, events and audit entries, and the links of the latter.
+//! Numbers for log lines, events and audit entries, and the links of the latter two.
 //!
 //! They are committed without one, so that no transaction waits for another at a counter. One sequencer at a time (whoever
-//! holds the lock) numbers what is committed, without gaps; readers see what has a number. An audit entry is linked in the statement
-//! that numbers it: there is no moment at which one is read that is not in the chain.
+//! holds the lock) numbers what is committed, without gaps; readers see what has a number. An event and an audit entry are linked in the
+//! statement that numbers them: there is no moment at which one is read that is not in its chain.
 
 use std::sync::Arc;
 use std::time::Duration;
 
-use proximity_domain::audit::Head;
+use proximity_domain::audit::{Chained as _, Head, Link};
 use serde::Serialize;
 use sqlx::postgres::{PgConnection, PgPool};
 use tokio::sync::{Mutex, Notify, watch};
 
-use crate::audit_chain::{NEWEST, UNLINKED, UNNUMBERED, entry_of, head_of};
+use crate::audit_chain::{self, head_of};
 use crate::error::StoreError;
+use crate::events_chain;
 use crate::row::{Columns, to_json};
 use crate::sql::postgres::pool::begin;
 use crate::sql::postgres::statement::run;
@@ -48,11 +49,45 @@ macro_rules! number {
     };
 }
 
-const NUMBER: [&str; 2] = [number!("log_lines"), number!("events")];
+const NUMBER: &str = number!("log_lines");
 
-/// A page of entries gets its numbers and links.
-const LINK: &str = "UPDATE audit AS t SET seq = n.seq, link = n.link \
-     FROM json_to_recordset($1::text::json) AS n (id BIGINT, seq BIGINT, link TEXT) WHERE t.id = n.id";
+macro_rules! link {
+    ($table:literal) => {
+        concat!(
+            "UPDATE ",
+            $table,
+            " AS t SET seq = n.seq, link = n.link \
+             FROM json_to_recordset($1::text::json) AS n (id BIGINT, seq BIGINT, link TEXT) WHERE t.id = n.id"
+        )
+    };
+}
+
+/// A journal that is a chain: its rows get their links with their numbers.
+pub(super) struct Linking {
+    newest: &'static str,
+    unnumbered: &'static str,
+    unlinked: &'static str,
+    /// A page of rows gets its numbers and links.
+    link: &'static str,
+    /// The link of a row that has this number, behind another one.
+    link_of: fn(&Row, i64, Link) -> Result<Link, StoreError>,
+}
+
+pub(super) const AUDIT: Linking = Linking {
+    newest: audit_chain::NEWEST,
+    unnumbered: audit_chain::UNNUMBERED,
+    unlinked: audit_chain::UNLINKED,
+    link: link!("audit"),
+    link_of: |row, seq, previous| Ok(audit_chain::entry_of(row, seq)?.link(previous)),
+};
+
+pub(super) const EVENTS: Linking = Linking {
+    newest: events_chain::NEWEST,
+    unnumbered: events_chain::UNNUMBERED,
+    unlinked: events_chain::UNLINKED,
+    link: link!("events"),
+    link_of: |row, seq, previous| Ok(events_chain::entry_of(row, seq)?.link_behind(previous)),
+};
 
 /// Numbers in the background until dropped.
 #[derive(Debug, Clone)]
@@ -134,70 +169,77 @@ async fn number(pool: &PgPool) -> Result<u64, DatabaseError> {
     let mut tx = begin(pool, "BEGIN ISOLATION LEVEL READ COMMITTED").await?;
     run(&mut tx, LOCK, &[]).await?;
     let mut rows = 0;
-    for sql in NUMBER {
-        loop {
-            let numbered = run(&mut tx, sql, &[]).await?.changed;
-            rows += numbered;
-            if numbered < AT_ONCE {
-                break;
-            }
+    loop {
+        let numbered = run(&mut tx, NUMBER, &[]).await?.changed;
+        rows += numbered;
+        if numbered < AT_ONCE {
+            break;
         }
     }
-    rows += number_audit(&mut tx).await?;
+    for linking in [&EVENTS, &AUDIT] {
+        rows += number_linked(&mut tx, linking).await?;
+    }
     tx.commit().await?;
     Ok(rows)
 }
 
-/// Numbers and links the entries that have no number, page by page behind the newest entry; gives how many there were. The caller
+/// Numbers and links the rows that have no number, page by page behind the newest one; gives how many there were. The caller
 /// holds the lock.
-async fn number_audit(connection: &mut PgConnection) -> Result<u64, DatabaseError> {
+async fn number_linked(
+    connection: &mut PgConnection,
+    linking: &Linking,
+) -> Result<u64, DatabaseError> {
     let (mut rows, mut head) = (0, None);
     loop {
-        let page = run(connection, UNNUMBERED, &[]).await?.rows;
+        let page = run(connection, linking.unnumbered, &[]).await?.rows;
         if page.is_empty() {
             return Ok(rows);
         }
         let behind = match head {
             Some(head) => head,
-            None => newest(connection).await?,
+            None => newest(connection, linking).await?,
         };
-        let (changed, last) = link(connection, &page, behind).await?;
+        let (changed, last) = link(connection, linking, &page, behind).await?;
         rows += changed;
         head = Some(last);
     }
 }
 
-/// Links the entries that were numbered before there was a chain, page by page in the order of their numbers. The caller is alone.
-pub(super) async fn link_numbered(connection: &mut PgConnection) -> Result<(), DatabaseError> {
+/// Links the rows that were numbered before there was a chain, page by page in the order of their numbers. The caller is alone.
+pub(super) async fn link_numbered(
+    connection: &mut PgConnection,
+    linking: &Linking,
+) -> Result<(), DatabaseError> {
     let mut head = Head::NONE;
     loop {
         let after = [Value::from(head.seq)];
-        let page = run(connection, UNLINKED, &after).await?.rows;
+        let page = run(connection, linking.unlinked, &after).await?.rows;
         if page.is_empty() {
             return Ok(());
         }
-        (_, head) = link(connection, &page, head).await?;
+        (_, head) = link(connection, linking, &page, head).await?;
     }
 }
 
-/// Links a page behind `head`; gives how many entries were written, and the last of them.
+/// Links a page behind `head`; gives how many rows were written, and the last of them.
 async fn link(
     connection: &mut PgConnection,
+    linking: &Linking,
     page: &[Row],
     head: Head,
 ) -> Result<(u64, Head), DatabaseError> {
-    let (links, last) = links(page, head).map_err(misfit)?;
-    let written = run(connection, LINK, &[Value::from(links)]).await?;
+    let (links, last) = links(linking, page, head).map_err(misfit)?;
+    let written = run(connection, linking.link, &[Value::from(links)]).await?;
     Ok((written.changed, last))
 }
 
-async fn newest(connection: &mut PgConnection) -> Result<Head, DatabaseError> {
-    let newest = run(connection, NEWEST, &[]).await?.rows;
+async fn newest(connection: &mut PgConnection, linking: &Linking) -> Result<Head, DatabaseError> {
+    let newest = run(connection, linking.newest, &[]).await?.rows;
     let head = newest.first().map_or(Ok(Head::NONE), head_of);
     head.map_err(misfit)
 }
 
-/// What becomes of one entry.
+/// What becomes of one row.
 #[derive(Serialize)]
 struct Linked {
     id: i64,
@@ -205,13 +247,13 @@ struct Linked {
     link: String,
 }
 
-/// The entries of a page with their numbers and links, as JSON, and the last of them.
-fn links(page: &[Row], mut head: Head) -> Result<(String, Head), StoreError> {
+/// The rows of a page with their numbers and links, as JSON, and the last of them.
+fn links(linking: &Linking, page: &[Row], mut head: Head) -> Result<(String, Head), StoreError> {
     let mut linked = Vec::with_capacity(page.len());
     for row in page {
         let next = head.seq.saturating_add(1);
         let seq = row.int_opt("seq")?.unwrap_or(next);
-        let link = entry_of(row, seq)?.link(head.link);
+        let link = (linking.link_of)(row, seq, head.link)?;
         head = Head { seq, link };
         linked.push(Linked {
             id: row.int("id")?,

@@ -7,7 +7,7 @@ use sqlx::{Connection, Executor};
 use crate::error::StoreError;
 use crate::migrate::{Migration, RECORD, Then, changed};
 use crate::row::{Columns, each};
-use crate::sql::postgres::journal::link_numbered;
+use crate::sql::postgres::journal::{AUDIT, EVENTS, link_numbered};
 use crate::sql::postgres::statement::run;
 use crate::sql::{DatabaseError, Value};
 
@@ -85,7 +85,8 @@ async fn apply(
     tx.execute(migration.postgres).await?;
     match migration.then {
         Then::Nothing => {}
-        Then::LinkAudit => link_numbered(&mut tx).await?,
+        Then::LinkAudit => link_numbered(&mut tx, &AUDIT).await?,
+        Then::LinkEvents => link_numbered(&mut tx, &EVENTS).await?,
     }
     let insert =
         "INSERT INTO migrations (version, name, checksum, applied_at) VALUES ($1, $2, $3, $4)";
