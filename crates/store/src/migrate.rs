@@ -79,9 +79,9 @@ pub(crate) const MIGRATIONS: &[Migration] = &[
     migration!(23, "0023_plans"),
     migration!(24, "0024_resources"),
     migration!(25, "0025_applies"),
-    migration!(27, "0027_updates", "postgres/"),
-    migration!(28, "0028_events_chain", "postgres/", Then::LinkEvents),
-    migration!(29, "0029_touched_apps", "postgres/"),
+    migration!(26, "0026_updates", "postgres/"),
+    migration!(27, "0027_events_chain", "postgres/", Then::LinkEvents),
+    migration!(28, "0028_touched_apps", "postgres/"),
 ];
 
 pub(crate) const RECORD: &str = "CREATE TABLE IF NOT EXISTS migrations (version BIGINT NOT NULL PRIMARY KEY, \

@@ -405,7 +405,7 @@ async fn what_was_audited_before_there_was_a_chain_is_in_it() {
     old.execute_batch("COMMIT").unwrap();
     drop(old);
     let store = Store::open(options(dir.path()), NOW).await.unwrap();
-    // Version 28 does the same to events.
+    // Version 27 does the same to events.
     let events = store.verify_events(Vec::new()).await.unwrap();
     assert_eq!(events.unwrap().seq, 2_100);
     let head = store.audit_head().await.unwrap();
