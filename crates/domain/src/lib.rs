@@ -27,6 +27,7 @@ pub mod interface;
 pub mod janitor;
 pub mod manifest;
 pub mod mark;
+pub mod merge;
 pub mod names;
 pub mod notify;
 pub mod observe;
