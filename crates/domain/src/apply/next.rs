@@ -95,9 +95,8 @@ impl Order {
         let is_started = |state: &&ChangeState| **state == ChangeState::Started;
         let started = states.iter().filter(is_started).count();
         let most = usize::try_from(parallel.max(1)).unwrap_or(usize::MAX);
-        let lets_on = |need: &usize| states.get(*need).is_none_or(|state| state.lets_on());
         let ripe = waiting(states).into_iter();
-        let ripe = ripe.filter(|at| self.needs_of(*at).iter().all(lets_on));
+        let ripe = ripe.filter(|at| self.needs_of(*at).iter().all(|need| lets_on(states, *need)));
         let ripe: Vec<usize> = ripe.take(most.saturating_sub(started)).collect();
         next.start = turn(states, &ripe, ChangeState::Started);
         if !next.start.is_empty() || started > 0 {
@@ -107,7 +106,7 @@ impl Order {
         let left = waiting(states);
         for at in &left {
             let mut needs = self.needs_of(*at).iter();
-            let by = needs.find(|need| !lets_on(need));
+            let by = needs.find(|need| !lets_on(states, **need));
             next.held_up.extend(by.map(|by| (*at, *by)));
         }
         turn(states, &left, ChangeState::HeldUp);
@@ -116,6 +115,11 @@ impl Order {
     fn needs_of(&self, at: usize) -> &[usize] {
         self.needs.get(at).map_or(&[], Vec::as_slice)
     }
+}
+
+/// What waits for this one may begin.
+fn lets_on(states: &[ChangeState], need: usize) -> bool {
+    states.get(need).is_none_or(|state| state.lets_on())
 }
 
 fn waiting(states: &[ChangeState]) -> Vec<usize> {
